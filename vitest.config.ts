@@ -1,0 +1,51 @@
+import { cloudflareTest, readD1Migrations } from '@cloudflare/vitest-plugin';
+import { defineConfig } from 'vitest/config';
+
+/** Rules in plain Node, Worker parts in workerd, the whole in real processes and a real browser. */
+export default defineConfig({
+  test: {
+    projects: [
+      { test: { name: 'domain', include: ['tests/domain/**/*.test.ts'] } },
+      { test: { name: 'gpu-pool', include: ['tests/gpu-pool/**/*.test.ts'], testTimeout: 20_000 } },
+      {
+        plugins: [
+          cloudflareTest(async () => ({
+            wrangler: { configPath: './wrangler.toml' },
+            miniflare: {
+              bindings: {
+                TEST_MIGRATIONS: await readD1Migrations('migrations'),
+                PUBLIC_ORIGIN: 'https://tollgate.test',
+                ENVIRONMENT: 'development',
+                AUTH_SECRET: 'test-auth-secret-0123456789abcdef',
+                KEY_PEPPER: 'test-key-pepper-0123456789abcdef',
+                EDGE_SIGNING_KEY: JSON.stringify({
+                  kty: 'OKP',
+                  crv: 'Ed25519',
+                  x: '11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo',
+                  d: 'nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A',
+                }),
+                OPERATOR_TOKEN: 'test-operator-token-0123456789',
+                SANDBOX_WEBHOOK_SECRET: 'test-webhook-secret-0123456789',
+                HOLD_LEASE_MS: '60000',
+              },
+            },
+          })),
+        ],
+        test: {
+          name: 'worker',
+          include: ['tests/worker/**/*.test.ts'],
+          setupFiles: ['tests/worker/apply-migrations.ts'],
+        },
+      },
+      {
+        test: {
+          name: 'e2e',
+          include: ['tests/e2e/**/*.test.ts', 'tests/browser/**/*.test.ts'],
+          fileParallelism: false,
+          testTimeout: 120_000,
+          hookTimeout: 180_000,
+        },
+      },
+    ],
+  },
+});

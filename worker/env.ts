@@ -1,0 +1,88 @@
+/** Bindings and settings, typed and parsed once per isolate. A missing secret is a sentence, not a surprise later. */
+import { z } from 'zod';
+import { type NanoUsd, nanoUsd } from './domain/money.ts';
+import type { Pool } from './durable/pool.ts';
+import type { Wallet } from './durable/wallet.ts';
+
+export interface Env {
+  readonly DB: D1Database;
+  /** one per account, by account id */
+  readonly WALLET: DurableObjectNamespace<Wallet>;
+  /** one per model, by model id */
+  readonly POOL: DurableObjectNamespace<Pool>;
+  readonly [setting: string]: unknown;
+}
+
+const secret = z.string({ error: 'is not set' }).min(16, 'must have at least 16 characters');
+const milliseconds = (fallback: number) => z.coerce.number().int().positive().default(fallback);
+
+const Settings = z.object({
+  PUBLIC_ORIGIN: z.url(),
+  ENVIRONMENT: z.enum(['development', 'production']).default('production'),
+  /** signs portal sessions */
+  AUTH_SECRET: secret,
+  /** keys the hash under which API keys are stored: losing it voids every key */
+  KEY_PEPPER: secret,
+  /** Ed25519 private JWK; its public half is served at the JWKS, agents trust it */
+  EDGE_SIGNING_KEY: secret,
+  /** bearer token of the operator API, for automation and for naming the first operator */
+  OPERATOR_TOKEN: secret,
+  SANDBOX_WEBHOOK_SECRET: secret,
+  /** credit that an account gets when it is opened */
+  TRIAL_GRANT_NANO_USD: z.coerce.number().int().min(0).default(5_000_000_000),
+  /** a hold whose edge is not heard of for this long belongs to the node's receipt */
+  HOLD_LEASE_MS: milliseconds(60_000),
+  /** how long after its lease a hold waits for a receipt before it is voided */
+  RECEIPT_GRACE_MS: milliseconds(600_000),
+  /** how long a client waits for a first token before 504 */
+  FIRST_TOKEN_DEADLINE_MS: milliseconds(120_000),
+  /** how long a stream may be silent before the node counts as dead */
+  IDLE_DEADLINE_MS: milliseconds(45_000),
+});
+
+export interface Config {
+  readonly publicOrigin: string;
+  readonly development: boolean;
+  readonly authSecret: string;
+  readonly keyPepper: string;
+  readonly edgeSigningKey: string;
+  readonly operatorToken: string;
+  readonly sandboxWebhookSecret: string;
+  readonly trialGrantNanoUsd: NanoUsd;
+  readonly holdLeaseMs: number;
+  readonly receiptGraceMs: number;
+  readonly firstTokenDeadlineMs: number;
+  readonly idleDeadlineMs: number;
+}
+
+const parsed = new WeakMap<object, Config>();
+
+/** @throws Error naming each setting that is missing or wrong, and how to set it */
+export function config(env: Env): Config {
+  const known = parsed.get(env);
+  if (known) return known;
+  const result = Settings.safeParse(env);
+  if (!result.success) {
+    const faults = result.error.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`).join('; ');
+    throw new Error(
+      `Tollgate is not configured: ${faults}. Set secrets with \`npx wrangler secret put NAME\`.`,
+    );
+  }
+  const settings = result.data;
+  const fresh: Config = {
+    publicOrigin: new URL(settings.PUBLIC_ORIGIN).origin,
+    development: settings.ENVIRONMENT === 'development',
+    authSecret: settings.AUTH_SECRET,
+    keyPepper: settings.KEY_PEPPER,
+    edgeSigningKey: settings.EDGE_SIGNING_KEY,
+    operatorToken: settings.OPERATOR_TOKEN,
+    sandboxWebhookSecret: settings.SANDBOX_WEBHOOK_SECRET,
+    trialGrantNanoUsd: nanoUsd(settings.TRIAL_GRANT_NANO_USD),
+    holdLeaseMs: settings.HOLD_LEASE_MS,
+    receiptGraceMs: settings.RECEIPT_GRACE_MS,
+    firstTokenDeadlineMs: settings.FIRST_TOKEN_DEADLINE_MS,
+    idleDeadlineMs: settings.IDLE_DEADLINE_MS,
+  };
+  parsed.set(env, fresh);
+  return fresh;
+}
