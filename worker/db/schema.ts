@@ -1,0 +1,344 @@
+/**
+ * D1: who exists (people, accounts, keys, models, prices, nodes) and the projections of what the Wallets decided
+ * (usage, ledger). Money is integer nano-USD, time is integer milliseconds since 1970 UTC.
+ *
+ * D1 drops child rows silently when a table is rebuilt under ON DELETE CASCADE, so no foreign key here cascades.
+ */
+import { index, integer, primaryKey, sqliteTable, text, uniqueIndex } from 'drizzle-orm/sqlite-core';
+
+// ---- people (better-auth's four tables under the project's names; its columns are Dates) ----
+
+export const person = sqliteTable('person', {
+  id: text('id').primaryKey(),
+  name: text('name').notNull(),
+  email: text('email').notNull().unique(),
+  emailVerified: integer('email_verified', { mode: 'boolean' }).notNull().default(false),
+  image: text('image'),
+  /** operator: sees the pool and margin console */
+  role: text('role', { enum: ['customer', 'operator'] })
+    .notNull()
+    .default('customer'),
+  createdAt: integer('created_at', { mode: 'timestamp_ms' }).notNull(),
+  updatedAt: integer('updated_at', { mode: 'timestamp_ms' }).notNull(),
+});
+
+export const personSession = sqliteTable(
+  'person_session',
+  {
+    id: text('id').primaryKey(),
+    token: text('token').notNull().unique(),
+    userId: text('person_id')
+      .notNull()
+      .references(() => person.id),
+    ipAddress: text('ip_address'),
+    userAgent: text('user_agent'),
+    expiresAt: integer('expires_at', { mode: 'timestamp_ms' }).notNull(),
+    createdAt: integer('created_at', { mode: 'timestamp_ms' }).notNull(),
+    updatedAt: integer('updated_at', { mode: 'timestamp_ms' }).notNull(),
+  },
+  (t) => [index('person_session_by_person').on(t.userId)],
+);
+
+/** How a person proves who they are: a password hash, later an OAuth identity. */
+export const personCredential = sqliteTable(
+  'person_credential',
+  {
+    id: text('id').primaryKey(),
+    accountId: text('subject').notNull(),
+    providerId: text('provider').notNull(),
+    userId: text('person_id')
+      .notNull()
+      .references(() => person.id),
+    accessToken: text('access_token'),
+    refreshToken: text('refresh_token'),
+    idToken: text('id_token'),
+    accessTokenExpiresAt: integer('access_token_expires_at', { mode: 'timestamp_ms' }),
+    refreshTokenExpiresAt: integer('refresh_token_expires_at', { mode: 'timestamp_ms' }),
+    scope: text('scope'),
+    password: text('password'),
+    createdAt: integer('created_at', { mode: 'timestamp_ms' }).notNull(),
+    updatedAt: integer('updated_at', { mode: 'timestamp_ms' }).notNull(),
+  },
+  (t) => [index('person_credential_by_person').on(t.userId)],
+);
+
+export const personVerification = sqliteTable('person_verification', {
+  id: text('id').primaryKey(),
+  identifier: text('identifier').notNull(),
+  value: text('value').notNull(),
+  expiresAt: integer('expires_at', { mode: 'timestamp_ms' }).notNull(),
+  createdAt: integer('created_at', { mode: 'timestamp_ms' }).notNull(),
+  updatedAt: integer('updated_at', { mode: 'timestamp_ms' }).notNull(),
+});
+
+// ---- accounts and keys ----
+
+/** Who pays. Its money is not here: the Wallet of the same id owns it. */
+export const account = sqliteTable('account', {
+  id: text('id').primaryKey(),
+  name: text('name').notNull(),
+  createdAtMs: integer('created_at_ms').notNull(),
+});
+
+export const MEMBER_ROLES = ['owner', 'billing', 'developer', 'viewer'] as const;
+
+export const member = sqliteTable(
+  'member',
+  {
+    accountId: text('account_id')
+      .notNull()
+      .references(() => account.id),
+    personId: text('person_id')
+      .notNull()
+      .references(() => person.id),
+    role: text('role', { enum: MEMBER_ROLES }).notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.accountId, t.personId] }), index('member_by_person').on(t.personId)],
+);
+
+export const apiKey = sqliteTable(
+  'api_key',
+  {
+    id: text('id').primaryKey(),
+    accountId: text('account_id')
+      .notNull()
+      .references(() => account.id),
+    name: text('name').notNull(),
+    /** HMAC-SHA-256 of the key under KEY_PEPPER, base64url; the key itself is nowhere */
+    hash: text('hash').notNull().unique(),
+    lastFour: text('last_four').notNull(),
+    /** model ids that the key may use; null: all */
+    models: text('models', { mode: 'json' }).$type<string[]>(),
+    /** spend per `capPeriod`; null: no cap */
+    capNanoUsd: integer('cap_nano_usd'),
+    capPeriod: text('cap_period', { enum: ['day', 'month', 'total'] })
+      .notNull()
+      .default('month'),
+    requestsPerMinute: integer('requests_per_minute').notNull().default(600),
+    concurrency: integer('concurrency').notNull().default(100),
+    createdAtMs: integer('created_at_ms').notNull(),
+    expiresAtMs: integer('expires_at_ms'),
+    revokedAtMs: integer('revoked_at_ms'),
+    lastUsedAtMs: integer('last_used_at_ms'),
+  },
+  (t) => [index('api_key_by_account').on(t.accountId, t.createdAtMs)],
+);
+
+// ---- catalogue ----
+
+export const model = sqliteTable('model', {
+  id: text('id').primaryKey(),
+  name: text('name').notNull(),
+  aliases: text('aliases', { mode: 'json' }).$type<string[]>().notNull(),
+  /** `model_path` values of engines that serve these weights */
+  modelPaths: text('model_paths', { mode: 'json' }).$type<string[]>().notNull(),
+  /** weights revision, shown as `system_fingerprint` */
+  revision: text('revision').notNull(),
+  license: text('license').notNull(),
+  reasoning: integer('reasoning', { mode: 'boolean' }).notNull(),
+  contextTokens: integer('context_tokens').notNull(),
+  outputTokensMax: integer('output_tokens_max').notNull(),
+  outputTokensDefault: integer('output_tokens_default').notNull(),
+});
+
+/** A dated price. Rows are never changed; a new price is a new row, and its id is the price version of a charge. */
+export const price = sqliteTable(
+  'price',
+  {
+    id: text('id').primaryKey(),
+    modelId: text('model_id')
+      .notNull()
+      .references(() => model.id),
+    fromMs: integer('from_ms').notNull(),
+    toMs: integer('to_ms'),
+    /** minutes after midnight UTC between which the row holds each day; null: all day. May wrap over midnight */
+    dailyFromMinute: integer('daily_from_minute'),
+    dailyToMinute: integer('daily_to_minute'),
+    cacheHitNanoUsd: integer('cache_hit_nano_usd').notNull(),
+    cacheMissNanoUsd: integer('cache_miss_nano_usd').notNull(),
+    outputNanoUsd: integer('output_nano_usd').notNull(),
+    source: text('source').notNull(),
+  },
+  (t) => [index('price_by_model').on(t.modelId, t.fromMs)],
+);
+
+// ---- the GPU pool ----
+
+export const NODE_STATES = ['active', 'draining', 'removed'] as const;
+
+/** A registered SGLang server behind its agent. Which nodes are up right now is the Pool's to know. */
+export const node = sqliteTable('node', {
+  id: text('id').primaryKey(),
+  name: text('name').notNull(),
+  modelId: text('model_id')
+    .notNull()
+    .references(() => model.id),
+  hardware: text('hardware').notNull(),
+  url: text('url').notNull(),
+  /** Ed25519 public key, `x` of its JWK */
+  publicKey: text('public_key').notNull(),
+  /** share of traffic relative to other nodes: output tokens per second it is expected to reach */
+  capacity: integer('capacity').notNull(),
+  engineVersion: text('engine_version').notNull(),
+  weightVersion: text('weight_version').notNull(),
+  state: text('state', { enum: NODE_STATES }).notNull().default('active'),
+  enrolledAtMs: integer('enrolled_at_ms').notNull(),
+});
+
+export const joinToken = sqliteTable('join_token', {
+  id: text('id').primaryKey(),
+  nodeName: text('node_name').notNull(),
+  modelId: text('model_id')
+    .notNull()
+    .references(() => model.id),
+  hardware: text('hardware').notNull(),
+  createdAtMs: integer('created_at_ms').notNull(),
+  expiresAtMs: integer('expires_at_ms').notNull(),
+  usedAtMs: integer('used_at_ms'),
+});
+
+/** What an operator did, and what the pool noticed: append-only. */
+export const audit = sqliteTable(
+  'audit',
+  {
+    id: text('id').primaryKey(),
+    atMs: integer('at_ms').notNull(),
+    /** person id, `node:…`, `pool` or `operator-token` */
+    actor: text('actor').notNull(),
+    action: text('action').notNull(),
+    subject: text('subject').notNull(),
+    detail: text('detail', { mode: 'json' }).$type<Record<string, string | number | null>>().notNull(),
+  },
+  (t) => [index('audit_by_subject').on(t.subject, t.atMs), index('audit_by_time').on(t.atMs)],
+);
+
+// ---- projections of the Wallets, written from their outboxes only ----
+
+/** One ended request: what was counted, what it cost, by which price and which ledger entry. */
+export const usageEvent = sqliteTable(
+  'usage_event',
+  {
+    requestId: text('request_id').primaryKey(),
+    accountId: text('account_id').notNull(),
+    keyId: text('key_id').notNull(),
+    modelId: text('model_id').notNull(),
+    nodeId: text('node_id'),
+    admittedAtMs: integer('admitted_at_ms').notNull(),
+    endedAtMs: integer('ended_at_ms').notNull(),
+    /** posted, voided, expired: how the hold ended */
+    state: text('state', { enum: ['posted', 'voided', 'expired'] }).notNull(),
+    /** why, in one of the words of domain/hold.ts */
+    ending: text('ending').notNull(),
+    stream: integer('stream', { mode: 'boolean' }).notNull(),
+    promptTokens: integer('prompt_tokens').notNull(),
+    cachedTokens: integer('cached_tokens').notNull(),
+    completionTokens: integer('completion_tokens').notNull(),
+    reasoningTokens: integer('reasoning_tokens').notNull(),
+    priceId: text('price_id').notNull(),
+    chargeNanoUsd: integer('charge_nano_usd').notNull(),
+    /** ledger entry of the charge; null when nothing was charged */
+    entrySeq: integer('entry_seq'),
+    ttftMs: integer('ttft_ms'),
+  },
+  (t) => [index('usage_event_by_account').on(t.accountId, t.admittedAtMs)],
+);
+
+/** What a node said it generated for an attempt, and how much of that nobody was billed for. */
+export const nodeReceipt = sqliteTable(
+  'node_receipt',
+  {
+    requestId: text('request_id').notNull(),
+    nodeId: text('node_id').notNull(),
+    accountId: text('account_id').notNull(),
+    receivedAtMs: integer('received_at_ms').notNull(),
+    outcome: text('outcome').notNull(),
+    promptTokens: integer('prompt_tokens').notNull(),
+    cachedTokens: integer('cached_tokens').notNull(),
+    completionTokens: integer('completion_tokens').notNull(),
+    reasoningTokens: integer('reasoning_tokens').notNull(),
+    /** counted by the node and billed to nobody; below zero when more was billed than the node counted (drift) */
+    writtenOffPromptTokens: integer('written_off_prompt_tokens').notNull(),
+    writtenOffCompletionTokens: integer('written_off_completion_tokens').notNull(),
+    /** why, in one of the words of domain/reconciliation.ts; null when every token was billed */
+    writeOffReason: text('write_off_reason'),
+  },
+  (t) => [
+    primaryKey({ columns: [t.requestId, t.nodeId] }),
+    index('node_receipt_by_node').on(t.nodeId, t.receivedAtMs),
+  ],
+);
+
+/** Rollup of `usage_event` by hour, account, key and model: what charts read. */
+export const usageHour = sqliteTable(
+  'usage_hour',
+  {
+    accountId: text('account_id').notNull(),
+    hourMs: integer('hour_ms').notNull(),
+    keyId: text('key_id').notNull(),
+    modelId: text('model_id').notNull(),
+    requests: integer('requests').notNull(),
+    cachedTokens: integer('cached_tokens').notNull(),
+    uncachedTokens: integer('uncached_tokens').notNull(),
+    reasoningTokens: integer('reasoning_tokens').notNull(),
+    answerTokens: integer('answer_tokens').notNull(),
+    chargeNanoUsd: integer('charge_nano_usd').notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.accountId, t.hourMs, t.keyId, t.modelId] })],
+);
+
+/** The Wallet's ledger, entry by entry. */
+export const ledgerEntry = sqliteTable(
+  'ledger_entry',
+  {
+    accountId: text('account_id').notNull(),
+    seq: integer('seq').notNull(),
+    atMs: integer('at_ms').notNull(),
+    kind: text('kind', { enum: ['grant', 'top_up', 'charge', 'correction'] }).notNull(),
+    /** change of granted and of paid credit; the counterparty's leg is minus their sum */
+    grantedNanoUsd: integer('granted_nano_usd').notNull(),
+    paidNanoUsd: integer('paid_nano_usd').notNull(),
+    /** ledger balance after this entry, granted and paid together */
+    balanceNanoUsd: integer('balance_nano_usd').notNull(),
+    /** request id, payment order id or grant id: one entry each */
+    reference: text('reference').notNull(),
+    hash: text('hash').notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.accountId, t.seq] }),
+    uniqueIndex('ledger_entry_by_reference').on(t.accountId, t.kind, t.reference),
+  ],
+);
+
+// ---- payments ----
+
+export const PAYMENT_STATES = ['open', 'paid'] as const;
+
+/** A top-up that was begun. It is credited by the provider's signed event only. */
+export const paymentOrder = sqliteTable(
+  'payment_order',
+  {
+    id: text('id').primaryKey(),
+    accountId: text('account_id')
+      .notNull()
+      .references(() => account.id),
+    provider: text('provider').notNull(),
+    amountNanoUsd: integer('amount_nano_usd').notNull(),
+    currency: text('currency').notNull(),
+    state: text('state', { enum: PAYMENT_STATES }).notNull().default('open'),
+    createdAtMs: integer('created_at_ms').notNull(),
+    paidAtMs: integer('paid_at_ms'),
+  },
+  (t) => [index('payment_order_by_account').on(t.accountId, t.createdAtMs)],
+);
+
+/** Events of payment providers by their own id: each is acted on once. */
+export const paymentEvent = sqliteTable(
+  'payment_event',
+  {
+    provider: text('provider').notNull(),
+    eventId: text('event_id').notNull(),
+    orderId: text('order_id').notNull(),
+    receivedAtMs: integer('received_at_ms').notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.provider, t.eventId] })],
+);

@@ -1,0 +1,28 @@
+/** Money is an integer of nano-USD (10⁻⁹ USD), branded so that a count of tokens or cents cannot pass for it. */
+
+declare const nano: unique symbol;
+export type NanoUsd = number & { readonly [nano]: true };
+
+export const NANO_PER_USD = 1_000_000_000;
+
+/**
+ * Brands an integer as nano-USD.
+ * @throws RangeError when it is not a safe integer: past 2⁵³ ($9.0 M) sums are no longer exact.
+ */
+export function nanoUsd(value: number): NanoUsd {
+  if (!Number.isSafeInteger(value)) throw new RangeError(`not a safe integer of nano-USD: ${value}`);
+  return value as NanoUsd;
+}
+
+/** Whole US dollars as nano-USD. */
+export function usd(dollars: number): NanoUsd {
+  return nanoUsd(dollars * NANO_PER_USD);
+}
+
+/** Exact decimal US dollars with at least two places and no rounding: `1234` → `"0.000001234"`. */
+export function formatUsd(amount: NanoUsd): string {
+  const sign = amount < 0 ? '-' : '';
+  const digits = String(Math.abs(amount)).padStart(10, '0');
+  const fraction = digits.slice(-9).replace(/0{1,7}$/, '');
+  return `${sign}${digits.slice(0, -9)}.${fraction}`;
+}

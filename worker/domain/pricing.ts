@@ -1,0 +1,46 @@
+/** Dated prices: which row is in force at an instant, and what usage costs under it. */
+import { type NanoUsd, nanoUsd } from './money.ts';
+import type { Usage } from './usage.ts';
+
+/** Integer nano-USD per token. `id` is the price version that a charge names. */
+export interface Price {
+  readonly id: string;
+  readonly cacheHitNanoUsd: number;
+  readonly cacheMissNanoUsd: number;
+  readonly outputNanoUsd: number;
+}
+
+export interface DatedPrice extends Price {
+  readonly fromMs: number;
+  /** exclusive; null: open-ended */
+  readonly toMs: number | null;
+  /** minutes after midnight UTC, the end exclusive, may wrap over midnight; null: all day */
+  readonly dailyFromMinute: number | null;
+  readonly dailyToMinute: number | null;
+}
+
+const MINUTES_PER_DAY = 1_440;
+
+/** The price in force at `atMs`: a daily window wins over an all-day row, then the row that began last. */
+export function priceAt(prices: readonly DatedPrice[], atMs: number): DatedPrice | null {
+  const minute = Math.floor(atMs / 60_000) % MINUTES_PER_DAY;
+  const inForce = prices.filter(
+    (price) => price.fromMs <= atMs && (price.toMs === null || atMs < price.toMs) && inWindow(price, minute),
+  );
+  const rank = (price: DatedPrice) => (price.dailyFromMinute === null ? 0 : 1);
+  return inForce.sort((a, b) => rank(b) - rank(a) || b.fromMs - a.fromMs)[0] ?? null;
+}
+
+function inWindow({ dailyFromMinute: from, dailyToMinute: to }: DatedPrice, minute: number): boolean {
+  if (from === null || to === null) return true;
+  return from <= to ? from <= minute && minute < to : minute >= from || minute < to;
+}
+
+/** Exact: integers all the way, so nothing is ever rounded. */
+export function chargeFor(usage: Usage, price: Price): NanoUsd {
+  return nanoUsd(
+    usage.cachedTokens * price.cacheHitNanoUsd +
+      (usage.promptTokens - usage.cachedTokens) * price.cacheMissNanoUsd +
+      usage.completionTokens * price.outputNanoUsd,
+  );
+}

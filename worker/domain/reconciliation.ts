@@ -1,0 +1,58 @@
+/** Two witnesses: what a node counted for a request against what was billed for it. */
+import type { Ending, RequestState } from './hold.ts';
+import type { Usage } from './usage.ts';
+
+/** Why tokens that a node counted are billed to nobody. */
+export type WriteOffReason =
+  /** another node's attempt was the one that was billed */
+  | 'retried_elsewhere'
+  /** the request had no usable answer, so it cost nothing */
+  | 'voided'
+  /** generated after the client left, before the engine stopped */
+  | 'after_client_gone'
+  /** generated past the last token that credit covered */
+  | 'after_credit_end'
+  /** generated, but never reached the edge */
+  | 'undelivered'
+  /** the account knows of no such request */
+  | 'unknown_request';
+
+export interface WriteOff {
+  /** node's count minus billed count; below zero is drift: more was billed than the node counted */
+  readonly promptTokens: number;
+  readonly completionTokens: number;
+  readonly reason: WriteOffReason | null;
+}
+
+export interface Settled {
+  readonly state: RequestState;
+  readonly ending: Ending;
+  /** node whose attempt was billed */
+  readonly nodeId: string | null;
+  readonly billed: Usage;
+}
+
+/** What of a receipt's tokens is written off, once its request is settled (null: the request is unknown). */
+export function writeOff(receipt: { nodeId: string; usage: Usage }, settled: Settled | null): WriteOff {
+  const own = settled !== null && settled.nodeId === receipt.nodeId;
+  const promptTokens = receipt.usage.promptTokens - (own ? settled.billed.promptTokens : 0);
+  const completionTokens = receipt.usage.completionTokens - (own ? settled.billed.completionTokens : 0);
+  const even = promptTokens === 0 && completionTokens === 0;
+  return { promptTokens, completionTokens, reason: even ? null : reasonFor(own, settled) };
+}
+
+const REASONS: Record<Ending, WriteOffReason> = {
+  finished: 'undelivered',
+  client_gone: 'after_client_gone',
+  out_of_credit: 'after_credit_end',
+  node_failed: 'undelivered',
+  not_served: 'voided',
+  settled_by_receipt: 'after_credit_end',
+  unproved: 'voided',
+};
+
+function reasonFor(own: boolean, settled: Settled | null): WriteOffReason {
+  if (settled === null) return 'unknown_request';
+  if (settled.state === 'voided') return 'voided';
+  return own ? REASONS[settled.ending] : 'retried_elsewhere';
+}

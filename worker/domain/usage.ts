@@ -1,0 +1,46 @@
+/** Usage is counts of tokens, never money. `prompt = cached + uncached`, `completion = reasoning + answer`. */
+import type { NodeUsage } from '../../gpu-pool/protocol.ts';
+import { formatUsd, type NanoUsd } from './money.ts';
+
+export interface Usage {
+  readonly promptTokens: number;
+  /** part of `promptTokens` found in the prefix cache */
+  readonly cachedTokens: number;
+  /** includes `reasoningTokens` */
+  readonly completionTokens: number;
+  readonly reasoningTokens: number;
+}
+
+export const NO_USAGE: Usage = { promptTokens: 0, cachedTokens: 0, completionTokens: 0, reasoningTokens: 0 };
+
+export function fromNodeUsage(usage: NodeUsage): Usage {
+  return {
+    promptTokens: usage.prompt_tokens,
+    cachedTokens: usage.cached_tokens,
+    completionTokens: usage.completion_tokens,
+    reasoningTokens: usage.reasoning_tokens,
+  };
+}
+
+/** Whether the counts are whole, not negative, and the parts no larger than their wholes. */
+export function isSound(usage: Usage): boolean {
+  return (
+    Object.values(usage).every((count) => Number.isSafeInteger(count) && count >= 0) &&
+    usage.cachedTokens <= usage.promptTokens &&
+    usage.reasoningTokens <= usage.completionTokens
+  );
+}
+
+/** The `usage` of an answer: OpenAI's names, DeepSeek's names, and what it cost in US dollars. */
+export function toPublicUsage(usage: Usage, charge: NanoUsd) {
+  return {
+    prompt_tokens: usage.promptTokens,
+    completion_tokens: usage.completionTokens,
+    total_tokens: usage.promptTokens + usage.completionTokens,
+    prompt_cache_hit_tokens: usage.cachedTokens,
+    prompt_cache_miss_tokens: usage.promptTokens - usage.cachedTokens,
+    prompt_tokens_details: { cached_tokens: usage.cachedTokens },
+    completion_tokens_details: { reasoning_tokens: usage.reasoningTokens },
+    cost: formatUsd(charge),
+  };
+}

@@ -1,0 +1,111 @@
+/** What callers say to a Wallet and what it answers. Plain data: it crosses a Durable Object call. */
+import type { Ending, HoldRange, RequestState } from './hold.ts';
+import type { Credit, Entry } from './ledger.ts';
+import type { KeyLimits, LimitRefusal } from './limits.ts';
+import type { NanoUsd } from './money.ts';
+import type { Price } from './pricing.ts';
+import type { Usage } from './usage.ts';
+
+export interface AdmitRequest {
+  readonly requestId: string;
+  readonly keyId: string;
+  readonly modelId: string;
+  readonly stream: boolean;
+  readonly limits: KeyLimits;
+  /** in force at admission; holds for the whole request */
+  readonly price: Price;
+  readonly hold: HoldRange;
+}
+
+export type AdmitRefusal =
+  | { reason: 'insufficient_balance'; requiredNanoUsd: NanoUsd; availableNanoUsd: NanoUsd }
+  | LimitRefusal;
+
+export interface RateLimitState {
+  readonly requestsLimit: number;
+  readonly requestsRemaining: number;
+  /** until the whole allowance is back */
+  readonly resetMs: number;
+}
+
+export type AdmitResult =
+  | { ok: true; heldNanoUsd: NanoUsd; rateLimit: RateLimitState }
+  | { ok: false; refusal: AdmitRefusal; rateLimit: RateLimitState };
+
+export interface PostRequest {
+  readonly requestId: string;
+  readonly nodeId: string;
+  readonly usage: Usage;
+  readonly ending: Ending;
+  readonly ttftMs: number | null;
+}
+
+export interface Balance extends Credit {
+  readonly heldNanoUsd: NanoUsd;
+  /** granted + paid − held */
+  readonly availableNanoUsd: NanoUsd;
+}
+
+/** A request as the Wallet knows it, from admission to a day after its end. */
+export interface RequestRecord {
+  readonly requestId: string;
+  readonly keyId: string;
+  readonly modelId: string;
+  readonly stream: boolean;
+  readonly state: RequestState;
+  readonly ending: Ending | null;
+  readonly nodeId: string | null;
+  readonly admittedAtMs: number;
+  readonly endedAtMs: number | null;
+  readonly heldNanoUsd: NanoUsd;
+  readonly price: Price;
+  /** billed usage */
+  readonly usage: Usage;
+  readonly chargeNanoUsd: NanoUsd;
+  readonly entrySeq: number | null;
+  readonly ttftMs: number | null;
+}
+
+/** What a node says it generated, as the Wallet takes it. */
+export interface WalletReceipt {
+  readonly requestId: string;
+  readonly nodeId: string;
+  readonly outcome: 'finished' | 'aborted' | 'failed' | 'lost';
+  readonly usage: Usage;
+  readonly ttftMs: number | null;
+}
+
+export interface LedgerPage {
+  /** newest first */
+  readonly entries: readonly Entry[];
+  /** `beforeSeq` of the next page; null: no more */
+  readonly nextBeforeSeq: number | null;
+}
+
+/**
+ * An account's Wallet. Every call is idempotent by the id it names: the same hold twice is one hold,
+ * the same grant twice is one grant.
+ */
+export interface WalletApi {
+  /** Limits and money in one step. `insufficient_balance` and limits come back as values. */
+  admit(request: AdmitRequest): Promise<AdmitResult>;
+  /**
+   * Sets a hold to `wantedNanoUsd`, or as near as balance and cap allow, and renews its lease.
+   * @returns the hold as it now is; null when the request is no longer held
+   */
+  resize(request: { requestId: string; wantedNanoUsd: NanoUsd }): Promise<{ heldNanoUsd: NanoUsd } | null>;
+  /** Bills usage, at most what is held, and gives the rest back. */
+  post(request: PostRequest): Promise<RequestRecord | null>;
+  /** Ends a request that costs nothing. */
+  void(request: { requestId: string; nodeId: string | null; ending: Ending }): Promise<RequestRecord | null>;
+  /** Takes the nodes' word for what was generated: settles orphaned holds, writes off what nobody was billed. */
+  reconcile(receipts: readonly WalletReceipt[]): Promise<void>;
+  grant(grant: { grantId: string; amountNanoUsd: NanoUsd }): Promise<Entry>;
+  topUp(topUp: { orderId: string; amountNanoUsd: NanoUsd }): Promise<Entry>;
+  balance(): Promise<Balance>;
+  /** null: not this account's, or older than a day (D1 has it then) */
+  request(requestId: string): Promise<RequestRecord | null>;
+  ledger(page: { beforeSeq?: number; limit: number }): Promise<LedgerPage>;
+  /** Spend of a key in the current period of its cap, with what is held for it. */
+  keySpend(keyId: string, limits: KeyLimits): Promise<{ spentNanoUsd: NanoUsd; heldNanoUsd: NanoUsd }>;
+}
