@@ -1,12 +1,46 @@
 /** The map of the Worker: its parts in reading order, and the Durable Objects it exports. */
-import { Hono } from 'hono';
-import type { Env } from './env.ts';
+import { type Context, Hono } from 'hono';
+import { getBalance } from './api/balance.ts';
+import { getGeneration } from './api/generations.ts';
+import { getKey } from './api/key.ts';
+import { getModel, listModels } from './api/models.ts';
+import { billing } from './billing/index.ts';
+import { config, type Env } from './env.ts';
+import { fleet } from './fleet/index.ts';
+import { chatCompletions } from './gateway/chat-completions.ts';
+import { refusalResponse } from './gateway/refusal.ts';
+import { portal } from './portal/index.tsx';
 
 export { Pool } from './durable/pool.ts';
 export { Wallet } from './durable/wallet.ts';
 
 const app = new Hono<{ Bindings: Env }>();
 
+// DeepSeek's clients leave out /v1, LangChain's say /beta
+for (const path of ['/v1/chat/completions', '/chat/completions', '/beta/chat/completions']) {
+  app.post(path, chatCompletions);
+}
+for (const prefix of ['/v1', '']) {
+  app.get(`${prefix}/models`, listModels);
+  app.get(`${prefix}/models/:id{.+}`, getModel);
+}
+app.get('/v1/generations/:id', getGeneration);
+app.get('/v1/key', getKey);
+app.get('/user/balance', getBalance);
 app.get('/healthz', (c) => c.json({ ok: true }));
+
+app.route('/', fleet);
+app.route('/', billing);
+
+for (const path of ['/v1', '/v1/*', '/beta/*', '/user/*', '/chat/*']) {
+  app.all(path, (c) => refusalResponse({ reason: 'route_not_found' }, config(c.env).publicOrigin));
+}
+
+app.route('/', portal);
+
+app.onError((error, c: Context<{ Bindings: Env }>) => {
+  console.error(JSON.stringify({ event: 'unhandled', path: c.req.path, error: String(error) }));
+  return refusalResponse({ reason: 'internal' }, new URL(c.req.url).origin);
+});
 
 export default app;

@@ -5,6 +5,7 @@
  * D1 drops child rows silently when a table is rebuilt under ON DELETE CASCADE, so no foreign key here cascades.
  */
 import { index, integer, primaryKey, sqliteTable, text, uniqueIndex } from 'drizzle-orm/sqlite-core';
+import type { Ending } from '../domain/hold.ts';
 
 // ---- people (better-auth's four tables under the project's names; its columns are Dates) ----
 
@@ -228,7 +229,7 @@ export const usageEvent = sqliteTable(
     /** posted, voided, expired: how the hold ended */
     state: text('state', { enum: ['posted', 'voided', 'expired'] }).notNull(),
     /** why, in one of the words of domain/hold.ts */
-    ending: text('ending').notNull(),
+    ending: text('ending').$type<Ending>().notNull(),
     stream: integer('stream', { mode: 'boolean' }).notNull(),
     promptTokens: integer('prompt_tokens').notNull(),
     cachedTokens: integer('cached_tokens').notNull(),

@@ -62,8 +62,8 @@ export function limitRefusal(
 
 /** What the cap still allows beyond what is posted and held; null: no cap. */
 export function capLeft(
-  limits: KeyLimits,
-  load: { spentNanoUsd: number; heldNanoUsd: number },
+  limits: Pick<KeyLimits, 'capNanoUsd'>,
+  load: Pick<KeyLoad, 'spentNanoUsd' | 'heldNanoUsd'>,
 ): NanoUsd | null {
   if (limits.capNanoUsd === null) return null;
   return nanoUsd(Math.max(0, limits.capNanoUsd - load.spentNanoUsd - load.heldNanoUsd));

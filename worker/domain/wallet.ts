@@ -29,7 +29,8 @@ export interface RateLimitState {
 }
 
 export type AdmitResult =
-  | { ok: true; heldNanoUsd: NanoUsd; rateLimit: RateLimitState }
+  /** `availableNanoUsd` is what is left beside the hold */
+  | { ok: true; heldNanoUsd: NanoUsd; availableNanoUsd: NanoUsd; rateLimit: RateLimitState }
   | { ok: false; refusal: AdmitRefusal; rateLimit: RateLimitState };
 
 export interface PostRequest {

@@ -1,8 +1,382 @@
-import { DurableObject } from 'cloudflare:workers';
-import type { WalletApi } from '../domain/wallet.ts';
-import type { Env } from '../env.ts';
+/**
+ * The Wallet: one per account, owner of its money, holds and limits. Every call is one synchronous transaction,
+ * so nothing can come between a check and its write; an alarm expires holds and tells D1 what happened.
+ */
 
-// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: placeholder until the object is written
-export interface Wallet extends WalletApi {}
-// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: placeholder until the object is written
-export class Wallet extends DurableObject<Env> {}
+import { DurableObject } from 'cloudflare:workers';
+import { createHash } from 'node:crypto';
+import { database } from '../db/client.ts';
+import { type OutboxItem, project } from '../db/projection.ts';
+import { coveredUsage, type Ending } from '../domain/hold.ts';
+import { type Credit, chargeLegs, type Entry, type EntryKind, hashInput } from '../domain/ledger.ts';
+import {
+  capLeft,
+  dayOf,
+  type KeyLimits,
+  type KeyLoad,
+  limitRefusal,
+  periodStartDay,
+} from '../domain/limits.ts';
+import { type NanoUsd, nanoUsd } from '../domain/money.ts';
+import { chargeFor } from '../domain/pricing.ts';
+import { writeOff } from '../domain/reconciliation.ts';
+import { isSound, NO_USAGE } from '../domain/usage.ts';
+import type {
+  AdmitRequest,
+  AdmitResult,
+  Balance,
+  LedgerPage,
+  PostRequest,
+  RateLimitState,
+  RequestRecord,
+  WalletApi,
+  WalletReceipt,
+} from '../domain/wallet.ts';
+import { config, type Env } from '../env.ts';
+import { type HeldRequest, WalletStore } from './wallet-store.ts';
+
+/** Lets the items of one burst share a D1 batch, and still shows usage within a second. */
+const PROJECT_DELAY_MS = 500;
+/** After D1 refused: it is one database for everybody, so do not hammer it. */
+const PROJECT_RETRY_MS = 5_000;
+/** Two statements an item keep a batch well under D1's limits. */
+const PROJECT_ITEMS_MAX = 50;
+const ORPHANS_PER_ALARM_MAX = 200;
+const KEEP_ENDED_MS = 24 * 3_600_000;
+
+export class Wallet extends DurableObject<Env> implements WalletApi {
+  readonly #store: WalletStore;
+  /** when the alarm is set for, as far as this object knows */
+  #alarmAtMs = Number.POSITIVE_INFINITY;
+
+  constructor(state: DurableObjectState, env: Env) {
+    super(state, env);
+    this.#store = new WalletStore(state.storage.sql);
+    state.blockConcurrencyWhile(async () => {
+      this.#alarmAtMs = (await state.storage.getAlarm()) ?? Number.POSITIVE_INFINITY;
+    });
+  }
+
+  async admit(request: AdmitRequest): Promise<AdmitResult> {
+    const nowMs = Date.now();
+    const { limits } = request;
+    return this.#commit((): AdmitResult => {
+      const known = this.#store.request(request.requestId);
+      const load = this.#store.keyLoad(request.keyId, periodStartDay(limits.capPeriod, nowMs), nowMs);
+      if (known) return this.#admitted(known.heldNanoUsd, rateLimitState(limits, load, 0));
+
+      const { wantedNanoUsd, leastNanoUsd } = request.hold;
+      const refusal = limitRefusal(limits, load, leastNanoUsd, nowMs);
+      if (refusal) return { ok: false, refusal, rateLimit: rateLimitState(limits, load, 0) };
+      const available = this.#available();
+      if (available < leastNanoUsd) {
+        return {
+          ok: false,
+          refusal: {
+            reason: 'insufficient_balance',
+            requiredNanoUsd: leastNanoUsd,
+            availableNanoUsd: available,
+          },
+          rateLimit: rateLimitState(limits, load, 0),
+        };
+      }
+
+      const heldNanoUsd = nanoUsd(Math.min(wantedNanoUsd, available, capLeft(limits, load) ?? available));
+      const leaseUntilMs = nowMs + this.#leaseMs();
+      this.#store.insertRequest({
+        requestId: request.requestId,
+        keyId: request.keyId,
+        modelId: request.modelId,
+        stream: request.stream,
+        state: 'held',
+        ending: null,
+        nodeId: null,
+        admittedAtMs: nowMs,
+        endedAtMs: null,
+        heldNanoUsd,
+        price: request.price,
+        usage: NO_USAGE,
+        chargeNanoUsd: nanoUsd(0),
+        entrySeq: null,
+        ttftMs: null,
+        capNanoUsd: limits.capNanoUsd,
+        capPeriod: limits.capPeriod,
+        leaseUntilMs,
+      });
+      this.#store.changeHeld(heldNanoUsd);
+      this.#wakeAt(leaseUntilMs);
+      return this.#admitted(heldNanoUsd, rateLimitState(limits, load, 1));
+    });
+  }
+
+  async resize({ requestId, wantedNanoUsd }: { requestId: string; wantedNanoUsd: NanoUsd }) {
+    const nowMs = Date.now();
+    return this.#commit(() => {
+      const request = this.#store.request(requestId);
+      if (request?.state !== 'held') return null;
+      const load = this.#store.keyLoad(request.keyId, periodStartDay(request.capPeriod, nowMs), nowMs);
+      const underCap = capLeft({ capNanoUsd: request.capNanoUsd }, load) ?? Number.POSITIVE_INFINITY;
+      const heldNanoUsd = nanoUsd(
+        Math.min(wantedNanoUsd, request.heldNanoUsd + Math.min(this.#available(), underCap)),
+      );
+      this.#store.setHold(requestId, heldNanoUsd, nowMs + this.#leaseMs());
+      this.#store.changeHeld(heldNanoUsd - request.heldNanoUsd);
+      return { heldNanoUsd };
+    });
+  }
+
+  async post({ requestId, nodeId, usage, ending, ttftMs }: PostRequest): Promise<RequestRecord | null> {
+    if (!isSound(usage)) throw new RangeError(`unsound usage for ${requestId}`);
+    return this.#end(requestId, { state: 'posted', ending, nodeId, usage, ttftMs });
+  }
+
+  async void({ requestId, nodeId, ending }: { requestId: string; nodeId: string | null; ending: Ending }) {
+    return this.#end(requestId, { state: 'voided', ending, nodeId, usage: NO_USAGE, ttftMs: null });
+  }
+
+  async reconcile(receipts: readonly WalletReceipt[]): Promise<void> {
+    const nowMs = Date.now();
+    this.#commit(() => {
+      for (const receipt of receipts) {
+        if (!isSound(receipt.usage) || !this.#store.insertReceipt(receipt, nowMs)) continue;
+        const request = this.#store.request(receipt.requestId);
+        if (request?.state === 'held') this.#settleOrphan(request, nowMs);
+        else this.#settleReceipts(receipt.requestId, request, nowMs);
+      }
+    });
+  }
+
+  async grant({ grantId, amountNanoUsd }: { grantId: string; amountNanoUsd: NanoUsd }): Promise<Entry> {
+    return this.#credit('grant', grantId, { grantedNanoUsd: amountNanoUsd, paidNanoUsd: nanoUsd(0) });
+  }
+
+  async topUp({ orderId, amountNanoUsd }: { orderId: string; amountNanoUsd: NanoUsd }): Promise<Entry> {
+    return this.#credit('top_up', orderId, { grantedNanoUsd: nanoUsd(0), paidNanoUsd: amountNanoUsd });
+  }
+
+  async balance(): Promise<Balance> {
+    const { grantedNanoUsd, paidNanoUsd, heldNanoUsd } = this.#store.head();
+    return { grantedNanoUsd, paidNanoUsd, heldNanoUsd, availableNanoUsd: this.#available() };
+  }
+
+  async request(requestId: string): Promise<RequestRecord | null> {
+    const request = this.#store.request(requestId);
+    return request && publicRecord(request);
+  }
+
+  async ledger({ beforeSeq, limit }: { beforeSeq?: number; limit: number }): Promise<LedgerPage> {
+    const entries = this.#store.entries(beforeSeq ?? Number.MAX_SAFE_INTEGER, limit);
+    const oldest = entries.at(-1)?.seq ?? 1;
+    return { entries, nextBeforeSeq: oldest > 1 ? oldest : null };
+  }
+
+  async keySpend(keyId: string, limits: KeyLimits) {
+    const nowMs = Date.now();
+    const { spentNanoUsd, heldNanoUsd } = this.#store.keyLoad(
+      keyId,
+      periodStartDay(limits.capPeriod, nowMs),
+      nowMs,
+    );
+    return { spentNanoUsd, heldNanoUsd };
+  }
+
+  /** Expires orphaned holds, tells D1 what happened, forgets what is a day old; then sleeps until there is more. */
+  override async alarm(): Promise<void> {
+    const nowMs = Date.now();
+    this.#alarmAtMs = Number.POSITIVE_INFINITY;
+    let retryAtMs: number | null = null;
+    try {
+      this.#commit(() => {
+        for (const request of this.#store.orphans(nowMs, ORPHANS_PER_ALARM_MAX))
+          this.#settleOrphan(request, nowMs);
+      });
+      await this.#project();
+      this.#store.trim(nowMs - KEEP_ENDED_MS);
+    } catch (error) {
+      console.error(JSON.stringify({ event: 'wallet_alarm_failed', error: String(error) }));
+      retryAtMs = nowMs + PROJECT_RETRY_MS;
+    } finally {
+      this.#sleep(nowMs, retryAtMs);
+    }
+  }
+
+  #admitted(heldNanoUsd: NanoUsd, rateLimit: RateLimitState): AdmitResult {
+    return { ok: true, heldNanoUsd, availableNanoUsd: this.#available(), rateLimit };
+  }
+
+  /** Ends a held request once; later calls with the same id change nothing and return how it ended. */
+  #end(
+    requestId: string,
+    end: Pick<RequestRecord, 'state' | 'nodeId' | 'usage' | 'ttftMs'> & { ending: Ending },
+  ): RequestRecord | null {
+    return this.#commit(() => {
+      const request = this.#store.request(requestId);
+      if (request === null) return null;
+      return request.state === 'held' ? this.#resolve(request, end, Date.now()) : publicRecord(request);
+    });
+  }
+
+  /** The one place where a hold becomes a charge or nothing: inside the caller's transaction. */
+  #resolve(
+    request: HeldRequest,
+    end: Pick<RequestRecord, 'state' | 'nodeId' | 'usage' | 'ttftMs'> & { ending: Ending },
+    nowMs: number,
+  ): RequestRecord {
+    const usage = coveredUsage(end.usage, request.heldNanoUsd, request.price);
+    const chargeNanoUsd = chargeFor(usage, request.price);
+    this.#store.changeHeld(-request.heldNanoUsd);
+    const entry =
+      chargeNanoUsd === 0
+        ? null
+        : this.#append('charge', request.requestId, chargeLegs(this.#store.head(), chargeNanoUsd), nowMs);
+    if (entry) this.#store.addSpend(request.keyId, dayOf(nowMs), chargeNanoUsd);
+
+    const ended: RequestRecord = {
+      ...publicRecord(request),
+      ...end,
+      usage,
+      endedAtMs: nowMs,
+      heldNanoUsd: nanoUsd(0),
+      chargeNanoUsd,
+      entrySeq: entry?.seq ?? null,
+    };
+    this.#store.endRequest(ended);
+    this.#tell({ kind: 'usage', accountId: this.#accountId(), request: ended });
+    this.#settleReceipts(request.requestId, ended, nowMs);
+    return ended;
+  }
+
+  /**
+   * A hold whose edge has not been heard of: the node's receipt decides as soon as one shows output;
+   * without one it is voided when the grace is over, because nobody pays for what cannot be proved.
+   */
+  #settleOrphan(request: HeldRequest, nowMs: number): void {
+    if (nowMs <= request.leaseUntilMs) return;
+    const proof = this.#store
+      .unsettledReceipts(request.requestId)
+      .filter((receipt) => receipt.usage.completionTokens > 0)
+      .sort((a, b) => b.usage.completionTokens - a.usage.completionTokens)[0];
+    if (proof) {
+      const { nodeId, usage, ttftMs } = proof;
+      this.#resolve(
+        request,
+        { state: 'expired', ending: 'settled_by_receipt', nodeId, usage, ttftMs },
+        nowMs,
+      );
+    } else if (nowMs > request.leaseUntilMs + config(this.env).receiptGraceMs) {
+      const nothing = { nodeId: null, usage: NO_USAGE, ttftMs: null };
+      this.#resolve(request, { state: 'expired', ending: 'unproved', ...nothing }, nowMs);
+    }
+  }
+
+  /** Works out what of each waiting receipt nobody was billed for. */
+  #settleReceipts(requestId: string, request: RequestRecord | null, nowMs: number): void {
+    for (const receipt of this.#store.unsettledReceipts(requestId)) {
+      const settled = request && {
+        state: request.state,
+        ending: request.ending!,
+        nodeId: request.nodeId,
+        billed: request.usage,
+      };
+      this.#store.settleReceipt(receipt);
+      this.#tell({
+        kind: 'receipt',
+        accountId: this.#accountId(),
+        receivedAtMs: nowMs,
+        receipt,
+        writeOff: writeOff(receipt, settled),
+      });
+    }
+  }
+
+  #credit(kind: 'grant' | 'top_up', reference: string, credit: Credit): Entry {
+    const amount = credit.grantedNanoUsd + credit.paidNanoUsd;
+    if (amount <= 0) throw new RangeError(`a ${kind} must be above zero, not ${amount} nano-USD`);
+    return this.#commit(
+      () => this.#store.entryOf(kind, reference) ?? this.#append(kind, reference, credit, Date.now()),
+    );
+  }
+
+  #append(kind: EntryKind, reference: string, legs: Credit, atMs: number): Entry {
+    const head = this.#store.head();
+    const { grantedNanoUsd, paidNanoUsd } = legs;
+    const balanceNanoUsd = nanoUsd(head.grantedNanoUsd + head.paidNanoUsd + grantedNanoUsd + paidNanoUsd);
+    const body = { seq: head.seq + 1, atMs, kind, reference, grantedNanoUsd, paidNanoUsd, balanceNanoUsd };
+    // node:crypto, because Web Crypto's digest is async and an await here would let another call in
+    const hash = createHash('sha256').update(hashInput(head.hash, body)).digest('hex');
+    const entry = { ...body, hash };
+    this.#store.append(entry);
+    this.#tell({ kind: 'entry', accountId: this.#accountId(), entry });
+    return entry;
+  }
+
+  async #project(): Promise<void> {
+    for (;;) {
+      const items = this.#store.outbox(PROJECT_ITEMS_MAX);
+      if (items.length === 0) return;
+      await project(
+        database(this.env),
+        items.map(({ item }) => JSON.parse(item) as OutboxItem),
+      );
+      this.#store.dequeue(items.at(-1)!.seq);
+    }
+  }
+
+  #tell(item: OutboxItem): void {
+    this.#store.enqueue(item);
+    this.#wakeAt(Date.now() + PROJECT_DELAY_MS);
+  }
+
+  #wakeAt(atMs: number): void {
+    if (atMs >= this.#alarmAtMs) return;
+    this.#alarmAtMs = atMs;
+    void this.ctx.storage.setAlarm(atMs);
+  }
+
+  /** Sets the alarm for whatever comes first: a retry, new items, the end of a lease, the end of a grace. */
+  #sleep(nowMs: number, retryAtMs: number | null): void {
+    if (retryAtMs !== null) this.#wakeAt(retryAtMs);
+    else if (this.#store.outbox(1).length > 0) this.#wakeAt(nowMs + PROJECT_DELAY_MS);
+    const leaseEndMs = this.#store.nextLeaseEndMs(nowMs);
+    if (leaseEndMs !== null) this.#wakeAt(leaseEndMs + 1);
+    const oldest = this.#store.orphans(nowMs, 1)[0];
+    if (oldest)
+      this.#wakeAt(
+        Math.max(nowMs + PROJECT_RETRY_MS, oldest.leaseUntilMs + config(this.env).receiptGraceMs + 1),
+      );
+  }
+
+  #commit<T>(work: () => T): T {
+    return this.ctx.storage.transactionSync(work);
+  }
+
+  #available(): NanoUsd {
+    const { grantedNanoUsd, paidNanoUsd, heldNanoUsd } = this.#store.head();
+    return nanoUsd(grantedNanoUsd + paidNanoUsd - heldNanoUsd);
+  }
+
+  #leaseMs(): number {
+    return config(this.env).holdLeaseMs;
+  }
+
+  #accountId(): string {
+    const { name } = this.ctx.id;
+    if (name === undefined)
+      throw new Error('a Wallet is reached by its account id, never by a bare object id');
+    return name;
+  }
+}
+
+function rateLimitState(limits: KeyLimits, load: KeyLoad, admitted: 0 | 1): RateLimitState {
+  const used = load.requestsLastMinute + admitted;
+  return {
+    requestsLimit: limits.requestsPerMinute,
+    requestsRemaining: Math.max(0, limits.requestsPerMinute - used),
+    resetMs: load.requestsLastMinute === 0 ? 60_000 : Math.max(1, 60_000 - load.oldestRequestAgeMs),
+  };
+}
+
+function publicRecord(request: HeldRequest): RequestRecord {
+  const { capNanoUsd: _cap, capPeriod: _period, leaseUntilMs: _lease, ...record } = request;
+  return record;
+}

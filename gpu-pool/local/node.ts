@@ -1,0 +1,86 @@
+/** A node on this machine: the engine emulator and the real agent in front of it, each a process of its own. */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Hardware } from '../protocol.ts';
+import { type Started, start } from './process.ts';
+
+const EMULATOR = fileURLToPath(new URL('../emulator/main.ts', import.meta.url));
+const AGENT = fileURLToPath(new URL('../agent/main.ts', import.meta.url));
+
+export interface EngineOptions {
+  readonly name: string;
+  readonly hardware: Hardware;
+  /** 1 is real time, 0 never waits */
+  readonly speed: number;
+  readonly stateDir: string;
+  /** keeps the same address over a restart; 0 picks a free one */
+  readonly port?: number;
+}
+
+export interface Engine extends Started<string> {
+  /** what it generated, by its own account */
+  readonly log: string;
+}
+
+export async function startEngine(options: EngineOptions): Promise<Engine> {
+  mkdirSync(options.stateDir, { recursive: true });
+  const log = join(options.stateDir, 'engine-log.jsonl');
+  const running = await start(
+    {
+      command: process.execPath,
+      args: [
+        EMULATOR,
+        ...[
+          '--port',
+          String(options.port ?? 0),
+          '--profile',
+          options.hardware,
+          '--speed',
+          String(options.speed),
+        ],
+        ...['--log', log, '--max-queued-requests', '256', '--enable-cache-report'],
+      ],
+      logFile: join(options.stateDir, 'engine.log'),
+      readyWithinMs: 20_000,
+    },
+    listening,
+  );
+  return { ...running, log };
+}
+
+export interface AgentOptions {
+  readonly engineUrl: string;
+  readonly edgeUrl: string;
+  /** null: the node is enrolled already and its state folder knows it */
+  readonly joinToken: string | null;
+  readonly port: number;
+  readonly stateDir: string;
+}
+
+/** `ready` is the agent's address. */
+export async function startAgentProcess(options: AgentOptions): Promise<Started<string>> {
+  mkdirSync(options.stateDir, { recursive: true });
+  return start(
+    {
+      command: process.execPath,
+      args: [
+        AGENT,
+        ...['--engine', options.engineUrl, '--edge', options.edgeUrl, '--state', options.stateDir],
+        ...['--listen', `127.0.0.1:${options.port}`],
+      ],
+      env: options.joinToken === null ? {} : { TOLLGATE_JOIN_TOKEN: options.joinToken },
+      logFile: join(options.stateDir, 'agent.log'),
+      readyWithinMs: 30_000,
+    },
+    listening,
+  );
+}
+
+function listening(line: string): string | null {
+  try {
+    return (JSON.parse(line) as { listening?: string }).listening ?? null;
+  } catch {
+    return null;
+  }
+}

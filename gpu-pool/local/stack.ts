@@ -1,0 +1,192 @@
+/** A whole Tollgate on this machine: edge, three enrolled nodes, a demo account with credit, an operator. */
+import { randomBytes } from 'node:crypto';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import type { Hardware } from '../protocol.ts';
+import { type Edge, migrate, startEdge } from './edge.ts';
+import { type Engine, startAgentProcess, startEngine } from './node.ts';
+import { type Credentials, obtainKey, Visitor } from './people.ts';
+import type { Started } from './process.ts';
+
+export interface StackOptions {
+  readonly stateDir: string;
+  /** the edge's */
+  readonly port: number;
+  /** agents take this port and the ones after it */
+  readonly nodePort: number;
+  /** of the engines: 1 is real time, 0 never waits */
+  readonly speed: number;
+  /** settings of worker/env.ts */
+  readonly settings?: Record<string, string>;
+  /** told of each step before it begins */
+  readonly onStep?: (what: string) => void;
+}
+
+export interface LocalNode {
+  readonly name: string;
+  readonly hardware: Hardware;
+  readonly port: number;
+  readonly stateDir: string;
+  engine: Engine;
+  agent: Started<string>;
+}
+
+/** What `.tollgate/dev.json` holds. */
+export interface DevFile {
+  readonly baseUrl: string;
+  readonly apiKey: string;
+  readonly account: string;
+  readonly portal: Credentials;
+  readonly operator: Credentials;
+  readonly nodes: readonly { id: string; url: string }[];
+}
+
+export interface Stack {
+  edge: Edge;
+  readonly nodes: readonly LocalNode[];
+  readonly dev: DevFile;
+  stop(): Promise<void>;
+}
+
+const NODES: readonly { name: string; hardware: Hardware }[] = [
+  { name: 'h800-pair-1', hardware: '8xh800-pair' },
+  { name: 'h800-pair-2', hardware: '8xh800-pair' },
+  { name: 'mi300x-1', hardware: '8xmi300x' },
+];
+const MODEL = 'deepseek-r1-0528';
+
+/** @throws Error whose message says what to do: a port in use, a database that cannot be migrated */
+export async function startStack(options: StackOptions): Promise<Stack> {
+  const { stateDir, port, nodePort, onStep = () => undefined } = options;
+  const started: { stop(): Promise<void> }[] = [];
+  const stop = async () => {
+    // agents first: they still have receipts for the edge
+    await Promise.all(started.slice(1).map((each) => each.stop()));
+    await started[0]?.stop();
+  };
+  try {
+    await mustBeFree(port, 'TOLLGATE_PORT');
+    for (let i = 0; i < NODES.length; i++) await mustBeFree(nodePort + i, 'TOLLGATE_NODE_PORT');
+    onStep('Bringing the local database up to date');
+    await migrate(stateDir);
+    onStep('Starting the edge');
+    const edge = await startEdge({ port, stateDir, settings: options.settings });
+    started.push(edge);
+    onStep('Starting three nodes and enrolling them');
+    const nodes = await Promise.all(
+      NODES.map((node, i) =>
+        startNode(edge, { ...node, port: nodePort + i, stateDir: join(stateDir, node.name) }, options.speed),
+      ),
+    );
+    for (const { agent, engine } of nodes) started.push(agent, engine);
+    onStep('Opening the demo account');
+    const dev = await openDemo(edge, nodes, stateDir);
+    return { edge, nodes, dev, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/** Starts a node's two processes; enrols it unless its state folder shows that it is enrolled. */
+export async function startNode(
+  edge: Pick<Edge, 'url' | 'operatorToken'>,
+  node: Pick<LocalNode, 'name' | 'hardware' | 'port' | 'stateDir'>,
+  speed: number,
+): Promise<LocalNode> {
+  const engine = await startEngine({ ...node, speed });
+  const joinToken = existsSync(join(node.stateDir, 'node.json')) ? null : await makeJoinToken(edge, node);
+  const agent = await startAgentProcess({ ...node, engineUrl: engine.ready, edgeUrl: edge.url, joinToken });
+  return { ...node, engine, agent };
+}
+
+async function makeJoinToken(
+  edge: Pick<Edge, 'url' | 'operatorToken'>,
+  { name, hardware }: { name: string; hardware: Hardware },
+): Promise<string> {
+  const { token } = await operatorApi<{ token: string }>(edge, 'POST', '/join-tokens', {
+    name,
+    model: MODEL,
+    hardware,
+  });
+  return token;
+}
+
+/** Calls the operator API. @throws Error with its answer when it refuses */
+export async function operatorApi<T>(
+  edge: Pick<Edge, 'url' | 'operatorToken'>,
+  method: 'GET' | 'POST',
+  path: string,
+  body?: unknown,
+): Promise<T> {
+  const response = await fetch(`${edge.url}/operator/api${path}`, {
+    method,
+    headers: { authorization: `Bearer ${edge.operatorToken}`, 'content-type': 'application/json' },
+    body: body === undefined ? undefined : JSON.stringify(body),
+  });
+  if (!response.ok)
+    throw new Error(`${method} ${path} was refused with ${response.status}: ${await response.text()}`);
+  return (await response.json()) as T;
+}
+
+async function openDemo(edge: Edge, nodes: readonly LocalNode[], stateDir: string): Promise<DevFile> {
+  const file = join(stateDir, 'dev.json');
+  const before = existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as DevFile) : null;
+  const portal = before?.portal ?? {
+    email: 'demo@tollgate.example',
+    password: randomBytes(9).toString('base64url'),
+  };
+  const operator = before?.operator ?? {
+    email: 'operator@tollgate.example',
+    password: randomBytes(9).toString('base64url'),
+  };
+
+  const apiKey = await demoKey(edge, portal, before?.apiKey ?? null);
+  const { account_id: account } = await ownKey(edge.url, apiKey);
+  await new Visitor(edge.url).enter({ ...operator, name: 'Operator' });
+  await operatorApi(edge, 'POST', '/operators', { email: operator.email });
+
+  const known = await operatorApi<{ nodes: { id: string; url: string; state: string }[] }>(
+    edge,
+    'GET',
+    '/nodes',
+  );
+  const urls = new Set(nodes.map(({ agent }) => agent.ready));
+  const dev: DevFile = {
+    baseUrl: edge.url,
+    apiKey,
+    account,
+    portal,
+    operator,
+    nodes: known.nodes
+      .filter(({ url, state }) => urls.has(url) && state !== 'removed')
+      .map(({ id, url }) => ({ id, url })),
+  };
+  writeFileSync(file, `${JSON.stringify(dev, null, 2)}\n`, { mode: 0o600 });
+  return dev;
+}
+
+async function demoKey(edge: Edge, who: Credentials, before: string | null): Promise<string> {
+  if (before !== null && (await ownKey(edge.url, before).catch(() => null))) return before;
+  const visitor = new Visitor(edge.url);
+  await visitor.enter({ ...who, name: 'Demo Startup' });
+  return obtainKey(visitor);
+}
+
+async function ownKey(edgeUrl: string, apiKey: string): Promise<{ account_id: string }> {
+  const response = await fetch(`${edgeUrl}/v1/key`, { headers: { authorization: `Bearer ${apiKey}` } });
+  if (!response.ok) throw new Error(`the key is not valid at ${edgeUrl}`);
+  return (await response.json()) as { account_id: string };
+}
+
+async function mustBeFree(port: number, setting: string): Promise<void> {
+  const free = await new Promise<boolean>((resolve) => {
+    const probe = createServer();
+    probe.once('error', () => resolve(false));
+    probe.listen(port, '127.0.0.1', () => probe.close(() => resolve(true)));
+  });
+  if (!free) {
+    throw new Error(`Port ${port} is in use. End what listens there, or choose another with ${setting}=…`);
+  }
+}

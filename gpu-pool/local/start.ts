@@ -1,0 +1,74 @@
+/** `npm start`: a whole Tollgate on this machine, until Ctrl-C. */
+import { rmSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { stopAll } from './process.ts';
+import { type Stack, startStack } from './stack.ts';
+
+const { values } = parseArgs({ options: { fresh: { type: 'boolean', default: false } } });
+const stateDir = resolve(process.env.TOLLGATE_STATE ?? '.tollgate');
+
+let stack: Stack | null = null;
+let stopping = false;
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.on(signal, async () => {
+    if (stopping) return;
+    stopping = true;
+    console.log('\nStopping …');
+    await stack?.stop();
+    await stopAll();
+    process.exit(0);
+  });
+}
+
+try {
+  if (values.fresh) rmSync(stateDir, { recursive: true, force: true });
+  stack = await startStack({
+    stateDir,
+    port: port('TOLLGATE_PORT', 8787),
+    nodePort: port('TOLLGATE_NODE_PORT', 8791),
+    speed: Number(process.env.TOLLGATE_ENGINE_SPEED ?? 1),
+    onStep: (what) => console.log(`· ${what} …`),
+  });
+  const { baseUrl, apiKey, portal, operator, nodes } = stack.dev;
+  console.log(`
+Tollgate is up, with ${nodes.length} nodes behind it.
+
+  Ask DeepSeek-R1:
+
+    curl ${baseUrl}/v1/chat/completions \\
+      -H "Authorization: Bearer ${apiKey}" \\
+      -H "Content-Type: application/json" \\
+      -d '{"model": "deepseek-reasoner", "stream": true, "messages": [{"role": "user", "content": "How many primes are below 100?"}]}'
+
+  API key    ${apiKey}
+  Portal     ${baseUrl}/sign-in   ${portal.email}   ${portal.password}
+  Operator   ${baseUrl}/sign-in   ${operator.email}   ${operator.password}
+
+The same is in ${join(stateDir, 'dev.json')}, logs are beside it. The answers come from emulated engines.
+Ctrl-C ends everything; \`npm start -- --fresh\` begins with an empty database.`);
+
+  const died = await Promise.race([
+    stack.edge.exited.then(() => 'The edge'),
+    ...stack.nodes.flatMap(({ name, agent, engine }) => [
+      agent.exited.then(() => `The agent of ${name}`),
+      engine.exited.then(() => `The engine of ${name}`),
+    ]),
+  ]);
+  if (!stopping) {
+    console.error(`${died} has ended unexpectedly; its log is in ${stateDir}.`);
+    await stack.stop();
+    process.exit(1);
+  }
+} catch (error) {
+  // after Ctrl-C during the start, what was starting fails: that is no news
+  if (stopping) await new Promise(() => undefined);
+  console.error(`\n${(error as Error).message}`);
+  process.exit(1);
+}
+
+function port(setting: string, fallback: number): number {
+  const value = Number(process.env[setting] ?? fallback);
+  if (Number.isInteger(value) && value > 0 && value < 65_536) return value;
+  throw new Error(`${setting} must be a port number, not "${process.env[setting]}".`);
+}

@@ -1,0 +1,58 @@
+/** GET /v1/models and /v1/models/{id}: the catalogue as OpenAI lists it, with what Tollgate knows beside. */
+import type { Context } from 'hono';
+import { findModel, type Model } from '../db/catalogue.ts';
+import { formatUsd, nanoUsd } from '../domain/money.ts';
+import { isServing } from '../domain/node.ts';
+import { priceAt } from '../domain/pricing.ts';
+import { config, type Env } from '../env.ts';
+import { catalogue, poolSnapshot } from '../gateway/isolate.ts';
+import { refusalResponse } from '../gateway/refusal.ts';
+
+type C = Context<{ Bindings: Env }>;
+
+export async function listModels(c: C): Promise<Response> {
+  const nowMs = Date.now();
+  const models = await catalogue(c.env, nowMs);
+  return c.json({
+    object: 'list',
+    data: await Promise.all(models.map((model) => describe(c, model, nowMs))),
+  });
+}
+
+export async function getModel(c: C): Promise<Response> {
+  const nowMs = Date.now();
+  const models = await catalogue(c.env, nowMs);
+  const model = findModel(models, decodeURIComponent(c.req.path.replace(/^(\/v1)?\/models\//, '')));
+  if (model) return c.json(await describe(c, model, nowMs));
+  const refusal = { reason: 'model_not_found', available: models.map(({ id }) => id) } as const;
+  return refusalResponse(refusal, config(c.env).publicOrigin);
+}
+
+async function describe(c: C, model: Model, nowMs: number) {
+  const price = priceAt(model.prices, nowMs);
+  const { nodes } = await poolSnapshot(c.env, model.id, nowMs, (promise) =>
+    c.executionCtx.waitUntil(promise),
+  );
+  return {
+    id: model.id,
+    object: 'model',
+    created: Math.floor(Math.min(...model.prices.map(({ fromMs }) => fromMs)) / 1000),
+    owned_by: 'deepseek-ai',
+    tollgate: {
+      name: model.name,
+      aliases: model.aliases,
+      revision: model.revision,
+      license: model.license,
+      context_length: model.contextTokens,
+      max_output: model.outputTokensMax,
+      pricing: price && {
+        price_version: price.id,
+        unit: 'USD per token',
+        cache_hit: formatUsd(nanoUsd(price.cacheHitNanoUsd)),
+        cache_miss: formatUsd(nanoUsd(price.cacheMissNanoUsd)),
+        output: formatUsd(nanoUsd(price.outputNanoUsd)),
+      },
+      available: nodes.some(isServing),
+    },
+  };
+}

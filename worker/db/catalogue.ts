@@ -1,0 +1,24 @@
+/** Models and their dated prices, as D1 has them. */
+import type { DatedPrice } from '../domain/pricing.ts';
+import type { Database } from './client.ts';
+import { model, price } from './schema.ts';
+
+export type Model = typeof model.$inferSelect & { readonly prices: readonly DatedPrice[] };
+
+export async function loadCatalogue(db: Database): Promise<Model[]> {
+  const [models, prices] = await db.batch([
+    db.select().from(model).orderBy(model.id),
+    db.select().from(price),
+  ]);
+  return models.map((each) => ({ ...each, prices: prices.filter((row) => row.modelId === each.id) }));
+}
+
+/** By id or alias, whatever the case. */
+export function findModel(catalogue: readonly Model[], name: string): Model | null {
+  const wanted = name.toLowerCase();
+  return (
+    catalogue.find(
+      (each) => each.id === wanted || each.aliases.some((alias) => alias.toLowerCase() === wanted),
+    ) ?? null
+  );
+}

@@ -1,0 +1,53 @@
+/**
+ * Server-sent events, reading side: bytes in, the `data` of each complete event out, whatever way the bytes were cut.
+ * Lines end in LF, CRLF or CR (WHATWG HTML, "9.2.6 Interpreting an event stream"). Only `data` is of interest here.
+ */
+
+/** A longer line is no event of ours but a fault or an attack: the largest real one is a tool call's arguments. */
+const LINE_CHARS_MAX = 1_048_576;
+
+export class SseDecoder {
+  readonly #utf8 = new TextDecoder();
+  #line = '';
+  #data: string[] = [];
+  #afterCr = false;
+
+  /** @throws RangeError when a line grows past 1 Mi characters */
+  push(bytes: Uint8Array): string[] {
+    return this.#take(this.#utf8.decode(bytes, { stream: true }));
+  }
+
+  #take(text: string): string[] {
+    const events: string[] = [];
+    let start = 0;
+    for (let i = 0; i < text.length; i++) {
+      const code = text.charCodeAt(i);
+      if (code !== 10 && code !== 13) {
+        this.#afterCr = false;
+        continue;
+      }
+      const secondHalfOfCrlf = code === 10 && this.#afterCr;
+      if (!secondHalfOfCrlf) this.#endLine(this.#line + text.slice(start, i), events);
+      this.#line = '';
+      this.#afterCr = code === 13;
+      start = i + 1;
+    }
+    this.#line += text.slice(start);
+    if (this.#line.length > LINE_CHARS_MAX) throw new RangeError('a line of the event stream is too long');
+    return events;
+  }
+
+  #endLine(line: string, events: string[]): void {
+    if (line === '') {
+      if (this.#data.length > 0) events.push(this.#data.join('\n'));
+      this.#data = [];
+    } else if (line.startsWith('data:')) {
+      this.#data.push(line.slice(line.charCodeAt(5) === 32 ? 6 : 5));
+    }
+  }
+}
+
+/** One event; `data` must hold no line break, which JSON never does. */
+export function sseEvent(data: string): string {
+  return `data: ${data}\n\n`;
+}

@@ -1,0 +1,395 @@
+/**
+ * The Wallet's own tables (SQLite inside its Durable Object) and nothing else: every statement, no decision.
+ *
+ * credit     one row: granted, paid and held sums, head of the hash chain
+ * entry      the ledger, append-only
+ * request    every admitted request, from its hold to a day after its end
+ * receipt    what nodes said of those requests; `settled` once its write-off is known
+ * key_spend  posted charges by key and UTC day: caps are sums over it
+ * outbox     what D1 has not been told yet
+ */
+import type { Ending, RequestState } from '../domain/hold.ts';
+import { type Credit, type Entry, type EntryKind, GENESIS_HASH } from '../domain/ledger.ts';
+import type { KeyLoad } from '../domain/limits.ts';
+import { type NanoUsd, nanoUsd } from '../domain/money.ts';
+import type { RequestRecord, WalletReceipt } from '../domain/wallet.ts';
+
+const SCHEMA = `
+CREATE TABLE IF NOT EXISTS credit (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  granted_nano_usd INTEGER NOT NULL CHECK (granted_nano_usd >= 0),
+  paid_nano_usd INTEGER NOT NULL CHECK (paid_nano_usd >= 0),
+  held_nano_usd INTEGER NOT NULL CHECK (held_nano_usd >= 0),
+  head_seq INTEGER NOT NULL,
+  head_hash TEXT NOT NULL,
+  CHECK (held_nano_usd <= granted_nano_usd + paid_nano_usd)
+) STRICT;
+CREATE TABLE IF NOT EXISTS entry (
+  seq INTEGER PRIMARY KEY,
+  at_ms INTEGER NOT NULL,
+  kind TEXT NOT NULL,
+  reference TEXT NOT NULL,
+  granted_nano_usd INTEGER NOT NULL,
+  paid_nano_usd INTEGER NOT NULL,
+  balance_nano_usd INTEGER NOT NULL CHECK (balance_nano_usd >= 0),
+  hash TEXT NOT NULL,
+  UNIQUE (kind, reference)
+) STRICT;
+CREATE TABLE IF NOT EXISTS request (
+  request_id TEXT PRIMARY KEY,
+  key_id TEXT NOT NULL,
+  model_id TEXT NOT NULL,
+  stream INTEGER NOT NULL,
+  cap_nano_usd INTEGER,
+  cap_period TEXT NOT NULL,
+  state TEXT NOT NULL,
+  ending TEXT,
+  node_id TEXT,
+  admitted_at_ms INTEGER NOT NULL,
+  ended_at_ms INTEGER,
+  lease_until_ms INTEGER NOT NULL,
+  held_nano_usd INTEGER NOT NULL,
+  price_id TEXT NOT NULL,
+  cache_hit_nano_usd INTEGER NOT NULL,
+  cache_miss_nano_usd INTEGER NOT NULL,
+  output_nano_usd INTEGER NOT NULL,
+  prompt_tokens INTEGER NOT NULL DEFAULT 0,
+  cached_tokens INTEGER NOT NULL DEFAULT 0,
+  completion_tokens INTEGER NOT NULL DEFAULT 0,
+  reasoning_tokens INTEGER NOT NULL DEFAULT 0,
+  charge_nano_usd INTEGER NOT NULL DEFAULT 0,
+  entry_seq INTEGER,
+  ttft_ms INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS request_held ON request (lease_until_ms) WHERE state = 'held';
+CREATE INDEX IF NOT EXISTS request_by_key ON request (key_id, admitted_at_ms);
+CREATE TABLE IF NOT EXISTS receipt (
+  request_id TEXT NOT NULL,
+  node_id TEXT NOT NULL,
+  received_at_ms INTEGER NOT NULL,
+  outcome TEXT NOT NULL,
+  prompt_tokens INTEGER NOT NULL,
+  cached_tokens INTEGER NOT NULL,
+  completion_tokens INTEGER NOT NULL,
+  reasoning_tokens INTEGER NOT NULL,
+  ttft_ms INTEGER,
+  settled INTEGER NOT NULL DEFAULT 0,
+  PRIMARY KEY (request_id, node_id)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS key_spend (
+  key_id TEXT NOT NULL,
+  day INTEGER NOT NULL,
+  spent_nano_usd INTEGER NOT NULL,
+  PRIMARY KEY (key_id, day)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS outbox (seq INTEGER PRIMARY KEY AUTOINCREMENT, item TEXT NOT NULL) STRICT;
+INSERT OR IGNORE INTO credit VALUES (1, 0, 0, 0, 0, '${GENESIS_HASH}');
+`;
+
+type Row = Record<string, SqlStorageValue>;
+
+/** A request with what only the Wallet needs to know of it. */
+export interface HeldRequest extends RequestRecord {
+  readonly capNanoUsd: NanoUsd | null;
+  readonly capPeriod: 'day' | 'month' | 'total';
+  readonly leaseUntilMs: number;
+}
+
+export interface Head extends Credit {
+  readonly heldNanoUsd: NanoUsd;
+  readonly seq: number;
+  readonly hash: string;
+}
+
+export class WalletStore {
+  readonly #sql: SqlStorage;
+
+  constructor(sql: SqlStorage) {
+    this.#sql = sql;
+    sql.exec(SCHEMA);
+  }
+
+  head(): Head {
+    const row = this.#one('SELECT * FROM credit')!;
+    return {
+      grantedNanoUsd: nanoUsd(row.granted_nano_usd as number),
+      paidNanoUsd: nanoUsd(row.paid_nano_usd as number),
+      heldNanoUsd: nanoUsd(row.held_nano_usd as number),
+      seq: row.head_seq as number,
+      hash: row.head_hash as string,
+    };
+  }
+
+  changeHeld(byNanoUsd: number): void {
+    this.#sql.exec('UPDATE credit SET held_nano_usd = held_nano_usd + ?', byNanoUsd);
+  }
+
+  /** Appends the entry and moves balance and chain head with it. */
+  append(entry: Entry): void {
+    this.#sql.exec(
+      'INSERT INTO entry (seq, at_ms, kind, reference, granted_nano_usd, paid_nano_usd, balance_nano_usd, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
+      entry.seq,
+      entry.atMs,
+      entry.kind,
+      entry.reference,
+      entry.grantedNanoUsd,
+      entry.paidNanoUsd,
+      entry.balanceNanoUsd,
+      entry.hash,
+    );
+    this.#sql.exec(
+      'UPDATE credit SET granted_nano_usd = granted_nano_usd + ?, paid_nano_usd = paid_nano_usd + ?, head_seq = ?, head_hash = ?',
+      entry.grantedNanoUsd,
+      entry.paidNanoUsd,
+      entry.seq,
+      entry.hash,
+    );
+  }
+
+  entryOf(kind: EntryKind, reference: string): Entry | null {
+    const row = this.#one('SELECT * FROM entry WHERE kind = ? AND reference = ?', kind, reference);
+    return row && toEntry(row);
+  }
+
+  /** Newest first, those before `beforeSeq`. */
+  entries(beforeSeq: number, limit: number): Entry[] {
+    return this.#all('SELECT * FROM entry WHERE seq < ? ORDER BY seq DESC LIMIT ?', beforeSeq, limit).map(
+      toEntry,
+    );
+  }
+
+  request(requestId: string): HeldRequest | null {
+    const row = this.#one('SELECT * FROM request WHERE request_id = ?', requestId);
+    return row && toRequest(row);
+  }
+
+  insertRequest(request: HeldRequest): void {
+    this.#sql.exec(
+      `INSERT INTO request (request_id, key_id, model_id, stream, cap_nano_usd, cap_period, state, admitted_at_ms,
+         lease_until_ms, held_nano_usd, price_id, cache_hit_nano_usd, cache_miss_nano_usd, output_nano_usd)
+       VALUES (?, ?, ?, ?, ?, ?, 'held', ?, ?, ?, ?, ?, ?, ?)`,
+      request.requestId,
+      request.keyId,
+      request.modelId,
+      request.stream ? 1 : 0,
+      request.capNanoUsd,
+      request.capPeriod,
+      request.admittedAtMs,
+      request.leaseUntilMs,
+      request.heldNanoUsd,
+      request.price.id,
+      request.price.cacheHitNanoUsd,
+      request.price.cacheMissNanoUsd,
+      request.price.outputNanoUsd,
+    );
+  }
+
+  setHold(requestId: string, heldNanoUsd: NanoUsd, leaseUntilMs: number): void {
+    this.#sql.exec(
+      'UPDATE request SET held_nano_usd = ?, lease_until_ms = ? WHERE request_id = ?',
+      heldNanoUsd,
+      leaseUntilMs,
+      requestId,
+    );
+  }
+
+  endRequest(request: RequestRecord): void {
+    this.#sql.exec(
+      `UPDATE request SET state = ?, ending = ?, node_id = ?, ended_at_ms = ?, held_nano_usd = 0, prompt_tokens = ?,
+         cached_tokens = ?, completion_tokens = ?, reasoning_tokens = ?, charge_nano_usd = ?, entry_seq = ?, ttft_ms = ?
+       WHERE request_id = ?`,
+      request.state,
+      request.ending,
+      request.nodeId,
+      request.endedAtMs,
+      request.usage.promptTokens,
+      request.usage.cachedTokens,
+      request.usage.completionTokens,
+      request.usage.reasoningTokens,
+      request.chargeNanoUsd,
+      request.entrySeq,
+      request.ttftMs,
+      request.requestId,
+    );
+  }
+
+  /** Held requests whose lease ended before `nowMs`, oldest first. */
+  orphans(nowMs: number, limit: number): HeldRequest[] {
+    return this.#all(
+      "SELECT * FROM request WHERE state = 'held' AND lease_until_ms < ? ORDER BY lease_until_ms LIMIT ?",
+      nowMs,
+      limit,
+    ).map(toRequest);
+  }
+
+  /** The earliest end of a lease after `afterMs`, or null. */
+  nextLeaseEndMs(afterMs: number): number | null {
+    const row = this.#one(
+      "SELECT min(lease_until_ms) AS at FROM request WHERE state = 'held' AND lease_until_ms >= ?",
+      afterMs,
+    );
+    return (row?.at as number | null) ?? null;
+  }
+
+  keyLoad(keyId: string, periodStartDay: number, nowMs: number): KeyLoad {
+    const recent = this.#one(
+      'SELECT count(*) AS n, min(admitted_at_ms) AS oldest FROM request WHERE key_id = ? AND admitted_at_ms > ?',
+      keyId,
+      nowMs - 60_000,
+    )!;
+    const open = this.#one(
+      "SELECT count(*) AS n, coalesce(sum(held_nano_usd), 0) AS held FROM request WHERE state = 'held' AND key_id = ?",
+      keyId,
+    )!;
+    return {
+      requestsLastMinute: recent.n as number,
+      oldestRequestAgeMs: recent.oldest === null ? 0 : nowMs - (recent.oldest as number),
+      inFlight: open.n as number,
+      heldNanoUsd: nanoUsd(open.held as number),
+      spentNanoUsd: this.#spentSince(keyId, periodStartDay),
+    };
+  }
+
+  addSpend(keyId: string, day: number, byNanoUsd: NanoUsd): void {
+    this.#sql.exec(
+      'INSERT INTO key_spend VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET spent_nano_usd = spent_nano_usd + excluded.spent_nano_usd',
+      keyId,
+      day,
+      byNanoUsd,
+    );
+  }
+
+  /** @returns whether the receipt is new */
+  insertReceipt(receipt: WalletReceipt, nowMs: number): boolean {
+    const { usage } = receipt;
+    return (
+      this.#sql.exec(
+        'INSERT OR IGNORE INTO receipt VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0)',
+        receipt.requestId,
+        receipt.nodeId,
+        nowMs,
+        receipt.outcome,
+        usage.promptTokens,
+        usage.cachedTokens,
+        usage.completionTokens,
+        usage.reasoningTokens,
+        receipt.ttftMs,
+      ).rowsWritten > 0
+    );
+  }
+
+  /** Receipts of a request whose write-off is not known yet. */
+  unsettledReceipts(requestId: string): WalletReceipt[] {
+    return this.#all('SELECT * FROM receipt WHERE request_id = ? AND settled = 0', requestId).map(toReceipt);
+  }
+
+  settleReceipt(receipt: WalletReceipt): void {
+    this.#sql.exec(
+      'UPDATE receipt SET settled = 1 WHERE request_id = ? AND node_id = ?',
+      receipt.requestId,
+      receipt.nodeId,
+    );
+  }
+
+  enqueue(item: unknown): void {
+    this.#sql.exec('INSERT INTO outbox (item) VALUES (?)', JSON.stringify(item));
+  }
+
+  outbox(limit: number): { seq: number; item: string }[] {
+    return this.#all('SELECT seq, item FROM outbox ORDER BY seq LIMIT ?', limit).map((row) => ({
+      seq: row.seq as number,
+      item: row.item as string,
+    }));
+  }
+
+  /** Forgets what D1 has taken, up to and including `seq`. */
+  dequeue(seq: number): void {
+    this.#sql.exec('DELETE FROM outbox WHERE seq <= ?', seq);
+  }
+
+  /** Forgets requests that ended before `beforeMs`, and their receipts: D1 has both. */
+  trim(beforeMs: number): void {
+    this.#sql.exec(
+      "DELETE FROM receipt WHERE received_at_ms < ? AND request_id NOT IN (SELECT request_id FROM request WHERE state = 'held')",
+      beforeMs,
+    );
+    this.#sql.exec("DELETE FROM request WHERE state <> 'held' AND ended_at_ms < ?", beforeMs);
+  }
+
+  #spentSince(keyId: string, day: number): NanoUsd {
+    const row = this.#one(
+      'SELECT coalesce(sum(spent_nano_usd), 0) AS spent FROM key_spend WHERE key_id = ? AND day >= ?',
+      keyId,
+      day,
+    )!;
+    return nanoUsd(row.spent as number);
+  }
+
+  #all(query: string, ...bindings: SqlStorageValue[]): Row[] {
+    return this.#sql.exec<Row>(query, ...bindings).toArray();
+  }
+
+  #one(query: string, ...bindings: SqlStorageValue[]): Row | null {
+    return this.#all(query, ...bindings)[0] ?? null;
+  }
+}
+
+function toEntry(row: Row): Entry {
+  return {
+    seq: row.seq as number,
+    atMs: row.at_ms as number,
+    kind: row.kind as EntryKind,
+    reference: row.reference as string,
+    grantedNanoUsd: nanoUsd(row.granted_nano_usd as number),
+    paidNanoUsd: nanoUsd(row.paid_nano_usd as number),
+    balanceNanoUsd: nanoUsd(row.balance_nano_usd as number),
+    hash: row.hash as string,
+  };
+}
+
+function toRequest(row: Row): HeldRequest {
+  return {
+    requestId: row.request_id as string,
+    keyId: row.key_id as string,
+    modelId: row.model_id as string,
+    stream: row.stream === 1,
+    state: row.state as RequestState,
+    ending: row.ending as Ending | null,
+    nodeId: row.node_id as string | null,
+    admittedAtMs: row.admitted_at_ms as number,
+    endedAtMs: row.ended_at_ms as number | null,
+    heldNanoUsd: nanoUsd(row.held_nano_usd as number),
+    price: {
+      id: row.price_id as string,
+      cacheHitNanoUsd: row.cache_hit_nano_usd as number,
+      cacheMissNanoUsd: row.cache_miss_nano_usd as number,
+      outputNanoUsd: row.output_nano_usd as number,
+    },
+    usage: toUsage(row),
+    chargeNanoUsd: nanoUsd(row.charge_nano_usd as number),
+    entrySeq: row.entry_seq as number | null,
+    ttftMs: row.ttft_ms as number | null,
+    capNanoUsd: row.cap_nano_usd === null ? null : nanoUsd(row.cap_nano_usd as number),
+    capPeriod: row.cap_period as HeldRequest['capPeriod'],
+    leaseUntilMs: row.lease_until_ms as number,
+  };
+}
+
+function toReceipt(row: Row): WalletReceipt {
+  return {
+    requestId: row.request_id as string,
+    nodeId: row.node_id as string,
+    outcome: row.outcome as WalletReceipt['outcome'],
+    usage: toUsage(row),
+    ttftMs: row.ttft_ms as number | null,
+  };
+}
+
+function toUsage(row: Row) {
+  return {
+    promptTokens: row.prompt_tokens as number,
+    cachedTokens: row.cached_tokens as number,
+    completionTokens: row.completion_tokens as number,
+    reasoningTokens: row.reasoning_tokens as number,
+  };
+}

@@ -1,0 +1,97 @@
+/** Step 3: limits and money in one Wallet call. What comes back is a hold, or why there is none. */
+import type { Model } from '../db/catalogue.ts';
+import { firstHold, promptTokenBounds } from '../domain/hold.ts';
+import type { NanoUsd } from '../domain/money.ts';
+import { type Price, priceAt } from '../domain/pricing.ts';
+import type { RateLimitState } from '../domain/wallet.ts';
+import type { Env } from '../env.ts';
+import type { Principal } from './authenticate.ts';
+import type { ChatRequest } from './chat-request.ts';
+import type { Refusal } from './refusal.ts';
+
+export interface Admission {
+  readonly requestId: string;
+  readonly accountId: string;
+  readonly model: Model;
+  readonly price: Price;
+  /** per choice */
+  readonly maxTokens: number;
+  readonly choices: number;
+  readonly heldNanoUsd: NanoUsd;
+  /** what the account has beside the hold */
+  readonly availableNanoUsd: NanoUsd;
+  readonly rateLimit: RateLimitState;
+}
+
+type Admit = { ok: true; admission: Admission } | { ok: false; refusal: Refusal; rateLimit?: RateLimitState };
+
+/** @param nowMs the server's clock at admission: it decides the price for the whole request */
+export async function admit(
+  env: Env,
+  {
+    requestId,
+    principal,
+    request,
+    model,
+    nowMs,
+  }: {
+    requestId: string;
+    principal: Principal;
+    request: ChatRequest;
+    model: Model;
+    nowMs: number;
+  },
+): Promise<Admit> {
+  if (principal.models !== null && !principal.models.includes(model.id)) {
+    return { ok: false, refusal: { reason: 'model_forbidden', model: model.id } };
+  }
+  const dated = priceAt(model.prices, nowMs);
+  // a model without a price is not given away
+  if (dated === null) return { ok: false, refusal: { reason: 'model_not_available', model: model.id } };
+  const { id, cacheHitNanoUsd, cacheMissNanoUsd, outputNanoUsd } = dated;
+  const price: Price = { id, cacheHitNanoUsd, cacheMissNanoUsd, outputNanoUsd };
+
+  const prompt = promptTokenBounds(request.contentBytes, request.generate.messages.length);
+  if (prompt.min >= model.contextTokens) return { ok: false, refusal: promptTooLong(model) };
+  const maxTokens = Math.min(request.maxTokens ?? model.outputTokensDefault, model.outputTokensMax);
+
+  const result = await env.WALLET.getByName(principal.accountId).admit({
+    requestId,
+    keyId: principal.keyId,
+    modelId: model.id,
+    stream: request.stream,
+    limits: principal.limits,
+    price,
+    hold: firstHold({
+      promptTokensMin: prompt.min,
+      promptTokensMax: Math.min(prompt.max, model.contextTokens),
+      maxTokens,
+      choices: request.choices,
+      price,
+    }),
+  });
+  if (!result.ok) return result;
+  const { heldNanoUsd, availableNanoUsd, rateLimit } = result;
+  return {
+    ok: true,
+    admission: {
+      requestId,
+      accountId: principal.accountId,
+      model,
+      price,
+      maxTokens,
+      choices: request.choices,
+      heldNanoUsd,
+      availableNanoUsd,
+      rateLimit,
+    },
+  };
+}
+
+function promptTooLong(model: Model): Refusal {
+  return {
+    reason: 'invalid_field',
+    param: 'messages',
+    message: `\`messages\`: longer than the context of ${model.id}, ${model.contextTokens} tokens. Send a shorter conversation.`,
+  };
+}

@@ -1,0 +1,64 @@
+/** Step 1: who asks. A key becomes a Principal, from the isolate's cache or by one read of D1. */
+import { database } from '../db/client.ts';
+import { type ApiKeyRow, findKeyByHash, pepperKey } from '../db/keys.ts';
+import { hashApiKey, isWellFormedApiKey } from '../domain/api-key.ts';
+import type { KeyLimits } from '../domain/limits.ts';
+import { nanoUsd } from '../domain/money.ts';
+import { config, type Env } from '../env.ts';
+import type { Refusal } from './refusal.ts';
+import { TtlCache } from './ttl-cache.ts';
+
+export interface Principal {
+  readonly accountId: string;
+  readonly keyId: string;
+  /** model ids; null: all */
+  readonly models: readonly string[] | null;
+  readonly limits: KeyLimits;
+}
+
+/** A revoked key must be dead within 10 s everywhere; half of that leaves room for clocks and slow reads. */
+const KEY_TTL_MS = 5_000;
+const keys = new TtlCache<string, ApiKeyRow | null>({ ttlMs: KEY_TTL_MS, sizeMax: 10_000 });
+
+const UNAUTHENTICATED = { reason: 'unauthenticated' } as const satisfies Refusal;
+
+/**
+ * Missing, malformed, unknown, revoked and expired keys get the same refusal.
+ * A malformed one is refused by its checksum, before any hash or look-up.
+ */
+export async function authenticate(
+  request: Request,
+  env: Env,
+  nowMs: number,
+): Promise<{ ok: true; principal: Principal } | { ok: false; refusal: Refusal }> {
+  const key = bearer(request.headers.get('authorization'));
+  if (key === null || !isWellFormedApiKey(key)) return { ok: false, refusal: UNAUTHENTICATED };
+
+  const hash = await hashApiKey(key, await pepperKey(config(env)));
+  let row = keys.get(hash, nowMs);
+  if (row === undefined) {
+    row = await findKeyByHash(database(env), hash);
+    keys.set(hash, row, nowMs);
+  }
+  const dead =
+    row === null || row.revokedAtMs !== null || (row.expiresAtMs !== null && row.expiresAtMs <= nowMs);
+  return dead ? { ok: false, refusal: UNAUTHENTICATED } : { ok: true, principal: toPrincipal(row!) };
+}
+
+function bearer(header: string | null): string | null {
+  return header?.match(/^bearer ([\x21-\x7e]+)$/i)?.[1] ?? null;
+}
+
+function toPrincipal(row: ApiKeyRow): Principal {
+  return {
+    accountId: row.accountId,
+    keyId: row.id,
+    models: row.models,
+    limits: {
+      requestsPerMinute: row.requestsPerMinute,
+      concurrency: row.concurrency,
+      capNanoUsd: row.capNanoUsd === null ? null : nanoUsd(row.capNanoUsd),
+      capPeriod: row.capPeriod,
+    },
+  };
+}

@@ -1,0 +1,17 @@
+/** The canonical request: what every dialect reads its body into, and what the pipeline works on. */
+import type { GenerateRequest } from '../../gpu-pool/protocol.ts';
+
+export interface ChatRequest {
+  /** as the client named it */
+  readonly model: string;
+  readonly stream: boolean;
+  /** the client asked for OpenAI's separate usage chunk */
+  readonly includeUsage: boolean;
+  /** null: the model's default */
+  readonly maxTokens: number | null;
+  readonly choices: number;
+  /** UTF-8 bytes of everything that is rendered into the prompt */
+  readonly contentBytes: number;
+  /** the allow-listed fields for the node */
+  readonly generate: Omit<GenerateRequest, 'max_tokens' | 'cache_salt'>;
+}

@@ -1,0 +1,36 @@
+/** A response body that the client pulls. When the client leaves, its source is still run to its end. */
+
+/**
+ * @param source written text by text, as fast as the client reads
+ * @param onGone called when the client left before the end
+ * @returns the body, and a promise for `waitUntil` that settles when the source has ended
+ */
+export function clientStream(
+  source: AsyncGenerator<string, void>,
+  onGone: () => void,
+): { body: ReadableStream<Uint8Array>; ended: Promise<void> } {
+  const encoder = new TextEncoder();
+  const { promise: ended, resolve } = Promise.withResolvers<void>();
+  const body = new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      try {
+        const { done, value } = await source.next();
+        if (!done) return controller.enqueue(encoder.encode(value));
+        resolve();
+        controller.close();
+      } catch (error) {
+        resolve();
+        controller.error(error);
+      }
+    },
+    async cancel() {
+      onGone();
+      try {
+        while (!(await source.next()).done);
+      } finally {
+        resolve();
+      }
+    },
+  });
+  return { body, ended };
+}

@@ -1,0 +1,172 @@
+/** OpenAI's and DeepSeek's chat answers: chunks of a stream, or one object put together from the same chunks. */
+import type { FinishReason, NodeChunk } from '../../../gpu-pool/protocol.ts';
+import type { NanoUsd } from '../../domain/money.ts';
+import { sseEvent } from '../../domain/sse.ts';
+import { toPublicUsage, type Usage } from '../../domain/usage.ts';
+
+/** What every chunk of an answer repeats. */
+export interface AnswerHead {
+  readonly id: string;
+  /** seconds since 1970 */
+  readonly created: number;
+  readonly model: string;
+  readonly system_fingerprint: string;
+}
+
+/** How an answer ended, for its last event. */
+export interface AnswerEnd {
+  readonly usage: Usage;
+  readonly charge: NanoUsd;
+  /** credit ran out: choices that the engine had not finished end with `length` */
+  readonly outOfCredit: boolean;
+}
+
+type Choice = NodeChunk['choices'][number];
+
+/** Where credit ended, as the client reads it beside `finish_reason: "length"`. */
+const OUT_OF_CREDIT = { stop: 'insufficient_balance' } as const;
+
+export class ChatStreamWriter {
+  readonly #head: AnswerHead & { object: 'chat.completion.chunk' };
+  readonly #includeUsage: boolean;
+  readonly #unfinished: Set<number>;
+  readonly #begun = new Set<number>();
+  /** the last finish is held back: DeepSeek's clients look for usage on it */
+  #heldBack: Choice | null = null;
+
+  constructor(head: AnswerHead, options: { choices: number; includeUsage: boolean }) {
+    this.#head = { ...head, object: 'chat.completion.chunk' };
+    this.#includeUsage = options.includeUsage;
+    this.#unfinished = new Set(Array.from({ length: options.choices }, (_, index) => index));
+  }
+
+  /** The events for a chunk; empty when there is nothing to say. */
+  chunk(chunk: NodeChunk): string {
+    let text = '';
+    for (const choice of chunk.choices) {
+      if (choice.finish_reason === null) {
+        text += this.#event([this.#delta(choice)]);
+        continue;
+      }
+      this.#unfinished.delete(choice.index);
+      text += this.#flush();
+      this.#heldBack = this.#delta(choice);
+    }
+    return text;
+  }
+
+  /** The last events, usage among them exactly once, and `[DONE]`. */
+  end({ usage, charge, outOfCredit }: AnswerEnd): string {
+    let text = '';
+    for (const index of this.#unfinished) {
+      text += this.#flush();
+      this.#heldBack = this.#delta({ index, delta: {}, finish_reason: 'length' });
+    }
+    const last = {
+      usage: toPublicUsage(usage, charge),
+      ...(outOfCredit ? { tollgate: OUT_OF_CREDIT } : {}),
+    };
+    if (this.#includeUsage) {
+      text += this.#flush() + sseEvent(JSON.stringify({ ...this.#head, choices: [], ...last }));
+    } else {
+      text += sseEvent(
+        JSON.stringify({ ...this.#head, choices: this.#heldBack ? [this.#heldBack] : [], ...last }),
+      );
+    }
+    return text + sseEvent('[DONE]');
+  }
+
+  #flush(): string {
+    const choice = this.#heldBack;
+    this.#heldBack = null;
+    return choice ? this.#event([choice]) : '';
+  }
+
+  #event(choices: Choice[]): string {
+    return sseEvent(
+      JSON.stringify({ ...this.#head, choices, ...(this.#includeUsage ? { usage: null } : {}) }),
+    );
+  }
+
+  /** Clients want the role on a choice's first delta; DeepSeek's want `content` there, null while it reasons. */
+  #delta({ index, delta, finish_reason, logprobs }: Choice): Choice {
+    const first = !this.#begun.has(index);
+    this.#begun.add(index);
+    const role = first
+      ? { role: 'assistant', content: delta.reasoning_content === undefined ? '' : null }
+      : {};
+    return {
+      index,
+      delta: { ...role, ...delta } as Choice['delta'],
+      finish_reason,
+      logprobs: logprobs ?? null,
+    };
+  }
+}
+
+interface Message {
+  content: string | null;
+  reasoning: string | null;
+  toolCalls: { id: string; type: 'function'; function: { name: string; arguments: string } }[];
+  finishReason: FinishReason | null;
+  logprobs: unknown[];
+}
+
+export class ChatAssembler {
+  readonly #head: AnswerHead;
+  readonly #messages: Message[];
+
+  constructor(head: AnswerHead, options: { choices: number }) {
+    this.#head = head;
+    this.#messages = Array.from({ length: options.choices }, () => ({
+      content: null,
+      reasoning: null,
+      toolCalls: [],
+      finishReason: null,
+      logprobs: [],
+    }));
+  }
+
+  chunk(chunk: NodeChunk): void {
+    for (const { index, delta, finish_reason, logprobs } of chunk.choices) {
+      const message = this.#messages[index];
+      if (!message) continue;
+      if (delta.content !== undefined) message.content = (message.content ?? '') + delta.content;
+      if (delta.reasoning_content !== undefined)
+        message.reasoning = (message.reasoning ?? '') + delta.reasoning_content;
+      for (const call of delta.tool_calls ?? []) {
+        message.toolCalls[call.index] ??= {
+          id: call.id ?? '',
+          type: 'function',
+          function: { name: '', arguments: '' },
+        };
+        const into = message.toolCalls[call.index]!.function;
+        into.name += call.function.name ?? '';
+        into.arguments += call.function.arguments ?? '';
+      }
+      if (finish_reason !== null) message.finishReason = finish_reason;
+      const content = (logprobs as { content?: unknown[] } | null | undefined)?.content;
+      if (content) message.logprobs.push(...content);
+    }
+  }
+
+  end({ usage, charge, outOfCredit }: AnswerEnd) {
+    return {
+      ...this.#head,
+      object: 'chat.completion',
+      choices: this.#messages.map((message, index) => ({
+        index,
+        message: {
+          role: 'assistant',
+          content: message.content ?? (message.toolCalls.length > 0 ? null : ''),
+          ...(message.reasoning === null ? {} : { reasoning_content: message.reasoning }),
+          ...(message.toolCalls.length === 0 ? {} : { tool_calls: message.toolCalls }),
+        },
+        logprobs: message.logprobs.length === 0 ? null : { content: message.logprobs },
+        finish_reason: message.finishReason ?? 'length',
+      })),
+      usage: toPublicUsage(usage, charge),
+      ...(outOfCredit ? { tollgate: OUT_OF_CREDIT } : {}),
+    };
+  }
+}

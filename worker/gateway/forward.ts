@@ -1,0 +1,185 @@
+/** Step 5: to a node's agent. Another node is tried only while no byte of an answer has left for the client. */
+import { GENERATE_PATH, type GenerateRequest, NodeError } from '../../gpu-pool/protocol.ts';
+import type { NodeView, PoolSnapshot } from '../domain/node.ts';
+import { config, type Env } from '../env.ts';
+import { signRequestToken } from '../fleet/edge-keys.ts';
+import type { Admission } from './admit.ts';
+import { type NodeEvent, NodeStream } from './node-stream.ts';
+import type { Refusal } from './refusal.ts';
+import { chooseNode, noteFailure, noteInFlight } from './route.ts';
+
+/** A third failure says more about the request than about the nodes. */
+const ATTEMPTS_MAX = 3;
+/** Retries must not double the load of a pool that is already short: a fifth of what runs, and a few. */
+const RETRY_SHARE = 0.2;
+const RETRIES_ALWAYS = 3;
+
+let active = 0;
+let retrying = 0;
+
+export interface Forwarded {
+  readonly stream: NodeStream;
+  readonly first: NodeEvent;
+  /** since the request was forwarded */
+  readonly ttftMs: number;
+  /** called once when the answer has ended, however */
+  readonly release: () => void;
+}
+
+type Forward = { ok: true; forwarded: Forwarded } | { ok: false; refusal: Refusal; nodeId: string | null };
+
+export async function forward(
+  env: Env,
+  {
+    admission,
+    body,
+    snapshot,
+    affinity,
+    signal,
+    waitUntil,
+  }: {
+    admission: Admission;
+    body: GenerateRequest;
+    snapshot: PoolSnapshot;
+    affinity: number;
+    /** the client's: no new attempt once it is gone */
+    signal: AbortSignal;
+    waitUntil: (promise: Promise<unknown>) => void;
+  },
+): Promise<Forward> {
+  const tried = new Set<string>();
+  const startedMs = Date.now();
+  let last: { refusal: Refusal; nodeId: string | null } = {
+    refusal: { reason: 'model_not_available', model: admission.model.id },
+    nodeId: null,
+  };
+  active += 1;
+  try {
+    while (tried.size < ATTEMPTS_MAX && !signal.aborted) {
+      const node = chooseNode(snapshot.nodes, { affinity, tried }, Date.now());
+      if (node === null) break;
+      if (tried.size > 0 && retrying >= RETRIES_ALWAYS + RETRY_SHARE * active) break;
+      const isRetry = tried.size > 0;
+      tried.add(node.id);
+      retrying += isRetry ? 1 : 0;
+      const outcome = await attempt(env, node, admission, body, startedMs).finally(() => {
+        retrying -= isRetry ? 1 : 0;
+      });
+      if (outcome.ok) return outcome;
+      last = { refusal: outcome.refusal, nodeId: node.id };
+      if (outcome.nodeFailed) {
+        noteFailure(node.id, Date.now());
+        waitUntil(
+          env.POOL.getByName(admission.model.id)
+            .reportFailure(node.id)
+            .catch(() => undefined),
+        );
+      }
+      if (!outcome.retryable) break;
+    }
+  } finally {
+    active -= 1;
+  }
+  return { ok: false, ...last };
+}
+
+type Attempt =
+  | { ok: true; forwarded: Forwarded }
+  | { ok: false; refusal: Refusal; retryable: boolean; nodeFailed: boolean };
+
+async function attempt(
+  env: Env,
+  node: NodeView,
+  admission: Admission,
+  body: GenerateRequest,
+  startedMs: number,
+): Promise<Attempt> {
+  const { firstTokenDeadlineMs, idleDeadlineMs } = config(env);
+  const leftMs = startedMs + firstTokenDeadlineMs - Date.now();
+  if (leftMs <= 0) return timedOut(firstTokenDeadlineMs);
+  const release = noteInFlight(node.id);
+  const token = await signRequestToken(
+    config(env),
+    {
+      aud: node.id,
+      sub: admission.accountId,
+      jti: admission.requestId,
+      model: admission.model.id,
+      max_tokens: admission.maxTokens * admission.choices,
+    },
+    Date.now(),
+  );
+  const failed = (outcome: Attempt): Attempt => {
+    release();
+    return outcome;
+  };
+
+  let response: Response;
+  const deadline = new AbortController();
+  const timer = setTimeout(() => deadline.abort(), leftMs);
+  try {
+    response = await fetch(node.url + GENERATE_PATH, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+      // a node that redirects is not one of ours
+      redirect: 'manual',
+      signal: deadline.signal,
+    });
+  } catch {
+    return failed(deadline.signal.aborted ? timedOut(firstTokenDeadlineMs) : NODE_FAILED);
+  } finally {
+    clearTimeout(timer);
+  }
+  if (!response.ok || response.body === null) return failed(await refused(response));
+
+  const stream = new NodeStream(node, response.body, { token, idleDeadlineMs });
+  const first = await stream.next(Math.max(1, startedMs + firstTokenDeadlineMs - Date.now()));
+  if (first.kind === 'broken') return failed(NODE_FAILED);
+  return { ok: true, forwarded: { stream, first, ttftMs: Date.now() - startedMs, release } };
+}
+
+const NODE_FAILED: Attempt = {
+  ok: false,
+  refusal: { reason: 'node_failed' },
+  retryable: true,
+  nodeFailed: true,
+};
+
+function timedOut(deadlineMs: number): Attempt {
+  // the deadline is the client's and it is over: another node has no time left
+  return {
+    ok: false,
+    refusal: { reason: 'first_token_timeout', deadlineMs },
+    retryable: false,
+    nodeFailed: true,
+  };
+}
+
+/** What an agent's refusal means. Only what another node could do better is retried; a client's 400 is nobody's fault. */
+async function refused(response: Response): Promise<Attempt> {
+  const error = NodeError.safeParse(await response.json().catch(() => null));
+  switch (error.success ? error.data.error.code : 'engine_failed') {
+    case 'bad_request': {
+      const message = `The engine refused the request: ${error.data!.error.message}`;
+      return {
+        ok: false,
+        refusal: { reason: 'invalid_field', param: null, message },
+        retryable: false,
+        nodeFailed: false,
+      };
+    }
+    case 'overloaded': {
+      const seconds = Number(response.headers.get('retry-after'));
+      const retryAfterMs = Number.isFinite(seconds) && seconds > 0 ? seconds * 1000 : 1_000;
+      return {
+        ok: false,
+        refusal: { reason: 'overloaded', retryAfterMs },
+        retryable: true,
+        nodeFailed: false,
+      };
+    }
+    default:
+      return NODE_FAILED;
+  }
+}

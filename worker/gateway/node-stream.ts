@@ -1,0 +1,100 @@
+/** The answer of a node's agent as events: chunks, then an end. Whatever else comes is a broken node. */
+import { ABORT_PATH, NodeChunk, NodeError } from '../../gpu-pool/protocol.ts';
+import type { NodeView } from '../domain/node.ts';
+import { SseDecoder } from '../domain/sse.ts';
+
+export type NodeEvent =
+  | { kind: 'chunk'; chunk: NodeChunk }
+  /** `[DONE]` was seen: the answer is whole */
+  | { kind: 'end' }
+  | { kind: 'broken'; why: string };
+
+export class NodeStream {
+  readonly node: NodeView;
+  readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
+  readonly #token: string;
+  readonly #idleDeadlineMs: number;
+  readonly #decoder = new SseDecoder();
+  readonly #ready: NodeEvent[] = [];
+  #ended = false;
+
+  constructor(
+    node: NodeView,
+    body: ReadableStream<Uint8Array>,
+    options: { token: string; idleDeadlineMs: number },
+  ) {
+    this.node = node;
+    this.#reader = body.getReader();
+    this.#token = options.token;
+    this.#idleDeadlineMs = options.idleDeadlineMs;
+  }
+
+  /** The next event. After an end or a break it keeps answering the same. */
+  async next(deadlineMs = this.#idleDeadlineMs): Promise<NodeEvent> {
+    while (this.#ready.length === 0) {
+      const read = await this.#read(deadlineMs);
+      if (typeof read === 'string') return this.#end({ kind: 'broken', why: read });
+      try {
+        for (const data of this.#decoder.push(read)) this.#ready.push(toEvent(data));
+      } catch (error) {
+        return this.#end({ kind: 'broken', why: String(error) });
+      }
+    }
+    const event = this.#ready.shift()!;
+    return event.kind === 'chunk' ? event : this.#end(event);
+  }
+
+  /** Asks the agent to stop the engine; the stream then ends by itself with the exact final usage. */
+  async askToStop(): Promise<void> {
+    if (this.#ended) return;
+    const answer = await fetch(this.node.url + ABORT_PATH, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${this.#token}` },
+      redirect: 'manual',
+    });
+    await answer.body?.cancel();
+  }
+
+  /** Hangs up. The agent takes that for an abort, too. */
+  async close(): Promise<void> {
+    this.#ended = true;
+    await this.#reader.cancel().catch(() => undefined);
+  }
+
+  #end(event: NodeEvent): NodeEvent {
+    this.#ready.unshift(event);
+    this.#ready.length = 1;
+    if (!this.#ended) void this.close();
+    return event;
+  }
+
+  async #read(deadlineMs: number): Promise<Uint8Array | string> {
+    let timer: number | null = null;
+    const silence = new Promise<string>((resolve) => {
+      timer = setTimeout(() => resolve(`nothing for ${deadlineMs} ms`), deadlineMs);
+    });
+    try {
+      const read = await Promise.race([this.#reader.read(), silence]);
+      if (typeof read === 'string') return read;
+      return read.done ? 'closed before [DONE]' : read.value;
+    } catch (error) {
+      return `connection lost: ${String(error)}`;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
+
+function toEvent(data: string): NodeEvent {
+  if (data === '[DONE]') return { kind: 'end' };
+  let json: unknown;
+  try {
+    json = JSON.parse(data);
+  } catch {
+    return { kind: 'broken', why: 'an event that is not JSON' };
+  }
+  const chunk = NodeChunk.safeParse(json);
+  if (chunk.success) return { kind: 'chunk', chunk: chunk.data };
+  const error = NodeError.safeParse(json);
+  return { kind: 'broken', why: error.success ? error.data.error.code : 'an event outside the protocol' };
+}

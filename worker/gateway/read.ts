@@ -1,0 +1,52 @@
+/** Step 2: the body, bounded before it is parsed and parsed once. */
+import type { Refusal } from './refusal.ts';
+
+/** 4 MiB holds a full context of text several times over. */
+export const BODY_BYTES_MAX = 4 * 1024 * 1024;
+
+type Read = { ok: true; body: Record<string, unknown> } | { ok: false; refusal: Refusal };
+
+/** A JSON object from the request's body, or why not. The body is abandoned as soon as it is too large. */
+export async function readJsonObject(request: Request): Promise<Read> {
+  const mediaType = request.headers.get('content-type');
+  if (mediaType !== null && !/^application\/([\w.-]+\+)?json\b/i.test(mediaType)) {
+    return { ok: false, refusal: { reason: 'wrong_media_type' } };
+  }
+  const bytes = await readBounded(request);
+  if (bytes === null) return { ok: false, refusal: { reason: 'body_too_large', limitBytes: BODY_BYTES_MAX } };
+  return parseObject(bytes);
+}
+
+async function readBounded(request: Request): Promise<Uint8Array | null> {
+  if (Number(request.headers.get('content-length') ?? 0) > BODY_BYTES_MAX) return null;
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of request.body ?? []) {
+    size += chunk.byteLength;
+    if (size > BODY_BYTES_MAX) return null;
+    chunks.push(chunk);
+  }
+  const whole = new Uint8Array(size);
+  let offset = 0;
+  for (const chunk of chunks) {
+    whole.set(chunk, offset);
+    offset += chunk.byteLength;
+  }
+  return whole;
+}
+
+function parseObject(bytes: Uint8Array): Read {
+  const invalid = (message: string): Read => ({ ok: false, refusal: { reason: 'not_json', message } });
+  let body: unknown;
+  try {
+    body = JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: false }).decode(bytes));
+  } catch (error) {
+    return error instanceof SyntaxError
+      ? invalid('The body is not valid JSON. Check for a missing quote, comma or bracket.')
+      : invalid('The body is not valid UTF-8.');
+  }
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) {
+    return invalid('The body must be a JSON object, like {"model": "deepseek-reasoner", "messages": […]}.');
+  }
+  return { ok: true, body: body as Record<string, unknown> };
+}

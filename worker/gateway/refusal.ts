@@ -1,0 +1,143 @@
+/** Every refusal of the API: the facts it carries, and one table that makes them a status, headers and an envelope. */
+import { formatUsd } from '../domain/money.ts';
+import type { AdmitRefusal } from '../domain/wallet.ts';
+
+export type Refusal =
+  | AdmitRefusal
+  | { reason: 'unauthenticated' }
+  | { reason: 'not_json'; message: string }
+  | { reason: 'wrong_media_type' }
+  | { reason: 'body_too_large'; limitBytes: number }
+  | { reason: 'invalid_field'; param: string | null; message: string }
+  | { reason: 'model_forbidden'; model: string }
+  | { reason: 'model_not_found'; available: readonly string[] }
+  | { reason: 'request_not_found' }
+  | { reason: 'route_not_found' }
+  | { reason: 'model_not_available'; model: string }
+  | { reason: 'overloaded'; retryAfterMs: number }
+  | { reason: 'node_failed' }
+  | { reason: 'first_token_timeout'; deadlineMs: number }
+  | { reason: 'internal' };
+
+interface Wire {
+  readonly status: 400 | 401 | 402 | 403 | 404 | 413 | 415 | 429 | 500 | 502 | 503 | 504;
+  readonly type: string;
+  readonly code: string;
+}
+
+const WIRE = {
+  unauthenticated: { status: 401, type: 'authentication_error', code: 'invalid_api_key' },
+  insufficient_balance: { status: 402, type: 'insufficient_balance', code: 'insufficient_balance' },
+  key_cap_reached: { status: 402, type: 'insufficient_balance', code: 'key_cap_reached' },
+  model_forbidden: { status: 403, type: 'permission_error', code: 'model_not_allowed' },
+  model_not_found: { status: 404, type: 'invalid_request_error', code: 'model_not_found' },
+  request_not_found: { status: 404, type: 'invalid_request_error', code: 'request_not_found' },
+  route_not_found: { status: 404, type: 'invalid_request_error', code: 'route_not_found' },
+  invalid_field: { status: 400, type: 'invalid_request_error', code: 'invalid_value' },
+  not_json: { status: 400, type: 'invalid_request_error', code: 'invalid_json' },
+  body_too_large: { status: 413, type: 'invalid_request_error', code: 'body_too_large' },
+  wrong_media_type: { status: 415, type: 'invalid_request_error', code: 'unsupported_media_type' },
+  requests_per_minute: { status: 429, type: 'rate_limit_exceeded', code: 'requests_per_minute' },
+  concurrency: { status: 429, type: 'rate_limit_exceeded', code: 'concurrency' },
+  internal: { status: 500, type: 'server_error', code: 'internal_error' },
+  node_failed: { status: 502, type: 'server_error', code: 'node_failed' },
+  model_not_available: { status: 503, type: 'overloaded', code: 'model_not_available' },
+  overloaded: { status: 503, type: 'overloaded', code: 'overloaded' },
+  first_token_timeout: { status: 504, type: 'timeout', code: 'first_token_timeout' },
+} satisfies Record<Refusal['reason'], Wire>;
+
+/** The OpenAI and DeepSeek envelope; all four fields are always there. */
+export interface ErrorEnvelope {
+  readonly error: { message: string; type: string; param: string | null; code: string };
+}
+
+export function envelope(refusal: Refusal, origin: string): ErrorEnvelope {
+  const { type, code } = WIRE[refusal.reason];
+  const param =
+    refusal.reason === 'invalid_field'
+      ? refusal.param
+      : refusal.reason === 'model_not_found'
+        ? 'model'
+        : null;
+  return { error: { message: messageFor(refusal, origin), type, param, code } };
+}
+
+/** @param origin where links in messages point, without a trailing slash */
+export function refusalResponse(refusal: Refusal, origin: string): Response {
+  const headers = new Headers({ 'content-type': 'application/json' });
+  const { status } = WIRE[refusal.reason];
+  const waitMs = retryAfterMs(refusal);
+  if (waitMs === null) headers.set('x-should-retry', 'false');
+  else {
+    headers.set('retry-after', String(Math.ceil(waitMs / 1000)));
+    headers.set('retry-after-ms', String(waitMs));
+  }
+  return new Response(JSON.stringify(envelope(refusal, origin)), { status, headers });
+}
+
+/** OpenAI's clients ignore a wait of more than 60 s and hammer instead. */
+const RETRY_AFTER_MS_MAX = 60_000;
+/** Long enough for a heartbeat to bring news of a node. */
+const RETRY_SOON_MS = 2_000;
+
+/** When asking again can help, in ms; null: it cannot. */
+function retryAfterMs(refusal: Refusal): number | null {
+  switch (refusal.reason) {
+    case 'requests_per_minute':
+    case 'concurrency':
+    case 'overloaded':
+      return Math.min(RETRY_AFTER_MS_MAX, refusal.retryAfterMs);
+    case 'model_not_available':
+    case 'node_failed':
+    case 'internal':
+    case 'first_token_timeout':
+      return RETRY_SOON_MS;
+    default:
+      return null;
+  }
+}
+
+function messageFor(refusal: Refusal, origin: string): string {
+  switch (refusal.reason) {
+    case 'unauthenticated':
+      return `The API key is missing or not valid. Send it as \`Authorization: Bearer sk-tg-…\`; make one at ${origin}/keys.`;
+    case 'insufficient_balance':
+      return `The balance is too low: this request needs at least $${formatUsd(refusal.requiredNanoUsd)}, $${formatUsd(refusal.availableNanoUsd)} is available. Top up at ${origin}/billing.`;
+    case 'key_cap_reached':
+      return `This key has reached its cap: $${formatUsd(refusal.usedNanoUsd)} of $${formatUsd(refusal.capNanoUsd)} used or held. ${resetSentence(refusal.resetAtMs)} Raise the cap or use another key: ${origin}/keys.`;
+    case 'requests_per_minute':
+      return `This key may start ${refusal.limit} requests a minute. Try again in ${Math.ceil(refusal.retryAfterMs / 1000)} s.`;
+    case 'concurrency':
+      return `This key may have ${refusal.limit} requests in flight at once. Try again when one has ended.`;
+    case 'model_forbidden':
+      return `This key may not use ${refusal.model}. Allow the model for the key, or use another key: ${origin}/keys.`;
+    case 'model_not_found':
+      return `There is no such model here. Available: ${refusal.available.join(', ')}.`;
+    case 'request_not_found':
+      return 'No request with this id belongs to this account. Ids are in the `x-request-id` header of every answer.';
+    case 'route_not_found':
+      return `There is no such route. The API is described at ${origin}/.`;
+    case 'invalid_field':
+      return refusal.message;
+    case 'not_json':
+      return refusal.message;
+    case 'body_too_large':
+      return `The body is larger than ${refusal.limitBytes} bytes. Send a shorter conversation.`;
+    case 'wrong_media_type':
+      return 'The body must be JSON: send the header `Content-Type: application/json`.';
+    case 'model_not_available':
+      return `No node serves ${refusal.model} right now. Nothing was charged; try again shortly.`;
+    case 'overloaded':
+      return 'All nodes are busy. Nothing was charged; try again shortly.';
+    case 'node_failed':
+      return 'The node that worked on this request failed. Nothing was charged; try again.';
+    case 'first_token_timeout':
+      return `No node gave a first token within ${refusal.deadlineMs / 1000} s. Nothing was charged; try again.`;
+    case 'internal':
+      return 'Something went wrong on our side. Nothing was charged; try again, and report the request id if it persists.';
+  }
+}
+
+function resetSentence(resetAtMs: number | null): string {
+  return resetAtMs === null ? 'It does not reset.' : `It resets at ${new Date(resetAtMs).toISOString()}.`;
+}
