@@ -1,0 +1,122 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { chargeLegs } from '../../worker/domain/ledger.ts';
+import { formatUsd, nanoUsd, usd } from '../../worker/domain/money.ts';
+import { chargeFor, type DatedPrice, priceAt } from '../../worker/domain/pricing.ts';
+import { isSound, toPublicUsage } from '../../worker/domain/usage.ts';
+
+describe('money', () => {
+  it.each([
+    [0, '0.00'],
+    [1, '0.000000001'],
+    [1_234, '0.000001234'],
+    [2_190_000_000, '2.19'],
+    [5_000_000_000, '5.00'],
+    [-500_000_000, '-0.50'],
+    [Number.MAX_SAFE_INTEGER, '9007199.254740991'],
+  ])('writes %d nano-USD as %s', (amount, text) => {
+    expect(formatUsd(nanoUsd(amount))).toBe(text);
+  });
+
+  it('loses nothing when written', () => {
+    fc.assert(
+      fc.property(fc.maxSafeInteger(), (amount) => {
+        const [whole, fraction = ''] = formatUsd(nanoUsd(amount)).replace('-', '').split('.');
+        expect(BigInt(whole + fraction.padEnd(9, '0'))).toBe(BigInt(Math.abs(amount)));
+      }),
+    );
+  });
+
+  it.each([0.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 53])('refuses %d', (value) => {
+    expect(() => nanoUsd(value)).toThrow(RangeError);
+  });
+});
+
+const r1 = (over: Partial<DatedPrice>): DatedPrice => ({
+  id: 'r1/standard/1',
+  fromMs: Date.parse('2025-01-20'),
+  toMs: null,
+  dailyFromMinute: null,
+  dailyToMinute: null,
+  cacheHitNanoUsd: 140,
+  cacheMissNanoUsd: 550,
+  outputNanoUsd: 2_190,
+  ...over,
+});
+
+describe('prices', () => {
+  const prices = [
+    r1({}),
+    r1({ id: 'r1/off-peak/1', dailyFromMinute: 990, dailyToMinute: 30, fromMs: Date.parse('2025-02-26') }),
+    r1({ id: 'r1/standard/2', fromMs: Date.parse('2027-01-01') }),
+    r1({ id: 'promotion', fromMs: Date.parse('2026-05-01'), toMs: Date.parse('2026-06-01') }),
+  ];
+
+  it.each([
+    ['2025-01-19T23:59:59Z', undefined],
+    ['2025-01-20T00:00:00Z', 'r1/standard/1'],
+    ['2025-02-25T17:00:00Z', 'r1/standard/1'],
+    ['2025-02-26T16:29:59.999Z', 'r1/standard/1'],
+    ['2025-02-26T16:30:00Z', 'r1/off-peak/1'],
+    ['2025-02-27T00:29:59.999Z', 'r1/off-peak/1'],
+    ['2025-02-27T00:30:00Z', 'r1/standard/1'],
+    ['2026-05-10T12:00:00Z', 'promotion'],
+    ['2026-06-01T12:00:00Z', 'r1/standard/1'],
+    ['2027-01-01T12:00:00Z', 'r1/standard/2'],
+  ])('at %s is %s', (at, id) => {
+    expect(priceAt(prices, Date.parse(at))?.id).toBe(id);
+  });
+
+  it('charges cached, uncached and output tokens each at its own price', () => {
+    const usage = { promptTokens: 100, cachedTokens: 40, completionTokens: 30, reasoningTokens: 20 };
+    expect(chargeFor(usage, r1({}))).toBe(40 * 140 + 60 * 550 + 30 * 2_190);
+  });
+});
+
+describe('usage', () => {
+  const usage = { promptTokens: 10, cachedTokens: 4, completionTokens: 6, reasoningTokens: 2 };
+
+  it('is told in the names of OpenAI and of DeepSeek', () => {
+    expect(toPublicUsage(usage, nanoUsd(1_000))).toEqual({
+      prompt_tokens: 10,
+      completion_tokens: 6,
+      total_tokens: 16,
+      prompt_cache_hit_tokens: 4,
+      prompt_cache_miss_tokens: 6,
+      prompt_tokens_details: { cached_tokens: 4 },
+      completion_tokens_details: { reasoning_tokens: 2 },
+      cost: '0.000001',
+    });
+  });
+
+  it.each([
+    [{ cachedTokens: 11 }, false],
+    [{ reasoningTokens: 7 }, false],
+    [{ promptTokens: -1, cachedTokens: -1 }, false],
+    [{ completionTokens: 6.5 }, false],
+    [{ completionTokens: Number.POSITIVE_INFINITY }, false],
+    [{}, true],
+  ])('with %j is sound: %s', (over, sound) => {
+    expect(isSound({ ...usage, ...over })).toBe(sound);
+  });
+});
+
+describe('a charge', () => {
+  it.each([
+    [100, 50, 30, -30, 0],
+    [100, 50, 100, -100, 0],
+    [100, 50, 130, -100, -30],
+    [0, 50, 50, 0, -50],
+  ])('of granted %d and paid %d takes %d as %d and %d', (granted, paid, charge, fromGranted, fromPaid) => {
+    expect(
+      chargeLegs({ grantedNanoUsd: nanoUsd(granted), paidNanoUsd: nanoUsd(paid) }, nanoUsd(charge)),
+    ).toEqual({
+      grantedNanoUsd: fromGranted,
+      paidNanoUsd: fromPaid,
+    });
+  });
+});
+
+it('counts whole dollars exactly', () => {
+  expect(usd(5)).toBe(5_000_000_000);
+});
