@@ -1,0 +1,156 @@
+/** `/v1/chat/completions`: fault or read, plan, submit, then stream or collect. */
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { type Answer, CollectedAnswer, StreamedAnswer } from './answer.ts';
+import type { Engine } from './engine.ts';
+import type { FaultBoard, FaultSet } from './faults.ts';
+import { readJson } from './http.ts';
+import type { Counts } from './job.ts';
+import { type Envelope, flatError, streamError } from './openai-shape.ts';
+import { type ChoicePlan, planChoice } from './plan.ts';
+import { CONTEXT_TOKENS } from './profiles.ts';
+import { type ChatRequest, parseChatRequest } from './request.ts';
+import { renderChat } from './tokenizer.ts';
+import { Wire } from './wire.ts';
+
+export interface ChatContext {
+  engine: Engine;
+  faults: FaultBoard;
+  seed: number;
+  modelPath: string;
+  weightVersion: string;
+  cacheReport: boolean;
+  /** keeps what arrived, for tests */
+  record(entry: { rid: string; body: unknown }): void;
+}
+
+const QUEUE_FULL = { message: 'The request queue is full.', code: 503 };
+
+export async function chatCompletions(
+  context: ChatContext,
+  req: IncomingMessage,
+  res: ServerResponse,
+): Promise<void> {
+  const faults = context.faults.takeForChat();
+  const wire = new Wire(res, faults);
+  const body = await readJson(req);
+  const parsed = parseChatRequest(body);
+  const rid = (parsed.ok ? parsed.request.rid : null) ?? randomUUID().replaceAll('-', '');
+  context.record({ rid, body });
+  if (strikesBeforeWork(faults, { wire, res, streaming: parsed.ok && parsed.request.stream })) return;
+  if (!parsed.ok) return wire.json(400, flatError({ ...parsed, code: 400 }));
+
+  const request = parsed.request;
+  // V3 answers at once, R1 thinks first.
+  const reasoning = !/v3/i.test(context.modelPath);
+  const prompt = renderChat(request.messages, { tools: request.rawTools, reasoning });
+  const room = CONTEXT_TOKENS - prompt.length;
+  const tooLong = contextRefusal(prompt.length, request.maxTokens);
+  if (tooLong) return wire.json(400, flatError({ message: tooLong, type: 'BadRequestError', code: 400 }));
+  const bounded = { ...request, maxTokens: Math.min(request.maxTokens, room) };
+  const plan = (choice: number) =>
+    planChoice(bounded, { seed: context.seed, choice, promptTokens: prompt, reasoning });
+  const choices = Array.from({ length: request.n }, (_, choice) => plan(choice));
+  if (faults.has('answer_in_reasoning')) choices.forEach(mistakeForReasoning);
+
+  const envelope: Envelope = { id: rid, created: Math.floor(Date.now() / 1_000), model: request.model };
+  const answer = answerFor(context, { request, envelope, wire, faults });
+  const verdict = context.engine.submit({
+    rid,
+    cacheKey: request.cacheKey,
+    prompt,
+    choices,
+    maxTokens: bounded.maxTokens,
+    streaming: request.stream,
+    ignoreAbort: faults.has('ignore_abort'),
+    onToken: (choice, token, counts) => answer.token(choice, token, counts),
+    onEnd: (finishes, counts: Counts) => answer.end(finishes, counts),
+  });
+  if (verdict === 'queue_full') return queueFull(wire, request.stream);
+  if (verdict === 'duplicate_rid') {
+    const message = `Duplicate request ID detected: ${rid}`;
+    return wire.json(400, flatError({ message, type: 'BadRequestError', code: 400 }));
+  }
+  res.on('close', () => {
+    if (res.writableFinished) return;
+    // A node that died has stopped at once; a client that left is noticed only later.
+    if (faults.has('die_mid_stream')) context.engine.abort({ rid });
+    else context.engine.clientLeft(rid);
+  });
+}
+
+function answerFor(
+  context: ChatContext,
+  {
+    request,
+    envelope,
+    wire,
+    faults,
+  }: { request: ChatRequest; envelope: Envelope; wire: Wire; faults: FaultSet },
+): Answer {
+  const options = { request, envelope, wire, cacheReport: context.cacheReport };
+  if (faults.has('error_500_after_work')) {
+    const error = flatError({
+      message: 'Internal server error: CUDA error: an illegal memory access was encountered',
+      type: 'InternalServerError',
+      code: 500,
+    });
+    return { token() {}, end: () => wire.json(500, error) };
+  }
+  if (request.stream) return new StreamedAnswer(options);
+  return new CollectedAnswer({ ...options, weightVersion: context.weightVersion });
+}
+
+/** Faults for which the engine never sees the request; true when one has struck. */
+function strikesBeforeWork(
+  faults: FaultSet,
+  { wire, res, streaming }: { wire: Wire; res: ServerResponse; streaming: boolean },
+): boolean {
+  const tooMany = faults.get('status_429');
+  if (faults.has('reset_before_headers')) res.socket?.resetAndDestroy();
+  else if (faults.has('hang')) return true;
+  else if (faults.has('empty_200')) {
+    wire.openStream();
+    // The headers must be out before the connection dies, or the caller would see a reset instead.
+    setImmediate(() => res.destroy());
+  } else if (tooMany) {
+    const error = flatError({ message: 'Too many requests.', type: '429', code: 429 });
+    wire.json(429, error, { 'retry-after': String(tooMany.retryAfterSeconds) });
+  } else if (faults.has('status_503')) {
+    wire.json(503, flatError({ message: 'Service unavailable.', type: '503', code: 503 }));
+  } else if (faults.has('queue_full_200')) queueFull(wire, streaming);
+  else if (faults.has('html_200')) {
+    wire.html(200, '<!doctype html><title>nginx</title><h1>It works</h1>');
+  } else return false;
+  return true;
+}
+
+/**
+ * With streaming the status is out before the scheduler refuses, so it is a 200 whose first event is an
+ * error (serving_chat.py); without, an HTTPException whose type is the status (http_server.py).
+ */
+function queueFull(wire: Wire, streaming: boolean): void {
+  if (streaming) {
+    wire.event(streamError({ ...QUEUE_FULL, type: 'SERVICE_UNAVAILABLE' }) as object);
+    wire.finishStream();
+  } else wire.json(503, flatError({ ...QUEUE_FULL, type: '503' }));
+}
+
+/** tokenizer_manager.py refuses what cannot fit the context. */
+function contextRefusal(promptTokens: number, maxTokens: number): string | null {
+  if (promptTokens >= CONTEXT_TOKENS) {
+    return `The input (${promptTokens} tokens) is longer than the model's context length (${CONTEXT_TOKENS} tokens).`;
+  }
+  if (Number.isFinite(maxTokens) && promptTokens + maxTokens > CONTEXT_TOKENS) {
+    return (
+      `Requested token count exceeds the model's maximum context length of ${CONTEXT_TOKENS} tokens. ` +
+      `You requested a total of ${promptTokens + maxTokens} tokens.`
+    );
+  }
+  return null;
+}
+
+/** Without an end tag the parser takes all of the text for reasoning, and the engine counts it so. */
+function mistakeForReasoning(plan: ChoicePlan): void {
+  plan.tokens = plan.tokens.map((token) => ({ ...token, reasoning: true }));
+}

@@ -1,0 +1,83 @@
+/** Makes a JSON value that fits a JSON Schema: what grammar-constrained decoding would have produced. */
+import { pick } from './text.ts';
+
+type Schema = Record<string, unknown>;
+
+/** Deeper than this a recursive schema ends in null; SGLang's grammar would go on until `max_tokens`. */
+const DEPTH_MAX = 12;
+const STRINGS = ['alpha', 'beta', 'café', '中文', 'gamma', 'rocket 🚀', 'delta'];
+
+/** Knows type, properties, required, items, enum, const, anyOf/oneOf/allOf, local $ref, bounds. */
+export function jsonSample(schema: unknown, random: () => number): unknown {
+  return sample(schema, { random, root: schema, depth: 0 });
+}
+
+interface Walk {
+  random: () => number;
+  root: unknown;
+  depth: number;
+}
+
+function sample(schema: unknown, walk: Walk): unknown {
+  if (typeof schema !== 'object' || schema === null || walk.depth > DEPTH_MAX) return null;
+  const node = schema as Schema;
+  const deeper = { ...walk, depth: walk.depth + 1 };
+  if ('const' in node) return node.const;
+  if (Array.isArray(node.enum) && node.enum.length > 0) return pick(walk.random, node.enum);
+  if (typeof node.$ref === 'string') return sample(resolveRef(walk.root, node.$ref), deeper);
+  const alternatives = node.anyOf ?? node.oneOf;
+  if (Array.isArray(alternatives)) return sample(alternatives[0], deeper);
+  if (Array.isArray(node.allOf)) return sample(mergeAll(node.allOf), deeper);
+  const type = Array.isArray(node.type) ? node.type[0] : node.type;
+  switch (type ?? (node.properties ? 'object' : undefined)) {
+    case 'object':
+      return sampleObject(node, deeper);
+    case 'array': {
+      const length = Math.max(numberOr(node.minItems, 1), Math.min(2, numberOr(node.maxItems, 2)));
+      return Array.from({ length }, () => sample(node.items ?? { type: 'string' }, deeper));
+    }
+    case 'integer':
+      return Math.ceil(numberOr(node.minimum, 0)) + Math.floor(walk.random() * spread(node));
+    case 'number':
+      return numberOr(node.minimum, 0) + Math.round(walk.random() * spread(node) * 4) / 4;
+    case 'boolean':
+      return walk.random() < 0.5;
+    case 'null':
+      return null;
+    default:
+      return sampleString(node, walk.random);
+  }
+}
+
+function sampleObject(node: Schema, walk: Walk): Record<string, unknown> {
+  const properties = (node.properties ?? {}) as Record<string, unknown>;
+  return Object.fromEntries(Object.entries(properties).map(([name, schema]) => [name, sample(schema, walk)]));
+}
+
+function sampleString(node: Schema, random: () => number): string {
+  const text = pick(random, STRINGS).padEnd(numberOr(node.minLength, 0), 'x');
+  return [...text].slice(0, numberOr(node.maxLength, text.length)).join('');
+}
+
+function resolveRef(root: unknown, ref: string): unknown {
+  const steps = ref.replace(/^#\/?/, '').split('/').filter(Boolean);
+  return steps.reduce<unknown>((at, step) => (at as Schema | undefined)?.[step], root);
+}
+
+function mergeAll(schemas: unknown[]): Schema {
+  const merged: Schema = {};
+  for (const schema of schemas as Schema[]) {
+    const properties = { ...(merged.properties as Schema | undefined), ...(schema.properties as Schema) };
+    Object.assign(merged, schema, { properties });
+  }
+  return merged;
+}
+
+function spread(node: Schema): number {
+  const minimum = numberOr(node.minimum, 0);
+  return Math.max(0, Math.min(100, numberOr(node.maximum, minimum + 100) - minimum));
+}
+
+function numberOr(value: unknown, fallback: number): number {
+  return typeof value === 'number' && Number.isFinite(value) ? value : fallback;
+}

@@ -1,0 +1,106 @@
+/**
+ * The engine's own log: what it generated, written before any of it reaches the wire. An independent witness
+ * for bills and receipts. It holds counts, never text.
+ */
+import { closeSync, fstatSync, openSync, readFileSync, readSync, writeSync } from 'node:fs';
+
+/** Lines of the file, one JSON object each. `t` is engine time in milliseconds; counts sum over choices. */
+export type LogLine =
+  | { t: number; start: string; prompt_tokens: number; cached_tokens: number }
+  /** one line a step: rid → [completion tokens, reasoning tokens], cumulative */
+  | { t: number; step: Record<string, [number, number]> }
+  | {
+      t: number;
+      end: string;
+      prompt_tokens: number;
+      cached_tokens: number;
+      completion_tokens: number;
+      reasoning_tokens: number;
+      finish: string;
+    };
+
+export interface EngineLog {
+  write(line: LogLine): void;
+  close(): void;
+}
+
+/** Appends synchronously: once a token is on the wire its line is with the kernel, and SIGKILL cannot lose it. */
+export function openEngineLog(path: string | undefined): EngineLog {
+  if (path === undefined) return { write() {}, close() {} };
+  const file = openSync(path, 'a+');
+  const { size } = fstatSync(file);
+  const last = Buffer.alloc(1);
+  // A predecessor killed in the middle of a line must not swallow our first one.
+  if (size > 0 && readSync(file, last, 0, 1, size - 1) === 1 && last[0] !== 0x0a) writeSync(file, '\n');
+  return {
+    write: (line) => void writeSync(file, `${JSON.stringify(line)}\n`),
+    close: () => closeSync(file),
+  };
+}
+
+export interface LoggedRequest {
+  promptTokens: number;
+  cachedTokens: number;
+  completionTokens: number;
+  reasoningTokens: number;
+  finished: boolean;
+  /** stop, length or abort (joined by commas for several choices); null while it is not finished */
+  finish: string | null;
+  /** how often this rid was started; the counts are those of the last attempt */
+  attempts: number;
+}
+
+/** Reads a log, also one that was cut off in the middle of a line. */
+export function readEngineLog(path: string): Map<string, LoggedRequest> {
+  const requests = new Map<string, LoggedRequest>();
+  for (const text of readFileSync(path, 'utf8').split('\n')) {
+    const line = parseLine(text);
+    if (!line) continue;
+    if ('start' in line) {
+      const attempts = (requests.get(line.start)?.attempts ?? 0) + 1;
+      requests.set(line.start, { ...blank(), ...countsOf(line), attempts });
+    } else if ('step' in line) {
+      for (const [rid, [completionTokens, reasoningTokens]] of Object.entries(line.step)) {
+        requests.set(rid, { ...(requests.get(rid) ?? blank()), completionTokens, reasoningTokens });
+      }
+    } else {
+      // A request that was aborted while it waited has an end and no start.
+      const before = requests.get(line.end);
+      const attempts =
+        before === undefined || before.finished ? (before?.attempts ?? 0) + 1 : before.attempts;
+      requests.set(line.end, {
+        ...countsOf(line),
+        completionTokens: line.completion_tokens,
+        reasoningTokens: line.reasoning_tokens,
+        finished: true,
+        finish: line.finish,
+        attempts,
+      });
+    }
+  }
+  return requests;
+}
+
+function parseLine(text: string): LogLine | undefined {
+  try {
+    return JSON.parse(text) as LogLine;
+  } catch {
+    return undefined;
+  }
+}
+
+function countsOf(line: { prompt_tokens: number; cached_tokens: number }) {
+  return { promptTokens: line.prompt_tokens, cachedTokens: line.cached_tokens };
+}
+
+function blank(): LoggedRequest {
+  return {
+    promptTokens: 0,
+    cachedTokens: 0,
+    completionTokens: 0,
+    reasoningTokens: 0,
+    finished: false,
+    finish: null,
+    attempts: 1,
+  };
+}

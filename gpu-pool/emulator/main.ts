@@ -1,0 +1,58 @@
+/** Command line of the engine emulator; its flags are SGLang's where SGLang has them. */
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { HARDWARE, type Hardware } from '../protocol.ts';
+import { startEmulator } from './server.ts';
+
+const program = new Command('emulator')
+  .description('Answers like an SGLang server with DeepSeek-R1 or V3, without a GPU.')
+  .addOption(
+    new Option('--profile <hardware>', 'hardware to emulate').choices(HARDWARE).default('8xh200' as Hardware),
+  )
+  .option('--port <number>', '0 picks a free one', wholeNumber, 30_000)
+  .option('--host <address>', 'address to listen on', '127.0.0.1')
+  .option(
+    '--model-path <path>',
+    'a path that contains V3 answers without reasoning',
+    'deepseek-ai/DeepSeek-R1-0528',
+  )
+  .option('--weight-version <version>', 'reported as metadata', 'default')
+  .option('--speed <factor>', '1 is real time, 20 twenty times faster, 0 never waits', factor, 1)
+  .option('--seed <number>', 'seed of all generated text', wholeNumber, 1)
+  .option('--log <file>', 'log of what was generated, JSON lines')
+  .option('--api-key <key>')
+  .option('--admin-api-key <key>')
+  .option('--max-queued-requests <number>', 'unlimited by default', wholeNumber)
+  .option('--enable-cache-report', 'name cached tokens in usage', false);
+
+const { enableCacheReport, ...options } = program.parse().opts<{
+  profile: Hardware;
+  port: number;
+  host: string;
+  modelPath: string;
+  weightVersion: string;
+  speed: number;
+  seed: number;
+  log?: string;
+  apiKey?: string;
+  adminApiKey?: string;
+  maxQueuedRequests?: number;
+  enableCacheReport: boolean;
+}>();
+
+const emulator = await startEmulator({ ...options, cacheReport: enableCacheReport });
+console.log(JSON.stringify({ listening: emulator.url }));
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => void emulator.close().then(() => process.exit(0)));
+}
+
+function wholeNumber(text: string): number {
+  if (!/^\d+$/.test(text)) throw new InvalidArgumentError('Expected a whole number.');
+  return Number(text);
+}
+
+function factor(text: string): number {
+  const number = Number(text);
+  if (!Number.isFinite(number) || number < 0)
+    throw new InvalidArgumentError('Expected a number of at least 0.');
+  return number;
+}

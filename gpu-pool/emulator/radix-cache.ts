@@ -1,0 +1,142 @@
+/**
+ * The prefix cache: a tree of pages of 64 tokens under one root per key, from which the least recently used
+ * leaves are evicted. A running request locks its path, so eviction never takes what is in use.
+ */
+import assert from 'node:assert/strict';
+
+export const PAGE_TOKENS = 64;
+
+/** Place in the tree; the path from its root is a cached prefix of `depthTokens` tokens. */
+export interface CacheNode {
+  readonly parent: CacheNode | null;
+  readonly page: string;
+  readonly depthTokens: number;
+  readonly children: Map<string, CacheNode>;
+  locks: number;
+  usedAt: number;
+}
+
+export class RadixCache {
+  #roots = new Map<string, CacheNode>();
+  #leaves = new Set<CacheNode>();
+  #tokens = 0;
+  #lockedTokens = 0;
+  #uses = 0;
+
+  /** tokens in the tree */
+  get tokens(): number {
+    return this.#tokens;
+  }
+
+  /** tokens of the tree that running requests use, which cannot be evicted */
+  get lockedTokens(): number {
+    return this.#lockedTokens;
+  }
+
+  /**
+   * Longest cached prefix, in whole pages. The last token is never matched: the engine must compute at least
+   * one token to have something to sample from. Looking is not using: only a lock refreshes the path.
+   */
+  match(key: string, tokens: readonly string[]): CacheNode {
+    let node = this.#root(key);
+    const lastStart = tokens.length - 1 - PAGE_TOKENS;
+    for (let start = 0; start <= lastStart; start += PAGE_TOKENS) {
+      const child = node.children.get(pageAt(tokens, start));
+      if (!child) break;
+      node = child;
+    }
+    return node;
+  }
+
+  /** Puts every whole page of `tokens` into the tree and returns the deepest node. */
+  insert(key: string, tokens: readonly string[]): CacheNode {
+    let node = this.#root(key);
+    const usedAt = ++this.#uses;
+    for (let start = 0; start + PAGE_TOKENS <= tokens.length; start += PAGE_TOKENS) {
+      const page = pageAt(tokens, start);
+      let child = node.children.get(page);
+      if (!child) {
+        child = {
+          parent: node,
+          page,
+          depthTokens: start + PAGE_TOKENS,
+          children: new Map(),
+          locks: 0,
+          usedAt,
+        };
+        node.children.set(page, child);
+        this.#leaves.delete(node);
+        this.#leaves.add(child);
+        this.#tokens += PAGE_TOKENS;
+      }
+      child.usedAt = usedAt;
+      node = child;
+    }
+    return node;
+  }
+
+  /** Marks the path to `node` as in use, which also makes it the most recently used. */
+  lock(node: CacheNode): void {
+    const usedAt = ++this.#uses;
+    for (let at: CacheNode | null = node; at?.parent; at = at.parent) {
+      at.usedAt = usedAt;
+      if (at.locks++ === 0) this.#lockedTokens += PAGE_TOKENS;
+    }
+  }
+
+  unlock(node: CacheNode): void {
+    for (let at: CacheNode | null = node; at?.parent; at = at.parent) {
+      assert(at.locks > 0, 'a path is unlocked as often as it was locked');
+      if (--at.locks === 0) this.#lockedTokens -= PAGE_TOKENS;
+    }
+  }
+
+  /** Evicts unlocked leaves, least recently used first, until at most `tokensMax` remain (or all are locked). */
+  evictTo(tokensMax: number): void {
+    while (this.#tokens > tokensMax) {
+      const leaves = [...this.#leaves].filter((leaf) => leaf.locks === 0).sort((a, b) => a.usedAt - b.usedAt);
+      if (leaves.length === 0) return;
+      this.#evictInOrder(leaves, tokensMax);
+    }
+  }
+
+  /** Evicts from the front until enough has gone, or until a parent has become a leaf that is not next in line. */
+  #evictInOrder(leaves: CacheNode[], tokensMax: number): void {
+    for (const [at, oldest] of leaves.entries()) {
+      const nextUsedAt = leaves[at + 1]?.usedAt ?? Number.POSITIVE_INFINITY;
+      let node = oldest;
+      do {
+        if (this.#tokens <= tokensMax) return;
+        node = this.#remove(node);
+      } while (this.#isFreeLeaf(node) && node.usedAt <= nextUsedAt);
+      if (this.#isFreeLeaf(node)) return;
+    }
+  }
+
+  #isFreeLeaf(node: CacheNode): boolean {
+    return node.parent !== null && node.children.size === 0 && node.locks === 0;
+  }
+
+  #remove(leaf: CacheNode): CacheNode {
+    const parent = leaf.parent;
+    assert(parent && leaf.children.size === 0, 'only leaves are evicted');
+    parent.children.delete(leaf.page);
+    this.#leaves.delete(leaf);
+    if (parent.parent && parent.children.size === 0) this.#leaves.add(parent);
+    this.#tokens -= PAGE_TOKENS;
+    return parent;
+  }
+
+  #root(key: string): CacheNode {
+    let root = this.#roots.get(key);
+    if (!root) {
+      root = { parent: null, page: '', depthTokens: 0, children: new Map(), locks: 0, usedAt: 0 };
+      this.#roots.set(key, root);
+    }
+    return root;
+  }
+}
+
+function pageAt(tokens: readonly string[], start: number): string {
+  return tokens.slice(start, start + PAGE_TOKENS).join('\u0000');
+}

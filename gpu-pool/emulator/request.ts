@@ -1,0 +1,157 @@
+/** Reads the body of `/v1/chat/completions` as SGLang does: lenient with extras, strict with what it uses. */
+import { z } from 'zod';
+import type { PromptMessage } from './tokenizer.ts';
+
+export interface ChatRequest {
+  model: string;
+  messages: PromptMessage[];
+  /** Infinity until the context length bounds it */
+  maxTokens: number;
+  n: number;
+  stop: string[];
+  seed: number | null;
+  stream: boolean;
+  includeUsage: boolean;
+  continuousUsage: boolean;
+  separateReasoning: boolean;
+  streamReasoning: boolean;
+  logprobs: boolean;
+  topLogprobs: number;
+  rid: string | null;
+  /** key of the prefix cache: salt and extra key, joined */
+  cacheKey: string;
+  /** definitions as sent, for the chat template */
+  rawTools: unknown[] | null;
+  tools: Array<{ name: string; parameters: unknown }>;
+  toolChoice: 'auto' | 'none' | 'required' | { name: string };
+  responseFormat: { type: 'text' } | { type: 'json_object' } | { type: 'json_schema'; schema: unknown };
+}
+
+const tokenCount = z.int().positive().nullish();
+const number = z.number().nullish();
+
+const Body = z.looseObject({
+  model: z.string().default('default'),
+  messages: z.array(
+    z.looseObject({
+      role: z.enum(['system', 'developer', 'user', 'assistant', 'tool', 'function']),
+      content: z
+        .union([
+          z.string(),
+          z.array(z.looseObject({ type: z.string().optional(), text: z.string().optional() })),
+        ])
+        .nullish(),
+      tool_calls: z
+        .array(
+          z.looseObject({
+            function: z
+              .looseObject({ name: z.string().optional(), arguments: z.string().optional() })
+              .optional(),
+          }),
+        )
+        .nullish(),
+    }),
+  ),
+  max_tokens: tokenCount,
+  max_completion_tokens: tokenCount,
+  n: z.int().min(1).max(128).nullish(),
+  stop: z.union([z.string(), z.array(z.string())]).nullish(),
+  seed: z.int().nullish(),
+  stream: z.boolean().nullish(),
+  stream_options: z
+    .looseObject({
+      include_usage: z.boolean().nullish(),
+      continuous_usage_stats: z.boolean().nullish(),
+    })
+    .nullish(),
+  separate_reasoning: z.boolean().default(true),
+  stream_reasoning: z.boolean().default(true),
+  logprobs: z.boolean().nullish(),
+  top_logprobs: z.int().min(0).nullish(),
+  // Accepted and without effect: the text depends on the seed and the prompt alone.
+  temperature: number,
+  top_p: number,
+  presence_penalty: number,
+  frequency_penalty: number,
+  rid: z.string().nullish(),
+  cache_salt: z.string().nullish(),
+  extra_key: z.string().nullish(),
+  tools: z
+    .array(z.looseObject({ function: z.looseObject({ name: z.string(), parameters: z.unknown() }) }))
+    .nullish(),
+  tool_choice: z
+    .union([
+      z.enum(['auto', 'none', 'required']),
+      z.looseObject({ function: z.looseObject({ name: z.string() }) }),
+    ])
+    .nullish(),
+  response_format: z
+    .looseObject({
+      type: z.enum(['text', 'json_object', 'json_schema']),
+      json_schema: z.looseObject({ schema: z.unknown() }).nullish(),
+    })
+    .nullish(),
+});
+
+/** Either the request, or why it is refused and how SGLang types that refusal (all are 400). */
+export type ParsedRequest =
+  | { ok: true; request: ChatRequest }
+  | { ok: false; type: 'Bad Request' | 'BadRequestError'; message: string };
+
+export function parseChatRequest(body: unknown): ParsedRequest {
+  const parsed = Body.safeParse(body);
+  // FastAPI's own validation and SGLang's checks name their type differently (http_server.py, serving_base.py).
+  if (!parsed.success) return { ok: false, type: 'Bad Request', message: z.prettifyError(parsed.error) };
+  const fields = parsed.data;
+  const tools = fields.tools ?? [];
+  const choice = fields.tool_choice ?? 'auto';
+  const toolChoice = typeof choice === 'string' ? choice : { name: choice.function.name };
+  const message = refusalOf(fields, toolChoice);
+  if (message) return { ok: false, type: 'BadRequestError', message };
+  return {
+    ok: true,
+    request: {
+      model: fields.model,
+      messages: fields.messages,
+      maxTokens: fields.max_completion_tokens ?? fields.max_tokens ?? Number.POSITIVE_INFINITY,
+      n: fields.n ?? 1,
+      stop: [fields.stop ?? []].flat().filter((stop) => stop !== ''),
+      seed: fields.seed ?? null,
+      stream: fields.stream ?? false,
+      includeUsage: fields.stream_options?.include_usage ?? false,
+      continuousUsage: fields.stream_options?.continuous_usage_stats ?? false,
+      separateReasoning: fields.separate_reasoning,
+      streamReasoning: fields.stream_reasoning,
+      logprobs: fields.logprobs ?? false,
+      topLogprobs: fields.top_logprobs ?? 0,
+      rid: fields.rid ?? null,
+      // No delimiter: ("ab", "c") and ("a", "bc") are one key (serving_base.py, `_compute_extra_key`).
+      cacheKey: (fields.cache_salt ?? '') + (fields.extra_key ?? ''),
+      rawTools: toolChoice === 'none' ? null : tools,
+      tools: tools.map((tool) => ({ name: tool.function.name, parameters: tool.function.parameters })),
+      toolChoice,
+      responseFormat: responseFormatOf(fields.response_format),
+    },
+  };
+}
+
+/** The checks of serving_chat.py, `_validate_request`. */
+function refusalOf(fields: z.infer<typeof Body>, toolChoice: ChatRequest['toolChoice']): string | null {
+  const tools = fields.tools ?? [];
+  if (fields.messages.length === 0) return 'Messages cannot be empty.';
+  if (toolChoice === 'required' && tools.length === 0) {
+    return 'Tools cannot be empty if tool choice is set to required.';
+  }
+  if (typeof toolChoice === 'object' && !tools.some((tool) => tool.function.name === toolChoice.name)) {
+    return `Tool '${toolChoice.name}' not found in tools list.`;
+  }
+  if (fields.response_format?.type === 'json_schema' && fields.response_format.json_schema?.schema == null) {
+    return 'schema_ is required for json_schema response format request.';
+  }
+  return null;
+}
+
+function responseFormatOf(format: z.infer<typeof Body>['response_format']): ChatRequest['responseFormat'] {
+  if (format?.type === 'json_schema') return { type: 'json_schema', schema: format.json_schema?.schema };
+  return { type: format?.type ?? 'text' };
+}

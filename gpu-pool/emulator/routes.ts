@@ -1,0 +1,146 @@
+/** SGLang's routes other than chat completions, by path. */
+
+import { renderMetrics } from './metrics.ts';
+import { CONTEXT_TOKENS } from './profiles.ts';
+import type { EmulatorState } from './server.ts';
+
+export interface RouteAnswer {
+  status: number;
+  /** a string goes out as it is, an object as JSON */
+  body: object | string;
+  type?: string;
+}
+
+export interface Route {
+  methods: readonly string[];
+  handle(state: EmulatorState, body: unknown): RouteAnswer | Promise<RouteAnswer>;
+}
+
+/** The release whose behaviour is emulated: the first in which an abort stops the decoding (sglang#36333). */
+export const SGLANG_VERSION = '0.5.20';
+
+const get = (handle: Route['handle']): Route => ({ methods: ['GET'], handle });
+const ok = (body: object | string): RouteAnswer => ({ status: 200, body });
+
+export const ROUTES: Record<string, Route | undefined> = {
+  '/health': get(health),
+  '/health_generate': get(health),
+  '/model_info': get(modelInfo),
+  '/get_model_info': get(modelInfo),
+  '/server_info': get(serverInfo),
+  '/v1/loads': get(loads),
+  '/v1/models': get(models),
+  '/metrics': get(({ engine, modelPath }) => ({
+    ...ok(renderMetrics(engine, modelPath)),
+    type: 'text/plain; version=0.0.4; charset=utf-8',
+  })),
+  '/abort_request': { methods: ['POST'], handle: abortRequest },
+};
+
+/** Real ones generate a token; the answer has no body. */
+function health({ faults }: EmulatorState): RouteAnswer {
+  return { status: faults.spend('unhealthy') ? 503 : 200, body: '' };
+}
+
+function modelInfo({ modelPath, weightVersion }: EmulatorState): RouteAnswer {
+  return ok({
+    model_path: modelPath,
+    tokenizer_path: modelPath,
+    is_generation: true,
+    preferred_sampling_params: null,
+    weight_version: weightVersion,
+    has_image_understanding: false,
+    has_audio_understanding: false,
+    model_type: 'deepseek_v3',
+    architectures: ['DeepseekV3ForCausalLM'],
+  });
+}
+
+/** All server arguments, keys included: SGLang dumps them as they are, so nobody may pass this on. */
+function serverInfo({
+  engine,
+  options,
+  modelPath,
+  weightVersion,
+  cacheReport,
+  seed,
+}: EmulatorState): RouteAnswer {
+  const { profile, stats } = engine;
+  return ok({
+    model_path: modelPath,
+    tokenizer_path: modelPath,
+    served_model_name: modelPath,
+    host: options.host ?? '127.0.0.1',
+    port: options.port ?? 0,
+    tp_size: profile.tensorParallel,
+    dp_size: 1,
+    nnodes: profile.hosts,
+    node_rank: 0,
+    mem_fraction_static: profile.memFractionStatic,
+    chunked_prefill_size: profile.chunkedPrefillTokens,
+    max_running_requests: profile.maxRunningRequests,
+    max_queued_requests: options.maxQueuedRequests ?? null,
+    context_length: CONTEXT_TOKENS,
+    reasoning_parser: 'deepseek-r1',
+    tool_call_parser: 'deepseekv3',
+    enable_cache_report: cacheReport,
+    enable_metrics: true,
+    disable_radix_cache: false,
+    random_seed: seed,
+    api_key: options.apiKey ?? null,
+    admin_api_key: options.adminApiKey ?? null,
+    weight_version: weightVersion,
+    status: 'ready',
+    max_total_num_tokens: profile.kvCapacityTokens,
+    internal_states: [{ last_gen_throughput: stats.generationThroughput }],
+    version: SGLANG_VERSION,
+  });
+}
+
+/** One rank: the profiles run without data-parallel attention. */
+function loads({ engine }: EmulatorState): RouteAnswer {
+  const { load, profile, stats } = engine;
+  return ok({
+    timestamp: new Date().toISOString(),
+    version: SGLANG_VERSION,
+    dp_rank_count: 1,
+    loads: [
+      {
+        dp_rank: 0,
+        num_running_reqs: load.runningRequests,
+        num_waiting_reqs: load.waitingRequests,
+        num_total_reqs: load.runningRequests + load.waitingRequests,
+        num_waiting_uncached_tokens: load.waitingTokens,
+        num_used_tokens: load.usedTokens,
+        max_total_num_tokens: profile.kvCapacityTokens,
+        max_running_requests: profile.maxRunningRequests,
+        token_usage: load.usedTokens / profile.kvCapacityTokens,
+        gen_throughput: stats.generationThroughput,
+        cache_hit_rate: stats.cacheHitRate,
+        utilization: load.runningRequests / profile.maxRunningRequests,
+      },
+    ],
+  });
+}
+
+function models({ modelPath }: EmulatorState): RouteAnswer {
+  const model = {
+    id: modelPath,
+    object: 'model',
+    created: Math.floor(Date.now() / 1_000),
+    owned_by: 'sglang',
+    root: modelPath,
+    parent: null,
+    max_model_len: CONTEXT_TOKENS,
+  };
+  return ok({ object: 'list', data: [model] });
+}
+
+/** 200 with an empty body whether or not anything matched (http_server.py). */
+function abortRequest({ engine }: EmulatorState, body: unknown): RouteAnswer {
+  const { rid, abort_all: abortAll } = (body ?? {}) as { rid?: unknown; abort_all?: unknown };
+  if (abortAll === true) engine.abort({ rid: '', abortAll: true });
+  // An empty rid would be a prefix of all of them.
+  else if (typeof rid === 'string' && rid !== '') engine.abort({ rid });
+  return ok('');
+}

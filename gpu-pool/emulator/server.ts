@@ -1,0 +1,156 @@
+/** SGLang's HTTP surface over the emulated engine, plus `/emulator/…` for scripted faults. */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Hardware } from '../protocol.ts';
+import { type ChatContext, chatCompletions } from './chat.ts';
+import { type Clock, createClock } from './clock.ts';
+import { control } from './control.ts';
+import { Engine } from './engine.ts';
+import { FaultBoard } from './faults.ts';
+import { readJson, send } from './http.ts';
+import { type EngineLog, openEngineLog } from './log.ts';
+import { flatError } from './openai-shape.ts';
+import { PROFILES, type Profile } from './profiles.ts';
+import { ROUTES } from './routes.ts';
+
+export interface EmulatorOptions {
+  profile: Hardware;
+  /** 0 (the default) picks a free port */
+  port?: number;
+  host?: string;
+  modelPath?: string;
+  weightVersion?: string;
+  /** 1 is real time, 20 twenty times faster, 0 (the default) never waits */
+  speed?: number;
+  seed?: number;
+  /** file of the engine's log; without it nothing is logged */
+  log?: string;
+  apiKey?: string;
+  adminApiKey?: string;
+  /** waiting requests, unlimited by default as in SGLang */
+  maxQueuedRequests?: number;
+  /** `--enable-cache-report`: without it no answer names cached tokens */
+  cacheReport?: boolean;
+  /** replaces parts of the hardware profile, for tests */
+  override?: Partial<Profile>;
+  clock?: Clock;
+}
+
+export interface Emulator {
+  url: string;
+  port: number;
+  engine: Engine;
+  faults: FaultBoard;
+  /** the last 50 chat completions as they arrived, messages included: a test aid */
+  requests: ReadonlyArray<ReceivedRequest>;
+  /** drops all connections at once, as a killed process would */
+  close(): Promise<void>;
+}
+
+export interface ReceivedRequest {
+  rid: string;
+  body: unknown;
+}
+
+const REQUESTS_KEPT = 50;
+/** uvicorn's default, which SGLang keeps: a client that reuses a connection then races with its closing. */
+const KEEP_ALIVE_MS = 5_000;
+
+/** What routes see of a running emulator. */
+export interface EmulatorState extends ChatContext {
+  options: EmulatorOptions;
+  requests: ReceivedRequest[];
+}
+
+/** Starts an emulator in this process. Listens on loopback unless told otherwise. */
+export async function startEmulator(options: EmulatorOptions): Promise<Emulator> {
+  const log = openEngineLog(options.log);
+  const state = createState(options, log);
+  const server = createServer({ keepAliveTimeout: KEEP_ALIVE_MS, noDelay: true }, (req, res) => {
+    serve(state, req, res).catch((error: unknown) => fail(res, error));
+  });
+  // Node would add a second to it (since 24.6).
+  Object.assign(server, { keepAliveTimeoutBuffer: 0 });
+  await listen(server, options.port ?? 0, options.host ?? '127.0.0.1');
+  const { port } = server.address() as AddressInfo;
+  return {
+    url: `http://${options.host ?? '127.0.0.1'}:${port}`,
+    port,
+    engine: state.engine,
+    faults: state.faults,
+    requests: state.requests,
+    async close() {
+      state.engine.close();
+      const closed = new Promise((resolve) => server.close(resolve));
+      server.closeAllConnections();
+      await closed;
+      log.close();
+    },
+  };
+}
+
+function createState(options: EmulatorOptions, log: EngineLog): EmulatorState {
+  const requests: ReceivedRequest[] = [];
+  return {
+    options,
+    requests,
+    engine: new Engine({
+      profile: { ...PROFILES[options.profile], ...options.override },
+      clock: options.clock ?? createClock(options.speed ?? 0),
+      log,
+      queuedMax: options.maxQueuedRequests ?? Number.POSITIVE_INFINITY,
+    }),
+    faults: new FaultBoard(),
+    seed: options.seed ?? 1,
+    modelPath: options.modelPath ?? 'deepseek-ai/DeepSeek-R1-0528',
+    weightVersion: options.weightVersion ?? 'default',
+    cacheReport: options.cacheReport ?? false,
+    record(entry) {
+      requests.push(entry);
+      if (requests.length > REQUESTS_KEPT) requests.shift();
+    },
+  };
+}
+
+async function serve(state: EmulatorState, req: IncomingMessage, res: ServerResponse): Promise<void> {
+  const path = new URL(req.url ?? '/', 'http://emulator').pathname;
+  // The control routes stay reachable under every fault, and are no part of SGLang.
+  if (path.startsWith('/emulator/')) return control(state, { path, req, res });
+  const isChat = path === '/v1/chat/completions';
+  if (state.faults.has('refuse')) {
+    if (isChat) state.faults.spend('refuse');
+    res.destroy();
+    return;
+  }
+  if (!authorized(state.options, req, path)) return send(res, 401, { error: 'Unauthorized' });
+  const route = ROUTES[path];
+  if (!isChat && !route) return send(res, 404, { detail: 'Not Found' });
+  if (!(isChat ? ['POST'] : route!.methods).includes(req.method ?? '')) {
+    return send(res, 405, { detail: 'Method Not Allowed' });
+  }
+  if (isChat) return chatCompletions(state, req, res);
+  const { status, body, type } = await route!.handle(state, await readJson(req));
+  send(res, status, body, type);
+}
+
+/** Health and metrics are open even with a key (SGLang's http_server.py). Either key opens the rest. */
+function authorized({ apiKey, adminApiKey }: EmulatorOptions, req: IncomingMessage, path: string): boolean {
+  if (apiKey === undefined && adminApiKey === undefined) return true;
+  if (path.startsWith('/health') || path.startsWith('/metrics')) return true;
+  const keys = [apiKey, adminApiKey].filter((key) => key !== undefined);
+  return keys.some((key) => req.headers.authorization === `Bearer ${key}`);
+}
+
+function fail(res: ServerResponse, error: unknown): void {
+  if (res.destroyed || res.headersSent) return void res.destroy();
+  const message = `Internal server error: ${error instanceof Error ? error.message : String(error)}`;
+  send(res, 500, flatError({ message, type: 'InternalServerError', code: 500 }));
+}
+
+function listen(server: Server, port: number, host: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    // A thousand clients may knock at once; the system's default backlog is 511.
+    server.listen({ port, host, backlog: 4_096 }, resolve);
+  });
+}

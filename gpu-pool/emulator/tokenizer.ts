@@ -1,0 +1,78 @@
+/**
+ * A stand-in for DeepSeek's tokenizer and chat template: deterministic, about four characters a token,
+ * never splitting a code point. Each token is at least one byte of its text, so a prompt never counts more
+ * tokens than the UTF-8 bytes of what it renders plus a few special tokens a message.
+ */
+
+/** DeepSeek's end-of-sentence token, and its id, which SGLang reports as `matched_stop`. */
+export const EOS = '<｜end▁of▁sentence｜>';
+export const EOS_ID = 1;
+export const THINK_END = '</think>';
+
+export interface PromptMessage {
+  role: string;
+  content?: string | Array<{ type?: string; text?: string }> | null;
+  tool_calls?: Array<{ function?: { name?: string; arguments?: string } }> | null;
+}
+
+/** Up to four letters or digits with the space that follows, two Han characters, a run of spaces, or a sign. */
+const PIECE = /\p{Script=Han}{1,2}|[\p{L}\p{M}\p{N}_]{1,4} ?|\s{1,8}|\S/gu;
+
+/** Tokens of a text, in order; joined they give the text back. */
+export function tokenize(text: string): string[] {
+  return text.match(PIECE) ?? [];
+}
+
+/**
+ * Prompt tokens of a conversation. Special tokens are pushed as themselves: text that merely looks like one
+ * is split like any other. A conversation's earlier turns render to the same tokens when turns follow,
+ * which is what lets the prefix cache work.
+ */
+export function renderChat(
+  messages: PromptMessage[],
+  { tools, reasoning }: { tools?: unknown[] | null; reasoning: boolean },
+): string[] {
+  const tokens = ['<｜begin▁of▁sentence｜>'];
+  // R1's tool template puts the definitions in the system part, so they cost prompt tokens.
+  if (tools?.length) append(tokens, '## Tools\n', JSON.stringify(tools));
+  for (const message of messages) {
+    const content = contentText(message.content);
+    switch (message.role) {
+      case 'system':
+      case 'developer':
+        append(tokens, content);
+        break;
+      case 'assistant':
+        tokens.push('<｜Assistant｜>');
+        append(tokens, content);
+        for (const call of message.tool_calls ?? []) {
+          tokens.push('<｜tool▁call▁begin｜>');
+          append(tokens, call.function?.name ?? '', call.function?.arguments ?? '');
+        }
+        tokens.push(EOS);
+        break;
+      case 'tool':
+        tokens.push('<｜tool▁output▁begin｜>');
+        append(tokens, content);
+        tokens.push('<｜tool▁output▁end｜>');
+        break;
+      default:
+        tokens.push('<｜User｜>');
+        append(tokens, content);
+    }
+  }
+  tokens.push('<｜Assistant｜>');
+  if (reasoning) tokens.push('<think>', '\n');
+  return tokens;
+}
+
+/** Text of a message; parts that are not text are left out. */
+export function contentText(content: PromptMessage['content']): string {
+  if (typeof content === 'string') return content;
+  return (content ?? []).map((part) => part.text ?? '').join(' ');
+}
+
+function append(tokens: string[], ...texts: string[]): void {
+  // Not `push(...)`: a long prompt has more tokens than a call may have arguments.
+  for (const text of texts) for (const token of tokenize(text)) tokens.push(token);
+}

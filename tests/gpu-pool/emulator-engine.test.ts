@@ -1,0 +1,347 @@
+/** The scheduler, the prefix cache and the log beneath the HTTP surface. */
+import { appendFileSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { virtualClock } from '../../gpu-pool/emulator/clock.ts';
+import { Engine } from '../../gpu-pool/emulator/engine.ts';
+import type { Counts, JobSpec } from '../../gpu-pool/emulator/job.ts';
+import { type LogLine, openEngineLog, readEngineLog } from '../../gpu-pool/emulator/log.ts';
+import type { Finish } from '../../gpu-pool/emulator/plan.ts';
+import { PROFILES } from '../../gpu-pool/emulator/profiles.ts';
+import { PAGE_TOKENS, RadixCache } from '../../gpu-pool/emulator/radix-cache.ts';
+import { renderChat, tokenize } from '../../gpu-pool/emulator/tokenizer.ts';
+import { complete, emulate, lastUsage, post, stream, user } from './emulator-fixture.ts';
+
+const LONG = 'The quick brown fox jumps over the lazy dog and thinks about it. '.repeat(20);
+const logFile = () => join(mkdtempSync(join(tmpdir(), 'emulator-')), 'engine.jsonl');
+
+/** A job of `length` tokens whose end is a promise. */
+function job(
+  rid: string,
+  { length = 1_000, onToken = () => {}, ...rest }: Partial<JobSpec> & { length?: number } = {},
+) {
+  const { promise: ended, resolve } = Promise.withResolvers<{ finishes: Finish[]; counts: Counts }>();
+  const token = { text: 'x', shown: 'x', reasoning: false };
+  const spec: JobSpec = {
+    rid,
+    cacheKey: '',
+    prompt: [rid],
+    choices: [{ tokens: Array.from({ length }, () => token), finish: { type: 'stop', matched: 1 } }],
+    maxTokens: length,
+    streaming: true,
+    ignoreAbort: false,
+    onToken,
+    onEnd: (finishes, counts) => resolve({ finishes, counts }),
+    ...rest,
+  };
+  return { spec, ended };
+}
+
+/** An engine whose log lines are kept in memory. */
+function virtualEngine({ profile = {}, queuedMax = 1_000 } = {}) {
+  const lines: LogLine[] = [];
+  const clock = virtualClock();
+  const log = { write: (line: LogLine) => void lines.push(line), close() {} };
+  const engine = new Engine({ profile: { ...PROFILES['8xh200'], ...profile }, clock, log, queuedMax });
+  return { engine, clock, lines };
+}
+
+describe('tokenizer', () => {
+  it('gives every text back and stays under the bound of the edge', () => {
+    const texts = [
+      '',
+      'Hello, wörld! 中文推理 🙂👨‍👩‍👧 \n\n\t x=1;',
+      '    ',
+      '🚀'.repeat(9),
+      LONG,
+      'ab\u0000c',
+    ];
+    for (const text of texts) {
+      expect(tokenize(text).join('')).toBe(text);
+      const messages = [
+        { role: 'system', content: text },
+        { role: 'assistant', content: text },
+        { role: 'tool', content: text },
+        { role: 'user', content: text },
+      ];
+      const tokens = renderChat(messages, { reasoning: true }).length;
+      expect(tokens).toBeLessThanOrEqual(4 * (Buffer.byteLength(text) + 16) + 64);
+    }
+    expect(LONG.length / tokenize(LONG).length).toBeGreaterThan(3);
+    expect(tokenize('👨‍👩‍👧').every((token) => token.isWellFormed())).toBe(true);
+  });
+
+  it('takes text that looks like a special token for text', () => {
+    expect(tokenize('<｜User｜>').length).toBeGreaterThan(1);
+  });
+});
+
+describe('prefix cache', () => {
+  const page = (name: string) => Array.from({ length: PAGE_TOKENS }, (_, at) => `${name}${at}`);
+
+  it('matches whole pages and always leaves a token to compute', () => {
+    const cache = new RadixCache();
+    cache.insert('', [...page('a'), ...page('b'), 'tail']);
+    expect(cache.tokens).toBe(2 * PAGE_TOKENS);
+    expect(cache.match('', [...page('a'), ...page('b'), 'other']).depthTokens).toBe(2 * PAGE_TOKENS);
+    expect(cache.match('', [...page('a'), ...page('b')]).depthTokens).toBe(PAGE_TOKENS);
+    expect(cache.match('', [...page('a'), ...page('c'), 'x']).depthTokens).toBe(PAGE_TOKENS);
+    expect(cache.match('other key', [...page('a'), 'x']).depthTokens).toBe(0);
+  });
+
+  it('evicts the least recently used leaf first and spares what is locked', () => {
+    const cache = new RadixCache();
+    const [a, b, c] = ['a', 'b', 'c'].map((name) => [...page(name), 'end']) as [string[], string[], string[]];
+    for (const tokens of [a, b, c]) cache.insert('', tokens);
+    cache.insert('', a);
+    cache.evictTo(2 * PAGE_TOKENS);
+    expect([a, b, c].map((tokens) => cache.match('', tokens).depthTokens > 0)).toEqual([true, false, true]);
+    const locked = cache.match('', c);
+    cache.lock(locked);
+    expect(cache.lockedTokens).toBe(PAGE_TOKENS);
+    cache.evictTo(0);
+    expect([a, b, c].map((tokens) => cache.match('', tokens).depthTokens > 0)).toEqual([false, false, true]);
+    cache.unlock(locked);
+    cache.evictTo(0);
+    expect(cache.tokens).toBe(0);
+  });
+
+  it('hits on the second turn of a conversation, which comes without the reasoning', async () => {
+    const { url } = await emulate();
+    const first = await complete(url, { messages: user(LONG) });
+    const prompt = first.usage.prompt_tokens;
+    const messages = [...user(LONG), first.choices[0].message, ...user('And then?')];
+    const second = await stream(url, { messages });
+    const cached = lastUsage(second).prompt_tokens_details.cached_tokens;
+    expect(cached).toBeGreaterThan(prompt - 2 * PAGE_TOKENS);
+    expect(cached).toBeLessThan(prompt);
+    const early = second.events.find((event) => event.usage);
+    expect(early.usage.prompt_tokens_details).toEqual({ cached_tokens: cached });
+  });
+
+  it('keeps tenants apart by salt, and joins salt and extra key without a delimiter', async () => {
+    const { url } = await emulate();
+    const cachedWith = async (keys: object) =>
+      (await complete(url, { messages: user(LONG), ...keys })).usage.prompt_tokens_details?.cached_tokens ??
+      0;
+    expect(await cachedWith({ cache_salt: 'ab', extra_key: 'c' })).toBe(0);
+    expect(await cachedWith({ cache_salt: 'x' })).toBe(0);
+    expect(await cachedWith({ cache_salt: 'a', extra_key: 'bc' })).toBeGreaterThan(0);
+  });
+
+  it('names no cached tokens without the cache report', async () => {
+    const { url, engine } = await emulate({ cacheReport: false });
+    for (let turn = 0; turn < 2; turn++) {
+      expect((await complete(url, { messages: user(LONG) })).usage.prompt_tokens_details).toBeNull();
+    }
+    expect(engine.stats.cachedTokens).toBeGreaterThan(0);
+  });
+
+  it('forgets old prompts when the KV cache is full', async () => {
+    const { url, engine } = await emulate({ override: { kvCapacityTokens: 1_000 } });
+    const ask = (name: string) =>
+      complete(url, { messages: user(`${name} ${LONG} [[reasoning=1 answer=2]]`), max_tokens: 4 });
+    for (const name of ['one', 'two', 'six', 'ten']) await ask(name);
+    expect(engine.cache.tokens).toBeLessThanOrEqual(1_000);
+    expect((await ask('ten')).usage.prompt_tokens_details.cached_tokens).toBeGreaterThan(300);
+    expect((await ask('one')).usage.prompt_tokens_details).toBeNull();
+  });
+});
+
+describe('scheduler', () => {
+  it('takes the time of the profile: prefill by tokens, decode by batch', async () => {
+    const { engine, clock } = virtualEngine();
+    const { prefillBaseMs, prefillTokensPerSecond, decodeBaseMs, decodePerSequenceMs } = PROFILES['8xh200'];
+    const prompt = Array.from({ length: 16_000 }, (_, at) => `t${at}`);
+    const only = job('a', { length: 11, prompt });
+    engine.submit(only.spec);
+    await only.ended;
+    const prefillMs = prefillBaseMs + (16_000 / prefillTokensPerSecond) * 1_000;
+    const expectedMs = prefillMs + 10 * (decodeBaseMs + decodePerSequenceMs);
+    expect(clock.nowMs()).toBeCloseTo(expectedMs, 3);
+    engine.close();
+  });
+
+  it('decodes a batch together, slower than one but far faster than one after the other', async () => {
+    const alone = virtualEngine();
+    const one = job('one', { length: 100 });
+    alone.engine.submit(one.spec);
+    await one.ended;
+    const batch = virtualEngine();
+    const many = Array.from({ length: 50 }, (_, at) => job(`many-${at}`, { length: 100 }));
+    for (const { spec } of many) batch.engine.submit(spec);
+    await Promise.all(many.map(({ ended }) => ended));
+    expect(batch.clock.nowMs()).toBeGreaterThan(alone.clock.nowMs() * 1.5);
+    expect(batch.clock.nowMs()).toBeLessThan(alone.clock.nowMs() * 10);
+    for (const { engine } of [alone, batch]) engine.close();
+  });
+
+  it('queues what exceeds the running requests and refuses what exceeds the queue', async () => {
+    const { engine } = virtualEngine({ profile: { maxRunningRequests: 2 }, queuedMax: 3 });
+    const jobs = ['a', 'b', 'c', 'd', 'e', 'f'].map((rid, at) => job(rid, { length: 10 + 5 * at }));
+    const verdicts = jobs.map(({ spec }) => engine.submit(spec));
+    expect(verdicts).toEqual(['accepted', 'accepted', 'accepted', 'queue_full', 'queue_full', 'queue_full']);
+    await jobs[0]!.ended;
+    expect(engine.load).toMatchObject({ runningRequests: 1, waitingRequests: 1 });
+    await jobs[1]!.ended;
+    expect(engine.load).toMatchObject({ runningRequests: 1, waitingRequests: 0 });
+    expect(engine.submit(jobs[3]!.spec)).toBe('accepted');
+    expect(engine.submit(jobs[3]!.spec)).toBe('duplicate_rid');
+    engine.close();
+  });
+
+  it('stops at the next step after an abort, by prefix of the rid', async () => {
+    const { engine } = virtualEngine();
+    const counted = new Map<string, number>();
+    const watch = (rid: string) =>
+      job(rid, {
+        length: 60,
+        onToken: (_, __, { completionTokens }) => {
+          counted.set(rid, completionTokens);
+          if (rid === 'req-1' && completionTokens === 10) engine.abort({ rid: 'req-1' });
+        },
+      });
+    const jobs = ['req-1', 'req-12', 'other'].map(watch);
+    for (const { spec } of jobs) engine.submit(spec);
+    const [first, second, other] = await Promise.all(jobs.map(({ ended }) => ended));
+    expect(first!.finishes).toEqual([{ type: 'abort', matched: null }]);
+    expect(first!.counts.completionTokens).toBe(10);
+    expect(second!.finishes[0]!.type).toBe('abort');
+    expect(other!.counts.completionTokens).toBe(60);
+    engine.close();
+  });
+
+  it.each([
+    { streaming: true, noticeMs: 2_000 },
+    { streaming: false, noticeMs: 4_000 },
+  ])('generates on for $noticeMs ms after the client has left (streaming: $streaming)', async (given) => {
+    const { engine, clock } = virtualEngine();
+    let leftAtMs = 0;
+    const leaver = job('leaver', {
+      streaming: given.streaming,
+      onToken: (_, __, { completionTokens }) => {
+        if (completionTokens !== 10) return;
+        leftAtMs = clock.nowMs();
+        engine.clientLeft('leaver');
+      },
+    });
+    engine.submit(leaver.spec);
+    const { finishes, counts } = await leaver.ended;
+    const stepMs = PROFILES['8xh200'].decodeBaseMs + PROFILES['8xh200'].decodePerSequenceMs;
+    expect(finishes[0]!.type).toBe('abort');
+    expect(clock.nowMs() - leftAtMs).toBeGreaterThanOrEqual(given.noticeMs);
+    expect(counts.completionTokens).toBe(10 + Math.ceil(given.noticeMs / stepMs));
+    engine.close();
+  });
+
+  it('writes a step to the log before its tokens go out', async () => {
+    const { engine, lines } = virtualEngine();
+    const seen: boolean[] = [];
+    const logged = job('a', {
+      length: 5,
+      onToken: (_, __, { completionTokens }) =>
+        seen.push(lines.some((line) => 'step' in line && line.step.a?.[0] === completionTokens)),
+    });
+    engine.submit(logged.spec);
+    await logged.ended;
+    expect(seen).toEqual([true, true, true, true, true]);
+    expect(lines.at(-1)).toMatchObject({ end: 'a', completion_tokens: 5, finish: 'stop' });
+    engine.close();
+  });
+});
+
+describe('over HTTP', () => {
+  it('ends an aborted stream with finish_reason abort, its usage and [DONE]', async () => {
+    const log = logFile();
+    const { url, engine } = await emulate({ speed: 20, log });
+    const pending = stream(url, { messages: user('x [[reasoning=0 answer=90000]]'), rid: 'rid-abort' });
+    await expect
+      .poll(() => engine.stats.generationTokens, { interval: 5, timeout: 3_000 })
+      .toBeGreaterThan(10);
+    await fetch(`${url}/abort_request`, { method: 'POST', body: JSON.stringify({ rid: 'rid-abort' }) });
+    const streamed = await pending;
+    expect(streamed.events.at(-2).choices[0]).toMatchObject({ finish_reason: 'abort', matched_stop: null });
+    expect(streamed.done).toBe(true);
+    const { completion_tokens: sent } = lastUsage(streamed);
+    expect(readEngineLog(log).get('rid-abort')).toMatchObject({ completionTokens: sent, finish: 'abort' });
+    expect(sent).toBeGreaterThan(10);
+  });
+
+  it('notices a client that left, and stops', async () => {
+    const log = logFile();
+    const { url } = await emulate({ speed: 40, log });
+    const controller = new AbortController();
+    const body = { messages: user('x [[reasoning=0 answer=90000]]'), rid: 'rid-left', stream: true };
+    const response = await post(url, body, { signal: controller.signal });
+    await response.body!.getReader().read();
+    controller.abort();
+    await expect
+      .poll(() => readEngineLog(log).get('rid-left')?.finish, { timeout: 3_000, interval: 20 })
+      .toBe('abort');
+    // Two seconds of engine time at one token in 10.6 ms, and what came before.
+    const { completionTokens } = readEngineLog(log).get('rid-left')!;
+    expect(completionTokens).toBeGreaterThan(150);
+    expect(completionTokens).toBeLessThan(1_000);
+  });
+
+  it('logs what it sent, for many at once', async () => {
+    const log = logFile();
+    const { url } = await emulate({ log });
+    const sent = await Promise.all(
+      Array.from({ length: 60 }, async (_, at) => {
+        const rid = `rid-${at}`;
+        const request = { messages: user(`${at} ${LONG}`), rid, n: 1 + (at % 3), max_tokens: 40 + at };
+        return [rid, lastUsage(await stream(url, request))] as const;
+      }),
+    );
+    const logged = readEngineLog(log);
+    expect(logged.size).toBe(60);
+    for (const [rid, usage] of sent) {
+      expect(logged.get(rid)).toMatchObject({
+        promptTokens: usage.prompt_tokens,
+        cachedTokens: usage.prompt_tokens_details?.cached_tokens ?? 0,
+        completionTokens: usage.completion_tokens,
+        reasoningTokens: usage.reasoning_tokens,
+        finished: true,
+        attempts: 1,
+      });
+    }
+    expect(readFileSync(log, 'utf8')).not.toContain('fox');
+  });
+
+  it('serves a thousand streams at once', async () => {
+    const { url } = await emulate();
+    const asked = Array.from({ length: 1_000 }, (_, at) =>
+      stream(url, { messages: user(`${at} [[reasoning=2 answer=6]]`) }),
+    );
+    const streams = await Promise.all(asked);
+    expect(streams.every(({ done }) => done)).toBe(true);
+    expect(new Set(streams.map((streamed) => lastUsage(streamed).completion_tokens))).toEqual(new Set([8]));
+  }, 15_000);
+});
+
+describe('log', () => {
+  it('reads a log that was cut off, and goes on after the cut', () => {
+    const path = logFile();
+    writeFileSync(
+      path,
+      [
+        '{"t":1,"start":"a","prompt_tokens":70,"cached_tokens":64}',
+        '{"t":2,"step":{"a":[1,1],"b":[4,0]}}',
+        '{"t":3,"step":{"a":[2,2]}}',
+        '{"t":4,"step":{"a":[3,',
+      ].join('\n'),
+    );
+    const counts = { promptTokens: 70, cachedTokens: 64, completionTokens: 2, reasoningTokens: 2 };
+    const cut = readEngineLog(path);
+    expect(cut.get('a')).toEqual({ ...counts, finished: false, finish: null, attempts: 1 });
+    expect(cut.get('b')).toMatchObject({ completionTokens: 4, finished: false });
+    const log = openEngineLog(path);
+    log.write({ t: 9, start: 'a', prompt_tokens: 70, cached_tokens: 0 });
+    log.close();
+    expect(readEngineLog(path).get('a')).toMatchObject({ cachedTokens: 0, completionTokens: 0, attempts: 2 });
+    appendFileSync(path, '{"t":10,"end":"c","prompt_tokens":5,"cached_tokens":0,');
+    expect(readEngineLog(path).has('c')).toBe(false);
+  });
+});

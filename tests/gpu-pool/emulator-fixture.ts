@@ -1,0 +1,76 @@
+/** A client of the emulator that keeps what it saw byte for byte. */
+import { afterEach } from 'vitest';
+import { type Emulator, type EmulatorOptions, startEmulator } from '../../gpu-pool/emulator/server.ts';
+
+const running: Emulator[] = [];
+
+afterEach(async () => {
+  await Promise.all(running.splice(0).map((emulator) => emulator.close()));
+});
+
+/** An emulator that never waits and reports its cache; closed after the test. */
+export async function emulate(options: Partial<EmulatorOptions> = {}): Promise<Emulator> {
+  const emulator = await startEmulator({ profile: '8xh200', speed: 0, cacheReport: true, ...options });
+  running.push(emulator);
+  return emulator;
+}
+
+export const user = (content: string) => [{ role: 'user', content }];
+
+export function post(url: string, body: unknown, init: RequestInit = {}): Promise<Response> {
+  return fetch(`${url}/v1/chat/completions`, { method: 'POST', body: JSON.stringify(body), ...init });
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: answers are checked member by member
+export type Json = any;
+
+/** One answer without streaming. */
+export async function complete(url: string, body: object): Promise<Json> {
+  return (await post(url, { model: 'r1', ...body })).json();
+}
+
+export interface Streamed {
+  status: number;
+  raw: string;
+  events: Json[];
+  done: boolean;
+  /** the connection ended before the stream did */
+  broken: boolean;
+}
+
+/** One streamed answer, to its end or to the end of the connection. */
+export async function stream(url: string, body: object): Promise<Streamed> {
+  const options = { include_usage: true, continuous_usage_stats: true };
+  const response = await post(url, { model: 'r1', stream: true, stream_options: options, ...body });
+  const parts: Uint8Array[] = [];
+  let broken = false;
+  try {
+    for await (const part of response.body!) parts.push(part);
+  } catch {
+    broken = true;
+  }
+  const raw = Buffer.concat(parts).toString('utf8');
+  const datas = raw.split(/\r?\n\r?\n/).flatMap((frame) => /^data: (.*)$/.exec(frame)?.[1] ?? []);
+  const events = datas.filter((data) => data !== '[DONE]').flatMap(parsed);
+  return { status: response.status, raw, events, done: datas.includes('[DONE]'), broken };
+}
+
+function parsed(data: string): Json[] {
+  try {
+    return [JSON.parse(data)];
+  } catch {
+    return [];
+  }
+}
+
+/** Text of one choice, of the deltas' given member. */
+export function textOf({ events }: Streamed, member: 'content' | 'reasoning_content', index = 0): string {
+  return events
+    .flatMap((event) => event.choices ?? [])
+    .filter((choice: Json) => choice.index === index)
+    .map((choice: Json) => choice.delta[member] ?? '')
+    .join('');
+}
+
+export const usages = ({ events }: Streamed): Json[] => events.flatMap((event) => event.usage ?? []);
+export const lastUsage = (streamed: Streamed): Json => usages(streamed).at(-1);
