@@ -1,0 +1,84 @@
+/** The answer to the edge as it is being written: head on demand, pauses while the reader is slow. */
+import type { ServerResponse } from 'node:http';
+import type { NodeChunk, NodeUsage } from '../protocol.ts';
+import { type Refusal, sendRefusal, toNodeError } from './refusal.ts';
+
+export class Answer {
+  readonly #res: ServerResponse;
+  readonly #readerDeadlineMs: number;
+
+  /** `onGone` is called when the reader leaves before the end. */
+  constructor(res: ServerResponse, options: { readerDeadlineMs: number; onGone(): void }) {
+    this.#res = res;
+    this.#readerDeadlineMs = options.readerDeadlineMs;
+    res.on('error', () => {});
+    res.on('close', () => {
+      if (!res.writableEnded) options.onGone();
+    });
+  }
+
+  get begun(): boolean {
+    return this.#res.headersSent;
+  }
+
+  /** Writes one event; resolves when the reader can take more, or has left. */
+  async chunk(chunk: NodeChunk): Promise<void> {
+    this.#begin();
+    if (!this.#send(chunk)) await this.#drained();
+  }
+
+  /** The proper end: everything the engine had to say was said. */
+  done(): void {
+    this.#begin();
+    if (!this.#res.destroyed) this.#res.end('data: [DONE]\n\n');
+  }
+
+  /** A last usage without text, then the proper end. */
+  doneEarly(usage: NodeUsage): void {
+    this.#begin();
+    this.#send({ choices: [], usage });
+    this.done();
+  }
+
+  /** A status while the head is still here, else an event; never [DONE]. */
+  refuse(refusal: Refusal): void {
+    if (!this.begun) {
+      sendRefusal(this.#res, refusal);
+    } else if (!this.#res.destroyed) {
+      this.#send(toNodeError(refusal));
+      this.#res.end();
+    }
+  }
+
+  #begin(): void {
+    if (this.#res.headersSent || this.#res.destroyed) return;
+    this.#res.writeHead(200, {
+      'content-type': 'text/event-stream; charset=utf-8',
+      'cache-control': 'no-store',
+      // nginx in front of an agent would collect tokens otherwise
+      'x-accel-buffering': 'no',
+    });
+  }
+
+  #send(event: object): boolean {
+    if (this.#res.destroyed) return true;
+    return this.#res.write(`data: ${JSON.stringify(event)}\n\n`);
+  }
+
+  /** While the engine's socket is paused SGLang keeps the text in memory, so a reader has a deadline. */
+  #drained(): Promise<void> {
+    const res = this.#res;
+    if (res.destroyed) return Promise.resolve();
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => res.destroy(), this.#readerDeadlineMs);
+      const done = () => {
+        clearTimeout(timer);
+        res.off('drain', done);
+        res.off('close', done);
+        resolve();
+      };
+      res.on('drain', done);
+      res.on('close', done);
+    });
+  }
+}

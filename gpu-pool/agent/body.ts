@@ -1,0 +1,42 @@
+/** Reads a JSON body up to a bound. The edge sends plain JSON: an encoded body is refused, not unpacked. */
+import type { IncomingMessage } from 'node:http';
+import type { Refusal } from './refusal.ts';
+
+/** A prompt of 128k tokens is below 1 MiB; tools and history have room. */
+export const BODY_BYTES_MAX = 8 << 20;
+
+export async function readJsonBody(req: IncomingMessage): Promise<{ json: unknown } | Refusal> {
+  if (req.headers['content-encoding'] !== undefined) return badRequest('The body must not be encoded.');
+  if (Number(req.headers['content-length'] ?? 0) > BODY_BYTES_MAX)
+    return badRequest('The body is too large.');
+  const text = await readBounded(req);
+  if (text === null) return badRequest('The body is too large or broke off.');
+  try {
+    return { json: JSON.parse(text) };
+  } catch {
+    return badRequest('The body is no JSON.');
+  }
+}
+
+/** Null past the bound. The rest is then read and dropped, so that the refusal still reaches the sender. */
+function readBounded(req: IncomingMessage): Promise<string | null> {
+  return new Promise((resolve) => {
+    let chunks: Buffer[] = [];
+    let bytes = 0;
+    req.on('data', (chunk: Buffer) => {
+      bytes += chunk.length;
+      if (bytes <= BODY_BYTES_MAX) chunks.push(chunk);
+      else {
+        chunks = [];
+        resolve(null);
+      }
+    });
+    req.on('end', () => resolve(Buffer.concat(chunks).toString('utf8')));
+    req.on('close', () => resolve(null));
+    req.on('error', () => resolve(null));
+  });
+}
+
+function badRequest(message: string): Refusal {
+  return { code: 'bad_request', message };
+}

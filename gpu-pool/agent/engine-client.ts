@@ -1,0 +1,98 @@
+/**
+ * HTTP to the engine, one connection per call. SGLang (uvicorn) closes idle connections after 5 s without
+ * announcing it, so a reused one can be reset just as a generation is posted on it, and that post must not
+ * be repeated blindly. A fresh loopback connection costs about 0.1 ms. Redirects are never followed.
+ */
+import http, { type IncomingMessage } from 'node:http';
+import https from 'node:https';
+
+export interface Engine {
+  /** origin of the engine, e.g. `http://127.0.0.1:30000` */
+  url: URL;
+  key?: string | undefined;
+  /** for `/abort_request`, which SGLang guards with the admin key when it has one */
+  adminKey?: string | undefined;
+}
+
+export interface EngineFailure {
+  /** refused: nobody listens; reset: the connection broke; timeout: nothing came in time */
+  failure: 'refused' | 'reset' | 'timeout';
+}
+
+export interface EngineAnswer {
+  status: number;
+  /** parsed JSON, or null where the body is something else */
+  body: unknown;
+}
+
+interface Call {
+  method: 'GET' | 'POST';
+  path: string;
+  body?: unknown;
+  admin?: boolean;
+  signal?: AbortSignal;
+}
+
+/** Answers are small (loads, model info, errors); a longer one is cut and counts as no JSON. */
+const ANSWER_BYTES_MAX = 1 << 20;
+
+/** Starts a call and resolves with the response's head; destroying `signal` ends it at any point. */
+export function openEngine(engine: Engine, call: Call): Promise<IncomingMessage | EngineFailure> {
+  return new Promise((resolve) => {
+    const client = engine.url.protocol === 'https:' ? https : http;
+    const payload = call.body === undefined ? undefined : JSON.stringify(call.body);
+    const key = call.admin ? (engine.adminKey ?? engine.key) : engine.key;
+    const request = client.request(new URL(call.path, engine.url), {
+      method: call.method,
+      agent: false,
+      signal: call.signal,
+      headers: {
+        accept: 'text/event-stream, application/json',
+        ...(key === undefined ? {} : { authorization: `Bearer ${key}` }),
+        ...(payload === undefined
+          ? {}
+          : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(payload) }),
+      },
+    });
+    request.once('response', resolve);
+    request.on('error', (error: NodeJS.ErrnoException) => resolve({ failure: failureOf(error) }));
+    request.end(payload);
+  });
+}
+
+/** One whole call with a deadline over head and body. */
+export async function callEngine(
+  engine: Engine,
+  call: Call & { timeoutMs: number },
+): Promise<EngineAnswer | EngineFailure> {
+  const timeout = AbortSignal.timeout(call.timeoutMs);
+  const signal = call.signal ? AbortSignal.any([call.signal, timeout]) : timeout;
+  const response = await openEngine(engine, { ...call, signal });
+  if ('failure' in response) return timeout.aborted ? { failure: 'timeout' } : response;
+  const body = await readSmall(response);
+  if (timeout.aborted) return { failure: 'timeout' };
+  return { status: response.statusCode ?? 0, body };
+}
+
+/** Reads a short JSON body; null for anything else, however it ends. */
+export async function readSmall(response: IncomingMessage): Promise<unknown> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  try {
+    for await (const chunk of response as AsyncIterable<Buffer>) {
+      bytes += chunk.length;
+      if (bytes > ANSWER_BYTES_MAX) return null;
+      chunks.push(chunk);
+    }
+    return JSON.parse(Buffer.concat(chunks).toString('utf8'));
+  } catch {
+    return null;
+  } finally {
+    response.destroy();
+  }
+}
+
+function failureOf(error: NodeJS.ErrnoException): EngineFailure['failure'] {
+  if (error.name === 'AbortError' || error.name === 'TimeoutError') return 'timeout';
+  return ['ECONNREFUSED', 'ENOTFOUND', 'EHOSTUNREACH'].includes(error.code ?? '') ? 'refused' : 'reset';
+}

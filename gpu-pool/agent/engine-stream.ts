@@ -1,0 +1,98 @@
+/** The engine's bytes as server-sent events, one `next()` at a time, with a bounded queue between. */
+import type { IncomingMessage } from 'node:http';
+import { createParser } from 'eventsource-parser';
+
+export type Frame =
+  | { kind: 'event'; data: string }
+  /** the engine closed its side properly */
+  | { kind: 'end' }
+  /** reset, a line that is no SSE, or an endless one */
+  | { kind: 'broken' }
+  /** nothing arrived within the wait */
+  | { kind: 'timeout' }
+  /** we ended it */
+  | { kind: 'cut' };
+
+/** An event is some hundred bytes; a line past this is an engine gone mad, not an answer. */
+export const EVENT_BYTES_MAX = 1 << 20;
+/** Events parsed ahead of a slow reader before the engine's socket is paused. */
+const EVENTS_AHEAD_MAX = 64;
+
+export class EngineStream {
+  readonly #response: IncomingMessage;
+  readonly #queue: string[] = [];
+  #last: Frame | null = null;
+  #wake: (() => void) | null = null;
+
+  constructor(response: IncomingMessage) {
+    this.#response = response;
+    const decoder = new TextDecoder();
+    let bytesSinceEvent = 0;
+    const parser = createParser({
+      maxBufferSize: EVENT_BYTES_MAX,
+      onEvent: ({ data }) => {
+        bytesSinceEvent = 0;
+        this.#queue.push(data);
+      },
+      onError: () => this.#end({ kind: 'broken' }),
+    });
+    const feed = (text: string) => {
+      if (this.#last === null) parser.feed(text);
+    };
+    response.on('data', (bytes: Buffer) => {
+      if (this.#last !== null) return;
+      bytesSinceEvent += bytes.length;
+      feed(decoder.decode(bytes, { stream: true }));
+      // The parser drops lines that can be no field without a word, so their length is counted here.
+      if (bytesSinceEvent > EVENT_BYTES_MAX) this.#end({ kind: 'broken' });
+      if (this.#queue.length > EVENTS_AHEAD_MAX) response.pause();
+      this.#notify();
+    });
+    response.on('end', () => {
+      // A last event may lack its blank line; a torn one turns out to be no JSON.
+      if (response.complete) feed(`${decoder.decode()}\n\n`);
+      this.#end({ kind: response.complete ? 'end' : 'broken' });
+    });
+    response.on('error', () => this.#end({ kind: 'broken' }));
+    response.on('close', () => this.#end({ kind: 'broken' }));
+  }
+
+  /** The next event, or why there is none. After the stream has ended it repeats how. */
+  async next(waitMs: number): Promise<Frame> {
+    if (this.#queue.length === 0 && this.#last === null) await this.#something(waitMs);
+    const data = this.#queue.shift();
+    if (data !== undefined) {
+      if (this.#queue.length === 0 && this.#response.isPaused()) this.#response.resume();
+      return { kind: 'event', data };
+    }
+    return this.#last ?? { kind: 'timeout' };
+  }
+
+  /** Ends reading at once; what is queued can still be read. */
+  cut(): void {
+    this.#end({ kind: 'cut' });
+    this.#response.destroy();
+  }
+
+  #something(waitMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = Number.isFinite(waitMs) ? setTimeout(resolve, Math.max(0, waitMs)) : undefined;
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
+  #end(frame: Frame): void {
+    this.#last ??= frame;
+    this.#notify();
+  }
+
+  /** Bytes that complete no event do not end a wait. */
+  #notify(): void {
+    if (this.#queue.length === 0 && this.#last === null) return;
+    this.#wake?.();
+    this.#wake = null;
+  }
+}

@@ -1,0 +1,72 @@
+/** The agent's HTTP: a handful of routes, JSON refusals for the rest. */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { ABORT_PATH, GENERATE_PATH } from '../protocol.ts';
+import { type GenerateContext, generate } from './generate.ts';
+import { isRefusal, sendJson, sendRefusal } from './refusal.ts';
+
+/** Longer than the 60 to 75 s that proxies and workerd keep idle connections, so they close first. */
+const KEEP_ALIVE_MS = 95_000;
+/** For a whole request body to arrive. */
+const BODY_DEADLINE_MS = 60_000;
+
+/** `context` is null until the node is enrolled; everything but /healthz waits for it. */
+export function createFrontDoor(context: () => GenerateContext | null): Server {
+  const server = createServer(
+    { keepAliveTimeout: KEEP_ALIVE_MS, requestTimeout: BODY_DEADLINE_MS },
+    (req, res) => {
+      const ready = context();
+      const route = `${req.method} ${req.url?.split('?')[0]}`;
+      if (route === 'GET /healthz') return sendJson(res, 200, { ok: true, draining: !ready?.serving() });
+      if (ready === null)
+        return sendRefusal(res, { code: 'overloaded', message: 'This node is still enrolling.' });
+      handle(ready, route, req, res).catch((error: unknown) => {
+        ready.log('bug', { name: error instanceof Error ? error.name : 'unknown' });
+        res.destroy();
+      });
+    },
+  );
+  return server;
+}
+
+async function handle(
+  context: GenerateContext,
+  route: string,
+  req: IncomingMessage,
+  res: ServerResponse,
+): Promise<void> {
+  switch (route) {
+    case `POST ${GENERATE_PATH}`:
+      return generate(context, req, res);
+    case `POST ${ABORT_PATH}`:
+      return abort(context, req, res);
+    case 'GET /metrics':
+      return printMetrics(context, res);
+    default:
+      return sendJson(res, 404, { error: { code: 'not_found', message: 'No such route.' } });
+  }
+}
+
+/** The token names the request, so the body is not read. */
+async function abort(context: GenerateContext, req: IncomingMessage, res: ServerResponse): Promise<void> {
+  req.resume();
+  const token = await context.verifyToken(req.headers.authorization);
+  if (isRefusal(token)) return sendRefusal(res, token);
+  const flight = context.flights.find(token.claims);
+  flight?.abort('edge');
+  sendJson(res, 200, { aborted: flight !== undefined });
+}
+
+function printMetrics(
+  { metrics, flights, journal, serving, watch }: GenerateContext,
+  res: ServerResponse,
+): void {
+  res.writeHead(200, { 'content-type': 'text/plain; version=0.0.4' });
+  res.end(
+    metrics.print({
+      tollgate_agent_in_flight: flights.size,
+      tollgate_agent_receipts_unacknowledged: journal.unacknowledged,
+      tollgate_agent_draining: serving() ? 0 : 1,
+      tollgate_agent_engine_healthy: watch.healthy ? 1 : 0,
+    }),
+  );
+}

@@ -1,0 +1,120 @@
+/**
+ * The way of one request, top to bottom: verify the token, read the body, open the journal, ask the engine,
+ * pass its answer on, close the journal, end the answer.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { GenerateRequest } from '../protocol.ts';
+import { Answer } from './answer.ts';
+import { readJsonBody } from './body.ts';
+import type { Engine } from './engine-client.ts';
+import type { EngineWatch } from './engine-watch.ts';
+import { Flight, type FlightBook } from './flight.ts';
+import type { Journal } from './journal.ts';
+import type { Log } from './log.ts';
+import type { Metrics } from './metrics.ts';
+import { isRefusal, type Refusal, sendRefusal } from './refusal.ts';
+import type { VerifyRequestToken } from './request-token.ts';
+import { type Ending, Run } from './run.ts';
+
+export interface Deadlines {
+  /** from the engine's receiving a request to its first token */
+  firstTokenMs: number;
+  /** between tokens, and for a reader that takes nothing */
+  idleMs: number;
+  /** for the engine to report what it generated, after an abort */
+  abortGraceMs: number;
+}
+
+export interface GenerateContext {
+  engine: Engine;
+  watch: EngineWatch;
+  journal: Journal;
+  flights: FlightBook;
+  verifyToken: VerifyRequestToken;
+  deadlines: Deadlines;
+  metrics: Metrics;
+  log: Log;
+  now: () => number;
+  /** whether new work is taken */
+  serving: () => boolean;
+  onReceipt: () => void;
+}
+
+export async function generate(
+  context: GenerateContext,
+  req: IncomingMessage,
+  res: ServerResponse,
+): Promise<void> {
+  const admitted = await admit(context, req);
+  if (isRefusal(admitted)) {
+    context.metrics.refusal(admitted.code);
+    return sendRefusal(res, admitted);
+  }
+  const { flight, request, seq } = admitted;
+  const answer = new Answer(res, {
+    readerDeadlineMs: context.deadlines.idleMs,
+    onGone: () => flight.abort('gone'),
+  });
+  if (res.destroyed) flight.abort('gone');
+
+  const run = new Run(context, { flight, request, seq, answer });
+  // A bug here must still close the journal, or the request would count as running for ever.
+  const ending = await run.toTheEnd().catch((error: unknown): Ending => {
+    context.log('bug', { name: error instanceof Error ? error.name : 'unknown' });
+    return { kind: 'failed', refusal: { code: 'engine_failed', message: 'The agent failed.' } };
+  });
+  const receipt = run.receipt(ending);
+  // The disk failing must not cost the caller the answer: the receipt then lives in memory until acknowledged.
+  await context.journal.closed(receipt).catch(() => context.log('journal_write_failed', { seq }));
+  context.metrics.receipt(receipt);
+  if (ending.kind === 'failed') context.metrics.refusal(ending.refusal.code);
+  context.log('request', {
+    request: receipt.request_id,
+    outcome: receipt.outcome,
+    error: ending.kind === 'failed' ? ending.refusal.code : null,
+    ms: receipt.ended_at_ms - receipt.started_at_ms,
+    completion_tokens: receipt.usage.completion_tokens,
+  });
+
+  if (ending.kind === 'finished') answer.done();
+  else if (ending.kind === 'aborted') answer.doneEarly(receipt.usage);
+  else answer.refuse(ending.refusal);
+  context.flights.land(flight);
+  context.onReceipt();
+}
+
+/** Everything before the engine hears of a request. What is refused here leaves no receipt. */
+async function admit(
+  context: GenerateContext,
+  req: IncomingMessage,
+): Promise<{ flight: Flight; request: GenerateRequest; seq: number } | Refusal> {
+  const { engine, deadlines, flights, journal, now } = context;
+  const token = await context.verifyToken(req.headers.authorization);
+  if (isRefusal(token)) return token;
+  if (!context.serving()) return { code: 'overloaded', message: 'This node takes no new requests.' };
+  const body = await readJsonBody(req);
+  if (isRefusal(body)) return body;
+  const request = GenerateRequest.safeParse(body.json);
+  if (!request.success) return { code: 'bad_request', message: 'The body is outside the protocol.' };
+
+  const { claims } = token;
+  const flight = flights.admit(
+    token,
+    () => new Flight({ claims, engine, startedAtMs: now(), abortGraceMs: deadlines.abortGraceMs }),
+  );
+  if (isRefusal(flight)) return flight;
+  try {
+    const seq = await journal.opened({
+      request_id: claims.jti,
+      account_id: claims.sub,
+      model: claims.model,
+      started_at_ms: flight.startedAtMs,
+      expires_at_ms: token.expiresAtMs,
+    });
+    return { flight, request: request.data, seq };
+  } catch {
+    flights.land(flight);
+    context.log('journal_write_failed', { request: claims.jti });
+    return { code: 'overloaded', message: 'This node cannot write its journal.' };
+  }
+}

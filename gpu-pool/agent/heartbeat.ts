@@ -1,0 +1,184 @@
+/**
+ * The agent's reports to the edge: every two seconds, and soon after a request has ended so that its receipt
+ * arrives. While the edge is away nothing is lost: receipts stay in the journal and go out again.
+ */
+import { importJWK, SignJWT } from 'jose';
+import {
+  EDGE,
+  HEARTBEAT_PATH,
+  type Heartbeat,
+  HeartbeatReply,
+  RECEIPTS_PER_HEARTBEAT_MAX,
+  type Receipt,
+} from '../protocol.ts';
+import type { Log } from './log.ts';
+import type { NodeState } from './node-state.ts';
+
+const TOKEN_LIFETIME_MS = 60_000;
+const TOKEN_REUSE_MS = 30_000;
+const TIMEOUT_MS = 5_000;
+/** Receipts of requests that end together share one early heartbeat. */
+const DEBOUNCE_MS = 200;
+const BACKOFF_MAX_MS = 10_000;
+/** A refused token does not mend by itself: somebody has to act first. */
+const REFUSED_RETRY_MS = 30_000;
+/** The protocol keeps a heartbeat under 64 KiB; the rest of it is below 2 KiB. */
+const RECEIPT_BYTES_MAX = 60 << 10;
+const AGENT_VERSION = '0.1.0';
+
+export interface HeartbeatOptions {
+  node: NodeState;
+  intervalMs: number;
+  now: () => number;
+  /** 0 to 1, for jitter */
+  random: () => number;
+  log: Log;
+  /** what to report at this instant */
+  report: () => Pick<Heartbeat, 'engine' | 'load' | 'in_flight' | 'draining'>;
+  pending: (max: number) => Receipt[];
+  onAcknowledged: (seqs: number[]) => void;
+  onDirective: (directive: HeartbeatReply['directive']) => void;
+}
+
+type Beat = 'ok' | 'refused' | 'unreachable';
+
+export class HeartbeatLoop {
+  readonly #options: HeartbeatOptions;
+  #token: { text: string; signedAtMs: number } | null = null;
+  #timer: NodeJS.Timeout | undefined;
+  #dueAtMs = 0;
+  #running: Promise<Beat> | null = null;
+  #failures = 0;
+  #last: Beat = 'ok';
+  #stopped = false;
+  /** something happened while a heartbeat was under way */
+  #again = false;
+  #acknowledged = 0;
+
+  constructor(options: HeartbeatOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    this.#schedule(0);
+  }
+
+  /** Brings the next heartbeat forward, unless the edge does not answer anyway. */
+  soon(delayMs = DEBOUNCE_MS): void {
+    if (this.#running) this.#again = true;
+    if (this.#last !== 'ok' || this.#running) return;
+    if (this.#dueAtMs - Date.now() > delayMs) this.#schedule(delayMs);
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+  }
+
+  /** One heartbeat now, whatever the schedule says; true when the edge took it. */
+  async beatNow(): Promise<boolean> {
+    await this.#running;
+    return (await this.#beat()) === 'ok';
+  }
+
+  #schedule(delayMs: number): void {
+    if (this.#stopped) return;
+    clearTimeout(this.#timer);
+    this.#dueAtMs = Date.now() + delayMs;
+    this.#timer = setTimeout(() => void this.#tick(), delayMs);
+  }
+
+  async #tick(): Promise<void> {
+    if (this.#running) return;
+    this.#again = false;
+    this.#running = this.#beat();
+    const result = await this.#running;
+    this.#running = null;
+    this.#failures = result === 'ok' ? 0 : this.#failures + 1;
+    this.#schedule(this.#delayMs(result));
+  }
+
+  #delayMs(result: Beat): number {
+    const { intervalMs, random, pending } = this.#options;
+    const jitter = 0.9 + 0.2 * random();
+    if (result === 'refused') return REFUSED_RETRY_MS * jitter;
+    if (result === 'unreachable') {
+      return Math.min(BACKOFF_MAX_MS, intervalMs * 2 ** Math.min(this.#failures - 1, 8)) * jitter;
+    }
+    // A backlog goes on while the edge takes it; what it leaves unacknowledged waits for the regular beat.
+    const hurry = this.#again || (this.#acknowledged > 0 && pending(1).length > 0);
+    return (hurry ? Math.min(intervalMs, DEBOUNCE_MS) : intervalMs) * jitter;
+  }
+
+  async #beat(): Promise<Beat> {
+    const { node, now, report, onAcknowledged, onDirective, log } = this.#options;
+    const heartbeat: Heartbeat = {
+      sent_at_ms: now(),
+      agent_version: AGENT_VERSION,
+      ...report(),
+      receipts: this.#receipts(),
+    };
+    const response = await fetch(new URL(HEARTBEAT_PATH, node.edge_url), {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', authorization: `Bearer ${await this.#signed()}` },
+      body: JSON.stringify(heartbeat),
+      redirect: 'manual',
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+    }).catch(() => null);
+    const body: unknown = await response?.json().catch(() => null);
+    if (response?.status === 401) {
+      this.#sayOnce('refused', () => log('heartbeat_refused', { advice: this.#advice(response) }));
+      return 'refused';
+    }
+    const reply = HeartbeatReply.safeParse(body);
+    if (!response?.ok || !reply.success) {
+      this.#sayOnce('unreachable', () => log('edge_unreachable', { status: response?.status ?? null }));
+      return 'unreachable';
+    }
+    this.#sayOnce('ok', () => log('edge_back'));
+    this.#acknowledged = reply.data.acknowledged.length;
+    onAcknowledged(reply.data.acknowledged);
+    onDirective(reply.data.directive);
+    return 'ok';
+  }
+
+  /** As many as one heartbeat holds, oldest first. */
+  #receipts(): Receipt[] {
+    let bytes = 0;
+    const receipts = this.#options.pending(RECEIPTS_PER_HEARTBEAT_MAX);
+    const end = receipts.findIndex((receipt) => {
+      bytes += JSON.stringify(receipt).length + 1;
+      return bytes > RECEIPT_BYTES_MAX;
+    });
+    return end === -1 ? receipts : receipts.slice(0, Math.max(1, end));
+  }
+
+  async #signed(): Promise<string> {
+    const { node, now } = this.#options;
+    const nowMs = now();
+    if (this.#token && Math.abs(nowMs - this.#token.signedAtMs) < TOKEN_REUSE_MS) return this.#token.text;
+    const text = await new SignJWT()
+      .setProtectedHeader({ alg: 'EdDSA' })
+      .setIssuer(node.node_id)
+      .setAudience(EDGE)
+      .setIssuedAt(Math.floor(nowMs / 1_000))
+      .setExpirationTime(Math.floor((nowMs + TOKEN_LIFETIME_MS) / 1_000))
+      .sign(await importJWK(node.private_key, 'EdDSA'));
+    this.#token = { text, signedAtMs: nowMs };
+    return text;
+  }
+
+  #advice(response: Response): string {
+    const skewSeconds = (Date.parse(response.headers.get('date') ?? '') - this.#options.now()) / 1_000;
+    if (Math.abs(skewSeconds) > TOKEN_LIFETIME_MS / 1_000) {
+      return `The clock of this host is ${Math.round(Math.abs(skewSeconds))} s off: synchronise it (NTP).`;
+    }
+    return 'The edge does not know the key of this node: delete the state directory and enrol again with a new join token.';
+  }
+
+  /** A state is worth a line when it begins, not every two seconds. */
+  #sayOnce(state: Beat, say: () => void): void {
+    if (this.#last !== state) say();
+    this.#last = state;
+  }
+}

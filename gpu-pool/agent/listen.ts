@@ -1,0 +1,37 @@
+/** Where the agent listens. */
+import type { Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { StartRefused } from './start-refused.ts';
+
+export interface ListenAddress {
+  host: string;
+  port: number;
+}
+
+/** `host:port`. With port 0 a node that has enrolled takes the port it had, which is all the edge knows. */
+export function parseListen(text: string, saved: string | undefined): ListenAddress {
+  const url = /^\d+$/.test(text) ? URL.parse(`http://127.0.0.1:${text}`) : URL.parse(`http://${text}`);
+  const match = /:(\d+)$/.exec(text) ?? /^(\d+)$/.exec(text);
+  if (url === null || match === null) {
+    throw new StartRefused('bad_option', `--listen ${text} is no address: write it as 127.0.0.1:8700.`);
+  }
+  const port = Number(match[1]);
+  const host = url.hostname.replace(/^\[|\]$/g, '');
+  return { host, port: port === 0 && saved !== undefined ? Number(/\d+$/.exec(saved)?.[0] ?? 0) : port };
+}
+
+export function listen(server: Server, { host, port }: ListenAddress): Promise<AddressInfo> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      const reason = error.code === 'EADDRINUSE' ? 'is in use' : 'cannot be used';
+      reject(
+        new StartRefused('listen_failed', `${host}:${port} ${reason}: choose another address with --listen.`),
+      );
+    });
+    server.listen(port, host, () => resolve(server.address() as AddressInfo));
+  });
+}
+
+export function urlOf({ address, family, port }: AddressInfo): string {
+  return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
+}

@@ -1,0 +1,122 @@
+/** `npm run node`: puts an agent in front of the SGLang engine of this host. */
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { type Agent, DEFAULT_DEADLINES, DRAIN_DEADLINE_MS, startAgent } from './agent.ts';
+import { logToStderr } from './log.ts';
+import { StartRefused } from './start-refused.ts';
+
+interface Flags {
+  engine: string;
+  engineKey?: string;
+  engineAdminKey?: string;
+  allowExposedEngine?: boolean;
+  join?: string;
+  edge?: string;
+  listen: string;
+  url?: string;
+  state?: string;
+  firstTokenDeadline: number;
+  idleDeadline: number;
+  drainDeadline: number;
+}
+
+const seconds = (text: string): number => {
+  const value = Number(text);
+  if (!(value > 0 && value <= 86_400)) throw new InvalidArgumentError('Write seconds, for example 30.');
+  return value;
+};
+const command = new Command('npm run node --')
+  .description('The front door of a SGLang engine: enrols it at the edge and serves its requests.')
+  .allowExcessArguments(false)
+  .addOption(
+    new Option('--engine <url>', 'the engine').env('TOLLGATE_ENGINE').default('http://127.0.0.1:30000'),
+  )
+  .addOption(new Option('--join <token>', 'join token, needed once').env('TOLLGATE_JOIN_TOKEN'))
+  .addOption(new Option('--edge <url>', "the edge (default: the join token's)").env('TOLLGATE_EDGE'))
+  .addOption(new Option('--listen <host:port>', 'own address').env('TOLLGATE_LISTEN').default('127.0.0.1:0'))
+  .addOption(
+    new Option('--url <url>', 'where the edge reaches this agent (default: its own address)').env(
+      'TOLLGATE_URL',
+    ),
+  )
+  .addOption(
+    new Option('--state <dir>', 'identity and receipts (default: ~/.tollgate/node-<engine>)').env(
+      'TOLLGATE_STATE',
+    ),
+  )
+  .addOption(new Option('--engine-key <key>', "the engine's --api-key").env('ENGINE_API_KEY'))
+  .addOption(
+    new Option('--engine-admin-key <key>', "the engine's --admin-api-key").env('ENGINE_ADMIN_API_KEY'),
+  )
+  .addOption(
+    new Option('--allow-exposed-engine', 'serve although others reach the engine too').env(
+      'TOLLGATE_ALLOW_EXPOSED_ENGINE',
+    ),
+  )
+  .addOption(
+    new Option('--first-token-deadline <seconds>', 'for a first token')
+      .env('TOLLGATE_FIRST_TOKEN_DEADLINE')
+      .argParser(seconds)
+      .default(DEFAULT_DEADLINES.firstTokenMs / 1_000),
+  )
+  .addOption(
+    new Option('--idle-deadline <seconds>', 'between tokens')
+      .env('TOLLGATE_IDLE_DEADLINE')
+      .argParser(seconds)
+      .default(DEFAULT_DEADLINES.idleMs / 1_000),
+  )
+  .addOption(
+    new Option('--drain-deadline <seconds>', 'for running requests after SIGTERM')
+      .env('TOLLGATE_DRAIN_DEADLINE')
+      .argParser(seconds)
+      .default(DRAIN_DEADLINE_MS / 1_000),
+  )
+  .addHelpText(
+    'after',
+    '\nSecrets are safer in the environment than on the command line, where every user sees them.',
+  );
+
+const flags = command.parse().opts<Flags>();
+try {
+  const agent = await startAgent({
+    engineUrl: flags.engine,
+    engineKey: flags.engineKey,
+    engineAdminKey: flags.engineAdminKey,
+    allowExposedEngine: flags.allowExposedEngine ?? false,
+    joinToken: flags.join,
+    edgeUrl: flags.edge,
+    listen: flags.listen,
+    publicUrl: flags.url,
+    // One engine, one node: two agents of one host must not share a journal.
+    stateDir: flags.state ?? join(homedir(), '.tollgate', `node-${flags.engine.replace(/\W+/g, '-')}`),
+    deadlines: { firstTokenMs: flags.firstTokenDeadline * 1_000, idleMs: flags.idleDeadline * 1_000 },
+  });
+  process.stdout.write(`${JSON.stringify({ listening: agent.url, node: agent.nodeId })}\n`);
+  live(agent, flags.drainDeadline * 1_000);
+} catch (error) {
+  if (!(error instanceof StartRefused)) throw error;
+  process.stderr.write(`${error.message}\n`);
+  process.exitCode = 1;
+}
+
+/** Until a signal or the edge ends it. The first signal drains, a second one aborts what runs. */
+function live(agent: Agent, drainDeadlineMs: number): void {
+  let draining = false;
+  const onSignal = (signal: string) => {
+    if (draining) return agent.abortRunning();
+    draining = true;
+    logToStderr('draining', { signal });
+    void agent.drain({ deadlineMs: drainDeadlineMs }).then(() => process.exit(0));
+  };
+  process.on('SIGTERM', onSignal);
+  process.on('SIGINT', onSignal);
+  void agent.removed.then(async () => {
+    logToStderr('removed', {
+      advice:
+        'The edge has removed this node: to bring it back, delete its state directory and enrol it with a new join token.',
+    });
+    await agent.drain();
+    process.exit(0);
+  });
+}

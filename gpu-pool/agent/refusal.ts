@@ -1,0 +1,41 @@
+/** Every way to turn a request away, and the HTTP status that goes with it: one table. */
+import type { ServerResponse } from 'node:http';
+import type { NODE_ERROR_CODES, NodeError } from '../protocol.ts';
+
+export type NodeErrorCode = (typeof NODE_ERROR_CODES)[number];
+
+/** A refusal is a value. `message` is in our own words: never the engine's text, never the caller's. */
+export interface Refusal {
+  code: NodeErrorCode;
+  message: string;
+  /** whole seconds, 1 to 300 */
+  retryAfterSeconds?: number;
+}
+
+export const STATUS = {
+  unauthorized: 401,
+  bad_request: 400,
+  overloaded: 503,
+  engine_failed: 502,
+  engine_timeout: 504,
+} satisfies Record<NodeErrorCode, number>;
+
+export function toNodeError({ code, message }: Refusal): NodeError {
+  return { error: { code, message } };
+}
+
+export function isRefusal(value: object): value is Refusal {
+  return 'code' in value;
+}
+
+export function sendRefusal(res: ServerResponse, refusal: Refusal): void {
+  if (refusal.retryAfterSeconds !== undefined)
+    res.setHeader('retry-after', String(refusal.retryAfterSeconds));
+  sendJson(res, STATUS[refusal.code], toNodeError(refusal));
+}
+
+export function sendJson(res: ServerResponse, status: number, body: unknown): void {
+  if (res.destroyed || res.headersSent) return;
+  res.writeHead(status, { 'content-type': 'application/json', 'cache-control': 'no-store' });
+  res.end(JSON.stringify(body));
+}

@@ -1,0 +1,57 @@
+/**
+ * The engine's ways to say no, as refusals in our own words. Its messages can quote the prompt (template and
+ * tokenizer errors do), so they are read for their kind and thrown away.
+ */
+import type { Refusal } from '../refusal.ts';
+
+/** A status other than 200; `body` is SGLang's flat `{object: "error", message, type, code}` or anything. */
+export function fromStatus(status: number, body: unknown, retryAfter: string | undefined): Refusal {
+  const refusal = fromCode(status, messageOf(body));
+  const retryAfterSeconds = saneRetryAfter(retryAfter);
+  return refusal.code === 'overloaded' && retryAfterSeconds !== undefined
+    ? { ...refusal, retryAfterSeconds }
+    : refusal;
+}
+
+/**
+ * An error inside a 200 stream: `{"error": {"message", "type", "code": 503}}`. A full queue looks like this
+ * when streaming (serving_chat.py, abort with a status code).
+ */
+export function fromErrorEvent(error: unknown): Refusal {
+  const fields = typeof error === 'object' && error !== null ? (error as Record<string, unknown>) : {};
+  return fromCode(Number(fields.code), messageOf(fields));
+}
+
+function fromCode(code: number, message: string): Refusal {
+  if (code === 429 || code === 503 || /queue is full|too many requests|overloaded/i.test(message)) {
+    return { code: 'overloaded', message: 'The queue of the engine is full.' };
+  }
+  // 401, 403 and 404 are the operator's mistakes (key, path, model), not the caller's.
+  if (code === 400 || code === 413 || code === 422)
+    return { code: 'bad_request', message: callersMistake(message) };
+  return { code: 'engine_failed', message: 'The engine failed.' };
+}
+
+function callersMistake(message: string): string {
+  if (/context length|longer than|too long|exceeds? the (model|max)/i.test(message)) {
+    return 'The prompt and max_tokens together exceed the context length of the model.';
+  }
+  if (/grammar|schema|response_format|regex/i.test(message))
+    return 'The engine cannot use this response_format.';
+  if (/tool/i.test(message)) return 'The engine cannot use these tools.';
+  return 'The engine refused the request as invalid.';
+}
+
+/** Whole seconds from 1 to 300; dates and nonsense are dropped. */
+function saneRetryAfter(value: string | undefined): number | undefined {
+  if (value === undefined || !/^\d{1,3}$/.test(value)) return undefined;
+  const seconds = Number(value);
+  return seconds >= 1 && seconds <= 300 ? seconds : undefined;
+}
+
+function messageOf(body: unknown): string {
+  if (typeof body !== 'object' || body === null) return '';
+  const { message, error } = body as { message?: unknown; error?: unknown };
+  if (typeof message === 'string') return message;
+  return error === undefined ? '' : messageOf(error);
+}

@@ -1,0 +1,53 @@
+/** A GenerateRequest in SGLang's words. Field by field, so that nothing else can ever reach the engine. */
+import type { GenerateRequest, RequestClaims } from '../../protocol.ts';
+
+export const CHAT_PATH = '/v1/chat/completions';
+export const ABORT_PATH = '/abort_request';
+
+export interface EngineRequest {
+  body: Record<string, unknown>;
+  /** answers wanted, each with its own choice index */
+  choices: number;
+}
+
+/** `modelPath` is the engine's own name: SGLang reads `name:adapter` in `model` as a LoRA choice. */
+export function toEngineRequest(
+  request: GenerateRequest,
+  { claims, modelPath }: { claims: RequestClaims; modelPath: string },
+): EngineRequest {
+  const choices = request.n ?? 1;
+  // The claim covers all choices together, SGLang's max_tokens each one.
+  const maxTokensPerChoice = Math.max(1, Math.floor(claims.max_tokens / choices));
+  return {
+    choices,
+    body: {
+      model: modelPath,
+      messages: request.messages,
+      max_tokens: Math.min(request.max_tokens, maxTokensPerChoice),
+      temperature: request.temperature,
+      top_p: request.top_p,
+      presence_penalty: request.presence_penalty,
+      frequency_penalty: request.frequency_penalty,
+      stop: request.stop,
+      n: request.n,
+      seed: request.seed,
+      logprobs: request.logprobs,
+      top_logprobs: request.top_logprobs,
+      tools: request.tools,
+      tool_choice: request.tool_choice,
+      response_format: request.response_format,
+      stream: true,
+      stream_options: { include_usage: true, continuous_usage_stats: true },
+      separate_reasoning: true,
+      stream_reasoning: true,
+      rid: claims.jti,
+      cache_salt: request.cache_salt,
+    },
+  };
+}
+
+/** Whether the answer has to be JSON, where the R1 parser may file it under reasoning (sglang#4539). */
+export function wantsJson(request: GenerateRequest): boolean {
+  const type = request.response_format?.type;
+  return type !== undefined && type !== 'text';
+}

@@ -1,0 +1,233 @@
+/**
+ * SGLang's chat stream as NodeChunks: engine-only fields dropped, nulls omitted, usage made cumulative,
+ * finish reasons mapped. Pure: bytes and time are the caller's.
+ */
+import { z } from 'zod';
+import { FINISH_REASONS, type FinishReason, type NodeChunk, type NodeUsage } from '../../protocol.ts';
+import type { Refusal } from '../refusal.ts';
+import { fromErrorEvent } from './refusal.ts';
+import { type UsageAnomaly, UsageMeter } from './usage.ts';
+
+type Choice = NodeChunk['choices'][number];
+type Delta = Choice['delta'];
+
+export type Step =
+  /** `chunk` is null where the event says nothing new */
+  { kind: 'chunk'; chunk: NodeChunk | null } | { kind: 'error'; refusal: Refusal } | { kind: 'malformed' };
+
+const EngineChunk = z.object({
+  choices: z
+    .array(
+      z.object({
+        index: z.int().min(0),
+        delta: z
+          .object({
+            content: z.string().nullish(),
+            reasoning_content: z.string().nullish(),
+            tool_calls: z
+              .array(
+                z.object({
+                  index: z.int().min(0).nullish(),
+                  id: z.string().nullish(),
+                  function: z
+                    .object({ name: z.string().nullish(), arguments: z.string().nullish() })
+                    .nullish(),
+                }),
+              )
+              .nullish(),
+          })
+          .nullish(),
+        finish_reason: z.string().nullish(),
+        logprobs: z.unknown().optional(),
+      }),
+    )
+    .nullish(),
+  usage: z.unknown().optional(),
+  error: z.unknown().optional(),
+});
+type EngineChoice = NonNullable<z.infer<typeof EngineChunk>['choices']>[number];
+
+/** Reasoning kept back for one choice until it is known to be reasoning. */
+interface Held {
+  text: string;
+  logprobs: unknown[];
+}
+
+export class StreamReader {
+  readonly #meter: UsageMeter;
+  readonly #choices: number;
+  readonly #json: boolean;
+  readonly #finished = new Set<number>();
+  readonly #held = new Map<number, Held>();
+  #usage: NodeUsage;
+  #abortedByEngine = false;
+
+  /** `json`: the answer has to be JSON (see #hold). `maxTokens` is the claim, over all choices. */
+  constructor(options: {
+    choices: number;
+    maxTokens: number;
+    json: boolean;
+    onAnomaly(kind: UsageAnomaly): void;
+  }) {
+    this.#meter = new UsageMeter(options);
+    this.#choices = options.choices;
+    this.#json = options.json;
+    this.#usage = this.#meter.current();
+  }
+
+  get usage(): NodeUsage {
+    return this.#meter.current();
+  }
+
+  get overrun(): boolean {
+    return this.#meter.overrun;
+  }
+
+  /** Every choice has its finish reason: nothing but a last usage can follow. */
+  get complete(): boolean {
+    return this.#finished.size === this.#choices;
+  }
+
+  /** The engine said `finish_reason: "abort"`. */
+  get abortedByEngine(): boolean {
+    return this.#abortedByEngine;
+  }
+
+  read(data: string): Step {
+    const parsed = EngineChunk.safeParse(parseJson(data));
+    if (!parsed.success) return { kind: 'malformed' };
+    const { error, usage } = parsed.data;
+    if (error !== undefined && error !== null) return { kind: 'error', refusal: fromErrorEvent(error) };
+    const engineChoices = parsed.data.choices ?? [];
+    if (engineChoices.some(({ index }) => index >= this.#choices)) return { kind: 'malformed' };
+    if (engineChoices.length === 0 && usage === undefined) return { kind: 'chunk', chunk: null };
+
+    this.#meter.read(
+      usage,
+      engineChoices.map(({ index }) => index),
+    );
+    const reported = usage !== undefined && usage !== null;
+    const choices = engineChoices.flatMap((choice) => this.#choice(choice, reported));
+    return { kind: 'chunk', chunk: this.#chunk(choices) };
+  }
+
+  /** Ends what is still open as cut off at the limit. */
+  cutAtLimit(): NodeChunk {
+    const open = Array.from({ length: this.#choices }, (_, index) => index).filter(
+      (index) => !this.#finished.has(index),
+    );
+    const choices = open.flatMap((index) => {
+      this.#finished.add(index);
+      return [...this.#release(index, 'length'), { index, delta: {}, finish_reason: 'length' as const }];
+    });
+    return { choices, usage: this.usage };
+  }
+
+  #chunk(choices: Choice[]): NodeChunk | null {
+    const usage = this.#meter.current();
+    const advanced = Object.entries(usage).some(
+      ([name, count]) => count > this.#usage[name as keyof NodeUsage],
+    );
+    if (choices.length === 0 && !advanced) return null;
+    this.#usage = usage;
+    return { choices, usage };
+  }
+
+  #choice(choice: EngineChoice, reported: boolean): Choice[] {
+    const { index } = choice;
+    const delta = toDelta(choice.delta);
+    const empty = Object.keys(delta).length === 0;
+    const finish = toFinish(choice.finish_reason);
+    const logprobs = choice.logprobs ?? undefined;
+    if (finish === 'abort') this.#abortedByEngine = true;
+    if (!empty) this.#meter.delta(index, reported);
+    const ending = finish === 'abort' ? null : finish;
+    if (this.#finished.has(index)) return [];
+    if (ending !== null) this.#finished.add(index);
+
+    if (this.#hold(index, delta, logprobs)) {
+      return ending === null
+        ? []
+        : [...this.#release(index, ending), { index, delta: {}, finish_reason: ending }];
+    }
+    const before = empty && ending === null ? [] : this.#release(index, empty ? ending : null);
+    if (empty && ending === null && logprobs === undefined) return before;
+    return [
+      ...before,
+      { index, delta, finish_reason: ending, ...(logprobs === undefined ? {} : { logprobs }) },
+    ];
+  }
+
+  /**
+   * Without think tags the R1 parser files a JSON answer under reasoning (sglang#4539). What has left cannot
+   * be recalled, so where JSON is wanted reasoning waits for the first content, which proves it genuine.
+   */
+  #hold(index: number, delta: Delta, logprobs: unknown): boolean {
+    if (!this.#json || this.#held.get(index) === RELEASED) return false;
+    if (delta.content !== undefined || delta.tool_calls !== undefined) return false;
+    if (delta.reasoning_content === undefined) return false;
+    const held = this.#held.get(index) ?? { text: '', logprobs: [] };
+    held.text += delta.reasoning_content;
+    if (logprobs !== undefined) held.logprobs.push(logprobs);
+    this.#held.set(index, held);
+    return true;
+  }
+
+  /** Gives up what was held: as the answer where the choice ends without one, else as reasoning. */
+  #release(index: number, ending: FinishReason | null): Choice[] {
+    if (!this.#json) return [];
+    const held = this.#held.get(index);
+    this.#held.set(index, RELEASED);
+    if (held === undefined || held === RELEASED) return [];
+    // Cut off early it may be real reasoning; JSON shows by its bracket.
+    const isAnswer = ending === 'stop' || (ending !== null && /^\s*[[{]/.test(held.text));
+    const logprobs = mergeLogprobs(held.logprobs);
+    return [
+      {
+        index,
+        delta: isAnswer ? { content: held.text } : { reasoning_content: held.text },
+        finish_reason: null,
+        ...(logprobs === undefined ? {} : { logprobs }),
+      },
+    ];
+  }
+}
+
+const RELEASED: Held = { text: '', logprobs: [] };
+
+/** Every delta carries each field, null or empty: only those with something in them go on. */
+function toDelta(delta: EngineChoice['delta']): Delta {
+  const calls = delta?.tool_calls?.map((call) => ({
+    index: call.index ?? 0,
+    ...(call.id ? { id: call.id, type: 'function' as const } : {}),
+    function: {
+      ...(call.function?.name ? { name: call.function.name } : {}),
+      ...(call.function?.arguments ? { arguments: call.function.arguments } : {}),
+    },
+  }));
+  return {
+    ...(delta?.content ? { content: delta.content } : {}),
+    ...(delta?.reasoning_content ? { reasoning_content: delta.reasoning_content } : {}),
+    ...(calls?.length ? { tool_calls: calls } : {}),
+  };
+}
+
+/** 'abort' is SGLang's own; whatever else it invents is an end by itself. */
+function toFinish(reason: string | null | undefined): FinishReason | 'abort' | null {
+  if (reason === null || reason === undefined || reason === '') return null;
+  if (reason === 'abort') return 'abort';
+  return FINISH_REASONS.find((known) => known === reason) ?? 'stop';
+}
+
+function mergeLogprobs(parts: unknown[]): unknown {
+  if (parts.length === 0) return undefined;
+  return { content: parts.flatMap((part) => (part as { content?: unknown[] }).content ?? []) };
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,133 @@
+/**
+ * How many tokens the engine has generated so far, from what it says of itself. The result only grows,
+ * fits NodeUsage and never passes the claim, whatever the engine reports.
+ */
+import type { NodeUsage } from '../../protocol.ts';
+
+/**
+ * missing: text came without counts; invalid: negative, fractional, huge or no number; shrinking: less than
+ * before; inconsistent: a part larger than its whole; overrun: more than the claim allows
+ */
+export type UsageAnomaly = 'missing' | 'invalid' | 'shrinking' | 'inconsistent' | 'overrun';
+
+export const NO_USAGE: NodeUsage = {
+  prompt_tokens: 0,
+  cached_tokens: 0,
+  completion_tokens: 0,
+  reasoning_tokens: 0,
+};
+
+const PROMPT_TOKENS_MAX = 10_000_000;
+
+interface Counts {
+  completion: number;
+  reasoning: number;
+  /** whether the engine ever gave a usable completion count here */
+  reported: boolean;
+  /** deltas with something in them: stands in for tokens where nothing is ever reported */
+  deltas: number;
+}
+
+export class UsageMeter {
+  readonly #maxTokens: number;
+  readonly #onAnomaly: (kind: UsageAnomaly) => void;
+  readonly #choices: Counts[];
+  readonly #whole: Counts = { completion: 0, reasoning: 0, reported: false, deltas: 0 };
+  #prompt = 0;
+  #cached = 0;
+
+  constructor(options: { choices: number; maxTokens: number; onAnomaly(kind: UsageAnomaly): void }) {
+    this.#maxTokens = options.maxTokens;
+    this.#onAnomaly = options.onAnomaly;
+    this.#choices = Array.from({ length: options.choices }, () => ({
+      completion: 0,
+      reasoning: 0,
+      reported: false,
+      deltas: 0,
+    }));
+  }
+
+  /**
+   * Takes the `usage` of one chunk. With continuous_usage_stats SGLang counts per choice
+   * (serving_chat.py, `_generate_stream_content`); the last chunk, without choices, counts the whole.
+   */
+  read(usage: unknown, indexes: number[]): void {
+    if (usage === null || usage === undefined) return;
+    const counts = indexes.length === 1 ? this.#choices[indexes[0] ?? 0] : this.#whole;
+    if (counts === undefined || typeof usage !== 'object') {
+      this.#onAnomaly('invalid');
+      return;
+    }
+    const fields = usage as Record<string, unknown>;
+    // A jump far past the claim is a broken counter, not an engine that runs over by some tokens.
+    const completionMax = 2 * this.#maxTokens + 1_024;
+    const completion = this.#count(fields.completion_tokens, completionMax, counts.completion);
+    if (completion !== null) {
+      counts.completion = completion;
+      counts.reported = true;
+    }
+    // SGLang puts reasoning_tokens at the top level; OpenAI's place is read too.
+    const reasoning = fields.reasoning_tokens ?? detail(fields.completion_tokens_details, 'reasoning_tokens');
+    counts.reasoning = this.#count(reasoning, completionMax, counts.reasoning) ?? counts.reasoning;
+    if (counts.reasoning > counts.completion) this.#onAnomaly('inconsistent');
+    this.#prompt = this.#count(fields.prompt_tokens, PROMPT_TOKENS_MAX, this.#prompt) ?? this.#prompt;
+    // prompt_tokens_details is null unless the cache report is on and something was cached, and
+    // continuous stats leave it out: absence says nothing.
+    const cached = detail(fields.prompt_tokens_details, 'cached_tokens');
+    this.#cached = this.#count(cached, PROMPT_TOKENS_MAX, this.#cached) ?? this.#cached;
+    if (this.#cached > this.#prompt) this.#onAnomaly('inconsistent');
+  }
+
+  /** Notes that choice `index` brought text or a tool call; `reported` says whether counts came with it. */
+  delta(index: number, reported: boolean): void {
+    const counts = this.#choices[index];
+    if (counts) counts.deltas += 1;
+    if (!reported) this.#onAnomaly('missing');
+  }
+
+  /** Whether the engine generated more than the claim lets it. */
+  get overrun(): boolean {
+    return this.#completion() > this.#maxTokens;
+  }
+
+  current(): NodeUsage {
+    const completion = Math.min(this.#completion(), this.#maxTokens);
+    const reasoning = Math.max(sum(this.#choices.map((counts) => counts.reasoning)), this.#whole.reasoning);
+    return {
+      prompt_tokens: this.#prompt,
+      cached_tokens: Math.min(this.#cached, this.#prompt),
+      completion_tokens: completion,
+      reasoning_tokens: Math.min(reasoning, completion),
+    };
+  }
+
+  #completion(): number {
+    const known = (counts: Counts) => (counts.reported ? counts.completion : counts.deltas);
+    const summed = sum(this.#choices.map(known));
+    return this.#whole.reported ? Math.max(summed, this.#whole.completion) : summed;
+  }
+
+  /** A usable count, or null where the last one stays. */
+  #count(value: unknown, max: number, last: number): number | null {
+    if (value === null || value === undefined) return null;
+    if (typeof value !== 'number' || !Number.isInteger(value) || value < 0 || value > max) {
+      this.#onAnomaly('invalid');
+      return null;
+    }
+    if (value < last) {
+      this.#onAnomaly('shrinking');
+      return null;
+    }
+    return value;
+  }
+}
+
+function detail(details: unknown, name: string): unknown {
+  return typeof details === 'object' && details !== null
+    ? (details as Record<string, unknown>)[name]
+    : undefined;
+}
+
+function sum(numbers: number[]): number {
+  return numbers.reduce((total, number) => total + number, 0);
+}

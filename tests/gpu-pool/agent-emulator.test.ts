@@ -1,0 +1,137 @@
+/** The agent before the emulated engine: every fault it can script, and the engine's own log as witness. */
+import { join } from 'node:path';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import type { Fault } from '../../gpu-pool/emulator/faults.ts';
+import { readEngineLog } from '../../gpu-pool/emulator/log.ts';
+import { type EmulatorOptions, startEmulator } from '../../gpu-pool/emulator/server.ts';
+import {
+  BODY,
+  FakeEdge,
+  generate,
+  post,
+  read,
+  requestId,
+  startTestAgent,
+  tempDir,
+  textOf,
+  until,
+} from './agent-kit.ts';
+
+async function stage(options: Partial<EmulatorOptions> = {}) {
+  const [edge, stateDir] = await Promise.all([FakeEdge.start(), tempDir()]);
+  const log = join(stateDir, 'engine.jsonl');
+  const emulator = await startEmulator({ profile: '8xh200', log, cacheReport: true, ...options });
+  onTestFinished(() => emulator.close());
+  const agent = await startTestAgent({
+    engineUrl: emulator.url,
+    edgeUrl: edge.url,
+    stateDir,
+    deadlines: { firstTokenMs: 1_000, idleMs: 500, abortGraceMs: 300 },
+  });
+  return { edge, emulator, agent, witness: () => readEngineLog(log) };
+}
+
+describe('the agent before an emulated engine', () => {
+  it('counts exactly what the engine logged, for one choice and for several', async () => {
+    const { edge, agent, witness } = await stage();
+    for (const n of [1, 3]) {
+      const jti = requestId();
+      const answer = await generate(
+        { agent, edge },
+        { body: { ...BODY, max_tokens: 40, n }, claims: { jti } },
+      );
+      expect(answer.done).toBe(true);
+      const receipt = await until(() => edge.receipts.find(({ request_id }) => request_id === jti));
+      expect(answer.chunks.at(-1)?.usage).toEqual(receipt.usage);
+      expect(witness().get(jti)).toMatchObject({
+        promptTokens: receipt.usage.prompt_tokens,
+        completionTokens: receipt.usage.completion_tokens,
+      });
+    }
+  });
+
+  it.each<[Fault['kind'], Record<string, unknown>]>([
+    ['split_bytes', {}],
+    ['crlf', {}],
+    ['no_done', {}],
+    ['bytes_after_done', {}],
+  ])('hides %s', async (kind, fault) => {
+    const { edge, agent, emulator } = await stage();
+    const whole = await generate({ agent, edge }, { claims: { jti: 'req_000000000000000same0' } });
+    emulator.faults.add({ kind, ...fault } as Fault);
+    const answer = await generate({ agent, edge });
+    expect([answer.done, answer.error]).toEqual([true, null]);
+    expect(textOf(answer.chunks).length + textOf(answer.chunks, 'reasoning_content').length).toBeGreaterThan(
+      0,
+    );
+    expect(whole.done).toBe(true);
+  });
+
+  it.each<[Fault['kind']]>([
+    ['usage_missing'],
+    ['usage_null'],
+    ['usage_shrinking'],
+    ['usage_negative'],
+    ['usage_huge'],
+  ])('stays within bounds under %s', async (kind) => {
+    const { edge, agent, emulator, witness } = await stage();
+    emulator.faults.add({ kind } as Fault);
+    const jti = requestId();
+    const answer = await generate({ agent, edge }, { claims: { jti } });
+    expect(answer.done).toBe(true);
+    const counts = answer.chunks.map(({ usage }) => usage.completion_tokens);
+    expect(counts).toEqual([...counts].sort((a, b) => a - b));
+    expect(counts.at(-1)).toBeGreaterThan(0);
+    expect(counts.at(-1)).toBeLessThanOrEqual(witness().get(jti)?.completionTokens ?? 0);
+  });
+
+  it.each<[Fault, number, string | undefined]>([
+    [{ kind: 'reset_before_headers' }, 502, 'engine_failed'],
+    [{ kind: 'empty_200' }, 502, 'engine_failed'],
+    [{ kind: 'status_429', retryAfterSeconds: 3 }, 503, 'overloaded'],
+    [{ kind: 'status_503' }, 503, 'overloaded'],
+    [{ kind: 'queue_full_200' }, 503, 'overloaded'],
+    [{ kind: 'error_500_after_work' }, 502, 'engine_failed'],
+    [{ kind: 'html_200' }, 502, 'engine_failed'],
+    [{ kind: 'hang' }, 504, 'engine_timeout'],
+    [{ kind: 'die_mid_stream', afterTokens: 3 }, 200, 'engine_failed'],
+    [{ kind: 'malformed_frame', afterTokens: 3 }, 200, 'engine_failed'],
+  ])('turns %j into %i %s', async (fault, status, code) => {
+    const { edge, agent, emulator } = await stage();
+    emulator.faults.add(fault);
+    const answer = await generate({ agent, edge });
+    expect([answer.status, answer.error?.code, answer.done]).toEqual([status, code, false]);
+    await until(() => edge.receipts[0]?.outcome === 'failed');
+  });
+
+  it('gives a JSON answer as content although the parser called it reasoning', async () => {
+    const { edge, agent, emulator } = await stage();
+    emulator.faults.add({ kind: 'answer_in_reasoning' });
+    const body = { ...BODY, max_tokens: 1_000, response_format: { type: 'json_object' } };
+    const answer = await generate({ agent, edge }, { body });
+    expect(answer.done).toBe(true);
+    expect(textOf(answer.chunks)).toMatch(/\}\s*$/);
+    expect(textOf(answer.chunks, 'reasoning_content')).toBe('');
+  });
+
+  it.each([false, true])(
+    'books an aborted request exactly (engine ignoring the abort: %s)',
+    async (ignores) => {
+      const { edge, agent, emulator, witness } = await stage({ speed: 1 });
+      if (ignores) emulator.faults.add({ kind: 'ignore_abort' });
+      const jti = requestId();
+      const token = await edge.sign({ jti });
+      const response = await post(agent.url, '/v1/generate', token, { ...BODY, max_tokens: 500 });
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      await post(agent.url, '/v1/abort', token, {});
+      const answer = await read(response);
+      expect(answer.done).toBe(true);
+      const receipt = await until(() => edge.receipts[0]);
+      expect(receipt).toMatchObject({ outcome: 'aborted', usage: answer.chunks.at(-1)?.usage });
+      if (!ignores) {
+        await until(() => witness().get(jti)?.completionTokens === receipt.usage.completion_tokens);
+        expect(witness().get(jti)?.finish).toBe('abort');
+      }
+    },
+  );
+});

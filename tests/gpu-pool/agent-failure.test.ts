@@ -1,0 +1,274 @@
+import { describe, expect, it } from 'vitest';
+import {
+  answerEvents,
+  type ChatCall,
+  event,
+  generate,
+  sse,
+  stage,
+  textOf,
+  total,
+  until,
+  usage,
+} from './agent-kit.ts';
+
+const flat = (code: number, message = 'quotes "a private prompt"') => ({
+  object: 'error',
+  message,
+  type: 'BadRequest',
+  param: null,
+  code,
+});
+const json =
+  (status: number, body: unknown, headers = {}) =>
+  ({ res }: ChatCall) => {
+    res.writeHead(status, { 'content-type': 'application/json', ...headers });
+    res.end(JSON.stringify(body));
+  };
+
+describe('before the first token', () => {
+  it.each<[string, (call: ChatCall) => void, number, string]>([
+    ['400', json(400, flat(400)), 400, 'bad_request'],
+    ['429', json(429, flat(429)), 503, 'overloaded'],
+    ['503', json(503, flat(503)), 503, 'overloaded'],
+    ['500', json(500, flat(500)), 502, 'engine_failed'],
+    ['401', json(401, { error: 'Unauthorized' }), 502, 'engine_failed'],
+    [
+      'a redirect',
+      ({ res }) => res.writeHead(302, { location: 'http://169.254.169.254/' }).end(),
+      502,
+      'engine_failed',
+    ],
+    [
+      'a full queue as 200',
+      ({ res }) =>
+        sse(res, [
+          { error: { message: 'The request queue is full.', type: 'SERVICE_UNAVAILABLE', code: 503 } },
+          '[DONE]',
+        ]),
+      503,
+      'overloaded',
+    ],
+    [
+      'an error event',
+      ({ res }) => sse(res, [{ error: { message: 'oom', code: 500 } }, '[DONE]']),
+      502,
+      'engine_failed',
+    ],
+    [
+      'a role, then a full queue',
+      ({ res }) =>
+        sse(res, [
+          event({ role: 'assistant', content: '' }),
+          { error: { message: 'x', code: 503 } },
+          '[DONE]',
+        ]),
+      503,
+      'overloaded',
+    ],
+    [
+      'HTML',
+      ({ res }) => res.writeHead(200, { 'content-type': 'text/html' }).end('<html>'),
+      502,
+      'engine_failed',
+    ],
+    ['HTML called events', ({ res }) => sse(res, ['<html></html>']), 502, 'engine_failed'],
+    ['an empty 200', ({ res }) => sse(res, []), 502, 'engine_failed'],
+    ['[DONE] alone', ({ res }) => sse(res, ['[DONE]']), 502, 'engine_failed'],
+    ['a reset', ({ req }) => req.socket.destroy(), 502, 'engine_failed'],
+    [
+      'a reset after 200',
+      ({ res }) => {
+        sse(res, [], { end: false });
+        setTimeout(() => res.destroy(), 20);
+      },
+      502,
+      'engine_failed',
+    ],
+    [
+      'an abort nobody asked for',
+      ({ res }) => sse(res, [event({ finish: 'abort' }), total(usage(0)), '[DONE]']),
+      502,
+      'engine_failed',
+    ],
+  ])('%s becomes a refusal, with a failed receipt', async (_, onChat, status, code) => {
+    const { agent, edge, engine, logs } = await stage();
+    engine.onChat = onChat;
+    const answer = await generate({ agent, edge });
+    expect([answer.status, answer.error?.code]).toEqual([status, code]);
+    expect(answer.text).not.toContain('private');
+    await until(() => edge.receipts.length === 1);
+    expect(edge.receipts[0]).toMatchObject({
+      outcome: 'failed',
+      ttft_ms: null,
+      usage: { completion_tokens: 0 },
+    });
+    expect(logs.join()).not.toContain('private');
+  });
+
+  it('says in its own words what the engine disliked', async () => {
+    const { agent, edge, engine } = await stage();
+    engine.onChat = json(
+      400,
+      flat(400, "The input (9 tokens) is longer than the model's context length (8 tokens)."),
+    );
+    expect((await generate({ agent, edge })).error?.message).toContain('context length');
+  });
+
+  it.each([
+    ['7', '7'],
+    ['0', null],
+    ['99999', null],
+    ['Fri, 31 Dec 1999 23:59:59 GMT', null],
+  ])('passes Retry-After %s on as %s', async (sent, passed) => {
+    const { agent, edge, engine } = await stage();
+    engine.onChat = json(429, flat(429), { 'retry-after': sent });
+    expect((await generate({ agent, edge })).headers.get('retry-after')).toBe(passed);
+  });
+
+  it.each<[string, (call: ChatCall) => void]>([
+    ['no head', () => {}],
+    ['no event', ({ res }) => sse(res, [], { end: false })],
+    ['only a role', ({ res }) => sse(res, [event({ role: 'assistant', content: '' })], { end: false })],
+  ])('gives up at the deadline when %s comes, and aborts', async (_, onChat) => {
+    const { agent, edge, engine } = await stage({ deadlines: { firstTokenMs: 100 } });
+    engine.onChat = onChat;
+    const answer = await generate({ agent, edge });
+    expect([answer.status, answer.error?.code]).toEqual([504, 'engine_timeout']);
+    await until(() => engine.aborts.length > 0);
+  });
+});
+
+describe('after the first token', () => {
+  const begun = [event({ content: 'a', usage: usage(1) }), event({ content: 'b', usage: usage(2) })];
+
+  it.each<[string, (call: ChatCall) => void, string]>([
+    [
+      'dies',
+      ({ res }) => {
+        sse(res, begun, { end: false });
+        setTimeout(() => res.destroy(), 50);
+      },
+      'engine_failed',
+    ],
+    ['ends early', ({ res }) => sse(res, begun), 'engine_failed'],
+    ['says [DONE] early', ({ res }) => sse(res, [...begun, '[DONE]']), 'engine_failed'],
+    [
+      'sends a malformed frame',
+      ({ res }) => sse(res, [...begun, '{"choices": [{'], { end: false }),
+      'engine_failed',
+    ],
+    [
+      'sends no SSE',
+      ({ res }) => {
+        sse(res, begun, { end: false });
+        res.write('oops: what\n\n');
+      },
+      'engine_failed',
+    ],
+    [
+      'sends an error event',
+      ({ res }) => sse(res, [...begun, { error: { message: 'private', code: 500 } }, '[DONE]']),
+      'engine_failed',
+    ],
+    [
+      'sends an endless line',
+      ({ res }) => {
+        sse(res, begun, { end: false });
+        res.write(`data: ${'x'.repeat(2 << 20)}`);
+      },
+      'engine_failed',
+    ],
+    [
+      'sends an endless line of no field',
+      ({ res }) => {
+        sse(res, begun, { end: false });
+        res.write('x'.repeat(2 << 20));
+      },
+      'engine_failed',
+    ],
+    ['hangs', ({ res }) => sse(res, begun, { end: false }), 'engine_timeout'],
+    [
+      'trickles bytes without a token',
+      ({ res }) => {
+        sse(res, begun, { end: false });
+        const timer = setInterval(() => res.write(': ping\n\n'), 20);
+        res.on('close', () => clearInterval(timer));
+      },
+      'engine_timeout',
+    ],
+    [
+      'aborts by itself',
+      ({ res }) => sse(res, [...begun, event({ finish: 'abort' }), total(usage(2)), '[DONE]']),
+      'engine_failed',
+    ],
+  ])('an engine that %s ends in an error event without [DONE]', async (_, onChat, code) => {
+    const { agent, edge, engine } = await stage({ deadlines: { idleMs: 200 } });
+    engine.onChat = onChat;
+    const answer = await generate({ agent, edge });
+    expect(answer.status).toBe(200);
+    expect(textOf(answer.chunks)).toBe('ab');
+    expect([answer.error?.code, answer.done]).toEqual([code, false]);
+    expect(answer.text).not.toContain('private');
+    await until(() => edge.receipts.length === 1 && engine.aborts.length > 0);
+    expect(edge.receipts[0]).toMatchObject({
+      outcome: 'failed',
+      usage: { completion_tokens: 2, prompt_tokens: 12 },
+    });
+    expect(edge.receipts[0]?.ttft_ms).toBeGreaterThanOrEqual(0);
+  });
+
+  it.each<[string, unknown[], boolean]>([
+    ['without [DONE]', answerEvents(['a', 'b']), true],
+    [
+      'with bytes after [DONE]',
+      [...answerEvents(['a', 'b']), '[DONE]', event({ content: 'c', usage: usage(9) }), 'junk'],
+      true,
+    ],
+    ['that keeps its socket open after [DONE]', [...answerEvents(['a', 'b']), '[DONE]'], false],
+  ])('an answer %s is complete', async (_, events, end) => {
+    const { agent, edge, engine } = await stage();
+    engine.onChat = ({ res }) => sse(res, events, { end });
+    const answer = await generate({ agent, edge });
+    expect([answer.done, answer.error, textOf(answer.chunks)]).toEqual([true, null, 'ab']);
+    await until(() => edge.receipts.length === 1);
+    expect(edge.receipts[0]).toMatchObject({
+      outcome: 'finished',
+      usage: { prompt_tokens: 12, cached_tokens: 4, completion_tokens: 2, reasoning_tokens: 0 },
+    });
+  });
+
+  it('stops an engine that runs past the claim, with finish_reason length', async () => {
+    const { agent, edge, engine } = await stage();
+    engine.onChat = ({ res }) =>
+      sse(
+        res,
+        [1, 2, 3, 4, 5].map((count) => event({ content: `${count}`, usage: usage(count) })),
+        { end: false },
+      );
+    const answer = await generate({ agent, edge }, { claims: { max_tokens: 3 } });
+    expect([answer.done, textOf(answer.chunks)]).toEqual([true, '123']);
+    expect(answer.chunks.at(-1)).toMatchObject({
+      choices: [{ index: 0, finish_reason: 'length' }],
+      usage: { completion_tokens: 3 },
+    });
+    await until(() => engine.aborts.length > 0 && edge.receipts[0]?.usage.completion_tokens === 3);
+  });
+
+  it('counts usage anomalies in /metrics', async () => {
+    const { agent, edge, engine } = await stage();
+    engine.onChat = ({ res }) =>
+      sse(res, [
+        event({ content: 'a', usage: usage(4) }),
+        event({ content: 'b', usage: usage(-1) }),
+        event({ finish: 'stop' }),
+        '[DONE]',
+      ]);
+    expect((await generate({ agent, edge })).chunks.at(-1)?.usage.completion_tokens).toBe(4);
+    const metrics = await (await fetch(`${agent.url}/metrics`)).text();
+    expect(metrics).toContain('tollgate_agent_usage_anomalies_total{kind="invalid"} 1');
+    expect(metrics).toContain('tollgate_agent_requests_total{outcome="finished"} 1');
+    expect(metrics).toContain('tollgate_agent_tokens_total{kind="completion"} 4');
+    expect(metrics).toContain('tollgate_agent_in_flight 0');
+  });
+});

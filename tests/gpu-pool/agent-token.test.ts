@@ -1,0 +1,148 @@
+import { exportJWK, generateKeyPair } from 'jose';
+import { describe, expect, it } from 'vitest';
+import { generate, post, requestId, SALT, stage, until } from './agent-kit.ts';
+
+const seconds = () => Math.floor(Date.now() / 1_000);
+const b64 = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url');
+
+describe('request tokens', () => {
+  it('refuses every token that is not for this node from this edge, before the engine hears of it', async () => {
+    const { agent, edge, engine } = await stage();
+    const other = await generateKeyPair('EdDSA', { crv: 'Ed25519' });
+    const claims = {
+      iss: 'tollgate-edge',
+      aud: 'node_test',
+      sub: 'a',
+      jti: requestId(),
+      model: 'm',
+      max_tokens: 9,
+    };
+    // even a key that the edge publishes signs with EdDSA only
+    const es256 = await generateKeyPair('ES256');
+    edge.extraKeys.push({ ...(await exportJWK(es256.publicKey)), kid: 'edge-2' });
+    const secret = new TextEncoder().encode(JSON.stringify(edge.publicJwk));
+    const tokens: Record<string, string> = {
+      missing: '',
+      garbage: 'a.b.c',
+      expired: await edge.sign({ iat: seconds() - 120, exp: seconds() - 60 }),
+      'without expiry': await edge.sign({ exp: undefined }),
+      'living for a day': await edge.sign({ exp: seconds() + 86_400 }),
+      'for another node': await edge.sign({ aud: 'node_other' }),
+      'for a list of nodes': await edge.sign({ aud: ['node_test', 'node_other'] }),
+      'from another issuer': await edge.sign({ iss: 'somebody' }),
+      'of another key': await edge.sign({}, {}, other.privateKey),
+      'alg none': `${b64({ alg: 'none' })}.${b64({ ...claims, exp: seconds() + 60 })}.`,
+      'HS256 with the public key': await edge.sign({}, { alg: 'HS256' }, secret),
+      'of another algorithm': await edge.sign({}, { alg: 'ES256', kid: 'edge-2' }, es256.privateKey),
+      'without max_tokens': await edge.sign({ max_tokens: undefined }),
+      'with zero max_tokens': await edge.sign({ max_tokens: 0 }),
+      'with a request id that could be anything': await edge.sign({ jti: 'a b\nc"d' }),
+    };
+    for (const [name, token] of Object.entries(tokens)) {
+      const answer = await generate({ agent, edge }, { token });
+      expect([name, answer.status, answer.error?.code]).toEqual([name, 401, 'unauthorized']);
+      const aborted = await post(agent.url, '/v1/abort', token, {});
+      expect([name, aborted.status]).toEqual([name, 401]);
+    }
+    expect(engine.calls).toHaveLength(0);
+    expect((await generate({ agent, edge })).done).toBe(true);
+  });
+
+  it('takes a request id once, while it runs and after it has ended', async () => {
+    const { agent, edge, engine } = await stage();
+    const token = await edge.sign({ jti: requestId() });
+    const answers = await Promise.all([
+      generate({ agent, edge }, { token }),
+      generate({ agent, edge }, { token }),
+    ]);
+    expect(answers.map(({ status }) => status).sort()).toEqual([200, 400]);
+    const replayed = await generate({ agent, edge }, { token });
+    expect([replayed.status, replayed.error?.code]).toEqual([400, 'bad_request']);
+    expect(engine.calls).toHaveLength(1);
+    await until(() => edge.receipts.length === 1);
+  });
+});
+
+describe('the allow-list', () => {
+  it('sends the engine exactly the protocol, clamped to the claim', async () => {
+    const { agent, edge, engine } = await stage({ engineKey: 'engine-secret' });
+    const jti = requestId();
+    const body = {
+      messages: [{ role: 'user', content: 'hi', cache_salt: 'x', name: 'bob' }],
+      max_tokens: 5_000,
+      temperature: 0.6,
+      top_p: 0.95,
+      presence_penalty: 0.1,
+      frequency_penalty: 0.2,
+      stop: ['END'],
+      n: 1,
+      seed: 7,
+      logprobs: true,
+      top_logprobs: 2,
+      tools: [{ type: 'function', function: { name: 'f' } }],
+      tool_choice: 'auto',
+      response_format: { type: 'text' },
+      cache_salt: SALT,
+      model: 'other:lora',
+      rid: 'theirs',
+      stream: false,
+      stream_options: { include_usage: false },
+      separate_reasoning: false,
+      priority: 100,
+      input_ids: [1],
+      lora_path: '/etc/passwd',
+      custom_logit_processor: 'code',
+      return_hidden_states: true,
+      bootstrap_host: '10.0.0.1',
+      session_params: {},
+      extra_key: 'theirs',
+      top_k: 1,
+    };
+    const answer = await generate({ agent, edge }, { body, claims: { jti, max_tokens: 50 } });
+    expect(answer.done).toBe(true);
+    expect(engine.calls[0]?.body).toEqual({
+      model: 'deepseek-ai/DeepSeek-R1-0528',
+      messages: [{ role: 'user', content: 'hi', name: 'bob' }],
+      max_tokens: 50,
+      temperature: 0.6,
+      top_p: 0.95,
+      presence_penalty: 0.1,
+      frequency_penalty: 0.2,
+      stop: ['END'],
+      n: 1,
+      seed: 7,
+      logprobs: true,
+      top_logprobs: 2,
+      tools: [{ type: 'function', function: { name: 'f' } }],
+      tool_choice: 'auto',
+      response_format: { type: 'text' },
+      stream: true,
+      stream_options: { include_usage: true, continuous_usage_stats: true },
+      separate_reasoning: true,
+      stream_reasoning: true,
+      rid: jti,
+      cache_salt: SALT,
+    });
+    expect(engine.calls[0]?.req.headers.authorization).toBe('Bearer engine-secret');
+    expect(engine.calls[0]?.req.headers.connection).toBe('close');
+  });
+
+  it('splits the claim between the choices', async () => {
+    const { agent, edge, engine } = await stage();
+    engine.onChat = ({ res }) => res.writeHead(400).end();
+    await generate({ agent, edge }, { body: { ...BODY_N, n: 4 }, claims: { max_tokens: 50 } });
+    expect(engine.calls[0]?.body.max_tokens).toBe(12);
+  });
+
+  it('refuses a body outside the protocol or above 8 MiB', async () => {
+    const { agent, edge, engine } = await stage();
+    const huge = { ...BODY_N, messages: [{ role: 'user', content: 'x'.repeat(8 << 20) }] };
+    for (const body of [{}, { ...BODY_N, cache_salt: 'short' }, { ...BODY_N, messages: [] }, 'text', huge]) {
+      const answer = await generate({ agent, edge }, { body });
+      expect([answer.status, answer.error?.code]).toEqual([400, 'bad_request']);
+    }
+    expect(engine.calls).toHaveLength(0);
+  });
+});
+
+const BODY_N = { messages: [{ role: 'user', content: 'hi' }], max_tokens: 100, cache_salt: SALT };
