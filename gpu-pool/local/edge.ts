@@ -1,9 +1,11 @@
-/** The edge on this machine: `wrangler dev` over a state folder of its own, offline. */
+/** The edge on this machine, over a state folder of its own: its database, its bundle, its secrets, its process. */
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { parseEnv } from 'node:util';
-import { type Running, run, start } from './process.ts';
+import type { EdgeProcessOptions } from './edge-process.ts';
+import { listening, type Running, run, start } from './process.ts';
 
 /** wrangler stays quiet and asks nobody anything. */
 const QUIET = {
@@ -19,6 +21,8 @@ export interface EdgeOptions {
   readonly port: number;
   /** secrets, database and logs live here */
   readonly stateDir: string;
+  /** of `bundle` */
+  readonly script: string;
   /** settings of worker/env.ts beside the secrets */
   readonly settings?: Record<string, string>;
 }
@@ -44,32 +48,42 @@ export async function migrate(stateDir: string): Promise<void> {
   }
 }
 
-/** Starts the edge and waits until it answers. */
-export async function startEdge({ port, stateDir, settings = {} }: EdgeOptions): Promise<Edge> {
-  const url = `http://localhost:${port}`;
+/** Bundles the Worker as a deployment would. @returns the script's path */
+export async function bundle(stateDir: string): Promise<string> {
+  const outDir = join(stateDir, 'bundle');
+  await run('wrangler', ['deploy', '--dry-run', '--outdir', outDir], QUIET);
+  return join(outDir, 'index.js');
+}
+
+/** Starts the edge and waits until it listens. */
+export async function startEdge({ port, stateDir, script, settings = {} }: EdgeOptions): Promise<Edge> {
   const secrets = localSecrets(stateDir);
-  const vars = { PUBLIC_ORIGIN: url, ENVIRONMENT: 'development', ...settings };
-  const process = await start(
+  const options: EdgeProcessOptions = {
+    port,
+    script,
+    persistTo: join(stateDir, 'd1'),
+    settings: {
+      PUBLIC_ORIGIN: `http://localhost:${port}`,
+      ENVIRONMENT: 'development',
+      ...secrets,
+      ...settings,
+    },
+  };
+  const process_ = await start(
     {
-      command: 'wrangler',
-      args: [
-        'dev',
-        ...['--port', String(port), '--ip', '127.0.0.1', '--inspector-port', '0'],
-        ...['--persist-to', join(stateDir, 'd1'), '--env-file', secrets.file],
-        ...['--show-interactive-dev-session', 'false', '--log-level', 'log'],
-        ...Object.entries(vars).flatMap(([name, value]) => ['--var', `${name}:${value}`]),
-      ],
-      env: QUIET,
+      command: process.execPath,
+      args: [fileURLToPath(new URL('./edge-process.ts', import.meta.url))],
+      env: { ...QUIET, TOLLGATE_EDGE: JSON.stringify(options) },
       logFile: join(stateDir, 'edge.log'),
       readyWithinMs: 60_000,
     },
-    (line) => (line.includes('Ready on') ? true : null),
+    listening,
   );
-  return { ...process, url, operatorToken: secrets.operatorToken };
+  return { ...process_, url: `http://localhost:${port}`, operatorToken: secrets.OPERATOR_TOKEN! };
 }
 
 /** Secrets made once for this folder: another pepper would void every key in its database. */
-function localSecrets(stateDir: string): { file: string; operatorToken: string } {
+function localSecrets(stateDir: string): Record<string, string> {
   mkdirSync(stateDir, { recursive: true });
   const file = join(stateDir, 'edge.env');
   if (!existsSync(file)) {
@@ -84,5 +98,5 @@ function localSecrets(stateDir: string): { file: string; operatorToken: string }
     const lines = Object.entries(secrets).map(([name, value]) => `${name}='${value}'\n`);
     writeFileSync(file, lines.join(''), { mode: 0o600 });
   }
-  return { file, operatorToken: parseEnv(readFileSync(file, 'utf8')).OPERATOR_TOKEN! };
+  return parseEnv(readFileSync(file, 'utf8')) as Record<string, string>;
 }

@@ -3,7 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Hardware } from '../protocol.ts';
-import { type Started, start } from './process.ts';
+import { listening, type Started, start } from './process.ts';
 
 const EMULATOR = fileURLToPath(new URL('../emulator/main.ts', import.meta.url));
 const AGENT = fileURLToPath(new URL('../agent/main.ts', import.meta.url));
@@ -75,12 +75,4 @@ export async function startAgentProcess(options: AgentOptions): Promise<Started<
     },
     listening,
   );
-}
-
-function listening(line: string): string | null {
-  try {
-    return (JSON.parse(line) as { listening?: string }).listening ?? null;
-  } catch {
-    return null;
-  }
 }

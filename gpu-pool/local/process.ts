@@ -83,6 +83,15 @@ export async function start<T>(
   }
 }
 
+/** The address in a line like `{"listening": "http://…"}`, which each of our processes prints when it is ready. */
+export function listening(line: string): string | null {
+  try {
+    return (JSON.parse(line) as { listening?: string }).listening ?? null;
+  } catch {
+    return null;
+  }
+}
+
 /** Runs a command to its end. @throws Error with its output when it fails */
 export async function run(
   command: string,

@@ -4,10 +4,10 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import type { Hardware } from '../protocol.ts';
-import { type Edge, migrate, startEdge } from './edge.ts';
+import { bundle, type Edge, migrate, startEdge } from './edge.ts';
 import { type Engine, startAgentProcess, startEngine } from './node.ts';
 import { type Credentials, obtainKey, Visitor } from './people.ts';
-import type { Started } from './process.ts';
+import { type Started, stopAll } from './process.ts';
 
 export interface StackOptions {
   readonly stateDir: string;
@@ -70,8 +70,10 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     for (let i = 0; i < NODES.length; i++) await mustBeFree(nodePort + i, 'TOLLGATE_NODE_PORT');
     onStep('Bringing the local database up to date');
     await migrate(stateDir);
+    onStep('Bundling the Worker');
+    const script = await bundle(stateDir);
     onStep('Starting the edge');
-    const edge = await startEdge({ port, stateDir, settings: options.settings });
+    const edge = await startEdge({ port, stateDir, script, settings: options.settings });
     started.push(edge);
     onStep('Starting three nodes and enrolling them');
     const nodes = await Promise.all(
@@ -84,7 +86,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     const dev = await openDemo(edge, nodes, stateDir);
     return { edge, nodes, dev, stop };
   } catch (error) {
-    await stop();
+    await stopAll();
     throw error;
   }
 }
@@ -95,7 +97,8 @@ export async function startNode(
   node: Pick<LocalNode, 'name' | 'hardware' | 'port' | 'stateDir'>,
   speed: number,
 ): Promise<LocalNode> {
-  const engine = await startEngine({ ...node, speed });
+  const { name, hardware, stateDir } = node;
+  const engine = await startEngine({ name, hardware, stateDir, speed });
   const joinToken = existsSync(join(node.stateDir, 'node.json')) ? null : await makeJoinToken(edge, node);
   const agent = await startAgentProcess({ ...node, engineUrl: engine.ready, edgeUrl: edge.url, joinToken });
   return { ...node, engine, agent };

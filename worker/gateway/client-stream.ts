@@ -1,17 +1,22 @@
 /** A response body that the client pulls. When the client leaves, its source is still run to its end. */
 
 /**
+ * @param first what was taken from the source already
  * @param source written text by text, as fast as the client reads
  * @param onGone called when the client left before the end
  * @returns the body, and a promise for `waitUntil` that settles when the source has ended
  */
 export function clientStream(
+  first: string,
   source: AsyncGenerator<string, void>,
   onGone: () => void,
 ): { body: ReadableStream<Uint8Array>; ended: Promise<void> } {
   const encoder = new TextEncoder();
   const { promise: ended, resolve } = Promise.withResolvers<void>();
   const body = new ReadableStream<Uint8Array>({
+    start(controller) {
+      controller.enqueue(encoder.encode(first));
+    },
     async pull(controller) {
       try {
         const { done, value } = await source.next();

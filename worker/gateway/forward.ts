@@ -6,15 +6,14 @@ import { signRequestToken } from '../fleet/edge-keys.ts';
 import type { Admission } from './admit.ts';
 import { type NodeEvent, NodeStream } from './node-stream.ts';
 import type { Refusal } from './refusal.ts';
-import { chooseNode, noteFailure, noteInFlight } from './route.ts';
+import { chooseNode, inFlightTotal, noteFailure, noteInFlight } from './route.ts';
 
 /** A third failure says more about the request than about the nodes. */
-const ATTEMPTS_MAX = 3;
+export const ATTEMPTS_MAX = 3;
 /** Retries must not double the load of a pool that is already short: a fifth of what runs, and a few. */
 const RETRY_SHARE = 0.2;
 const RETRIES_ALWAYS = 3;
 
-let active = 0;
 let retrying = 0;
 
 export interface Forwarded {
@@ -28,59 +27,48 @@ export interface Forwarded {
 
 type Forward = { ok: true; forwarded: Forwarded } | { ok: false; refusal: Refusal; nodeId: string | null };
 
-export async function forward(
-  env: Env,
-  {
-    admission,
-    body,
-    snapshot,
-    affinity,
-    signal,
-    waitUntil,
-  }: {
-    admission: Admission;
-    body: GenerateRequest;
-    snapshot: PoolSnapshot;
-    affinity: number;
-    /** the client's: no new attempt once it is gone */
-    signal: AbortSignal;
-    waitUntil: (promise: Promise<unknown>) => void;
-  },
-): Promise<Forward> {
-  const tried = new Set<string>();
+/** What forwarding needs of a request; answer.ts has the whole of it. */
+export interface Errand {
+  readonly env: Env;
+  readonly admission: Admission;
+  readonly body: GenerateRequest;
+  readonly snapshot: PoolSnapshot;
+  readonly affinity: number;
+  /** aborted when the client has left: no new attempt then */
+  readonly gone: AbortSignal;
+  readonly waitUntil: (promise: Promise<unknown>) => void;
+}
+
+/** @param tried ids of nodes that had their chance; those that get one now are added */
+export async function forward(errand: Errand, tried: Set<string>): Promise<Forward> {
+  const { admission, snapshot, affinity, gone } = errand;
   const startedMs = Date.now();
   let last: { refusal: Refusal; nodeId: string | null } = {
     refusal: { reason: 'model_not_available', model: admission.model.id },
     nodeId: null,
   };
-  active += 1;
-  try {
-    while (tried.size < ATTEMPTS_MAX && !signal.aborted) {
-      const node = chooseNode(snapshot.nodes, { affinity, tried }, Date.now());
-      if (node === null) break;
-      if (tried.size > 0 && retrying >= RETRIES_ALWAYS + RETRY_SHARE * active) break;
-      const isRetry = tried.size > 0;
-      tried.add(node.id);
-      retrying += isRetry ? 1 : 0;
-      const outcome = await attempt(env, node, admission, body, startedMs).finally(() => {
-        retrying -= isRetry ? 1 : 0;
-      });
-      if (outcome.ok) return outcome;
-      last = { refusal: outcome.refusal, nodeId: node.id };
-      if (outcome.nodeFailed) {
-        noteFailure(node.id, Date.now());
-        waitUntil(
-          env.POOL.getByName(admission.model.id)
-            .reportFailure(node.id)
-            .catch(() => undefined),
-        );
-      }
-      if (!outcome.retryable) break;
-    }
-  } finally {
-    active -= 1;
+  while (tried.size < ATTEMPTS_MAX && !gone.aborted) {
+    const node = chooseNode(snapshot.nodes, { affinity, tried }, Date.now());
+    const isRetry = tried.size > 0;
+    if (node === null || (isRetry && retrying >= RETRIES_ALWAYS + RETRY_SHARE * inFlightTotal())) break;
+    tried.add(node.id);
+    retrying += isRetry ? 1 : 0;
+    const outcome = await attempt(errand, node, startedMs).finally(() => {
+      retrying -= isRetry ? 1 : 0;
+    });
+    if (outcome.ok) return outcome;
+    last = { refusal: outcome.refusal, nodeId: node.id };
+    if (outcome.nodeFailed) reportFailure(errand, node.id);
+    if (!outcome.retryable) break;
   }
   return { ok: false, ...last };
+}
+
+/** This isolate avoids the node from now on; the Pool hears of it and tells the others. */
+export function reportFailure({ env, admission, waitUntil }: Errand, nodeId: string): void {
+  noteFailure(nodeId, Date.now());
+  const pool = env.POOL.getByName(admission.model.id);
+  waitUntil(pool.reportFailure(nodeId).catch(() => undefined));
 }
 
 type Attempt =
@@ -88,10 +76,8 @@ type Attempt =
   | { ok: false; refusal: Refusal; retryable: boolean; nodeFailed: boolean };
 
 async function attempt(
-  env: Env,
+  { env, admission, body }: Errand,
   node: NodeView,
-  admission: Admission,
-  body: GenerateRequest,
   startedMs: number,
 ): Promise<Attempt> {
   const { firstTokenDeadlineMs, idleDeadlineMs } = config(env);

@@ -40,6 +40,11 @@ export function noteFailure(nodeId: string, nowMs: number): void {
   probations.set(nodeId, eject(probations.get(nodeId) ?? FRESH, nowMs));
 }
 
+/** Requests of this isolate that are at a node now. */
+export function inFlightTotal(): number {
+  return ownInFlight.values().reduce((sum, each) => sum + each, 0);
+}
+
 /** @returns called once when the request has left the node */
 export function noteInFlight(nodeId: string): () => void {
   ownInFlight.set(nodeId, (ownInFlight.get(nodeId) ?? 0) + 1);

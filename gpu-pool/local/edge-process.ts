@@ -1,0 +1,47 @@
+/**
+ * The edge as a process: the Worker's production bundle in workerd, with the bindings that wrangler.toml names.
+ * Not `wrangler dev`, whose proxy hides from the Worker that a client left before its answer began.
+ */
+import { dirname, join } from 'node:path';
+import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from 'miniflare';
+import { unstable_getMiniflareWorkerOptions } from 'wrangler';
+
+/** What startEdge (edge.ts) hands over, as JSON in the environment: secrets have no place on a command line. */
+export interface EdgeProcessOptions {
+  readonly port: number;
+  /** a bundled Worker */
+  readonly script: string;
+  /** where D1 and the Durable Objects live: the folder that wrangler calls `--persist-to` */
+  readonly persistTo: string;
+  /** settings and secrets of worker/env.ts */
+  readonly settings: Record<string, string>;
+}
+
+const options = JSON.parse(process.env.TOLLGATE_EDGE ?? '{}') as EdgeProcessOptions;
+const { workerOptions } = unstable_getMiniflareWorkerOptions('wrangler.toml');
+const { bindings, modulesRules: _rules, ...fromConfig } = workerOptions;
+
+const edge = new Miniflare(
+  convertV4MiniflareOptions({
+    host: '127.0.0.1',
+    port: options.port,
+    log: new Log(LogLevel.INFO),
+    // the layout under which wrangler's own commands find the same database
+    resourcePersistencePath: join(options.persistTo, 'v3'),
+    workers: [
+      {
+        ...fromConfig,
+        name: 'tollgate',
+        modulesRoot: dirname(options.script),
+        modules: [{ type: 'ESModule', path: options.script }],
+        bindings: { ...(bindings as Record<string, string>), ...options.settings },
+      },
+    ],
+  }),
+);
+const url = await edge.ready;
+console.log(JSON.stringify({ listening: url.origin }));
+
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => void edge.dispose().then(() => process.exit(0)));
+}

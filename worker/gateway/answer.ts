@@ -1,0 +1,125 @@
+/**
+ * Steps 5 to 7 of an admitted request: forward, meter, settle, in one of two shapes. A streamed answer leaves as it
+ * comes; a whole one leaves when it is complete, so until then another node can take over from one that failed.
+ */
+import type { NodeChunk } from '../../gpu-pool/protocol.ts';
+import { sseEvent } from '../domain/sse.ts';
+import { config } from '../env.ts';
+import type { ChatRequest } from './chat-request.ts';
+import { ChatAssembler, ChatStreamWriter } from './dialects/openai-chat-answer.ts';
+import { ATTEMPTS_MAX, type Errand, type Forwarded, forward, reportFailure } from './forward.ts';
+import { meter, type Outcome, type Purse } from './meter.ts';
+import { envelope, type Refusal } from './refusal.ts';
+import { settle, voidUnserved } from './settle.ts';
+
+export interface Work extends Errand {
+  readonly request: ChatRequest;
+}
+
+/** The text of an answer as it becomes ready, or why there is none. A refusal is the last piece. */
+export type Piece = { kind: 'text'; text: string } | { kind: 'refusal'; refusal: Refusal };
+
+const text = (value: string): Piece => ({ kind: 'text', text: value });
+
+/** Server-sent events. A refusal can only be the first piece: later a failure is an event. */
+export async function* streamedAnswer(work: Work): AsyncGenerator<Piece, void> {
+  const forwarded = await forwardOrVoid(work, new Set());
+  if (!forwarded.ok) return yield { kind: 'refusal', refusal: forwarded.refusal };
+  const writer = new ChatStreamWriter(headOf(work), work.request);
+  const chunks = metered(work, forwarded.forwarded);
+  let delivered = false;
+  let step = await chunks.next();
+  for (; !step.done; step = await chunks.next()) {
+    const events = writer.chunk(step.value);
+    if (events === '') continue;
+    delivered = true;
+    yield text(events);
+  }
+  const outcome = step.value;
+  const charge = await settleWith(work, forwarded.forwarded, outcome, delivered);
+  if (outcome.ending === 'node_failed')
+    return yield text(sseEvent(JSON.stringify(brokenOff(work, delivered))));
+  yield text(writer.end({ usage: outcome.usage, charge, outOfCredit: outcome.ending === 'out_of_credit' }));
+}
+
+/** DeepSeek's way to keep a waiting connection alive; JSON readers skip it. It also shows us whether anyone listens. */
+const BLANK_LINE = '\n';
+/** Until the first blank line a failure still has its own status. */
+const BLANK_LINE_EVERY_MS = 5_000;
+
+/** One JSON object, after blank lines while it takes long. */
+export async function* wholeAnswer(work: Work): AsyncGenerator<Piece, void> {
+  const tried = new Set<string>();
+  let lastSignOfLifeMs = Date.now();
+  for (;;) {
+    const forwarded = await forwardOrVoid(work, tried);
+    if (!forwarded.ok) return yield { kind: 'refusal', refusal: forwarded.refusal };
+    const assembler = new ChatAssembler(headOf(work), work.request);
+    const chunks = metered(work, forwarded.forwarded);
+    let step = await chunks.next();
+    for (; !step.done; step = await chunks.next()) {
+      assembler.chunk(step.value);
+      if (Date.now() - lastSignOfLifeMs < BLANK_LINE_EVERY_MS) continue;
+      lastSignOfLifeMs = Date.now();
+      yield text(BLANK_LINE);
+    }
+    const outcome = step.value;
+    if (outcome.ending === 'node_failed' && tried.size < ATTEMPTS_MAX) {
+      leave(work, forwarded.forwarded, outcome);
+      continue;
+    }
+    const charge = await settleWith(work, forwarded.forwarded, outcome, false);
+    if (outcome.ending === 'node_failed')
+      return yield { kind: 'refusal', refusal: { reason: 'node_failed' } };
+    const outOfCredit = outcome.ending === 'out_of_credit';
+    return yield text(JSON.stringify(assembler.end({ usage: outcome.usage, charge, outOfCredit })));
+  }
+}
+
+async function forwardOrVoid(work: Work, tried: Set<string>) {
+  const forwarded = await forward(work, tried);
+  if (!forwarded.ok) await voidUnserved(work.env, work.admission, forwarded.nodeId);
+  return forwarded;
+}
+
+function metered(work: Work, forwarded: Forwarded): AsyncGenerator<NodeChunk, Outcome> {
+  const { env, admission, gone, waitUntil } = work;
+  const stop = () => waitUntil(forwarded.stream.askToStop().catch(() => undefined));
+  if (gone.aborted) stop();
+  else gone.addEventListener('abort', stop, { once: true });
+
+  const { requestId, accountId } = admission;
+  const wallet = env.WALLET.getByName(accountId);
+  const purse: Purse = {
+    leaseMs: config(env).holdLeaseMs,
+    resize: async (wantedNanoUsd) => (await wallet.resize({ requestId, wantedNanoUsd }))?.heldNanoUsd ?? null,
+  };
+  return meter(forwarded, admission, purse, gone);
+}
+
+function settleWith(work: Work, forwarded: Forwarded, outcome: Outcome, delivered: boolean) {
+  leave(work, forwarded, outcome);
+  const { stream, ttftMs } = forwarded;
+  return settle(work.env, work.admission, { ...outcome, nodeId: stream.node.id, ttftMs, delivered });
+}
+
+function leave(work: Work, { stream, release }: Forwarded, { ending }: Outcome): void {
+  release();
+  if (ending === 'node_failed') reportFailure(work, stream.node.id);
+}
+
+function brokenOff({ env }: Work, delivered: boolean) {
+  const { error } = envelope({ reason: 'node_failed' }, config(env).publicOrigin);
+  const partly =
+    'The node failed in the middle of the answer. Only what you received was charged; try again.';
+  return { error: { ...error, message: delivered ? partly : error.message } };
+}
+
+function headOf({ admission: { requestId, model } }: Work) {
+  return {
+    id: requestId,
+    created: Math.floor(Date.now() / 1000),
+    model: model.id,
+    system_fingerprint: model.revision,
+  };
+}
