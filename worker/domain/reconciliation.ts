@@ -1,6 +1,7 @@
 /** Two witnesses: what a node counted for a request against what was billed for it. */
 import type { Ending, RequestState } from './hold.ts';
 import type { Usage } from './usage.ts';
+import type { WalletReceipt } from './wallet.ts';
 
 /** Why tokens that a node counted are billed to nobody. */
 export type WriteOffReason =
@@ -32,11 +33,20 @@ export interface Settled {
   readonly billed: Usage;
 }
 
-/** What of a receipt's tokens is written off, once its request is settled (null: the request is unknown). */
-export function writeOff(receipt: { nodeId: string; usage: Usage }, settled: Settled | null): WriteOff {
+/**
+ * What of a receipt's tokens is written off, once its request is settled (null: the request is unknown).
+ * A node that died in between remembers only part of what it generated: what the edge billed beyond that part
+ * did reach the edge, so it is no drift.
+ */
+export function writeOff(
+  receipt: { nodeId: string; usage: Usage; outcome: WalletReceipt['outcome'] },
+  settled: Settled | null,
+): WriteOff {
   const own = settled !== null && settled.nodeId === receipt.nodeId;
-  const promptTokens = receipt.usage.promptTokens - (own ? settled.billed.promptTokens : 0);
-  const completionTokens = receipt.usage.completionTokens - (own ? settled.billed.completionTokens : 0);
+  const least = receipt.outcome === 'lost' ? 0 : Number.NEGATIVE_INFINITY;
+  const beyond = (counted: number, billed: number) => Math.max(least, counted - (own ? billed : 0));
+  const promptTokens = beyond(receipt.usage.promptTokens, settled?.billed.promptTokens ?? 0);
+  const completionTokens = beyond(receipt.usage.completionTokens, settled?.billed.completionTokens ?? 0);
   const even = promptTokens === 0 && completionTokens === 0;
   return { promptTokens, completionTokens, reason: even ? null : reasonFor(own, settled) };
 }

@@ -1,0 +1,111 @@
+/** Providers' events come in here, and nowhere else does paid credit come from. */
+import { type Context, Hono } from 'hono';
+import { bodyLimit } from 'hono/body-limit';
+import { database } from '../db/client.ts';
+import { addEvent, findOrder, isEventKnown, markPaid, type PaymentOrder } from '../db/payments.ts';
+import { nanoUsd } from '../domain/money.ts';
+import { config, type Env } from '../env.ts';
+import type { PaymentEvent, WebhookFault } from './provider.ts';
+import { providersOf } from './providers.ts';
+import { NANO_PER_CENT } from './top-up.ts';
+
+const BODY_BYTES_MAX = 64 * 1024;
+
+type WebhookRefusal =
+  | WebhookFault
+  | 'provider_unknown'
+  | 'body_too_large'
+  | 'order_unknown'
+  | 'provider_mismatch'
+  | 'amount_mismatch'
+  | 'currency_mismatch';
+
+/**
+ * All of these stay wrong however often they are sent, so all are 4xx. What can get better (a Wallet or D1 that is
+ * down) is thrown and becomes 500, on which providers deliver again.
+ */
+const STATUS = {
+  provider_unknown: 404,
+  body_too_large: 413,
+  signature_missing: 400,
+  signature_mismatch: 400,
+  timestamp_out_of_tolerance: 400,
+  event_malformed: 400,
+  order_unknown: 404,
+  provider_mismatch: 400,
+  amount_mismatch: 400,
+  currency_mismatch: 400,
+} as const satisfies Record<WebhookRefusal, number>;
+
+export const webhook = new Hono<{ Bindings: Env }>();
+
+webhook.post(
+  '/webhooks/:provider',
+  bodyLimit({ maxSize: BODY_BYTES_MAX, onError: (c) => refuse(c, 'body_too_large') }),
+  async (c) => {
+    const nowMs = Date.now();
+    const provider = providersOf(config(c.env)).find(({ name }) => name === c.req.param('provider'));
+    if (provider === undefined) return refuse(c, 'provider_unknown');
+
+    const body = new Uint8Array(await c.req.arrayBuffer());
+    const verified = await provider.verifyWebhook({ headers: c.req.raw.headers, body, nowMs });
+    if (!verified.ok) return refuse(c, verified.reason);
+    const { event } = verified;
+    if (event.kind === 'other') return c.json({ result: 'ignored' });
+
+    const order = await findOrder(database(c.env), event.orderId);
+    if (order === null) return refuse(c, 'order_unknown');
+    const mismatch = compare(event, order, provider.name);
+    if (mismatch !== null) return refuse(c, mismatch);
+    return c.json({ result: await apply(c.env, event, order, nowMs) });
+  },
+);
+
+function compare(event: PaymentEvent, order: PaymentOrder, provider: string): WebhookRefusal | null {
+  if (order.provider !== provider) return 'provider_mismatch';
+  if (order.currency !== event.currency) return 'currency_mismatch';
+  return order.amountNanoUsd === event.amountCents * NANO_PER_CENT ? null : 'amount_mismatch';
+}
+
+/**
+ * Exactly one credit, wherever it breaks off: the Wallet is credited before anything is remembered, and it credits an
+ * order once. Broken off before the Wallet: nothing happened, the redelivery credits. Between the Wallet and D1: the
+ * redelivery finds no event, asks the Wallet again, which answers with the entry it has, and D1 catches up. After D1:
+ * the redelivery is known by its id. Were the event remembered first, a break in between would lose the credit.
+ */
+async function apply(
+  env: Env,
+  event: PaymentEvent,
+  order: PaymentOrder,
+  nowMs: number,
+): Promise<'duplicate' | 'noted' | 'credited'> {
+  const db = database(env);
+  const row = {
+    provider: order.provider,
+    eventId: event.eventId,
+    orderId: order.id,
+    receivedAtMs: nowMs,
+  };
+  if (await isEventKnown(db, row)) return 'duplicate';
+  if (event.kind === 'declined') {
+    // Leaves the order as it is: open for another card, or paid when the decline comes late.
+    await addEvent(db, row);
+    return 'noted';
+  }
+  const amountNanoUsd = nanoUsd(order.amountNanoUsd);
+  const entry = await env.WALLET.getByName(order.accountId).topUp({ orderId: order.id, amountNanoUsd });
+  if (entry.paidNanoUsd !== amountNanoUsd)
+    throw new Error(`order ${order.id} was credited with another amount`);
+  await markPaid(db, row);
+  return 'credited';
+}
+
+/** Logged by reason alone: what an unknown sender wrote is in no log. */
+function refuse(c: Context, reason: WebhookRefusal) {
+  console.warn('webhook_refused', reason);
+  const message = `The event was not accepted: ${reason}. Sending it again will not help; check the endpoint, its secret and the order.`;
+  return c.json(
+    { error: { message, type: 'invalid_request_error', param: null, code: reason } },
+    STATUS[reason],
+  );
+}

@@ -1,0 +1,39 @@
+/** The audit trail: what an operator did and what the pool noticed. Rows are only ever added. */
+import { desc, sql } from 'drizzle-orm';
+import { newId } from '../domain/ids.ts';
+import type { Database } from './client.ts';
+import { audit } from './schema.ts';
+
+export type AuditRow = typeof audit.$inferSelect;
+
+export interface AuditEntry {
+  readonly atMs: number;
+  /** person id, `node:…`, `pool` or `operator-token` */
+  readonly actor: string;
+  /** `noun.verb`, such as `node.draining` */
+  readonly action: string;
+  /** id of what it was done to */
+  readonly subject: string;
+  /** never content of customers, never a secret */
+  readonly detail: Record<string, string | number | null>;
+}
+
+/** A statement that adds a row: await it, or put it into a batch. */
+export function addAudit(db: Database, entry: AuditEntry) {
+  return db.insert(audit).values({ id: newId('audit', entry.atMs), ...entry });
+}
+
+/** For a batch: adds the row only when the statement just before it changed exactly one row. */
+export function addAuditIfChanged(db: Database, { atMs, actor, action, subject, detail }: AuditEntry) {
+  const id = newId('audit', atMs);
+  return db
+    .insert(audit)
+    .select(
+      sql`select ${id}, ${atMs}, ${actor}, ${action}, ${subject}, ${JSON.stringify(detail)} where changes() = 1`,
+    );
+}
+
+/** The newest rows first. */
+export function listAudit(db: Database, limit: number): Promise<AuditRow[]> {
+  return db.select().from(audit).orderBy(desc(audit.atMs), desc(audit.id)).limit(limit);
+}

@@ -1,0 +1,131 @@
+/**
+ * The edge's own key: it signs what nodes are asked to do and who may join. One Ed25519 key, known by its
+ * RFC 7638 thumbprint; agents find its public half at the JWKS.
+ */
+import { calculateJwkThumbprint, importJWK, type JWTPayload, jwtVerify, SignJWT } from 'jose';
+import { z } from 'zod';
+import { EDGE, Hardware, JOIN_AUDIENCE, type RequestClaims } from '../../gpu-pool/protocol.ts';
+import type { Config } from '../env.ts';
+
+const ALGORITHM = 'EdDSA';
+/** A request token covers one attempt's start; the stream it opens may last longer. */
+export const REQUEST_TOKEN_LIFETIME_S = 60;
+
+type KeyConfig = Pick<Config, 'edgeSigningKey'>;
+
+const PrivateJwk = z.object({
+  kty: z.literal('OKP'),
+  crv: z.literal('Ed25519'),
+  x: z.string().min(1),
+  d: z.string().min(1),
+});
+
+interface EdgeKeys {
+  readonly source: string;
+  readonly signing: CryptoKey;
+  readonly verifying: CryptoKey;
+  readonly publicJwk: { kty: 'OKP'; crv: 'Ed25519'; x: string; kid: string; use: 'sig'; alg: string };
+}
+
+/** Imported once per isolate. Holds the result and never a promise: another request's promise may never settle. */
+let imported: EdgeKeys | null = null;
+
+/** @throws Error when EDGE_SIGNING_KEY is not an Ed25519 private JWK */
+async function edgeKeys({ edgeSigningKey }: KeyConfig): Promise<EdgeKeys> {
+  if (imported?.source === edgeSigningKey) return imported;
+  const { kty, crv, x, d } = parsePrivateJwk(edgeSigningKey);
+  const publicPart = { kty, crv, x };
+  const [kid, signing, verifying] = await Promise.all([
+    calculateJwkThumbprint(publicPart),
+    importJWK({ ...publicPart, d }, ALGORITHM),
+    importJWK(publicPart, ALGORITHM),
+  ]);
+  if (signing instanceof Uint8Array || verifying instanceof Uint8Array)
+    throw new Error('an OKP key is never bytes');
+  imported = {
+    source: edgeSigningKey,
+    signing,
+    verifying,
+    publicJwk: { ...publicPart, kid, use: 'sig', alg: ALGORITHM },
+  };
+  return imported;
+}
+
+function parsePrivateJwk(text: string): z.infer<typeof PrivateJwk> {
+  try {
+    return PrivateJwk.parse(JSON.parse(text));
+  } catch {
+    // The parser's message could quote the key, so it goes nowhere.
+    throw new Error(
+      'EDGE_SIGNING_KEY is not the private JWK of an Ed25519 key: {"kty":"OKP","crv":"Ed25519",…}',
+    );
+  }
+}
+
+/** The public half, as agents read it. */
+export async function publicJwks(config: KeyConfig) {
+  return { keys: [(await edgeKeys(config)).publicJwk] };
+}
+
+/** The token for one attempt of one request at one node; lives for 60 s. */
+export function signRequestToken(
+  config: KeyConfig,
+  claims: Omit<RequestClaims, 'iss'>,
+  nowMs: number,
+): Promise<string> {
+  return sign(config, claims, { nowMs, expiresAtMs: nowMs + REQUEST_TOKEN_LIFETIME_S * 1_000 });
+}
+
+const JoinClaims = z.object({
+  /** join id: the row that says whether the token was used */
+  jti: z.string(),
+  /** origin at which to enrol */
+  edge: z.string(),
+  name: z.string(),
+  model: z.string(),
+  hardware: Hardware,
+});
+export type JoinClaims = z.infer<typeof JoinClaims>;
+
+export function signJoinToken(
+  config: KeyConfig,
+  claims: JoinClaims,
+  times: { nowMs: number; expiresAtMs: number },
+): Promise<string> {
+  return sign(config, { ...claims, aud: JOIN_AUDIENCE }, times);
+}
+
+/** @returns null for any token that this edge did not sign for joining, or that has expired */
+export async function verifyJoinToken(
+  config: KeyConfig,
+  token: string,
+  nowMs: number,
+): Promise<JoinClaims | null> {
+  const { verifying } = await edgeKeys(config);
+  try {
+    const { payload } = await jwtVerify(token, verifying, {
+      algorithms: [ALGORITHM],
+      issuer: EDGE,
+      audience: JOIN_AUDIENCE,
+      requiredClaims: ['exp', 'jti'],
+      currentDate: new Date(nowMs),
+    });
+    return JoinClaims.safeParse(payload).data ?? null;
+  } catch {
+    return null;
+  }
+}
+
+async function sign(
+  config: KeyConfig,
+  claims: JWTPayload,
+  { nowMs, expiresAtMs }: { nowMs: number; expiresAtMs: number },
+): Promise<string> {
+  const { signing, publicJwk } = await edgeKeys(config);
+  return new SignJWT(claims)
+    .setProtectedHeader({ alg: ALGORITHM, kid: publicJwk.kid })
+    .setIssuer(EDGE)
+    .setIssuedAt(Math.floor(nowMs / 1_000))
+    .setExpirationTime(Math.floor(expiresAtMs / 1_000))
+    .sign(signing);
+}

@@ -1,0 +1,88 @@
+/** Enrolment: a join token, used once, becomes a node known by its own key from then on. */
+import type { Context } from 'hono';
+import { importJWK } from 'jose';
+import { type EnrolReply, EnrolRequest, Hardware } from '../../gpu-pool/protocol.ts';
+import { database } from '../db/client.ts';
+import { findJoinToken, findNode, type NodeRow, useJoinToken } from '../db/nodes.ts';
+import { checkNodeUrl } from '../domain/node-url.ts';
+import { config, type Env } from '../env.ts';
+import { parseBody } from './body.ts';
+import { CAPACITY_TOKENS_PER_SECOND } from './capacity.ts';
+import { verifyJoinToken } from './edge-keys.ts';
+import { refuse } from './refusal.ts';
+
+/** Everything is checked before the token is used, so a mistake in the agent's settings does not cost a token. */
+export async function enrol(c: Context<{ Bindings: Env }>): Promise<Response> {
+  const nowMs = Date.now();
+  const settings = config(c.env);
+  const db = database(c.env);
+
+  const body = await parseBody(c, EnrolRequest);
+  if (body instanceof Response) return body;
+  const claims = await verifyJoinToken(settings, body.join_token, nowMs);
+  const join = claims && (await findJoinToken(db, claims.jti));
+  if (!join) return refuse(c, 'join_token_invalid', { param: 'join_token' });
+
+  if (!join.modelPaths.includes(body.engine.model_path)) {
+    return refuse(c, 'model_path_not_accepted', {
+      param: 'engine.model_path',
+      detail: join.modelPaths.join(', '),
+    });
+  }
+  const address = checkNodeUrl(body.url, settings);
+  if (!address.ok) return refuse(c, 'node_url_refused', { param: 'url', detail: address.fault });
+  if (!(await isEd25519(body.public_key.x))) return refuse(c, 'public_key_invalid', { param: 'public_key' });
+
+  const hardware = Hardware.parse(join.hardware);
+  const row: NodeRow = {
+    // The token's own id: a token can make one node only, and a repeated call finds it.
+    id: join.id.replace('join_', 'node_'),
+    name: join.nodeName,
+    modelId: join.modelId,
+    hardware,
+    url: address.origin,
+    publicKey: body.public_key.x,
+    capacity: CAPACITY_TOKENS_PER_SECOND[hardware],
+    engineVersion: clipVersion(body.engine.version),
+    weightVersion: clipVersion(body.engine.weight_version),
+    state: 'active',
+    enrolledAtMs: nowMs,
+  };
+  const enrolled = await useJoinToken(db, {
+    joinId: join.id,
+    row,
+    entry: {
+      atMs: nowMs,
+      actor: `node:${row.id}`,
+      action: 'node.enrolled',
+      subject: row.id,
+      detail: { join: join.id, url: row.url, model: row.modelId, hardware },
+    },
+  });
+  // An agent whose reply was lost asks again with the key it already enrolled: it is told the same, nothing is added.
+  if (!enrolled && (await findNode(db, row.id))?.publicKey !== row.publicKey) {
+    return refuse(c, 'join_token_used', { param: 'join_token' });
+  }
+  const reply: EnrolReply = {
+    node_id: row.id,
+    name: row.name,
+    model: row.modelId,
+    hardware,
+    model_paths: [...join.modelPaths],
+  };
+  return c.json(reply, enrolled ? 201 : 200);
+}
+
+/** Versions are the engine's own words; a column and a page need not hold more. */
+export function clipVersion(version: string): string {
+  return version.slice(0, 128);
+}
+
+async function isEd25519(x: string): Promise<boolean> {
+  try {
+    await importJWK({ kty: 'OKP', crv: 'Ed25519', x }, 'EdDSA');
+    return true;
+  } catch {
+    return false;
+  }
+}

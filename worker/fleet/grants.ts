@@ -1,0 +1,64 @@
+/** Free credit that an operator gives to an account, once per grant id. */
+import { z } from 'zod';
+import { addAudit } from '../db/audit.ts';
+import { database } from '../db/client.ts';
+import { existingAccounts } from '../db/existing-accounts.ts';
+import { isId } from '../domain/ids.ts';
+import { formatUsd, NANO_PER_USD, type NanoUsd, nanoUsd, usd } from '../domain/money.ts';
+import type { Env } from '../env.ts';
+
+/** A slip of the keyboard should not give away more than this at once. */
+const GRANT_MAX = usd(10_000);
+
+/** `"20"` and `"0.000000001"` are amounts; exponents, signs and more than nine places are not. */
+const amount = z
+  .string()
+  .regex(/^\d{1,5}(\.\d{1,9})?$/, 'a string of US dollars such as "20.00", with at most nine places')
+  .transform(parseUsd)
+  .refine((value) => value > 0 && value <= GRANT_MAX, `more than 0 and at most ${formatUsd(GRANT_MAX)}`);
+
+export const GrantRequest = z.object({
+  /** names the grant: the same one twice is one grant */
+  grant_id: z.string().regex(/^[\w.-]{1,64}$/, 'up to 64 letters, digits, dots, dashes and underscores'),
+  amount_usd: z.union([z.string(), z.number().transform(String)]).pipe(amount),
+});
+
+export type GrantResult =
+  | { ok: true; granted: { grant_id: string; amount_usd: string; balance_usd: string; entry_seq: number } }
+  | { ok: false; reason: 'account_not_found' | 'grant_id_taken' };
+
+export async function grantCredit(
+  env: Env,
+  order: { accountId: string; grant: z.infer<typeof GrantRequest>; actor: string; nowMs: number },
+): Promise<GrantResult> {
+  const { accountId, grant, actor, nowMs } = order;
+  const db = database(env);
+  if (!isId('acct', accountId) || (await existingAccounts(db, [accountId])).length === 0) {
+    return { ok: false, reason: 'account_not_found' };
+  }
+  const amountNanoUsd = grant.amount_usd;
+  // First on record, then done: an attempt that breaks off half-way is still seen.
+  await addAudit(db, {
+    atMs: nowMs,
+    actor,
+    action: 'account.granted',
+    subject: accountId,
+    detail: { grant: grant.grant_id, amount_usd: formatUsd(amountNanoUsd) },
+  });
+  const entry = await env.WALLET.getByName(accountId).grant({ grantId: grant.grant_id, amountNanoUsd });
+  if (entry.grantedNanoUsd !== amountNanoUsd) return { ok: false, reason: 'grant_id_taken' };
+  return {
+    ok: true,
+    granted: {
+      grant_id: grant.grant_id,
+      amount_usd: formatUsd(amountNanoUsd),
+      balance_usd: formatUsd(entry.balanceNanoUsd),
+      entry_seq: entry.seq,
+    },
+  };
+}
+
+function parseUsd(text: string): NanoUsd {
+  const [dollars = '0', fraction = ''] = text.split('.');
+  return nanoUsd(Number(dollars) * NANO_PER_USD + Number(fraction.padEnd(9, '0')));
+}

@@ -1,0 +1,68 @@
+/** Who a heartbeat comes from: a token signed with the key that the node showed when it enrolled. */
+import { decodeJwt, importJWK, jwtVerify } from 'jose';
+import { EDGE } from '../../gpu-pool/protocol.ts';
+import { database } from '../db/client.ts';
+import { findNode, type NodeWithPaths } from '../db/nodes.ts';
+import { isId } from '../domain/ids.ts';
+import type { Env } from '../env.ts';
+
+/** How old an isolate's copy of a node's row may be: bounds how long another isolate's drain goes unseen. */
+export const NODE_CACHE_AGE_MS_MAX = 5_000;
+/** How far a node's clock may be off. */
+const CLOCK_TOLERANCE_S = 30;
+
+type KeyLike = Awaited<ReturnType<typeof importJWK>>;
+
+/** By node id. Only nodes that exist get in, so it is as large as the fleet. */
+const known = new Map<string, { row: NodeWithPaths; key: KeyLike; readAtMs: number }>();
+
+/** The node's next heartbeat in this isolate reads its row again. */
+export function forgetNode(nodeId: string): void {
+  known.delete(nodeId);
+}
+
+/** @returns null for a token that is missing, malformed, expired, for another edge, or not by the node it names */
+export async function authenticateNode(
+  env: Env,
+  authorization: string | undefined,
+  nowMs: number,
+): Promise<NodeWithPaths | null> {
+  const token = /^Bearer ([\w.-]+)$/.exec(authorization ?? '')?.[1];
+  const nodeId = token && claimedIssuer(token);
+  if (!token || !nodeId || !isId('node', nodeId)) return null;
+  const node = await readNode(env, nodeId, nowMs);
+  if (node === null) return null;
+  try {
+    await jwtVerify(token, node.key, {
+      algorithms: ['EdDSA', 'Ed25519'],
+      issuer: nodeId,
+      audience: EDGE,
+      requiredClaims: ['exp'],
+      currentDate: new Date(nowMs),
+      clockTolerance: CLOCK_TOLERANCE_S,
+    });
+    return node.row;
+  } catch {
+    return null;
+  }
+}
+
+/** Only to know whose key to try; nothing is believed before the signature is checked. */
+function claimedIssuer(token: string): string | undefined {
+  try {
+    return decodeJwt(token).iss;
+  } catch {
+    return undefined;
+  }
+}
+
+async function readNode(env: Env, nodeId: string, nowMs: number) {
+  const cached = known.get(nodeId);
+  if (cached && Math.abs(nowMs - cached.readAtMs) <= NODE_CACHE_AGE_MS_MAX) return cached;
+  const row = await findNode(database(env), nodeId);
+  if (row === null) return null;
+  const key = await importJWK({ kty: 'OKP', crv: 'Ed25519', x: row.publicKey }, 'EdDSA');
+  const fresh = { row, key, readAtMs: nowMs };
+  known.set(nodeId, fresh);
+  return fresh;
+}

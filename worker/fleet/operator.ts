@@ -1,0 +1,91 @@
+/** The operator API, for automation and for naming the first operator. People use the portal's console instead. */
+import { Hono } from 'hono';
+import { z } from 'zod';
+import { Hardware } from '../../gpu-pool/protocol.ts';
+import { database } from '../db/client.ts';
+import { modelExists, type NodeRow } from '../db/nodes.ts';
+import { nameOperator } from '../db/operators.ts';
+import type { Env } from '../env.ts';
+import { atMost, parseBody } from './body.ts';
+import { GrantRequest, grantCredit } from './grants.ts';
+import { createJoinToken, listAudit, listNodes, NODE_NAME, setNodeState } from './nodes.ts';
+import { OPERATOR_TOKEN_ACTOR as actor, operatorsOnly } from './operator-token.ts';
+import { refuse } from './refusal.ts';
+
+const JoinTokenRequest = z.object({
+  name: z.string().regex(NODE_NAME, 'up to 63 letters, digits, spaces, dots, dashes and underscores'),
+  model: z.string().max(128),
+  hardware: Hardware,
+});
+const OperatorRequest = z.object({ email: z.email().max(254) });
+const STATE_AFTER = { drain: 'draining', restore: 'active', remove: 'removed' } as const;
+const AUDIT_ROWS_MAX = 1_000;
+
+export const operator = new Hono<{ Bindings: Env }>();
+
+operator.use(operatorsOnly, atMost(16 * 1024));
+
+operator.post('/join-tokens', async (c) => {
+  const body = await parseBody(c, JoinTokenRequest);
+  if (body instanceof Response) return body;
+  if (!(await modelExists(database(c.env), body.model)))
+    return refuse(c, 'model_not_found', { param: 'model' });
+  const { token, expiresAtMs } = await createJoinToken(c.env, {
+    name: body.name,
+    modelId: body.model,
+    hardware: body.hardware,
+    actor,
+    nowMs: Date.now(),
+  });
+  return c.json({ token, expires_at_ms: expiresAtMs }, 201);
+});
+
+operator.get('/nodes', async (c) => c.json({ nodes: (await listNodes(database(c.env))).map(toPublicNode) }));
+
+operator.post('/nodes/:id/:verb{drain|restore|remove}', async (c) => {
+  const state = STATE_AFTER[c.req.param('verb') as keyof typeof STATE_AFTER];
+  const nodeId = c.req.param('id');
+  const found = await setNodeState(c.env, { nodeId, state, actor, nowMs: Date.now() });
+  return found ? c.json({ id: nodeId, state }) : refuse(c, 'node_not_found');
+});
+
+operator.post('/operators', async (c) => {
+  const body = await parseBody(c, OperatorRequest);
+  if (body instanceof Response) return body;
+  const personId = await nameOperator(database(c.env), { email: body.email, actor, nowMs: Date.now() });
+  return personId
+    ? c.json({ id: personId, role: 'operator' })
+    : refuse(c, 'person_not_found', { param: 'email' });
+});
+
+operator.post('/accounts/:id/grants', async (c) => {
+  const body = await parseBody(c, GrantRequest);
+  if (body instanceof Response) return body;
+  const accountId = c.req.param('id');
+  const result = await grantCredit(c.env, { accountId, grant: body, actor, nowMs: Date.now() });
+  if (!result.ok) return refuse(c, result.reason);
+  return c.json(result.granted, 201);
+});
+
+operator.get('/audit', async (c) => {
+  const limit = Math.trunc(Number(c.req.query('limit') ?? 100));
+  const rows = await listAudit(database(c.env), Math.min(Math.max(limit || 100, 1), AUDIT_ROWS_MAX));
+  return c.json({
+    audit: rows.map(({ id, atMs, ...row }) => ({ id, at_ms: atMs, ...row })),
+  });
+});
+
+function toPublicNode(node: NodeRow) {
+  return {
+    id: node.id,
+    name: node.name,
+    model: node.modelId,
+    hardware: node.hardware,
+    url: node.url,
+    capacity: node.capacity,
+    engine_version: node.engineVersion,
+    weight_version: node.weightVersion,
+    state: node.state,
+    enrolled_at_ms: node.enrolledAtMs,
+  };
+}
