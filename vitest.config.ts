@@ -40,6 +40,7 @@ export default defineConfig({
       {
         test: {
           name: 'e2e',
+          globalSetup: ['tests/e2e/bundle.ts'],
           include: ['tests/e2e/**/*.test.ts', 'tests/browser/**/*.test.ts'],
           fileParallelism: false,
           testTimeout: 120_000,

@@ -56,8 +56,22 @@ const API_KEY = /sk-tg-[0-9A-Za-z]{46}/;
 /** A key of this person: the first one, which sign-up shows, or a new one. */
 export async function obtainKey(visitor: Visitor): Promise<string> {
   const shown = (await visitor.page('/start')).match(API_KEY);
-  if (shown) return shown[0];
-  const made = (await visitor.form('/keys', { name: 'npm start' })).match(API_KEY);
-  if (made) return made[0];
-  throw new Error('the portal showed no key');
+  return shown ? shown[0] : makeKey(visitor, { name: 'npm start' });
+}
+
+/** A new key; fields that are left out stay as the portal's form has them. */
+export async function makeKey(
+  visitor: Visitor,
+  fields: { name: string; capUsd?: string; capPeriod?: string; concurrency?: string },
+): Promise<string> {
+  const asTheFormHas = {
+    capUsd: '',
+    capPeriod: 'month',
+    requestsPerMinute: '600',
+    concurrency: '100',
+    expiryDays: '',
+  };
+  const made = (await visitor.form('/keys', { ...asTheFormHas, ...fields })).match(API_KEY);
+  if (!made) throw new Error('the portal showed no key');
+  return made[0];
 }

@@ -17,6 +17,8 @@ export interface StackOptions {
   readonly nodePort: number;
   /** of the engines: 1 is real time, 0 never waits */
   readonly speed: number;
+  /** a bundled Worker; made anew when left out */
+  readonly script?: string;
   /** settings of worker/env.ts */
   readonly settings?: Record<string, string>;
   /** told of each step before it begins */
@@ -30,6 +32,9 @@ export interface LocalNode {
   readonly stateDir: string;
   engine: Engine;
   agent: Started<string>;
+  /** Starts the process again at the same address, after it was ended. */
+  restartEngine(): Promise<void>;
+  restartAgent(): Promise<void>;
 }
 
 /** What `.tollgate/dev.json` holds. */
@@ -46,6 +51,8 @@ export interface Stack {
   edge: Edge;
   readonly nodes: readonly LocalNode[];
   readonly dev: DevFile;
+  /** Starts the edge again over the same state, after it was ended. */
+  restartEdge(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -59,32 +66,39 @@ const MODEL = 'deepseek-r1-0528';
 /** @throws Error whose message says what to do: a port in use, a database that cannot be migrated */
 export async function startStack(options: StackOptions): Promise<Stack> {
   const { stateDir, port, nodePort, onStep = () => undefined } = options;
-  const started: { stop(): Promise<void> }[] = [];
-  const stop = async () => {
-    // agents first: they still have receipts for the edge
-    await Promise.all(started.slice(1).map((each) => each.stop()));
-    await started[0]?.stop();
-  };
   try {
     await mustBeFree(port, 'TOLLGATE_PORT');
     for (let i = 0; i < NODES.length; i++) await mustBeFree(nodePort + i, 'TOLLGATE_NODE_PORT');
     onStep('Bringing the local database up to date');
     await migrate(stateDir);
     onStep('Bundling the Worker');
-    const script = await bundle(stateDir);
+    const script = options.script ?? (await bundle(stateDir));
     onStep('Starting the edge');
-    const edge = await startEdge({ port, stateDir, script, settings: options.settings });
-    started.push(edge);
+    const edgeOptions = { port, stateDir, script, settings: options.settings };
+    const edge = await startEdge(edgeOptions);
     onStep('Starting three nodes and enrolling them');
     const nodes = await Promise.all(
       NODES.map((node, i) =>
         startNode(edge, { ...node, port: nodePort + i, stateDir: join(stateDir, node.name) }, options.speed),
       ),
     );
-    for (const { agent, engine } of nodes) started.push(agent, engine);
     onStep('Opening the demo account');
     const dev = await openDemo(edge, nodes, stateDir);
-    return { edge, nodes, dev, stop };
+    const stack: Stack = {
+      edge,
+      nodes,
+      dev,
+      async restartEdge() {
+        stack.edge = await startEdge(edgeOptions);
+      },
+      async stop() {
+        // agents first: they still have receipts for the edge
+        await Promise.all(nodes.map(({ agent }) => agent.stop()));
+        await Promise.all(nodes.map(({ engine }) => engine.stop()));
+        await stack.edge.stop();
+      },
+    };
+    return stack;
   } catch (error) {
     await stopAll();
     throw error;
@@ -92,16 +106,31 @@ export async function startStack(options: StackOptions): Promise<Stack> {
 }
 
 /** Starts a node's two processes; enrols it unless its state folder shows that it is enrolled. */
-export async function startNode(
-  edge: Pick<Edge, 'url' | 'operatorToken'>,
+async function startNode(
+  edge: Edge,
   node: Pick<LocalNode, 'name' | 'hardware' | 'port' | 'stateDir'>,
   speed: number,
 ): Promise<LocalNode> {
   const { name, hardware, stateDir } = node;
+  const joinToken = existsSync(join(stateDir, 'node.json'))
+    ? null
+    : await makeJoinToken(edge, { name, hardware });
   const engine = await startEngine({ name, hardware, stateDir, speed });
-  const joinToken = existsSync(join(node.stateDir, 'node.json')) ? null : await makeJoinToken(edge, node);
-  const agent = await startAgentProcess({ ...node, engineUrl: engine.ready, edgeUrl: edge.url, joinToken });
-  return { ...node, engine, agent };
+  const engineUrl = new URL(engine.ready);
+  const startAgent = (token: string | null) =>
+    startAgentProcess({ ...node, engineUrl: engine.ready, edgeUrl: edge.url, joinToken: token });
+  const local: LocalNode = {
+    ...node,
+    engine,
+    agent: await startAgent(joinToken),
+    async restartEngine() {
+      local.engine = await startEngine({ name, hardware, stateDir, speed, port: Number(engineUrl.port) });
+    },
+    async restartAgent() {
+      local.agent = await startAgent(null);
+    },
+  };
+  return local;
 }
 
 async function makeJoinToken(

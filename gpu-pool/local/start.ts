@@ -1,9 +1,13 @@
 /** `npm start`: a whole Tollgate on this machine, until Ctrl-C. */
 import { rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { stopAll } from './process.ts';
+import { type Running, stopAll } from './process.ts';
 import { type Stack, startStack } from './stack.ts';
+
+/** Long enough to see that the others go on without it. */
+const RESTART_AFTER_MS = 5_000;
 
 const { values } = parseArgs({ options: { fresh: { type: 'boolean', default: false } } });
 const stateDir = resolve(process.env.TOLLGATE_STATE ?? '.tollgate');
@@ -27,7 +31,7 @@ try {
     stateDir,
     port: port('TOLLGATE_PORT', 8787),
     nodePort: port('TOLLGATE_NODE_PORT', 8791),
-    speed: Number(process.env.TOLLGATE_ENGINE_SPEED ?? 1),
+    speed: Number(process.env.TOLLGATE_ENGINE_SPEED ?? 5),
     onStep: (what) => console.log(`· ${what} …`),
   });
   const { baseUrl, apiKey, portal, operator, nodes } = stack.dev;
@@ -48,23 +52,37 @@ Tollgate is up, with ${nodes.length} nodes behind it.
 The same is in ${join(stateDir, 'dev.json')}, logs are beside it. The answers come from emulated engines.
 Ctrl-C ends everything; \`npm start -- --fresh\` begins with an empty database.`);
 
-  const died = await Promise.race([
-    stack.edge.exited.then(() => 'The edge'),
-    ...stack.nodes.flatMap(({ name, agent, engine }) => [
-      agent.exited.then(() => `The agent of ${name}`),
-      engine.exited.then(() => `The engine of ${name}`),
-    ]),
-  ]);
-  if (!stopping) {
-    console.error(`${died} has ended unexpectedly; its log is in ${stateDir}.`);
-    await stack.stop();
-    process.exit(1);
+  const { edge, restartEdge } = stack;
+  void keep('the edge', edge, restartEdge, () => stack!.edge);
+  for (const node of stack.nodes) {
+    void keep(`the engine of ${node.name}`, node.engine, node.restartEngine, () => node.engine);
+    void keep(`the agent of ${node.name}`, node.agent, node.restartAgent, () => node.agent);
   }
 } catch (error) {
   // after Ctrl-C during the start, what was starting fails: that is no news
   if (stopping) await new Promise(() => undefined);
   console.error(`\n${(error as Error).message}`);
   process.exit(1);
+}
+
+/** Starts a process again whenever it ends, as a service manager would on a real host. */
+async function keep(
+  what: string,
+  first: Running,
+  restart: () => Promise<void>,
+  current: () => Running,
+): Promise<void> {
+  for (let running = first; ; running = current()) {
+    await running.exited;
+    if (stopping) return;
+    console.log(`${what} has ended; starting it again in ${RESTART_AFTER_MS / 1000} s.`);
+    await setTimeout(RESTART_AFTER_MS);
+    if (stopping) return;
+    await restart().then(
+      () => console.log(`${what} is back.`),
+      (error: Error) => console.error(`${what} cannot be started: ${error.message}`),
+    );
+  }
 }
 
 function port(setting: string, fallback: number): number {

@@ -23,16 +23,14 @@ const anyUsage = fc.tuple(fc.nat(200_000), fc.nat(200_000), fc.nat(65_536), fc.n
     reasoningTokens: Math.min(completion, reasoning),
   }),
 );
-const anyPrice = fc
-  .tuple(fc.nat(10_000), fc.nat(10_000), fc.integer({ min: 1, max: 60_000 }))
-  .map(
-    ([hit, miss, output]): Price => ({
-      id: 'p',
-      cacheHitNanoUsd: hit,
-      cacheMissNanoUsd: miss,
-      outputNanoUsd: output,
-    }),
-  );
+const anyPrice = fc.tuple(fc.nat(10_000), fc.nat(10_000), fc.integer({ min: 1, max: 60_000 })).map(
+  ([hit, miss, output]): Price => ({
+    id: 'p',
+    cacheHitNanoUsd: hit,
+    cacheMissNanoUsd: miss,
+    outputNanoUsd: output,
+  }),
+);
 
 describe('the first hold', () => {
   it('covers the whole prompt uncached and one window of output', () => {
@@ -135,6 +133,21 @@ describe('a write-off', () => {
       'after_client_gone',
     ],
   ])('is %s', (_, nodeId, usage, request, promptTokens, completionTokens, reason) => {
-    expect(writeOff({ nodeId, usage }, request)).toEqual({ promptTokens, completionTokens, reason });
+    expect(writeOff({ nodeId, usage, outcome: 'finished' }, request)).toEqual({
+      promptTokens,
+      completionTokens,
+      reason,
+    });
+  });
+
+  it('is nothing when a node that died remembers less than the edge received', () => {
+    const remembered = { ...billed, completionTokens: 2 };
+    expect(
+      writeOff({ nodeId: 'a', usage: remembered, outcome: 'lost' }, { ...settled, ending: 'node_failed' }),
+    ).toEqual({
+      promptTokens: 0,
+      completionTokens: 0,
+      reason: null,
+    });
   });
 });

@@ -44,13 +44,15 @@ export async function* streamedAnswer(work: Work): AsyncGenerator<Piece, void> {
 
 /** DeepSeek's way to keep a waiting connection alive; JSON readers skip it. It also shows us whether anyone listens. */
 const BLANK_LINE = '\n';
-/** Until the first blank line a failure still has its own status. */
-const BLANK_LINE_EVERY_MS = 5_000;
+/** Until the first blank line a failure still has its own status … */
+const FIRST_BLANK_LINE_MS = 5_000;
+/** … after it, each shows within a second that the client has left, and the engine can stop. */
+const BLANK_LINE_EVERY_MS = 1_000;
 
 /** One JSON object, after blank lines while it takes long. */
 export async function* wholeAnswer(work: Work): AsyncGenerator<Piece, void> {
   const tried = new Set<string>();
-  let lastSignOfLifeMs = Date.now();
+  let blankLineAtMs = Date.now() + FIRST_BLANK_LINE_MS;
   for (;;) {
     const forwarded = await forwardOrVoid(work, tried);
     if (!forwarded.ok) return yield { kind: 'refusal', refusal: forwarded.refusal };
@@ -59,8 +61,8 @@ export async function* wholeAnswer(work: Work): AsyncGenerator<Piece, void> {
     let step = await chunks.next();
     for (; !step.done; step = await chunks.next()) {
       assembler.chunk(step.value);
-      if (Date.now() - lastSignOfLifeMs < BLANK_LINE_EVERY_MS) continue;
-      lastSignOfLifeMs = Date.now();
+      if (Date.now() < blankLineAtMs) continue;
+      blankLineAtMs = Date.now() + BLANK_LINE_EVERY_MS;
       yield text(BLANK_LINE);
     }
     const outcome = step.value;
