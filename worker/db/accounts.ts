@@ -1,0 +1,51 @@
+/** Accounts and who belongs to them. */
+import { and, eq, lt, notExists, sql } from 'drizzle-orm';
+import type { Database } from './client.ts';
+import { account, member, person, personCredential } from './schema.ts';
+
+/** The account that the person owns, or null. */
+export async function accountOfPerson(db: Database, personId: string): Promise<string | null> {
+  const row = await db
+    .select({ accountId: member.accountId })
+    .from(member)
+    .where(and(eq(member.personId, personId), eq(member.role, 'owner')))
+    .orderBy(member.accountId)
+    .get();
+  return row?.accountId ?? null;
+}
+
+/** Opens an account with its owner, in one step. The same account twice is one account. */
+export async function insertAccount(
+  db: Database,
+  opening: { accountId: string; ownerId: string; name: string; nowMs: number },
+): Promise<void> {
+  const { accountId, ownerId, name, nowMs } = opening;
+  await db.batch([
+    db.insert(account).values({ id: accountId, name, createdAtMs: nowMs }).onConflictDoNothing(),
+    db.insert(member).values({ accountId, personId: ownerId, role: 'owner' }).onConflictDoNothing(),
+  ]);
+}
+
+/**
+ * Removes a person whose sign-up was cut short before the password was stored: nobody could ever sign in as them,
+ * and nobody else could take the e-mail. D1 has no transaction that would span better-auth's two inserts.
+ * @returns whether there was one
+ */
+export async function removeUnfinishedPerson(
+  db: Database,
+  which: { email: string; createdBeforeMs: number },
+): Promise<boolean> {
+  const none = sql`1`;
+  const removed = await db
+    .delete(person)
+    .where(
+      and(
+        eq(person.email, which.email.toLowerCase()),
+        lt(person.createdAt, new Date(which.createdBeforeMs)),
+        notExists(db.select({ none }).from(personCredential).where(eq(personCredential.userId, person.id))),
+        notExists(db.select({ none }).from(member).where(eq(member.personId, person.id))),
+      ),
+    )
+    .returning({ id: person.id });
+  return removed.length > 0;
+}

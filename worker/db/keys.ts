@@ -1,0 +1,105 @@
+/** API keys: made once, found by their hash, listed and revoked within their account. */
+import { and, desc, eq, isNull } from 'drizzle-orm';
+import { hashApiKey, newApiKey } from '../domain/api-key.ts';
+import { newId } from '../domain/ids.ts';
+import type { CapPeriod } from '../domain/limits.ts';
+import type { NanoUsd } from '../domain/money.ts';
+import type { Config } from '../env.ts';
+import type { Database } from './client.ts';
+import { apiKey } from './schema.ts';
+
+export type ApiKeyRow = typeof apiKey.$inferSelect;
+
+export interface NewKey {
+  readonly accountId: string;
+  readonly name: string;
+  /** null: all */
+  readonly models?: readonly string[] | null;
+  /** null: no cap */
+  readonly capNanoUsd?: NanoUsd | null;
+  readonly capPeriod?: CapPeriod;
+  readonly requestsPerMinute?: number;
+  readonly concurrency?: number;
+  readonly expiresAtMs?: number | null;
+  readonly nowMs: number;
+}
+
+const peppers = new WeakMap<Config, CryptoKey>();
+
+/** The HMAC key under which API keys are hashed; imported once per configuration. */
+export async function pepperKey(config: Config): Promise<CryptoKey> {
+  const known = peppers.get(config);
+  if (known) return known;
+  const secret = new TextEncoder().encode(config.keyPepper);
+  const fresh = await crypto.subtle.importKey('raw', secret, { name: 'HMAC', hash: 'SHA-256' }, false, [
+    'sign',
+  ]);
+  peppers.set(config, fresh);
+  return fresh;
+}
+
+/** Makes a key. `key` is its only copy: it is stored nowhere and cannot be had again. */
+export async function createKey(
+  db: Database,
+  pepper: CryptoKey,
+  request: NewKey,
+): Promise<{ key: string; row: ApiKeyRow }> {
+  const { models, nowMs, ...rest } = request;
+  const key = newApiKey();
+  const row = await db
+    .insert(apiKey)
+    .values({
+      ...rest,
+      id: newId('key', nowMs),
+      hash: await hashApiKey(key, pepper),
+      lastFour: key.slice(-4),
+      models: models ? [...models] : null,
+      createdAtMs: nowMs,
+    })
+    .returning()
+    .get();
+  return { key, row };
+}
+
+/** Every key of the account, newest first, revoked and expired ones included. */
+export function listKeys(db: Database, accountId: string): Promise<ApiKeyRow[]> {
+  return db
+    .select()
+    .from(apiKey)
+    .where(eq(apiKey.accountId, accountId))
+    .orderBy(desc(apiKey.createdAtMs), desc(apiKey.id));
+}
+
+/** The key if it is the account's, else null. */
+export async function findKey(
+  db: Database,
+  which: { accountId: string; keyId: string },
+): Promise<ApiKeyRow | null> {
+  const row = await db
+    .select()
+    .from(apiKey)
+    .where(and(eq(apiKey.id, which.keyId), eq(apiKey.accountId, which.accountId)))
+    .get();
+  return row ?? null;
+}
+
+/** The key of that hash, revoked and expired ones included: the caller decides what they may do. */
+export async function findKeyByHash(db: Database, hash: string): Promise<ApiKeyRow | null> {
+  const row = await db.select().from(apiKey).where(eq(apiKey.hash, hash)).get();
+  return row ?? null;
+}
+
+/** @returns false when the account has no such key that is not yet revoked */
+export async function revokeKey(
+  db: Database,
+  request: { accountId: string; keyId: string; nowMs: number },
+): Promise<boolean> {
+  const revoked = await db
+    .update(apiKey)
+    .set({ revokedAtMs: request.nowMs })
+    .where(
+      and(eq(apiKey.id, request.keyId), eq(apiKey.accountId, request.accountId), isNull(apiKey.revokedAtMs)),
+    )
+    .returning({ id: apiKey.id });
+  return revoked.length > 0;
+}

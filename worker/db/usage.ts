@@ -1,0 +1,91 @@
+/** What an account used: the hourly rollup that charts and tables read, and its latest requests one by one. */
+import { and, asc, desc, eq, gte, sql } from 'drizzle-orm';
+import type { SQLiteColumn } from 'drizzle-orm/sqlite-core';
+import type { Database } from './client.ts';
+import { price, usageEvent, usageHour } from './schema.ts';
+
+export interface UsageFilter {
+  readonly accountId: string;
+  readonly fromMs: number;
+  /** width of a bucket: an hour or a day, aligned to UTC */
+  readonly bucketMs: number;
+  readonly keyId: string | null;
+  readonly modelId: string | null;
+}
+
+/** Sums of one bucket, key and model. Sums stay under 2⁵³ as long as the account's balance did. */
+export interface UsageRow {
+  readonly bucketMs: number;
+  readonly keyId: string;
+  readonly modelId: string;
+  readonly requests: number;
+  readonly cachedTokens: number;
+  readonly uncachedTokens: number;
+  readonly reasoningTokens: number;
+  readonly answerTokens: number;
+  readonly chargeNanoUsd: number;
+}
+
+/** Newest bucket first; within it by key and model. Buckets in which nothing happened have no row. */
+export function listUsage(db: Database, filter: UsageFilter): Promise<UsageRow[]> {
+  // inlined, not bound: an expression that is bound twice is not the same expression to GROUP BY
+  const width = sql.raw(String(Math.trunc(filter.bucketMs)));
+  const bucket = sql<number>`(${usageHour.hourMs} / ${width}) * ${width}`;
+  const sum = (column: SQLiteColumn) => sql<number>`sum(${column})`;
+  return db
+    .select({
+      bucketMs: bucket,
+      keyId: usageHour.keyId,
+      modelId: usageHour.modelId,
+      requests: sum(usageHour.requests),
+      cachedTokens: sum(usageHour.cachedTokens),
+      uncachedTokens: sum(usageHour.uncachedTokens),
+      reasoningTokens: sum(usageHour.reasoningTokens),
+      answerTokens: sum(usageHour.answerTokens),
+      chargeNanoUsd: sum(usageHour.chargeNanoUsd),
+    })
+    .from(usageHour)
+    .where(
+      and(
+        eq(usageHour.accountId, filter.accountId),
+        gte(usageHour.hourMs, filter.fromMs),
+        filter.keyId === null ? undefined : eq(usageHour.keyId, filter.keyId),
+        filter.modelId === null ? undefined : eq(usageHour.modelId, filter.modelId),
+      ),
+    )
+    .groupBy(bucket, usageHour.keyId, usageHour.modelId)
+    .orderBy(desc(bucket), asc(usageHour.keyId), asc(usageHour.modelId));
+}
+
+/** An ended request beside the price that it was charged at. */
+export interface RecentRequest {
+  readonly event: typeof usageEvent.$inferSelect;
+  /** null: the price row is gone, which nothing does */
+  readonly price: typeof price.$inferSelect | null;
+}
+
+/** The latest ended requests, newest first. */
+export function listRecentRequests(
+  db: Database,
+  filter: { accountId: string; limit: number },
+): Promise<RecentRequest[]> {
+  return db
+    .select({ event: usageEvent, price })
+    .from(usageEvent)
+    .leftJoin(price, eq(price.id, usageEvent.priceId))
+    .where(eq(usageEvent.accountId, filter.accountId))
+    .orderBy(desc(usageEvent.admittedAtMs))
+    .limit(filter.limit);
+}
+
+/** Whether the account has ended a request yet: the tick on the start page. */
+export async function firstRequestAtMs(db: Database, accountId: string): Promise<number | null> {
+  const row = await db
+    .select({ admittedAtMs: usageEvent.admittedAtMs })
+    .from(usageEvent)
+    .where(eq(usageEvent.accountId, accountId))
+    .orderBy(asc(usageEvent.admittedAtMs))
+    .limit(1)
+    .get();
+  return row?.admittedAtMs ?? null;
+}

@@ -1,0 +1,116 @@
+/** Who is asking: signing up, in and out, and the person behind a request's session cookie. */
+import { isAPIError } from 'better-auth/api';
+import { removeUnfinishedPerson } from '../db/accounts.ts';
+import { database } from '../db/client.ts';
+import type { Env } from '../env.ts';
+import type { Person } from './account.ts';
+import { auth } from './auth.ts';
+import {
+  ATTEMPTS_PER_ADDRESS,
+  ATTEMPTS_PER_PERSON,
+  SIGN_UPS_PER_ADDRESS,
+  Throttle,
+  type ThrottleRule,
+} from './throttle.ts';
+
+export type SessionRefusal =
+  | { reason: 'wrong_credentials' }
+  | { reason: 'email_taken' }
+  | { reason: 'too_many_attempts'; retryAfterMs: number };
+
+/** `cookies`: `Set-Cookie` values that carry the new session. */
+export type SessionResult =
+  | { ok: true; person: Person; cookies: readonly string[] }
+  | { ok: false; refusal: SessionRefusal };
+
+const throttle = new Throttle();
+
+/** A sign-up takes a second; one that is older and has no password was cut short. */
+const UNFINISHED_AFTER_MS = 60_000;
+
+/**
+ * Makes a person and their first session. A taken e-mail is said plainly: without a mail round-trip any other answer
+ * would either lie or leave the newcomer stuck, and the throttle keeps it from serving as a directory.
+ */
+export async function signUp(
+  env: Env,
+  request: { name: string; email: string; password: string; headers: Headers; nowMs: number },
+): Promise<SessionResult> {
+  const { name, email, password, headers, nowMs } = request;
+  const retryAfterMs = attemptFrom(headers, 'sign-up', SIGN_UPS_PER_ADDRESS, nowMs);
+  if (retryAfterMs > 0) return { ok: false, refusal: { reason: 'too_many_attempts', retryAfterMs } };
+  try {
+    const { headers: answer, response } = await auth(env).api.signUpEmail({
+      body: { name, email, password },
+      headers,
+      returnHeaders: true,
+    });
+    return { ok: true, person: toPerson(response.user), cookies: answer.getSetCookie() };
+  } catch (error) {
+    if (!isAPIError(error) || error.body?.code !== 'USER_ALREADY_EXISTS_USE_ANOTHER_EMAIL') throw error;
+    const unfinished = { email, createdBeforeMs: nowMs - UNFINISHED_AFTER_MS };
+    if (await removeUnfinishedPerson(database(env), unfinished)) return signUp(env, request);
+    return { ok: false, refusal: { reason: 'email_taken' } };
+  }
+}
+
+/** One answer for an unknown e-mail and a wrong password, after the same work (better-auth hashes in both cases). */
+export async function signIn(
+  env: Env,
+  request: { email: string; password: string; headers: Headers; nowMs: number },
+): Promise<SessionResult> {
+  const { email, password, headers, nowMs } = request;
+  const subject = `person ${email.toLowerCase()}`;
+  const retryAfterMs = Math.max(
+    throttle.attempt(subject, ATTEMPTS_PER_PERSON, nowMs),
+    attemptFrom(headers, 'sign-in', ATTEMPTS_PER_ADDRESS, nowMs),
+  );
+  if (retryAfterMs > 0) return { ok: false, refusal: { reason: 'too_many_attempts', retryAfterMs } };
+  try {
+    const { headers: answer, response } = await auth(env).api.signInEmail({
+      body: { email, password },
+      headers,
+      returnHeaders: true,
+    });
+    throttle.forget(subject);
+    return { ok: true, person: toPerson(response.user), cookies: answer.getSetCookie() };
+  } catch (error) {
+    if (isAPIError(error) && error.statusCode < 500) {
+      return { ok: false, refusal: { reason: 'wrong_credentials' } };
+    }
+    throw error;
+  }
+}
+
+/** Ends the session. @returns `Set-Cookie` values that take the cookie away */
+export async function signOut(env: Env, headers: Headers): Promise<readonly string[]> {
+  const { headers: answer } = await auth(env).api.signOut({ headers, returnHeaders: true });
+  return answer.getSetCookie();
+}
+
+/** The person whose session cookie the request carries, or null. `cookies` renew the session when it is due. */
+export async function personOf(
+  env: Env,
+  headers: Headers,
+): Promise<{ person: Person; cookies: readonly string[] } | null> {
+  const { headers: answer, response } = await auth(env).api.getSession({ headers, returnHeaders: true });
+  return response && { person: toPerson(response.user), cookies: answer.getSetCookie() };
+}
+
+function toPerson(user: {
+  id: string;
+  name: string;
+  email: string;
+  createdAt: Date;
+  role?: string | null;
+}): Person {
+  const role = user.role === 'operator' ? 'operator' : 'customer';
+  return { id: user.id, name: user.name, email: user.email, role, createdAtMs: user.createdAt.getTime() };
+}
+
+/** Counts by the address that Cloudflare saw. It never sees a loopback one: that is `wrangler dev`, not counted. */
+function attemptFrom(headers: Headers, what: string, rule: ThrottleRule, nowMs: number): number {
+  const address = headers.get('cf-connecting-ip');
+  if (address === '127.0.0.1' || address === '::1') return 0;
+  return throttle.attempt(`${what} ${address}`, rule, nowMs);
+}

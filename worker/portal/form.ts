@@ -1,0 +1,76 @@
+/** Reads a plain form: what was typed is kept, and each field that is wrong has one fault. */
+import { z } from 'zod';
+import { NANO_PER_USD, nanoUsd } from '../domain/money.ts';
+import type { PortalContext } from './context.ts';
+import type { Fault } from './language/en.ts';
+
+/** The fields of a form as they were typed. */
+export type Typed = Readonly<Record<string, string>>;
+export type Faults = Readonly<Record<string, Fault | undefined>>;
+
+export type FormResult<Values> =
+  | { ok: true; values: Values; typed: Typed }
+  | { ok: false; typed: Typed; faults: Faults };
+
+/** @param schema its messages are words of the dictionary's `faults` */
+export async function readForm<Schema extends z.ZodType>(
+  c: PortalContext,
+  schema: Schema,
+): Promise<FormResult<z.output<Schema>>> {
+  const typed = await typedFields(c);
+  const result = schema.safeParse(typed);
+  if (result.success) return { ok: true, values: result.data, typed };
+  const faults: Record<string, Fault> = {};
+  for (const issue of result.error.issues) faults[String(issue.path[0])] ??= issue.message as Fault;
+  return { ok: false, typed, faults };
+}
+
+/** Text fields only, spaces around them gone; of a field sent twice the last counts. Passwords keep their spaces. */
+export async function typedFields(c: PortalContext): Promise<Typed> {
+  const body = await c.req.parseBody();
+  const entries = Object.entries(body).filter(
+    (entry): entry is [string, string] => typeof entry[1] === 'string',
+  );
+  return Object.fromEntries(entries.map(([name, text]) => [name, name === 'password' ? text : text.trim()]));
+}
+
+const fault = (word: Fault) => ({ error: word });
+
+/**
+ * A name that people give to a thing. Control characters, and those that turn the direction of text or take no room,
+ * are refused: they make one name look like another.
+ */
+export const Name = z
+  .string(fault('required'))
+  .min(1, fault('required'))
+  .max(60, fault('too_long'))
+  .regex(/^[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]*$/u, fault('unprintable'));
+
+/** US dollars with at most nine places, comma or point, as exact nano-USD. Empty: null. */
+export const OptionalUsd = z
+  .string(fault('amount'))
+  .regex(/^$|^\d{1,6}([.,]\d{1,9})?$/, fault('amount'))
+  .transform((text) => (text === '' ? null : parseUsd(text)));
+
+/** A whole number within bounds. */
+export function Whole(bounds: { min: number; max: number }) {
+  return z
+    .string(fault('whole_number'))
+    .regex(/^\d{1,9}$/, fault('whole_number'))
+    .transform(Number)
+    .refine((value) => bounds.min <= value && value <= bounds.max, fault('whole_number'));
+}
+
+/** A whole number within bounds; empty: null. */
+export function OptionalWhole(bounds: { min: number; max: number }) {
+  return z.union([z.literal('').transform(() => null), Whole(bounds)], fault('whole_number'));
+}
+
+export function Choice<const Options extends readonly [string, ...string[]]>(options: Options) {
+  return z.enum(options, fault('choice'));
+}
+
+function parseUsd(text: string) {
+  const [dollars = '0', fraction = ''] = text.split(/[.,]/);
+  return nanoUsd(Number(dollars) * NANO_PER_USD + Number(fraction.padEnd(9, '0')));
+}

@@ -1,0 +1,41 @@
+/** The map of the portal: what every page passes through, then a page a line. Mount it last: it answers every path. */
+import { Hono } from 'hono';
+import { HTTPException } from 'hono/http-exception';
+import type { PortalEnv } from './context.ts';
+import { language, visitor } from './guard.ts';
+import { billingPage } from './pages/billing.tsx';
+import { keysPage } from './pages/keys.tsx';
+import { landingPage } from './pages/landing.tsx';
+import { languagePage } from './pages/language.ts';
+import { notFoundPage } from './pages/not-found.tsx';
+import { poolPage } from './pages/pool.tsx';
+import { problemPage } from './pages/problem.tsx';
+import { revokePage } from './pages/revoke.tsx';
+import { signInPage } from './pages/sign-in.tsx';
+import { signUpPage } from './pages/sign-up.tsx';
+import { startPage } from './pages/start.tsx';
+import { usagePage } from './pages/usage.tsx';
+import { neverCached, ownForms, pageHeaders, smallForms } from './security.ts';
+
+export const portal = new Hono<PortalEnv>();
+
+portal.use(pageHeaders, neverCached, language, ownForms, smallForms(), visitor);
+
+portal.route('/', landingPage);
+portal.route('/', languagePage);
+portal.route('/sign-up', signUpPage);
+portal.route('/', signInPage);
+portal.route('/start', startPage);
+portal.route('/keys', keysPage);
+portal.route('/keys', revokePage);
+portal.route('/usage', usagePage);
+portal.route('/billing', billingPage);
+portal.route('/operator', poolPage);
+portal.all('*', notFoundPage);
+
+portal.onError((error, c) => {
+  if (error instanceof HTTPException && error.status === 403) return problemPage(c, 403);
+  const reference = c.req.header('cf-ray') ?? crypto.randomUUID();
+  console.error(JSON.stringify({ event: 'page_failed', reference, path: c.req.path, error: String(error) }));
+  return problemPage(c, 500, reference);
+});

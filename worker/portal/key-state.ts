@@ -1,0 +1,11 @@
+/** What a key is good for at an instant, in one word. */
+import type { ApiKeyRow } from '../db/keys.ts';
+
+export function keyState(
+  key: Pick<ApiKeyRow, 'revokedAtMs' | 'expiresAtMs'>,
+  nowMs: number,
+): 'active' | 'expired' | 'revoked' {
+  if (key.revokedAtMs !== null) return 'revoked';
+  if (key.expiresAtMs !== null && key.expiresAtMs <= nowMs) return 'expired';
+  return 'active';
+}

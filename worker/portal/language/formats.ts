@@ -1,0 +1,85 @@
+/** Numbers, money and time as a language writes them. Times are UTC, like the periods of caps and the usage buckets. */
+import { NANO_PER_USD } from '../../domain/money.ts';
+import type { Locale } from './locale.ts';
+
+export interface Formats {
+  count(value: number): string;
+  /** large counts short: 1.2M */
+  shortCount(value: number): string;
+  /** 0 to 1 */
+  percent(share: number): string;
+  /** rounded to the cent, for summaries; charges are shown exactly with formatUsd */
+  usd(nano: number): string;
+  /** price of a million tokens, from nano-USD per token */
+  usdPerMillion(nanoPerToken: number): string;
+  dateTime(atMs: number): string;
+  date(atMs: number): string;
+  /** hour and minute */
+  time(atMs: number): string;
+  /** label of a chart's bucket: an hour, or a day and month */
+  bucket(atMs: number, width: 'hour' | 'day'): string;
+  duration(ms: number): string;
+}
+
+/** English dates as in Britain: day before month and a 24-hour clock suit a page of UTC times. */
+const REGIONS: Record<Locale, { numbers: string; dates: string }> = {
+  en: { numbers: 'en-US', dates: 'en-GB' },
+  fr: { numbers: 'fr-FR', dates: 'fr-FR' },
+};
+
+const made = new Map<Locale, Formats>();
+
+/** Building an Intl formatter costs more than using it, so a language has one of each. */
+export function formats(locale: Locale): Formats {
+  const known = made.get(locale);
+  if (known) return known;
+  const fresh = build(locale);
+  made.set(locale, fresh);
+  return fresh;
+}
+
+function build(locale: Locale): Formats {
+  const number = (options: Intl.NumberFormatOptions) =>
+    new Intl.NumberFormat(REGIONS[locale].numbers, options);
+  const when = (options: Intl.DateTimeFormatOptions) =>
+    new Intl.DateTimeFormat(REGIONS[locale].dates, { timeZone: 'UTC', ...options });
+  const count = number({ maximumFractionDigits: 0 });
+  const shortCount = number({ notation: 'compact', maximumFractionDigits: 1 });
+  const percent = number({ style: 'percent', maximumFractionDigits: 1 });
+  const usd = number({ style: 'currency', currency: 'USD', currencyDisplay: 'narrowSymbol' });
+  const usdPerMillion = number({
+    style: 'currency',
+    currency: 'USD',
+    currencyDisplay: 'narrowSymbol',
+    maximumFractionDigits: 3,
+  });
+  const date = when({ day: 'numeric', month: 'short', year: 'numeric' });
+  const dateTime = when({
+    day: 'numeric',
+    month: 'short',
+    year: 'numeric',
+    hour: '2-digit',
+    minute: '2-digit',
+  });
+  const time = when({ hour: '2-digit', minute: '2-digit' });
+  const dayMonth = when({ day: 'numeric', month: 'short' });
+  const seconds = number({ style: 'unit', unit: 'second', unitDisplay: 'short', maximumFractionDigits: 1 });
+  const minutes = number({ style: 'unit', unit: 'minute', unitDisplay: 'short', maximumFractionDigits: 0 });
+  const hours = number({ style: 'unit', unit: 'hour', unitDisplay: 'short', maximumFractionDigits: 0 });
+  return {
+    count: (value) => count.format(value),
+    shortCount: (value) => shortCount.format(value),
+    percent: (share) => percent.format(share),
+    usd: (nano) => usd.format(nano / NANO_PER_USD),
+    usdPerMillion: (nanoPerToken) => usdPerMillion.format(nanoPerToken / 1_000),
+    dateTime: (atMs) => dateTime.format(atMs),
+    date: (atMs) => date.format(atMs),
+    time: (atMs) => time.format(atMs),
+    bucket: (atMs, width) => (width === 'hour' ? time : dayMonth).format(atMs),
+    duration: (ms) => {
+      if (ms < 90_000) return seconds.format(ms / 1_000);
+      if (ms < 5_400_000) return minutes.format(ms / 60_000);
+      return hours.format(ms / 3_600_000);
+    },
+  };
+}

@@ -1,0 +1,152 @@
+/** The frame of every page: head, header with navigation, the page itself, footer with the language. */
+import { html } from 'hono/html';
+import type { Child } from 'hono/jsx';
+import { type PortalContext, words } from './context.ts';
+import { LOCALE_NAMES, LOCALES } from './language/locale.ts';
+import { Mark } from './parts/mark.tsx';
+
+const ICON = `data:image/svg+xml,${encodeURIComponent(
+  '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24"><rect width="24" height="24" rx="5" fill="#1d4a3d"/><path d="M6 19V8M5 19h4M6 10l13-4" stroke="#f0b24b" stroke-width="2.6" stroke-linecap="round"/></svg>',
+)}`;
+
+export interface PageProps {
+  readonly title: string;
+  /** where the language switch returns to; default: the request's own path and query */
+  readonly back?: string;
+  readonly status?: 200 | 403 | 404 | 413 | 422 | 429 | 500;
+  /** reading width for forms and prose; tables take all there is */
+  readonly narrow?: boolean;
+}
+
+/** A whole page as the answer to the request. */
+export function page(c: PortalContext, props: PageProps, content: Child): Response | Promise<Response> {
+  const { t, locale } = words(c);
+  const url = new URL(c.req.url);
+  const back = props.back ?? url.pathname + url.search;
+  return c.html(
+    html`<!doctype html>${(
+      <html lang={locale}>
+        <head>
+          <meta charset="utf-8" />
+          <meta name="viewport" content="width=device-width, initial-scale=1" />
+          <meta name="color-scheme" content="light dark" />
+          <title>{`${props.title} · Tollgate`}</title>
+          <link rel="icon" href={ICON} />
+          <link rel="stylesheet" href="/app.css" />
+        </head>
+        <body class="flex min-h-dvh flex-col bg-base-100 text-base-content">
+          <a
+            href="#content"
+            class="sr-only focus:not-sr-only focus:absolute focus:z-10 focus:bg-base-100 focus:p-3"
+          >
+            {t.nav.skip}
+          </a>
+          <Header c={c} path={url.pathname} />
+          <main
+            id="content"
+            class={`mx-auto w-full grow px-4 py-8 sm:px-6 sm:py-10 ${props.narrow ? 'max-w-xl' : 'max-w-6xl'}`}
+          >
+            {content}
+          </main>
+          <Footer c={c} back={back} />
+        </body>
+      </html>
+    )}`,
+    props.status ?? 200,
+  );
+}
+
+function Header({ c, path }: { c: PortalContext; path: string }) {
+  const { t } = words(c);
+  const person = c.get('person');
+  const links = person
+    ? [
+        ['/start', t.nav.start],
+        ['/keys', t.nav.keys],
+        ['/usage', t.nav.usage],
+        ['/billing', t.nav.billing],
+        ...(person.role === 'operator' ? [['/operator/pool', t.nav.pool]] : []),
+      ]
+    : [];
+  return (
+    <header class="border-b border-base-300">
+      <div class="mx-auto flex max-w-6xl flex-wrap items-center gap-x-6 gap-y-1 px-4 py-2 sm:px-6">
+        <a href="/" class="flex items-center gap-2 py-1.5 text-base font-semibold tracking-tight">
+          <Mark />
+          Tollgate
+        </a>
+        {person ? (
+          <form method="post" action="/sign-out" class="ms-auto flex items-center gap-3 sm:order-3">
+            <span
+              class="muted hidden max-w-72 truncate text-sm md:inline"
+              title={t.nav.signedInAs(person.email)}
+            >
+              {person.email}
+            </span>
+            <button class="btn btn-sm btn-ghost" type="submit">
+              {t.nav.signOut}
+            </button>
+          </form>
+        ) : (
+          <div class="ms-auto flex items-center gap-2">
+            <a
+              href="/sign-in"
+              class="btn btn-sm btn-ghost"
+              aria-current={path === '/sign-in' ? 'page' : undefined}
+            >
+              {t.nav.signIn}
+            </a>
+            {path === '/sign-up' ? null : (
+              <a href="/sign-up" class="btn btn-sm btn-primary max-sm:hidden">
+                {t.nav.signUp}
+              </a>
+            )}
+          </div>
+        )}
+        {links.length > 0 && (
+          <nav aria-label={t.nav.label} class="-mx-1 w-full overflow-x-auto sm:w-auto">
+            <ul class="flex gap-1">
+              {links.map(([href, text]) => (
+                <li>
+                  <a
+                    href={href}
+                    aria-current={path === href ? 'page' : undefined}
+                    class="muted block border-b-2 border-transparent px-2 py-2 text-sm whitespace-nowrap hover:text-base-content aria-[current=page]:border-accent aria-[current=page]:font-medium aria-[current=page]:text-base-content"
+                  >
+                    {text}
+                  </a>
+                </li>
+              ))}
+            </ul>
+          </nav>
+        )}
+      </div>
+    </header>
+  );
+}
+
+function Footer({ c, back }: { c: PortalContext; back: string }) {
+  const { t, locale } = words(c);
+  return (
+    <footer class="border-t border-base-300">
+      <div class="muted mx-auto flex max-w-6xl flex-wrap items-center justify-between gap-x-6 gap-y-2 px-4 py-4 text-sm sm:px-6">
+        <p>{t.footer}</p>
+        <form method="post" action="/language" class="flex items-center gap-1" aria-label={t.nav.language}>
+          <input type="hidden" name="back" value={back} />
+          {LOCALES.map((each) => (
+            <button
+              type="submit"
+              name="language"
+              value={each}
+              lang={each}
+              aria-current={each === locale ? 'true' : undefined}
+              class="btn btn-ghost btn-sm aria-[current=true]:underline aria-[current=true]:underline-offset-4"
+            >
+              {LOCALE_NAMES[each]}
+            </button>
+          ))}
+        </form>
+      </div>
+    </footer>
+  );
+}

@@ -1,0 +1,243 @@
+/** Keys: what each has spent of its cap, and the making of a new one, which is shown once. */
+import { Hono } from 'hono';
+import { z } from 'zod';
+import { database } from '../../db/client.ts';
+import { type ApiKeyRow, createKey, listKeys, pepperKey } from '../../db/keys.ts';
+import { maskedApiKey } from '../../domain/api-key.ts';
+import { CAP_PERIODS } from '../../domain/limits.ts';
+import { type NanoUsd, nanoUsd } from '../../domain/money.ts';
+import { config } from '../../env.ts';
+import { type PortalContext, type PortalEnv, words } from '../context.ts';
+import {
+  Choice,
+  type Faults,
+  Name,
+  OptionalUsd,
+  OptionalWhole,
+  readForm,
+  type Typed,
+  Whole,
+} from '../form.ts';
+import { signedIn } from '../guard.ts';
+import { keyState } from '../key-state.ts';
+import { page } from '../layout.tsx';
+import { SelectField, TextField } from '../parts/field.tsx';
+import { Notice } from '../parts/notice.tsx';
+import { Sheet } from '../parts/sheet.tsx';
+import { ShownSecret } from '../parts/shown-secret.tsx';
+import { carrySecret, takeSecret } from '../shown-once.ts';
+
+const DAY_MS = 86_400_000;
+/** Each live key asks the Wallet for its spend: more than this would be a slow page. */
+const KEYS_SHOWN_MAX = 50;
+
+const KeyForm = z.object({
+  name: Name,
+  capUsd: OptionalUsd,
+  capPeriod: Choice(CAP_PERIODS),
+  requestsPerMinute: Whole({ min: 1, max: 100_000 }),
+  concurrency: Whole({ min: 1, max: 10_000 }),
+  expiryDays: OptionalWhole({ min: 1, max: 3_650 }),
+});
+
+/** What a key has without anybody choosing, as in db/schema.ts. */
+const DEFAULTS: Typed = { capPeriod: 'month', requestsPerMinute: '600', concurrency: '100' };
+
+export const keysPage = new Hono<PortalEnv>();
+
+keysPage.use(signedIn);
+
+keysPage.get('/', (c) => show(c, {}));
+
+keysPage.post('/', async (c) => {
+  const read = await readForm(c, KeyForm);
+  if (!read.ok) return show(c, read);
+  const { capUsd, expiryDays, ...rest } = read.values;
+  const accountId = c.get('accountId');
+  const nowMs = Date.now();
+  const { key } = await createKey(database(c.env), await pepperKey(config(c.env)), {
+    ...rest,
+    accountId,
+    capNanoUsd: capUsd,
+    expiresAtMs: expiryDays === null ? null : nowMs + expiryDays * DAY_MS,
+    nowMs,
+  });
+  await carrySecret(c, { kind: 'api_key', subject: accountId, text: key, note: rest.name });
+  return c.redirect('/keys', 303);
+});
+
+async function show(c: PortalContext, state: { typed?: Typed; faults?: Faults }) {
+  const { t } = words(c);
+  const accountId = c.get('accountId');
+  const nowMs = Date.now();
+  const secret = await takeSecret(c, { kind: 'api_key', subject: accountId });
+  const all = await listKeys(database(c.env), accountId);
+  const keys = all.slice(0, KEYS_SHOWN_MAX);
+  const spends = await Promise.all(keys.map((key) => spendOf(c, key, nowMs)));
+  return page(
+    c,
+    { title: t.keys.title, status: state.faults ? 422 : 200 },
+    <>
+      <h1 class="mb-2">{t.keys.title}</h1>
+      <p class="mb-8">{t.keys.lead}</p>
+      {secret && (
+        <ShownSecret
+          title={`${t.keys.createdTitle}: ${secret.note}`}
+          text={secret.text}
+          note={t.start.keyOnce}
+        />
+      )}
+      {c.req.query('revoked') !== undefined && <Notice tone="success">{t.keys.revoked}</Notice>}
+      {keys.length === 0 ? (
+        <p>{t.keys.empty}</p>
+      ) : (
+        <KeyTable c={c} keys={keys} spends={spends} nowMs={nowMs} />
+      )}
+      {all.length > keys.length && <p class="muted mt-2 text-sm">{t.keys.shownOf(keys.length)}</p>}
+      <NewKeyForm c={c} typed={state.typed} faults={state.faults} />
+    </>,
+  );
+}
+
+/** null: the key is over, or the Wallet does not answer; the page is of use without it. */
+async function spendOf(c: PortalContext, key: ApiKeyRow, nowMs: number): Promise<NanoUsd | null> {
+  if (keyState(key, nowMs) !== 'active') return null;
+  try {
+    const { requestsPerMinute, concurrency, capPeriod } = key;
+    const capNanoUsd = key.capNanoUsd === null ? null : nanoUsd(key.capNanoUsd);
+    const limits = { requestsPerMinute, concurrency, capPeriod, capNanoUsd };
+    return (await c.env.WALLET.getByName(key.accountId).keySpend(key.id, limits)).spentNanoUsd;
+  } catch (error) {
+    console.error(JSON.stringify({ event: 'key_spend_failed', keyId: key.id, error: String(error) }));
+    return null;
+  }
+}
+
+function KeyTable(props: {
+  c: PortalContext;
+  keys: readonly ApiKeyRow[];
+  spends: readonly (NanoUsd | null)[];
+  nowMs: number;
+}) {
+  const { c, keys, spends, nowMs } = props;
+  const { t, f } = words(c);
+  const heads = [
+    t.keys.name,
+    t.keys.key,
+    t.keys.state,
+    t.keys.created,
+    t.keys.lastUsed,
+    t.keys.spent,
+    t.keys.limits,
+    t.keys.expires,
+  ];
+  return (
+    <Sheet label={t.keys.title}>
+      <thead>
+        <tr>
+          {heads.map((name) => (
+            <th scope="col">{name}</th>
+          ))}
+          <th scope="col">
+            <span class="sr-only">{t.keys.actions}</span>
+          </th>
+        </tr>
+      </thead>
+      <tbody>
+        {keys.map((key, index) => {
+          const state = keyState(key, nowMs);
+          return (
+            <tr class={state === 'active' ? undefined : 'muted'}>
+              <th scope="row" class="wraps">
+                <bdi>{key.name}</bdi>
+              </th>
+              <td class="font-mono">{maskedApiKey(key.lastFour)}</td>
+              <td>
+                <span class={`badge badge-sm badge-soft ${state === 'active' ? 'badge-success' : ''}`}>
+                  {t.keys.states[state]}
+                </span>
+              </td>
+              <td>{f.date(key.createdAtMs)}</td>
+              <td>{key.lastUsedAtMs === null ? t.keys.never : f.dateTime(key.lastUsedAtMs)}</td>
+              <td>{state === 'active' ? spendText(c, key, spends[index] ?? null) : '–'}</td>
+              <td>{t.keys.limitsText(f.count(key.requestsPerMinute), f.count(key.concurrency))}</td>
+              <td>{key.expiresAtMs === null ? t.keys.never : f.date(key.expiresAtMs)}</td>
+              <td>
+                {state === 'active' && (
+                  <a
+                    class="link"
+                    href={`/keys/${key.id}/revoke`}
+                    aria-label={`${t.keys.revoke}: ${key.name}`}
+                  >
+                    {t.keys.revoke}
+                  </a>
+                )}
+              </td>
+            </tr>
+          );
+        })}
+      </tbody>
+    </Sheet>
+  );
+}
+
+function spendText(c: PortalContext, key: ApiKeyRow, spent: NanoUsd | null): string {
+  const { t, f } = words(c);
+  const cap =
+    key.capNanoUsd === null ? t.keys.noCap : `${f.usd(key.capNanoUsd)} (${t.keys.periods[key.capPeriod]})`;
+  return `${spent === null ? t.keys.unknownSpend : f.usd(spent)} / ${cap}`;
+}
+
+function NewKeyForm({ c, typed, faults }: { c: PortalContext; typed?: Typed; faults?: Faults }) {
+  const { t } = words(c);
+  const fields = { c, typed: typed ?? DEFAULTS, faults };
+  return (
+    <section aria-labelledby="new" class="mt-12 max-w-3xl">
+      <h2 id="new" class="mb-4">
+        {t.keys.newTitle}
+      </h2>
+      {faults && <Notice tone="error">{t.faults.summary}</Notice>}
+      <form method="post" action="/keys" class="grid gap-5 sm:grid-cols-6" novalidate>
+        <div class="sm:col-span-6">
+          <TextField {...fields} name="name" label={t.keys.name} hint={t.keys.nameHint} required />
+        </div>
+        <div class="sm:col-span-3">
+          <TextField {...fields} name="capUsd" label={t.keys.cap} hint={t.keys.capHint} inputmode="decimal" />
+        </div>
+        <div class="sm:col-span-3">
+          <SelectField
+            {...fields}
+            name="capPeriod"
+            label={t.keys.capPeriod}
+            options={CAP_PERIODS.map((period) => [period, t.keys.periods[period]])}
+          />
+        </div>
+        <div class="sm:col-span-2">
+          <TextField
+            {...fields}
+            name="requestsPerMinute"
+            label={t.keys.requestsPerMinute}
+            inputmode="numeric"
+          />
+        </div>
+        <div class="sm:col-span-2">
+          <TextField {...fields} name="concurrency" label={t.keys.concurrency} inputmode="numeric" />
+        </div>
+        <div class="sm:col-span-2">
+          <TextField
+            {...fields}
+            name="expiryDays"
+            label={t.keys.expiryDays}
+            hint={t.keys.expiryHint}
+            inputmode="numeric"
+          />
+        </div>
+        <div class="sm:col-span-6">
+          <button class="btn btn-primary" type="submit">
+            {t.keys.submit}
+          </button>
+        </div>
+      </form>
+    </section>
+  );
+}

@@ -1,0 +1,204 @@
+/** The operator's pool: every node as its last heartbeat had it, and what can be done with it. */
+import { Hono } from 'hono';
+import { z } from 'zod';
+import { HARDWARE } from '../../../gpu-pool/protocol.ts';
+import { loadCatalogue } from '../../db/catalogue.ts';
+import { database } from '../../db/client.ts';
+import { isId } from '../../domain/ids.ts';
+import type { PoolSnapshot } from '../../domain/node.ts';
+import { createJoinToken, listAudit, listNodes, NODE_NAME, setNodeState } from '../../fleet/nodes.ts';
+import { type PortalContext, type PortalEnv, words } from '../context.ts';
+import { Choice, type Faults, readForm, type Typed, typedFields } from '../form.ts';
+import { operator } from '../guard.ts';
+import type { Fault } from '../language/en.ts';
+import { page } from '../layout.tsx';
+import { AuditTable } from '../parts/audit-table.tsx';
+import { SelectField, TextField } from '../parts/field.tsx';
+import { NodeTable } from '../parts/node-table.tsx';
+import { Notice } from '../parts/notice.tsx';
+import { carrySecret, takeSecret } from '../shown-once.ts';
+import { notFoundPage } from './not-found.tsx';
+
+const AUDIT_SHOWN = 20;
+
+const fault = (word: Fault) => ({ error: word });
+
+const JoinForm = z.object({
+  name: z.string(fault('required')).min(1, fault('required')).regex(NODE_NAME, fault('node_name')),
+  modelId: z.string(fault('choice')).max(128, fault('choice')),
+  hardware: Choice(HARDWARE),
+});
+
+export const poolPage = new Hono<PortalEnv>();
+
+poolPage.use(operator);
+
+poolPage.get('/pool', (c) => show(c, {}));
+
+poolPage.post('/pool', async (c) => {
+  const read = await readForm(c, JoinForm);
+  if (!read.ok) return show(c, read);
+  const catalogue = await loadCatalogue(database(c.env));
+  if (!catalogue.some((model) => model.id === read.values.modelId)) {
+    return show(c, { typed: read.typed, faults: { modelId: 'choice' } });
+  }
+  const person = c.get('person')!;
+  const order = { ...read.values, actor: person.id, nowMs: Date.now() };
+  const { token, expiresAtMs } = await createJoinToken(c.env, order);
+  await carrySecret(c, { kind: 'join_token', subject: person.id, text: token, note: String(expiresAtMs) });
+  return c.redirect('/operator/pool', 303);
+});
+
+poolPage.post('/nodes/:nodeId/:action{drain|restore}', async (c) => {
+  const state = c.req.param('action') === 'drain' ? 'draining' : 'active';
+  return (await change(c, c.req.param('nodeId'), state)) ?? notFoundPage(c);
+});
+
+poolPage.get('/nodes/:nodeId/remove', (c) => removal(c, c.req.param('nodeId'), {}));
+
+poolPage.post('/nodes/:nodeId/remove', async (c) => {
+  const nodeId = c.req.param('nodeId');
+  const typed = await typedFields(c);
+  const node = await findListedNode(c, nodeId);
+  if (node && typed.confirm !== node.name)
+    return removal(c, nodeId, { typed, faults: { confirm: 'confirm' } });
+  return (await change(c, nodeId, 'removed')) ?? notFoundPage(c);
+});
+
+async function change(c: PortalContext, nodeId: string, state: 'active' | 'draining' | 'removed') {
+  if (!isId('node', nodeId)) return null;
+  const actor = c.get('person')!.id;
+  const changed = await setNodeState(c.env, { nodeId, state, actor, nowMs: Date.now() });
+  return changed ? c.redirect(`/operator/pool?changed=${nodeId}`, 303) : null;
+}
+
+async function findListedNode(c: PortalContext, nodeId: string) {
+  const nodes = await listNodes(database(c.env));
+  return nodes.find((node) => node.id === nodeId && node.state !== 'removed') ?? null;
+}
+
+async function show(c: PortalContext, state: { typed?: Typed; faults?: Faults }) {
+  const { t, f } = words(c);
+  const db = database(c.env);
+  const person = c.get('person')!;
+  const [catalogue, registered, audit] = await Promise.all([
+    loadCatalogue(db),
+    listNodes(db),
+    listAudit(db, AUDIT_SHOWN),
+  ]);
+  const nodes = registered.filter((node) => node.state !== 'removed');
+  const snapshots = await Promise.all(catalogue.map((model) => snapshotOf(c, model.id)));
+  const joinToken = await takeSecret(c, { kind: 'join_token', subject: person.id });
+  const changed = registered.find((node) => node.id === c.req.query('changed'));
+  return page(
+    c,
+    { title: t.pool.title, status: state.faults ? 422 : 200, back: '/operator/pool' },
+    <>
+      <div class="mb-6 flex flex-wrap items-baseline justify-between gap-x-6 gap-y-2">
+        <div>
+          <h1 class="mb-2">{t.pool.title}</h1>
+          <p>{t.pool.lead}</p>
+        </div>
+        <p class="muted text-sm">
+          {t.pool.readAt(f.time(Date.now()))}{' '}
+          <a class="link" href="/operator/pool">
+            {t.pool.refresh}
+          </a>
+        </p>
+      </div>
+      {changed && <Notice tone="success">{t.pool.changed(changed.name)}</Notice>}
+      {joinToken && <JoinCommand c={c} token={joinToken.text} expiresAtMs={Number(joinToken.note)} />}
+      {catalogue.map((model, index) => (
+        <section aria-labelledby={`model-${index}`} class="mb-10">
+          <h2 id={`model-${index}`} class="mb-2">
+            {model.name} <span class="muted font-mono text-sm font-normal">{model.id}</span>
+          </h2>
+          {snapshots[index] === null && <p class="mb-2 text-error">{t.pool.silent}</p>}
+          <NodeTable
+            c={c}
+            title={model.name}
+            nodes={nodes.filter((node) => node.modelId === model.id)}
+            snapshot={snapshots[index] ?? null}
+          />
+        </section>
+      ))}
+      <section aria-labelledby="join" class="mb-12 max-w-3xl">
+        <h2 id="join" class="mb-1">
+          {t.pool.joinTitle}
+        </h2>
+        <p class="muted mb-4 text-sm">{t.pool.joinNote}</p>
+        <form method="post" action="/operator/pool" class="grid items-start gap-5 sm:grid-cols-3" novalidate>
+          <TextField c={c} {...state} name="name" label={t.pool.joinName} required />
+          <SelectField
+            c={c}
+            {...state}
+            name="modelId"
+            label={t.pool.model}
+            options={catalogue.map((model) => [model.id, model.id])}
+          />
+          <SelectField
+            c={c}
+            {...state}
+            name="hardware"
+            label={t.pool.hardware}
+            options={HARDWARE.map((each) => [each, each])}
+          />
+          <div class="sm:col-span-3">
+            <button class="btn btn-primary" type="submit">
+              {t.pool.joinSubmit}
+            </button>
+          </div>
+        </form>
+      </section>
+      <AuditTable c={c} rows={audit} />
+    </>,
+  );
+}
+
+/** null: the Pool does not answer. The registered nodes are shown all the same. */
+async function snapshotOf(c: PortalContext, modelId: string): Promise<PoolSnapshot | null> {
+  try {
+    return await c.env.POOL.getByName(modelId).snapshot();
+  } catch (error) {
+    console.error(JSON.stringify({ event: 'pool_snapshot_failed', modelId, error: String(error) }));
+    return null;
+  }
+}
+
+function JoinCommand({ c, token, expiresAtMs }: { c: PortalContext; token: string; expiresAtMs: number }) {
+  const { t, f } = words(c);
+  return (
+    <section aria-label={t.pool.joinShownTitle} class="mb-10 rounded-box border border-accent px-5 py-4">
+      <h2 class="mb-2">{t.pool.joinShownTitle}</h2>
+      <p class="mb-2 font-mono text-sm break-all select-all" data-secret>
+        npm run node -- --engine ENGINE_URL --join {token}
+      </p>
+      <p class="muted text-sm">{t.pool.joinShownNote(f.dateTime(expiresAtMs))}</p>
+    </section>
+  );
+}
+
+async function removal(c: PortalContext, nodeId: string, state: { typed?: Typed; faults?: Faults }) {
+  const { t } = words(c);
+  const node = isId('node', nodeId) ? await findListedNode(c, nodeId) : null;
+  if (!node) return notFoundPage(c);
+  return page(
+    c,
+    { title: t.pool.removeTitle(node.name), narrow: true, status: state.faults ? 422 : 200 },
+    <>
+      <h1 class="mb-3">{t.pool.removeTitle(node.name)}</h1>
+      <p class="mb-6">{t.pool.removeText}</p>
+      <form method="post" class="grid gap-5" novalidate>
+        <TextField c={c} {...state} name="confirm" label={t.pool.removeConfirm(node.name)} required />
+        <div class="flex flex-wrap gap-3">
+          <button class="btn btn-error" type="submit">
+            {t.pool.removeSubmit}
+          </button>
+          <a class="btn" href="/operator/pool">
+            {t.pool.cancel}
+          </a>
+        </div>
+      </form>
+    </>,
+  );
+}

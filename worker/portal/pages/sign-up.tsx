@@ -1,0 +1,100 @@
+/** Sign-up: three fields, then an account with credit and a first key. */
+import { Hono } from 'hono';
+import { z } from 'zod';
+import { database } from '../../db/client.ts';
+import { createKey, pepperKey } from '../../db/keys.ts';
+import { config } from '../../env.ts';
+import { ensureAccount } from '../../people/account.ts';
+import { PASSWORD_LENGTH_MAX, PASSWORD_LENGTH_MIN } from '../../people/auth.ts';
+import { type SessionRefusal, signUp } from '../../people/session.ts';
+import { type PortalContext, type PortalEnv, words } from '../context.ts';
+import { type Faults, Name, readForm, type Typed } from '../form.ts';
+import type { Fault } from '../language/en.ts';
+import { page } from '../layout.tsx';
+import { TextField } from '../parts/field.tsx';
+import { Notice } from '../parts/notice.tsx';
+import { carrySecret } from '../shown-once.ts';
+
+const fault = (word: Fault) => ({ error: word });
+
+const SignUpForm = z.object({
+  name: Name,
+  email: z.email(fault('email')).max(254, fault('email')),
+  password: z
+    .string(fault('required'))
+    .min(PASSWORD_LENGTH_MIN, fault('password_short'))
+    .max(PASSWORD_LENGTH_MAX, fault('password_long')),
+});
+
+export const signUpPage = new Hono<PortalEnv>();
+
+signUpPage.get('/', (c) => (c.get('person') ? c.redirect('/start', 303) : form(c, {})));
+
+signUpPage.post('/', async (c) => {
+  const read = await readForm(c, SignUpForm);
+  if (!read.ok) return form(c, read);
+  const nowMs = Date.now();
+  const result = await signUp(c.env, { ...read.values, headers: c.req.raw.headers, nowMs });
+  if (!result.ok) return form(c, { typed: read.typed, refusal: result.refusal });
+  for (const cookie of result.cookies) c.header('Set-Cookie', cookie, { append: true });
+
+  // From here on the person exists: whatever fails below is made good by the next page that they open.
+  const accountId = await ensureAccount(c.env, result.person, nowMs);
+  const name = words(c).t.signUp.firstKeyName;
+  const { key } = await createKey(database(c.env), await pepperKey(config(c.env)), {
+    accountId,
+    name,
+    nowMs,
+  });
+  await carrySecret(c, { kind: 'api_key', subject: accountId, text: key, note: name });
+  return c.redirect('/start', 303);
+});
+
+function form(c: PortalContext, state: { typed?: Typed; faults?: Faults; refusal?: SessionRefusal }) {
+  const { t, f } = words(c);
+  const taken = state.refusal?.reason === 'email_taken';
+  const faults: Faults = taken ? { email: 'email_taken' } : (state.faults ?? {});
+  const waiting = state.refusal?.reason === 'too_many_attempts' ? state.refusal.retryAfterMs : null;
+  const fields = { c, typed: state.typed, faults };
+  const credit = config(c.env).trialGrantNanoUsd;
+  const status = waiting !== null ? 429 : Object.keys(faults).length > 0 ? 422 : 200;
+  return page(
+    c,
+    { title: t.signUp.title, narrow: true, status },
+    <>
+      <h1 class="mb-2">{t.signUp.title}</h1>
+      <p class="mb-6">{credit > 0 ? t.signUp.lead(f.usd(credit)) : t.signUp.leadNoCredit}</p>
+      {waiting !== null && <Notice tone="error">{t.tooManyAttempts(f.duration(waiting))}</Notice>}
+      {Object.keys(faults).length > 0 && <Notice tone="error">{t.faults.summary}</Notice>}
+      <form method="post" class="grid gap-5" novalidate>
+        <TextField {...fields} name="name" label={t.signUp.name} autocomplete="name" required />
+        <TextField
+          {...fields}
+          name="email"
+          label={t.signUp.email}
+          type="email"
+          autocomplete="email"
+          required
+        />
+        <TextField
+          {...fields}
+          name="password"
+          label={t.signUp.password}
+          hint={t.signUp.passwordHint(PASSWORD_LENGTH_MIN)}
+          type="password"
+          autocomplete="new-password"
+          required
+        />
+        <button class="btn btn-primary" type="submit">
+          {t.signUp.submit}
+        </button>
+      </form>
+      <p class="mt-6 text-sm">
+        {t.signUp.haveOne}{' '}
+        <a class="link" href="/sign-in">
+          {t.signIn.title}
+        </a>
+      </p>
+    </>,
+  );
+}

@@ -1,0 +1,133 @@
+/** Start: the fresh key inside requests that can be pasted, and a tick when the first one has arrived. */
+import { Hono } from 'hono';
+import { html } from 'hono/html';
+import { database } from '../../db/client.ts';
+import { listKeys } from '../../db/keys.ts';
+import { firstRequestAtMs } from '../../db/usage.ts';
+import { maskedApiKey } from '../../domain/api-key.ts';
+import { config } from '../../env.ts';
+import { type PortalContext, type PortalEnv, words } from '../context.ts';
+import { signedIn } from '../guard.ts';
+import { keyState } from '../key-state.ts';
+import { page } from '../layout.tsx';
+import { ShownSecret } from '../parts/shown-secret.tsx';
+import { takeSecret } from '../shown-once.ts';
+import { snippets } from '../snippets.ts';
+
+const MODEL = 'deepseek-reasoner';
+/** Usage is projected within a second of a request's end. */
+const TICK_REFRESH_S = 4;
+
+export const startPage = new Hono<PortalEnv>();
+
+startPage.use(signedIn);
+
+startPage.get('/', async (c) => {
+  const { t } = words(c);
+  const accountId = c.get('accountId');
+  const secret = await takeSecret(c, { kind: 'api_key', subject: accountId });
+  const keys = await listKeys(database(c.env), accountId);
+  const working = keys.find((key) => keyState(key, Date.now()) === 'active');
+  const baseUrl = `${config(c.env).publicOrigin}/v1`;
+  return page(
+    c,
+    { title: t.start.title },
+    <>
+      <h1 class="mb-2">{t.start.title}</h1>
+      <p class="mb-8">{t.start.lead}</p>
+      <div class="grid gap-10 lg:grid-cols-[minmax(0,1fr)_18rem]">
+        <div class="min-w-0">
+          {secret && <ShownSecret title={t.start.keyTitle} text={secret.text} note={t.start.keyOnce} />}
+          {!secret && working && <p class="mb-6">{t.start.keyElsewhere(maskedApiKey(working.lastFour))}</p>}
+          {!secret && !working && (
+            <div class="panel mb-6 px-5 py-4">
+              <p class="mb-3">{t.start.noKey}</p>
+              <a href="/keys#new" class="btn btn-primary">
+                {t.start.makeKey}
+              </a>
+            </div>
+          )}
+          <Snippets c={c} baseUrl={baseUrl} apiKey={secret?.text ?? null} />
+        </div>
+        <aside class="grid content-start gap-6">
+          <section aria-labelledby="tick">
+            <h2 id="tick" class="mb-2">
+              {t.start.tickTitle}
+            </h2>
+            <iframe src="/start/first-request" title={t.start.tickTitle} class="panel h-24 w-full" />
+          </section>
+          <dl class="grid gap-3 text-sm">
+            <div>
+              <dt class="muted">{t.start.baseUrl}</dt>
+              <dd class="font-mono break-all select-all">{baseUrl}</dd>
+            </div>
+            <div>
+              <dt class="muted">{t.start.model}</dt>
+              <dd class="font-mono select-all">{MODEL}</dd>
+            </div>
+          </dl>
+        </aside>
+      </div>
+    </>,
+  );
+});
+
+/** A page in the page that reloads itself, so that the key beside it stays where it is. */
+startPage.get('/first-request', async (c) => {
+  const { t, f, locale } = words(c);
+  const receivedAtMs = await firstRequestAtMs(database(c.env), c.get('accountId'));
+  const response = await c.html(
+    html`<!doctype html>${(
+      <html lang={locale} class="bg-base-200">
+        <head>
+          <meta charset="utf-8" />
+          <meta name="color-scheme" content="light dark" />
+          {receivedAtMs === null && <meta http-equiv="refresh" content={String(TICK_REFRESH_S)} />}
+          <title>{t.start.tickTitle}</title>
+          <link rel="stylesheet" href="/app.css" />
+        </head>
+        <body class="bg-base-200 px-4 py-4 text-sm text-base-content">
+          {receivedAtMs === null ? (
+            <p class="flex items-center gap-2.5">
+              <span class="size-2 rounded-full bg-accent motion-safe:animate-pulse" aria-hidden="true" />
+              {t.start.waiting}
+            </p>
+          ) : (
+            <p role="status">
+              <span class="font-semibold text-success">✓ {t.start.received(f.dateTime(receivedAtMs))}</span>
+              <br />
+              <a class="link" href="/usage" target="_top">
+                {t.start.seeUsage}
+              </a>
+            </p>
+          )}
+        </body>
+      </html>
+    )}`,
+  );
+  return response;
+});
+
+function Snippets({ c, baseUrl, apiKey }: { c: PortalContext; baseUrl: string; apiKey: string | null }) {
+  const { t } = words(c);
+  const each = snippets({ baseUrl, model: MODEL, question: t.start.question, key: apiKey });
+  return (
+    <section aria-labelledby="snippets">
+      <h2 id="snippets" class="sr-only">
+        {t.start.snippets}
+      </h2>
+      <div class="tabs tabs-border">
+        {each.map(({ id, name, code }, index) => (
+          <>
+            <input type="radio" name="snippet" class="tab" aria-label={name} checked={index === 0} />
+            <section class="tab-content pt-4" aria-label={name} data-snippet={id}>
+              <pre class="snippet" tabindex={0}>
+                <code>{code}</code>
+              </pre>
+            </section>
+          </>
+        ))}
+      </div>
+    </section>
+  );
+}

@@ -1,0 +1,189 @@
+/** Usage: how many tokens of each kind, by when, by key and model, and what they cost. From the hourly rollup. */
+import { Hono } from 'hono';
+import { raw } from 'hono/html';
+import { loadCatalogue, type Model } from '../../db/catalogue.ts';
+import { database } from '../../db/client.ts';
+import { type ApiKeyRow, listKeys } from '../../db/keys.ts';
+import { listRecentRequests, listUsage, type RecentRequest, type UsageRow } from '../../db/usage.ts';
+import { KINDS, type Kind, tokenBars } from '../chart/token-bars.ts';
+import { type PortalContext, type PortalEnv, words } from '../context.ts';
+import { signedIn } from '../guard.ts';
+import { page } from '../layout.tsx';
+import { RecentRequests } from '../parts/recent-requests.tsx';
+import { TILES, Tile } from '../parts/tile.tsx';
+import { UsageTable } from '../parts/usage-table.tsx';
+import { type Buckets, bucketsOf, isPeriod, PERIODS, type Period } from '../usage-period.ts';
+
+const RECENT_MAX = 20;
+
+export const usagePage = new Hono<PortalEnv>();
+
+usagePage.use(signedIn);
+
+usagePage.get('/', async (c) => {
+  const { t, f } = words(c);
+  const db = database(c.env);
+  const accountId = c.get('accountId');
+  const nowMs = Date.now();
+  const asked = c.req.query('period');
+  const period: Period = isPeriod(asked) ? asked : '24h';
+  const buckets = bucketsOf(period, nowMs);
+  const keyId = c.req.query('key') || null;
+  const modelId = c.req.query('model') || null;
+  const { fromMs, bucketMs } = buckets;
+  const [keys, catalogue, rows, recent] = await Promise.all([
+    listKeys(db, accountId),
+    loadCatalogue(db),
+    listUsage(db, { accountId, fromMs, bucketMs, keyId, modelId }),
+    listRecentRequests(db, { accountId, limit: RECENT_MAX }),
+  ]);
+  const keyNames = new Map(keys.map((key) => [key.id, key.name]));
+  return page(
+    c,
+    { title: t.usage.title },
+    <>
+      <div class="mb-6 flex flex-wrap items-end justify-between gap-x-8 gap-y-4">
+        <h1>{t.usage.title}</h1>
+        <Filter c={c} keys={keys} catalogue={catalogue} chosen={{ period, keyId, modelId }} />
+      </div>
+      {rows.length === 0 ? (
+        <Empty c={c} />
+      ) : (
+        <>
+          <Totals c={c} rows={rows} />
+          <Chart c={c} rows={rows} buckets={buckets} period={period} />
+          <UsageTable c={c} rows={rows} width={buckets.width} keyNames={keyNames} />
+        </>
+      )}
+      <p class="muted mt-3 text-sm">{freshness(c, recent, nowMs)}</p>
+      {recent.length > 0 && <RecentRequests c={c} recent={recent} keyNames={keyNames} />}
+    </>,
+  );
+
+  function freshness(c: PortalContext, recent: readonly RecentRequest[], nowMs: number): string {
+    const readAt = f.time(nowMs);
+    const lastMs = recent.reduce((last, { event }) => Math.max(last, event.endedAtMs), 0);
+    return lastMs === 0 ? words(c).t.usage.fresh(readAt) : t.usage.freshUntil(readAt, f.dateTime(lastMs));
+  }
+});
+
+function Filter(props: {
+  c: PortalContext;
+  keys: readonly ApiKeyRow[];
+  catalogue: readonly Model[];
+  chosen: { period: Period; keyId: string | null; modelId: string | null };
+}) {
+  const { c, keys, catalogue, chosen } = props;
+  const { t } = words(c);
+  const selects = [
+    {
+      name: 'period',
+      label: t.usage.period,
+      value: chosen.period,
+      options: PERIODS.map((each) => [each, t.usage.periods[each]]),
+    },
+    {
+      name: 'key',
+      label: t.usage.key,
+      value: chosen.keyId ?? '',
+      options: [['', t.usage.all], ...keys.map((key) => [key.id, `${key.name} …${key.lastFour}`])],
+    },
+    {
+      name: 'model',
+      label: t.usage.model,
+      value: chosen.modelId ?? '',
+      options: [['', t.usage.all], ...catalogue.map((model) => [model.id, model.id])],
+    },
+  ];
+  return (
+    <form method="get" class="flex flex-wrap items-end gap-3">
+      {selects.map(({ name, label, value, options }) => (
+        <label class="grid gap-1 text-sm">
+          <span class="muted">{label}</span>
+          <select name={name} class="select select-sm w-44 max-w-full">
+            {options.map(([each, text]) => (
+              <option value={each} selected={each === value}>
+                {text}
+              </option>
+            ))}
+          </select>
+        </label>
+      ))}
+      <button class="btn btn-sm" type="submit">
+        {t.usage.apply}
+      </button>
+    </form>
+  );
+}
+
+function Totals({ c, rows }: { c: PortalContext; rows: readonly UsageRow[] }) {
+  const { t, f } = words(c);
+  const sum = (value: (row: UsageRow) => number) => rows.reduce((total, row) => total + value(row), 0);
+  const cached = sum((row) => row.cachedTokens);
+  const input = cached + sum((row) => row.uncachedTokens);
+  const reasoning = sum((row) => row.reasoningTokens);
+  const output = reasoning + sum((row) => row.answerTokens);
+  const share = (part: number, whole: number) => f.percent(whole === 0 ? 0 : part / whole);
+  return (
+    <dl class={TILES}>
+      <Tile label={t.usage.charge} value={f.usd(sum((row) => row.chargeNanoUsd))} />
+      <Tile label={t.usage.requests} value={f.count(sum((row) => row.requests))} />
+      <Tile
+        label={t.usage.inputTokens}
+        value={f.shortCount(input)}
+        note={t.usage.fromCache(share(cached, input))}
+      />
+      <Tile
+        label={t.usage.outputTokens}
+        value={f.shortCount(output)}
+        note={t.usage.ofReasoning(share(reasoning, output))}
+      />
+    </dl>
+  );
+}
+
+function Chart(props: { c: PortalContext; rows: readonly UsageRow[]; buckets: Buckets; period: Period }) {
+  const { c, rows, buckets, period } = props;
+  const { t, f } = words(c);
+  const bars = buckets.starts.map((startMs) => {
+    const within = rows.filter((row) => row.bucketMs === startMs);
+    const sum = (kind: Kind) => within.reduce((total, row) => total + row[`${kind}Tokens`], 0);
+    return {
+      label: f.bucket(startMs, buckets.width),
+      cached: sum('cached'),
+      uncached: sum('uncached'),
+      reasoning: sum('reasoning'),
+      answer: sum('answer'),
+    };
+  });
+  const total = bars.reduce((all, bar) => all + KINDS.reduce((sum, kind) => sum + bar[kind], 0), 0);
+  const title = t.usage.chartTitle[buckets.width];
+  return (
+    <section class="mb-10">
+      <h2 class="mb-3">{title}</h2>
+      {/* biome-ignore lint/a11y/useSemanticElements: no landmark, and no form's fieldset */}
+      <div class="relative overflow-x-auto" role="group" aria-label={title} tabindex={0}>
+        <figure
+          role="img"
+          aria-label={t.usage.chartLabel(t.usage.periods[period], f.count(total))}
+          class="chart"
+        >
+          {raw(tokenBars(bars, { kinds: t.usage.kinds, shortCount: f.shortCount }))}
+        </figure>
+      </div>
+    </section>
+  );
+}
+
+function Empty({ c }: { c: PortalContext }) {
+  const { t } = words(c);
+  return (
+    <div class="panel px-6 py-8">
+      <h2 class="mb-1">{t.usage.emptyTitle}</h2>
+      <p class="mb-4 max-w-xl">{t.usage.empty}</p>
+      <a href="/start" class="btn btn-primary">
+        {t.usage.emptyCall}
+      </a>
+    </div>
+  );
+}

@@ -1,0 +1,44 @@
+/** Ledger entries, newest first, to the nano-USD. */
+import type { Entry } from '../../domain/ledger.ts';
+import { formatUsd } from '../../domain/money.ts';
+import { type PortalContext, words } from '../context.ts';
+import { Heads, Sheet } from './sheet.tsx';
+
+/** Enough of a hash to compare by eye; the whole of it is in the title. */
+const HASH_SHOWN = 10;
+
+export function LedgerTable({ c, entries }: { c: PortalContext; entries: readonly Entry[] }) {
+  const { t, f } = words(c);
+  return (
+    <Sheet label={t.billing.ledgerTitle}>
+      <Heads
+        names={[
+          `#${t.billing.seq}`,
+          t.billing.time,
+          t.billing.kind,
+          t.billing.reference,
+          `#${t.billing.grantedUsd}`,
+          `#${t.billing.paidUsd}`,
+          `#${t.billing.balance}`,
+          t.billing.hash,
+        ]}
+      />
+      <tbody>
+        {entries.map((entry) => (
+          <tr>
+            <td class="num">{entry.seq}</td>
+            <td>{f.dateTime(entry.atMs)}</td>
+            <td>{t.billing.kinds[entry.kind]}</td>
+            <td class="font-mono">{entry.reference}</td>
+            <td class="num font-mono">{formatUsd(entry.grantedNanoUsd)}</td>
+            <td class="num font-mono">{formatUsd(entry.paidNanoUsd)}</td>
+            <td class="num font-mono">{formatUsd(entry.balanceNanoUsd)}</td>
+            <td class="font-mono" title={entry.hash}>
+              {entry.hash.slice(0, HASH_SHOWN)}
+            </td>
+          </tr>
+        ))}
+      </tbody>
+    </Sheet>
+  );
+}

@@ -1,0 +1,17 @@
+/** A sentence that the page wants read first. */
+import type { Child } from 'hono/jsx';
+
+const TONES = {
+  info: 'alert alert-soft alert-info',
+  success: 'alert alert-soft alert-success',
+  warning: 'alert alert-soft alert-warning',
+  error: 'alert alert-soft alert-error',
+} as const;
+
+export function Notice({ tone, children }: { tone: keyof typeof TONES; children?: Child }) {
+  return (
+    <div role={tone === 'error' ? 'alert' : 'status'} class={`${TONES[tone]} mb-6 text-sm`}>
+      <div>{children}</div>
+    </div>
+  );
+}

@@ -1,0 +1,86 @@
+/** The latest requests, each with the sum by which anyone can recompute its charge. */
+import type { RecentRequest } from '../../db/usage.ts';
+import { formatUsd, nanoUsd } from '../../domain/money.ts';
+import { type PortalContext, words } from '../context.ts';
+import { Heads, Sheet } from './sheet.tsx';
+
+export function RecentRequests(props: {
+  c: PortalContext;
+  recent: readonly RecentRequest[];
+  keyNames: ReadonlyMap<string, string>;
+}) {
+  const { c, recent, keyNames } = props;
+  const { t, f } = words(c);
+  return (
+    <section class="mt-12">
+      <h2 class="mb-1">{t.usage.recentTitle}</h2>
+      <p class="muted mb-2 text-sm">{t.usage.recentNote}</p>
+      <Sheet label={t.usage.recentTitle}>
+        <Heads
+          names={[
+            t.usage.request,
+            t.usage.ended,
+            t.usage.key,
+            t.usage.model,
+            t.usage.ending,
+            `#${t.usage.ttft}`,
+            `#${t.usage.chargeUsd}`,
+            `#${t.usage.entry}`,
+          ]}
+        />
+        <tbody>
+          {recent.map(({ event, price }) => (
+            <>
+              <tr id={event.requestId} class="led-in">
+                <th scope="row" class="font-mono font-normal">
+                  <a class="link link-hover" href={`#${event.requestId}`}>
+                    {event.requestId}
+                  </a>
+                </th>
+                <td>{f.dateTime(event.endedAtMs)}</td>
+                <td>
+                  <bdi>{keyNames.get(event.keyId) ?? t.usage.removedKey}</bdi>
+                </td>
+                <td>{event.modelId}</td>
+                <td>{t.usage.endings[event.ending] ?? event.ending}</td>
+                <td class="num">{event.ttftMs === null ? '–' : f.duration(event.ttftMs)}</td>
+                <td class="num font-mono">{formatUsd(nanoUsd(event.chargeNanoUsd))}</td>
+                <td class="num">{event.entrySeq ?? '–'}</td>
+              </tr>
+              <tr>
+                <td colspan={8} class="muted" title={event.priceId}>
+                  {price && <Arithmetic c={c} event={event} price={price} />}
+                </td>
+              </tr>
+            </>
+          ))}
+        </tbody>
+      </Sheet>
+    </section>
+  );
+}
+
+function Arithmetic({
+  c,
+  event,
+  price,
+}: { c: PortalContext } & { [K in 'event' | 'price']: NonNullable<RecentRequest[K]> }) {
+  const { t, f } = words(c);
+  const names = t.usage.arithmeticParts;
+  const parts = [
+    [names.cached, event.cachedTokens, price.cacheHitNanoUsd],
+    [names.uncached, event.promptTokens - event.cachedTokens, price.cacheMissNanoUsd],
+    [names.output, event.completionTokens, price.outputNanoUsd],
+  ] as const;
+  return (
+    <>
+      {parts.map(([name, tokens, each], index) => (
+        <>
+          {index > 0 && ' + '}
+          {name} {f.count(tokens)} × {f.count(each)}
+        </>
+      ))}
+      {` = ${f.count(event.chargeNanoUsd)} ${t.usage.arithmeticUnit}`}
+    </>
+  );
+}

@@ -1,0 +1,12 @@
+/** A figure that a page is opened for, with its name and a word on it. */
+export function Tile({ label, value, note }: { label: string; value: string; note?: string }) {
+  return (
+    <div class="bg-base-100 px-4 py-3">
+      <dt class="muted text-sm">{label}</dt>
+      <dd class="text-xl font-semibold tabular-nums tracking-tight">{value}</dd>
+      {note && <dd class="muted text-sm">{note}</dd>}
+    </div>
+  );
+}
+
+export const TILES = 'panel mb-8 grid grid-cols-2 gap-px overflow-hidden bg-base-300 lg:grid-cols-4';

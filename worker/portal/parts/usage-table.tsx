@@ -1,0 +1,75 @@
+/** The numbers under the chart: an hour or a day, a key and a model a row, charged to the nano-USD. */
+import type { UsageRow } from '../../db/usage.ts';
+import { formatUsd, nanoUsd } from '../../domain/money.ts';
+import { type PortalContext, words } from '../context.ts';
+import { Heads, Sheet } from './sheet.tsx';
+
+/** Keeps the page under its 15 KB; the filters lead to the rest. */
+const ROWS_MAX = 100;
+
+const COUNTS = ['requests', 'cachedTokens', 'uncachedTokens', 'reasoningTokens', 'answerTokens'] as const;
+
+export function UsageTable(props: {
+  c: PortalContext;
+  rows: readonly UsageRow[];
+  width: 'hour' | 'day';
+  keyNames: ReadonlyMap<string, string>;
+}) {
+  const { c, rows, width, keyNames } = props;
+  const { t, f } = words(c);
+  const { kinds } = t.usage;
+  const title = t.usage.tableTitle[width];
+  const shown = rows.slice(0, ROWS_MAX);
+  const when = width === 'hour' ? f.dateTime : f.date;
+  const sum = (column: (keyof UsageRow & (typeof COUNTS)[number]) | 'chargeNanoUsd') =>
+    rows.reduce((total, row) => total + row[column], 0);
+  return (
+    <section>
+      <h2 class="mb-2">{title}</h2>
+      <Sheet label={title}>
+        <Heads
+          names={[
+            t.usage.when[width],
+            t.usage.key,
+            t.usage.model,
+            `#${t.usage.requests}`,
+            `#${kinds.cached}`,
+            `#${kinds.uncached}`,
+            `#${kinds.reasoning}`,
+            `#${kinds.answer}`,
+            `#${t.usage.chargeUsd}`,
+          ]}
+        />
+        <tbody>
+          {shown.map((row) => (
+            <tr>
+              <td>{when(row.bucketMs)}</td>
+              <td>
+                <bdi>{keyNames.get(row.keyId) ?? t.usage.removedKey}</bdi>
+              </td>
+              <td>{row.modelId}</td>
+              {COUNTS.map((column) => (
+                <td class="num">{f.count(row[column])}</td>
+              ))}
+              <td class="num font-mono">{formatUsd(nanoUsd(row.chargeNanoUsd))}</td>
+            </tr>
+          ))}
+        </tbody>
+        <tfoot>
+          <tr>
+            <th scope="row" colspan={3}>
+              {t.usage.total}
+            </th>
+            {COUNTS.map((column) => (
+              <td class="num">{f.count(sum(column))}</td>
+            ))}
+            <td class="num font-mono">{formatUsd(nanoUsd(sum('chargeNanoUsd')))}</td>
+          </tr>
+        </tfoot>
+      </Sheet>
+      {rows.length > shown.length && (
+        <p class="muted mt-2 text-sm">{t.usage.moreRows(f.count(shown.length), f.count(rows.length))}</p>
+      )}
+    </section>
+  );
+}

@@ -1,0 +1,59 @@
+/** Headers of every page, and the refusal of forms that another site sends. */
+
+import { bodyLimit } from 'hono/body-limit';
+import { csrf } from 'hono/csrf';
+import { createMiddleware } from 'hono/factory';
+import { secureHeaders } from 'hono/secure-headers';
+import { config } from '../env.ts';
+import type { PortalEnv } from './context.ts';
+import { problemPage } from './pages/problem.tsx';
+
+/** The longest form of the portal is under 1 KiB; this leaves room for what people paste by mistake. */
+const FORM_BYTES_MAX = 16_384;
+
+/** No script at all, styles from our own stylesheet only: an injected tag has nothing to run. */
+export const pageHeaders = createMiddleware<PortalEnv>(async function pageHeaders(c, next) {
+  return (c.req.path === FRAMED_PATH ? framedHeaders : wholeHeaders)(c, next);
+});
+
+/** The one page that another page of ours shows in a frame. */
+export const FRAMED_PATH = '/start/first-request';
+
+const wholeHeaders = headers("'none'");
+const framedHeaders = headers("'self'");
+
+function headers(frameAncestors: "'none'" | "'self'") {
+  return secureHeaders({
+    contentSecurityPolicy: {
+      defaultSrc: ["'none'"],
+      styleSrc: ["'self'"],
+      imgSrc: ["'self'", 'data:'],
+      frameSrc: ["'self'"],
+      formAction: ["'self'"],
+      baseUri: ["'none'"],
+      frameAncestors: [frameAncestors],
+    },
+    xFrameOptions: frameAncestors === "'none'" ? 'DENY' : 'SAMEORIGIN',
+    // with 'no-referrer' browsers would send our own forms with `Origin: null`
+    referrerPolicy: 'same-origin',
+  });
+}
+
+/** What one page shows to one person is kept by no cache. */
+export const neverCached = createMiddleware<PortalEnv>(async function neverCached(c, next) {
+  await next();
+  c.header('Cache-Control', 'private, no-store');
+});
+
+/**
+ * Accepts forms from the one configured origin only, whatever Host says. A browser sends Origin or Sec-Fetch-Site
+ * with every POST; a request that has neither is no browser's form.
+ */
+export const ownForms = createMiddleware<PortalEnv>(async function ownForms(c, next) {
+  const { publicOrigin } = config(c.env);
+  return csrf({ origin: publicOrigin })(c, next);
+});
+
+export function smallForms() {
+  return bodyLimit({ maxSize: FORM_BYTES_MAX, onError: (c) => problemPage(c, 413) });
+}

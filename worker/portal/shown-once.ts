@@ -1,0 +1,80 @@
+/**
+ * Carries a fresh secret over the redirect to the page that shows it: encrypted in a cookie that lives for minutes
+ * and is taken away by the first showing. The server keeps nothing, so there is nothing of it to leak.
+ */
+import { deleteCookie, getCookie, setCookie } from 'hono/cookie';
+import { EncryptJWT, jwtDecrypt } from 'jose';
+import { config } from '../env.ts';
+import type { PortalContext } from './context.ts';
+
+const COOKIE = 'shown_once';
+const LIFETIME_S = 300;
+
+export type SecretKind = 'api_key' | 'join_token';
+
+export interface Secret {
+  readonly text: string;
+  /** what stands beside it on the page: the key's name, the token's expiry */
+  readonly note: string;
+}
+
+/** Puts the secret into the answer's cookie. `subject` (the account) is the only one to whom it is shown. */
+export async function carrySecret(
+  c: PortalContext,
+  secret: Secret & { kind: SecretKind; subject: string },
+): Promise<void> {
+  const token = await new EncryptJWT({ text: secret.text, note: secret.note })
+    .setProtectedHeader({ alg: 'dir', enc: 'A256GCM' })
+    .setAudience(secret.kind)
+    .setSubject(secret.subject)
+    .setIssuedAt()
+    .setExpirationTime(`${LIFETIME_S} seconds`)
+    .encrypt(await encryptionKey(c));
+  setCookie(c, COOKIE, token, { ...attributes(c), maxAge: LIFETIME_S });
+}
+
+/** Takes the secret of that kind out of the request and its cookie away, or null. */
+export async function takeSecret(
+  c: PortalContext,
+  which: { kind: SecretKind; subject: string },
+): Promise<Secret | null> {
+  const token = getCookie(c, COOKIE, prefix(c));
+  if (!token) return null;
+  try {
+    const { payload } = await jwtDecrypt<{ text: string; note: string }>(token, await encryptionKey(c), {
+      audience: which.kind,
+      subject: which.subject,
+      contentEncryptionAlgorithms: ['A256GCM'],
+      keyManagementAlgorithms: ['dir'],
+    });
+    deleteCookie(c, COOKIE, attributes(c));
+    return { text: payload.text, note: payload.note };
+  } catch {
+    // another page's secret, another account's, or one that has expired: it stays until its few minutes are over
+    return null;
+  }
+}
+
+/** Derived, so that this cookie's key is not the one that signs sessions. */
+async function encryptionKey(c: PortalContext): Promise<Uint8Array> {
+  const text = new TextEncoder();
+  const secret = await crypto.subtle.importKey('raw', text.encode(config(c.env).authSecret), 'HKDF', false, [
+    'deriveBits',
+  ]);
+  const derivation = {
+    name: 'HKDF',
+    hash: 'SHA-256',
+    salt: new Uint8Array(),
+    info: text.encode('shown-once'),
+  };
+  return new Uint8Array(await crypto.subtle.deriveBits(derivation, secret, 256));
+}
+
+function prefix(c: PortalContext): 'host' | undefined {
+  return config(c.env).publicOrigin.startsWith('https://') ? 'host' : undefined;
+}
+
+function attributes(c: PortalContext) {
+  const host = prefix(c);
+  return { path: '/', httpOnly: true, sameSite: 'Lax', secure: host === 'host', prefix: host } as const;
+}
