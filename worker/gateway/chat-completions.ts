@@ -84,8 +84,10 @@ export async function chatCompletions(c: Context<{ Bindings: Env }>): Promise<Re
   return answered;
 }
 
-const EVENT_STREAM = { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache' };
-const JSON_BODY = { 'content-type': 'application/json' };
+/** Compression on the way would hold blank lines and events back until it has a block full. */
+const AS_IT_COMES = { 'cache-control': 'no-cache, no-transform', 'content-encoding': 'identity' };
+const EVENT_STREAM = { 'content-type': 'text/event-stream; charset=utf-8', ...AS_IT_COMES };
+const JSON_BODY = { 'content-type': 'application/json', ...AS_IT_COMES };
 
 /** After the first piece has left, a refusal can only be said in the body. */
 async function* textOf(pieces: AsyncGenerator<Piece, void>, origin: string): AsyncGenerator<string, void> {
