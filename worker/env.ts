@@ -30,8 +30,8 @@ const Settings = z.object({
   SANDBOX_WEBHOOK_SECRET: secret,
   /** credit that an account gets when it is opened */
   TRIAL_GRANT_NANO_USD: z.coerce.number().int().min(0).default(5_000_000_000),
-  /** a hold whose edge is not heard of for this long belongs to the node's receipt */
-  HOLD_LEASE_MS: milliseconds(60_000),
+  /** a hold whose edge is not heard of for this long belongs to the node's receipt; longer than a first token may take */
+  HOLD_LEASE_MS: milliseconds(150_000),
   /** how long after its lease a hold waits for a receipt before it is voided */
   RECEIPT_GRACE_MS: milliseconds(600_000),
   /** how long a client waits for a first token before 504 */

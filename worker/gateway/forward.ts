@@ -84,17 +84,14 @@ async function attempt(
   const leftMs = startedMs + firstTokenDeadlineMs - Date.now();
   if (leftMs <= 0) return timedOut(firstTokenDeadlineMs);
   const release = noteInFlight(node.id);
-  const token = await signRequestToken(
-    config(env),
-    {
-      aud: node.id,
-      sub: admission.accountId,
-      jti: admission.requestId,
-      model: admission.model.id,
-      max_tokens: admission.maxTokens * admission.choices,
-    },
-    Date.now(),
-  );
+  const claims = {
+    aud: node.id,
+    sub: admission.accountId,
+    jti: admission.requestId,
+    model: admission.model.id,
+    max_tokens: admission.maxTokens * admission.choices,
+  };
+  const sign = () => signRequestToken(config(env), claims, Date.now());
   const failed = (outcome: Attempt): Attempt => {
     release();
     return outcome;
@@ -106,7 +103,7 @@ async function attempt(
   try {
     response = await fetch(node.url + GENERATE_PATH, {
       method: 'POST',
-      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+      headers: { authorization: `Bearer ${await sign()}`, 'content-type': 'application/json' },
       body: JSON.stringify(body),
       // a node that redirects is not one of ours
       redirect: 'manual',
@@ -119,7 +116,7 @@ async function attempt(
   }
   if (!response.ok || response.body === null) return failed(await refused(response));
 
-  const stream = new NodeStream(node, response.body, { token, idleDeadlineMs });
+  const stream = new NodeStream(node, response.body, { sign, idleDeadlineMs });
   const first = await stream.next(Math.max(1, startedMs + firstTokenDeadlineMs - Date.now()));
   if (first.kind === 'broken') return failed(NODE_FAILED);
   return { ok: true, forwarded: { stream, first, ttftMs: Date.now() - startedMs, release } };

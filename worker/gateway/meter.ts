@@ -23,7 +23,7 @@ export interface Purse {
 
 /** Beside a balance this much larger than the hold, an exact hold frees nothing that anybody misses. */
 const AMPLE_FACTOR = 4;
-/** How long a stopped engine gets to report its final count. */
+/** How long an engine that was asked to stop gets to report its final count; an engine that goes on is left. */
 const STOP_DEADLINE_MS = 10_000;
 
 /**
@@ -39,7 +39,8 @@ export async function* meter(
   const { price, choices } = admission;
   const hold = new GrowingHold(admission, purse);
   let usage = NO_USAGE;
-  for (let event = first; ; event = await stream.next(gone.aborted ? STOP_DEADLINE_MS : undefined)) {
+  let stopByMs = Number.POSITIVE_INFINITY;
+  for (let event = first; ; event = await stream.next(stopByMs - Date.now())) {
     if (event.kind === 'end') return { ending: gone.aborted ? 'client_gone' : 'finished', usage };
     if (event.kind === 'broken') return { ending: gone.aborted ? 'client_gone' : 'node_failed', usage };
     const advanced = advance(usage, event.chunk.usage);
@@ -49,7 +50,10 @@ export async function* meter(
       return { ending: gone.aborted ? 'client_gone' : 'out_of_credit', usage };
     }
     usage = advanced;
-    if (gone.aborted) continue;
+    if (gone.aborted) {
+      stopByMs = Math.min(stopByMs, Date.now() + STOP_DEADLINE_MS);
+      continue;
+    }
     hold.lookAhead(usage, tokensLeft(hold.heldNanoUsd, usage, price) < (WINDOW_TOKENS * choices) / 2);
     yield event.chunk;
   }

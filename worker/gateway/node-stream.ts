@@ -12,7 +12,7 @@ export type NodeEvent =
 export class NodeStream {
   readonly node: NodeView;
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
-  readonly #token: string;
+  readonly #sign: () => Promise<string>;
   readonly #idleDeadlineMs: number;
   readonly #decoder = new SseDecoder();
   readonly #ready: NodeEvent[] = [];
@@ -21,18 +21,18 @@ export class NodeStream {
   constructor(
     node: NodeView,
     body: ReadableStream<Uint8Array>,
-    options: { token: string; idleDeadlineMs: number },
+    options: { sign: () => Promise<string>; idleDeadlineMs: number },
   ) {
     this.node = node;
     this.#reader = body.getReader();
-    this.#token = options.token;
+    this.#sign = options.sign;
     this.#idleDeadlineMs = options.idleDeadlineMs;
   }
 
-  /** The next event. After an end or a break it keeps answering the same. */
-  async next(deadlineMs = this.#idleDeadlineMs): Promise<NodeEvent> {
+  /** The next event, within `deadlineMs` and the idle deadline. After an end or a break it keeps answering the same. */
+  async next(deadlineMs = Number.POSITIVE_INFINITY): Promise<NodeEvent> {
     while (this.#ready.length === 0) {
-      const read = await this.#read(deadlineMs);
+      const read = await this.#read(Math.max(0, Math.min(deadlineMs, this.#idleDeadlineMs)));
       if (typeof read === 'string') return this.#end({ kind: 'broken', why: read });
       try {
         for (const data of this.#decoder.push(read)) this.#ready.push(toEvent(data));
@@ -47,9 +47,11 @@ export class NodeStream {
   /** Asks the agent to stop the engine; the stream then ends by itself with the exact final usage. */
   async askToStop(): Promise<void> {
     if (this.#ended) return;
+    // the token that began the request lives for a minute, the stream may be older
+    const token = await this.#sign();
     const answer = await fetch(this.node.url + ABORT_PATH, {
       method: 'POST',
-      headers: { authorization: `Bearer ${this.#token}` },
+      headers: { authorization: `Bearer ${token}` },
       redirect: 'manual',
     });
     await answer.body?.cancel();
