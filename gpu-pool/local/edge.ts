@@ -41,9 +41,11 @@ export async function migrate(stateDir: string): Promise<void> {
       QUIET,
     );
   } catch (error) {
+    const cause = (error as Error).message.split('\n').filter((line) => line.includes('ERROR'));
     throw new Error(
       `The database in ${stateDir} cannot be brought up to date; it may be half-migrated. ` +
-        `Remove the folder and start again (its demo data is made anew).\n\n${(error as Error).message}`,
+        'Remove the folder and start again: its demo data is made anew.\n' +
+        cause.join('\n'),
     );
   }
 }

@@ -187,6 +187,25 @@ describe('settling', () => {
     expect(await wallet.balance()).toMatchObject({ grantedNanoUsd: 0, paidNanoUsd: 8_810 });
   });
 
+  it('takes back paid credit first, never more than is available, once', async () => {
+    const { wallet, admit } = await walletWith(nanoUsd(1_000));
+    await wallet.topUp({ orderId: 'order_1', amountNanoUsd: nanoUsd(10_000) });
+    await admit({ wanted: 3_000 });
+    const refund = { reference: 'refund_1', amountNanoUsd: nanoUsd(-9_000) };
+    expect(await wallet.correct(refund)).toMatchObject({
+      entry: { paidNanoUsd: -8_000 },
+      uncollectedNanoUsd: 1_000,
+    });
+    expect(await wallet.correct(refund)).toMatchObject({ entry: { seq: 3 }, uncollectedNanoUsd: 1_000 });
+    expect(await wallet.balance()).toMatchObject({
+      grantedNanoUsd: 1_000,
+      paidNanoUsd: 2_000,
+      availableNanoUsd: 0,
+    });
+    const won = await wallet.correct({ reference: 'dispute_1_won', amountNanoUsd: nanoUsd(500) });
+    expect(won).toMatchObject({ entry: { paidNanoUsd: 500, grantedNanoUsd: 0 }, uncollectedNanoUsd: 0 });
+  });
+
   it('chains its entries, and they sum to the balance', async () => {
     const { wallet, admit } = await walletWith(usd(1));
     for (let i = 0; i < 3; i++) {

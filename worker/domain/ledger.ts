@@ -41,6 +41,12 @@ export function chargeLegs(credit: Credit, charge: NanoUsd): Credit {
   return { grantedNanoUsd: nanoUsd(0 - granted), paidNanoUsd: nanoUsd(0 - (charge - granted)) };
 }
 
+/** The two legs of a correction of paid credit: what is taken back comes out of paid credit before granted credit. */
+export function correctionLegs(credit: Credit, amountNanoUsd: NanoUsd): Credit {
+  const fromPaid = Math.max(amountNanoUsd, -credit.paidNanoUsd);
+  return { grantedNanoUsd: nanoUsd(amountNanoUsd - fromPaid), paidNanoUsd: nanoUsd(fromPaid) };
+}
+
 /** What an entry's hash is taken over: the fields in a fixed order, so that anyone can recompute the chain. */
 export function hashInput(previousHash: string, body: EntryBody): string {
   return JSON.stringify([

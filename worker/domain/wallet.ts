@@ -103,6 +103,14 @@ export interface WalletApi {
   reconcile(receipts: readonly WalletReceipt[]): Promise<void>;
   grant(grant: { grantId: string; amountNanoUsd: NanoUsd }): Promise<Entry>;
   topUp(topUp: { orderId: string; amountNanoUsd: NanoUsd }): Promise<Entry>;
+  /**
+   * Takes credit back (a refund, a lost dispute: below zero) or gives it again (a dispute won).
+   * The balance never goes below zero: what is not available stays uncollected, and the entry says how much was taken.
+   */
+  correct(correction: {
+    reference: string;
+    amountNanoUsd: NanoUsd;
+  }): Promise<{ entry: Entry; uncollectedNanoUsd: NanoUsd }>;
   balance(): Promise<Balance>;
   /** null: not this account's, or older than a day (D1 has it then) */
   request(requestId: string): Promise<RequestRecord | null>;

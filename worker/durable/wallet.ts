@@ -8,7 +8,14 @@ import { createHash } from 'node:crypto';
 import { database } from '../db/client.ts';
 import { type OutboxItem, project } from '../db/projection.ts';
 import { coveredUsage, type Ending } from '../domain/hold.ts';
-import { type Credit, chargeLegs, type Entry, type EntryKind, hashInput } from '../domain/ledger.ts';
+import {
+  type Credit,
+  chargeLegs,
+  correctionLegs,
+  type Entry,
+  type EntryKind,
+  hashInput,
+} from '../domain/ledger.ts';
 import {
   capLeft,
   dayOf,
@@ -154,6 +161,13 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
     return this.#credit('top_up', orderId, { grantedNanoUsd: nanoUsd(0), paidNanoUsd: amountNanoUsd });
   }
 
+  async correct({ reference, amountNanoUsd }: { reference: string; amountNanoUsd: NanoUsd }) {
+    return this.#commit(() => {
+      const entry = this.#store.entryOf('correction', reference) ?? this.#takeBack(reference, amountNanoUsd);
+      return { entry, uncollectedNanoUsd: nanoUsd(entry.grantedNanoUsd + entry.paidNanoUsd - amountNanoUsd) };
+    });
+  }
+
   async balance(): Promise<Balance> {
     const { grantedNanoUsd, paidNanoUsd, heldNanoUsd } = this.#store.head();
     return { grantedNanoUsd, paidNanoUsd, heldNanoUsd, availableNanoUsd: this.#available() };
@@ -295,6 +309,12 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
     return this.#commit(
       () => this.#store.entryOf(kind, reference) ?? this.#append(kind, reference, credit, Date.now()),
     );
+  }
+
+  /** Holds are promises to requests that run: a correction takes nothing of what they hold. */
+  #takeBack(reference: string, amountNanoUsd: NanoUsd): Entry {
+    const possible = nanoUsd(Math.max(amountNanoUsd, 0 - this.#available()));
+    return this.#append('correction', reference, correctionLegs(this.#store.head(), possible), Date.now());
   }
 
   #append(kind: EntryKind, reference: string, legs: Credit, atMs: number): Entry {
