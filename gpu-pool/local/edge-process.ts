@@ -17,7 +17,7 @@ export interface EdgeProcessOptions {
   readonly settings: Record<string, string>;
 }
 
-const options = JSON.parse(process.env.TOLLGATE_EDGE ?? '{}') as EdgeProcessOptions;
+const options = JSON.parse(process.env.TOLLGATE_EDGE_PROCESS ?? '{}') as EdgeProcessOptions;
 const { workerOptions } = unstable_getMiniflareWorkerOptions('wrangler.toml');
 const { bindings, modulesRules: _rules, ...fromConfig } = workerOptions;
 

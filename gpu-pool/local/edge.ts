@@ -75,7 +75,7 @@ export async function startEdge({ port, stateDir, script, settings = {} }: EdgeO
     {
       command: process.execPath,
       args: [fileURLToPath(new URL('./edge-process.ts', import.meta.url))],
-      env: { ...QUIET, TOLLGATE_EDGE: JSON.stringify(options) },
+      env: { ...QUIET, TOLLGATE_EDGE_PROCESS: JSON.stringify(options) },
       logFile: join(stateDir, 'edge.log'),
       readyWithinMs: 60_000,
     },

@@ -1,7 +1,9 @@
 /** Accounts and who belongs to them. */
-import { and, eq, lt, notExists, sql } from 'drizzle-orm';
+import { and, eq, gt, lt, notExists, sql } from 'drizzle-orm';
 import type { Database } from './client.ts';
 import { account, member, person, personCredential } from './schema.ts';
+
+const ACCOUNTS_PER_PAGE = 1_000;
 
 /** The account that the person owns, or null. */
 export async function accountOfPerson(db: Database, personId: string): Promise<string | null> {
@@ -48,4 +50,15 @@ export async function removeUnfinishedPerson(
     )
     .returning({ id: person.id });
   return removed.length > 0;
+}
+
+/** A page of account ids in their order, those after `after`. */
+export async function listAccountIds(db: Database, after: string): Promise<string[]> {
+  const rows = await db
+    .select({ id: account.id })
+    .from(account)
+    .where(gt(account.id, after))
+    .orderBy(account.id)
+    .limit(ACCOUNTS_PER_PAGE);
+  return rows.map(({ id }) => id);
 }

@@ -83,6 +83,20 @@ export interface LedgerPage {
   readonly nextBeforeSeq: number | null;
 }
 
+/** Work that an idempotency key names; see gateway/sealed-answer.ts for how the two hashes are made. */
+export interface IdempotentWork {
+  readonly lookup: string;
+  readonly fingerprint: string;
+  readonly requestId: string;
+}
+
+export type BeginResult =
+  /** do the work under this request id */
+  | { state: 'fresh' }
+  | { state: 'running' | 'mismatch' | 'exhausted' }
+  /** the answer of that request, sealed */
+  | { state: 'replay'; requestId: string; parts: Uint8Array[] };
+
 /**
  * An account's Wallet. Every call is idempotent by the id it names: the same hold twice is one hold,
  * the same grant twice is one grant.
@@ -101,6 +115,12 @@ export interface WalletApi {
   void(request: { requestId: string; nodeId: string | null; ending: Ending }): Promise<RequestRecord | null>;
   /** Takes the nodes' word for what was generated: settles orphaned holds, writes off what nobody was billed. */
   reconcile(receipts: readonly WalletReceipt[]): Promise<void>;
+  /** Before a request that carries an idempotency key. What a lost earlier answer cost is given back here. */
+  begin(work: IdempotentWork): Promise<BeginResult>;
+  /** Keeps the sealed answer for a day. */
+  keep(work: IdempotentWork, parts: Uint8Array[]): Promise<void>;
+  /** The request was refused before any work: the key is free again. */
+  forget(work: IdempotentWork): Promise<void>;
   grant(grant: { grantId: string; amountNanoUsd: NanoUsd }): Promise<Entry>;
   topUp(topUp: { orderId: string; amountNanoUsd: NanoUsd }): Promise<Entry>;
   /**
@@ -114,6 +134,8 @@ export interface WalletApi {
   balance(): Promise<Balance>;
   /** null: not this account's, or older than a day (D1 has it then) */
   request(requestId: string): Promise<RequestRecord | null>;
+  /** Oldest first, for the audit. */
+  entriesAfter(page: { afterSeq: number; limit: number }): Promise<Entry[]>;
   ledger(page: { beforeSeq?: number; limit: number }): Promise<LedgerPage>;
   /** Spend of a key in the current period of its cap, with what is held for it. */
   keySpend(keyId: string, limits: KeyLimits): Promise<{ spentNanoUsd: NanoUsd; heldNanoUsd: NanoUsd }>;

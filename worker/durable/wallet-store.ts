@@ -158,6 +158,11 @@ export class WalletStore {
     );
   }
 
+  /** Oldest first, those after `afterSeq`. */
+  entriesAfter(afterSeq: number, limit: number): Entry[] {
+    return this.#all('SELECT * FROM entry WHERE seq > ? ORDER BY seq LIMIT ?', afterSeq, limit).map(toEntry);
+  }
+
   request(requestId: string): HeldRequest | null {
     const row = this.#one('SELECT * FROM request WHERE request_id = ?', requestId);
     return row && toRequest(row);

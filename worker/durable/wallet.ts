@@ -8,6 +8,7 @@ import { createHash } from 'node:crypto';
 import { database } from '../db/client.ts';
 import { type OutboxItem, project } from '../db/projection.ts';
 import { coveredUsage, type Ending } from '../domain/hold.ts';
+import { begin, KEEP_REPLAYS_MS } from '../domain/idempotency.ts';
 import {
   type Credit,
   chargeLegs,
@@ -32,6 +33,8 @@ import type {
   AdmitRequest,
   AdmitResult,
   Balance,
+  BeginResult,
+  IdempotentWork,
   LedgerPage,
   PostRequest,
   RateLimitState,
@@ -40,6 +43,7 @@ import type {
   WalletReceipt,
 } from '../domain/wallet.ts';
 import { config, type Env } from '../env.ts';
+import { ReplayStore } from './replay-store.ts';
 import { type HeldRequest, WalletStore } from './wallet-store.ts';
 
 /** Lets the items of one burst share a D1 batch, and still shows usage within a second. */
@@ -53,12 +57,14 @@ const KEEP_ENDED_MS = 24 * 3_600_000;
 
 export class Wallet extends DurableObject<Env> implements WalletApi {
   readonly #store: WalletStore;
+  readonly #replays: ReplayStore;
   /** when the alarm is set for, as far as this object knows */
   #alarmAtMs = Number.POSITIVE_INFINITY;
 
   constructor(state: DurableObjectState, env: Env) {
     super(state, env);
     this.#store = new WalletStore(state.storage.sql);
+    this.#replays = new ReplayStore(state.storage.sql);
     state.blockConcurrencyWhile(async () => {
       this.#alarmAtMs = (await state.storage.getAlarm()) ?? Number.POSITIVE_INFINITY;
     });
@@ -153,6 +159,34 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
     });
   }
 
+  async begin(work: IdempotentWork): Promise<BeginResult> {
+    const nowMs = Date.now();
+    return this.#commit((): BeginResult => {
+      const known = this.#replays.find(work.lookup);
+      const request = known && this.#store.request(known.requestId);
+      const state = begin(known && { ...known, request }, work.fingerprint, nowMs);
+      if (state === 'replay')
+        return { state, requestId: known!.requestId, parts: this.#replays.parts(work.lookup) };
+      if (state !== 'fresh' && state !== 'again') return { state };
+      if (request && request.chargeNanoUsd > 0) this.#giveBack(request, nowMs);
+      this.#replays.begin(work.lookup, { ...work, nowMs });
+      return { state: 'fresh' };
+    });
+  }
+
+  async keep(work: IdempotentWork, parts: Uint8Array[]): Promise<void> {
+    this.#commit(() => {
+      if (this.#replays.find(work.lookup)?.requestId === work.requestId)
+        this.#replays.keep(work.lookup, parts);
+    });
+  }
+
+  async forget(work: IdempotentWork): Promise<void> {
+    this.#commit(() => {
+      if (this.#replays.find(work.lookup)?.requestId === work.requestId) this.#replays.forget(work.lookup);
+    });
+  }
+
   async grant({ grantId, amountNanoUsd }: { grantId: string; amountNanoUsd: NanoUsd }): Promise<Entry> {
     return this.#credit('grant', grantId, { grantedNanoUsd: amountNanoUsd, paidNanoUsd: nanoUsd(0) });
   }
@@ -176,6 +210,10 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
   async request(requestId: string): Promise<RequestRecord | null> {
     const request = this.#store.request(requestId);
     return request && publicRecord(request);
+  }
+
+  async entriesAfter({ afterSeq, limit }: { afterSeq: number; limit: number }): Promise<Entry[]> {
+    return this.#store.entriesAfter(afterSeq, limit);
   }
 
   async ledger({ beforeSeq, limit }: { beforeSeq?: number; limit: number }): Promise<LedgerPage> {
@@ -206,6 +244,7 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
       });
       await this.#project();
       this.#store.trim(nowMs - KEEP_ENDED_MS);
+      this.#replays.trim(nowMs - KEEP_REPLAYS_MS);
     } catch (error) {
       console.error(JSON.stringify({ event: 'wallet_alarm_failed', error: String(error) }));
       retryAtMs = nowMs + PROJECT_RETRY_MS;
@@ -309,6 +348,18 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
     return this.#commit(
       () => this.#store.entryOf(kind, reference) ?? this.#append(kind, reference, credit, Date.now()),
     );
+  }
+
+  /** The charge of an answer that the customer cannot have again: once, however often it is asked for. */
+  #giveBack(request: HeldRequest, nowMs: number): void {
+    if (this.#store.entryOf('correction', request.requestId)) return;
+    const charge = this.#store.entryOf('charge', request.requestId)!;
+    const legs = {
+      grantedNanoUsd: nanoUsd(-charge.grantedNanoUsd),
+      paidNanoUsd: nanoUsd(-charge.paidNanoUsd),
+    };
+    this.#append('correction', request.requestId, legs, nowMs);
+    this.#store.addSpend(request.keyId, dayOf(nowMs), nanoUsd(-request.chargeNanoUsd));
   }
 
   /** Holds are promises to requests that run: a correction takes nothing of what they hold. */

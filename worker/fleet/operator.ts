@@ -2,9 +2,13 @@
 import { Hono } from 'hono';
 import { z } from 'zod';
 import { Hardware } from '../../gpu-pool/protocol.ts';
+import { auditPage } from '../billing/books.ts';
+import { listAccountIds } from '../db/accounts.ts';
 import { database } from '../db/client.ts';
+import { existingAccounts } from '../db/existing-accounts.ts';
 import { modelExists, type NodeRow } from '../db/nodes.ts';
 import { nameOperator } from '../db/operators.ts';
+import { isId } from '../domain/ids.ts';
 import type { Env } from '../env.ts';
 import { atMost, parseBody } from './body.ts';
 import { GrantRequest, grantCredit } from './grants.ts';
@@ -16,6 +20,12 @@ const JoinTokenRequest = z.object({
   name: z.string().regex(NODE_NAME, 'up to 63 letters, digits, spaces, dots, dashes and underscores'),
   model: z.string().max(128),
   hardware: Hardware,
+});
+/** Where the audit of an account's books stands; see domain/books.ts. */
+const Mark = z.object({
+  seq: z.int().min(0),
+  hash: z.string().regex(/^[0-9a-f]{64}$/),
+  balanceNanoUsd: z.int(),
 });
 const OperatorRequest = z.object({ email: z.email().max(254) });
 const STATE_AFTER = { drain: 'draining', restore: 'active', remove: 'removed' } as const;
@@ -65,6 +75,19 @@ operator.post('/accounts/:id/grants', async (c) => {
   const result = await grantCredit(c.env, { accountId, grant: body, actor, nowMs: Date.now() });
   if (!result.ok) return refuse(c, result.reason);
   return c.json(result.granted, 201);
+});
+
+operator.post('/accounts/:id/books', async (c) => {
+  const body = await parseBody(c, Mark);
+  if (body instanceof Response) return body;
+  const accountId = c.req.param('id');
+  const known = isId('acct', accountId) && (await existingAccounts(database(c.env), [accountId])).length > 0;
+  return known ? c.json(await auditPage(c.env, accountId, body)) : refuse(c, 'account_not_found');
+});
+
+operator.get('/accounts', async (c) => {
+  const after = c.req.query('after') ?? '';
+  return c.json({ accounts: await listAccountIds(database(c.env), after) });
 });
 
 operator.get('/audit', async (c) => {

@@ -1,0 +1,92 @@
+/** `npm run audit`: replays wallets and compares them with their projections, entry by entry. */
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs, parseEnv } from 'node:util';
+
+interface Mark {
+  seq: number;
+  hash: string;
+  balanceNanoUsd: number;
+}
+interface Page {
+  findings: { about: string; what: string }[];
+  mark: Mark;
+  checked: number;
+  complete: boolean;
+}
+
+const USAGE = `Usage: npm run audit -- [--edge http://localhost:8787] [--account acct_…]
+Checks every account, or the one named. The operator's token comes from OPERATOR_TOKEN, or from .tollgate/edge.env.`;
+
+const { values } = parseArgs({
+  options: {
+    edge: { type: 'string', default: process.env.TOLLGATE_EDGE ?? 'http://localhost:8787' },
+    account: { type: 'string' },
+    help: { type: 'boolean', default: false },
+  },
+});
+if (values.help) {
+  console.log(USAGE);
+  process.exit(0);
+}
+
+try {
+  const accounts = values.account ? [values.account] : await allAccounts();
+  let differing = 0;
+  let entries = 0;
+  for (const account of accounts) {
+    const { findings, checked } = await auditAccount(account);
+    entries += checked;
+    differing += findings.length > 0 ? 1 : 0;
+    for (const { about, what } of findings) console.log(`${account}: ${about} ${what}`);
+  }
+  const verdict = differing === 0 ? 'The books agree.' : `${differing} of them differ.`;
+  console.log(`${accounts.length} accounts, ${entries} entries checked. ${verdict}`);
+  process.exit(differing === 0 ? 0 : 1);
+} catch (error) {
+  console.error((error as Error).message);
+  process.exit(2);
+}
+
+async function auditAccount(account: string): Promise<{ findings: Page['findings']; checked: number }> {
+  let mark: Mark = { seq: 0, hash: '0'.repeat(64), balanceNanoUsd: 0 };
+  const findings: Page['findings'] = [];
+  let checked = 0;
+  for (;;) {
+    const page = await call<Page>('POST', `/accounts/${account}/books`, mark);
+    findings.push(...page.findings);
+    checked += page.checked;
+    if (page.complete) return { findings, checked };
+    mark = page.mark;
+    if (process.stdout.isTTY) process.stdout.write(`\r${account}: ${checked} entries …`);
+  }
+}
+
+async function allAccounts(): Promise<string[]> {
+  const all: string[] = [];
+  for (;;) {
+    const { accounts } = await call<{ accounts: string[] }>('GET', `/accounts?after=${all.at(-1) ?? ''}`);
+    if (accounts.length === 0) return all;
+    all.push(...accounts);
+  }
+}
+
+async function call<T>(method: string, path: string, body?: unknown): Promise<T> {
+  const url = `${values.edge}/operator/api${path}`;
+  const headers = { authorization: `Bearer ${operatorToken()}`, 'content-type': 'application/json' };
+  const init = { method, headers, body: body === undefined ? undefined : JSON.stringify(body) };
+  const response = await fetch(url, init).catch(() => {
+    throw new Error(`No edge answers at ${values.edge}. Start it, or name another with --edge.`);
+  });
+  if (response.ok) return (await response.json()) as T;
+  throw new Error(`${method} ${url} was refused with ${response.status}: ${await response.text()}`);
+}
+
+function operatorToken(): string {
+  const file = join(process.env.TOLLGATE_STATE ?? '.tollgate', 'edge.env');
+  const token =
+    process.env.OPERATOR_TOKEN ??
+    (existsSync(file) ? parseEnv(readFileSync(file, 'utf8')).OPERATOR_TOKEN : undefined);
+  if (token === undefined) throw new Error('Set OPERATOR_TOKEN to the secret of that name at the edge.');
+  return token;
+}

@@ -1,0 +1,38 @@
+import { expect, it } from 'vitest';
+import { begin, type KnownKey } from '../../worker/domain/idempotency.ts';
+
+const NOW = 1_000_000;
+const known: KnownKey = {
+  fingerprint: 'f',
+  requestId: 'req_1',
+  begunAtMs: NOW - 1_000,
+  runs: 1,
+  kept: false,
+  request: null,
+};
+
+it.each<[string, KnownKey | null, ReturnType<typeof begin>]>([
+  ['an unknown key', null, 'fresh'],
+  ['another body', { ...known, fingerprint: 'g', kept: true }, 'mismatch'],
+  ['a kept answer', { ...known, kept: true }, 'replay'],
+  ['a request that was only just begun', known, 'running'],
+  ['a request that never came to be admitted', { ...known, begunAtMs: NOW - 30_000 }, 'again'],
+  [
+    'a request that runs, however long',
+    { ...known, begunAtMs: 0, request: { state: 'held', endedAtMs: null } },
+    'running',
+  ],
+  [
+    'an answer that is just being kept',
+    { ...known, request: { state: 'posted', endedAtMs: NOW - 9_999 } },
+    'running',
+  ],
+  ['an answer that was lost', { ...known, request: { state: 'expired', endedAtMs: NOW - 10_000 } }, 'again'],
+  [
+    'an answer that was lost a third time',
+    { ...known, runs: 3, request: { state: 'expired', endedAtMs: 0 } },
+    'exhausted',
+  ],
+])('%s', (_, key, expected) => {
+  expect(begin(key, 'f', NOW)).toBe(expected);
+});

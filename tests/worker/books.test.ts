@@ -1,0 +1,123 @@
+import { runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
+import { env as bindings } from 'cloudflare:workers';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { auditPage } from '../../worker/billing/books.ts';
+import { FIRST_PAGE } from '../../worker/domain/books.ts';
+import { newId } from '../../worker/domain/ids.ts';
+import { nanoUsd, usd } from '../../worker/domain/money.ts';
+import type { Env } from '../../worker/env.ts';
+
+const env = bindings as unknown as Env;
+const price = {
+  id: 'deepseek-r1-0528/standard/1',
+  cacheHitNanoUsd: 140,
+  cacheMissNanoUsd: 550,
+  outputNanoUsd: 2_190,
+};
+
+let accountId: string;
+let requestId: string;
+
+/** Three charges on a dollar of credit, told to D1. */
+beforeEach(async () => {
+  accountId = newId('acct', Date.now());
+  const wallet = env.WALLET.getByName(accountId);
+  await wallet.grant({ grantId: 'trial', amountNanoUsd: usd(1) });
+  for (let i = 0; i < 3; i++) {
+    requestId = newId('req', Date.now());
+    await wallet.admit({
+      requestId,
+      keyId: 'key_1',
+      modelId: 'deepseek-r1-0528',
+      stream: true,
+      limits: { requestsPerMinute: 100, concurrency: 100, capNanoUsd: null, capPeriod: 'total' },
+      price,
+      hold: { wantedNanoUsd: nanoUsd(1_000_000), leastNanoUsd: nanoUsd(1) },
+    });
+    const usage = { promptTokens: 10, cachedTokens: 4, completionTokens: 5 + i, reasoningTokens: 1 };
+    await wallet.post({ requestId, nodeId: 'node_a', usage, ending: 'finished', ttftMs: 1 });
+  }
+  await runDurableObjectAlarm(wallet);
+});
+
+const audit = async () =>
+  (await auditPage(env, accountId, FIRST_PAGE)).findings.map(({ about, what }) => `${about} ${what}`);
+const d1 = (sql: string) => env.DB.prepare(sql).run();
+const inWallet = (sql: string) =>
+  runInDurableObject(env.WALLET.getByName(accountId), (_, state) => {
+    state.storage.sql.exec(sql);
+  });
+
+describe('the audit', () => {
+  it('finds nothing in books that agree', async () => {
+    expect(await auditPage(env, accountId, FIRST_PAGE)).toMatchObject({
+      findings: [],
+      checked: 4,
+      complete: true,
+    });
+  });
+
+  it.each<[string, () => Promise<unknown>, RegExp]>([
+    [
+      'an entry changed in the Wallet',
+      () => inWallet('UPDATE entry SET paid_nano_usd = paid_nano_usd + 1 WHERE seq = 3'),
+      /entry 3 .*hash/,
+    ],
+    [
+      'an entry removed from the Wallet',
+      () => inWallet('DELETE FROM entry WHERE seq = 3'),
+      /entry 4 .*1 missing/,
+    ],
+    [
+      'a balance that is not the sum',
+      () => inWallet('UPDATE credit SET granted_nano_usd = granted_nano_usd + 1'),
+      /the balance is/,
+    ],
+    [
+      'an entry changed in D1',
+      () => d1(`UPDATE ledger_entry SET at_ms = 0 WHERE account_id = '${accountId}' AND seq = 2`),
+      /entry 2 .*differs in D1/,
+    ],
+    [
+      'an entry missing in D1',
+      () => d1(`DELETE FROM ledger_entry WHERE account_id = '${accountId}' AND seq = 2`),
+      /entry 2 .*missing in D1/,
+    ],
+    [
+      'a request missing in D1',
+      () => d1(`DELETE FROM usage_event WHERE request_id = '${requestId}'`),
+      /has no request in D1/,
+    ],
+    [
+      'tokens that do not make the charge',
+      () => d1(`UPDATE usage_event SET completion_tokens = 99 WHERE request_id = '${requestId}'`),
+      /tokens × deepseek-r1-0528\/standard\/1 is/,
+    ],
+    [
+      'a charge that differs',
+      () => d1(`UPDATE usage_event SET charge_nano_usd = 1 WHERE request_id = '${requestId}'`),
+      /the request in D1 says 1/,
+    ],
+    [
+      'a rollup that is not the sum',
+      () => d1(`UPDATE usage_hour SET requests = 9 WHERE account_id = '${accountId}'`),
+      /hour .*its rollup says 9/,
+    ],
+    [
+      'a rollup that is missing',
+      () => d1(`DELETE FROM usage_hour WHERE account_id = '${accountId}'`),
+      /its rollup says 0/,
+    ],
+  ])('finds %s', async (_, tamper, finding) => {
+    await tamper();
+    expect(await audit()).toEqual(expect.arrayContaining([expect.stringMatching(finding)]));
+  });
+
+  it('goes on where the page before it ended', async () => {
+    const { mark } = await auditPage(env, accountId, FIRST_PAGE);
+    expect(mark.seq).toBe(4);
+    expect(await auditPage(env, accountId, mark)).toMatchObject({ findings: [], checked: 0, complete: true });
+    const wrong = await auditPage(env, accountId, { ...mark, seq: 2 });
+    expect(wrong.findings.length).toBeGreaterThan(0);
+  });
+});

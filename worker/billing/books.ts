@@ -1,0 +1,39 @@
+/** The audit of an account's books: its Wallet against D1, a page of entries at a time. */
+import { createHash } from 'node:crypto';
+import { bookedRequests, projectedEntries, unevenHours } from '../db/books.ts';
+import { database } from '../db/client.ts';
+import { type BookMark, checkPage, type Finding } from '../domain/books.ts';
+import type { Env } from '../env.ts';
+
+/** Keeps a page's rows and hashes well within one invocation. */
+const PAGE_ENTRIES = 500;
+
+export interface AuditedPage {
+  readonly findings: readonly Finding[];
+  /** where the next page begins */
+  readonly mark: BookMark;
+  /** entries on this page */
+  readonly checked: number;
+  readonly complete: boolean;
+}
+
+/** Checks the entries after `mark`; on the last page also the balance and the hourly rollup. */
+export async function auditPage(env: Env, accountId: string, mark: BookMark): Promise<AuditedPage> {
+  const db = database(env);
+  const wallet = env.WALLET.getByName(accountId);
+  const entries = await wallet.entriesAfter({ afterSeq: mark.seq, limit: PAGE_ENTRIES });
+  const range = { accountId, afterSeq: mark.seq, toSeq: entries.at(-1)?.seq ?? mark.seq };
+  const [projected, requests] = await Promise.all([projectedEntries(db, range), bookedRequests(db, range)]);
+  const page = checkPage(mark, { entries, projected, requests }, (text) =>
+    createHash('sha256').update(text).digest('hex'),
+  );
+  if (entries.length === PAGE_ENTRIES) return { ...page, checked: entries.length, complete: false };
+
+  const findings = [...page.findings, ...(await unevenHours(db, accountId))];
+  const { grantedNanoUsd, paidNanoUsd } = await wallet.balance();
+  if (grantedNanoUsd + paidNanoUsd !== page.mark.balanceNanoUsd) {
+    const what = `is ${grantedNanoUsd + paidNanoUsd}, the entries sum to ${page.mark.balanceNanoUsd}`;
+    findings.push({ about: 'the balance', what });
+  }
+  return { findings, mark: page.mark, checked: entries.length, complete: true };
+}

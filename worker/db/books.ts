@@ -1,0 +1,73 @@
+/** D1's side of an account's books, for the audit. */
+import { and, eq, gt, lte, sql } from 'drizzle-orm';
+import type { BookedRequest, Finding } from '../domain/books.ts';
+import type { Entry } from '../domain/ledger.ts';
+import { nanoUsd } from '../domain/money.ts';
+import type { Database } from './client.ts';
+import { ledgerEntry, price, usageEvent } from './schema.ts';
+
+interface SeqRange {
+  readonly accountId: string;
+  /** exclusive */
+  readonly afterSeq: number;
+  /** inclusive */
+  readonly toSeq: number;
+}
+
+export async function projectedEntries(db: Database, range: SeqRange): Promise<Entry[]> {
+  const { seq } = ledgerEntry;
+  const rows = await db
+    .select()
+    .from(ledgerEntry)
+    .where(and(eq(ledgerEntry.accountId, range.accountId), gt(seq, range.afterSeq), lte(seq, range.toSeq)));
+  return rows.map(({ accountId: _, ...row }) => ({
+    ...row,
+    grantedNanoUsd: nanoUsd(row.grantedNanoUsd),
+    paidNanoUsd: nanoUsd(row.paidNanoUsd),
+    balanceNanoUsd: nanoUsd(row.balanceNanoUsd),
+  }));
+}
+
+export async function bookedRequests(db: Database, range: SeqRange): Promise<BookedRequest[]> {
+  const { entrySeq } = usageEvent;
+  const rows = await db
+    .select({ event: usageEvent, price })
+    .from(usageEvent)
+    .innerJoin(price, eq(price.id, usageEvent.priceId))
+    .where(
+      and(
+        eq(usageEvent.accountId, range.accountId),
+        gt(entrySeq, range.afterSeq),
+        lte(entrySeq, range.toSeq),
+      ),
+    );
+  return rows.map(({ event, price }) => ({
+    requestId: event.requestId,
+    entrySeq: event.entrySeq!,
+    usage: event,
+    price,
+    chargeNanoUsd: event.chargeNanoUsd,
+  }));
+}
+
+/** Hours whose rollup is not the sum of their requests. */
+export async function unevenHours(db: Database, accountId: string): Promise<Finding[]> {
+  const rows = await db.all<{
+    hour_ms: number;
+    requests: number;
+    charge: number;
+    r_requests: number;
+    r_charge: number;
+  }>(sql`
+    SELECT coalesce(e.hour_ms, h.hour_ms) AS hour_ms, coalesce(e.n, 0) AS requests, coalesce(e.charge, 0) AS charge,
+      coalesce(h.n, 0) AS r_requests, coalesce(h.charge, 0) AS r_charge
+    FROM (SELECT admitted_at_ms - admitted_at_ms % 3600000 AS hour_ms, count(*) AS n, sum(charge_nano_usd) AS charge
+          FROM usage_event WHERE account_id = ${accountId} GROUP BY 1) AS e
+    FULL JOIN (SELECT hour_ms, sum(requests) AS n, sum(charge_nano_usd) AS charge
+          FROM usage_hour WHERE account_id = ${accountId} GROUP BY 1) AS h ON h.hour_ms = e.hour_ms
+    WHERE e.n IS NOT h.n OR e.charge IS NOT h.charge`);
+  return rows.map((row) => ({
+    about: `hour ${new Date(row.hour_ms).toISOString()}`,
+    what: `has ${row.requests} requests for ${row.charge}, its rollup says ${row.r_requests} for ${row.r_charge}`,
+  }));
+}

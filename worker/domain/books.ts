@@ -1,0 +1,90 @@
+/**
+ * An account's books, checked: the Wallet's chain of entries, its projection in D1, and the arithmetic of each charge.
+ * Pure; read page by page, so that the longest ledger can be audited.
+ */
+import { type Entry, GENESIS_HASH, hashInput } from './ledger.ts';
+import { chargeFor, type Price } from './pricing.ts';
+import type { Usage } from './usage.ts';
+
+/** Where the last page ended. */
+export interface BookMark {
+  readonly seq: number;
+  readonly hash: string;
+  readonly balanceNanoUsd: number;
+}
+
+export const FIRST_PAGE: BookMark = { seq: 0, hash: GENESIS_HASH, balanceNanoUsd: 0 };
+
+/** A charged request as D1 has it, beside the price row that it names. */
+export interface BookedRequest {
+  readonly requestId: string;
+  readonly entrySeq: number;
+  readonly usage: Usage;
+  readonly price: Price;
+  readonly chargeNanoUsd: number;
+}
+
+export interface BookPage {
+  /** the Wallet's, oldest first, following the mark */
+  readonly entries: readonly Entry[];
+  /** D1's rows of the same numbers */
+  readonly projected: readonly Entry[];
+  /** D1's requests that name one of these entries */
+  readonly requests: readonly BookedRequest[];
+}
+
+/** Where the books differ, in a sentence that names the entry or the request. */
+export interface Finding {
+  readonly about: string;
+  readonly what: string;
+}
+
+/** @param hash SHA-256 of a text, hex */
+export function checkPage(
+  mark: BookMark,
+  page: BookPage,
+  hash: (text: string) => string,
+): { findings: Finding[]; mark: BookMark } {
+  const findings: Finding[] = [];
+  const projected = new Map(page.projected.map((entry) => [entry.seq, entry]));
+  const requests = new Map(page.requests.map((request) => [request.entrySeq, request]));
+  let { seq, hash: head, balanceNanoUsd } = mark;
+  for (const entry of page.entries) {
+    const about = `entry ${entry.seq} (${entry.kind} ${entry.reference})`;
+    const find = (what: string) => findings.push({ about, what });
+    const { hash: said, ...body } = entry;
+
+    seq += 1;
+    if (entry.seq !== seq) find(`follows entry ${seq - 1}: ${entry.seq - seq} missing in between`);
+    seq = entry.seq;
+    if (hash(hashInput(head, body)) !== said)
+      find('the hash is not that of its content and of the entry before it');
+    head = said;
+    balanceNanoUsd += entry.grantedNanoUsd + entry.paidNanoUsd;
+    if (entry.balanceNanoUsd !== balanceNanoUsd) {
+      find(`says a balance of ${entry.balanceNanoUsd}, the entries sum to ${balanceNanoUsd}`);
+      balanceNanoUsd = entry.balanceNanoUsd;
+    }
+
+    const copy = projected.get(entry.seq);
+    if (!copy) find('is missing in D1');
+    else if (JSON.stringify(inOrder(copy)) !== JSON.stringify(inOrder(entry))) find('differs in D1');
+    if (entry.kind === 'charge') checkCharge(entry, requests.get(entry.seq), find);
+  }
+  return { findings, mark: { seq, hash: head, balanceNanoUsd } };
+}
+
+function checkCharge(entry: Entry, request: BookedRequest | undefined, find: (what: string) => void): void {
+  const charged = -(entry.grantedNanoUsd + entry.paidNanoUsd);
+  if (!request) return void find('has no request in D1');
+  if (request.requestId !== entry.reference) find(`belongs to ${request.requestId} in D1`);
+  if (request.chargeNanoUsd !== charged)
+    find(`took ${charged}, the request in D1 says ${request.chargeNanoUsd}`);
+  const recomputed = chargeFor(request.usage, request.price);
+  if (recomputed !== charged) find(`took ${charged}, tokens × ${request.price.id} is ${recomputed}`);
+}
+
+function inOrder(entry: Entry): unknown[] {
+  const { seq, atMs, kind, reference, grantedNanoUsd, paidNanoUsd, balanceNanoUsd, hash } = entry;
+  return [seq, atMs, kind, reference, grantedNanoUsd, paidNanoUsd, balanceNanoUsd, hash];
+}

@@ -1,0 +1,84 @@
+/**
+ * Idempotency keys in a Wallet's SQLite, and the sealed answers that retries get. Statements only, no decision.
+ *
+ * replay       one row an idempotency key: which request it began, and whether its answer is kept
+ * replay_part  the sealed answer in order; the first part is its nonce
+ */
+import type { KnownKey } from '../domain/idempotency.ts';
+
+const SCHEMA = `
+CREATE TABLE IF NOT EXISTS replay (
+  lookup TEXT PRIMARY KEY,
+  fingerprint TEXT NOT NULL,
+  request_id TEXT NOT NULL,
+  begun_at_ms INTEGER NOT NULL,
+  runs INTEGER NOT NULL,
+  kept INTEGER NOT NULL DEFAULT 0
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS replay_by_time ON replay (begun_at_ms);
+CREATE TABLE IF NOT EXISTS replay_part (
+  lookup TEXT NOT NULL,
+  part INTEGER NOT NULL,
+  bytes BLOB NOT NULL,
+  PRIMARY KEY (lookup, part)
+) STRICT, WITHOUT ROWID;
+`;
+
+export class ReplayStore {
+  readonly #sql: SqlStorage;
+
+  constructor(sql: SqlStorage) {
+    this.#sql = sql;
+    sql.exec(SCHEMA);
+  }
+
+  find(lookup: string): Omit<KnownKey, 'request'> | null {
+    const [row] = this.#sql.exec('SELECT * FROM replay WHERE lookup = ?', lookup).toArray();
+    if (!row) return null;
+    return {
+      fingerprint: row.fingerprint as string,
+      requestId: row.request_id as string,
+      begunAtMs: row.begun_at_ms as number,
+      runs: row.runs as number,
+      kept: row.kept === 1,
+    };
+  }
+
+  /** Files that `requestId` does the work now, for the first time or again. */
+  begin(lookup: string, work: { fingerprint: string; requestId: string; nowMs: number }): void {
+    this.#sql.exec(
+      `INSERT INTO replay (lookup, fingerprint, request_id, begun_at_ms, runs) VALUES (?, ?, ?, ?, 1)
+       ON CONFLICT DO UPDATE SET request_id = excluded.request_id, begun_at_ms = excluded.begun_at_ms, runs = runs + 1`,
+      lookup,
+      work.fingerprint,
+      work.requestId,
+      work.nowMs,
+    );
+  }
+
+  keep(lookup: string, parts: readonly Uint8Array[]): void {
+    parts.forEach((bytes, part) => {
+      this.#sql.exec('INSERT OR REPLACE INTO replay_part VALUES (?, ?, ?)', lookup, part, bytes);
+    });
+    this.#sql.exec('UPDATE replay SET kept = 1 WHERE lookup = ?', lookup);
+  }
+
+  parts(lookup: string): Uint8Array[] {
+    return this.#sql
+      .exec<{ bytes: ArrayBuffer }>('SELECT bytes FROM replay_part WHERE lookup = ? ORDER BY part', lookup)
+      .toArray()
+      .map(({ bytes }) => new Uint8Array(bytes));
+  }
+
+  forget(lookup: string): void {
+    this.#sql.exec('DELETE FROM replay WHERE lookup = ?', lookup);
+    this.#sql.exec('DELETE FROM replay_part WHERE lookup = ?', lookup);
+  }
+
+  trim(beforeMs: number): void {
+    const old = this.#sql
+      .exec<{ lookup: string }>('SELECT lookup FROM replay WHERE begun_at_ms < ?', beforeMs)
+      .toArray();
+    for (const { lookup } of old) this.forget(lookup);
+  }
+}

@@ -1,0 +1,86 @@
+/**
+ * Answers kept for retries: compressed, then encrypted under a key that only the caller can derive, so that what is
+ * stored can be read by nobody, us included, until the same caller asks again with the same idempotency key.
+ */
+import { pepperKey } from '../db/keys.ts';
+import { config, type Env } from '../env.ts';
+
+/** What one idempotency key of one caller leads to; nothing of it can be traced back to key or body. */
+export interface Seal {
+  /** where the Wallet files it: keyed hash of account and idempotency key */
+  readonly lookup: string;
+  /** keyed hash of API key and body: the same request gives the same */
+  readonly fingerprint: string;
+  /** AES-256-GCM */
+  readonly key: CryptoKey;
+}
+
+/** SQLite in a Durable Object takes at most 2 MB a value. */
+const PART_BYTES = 1_000_000;
+
+export async function sealFor(
+  env: Env,
+  caller: { accountId: string; apiKey: string; idempotencyKey: string; body: Uint8Array },
+): Promise<Seal> {
+  const { accountId, apiKey, idempotencyKey, body } = caller;
+  const pepper = await pepperKey(config(env));
+  const bodyHash = hex(await crypto.subtle.digest('SHA-256', body));
+  const secret = await crypto.subtle.importKey('raw', utf8(apiKey), 'HKDF', false, ['deriveKey']);
+  const salt = utf8(`replay:${accountId}:${idempotencyKey}`);
+  return {
+    lookup: hex(await crypto.subtle.sign('HMAC', pepper, utf8(`lookup:${accountId}:${idempotencyKey}`))),
+    fingerprint: hex(await crypto.subtle.sign('HMAC', pepper, utf8(`body:${apiKey}:${bodyHash}`))),
+    key: await crypto.subtle.deriveKey(
+      { name: 'HKDF', hash: 'SHA-256', salt, info: utf8('tollgate replay') },
+      secret,
+      { name: 'AES-GCM', length: 256 },
+      false,
+      ['encrypt', 'decrypt'],
+    ),
+  };
+}
+
+/** Takes the text of an answer as it is sent; `seal` then gives what is stored. */
+export class AnswerRecorder {
+  readonly #compressed: Promise<ArrayBuffer>;
+  readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
+
+  constructor() {
+    const gzip = new CompressionStream('gzip');
+    this.#writer = gzip.writable.getWriter() as WritableStreamDefaultWriter<Uint8Array>;
+    this.#compressed = new Response(gzip.readable).arrayBuffer();
+  }
+
+  write(text: string): void {
+    void this.#writer.write(utf8(text));
+  }
+
+  async seal(seal: Seal): Promise<Uint8Array[]> {
+    await this.#writer.close();
+    const iv = crypto.getRandomValues(new Uint8Array(12));
+    const sealed = new Uint8Array(
+      await crypto.subtle.encrypt({ name: 'AES-GCM', iv }, seal.key, await this.#compressed),
+    );
+    const parts = [iv];
+    for (let at = 0; at < sealed.length; at += PART_BYTES) parts.push(sealed.slice(at, at + PART_BYTES));
+    return parts;
+  }
+}
+
+/** The text that was recorded, as a stream. @throws when another caller's key is used or a byte was changed */
+export async function unseal(
+  seal: Seal,
+  [iv, ...parts]: readonly Uint8Array[],
+): Promise<ReadableStream<Uint8Array>> {
+  const sealed = await new Blob(parts as unknown as ArrayBuffer[]).arrayBuffer();
+  const compressed = await crypto.subtle.decrypt({ name: 'AES-GCM', iv: iv! }, seal.key, sealed);
+  return new Response(compressed).body!.pipeThrough(new DecompressionStream('gzip'));
+}
+
+function utf8(text: string): Uint8Array {
+  return new TextEncoder().encode(text);
+}
+
+function hex(bytes: ArrayBuffer): string {
+  return [...new Uint8Array(bytes)].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+}
