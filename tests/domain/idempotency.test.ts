@@ -7,14 +7,14 @@ const known: KnownKey = {
   requestId: 'req_1',
   begunAtMs: NOW - 1_000,
   runs: 1,
-  kept: false,
+  answer: 'open',
   request: null,
 };
 
 it.each<[string, KnownKey | null, ReturnType<typeof begin>]>([
   ['an unknown key', null, 'fresh'],
-  ['another body', { ...known, fingerprint: 'g', kept: true }, 'mismatch'],
-  ['a kept answer', { ...known, kept: true }, 'replay'],
+  ['another body', { ...known, fingerprint: 'g', answer: 'kept' }, 'mismatch'],
+  ['a kept answer', { ...known, answer: 'kept' }, 'replay'],
   ['a request that was only just begun', known, 'running'],
   ['a request that never came to be admitted', { ...known, begunAtMs: NOW - 30_000 }, 'again'],
   [

@@ -18,8 +18,8 @@ export interface KnownKey {
   readonly begunAtMs: number;
   /** how often the work was begun */
   readonly runs: number;
-  /** the answer is kept and can be sent again */
-  readonly kept: boolean;
+  /** what became of the answer: kept, it can be sent again; lost, its edge said that it will not be kept */
+  readonly answer: 'kept' | 'lost' | 'open';
   /** of the request, if it was admitted */
   readonly request: { state: RequestState; endedAtMs: number | null } | null;
 }
@@ -41,8 +41,8 @@ export type Begin =
 export function begin(known: KnownKey | null, fingerprint: string, nowMs: number): Begin {
   if (known === null) return 'fresh';
   if (known.fingerprint !== fingerprint) return 'mismatch';
-  if (known.kept) return 'replay';
-  if (isUnderWay(known, nowMs)) return 'running';
+  if (known.answer === 'kept') return 'replay';
+  if (known.answer === 'open' && isUnderWay(known, nowMs)) return 'running';
   return known.runs < RUNS_MAX ? 'again' : 'exhausted';
 }
 

@@ -119,8 +119,8 @@ export interface WalletApi {
   begin(work: IdempotentWork): Promise<BeginResult>;
   /** Keeps the sealed answer for a day. */
   keep(work: IdempotentWork, parts: Uint8Array[]): Promise<void>;
-  /** The request was refused before any work: the key is free again. */
-  forget(work: IdempotentWork): Promise<void>;
+  /** No answer will be kept: the request was refused, or broke off. The next retry does the work again. */
+  abandon(work: IdempotentWork): Promise<void>;
   grant(grant: { grantId: string; amountNanoUsd: NanoUsd }): Promise<Entry>;
   topUp(topUp: { orderId: string; amountNanoUsd: NanoUsd }): Promise<Entry>;
   /**

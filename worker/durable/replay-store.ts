@@ -1,7 +1,7 @@
 /**
  * Idempotency keys in a Wallet's SQLite, and the sealed answers that retries get. Statements only, no decision.
  *
- * replay       one row an idempotency key: which request it began, and whether its answer is kept
+ * replay       one row an idempotency key: which request it began, and what became of the answer
  * replay_part  the sealed answer in order; the first part is its nonce
  */
 import type { KnownKey } from '../domain/idempotency.ts';
@@ -13,7 +13,7 @@ CREATE TABLE IF NOT EXISTS replay (
   request_id TEXT NOT NULL,
   begun_at_ms INTEGER NOT NULL,
   runs INTEGER NOT NULL,
-  kept INTEGER NOT NULL DEFAULT 0
+  answer TEXT NOT NULL DEFAULT 'open'
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS replay_by_time ON replay (begun_at_ms);
 CREATE TABLE IF NOT EXISTS replay_part (
@@ -40,7 +40,7 @@ export class ReplayStore {
       requestId: row.request_id as string,
       begunAtMs: row.begun_at_ms as number,
       runs: row.runs as number,
-      kept: row.kept === 1,
+      answer: row.answer as KnownKey['answer'],
     };
   }
 
@@ -48,7 +48,8 @@ export class ReplayStore {
   begin(lookup: string, work: { fingerprint: string; requestId: string; nowMs: number }): void {
     this.#sql.exec(
       `INSERT INTO replay (lookup, fingerprint, request_id, begun_at_ms, runs) VALUES (?, ?, ?, ?, 1)
-       ON CONFLICT DO UPDATE SET request_id = excluded.request_id, begun_at_ms = excluded.begun_at_ms, runs = runs + 1`,
+       ON CONFLICT DO UPDATE SET request_id = excluded.request_id, begun_at_ms = excluded.begun_at_ms,
+         runs = runs + 1, answer = 'open'`,
       lookup,
       work.fingerprint,
       work.requestId,
@@ -60,7 +61,11 @@ export class ReplayStore {
     parts.forEach((bytes, part) => {
       this.#sql.exec('INSERT OR REPLACE INTO replay_part VALUES (?, ?, ?)', lookup, part, bytes);
     });
-    this.#sql.exec('UPDATE replay SET kept = 1 WHERE lookup = ?', lookup);
+    this.#sql.exec("UPDATE replay SET answer = 'kept' WHERE lookup = ?", lookup);
+  }
+
+  lose(lookup: string): void {
+    this.#sql.exec("UPDATE replay SET answer = 'lost' WHERE lookup = ?", lookup);
   }
 
   parts(lookup: string): Uint8Array[] {

@@ -181,9 +181,12 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
     });
   }
 
-  async forget(work: IdempotentWork): Promise<void> {
+  async abandon(work: IdempotentWork): Promise<void> {
     this.#commit(() => {
-      if (this.#replays.find(work.lookup)?.requestId === work.requestId) this.#replays.forget(work.lookup);
+      if (this.#replays.find(work.lookup)?.requestId !== work.requestId) return;
+      const charged = (this.#store.request(work.requestId)?.chargeNanoUsd ?? 0) > 0;
+      if (charged) this.#replays.lose(work.lookup);
+      else this.#replays.forget(work.lookup);
     });
   }
 

@@ -3,6 +3,7 @@
  * comes; a whole one leaves when it is complete, so until then another node can take over from one that failed.
  */
 import type { NodeChunk } from '../../gpu-pool/protocol.ts';
+import type { NanoUsd } from '../domain/money.ts';
 import { sseEvent } from '../domain/sse.ts';
 import { config } from '../env.ts';
 import type { ChatRequest } from './chat-request.ts';
@@ -17,16 +18,21 @@ export interface Work extends Errand {
 }
 
 /** The text of an answer as it becomes ready, or why there is none. A refusal is the last piece. */
-export type Piece = { kind: 'text'; text: string } | { kind: 'refusal'; refusal: Refusal };
+export type Piece =
+  /** `last`: with it the answer is whole */
+  | { kind: 'text'; text: string; last: boolean }
+  /** keeps the connection alive and is no part of the answer */
+  | { kind: 'blank' }
+  | { kind: 'refusal'; refusal: Refusal };
 
-const text = (value: string): Piece => ({ kind: 'text', text: value });
+const text = (value: string, last = false): Piece => ({ kind: 'text', text: value, last });
 
 /** Server-sent events. A refusal can only be the first piece: later a failure is an event. */
 export async function* streamedAnswer(work: Work): AsyncGenerator<Piece, void> {
   const forwarded = await forwardOrVoid(work, new Set());
   if (!forwarded.ok) return yield { kind: 'refusal', refusal: forwarded.refusal };
   const writer = new ChatStreamWriter(headOf(work), work.request);
-  const chunks = metered(work, forwarded.forwarded);
+  const chunks = metered(work, forwarded.forwarded, purseOf(work));
   let delivered = false;
   let step = await chunks.next();
   for (; !step.done; step = await chunks.next()) {
@@ -39,11 +45,10 @@ export async function* streamedAnswer(work: Work): AsyncGenerator<Piece, void> {
   const charge = await settleWith(work, forwarded.forwarded, outcome, delivered);
   if (outcome.ending === 'node_failed')
     return yield text(sseEvent(JSON.stringify(brokenOff(work, delivered))));
-  yield text(writer.end({ usage: outcome.usage, charge, outOfCredit: outcome.ending === 'out_of_credit' }));
+  const outOfCredit = outcome.ending === 'out_of_credit';
+  yield text(writer.end({ usage: outcome.usage, charge, outOfCredit }), isWhole(outcome));
 }
 
-/** DeepSeek's way to keep a waiting connection alive; JSON readers skip it. It also shows us whether anyone listens. */
-const BLANK_LINE = '\n';
 /** Until the first blank line a failure still has its own status … */
 const FIRST_BLANK_LINE_MS = 5_000;
 /** … after it, each shows within a second that the client has left, and the engine can stop. */
@@ -52,18 +57,19 @@ const BLANK_LINE_EVERY_MS = 1_000;
 /** One JSON object, after blank lines while it takes long. */
 export async function* wholeAnswer(work: Work): AsyncGenerator<Piece, void> {
   const tried = new Set<string>();
+  const purse = purseOf(work);
   let blankLineAtMs = Date.now() + FIRST_BLANK_LINE_MS;
   for (;;) {
     const forwarded = await forwardOrVoid(work, tried);
     if (!forwarded.ok) return yield { kind: 'refusal', refusal: forwarded.refusal };
     const assembler = new ChatAssembler(headOf(work), work.request);
-    const chunks = metered(work, forwarded.forwarded);
+    const chunks = metered(work, forwarded.forwarded, purse);
     let step = await chunks.next();
     for (; !step.done; step = await chunks.next()) {
       assembler.chunk(step.value);
       if (Date.now() < blankLineAtMs) continue;
       blankLineAtMs = Date.now() + BLANK_LINE_EVERY_MS;
-      yield text(BLANK_LINE);
+      yield { kind: 'blank' };
     }
     const outcome = step.value;
     if (outcome.ending === 'node_failed' && tried.size < ATTEMPTS_MAX) {
@@ -74,8 +80,14 @@ export async function* wholeAnswer(work: Work): AsyncGenerator<Piece, void> {
     if (outcome.ending === 'node_failed')
       return yield { kind: 'refusal', refusal: { reason: 'node_failed' } };
     const outOfCredit = outcome.ending === 'out_of_credit';
-    return yield text(JSON.stringify(assembler.end({ usage: outcome.usage, charge, outOfCredit })));
+    const answer = assembler.end({ usage: outcome.usage, charge, outOfCredit });
+    return yield text(JSON.stringify(answer), isWhole(outcome));
   }
+}
+
+/** An answer that the client left is not one that a retry could be given. */
+function isWhole({ ending }: Outcome): boolean {
+  return ending === 'finished' || ending === 'out_of_credit';
 }
 
 async function forwardOrVoid(work: Work, tried: Set<string>) {
@@ -84,19 +96,29 @@ async function forwardOrVoid(work: Work, tried: Set<string>) {
   return forwarded;
 }
 
-function metered(work: Work, forwarded: Forwarded): AsyncGenerator<NodeChunk, Outcome> {
-  const { env, admission, gone, waitUntil } = work;
+function metered(work: Work, forwarded: Forwarded, purse: Purse): AsyncGenerator<NodeChunk, Outcome> {
+  const { admission, gone, waitUntil } = work;
   const stop = () => waitUntil(forwarded.stream.askToStop().catch(() => undefined));
   if (gone.aborted) stop();
   else gone.addEventListener('abort', stop, { once: true });
+  return meter(forwarded, admission, purse, gone);
+}
 
+function purseOf({ env, admission }: Work): Purse {
   const { requestId, accountId } = admission;
   const wallet = env.WALLET.getByName(accountId);
-  const purse: Purse = {
+  let heldNanoUsd: NanoUsd = admission.heldNanoUsd;
+  return {
     leaseMs: config(env).holdLeaseMs,
-    resize: async (wantedNanoUsd) => (await wallet.resize({ requestId, wantedNanoUsd }))?.heldNanoUsd ?? null,
+    get heldNanoUsd() {
+      return heldNanoUsd;
+    },
+    async resize(wantedNanoUsd) {
+      const resized = await wallet.resize({ requestId, wantedNanoUsd });
+      heldNanoUsd = resized?.heldNanoUsd ?? heldNanoUsd;
+      return resized?.heldNanoUsd ?? null;
+    },
   };
-  return meter(forwarded, admission, purse, gone);
 }
 
 function settleWith(work: Work, forwarded: Forwarded, outcome: Outcome, delivered: boolean) {

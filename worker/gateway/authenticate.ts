@@ -11,6 +11,8 @@ import { TtlCache } from './ttl-cache.ts';
 export interface Principal {
   readonly accountId: string;
   readonly keyId: string;
+  /** the key itself: what a kept answer is sealed with. It goes into no log and no call */
+  readonly apiKey: string;
   /** model ids; null: all */
   readonly models: readonly string[] | null;
   readonly limits: KeyLimits;
@@ -42,16 +44,17 @@ export async function authenticate(
   }
   const dead =
     row === null || row.revokedAtMs !== null || (row.expiresAtMs !== null && row.expiresAtMs <= nowMs);
-  return dead ? { ok: false, refusal: UNAUTHENTICATED } : { ok: true, principal: toPrincipal(row!) };
+  return dead ? { ok: false, refusal: UNAUTHENTICATED } : { ok: true, principal: toPrincipal(row!, key) };
 }
 
 function bearer(header: string | null): string | null {
   return header?.match(/^bearer ([\x21-\x7e]+)$/i)?.[1] ?? null;
 }
 
-function toPrincipal(row: ApiKeyRow): Principal {
+function toPrincipal(row: ApiKeyRow, apiKey: string): Principal {
   return {
     accountId: row.accountId,
+    apiKey,
     keyId: row.id,
     models: row.models,
     limits: {

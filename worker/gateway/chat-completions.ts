@@ -14,6 +14,7 @@ import { cacheSalt } from './cache-salt.ts';
 import type { ChatRequest } from './chat-request.ts';
 import { clientStream } from './client-stream.ts';
 import { readChatRequest } from './dialects/openai-chat-request.ts';
+import { beginOnce } from './idempotency.ts';
 import { catalogue, poolSnapshot } from './isolate.ts';
 import { readJsonObject } from './read.ts';
 import { envelope, type Refusal, refusalResponse } from './refusal.ts';
@@ -45,12 +46,32 @@ export async function chatCompletions(c: Context<{ Bindings: Env }>): Promise<Re
   const unsupported = unsupportedBy(model, request);
   if (unsupported) return refuse(unsupported);
 
+  const begun = await beginOnce(env, {
+    headers: c.req.raw.headers,
+    bytes: read.bytes,
+    principal: who.principal,
+    requestId,
+    waitUntil,
+  });
+  if (begun.kind === 'refusal') return refuse(begun.refusal);
+  const bodyHeaders = request.stream ? EVENT_STREAM : JSON_BODY;
+  if (begun.kind === 'replay') {
+    const kept = new Response(begun.body, { headers: { ...bodyHeaders, 'idempotent-replayed': 'true' } });
+    return withHeaders(kept, { requestId: begun.requestId, startedMs: nowMs });
+  }
+  const { once } = begun;
+
   const admitted = await admit(env, { requestId, principal: who.principal, request, model, nowMs });
-  if (!admitted.ok) return refuse(admitted.refusal, admitted.rateLimit);
+  if (!admitted.ok) {
+    await once.abandon();
+    return refuse(admitted.refusal, admitted.rateLimit);
+  }
   const { admission } = admitted;
 
   const gone = new AbortController();
-  c.req.raw.signal.addEventListener('abort', () => gone.abort());
+  const { signal } = c.req.raw;
+  if (signal.aborted) gone.abort();
+  else signal.addEventListener('abort', () => gone.abort(), { once: true });
   const answer = async (): Promise<Response> => {
     const salt = await cacheSalt(env, admission.accountId);
     const work: Work = {
@@ -63,15 +84,16 @@ export async function chatCompletions(c: Context<{ Bindings: Env }>): Promise<Re
       gone: gone.signal,
       waitUntil,
     };
-    const pieces = request.stream ? streamedAnswer(work) : wholeAnswer(work);
+    const pieces = once.keeping(request.stream ? streamedAnswer(work) : wholeAnswer(work));
     const first = (await pieces.next()).value!;
-    if (first.kind === 'refusal') return refuse(first.refusal, admission.rateLimit);
-    const { body, ended } = clientStream(first.text, textOf(pieces, publicOrigin), () => gone.abort());
+    if (first.kind === 'refusal') {
+      await once.abandon();
+      return refuse(first.refusal, admission.rateLimit);
+    }
+    const text = (piece: Piece) => textOf(piece, publicOrigin);
+    const { body, ended } = clientStream(text(first), mapped(pieces, text), () => gone.abort());
     waitUntil(ended);
-    return reply(
-      new Response(body, { headers: request.stream ? EVENT_STREAM : JSON_BODY }),
-      admission.rateLimit,
-    );
+    return reply(new Response(body, { headers: bodyHeaders }), admission.rateLimit);
   };
 
   const answered = answer().catch(async (error) => {
@@ -89,11 +111,23 @@ const AS_IT_COMES = { 'cache-control': 'no-cache, no-transform', 'content-encodi
 const EVENT_STREAM = { 'content-type': 'text/event-stream; charset=utf-8', ...AS_IT_COMES };
 const JSON_BODY = { 'content-type': 'application/json', ...AS_IT_COMES };
 
-/** After the first piece has left, a refusal can only be said in the body. */
-async function* textOf(pieces: AsyncGenerator<Piece, void>, origin: string): AsyncGenerator<string, void> {
-  for await (const piece of pieces) {
-    yield piece.kind === 'text' ? piece.text : JSON.stringify(envelope(piece.refusal, origin));
+/** DeepSeek's way to keep a waiting connection alive; JSON readers skip it. It also shows us whether anyone listens. */
+const BLANK_LINE = '\n';
+
+function textOf(piece: Piece, origin: string): string {
+  switch (piece.kind) {
+    case 'text':
+      return piece.text;
+    case 'blank':
+      return BLANK_LINE;
+    case 'refusal':
+      // something has left already, so it can only be said in the body
+      return JSON.stringify(envelope(piece.refusal, origin));
   }
+}
+
+async function* mapped<A, B>(source: AsyncGenerator<A, void>, map: (value: A) => B): AsyncGenerator<B, void> {
+  for await (const value of source) yield map(value);
 }
 
 function unsupportedBy(model: Model, request: ChatRequest): Refusal | null {
@@ -106,7 +140,7 @@ function unsupportedBy(model: Model, request: ChatRequest): Refusal | null {
 
 function withHeaders(
   response: Response,
-  answer: { requestId: string; startedMs: number; rateLimit: RateLimitState | undefined },
+  answer: { requestId: string; startedMs: number; rateLimit?: RateLimitState | undefined },
 ): Response {
   const { requestId, startedMs, rateLimit } = answer;
   response.headers.set('x-request-id', requestId);

@@ -13,6 +13,7 @@ export function clientStream(
 ): { body: ReadableStream<Uint8Array>; ended: Promise<void> } {
   const encoder = new TextEncoder();
   const { promise: ended, resolve } = Promise.withResolvers<void>();
+  let gone = false;
   const body = new ReadableStream<Uint8Array>({
     start(controller) {
       controller.enqueue(encoder.encode(first));
@@ -20,6 +21,8 @@ export function clientStream(
     async pull(controller) {
       try {
         const { done, value } = await source.next();
+        // what was being pulled when the client left: cancel() sees to the rest
+        if (gone) return;
         if (!done) return controller.enqueue(encoder.encode(value));
         resolve();
         controller.close();
@@ -29,6 +32,7 @@ export function clientStream(
       }
     },
     async cancel() {
+      gone = true;
       onGone();
       try {
         while (!(await source.next()).done);

@@ -44,7 +44,10 @@ export async function forward(errand: Errand, tried: Set<string>): Promise<Forwa
   const { admission, snapshot, affinity, gone } = errand;
   const startedMs = Date.now();
   let last: { refusal: Refusal; nodeId: string | null } = {
-    refusal: { reason: 'model_not_available', model: admission.model.id },
+    refusal:
+      tried.size > 0
+        ? { reason: 'node_failed' }
+        : { reason: 'model_not_available', model: admission.model.id },
     nodeId: null,
   };
   while (tried.size < ATTEMPTS_MAX && !gone.aborted) {
@@ -71,19 +74,23 @@ export function reportFailure({ env, admission, waitUntil }: Errand, nodeId: str
   waitUntil(pool.reportFailure(nodeId).catch(() => undefined));
 }
 
-type Attempt =
-  | { ok: true; forwarded: Forwarded }
-  | { ok: false; refusal: Refusal; retryable: boolean; nodeFailed: boolean };
+interface Failed {
+  readonly ok: false;
+  readonly refusal: Refusal;
+  readonly retryable: boolean;
+  readonly nodeFailed: boolean;
+}
+type Attempt = { ok: true; forwarded: Forwarded } | Failed;
 
 async function attempt(
-  { env, admission, body }: Errand,
+  { env, admission, body, gone }: Errand,
   node: NodeView,
   startedMs: number,
 ): Promise<Attempt> {
   const { firstTokenDeadlineMs, idleDeadlineMs } = config(env);
   const leftMs = startedMs + firstTokenDeadlineMs - Date.now();
-  if (leftMs <= 0) return timedOut(firstTokenDeadlineMs);
-  const release = noteInFlight(node.id);
+  // others used the time up: this node is not to blame
+  if (leftMs <= 0) return { ...timedOut(firstTokenDeadlineMs), nodeFailed: false };
   const claims = {
     aud: node.id,
     sub: admission.accountId,
@@ -92,44 +99,57 @@ async function attempt(
     max_tokens: admission.maxTokens * admission.choices,
   };
   const sign = () => signRequestToken(config(env), claims, Date.now());
-  const failed = (outcome: Attempt): Attempt => {
+  const token = await sign();
+
+  const release = noteInFlight(node.id);
+  const hangUp = new AbortController();
+  // before its first token an answer costs nothing: the agent takes a lost connection for an abort
+  const leave = () => hangUp.abort();
+  if (gone.aborted) leave();
+  else gone.addEventListener('abort', leave, { once: true });
+  let late = false;
+  const timer = setTimeout(() => {
+    late = true;
+    hangUp.abort();
+  }, leftMs);
+  const failed = (outcome: Failed): Failed => {
     release();
-    return outcome;
+    if (gone.aborted) return { ...outcome, nodeFailed: false };
+    return late || Date.now() >= startedMs + firstTokenDeadlineMs ? timedOut(firstTokenDeadlineMs) : outcome;
   };
 
-  let response: Response;
-  const deadline = new AbortController();
-  const timer = setTimeout(() => deadline.abort(), leftMs);
   try {
-    response = await fetch(node.url + GENERATE_PATH, {
+    const response = await fetch(node.url + GENERATE_PATH, {
       method: 'POST',
-      headers: { authorization: `Bearer ${await sign()}`, 'content-type': 'application/json' },
+      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
       body: JSON.stringify(body),
       // a node that redirects is not one of ours
       redirect: 'manual',
-      signal: deadline.signal,
+      signal: hangUp.signal,
     });
+    if (!response.ok || response.body === null) return failed(await refused(response));
+
+    const stream = new NodeStream(node, response.body, { sign, idleDeadlineMs });
+    const first = await stream.next(Math.max(1, startedMs + firstTokenDeadlineMs - Date.now()));
+    // a mere [DONE] is no answer either
+    if (first.kind !== 'chunk') return failed(NODE_FAILED);
+    return { ok: true, forwarded: { stream, first, ttftMs: Date.now() - startedMs, release } };
   } catch {
-    return failed(deadline.signal.aborted ? timedOut(firstTokenDeadlineMs) : NODE_FAILED);
+    return failed(NODE_FAILED);
   } finally {
     clearTimeout(timer);
+    gone.removeEventListener('abort', leave);
   }
-  if (!response.ok || response.body === null) return failed(await refused(response));
-
-  const stream = new NodeStream(node, response.body, { sign, idleDeadlineMs });
-  const first = await stream.next(Math.max(1, startedMs + firstTokenDeadlineMs - Date.now()));
-  if (first.kind === 'broken') return failed(NODE_FAILED);
-  return { ok: true, forwarded: { stream, first, ttftMs: Date.now() - startedMs, release } };
 }
 
-const NODE_FAILED: Attempt = {
+const NODE_FAILED: Failed = {
   ok: false,
   refusal: { reason: 'node_failed' },
   retryable: true,
   nodeFailed: true,
 };
 
-function timedOut(deadlineMs: number): Attempt {
+function timedOut(deadlineMs: number): Failed {
   // the deadline is the client's and it is over: another node has no time left
   return {
     ok: false,
@@ -140,7 +160,7 @@ function timedOut(deadlineMs: number): Attempt {
 }
 
 /** What an agent's refusal means. Only what another node could do better is retried; a client's 400 is nobody's fault. */
-async function refused(response: Response): Promise<Attempt> {
+async function refused(response: Response): Promise<Failed> {
   const error = NodeError.safeParse(await response.json().catch(() => null));
   switch (error.success ? error.data.error.code : 'engine_failed') {
     case 'bad_request': {

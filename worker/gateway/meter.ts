@@ -16,6 +16,8 @@ export interface Outcome {
 }
 
 export interface Purse {
+  /** the hold as the Wallet last told it: a request keeps it when it moves to another node */
+  readonly heldNanoUsd: NanoUsd;
   /** Sets the hold as near to `wantedNanoUsd` as credit allows; null when it is no longer held. Renews the lease. */
   resize(wantedNanoUsd: NanoUsd): Promise<NanoUsd | null>;
   readonly leaseMs: number;
@@ -38,12 +40,13 @@ export async function* meter(
 ): AsyncGenerator<NodeChunk, Outcome> {
   const { price, choices } = admission;
   const hold = new GrowingHold(admission, purse);
+  const completionTokensMax = admission.maxTokens * choices;
   let usage = NO_USAGE;
   let stopByMs = Number.POSITIVE_INFINITY;
   for (let event = first; ; event = await stream.next(stopByMs - Date.now())) {
     if (event.kind === 'end') return { ending: gone.aborted ? 'client_gone' : 'finished', usage };
     if (event.kind === 'broken') return { ending: gone.aborted ? 'client_gone' : 'node_failed', usage };
-    const advanced = advance(usage, event.chunk.usage);
+    const advanced = advance(usage, event.chunk.usage, completionTokensMax);
     if (!(await hold.covers(advanced))) {
       await stream.askToStop().catch(() => undefined);
       await stream.close();
@@ -52,7 +55,9 @@ export async function* meter(
     usage = advanced;
     if (gone.aborted) {
       stopByMs = Math.min(stopByMs, Date.now() + STOP_DEADLINE_MS);
-      continue;
+      if (Date.now() < stopByMs) continue;
+      await stream.close();
+      return { ending: 'client_gone', usage };
     }
     hold.lookAhead(usage, tokensLeft(hold.heldNanoUsd, usage, price) < (WINDOW_TOKENS * choices) / 2);
     yield event.chunk;
@@ -61,7 +66,6 @@ export async function* meter(
 
 /** A hold that is resized in the background; at most one call is under way. */
 class GrowingHold {
-  heldNanoUsd: NanoUsd;
   readonly #admission: Admission;
   readonly #purse: Purse;
   #resizing: Promise<void> | null = null;
@@ -71,10 +75,13 @@ class GrowingHold {
   #trimmed: boolean;
 
   constructor(admission: Admission, purse: Purse) {
-    this.heldNanoUsd = admission.heldNanoUsd;
     this.#admission = admission;
     this.#purse = purse;
     this.#trimmed = admission.availableNanoUsd > AMPLE_FACTOR * admission.heldNanoUsd;
+  }
+
+  get heldNanoUsd(): NanoUsd {
+    return this.#purse.heldNanoUsd;
   }
 
   /** Whether the hold pays for `usage`; waits for more only when it must. */
@@ -106,7 +113,6 @@ class GrowingHold {
       .then((held) => {
         this.#renewedAtMs = Date.now();
         this.#exhausted = held === null || held < wanted;
-        if (held !== null) this.heldNanoUsd = held;
       })
       // the Wallet could not be reached: what is held stands, and the next need asks again
       .catch(() => undefined)
@@ -117,13 +123,17 @@ class GrowingHold {
   }
 }
 
-/** Counts never go back: a node that says so is not believed. */
-function advance(before: Usage, reported: NodeUsage): Usage {
+/** Counts never go back and never pass what was asked for: a node that says so is not believed. */
+function advance(before: Usage, reported: NodeUsage, completionTokensMax: number): Usage {
   const now = fromNodeUsage(reported);
-  const completionTokens = Math.max(before.completionTokens, now.completionTokens);
+  const completionTokens = Math.max(
+    before.completionTokens,
+    Math.min(now.completionTokens, completionTokensMax),
+  );
+  const { promptTokens, cachedTokens } = now.promptTokens < before.promptTokens ? before : now;
   return {
-    promptTokens: now.promptTokens || before.promptTokens,
-    cachedTokens: now.promptTokens ? now.cachedTokens : before.cachedTokens,
+    promptTokens,
+    cachedTokens,
     completionTokens,
     reasoningTokens: Math.min(completionTokens, Math.max(before.reasoningTokens, now.reasoningTokens)),
   };

@@ -9,6 +9,9 @@ export type NodeEvent =
   | { kind: 'end' }
   | { kind: 'broken'; why: string };
 
+/** The last event of an answer cut by its credit waits for this call; hanging up then stops the engine, too. */
+const ABORT_DEADLINE_MS = 3_000;
+
 export class NodeStream {
   readonly node: NodeView;
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
@@ -53,6 +56,7 @@ export class NodeStream {
       method: 'POST',
       headers: { authorization: `Bearer ${token}` },
       redirect: 'manual',
+      signal: AbortSignal.timeout(ABORT_DEADLINE_MS),
     });
     await answer.body?.cancel();
   }
@@ -71,10 +75,8 @@ export class NodeStream {
   }
 
   async #read(deadlineMs: number): Promise<Uint8Array | string> {
-    let timer: number | null = null;
-    const silence = new Promise<string>((resolve) => {
-      timer = setTimeout(() => resolve(`nothing for ${deadlineMs} ms`), deadlineMs);
-    });
+    const { promise: silence, resolve } = Promise.withResolvers<string>();
+    const timer = setTimeout(() => resolve(`nothing for ${deadlineMs} ms`), deadlineMs);
     try {
       const read = await Promise.race([this.#reader.read(), silence]);
       if (typeof read === 'string') return read;

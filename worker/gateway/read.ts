@@ -4,7 +4,7 @@ import type { Refusal } from './refusal.ts';
 /** 4 MiB holds a full context of text several times over. */
 export const BODY_BYTES_MAX = 4 * 1024 * 1024;
 
-type Read = { ok: true; body: Record<string, unknown> } | { ok: false; refusal: Refusal };
+type Read = { ok: true; body: Record<string, unknown>; bytes: Uint8Array } | { ok: false; refusal: Refusal };
 
 /** A JSON object from the request's body, or why not. The body is abandoned as soon as it is too large. */
 export async function readJsonObject(request: Request): Promise<Read> {
@@ -48,5 +48,5 @@ function parseObject(bytes: Uint8Array): Read {
   if (typeof body !== 'object' || body === null || Array.isArray(body)) {
     return invalid('The body must be a JSON object, like {"model": "deepseek-reasoner", "messages": […]}.');
   }
-  return { ok: true, body: body as Record<string, unknown> };
+  return { ok: true, body: body as Record<string, unknown>, bytes };
 }

@@ -17,10 +17,13 @@ export type Refusal =
   | { reason: 'overloaded'; retryAfterMs: number }
   | { reason: 'node_failed' }
   | { reason: 'first_token_timeout'; deadlineMs: number }
+  | { reason: 'idempotency_mismatch' }
+  | { reason: 'idempotency_running'; retryAfterMs: number }
+  | { reason: 'idempotency_exhausted' }
   | { reason: 'internal' };
 
 interface Wire {
-  readonly status: 400 | 401 | 402 | 403 | 404 | 413 | 415 | 429 | 500 | 502 | 503 | 504;
+  readonly status: 400 | 401 | 402 | 403 | 404 | 409 | 413 | 415 | 422 | 429 | 500 | 502 | 503 | 504;
   readonly type: string;
   readonly code: string;
 }
@@ -39,6 +42,9 @@ const WIRE = {
   wrong_media_type: { status: 415, type: 'invalid_request_error', code: 'unsupported_media_type' },
   requests_per_minute: { status: 429, type: 'rate_limit_exceeded', code: 'requests_per_minute' },
   concurrency: { status: 429, type: 'rate_limit_exceeded', code: 'concurrency' },
+  idempotency_running: { status: 409, type: 'idempotency_error', code: 'idempotency_running' },
+  idempotency_exhausted: { status: 409, type: 'idempotency_error', code: 'idempotency_exhausted' },
+  idempotency_mismatch: { status: 422, type: 'idempotency_error', code: 'idempotency_mismatch' },
   internal: { status: 500, type: 'server_error', code: 'internal_error' },
   node_failed: { status: 502, type: 'server_error', code: 'node_failed' },
   model_not_available: { status: 503, type: 'overloaded', code: 'model_not_available' },
@@ -86,6 +92,7 @@ function retryAfterMs(refusal: Refusal): number | null {
     case 'requests_per_minute':
     case 'concurrency':
     case 'overloaded':
+    case 'idempotency_running':
       return Math.min(RETRY_AFTER_MS_MAX, refusal.retryAfterMs);
     case 'model_not_available':
     case 'node_failed':
@@ -133,6 +140,12 @@ function messageFor(refusal: Refusal, origin: string): string {
       return 'The node that worked on this request failed. Nothing was charged; try again.';
     case 'first_token_timeout':
       return `No node gave a first token within ${refusal.deadlineMs / 1000} s. Nothing was charged; try again.`;
+    case 'idempotency_mismatch':
+      return 'This Idempotency-Key was used for another request. Repeat a request unchanged and with the same API key, or use a new Idempotency-Key.';
+    case 'idempotency_running':
+      return 'The request with this Idempotency-Key is still running. Ask again shortly; its answer will be sent again and not be charged twice.';
+    case 'idempotency_exhausted':
+      return 'The answers to this Idempotency-Key were lost too often, each time before they were complete. Use a new Idempotency-Key.';
     case 'internal':
       return 'Something went wrong on our side. Nothing was charged; try again, and report the request id if it persists.';
   }

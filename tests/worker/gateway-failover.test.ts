@@ -1,0 +1,210 @@
+/** What happens while no byte of an answer has left: another node, at most three, each at most once. */
+import { describe, expect, it, vi } from 'vitest';
+import {
+  answer,
+  DONE,
+  freshNetwork,
+  refusal,
+  type Script,
+  said,
+  stream,
+  usageOf,
+  wait,
+} from './fake-node.ts';
+import { Customer, costOf, env, newModel, withSettings } from './gateway-client.ts';
+
+const network = freshNetwork();
+const customer = await Customer.withCredit(undefined, { requestsPerMinute: 10_000 });
+const GOOD = { content: ['All ', 'good.'] };
+
+/** A pool in which the first attempts meet these faults, whichever node they go to, and later ones are answered. */
+async function poolMeeting(faults: readonly Script[], nodes: number) {
+  const model = newModel();
+  let met = 0;
+  const script: Script = (asked) => (faults[met++] ?? (() => stream(answer(GOOD))))(asked);
+  for (let i = 0; i < nodes; i++) await network().add(model, script);
+  return { model };
+}
+
+const generated = () => network().calls.filter((call) => call.endsWith('/v1/generate'));
+const healthOf = async (model: string) =>
+  (await env.POOL.getByName(model).snapshot()).nodes.map(({ health }) => health).sort();
+
+const refuses: Script = () => {
+  throw new TypeError('connection refused');
+};
+const busy: Script = () => refusal(503, 'overloaded', { 'retry-after': '7' });
+
+const FAULTS: Record<string, Script> = {
+  'refuses the connection': refuses,
+  'answers 502': () => refusal(502, 'engine_failed'),
+  'answers 504': () => refusal(504, 'engine_timeout'),
+  'answers 500 with nonsense': () => new Response('<h1>oops</h1>', { status: 500 }),
+  'answers 401': () => refusal(401, 'unauthorized'),
+  'ends before the first event': () => stream([]),
+  'dies before the first event': () => stream([': hello\n\n', new Error('reset')]),
+  'ends within the first event': () => stream(['data: {"choices":[],']),
+  'answers with nothing but [DONE]': () => stream([DONE]),
+  'answers with HTML': () => new Response('<!doctype html><title>Hi</title>', { status: 200 }),
+  'answers with no body': () => new Response(null, { status: 200 }),
+  redirects: () => new Response(null, { status: 302, headers: { location: 'https://elsewhere.example' } }),
+  'sends a malformed first frame': () => stream(['data: {"hello":\n\n']),
+  'sends usage that cannot be': () => stream([said('Free?', usageOf(10, 1, 11)), DONE]),
+  'says in a 200 that it failed': () => stream([{ error: { code: 'engine_failed', message: 'no' } }]),
+};
+
+describe('a node that', () => {
+  it.each(Object.entries(FAULTS))('%s is left for another one, and ejected', async (_, fault) => {
+    for (const streamed of [true, false]) {
+      const { model } = await poolMeeting([fault], 3);
+      const before = generated().length;
+      const { status, content, record } = await customer.ask({ model, stream: streamed });
+      expect(status).toBe(200);
+      expect(content).toBe('All good.');
+      expect(record).toMatchObject({ state: 'posted', ending: 'finished', chargeNanoUsd: costOf(10, 2) });
+      const tried = generated().slice(before);
+      expect(tried).toHaveLength(2);
+      expect(new Set(tried).size).toBe(2);
+      expect(await healthOf(model)).toEqual(['ejected', 'up', 'up']);
+    }
+    expect(network().calls.some((call) => call.includes('elsewhere'))).toBe(false);
+  });
+
+  it('is overloaded is left for another one, and not ejected', async () => {
+    const { model } = await poolMeeting([busy, busy], 3);
+    const { status, content } = await customer.ask({ model, stream: true });
+    expect([status, content]).toEqual([200, 'All good.']);
+    expect(new Set(generated()).size).toBe(3);
+    expect(await healthOf(model)).toEqual(['up', 'up', 'up']);
+  });
+});
+
+describe('when nobody answers', () => {
+  it('three nodes are tried, once each, and the fourth is spared', async () => {
+    for (const streamed of [true, false]) {
+      const { model } = await poolMeeting(Array(4).fill(refuses), 4);
+      const before = generated().length;
+      const { status, headers, chunks, record } = await customer.ask({ model, stream: streamed });
+      expect(status).toBe(502);
+      expect(headers.get('content-type')).toBe('application/json');
+      expect(headers.get('retry-after')).toBe('2');
+      expect(chunks[0]!.error).toMatchObject({ type: 'server_error', code: 'node_failed', param: null });
+      expect(new Set(generated().slice(before)).size).toBe(3);
+      expect(generated().slice(before)).toHaveLength(3);
+      expect(record).toMatchObject({ state: 'voided', ending: 'not_served', chargeNanoUsd: 0 });
+      expect((await customer.balance()).heldNanoUsd).toBe(0);
+    }
+  });
+
+  it('the only node is tried once', async () => {
+    const { model } = await poolMeeting([refuses, refuses], 1);
+    expect((await customer.ask({ model })).status).toBe(502);
+    expect(generated()).toHaveLength(1);
+  });
+
+  it('a pool that is overloaded everywhere says when to come back', async () => {
+    const { model } = await poolMeeting([busy, busy, busy], 3);
+    const { status, headers, chunks, record } = await customer.ask({ model, stream: true });
+    expect(status).toBe(503);
+    expect(headers.get('retry-after')).toBe('7');
+    expect(headers.get('retry-after-ms')).toBe('7000');
+    expect(chunks[0]!.error).toMatchObject({ type: 'overloaded', code: 'overloaded' });
+    expect(record).toMatchObject({ state: 'voided', chargeNanoUsd: 0 });
+  });
+
+  it('a model without nodes is not available', async () => {
+    const { model } = await poolMeeting([], 0);
+    const { status, chunks, record } = await customer.ask({ model });
+    expect(status).toBe(503);
+    expect(chunks[0]!.error).toMatchObject({ code: 'model_not_available' });
+    expect(record).toMatchObject({ state: 'voided', chargeNanoUsd: 0 });
+  });
+
+  it('retries do not double the load of a pool that is short', async () => {
+    const model = newModel();
+    const slowFault: Script = async () => {
+      await wait(50);
+      return refusal(502, 'engine_failed');
+    };
+    for (let i = 0; i < 3; i++) await network().add(model, slowFault);
+    await Promise.all(Array.from({ length: 20 }, () => customer.ask({ model })));
+    // 20 first attempts; then at most 3 + 20 % of what runs may be retrying at once
+    expect(generated().length).toBeLessThanOrEqual(20 + 2 * 7);
+  });
+});
+
+describe("a request that is the caller's mistake", () => {
+  it('gets the 400 of the engine, is not retried, and the node stays', async () => {
+    const { model } = await poolMeeting([() => refusal(400, 'bad_request')], 2);
+    const { status, headers, chunks, record } = await customer.ask({ model, stream: true });
+    expect(status).toBe(400);
+    expect(headers.get('x-should-retry')).toBe('false');
+    expect(chunks[0]!.error).toMatchObject({ type: 'invalid_request_error' });
+    expect(generated()).toHaveLength(1);
+    expect(record).toMatchObject({ state: 'voided', chargeNanoUsd: 0 });
+    expect(await healthOf(model)).toEqual(['up', 'up']);
+  });
+});
+
+describe('the first-token deadline', () => {
+  const using = withSettings({ FIRST_TOKEN_DEADLINE_MS: '200' });
+  const never = new Promise<never>(() => undefined);
+  async function* nothing(): AsyncGenerator<string> {
+    yield ': hello\n\n';
+    await never;
+  }
+  const hangs: Record<string, Script> = {
+    'before the head': () => never,
+    'after the head': () => stream(nothing()),
+    'within a refusal': () => new Response(stream(nothing()).body, { status: 502 }),
+  };
+
+  it.each(Object.entries(hangs))('ends a wait %s with 504; one node is to blame', async (_, hang) => {
+    const { model } = await poolMeeting([hang], 2);
+    const { status, chunks, record } = await customer.ask({ model, stream: true }, { using });
+    expect(status).toBe(504);
+    expect(chunks[0]!.error).toMatchObject({ type: 'timeout', code: 'first_token_timeout' });
+    expect(record).toMatchObject({ state: 'voided', chargeNanoUsd: 0 });
+    expect(generated()).toHaveLength(1);
+    expect(await healthOf(model)).toEqual(['ejected', 'up']);
+  });
+
+  it('covers all attempts together, and hangs up on the last', async () => {
+    const slow: Script = async () => {
+      await wait(150);
+      return refusal(502, 'engine_failed');
+    };
+    const { model } = await poolMeeting([slow, () => never], 3);
+    const startedMs = performance.now();
+    const { status } = await customer.ask({ model, stream: true }, { using });
+    expect(status).toBe(504);
+    expect(performance.now() - startedMs).toBeLessThan(1_000);
+    expect(generated()).toHaveLength(2);
+    const asked = network().nodes.flatMap((node) => node.asked);
+    expect(asked.filter(({ stop }) => stop.aborted)).toHaveLength(1);
+  });
+});
+
+it('says nothing of the prompt, the key or the answer to the log, whatever fails', async () => {
+  const lines: unknown[] = [];
+  for (const method of ['log', 'info', 'warn', 'error', 'debug'] as const) {
+    vi.spyOn(console, method).mockImplementation((...args) => void lines.push(args));
+  }
+  const messages = [{ role: 'user', content: 'my-secret-prompt' }];
+  const secret = said('my-secret-answer', usageOf(10, 1));
+  for (const fault of [...Object.values(FAULTS), () => stream([secret, new Error('my-secret-fault')])]) {
+    const { model } = await poolMeeting([fault, refuses], 2);
+    await customer.ask({ model, stream: true, messages });
+    await customer.ask({ model, messages });
+  }
+  const { model } = await poolMeeting([], 1);
+  const broken = {
+    ...env,
+    POOL: { getByName: () => ({ snapshot: () => Promise.reject(new Error('down')) }) },
+  };
+  const { status } = await customer.ask({ model, messages }, { using: broken as unknown as typeof env });
+  expect(status).toBe(500);
+  expect((await customer.balance()).heldNanoUsd).toBe(0);
+  expect(JSON.stringify(lines)).toContain('request_failed');
+  expect(JSON.stringify(lines)).not.toMatch(/my-secret|sk-tg-/);
+});
