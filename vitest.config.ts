@@ -3,6 +3,8 @@ import { defineConfig } from 'vitest/config';
 
 /** Rules in plain Node, Worker parts in workerd, the whole in real processes and a real browser. */
 export default defineConfig({
+  // libraries that ship maps without their sources are no news
+  logLevel: 'error',
   test: {
     projects: [
       { test: { name: 'domain', include: ['tests/domain/**/*.test.ts'] } },
@@ -33,6 +35,8 @@ export default defineConfig({
         ],
         test: {
           name: 'worker',
+          // one Worker for all files: loading it anew for each took four times as long. Tests make their own accounts
+          isolate: false,
           include: ['tests/worker/**/*.test.ts'],
           setupFiles: ['tests/worker/apply-migrations.ts'],
         },

@@ -175,10 +175,16 @@ describe('the audit trail', () => {
   it('shows the newest rows first, as many as asked for', async () => {
     const { id } = await enrolledNode();
     await post(`/nodes/${id}/drain`);
-    const { audit } = await (await get('/audit?limit=1')).json<{ audit: Record<string, unknown>[] }>();
-    expect(audit).toMatchObject([
-      { action: 'node.draining', subject: id, actor: 'operator-token', detail: { from: 'active' } },
+    await post(`/nodes/${id}/restore`);
+    type Row = { action: string; subject: string; actor: string; detail: object };
+    const { audit } = await (await get('/audit?limit=1000')).json<{ audit: Row[] }>();
+    const mine = audit.filter(({ subject, actor }) => subject === id && actor === 'operator-token');
+    expect(mine.slice(0, 2)).toMatchObject([
+      { action: 'node.active', detail: { from: 'draining' } },
+      { action: 'node.draining', detail: { from: 'active' } },
     ]);
+    const one = await (await get('/audit?limit=1')).json<{ audit: Row[] }>();
+    expect(one.audit).toHaveLength(1);
     const all = await (await get('/audit?limit=-5')).json<{ audit: unknown[] }>();
     expect(all.audit.length).toBeGreaterThan(0);
   });
