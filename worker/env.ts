@@ -16,29 +16,57 @@ export interface Env {
 const secret = z.string({ error: 'is not set' }).min(16, 'must have at least 16 characters');
 const milliseconds = (fallback: number) => z.coerce.number().int().positive().default(fallback);
 
-const Settings = z.object({
-  PUBLIC_ORIGIN: z.url(),
-  ENVIRONMENT: z.enum(['development', 'production']).default('production'),
-  /** signs portal sessions */
-  AUTH_SECRET: secret,
-  /** keys the hash under which API keys are stored: losing it voids every key */
-  KEY_PEPPER: secret,
-  /** Ed25519 private JWK; its public half is served at the JWKS, agents trust it */
-  EDGE_SIGNING_KEY: secret,
-  /** bearer token of the operator API, for automation and for naming the first operator */
-  OPERATOR_TOKEN: secret,
-  SANDBOX_WEBHOOK_SECRET: secret,
-  /** credit that an account gets when it is opened */
-  TRIAL_GRANT_NANO_USD: z.coerce.number().int().min(0).default(5_000_000_000),
-  /** a hold whose edge is not heard of for this long belongs to the node's receipt; longer than a first token may take */
-  HOLD_LEASE_MS: milliseconds(150_000),
-  /** how long after its lease a hold waits for a receipt before it is voided */
-  RECEIPT_GRACE_MS: milliseconds(600_000),
-  /** how long a client waits for a first token before 504 */
-  FIRST_TOKEN_DEADLINE_MS: milliseconds(120_000),
-  /** how long a stream may be silent before the node counts as dead */
-  IDLE_DEADLINE_MS: milliseconds(45_000),
-});
+const Settings = z
+  .object({
+    PUBLIC_ORIGIN: z.url(),
+    ENVIRONMENT: z.enum(['development', 'production']).default('production'),
+    /** signs portal sessions */
+    AUTH_SECRET: secret,
+    /** keys the hash under which API keys are stored: losing it voids every key */
+    KEY_PEPPER: secret,
+    /** Ed25519 private JWK; its public half is served at the JWKS, agents trust it */
+    EDGE_SIGNING_KEY: secret,
+    /** bearer token of the operator API, for automation and for naming the first operator */
+    OPERATOR_TOKEN: secret,
+    SANDBOX_WEBHOOK_SECRET: secret,
+    /** secret or restricted API key; with it top-ups are paid through Stripe */
+    STRIPE_SECRET_KEY: z
+      .string()
+      .regex(/^(sk|rk)_(test|live)_\S{8,}$/, 'must be a Stripe secret or restricted key (sk_… or rk_…)')
+      .optional(),
+    /** signing secret of the Stripe endpoint that delivers to /webhooks/stripe */
+    STRIPE_WEBHOOK_SECRET: z
+      .string()
+      .regex(/^whsec_\S{16,}$/, 'must be the signing secret of the Stripe webhook endpoint (whsec_…)')
+      .optional(),
+    /** credit that an account gets when it is opened */
+    TRIAL_GRANT_NANO_USD: z.coerce.number().int().min(0).default(5_000_000_000),
+    /** a hold whose edge is not heard of for this long belongs to the node's receipt; longer than a first token may take */
+    HOLD_LEASE_MS: milliseconds(150_000),
+    /** how long after its lease a hold waits for a receipt before it is voided */
+    RECEIPT_GRACE_MS: milliseconds(600_000),
+    /** how long a client waits for a first token before 504 */
+    FIRST_TOKEN_DEADLINE_MS: milliseconds(120_000),
+    /** how long a stream may be silent before the node counts as dead */
+    IDLE_DEADLINE_MS: milliseconds(45_000),
+  })
+  .check(({ value, issues }) => {
+    const fault = (setting: keyof typeof value, message: string) =>
+      issues.push({ code: 'custom', input: undefined, path: [setting], message });
+    const { STRIPE_SECRET_KEY: key, STRIPE_WEBHOOK_SECRET: webhookSecret } = value;
+    if (key !== undefined && webhookSecret === undefined)
+      fault('STRIPE_WEBHOOK_SECRET', 'is not set, but STRIPE_SECRET_KEY is: set both or neither');
+    if (key === undefined && webhookSecret !== undefined)
+      fault('STRIPE_SECRET_KEY', 'is not set, but STRIPE_WEBHOOK_SECRET is: set both or neither');
+    // Test mode takes card 4242…, which anybody can type: in production that would be credit for nothing.
+    if (key !== undefined && value.ENVIRONMENT === 'production' && !key.includes('_live_'))
+      fault('STRIPE_SECRET_KEY', 'is a test key: production needs a live one');
+  });
+
+export interface StripeSettings {
+  readonly secretKey: string;
+  readonly webhookSecret: string;
+}
 
 export interface Config {
   readonly publicOrigin: string;
@@ -48,6 +76,8 @@ export interface Config {
   readonly edgeSigningKey: string;
   readonly operatorToken: string;
   readonly sandboxWebhookSecret: string;
+  /** null: top-ups are not paid through Stripe */
+  readonly stripe: StripeSettings | null;
   readonly trialGrantNanoUsd: NanoUsd;
   readonly holdLeaseMs: number;
   readonly receiptGraceMs: number;
@@ -77,6 +107,10 @@ export function config(env: Env): Config {
     edgeSigningKey: settings.EDGE_SIGNING_KEY,
     operatorToken: settings.OPERATOR_TOKEN,
     sandboxWebhookSecret: settings.SANDBOX_WEBHOOK_SECRET,
+    stripe:
+      settings.STRIPE_SECRET_KEY === undefined
+        ? null
+        : { secretKey: settings.STRIPE_SECRET_KEY, webhookSecret: settings.STRIPE_WEBHOOK_SECRET! },
     trialGrantNanoUsd: nanoUsd(settings.TRIAL_GRANT_NANO_USD),
     holdLeaseMs: settings.HOLD_LEASE_MS,
     receiptGraceMs: settings.RECEIPT_GRACE_MS,

@@ -13,10 +13,10 @@ import { database } from '../db/client.ts';
 import { findOrder, type PaymentOrder } from '../db/payments.ts';
 import { isId } from '../domain/ids.ts';
 import { config, type Env } from '../env.ts';
+import { NANO_PER_CENT } from './provider.ts';
 import { SANDBOX, SANDBOX_CHECKOUT_PATH, sandboxEvent } from './sandbox.ts';
 import { BILLING_PAGE_PATH, CheckoutPage, UnknownOrderPage } from './sandbox-page.tsx';
 import { languageOf } from './sandbox-words.ts';
-import { NANO_PER_CENT } from './top-up.ts';
 import { webhook } from './webhook.ts';
 
 export const sandboxCheckout = new Hono<{ Bindings: Env }>().basePath(SANDBOX_CHECKOUT_PATH);

@@ -17,11 +17,11 @@ export function CheckoutPage(props: { order: PaymentOrder; language: Language; f
   }).format(order.amountNanoUsd / NANO_PER_USD);
   return (
     <Shell language={language} title={words.title}>
-      <p class="alert alert-warning" role="note">
+      <p class="alert alert-soft alert-warning" role="note">
         {words.notice}
       </p>
       {failed && (
-        <p class="alert alert-error" role="alert">
+        <p class="alert alert-soft alert-error" role="alert">
           {words.undelivered}
         </p>
       )}

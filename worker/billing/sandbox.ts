@@ -27,6 +27,7 @@ type SandboxConfig = Pick<Config, 'publicOrigin' | 'sandboxWebhookSecret'>;
 export function sandboxProvider(config: SandboxConfig): PaymentProvider {
   return {
     name: SANDBOX,
+    eventBytesMax: 64 * 1024,
     async beginCheckout({ orderId }) {
       return { redirectUrl: `${config.publicOrigin}${SANDBOX_CHECKOUT_PATH}/${orderId}` };
     },

@@ -4,14 +4,13 @@ import { addOrder } from '../db/payments.ts';
 import { newId } from '../domain/ids.ts';
 import { type NanoUsd, nanoUsd, usd } from '../domain/money.ts';
 import { type Config, config, type Env } from '../env.ts';
+import { NANO_PER_CENT } from './provider.ts';
 import { topUpProvider } from './providers.ts';
 
 /** Below this a card's fixed fee eats the payment. */
 export const TOP_UP_MIN = usd(5);
 /** Above this a stolen card or a slip of the keyboard costs too much; larger sums are invoiced. */
 export const TOP_UP_MAX = usd(5_000);
-/** Providers count in cents, so an order must be whole cents to be compared exactly. */
-export const NANO_PER_CENT = 10_000_000;
 export const CURRENCY = 'USD';
 
 export type TopUpResult =

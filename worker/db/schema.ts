@@ -312,7 +312,8 @@ export const ledgerEntry = sqliteTable(
 
 // ---- payments ----
 
-export const PAYMENT_STATES = ['open', 'paid'] as const;
+/** closed: its checkout expired or the bank refused for good; a payment that arrives all the same still makes it paid */
+export const PAYMENT_STATES = ['open', 'closed', 'paid'] as const;
 
 /** A top-up that was begun. It is credited by the provider's signed event only. */
 export const paymentOrder = sqliteTable(
@@ -342,4 +343,43 @@ export const paymentEvent = sqliteTable(
     receivedAtMs: integer('received_at_ms').notNull(),
   },
   (t) => [primaryKey({ columns: [t.provider, t.eventId] })],
+);
+
+/** What a provider has taken back from an order, by what took it: a charge's refunds, a failed refund, a dispute. */
+export const paymentReversal = sqliteTable(
+  'payment_reversal',
+  {
+    orderId: text('order_id')
+      .notNull()
+      .references(() => paymentOrder.id),
+    /** the provider's id: of the charge whose refunds these are, of the refund that failed, of the dispute */
+    source: text('source').notNull(),
+    /** the most that was ever said; below zero for a refund that failed */
+    amountNanoUsd: integer('amount_nano_usd').notNull(),
+    /** the provider gave it back for good: a dispute that was won */
+    returned: integer('returned', { mode: 'boolean' }).notNull(),
+    updatedAtMs: integer('updated_at_ms').notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.orderId, t.source] })],
+);
+
+/** Steps by which the Wallet follows an order's reversals. Each is one ledger entry of kind `correction`. */
+export const paymentCorrection = sqliteTable(
+  'payment_correction',
+  {
+    orderId: text('order_id')
+      .notNull()
+      .references(() => paymentOrder.id),
+    /** 1, 2, 3 … within the order */
+    seq: integer('seq').notNull(),
+    /** below zero: to take from the account; above: to give back */
+    amountNanoUsd: integer('amount_nano_usd').notNull(),
+    /**
+     * What the Wallet did not have: still owed; below zero in a giving back that cancelled such a debt.
+     * The ledger entry is the sum of both columns. null: the Wallet has not been asked yet.
+     */
+    uncollectedNanoUsd: integer('uncollected_nano_usd'),
+    createdAtMs: integer('created_at_ms').notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.orderId, t.seq] })],
 );

@@ -1,0 +1,671 @@
+import Stripe from 'stripe';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { billing } from '../../worker/billing/index.ts';
+import { beginTopUp } from '../../worker/billing/top-up.ts';
+import { newId } from '../../worker/domain/ids.ts';
+import { nanoUsd, usd } from '../../worker/domain/money.ts';
+import type { Env } from '../../worker/env.ts';
+import { env, newAccount, newOrder, orderState, topUpEntries } from './billing-fixtures.ts';
+import {
+  API_KEY,
+  CARD,
+  dispute,
+  FakeStripe,
+  newStripeId,
+  type Payment,
+  refund,
+  refunded,
+  type SignedEvent,
+  signedBody,
+  stripeEvent,
+  WEBHOOK_SECRET,
+} from './billing-stripe-fake.ts';
+
+const withStripe = { ...env, STRIPE_SECRET_KEY: API_KEY, STRIPE_WEBHOOK_SECRET: WEBHOOK_SECRET };
+const COMPLETED = 'checkout.session.completed';
+
+let stripe: FakeStripe;
+
+beforeEach(() => {
+  stripe = new FakeStripe();
+  vi.stubGlobal('fetch', stripe.fetch);
+});
+afterEach(() => {
+  vi.unstubAllGlobals();
+  vi.restoreAllMocks();
+});
+
+interface Begun {
+  readonly accountId: string;
+  readonly orderId: string;
+}
+
+async function begun(dollars = 20): Promise<Begun> {
+  const accountId = await newAccount();
+  const nowMs = Date.now();
+  const result = await beginTopUp(withStripe, { accountId, amountNanoUsd: usd(dollars), nowMs });
+  if (!result.ok) throw new Error(result.reason);
+  return { accountId, orderId: String(stripe.sessions.at(-1)!.client_reference_id) };
+}
+
+/** A top-up of $20 that was begun, paid and credited. */
+async function credited(): Promise<Begun & { payment: Payment }> {
+  const order = await begun();
+  const payment = stripe.pay();
+  expect(await send(COMPLETED, payment.session)).toEqual([200, 'credited']);
+  return { ...order, payment };
+}
+
+/** @returns status, and the result or the refusal's code */
+async function deliver({ headers, body }: SignedEvent, using: Env = withStripe): Promise<[number, string]> {
+  const response = await billing.request('/webhooks/stripe', { method: 'POST', headers, body }, using);
+  if (response.status === 500) return [500, 'broken'];
+  const answer = await response.json<{ result?: string; error?: { code: string } }>();
+  return [response.status, answer.result ?? answer.error!.code];
+}
+
+async function send(type: string, object: unknown): Promise<[number, string]> {
+  return deliver(await stripeEvent(type, object));
+}
+
+async function available(accountId: string): Promise<number> {
+  return (await env.WALLET.getByName(accountId).balance()).availableNanoUsd;
+}
+
+/** Stands for usage: the account has that much less to give back. */
+async function spend(accountId: string, dollars: number): Promise<void> {
+  const usage = { reference: newId('req', Date.now()), amountNanoUsd: nanoUsd(0 - usd(dollars)) };
+  await env.WALLET.getByName(accountId).correct(usage);
+}
+
+/** What the ledger says of an order's reversals, in dollars, oldest first. */
+async function corrections(accountId: string, orderId: string): Promise<number[]> {
+  const { entries } = await env.WALLET.getByName(accountId).ledger({ limit: 100 });
+  return entries
+    .filter(({ kind, reference }) => kind === 'correction' && reference.startsWith(`${orderId}/`))
+    .map(({ grantedNanoUsd, paidNanoUsd }) => (grantedNanoUsd + paidNanoUsd) / usd(1))
+    .reverse();
+}
+
+async function audited(orderId: string): Promise<[string, number][]> {
+  const { results } = await env.DB.prepare('select action, detail from audit where subject = ? order by id')
+    .bind(orderId)
+    .all<{ action: string; detail: string }>();
+  return results.map(({ action, detail }) => [action, JSON.parse(detail).uncollectedNanoUsd / usd(1)]);
+}
+
+describe('a paid checkout', () => {
+  it.each([COMPLETED, 'checkout.session.async_payment_succeeded'])(
+    'credits once, by %s, however often',
+    async (type) => {
+      const { accountId, orderId } = await begun();
+      const { session } = stripe.pay();
+      const event = await stripeEvent(type, session);
+      expect(await deliver(event)).toEqual([200, 'credited']);
+      expect(await deliver(event)).toEqual([200, 'duplicate']);
+      expect((await send(COMPLETED, session))[0]).toBe(200);
+      expect(await available(accountId)).toBe(usd(20));
+      expect(await topUpEntries(accountId)).toBe(1);
+      expect(await orderState(orderId)).toBe('paid');
+    },
+  );
+
+  it('delivered many times at once credits once', async () => {
+    const { accountId } = await begun();
+    const { session } = stripe.pay();
+    const events = await Promise.all([stripeEvent(COMPLETED, session), stripeEvent(COMPLETED, session)]);
+    const answers = await Promise.all(Array.from({ length: 16 }, (_, i) => deliver(events[i % 2]!)));
+    for (const [status] of answers) expect(status).toBe(200);
+    expect(await topUpEntries(accountId)).toBe(1);
+    expect(await available(accountId)).toBe(usd(20));
+  });
+
+  it('credits when the bank transfer arrives, not when it is promised', async () => {
+    const { accountId, orderId } = await begun();
+    const { session } = stripe.pay();
+    expect(await send(COMPLETED, { ...session, payment_status: 'unpaid' })).toEqual([200, 'ignored']);
+    expect(await available(accountId)).toBe(0);
+    expect(await orderState(orderId)).toBe('open');
+    expect(await send('checkout.session.async_payment_succeeded', session)).toEqual([200, 'credited']);
+    expect(await available(accountId)).toBe(usd(20));
+  });
+
+  it.each(['checkout.session.expired', 'checkout.session.async_payment_failed'])(
+    '%s closes the order, but takes nothing from a paid one',
+    async (type) => {
+      const { accountId, orderId } = await begun();
+      const { session } = stripe.pay();
+      const unpaid = { ...session, payment_status: 'unpaid' };
+      expect(await send(type, unpaid)).toEqual([200, 'noted']);
+      expect(await orderState(orderId)).toBe('closed');
+      expect(await available(accountId)).toBe(0);
+      // The money is there all the same: a signed `paid` is believed whenever it comes.
+      expect(await send(COMPLETED, session)).toEqual([200, 'credited']);
+      expect(await send(type, unpaid)).toEqual([200, 'noted']);
+      expect(await orderState(orderId)).toBe('paid');
+      expect(await available(accountId)).toBe(usd(20));
+    },
+  );
+});
+
+describe('an event that is signed but does not fit', () => {
+  it.each([
+    ['a smaller amount', { amount_total: 1 }, 'amount_mismatch'],
+    ['a larger amount', { amount_total: 500_000 }, 'amount_mismatch'],
+    ['another currency', { currency: 'jpy' }, 'currency_mismatch'],
+    ['an amount below zero', { amount_total: -2_000 }, 'event_malformed'],
+    ['half a cent', { amount_total: 2_000.5 }, 'event_malformed'],
+    ['no amount', { amount_total: null }, 'event_malformed'],
+    ['another order as its reference', { client_reference_id: newId('order', 1) }, 'event_malformed'],
+    ['no reference', { client_reference_id: null }, 'event_malformed'],
+    ['a subscription', { mode: 'subscription' }, 'event_malformed'],
+  ])('%s is refused', async (_, change, code) => {
+    const { accountId, orderId } = await begun();
+    expect(await send(COMPLETED, stripe.pay(change).session)).toEqual([400, code]);
+    expect(await available(accountId)).toBe(0);
+    expect(await orderState(orderId)).toBe('open');
+  });
+
+  it('an order that is not there is refused, and one of another provider too', async () => {
+    await begun();
+    const { session } = stripe.pay();
+    const pays = (id: string) => ({
+      ...session,
+      client_reference_id: id,
+      metadata: { tollgate_order_id: id },
+    });
+    expect(await send(COMPLETED, pays(newId('order', Date.now())))).toEqual([404, 'order_unknown']);
+    expect(await send(COMPLETED, pays("' or 1=1 --"))).toEqual([404, 'order_unknown']);
+    const accountId = await newAccount();
+    const sandboxOrder = await newOrder(accountId);
+    expect(await send(COMPLETED, pays(sandboxOrder))).toEqual([400, 'provider_mismatch']);
+    expect(await available(accountId)).toBe(0);
+  });
+
+  it('an order of another amount is refused, though both are ours', async () => {
+    const dear = await begun(50);
+    const cheap = await begun(20);
+    const { session } = stripe.pay();
+    const metadata = { tollgate_order_id: dear.orderId };
+    const swapped = { ...session, client_reference_id: dear.orderId, metadata };
+    expect(await send(COMPLETED, swapped)).toEqual([400, 'amount_mismatch']);
+    expect(await available(dear.accountId)).toBe(0);
+    expect(await available(cheap.accountId)).toBe(0);
+  });
+
+  it('Stripe’s other mode is refused', async () => {
+    const { accountId } = await begun();
+    const event = await stripeEvent(COMPLETED, stripe.pay().session, { livemode: true });
+    expect(await deliver(event)).toEqual([400, 'mode_mismatch']);
+    expect(await available(accountId)).toBe(0);
+  });
+
+  it.each(['nonsense', '{}', '[]', 'null', '{"object":"v2.core.event"}', '{"id":"evt_1","type":"x"}'])(
+    'the envelope is refused: %s',
+    async (body) => {
+      expect(await deliver(await signedBody(body))).toEqual([400, 'event_malformed']);
+    },
+  );
+
+  it.each([COMPLETED, 'charge.refunded', 'refund.failed', 'charge.dispute.created'])(
+    '%s of nothing is refused',
+    async (type) => {
+      for (const object of [null, 'x', {}, []])
+        expect(await send(type, object)).toEqual([400, 'event_malformed']);
+    },
+  );
+
+  it.each(['customer.created', 'charge.succeeded', 'constructor', '__proto__', ''])(
+    'the type %j is ignored',
+    async (type) => {
+      expect(await send(type, {})).toEqual([200, 'ignored']);
+    },
+  );
+
+  it('what was sold elsewhere on the same Stripe account is ignored', async () => {
+    const payment = stripe.payElsewhere();
+    expect(await send(COMPLETED, payment.session)).toEqual([200, 'ignored']);
+    expect(await send('charge.refunded', refunded(payment, 2_000))).toEqual([200, 'ignored']);
+    expect(await send('charge.dispute.created', dispute(payment))).toEqual([200, 'ignored']);
+    const orphan = dispute(payment, { payment_intent: null });
+    expect(await send('charge.dispute.created', orphan)).toEqual([200, 'ignored']);
+  });
+});
+
+describe('a forged event', () => {
+  it.each<[string, string, (event: SignedEvent) => SignedEvent]>([
+    ['no signature', 'signature_missing', ({ body }) => ({ headers: {}, body })],
+    ['an empty signature', 'signature_missing', ({ body }) => header('', body)],
+    [
+      'no time',
+      'signature_missing',
+      ({ headers, body }) => header(signatureOf(headers).replace(/^t=\d+,/, ''), body),
+    ],
+    ['two times', 'signature_missing', ({ headers, body }) => header(`t=1,${signatureOf(headers)}`, body)],
+    [
+      'only the scheme of test signatures',
+      'signature_mismatch',
+      ({ headers, body }) => header(signatureOf(headers).replace('v1=', 'v0='), body),
+    ],
+    [
+      'a signature of zeros',
+      'signature_mismatch',
+      ({ headers, body }) => header(signatureOf(headers).replace(/v1=.*/, `v1=${'0'.repeat(64)}`), body),
+    ],
+    [
+      'another time',
+      'signature_mismatch',
+      ({ headers, body }) =>
+        header(
+          signatureOf(headers).replace(/^t=(\d+)/, (_, t) => `t=${Number(t) + 1}`),
+          body,
+        ),
+    ],
+    [
+      'a changed amount',
+      'signature_mismatch',
+      ({ headers, body }) => ({ headers, body: body.replace('2000', '9000') }),
+    ],
+    ['one byte more', 'signature_mismatch', ({ headers, body }) => ({ headers, body: `${body} ` })],
+    ['an empty body', 'signature_mismatch', ({ headers }) => ({ headers, body: '' })],
+  ])('with %s is refused: %s', async (_, code, forge) => {
+    const { accountId, orderId } = await begun();
+    const event = await stripeEvent(COMPLETED, stripe.pay().session);
+    expect(await deliver(forge(event))).toEqual([400, code]);
+    expect(await available(accountId)).toBe(0);
+    expect(await orderState(orderId)).toBe('open');
+  });
+
+  it('signed with another secret is refused, also with an empty one', async () => {
+    const { accountId } = await begun();
+    const { session } = stripe.pay();
+    const other = await stripeEvent(COMPLETED, session, { secret: 'whsec_another_0123456789abcdef' });
+    expect(await deliver(other)).toEqual([400, 'signature_mismatch']);
+    await expect(stripeEvent(COMPLETED, session, { secret: '' })).rejects.toThrow();
+    const event = await stripeEvent(COMPLETED, session);
+    for (const empty of ['', ' ']) {
+      const using = { ...withStripe, STRIPE_WEBHOOK_SECRET: empty };
+      expect(await deliver(event, using)).toEqual([500, 'broken']);
+    }
+    expect(await available(accountId)).toBe(0);
+  });
+
+  it('is believed when one of several signatures is right, as while a secret is rotated', async () => {
+    await begun();
+    const { headers, body } = await stripeEvent(COMPLETED, stripe.pay().session);
+    const both = signatureOf(headers).replace(',', `,v1=${'0'.repeat(64)},`);
+    expect(await deliver(header(both, body))).toEqual([200, 'credited']);
+  });
+
+  it.each([
+    [-298_000, 200],
+    [-302_000, 400],
+    [290_000, 200],
+    [302_000, 400],
+  ])('signed %i ms from now is answered with %i', async (offsetMs, status) => {
+    await begun();
+    const { session } = stripe.pay();
+    const answer = await deliver(await stripeEvent(COMPLETED, session, { atMs: Date.now() + offsetMs }));
+    expect(answer).toEqual(status === 200 ? [200, 'credited'] : [400, 'timestamp_out_of_tolerance']);
+  });
+
+  it('may be as large as a dispute with all its evidence, and no larger', async () => {
+    const evidence = (bytes: number) =>
+      stripeEvent('charge.dispute.updated', { evidence: 'x'.repeat(bytes) });
+    expect(await deliver(await evidence(500_000))).toEqual([200, 'ignored']);
+    expect(await deliver(await evidence(700_000))).toEqual([413, 'body_too_large']);
+  });
+});
+
+describe('a refund', () => {
+  it('in full takes the credit back, once', async () => {
+    const { accountId, orderId, payment } = await credited();
+    const event = await stripeEvent('charge.refunded', refunded(payment, 2_000));
+    expect(await deliver(event)).toEqual([200, 'reversed']);
+    expect(await deliver(event)).toEqual([200, 'duplicate']);
+    expect(await send('charge.refunded', refunded(payment, 2_000))).toEqual([200, 'reversed']);
+    expect(await corrections(accountId, orderId)).toEqual([-20]);
+    expect(await available(accountId)).toBe(0);
+    expect(await audited(orderId)).toEqual([]);
+  });
+
+  it('in parts takes each part', async () => {
+    const { accountId, orderId, payment } = await credited();
+    for (const cents of [500, 1_200, 2_000]) await send('charge.refunded', refunded(payment, cents));
+    expect(await corrections(accountId, orderId)).toEqual([-5, -7, -8]);
+  });
+
+  it('in parts that arrive in the wrong order takes the sum', async () => {
+    const { accountId, orderId, payment } = await credited();
+    for (const cents of [1_200, 500, 1_200]) await send('charge.refunded', refunded(payment, cents));
+    expect(await corrections(accountId, orderId)).toEqual([-12]);
+  });
+
+  it('in parts that arrive at once takes the sum', async () => {
+    const { accountId, orderId, payment } = await credited();
+    const parts = [500, 1_200, 1_500, 500, 1_500, 800].map((cents) => refunded(payment, cents));
+    const answers = await Promise.all(parts.map((charge) => send('charge.refunded', charge)));
+    for (const [status] of answers) expect(status).toBe(200);
+    expect((await corrections(accountId, orderId)).reduce((sum, each) => sum + each)).toBe(-15);
+    expect(await available(accountId)).toBe(usd(5));
+  });
+
+  it('that overtakes its payment is to come again, and loses nothing', async () => {
+    const { accountId, orderId } = await begun();
+    const payment = stripe.pay();
+    const event = await stripeEvent('charge.refunded', refunded(payment, 800));
+    expect(await deliver(event)).toEqual([503, 'order_not_credited']);
+    await send(COMPLETED, payment.session);
+    expect(await available(accountId)).toBe(usd(20));
+    expect(await deliver(event)).toEqual([200, 'reversed']);
+    expect(await corrections(accountId, orderId)).toEqual([-8]);
+  });
+
+  it('takes what is left and writes down the rest as uncollected', async () => {
+    const { accountId, orderId, payment } = await credited();
+    await spend(accountId, 15);
+    const event = await stripeEvent('charge.refunded', refunded(payment, 2_000));
+    await Promise.all([deliver(event), deliver(event)]);
+    expect(await available(accountId)).toBe(0);
+    expect(await corrections(accountId, orderId)).toEqual([-5]);
+    expect(await audited(orderId)).toEqual([['payment.uncollected', 15]]);
+  });
+
+  it('that the bank sends back gives the credit back', async () => {
+    const { accountId, orderId, payment } = await credited();
+    await send('charge.refunded', refunded(payment, 1_200));
+    const failed = refund(payment, 700, 'failed');
+    expect(await send('refund.failed', failed)).toEqual([200, 'reversed']);
+    expect(await send('refund.failed', failed)).toEqual([200, 'reversed']);
+    expect(await corrections(accountId, orderId)).toEqual([-12, 7]);
+  });
+
+  it('that the bank sends back first ends in the same', async () => {
+    const { accountId, payment } = await credited();
+    await send('refund.failed', refund(payment, 700, 'failed'));
+    expect(await available(accountId)).toBe(usd(20));
+    await send('charge.refunded', refunded(payment, 1_200));
+    expect(await available(accountId)).toBe(usd(15));
+  });
+
+  it.each([
+    ['of more than was paid', { amount_refunded: 2_001 }, 'event_malformed'],
+    ['of another charge', { amount: 9_000 }, 'amount_mismatch'],
+    ['in another currency', { currency: 'eur' }, 'currency_mismatch'],
+  ])('%s is refused', async (_, change, code) => {
+    const { accountId, payment } = await credited();
+    expect(await send('charge.refunded', { ...refunded(payment, 500), ...change })).toEqual([400, code]);
+    expect(await available(accountId)).toBe(usd(20));
+  });
+});
+
+describe('a dispute', () => {
+  it('takes the credit back, and gives it again when it is won', async () => {
+    const { accountId, orderId, payment } = await credited();
+    const opened = dispute(payment);
+    expect(await send('charge.dispute.created', opened)).toEqual([200, 'reversed']);
+    expect(await send('charge.dispute.funds_withdrawn', opened)).toEqual([200, 'reversed']);
+    expect(await available(accountId)).toBe(0);
+    const won = { ...opened, status: 'won' };
+    expect(await send('charge.dispute.closed', won)).toEqual([200, 'reversed']);
+    expect(await send('charge.dispute.funds_reinstated', won)).toEqual([200, 'reversed']);
+    expect(await corrections(accountId, orderId)).toEqual([-20, 20]);
+  });
+
+  it('that is lost stays taken', async () => {
+    const { accountId, orderId, payment } = await credited();
+    const opened = dispute(payment);
+    await send('charge.dispute.created', opened);
+    await send('charge.dispute.closed', { ...opened, status: 'lost' });
+    expect(await corrections(accountId, orderId)).toEqual([-20]);
+  });
+
+  it('whose end arrives before its beginning takes nothing in the end', async () => {
+    const { accountId, payment } = await credited();
+    const opened = dispute(payment);
+    await send('charge.dispute.closed', { ...opened, status: 'won' });
+    await send('charge.dispute.created', opened);
+    expect(await available(accountId)).toBe(usd(20));
+  });
+
+  it('that only inquires takes nothing until it becomes one', async () => {
+    const { accountId, orderId, payment } = await credited();
+    const inquiry = dispute(payment, { status: 'warning_needs_response' });
+    expect(await send('charge.dispute.created', inquiry)).toEqual([200, 'ignored']);
+    expect(await available(accountId)).toBe(usd(20));
+    const escalated = { ...inquiry, status: 'needs_response' };
+    expect(await send('charge.dispute.funds_withdrawn', escalated)).toEqual([200, 'reversed']);
+    expect(await corrections(accountId, orderId)).toEqual([-20]);
+  });
+
+  it('that is won gives back only what was taken', async () => {
+    const { accountId, orderId, payment } = await credited();
+    await spend(accountId, 15);
+    const opened = dispute(payment);
+    await send('charge.dispute.created', opened);
+    await send('charge.dispute.closed', { ...opened, status: 'won' });
+    expect(await corrections(accountId, orderId)).toEqual([-5, 5]);
+    expect(await available(accountId)).toBe(usd(5));
+    expect(await audited(orderId)).toEqual([
+      ['payment.uncollected', 15],
+      ['payment.debt_cancelled', -15],
+    ]);
+  });
+
+  it('beside a refund takes no more than was paid, and its end restores what the refund leaves', async () => {
+    const { accountId, payment } = await credited();
+    await env.WALLET.getByName(accountId).topUp({ orderId: 'order_other', amountNanoUsd: usd(50) });
+    const opened = dispute(payment);
+    await send('charge.refunded', refunded(payment, 800));
+    await send('charge.dispute.created', opened);
+    expect(await available(accountId)).toBe(usd(50));
+    await send('charge.dispute.closed', { ...opened, status: 'won' });
+    expect(await available(accountId)).toBe(usd(62));
+  });
+
+  it('that overtakes the payment, or that Stripe cannot be asked about, is to come again', async () => {
+    const { accountId } = await begun();
+    const payment = stripe.pay();
+    const event = await stripeEvent('charge.dispute.created', dispute(payment));
+    expect(await deliver(event)).toEqual([503, 'order_not_credited']);
+    await send(COMPLETED, payment.session);
+    stripe.faults.push({ status: 429, error: { type: 'invalid_request_error', code: 'rate_limit' } });
+    expect(await deliver(event)).toEqual([500, 'broken']);
+    expect(await available(accountId)).toBe(usd(20));
+    expect(await deliver(event)).toEqual([200, 'reversed']);
+    expect(await available(accountId)).toBe(0);
+  });
+
+  it.each([
+    ['in another currency', { currency: 'eur' }],
+    ['with a status that nobody knows', { status: 'pondered' }],
+    ['of less than nothing', { amount: -1 }],
+  ])('%s is refused', async (_, change) => {
+    const { accountId, payment } = await credited();
+    const answer = await send('charge.dispute.created', dispute(payment, change));
+    expect(answer).toEqual([400, 'event_malformed']);
+    expect(await available(accountId)).toBe(usd(20));
+  });
+});
+
+describe('refunds and a dispute of one payment', () => {
+  it.each([
+    { spent: 0, end: 'won', left: 8 },
+    { spent: 0, end: 'lost', left: 2 },
+    { spent: 15, end: 'won', left: 0 },
+    { spent: 5, end: 'won', left: 3 },
+  ])(
+    'end in the same balance in whatever order they arrive: %j',
+    async ({ spent, end, left }) => {
+      for (const order of permutations([0, 1, 2, 3])) {
+        const { accountId, payment } = await credited();
+        await spend(accountId, spent);
+        const opened = dispute(payment, { amount: 600 });
+        const events: [string, unknown][] = [
+          ['charge.refunded', refunded(payment, 500)],
+          ['charge.refunded', refunded(payment, 1_200)],
+          ['charge.dispute.created', opened],
+          ['charge.dispute.closed', { ...opened, status: end }],
+        ];
+        for (const i of order) expect(await send(...events[i]!)).toEqual([200, 'reversed']);
+        expect(await available(accountId)).toBe(usd(left));
+      }
+    },
+    30_000,
+  );
+});
+
+function permutations(of: readonly number[]): number[][] {
+  if (of.length === 0) return [[]];
+  return of.flatMap((first) =>
+    permutations(of.filter((each) => each !== first)).map((rest) => [first, ...rest]),
+  );
+}
+
+describe('a delivery that breaks off', () => {
+  const whens = ['before', 'after'] as const;
+
+  beforeEach(() => {
+    vi.spyOn(console, 'error').mockImplementation(() => {});
+  });
+
+  it.each(whens)('%s any step of a credit ends in one credit', async (when) => {
+    for (let step = 1; ; step++) {
+      const { accountId, orderId } = await begun();
+      const event = await stripeEvent(COMPLETED, stripe.pay().session);
+      const [status] = await deliver(event, breaking(step, when));
+      if (status === 200) {
+        expect(step).toBeGreaterThan(4);
+        return;
+      }
+      expect((await deliver(event))[0]).toBe(200);
+      expect(await topUpEntries(accountId)).toBe(1);
+      expect(await available(accountId)).toBe(usd(20));
+      expect(await orderState(orderId)).toBe('paid');
+    }
+  });
+
+  it.each(whens)('%s any step of a refund ends in one debit, with its debt written once', async (when) => {
+    for (let step = 1; ; step++) {
+      const { accountId, orderId, payment } = await credited();
+      await spend(accountId, 15);
+      const event = await stripeEvent('charge.refunded', refunded(payment, 2_000));
+      const [status] = await deliver(event, breaking(step, when));
+      if (status === 200) {
+        expect(step).toBeGreaterThan(7);
+        return;
+      }
+      expect((await deliver(event))[0]).toBe(200);
+      expect(await corrections(accountId, orderId)).toEqual([-5]);
+      expect(await audited(orderId)).toEqual([['payment.uncollected', 15]]);
+    }
+  });
+
+  it.each(whens)('%s any step of a dispute’s end gives back once', async (when) => {
+    for (let step = 1; ; step++) {
+      const { accountId, orderId, payment } = await credited();
+      await spend(accountId, 15);
+      const opened = dispute(payment);
+      await send('charge.dispute.created', opened);
+      const event = await stripeEvent('charge.dispute.closed', { ...opened, status: 'won' });
+      const [status] = await deliver(event, breaking(step, when));
+      if (status === 200) {
+        expect(step).toBeGreaterThan(7);
+        return;
+      }
+      expect((await deliver(event))[0]).toBe(200);
+      expect(await corrections(accountId, orderId)).toEqual([-5, 5]);
+      expect((await audited(orderId)).map(([action]) => action)).toEqual([
+        'payment.uncollected',
+        'payment.debt_cancelled',
+      ]);
+    }
+  });
+
+  it('after a refund was written is finished by the next event about the order', async () => {
+    const { accountId, payment } = await credited();
+    const first = await stripeEvent('charge.refunded', refunded(payment, 500));
+    expect(await deliver(first, breaking(4, 'after'))).toEqual([500, 'broken']);
+    expect(await available(accountId)).toBe(usd(20));
+    await send('charge.refunded', refunded(payment, 1_200));
+    expect(await available(accountId)).toBe(usd(8));
+    await deliver(first);
+    expect(await available(accountId)).toBe(usd(8));
+  });
+});
+
+describe('a customer’s card', () => {
+  it('is in no log and in no row', async () => {
+    const logged: unknown[] = [];
+    for (const level of ['log', 'info', 'warn', 'error', 'debug'] as const)
+      vi.spyOn(console, level).mockImplementation((...args) => void logged.push(...args));
+    const { payment } = await credited();
+    await send('charge.refunded', refunded(payment, 500));
+    await send('charge.dispute.created', dispute(payment));
+    await send(COMPLETED, { ...payment.session, amount_total: 1 });
+    const { headers, body } = await stripeEvent(COMPLETED, payment.session);
+    await deliver({ headers, body: `${body} ` });
+    stripe.faults.push({ status: 402, error: { type: 'card_error', message: `Card of ${CARD.name}` } });
+    expect(await send('charge.dispute.created', dispute(payment))).toEqual([500, 'broken']);
+
+    const tables = ['payment_order', 'payment_event', 'payment_reversal', 'payment_correction', 'audit'];
+    const rows = await Promise.all(tables.map((table) => env.DB.prepare(`select * from ${table}`).all()));
+    const kept = JSON.stringify([rows.map(({ results }) => results), logged.map(String)]);
+    expect(logged.length).toBeGreaterThan(0);
+    for (const secret of [...Object.values(CARD), API_KEY, WEBHOOK_SECRET])
+      expect(kept).not.toContain(secret);
+  });
+});
+
+it('the forger’s tools are Stripe’s own: what they sign, the SDK believes', async () => {
+  const { headers, body } = await stripeEvent('ping', {}, { id: newStripeId('evt') });
+  const crypto = Stripe.createSubtleCryptoProvider();
+  const event = Stripe.webhooks.constructEventAsync(body, signatureOf(headers), WEBHOOK_SECRET, 300, crypto);
+  expect((await event).type).toBe('ping');
+});
+
+function signatureOf(headers: Record<string, string>): string {
+  return headers['stripe-signature']!;
+}
+
+function header(signature: string, body: string): SignedEvent {
+  return { headers: { 'stripe-signature': signature }, body };
+}
+
+/** The real D1 and Wallets until the `step`-th call to either: that one throws, before or after it did its work. */
+function breaking(step: number, when: 'before' | 'after'): Env {
+  let calls = 0;
+  async function call<T>(work: () => Promise<T>): Promise<T> {
+    const breaks = ++calls === step;
+    if (breaks && when === 'before') throw new Error(`broken before call ${step}`);
+    const result = await work();
+    if (breaks) throw new Error(`broken after call ${step}`);
+    return result;
+  }
+
+  const real = new WeakMap<object, D1PreparedStatement>();
+  function statement(inner: D1PreparedStatement): D1PreparedStatement {
+    const outer = {
+      bind: (...values: unknown[]) => statement(inner.bind(...values)),
+      run: () => call(() => inner.run()),
+      all: () => call(() => inner.all()),
+      raw: () => call(() => inner.raw()),
+    } as unknown as D1PreparedStatement;
+    real.set(outer, inner);
+    return outer;
+  }
+  const DB = {
+    prepare: (sql: string) => statement(env.DB.prepare(sql)),
+    batch: (statements: D1PreparedStatement[]) =>
+      call(() => env.DB.batch(statements.map((each) => real.get(each)!))),
+  } as unknown as D1Database;
+
+  const getByName = (accountId: string) => {
+    const wallet = env.WALLET.getByName(accountId);
+    return {
+      topUp: (topUp: never) => call(() => wallet.topUp(topUp)),
+      correct: (correction: never) => call(() => wallet.correct(correction)),
+    };
+  };
+  return { ...withStripe, DB, WALLET: { getByName } as unknown as Env['WALLET'] };
+}

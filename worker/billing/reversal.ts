@@ -1,0 +1,67 @@
+/**
+ * Refunds and disputes: the account gives back what the provider took back, whatever the order of the events.
+ *
+ * An order has facts (what each refund or dispute has taken in all, which only grows, and whether it was given back)
+ * and steps. A step is the difference between what the facts say and what the steps before it already did, written in
+ * the same D1 batch as the fact, so that concurrent and late events cannot both act on one difference. Then the Wallet
+ * is told of every step that it has not answered, under the step's own reference: twice is once.
+ */
+import type { Database } from '../db/client.ts';
+import {
+  addReversal,
+  closeCorrection,
+  listCorrections,
+  type PaymentCorrection,
+  type PaymentOrder,
+} from '../db/payments.ts';
+import { type NanoUsd, nanoUsd } from '../domain/money.ts';
+import type { Env } from '../env.ts';
+import { NANO_PER_CENT, type ReversalEvent } from './provider.ts';
+
+/** Broken off anywhere, the next delivery about the order goes on from there. */
+export async function applyReversal(
+  env: Env,
+  db: Database,
+  { event, order, nowMs }: { event: ReversalEvent; order: PaymentOrder; nowMs: number },
+): Promise<void> {
+  await addReversal(db, order, {
+    source: event.source,
+    amountNanoUsd: nanoUsd(event.reversedCents * NANO_PER_CENT),
+    returned: event.returned,
+    nowMs,
+  });
+
+  let owed = 0;
+  for (const step of await listCorrections(db, order.id)) {
+    if (step.uncollectedNanoUsd === null) {
+      const uncollectedNanoUsd = await tellWallet(env, order, step, nanoUsd(owed));
+      await closeCorrection(db, order, step, uncollectedNanoUsd, nowMs);
+      owed += uncollectedNanoUsd;
+    } else {
+      owed += step.uncollectedNanoUsd;
+    }
+  }
+}
+
+/**
+ * @param owedNanoUsd what earlier steps of the order could not take: giving back cancels that debt first
+ * @returns what the Wallet did not have; below zero: how much debt was cancelled
+ */
+async function tellWallet(
+  env: Env,
+  order: PaymentOrder,
+  { seq, amountNanoUsd }: PaymentCorrection,
+  owedNanoUsd: NanoUsd,
+): Promise<NanoUsd> {
+  const cancelled = Math.min(Math.max(amountNanoUsd, 0), owedNanoUsd);
+  const toMove = nanoUsd(amountNanoUsd - cancelled);
+  if (toMove === 0) return nanoUsd(0 - cancelled);
+  const wallet = env.WALLET.getByName(order.accountId);
+  const { uncollectedNanoUsd } = await wallet.correct({
+    reference: `${order.id}/${seq}`,
+    amountNanoUsd: toMove,
+  });
+  if (uncollectedNanoUsd < 0 || uncollectedNanoUsd > Math.max(0, 0 - toMove))
+    throw new Error(`step ${seq} of order ${order.id} was corrected by another amount`);
+  return nanoUsd(uncollectedNanoUsd - cancelled);
+}
