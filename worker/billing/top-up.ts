@@ -6,6 +6,7 @@ import { type NanoUsd, nanoUsd, usd } from '../domain/money.ts';
 import { type Config, config, type Env } from '../env.ts';
 import { NANO_PER_CENT } from './provider.ts';
 import { topUpProvider } from './providers.ts';
+import { StripeCallError } from './stripe-call-error.ts';
 
 /** Below this a card's fixed fee eats the payment. */
 export const TOP_UP_MIN = usd(5);
@@ -15,7 +16,9 @@ export const CURRENCY = 'USD';
 
 export type TopUpResult =
   | { ok: true; redirectUrl: string }
-  | { ok: false; reason: 'amount_out_of_bounds'; minNanoUsd: NanoUsd; maxNanoUsd: NanoUsd };
+  | { ok: false; reason: 'amount_out_of_bounds'; minNanoUsd: NanoUsd; maxNanoUsd: NanoUsd }
+  /** the payment provider did not answer or refused: trying again can help */
+  | { ok: false; reason: 'provider_unavailable' };
 
 /** Whether there is anybody to pay through: a page asks before it offers the form. */
 export function canTopUp(settings: Config): boolean {
@@ -49,7 +52,13 @@ export async function beginTopUp(
     currency: order.currency,
     createdAtMs: nowMs,
   });
-  return { ok: true, ...(await provider.beginCheckout(order)) };
+  try {
+    return { ok: true, ...(await provider.beginCheckout(order)) };
+  } catch (error) {
+    if (!(error instanceof StripeCallError)) throw error;
+    console.error(JSON.stringify({ event: 'checkout_failed', order: order.orderId, error: String(error) }));
+    return { ok: false, reason: error.code };
+  }
 }
 
 function isPayable(amountNanoUsd: number): boolean {

@@ -76,7 +76,7 @@ function Header({ c, path }: { c: PortalContext; path: string }) {
           Tollgate
         </a>
         {person ? (
-          <form method="post" action="/sign-out" class="ms-auto flex items-center gap-3 sm:order-3">
+          <form method="post" action="/sign-out" class="-me-3 ms-auto flex items-center gap-3 sm:order-3">
             <span
               class="muted hidden max-w-72 truncate text-sm md:inline"
               title={t.nav.signedInAs(person.email)}
@@ -104,8 +104,8 @@ function Header({ c, path }: { c: PortalContext; path: string }) {
           </div>
         )}
         {links.length > 0 && (
-          <nav aria-label={t.nav.label} class="-mx-1 w-full overflow-x-auto sm:w-auto">
-            <ul class="flex gap-1">
+          <nav aria-label={t.nav.label} class="-mx-2 w-full sm:mx-0 sm:w-auto">
+            <ul class="flex flex-wrap gap-x-1">
               {links.map(([href, text]) => (
                 <li>
                   <a
@@ -131,7 +131,12 @@ function Footer({ c, back }: { c: PortalContext; back: string }) {
     <footer class="border-t border-base-300">
       <div class="muted mx-auto flex max-w-6xl flex-wrap items-center justify-between gap-x-6 gap-y-2 px-4 py-4 text-sm sm:px-6">
         <p>{t.footer}</p>
-        <form method="post" action="/language" class="flex items-center gap-1" aria-label={t.nav.language}>
+        <form
+          method="post"
+          action="/language"
+          class="-mx-3 flex items-center gap-1"
+          aria-label={t.nav.language}
+        >
           <input type="hidden" name="back" value={back} />
           {LOCALES.map((each) => (
             <button

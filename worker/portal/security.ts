@@ -29,7 +29,8 @@ function headers(frameAncestors: "'none'" | "'self'") {
       styleSrc: ["'self'"],
       imgSrc: ["'self'", 'data:'],
       frameSrc: ["'self'"],
-      formAction: ["'self'"],
+      // a top-up's form is answered by a redirect to Stripe's page, which this directive covers, too
+      formAction: ["'self'", 'https://checkout.stripe.com'],
       baseUri: ["'none'"],
       frameAncestors: [frameAncestors],
     },

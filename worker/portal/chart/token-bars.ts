@@ -3,11 +3,11 @@
  * fit; ECharts' inline styles become attributes, so that the page's policy can forbid inline styles.
  */
 import { BarChart } from 'echarts/charts';
-import { GridComponent, LegendComponent } from 'echarts/components';
+import { GridComponent } from 'echarts/components';
 import { init, use } from 'echarts/core';
 import { SVGRenderer } from 'echarts/renderers';
 
-use([BarChart, GridComponent, LegendComponent, SVGRenderer]);
+use([BarChart, GridComponent, SVGRenderer]);
 
 export const KINDS = ['cached', 'uncached', 'reasoning', 'answer'] as const;
 export type Kind = (typeof KINDS)[number];
@@ -16,23 +16,29 @@ export interface Bar extends Readonly<Record<Kind, number>> {
   readonly label: string;
 }
 
-/** The width of the page's column, so that letters keep their size. */
-const WIDTH = 1104;
-const HEIGHT = 320;
+/** Of a drawing, near the width at which it is shown, so that letters keep their size. */
+export interface Size {
+  readonly width: number;
+  readonly height: number;
+}
+
+/** The page's column, and a phone's. */
+export const WIDE: Size = { width: 1104, height: 280 };
+export const SLIM: Size = { width: 390, height: 240 };
 
 /** @returns an `<svg>` element without script or inline style */
 export function tokenBars(
   bars: readonly Bar[],
   words: { kinds: Record<Kind, string>; shortCount: (value: number) => string },
+  { width, height }: Size = WIDE,
 ): string {
-  const chart = init(null, null, { renderer: 'svg', ssr: true, width: WIDTH, height: HEIGHT });
+  const chart = init(null, null, { renderer: 'svg', ssr: true, width, height });
   try {
     const text = { color: 'var(--muted)', fontSize: 12, fontFamily: 'sans-serif' };
     const line = { lineStyle: { color: 'var(--color-base-300)' } };
     chart.setOption({
       animation: false,
-      grid: { left: 56, right: 8, top: 40, bottom: 28 },
-      legend: { left: 0, top: 0, itemWidth: 12, itemHeight: 12, itemGap: 20, textStyle: text, icon: 'rect' },
+      grid: { left: 44, right: 4, top: 10, bottom: 26 },
       xAxis: {
         type: 'category',
         data: bars.map((bar) => bar.label),

@@ -32,7 +32,7 @@ export const en = {
     priceNote:
       'US dollars per million tokens. Reasoning is billed as output. A request that gives nothing costs nothing.',
     model: 'Model',
-    allDayElse: 'Otherwise',
+    allDayElse: 'At all other times',
     windowUtc: (from: string, to: string) => `${from}–${to} UTC`,
     cacheHit: 'Input, cached',
     cacheMiss: 'Input',
@@ -92,7 +92,7 @@ export const en = {
     model: 'Model',
     tickTitle: 'First request',
     waiting: 'Waiting for your first request…',
-    received: (at: string) => `Received ${at}.`,
+    received: (at: string) => `Received ${at} UTC.`,
     seeUsage: 'See what it cost',
     question: 'How many primes are there below 100?',
   },
@@ -114,7 +114,7 @@ export const en = {
     submit: 'Create the key',
     key: 'Key',
     created: 'Created',
-    lastUsed: 'Last used',
+    lastUsed: 'Last used (UTC)',
     never: 'never',
     spent: 'Spent / cap',
     noCap: 'no cap',
@@ -149,7 +149,7 @@ export const en = {
     fromCache: (share: string) => `${share} from cache`,
     outputTokens: 'Output tokens',
     ofReasoning: (share: string) => `${share} reasoning`,
-    chartTitle: { hour: 'Tokens by hour', day: 'Tokens by day' },
+    chartTitle: { hour: 'Tokens by hour (UTC)', day: 'Tokens by day (UTC)' },
     chartLabel: (period: string, total: string) =>
       `Stacked bars of tokens by kind. ${period}: ${total} tokens. The table below has every number.`,
     kinds: { cached: 'Cached input', uncached: 'Uncached input', reasoning: 'Reasoning', answer: 'Answer' },
@@ -161,7 +161,7 @@ export const en = {
       `The newest ${shown} of ${all} rows. Filter by key or model to see the others.`,
     fresh: (readAt: string) => `Read at ${readAt} UTC.`,
     freshUntil: (readAt: string, lastAt: string) =>
-      `Read at ${readAt} UTC; the latest request in it ended ${lastAt}. New ones follow within seconds.`,
+      `Read at ${readAt} UTC; the latest request in it ended ${lastAt} UTC. New ones follow within seconds.`,
     emptyTitle: 'Nothing in this period',
     empty:
       'Every request shows up here seconds after it ends: its tokens by kind and its price, to the billionth of a dollar.',
@@ -170,7 +170,7 @@ export const en = {
     recentNote:
       'Tokens × price in billionths of a dollar (nano-USD) per token, by the price in force when the request was admitted.',
     request: 'Request',
-    ended: 'Ended',
+    ended: 'Ended (UTC)',
     arithmeticParts: { cached: 'cached', uncached: 'uncached', output: 'output' },
     arithmeticUnit: 'nano-USD',
     entry: 'Entry',
@@ -201,7 +201,7 @@ export const en = {
     topUpNote: 'You pay the amount you choose and get all of it as credit. There is no fee.',
     amount: 'Amount',
     other: 'Other amount',
-    otherHint: (min: string, max: string) => `${min} to ${max}`,
+    otherHint: (min: string, max: string) => `${min} to ${max}; counts instead of the buttons`,
     submit: 'Continue to payment',
     declinedNotice: 'The payment was declined. Nothing was charged and nothing was credited.',
     arrivedNotice: 'Your payment has arrived and is credited.',
@@ -209,6 +209,8 @@ export const en = {
     paidNotice: (amount: string) => `Your payment of ${amount} has arrived and is credited.`,
     openNotice: (amount: string) =>
       `Your payment of ${amount} is being confirmed. The credit shows here when it is.`,
+    droppedNotice: (amount: string) =>
+      `The payment of ${amount} was not completed. Nothing was charged and nothing was credited.`,
     checkAgain: 'Check again',
     ledgerTitle: 'Ledger',
     ledgerNote:
@@ -280,6 +282,23 @@ export const en = {
     auditSubject: 'On what',
     auditDetail: 'Detail',
     auditEmpty: 'Nothing yet.',
+    auditActors: { 'operator-token': 'operator API', pool: 'the pool' } as Record<string, string>,
+    auditActions: {
+      'person.made_operator': 'made operator',
+      'account.granted': 'credit granted',
+      'join_token.created': 'join token made',
+      'node.enrolled': 'enrolled',
+      'node.engine_changed': 'engine changed',
+      'node.active': 'restored',
+      'node.draining': 'drained',
+      'node.removed': 'removed',
+      'node.up': 'came up',
+      'node.ejected': 'ejected',
+      'node.silent': 'went silent',
+      'node.engine_down': 'engine went down',
+      'receipts.refused': 'receipts refused',
+    } as Record<string, string>,
+    auditDetails: { from: 'before' } as Record<string, string>,
   },
   notFound: {
     title: 'There is no such page',
@@ -304,6 +323,8 @@ export const en = {
     password_short: 'At least ten characters, please.',
     password_long: 'At most 128 characters, please.',
     amount: 'Please give an amount such as 25 or 12.50.',
+    payment_unavailable:
+      'The payment provider does not answer right now. Nothing was charged; please try again in a minute.',
     amount_bounds: 'That amount is outside what can be paid at once.',
     whole_number: 'Please give a whole number within the bounds.',
     choice: 'Please choose one of those offered.',

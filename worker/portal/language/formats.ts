@@ -1,5 +1,5 @@
 /** Numbers, money and time as a language writes them. Times are UTC, like the periods of caps and the usage buckets. */
-import { NANO_PER_USD } from '../../domain/money.ts';
+import { formatUsd, NANO_PER_USD, type NanoUsd } from '../../domain/money.ts';
 import type { Locale } from './locale.ts';
 
 export interface Formats {
@@ -8,8 +8,12 @@ export interface Formats {
   shortCount(value: number): string;
   /** 0 to 1 */
   percent(share: number): string;
-  /** rounded to the cent, for summaries; charges are shown exactly with formatUsd */
+  /** rounded to the cent: prices, caps, credit */
   usd(nano: number): string;
+  /** exact, in parts: what comes before the cents' end, the digits after them (may be none), and what follows */
+  usdExact(nano: NanoUsd): readonly [head: string, beyondCents: string, tail: string];
+  /** exact without a currency sign, nine places, so that a column of amounts lines up; nothing is `0` */
+  usdColumn(nano: NanoUsd): string;
   /** price of a million tokens, from nano-USD per token */
   usdPerMillion(nanoPerToken: number): string;
   dateTime(atMs: number): string;
@@ -38,6 +42,14 @@ export function formats(locale: Locale): Formats {
   return fresh;
 }
 
+/** Of a nano-USD. */
+const PLACES = 9;
+
+/** As text, because Intl reads a decimal text exactly and a float not quite. */
+function decimal(nano: NanoUsd): Intl.StringNumericLiteral {
+  return formatUsd(nano) as Intl.StringNumericLiteral;
+}
+
 function build(locale: Locale): Formats {
   const number = (options: Intl.NumberFormatOptions) =>
     new Intl.NumberFormat(REGIONS[locale].numbers, options);
@@ -47,6 +59,13 @@ function build(locale: Locale): Formats {
   const shortCount = number({ notation: 'compact', maximumFractionDigits: 1 });
   const percent = number({ style: 'percent', maximumFractionDigits: 1 });
   const usd = number({ style: 'currency', currency: 'USD', currencyDisplay: 'narrowSymbol' });
+  const exact = number({
+    style: 'currency',
+    currency: 'USD',
+    currencyDisplay: 'narrowSymbol',
+    minimumFractionDigits: PLACES,
+  });
+  const column = number({ minimumFractionDigits: PLACES });
   const usdPerMillion = number({
     style: 'currency',
     currency: 'USD',
@@ -63,6 +82,7 @@ function build(locale: Locale): Formats {
   });
   const time = when({ hour: '2-digit', minute: '2-digit' });
   const dayMonth = when({ day: 'numeric', month: 'short' });
+  const milliseconds = number({ style: 'unit', unit: 'millisecond', maximumFractionDigits: 0 });
   const seconds = number({ style: 'unit', unit: 'second', unitDisplay: 'short', maximumFractionDigits: 1 });
   const minutes = number({ style: 'unit', unit: 'minute', unitDisplay: 'short', maximumFractionDigits: 0 });
   const hours = number({ style: 'unit', unit: 'hour', unitDisplay: 'short', maximumFractionDigits: 0 });
@@ -71,12 +91,25 @@ function build(locale: Locale): Formats {
     shortCount: (value) => shortCount.format(value),
     percent: (share) => percent.format(share),
     usd: (nano) => usd.format(nano / NANO_PER_USD),
+    usdExact: (nano) => {
+      const parts = exact.formatToParts(decimal(nano));
+      const at = parts.findIndex(({ type }) => type === 'fraction');
+      const text = (some: typeof parts) => some.map(({ value }) => value).join('');
+      const fraction = parts[at]!.value;
+      return [
+        text(parts.slice(0, at)) + fraction.slice(0, 2),
+        fraction.slice(2).replace(/0+$/, ''),
+        text(parts.slice(at + 1)),
+      ];
+    },
+    usdColumn: (nano) => (nano === 0 ? '0' : column.format(decimal(nano))),
     usdPerMillion: (nanoPerToken) => usdPerMillion.format(nanoPerToken / 1_000),
     dateTime: (atMs) => dateTime.format(atMs),
     date: (atMs) => date.format(atMs),
     time: (atMs) => time.format(atMs),
     bucket: (atMs, width) => (width === 'hour' ? time : dayMonth).format(atMs),
     duration: (ms) => {
+      if (ms < 1_000) return milliseconds.format(ms);
       if (ms < 90_000) return seconds.format(ms / 1_000);
       if (ms < 5_400_000) return minutes.format(ms / 60_000);
       return hours.format(ms / 3_600_000);

@@ -14,6 +14,7 @@ import { signedIn } from '../guard.ts';
 import { page } from '../layout.tsx';
 import { TextField } from '../parts/field.tsx';
 import { LedgerTable } from '../parts/ledger-table.tsx';
+import { Money } from '../parts/money.tsx';
 import { Notice } from '../parts/notice.tsx';
 import { TILES, Tile } from '../parts/tile.tsx';
 
@@ -21,9 +22,10 @@ const AMOUNTS_USD = [10, 20, 50] as const;
 const AMOUNT_CHOICES = ['10', '20', '50', 'other'] as const;
 const LEDGER_PAGE = 25;
 
+/** An amount that was typed counts, whichever button is pressed: nobody types one to pay another. */
 const TopUpForm = z
   .object({ amount: Choice(AMOUNT_CHOICES), otherUsd: OptionalUsd })
-  .transform(({ amount, otherUsd }) => (amount === 'other' ? (otherUsd ?? nanoUsd(0)) : usd(Number(amount))));
+  .transform(({ amount, otherUsd }) => otherUsd ?? (amount === 'other' ? nanoUsd(0) : usd(Number(amount))));
 
 export const billingPage = new Hono<PortalEnv>();
 
@@ -36,9 +38,14 @@ billingPage.post('/', async (c) => {
   if (!read.ok) return show(c, read);
   const request = { accountId: c.get('accountId'), amountNanoUsd: read.values, nowMs: Date.now() };
   const result = await beginTopUp(c.env, request);
-  if (!result.ok) return show(c, { typed: read.typed, faults: { otherUsd: 'amount_bounds' } });
+  if (!result.ok) return show(c, { typed: read.typed, faults: { otherUsd: FAULTS[result.reason] } });
   return c.redirect(result.redirectUrl, 303);
 });
+
+const FAULTS = {
+  amount_out_of_bounds: 'amount_bounds',
+  provider_unavailable: 'payment_unavailable',
+} as const;
 
 async function show(c: PortalContext, state: { typed?: Typed; faults?: Faults }) {
   const { t } = words(c);
@@ -97,6 +104,8 @@ async function returnNotice(c: PortalContext) {
     if (order?.accountId !== c.get('accountId')) return null;
     if (order.state === 'paid')
       return <Notice tone="success">{t.billing.paidNotice(f.usd(order.amountNanoUsd))}</Notice>;
+    if (order.state === 'closed')
+      return <Notice tone="error">{t.billing.droppedNotice(f.usd(order.amountNanoUsd))}</Notice>;
     return (
       <Notice tone="info">
         {t.billing.openNotice(f.usd(order.amountNanoUsd))}{' '}
@@ -113,17 +122,29 @@ async function returnNotice(c: PortalContext) {
 }
 
 function Balances({ c, balance }: { c: PortalContext; balance: Balance }) {
-  const { t, f } = words(c);
+  const { t } = words(c);
   return (
     <dl class={TILES}>
       <Tile
         label={t.billing.available}
-        value={f.usd(balance.availableNanoUsd)}
+        value={<Money c={c} amount={balance.availableNanoUsd} />}
         note={t.billing.availableNote}
       />
-      <Tile label={t.billing.granted} value={f.usd(balance.grantedNanoUsd)} note={t.billing.grantedNote} />
-      <Tile label={t.billing.paid} value={f.usd(balance.paidNanoUsd)} note={t.billing.paidNote} />
-      <Tile label={t.billing.held} value={f.usd(balance.heldNanoUsd)} note={t.billing.heldNote} />
+      <Tile
+        label={t.billing.granted}
+        value={<Money c={c} amount={balance.grantedNanoUsd} />}
+        note={t.billing.grantedNote}
+      />
+      <Tile
+        label={t.billing.paid}
+        value={<Money c={c} amount={balance.paidNanoUsd} />}
+        note={t.billing.paidNote}
+      />
+      <Tile
+        label={t.billing.held}
+        value={<Money c={c} amount={balance.heldNanoUsd} />}
+        note={t.billing.heldNote}
+      />
     </dl>
   );
 }

@@ -22,6 +22,7 @@ import { signedIn } from '../guard.ts';
 import { keyState } from '../key-state.ts';
 import { page } from '../layout.tsx';
 import { SelectField, TextField } from '../parts/field.tsx';
+import { Money } from '../parts/money.tsx';
 import { Notice } from '../parts/notice.tsx';
 import { Sheet } from '../parts/sheet.tsx';
 import { ShownSecret } from '../parts/shown-secret.tsx';
@@ -159,7 +160,7 @@ function KeyTable(props: {
               </td>
               <td>{f.date(key.createdAtMs)}</td>
               <td>{key.lastUsedAtMs === null ? t.keys.never : f.dateTime(key.lastUsedAtMs)}</td>
-              <td>{state === 'active' ? spendText(c, key, spends[index] ?? null) : '–'}</td>
+              <td>{state === 'active' ? <Spend c={c} apiKey={key} spent={spends[index] ?? null} /> : '–'}</td>
               <td>{t.keys.limitsText(f.count(key.requestsPerMinute), f.count(key.concurrency))}</td>
               <td>{key.expiresAtMs === null ? t.keys.never : f.date(key.expiresAtMs)}</td>
               <td>
@@ -181,11 +182,17 @@ function KeyTable(props: {
   );
 }
 
-function spendText(c: PortalContext, key: ApiKeyRow, spent: NanoUsd | null): string {
+function Spend(props: { c: PortalContext; apiKey: ApiKeyRow; spent: NanoUsd | null }) {
+  const { c, apiKey, spent } = props;
   const { t, f } = words(c);
-  const cap =
-    key.capNanoUsd === null ? t.keys.noCap : `${f.usd(key.capNanoUsd)} (${t.keys.periods[key.capPeriod]})`;
-  return `${spent === null ? t.keys.unknownSpend : f.usd(spent)} / ${cap}`;
+  const { capNanoUsd, capPeriod } = apiKey;
+  return (
+    <>
+      {spent === null ? t.keys.unknownSpend : <Money c={c} amount={spent} />}
+      {' / '}
+      {capNanoUsd === null ? t.keys.noCap : `${f.usd(capNanoUsd)} (${t.keys.periods[capPeriod]})`}
+    </>
+  );
 }
 
 function NewKeyForm({ c, typed, faults }: { c: PortalContext; typed?: Typed; faults?: Faults }) {

@@ -74,7 +74,7 @@ function Prices({ c, catalogue }: { c: PortalContext; catalogue: readonly Model[
         <thead>
           <tr>
             <th scope="col">{t.landing.model}</th>
-            <th scope="col" class="num">
+            <th scope="col" class="num max-sm:whitespace-normal">
               {t.landing.cacheHit}
             </th>
             <th scope="col" class="num">
@@ -119,7 +119,9 @@ function Prices({ c, catalogue }: { c: PortalContext; catalogue: readonly Model[
         {standard && flagship && (
           <tfoot>
             <tr>
-              <th scope="row">{t.landing.saving(flagship.name)}</th>
+              <th scope="row" class="max-sm:whitespace-normal">
+                {t.landing.saving(flagship.name)}
+              </th>
               {TOKEN_KINDS.map((kind) => (
                 <td class="num text-success">{f.percent(saving(standard, kind))}</td>
               ))}

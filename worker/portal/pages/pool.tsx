@@ -10,6 +10,7 @@ import { createJoinToken, listAudit, listNodes, NODE_NAME, setNodeState } from '
 import { type PortalContext, type PortalEnv, words } from '../context.ts';
 import { Choice, type Faults, readForm, type Typed, typedFields } from '../form.ts';
 import { operator } from '../guard.ts';
+import { hardwareName } from '../hardware-names.ts';
 import type { Fault } from '../language/en.ts';
 import { page } from '../layout.tsx';
 import { AuditTable } from '../parts/audit-table.tsx';
@@ -86,10 +87,16 @@ async function show(c: PortalContext, state: { typed?: Typed; faults?: Faults })
     listNodes(db),
     listAudit(db, AUDIT_SHOWN),
   ]);
-  const nodes = registered.filter((node) => node.state !== 'removed');
+  const nodes = registered
+    .filter((node) => node.state !== 'removed')
+    .sort((a, b) => a.name.localeCompare(b.name));
   const snapshots = await Promise.all(catalogue.map((model) => snapshotOf(c, model.id)));
   const joinToken = await takeSecret(c, { kind: 'join_token', subject: person.id });
   const changed = registered.find((node) => node.id === c.req.query('changed'));
+  const names = new Map([
+    [person.id, person.email],
+    ...registered.map((node) => [node.id, node.name] as const),
+  ]);
   return page(
     c,
     { title: t.pool.title, status: state.faults ? 422 : 200, back: '/operator/pool' },
@@ -141,7 +148,7 @@ async function show(c: PortalContext, state: { typed?: Typed; faults?: Faults })
             {...state}
             name="hardware"
             label={t.pool.hardware}
-            options={HARDWARE.map((each) => [each, each])}
+            options={HARDWARE.map((each) => [each, hardwareName(each)])}
           />
           <div class="sm:col-span-3">
             <button class="btn btn-primary" type="submit">
@@ -150,7 +157,7 @@ async function show(c: PortalContext, state: { typed?: Typed; faults?: Faults })
           </div>
         </form>
       </section>
-      <AuditTable c={c} rows={audit} />
+      <AuditTable c={c} rows={audit} names={names} />
     </>,
   );
 }

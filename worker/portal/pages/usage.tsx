@@ -5,10 +5,12 @@ import { loadCatalogue, type Model } from '../../db/catalogue.ts';
 import { database } from '../../db/client.ts';
 import { type ApiKeyRow, listKeys } from '../../db/keys.ts';
 import { listRecentRequests, listUsage, type RecentRequest, type UsageRow } from '../../db/usage.ts';
-import { KINDS, type Kind, tokenBars } from '../chart/token-bars.ts';
+import { nanoUsd } from '../../domain/money.ts';
+import { KINDS, type Kind, SLIM, tokenBars, WIDE } from '../chart/token-bars.ts';
 import { type PortalContext, type PortalEnv, words } from '../context.ts';
 import { signedIn } from '../guard.ts';
 import { page } from '../layout.tsx';
+import { Money } from '../parts/money.tsx';
 import { RecentRequests } from '../parts/recent-requests.tsx';
 import { TILES, Tile } from '../parts/tile.tsx';
 import { UsageTable } from '../parts/usage-table.tsx';
@@ -96,11 +98,11 @@ function Filter(props: {
     },
   ];
   return (
-    <form method="get" class="flex flex-wrap items-end gap-3">
+    <form method="get" class="grid w-full grid-cols-2 items-end gap-3 sm:flex sm:w-auto sm:flex-wrap">
       {selects.map(({ name, label, value, options }) => (
         <label class="grid gap-1 text-sm">
           <span class="muted">{label}</span>
-          <select name={name} class="select select-sm w-44 max-w-full">
+          <select name={name} class="select select-sm w-full sm:w-44">
             {options.map(([each, text]) => (
               <option value={each} selected={each === value}>
                 {text}
@@ -109,7 +111,7 @@ function Filter(props: {
           </select>
         </label>
       ))}
-      <button class="btn btn-sm" type="submit">
+      <button class="btn btn-sm border-base-300 max-sm:justify-self-start" type="submit">
         {t.usage.apply}
       </button>
     </form>
@@ -126,7 +128,10 @@ function Totals({ c, rows }: { c: PortalContext; rows: readonly UsageRow[] }) {
   const share = (part: number, whole: number) => f.percent(whole === 0 ? 0 : part / whole);
   return (
     <dl class={TILES}>
-      <Tile label={t.usage.charge} value={f.usd(sum((row) => row.chargeNanoUsd))} />
+      <Tile
+        label={t.usage.charge}
+        value={<Money c={c} amount={nanoUsd(sum((row) => row.chargeNanoUsd))} />}
+      />
       <Tile label={t.usage.requests} value={f.count(sum((row) => row.requests))} />
       <Tile
         label={t.usage.inputTokens}
@@ -158,19 +163,29 @@ function Chart(props: { c: PortalContext; rows: readonly UsageRow[]; buckets: Bu
   });
   const total = bars.reduce((all, bar) => all + KINDS.reduce((sum, kind) => sum + bar[kind], 0), 0);
   const title = t.usage.chartTitle[buckets.width];
+  const texts = { kinds: t.usage.kinds, shortCount: f.shortCount };
   return (
     <section class="mb-10">
       <h2 class="mb-3">{title}</h2>
-      {/* biome-ignore lint/a11y/useSemanticElements: no landmark, and no form's fieldset */}
-      <div class="relative overflow-x-auto" role="group" aria-label={title} tabindex={0}>
-        <figure
-          role="img"
-          aria-label={t.usage.chartLabel(t.usage.periods[period], f.count(total))}
-          class="chart"
-        >
-          {raw(tokenBars(bars, { kinds: t.usage.kinds, shortCount: f.shortCount }))}
-        </figure>
-      </div>
+      <ul class="muted mb-3 flex flex-wrap gap-x-5 gap-y-1 text-sm">
+        {KINDS.map((kind) => (
+          <li class="flex items-center gap-2">
+            <svg viewBox="0 0 12 12" width="12" height="12" aria-hidden="true">
+              <rect width="12" height="12" rx="2" fill={`var(--chart-${kind})`} />
+            </svg>
+            {t.usage.kinds[kind]}
+          </li>
+        ))}
+      </ul>
+      <figure
+        role="img"
+        aria-label={t.usage.chartLabel(t.usage.periods[period], f.count(total))}
+        class="chart"
+      >
+        {/* one drawing for each width: scaled, its letters would not be readable */}
+        <div class="max-lg:hidden">{raw(tokenBars(bars, texts, WIDE))}</div>
+        <div class="max-w-xl lg:hidden">{raw(tokenBars(bars, texts, SLIM))}</div>
+      </figure>
     </section>
   );
 }

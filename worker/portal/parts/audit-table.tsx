@@ -1,9 +1,16 @@
 /** What was done to the pool lately, and by whom. */
 import type { AuditRow } from '../../fleet/nodes.ts';
 import { type PortalContext, words } from '../context.ts';
+import { hardwareName } from '../hardware-names.ts';
 import { Heads, Sheet } from './sheet.tsx';
 
-export function AuditTable({ c, rows }: { c: PortalContext; rows: readonly AuditRow[] }) {
+/** @param names of people and nodes, by id */
+export function AuditTable(props: {
+  c: PortalContext;
+  rows: readonly AuditRow[];
+  names: ReadonlyMap<string, string>;
+}) {
+  const { c, rows, names } = props;
   const { t, f } = words(c);
   return (
     <section aria-labelledby="audit">
@@ -24,24 +31,39 @@ export function AuditTable({ c, rows }: { c: PortalContext; rows: readonly Audit
             ]}
           />
           <tbody>
-            {rows.map((row) => (
-              <tr>
-                <td>{f.dateTime(row.atMs)}</td>
-                <td class="max-w-32 truncate font-mono" title={row.actor}>
-                  {row.actor}
-                </td>
-                <td>{row.action}</td>
-                <td class="font-mono">{row.subject}</td>
-                <td class="wraps">
-                  {Object.entries(row.detail)
-                    .map(([name, value]) => `${name}: ${value ?? '–'}`)
-                    .join(', ')}
-                </td>
-              </tr>
-            ))}
+            {rows.map((row) => {
+              const actorId = row.actor.replace(/^node:/, '');
+              return (
+                <tr>
+                  <td>{f.dateTime(row.atMs)}</td>
+                  <td class="max-w-56 truncate" title={row.actor}>
+                    {names.get(actorId) ?? t.pool.auditActors[row.actor] ?? row.actor}
+                  </td>
+                  <td>{t.pool.auditActions[row.action] ?? row.action}</td>
+                  <td class="max-w-56 truncate" title={row.subject}>
+                    {names.get(row.subject) ?? row.detail.name ?? row.subject}
+                  </td>
+                  <td class="wraps min-w-72">{details(c, row)}</td>
+                </tr>
+              );
+            })}
           </tbody>
         </Sheet>
       )}
     </section>
   );
+}
+
+/** What the other columns do not say already. */
+function details(c: PortalContext, { detail }: AuditRow): string {
+  const { t } = words(c);
+  return Object.entries(detail)
+    .filter(([name]) => name !== 'name' && name !== 'join')
+    .map(([name, value]) => {
+      if (value === null) return `${t.pool.auditDetails[name] ?? name}: –`;
+      if (name === 'hardware') return hardwareName(String(value));
+      if (name === 'url' || name === 'model') return String(value);
+      return `${t.pool.auditDetails[name] ?? name}: ${value}`;
+    })
+    .join(', ');
 }

@@ -1,6 +1,5 @@
 /** Ledger entries, newest first, to the nano-USD. */
 import type { Entry } from '../../domain/ledger.ts';
-import { formatUsd } from '../../domain/money.ts';
 import { type PortalContext, words } from '../context.ts';
 import { Heads, Sheet } from './sheet.tsx';
 
@@ -16,10 +15,10 @@ export function LedgerTable({ c, entries }: { c: PortalContext; entries: readonl
           `#${t.billing.seq}`,
           t.billing.time,
           t.billing.kind,
-          t.billing.reference,
           `#${t.billing.grantedUsd}`,
           `#${t.billing.paidUsd}`,
           `#${t.billing.balance}`,
+          t.billing.reference,
           t.billing.hash,
         ]}
       />
@@ -29,10 +28,10 @@ export function LedgerTable({ c, entries }: { c: PortalContext; entries: readonl
             <td class="num">{entry.seq}</td>
             <td>{f.dateTime(entry.atMs)}</td>
             <td>{t.billing.kinds[entry.kind]}</td>
+            <td class="num font-mono">{f.usdColumn(entry.grantedNanoUsd)}</td>
+            <td class="num font-mono">{f.usdColumn(entry.paidNanoUsd)}</td>
+            <td class="num font-mono">{f.usdColumn(entry.balanceNanoUsd)}</td>
             <td class="font-mono">{entry.reference}</td>
-            <td class="num font-mono">{formatUsd(entry.grantedNanoUsd)}</td>
-            <td class="num font-mono">{formatUsd(entry.paidNanoUsd)}</td>
-            <td class="num font-mono">{formatUsd(entry.balanceNanoUsd)}</td>
             <td class="font-mono" title={entry.hash}>
               {entry.hash.slice(0, HASH_SHOWN)}
             </td>

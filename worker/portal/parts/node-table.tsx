@@ -2,6 +2,7 @@
 import type { NodeHealth, NodeView, PoolSnapshot } from '../../domain/node.ts';
 import type { NodeRow } from '../../fleet/nodes.ts';
 import { type PortalContext, words } from '../context.ts';
+import { hardwareName } from '../hardware-names.ts';
 import { Heads, Sheet } from './sheet.tsx';
 
 const HEALTH_BADGES: Record<NodeHealth | 'unseen', string> = {
@@ -55,13 +56,14 @@ function NodeLine(props: { c: PortalContext; node: NodeRow; view: NodeView | nul
   const { t, f } = words(c);
   const health = view?.health ?? 'unseen';
   const load = view?.load;
+  const change = node.state === 'active' ? t.pool.drain : t.pool.restore;
   const share = (part: number, whole: number) => (whole === 0 ? '–' : f.percent(part / whole));
   return (
     <tr>
       <th scope="row" title={node.id}>
         {node.name}
         <span class="muted block font-normal">
-          {node.hardware}, {node.engineVersion}
+          {hardwareName(node.hardware)}, SGLang {node.engineVersion}
         </span>
       </th>
       <td class="wraps">
@@ -84,14 +86,16 @@ function NodeLine(props: { c: PortalContext; node: NodeRow; view: NodeView | nul
             method="post"
             action={`/operator/nodes/${node.id}/${node.state === 'active' ? 'drain' : 'restore'}`}
           >
-            <button class="btn btn-xs" type="submit">
-              {node.state === 'active' ? t.pool.drain : t.pool.restore}
-              <span class="sr-only">: {node.name}</span>
+            <button class="btn btn-xs" type="submit" aria-label={`${change}: ${node.name}`}>
+              {change}
             </button>
           </form>
-          <a class="link" href={`/operator/nodes/${node.id}/remove`}>
+          <a
+            class="link"
+            href={`/operator/nodes/${node.id}/remove`}
+            aria-label={`${t.pool.remove}: ${node.name}`}
+          >
             {t.pool.remove}
-            <span class="sr-only">: {node.name}</span>
           </a>
         </div>
       </td>

@@ -1,6 +1,6 @@
 /** The latest requests, each with the sum by which anyone can recompute its charge. */
 import type { RecentRequest } from '../../db/usage.ts';
-import { formatUsd, nanoUsd } from '../../domain/money.ts';
+import { nanoUsd } from '../../domain/money.ts';
 import { type PortalContext, words } from '../context.ts';
 import { Heads, Sheet } from './sheet.tsx';
 
@@ -44,12 +44,12 @@ export function RecentRequests(props: {
                 <td>{event.modelId}</td>
                 <td>{t.usage.endings[event.ending] ?? event.ending}</td>
                 <td class="num">{event.ttftMs === null ? '–' : f.duration(event.ttftMs)}</td>
-                <td class="num font-mono">{formatUsd(nanoUsd(event.chargeNanoUsd))}</td>
+                <td class="num font-mono">{f.usdColumn(nanoUsd(event.chargeNanoUsd))}</td>
                 <td class="num">{event.entrySeq ?? '–'}</td>
               </tr>
               <tr>
                 <td colspan={8} class="muted" title={event.priceId}>
-                  {price && <Arithmetic c={c} event={event} price={price} />}
+                  <div class="stays">{price && <Arithmetic c={c} event={event} price={price} />}</div>
                 </td>
               </tr>
             </>

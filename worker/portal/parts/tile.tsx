@@ -1,5 +1,7 @@
 /** A figure that a page is opened for, with its name and a word on it. */
-export function Tile({ label, value, note }: { label: string; value: string; note?: string }) {
+import type { Child } from 'hono/jsx';
+
+export function Tile({ label, value, note }: { label: string; value: Child; note?: string }) {
   return (
     <div class="bg-base-100 px-4 py-3">
       <dt class="muted text-sm">{label}</dt>

@@ -1,6 +1,6 @@
 /** The numbers under the chart: an hour or a day, a key and a model a row, charged to the nano-USD. */
 import type { UsageRow } from '../../db/usage.ts';
-import { formatUsd, nanoUsd } from '../../domain/money.ts';
+import { nanoUsd } from '../../domain/money.ts';
 import { type PortalContext, words } from '../context.ts';
 import { Heads, Sheet } from './sheet.tsx';
 
@@ -51,7 +51,7 @@ export function UsageTable(props: {
               {COUNTS.map((column) => (
                 <td class="num">{f.count(row[column])}</td>
               ))}
-              <td class="num font-mono">{formatUsd(nanoUsd(row.chargeNanoUsd))}</td>
+              <td class="num font-mono">{f.usdColumn(nanoUsd(row.chargeNanoUsd))}</td>
             </tr>
           ))}
         </tbody>
@@ -63,7 +63,7 @@ export function UsageTable(props: {
             {COUNTS.map((column) => (
               <td class="num">{f.count(sum(column))}</td>
             ))}
-            <td class="num font-mono">{formatUsd(nanoUsd(sum('chargeNanoUsd')))}</td>
+            <td class="num font-mono">{f.usdColumn(nanoUsd(sum('chargeNanoUsd')))}</td>
           </tr>
         </tfoot>
       </Sheet>

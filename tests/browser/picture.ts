@@ -1,0 +1,26 @@
+/** The README's picture: the usage page of a Tollgate that has some. `node tests/browser/picture.ts BASE_URL EMAIL PASSWORD OUT.png` */
+import { launchChromium } from './chromium.ts';
+import { signIn } from './kit.ts';
+
+const [baseURL, email, password, path] = process.argv.slice(2);
+if (!baseURL || !email || !password || !path) {
+  console.error('Usage: node tests/browser/picture.ts BASE_URL EMAIL PASSWORD OUT.png');
+  process.exit(2);
+}
+
+const browser = await launchChromium();
+try {
+  const context = await browser.newContext({
+    baseURL,
+    locale: 'en-GB',
+    colorScheme: 'light',
+    viewport: { width: 1200, height: 873 },
+    deviceScaleFactor: 1.5,
+  });
+  const page = await context.newPage();
+  await signIn(page, { email, password });
+  await page.goto('/usage');
+  await page.screenshot({ path });
+} finally {
+  await browser.close();
+}
