@@ -5,6 +5,8 @@ import { getGeneration } from './api/generations.ts';
 import { getKey } from './api/key.ts';
 import { getModel, listModels } from './api/models.ts';
 import { billing } from './billing/index.ts';
+import { describeError } from './describe-error.ts';
+import { newId } from './domain/ids.ts';
 import { config, type Env } from './env.ts';
 import { fleet } from './fleet/index.ts';
 import { chatCompletions } from './gateway/chat-completions.ts';
@@ -15,6 +17,11 @@ export { Pool } from './durable/pool.ts';
 export { Wallet } from './durable/wallet.ts';
 
 const app = new Hono<{ Bindings: Env }>();
+
+app.use(async (c, next) => {
+  await next();
+  if (!c.res.headers.has('x-request-id')) c.header('x-request-id', newId('req', Date.now()));
+});
 
 // DeepSeek's clients leave out /v1, LangChain's say /beta
 for (const path of ['/v1/chat/completions', '/chat/completions', '/beta/chat/completions']) {
@@ -32,15 +39,30 @@ app.get('/healthz', (c) => c.json({ ok: true }));
 app.route('/', fleet);
 app.route('/', billing);
 
-for (const path of ['/v1', '/v1/*', '/beta/*', '/user/*', '/chat/*']) {
+// asked as an API, refused as an API: no page for a program
+for (const path of [
+  '/v1',
+  '/v1/*',
+  '/beta/*',
+  '/user/*',
+  '/chat/*',
+  '/anthropic/*',
+  '/completions',
+  '/openapi.json',
+]) {
   app.all(path, (c) => refusalResponse({ reason: 'route_not_found' }, config(c.env).publicOrigin));
 }
 
 app.route('/', portal);
 
 app.onError((error, c: Context<{ Bindings: Env }>) => {
-  console.error(JSON.stringify({ event: 'unhandled', path: c.req.path, error: String(error) }));
-  return refusalResponse({ reason: 'internal' }, new URL(c.req.url).origin);
+  const requestId = newId('req', Date.now());
+  console.error(
+    JSON.stringify({ event: 'unhandled', requestId, path: c.req.path, error: describeError(error) }),
+  );
+  const response = refusalResponse({ reason: 'internal' }, new URL(c.req.url).origin);
+  response.headers.set('x-request-id', requestId);
+  return response;
 });
 
 export default app;

@@ -2,15 +2,13 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs, parseEnv } from 'node:util';
+import { type BookMark, FIRST_PAGE, type Finding } from '../../worker/domain/books.ts';
+import { operatorApi } from './stack.ts';
 
-interface Mark {
-  seq: number;
-  hash: string;
-  balanceNanoUsd: number;
-}
+/** What the edge answers; see worker/billing/books.ts. */
 interface Page {
-  findings: { about: string; what: string }[];
-  mark: Mark;
+  findings: Finding[];
+  mark: BookMark;
   checked: number;
   complete: boolean;
 }
@@ -48,9 +46,9 @@ try {
   process.exit(2);
 }
 
-async function auditAccount(account: string): Promise<{ findings: Page['findings']; checked: number }> {
-  let mark: Mark = { seq: 0, hash: '0'.repeat(64), balanceNanoUsd: 0 };
-  const findings: Page['findings'] = [];
+async function auditAccount(account: string): Promise<Pick<Page, 'findings' | 'checked'>> {
+  let mark = FIRST_PAGE;
+  const findings: Finding[] = [];
   let checked = 0;
   for (;;) {
     const page = await call<Page>('POST', `/accounts/${account}/books`, mark);
@@ -71,15 +69,8 @@ async function allAccounts(): Promise<string[]> {
   }
 }
 
-async function call<T>(method: string, path: string, body?: unknown): Promise<T> {
-  const url = `${values.edge}/operator/api${path}`;
-  const headers = { authorization: `Bearer ${operatorToken()}`, 'content-type': 'application/json' };
-  const init = { method, headers, body: body === undefined ? undefined : JSON.stringify(body) };
-  const response = await fetch(url, init).catch(() => {
-    throw new Error(`No edge answers at ${values.edge}. Start it, or name another with --edge.`);
-  });
-  if (response.ok) return (await response.json()) as T;
-  throw new Error(`${method} ${url} was refused with ${response.status}: ${await response.text()}`);
+function call<T>(method: 'GET' | 'POST', path: string, body?: unknown): Promise<T> {
+  return operatorApi<T>({ url: values.edge, operatorToken: operatorToken() }, method, path, body);
 }
 
 function operatorToken(): string {

@@ -152,10 +152,13 @@ export async function operatorApi<T>(
   path: string,
   body?: unknown,
 ): Promise<T> {
-  const response = await fetch(`${edge.url}/operator/api${path}`, {
+  const asked = fetch(`${edge.url}/operator/api${path}`, {
     method,
     headers: { authorization: `Bearer ${edge.operatorToken}`, 'content-type': 'application/json' },
     body: body === undefined ? undefined : JSON.stringify(body),
+  });
+  const response = await asked.catch(() => {
+    throw new Error(`No edge answers at ${edge.url}. Start it, or name the right address.`);
   });
   if (!response.ok)
     throw new Error(`${method} ${path} was refused with ${response.status}: ${await response.text()}`);

@@ -75,6 +75,8 @@ async function keep(
   for (let running = first; ; running = current()) {
     await running.exited;
     if (stopping) return;
+    // what it had started itself may live on and hold its port
+    running.signal('SIGKILL');
     console.log(`${what} has ended; starting it again in ${RESTART_AFTER_MS / 1000} s.`);
     await setTimeout(RESTART_AFTER_MS);
     if (stopping) return;

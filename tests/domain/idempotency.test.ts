@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { begin, type KnownKey } from '../../worker/domain/idempotency.ts';
 
-const NOW = 1_000_000;
+const NOW = 1_000_000_000;
 const known: KnownKey = {
   fingerprint: 'f',
   requestId: 'req_1',
@@ -19,7 +19,7 @@ it.each<[string, KnownKey | null, ReturnType<typeof begin>]>([
   ['a request that never came to be admitted', { ...known, begunAtMs: NOW - 30_000 }, 'again'],
   [
     'a request that runs, however long',
-    { ...known, begunAtMs: 0, request: { state: 'held', endedAtMs: null } },
+    { ...known, begunAtMs: NOW - 3_600_000, request: { state: 'held', endedAtMs: null } },
     'running',
   ],
   [
@@ -30,7 +30,7 @@ it.each<[string, KnownKey | null, ReturnType<typeof begin>]>([
   ['an answer that was lost', { ...known, request: { state: 'expired', endedAtMs: NOW - 10_000 } }, 'again'],
   [
     'an answer that was lost a third time',
-    { ...known, runs: 3, request: { state: 'expired', endedAtMs: 0 } },
+    { ...known, runs: 3, request: { state: 'expired', endedAtMs: NOW - 60_000 } },
     'exhausted',
   ],
 ])('%s', (_, key, expected) => {

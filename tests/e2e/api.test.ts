@@ -337,7 +337,7 @@ describe('keys', () => {
       tollgate: { stop: string };
     };
     expect(cut.choices[0]!.finish_reason).toBe('length');
-    expect(cut.tollgate.stop).toBe('insufficient_balance');
+    expect(cut.tollgate.stop).toBe('key_cap_reached');
     expect(nano(cut.usage.cost)).toBeLessThanOrEqual(10_000_000);
     expect(nano(cut.usage.cost)).toBeGreaterThan(10_000_000 - 2 * R1.output);
     const refused = await ask(key);

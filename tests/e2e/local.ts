@@ -1,5 +1,5 @@
 /** A local Tollgate for one test file: real edge, real agents, emulated engines, in a folder of its own. */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -66,7 +66,7 @@ export function api({ stack }: Local, path: string, init: RequestInit = {}): Pro
   return fetch(stack.dev.baseUrl + path, { ...init, headers });
 }
 
-/** A chat request to R1; `lengths` tells the emulated engine how much to say. */
+/** A chat request to R1. Markers in `content` tell the emulated engine how much to say: `[[reasoning=5 answer=5]]`. */
 export function chatBody(content: string, over: Record<string, unknown> = {}): string {
   return JSON.stringify({ model: 'deepseek-reasoner', messages: [{ role: 'user', content }], ...over });
 }
@@ -108,8 +108,4 @@ export function eventsOf(text: string): string[] {
     .split('\n\n')
     .filter((event) => event.startsWith('data: '))
     .map((event) => event.slice(6));
-}
-
-export function readLog(stateDir: string, file: string): string {
-  return readFileSync(join(stateDir, file), 'utf8');
 }

@@ -1,6 +1,7 @@
 /** Idempotency-Key: a retry gets the same answer and is never billed twice, whatever became of the first attempt. */
 import { evictDurableObject, runInDurableObject } from 'cloudflare:test';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { usd } from '../../worker/domain/money.ts';
 import { answer, endless, freshNetwork, type Script, said, stream, usageOf } from './fake-node.ts';
 import { Customer, costOf, newModel } from './gateway-client.ts';
 
@@ -98,10 +99,11 @@ describe('a retry with the same Idempotency-Key', () => {
     const second = await customer.ask({ model, stream: true }, keyed('order-1'));
     expect(second.events.at(-1)).toBe('[DONE]');
     expect(node.asked).toHaveLength(2);
+    // of both runs the dearer is paid: three tokens, not five
     expect(await charges(customer)).toEqual([
       ['charge', -costOf(10, 3)],
-      ['correction', costOf(10, 3)],
       ['charge', -costOf(10, 2)],
+      ['correction', costOf(10, 2)],
     ]);
     const third = await customer.ask({ model, stream: true }, keyed('order-1'));
     expect(third.text).toBe(second.text);
@@ -117,14 +119,33 @@ describe('a retry with the same Idempotency-Key', () => {
     await reader.read();
     await reader.cancel();
     await settled();
+    const [first] = await charges(customer);
     const again = await customer.send({ model, stream: true }, keyed('order-1'));
     expect(again.response.status).toBe(200);
     expect(again.response.headers.get('idempotent-replayed')).toBeNull();
-    const [charge, correction] = await charges(customer);
-    expect(charge![0]).toBe('charge');
-    expect(correction).toEqual(['correction', -charge![1]]);
-    await again.response.body!.cancel();
+    const secondReader = again.response.body!.getReader();
+    for (let i = 0; i < 40; i++) await secondReader.read();
+    await secondReader.cancel();
     await again.settled();
+    const [, second, back] = await charges(customer);
+    expect(second![1]).toBeLessThan(first![1]);
+    expect(back).toEqual(['correction', -first![1]]);
+  });
+
+  it('gives nothing back for a retry that costs nothing', async () => {
+    const model = newModel();
+    await network().add(model, endless());
+    const customer = await Customer.withCredit(usd(5), { requestsPerMinute: 1 });
+    const { response, settled } = await customer.send({ model, stream: true }, keyed('order-1'));
+    const reader = response.body!.getReader();
+    for (let i = 0; i < 20; i++) await reader.read();
+    await reader.cancel();
+    await settled();
+    const before = await charges(customer);
+    for (let i = 0; i < 5; i++) {
+      expect((await customer.ask({ model, stream: true }, keyed('order-1'))).status).toBe(429);
+    }
+    expect(await charges(customer)).toEqual(before);
   });
 
   it('stops doing lost work again after the third time', async () => {

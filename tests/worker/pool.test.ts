@@ -218,3 +218,28 @@ describe('the operator', () => {
     expect((await pool.snapshot()).nodes.map(({ id }) => id)).toEqual([other.id]);
   });
 });
+
+describe('what the operator says', () => {
+  it('is not undone by a heartbeat that an isolate knew the node from before', async () => {
+    const { pool, newNode, beat } = newPool();
+    const node = newNode();
+    await beat(node);
+    await pool.setState(node.id, 'draining');
+    expect(await beat(node)).toMatchObject({ state: 'draining', draining: true });
+    passTime(10_001);
+    expect(await beat(node)).toMatchObject({ state: 'active', draining: false });
+  });
+
+  it('removes a node for good, over a restart too', async () => {
+    const { pool, newNode, beat } = newPool();
+    const node = newNode();
+    await beat(node);
+    await pool.setState(node.id, 'removed');
+    await beat(node);
+    expect((await pool.snapshot()).nodes).toEqual([]);
+    await evictDurableObject(pool);
+    passTime(60_000);
+    await beat(node);
+    expect((await pool.snapshot()).nodes).toEqual([]);
+  });
+});

@@ -227,3 +227,26 @@ it.each([
   expect(answer.status).toBe(403);
   expect(answer.headers.getSetCookie()).toEqual([]);
 });
+
+it('makes one person of two sign-ups at once, and tells the other that the e-mail is taken', async () => {
+  const email = `twice-${crypto.randomUUID()}@example.com`;
+  const fields = { name: 'Twice', email, password: 'correct horse battery' };
+  const answers = await Promise.all([1, 2, 3].map(() => new Browser().post('/sign-up', fields)));
+  expect(answers.map(({ status }) => status).sort()).toEqual([303, 422, 422]);
+});
+
+it('refuses a password that is too long for better-auth to count', async () => {
+  const fields = {
+    name: 'Long',
+    email: `long-${crypto.randomUUID()}@example.com`,
+    password: '😀'.repeat(100),
+  };
+  expect((await new Browser().post('/sign-up', fields)).status).toBe(422);
+});
+
+it('keeps the session that is there when a sign-in fails', async () => {
+  const browser = new Browser();
+  const { email } = await browser.signUp('Stays');
+  expect((await browser.post('/sign-in', { email, password: 'wrong wrong wrong' })).status).toBe(422);
+  expect((await browser.get('/usage')).status).toBe(200);
+});

@@ -109,8 +109,8 @@ describe('holds', () => {
     const requestId = newId('req', Date.now());
     await admit({ requestId });
     const resize = async (wanted: number) => wallet.resize({ requestId, wantedNanoUsd: nanoUsd(wanted) });
-    expect(await resize(200_000)).toEqual({ heldNanoUsd: 200_000 });
-    expect(await resize(9_000_000)).toEqual({ heldNanoUsd: 1_500_000 });
+    expect(await resize(200_000)).toEqual({ heldNanoUsd: 200_000, boundBy: null });
+    expect(await resize(9_000_000)).toEqual({ heldNanoUsd: 1_500_000, boundBy: 'insufficient_balance' });
     expect((await wallet.balance()).availableNanoUsd).toBe(0);
     await wallet.void({ requestId, nodeId: null, ending: 'not_served' });
     expect(await resize(1_000)).toBeNull();
@@ -265,6 +265,7 @@ describe('limits of a key', () => {
     expect(await admit({ limits, requestId })).toMatchObject({ ok: true, heldNanoUsd: 5_000 });
     expect(await wallet.resize({ requestId, wantedNanoUsd: nanoUsd(90_000) })).toEqual({
       heldNanoUsd: 5_000,
+      boundBy: 'key_cap_reached',
     });
     expect(await admit({ limits })).toMatchObject({
       ok: false,
@@ -302,6 +303,18 @@ describe('an abandoned hold', () => {
     passTime(60_001);
     await wallet.reconcile([receiptOf(requestId, 'node_a', usage(10, 0, 7))]);
     expect(await wallet.request(requestId)).toMatchObject({ state: 'expired', chargeNanoUsd: 20_830 });
+  });
+
+  it('of a whole answer is not settled by an attempt that failed: it reached nobody', async () => {
+    const { wallet, admit } = await walletWith(usd(1));
+    const requestId = newId('req', Date.now());
+    await admit({ requestId, stream: false });
+    passTime(150_001);
+    await wallet.reconcile([receiptOf(requestId, 'node_a', usage(10, 0, 7), 'failed')]);
+    await runDurableObjectAlarm(wallet);
+    expect((await wallet.request(requestId))?.state).toBe('held');
+    await wallet.reconcile([receiptOf(requestId, 'node_b', usage(10, 0, 9), 'aborted')]);
+    expect(await wallet.request(requestId)).toMatchObject({ state: 'expired', nodeId: 'node_b' });
   });
 
   it('is voided when no receipt comes', async () => {

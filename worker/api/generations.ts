@@ -19,10 +19,11 @@ export async function getGeneration(c: Context<{ Bindings: Env }>): Promise<Resp
     ? ((await c.env.WALLET.getByName(accountId).request(id)) ??
       (await findRequest(database(c.env), { accountId, requestId: id })))
     : null;
-  return record ? c.json(describe(record)) : refusalResponse({ reason: 'request_not_found' }, publicOrigin);
+  if (!record) return refusalResponse({ reason: 'request_not_found' }, publicOrigin);
+  return c.json(describe(record, await c.env.WALLET.getByName(accountId).givenBack(id)));
 }
 
-function describe(record: RequestRecord) {
+function describe(record: RequestRecord, givenBackNanoUsd: NanoUsd) {
   const { usage, price } = record;
   const uncachedTokens = usage.promptTokens - usage.cachedTokens;
   return {
@@ -51,6 +52,8 @@ function describe(record: RequestRecord) {
     ],
     charge: formatUsd(record.chargeNanoUsd),
     charge_nano_usd: record.chargeNanoUsd,
+    /** the same work had been paid before, under the same Idempotency-Key */
+    given_back: formatUsd(givenBackNanoUsd),
     held: formatUsd(record.heldNanoUsd),
     ledger_entry: record.entrySeq,
   };

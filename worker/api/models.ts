@@ -22,7 +22,7 @@ export async function listModels(c: C): Promise<Response> {
 export async function getModel(c: C): Promise<Response> {
   const nowMs = Date.now();
   const models = await catalogue(c.env, nowMs);
-  const model = findModel(models, decodeURIComponent(c.req.path.replace(/^(\/v1)?\/models\//, '')));
+  const model = findModel(models, c.req.param('id') ?? '');
   if (model) return c.json(await describe(c, model, nowMs));
   const refusal = { reason: 'model_not_found', available: models.map(({ id }) => id) } as const;
   return refusalResponse(refusal, config(c.env).publicOrigin);
@@ -30,9 +30,7 @@ export async function getModel(c: C): Promise<Response> {
 
 async function describe(c: C, model: Model, nowMs: number) {
   const price = priceAt(model.prices, nowMs);
-  const { nodes } = await poolSnapshot(c.env, model.id, nowMs, (promise) =>
-    c.executionCtx.waitUntil(promise),
-  );
+  const available = await isServed(c, model.id, nowMs);
   return {
     id: model.id,
     object: 'model',
@@ -52,7 +50,14 @@ async function describe(c: C, model: Model, nowMs: number) {
         cache_miss: formatUsd(nanoUsd(price.cacheMissNanoUsd)),
         output: formatUsd(nanoUsd(price.outputNanoUsd)),
       },
-      available: nodes.some(isServing),
+      available,
     },
   };
+}
+
+/** A Pool that cannot be reached serves nobody: the catalogue is there all the same. */
+async function isServed(c: C, modelId: string, nowMs: number): Promise<boolean> {
+  const waitUntil = (promise: Promise<unknown>) => c.executionCtx.waitUntil(promise);
+  const pool = await poolSnapshot(c.env, modelId, nowMs, waitUntil).catch(() => null);
+  return pool?.nodes.some(isServing) ?? false;
 }

@@ -21,18 +21,21 @@ export interface AuditedPage {
 export async function auditPage(env: Env, accountId: string, mark: BookMark): Promise<AuditedPage> {
   const db = database(env);
   const wallet = env.WALLET.getByName(accountId);
-  const entries = await wallet.entriesAfter({ afterSeq: mark.seq, limit: PAGE_ENTRIES });
+  const { entries, headSeq, balanceNanoUsd, untoldFromSeq } = await wallet.bookPage({
+    afterSeq: mark.seq,
+    limit: PAGE_ENTRIES,
+  });
   const range = { accountId, afterSeq: mark.seq, toSeq: entries.at(-1)?.seq ?? mark.seq };
   const [projected, requests] = await Promise.all([projectedEntries(db, range), bookedRequests(db, range)]);
-  const page = checkPage(mark, { entries, projected, requests }, (text) =>
+  const page = checkPage(mark, { entries, projected, requests, untoldFromSeq }, (text) =>
     createHash('sha256').update(text).digest('hex'),
   );
-  if (entries.length === PAGE_ENTRIES) return { ...page, checked: entries.length, complete: false };
+  if (page.mark.seq < headSeq && entries.length > 0)
+    return { ...page, checked: entries.length, complete: false };
 
   const findings = [...page.findings, ...(await unevenHours(db, accountId))];
-  const { grantedNanoUsd, paidNanoUsd } = await wallet.balance();
-  if (grantedNanoUsd + paidNanoUsd !== page.mark.balanceNanoUsd) {
-    const what = `is ${grantedNanoUsd + paidNanoUsd}, the entries sum to ${page.mark.balanceNanoUsd}`;
+  if (balanceNanoUsd !== page.mark.balanceNanoUsd) {
+    const what = `is ${balanceNanoUsd}, the entries sum to ${page.mark.balanceNanoUsd}`;
     findings.push({ about: 'the balance', what });
   }
   return { findings, mark: page.mark, checked: entries.length, complete: true };

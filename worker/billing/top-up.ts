@@ -1,6 +1,7 @@
 /** A top-up begins: an order is written, then the customer is sent to the provider's page. No credit comes from here. */
 import { database } from '../db/client.ts';
 import { addOrder } from '../db/payments.ts';
+import { describeError } from '../describe-error.ts';
 import { newId } from '../domain/ids.ts';
 import { type NanoUsd, nanoUsd, usd } from '../domain/money.ts';
 import { type Config, config, type Env } from '../env.ts';
@@ -56,7 +57,9 @@ export async function beginTopUp(
     return { ok: true, ...(await provider.beginCheckout(order)) };
   } catch (error) {
     if (!(error instanceof StripeCallError)) throw error;
-    console.error(JSON.stringify({ event: 'checkout_failed', order: order.orderId, error: String(error) }));
+    console.error(
+      JSON.stringify({ event: 'checkout_failed', order: order.orderId, error: describeError(error) }),
+    );
     return { ok: false, reason: error.code };
   }
 }

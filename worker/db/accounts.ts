@@ -62,3 +62,12 @@ export async function listAccountIds(db: Database, after: string): Promise<strin
     .limit(ACCOUNTS_PER_PAGE);
   return rows.map(({ id }) => id);
 }
+
+export async function personExists(db: Database, email: string): Promise<boolean> {
+  const row = await db
+    .select({ id: person.id })
+    .from(person)
+    .where(eq(person.email, email.toLowerCase()))
+    .get();
+  return row !== undefined;
+}

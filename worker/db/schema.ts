@@ -241,7 +241,10 @@ export const usageEvent = sqliteTable(
     entrySeq: integer('entry_seq'),
     ttftMs: integer('ttft_ms'),
   },
-  (t) => [index('usage_event_by_account').on(t.accountId, t.admittedAtMs)],
+  (t) => [
+    index('usage_event_by_account').on(t.accountId, t.admittedAtMs),
+    index('usage_event_by_entry').on(t.accountId, t.entrySeq),
+  ],
 );
 
 /** What a node said it generated for an attempt, and how much of that nobody was billed for. */

@@ -31,7 +31,7 @@ export type Begin =
   | 'replay'
   /** somebody is doing it */
   | 'running'
-  /** it was begun and its answer is lost: do it again, and give back what the lost one cost */
+  /** it was begun and its answer is lost: do it again; of all runs only the dearest is paid */
   | 'again'
   /** the key was used for another body or by another API key */
   | 'mismatch'
@@ -39,7 +39,7 @@ export type Begin =
   | 'exhausted';
 
 export function begin(known: KnownKey | null, fingerprint: string, nowMs: number): Begin {
-  if (known === null) return 'fresh';
+  if (known === null || nowMs - known.begunAtMs >= KEEP_REPLAYS_MS) return 'fresh';
   if (known.fingerprint !== fingerprint) return 'mismatch';
   if (known.answer === 'kept') return 'replay';
   if (known.answer === 'open' && isUnderWay(known, nowMs)) return 'running';

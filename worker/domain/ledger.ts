@@ -3,14 +3,6 @@ import { type NanoUsd, nanoUsd } from './money.ts';
 
 export type EntryKind = 'grant' | 'top_up' | 'charge' | 'correction';
 
-/** Who stands on the other side of each kind of entry; its leg is minus the account's. */
-export const COUNTERPARTY = {
-  grant: 'promotions',
-  top_up: 'payments',
-  charge: 'revenue',
-  correction: 'revenue',
-} satisfies Record<EntryKind, string>;
-
 /** Credit by where it came from. Granted credit is spent first. */
 export interface Credit {
   readonly grantedNanoUsd: NanoUsd;
@@ -21,7 +13,7 @@ export interface EntryBody extends Credit {
   readonly seq: number;
   readonly atMs: number;
   readonly kind: EntryKind;
-  /** request id, payment order id or grant id: an account has one entry for each kind and reference */
+  /** request, payment order, grant or reversal: an account has one entry for each kind and reference */
   readonly reference: string;
   /** ledger balance after the entry, granted and paid together */
   readonly balanceNanoUsd: NanoUsd;

@@ -24,7 +24,7 @@ export type AdmitRefusal =
 export interface RateLimitState {
   readonly requestsLimit: number;
   readonly requestsRemaining: number;
-  /** until the whole allowance is back */
+  /** until the oldest request of the last minute no longer counts */
   readonly resetMs: number;
 }
 
@@ -76,6 +76,20 @@ export interface WalletReceipt {
   readonly ttftMs: number | null;
 }
 
+/** Why a hold is smaller than was wanted. */
+export type HoldBound = 'insufficient_balance' | 'key_cap_reached';
+
+/** A page of the ledger for the audit, taken in one instant. */
+export interface WalletBookPage {
+  /** oldest first */
+  readonly entries: Entry[];
+  readonly headSeq: number;
+  /** ledger balance at that instant */
+  readonly balanceNanoUsd: NanoUsd;
+  /** from this entry on D1 may not have been told yet */
+  readonly untoldFromSeq: number;
+}
+
 export interface LedgerPage {
   /** newest first */
   readonly entries: readonly Entry[];
@@ -106,16 +120,19 @@ export interface WalletApi {
   admit(request: AdmitRequest): Promise<AdmitResult>;
   /**
    * Sets a hold to `wantedNanoUsd`, or as near as balance and cap allow, and renews its lease.
-   * @returns the hold as it now is; null when the request is no longer held
+   * @returns the hold as it now is, and what kept it below what was wanted; null when the request is no longer held
    */
-  resize(request: { requestId: string; wantedNanoUsd: NanoUsd }): Promise<{ heldNanoUsd: NanoUsd } | null>;
+  resize(request: {
+    requestId: string;
+    wantedNanoUsd: NanoUsd;
+  }): Promise<{ heldNanoUsd: NanoUsd; boundBy: HoldBound | null } | null>;
   /** Bills usage, at most what is held, and gives the rest back. */
   post(request: PostRequest): Promise<RequestRecord | null>;
   /** Ends a request that costs nothing. */
   void(request: { requestId: string; nodeId: string | null; ending: Ending }): Promise<RequestRecord | null>;
   /** Takes the nodes' word for what was generated: settles orphaned holds, writes off what nobody was billed. */
   reconcile(receipts: readonly WalletReceipt[]): Promise<void>;
-  /** Before a request that carries an idempotency key. What a lost earlier answer cost is given back here. */
+  /** Before a request that carries an idempotency key. */
   begin(work: IdempotentWork): Promise<BeginResult>;
   /** Keeps the sealed answer for a day. */
   keep(work: IdempotentWork, parts: Uint8Array[]): Promise<void>;
@@ -134,8 +151,10 @@ export interface WalletApi {
   balance(): Promise<Balance>;
   /** null: not this account's, or older than a day (D1 has it then) */
   request(requestId: string): Promise<RequestRecord | null>;
-  /** Oldest first, for the audit. */
-  entriesAfter(page: { afterSeq: number; limit: number }): Promise<Entry[]>;
+  /** Part of a request's charge that was given back, because the same work had been paid before (Idempotency-Key). */
+  givenBack(requestId: string): Promise<NanoUsd>;
+  /** For the audit. */
+  bookPage(page: { afterSeq: number; limit: number }): Promise<WalletBookPage>;
   ledger(page: { beforeSeq?: number; limit: number }): Promise<LedgerPage>;
   /** Spend of a key in the current period of its cap, with what is held for it. */
   keySpend(keyId: string, limits: KeyLimits): Promise<{ spentNanoUsd: NanoUsd; heldNanoUsd: NanoUsd }>;

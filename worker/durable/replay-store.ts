@@ -13,9 +13,11 @@ CREATE TABLE IF NOT EXISTS replay (
   request_id TEXT NOT NULL,
   begun_at_ms INTEGER NOT NULL,
   runs INTEGER NOT NULL,
-  answer TEXT NOT NULL DEFAULT 'open'
+  answer TEXT NOT NULL DEFAULT 'open',
+  paid_nano_usd INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS replay_by_time ON replay (begun_at_ms);
+CREATE UNIQUE INDEX IF NOT EXISTS replay_by_request ON replay (request_id);
 CREATE TABLE IF NOT EXISTS replay_part (
   lookup TEXT NOT NULL,
   part INTEGER NOT NULL,
@@ -64,8 +66,31 @@ export class ReplayStore {
     this.#sql.exec("UPDATE replay SET answer = 'kept' WHERE lookup = ?", lookup);
   }
 
-  lose(lookup: string): void {
-    this.#sql.exec("UPDATE replay SET answer = 'lost' WHERE lookup = ?", lookup);
+  /** The run gave no answer that can be kept. A run that cost nothing does not count against the key. */
+  lose(lookup: string, { counts }: { counts: boolean }): void {
+    this.#sql.exec(
+      "UPDATE replay SET answer = 'lost', runs = runs - ? WHERE lookup = ?",
+      counts ? 0 : 1,
+      lookup,
+    );
+  }
+
+  /** The key under which a request runs, and what the runs of that key have cost together. */
+  paidBy(requestId: string): { lookup: string; paidNanoUsd: number } | null {
+    const [row] = this.#sql
+      .exec('SELECT lookup, paid_nano_usd FROM replay WHERE request_id = ?', requestId)
+      .toArray();
+    return row ? { lookup: row.lookup as string, paidNanoUsd: row.paid_nano_usd as number } : null;
+  }
+
+  setPaid(lookup: string, paidNanoUsd: number): void {
+    this.#sql.exec('UPDATE replay SET paid_nano_usd = ? WHERE lookup = ?', paidNanoUsd, lookup);
+  }
+
+  /** When the oldest key was begun; null: there is none. */
+  oldestMs(): number | null {
+    const [row] = this.#sql.exec('SELECT min(begun_at_ms) AS at FROM replay').toArray();
+    return (row?.at as number | null) ?? null;
   }
 
   parts(lookup: string): Uint8Array[] {

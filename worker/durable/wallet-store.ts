@@ -63,6 +63,8 @@ CREATE TABLE IF NOT EXISTS request (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS request_held ON request (lease_until_ms) WHERE state = 'held';
 CREATE INDEX IF NOT EXISTS request_by_key ON request (key_id, admitted_at_ms);
+CREATE INDEX IF NOT EXISTS request_held_by_key ON request (key_id) WHERE state = 'held';
+CREATE INDEX IF NOT EXISTS request_ended ON request (ended_at_ms) WHERE state <> 'held';
 CREATE TABLE IF NOT EXISTS receipt (
   request_id TEXT NOT NULL,
   node_id TEXT NOT NULL,
@@ -76,6 +78,7 @@ CREATE TABLE IF NOT EXISTS receipt (
   settled INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY (request_id, node_id)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS receipt_by_time ON receipt (received_at_ms);
 CREATE TABLE IF NOT EXISTS key_spend (
   key_id TEXT NOT NULL,
   day INTEGER NOT NULL,
@@ -218,13 +221,22 @@ export class WalletStore {
     );
   }
 
-  /** Held requests whose lease ended before `nowMs`, oldest first. */
-  orphans(nowMs: number, limit: number): HeldRequest[] {
+  /** Held requests past their lease of which a receipt tells, or that waited `graceMs` for one; oldest first. */
+  settleable(nowMs: number, graceMs: number, limit: number): HeldRequest[] {
     return this.#all(
-      "SELECT * FROM request WHERE state = 'held' AND lease_until_ms < ? ORDER BY lease_until_ms LIMIT ?",
+      `SELECT * FROM request WHERE state = 'held' AND lease_until_ms < ? AND (lease_until_ms < ? OR EXISTS (
+         SELECT 1 FROM receipt WHERE receipt.request_id = request.request_id AND settled = 0 AND completion_tokens > 0
+           AND (stream = 1 OR outcome IN ('finished', 'aborted'))))
+       ORDER BY lease_until_ms LIMIT ?`,
       nowMs,
+      nowMs - graceMs,
       limit,
     ).map(toRequest);
+  }
+
+  /** The earliest end of a lease of a held request, past or to come, or null. */
+  oldestLeaseEndMs(): number | null {
+    return this.nextLeaseEndMs(0);
   }
 
   /** The earliest end of a lease after `afterMs`, or null. */
@@ -305,6 +317,14 @@ export class WalletStore {
       seq: row.seq as number,
       item: row.item as string,
     }));
+  }
+
+  /** The first ledger entry that D1 may not have yet, or null. */
+  firstUntoldSeq(): number | null {
+    const row = this.#one(
+      "SELECT min(item ->> '$.entry.seq') AS seq FROM outbox WHERE item ->> '$.kind' = 'entry'",
+    );
+    return (row?.seq as number | null) ?? null;
   }
 
   /** Forgets what D1 has taken, up to and including `seq`. */

@@ -7,6 +7,7 @@ import { DurableObject } from 'cloudflare:workers';
 import { createHash } from 'node:crypto';
 import { database } from '../db/client.ts';
 import { type OutboxItem, project } from '../db/projection.ts';
+import { describeError } from '../describe-error.ts';
 import { coveredUsage, type Ending } from '../domain/hold.ts';
 import { begin, KEEP_REPLAYS_MS } from '../domain/idempotency.ts';
 import {
@@ -34,12 +35,14 @@ import type {
   AdmitResult,
   Balance,
   BeginResult,
+  HoldBound,
   IdempotentWork,
   LedgerPage,
   PostRequest,
   RateLimitState,
   RequestRecord,
   WalletApi,
+  WalletBookPage,
   WalletReceipt,
 } from '../domain/wallet.ts';
 import { config, type Env } from '../env.ts';
@@ -50,16 +53,19 @@ import { type HeldRequest, WalletStore } from './wallet-store.ts';
 const PROJECT_DELAY_MS = 500;
 /** After D1 refused: it is one database for everybody, so do not hammer it. */
 const PROJECT_RETRY_MS = 5_000;
-/** Two statements an item keep a batch well under D1's limits. */
+/** Three statements an item at most keep a batch well under D1's limits. */
 const PROJECT_ITEMS_MAX = 50;
 const ORPHANS_PER_ALARM_MAX = 200;
 const KEEP_ENDED_MS = 24 * 3_600_000;
+/** What is a day old may be a little older; looking for it at every alarm would cost more than it frees. */
+const TRIM_EVERY_MS = 3_600_000;
 
 export class Wallet extends DurableObject<Env> implements WalletApi {
   readonly #store: WalletStore;
   readonly #replays: ReplayStore;
   /** when the alarm is set for, as far as this object knows */
   #alarmAtMs = Number.POSITIVE_INFINITY;
+  #trimmedAtMs = 0;
 
   constructor(state: DurableObjectState, env: Env) {
     super(state, env);
@@ -132,9 +138,10 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
       const heldNanoUsd = nanoUsd(
         Math.min(wantedNanoUsd, request.heldNanoUsd + Math.min(this.#available(), underCap)),
       );
+      const boundBy: HoldBound = underCap < this.#available() ? 'key_cap_reached' : 'insufficient_balance';
       this.#store.setHold(requestId, heldNanoUsd, nowMs + this.#leaseMs());
       this.#store.changeHeld(heldNanoUsd - request.heldNanoUsd);
-      return { heldNanoUsd };
+      return { heldNanoUsd, boundBy: heldNanoUsd < wantedNanoUsd ? boundBy : null };
     });
   }
 
@@ -168,7 +175,7 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
       if (state === 'replay')
         return { state, requestId: known!.requestId, parts: this.#replays.parts(work.lookup) };
       if (state !== 'fresh' && state !== 'again') return { state };
-      if (request && request.chargeNanoUsd > 0) this.#giveBack(request, nowMs);
+      if (state === 'fresh') this.#replays.forget(work.lookup);
       this.#replays.begin(work.lookup, { ...work, nowMs });
       return { state: 'fresh' };
     });
@@ -184,8 +191,9 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
   async abandon(work: IdempotentWork): Promise<void> {
     this.#commit(() => {
       if (this.#replays.find(work.lookup)?.requestId !== work.requestId) return;
+      const paid = this.#replays.paidBy(work.requestId)?.paidNanoUsd ?? 0;
       const charged = (this.#store.request(work.requestId)?.chargeNanoUsd ?? 0) > 0;
-      if (charged) this.#replays.lose(work.lookup);
+      if (paid > 0) this.#replays.lose(work.lookup, { counts: charged });
       else this.#replays.forget(work.lookup);
     });
   }
@@ -215,8 +223,19 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
     return request && publicRecord(request);
   }
 
-  async entriesAfter({ afterSeq, limit }: { afterSeq: number; limit: number }): Promise<Entry[]> {
-    return this.#store.entriesAfter(afterSeq, limit);
+  async givenBack(requestId: string): Promise<NanoUsd> {
+    const entry = this.#store.entryOf('correction', requestId);
+    return nanoUsd(entry === null ? 0 : entry.grantedNanoUsd + entry.paidNanoUsd);
+  }
+
+  async bookPage({ afterSeq, limit }: { afterSeq: number; limit: number }): Promise<WalletBookPage> {
+    const head = this.#store.head();
+    return {
+      entries: this.#store.entriesAfter(afterSeq, limit),
+      headSeq: head.seq,
+      balanceNanoUsd: nanoUsd(head.grantedNanoUsd + head.paidNanoUsd),
+      untoldFromSeq: this.#store.firstUntoldSeq() ?? head.seq + 1,
+    };
   }
 
   async ledger({ beforeSeq, limit }: { beforeSeq?: number; limit: number }): Promise<LedgerPage> {
@@ -242,14 +261,18 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
     let retryAtMs: number | null = null;
     try {
       this.#commit(() => {
-        for (const request of this.#store.orphans(nowMs, ORPHANS_PER_ALARM_MAX))
+        for (const request of this.#store.settleable(nowMs, this.#graceMs(), ORPHANS_PER_ALARM_MAX)) {
           this.#settleOrphan(request, nowMs);
+        }
       });
       await this.#project();
-      this.#store.trim(nowMs - KEEP_ENDED_MS);
-      this.#replays.trim(nowMs - KEEP_REPLAYS_MS);
+      if (nowMs - this.#trimmedAtMs > TRIM_EVERY_MS) {
+        this.#trimmedAtMs = nowMs;
+        this.#store.trim(nowMs - KEEP_ENDED_MS);
+        this.#replays.trim(nowMs - KEEP_REPLAYS_MS);
+      }
     } catch (error) {
-      console.error(JSON.stringify({ event: 'wallet_alarm_failed', error: String(error) }));
+      console.error(JSON.stringify({ event: 'wallet_alarm_failed', error: describeError(error) }));
       retryAtMs = nowMs + PROJECT_RETRY_MS;
     } finally {
       this.#sleep(nowMs, retryAtMs);
@@ -285,7 +308,10 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
       chargeNanoUsd === 0
         ? null
         : this.#append('charge', request.requestId, chargeLegs(this.#store.head(), chargeNanoUsd), nowMs);
-    if (entry) this.#store.addSpend(request.keyId, dayOf(nowMs), chargeNanoUsd);
+    if (entry) {
+      this.#store.addSpend(request.keyId, dayOf(nowMs), chargeNanoUsd);
+      this.#giveBackRepeated(request, entry, nowMs);
+    }
 
     const ended: RequestRecord = {
       ...publicRecord(request),
@@ -310,7 +336,7 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
     if (nowMs <= request.leaseUntilMs) return;
     const proof = this.#store
       .unsettledReceipts(request.requestId)
-      .filter((receipt) => receipt.usage.completionTokens > 0)
+      .filter((receipt) => provesDelivery(receipt, request))
       .sort((a, b) => b.usage.completionTokens - a.usage.completionTokens)[0];
     if (proof) {
       const { nodeId, usage, ttftMs } = proof;
@@ -319,7 +345,7 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
         { state: 'expired', ending: 'settled_by_receipt', nodeId, usage, ttftMs },
         nowMs,
       );
-    } else if (nowMs > request.leaseUntilMs + config(this.env).receiptGraceMs) {
+    } else if (nowMs > request.leaseUntilMs + this.#graceMs()) {
       const nothing = { nodeId: null, usage: NO_USAGE, ttftMs: null };
       this.#resolve(request, { state: 'expired', ending: 'unproved', ...nothing }, nowMs);
     }
@@ -353,16 +379,22 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
     );
   }
 
-  /** The charge of an answer that the customer cannot have again: once, however often it is asked for. */
-  #giveBack(request: HeldRequest, nowMs: number): void {
-    if (this.#store.entryOf('correction', request.requestId)) return;
-    const charge = this.#store.entryOf('charge', request.requestId)!;
-    const legs = {
-      grantedNanoUsd: nanoUsd(-charge.grantedNanoUsd),
-      paidNanoUsd: nanoUsd(-charge.paidNanoUsd),
-    };
+  /**
+   * A request that runs again for its idempotency key is paid only as far as it cost more than the runs before it:
+   * of all runs together the customer pays the dearest.
+   */
+  #giveBackRepeated(request: HeldRequest, charge: Entry, nowMs: number): void {
+    const key = this.#replays.paidBy(request.requestId);
+    if (!key) return;
+    const chargeNanoUsd = -(charge.grantedNanoUsd + charge.paidNanoUsd);
+    const back = Math.min(key.paidNanoUsd, chargeNanoUsd);
+    this.#replays.setPaid(key.lookup, Math.max(key.paidNanoUsd, chargeNanoUsd));
+    if (back === 0) return;
+    // paid credit first: it is the last that the charge took
+    const paidNanoUsd = nanoUsd(Math.min(back, -charge.paidNanoUsd));
+    const legs = { grantedNanoUsd: nanoUsd(back - paidNanoUsd), paidNanoUsd };
     this.#append('correction', request.requestId, legs, nowMs);
-    this.#store.addSpend(request.keyId, dayOf(nowMs), nanoUsd(-request.chargeNanoUsd));
+    this.#store.addSpend(request.keyId, dayOf(nowMs), nanoUsd(-back));
   }
 
   /** Holds are promises to requests that run: a correction takes nothing of what they hold. */
@@ -413,11 +445,12 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
     else if (this.#store.outbox(1).length > 0) this.#wakeAt(nowMs + PROJECT_DELAY_MS);
     const leaseEndMs = this.#store.nextLeaseEndMs(nowMs);
     if (leaseEndMs !== null) this.#wakeAt(leaseEndMs + 1);
-    const oldest = this.#store.orphans(nowMs, 1)[0];
-    if (oldest)
-      this.#wakeAt(
-        Math.max(nowMs + PROJECT_RETRY_MS, oldest.leaseUntilMs + config(this.env).receiptGraceMs + 1),
-      );
+    if (this.#store.settleable(nowMs, this.#graceMs(), 1).length > 0) this.#wakeAt(nowMs + PROJECT_DELAY_MS);
+    const orphanedMs = this.#store.oldestLeaseEndMs();
+    if (orphanedMs !== null && orphanedMs < nowMs) this.#wakeAt(orphanedMs + this.#graceMs() + 1);
+    const oldestReplayMs = this.#replays.oldestMs();
+    if (oldestReplayMs !== null)
+      this.#wakeAt(Math.max(nowMs + TRIM_EVERY_MS, oldestReplayMs + KEEP_REPLAYS_MS));
   }
 
   #commit<T>(work: () => T): T {
@@ -427,6 +460,10 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
   #available(): NanoUsd {
     const { grantedNanoUsd, paidNanoUsd, heldNanoUsd } = this.#store.head();
     return nanoUsd(grantedNanoUsd + paidNanoUsd - heldNanoUsd);
+  }
+
+  #graceMs(): number {
+    return config(this.env).receiptGraceMs;
   }
 
   #leaseMs(): number {
@@ -439,6 +476,11 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
       throw new Error('a Wallet is reached by its account id, never by a bare object id');
     return name;
   }
+}
+
+/** A whole answer leaves the edge only when it is complete: an attempt that failed on the way reached nobody. */
+function provesDelivery({ usage, outcome }: WalletReceipt, { stream }: RequestRecord): boolean {
+  return usage.completionTokens > 0 && (stream || outcome === 'finished' || outcome === 'aborted');
 }
 
 function rateLimitState(limits: KeyLimits, load: KeyLoad, admitted: 0 | 1): RateLimitState {

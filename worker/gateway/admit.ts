@@ -3,7 +3,7 @@ import type { Model } from '../db/catalogue.ts';
 import { firstHold, promptTokenBounds } from '../domain/hold.ts';
 import type { NanoUsd } from '../domain/money.ts';
 import { type Price, priceAt } from '../domain/pricing.ts';
-import type { RateLimitState } from '../domain/wallet.ts';
+import type { AdmitRequest, AdmitResult, RateLimitState } from '../domain/wallet.ts';
 import type { Env } from '../env.ts';
 import type { Principal } from './authenticate.ts';
 import type { ChatRequest } from './chat-request.ts';
@@ -55,7 +55,8 @@ export async function admit(
   if (prompt.min >= model.contextTokens) return { ok: false, refusal: promptTooLong(model) };
   const maxTokens = Math.min(request.maxTokens ?? model.outputTokensDefault, model.outputTokensMax);
 
-  const result = await env.WALLET.getByName(principal.accountId).admit({
+  const wallet = env.WALLET.getByName(principal.accountId);
+  const asked: AdmitRequest = {
     requestId,
     keyId: principal.keyId,
     modelId: model.id,
@@ -69,7 +70,11 @@ export async function admit(
       choices: request.choices,
       price,
     }),
-  });
+  };
+  // the Wallet may have made the hold and lost its reply: told again, the same request is the same hold
+  const result: AdmitResult = await wallet
+    .admit(asked)
+    .catch((): Promise<AdmitResult> => wallet.admit(asked));
   if (!result.ok) return result;
   const { heldNanoUsd, availableNanoUsd, rateLimit } = result;
   return {

@@ -3,13 +3,13 @@
  * comes; a whole one leaves when it is complete, so until then another node can take over from one that failed.
  */
 import type { NodeChunk } from '../../gpu-pool/protocol.ts';
-import type { NanoUsd } from '../domain/money.ts';
 import { sseEvent } from '../domain/sse.ts';
 import { config } from '../env.ts';
 import type { ChatRequest } from './chat-request.ts';
 import { ChatAssembler, ChatStreamWriter } from './dialects/openai-chat-answer.ts';
 import { ATTEMPTS_MAX, type Errand, type Forwarded, forward, reportFailure } from './forward.ts';
-import { meter, type Outcome, type Purse } from './meter.ts';
+import { meter, type Outcome } from './meter.ts';
+import { Purse } from './purse.ts';
 import { envelope, type Refusal } from './refusal.ts';
 import { settle, voidUnserved } from './settle.ts';
 
@@ -32,7 +32,7 @@ export async function* streamedAnswer(work: Work): AsyncGenerator<Piece, void> {
   const forwarded = await forwardOrVoid(work, new Set());
   if (!forwarded.ok) return yield { kind: 'refusal', refusal: forwarded.refusal };
   const writer = new ChatStreamWriter(headOf(work), work.request);
-  const chunks = metered(work, forwarded.forwarded, purseOf(work));
+  const chunks = metered(work, forwarded.forwarded, new Purse(work.env, work.admission));
   let delivered = false;
   let step = await chunks.next();
   for (; !step.done; step = await chunks.next()) {
@@ -45,8 +45,7 @@ export async function* streamedAnswer(work: Work): AsyncGenerator<Piece, void> {
   const charge = await settleWith(work, forwarded.forwarded, outcome, delivered);
   if (outcome.ending === 'node_failed')
     return yield text(sseEvent(JSON.stringify(brokenOff(work, delivered))));
-  const outOfCredit = outcome.ending === 'out_of_credit';
-  yield text(writer.end({ usage: outcome.usage, charge, outOfCredit }), isWhole(outcome));
+  yield text(writer.end({ ...outcome, charge }), isWhole(outcome));
 }
 
 /** Until the first blank line a failure still has its own status … */
@@ -57,7 +56,7 @@ const BLANK_LINE_EVERY_MS = 1_000;
 /** One JSON object, after blank lines while it takes long. */
 export async function* wholeAnswer(work: Work): AsyncGenerator<Piece, void> {
   const tried = new Set<string>();
-  const purse = purseOf(work);
+  const purse = new Purse(work.env, work.admission);
   let blankLineAtMs = Date.now() + FIRST_BLANK_LINE_MS;
   for (;;) {
     const forwarded = await forwardOrVoid(work, tried);
@@ -74,14 +73,13 @@ export async function* wholeAnswer(work: Work): AsyncGenerator<Piece, void> {
     const outcome = step.value;
     if (outcome.ending === 'node_failed' && tried.size < ATTEMPTS_MAX) {
       leave(work, forwarded.forwarded, outcome);
+      await purse.renew();
       continue;
     }
     const charge = await settleWith(work, forwarded.forwarded, outcome, false);
     if (outcome.ending === 'node_failed')
       return yield { kind: 'refusal', refusal: { reason: 'node_failed' } };
-    const outOfCredit = outcome.ending === 'out_of_credit';
-    const answer = assembler.end({ usage: outcome.usage, charge, outOfCredit });
-    return yield text(JSON.stringify(answer), isWhole(outcome));
+    return yield text(JSON.stringify(assembler.end({ ...outcome, charge })), isWhole(outcome));
   }
 }
 
@@ -101,24 +99,7 @@ function metered(work: Work, forwarded: Forwarded, purse: Purse): AsyncGenerator
   const stop = () => waitUntil(forwarded.stream.askToStop().catch(() => undefined));
   if (gone.aborted) stop();
   else gone.addEventListener('abort', stop, { once: true });
-  return meter(forwarded, admission, purse, gone);
-}
-
-function purseOf({ env, admission }: Work): Purse {
-  const { requestId, accountId } = admission;
-  const wallet = env.WALLET.getByName(accountId);
-  let heldNanoUsd: NanoUsd = admission.heldNanoUsd;
-  return {
-    leaseMs: config(env).holdLeaseMs,
-    get heldNanoUsd() {
-      return heldNanoUsd;
-    },
-    async resize(wantedNanoUsd) {
-      const resized = await wallet.resize({ requestId, wantedNanoUsd });
-      heldNanoUsd = resized?.heldNanoUsd ?? heldNanoUsd;
-      return resized?.heldNanoUsd ?? null;
-    },
-  };
+  return meter(forwarded, admission.maxTokens * admission.choices, purse, gone);
 }
 
 function settleWith(work: Work, forwarded: Forwarded, outcome: Outcome, delivered: boolean) {

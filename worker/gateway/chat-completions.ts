@@ -4,6 +4,7 @@
  */
 import type { Context } from 'hono';
 import { findModel, type Model } from '../db/catalogue.ts';
+import { describeError } from '../describe-error.ts';
 import { newId } from '../domain/ids.ts';
 import type { RateLimitState } from '../domain/wallet.ts';
 import { config, type Env } from '../env.ts';
@@ -24,19 +25,23 @@ import { voidUnserved } from './settle.ts';
 export async function chatCompletions(c: Context<{ Bindings: Env }>): Promise<Response> {
   const { env } = c;
   const { publicOrigin } = config(env);
-  const nowMs = Date.now();
-  const requestId = newId('req', nowMs);
+  const startedMs = Date.now();
+  const requestId = newId('req', startedMs);
   const waitUntil = (promise: Promise<unknown>) => c.executionCtx.waitUntil(promise);
   const reply = (response: Response, rateLimit?: RateLimitState) =>
-    withHeaders(response, { requestId, startedMs: nowMs, rateLimit });
+    withHeaders(response, { requestId, startedMs, rateLimit });
   const refuse = (refusal: Refusal, rateLimit?: RateLimitState) =>
     reply(refusalResponse(refusal, publicOrigin), rateLimit);
 
-  const who = await authenticate(c.req.raw, env, nowMs);
-  if (!who.ok) return refuse(who.refusal);
+  const early = await authenticate(c.req.raw, env, startedMs);
+  if (!early.ok) return refuse(early.refusal);
 
   const read = await readJsonObject(c.req.raw);
   if (!read.ok) return refuse(read.refusal);
+  // a body may take its time: price, limits and the key itself are those of now, from the cache if it was quick
+  const nowMs = Date.now();
+  const who = await authenticate(c.req.raw, env, nowMs);
+  if (!who.ok) return refuse(who.refusal);
   const chat = readChatRequest(read.body);
   if (!chat.ok) return refuse(chat.refusal);
   const { request } = chat;
@@ -57,11 +62,20 @@ export async function chatCompletions(c: Context<{ Bindings: Env }>): Promise<Re
   const bodyHeaders = request.stream ? EVENT_STREAM : JSON_BODY;
   if (begun.kind === 'replay') {
     const kept = new Response(begun.body, { headers: { ...bodyHeaders, 'idempotent-replayed': 'true' } });
-    return withHeaders(kept, { requestId: begun.requestId, startedMs: nowMs });
+    return withHeaders(kept, { requestId: begun.requestId, startedMs });
   }
   const { once } = begun;
 
-  const admitted = await admit(env, { requestId, principal: who.principal, request, model, nowMs });
+  const failed = async (error: unknown) => {
+    console.error(JSON.stringify({ event: 'request_failed', requestId, error: describeError(error) }));
+    await voidUnserved(env, { requestId, accountId: who.principal.accountId }, null);
+    await once.abandon().catch(() => undefined);
+    return refuse({ reason: 'internal' });
+  };
+
+  const admitting = admit(env, { requestId, principal: who.principal, request, model, nowMs });
+  const admitted = await admitting.catch((error: unknown) => ({ ok: null, error }) as const);
+  if (admitted.ok === null) return failed(admitted.error);
   if (!admitted.ok) {
     await once.abandon();
     return refuse(admitted.refusal, admitted.rateLimit);
@@ -79,7 +93,7 @@ export async function chatCompletions(c: Context<{ Bindings: Env }>): Promise<Re
       admission,
       request,
       body: { ...request.generate, max_tokens: admission.maxTokens, cache_salt: salt },
-      snapshot: await poolSnapshot(env, model.id, nowMs, waitUntil),
+      pool: () => poolSnapshot(env, model.id, Date.now(), waitUntil),
       affinity: affinityKey(request, model.id, salt),
       gone: gone.signal,
       waitUntil,
@@ -96,11 +110,7 @@ export async function chatCompletions(c: Context<{ Bindings: Env }>): Promise<Re
     return reply(new Response(body, { headers: bodyHeaders }), admission.rateLimit);
   };
 
-  const answered = answer().catch(async (error) => {
-    console.error(JSON.stringify({ event: 'request_failed', requestId, error: String(error) }));
-    await voidUnserved(env, admission, null);
-    return refuse({ reason: 'internal' });
-  });
+  const answered = answer().catch(failed);
   // a client that leaves must not take the settlement with it
   waitUntil(answered);
   return answered;

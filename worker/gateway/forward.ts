@@ -32,7 +32,8 @@ export interface Errand {
   readonly env: Env;
   readonly admission: Admission;
   readonly body: GenerateRequest;
-  readonly snapshot: PoolSnapshot;
+  /** the pool as the isolate knows it now: an answer may be long, and a retry must not see an old one */
+  readonly pool: () => Promise<PoolSnapshot>;
   readonly affinity: number;
   /** aborted when the client has left: no new attempt then */
   readonly gone: AbortSignal;
@@ -41,7 +42,7 @@ export interface Errand {
 
 /** @param tried ids of nodes that had their chance; those that get one now are added */
 export async function forward(errand: Errand, tried: Set<string>): Promise<Forward> {
-  const { admission, snapshot, affinity, gone } = errand;
+  const { admission, pool, affinity, gone } = errand;
   const startedMs = Date.now();
   let last: { refusal: Refusal; nodeId: string | null } = {
     refusal:
@@ -51,7 +52,8 @@ export async function forward(errand: Errand, tried: Set<string>): Promise<Forwa
     nodeId: null,
   };
   while (tried.size < ATTEMPTS_MAX && !gone.aborted) {
-    const node = chooseNode(snapshot.nodes, { affinity, tried }, Date.now());
+    const { nodes } = await pool();
+    const node = chooseNode(nodes, { affinity, tried }, Date.now());
     const isRetry = tried.size > 0;
     if (node === null || (isRetry && retrying >= RETRIES_ALWAYS + RETRY_SHARE * inFlightTotal())) break;
     tried.add(node.id);

@@ -2,6 +2,8 @@
  * Idempotency-Key: the same key and body give the same answer, streamed again, never billed twice. The Wallet knows
  * what became of the first attempt; the answer is kept sealed, so that only its caller can have it again.
  */
+
+import { describeError } from '../describe-error.ts';
 import type { IdempotentWork } from '../domain/wallet.ts';
 import type { Env } from '../env.ts';
 import type { Piece } from './answer.ts';
@@ -77,7 +79,7 @@ export async function beginOnce(
     const kept = whole ? recorder.seal(seal).then((parts) => wallet.keep(work, parts)) : abandon();
     waitUntil(
       kept.catch((error) =>
-        console.error(JSON.stringify({ event: 'keep_failed', requestId, error: String(error) })),
+        console.error(JSON.stringify({ event: 'keep_failed', requestId, error: describeError(error) })),
       ),
     );
   }

@@ -12,6 +12,10 @@ export type NodeEvent =
 /** The last event of an answer cut by its credit waits for this call; hanging up then stops the engine, too. */
 const ABORT_DEADLINE_MS = 3_000;
 
+/** How long an engine that was asked to stop gets to report its final count: less than what waitUntil has left. */
+const STOP_DEADLINE_MS = 10_000;
+const LATE = 'asked to stop, did not';
+
 export class NodeStream {
   readonly node: NodeView;
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
@@ -19,6 +23,8 @@ export class NodeStream {
   readonly #idleDeadlineMs: number;
   readonly #decoder = new SseDecoder();
   readonly #ready: NodeEvent[] = [];
+  readonly #late = Promise.withResolvers<string>();
+  #stopByMs = Number.POSITIVE_INFINITY;
   #ended = false;
 
   constructor(
@@ -34,6 +40,8 @@ export class NodeStream {
 
   /** The next event, within `deadlineMs` and the idle deadline. After an end or a break it keeps answering the same. */
   async next(deadlineMs = Number.POSITIVE_INFINITY): Promise<NodeEvent> {
+    // a node that floods is never silent, so the clock is looked at, too
+    if (Date.now() >= this.#stopByMs) return this.#end({ kind: 'broken', why: LATE });
     while (this.#ready.length === 0) {
       const read = await this.#read(Math.max(0, Math.min(deadlineMs, this.#idleDeadlineMs)));
       if (typeof read === 'string') return this.#end({ kind: 'broken', why: read });
@@ -47,9 +55,11 @@ export class NodeStream {
     return event.kind === 'chunk' ? event : this.#end(event);
   }
 
-  /** Asks the agent to stop the engine; the stream then ends by itself with the exact final usage. */
+  /** Asks the agent to stop the engine; the stream then ends with the exact final usage, or breaks when that takes long. */
   async askToStop(): Promise<void> {
     if (this.#ended) return;
+    this.#stopByMs = Math.min(this.#stopByMs, Date.now() + STOP_DEADLINE_MS);
+    setTimeout(() => this.#late.resolve(LATE), STOP_DEADLINE_MS);
     // the token that began the request lives for a minute, the stream may be older
     const token = await this.#sign();
     const answer = await fetch(this.node.url + ABORT_PATH, {
@@ -78,7 +88,7 @@ export class NodeStream {
     const { promise: silence, resolve } = Promise.withResolvers<string>();
     const timer = setTimeout(() => resolve(`nothing for ${deadlineMs} ms`), deadlineMs);
     try {
-      const read = await Promise.race([this.#reader.read(), silence]);
+      const read = await Promise.race([this.#reader.read(), silence, this.#late.promise]);
       if (typeof read === 'string') return read;
       return read.done ? 'closed before [DONE]' : read.value;
     } catch (error) {

@@ -4,13 +4,18 @@ import type { Refusal } from './refusal.ts';
 /** 4 MiB holds a full context of text several times over. */
 export const BODY_BYTES_MAX = 4 * 1024 * 1024;
 
+/** `application/json` and its kin (`…+json`); no other charset than UTF-8, which is the default. */
+const JSON_UTF8 = /^application\/([\w.-]+\+)?json\s*(;(?!.*charset=(?!"?utf-8)).*)?$/i;
+
 type Read = { ok: true; body: Record<string, unknown>; bytes: Uint8Array } | { ok: false; refusal: Refusal };
 
 /** A JSON object from the request's body, or why not. The body is abandoned as soon as it is too large. */
 export async function readJsonObject(request: Request): Promise<Read> {
   const mediaType = request.headers.get('content-type');
-  if (mediaType !== null && !/^application\/([\w.-]+\+)?json\b/i.test(mediaType)) {
+  if (mediaType !== null && !JSON_UTF8.test(mediaType))
     return { ok: false, refusal: { reason: 'wrong_media_type' } };
+  if (!/^(identity)?$/i.test(request.headers.get('content-encoding') ?? '')) {
+    return { ok: false, refusal: { reason: 'encoded_body' } };
   }
   const bytes = await readBounded(request);
   if (bytes === null) return { ok: false, refusal: { reason: 'body_too_large', limitBytes: BODY_BYTES_MAX } };

@@ -7,6 +7,7 @@ export type Refusal =
   | { reason: 'unauthenticated' }
   | { reason: 'not_json'; message: string }
   | { reason: 'wrong_media_type' }
+  | { reason: 'encoded_body' }
   | { reason: 'body_too_large'; limitBytes: number }
   | { reason: 'invalid_field'; param: string | null; message: string }
   | { reason: 'model_forbidden'; model: string }
@@ -39,6 +40,7 @@ const WIRE = {
   invalid_field: { status: 400, type: 'invalid_request_error', code: 'invalid_value' },
   not_json: { status: 400, type: 'invalid_request_error', code: 'invalid_json' },
   body_too_large: { status: 413, type: 'invalid_request_error', code: 'body_too_large' },
+  encoded_body: { status: 415, type: 'invalid_request_error', code: 'unsupported_encoding' },
   wrong_media_type: { status: 415, type: 'invalid_request_error', code: 'unsupported_media_type' },
   requests_per_minute: { status: 429, type: 'rate_limit_exceeded', code: 'requests_per_minute' },
   concurrency: { status: 429, type: 'rate_limit_exceeded', code: 'concurrency' },
@@ -130,6 +132,8 @@ function messageFor(refusal: Refusal, origin: string): string {
       return refusal.message;
     case 'body_too_large':
       return `The body is larger than ${refusal.limitBytes} bytes. Send a shorter conversation.`;
+    case 'encoded_body':
+      return 'The body must be sent uncompressed: leave out `Content-Encoding`.';
     case 'wrong_media_type':
       return 'The body must be JSON: send the header `Content-Type: application/json`.';
     case 'model_not_available':
@@ -147,7 +151,7 @@ function messageFor(refusal: Refusal, origin: string): string {
     case 'idempotency_exhausted':
       return 'The answers to this Idempotency-Key were lost too often, each time before they were complete. Use a new Idempotency-Key.';
     case 'internal':
-      return 'Something went wrong on our side. Nothing was charged; try again, and report the request id if it persists.';
+      return 'Something went wrong on our side. Try again, and report the request id (`x-request-id`) if it persists; what a request cost is at /v1/generations/{id}.';
   }
 }
 

@@ -1,4 +1,6 @@
 /** Step 7: usage becomes a charge, or the hold becomes nothing. One Wallet call, after the answer. */
+
+import { describeError } from '../describe-error.ts';
 import { type NanoUsd, nanoUsd } from '../domain/money.ts';
 import { chargeFor } from '../domain/pricing.ts';
 import type { Env } from '../env.ts';
@@ -9,7 +11,7 @@ const ATTEMPTS = 3;
 const BACKOFF_MS = 200;
 
 /**
- * Posts what was delivered; voids what was empty or never reached the client. Safe to repeat: the request id decides.
+ * Posts what was delivered, and the prompt of an answer that credit cut; voids what was empty or never reached the client. Safe to repeat: the request id decides.
  * When the Wallet cannot be reached the hold is left to expire, and the node's receipt settles it.
  * @returns what the request cost
  */
@@ -20,29 +22,39 @@ export async function settle(
 ): Promise<NanoUsd> {
   const { requestId, accountId, price } = admission;
   const { nodeId, usage, ending, ttftMs } = outcome;
-  const billable = usage.completionTokens > 0 && (outcome.delivered || ending !== 'node_failed');
+  const billable =
+    ending === 'out_of_credit' ||
+    (usage.completionTokens > 0 && (outcome.delivered || ending !== 'node_failed'));
   const wallet = env.WALLET.getByName(accountId);
-  for (let attempt = 1; ; attempt++) {
-    try {
-      const record = billable
-        ? await wallet.post({ requestId, nodeId, usage, ending, ttftMs })
-        : await wallet.void({ requestId, nodeId, ending });
-      return record?.chargeNanoUsd ?? nanoUsd(0);
-    } catch (error) {
-      console.error(JSON.stringify({ event: 'settle_failed', requestId, attempt, error: String(error) }));
-      if (attempt === ATTEMPTS) return billable ? chargeFor(usage, price) : nanoUsd(0);
-      await scheduler.wait(BACKOFF_MS * attempt);
-    }
-  }
+  const record = await persistently('settle_failed', requestId, () =>
+    billable
+      ? wallet.post({ requestId, nodeId, usage, ending, ttftMs })
+      : wallet.void({ requestId, nodeId, ending }),
+  );
+  return record?.chargeNanoUsd ?? (billable ? chargeFor(usage, price) : nanoUsd(0));
 }
 
 /** Ends a request that no node answered. */
-export async function voidUnserved(env: Env, admission: Admission, nodeId: string | null): Promise<void> {
+export async function voidUnserved(env: Env, admission: Errand, nodeId: string | null): Promise<void> {
   const { requestId, accountId } = admission;
-  await env.WALLET.getByName(accountId)
-    .void({ requestId, nodeId, ending: 'not_served' })
-    // the hold expires by itself
-    .catch((error) =>
-      console.error(JSON.stringify({ event: 'void_failed', requestId, error: String(error) })),
-    );
+  const wallet = env.WALLET.getByName(accountId);
+  await persistently('void_failed', requestId, () =>
+    wallet.void({ requestId, nodeId, ending: 'not_served' }),
+  );
+}
+
+/** What is enough of an admission to end its hold. */
+type Errand = Pick<Admission, 'requestId' | 'accountId'>;
+
+/** Calls the Wallet until it answers, a few times; null when it does not: the hold then expires by itself. */
+async function persistently<T>(event: string, requestId: string, call: () => Promise<T>): Promise<T | null> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await call();
+    } catch (error) {
+      console.error(JSON.stringify({ event, requestId, attempt, error: describeError(error) }));
+      if (attempt === ATTEMPTS) return null;
+      await scheduler.wait(BACKOFF_MS * attempt);
+    }
+  }
 }

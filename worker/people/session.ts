@@ -1,6 +1,6 @@
 /** Who is asking: signing up, in and out, and the person behind a request's session cookie. */
 import { isAPIError } from 'better-auth/api';
-import { removeUnfinishedPerson } from '../db/accounts.ts';
+import { personExists, removeUnfinishedPerson } from '../db/accounts.ts';
 import { database } from '../db/client.ts';
 import type { Env } from '../env.ts';
 import type { Person } from './account.ts';
@@ -47,7 +47,9 @@ export async function signUp(
     });
     return { ok: true, person: toPerson(response.user), cookies: answer.getSetCookie() };
   } catch (error) {
-    if (!isAPIError(error) || error.body?.code !== 'USER_ALREADY_EXISTS_USE_ANOTHER_EMAIL') throw error;
+    const isTaken = isAPIError(error) && error.body?.code === 'USER_ALREADY_EXISTS_USE_ANOTHER_EMAIL';
+    // of two sign-ups at once (a double click) one loses at the unique e-mail, which better-auth calls a failure
+    if (!isTaken && !(await personExists(database(env), email))) throw error;
     const unfinished = { email, createdBeforeMs: nowMs - UNFINISHED_AFTER_MS };
     if (await removeUnfinishedPerson(database(env), unfinished)) return signUp(env, request);
     return { ok: false, refusal: { reason: 'email_taken' } };

@@ -27,7 +27,8 @@ export async function readForm<Schema extends z.ZodType>(
 
 /** Text fields only, spaces around them gone; of a field sent twice the last counts. Passwords keep their spaces. */
 export async function typedFields(c: PortalContext): Promise<Typed> {
-  const body = await c.req.parseBody();
+  // a body that is no form has no fields, so each that is needed is missing
+  const body = await c.req.parseBody().catch(() => ({}));
   const entries = Object.entries(body).filter(
     (entry): entry is [string, string] => typeof entry[1] === 'string',
   );
@@ -44,7 +45,7 @@ export const Name = z
   .string(fault('required'))
   .min(1, fault('required'))
   .max(60, fault('too_long'))
-  .regex(/^[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]*$/u, fault('unprintable'));
+  .regex(/^[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]*$/u, fault('unprintable'));
 
 /** US dollars with at most nine places, comma or point, as exact nano-USD. Empty: null. */
 export const OptionalUsd = z

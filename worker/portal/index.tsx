@@ -1,6 +1,7 @@
 /** The map of the portal: what every page passes through, then a page a line. Mount it last: it answers every path. */
 import { Hono } from 'hono';
 import { HTTPException } from 'hono/http-exception';
+import { describeError } from '../describe-error.ts';
 import type { PortalEnv } from './context.ts';
 import { language, visitor } from './guard.ts';
 import { billingPage } from './pages/billing.tsx';
@@ -36,6 +37,8 @@ portal.all('*', notFoundPage);
 portal.onError((error, c) => {
   if (error instanceof HTTPException && error.status === 403) return problemPage(c, 403);
   const reference = c.req.header('cf-ray') ?? crypto.randomUUID();
-  console.error(JSON.stringify({ event: 'page_failed', reference, path: c.req.path, error: String(error) }));
+  console.error(
+    JSON.stringify({ event: 'page_failed', reference, path: c.req.path, error: describeError(error) }),
+  );
   return problemPage(c, 500, reference);
 });

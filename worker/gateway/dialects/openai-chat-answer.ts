@@ -3,6 +3,7 @@ import type { FinishReason, NodeChunk } from '../../../gpu-pool/protocol.ts';
 import type { NanoUsd } from '../../domain/money.ts';
 import { sseEvent } from '../../domain/sse.ts';
 import { toPublicUsage, type Usage } from '../../domain/usage.ts';
+import type { HoldBound } from '../../domain/wallet.ts';
 
 /** What every chunk of an answer repeats. */
 export interface AnswerHead {
@@ -17,14 +18,16 @@ export interface AnswerHead {
 export interface AnswerEnd {
   readonly usage: Usage;
   readonly charge: NanoUsd;
-  /** credit ran out: choices that the engine had not finished end with `length` */
-  readonly outOfCredit: boolean;
+  /** what ran out in the middle: choices that the engine had not finished end with `length` */
+  readonly ranOut: HoldBound | null;
 }
 
 type Choice = NodeChunk['choices'][number];
 
-/** Where credit ended, as the client reads it beside `finish_reason: "length"`. */
-const OUT_OF_CREDIT = { stop: 'insufficient_balance' } as const;
+/** Why an answer was cut, as the client reads it beside `finish_reason: "length"`. */
+function cutBy(ranOut: HoldBound | null) {
+  return ranOut === null ? {} : { tollgate: { stop: ranOut } };
+}
 
 export class ChatStreamWriter {
   readonly #head: AnswerHead & { object: 'chat.completion.chunk' };
@@ -56,7 +59,7 @@ export class ChatStreamWriter {
   }
 
   /** The last events, usage among them exactly once, and `[DONE]`. */
-  end({ usage, charge, outOfCredit }: AnswerEnd): string {
+  end({ usage, charge, ranOut }: AnswerEnd): string {
     let text = '';
     for (const index of this.#unfinished) {
       text += this.#flush();
@@ -64,7 +67,7 @@ export class ChatStreamWriter {
     }
     const last = {
       usage: toPublicUsage(usage, charge),
-      ...(outOfCredit ? { tollgate: OUT_OF_CREDIT } : {}),
+      ...cutBy(ranOut),
     };
     if (this.#includeUsage) {
       text += this.#flush() + sseEvent(JSON.stringify({ ...this.#head, choices: [], ...last }));
@@ -150,7 +153,7 @@ export class ChatAssembler {
     }
   }
 
-  end({ usage, charge, outOfCredit }: AnswerEnd) {
+  end({ usage, charge, ranOut }: AnswerEnd) {
     return {
       ...this.#head,
       object: 'chat.completion',
@@ -166,7 +169,7 @@ export class ChatAssembler {
         finish_reason: message.finishReason ?? 'length',
       })),
       usage: toPublicUsage(usage, charge),
-      ...(outOfCredit ? { tollgate: OUT_OF_CREDIT } : {}),
+      ...cutBy(ranOut),
     };
   }
 }

@@ -3,6 +3,7 @@ import { Hono } from 'hono';
 import { z } from 'zod';
 import { database } from '../../db/client.ts';
 import { type ApiKeyRow, createKey, listKeys, pepperKey } from '../../db/keys.ts';
+import { describeError } from '../../describe-error.ts';
 import { maskedApiKey } from '../../domain/api-key.ts';
 import { CAP_PERIODS } from '../../domain/limits.ts';
 import { type NanoUsd, nanoUsd } from '../../domain/money.ts';
@@ -109,7 +110,7 @@ async function spendOf(c: PortalContext, key: ApiKeyRow, nowMs: number): Promise
     const limits = { requestsPerMinute, concurrency, capPeriod, capNanoUsd };
     return (await c.env.WALLET.getByName(key.accountId).keySpend(key.id, limits)).spentNanoUsd;
   } catch (error) {
-    console.error(JSON.stringify({ event: 'key_spend_failed', keyId: key.id, error: String(error) }));
+    console.error(JSON.stringify({ event: 'key_spend_failed', keyId: key.id, error: describeError(error) }));
     return null;
   }
 }

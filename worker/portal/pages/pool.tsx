@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { HARDWARE } from '../../../gpu-pool/protocol.ts';
 import { loadCatalogue } from '../../db/catalogue.ts';
 import { database } from '../../db/client.ts';
+import { describeError } from '../../describe-error.ts';
 import { isId } from '../../domain/ids.ts';
 import type { PoolSnapshot } from '../../domain/node.ts';
 import { createJoinToken, listAudit, listNodes, NODE_NAME, setNodeState } from '../../fleet/nodes.ts';
@@ -167,7 +168,7 @@ async function snapshotOf(c: PortalContext, modelId: string): Promise<PoolSnapsh
   try {
     return await c.env.POOL.getByName(modelId).snapshot();
   } catch (error) {
-    console.error(JSON.stringify({ event: 'pool_snapshot_failed', modelId, error: String(error) }));
+    console.error(JSON.stringify({ event: 'pool_snapshot_failed', modelId, error: describeError(error) }));
     return null;
   }
 }

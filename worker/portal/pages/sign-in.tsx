@@ -24,10 +24,10 @@ signInPage.post('/sign-in', async (c) => {
   if (!email || !password || password.length > PASSWORD_LENGTH_MAX) {
     return form(c, { typed, refusal: { reason: 'wrong_credentials' } });
   }
-  // a session that was here before ends: the browser holds one, and it is new
-  if (c.get('person')) await signOut(c.env, c.req.raw.headers);
   const result = await signIn(c.env, { email, password, headers: c.req.raw.headers, nowMs: Date.now() });
   if (!result.ok) return form(c, { typed, refusal: result.refusal });
+  // a session that was here before ends: the browser holds one, and it is new
+  if (c.get('person')) await signOut(c.env, c.req.raw.headers);
   for (const cookie of result.cookies) c.header('Set-Cookie', cookie, { append: true });
   return c.redirect(safePath(typed.next, HOME), 303);
 });

@@ -23,7 +23,8 @@ const SignUpForm = z.object({
   password: z
     .string(fault('required'))
     .min(PASSWORD_LENGTH_MIN, fault('password_short'))
-    .max(PASSWORD_LENGTH_MAX, fault('password_long')),
+    // counted as better-auth counts: in UTF-16 units
+    .refine((password) => password.length <= PASSWORD_LENGTH_MAX, fault('password_long')),
 });
 
 export const signUpPage = new Hono<PortalEnv>();

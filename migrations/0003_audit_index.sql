@@ -1,0 +1,1 @@
+CREATE INDEX `usage_event_by_entry` ON `usage_event` (`account_id`,`entry_seq`);
