@@ -35,8 +35,6 @@ export default defineConfig({
         ],
         test: {
           name: 'worker',
-          // one Worker for all files: loading it anew for each took four times as long. Tests make their own accounts
-          isolate: false,
           include: ['tests/worker/**/*.test.ts'],
           setupFiles: ['tests/worker/apply-migrations.ts'],
         },

@@ -1,102 +1,10 @@
-/**
- * The Wallet's own tables (SQLite inside its Durable Object) and nothing else: every statement, no decision.
- *
- * credit     one row: granted, paid and held sums, head of the hash chain
- * entry      the ledger, append-only
- * request    every admitted request, from its hold to a day after its end
- * receipt    what nodes said of those requests; `settled` once its write-off is known
- * key_spend  posted charges by key and UTC day: caps are sums over it
- * outbox     what D1 has not been told yet
- */
-import type { Ending, RequestState } from '../domain/hold.ts';
-import { type Credit, type Entry, type EntryKind, GENESIS_HASH } from '../domain/ledger.ts';
+/** The Wallet's own tables (wallet-schema.ts) and nothing else: every statement, no decision. */
+import type { Credit, Entry, EntryKind } from '../domain/ledger.ts';
 import type { KeyLoad } from '../domain/limits.ts';
 import { type NanoUsd, nanoUsd } from '../domain/money.ts';
 import type { RequestRecord, WalletReceipt } from '../domain/wallet.ts';
-
-const SCHEMA = `
-CREATE TABLE IF NOT EXISTS credit (
-  id INTEGER PRIMARY KEY CHECK (id = 1),
-  granted_nano_usd INTEGER NOT NULL CHECK (granted_nano_usd >= 0),
-  paid_nano_usd INTEGER NOT NULL CHECK (paid_nano_usd >= 0),
-  held_nano_usd INTEGER NOT NULL CHECK (held_nano_usd >= 0),
-  head_seq INTEGER NOT NULL,
-  head_hash TEXT NOT NULL,
-  CHECK (held_nano_usd <= granted_nano_usd + paid_nano_usd)
-) STRICT;
-CREATE TABLE IF NOT EXISTS entry (
-  seq INTEGER PRIMARY KEY,
-  at_ms INTEGER NOT NULL,
-  kind TEXT NOT NULL,
-  reference TEXT NOT NULL,
-  granted_nano_usd INTEGER NOT NULL,
-  paid_nano_usd INTEGER NOT NULL,
-  balance_nano_usd INTEGER NOT NULL CHECK (balance_nano_usd >= 0),
-  hash TEXT NOT NULL,
-  UNIQUE (kind, reference)
-) STRICT;
-CREATE TABLE IF NOT EXISTS request (
-  request_id TEXT PRIMARY KEY,
-  key_id TEXT NOT NULL,
-  model_id TEXT NOT NULL,
-  stream INTEGER NOT NULL,
-  cap_nano_usd INTEGER,
-  cap_period TEXT NOT NULL,
-  state TEXT NOT NULL,
-  ending TEXT,
-  node_id TEXT,
-  admitted_at_ms INTEGER NOT NULL,
-  ended_at_ms INTEGER,
-  lease_until_ms INTEGER NOT NULL,
-  held_nano_usd INTEGER NOT NULL,
-  price_id TEXT NOT NULL,
-  cache_hit_nano_usd INTEGER NOT NULL,
-  cache_miss_nano_usd INTEGER NOT NULL,
-  output_nano_usd INTEGER NOT NULL,
-  prompt_tokens INTEGER NOT NULL DEFAULT 0,
-  cached_tokens INTEGER NOT NULL DEFAULT 0,
-  completion_tokens INTEGER NOT NULL DEFAULT 0,
-  reasoning_tokens INTEGER NOT NULL DEFAULT 0,
-  charge_nano_usd INTEGER NOT NULL DEFAULT 0,
-  entry_seq INTEGER,
-  ttft_ms INTEGER
-) STRICT, WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS request_held ON request (lease_until_ms) WHERE state = 'held';
-CREATE INDEX IF NOT EXISTS request_by_key ON request (key_id, admitted_at_ms);
-CREATE INDEX IF NOT EXISTS request_held_by_key ON request (key_id) WHERE state = 'held';
-CREATE INDEX IF NOT EXISTS request_ended ON request (ended_at_ms) WHERE state <> 'held';
-CREATE TABLE IF NOT EXISTS receipt (
-  request_id TEXT NOT NULL,
-  node_id TEXT NOT NULL,
-  received_at_ms INTEGER NOT NULL,
-  outcome TEXT NOT NULL,
-  prompt_tokens INTEGER NOT NULL,
-  cached_tokens INTEGER NOT NULL,
-  completion_tokens INTEGER NOT NULL,
-  reasoning_tokens INTEGER NOT NULL,
-  ttft_ms INTEGER,
-  settled INTEGER NOT NULL DEFAULT 0,
-  PRIMARY KEY (request_id, node_id)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS receipt_by_time ON receipt (received_at_ms);
-CREATE TABLE IF NOT EXISTS key_spend (
-  key_id TEXT NOT NULL,
-  day INTEGER NOT NULL,
-  spent_nano_usd INTEGER NOT NULL,
-  PRIMARY KEY (key_id, day)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS outbox (seq INTEGER PRIMARY KEY AUTOINCREMENT, item TEXT NOT NULL) STRICT;
-INSERT OR IGNORE INTO credit VALUES (1, 0, 0, 0, 0, '${GENESIS_HASH}');
-`;
-
-type Row = Record<string, SqlStorageValue>;
-
-/** A request with what only the Wallet needs to know of it. */
-export interface HeldRequest extends RequestRecord {
-  readonly capNanoUsd: NanoUsd | null;
-  readonly capPeriod: 'day' | 'month' | 'total';
-  readonly leaseUntilMs: number;
-}
+import { type HeldRequest, type Row, toEntry, toReceipt, toRequest } from './wallet-rows.ts';
+import { WALLET_SCHEMA } from './wallet-schema.ts';
 
 export interface Head extends Credit {
   readonly heldNanoUsd: NanoUsd;
@@ -109,7 +17,21 @@ export class WalletStore {
 
   constructor(sql: SqlStorage) {
     this.#sql = sql;
-    sql.exec(SCHEMA);
+    sql.exec(WALLET_SCHEMA);
+  }
+
+  /** A Wallet knows whose it is by the name it is called by; an alarm calls it by none. */
+  keepAccountId(name: string | undefined): void {
+    if (name !== undefined && this.#one('SELECT id FROM account') === null) {
+      this.#sql.exec('INSERT INTO account VALUES (?)', name);
+    }
+  }
+
+  /** @throws Error when nobody ever called this Wallet by its account id */
+  accountId(): string {
+    const row = this.#one('SELECT id FROM account');
+    if (row === null) throw new Error('a Wallet is reached by its account id, never by a bare object id');
+    return row.id as string;
   }
 
   head(): Head {
@@ -234,11 +156,6 @@ export class WalletStore {
     ).map(toRequest);
   }
 
-  /** The earliest end of a lease of a held request, past or to come, or null. */
-  oldestLeaseEndMs(): number | null {
-    return this.nextLeaseEndMs(0);
-  }
-
   /** The earliest end of a lease after `afterMs`, or null. */
   nextLeaseEndMs(afterMs: number): number | null {
     const row = this.#one(
@@ -357,64 +274,4 @@ export class WalletStore {
   #one(query: string, ...bindings: SqlStorageValue[]): Row | null {
     return this.#all(query, ...bindings)[0] ?? null;
   }
-}
-
-function toEntry(row: Row): Entry {
-  return {
-    seq: row.seq as number,
-    atMs: row.at_ms as number,
-    kind: row.kind as EntryKind,
-    reference: row.reference as string,
-    grantedNanoUsd: nanoUsd(row.granted_nano_usd as number),
-    paidNanoUsd: nanoUsd(row.paid_nano_usd as number),
-    balanceNanoUsd: nanoUsd(row.balance_nano_usd as number),
-    hash: row.hash as string,
-  };
-}
-
-function toRequest(row: Row): HeldRequest {
-  return {
-    requestId: row.request_id as string,
-    keyId: row.key_id as string,
-    modelId: row.model_id as string,
-    stream: row.stream === 1,
-    state: row.state as RequestState,
-    ending: row.ending as Ending | null,
-    nodeId: row.node_id as string | null,
-    admittedAtMs: row.admitted_at_ms as number,
-    endedAtMs: row.ended_at_ms as number | null,
-    heldNanoUsd: nanoUsd(row.held_nano_usd as number),
-    price: {
-      id: row.price_id as string,
-      cacheHitNanoUsd: row.cache_hit_nano_usd as number,
-      cacheMissNanoUsd: row.cache_miss_nano_usd as number,
-      outputNanoUsd: row.output_nano_usd as number,
-    },
-    usage: toUsage(row),
-    chargeNanoUsd: nanoUsd(row.charge_nano_usd as number),
-    entrySeq: row.entry_seq as number | null,
-    ttftMs: row.ttft_ms as number | null,
-    capNanoUsd: row.cap_nano_usd === null ? null : nanoUsd(row.cap_nano_usd as number),
-    capPeriod: row.cap_period as HeldRequest['capPeriod'],
-    leaseUntilMs: row.lease_until_ms as number,
-  };
-}
-
-function toReceipt(row: Row): WalletReceipt {
-  return {
-    requestId: row.request_id as string,
-    nodeId: row.node_id as string,
-    outcome: row.outcome as WalletReceipt['outcome'],
-    usage: toUsage(row),
-    ttftMs: row.ttft_ms as number | null,
-  };
-}
-
-function toUsage(row: Row) {
-  return {
-    promptTokens: row.prompt_tokens as number,
-    cachedTokens: row.cached_tokens as number,
-    completionTokens: row.completion_tokens as number,
-    reasoningTokens: row.reasoning_tokens as number,
-  };
 }

@@ -4,20 +4,12 @@
  */
 
 import { DurableObject } from 'cloudflare:workers';
-import { createHash } from 'node:crypto';
 import { database } from '../db/client.ts';
 import { type OutboxItem, project } from '../db/projection.ts';
 import { describeError } from '../describe-error.ts';
 import { coveredUsage, type Ending } from '../domain/hold.ts';
 import { begin, KEEP_REPLAYS_MS } from '../domain/idempotency.ts';
-import {
-  type Credit,
-  chargeLegs,
-  correctionLegs,
-  type Entry,
-  type EntryKind,
-  hashInput,
-} from '../domain/ledger.ts';
+import { chargeLegs, type Entry } from '../domain/ledger.ts';
 import {
   capLeft,
   dayOf,
@@ -46,8 +38,10 @@ import type {
   WalletReceipt,
 } from '../domain/wallet.ts';
 import { config, type Env } from '../env.ts';
+import { Ledger } from './ledger.ts';
 import { ReplayStore } from './replay-store.ts';
-import { type HeldRequest, WalletStore } from './wallet-store.ts';
+import type { HeldRequest } from './wallet-rows.ts';
+import { WalletStore } from './wallet-store.ts';
 
 /** Lets the items of one burst share a D1 batch, and still shows usage within a second. */
 const PROJECT_DELAY_MS = 500;
@@ -62,6 +56,7 @@ const TRIM_EVERY_MS = 3_600_000;
 
 export class Wallet extends DurableObject<Env> implements WalletApi {
   readonly #store: WalletStore;
+  readonly #ledger: Ledger;
   readonly #replays: ReplayStore;
   /** when the alarm is set for, as far as this object knows */
   #alarmAtMs = Number.POSITIVE_INFINITY;
@@ -70,6 +65,10 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
   constructor(state: DurableObjectState, env: Env) {
     super(state, env);
     this.#store = new WalletStore(state.storage.sql);
+    this.#store.keepAccountId(state.id.name);
+    this.#ledger = new Ledger(this.#store, (entry) =>
+      this.#tell({ kind: 'entry', accountId: this.#store.accountId(), entry }),
+    );
     this.#replays = new ReplayStore(state.storage.sql);
     state.blockConcurrencyWhile(async () => {
       this.#alarmAtMs = (await state.storage.getAlarm()) ?? Number.POSITIVE_INFINITY;
@@ -87,7 +86,7 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
       const { wantedNanoUsd, leastNanoUsd } = request.hold;
       const refusal = limitRefusal(limits, load, leastNanoUsd, nowMs);
       if (refusal) return { ok: false, refusal, rateLimit: rateLimitState(limits, load, 0) };
-      const available = this.#available();
+      const available = this.#ledger.available();
       if (available < leastNanoUsd) {
         return {
           ok: false,
@@ -136,9 +135,10 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
       const load = this.#store.keyLoad(request.keyId, periodStartDay(request.capPeriod, nowMs), nowMs);
       const underCap = capLeft({ capNanoUsd: request.capNanoUsd }, load) ?? Number.POSITIVE_INFINITY;
       const heldNanoUsd = nanoUsd(
-        Math.min(wantedNanoUsd, request.heldNanoUsd + Math.min(this.#available(), underCap)),
+        Math.min(wantedNanoUsd, request.heldNanoUsd + Math.min(this.#ledger.available(), underCap)),
       );
-      const boundBy: HoldBound = underCap < this.#available() ? 'key_cap_reached' : 'insufficient_balance';
+      const boundBy: HoldBound =
+        underCap < this.#ledger.available() ? 'key_cap_reached' : 'insufficient_balance';
       this.#store.setHold(requestId, heldNanoUsd, nowMs + this.#leaseMs());
       this.#store.changeHeld(heldNanoUsd - request.heldNanoUsd);
       return { heldNanoUsd, boundBy: heldNanoUsd < wantedNanoUsd ? boundBy : null };
@@ -199,23 +199,22 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
   }
 
   async grant({ grantId, amountNanoUsd }: { grantId: string; amountNanoUsd: NanoUsd }): Promise<Entry> {
-    return this.#credit('grant', grantId, { grantedNanoUsd: amountNanoUsd, paidNanoUsd: nanoUsd(0) });
+    const credit = { grantedNanoUsd: amountNanoUsd, paidNanoUsd: nanoUsd(0) };
+    return this.#commit(() => this.#ledger.credit('grant', grantId, credit));
   }
 
   async topUp({ orderId, amountNanoUsd }: { orderId: string; amountNanoUsd: NanoUsd }): Promise<Entry> {
-    return this.#credit('top_up', orderId, { grantedNanoUsd: nanoUsd(0), paidNanoUsd: amountNanoUsd });
+    const credit = { grantedNanoUsd: nanoUsd(0), paidNanoUsd: amountNanoUsd };
+    return this.#commit(() => this.#ledger.credit('top_up', orderId, credit));
   }
 
-  async correct({ reference, amountNanoUsd }: { reference: string; amountNanoUsd: NanoUsd }) {
-    return this.#commit(() => {
-      const entry = this.#store.entryOf('correction', reference) ?? this.#takeBack(reference, amountNanoUsd);
-      return { entry, uncollectedNanoUsd: nanoUsd(entry.grantedNanoUsd + entry.paidNanoUsd - amountNanoUsd) };
-    });
+  async correct(correction: { reference: string; amountNanoUsd: NanoUsd }) {
+    return this.#commit(() => this.#ledger.correct(correction));
   }
 
   async balance(): Promise<Balance> {
     const { grantedNanoUsd, paidNanoUsd, heldNanoUsd } = this.#store.head();
-    return { grantedNanoUsd, paidNanoUsd, heldNanoUsd, availableNanoUsd: this.#available() };
+    return { grantedNanoUsd, paidNanoUsd, heldNanoUsd, availableNanoUsd: this.#ledger.available() };
   }
 
   async request(requestId: string): Promise<RequestRecord | null> {
@@ -280,7 +279,7 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
   }
 
   #admitted(heldNanoUsd: NanoUsd, rateLimit: RateLimitState): AdmitResult {
-    return { ok: true, heldNanoUsd, availableNanoUsd: this.#available(), rateLimit };
+    return { ok: true, heldNanoUsd, availableNanoUsd: this.#ledger.available(), rateLimit };
   }
 
   /** Ends a held request once; later calls with the same id change nothing and return how it ended. */
@@ -307,7 +306,12 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
     const entry =
       chargeNanoUsd === 0
         ? null
-        : this.#append('charge', request.requestId, chargeLegs(this.#store.head(), chargeNanoUsd), nowMs);
+        : this.#ledger.append(
+            'charge',
+            request.requestId,
+            chargeLegs(this.#store.head(), chargeNanoUsd),
+            nowMs,
+          );
     if (entry) {
       this.#store.addSpend(request.keyId, dayOf(nowMs), chargeNanoUsd);
       this.#giveBackRepeated(request, entry, nowMs);
@@ -323,7 +327,7 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
       entrySeq: entry?.seq ?? null,
     };
     this.#store.endRequest(ended);
-    this.#tell({ kind: 'usage', accountId: this.#accountId(), request: ended });
+    this.#tell({ kind: 'usage', accountId: this.#store.accountId(), request: ended });
     this.#settleReceipts(request.requestId, ended, nowMs);
     return ended;
   }
@@ -363,20 +367,12 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
       this.#store.settleReceipt(receipt);
       this.#tell({
         kind: 'receipt',
-        accountId: this.#accountId(),
+        accountId: this.#store.accountId(),
         receivedAtMs: nowMs,
         receipt,
         writeOff: writeOff(receipt, settled),
       });
     }
-  }
-
-  #credit(kind: 'grant' | 'top_up', reference: string, credit: Credit): Entry {
-    const amount = credit.grantedNanoUsd + credit.paidNanoUsd;
-    if (amount <= 0) throw new RangeError(`a ${kind} must be above zero, not ${amount} nano-USD`);
-    return this.#commit(
-      () => this.#store.entryOf(kind, reference) ?? this.#append(kind, reference, credit, Date.now()),
-    );
   }
 
   /**
@@ -393,27 +389,8 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
     // paid credit first: it is the last that the charge took
     const paidNanoUsd = nanoUsd(Math.min(back, -charge.paidNanoUsd));
     const legs = { grantedNanoUsd: nanoUsd(back - paidNanoUsd), paidNanoUsd };
-    this.#append('correction', request.requestId, legs, nowMs);
+    this.#ledger.append('correction', request.requestId, legs, nowMs);
     this.#store.addSpend(request.keyId, dayOf(nowMs), nanoUsd(-back));
-  }
-
-  /** Holds are promises to requests that run: a correction takes nothing of what they hold. */
-  #takeBack(reference: string, amountNanoUsd: NanoUsd): Entry {
-    const possible = nanoUsd(Math.max(amountNanoUsd, 0 - this.#available()));
-    return this.#append('correction', reference, correctionLegs(this.#store.head(), possible), Date.now());
-  }
-
-  #append(kind: EntryKind, reference: string, legs: Credit, atMs: number): Entry {
-    const head = this.#store.head();
-    const { grantedNanoUsd, paidNanoUsd } = legs;
-    const balanceNanoUsd = nanoUsd(head.grantedNanoUsd + head.paidNanoUsd + grantedNanoUsd + paidNanoUsd);
-    const body = { seq: head.seq + 1, atMs, kind, reference, grantedNanoUsd, paidNanoUsd, balanceNanoUsd };
-    // node:crypto, because Web Crypto's digest is async and an await here would let another call in
-    const hash = createHash('sha256').update(hashInput(head.hash, body)).digest('hex');
-    const entry = { ...body, hash };
-    this.#store.append(entry);
-    this.#tell({ kind: 'entry', accountId: this.#accountId(), entry });
-    return entry;
   }
 
   async #project(): Promise<void> {
@@ -439,27 +416,30 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
     void this.ctx.storage.setAlarm(atMs);
   }
 
-  /** Sets the alarm for whatever comes first: a retry, new items, the end of a lease, the end of a grace. */
+  /** Sets the alarm for whatever comes first: new items, the end of a lease or of a grace; after a failure, a retry. */
   #sleep(nowMs: number, retryAtMs: number | null): void {
-    if (retryAtMs !== null) this.#wakeAt(retryAtMs);
-    else if (this.#store.outbox(1).length > 0) this.#wakeAt(nowMs + PROJECT_DELAY_MS);
+    // what failed is still due: anything sooner than the retry would be tried at once, again and again
+    if (retryAtMs !== null) {
+      this.#wakeAt(retryAtMs);
+      return;
+    }
+    const soonMs = nowMs + PROJECT_DELAY_MS;
+    if (this.#store.outbox(1).length > 0) this.#wakeAt(soonMs);
+    if (this.#store.settleable(nowMs, this.#graceMs(), 1).length > 0) this.#wakeAt(soonMs);
     const leaseEndMs = this.#store.nextLeaseEndMs(nowMs);
     if (leaseEndMs !== null) this.#wakeAt(leaseEndMs + 1);
-    if (this.#store.settleable(nowMs, this.#graceMs(), 1).length > 0) this.#wakeAt(nowMs + PROJECT_DELAY_MS);
-    const orphanedMs = this.#store.oldestLeaseEndMs();
-    if (orphanedMs !== null && orphanedMs < nowMs) this.#wakeAt(orphanedMs + this.#graceMs() + 1);
+    const orphanedMs = this.#store.nextLeaseEndMs(0);
+    if (orphanedMs !== null && orphanedMs < nowMs) {
+      this.#wakeAt(Math.max(soonMs, orphanedMs + this.#graceMs() + 1));
+    }
     const oldestReplayMs = this.#replays.oldestMs();
-    if (oldestReplayMs !== null)
+    if (oldestReplayMs !== null) {
       this.#wakeAt(Math.max(nowMs + TRIM_EVERY_MS, oldestReplayMs + KEEP_REPLAYS_MS));
+    }
   }
 
   #commit<T>(work: () => T): T {
     return this.ctx.storage.transactionSync(work);
-  }
-
-  #available(): NanoUsd {
-    const { grantedNanoUsd, paidNanoUsd, heldNanoUsd } = this.#store.head();
-    return nanoUsd(grantedNanoUsd + paidNanoUsd - heldNanoUsd);
   }
 
   #graceMs(): number {
@@ -468,13 +448,6 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
 
   #leaseMs(): number {
     return config(this.env).holdLeaseMs;
-  }
-
-  #accountId(): string {
-    const { name } = this.ctx.id;
-    if (name === undefined)
-      throw new Error('a Wallet is reached by its account id, never by a bare object id');
-    return name;
   }
 }
 

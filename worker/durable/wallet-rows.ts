@@ -1,0 +1,74 @@
+/** Rows of the Wallet's tables as the values that the rest of the Wallet speaks of. */
+import type { Ending, RequestState } from '../domain/hold.ts';
+import type { Entry, EntryKind } from '../domain/ledger.ts';
+import { type NanoUsd, nanoUsd } from '../domain/money.ts';
+import type { RequestRecord, WalletReceipt } from '../domain/wallet.ts';
+
+export type Row = Record<string, SqlStorageValue>;
+
+/** A request with what only the Wallet needs to know of it. */
+export interface HeldRequest extends RequestRecord {
+  readonly capNanoUsd: NanoUsd | null;
+  readonly capPeriod: 'day' | 'month' | 'total';
+  readonly leaseUntilMs: number;
+}
+
+export function toEntry(row: Row): Entry {
+  return {
+    seq: row.seq as number,
+    atMs: row.at_ms as number,
+    kind: row.kind as EntryKind,
+    reference: row.reference as string,
+    grantedNanoUsd: nanoUsd(row.granted_nano_usd as number),
+    paidNanoUsd: nanoUsd(row.paid_nano_usd as number),
+    balanceNanoUsd: nanoUsd(row.balance_nano_usd as number),
+    hash: row.hash as string,
+  };
+}
+
+export function toRequest(row: Row): HeldRequest {
+  return {
+    requestId: row.request_id as string,
+    keyId: row.key_id as string,
+    modelId: row.model_id as string,
+    stream: row.stream === 1,
+    state: row.state as RequestState,
+    ending: row.ending as Ending | null,
+    nodeId: row.node_id as string | null,
+    admittedAtMs: row.admitted_at_ms as number,
+    endedAtMs: row.ended_at_ms as number | null,
+    heldNanoUsd: nanoUsd(row.held_nano_usd as number),
+    price: {
+      id: row.price_id as string,
+      cacheHitNanoUsd: row.cache_hit_nano_usd as number,
+      cacheMissNanoUsd: row.cache_miss_nano_usd as number,
+      outputNanoUsd: row.output_nano_usd as number,
+    },
+    usage: toUsage(row),
+    chargeNanoUsd: nanoUsd(row.charge_nano_usd as number),
+    entrySeq: row.entry_seq as number | null,
+    ttftMs: row.ttft_ms as number | null,
+    capNanoUsd: row.cap_nano_usd === null ? null : nanoUsd(row.cap_nano_usd as number),
+    capPeriod: row.cap_period as HeldRequest['capPeriod'],
+    leaseUntilMs: row.lease_until_ms as number,
+  };
+}
+
+export function toReceipt(row: Row): WalletReceipt {
+  return {
+    requestId: row.request_id as string,
+    nodeId: row.node_id as string,
+    outcome: row.outcome as WalletReceipt['outcome'],
+    usage: toUsage(row),
+    ttftMs: row.ttft_ms as number | null,
+  };
+}
+
+function toUsage(row: Row) {
+  return {
+    promptTokens: row.prompt_tokens as number,
+    cachedTokens: row.cached_tokens as number,
+    completionTokens: row.completion_tokens as number,
+    reasoningTokens: row.reasoning_tokens as number,
+  };
+}

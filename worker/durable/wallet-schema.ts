@@ -1,0 +1,88 @@
+/**
+ * The Wallet's tables, in SQLite inside its Durable Object.
+ *
+ * account    one row: whose Wallet this is
+ * credit     one row: granted, paid and held sums, head of the hash chain
+ * entry      the ledger, append-only
+ * request    every admitted request, from its hold to a day after its end
+ * receipt    what nodes said of those requests; `settled` once its write-off is known
+ * key_spend  posted charges by key and UTC day: caps are sums over it
+ * outbox     what D1 has not been told yet
+ */
+import { GENESIS_HASH } from '../domain/ledger.ts';
+
+export const WALLET_SCHEMA = `
+CREATE TABLE IF NOT EXISTS account (id TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS credit (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  granted_nano_usd INTEGER NOT NULL CHECK (granted_nano_usd >= 0),
+  paid_nano_usd INTEGER NOT NULL CHECK (paid_nano_usd >= 0),
+  held_nano_usd INTEGER NOT NULL CHECK (held_nano_usd >= 0),
+  head_seq INTEGER NOT NULL,
+  head_hash TEXT NOT NULL,
+  CHECK (held_nano_usd <= granted_nano_usd + paid_nano_usd)
+) STRICT;
+CREATE TABLE IF NOT EXISTS entry (
+  seq INTEGER PRIMARY KEY,
+  at_ms INTEGER NOT NULL,
+  kind TEXT NOT NULL,
+  reference TEXT NOT NULL,
+  granted_nano_usd INTEGER NOT NULL,
+  paid_nano_usd INTEGER NOT NULL,
+  balance_nano_usd INTEGER NOT NULL CHECK (balance_nano_usd >= 0),
+  hash TEXT NOT NULL,
+  UNIQUE (kind, reference)
+) STRICT;
+CREATE TABLE IF NOT EXISTS request (
+  request_id TEXT PRIMARY KEY,
+  key_id TEXT NOT NULL,
+  model_id TEXT NOT NULL,
+  stream INTEGER NOT NULL,
+  cap_nano_usd INTEGER,
+  cap_period TEXT NOT NULL,
+  state TEXT NOT NULL,
+  ending TEXT,
+  node_id TEXT,
+  admitted_at_ms INTEGER NOT NULL,
+  ended_at_ms INTEGER,
+  lease_until_ms INTEGER NOT NULL,
+  held_nano_usd INTEGER NOT NULL,
+  price_id TEXT NOT NULL,
+  cache_hit_nano_usd INTEGER NOT NULL,
+  cache_miss_nano_usd INTEGER NOT NULL,
+  output_nano_usd INTEGER NOT NULL,
+  prompt_tokens INTEGER NOT NULL DEFAULT 0,
+  cached_tokens INTEGER NOT NULL DEFAULT 0,
+  completion_tokens INTEGER NOT NULL DEFAULT 0,
+  reasoning_tokens INTEGER NOT NULL DEFAULT 0,
+  charge_nano_usd INTEGER NOT NULL DEFAULT 0,
+  entry_seq INTEGER,
+  ttft_ms INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS request_held ON request (lease_until_ms) WHERE state = 'held';
+CREATE INDEX IF NOT EXISTS request_by_key ON request (key_id, admitted_at_ms);
+CREATE INDEX IF NOT EXISTS request_held_by_key ON request (key_id) WHERE state = 'held';
+CREATE INDEX IF NOT EXISTS request_ended ON request (ended_at_ms) WHERE state <> 'held';
+CREATE TABLE IF NOT EXISTS receipt (
+  request_id TEXT NOT NULL,
+  node_id TEXT NOT NULL,
+  received_at_ms INTEGER NOT NULL,
+  outcome TEXT NOT NULL,
+  prompt_tokens INTEGER NOT NULL,
+  cached_tokens INTEGER NOT NULL,
+  completion_tokens INTEGER NOT NULL,
+  reasoning_tokens INTEGER NOT NULL,
+  ttft_ms INTEGER,
+  settled INTEGER NOT NULL DEFAULT 0,
+  PRIMARY KEY (request_id, node_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS receipt_by_time ON receipt (received_at_ms);
+CREATE TABLE IF NOT EXISTS key_spend (
+  key_id TEXT NOT NULL,
+  day INTEGER NOT NULL,
+  spent_nano_usd INTEGER NOT NULL,
+  PRIMARY KEY (key_id, day)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS outbox (seq INTEGER PRIMARY KEY AUTOINCREMENT, item TEXT NOT NULL) STRICT;
+INSERT OR IGNORE INTO credit VALUES (1, 0, 0, 0, 0, '${GENESIS_HASH}');
+`;
