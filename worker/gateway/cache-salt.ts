@@ -1,6 +1,6 @@
 /** The salt that keeps one account's prefix cache from another's: what is cached for a tenant is found by it alone. */
-import { pepperKey } from '../db/keys.ts';
-import { config, type Env } from '../env.ts';
+import type { Env } from '../env.ts';
+import { keyedHash } from './keyed-hash.ts';
 import { TtlCache } from './ttl-cache.ts';
 
 const salts = new TtlCache<string, string>({ ttlMs: 3_600_000, sizeMax: 10_000 });
@@ -9,9 +9,7 @@ const salts = new TtlCache<string, string>({ ttlMs: 3_600_000, sizeMax: 10_000 }
 export async function cacheSalt(env: Env, accountId: string): Promise<string> {
   const known = salts.get(accountId, Date.now());
   if (known) return known;
-  const message = new TextEncoder().encode(`cache-salt:${accountId}`);
-  const digest = new Uint8Array(await crypto.subtle.sign('HMAC', await pepperKey(config(env)), message));
-  const salt = [...digest.subarray(0, 16)].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+  const salt = (await keyedHash(env, `cache-salt:${accountId}`)).slice(0, 32);
   salts.set(accountId, salt, Date.now());
   return salt;
 }

@@ -2,8 +2,8 @@
  * Answers kept for retries: compressed, then encrypted under a key that only the caller can derive, so that what is
  * stored can be read by nobody, us included, until the same caller asks again with the same idempotency key.
  */
-import { pepperKey } from '../db/keys.ts';
-import { config, type Env } from '../env.ts';
+import type { Env } from '../env.ts';
+import { hex, keyedHash } from './keyed-hash.ts';
 
 /** What one idempotency key of one caller leads to; nothing of it can be traced back to key or body. */
 export interface Seal {
@@ -23,13 +23,12 @@ export async function sealFor(
   caller: { accountId: string; apiKey: string; idempotencyKey: string; body: Uint8Array },
 ): Promise<Seal> {
   const { accountId, apiKey, idempotencyKey, body } = caller;
-  const pepper = await pepperKey(config(env));
   const bodyHash = hex(await crypto.subtle.digest('SHA-256', body));
   const secret = await crypto.subtle.importKey('raw', utf8(apiKey), 'HKDF', false, ['deriveKey']);
   const salt = utf8(`replay:${accountId}:${idempotencyKey}`);
   return {
-    lookup: hex(await crypto.subtle.sign('HMAC', pepper, utf8(`lookup:${accountId}:${idempotencyKey}`))),
-    fingerprint: hex(await crypto.subtle.sign('HMAC', pepper, utf8(`body:${apiKey}:${bodyHash}`))),
+    lookup: await keyedHash(env, `lookup:${accountId}:${idempotencyKey}`),
+    fingerprint: await keyedHash(env, `body:${apiKey}:${bodyHash}`),
     key: await crypto.subtle.deriveKey(
       { name: 'HKDF', hash: 'SHA-256', salt, info: utf8('tollgate replay') },
       secret,
@@ -79,8 +78,4 @@ export async function unseal(
 
 function utf8(text: string): Uint8Array {
   return new TextEncoder().encode(text);
-}
-
-function hex(bytes: ArrayBuffer): string {
-  return [...new Uint8Array(bytes)].map((byte) => byte.toString(16).padStart(2, '0')).join('');
 }
