@@ -35,6 +35,8 @@ export default defineConfig({
         ],
         test: {
           name: 'worker',
+          // the first test of a file waits for its Worker to start
+          testTimeout: 20_000,
           include: ['tests/worker/**/*.test.ts'],
           setupFiles: ['tests/worker/apply-migrations.ts'],
         },

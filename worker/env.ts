@@ -1,6 +1,7 @@
 /** Bindings and settings, typed and parsed once per isolate. A missing secret is a sentence, not a surprise later. */
 import { z } from 'zod';
 import { type NanoUsd, nanoUsd } from './domain/money.ts';
+import type { Task } from './domain/task.ts';
 import type { Pool } from './durable/pool.ts';
 import type { Wallet } from './durable/wallet.ts';
 
@@ -10,6 +11,9 @@ export interface Env {
   readonly WALLET: DurableObjectNamespace<Wallet>;
   /** one per model, by model id */
   readonly POOL: DurableObjectNamespace<Pool>;
+  readonly TASKS: Queue<Task>;
+  /** Cloudflare's Email Service; not there where it is not bound */
+  readonly EMAIL?: SendEmail;
   readonly [setting: string]: unknown;
 }
 
@@ -39,6 +43,8 @@ const Settings = z
       .string()
       .regex(/^whsec_\S{16,}$/, 'must be the signing secret of the Stripe webhook endpoint (whsec_…)')
       .optional(),
+    /** the address that notices come from, on a domain of Cloudflare's Email Service; without it none go by e-mail */
+    MAIL_FROM: z.email('must be an e-mail address').optional(),
     /** credit that an account gets when it is opened */
     TRIAL_GRANT_NANO_USD: z.coerce.number().int().min(0).default(5_000_000_000),
     /** a hold whose edge is not heard of for this long belongs to the node's receipt; longer than a first token may take */
@@ -78,6 +84,8 @@ export interface Config {
   readonly sandboxWebhookSecret: string;
   /** null: top-ups are not paid through Stripe */
   readonly stripe: StripeSettings | null;
+  /** null: no e-mail is sent */
+  readonly mailFrom: string | null;
   readonly trialGrantNanoUsd: NanoUsd;
   readonly holdLeaseMs: number;
   readonly receiptGraceMs: number;
@@ -111,6 +119,7 @@ export function config(env: Env): Config {
       settings.STRIPE_SECRET_KEY === undefined
         ? null
         : { secretKey: settings.STRIPE_SECRET_KEY, webhookSecret: settings.STRIPE_WEBHOOK_SECRET! },
+    mailFrom: settings.MAIL_FROM ?? null,
     trialGrantNanoUsd: nanoUsd(settings.TRIAL_GRANT_NANO_USD),
     holdLeaseMs: settings.HOLD_LEASE_MS,
     receiptGraceMs: settings.RECEIPT_GRACE_MS,

@@ -33,6 +33,7 @@ describe('money', () => {
 });
 
 const r1 = (over: Partial<DatedPrice>): DatedPrice => ({
+  tariff: 'standard',
   id: 'r1/standard/1',
   fromMs: Date.parse('2025-01-20'),
   toMs: null,
@@ -64,7 +65,7 @@ describe('prices', () => {
     ['2026-06-01T12:00:00Z', 'r1/standard/1'],
     ['2027-01-01T12:00:00Z', 'r1/standard/2'],
   ])('at %s is %s', (at, id) => {
-    expect(priceAt(prices, Date.parse(at))?.id).toBe(id);
+    expect(priceAt(prices, 'standard', Date.parse(at))?.id).toBe(id);
   });
 
   it('charges cached, uncached and output tokens each at its own price', () => {

@@ -110,7 +110,9 @@ export async function sendBeat(node: TestNode & { id: string }, body: unknown, u
 
 export async function newAccount(): Promise<string> {
   const id = newId('acct', Date.now());
-  await env.DB.prepare('insert into account values (?, ?, ?)').bind(id, 'Test', Date.now()).run();
+  await env.DB.prepare('insert into account (id, name, created_at_ms) values (?, ?, ?)')
+    .bind(id, 'Test', Date.now())
+    .run();
   return id;
 }
 

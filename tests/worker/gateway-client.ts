@@ -22,13 +22,9 @@ await env.DB.batch(
     env.DB.prepare(
       "insert into model values (?, ?, '[]', '[]', 'revision-1', 'MIT', 0, 131072, 65536, 8192)",
     ).bind(id, id),
-    env.DB.prepare("insert into price values (?, ?, 0, null, null, null, ?, ?, ?, 'test')").bind(
-      `${id}/1`,
-      id,
-      PRICE.hit,
-      PRICE.miss,
-      PRICE.output,
-    ),
+    env.DB.prepare(
+      "insert into price (id, model_id, from_ms, cache_hit_nano_usd, cache_miss_nano_usd, output_nano_usd, source) values (?, ?, 0, ?, ?, ?, 'test')",
+    ).bind(`${id}/1`, id, PRICE.hit, PRICE.miss, PRICE.output),
   ]),
 );
 

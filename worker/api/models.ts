@@ -3,7 +3,7 @@ import type { Context } from 'hono';
 import { findModel, type Model } from '../db/catalogue.ts';
 import { formatUsd, nanoUsd } from '../domain/money.ts';
 import { isServing } from '../domain/node.ts';
-import { priceAt } from '../domain/pricing.ts';
+import { type DatedPrice, priceAt } from '../domain/pricing.ts';
 import { config, type Env } from '../env.ts';
 import { catalogue, poolSnapshot } from '../gateway/isolate.ts';
 import { refusalResponse } from '../gateway/refusal.ts';
@@ -29,7 +29,8 @@ export async function getModel(c: C): Promise<Response> {
 }
 
 async function describe(c: C, model: Model, nowMs: number) {
-  const price = priceAt(model.prices, nowMs);
+  const price = priceAt(model.prices, 'standard', nowMs);
+  const batch = priceAt(model.prices, 'batch', nowMs);
   const available = await isServed(c, model.id, nowMs);
   return {
     id: model.id,
@@ -43,15 +44,20 @@ async function describe(c: C, model: Model, nowMs: number) {
       license: model.license,
       context_length: model.contextTokens,
       max_output: model.outputTokensMax,
-      pricing: price && {
-        price_version: price.id,
-        unit: 'USD per token',
-        cache_hit: formatUsd(nanoUsd(price.cacheHitNanoUsd)),
-        cache_miss: formatUsd(nanoUsd(price.cacheMissNanoUsd)),
-        output: formatUsd(nanoUsd(price.outputNanoUsd)),
-      },
+      pricing: price && pricing(price),
+      batch_pricing: batch && pricing(batch),
       available,
     },
+  };
+}
+
+function pricing(price: DatedPrice) {
+  return {
+    price_version: price.id,
+    unit: 'USD per token',
+    cache_hit: formatUsd(nanoUsd(price.cacheHitNanoUsd)),
+    cache_miss: formatUsd(nanoUsd(price.cacheMissNanoUsd)),
+    output: formatUsd(nanoUsd(price.outputNanoUsd)),
   };
 }
 

@@ -51,6 +51,8 @@ export async function beginTopUp(
     provider: provider.name,
     amountNanoUsd: order.amountNanoUsd,
     currency: order.currency,
+    kind: 'checkout',
+    invoiceUrl: null,
     createdAtMs: nowMs,
   });
   try {

@@ -4,8 +4,12 @@
  *
  * D1 drops child rows silently when a table is rebuilt under ON DELETE CASCADE, so no foreign key here cascades.
  */
+import { sql } from 'drizzle-orm';
 import { index, integer, primaryKey, sqliteTable, text, uniqueIndex } from 'drizzle-orm/sqlite-core';
 import type { Ending } from '../domain/hold.ts';
+import type { Notice } from '../domain/notice.ts';
+import { TARIFFS } from '../domain/pricing.ts';
+import type { DriftKind } from '../domain/reconciliation.ts';
 
 // ---- people (better-auth's four tables under the project's names; its columns are Dates) ----
 
@@ -79,6 +83,16 @@ export const account = sqliteTable('account', {
   id: text('id').primaryKey(),
   name: text('name').notNull(),
   createdAtMs: integer('created_at_ms').notNull(),
+  /** of all its keys together; each key may have less */
+  requestsPerMinute: integer('requests_per_minute').notNull().default(6_000),
+  /** null: no limit */
+  tokensPerMinute: integer('tokens_per_minute'),
+  concurrency: integer('concurrency').notNull().default(1_000),
+  /** spend per `capPeriod` over all keys; null: no cap */
+  capNanoUsd: integer('cap_nano_usd'),
+  capPeriod: text('cap_period', { enum: ['day', 'month', 'total'] })
+    .notNull()
+    .default('month'),
 });
 
 export const MEMBER_ROLES = ['owner', 'billing', 'developer', 'viewer'] as const;
@@ -116,6 +130,8 @@ export const apiKey = sqliteTable(
       .notNull()
       .default('month'),
     requestsPerMinute: integer('requests_per_minute').notNull().default(600),
+    /** null: no limit */
+    tokensPerMinute: integer('tokens_per_minute'),
     concurrency: integer('concurrency').notNull().default(100),
     createdAtMs: integer('created_at_ms').notNull(),
     expiresAtMs: integer('expires_at_ms'),
@@ -142,7 +158,10 @@ export const model = sqliteTable('model', {
   outputTokensDefault: integer('output_tokens_default').notNull(),
 });
 
-/** A dated price. Rows are never changed; a new price is a new row, and its id is the price version of a charge. */
+/**
+ * A dated price. A new price is a new row, and its id is the price version of a charge. Triggers keep the past as it
+ * was: no row is changed or deleted, none begins before now, only `toMs` can be brought forward to a time to come.
+ */
 export const price = sqliteTable(
   'price',
   {
@@ -150,6 +169,7 @@ export const price = sqliteTable(
     modelId: text('model_id')
       .notNull()
       .references(() => model.id),
+    tariff: text('tariff', { enum: TARIFFS }).notNull().default('standard'),
     fromMs: integer('from_ms').notNull(),
     toMs: integer('to_ms'),
     /** minutes after midnight UTC between which the row holds each day; null: all day. May wrap over midnight */
@@ -313,7 +333,150 @@ export const ledgerEntry = sqliteTable(
   ],
 );
 
+/** Where the two witnesses, or the ledger and its prices, disagree: an alert for the operator, one row a finding. */
+export const drift = sqliteTable(
+  'drift',
+  {
+    requestId: text('request_id').notNull(),
+    /** empty: no node is concerned */
+    nodeId: text('node_id').notNull(),
+    kind: text('kind').$type<DriftKind>().notNull(),
+    accountId: text('account_id').notNull(),
+    foundAtMs: integer('found_at_ms').notNull(),
+    /** what the two sides say, in counts and nano-USD */
+    detail: text('detail', { mode: 'json' }).$type<Record<string, string | number | null>>().notNull(),
+    /** a receipt that came late explains a missing one; an operator closes the others */
+    resolvedAtMs: integer('resolved_at_ms'),
+  },
+  (t) => [
+    primaryKey({ columns: [t.requestId, t.nodeId, t.kind] }),
+    index('drift_by_time').on(t.foundAtMs),
+    index('drift_open').on(t.foundAtMs).where(sql`resolved_at_ms IS NULL`),
+  ],
+);
+
+// ---- credit that is given ----
+
+export const promoCode = sqliteTable('promo_code', {
+  /** upper case, as it is compared */
+  code: text('code').primaryKey(),
+  amountNanoUsd: integer('amount_nano_usd').notNull(),
+  /** accounts that may redeem it, each once */
+  redemptionsMax: integer('redemptions_max').notNull(),
+  expiresAtMs: integer('expires_at_ms'),
+  createdAtMs: integer('created_at_ms').notNull(),
+  createdBy: text('created_by').notNull(),
+});
+
+export const promoRedemption = sqliteTable(
+  'promo_redemption',
+  {
+    code: text('code')
+      .notNull()
+      .references(() => promoCode.code),
+    accountId: text('account_id')
+      .notNull()
+      .references(() => account.id),
+    redeemedAtMs: integer('redeemed_at_ms').notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.code, t.accountId] })],
+);
+
+// ---- notices: what an account is told, and by what way ----
+
+/** What an account wants to be told of. Without a row: the defaults of notify/settings. */
+export const noticeSetting = sqliteTable('notice_setting', {
+  accountId: text('account_id')
+    .primaryKey()
+    .references(() => account.id),
+  /** tell when less than this is available; null: never */
+  lowBalanceNanoUsd: integer('low_balance_nano_usd'),
+  /** tell when so much of a cap is used, in percent */
+  capPercents: text('cap_percents', { mode: 'json' }).$type<number[]>().notNull(),
+  /** to every owner and billing member */
+  byEmail: integer('by_email', { mode: 'boolean' }).notNull(),
+});
+
+/** A customer's address for signed webhooks. Its secret is derived, never stored: see notify/endpoint-secret. */
+export const webhookEndpoint = sqliteTable(
+  'webhook_endpoint',
+  {
+    id: text('id').primaryKey(),
+    accountId: text('account_id')
+      .notNull()
+      .references(() => account.id),
+    url: text('url').notNull(),
+    /** counts up when the secret is rotated */
+    secretVersion: integer('secret_version').notNull().default(1),
+    createdAtMs: integer('created_at_ms').notNull(),
+    removedAtMs: integer('removed_at_ms'),
+  },
+  (t) => [index('webhook_endpoint_by_account').on(t.accountId)],
+);
+
+export const notice = sqliteTable(
+  'notice',
+  {
+    id: text('id').primaryKey(),
+    accountId: text('account_id').notNull(),
+    atMs: integer('at_ms').notNull(),
+    kind: text('kind').$type<Notice['kind']>().notNull(),
+    facts: text('facts', { mode: 'json' }).$type<Notice>().notNull(),
+  },
+  (t) => [index('notice_by_account').on(t.accountId, t.atMs)],
+);
+
+export const DELIVERY_STATES = ['waiting', 'delivered', 'failed'] as const;
+
+/** One notice on its way to one address: the delivery log. */
+export const noticeDelivery = sqliteTable(
+  'notice_delivery',
+  {
+    id: text('id').primaryKey(),
+    noticeId: text('notice_id')
+      .notNull()
+      .references(() => notice.id),
+    accountId: text('account_id').notNull(),
+    channel: text('channel', { enum: ['email', 'webhook'] }).notNull(),
+    /** an e-mail address, or the id of a webhook endpoint */
+    target: text('target').notNull(),
+    state: text('state', { enum: DELIVERY_STATES }).notNull().default('waiting'),
+    attempts: integer('attempts').notNull().default(0),
+    lastAtMs: integer('last_at_ms'),
+    /** HTTP status of the last attempt; null: no answer, or not HTTP */
+    lastStatus: integer('last_status'),
+    lastFault: text('last_fault'),
+    nextAtMs: integer('next_at_ms'),
+  },
+  (t) => [
+    uniqueIndex('notice_delivery_once').on(t.noticeId, t.channel, t.target),
+    index('notice_delivery_by_account').on(t.accountId, t.id),
+  ],
+);
+
 // ---- payments ----
+
+/** How an account pays without its owner being there: a saved card, and when it may be charged. */
+export const autoRecharge = sqliteTable('auto_recharge', {
+  accountId: text('account_id')
+    .primaryKey()
+    .references(() => account.id),
+  provider: text('provider').notNull(),
+  /** the provider's ids of the customer and of the saved card; the card itself is the provider's */
+  customerRef: text('customer_ref'),
+  methodRef: text('method_ref'),
+  /** as a person knows it: `Visa …4242` */
+  methodLabel: text('method_label'),
+  enabled: integer('enabled', { mode: 'boolean' }).notNull().default(false),
+  /** recharge when less than this is available */
+  belowNanoUsd: integer('below_nano_usd').notNull().default(0),
+  amountNanoUsd: integer('amount_nano_usd').notNull().default(0),
+  /** at most this much is recharged in a calendar month (UTC) */
+  monthlyMaxNanoUsd: integer('monthly_max_nano_usd').notNull().default(0),
+  /** why it was turned off without being asked; null: it was not */
+  offReason: text('off_reason'),
+  updatedAtMs: integer('updated_at_ms').notNull(),
+});
 
 /** closed: its checkout expired or the bank refused for good; a payment that arrives all the same still makes it paid */
 export const PAYMENT_STATES = ['open', 'closed', 'paid'] as const;
@@ -327,13 +490,25 @@ export const paymentOrder = sqliteTable(
       .notNull()
       .references(() => account.id),
     provider: text('provider').notNull(),
+    /** checkout: a person pays on the provider's page; recharge: the saved card is charged */
+    kind: text('kind', { enum: ['checkout', 'recharge'] })
+      .notNull()
+      .default('checkout'),
     amountNanoUsd: integer('amount_nano_usd').notNull(),
     currency: text('currency').notNull(),
     state: text('state', { enum: PAYMENT_STATES }).notNull().default('open'),
     createdAtMs: integer('created_at_ms').notNull(),
     paidAtMs: integer('paid_at_ms'),
+    /** where the customer reads the provider's invoice; null: there is none yet */
+    invoiceUrl: text('invoice_url'),
   },
-  (t) => [index('payment_order_by_account').on(t.accountId, t.createdAtMs)],
+  (t) => [
+    index('payment_order_by_account').on(t.accountId, t.createdAtMs),
+    // one recharge in flight an account: the database says so, whoever asks at the same time
+    uniqueIndex('payment_order_recharge_open')
+      .on(t.accountId)
+      .where(sql`kind = 'recharge' AND state = 'open'`),
+  ],
 );
 
 /** Events of payment providers by their own id: each is acted on once. */

@@ -2,7 +2,18 @@
 
 const CROCKFORD = '0123456789abcdefghjkmnpqrstvwxyz';
 
-export type IdPrefix = 'req' | 'acct' | 'key' | 'node' | 'join' | 'order' | 'evt' | 'audit';
+export type IdPrefix =
+  | 'req'
+  | 'acct'
+  | 'key'
+  | 'node'
+  | 'join'
+  | 'order'
+  | 'evt'
+  | 'audit'
+  | 'note'
+  | 'dlv'
+  | 'hook';
 
 /** @param bytes ten random bytes */
 export function newId(

@@ -10,7 +10,12 @@ export interface Price {
   readonly outputNanoUsd: number;
 }
 
+/** standard: answered at once; batch: answered within a day, on nodes that would be idle */
+export const TARIFFS = ['standard', 'batch'] as const;
+export type Tariff = (typeof TARIFFS)[number];
+
 export interface DatedPrice extends Price {
+  readonly tariff: Tariff;
   readonly fromMs: number;
   /** exclusive; null: open-ended */
   readonly toMs: number | null;
@@ -21,11 +26,15 @@ export interface DatedPrice extends Price {
 
 const MINUTES_PER_DAY = 1_440;
 
-/** The price in force at `atMs`: a daily window wins over an all-day row, then the row that began last. */
-export function priceAt(prices: readonly DatedPrice[], atMs: number): DatedPrice | null {
+/** The price of a tariff in force at `atMs`: a daily window wins over an all-day row, then the row that began last. */
+export function priceAt(prices: readonly DatedPrice[], tariff: Tariff, atMs: number): DatedPrice | null {
   const minute = Math.floor(atMs / 60_000) % MINUTES_PER_DAY;
   const inForce = prices.filter(
-    (price) => price.fromMs <= atMs && (price.toMs === null || atMs < price.toMs) && inWindow(price, minute),
+    (price) =>
+      price.tariff === tariff &&
+      price.fromMs <= atMs &&
+      (price.toMs === null || atMs < price.toMs) &&
+      inWindow(price, minute),
   );
   const rank = (price: DatedPrice) => (price.dailyFromMinute === null ? 0 : 1);
   return inForce.sort((a, b) => rank(b) - rank(a) || b.fromMs - a.fromMs)[0] ?? null;

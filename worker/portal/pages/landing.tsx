@@ -2,6 +2,7 @@
 import { Hono } from 'hono';
 import { loadCatalogue, type Model } from '../../db/catalogue.ts';
 import { database } from '../../db/client.ts';
+import { dayOfPrices } from '../../domain/price-change.ts';
 import type { DatedPrice } from '../../domain/pricing.ts';
 import { config } from '../../env.ts';
 import { type PortalContext, type PortalEnv, words } from '../context.ts';
@@ -62,7 +63,8 @@ function Prices({ c, catalogue }: { c: PortalContext; catalogue: readonly Model[
   const { t, f } = words(c);
   const nowMs = Date.now();
   const flagship = catalogue.find((each) => each.id === FLAGSHIP);
-  const standard = flagship?.prices.find((price) => price.dailyFromMinute === null && inForce(price, nowMs));
+  const standard =
+    flagship && pricesOf(flagship, nowMs).find(({ dailyFromMinute }) => dailyFromMinute === null);
   const least = standard && Math.min(...TOKEN_KINDS.map((kind) => saving(standard, kind)));
   return (
     <section aria-labelledby="prices">
@@ -88,10 +90,7 @@ function Prices({ c, catalogue }: { c: PortalContext; catalogue: readonly Model[
         </thead>
         <tbody>
           {catalogue.flatMap((model) => {
-            // windows of the day before the price of the rest of it
-            const prices = model.prices
-              .filter((price) => inForce(price, nowMs))
-              .sort((a, b) => Number(a.dailyFromMinute === null) - Number(b.dailyFromMinute === null));
+            const prices = pricesOf(model, nowMs);
             return prices.map((price) => (
               <tr>
                 <th scope="row">
@@ -141,8 +140,12 @@ function Prices({ c, catalogue }: { c: PortalContext; catalogue: readonly Model[
   );
 }
 
-function inForce(price: DatedPrice, nowMs: number): boolean {
-  return price.fromMs <= nowMs && (price.toMs === null || nowMs < price.toMs);
+/** What a model costs in the hours of this day, at standard tariff: windows before the price of the rest of it. */
+function pricesOf(model: Model, nowMs: number): DatedPrice[] {
+  const held = dayOfPrices(model.prices, 'standard', nowMs).flatMap(({ price }) => price ?? []);
+  return [...new Set(held)].sort(
+    (a, b) => Number(a.dailyFromMinute === null) - Number(b.dailyFromMinute === null),
+  );
 }
 
 function windowText(c: PortalContext, price: DatedPrice): string {

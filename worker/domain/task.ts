@@ -1,0 +1,9 @@
+/** Work that is done behind a request, through the queue: at least once each, so every task is safe to repeat. */
+
+export type Task =
+  /** fan a notice out to everybody whom its account wants told */
+  | { kind: 'notify'; noticeId: string }
+  /** one attempt to bring a notice to one address */
+  | { kind: 'deliver'; deliveryId: string }
+  /** the balance fell below the level at which the saved card is charged */
+  | { kind: 'recharge'; accountId: string };
