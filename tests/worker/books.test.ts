@@ -1,19 +1,10 @@
 import { runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
-import { env as bindings } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { auditPage } from '../../worker/billing/books.ts';
 import { FIRST_PAGE } from '../../worker/domain/books.ts';
 import { newId } from '../../worker/domain/ids.ts';
 import { nanoUsd, usd } from '../../worker/domain/money.ts';
-import type { Env } from '../../worker/env.ts';
-
-const env = bindings as unknown as Env;
-const price = {
-  id: 'deepseek-r1-0528/standard/1',
-  cacheHitNanoUsd: 140,
-  cacheMissNanoUsd: 550,
-  outputNanoUsd: 2_190,
-};
+import { env, limited, price } from './wallet-fixtures.ts';
 
 let accountId: string;
 let requestId: string;
@@ -30,7 +21,8 @@ beforeEach(async () => {
       keyId: 'key_1',
       modelId: 'deepseek-r1-0528',
       stream: true,
-      limits: { requestsPerMinute: 100, concurrency: 100, capNanoUsd: null, capPeriod: 'total' },
+      limits: limited(),
+      tokens: 0,
       price,
       hold: { wantedNanoUsd: nanoUsd(1_000_000), leastNanoUsd: nanoUsd(1) },
     });
@@ -43,10 +35,33 @@ beforeEach(async () => {
 const audit = async () =>
   (await auditPage(env, accountId, FIRST_PAGE)).findings.map(({ about, what }) => `${about} ${what}`);
 const d1 = (sql: string) => env.DB.prepare(sql).run();
+/** What only somebody with the database in their hands can do. */
+const unguardedD1 = async (trigger: string, sql: string) => {
+  await d1(`DROP TRIGGER IF EXISTS ${trigger}`);
+  await d1(sql);
+};
 const inWallet = (sql: string) =>
   runInDurableObject(env.WALLET.getByName(accountId), (_, state) => {
     state.storage.sql.exec(sql);
   });
+
+describe('entries', () => {
+  it.each([['UPDATE entry SET at_ms = 0', 'DELETE FROM entry']])(
+    'of a Wallet are never changed or removed',
+    async (...statements) => {
+      for (const sql of statements) await expect(inWallet(sql)).rejects.toThrow(/never/);
+    },
+  );
+
+  it.each([
+    'UPDATE ledger_entry SET at_ms = 0',
+    'DELETE FROM ledger_entry',
+    'UPDATE price SET output_nano_usd = 1',
+    'DELETE FROM price',
+  ])('of D1 are never changed or removed: %s', async (sql) => {
+    await expect(d1(sql)).rejects.toThrow(/never/);
+  });
+});
 
 describe('the audit', () => {
   it('finds nothing in books that agree', async () => {
@@ -60,12 +75,15 @@ describe('the audit', () => {
   it.each<[string, () => Promise<unknown>, RegExp]>([
     [
       'an entry changed in the Wallet',
-      () => inWallet('UPDATE entry SET paid_nano_usd = paid_nano_usd + 1 WHERE seq = 3'),
+      () =>
+        inWallet(
+          'DROP TRIGGER entry_is_never_changed; UPDATE entry SET paid_nano_usd = paid_nano_usd + 1 WHERE seq = 3',
+        ),
       /entry 3 .*hash/,
     ],
     [
       'an entry removed from the Wallet',
-      () => inWallet('DELETE FROM entry WHERE seq = 3'),
+      () => inWallet('DROP TRIGGER entry_is_never_removed; DELETE FROM entry WHERE seq = 3'),
       /entry 4 .*1 missing/,
     ],
     [
@@ -75,12 +93,20 @@ describe('the audit', () => {
     ],
     [
       'an entry changed in D1',
-      () => d1(`UPDATE ledger_entry SET at_ms = 0 WHERE account_id = '${accountId}' AND seq = 2`),
+      () =>
+        unguardedD1(
+          'ledger_entry_keeps_its_rows',
+          `UPDATE ledger_entry SET at_ms = 0 WHERE account_id = '${accountId}' AND seq = 2`,
+        ),
       /entry 2 .*differs in D1/,
     ],
     [
       'an entry missing in D1',
-      () => d1(`DELETE FROM ledger_entry WHERE account_id = '${accountId}' AND seq = 2`),
+      () =>
+        unguardedD1(
+          'ledger_entry_keeps_all_rows',
+          `DELETE FROM ledger_entry WHERE account_id = '${accountId}' AND seq = 2`,
+        ),
       /entry 2 .*missing in D1/,
     ],
     [

@@ -222,7 +222,7 @@ describe('a hold', () => {
     await network().add(model, () => stream(answer({ content: words(1_500) })));
     const customer = await Customer.withCredit();
     let calls = 0;
-    const resize = (request: { requestId: string; wantedNanoUsd: NanoUsd }) => {
+    const resize = (request: { requestId: string; wantedNanoUsd: NanoUsd; tokens: number | null }) => {
       calls += 1;
       return calls === 1 ? Promise.reject(new Error('this Wallet is down')) : customer.wallet.resize(request);
     };

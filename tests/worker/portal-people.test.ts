@@ -28,7 +28,7 @@ it('opens an account with credit and a working first key at sign-up', async () =
   const start = await (await browser.get('/start')).text();
   const key = /sk-tg-[0-9A-Za-z]{46}/.exec(start)?.[0];
   const hash = await hashApiKey(key!, await pepperKey(config(bindings)));
-  expect((await findKeyByHash(db, hash))?.accountId).toBe(accountId);
+  expect((await findKeyByHash(db, hash))?.key.accountId).toBe(accountId);
 });
 
 it('shows the first key once, inside the snippets', async () => {

@@ -31,37 +31,24 @@ export async function applyReversal(
     nowMs,
   });
 
-  let owed = 0;
   for (const step of await listCorrections(db, order.id)) {
-    if (step.uncollectedNanoUsd === null) {
-      const uncollectedNanoUsd = await tellWallet(env, order, step, nanoUsd(owed));
-      await closeCorrection(db, order, step, uncollectedNanoUsd, nowMs);
-      owed += uncollectedNanoUsd;
-    } else {
-      owed += step.uncollectedNanoUsd;
-    }
+    if (step.uncollectedNanoUsd !== null) continue;
+    await closeCorrection(db, order, step, await tellWallet(env, order, step), nowMs);
   }
 }
 
-/**
- * @param owedNanoUsd what earlier steps of the order could not take: giving back cancels that debt first
- * @returns what the Wallet did not have; below zero: how much debt was cancelled
- */
+/** @returns what the Wallet did not have, so that it is owed; below zero: how much of a debt was cancelled */
 async function tellWallet(
   env: Env,
   order: PaymentOrder,
-  { seq, amountNanoUsd }: PaymentCorrection,
-  owedNanoUsd: NanoUsd,
+  { seq, amountNanoUsd: toMove }: PaymentCorrection,
 ): Promise<NanoUsd> {
-  const cancelled = Math.min(Math.max(amountNanoUsd, 0), owedNanoUsd);
-  const toMove = nanoUsd(amountNanoUsd - cancelled);
-  if (toMove === 0) return nanoUsd(0 - cancelled);
-  const wallet = env.WALLET.getByName(order.accountId);
-  const { uncollectedNanoUsd } = await wallet.correct({
+  const { uncollectedNanoUsd } = await env.WALLET.getByName(order.accountId).correct({
     reference: `${order.id}/${seq}`,
-    amountNanoUsd: toMove,
+    amountNanoUsd: nanoUsd(toMove),
   });
-  if (uncollectedNanoUsd < 0 || uncollectedNanoUsd > Math.max(0, 0 - toMove))
+  const within = toMove < 0 ? uncollectedNanoUsd >= 0 : uncollectedNanoUsd <= 0;
+  if (!within || Math.abs(uncollectedNanoUsd) > Math.abs(toMove))
     throw new Error(`step ${seq} of order ${order.id} was corrected by another amount`);
-  return nanoUsd(uncollectedNanoUsd - cancelled);
+  return uncollectedNanoUsd;
 }

@@ -6,7 +6,7 @@ import type { CapPeriod } from '../domain/limits.ts';
 import type { NanoUsd } from '../domain/money.ts';
 import type { Config } from '../env.ts';
 import type { Database } from './client.ts';
-import { apiKey } from './schema.ts';
+import { account, apiKey } from './schema.ts';
 
 export type ApiKeyRow = typeof apiKey.$inferSelect;
 
@@ -19,6 +19,8 @@ export interface NewKey {
   readonly capNanoUsd?: NanoUsd | null;
   readonly capPeriod?: CapPeriod;
   readonly requestsPerMinute?: number;
+  /** null: no limit */
+  readonly tokensPerMinute?: number | null;
   readonly concurrency?: number;
   readonly expiresAtMs?: number | null;
   readonly nowMs: number;
@@ -83,9 +85,19 @@ export async function findKey(
   return row ?? null;
 }
 
-/** The key of that hash, revoked and expired ones included: the caller decides what they may do. */
-export async function findKeyByHash(db: Database, hash: string): Promise<ApiKeyRow | null> {
-  const row = await db.select().from(apiKey).where(eq(apiKey.hash, hash)).get();
+export interface KeyOfAccount {
+  readonly key: ApiKeyRow;
+  readonly account: typeof account.$inferSelect;
+}
+
+/** The key of that hash with its account, revoked and expired ones included: the caller decides what they may do. */
+export async function findKeyByHash(db: Database, hash: string): Promise<KeyOfAccount | null> {
+  const row = await db
+    .select({ key: apiKey, account })
+    .from(apiKey)
+    .innerJoin(account, eq(account.id, apiKey.accountId))
+    .where(eq(apiKey.hash, hash))
+    .get();
   return row ?? null;
 }
 

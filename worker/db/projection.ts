@@ -5,27 +5,107 @@
 import { sql } from 'drizzle-orm';
 import type { BatchItem } from 'drizzle-orm/batch';
 import type { Entry } from '../domain/ledger.ts';
-import type { WriteOff } from '../domain/reconciliation.ts';
+import type { Notification } from '../domain/notice.ts';
+import { type DriftKind, type WriteOff, writeOff } from '../domain/reconciliation.ts';
 import type { RequestRecord, WalletReceipt } from '../domain/wallet.ts';
 import type { Database } from './client.ts';
-import { apiKey, ledgerEntry, nodeReceipt, usageEvent, usageHour } from './schema.ts';
+import { findRequest } from './requests.ts';
+import { apiKey, drift, ledgerEntry, nodeReceipt, notice, usageEvent, usageHour } from './schema.ts';
 
 export type OutboxItem =
   | { kind: 'usage'; accountId: string; request: RequestRecord }
   | { kind: 'entry'; accountId: string; entry: Entry }
-  | { kind: 'receipt'; accountId: string; receivedAtMs: number; receipt: WalletReceipt; writeOff: WriteOff };
+  | {
+      kind: 'receipt';
+      accountId: string;
+      receivedAtMs: number;
+      receipt: WalletReceipt;
+      /** null: the Wallet does not know the request (any more) */
+      writeOff: WriteOff | null;
+      /** it came after its absence had been alerted of */
+      late: boolean;
+    }
+  | {
+      kind: 'drift';
+      accountId: string;
+      drift: DriftKind;
+      requestId: string;
+      nodeId: string;
+      detail: Record<string, string | number>;
+      foundAtMs: number;
+    }
+  | { kind: 'notice'; notification: Notification }
+  /** for the queue alone */
+  | { kind: 'recharge'; accountId: string };
 
 type Statement = BatchItem<'sqlite'>;
 
 /** Writes the items in one transaction. Throws when D1 did; telling it again is safe. */
 export async function project(db: Database, items: readonly OutboxItem[]): Promise<void> {
-  const statements = items.flatMap((item): Statement[] => {
-    if (item.kind === 'usage') return usageStatements(db, item.accountId, item.request);
-    if (item.kind === 'entry') return [entryStatement(db, item.accountId, item.entry)];
-    return [receiptStatement(db, item)];
-  });
+  const known = await Promise.all(items.map((item) => withWriteOff(db, item)));
+  const statements = known.flatMap((item) => statementsOf(db, item));
+  const requestIds = items.flatMap((item) => (item.kind === 'usage' ? [item.request.requestId] : []));
+  if (requestIds.length > 0) statements.push(priceDriftStatement(db, requestIds));
   const [first, ...rest] = statements;
   if (first) await db.batch([first, ...rest]);
+}
+
+function statementsOf(db: Database, item: OutboxItem): Statement[] {
+  switch (item.kind) {
+    case 'usage':
+      return usageStatements(db, item.accountId, item.request);
+    case 'entry':
+      return [entryStatement(db, item.accountId, item.entry)];
+    case 'receipt':
+      return receiptStatements(db, item);
+    case 'drift': {
+      const { kind: _, drift: kind, ...finding } = item;
+      return [
+        db
+          .insert(drift)
+          .values({ kind, ...finding })
+          .onConflictDoNothing(),
+      ];
+    }
+    case 'notice': {
+      const { notice: facts, ...row } = item.notification;
+      return [
+        db
+          .insert(notice)
+          .values({ ...row, kind: facts.kind, facts })
+          .onConflictDoNothing(),
+      ];
+    }
+    case 'recharge':
+      return [];
+  }
+}
+
+/** A receipt that is days late meets a Wallet that has forgotten its request: D1 still knows what was billed. */
+async function withWriteOff(db: Database, item: OutboxItem): Promise<OutboxItem> {
+  if (item.kind !== 'receipt' || item.writeOff !== null) return item;
+  const { accountId, receipt } = item;
+  const request = await findRequest(db, { accountId, requestId: receipt.requestId });
+  const settled = request && { ...request, ending: request.ending!, billed: request.usage };
+  return { ...item, writeOff: writeOff(receipt, settled), late: request !== null };
+}
+
+/** Alerts of charges that are not usage × the price that they name: the Wallet cannot know the row, D1 does. */
+function priceDriftStatement(db: Database, requestIds: readonly string[]): Statement {
+  // the columns of the table in their order
+  return db
+    .insert(drift)
+    .select(sql`
+      SELECT u.request_id, '', 'price', u.account_id, u.ended_at_ms,
+        json_object('priceId', u.price_id, 'charged', u.charge_nano_usd, 'recomputed', recomputed), NULL
+      FROM (
+        SELECT event.*, cached_tokens * cache_hit_nano_usd + (prompt_tokens - cached_tokens) * cache_miss_nano_usd
+          + completion_tokens * output_nano_usd AS recomputed
+        FROM usage_event AS event LEFT JOIN price ON price.id = event.price_id
+        WHERE request_id IN (SELECT value FROM json_each(${JSON.stringify(requestIds)}))
+      ) AS u
+      WHERE recomputed IS NOT u.charge_nano_usd`)
+    .onConflictDoNothing();
 }
 
 function usageStatements(db: Database, accountId: string, request: RequestRecord): Statement[] {
@@ -86,20 +166,26 @@ function entryStatement(db: Database, accountId: string, entry: Entry): Statemen
     .onConflictDoNothing();
 }
 
-function receiptStatement(db: Database, item: Extract<OutboxItem, { kind: 'receipt' }>): Statement {
-  const { receipt, writeOff } = item;
-  return db
+function receiptStatements(db: Database, item: Extract<OutboxItem, { kind: 'receipt' }>): Statement[] {
+  const { receipt, writeOff, receivedAtMs } = item;
+  const insert = db
     .insert(nodeReceipt)
     .values({
       requestId: receipt.requestId,
       nodeId: receipt.nodeId,
       accountId: item.accountId,
-      receivedAtMs: item.receivedAtMs,
+      receivedAtMs,
       outcome: receipt.outcome,
       ...receipt.usage,
-      writtenOffPromptTokens: writeOff.promptTokens,
-      writtenOffCompletionTokens: writeOff.completionTokens,
-      writeOffReason: writeOff.reason,
+      writtenOffPromptTokens: writeOff!.promptTokens,
+      writtenOffCompletionTokens: writeOff!.completionTokens,
+      writeOffReason: writeOff!.reason,
     })
     .onConflictDoNothing();
+  if (!item.late) return [insert];
+  const found = db
+    .update(drift)
+    .set({ resolvedAtMs: receivedAtMs })
+    .where(sql`request_id = ${receipt.requestId} AND kind = 'receipt_missing' AND resolved_at_ms IS NULL`);
+  return [insert, found];
 }

@@ -37,6 +37,15 @@ export function promptTokenBounds(contentBytes: number, messages: number): { min
   return { min: Math.ceil(contentBytes / 128), max: contentBytes + 16 * messages + 64 };
 }
 
+/** Bytes of text a token has on average: for what is counted, never for what is held or billed. */
+const BYTES_PER_TOKEN = 4;
+
+/** What a request will count against tokens/min until its usage is known: its prompt and a first window of output. */
+export function tokenEstimate(request: { contentBytes: number; maxTokens: number; choices: number }): number {
+  const { contentBytes, maxTokens, choices } = request;
+  return Math.ceil(contentBytes / BYTES_PER_TOKEN) + Math.min(WINDOW_TOKENS, maxTokens) * choices;
+}
+
 export interface HoldRange {
   /** covers the whole prompt uncached and a first window of output */
   readonly wantedNanoUsd: NanoUsd;

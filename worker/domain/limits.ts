@@ -1,11 +1,13 @@
-/** Limits of a key, decided in the same step as the hold so that they are exact across the world. */
+/** Limits of a key and of its whole account, decided in the same step as the hold so that they are exact across the world. */
 import { type NanoUsd, nanoUsd } from './money.ts';
 
 export const CAP_PERIODS = ['day', 'month', 'total'] as const;
 export type CapPeriod = (typeof CAP_PERIODS)[number];
 
-export interface KeyLimits {
+export interface Limits {
   readonly requestsPerMinute: number;
+  /** prompt and completion tokens together; null: no limit */
+  readonly tokensPerMinute: number | null;
   /** requests in flight at once */
   readonly concurrency: number;
   /** spend per `capPeriod`; null: no cap */
@@ -13,45 +15,97 @@ export interface KeyLimits {
   readonly capPeriod: CapPeriod;
 }
 
-/** How much of its limits a key has used at an instant. */
-export interface KeyLoad {
+export const LIMIT_SCOPES = ['key', 'account'] as const;
+export type LimitScope = (typeof LIMIT_SCOPES)[number];
+export type ScopedLimits = Readonly<Record<LimitScope, Limits>>;
+
+/** How much of its limits a key or an account has used at an instant. */
+export interface Load {
   /** admitted within the last 60 s */
   readonly requestsLastMinute: number;
   /** age of the oldest of them, ms */
   readonly oldestRequestAgeMs: number;
+  /** of requests in flight, as far as is known, and of those that ended within the last 60 s */
+  readonly tokensLastMinute: number;
+  /** until some of these tokens no longer count; null: all of them are in flight */
+  readonly tokensFreeInMs: number | null;
   readonly inFlight: number;
-  /** posted in the cap's period */
-  readonly spentNanoUsd: NanoUsd;
   readonly heldNanoUsd: NanoUsd;
+  /** posted in the cap's period; only known where there is a cap */
+  readonly spentNanoUsd: NanoUsd;
 }
 
 export type LimitRefusal =
-  | { reason: 'requests_per_minute'; limit: number; retryAfterMs: number }
-  | { reason: 'concurrency'; limit: number; retryAfterMs: number }
-  | { reason: 'key_cap_reached'; capNanoUsd: NanoUsd; usedNanoUsd: NanoUsd; resetAtMs: number | null };
+  | {
+      reason: 'requests_per_minute' | 'concurrency';
+      scope: LimitScope;
+      limit: number;
+      used: number;
+      retryAfterMs: number;
+    }
+  | {
+      reason: 'tokens_per_minute';
+      scope: LimitScope;
+      limit: number;
+      used: number;
+      /** what this request is expected to use */
+      wanted: number;
+      retryAfterMs: number;
+    }
+  | {
+      reason: 'key_cap_reached' | 'account_cap_reached';
+      capNanoUsd: NanoUsd;
+      usedNanoUsd: NanoUsd;
+      resetAtMs: number | null;
+    };
+
+export const CAP_REACHED = { key: 'key_cap_reached', account: 'account_cap_reached' } as const;
 
 /** A slot comes free when a stream ends; a second is a polite time to ask again. */
-const CONCURRENCY_RETRY_MS = 1_000;
+const SLOT_RETRY_MS = 1_000;
 const DAY_MS = 86_400_000;
 
-/** The first limit that a request holding at least `leastNanoUsd` would break, or null. */
+/** The first limit that a request would break, the key's before its account's, or null. */
 export function limitRefusal(
-  limits: KeyLimits,
-  load: KeyLoad,
-  leastNanoUsd: NanoUsd,
+  limits: ScopedLimits,
+  loads: Readonly<Record<LimitScope, Load>>,
+  request: { leastNanoUsd: NanoUsd; tokens: number },
   nowMs: number,
 ): LimitRefusal | null {
-  if (load.requestsLastMinute >= limits.requestsPerMinute) {
-    const retryAfterMs = Math.max(1, 60_000 - load.oldestRequestAgeMs);
-    return { reason: 'requests_per_minute', limit: limits.requestsPerMinute, retryAfterMs };
+  for (const scope of LIMIT_SCOPES) {
+    const refusal = refusalIn(scope, limits[scope], loads[scope], request, nowMs);
+    if (refusal) return refusal;
   }
-  if (load.inFlight >= limits.concurrency) {
-    return { reason: 'concurrency', limit: limits.concurrency, retryAfterMs: CONCURRENCY_RETRY_MS };
+  return null;
+}
+
+function refusalIn(
+  scope: LimitScope,
+  limits: Limits,
+  load: Load,
+  { leastNanoUsd, tokens }: { leastNanoUsd: NanoUsd; tokens: number },
+  nowMs: number,
+): LimitRefusal | null {
+  const { requestsPerMinute, tokensPerMinute, concurrency } = limits;
+  if (load.requestsLastMinute >= requestsPerMinute) {
+    const retryAfterMs = Math.max(1, 60_000 - load.oldestRequestAgeMs);
+    const used = load.requestsLastMinute;
+    return { reason: 'requests_per_minute', scope, limit: requestsPerMinute, used, retryAfterMs };
+  }
+  const used = load.tokensLastMinute;
+  // one that is alone is served however large: otherwise it never could be
+  if (tokensPerMinute !== null && used > 0 && used + tokens > tokensPerMinute) {
+    const retryAfterMs = Math.max(1, load.tokensFreeInMs ?? SLOT_RETRY_MS);
+    return { reason: 'tokens_per_minute', scope, limit: tokensPerMinute, used, wanted: tokens, retryAfterMs };
+  }
+  if (load.inFlight >= concurrency) {
+    const retryAfterMs = SLOT_RETRY_MS;
+    return { reason: 'concurrency', scope, limit: concurrency, used: load.inFlight, retryAfterMs };
   }
   const left = capLeft(limits, load);
   if (left !== null && left < leastNanoUsd) {
     return {
-      reason: 'key_cap_reached',
+      reason: CAP_REACHED[scope],
       capNanoUsd: limits.capNanoUsd!,
       usedNanoUsd: nanoUsd(load.spentNanoUsd + load.heldNanoUsd),
       resetAtMs: periodEndMs(limits.capPeriod, nowMs),
@@ -62,8 +116,8 @@ export function limitRefusal(
 
 /** What the cap still allows beyond what is posted and held; null: no cap. */
 export function capLeft(
-  limits: Pick<KeyLimits, 'capNanoUsd'>,
-  load: Pick<KeyLoad, 'spentNanoUsd' | 'heldNanoUsd'>,
+  limits: Pick<Limits, 'capNanoUsd'>,
+  load: Pick<Load, 'spentNanoUsd' | 'heldNanoUsd'>,
 ): NanoUsd | null {
   if (limits.capNanoUsd === null) return null;
   return nanoUsd(Math.max(0, limits.capNanoUsd - load.spentNanoUsd - load.heldNanoUsd));

@@ -18,6 +18,17 @@ export type WriteOffReason =
   /** the account knows of no such request */
   | 'unknown_request';
 
+/** What an operator is alerted of, with the request's id. */
+export type DriftKind =
+  /** billed and counted differ where they have to be equal, or more was billed than counted */
+  | 'tokens'
+  /** the charge is not usage × the price that it names */
+  | 'price'
+  /** billed, and no node sent a receipt within the grace */
+  | 'receipt_missing'
+  /** two nodes say that they gave the whole answer of one request */
+  | 'double';
+
 export interface WriteOff {
   /** node's count minus billed count; below zero is drift: more was billed than the node counted */
   readonly promptTokens: number;
@@ -49,6 +60,15 @@ export function writeOff(
   const completionTokens = beyond(receipt.usage.completionTokens, settled?.billed.completionTokens ?? 0);
   const even = promptTokens === 0 && completionTokens === 0;
   return { promptTokens, completionTokens, reason: even ? null : reasonFor(own, settled) };
+}
+
+/**
+ * Whether a write-off is more than the way in which a request ended explains: more billed than counted, or another
+ * count than was billed for an answer that went through from beginning to end.
+ */
+export function isDrift(off: WriteOff, receipt: { nodeId: string }, { nodeId, ending }: Settled): boolean {
+  if (off.promptTokens < 0 || off.completionTokens < 0) return true;
+  return off.reason !== null && ending === 'finished' && nodeId === receipt.nodeId;
 }
 
 const REASONS: Record<Ending, WriteOffReason> = {

@@ -1,17 +1,20 @@
 /** What callers say to a Wallet and what it answers. Plain data: it crosses a Durable Object call. */
 import type { Ending, HoldRange, RequestState } from './hold.ts';
 import type { Credit, Entry } from './ledger.ts';
-import type { KeyLimits, LimitRefusal } from './limits.ts';
+import type { CapPeriod, LimitRefusal, Load, ScopedLimits } from './limits.ts';
 import type { NanoUsd } from './money.ts';
 import type { Price } from './pricing.ts';
 import type { Usage } from './usage.ts';
+import type { Watch } from './watch.ts';
 
 export interface AdmitRequest {
   readonly requestId: string;
   readonly keyId: string;
   readonly modelId: string;
   readonly stream: boolean;
-  readonly limits: KeyLimits;
+  readonly limits: ScopedLimits;
+  /** prompt and first window, as far as can be told: counted against tokens/min until the request knows better */
+  readonly tokens: number;
   /** in force at admission; holds for the whole request */
   readonly price: Price;
   readonly hold: HoldRange;
@@ -21,11 +24,18 @@ export type AdmitRefusal =
   | { reason: 'insufficient_balance'; requiredNanoUsd: NanoUsd; availableNanoUsd: NanoUsd }
   | LimitRefusal;
 
-export interface RateLimitState {
-  readonly requestsLimit: number;
-  readonly requestsRemaining: number;
-  /** until the oldest request of the last minute no longer counts */
+/** A limit per minute, of the key or of its account, whichever has less left. */
+export interface MinuteLimitState {
+  readonly limit: number;
+  readonly remaining: number;
+  /** until the oldest that counts no longer does */
   readonly resetMs: number;
+}
+
+export interface RateLimitState {
+  readonly requests: MinuteLimitState;
+  /** null: no such limit */
+  readonly tokens: MinuteLimitState | null;
 }
 
 export type AdmitResult =
@@ -45,6 +55,8 @@ export interface Balance extends Credit {
   readonly heldNanoUsd: NanoUsd;
   /** granted + paid − held */
   readonly availableNanoUsd: NanoUsd;
+  /** a refund or dispute took back what had been spent: the next top-up pays this off first */
+  readonly owedNanoUsd: NanoUsd;
 }
 
 /** A request as the Wallet knows it, from admission to a day after its end. */
@@ -77,7 +89,7 @@ export interface WalletReceipt {
 }
 
 /** Why a hold is smaller than was wanted. */
-export type HoldBound = 'insufficient_balance' | 'key_cap_reached';
+export type HoldBound = 'insufficient_balance' | 'key_cap_reached' | 'account_cap_reached';
 
 /** A page of the ledger for the audit, taken in one instant. */
 export interface WalletBookPage {
@@ -119,12 +131,14 @@ export interface WalletApi {
   /** Limits and money in one step. `insufficient_balance` and limits come back as values. */
   admit(request: AdmitRequest): Promise<AdmitResult>;
   /**
-   * Sets a hold to `wantedNanoUsd`, or as near as balance and cap allow, and renews its lease.
+   * Sets a hold to `wantedNanoUsd`, or as near as balance and caps allow, and renews its lease.
    * @returns the hold as it now is, and what kept it below what was wanted; null when the request is no longer held
    */
   resize(request: {
     requestId: string;
     wantedNanoUsd: NanoUsd;
+    /** prompt and completion so far, for tokens/min; null: nothing new is known */
+    tokens: number | null;
   }): Promise<{ heldNanoUsd: NanoUsd; boundBy: HoldBound | null } | null>;
   /** Bills usage, at most what is held, and gives the rest back. */
   post(request: PostRequest): Promise<RequestRecord | null>;
@@ -142,7 +156,8 @@ export interface WalletApi {
   topUp(topUp: { orderId: string; amountNanoUsd: NanoUsd }): Promise<Entry>;
   /**
    * Takes credit back (a refund, a lost dispute: below zero) or gives it again (a dispute won).
-   * The balance never goes below zero: what is not available stays uncollected, and the entry says how much was taken.
+   * The balance never goes below zero: what is not available is owed. What is given again cancels that debt first.
+   * `uncollectedNanoUsd` is what came to the debt, below zero what was cancelled of it.
    */
   correct(correction: {
     reference: string;
@@ -156,6 +171,8 @@ export interface WalletApi {
   /** For the audit. */
   bookPage(page: { afterSeq: number; limit: number }): Promise<WalletBookPage>;
   ledger(page: { beforeSeq?: number; limit: number }): Promise<LedgerPage>;
-  /** Spend of a key in the current period of its cap, with what is held for it. */
-  keySpend(keyId: string, limits: KeyLimits): Promise<{ spentNanoUsd: NanoUsd; heldNanoUsd: NanoUsd }>;
+  /** How much of its limits a key has used now, or (null) the account; spend is that of the cap's current period. */
+  load(of: { keyId: string | null; capPeriod: CapPeriod }): Promise<Load>;
+  /** Changes what is watched, and looks at once. What is not named stays as it is. */
+  watch(change: Partial<Watch>): Promise<void>;
 }

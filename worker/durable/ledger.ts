@@ -13,6 +13,12 @@ export class Ledger {
     this.#onEntry = onEntry;
   }
 
+  /** What is posted: granted and paid together. */
+  balance(): NanoUsd {
+    const { grantedNanoUsd, paidNanoUsd } = this.#store.head();
+    return nanoUsd(grantedNanoUsd + paidNanoUsd);
+  }
+
   /** Ledger balance less what is held. */
   available(): NanoUsd {
     const { grantedNanoUsd, paidNanoUsd, heldNanoUsd } = this.#store.head();
@@ -32,19 +38,49 @@ export class Ledger {
     return entry;
   }
 
-  /** The same grant or order twice is one entry. @throws RangeError when nothing or less is credited */
-  credit(kind: 'grant' | 'top_up', reference: string, credit: Credit): Entry {
-    const amount = credit.grantedNanoUsd + credit.paidNanoUsd;
-    if (amount <= 0) throw new RangeError(`a ${kind} must be above zero, not ${amount} nano-USD`);
-    return this.#store.entryOf(kind, reference) ?? this.append(kind, reference, credit, Date.now());
+  /** The same grant twice is one entry. @throws RangeError when nothing or less is credited */
+  grant(grantId: string, amountNanoUsd: NanoUsd, nowMs: number): Entry {
+    const legs = { grantedNanoUsd: amountNanoUsd, paidNanoUsd: nanoUsd(0) };
+    return this.#credit('grant', grantId, legs, nowMs).entry;
   }
 
-  /** Holds are promises to requests that run: a correction takes nothing of what they hold. */
-  correct({ reference, amountNanoUsd }: { reference: string; amountNanoUsd: NanoUsd }) {
-    const possible = nanoUsd(Math.max(amountNanoUsd, 0 - this.available()));
-    const entry =
-      this.#store.entryOf('correction', reference) ??
-      this.append('correction', reference, correctionLegs(this.#store.head(), possible), Date.now());
+  /** The same order twice is one entry. What the account owes is paid off first. @throws RangeError as for a grant */
+  topUp(orderId: string, amountNanoUsd: NanoUsd, nowMs: number): Entry {
+    const legs = { grantedNanoUsd: nanoUsd(0), paidNanoUsd: amountNanoUsd };
+    const { entry, isNew } = this.#credit('top_up', orderId, legs, nowMs);
+    const debt = Math.min(this.#store.head().owedNanoUsd, amountNanoUsd);
+    if (isNew && debt > 0) {
+      this.#store.changeOwed(0 - debt);
+      const paidOff = { grantedNanoUsd: nanoUsd(0), paidNanoUsd: nanoUsd(0 - debt) };
+      this.append('correction', `${orderId}/debt`, paidOff, nowMs);
+    }
+    return entry;
+  }
+
+  /**
+   * Holds are promises to requests that run: a correction takes nothing of what they hold, and what it cannot take is
+   * owed. What is given again cancels that debt first. The same reference twice is one correction.
+   */
+  correct(reference: string, amountNanoUsd: NanoUsd, nowMs: number) {
+    const known = this.#store.entryOf('correction', reference);
+    const entry = known ?? this.#newCorrection(reference, amountNanoUsd, nowMs);
     return { entry, uncollectedNanoUsd: nanoUsd(entry.grantedNanoUsd + entry.paidNanoUsd - amountNanoUsd) };
+  }
+
+  #newCorrection(reference: string, amountNanoUsd: NanoUsd, nowMs: number): Entry {
+    const head = this.#store.head();
+    const moved =
+      amountNanoUsd < 0
+        ? Math.max(amountNanoUsd, 0 - this.available())
+        : amountNanoUsd - Math.min(amountNanoUsd, head.owedNanoUsd);
+    if (moved !== amountNanoUsd) this.#store.changeOwed(moved - amountNanoUsd);
+    return this.append('correction', reference, correctionLegs(head, nanoUsd(moved)), nowMs);
+  }
+
+  #credit(kind: 'grant' | 'top_up', reference: string, legs: Credit, nowMs: number) {
+    const amount = legs.grantedNanoUsd + legs.paidNanoUsd;
+    if (amount <= 0) throw new RangeError(`a ${kind} must be above zero, not ${amount} nano-USD`);
+    const known = this.#store.entryOf(kind, reference);
+    return { entry: known ?? this.append(kind, reference, legs, nowMs), isNew: known === null };
   }
 }

@@ -1,17 +1,22 @@
 /** Rows of the Wallet's tables as the values that the rest of the Wallet speaks of. */
 import type { Ending, RequestState } from '../domain/hold.ts';
 import type { Entry, EntryKind } from '../domain/ledger.ts';
-import { type NanoUsd, nanoUsd } from '../domain/money.ts';
+import type { LimitScope, Limits } from '../domain/limits.ts';
+import { nanoUsd } from '../domain/money.ts';
 import type { RequestRecord, WalletReceipt } from '../domain/wallet.ts';
 
 export type Row = Record<string, SqlStorageValue>;
 
 /** A request with what only the Wallet needs to know of it. */
 export interface HeldRequest extends RequestRecord {
-  readonly capNanoUsd: NanoUsd | null;
-  readonly capPeriod: 'day' | 'month' | 'total';
+  /** those in force at admission */
+  readonly caps: Readonly<Record<LimitScope, Cap>>;
+  /** counted against tokens/min while it runs: an estimate, then what is known */
+  readonly tokens: number;
   readonly leaseUntilMs: number;
 }
+
+export type Cap = Pick<Limits, 'capNanoUsd' | 'capPeriod'>;
 
 export function toEntry(row: Row): Entry {
   return {
@@ -48,8 +53,11 @@ export function toRequest(row: Row): HeldRequest {
     chargeNanoUsd: nanoUsd(row.charge_nano_usd as number),
     entrySeq: row.entry_seq as number | null,
     ttftMs: row.ttft_ms as number | null,
-    capNanoUsd: row.cap_nano_usd === null ? null : nanoUsd(row.cap_nano_usd as number),
-    capPeriod: row.cap_period as HeldRequest['capPeriod'],
+    caps: {
+      key: toCap(row.cap_nano_usd, row.cap_period),
+      account: toCap(row.account_cap_nano_usd, row.account_cap_period),
+    },
+    tokens: row.tokens as number,
     leaseUntilMs: row.lease_until_ms as number,
   };
 }
@@ -64,6 +72,13 @@ export function toReceipt(row: Row): WalletReceipt {
   };
 }
 
+function toCap(amount: SqlStorageValue | undefined, period: SqlStorageValue | undefined): Cap {
+  return {
+    capNanoUsd: typeof amount === 'number' ? nanoUsd(amount) : null,
+    capPeriod: period as Cap['capPeriod'],
+  };
+}
+
 function toUsage(row: Row) {
   return {
     promptTokens: row.prompt_tokens as number,
@@ -71,4 +86,10 @@ function toUsage(row: Row) {
     completionTokens: row.completion_tokens as number,
     reasoningTokens: row.reasoning_tokens as number,
   };
+}
+
+/** What others may know of a request. */
+export function publicRecord(request: HeldRequest): RequestRecord {
+  const { caps: _caps, tokens: _tokens, leaseUntilMs: _lease, ...record } = request;
+  return record;
 }

@@ -2,16 +2,20 @@
  * The Wallet's tables, in SQLite inside its Durable Object.
  *
  * account    one row: whose Wallet this is
- * credit     one row: granted, paid and held sums, head of the hash chain
+ * credit     one row: granted, paid, held and owed sums, head of the hash chain
  * entry      the ledger, append-only
  * request    every admitted request, from its hold to a day after its end
  * receipt    what nodes said of those requests; `settled` once its write-off is known
  * key_spend  posted charges by key and UTC day: caps are sums over it
  * outbox     what D1 has not been told yet
+ * proof      one row: up to when it has been looked whether every charge has its receipt
+ * version    one row: how many of these migrations the Wallet has
  */
 import { GENESIS_HASH } from '../domain/ledger.ts';
 
-export const WALLET_SCHEMA = `
+/** Each runs once in a Wallet's life, in order. What customers' Wallets have run is never changed: add another. */
+export const WALLET_MIGRATIONS: readonly string[] = [
+  `
 CREATE TABLE IF NOT EXISTS account (id TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS credit (
   id INTEGER PRIMARY KEY CHECK (id = 1),
@@ -85,4 +89,15 @@ CREATE TABLE IF NOT EXISTS key_spend (
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS outbox (seq INTEGER PRIMARY KEY AUTOINCREMENT, item TEXT NOT NULL) STRICT;
 INSERT OR IGNORE INTO credit VALUES (1, 0, 0, 0, 0, '${GENESIS_HASH}');
-`;
+`,
+  `
+ALTER TABLE credit ADD COLUMN owed_nano_usd INTEGER NOT NULL DEFAULT 0 CHECK (owed_nano_usd >= 0);
+ALTER TABLE request ADD COLUMN tokens INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE request ADD COLUMN account_cap_nano_usd INTEGER;
+ALTER TABLE request ADD COLUMN account_cap_period TEXT NOT NULL DEFAULT 'total';
+CREATE TABLE proof (checked_to_ms INTEGER NOT NULL) STRICT;
+INSERT INTO proof VALUES (0);
+CREATE TRIGGER entry_is_never_changed BEFORE UPDATE ON entry BEGIN SELECT RAISE(ABORT, 'an entry is never changed'); END;
+CREATE TRIGGER entry_is_never_removed BEFORE DELETE ON entry BEGIN SELECT RAISE(ABORT, 'an entry is never removed'); END;
+`,
+];

@@ -1,13 +1,13 @@
 /** The Wallet's own tables (wallet-schema.ts) and nothing else: every statement, no decision. */
 import type { Credit, Entry, EntryKind } from '../domain/ledger.ts';
-import type { KeyLoad } from '../domain/limits.ts';
 import { type NanoUsd, nanoUsd } from '../domain/money.ts';
 import type { RequestRecord, WalletReceipt } from '../domain/wallet.ts';
 import { type HeldRequest, type Row, toEntry, toReceipt, toRequest } from './wallet-rows.ts';
-import { WALLET_SCHEMA } from './wallet-schema.ts';
+import { WALLET_MIGRATIONS } from './wallet-schema.ts';
 
 export interface Head extends Credit {
   readonly heldNanoUsd: NanoUsd;
+  readonly owedNanoUsd: NanoUsd;
   readonly seq: number;
   readonly hash: string;
 }
@@ -17,7 +17,16 @@ export class WalletStore {
 
   constructor(sql: SqlStorage) {
     this.#sql = sql;
-    sql.exec(WALLET_SCHEMA);
+    this.#migrate();
+  }
+
+  #migrate(): void {
+    this.#sql.exec('CREATE TABLE IF NOT EXISTS version (migrations INTEGER NOT NULL) STRICT');
+    const done = (this.#one('SELECT migrations FROM version')?.migrations as number | undefined) ?? 0;
+    if (done === WALLET_MIGRATIONS.length) return;
+    for (const migration of WALLET_MIGRATIONS.slice(done)) this.#sql.exec(migration);
+    this.#sql.exec('DELETE FROM version');
+    this.#sql.exec('INSERT INTO version VALUES (?)', WALLET_MIGRATIONS.length);
   }
 
   /** A Wallet knows whose it is by the name it is called by; an alarm calls it by none. */
@@ -40,6 +49,7 @@ export class WalletStore {
       grantedNanoUsd: nanoUsd(row.granted_nano_usd as number),
       paidNanoUsd: nanoUsd(row.paid_nano_usd as number),
       heldNanoUsd: nanoUsd(row.held_nano_usd as number),
+      owedNanoUsd: nanoUsd(row.owed_nano_usd as number),
       seq: row.head_seq as number,
       hash: row.head_hash as string,
     };
@@ -47,6 +57,10 @@ export class WalletStore {
 
   changeHeld(byNanoUsd: number): void {
     this.#sql.exec('UPDATE credit SET held_nano_usd = held_nano_usd + ?', byNanoUsd);
+  }
+
+  changeOwed(byNanoUsd: number): void {
+    this.#sql.exec('UPDATE credit SET owed_nano_usd = owed_nano_usd + ?', byNanoUsd);
   }
 
   /** Appends the entry and moves balance and chain head with it. */
@@ -96,14 +110,15 @@ export class WalletStore {
   insertRequest(request: HeldRequest): void {
     this.#sql.exec(
       `INSERT INTO request (request_id, key_id, model_id, stream, cap_nano_usd, cap_period, state, admitted_at_ms,
-         lease_until_ms, held_nano_usd, price_id, cache_hit_nano_usd, cache_miss_nano_usd, output_nano_usd)
-       VALUES (?, ?, ?, ?, ?, ?, 'held', ?, ?, ?, ?, ?, ?, ?)`,
+         lease_until_ms, held_nano_usd, price_id, cache_hit_nano_usd, cache_miss_nano_usd, output_nano_usd,
+         account_cap_nano_usd, account_cap_period, tokens)
+       VALUES (?, ?, ?, ?, ?, ?, 'held', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       request.requestId,
       request.keyId,
       request.modelId,
       request.stream ? 1 : 0,
-      request.capNanoUsd,
-      request.capPeriod,
+      request.caps.key.capNanoUsd,
+      request.caps.key.capPeriod,
       request.admittedAtMs,
       request.leaseUntilMs,
       request.heldNanoUsd,
@@ -111,13 +126,20 @@ export class WalletStore {
       request.price.cacheHitNanoUsd,
       request.price.cacheMissNanoUsd,
       request.price.outputNanoUsd,
+      request.caps.account.capNanoUsd,
+      request.caps.account.capPeriod,
+      request.tokens,
     );
   }
 
-  setHold(requestId: string, heldNanoUsd: NanoUsd, leaseUntilMs: number): void {
+  setHold(
+    requestId: string,
+    { heldNanoUsd, tokens, leaseUntilMs }: Pick<HeldRequest, 'heldNanoUsd' | 'tokens' | 'leaseUntilMs'>,
+  ): void {
     this.#sql.exec(
-      'UPDATE request SET held_nano_usd = ?, lease_until_ms = ? WHERE request_id = ?',
+      'UPDATE request SET held_nano_usd = ?, tokens = ?, lease_until_ms = ? WHERE request_id = ?',
       heldNanoUsd,
+      tokens,
       leaseUntilMs,
       requestId,
     );
@@ -165,23 +187,22 @@ export class WalletStore {
     return (row?.at as number | null) ?? null;
   }
 
-  keyLoad(keyId: string, periodStartDay: number, nowMs: number): KeyLoad {
-    const recent = this.#one(
-      'SELECT count(*) AS n, min(admitted_at_ms) AS oldest FROM request WHERE key_id = ? AND admitted_at_ms > ?',
+  /** Requests that are held, or were admitted or ended after `afterMs`, in the order of their admission. */
+  recentRequests(afterMs: number): HeldRequest[] {
+    return this.#all(
+      "SELECT * FROM request WHERE state = 'held' OR admitted_at_ms > ?1 OR ended_at_ms > ?1 ORDER BY admitted_at_ms",
+      afterMs,
+    ).map(toRequest);
+  }
+
+  /** Posted from `day` on, by a key or (null) by all of them. */
+  spentSince(keyId: string | null, day: number): NanoUsd {
+    const row = this.#one(
+      'SELECT coalesce(sum(spent_nano_usd), 0) AS spent FROM key_spend WHERE (?1 IS NULL OR key_id = ?1) AND day >= ?2',
       keyId,
-      nowMs - 60_000,
+      day,
     )!;
-    const open = this.#one(
-      "SELECT count(*) AS n, coalesce(sum(held_nano_usd), 0) AS held FROM request WHERE state = 'held' AND key_id = ?",
-      keyId,
-    )!;
-    return {
-      requestsLastMinute: recent.n as number,
-      oldestRequestAgeMs: recent.oldest === null ? 0 : nowMs - (recent.oldest as number),
-      inFlight: open.n as number,
-      heldNanoUsd: nanoUsd(open.held as number),
-      spentNanoUsd: this.#spentSince(keyId, periodStartDay),
-    };
+    return nanoUsd(row.spent as number);
   }
 
   addSpend(keyId: string, day: number, byNanoUsd: NanoUsd): void {
@@ -210,6 +231,38 @@ export class WalletStore {
         receipt.ttftMs,
       ).rowsWritten > 0
     );
+  }
+
+  /** Nodes that say they gave the whole answer of a request. */
+  finishedAt(requestId: string): string[] {
+    const query =
+      "SELECT node_id FROM receipt WHERE request_id = ? AND outcome = 'finished' ORDER BY node_id";
+    return this.#all(query, requestId).map((row) => row.node_id as string);
+  }
+
+  /** Charged requests that ended in a span of time and of which no node has sent a receipt. */
+  chargedWithoutReceipt(span: { afterMs: number; toMs: number }): HeldRequest[] {
+    return this.#all(
+      `SELECT * FROM request WHERE state <> 'held' AND ended_at_ms > ? AND ended_at_ms <= ? AND charge_nano_usd > 0
+         AND NOT EXISTS (SELECT 1 FROM receipt WHERE receipt.request_id = request.request_id)`,
+      span.afterMs,
+      span.toMs,
+    ).map(toRequest);
+  }
+
+  /** Up to when it has been looked for receipts that are missing. */
+  proofCheckedToMs(): number {
+    return this.#one('SELECT checked_to_ms FROM proof')!.checked_to_ms as number;
+  }
+
+  setProofCheckedTo(atMs: number): void {
+    this.#sql.exec('UPDATE proof SET checked_to_ms = ?', atMs);
+  }
+
+  /** When the first request ended after `afterMs`, or null. */
+  nextEndMs(afterMs: number): number | null {
+    const query = "SELECT min(ended_at_ms) AS at FROM request WHERE state <> 'held' AND ended_at_ms > ?";
+    return (this.#one(query, afterMs)?.at as number | null) ?? null;
   }
 
   /** Receipts of a request whose write-off is not known yet. */
@@ -256,15 +309,6 @@ export class WalletStore {
       beforeMs,
     );
     this.#sql.exec("DELETE FROM request WHERE state <> 'held' AND ended_at_ms < ?", beforeMs);
-  }
-
-  #spentSince(keyId: string, day: number): NanoUsd {
-    const row = this.#one(
-      'SELECT coalesce(sum(spent_nano_usd), 0) AS spent FROM key_spend WHERE key_id = ? AND day >= ?',
-      keyId,
-      day,
-    )!;
-    return nanoUsd(row.spent as number);
   }
 
   #all(query: string, ...bindings: SqlStorageValue[]): Row[] {

@@ -4,23 +4,24 @@
  */
 
 import { DurableObject } from 'cloudflare:workers';
-import { database } from '../db/client.ts';
-import { type OutboxItem, project } from '../db/projection.ts';
+import type { OutboxItem } from '../db/projection.ts';
 import { describeError } from '../describe-error.ts';
-import { coveredUsage, type Ending } from '../domain/hold.ts';
+import type { Ending } from '../domain/hold.ts';
 import { begin, KEEP_REPLAYS_MS } from '../domain/idempotency.ts';
-import { chargeLegs, type Entry } from '../domain/ledger.ts';
+import { newId } from '../domain/ids.ts';
+import type { Entry } from '../domain/ledger.ts';
 import {
+  CAP_REACHED,
+  type CapPeriod,
   capLeft,
-  dayOf,
-  type KeyLimits,
-  type KeyLoad,
+  LIMIT_SCOPES,
+  type LimitScope,
+  type Load,
   limitRefusal,
   periodStartDay,
+  type ScopedLimits,
 } from '../domain/limits.ts';
 import { type NanoUsd, nanoUsd } from '../domain/money.ts';
-import { chargeFor } from '../domain/pricing.ts';
-import { writeOff } from '../domain/reconciliation.ts';
 import { isSound, NO_USAGE } from '../domain/usage.ts';
 import type {
   AdmitRequest,
@@ -31,24 +32,27 @@ import type {
   IdempotentWork,
   LedgerPage,
   PostRequest,
-  RateLimitState,
   RequestRecord,
   WalletApi,
   WalletBookPage,
   WalletReceipt,
 } from '../domain/wallet.ts';
+import type { Watch } from '../domain/watch.ts';
 import { config, type Env } from '../env.ts';
 import { Ledger } from './ledger.ts';
+import { emptyOutbox } from './outbox.ts';
+import { rateLimitState } from './rate-limit-state.ts';
 import { ReplayStore } from './replay-store.ts';
-import type { HeldRequest } from './wallet-rows.ts';
+import { type HoldEnd, Settlement } from './settlement.ts';
+import { Traffic } from './traffic.ts';
+import { type Cap, publicRecord } from './wallet-rows.ts';
 import { WalletStore } from './wallet-store.ts';
+import { Watcher } from './watcher.ts';
 
 /** Lets the items of one burst share a D1 batch, and still shows usage within a second. */
 const PROJECT_DELAY_MS = 500;
 /** After D1 refused: it is one database for everybody, so do not hammer it. */
 const PROJECT_RETRY_MS = 5_000;
-/** Three statements an item at most keep a batch well under D1's limits. */
-const PROJECT_ITEMS_MAX = 50;
 const ORPHANS_PER_ALARM_MAX = 200;
 const KEEP_ENDED_MS = 24 * 3_600_000;
 /** What is a day old may be a little older; looking for it at every alarm would cost more than it frees. */
@@ -58,18 +62,36 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
   readonly #store: WalletStore;
   readonly #ledger: Ledger;
   readonly #replays: ReplayStore;
+  readonly #watcher: Watcher;
+  readonly #settlement: Settlement;
+  readonly #traffic = new Traffic();
   /** when the alarm is set for, as far as this object knows */
   #alarmAtMs = Number.POSITIVE_INFINITY;
   #trimmedAtMs = 0;
 
   constructor(state: DurableObjectState, env: Env) {
     super(state, env);
-    this.#store = new WalletStore(state.storage.sql);
-    this.#store.keepAccountId(state.id.name);
-    this.#ledger = new Ledger(this.#store, (entry) =>
-      this.#tell({ kind: 'entry', accountId: this.#store.accountId(), entry }),
-    );
-    this.#replays = new ReplayStore(state.storage.sql);
+    const { sql } = state.storage;
+    const tell = (item: OutboxItem) => this.#tell(item);
+    const store = new WalletStore(sql);
+    store.keepAccountId(state.id.name);
+    const ledger = new Ledger(store, (entry) => tell({ kind: 'entry', accountId: store.accountId(), entry }));
+    const replays = new ReplayStore(sql);
+    const watcher = new Watcher(sql, {
+      notice: (notice, atMs) => {
+        const notification = { id: newId('note', atMs), accountId: store.accountId(), atMs, notice };
+        tell({ kind: 'notice', notification });
+      },
+      recharge: () => tell({ kind: 'recharge', accountId: store.accountId() }),
+    });
+    const traffic = this.#traffic;
+    const graceMs = () => this.#graceMs();
+    this.#settlement = new Settlement({ store, ledger, replays, traffic, watcher, tell, graceMs });
+    this.#store = store;
+    this.#ledger = ledger;
+    this.#replays = replays;
+    this.#watcher = watcher;
+    this.#countTraffic();
     state.blockConcurrencyWhile(async () => {
       this.#alarmAtMs = (await state.storage.getAlarm()) ?? Number.POSITIVE_INFINITY;
     });
@@ -77,33 +99,31 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
 
   async admit(request: AdmitRequest): Promise<AdmitResult> {
     const nowMs = Date.now();
-    const { limits } = request;
+    const { requestId, keyId, limits, tokens } = request;
     return this.#commit((): AdmitResult => {
-      const known = this.#store.request(request.requestId);
-      const load = this.#store.keyLoad(request.keyId, periodStartDay(limits.capPeriod, nowMs), nowMs);
-      if (known) return this.#admitted(known.heldNanoUsd, rateLimitState(limits, load, 0));
+      const known = this.#store.request(requestId);
+      if (known) return this.#admitted(known.heldNanoUsd, request, nowMs);
 
       const { wantedNanoUsd, leastNanoUsd } = request.hold;
-      const refusal = limitRefusal(limits, load, leastNanoUsd, nowMs);
-      if (refusal) return { ok: false, refusal, rateLimit: rateLimitState(limits, load, 0) };
+      const loads = this.#loads(keyId, limits, nowMs);
       const available = this.#ledger.available();
-      if (available < leastNanoUsd) {
-        return {
-          ok: false,
-          refusal: {
-            reason: 'insufficient_balance',
-            requiredNanoUsd: leastNanoUsd,
-            availableNanoUsd: available,
-          },
-          rateLimit: rateLimitState(limits, load, 0),
-        };
-      }
+      const refusal =
+        limitRefusal(limits, loads, { leastNanoUsd, tokens }, nowMs) ??
+        (available < leastNanoUsd
+          ? ({
+              reason: 'insufficient_balance',
+              requiredNanoUsd: leastNanoUsd,
+              availableNanoUsd: available,
+            } as const)
+          : null);
+      if (refusal) return { ok: false, refusal, rateLimit: rateLimitState(limits, loads) };
 
-      const heldNanoUsd = nanoUsd(Math.min(wantedNanoUsd, available, capLeft(limits, load) ?? available));
+      const room = LIMIT_SCOPES.map((scope) => capLeft(limits[scope], loads[scope]) ?? available);
+      const heldNanoUsd = nanoUsd(Math.min(wantedNanoUsd, available, ...room));
       const leaseUntilMs = nowMs + this.#leaseMs();
-      this.#store.insertRequest({
-        requestId: request.requestId,
-        keyId: request.keyId,
+      const held = {
+        requestId,
+        keyId,
         modelId: request.modelId,
         stream: request.stream,
         state: 'held',
@@ -117,31 +137,46 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
         chargeNanoUsd: nanoUsd(0),
         entrySeq: null,
         ttftMs: null,
-        capNanoUsd: limits.capNanoUsd,
-        capPeriod: limits.capPeriod,
+        caps: limits,
+        tokens,
         leaseUntilMs,
-      });
+      } as const;
+      this.#store.insertRequest(held);
       this.#store.changeHeld(heldNanoUsd);
+      this.#traffic.admit(held);
       this.#wakeAt(leaseUntilMs);
-      return this.#admitted(heldNanoUsd, rateLimitState(limits, load, 1));
+      return this.#admitted(heldNanoUsd, request, nowMs);
     });
   }
 
-  async resize({ requestId, wantedNanoUsd }: { requestId: string; wantedNanoUsd: NanoUsd }) {
+  async resize({
+    requestId,
+    wantedNanoUsd,
+    tokens,
+  }: {
+    requestId: string;
+    wantedNanoUsd: NanoUsd;
+    tokens: number | null;
+  }) {
     const nowMs = Date.now();
     return this.#commit(() => {
       const request = this.#store.request(requestId);
       if (request?.state !== 'held') return null;
-      const load = this.#store.keyLoad(request.keyId, periodStartDay(request.capPeriod, nowMs), nowMs);
-      const underCap = capLeft({ capNanoUsd: request.capNanoUsd }, load) ?? Number.POSITIVE_INFINITY;
-      const heldNanoUsd = nanoUsd(
-        Math.min(wantedNanoUsd, request.heldNanoUsd + Math.min(this.#ledger.available(), underCap)),
-      );
-      const boundBy: HoldBound =
-        underCap < this.#ledger.available() ? 'key_cap_reached' : 'insufficient_balance';
-      this.#store.setHold(requestId, heldNanoUsd, nowMs + this.#leaseMs());
+      const loads = this.#loads(request.keyId, request.caps, nowMs);
+      const bounds: { by: HoldBound; leftNanoUsd: number }[] = [
+        { by: 'insufficient_balance', leftNanoUsd: this.#ledger.available() },
+        ...LIMIT_SCOPES.map((scope) => ({
+          by: CAP_REACHED[scope],
+          leftNanoUsd: capLeft(request.caps[scope], loads[scope]) ?? Number.POSITIVE_INFINITY,
+        })),
+      ];
+      const tightest = bounds.reduce((least, each) => (each.leftNanoUsd < least.leftNanoUsd ? each : least));
+      const heldNanoUsd = nanoUsd(Math.min(wantedNanoUsd, request.heldNanoUsd + tightest.leftNanoUsd));
+      const after = { heldNanoUsd, tokens: tokens ?? request.tokens, leaseUntilMs: nowMs + this.#leaseMs() };
+      this.#store.setHold(requestId, after);
       this.#store.changeHeld(heldNanoUsd - request.heldNanoUsd);
-      return { heldNanoUsd, boundBy: heldNanoUsd < wantedNanoUsd ? boundBy : null };
+      this.#traffic.resize(request.keyId, request, after);
+      return { heldNanoUsd, boundBy: heldNanoUsd < wantedNanoUsd ? tightest.by : null };
     });
   }
 
@@ -157,12 +192,7 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
   async reconcile(receipts: readonly WalletReceipt[]): Promise<void> {
     const nowMs = Date.now();
     this.#commit(() => {
-      for (const receipt of receipts) {
-        if (!isSound(receipt.usage) || !this.#store.insertReceipt(receipt, nowMs)) continue;
-        const request = this.#store.request(receipt.requestId);
-        if (request?.state === 'held') this.#settleOrphan(request, nowMs);
-        else this.#settleReceipts(receipt.requestId, request, nowMs);
-      }
+      for (const receipt of receipts) this.#settlement.takeReceipt(receipt, nowMs);
     });
   }
 
@@ -199,22 +229,36 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
   }
 
   async grant({ grantId, amountNanoUsd }: { grantId: string; amountNanoUsd: NanoUsd }): Promise<Entry> {
-    const credit = { grantedNanoUsd: amountNanoUsd, paidNanoUsd: nanoUsd(0) };
-    return this.#commit(() => this.#ledger.credit('grant', grantId, credit));
+    const nowMs = Date.now();
+    return this.#commit(() => {
+      const entry = this.#ledger.grant(grantId, amountNanoUsd, nowMs);
+      this.#watcher.credited(this.#ledger.balance(), nowMs);
+      return entry;
+    });
   }
 
   async topUp({ orderId, amountNanoUsd }: { orderId: string; amountNanoUsd: NanoUsd }): Promise<Entry> {
-    const credit = { grantedNanoUsd: nanoUsd(0), paidNanoUsd: amountNanoUsd };
-    return this.#commit(() => this.#ledger.credit('top_up', orderId, credit));
+    const nowMs = Date.now();
+    return this.#commit(() => {
+      const entry = this.#ledger.topUp(orderId, amountNanoUsd, nowMs);
+      this.#watcher.credited(this.#ledger.balance(), nowMs);
+      return entry;
+    });
   }
 
-  async correct(correction: { reference: string; amountNanoUsd: NanoUsd }) {
-    return this.#commit(() => this.#ledger.correct(correction));
+  async correct({ reference, amountNanoUsd }: { reference: string; amountNanoUsd: NanoUsd }) {
+    const nowMs = Date.now();
+    return this.#commit(() => {
+      const corrected = this.#ledger.correct(reference, amountNanoUsd, nowMs);
+      this.#watcher.balance(this.#ledger.balance(), nowMs);
+      return corrected;
+    });
   }
 
   async balance(): Promise<Balance> {
-    const { grantedNanoUsd, paidNanoUsd, heldNanoUsd } = this.#store.head();
-    return { grantedNanoUsd, paidNanoUsd, heldNanoUsd, availableNanoUsd: this.#ledger.available() };
+    const { grantedNanoUsd, paidNanoUsd, heldNanoUsd, owedNanoUsd } = this.#store.head();
+    const availableNanoUsd = this.#ledger.available();
+    return { grantedNanoUsd, paidNanoUsd, heldNanoUsd, availableNanoUsd, owedNanoUsd };
   }
 
   async request(requestId: string): Promise<RequestRecord | null> {
@@ -243,14 +287,14 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
     return { entries, nextBeforeSeq: oldest > 1 ? oldest : null };
   }
 
-  async keySpend(keyId: string, limits: KeyLimits) {
+  async load({ keyId, capPeriod }: { keyId: string | null; capPeriod: CapPeriod }): Promise<Load> {
     const nowMs = Date.now();
-    const { spentNanoUsd, heldNanoUsd } = this.#store.keyLoad(
-      keyId,
-      periodStartDay(limits.capPeriod, nowMs),
-      nowMs,
-    );
-    return { spentNanoUsd, heldNanoUsd };
+    const spentNanoUsd = this.#store.spentSince(keyId, periodStartDay(capPeriod, nowMs));
+    return { ...this.#traffic.load(keyId, nowMs), spentNanoUsd };
+  }
+
+  async watch(change: Partial<Watch>): Promise<void> {
+    this.#commit(() => this.#watcher.change(change, this.#ledger.balance(), Date.now()));
   }
 
   /** Expires orphaned holds, tells D1 what happened, forgets what is a day old; then sleeps until there is more. */
@@ -261,14 +305,16 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
     try {
       this.#commit(() => {
         for (const request of this.#store.settleable(nowMs, this.#graceMs(), ORPHANS_PER_ALARM_MAX)) {
-          this.#settleOrphan(request, nowMs);
+          this.#settlement.settleOrphan(request, nowMs);
         }
+        this.#settlement.missReceipts(nowMs);
       });
-      await this.#project();
+      await emptyOutbox(this.env, this.#store);
       if (nowMs - this.#trimmedAtMs > TRIM_EVERY_MS) {
         this.#trimmedAtMs = nowMs;
         this.#store.trim(nowMs - KEEP_ENDED_MS);
         this.#replays.trim(nowMs - KEEP_REPLAYS_MS);
+        this.#traffic.forgetIdle(nowMs);
       }
     } catch (error) {
       console.error(JSON.stringify({ event: 'wallet_alarm_failed', error: describeError(error) }));
@@ -278,131 +324,33 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
     }
   }
 
-  #admitted(heldNanoUsd: NanoUsd, rateLimit: RateLimitState): AdmitResult {
+  #admitted(heldNanoUsd: NanoUsd, { keyId, limits }: AdmitRequest, nowMs: number): AdmitResult {
+    const rateLimit = rateLimitState(limits, this.#loads(keyId, limits, nowMs));
     return { ok: true, heldNanoUsd, availableNanoUsd: this.#ledger.available(), rateLimit };
   }
 
+  #loads(
+    keyId: string,
+    caps: Readonly<Record<LimitScope, Cap>> | ScopedLimits,
+    nowMs: number,
+  ): Record<LimitScope, Load> {
+    const load = (of: string | null, { capNanoUsd, capPeriod }: Cap): Load => ({
+      ...this.#traffic.load(of, nowMs),
+      // without a cap nobody asks, so the sum is not worth its rows
+      spentNanoUsd:
+        capNanoUsd === null ? nanoUsd(0) : this.#store.spentSince(of, periodStartDay(capPeriod, nowMs)),
+    });
+    return { key: load(keyId, caps.key), account: load(null, caps.account) };
+  }
+
   /** Ends a held request once; later calls with the same id change nothing and return how it ended. */
-  #end(
-    requestId: string,
-    end: Pick<RequestRecord, 'state' | 'nodeId' | 'usage' | 'ttftMs'> & { ending: Ending },
-  ): RequestRecord | null {
+  #end(requestId: string, end: HoldEnd): RequestRecord | null {
+    const nowMs = Date.now();
     return this.#commit(() => {
       const request = this.#store.request(requestId);
       if (request === null) return null;
-      return request.state === 'held' ? this.#resolve(request, end, Date.now()) : publicRecord(request);
+      return request.state === 'held' ? this.#settlement.resolve(request, end, nowMs) : publicRecord(request);
     });
-  }
-
-  /** The one place where a hold becomes a charge or nothing: inside the caller's transaction. */
-  #resolve(
-    request: HeldRequest,
-    end: Pick<RequestRecord, 'state' | 'nodeId' | 'usage' | 'ttftMs'> & { ending: Ending },
-    nowMs: number,
-  ): RequestRecord {
-    const usage = coveredUsage(end.usage, request.heldNanoUsd, request.price);
-    const chargeNanoUsd = chargeFor(usage, request.price);
-    this.#store.changeHeld(-request.heldNanoUsd);
-    const entry =
-      chargeNanoUsd === 0
-        ? null
-        : this.#ledger.append(
-            'charge',
-            request.requestId,
-            chargeLegs(this.#store.head(), chargeNanoUsd),
-            nowMs,
-          );
-    if (entry) {
-      this.#store.addSpend(request.keyId, dayOf(nowMs), chargeNanoUsd);
-      this.#giveBackRepeated(request, entry, nowMs);
-    }
-
-    const ended: RequestRecord = {
-      ...publicRecord(request),
-      ...end,
-      usage,
-      endedAtMs: nowMs,
-      heldNanoUsd: nanoUsd(0),
-      chargeNanoUsd,
-      entrySeq: entry?.seq ?? null,
-    };
-    this.#store.endRequest(ended);
-    this.#tell({ kind: 'usage', accountId: this.#store.accountId(), request: ended });
-    this.#settleReceipts(request.requestId, ended, nowMs);
-    return ended;
-  }
-
-  /**
-   * A hold whose edge has not been heard of: the node's receipt decides as soon as one shows output;
-   * without one it is voided when the grace is over, because nobody pays for what cannot be proved.
-   */
-  #settleOrphan(request: HeldRequest, nowMs: number): void {
-    if (nowMs <= request.leaseUntilMs) return;
-    const proof = this.#store
-      .unsettledReceipts(request.requestId)
-      .filter((receipt) => provesDelivery(receipt, request))
-      .sort((a, b) => b.usage.completionTokens - a.usage.completionTokens)[0];
-    if (proof) {
-      const { nodeId, usage, ttftMs } = proof;
-      this.#resolve(
-        request,
-        { state: 'expired', ending: 'settled_by_receipt', nodeId, usage, ttftMs },
-        nowMs,
-      );
-    } else if (nowMs > request.leaseUntilMs + this.#graceMs()) {
-      const nothing = { nodeId: null, usage: NO_USAGE, ttftMs: null };
-      this.#resolve(request, { state: 'expired', ending: 'unproved', ...nothing }, nowMs);
-    }
-  }
-
-  /** Works out what of each waiting receipt nobody was billed for. */
-  #settleReceipts(requestId: string, request: RequestRecord | null, nowMs: number): void {
-    for (const receipt of this.#store.unsettledReceipts(requestId)) {
-      const settled = request && {
-        state: request.state,
-        ending: request.ending!,
-        nodeId: request.nodeId,
-        billed: request.usage,
-      };
-      this.#store.settleReceipt(receipt);
-      this.#tell({
-        kind: 'receipt',
-        accountId: this.#store.accountId(),
-        receivedAtMs: nowMs,
-        receipt,
-        writeOff: writeOff(receipt, settled),
-      });
-    }
-  }
-
-  /**
-   * A request that runs again for its idempotency key is paid only as far as it cost more than the runs before it:
-   * of all runs together the customer pays the dearest.
-   */
-  #giveBackRepeated(request: HeldRequest, charge: Entry, nowMs: number): void {
-    const key = this.#replays.paidBy(request.requestId);
-    if (!key) return;
-    const chargeNanoUsd = -(charge.grantedNanoUsd + charge.paidNanoUsd);
-    const back = Math.min(key.paidNanoUsd, chargeNanoUsd);
-    this.#replays.setPaid(key.lookup, Math.max(key.paidNanoUsd, chargeNanoUsd));
-    if (back === 0) return;
-    // paid credit first: it is the last that the charge took
-    const paidNanoUsd = nanoUsd(Math.min(back, -charge.paidNanoUsd));
-    const legs = { grantedNanoUsd: nanoUsd(back - paidNanoUsd), paidNanoUsd };
-    this.#ledger.append('correction', request.requestId, legs, nowMs);
-    this.#store.addSpend(request.keyId, dayOf(nowMs), nanoUsd(-back));
-  }
-
-  async #project(): Promise<void> {
-    for (;;) {
-      const items = this.#store.outbox(PROJECT_ITEMS_MAX);
-      if (items.length === 0) return;
-      await project(
-        database(this.env),
-        items.map(({ item }) => JSON.parse(item) as OutboxItem),
-      );
-      this.#store.dequeue(items.at(-1)!.seq);
-    }
   }
 
   #tell(item: OutboxItem): void {
@@ -425,6 +373,8 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
     }
     const soonMs = nowMs + PROJECT_DELAY_MS;
     if (this.#store.outbox(1).length > 0) this.#wakeAt(soonMs);
+    const nextLookMs = this.#settlement.nextLookMs();
+    if (nextLookMs !== null) this.#wakeAt(Math.max(soonMs, nextLookMs));
     if (this.#store.settleable(nowMs, this.#graceMs(), 1).length > 0) this.#wakeAt(soonMs);
     const leaseEndMs = this.#store.nextLeaseEndMs(nowMs);
     if (leaseEndMs !== null) this.#wakeAt(leaseEndMs + 1);
@@ -438,8 +388,18 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
     }
   }
 
+  /** One transaction. What was counted in memory for one that failed is counted again from what is stored. */
   #commit<T>(work: () => T): T {
-    return this.ctx.storage.transactionSync(work);
+    try {
+      return this.ctx.storage.transactionSync(work);
+    } catch (error) {
+      this.#countTraffic();
+      throw error;
+    }
+  }
+
+  #countTraffic(): void {
+    this.#traffic.reload((afterMs) => this.#store.recentRequests(afterMs), Date.now());
   }
 
   #graceMs(): number {
@@ -449,23 +409,4 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
   #leaseMs(): number {
     return config(this.env).holdLeaseMs;
   }
-}
-
-/** A whole answer leaves the edge only when it is complete: an attempt that failed on the way reached nobody. */
-function provesDelivery({ usage, outcome }: WalletReceipt, { stream }: RequestRecord): boolean {
-  return usage.completionTokens > 0 && (stream || outcome === 'finished' || outcome === 'aborted');
-}
-
-function rateLimitState(limits: KeyLimits, load: KeyLoad, admitted: 0 | 1): RateLimitState {
-  const used = load.requestsLastMinute + admitted;
-  return {
-    requestsLimit: limits.requestsPerMinute,
-    requestsRemaining: Math.max(0, limits.requestsPerMinute - used),
-    resetMs: load.requestsLastMinute === 0 ? 60_000 : Math.max(1, 60_000 - load.oldestRequestAgeMs),
-  };
-}
-
-function publicRecord(request: HeldRequest): RequestRecord {
-  const { capNanoUsd: _cap, capPeriod: _period, leaseUntilMs: _lease, ...record } = request;
-  return record;
 }

@@ -1,6 +1,6 @@
 /** Step 3: limits and money in one Wallet call. What comes back is a hold, or why there is none. */
 import type { Model } from '../db/catalogue.ts';
-import { firstHold, promptTokenBounds } from '../domain/hold.ts';
+import { firstHold, promptTokenBounds, tokenEstimate } from '../domain/hold.ts';
 import type { NanoUsd } from '../domain/money.ts';
 import { type Price, priceAt } from '../domain/pricing.ts';
 import type { AdmitRequest, AdmitResult, RateLimitState } from '../domain/wallet.ts';
@@ -17,6 +17,8 @@ export interface Admission {
   /** per choice */
   readonly maxTokens: number;
   readonly choices: number;
+  /** what the prompt can have at most: a node that says more is not believed */
+  readonly promptTokensMax: number;
   readonly heldNanoUsd: NanoUsd;
   /** what the account has beside the hold */
   readonly availableNanoUsd: NanoUsd;
@@ -45,7 +47,7 @@ export async function admit(
   if (principal.models !== null && !principal.models.includes(model.id)) {
     return { ok: false, refusal: { reason: 'model_forbidden', model: model.id } };
   }
-  const dated = priceAt(model.prices, nowMs);
+  const dated = priceAt(model.prices, 'standard', nowMs);
   // a model without a price is not given away
   if (dated === null) return { ok: false, refusal: { reason: 'model_not_available', model: model.id } };
   const { id, cacheHitNanoUsd, cacheMissNanoUsd, outputNanoUsd } = dated;
@@ -53,6 +55,7 @@ export async function admit(
 
   const prompt = promptTokenBounds(request.contentBytes, request.generate.messages.length);
   if (prompt.min >= model.contextTokens) return { ok: false, refusal: promptTooLong(model) };
+  const promptTokensMax = Math.min(prompt.max, model.contextTokens);
   const maxTokens = Math.min(request.maxTokens ?? model.outputTokensDefault, model.outputTokensMax);
 
   const wallet = env.WALLET.getByName(principal.accountId);
@@ -62,10 +65,11 @@ export async function admit(
     modelId: model.id,
     stream: request.stream,
     limits: principal.limits,
+    tokens: tokenEstimate({ contentBytes: request.contentBytes, maxTokens, choices: request.choices }),
     price,
     hold: firstHold({
       promptTokensMin: prompt.min,
-      promptTokensMax: Math.min(prompt.max, model.contextTokens),
+      promptTokensMax,
       maxTokens,
       choices: request.choices,
       price,
@@ -86,6 +90,7 @@ export async function admit(
       price,
       maxTokens,
       choices: request.choices,
+      promptTokensMax,
       heldNanoUsd,
       availableNanoUsd,
       rateLimit,

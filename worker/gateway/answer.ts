@@ -99,7 +99,8 @@ function metered(work: Work, forwarded: Forwarded, purse: Purse): AsyncGenerator
   const stop = () => waitUntil(forwarded.stream.askToStop().catch(() => undefined));
   if (gone.aborted) stop();
   else gone.addEventListener('abort', stop, { once: true });
-  return meter(forwarded, admission.maxTokens * admission.choices, purse, gone);
+  const { promptTokensMax: promptTokens, maxTokens, choices } = admission;
+  return meter(forwarded, { promptTokens, completionTokens: maxTokens * choices }, purse, gone);
 }
 
 function settleWith(work: Work, forwarded: Forwarded, outcome: Outcome, delivered: boolean) {

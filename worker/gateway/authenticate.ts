@@ -1,8 +1,8 @@
 /** Step 1: who asks. A key becomes a Principal, from the isolate's cache or by one read of D1. */
 import { database } from '../db/client.ts';
-import { type ApiKeyRow, findKeyByHash, pepperKey } from '../db/keys.ts';
+import { findKeyByHash, type KeyOfAccount, pepperKey } from '../db/keys.ts';
 import { hashApiKey, isWellFormedApiKey } from '../domain/api-key.ts';
-import type { KeyLimits } from '../domain/limits.ts';
+import type { Limits, ScopedLimits } from '../domain/limits.ts';
 import { nanoUsd } from '../domain/money.ts';
 import { config, type Env } from '../env.ts';
 import type { Refusal } from './refusal.ts';
@@ -15,12 +15,12 @@ export interface Principal {
   readonly apiKey: string;
   /** model ids; null: all */
   readonly models: readonly string[] | null;
-  readonly limits: KeyLimits;
+  readonly limits: ScopedLimits;
 }
 
 /** A revoked key must be dead within 10 s everywhere; half of that leaves room for clocks and slow reads. */
 const KEY_TTL_MS = 5_000;
-const keys = new TtlCache<string, ApiKeyRow | null>({ ttlMs: KEY_TTL_MS, sizeMax: 10_000 });
+const keys = new TtlCache<string, KeyOfAccount | null>({ ttlMs: KEY_TTL_MS, sizeMax: 10_000 });
 
 const UNAUTHENTICATED = { reason: 'unauthenticated' } as const satisfies Refusal;
 
@@ -42,26 +42,32 @@ export async function authenticate(
     row = await findKeyByHash(database(env), hash);
     keys.set(hash, row, nowMs);
   }
-  const dead =
-    row === null || row.revokedAtMs !== null || (row.expiresAtMs !== null && row.expiresAtMs <= nowMs);
-  return dead ? { ok: false, refusal: UNAUTHENTICATED } : { ok: true, principal: toPrincipal(row!, key) };
+  if (row === null) return { ok: false, refusal: UNAUTHENTICATED };
+  const dead = row.key.revokedAtMs !== null || (row.key.expiresAtMs !== null && row.key.expiresAtMs <= nowMs);
+  return dead ? { ok: false, refusal: UNAUTHENTICATED } : { ok: true, principal: toPrincipal(row, key) };
 }
 
 function bearer(header: string | null): string | null {
   return header?.match(/^bearer ([\x21-\x7e]+)$/i)?.[1] ?? null;
 }
 
-function toPrincipal(row: ApiKeyRow, apiKey: string): Principal {
+function toPrincipal({ key, account }: KeyOfAccount, apiKey: string): Principal {
   return {
-    accountId: row.accountId,
+    accountId: key.accountId,
     apiKey,
-    keyId: row.id,
-    models: row.models,
-    limits: {
-      requestsPerMinute: row.requestsPerMinute,
-      concurrency: row.concurrency,
-      capNanoUsd: row.capNanoUsd === null ? null : nanoUsd(row.capNanoUsd),
-      capPeriod: row.capPeriod,
-    },
+    keyId: key.id,
+    models: key.models,
+    limits: { key: toLimits(key), account: toLimits(account) },
+  };
+}
+
+function toLimits(row: KeyOfAccount[keyof KeyOfAccount]): Limits {
+  const { requestsPerMinute, tokensPerMinute, concurrency, capNanoUsd, capPeriod } = row;
+  return {
+    requestsPerMinute,
+    tokensPerMinute,
+    concurrency,
+    capNanoUsd: capNanoUsd === null ? null : nanoUsd(capNanoUsd),
+    capPeriod,
   };
 }

@@ -157,9 +157,13 @@ function withHeaders(
   response.headers.set('request-id', requestId);
   response.headers.set('openai-processing-ms', String(Date.now() - startedMs));
   if (rateLimit) {
-    response.headers.set('x-ratelimit-limit-requests', String(rateLimit.requestsLimit));
-    response.headers.set('x-ratelimit-remaining-requests', String(rateLimit.requestsRemaining));
-    response.headers.set('x-ratelimit-reset-requests', `${Math.ceil(rateLimit.resetMs / 1000)}s`);
+    for (const kind of ['requests', 'tokens'] as const) {
+      const state = rateLimit[kind];
+      if (state === null) continue;
+      response.headers.set(`x-ratelimit-limit-${kind}`, String(state.limit));
+      response.headers.set(`x-ratelimit-remaining-${kind}`, String(state.remaining));
+      response.headers.set(`x-ratelimit-reset-${kind}`, `${Math.ceil(state.resetMs / 1000)}s`);
+    }
   }
   return response;
 }

@@ -14,14 +14,16 @@ export interface Outcome {
   readonly ranOut: HoldBound | null;
 }
 
+export type TokensMost = Pick<Usage, 'promptTokens' | 'completionTokens'>;
+
 /**
  * Yields the chunks that the client may have and returns how the answer ended.
- * @param completionTokensMax over all choices: what was asked for
+ * @param most what the request can have used at most: its prompt, and over all choices what was asked for
  * @param gone aborted when the client has left: from then on chunks are only counted
  */
 export async function* meter(
   { stream, first }: Pick<Forwarded, 'stream' | 'first'>,
-  completionTokensMax: number,
+  most: TokensMost,
   purse: Purse,
   gone: AbortSignal,
 ): AsyncGenerator<NodeChunk, Outcome> {
@@ -34,7 +36,7 @@ export async function* meter(
   for (let event = first; ; event = await stream.next()) {
     if (event.kind === 'end') return ended('finished');
     if (event.kind === 'broken') return ended('node_failed');
-    const advanced = advance(usage, event.chunk.usage, completionTokensMax);
+    const advanced = advance(usage, event.chunk.usage, most);
     if (!(await purse.covers(advanced))) {
       await stream.askToStop().catch(() => undefined);
       await stream.close();
@@ -50,17 +52,17 @@ export async function* meter(
   }
 }
 
-/** Counts never go back and never pass what was asked for: a node that says so is not believed. */
-function advance(before: Usage, reported: NodeUsage, completionTokensMax: number): Usage {
+/** Counts never go back and never pass what is possible: a node that says so is not believed. */
+function advance(before: Usage, reported: NodeUsage, most: TokensMost): Usage {
   const now = fromNodeUsage(reported);
   const completionTokens = Math.max(
     before.completionTokens,
-    Math.min(now.completionTokens, completionTokensMax),
+    Math.min(now.completionTokens, most.completionTokens),
   );
   const { promptTokens, cachedTokens } = now.promptTokens < before.promptTokens ? before : now;
   return {
-    promptTokens,
-    cachedTokens,
+    promptTokens: Math.min(promptTokens, most.promptTokens),
+    cachedTokens: Math.min(cachedTokens, most.promptTokens),
     completionTokens,
     reasoningTokens: Math.min(completionTokens, Math.max(before.reasoningTokens, now.reasoningTokens)),
   };

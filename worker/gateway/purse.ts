@@ -55,7 +55,7 @@ export class Purse {
 
   /** Renews the lease before another node is tried: the wait for its first token is long. */
   async renew(): Promise<void> {
-    await this.#set(this.#heldNanoUsd);
+    await this.#set(this.#heldNanoUsd, null);
   }
 
   #left(usage: Usage): number {
@@ -63,13 +63,16 @@ export class Purse {
   }
 
   async #resize(usage: Usage): Promise<void> {
-    await this.#set(nextHold(usage, this.#admission.price, this.#admission));
+    await this.#set(
+      nextHold(usage, this.#admission.price, this.#admission),
+      usage.promptTokens + usage.completionTokens,
+    );
   }
 
-  async #set(wantedNanoUsd: NanoUsd): Promise<void> {
+  async #set(wantedNanoUsd: NanoUsd, tokens: number | null): Promise<void> {
     const { requestId, accountId } = this.#admission;
     this.#resizing = this.#env.WALLET.getByName(accountId)
-      .resize({ requestId, wantedNanoUsd })
+      .resize({ requestId, wantedNanoUsd, tokens })
       .then((resized) => {
         this.#renewedAtMs = Date.now();
         if (resized) this.#heldNanoUsd = resized.heldNanoUsd;

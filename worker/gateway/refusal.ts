@@ -33,6 +33,7 @@ const WIRE = {
   unauthenticated: { status: 401, type: 'authentication_error', code: 'invalid_api_key' },
   insufficient_balance: { status: 402, type: 'insufficient_balance', code: 'insufficient_balance' },
   key_cap_reached: { status: 402, type: 'insufficient_balance', code: 'key_cap_reached' },
+  account_cap_reached: { status: 402, type: 'insufficient_balance', code: 'account_cap_reached' },
   model_forbidden: { status: 403, type: 'permission_error', code: 'model_not_allowed' },
   model_not_found: { status: 404, type: 'invalid_request_error', code: 'model_not_found' },
   request_not_found: { status: 404, type: 'invalid_request_error', code: 'request_not_found' },
@@ -43,6 +44,7 @@ const WIRE = {
   encoded_body: { status: 415, type: 'invalid_request_error', code: 'unsupported_encoding' },
   wrong_media_type: { status: 415, type: 'invalid_request_error', code: 'unsupported_media_type' },
   requests_per_minute: { status: 429, type: 'rate_limit_exceeded', code: 'requests_per_minute' },
+  tokens_per_minute: { status: 429, type: 'rate_limit_exceeded', code: 'tokens_per_minute' },
   concurrency: { status: 429, type: 'rate_limit_exceeded', code: 'concurrency' },
   idempotency_running: { status: 409, type: 'idempotency_error', code: 'idempotency_running' },
   idempotency_exhausted: { status: 409, type: 'idempotency_error', code: 'idempotency_exhausted' },
@@ -92,6 +94,7 @@ const RETRY_SOON_MS = 2_000;
 function retryAfterMs(refusal: Refusal): number | null {
   switch (refusal.reason) {
     case 'requests_per_minute':
+    case 'tokens_per_minute':
     case 'concurrency':
     case 'overloaded':
     case 'idempotency_running':
@@ -114,10 +117,14 @@ function messageFor(refusal: Refusal, origin: string): string {
       return `The balance is too low: this request needs at least $${formatUsd(refusal.requiredNanoUsd)}, $${formatUsd(refusal.availableNanoUsd)} is available. Top up at ${origin}/billing.`;
     case 'key_cap_reached':
       return `This key has reached its cap: $${formatUsd(refusal.usedNanoUsd)} of $${formatUsd(refusal.capNanoUsd)} used or held. ${resetSentence(refusal.resetAtMs)} Raise the cap or use another key: ${origin}/keys.`;
+    case 'account_cap_reached':
+      return `This account has reached its cap: $${formatUsd(refusal.usedNanoUsd)} of $${formatUsd(refusal.capNanoUsd)} used or held. ${resetSentence(refusal.resetAtMs)} Its owner can raise it: ${origin}/alerts.`;
     case 'requests_per_minute':
-      return `This key may start ${refusal.limit} requests a minute. Try again in ${Math.ceil(refusal.retryAfterMs / 1000)} s.`;
+      return `This ${refusal.scope} may start ${refusal.limit} requests a minute, and has. Try again in ${seconds(refusal)}.`;
+    case 'tokens_per_minute':
+      return `This ${refusal.scope} may use ${refusal.limit} tokens a minute: ${refusal.used} are used or in flight, and this request takes about ${refusal.wanted}. Try again in ${seconds(refusal)}.`;
     case 'concurrency':
-      return `This key may have ${refusal.limit} requests in flight at once. Try again when one has ended.`;
+      return `This ${refusal.scope} may have ${refusal.limit} requests in flight at once, and has. Try again when one has ended.`;
     case 'model_forbidden':
       return `This key may not use ${refusal.model}. Allow the model for the key, or use another key: ${origin}/keys.`;
     case 'model_not_found':
@@ -153,6 +160,10 @@ function messageFor(refusal: Refusal, origin: string): string {
     case 'internal':
       return 'Something went wrong on our side. Try again, and report the request id (`x-request-id`) if it persists; what a request cost is at /v1/generations/{id}.';
   }
+}
+
+function seconds({ retryAfterMs }: { retryAfterMs: number }): string {
+  return `${Math.ceil(retryAfterMs / 1000)} s`;
 }
 
 function resetSentence(resetAtMs: number | null): string {

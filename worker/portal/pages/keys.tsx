@@ -6,7 +6,7 @@ import { type ApiKeyRow, createKey, listKeys, pepperKey } from '../../db/keys.ts
 import { describeError } from '../../describe-error.ts';
 import { maskedApiKey } from '../../domain/api-key.ts';
 import { CAP_PERIODS } from '../../domain/limits.ts';
-import { type NanoUsd, nanoUsd } from '../../domain/money.ts';
+import type { NanoUsd } from '../../domain/money.ts';
 import { config } from '../../env.ts';
 import { type PortalContext, type PortalEnv, words } from '../context.ts';
 import {
@@ -105,10 +105,8 @@ async function show(c: PortalContext, state: { typed?: Typed; faults?: Faults })
 async function spendOf(c: PortalContext, key: ApiKeyRow, nowMs: number): Promise<NanoUsd | null> {
   if (keyState(key, nowMs) !== 'active') return null;
   try {
-    const { requestsPerMinute, concurrency, capPeriod } = key;
-    const capNanoUsd = key.capNanoUsd === null ? null : nanoUsd(key.capNanoUsd);
-    const limits = { requestsPerMinute, concurrency, capPeriod, capNanoUsd };
-    return (await c.env.WALLET.getByName(key.accountId).keySpend(key.id, limits)).spentNanoUsd;
+    const { accountId, id: keyId, capPeriod } = key;
+    return (await c.env.WALLET.getByName(accountId).load({ keyId, capPeriod })).spentNanoUsd;
   } catch (error) {
     console.error(JSON.stringify({ event: 'key_spend_failed', keyId: key.id, error: describeError(error) }));
     return null;

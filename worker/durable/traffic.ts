@@ -1,0 +1,138 @@
+/**
+ * What counts against limits: requests and tokens of the last minute and in flight, by key and for the whole account.
+ * In memory, so that admission need not count rows; the request table can make it anew at any time.
+ */
+import type { Load } from '../domain/limits.ts';
+import { nanoUsd } from '../domain/money.ts';
+import type { HeldRequest } from './wallet-rows.ts';
+
+const WINDOW_MS = 60_000;
+
+/** A request's part in what is in flight. */
+type Share = Pick<HeldRequest, 'heldNanoUsd' | 'tokens'>;
+
+export class Traffic {
+  readonly #keys = new Map<string, Scope>();
+  #account = new Scope();
+
+  /** Forgets everything and counts again from the rows; see WalletStore.recentRequests. */
+  reload(recent: (afterMs: number) => readonly HeldRequest[], nowMs: number): void {
+    this.#keys.clear();
+    this.#account = new Scope();
+    const requests = recent(nowMs - WINDOW_MS);
+    for (const request of requests) this.admit(request);
+    const ended = requests.filter(({ state }) => state !== 'held');
+    for (const request of ended.sort((a, b) => a.endedAtMs! - b.endedAtMs!)) this.end(request, request);
+  }
+
+  /** @param keyId null: the whole account */
+  load(keyId: string | null, nowMs: number): Omit<Load, 'spentNanoUsd'> {
+    return (keyId === null ? this.#account : (this.#keys.get(keyId) ?? new Scope())).load(nowMs);
+  }
+
+  admit({ keyId, admittedAtMs, ...share }: Share & Pick<HeldRequest, 'keyId' | 'admittedAtMs'>): void {
+    for (const scope of this.#of(keyId)) scope.admit(admittedAtMs, share);
+  }
+
+  resize(keyId: string, before: Share, after: Share): void {
+    for (const scope of this.#of(keyId)) scope.add(after, before);
+  }
+
+  /** @param held as it was in flight; `ended` says what it used and when */
+  end(
+    { keyId, heldNanoUsd, tokens }: Share & Pick<HeldRequest, 'keyId'>,
+    { usage, endedAtMs }: Pick<HeldRequest, 'usage' | 'endedAtMs'>,
+  ): void {
+    const used = usage.promptTokens + usage.completionTokens;
+    for (const scope of this.#of(keyId)) scope.end(endedAtMs!, { heldNanoUsd, tokens }, used);
+  }
+
+  /** Keys that did nothing for a minute take no room. */
+  forgetIdle(nowMs: number): void {
+    for (const [keyId, scope] of this.#keys) if (scope.isIdle(nowMs)) this.#keys.delete(keyId);
+  }
+
+  #of(keyId: string): [Scope, Scope] {
+    const key = this.#keys.get(keyId) ?? new Scope();
+    this.#keys.set(keyId, key);
+    return [key, this.#account];
+  }
+}
+
+const NOTHING = { heldNanoUsd: 0, tokens: 0 };
+
+class Scope {
+  readonly #admitted = new Minute();
+  readonly #endedTokens = new Minute();
+  #inFlight = 0;
+  #heldNanoUsd = 0;
+  #tokens = 0;
+
+  load(nowMs: number): Omit<Load, 'spentNanoUsd'> {
+    this.#admitted.prune(nowMs);
+    this.#endedTokens.prune(nowMs);
+    const oldestMs = this.#admitted.oldestMs;
+    const oldestEndMs = this.#endedTokens.oldestMs;
+    return {
+      requestsLastMinute: this.#admitted.sum,
+      oldestRequestAgeMs: oldestMs === null ? 0 : nowMs - oldestMs,
+      tokensLastMinute: this.#endedTokens.sum + this.#tokens,
+      tokensFreeInMs: oldestEndMs === null ? null : oldestEndMs + WINDOW_MS - nowMs,
+      inFlight: this.#inFlight,
+      heldNanoUsd: nanoUsd(this.#heldNanoUsd),
+    };
+  }
+
+  admit(atMs: number, share: Share): void {
+    this.#admitted.add(atMs, 1);
+    this.#inFlight += 1;
+    this.add(share, NOTHING);
+  }
+
+  add(more: { heldNanoUsd: number; tokens: number }, less: { heldNanoUsd: number; tokens: number }): void {
+    this.#heldNanoUsd += more.heldNanoUsd - less.heldNanoUsd;
+    this.#tokens += more.tokens - less.tokens;
+  }
+
+  end(atMs: number, share: Share, usedTokens: number): void {
+    this.#inFlight -= 1;
+    this.add(NOTHING, share);
+    if (usedTokens > 0) this.#endedTokens.add(atMs, usedTokens);
+  }
+
+  isIdle(nowMs: number): boolean {
+    const { requestsLastMinute, tokensLastMinute, inFlight } = this.load(nowMs);
+    return requestsLastMinute === 0 && tokensLastMinute === 0 && inFlight === 0;
+  }
+}
+
+/** Amounts by the time at which they were added, as long as they are no older than a minute. */
+class Minute {
+  #times: number[] = [];
+  #amounts: number[] = [];
+  /** those before it are over; they are cut off when they are many, not one by one */
+  #first = 0;
+  sum = 0;
+
+  get oldestMs(): number | null {
+    return this.#times[this.#first] ?? null;
+  }
+
+  add(atMs: number, amount: number): void {
+    this.#times.push(atMs);
+    this.#amounts.push(amount);
+    this.sum += amount;
+  }
+
+  prune(nowMs: number): void {
+    while (this.#first < this.#times.length && this.#times[this.#first]! <= nowMs - WINDOW_MS) {
+      this.sum -= this.#amounts[this.#first]!;
+      this.#first += 1;
+    }
+    if (this.#first > 1_000 && this.#first > this.#times.length / 2) {
+      this.#times = this.#times.slice(this.#first);
+      this.#amounts = this.#amounts.slice(this.#first);
+      this.#first = 0;
+    }
+  }
+}
