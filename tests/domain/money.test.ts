@@ -121,3 +121,83 @@ describe('a charge', () => {
 it('counts whole dollars exactly', () => {
   expect(usd(5)).toBe(5_000_000_000);
 });
+
+describe('the price in force', () => {
+  const minute = fc.integer({ min: 0, max: 1_439 });
+  const anyPrice = fc.record({
+    tariff: fc.constantFrom('standard' as const, 'batch' as const),
+    fromMs: fc.integer({ min: 0, max: 20 }).map((days) => days * 86_400_000),
+    lastsDays: fc.option(fc.integer({ min: 1, max: 10 })),
+    window: fc.option(fc.tuple(minute, minute)),
+  });
+
+  /** Every minute of the day that a window names, one by one. */
+  function covers([from, to]: readonly [number, number], at: number): boolean {
+    for (let each = from; each !== to; each = (each + 1) % 1_440) if (each === at) return true;
+    return false;
+  }
+
+  it('is the one that a look at every row would find, and a window beats the rest of the day', () => {
+    fc.assert(
+      fc.property(fc.array(anyPrice, { maxLength: 8 }), fc.nat(40 * 86_400), (specs, second) => {
+        const atMs = second * 1_000;
+        const prices = specs.map(({ tariff, fromMs, lastsDays, window }, i) =>
+          r1({
+            id: `p${i}`,
+            tariff,
+            fromMs: fromMs + i,
+            toMs: lastsDays === null ? null : fromMs + lastsDays * 86_400_000,
+            dailyFromMinute: window?.[0] ?? null,
+            dailyToMinute: window?.[1] ?? null,
+          }),
+        );
+        for (const tariff of ['standard', 'batch'] as const) {
+          const found = priceAt(prices, tariff, atMs);
+          const fitting = prices.filter(
+            (each, i) =>
+              each.tariff === tariff &&
+              each.fromMs <= atMs &&
+              atMs < (each.toMs ?? Number.POSITIVE_INFINITY) &&
+              (specs[i]!.window === null || covers(specs[i]!.window!, Math.floor(atMs / 60_000) % 1_440)),
+          );
+          const windows = fitting.filter(({ dailyFromMinute }) => dailyFromMinute !== null);
+          const last = (windows.length > 0 ? windows : fitting).reduce<DatedPrice | null>(
+            (best, each) => (best && best.fromMs > each.fromMs ? best : each),
+            null,
+          );
+          expect(found?.id).toBe(last?.id);
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('makes a charge that no rounding touches', () => {
+    const count = fc.integer({ min: 0, max: 131_072 });
+    const each = fc.integer({ min: 0, max: 100_000 });
+    fc.assert(
+      fc.property(
+        count,
+        count,
+        count,
+        each,
+        each,
+        each,
+        (cached, uncached, completion, hit, miss, output) => {
+          const usage = {
+            promptTokens: cached + uncached,
+            cachedTokens: cached,
+            completionTokens: completion,
+            reasoningTokens: 0,
+          };
+          const price = r1({ cacheHitNanoUsd: hit, cacheMissNanoUsd: miss, outputNanoUsd: output });
+          const exact =
+            BigInt(cached) * BigInt(hit) +
+            BigInt(uncached) * BigInt(miss) +
+            BigInt(completion) * BigInt(output);
+          expect(BigInt(chargeFor(usage, price))).toBe(exact);
+        },
+      ),
+    );
+  });
+});

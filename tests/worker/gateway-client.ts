@@ -8,6 +8,7 @@ import type { RequestRecord } from '../../worker/domain/wallet.ts';
 import { config, type Env } from '../../worker/env.ts';
 import app from '../../worker/index.ts';
 import { newAccount } from './fleet-fixtures.ts';
+import { watched } from './wallet-laws.ts';
 
 export const env = bindings as unknown as Env;
 
@@ -96,6 +97,7 @@ export class Customer {
       ...limits,
     });
     const customer = new Customer(accountId, key, row.id);
+    watched(accountId, env.WALLET.getByName(accountId));
     if (credit > 0) await customer.wallet.grant({ grantId: 'trial', amountNanoUsd: credit });
     return customer;
   }

@@ -8,6 +8,7 @@ import { type NanoUsd, nanoUsd } from '../../worker/domain/money.ts';
 import type { Usage } from '../../worker/domain/usage.ts';
 import type { AdmitRequest, WalletReceipt } from '../../worker/domain/wallet.ts';
 import type { Env } from '../../worker/env.ts';
+import { watched } from './wallet-laws.ts';
 
 export const env = bindings as unknown as Env;
 
@@ -35,9 +36,8 @@ export function usage(prompt: number, cached: number, completion: number): Usage
   return { promptTokens: prompt, cachedTokens: cached, completionTokens: completion, reasoningTokens: 0 };
 }
 
-export async function walletWith(amount: NanoUsd) {
-  const accountId = newId('acct', Date.now());
-  const wallet = env.WALLET.getByName(accountId);
+export async function walletWith(amount: NanoUsd, accountId = newId('acct', Date.now())) {
+  const wallet = watched(accountId, env.WALLET.getByName(accountId));
   if (amount > 0) await wallet.grant({ grantId: 'trial', amountNanoUsd: amount });
   const admit = (over: Partial<AdmitRequest> & { wanted?: number; least?: number } = {}) => {
     const { wanted = 1_000_000, least = 1_000, ...rest } = over;

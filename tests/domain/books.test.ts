@@ -1,0 +1,142 @@
+/** The ledger against a reference in two sums, and the audit against anybody who changes a figure. */
+import { createHash } from 'node:crypto';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { type BookPage, checkPage, FIRST_PAGE } from '../../worker/domain/books.ts';
+import {
+  type Credit,
+  chargeLegs,
+  correctionLegs,
+  type Entry,
+  type EntryKind,
+  GENESIS_HASH,
+  hashInput,
+} from '../../worker/domain/ledger.ts';
+import { nanoUsd } from '../../worker/domain/money.ts';
+
+const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
+const none: Credit = { grantedNanoUsd: nanoUsd(0), paidNanoUsd: nanoUsd(0) };
+
+/** A chain of entries as the Wallet would make them from these movements, each within the balance. */
+function ledgerOf(movements: readonly { kind: EntryKind; amount: number }[]): Entry[] {
+  const entries: Entry[] = [];
+  let credit = none;
+  let head = GENESIS_HASH;
+  for (const { kind, amount } of movements) {
+    const balance = credit.grantedNanoUsd + credit.paidNanoUsd;
+    const legs: Record<EntryKind, () => Credit> = {
+      grant: () => ({ ...none, grantedNanoUsd: nanoUsd(amount) }),
+      top_up: () => ({ ...none, paidNanoUsd: nanoUsd(amount) }),
+      charge: () => chargeLegs(credit, nanoUsd(Math.min(amount, balance))),
+      correction: () => correctionLegs(credit, nanoUsd(-Math.min(amount, balance))),
+    };
+    const moved = legs[kind]();
+    credit = {
+      grantedNanoUsd: nanoUsd(credit.grantedNanoUsd + moved.grantedNanoUsd),
+      paidNanoUsd: nanoUsd(credit.paidNanoUsd + moved.paidNanoUsd),
+    };
+    const seq = entries.length + 1;
+    const balanceNanoUsd = nanoUsd(credit.grantedNanoUsd + credit.paidNanoUsd);
+    const body = { seq, atMs: 1_000 + seq, kind, reference: `ref_${seq}`, ...moved, balanceNanoUsd };
+    head = sha256(hashInput(head, body));
+    entries.push({ ...body, hash: head });
+  }
+  return entries;
+}
+
+const movement = fc.record({
+  kind: fc.constantFrom<EntryKind>('grant', 'top_up', 'charge', 'correction'),
+  amount: fc.integer({ min: 1, max: 10_000_000_000 }),
+});
+const anyLedger = fc.array(movement, { minLength: 1, maxLength: 25 }).map(ledgerOf);
+
+/** What D1 has when it was told everything: the same entries, and a request of one price for each charge. */
+function pageOf(entries: readonly Entry[]): BookPage {
+  const price = { id: 'p/1', cacheHitNanoUsd: 1, cacheMissNanoUsd: 1, outputNanoUsd: 1 };
+  const requests = entries
+    .filter(({ kind }) => kind === 'charge')
+    .map(({ seq, reference, grantedNanoUsd, paidNanoUsd }) => ({
+      requestId: reference,
+      entrySeq: seq,
+      usage: {
+        promptTokens: 0,
+        cachedTokens: 0,
+        completionTokens: -(grantedNanoUsd + paidNanoUsd),
+        reasoningTokens: 0,
+      },
+      price,
+      chargeNanoUsd: -(grantedNanoUsd + paidNanoUsd),
+    }));
+  return { entries, projected: entries, requests, untoldFromSeq: entries.length + 1 };
+}
+
+describe('credit', () => {
+  it('is never below zero, granted is spent before paid, and taken back after it', () => {
+    fc.assert(
+      fc.property(anyLedger, (entries) => {
+        let granted = 0;
+        let paid = 0;
+        for (const { kind, grantedNanoUsd, paidNanoUsd } of entries) {
+          if (kind === 'charge' && paidNanoUsd < 0) expect(granted + grantedNanoUsd).toBe(0);
+          if (kind === 'correction' && grantedNanoUsd < 0) expect(paid + paidNanoUsd).toBe(0);
+          granted += grantedNanoUsd;
+          paid += paidNanoUsd;
+          expect(Math.min(granted, paid)).toBeGreaterThanOrEqual(0);
+        }
+      }),
+    );
+  });
+});
+
+describe('the audit', () => {
+  it('finds nothing in a ledger that is whole, page by page as well', () => {
+    fc.assert(
+      fc.property(anyLedger, fc.nat(25), (entries, cut) => {
+        const first = checkPage(FIRST_PAGE, pageOf(entries.slice(0, cut)), sha256);
+        const second = checkPage(first.mark, { ...pageOf(entries), entries: entries.slice(cut) }, sha256);
+        expect([...first.findings, ...second.findings]).toEqual([]);
+        expect(second.mark.balanceNanoUsd).toBe(entries.at(-1)!.balanceNanoUsd);
+      }),
+    );
+  });
+
+  const FIELDS = ['seq', 'atMs', 'grantedNanoUsd', 'paidNanoUsd', 'balanceNanoUsd'] as const;
+  it.each(['entries', 'projected'] as const)('finds any figure that was changed in %s', (where) => {
+    fc.assert(
+      fc.property(
+        anyLedger,
+        fc.nat(),
+        fc.constantFrom(...FIELDS),
+        fc.integer().filter((by) => by !== 0),
+        (entries, pick, field, by) => {
+          const at = pick % entries.length;
+          const changed = entries.map((entry, i) =>
+            i === at ? { ...entry, [field]: nanoUsd(entry[field] + by) } : entry,
+          );
+          const page = { ...pageOf(entries), [where]: changed };
+          expect(checkPage(FIRST_PAGE, page, sha256).findings).not.toEqual([]);
+        },
+      ),
+    );
+  });
+
+  it('finds an entry that was taken out, put elsewhere or made up', () => {
+    fc.assert(
+      fc.property(
+        anyLedger.filter((entries) => entries.length > 2),
+        fc.nat(),
+        fc.constantFrom('out', 'swap', 'extra'),
+        (entries, pick, how) => {
+          const at = pick % (entries.length - 1);
+          const changed = [...entries];
+          if (how === 'out') changed.splice(at, 1);
+          if (how === 'swap') [changed[at], changed[at + 1]] = [changed[at + 1]!, changed[at]!];
+          if (how === 'extra') changed.splice(at, 0, { ...entries[at]!, reference: 'made_up' });
+          expect(
+            checkPage(FIRST_PAGE, { ...pageOf(entries), entries: changed }, sha256).findings,
+          ).not.toEqual([]);
+        },
+      ),
+    );
+  });
+});

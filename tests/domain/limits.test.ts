@@ -1,0 +1,182 @@
+/** Limits against a reference that keeps every request and counts them all anew each time. */
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import {
+  type Limits,
+  type Load,
+  limitRefusal,
+  periodEndMs,
+  periodStartDay,
+} from '../../worker/domain/limits.ts';
+import { nanoUsd } from '../../worker/domain/money.ts';
+import { NO_USAGE } from '../../worker/domain/usage.ts';
+import { Traffic } from '../../worker/durable/traffic.ts';
+import type { HeldRequest } from '../../worker/durable/wallet-rows.ts';
+
+/** The reference: rows, as the Wallet's table would have them. */
+class Rows {
+  readonly all: HeldRequest[] = [];
+
+  recent = (afterMs: number) =>
+    this.all
+      .filter(
+        ({ state, admittedAtMs, endedAtMs }) =>
+          state === 'held' || admittedAtMs > afterMs || endedAtMs! > afterMs,
+      )
+      .sort((a, b) => a.admittedAtMs - b.admittedAtMs);
+
+  load(keyId: string | null, nowMs: number): Omit<Load, 'spentNanoUsd'> {
+    const mine = this.all.filter((row) => keyId === null || row.keyId === keyId);
+    const recent = mine.filter(({ admittedAtMs }) => admittedAtMs > nowMs - 60_000);
+    const held = mine.filter(({ state }) => state === 'held');
+    const ended = mine.filter(
+      ({ endedAtMs, usage }) =>
+        endedAtMs !== null && endedAtMs > nowMs - 60_000 && usage.completionTokens + usage.promptTokens > 0,
+    );
+    const sum = (values: number[]) => values.reduce((total, value) => total + value, 0);
+    return {
+      requestsLastMinute: recent.length,
+      oldestRequestAgeMs:
+        recent.length === 0 ? 0 : nowMs - Math.min(...recent.map(({ admittedAtMs }) => admittedAtMs)),
+      tokensLastMinute:
+        sum(held.map(({ tokens }) => tokens)) +
+        sum(ended.map(({ usage }) => usage.promptTokens + usage.completionTokens)),
+      tokensFreeInMs:
+        ended.length === 0 ? null : Math.min(...ended.map(({ endedAtMs }) => endedAtMs!)) + 60_000 - nowMs,
+      inFlight: held.length,
+      heldNanoUsd: nanoUsd(sum(held.map(({ heldNanoUsd }) => heldNanoUsd))),
+    };
+  }
+}
+
+const step = fc.oneof(
+  fc.record({
+    kind: fc.constant('admit' as const),
+    keyId: fc.constantFrom('key_1', 'key_2'),
+    tokens: fc.nat(5_000),
+    held: fc.nat(9_000),
+  }),
+  fc.record({
+    kind: fc.constant('resize' as const),
+    pick: fc.nat(),
+    tokens: fc.nat(5_000),
+    held: fc.nat(9_000),
+  }),
+  fc.record({
+    kind: fc.constant('end' as const),
+    pick: fc.nat(),
+    prompt: fc.nat(900),
+    completion: fc.nat(900),
+  }),
+  fc.record({ kind: fc.constant('wait' as const), ms: fc.nat(45_000) }),
+  fc.record({ kind: fc.constant('forget' as const) }),
+);
+
+it('traffic is what counting every row would say, also after the memory is lost', () => {
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+      const rows = new Rows();
+      let traffic = new Traffic();
+      let nowMs = 1_000_000;
+      const heldOne = (pick: number) => {
+        const held = rows.all.filter(({ state }) => state === 'held');
+        return held.length === 0 ? -1 : rows.all.indexOf(held[pick % held.length]!);
+      };
+      for (const each of steps) {
+        if (each.kind === 'wait') nowMs += each.ms;
+        if (each.kind === 'forget') {
+          traffic = new Traffic();
+          traffic.reload(rows.recent, nowMs);
+        }
+        if (each.kind === 'admit') {
+          const row = {
+            keyId: each.keyId,
+            state: 'held',
+            admittedAtMs: nowMs,
+            endedAtMs: null,
+            heldNanoUsd: nanoUsd(each.held),
+            tokens: each.tokens,
+            usage: NO_USAGE,
+          } as HeldRequest;
+          rows.all.push(row);
+          traffic.admit(row);
+        }
+        if (each.kind === 'resize' && heldOne(each.pick) >= 0) {
+          const at = heldOne(each.pick);
+          const before = rows.all[at]!;
+          const after = { ...before, heldNanoUsd: nanoUsd(each.held), tokens: each.tokens };
+          rows.all[at] = after;
+          traffic.resize(before.keyId, before, after);
+        }
+        if (each.kind === 'end' && heldOne(each.pick) >= 0) {
+          const at = heldOne(each.pick);
+          const before = rows.all[at]!;
+          const usage = { ...NO_USAGE, promptTokens: each.prompt, completionTokens: each.completion };
+          rows.all[at] = { ...before, state: 'posted', endedAtMs: nowMs, heldNanoUsd: nanoUsd(0), usage };
+          traffic.end(before, rows.all[at]);
+        }
+        for (const keyId of ['key_1', 'key_2', null])
+          expect(traffic.load(keyId, nowMs)).toEqual(rows.load(keyId, nowMs));
+      }
+    }),
+    { numRuns: 300 },
+  );
+});
+
+const anyLimits = fc.record({
+  requestsPerMinute: fc.integer({ min: 1, max: 20 }),
+  tokensPerMinute: fc.option(fc.integer({ min: 1, max: 2_000 })),
+  concurrency: fc.integer({ min: 1, max: 20 }),
+  capNanoUsd: fc.option(fc.nat(1_000).map(nanoUsd)),
+  capPeriod: fc.constantFrom('day', 'month', 'total'),
+}) satisfies fc.Arbitrary<Limits>;
+const anyLoad = fc.record({
+  requestsLastMinute: fc.nat(20),
+  oldestRequestAgeMs: fc.nat(59_999),
+  tokensLastMinute: fc.nat(2_000),
+  tokensFreeInMs: fc.option(fc.integer({ min: 1, max: 60_000 })),
+  inFlight: fc.nat(20),
+  heldNanoUsd: fc.nat(500).map(nanoUsd),
+  spentNanoUsd: fc.nat(1_000).map(nanoUsd),
+}) satisfies fc.Arbitrary<Load>;
+const anyRequest = fc.record({ leastNanoUsd: fc.nat(300).map(nanoUsd), tokens: fc.nat(500) });
+
+describe('a refusal', () => {
+  const within = (limits: Limits, load: Load, request: { leastNanoUsd: number; tokens: number }) =>
+    load.requestsLastMinute < limits.requestsPerMinute &&
+    load.inFlight < limits.concurrency &&
+    (limits.tokensPerMinute === null ||
+      load.tokensLastMinute === 0 ||
+      load.tokensLastMinute + request.tokens <= limits.tokensPerMinute) &&
+    (limits.capNanoUsd === null ||
+      request.leastNanoUsd <= Math.max(0, limits.capNanoUsd - load.spentNanoUsd - load.heldNanoUsd));
+
+  it('is given exactly when the key or its account would pass a limit', () => {
+    fc.assert(
+      fc.property(anyLimits, anyLimits, anyLoad, anyLoad, anyRequest, (key, account, mine, all, request) => {
+        const refusal = limitRefusal({ key, account }, { key: mine, account: all }, request, 0);
+        expect(refusal === null).toBe(within(key, mine, request) && within(account, all, request));
+        if (refusal && 'retryAfterMs' in refusal) expect(refusal.retryAfterMs).toBeGreaterThan(0);
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+});
+
+it('the period of a cap begins at its first day and ends where the next begins', () => {
+  fc.assert(
+    fc.property(
+      fc.constantFrom('day' as const, 'month' as const),
+      fc.integer({ min: Date.UTC(2020, 0, 1), max: Date.UTC(2040, 0, 1) }),
+      (period, nowMs) => {
+        const startMs = periodStartDay(period, nowMs) * 86_400_000;
+        const endMs = periodEndMs(period, nowMs)!;
+        expect(startMs <= nowMs && nowMs < endMs).toBe(true);
+        expect(periodStartDay(period, endMs) * 86_400_000).toBe(endMs);
+        const next = period === 'day' ? 'getUTCDate' : 'getUTCMonth';
+        expect(new Date(endMs - 1)[next]()).toBe(new Date(startMs)[next]());
+        if (period === 'month') expect(new Date(startMs).getUTCDate()).toBe(1);
+      },
+    ),
+  );
+});

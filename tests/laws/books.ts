@@ -1,0 +1,112 @@
+/** Views of a world that several laws share. Sums and charges are worked out here anew, not by the code under test. */
+import {
+  type AccountBooks,
+  type Bounds,
+  DEFAULT_BOUNDS,
+  type EndedColumns,
+  type LawName,
+  type UsageEventRow,
+  type Violation,
+  type World,
+} from './world.ts';
+
+export interface KnownRequest {
+  readonly accountId: string;
+  readonly row: EndedColumns;
+}
+
+export const ENDED_STATES: ReadonlySet<string> = new Set(['posted', 'voided', 'expired']);
+
+export function boundsOf(world: World): Bounds {
+  return { ...DEFAULT_BOUNDS, ...world.bounds };
+}
+
+/** Collects the violations of one law. */
+export function findings(law: LawName) {
+  const found: Violation[] = [];
+  return {
+    found,
+    say: (about: string, what: string) => void found.push({ law, about, what }),
+    /** @param what names the value: "its charge" */
+    equal: (about: string, what: string, actual: unknown, expected: unknown) => {
+      if (actual !== expected) found.push({ law, about, what: `${what} is ${actual}, not ${expected}` });
+    },
+  };
+}
+
+const requestsByWorld = new WeakMap<World, ReadonlyMap<string, KnownRequest>>();
+
+/** Every request that anybody's books know: the Wallet's row, or D1's where the Wallet has forgotten it. */
+export function requestsOf(world: World): ReadonlyMap<string, KnownRequest> {
+  const known = requestsByWorld.get(world);
+  if (known) return known;
+  const requests = new Map<string, KnownRequest>();
+  for (const row of world.d1?.usage_event ?? []) {
+    requests.set(row.request_id, { accountId: row.account_id, row });
+  }
+  for (const { accountId, request } of world.accounts) {
+    for (const row of request ?? []) requests.set(row.request_id, { accountId, row });
+  }
+  requestsByWorld.set(world, requests);
+  return requests;
+}
+
+/** Whether a request that is in no book was never admitted: only when every Wallet's requests are known. */
+export function knowsAllRequests({ accounts, d1 }: World): boolean {
+  return accounts.every(({ request }) => request !== undefined) && d1?.usage_event !== undefined;
+}
+
+export function balanceOf({ entry }: Pick<AccountBooks, 'entry'>): { granted: number; paid: number } {
+  let granted = 0;
+  let paid = 0;
+  for (const row of entry ?? []) {
+    granted += row.granted_nano_usd;
+    paid += row.paid_nano_usd;
+  }
+  return { granted, paid };
+}
+
+interface PriceColumns {
+  readonly cache_hit_nano_usd: number;
+  readonly cache_miss_nano_usd: number;
+  readonly output_nano_usd: number;
+}
+
+/** Tokens × price, in integers past 2⁵³ too. */
+export function chargeOf(row: EndedColumns, price: PriceColumns): number {
+  const times = (tokens: number, each: number) => BigInt(tokens) * BigInt(each);
+  return Number(
+    times(row.cached_tokens, price.cache_hit_nano_usd) +
+      times(row.prompt_tokens - row.cached_tokens, price.cache_miss_nano_usd) +
+      times(row.completion_tokens, price.output_nano_usd),
+  );
+}
+
+export function groupBy<T>(rows: Iterable<T>, keyOf: (row: T) => string): Map<string, T[]> {
+  const groups = new Map<string, T[]>();
+  for (const row of rows) {
+    const key = keyOf(row);
+    const group = groups.get(key);
+    if (group) group.push(row);
+    else groups.set(key, [row]);
+  }
+  return groups;
+}
+
+/** The columns in which the Wallet and D1 must agree about an ended request. */
+export const SHARED_COLUMNS = [
+  'key_id',
+  'model_id',
+  'state',
+  'ending',
+  'node_id',
+  'admitted_at_ms',
+  'ended_at_ms',
+  'prompt_tokens',
+  'cached_tokens',
+  'completion_tokens',
+  'reasoning_tokens',
+  'price_id',
+  'charge_nano_usd',
+  'entry_seq',
+] as const satisfies readonly (keyof UsageEventRow)[];

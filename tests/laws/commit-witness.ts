@@ -1,0 +1,48 @@
+/**
+ * Watches a Wallet's SQLite from inside it, for what is gone when a history is over: L2 at every commit, how much a
+ * hold was when it ended (L4), an end that came twice (L3), an entry that was changed (L10).
+ */
+import { overshoot } from './l02-funded.ts';
+import { kept } from './l04-holds.ts';
+import type { CreditRow, RequestRow, Violation } from './world.ts';
+
+/** Run once on a Wallet's database that has its tables: what it sees goes into temp tables, for the `ends` of a world. */
+export const WITNESS_SQL = `
+CREATE TEMP TABLE IF NOT EXISTS hold_end (
+  request_id TEXT, from_state TEXT, to_state TEXT,
+  held_before_nano_usd INTEGER, held_after_nano_usd INTEGER, charge_nano_usd INTEGER);
+CREATE TEMP TABLE IF NOT EXISTS entry_change (seq INTEGER, what TEXT);
+CREATE TEMP TRIGGER IF NOT EXISTS hold_ends AFTER UPDATE OF state ON main.request BEGIN
+  INSERT INTO hold_end VALUES (
+    OLD.request_id, OLD.state, NEW.state, OLD.held_nano_usd, NEW.held_nano_usd, NEW.charge_nano_usd);
+END;
+CREATE TEMP TRIGGER IF NOT EXISTS entry_updated AFTER UPDATE ON main.entry BEGIN
+  INSERT INTO entry_change VALUES (OLD.seq, 'changed');
+END;
+CREATE TEMP TRIGGER IF NOT EXISTS entry_deleted AFTER DELETE ON main.entry BEGIN
+  INSERT INTO entry_change VALUES (OLD.seq, 'deleted');
+END;
+`;
+
+/** What a commit leaves behind must hold at once: L2, and that nothing is held for a request that ended. */
+export function observeCommit(commit: {
+  accountId: string;
+  credit: CreditRow;
+  held: readonly Pick<RequestRow, 'state' | 'held_nano_usd'>[];
+}): Violation[] {
+  const { accountId, credit } = commit;
+  const request = commit.held as readonly RequestRow[];
+  return [...overshoot({ accountId, credit, request }), ...kept({ accountId, credit, request })];
+}
+
+/** @param changes the rows of `entry_change` */
+export function observeEntryChanges(
+  accountId: string,
+  changes: readonly { seq: number; what: string }[],
+): Violation[] {
+  return changes.map(({ seq, what }) => ({
+    law: 'L10',
+    about: `${accountId} entry ${seq}`,
+    what: `was ${what}`,
+  }));
+}

@@ -1,0 +1,32 @@
+/** L4: posted ≤ held at that moment; the rest returns in the same transaction. */
+import { findings } from './books.ts';
+import { heldBy } from './l02-funded.ts';
+import type { AccountBooks, Law, Violation } from './world.ts';
+
+export const holds: Law = (world) =>
+  world.accounts.flatMap((account) => [...kept(account), ...chargedWithinHold(account)]);
+
+/** What is held for no running request: a rest that did not return. */
+export function kept({
+  accountId,
+  credit,
+  request,
+}: Pick<AccountBooks, 'accountId' | 'credit' | 'request'>): Violation[] {
+  const { found, say } = findings('L4');
+  const promised = heldBy(request);
+  if (credit && promised !== null && credit.held_nano_usd > promised)
+    say(accountId, `holds ${credit.held_nano_usd}, its running requests only ${promised}`);
+  return found;
+}
+
+function chargedWithinHold({ request, ends }: AccountBooks): Violation[] {
+  const { found, say, equal } = findings('L4');
+  for (const row of request ?? [])
+    if (row.state !== 'held') equal(row.request_id, 'what it still holds', row.held_nano_usd, 0);
+  for (const end of ends ?? []) {
+    if (end.charge_nano_usd > end.held_before_nano_usd)
+      say(end.request_id, `was charged ${end.charge_nano_usd} of a hold of ${end.held_before_nano_usd}`);
+    if (end.held_after_nano_usd !== 0) say(end.request_id, `kept ${end.held_after_nano_usd} of its hold`);
+  }
+  return found;
+}

@@ -1,0 +1,137 @@
+/**
+ * L10: entries are append-only and hash-chained; replaying them rebuilds every projection (dashboard = ledger =
+ * invoice). D1 may lag behind until the world is final; what it has must be right at any time.
+ */
+import { createHash } from 'node:crypto';
+import { GENESIS_HASH, hashInput } from '../../worker/domain/ledger.ts';
+import { findings, groupBy, requestsOf, SHARED_COLUMNS } from './books.ts';
+import { rollup } from './rollup.ts';
+import type { AccountBooks, EntryRow, Law, World } from './world.ts';
+
+export const projections: Law = (world) => [
+  ...world.accounts.flatMap(chains),
+  ...world.accounts.flatMap((account) => ledgerIsProjected(world, account)),
+  ...world.accounts.flatMap((account) => usageIsProjected(world, account)),
+  ...world.accounts.flatMap((account) => spendAddsUp(world, account)),
+  ...rollup(world),
+];
+
+function chains({ accountId, entry, credit }: AccountBooks) {
+  const { found, say, equal } = findings('L10');
+  if (!entry) return found;
+  let hash = GENESIS_HASH;
+  let seq = 0;
+  for (const row of [...entry].sort((a, b) => a.seq - b.seq)) {
+    seq += 1;
+    equal(accountId, `the number of entry ${seq}`, row.seq, seq);
+    hash = createHash('sha256')
+      .update(hashInput(hash, bodyOf(row)))
+      .digest('hex');
+    if (hash !== row.hash)
+      say(`${accountId} entry ${row.seq}`, 'has not the hash of its content and of the entry before');
+    hash = row.hash;
+  }
+  if (credit) {
+    equal(accountId, 'the head of its chain', credit.head_hash, hash);
+    equal(accountId, 'the number of its last entry', credit.head_seq, seq);
+  }
+  return found;
+}
+
+function bodyOf(row: EntryRow): Parameters<typeof hashInput>[1] {
+  return {
+    seq: row.seq,
+    atMs: row.at_ms,
+    kind: row.kind,
+    reference: row.reference,
+    grantedNanoUsd: row.granted_nano_usd,
+    paidNanoUsd: row.paid_nano_usd,
+    balanceNanoUsd: row.balance_nano_usd,
+  } as Parameters<typeof hashInput>[1];
+}
+
+const ENTRY_COLUMNS = [
+  'at_ms',
+  'kind',
+  'reference',
+  'granted_nano_usd',
+  'paid_nano_usd',
+  'balance_nano_usd',
+  'hash',
+] as const satisfies readonly (keyof EntryRow)[];
+
+function ledgerIsProjected({ d1, final }: World, { accountId, entry, outbox }: AccountBooks) {
+  const { found, say, equal } = findings('L10');
+  if (final && outbox) say(accountId, `has ${outbox} items that D1 was not told`);
+  if (!entry || !d1?.ledger_entry) return found;
+  const copies = new Map(
+    d1.ledger_entry.filter((row) => row.account_id === accountId).map((row) => [row.seq, row]),
+  );
+  for (const row of entry) {
+    const copy = copies.get(row.seq);
+    copies.delete(row.seq);
+    if (!copy) {
+      if (final) say(`${accountId} entry ${row.seq}`, 'is missing in D1');
+      continue;
+    }
+    for (const column of ENTRY_COLUMNS)
+      equal(`${accountId} entry ${row.seq}`, `${column} in D1`, copy[column], row[column]);
+  }
+  for (const seq of copies.keys()) say(`${accountId} entry ${seq}`, 'is in D1 and not in the ledger');
+  return found;
+}
+
+function usageIsProjected({ d1, final }: World, { accountId, request, entry }: AccountBooks) {
+  const { found, say, equal } = findings('L10');
+  const usage = d1?.usage_event?.filter((row) => row.account_id === accountId);
+  if (!usage) return found;
+  for (const [id, rows] of groupBy(usage, (row) => row.request_id))
+    if (rows.length > 1) say(id, `has ${rows.length} rows of usage in D1`);
+  const copies = new Map(usage.map((row) => [row.request_id, row]));
+  for (const row of request ?? []) {
+    const copy = copies.get(row.request_id);
+    if (row.state === 'held') {
+      if (copy) say(row.request_id, 'is held and has usage in D1');
+      continue;
+    }
+    if (!copy) {
+      if (final) say(row.request_id, 'is missing in D1');
+      continue;
+    }
+    for (const column of SHARED_COLUMNS) equal(row.request_id, `${column} in D1`, copy[column], row[column]);
+  }
+  if (!final || !entry) return found;
+  const charged = entry
+    .filter(({ kind }) => kind === 'charge')
+    .reduce((sum, row) => sum - row.granted_nano_usd - row.paid_nano_usd, 0);
+  equal(
+    accountId,
+    'the sum of its usage in D1',
+    usage.reduce((sum, row) => sum + row.charge_nano_usd, 0),
+    charged,
+  );
+  return found;
+}
+
+/** Caps are sums over key_spend: what was charged, less what was given back. */
+function spendAddsUp(world: World, { accountId, key_spend, entry, request }: AccountBooks) {
+  const { found, equal } = findings('L10');
+  if (!key_spend || !entry || !request || !world.d1?.usage_event) return found;
+  const requests = requestsOf(world);
+  const spent = new Map<string, number>();
+  for (const row of entry) {
+    // a correction that names a request gives back what was paid twice; others are payments'
+    const known =
+      row.kind === 'charge' || row.kind === 'correction' ? requests.get(row.reference) : undefined;
+    if (!known) continue;
+    const id = known.row.key_id;
+    spent.set(id, (spent.get(id) ?? 0) - row.granted_nano_usd - row.paid_nano_usd);
+  }
+  const said = new Map<string, number>();
+  for (const row of key_spend)
+    if (spent.has(row.key_id) || row.key_id.startsWith('key_'))
+      said.set(row.key_id, (said.get(row.key_id) ?? 0) + row.spent_nano_usd);
+  for (const keyId of new Set([...spent.keys(), ...said.keys()]))
+    equal(`${accountId} ${keyId}`, 'its spend', said.get(keyId) ?? 0, spent.get(keyId) ?? 0);
+  return found;
+}

@@ -1,0 +1,28 @@
+/** L11: nothing of one account appears in another's response, log, cache hit or metric. */
+import { findings } from './books.ts';
+import type { Law } from './world.ts';
+
+export const tenants: Law = (world) => {
+  const { found, say } = findings('L11');
+  const secrets = world.secrets ?? [];
+  for (const { accountId, requestId, text } of world.clients ?? []) {
+    if (!text) continue;
+    for (const secret of secrets)
+      if (secret.accountId !== accountId && text.includes(secret.text))
+        say(requestId ?? accountId, `was answered with what belongs to ${secret.accountId}`);
+  }
+  for (const line of world.logs ?? [])
+    for (const secret of secrets)
+      if (line.includes(secret.text)) say(secret.accountId, `appears in a log: ${line.slice(0, 200)}`);
+  const owners = new Map<string, string>();
+  const reported = new Set<string>();
+  for (const { cacheSalt, accountId } of world.dispatches ?? []) {
+    if (cacheSalt === undefined) continue;
+    const owner = owners.get(cacheSalt) ?? accountId;
+    owners.set(cacheSalt, owner);
+    if (owner === accountId || reported.has(accountId)) continue;
+    reported.add(accountId);
+    say(accountId, `shares its prefix cache with ${owner}`);
+  }
+  return found;
+};

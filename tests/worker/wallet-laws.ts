@@ -1,0 +1,30 @@
+/** Every history that a test of the Wallet makes ends before the laws of money; see tests/laws. */
+import { runInDurableObject } from 'cloudflare:test';
+import { afterEach, expect } from 'vitest';
+import type { Wallet } from '../../worker/durable/wallet.ts';
+import { brokenLaws } from '../laws/laws.ts';
+import type { AccountBooks } from '../laws/world.ts';
+
+const TABLES = ['entry', 'request', 'receipt', 'key_spend', 'replay'] as const;
+
+const made = new Map<string, DurableObjectStub<Wallet>>();
+
+/** From now to the end of the test this Wallet is one whose books will be looked at. */
+export function watched(accountId: string, wallet: DurableObjectStub<Wallet>): DurableObjectStub<Wallet> {
+  made.set(accountId, wallet);
+  return wallet;
+}
+
+afterEach(async () => {
+  const accounts = await Promise.all([...made].map(([accountId, wallet]) => booksOf(accountId, wallet)));
+  made.clear();
+  expect(brokenLaws({ final: false, accounts })).toEqual([]);
+});
+
+function booksOf(accountId: string, wallet: DurableObjectStub<Wallet>): Promise<AccountBooks> {
+  return runInDurableObject(wallet, (_, { storage: { sql } }) => {
+    const tables = TABLES.map((table) => [table, sql.exec(`SELECT * FROM ${table}`).toArray()]);
+    const credit = sql.exec('SELECT * FROM credit').one();
+    return { accountId, credit, ...Object.fromEntries(tables) } as unknown as AccountBooks;
+  });
+}
