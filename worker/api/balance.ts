@@ -19,6 +19,8 @@ export async function getBalance(c: Context<{ Bindings: Env }>): Promise<Respons
         topped_up_balance: formatUsd(balance.paidNanoUsd),
         /** part of the total that requests in flight hold */
         held_balance: formatUsd(balance.heldNanoUsd),
+        /** taken back by a refund or dispute after it was spent: the next top-up pays it off */
+        owed_balance: formatUsd(balance.owedNanoUsd),
       },
     ],
   });

@@ -12,10 +12,10 @@ import { chargeFor } from '../domain/pricing.ts';
 import { type DriftKind, isDrift, writeOff } from '../domain/reconciliation.ts';
 import { isSound, NO_USAGE } from '../domain/usage.ts';
 import type { RequestRecord, WalletReceipt } from '../domain/wallet.ts';
+import { type HeldRequest, publicRecord } from './held-request.ts';
 import type { Ledger } from './ledger.ts';
 import type { ReplayStore } from './replay-store.ts';
 import type { Traffic } from './traffic.ts';
-import { type HeldRequest, publicRecord } from './wallet-rows.ts';
 import type { WalletStore } from './wallet-store.ts';
 import type { Watcher } from './watcher.ts';
 

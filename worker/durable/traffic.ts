@@ -4,7 +4,7 @@
  */
 import type { Load } from '../domain/limits.ts';
 import { nanoUsd } from '../domain/money.ts';
-import type { HeldRequest } from './wallet-rows.ts';
+import type { HeldRequest } from './held-request.ts';
 
 const WINDOW_MS = 60_000;
 

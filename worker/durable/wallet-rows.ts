@@ -1,22 +1,11 @@
 /** Rows of the Wallet's tables as the values that the rest of the Wallet speaks of. */
 import type { Ending, RequestState } from '../domain/hold.ts';
 import type { Entry, EntryKind } from '../domain/ledger.ts';
-import type { LimitScope, Limits } from '../domain/limits.ts';
 import { nanoUsd } from '../domain/money.ts';
-import type { RequestRecord, WalletReceipt } from '../domain/wallet.ts';
+import type { WalletReceipt } from '../domain/wallet.ts';
+import type { Cap, HeldRequest } from './held-request.ts';
 
 export type Row = Record<string, SqlStorageValue>;
-
-/** A request with what only the Wallet needs to know of it. */
-export interface HeldRequest extends RequestRecord {
-  /** those in force at admission */
-  readonly caps: Readonly<Record<LimitScope, Cap>>;
-  /** counted against tokens/min while it runs: an estimate, then what is known */
-  readonly tokens: number;
-  readonly leaseUntilMs: number;
-}
-
-export type Cap = Pick<Limits, 'capNanoUsd' | 'capPeriod'>;
 
 export function toEntry(row: Row): Entry {
   return {
@@ -86,10 +75,4 @@ function toUsage(row: Row) {
     completionTokens: row.completion_tokens as number,
     reasoningTokens: row.reasoning_tokens as number,
   };
-}
-
-/** What others may know of a request. */
-export function publicRecord(request: HeldRequest): RequestRecord {
-  const { caps: _caps, tokens: _tokens, leaseUntilMs: _lease, ...record } = request;
-  return record;
 }

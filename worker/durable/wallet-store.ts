@@ -2,7 +2,8 @@
 import type { Credit, Entry, EntryKind } from '../domain/ledger.ts';
 import { type NanoUsd, nanoUsd } from '../domain/money.ts';
 import type { RequestRecord, WalletReceipt } from '../domain/wallet.ts';
-import { type HeldRequest, type Row, toEntry, toReceipt, toRequest } from './wallet-rows.ts';
+import type { HeldRequest } from './held-request.ts';
+import { type Row, toEntry, toReceipt, toRequest } from './wallet-rows.ts';
 import { WALLET_MIGRATIONS } from './wallet-schema.ts';
 
 export interface Head extends Credit {

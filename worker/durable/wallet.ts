@@ -39,13 +39,13 @@ import type {
 } from '../domain/wallet.ts';
 import type { Watch } from '../domain/watch.ts';
 import { config, type Env } from '../env.ts';
+import { type Cap, publicRecord } from './held-request.ts';
 import { Ledger } from './ledger.ts';
 import { emptyOutbox } from './outbox.ts';
 import { rateLimitState } from './rate-limit-state.ts';
 import { ReplayStore } from './replay-store.ts';
 import { type HoldEnd, Settlement } from './settlement.ts';
 import { Traffic } from './traffic.ts';
-import { type Cap, publicRecord } from './wallet-rows.ts';
 import { WalletStore } from './wallet-store.ts';
 import { Watcher } from './watcher.ts';
 

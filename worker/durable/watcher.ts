@@ -8,7 +8,7 @@ import { LIMIT_SCOPES, type LimitScope, periodStartDay } from '../domain/limits.
 import { type NanoUsd, nanoUsd } from '../domain/money.ts';
 import type { Notice } from '../domain/notice.ts';
 import { DEFAULT_WATCH, type Watch } from '../domain/watch.ts';
-import type { Cap } from './wallet-rows.ts';
+import type { Cap } from './held-request.ts';
 
 const SCHEMA = `
 CREATE TABLE IF NOT EXISTS watch (

@@ -1,0 +1,20 @@
+/** A request as its Wallet keeps it, and the part of it that others may know. */
+import type { LimitScope, Limits } from '../domain/limits.ts';
+import type { RequestRecord } from '../domain/wallet.ts';
+
+/** A request with what only the Wallet needs to know of it. */
+export interface HeldRequest extends RequestRecord {
+  /** those in force at admission */
+  readonly caps: Readonly<Record<LimitScope, Cap>>;
+  /** counted against tokens/min while it runs: an estimate, then what is known */
+  readonly tokens: number;
+  readonly leaseUntilMs: number;
+}
+
+export type Cap = Pick<Limits, 'capNanoUsd' | 'capPeriod'>;
+
+/** What others may know of a request. */
+export function publicRecord(request: HeldRequest): RequestRecord {
+  const { caps: _caps, tokens: _tokens, leaseUntilMs: _lease, ...record } = request;
+  return record;
+}
