@@ -1,7 +1,7 @@
 /** Orders, and events as a provider or a forger would send them. */
 import { env as bindings } from 'cloudflare:workers';
 import { billing } from '../../worker/billing/index.ts';
-import { sandboxEvent } from '../../worker/billing/sandbox.ts';
+import { signedSandboxEvent } from '../../worker/billing/sandbox/events.ts';
 import { beginTopUp } from '../../worker/billing/top-up.ts';
 import { newId } from '../../worker/domain/ids.ts';
 import { usd } from '../../worker/domain/money.ts';
@@ -11,7 +11,9 @@ export const env = bindings as unknown as Env;
 
 export async function newAccount(): Promise<string> {
   const id = newId('acct', Date.now());
-  await env.DB.prepare('insert into account (id, name, created_at_ms) values (?, ?, ?)').bind(id, 'Test', Date.now()).run();
+  await env.DB.prepare('insert into account (id, name, created_at_ms) values (?, ?, ?)')
+    .bind(id, 'Test', Date.now())
+    .run();
   return id;
 }
 
@@ -24,6 +26,7 @@ export async function newOrder(accountId: string, dollars = 20): Promise<string>
 
 export interface Payment {
   readonly orderId: string;
+  readonly orderKind?: 'checkout' | 'recharge';
   readonly amountCents?: number;
   readonly currency?: string;
   readonly decision?: 'paid' | 'declined';
@@ -40,11 +43,13 @@ export function signedEvent(
   { secret, atMs = Date.now() }: { secret?: string; atMs?: number } = {},
 ): Promise<Delivery> {
   const settings = config(env);
-  return sandboxEvent(
-    { ...settings, sandboxWebhookSecret: secret ?? settings.sandboxWebhookSecret },
-    { amountCents: 2_000, currency: 'USD', decision: 'paid', ...payment },
-    atMs,
-  );
+  const { orderId, orderKind = 'checkout', amountCents = 2_000, currency = 'USD', decision } = payment;
+  const sum = { order_id: orderId, order_kind: orderKind, amount_cents: amountCents, currency };
+  const event =
+    decision === 'declined'
+      ? ({ type: 'payment.declined', data: { ...sum, reason: 'card_declined' } } as const)
+      : ({ type: 'payment.paid', data: sum } as const);
+  return signedSandboxEvent({ sandboxWebhookSecret: secret ?? settings.sandboxWebhookSecret }, event, atMs);
 }
 
 /** @returns status, and the result or the refusal's code */

@@ -1,13 +1,14 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { stripeProvider } from '../../worker/billing/stripe.ts';
+import { stripeProvider } from '../../worker/billing/stripe/stripe.ts';
 import { beginTopUp, canTopUp } from '../../worker/billing/top-up.ts';
 import { newId } from '../../worker/domain/ids.ts';
 import { usd } from '../../worker/domain/money.ts';
 import { config } from '../../worker/env.ts';
 import { deliver, env, newAccount, paidBalance } from './billing-fixtures.ts';
-import { API_KEY, FakeStripe, WEBHOOK_SECRET } from './billing-stripe-fake.ts';
+import { API_KEY, FakeStripe } from './billing-stripe-fake.ts';
+import { withStripe } from './billing-stripe-fixtures.ts';
+import { WEBHOOK_SECRET } from './billing-stripe-signed.ts';
 
-const withStripe = { ...env, STRIPE_SECRET_KEY: API_KEY, STRIPE_WEBHOOK_SECRET: WEBHOOK_SECRET };
 const LIVE_KEY = API_KEY.replace('test', 'live');
 
 let stripe: FakeStripe;
@@ -29,7 +30,15 @@ function provider() {
 }
 
 function order() {
-  return { orderId: newId('order', Date.now()), amountNanoUsd: usd(33.5), currency: 'USD' };
+  const customerRef = stripe.newCustomer({}).id;
+  const amountNanoUsd = usd(33.5);
+  return {
+    orderId: newId('order', Date.now()),
+    amountNanoUsd,
+    currency: 'USD',
+    customerRef,
+    purchaseOrder: null,
+  };
 }
 
 describe('the settings', () => {
@@ -56,7 +65,7 @@ describe('the settings', () => {
 
   it('make top-ups possible in production, where the sandbox stays away', async () => {
     const production = { ...withStripe, ENVIRONMENT: 'production', STRIPE_SECRET_KEY: LIVE_KEY };
-    expect(canTopUp(config(production))).toBe(true);
+    expect(canTopUp(production)).toBe(true);
     const event = { headers: {}, body: '{}' };
     expect(await deliver(event, { using: production })).toEqual([404, 'provider_unknown']);
     expect(await deliver(event, { using: production, path: '/webhooks/stripe' })).toEqual([
@@ -76,7 +85,14 @@ describe('a top-up', () => {
     expect(row).toMatchObject({ provider: 'stripe', state: 'open', amount_nano_usd: 33_500_000_000 });
     const [session] = stripe.sessions;
     expect(result).toEqual({ ok: true, redirectUrl: session!.url });
+    const [customer] = stripe.customers.keys();
     expect(stripe.calls).toEqual([
+      {
+        method: 'POST',
+        path: '/v1/customers',
+        idempotencyKey: `customer/${accountId}`,
+        params: { 'metadata[tollgate_account_id]': accountId },
+      },
       {
         method: 'POST',
         path: '/v1/checkout/sessions',
@@ -85,13 +101,24 @@ describe('a top-up', () => {
           mode: 'payment',
           client_reference_id: row!.id,
           'metadata[tollgate_order_id]': row!.id,
+          'metadata[tollgate_order_kind]': 'checkout',
           'payment_intent_data[metadata][tollgate_order_id]': row!.id,
+          'payment_intent_data[metadata][tollgate_order_kind]': 'checkout',
           'payment_intent_data[description]': `Tollgate credit, ${row!.id}`,
           'line_items[0][quantity]': '1',
           'line_items[0][price_data][currency]': 'usd',
           'line_items[0][price_data][unit_amount]': '3350',
           'line_items[0][price_data][product_data][name]': 'Tollgate credit',
           'adaptive_pricing[enabled]': 'false',
+          customer,
+          'customer_update[name]': 'auto',
+          'customer_update[address]': 'auto',
+          billing_address_collection: 'auto',
+          'tax_id_collection[enabled]': 'true',
+          'invoice_creation[enabled]': 'true',
+          'invoice_creation[invoice_data][metadata][tollgate_order_id]': row!.id,
+          'invoice_creation[invoice_data][metadata][tollgate_order_kind]': 'checkout',
+          'invoice_creation[invoice_data][description]': `Tollgate credit, ${row!.id}`,
           success_url: `https://tollgate.test/billing?order=${row!.id}`,
           cancel_url: 'https://tollgate.test/billing',
         },

@@ -1,27 +1,16 @@
 import Stripe from 'stripe';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { billing } from '../../worker/billing/index.ts';
 import { beginTopUp } from '../../worker/billing/top-up.ts';
 import { newId } from '../../worker/domain/ids.ts';
-import { nanoUsd, usd } from '../../worker/domain/money.ts';
-import type { Env } from '../../worker/env.ts';
+import { usd } from '../../worker/domain/money.ts';
+import { breakAt, brokenEnv, WHENS, type When } from './billing-breaking.ts';
 import { env, newAccount, newOrder, orderState, topUpEntries } from './billing-fixtures.ts';
-import {
-  API_KEY,
-  CARD,
-  dispute,
-  FakeStripe,
-  newStripeId,
-  type Payment,
-  refund,
-  refunded,
-  type SignedEvent,
-  signedBody,
-  stripeEvent,
-  WEBHOOK_SECRET,
-} from './billing-stripe-fake.ts';
+import { API_KEY, FakeStripe } from './billing-stripe-fake.ts';
+import { available, corrections, deliver, send, spend, withStripe } from './billing-stripe-fixtures.ts';
+import { dispute, refund, refunded } from './billing-stripe-reversals.ts';
+import { CARD, newStripeId, type Payment } from './billing-stripe-shop.ts';
+import { type SignedEvent, signedBody, stripeEvent, WEBHOOK_SECRET } from './billing-stripe-signed.ts';
 
-const withStripe = { ...env, STRIPE_SECRET_KEY: API_KEY, STRIPE_WEBHOOK_SECRET: WEBHOOK_SECRET };
 const COMPLETED = 'checkout.session.completed';
 
 let stripe: FakeStripe;
@@ -54,37 +43,6 @@ async function credited(): Promise<Begun & { payment: Payment }> {
   const payment = stripe.pay();
   expect(await send(COMPLETED, payment.session)).toEqual([200, 'credited']);
   return { ...order, payment };
-}
-
-/** @returns status, and the result or the refusal's code */
-async function deliver({ headers, body }: SignedEvent, using: Env = withStripe): Promise<[number, string]> {
-  const response = await billing.request('/webhooks/stripe', { method: 'POST', headers, body }, using);
-  if (response.status === 500) return [500, 'broken'];
-  const answer = await response.json<{ result?: string; error?: { code: string } }>();
-  return [response.status, answer.result ?? answer.error!.code];
-}
-
-async function send(type: string, object: unknown): Promise<[number, string]> {
-  return deliver(await stripeEvent(type, object));
-}
-
-async function available(accountId: string): Promise<number> {
-  return (await env.WALLET.getByName(accountId).balance()).availableNanoUsd;
-}
-
-/** Stands for usage: the account has that much less to give back. */
-async function spend(accountId: string, dollars: number): Promise<void> {
-  const usage = { reference: newId('req', Date.now()), amountNanoUsd: nanoUsd(0 - usd(dollars)) };
-  await env.WALLET.getByName(accountId).correct(usage);
-}
-
-/** What the ledger says of an order's reversals, in dollars, oldest first. */
-async function corrections(accountId: string, orderId: string): Promise<number[]> {
-  const { entries } = await env.WALLET.getByName(accountId).ledger({ limit: 100 });
-  return entries
-    .filter(({ kind, reference }) => kind === 'correction' && reference.startsWith(`${orderId}/`))
-    .map(({ grantedNanoUsd, paidNanoUsd }) => (grantedNanoUsd + paidNanoUsd) / usd(1))
-    .reverse();
 }
 
 async function audited(orderId: string): Promise<[string, number][]> {
@@ -523,13 +481,11 @@ function permutations(of: readonly number[]): number[][] {
 }
 
 describe('a delivery that breaks off', () => {
-  const whens = ['before', 'after'] as const;
-
   beforeEach(() => {
     vi.spyOn(console, 'error').mockImplementation(() => {});
   });
 
-  it.each(whens)('%s any step of a credit ends in one credit', async (when) => {
+  it.each(WHENS)('%s any step of a credit ends in one credit', async (when) => {
     for (let step = 1; ; step++) {
       const { accountId, orderId } = await begun();
       const event = await stripeEvent(COMPLETED, stripe.pay().session);
@@ -545,7 +501,7 @@ describe('a delivery that breaks off', () => {
     }
   });
 
-  it.each(whens)('%s any step of a refund ends in one debit, with its debt written once', async (when) => {
+  it.each(WHENS)('%s any step of a refund ends in one debit, with its debt written once', async (when) => {
     for (let step = 1; ; step++) {
       const { accountId, orderId, payment } = await credited();
       await spend(accountId, 15);
@@ -561,7 +517,7 @@ describe('a delivery that breaks off', () => {
     }
   });
 
-  it.each(whens)('%s any step of a dispute’s end gives back once', async (when) => {
+  it.each(WHENS)('%s any step of a dispute’s end gives back once', async (when) => {
     for (let step = 1; ; step++) {
       const { accountId, orderId, payment } = await credited();
       await spend(accountId, 15);
@@ -635,40 +591,6 @@ function header(signature: string, body: string): SignedEvent {
   return { headers: { 'stripe-signature': signature }, body };
 }
 
-/** The real D1 and Wallets until the `step`-th call to either: that one throws, before or after it did its work. */
-function breaking(step: number, when: 'before' | 'after'): Env {
-  let calls = 0;
-  async function call<T>(work: () => Promise<T>): Promise<T> {
-    const breaks = ++calls === step;
-    if (breaks && when === 'before') throw new Error(`broken before call ${step}`);
-    const result = await work();
-    if (breaks) throw new Error(`broken after call ${step}`);
-    return result;
-  }
-
-  const real = new WeakMap<object, D1PreparedStatement>();
-  function statement(inner: D1PreparedStatement): D1PreparedStatement {
-    const outer = {
-      bind: (...values: unknown[]) => statement(inner.bind(...values)),
-      run: () => call(() => inner.run()),
-      all: () => call(() => inner.all()),
-      raw: () => call(() => inner.raw()),
-    } as unknown as D1PreparedStatement;
-    real.set(outer, inner);
-    return outer;
-  }
-  const DB = {
-    prepare: (sql: string) => statement(env.DB.prepare(sql)),
-    batch: (statements: D1PreparedStatement[]) =>
-      call(() => env.DB.batch(statements.map((each) => real.get(each)!))),
-  } as unknown as D1Database;
-
-  const getByName = (accountId: string) => {
-    const wallet = env.WALLET.getByName(accountId);
-    return {
-      topUp: (topUp: never) => call(() => wallet.topUp(topUp)),
-      correct: (correction: never) => call(() => wallet.correct(correction)),
-    };
-  };
-  return { ...withStripe, DB, WALLET: { getByName } as unknown as Env['WALLET'] };
+function breaking(step: number, when: When) {
+  return brokenEnv(withStripe, breakAt(step, when));
 }

@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { beginTopUp, canTopUp } from '../../worker/billing/top-up.ts';
 import { usd } from '../../worker/domain/money.ts';
-import { config } from '../../worker/env.ts';
 import { env, newAccount, orderState, paidBalance } from './billing-fixtures.ts';
 
 const CENT = 10_000_000;
@@ -47,8 +46,8 @@ describe('a top-up', () => {
 
   it('is not offered where the only provider would be the sandbox, in production', async () => {
     const production = { ...env, ENVIRONMENT: 'production' };
-    expect(canTopUp(config(env))).toBe(true);
-    expect(canTopUp(config(production))).toBe(false);
+    expect(canTopUp(env)).toBe(true);
+    expect(canTopUp(production)).toBe(false);
     const request = { accountId: await newAccount(), amountNanoUsd: usd(20), nowMs: Date.now() };
     await expect(beginTopUp(production, request)).rejects.toThrow('no payment provider is configured');
   });

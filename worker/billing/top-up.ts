@@ -3,17 +3,12 @@ import { database } from '../db/client.ts';
 import { addOrder } from '../db/payments.ts';
 import { describeError } from '../describe-error.ts';
 import { newId } from '../domain/ids.ts';
-import { type NanoUsd, nanoUsd, usd } from '../domain/money.ts';
-import { type Config, config, type Env } from '../env.ts';
-import { NANO_PER_CENT } from './provider.ts';
+import { type NanoUsd, nanoUsd } from '../domain/money.ts';
+import type { Env } from '../env.ts';
+import { customerOf } from './customer.ts';
+import { CURRENCY, isPayable, TOP_UP_MAX, TOP_UP_MIN } from './payable.ts';
+import { ProviderError } from './provider.ts';
 import { topUpProvider } from './providers.ts';
-import { StripeCallError } from './stripe-call-error.ts';
-
-/** Below this a card's fixed fee eats the payment. */
-export const TOP_UP_MIN = usd(5);
-/** Above this a stolen card or a slip of the keyboard costs too much; larger sums are invoiced. */
-export const TOP_UP_MAX = usd(5_000);
-export const CURRENCY = 'USD';
 
 export type TopUpResult =
   | { ok: true; redirectUrl: string }
@@ -22,22 +17,24 @@ export type TopUpResult =
   | { ok: false; reason: 'provider_unavailable' };
 
 /** Whether there is anybody to pay through: a page asks before it offers the form. */
-export function canTopUp(settings: Config): boolean {
-  return topUpProvider(settings) !== null;
+export function canTopUp(env: Env): boolean {
+  return topUpProvider(env) !== null;
 }
 
 /**
  * @param request.amountNanoUsd $5 to $5,000 in whole cents; anything else is refused with the bounds
+ * @param request.purchaseOrder the customer's own number for it, printed on the invoice
  * @throws Error when no provider is configured: see `canTopUp`
  */
 export async function beginTopUp(
   env: Env,
-  { accountId, amountNanoUsd, nowMs }: { accountId: string; amountNanoUsd: number; nowMs: number },
+  request: { accountId: string; amountNanoUsd: number; purchaseOrder?: string | null; nowMs: number },
 ): Promise<TopUpResult> {
+  const { accountId, amountNanoUsd, purchaseOrder = null, nowMs } = request;
   if (!isPayable(amountNanoUsd)) {
     return { ok: false, reason: 'amount_out_of_bounds', minNanoUsd: TOP_UP_MIN, maxNanoUsd: TOP_UP_MAX };
   }
-  const provider = topUpProvider(config(env));
+  const provider = topUpProvider(env);
   if (provider === null) throw new Error('beginTopUp: no payment provider is configured');
   const order = {
     orderId: newId('order', nowMs),
@@ -49,28 +46,20 @@ export async function beginTopUp(
     id: order.orderId,
     accountId,
     provider: provider.name,
+    kind: 'checkout',
     amountNanoUsd: order.amountNanoUsd,
     currency: order.currency,
-    kind: 'checkout',
-    invoiceUrl: null,
     createdAtMs: nowMs,
+    invoiceUrl: null,
   });
   try {
-    return { ok: true, ...(await provider.beginCheckout(order)) };
+    const customerRef = await customerOf(env, provider, request);
+    return { ok: true, ...(await provider.beginCheckout({ ...order, customerRef, purchaseOrder })) };
   } catch (error) {
-    if (!(error instanceof StripeCallError)) throw error;
+    if (!(error instanceof ProviderError)) throw error;
     console.error(
       JSON.stringify({ event: 'checkout_failed', order: order.orderId, error: describeError(error) }),
     );
     return { ok: false, reason: error.code };
   }
-}
-
-function isPayable(amountNanoUsd: number): boolean {
-  return (
-    Number.isSafeInteger(amountNanoUsd) &&
-    amountNanoUsd % NANO_PER_CENT === 0 &&
-    amountNanoUsd >= TOP_UP_MIN &&
-    amountNanoUsd <= TOP_UP_MAX
-  );
 }

@@ -1,5 +1,5 @@
-/** Top-ups that were begun, the providers' events about them, and what was taken back afterwards. */
-import { and, asc, eq, isNull, ne, sql } from 'drizzle-orm';
+/** Payments that were begun, the providers' events about them, and what was taken back afterwards. */
+import { and, asc, desc, eq, isNull, ne, sql } from 'drizzle-orm';
 import type { NanoUsd } from '../domain/money.ts';
 import { addAuditIfChanged } from './audit.ts';
 import type { Database } from './client.ts';
@@ -17,6 +17,16 @@ export async function findOrder(db: Database, orderId: string): Promise<PaymentO
   return rows[0] ?? null;
 }
 
+/** The newest first. */
+export function listOrders(db: Database, accountId: string, limit: number): Promise<PaymentOrder[]> {
+  return db
+    .select()
+    .from(paymentOrder)
+    .where(eq(paymentOrder.accountId, accountId))
+    .orderBy(desc(paymentOrder.createdAtMs), desc(paymentOrder.id))
+    .limit(limit);
+}
+
 interface EventName {
   readonly provider: string;
   readonly eventId: string;
@@ -30,7 +40,8 @@ export async function isEventKnown(db: Database, { provider, eventId }: EventNam
   return rows.length > 0;
 }
 
-interface EventRow extends EventName {
+export interface EventRow extends EventName {
+  /** of a saved card's: the account's id */
   readonly orderId: string;
   readonly receivedAtMs: number;
 }
@@ -59,6 +70,14 @@ export async function markClosed(db: Database, event: EventRow): Promise<void> {
       .update(paymentOrder)
       .set({ state: 'closed' })
       .where(and(eq(paymentOrder.id, event.orderId), eq(paymentOrder.state, 'open'))),
+  ]);
+}
+
+/** Remembers the event and where the invoice is read, both or neither. */
+export async function markInvoiced(db: Database, event: EventRow, invoiceUrl: string): Promise<void> {
+  await db.batch([
+    addEvent(db, event),
+    db.update(paymentOrder).set({ invoiceUrl }).where(eq(paymentOrder.id, event.orderId)),
   ]);
 }
 

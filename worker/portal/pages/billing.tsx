@@ -1,31 +1,60 @@
-/** Billing: the balance, the way to add to it, and the ledger that it is the sum of. */
+/** Billing: the balance, the ways to add to it, what was paid, and the ledger that it is the sum of. */
 import { Hono } from 'hono';
 import { z } from 'zod';
-import { beginTopUp, canTopUp, TOP_UP_MAX, TOP_UP_MIN } from '../../billing/top-up.ts';
+import { beginCardSetup, removeCard } from '../../billing/card.ts';
+import { type AutoRechargeResult, setAutoRecharge } from '../../billing/recharge/rule.ts';
+import { beginTopUp, canTopUp } from '../../billing/top-up.ts';
+import { findAutoRecharge } from '../../db/auto-recharge.ts';
 import { database } from '../../db/client.ts';
-import { findOrder } from '../../db/payments.ts';
-import { isId } from '../../domain/ids.ts';
+import { listOrders } from '../../db/payments.ts';
+import { rechargedInMonth } from '../../db/recharges.ts';
 import { nanoUsd, usd } from '../../domain/money.ts';
 import type { Balance } from '../../domain/wallet.ts';
-import { config } from '../../env.ts';
 import { type PortalContext, type PortalEnv, words } from '../context.ts';
-import { Choice, type Faults, OptionalUsd, readForm, type Typed } from '../form.ts';
+import { Choice, type Faults, Name, OptionalUsd, readForm, type Typed } from '../form.ts';
 import { signedIn } from '../guard.ts';
+import type { Fault } from '../language/en.ts';
 import { page } from '../layout.tsx';
-import { TextField } from '../parts/field.tsx';
+import { OwedNotice, returnNotice } from '../parts/billing-notices.tsx';
 import { LedgerTable } from '../parts/ledger-table.tsx';
 import { Money } from '../parts/money.tsx';
 import { Notice } from '../parts/notice.tsx';
+import { PaymentsTable } from '../parts/payments-table.tsx';
+import { PromoForm } from '../parts/promo-form.tsx';
+import { RechargeSection } from '../parts/recharge-section.tsx';
 import { TILES, Tile } from '../parts/tile.tsx';
+import { AMOUNT_CHOICES, TopUpForm } from '../parts/top-up-form.tsx';
 
-const AMOUNTS_USD = [10, 20, 50] as const;
-const AMOUNT_CHOICES = ['10', '20', '50', 'other'] as const;
 const LEDGER_PAGE = 25;
+const PAYMENTS_SHOWN = 25;
+
+const PurchaseOrder = z.union([z.literal('').transform(() => null), Name], { error: 'unprintable' });
 
 /** An amount that was typed counts, whichever button is pressed: nobody types one to pay another. */
-const TopUpForm = z
-  .object({ amount: Choice(AMOUNT_CHOICES), otherUsd: OptionalUsd })
-  .transform(({ amount, otherUsd }) => otherUsd ?? (amount === 'other' ? nanoUsd(0) : usd(Number(amount))));
+const TopUpFields = z
+  .object({ amount: Choice(AMOUNT_CHOICES), otherUsd: OptionalUsd, purchaseOrder: PurchaseOrder.optional() })
+  .transform(({ amount, otherUsd, purchaseOrder }) => ({
+    amountNanoUsd: otherUsd ?? (amount === 'other' ? nanoUsd(0) : usd(Number(amount))),
+    purchaseOrder,
+  }));
+
+/** What is left empty is nothing, which is within no bounds. */
+const Level = OptionalUsd.transform((amount) => amount ?? nanoUsd(0));
+const RuleFields = z.object({ belowUsd: Level, rechargeUsd: Level, monthlyMaxUsd: Level });
+
+const FAULTS = {
+  amount_out_of_bounds: 'amount_bounds',
+  provider_unavailable: 'payment_unavailable',
+} as const;
+
+/** The field that a refused rule is marked at, and with what. */
+const RULE_FAULTS = {
+  below_out_of_bounds: { belowUsd: 'below_bounds' },
+  amount_out_of_bounds: { rechargeUsd: 'amount_bounds' },
+  amount_too_small: { rechargeUsd: 'recharge_too_small' },
+  monthly_max_out_of_bounds: { monthlyMaxUsd: 'monthly_max_bounds' },
+  no_card: { card: 'no_card' },
+} as const satisfies Record<Extract<AutoRechargeResult, { ok: false }>['reason'], Record<string, Fault>>;
 
 export const billingPage = new Hono<PortalEnv>();
 
@@ -34,40 +63,89 @@ billingPage.use(signedIn);
 billingPage.get('/', (c) => show(c, {}));
 
 billingPage.post('/', async (c) => {
-  const read = await readForm(c, TopUpForm);
+  const read = await readForm(c, TopUpFields);
   if (!read.ok) return show(c, read);
-  const request = { accountId: c.get('accountId'), amountNanoUsd: read.values, nowMs: Date.now() };
-  const result = await beginTopUp(c.env, request);
+  const result = await beginTopUp(c.env, { ...read.values, ...asked(c) });
   if (!result.ok) return show(c, { typed: read.typed, faults: { otherUsd: FAULTS[result.reason] } });
   return c.redirect(result.redirectUrl, 303);
 });
 
-const FAULTS = {
-  amount_out_of_bounds: 'amount_bounds',
-  provider_unavailable: 'payment_unavailable',
-} as const;
+billingPage.post('/card', async (c) => {
+  if (!canTopUp(c.env)) return show(c, { faults: { card: 'payment_unavailable' } });
+  const result = await beginCardSetup(c.env, asked(c));
+  return result.ok
+    ? c.redirect(result.redirectUrl, 303)
+    : show(c, { faults: { card: FAULTS[result.reason] } });
+});
+
+billingPage.post('/card/remove', async (c) => {
+  const result = await removeCard(c.env, asked(c));
+  if (!result.ok) return show(c, { faults: { card: FAULTS[result.reason] } });
+  return c.redirect('/billing?card=removed#recharge', 303);
+});
+
+billingPage.post('/recharge', async (c) => {
+  const read = await readForm(c, RuleFields);
+  if (!read.ok) return show(c, read);
+  const { belowUsd, rechargeUsd, monthlyMaxUsd } = read.values;
+  const rule = { belowNanoUsd: belowUsd, amountNanoUsd: rechargeUsd, monthlyMaxNanoUsd: monthlyMaxUsd };
+  const result = await setAutoRecharge(c.env, { ...asked(c), rule });
+  if (!result.ok) return show(c, { typed: read.typed, faults: RULE_FAULTS[result.reason] });
+  return c.redirect('/billing?recharge=on#recharge', 303);
+});
+
+billingPage.post('/recharge/off', async (c) => {
+  await setAutoRecharge(c.env, { ...asked(c), rule: null });
+  return c.redirect('/billing?recharge=off#recharge', 303);
+});
+
+function asked(c: PortalContext) {
+  return { accountId: c.get('accountId'), nowMs: Date.now() };
+}
 
 async function show(c: PortalContext, state: { typed?: Typed; faults?: Faults }) {
   const { t } = words(c);
-  const wallet = c.env.WALLET.getByName(c.get('accountId'));
+  const { accountId, nowMs } = asked(c);
+  const db = database(c.env);
+  const wallet = c.env.WALLET.getByName(accountId);
   const before = Number(c.req.query('before'));
   const beforeSeq = Number.isSafeInteger(before) && before > 0 ? before : undefined;
-  const [balance, ledger] = await Promise.all([
+  const [balance, ledger, orders, rule, rechargedNanoUsd] = await Promise.all([
     wallet.balance(),
     wallet.ledger({ beforeSeq, limit: LEDGER_PAGE }),
+    listOrders(db, accountId, PAYMENTS_SHOWN),
+    findAutoRecharge(db, accountId),
+    rechargedInMonth(db, accountId, nowMs),
   ]);
   return page(
     c,
-    { title: t.billing.title, status: state.faults ? 422 : 200 },
+    {
+      title: t.billing.title,
+      status: state.faults ? 422 : 200,
+      back: c.req.method === 'GET' ? undefined : '/billing',
+    },
     <>
       <h1 class="mb-6">{t.billing.title}</h1>
-      {await returnNotice(c)}
+      {await returnNotice(c, rule)}
+      {state.faults?.card && <Notice tone="error">{t.faults[state.faults.card]}</Notice>}
+      <OwedNotice c={c} balance={balance} />
       <Balances c={c} balance={balance} />
-      {canTopUp(config(c.env)) ? (
-        <TopUp c={c} typed={state.typed} faults={state.faults} />
+      {canTopUp(c.env) ? (
+        <>
+          <TopUpForm c={c} {...state} />
+          <RechargeSection c={c} rule={rule} rechargedNanoUsd={rechargedNanoUsd} {...state} />
+        </>
       ) : (
         <p class="mb-12">{t.billing.closed}</p>
       )}
+      <PromoForm c={c} />
+      <section aria-labelledby="payments" class="mb-12">
+        <h2 id="payments" class="mb-1">
+          {t.billing.paymentsTitle}
+        </h2>
+        <p class="muted mb-3 text-sm">{t.billing.paymentsNote}</p>
+        {orders.length === 0 ? <p>{t.billing.paymentsEmpty}</p> : <PaymentsTable c={c} orders={orders} />}
+      </section>
       <section aria-labelledby="ledger">
         <h2 id="ledger" class="mb-1">
           {t.billing.ledgerTitle}
@@ -95,32 +173,6 @@ async function show(c: PortalContext, state: { typed?: Typed; faults?: Faults })
   );
 }
 
-/** What became of the payment that the person comes back from: the order says it where one is named. */
-async function returnNotice(c: PortalContext) {
-  const { t, f } = words(c);
-  const orderId = c.req.query('order');
-  if (orderId && isId('order', orderId)) {
-    const order = await findOrder(database(c.env), orderId);
-    if (order?.accountId !== c.get('accountId')) return null;
-    if (order.state === 'paid')
-      return <Notice tone="success">{t.billing.paidNotice(f.usd(order.amountNanoUsd))}</Notice>;
-    if (order.state === 'closed')
-      return <Notice tone="error">{t.billing.droppedNotice(f.usd(order.amountNanoUsd))}</Notice>;
-    return (
-      <Notice tone="info">
-        {t.billing.openNotice(f.usd(order.amountNanoUsd))}{' '}
-        <a class="link" href={`/billing?order=${order.id}`}>
-          {t.billing.checkAgain}
-        </a>
-      </Notice>
-    );
-  }
-  const outcome = c.req.query('top_up');
-  if (outcome === 'paid') return <Notice tone="success">{t.billing.arrivedNotice}</Notice>;
-  if (outcome === 'declined') return <Notice tone="warning">{t.billing.declinedNotice}</Notice>;
-  return null;
-}
-
 function Balances({ c, balance }: { c: PortalContext; balance: Balance }) {
   const { t } = words(c);
   return (
@@ -146,53 +198,5 @@ function Balances({ c, balance }: { c: PortalContext; balance: Balance }) {
         note={t.billing.heldNote}
       />
     </dl>
-  );
-}
-
-function TopUp({ c, typed, faults }: { c: PortalContext; typed?: Typed; faults?: Faults }) {
-  const { t, f } = words(c);
-  const chosen = typed?.amount ?? '20';
-  const amounts = [
-    ...AMOUNTS_USD.map((each) => [String(each), f.usd(usd(each))]),
-    ['other', t.billing.other],
-  ];
-  return (
-    <section aria-labelledby="top-up" class="mb-12 max-w-xl">
-      <h2 id="top-up" class="mb-1">
-        {t.billing.topUpTitle}
-      </h2>
-      <p class="muted mb-4 text-sm">{t.billing.topUpNote}</p>
-      <form method="post" action="/billing" class="grid gap-5" novalidate>
-        <fieldset>
-          <legend class="mb-2 text-sm font-medium">{t.billing.amount}</legend>
-          <div class="flex flex-wrap gap-x-6 gap-y-3">
-            {amounts.map(([value, text]) => (
-              <label class="flex items-center gap-2">
-                <input
-                  type="radio"
-                  name="amount"
-                  value={value}
-                  checked={value === chosen}
-                  class="radio radio-sm"
-                />
-                {text}
-              </label>
-            ))}
-          </div>
-        </fieldset>
-        <TextField
-          c={c}
-          typed={typed}
-          faults={faults}
-          name="otherUsd"
-          label={`${t.billing.other} (USD)`}
-          hint={t.billing.otherHint(f.usd(TOP_UP_MIN), f.usd(TOP_UP_MAX))}
-          inputmode="decimal"
-        />
-        <button class="btn btn-primary justify-self-start" type="submit">
-          {t.billing.submit}
-        </button>
-      </form>
-    </section>
   );
 }

@@ -6,6 +6,8 @@
 /** How far `webhook-timestamp` may be from now, either way. */
 export const TOLERANCE_MS = 5 * 60_000;
 
+export const SECRET_PREFIX = 'whsec_';
+
 export type SignatureFault = 'signature_missing' | 'signature_mismatch' | 'timestamp_out_of_tolerance';
 
 interface Message {
@@ -67,9 +69,14 @@ function signedBytes({ id, timestamp, body }: Message): Uint8Array {
   return bytes;
 }
 
-/** @throws Error on a short secret: with an empty one anybody can sign (new-api, CVE-2026-41432) */
+/**
+ * A secret that is written as the specification has it, `whsec_` and base64, stands for those bytes; another for itself.
+ * @throws Error on a short secret: with an empty one anybody can sign (new-api, CVE-2026-41432)
+ */
 function keyOf(secret: string): Promise<CryptoKey> {
   if (secret.length < 16) throw new Error('a webhook secret must have at least 16 characters');
-  const bytes = new TextEncoder().encode(secret);
+  const bytes = secret.startsWith(SECRET_PREFIX)
+    ? Uint8Array.from(atob(secret.slice(SECRET_PREFIX.length)), (character) => character.charCodeAt(0))
+    : new TextEncoder().encode(secret);
   return crypto.subtle.importKey('raw', bytes, { name: 'HMAC', hash: 'SHA-256' }, false, ['sign', 'verify']);
 }

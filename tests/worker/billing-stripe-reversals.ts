@@ -1,0 +1,41 @@
+/** Refunds and disputes of a payment, as Stripe's events have them. */
+import { CARD, newStripeId, type Payment, type StripeObject } from './billing-stripe-shop.ts';
+
+/** What was charged, and how it was paid. */
+export type Charged = Pick<Payment, 'charge' | 'intent'>;
+
+/** The charge after refunds of `cents` in all. */
+export function refunded({ charge }: Charged, cents: number): StripeObject {
+  return { ...charge, amount_refunded: cents, refunded: cents === charge.amount };
+}
+
+export function refund({ charge, intent }: Charged, cents: number, status: string): StripeObject {
+  const { id, currency } = charge;
+  return {
+    id: newStripeId('re'),
+    object: 'refund',
+    amount: cents,
+    currency,
+    charge: id,
+    payment_intent: intent.id,
+    status,
+    metadata: {},
+  };
+}
+
+export function dispute({ charge, intent }: Charged, change: Record<string, unknown> = {}): StripeObject {
+  const { id: charged, amount, currency } = charge;
+  return {
+    id: newStripeId('du'),
+    object: 'dispute',
+    amount,
+    currency,
+    charge: charged,
+    payment_intent: intent.id,
+    reason: 'fraudulent',
+    status: 'needs_response',
+    evidence: { customer_name: CARD.name, customer_email_address: CARD.email },
+    metadata: {},
+    ...change,
+  };
+}

@@ -1,0 +1,129 @@
+/** What a provider's event does: nothing before its signature is right and it fits its order, everything once. */
+import { database } from '../db/client.ts';
+import {
+  addEvent,
+  findOrder,
+  isEventKnown,
+  markClosed,
+  markInvoiced,
+  markPaid,
+  type PaymentOrder,
+} from '../db/payments.ts';
+import { nanoUsd } from '../domain/money.ts';
+import type { Env } from '../env.ts';
+import { applyCardSaved } from './card-saved.ts';
+import {
+  type Delivery,
+  NANO_PER_CENT,
+  type PaymentEvent,
+  type PaymentProvider,
+  type WebhookFault,
+} from './provider.ts';
+import { invoiceRecharge } from './recharge/invoice.ts';
+import { noticePaid } from './recharge/notices.ts';
+import { applyRefusal } from './recharge/refusal.ts';
+import { applyReversal } from './reversal.ts';
+
+type OrderEvent = Exclude<PaymentEvent, { kind: 'other' | 'card_saved' }>;
+
+export type EventRefusal =
+  | WebhookFault
+  | 'order_unknown'
+  | 'order_not_credited'
+  | 'invoice_not_written'
+  | 'provider_mismatch'
+  | 'kind_mismatch'
+  | 'amount_mismatch'
+  | 'currency_mismatch'
+  | 'customer_mismatch';
+
+const REFUSED = ['order_not_credited', 'invoice_not_written', 'customer_mismatch'] as const;
+type Applied = 'duplicate' | 'noted' | 'credited' | 'reversed' | 'saved' | (typeof REFUSED)[number];
+
+export type Received = { ok: true; result: string } | { ok: false; reason: EventRefusal };
+
+/** @throws whatever is down (a Wallet, D1, the provider's API): the provider is to deliver it again */
+export async function receive(env: Env, provider: PaymentProvider, delivery: Delivery): Promise<Received> {
+  const verified = await provider.verifyWebhook(delivery);
+  if (!verified.ok) return verified;
+  const { event } = verified;
+  if (event.kind === 'other') return { ok: true, result: 'ignored' };
+  const { nowMs } = delivery;
+  const db = database(env);
+  if (event.kind === 'card_saved') {
+    const known = await isEventKnown(db, { provider: provider.name, eventId: event.eventId });
+    return answer(known ? 'duplicate' : await applyCardSaved(env, provider, { event, nowMs }));
+  }
+  const order = await findOrder(db, event.orderId);
+  if (order === null) return { ok: false, reason: 'order_unknown' };
+  const reason = mismatch(event, order, provider.name);
+  return reason !== null
+    ? { ok: false, reason }
+    : answer(await apply(env, provider, { event, order, nowMs }));
+}
+
+function answer(result: Applied): Received {
+  const reason = REFUSED.find((each) => each === result);
+  return reason === undefined ? { ok: true, result } : { ok: false, reason };
+}
+
+function mismatch(event: OrderEvent, order: PaymentOrder, provider: string): EventRefusal | null {
+  if (order.provider !== provider) return 'provider_mismatch';
+  if ('orderKind' in event && order.kind !== event.orderKind) return 'kind_mismatch';
+  if (order.currency !== event.currency) return 'currency_mismatch';
+  return order.amountNanoUsd === event.amountCents * NANO_PER_CENT ? null : 'amount_mismatch';
+}
+
+/**
+ * Exactly one credit, wherever it breaks off: the Wallet is told before the event is remembered, and it takes an order
+ * or a step once. Broken off before the Wallet: nothing happened, the redelivery credits. Between the Wallet and D1: the
+ * redelivery finds no event, asks the Wallet again, which answers with the entry it has, and D1 catches up. After D1:
+ * the redelivery is known by its id. Were the event remembered first, a break in between would lose the credit.
+ */
+async function apply(
+  env: Env,
+  provider: PaymentProvider,
+  { event, order, nowMs }: { event: OrderEvent; order: PaymentOrder; nowMs: number },
+): Promise<Applied> {
+  const db = database(env);
+  const { eventId } = event;
+  const row = { provider: provider.name, eventId, orderId: order.id, receivedAtMs: nowMs };
+  const known = await isEventKnown(db, row);
+  // The invoice comes last, so of a known event it is all that can be missing.
+  if (event.kind === 'paid' && event.charge !== null && known)
+    return invoiceRecharge(provider, { order, charge: event.charge, nowMs }, 'duplicate');
+  if (known) return 'duplicate';
+  switch (event.kind) {
+    case 'declined':
+      if (order.kind === 'recharge') await applyRefusal(env, { order, why: event.why, event: row, nowMs });
+      // Leaves a checkout as it is: open for another card, or paid when the decline comes late.
+      else await addEvent(db, row);
+      return 'noted';
+    case 'closed':
+      await markClosed(db, row);
+      return 'noted';
+    case 'invoiced':
+      await markInvoiced(db, row, event.invoiceUrl);
+      return 'noted';
+    case 'paid': {
+      await credit(env, order);
+      if (order.kind === 'recharge') await noticePaid(env, order, nowMs);
+      await markPaid(db, row);
+      if (event.charge === null) return 'credited';
+      return invoiceRecharge(provider, { order, charge: event.charge, nowMs }, 'credited');
+    }
+    case 'reversed':
+      // Before its credit there is nothing to take back from: the provider keeps it and comes again.
+      if (order.state !== 'paid') return 'order_not_credited';
+      await applyReversal(env, db, { event, order, nowMs });
+      await addEvent(db, row);
+      return 'reversed';
+  }
+}
+
+async function credit(env: Env, order: PaymentOrder): Promise<void> {
+  const amountNanoUsd = nanoUsd(order.amountNanoUsd);
+  const entry = await env.WALLET.getByName(order.accountId).topUp({ orderId: order.id, amountNanoUsd });
+  if (entry.paidNanoUsd !== amountNanoUsd)
+    throw new Error(`order ${order.id} was credited with another amount`);
+}

@@ -1,0 +1,45 @@
+/** What all pages of the sandbox pass through, and where they lead back to. They exist in development only. */
+import { Hono } from 'hono';
+import { bodyLimit } from 'hono/body-limit';
+import { csrf } from 'hono/csrf';
+import { html } from 'hono/html';
+import { HTTPException } from 'hono/http-exception';
+import type { Child } from 'hono/jsx';
+import { secureHeaders } from 'hono/secure-headers';
+import { config, type Env } from '../../env.ts';
+
+/** Where the customer came from and goes back to; told by its query what came of it. */
+export const BILLING_PAGE_PATH = '/billing';
+
+/** An empty app under `path`, with the guards of a page that takes money. */
+export function sandboxPages(path: string) {
+  const pages = new Hono<{ Bindings: Env }>().basePath(path);
+  // The guards below throw their refusals; only what is a fault goes on to the whole Worker's handler.
+  pages.onError((error) => {
+    if (error instanceof HTTPException) return error.getResponse();
+    throw error;
+  });
+  pages.use(
+    bodyLimit({ maxSize: 1024 }),
+    csrf({ origin: (origin, c) => origin === config(c.env).publicOrigin }),
+    secureHeaders({
+      contentSecurityPolicy: {
+        defaultSrc: ["'none'"],
+        styleSrc: ["'self'"],
+        formAction: ["'self'"],
+        baseUri: ["'none'"],
+        frameAncestors: ["'none'"],
+      },
+      referrerPolicy: 'same-origin',
+    }),
+    async function neverStored(c, next) {
+      await next();
+      c.header('cache-control', 'no-store');
+    },
+  );
+  return pages;
+}
+
+export function page(content: Child) {
+  return html`<!doctype html>${content}`;
+}

@@ -1,0 +1,66 @@
+/**
+ * The sandbox: a payment provider inside the Worker that moves no money. Its events are signed and received like a real
+ * provider's, so everything behind that door is exercised without an account anywhere. It keeps nothing: what a card
+ * does follows from its name.
+ */
+
+import { waitUntil } from 'cloudflare:workers';
+import { createHmac } from 'node:crypto';
+import { describeError } from '../../describe-error.ts';
+import { config, type Env } from '../../env.ts';
+import { verifyWebhookSignature } from '../../standard-webhooks.ts';
+import type { CardCharge, ChargeState, Delivery, PaymentProvider, VerifiedWebhook } from '../provider.ts';
+import { declineOfCard } from './cards.ts';
+import { readSandboxEvent } from './events.ts';
+import { sendOutcome } from './send.ts';
+
+export const SANDBOX = 'sandbox';
+export const SANDBOX_CHECKOUT_PATH = '/sandbox/checkout';
+export const SANDBOX_CARD_PATH = '/sandbox/cards';
+
+export function sandboxProvider(env: Env): PaymentProvider {
+  const { publicOrigin, sandboxWebhookSecret } = config(env);
+  const sandbox: PaymentProvider = {
+    name: SANDBOX,
+    eventBytesMax: 64 * 1024,
+    // its page is found by this id alone, so nobody may guess it
+    newCustomer: async (accountId) =>
+      `sandbox_${createHmac('sha256', sandboxWebhookSecret).update(`customer ${accountId}`).digest('hex')}`,
+    beginCheckout: async ({ orderId }) => ({
+      redirectUrl: `${publicOrigin}${SANDBOX_CHECKOUT_PATH}/${orderId}`,
+    }),
+    beginCardSetup: async ({ customerRef }) => ({
+      redirectUrl: `${publicOrigin}${SANDBOX_CARD_PATH}/${customerRef}`,
+    }),
+    forgetCard: async () => {},
+    chargeCard: async (charge) => chargeCard(env, sandbox, charge),
+    // it remembers no charge: to ask for the same one again only sends the event again
+    findCharge: async () => null,
+    // comes by itself after the payment
+    writeInvoice: async () => {},
+    verifyWebhook: (delivery) => verify(sandboxWebhookSecret, delivery),
+  };
+  return sandbox;
+}
+
+/** The event follows the answer, as a real provider's mostly does. */
+function chargeCard(env: Env, sandbox: PaymentProvider, charge: CardCharge): ChargeState {
+  const { orderId, amountNanoUsd, currency, methodRef } = charge;
+  const declines = declineOfCard(methodRef);
+  const order = { id: orderId, kind: 'recharge', amountNanoUsd, currency } as const;
+  waitUntil(
+    sendOutcome(env, sandbox, { order, declines }).catch((error) =>
+      console.error(
+        JSON.stringify({ event: 'sandbox_undelivered', order: orderId, error: describeError(error) }),
+      ),
+    ),
+  );
+  return declines === null ? { state: 'pending' } : { state: 'declined', why: declines };
+}
+
+async function verify(secret: string, delivery: Delivery): Promise<VerifiedWebhook> {
+  const signature = await verifyWebhookSignature(secret, delivery);
+  if (!signature.ok) return signature;
+  const event = readSandboxEvent(signature.id, delivery.body);
+  return event ? { ok: true, event } : { ok: false, reason: 'event_malformed' };
+}

@@ -1,0 +1,85 @@
+/**
+ * Stripe's events in our words, one reader for each type that money depends on; every other type is `other`.
+ * Only what is read here is looked at: the rest of an event (names, addresses) goes nowhere.
+ */
+import { z } from 'zod';
+import type { PaymentEvent } from '../provider.ts';
+import { cardSaved } from './card-event.ts';
+import { Cents, other, type Reader, type StripeEvent, type StripeLookUps } from './event.ts';
+import { Metadata, orderIn } from './metadata.ts';
+import { RECHARGE_READERS } from './recharge-events.ts';
+import { REVERSAL_READERS } from './reversal-events.ts';
+
+const Session = z.object({
+  mode: z.string(),
+  payment_status: z.string(),
+  client_reference_id: z.string().nullable(),
+  amount_total: Cents.nullable(),
+  currency: z.string().nullable(),
+  metadata: Metadata,
+});
+
+const Invoice = z.object({
+  total: Cents,
+  amount_paid: Cents,
+  currency: z.string(),
+  metadata: Metadata,
+  // becomes a link on a page of ours
+  hosted_invoice_url: z.url({ protocol: /^https$/ }).max(2_048),
+});
+
+const READERS: Readonly<Record<string, Reader>> = {
+  'checkout.session.completed': checkoutEnded('paid'),
+  'checkout.session.async_payment_succeeded': checkoutEnded('paid'),
+  'checkout.session.async_payment_failed': checkoutEnded('closed'),
+  'checkout.session.expired': checkoutEnded('closed'),
+  'invoice.paid': invoiced,
+  ...RECHARGE_READERS,
+  ...REVERSAL_READERS,
+};
+
+/** @returns null on an event of a known type that lacks what it must have */
+export async function translate(event: StripeEvent, look: StripeLookUps): Promise<PaymentEvent | null> {
+  if (!Object.hasOwn(READERS, event.type)) return other(event);
+  return READERS[event.type]!(event, look);
+}
+
+function checkoutEnded(kind: 'paid' | 'closed'): Reader {
+  return async (event, look) => {
+    const session = Session.safeParse(event.data.object).data;
+    if (session === undefined) return null;
+    const orderId = orderIn(session.metadata);
+    // Checkout without an order sold nothing: it may have saved a card.
+    if (orderId === null)
+      return session.mode === 'setup' && kind === 'paid' ? cardSaved(event, look) : other(event);
+    if (session.mode !== 'payment' || session.client_reference_id !== orderId) return null;
+    // `unpaid` is a bank transfer under way: async_payment_succeeded or _failed follows.
+    if (kind === 'paid' && session.payment_status !== 'paid') return other(event);
+    if (session.amount_total === null || session.currency === null) return null;
+    return {
+      eventId: event.id,
+      orderId,
+      orderKind: 'checkout',
+      amountCents: session.amount_total,
+      currency: session.currency.toUpperCase(),
+      ...(kind === 'paid' ? { kind, charge: null } : { kind }),
+    };
+  };
+}
+
+async function invoiced(event: StripeEvent): Promise<PaymentEvent | null> {
+  const ours = z.object({ metadata: Metadata }).safeParse(event.data.object).data;
+  if (ours === undefined) return null;
+  const orderId = orderIn(ours.metadata);
+  if (orderId === null) return other(event);
+  const invoice = Invoice.safeParse(event.data.object).data;
+  if (invoice === undefined || invoice.amount_paid !== invoice.total) return null;
+  return {
+    kind: 'invoiced',
+    eventId: event.id,
+    orderId,
+    amountCents: invoice.total,
+    currency: invoice.currency.toUpperCase(),
+    invoiceUrl: invoice.hosted_invoice_url,
+  };
+}

@@ -1,0 +1,35 @@
+/** What Tollgate writes into Stripe's metadata, to know its own again. One Stripe account may sell other things. */
+import { z } from 'zod';
+import type { PaymentOrder } from '../../db/payments.ts';
+
+const ORDER_KEY = 'tollgate_order_id';
+const KIND_KEY = 'tollgate_order_kind';
+const ACCOUNT_KEY = 'tollgate_account_id';
+
+export const Metadata = z.record(z.string(), z.unknown()).nullish();
+type Metadata = z.infer<typeof Metadata>;
+
+/** Of a payment and all that Stripe makes of it: a charge has its payment's, which is how a refund finds its order. */
+export function orderMetadata(orderId: string, kind: PaymentOrder['kind']): Record<string, string> {
+  return { [ORDER_KEY]: orderId, [KIND_KEY]: kind };
+}
+
+export function accountMetadata(accountId: string): Record<string, string> {
+  return { [ACCOUNT_KEY]: accountId };
+}
+
+export function orderIn(metadata: Metadata): string | null {
+  return text(metadata?.[ORDER_KEY]);
+}
+
+export function orderKindIn(metadata: Metadata): string | null {
+  return text(metadata?.[KIND_KEY]);
+}
+
+export function accountIn(metadata: Metadata): string | null {
+  return text(metadata?.[ACCOUNT_KEY]);
+}
+
+function text(value: unknown): string | null {
+  return typeof value === 'string' ? value : null;
+}

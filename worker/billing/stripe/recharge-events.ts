@@ -1,0 +1,63 @@
+/** Stripe's events about charges of a saved card. Checkout's payments have events of these types too: they are not ours. */
+import { z } from 'zod';
+import type { PaymentEvent } from '../provider.ts';
+import { Cents, other, type Reader, type StripeEvent, StripeId } from './event.ts';
+import { Metadata, orderIn, orderKindIn } from './metadata.ts';
+import { chargeState } from './recharge.ts';
+
+const Intent = z.object({
+  id: StripeId,
+  status: z.string(),
+  amount: Cents,
+  amount_received: Cents,
+  currency: z.string(),
+  customer: StripeId,
+  metadata: Metadata,
+  last_payment_error: z.object({ code: z.string().nullish(), decline_code: z.string().nullish() }).nullish(),
+});
+
+/** The status that goes with each type: another says that the event is not what it seems. */
+const STATUSES = {
+  paid: ['succeeded'],
+  declined: ['requires_payment_method', 'requires_action', 'requires_confirmation', 'canceled'],
+  closed: ['canceled'],
+} as const satisfies Record<string, readonly string[]>;
+
+export const RECHARGE_READERS: Readonly<Record<string, Reader>> = {
+  'payment_intent.succeeded': chargeEnded('paid'),
+  'payment_intent.payment_failed': chargeEnded('declined'),
+  'payment_intent.canceled': chargeEnded('closed'),
+};
+
+function chargeEnded(kind: keyof typeof STATUSES): Reader {
+  return async (event) => {
+    const ours = z.object({ metadata: Metadata }).safeParse(event.data.object).data;
+    if (ours === undefined) return null;
+    const orderId = orderIn(ours.metadata);
+    if (orderId === null || orderKindIn(ours.metadata) !== 'recharge') return other(event);
+    const intent = Intent.safeParse(event.data.object).data;
+    if (intent === undefined || !(STATUSES[kind] as readonly string[]).includes(intent.status)) return null;
+    return outcome(kind, intent, event, orderId);
+  };
+}
+
+function outcome(
+  kind: keyof typeof STATUSES,
+  intent: z.infer<typeof Intent>,
+  event: StripeEvent,
+  orderId: string,
+): PaymentEvent {
+  const about = {
+    eventId: event.id,
+    orderId,
+    orderKind: 'recharge',
+    // a part of it would not be the order
+    amountCents: kind === 'paid' ? intent.amount_received : intent.amount,
+    currency: intent.currency.toUpperCase(),
+  } as const;
+  if (kind === 'paid')
+    return { ...about, kind, charge: { paymentRef: intent.id, customerRef: intent.customer } };
+  if (kind === 'closed') return { ...about, kind };
+  const state = chargeState(intent);
+  return { ...about, kind, why: state.state === 'declined' ? state.why : 'card_declined' };
+}

@@ -1,0 +1,107 @@
+/** Stripe's refunds and disputes in our words. They carry no metadata of ours, so the payment is asked for its order. */
+import { z } from 'zod';
+import type { PaymentEvent } from '../provider.ts';
+import { Cents, other, type Reader, type StripeEvent, StripeId, type StripeLookUps } from './event.ts';
+import { Metadata, orderIn } from './metadata.ts';
+
+const Charge = z.object({
+  id: StripeId,
+  amount: Cents,
+  amount_refunded: Cents,
+  currency: z.string(),
+  metadata: Metadata,
+});
+
+const Refund = z.object({
+  id: StripeId,
+  amount: Cents,
+  currency: z.string(),
+  payment_intent: StripeId.nullable(),
+});
+
+const Dispute = Refund.extend({ status: z.string() });
+
+const PaymentIntent = z.object({ amount: Cents, currency: z.string(), metadata: Metadata });
+
+/** By a dispute's status: whether its money is gone, came back, or (an inquiry) never left. */
+const DISPUTE_STATUS: Readonly<Record<string, 'kept' | 'taken' | 'returned'>> = {
+  warning_needs_response: 'kept',
+  warning_under_review: 'kept',
+  warning_closed: 'kept',
+  // settled before it began, by a refund that has its own event
+  prevented: 'kept',
+  needs_response: 'taken',
+  under_review: 'taken',
+  lost: 'taken',
+  appeal_needs_response: 'taken',
+  appeal_under_review: 'taken',
+  won: 'returned',
+};
+
+export const REVERSAL_READERS: Readonly<Record<string, Reader>> = {
+  'charge.refunded': refunded,
+  'refund.failed': refundFailed,
+  // Any of the four may come first, twice or never: the dispute's status says it all.
+  'charge.dispute.created': disputed,
+  'charge.dispute.funds_withdrawn': disputed,
+  'charge.dispute.funds_reinstated': disputed,
+  'charge.dispute.closed': disputed,
+};
+
+async function refunded(event: StripeEvent): Promise<PaymentEvent | null> {
+  const charge = Charge.safeParse(event.data.object).data;
+  if (charge === undefined || charge.amount_refunded > charge.amount) return null;
+  const orderId = orderIn(charge.metadata);
+  if (orderId === null) return other(event);
+  return {
+    kind: 'reversed',
+    eventId: event.id,
+    orderId,
+    amountCents: charge.amount,
+    currency: charge.currency.toUpperCase(),
+    source: charge.id,
+    reversedCents: charge.amount_refunded,
+    returned: false,
+  };
+}
+
+/** The bank did not take the refund (a closed card, say): the money is with us again, so the customer's credit is too. */
+async function refundFailed(event: StripeEvent, look: StripeLookUps): Promise<PaymentEvent | null> {
+  const refund = Refund.safeParse(event.data.object).data;
+  if (refund === undefined) return null;
+  return reversal(event, refund, look, { reversedCents: 0 - refund.amount, returned: false });
+}
+
+async function disputed(event: StripeEvent, look: StripeLookUps): Promise<PaymentEvent | null> {
+  const dispute = Dispute.safeParse(event.data.object).data;
+  if (dispute === undefined || !Object.hasOwn(DISPUTE_STATUS, dispute.status)) return null;
+  const money = DISPUTE_STATUS[dispute.status];
+  if (money === 'kept') return other(event);
+  return reversal(event, dispute, look, {
+    reversedCents: dispute.amount,
+    returned: money === 'returned',
+  });
+}
+
+async function reversal(
+  event: StripeEvent,
+  { id, currency, payment_intent }: z.infer<typeof Refund>,
+  look: StripeLookUps,
+  what: { reversedCents: number; returned: boolean },
+): Promise<PaymentEvent | null> {
+  // Checkout always makes one; what has none was not sold here.
+  if (payment_intent === null) return other(event);
+  const payment = PaymentIntent.safeParse(await look.payment(payment_intent)).data;
+  if (payment === undefined || payment.currency !== currency) return null;
+  const orderId = orderIn(payment.metadata);
+  if (orderId === null) return other(event);
+  return {
+    kind: 'reversed',
+    eventId: event.id,
+    orderId,
+    amountCents: payment.amount,
+    currency: currency.toUpperCase(),
+    source: id,
+    ...what,
+  };
+}

@@ -1,0 +1,53 @@
+/** What the billing page says first: what became of what the person comes back from, and what is owed. */
+import type { AutoRecharge } from '../../db/auto-recharge.ts';
+import { database } from '../../db/client.ts';
+import { findOrder } from '../../db/payments.ts';
+import { isId } from '../../domain/ids.ts';
+import type { Balance } from '../../domain/wallet.ts';
+import { type PortalContext, words } from '../context.ts';
+import { Notice } from './notice.tsx';
+
+/** By the query of the address; what it claims of an order or a card, the database decides. */
+export async function returnNotice(c: PortalContext, rule: AutoRecharge | null) {
+  const { t } = words(c);
+  const orderId = c.req.query('order');
+  if (orderId && isId('order', orderId)) return orderNotice(c, orderId);
+  const outcome = c.req.query('top_up');
+  if (outcome === 'paid') return <Notice tone="success">{t.billing.arrivedNotice}</Notice>;
+  if (outcome === 'declined') return <Notice tone="warning">{t.billing.declinedNotice}</Notice>;
+  const card = c.req.query('card');
+  if (card === 'saved' && rule?.methodRef)
+    return <Notice tone="success">{t.billing.cardNotice.saved}</Notice>;
+  if (card === 'saved') return <Notice tone="info">{t.billing.cardNotice.pending}</Notice>;
+  if (card === 'removed' && !rule?.methodRef)
+    return <Notice tone="success">{t.billing.cardNotice.removed}</Notice>;
+  const recharge = c.req.query('recharge');
+  if ((recharge === 'on' || recharge === 'off') && (recharge === 'on') === (rule?.enabled ?? false))
+    return <Notice tone="success">{t.billing.rechargeNotice[recharge]}</Notice>;
+  return null;
+}
+
+async function orderNotice(c: PortalContext, orderId: string) {
+  const { t, f } = words(c);
+  const order = await findOrder(database(c.env), orderId);
+  if (order?.accountId !== c.get('accountId')) return null;
+  if (order.state === 'paid')
+    return <Notice tone="success">{t.billing.paidNotice(f.usd(order.amountNanoUsd))}</Notice>;
+  if (order.state === 'closed')
+    return <Notice tone="error">{t.billing.droppedNotice(f.usd(order.amountNanoUsd))}</Notice>;
+  return (
+    <Notice tone="info">
+      {t.billing.openNotice(f.usd(order.amountNanoUsd))}{' '}
+      <a class="link" href={`/billing?order=${order.id}`}>
+        {t.billing.checkAgain}
+      </a>
+    </Notice>
+  );
+}
+
+export function OwedNotice({ c, balance }: { c: PortalContext; balance: Balance }) {
+  const { t, f } = words(c);
+  if (balance.owedNanoUsd === 0) return null;
+  const [head, beyondCents, tail] = f.usdExact(balance.owedNanoUsd);
+  return <Notice tone="warning">{t.billing.owed(head + beyondCents + tail)}</Notice>;
+}
