@@ -1,4 +1,4 @@
-/** The map of the Worker: its parts in reading order, and the Durable Objects it exports. */
+/** The map of the Worker: its parts in reading order, the queue's consumer, and the Durable Objects it exports. */
 import { type Context, Hono } from 'hono';
 import { getBalance } from './api/balance.ts';
 import { getGeneration } from './api/generations.ts';
@@ -12,6 +12,7 @@ import { fleet } from './fleet/index.ts';
 import { chatCompletions } from './gateway/chat-completions.ts';
 import { refusalResponse } from './gateway/refusal.ts';
 import { portal } from './portal/index.tsx';
+import { queue } from './tasks.ts';
 
 export { Pool } from './durable/pool.ts';
 export { Wallet } from './durable/wallet.ts';
@@ -65,4 +66,4 @@ app.onError((error, c: Context<{ Bindings: Env }>) => {
   return response;
 });
 
-export default app;
+export default { fetch: app.fetch, queue } satisfies ExportedHandler<Env>;

@@ -62,12 +62,19 @@ export async function obtainKey(visitor: Visitor): Promise<string> {
 /** A new key; fields that are left out stay as the portal's form has them. */
 export async function makeKey(
   visitor: Visitor,
-  fields: { name: string; capUsd?: string; capPeriod?: string; concurrency?: string },
+  fields: {
+    name: string;
+    capUsd?: string;
+    capPeriod?: string;
+    requestsPerMinute?: string;
+    concurrency?: string;
+  },
 ): Promise<string> {
   const asTheFormHas = {
     capUsd: '',
     capPeriod: 'month',
     requestsPerMinute: '600',
+    tokensPerMinute: '',
     concurrency: '100',
     expiryDays: '',
   };

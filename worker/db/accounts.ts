@@ -1,7 +1,11 @@
 /** Accounts and who belongs to them. */
 import { and, eq, gt, lt, notExists, sql } from 'drizzle-orm';
+import type { CapPeriod } from '../domain/limits.ts';
+import type { NanoUsd } from '../domain/money.ts';
 import type { Database } from './client.ts';
 import { account, member, person, personCredential } from './schema.ts';
+
+export type AccountRow = typeof account.$inferSelect;
 
 const ACCOUNTS_PER_PAGE = 1_000;
 
@@ -14,6 +18,19 @@ export async function accountOfPerson(db: Database, personId: string): Promise<s
     .orderBy(member.accountId)
     .get();
   return row?.accountId ?? null;
+}
+
+export async function findAccount(db: Database, id: string): Promise<AccountRow | null> {
+  return (await db.select().from(account).where(eq(account.id, id)).get()) ?? null;
+}
+
+/** Caps what all keys together spend. Isolates that remember the account see it when they forget: within seconds. */
+export async function setAccountCap(
+  db: Database,
+  cap: { accountId: string; capNanoUsd: NanoUsd | null; capPeriod: CapPeriod },
+): Promise<void> {
+  const { accountId, ...set } = cap;
+  await db.update(account).set(set).where(eq(account.id, accountId));
 }
 
 /** Opens an account with its owner, in one step. The same account twice is one account. */

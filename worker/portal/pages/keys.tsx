@@ -38,6 +38,7 @@ const KeyForm = z.object({
   capUsd: OptionalUsd,
   capPeriod: Choice(CAP_PERIODS),
   requestsPerMinute: Whole({ min: 1, max: 100_000 }),
+  tokensPerMinute: OptionalWhole({ min: 1, max: 100_000_000 }),
   concurrency: Whole({ min: 1, max: 10_000 }),
   expiryDays: OptionalWhole({ min: 1, max: 3_650 }),
 });
@@ -160,7 +161,13 @@ function KeyTable(props: {
               <td>{f.date(key.createdAtMs)}</td>
               <td>{key.lastUsedAtMs === null ? t.keys.never : f.dateTime(key.lastUsedAtMs)}</td>
               <td>{state === 'active' ? <Spend c={c} apiKey={key} spent={spends[index] ?? null} /> : '–'}</td>
-              <td>{t.keys.limitsText(f.count(key.requestsPerMinute), f.count(key.concurrency))}</td>
+              <td>
+                {t.keys.limitsText(
+                  f.count(key.requestsPerMinute),
+                  key.tokensPerMinute === null ? null : f.count(key.tokensPerMinute),
+                  f.count(key.concurrency),
+                )}
+              </td>
               <td>{key.expiresAtMs === null ? t.keys.never : f.date(key.expiresAtMs)}</td>
               <td>
                 {state === 'active' && (
@@ -218,7 +225,7 @@ function NewKeyForm({ c, typed, faults }: { c: PortalContext; typed?: Typed; fau
             options={CAP_PERIODS.map((period) => [period, t.keys.periods[period]])}
           />
         </div>
-        <div class="sm:col-span-2">
+        <div class="sm:col-span-3">
           <TextField
             {...fields}
             name="requestsPerMinute"
@@ -226,10 +233,19 @@ function NewKeyForm({ c, typed, faults }: { c: PortalContext; typed?: Typed; fau
             inputmode="numeric"
           />
         </div>
-        <div class="sm:col-span-2">
+        <div class="sm:col-span-3">
+          <TextField
+            {...fields}
+            name="tokensPerMinute"
+            label={t.keys.tokensPerMinute}
+            hint={t.keys.tokensPerMinuteHint}
+            inputmode="numeric"
+          />
+        </div>
+        <div class="sm:col-span-3">
           <TextField {...fields} name="concurrency" label={t.keys.concurrency} inputmode="numeric" />
         </div>
-        <div class="sm:col-span-2">
+        <div class="sm:col-span-3">
           <TextField
             {...fields}
             name="expiryDays"

@@ -1,0 +1,52 @@
+/** Notices and whom an account wants told. How each fares on its way is in notice-deliveries.ts. */
+import { and, eq, inArray } from 'drizzle-orm';
+import type { Notification } from '../domain/notice.ts';
+import { DEFAULT_WATCH } from '../domain/watch.ts';
+import type { Database } from './client.ts';
+import { member, notice, noticeSetting, person } from './schema.ts';
+
+/** Adds the notice; one that is there stays as it is. */
+export async function insertNotice(db: Database, notification: Notification): Promise<void> {
+  const { id, accountId, atMs, notice: facts } = notification;
+  await db.insert(notice).values({ id, accountId, atMs, kind: facts.kind, facts }).onConflictDoNothing();
+}
+
+export async function findNotice(db: Database, id: string): Promise<Notification | null> {
+  const row = await db.select().from(notice).where(eq(notice.id, id)).get();
+  return row ? { id: row.id, accountId: row.accountId, atMs: row.atMs, notice: row.facts } : null;
+}
+
+export interface NoticeSetting {
+  /** null: never */
+  readonly lowBalanceNanoUsd: number | null;
+  readonly capPercents: readonly number[];
+  readonly byEmail: boolean;
+}
+
+/** Until somebody chooses, the account has what its Wallet watches by itself, and e-mail. */
+export async function noticeSettingOf(db: Database, accountId: string): Promise<NoticeSetting> {
+  const row = await db.select().from(noticeSetting).where(eq(noticeSetting.accountId, accountId)).get();
+  return row ?? { ...DEFAULT_WATCH, byEmail: true };
+}
+
+export async function saveNoticeSetting(
+  db: Database,
+  { accountId, capPercents, ...rest }: NoticeSetting & { accountId: string },
+): Promise<void> {
+  const set = { ...rest, capPercents: [...capPercents] };
+  await db
+    .insert(noticeSetting)
+    .values({ accountId, ...set })
+    .onConflictDoUpdate({ target: noticeSetting.accountId, set });
+}
+
+/** E-mail addresses of those who look after the account's money: its owners and billing members. */
+export async function noticeAddresses(db: Database, accountId: string): Promise<string[]> {
+  const rows = await db
+    .select({ email: person.email })
+    .from(member)
+    .innerJoin(person, eq(person.id, member.personId))
+    .where(and(eq(member.accountId, accountId), inArray(member.role, ['owner', 'billing'])))
+    .orderBy(person.email);
+  return rows.map(({ email }) => email);
+}

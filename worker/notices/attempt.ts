@@ -1,0 +1,39 @@
+/** How one attempt to deliver a notice ended, whatever the channel. */
+
+/** Standard Webhooks recommends 15 to 30 s; a receiver that needs longer should answer first and work later. */
+export const ANSWER_WITHIN_MS = 15_000;
+
+/** Why it failed, in our words: what a receiver or a mail service says is shown to nobody. */
+export const DELIVERY_FAULTS = [
+  // webhooks
+  'timeout',
+  'unreachable',
+  'redirect',
+  'status',
+  'gone',
+  'endpoint_removed',
+  'address_refused',
+  // e-mail
+  'mail_not_configured',
+  'mail_sender_refused',
+  'mail_recipient_refused',
+  'mail_refused',
+  'mail_unavailable',
+  // either
+  'given_up',
+] as const;
+
+export type DeliveryFault = (typeof DELIVERY_FAULTS)[number];
+
+export type Attempt =
+  | { ok: true; status: number | null }
+  | {
+      ok: false;
+      /** HTTP status; null: no answer, or not HTTP */
+      status: number | null;
+      fault: DeliveryFault;
+      /** false: no later attempt can succeed */
+      retry: boolean;
+      /** the receiver asked to be left alone for so long */
+      retryAfterMs?: number;
+    };

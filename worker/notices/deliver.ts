@@ -1,0 +1,103 @@
+/** Task `deliver`: one attempt to bring a notice to one address, recorded in the delivery log. */
+import { database } from '../db/client.ts';
+import {
+  claimAttempt,
+  type DeliveryRow,
+  findDelivery,
+  recordAttempt,
+  reopenDelivery,
+} from '../db/notice-deliveries.ts';
+import { findEndpoint, removeEndpoint } from '../db/webhook-endpoints.ts';
+import type { Notification } from '../domain/notice.ts';
+import type { Env } from '../env.ts';
+import { ANSWER_WITHIN_MS, type Attempt } from './attempt.ts';
+import { writeLetter } from './letter.tsx';
+import { mailer } from './mailer.ts';
+import { nextDelayMs } from './schedule.ts';
+import { DONE, type TaskResult } from './task-result.ts';
+import { postWebhook } from './webhook.ts';
+
+/** An attempt that has said nothing for this long has died with its isolate. */
+const CLAIM_MS = 2 * ANSWER_WITHIN_MS;
+
+/**
+ * The attempt is claimed before anything leaves, so of two equal tasks only one sends, and what is delivered is not
+ * sent again. Between the receiver's answer and our record the isolate can die: then it is, under the same id.
+ */
+export async function deliver(
+  env: Env,
+  { deliveryId }: { deliveryId: string },
+  nowMs: number,
+): Promise<TaskResult> {
+  const db = database(env);
+  const found = await findDelivery(db, deliveryId);
+  if (found === null || found.delivery.state !== 'waiting') return DONE;
+  const { delivery, notification } = found;
+  const dueInMs = (delivery.nextAtMs ?? nowMs) - nowMs;
+  if (dueInMs > 0) return { done: false, againInMs: dueInMs };
+  const untilMs = nowMs + CLAIM_MS;
+  if (!(await claimAttempt(db, { delivery, nowMs, untilMs }))) return { done: false, againInMs: CLAIM_MS };
+
+  const attempt = await CHANNELS[delivery.channel](env, { delivery, notification, nowMs });
+  if (attempt.ok) {
+    await recordAttempt(db, delivery.id, {
+      state: 'delivered',
+      lastStatus: attempt.status,
+      lastFault: null,
+      nextAtMs: null,
+    });
+    return DONE;
+  }
+  const { status: lastStatus, fault: lastFault, retry, retryAfterMs } = attempt;
+  const againInMs = retry
+    ? nextDelayMs(delivery.attempts + 1, { retryAfterMs, random: Math.random() })
+    : null;
+  const nextAtMs = againInMs === null ? null : nowMs + againInMs;
+  const state = againInMs === null ? 'failed' : 'waiting';
+  await recordAttempt(db, delivery.id, { state, lastStatus, lastFault, nextAtMs });
+  return againInMs === null ? DONE : { done: false, againInMs };
+}
+
+/**
+ * Begins a failed delivery once more. One that has not failed is left alone, so a double click is one.
+ * @returns false when the account has no such delivery
+ */
+export async function deliverAgain(
+  env: Env,
+  which: { accountId: string; deliveryId: string },
+): Promise<boolean> {
+  const db = database(env);
+  if (await reopenDelivery(db, which)) {
+    await env.TASKS.send({ kind: 'deliver', deliveryId: which.deliveryId });
+    return true;
+  }
+  return (await findDelivery(db, which.deliveryId))?.delivery.accountId === which.accountId;
+}
+
+interface Outgoing {
+  readonly delivery: DeliveryRow;
+  readonly notification: Notification;
+  readonly nowMs: number;
+}
+
+const CHANNELS: Record<DeliveryRow['channel'], (env: Env, outgoing: Outgoing) => Promise<Attempt>> = {
+  email: byEmail,
+  webhook: byWebhook,
+};
+
+async function byEmail(env: Env, { delivery, notification }: Outgoing): Promise<Attempt> {
+  const sender = mailer(env);
+  if (sender === null) return { ok: false, status: null, fault: 'mail_not_configured', retry: false };
+  return sender.send({ to: delivery.target, ...(await writeLetter(env, notification)) });
+}
+
+async function byWebhook(env: Env, { delivery, notification, nowMs }: Outgoing): Promise<Attempt> {
+  const db = database(env);
+  const which = { accountId: delivery.accountId, endpointId: delivery.target };
+  const endpoint = await findEndpoint(db, which);
+  if (endpoint === null) return { ok: false, status: null, fault: 'endpoint_removed', retry: false };
+  const attempt = await postWebhook(env, { webhookId: delivery.id, endpoint, notification, nowMs });
+  // 410 Gone: the receiver wants nothing more, of this or any other notice
+  if (!attempt.ok && attempt.fault === 'gone') await removeEndpoint(db, { ...which, nowMs });
+  return attempt;
+}

@@ -1,0 +1,64 @@
+/** What an owner does with webhook endpoints: add, rotate the secret, send a test. Each stays within the account. */
+import { database } from '../db/client.ts';
+import { openDeliveries } from '../db/notice-deliveries.ts';
+import { insertNotice } from '../db/notices.ts';
+import { findEndpoint, insertEndpoint, rotateEndpointSecret } from '../db/webhook-endpoints.ts';
+import { newId } from '../domain/ids.ts';
+import { config, type Env } from '../env.ts';
+import { endpointSecret } from './endpoint-secret.ts';
+import { checkEndpointUrl, type EndpointUrlFault } from './endpoint-url.ts';
+import { noticeIdFor } from './raise.ts';
+
+type Added =
+  | { ok: true; url: string; secret: string }
+  | { ok: false; fault: EndpointUrlFault | 'too_many_endpoints' };
+
+export async function addEndpoint(
+  env: Env,
+  request: { accountId: string; url: string; nowMs: number },
+): Promise<Added> {
+  const { accountId, nowMs } = request;
+  const checked = checkEndpointUrl(request.url, config(env));
+  if (!checked.ok) return checked;
+  const id = newId('hook', nowMs);
+  const { url } = checked;
+  if (!(await insertEndpoint(database(env), { id, accountId, url, nowMs }))) {
+    return { ok: false, fault: 'too_many_endpoints' };
+  }
+  return { ok: true, url, secret: await endpointSecret(env, { id, secretVersion: 1 }) };
+}
+
+/** @returns the new secret, or null when the account has no such endpoint */
+export async function rotateEndpoint(
+  env: Env,
+  which: { accountId: string; endpointId: string },
+): Promise<{ url: string; secret: string } | null> {
+  const endpoint = await rotateEndpointSecret(database(env), which);
+  return endpoint && { url: endpoint.url, secret: await endpointSecret(env, endpoint) };
+}
+
+/** One test a while: the button must neither send a double click twice nor hammer somebody else's server. */
+const TEST_EVERY_MS = 10_000;
+
+/** @returns false when the account has no such endpoint */
+export async function testEndpoint(
+  env: Env,
+  request: { accountId: string; endpointId: string; nowMs: number },
+): Promise<boolean> {
+  const { accountId, endpointId, nowMs } = request;
+  const db = database(env);
+  if ((await findEndpoint(db, request)) === null) return false;
+  const cause = `test of ${endpointId}, ${Math.floor(nowMs / TEST_EVERY_MS)}`;
+  const notification = {
+    id: await noticeIdFor(accountId, cause),
+    accountId,
+    atMs: nowMs,
+    notice: { kind: 'endpoint.test', endpointId },
+  } as const;
+  await insertNotice(db, notification);
+  // not by `notify`, which would tell everybody
+  const targets = [{ channel: 'webhook', target: endpointId }] as const;
+  const [deliveryId] = await openDeliveries(db, { notification, targets, nowMs });
+  if (deliveryId !== undefined) await env.TASKS.send({ kind: 'deliver', deliveryId });
+  return true;
+}

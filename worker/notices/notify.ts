@@ -1,0 +1,37 @@
+/** Task `notify`: a notice becomes a delivery to everybody whom its account wants told, and a task for each. */
+import { database } from '../db/client.ts';
+import { type DeliveryTarget, openDeliveries } from '../db/notice-deliveries.ts';
+import { findNotice, noticeAddresses, noticeSettingOf } from '../db/notices.ts';
+import { listEndpoints } from '../db/webhook-endpoints.ts';
+import type { Env } from '../env.ts';
+import { DONE, type TaskResult } from './task-result.ts';
+
+/** Safe to repeat: a delivery is opened once, and its task looks for itself whether there is anything left to do. */
+export async function notify(
+  env: Env,
+  { noticeId }: { noticeId: string },
+  nowMs: number,
+): Promise<TaskResult> {
+  const db = database(env);
+  const notification = await findNotice(db, noticeId);
+  // whoever sends the task has written the row before
+  if (notification === null) throw new Error('a notice that is not there');
+  const targets = await targetsOf(env, notification.accountId);
+  const deliveryIds = await openDeliveries(db, { notification, targets, nowMs });
+  const tasks = deliveryIds.map((deliveryId) => ({ body: { kind: 'deliver', deliveryId } as const }));
+  if (tasks.length > 0) await env.TASKS.sendBatch(tasks);
+  return DONE;
+}
+
+async function targetsOf(env: Env, accountId: string): Promise<DeliveryTarget[]> {
+  const db = database(env);
+  const [{ byEmail }, endpoints] = await Promise.all([
+    noticeSettingOf(db, accountId),
+    listEndpoints(db, accountId),
+  ]);
+  const addresses = byEmail ? await noticeAddresses(db, accountId) : [];
+  return [
+    ...addresses.map((target): DeliveryTarget => ({ channel: 'email', target })),
+    ...endpoints.map(({ id }): DeliveryTarget => ({ channel: 'webhook', target: id })),
+  ];
+}

@@ -1,0 +1,41 @@
+/**
+ * When a delivery that failed is tried again: the schedule of Standard Webhooks 1.0.0, ten attempts over three days.
+ * Every delay fits into a queue's longest (24 h) and their sum into its retention (four days).
+ */
+
+const S_MS = 1_000;
+const MIN_MS = 60 * S_MS;
+const H_MS = 60 * MIN_MS;
+
+const DELAYS_MS = [
+  5 * S_MS,
+  5 * MIN_MS,
+  30 * MIN_MS,
+  2 * H_MS,
+  5 * H_MS,
+  10 * H_MS,
+  14 * H_MS,
+  20 * H_MS,
+  24 * H_MS,
+];
+
+export const ATTEMPTS_MAX = DELAYS_MS.length + 1;
+
+/** Cloudflare Queues, limits: `delaySeconds` when sending or retrying. */
+const DELAY_MAX_MS = 24 * H_MS;
+
+/**
+ * @param attempts made so far, the last of them just now
+ * @param retryAfterMs what the receiver asked for
+ * @param random 0 to 1: up to a tenth earlier, so that what failed together does not come back together
+ * @returns null: that was the last
+ */
+export function nextDelayMs(
+  attempts: number,
+  { retryAfterMs = 0, random }: { retryAfterMs?: number; random: number },
+): number | null {
+  const delayMs = DELAYS_MS[attempts - 1];
+  if (delayMs === undefined) return null;
+  const jitteredMs = Math.round(delayMs * (1 - random / 10));
+  return Math.min(DELAY_MAX_MS, Math.max(jitteredMs, retryAfterMs));
+}

@@ -1,0 +1,62 @@
+/** Posts a notice to an endpoint, once, signed as Standard Webhooks 1.0.0 has it. */
+
+import type { WebhookEndpointRow } from '../db/webhook-endpoints.ts';
+import type { Notification } from '../domain/notice.ts';
+import { config, type Env } from '../env.ts';
+import { signWebhook } from '../standard-webhooks.ts';
+import { ANSWER_WITHIN_MS, type Attempt } from './attempt.ts';
+import { signingSecrets } from './endpoint-secret.ts';
+import { checkEndpointUrl } from './endpoint-url.ts';
+import { webhookBody } from './webhook-body.ts';
+
+/** @param webhookId the same at every attempt, so that a receiver knows what it has seen */
+export async function postWebhook(
+  env: Env,
+  request: { webhookId: string; endpoint: WebhookEndpointRow; notification: Notification; nowMs: number },
+): Promise<Attempt> {
+  const { webhookId, endpoint, notification, nowMs } = request;
+  const checked = checkEndpointUrl(endpoint.url, config(env));
+  if (!checked.ok) return { ok: false, status: null, fault: 'address_refused', retry: false };
+  const body = new TextEncoder().encode(webhookBody(notification));
+  const message = { id: webhookId, timestamp: String(Math.floor(nowMs / 1_000)), body };
+  try {
+    const response = await fetch(checked.url, {
+      method: 'POST',
+      headers: {
+        'content-type': 'application/json',
+        'user-agent': 'Tollgate-Webhooks/1',
+        ...(await signedHeaders(env, endpoint, message)),
+      },
+      body,
+      // a redirect could lead where the address itself may not
+      redirect: 'manual',
+      signal: AbortSignal.timeout(ANSWER_WITHIN_MS),
+    });
+    // only the status counts: what a receiver writes is not read, however much it is
+    await response.body?.cancel().catch(() => undefined);
+    return judge(response);
+  } catch (error) {
+    const timedOut = error instanceof Error && error.name === 'TimeoutError';
+    return { ok: false, status: null, fault: timedOut ? 'timeout' : 'unreachable', retry: true };
+  }
+}
+
+async function signedHeaders(
+  env: Env,
+  endpoint: WebhookEndpointRow,
+  message: Parameters<typeof signWebhook>[1],
+): Promise<Record<string, string>> {
+  const secrets = await signingSecrets(env, endpoint);
+  const signed = await Promise.all(secrets.map((secret) => signWebhook(secret, message)));
+  const signatures = signed.map((headers) => headers['webhook-signature']);
+  return { ...signed[0], 'webhook-signature': signatures.join(' ') };
+}
+
+function judge({ status, headers }: Response): Attempt {
+  if (status >= 200 && status < 300) return { ok: true, status };
+  if (status === 410) return { ok: false, status, fault: 'gone', retry: false };
+  const fault = status >= 300 && status < 400 ? 'redirect' : 'status';
+  const retryAfterS = Number(headers.get('retry-after') ?? Number.NaN);
+  const retryAfterMs = Number.isSafeInteger(retryAfterS) && retryAfterS > 0 ? retryAfterS * 1_000 : undefined;
+  return { ok: false, status, fault, retry: true, retryAfterMs };
+}

@@ -1,0 +1,172 @@
+/**
+ * Limits and alerts: what is used of each limit, the account's cap, when somebody is told, where webhooks go and how
+ * each delivery fared. Another account's endpoint or delivery is none here.
+ */
+import { Hono } from 'hono';
+import { z } from 'zod';
+import { findAccount, setAccountCap } from '../../db/accounts.ts';
+import { database } from '../../db/client.ts';
+import { listKeys } from '../../db/keys.ts';
+import { listDeliveries } from '../../db/notice-deliveries.ts';
+import { noticeSettingOf, saveNoticeSetting } from '../../db/notices.ts';
+import { listEndpoints, removeEndpoint } from '../../db/webhook-endpoints.ts';
+import { isId } from '../../domain/ids.ts';
+import { deliverAgain } from '../../notices/deliver.ts';
+import { addEndpoint, rotateEndpoint, testEndpoint } from '../../notices/endpoints.ts';
+import { type PortalContext, type PortalEnv, words } from '../context.ts';
+import { type Faults, readForm, type Typed } from '../form.ts';
+import { gauges } from '../gauges.ts';
+import { signedIn } from '../guard.ts';
+import { keyState } from '../key-state.ts';
+import { page } from '../layout.tsx';
+import { AccountCap, AlertChoice, CapForm, WatchForm } from '../parts/alert-forms.tsx';
+import { DeliveryLog } from '../parts/delivery-log.tsx';
+import { EndpointList } from '../parts/endpoint-list.tsx';
+import { GaugeTable } from '../parts/gauge-table.tsx';
+import { Notice } from '../parts/notice.tsx';
+import { ShownSecret } from '../parts/shown-secret.tsx';
+import { carrySecret, takeSecret } from '../shown-once.ts';
+import { notFoundPage } from './not-found.tsx';
+
+/** Each asks the Wallet for its load: more than this would be a slow page. */
+const KEYS_SHOWN_MAX = 25;
+const DELIVERIES_SHOWN = 25;
+
+const EndpointForm = z.object({ url: z.string({ error: 'required' }).min(1, { error: 'required' }) });
+
+export const alertsPage = new Hono<PortalEnv>();
+
+alertsPage.use(signedIn);
+
+alertsPage.get('/', (c) => show(c, {}));
+
+alertsPage.post('/cap', async (c) => {
+  const read = await readForm(c, CapForm);
+  if (!read.ok) return show(c, { cap: read });
+  const { capUsd: capNanoUsd, capPeriod } = read.values;
+  await setAccountCap(database(c.env), { accountId: c.get('accountId'), capNanoUsd, capPeriod });
+  return done(c, 'cap');
+});
+
+alertsPage.post('/watch', async (c) => {
+  const read = await readForm(c, WatchForm);
+  if (!read.ok) return show(c, { watch: read });
+  const accountId = c.get('accountId');
+  await saveNoticeSetting(database(c.env), { accountId, ...read.values });
+  const { lowBalanceNanoUsd, capPercents } = read.values;
+  await c.env.WALLET.getByName(accountId).watch({ lowBalanceNanoUsd, capPercents });
+  return done(c, 'watch');
+});
+
+alertsPage.post('/endpoints', async (c) => {
+  const read = await readForm(c, EndpointForm);
+  if (!read.ok) return show(c, { endpoint: read });
+  const request = { accountId: c.get('accountId'), url: read.values.url, nowMs: Date.now() };
+  const added = await addEndpoint(c.env, request);
+  if (!added.ok) return show(c, { endpoint: { typed: read.typed, faults: { url: added.fault } } });
+  return showSecret(c, added);
+});
+
+alertsPage.post('/endpoints/:id/rotate', async (c) => {
+  const which = endpointOf(c);
+  const rotated = which && (await rotateEndpoint(c.env, which));
+  return rotated ? showSecret(c, rotated) : notFoundPage(c);
+});
+
+alertsPage.post('/endpoints/:id/remove', async (c) => {
+  const which = endpointOf(c);
+  const removed = which && (await removeEndpoint(database(c.env), { ...which, nowMs: Date.now() }));
+  return removed ? done(c, 'removed') : notFoundPage(c);
+});
+
+alertsPage.post('/endpoints/:id/test', async (c) => {
+  const which = endpointOf(c);
+  const begun = which && (await testEndpoint(c.env, { ...which, nowMs: Date.now() }));
+  return begun ? done(c, 'test') : notFoundPage(c);
+});
+
+alertsPage.post('/deliveries/:id/again', async (c) => {
+  const which = { accountId: c.get('accountId'), deliveryId: c.req.param('id') };
+  const begun = isId('dlv', which.deliveryId) && (await deliverAgain(c.env, which));
+  return begun ? done(c, 'again') : notFoundPage(c);
+});
+
+function endpointOf(c: PortalContext): { accountId: string; endpointId: string } | null {
+  const endpointId = c.req.param('id') ?? '';
+  return isId('hook', endpointId) ? { accountId: c.get('accountId'), endpointId } : null;
+}
+
+type Done = 'cap' | 'watch' | 'removed' | 'test' | 'again';
+
+function done(c: PortalContext, what: Done) {
+  return c.redirect(`/alerts?done=${what}`, 303);
+}
+
+async function showSecret(c: PortalContext, { url, secret }: { url: string; secret: string }) {
+  const subject = c.get('accountId');
+  await carrySecret(c, { kind: 'webhook_secret', subject, text: secret, note: url });
+  return c.redirect('/alerts', 303);
+}
+
+interface FormState {
+  readonly typed: Typed;
+  readonly faults: Faults;
+}
+
+/** At most one of the forms comes back with what was typed and its faults. */
+type State = Partial<Record<'cap' | 'watch' | 'endpoint', FormState>>;
+
+async function show(c: PortalContext, state: State) {
+  const { t, f } = words(c);
+  const db = database(c.env);
+  const accountId = c.get('accountId');
+  const nowMs = Date.now();
+  const [account, allKeys, setting, endpoints, deliveries, secret] = await Promise.all([
+    findAccount(db, accountId),
+    listKeys(db, accountId),
+    noticeSettingOf(db, accountId),
+    listEndpoints(db, accountId),
+    listDeliveries(db, { accountId, limit: DELIVERIES_SHOWN }),
+    takeSecret(c, { kind: 'webhook_secret', subject: accountId }),
+  ]);
+  const keys = allKeys.filter((key) => keyState(key, nowMs) === 'active');
+  const gauged = await gauges(c, account!, keys.slice(0, KEYS_SHOWN_MAX));
+  const failed = Object.keys(state).length > 0;
+  const finished = t.alerts.done[c.req.query('done') as Done] as string | undefined;
+  return page(
+    c,
+    // a form is posted to an address of its own, which is no page to return to
+    { title: t.alerts.title, back: '/alerts', status: failed ? 422 : 200 },
+    <>
+      <h1 class="mb-2">{t.alerts.title}</h1>
+      <p class="mb-8">{t.alerts.lead}</p>
+      {failed && <Notice tone="error">{t.faults.summary}</Notice>}
+      {secret && (
+        <ShownSecret
+          title={t.alerts.secretTitle(secret.note)}
+          text={secret.text}
+          note={t.alerts.secretNote}
+        />
+      )}
+      {!failed && finished !== undefined && <Notice tone="success">{finished}</Notice>}
+      <section aria-labelledby="load" class="mb-12">
+        <h2 id="load" class="mb-1">
+          {t.alerts.loadTitle}
+        </h2>
+        <p class="muted mb-3 max-w-3xl text-sm">{t.alerts.loadNote(f.time(nowMs))}</p>
+        <GaugeTable c={c} rows={gauged} nowMs={nowMs} />
+        {keys.length > KEYS_SHOWN_MAX && <p class="muted mt-2 text-sm">{t.alerts.shownOf(KEYS_SHOWN_MAX)}</p>}
+      </section>
+      <div class="grid gap-12 lg:grid-cols-2">
+        <AlertChoice c={c} setting={setting} {...state.watch} />
+        <AccountCap c={c} account={account!} {...state.cap} />
+      </div>
+      <EndpointList c={c} endpoints={endpoints} {...state.endpoint} />
+      <DeliveryLog
+        c={c}
+        deliveries={deliveries}
+        keyNames={new Map(allKeys.map(({ id, name }) => [id, name]))}
+      />
+    </>,
+  );
+}

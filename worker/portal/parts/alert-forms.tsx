@@ -1,0 +1,123 @@
+/** The two forms of the page of alerts: what the account may spend at most, and when somebody is told. */
+import { z } from 'zod';
+import type { AccountRow } from '../../db/accounts.ts';
+import type { NoticeSetting } from '../../db/notices.ts';
+import { CAP_PERIODS } from '../../domain/limits.ts';
+import { formatUsd, nanoUsd } from '../../domain/money.ts';
+import { DEFAULT_WATCH } from '../../domain/watch.ts';
+import { type PortalContext, words } from '../context.ts';
+import { Choice, type Faults, OptionalUsd, type Typed } from '../form.ts';
+import { SelectField, TextField } from './field.tsx';
+
+/** Steps of a cap that can be chosen. */
+const PERCENTS = DEFAULT_WATCH.capPercents;
+
+export const CapForm = z.object({ capUsd: OptionalUsd, capPeriod: Choice(CAP_PERIODS) });
+
+/** A browser sends a box only when it is ticked. */
+const Ticked = z
+  .string()
+  .optional()
+  .transform((text) => text !== undefined);
+
+export const WatchForm = z
+  .looseObject({ lowBalanceUsd: OptionalUsd, byEmail: Ticked })
+  .transform(({ lowBalanceUsd, byEmail, ...rest }) => ({
+    lowBalanceNanoUsd: lowBalanceUsd,
+    byEmail,
+    capPercents: PERCENTS.filter((percent) => percentName(percent) in rest),
+  }));
+
+interface FormProps {
+  readonly c: PortalContext;
+  readonly typed?: Typed;
+  readonly faults?: Faults;
+}
+
+export function AccountCap({ account, ...fields }: FormProps & { account: AccountRow }) {
+  const { t } = words(fields.c);
+  return (
+    <section aria-labelledby="cap" class="max-w-xl">
+      <h2 id="cap" class="mb-1">
+        {t.alerts.capTitle}
+      </h2>
+      <p class="muted mb-4 text-sm">{t.alerts.capNote}</p>
+      <form method="post" action="/alerts/cap" class="grid gap-5 sm:grid-cols-2" novalidate>
+        <TextField
+          {...fields}
+          name="capUsd"
+          label={t.keys.cap}
+          hint={t.keys.capHint}
+          inputmode="decimal"
+          value={usdText(account.capNanoUsd)}
+        />
+        <SelectField
+          {...fields}
+          name="capPeriod"
+          label={t.keys.capPeriod}
+          value={account.capPeriod}
+          options={CAP_PERIODS.map((period) => [period, t.keys.periods[period]])}
+        />
+        <button class="btn btn-primary justify-self-start" type="submit">
+          {t.alerts.capSubmit}
+        </button>
+      </form>
+    </section>
+  );
+}
+
+export function AlertChoice({ setting, ...fields }: FormProps & { setting: NoticeSetting }) {
+  const { c, typed } = fields;
+  const { t, f } = words(c);
+  const ticked = (name: string, saved: boolean) => (typed ? name in typed : saved);
+  return (
+    <section aria-labelledby="watch" class="max-w-xl">
+      <h2 id="watch" class="mb-4">
+        {t.alerts.watchTitle}
+      </h2>
+      <form method="post" action="/alerts/watch" class="grid gap-5" novalidate>
+        <TextField
+          {...fields}
+          name="lowBalanceUsd"
+          label={t.alerts.lowBalance}
+          hint={t.alerts.lowBalanceHint}
+          inputmode="decimal"
+          value={usdText(setting.lowBalanceNanoUsd)}
+        />
+        <fieldset>
+          <legend class="mb-2 text-sm font-medium">{t.alerts.percents}</legend>
+          <div class="flex flex-wrap gap-x-6 gap-y-3">
+            {PERCENTS.map((percent) => (
+              <Tick
+                name={percentName(percent)}
+                checked={ticked(percentName(percent), setting.capPercents.includes(percent))}
+                text={f.percent(percent / 100)}
+              />
+            ))}
+          </div>
+        </fieldset>
+        <Tick name="byEmail" checked={ticked('byEmail', setting.byEmail)} text={t.alerts.byEmail} />
+        <button class="btn btn-primary justify-self-start" type="submit">
+          {t.alerts.watchSubmit}
+        </button>
+      </form>
+    </section>
+  );
+}
+
+function Tick({ name, checked, text }: { name: string; checked: boolean; text: string }) {
+  return (
+    <label class="flex items-center gap-2">
+      <input type="checkbox" name={name} checked={checked} class="checkbox checkbox-sm" />
+      {text}
+    </label>
+  );
+}
+
+function percentName(percent: number): string {
+  return `percent${percent}`;
+}
+
+function usdText(amount: number | null): string {
+  return amount === null ? '' : formatUsd(nanoUsd(amount));
+}

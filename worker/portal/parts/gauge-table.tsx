@@ -1,0 +1,90 @@
+/** How much of its limits the account and each key have used right now: in words, with a bar for the eye. */
+import { type Load, periodEndMs } from '../../domain/limits.ts';
+import { nanoUsd } from '../../domain/money.ts';
+import { type PortalContext, words } from '../context.ts';
+import type { Gauged } from '../gauges.ts';
+import { Heads, Sheet } from './sheet.tsx';
+
+export function GaugeTable({ c, rows, nowMs }: { c: PortalContext; rows: readonly Gauged[]; nowMs: number }) {
+  const { t, f } = words(c);
+  const { alerts } = t;
+  return (
+    <Sheet label={alerts.loadTitle}>
+      <Heads names={[alerts.whose, alerts.requests, alerts.tokens, alerts.inFlight, alerts.cap]} />
+      <tbody>
+        {rows.map(({ name, limits, load }) => (
+          <tr>
+            <th scope="row" class="wraps">
+              <bdi>{name}</bdi>
+            </th>
+            {load === null ? (
+              <td colspan={4}>{alerts.unknown}</td>
+            ) : (
+              <>
+                <td>
+                  <Gauge
+                    c={c}
+                    used={load.requestsLastMinute}
+                    limit={limits.requestsPerMinute}
+                    say={f.count}
+                  />
+                </td>
+                <td>
+                  <Gauge c={c} used={load.tokensLastMinute} limit={limits.tokensPerMinute} say={f.count} />
+                </td>
+                <td>
+                  <Gauge c={c} used={load.inFlight} limit={limits.concurrency} say={f.count} />
+                </td>
+                <td>
+                  <Cap c={c} limits={limits} load={load} nowMs={nowMs} />
+                </td>
+              </>
+            )}
+          </tr>
+        ))}
+      </tbody>
+    </Sheet>
+  );
+}
+
+function Cap(props: { c: PortalContext; limits: Gauged['limits']; load: Load; nowMs: number }) {
+  const { c, limits, load, nowMs } = props;
+  const { t, f } = words(c);
+  if (limits.capNanoUsd === null) return <>{t.keys.noCap}</>;
+  const exact = (amount: number) => f.usdExact(nanoUsd(amount)).join('');
+  const endsAtMs = periodEndMs(limits.capPeriod, nowMs);
+  return (
+    <>
+      <Gauge c={c} used={load.spentNanoUsd + load.heldNanoUsd} limit={limits.capNanoUsd} say={exact} />
+      <span class="muted">
+        {t.keys.periods[limits.capPeriod]}
+        {', '}
+        {endsAtMs === null ? t.alerts.resetsNever : t.alerts.resets(f.dateTime(endsAtMs))}
+      </span>
+    </>
+  );
+}
+
+function Gauge(props: {
+  c: PortalContext;
+  used: number;
+  limit: number | null;
+  say: (amount: number) => string;
+}) {
+  const { c, used, limit, say } = props;
+  const { t, f } = words(c);
+  if (limit === null) return <>{t.alerts.unlimited(say(used))}</>;
+  const reached = used >= limit;
+  return (
+    <>
+      {t.alerts.used(say(used), say(limit), f.percent(limit === 0 ? 1 : used / limit))}
+      {reached && <strong class="text-error">{` ${t.alerts.reached}`}</strong>}
+      <progress
+        class={`progress block ${reached ? 'progress-error' : 'progress-primary'}`}
+        value={Math.min(used, limit)}
+        max={Math.max(limit, 1)}
+        aria-hidden="true"
+      />
+    </>
+  );
+}
