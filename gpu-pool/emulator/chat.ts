@@ -37,6 +37,7 @@ export async function chatCompletions(
   const parsed = parseChatRequest(body);
   const rid = (parsed.ok ? parsed.request.rid : null) ?? randomUUID().replaceAll('-', '');
   context.record({ rid, body });
+  if (faults.kinds.length > 0) context.engine.noteStruck(rid, faults.kinds);
   if (strikesBeforeWork(faults, { wire, res, streaming: parsed.ok && parsed.request.stream })) return;
   if (!parsed.ok) return wire.json(400, flatError({ ...parsed, code: 400 }));
 

@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import type { Clock } from './clock.ts';
+import type { FaultKind } from './faults.ts';
 import {
   choiceCounts,
   endLine,
@@ -65,6 +66,11 @@ export class Engine {
   clientLeft(rid: string): void {
     const job = this.#jobs().find((candidate) => candidate.rid === rid);
     if (job) job.leftAtMs ??= this.#clock.nowMs();
+  }
+
+  /** Puts on record that scripted faults struck a request, before they do. */
+  noteStruck(rid: string, faults: FaultKind[]): void {
+    this.#log.write({ t: this.#now(), struck: rid, faults });
   }
 
   get load() {

@@ -131,4 +131,8 @@ export class FaultSet {
   has(kind: FaultKind): boolean {
     return this.get(kind) !== undefined;
   }
+
+  get kinds(): FaultKind[] {
+    return this.#faults.map(({ kind }) => kind);
+  }
 }

@@ -3,12 +3,15 @@
  * for bills and receipts. It holds counts, never text.
  */
 import { closeSync, fstatSync, openSync, readFileSync, readSync, writeSync } from 'node:fs';
+import type { FaultKind } from './faults.ts';
 
 /** Lines of the file, one JSON object each. `t` is engine time in milliseconds; counts sum over choices. */
 export type LogLine =
   | { t: number; start: string; prompt_tokens: number; cached_tokens: number }
   /** one line a step: rid → [completion tokens, reasoning tokens], cumulative */
   | { t: number; step: Record<string, [number, number]> }
+  /** scripted faults that struck a request: what the engine then says of its own counts may be wrong */
+  | { t: number; struck: string; faults: FaultKind[] }
   | {
       t: number;
       end: string;
@@ -48,6 +51,8 @@ export interface LoggedRequest {
   finish: string | null;
   /** how often this rid was started; the counts are those of the last attempt */
   attempts: number;
+  /** scripted faults that struck it */
+  faults: FaultKind[];
 }
 
 /** Reads a log, also one that was cut off in the middle of a line. */
@@ -57,8 +62,12 @@ export function readEngineLog(path: string): Map<string, LoggedRequest> {
     const line = parseLine(text);
     if (!line) continue;
     if ('start' in line) {
-      const attempts = (requests.get(line.start)?.attempts ?? 0) + 1;
-      requests.set(line.start, { ...blank(), ...countsOf(line), attempts });
+      const before = requests.get(line.start);
+      const attempts = (before?.attempts ?? 0) + 1;
+      requests.set(line.start, { ...blank(), ...countsOf(line), attempts, faults: before?.faults ?? [] });
+    } else if ('struck' in line) {
+      const before = requests.get(line.struck) ?? { ...blank(), attempts: 0 };
+      requests.set(line.struck, { ...before, faults: [...before.faults, ...line.faults] });
     } else if ('step' in line) {
       for (const [rid, [completionTokens, reasoningTokens]] of Object.entries(line.step)) {
         requests.set(rid, { ...(requests.get(rid) ?? blank()), completionTokens, reasoningTokens });
@@ -67,7 +76,9 @@ export function readEngineLog(path: string): Map<string, LoggedRequest> {
       // A request that was aborted while it waited has an end and no start.
       const before = requests.get(line.end);
       const attempts =
-        before === undefined || before.finished ? (before?.attempts ?? 0) + 1 : before.attempts;
+        before === undefined || before.finished || before.attempts === 0
+          ? (before?.attempts ?? 0) + 1
+          : before.attempts;
       requests.set(line.end, {
         ...countsOf(line),
         completionTokens: line.completion_tokens,
@@ -75,6 +86,7 @@ export function readEngineLog(path: string): Map<string, LoggedRequest> {
         finished: true,
         finish: line.finish,
         attempts,
+        faults: before?.faults ?? [],
       });
     }
   }
@@ -102,5 +114,6 @@ function blank(): LoggedRequest {
     finished: false,
     finish: null,
     attempts: 1,
+    faults: [],
   };
 }

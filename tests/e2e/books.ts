@@ -1,114 +1,57 @@
 /**
- * The books of a local Tollgate, read from the files of its processes and not through their code:
- * wallets and D1 from their SQLite files, engines from their own logs.
+ * The books of a local Tollgate, read from the files of its processes and not through their code: wallets and D1 from
+ * their SQLite files, receipts from the journals, engines from their own logs. Together they are the world of the law
+ * checker.
  */
-import { createHash } from 'node:crypto';
-import { globSync } from 'node:fs';
+import { existsSync, globSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { readEngineLog } from '../../gpu-pool/emulator/log.ts';
-import { GENESIS_HASH, hashInput } from '../../worker/domain/ledger.ts';
+import { type LoggedRequest, readEngineLog } from '../../gpu-pool/emulator/log.ts';
+import type { AccountBooks, D1Books, EngineCount, World } from '../laws/world.ts';
 
-type Row = Record<string, number | string | null>;
+export interface BookNode {
+  readonly id: string;
+  readonly name: string;
+}
 
 export interface Books {
-  /** rows of D1, by table */
-  d1(table: string): Row[];
-  /** rows of every wallet, by table */
-  wallets(table: string): Row[];
-  /** per node name: request id → tokens that the engine says it generated */
-  readonly engines: Map<string, ReturnType<typeof readEngineLog>>;
+  readonly accounts: readonly AccountBooks[];
+  readonly d1: D1Books;
+  /** per node name: request id → what the engine says that it generated */
+  readonly engines: ReadonlyMap<string, ReadonlyMap<string, LoggedRequest>>;
 }
 
-export function openBooks(stateDir: string, nodeNames: readonly string[]): Books {
-  const rowsOf = (pattern: string, table: string): Row[] =>
-    globSync(join(stateDir, 'd1/v3', pattern))
-      .filter((file) => !file.endsWith('metadata.sqlite'))
-      .flatMap((file) => {
-        const db = new DatabaseSync(file, { readOnly: true });
-        try {
-          return db.prepare(`SELECT * FROM ${table}`).all() as Row[];
-        } finally {
-          db.close();
-        }
-      });
+/** Tokens of one engine's attempt that it may have told nobody of. */
+export type TailOf = (attempt: LoggedRequest & { requestId: string; node: BookNode }) => number;
+
+export function openBooks(stateDir: string, nodes: readonly BookNode[]): Books {
+  const engines = nodes.map(({ name }) => [name, readLogOf(stateDir, name)] as const);
+  return { ...readMoney(stateDir), engines: new Map(engines) };
+}
+
+/** Only what Wallets and D1 have: cheap enough to look at again and again. */
+export function readMoney(stateDir: string): Pick<Books, 'accounts' | 'd1'> {
+  const files = (pattern: string) =>
+    globSync(join(stateDir, 'd1/v3', pattern)).filter((file) => !file.endsWith('metadata.sqlite'));
   return {
-    d1: (table) => rowsOf('d1/miniflare-D1DatabaseObject/*.sqlite', table),
-    wallets: (table) => rowsOf('do/tollgate-Wallet/*.sqlite', table),
-    engines: new Map(
-      nodeNames.map((name) => [name, readEngineLog(join(stateDir, name, 'engine-log.jsonl'))]),
-    ),
+    accounts: files('do/tollgate-Wallet/*.sqlite').flatMap((file) => reading(file, accountBooks) ?? []),
+    d1: files('d1/miniflare-D1DatabaseObject/*.sqlite').map((file) => reading(file, d1Books))[0] ?? {},
   };
 }
 
-/** What of the books does not add up, in words; empty when all is well. Run it when nothing is in flight. */
-export function faults(books: Books): string[] {
-  const found: string[] = [];
-  const expectEqual = (what: string, actual: unknown, expected: unknown) => {
-    if (actual !== expected) found.push(`${what}: ${String(actual)} instead of ${String(expected)}`);
+/** What these books say, for `brokenLaws`; what clients, probes and others saw is added by who saw it. */
+export function worldOf(books: Books, nodes: readonly BookNode[], tailOf: TailOf = () => 0): World {
+  return {
+    final: true,
+    accounts: books.accounts,
+    d1: books.d1,
+    nodes: nodes.map((node) => ({
+      nodeId: node.id,
+      counts: [...(books.engines.get(node.name) ?? [])].map(([requestId, attempt]) =>
+        engineCount(requestId, attempt, tailOf({ ...attempt, requestId, node })),
+      ),
+    })),
   };
-
-  for (const request of books.wallets('request')) {
-    if (request.state === 'held') found.push(`${request.request_id} is still held`);
-    const usage = num(request.prompt_tokens) - num(request.cached_tokens);
-    const charge =
-      num(request.cached_tokens) * num(request.cache_hit_nano_usd) +
-      usage * num(request.cache_miss_nano_usd) +
-      num(request.completion_tokens) * num(request.output_nano_usd);
-    expectEqual(`charge of ${request.request_id}`, request.charge_nano_usd, charge);
-  }
-
-  const entries = books.wallets('entry');
-  const credits = books.wallets('credit');
-  const sum = (rows: readonly Row[], ...columns: string[]) =>
-    rows.reduce((total, row) => total + columns.reduce((each, column) => each + num(row[column]), 0), 0);
-  expectEqual('held', sum(credits, 'held_nano_usd'), 0);
-  expectEqual(
-    'sum of all entries',
-    sum(entries, 'granted_nano_usd', 'paid_nano_usd'),
-    sum(credits, 'granted_nano_usd', 'paid_nano_usd'),
-  );
-  for (const credit of credits) if (num(credit.granted_nano_usd) < 0) found.push('granted credit below zero');
-
-  // one table: the projection is the ledger
-  expectEqual('entries in D1', books.d1('ledger_entry').length, entries.length);
-  const usage = books.d1('usage_event');
-  const charges = entries.filter((entry) => entry.kind === 'charge');
-  expectEqual(
-    'charges in D1 usage',
-    sum(usage, 'charge_nano_usd'),
-    -sum(charges, 'granted_nano_usd', 'paid_nano_usd'),
-  );
-  expectEqual(
-    'charges in the hourly rollup',
-    sum(books.d1('usage_hour'), 'charge_nano_usd'),
-    sum(usage, 'charge_nano_usd'),
-  );
-  expectEqual('requests in the hourly rollup', sum(books.d1('usage_hour'), 'requests'), usage.length);
-  expectEqual('requests in D1', usage.length, books.wallets('request').length);
-  return found;
-}
-
-/** Whether the entries of one wallet chain and add up. */
-export function chainHolds(entries: readonly Row[]): boolean {
-  let hash = GENESIS_HASH;
-  let balance = 0;
-  return [...entries]
-    .sort((a, b) => num(a.seq) - num(b.seq))
-    .every((row) => {
-      const body = {
-        seq: num(row.seq),
-        atMs: num(row.at_ms),
-        kind: row.kind,
-        reference: row.reference,
-        grantedNanoUsd: num(row.granted_nano_usd),
-        paidNanoUsd: num(row.paid_nano_usd),
-        balanceNanoUsd: num(row.balance_nano_usd),
-      } as Parameters<typeof hashInput>[1];
-      balance += body.grantedNanoUsd + body.paidNanoUsd;
-      hash = createHash('sha256').update(hashInput(hash, body)).digest('hex');
-      return hash === row.hash && balance === body.balanceNanoUsd;
-    });
 }
 
 export interface TokenCount {
@@ -118,21 +61,76 @@ export interface TokenCount {
 }
 
 /** Completion tokens of a node: as its engine counted them, as they were billed, as they were written off. */
-export function tokensOf(books: Books, node: { name: string; id: string }): TokenCount {
-  const counted = [...books.engines.get(node.name)!.values()].reduce(
-    (sum, each) => sum + each.completionTokens,
-    0,
-  );
-  const add = (rows: readonly Row[], column: string) =>
-    rows.filter((row) => row.node_id === node.id).reduce((sum, row) => sum + num(row[column]), 0);
+export function tokensOf({ engines, d1 }: Books, node: BookNode): TokenCount {
+  const own = <T extends { readonly node_id: string | null }>(rows: readonly T[] = []) =>
+    rows.filter((row) => row.node_id === node.id);
   return {
-    counted,
-    billed: add(books.d1('usage_event'), 'completion_tokens'),
-    writtenOff: add(books.d1('node_receipt'), 'written_off_completion_tokens'),
+    counted: sum([...(engines.get(node.name)?.values() ?? [])], (each) => each.completionTokens),
+    billed: sum(own(d1.usage_event), (row) => row.completion_tokens),
+    writtenOff: sum(own(d1.node_receipt), (row) => row.written_off_completion_tokens),
   };
 }
 
-function num(value: number | string | null | undefined): number {
-  if (typeof value !== 'number') throw new TypeError(`not a number: ${String(value)}`);
-  return value;
+export function sum<T>(rows: readonly T[], of: (row: T) => number): number {
+  return rows.reduce((total, row) => total + of(row), 0);
+}
+
+function engineCount(requestId: string, attempt: LoggedRequest, tailTokensMax: number): EngineCount {
+  const { completionTokens, promptTokens } = attempt;
+  // an engine speaks of the prompt with its first token: until then nobody can know that it was read
+  const told = completionTokens > 0 ? { promptTokens } : {};
+  return { requestId, completionTokens, tailTokensMax, ...told };
+}
+
+function readLogOf(stateDir: string, name: string): Map<string, LoggedRequest> {
+  const file = join(stateDir, name, 'engine-log.jsonl');
+  return existsSync(file) ? readEngineLog(file) : new Map();
+}
+
+type Select = <T>(table: string, columns?: string) => T[] | undefined;
+
+/** Reads a database in one transaction: its processes may be writing. */
+function reading<T>(file: string, read: (select: Select) => T): T {
+  const db = new DatabaseSync(file, { readOnly: true });
+  try {
+    db.exec('BEGIN');
+    const tables = new Set(
+      (db.prepare('SELECT name FROM sqlite_master').all() as { name: string }[]).map(({ name }) => name),
+    );
+    return read((table, columns = '*') =>
+      tables.has(table) ? (db.prepare(`SELECT ${columns} FROM ${table}`).all() as never) : undefined,
+    );
+  } finally {
+    db.close();
+  }
+}
+
+/** Null: a Wallet that was never called by its account's name. */
+function accountBooks(select: Select): AccountBooks | null {
+  const accountId = select<{ id: string }>('account')?.[0]?.id;
+  if (accountId === undefined) return null;
+  return {
+    accountId,
+    credit: select<never>('credit')?.[0],
+    entry: select('entry'),
+    request: select('request'),
+    receipt: select('receipt'),
+    key_spend: select('key_spend'),
+    replay: select('replay', 'lookup, request_id, runs, answer, paid_nano_usd'),
+    outbox: select('outbox')?.length,
+  };
+}
+
+function d1Books(select: Select): D1Books {
+  return {
+    usage_event: select('usage_event'),
+    usage_hour: select('usage_hour'),
+    ledger_entry: select('ledger_entry'),
+    node_receipt: select('node_receipt'),
+    price: select('price'),
+    payment_order: select('payment_order'),
+    payment_event: select('payment_event'),
+    payment_correction: select('payment_correction'),
+    api_key: select('api_key'),
+  };
 }

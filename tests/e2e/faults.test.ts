@@ -2,30 +2,29 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { LocalNode } from '../../gpu-pool/local/stack.ts';
 import { operatorApi } from '../../gpu-pool/local/stack.ts';
-import { faults, openBooks, tokensOf } from './books.ts';
-import { api, balance, chatBody, eventsOf, eventually, type Local, nano, startLocal } from './local.ts';
+import { openBooks } from './books.ts';
+import {
+  api,
+  balance,
+  chatBody,
+  eventsOf,
+  eventually,
+  expectLaws,
+  type Local,
+  nano,
+  runningAt,
+  startLocal,
+} from './local.ts';
 
 let local: Local;
 let ids: Map<string, string>;
 beforeAll(async () => {
   local = await startLocal({ settings: { TRIAL_GRANT_NANO_USD: '50000000000' } });
-  const { nodes } = await operatorApi<{ nodes: { id: string; name: string }[] }>(
-    local.stack.edge,
-    'GET',
-    '/nodes',
-  );
-  ids = new Map(nodes.map(({ id, name }) => [name, id]));
+  ids = new Map(local.nodes.map(({ id, name }) => [name, id]));
 });
 afterAll(() => local.end());
 
-const books = () => openBooks(local.stateDir, [...ids.keys()]);
-const nodeOf = (name: string) => ({ name, id: ids.get(name)! });
-
-/** The books add up within `withinMs`: holds settled, D1 told, receipts in. */
-async function booksAddUp(withinMs = 45_000): Promise<void> {
-  await eventually(async () => faults(books()).length === 0, withinMs).catch(() => undefined);
-  expect(faults(books())).toEqual([]);
-}
+const books = () => openBooks(local.stateDir, local.nodes);
 
 interface Streamed {
   status: number;
@@ -68,12 +67,6 @@ async function inParallel<T>(count: number, width: number, job: (i: number) => P
   return results;
 }
 
-async function runningAt({ engine }: LocalNode): Promise<number> {
-  const response = await fetch(`${engine.ready}/v1/loads?include=core`);
-  const { loads } = (await response.json()) as { loads: { num_running_reqs: number }[] };
-  return loads.reduce((sum, load) => sum + load.num_running_reqs, 0);
-}
-
 async function health(name: string): Promise<string | undefined> {
   const audit = await operatorApi<{ audit: { subject: string; action: string; actor: string }[] }>(
     local.stack.edge,
@@ -83,62 +76,17 @@ async function health(name: string): Promise<string | undefined> {
   return audit.audit.find(({ subject, actor }) => subject === ids.get(name) && actor === 'pool')?.action;
 }
 
-describe('a client that leaves', () => {
-  it.each([
-    ['a stream', { stream: true }],
-    ['a whole answer', {}],
-  ])('in the middle of %s stops the engine and is billed what was generated', async (_, over) => {
-    const before = await balance(local);
-    const leaving = new AbortController();
-    const body = chatBody(`A long story. ${JSON.stringify(over)} [[reasoning=2000 answer=20000]]`, {
-      max_tokens: 64_000,
-      ...over,
-    });
-    const response = await api(local, '/v1/chat/completions', {
-      method: 'POST',
-      body,
-      signal: leaving.signal,
-    }).catch(() => null);
-    const reader = response!.body!.getReader();
-    for (let chunks = 0; chunks < ('stream' in over ? 40 : 1); chunks++) await reader.read();
-    leaving.abort();
-    const leftAtMs = Date.now();
-
-    await eventually(
-      async () => (await Promise.all(local.stack.nodes.map(runningAt))).every((n) => n === 0),
-      10_000,
-    );
-    expect(Date.now() - leftAtMs).toBeLessThan(10_000);
-    const requestId = response!.headers.get('x-request-id')!;
-    const record = await eventually(async () => {
-      const found = (await (await api(local, `/v1/generations/${requestId}`)).json()) as {
-        state: string;
-        ending: string;
-        charge_nano_usd: number;
-        usage: { completion_tokens: number };
-      };
-      return found.state === 'held' ? null : found;
-    });
-    expect(record).toMatchObject({ state: 'posted', ending: 'client_gone' });
-    expect(record.usage.completion_tokens).toBeGreaterThan(30);
-    expect(record.usage.completion_tokens).toBeLessThan(20_000);
-    const after = await balance(local);
-    expect(nano(before.total_balance) - nano(after.total_balance)).toBe(record.charge_nano_usd);
-    expect(after.held_balance).toBe('0.00');
-    const counted = [...books().engines.values()].map((log) => log.get(requestId)?.completionTokens ?? 0);
-    expect(record.usage.completion_tokens).toBe(Math.max(...counted));
-  });
-});
-
 describe('a node that is killed', () => {
   it('costs only the answers that had begun on it; it comes back; the books add up', async () => {
-    const victim = local.stack.nodes[2]!;
+    const victim = local.stack.nodes[0]!;
     let killed = false;
     const results = await inParallel(200, 20, async (i) => {
       if (i === 60) {
-        killed = true;
+        // in the middle of several answers, or there would be nothing to lose
+        await eventually(async () => (await runningAt(victim)) >= 3);
         victim.agent.signal('SIGKILL');
         victim.engine.signal('SIGKILL');
+        killed = true;
       }
       return {
         afterKill: killed,
@@ -157,8 +105,8 @@ describe('a node that is killed', () => {
     expect(cut.length).toBeGreaterThan(0);
     expect(cut.length).toBeLessThanOrEqual(20);
     expect(whole.length + cut.length).toBe(200);
-    // nobody has started on it since: the first failure ejected it
-    expect(results.slice(81).every(({ events }) => events.at(-1) === '[DONE]')).toBe(true);
+    expect(results.filter(({ afterKill }) => afterKill).length).toBeGreaterThan(20);
+    expect(cut.filter(({ afterKill }) => afterKill)).toEqual([]);
 
     await victim.restartEngine();
     await victim.restartAgent();
@@ -171,19 +119,7 @@ describe('a node that is killed', () => {
       return (await books().engines.get(victim.name))!.size > 0 && (await servedSince(victim));
     }, 30_000);
 
-    await booksAddUp();
-    for (const { name } of local.stack.nodes.filter((node) => node !== victim)) {
-      await eventually(async () => {
-        const { counted, billed, writtenOff } = tokensOf(books(), nodeOf(name));
-        return counted === billed + writtenOff;
-      }).catch(() => undefined);
-      const { counted, billed, writtenOff } = tokensOf(books(), nodeOf(name));
-      expect({ name, tokens: billed + writtenOff }).toEqual({ name, tokens: counted });
-    }
-    // the dead node's last tokens went down with it: at most a few decode steps of the answers it had begun
-    const { counted, billed, writtenOff } = tokensOf(books(), nodeOf(victim.name));
-    expect(counted - billed - writtenOff).toBeGreaterThanOrEqual(0);
-    expect(counted - billed - writtenOff).toBeLessThanOrEqual(cut.length * 20);
+    await expectLaws(local);
   });
 
   async function servedSince(node: LocalNode): Promise<boolean> {
@@ -218,27 +154,22 @@ describe('an edge that is killed', () => {
     expect(results.filter(({ events }) => events.at(-1) !== '[DONE]').length).toBeGreaterThan(0);
     expect(acknowledged.length).toBeGreaterThan(20);
 
-    await booksAddUp();
+    await expectLaws(local);
     const charges = new Map<string, number>();
-    for (const entry of books()
-      .wallets('entry')
-      .filter(({ kind }) => kind === 'charge')) {
-      const id = entry.reference as string;
-      expect(charges.has(id)).toBe(false);
-      charges.set(id, -(Number(entry.granted_nano_usd) + Number(entry.paid_nano_usd)));
+    const { accounts, engines } = books();
+    for (const entry of accounts.flatMap(({ entry = [] }) => entry)) {
+      if (entry.kind !== 'charge') continue;
+      expect(charges.has(entry.reference)).toBe(false);
+      charges.set(entry.reference, -(entry.granted_nano_usd + entry.paid_nano_usd));
     }
     for (const { id, cost } of acknowledged) expect(charges.get(id)).toBe(cost);
-    const settled = books()
-      .wallets('request')
+    const settled = accounts
+      .flatMap(({ request = [] }) => request)
       .filter(({ ending }) => ending === 'settled_by_receipt');
     expect(settled.length).toBeGreaterThan(0);
     for (const { request_id, node_id, completion_tokens } of settled) {
       const name = [...ids].find(([, id]) => id === node_id)![0];
-      expect(
-        books()
-          .engines.get(name)!
-          .get(request_id as string)!.completionTokens,
-      ).toBe(completion_tokens);
+      expect(engines.get(name)!.get(request_id)!.completionTokens).toBe(completion_tokens);
     }
     expect((await balance(local)).held_balance).toBe('0.00');
   });
@@ -263,6 +194,6 @@ describe('a pool without nodes', () => {
       async () => (await stream('Back. [[reasoning=5 answer=5]]')).events.at(-1) === '[DONE]',
       45_000,
     );
-    await booksAddUp();
+    await expectLaws(local);
   });
 });

@@ -1,15 +1,34 @@
 /** A local Tollgate for one test file: real edge, real agents, emulated engines, in a folder of its own. */
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import OpenAI from 'openai';
-import { inject } from 'vitest';
-import { type Stack, type StackOptions, startStack } from '../../gpu-pool/local/stack.ts';
+import { expect, inject } from 'vitest';
+import {
+  type LocalNode,
+  operatorApi,
+  type Stack,
+  type StackOptions,
+  startStack,
+} from '../../gpu-pool/local/stack.ts';
+import { brokenLaws } from '../laws/laws.ts';
+import type { ClientWitness } from '../laws/world.ts';
+import { type BookNode, openBooks, worldOf } from './books.ts';
+import { JournalKeeper } from './journals.ts';
+import { freePorts } from './ports.ts';
+import { tailsBy } from './tails.ts';
+
+export { chatBody } from './chat-body.ts';
+export { nano } from './witness.ts';
 
 export interface Local {
   readonly stack: Stack;
   readonly stateDir: string;
+  /** in the order of the stack's */
+  readonly nodes: readonly BookNode[];
+  readonly journals: JournalKeeper;
+  /** of the engines */
+  readonly speed: number;
   readonly openai: OpenAI;
   end(): Promise<void>;
 }
@@ -29,32 +48,23 @@ export async function startLocal(over: Partial<StackOptions> = {}): Promise<Loca
     ...over,
     settings: { ...SETTINGS, ...over.settings },
   });
+  const { nodes: known } = await operatorApi<{ nodes: BookNode[] }>(stack.edge, 'GET', '/nodes');
+  const nodes = stack.nodes.map(({ name }) => known.find((node) => node.name === name)!);
+  const journals = new JournalKeeper(stateDir, nodes);
   const openai = new OpenAI({ baseURL: `${stack.dev.baseUrl}/v1`, apiKey: stack.dev.apiKey, maxRetries: 0 });
   return {
     stack,
     stateDir,
+    nodes,
+    journals,
+    speed: over.speed ?? 20,
     openai,
     async end() {
+      journals.close();
       await stack.stop();
       rmSync(stateDir, { recursive: true, force: true });
     },
   };
-}
-
-/** The first of `count` ports in a row that nobody listens on. */
-async function freePorts(count: number): Promise<number> {
-  for (let first = 20_000 + (process.pid % 20_000); ; first += count) {
-    const free = await Promise.all(Array.from({ length: count }, (_, i) => isFree(first + i)));
-    if (free.every(Boolean)) return first;
-  }
-}
-
-function isFree(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const probe = createServer();
-    probe.once('error', () => resolve(false));
-    probe.listen(port, '127.0.0.1', () => probe.close(() => resolve(true)));
-  });
 }
 
 /** Calls the API as plain HTTP. */
@@ -64,11 +74,6 @@ export function api({ stack }: Local, path: string, init: RequestInit = {}): Pro
   if (init.body !== undefined && !headers.has('content-type'))
     headers.set('content-type', 'application/json');
   return fetch(stack.dev.baseUrl + path, { ...init, headers });
-}
-
-/** A chat request to R1. Markers in `content` tell the emulated engine how much to say: `[[reasoning=5 answer=5]]`. */
-export function chatBody(content: string, over: Record<string, unknown> = {}): string {
-  return JSON.stringify({ model: 'deepseek-reasoner', messages: [{ role: 'user', content }], ...over });
 }
 
 export interface BalanceInfo {
@@ -81,12 +86,6 @@ export interface BalanceInfo {
 export async function balance(local: Local): Promise<BalanceInfo> {
   const body = (await (await api(local, '/user/balance')).json()) as { balance_infos: BalanceInfo[] };
   return body.balance_infos[0]!;
-}
-
-/** A decimal amount of US dollars as integer nano-USD. */
-export function nano(amount: string): number {
-  const [whole = '0', fraction = ''] = amount.split('.');
-  return Number(whole) * 1e9 + Number(fraction.padEnd(9, '0'));
 }
 
 /** Asks again until `probe` gives something or the time is over. */
@@ -108,4 +107,35 @@ export function eventsOf(text: string): string[] {
     .split('\n\n')
     .filter((event) => event.startsWith('data: '))
     .map((event) => event.slice(6));
+}
+
+/**
+ * Within `withinMs` holds are settled, D1 is told and receipts are in; then no law of money is broken.
+ * @param clients what they saw, when the test kept it
+ */
+export async function expectLaws(
+  local: Local,
+  { clients, withinMs = 45_000 }: { clients?: readonly ClientWitness[]; withinMs?: number } = {},
+): Promise<void> {
+  const { stateDir, nodes, stack, speed, journals } = local;
+  const hardware = new Map(stack.nodes.map((node) => [node.name, node.hardware]));
+  const broken = () => {
+    const tails = tailsBy({ hardware, speed, journals: journals.read() });
+    return brokenLaws({ ...worldOf(openBooks(stateDir, nodes), nodes, tails), clients });
+  };
+  // looked at once more it could be a moment later: a receipt may have come and be on its way to D1
+  let found = broken();
+  const agree = async () => {
+    found = broken();
+    return found.length === 0;
+  };
+  await eventually(agree, withinMs).catch(() => undefined);
+  expect(found).toEqual([]);
+}
+
+/** Sequences that an engine works on right now. */
+export async function runningAt({ engine }: LocalNode): Promise<number> {
+  const response = await fetch(`${engine.ready}/v1/loads?include=core`);
+  const { loads } = (await response.json()) as { loads: { num_running_reqs: number }[] };
+  return loads.reduce((sum, load) => sum + load.num_running_reqs, 0);
 }

@@ -335,7 +335,7 @@ describe('log', () => {
     );
     const counts = { promptTokens: 70, cachedTokens: 64, completionTokens: 2, reasoningTokens: 2 };
     const cut = readEngineLog(path);
-    expect(cut.get('a')).toEqual({ ...counts, finished: false, finish: null, attempts: 1 });
+    expect(cut.get('a')).toEqual({ ...counts, finished: false, finish: null, faults: [], attempts: 1 });
     expect(cut.get('b')).toMatchObject({ completionTokens: 4, finished: false });
     const log = openEngineLog(path);
     log.write({ t: 9, start: 'a', prompt_tokens: 70, cached_tokens: 0 });

@@ -249,3 +249,19 @@ describe('command line', () => {
     expect(logged.reasoningTokens).toBe(5);
   });
 });
+
+it('puts into its log which faults struck a request', async () => {
+  const log = join(mkdtempSync(join(tmpdir(), 'emulator-')), 'log.jsonl');
+  const { url, faults } = await emulate({ log });
+  faults.add({ kind: 'usage_null', times: 1 });
+  faults.add({ kind: 'no_done', times: 1 });
+  await stream(url, asked);
+  await stream(url, { ...asked, rid: 'rid-2' });
+  const logged = readEngineLog(log);
+  expect(logged.get('rid-1')).toMatchObject({
+    faults: ['usage_null', 'no_done'],
+    attempts: 1,
+    finished: true,
+  });
+  expect(logged.get('rid-2')).toMatchObject({ faults: [], attempts: 1 });
+});

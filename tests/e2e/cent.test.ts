@@ -1,0 +1,74 @@
+/** The last cent: an answer ends where credit does, and requests that race for it get it once. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { makeKey, Visitor } from '../../gpu-pool/local/people.ts';
+import { operatorApi } from '../../gpu-pool/local/stack.ts';
+import { readMoney } from './books.ts';
+import { chatBody, expectLaws, type Local, startLocal } from './local.ts';
+import { race, raceFaults } from './race.ts';
+import { rawPost } from './raw-client.ts';
+import { witnessed } from './witness.ts';
+
+const CENT_NANO_USD = 10_000_000;
+
+let local: Local;
+beforeAll(async () => {
+  // engines that never wait: a cent buys up to eighteen thousand tokens
+  local = await startLocal({ speed: 0, settings: { TRIAL_GRANT_NANO_USD: '0' } });
+});
+afterAll(() => local.end());
+
+/** An account with one cent, and a key for it that is not what limits it. */
+async function withOneCent(name: string): Promise<{ apiKey: string; accountId: string }> {
+  const origin = local.stack.dev.baseUrl;
+  const visitor = new Visitor(origin);
+  await visitor.enter({ email: `${name}@tollgate.example`, password: 'correct horse battery', name });
+  const apiKey = await makeKey(visitor, { name, concurrency: '10000', requestsPerMinute: '100000' });
+  const key = await fetch(`${origin}/v1/key`, { headers: { authorization: `Bearer ${apiKey}` } });
+  const { account_id: accountId } = (await key.json()) as { account_id: string };
+  await operatorApi(local.stack.edge, 'POST', `/accounts/${accountId}/grants`, {
+    grant_id: 'one-cent',
+    amount_usd: '0.01',
+  });
+  return { apiKey, accountId };
+}
+
+function ask(apiKey: string, body: string) {
+  const url = `${local.stack.dev.baseUrl}/v1/chat/completions`;
+  return rawPost({ url, headers: { authorization: `Bearer ${apiKey}` }, body });
+}
+
+const moneyOf = (accountId: string) =>
+  readMoney(local.stateDir).accounts.find((account) => account.accountId === accountId)!;
+
+describe('an account with one cent', () => {
+  it.each([
+    ['streamed', { stream: true }],
+    ['whole', {}],
+  ])('is served up to its cent, %s, and not past it', async (shape, over) => {
+    const { apiKey, accountId } = await withOneCent(`cent-${shape}`);
+    const content = 'Go on and on. [[reasoning=20000 answer=40000]]';
+    const answer = await ask(apiKey, chatBody(content, { max_tokens: 64_000, ...over }));
+    expect(witnessed(answer)).toMatchObject({ status: 200, ending: 'cut' });
+    expect(answer.body).toContain('"finish_reason":"length"');
+    expect(answer.body).toContain('insufficient_balance');
+
+    const { credit, request } = moneyOf(accountId);
+    const [row] = request!;
+    const left = credit!.granted_nano_usd + credit!.paid_nano_usd;
+    expect(left).toBeGreaterThanOrEqual(0);
+    expect(left).toBeLessThan(row!.output_nano_usd);
+    expect(row!.charge_nano_usd).toBe(CENT_NANO_USD - left);
+  });
+});
+
+/** Ten thousand take most of a minute; the soak has them. */
+const RACERS = 1_000;
+
+describe(`${RACERS} requests that race for one cent`, () => {
+  it('are charged a cent at most, and none is refused while its credit is there', async () => {
+    const { apiKey, accountId } = await withOneCent('race');
+    const answers = await race({ url: local.stack.dev.baseUrl, apiKey, requests: RACERS, width: 100 });
+    expect(raceFaults(answers, moneyOf(accountId), CENT_NANO_USD)).toEqual([]);
+    await expectLaws(local, { clients: answers.map((answer) => ({ ...witnessed(answer), accountId })) });
+  });
+});

@@ -1,0 +1,118 @@
+/**
+ * Every line that the agents' journals ever held. A journal forgets what the edge has acknowledged when it is
+ * rewritten; the second witness must not, so its lines are copied out while the agents run.
+ */
+import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Receipt } from '../../gpu-pool/protocol.ts';
+import type { BookNode } from './books.ts';
+
+export interface Opened {
+  readonly seq: number;
+  readonly request_id: string;
+  readonly account_id: string;
+  readonly started_at_ms: number;
+}
+
+export interface NodeJournal {
+  /** what was begun, by seq */
+  readonly opened: ReadonlyMap<number, Opened>;
+  /** how it ended, by seq */
+  readonly receipts: ReadonlyMap<number, Receipt>;
+}
+
+type Line =
+  | ({ type: 'opened' } & Opened)
+  | { type: 'closed'; receipt: Receipt }
+  | { type: 'base' | 'progress' | 'acknowledged' };
+
+/** How often the files are looked at. */
+const LOOK_EVERY_MS = 500;
+
+export class JournalKeeper {
+  readonly #nodes: readonly (BookNode & { readonly tail: Tail })[];
+  readonly #timer: NodeJS.Timeout;
+
+  constructor(stateDir: string, nodes: readonly BookNode[]) {
+    this.#nodes = nodes.map((node) => ({
+      ...node,
+      tail: new Tail(join(stateDir, node.name, 'receipts.jsonl')),
+    }));
+    this.#timer = setInterval(() => this.#look(), LOOK_EVERY_MS);
+    this.#timer.unref();
+  }
+
+  /** By node id. */
+  read(): Map<string, NodeJournal> {
+    this.#look();
+    return new Map(this.#nodes.map(({ id, tail }) => [id, { opened: tail.opened, receipts: tail.receipts }]));
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+    for (const { tail } of this.#nodes) tail.close();
+  }
+
+  #look(): void {
+    for (const { tail } of this.#nodes) tail.look();
+  }
+}
+
+/** Follows a file that is appended to and now and then replaced. */
+class Tail {
+  readonly opened = new Map<number, Opened>();
+  readonly receipts = new Map<number, Receipt>();
+  readonly #path: string;
+  #file: number | null = null;
+  #inode = 0;
+  #offset = 0;
+  #rest = '';
+
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  look(): void {
+    // what was written to a file until it was replaced can still be read from it, while it is held open
+    if (this.#file !== null) this.#read(this.#file);
+    const found = statSync(this.#path, { throwIfNoEntry: false });
+    if (!found || found.ino === this.#inode) return;
+    this.close();
+    this.#file = openSync(this.#path, 'r');
+    this.#inode = fstatSync(this.#file).ino;
+    this.#offset = 0;
+    this.#rest = '';
+    this.#read(this.#file);
+  }
+
+  close(): void {
+    if (this.#file !== null) closeSync(this.#file);
+    this.#file = null;
+    this.#inode = 0;
+  }
+
+  #read(file: number): void {
+    const { size } = fstatSync(file);
+    if (size <= this.#offset) return;
+    const bytes = Buffer.alloc(size - this.#offset);
+    this.#offset += readSync(file, bytes, 0, bytes.length, this.#offset);
+    const lines = (this.#rest + bytes.toString()).split('\n');
+    this.#rest = lines.pop() ?? '';
+    for (const line of lines) this.#keep(line);
+  }
+
+  #keep(text: string): void {
+    const line = parse(text);
+    if (line?.type === 'opened') this.opened.set(line.seq, line);
+    if (line?.type === 'closed') this.receipts.set(line.receipt.seq, line.receipt);
+  }
+}
+
+/** A line that was torn by a kill is nobody's. */
+function parse(text: string): Line | null {
+  try {
+    return JSON.parse(text) as Line;
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,144 @@
+/** Clients that leave, at any byte and in any way: what the engine generated until it stopped is paid, and nothing else. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openBooks, readMoney } from './books.ts';
+import { chatBody, eventually, expectLaws, type Local, runningAt, startLocal } from './local.ts';
+import { type RawAnswer, type RawRequest, rawPost } from './raw-client.ts';
+import { witnessed } from './witness.ts';
+
+const MAX_TOKENS = 64_000;
+
+let local: Local;
+beforeAll(async () => {
+  // a thousand tokens take a second, so that a hundred clients can leave in the middle of them
+  local = await startLocal({ speed: 100, settings: { TRIAL_GRANT_NANO_USD: '50000000000' } });
+});
+afterAll(() => local.end());
+
+function ask(
+  content: string,
+  over: Record<string, unknown>,
+  manners: Partial<RawRequest>,
+): Promise<RawAnswer> {
+  const { baseUrl, apiKey } = local.stack.dev;
+  return rawPost({
+    url: `${baseUrl}/v1/chat/completions`,
+    headers: { authorization: `Bearer ${apiKey}` },
+    body: chatBody(content, { max_tokens: MAX_TOKENS, ...over }),
+    ...manners,
+  });
+}
+
+/** Runs `count` jobs, `width` at a time. */
+async function inTurns<T>(count: number, width: number, job: (i: number) => Promise<T>): Promise<T[]> {
+  const results: T[] = [];
+  let next = 0;
+  const turn = async () => {
+    for (let i = next++; i < count; i = next++) results[i] = await job(i);
+  };
+  await Promise.all(Array.from({ length: width }, turn));
+  return results;
+}
+
+/** The requests that the Wallets know, each beside what the engines counted for it. */
+function settledRequests() {
+  const { accounts, engines } = openBooks(local.stateDir, local.nodes);
+  const names = new Map(local.nodes.map(({ id, name }) => [id, name]));
+  return accounts
+    .flatMap(({ request = [] }) => request)
+    .map((row) => ({
+      row,
+      ofItsNode: engines.get(names.get(row.node_id ?? '') ?? '')?.get(row.request_id)?.completionTokens ?? 0,
+    }));
+}
+
+/** Their places are spread over the whole of an answer: the first when it has asked, the last before the last byte. */
+describe.each([
+  ['a stream of 1,000 events', true, 100],
+  ['a whole answer of 1,000 tokens', false, 40],
+])('a client that leaves %s', (_, stream, leavers) => {
+  it('at any place pays what the engine counted, never max_tokens and never nothing for something', async () => {
+    const story = (i: number) => `A story, number ${i}. [[reasoning=300 answer=700]]`;
+    const full = await ask(story(-1), { stream }, {});
+    expect(witnessed(full)).toMatchObject({ ending: 'whole' });
+    const tookMs = full.endedAtMs - full.sentAtMs;
+    const before = new Set(settledRequests().map(({ row }) => row.request_id));
+
+    const answers = await inTurns(leavers, 10, (i) => {
+      const part = i / (leavers - 1);
+      const byByte = { leaveAfterBytes: Math.floor(part * (full.bytes - 1)) };
+      // all bytes of a whole answer come at its end: every other one leaves on the way there
+      const byTime = { leaveAfterMs: Math.floor(part * tookMs) };
+      return ask(
+        story(i),
+        { stream },
+        { ...(stream || i % 4 < 2 ? byByte : byTime), leaveBy: i % 2 === 0 ? 'close' : 'reset' },
+      );
+    });
+
+    await eventually(async () =>
+      readMoney(local.stateDir).accounts.every(({ credit }) => credit?.held_nano_usd === 0),
+    );
+    const settled = settledRequests().filter(({ row }) => !before.has(row.request_id));
+    // one that left before it was admitted is in no book
+    expect(settled.length).toBeGreaterThan(leavers * 0.8);
+    for (const { row, ofItsNode } of settled) {
+      const { request_id, state, ending, completion_tokens, charge_nano_usd } = row;
+      if (state === 'voided') {
+        // it left before a first token had reached the edge
+        expect({ request_id, ending, charge_nano_usd }).toEqual({
+          request_id,
+          ending: 'not_served',
+          charge_nano_usd: 0,
+        });
+      } else {
+        expect({ request_id, completion_tokens }).toEqual({ request_id, completion_tokens: ofItsNode });
+        expect(charge_nano_usd).toBeGreaterThan(0);
+        expect(completion_tokens).toBeLessThanOrEqual(1_000);
+      }
+    }
+    const charges = new Map(settled.map(({ row }) => [row.request_id, row.charge_nano_usd]));
+    const clients = answers.map((answer) => ({ ...witnessed(answer), accountId: local.stack.dev.account }));
+    expect(clients.filter(({ ending }) => ending === 'left').length).toBeGreaterThan(leavers * 0.8);
+    for (const { requestId, deliveredTokens } of clients)
+      if (deliveredTokens > 0) expect(charges.get(requestId!)).toBeGreaterThan(0);
+    await expectLaws(local, { clients });
+  });
+});
+
+/** A stream shows at its next event that nobody reads it. */
+const STREAM_STOPS_MS = 1_500;
+/**
+ * A whole answer shows at its next blank line that the connection was closed: the first comes after 5 s, then one
+ * each second (worker/gateway/answer.ts). A connection that was reset shows at once.
+ */
+const FIRST_BLANK_LINE_MS = 5_000;
+const BLANK_LINE_STOPS_MS = 2_500;
+
+describe('the engine of a client that has left', () => {
+  const cases: [
+    shape: 'stream' | 'whole answer',
+    leaveAfterMs: number,
+    by: 'close' | 'reset',
+    withinMs: number,
+  ][] = [
+    ['stream', 300, 'close', STREAM_STOPS_MS],
+    ['stream', 1_200, 'close', STREAM_STOPS_MS],
+    ['stream', 900, 'reset', STREAM_STOPS_MS],
+    ['whole answer', 3_000, 'reset', STREAM_STOPS_MS],
+    ['whole answer', 3_000, 'close', FIRST_BLANK_LINE_MS - 3_000 + BLANK_LINE_STOPS_MS],
+    ['whole answer', 5_500, 'close', BLANK_LINE_STOPS_MS],
+  ];
+  it.each(cases)(
+    'stops: a %s, left after %i ms by %s, within %i ms',
+    async (shape, leaveAfterMs, leaveBy, withinMs) => {
+      const content = `Without end, ${leaveAfterMs}. [[reasoning=30000 answer=60000]]`;
+      await ask(content, { stream: shape === 'stream' }, { leaveAfterMs, leaveBy });
+      const leftAtMs = Date.now();
+      await eventually(
+        async () => (await Promise.all(local.stack.nodes.map(runningAt))).every((n) => n === 0),
+        withinMs + 5_000,
+      );
+      expect(Date.now() - leftAtMs).toBeLessThan(withinMs);
+    },
+  );
+});

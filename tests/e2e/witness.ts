@@ -1,0 +1,91 @@
+/** What a client saw of an answer, in the words of the law checker: how it ended, what came, what it was told it costs. */
+import type { ClientWitness } from '../laws/world.ts';
+import type { RawAnswer } from './raw-client.ts';
+
+type Seen = Required<
+  Pick<ClientWitness, 'requestId' | 'status' | 'ending' | 'deliveredTokens' | 'costNanoUsd' | 'replayed'>
+>;
+
+interface Usage {
+  readonly completion_tokens: number;
+  readonly cost: string;
+}
+
+interface Part {
+  readonly error?: { readonly code: string };
+  readonly choices?: readonly { readonly delta?: Delta; readonly finish_reason?: string | null }[];
+  readonly usage?: Usage | null;
+  readonly tollgate?: { readonly stop?: string };
+}
+
+type Delta = Readonly<Partial<Record<'content' | 'reasoning_content', string | null>>>;
+
+/** Reads the answer as its client would; what was cut off in the middle of an event counts for nothing. */
+export function witnessed(answer: RawAnswer): Seen {
+  const { status, headers, body } = answer;
+  const seen = {
+    requestId: headers.get('x-request-id') ?? null,
+    status,
+    replayed: headers.get('idempotent-replayed') === 'true',
+  };
+  if (status !== null && status !== 200)
+    return { ...seen, ending: 'refused', deliveredTokens: 0, costNanoUsd: null };
+  const streamed = headers.get('content-type')?.startsWith('text/event-stream') ?? false;
+  return { ...seen, ...(streamed ? ofStream(answer) : ofWhole(body, answer)) };
+}
+
+function ofStream(answer: RawAnswer) {
+  // the last piece has no blank line behind it: it is empty, or cut
+  const events = answer.body
+    .split('\n\n')
+    .slice(0, -1)
+    .filter((event) => event.startsWith('data: '));
+  const parts = events
+    .map((event) => event.slice(6))
+    .filter((data) => data !== '[DONE]')
+    .map((data) => JSON.parse(data) as Part);
+  const last = parts.findLast(({ usage }) => usage)?.usage ?? null;
+  const deltas = parts.flatMap(({ choices }) => choices ?? []).filter(({ delta }) => saysSomething(delta));
+  return {
+    ending: endingOf(answer, {
+      done: events.at(-1) === 'data: [DONE]',
+      failed: parts.some(({ error }) => error),
+      cut: parts.some(({ tollgate }) => tollgate?.stop),
+    }),
+    // an event stands for a token at least
+    deliveredTokens: deltas.length,
+    costNanoUsd: last && nano(last.cost),
+  };
+}
+
+function ofWhole(body: string, answer: RawAnswer) {
+  const part = answer.complete ? (JSON.parse(body) as Part) : null;
+  return {
+    ending: endingOf(answer, {
+      done: part !== null,
+      failed: part?.error !== undefined,
+      cut: part?.tollgate?.stop !== undefined,
+    }),
+    deliveredTokens: part?.usage?.completion_tokens ?? 0,
+    costNanoUsd: part?.usage ? nano(part.usage.cost) : null,
+  };
+}
+
+function endingOf(
+  { left }: RawAnswer,
+  is: { done: boolean; failed: boolean; cut: boolean },
+): ClientWitness['ending'] {
+  if (is.failed) return 'error';
+  if (is.done) return is.cut ? 'cut' : 'whole';
+  return left ? 'left' : 'broken';
+}
+
+function saysSomething(delta: Delta | undefined): boolean {
+  return Boolean(delta?.content) || Boolean(delta?.reasoning_content);
+}
+
+/** A decimal amount of US dollars as integer nano-USD. */
+export function nano(amount: string): number {
+  const [whole = '0', fraction = ''] = amount.split('.');
+  return Number(whole) * 1e9 + Number(fraction.padEnd(9, '0'));
+}

@@ -1,0 +1,95 @@
+/** The customers of a soak, who sign up, get credit and make keys as anybody would. */
+import { makeKey, Visitor } from '../../gpu-pool/local/people.ts';
+import { operatorApi, type Stack } from '../../gpu-pool/local/stack.ts';
+import { insist } from './insist.ts';
+import type { Asker } from './request-plan.ts';
+
+export interface SoakKey {
+  readonly accountId: string;
+  readonly keyId: string;
+  readonly apiKey: string;
+}
+
+interface Customer {
+  readonly visitor: Visitor;
+  readonly keys: SoakKey[];
+}
+
+/** Keys by who holds them; nobody's key is as well-formed as any. */
+export type Customers = Readonly<Record<Asker, readonly SoakKey[]>>;
+
+export interface Household {
+  readonly customers: Customers;
+  readonly revocations: { keyId: string; atMs: number }[];
+  /** Gives credit to an account. The same id twice is one grant. */
+  grant(accountId: string, id: string, amountUsd: string): Promise<void>;
+  /** Opens an account without credit. */
+  open(name: string): Promise<SoakKey>;
+  /** Revokes the next key that is there to be revoked; makes another when none is left. */
+  revoke(): Promise<void>;
+}
+
+const RICH_USD = '500.00';
+const STRANGERS_KEY = 'sk-tg-0000000000000000000000000000000000000000000000';
+
+export async function openAccounts(stack: Stack): Promise<Household> {
+  const origin = stack.dev.baseUrl;
+  const demo = new Visitor(origin);
+  await demo.enter({ ...stack.dev.portal, name: 'Demo' });
+  const rich = [
+    await customer(origin, demo, 3),
+    await signUp(origin, 'large', 3),
+    await signUp(origin, 'small', 2),
+  ];
+  const poor = [await signUp(origin, 'poor', 2), await signUp(origin, 'poorer', 1)];
+  const broke = await signUp(origin, 'broke', 1);
+  const leaving = await signUp(origin, 'leaving', 6);
+
+  const grant = async (accountId: string, id: string, amountUsd: string) => {
+    await operatorApi(stack.edge, 'POST', `/accounts/${accountId}/grants`, {
+      grant_id: id,
+      amount_usd: amountUsd,
+    });
+  };
+  for (const { keys } of [...rich, leaving]) await grant(keys[0]!.accountId, 'opening', RICH_USD);
+
+  const revocations: Household['revocations'] = [];
+  return {
+    customers: {
+      rich: rich.flatMap(({ keys }) => keys),
+      poor: poor.flatMap(({ keys }) => keys),
+      broke: broke.keys,
+      revoked: leaving.keys,
+      stranger: [{ accountId: 'nobody', keyId: 'none', apiKey: STRANGERS_KEY }],
+    },
+    revocations,
+    open: async (name) => (await signUp(origin, name, 1)).keys[0]!,
+    grant: (accountId, id, amountUsd) => insist(() => grant(accountId, id, amountUsd), 15_000),
+    async revoke() {
+      const gone = new Set(revocations.map(({ keyId }) => keyId));
+      const next = leaving.keys.find(({ keyId }) => !gone.has(keyId));
+      if (!next) return void leaving.keys.push(await newKey(origin, leaving.visitor, `late ${gone.size}`));
+      await leaving.visitor.form(`/keys/${next.keyId}/revoke`, {});
+      revocations.push({ keyId: next.keyId, atMs: Date.now() });
+    },
+  };
+}
+
+async function signUp(origin: string, name: string, keys: number): Promise<Customer> {
+  const visitor = new Visitor(origin);
+  await visitor.enter({ email: `${name}@tollgate.example`, password: 'correct horse battery', name });
+  return customer(origin, visitor, keys);
+}
+
+async function customer(origin: string, visitor: Visitor, count: number): Promise<Customer> {
+  const keys: SoakKey[] = [];
+  for (let n = 0; n < count; n++) keys.push(await newKey(origin, visitor, `soak ${n}`));
+  return { visitor, keys };
+}
+
+async function newKey(origin: string, visitor: Visitor, name: string): Promise<SoakKey> {
+  const apiKey = await makeKey(visitor, { name, requestsPerMinute: '100000', concurrency: '10000' });
+  const response = await fetch(`${origin}/v1/key`, { headers: { authorization: `Bearer ${apiKey}` } });
+  const { account_id, id } = (await response.json()) as { account_id: string; id: string };
+  return { accountId: account_id, keyId: id, apiKey };
+}

@@ -1,0 +1,47 @@
+/** After the faults: waits until everything that is under way has reached its end, as far as it ever will. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { LocalNode } from '../../gpu-pool/local/stack.ts';
+import { readMoney } from '../e2e/books.ts';
+import type { JournalKeeper } from '../e2e/journals.ts';
+
+/** @returns what was still under way when the time was over, in words; empty when all is at rest */
+export async function settled(
+  { stateDir, nodes, journals }: { stateDir: string; nodes: readonly LocalNode[]; journals: JournalKeeper },
+  withinMs: number,
+): Promise<string[]> {
+  for (const endMs = Date.now() + withinMs; ; ) {
+    const busy = [...unsettledMoney(stateDir, journals), ...(await busyEngines(nodes))];
+    if (busy.length === 0 || Date.now() > endMs) return busy;
+    await sleep(500);
+  }
+}
+
+function unsettledMoney(stateDir: string, journals: JournalKeeper): string[] {
+  const busy: string[] = [];
+  const { accounts, d1 } = readMoney(stateDir);
+  for (const { accountId, credit, outbox, request } of accounts) {
+    if (credit?.held_nano_usd) busy.push(`${accountId} holds ${credit.held_nano_usd}`);
+    if (outbox) busy.push(`${accountId} has ${outbox} items that D1 was not told`);
+    const held = request?.filter(({ state }) => state === 'held') ?? [];
+    if (held.length > 0) busy.push(`${accountId} has ${held.length} requests under way`);
+  }
+  const known = new Set((d1.node_receipt ?? []).map((row) => `${row.node_id} ${row.request_id}`));
+  for (const [nodeId, { opened }] of journals.read())
+    for (const { request_id } of opened.values())
+      if (!known.has(`${nodeId} ${request_id}`)) busy.push(`no receipt of ${nodeId} for ${request_id}`);
+  return busy;
+}
+
+async function busyEngines(nodes: readonly LocalNode[]): Promise<string[]> {
+  const counts = await Promise.all(nodes.map(async (node) => ({ node, running: await runningAt(node) })));
+  return counts
+    .filter(({ running }) => running > 0)
+    .map(({ node, running }) => `${node.name} runs ${running}`);
+}
+
+/** Requests that an engine works on, or that wait for it. */
+export async function runningAt({ engine }: LocalNode): Promise<number> {
+  const response = await fetch(`${engine.ready}/v1/loads?include=core`);
+  const { loads } = (await response.json()) as { loads: { num_total_reqs: number }[] };
+  return loads.reduce((sum, load) => sum + load.num_total_reqs, 0);
+}
