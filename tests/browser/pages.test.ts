@@ -31,12 +31,26 @@ const PAGES: readonly [name: string, who: Who, path: string, status?: number][] 
   ['usage', 'customer', '/usage'],
   ['usage without any', 'operator', '/usage'],
   ['billing', 'customer', '/billing'],
+  ['limits and alerts', 'customer', '/alerts'],
+  ['limits and alerts without any', 'operator', '/alerts'],
+  ['requests', 'customer', '/requests'],
+  ['requests without any', 'operator', '/requests'],
+  ['request', 'customer', 'REQUEST'],
+  ['promo code', 'customer', '/billing/promo'],
   ['operator pool', 'operator', '/operator/pool'],
+  ['operator prices', 'operator', '/operator/prices'],
+  ['operator end of a price', 'operator', '/operator/prices/end?version=deepseek-r1-0528%2Foff-peak%2F1'],
+  ['operator promo codes', 'operator', '/operator/promo-codes'],
+  ['operator reconciliation', 'operator', '/operator/reconciliation'],
+  ['operator closing', 'operator', '/operator/reconciliation/close?request=req_1&node=&kind=price'],
+  ['operator accounts', 'operator', '/operator/accounts?q=acct_'],
+  ['operator account', 'operator', 'ACCOUNT'],
   ['sandbox checkout', 'customer', 'CHECKOUT'],
 ];
 
 let portal: Portal;
-let checkout: string;
+/** paths that are known only when there is something to see */
+const places: Record<string, string> = {};
 const contexts = new Map<string, BrowserContext>();
 
 beforeAll(async () => {
@@ -52,10 +66,14 @@ beforeAll(async () => {
     }
   }
   const page = await contexts.get(`customer ${LOCALES[0]}`)!.newPage();
+  await useAlerts(page);
   await page.goto('/billing');
   await page.locator('form[action="/billing"] button').click();
   await page.waitForURL('**/sandbox/checkout/*');
-  checkout = new URL(page.url()).pathname;
+  places.CHECKOUT = new URL(page.url()).pathname;
+  await page.goto('/requests');
+  places.REQUEST = (await page.locator('tbody a').first().getAttribute('href'))!;
+  places.ACCOUNT = `/operator/accounts/${portal.local.stack.dev.account}`;
 });
 afterAll(() => portal?.end());
 
@@ -89,6 +107,26 @@ async function useIt({ local }: Portal): Promise<void> {
   await local.stack.restartEdge();
 }
 
+/** A cap that is passed, an endpoint where nobody listens, and a notice that is told to it and by e-mail. */
+async function useAlerts(page: Page): Promise<void> {
+  await page.goto('/alerts');
+  await page.locator('#capUsd').fill('0.000000001');
+  await page.locator('form[action="/alerts/cap"] button').click();
+  await page
+    .locator('#url')
+    .fill('http://127.0.0.1:9/a-path-that-is-as-long-as-paths-are-when-nobody-looks-at-them');
+  await page.locator('form[action="/alerts/endpoints"] button').click();
+  // a level above the balance is told of at once
+  await page.locator('#lowBalanceUsd').fill('999999');
+  await page.locator('form[action="/alerts/watch"] button').click();
+  const failed = page.getByRole('cell', { name: 'cannot be reached' });
+  for (let seconds = 0; seconds < 20 && (await failed.count()) === 0; seconds++) {
+    await page.waitForTimeout(1_000);
+    await page.goto('/alerts');
+  }
+  expect(await failed.count()).toBeGreaterThan(0);
+}
+
 function writeRollups({ stateDir, stack: { dev } }: Local): void {
   const [file = ''] = globSync(join(stateDir, 'd1/v3/d1/miniflare-D1DatabaseObject/*.sqlite')).filter(
     (each) => !each.endsWith('metadata.sqlite'),
@@ -113,6 +151,12 @@ function writeRollups({ stateDir, stack: { dev } }: Local): void {
       );
     }
   }
+  const detail = { priceId: 'deepseek-r1-0528/standard/1', charged: 500, recomputed: 501 };
+  db.prepare("INSERT INTO drift VALUES ('req_1', '', 'price', ?, ?, ?, NULL)").run(
+    dev.account,
+    thisHourMs,
+    JSON.stringify(detail),
+  );
   db.exec('COMMIT');
   db.close();
 }
@@ -128,7 +172,7 @@ describe.each(LOCALES)('in %s', (locale) => {
         if (message.type() === 'error' && !(status === 404 && message.location().url === page.url()))
           complaints.push(message.text());
       });
-      const response = await page.goto(path === 'CHECKOUT' ? checkout : path);
+      const response = await page.goto(places[path] ?? path);
       expect(response!.status()).toBe(status);
       const html = await response!.text();
       expect(html).toMatch(new RegExp(`<html lang="${locale.slice(0, 2)}"`));

@@ -18,11 +18,9 @@ export const dispatches: Law = (world) => {
       .slice(1)
       .forEach(({ nodeId, byteLeftBefore, active, retrying }) => {
         if (byteLeftBefore) say(requestId, `went to ${nodeId} after a byte of its answer had left`);
-        if (
-          active !== undefined &&
-          retrying !== undefined &&
-          retrying >= RETRIES_ALWAYS + RETRY_SHARE * active
-        )
+        // the one that begins now is among the active, and may be what fills the budget
+        const budget = RETRIES_ALWAYS + RETRY_SHARE * ((active ?? 0) + 1);
+        if (active !== undefined && retrying !== undefined && retrying > budget)
           say(requestId, `went to ${nodeId} as a retry beside ${retrying} others among ${active} requests`);
       });
   }

@@ -102,7 +102,7 @@ const CORRUPTIONS: readonly (readonly [law: LawName, what: string, corrupt: Corr
       for (const nodeId of ['node_3', 'node_4']) w.dispatches.push({ ...w.dispatches[2]!, nodeId });
     },
   ],
-  ['L6', 'a storm of retries', (w) => (w.dispatches[2]!.retrying = 5)],
+  ['L6', 'a storm of retries', (w) => (w.dispatches[2]!.retrying = 6)],
   ['L7', 'less is billed than was delivered', (w) => (w.clients[0]!.deliveredTokens = 11)],
   ['L7', 'the answer names another cost', (w) => (w.clients[0]!.costNanoUsd = 1)],
   [

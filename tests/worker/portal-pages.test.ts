@@ -15,6 +15,7 @@ const NEW_KEY = {
   capUsd: '12.50',
   capPeriod: 'day',
   requestsPerMinute: '60',
+  tokensPerMinute: '90000',
   concurrency: '5',
   expiryDays: '30',
 };
@@ -40,7 +41,15 @@ describe('every page', () => {
     '/keys',
     '/usage',
     '/billing',
+    '/alerts',
+    '/requests',
+    '/billing/promo',
     '/operator/pool',
+    '/operator/prices',
+    '/operator/prices/end?version=deepseek-r1-0528%2Fstandard%2F1',
+    '/operator/promo-codes',
+    '/operator/reconciliation',
+    '/operator/accounts?q=acct_',
   ])('runs no script at %s', async (path) => {
     const browser = new Browser();
     const { email } = await browser.signUp();
@@ -113,6 +122,7 @@ describe('keys', () => {
       cap_nano_usd: 12_500_000_000,
       cap_period: 'day',
       requests_per_minute: 60,
+      tokens_per_minute: 90_000,
       concurrency: 5,
     });
   });
@@ -134,6 +144,7 @@ describe('keys', () => {
     ['capUsd', '1e9'],
     ['capPeriod', 'year'],
     ['requestsPerMinute', '0'],
+    ['tokensPerMinute', '0'],
     ['concurrency', '1.5'],
     ['expiryDays', '99999'],
   ])('refuses %s %j, keeps the rest, and makes no key', async (field, value) => {

@@ -221,6 +221,7 @@ it.each([
   ['/language', `${ORIGIN}.evil.example`],
   ['/keys', 'http://tollgate.test'],
   ['/billing', 'https://evil.example'],
+  ['/alerts/endpoints', 'https://evil.example'],
   ['/operator/pool', 'https://evil.example'],
 ] as const)('refuses a form to %s from %s', async (path, origin) => {
   const answer = await new Browser().post(path, { language: 'fr' }, origin);

@@ -1,31 +1,29 @@
 /** GET /v1/generations/{request_id}: one request and the arithmetic of its price, there as soon as it has ended. */
 import type { Context } from 'hono';
-import { database } from '../db/client.ts';
-import { findRequest } from '../db/requests.ts';
-import { isId } from '../domain/ids.ts';
-import { formatUsd, type NanoUsd, nanoUsd } from '../domain/money.ts';
-import type { RequestRecord } from '../domain/wallet.ts';
+import { type BillLine, billOf } from '../domain/bill.ts';
+import { formatUsd } from '../domain/money.ts';
 import { config, type Env } from '../env.ts';
 import { authenticate } from '../gateway/authenticate.ts';
 import { refusalResponse } from '../gateway/refusal.ts';
+import { type FoundRequest, findAccountRequest } from './find-request.ts';
+
+const LINES: Record<BillLine['kind'], string> = {
+  cached: 'cached prompt tokens',
+  uncached: 'uncached prompt tokens',
+  output: 'completion tokens',
+};
 
 export async function getGeneration(c: Context<{ Bindings: Env }>): Promise<Response> {
   const { publicOrigin } = config(c.env);
   const who = await authenticate(c.req.raw, c.env, Date.now());
   if (!who.ok) return refusalResponse(who.refusal, publicOrigin);
-  const id = c.req.param('id') ?? '';
-  const { accountId } = who.principal;
-  const record = isId('req', id)
-    ? ((await c.env.WALLET.getByName(accountId).request(id)) ??
-      (await findRequest(database(c.env), { accountId, requestId: id })))
-    : null;
-  if (!record) return refusalResponse({ reason: 'request_not_found' }, publicOrigin);
-  return c.json(describe(record, await c.env.WALLET.getByName(accountId).givenBack(id)));
+  const asked = { accountId: who.principal.accountId, requestId: c.req.param('id') ?? '' };
+  const found = await findAccountRequest(c.env, asked);
+  return found ? c.json(describe(found)) : refusalResponse({ reason: 'request_not_found' }, publicOrigin);
 }
 
-function describe(record: RequestRecord, givenBackNanoUsd: NanoUsd) {
+function describe({ record, givenBackNanoUsd }: FoundRequest) {
   const { usage, price } = record;
-  const uncachedTokens = usage.promptTokens - usage.cachedTokens;
   return {
     id: record.requestId,
     object: 'generation',
@@ -45,11 +43,12 @@ function describe(record: RequestRecord, givenBackNanoUsd: NanoUsd) {
       reasoning_tokens: usage.reasoningTokens,
     },
     price_version: price.id,
-    arithmetic: [
-      line('cached prompt tokens', usage.cachedTokens, price.cacheHitNanoUsd),
-      line('uncached prompt tokens', uncachedTokens, price.cacheMissNanoUsd),
-      line('completion tokens', usage.completionTokens, price.outputNanoUsd),
-    ],
+    arithmetic: billOf(usage, price).lines.map((line) => ({
+      what: LINES[line.kind],
+      tokens: line.tokens,
+      usd_per_token: formatUsd(line.eachNanoUsd),
+      amount: formatUsd(line.amountNanoUsd),
+    })),
     charge: formatUsd(record.chargeNanoUsd),
     charge_nano_usd: record.chargeNanoUsd,
     /** the same work had been paid before, under the same Idempotency-Key */
@@ -57,11 +56,6 @@ function describe(record: RequestRecord, givenBackNanoUsd: NanoUsd) {
     held: formatUsd(record.heldNanoUsd),
     ledger_entry: record.entrySeq,
   };
-}
-
-function line(what: string, tokens: number, priceNanoUsd: number) {
-  const amount: NanoUsd = nanoUsd(tokens * priceNanoUsd);
-  return { what, tokens, usd_per_token: formatUsd(nanoUsd(priceNanoUsd)), amount: formatUsd(amount) };
 }
 
 function iso(atMs: number): string {

@@ -1,5 +1,5 @@
 /** The audit trail: what an operator did and what the pool noticed. Rows are only ever added. */
-import { desc, sql } from 'drizzle-orm';
+import { desc, type SQL, sql } from 'drizzle-orm';
 import { newId } from '../domain/ids.ts';
 import type { Database } from './client.ts';
 import { audit } from './schema.ts';
@@ -23,8 +23,14 @@ export function addAudit(db: Database, entry: AuditEntry) {
   return db.insert(audit).values({ id: newId('audit', entry.atMs), ...entry });
 }
 
-/** For a batch: adds the row only when the statement just before it changed exactly one row. */
-export function addAuditIfChanged(db: Database, { atMs, actor, action, subject, detail }: AuditEntry) {
+/**
+ * For a batch: adds the row only when the statement just before it changed exactly one row.
+ * `subject` is an expression where only that statement decided the id.
+ */
+export function addAuditIfChanged(
+  db: Database,
+  { atMs, actor, action, subject, detail }: Omit<AuditEntry, 'subject'> & { subject: string | SQL },
+) {
   const id = newId('audit', atMs);
   return db
     .insert(audit)

@@ -10,7 +10,16 @@ import { type DriftKind, type WriteOff, writeOff } from '../domain/reconciliatio
 import type { RequestRecord, WalletReceipt } from '../domain/wallet.ts';
 import type { Database } from './client.ts';
 import { findRequest } from './requests.ts';
-import { apiKey, drift, ledgerEntry, nodeReceipt, notice, usageEvent, usageHour } from './schema.ts';
+import {
+  apiKey,
+  drift,
+  ledgerEntry,
+  nodeReceipt,
+  notice,
+  receiptHour,
+  usageEvent,
+  usageHour,
+} from './schema.ts';
 
 export type OutboxItem =
   | { kind: 'usage'; accountId: string; request: RequestRecord }
@@ -39,6 +48,8 @@ export type OutboxItem =
   | { kind: 'recharge'; accountId: string };
 
 type Statement = BatchItem<'sqlite'>;
+
+const HOUR_MS = 3_600_000;
 
 /** Writes the items in one transaction. Throws when D1 did; telling it again is safe. */
 export async function project(db: Database, items: readonly OutboxItem[]): Promise<void> {
@@ -110,7 +121,7 @@ function priceDriftStatement(db: Database, requestIds: readonly string[]): State
 
 function usageStatements(db: Database, accountId: string, request: RequestRecord): Statement[] {
   const { usage } = request;
-  const hourMs = request.admittedAtMs - (request.admittedAtMs % 3_600_000);
+  const hourMs = request.admittedAtMs - (request.admittedAtMs % HOUR_MS);
   const uncached = usage.promptTokens - usage.cachedTokens;
   const answer = usage.completionTokens - usage.reasoningTokens;
   return [
@@ -182,10 +193,28 @@ function receiptStatements(db: Database, item: Extract<OutboxItem, { kind: 'rece
       writeOffReason: writeOff!.reason,
     })
     .onConflictDoNothing();
-  if (!item.late) return [insert];
+  const rollup = db
+    .insert(receiptHour)
+    // the columns of the table in their order; only when the row above was new
+    .select(sql`
+      SELECT ${receipt.nodeId}, ${receivedAtMs - (receivedAtMs % HOUR_MS)}, ${writeOff!.reason ?? ''}, 1,
+        ${receipt.usage.promptTokens}, ${receipt.usage.completionTokens}, ${writeOff!.promptTokens},
+        ${writeOff!.completionTokens}
+      WHERE changes() = 1`)
+    .onConflictDoUpdate({
+      target: [receiptHour.nodeId, receiptHour.hourMs, receiptHour.reason],
+      set: {
+        receipts: sql`receipts + excluded.receipts`,
+        promptTokens: sql`prompt_tokens + excluded.prompt_tokens`,
+        completionTokens: sql`completion_tokens + excluded.completion_tokens`,
+        writtenOffPromptTokens: sql`written_off_prompt_tokens + excluded.written_off_prompt_tokens`,
+        writtenOffCompletionTokens: sql`written_off_completion_tokens + excluded.written_off_completion_tokens`,
+      },
+    });
+  if (!item.late) return [insert, rollup];
   const found = db
     .update(drift)
     .set({ resolvedAtMs: receivedAtMs })
     .where(sql`request_id = ${receipt.requestId} AND kind = 'receipt_missing' AND resolved_at_ms IS NULL`);
-  return [insert, found];
+  return [insert, rollup, found];
 }

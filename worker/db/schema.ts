@@ -292,6 +292,23 @@ export const nodeReceipt = sqliteTable(
   ],
 );
 
+/** Rollup of `node_receipt` by hour, node and reason: what the two witnesses are compared by. */
+export const receiptHour = sqliteTable(
+  'receipt_hour',
+  {
+    nodeId: text('node_id').notNull(),
+    hourMs: integer('hour_ms').notNull(),
+    /** as in `node_receipt`; empty: every token was billed */
+    reason: text('reason').notNull(),
+    receipts: integer('receipts').notNull(),
+    promptTokens: integer('prompt_tokens').notNull(),
+    completionTokens: integer('completion_tokens').notNull(),
+    writtenOffPromptTokens: integer('written_off_prompt_tokens').notNull(),
+    writtenOffCompletionTokens: integer('written_off_completion_tokens').notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.nodeId, t.hourMs, t.reason] })],
+);
+
 /** Rollup of `usage_event` by hour, account, key and model: what charts read. */
 export const usageHour = sqliteTable(
   'usage_hour',

@@ -3,12 +3,12 @@ import { Hono } from 'hono';
 import { ENROL_PATH, HEARTBEAT_PATH, JWKS_PATH } from '../../gpu-pool/protocol.ts';
 import type { NodeWithPaths } from '../db/nodes.ts';
 import { config, type Env } from '../env.ts';
+import { operator } from '../operator/index.ts';
 import { atMost } from './body.ts';
 import { publicJwks } from './edge-keys.ts';
 import { enrol } from './enrol.ts';
 import { HEARTBEAT_BYTES_MAX, heartbeat } from './heartbeat.ts';
 import { authenticateNode } from './node-auth.ts';
-import { operator } from './operator.ts';
 import { refuse } from './refusal.ts';
 
 export const fleet = new Hono<{ Bindings: Env; Variables: { node: NodeWithPaths } }>();

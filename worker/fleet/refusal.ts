@@ -60,6 +60,61 @@ const REFUSALS = {
     'invalid_request_error',
     'This account already has a grant of that grant_id with another amount; nothing was added. Choose a new grant_id.',
   ],
+  price_not_found: [
+    404,
+    'invalid_request_error',
+    'There is no such price version. `GET /operator/api/prices` lists them.',
+  ],
+  price_too_soon: [
+    400,
+    'invalid_request_error',
+    'Prices change at least 60 seconds from now, so that every edge knows in time. Name a later instant.',
+  ],
+  price_window_batch: [
+    400,
+    'invalid_request_error',
+    'A batch is answered at hours of our choosing, so its price has no daily window. Leave the window out.',
+  ],
+  price_window_empty: [
+    400,
+    'invalid_request_error',
+    'The daily window ends where it begins. For a price of the whole day leave it out.',
+  ],
+  price_same_instant: [
+    409,
+    'invalid_request_error',
+    'Another version of this price begins at that instant. Begin a minute later, or leave it as it is.',
+  ],
+  price_end_before_start: [
+    400,
+    'invalid_request_error',
+    'A price ends after it has begun. Name a later instant.',
+  ],
+  price_ended: [
+    409,
+    'invalid_request_error',
+    'This price has ended, or does so within 60 seconds: its end cannot be moved any more. Add a new version.',
+  ],
+  price_unconfirmed: [
+    409,
+    'invalid_request_error',
+    'This changes a price by more than a quarter, or ends a sale. If you mean it, repeat with `confirm` set to the id of the model. USD per million tokens (cached / uncached / output):',
+  ],
+  promo_code_taken: [
+    409,
+    'invalid_request_error',
+    'There is such a promo code already. Choose another: a code is never changed.',
+  ],
+  promo_expires_in_past: [
+    400,
+    'invalid_request_error',
+    'The promo code would have expired already. Name a later instant, or none.',
+  ],
+  finding_not_open: [
+    404,
+    'invalid_request_error',
+    'There is no such open finding: closed already, explained by a late receipt, or never found. `GET /operator/api/reconciliation` lists them.',
+  ],
 } as const satisfies Record<string, readonly [number, string, string]>;
 
 export type FleetRefusal = keyof typeof REFUSALS;

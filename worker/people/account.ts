@@ -4,6 +4,7 @@
  */
 import { accountOfPerson, insertAccount } from '../db/accounts.ts';
 import { database } from '../db/client.ts';
+import { TRIAL_GRANT_ID } from '../domain/grant-id.ts';
 import { newId } from '../domain/ids.ts';
 import { config, type Env } from '../env.ts';
 
@@ -23,7 +24,8 @@ export async function ensureAccount(env: Env, person: Person, nowMs: number): Pr
   const accountId = await accountIdFor(person);
   // The grant comes first and is idempotent: an account that has its row has its credit.
   const amountNanoUsd = config(env).trialGrantNanoUsd;
-  if (amountNanoUsd > 0) await env.WALLET.getByName(accountId).grant({ grantId: 'trial', amountNanoUsd });
+  if (amountNanoUsd > 0)
+    await env.WALLET.getByName(accountId).grant({ grantId: TRIAL_GRANT_ID, amountNanoUsd });
   await insertAccount(db, { accountId, ownerId: person.id, name: person.name, nowMs });
   return accountId;
 }

@@ -64,7 +64,9 @@ function Header({ c, path }: { c: PortalContext; path: string }) {
         ['/start', t.nav.start],
         ['/keys', t.nav.keys],
         ['/usage', t.nav.usage],
+        ['/requests', t.nav.requests],
         ['/billing', t.nav.billing],
+        ['/alerts', t.nav.alerts],
         ...(person.role === 'operator' ? [['/operator/pool', t.nav.pool]] : []),
       ]
     : [];

@@ -17,6 +17,8 @@ export interface Formats {
   /** price of a million tokens, from nano-USD per token */
   usdPerMillion(nanoPerToken: number): string;
   dateTime(atMs: number): string;
+  /** to the second */
+  moment(atMs: number): string;
   date(atMs: number): string;
   /** hour and minute */
   time(atMs: number): string;
@@ -80,6 +82,14 @@ function build(locale: Locale): Formats {
     hour: '2-digit',
     minute: '2-digit',
   });
+  const moment = when({
+    day: 'numeric',
+    month: 'short',
+    year: 'numeric',
+    hour: '2-digit',
+    minute: '2-digit',
+    second: '2-digit',
+  });
   const time = when({ hour: '2-digit', minute: '2-digit' });
   const dayMonth = when({ day: 'numeric', month: 'short' });
   const milliseconds = number({ style: 'unit', unit: 'millisecond', maximumFractionDigits: 0 });
@@ -104,6 +114,7 @@ function build(locale: Locale): Formats {
     },
     usdColumn: (nano) => (nano === 0 ? '0' : column.format(decimal(nano))),
     usdPerMillion: (nanoPerToken) => usdPerMillion.format(nanoPerToken / 1_000),
+    moment: (atMs) => moment.format(atMs),
     dateTime: (atMs) => dateTime.format(atMs),
     date: (atMs) => date.format(atMs),
     time: (atMs) => time.format(atMs),

@@ -18,6 +18,7 @@ import { AuditTable } from '../parts/audit-table.tsx';
 import { SelectField, TextField } from '../parts/field.tsx';
 import { NodeTable } from '../parts/node-table.tsx';
 import { Notice } from '../parts/notice.tsx';
+import { operatorNav } from '../parts/operator-nav.tsx';
 import { carrySecret, takeSecret } from '../shown-once.ts';
 import { notFoundPage } from './not-found.tsx';
 
@@ -102,6 +103,7 @@ async function show(c: PortalContext, state: { typed?: Typed; faults?: Faults })
     c,
     { title: t.pool.title, status: state.faults ? 422 : 200, back: '/operator/pool' },
     <>
+      {await operatorNav(c, '/operator/pool')}
       <div class="mb-6 flex flex-wrap items-baseline justify-between gap-x-6 gap-y-2">
         <div>
           <h1 class="mb-2">{t.pool.title}</h1>

@@ -14,7 +14,7 @@ export interface FieldProps {
 
 export function TextField(
   props: FieldProps & {
-    type?: 'text' | 'email' | 'password';
+    type?: 'text' | 'email' | 'password' | 'datetime-local' | 'time';
     autocomplete?: string;
     inputmode?: 'decimal' | 'numeric' | 'email';
     required?: boolean;

@@ -1,4 +1,5 @@
 /** Ledger entries, newest first, to the nano-USD. */
+import { isId } from '../../domain/ids.ts';
 import type { Entry } from '../../domain/ledger.ts';
 import { type PortalContext, words } from '../context.ts';
 import { Heads, Sheet } from './sheet.tsx';
@@ -31,7 +32,15 @@ export function LedgerTable({ c, entries }: { c: PortalContext; entries: readonl
             <td class="num font-mono">{f.usdColumn(entry.grantedNanoUsd)}</td>
             <td class="num font-mono">{f.usdColumn(entry.paidNanoUsd)}</td>
             <td class="num font-mono">{f.usdColumn(entry.balanceNanoUsd)}</td>
-            <td class="font-mono">{entry.reference}</td>
+            <td class="font-mono">
+              {isId('req', entry.reference) ? (
+                <a class="link link-hover" href={`/requests/${entry.reference}`}>
+                  {entry.reference}
+                </a>
+              ) : (
+                entry.reference
+              )}
+            </td>
             <td class="font-mono" title={entry.hash}>
               {entry.hash.slice(0, HASH_SHOWN)}
             </td>

@@ -1,5 +1,6 @@
 /** The latest requests, each with the sum by which anyone can recompute its charge. */
 import type { RecentRequest } from '../../db/usage.ts';
+import { billOf } from '../../domain/bill.ts';
 import { nanoUsd } from '../../domain/money.ts';
 import { type PortalContext, words } from '../context.ts';
 import { Heads, Sheet } from './sheet.tsx';
@@ -33,7 +34,7 @@ export function RecentRequests(props: {
             <>
               <tr id={event.requestId} class="led-in">
                 <th scope="row" class="font-mono font-normal">
-                  <a class="link link-hover" href={`#${event.requestId}`}>
+                  <a class="link link-hover" href={`/requests/${event.requestId}`}>
                     {event.requestId}
                   </a>
                 </th>
@@ -67,20 +68,16 @@ function Arithmetic({
 }: { c: PortalContext } & { [K in 'event' | 'price']: NonNullable<RecentRequest[K]> }) {
   const { t, f } = words(c);
   const names = t.usage.arithmeticParts;
-  const parts = [
-    [names.cached, event.cachedTokens, price.cacheHitNanoUsd],
-    [names.uncached, event.promptTokens - event.cachedTokens, price.cacheMissNanoUsd],
-    [names.output, event.completionTokens, price.outputNanoUsd],
-  ] as const;
+  const { lines, sumNanoUsd } = billOf(event, price);
   return (
     <>
-      {parts.map(([name, tokens, each], index) => (
+      {lines.map(({ kind, tokens, eachNanoUsd }, index) => (
         <>
           {index > 0 && ' + '}
-          {name} {f.count(tokens)} × {f.count(each)}
+          {names[kind]} {f.count(tokens)} × {f.count(eachNanoUsd)}
         </>
       ))}
-      {` = ${f.count(event.chargeNanoUsd)} ${t.usage.arithmeticUnit}`}
+      {` = ${f.count(sumNanoUsd)} ${t.usage.arithmeticUnit}`}
     </>
   );
 }

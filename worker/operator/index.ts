@@ -10,11 +10,15 @@ import { modelExists, type NodeRow } from '../db/nodes.ts';
 import { nameOperator } from '../db/operators.ts';
 import { isId } from '../domain/ids.ts';
 import type { Env } from '../env.ts';
-import { atMost, parseBody } from './body.ts';
+import { atMost, parseBody } from '../fleet/body.ts';
+import { createJoinToken, listAudit, listNodes, NODE_NAME, setNodeState } from '../fleet/nodes.ts';
+import { refuse } from '../fleet/refusal.ts';
+import { accountsApi } from './accounts.ts';
 import { GrantRequest, grantCredit } from './grants.ts';
-import { createJoinToken, listAudit, listNodes, NODE_NAME, setNodeState } from './nodes.ts';
-import { OPERATOR_TOKEN_ACTOR as actor, operatorsOnly } from './operator-token.ts';
-import { refuse } from './refusal.ts';
+import { pricesApi } from './prices.ts';
+import { promoCodesApi } from './promo-codes.ts';
+import { reconciliationApi } from './reconciliation.ts';
+import { OPERATOR_TOKEN_ACTOR as actor, operatorsOnly } from './token.ts';
 
 const JoinTokenRequest = z.object({
   name: z.string().regex(NODE_NAME, 'up to 63 letters, digits, spaces, dots, dashes and underscores'),
@@ -97,6 +101,11 @@ operator.get('/audit', async (c) => {
     audit: rows.map(({ id, atMs, ...row }) => ({ id, at_ms: atMs, ...row })),
   });
 });
+
+operator.route('/prices', pricesApi);
+operator.route('/promo-codes', promoCodesApi);
+operator.route('/reconciliation', reconciliationApi);
+operator.route('/accounts', accountsApi);
 
 function toPublicNode(node: NodeRow) {
   return {

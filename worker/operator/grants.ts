@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { addAudit } from '../db/audit.ts';
 import { database } from '../db/client.ts';
 import { existingAccounts } from '../db/existing-accounts.ts';
+import { operatorGrantId } from '../domain/grant-id.ts';
 import { isId } from '../domain/ids.ts';
 import { formatUsd, NANO_PER_USD, type NanoUsd, nanoUsd, usd } from '../domain/money.ts';
 import type { Env } from '../env.ts';
@@ -17,10 +18,12 @@ const amount = z
   .transform(parseUsd)
   .refine((value) => value > 0 && value <= GRANT_MAX, `more than 0 and at most ${formatUsd(GRANT_MAX)}`);
 
+export const UsdAmount = z.union([z.string(), z.number().transform(String)]).pipe(amount);
+
 export const GrantRequest = z.object({
   /** names the grant: the same one twice is one grant */
   grant_id: z.string().regex(/^[\w.-]{1,64}$/, 'up to 64 letters, digits, dots, dashes and underscores'),
-  amount_usd: z.union([z.string(), z.number().transform(String)]).pipe(amount),
+  amount_usd: UsdAmount,
 });
 
 export type GrantResult =
@@ -45,7 +48,10 @@ export async function grantCredit(
     subject: accountId,
     detail: { grant: grant.grant_id, amount_usd: formatUsd(amountNanoUsd) },
   });
-  const entry = await env.WALLET.getByName(accountId).grant({ grantId: grant.grant_id, amountNanoUsd });
+  const entry = await env.WALLET.getByName(accountId).grant({
+    grantId: operatorGrantId(grant.grant_id),
+    amountNanoUsd,
+  });
   if (entry.grantedNanoUsd !== amountNanoUsd) return { ok: false, reason: 'grant_id_taken' };
   return {
     ok: true,

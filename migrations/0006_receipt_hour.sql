@@ -1,0 +1,11 @@
+CREATE TABLE `receipt_hour` (
+	`node_id` text NOT NULL,
+	`hour_ms` integer NOT NULL,
+	`reason` text NOT NULL,
+	`receipts` integer NOT NULL,
+	`prompt_tokens` integer NOT NULL,
+	`completion_tokens` integer NOT NULL,
+	`written_off_prompt_tokens` integer NOT NULL,
+	`written_off_completion_tokens` integer NOT NULL,
+	PRIMARY KEY(`node_id`, `hour_ms`, `reason`)
+) STRICT, WITHOUT ROWID;

@@ -1,0 +1,89 @@
+/** Dated prices: versions are added and ended, each with its audit row in the same batch; none is ever changed. */
+import { and, asc, eq, gte, inArray, isNull, lt, or, sql } from 'drizzle-orm';
+import type { Tariff } from '../domain/pricing.ts';
+import { type AuditRow, addAuditIfChanged } from './audit.ts';
+import type { Database } from './client.ts';
+import { audit, price } from './schema.ts';
+
+export type PriceRow = typeof price.$inferSelect;
+
+/** A version that has no number yet. */
+export type NewPrice = Omit<PriceRow, 'id' | 'toMs'>;
+
+export async function findPrice(db: Database, priceId: string): Promise<PriceRow | null> {
+  return (await db.select().from(price).where(eq(price.id, priceId)).get()) ?? null;
+}
+
+/** Every version that there was, is and will be, in the order in which each takes over. */
+export function listPrices(db: Database): Promise<PriceRow[]> {
+  return db
+    .select()
+    .from(price)
+    .orderBy(asc(price.modelId), asc(price.tariff), asc(price.fromMs), asc(price.id));
+}
+
+/** Who added and ended which version, and when; those that a migration brought have no row. */
+export function listPriceChanges(db: Database): Promise<AuditRow[]> {
+  const ids = db.select({ id: price.id }).from(price);
+  return db.select().from(audit).where(inArray(audit.subject, ids)).orderBy(asc(audit.atMs), asc(audit.id));
+}
+
+/**
+ * Adds a version under the next number of its kind. One statement finds the number and looks for a rival that begins
+ * at the same instant, so that two operators at once get two numbers, or one of them nothing.
+ * @returns its id; null when there is such a rival
+ */
+export async function insertPrice(
+  db: Database,
+  row: NewPrice,
+  entry: { atMs: number; actor: string; detail: AuditRow['detail'] },
+): Promise<string | null> {
+  const prefix = `${row.modelId}/${kindOf(row)}/`;
+  const number = sql`(select coalesce(max(cast(substr(id, ${prefix.length + 1}) as integer)), 0) + 1 from price
+    where model_id = ${row.modelId} and substr(id, 1, ${prefix.length}) = ${prefix})`;
+  const rival = sql`select id from price where model_id = ${row.modelId} and tariff = ${row.tariff}
+    and from_ms = ${row.fromMs} and (daily_from_minute is null) = (${row.dailyFromMinute} is null)`;
+  const [added] = await db.batch([
+    db
+      .insert(price)
+      // the columns of the table in their order
+      .select(
+        sql`select ${prefix} || ${number}, ${row.modelId}, ${row.tariff}, ${row.fromMs}, null,
+          ${row.dailyFromMinute}, ${row.dailyToMinute}, ${row.cacheHitNanoUsd}, ${row.cacheMissNanoUsd},
+          ${row.outputNanoUsd}, ${row.source} where not exists (${rival})`,
+      )
+      .returning({ id: price.id }),
+    addAuditIfChanged(db, { ...entry, action: 'price.added', subject: sql`(${rival})` }),
+  ]);
+  return added[0]?.id ?? null;
+}
+
+/**
+ * Sets where a version ends, as long as the end that it has does not lie before `soonestMs`.
+ * @returns whether it ends there now because of this call
+ */
+export async function setPriceEnd(
+  db: Database,
+  { priceId, toMs, soonestMs }: { priceId: string; toMs: number; soonestMs: number },
+  entry: { atMs: number; actor: string; detail: AuditRow['detail'] },
+): Promise<boolean> {
+  const [changed] = await db.batch([
+    db
+      .update(price)
+      .set({ toMs })
+      .where(
+        and(
+          eq(price.id, priceId),
+          lt(price.fromMs, toMs),
+          or(isNull(price.toMs), gte(price.toMs, soonestMs)),
+        ),
+      ),
+    addAuditIfChanged(db, { ...entry, action: 'price.ended', subject: priceId }),
+  ]);
+  return changed.meta.changes === 1;
+}
+
+/** The middle part of an id, as the first catalogue has it: a window makes a standard price an off-peak one. */
+function kindOf({ tariff, dailyFromMinute }: { tariff: Tariff; dailyFromMinute: number | null }): string {
+  return tariff === 'standard' && dailyFromMinute !== null ? 'off-peak' : tariff;
+}

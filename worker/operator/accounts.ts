@@ -1,0 +1,41 @@
+/** The operator API's limits of accounts. Ids, grants and books of accounts are in fleet/operator.ts. */
+import { Hono } from 'hono';
+import { z } from 'zod';
+import type { Env } from '../env.ts';
+import { parseBody } from '../fleet/body.ts';
+import { refuse } from '../fleet/refusal.ts';
+import { changeAccountLimits, LIMIT_BOUNDS } from './set-limits.ts';
+import { OPERATOR_TOKEN_ACTOR as actor } from './token.ts';
+
+const within = ({ min, max }: { min: number; max: number }) => z.int().min(min).max(max);
+
+const LimitsRequest = z
+  .strictObject({
+    requests_per_minute: within(LIMIT_BOUNDS.requestsPerMinute),
+    /** null: no limit */
+    tokens_per_minute: within(LIMIT_BOUNDS.tokensPerMinute).nullable(),
+    concurrency: within(LIMIT_BOUNDS.concurrency),
+  })
+  .partial()
+  .refine((limits) => Object.keys(limits).length > 0, 'name at least one limit');
+
+export const accountsApi = new Hono<{ Bindings: Env }>();
+
+accountsApi.patch('/:id/limits', async (c) => {
+  const body = await parseBody(c, LimitsRequest);
+  if (body instanceof Response) return body;
+  const limits = {
+    ...(body.requests_per_minute !== undefined && { requestsPerMinute: body.requests_per_minute }),
+    ...(body.tokens_per_minute !== undefined && { tokensPerMinute: body.tokens_per_minute }),
+    ...(body.concurrency !== undefined && { concurrency: body.concurrency }),
+  };
+  const accountId = c.req.param('id');
+  const now = await changeAccountLimits(c.env, { accountId, limits, actor, nowMs: Date.now() });
+  if (now === null) return refuse(c, 'account_not_found');
+  return c.json({
+    id: accountId,
+    requests_per_minute: now.requestsPerMinute,
+    tokens_per_minute: now.tokensPerMinute,
+    concurrency: now.concurrency,
+  });
+});

@@ -1,0 +1,71 @@
+/** The two witnesses side by side, for the operator: open findings, tokens by node, and how far receipts are behind. */
+import { database } from '../db/client.ts';
+import {
+  type CountedTokens,
+  closeDrift,
+  countedSince,
+  type DriftName,
+  type DriftRow,
+  findOpenDrift,
+  LOOKED_AT_MAX,
+  listOpenDrift,
+  type NewestReceipt,
+  newestReceipts,
+  type Waiting,
+  waitingSince,
+} from '../db/drift.ts';
+import { listNodes, type NodeRow } from '../db/nodes.ts';
+import type { DriftKind } from '../domain/reconciliation.ts';
+import type { Env } from '../env.ts';
+
+export const DRIFT_KINDS = [
+  'tokens',
+  'price',
+  'receipt_missing',
+  'double',
+] as const satisfies readonly DriftKind[];
+
+/** Enough to see what kind of trouble it is; closing some shows the next. */
+const FINDINGS_SHOWN = 100;
+const DAY_MS = 86_400_000;
+
+export interface Reconciliation {
+  readonly findings: readonly DriftRow[];
+  readonly nodes: readonly NodeRow[];
+  readonly counted: readonly CountedTokens[];
+  /** midnight, UTC */
+  readonly countedSinceMs: number;
+  readonly newest: readonly NewestReceipt[];
+  readonly waiting: Waiting & { readonly complete: boolean };
+}
+
+export async function readReconciliation(env: Env, nowMs: number): Promise<Reconciliation> {
+  const db = database(env);
+  const countedSinceMs = nowMs - (nowMs % DAY_MS);
+  const [findings, nodes, counted, newest, waiting] = await Promise.all([
+    listOpenDrift(db, FINDINGS_SHOWN),
+    listNodes(db),
+    db.all<CountedTokens>(countedSince(countedSinceMs)),
+    db.all<NewestReceipt>(newestReceipts()),
+    db.get<Waiting>(waitingSince(nowMs - DAY_MS)),
+  ]);
+  const complete = waiting.lookedAt < LOOKED_AT_MAX;
+  return { findings, nodes, counted, countedSinceMs, newest, waiting: { ...waiting, complete } };
+}
+
+/**
+ * Closes a finding with the words of whoever looked into it.
+ * @returns false when it is not open: explained by a late receipt, closed before, or never found
+ */
+export async function closeFinding(
+  env: Env,
+  order: { name: DriftName; note: string; actor: string; nowMs: number },
+): Promise<boolean> {
+  const { name, note, actor, nowMs } = order;
+  const db = database(env);
+  const found = await findOpenDrift(db, name);
+  if (found === null) return false;
+  const detail = { kind: name.kind, node: name.nodeId || null, note };
+  const entry = { atMs: nowMs, actor, action: 'drift.closed', subject: name.requestId, detail };
+  return closeDrift(db, { name, nowMs, entry });
+}

@@ -1,0 +1,160 @@
+/** The operator API's prices: every version with its history, a new version, an end. The console does the same. */
+import { Hono } from 'hono';
+import { z } from 'zod';
+import { addPrice, endPrice, type PriceChange } from '../billing/change-prices.ts';
+import { database } from '../db/client.ts';
+import { listPriceChanges, listPrices, type PriceRow } from '../db/prices.ts';
+import { type Effect, minuteOf, nanoPerToken } from '../domain/price-change.ts';
+import { TARIFFS } from '../domain/pricing.ts';
+import type { Env } from '../env.ts';
+import { parseBody } from '../fleet/body.ts';
+import { refuse } from '../fleet/refusal.ts';
+import { OPERATOR_TOKEN_ACTOR as actor } from './token.ts';
+
+const UsdPerMillion = z
+  .union([z.string(), z.number().transform(String)])
+  .transform(nanoPerToken)
+  .refine(
+    (value) => value !== null,
+    'US dollars per million tokens with at most three places, such as "2.19": a token costs a whole number of nano-USD',
+  )
+  .transform((value) => value!);
+
+const Minute = z
+  .string()
+  .transform(minuteOf)
+  .refine((value) => value !== null, 'a time of the day in UTC, such as "16:30"')
+  .transform((value) => value!);
+
+const Instant = z.iso
+  .datetime({ error: 'an instant in UTC, such as "2026-12-01T00:00:00Z"' })
+  .transform((text) => Date.parse(text));
+
+const Confirmed = {
+  /** the model's id, where a change is refused without it */
+  confirm: z.string().max(128).default(''),
+  /** true: only say what it would do */
+  preview: z.boolean().default(false),
+};
+
+const NewPriceRequest = z
+  .strictObject({
+    model: z.string().max(128),
+    tariff: z.enum(TARIFFS).default('standard'),
+    from: Instant,
+    daily_from: Minute.optional(),
+    daily_to: Minute.optional(),
+    cache_hit: UsdPerMillion,
+    cache_miss: UsdPerMillion,
+    output: UsdPerMillion.refine((value) => value > 0, 'more than nothing: credit has to end somewhere'),
+    source: z.string().min(1).max(200),
+    ...Confirmed,
+  })
+  .refine(({ daily_from, daily_to }) => (daily_from === undefined) === (daily_to === undefined), {
+    path: ['daily_to'],
+    message: 'a daily window has both ends or none',
+  });
+
+const EndRequest = z.strictObject({ to: Instant, ...Confirmed });
+
+export const pricesApi = new Hono<{ Bindings: Env }>();
+
+pricesApi.get('/', async (c) => {
+  const db = database(c.env);
+  const [prices, changes] = await Promise.all([listPrices(db), listPriceChanges(db)]);
+  return c.json({
+    prices: prices.map((price) => ({
+      ...toPublicPrice(price),
+      changes: changes
+        .filter(({ subject }) => subject === price.id)
+        .map(({ atMs, actor, action, detail }) => ({ at: iso(atMs), actor, action, detail })),
+    })),
+  });
+});
+
+pricesApi.post('/', async (c) => {
+  const body = await parseBody(c, NewPriceRequest);
+  if (body instanceof Response) return body;
+  const row = {
+    modelId: body.model,
+    tariff: body.tariff,
+    fromMs: body.from,
+    dailyFromMinute: body.daily_from ?? null,
+    dailyToMinute: body.daily_to ?? null,
+    cacheHitNanoUsd: body.cache_hit,
+    cacheMissNanoUsd: body.cache_miss,
+    outputNanoUsd: body.output,
+    source: body.source,
+  };
+  const { confirm, preview } = body;
+  const result = await addPrice(c.env, row, { actor, nowMs: Date.now(), confirm, preview });
+  if (!result.ok) return refuse(c, result.reason, { detail: summary(result.effects) });
+  return c.json(toPublicChange(result), preview ? 200 : 201);
+});
+
+// a version's id has slashes
+pricesApi.post('/:id{.+/[0-9]+}/end', async (c) => {
+  const body = await parseBody(c, EndRequest);
+  if (body instanceof Response) return body;
+  const { confirm, preview } = body;
+  const order = { actor, nowMs: Date.now(), confirm, preview };
+  const result = await endPrice(c.env, { priceId: c.req.param('id'), toMs: body.to }, order);
+  if (!result.ok) return refuse(c, result.reason, { detail: summary(result.effects) });
+  return c.json(toPublicChange(result));
+});
+
+function toPublicChange({ priceId, effects }: PriceChange & { ok: true }) {
+  return {
+    id: priceId || null,
+    effect: effects.map(({ fromMinute, toMinute, before, after }) => ({
+      daily_from: clock(fromMinute),
+      daily_to: clock(toMinute % 1_440),
+      before: before && toPublicPrice(before),
+      after: after && { ...toPublicPrice(after), id: after.id || null },
+    })),
+  };
+}
+
+function toPublicPrice(price: Omit<PriceRow, 'modelId' | 'source'> & Partial<PriceRow>) {
+  return {
+    id: price.id,
+    model: price.modelId,
+    tariff: price.tariff,
+    from: iso(price.fromMs),
+    to: price.toMs === null ? null : iso(price.toMs),
+    daily_from: price.dailyFromMinute === null ? null : clock(price.dailyFromMinute),
+    daily_to: price.dailyToMinute === null ? null : clock(price.dailyToMinute),
+    unit: 'USD per million tokens',
+    cache_hit: price.cacheHitNanoUsd / 1_000,
+    cache_miss: price.cacheMissNanoUsd / 1_000,
+    output: price.outputNanoUsd / 1_000,
+    source: price.source,
+  };
+}
+
+/** What is to be confirmed, in one line a part of the day. */
+function summary(effects: readonly Effect[]): string | undefined {
+  if (effects.length === 0) return undefined;
+  const usd = (price: Effect['before']) =>
+    price === null
+      ? 'not sold'
+      : [price.cacheHitNanoUsd, price.cacheMissNanoUsd, price.outputNanoUsd]
+          .map((each) => each / 1_000)
+          .join(' / ');
+  return effects
+    .filter(({ before, after }) => before?.id !== after?.id)
+    .map(
+      ({ fromMinute, toMinute, before, after }) =>
+        `${clock(fromMinute)}–${clock(toMinute % 1_440)}: ${usd(before)} → ${usd(after)}`,
+    )
+    .join('; ');
+}
+
+function clock(minute: number): string {
+  const two = (value: number) => String(value).padStart(2, '0');
+  return `${two(Math.floor(minute / 60))}:${two(minute % 60)}`;
+}
+
+function iso(atMs: number): string {
+  return new Date(atMs).toISOString();
+}

@@ -1,0 +1,65 @@
+/** The operator API's promo codes: those that there are, and a new one. The console does the same. */
+import { Hono } from 'hono';
+import { z } from 'zod';
+import {
+  createPromoCode,
+  PROMO_AMOUNT_MAX,
+  PROMO_CODE,
+  PROMO_REDEMPTIONS_MAX,
+} from '../billing/promo-codes.ts';
+import { database } from '../db/client.ts';
+import { listPromoCodes } from '../db/promo-codes.ts';
+import { formatUsd, nanoUsd } from '../domain/money.ts';
+import type { Env } from '../env.ts';
+import { parseBody } from '../fleet/body.ts';
+import { refuse } from '../fleet/refusal.ts';
+import { UsdAmount } from './grants.ts';
+import { OPERATOR_TOKEN_ACTOR as actor } from './token.ts';
+
+/** More than any console shows at once; older codes are in the audit trail. */
+const LISTED_MAX = 1_000;
+
+const PromoCodeRequest = z.strictObject({
+  code: z.string().toUpperCase().regex(PROMO_CODE, '4 to 32 letters A to Z, digits and dashes'),
+  amount_usd: UsdAmount.refine(
+    (value) => value <= PROMO_AMOUNT_MAX,
+    `at most ${formatUsd(PROMO_AMOUNT_MAX)}`,
+  ),
+  redemptions_max: z.int().min(1).max(PROMO_REDEMPTIONS_MAX),
+  /** null: never */
+  expires_at: z.iso
+    .datetime({ error: 'an instant in UTC, such as "2026-12-01T00:00:00Z"' })
+    .transform((text) => Date.parse(text))
+    .nullable()
+    .default(null),
+});
+
+export const promoCodesApi = new Hono<{ Bindings: Env }>();
+
+promoCodesApi.get('/', async (c) => {
+  const codes = await listPromoCodes(database(c.env), LISTED_MAX);
+  return c.json({
+    promo_codes: codes.map((row) => ({
+      code: row.code,
+      amount_usd: formatUsd(nanoUsd(row.amountNanoUsd)),
+      redeemed: row.redeemed,
+      redemptions_max: row.redemptionsMax,
+      expires_at: row.expiresAtMs === null ? null : new Date(row.expiresAtMs).toISOString(),
+      created_at: new Date(row.createdAtMs).toISOString(),
+      created_by: row.createdBy,
+    })),
+  });
+});
+
+promoCodesApi.post('/', async (c) => {
+  const body = await parseBody(c, PromoCodeRequest);
+  if (body instanceof Response) return body;
+  const code = {
+    code: body.code,
+    amountNanoUsd: body.amount_usd,
+    redemptionsMax: body.redemptions_max,
+    expiresAtMs: body.expires_at,
+  };
+  const result = await createPromoCode(c.env, { code, actor, nowMs: Date.now() });
+  return result.ok ? c.json({ code: body.code }, 201) : refuse(c, result.reason);
+});

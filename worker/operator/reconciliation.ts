@@ -1,0 +1,66 @@
+/** The operator API's reconciliation: what the console shows, and the closing of a finding. */
+import { Hono } from 'hono';
+import { z } from 'zod';
+import type { Env } from '../env.ts';
+import { parseBody } from '../fleet/body.ts';
+import { refuse } from '../fleet/refusal.ts';
+import { closeFinding, DRIFT_KINDS, readReconciliation } from './findings.ts';
+import { OPERATOR_TOKEN_ACTOR as actor } from './token.ts';
+
+const Closing = z.strictObject({
+  request_id: z.string().max(64),
+  node_id: z.string().max(64).default(''),
+  kind: z.enum(DRIFT_KINDS),
+  note: z.string().trim().min(1, 'say what was found out').max(500),
+});
+
+export const reconciliationApi = new Hono<{ Bindings: Env }>();
+
+reconciliationApi.get('/', async (c) => {
+  const read = await readReconciliation(c.env, Date.now());
+  return c.json({
+    findings: read.findings.map((row) => ({
+      request_id: row.requestId,
+      account_id: row.accountId,
+      node_id: row.nodeId || null,
+      kind: row.kind,
+      found_at: iso(row.foundAtMs),
+      detail: row.detail,
+    })),
+    counted_since: iso(read.countedSinceMs),
+    counted: read.counted.map((row) => ({
+      node_id: row.nodeId,
+      write_off_reason: row.reason || null,
+      receipts: row.receipts,
+      prompt_tokens: row.promptTokens,
+      completion_tokens: row.completionTokens,
+      written_off_prompt_tokens: row.writtenOffPromptTokens,
+      written_off_completion_tokens: row.writtenOffCompletionTokens,
+    })),
+    newest_receipts: read.newest.map((row) => ({
+      node_id: row.nodeId,
+      received_at: iso(row.receivedAtMs),
+      delay_ms: row.endedAtMs === null ? null : row.receivedAtMs - row.endedAtMs,
+    })),
+    waiting: {
+      requests: read.waiting.waiting,
+      oldest_ended_at: read.waiting.sinceMs === null ? null : iso(read.waiting.sinceMs),
+      looked_at: read.waiting.lookedAt,
+      /** false: only the newest requests of the day were looked at; older ones without a receipt are findings */
+      complete: read.waiting.complete,
+    },
+  });
+});
+
+reconciliationApi.post('/close', async (c) => {
+  const body = await parseBody(c, Closing);
+  if (body instanceof Response) return body;
+  const { request_id, node_id, kind, note } = body;
+  const name = { requestId: request_id, nodeId: node_id, kind };
+  const closed = await closeFinding(c.env, { name, note, actor, nowMs: Date.now() });
+  return closed ? c.json({ request_id, kind, closed: true }) : refuse(c, 'finding_not_open');
+});
+
+function iso(atMs: number): string {
+  return new Date(atMs).toISOString();
+}

@@ -1,0 +1,31 @@
+/** The limits of a whole account, set by an operator: what all its keys together may ask for. */
+import { type AccountLimits, findAccount, setAccountLimits } from '../db/account-limits.ts';
+import { database } from '../db/client.ts';
+import { isId } from '../domain/ids.ts';
+import type { Env } from '../env.ts';
+
+/** A slip of the keyboard should not let one account take the whole pool. */
+export const LIMIT_BOUNDS = {
+  requestsPerMinute: { min: 1, max: 1_000_000 },
+  tokensPerMinute: { min: 1, max: 999_999_999 },
+  concurrency: { min: 1, max: 100_000 },
+} as const satisfies Record<keyof AccountLimits, { min: number; max: number }>;
+
+/** Every edge keeps to the new limits as soon as what it knows of a key is renewed, within ten seconds. */
+export async function changeAccountLimits(
+  env: Env,
+  order: { accountId: string; limits: Partial<AccountLimits>; actor: string; nowMs: number },
+): Promise<AccountLimits | null> {
+  const { accountId, limits, actor, nowMs } = order;
+  const db = database(env);
+  const before = isId('acct', accountId) ? await findAccount(db, accountId) : null;
+  if (before === null) return null;
+  const changes = Object.entries(limits) as [keyof AccountLimits, number | null][];
+  const detail = Object.fromEntries(
+    changes.map(([name, value]) => [name, `${before[name] ?? '–'} → ${value ?? '–'}`]),
+  );
+  const entry = { atMs: nowMs, actor, action: 'account.limited', subject: accountId, detail };
+  if (!(await setAccountLimits(db, { accountId, limits, entry }))) return null;
+  const { requestsPerMinute, tokensPerMinute, concurrency } = { ...before, ...limits };
+  return { requestsPerMinute, tokensPerMinute, concurrency };
+}

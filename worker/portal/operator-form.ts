@@ -1,0 +1,48 @@
+/** Fields that only the operator's forms have: instants, hours of the day, prices. Times are UTC, as the pages are. */
+import { z } from 'zod';
+import { minuteOf, nanoPerToken } from '../domain/price-change.ts';
+import type { Fault } from './language/en.ts';
+
+const fault = (word: Fault) => ({ error: word });
+
+/** `2026-12-01T00:00`, as a browser's field for day and time sends it. */
+export const Instant = z
+  .string(fault('instant'))
+  .transform(utc)
+  .refine((atMs) => atMs !== null, fault('instant'))
+  .transform((atMs) => atMs!);
+
+export const OptionalInstant = z.union([z.literal('').transform(() => null), Instant], fault('instant'));
+
+/** `16:30` as minutes after midnight; empty: null. */
+export const OptionalMinute = z
+  .string(fault('minute'))
+  .transform((text) => (text === '' ? null : (minuteOf(text) ?? Number.NaN)))
+  .refine((minute) => !Number.isNaN(minute), fault('minute'));
+
+/** US dollars per million tokens, as whole nano-USD per token. */
+export const UsdPerMillion = z
+  .string(fault('usd_per_million'))
+  .transform(nanoPerToken)
+  .refine((nano) => nano !== null, fault('usd_per_million'))
+  .transform((nano) => nano!);
+
+/** A line of text that goes into a trail or a catalogue. */
+export function Line(max: number) {
+  return z
+    .string(fault('required'))
+    .min(1, fault('required'))
+    .max(max, fault('too_long'))
+    .regex(/^[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]*$/u, fault('unprintable'));
+}
+
+/** What an instant looks like in a field. */
+export function fieldInstant(atMs: number): string {
+  return new Date(atMs).toISOString().slice(0, 16);
+}
+
+function utc(text: string): number | null {
+  const parts = /^(\d{4}-\d{2}-\d{2})[T ](\d{2}:\d{2})(?::\d{2})?$/.exec(text);
+  const atMs = parts ? Date.parse(`${parts[1]}T${parts[2]}:00Z`) : Number.NaN;
+  return Number.isNaN(atMs) ? null : atMs;
+}

@@ -1,0 +1,143 @@
+/** The operator's prices: every version, and a new one. What a change does is shown before it is made. */
+import { Hono } from 'hono';
+import { z } from 'zod';
+import { addPrice, type PriceRefusal } from '../../billing/change-prices.ts';
+import { emailsOf } from '../../db/account-limits.ts';
+import { loadCatalogue } from '../../db/catalogue.ts';
+import { database } from '../../db/client.ts';
+import { listPriceChanges, listPrices } from '../../db/prices.ts';
+import { TARIFFS } from '../../domain/pricing.ts';
+import { type PortalContext, type PortalEnv, words } from '../context.ts';
+import { Choice, type Faults, readForm, type Typed } from '../form.ts';
+import { operator } from '../guard.ts';
+import type { Fault } from '../language/en.ts';
+import { page } from '../layout.tsx';
+import { fieldInstant, Instant, Line, OptionalMinute, UsdPerMillion } from '../operator-form.ts';
+import { NewPriceForm } from '../parts/new-price-form.tsx';
+import { Notice } from '../parts/notice.tsx';
+import { operatorNav } from '../parts/operator-nav.tsx';
+import { priceConfirmPage, SEEN } from '../parts/price-confirm.tsx';
+import { PriceTable } from '../parts/price-table.tsx';
+
+const PATH = '/operator/prices';
+/** Time to fill in the rest of the form, and to look at what it does. */
+const SUGGESTED_AHEAD_MS = 3_600_000;
+
+const fault = (word: Fault) => ({ error: word });
+
+const PriceForm = z
+  .object({
+    modelId: z.string(fault('choice')).min(1, fault('choice')).max(128, fault('choice')),
+    tariff: Choice(TARIFFS),
+    fromMs: Instant,
+    dailyFromMinute: OptionalMinute,
+    dailyToMinute: OptionalMinute,
+    cacheHitNanoUsd: UsdPerMillion,
+    cacheMissNanoUsd: UsdPerMillion,
+    // credit has to end somewhere
+    outputNanoUsd: UsdPerMillion.refine((nano) => nano > 0, fault('usd_per_million')),
+    source: Line(200),
+    step: z.string().default(''),
+    confirm: z.string().max(128).default(''),
+  })
+  .refine(({ dailyFromMinute: from, dailyToMinute: to }) => (from === null) === (to === null), {
+    path: ['dailyToMinute'],
+    ...fault('minute'),
+  });
+
+/** Which field each refusal marks, and with what sentence. */
+const FAULTS: Record<PriceRefusal, Faults> = {
+  model_not_found: { modelId: 'choice' },
+  price_not_found: {},
+  price_too_soon: { fromMs: 'price_too_soon' },
+  price_window_batch: { dailyFromMinute: 'price_window_batch' },
+  price_window_empty: { dailyToMinute: 'price_window_empty' },
+  price_same_instant: { fromMs: 'price_same_instant' },
+  price_end_before_start: {},
+  price_ended: {},
+  price_unconfirmed: { confirm: 'price_unconfirmed' },
+};
+
+export const pricesPage = new Hono<PortalEnv>();
+
+pricesPage.use(operator);
+
+pricesPage.get('/prices', (c) => show(c, {}));
+
+pricesPage.post('/prices', async (c) => {
+  const read = await readForm(c, PriceForm);
+  if (!read.ok) return show(c, read);
+  const { t } = words(c);
+  const { step, confirm, ...row } = read.values;
+  const order = { actor: c.get('person')!.id, nowMs: Date.now(), confirm, preview: step !== SEEN };
+  const result = await addPrice(c.env, row, order);
+  const asked = {
+    c,
+    title: t.operator.prices.previewTitle,
+    submit: t.operator.prices.submitAdd,
+    action: PATH,
+    modelId: row.modelId,
+    atMs: row.fromMs,
+    effects: result.effects,
+    typed: read.typed,
+  };
+  if (!result.ok) {
+    const faults = FAULTS[result.reason];
+    if (result.reason === 'price_unconfirmed') return priceConfirmPage({ ...asked, faults });
+    return show(c, { typed: read.typed, faults });
+  }
+  if (order.preview) return priceConfirmPage(asked);
+  return c.redirect(`${PATH}?added=${encodeURIComponent(result.priceId)}`, 303);
+});
+
+async function show(c: PortalContext, state: { typed?: Typed; faults?: Faults }) {
+  const { t } = words(c);
+  const names = t.operator.prices;
+  const db = database(c.env);
+  const nowMs = Date.now();
+  const [models, prices, changes] = await Promise.all([
+    loadCatalogue(db),
+    listPrices(db),
+    listPriceChanges(db),
+  ]);
+  const people = await emailsOf(
+    db,
+    changes.map(({ actor }) => actor),
+  );
+  // only what there is: nothing is said because an address says it
+  const named = (query: string) => prices.find(({ id }) => id === c.req.query(query))?.id;
+  const [added, ended] = [named('added'), named('ended')];
+  return page(
+    c,
+    { title: names.title, status: state.faults ? 422 : 200, back: PATH },
+    <>
+      {await operatorNav(c, PATH)}
+      <h1 class="mb-2">{names.title}</h1>
+      <p class="mb-1 max-w-3xl">{names.lead}</p>
+      <p class="muted mb-6 text-sm">{names.unit}</p>
+      {added && <Notice tone="success">{names.addedNotice(added)}</Notice>}
+      {ended && <Notice tone="success">{names.endedNotice(ended)}</Notice>}
+      {models.map((model, index) => (
+        <section aria-labelledby={`model-${index}`} class="mb-10">
+          <h2 id={`model-${index}`} class="mb-2">
+            {model.name} <span class="muted font-mono text-sm font-normal">{model.id}</span>
+          </h2>
+          <PriceTable
+            c={c}
+            title={model.name}
+            prices={prices.filter(({ modelId }) => modelId === model.id)}
+            changes={changes}
+            people={people}
+            nowMs={nowMs}
+          />
+        </section>
+      ))}
+      <NewPriceForm
+        c={c}
+        modelIds={models.map(({ id }) => id)}
+        typed={state.typed ?? { fromMs: fieldInstant(nowMs + SUGGESTED_AHEAD_MS) }}
+        faults={state.faults}
+      />
+    </>,
+  );
+}

@@ -1,0 +1,56 @@
+/** Takes a promo code, and says what became of it: its credit and the entry, or why there is none. */
+import { Hono } from 'hono';
+import type { Child } from 'hono/jsx';
+import { redeemPromoCode } from '../../billing/promo-codes.ts';
+import { nanoUsd } from '../../domain/money.ts';
+import { type PortalContext, type PortalEnv, words } from '../context.ts';
+import { type Faults, type Typed, typedFields } from '../form.ts';
+import { signedIn } from '../guard.ts';
+import { page } from '../layout.tsx';
+import { Notice } from '../parts/notice.tsx';
+import { PromoForm } from '../parts/promo-form.tsx';
+
+export const promoPage = new Hono<PortalEnv>();
+
+promoPage.use('/promo', signedIn);
+
+promoPage.get('/promo', (c) => show(c, { notice: null }));
+
+promoPage.post('/promo', async (c) => {
+  const { t, f } = words(c);
+  const typed = await typedFields(c);
+  const order = { accountId: c.get('accountId'), typed: typed.code ?? '', nowMs: Date.now() };
+  const result = await redeemPromoCode(c.env, order);
+  if (result.ok) {
+    const amount = f.usd(nanoUsd(result.entry.grantedNanoUsd));
+    const say = result.before ? t.promo.before : t.promo.redeemed;
+    const notice = <Notice tone="success">{say(amount, f.count(result.entry.seq))}</Notice>;
+    return show(c, { notice });
+  }
+  if (result.reason === 'too_many_attempts') {
+    const notice = <Notice tone="error">{t.tooManyAttempts(f.duration(result.retryAfterMs))}</Notice>;
+    return show(c, { typed, notice, status: 429 });
+  }
+  return show(c, { typed, faults: { code: result.reason }, notice: null, status: 422 });
+});
+
+function show(
+  c: PortalContext,
+  state: { typed?: Typed; faults?: Faults; notice: Child | null; status?: 422 | 429 },
+) {
+  const { t } = words(c);
+  return page(
+    c,
+    { title: t.promo.title, status: state.status ?? 200, narrow: true, back: '/billing/promo' },
+    <>
+      <h1 class="mb-6">{t.billing.title}</h1>
+      {state.notice}
+      <PromoForm c={c} typed={state.typed} faults={state.faults} />
+      <p>
+        <a class="link" href="/billing">
+          {t.billing.title}
+        </a>
+      </p>
+    </>,
+  );
+}

@@ -1,0 +1,100 @@
+/** The operator's reconciliation: what both witnesses do not agree on, and how far the second is behind the first. */
+import { Hono } from 'hono';
+import { z } from 'zod';
+import { database } from '../../db/client.ts';
+import { type DriftName, findOpenDrift } from '../../db/drift.ts';
+import { closeFinding, DRIFT_KINDS, readReconciliation } from '../../operator/findings.ts';
+import { type PortalContext, type PortalEnv, words } from '../context.ts';
+import { type Faults, readForm, type Typed } from '../form.ts';
+import { operator } from '../guard.ts';
+import { page } from '../layout.tsx';
+import { Line } from '../operator-form.ts';
+import { CountedTable } from '../parts/counted-table.tsx';
+import { DriftTable, driftText } from '../parts/drift-table.tsx';
+import { TextField } from '../parts/field.tsx';
+import { Notice } from '../parts/notice.tsx';
+import { operatorNav } from '../parts/operator-nav.tsx';
+import { ReceiptLag } from '../parts/receipt-lag.tsx';
+import { notFoundPage } from './not-found.tsx';
+
+const PATH = '/operator/reconciliation';
+
+/** Which finding: in the address of the question, and in its form. */
+const Named = z.object({
+  request: z.string().max(64),
+  node: z.string().max(64),
+  kind: z.enum(DRIFT_KINDS),
+});
+const CloseForm = Named.extend({ note: Line(500) });
+
+export const reconciliationPage = new Hono<PortalEnv>();
+
+reconciliationPage.use(operator);
+
+reconciliationPage.get('/reconciliation', async (c) => {
+  const { t } = words(c);
+  const names = t.operator.reconciliation;
+  const nowMs = Date.now();
+  const read = await readReconciliation(c.env, nowMs);
+  const nodeNames = new Map(read.nodes.map((node) => [node.id, node.name]));
+  return page(
+    c,
+    { title: names.title },
+    <>
+      {await operatorNav(c, PATH)}
+      <h1 class="mb-2">{names.title}</h1>
+      <p class="mb-6">{names.lead}</p>
+      {c.req.query('closed') !== undefined && <Notice tone="success">{names.closed}</Notice>}
+      <DriftTable c={c} findings={read.findings} nodeNames={nodeNames} />
+      <CountedTable c={c} read={read} nodeNames={nodeNames} />
+      <ReceiptLag c={c} read={read} nowMs={nowMs} />
+    </>,
+  );
+});
+
+reconciliationPage.get('/reconciliation/close', (c) => ask(c, c.req.query(), {}));
+
+reconciliationPage.post('/reconciliation/close', async (c) => {
+  const read = await readForm(c, CloseForm);
+  if (!read.ok) return ask(c, read.typed, read);
+  const { note, ...named } = read.values;
+  const order = { name: nameOf(named), note, actor: c.get('person')!.id, nowMs: Date.now() };
+  return (await closeFinding(c.env, order)) ? c.redirect(`${PATH}?closed`, 303) : notFoundPage(c);
+});
+
+function nameOf({ request, node, kind }: z.infer<typeof Named>): DriftName {
+  return { requestId: request, nodeId: node, kind };
+}
+
+async function ask(c: PortalContext, named: Typed, state: { typed?: Typed; faults?: Faults }) {
+  const { t } = words(c);
+  const names = t.operator.reconciliation;
+  const asked = Named.safeParse(named);
+  const finding = asked.success ? await findOpenDrift(database(c.env), nameOf(asked.data)) : null;
+  if (!asked.success || finding === null) return notFoundPage(c);
+  return page(
+    c,
+    { title: names.closeTitle, narrow: true, status: state.faults ? 422 : 200, back: PATH },
+    <>
+      {await operatorNav(c, PATH)}
+      <h1 class="mb-3">{names.closeTitle}</h1>
+      <p class="mb-3 font-mono text-sm break-all">{finding.requestId}</p>
+      <p class="mb-3">{driftText(c, finding)}</p>
+      <p class="mb-6">{names.closeText}</p>
+      <form method="post" action={`${PATH}/close`} class="grid gap-5" novalidate>
+        {Object.entries(asked.data).map(([name, value]) => (
+          <input type="hidden" name={name} value={value} />
+        ))}
+        <TextField c={c} {...state} name="note" label={names.note} required />
+        <div class="flex flex-wrap gap-3">
+          <button class="btn btn-primary" type="submit">
+            {names.closeSubmit}
+          </button>
+          <a class="btn" href={PATH}>
+            {names.cancel}
+          </a>
+        </div>
+      </form>
+    </>,
+  );
+}

@@ -1,0 +1,62 @@
+/** Accounts that were searched for: whose they are, what they have, what they may. */
+import type { AccountRow } from '../../db/account-limits.ts';
+import { describeError } from '../../describe-error.ts';
+import type { Balance } from '../../domain/wallet.ts';
+import { type PortalContext, words } from '../context.ts';
+import { Money } from './money.tsx';
+import { Heads, Sheet } from './sheet.tsx';
+
+export async function AccountTable({ c, accounts }: { c: PortalContext; accounts: readonly AccountRow[] }) {
+  const { t, f } = words(c);
+  const names = t.operator.accounts;
+  const balances = await Promise.all(accounts.map(({ id }) => balanceOf(c, id)));
+  return (
+    <Sheet label={names.title}>
+      <Heads
+        names={[
+          names.account,
+          names.owner,
+          names.created,
+          `#${names.available}`,
+          `#${names.owed}`,
+          `#${names.requestsPerMinute}`,
+          `#${names.tokensPerMinute}`,
+          `#${names.concurrency}`,
+        ]}
+      />
+      <tbody>
+        {accounts.map((account, index) => {
+          const balance = balances[index];
+          return (
+            <tr>
+              <th scope="row" class="font-mono font-normal">
+                <a class="link" href={`/operator/accounts/${account.id}`}>
+                  {account.id}
+                </a>
+              </th>
+              <td>{account.email ?? '–'}</td>
+              <td>{f.date(account.createdAtMs)}</td>
+              <td class="num">{balance ? <Money c={c} amount={balance.availableNanoUsd} /> : '–'}</td>
+              <td class="num">{balance ? <Money c={c} amount={balance.owedNanoUsd} /> : '–'}</td>
+              <td class="num">{f.count(account.requestsPerMinute)}</td>
+              <td class="num">
+                {account.tokensPerMinute === null ? names.noLimit : f.count(account.tokensPerMinute)}
+              </td>
+              <td class="num">{f.count(account.concurrency)}</td>
+            </tr>
+          );
+        })}
+      </tbody>
+    </Sheet>
+  );
+}
+
+/** null: the Wallet does not answer; the table is of use without it. */
+async function balanceOf(c: PortalContext, accountId: string): Promise<Balance | null> {
+  try {
+    return await c.env.WALLET.getByName(accountId).balance();
+  } catch (error) {
+    console.error(JSON.stringify({ event: 'balance_failed', accountId, error: describeError(error) }));
+    return null;
+  }
+}

@@ -1,0 +1,74 @@
+/** Tokens by node: counted = billed + written off, and why what was written off was. */
+import type { CountedTokens } from '../../db/drift.ts';
+import type { Reconciliation } from '../../operator/findings.ts';
+import { type PortalContext, words } from '../context.ts';
+import { Heads, Sheet } from './sheet.tsx';
+
+export function CountedTable(props: {
+  c: PortalContext;
+  read: Reconciliation;
+  nodeNames: ReadonlyMap<string, string>;
+}) {
+  const { c, read, nodeNames } = props;
+  const { t, f } = words(c);
+  const names = t.operator.reconciliation;
+  const nodeIds = [...new Set(read.counted.map(({ nodeId }) => nodeId))];
+  return (
+    <section aria-labelledby="counted" class="mb-12">
+      <h2 id="counted" class="mb-1">
+        {names.countedTitle}
+      </h2>
+      <p class="muted mb-2 text-sm">{names.countedSince(f.dateTime(read.countedSinceMs))}</p>
+      {nodeIds.length === 0 ? (
+        <p>{names.noReceipts}</p>
+      ) : (
+        <Sheet label={names.countedTitle}>
+          <Heads
+            names={[
+              names.node,
+              `#${names.receipts}`,
+              `#${names.counted}`,
+              `#${names.billed}`,
+              `#${names.writtenOff}`,
+              t.requests.one.why,
+            ]}
+          />
+          <tbody>
+            {nodeIds.map((nodeId) => (
+              <NodeLine
+                c={c}
+                name={nodeNames.get(nodeId) ?? nodeId}
+                rows={read.counted.filter((row) => row.nodeId === nodeId)}
+              />
+            ))}
+          </tbody>
+        </Sheet>
+      )}
+    </section>
+  );
+}
+
+function NodeLine({ c, name, rows }: { c: PortalContext; name: string; rows: readonly CountedTokens[] }) {
+  const { t, f } = words(c);
+  const { reasons } = t.operator.reconciliation;
+  const sum = (value: (row: CountedTokens) => number) => rows.reduce((total, row) => total + value(row), 0);
+  const counted = sum((row) => row.promptTokens + row.completionTokens);
+  const writtenOff = sum(offOf);
+  const why = rows
+    .filter((row) => offOf(row) !== 0)
+    .map((row) => `${reasons[row.reason] ?? row.reason}: ${f.count(offOf(row))}`);
+  return (
+    <tr>
+      <th scope="row">{name}</th>
+      <td class="num">{f.count(sum((row) => row.receipts))}</td>
+      <td class="num">{f.count(counted)}</td>
+      <td class="num">{f.count(counted - writtenOff)}</td>
+      <td class="num">{f.count(writtenOff)}</td>
+      <td class="wraps min-w-56">{why.join('; ') || '–'}</td>
+    </tr>
+  );
+}
+
+function offOf(row: CountedTokens): number {
+  return row.writtenOffPromptTokens + row.writtenOffCompletionTokens;
+}

@@ -1,0 +1,60 @@
+/** What a change of prices does: the parts of a day, and each price before and after. */
+import { changeOf, type Effect, PRICE_KINDS, SURPRISE } from '../../domain/price-change.ts';
+import { type PortalContext, words } from '../context.ts';
+import { Heads, Sheet } from './sheet.tsx';
+
+export function PriceEffect({ c, effects }: { c: PortalContext; effects: readonly Effect[] }) {
+  const { t } = words(c);
+  const names = t.operator.prices;
+  return (
+    <Sheet label={names.previewTitle}>
+      <Heads names={[names.hours, names.version, ...kindNames(c).map((name) => `#${name}`)]} />
+      <tbody>
+        {effects.map((effect) => (
+          <tr>
+            <th scope="row">{hours(c, effect.fromMinute, effect.toMinute)}</th>
+            <td class="font-mono">{versions(c, effect)}</td>
+            {PRICE_KINDS.map((kind) => (
+              <td class={`num ${Math.abs(changeOf(effect, kind)) > SURPRISE ? 'text-error' : ''}`}>
+                {amounts(c, effect, kind)}
+              </td>
+            ))}
+          </tr>
+        ))}
+      </tbody>
+    </Sheet>
+  );
+}
+
+/** The columns of prices, in the order of PRICE_KINDS. */
+export function kindNames(c: PortalContext): string[] {
+  const { cacheHit, cacheMiss, output } = words(c).t.operator.prices;
+  return [cacheHit, cacheMiss, output];
+}
+
+/** A part of the day; the whole of it has a name. */
+export function hours(c: PortalContext, fromMinute: number | null, toMinute: number | null): string {
+  const { t, f } = words(c);
+  const allDay = fromMinute === null || toMinute === null || (fromMinute === 0 && toMinute === 1_440);
+  if (allDay) return t.operator.prices.allDay;
+  return `${f.time(fromMinute * 60_000)}–${f.time(toMinute * 60_000)}`;
+}
+
+function versions(c: PortalContext, { before, after }: Effect): string {
+  const names = words(c).t.operator.prices;
+  if (before?.id === after?.id) return `${before?.id ?? '–'} (${names.unchanged})`;
+  // the one that is asked for has no number yet
+  return `${before?.id ?? '–'} → ${after === null ? '–' : after.id || '…'}`;
+}
+
+function amounts(c: PortalContext, effect: Effect, kind: (typeof PRICE_KINDS)[number]): string {
+  const { t, f } = words(c);
+  const { before, after } = effect;
+  const show = (price: Effect['before']) =>
+    price === null ? t.operator.prices.notSold : f.usdPerMillion(price[kind]);
+  if (before?.[kind] === after?.[kind]) return show(after);
+  const change = changeOf(effect, kind);
+  const share =
+    change === 0 || !Number.isFinite(change) ? '' : ` (${change > 0 ? '+' : ''}${f.percent(change)})`;
+  return `${show(before)} → ${show(after)}${share}`;
+}

@@ -1,0 +1,24 @@
+/** The field for a promo code on the billing page. What became of a code is said by the page that takes it. */
+import { type PortalContext, words } from '../context.ts';
+import type { Faults, Typed } from '../form.ts';
+import { TextField } from './field.tsx';
+
+export function PromoForm({ c, typed, faults }: { c: PortalContext; typed?: Typed; faults?: Faults }) {
+  const { t } = words(c);
+  return (
+    <section aria-labelledby="promo" class="mb-12 max-w-xl">
+      <h2 id="promo" class="mb-1">
+        {t.promo.title}
+      </h2>
+      <p class="muted mb-4 text-sm">{t.promo.note}</p>
+      <form method="post" action="/billing/promo" class="flex flex-wrap items-end gap-3" novalidate>
+        <div class="grow">
+          <TextField c={c} typed={typed} faults={faults} name="code" label={t.promo.code} required />
+        </div>
+        <button class="btn" type="submit">
+          {t.promo.submit}
+        </button>
+      </form>
+    </section>
+  );
+}

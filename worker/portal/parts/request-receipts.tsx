@@ -1,0 +1,60 @@
+/** The second witness: what nodes say they generated for a request, and what of it nobody was billed for. */
+import type { ReceiptRow } from '../../db/requests.ts';
+import { type PortalContext, words } from '../context.ts';
+import { Heads, Sheet } from './sheet.tsx';
+
+export function RequestReceipts(props: {
+  c: PortalContext;
+  receipts: readonly ReceiptRow[];
+  nodeName: (id: string) => string;
+}) {
+  const { c, receipts, nodeName } = props;
+  const { t, f } = words(c);
+  const names = t.requests.one;
+  return (
+    <section aria-labelledby="receipts">
+      <h2 id="receipts" class="mb-1">
+        {names.receiptsTitle}
+      </h2>
+      <p class="muted mb-2 text-sm">{names.receiptsNote}</p>
+      {receipts.length === 0 ? (
+        <p>{names.noReceipts}</p>
+      ) : (
+        <Sheet label={names.receiptsTitle}>
+          <Heads
+            names={[
+              names.node,
+              names.received,
+              names.outcome,
+              `#${names.countedPrompt}`,
+              `#${names.countedCompletion}`,
+              `#${names.writtenOff}`,
+              names.why,
+            ]}
+          />
+          <tbody>
+            {receipts.map((receipt) => (
+              <tr>
+                <th scope="row" class="font-normal">
+                  {nodeName(receipt.nodeId)}
+                </th>
+                <td>{f.moment(receipt.receivedAtMs)}</td>
+                <td>{names.outcomes[receipt.outcome] ?? receipt.outcome}</td>
+                <td class="num">{f.count(receipt.promptTokens)}</td>
+                <td class="num">{f.count(receipt.completionTokens)}</td>
+                <td class="num">
+                  {f.count(receipt.writtenOffPromptTokens + receipt.writtenOffCompletionTokens)}
+                </td>
+                <td>
+                  {receipt.writeOffReason === null
+                    ? names.allBilled
+                    : (t.operator.reconciliation.reasons[receipt.writeOffReason] ?? receipt.writeOffReason)}
+                </td>
+              </tr>
+            ))}
+          </tbody>
+        </Sheet>
+      )}
+    </section>
+  );
+}
