@@ -7,7 +7,7 @@ export default defineConfig({
   logLevel: 'error',
   test: {
     projects: [
-      { test: { name: 'domain', include: ['tests/domain/**/*.test.ts'] } },
+      { test: { name: 'domain', include: ['tests/domain/**/*.test.ts', 'tests/laws/**/*.test.ts'] } },
       { test: { name: 'gpu-pool', include: ['tests/gpu-pool/**/*.test.ts'], testTimeout: 20_000 } },
       {
         plugins: [

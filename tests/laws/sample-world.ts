@@ -170,7 +170,7 @@ export function soundWorld(): Sample {
     logs: ['{"event":"settle_failed","requestId":"req_1"}'],
     probes: [{ what: 'a request at the end', served: true }],
     observed: [],
-    bounds: { clockSkewMs: 0, staleMs: 20_000, settleMs: 60_000, flushTokens: 0 },
+    bounds: { clockSkewMs: 0, staleMs: 20_000, settleMs: 60_000, flushTokens: 0, unseenActive: 0 },
   };
 }
 

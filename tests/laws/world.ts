@@ -61,6 +61,8 @@ export interface Bounds {
   readonly settleMs: number;
   /** L7: tokens that may have left for the client and be billed to nobody when a process dies */
   readonly flushTokens: number;
+  /** L6: requests that an isolate still has in hand while nothing of them can be seen from outside */
+  readonly unseenActive: number;
 }
 
 export const DEFAULT_BOUNDS: Bounds = {
@@ -68,6 +70,7 @@ export const DEFAULT_BOUNDS: Bounds = {
   staleMs: 20_000,
   settleMs: Number.POSITIVE_INFINITY,
   flushTokens: 0,
+  unseenActive: 0,
 };
 
 // ---- the Wallet of an account, table by table ----

@@ -22,19 +22,31 @@ const never = new Promise<never>(() => undefined);
 const BEGUN = [said('One ', usageOf(10, 1)), said('two ', usageOf(10, 2))];
 
 /** An answer that begins well; then this comes, or nothing more. */
-function breaking(then: Step | null, begun: readonly Step[] = BEGUN): Script {
+type Break = Step | null | (() => AsyncGenerator<Step>);
+
+function breaking(then: Break, begun: readonly Step[] = BEGUN): Script {
   const steps = async function* () {
     yield* begun;
-    if (then !== null) yield then;
+    if (typeof then === 'function') yield* then();
+    else if (then !== null) yield then;
     await (then === null ? never : wait(0));
   };
   return () => stream(steps());
 }
 
-const BREAKS: Record<string, Step | null> = {
+/** Bytes of an event that never becomes whole. */
+async function* trickle(): AsyncGenerator<Step> {
+  for (;;) {
+    await wait(60);
+    yield 'd';
+  }
+}
+
+const BREAKS: Record<string, Break> = {
   'is cut': new Error('reset'),
   'ends without [DONE]': '',
   'goes silent': null,
+  'sends a byte now and then': trickle,
   'sends a malformed frame': 'data: {"choices": [nonsense\n\n',
   'sends a frame outside the protocol': 'data: {"hello":"world"}\n\n',
   'says that it failed': { error: { code: 'engine_failed', message: 'scripted' } },

@@ -57,6 +57,15 @@ describe('credit for ten tokens', () => {
     expect((await env.POOL.getByName(model).snapshot()).nodes[0]!.health).toBe('up');
   });
 
+  it('stops the engine there although the client reads nothing', async () => {
+    const model = newModel();
+    const node = await network().add(model, endless(10));
+    const customer = await Customer.withCredit(nanoUsd(costOf(10, 300)));
+    const { response, requestId } = await customer.send({ model, stream: true });
+    await vi.waitFor(() => expect(node.aborts).toEqual([requestId]), 5_000);
+    expect(await response.text()).toContain('"completion_tokens":300');
+  });
+
   it('gives the same ten in a whole answer', async () => {
     const model = newModel();
     const node = await network().add(model, endless(10));

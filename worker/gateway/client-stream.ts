@@ -1,8 +1,14 @@
 /** A response body that the client pulls. When the client leaves, its source is still run to its end. */
 
 /**
+ * How far an answer may be ahead of its reader: some thousand tokens. The engine does not wait for a slow reader, so the
+ * sooner its tokens are metered, the sooner it is stopped where credit ends. Bounded, because isolates have 128 MB.
+ */
+const AHEAD_BYTES = 256 * 1024;
+
+/**
  * @param first what was taken from the source already
- * @param source written text by text, as fast as the client reads
+ * @param source written text by text, as fast as the client reads and `AHEAD_BYTES` more
  * @param onGone called when the client left before the end
  * @returns the body, and a promise for `waitUntil` that settles when the source has ended
  */
@@ -14,7 +20,7 @@ export function clientStream(
   const encoder = new TextEncoder();
   const { promise: ended, resolve } = Promise.withResolvers<void>();
   let gone = false;
-  const body = new ReadableStream<Uint8Array>({
+  const answer: UnderlyingSource<Uint8Array> = {
     start(controller) {
       controller.enqueue(encoder.encode(first));
     },
@@ -40,6 +46,7 @@ export function clientStream(
         resolve();
       }
     },
-  });
+  };
+  const body = new ReadableStream(answer, new ByteLengthQueuingStrategy({ highWaterMark: AHEAD_BYTES }));
   return { body, ended };
 }

@@ -42,8 +42,10 @@ export class NodeStream {
   async next(deadlineMs = Number.POSITIVE_INFINITY): Promise<NodeEvent> {
     // a node that floods is never silent, so the clock is looked at, too
     if (Date.now() >= this.#stopByMs) return this.#end({ kind: 'broken', why: LATE });
+    // by the clock, not by the last byte: one byte now and then is silence, too
+    const byMs = Date.now() + Math.min(deadlineMs, this.#idleDeadlineMs);
     while (this.#ready.length === 0) {
-      const read = await this.#read(Math.max(0, Math.min(deadlineMs, this.#idleDeadlineMs)));
+      const read = await this.#read(Math.max(0, byMs - Date.now()));
       if (typeof read === 'string') return this.#end({ kind: 'broken', why: read });
       try {
         for (const data of this.#decoder.push(read)) this.#ready.push(toEvent(data));

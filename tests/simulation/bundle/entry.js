@@ -1,0 +1,34 @@
+/** The edge as the simulation runs it: the real handlers on their routes, without portal, sign-up and Stripe. */
+import { Hono } from 'hono';
+import { getBalance } from '../../../worker/api/balance.ts';
+import { getGeneration } from '../../../worker/api/generations.ts';
+import { getKey } from '../../../worker/api/key.ts';
+import { beginTopUp } from '../../../worker/billing/top-up.ts';
+import { webhook } from '../../../worker/billing/webhook.ts';
+import { database } from '../../../worker/db/client.ts';
+import { createKey, pepperKey } from '../../../worker/db/keys.ts';
+import { config } from '../../../worker/env.ts';
+import { fleet } from '../../../worker/fleet/index.ts';
+import { chatCompletions } from '../../../worker/gateway/chat-completions.ts';
+import { refusalResponse } from '../../../worker/gateway/refusal.ts';
+
+export { Pool } from '../../../worker/durable/pool.ts';
+export { Wallet } from '../../../worker/durable/wallet.ts';
+
+export const app = new Hono();
+app.post('/v1/chat/completions', chatCompletions);
+app.get('/v1/generations/:id', getGeneration);
+app.get('/v1/key', getKey);
+app.get('/user/balance', getBalance);
+app.route('/', fleet);
+app.route('/', webhook);
+app.onError((error, c) => {
+  console.error(JSON.stringify({ event: 'unhandled', error: String(error?.stack ?? error) }));
+  return refusalResponse({ reason: 'internal' }, new URL(c.req.url).origin);
+});
+
+/** What a person would do at the portal, before and beside the traffic. */
+export const desk = {
+  createKey: async (env, request) => createKey(database(env), await pepperKey(config(env)), request),
+  beginTopUp,
+};

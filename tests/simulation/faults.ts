@@ -1,0 +1,110 @@
+/**
+ * What goes wrong, and how often. Chance decides at each message; the safety phase has all of it, the liveness phase
+ * none. Rates are high for a platform and low enough that most requests are served.
+ */
+import type { Random } from './random.ts';
+import type { Trace } from './trace.ts';
+
+/** Of a call that leaves an isolate: to a Wallet, the Pool or D1. */
+const CALL = {
+  fine: 1,
+  /** takes seconds */
+  slow: 0.004,
+  /** never arrives, and its caller is told of an error */
+  lost_before: 0.003,
+  /** is carried out, and its caller is told of an error */
+  lost_after: 0.003,
+  /** its target restarts when it has been carried out, before the reply left */
+  target_dies: 0.001,
+} as const;
+export type CallFault = keyof typeof CALL;
+
+/** Of one attempt at a node. */
+const NODE = {
+  fine: 1,
+  refuses: 0.012,
+  resets_before_headers: 0.01,
+  dies_before_first_event: 0.01,
+  dies_mid_stream: 0.012,
+  hangs_before_headers: 0.003,
+  hangs_mid_stream: 0.003,
+  byte_every_10_s: 0.002,
+  split_at_every_byte: 0.02,
+  malformed_frame: 0.006,
+  chunk_without_usage: 0.004,
+  negative_usage: 0.004,
+  more_cached_than_read: 0.004,
+  no_done: 0.006,
+  bytes_after_done: 0.01,
+  engine_usage_missing: 0.01,
+  engine_usage_lies: 0.01,
+  overloaded_503: 0.01,
+  engine_failed_502: 0.008,
+  fails_after_work: 0.008,
+  html_200: 0.004,
+  keeps_generating_after_abort: 0.02,
+} as const;
+export type NodeFault = keyof typeof NODE;
+
+/** Of things that happen by themselves, per second of virtual time. */
+export const PER_SECOND = {
+  isolate_dies: 0.12,
+  wallet_restarts: 0.1,
+  pool_restarts: 0.02,
+  node_dies: 0.03,
+  half_the_pool_dies: 0.004,
+} as const;
+
+export class Faults {
+  on = true;
+  /** how much more often than by the tables */
+  factor = 1;
+  readonly #random: Random;
+  readonly #trace: Trace;
+
+  constructor(random: Random, trace: Trace) {
+    this.#random = random;
+    this.#trace = trace;
+  }
+
+  call(): CallFault {
+    return this.on ? this.#draw('call', CALL) : 'fine';
+  }
+
+  node(): NodeFault {
+    return this.on ? this.#draw('node', NODE) : 'fine';
+  }
+
+  /** Whether something that happens so often happens now. */
+  chance(what: string, probability: number): boolean {
+    if (!this.on || !this.#random.chance(this.factor * probability)) return false;
+    this.#trace.count(`fault ${what}`);
+    return true;
+  }
+
+  /** Milliseconds that a message takes within the edge. */
+  latencyMs(): number {
+    return this.#random.between(0.2, 8);
+  }
+
+  #draw<K extends string>(who: string, table: Readonly<Record<K, number>>): K {
+    const fault = drawFrom(table, this.#random.next() / this.factor);
+    if (fault !== 'fine') this.#trace.count(`fault ${who} ${fault}`);
+    return fault;
+  }
+}
+
+/** The first row is what is left of 1 when all others are taken. */
+function drawFrom<K extends string>(table: Readonly<Record<K, number>>, at: number): K {
+  let left = at;
+  let first: K | null = null;
+  for (const kind in table) {
+    if (first === null) {
+      first = kind;
+      continue;
+    }
+    left -= table[kind];
+    if (left < 0) return kind;
+  }
+  return first!;
+}

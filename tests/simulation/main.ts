@@ -1,0 +1,71 @@
+/**
+ * The simulation: worlds from seeds, until so many requests were made or a law is broken.
+ * Run it with a Node that strips types and has node:sqlite: `node tests/simulation/main.ts --help`.
+ */
+import { parseArgs } from 'node:util';
+import { bundleEdge } from './bundle/bundle.ts';
+import { Totals, violationsInWords } from './report.ts';
+import { SCENARIOS, type ScenarioName } from './scenarios.ts';
+import { inThreads, type Job } from './threads.ts';
+
+const HELP = `node tests/simulation/main.ts [options]
+
+  --seed N        of the first world; each further one has the next (1)
+  --requests N    of each world (3000; race: 10000)
+  --total N       requests of all worlds together (those of one world)
+  --threads N     worlds at a time (1, or 2 when there are more than one)
+  --scenario S    ${Object.keys(SCENARIOS).join(', ')} (mixed)
+  --keep-going    after a world that breaks a law, too
+`;
+
+const { values } = parseArgs({
+  options: {
+    seed: { type: 'string', default: '1' },
+    requests: { type: 'string' },
+    total: { type: 'string' },
+    threads: { type: 'string' },
+    scenario: { type: 'string', default: 'mixed' },
+    'keep-going': { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false },
+  },
+});
+
+if (values.help || !Object.hasOwn(SCENARIOS, values.scenario)) {
+  console.log(HELP);
+  process.exit(values.help ? 0 : 2);
+}
+const scenario = values.scenario as ScenarioName;
+const requests = Number(values.requests ?? SCENARIOS[scenario].requests);
+const worlds = Math.max(1, Math.ceil(Number(values.total ?? requests) / requests));
+const firstSeed = Number(values.seed);
+const startedMs = performance.now();
+const totals = new Totals();
+let broken = 0;
+
+const jobs = Array.from({ length: worlds }, (_, i): Job => ({ seed: firstSeed + i, requests, scenario }));
+await inThreads(jobs, {
+  threads: Math.min(worlds, Number(values.threads ?? 2)),
+  bundle: await bundleEdge(),
+  onResult(result) {
+    totals.add(result);
+    if (worlds === 1) console.log(`digest ${result.digest}`);
+    else if (totals.runs % 10 === 0) console.log(`${totals.runs} of ${worlds} worlds, ${rate()}`);
+    if (result.violations.length === 0) return true;
+    broken += 1;
+    console.error(violationsInWords(result));
+    return values['keep-going'];
+  },
+});
+
+console.log(`\n${totals.inWords()}\n`);
+console.log(
+  `${totals.runs} worlds, ${rate()}, ${(100 * totals.served).toFixed(1)} % of the requests reached a node`,
+);
+console.log(broken === 0 ? 'No law is broken.' : `${broken} worlds break a law.`);
+process.exit(broken === 0 ? 0 : 1);
+
+function rate(): string {
+  const seconds = (performance.now() - startedMs) / 1_000;
+  const perSecond = Math.round(totals.asked / seconds).toLocaleString('en');
+  return `${totals.asked.toLocaleString('en')} requests in ${seconds.toFixed(0)} s, ${perSecond} a second`;
+}

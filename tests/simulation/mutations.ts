@@ -1,0 +1,334 @@
+/**
+ * Guards of the real code, each taken out in turn, and the law that must notice: the proof that simulation and laws
+ * would find the bug. An edit that no longer finds its place is an error, so this table follows the code.
+ */
+import type { LawName } from '../laws/world.ts';
+import type { Edit } from './bundle/bundle.ts';
+import type { ScenarioName } from './scenarios.ts';
+
+export interface Mutation {
+  readonly what: string;
+  readonly edits: readonly Edit[];
+  /** at least one of these turns red */
+  readonly expects: readonly LawName[];
+  readonly scenario?: ScenarioName;
+  readonly requests?: number;
+}
+
+const WALLET = 'worker/durable/wallet.ts';
+const SETTLEMENT = 'worker/durable/settlement.ts';
+
+export const MUTATIONS: readonly Mutation[] = [
+  {
+    what: 'a hold may be larger than what is there',
+    expects: ['L2'],
+    edits: [
+      edit(WALLET, 'nanoUsd(Math.min(wantedNanoUsd, available, ...room))', 'wantedNanoUsd'),
+      edit(
+        'worker/durable/wallet-schema.ts',
+        ',\n  CHECK (held_nano_usd <= granted_nano_usd + paid_nano_usd)',
+        '',
+      ),
+    ],
+  },
+  {
+    what: 'a charge leaves its hold where it is',
+    expects: ['L4'],
+    edits: [edit(SETTLEMENT, 'store.changeHeld(-request.heldNanoUsd);', '')],
+  },
+  {
+    what: 'a hold that grows is added twice',
+    expects: ['L4'],
+    edits: [edit(WALLET, 'changeHeld(heldNanoUsd - request.heldNanoUsd)', 'changeHeld(heldNanoUsd)')],
+  },
+  {
+    what: 'a request can end twice',
+    expects: ['L3'],
+    scenario: 'harsh',
+    requests: 1_200,
+    edits: [
+      edit(
+        WALLET,
+        "return request.state === 'held' ? this.#settlement.resolve(request, end, nowMs) : publicRecord(request);",
+        'return this.#settlement.resolve(request, end, nowMs);',
+      ),
+    ],
+  },
+  {
+    what: 'more is billed than the hold covers',
+    expects: ['L4'],
+    scenario: 'harsh',
+    edits: [
+      edit(SETTLEMENT, 'coveredUsage(end.usage, request.heldNanoUsd, request.price)', 'end.usage'),
+      edit('worker/gateway/meter.ts', 'if (!(await purse.covers(advanced))) {', 'if (false) {'),
+    ],
+  },
+  {
+    what: 'another count is billed than was used',
+    expects: ['L7'],
+    edits: [
+      edit(
+        'worker/gateway/settle.ts',
+        'wallet.post({ requestId, nodeId, usage, ending, ttftMs })',
+        'wallet.post({ requestId, nodeId, usage: { ...usage, completionTokens: usage.completionTokens + 1 }, ending, ttftMs })',
+      ),
+    ],
+  },
+  {
+    what: 'who leaves pays nothing',
+    expects: ['L7'],
+    edits: [
+      edit(
+        'worker/gateway/settle.ts',
+        '(usage.completionTokens > 0 && (outcome.delivered',
+        "(usage.completionTokens > 0 && ending !== 'client_gone' && (outcome.delivered",
+      ),
+    ],
+  },
+  {
+    what: 'an answer that nobody got is charged',
+    expects: ['L8'],
+    scenario: 'harsh',
+    edits: [
+      edit('worker/gateway/settle.ts', "(outcome.delivered || ending !== 'node_failed')", 'true'),
+      // so that the first failure is the last: three in a row are rare
+      edit('worker/gateway/forward.ts', 'export const ATTEMPTS_MAX = 3;', 'export const ATTEMPTS_MAX = 1;'),
+    ],
+  },
+  {
+    what: 'a request that no node served is not voided',
+    expects: ['L8', 'L3'],
+    scenario: 'harsh',
+    edits: [
+      edit(
+        'worker/gateway/answer.ts',
+        'if (!forwarded.ok) await voidUnserved(work.env, work.admission, forwarded.nodeId);',
+        '',
+      ),
+    ],
+  },
+  {
+    what: 'orphaned holds are never settled',
+    expects: ['L3', 'L13'],
+    edits: [edit(SETTLEMENT, 'if (nowMs <= request.leaseUntilMs) return;', 'if (nowMs > 0) return;')],
+  },
+  {
+    what: 'a part of usage may be larger than its whole',
+    expects: ['L7', 'L5'],
+    scenario: 'harsh',
+    edits: [
+      edit(
+        'gpu-pool/protocol.ts',
+        ".refine((usage) => usage.cached_tokens <= usage.prompt_tokens, 'cached_tokens exceeds prompt_tokens')",
+        '',
+      ),
+      edit('worker/domain/usage.ts', 'usage.cachedTokens <= usage.promptTokens &&', ''),
+    ],
+  },
+  {
+    what: 'another node is tried after a byte has left',
+    expects: ['L6'],
+    edits: [
+      edit(
+        'worker/gateway/answer.ts',
+        '    return yield text(sseEvent(JSON.stringify(brokenOff(work, delivered))));',
+        '    return yield* streamedAnswer(work);',
+      ),
+    ],
+  },
+  {
+    what: 'a request is tried at every node',
+    expects: ['L6'],
+    scenario: 'harsh',
+    edits: [
+      edit('worker/gateway/forward.ts', 'export const ATTEMPTS_MAX = 3;', 'export const ATTEMPTS_MAX = 9;'),
+    ],
+  },
+  {
+    what: 'retries have no budget',
+    expects: ['L6'],
+    scenario: 'storm',
+    requests: 1_200,
+    edits: [edit('worker/gateway/forward.ts', 'const RETRIES_ALWAYS = 3;', 'const RETRIES_ALWAYS = 3_000;')],
+  },
+  {
+    what: 'an idempotency key is always fresh',
+    expects: ['L3'],
+    edits: [
+      edit(
+        'worker/domain/idempotency.ts',
+        "if (known.answer === 'kept') return 'replay';",
+        "if (known.answer === 'kept') return 'fresh';",
+      ),
+    ],
+  },
+  {
+    what: 'what was paid before under the same key is not given back',
+    expects: ['L3'],
+    scenario: 'harsh',
+    edits: [edit(SETTLEMENT, 'if (back === 0) return;', 'if (back >= 0) return;')],
+  },
+  {
+    what: 'what was given back still counts as spent',
+    expects: ['L10'],
+    scenario: 'harsh',
+    edits: [edit(SETTLEMENT, 'store.addSpend(request.keyId, dayOf(nowMs), nanoUsd(-back));', '')],
+  },
+  {
+    what: 'entries are not chained',
+    expects: ['L10'],
+    edits: [edit('worker/durable/ledger.ts', 'hashInput(head.hash, body)', "hashInput('', body)")],
+  },
+  {
+    what: 'D1 takes an entry once only by luck',
+    expects: ['L10'],
+    edits: [
+      edit(
+        'worker/db/projection.ts',
+        '.values({ accountId, ...entry })\n    .onConflictDoNothing()',
+        '.values({ accountId, ...entry })',
+      ),
+    ],
+  },
+  {
+    what: 'the rollup counts what is told again',
+    expects: ['L10'],
+    edits: [
+      edit(
+        'worker/db/projection.ts',
+        '        WHERE changes() = 1`)\n      .onConflictDoUpdate',
+        '        WHERE true`)\n      .onConflictDoUpdate',
+      ),
+    ],
+  },
+  {
+    what: 'items leave the outbox before D1 has them',
+    expects: ['L10'],
+    edits: [
+      edit(
+        'worker/durable/outbox.ts',
+        '    await project(database(env), items);',
+        '    store.dequeue(rows.at(-1)!.seq);\n    await project(database(env), items);',
+      ),
+    ],
+  },
+  {
+    what: 'an order is credited by each of its events',
+    expects: ['L9'],
+    edits: [
+      edit(
+        'worker/billing/receive.ts',
+        '.topUp({ orderId: order.id, amountNanoUsd })',
+        `.topUp({ orderId: \`\${order.id}-\${Date.now()}\`, amountNanoUsd })`,
+      ),
+    ],
+  },
+  {
+    what: 'an event may name another amount',
+    expects: ['L9'],
+    requests: 1_500,
+    edits: [
+      edit(
+        'worker/billing/receive.ts',
+        'order.amountNanoUsd === event.amountCents * NANO_PER_CENT ? null',
+        'order.amountNanoUsd > 0 ? null',
+      ),
+    ],
+  },
+  {
+    what: 'a forged event is believed',
+    expects: ['L9'],
+    requests: 1_500,
+    edits: [
+      edit('worker/standard-webhooks.ts', 'if (!verdicts.includes(true))', 'if (verdicts.length === 0)'),
+    ],
+  },
+  {
+    what: 'a key is remembered for an hour',
+    expects: ['L12'],
+    requests: 2_500,
+    edits: [
+      edit('worker/gateway/authenticate.ts', 'const KEY_TTL_MS = 5_000;', 'const KEY_TTL_MS = 3_600_000;'),
+    ],
+  },
+  {
+    what: 'the price is not the one in force at admission',
+    expects: ['L1'],
+    edits: [
+      edit(
+        'worker/gateway/admit.ts',
+        "priceAt(model.prices, 'standard', nowMs)",
+        "priceAt(model.prices, 'standard', nowMs - 40_000_000)",
+      ),
+    ],
+  },
+  {
+    what: 'paid credit is spent first',
+    expects: ['L1'],
+    edits: [
+      edit(
+        'worker/domain/ledger.ts',
+        'const granted = Math.min(credit.grantedNanoUsd, charge);',
+        'const granted = charge - Math.min(credit.paidNanoUsd, charge);',
+      ),
+    ],
+  },
+  {
+    what: 'the charge is not the bill',
+    expects: ['L1'],
+    edits: [
+      edit(
+        SETTLEMENT,
+        'const chargeNanoUsd = chargeFor(usage, request.price);',
+        'const chargeNanoUsd = nanoUsd(Math.ceil(chargeFor(usage, request.price) / 10) * 10 + 10);',
+      ),
+    ],
+  },
+  {
+    what: 'a write-off is lost',
+    expects: ['L5'],
+    edits: [
+      edit(
+        SETTLEMENT,
+        'writeOff: settled && off,',
+        'writeOff: settled && { promptTokens: 0, completionTokens: 0, reason: null },',
+      ),
+    ],
+  },
+  {
+    what: 'receipts that come after the end are left lying',
+    expects: ['L5'],
+    edits: [edit(SETTLEMENT, 'else this.#settleReceipts(receipt.requestId, request, nowMs);', '')],
+  },
+  {
+    what: 'accounts share one prefix cache',
+    expects: ['L11'],
+    edits: [edit('worker/gateway/cache-salt.ts', `\`cache-salt:\${accountId}\``, "'cache-salt'")],
+  },
+  {
+    what: 'a key is logged',
+    expects: ['L11'],
+    edits: [
+      edit(
+        'worker/gateway/authenticate.ts',
+        'const hash = await hashApiKey(',
+        'console.log(key);\n  const hash = await hashApiKey(',
+      ),
+    ],
+  },
+  {
+    what: 'the Pool does not hear heartbeats',
+    expects: ['L13'],
+    edits: [
+      edit(
+        'worker/durable/pool.ts',
+        '      lastHeartbeatMs: nowMs,\n      probation',
+        '      lastHeartbeatMs: before?.lastHeartbeatMs ?? nowMs,\n      probation',
+      ),
+    ],
+  },
+];
+
+function edit(file: string, find: string, replace: string): Edit {
+  return { file, find, replace };
+}

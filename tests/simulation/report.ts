@@ -1,0 +1,55 @@
+/** What a simulation says to its reader: the rate, what went wrong on purpose, how requests ended, and what broke a law. */
+import type { RunResult } from './run.ts';
+
+export class Totals {
+  readonly counts: Record<string, number> = {};
+  runs = 0;
+  asked = 0;
+
+  add(result: RunResult): void {
+    this.runs += 1;
+    this.asked += result.asked;
+    for (const [what, count] of Object.entries(result.counts))
+      this.counts[what] = (this.counts[what] ?? 0) + count;
+  }
+
+  /** Every count under its first word, the largest first. */
+  inWords(): string {
+    const groups = Map.groupBy(Object.entries(this.counts), ([what]) => what.split(' ')[0]!);
+    return [...groups]
+      .flatMap(([group, entries]) => {
+        const rows = entries.sort(([, a], [, b]) => b - a);
+        const total = rows.reduce((sum, [, count]) => sum + count, 0);
+        return [
+          rows.length > 1 ? `${group}: ${total.toLocaleString('en')}` : '',
+          ...rows.map(([what, count]) => `  ${count.toLocaleString('en').padStart(13)}  ${what}`),
+        ];
+      })
+      .filter((line) => line !== '')
+      .join('\n');
+  }
+
+  /** Share of requests that reached a node. */
+  get served(): number {
+    return (this.counts['requests at a node'] ?? 0) / this.asked;
+  }
+}
+
+/** The command that repeats a run. */
+export function commandFor({ seed, requests, scenario }: RunResult): string {
+  return `node tests/simulation/main.ts --seed ${seed} --requests ${requests} --scenario ${scenario}`;
+}
+
+export function violationsInWords(result: RunResult): string {
+  const distinct = new Map(
+    result.violations.map((each) => [`${each.law} ${each.about}: ${each.what}`, each]),
+  );
+  return [
+    `Seed ${result.seed} breaks ${[...new Set(result.violations.map(({ law }) => law))].join(', ')}:`,
+    ...[...distinct.keys()].slice(0, 20).map((line) => `  ${line}`),
+    ...(distinct.size > 20 ? [`  and ${distinct.size - 20} more`] : []),
+    'The last events about the first of them, in virtual milliseconds:',
+    ...result.history.map((line) => `  ${line}`),
+    `Again: ${commandFor(result)}`,
+  ].join('\n');
+}

@@ -1,0 +1,23 @@
+/** Settings of the simulated edge: waits shorter than in production, so that an orphaned hold ends in minutes. */
+
+export const SETTINGS = {
+  PUBLIC_ORIGIN: 'https://edge.test',
+  ENVIRONMENT: 'development',
+  AUTH_SECRET: 'simulated-auth-secret-0123456789',
+  KEY_PEPPER: 'simulated-key-pepper-0123456789',
+  EDGE_SIGNING_KEY: JSON.stringify({
+    kty: 'OKP',
+    crv: 'Ed25519',
+    x: '11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo',
+    d: 'nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A',
+  }),
+  OPERATOR_TOKEN: 'simulated-operator-token-0123456789',
+  SANDBOX_WEBHOOK_SECRET: 'simulated-webhook-secret-0123456789',
+  TRIAL_GRANT_NANO_USD: '0',
+  HOLD_LEASE_MS: '40000',
+  RECEIPT_GRACE_MS: '60000',
+  FIRST_TOKEN_DEADLINE_MS: '30000',
+  IDLE_DEADLINE_MS: '15000',
+} as const;
+export const LEASE_MS = Number(SETTINGS.HOLD_LEASE_MS);
+export const GRACE_MS = Number(SETTINGS.RECEIPT_GRACE_MS);

@@ -1,0 +1,81 @@
+/** Everything that a simulated world can tell the laws. */
+import { observeEntryChanges } from '../laws/commit-witness.ts';
+import type { AccountBooks, ClientWitness, Dispatch, ProviderPayment, World } from '../laws/world.ts';
+import type { DurableHost } from './durable.ts';
+import type { Account } from './population.ts';
+import { GRACE_MS, LEASE_MS } from './settings.ts';
+import type { SimNode } from './sim-node.ts';
+import type { Universe } from './universe.ts';
+
+const D1_TABLES = [
+  'usage_event',
+  'usage_hour',
+  'ledger_entry',
+  'node_receipt',
+  'price',
+  'payment_order',
+  'payment_event',
+  'payment_correction',
+  'api_key',
+] as const;
+
+export interface Witnesses {
+  readonly universe: Universe;
+  readonly accounts: readonly Account[];
+  readonly nodes: readonly SimNode[];
+  readonly clients: readonly ClientWitness[];
+  readonly dispatches: readonly Dispatch[];
+  readonly payments: readonly ProviderPayment[];
+  readonly revocations: World['revocations'];
+  readonly probes: NonNullable<World['probes']>;
+  /** the most that two clocks of this world were apart */
+  readonly clockSkewMs: number;
+}
+
+export function testify(witnesses: Witnesses, { final }: { final: boolean }): World {
+  const { universe, accounts, nodes } = witnesses;
+  const hosts = accounts.map(({ id }) => universe.host('Wallet', id));
+  return {
+    final,
+    accounts: hosts.map(booksOf),
+    d1: Object.fromEntries(D1_TABLES.map((table) => [table, universe.d1.rows(table)])),
+    nodes: nodes.map(({ id, counts }) => ({ nodeId: id, counts })),
+    clients: witnesses.clients,
+    dispatches: witnesses.dispatches,
+    payments: witnesses.payments,
+    revocations: witnesses.revocations,
+    secrets: accounts.flatMap(({ id, marker, keys }) =>
+      [marker, ...keys.map(({ key }) => key)].map((text) => ({ accountId: id, text })),
+    ),
+    logs: universe.logs,
+    probes: witnesses.probes,
+    observed: hosts.flatMap((host) => [
+      ...host.violations,
+      ...observeEntryChanges(host.name, host.sql.rows('SELECT * FROM entry_change')),
+    ]),
+    bounds: {
+      clockSkewMs: witnesses.clockSkewMs,
+      staleMs: 30_000,
+      settleMs: LEASE_MS + 2 * GRACE_MS,
+      flushTokens: 0,
+      // answers whose node is done while their slow client has still to take the last pieces
+      unseenActive: 5,
+    },
+  };
+}
+
+function booksOf({ name, sql }: DurableHost): AccountBooks {
+  const rows = <T>(table: string) => sql.rows<T>(`SELECT * FROM ${table}`);
+  const [credit] = rows<NonNullable<AccountBooks['credit']>>('credit');
+  return {
+    accountId: name,
+    credit: credit!,
+    entry: rows('entry'),
+    request: rows('request'),
+    receipt: rows('receipt'),
+    key_spend: rows('key_spend'),
+    replay: rows('replay'),
+    outbox: sql.rows<{ n: number }>('SELECT count(*) AS n FROM outbox')[0]!.n,
+    ends: rows('hold_end'),
+  };
+}

@@ -1,0 +1,45 @@
+/** What happened: a digest over all of it, the last of it in words, and how often each kind of thing came to pass. */
+
+/** Enough to hold everything about a request that ran for a while beside a hundred others. */
+const KEPT = 20_000;
+
+export class Trace {
+  readonly counts = new Map<string, number>();
+  readonly #kept: string[] = [];
+  #at = 0;
+  #high = 0xdeadbeef;
+  #low = 0x41c6ce57;
+
+  /** @param about the request, node or account that it happened to */
+  note(atMs: number, what: string, about: string): void {
+    this.#hash(what);
+    this.#hash(about);
+    this.#mix(Math.floor(atMs * 1_000) | 0);
+    this.#kept[this.#at] = `${atMs.toFixed(3)} ${what} ${about}`;
+    this.#at = (this.#at + 1) % KEPT;
+  }
+
+  count(what: string, by = 1): void {
+    this.counts.set(what, (this.counts.get(what) ?? 0) + by);
+  }
+
+  /** The same for the same history, 64 bits in hex. */
+  get digest(): string {
+    return [this.#high, this.#low].map((half) => (half >>> 0).toString(16).padStart(8, '0')).join('');
+  }
+
+  /** The last things that happened to `about`, oldest first. */
+  lastAbout(about: string, limit: number): string[] {
+    const ordered = [...this.#kept.slice(this.#at), ...this.#kept.slice(0, this.#at)];
+    return ordered.filter((line) => line.includes(about)).slice(-limit);
+  }
+
+  #hash(text: string): void {
+    for (let i = 0; i < text.length; i++) this.#mix(text.charCodeAt(i));
+  }
+
+  #mix(value: number): void {
+    this.#high = Math.imul(this.#high ^ value, 2_654_435_761);
+    this.#low = Math.imul(this.#low ^ value ^ (this.#high >>> 15), 1_597_334_677);
+  }
+}

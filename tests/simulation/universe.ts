@@ -1,0 +1,192 @@
+/** One simulated world: its time, its chance, its database and objects, and the messages between them. */
+
+import type { Machine } from './bundle/machine.ts';
+import type { Context } from './context.ts';
+import { DurableHost } from './durable.ts';
+import type { Exchange } from './exchange.ts';
+import { Faults } from './faults.ts';
+import { Isolate } from './isolate.ts';
+import { SimAbortController } from './platform/abort.ts';
+import { D1Binding, D1Store } from './platform/d1.ts';
+import type { SimResponse } from './platform/http.ts';
+import { Random } from './random.ts';
+import { type Life, Scheduler, WORLD } from './scheduler.ts';
+import { SETTINGS } from './settings.ts';
+import { Trace } from './trace.ts';
+
+const D1_TIMEOUT_MS = 10_000;
+const SLOW_MS = 4_000;
+const LOGS_MAX = 20_000;
+
+/** A request on its way to the edge, and what its sender hears. */
+export interface Call {
+  readonly method: string;
+  readonly path: string;
+  readonly headers: Record<string, string>;
+  readonly body?: string;
+  /** the body trickles in for so long */
+  readonly uploadMs?: number;
+}
+
+export interface Answering {
+  readonly isolate: Isolate;
+  readonly leaving: SimAbortController;
+}
+
+export class Universe {
+  readonly random: Random;
+  /** for ids and keys: how much of it is used does not change what else happens */
+  readonly secretRandom: Random;
+  readonly scheduler: Scheduler;
+  readonly trace = new Trace();
+  readonly faults: Faults;
+  readonly d1: D1Store;
+  readonly logs: string[] = [];
+  readonly isolates: Isolate[] = [];
+  /** by class and name */
+  readonly hosts = new Map<string, DurableHost>();
+  readonly machine: Machine;
+  /** a node's front door, by origin */
+  readonly servers = new Map<string, (exchange: Exchange) => void>();
+  onDispatch: (exchange: Exchange, isolate: Isolate) => void = () => {};
+
+  constructor(options: {
+    seed: number;
+    startMs: number;
+    migrations: readonly string[];
+    isolates: number;
+    /** see Scenario.faults */
+    faults: number;
+    machine: Machine;
+  }) {
+    this.random = new Random(options.seed, 1);
+    this.secretRandom = new Random(options.seed, 2);
+    this.scheduler = new Scheduler(options.startMs);
+    this.faults = new Faults(this.random, this.trace);
+    this.faults.factor = options.faults;
+    this.faults.on = options.faults > 0;
+    this.d1 = new D1Store(options.migrations);
+    this.machine = options.machine;
+    for (let i = 0; i < options.isolates; i++) this.isolates.push(new Isolate(this, i));
+  }
+
+  get nowMs(): number {
+    return this.scheduler.nowMs;
+  }
+
+  note(what: string, about: string): void {
+    this.trace.note(this.scheduler.nowMs, what, about);
+  }
+
+  /** A new life with fresh module state. */
+  begin(options: Pick<Context, 'offsetMs' | 'fetch'>): Context {
+    const { scheduler, secretRandom, logs } = this;
+    return {
+      ...options,
+      alive: true,
+      state: this.machine.freshState(),
+      scheduler,
+      secretRandom,
+      log: (line) => {
+        if (logs.length < LOGS_MAX) logs.push(line);
+      },
+    };
+  }
+
+  /** Everything that is bound to an isolate or an object, in a life of it. */
+  bindings(life: Life): object {
+    return {
+      ...SETTINGS,
+      DB: new D1Binding(this.d1, life, (from, what, carryOut) => this.#toD1(from, what, carryOut)),
+      WALLET: this.#namespace('Wallet', life),
+      POOL: this.#namespace('Pool', life),
+      TASKS: {
+        send: async () => this.trace.count('task'),
+        sendBatch: async (batch: Iterable<unknown>) => this.trace.count('task', [...batch].length),
+      },
+    };
+  }
+
+  host(kind: 'Wallet' | 'Pool', name: string): DurableHost {
+    const id = `${kind} ${name}`;
+    let host = this.hosts.get(id);
+    if (!host) {
+      host = new DurableHost(this, { kind, name, create: this.machine.edge[kind] });
+      this.hosts.set(id, host);
+    }
+    return host;
+  }
+
+  /** Sends a request to some isolate; exactly one of the two is called, unless its own life ends. */
+  toEdge(
+    call: Call,
+    heard: {
+      answered(response: SimResponse, answering: Answering): void;
+      broken(): void;
+    },
+  ): SimAbortController {
+    const leaving = new SimAbortController();
+    this.scheduler.after(this.faults.latencyMs(), WORLD, () => {
+      const isolate = this.random.pick(this.isolates);
+      isolate.serve(call, leaving, {
+        answered: (response) => heard.answered(response, { isolate, leaving }),
+        broken: heard.broken,
+      });
+    });
+    return leaving;
+  }
+
+  /** The isolate in this place dies; another starts, with its own clock. */
+  replaceIsolate(index: number): void {
+    this.isolates[index]!.kill();
+    this.isolates[index] = new Isolate(this, index);
+  }
+
+  #namespace(kind: 'Wallet' | 'Pool', life: Life) {
+    const stubs = new Map<string, object>();
+    const getByName = (name: string) => {
+      const known = stubs.get(name);
+      if (known) return known;
+      const stub = new Proxy(
+        {},
+        {
+          get: (methods: Record<string, unknown>, method: string) => {
+            methods[method] ??= (...args: unknown[]) => this.host(kind, name).call(life, method, args);
+            return methods[method];
+          },
+        },
+      );
+      stubs.set(name, stub);
+      return stub;
+    };
+    return { getByName };
+  }
+
+  #toD1<T>(from: Life, what: string, carryOut: () => T): Promise<T> {
+    const { faults, scheduler } = this;
+    const fault = faults.call();
+    const outMs = faults.latencyMs() + (fault === 'slow' ? SLOW_MS : 0);
+    return new Promise((resolve, reject) => {
+      scheduler.after(outMs, WORLD, () => {
+        this.note(`d1 ${what} ${fault}`, '');
+        const backMs = faults.latencyMs();
+        if (fault === 'lost_before') {
+          scheduler.after(backMs, from, () => reject(new Error('D1_ERROR: network connection lost')));
+          return;
+        }
+        try {
+          const result = carryOut();
+          if (fault === 'lost_after') {
+            scheduler.after(backMs, from, () => reject(new Error('D1_ERROR: internal error')));
+          } else if (fault === 'target_dies') {
+            scheduler.after(D1_TIMEOUT_MS, from, () => reject(new Error('D1_ERROR: timed out')));
+          } else {
+            scheduler.after(backMs, from, () => resolve(result));
+          }
+        } catch (error) {
+          scheduler.after(backMs, from, () => reject(error));
+        }
+      });
+    });
+  }
+}
