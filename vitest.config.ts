@@ -8,6 +8,14 @@ export default defineConfig({
   test: {
     projects: [
       { test: { name: 'domain', include: ['tests/domain/**/*.test.ts', 'tests/laws/**/*.test.ts'] } },
+      {
+        test: {
+          name: 'simulation',
+          include: ['tests/simulation/**/*.test.ts'],
+          testTimeout: 240_000,
+          fileParallelism: false,
+        },
+      },
       { test: { name: 'gpu-pool', include: ['tests/gpu-pool/**/*.test.ts'], testTimeout: 20_000 } },
       {
         plugins: [

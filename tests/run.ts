@@ -1,6 +1,9 @@
 /** `npm test`: every check in order, each named with its time; the first that fails ends the run. */
 import { spawn } from 'node:child_process';
 
+/** Every scenario, from the same seeds each time. */
+const EVERYTHING = ['--scenario', 'all', '--total', '1000000'];
+
 const CHECKS: readonly (readonly [what: string, command: string, ...args: string[]])[] = [
   ['format and lint', 'biome', 'ci', '--error-on-warnings', '.'],
   ['types: Worker', 'tsc', '-p', 'worker'],
@@ -10,6 +13,7 @@ const CHECKS: readonly (readonly [what: string, command: string, ...args: string
 
   ['stylesheet', 'npm', 'run', '--silent', 'css'],
   ['tests', 'vitest', 'run'],
+  ['laws of money, a million simulated requests', 'npm', 'run', '--silent', 'laws', '--', ...EVERYTHING],
 ];
 
 const startedMs = Date.now();

@@ -5,16 +5,16 @@
 import { parseArgs } from 'node:util';
 import { bundleEdge } from './bundle/bundle.ts';
 import { Totals, violationsInWords } from './report.ts';
-import { SCENARIOS, type ScenarioName } from './scenarios.ts';
+import { SCENARIOS, type ScenarioName, SHARES } from './scenarios.ts';
 import { inThreads, type Job } from './threads.ts';
 
 const HELP = `node tests/simulation/main.ts [options]
 
   --seed N        of the first world; each further one has the next (1)
-  --requests N    of each world (3000; race: 10000)
+  --requests N    of each world (1500 to 10000, by scenario)
   --total N       requests of all worlds together (those of one world)
   --threads N     worlds at a time (1, or 2 when there are more than one)
-  --scenario S    ${Object.keys(SCENARIOS).join(', ')} (mixed)
+  --scenario S    ${Object.keys(SCENARIOS).join(', ')} (mixed), or all: a share of each
   --keep-going    after a world that breaks a law, too
 `;
 
@@ -30,26 +30,24 @@ const { values } = parseArgs({
   },
 });
 
-if (values.help || !Object.hasOwn(SCENARIOS, values.scenario)) {
+const known = values.scenario === 'all' || Object.hasOwn(SCENARIOS, values.scenario);
+if (values.help || !known) {
   console.log(HELP);
   process.exit(values.help ? 0 : 2);
 }
-const scenario = values.scenario as ScenarioName;
-const requests = Number(values.requests ?? SCENARIOS[scenario].requests);
-const worlds = Math.max(1, Math.ceil(Number(values.total ?? requests) / requests));
-const firstSeed = Number(values.seed);
+const jobs = values.scenario === 'all' ? jobsOfAll() : jobsOf(values.scenario as ScenarioName, values.total);
+const worlds = jobs.length;
 const startedMs = performance.now();
 const totals = new Totals();
 let broken = 0;
 
-const jobs = Array.from({ length: worlds }, (_, i): Job => ({ seed: firstSeed + i, requests, scenario }));
 await inThreads(jobs, {
   threads: Math.min(worlds, Number(values.threads ?? 2)),
   bundle: await bundleEdge(),
   onResult(result) {
     totals.add(result);
     if (worlds === 1) console.log(`digest ${result.digest}`);
-    else if (totals.runs % 10 === 0) console.log(`${totals.runs} of ${worlds} worlds, ${rate()}`);
+    else if (totals.runs % 20 === 0) console.log(`${totals.runs} of ${worlds} worlds, ${rate()}`);
     if (result.violations.length === 0) return true;
     broken += 1;
     console.error(violationsInWords(result));
@@ -68,4 +66,17 @@ function rate(): string {
   const seconds = (performance.now() - startedMs) / 1_000;
   const perSecond = Math.round(totals.asked / seconds).toLocaleString('en');
   return `${totals.asked.toLocaleString('en')} requests in ${seconds.toFixed(0)} s, ${perSecond} a second`;
+}
+
+/** Worlds of one scenario, each with the next seed, until so many requests are made. */
+function jobsOf(scenario: ScenarioName, total: string | number | undefined): Job[] {
+  const requests = Number(values.requests ?? SCENARIOS[scenario].requests);
+  const count = Math.max(1, Math.ceil(Number(total ?? requests) / requests));
+  return Array.from({ length: count }, (_, i) => ({ seed: Number(values.seed) + i, requests, scenario }));
+}
+
+function jobsOfAll(): Job[] {
+  const total = Number(values.total ?? 100_000);
+  const shares = Object.entries(SHARES) as [ScenarioName, number][];
+  return shares.flatMap(([scenario, share]) => jobsOf(scenario, total * share));
 }

@@ -185,8 +185,8 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [
       edit(
         'worker/db/projection.ts',
-        '.values({ accountId, ...entry })\n    .onConflictDoNothing()',
-        '.values({ accountId, ...entry })',
+        "const ENTRIES = [insertNew('ledger_entry', ENTRY_COLUMNS)];",
+        "const ENTRIES = [insertNew('ledger_entry', ENTRY_COLUMNS).replace(' ON CONFLICT DO NOTHING', '')];",
       ),
     ],
   },
@@ -196,8 +196,8 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [
       edit(
         'worker/db/projection.ts',
-        '        WHERE changes() = 1`)\n      .onConflictDoUpdate',
-        '        WHERE true`)\n      .onConflictDoUpdate',
+        'WHERE NOT EXISTS (SELECT 1 FROM usage_event AS known WHERE known.request_id = sent.request_id)',
+        'WHERE true',
       ),
     ],
   },

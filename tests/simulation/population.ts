@@ -54,6 +54,11 @@ export const EVERYBODY: Population = {
   payer: { accounts: 1, grantNanoUsd: 1_000_000, weight: 6, keys: [UNLIMITED] },
 };
 
+/** The same crowd, and one who can pay. */
+export function withSomebodyRich(population: Population): Population {
+  return { ...population, rich: { ...EVERYBODY.rich!, accounts: 1, weight: 0.02 } };
+}
+
 /** Ten thousand want what a cent pays for. */
 export const RACERS: Population = {
   racer: { accounts: 1, grantNanoUsd: 10_000_000, weight: 1, keys: [UNLIMITED, UNLIMITED] },

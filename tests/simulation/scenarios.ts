@@ -1,6 +1,6 @@
 /** What kinds of world there are: who asks, how, of how many nodes, and what else must hold there. */
 import type { Violation, World } from '../laws/world.ts';
-import { EVERYBODY, type Population, RACERS } from './population.ts';
+import { EVERYBODY, type Population, RACERS, withSomebodyRich } from './population.ts';
 import { MIXED, RACE, type Style } from './traffic.ts';
 
 export interface Scenario {
@@ -63,8 +63,24 @@ export const SCENARIOS = {
     requests: 10_000,
     judge: judgeRace,
   },
+  /** ten times the load: thousands of requests for each cent, while nodes, calls and isolates fail */
+  crowd: {
+    population: withSomebodyRich(RACERS),
+    style: { ...RACE, leaves: 0.02, keyed: 0.02 },
+    nodes: 3,
+    isolates: 4,
+    faults: 0.5,
+    storms: 0,
+    requests: 10_000,
+    judge: judgeRace,
+  },
 } as const satisfies Record<string, Scenario>;
 export type ScenarioName = keyof typeof SCENARIOS;
+
+/** Shares of requests when everything is to be simulated: what costs most has the smallest. */
+export const SHARES = { mixed: 0.35, harsh: 0.02, storm: 0.03, crowd: 0.6 } as const satisfies Partial<
+  Record<ScenarioName, number>
+>;
 
 /** That each refusal was right and nothing was overspent is looked at call by call: this only makes sure of the race. */
 function judgeRace({ accounts, clients }: World): Violation[] {

@@ -1,4 +1,4 @@
-/** The simulation itself: repeatable from its seed, and worlds with every fault in which no law is broken. */
+/** The simulation itself is repeatable from its seed; and the race. Worlds in which everything fails: main.ts. */
 import { beforeAll, describe, expect, it } from 'vitest';
 import { bundleEdge } from './bundle/bundle.ts';
 import { violationsInWords } from './report.ts';
@@ -36,15 +36,6 @@ describe('a simulated world', () => {
     expect(again!.digest).toBe(alone!.digest);
     expect(other!.digest).not.toBe(alone!.digest);
     expect(again!.counts).toEqual(alone!.counts);
-  });
-
-  it('breaks no law whatever goes wrong, and most requests are served all the same', async () => {
-    const results = await run(job(1, 1_500), job(2, 1_500), job(3, 800, 'harsh'), job(4, 800, 'harsh'));
-    expect(broken(results)).toEqual([]);
-    for (const { asked, counts, scenario } of results.filter(({ scenario }) => scenario === 'mixed')) {
-      expect(counts['requests at a node']! / asked, scenario).toBeGreaterThan(0.7);
-      expect(counts['tokens counted']).toBeGreaterThan(0);
-    }
   });
 
   it('lets nobody overspend a cent that thousands race for, and refuses nobody while it is not spent', async () => {

@@ -103,12 +103,12 @@ describe('the billing page', () => {
     await ask(accountId, { using: env });
     await vi.waitFor(async () => expect((await rule(accountId)).enabled).toBe(0));
     const html = await shown();
-    expect(html).toContain(en.billing.declinedTitle);
+    expect(html).toContain(en.billing.offTitle);
     expect(html).toContain(en.billing.declines.authentication_required);
     expect(html).toContain(en.billing.orderStates.recharge.closed);
     browser.cookies.set('language', 'fr');
     const french = await shown();
-    expect(french).toContain(fr.billing.declinedTitle);
+    expect(french).toContain(fr.billing.offTitle);
     expect(french).toContain(fr.billing.declines.authentication_required);
   });
 

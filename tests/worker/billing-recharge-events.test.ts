@@ -1,5 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { recharge } from '../../worker/billing/recharge/recharge.ts';
 import { beginTopUp } from '../../worker/billing/top-up.ts';
+import { findAutoRecharge } from '../../worker/db/auto-recharge.ts';
+import { database } from '../../worker/db/client.ts';
 import { newId } from '../../worker/domain/ids.ts';
 import { usd } from '../../worker/domain/money.ts';
 import { env, newAccount, orderState, topUpEntries } from './billing-fixtures.ts';
@@ -254,5 +257,14 @@ describe('what is taken back of a recharge', () => {
     expect(await available(accountId)).toBe(0);
     expect(await send('charge.dispute.closed', { ...opened, status: 'won' })).toEqual([200, 'reversed']);
     expect(await corrections(accountId, orderId)).toEqual([-5, -15, 15]);
+  });
+
+  it('is not charged again: recharge is off, says why, and the Wallet asks for none', async () => {
+    const { accountId, intent } = await asked();
+    await send(SUCCEEDED, intent);
+    await send('charge.refunded', refunded({ intent, charge: chargeOf(intent) }, 2_000));
+    const rule = await findAutoRecharge(database(env), accountId);
+    expect(rule).toMatchObject({ enabled: false, offReason: 'reversed' });
+    expect(await recharge(env, { accountId, nowMs: Date.now() })).toMatchObject({ outcome: 'off' });
   });
 });

@@ -107,9 +107,11 @@ const step = fc.oneof(
 it('a Wallet is what its history says, whatever is repeated or forgotten', { timeout: 60_000 }, async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
-      const { wallet, admit, resize } = await walletWith(nanoUsd(0));
+      const { accountId, wallet, admit, resize } = await walletWith(nanoUsd(0));
       await wallet.balance();
       const reference = new Reference();
+      /** Of this account alone, as ids of requests are. */
+      const requestIdOf = (which: string) => `${accountId}/${which}`;
       const amounts = new Map<string, number>();
       /** The same id is the same amount: a caller repeats itself, it does not contradict itself. */
       const sameAmount = (call: string, which: string, amount: number) => {
@@ -134,7 +136,7 @@ it('a Wallet is what its history says, whatever is repeated or forgotten', { tim
             const expected = reference.admit(each.id, Math.max(wanted, least), least);
             const limits = limited();
             const admitted = await admit({
-              requestId: each.id,
+              requestId: requestIdOf(each.id),
               wanted: Math.max(wanted, least),
               least,
               limits,
@@ -144,13 +146,13 @@ it('a Wallet is what its history says, whatever is repeated or forgotten', { tim
           }
           case 'resize':
             reference.resize(each.id, each.wanted);
-            await resize(each.id, each.wanted);
+            await resize(requestIdOf(each.id), each.wanted);
             break;
           case 'post': {
             reference.post(each.id, each.completion);
             const used = usage(0, 0, each.completion);
             await wallet.post({
-              requestId: each.id,
+              requestId: requestIdOf(each.id),
               nodeId: 'n',
               usage: used,
               ending: 'finished',
@@ -160,7 +162,7 @@ it('a Wallet is what its history says, whatever is repeated or forgotten', { tim
           }
           case 'void':
             reference.void(each.id);
-            await wallet.void({ requestId: each.id, nodeId: null, ending: 'not_served' });
+            await wallet.void({ requestId: requestIdOf(each.id), nodeId: null, ending: 'not_served' });
             break;
           case 'evict':
             await evictDurableObject(wallet);

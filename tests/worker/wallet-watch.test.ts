@@ -37,9 +37,19 @@ describe('a low balance', () => {
     const low = { kind: 'balance.low', balanceNanoUsd: usd(1) + 5_000 - 3 * 2_190, belowNanoUsd: usd(1) };
     expect(await notices(wallet)).toEqual([low]);
     await wallet.topUp({ orderId: 'order_1', amountNanoUsd: usd(5) });
-    await wallet.watch({ lowBalanceNanoUsd: usd(6) });
-    await charge(tokens(1));
+    passTime(3_600_001);
+    await wallet.watch({ lowBalanceNanoUsd: usd(7) });
     expect(await notices(wallet)).toHaveLength(2);
+  });
+
+  it('is said once an hour at most, however the level and the balance move', async () => {
+    const { wallet, charge } = await walletWith(usd(2));
+    for (let i = 0; i < 5; i++) {
+      await wallet.watch({ lowBalanceNanoUsd: nanoUsd(usd(3) + i), capPercents: [i + 1] });
+      await wallet.watch({ rechargeBelowNanoUsd: null });
+      await charge(tokens(1));
+    }
+    expect(await notices(wallet)).toHaveLength(1);
   });
 
   it('is not said to those who do not want to hear it', async () => {

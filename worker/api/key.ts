@@ -1,6 +1,6 @@
 /** GET /v1/key: what the key that asks may do, what it has used, and when that resets. */
 import type { Context } from 'hono';
-import { capLeft, type Limits, periodEndMs } from '../domain/limits.ts';
+import { capLeft, type Limits, type Load, periodEndMs } from '../domain/limits.ts';
 import { formatUsd } from '../domain/money.ts';
 import { config, type Env } from '../env.ts';
 import { authenticate } from '../gateway/authenticate.ts';
@@ -11,31 +11,38 @@ export async function getKey(c: Context<{ Bindings: Env }>): Promise<Response> {
   const who = await authenticate(c.req.raw, c.env, nowMs);
   if (!who.ok) return refusalResponse(who.refusal, config(c.env).publicOrigin);
   const { accountId, keyId, models, limits } = who.principal;
-  const { capNanoUsd, capPeriod } = limits.key;
-  const load = await c.env.WALLET.getByName(accountId).load({ keyId, capPeriod });
-  const left = capLeft(limits.key, load);
-  const resetAtMs = capNanoUsd === null ? null : periodEndMs(capPeriod, nowMs);
+  const wallet = c.env.WALLET.getByName(accountId);
+  const [own, whole] = await Promise.all([
+    wallet.load({ keyId, capPeriod: limits.key.capPeriod }),
+    wallet.load({ keyId: null, capPeriod: limits.account.capPeriod }),
+  ]);
   return c.json({
     id: keyId,
     object: 'key',
     account_id: accountId,
     models,
+    ...described(limits.key, own, nowMs),
+    /** what all keys of the account share */
+    account: described(limits.account, whole, nowMs),
+  });
+}
+
+function described(limits: Limits, load: Load, nowMs: number) {
+  const { requestsPerMinute, tokensPerMinute, concurrency, capNanoUsd, capPeriod } = limits;
+  const left = capLeft(limits, load);
+  const resetAtMs = capNanoUsd === null ? null : periodEndMs(capPeriod, nowMs);
+  return {
     cap: capNanoUsd === null ? null : formatUsd(capNanoUsd),
     cap_period: capPeriod,
     used: formatUsd(load.spentNanoUsd),
     held: formatUsd(load.heldNanoUsd),
     remaining: left === null ? null : formatUsd(left),
     resets_at: resetAtMs === null ? null : new Date(resetAtMs).toISOString(),
-    limits: described(limits.key),
-    account_limits: described(limits.account),
+    limits: { requests_per_minute: requestsPerMinute, tokens_per_minute: tokensPerMinute, concurrency },
     now: {
       requests_last_minute: load.requestsLastMinute,
       tokens_last_minute: load.tokensLastMinute,
       in_flight: load.inFlight,
     },
-  });
-}
-
-function described({ requestsPerMinute, tokensPerMinute, concurrency }: Limits) {
-  return { requests_per_minute: requestsPerMinute, tokens_per_minute: tokensPerMinute, concurrency };
+  };
 }

@@ -6,6 +6,7 @@
  * the same D1 batch as the fact, so that concurrent and late events cannot both act on one difference. Then the Wallet
  * is told of every step that it has not answered, under the step's own reference: twice is once.
  */
+import { findAutoRecharge, turnOff } from '../db/auto-recharge.ts';
 import type { Database } from '../db/client.ts';
 import {
   addReversal,
@@ -17,6 +18,7 @@ import {
 import { type NanoUsd, nanoUsd } from '../domain/money.ts';
 import type { Env } from '../env.ts';
 import { NANO_PER_CENT, type ReversalEvent } from './provider.ts';
+import { syncRechargeWatch } from './recharge/watch.ts';
 
 /** Broken off anywhere, the next delivery about the order goes on from there. */
 export async function applyReversal(
@@ -33,8 +35,20 @@ export async function applyReversal(
 
   for (const step of await listCorrections(db, order.id)) {
     if (step.uncollectedNanoUsd !== null) continue;
+    if (step.amountNanoUsd < 0) await stopRecharge(env, db, { accountId: order.accountId, nowMs });
     await closeCorrection(db, order, step, await tellWallet(env, order, step), nowMs);
   }
+}
+
+/** Before the balance falls: a card whose payment was taken back is not charged again for the gap which that leaves. */
+async function stopRecharge(
+  env: Env,
+  db: Database,
+  { accountId, nowMs }: { accountId: string; nowMs: number },
+): Promise<void> {
+  if ((await findAutoRecharge(db, accountId))?.enabled !== true) return;
+  await turnOff(db, { accountId, why: 'reversed', nowMs });
+  await syncRechargeWatch(env, accountId);
 }
 
 /** @returns what the Wallet did not have, so that it is owed; below zero: how much of a debt was cancelled */

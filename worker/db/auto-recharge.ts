@@ -1,6 +1,6 @@
 /** Who an account is to its payment provider, its saved card, and when that may be charged without anybody there. */
 import { and, eq, isNotNull, isNull, ne, or, sql } from 'drizzle-orm';
-import type { DeclineReason } from '../billing/recharge/decline.ts';
+import type { DeclineReason, OffReason } from '../billing/recharge/decline.ts';
 import type { NanoUsd } from '../domain/money.ts';
 import type { Database } from './client.ts';
 import { autoRecharge } from './schema.ts';
@@ -104,10 +104,14 @@ export async function turnOn(
   return changed.length === 1;
 }
 
-export async function turnOff(db: Database, accountId: string, nowMs: number): Promise<void> {
+/** @param why null: its owner wanted it */
+export async function turnOff(
+  db: Database,
+  { accountId, why, nowMs }: { accountId: string; why: OffReason | null; nowMs: number },
+): Promise<void> {
   await db
     .update(autoRecharge)
-    .set({ enabled: false, offReason: null, updatedAtMs: nowMs })
+    .set({ enabled: false, offReason: why, updatedAtMs: nowMs })
     .where(eq(autoRecharge.accountId, accountId));
 }
 

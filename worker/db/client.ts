@@ -3,8 +3,19 @@ import { drizzle } from 'drizzle-orm/d1';
 import type { Env } from '../env.ts';
 import * as schema from './schema.ts';
 
-export type Database = ReturnType<typeof database>;
+export type Database = ReturnType<typeof open>;
 
-export function database(env: Pick<Env, 'DB'>) {
-  return drizzle(env.DB, { schema });
+/** drizzle reads the whole schema when it opens a database: once for each is enough. */
+const opened = new WeakMap<D1Database, Database>();
+
+export function database({ DB }: Pick<Env, 'DB'>): Database {
+  const known = opened.get(DB);
+  if (known) return known;
+  const fresh = open(DB);
+  opened.set(DB, fresh);
+  return fresh;
+}
+
+function open(binding: D1Database) {
+  return drizzle(binding, { schema });
 }

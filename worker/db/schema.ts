@@ -159,8 +159,8 @@ export const model = sqliteTable('model', {
 });
 
 /**
- * A dated price. A new price is a new row, and its id is the price version of a charge. Triggers keep the past as it
- * was: no row is changed or deleted, none begins before now, only `toMs` can be brought forward to a time to come.
+ * A dated price. A new price is a new row, and its id is the price version of a charge. Triggers keep rows as they
+ * were: only `toMs` can be set. That both ends lie ahead is seen to where they are written: billing/change-prices.ts.
  */
 export const price = sqliteTable(
   'price',
@@ -401,7 +401,7 @@ export const promoRedemption = sqliteTable(
 
 // ---- notices: what an account is told, and by what way ----
 
-/** What an account wants to be told of. Without a row: the defaults of notify/settings. */
+/** What an account wants to be told of. Without a row: DEFAULT_WATCH of domain/watch.ts. */
 export const noticeSetting = sqliteTable('notice_setting', {
   accountId: text('account_id')
     .primaryKey()
@@ -414,7 +414,7 @@ export const noticeSetting = sqliteTable('notice_setting', {
   byEmail: integer('by_email', { mode: 'boolean' }).notNull(),
 });
 
-/** A customer's address for signed webhooks. Its secret is derived, never stored: see notify/endpoint-secret. */
+/** A customer's address for signed webhooks. Its secret is derived, never stored: see notices/endpoint-secret.ts. */
 export const webhookEndpoint = sqliteTable(
   'webhook_endpoint',
   {

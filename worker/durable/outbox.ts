@@ -8,21 +8,30 @@ import type { WalletStore } from './wallet-store.ts';
 /** Three statements an item at most keep a batch well under D1's limits. */
 const ITEMS_MAX = 50;
 
-/** Delivers until nothing is left. An item leaves the outbox when all it says has arrived, so it may be told twice. */
+/**
+ * Delivers until nothing is left. An item leaves the outbox when all it says has arrived, so it may be told twice. What
+ * only D1 had to know does not wait for the queue.
+ */
 export async function emptyOutbox(env: Env, store: WalletStore): Promise<void> {
   for (;;) {
-    const rows = store.outbox(ITEMS_MAX);
+    const rows = store
+      .outbox(ITEMS_MAX)
+      .map(({ seq, item }) => ({ seq, item: JSON.parse(item) as OutboxItem }));
     if (rows.length === 0) return;
-    const items = rows.map(({ item }) => JSON.parse(item) as OutboxItem);
-    await project(database(env), items);
-    const tasks = items.flatMap(tasksOf);
-    if (tasks.length > 0) await env.TASKS.sendBatch(tasks.map((body) => ({ body })));
-    store.dequeue(rows.at(-1)!.seq);
+    await project(
+      database(env),
+      rows.map(({ item }) => item),
+    );
+    const forQueue = rows.filter(({ item }) => taskOf(item) !== null);
+    store.dequeue(rows.filter((row) => !forQueue.includes(row)).map(({ seq }) => seq));
+    if (forQueue.length === 0) continue;
+    await env.TASKS.sendBatch(forQueue.map(({ item }) => ({ body: taskOf(item)! })));
+    store.dequeue(forQueue.map(({ seq }) => seq));
   }
 }
 
-function tasksOf(item: OutboxItem): Task[] {
-  if (item.kind === 'notice') return [{ kind: 'notify', noticeId: item.notification.id }];
-  if (item.kind === 'recharge') return [{ kind: 'recharge', accountId: item.accountId }];
-  return [];
+function taskOf(item: OutboxItem): Task | null {
+  if (item.kind === 'notice') return { kind: 'notify', noticeId: item.notification.id };
+  if (item.kind === 'recharge') return { kind: 'recharge', accountId: item.accountId };
+  return null;
 }

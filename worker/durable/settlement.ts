@@ -7,7 +7,7 @@ import type { OutboxItem } from '../db/projection.ts';
 import { coveredUsage, type Ending } from '../domain/hold.ts';
 import { chargeLegs, type Entry } from '../domain/ledger.ts';
 import { dayOf } from '../domain/limits.ts';
-import { nanoUsd } from '../domain/money.ts';
+import { type NanoUsd, nanoUsd } from '../domain/money.ts';
 import { chargeFor } from '../domain/pricing.ts';
 import { type DriftKind, isDrift, writeOff } from '../domain/reconciliation.ts';
 import { isSound, NO_USAGE } from '../domain/usage.ts';
@@ -21,6 +21,8 @@ import type { Watcher } from './watcher.ts';
 
 /** How often it is looked for receipts that are missing; each look writes a row. */
 const PROOF_EVERY_MS = 60_000;
+/** A node that was lost with its journal leaves many; one transaction need not tell all of them. */
+const MISSING_PER_LOOK_MAX = 500;
 
 export type HoldEnd = Pick<RequestRecord, 'state' | 'nodeId' | 'usage' | 'ttftMs'> & { ending: Ending };
 
@@ -63,8 +65,9 @@ export class Settlement {
     };
     if (entry) {
       store.addSpend(request.keyId, dayOf(nowMs), chargeNanoUsd);
-      watcher.caps({ ...request, chargeNanoUsd }, (keyId, day) => store.spentSince(keyId, day), nowMs);
-      this.#giveBackRepeated(request, entry, nowMs);
+      const paidNanoUsd = nanoUsd(chargeNanoUsd - this.#giveBackRepeated(request, entry, nowMs));
+      const spentSince = (keyId: string | null, day: number) => store.spentSince(keyId, day);
+      watcher.caps({ ...request, chargeNanoUsd: paidNanoUsd }, spentSince, nowMs);
       watcher.balance(ledger.balance(), nowMs);
     }
     store.endRequest(ended);
@@ -107,11 +110,14 @@ export class Settlement {
     const { store, graceMs } = this.#parts;
     const span = { afterMs: store.proofCheckedToMs(), toMs: nowMs - graceMs() };
     if (span.toMs - span.afterMs < PROOF_EVERY_MS) return;
-    for (const { requestId, nodeId, usage } of store.chargedWithoutReceipt(span)) {
+    const missing = store.chargedWithoutReceipt(span, MISSING_PER_LOOK_MAX);
+    for (const { requestId, nodeId, usage } of missing) {
       const detail = { billedPrompt: usage.promptTokens, billedCompletion: usage.completionTokens };
       this.#alarm('receipt_missing', { requestId, nodeId: nodeId ?? '' }, detail, nowMs);
     }
-    store.setProofCheckedTo(span.toMs);
+    // what did not fit is looked at next time
+    const isAll = missing.length < MISSING_PER_LOOK_MAX;
+    store.setProofCheckedTo(isAll ? span.toMs : missing.at(-1)!.endedAtMs! - 1);
   }
 
   /** When there will be something to look for; null: nothing was charged since the last look. */
@@ -168,20 +174,22 @@ export class Settlement {
   /**
    * A request that runs again for its idempotency key is paid only as far as it cost more than the runs before it:
    * of all runs together the customer pays the dearest.
+   * @returns what was given back
    */
-  #giveBackRepeated(request: HeldRequest, charge: Entry, nowMs: number): void {
+  #giveBackRepeated(request: HeldRequest, charge: Entry, nowMs: number): NanoUsd {
     const { store, ledger, replays } = this.#parts;
     const key = replays.paidBy(request.requestId);
-    if (!key) return;
+    if (!key) return nanoUsd(0);
     const chargeNanoUsd = -(charge.grantedNanoUsd + charge.paidNanoUsd);
-    const back = Math.min(key.paidNanoUsd, chargeNanoUsd);
+    const back = nanoUsd(Math.min(key.paidNanoUsd, chargeNanoUsd));
     replays.setPaid(key.lookup, Math.max(key.paidNanoUsd, chargeNanoUsd));
-    if (back === 0) return;
+    if (back === 0) return back;
     // paid credit first: it is the last that the charge took
     const paidNanoUsd = nanoUsd(Math.min(back, -charge.paidNanoUsd));
     const legs = { grantedNanoUsd: nanoUsd(back - paidNanoUsd), paidNanoUsd };
     ledger.append('correction', request.requestId, legs, nowMs);
     store.addSpend(request.keyId, dayOf(nowMs), nanoUsd(-back));
+    return back;
   }
 }
 

@@ -95,6 +95,7 @@ ALTER TABLE credit ADD COLUMN owed_nano_usd INTEGER NOT NULL DEFAULT 0 CHECK (ow
 ALTER TABLE request ADD COLUMN tokens INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE request ADD COLUMN account_cap_nano_usd INTEGER;
 ALTER TABLE request ADD COLUMN account_cap_period TEXT NOT NULL DEFAULT 'total';
+CREATE INDEX key_spend_by_day ON key_spend (day);
 CREATE TABLE proof (checked_to_ms INTEGER NOT NULL) STRICT;
 INSERT INTO proof VALUES (0);
 CREATE TRIGGER entry_is_never_changed BEFORE UPDATE ON entry BEGIN SELECT RAISE(ABORT, 'an entry is never changed'); END;

@@ -188,22 +188,23 @@ export class WalletStore {
     return (row?.at as number | null) ?? null;
   }
 
-  /** Requests that are held, or were admitted or ended after `afterMs`, in the order of their admission. */
+  /** Requests that are held or ended after `afterMs`, in the order of their admission. */
   recentRequests(afterMs: number): HeldRequest[] {
     return this.#all(
-      "SELECT * FROM request WHERE state = 'held' OR admitted_at_ms > ?1 OR ended_at_ms > ?1 ORDER BY admitted_at_ms",
+      // two partial indexes; who was admitted so lately is held or has ended since
+      `SELECT * FROM request WHERE state = 'held'
+       UNION ALL SELECT * FROM request WHERE state <> 'held' AND ended_at_ms > ?`,
       afterMs,
-    ).map(toRequest);
+    )
+      .map(toRequest)
+      .sort((a, b) => a.admittedAtMs - b.admittedAtMs);
   }
 
   /** Posted from `day` on, by a key or (null) by all of them. */
   spentSince(keyId: string | null, day: number): NanoUsd {
-    const row = this.#one(
-      'SELECT coalesce(sum(spent_nano_usd), 0) AS spent FROM key_spend WHERE (?1 IS NULL OR key_id = ?1) AND day >= ?2',
-      keyId,
-      day,
-    )!;
-    return nanoUsd(row.spent as number);
+    const sum = 'SELECT coalesce(sum(spent_nano_usd), 0) AS spent FROM key_spend WHERE day >= ?';
+    const row = keyId === null ? this.#one(sum, day) : this.#one(`${sum} AND key_id = ?`, day, keyId);
+    return nanoUsd(row!.spent as number);
   }
 
   addSpend(keyId: string, day: number, byNanoUsd: NanoUsd): void {
@@ -241,13 +242,16 @@ export class WalletStore {
     return this.#all(query, requestId).map((row) => row.node_id as string);
   }
 
-  /** Charged requests that ended in a span of time and of which no node has sent a receipt. */
-  chargedWithoutReceipt(span: { afterMs: number; toMs: number }): HeldRequest[] {
+  /** Charged requests that ended in a span of time and of which their node has sent no receipt; oldest first. */
+  chargedWithoutReceipt(span: { afterMs: number; toMs: number }, limit: number): HeldRequest[] {
     return this.#all(
       `SELECT * FROM request WHERE state <> 'held' AND ended_at_ms > ? AND ended_at_ms <= ? AND charge_nano_usd > 0
-         AND NOT EXISTS (SELECT 1 FROM receipt WHERE receipt.request_id = request.request_id)`,
+         AND NOT EXISTS (SELECT 1 FROM receipt
+           WHERE receipt.request_id = request.request_id AND receipt.node_id = request.node_id)
+       ORDER BY ended_at_ms LIMIT ?`,
       span.afterMs,
       span.toMs,
+      limit,
     ).map(toRequest);
   }
 
@@ -298,9 +302,10 @@ export class WalletStore {
     return (row?.seq as number | null) ?? null;
   }
 
-  /** Forgets what D1 has taken, up to and including `seq`. */
-  dequeue(seq: number): void {
-    this.#sql.exec('DELETE FROM outbox WHERE seq <= ?', seq);
+  /** Forgets what has been told. */
+  dequeue(seqs: readonly number[]): void {
+    if (seqs.length === 0) return;
+    this.#sql.exec('DELETE FROM outbox WHERE seq IN (SELECT value FROM json_each(?))', JSON.stringify(seqs));
   }
 
   /** Forgets requests that ended before `beforeMs`, and their receipts: D1 has both. */

@@ -68,6 +68,8 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
   /** when the alarm is set for, as far as this object knows */
   #alarmAtMs = Number.POSITIVE_INFINITY;
   #trimmedAtMs = 0;
+  /** after a failure: not before this; 0: nothing failed */
+  #retryAtMs = 0;
 
   constructor(state: DurableObjectState, env: Env) {
     super(state, env);
@@ -301,7 +303,7 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
   override async alarm(): Promise<void> {
     const nowMs = Date.now();
     this.#alarmAtMs = Number.POSITIVE_INFINITY;
-    let retryAtMs: number | null = null;
+    this.#retryAtMs = 0;
     try {
       this.#commit(() => {
         for (const request of this.#store.settleable(nowMs, this.#graceMs(), ORPHANS_PER_ALARM_MAX)) {
@@ -318,9 +320,9 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
       }
     } catch (error) {
       console.error(JSON.stringify({ event: 'wallet_alarm_failed', error: describeError(error) }));
-      retryAtMs = nowMs + PROJECT_RETRY_MS;
+      this.#retryAtMs = nowMs + PROJECT_RETRY_MS;
     } finally {
-      this.#sleep(nowMs, retryAtMs);
+      this.#sleep(nowMs);
     }
   }
 
@@ -355,7 +357,7 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
 
   #tell(item: OutboxItem): void {
     this.#store.enqueue(item);
-    this.#wakeAt(Date.now() + PROJECT_DELAY_MS);
+    this.#wakeAt(Math.max(Date.now() + PROJECT_DELAY_MS, this.#retryAtMs));
   }
 
   #wakeAt(atMs: number): void {
@@ -365,10 +367,10 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
   }
 
   /** Sets the alarm for whatever comes first: new items, the end of a lease or of a grace; after a failure, a retry. */
-  #sleep(nowMs: number, retryAtMs: number | null): void {
+  #sleep(nowMs: number): void {
     // what failed is still due: anything sooner than the retry would be tried at once, again and again
-    if (retryAtMs !== null) {
-      this.#wakeAt(retryAtMs);
+    if (this.#retryAtMs > 0) {
+      this.#wakeAt(this.#retryAtMs);
       return;
     }
     const soonMs = nowMs + PROJECT_DELAY_MS;

@@ -14,18 +14,22 @@ const SCHEMA = `
 CREATE TABLE IF NOT EXISTS watch (
   id INTEGER PRIMARY KEY CHECK (id = 1),
   low_balance_nano_usd INTEGER,
-  low_told INTEGER NOT NULL DEFAULT 0,
+  low_told_at_ms INTEGER,
+  is_low INTEGER NOT NULL DEFAULT 0,
   recharge_below_nano_usd INTEGER,
   recharge_asked_at_ms INTEGER,
   cap_percents TEXT NOT NULL
 ) STRICT;
 `;
 
+/** However the balance or the level moves to and fro: nobody wants a letter for each. */
+const TELL_AGAIN_MS = 3_600_000;
 /** A recharge that came to nothing is asked for again, but not with every request. */
 const ASK_AGAIN_MS = 3_600_000;
 
 interface State extends Watch {
-  readonly lowTold: boolean;
+  readonly isLow: boolean;
+  readonly lowToldAtMs: number | null;
   readonly rechargeAskedAtMs: number | null;
 }
 
@@ -52,7 +56,11 @@ export class Watcher {
   }
 
   change(change: Partial<Watch>, balanceNanoUsd: NanoUsd, nowMs: number): void {
-    this.#write({ ...this.#read(), ...change, lowTold: false, rechargeAskedAtMs: null });
+    const before = this.#read();
+    const after = { ...before, ...change };
+    const isLow = before.isLow && after.lowBalanceNanoUsd === before.lowBalanceNanoUsd;
+    const isSameLevel = after.rechargeBelowNanoUsd === before.rechargeBelowNanoUsd;
+    this.#write({ ...after, isLow, rechargeAskedAtMs: isSameLevel ? before.rechargeAskedAtMs : null });
     this.balance(balanceNanoUsd, nowMs);
   }
 
@@ -69,12 +77,14 @@ export class Watcher {
     const isLow = low !== null && balanceNanoUsd < low;
     const asks = below !== null && balanceNanoUsd < below;
     const asksNow = asks && (askedAtMs === null || nowMs - askedAtMs > ASK_AGAIN_MS);
-    if (isLow && !state.lowTold)
-      this.#say.notice({ kind: 'balance.low', balanceNanoUsd, belowNanoUsd: low }, nowMs);
+    const tellsNow =
+      isLow && !state.isLow && nowMs - (state.lowToldAtMs ?? Number.NEGATIVE_INFINITY) > TELL_AGAIN_MS;
+    if (tellsNow) this.#say.notice({ kind: 'balance.low', balanceNanoUsd, belowNanoUsd: low }, nowMs);
     if (asksNow) this.#say.recharge();
-    const after = { lowTold: isLow, rechargeAskedAtMs: asksNow ? nowMs : asks ? askedAtMs : null };
-    if (after.lowTold !== state.lowTold || after.rechargeAskedAtMs !== askedAtMs)
-      this.#write({ ...state, ...after });
+    const rechargeAskedAtMs = asksNow ? nowMs : asks ? askedAtMs : null;
+    const lowToldAtMs = tellsNow ? nowMs : state.lowToldAtMs;
+    if (isLow !== state.isLow || tellsNow || rechargeAskedAtMs !== askedAtMs)
+      this.#write({ ...state, isLow, lowToldAtMs, rechargeAskedAtMs });
   }
 
   /** @param spentAfter posted in the period of a cap, the charge included */
@@ -106,17 +116,19 @@ export class Watcher {
       lowBalanceNanoUsd: amount(row.low_balance_nano_usd),
       rechargeBelowNanoUsd: amount(row.recharge_below_nano_usd),
       capPercents: JSON.parse(row.cap_percents as string) as number[],
-      lowTold: row.low_told === 1,
+      isLow: row.is_low === 1,
+      lowToldAtMs: row.low_told_at_ms as number | null,
       rechargeAskedAtMs: row.recharge_asked_at_ms as number | null,
     };
   }
 
   #write(state: State): void {
     this.#sql.exec(
-      `UPDATE watch SET low_balance_nano_usd = ?, low_told = ?, recharge_below_nano_usd = ?, recharge_asked_at_ms = ?,
-         cap_percents = ?`,
+      `UPDATE watch SET low_balance_nano_usd = ?, is_low = ?, low_told_at_ms = ?, recharge_below_nano_usd = ?,
+         recharge_asked_at_ms = ?, cap_percents = ?`,
       state.lowBalanceNanoUsd,
-      state.lowTold ? 1 : 0,
+      state.isLow ? 1 : 0,
+      state.lowToldAtMs,
       state.rechargeBelowNanoUsd,
       state.rechargeAskedAtMs,
       JSON.stringify([...state.capPercents].sort((a, b) => a - b)),

@@ -3,6 +3,7 @@ import { database } from '../db/client.ts';
 import {
   claimAttempt,
   type DeliveryRow,
+  failOverdue,
   findDelivery,
   recordAttempt,
   reopenDelivery,
@@ -67,11 +68,17 @@ export async function deliverAgain(
   which: { accountId: string; deliveryId: string },
 ): Promise<boolean> {
   const db = database(env);
-  if (await reopenDelivery(db, which)) {
-    await env.TASKS.send({ kind: 'deliver', deliveryId: which.deliveryId });
+  const { accountId, deliveryId } = which;
+  if (!(await reopenDelivery(db, which)))
+    return (await findDelivery(db, deliveryId))?.delivery.accountId === accountId;
+  try {
+    await env.TASKS.send({ kind: 'deliver', deliveryId });
     return true;
+  } catch (error) {
+    // without its task it would wait for ever
+    await failOverdue(db, { id: deliveryId, fault: 'given_up', nowMs: Date.now() });
+    throw error;
   }
-  return (await findDelivery(db, which.deliveryId))?.delivery.accountId === which.accountId;
 }
 
 interface Outgoing {

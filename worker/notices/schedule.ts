@@ -21,8 +21,8 @@ const DELAYS_MS = [
 
 export const ATTEMPTS_MAX = DELAYS_MS.length + 1;
 
-/** Cloudflare Queues, limits: `delaySeconds` when sending or retrying. */
-const DELAY_MAX_MS = 24 * H_MS;
+/** So many of these instead of shorter delays still fit into the queue's retention. */
+const RETRY_AFTER_MAX_MS = 4 * H_MS;
 
 /**
  * @param attempts made so far, the last of them just now
@@ -37,5 +37,5 @@ export function nextDelayMs(
   const delayMs = DELAYS_MS[attempts - 1];
   if (delayMs === undefined) return null;
   const jitteredMs = Math.round(delayMs * (1 - random / 10));
-  return Math.min(DELAY_MAX_MS, Math.max(jitteredMs, retryAfterMs));
+  return Math.max(jitteredMs, Math.min(retryAfterMs, RETRY_AFTER_MAX_MS));
 }

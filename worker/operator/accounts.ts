@@ -1,4 +1,4 @@
-/** The operator API's limits of accounts. Ids, grants and books of accounts are in fleet/operator.ts. */
+/** The operator API's limits of accounts. Ids, grants and books of accounts are in index.ts. */
 import { Hono } from 'hono';
 import { z } from 'zod';
 import type { Env } from '../env.ts';

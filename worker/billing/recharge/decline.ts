@@ -12,3 +12,7 @@ export const DECLINE_REASONS = [
 ] as const;
 
 export type DeclineReason = (typeof DECLINE_REASONS)[number];
+
+/** Why recharge was turned off without its owner: a refusal, or a payment that was taken back. */
+export const OFF_REASONS = [...DECLINE_REASONS, 'reversed'] as const;
+export type OffReason = (typeof OFF_REASONS)[number];

@@ -27,7 +27,7 @@ export async function setAutoRecharge(
 ): Promise<AutoRechargeResult> {
   const db = database(env);
   if (rule === null) {
-    await turnOff(db, accountId, nowMs);
+    await turnOff(db, { accountId, why: null, nowMs });
   } else {
     const fault = faultOf(rule);
     if (fault !== null) return { ok: false, reason: fault };

@@ -252,7 +252,7 @@ export const en = {
     turnOn: 'Turn on',
     changeRule: 'Save the changes',
     turnOff: 'Turn off',
-    declinedTitle: 'Auto-recharge was turned off, because the card was not charged.',
+    offTitle: 'Auto-recharge was turned off.',
     declines: {
       card_declined: 'The bank declined the card. Ask the bank, or save another card; then turn it on again.',
       insufficient_funds:
@@ -261,6 +261,7 @@ export const en = {
       authentication_required:
         'The bank wants you to confirm each payment. Save the card again to confirm it for later, or use another card; then turn it on again.',
       card_unusable: 'The payment provider no longer has the card. Save a card; then turn it on again.',
+      reversed: 'A payment was refunded or disputed. Turn it on again when that is settled.',
     },
     paymentsTitle: 'Payments',
     paymentsNote: 'The newest 25. An invoice is there within a minute of its payment.',

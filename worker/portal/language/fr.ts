@@ -257,7 +257,7 @@ export const fr: Messages = {
     turnOn: 'Activer',
     changeRule: 'Enregistrer les changements',
     turnOff: 'Désactiver',
-    declinedTitle: 'La recharge automatique a été désactivée, car la carte n’a pas pu être débitée.',
+    offTitle: 'La recharge automatique a été désactivée.',
     declines: {
       card_declined:
         'La banque a refusé la carte. Voyez avec elle ou enregistrez une autre carte, puis réactivez.',
@@ -268,6 +268,7 @@ export const fr: Messages = {
         'La banque veut que vous confirmiez chaque paiement. Enregistrez la carte à nouveau pour la confirmer d’avance, ou prenez-en une autre, puis réactivez.',
       card_unusable:
         'Le prestataire de paiement n’a plus cette carte. Enregistrez une carte, puis réactivez.',
+      reversed: 'Un paiement a été remboursé ou contesté. Réactivez une fois l’affaire réglée.',
     },
     paymentsTitle: 'Paiements',
     paymentsNote: 'Les 25 plus récents. La facture suit le paiement en moins d’une minute.',

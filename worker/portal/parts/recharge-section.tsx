@@ -1,7 +1,7 @@
 /** Auto-recharge: the saved card, the rule by which it is charged, and why it is off if nobody turned it off. */
 
 import { TOP_UP_MAX, TOP_UP_MIN } from '../../billing/payable.ts';
-import type { DeclineReason } from '../../billing/recharge/decline.ts';
+import type { OffReason } from '../../billing/recharge/decline.ts';
 import type { AutoRecharge } from '../../db/auto-recharge.ts';
 import { formatUsd, type NanoUsd, nanoUsd, usd } from '../../domain/money.ts';
 import { type PortalContext, words } from '../context.ts';
@@ -35,7 +35,7 @@ export function RechargeSection(props: Props) {
       <p class="muted mb-4 text-sm">{t.billing.rechargeNote}</p>
       {rule?.offReason && (
         <Notice tone="warning">
-          <strong>{t.billing.declinedTitle}</strong> {t.billing.declines[rule.offReason as DeclineReason]}
+          <strong>{t.billing.offTitle}</strong> {t.billing.declines[rule.offReason as OffReason]}
         </Notice>
       )}
       <SavedCard c={c} label={rule?.methodLabel ?? null} />
