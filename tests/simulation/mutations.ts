@@ -166,7 +166,7 @@ export const MUTATIONS: readonly Mutation[] = [
     what: 'what was paid before under the same key is not given back',
     expects: ['L3'],
     scenario: 'harsh',
-    edits: [edit(SETTLEMENT, 'if (back === 0) return;', 'if (back >= 0) return;')],
+    edits: [edit(SETTLEMENT, 'if (back === 0) return back;', 'if (back >= 0) return nanoUsd(0);')],
   },
   {
     what: 'what was given back still counts as spent',
@@ -207,8 +207,8 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [
       edit(
         'worker/durable/outbox.ts',
-        '    await project(database(env), items);',
-        '    store.dequeue(rows.at(-1)!.seq);\n    await project(database(env), items);',
+        '    await project(\n      database(env),',
+        '    store.dequeue(rows.map(({ seq }) => seq));\n    await project(\n      database(env),',
       ),
     ],
   },

@@ -4,8 +4,8 @@
  */
 
 import type { PaymentOrder } from '../db/payments.ts';
+import type { DeclineReason } from '../domain/decline.ts';
 import type { NanoUsd } from '../domain/money.ts';
-import type { DeclineReason } from './recharge/decline.ts';
 
 /** Providers count in cents, so an order must be whole cents to be compared exactly. */
 export const NANO_PER_CENT = 10_000_000;

@@ -4,7 +4,7 @@ import { type AuditEntry, addAuditIfChanged } from './audit.ts';
 import type { Database } from './client.ts';
 import { account, member, person } from './schema.ts';
 
-export interface AccountRow {
+export interface LimitedAccount {
   readonly id: string;
   readonly name: string;
   /** of its owner; null: nobody owns it */
@@ -15,7 +15,7 @@ export interface AccountRow {
   readonly concurrency: number;
 }
 
-export type AccountLimits = Pick<AccountRow, 'requestsPerMinute' | 'tokensPerMinute' | 'concurrency'>;
+export type AccountLimits = Pick<LimitedAccount, 'requestsPerMinute' | 'tokensPerMinute' | 'concurrency'>;
 
 const COLUMNS = {
   id: account.id,
@@ -31,7 +31,7 @@ const COLUMNS = {
 const LAST = '\uffff';
 
 /** Accounts whose id, or whose owner's e-mail, begins with the text. */
-export async function findAccounts(db: Database, text: string, limit: number): Promise<AccountRow[]> {
+export async function findAccounts(db: Database, text: string, limit: number): Promise<LimitedAccount[]> {
   const wanted = text.trim().toLowerCase();
   const owned = and(eq(member.accountId, account.id), eq(member.role, 'owner'));
   const byEmail = db
@@ -53,7 +53,7 @@ export async function findAccounts(db: Database, text: string, limit: number): P
     .limit(limit);
 }
 
-export async function findAccount(db: Database, accountId: string): Promise<AccountRow | null> {
+export async function findLimitedAccount(db: Database, accountId: string): Promise<LimitedAccount | null> {
   const [found] = await findAccounts(db, accountId, 1);
   return found?.id === accountId ? found : null;
 }

@@ -1,6 +1,6 @@
 /** Who an account is to its payment provider, its saved card, and when that may be charged without anybody there. */
 import { and, eq, isNotNull, isNull, ne, or, sql } from 'drizzle-orm';
-import type { DeclineReason, OffReason } from '../billing/recharge/decline.ts';
+import type { DeclineReason, OffReason } from '../domain/decline.ts';
 import type { NanoUsd } from '../domain/money.ts';
 import type { Database } from './client.ts';
 import { autoRecharge } from './schema.ts';

@@ -1,6 +1,6 @@
 /** Orders that a saved card pays: at most one open an account, and no more in a month than its owner allows. */
 import { and, eq, gte, inArray, sql } from 'drizzle-orm';
-import type { DeclineReason } from '../billing/recharge/decline.ts';
+import type { DeclineReason } from '../domain/decline.ts';
 import { type NanoUsd, nanoUsd } from '../domain/money.ts';
 import { turnOffIfChanged } from './auto-recharge.ts';
 import type { Database } from './client.ts';

@@ -68,7 +68,7 @@ export function isSurprising(effects: readonly Effect[]): boolean {
 }
 
 /** Whether there was a price and will be none: the model is not sold in that part of the day. */
-export function leavesUnsold({ before, after }: Effect): boolean {
+function leavesUnsold({ before, after }: Effect): boolean {
   return before !== null && after === null;
 }
 

@@ -55,7 +55,7 @@ export async function forward(errand: Errand, tried: Set<string>): Promise<Forwa
     const { nodes } = await pool();
     const node = chooseNode(nodes, { affinity, tried }, Date.now());
     const isRetry = tried.size > 0;
-    if (node === null || (isRetry && retrying >= RETRIES_ALWAYS + RETRY_SHARE * inFlightTotal())) break;
+    if (node === null || (isRetry && retrying + 1 > RETRIES_ALWAYS + RETRY_SHARE * inFlightTotal())) break;
     tried.add(node.id);
     retrying += isRetry ? 1 : 0;
     const outcome = await attempt(errand, node, startedMs).finally(() => {

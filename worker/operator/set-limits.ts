@@ -1,5 +1,5 @@
 /** The limits of a whole account, set by an operator: what all its keys together may ask for. */
-import { type AccountLimits, findAccount, setAccountLimits } from '../db/account-limits.ts';
+import { type AccountLimits, findLimitedAccount, setAccountLimits } from '../db/account-limits.ts';
 import { database } from '../db/client.ts';
 import { isId } from '../domain/ids.ts';
 import type { Env } from '../env.ts';
@@ -18,7 +18,7 @@ export async function changeAccountLimits(
 ): Promise<AccountLimits | null> {
   const { accountId, limits, actor, nowMs } = order;
   const db = database(env);
-  const before = isId('acct', accountId) ? await findAccount(db, accountId) : null;
+  const before = isId('acct', accountId) ? await findLimitedAccount(db, accountId) : null;
   if (before === null) return null;
   const changes = Object.entries(limits) as [keyof AccountLimits, number | null][];
   const detail = Object.fromEntries(

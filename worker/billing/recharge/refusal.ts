@@ -2,10 +2,10 @@
 import { database } from '../../db/client.ts';
 import type { EventRow, PaymentOrder } from '../../db/payments.ts';
 import { refuseRecharge } from '../../db/recharges.ts';
+import type { DeclineReason } from '../../domain/decline.ts';
 import { nanoUsd } from '../../domain/money.ts';
 import type { Env } from '../../env.ts';
 import { raiseNotice } from '../../notices/raise.ts';
-import type { DeclineReason } from './decline.ts';
 import { syncRechargeWatch } from './watch.ts';
 
 /**

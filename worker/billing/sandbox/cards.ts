@@ -1,5 +1,5 @@
 /** The sandbox's test cards, by what they are for: one that works, and the ways in which cards do not. */
-import type { DeclineReason } from '../recharge/decline.ts';
+import type { DeclineReason } from '../../domain/decline.ts';
 
 interface SandboxCard {
   /** kept as the saved card */

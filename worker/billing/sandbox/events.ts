@@ -1,10 +1,10 @@
 /** The sandbox's events: how they are signed, and what each says in our words. */
 import { z } from 'zod';
+import { DECLINE_REASONS } from '../../domain/decline.ts';
 import { newId } from '../../domain/ids.ts';
 import type { Config } from '../../env.ts';
 import { signWebhook } from '../../standard-webhooks.ts';
 import type { PaymentEvent } from '../provider.ts';
-import { DECLINE_REASONS } from '../recharge/decline.ts';
 
 export type SandboxSettings = Pick<Config, 'publicOrigin' | 'sandboxWebhookSecret'>;
 

@@ -1,9 +1,9 @@
 /** The sandbox sends: signed, and received as any provider's event is, only without the network in between. */
 import type { PaymentOrder } from '../../db/payments.ts';
+import type { DeclineReason } from '../../domain/decline.ts';
 import { config, type Env } from '../../env.ts';
 import { NANO_PER_CENT, type PaymentProvider } from '../provider.ts';
 import { receive } from '../receive.ts';
-import type { DeclineReason } from '../recharge/decline.ts';
 import { type SandboxEvent, signedSandboxEvent } from './events.ts';
 
 export const SANDBOX_INVOICE_PATH = '/sandbox/invoices';

@@ -5,8 +5,8 @@
  * lost, and hides the order from refunds, because its payment does not get its metadata.
  */
 import Stripe from 'stripe';
+import type { DeclineReason } from '../../domain/decline.ts';
 import { type CardCharge, type ChargeState, NANO_PER_CENT } from '../provider.ts';
-import type { DeclineReason } from '../recharge/decline.ts';
 import type { StripeCalls } from './api.ts';
 import { called, StripeCallError } from './call-error.ts';
 import { orderIn, orderMetadata } from './metadata.ts';

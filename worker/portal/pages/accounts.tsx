@@ -2,7 +2,7 @@
 import { Hono } from 'hono';
 import { z } from 'zod';
 import { findAccountRequest } from '../../api/find-request.ts';
-import { type AccountRow, findAccount, findAccounts } from '../../db/account-limits.ts';
+import { findAccounts, findLimitedAccount, type LimitedAccount } from '../../db/account-limits.ts';
 import { database } from '../../db/client.ts';
 import { isId } from '../../domain/ids.ts';
 import { changeAccountLimits, LIMIT_BOUNDS } from '../../operator/set-limits.ts';
@@ -81,8 +81,8 @@ accountsPage.get('/accounts/:accountId/requests/:requestId', async (c) => {
 });
 
 /** Looked up before its Wallet is reached for, because reaching for one creates it. */
-async function known(c: PortalContext, accountId: string): Promise<AccountRow | null> {
-  return isId('acct', accountId) ? findAccount(database(c.env), accountId) : null;
+async function known(c: PortalContext, accountId: string): Promise<LimitedAccount | null> {
+  return isId('acct', accountId) ? findLimitedAccount(database(c.env), accountId) : null;
 }
 
 async function show(
@@ -126,7 +126,7 @@ async function show(
   );
 }
 
-function LimitsSection(props: { c: PortalContext; account: AccountRow; typed?: Typed; faults?: Faults }) {
+function LimitsSection(props: { c: PortalContext; account: LimitedAccount; typed?: Typed; faults?: Faults }) {
   const { c, account, ...fields } = props;
   const { t } = words(c);
   const names = t.operator.accounts;

@@ -1,4 +1,5 @@
 /** Usage: how many tokens of each kind, by when, by key and model, and what they cost. From the hourly rollup. */
+
 import { Hono } from 'hono';
 import { raw } from 'hono/html';
 import { loadCatalogue, type Model } from '../../db/catalogue.ts';
@@ -10,6 +11,7 @@ import { KINDS, type Kind, SLIM, tokenBars, WIDE } from '../chart/token-bars.ts'
 import { type PortalContext, type PortalEnv, words } from '../context.ts';
 import { signedIn } from '../guard.ts';
 import { page } from '../layout.tsx';
+import { FilterForm, type FilterOption, type FilterSelect } from '../parts/filter-form.tsx';
 import { Money } from '../parts/money.tsx';
 import { RecentRequests } from '../parts/recent-requests.tsx';
 import { TILES, Tile } from '../parts/tile.tsx';
@@ -39,7 +41,7 @@ usagePage.get('/', async (c) => {
     listUsage(db, { accountId, fromMs, bucketMs, keyId, modelId }),
     listRecentRequests(db, { accountId, limit: RECENT_MAX }),
   ]);
-  const keyNames = new Map(keys.map((key) => [key.id, key.name]));
+  const keyNames = new Map(keys.map((key): FilterOption => [key.id, key.name]));
   return page(
     c,
     { title: t.usage.title },
@@ -77,45 +79,30 @@ function Filter(props: {
 }) {
   const { c, keys, catalogue, chosen } = props;
   const { t } = words(c);
-  const selects = [
+  const selects: FilterSelect[] = [
     {
       name: 'period',
       label: t.usage.period,
       value: chosen.period,
-      options: PERIODS.map((each) => [each, t.usage.periods[each]]),
+      options: PERIODS.map((each): FilterOption => [each, t.usage.periods[each]]),
     },
     {
       name: 'key',
       label: t.usage.key,
       value: chosen.keyId ?? '',
-      options: [['', t.usage.all], ...keys.map((key) => [key.id, `${key.name} …${key.lastFour}`])],
+      options: [
+        ['', t.usage.all],
+        ...keys.map((key): FilterOption => [key.id, `${key.name} …${key.lastFour}`]),
+      ],
     },
     {
       name: 'model',
       label: t.usage.model,
       value: chosen.modelId ?? '',
-      options: [['', t.usage.all], ...catalogue.map((model) => [model.id, model.id])],
+      options: [['', t.usage.all], ...catalogue.map((model): FilterOption => [model.id, model.id])],
     },
   ];
-  return (
-    <form method="get" class="grid w-full grid-cols-2 items-end gap-3 sm:flex sm:w-auto sm:flex-wrap">
-      {selects.map(({ name, label, value, options }) => (
-        <label class="grid gap-1 text-sm">
-          <span class="muted">{label}</span>
-          <select name={name} class="select select-sm w-full sm:w-44">
-            {options.map(([each, text]) => (
-              <option value={each} selected={each === value}>
-                {text}
-              </option>
-            ))}
-          </select>
-        </label>
-      ))}
-      <button class="btn btn-sm border-base-300 max-sm:justify-self-start" type="submit">
-        {t.usage.apply}
-      </button>
-    </form>
-  );
+  return <FilterForm c={c} selects={selects} class="w-full sm:w-auto" />;
 }
 
 function Totals({ c, rows }: { c: PortalContext; rows: readonly UsageRow[] }) {

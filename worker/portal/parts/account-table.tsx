@@ -1,12 +1,18 @@
 /** Accounts that were searched for: whose they are, what they have, what they may. */
-import type { AccountRow } from '../../db/account-limits.ts';
+import type { LimitedAccount } from '../../db/account-limits.ts';
 import { describeError } from '../../describe-error.ts';
 import type { Balance } from '../../domain/wallet.ts';
 import { type PortalContext, words } from '../context.ts';
 import { Money } from './money.tsx';
 import { Heads, Sheet } from './sheet.tsx';
 
-export async function AccountTable({ c, accounts }: { c: PortalContext; accounts: readonly AccountRow[] }) {
+export async function AccountTable({
+  c,
+  accounts,
+}: {
+  c: PortalContext;
+  accounts: readonly LimitedAccount[];
+}) {
   const { t, f } = words(c);
   const names = t.operator.accounts;
   const balances = await Promise.all(accounts.map(({ id }) => balanceOf(c, id)));

@@ -1,8 +1,8 @@
 /** Auto-recharge: the saved card, the rule by which it is charged, and why it is off if nobody turned it off. */
 
 import { TOP_UP_MAX, TOP_UP_MIN } from '../../billing/payable.ts';
-import type { OffReason } from '../../billing/recharge/decline.ts';
 import type { AutoRecharge } from '../../db/auto-recharge.ts';
+import type { OffReason } from '../../domain/decline.ts';
 import { formatUsd, type NanoUsd, nanoUsd, usd } from '../../domain/money.ts';
 import { type PortalContext, words } from '../context.ts';
 import type { Faults, Typed } from '../form.ts';

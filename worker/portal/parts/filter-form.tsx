@@ -1,0 +1,36 @@
+/** What a table or chart shows: a row of selects that become the page's query. */
+import { type PortalContext, words } from '../context.ts';
+
+export type FilterOption = readonly [value: string, text: string];
+
+export interface FilterSelect {
+  /** of the query's parameter */
+  readonly name: string;
+  readonly label: string;
+  readonly value: string;
+  readonly options: readonly FilterOption[];
+}
+
+/** @param props.class where the form stands on its page */
+export function FilterForm(props: { c: PortalContext; selects: readonly FilterSelect[]; class: string }) {
+  const { c, selects } = props;
+  return (
+    <form method="get" class={`grid grid-cols-2 items-end gap-3 sm:flex sm:flex-wrap ${props.class}`}>
+      {selects.map(({ name, label, value, options }) => (
+        <label class="grid gap-1 text-sm">
+          <span class="muted">{label}</span>
+          <select name={name} class="select select-sm w-full sm:w-44">
+            {options.map(([each, text]) => (
+              <option value={each} selected={each === value}>
+                {text}
+              </option>
+            ))}
+          </select>
+        </label>
+      ))}
+      <button class="btn btn-sm border-base-300 max-sm:justify-self-start" type="submit">
+        {words(c).t.usage.apply}
+      </button>
+    </form>
+  );
+}
