@@ -75,6 +75,8 @@ export class Isolate {
   /** Whoever reads an answer of this isolate hears of its death. @returns stops that */
   whileReading(broken: () => void): () => void {
     const heard = () => void this.#universe.scheduler.after(this.#universe.faults.latencyMs(), WORLD, broken);
+    // its head may have been on the way when it died
+    if (!this.life.alive) heard();
     this.#waiting.add(heard);
     return () => this.#waiting.delete(heard);
   }
