@@ -103,8 +103,8 @@ export class Client {
     if (!this.#isolate!.life.alive) return;
     enter(this.#isolate!.life);
     this.#reader!.read().then(
-      (read) => (read.done ? this.#arrives(() => this.#end(null)) : this.#piece(read.value)),
-      () => this.#arrives(() => this.#end('broken')),
+      (read) => (read.done ? this.#arrives(0, () => this.#end(null)) : this.#piece(read.value)),
+      () => this.#arrives(0, () => this.#end('broken')),
     );
   }
 
@@ -112,7 +112,9 @@ export class Client {
     const text = this.#decoder.decode(bytes, { stream: true });
     const { status, requestId, replayed } = this.seen;
     if (status === 200 && !replayed && text.trim() !== '') this.#onByte(requestId!);
-    this.#arrives(() => {
+    // whoever reads slowly has blank lines all at once, as a socket gives them
+    const pauseMs = text.trim() === '' ? 0 : this.#question.manner.pauseMs;
+    this.#arrives(pauseMs, () => {
       if (this.#ended) return;
       this.#text += text;
       this.#pieces += 1;
@@ -121,9 +123,9 @@ export class Client {
     });
   }
 
-  #arrives(run: () => void): void {
+  #arrives(pauseMs: number, run: () => void): void {
     const { scheduler, faults } = this.#universe;
-    scheduler.after(faults.latencyMs() + this.#question.manner.pauseMs, WORLD, run);
+    scheduler.after(faults.latencyMs() + pauseMs, WORLD, run);
   }
 
   leave(): void {
