@@ -78,7 +78,7 @@ export const SCENARIOS = {
 export type ScenarioName = keyof typeof SCENARIOS;
 
 /** Shares of requests when everything is to be simulated: what costs most has the smallest. */
-export const SHARES = { mixed: 0.35, harsh: 0.02, storm: 0.03, crowd: 0.6 } as const satisfies Partial<
+export const SHARES = { mixed: 0.15, harsh: 0.01, storm: 0.01, crowd: 0.83 } as const satisfies Partial<
   Record<ScenarioName, number>
 >;
 

@@ -1,6 +1,6 @@
 /** A request's hold as the edge sees it: it grows ahead of need, so that the stream does not wait for the Wallet. */
 import { nextHold, tokensLeft, WINDOW_TOKENS } from '../domain/hold.ts';
-import type { NanoUsd } from '../domain/money.ts';
+import { type NanoUsd, nanoUsd } from '../domain/money.ts';
 import type { Usage } from '../domain/usage.ts';
 import type { HoldBound } from '../domain/wallet.ts';
 import { config, type Env } from '../env.ts';
@@ -55,6 +55,8 @@ export class Purse {
 
   /** Renews the lease before another node is tried: the wait for its first token is long. */
   async renew(): Promise<void> {
+    // two calls at once could be answered in another order than they were carried out
+    await this.#resizing;
     await this.#set(this.#heldNanoUsd, null);
   }
 
@@ -78,8 +80,10 @@ export class Purse {
         if (resized) this.#heldNanoUsd = resized.heldNanoUsd;
         this.#boundBy = resized?.boundBy ?? null;
       })
-      // the Wallet could not be reached: what is held stands, and the next need asks again
-      .catch(() => undefined)
+      // carried out or not: the smaller of both is surely held, and the next need asks again
+      .catch(() => {
+        this.#heldNanoUsd = nanoUsd(Math.min(this.#heldNanoUsd, wantedNanoUsd));
+      })
       .finally(() => {
         this.#resizing = null;
       });
