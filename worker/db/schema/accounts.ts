@@ -1,0 +1,66 @@
+/** Accounts and keys. */
+import { index, integer, primaryKey, sqliteTable, text } from 'drizzle-orm/sqlite-core';
+import { person } from './people.ts';
+
+/** Who pays. Its money is not here: the Wallet of the same id owns it. */
+export const account = sqliteTable('account', {
+  id: text('id').primaryKey(),
+  name: text('name').notNull(),
+  createdAtMs: integer('created_at_ms').notNull(),
+  /** of all its keys together; each key may have less */
+  requestsPerMinute: integer('requests_per_minute').notNull().default(6_000),
+  /** null: no limit */
+  tokensPerMinute: integer('tokens_per_minute'),
+  concurrency: integer('concurrency').notNull().default(1_000),
+  /** spend per `capPeriod` over all keys; null: no cap */
+  capNanoUsd: integer('cap_nano_usd'),
+  capPeriod: text('cap_period', { enum: ['day', 'month', 'total'] })
+    .notNull()
+    .default('month'),
+});
+
+export const MEMBER_ROLES = ['owner', 'billing', 'developer', 'viewer'] as const;
+
+export const member = sqliteTable(
+  'member',
+  {
+    accountId: text('account_id')
+      .notNull()
+      .references(() => account.id),
+    personId: text('person_id')
+      .notNull()
+      .references(() => person.id),
+    role: text('role', { enum: MEMBER_ROLES }).notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.accountId, t.personId] }), index('member_by_person').on(t.personId)],
+);
+
+export const apiKey = sqliteTable(
+  'api_key',
+  {
+    id: text('id').primaryKey(),
+    accountId: text('account_id')
+      .notNull()
+      .references(() => account.id),
+    name: text('name').notNull(),
+    /** HMAC-SHA-256 of the key under KEY_PEPPER, base64url; the key itself is nowhere */
+    hash: text('hash').notNull().unique(),
+    lastFour: text('last_four').notNull(),
+    /** model ids that the key may use; null: all */
+    models: text('models', { mode: 'json' }).$type<string[]>(),
+    /** spend per `capPeriod`; null: no cap */
+    capNanoUsd: integer('cap_nano_usd'),
+    capPeriod: text('cap_period', { enum: ['day', 'month', 'total'] })
+      .notNull()
+      .default('month'),
+    requestsPerMinute: integer('requests_per_minute').notNull().default(600),
+    /** null: no limit */
+    tokensPerMinute: integer('tokens_per_minute'),
+    concurrency: integer('concurrency').notNull().default(100),
+    createdAtMs: integer('created_at_ms').notNull(),
+    expiresAtMs: integer('expires_at_ms'),
+    revokedAtMs: integer('revoked_at_ms'),
+    lastUsedAtMs: integer('last_used_at_ms'),
+  },
+  (t) => [index('api_key_by_account').on(t.accountId, t.createdAtMs)],
+);

@@ -1,0 +1,51 @@
+/** The GPU pool. */
+import { index, integer, sqliteTable, text } from 'drizzle-orm/sqlite-core';
+import { model } from './catalogue.ts';
+
+export const NODE_STATES = ['active', 'draining', 'removed'] as const;
+
+/** A registered SGLang server behind its agent. Which nodes are up right now is the Pool's to know. */
+export const node = sqliteTable('node', {
+  id: text('id').primaryKey(),
+  name: text('name').notNull(),
+  modelId: text('model_id')
+    .notNull()
+    .references(() => model.id),
+  hardware: text('hardware').notNull(),
+  url: text('url').notNull(),
+  /** Ed25519 public key, `x` of its JWK */
+  publicKey: text('public_key').notNull(),
+  /** share of traffic relative to other nodes: output tokens per second it is expected to reach */
+  capacity: integer('capacity').notNull(),
+  engineVersion: text('engine_version').notNull(),
+  weightVersion: text('weight_version').notNull(),
+  state: text('state', { enum: NODE_STATES }).notNull().default('active'),
+  enrolledAtMs: integer('enrolled_at_ms').notNull(),
+});
+
+export const joinToken = sqliteTable('join_token', {
+  id: text('id').primaryKey(),
+  nodeName: text('node_name').notNull(),
+  modelId: text('model_id')
+    .notNull()
+    .references(() => model.id),
+  hardware: text('hardware').notNull(),
+  createdAtMs: integer('created_at_ms').notNull(),
+  expiresAtMs: integer('expires_at_ms').notNull(),
+  usedAtMs: integer('used_at_ms'),
+});
+
+/** What an operator did, and what the pool noticed: append-only. */
+export const audit = sqliteTable(
+  'audit',
+  {
+    id: text('id').primaryKey(),
+    atMs: integer('at_ms').notNull(),
+    /** person id, `node:…`, `pool` or `operator-token` */
+    actor: text('actor').notNull(),
+    action: text('action').notNull(),
+    subject: text('subject').notNull(),
+    detail: text('detail', { mode: 'json' }).$type<Record<string, string | number | null>>().notNull(),
+  },
+  (t) => [index('audit_by_subject').on(t.subject, t.atMs), index('audit_by_time').on(t.atMs)],
+);

@@ -1,0 +1,142 @@
+/** Projections of the Wallets, written from their outboxes only. */
+import { sql } from 'drizzle-orm';
+import { index, integer, primaryKey, sqliteTable, text, uniqueIndex } from 'drizzle-orm/sqlite-core';
+import type { Ending } from '../../domain/hold.ts';
+import type { DriftKind } from '../../domain/reconciliation.ts';
+
+/** One ended request: what was counted, what it cost, by which price and which ledger entry. */
+export const usageEvent = sqliteTable(
+  'usage_event',
+  {
+    requestId: text('request_id').primaryKey(),
+    accountId: text('account_id').notNull(),
+    keyId: text('key_id').notNull(),
+    modelId: text('model_id').notNull(),
+    nodeId: text('node_id'),
+    admittedAtMs: integer('admitted_at_ms').notNull(),
+    endedAtMs: integer('ended_at_ms').notNull(),
+    /** posted, voided, expired: how the hold ended */
+    state: text('state', { enum: ['posted', 'voided', 'expired'] }).notNull(),
+    /** why, in one of the words of domain/hold.ts */
+    ending: text('ending').$type<Ending>().notNull(),
+    stream: integer('stream', { mode: 'boolean' }).notNull(),
+    promptTokens: integer('prompt_tokens').notNull(),
+    cachedTokens: integer('cached_tokens').notNull(),
+    completionTokens: integer('completion_tokens').notNull(),
+    reasoningTokens: integer('reasoning_tokens').notNull(),
+    priceId: text('price_id').notNull(),
+    chargeNanoUsd: integer('charge_nano_usd').notNull(),
+    /** ledger entry of the charge; null when nothing was charged */
+    entrySeq: integer('entry_seq'),
+    ttftMs: integer('ttft_ms'),
+  },
+  (t) => [
+    index('usage_event_by_account').on(t.accountId, t.admittedAtMs),
+    index('usage_event_by_entry').on(t.accountId, t.entrySeq),
+  ],
+);
+
+/** What a node said it generated for an attempt, and how much of that nobody was billed for. */
+export const nodeReceipt = sqliteTable(
+  'node_receipt',
+  {
+    requestId: text('request_id').notNull(),
+    nodeId: text('node_id').notNull(),
+    accountId: text('account_id').notNull(),
+    receivedAtMs: integer('received_at_ms').notNull(),
+    outcome: text('outcome').notNull(),
+    promptTokens: integer('prompt_tokens').notNull(),
+    cachedTokens: integer('cached_tokens').notNull(),
+    completionTokens: integer('completion_tokens').notNull(),
+    reasoningTokens: integer('reasoning_tokens').notNull(),
+    /** counted by the node and billed to nobody; below zero when more was billed than the node counted (drift) */
+    writtenOffPromptTokens: integer('written_off_prompt_tokens').notNull(),
+    writtenOffCompletionTokens: integer('written_off_completion_tokens').notNull(),
+    /** why, in one of the words of domain/reconciliation.ts; null when every token was billed */
+    writeOffReason: text('write_off_reason'),
+  },
+  (t) => [
+    primaryKey({ columns: [t.requestId, t.nodeId] }),
+    index('node_receipt_by_node').on(t.nodeId, t.receivedAtMs),
+  ],
+);
+
+/** Rollup of `node_receipt` by hour, node and reason: what the two witnesses are compared by. */
+export const receiptHour = sqliteTable(
+  'receipt_hour',
+  {
+    nodeId: text('node_id').notNull(),
+    hourMs: integer('hour_ms').notNull(),
+    /** as in `node_receipt`; empty: every token was billed */
+    reason: text('reason').notNull(),
+    receipts: integer('receipts').notNull(),
+    promptTokens: integer('prompt_tokens').notNull(),
+    completionTokens: integer('completion_tokens').notNull(),
+    writtenOffPromptTokens: integer('written_off_prompt_tokens').notNull(),
+    writtenOffCompletionTokens: integer('written_off_completion_tokens').notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.nodeId, t.hourMs, t.reason] })],
+);
+
+/** Rollup of `usage_event` by hour, account, key and model: what charts read. */
+export const usageHour = sqliteTable(
+  'usage_hour',
+  {
+    accountId: text('account_id').notNull(),
+    hourMs: integer('hour_ms').notNull(),
+    keyId: text('key_id').notNull(),
+    modelId: text('model_id').notNull(),
+    requests: integer('requests').notNull(),
+    cachedTokens: integer('cached_tokens').notNull(),
+    uncachedTokens: integer('uncached_tokens').notNull(),
+    reasoningTokens: integer('reasoning_tokens').notNull(),
+    answerTokens: integer('answer_tokens').notNull(),
+    chargeNanoUsd: integer('charge_nano_usd').notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.accountId, t.hourMs, t.keyId, t.modelId] })],
+);
+
+/** The Wallet's ledger, entry by entry. */
+export const ledgerEntry = sqliteTable(
+  'ledger_entry',
+  {
+    accountId: text('account_id').notNull(),
+    seq: integer('seq').notNull(),
+    atMs: integer('at_ms').notNull(),
+    kind: text('kind', { enum: ['grant', 'top_up', 'charge', 'correction'] }).notNull(),
+    /** change of granted and of paid credit; the counterparty's leg is minus their sum */
+    grantedNanoUsd: integer('granted_nano_usd').notNull(),
+    paidNanoUsd: integer('paid_nano_usd').notNull(),
+    /** ledger balance after this entry, granted and paid together */
+    balanceNanoUsd: integer('balance_nano_usd').notNull(),
+    /** request id, payment order id or grant id: one entry each */
+    reference: text('reference').notNull(),
+    hash: text('hash').notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.accountId, t.seq] }),
+    uniqueIndex('ledger_entry_by_reference').on(t.accountId, t.kind, t.reference),
+  ],
+);
+
+/** Where the two witnesses, or the ledger and its prices, disagree: an alert for the operator, one row a finding. */
+export const drift = sqliteTable(
+  'drift',
+  {
+    requestId: text('request_id').notNull(),
+    /** empty: no node is concerned */
+    nodeId: text('node_id').notNull(),
+    kind: text('kind').$type<DriftKind>().notNull(),
+    accountId: text('account_id').notNull(),
+    foundAtMs: integer('found_at_ms').notNull(),
+    /** what the two sides say, in counts and nano-USD */
+    detail: text('detail', { mode: 'json' }).$type<Record<string, string | number | null>>().notNull(),
+    /** a receipt that came late explains a missing one; an operator closes the others */
+    resolvedAtMs: integer('resolved_at_ms'),
+  },
+  (t) => [
+    primaryKey({ columns: [t.requestId, t.nodeId, t.kind] }),
+    index('drift_by_time').on(t.foundAtMs),
+    index('drift_open').on(t.foundAtMs).where(sql`resolved_at_ms IS NULL`),
+  ],
+);
