@@ -31,8 +31,8 @@ async function pool(): Promise<Record<string, Record<string, string>>> {
 async function servedBy(question: string): Promise<string> {
   const body = chatBody(`${question} [[reasoning=1 answer=2]]`);
   const answer = await api(portal.local, '/v1/chat/completions', { method: 'POST', body });
-  expect(answer.status).toBe(200);
-  const { id } = (await answer.json()) as { id: string };
+  const { id, error } = (await answer.json()) as { id: string; error?: unknown };
+  expect([answer.status, error]).toEqual([200, undefined]);
   return ((await (await api(portal.local, `/v1/generations/${id}`)).json()) as { node_id: string }).node_id;
 }
 

@@ -1,28 +1,19 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { beginCardSetup, removeCard } from '../../worker/billing/card.ts';
 import { beginTopUp } from '../../worker/billing/top-up.ts';
 import { usd } from '../../worker/domain/money.ts';
 import { env, newAccount } from './billing-fixtures.ts';
 import { accountWithCard, accountWithRecharge, ask, rule } from './billing-recharge-fixtures.ts';
-import { FakeStripe } from './billing-stripe-fake.ts';
 import { deliver, send, withStripe } from './billing-stripe-fixtures.ts';
+import { stripe } from './billing-stripe-fresh.ts';
 import { CARD } from './billing-stripe-shop.ts';
 import { stripeEvent } from './billing-stripe-signed.ts';
 
 const COMPLETED = 'checkout.session.completed';
 
-let stripe: FakeStripe;
-
 beforeEach(() => {
-  stripe = new FakeStripe();
-  vi.stubGlobal('fetch', stripe.fetch);
   vi.spyOn(console, 'error').mockImplementation(() => {});
   vi.spyOn(console, 'warn').mockImplementation(() => {});
-});
-afterEach(() => {
-  vi.useRealTimers();
-  vi.unstubAllGlobals();
-  vi.restoreAllMocks();
 });
 
 async function begun(accountId?: string): Promise<string> {

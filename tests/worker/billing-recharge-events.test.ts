@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { recharge } from '../../worker/billing/recharge/recharge.ts';
 import { beginTopUp } from '../../worker/billing/top-up.ts';
 import { findAutoRecharge } from '../../worker/db/auto-recharge.ts';
@@ -15,22 +15,14 @@ import {
   rule,
   SUCCEEDED,
 } from './billing-recharge-fixtures.ts';
-import { FakeStripe } from './billing-stripe-fake.ts';
 import { available, corrections, deliver, send, withStripe } from './billing-stripe-fixtures.ts';
+import { stripe } from './billing-stripe-fresh.ts';
 import { dispute, refunded } from './billing-stripe-reversals.ts';
 import { chargeOf, type StripeObject } from './billing-stripe-shop.ts';
 import { stripeEvent } from './billing-stripe-signed.ts';
 
-let stripe: FakeStripe;
-
 beforeEach(() => {
-  stripe = new FakeStripe();
-  vi.stubGlobal('fetch', stripe.fetch);
   vi.spyOn(console, 'warn').mockImplementation(() => {});
-});
-afterEach(() => {
-  vi.unstubAllGlobals();
-  vi.restoreAllMocks();
 });
 
 interface Asked {

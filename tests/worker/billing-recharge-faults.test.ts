@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { usd } from '../../worker/domain/money.ts';
 import { breakAt, brokenEnv, WHENS } from './billing-breaking.ts';
 import { env, topUpEntries } from './billing-fixtures.ts';
@@ -14,25 +14,17 @@ import {
   rule,
   SUCCEEDED,
 } from './billing-recharge-fixtures.ts';
-import { FakeStripe, type Fault } from './billing-stripe-fake.ts';
+import type { Fault } from './billing-stripe-fake.ts';
 import { available, deliver, send, withStripe } from './billing-stripe-fixtures.ts';
+import { stripe } from './billing-stripe-fresh.ts';
 import { stripeEvent } from './billing-stripe-signed.ts';
 
 const INTENTS = '/v1/payment_intents';
 const LATER_MS = 5 * MINUTE_MS;
 
-let stripe: FakeStripe;
-
 beforeEach(() => {
-  stripe = new FakeStripe();
-  vi.stubGlobal('fetch', stripe.fetch);
   vi.spyOn(console, 'error').mockImplementation(() => {});
   vi.spyOn(console, 'warn').mockImplementation(() => {});
-});
-afterEach(() => {
-  vi.useRealTimers();
-  vi.unstubAllGlobals();
-  vi.restoreAllMocks();
 });
 
 /** Lets the SDK's timeouts and pauses between tries pass at once. */

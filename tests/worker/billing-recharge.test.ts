@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { setAutoRecharge } from '../../worker/billing/recharge/rule.ts';
 import { nanoUsd, usd } from '../../worker/domain/money.ts';
 import { env, paidBalance, topUpEntries } from './billing-fixtures.ts';
@@ -16,22 +16,13 @@ import {
   SUCCEEDED,
   turnOn,
 } from './billing-recharge-fixtures.ts';
-import { FakeStripe } from './billing-stripe-fake.ts';
 import { available, send, spend, withStripe } from './billing-stripe-fixtures.ts';
+import { stripe } from './billing-stripe-fresh.ts';
 
 const INTENTS = '/v1/payment_intents';
 
-let stripe: FakeStripe;
-
 beforeEach(() => {
-  stripe = new FakeStripe();
-  vi.stubGlobal('fetch', stripe.fetch);
   vi.spyOn(console, 'error').mockImplementation(() => {});
-});
-afterEach(() => {
-  vi.useRealTimers();
-  vi.unstubAllGlobals();
-  vi.restoreAllMocks();
 });
 
 describe('a balance below the level', () => {

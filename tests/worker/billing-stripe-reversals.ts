@@ -1,4 +1,6 @@
 /** Refunds and disputes of a payment, as Stripe's events have them. */
+import { usd } from '../../worker/domain/money.ts';
+import { env } from './billing-fixtures.ts';
 import { CARD, newStripeId, type Payment, type StripeObject } from './billing-stripe-shop.ts';
 
 /** What was charged, and how it was paid. */
@@ -38,4 +40,12 @@ export function dispute({ charge, intent }: Charged, change: Record<string, unkn
     metadata: {},
     ...change,
   };
+}
+
+/** What of an order was owed or cancelled, in dollars, as the audit trail has it. */
+export async function audited(orderId: string): Promise<[string, number][]> {
+  const { results } = await env.DB.prepare('select action, detail from audit where subject = ? order by id')
+    .bind(orderId)
+    .all<{ action: string; detail: string }>();
+  return results.map(({ action, detail }) => [action, JSON.parse(detail).uncollectedNanoUsd / usd(1)]);
 }

@@ -11,7 +11,13 @@ import { KINDS, type Kind, SLIM, tokenBars, WIDE } from '../chart/token-bars.ts'
 import { type PortalContext, type PortalEnv, words } from '../context.ts';
 import { signedIn } from '../guard.ts';
 import { page } from '../layout.tsx';
-import { FilterForm, type FilterOption, type FilterSelect } from '../parts/filter-form.tsx';
+import {
+  FilterForm,
+  type FilterOption,
+  type FilterSelect,
+  keySelect,
+  modelSelect,
+} from '../parts/filter-form.tsx';
 import { Money } from '../parts/money.tsx';
 import { RecentRequests } from '../parts/recent-requests.tsx';
 import { TILES, Tile } from '../parts/tile.tsx';
@@ -86,21 +92,8 @@ function Filter(props: {
       value: chosen.period,
       options: PERIODS.map((each): FilterOption => [each, t.usage.periods[each]]),
     },
-    {
-      name: 'key',
-      label: t.usage.key,
-      value: chosen.keyId ?? '',
-      options: [
-        ['', t.usage.all],
-        ...keys.map((key): FilterOption => [key.id, `${key.name} …${key.lastFour}`]),
-      ],
-    },
-    {
-      name: 'model',
-      label: t.usage.model,
-      value: chosen.modelId ?? '',
-      options: [['', t.usage.all], ...catalogue.map((model): FilterOption => [model.id, model.id])],
-    },
+    keySelect(c, keys, chosen.keyId),
+    modelSelect(c, catalogue, chosen.modelId),
   ];
   return <FilterForm c={c} selects={selects} class="w-full sm:w-auto" />;
 }

@@ -1,4 +1,6 @@
 /** What a table or chart shows: a row of selects that become the page's query. */
+import type { Model } from '../../db/catalogue.ts';
+import type { ApiKeyRow } from '../../db/keys.ts';
 import { type PortalContext, words } from '../context.ts';
 
 export type FilterOption = readonly [value: string, text: string];
@@ -9,6 +11,20 @@ export interface FilterSelect {
   readonly label: string;
   readonly value: string;
   readonly options: readonly FilterOption[];
+}
+
+export function keySelect(c: PortalContext, keys: readonly ApiKeyRow[], chosen: string | null): FilterSelect {
+  const options = keys.map((key): FilterOption => [key.id, `${key.name} …${key.lastFour}`]);
+  return { name: 'key', label: words(c).t.usage.key, value: chosen ?? '', options: orAll(c, options) };
+}
+
+export function modelSelect(c: PortalContext, models: readonly Model[], chosen: string | null): FilterSelect {
+  const options = models.map(({ id }): FilterOption => [id, id]);
+  return { name: 'model', label: words(c).t.usage.model, value: chosen ?? '', options: orAll(c, options) };
+}
+
+function orAll(c: PortalContext, options: readonly FilterOption[]): FilterOption[] {
+  return [['', words(c).t.usage.all], ...options];
 }
 
 /** @param props.class where the form stands on its page */

@@ -4,7 +4,7 @@ import type { Model } from '../../db/catalogue.ts';
 import type { ApiKeyRow } from '../../db/keys.ts';
 import { type PortalContext, words } from '../context.ts';
 import { ENDINGS, type RequestQuery } from '../request-query.ts';
-import { FilterForm, type FilterOption, type FilterSelect } from './filter-form.tsx';
+import { FilterForm, type FilterOption, type FilterSelect, keySelect, modelSelect } from './filter-form.tsx';
 
 export function RequestFilterForm(props: {
   c: PortalContext;
@@ -21,21 +21,8 @@ export function RequestFilterForm(props: {
       value: chosen.period,
       options: Object.entries(t.requests.periods),
     },
-    {
-      name: 'key',
-      label: t.usage.key,
-      value: chosen.keyId ?? '',
-      options: [
-        ['', t.usage.all],
-        ...keys.map((key): FilterOption => [key.id, `${key.name} …${key.lastFour}`]),
-      ],
-    },
-    {
-      name: 'model',
-      label: t.usage.model,
-      value: chosen.modelId ?? '',
-      options: [['', t.usage.all], ...models.map((model): FilterOption => [model.id, model.id])],
-    },
+    keySelect(c, keys, chosen.keyId),
+    modelSelect(c, models, chosen.modelId),
     {
       name: 'ending',
       label: t.requests.ending,
