@@ -189,6 +189,8 @@ export const NodeLoad = z.object({
   used_tokens: z.int().min(0),
   capacity_tokens: z.int().min(0),
   max_running_requests: z.int().min(0),
+  /** requests that may wait before the engine refuses (`--max-queued-requests`); null: not known */
+  max_queued_requests: z.int().min(0).nullable().default(null),
   /** output tokens per second, as the engine measures it */
   generation_tokens_per_second: z.number().min(0),
   /** share of prompt tokens found in the prefix cache, 0 to 1 */

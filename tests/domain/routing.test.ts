@@ -14,6 +14,7 @@ const idle = {
   used_tokens: 0,
   capacity_tokens: 1_000_000,
   max_running_requests: 256,
+  max_queued_requests: null,
   generation_tokens_per_second: 0,
   cache_hit_rate: 0,
 };

@@ -107,6 +107,7 @@ describe('heartbeats', () => {
       used_tokens: 200,
       capacity_tokens: 2_000,
       max_running_requests: 128,
+      max_queued_requests: null,
       generation_tokens_per_second: 101,
       cache_hit_rate: 0.5,
     });

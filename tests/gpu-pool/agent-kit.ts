@@ -199,6 +199,7 @@ function rankLoad(running: number) {
     num_used_tokens: 100,
     max_total_num_tokens: 1_000,
     max_running_requests: 64,
+    max_queued_requests: null,
     token_usage: 0.1,
     gen_throughput: 50.5,
     cache_hit_rate: 0.5,

@@ -255,6 +255,7 @@ const LOAD = {
   used_tokens: 0,
   capacity_tokens: 1_000_000,
   max_running_requests: 256,
+  max_queued_requests: null,
   generation_tokens_per_second: 1_000,
   cache_hit_rate: 0,
 };

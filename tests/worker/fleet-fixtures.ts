@@ -86,6 +86,7 @@ export const QUIET_LOAD = {
   used_tokens: 0,
   capacity_tokens: 1_000_000,
   max_running_requests: 128,
+  max_queued_requests: null,
   generation_tokens_per_second: 0,
   cache_hit_rate: 0,
 };

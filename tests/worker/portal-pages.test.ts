@@ -353,6 +353,7 @@ describe('operator pool', () => {
       used_tokens: 640,
       capacity_tokens: 1_000,
       max_running_requests: 64,
+      max_queued_requests: null,
       generation_tokens_per_second: 1_234,
       cache_hit_rate: 0.563,
     };

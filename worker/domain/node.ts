@@ -1,6 +1,13 @@
 /** A node as the edge sees it: what is registered, how it was at its last heartbeat, and whether it may serve. */
 import type { NodeLoad } from '../../gpu-pool/protocol.ts';
 
+/**
+ * canary: enrolled or restored, gets no customer before its canary has passed · active: serves · draining: finishes
+ * what runs · quarantined: held back by an operator · removed: for ever
+ */
+export const NODE_STATES = ['canary', 'active', 'draining', 'quarantined', 'removed'] as const;
+export type NodeState = (typeof NODE_STATES)[number];
+
 /** From D1: changes only by enrolment and by the operator. */
 export interface RegisteredNode {
   readonly id: string;
@@ -10,7 +17,7 @@ export interface RegisteredNode {
   readonly url: string;
   /** output tokens per second it is expected to reach: its share of traffic */
   readonly capacity: number;
-  readonly state: 'active' | 'draining' | 'removed';
+  readonly state: NodeState;
 }
 
 /**

@@ -15,6 +15,7 @@ export const NO_LOAD: NodeLoad = {
   used_tokens: 0,
   capacity_tokens: 0,
   max_running_requests: 0,
+  max_queued_requests: null,
   generation_tokens_per_second: 0,
   cache_hit_rate: 0,
 };
@@ -98,6 +99,7 @@ function sumLoads(ranks: z.infer<typeof RankLoad>[]): NodeLoad {
     used_tokens: sum('num_used_tokens'),
     capacity_tokens: sum('max_total_num_tokens'),
     max_running_requests: sum('max_running_requests'),
+    max_queued_requests: null,
     generation_tokens_per_second: sum('gen_throughput'),
     cache_hit_rate: Math.min(1, sum('cache_hit_rate') / ranks.length),
   };

@@ -1,8 +1,8 @@
 /** The GPU pool. */
 import { index, integer, sqliteTable, text } from 'drizzle-orm/sqlite-core';
+import { NODE_STATES } from '../../domain/node.ts';
+import type { Usage } from '../../domain/usage.ts';
 import { model } from './catalogue.ts';
-
-export const NODE_STATES = ['active', 'draining', 'removed'] as const;
 
 /** A registered SGLang server behind its agent. Which nodes are up right now is the Pool's to know. */
 export const node = sqliteTable('node', {
@@ -22,6 +22,26 @@ export const node = sqliteTable('node', {
   state: text('state', { enum: NODE_STATES }).notNull().default('active'),
   enrolledAtMs: integer('enrolled_at_ms').notNull(),
 });
+
+/** One try of a canary: what the edge saw of it, and once the node's receipt is there, whether both agree. */
+export const canary = sqliteTable(
+  'canary',
+  {
+    /** of the last request that was sent */
+    requestId: text('request_id').primaryKey(),
+    nodeId: text('node_id')
+      .notNull()
+      .references(() => node.id),
+    atMs: integer('at_ms').notNull(),
+    /** what the edge counted; null where no whole answer came */
+    usage: text('usage', { mode: 'json' }).$type<Usage>(),
+    /** what was wrong; null while nothing is */
+    fault: text('fault'),
+    /** when the receipt said the same as the edge */
+    passedAtMs: integer('passed_at_ms'),
+  },
+  (t) => [index('canary_by_node').on(t.nodeId, t.atMs)],
+);
 
 export const joinToken = sqliteTable('join_token', {
   id: text('id').primaryKey(),
