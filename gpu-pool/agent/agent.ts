@@ -1,22 +1,24 @@
 /**
- * The agent, wired: it checks the engine, enrols, opens the journal, serves, reports, and drains.
- * One agent stands in front of one engine.
+ * The agent, wired: once it has its ground it watches the engine, serves, reports, and drains. One agent stands in
+ * front of one engine.
  */
 import { HEARTBEAT_INTERVAL_MS } from '../protocol.ts';
-import { checkEngine, parseEngine } from './engine-check.ts';
+import { AbortWatch } from './abort-watch.ts';
+import { type Endings, endings } from './endings.ts';
+import { inspectEngine } from './engine-check.ts';
 import { EngineWatch } from './engine-watch.ts';
-import { join } from './enrol.ts';
 import { FlightBook } from './flight.ts';
 import { createFrontDoor } from './front-door.ts';
 import type { Deadlines, GenerateContext } from './generate.ts';
-import { HeartbeatLoop } from './heartbeat.ts';
-import { Journal } from './journal.ts';
-import { listen, parseListen, urlOf } from './listen.ts';
+import { prepareGround } from './ground.ts';
+import { AGENT_VERSION, HeartbeatLoop } from './heartbeat.ts';
 import { type Log, logToStderr } from './log.ts';
-import { Metrics } from './metrics.ts';
-import { makeStateDirectory, type NodeState, readNodeState } from './node-state.ts';
+import { type Instant, Metrics } from './metrics.ts';
+import { createOperatorDoor } from './operator-door.ts';
 import { createRequestTokenVerifier } from './request-token.ts';
-import { StartRefused } from './start-refused.ts';
+import { readLoad } from './sglang/load.ts';
+
+export { DRAIN_DEADLINE_MS } from './endings.ts';
 
 export interface AgentOptions {
   /** origin of the engine, on loopback */
@@ -25,12 +27,18 @@ export interface AgentOptions {
   engineAdminKey?: string | undefined;
   /** skips the check that nobody else reaches the engine (a private container network) */
   allowExposedEngine?: boolean;
+  /** a version of SGLang to take although it looks too old or like none */
+  acceptEngineVersion?: string | undefined;
+  /** commit of the weights that the engine has to serve; any, where not given */
+  revision?: string | undefined;
   /** once; not needed when `stateDir` knows the node */
   joinToken?: string | undefined;
   /** else the join token's `edge` claim */
   edgeUrl?: string | undefined;
   /** host:port; port 0 takes a free one */
   listen?: string | undefined;
+  /** host:port of /metrics, which is nobody's but the operator's; port 0 takes a free one */
+  metricsListen?: string | undefined;
   /** where the edge reaches this agent; else its own address */
   publicUrl?: string | undefined;
   stateDir: string;
@@ -43,68 +51,35 @@ export interface AgentOptions {
   log?: Log;
 }
 
-export interface Agent {
+export interface Agent extends Endings {
   /** where it listens, `http://host:port` */
   url: string;
+  /** where /metrics is */
+  operatorUrl: string;
   nodeId: string;
   /** resolves when the edge has removed this node and its last request has ended */
   removed: Promise<void>;
-  /** Takes no more work, waits for what runs (aborted after the deadline), reports the last receipts, closes. */
-  drain(options?: { deadlineMs?: number }): Promise<void>;
-  /** Ends running requests now; a drain under way then finishes. */
-  abortRunning(): void;
-  /** Aborts what runs, writes its receipts, closes, without a word to the edge. */
-  close(): Promise<void>;
-  /** As SIGKILL would: nothing more is written or sent. */
-  kill(): Promise<void>;
 }
 
-export const DEFAULT_DEADLINES: Deadlines = { firstTokenMs: 120_000, idleMs: 30_000, abortGraceMs: 5_000 };
-export const DRAIN_DEADLINE_MS = 600_000;
-const LAST_REPORT_MS = 3_000;
+export const DEFAULT_DEADLINES: Deadlines = {
+  firstTokenMs: 120_000,
+  idleMs: 30_000,
+  abortGraceMs: 5_000,
+  abortProofMs: 30_000,
+};
 
-/** @throws StartRefused with one sentence for the operator */
+/** @throws StartRefused with a sentence for the operator */
 export async function startAgent(options: AgentOptions): Promise<Agent> {
   const now = options.now ?? Date.now;
   const log = options.log ?? logToStderr;
   const intervalMs = options.heartbeatIntervalMs ?? HEARTBEAT_INTERVAL_MS;
-  const engine = parseEngine(options);
-  const info = await checkEngine(engine, { allowExposed: options.allowExposedEngine ?? false });
-
-  await makeStateDirectory(options.stateDir).catch(() => {
-    throw new StartRefused(
-      'state_unusable',
-      `${options.stateDir} cannot be created: choose another --state.`,
-    );
-  });
-  const saved = await readNodeState(options.stateDir);
-  if (saved !== null && 'unreadable' in saved) {
-    throw new StartRefused(
-      'state_unusable',
-      `${saved.unreadable} is damaged: delete it and enrol with a new join token.`,
-    );
-  }
-
+  const deadlines = { ...DEFAULT_DEADLINES, ...options.deadlines };
+  const metrics = new Metrics();
   let context: GenerateContext | null = null;
-  const server = createFrontDoor(() => context);
-  const url = urlOf(await listen(server, parseListen(options.listen ?? '127.0.0.1:0', saved?.listen)));
-  const journal = await Journal.open(options.stateDir, {
-    now,
-    ...(options.journalCompactAtBytes ? { compactAtBytes: options.journalCompactAtBytes } : {}),
-  }).catch(() => {
-    server.close();
-    throw new StartRefused(
-      'state_unusable',
-      `The journal in ${options.stateDir} cannot be written: choose another --state.`,
-    );
-  });
-  const node: NodeState =
-    (saved && { ...saved, edge_url: options.edgeUrl ?? saved.edge_url }) ??
-    (await join({ ...options, url, engine: info }).catch(async (error: unknown) => {
-      server.close();
-      await journal.close();
-      throw error;
-    }));
+  const front = createFrontDoor(() => context);
+  const operator = createOperatorDoor(metrics, () => (context === null ? null : instant()));
+  const ground = await prepareGround(options, { front, operator, now });
+  const { engine, facts, demands, journal, node, url } = ground;
 
   if (
     (options.publicUrl ?? url) !== node.url &&
@@ -122,7 +97,23 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const serving = () => !stopping && directive === 'serve';
   const removed = Promise.withResolvers<void>();
   const flights = new FlightBook({ used: journal.requestIds, now });
-  const watch = new EngineWatch({ engine, info, now, intervalMs });
+  const watch = new EngineWatch({
+    engine,
+    facts,
+    inspect: () => inspectEngine(engine, demands),
+    log,
+    now,
+    intervalMs,
+  });
+  const aborts = new AbortWatch({
+    inHand: () => flights.sequences,
+    readLoad: () => readLoad(engine, { queuedPerRankMax: null }),
+    intervalMs,
+    boundMs: deadlines.abortProofMs,
+    now,
+    onProof: (proof) => metrics.abort(proof),
+    log,
+  });
   const heartbeats = new HeartbeatLoop({
     node,
     intervalMs,
@@ -148,9 +139,10 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     watch,
     journal,
     flights,
+    aborts,
     verifyToken: createRequestTokenVerifier({ edgeUrl: node.edge_url, nodeId: node.node_id, now }),
-    deadlines: { ...DEFAULT_DEADLINES, ...options.deadlines },
-    metrics: new Metrics(),
+    deadlines,
+    metrics,
     log,
     now,
     serving,
@@ -159,61 +151,44 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   await watch.start();
   heartbeats.start();
 
-  let shutting: Promise<void> | null = null;
-  const shut = () => {
-    shutting ??= shutOnce();
-    return shutting;
-  };
-  const shutOnce = async () => {
-    heartbeats.stop();
-    watch.stop();
-    server.close();
-    server.closeIdleConnections();
-    // The last bytes of the last answers are still on their way out.
-    setTimeout(() => server.closeAllConnections(), 500).unref();
-    await journal.close();
-  };
-
   return {
     url,
+    operatorUrl: ground.operatorUrl,
     nodeId: node.node_id,
     removed: removed.promise,
-    abortRunning: () => flights.abortAll('shutdown'),
-    async drain({ deadlineMs = DRAIN_DEADLINE_MS } = {}) {
-      stopping = true;
-      heartbeats.soon(0);
-      const timer = setTimeout(() => flights.abortAll('shutdown'), deadlineMs);
-      await flights.empty();
-      clearTimeout(timer);
-      heartbeats.stop();
-      await Promise.race([
-        reportLast(),
-        new Promise((resolve) => setTimeout(resolve, LAST_REPORT_MS).unref()),
-      ]);
-      await shut();
-    },
-    async close() {
-      stopping = true;
-      flights.abortAll('shutdown');
-      await flights.empty();
-      await shut();
-    },
-    async kill() {
-      stopping = true;
-      heartbeats.stop();
-      watch.stop();
-      await journal.abandon();
-      server.close();
-      server.closeAllConnections();
-    },
+    ...endings({
+      refuseWork: () => {
+        stopping = true;
+      },
+      ...{ flights, heartbeats, watch, aborts, journal },
+      doors: [front, operator],
+      lock: ground.lock,
+    }),
   };
 
-  /** At least one heartbeat, and more while the edge keeps taking receipts. */
-  async function reportLast(): Promise<void> {
-    for (;;) {
-      const before = journal.unacknowledged;
-      const taken = await heartbeats.beatNow();
-      if (!taken || journal.unacknowledged === 0 || journal.unacknowledged >= before) return;
-    }
+  function instant(): Instant {
+    const flag = (is: boolean) => (is ? 1 : 0);
+    return {
+      gauges: {
+        in_flight: flights.size,
+        sequences: flights.sequences,
+        room: watch.room,
+        receipts_unacknowledged: journal.unacknowledged,
+        draining: flag(!serving()),
+        engine_healthy: flag(watch.healthy),
+        engine_fits: flag(watch.fits),
+        engine_running_requests: watch.load.running_requests,
+        engine_waiting_requests: watch.load.waiting_requests,
+        edge_reachable: flag(heartbeats.reachable),
+        heartbeat_age_seconds: Math.max(0, now() - heartbeats.acceptedAtMs) / 1_000,
+        aborts_pending: aborts.pending,
+      },
+      info: {
+        version: AGENT_VERSION,
+        node: node.node_id,
+        engine_version: watch.info.version,
+        model_path: watch.info.model_path,
+      },
+    };
   }
 }

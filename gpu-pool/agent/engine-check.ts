@@ -1,11 +1,12 @@
 /**
- * Looks at the engine before the node enrols: is it SGLang, and can others reach it past this agent?
- * SGLang's port has had unauthenticated remote code execution and its admin routes show keys, so a node whose
- * engine is exposed does not enrol.
+ * Looks at the engine before the node enrols, and again when the engine has come back: is it SGLang, was it
+ * started so that its answers can be sold, and can others reach it past this agent? SGLang's port has had
+ * unauthenticated remote code execution and shows keys, so a node whose engine is exposed does not enrol.
  */
 import { networkInterfaces } from 'node:os';
 import { callEngine, type Engine } from './engine-client.ts';
-import { type EngineInfo, readEngineInfo } from './sglang/probe.ts';
+import { findFaults, type Wanted } from './sglang/faults.ts';
+import { type EngineFacts, mayAbort, readEngine } from './sglang/probe.ts';
 import { StartRefused } from './start-refused.ts';
 
 const PROBE_TIMEOUT_MS = 1_000;
@@ -33,41 +34,72 @@ export function parseEngine(options: {
   return { url, key: options.engineKey, adminKey: options.engineAdminKey };
 }
 
-/** `addresses` are this host's own, other than loopback. */
-export async function checkEngine(
-  engine: Engine,
-  { allowExposed, addresses = outsideAddresses() }: { allowExposed: boolean; addresses?: string[] },
-): Promise<EngineInfo> {
+export interface EngineDemands extends Wanted {
+  /** skips the check that nobody else reaches the engine */
+  allowExposed: boolean;
+  /** this host's own, other than loopback */
+  addresses?: string[];
+}
+
+/** A sentence for each fault of the engine. `facts` is null where it does not tell what it is. */
+export interface Inspection {
+  facts: EngineFacts | null;
+  faults: string[];
+}
+
+/** @throws StartRefused with all faults, each in a sentence that names what to change */
+export async function checkEngine(engine: Engine, demands: EngineDemands): Promise<EngineFacts> {
   const { origin, hostname } = engine.url;
-  if (!allowExposed && !isLoopback(hostname)) {
+  if (!demands.allowExposed && !isLoopback(hostname)) {
     throw new StartRefused(
       'engine_exposed',
       `The engine at ${origin} is not on loopback: start it with --host 127.0.0.1, or pass --allow-exposed-engine if its network is private.`,
     );
   }
-  const info = await readEngineInfo(engine);
-  if ('failure' in info) {
+  const inspection = await inspectEngine(engine, demands);
+  if (inspection === null) {
     throw new StartRefused(
       'engine_unreachable',
       `No engine answers at ${origin}: start SGLang first, or correct --engine.`,
     );
   }
-  if ('status' in info) {
-    throw new StartRefused(
-      'engine_unreachable',
-      info.status === 401 || info.status === 403
-        ? `The engine at ${origin} wants its API key: pass it as ENGINE_API_KEY.`
-        : `What answers at ${origin} is no SGLang engine (/model_info gives ${info.status}): correct --engine.`,
+  const { facts, faults } = inspection;
+  if (facts !== null && faults.length === 0) return facts;
+  const message =
+    faults.length === 1
+      ? (faults[0] ?? '')
+      : [`The engine at ${origin} has ${faults.length} faults:`, ...faults].join('\n- ');
+  throw new StartRefused(facts === null ? 'engine_unreachable' : 'engine_unfit', message);
+}
+
+/** Null where nothing answers in time, which says nothing about what the engine is. */
+export async function inspectEngine(engine: Engine, demands: EngineDemands): Promise<Inspection | null> {
+  const facts = await readEngine(engine);
+  if ('failure' in facts) return null;
+  if ('status' in facts) return { facts: null, faults: [unreadable(engine.url.origin, facts)] };
+  const { allowExposed, addresses = outsideAddresses() } = demands;
+  const [abortable, exposed] = await Promise.all([
+    mayAbort(engine),
+    allowExposed ? null : findExposure(engine, addresses),
+  ]);
+  const faults = findFaults(facts, demands);
+  if (abortable === false) {
+    faults.push(
+      'The engine takes no aborts from this agent: pass its --admin-api-key as ENGINE_ADMIN_API_KEY.',
     );
   }
-  const exposed = allowExposed ? null : await findExposure(engine, addresses);
   if (exposed !== null) {
-    throw new StartRefused(
-      'engine_exposed',
+    faults.push(
       `The engine can be reached at ${exposed}, past this agent: start it with --host 127.0.0.1, or pass --allow-exposed-engine if that network is private.`,
     );
   }
-  return info;
+  return { facts, faults };
+}
+
+function unreadable(origin: string, { path, status }: { path: string; status: number }): string {
+  return status === 401 || status === 403
+    ? `The engine at ${origin} wants its API key: pass it as ENGINE_API_KEY.`
+    : `What answers at ${origin} is no SGLang engine (${path} gives ${status}): correct --engine.`;
 }
 
 function isLoopback(hostname: string): boolean {

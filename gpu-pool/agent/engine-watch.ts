@@ -1,36 +1,50 @@
 /** Watches the engine on its own beat, so that a slow /health never delays a heartbeat to the edge. */
 import type { NodeLoad } from '../protocol.ts';
+import type { Inspection } from './engine-check.ts';
 import type { Engine } from './engine-client.ts';
-import { checkHealth, type EngineInfo, NO_LOAD, readEngineInfo, readLoad } from './sglang/probe.ts';
+import type { Log } from './log.ts';
+import { checkHealth, NO_LOAD, readLoad } from './sglang/load.ts';
+import type { EngineFacts, EngineInfo } from './sglang/probe.ts';
 
 /** A busy engine can miss its own health check (a long prefill), so one miss proves nothing. */
 const FAILURES_MIN = 3;
 /** An engine that sent a token this recently lives, whatever its health check says. */
 const TOKENS_RECENT_MS = 10_000;
+/** More than any engine runs and queues: a bound for where its own is not known. */
+const ROOM_UNKNOWN = 4_096;
+
+export interface EngineWatchOptions {
+  engine: Engine;
+  facts: EngineFacts;
+  /** looks again at what the engine is and how it was started */
+  inspect: () => Promise<Inspection | null>;
+  log: Log;
+  now: () => number;
+  intervalMs: number;
+}
 
 export class EngineWatch {
-  readonly #engine: Engine;
-  readonly #now: () => number;
-  readonly #intervalMs: number;
-  info: EngineInfo;
+  readonly #options: EngineWatchOptions;
+  #facts: EngineFacts;
   load: NodeLoad = NO_LOAD;
   #failures = 0;
   #gone = false;
+  /** what answers now may be another engine than the one that was inspected */
+  #suspect = false;
+  #faults: string[] = [];
   #tokenAtMs = Number.NEGATIVE_INFINITY;
   #timer: NodeJS.Timeout | undefined;
   #stopped = false;
 
-  constructor(options: { engine: Engine; info: EngineInfo; now: () => number; intervalMs: number }) {
-    this.#engine = options.engine;
-    this.info = options.info;
-    this.#now = options.now;
-    this.#intervalMs = options.intervalMs;
+  constructor(options: EngineWatchOptions) {
+    this.#options = options;
+    this.#facts = options.facts;
   }
 
   /** Looks once, then keeps looking. */
   async start(): Promise<void> {
     await this.#look();
-    if (!this.#stopped) this.#timer = setTimeout(() => void this.start(), this.#intervalMs);
+    if (!this.#stopped) this.#timer = setTimeout(() => void this.start(), this.#options.intervalMs);
   }
 
   stop(): void {
@@ -39,23 +53,58 @@ export class EngineWatch {
   }
 
   tokenSeen(): void {
-    this.#tokenAtMs = this.#now();
+    this.#tokenAtMs = this.#options.now();
+  }
+
+  get info(): EngineInfo {
+    return this.#facts.info;
+  }
+
+  /** Whether the engine, when last inspected, was one that can be sold. */
+  get fits(): boolean {
+    return this.#faults.length === 0;
   }
 
   get healthy(): boolean {
-    if (this.#gone) return false;
-    return this.#failures < FAILURES_MIN || this.#now() - this.#tokenAtMs < TOKENS_RECENT_MS;
+    if (this.#gone || !this.fits) return false;
+    return this.#failures < FAILURES_MIN || this.#options.now() - this.#tokenAtMs < TOKENS_RECENT_MS;
+  }
+
+  /** How many sequences the engine can run and queue; with more in hand it would refuse some. */
+  get room(): number {
+    const { max_running_requests: running, max_queued_requests: queued } = this.load;
+    return running === 0 || queued === null ? ROOM_UNKNOWN : running + queued;
   }
 
   async #look(): Promise<void> {
-    const [health, load] = await Promise.all([checkHealth(this.#engine), readLoad(this.#engine)]);
-    const back = health === 'ok' && this.#failures > 0;
-    this.#gone = health === 'gone';
-    this.#failures = health === 'ok' ? 0 : this.#failures + 1;
-    this.load = load ?? (this.#gone ? NO_LOAD : this.load);
-    // An engine that comes back may be another one: other weights, other version.
-    if (!back) return;
-    const info = await readEngineInfo(this.#engine);
-    if ('model_path' in info) this.info = info;
+    const { engine } = this.#options;
+    const queuedPerRankMax = this.#facts.settings.max_queued_requests;
+    const [health, load] = await Promise.all([checkHealth(engine), readLoad(engine, { queuedPerRankMax })]);
+    this.load = load ?? this.load;
+    if (health !== 'ok') {
+      this.#failures += 1;
+      this.#gone = health === 'gone';
+      this.#suspect = true;
+      return;
+    }
+    if ((this.#suspect || !this.fits) && !(await this.#inspect())) return;
+    this.#failures = 0;
+    this.#gone = false;
+    this.#suspect = false;
+  }
+
+  /** False where nothing answers in time: the engine then stays as healthy as it was. */
+  async #inspect(): Promise<boolean> {
+    const { inspect, log } = this.#options;
+    const inspection = await inspect();
+    if (inspection === null) return false;
+    const { facts, faults } = inspection;
+    this.#facts = facts ?? this.#facts;
+    if (faults.length > 0 && faults.join() !== this.#faults.join()) {
+      log('engine_unfit', { faults: faults.join(' ') });
+    }
+    if (faults.length === 0 && !this.fits) log('engine_fits');
+    this.#faults = faults;
+    return true;
   }
 }

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { ENROL_PATH, EnrolReply, type EnrolRequest } from '../protocol.ts';
 import { type NodeState, writeNodeState } from './node-state.ts';
 import type { EngineInfo } from './sglang/probe.ts';
-import { StartRefused } from './start-refused.ts';
+import { plain, StartRefused } from './start-refused.ts';
 
 const ENROL_TIMEOUT_MS = 15_000;
 
@@ -69,6 +69,7 @@ async function enrol(options: {
     node_id: reply.node_id,
     name: reply.name,
     model: reply.model,
+    model_paths: reply.model_paths,
     edge_url: options.edgeUrl,
     url: options.url,
     listen: options.listen,
@@ -101,12 +102,8 @@ const ErrorEnvelope = z.object({ error: z.object({ message: z.string() }) });
 
 function refusalSentence(status: number, body: unknown): string {
   const envelope = ErrorEnvelope.safeParse(body);
-  // The edge's words go to a terminal: no control characters, no page of text.
   const words = envelope.success
-    ? envelope.data.error.message
-        .replace(/\p{C}+/gu, ' ')
-        .slice(0, 300)
-        .replace(/\.?\s*$/, '')
+    ? plain(envelope.data.error.message, 300).replace(/\.?\s*$/, '')
     : `HTTP status ${status}`;
   const advice =
     status === 401 || status === 403 || status === 409

@@ -11,19 +11,31 @@ export type AbortReason = 'edge' | 'gone' | 'shutdown';
 const ABORT_CALL_TIMEOUT_MS = 3_000;
 /** An abort that overtakes its own request finds nothing to stop, so it is repeated until the stream ends. */
 const ABORT_REPEAT_MS = 1_000;
+/** By then a heartbeat has told the edge how full this node is. */
+const RETRY_AFTER_SECONDS = 2;
 
 export class Flight {
   readonly claims: RequestClaims;
+  /** answers wanted, which the engine runs as sequences of their own */
+  readonly choices: number;
   readonly startedAtMs: number;
   readonly #engine: Engine;
   readonly #graceMs: number;
+  #engineTold = false;
   #reason: AbortReason | null = null;
   #onCut: (() => void) | null = null;
   #cut = false;
   #timers: NodeJS.Timeout[] = [];
 
-  constructor(options: { claims: RequestClaims; engine: Engine; startedAtMs: number; abortGraceMs: number }) {
+  constructor(options: {
+    claims: RequestClaims;
+    choices: number;
+    engine: Engine;
+    startedAtMs: number;
+    abortGraceMs: number;
+  }) {
     this.claims = options.claims;
+    this.choices = options.choices;
     this.startedAtMs = options.startedAtMs;
     this.#engine = options.engine;
     this.#graceMs = options.abortGraceMs;
@@ -32,6 +44,11 @@ export class Flight {
   /** Why this request is being aborted; null while nobody wants that. The first reason stays. */
   get aborting(): AbortReason | null {
     return this.#reason;
+  }
+
+  /** Whether the engine was told to stop, by an abort or after a failure. */
+  get engineTold(): boolean {
+    return this.#engineTold;
   }
 
   /** Tells the engine to stop, and gives it the grace period to say how much it generated. */
@@ -56,6 +73,7 @@ export class Flight {
 
   /** POST /abort_request matches prefixes of `rid`; ids have a fixed length, so this one is alone. */
   stopEngine(): void {
+    this.#engineTold = true;
     void callEngine(this.#engine, {
       method: 'POST',
       path: ABORT_PATH,
@@ -89,13 +107,33 @@ export class FlightBook {
     return this.#flights.size;
   }
 
+  /** answers in hand, over all requests */
+  get sequences(): number {
+    return [...this.#flights.values()].reduce((total, { choices }) => total + choices, 0);
+  }
+
+  /** A refusal where `room` has no place for `choices` more. One that is alone is left to the engine to judge. */
+  overfull({ choices, room }: { choices: number; room: number }): Refusal | null {
+    if (this.#flights.size === 0 || this.sequences + choices <= room) return null;
+    return {
+      code: 'overloaded',
+      message: 'This node has as much in hand as its engine can run and queue.',
+      retryAfterSeconds: RETRY_AFTER_SECONDS,
+    };
+  }
+
   /** A token is good for one request: its id must be neither running nor used up. */
-  admit({ claims, expiresAtMs }: RequestToken, create: () => Flight): Flight | Refusal {
+  admit(
+    { claims, expiresAtMs }: RequestToken,
+    { choices, room, create }: { choices: number; room: number; create: () => Flight },
+  ): Flight | Refusal {
     this.#sweep();
     if (this.#flights.has(claims.jti))
       return { code: 'bad_request', message: 'This request is already running.' };
     if (this.#used.has(claims.jti))
       return { code: 'bad_request', message: 'This request token was used before.' };
+    const overfull = this.overfull({ choices, room });
+    if (overfull !== null) return overfull;
     this.#used.set(claims.jti, expiresAtMs);
     const flight = create();
     this.#flights.set(claims.jti, flight);

@@ -1,4 +1,4 @@
-/** The agent's HTTP: a handful of routes, JSON refusals for the rest. */
+/** The agent's HTTP for the edge, which anybody may reach: two routes with a token, and that it is there. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { ABORT_PATH, GENERATE_PATH } from '../protocol.ts';
 import { type GenerateContext, generate } from './generate.ts';
@@ -8,15 +8,25 @@ import { isRefusal, sendJson, sendRefusal } from './refusal.ts';
 const KEEP_ALIVE_MS = 95_000;
 /** For a whole request body to arrive. */
 const BODY_DEADLINE_MS = 60_000;
+/** A request token is below 8 KiB; tunnel and proxies add some hundred bytes. */
+const HEADER_BYTES_MAX = 12 << 10;
+const HEADER_DEADLINE_MS = 10_000;
+/** Strangers can open connections through a tunnel too; the edge shares a few hundred between its requests. */
+const CONNECTIONS_MAX = 4_096;
 
 /** `context` is null until the node is enrolled; everything but /healthz waits for it. */
 export function createFrontDoor(context: () => GenerateContext | null): Server {
   const server = createServer(
-    { keepAliveTimeout: KEEP_ALIVE_MS, requestTimeout: BODY_DEADLINE_MS },
+    {
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      requestTimeout: BODY_DEADLINE_MS,
+      headersTimeout: HEADER_DEADLINE_MS,
+      maxHeaderSize: HEADER_BYTES_MAX,
+    },
     (req, res) => {
       const ready = context();
       const route = `${req.method} ${req.url?.split('?')[0]}`;
-      if (route === 'GET /healthz') return sendJson(res, 200, { ok: true, draining: !ready?.serving() });
+      if (route === 'GET /healthz') return sendJson(res, 200, { ok: true });
       if (ready === null)
         return sendRefusal(res, { code: 'overloaded', message: 'This node is still enrolling.' });
       handle(ready, route, req, res).catch((error: unknown) => {
@@ -25,6 +35,7 @@ export function createFrontDoor(context: () => GenerateContext | null): Server {
       });
     },
   );
+  server.maxConnections = CONNECTIONS_MAX;
   return server;
 }
 
@@ -39,8 +50,6 @@ async function handle(
       return generate(context, req, res);
     case `POST ${ABORT_PATH}`:
       return abort(context, req, res);
-    case 'GET /metrics':
-      return printMetrics(context, res);
     default:
       return sendJson(res, 404, { error: { code: 'not_found', message: 'No such route.' } });
   }
@@ -50,23 +59,11 @@ async function handle(
 async function abort(context: GenerateContext, req: IncomingMessage, res: ServerResponse): Promise<void> {
   req.resume();
   const token = await context.verifyToken(req.headers.authorization);
-  if (isRefusal(token)) return sendRefusal(res, token);
+  if (isRefusal(token)) {
+    context.metrics.refusal(token.code);
+    return sendRefusal(res, token);
+  }
   const flight = context.flights.find(token.claims);
   flight?.abort('edge');
   sendJson(res, 200, { aborted: flight !== undefined });
-}
-
-function printMetrics(
-  { metrics, flights, journal, serving, watch }: GenerateContext,
-  res: ServerResponse,
-): void {
-  res.writeHead(200, { 'content-type': 'text/plain; version=0.0.4' });
-  res.end(
-    metrics.print({
-      tollgate_agent_in_flight: flights.size,
-      tollgate_agent_receipts_unacknowledged: journal.unacknowledged,
-      tollgate_agent_draining: serving() ? 0 : 1,
-      tollgate_agent_engine_healthy: watch.healthy ? 1 : 0,
-    }),
-  );
 }

@@ -4,6 +4,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { GenerateRequest } from '../protocol.ts';
+import type { AbortWatch } from './abort-watch.ts';
 import { Answer } from './answer.ts';
 import { readJsonBody } from './body.ts';
 import type { Engine } from './engine-client.ts';
@@ -23,6 +24,8 @@ export interface Deadlines {
   idleMs: number;
   /** for the engine to report what it generated, after an abort */
   abortGraceMs: number;
+  /** for the engine's count to show that an abort it did not report has stopped it */
+  abortProofMs: number;
 }
 
 export interface GenerateContext {
@@ -30,6 +33,7 @@ export interface GenerateContext {
   watch: EngineWatch;
   journal: Journal;
   flights: FlightBook;
+  aborts: AbortWatch;
   verifyToken: VerifyRequestToken;
   deadlines: Deadlines;
   metrics: Metrics;
@@ -65,7 +69,10 @@ export async function generate(
   });
   const receipt = run.receipt(ending);
   // The disk failing must not cost the caller the answer: the receipt then lives in memory until acknowledged.
-  await context.journal.closed(receipt).catch(() => context.log('journal_write_failed', { seq }));
+  await context.journal.closed(receipt).catch(() => {
+    context.metrics.journalFailure('closed');
+    context.log('journal_write_failed', { seq });
+  });
   context.metrics.receipt(receipt);
   if (ending.kind === 'failed') context.metrics.refusal(ending.refusal.code);
   context.log('request', {
@@ -80,6 +87,7 @@ export async function generate(
   else if (ending.kind === 'aborted') answer.doneEarly(receipt.usage);
   else answer.refuse(ending.refusal);
   context.flights.land(flight);
+  context.aborts.landed(flight, { engineEnded: run.engineEnded });
   context.onReceipt();
 }
 
@@ -88,20 +96,28 @@ async function admit(
   context: GenerateContext,
   req: IncomingMessage,
 ): Promise<{ flight: Flight; request: GenerateRequest; seq: number } | Refusal> {
-  const { engine, deadlines, flights, journal, now } = context;
+  const { engine, watch, deadlines, flights, journal, now } = context;
   const token = await context.verifyToken(req.headers.authorization);
   if (isRefusal(token)) return token;
   if (!context.serving()) return { code: 'overloaded', message: 'This node takes no new requests.' };
+  // What answers after a crash may be another engine, so nothing goes there until it has been looked at.
+  if (!watch.healthy) return { code: 'engine_failed', message: 'The engine of this node is not healthy.' };
+  // Here to spare the reading, and in `admit` again for what came in meanwhile.
+  const overfull = flights.overfull({ choices: 1, room: watch.room });
+  if (overfull !== null) return overfull;
   const body = await readJsonBody(req);
   if (isRefusal(body)) return body;
   const request = GenerateRequest.safeParse(body.json);
   if (!request.success) return { code: 'bad_request', message: 'The body is outside the protocol.' };
 
   const { claims } = token;
-  const flight = flights.admit(
-    token,
-    () => new Flight({ claims, engine, startedAtMs: now(), abortGraceMs: deadlines.abortGraceMs }),
-  );
+  const { abortGraceMs } = deadlines;
+  const choices = request.data.n ?? 1;
+  const flight = flights.admit(token, {
+    choices,
+    room: watch.room,
+    create: () => new Flight({ claims, choices, engine, startedAtMs: now(), abortGraceMs }),
+  });
   if (isRefusal(flight)) return flight;
   try {
     const seq = await journal.opened({
@@ -114,6 +130,7 @@ async function admit(
     return { flight, request: request.data, seq };
   } catch {
     flights.land(flight);
+    context.metrics.journalFailure('opened');
     context.log('journal_write_failed', { request: claims.jti });
     return { code: 'overloaded', message: 'This node cannot write its journal.' };
   }

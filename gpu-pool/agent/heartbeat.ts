@@ -24,7 +24,7 @@ const BACKOFF_MAX_MS = 10_000;
 const REFUSED_RETRY_MS = 30_000;
 /** The protocol keeps a heartbeat under 64 KiB; the rest of it is below 2 KiB. */
 const RECEIPT_BYTES_MAX = 60 << 10;
-const AGENT_VERSION = '0.1.0';
+export const AGENT_VERSION = '0.1.0';
 
 export interface HeartbeatOptions {
   node: NodeState;
@@ -42,6 +42,12 @@ export interface HeartbeatOptions {
 
 type Beat = 'ok' | 'refused' | 'unreachable';
 
+/** All agents lose an edge at the same instant, so each waits anywhere in the second half of its turn. */
+export function backoffMs(options: { failures: number; intervalMs: number; random: () => number }): number {
+  const longestMs = Math.min(BACKOFF_MAX_MS, options.intervalMs * 2 ** Math.min(options.failures - 1, 8));
+  return longestMs * (0.5 + options.random() / 2);
+}
+
 export class HeartbeatLoop {
   readonly #options: HeartbeatOptions;
   #token: { text: string; signedAtMs: number } | null = null;
@@ -50,6 +56,7 @@ export class HeartbeatLoop {
   #running: Promise<Beat> | null = null;
   #failures = 0;
   #last: Beat = 'ok';
+  #acceptedAtMs: number;
   #stopped = false;
   /** something happened while a heartbeat was under way */
   #again = false;
@@ -57,6 +64,17 @@ export class HeartbeatLoop {
 
   constructor(options: HeartbeatOptions) {
     this.#options = options;
+    this.#acceptedAtMs = options.now();
+  }
+
+  /** Whether the edge took the last heartbeat. */
+  get reachable(): boolean {
+    return this.#last === 'ok';
+  }
+
+  /** When the edge last took a heartbeat; before the first, when this began. */
+  get acceptedAtMs(): number {
+    return this.#acceptedAtMs;
   }
 
   start(): void {
@@ -103,7 +121,7 @@ export class HeartbeatLoop {
     const jitter = 0.9 + 0.2 * random();
     if (result === 'refused') return REFUSED_RETRY_MS * jitter;
     if (result === 'unreachable') {
-      return Math.min(BACKOFF_MAX_MS, intervalMs * 2 ** Math.min(this.#failures - 1, 8)) * jitter;
+      return backoffMs({ failures: this.#failures, intervalMs, random });
     }
     // A backlog goes on while the edge takes it; what it leaves unacknowledged waits for the regular beat.
     const hurry = this.#again || (this.#acknowledged > 0 && pending(1).length > 0);
@@ -136,6 +154,7 @@ export class HeartbeatLoop {
       return 'unreachable';
     }
     this.#sayOnce('ok', () => log('edge_back'));
+    this.#acceptedAtMs = now();
     this.#acknowledged = reply.data.acknowledged.length;
     onAcknowledged(reply.data.acknowledged);
     onDirective(reply.data.directive);

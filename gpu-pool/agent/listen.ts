@@ -8,24 +8,25 @@ export interface ListenAddress {
   port: number;
 }
 
-/** `host:port`. With port 0 a node that has enrolled takes the port it had, which is all the edge knows. */
-export function parseListen(text: string, saved: string | undefined): ListenAddress {
+/** `host:port`, as the option `flag` gave it. With port 0 a node that has enrolled takes the port it had, which is all the edge knows. */
+export function parseListen(flag: string, text: string, saved?: string): ListenAddress {
   const url = /^\d+$/.test(text) ? URL.parse(`http://127.0.0.1:${text}`) : URL.parse(`http://${text}`);
   const match = /:(\d+)$/.exec(text) ?? /^(\d+)$/.exec(text);
   if (url === null || match === null) {
-    throw new StartRefused('bad_option', `--listen ${text} is no address: write it as 127.0.0.1:8700.`);
+    throw new StartRefused('bad_option', `${flag} ${text} is no address: write it as 127.0.0.1:8700.`);
   }
   const port = Number(match[1]);
   const host = url.hostname.replace(/^\[|\]$/g, '');
   return { host, port: port === 0 && saved !== undefined ? Number(/\d+$/.exec(saved)?.[0] ?? 0) : port };
 }
 
-export function listen(server: Server, { host, port }: ListenAddress): Promise<AddressInfo> {
+/** @throws StartRefused where the address that the option `flag` gave cannot be had */
+export function listen(server: Server, flag: string, { host, port }: ListenAddress): Promise<AddressInfo> {
   return new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
       const reason = error.code === 'EADDRINUSE' ? 'is in use' : 'cannot be used';
       reject(
-        new StartRefused('listen_failed', `${host}:${port} ${reason}: choose another address with --listen.`),
+        new StartRefused('listen_failed', `${host}:${port} ${reason}: choose another address with ${flag}.`),
       );
     });
     server.listen(port, host, () => resolve(server.address() as AddressInfo));

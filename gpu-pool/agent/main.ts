@@ -11,9 +11,12 @@ interface Flags {
   engineKey?: string;
   engineAdminKey?: string;
   allowExposedEngine?: boolean;
+  acceptEngineVersion?: string;
+  revision?: string;
   join?: string;
   edge?: string;
   listen: string;
+  metrics: string;
   url?: string;
   state?: string;
   firstTokenDeadline: number;
@@ -36,6 +39,11 @@ const command = new Command('npm run node --')
   .addOption(new Option('--edge <url>', "the edge (default: the join token's)").env('TOLLGATE_EDGE'))
   .addOption(new Option('--listen <host:port>', 'own address').env('TOLLGATE_LISTEN').default('127.0.0.1:0'))
   .addOption(
+    new Option('--metrics <host:port>', 'own address of /metrics, for nobody but the operator')
+      .env('TOLLGATE_METRICS')
+      .default('127.0.0.1:0'),
+  )
+  .addOption(
     new Option('--url <url>', 'where the edge reaches this agent (default: its own address)').env(
       'TOLLGATE_URL',
     ),
@@ -52,6 +60,17 @@ const command = new Command('npm run node --')
   .addOption(
     new Option('--allow-exposed-engine', 'serve although others reach the engine too').env(
       'TOLLGATE_ALLOW_EXPOSED_ENGINE',
+    ),
+  )
+  .addOption(
+    new Option(
+      '--accept-engine-version <version>',
+      'take this version of SGLang although it looks too old or like none',
+    ).env('TOLLGATE_ACCEPT_ENGINE_VERSION'),
+  )
+  .addOption(
+    new Option('--revision <commit>', 'of the weights that the engine has to serve (default: any)').env(
+      'TOLLGATE_REVISION',
     ),
   )
   .addOption(
@@ -84,15 +103,20 @@ try {
     engineKey: flags.engineKey,
     engineAdminKey: flags.engineAdminKey,
     allowExposedEngine: flags.allowExposedEngine ?? false,
+    acceptEngineVersion: flags.acceptEngineVersion,
+    revision: flags.revision,
     joinToken: flags.join,
     edgeUrl: flags.edge,
     listen: flags.listen,
+    metricsListen: flags.metrics,
     publicUrl: flags.url,
     // One engine, one node: two agents of one host must not share a journal.
     stateDir: flags.state ?? join(homedir(), '.tollgate', `node-${flags.engine.replace(/\W+/g, '-')}`),
     deadlines: { firstTokenMs: flags.firstTokenDeadline * 1_000, idleMs: flags.idleDeadline * 1_000 },
   });
-  process.stdout.write(`${JSON.stringify({ listening: agent.url, node: agent.nodeId })}\n`);
+  process.stdout.write(
+    `${JSON.stringify({ listening: agent.url, metrics: agent.operatorUrl, node: agent.nodeId })}\n`,
+  );
   live(agent, flags.drainDeadline * 1_000);
 } catch (error) {
   if (!(error instanceof StartRefused)) throw error;

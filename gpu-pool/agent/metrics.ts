@@ -1,43 +1,115 @@
-/** What the agent counts about itself, printed as Prometheus text. No label ever holds a caller's text. */
-import type { Receipt } from '../protocol.ts';
+/** What the agent tells its operator about itself. No label ever holds a caller's text. */
+import { NODE_ERROR_CODES, Receipt } from '../protocol.ts';
+import { ABORT_PROOFS, type AbortProof } from './abort-watch.ts';
+import { Counter, gauge, Histogram } from './prometheus.ts';
 import type { NodeErrorCode } from './refusal.ts';
-import type { UsageAnomaly } from './sglang/usage.ts';
+import { USAGE_ANOMALIES, type UsageAnomaly } from './sglang/usage.ts';
+
+const TOKEN_KINDS = ['prompt', 'cached', 'completion', 'reasoning'] as const;
+/** Seconds. A first token waits for queue and prefill, an answer of R1 takes minutes. */
+const TTFT_BOUNDS = [0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 30, 60, 120];
+const DURATION_BOUNDS = [0.5, 1, 2, 5, 10, 20, 60, 120, 300, 600, 1_200];
+
+const GAUGES = {
+  in_flight: 'Requests in hand.',
+  sequences: 'Answers in hand; a request can want several.',
+  room: 'Answers that the engine can run and queue; beyond them requests are refused.',
+  receipts_unacknowledged: 'Receipts that the edge has not acknowledged.',
+  draining: '1 while no new work is taken.',
+  engine_healthy: '1 while the engine answers and fits.',
+  engine_fits: '1 while version and arguments of the engine are those a node needs.',
+  engine_running_requests: 'What the engine says it runs.',
+  engine_waiting_requests: 'What the engine says it queues.',
+  edge_reachable: '1 while the edge takes heartbeats.',
+  heartbeat_age_seconds: 'Since the edge last took a heartbeat, or since the start.',
+  aborts_pending: 'Aborted requests of which is not known yet whether the engine has stopped them.',
+};
+
+export interface Instant {
+  gauges: Record<keyof typeof GAUGES, number>;
+  info: { version: string; node: string; engine_version: string; model_path: string };
+}
 
 export class Metrics {
-  readonly #counters = new Map<string, number>();
+  readonly #requests = new Counter('tollgate_agent_requests_total', 'Requests with a receipt, by outcome.', {
+    label: 'outcome',
+    values: Receipt.shape.outcome.options,
+  });
+  readonly #refusals = new Counter(
+    'tollgate_agent_refusals_total',
+    'Requests refused or failed, by the code that the edge got.',
+    { label: 'code', values: NODE_ERROR_CODES },
+  );
+  readonly #tokens = new Counter(
+    'tollgate_agent_tokens_total',
+    'Tokens of receipts; prompt includes cached, completion includes reasoning.',
+    { label: 'kind', values: TOKEN_KINDS },
+  );
+  readonly #anomalies = new Counter(
+    'tollgate_agent_usage_anomalies_total',
+    'Counts of the engine that could not be taken as they were.',
+    { label: 'kind', values: USAGE_ANOMALIES },
+  );
+  readonly #aborts = new Counter(
+    'tollgate_agent_aborts_total',
+    'Requests aborted or given up, by the proof that the engine has stopped; none: it seems to go on.',
+    { label: 'proof', values: ABORT_PROOFS },
+  );
+  readonly #journalFailures = new Counter(
+    'tollgate_agent_journal_failures_total',
+    'Lines that could not be written to the journal.',
+    { label: 'line', values: ['opened', 'closed'] },
+  );
+  readonly #ttft = new Histogram(
+    'tollgate_agent_time_to_first_token_seconds',
+    'From a request to its first token.',
+    TTFT_BOUNDS,
+  );
+  readonly #duration = new Histogram(
+    'tollgate_agent_request_duration_seconds',
+    'From a request to its receipt.',
+    DURATION_BOUNDS,
+  );
 
-  receipt({ outcome, usage }: Receipt): void {
-    this.#add(`tollgate_agent_requests_total{outcome="${outcome}"}`, 1);
-    for (const kind of ['prompt', 'cached', 'completion', 'reasoning'] as const) {
-      this.#add(`tollgate_agent_tokens_total{kind="${kind}"}`, usage[`${kind}_tokens`]);
-    }
+  receipt({ outcome, usage, ttft_ms, started_at_ms, ended_at_ms }: Receipt): void {
+    this.#requests.add(outcome);
+    for (const kind of TOKEN_KINDS) this.#tokens.add(kind, usage[`${kind}_tokens`]);
+    if (ttft_ms !== null) this.#ttft.observe(ttft_ms / 1_000);
+    this.#duration.observe((ended_at_ms - started_at_ms) / 1_000);
   }
 
   refusal(code: NodeErrorCode): void {
-    this.#add(`tollgate_agent_refusals_total{code="${code}"}`, 1);
+    this.#refusals.add(code);
   }
 
   anomaly(kind: UsageAnomaly): void {
-    this.#add(`tollgate_agent_usage_anomalies_total{kind="${kind}"}`, 1);
+    this.#anomalies.add(kind);
   }
 
-  /** `gauges` by name, read at this instant. */
-  print(gauges: Record<string, number>): string {
-    const lines: string[] = [];
-    const typed = new Set<string>();
-    const line = (name: string, value: number, type: string) => {
-      const family = name.split('{')[0] ?? name;
-      if (!typed.has(family)) lines.push(`# TYPE ${family} ${type}`);
-      typed.add(family);
-      lines.push(`${name} ${value}`);
-    };
-    for (const name of [...this.#counters.keys()].sort())
-      line(name, this.#counters.get(name) ?? 0, 'counter');
-    for (const [name, value] of Object.entries(gauges)) line(name, value, 'gauge');
-    return `${lines.join('\n')}\n`;
+  abort(proof: AbortProof): void {
+    this.#aborts.add(proof);
   }
 
-  #add(name: string, by: number): void {
-    this.#counters.set(name, (this.#counters.get(name) ?? 0) + by);
+  journalFailure(line: 'opened' | 'closed'): void {
+    this.#journalFailures.add(line);
+  }
+
+  print({ gauges, info }: Instant): string {
+    const counters = [
+      this.#requests,
+      this.#refusals,
+      this.#tokens,
+      this.#anomalies,
+      this.#aborts,
+      this.#journalFailures,
+      this.#ttft,
+      this.#duration,
+    ];
+    const names = Object.keys(GAUGES) as (keyof typeof GAUGES)[];
+    return [
+      ...counters.map((counter) => counter.print()),
+      ...names.map((name) => gauge(`tollgate_agent_${name}`, GAUGES[name], gauges[name])),
+      gauge('tollgate_agent_info', 'Who this is; always 1.', 1, info),
+    ].join('');
   }
 }

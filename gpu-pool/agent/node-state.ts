@@ -9,6 +9,8 @@ export const NodeState = z.object({
   node_id: z.string().min(1),
   name: z.string(),
   model: z.string(),
+  /** `model_path` values that the edge accepts for the model; unknown to states of older agents */
+  model_paths: z.array(z.string()).optional(),
   edge_url: z.url(),
   /** where the edge was told to find this node */
   url: z.url(),

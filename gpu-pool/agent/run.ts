@@ -27,6 +27,7 @@ export class Run {
   #firstTokenAtMs: number | null = null;
   #progressAtMs: number;
   #notedAtMs: number;
+  #engineEnded = false;
 
   constructor(
     context: GenerateContext,
@@ -73,6 +74,11 @@ export class Run {
     };
   }
 
+  /** Whether the engine itself ended its answer, and so has nothing left to stop. */
+  get engineEnded(): boolean {
+    return this.#engineEnded;
+  }
+
   get #usage(): NodeUsage {
     return this.#reader.usage;
   }
@@ -95,9 +101,10 @@ export class Run {
     });
     clearTimeout(timer);
     if ('failure' in response) {
+      // After a reset the request may run on; where nobody listens there is nobody to tell.
+      if (response.failure !== 'refused') this.#flight.stopEngine();
       if (response.failure !== 'timeout')
         return this.#failed('engine_failed', 'The engine cannot be reached.');
-      this.#flight.stopEngine();
       return this.#failed('engine_timeout', 'The engine sent no first token in time.');
     }
     const status = response.statusCode ?? 0;
@@ -105,6 +112,7 @@ export class Run {
       const timeout = setTimeout(() => response.destroy(), SETTLE_MS);
       const refusal = fromStatus(status, await readSmall(response), response.headers['retry-after']);
       clearTimeout(timeout);
+      this.#engineEnded = true;
       return this.#failed(refusal);
     }
     if (!/^text\/event-stream\b/i.test(response.headers['content-type'] ?? '')) {
@@ -120,7 +128,10 @@ export class Run {
       const frame = await stream.next(this.#waitMs());
       switch (frame.kind) {
         case 'event': {
-          if (frame.data === '[DONE]') return this.#ended();
+          if (frame.data === '[DONE]') {
+            this.#engineEnded = true;
+            return this.#ended();
+          }
           const ending = await this.#event(frame.data);
           if (ending !== null) return ending;
           break;
@@ -131,6 +142,8 @@ export class Run {
             ? this.#failed('engine_timeout', 'The engine sent no first token in time.')
             : this.#failed('engine_timeout', 'The engine stopped sending tokens.');
         case 'end':
+          this.#engineEnded = true;
+          return this.#ended();
         case 'broken':
         case 'cut':
           return this.#ended();
@@ -143,7 +156,10 @@ export class Run {
     const reader = this.#reader;
     const step = reader.read(data);
     if (step.kind === 'malformed') return this.#failed('engine_failed', 'The engine sent a malformed frame.');
-    if (step.kind === 'error') return this.#failed(step.refusal);
+    if (step.kind === 'error') {
+      this.#engineEnded = true;
+      return this.#failed(step.refusal);
+    }
     if (step.chunk === null) return null;
     this.#note({ text: step.chunk.choices.length > 0 });
     if (this.#flight.aborting !== null) return null;

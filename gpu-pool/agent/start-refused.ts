@@ -1,12 +1,14 @@
-/** Why an agent does not start. The message is one sentence for the operator that says what to do. */
+/** Why an agent does not start. The message says to the operator what to do, in one sentence for each fault. */
 export type StartRefusedCode =
   | 'bad_option'
   | 'edge_unreachable'
   | 'engine_exposed'
+  | 'engine_unfit'
   | 'engine_unreachable'
   | 'enrol_refused'
   | 'join_token_missing'
   | 'listen_failed'
+  | 'state_locked'
   | 'state_unusable';
 
 export class StartRefused extends Error {
@@ -17,4 +19,9 @@ export class StartRefused extends Error {
     super(message);
     this.code = code;
   }
+}
+
+/** Somebody else's words on their way to a terminal: no control characters, no page of text. */
+export function plain(words: string, charactersMax = 120): string {
+  return words.replace(/\p{C}+/gu, ' ').slice(0, charactersMax);
 }

@@ -20,6 +20,7 @@ export interface ChatContext {
   modelPath: string;
   weightVersion: string;
   cacheReport: boolean;
+  reasoningParser: string | null;
   /** keeps what arrived, for tests */
   record(entry: { rid: string; body: unknown }): void;
 }
@@ -41,7 +42,10 @@ export async function chatCompletions(
   if (strikesBeforeWork(faults, { wire, res, streaming: parsed.ok && parsed.request.stream })) return;
   if (!parsed.ok) return wire.json(400, flatError({ ...parsed, code: 400 }));
 
-  const request = parsed.request;
+  const request = {
+    ...parsed.request,
+    separateReasoning: parsed.request.separateReasoning && context.reasoningParser !== null,
+  };
   // V3 answers at once, R1 thinks first.
   const reasoning = !/v3/i.test(context.modelPath);
   const prompt = renderChat(request.messages, { tools: request.rawTools, reasoning });
@@ -52,7 +56,9 @@ export async function chatCompletions(
   const plan = (choice: number) =>
     planChoice(bounded, { seed: context.seed, choice, promptTokens: prompt, reasoning });
   const choices = Array.from({ length: request.n }, (_, choice) => plan(choice));
-  if (faults.has('answer_in_reasoning')) choices.forEach(mistakeForReasoning);
+  if (context.reasoningParser === null) choices.forEach(countAsAnswer);
+  // The R1 parser begins inside the reasoning, and V3 never ends it.
+  else if (!reasoning || faults.has('answer_in_reasoning')) choices.forEach(mistakeForReasoning);
 
   const envelope: Envelope = { id: rid, created: Math.floor(Date.now() / 1_000), model: request.model };
   const answer = answerFor(context, { request, envelope, wire, faults });
@@ -149,6 +155,11 @@ function contextRefusal(promptTokens: number, maxTokens: number): string | null 
     );
   }
   return null;
+}
+
+/** Without a parser the engine does not know where reasoning ends, and counts none (batch_result_processor.py). */
+function countAsAnswer(plan: ChoicePlan): void {
+  plan.tokens = plan.tokens.map((token) => ({ ...token, reasoning: false }));
 }
 
 /** Without an end tag the parser takes all of the text for reasoning, and the engine counts it so. */

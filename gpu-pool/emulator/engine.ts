@@ -28,7 +28,7 @@ const LAG_MS_MAX = 1_000;
 
 export class Engine {
   readonly stats = new EngineStats();
-  readonly cache = new RadixCache();
+  readonly cache: RadixCache;
   readonly profile: Profile;
   #clock: Clock;
   #log: EngineLog;
@@ -39,8 +39,16 @@ export class Engine {
   #wake: (() => void) | null = null;
   #closed = false;
 
-  constructor(options: { profile: Profile; clock: Clock; log: EngineLog; queuedMax: number }) {
+  constructor(options: {
+    profile: Profile;
+    clock: Clock;
+    log: EngineLog;
+    queuedMax: number;
+    /** true unless told otherwise */
+    radixCache?: boolean;
+  }) {
     this.profile = options.profile;
+    this.cache = new RadixCache({ enabled: options.radixCache ?? true });
     this.#clock = options.clock;
     this.#log = options.log;
     this.#queuedMax = options.queuedMax;

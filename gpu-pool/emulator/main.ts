@@ -22,9 +22,13 @@ const program = new Command('emulator')
   .option('--api-key <key>')
   .option('--admin-api-key <key>')
   .option('--max-queued-requests <number>', 'unlimited by default', wholeNumber)
-  .option('--enable-cache-report', 'name cached tokens in usage', false);
+  .option('--enable-cache-report', 'name cached tokens in usage', false)
+  .option('--reasoning-parser <name>', 'without it an answer begins with its reasoning')
+  .option('--disable-radix-cache', 'use no prefix again', false)
+  .option('--revision <commit>', 'of the weights')
+  .option('--sglang-version <version>', 'the release to claim to be');
 
-const { enableCacheReport, ...options } = program.parse().opts<{
+const { enableCacheReport, sglangVersion, ...options } = program.parse().opts<{
   profile: Hardware;
   port: number;
   host: string;
@@ -37,9 +41,17 @@ const { enableCacheReport, ...options } = program.parse().opts<{
   adminApiKey?: string;
   maxQueuedRequests?: number;
   enableCacheReport: boolean;
+  reasoningParser?: string;
+  disableRadixCache: boolean;
+  revision?: string;
+  sglangVersion?: string;
 }>();
 
-const emulator = await startEmulator({ ...options, cacheReport: enableCacheReport });
+const emulator = await startEmulator({
+  ...options,
+  cacheReport: enableCacheReport,
+  version: sglangVersion,
+});
 console.log(JSON.stringify({ listening: emulator.url }));
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.once(signal, () => void emulator.close().then(() => process.exit(0)));

@@ -22,6 +22,12 @@ export class RadixCache {
   #tokens = 0;
   #lockedTokens = 0;
   #uses = 0;
+  readonly #enabled: boolean;
+
+  /** Not `enabled` it stays empty, as SGLang's chunk cache does (`--disable-radix-cache`). */
+  constructor({ enabled }: { enabled: boolean } = { enabled: true }) {
+    this.#enabled = enabled;
+  }
 
   /** tokens in the tree */
   get tokens(): number {
@@ -51,6 +57,7 @@ export class RadixCache {
   /** Puts every whole page of `tokens` into the tree and returns the deepest node. */
   insert(key: string, tokens: readonly string[]): CacheNode {
     let node = this.#root(key);
+    if (!this.#enabled) return node;
     const usedAt = ++this.#uses;
     for (let start = 0; start + PAGE_TOKENS <= tokens.length; start += PAGE_TOKENS) {
       const page = pageAt(tokens, start);

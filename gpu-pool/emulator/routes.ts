@@ -16,8 +16,8 @@ export interface Route {
   handle(state: EmulatorState, body: unknown): RouteAnswer | Promise<RouteAnswer>;
 }
 
-/** The release whose behaviour is emulated: the first in which an abort stops the decoding (sglang#36333). */
-export const SGLANG_VERSION = '0.5.20';
+/** The release whose behaviour is emulated: the first in which an abort stops the decoding (sglang#35255). */
+const SGLANG_VERSION = '0.5.20';
 
 const get = (handle: Route['handle']): Route => ({ methods: ['GET'], handle });
 const ok = (body: object | string): RouteAnswer => ({ status: 200, body });
@@ -56,13 +56,14 @@ function modelInfo({ modelPath, weightVersion }: EmulatorState): RouteAnswer {
   });
 }
 
-/** All server arguments, keys included: SGLang dumps them as they are, so nobody may pass this on. */
+/** All server arguments, keys included: SGLang dumps them as they are (sglang#37457), so nobody may pass this on. */
 function serverInfo({
   engine,
   options,
   modelPath,
   weightVersion,
   cacheReport,
+  reasoningParser,
   seed,
 }: EmulatorState): RouteAnswer {
   const { profile, stats } = engine;
@@ -81,28 +82,34 @@ function serverInfo({
     max_running_requests: profile.maxRunningRequests,
     max_queued_requests: options.maxQueuedRequests ?? null,
     context_length: CONTEXT_TOKENS,
-    reasoning_parser: 'deepseek-r1',
+    revision: options.revision ?? null,
+    reasoning_parser: reasoningParser,
     tool_call_parser: 'deepseekv3',
     enable_cache_report: cacheReport,
     enable_metrics: true,
-    disable_radix_cache: false,
+    disable_radix_cache: options.disableRadixCache ?? false,
     random_seed: seed,
     api_key: options.apiKey ?? null,
     admin_api_key: options.adminApiKey ?? null,
     weight_version: weightVersion,
     status: 'ready',
     max_total_num_tokens: profile.kvCapacityTokens,
-    internal_states: [{ last_gen_throughput: stats.generationThroughput }],
-    version: SGLANG_VERSION,
+    internal_states: [
+      {
+        last_gen_throughput: stats.generationThroughput,
+        effective_max_running_requests_per_dp: profile.maxRunningRequests,
+      },
+    ],
+    version: options.version ?? SGLANG_VERSION,
   });
 }
 
 /** One rank: the profiles run without data-parallel attention. */
-function loads({ engine }: EmulatorState): RouteAnswer {
+function loads({ engine, options }: EmulatorState): RouteAnswer {
   const { load, profile, stats } = engine;
   return ok({
     timestamp: new Date().toISOString(),
-    version: SGLANG_VERSION,
+    version: options.version ?? SGLANG_VERSION,
     dp_rank_count: 1,
     loads: [
       {

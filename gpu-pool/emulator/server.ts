@@ -31,6 +31,14 @@ export interface EmulatorOptions {
   maxQueuedRequests?: number;
   /** `--enable-cache-report`: without it no answer names cached tokens */
   cacheReport?: boolean;
+  /** `--reasoning-parser`: none by default as in SGLang, and an answer then begins with its reasoning */
+  reasoningParser?: string;
+  /** `--disable-radix-cache`: no prefix is ever used again */
+  disableRadixCache?: boolean;
+  /** `--revision` of the weights */
+  revision?: string;
+  /** the release it claims to be */
+  version?: string;
   /** replaces parts of the hardware profile, for tests */
   override?: Partial<Profile>;
   clock?: Clock;
@@ -99,12 +107,14 @@ function createState(options: EmulatorOptions, log: EngineLog): EmulatorState {
       clock: options.clock ?? createClock(options.speed ?? 0),
       log,
       queuedMax: options.maxQueuedRequests ?? Number.POSITIVE_INFINITY,
+      radixCache: !options.disableRadixCache,
     }),
     faults: new FaultBoard(),
     seed: options.seed ?? 1,
     modelPath: options.modelPath ?? 'deepseek-ai/DeepSeek-R1-0528',
     weightVersion: options.weightVersion ?? 'default',
     cacheReport: options.cacheReport ?? false,
+    reasoningParser: options.reasoningParser ?? null,
     record(entry) {
       requests.push(entry);
       if (requests.length > REQUESTS_KEPT) requests.shift();
@@ -133,12 +143,11 @@ async function serve(state: EmulatorState, req: IncomingMessage, res: ServerResp
   send(res, status, body, type);
 }
 
-/** Health and metrics are open even with a key (SGLang's http_server.py). Either key opens the rest. */
+/** `decide_request_auth` of SGLang's utils/auth.py: health and metrics are open, only aborts ask for the admin key. */
 function authorized({ apiKey, adminApiKey }: EmulatorOptions, req: IncomingMessage, path: string): boolean {
-  if (apiKey === undefined && adminApiKey === undefined) return true;
   if (path.startsWith('/health') || path.startsWith('/metrics')) return true;
-  const keys = [apiKey, adminApiKey].filter((key) => key !== undefined);
-  return keys.some((key) => req.headers.authorization === `Bearer ${key}`);
+  const key = path === '/abort_request' ? (adminApiKey ?? apiKey) : apiKey;
+  return key === undefined || req.headers.authorization === `Bearer ${key}`;
 }
 
 function fail(res: ServerResponse, error: unknown): void {

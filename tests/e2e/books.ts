@@ -7,6 +7,7 @@ import { existsSync, globSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { type LoggedRequest, readEngineLog } from '../../gpu-pool/emulator/log.ts';
+import { parseCanaryId } from '../../worker/domain/canary.ts';
 import type { AccountBooks, D1Books, EngineCount, World } from '../laws/world.ts';
 
 export interface BookNode {
@@ -84,7 +85,9 @@ function engineCount(requestId: string, attempt: LoggedRequest, tailTokensMax: n
 
 function readLogOf(stateDir: string, name: string): Map<string, LoggedRequest> {
   const file = join(stateDir, name, 'engine-log.jsonl');
-  return existsSync(file) ? readEngineLog(file) : new Map();
+  const logged = existsSync(file) ? readEngineLog(file) : [];
+  // the edge's own requests are on nobody's books
+  return new Map([...logged].filter(([requestId]) => parseCanaryId(requestId) === null));
 }
 
 type Select = <T>(table: string, columns?: string) => T[] | undefined;

@@ -5,6 +5,7 @@
 import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Receipt } from '../../gpu-pool/protocol.ts';
+import { CANARY_SUBJECT } from '../../worker/domain/canary.ts';
 import type { BookNode } from './books.ts';
 
 export interface Opened {
@@ -103,9 +104,14 @@ class Tail {
 
   #keep(text: string): void {
     const line = parse(text);
-    if (line?.type === 'opened') this.opened.set(line.seq, line);
-    if (line?.type === 'closed') this.receipts.set(line.receipt.seq, line.receipt);
+    if (line?.type === 'opened' && !isCanary(line)) this.opened.set(line.seq, line);
+    if (line?.type === 'closed' && !isCanary(line.receipt)) this.receipts.set(line.receipt.seq, line.receipt);
   }
+}
+
+/** The edge's own requests are on nobody's books. */
+function isCanary(line: { readonly account_id: string }): boolean {
+  return line.account_id === CANARY_SUBJECT;
 }
 
 /** A line that was torn by a kill is nobody's. */

@@ -1,20 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import {
-  BODY,
-  type ChatCall,
-  event,
-  generate,
-  post,
-  read,
-  requestId,
-  type Stage,
-  sse,
-  stage,
-  textOf,
-  total,
-  until,
-  usage,
-} from './agent-kit.ts';
+import { requestId } from './agent-fake-edge.ts';
+import { type ChatCall, event, sse, total, usage } from './agent-fake-engine.ts';
+import { BODY, generate, post, read, type Stage, stage, textOf, until } from './agent-kit.ts';
 
 /** Generates until aborted, then says exactly how much it was, as SGLang does. */
 function generateUntilAborted(

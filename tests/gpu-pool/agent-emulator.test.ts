@@ -4,23 +4,20 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import type { Fault } from '../../gpu-pool/emulator/faults.ts';
 import { readEngineLog } from '../../gpu-pool/emulator/log.ts';
 import { type EmulatorOptions, startEmulator } from '../../gpu-pool/emulator/server.ts';
-import {
-  BODY,
-  FakeEdge,
-  generate,
-  post,
-  read,
-  requestId,
-  startTestAgent,
-  tempDir,
-  textOf,
-  until,
-} from './agent-kit.ts';
+import { FakeEdge, requestId } from './agent-fake-edge.ts';
+import { BODY, generate, post, read, startTestAgent, tempDir, textOf, until } from './agent-kit.ts';
 
 async function stage(options: Partial<EmulatorOptions> = {}) {
   const [edge, stateDir] = await Promise.all([FakeEdge.start(), tempDir()]);
   const log = join(stateDir, 'engine.jsonl');
-  const emulator = await startEmulator({ profile: '8xh200', log, cacheReport: true, ...options });
+  const emulator = await startEmulator({
+    profile: '8xh200',
+    log,
+    cacheReport: true,
+    reasoningParser: 'deepseek-r1',
+    maxQueuedRequests: 256,
+    ...options,
+  });
   onTestFinished(() => emulator.close());
   const agent = await startTestAgent({
     engineUrl: emulator.url,

@@ -4,30 +4,10 @@ import { join } from 'node:path';
 import { UnsecuredJWT } from 'jose';
 import { describe, expect, it } from 'vitest';
 import { checkEngine, parseEngine } from '../../gpu-pool/agent/engine-check.ts';
-import { StartRefused } from '../../gpu-pool/agent/start-refused.ts';
-import {
-  event,
-  FakeEdge,
-  generate,
-  requestId,
-  ScriptedEngine,
-  sse,
-  stage,
-  startTestAgent,
-  tempDir,
-  until,
-  usage,
-} from './agent-kit.ts';
-
-async function refusal(promise: Promise<unknown>): Promise<StartRefused> {
-  const error = await promise.then(
-    () => null,
-    (reason: unknown) => reason,
-  );
-  if (!(error instanceof StartRefused)) throw new Error(`not refused: ${error}`);
-  expect(error.message).toMatch(/^[^\n]{20,400}\.$/);
-  return error;
-}
+import { backoffMs } from '../../gpu-pool/agent/heartbeat.ts';
+import { FakeEdge, requestId } from './agent-fake-edge.ts';
+import { event, ScriptedEngine, sse, usage } from './agent-fake-engine.ts';
+import { generate, stage, startRefusal, startTestAgent, tempDir, until } from './agent-kit.ts';
 
 describe('enrolment', () => {
   it('sends a public key, the engine’s identity and the own address, and keeps the private key to itself', async () => {
@@ -48,7 +28,7 @@ describe('enrolment', () => {
   it('takes the edge from the join token', async () => {
     const [edge, engine, stateDir] = await Promise.all([FakeEdge.start(), ScriptedEngine.start(), tempDir()]);
     const joinToken = new UnsecuredJWT({ edge: edge.url }).encode();
-    const error = await refusal(startTestAgent({ engineUrl: engine.url, stateDir, joinToken }));
+    const error = await startRefusal(startTestAgent({ engineUrl: engine.url, stateDir, joinToken }));
     expect(error.code).toBe('enrol_refused');
     expect(error.message).toContain('The join token was used before');
   });
@@ -76,7 +56,7 @@ describe('enrolment', () => {
     ['a state directory that is a file', 'state_unusable', () => ({ stateDir: '/dev/null/state' })],
   ])('is refused in one sentence with %s', async (_, code, options) => {
     const [edge, engine, stateDir] = await Promise.all([FakeEdge.start(), ScriptedEngine.start(), tempDir()]);
-    const error = await refusal(
+    const error = await startRefusal(
       startTestAgent({
         engineUrl: engine.url,
         edgeUrl: edge.url,
@@ -91,8 +71,8 @@ describe('enrolment', () => {
     const { url } = await ScriptedEngine.start();
     const check = (addresses: string[]) =>
       checkEngine(parseEngine({ engineUrl: url }), { allowExposed: false, addresses });
-    expect((await refusal(check(['127.0.0.1']))).code).toBe('engine_exposed');
-    expect((await check(['127.0.0.9'])).version).toBe('0.5.20');
+    expect((await startRefusal(check(['127.0.0.1']))).message).toContain('start it with --host 127.0.0.1');
+    expect((await check(['127.0.0.9'])).info.version).toBe('0.5.20');
   });
 });
 
@@ -107,7 +87,7 @@ describe('heartbeats', () => {
       used_tokens: 200,
       capacity_tokens: 2_000,
       max_running_requests: 128,
-      max_queued_requests: null,
+      max_queued_requests: 64,
       generation_tokens_per_second: 101,
       cache_hit_rate: 0.5,
     });
@@ -145,7 +125,7 @@ describe('heartbeats', () => {
     expect(edge.heartbeats.at(-1)?.receipts.map(({ seq }) => seq)).toEqual([1, 2]);
     edge.acknowledging = true;
     await until(() => edge.heartbeats.at(-1)?.receipts.length === 0);
-    expect(await (await fetch(`${agent.url}/metrics`)).text()).toContain('receipts_unacknowledged 0');
+    expect(await (await fetch(`${agent.operatorUrl}/metrics`)).text()).toContain('receipts_unacknowledged 0');
   });
 
   it('come early when a request has ended', async () => {
@@ -203,6 +183,15 @@ describe('heartbeats', () => {
   });
 });
 
+it('agents that lost the edge together come back spread over half their wait, and never later than it', () => {
+  for (const failures of [1, 2, 5, 40]) {
+    const wait = (random: number) => backoffMs({ failures, intervalMs: 2_000, random: () => random });
+    expect(wait(1)).toBe(Math.min(10_000, 2_000 * 2 ** (failures - 1)));
+    expect(wait(0)).toBe(wait(1) / 2);
+    expect(wait(0.5)).toBe(wait(1) * 0.75);
+  }
+});
+
 describe('directives', () => {
   it('drain and serve switch new work off and on', async () => {
     const { edge, agent, engine } = await stage();
@@ -210,7 +199,10 @@ describe('directives', () => {
     await until(() => edge.heartbeats.at(-1)?.draining);
     const refused = await generate({ agent, edge });
     expect([refused.status, refused.error?.code]).toEqual([503, 'overloaded']);
-    expect(await (await fetch(`${agent.url}/healthz`)).json()).toEqual({ ok: true, draining: true });
+    expect(await (await fetch(`${agent.operatorUrl}/healthz`)).json()).toMatchObject({
+      ok: true,
+      draining: 1,
+    });
     expect(engine.calls).toHaveLength(0);
     edge.directive = 'serve';
     await until(() => edge.heartbeats.at(-1)?.draining === false);
@@ -238,7 +230,7 @@ describe('directives', () => {
 describe('other routes', () => {
   it('are 404 in JSON', async () => {
     const { agent } = await stage();
-    for (const path of ['/', '/v1/chat/completions', '/server_info', '/v1/generate']) {
+    for (const path of ['/', '/metrics', '/v1/chat/completions', '/server_info', '/v1/generate']) {
       const response = await fetch(`${agent.url}${path}`);
       expect([path, response.status]).toEqual([path, 404]);
       expect(await response.json()).toHaveProperty('error.code', 'not_found');

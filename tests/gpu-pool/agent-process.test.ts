@@ -1,18 +1,11 @@
 /** Real agent processes, ended the hard way. */
-import { describe, expect, it } from 'vitest';
-import {
-  event,
-  FakeEdge,
-  generate,
-  requestId,
-  ScriptedEngine,
-  spawnAgent,
-  sse,
-  tempDir,
-  total,
-  until,
-  usage,
-} from './agent-kit.ts';
+import { join } from 'node:path';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { readEngineLog } from '../../gpu-pool/emulator/log.ts';
+import { type EmulatorOptions, startEmulator } from '../../gpu-pool/emulator/server.ts';
+import { FakeEdge, requestId } from './agent-fake-edge.ts';
+import { event, ScriptedEngine, sse, total, usage } from './agent-fake-engine.ts';
+import { type AgentProcess, generate, SALT, spawnAgent, tempDir, until } from './agent-kit.ts';
 
 async function house() {
   const [edge, engine, state] = await Promise.all([FakeEdge.start(), ScriptedEngine.start(), tempDir()]);
@@ -25,7 +18,8 @@ describe('a killed agent', () => {
   it('reports the running request as lost and the finished one exactly once, under the seqs they had', async () => {
     const { edge, engine, args } = await house();
     const first = await spawnAgent(args, secrets);
-    expect(JSON.parse(first.stdout())).toEqual({ listening: first.url, node: 'node_test' });
+    const metrics = expect.stringMatching(/^http:\/\/127\.0\.0\.1:\d+$/);
+    expect(JSON.parse(first.stdout())).toEqual({ listening: first.url, metrics, node: 'node_test' });
     edge.acknowledging = false;
     expect((await generate({ agent: first, edge })).done).toBe(true);
 
@@ -67,6 +61,72 @@ describe('a killed agent', () => {
       expect(output.stdout() + output.stderr()).not.toMatch(/private prompt|join-me|engine-secret|eyJ/);
     }
   });
+});
+
+describe('an edge that is away, an agent killed and an engine crashed', () => {
+  it('lose no receipt between them, and what can be served is', async () => {
+    const [edge, state] = await Promise.all([FakeEdge.start(), tempDir()]);
+    const log = join(state, 'engine.jsonl');
+    const options: EmulatorOptions = {
+      ...{ profile: '8xh200', speed: 1, log, cacheReport: true },
+      ...{ reasoningParser: 'deepseek-r1', maxQueuedRequests: 64 },
+    };
+    let engine = await startEmulator(options);
+    onTestFinished(() => engine.close());
+    const args = ['--engine', engine.url, '--edge', edge.url, '--state', state];
+    const body = (tokens: number) => ({
+      ...{ cache_salt: SALT, max_tokens: 1_000 },
+      messages: [{ role: 'user', content: `x [[reasoning=5 answer=${tokens}]]` }],
+    });
+    const ask = (agent: AgentProcess, jti: string, tokens = 5) =>
+      generate({ agent, edge }, { body: body(tokens), claims: { jti } });
+    const ids = Array.from({ length: 5 }, requestId);
+    const [calm, cutOff, killed, crashed, last] = ids as [string, string, string, string, string];
+
+    const first = await spawnAgent(args, secrets);
+    expect((await ask(first, calm)).done).toBe(true);
+    await until(() => edge.receipts.length === 1);
+
+    // the keys of the edge are known, so its tokens still count
+    edge.away = true;
+    expect((await ask(first, cutOff)).done).toBe(true);
+    const dying = ask(first, killed, 900).catch(() => null);
+    await new Promise((resolve) => setTimeout(resolve, 1_500));
+    first.child.kill('SIGKILL');
+    await Promise.all([first.exit, dying]);
+
+    // up again without an edge, it serves as soon as it has the keys, heartbeats or not
+    const second = await spawnAgent(args);
+    expect((await ask(second, crashed)).error?.code).toBe('overloaded');
+    edge.heartbeatStatus = 500;
+    edge.away = false;
+    const breaking = ask(second, crashed, 900);
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    await engine.close();
+    expect((await breaking).error?.code).toBe('engine_failed');
+    engine = await startEmulator({ ...options, port: engine.port });
+    await expect.poll(async () => (await ask(second, last)).done, { timeout: 10_000 }).toBe(true);
+    expect(edge.receipts).toHaveLength(1);
+
+    edge.heartbeatStatus = 200;
+    await until(() => edge.receipts.length === ids.length, 15_000);
+    const receipts = [...edge.receipts].sort((a, b) => a.seq - b.seq);
+    expect(receipts.map(({ seq, request_id, outcome }) => [seq, request_id, outcome])).toEqual([
+      [1, calm, 'finished'],
+      [2, cutOff, 'finished'],
+      [3, killed, 'lost'],
+      [4, crashed, 'failed'],
+      [5, last, 'finished'],
+    ]);
+    const witness = readEngineLog(log);
+    for (const { request_id, outcome, usage } of receipts) {
+      const generated = witness.get(request_id)!.completionTokens;
+      if (outcome === 'finished') expect(usage.completion_tokens).toBe(generated);
+      expect(usage.completion_tokens).toBeGreaterThan(0);
+      expect(usage.completion_tokens).toBeLessThanOrEqual(generated);
+    }
+    expect(new Set(edge.heartbeats.flatMap((beat) => beat.receipts.map(({ seq }) => seq))).size).toBe(5);
+  }, 60_000);
 });
 
 describe('SIGTERM', () => {

@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { StreamReader } from '../../gpu-pool/agent/sglang/stream.ts';
 import type { UsageAnomaly } from '../../gpu-pool/agent/sglang/usage.ts';
 import type { NodeChunk } from '../../gpu-pool/protocol.ts';
-import { BODY, event, generate, sse, sseText, stage, textOf, total, until, usage } from './agent-kit.ts';
+import { event, sse, sseText, total, usage } from './agent-fake-engine.ts';
+import { BODY, generate, stage, textOf, until } from './agent-kit.ts';
 
 function readAll(events: unknown[], options: { choices?: number; maxTokens?: number; json?: boolean } = {}) {
   const anomalies: UsageAnomaly[] = [];

@@ -1,6 +1,7 @@
 import { exportJWK, generateKeyPair } from 'jose';
 import { describe, expect, it } from 'vitest';
-import { generate, post, requestId, SALT, stage, until } from './agent-kit.ts';
+import { requestId } from './agent-fake-edge.ts';
+import { generate, post, SALT, stage, until } from './agent-kit.ts';
 
 const seconds = () => Math.floor(Date.now() / 1_000);
 const b64 = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url');

@@ -115,7 +115,7 @@ describe('chat completions', () => {
   });
 
   it('does not reason as V3, and leaves the tag in the text without separate_reasoning', async () => {
-    const v3 = await emulate({ modelPath: 'deepseek-ai/DeepSeek-V3-0324' });
+    const v3 = await emulate({ modelPath: 'deepseek-ai/DeepSeek-V3-0324', reasoningParser: undefined });
     const plain = await complete(v3.url, { messages: steered('reasoning=9 answer=9') });
     expect(plain.choices[0].message.reasoning_content).toBeNull();
     expect(plain.usage).toMatchObject({ completion_tokens: 9, reasoning_tokens: 0 });
@@ -126,6 +126,20 @@ describe('chat completions', () => {
     });
     expect(joined.choices[0].message.content).toMatch(/^Okay.*<\/think>Here/s);
     expect(joined.usage.reasoning_tokens).toBe(9);
+  });
+
+  it('answers with its reasoning where nothing parses it, and with nothing else where V3 is parsed', async () => {
+    const messages = steered('reasoning=9 answer=9');
+    const r1 = await emulate({ reasoningParser: undefined });
+    const { choices, usage } = await complete(r1.url, { messages });
+    expect(choices[0].message.content).toMatch(/^Okay.*<\/think>Here/s);
+    expect(choices[0].message.reasoning_content).toBeNull();
+    expect(usage).toMatchObject({ completion_tokens: 18, reasoning_tokens: 0 });
+    expect(textOf(await stream(r1.url, { messages }), 'content')).toBe(choices[0].message.content);
+    const v3 = await emulate({ modelPath: 'deepseek-ai/DeepSeek-V3-0324' });
+    const parsed = await complete(v3.url, { messages });
+    expect(parsed.choices[0].message.content).toBe('');
+    expect(parsed.usage).toMatchObject({ completion_tokens: 9, reasoning_tokens: 9 });
   });
 
   it('streams tool calls by index and ends them with tool_calls', async () => {
@@ -233,7 +247,35 @@ describe('other routes', () => {
     }
     expect((await post(url, { messages: user('x') })).status).toBe(401);
     expect(await status('/nothing', 'k1')).toBe(404);
+    expect(await status('/model_info', 'k2')).toBe(401);
     expect(await status('/abort_request', 'k2')).toBe(405);
+    expect(await status('/abort_request', 'k1')).toBe(401);
+    const admin = await emulate({ adminApiKey: 'k2' });
+    expect((await fetch(`${admin.url}/server_info`)).status).toBe(200);
+    expect((await fetch(`${admin.url}/abort_request`, { method: 'POST' })).status).toBe(401);
+  });
+
+  it('say in /server_info how the engine was started', async () => {
+    const plain = await emulate({ reasoningParser: undefined, cacheReport: undefined });
+    expect(await (await fetch(`${plain.url}/server_info`)).json()).toMatchObject({
+      version: '0.5.20',
+      revision: null,
+      reasoning_parser: null,
+      enable_cache_report: false,
+      disable_radix_cache: false,
+      max_queued_requests: null,
+      dp_size: 1,
+    });
+    const options = { version: '0.5.21', revision: 'abc', disableRadixCache: true, maxQueuedRequests: 3 };
+    const { url } = await emulate(options);
+    expect(await (await fetch(`${url}/server_info`)).json()).toMatchObject({
+      version: '0.5.21',
+      revision: 'abc',
+      reasoning_parser: 'deepseek-r1',
+      enable_cache_report: true,
+      disable_radix_cache: true,
+      max_queued_requests: 3,
+    });
   });
 
   it('leak the keys in /server_info and have an empty health body', async () => {

@@ -80,6 +80,13 @@ describe('tokenizer', () => {
 describe('prefix cache', () => {
   const page = (name: string) => Array.from({ length: PAGE_TOKENS }, (_, at) => `${name}${at}`);
 
+  it('keeps nothing where it is switched off', () => {
+    const cache = new RadixCache({ enabled: false });
+    cache.insert('', [...page('a'), 'tail']);
+    expect(cache.tokens).toBe(0);
+    expect(cache.match('', [...page('a'), 'other']).depthTokens).toBe(0);
+  });
+
   it('matches whole pages and always leaves a token to compute', () => {
     const cache = new RadixCache();
     cache.insert('', [...page('a'), ...page('b'), 'tail']);

@@ -222,6 +222,7 @@ describe('command line', () => {
     const log = join(mkdtempSync(join(tmpdir(), 'emulator-')), 'engine.jsonl');
     const main = join(import.meta.dirname, '../../gpu-pool/emulator/main.ts');
     const args = ['--port', '0', '--profile', '8xmi300x', '--speed', '20', '--log', log, '--api-key', 'k'];
+    args.push('--reasoning-parser', 'deepseek-r1');
     const child = spawn(process.execPath, [main, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
     const line = await new Promise<string>((resolve) =>
       child.stdout.once('data', (data) => resolve(String(data))),

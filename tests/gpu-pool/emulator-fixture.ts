@@ -8,9 +8,15 @@ afterEach(async () => {
   await Promise.all(running.splice(0).map((emulator) => emulator.close()));
 });
 
-/** An emulator that never waits and reports its cache; closed after the test. */
+/** An emulator that never waits, parses R1's reasoning and reports its cache; closed after the test. */
 export async function emulate(options: Partial<EmulatorOptions> = {}): Promise<Emulator> {
-  const emulator = await startEmulator({ profile: '8xh200', speed: 0, cacheReport: true, ...options });
+  const emulator = await startEmulator({
+    profile: '8xh200',
+    speed: 0,
+    cacheReport: true,
+    reasoningParser: 'deepseek-r1',
+    ...options,
+  });
   running.push(emulator);
   return emulator;
 }

@@ -1,113 +1,69 @@
-/** What SGLang says about itself: what it serves, how loaded it is, whether it lives. */
+/** What SGLang says about itself: what it serves and how it was started. */
 import { z } from 'zod';
-import type { Heartbeat, NodeLoad } from '../../protocol.ts';
+import type { Heartbeat } from '../../protocol.ts';
 import { callEngine, type Engine, type EngineFailure } from '../engine-client.ts';
+import { ABORT_PATH } from './request.ts';
 
 export type EngineInfo = Omit<Heartbeat['engine'], 'healthy'>;
 
 const INFO_TIMEOUT_MS = 5_000;
-const PROBE_TIMEOUT_MS = 3_000;
-
-export const NO_LOAD: NodeLoad = {
-  running_requests: 0,
-  waiting_requests: 0,
-  waiting_tokens: 0,
-  used_tokens: 0,
-  capacity_tokens: 0,
-  max_running_requests: 0,
-  max_queued_requests: null,
-  generation_tokens_per_second: 0,
-  cache_hit_rate: 0,
-};
+/** Aborts match prefixes of rids, and no request id has a blank. */
+export const NOBODYS_RID = 'nobody (may this agent abort?)';
 
 const ModelInfo = z.object({
   model_path: z.string().min(1).max(512),
   weight_version: z.string().max(128).nullish(),
 });
-const ServerInfo = z.object({ version: z.string().min(1).max(128) });
 
-/** Reads /model_info (older: /get_model_info) and the version. /server_info holds keys and stays here. */
-export async function readEngineInfo(
+/** Arguments that decide whether the engine can be sold, under their names in SGLang's server_args.py. */
+const Settings = z.object({
+  reasoning_parser: z.string().max(128).nullable().catch(null),
+  enable_cache_report: z.boolean().catch(false),
+  disable_radix_cache: z.boolean().catch(false),
+  /** of each data-parallel rank: every scheduler takes the whole number for itself (scheduler.py) */
+  max_queued_requests: z.int().positive().nullable().catch(null),
+  revision: z.string().max(128).nullable().catch(null),
+});
+export type EngineSettings = z.infer<typeof Settings>;
+
+/** /server_info also holds the engine's keys (sglang#37457): nothing but these fields leaves this file. */
+const ServerInfo = Settings.extend({ version: z.string().min(1).max(128).catch('unknown') });
+
+export interface EngineFacts {
+  info: EngineInfo;
+  settings: EngineSettings;
+}
+
+/** Reads /model_info (older: /get_model_info) and /server_info; else which of them gave no sense. */
+export async function readEngine(
   engine: Engine,
-): Promise<EngineInfo | EngineFailure | { status: number }> {
+): Promise<EngineFacts | EngineFailure | { path: string; status: number }> {
   const get = (path: string) => callEngine(engine, { method: 'GET', path, timeoutMs: INFO_TIMEOUT_MS });
-  let answer = await get('/model_info');
-  if (!('failure' in answer) && answer.status === 404) answer = await get('/get_model_info');
-  if ('failure' in answer) return answer;
-  const info = ModelInfo.safeParse(answer.body);
-  if (answer.status !== 200 || !info.success) return { status: answer.status };
+  let model = await get('/model_info');
+  if (!('failure' in model) && model.status === 404) model = await get('/get_model_info');
+  if ('failure' in model) return model;
+  const served = ModelInfo.safeParse(model.body);
+  if (model.status !== 200 || !served.success) return { path: '/model_info', status: model.status };
   const server = await get('/server_info');
-  const version = ServerInfo.safeParse('failure' in server ? null : server.body);
-  return {
-    version: version.success ? version.data.version : 'unknown',
-    model_path: info.data.model_path,
-    weight_version: info.data.weight_version ?? 'default',
-  };
+  if ('failure' in server) return server;
+  const started = ServerInfo.safeParse(server.body);
+  if (server.status !== 200 || !started.success) return { path: '/server_info', status: server.status };
+  const { version, ...settings } = started.data;
+  const { model_path, weight_version } = served.data;
+  return { info: { version, model_path, weight_version: weight_version ?? 'default' }, settings };
 }
 
-const count = z.number().min(0).catch(0).transform(Math.round);
-const number = z.number().min(0).catch(0);
-const RankLoad = z.object({
-  num_running_reqs: count,
-  num_waiting_reqs: count,
-  num_waiting_uncached_tokens: count,
-  num_used_tokens: count,
-  max_total_num_tokens: count,
-  max_running_requests: count,
-  gen_throughput: number,
-  cache_hit_rate: number,
-});
-/** The older /get_load knows less. */
-const OldRankLoad = z.object({
-  num_reqs: z.int().min(0),
-  num_waiting_reqs: count,
-  num_tokens: count,
-});
-
-/** Load summed over data-parallel ranks, or null where neither endpoint makes sense. */
-export async function readLoad(engine: Engine): Promise<NodeLoad | null> {
-  const get = (path: string) => callEngine(engine, { method: 'GET', path, timeoutMs: PROBE_TIMEOUT_MS });
-  const answer = await get('/v1/loads?include=core');
-  if ('failure' in answer) return null;
-  const loads = z.object({ loads: z.array(RankLoad).min(1) }).safeParse(answer.body);
-  if (answer.status === 200 && loads.success) return sumLoads(loads.data.loads);
-  if (answer.status !== 404) return null;
-  const older = await get('/get_load');
-  if ('failure' in older || older.status !== 200) return null;
-  const ranks = z
-    .union([z.array(OldRankLoad), OldRankLoad.transform((rank) => [rank])])
-    .safeParse(older.body);
-  if (!ranks.success) return null;
-  return sumLoads(
-    ranks.data.map((rank) => ({
-      ...RankLoad.parse({}),
-      // num_reqs includes the waiting ones
-      num_running_reqs: Math.max(0, rank.num_reqs - rank.num_waiting_reqs),
-      num_waiting_reqs: rank.num_waiting_reqs,
-      num_used_tokens: rank.num_tokens,
-    })),
-  );
-}
-
-function sumLoads(ranks: z.infer<typeof RankLoad>[]): NodeLoad {
-  const sum = (field: keyof z.infer<typeof RankLoad>) =>
-    ranks.reduce((total, rank) => total + rank[field], 0);
-  return {
-    running_requests: sum('num_running_reqs'),
-    waiting_requests: sum('num_waiting_reqs'),
-    waiting_tokens: sum('num_waiting_uncached_tokens'),
-    used_tokens: sum('num_used_tokens'),
-    capacity_tokens: sum('max_total_num_tokens'),
-    max_running_requests: sum('max_running_requests'),
-    max_queued_requests: null,
-    generation_tokens_per_second: sum('gen_throughput'),
-    cache_hit_rate: Math.min(1, sum('cache_hit_rate') / ranks.length),
-  };
-}
-
-/** ok, busy (no or a bad answer, which a long prefill can cause), or gone: nobody listens. */
-export async function checkHealth(engine: Engine): Promise<'ok' | 'busy' | 'gone'> {
-  const answer = await callEngine(engine, { method: 'GET', path: '/health', timeoutMs: PROBE_TIMEOUT_MS });
-  if ('failure' in answer) return answer.failure === 'refused' ? 'gone' : 'busy';
-  return answer.status === 200 ? 'ok' : 'busy';
+/**
+ * Whether the engine takes aborts from this agent: with an admin key it takes them from nobody else, and its
+ * other routes do not show that (utils/auth.py). Null where it does not answer.
+ */
+export async function mayAbort(engine: Engine): Promise<boolean | null> {
+  const answer = await callEngine(engine, {
+    method: 'POST',
+    path: ABORT_PATH,
+    body: { rid: NOBODYS_RID },
+    admin: true,
+    timeoutMs: INFO_TIMEOUT_MS,
+  });
+  return 'failure' in answer ? null : answer.status !== 401 && answer.status !== 403;
 }

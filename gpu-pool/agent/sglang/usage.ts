@@ -8,7 +8,8 @@ import type { NodeUsage } from '../../protocol.ts';
  * missing: text came without counts; invalid: negative, fractional, huge or no number; shrinking: less than
  * before; inconsistent: a part larger than its whole; overrun: more than the claim allows
  */
-export type UsageAnomaly = 'missing' | 'invalid' | 'shrinking' | 'inconsistent' | 'overrun';
+export const USAGE_ANOMALIES = ['missing', 'invalid', 'shrinking', 'inconsistent', 'overrun'] as const;
+export type UsageAnomaly = (typeof USAGE_ANOMALIES)[number];
 
 export const NO_USAGE: NodeUsage = {
   prompt_tokens: 0,

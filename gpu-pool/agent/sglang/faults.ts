@@ -1,0 +1,78 @@
+/**
+ * What an engine lacks to be sold, as sentences for its operator that name the flag to change. Pure: the table
+ * below is the whole of what a node asks of SGLang's arguments.
+ */
+import { plain } from '../start-refused.ts';
+import type { EngineFacts } from './probe.ts';
+import { judgeVersion, VERSION_MIN } from './version.ts';
+
+export interface Wanted {
+  /** a version to take although it looks too old or like none */
+  version?: string | undefined;
+  /** of the weights; any, where not given */
+  revision?: string | undefined;
+  /** what this node may serve; any, before it has enrolled */
+  modelPaths?: readonly string[] | undefined;
+}
+
+type Check = (facts: EngineFacts, wanted: Wanted) => string | null;
+
+const CHECKS: readonly Check[] = [version, model, revision, reasoningParser, cacheReport, radixCache, queue];
+
+/** Every fault, most telling first; none where the engine fits. */
+export function findFaults(facts: EngineFacts, wanted: Wanted): string[] {
+  return CHECKS.map((check) => check(facts, wanted)).filter((fault) => fault !== null);
+}
+
+function version({ info }: EngineFacts, wanted: Wanted): string | null {
+  const verdict = judgeVersion(info.version);
+  if (verdict === 'fits' || info.version === wanted.version) return null;
+  const found = plain(info.version);
+  return verdict === 'old'
+    ? `SGLang ${found} goes on generating after a caller has left (sglang#35255): install ${VERSION_MIN} or newer, or pass --accept-engine-version ${found} to this agent if that build has the fix.`
+    : `SGLang does not say which release it is (${found}): install ${VERSION_MIN} or newer, or pass --accept-engine-version ${found} to this agent if it is one.`;
+}
+
+function model({ info }: EngineFacts, { modelPaths }: Wanted): string | null {
+  if (modelPaths === undefined || modelPaths.includes(info.model_path)) return null;
+  return `The engine serves ${plain(info.model_path)}, which is not the model of this node: start SGLang with --model-path ${modelPaths.map((path) => plain(path)).join(' or ')}.`;
+}
+
+function revision({ info, settings }: EngineFacts, wanted: Wanted): string | null {
+  // A snapshot of the Hugging Face cache is named after its commit.
+  const found = settings.revision ?? info.model_path.split('/').at(-1);
+  if (wanted.revision === undefined || wanted.revision === found) return null;
+  const instead = settings.revision === null ? 'no pinned revision' : `revision ${plain(settings.revision)}`;
+  return `The engine serves ${instead} of the weights: start SGLang with --revision ${plain(wanted.revision)}.`;
+}
+
+function reasoningParser({ info, settings }: EngineFacts): string | null {
+  const parser = settings.reasoning_parser;
+  const parsesR1 = parser?.startsWith('deepseek-r1') ?? false;
+  if (!/v3/i.test(info.model_path)) {
+    return parsesR1
+      ? null
+      : 'Callers would get the reasoning as part of the answer: start SGLang with --reasoning-parser deepseek-r1.';
+  }
+  return parsesR1
+    ? `V3 does not reason, and the parser would take its answers for reasoning: start SGLang without --reasoning-parser.`
+    : null;
+}
+
+function cacheReport({ settings }: EngineFacts): string | null {
+  return settings.enable_cache_report
+    ? null
+    : 'Cached tokens would be billed as uncached ones: start SGLang with --enable-cache-report.';
+}
+
+function radixCache({ settings }: EngineFacts): string | null {
+  return settings.disable_radix_cache
+    ? 'The engine would compute every conversation from its beginning: start SGLang without --disable-radix-cache.'
+    : null;
+}
+
+function queue({ settings }: EngineFacts): string | null {
+  return settings.max_queued_requests === null
+    ? 'The queue of the engine has no bound, so requests would wait there although other nodes are free: start SGLang with --max-queued-requests 256.'
+    : null;
+}

@@ -1,0 +1,92 @@
+/** How SGLang is right now: its load and its health. */
+import { z } from 'zod';
+import type { NodeLoad } from '../../protocol.ts';
+import { callEngine, type Engine } from '../engine-client.ts';
+
+const PROBE_TIMEOUT_MS = 3_000;
+
+export const NO_LOAD: NodeLoad = {
+  running_requests: 0,
+  waiting_requests: 0,
+  waiting_tokens: 0,
+  used_tokens: 0,
+  capacity_tokens: 0,
+  max_running_requests: 0,
+  max_queued_requests: null,
+  generation_tokens_per_second: 0,
+  cache_hit_rate: 0,
+};
+
+const count = z.number().min(0).catch(0).transform(Math.round);
+const number = z.number().min(0).catch(0);
+const RankLoad = z.object({
+  num_running_reqs: count,
+  num_waiting_reqs: count,
+  num_waiting_uncached_tokens: count,
+  num_used_tokens: count,
+  max_total_num_tokens: count,
+  max_running_requests: count,
+  gen_throughput: number,
+  cache_hit_rate: number,
+});
+/** The older /get_load knows less. */
+const OldRankLoad = z.object({
+  num_reqs: z.int().min(0),
+  num_waiting_reqs: count,
+  num_tokens: count,
+});
+
+/**
+ * Load summed over data-parallel ranks, of which each has a queue of `queuedPerRankMax`. NO_LOAD where nobody
+ * listens; null where neither endpoint makes sense.
+ */
+export async function readLoad(
+  engine: Engine,
+  { queuedPerRankMax }: { queuedPerRankMax: number | null },
+): Promise<NodeLoad | null> {
+  const get = (path: string) => callEngine(engine, { method: 'GET', path, timeoutMs: PROBE_TIMEOUT_MS });
+  const answer = await get('/v1/loads?include=core');
+  if ('failure' in answer) return answer.failure === 'refused' ? NO_LOAD : null;
+  const loads = z.object({ loads: z.array(RankLoad).min(1) }).safeParse(answer.body);
+  if (answer.status === 200 && loads.success) return sumLoads(loads.data.loads, queuedPerRankMax);
+  if (answer.status !== 404) return null;
+  const older = await get('/get_load');
+  if ('failure' in older || older.status !== 200) return null;
+  const ranks = z
+    .union([z.array(OldRankLoad), OldRankLoad.transform((rank) => [rank])])
+    .safeParse(older.body);
+  if (!ranks.success) return null;
+  return sumLoads(
+    ranks.data.map((rank) => ({
+      ...RankLoad.parse({}),
+      // num_reqs includes the waiting ones
+      num_running_reqs: Math.max(0, rank.num_reqs - rank.num_waiting_reqs),
+      num_waiting_reqs: rank.num_waiting_reqs,
+      num_used_tokens: rank.num_tokens,
+    })),
+    queuedPerRankMax,
+  );
+}
+
+function sumLoads(ranks: z.infer<typeof RankLoad>[], queuedPerRankMax: number | null): NodeLoad {
+  const sum = (field: keyof z.infer<typeof RankLoad>) =>
+    ranks.reduce((total, rank) => total + rank[field], 0);
+  return {
+    running_requests: sum('num_running_reqs'),
+    waiting_requests: sum('num_waiting_reqs'),
+    waiting_tokens: sum('num_waiting_uncached_tokens'),
+    used_tokens: sum('num_used_tokens'),
+    capacity_tokens: sum('max_total_num_tokens'),
+    max_running_requests: sum('max_running_requests'),
+    max_queued_requests: queuedPerRankMax === null ? null : queuedPerRankMax * ranks.length,
+    generation_tokens_per_second: sum('gen_throughput'),
+    cache_hit_rate: Math.min(1, sum('cache_hit_rate') / ranks.length),
+  };
+}
+
+/** ok, busy (no or a bad answer, which a long prefill can cause), or gone: nobody listens. */
+export async function checkHealth(engine: Engine): Promise<'ok' | 'busy' | 'gone'> {
+  const answer = await callEngine(engine, { method: 'GET', path: '/health', timeoutMs: PROBE_TIMEOUT_MS });
+  if ('failure' in answer) return answer.failure === 'refused' ? 'gone' : 'busy';
+  return answer.status === 200 ? 'ok' : 'busy';
+}

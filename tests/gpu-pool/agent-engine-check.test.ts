@@ -1,0 +1,235 @@
+/** Which engines a node takes, at its start and when the engine has come back. */
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { judgeVersion } from '../../gpu-pool/agent/sglang/version.ts';
+import { type EmulatorOptions, startEmulator } from '../../gpu-pool/emulator/server.ts';
+import { FakeEdge } from './agent-fake-edge.ts';
+import { ScriptedEngine } from './agent-fake-engine.ts';
+import { generate, stage, startRefusal, startTestAgent, tempDir, until } from './agent-kit.ts';
+
+type Start = Parameters<typeof startTestAgent>[0];
+type Script = (engine: ScriptedEngine) => void;
+
+async function start(script: Script, options: Partial<Start> = {}) {
+  const [edge, engine, stateDir] = await Promise.all([FakeEdge.start(), ScriptedEngine.start(), tempDir()]);
+  script(engine);
+  const starting = startTestAgent({ engineUrl: engine.url, edgeUrl: edge.url, stateDir, ...options });
+  return { edge, starting };
+}
+const set =
+  (settings: Record<string, unknown>): Script =>
+  (engine) => {
+    Object.assign(engine.settings, settings);
+  };
+const serve =
+  (modelPath: string, settings: Record<string, unknown> = {}): Script =>
+  (engine) => {
+    Object.assign(engine, { modelPath });
+    Object.assign(engine.settings, settings);
+  };
+
+describe('versions', () => {
+  it.each([
+    ['0.5.20', 'fits'],
+    ['v0.5.20', 'fits'],
+    ['0.5.20.post1', 'fits'],
+    ['0.5.20+g1dd8f6d5a', 'fits'],
+    ['0.5.21rc1', 'fits'],
+    ['0.5.21.dev12+g1dd8f6d5a', 'fits'],
+    ['0.6', 'fits'],
+    ['0.10.0', 'fits'],
+    ['1.0.0', 'fits'],
+    ['0.5.19', 'old'],
+    ['0.5.19.post3', 'old'],
+    ['0.4.99', 'old'],
+    ['0.5.20rc1', 'old'],
+    ['0.5.20.dev176+gf478b2bb2', 'old'],
+    ['0.5.20rc1.dev3+gabc', 'old'],
+    ['0.0.0.dev1+gdce8b0606', 'unknown'],
+    ['0.0.0', 'unknown'],
+    ['main', 'unknown'],
+    ['unknown', 'unknown'],
+    ['', 'unknown'],
+  ])('%s: %s', (version, verdict) => {
+    expect(judgeVersion(version)).toBe(verdict);
+  });
+});
+
+describe('a start', () => {
+  it.each<[string, Script, string]>([
+    ['is too old', set({ version: '0.5.19' }), '--accept-engine-version 0.5.19'],
+    ['is a pre-release', set({ version: '0.5.20rc1' }), '--accept-engine-version 0.5.20rc1'],
+    ['has no known version', set({ version: '0.0.0.dev1+g1' }), '--accept-engine-version 0.0.0.dev1+g1'],
+    ['says no version', set({ version: undefined }), '--accept-engine-version unknown'],
+    ['has no reasoning parser', set({ reasoning_parser: null }), 'with --reasoning-parser deepseek-r1'],
+    ['has another parser', set({ reasoning_parser: 'qwen3' }), 'with --reasoning-parser deepseek-r1'],
+    ['parses V3', serve('deepseek-ai/DeepSeek-V3-0324'), 'without --reasoning-parser'],
+    ['reports no cached tokens', set({ enable_cache_report: false }), 'with --enable-cache-report'],
+    ['has no radix cache', set({ disable_radix_cache: true }), 'without --disable-radix-cache'],
+    ['has no queue bound', set({ max_queued_requests: null }), 'with --max-queued-requests'],
+    ['has another queue bound', set({ max_queued_requests: 0 }), 'with --max-queued-requests'],
+    [
+      'takes no aborts',
+      (engine) => {
+        engine.abortStatus = 401;
+      },
+      'ENGINE_ADMIN_API_KEY',
+    ],
+  ])('is refused where the engine %s', async (_, script, advice) => {
+    const { edge, starting } = await start(script);
+    const { code, message } = await startRefusal(starting);
+    expect(code).toBe('engine_unfit');
+    expect(message).toContain(advice);
+    expect(message).not.toContain('\n');
+    expect(edge.enrolments).toEqual([]);
+  });
+
+  it.each<[string, Script, Partial<Start>]>([
+    ['an accepted version', set({ version: '0.0.0.dev1+g1' }), { acceptEngineVersion: '0.0.0.dev1+g1' }],
+    ['V3 without a parser', serve('deepseek-ai/DeepSeek-V3-0324', { reasoning_parser: null }), {}],
+    ['the wanted revision', set({ revision: 'abc123' }), { revision: 'abc123' }],
+    ['a snapshot of the wanted revision', serve('/hub/snapshots/abc123'), { revision: 'abc123' }],
+  ])('takes %s', async (_, script, options) => {
+    const { edge, starting } = await start(script, options);
+    await starting;
+    expect(edge.enrolments).toHaveLength(1);
+  });
+
+  it.each<[string, Script, Partial<Start>, string]>([
+    [
+      'another version than the accepted one',
+      set({ version: '0.5.18' }),
+      { acceptEngineVersion: '0.5.19' },
+      '0.5.18',
+    ],
+    ['another revision', set({ revision: 'def' }), { revision: 'abc' }, '--revision abc'],
+    ['no revision', set({ revision: null }), { revision: 'abc' }, '--revision abc'],
+  ])('is refused with %s', async (_, script, options, advice) => {
+    const { starting } = await start(script, options);
+    expect((await startRefusal(starting)).message).toContain(advice);
+  });
+
+  it.each([404, 401])('is refused where /server_info is %i', async (status) => {
+    const { starting } = await start((engine) => {
+      engine.settingsStatus = status;
+    });
+    const { code, message } = await startRefusal(starting);
+    expect(code).toBe('engine_unreachable');
+    expect(message).toContain(status === 401 ? 'ENGINE_API_KEY' : '/server_info gives 404');
+  });
+
+  it('names all faults at once, and no key', async () => {
+    const emulator = await startEmulator({
+      profile: '8xh200',
+      version: '0.5.19',
+      disableRadixCache: true,
+      apiKey: 'k-engine',
+      adminApiKey: 'k-admin',
+    });
+    onTestFinished(() => emulator.close());
+    const options = {
+      engineUrl: emulator.url,
+      engineKey: 'k-engine',
+      revision: 'abc',
+      stateDir: await tempDir(),
+    };
+    const { message } = await startRefusal(startTestAgent(options));
+    const [title, ...faults] = message.split('\n- ');
+    expect(title).toContain('has 7 faults');
+    for (const advice of [
+      '--accept-engine-version',
+      '--revision abc',
+      '--reasoning-parser',
+      '--enable-cache-report',
+      '--disable-radix-cache',
+      '--max-queued-requests',
+      'ENGINE_ADMIN_API_KEY',
+    ]) {
+      expect(faults.filter((fault) => fault.includes(advice))).toHaveLength(1);
+    }
+    expect(message).not.toMatch(/k-engine|k-admin/);
+  });
+
+  it('keeps control characters of an engine off the terminal', async () => {
+    const { starting } = await start(set({ version: `0.1.0\u001b[2J\n${'x'.repeat(100)}` }));
+    expect((await startRefusal(starting)).message).not.toMatch(/\p{C}/u);
+  });
+
+  it('of a known node is refused where the engine serves another model', async () => {
+    const { engine, agent, stateDir } = await stage();
+    await agent.close();
+    engine.modelPath = 'deepseek-ai/DeepSeek-R1-Zero';
+    const { code, message } = await startRefusal(startTestAgent({ engineUrl: engine.url, stateDir }));
+    expect(code).toBe('engine_unfit');
+    expect(message).toContain('--model-path deepseek-ai/DeepSeek-R1-0528');
+  });
+});
+
+describe('an engine that comes back', () => {
+  it('as one that cannot be sold gets no work, and its faults are logged once, until it fits', async () => {
+    const { edge, engine, agent, logs } = await stage();
+    const unfit = () => logs.filter((line) => line.includes('engine_unfit'));
+    engine.settings.enable_cache_report = false;
+    engine.health = 503;
+    await until(() => edge.heartbeats.at(-1)?.engine.healthy === false);
+    engine.health = 200;
+    await until(() => unfit().length === 1);
+    expect(unfit()[0]).toContain('--enable-cache-report');
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(unfit()).toHaveLength(1);
+    expect(edge.heartbeats.at(-1)?.engine.healthy).toBe(false);
+    const refused = await generate({ agent, edge });
+    expect([refused.status, refused.error?.code]).toEqual([502, 'engine_failed']);
+    expect(engine.calls).toHaveLength(0);
+
+    engine.settings.disable_radix_cache = true;
+    await until(() => unfit().length === 2);
+    Object.assign(engine.settings, { enable_cache_report: true, disable_radix_cache: false });
+    await until(() => edge.heartbeats.at(-1)?.engine.healthy);
+    expect(logs.filter((line) => line.includes('engine_fits'))).toHaveLength(1);
+    expect((await generate({ agent, edge })).done).toBe(true);
+    expect(logs.join()).not.toMatch(/engine-secret|engine-admin-secret/);
+  });
+
+  it('stays unhealthy until it has told what it is', async () => {
+    const { edge, engine } = await stage();
+    engine.health = 503;
+    await until(() => edge.heartbeats.at(-1)?.engine.healthy === false);
+    engine.silent = true;
+    engine.health = 200;
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(edge.heartbeats.at(-1)?.engine.healthy).toBe(false);
+    engine.silent = false;
+    engine.modelPath = 'deepseek-ai/DeepSeek-R1-Zero';
+    await until(() => edge.heartbeats.at(-1)?.engine.model_path === engine.modelPath, 8_000);
+    expect(edge.heartbeats.at(-1)?.engine.healthy).toBe(false);
+    engine.modelPath = 'deepseek-ai/DeepSeek-R1-0528';
+    await until(() => edge.heartbeats.at(-1)?.engine.healthy);
+  });
+
+  it('as another process, which really serves otherwise', async () => {
+    const [edge, stateDir] = await Promise.all([FakeEdge.start(), tempDir()]);
+    const fitting: EmulatorOptions = {
+      profile: '8xh200',
+      cacheReport: true,
+      reasoningParser: 'deepseek-r1',
+      maxQueuedRequests: 8,
+    };
+    const first = await startEmulator(fitting);
+    const agent = await startTestAgent({ engineUrl: first.url, edgeUrl: edge.url, stateDir });
+    await until(() => edge.heartbeats.at(-1)?.load.max_queued_requests === 8);
+    await first.close();
+    await until(() => edge.heartbeats.at(-1)?.engine.healthy === false);
+    const second = await startEmulator({ ...fitting, port: first.port, disableRadixCache: true });
+    for (let i = 0; i < 10; i += 1) {
+      expect((await generate({ agent, edge })).error?.code).toBe('engine_failed');
+      await new Promise((resolve) => setTimeout(resolve, 30));
+    }
+    expect(second.requests).toHaveLength(0);
+    await second.close();
+    const third = await startEmulator({ ...fitting, port: first.port, maxQueuedRequests: 9 });
+    onTestFinished(() => third.close());
+    await until(() => edge.heartbeats.at(-1)?.engine.healthy);
+    await until(() => edge.heartbeats.at(-1)?.load.max_queued_requests === 9);
+    expect((await generate({ agent, edge })).done).toBe(true);
+  });
+});

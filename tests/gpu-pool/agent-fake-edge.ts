@@ -1,0 +1,115 @@
+/** An edge for the agent's tests, and the request tokens that it signs. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { createLocalJWKSet, exportJWK, generateKeyPair, type JWK, jwtVerify, SignJWT } from 'jose';
+import { EDGE, EnrolRequest, Heartbeat, type HeartbeatReply, type Receipt } from '../../gpu-pool/protocol.ts';
+import { readBody, serve } from './agent-http.ts';
+
+export const NODE_ID = 'node_test';
+export const MODEL_PATH = 'deepseek-ai/DeepSeek-R1-0528';
+
+/** An edge that enrols whoever brings 'join-me', keeps every heartbeat, and does what the test sets. */
+export class FakeEdge {
+  url = '';
+  readonly heartbeats: Heartbeat[] = [];
+  readonly enrolments: EnrolRequest[] = [];
+  directive: HeartbeatReply['directive'] = 'serve';
+  acknowledging = true;
+  /** drops every connection, as a lost network does */
+  away = false;
+  /** answers heartbeats with this status instead */
+  heartbeatStatus = 200;
+  readonly #acknowledged = new Set<number>();
+  #nodeKey: JWK | null = null;
+  #privateKey!: CryptoKey;
+  #publicJwk!: JWK;
+  /** further keys in the JWKS */
+  readonly extraKeys: JWK[] = [];
+
+  static async start(): Promise<FakeEdge> {
+    const edge = new FakeEdge();
+    const keys = await generateKeyPair('EdDSA', { crv: 'Ed25519', extractable: true });
+    edge.#privateKey = keys.privateKey;
+    edge.#publicJwk = { ...(await exportJWK(keys.publicKey)), alg: 'EdDSA', kid: 'edge-1' };
+    const { url } = await serve((req, res) => void edge.#handle(req, res));
+    edge.url = url;
+    return edge;
+  }
+
+  get publicJwk(): JWK {
+    return this.#publicJwk;
+  }
+
+  /** Every receipt that arrived, once each, by arrival. */
+  get receipts(): Receipt[] {
+    const seen = new Map<number, Receipt>();
+    for (const { receipts } of this.heartbeats)
+      for (const receipt of receipts) seen.set(receipt.seq, receipt);
+    return [...seen.values()];
+  }
+
+  async sign(
+    claims: Record<string, unknown> = {},
+    header: Record<string, unknown> = {},
+    key?: CryptoKey | Uint8Array,
+  ) {
+    const nowSeconds = Math.floor(Date.now() / 1_000);
+    return new SignJWT({
+      iss: EDGE,
+      aud: NODE_ID,
+      sub: 'acct_1',
+      jti: requestId(),
+      model: 'deepseek-reasoner',
+      max_tokens: 1_000,
+      iat: nowSeconds,
+      exp: nowSeconds + 60,
+      ...claims,
+    })
+      .setProtectedHeader({ alg: 'EdDSA', kid: 'edge-1', ...header })
+      .sign(key ?? this.#privateKey);
+  }
+
+  async #handle(req: IncomingMessage, res: ServerResponse): Promise<void> {
+    if (this.away) return void req.socket.destroy();
+    const reply = (status: number, body: unknown) => {
+      res.writeHead(status, { 'content-type': 'application/json' });
+      res.end(JSON.stringify(body));
+    };
+    const body = await readBody(req).catch(() => null);
+    if (req.url === '/.well-known/jwks.json')
+      return reply(200, { keys: [this.#publicJwk, ...this.extraKeys] });
+    if (req.url === '/fleet/enrol') {
+      const request = EnrolRequest.parse(body);
+      if (!request.join_token.startsWith('join-me')) {
+        return reply(401, { error: { message: 'The join token was used before.' } });
+      }
+      this.enrolments.push(request);
+      this.#nodeKey = { ...request.public_key, alg: 'EdDSA' };
+      return reply(200, {
+        node_id: NODE_ID,
+        name: 'test',
+        model: 'deepseek-reasoner',
+        hardware: '8xh200',
+        model_paths: [MODEL_PATH],
+      });
+    }
+    if (req.url !== '/fleet/heartbeat' || this.#nodeKey === null) return reply(404, {});
+    if (this.heartbeatStatus !== 200) return reply(this.heartbeatStatus, {});
+    const token = (req.headers.authorization ?? '').replace('Bearer ', '');
+    await jwtVerify(token, createLocalJWKSet({ keys: [this.#nodeKey] }), {
+      issuer: NODE_ID,
+      audience: EDGE,
+      algorithms: ['EdDSA'],
+    });
+    const heartbeat = Heartbeat.parse(body);
+    this.heartbeats.push(heartbeat);
+    const acknowledged = this.acknowledging ? heartbeat.receipts.map(({ seq }) => seq) : [];
+    for (const seq of acknowledged) this.#acknowledged.add(seq);
+    reply(200, { directive: this.directive, acknowledged });
+  }
+}
+
+let requests = 0;
+export function requestId(): string {
+  requests += 1;
+  return `req_${String(requests).padStart(20, '0')}`;
+}

@@ -1,0 +1,125 @@
+/** The operator's door: correct Prometheus text, and nothing of it for strangers. */
+import { describe, expect, it } from 'vitest';
+import { Counter, gauge, Histogram } from '../../gpu-pool/agent/prometheus.ts';
+import { event, sse, total, usage } from './agent-fake-engine.ts';
+import { generate, metricsOf, stage, until } from './agent-kit.ts';
+
+describe('the text format', () => {
+  it('has every value of a label from the start', () => {
+    const counter = new Counter('x_total', 'Xs.', { label: 'kind', values: ['a', 'b'] });
+    counter.add('b');
+    counter.add('b', 2);
+    expect(counter.print()).toBe(
+      '# HELP x_total Xs.\n# TYPE x_total counter\nx_total{kind="a"} 0\nx_total{kind="b"} 3\n',
+    );
+  });
+
+  it('has histograms whose buckets add up', () => {
+    const histogram = new Histogram('y_seconds', 'Ys.', [0.5, 1]);
+    for (const seconds of [0.25, 0.5, 0.75, 7]) histogram.observe(seconds);
+    expect(histogram.print().split('\n').slice(2, -1)).toEqual([
+      'y_seconds_bucket{le="0.5"} 2',
+      'y_seconds_bucket{le="1"} 3',
+      'y_seconds_bucket{le="+Inf"} 4',
+      'y_seconds_sum 8.5',
+      'y_seconds_count 4',
+    ]);
+  });
+
+  it('escapes what stands in a label', () => {
+    expect(gauge('z', 'Z.', 1, { path: 'a\\b"c\nd' })).toContain('z{path="a\\\\b\\"c\\nd"} 1\n');
+  });
+});
+
+describe('/metrics', () => {
+  it('has a HELP and a TYPE for every series, each family in one piece', async () => {
+    const { agent } = await stage();
+    const response = await fetch(`${agent.operatorUrl}/metrics`);
+    expect(response.headers.get('content-type')).toContain('text/plain; version=0.0.4');
+    const text = await response.text();
+    expect(text.endsWith('\n')).toBe(true);
+    let family = '';
+    const seen = new Set<string>();
+    for (const line of text.trimEnd().split('\n')) {
+      const help = /^# HELP (\w+) \S/.exec(line);
+      const type = /^# TYPE (\w+) (counter|gauge|histogram)$/.exec(line);
+      if (help) {
+        family = help[1]!;
+        expect(seen.has(family)).toBe(false);
+        seen.add(family);
+      } else if (type) expect(type[1]).toBe(family);
+      else expect(line).toMatch(new RegExp(`^${family}(_bucket|_sum|_count)?(\\{[^}]*\\})? -?[\\d.e+-]+$`));
+    }
+    expect(seen.size).toBeGreaterThan(15);
+  });
+
+  it('tells an operator how requests, tokens, latencies and refusals went', async () => {
+    const { agent, edge, engine } = await stage();
+    await generate({ agent, edge });
+    engine.onChat = ({ res }) =>
+      sse(res, [event({ content: 'a', usage: usage(4) }), total(usage(4, { reasoning: 1, cached: 8 }))], {
+        end: true,
+      });
+    await generate({ agent, edge });
+    await generate({ agent, edge }, { token: 'a.b.c' });
+    await fetch(`${agent.url}/v1/abort`, { method: 'POST' });
+    await until(() => edge.receipts.length === 2 && edge.heartbeats.at(-1)?.receipts.length === 0);
+    expect(Object.fromEntries(await metricsOf(agent))).toMatchObject({
+      'tollgate_agent_requests_total{outcome="finished"}': 1,
+      'tollgate_agent_requests_total{outcome="failed"}': 1,
+      'tollgate_agent_requests_total{outcome="lost"}': 0,
+      'tollgate_agent_tokens_total{kind="prompt"}': 24,
+      'tollgate_agent_tokens_total{kind="cached"}': 12,
+      'tollgate_agent_tokens_total{kind="completion"}': 6,
+      'tollgate_agent_tokens_total{kind="reasoning"}': 1,
+      'tollgate_agent_refusals_total{code="engine_failed"}': 1,
+      'tollgate_agent_refusals_total{code="unauthorized"}': 2,
+      tollgate_agent_time_to_first_token_seconds_count: 2,
+      'tollgate_agent_request_duration_seconds_bucket{le="+Inf"}': 2,
+      tollgate_agent_in_flight: 0,
+      tollgate_agent_room: 128 + 64,
+      tollgate_agent_receipts_unacknowledged: 0,
+      tollgate_agent_engine_healthy: 1,
+      tollgate_agent_engine_running_requests: 7,
+      tollgate_agent_edge_reachable: 1,
+      'tollgate_agent_info{version="0.1.0",node="node_test",engine_version="0.5.20",model_path="deepseek-ai/DeepSeek-R1-0528"}': 1,
+    });
+  });
+
+  it('shows an edge that is away, and for how long', async () => {
+    let nowMs = Date.now();
+    const { agent, edge } = await stage({ now: () => nowMs });
+    const seen = async () => {
+      const metrics = await metricsOf(agent);
+      return ['edge_reachable', 'heartbeat_age_seconds'].map((name) => metrics.get(`tollgate_agent_${name}`));
+    };
+    await until(() => edge.heartbeats.length > 1);
+    expect(await seen()).toEqual([1, 0]);
+    edge.heartbeatStatus = 500;
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    nowMs += 30_000;
+    expect(await seen()).toEqual([0, 30]);
+    edge.heartbeatStatus = 200;
+    const before = edge.heartbeats.length;
+    await until(() => edge.heartbeats.length > before + 1);
+    expect(await seen()).toEqual([1, 0]);
+  });
+});
+
+describe('the front door', () => {
+  it('tells strangers nothing but that it is there', async () => {
+    const { agent } = await stage();
+    expect((await fetch(`${agent.url}/metrics`)).status).toBe(404);
+    expect(await (await fetch(`${agent.url}/healthz`)).json()).toEqual({ ok: true });
+  });
+
+  it('is not what the operator’s door opens', async () => {
+    const { agent } = await stage();
+    expect((await fetch(`${agent.operatorUrl}/v1/generate`, { method: 'POST' })).status).toBe(404);
+    expect(await (await fetch(`${agent.operatorUrl}/healthz`)).json()).toMatchObject({
+      ok: true,
+      draining: 0,
+      engine_healthy: 1,
+    });
+  });
+});
