@@ -1,0 +1,66 @@
+/** What the command accepts, option by option; each refusal says how to write it. */
+import { InvalidArgumentError } from 'commander';
+import { judgeVersion, VERSION_MIN } from '../agent/sglang/version.ts';
+
+/** An origin; http only where the edge runs on this machine. */
+export function edgeUrl(text: string): string {
+  const url = URL.parse(text);
+  if (url !== null && url.pathname === '/' && url.search + url.hash === '' && isSafe(url)) return url.origin;
+  throw new InvalidArgumentError('Write the origin of the edge, for example https://tollgate.example.com.');
+}
+
+export function publicUrl(text: string): string {
+  const url = URL.parse(text);
+  if (url !== null && url.pathname === '/' && url.search + url.hash === '' && url.protocol === 'https:')
+    return url.origin;
+  throw new InvalidArgumentError(
+    "Write the tunnel's public hostname without a path, for example https://node-1.example.com.",
+  );
+}
+
+function isSafe({ protocol, hostname }: URL): boolean {
+  return (
+    protocol === 'https:' || (protocol === 'http:' && ['localhost', '127.0.0.1', '[::1]'].includes(hostname))
+  );
+}
+
+/** It goes into a file of settings, where a space or a line break would begin something else. */
+export function isToken(text: string): boolean {
+  return /^[\w.~+/=-]+$/.test(text);
+}
+
+export function hostAndPort(text: string): string {
+  const port = Number(/^(?:[\w.-]+|\[[\da-fA-F:]+\]):(\d{1,5})$/.exec(text)?.[1]);
+  if (port > 0 && port < 65_536) return text;
+  throw new InvalidArgumentError('Write the address of rank 0 as host:port, for example 10.0.0.1:5000.');
+}
+
+export function directory(text: string): string {
+  if (/^\/[\w./-]*$/.test(text)) return text.replace(/(?<=.)\/+$/, '');
+  throw new InvalidArgumentError('Write an absolute path of letters, digits, dots and dashes.');
+}
+
+export function commit(text: string): string {
+  if (/^[\da-f]{40}$/.test(text)) return text;
+  throw new InvalidArgumentError(
+    'Write the full commit of the model on Hugging Face, 40 hex digits: a branch moves.',
+  );
+}
+
+/** An image whose tag names a version has to name one that the agent takes. */
+export function image(text: string): string {
+  if (!/^[\w.:/@-]+$/.test(text)) {
+    throw new InvalidArgumentError('Write an image as Docker does, for example lmsysorg/sglang:v0.5.20.');
+  }
+  if (judgeVersion(versionOf(text) ?? '') === 'old') {
+    throw new InvalidArgumentError(
+      `Choose SGLang ${VERSION_MIN} or newer: older ones go on generating after an abort.`,
+    );
+  }
+  return text;
+}
+
+/** Null where the tag names none (`latest`, a digest). */
+export function versionOf(image: string): string | null {
+  return /:v?(\d+\.\d+\.\d+(?:\.post\d+|rc\d+)?)/.exec(image)?.[1] ?? null;
+}

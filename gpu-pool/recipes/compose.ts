@@ -1,0 +1,162 @@
+/** Compose: engine, tunnel and agent as containers on the host's network. */
+
+import { CACHE_PATH, CONFIG_PATH, CONTAINER, engineArguments, LAUNCH } from './engine-command.ts';
+import { header } from './header.ts';
+import { MACHINES, type Machine } from './machine.ts';
+import { AGENT_PORT, ENGINE_PORT, type Recipe, TUNNEL_METRICS_PORT } from './recipe.ts';
+import type { RecipeFile } from './recipe-file.ts';
+import { AGENT_STOP_SECONDS, DRAIN_DEADLINE_SECONDS, secretFiles } from './secrets.ts';
+
+const STATE_PATH = '/var/lib/tollgate';
+const CLOUDFLARED_IMAGE = 'cloudflare/cloudflared:2026.8.2';
+const NODE_IMAGE = 'node:24-slim';
+/** Until then a failed health check does not count. */
+const LOADING_SECONDS_MAX = 6 * 60 * 60;
+
+export function composeFiles(recipe: Recipe): RecipeFile[] {
+  const compose = (text: string): RecipeFile => ({ name: 'compose.yaml', mode: 0o644, text });
+  return recipe.rank === 0
+    ? [compose(node(recipe)), ...secretFiles(recipe, { stateDir: STATE_PATH })]
+    : [compose(engineOnly(recipe))];
+}
+
+function node(recipe: Recipe): string {
+  return `${header(recipe, { tools: 'Docker Engine 25 or newer, with Compose.' })}
+#   Before the first start fill in agent.env and tunnel.env, beside this file.
+#   docker compose up --detach    starts the agent once the engine has loaded: 10 to 30 minutes, hours where the
+#                                 weights are still to come
+#   docker compose stop           drains: running answers get up to ${DRAIN_DEADLINE_SECONDS} s, then engine and tunnel end
+#
+# All three share the host's network. The engine listens on its loopback alone, so only this host reaches it, and the
+# agent, which refuses an exposed engine, checks the host's real addresses.
+name: tollgate
+
+services:
+${engine(recipe)}
+  tunnel:
+    image: ${CLOUDFLARED_IMAGE}
+    network_mode: host
+    env_file: [tunnel.env]
+    command: [tunnel, --no-autoupdate, --metrics, "127.0.0.1:${TUNNEL_METRICS_PORT}", run]
+    healthcheck:
+      test: [CMD, cloudflared, tunnel, --metrics, "127.0.0.1:${TUNNEL_METRICS_PORT}", ready]
+      interval: 30s
+    restart: unless-stopped
+    read_only: true
+    cap_drop: [ALL]
+    security_opt: ["no-new-privileges:true"]
+
+  agent:
+    image: ${NODE_IMAGE}
+    network_mode: host
+    # Started last and so stopped first: the answers that it finishes come from the engine and leave by the tunnel.
+    depends_on:
+      engine:
+        condition: service_healthy
+      tunnel:
+        condition: service_started
+    env_file: [agent.env]
+    working_dir: /opt/tollgate
+    entrypoint: [node, gpu-pool/agent/main.ts]
+    volumes:
+      # A checkout of Tollgate, after \`npm ci\`.
+      - ${scalar(`${recipe.checkoutDir}:/opt/tollgate:ro`)}
+      # The node's identity and unacknowledged receipts. \`docker compose down --volumes\` would end this node.
+      - state:${STATE_PATH}
+    healthcheck:
+      test: [CMD, node, -e, "fetch('http://127.0.0.1:${AGENT_PORT}/healthz').then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
+      interval: 30s
+    # Also after a reboot, which on-failure would not survive. A node that the edge has removed ends at once each time.
+    restart: unless-stopped
+    # The drain's ${DRAIN_DEADLINE_SECONDS} s, and a minute for aborts and last receipts.
+    stop_grace_period: ${AGENT_STOP_SECONDS}s
+    read_only: true
+    cap_drop: [ALL]
+    security_opt: ["no-new-privileges:true"]
+
+volumes:
+  state:
+`;
+}
+
+function engineOnly(recipe: Recipe): string {
+  return `${header(recipe, { tools: 'Docker Engine 25 or newer, with Compose.' })}
+#   docker compose up --detach    on both hosts; the engine loads when both are there
+#   docker compose stop           after rank 0, which drains
+#
+# This host has no agent, no tunnel and no keys.
+name: tollgate
+
+services:
+${engine(recipe)}`;
+}
+
+function engine(recipe: Recipe): string {
+  const machine: Machine = MACHINES[recipe.hardware];
+  return `  engine:
+    image: ${scalar(recipe.image)}
+    container_name: ${CONTAINER}
+    network_mode: host
+    # The workers of tensor parallelism share memory, all that the host has: shm_size would change nothing.
+    ipc: host
+    init: true
+    ulimits:
+      # GPU and RDMA buffers are locked memory.
+      memlock: -1
+      stack: 67108864
+${access(machine)}${environment(machine)}    volumes:
+      # Weights and compiled kernels, some 700 GB.
+      - ${scalar(`${recipe.cacheDir}:${CACHE_PATH}`)}
+${recipe.rank === 0 ? `      - ./engine.yaml:${CONFIG_PATH}:ro\n` : ''}    entrypoint: [${LAUNCH.join(', ')}]
+    command:
+${engineArguments(recipe)
+  .map(({ words, why }) => `      # ${why}\n${words.map((word) => `      - ${scalar(word)}\n`).join('')}`)
+  .join('')}    healthcheck:
+      # One token, for which SGLang waits 20 s. Busy is not dead: a long prefill fails it once in a while.
+      test: [CMD, python3, -c, "import urllib.request as http; http.urlopen('http://127.0.0.1:${ENGINE_PORT}/health', timeout=25)"]
+      interval: 30s
+      timeout: 30s
+      retries: 5
+      # Loading, and where need be the download before it.
+      start_period: ${LOADING_SECONDS_MAX}s
+      start_interval: 5s
+    restart: unless-stopped
+    stop_grace_period: 60s
+`;
+}
+
+/** The way to the GPUs. */
+function access(machine: Machine): string {
+  const nvidia = `    deploy:
+      resources:
+        reservations:
+          devices:
+            - driver: nvidia
+              count: all
+              capabilities: [gpu]
+`;
+  return [
+    machine.nvidia ? nvidia : '',
+    list('devices', machine.devices),
+    list('group_add', machine.groups),
+    list('cap_add', machine.capabilities),
+    list('security_opt', machine.securityOptions),
+  ].join('');
+}
+
+function list(key: string, values: readonly string[]): string {
+  return values.length === 0 ? '' : `    ${key}: [${values.map(scalar).join(', ')}]\n`;
+}
+
+function environment({ environment }: Machine): string {
+  if (environment.length === 0) return '';
+  const lines = environment.map(({ name, value, why }) => `      # ${why}\n      ${name}: "${value}"\n`);
+  return `    environment:\n${lines.join('')}`;
+}
+
+/** Plain where YAML reads it as this very string; JSON's quoting is YAML's otherwise. */
+function scalar(text: string): string {
+  return /^(?:[\w/]|-+[a-z])[\w./=:+-]*$/.test(text) && !/:$|^[\d.:]+$/.test(text)
+    ? text
+    : JSON.stringify(text);
+}

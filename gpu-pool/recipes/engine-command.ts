@@ -1,0 +1,70 @@
+/** How the engine's container is started: the words of `docker run` and of SGLang, each with its reason. */
+import { flagsOf } from './flags.ts';
+import { MACHINES, type Machine } from './machine.ts';
+import type { Recipe } from './recipe.ts';
+
+/** A line of a command. */
+export interface Line {
+  words: readonly string[];
+  why?: string;
+}
+
+export const CONTAINER = 'tollgate-engine';
+/** in the container; SGLang accepts only .yaml and .yml */
+export const CONFIG_PATH = '/run/secrets/engine.yaml';
+export const LAUNCH = ['python3', '-m', 'sglang.launch_server'] as const;
+export const CACHE_PATH = '/root/.cache';
+
+/** What follows LAUNCH. */
+export function engineArguments(recipe: Recipe): Line[] {
+  const flags = flagsOf(recipe);
+  const config: Line[] = flags.some(({ flag }) => flag.secret)
+    ? [
+        {
+          words: ['--config', CONFIG_PATH],
+          why: 'Both keys: as arguments every user of this host would see them.',
+        },
+      ]
+    : [];
+  const lines = flags
+    .filter(({ flag }) => !flag.secret)
+    .map(({ flag, value }) => ({
+      words: [value === true ? flag.name : `${flag.name}=${value}`],
+      why: flag.why,
+    }));
+  return [...config, ...lines];
+}
+
+/** `configFile` is the host's path of engine.yaml. */
+export function dockerRun(recipe: Recipe, configFile: string): Line[] {
+  const machine: Machine = MACHINES[recipe.hardware];
+  const [python, ...launch] = LAUNCH;
+  return [
+    { words: ['docker', 'run', '--rm', '--init', `--name=${CONTAINER}`] },
+    {
+      words: ['--network=host', '--ipc=host'],
+      why: 'Loopback is shared with the agent, memory among the workers.',
+    },
+    {
+      words: ['--ulimit=memlock=-1', '--ulimit=stack=67108864'],
+      why: 'GPU and RDMA buffers are locked memory.',
+    },
+    {
+      words: [
+        ...(machine.nvidia ? ['--gpus=all'] : []),
+        ...machine.devices.map((device) => `--device=${device}`),
+        ...machine.groups.map((group) => `--group-add=${group}`),
+        ...machine.capabilities.map((capability) => `--cap-add=${capability}`),
+        ...machine.securityOptions.map((option) => `--security-opt=${option}`),
+      ],
+    },
+    ...machine.environment.map(({ name, value, why }) => ({ words: [`--env=${name}=${value}`], why })),
+    {
+      words: [`--volume=${recipe.cacheDir}:${CACHE_PATH}`],
+      why: 'Weights and compiled kernels, some 700 GB.',
+    },
+    ...(recipe.rank === 0 ? [{ words: [`--volume=${configFile}:${CONFIG_PATH}:ro`] }] : []),
+    { words: [`--entrypoint=${python}`, recipe.image, ...launch] },
+    ...engineArguments(recipe),
+  ];
+}

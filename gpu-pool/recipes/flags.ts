@@ -1,0 +1,280 @@
+/**
+ * Every argument of the engine: what it is set to, for which models and hardware, why, and who says so. All
+ * recipes are built from this table. Spellings are those of SGLang 0.5.20 and later; where the documentation
+ * uses an abbreviation (`--tp`), the declared name stands here.
+ */
+import type { Hardware } from '../protocol.ts';
+import { ENGINE_PORT, type Model, type Recipe } from './recipe.ts';
+
+type Scalar = string | number;
+
+export interface Flag {
+  name: `--${string}`;
+  /** true: a switch. A record names the models or the hardware that the flag is for; others go without it. */
+  value:
+    | true
+    | Scalar
+    | { byModel: Partial<Record<Model, Scalar>> }
+    | { byHardware: Partial<Record<Hardware, Scalar>> }
+    /** known only when a recipe is written; undefined: this host goes without the flag */
+    | { byHost: (recipe: Recipe) => Scalar | undefined };
+  /** reaches the engine in a file that only root reads, not as an argument, which every user of a host sees */
+  secret?: true;
+  /** one line: it stands above the flag in what is generated */
+  why: string;
+  source: string;
+}
+
+const FIELDS = 'https://github.com/sgl-project/sglang/blob/main/python/sglang/srt/arg_groups/fields';
+const DEEPSEEK = 'https://docs.sglang.io/docs/basic_usage/deepseek_v3';
+/** The published H200 and MI300X launches; both add --disable-radix-cache, which is left out below. */
+const COOKBOOK = 'https://docs.sglang.io/cookbook/autoregressive/DeepSeek/DeepSeek-R1';
+const TEMPLATES = '/sgl-workspace/sglang/examples/chat_template';
+
+const onPair =
+  (value: (recipe: Recipe) => Scalar) =>
+  (recipe: Recipe): Scalar | undefined =>
+    recipe.hardware === '8xh800-pair' ? value(recipe) : undefined;
+/** Rank 1 answers no API, so it is not told the keys. */
+const onNode =
+  (value: (recipe: Recipe) => Scalar) =>
+  (recipe: Recipe): Scalar | undefined =>
+    recipe.rank === 0 ? value(recipe) : undefined;
+
+export const FLAGS: readonly Flag[] = [
+  {
+    name: '--model-path',
+    value: {
+      byModel: {
+        'deepseek-r1-0528': 'deepseek-ai/DeepSeek-R1-0528',
+        'deepseek-v3-0324': 'deepseek-ai/DeepSeek-V3-0324',
+        'deepseek-r1-zero': 'deepseek-ai/DeepSeek-R1-Zero',
+      },
+    },
+    why: 'The name by which the edge knows the model: a node that reports a local path is refused.',
+    source: 'migrations: model.model_paths',
+  },
+  {
+    name: '--revision',
+    value: { byHost: ({ revision }) => revision },
+    why: 'Pins the weights, and the code that --trust-remote-code runs.',
+    source: `${FIELDS}/model.py`,
+  },
+  {
+    name: '--weight-version',
+    value: { byHost: ({ revision }) => revision },
+    why: 'What the node reports to the edge as its weights.',
+    source: `${FIELDS}/serving.py`,
+  },
+  {
+    name: '--trust-remote-code',
+    value: true,
+    why: "The model's repository brings a configuration class of its own.",
+    source: DEEPSEEK,
+  },
+  {
+    name: '--tp-size',
+    value: { byHardware: { '8xh800-pair': 16, '8xh200': 8, '8xmi300x': 8 } },
+    why: 'All GPUs of the node share one copy of the weights, 671 GB in FP8.',
+    source: `${FIELDS}/parallel.py`,
+  },
+  {
+    name: '--nnodes',
+    value: { byHardware: { '8xh800-pair': 2 } },
+    why: 'One host of 8×80 GB cannot hold them.',
+    source: DEEPSEEK,
+  },
+  {
+    name: '--node-rank',
+    value: { byHost: onPair(({ rank }) => rank) },
+    why: 'Rank 0 answers HTTP; rank 1 has only a health check.',
+    source: `${FIELDS}/parallel.py`,
+  },
+  {
+    name: '--dist-init-addr',
+    value: { byHost: onPair(({ distInitAddr }) => distInitAddr) },
+    why: 'Rank 0 on the network between the two hosts. Nothing there asks for a key: keep it private.',
+    source: `${FIELDS}/parallel.py`,
+  },
+  {
+    name: '--mem-fraction-static',
+    // H800: SGLang's own estimate, about 0.8 at TP16 in chunks of 8,192 (memory_hook.py); none is published.
+    value: { byHardware: { '8xh200': 0.82, '8xmi300x': 0.8 } },
+    why: 'Share of GPU memory for weights and KV cache; the rest is for activations and graphs.',
+    source: COOKBOOK,
+  },
+  {
+    name: '--max-running-requests',
+    value: { byHardware: { '8xh800-pair': 128, '8xh200': 256, '8xmi300x': 128 } },
+    why: 'More would overflow the KV cache and be retracted, or fall off the captured graphs.',
+    source: `${COOKBOOK}; H800: sglang#3361, measured up to 96`,
+  },
+  {
+    name: '--cuda-graph-max-bs-decode',
+    value: { byHardware: { '8xh800-pair': 128, '8xh200': 256, '8xmi300x': 128 } },
+    why: 'A graph for every batch that can run, and memory for none beyond.',
+    source: COOKBOOK,
+  },
+  {
+    name: '--max-queued-requests',
+    // What a full batch frees in 95 s, at 2,000 tokens an answer and the speeds of emulator/profiles.ts.
+    value: { byHardware: { '8xh800-pair': 32, '8xh200': 96, '8xmi300x': 96 } },
+    why: 'Unlimited by default. Who waits behind more than this sees no first token before the deadline.',
+    source: `${FIELDS}/schedule.py`,
+  },
+  {
+    name: '--chunked-prefill-size',
+    value: { byHardware: { '8xh200': 32_768, '8xmi300x': 131_072 } },
+    why: 'Tokens of prefill a step: throughput for long prompts against pauses in running answers.',
+    source: COOKBOOK,
+  },
+  {
+    name: '--max-prefill-tokens',
+    value: { byHardware: { '8xh200': 32_768, '8xmi300x': 131_072 } },
+    why: 'As large as a chunk, so that one prompt fills a batch.',
+    source: COOKBOOK,
+  },
+  {
+    name: '--attention-backend',
+    value: { byHardware: { '8xh200': 'flashinfer', '8xmi300x': 'aiter' } },
+    why: 'The one that the published numbers were measured with.',
+    source: COOKBOOK,
+  },
+  {
+    name: '--kv-cache-dtype',
+    value: { byHardware: { '8xmi300x': 'fp8_e4m3' } },
+    why: 'Twice the tokens in the KV cache.',
+    source: COOKBOOK,
+  },
+  {
+    name: '--num-continuous-decode-steps',
+    value: { byHardware: { '8xmi300x': 4 } },
+    why: 'Four decode steps for each look at the queue: less scheduling, a little later first tokens.',
+    source: COOKBOOK,
+  },
+  {
+    name: '--reasoning-parser',
+    value: {
+      byModel: {
+        'deepseek-r1-0528': 'deepseek-r1',
+        // Everything up to </think> is reasoning, with or without an opening tag. R1-Zero's <answer> tags stay in
+        // the content, as they came. V3-0324 does not think; `deepseek-v3` is the parser of the hybrid V3.1.
+        'deepseek-r1-zero': 'deepseek-r1',
+      },
+    },
+    why: 'Splits what stands before </think> from the answer, as reasoning_content.',
+    source: 'https://github.com/sgl-project/sglang/blob/main/python/sglang/srt/parser/reasoning_parser.py',
+  },
+  {
+    name: '--tool-call-parser',
+    value: 'deepseekv3',
+    why: "Turns the model's own markup of calls into tool_calls.",
+    source:
+      'https://github.com/sgl-project/sglang/blob/main/python/sglang/srt/function_call/function_call_parser.py',
+  },
+  {
+    name: '--chat-template',
+    value: {
+      byModel: {
+        'deepseek-r1-0528': `${TEMPLATES}/tool_chat_template_deepseekr1.jinja`,
+        'deepseek-v3-0324': `${TEMPLATES}/tool_chat_template_deepseekv3.jinja`,
+        'deepseek-r1-zero': `${TEMPLATES}/tool_chat_template_deepseekr1.jinja`,
+      },
+    },
+    why: 'Tells the model how to call tools, in the words that the parser knows. Part of the image.',
+    source: DEEPSEEK,
+  },
+  {
+    name: '--enable-cache-report',
+    value: true,
+    why: 'Without it usage says nothing of cached tokens, which are billed lower.',
+    source: `${FIELDS}/serving.py`,
+  },
+  {
+    name: '--enable-metrics',
+    value: true,
+    why: 'Queue, cache and latency at /metrics, on loopback.',
+    source: `${FIELDS}/observability.py`,
+  },
+  {
+    name: '--log-level',
+    value: 'warning',
+    why: 'At info the engine writes both keys into its log when it starts (sglang#37457).',
+    source: 'https://github.com/sgl-project/sglang/issues/37457',
+  },
+  {
+    name: '--host',
+    value: '127.0.0.1',
+    why: 'Only the agent may reach it; an agent whose engine others reach does not enrol.',
+    source: `${FIELDS}/serving.py`,
+  },
+  {
+    name: '--port',
+    value: ENGINE_PORT,
+    why: 'Where the agent looks for it (TOLLGATE_ENGINE).',
+    source: `${FIELDS}/serving.py`,
+  },
+  {
+    name: '--api-key',
+    value: { byHost: onNode(({ keys }) => keys.api) },
+    secret: true,
+    why: "The agent's ENGINE_API_KEY. SGLang reads no environment variable for it (sglang#36346).",
+    source: 'https://github.com/sgl-project/sglang/issues/36346',
+  },
+  {
+    name: '--admin-api-key',
+    value: { byHost: onNode(({ keys }) => keys.admin) },
+    secret: true,
+    why: "The agent's ENGINE_ADMIN_API_KEY: aborts need it.",
+    source: `${FIELDS}/serving.py`,
+  },
+];
+
+/** What published configurations have and these must not. */
+export const LEFT_OUT: readonly Pick<Flag, 'name' | 'why' | 'source'>[] = [
+  {
+    name: '--disable-radix-cache',
+    why: 'Conversations are routed to the node that has their prefix; without the cache that is worth nothing.',
+    source: COOKBOOK,
+  },
+  {
+    name: '--enable-lmcache',
+    why: "It ignores cache_salt, so that one tenant's prompts would warm another's (sglang#37160).",
+    source: 'https://github.com/sgl-project/sglang/issues/37160',
+  },
+  {
+    name: '--served-model-name',
+    why: 'The agent names the model as /model_info does, so a second name changes nothing.',
+    source: `${FIELDS}/serving.py`,
+  },
+  {
+    name: '--log-requests',
+    why: "It writes customers' prompts and answers into the log.",
+    source: `${FIELDS}/observability.py`,
+  },
+  {
+    name: '--enable-custom-logit-processor',
+    why: 'It unpickles code out of requests.',
+    source: `${FIELDS}/exec_.py`,
+  },
+];
+
+export interface SetFlag {
+  flag: Flag;
+  value: true | Scalar;
+}
+
+/** The flags of one host, in the table's order. */
+export function flagsOf(recipe: Recipe): SetFlag[] {
+  return FLAGS.flatMap((flag) => {
+    const value = resolve(flag, recipe);
+    return value === undefined ? [] : [{ flag, value }];
+  });
+}
+
+function resolve({ value }: Flag, recipe: Recipe): true | Scalar | undefined {
+  if (typeof value !== 'object') return value;
+  if ('byModel' in value) return value.byModel[recipe.model];
+  if ('byHardware' in value) return value.byHardware[recipe.hardware];
+  return value.byHost(recipe);
+}

@@ -1,0 +1,73 @@
+/** What a container needs to reach the GPUs of each kind of host, and the image that drives them. */
+import type { Hardware } from '../protocol.ts';
+
+export interface Machine {
+  /** that form the node */
+  hosts: 1 | 2;
+  /** what the operator sees to; each ends a sentence that begins with `Needs` */
+  needs: readonly string[];
+  /** pinned; `--image` overrides it */
+  image: string;
+  /** by the NVIDIA container toolkit; ROCm shows GPUs as devices instead */
+  nvidia: boolean;
+  devices: readonly string[];
+  groups: readonly string[];
+  capabilities: readonly string[];
+  securityOptions: readonly string[];
+  environment: readonly { name: string; value: string; why: string; source: string }[];
+}
+
+// CUDA 13, the only CUDA of these images since 0.5.20 (docs.sglang.io/docs/get-started/install).
+const CUDA_IMAGE = 'lmsysorg/sglang:v0.5.20';
+const NVIDIA = {
+  needs: ['a driver for CUDA 13 (580 or newer) and the NVIDIA container toolkit.'],
+  image: CUDA_IMAGE,
+  nvidia: true,
+  devices: [],
+  groups: [],
+  capabilities: [],
+  securityOptions: [],
+  environment: [],
+} as const;
+
+export const MACHINES = {
+  '8xh800-pair': {
+    ...NVIDIA,
+    hosts: 2,
+    needs: [
+      ...NVIDIA.needs,
+      'a firewall: the ports of --dist-init-addr and NCCL ask for no key, so only the other host may reach them.',
+      'NCCL_SOCKET_IFNAME and GLOO_SOCKET_IFNAME in the environment of the engine where a host has several networks.',
+    ],
+    // RDMA between the hosts: without it every layer's all-reduce crosses TCP.
+    devices: ['/dev/infiniband'],
+    capabilities: ['IPC_LOCK'],
+  },
+  '8xh200': { ...NVIDIA, hosts: 1 },
+  '8xmi300x': {
+    hosts: 1,
+    needs: ['the amdgpu driver, and NUMA balancing off: echo 0 > /proc/sys/kernel/numa_balancing.'],
+    // The tag that InferenceX#3362 swept on gfx942, which MI300X and MI325X share.
+    image: 'lmsysorg/sglang:v0.5.20-rocm720-mi30x',
+    nvidia: false,
+    // As https://docs.sglang.io/docs/hardware-platforms/amd_gpu, without its --privileged, which is for RDMA.
+    devices: ['/dev/kfd', '/dev/dri'],
+    groups: ['video'],
+    capabilities: ['SYS_PTRACE'],
+    securityOptions: ['seccomp=unconfined'],
+    environment: [
+      {
+        name: 'SGLANG_USE_AITER',
+        value: '1',
+        why: "AMD's own kernels, for attention and experts.",
+        source: 'https://docs.sglang.io/docs/hardware-platforms/amd_gpu',
+      },
+      {
+        name: 'SGLANG_AITER_MLA_PERSIST',
+        value: '1',
+        why: 'Persistent MLA decode kernel, made for an fp8 KV cache.',
+        source: 'https://docs.sglang.io/cookbook/autoregressive/DeepSeek/DeepSeek-R1',
+      },
+    ],
+  },
+} as const satisfies Record<Hardware, Machine>;

@@ -1,0 +1,163 @@
+/** `npm run recipe`: writes what starts a node on a GPU host, engine, agent and tunnel. */
+import { Command, Option } from 'commander';
+import { VERSION_MIN } from '../agent/sglang/version.ts';
+import { HARDWARE, type Hardware } from '../protocol.ts';
+import {
+  commit,
+  directory,
+  edgeUrl,
+  hostAndPort,
+  image,
+  isToken,
+  publicUrl,
+  versionOf,
+} from './arguments.ts';
+import { bundle } from './bundle.ts';
+import { explain } from './explain.ts';
+import { createEngineKeys } from './keys.ts';
+import { MACHINES } from './machine.ts';
+import { NotWritten, printed, write } from './out.ts';
+import { FORMATS, type Format, MODELS, type Model, RANKS, type Rank, type Recipe } from './recipe.ts';
+
+interface Options {
+  model: Model;
+  hardware: Hardware;
+  format: Format;
+  rank?: `${Rank}`;
+  distInitAddr?: string;
+  image?: string;
+  revision?: string;
+  edge?: string;
+  url?: string;
+  join?: string;
+  cacheDir: string;
+  checkoutDir: string;
+  out?: string;
+  explain?: boolean;
+}
+
+const DIST_INIT_ADDR_EXAMPLE = 'HOST0:5000';
+
+const command = new Command('npm run recipe --')
+  .description('Writes what starts a node on a GPU host: SGLang, the agent in front of it, and a tunnel.')
+  .allowExcessArguments(false)
+  .addOption(new Option('--model <id>', 'the model').choices(MODELS).makeOptionMandatory())
+  .addOption(new Option('--hardware <hosts>', 'the hardware').choices(HARDWARE).makeOptionMandatory())
+  .addOption(
+    new Option('--format <format>', 'a script, a Compose file or systemd units')
+      .choices(FORMATS)
+      .default('compose' satisfies Format),
+  )
+  .addOption(
+    new Option('--rank <number>', 'of a pair: which host (default: both)').choices(RANKS.map(String)),
+  )
+  .addOption(
+    new Option(
+      '--dist-init-addr <host:port>',
+      'of a pair: rank 0 on the network between the hosts',
+    ).argParser(hostAndPort),
+  )
+  .addOption(
+    new Option('--image <image>', `another image of SGLang, ${VERSION_MIN} or newer`).argParser(image),
+  )
+  .addOption(
+    new Option('--revision <commit>', "pins the model's repository, weights and code").argParser(commit),
+  )
+  .addOption(
+    new Option('--url <url>', 'where the edge reaches the agent').env('TOLLGATE_URL').argParser(publicUrl),
+  )
+  .addOption(
+    new Option('--edge <url>', "the edge (default: the join token's)")
+      .env('TOLLGATE_EDGE')
+      .argParser(edgeUrl),
+  )
+  .addOption(new Option('--join <token>', 'join token; safer in the environment').env('TOLLGATE_JOIN_TOKEN'))
+  .addOption(
+    new Option('--cache-dir <dir>', 'on the host: weights and compiled kernels')
+      .argParser(directory)
+      .default('/srv/sglang'),
+  )
+  .addOption(
+    new Option('--checkout-dir <dir>', 'on the host: this repository after npm ci')
+      .argParser(directory)
+      .default('/opt/tollgate'),
+  )
+  .option('--out <dir>', 'writes the files there, secrets readable by their owner only (default: to stdout)')
+  .option('--explain', "instead of files: each of the engine's arguments, why it is set and who says so")
+  .addHelpText(
+    'after',
+    '\nEvery run makes new keys for the engine. Write both hosts of a pair in one run, or one after the other:\nrank 1 has no keys.',
+  );
+
+const options = command.parse().opts<Options>();
+const { hosts, image: pinned } = MACHINES[options.hardware];
+if (hosts === 1 && (options.rank !== undefined || options.distInitAddr !== undefined)) {
+  command.error(`error: ${options.hardware} is one host: leave out --rank and --dist-init-addr.`);
+}
+// Not as the option's parser: commander repeats what it refuses, and this is a secret.
+if (options.join !== undefined && !isToken(options.join)) {
+  command.error('error: The join token has spaces or line breaks in it: paste it as the pool page shows it.');
+}
+
+const keys = createEngineKeys();
+const ranks = options.rank === undefined ? RANKS.slice(0, hosts) : [Number(options.rank) as Rank];
+const recipes = ranks.map(
+  (rank): Recipe => ({
+    model: options.model,
+    hardware: options.hardware,
+    rank,
+    image: options.image ?? pinned,
+    distInitAddr: options.distInitAddr ?? DIST_INIT_ADDR_EXAMPLE,
+    revision: options.revision,
+    keys,
+    joinToken: options.join,
+    edgeUrl: options.edge,
+    publicUrl: options.url,
+    cacheDir: options.cacheDir,
+    checkoutDir: options.checkoutDir,
+  }),
+);
+
+if (options.explain) {
+  process.stdout.write(explain(recipes[0]!));
+} else {
+  const bundles = recipes.map((recipe) => ({
+    directory: hosts === 1 ? '' : `rank-${recipe.rank}`,
+    files: bundle(recipe, options.format),
+  }));
+  if (options.out === undefined) {
+    process.stdout.write(printed(bundles));
+    note('The keys above are real: with --out they go into files that only their owner reads.');
+  } else {
+    const paths = await write(bundles, options.out).catch((error: unknown) => {
+      if (!(error instanceof NotWritten)) throw error;
+      return command.error(`error: ${error.message}`);
+    });
+    for (const path of paths) note(`wrote ${path}`);
+  }
+  for (const line of leftToDo()) note(line);
+}
+
+/** What the generated files still lack. */
+function leftToDo(): string[] {
+  const missing = [
+    ...(options.join === undefined ? ['TOLLGATE_JOIN_TOKEN'] : []),
+    ...(options.url === undefined ? ['TOLLGATE_URL'] : []),
+  ];
+  const agent = missing.length > 0 ? `${missing.join(' and ')} in agent.env, ` : '';
+  return [
+    ...(ranks.includes(0) ? [`Still to fill in: ${agent}TUNNEL_TOKEN in tunnel.env.`] : []),
+    ...(hosts === 2 && options.distInitAddr === undefined
+      ? [
+          `Still to fill in: ${DIST_INIT_ADDR_EXAMPLE}, the address of rank 0; --dist-init-addr does it on both hosts.`,
+        ]
+      : []),
+    ...(versionOf(options.image ?? pinned) === null
+      ? [`The image names no version: make sure that it is SGLang ${VERSION_MIN} or newer.`]
+      : []),
+  ];
+}
+
+function note(line: string): void {
+  process.stderr.write(`${line}\n`);
+}

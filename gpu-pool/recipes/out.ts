@@ -1,0 +1,54 @@
+/** Where the files of a recipe go: to stdout, or into a directory. */
+import { existsSync } from 'node:fs';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { RecipeFile } from './recipe-file.ts';
+
+/** The files of one host. */
+export interface Bundle {
+  /** of its own within the output, `rank-0` for example; empty where there is one host only */
+  directory: string;
+  files: RecipeFile[];
+}
+
+/** Each file after a line that names it. */
+export function printed(bundles: readonly Bundle[]): string {
+  return bundles
+    .flatMap(({ directory, files }) =>
+      files.map(({ name, mode, text }) => {
+        const path = join(directory, name);
+        const secret = mode === 0o600 ? ' (secret)' : '';
+        return `${`# ──── ${path}${secret} `.padEnd(100, '─')}\n${text}`;
+      }),
+    )
+    .join('\n');
+}
+
+/** Why nothing was written; the message is one sentence for the operator. */
+export class NotWritten extends Error {
+  override readonly name = 'NotWritten';
+}
+
+/**
+ * Where one of the files exists, nothing is written: it may hold keys in use and tokens that were filled in.
+ * @returns their paths
+ * @throws NotWritten
+ */
+export async function write(bundles: readonly Bundle[], out: string): Promise<string[]> {
+  const files = bundles.flatMap(({ directory, files }) =>
+    files.map(({ name, ...file }) => ({ path: join(out, directory, name), ...file })),
+  );
+  const existing = files.find(({ path }) => existsSync(path));
+  if (existing)
+    throw new NotWritten(`${existing.path} exists already: choose another --out, or move it away.`);
+  try {
+    for (const { path, mode, text } of files) {
+      await mkdir(dirname(path), { recursive: true });
+      await writeFile(path, text, { mode, flag: 'wx' });
+    }
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new NotWritten(`${out} cannot be written (${code}): choose another directory as --out.`);
+  }
+  return files.map(({ path }) => path);
+}

@@ -1,0 +1,661 @@
+/** Launch recipes: the same engine in every format, closed to all but its agent. */
+import { execFile, spawn } from 'node:child_process';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, describe, expect, it, onTestFinished } from 'vitest';
+import { DRAIN_DEADLINE_MS } from '../../gpu-pool/agent/agent.ts';
+import { findFaults } from '../../gpu-pool/agent/sglang/faults.ts';
+import { PROFILES } from '../../gpu-pool/emulator/profiles.ts';
+import { HARDWARE, type Hardware } from '../../gpu-pool/protocol.ts';
+import { bundle } from '../../gpu-pool/recipes/bundle.ts';
+import { FLAGS, flagsOf, LEFT_OUT } from '../../gpu-pool/recipes/flags.ts';
+import { createEngineKeys } from '../../gpu-pool/recipes/keys.ts';
+import { MACHINES } from '../../gpu-pool/recipes/machine.ts';
+import { FORMATS, type Format, MODELS, RANKS, type Recipe } from '../../gpu-pool/recipes/recipe.ts';
+import type { RecipeFile } from '../../gpu-pool/recipes/recipe-file.ts';
+import { parseYaml, type Yaml } from './recipes-yaml.ts';
+
+const run = promisify(execFile);
+const hasSystemd = await run('systemd-analyze', ['--version']).then(
+  () => true,
+  () => false,
+);
+
+const directories: string[] = [];
+afterAll(() => Promise.all(directories.map((directory) => rm(directory, { recursive: true, force: true }))));
+
+async function tempDir(): Promise<string> {
+  const directory = await mkdtemp(join(tmpdir(), 'recipe-'));
+  directories.push(directory);
+  return directory;
+}
+
+const JOIN_TOKEN = 'eyJhbGciOiJFZERTQSJ9.join.me';
+const DIST_INIT_ADDR = '10.0.0.1:5000';
+
+function recipe(change: Partial<Recipe> = {}): Recipe {
+  const hardware = change.hardware ?? '8xh200';
+  return {
+    model: 'deepseek-r1-0528',
+    hardware,
+    rank: 0,
+    image: MACHINES[hardware].image,
+    distInitAddr: DIST_INIT_ADDR,
+    keys: createEngineKeys(),
+    joinToken: JOIN_TOKEN,
+    edgeUrl: 'https://tollgate.test',
+    publicUrl: 'https://node-1.test',
+    cacheDir: '/srv/sglang',
+    checkoutDir: '/opt/tollgate',
+    ...change,
+  };
+}
+
+const hosts = HARDWARE.flatMap((hardware) =>
+  RANKS.slice(0, MACHINES[hardware].hosts).map(
+    (rank): Pick<Recipe, 'hardware' | 'rank'> => ({ hardware, rank }),
+  ),
+);
+const matrix = MODELS.flatMap((model) =>
+  hosts.flatMap((host) => FORMATS.map((format) => ({ model, ...host, format }))),
+);
+type Case = (typeof matrix)[number];
+const EACH = '$model on $hardware, rank $rank, as $format';
+
+function textOf(files: readonly RecipeFile[], name: string): string {
+  const file = files.find((file) => file.name === name);
+  expect(file, name).toBeDefined();
+  return file!.text;
+}
+
+async function unpack(files: readonly RecipeFile[]): Promise<string> {
+  const directory = await tempDir();
+  for (const { name, mode, text } of files) await writeFile(join(directory, name), text, { mode });
+  return directory;
+}
+
+/** The whole command line of the engine, as whoever runs the format reads it. */
+const READERS = {
+  async shell(files) {
+    const directory = await unpack(files);
+    const array = /^engine=\([\s\S]*?^\)$/m.exec(textOf(files, 'start.sh'))![0];
+    const { stdout } = await run('bash', ['-c', `${array}\nprintf '%s\\0' "\${engine[@]}"`], {
+      cwd: directory,
+    });
+    return stdout.split('\0').slice(0, -1);
+  },
+  async compose(files) {
+    const { engine } = services(files);
+    return [...strings(engine!.entrypoint), ...strings(engine!.command)];
+  },
+  async systemd(files) {
+    return directive(textOf(files, 'tollgate-engine.service'), 'ExecStart')[0]!.split(' ');
+  },
+} satisfies Record<Format, (files: RecipeFile[]) => Promise<string[]>>;
+
+/** SGLang's own part. */
+async function engineArguments(files: RecipeFile[], format: Format): Promise<string[]> {
+  const words = await READERS[format](files);
+  expect(words).toContain('sglang.launch_server');
+  return words.slice(words.indexOf('sglang.launch_server') + 1);
+}
+
+type Service = { [key: string]: Yaml };
+function services(files: RecipeFile[]): Record<string, Service> {
+  const compose = parseYaml(textOf(files, 'compose.yaml')) as { services: Record<string, Service> };
+  return compose.services;
+}
+function strings(value: Yaml | undefined): string[] {
+  expect(value).toBeInstanceOf(Array);
+  return (value as Yaml[]).map(String);
+}
+
+/** Values of a directive, continued lines joined and their comments dropped as systemd.syntax(7) says. */
+function directive(unit: string, name: string): string[] {
+  const lines = unit.split('\n').filter((line) => !/^\s*[#;]/.test(line));
+  const joined = lines.join('\n').replaceAll(/\\\n\s*/g, '');
+  return [...joined.matchAll(new RegExp(`^${name}=(.*)$`, 'gm'))].map(([, value]) => value!.trim());
+}
+
+function setting(env: string, name: string): string | undefined {
+  return new RegExp(`^${name}=(.*)$`, 'm').exec(env)?.[1];
+}
+
+describe('the table of flags', () => {
+  it('gives every entry a reason of one line and a source', () => {
+    for (const { name, why, source } of [...FLAGS, ...LEFT_OUT]) {
+      expect(why, name).toMatch(/^[^\n]{15,110}\.$/);
+      expect(source, name).toMatch(/^(https:\/\/|migrations: )\S+/);
+    }
+    const names = [...FLAGS, ...LEFT_OUT].map(({ name }) => name);
+    expect(new Set(names).size).toBe(names.length);
+  });
+
+  it('has no flag that no recipe sets', () => {
+    const used = new Set(
+      hosts
+        .flatMap((host) => flagsOf(recipe({ ...host, revision: 'a'.repeat(40) })))
+        .map(({ flag }) => flag.name),
+    );
+    expect(FLAGS.map(({ name }) => name).filter((name) => !used.has(name))).toEqual([]);
+  });
+
+  it('names the models as the catalogue does', async () => {
+    const migrations = await readdir('migrations');
+    const sql = await Promise.all(
+      migrations
+        .filter((name) => name.endsWith('.sql'))
+        .map((name) => readFile(join('migrations', name), 'utf8')),
+    );
+    const rows = [...sql.join('\n').matchAll(/^ {2}\('([\w-]+)', '[^']+', '\[[^']*\]', '(\[[^']*\])'/gm)];
+    expect(rows.map(([, id]) => id).sort()).toEqual([...MODELS].sort());
+    const { value } = FLAGS.find(({ name }) => name === '--model-path')!;
+    for (const [, id, paths] of rows) {
+      expect(JSON.parse(paths!), id).toContain((value as { byModel: Record<string, string> }).byModel[id!]);
+    }
+  });
+
+  it.each(HARDWARE)('sets %s as the emulator emulates it', (hardware) => {
+    const set = new Map(flagsOf(recipe({ hardware })).map(({ flag, value }) => [flag.name, value]));
+    const profile = PROFILES[hardware];
+    expect(MACHINES[hardware].hosts).toBe(profile.hosts);
+    expect(set.get('--tp-size')).toBe(profile.tensorParallel);
+    expect(set.get('--max-running-requests')).toBe(profile.maxRunningRequests);
+    // unset on the pair, where SGLang chooses both
+    if (hardware === '8xh800-pair') return;
+    expect(set.get('--mem-fraction-static')).toBe(profile.memFractionStatic);
+    expect(set.get('--chunked-prefill-size')).toBe(profile.chunkedPrefillTokens);
+  });
+});
+
+const COMMON = [
+  '--trust-remote-code',
+  '--tool-call-parser=deepseekv3',
+  '--enable-cache-report',
+  '--enable-metrics',
+  '--log-level=warning',
+  '--host=127.0.0.1',
+  '--port=30000',
+];
+/** What is published for each, the switched-off prefix cache apart. */
+const BY_HARDWARE = {
+  '8xh800-pair': [
+    '--tp-size=16',
+    '--nnodes=2',
+    `--dist-init-addr=${DIST_INIT_ADDR}`,
+    '--max-queued-requests=32',
+  ],
+  '8xh200': [
+    '--tp-size=8',
+    '--max-running-requests=256',
+    '--chunked-prefill-size=32768',
+    '--max-prefill-tokens=32768',
+    '--mem-fraction-static=0.82',
+    '--attention-backend=flashinfer',
+    '--max-queued-requests=96',
+  ],
+  '8xmi300x': [
+    '--tp-size=8',
+    '--mem-fraction-static=0.8',
+    '--chunked-prefill-size=131072',
+    '--max-prefill-tokens=131072',
+    '--num-continuous-decode-steps=4',
+    '--kv-cache-dtype=fp8_e4m3',
+    '--attention-backend=aiter',
+    '--cuda-graph-max-bs-decode=128',
+    '--max-queued-requests=96',
+  ],
+} satisfies Record<Hardware, string[]>;
+const TEMPLATES = '/sgl-workspace/sglang/examples/chat_template/tool_chat_template_';
+const BY_MODEL = {
+  'deepseek-r1-0528': [
+    '--model-path=deepseek-ai/DeepSeek-R1-0528',
+    `--chat-template=${TEMPLATES}deepseekr1.jinja`,
+  ],
+  'deepseek-v3-0324': [
+    '--model-path=deepseek-ai/DeepSeek-V3-0324',
+    `--chat-template=${TEMPLATES}deepseekv3.jinja`,
+  ],
+  'deepseek-r1-zero': [
+    '--model-path=deepseek-ai/DeepSeek-R1-Zero',
+    `--chat-template=${TEMPLATES}deepseekr1.jinja`,
+  ],
+};
+
+describe.each<Case>(matrix)(EACH, ({ format, ...what }) => {
+  const made = recipe(what);
+  const files = bundle(made, format);
+  const open = files.filter(({ mode }) => mode !== 0o600);
+
+  it('starts the engine with all it needs and nothing that is left out', async () => {
+    const words = await engineArguments(files, format);
+    expect(words).toEqual(
+      expect.arrayContaining([...COMMON, ...BY_HARDWARE[what.hardware], ...BY_MODEL[what.model]]),
+    );
+    const names = words.map((word) => word.split('=')[0]);
+    expect(new Set(names).size).toBe(names.length);
+    expect(names.filter((name) => LEFT_OUT.some((left) => left.name === name))).toEqual([]);
+    const parser = words.filter((word) => word.startsWith('--reasoning-parser'));
+    expect(parser).toEqual(what.model === 'deepseek-v3-0324' ? [] : ['--reasoning-parser=deepseek-r1']);
+    for (const { text } of files) expect(text).not.toContain('--disable-radix-cache');
+  });
+
+  it('opens the engine to this host only', async () => {
+    const all = files.map(({ text }) => text).join('\n');
+    expect(all).not.toMatch(/0\.0\.0\.0|\[::\]/);
+    expect(all).not.toMatch(/--publish|^\s*ports:/m);
+    if (format === 'compose') {
+      for (const service of Object.values(services(files))) expect(service.network_mode).toBe('host');
+    } else {
+      expect(await READERS[format](files)).toContain('--network=host');
+    }
+  });
+
+  it('keeps secrets in files that only their owner reads', async () => {
+    expect(open.length).toBeGreaterThan(0);
+    for (const { name, text } of open) {
+      for (const secret of [made.keys.api, made.keys.admin, JOIN_TOKEN])
+        expect(text, name).not.toContain(secret);
+      expect(text, name).not.toMatch(/api-key=|[\da-f]{64}/);
+    }
+    if (what.rank === 1) {
+      expect(open).toEqual(files);
+      return;
+    }
+    const agent = textOf(files, 'agent.env');
+    expect(parseYaml(textOf(files, 'engine.yaml'))).toEqual({
+      'api-key': setting(agent, 'ENGINE_API_KEY'),
+      'admin-api-key': setting(agent, 'ENGINE_ADMIN_API_KEY'),
+    });
+    expect(setting(agent, 'ENGINE_API_KEY')).toBe(made.keys.api);
+    expect(setting(agent, 'TOLLGATE_JOIN_TOKEN')).toBe(JOIN_TOKEN);
+    const words = await engineArguments(files, format);
+    const [, inContainer] = words.slice(words.indexOf('--config'));
+    const directory = { shell: '/', compose: './', systemd: '/etc/tollgate/' }[format];
+    expect(open[0]!.text).toContain(`${directory}engine.yaml:${inContainer}:ro`);
+  });
+
+  it('gives the container its GPUs', async () => {
+    const { nvidia, devices, environment } = MACHINES[what.hardware];
+    const text =
+      format === 'compose' ? textOf(files, 'compose.yaml') : (await READERS[format](files)).join(' ');
+    expect(/driver: nvidia|--gpus=all/.test(text)).toBe(nvidia);
+    for (const device of devices) expect(text).toContain(device);
+    for (const { name, value } of environment) expect(text).toMatch(new RegExp(`${name}(=|: ")${value}`));
+    expect(text).toMatch(/memlock(=|: )-1/);
+  });
+});
+
+describe('what stands beside the engine', () => {
+  it.each<Case>(matrix.filter(({ rank }) => rank === 0))(
+    `is an agent behind a tunnel: ${EACH}`,
+    ({ format, ...what }) => {
+      const files = bundle(recipe(what), format);
+      const open = files.filter(({ mode }) => mode !== 0o600);
+      const agent = textOf(files, 'agent.env');
+      expect(setting(agent, 'TOLLGATE_ENGINE')).toBe('http://127.0.0.1:30000');
+      expect(setting(agent, 'TOLLGATE_URL')).toBe('https://node-1.test');
+      expect(setting(agent, 'TOLLGATE_EDGE')).toBe('https://tollgate.test');
+      expect(textOf(files, 'tunnel.env')).toContain(`http://${setting(agent, 'TOLLGATE_LISTEN')}`);
+      expect(Number(setting(agent, 'TOLLGATE_DRAIN_DEADLINE'))).toBe(DRAIN_DEADLINE_MS / 1_000);
+      expect(open.some(({ text }) => text.includes('gpu-pool/agent/main.ts'))).toBe(true);
+      expect(open.some(({ text }) => /\btunnel\b.*--metrics.*127\.0\.0\.1:\d+.*\brun\b/.test(text))).toBe(
+        true,
+      );
+    },
+  );
+
+  it.each<Case>(matrix.filter(({ rank }) => rank === 1))(`is nothing: ${EACH}`, ({ format, ...what }) => {
+    const files = bundle(recipe(what), format);
+    expect(files).toHaveLength(1);
+    expect(files[0]!.text).not.toMatch(/gpu-pool\/agent|cloudflared|--config/);
+  });
+});
+
+describe('a pair', () => {
+  it.each(FORMATS)('differs between its hosts in the rank and the keys only, as %s', async (format) => {
+    const pair = recipe({ hardware: '8xh800-pair' });
+    const [node, other] = await Promise.all(
+      ([0, 1] as const).map((rank) => engineArguments(bundle({ ...pair, rank }, format), format)),
+    );
+    expect(node).toContain('--node-rank=0');
+    expect(other).toContain('--node-rank=1');
+    const shared = (words: string[]) =>
+      words.filter((word) => !/--node-rank|--config|engine\.yaml/.test(word));
+    expect(shared(other!)).toEqual(shared(node!));
+    expect(other).toContain(`--dist-init-addr=${DIST_INIT_ADDR}`);
+  });
+});
+
+describe('the agent', () => {
+  it.each(MODELS)('takes the engine of %s as it is launched', (model) => {
+    const revision = 'c'.repeat(40);
+    for (const host of hosts.filter(({ rank }) => rank === 0)) {
+      const made = recipe({ model, ...host, revision });
+      const set = new Map<string, unknown>(flagsOf(made).map(({ flag, value }) => [flag.name, value]));
+      const facts = {
+        info: {
+          version: /v(\d+\.\d+\.\d+)/.exec(made.image)![1]!,
+          model_path: String(set.get('--model-path')),
+          weight_version: 'default',
+        },
+        settings: {
+          reasoning_parser: (set.get('--reasoning-parser') as string | undefined) ?? null,
+          enable_cache_report: set.has('--enable-cache-report'),
+          disable_radix_cache: set.has('--disable-radix-cache'),
+          max_queued_requests: set.get('--max-queued-requests') as number,
+          revision: set.get('--revision') as string,
+        },
+      };
+      const wanted = setting(textOf(bundle(made, 'shell'), 'agent.env'), 'TOLLGATE_REVISION');
+      expect(wanted).toBe(revision);
+      expect(findFaults(facts, { revision: wanted })).toEqual([]);
+    }
+  });
+});
+
+describe('keys', () => {
+  it('are 256 random bits, each its own', () => {
+    const made = Array.from({ length: 20 }, createEngineKeys).flatMap(({ api, admin }) => [api, admin]);
+    for (const key of made) expect(key).toMatch(/^[\da-f]{64}$/);
+    expect(new Set(made).size).toBe(40);
+  });
+});
+
+describe('compose', () => {
+  const files = bundle(recipe(), 'compose');
+
+  it('stops the agent first and waits for its drain', () => {
+    const { engine, tunnel, agent } = services(files);
+    expect(agent!.depends_on).toEqual({
+      engine: { condition: 'service_healthy' },
+      tunnel: { condition: 'service_started' },
+    });
+    expect(Number.parseInt(String(agent!.stop_grace_period), 10)).toBeGreaterThan(DRAIN_DEADLINE_MS / 1_000);
+    for (const service of [engine, tunnel, agent]) {
+      expect(service!.restart).toBe('unless-stopped');
+      expect((service!.healthcheck as Service).test).toBeDefined();
+    }
+    expect(engine!.ipc).toBe('host');
+    expect([agent!.env_file, tunnel!.env_file]).toEqual([['agent.env'], ['tunnel.env']]);
+  });
+
+  it('quotes what YAML would read as something else', () => {
+    const text = textOf(
+      bundle(recipe({ image: 'registry.test:5000/sglang@sha256:00' }), 'compose'),
+      'compose.yaml',
+    );
+    expect((parseYaml(text) as Service).services).toMatchObject({
+      engine: { image: 'registry.test:5000/sglang@sha256:00' },
+    });
+    expect(() =>
+      parseYaml(text.replace('network_mode: host', 'network_mode: host\n    network_mode: host')),
+    ).toThrow('twice');
+    expect(() => parseYaml(text.replace('ipc: host', ' ipc: host'))).toThrow('line');
+  });
+});
+
+describe('systemd', () => {
+  const files = bundle(recipe({ hardware: '8xmi300x' }), 'systemd');
+
+  it('stops the agent before what its answers need, and waits for its drain', () => {
+    const agent = textOf(files, 'tollgate-agent.service');
+    for (const name of ['tollgate-engine.service', 'tollgate-tunnel.service']) {
+      expect(directive(agent, 'After')[0]).toContain(name);
+    }
+    expect(directive(agent, 'PartOf')).toEqual(['tollgate-engine.service']);
+    expect(Number(directive(agent, 'TimeoutStopSec')[0])).toBeGreaterThan(DRAIN_DEADLINE_MS / 1_000);
+    expect(directive(agent, 'EnvironmentFile')).toEqual(['/etc/tollgate/agent.env']);
+    // the folder that outlives restarts is the one that the agent writes to
+    expect(`/var/lib/${directive(agent, 'StateDirectory')[0]}`).toBe(
+      setting(textOf(files, 'agent.env'), 'TOLLGATE_STATE'),
+    );
+    for (const { name, text } of files.filter(({ name }) => name.endsWith('.service'))) {
+      expect(directive(text, 'Restart'), name).toHaveLength(1);
+      expect(directive(text, 'NoNewPrivileges'), name).toEqual(['yes']);
+      expect(directive(text, 'ProtectSystem'), name).toEqual(['strict']);
+      expect(directive(text, 'WantedBy'), name).toEqual(['multi-user.target']);
+    }
+  });
+
+  it.runIf(hasSystemd).each(hosts)('has no complaint about $hardware, rank $rank', async (host) => {
+    // what the units run and require need not be on the machine of the test
+    const units = bundle(recipe(host), 'systemd').map((file) => ({
+      ...file,
+      text: file.text.replaceAll(/^(Exec\w+=-?)(?:docker|node|cloudflared) /gm, '$1/bin/true '),
+    }));
+    const directory = await unpack([
+      ...units,
+      { name: 'docker.service', mode: 0o644, text: '[Service]\nExecStart=/bin/true\n' },
+    ]);
+    const paths = units
+      .filter(({ name }) => name.endsWith('.service'))
+      .map(({ name }) => join(directory, name));
+    const { stdout, stderr } = await run('systemd-analyze', ['verify', '--man=no', ...paths]);
+    expect(stdout + stderr).toBe('');
+  });
+});
+
+describe('the script', () => {
+  it.each<Case>(matrix.filter(({ format }) => format === 'shell'))(
+    'is bash: $model on $hardware, rank $rank',
+    async (what) => {
+      const directory = await unpack(bundle(recipe(what), 'shell'));
+      await expect(run('bash', ['-n', join(directory, 'start.sh')])).resolves.toMatchObject({ stderr: '' });
+    },
+  );
+});
+
+// setsid and a bash of this decade: what GPU hosts have
+describe.runIf(process.platform === 'linux')('the script at work', () => {
+  it('says what is not filled in, before it starts anything', async () => {
+    const { start, log } = await stage(recipe({ publicUrl: undefined }), { tunnelToken: '' });
+    const { exit, stderr } = start();
+    expect(await exit).toBe(1);
+    expect(stderr()).toBe('Fill in TOLLGATE_URL in agent.env.\n');
+    expect(await log()).toEqual([]);
+  });
+
+  it('starts engine, tunnel and agent, and stops them the other way round', async () => {
+    const made = recipe();
+    const { start, log } = await stage(made, {});
+    const { child, exit } = start();
+    await expect.poll(log).toContain('agent up');
+    child.kill('SIGTERM');
+    expect(await exit).toBe(0);
+    const events = await log();
+    expect(events.filter((event) => /up$/.test(event)).at(-1)).toBe('agent up');
+    expect(events.filter((event) => /down$/.test(event))).toEqual([
+      'agent down',
+      'tunnel down',
+      'engine down',
+    ]);
+    // each knows its own secrets
+    expect(events).toContain(`agent has ${made.keys.api}`);
+    expect(events).toContain('tunnel has tunnel-secret');
+    expect(events).toContain('engine has ');
+  });
+
+  it('stops the others when one of them ends', async () => {
+    const { start, log } = await stage(recipe(), { agentExits: true });
+    const { exit, stderr } = start();
+    expect(await exit).toBe(1);
+    expect(stderr()).toContain('has ended');
+    expect((await log()).filter((event) => /down$/.test(event))).toEqual(['tunnel down', 'engine down']);
+  });
+});
+
+/** A script among programs that only note down what becomes of them. */
+async function stage(made: Recipe, { tunnelToken = 'tunnel-secret', agentExits = false }) {
+  const checkoutDir = await tempDir();
+  const directory = await unpack(bundle({ ...made, checkoutDir }, 'shell'));
+  await writeFile(join(directory, 'tunnel.env'), `TUNNEL_TOKEN=${tunnelToken}\n`);
+  const bin = join(directory, 'bin');
+  const logFile = join(directory, 'log');
+  await mkdir(bin);
+  // without it the programs end by themselves, whatever became of the script
+  onTestFinished(() => rm(bin, { recursive: true, force: true }));
+  const stub = (name: string, text: string) =>
+    writeFile(join(bin, name), `#!/usr/bin/env bash\nlog() { echo "$1" >>${logFile}; }\n${text}\n`, {
+      mode: 0o755,
+    });
+  const serve = (name: string, secret: string) =>
+    `trap 'log "${name} down"; exit 0' TERM\nlog "${name} has ${secret}"\nlog "${name} up"\nwhile [[ -d ${bin} && $SECONDS -lt 30 ]]; do sleep 0.05; done`;
+  await stub(
+    'docker',
+    `case $1 in
+run) echo $$ >${directory}/pid
+${serve('engine', '$ENGINE_API_KEY$TUNNEL_TOKEN')} ;;
+stop) kill -TERM "$(cat ${directory}/pid)" ;;
+esac`,
+  );
+  await stub('cloudflared', serve('tunnel', '$ENGINE_API_KEY$TUNNEL_TOKEN'));
+  await stub('node', agentExits ? 'exit 1' : serve('agent', '$ENGINE_API_KEY$TUNNEL_TOKEN'));
+  // ready once the tunnel is up
+  await stub('curl', `grep --quiet 'tunnel up' ${logFile}`);
+  await stub('sleep', 'exec /bin/sleep 0.05');
+  return {
+    log: async () => (await readFile(logFile, 'utf8').catch(() => '')).split('\n').filter(Boolean),
+    start() {
+      const child = spawn(join(directory, 'start.sh'), {
+        env: { PATH: `${bin}:${process.env.PATH}` },
+        stdio: ['ignore', 'ignore', 'pipe'],
+      });
+      let stderr = '';
+      child.stderr.on('data', (chunk) => {
+        stderr += chunk;
+      });
+      const exit = new Promise<number | null>((resolve) => child.once('close', resolve));
+      return { child, exit, stderr: () => stderr };
+    },
+  };
+}
+
+/** The command itself. */
+async function recipeCommand(...args: string[]) {
+  const { TOLLGATE_EDGE: _edge, TOLLGATE_URL: _url, TOLLGATE_JOIN_TOKEN: _join, ...env } = process.env;
+  return run(process.execPath, ['gpu-pool/recipes/main.ts', ...args], { env }).then(
+    ({ stdout, stderr }) => ({ code: 0, stdout, stderr }),
+    ({ code, stdout, stderr }) => ({ code: code as number, stdout: String(stdout), stderr: String(stderr) }),
+  );
+}
+const R1_ON_H200 = ['--model', 'deepseek-r1-0528', '--hardware', '8xh200'];
+
+describe('npm run recipe', () => {
+  it('prints both hosts of a pair, and notes apart', async () => {
+    const { code, stdout, stderr } = await recipeCommand(
+      ...['--model', 'deepseek-v3-0324', '--hardware', '8xh800-pair', '--format', 'systemd'],
+    );
+    expect(code).toBe(0);
+    const names = [...stdout.matchAll(/^# ──── (\S+)( \(secret\))? ─+$/gm)].map(([, name]) => name);
+    expect(names).toEqual([
+      ...['engine.service', 'tunnel.service', 'agent.service'].map((unit) => `rank-0/tollgate-${unit}`),
+      ...['rank-0/engine.yaml', 'rank-0/agent.env', 'rank-0/tunnel.env', 'rank-1/tollgate-engine.service'],
+    ]);
+    expect(stdout).toContain('--dist-init-addr=HOST0:5000');
+    expect(stderr).toContain('TOLLGATE_JOIN_TOKEN and TOLLGATE_URL in agent.env, TUNNEL_TOKEN in tunnel.env');
+    expect(stderr).toContain('HOST0:5000');
+  });
+
+  it('writes one host of a pair where it is told', async () => {
+    const out = join(await tempDir(), 'new');
+    const args = [
+      '--model',
+      'deepseek-r1-zero',
+      '--hardware',
+      '8xh800-pair',
+      '--rank',
+      '1',
+      '--format',
+      'shell',
+    ];
+    const { code, stdout } = await recipeCommand(...args, '--dist-init-addr', '10.1.2.3:5000', '--out', out);
+    expect({ code, stdout }).toEqual({ code: 0, stdout: '' });
+    expect(await readdir(out, { recursive: true })).toEqual(['rank-1', 'rank-1/start.sh']);
+    expect(await readFile(join(out, 'rank-1/start.sh'), 'utf8')).toContain('--dist-init-addr=10.1.2.3:5000');
+  });
+
+  it('writes secrets for their owner alone, and never over a file', async () => {
+    const out = await tempDir();
+    const args = [...R1_ON_H200, '--join', JOIN_TOKEN, '--url', 'https://node-1.test', '--out', out];
+    expect((await recipeCommand(...args)).code).toBe(0);
+    const mode = async (name: string) => (await stat(join(out, name))).mode & 0o777;
+    for (const name of ['engine.yaml', 'agent.env', 'tunnel.env']) expect(await mode(name), name).toBe(0o600);
+    expect(await mode('compose.yaml')).toBe(0o644);
+    const before = await readFile(join(out, 'agent.env'), 'utf8');
+    const again = await recipeCommand(...args);
+    expect(again.code).toBe(1);
+    expect(again.stderr).toMatch(
+      /^error: .*compose\.yaml exists already: choose another --out, or move it away\.\n$/,
+    );
+    expect(await readFile(join(out, 'agent.env'), 'utf8')).toBe(before);
+  });
+
+  it('explains each argument instead', async () => {
+    const { stdout } = await recipeCommand(...R1_ON_H200, '--explain');
+    for (const { flag } of flagsOf(recipe())) expect(stdout).toContain(`\n    ${flag.source}\n`);
+    expect(stdout).toContain('--disable-radix-cache');
+    expect(stdout).not.toMatch(/[\da-f]{64}/);
+  });
+
+  it('pins a revision and takes another image', async () => {
+    const revision = 'b'.repeat(40);
+    const { stdout } = await recipeCommand(...R1_ON_H200, '--revision', revision, '--image', 'sglang:v0.6.1');
+    expect(stdout).toContain(`--revision=${revision}`);
+    expect(stdout).toContain(`--weight-version=${revision}`);
+    expect(stdout).toContain('image: sglang:v0.6.1');
+  });
+
+  it.each([
+    [
+      'an unknown model',
+      ['--model', 'gpt-2', '--hardware', '8xh200'],
+      'Allowed choices are deepseek-r1-0528',
+    ],
+    [
+      'unknown hardware',
+      ['--model', 'deepseek-r1-0528', '--hardware', '8xa100'],
+      'Allowed choices are 8xh800-pair',
+    ],
+    ['an unknown format', [...R1_ON_H200, '--format', 'helm'], 'Allowed choices are shell, compose, systemd'],
+    ['an unknown rank', [...R1_ON_H200, '--rank', '2'], 'Allowed choices are 0, 1'],
+    ['a rank of one host', [...R1_ON_H200, '--rank', '0'], '8xh200 is one host: leave out --rank'],
+    ['no model', ['--hardware', '8xh200'], "required option '--model <id>' not specified"],
+    ['an edge that is no URL', [...R1_ON_H200, '--edge', 'tollgate'], 'Write the origin of the edge'],
+    [
+      'an edge without TLS',
+      [...R1_ON_H200, '--edge', 'http://tollgate.test'],
+      'Write the origin of the edge',
+    ],
+    [
+      'a URL with a path',
+      [...R1_ON_H200, '--url', 'https://node-1.test/v1'],
+      'public hostname without a path',
+    ],
+    [
+      'a token of two lines',
+      [...R1_ON_H200, '--join', 'a\nTOLLGATE_EDGE=https://evil.test'],
+      'spaces or line breaks',
+    ],
+    ['an address without a port', [...R1_ON_H200, '--dist-init-addr', 'host0'], 'host:port'],
+    ['a relative directory', [...R1_ON_H200, '--cache-dir', 'models'], 'absolute path'],
+    ['a branch as revision', [...R1_ON_H200, '--revision', 'main'], '40 hex digits'],
+    [
+      'an SGLang too old',
+      [...R1_ON_H200, '--image', 'lmsysorg/sglang:v0.5.19-cu129'],
+      'Choose SGLang 0.5.20 or newer',
+    ],
+    [
+      'a place that cannot be written',
+      [...R1_ON_H200, '--out', 'package.json/x'],
+      'choose another directory as --out',
+    ],
+  ])('refuses %s with one sentence', async (_what, args, advice) => {
+    const { code, stdout, stderr } = await recipeCommand(...args);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    expect(stderr).toMatch(/^error: [^\n]+\n$/);
+    expect(stderr).toContain(advice);
+  });
+});
