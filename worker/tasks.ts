@@ -9,6 +9,7 @@ import { describeError } from './describe-error.ts';
 import { type IdPrefix, isId } from './domain/ids.ts';
 import type { Task } from './domain/task.ts';
 import type { Env } from './env.ts';
+import { runCanary } from './fleet/canary.ts';
 import { deliver } from './notices/deliver.ts';
 import { notify } from './notices/notify.ts';
 import { DONE, type TaskResult } from './notices/task-result.ts';
@@ -22,6 +23,10 @@ const WORK: { [K in Task['kind']]: (env: Env, task: Of<K>, nowMs: number) => Pro
     const { askAgainMs } = await recharge(env, { accountId, nowMs });
     return askAgainMs === null ? DONE : { done: false, againInMs: askAgainMs };
   },
+  canary: async (env, { nodeId }, nowMs) => {
+    await runCanary(env, nodeId, nowMs);
+    return DONE;
+  },
 };
 
 /** What each kind is about: the field that names it, and of what it must be the id. */
@@ -29,6 +34,7 @@ const SUBJECTS: Record<Task['kind'], { field: string; prefix: IdPrefix }> = {
   notify: { field: 'noticeId', prefix: 'note' },
   deliver: { field: 'deliveryId', prefix: 'dlv' },
   recharge: { field: 'accountId', prefix: 'acct' },
+  canary: { field: 'nodeId', prefix: 'node' },
 };
 
 /** Where messages end that failed as often as the queue allows: see wrangler.toml. */

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import type { Hardware } from '../protocol.ts';
 import { bundle, type Edge, migrate, startEdge } from './edge.ts';
 import { type Engine, startAgentProcess, startEngine } from './node.ts';
@@ -84,6 +85,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     );
     onStep('Opening the demo account');
     const dev = await openDemo(edge, nodes, stateDir);
+    onStep('Waiting for each node’s canary');
+    await canariesEnd(edge, dev);
     const stack: Stack = {
       edge,
       nodes,
@@ -165,6 +168,34 @@ export async function operatorApi<T>(
   return (await response.json()) as T;
 }
 
+/** Real time: an engine at the speed of its hardware makes its two answers in twenty seconds. */
+const CANARY_MS_MAX = 90_000;
+const LOOK_EVERY_MS = 250;
+
+interface KnownNode {
+  readonly id: string;
+  readonly name: string;
+  readonly url: string;
+  readonly state: string;
+  readonly canary: { readonly fault: string | null } | null;
+}
+
+/** Until then a node gets no customers. @throws Error that says which one did not pass, and why */
+async function canariesEnd(edge: Edge, { nodes }: DevFile): Promise<void> {
+  const ids = new Set(nodes.map(({ id }) => id));
+  for (const endMs = Date.now() + CANARY_MS_MAX; ; await setTimeout(LOOK_EVERY_MS)) {
+    const known = await operatorApi<{ nodes: KnownNode[] }>(edge, 'GET', '/nodes');
+    const waiting = known.nodes.filter(({ id, state }) => ids.has(id) && state === 'canary');
+    if (waiting.length === 0) return;
+    if (Date.now() < endMs) continue;
+    const whys = waiting.map(({ name, canary }) => `${name} (${canary?.fault ?? 'no answer yet'})`);
+    throw new Error(
+      `After ${CANARY_MS_MAX / 1_000} s these nodes have not passed their canary: ${whys.join(', ')}. ` +
+        'Look into agent.log and engine.log in the folder of each.',
+    );
+  }
+}
+
 async function openDemo(edge: Edge, nodes: readonly LocalNode[], stateDir: string): Promise<DevFile> {
   const file = join(stateDir, 'dev.json');
   const before = existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as DevFile) : null;
@@ -182,11 +213,7 @@ async function openDemo(edge: Edge, nodes: readonly LocalNode[], stateDir: strin
   await new Visitor(edge.url).enter({ ...operator, name: 'Operator' });
   await operatorApi(edge, 'POST', '/operators', { email: operator.email });
 
-  const known = await operatorApi<{ nodes: { id: string; url: string; state: string }[] }>(
-    edge,
-    'GET',
-    '/nodes',
-  );
+  const known = await operatorApi<{ nodes: KnownNode[] }>(edge, 'GET', '/nodes');
   const urls = new Set(nodes.map(({ agent }) => agent.ready));
   const dev: DevFile = {
     baseUrl: edge.url,

@@ -83,6 +83,24 @@ it('drains a node: its streams finish, it gets no new request, and it comes back
   });
 });
 
+it('quarantines a node, which comes back by a canary', async () => {
+  const name = 'mi300x-1';
+  await page.goto(POOL);
+  await page.getByRole('button', { name: `${en.pool.quarantine}: ${name}` }).click();
+  await page.getByText(en.pool.changed(name)).waitFor();
+  await page.getByText(en.pool.canary.held).waitFor();
+  expect((await pool())[name]![en.pool.health]).toContain(en.pool.states.quarantined);
+
+  await page.getByRole('button', { name: `${en.pool.restore}: ${name}` }).click();
+  await page.getByText(en.pool.changed(name)).waitFor();
+  await eventually(async () => (await pool())[name]![en.pool.health] === 'up', 30_000);
+  const [latest] = await rowsOf(page, en.pool.auditTitle);
+  expect(latest).toMatchObject({
+    [en.pool.auditAction]: en.pool.auditActions['node.canary_passed'],
+    [en.pool.auditSubject]: name,
+  });
+});
+
 it('shows a join token once', async () => {
   await page.goto(POOL);
   await page.locator('#name').fill('not/a/name');

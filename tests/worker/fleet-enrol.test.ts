@@ -51,7 +51,7 @@ describe('enrolment', () => {
         url: 'https://gpu-1.example.com',
         publicKey: agent.publicX,
         capacity: 1_730,
-        state: 'active',
+        state: 'canary',
         engineVersion: '0.5.20',
       },
     ]);

@@ -10,6 +10,7 @@ import {
   type Receipt,
 } from '../../gpu-pool/protocol.ts';
 import { newId } from '../../worker/domain/ids.ts';
+import type { NodeState } from '../../worker/domain/node.ts';
 import type { Env } from '../../worker/env.ts';
 import { fleet } from '../../worker/fleet/index.ts';
 import { createJoinToken } from '../../worker/fleet/nodes.ts';
@@ -58,12 +59,19 @@ export function postJson(
   return fleet.request(path, init, using);
 }
 
-export async function enrolledNode(model = R1, path = R1_PATH): Promise<TestNode & { id: string }> {
+/** A node that has passed its canary, or in another state. */
+export async function enrolledNode(
+  model = R1,
+  path = R1_PATH,
+  state: NodeState = 'active',
+): Promise<TestNode & { id: string }> {
   const node = await newTestNode();
   const engine = { version: '0.5.20', model_path: path, weight_version: 'default' };
   const response = await postJson(ENROL_PATH, enrolBody(node, await newJoinToken(model), { engine }));
   if (!response.ok) throw new Error(await response.text());
-  return { ...node, id: (await response.json<EnrolReply>()).node_id };
+  const { node_id: id } = await response.json<EnrolReply>();
+  await env.DB.prepare('update node set state = ? where id = ?').bind(state, id).run();
+  return { ...node, id };
 }
 
 export function nodeToken(

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { HEARTBEAT_PATH, type HeartbeatReply } from '../../gpu-pool/protocol.ts';
 import { newId } from '../../worker/domain/ids.ts';
-import type { NodeReport, PoolApi, RegisteredNode } from '../../worker/domain/node.ts';
+import type { NodeReport, NodeVerb, PoolApi, RegisteredNode } from '../../worker/domain/node.ts';
 import type { Env } from '../../worker/env.ts';
-import { setNodeState } from '../../worker/fleet/nodes.ts';
+import { changeNode } from '../../worker/fleet/nodes.ts';
 import {
   auditOf,
   beat,
@@ -26,8 +26,8 @@ async function replyOf(response: Response): Promise<HeartbeatReply> {
   return response.json<HeartbeatReply>();
 }
 
-function setState(nodeId: string, state: RegisteredNode['state']) {
-  return setNodeState(env, { nodeId, state, actor: 'test', nowMs: Date.now() });
+function order(nodeId: string, verb: NodeVerb) {
+  return changeNode(env, { nodeId, verb, actor: 'test', nowMs: Date.now() });
 }
 
 /** Stands in for the Pool where a test looks at exactly what it is told. */
@@ -36,7 +36,8 @@ function withRecordingPool(): { using: Env; told: { node: RegisteredNode; report
   const pool: Pick<PoolApi, 'heartbeat'> = {
     async heartbeat(node, report) {
       told.push({ node, report });
-      return { ...node, health: 'up', draining: false, lastHeartbeatMs: 0, inFlight: 0, load: report.load };
+      const seen = { health: 'up', share: 1, weight: 1, lastHeartbeatMs: 0 } as const;
+      return { ...node, ...seen, draining: false, inFlight: 0, load: report.load };
     },
   };
   return { using: { ...env, POOL: { getByName: () => pool } as unknown as Env['POOL'] }, told };
@@ -115,15 +116,17 @@ describe('what a heartbeat brings about', () => {
     expect(told[0]!.report.engineHealthy).toBe(false);
   });
 
-  it('asks a draining node to drain, a restored one to serve, and a removed one to stop', async () => {
+  it('asks a draining or quarantined node to drain, a restored one to serve, and a removed one to stop', async () => {
     const node = await enrolledNode();
     await sendBeat(node, beat());
-    for (const [state, directive] of [
-      ['draining', 'drain'],
-      ['active', 'serve'],
-      ['removed', 'removed'],
+    for (const [verb, state, directive] of [
+      ['drain', 'draining', 'drain'],
+      ['restore', 'active', 'serve'],
+      ['quarantine', 'quarantined', 'drain'],
+      ['restore', 'canary', 'serve'],
+      ['remove', 'removed', 'removed'],
     ] as const) {
-      expect(await setState(node.id, state)).toBe(true);
+      expect(await order(node.id, verb)).toBe(state);
       expect((await replyOf(await sendBeat(node, beat()))).directive).toBe(directive);
     }
   });
@@ -131,14 +134,14 @@ describe('what a heartbeat brings about', () => {
   it('is not waited for when the operator drains: the Pool knows at once', async () => {
     const node = await enrolledNode();
     await sendBeat(node, beat());
-    await setState(node.id, 'draining');
+    await order(node.id, 'drain');
     const { nodes } = await env.POOL.getByName(R1).snapshot();
     expect(nodes.find((each) => each.id === node.id)).toMatchObject({ state: 'draining' });
   });
 
   it('takes nothing from a removed node', async () => {
     const node = await enrolledNode();
-    await setState(node.id, 'removed');
+    await order(node.id, 'remove');
     const { using, reached } = withWatchedWallets();
     const body = beat({ receipts: [receipt(1, await newAccount())] });
     expect(await replyOf(await sendBeat(node, body, using))).toEqual({

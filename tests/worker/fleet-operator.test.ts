@@ -76,12 +76,14 @@ describe('join tokens', () => {
 });
 
 describe('nodes', () => {
-  it('are drained, restored and removed, each once on record', async () => {
+  it('are drained, quarantined, restored and removed, each once on record', async () => {
     const { id } = await enrolledNode();
     for (const [verb, state] of [
       ['drain', 'draining'],
       ['drain', 'draining'],
       ['restore', 'active'],
+      ['quarantine', 'quarantined'],
+      ['quarantine', 'quarantined'],
       ['remove', 'removed'],
       ['remove', 'removed'],
     ]) {
@@ -92,7 +94,7 @@ describe('nodes', () => {
     }
     expect(
       (await auditOf(id)).map(({ action }) => action).filter((action) => action !== 'node.enrolled'),
-    ).toEqual(['node.draining', 'node.active', 'node.removed']);
+    ).toEqual(['node.draining', 'node.active', 'node.quarantined', 'node.removed']);
   });
 
   it('that were removed stay removed', async () => {
@@ -100,6 +102,7 @@ describe('nodes', () => {
     await post(`/nodes/${id}/remove`);
     expect(await codeOf(await post(`/nodes/${id}/restore`))).toEqual([404, 'node_not_found']);
     expect(await codeOf(await post(`/nodes/${id}/drain`))).toEqual([404, 'node_not_found']);
+    expect(await codeOf(await post(`/nodes/${id}/quarantine`))).toEqual([404, 'node_not_found']);
   });
 
   it('that never were are not found', async () => {

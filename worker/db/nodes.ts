@@ -1,6 +1,8 @@
 /** Registered nodes and the join tokens that let them in. Which nodes are up right now is the Pool's to know. */
-import { and, desc, eq, gt, isNull, ne, sql } from 'drizzle-orm';
+import { and, desc, eq, gt, isNull, ne, or, sql } from 'drizzle-orm';
+import type { NodeState } from '../domain/node.ts';
 import { type AuditEntry, addAudit, addAuditIfChanged } from './audit.ts';
+import { endOpenTriesIfChanged } from './canary.ts';
 import type { Database } from './client.ts';
 import { joinToken, model, node } from './schema.ts';
 
@@ -80,31 +82,48 @@ export async function useJoinToken(
 }
 
 /**
- * Removal is for ever: a removed node comes back only by enrolling anew.
- * @returns whether the node's state is different now
+ * Gives a node another state, if it is still in the one it is thought to be in. Open tries of its canary end with it.
+ * @returns whether this call did
  */
 export async function changeNodeState(
   db: Database,
-  { nodeId, state, entry }: { nodeId: string; state: NodeRow['state']; entry: AuditEntry },
+  change: { nodeId: string; from: NodeState; to: NodeState; entry: AuditEntry },
 ): Promise<boolean> {
+  const { nodeId, from, to, entry } = change;
   const [changed] = await db.batch([
     db
       .update(node)
-      .set({ state })
-      .where(and(eq(node.id, nodeId), ne(node.state, 'removed'), ne(node.state, state))),
+      .set({ state: to })
+      .where(and(eq(node.id, nodeId), eq(node.state, from))),
     addAuditIfChanged(db, entry),
+    endOpenTriesIfChanged(db, nodeId, 'withdrawn'),
   ]);
   return changed.meta.changes === 1;
 }
 
-/** What the node's engine now says of itself. */
+/**
+ * What the node's engine now says of itself, and the state that follows from it; open tries were of another engine.
+ * @param engine.entries of the new engine, then of the new state if it is another
+ * @returns whether this call did: not when it is no news, or when the node is in another state than it is thought to be
+ */
 export async function changeEngine(
   db: Database,
-  engine: { nodeId: string; engineVersion: string; weightVersion: string; entry: AuditEntry },
-): Promise<void> {
-  const { nodeId, engineVersion, weightVersion, entry } = engine;
-  await db.batch([
-    db.update(node).set({ engineVersion, weightVersion }).where(eq(node.id, nodeId)),
-    addAudit(db, entry),
+  engine: Pick<NodeRow, 'engineVersion' | 'weightVersion'> & {
+    nodeId: string;
+    from: NodeState;
+    to: NodeState;
+    entries: readonly [AuditEntry, ...AuditEntry[]];
+  },
+): Promise<boolean> {
+  const { nodeId, engineVersion, weightVersion, from, to, entries } = engine;
+  const isNews = or(ne(node.engineVersion, engineVersion), ne(node.weightVersion, weightVersion));
+  const [changed] = await db.batch([
+    db
+      .update(node)
+      .set({ engineVersion, weightVersion, state: to })
+      .where(and(eq(node.id, nodeId), eq(node.state, from), isNews)),
+    ...entries.map((entry) => addAuditIfChanged(db, entry)),
+    endOpenTriesIfChanged(db, nodeId, 'engine_changed'),
   ]);
+  return changed.meta.changes === 1;
 }

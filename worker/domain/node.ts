@@ -8,7 +8,39 @@ import type { NodeLoad } from '../../gpu-pool/protocol.ts';
 export const NODE_STATES = ['canary', 'active', 'draining', 'quarantined', 'removed'] as const;
 export type NodeState = (typeof NODE_STATES)[number];
 
-/** From D1: changes only by enrolment and by the operator. */
+/** What an operator can do to a node. */
+export const NODE_VERBS = ['drain', 'quarantine', 'restore', 'remove'] as const;
+export type NodeVerb = (typeof NODE_VERBS)[number];
+
+/** No way leads to `active` past a canary: only draining, which begins there and ends with the engine, goes back. */
+const NEXT: Record<NodeVerb | 'engine_changed', Record<Exclude<NodeState, 'removed'>, NodeState>> = {
+  /** finishes what runs; one that has no customers is held back at once */
+  drain: { canary: 'quarantined', active: 'draining', draining: 'draining', quarantined: 'quarantined' },
+  quarantine: {
+    canary: 'quarantined',
+    active: 'quarantined',
+    draining: 'quarantined',
+    quarantined: 'quarantined',
+  },
+  /** of a canary: it is tried again at once */
+  restore: { canary: 'canary', active: 'active', draining: 'active', quarantined: 'canary' },
+  remove: { canary: 'removed', active: 'removed', draining: 'removed', quarantined: 'removed' },
+  /** not the operator's doing: another version or other weights, which the last canary says nothing about */
+  engine_changed: {
+    canary: 'canary',
+    active: 'canary',
+    draining: 'quarantined',
+    quarantined: 'quarantined',
+  },
+};
+
+/** The state that follows; null where it cannot be done: removal is for ever. */
+export function nextState(state: NodeState, event: keyof typeof NEXT): NodeState | null {
+  if (state === 'removed') return event === 'remove' ? 'removed' : null;
+  return NEXT[event][state];
+}
+
+/** From D1: changes by enrolment, by the operator, by a canary that passed and by an engine that changed. */
 export interface RegisteredNode {
   readonly id: string;
   readonly name: string;
@@ -21,13 +53,17 @@ export interface RegisteredNode {
 }
 
 /**
- * up: serves · ejected: failed for the edge, on probation until `ejectedUntilMs` · silent: its heartbeats stopped ·
- * engine_down: the agent lives, the engine does not
+ * up: serves · ejected: failed for the edge, its breaker is open · silent: its heartbeats stopped · engine_down: the
+ * agent lives, the engine does not
  */
 export type NodeHealth = 'up' | 'ejected' | 'silent' | 'engine_down';
 
 export interface NodeView extends RegisteredNode {
   readonly health: NodeHealth;
+  /** part of its capacity that it may be given now, above 0 to 1: less than all while it starts slowly */
+  readonly share: number;
+  /** its part of the traffic relative to the others: what it can do with the work there is, in tokens per second */
+  readonly weight: number;
   readonly draining: boolean;
   readonly lastHeartbeatMs: number;
   readonly inFlight: number;
@@ -60,9 +96,15 @@ export function isServing(node: NodeView): boolean {
 export interface PoolApi {
   /** @returns the view that the Pool now has of the node */
   heartbeat(node: RegisteredNode, report: NodeReport): Promise<NodeView>;
+  /** As it is at this instant. */
   snapshot(): Promise<PoolSnapshot>;
-  /** An edge saw a retryable failure (connect error, 5xx, time-out). */
-  reportFailure(nodeId: string): Promise<void>;
-  /** The operator drained, restored or removed a node. */
+  /** What isolates route by: a fraction of a second old, as text (pool-text.ts), so that many can read it. */
+  routes(): Promise<string>;
+  /**
+   * An edge saw a retryable failure (connect error, 5xx, time-out).
+   * @param failure.startedAgoMs of the request that failed: by the edge's own clock, since clocks differ
+   */
+  reportFailure(failure: { nodeId: string; startedAgoMs: number }): Promise<void>;
+  /** A node's state was changed in D1. */
   setState(nodeId: string, state: RegisteredNode['state']): Promise<void>;
 }

@@ -6,4 +6,6 @@ export type Task =
   /** one attempt to bring a notice to one address */
   | { kind: 'deliver'; deliveryId: string }
   /** the balance fell below the level at which the saved card is charged */
-  | { kind: 'recharge'; accountId: string };
+  | { kind: 'recharge'; accountId: string }
+  /** a node that gets no customer yet is tried */
+  | { kind: 'canary'; nodeId: string };

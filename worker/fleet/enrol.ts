@@ -1,4 +1,4 @@
-/** Enrolment: a join token, used once, becomes a node known by its own key from then on. */
+/** Enrolment: a join token, used once, becomes a node known by its own key from then on. Customers come after a canary. */
 import type { Context } from 'hono';
 import { importJWK } from 'jose';
 import { type EnrolReply, EnrolRequest, Hardware } from '../../gpu-pool/protocol.ts';
@@ -45,7 +45,7 @@ export async function enrol(c: Context<{ Bindings: Env }>): Promise<Response> {
     capacity: CAPACITY_TOKENS_PER_SECOND[hardware],
     engineVersion: clipVersion(body.engine.version),
     weightVersion: clipVersion(body.engine.weight_version),
-    state: 'active',
+    state: 'canary',
     enrolledAtMs: nowMs,
   };
   const enrolled = await useJoinToken(db, {

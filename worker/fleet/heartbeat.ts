@@ -3,11 +3,13 @@ import type { Context } from 'hono';
 import { Heartbeat, type HeartbeatReply } from '../../gpu-pool/protocol.ts';
 import { database } from '../db/client.ts';
 import { changeEngine, type NodeWithPaths } from '../db/nodes.ts';
-import type { NodeReport, RegisteredNode } from '../domain/node.ts';
+import { type NodeReport, type NodeState, nextState, type RegisteredNode } from '../domain/node.ts';
 import type { Env } from '../env.ts';
 import { parseBody } from './body.ts';
+import { orderCanary } from './canary-order.ts';
 import { clipVersion } from './enrol.ts';
 import { forgetNode } from './node-auth.ts';
+import { tellState } from './nodes.ts';
 import { takeReceipts } from './receipts.ts';
 
 /** A full heartbeat of 200 receipts is under 64 KiB; the rest is room for a protocol that grows. */
@@ -15,7 +17,7 @@ export const HEARTBEAT_BYTES_MAX = 1024 * 1024;
 
 export type HeartbeatContext = Context<{ Bindings: Env; Variables: { node: NodeWithPaths } }>;
 
-/** The three parts fail alone: a Pool that is down loses no receipt, a Wallet that is down takes no node away. */
+/** The parts fail alone: a Pool that is down loses no receipt, a Wallet that is down takes no node away. */
 export async function heartbeat(c: HeartbeatContext): Promise<Response> {
   const nowMs = Date.now();
   const node = c.get('node');
@@ -23,17 +25,30 @@ export async function heartbeat(c: HeartbeatContext): Promise<Response> {
   const beat = await parseBody(c, Heartbeat);
   if (beat instanceof Response) return beat;
 
-  const [pool, receipts, engine] = await Promise.allSettled([
-    c.env.POOL.getByName(node.modelId).heartbeat(registered(node), report(beat, node)),
+  const told = report(beat, node);
+  // before the receipts: they are of the engine that was there until now
+  const [engine] = await Promise.allSettled([noteEngine(c.env, node, beat.engine, nowMs)]);
+  const [pool, receipts] = await Promise.allSettled([
+    c.env.POOL.getByName(node.modelId).heartbeat(registered(node), told),
     takeReceipts(c.env, node, beat.receipts, nowMs),
-    noteEngine(c.env, node, beat.engine, nowMs),
   ]);
-  for (const part of [pool, receipts, engine]) {
+  // after the receipts: one of them may be what a canary waits for
+  const [canary] = await Promise.allSettled([orderCanary(c.env, node, told, nowMs)]);
+  for (const part of [pool, receipts, engine, canary]) {
     if (part.status === 'rejected') console.error('heartbeat_part_failed', node.id, part.reason);
   }
   const acknowledged = receipts.status === 'fulfilled' ? receipts.value : [];
-  return reply(c, node.state === 'draining' ? 'drain' : 'serve', acknowledged);
+  return reply(c, DIRECTIVES[node.state], acknowledged);
 }
+
+/** A canary is served although no customer is there yet: by it the node is tried. */
+const DIRECTIVES: Record<NodeState, HeartbeatReply['directive']> = {
+  canary: 'serve',
+  active: 'serve',
+  draining: 'drain',
+  quarantined: 'drain',
+  removed: 'removed',
+};
 
 function reply(c: HeartbeatContext, directive: HeartbeatReply['directive'], acknowledged: number[]) {
   return c.json({ directive, acknowledged } satisfies HeartbeatReply);
@@ -54,22 +69,32 @@ function report(beat: Heartbeat, node: NodeWithPaths): NodeReport {
   };
 }
 
-/** Versions go to D1 only when they change: a heartbeat comes every two seconds. */
+/** What an agent says that could not ask its engine (gpu-pool/agent/sglang/probe.ts). */
+const VERSION_UNKNOWN = 'unknown';
+
+/**
+ * Versions go to D1 only when they change: a heartbeat comes every two seconds. Another engine has another canary
+ * before it, because customers are sold its weights under their own name. An unknown version is no news, so it never
+ * comes between two that differ; the first that becomes known is that of the engine that was tried.
+ */
 async function noteEngine(env: Env, node: NodeWithPaths, engine: Heartbeat['engine'], nowMs: number) {
-  const engineVersion = clipVersion(engine.version);
+  const said = clipVersion(engine.version);
+  const engineVersion = said === VERSION_UNKNOWN ? node.engineVersion : said;
   const weightVersion = clipVersion(engine.weight_version);
   if (engineVersion === node.engineVersion && weightVersion === node.weightVersion) return;
-  await changeEngine(database(env), {
-    nodeId: node.id,
-    engineVersion,
-    weightVersion,
-    entry: {
-      atMs: nowMs,
-      actor: `node:${node.id}`,
-      action: 'node.engine_changed',
-      subject: node.id,
-      detail: { engine_version: engineVersion, weight_version: weightVersion },
-    },
+  const { id: nodeId, modelId, state: from } = node;
+  const isAnother = node.engineVersion !== VERSION_UNKNOWN || weightVersion !== node.weightVersion;
+  const to = (isAnother && nextState(from, 'engine_changed')) || from;
+  const byNode = { atMs: nowMs, actor: `node:${nodeId}`, subject: nodeId };
+  const detail = { engine_version: engineVersion, weight_version: weightVersion };
+  const changed = await changeEngine(database(env), {
+    ...{ nodeId, engineVersion, weightVersion, from, to },
+    entries: [
+      { ...byNode, action: 'node.engine_changed', detail },
+      ...(to === from ? [] : [{ ...byNode, action: `node.${to}`, detail: { from } }]),
+    ],
   });
-  forgetNode(node.id);
+  if (changed && to !== from) await tellState(env, { nodeId, modelId, state: to });
+  // read anew also where nothing was changed: the node is not as this isolate thought it was
+  forgetNode(nodeId);
 }

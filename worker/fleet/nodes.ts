@@ -1,8 +1,9 @@
-/** What an operator does to the pool: lets a node in, drains, restores and removes it. Each leaves an audit row. */
+/** What an operator does to the pool: lets a node in, drains it, holds it back, restores and removes it, all audited. */
 import { HARDWARE } from '../../gpu-pool/protocol.ts';
 import { database } from '../db/client.ts';
-import { addJoinToken, changeNodeState, findNode, type NodeRow } from '../db/nodes.ts';
+import { addJoinToken, changeNodeState, findNode } from '../db/nodes.ts';
 import { newId } from '../domain/ids.ts';
+import { type NodeState, type NodeVerb, nextState } from '../domain/node.ts';
 import { config, type Env } from '../env.ts';
 import { signJoinToken } from './edge-keys.ts';
 import { forgetNode } from './node-auth.ts';
@@ -49,25 +50,41 @@ export async function createJoinToken(
   return { token, expiresAtMs };
 }
 
+/** Somebody else may change the node at the same instant; three times in a row nobody does. */
+const ATTEMPTS_MAX = 3;
+
 /**
- * Drains (`draining`), restores (`active`) or removes a node. Said twice it is done once, but the Pool is told again:
- * a call that broke between D1 and the Pool is healed by repeating it.
- * @returns false when there is no such node, or it was removed: a removed node comes back only by enrolling anew
+ * Does to a node what the operator says. Said twice it is done once, but the Pool is told again: a call that broke
+ * between D1 and the Pool is healed by repeating it.
+ * @returns the node's state from now on; null when there is no such node, or it was removed: a removed node comes back
+ *   only by enrolling anew
  */
-export async function setNodeState(
+export async function changeNode(
   env: Env,
-  { nodeId, state, actor, nowMs }: { nodeId: string; state: NodeRow['state']; actor: string; nowMs: number },
-): Promise<boolean> {
+  order: { nodeId: string; verb: NodeVerb; actor: string; nowMs: number },
+): Promise<NodeState | null> {
+  const { nodeId, verb, actor, nowMs } = order;
   const db = database(env);
-  const before = await findNode(db, nodeId);
-  if (before === null) return false;
-  const changed = await changeNodeState(db, {
-    nodeId,
-    state,
-    entry: { atMs: nowMs, actor, action: `node.${state}`, subject: nodeId, detail: { from: before.state } },
-  });
-  if (!changed && (await findNode(db, nodeId))?.state !== state) return false;
+  for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt++) {
+    const before = await findNode(db, nodeId);
+    const to = before && nextState(before.state, verb);
+    if (!to) return null;
+    const { modelId, state: from } = before;
+    // a canary that is restored begins anew, and its audit row says since when
+    const isDone = from === to && to !== 'canary';
+    const entry = { atMs: nowMs, actor, action: `node.${to}`, subject: nodeId, detail: { from } };
+    if (!isDone && !(await changeNodeState(db, { nodeId, from, to, entry }))) continue;
+    await tellState(env, { nodeId, modelId, state: to });
+    return to;
+  }
+  throw new Error(`the state of ${nodeId} changes too often`);
+}
+
+/** After a change in D1: this isolate reads the node again, and its Pool knows at once. */
+export async function tellState(
+  env: Env,
+  { nodeId, modelId, state }: { nodeId: string; modelId: string; state: NodeState },
+): Promise<void> {
   forgetNode(nodeId);
-  await env.POOL.getByName(before.modelId).setState(nodeId, state);
-  return true;
+  await env.POOL.getByName(modelId).setState(nodeId, state);
 }

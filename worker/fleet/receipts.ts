@@ -1,15 +1,17 @@
 /**
- * Receipts on their way to the Wallets. A receipt may leave the node's journal when its Wallet has taken it, or when
- * no Wallet ever could; one failing account never holds back the others.
+ * Receipts on their way to the Wallets, and those of canaries to their comparison. A receipt may leave the node's
+ * journal when its Wallet has taken it, or when no Wallet ever could; one failing account never holds back the others.
  */
 import type { Receipt } from '../../gpu-pool/protocol.ts';
 import { addAudit } from '../db/audit.ts';
 import { database } from '../db/client.ts';
 import { existingAccounts } from '../db/existing-accounts.ts';
+import { CANARY_SUBJECT } from '../domain/canary.ts';
 import { isId } from '../domain/ids.ts';
 import { fromNodeUsage } from '../domain/usage.ts';
 import type { WalletReceipt } from '../domain/wallet.ts';
 import type { Env } from '../env.ts';
+import { takeCanaryReceipts } from './canary-receipts.ts';
 
 type Fault = 'malformed_id' | 'other_model' | 'unknown_account';
 
@@ -25,17 +27,19 @@ export async function takeReceipts(
   nowMs: number,
 ): Promise<number[]> {
   if (receipts.length === 0) return [];
+  const [ofCanaries, ofAccounts] = partition(receipts);
   // Reaching for a Wallet creates it, so the account is known to exist before: a rogue node cannot create any.
   await lookUpAccounts(
     env,
-    receipts.map((receipt) => receipt.account_id).filter((id) => isId('acct', id)),
+    ofAccounts.map((receipt) => receipt.account_id).filter((id) => isId('acct', id)),
   );
-  const refused = receipts.filter((receipt) => faultOf(receipt, node.modelId) !== null);
+  const refused = ofAccounts.filter((receipt) => faultOf(receipt, node.modelId) !== null);
   const byAccount = Map.groupBy(
-    receipts.filter((receipt) => faultOf(receipt, node.modelId) === null),
+    ofAccounts.filter((receipt) => faultOf(receipt, node.modelId) === null),
     (receipt) => receipt.account_id,
   );
   const outcomes = await Promise.allSettled([
+    takeCanaryReceipts(env, node, ofCanaries, nowMs),
     refuseReceipts(env, node, refused, nowMs),
     ...[...byAccount].map(([accountId, own]) => reconcile(env, accountId, node.id, own)),
   ]);
@@ -43,6 +47,14 @@ export async function takeReceipts(
     if (outcome.status === 'rejected') console.error('receipts_not_taken', node.id, outcome.reason);
   }
   return outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? outcome.value : []));
+}
+
+/** A canary's belong to no account, so they never come near a Wallet. */
+function partition(receipts: readonly Receipt[]): [ofCanaries: Receipt[], ofAccounts: Receipt[]] {
+  const { canary = [], account = [] } = Object.groupBy(receipts, ({ account_id }) =>
+    account_id === CANARY_SUBJECT ? 'canary' : 'account',
+  );
+  return [canary, account];
 }
 
 function faultOf(receipt: Receipt, modelId: string): Fault | null {

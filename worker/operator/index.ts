@@ -4,14 +4,17 @@ import { z } from 'zod';
 import { Hardware } from '../../gpu-pool/protocol.ts';
 import { auditPage } from '../billing/books.ts';
 import { listAccountIds } from '../db/accounts.ts';
+import { lastTries } from '../db/canary.ts';
 import { database } from '../db/client.ts';
 import { existingAccounts } from '../db/existing-accounts.ts';
 import { modelExists, type NodeRow } from '../db/nodes.ts';
 import { nameOperator } from '../db/operators.ts';
+import type { CanaryTry } from '../domain/canary.ts';
 import { isId } from '../domain/ids.ts';
+import { NODE_VERBS, type NodeVerb } from '../domain/node.ts';
 import type { Env } from '../env.ts';
 import { atMost, parseBody } from '../fleet/body.ts';
-import { createJoinToken, listAudit, listNodes, NODE_NAME, setNodeState } from '../fleet/nodes.ts';
+import { changeNode, createJoinToken, listAudit, listNodes, NODE_NAME } from '../fleet/nodes.ts';
 import { refuse } from '../fleet/refusal.ts';
 import { accountsApi } from './accounts.ts';
 import { GrantRequest, grantCredit } from './grants.ts';
@@ -32,7 +35,6 @@ const Mark = z.object({
   balanceNanoUsd: z.int(),
 });
 const OperatorRequest = z.object({ email: z.email().max(254) });
-const STATE_AFTER = { drain: 'draining', restore: 'active', remove: 'removed' } as const;
 const AUDIT_ROWS_MAX = 1_000;
 
 export const operator = new Hono<{ Bindings: Env }>();
@@ -54,13 +56,17 @@ operator.post('/join-tokens', async (c) => {
   return c.json({ token, expires_at_ms: expiresAtMs }, 201);
 });
 
-operator.get('/nodes', async (c) => c.json({ nodes: (await listNodes(database(c.env))).map(toPublicNode) }));
+operator.get('/nodes', async (c) => {
+  const db = database(c.env);
+  const [nodes, tries] = await Promise.all([listNodes(db), lastTries(db, Date.now())]);
+  return c.json({ nodes: nodes.map((node) => toPublicNode(node, tries.get(node.id))) });
+});
 
-operator.post('/nodes/:id/:verb{drain|restore|remove}', async (c) => {
-  const state = STATE_AFTER[c.req.param('verb') as keyof typeof STATE_AFTER];
+operator.post(`/nodes/:id/:verb{${NODE_VERBS.join('|')}}`, async (c) => {
   const nodeId = c.req.param('id');
-  const found = await setNodeState(c.env, { nodeId, state, actor, nowMs: Date.now() });
-  return found ? c.json({ id: nodeId, state }) : refuse(c, 'node_not_found');
+  const verb = c.req.param('verb') as NodeVerb;
+  const state = await changeNode(c.env, { nodeId, verb, actor, nowMs: Date.now() });
+  return state === null ? refuse(c, 'node_not_found') : c.json({ id: nodeId, state });
 });
 
 operator.post('/operators', async (c) => {
@@ -107,7 +113,7 @@ operator.route('/promo-codes', promoCodesApi);
 operator.route('/reconciliation', reconciliationApi);
 operator.route('/accounts', accountsApi);
 
-function toPublicNode(node: NodeRow) {
+function toPublicNode(node: NodeRow, canary: CanaryTry | undefined) {
   return {
     id: node.id,
     name: node.name,
@@ -119,5 +125,6 @@ function toPublicNode(node: NodeRow) {
     weight_version: node.weightVersion,
     state: node.state,
     enrolled_at_ms: node.enrolledAtMs,
+    canary: canary ? { at_ms: canary.atMs, fault: canary.fault, passed_at_ms: canary.passedAtMs } : null,
   };
 }

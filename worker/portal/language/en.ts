@@ -1,6 +1,7 @@
 /** Every phrase of the portal in English. Its shape is what the other languages must fill. */
 import { alertsEn } from './en-alerts.ts';
 import { billingEn } from './en-billing.ts';
+import { canaryEn } from './en-canary.ts';
 import { operatorEn } from './en-operator.ts';
 import { requestsEn } from './en-requests.ts';
 
@@ -207,7 +208,14 @@ export const en = {
     node: 'Node',
     hardware: 'Hardware',
     health: 'Health',
-    states: { active: 'active', draining: 'draining', removed: 'removed' },
+    states: {
+      canary: 'no customers yet',
+      active: 'active',
+      draining: 'draining',
+      quarantined: 'quarantined',
+      removed: 'removed',
+    },
+    canary: canaryEn,
     healths: {
       up: 'up',
       ejected: 'ejected',
@@ -227,7 +235,9 @@ export const en = {
     inFlight: 'In flight',
     actions: 'Actions',
     drain: 'Drain',
+    quarantine: 'Quarantine',
     restore: 'Restore',
+    tryAgain: 'Try again',
     remove: 'Remove',
     empty: 'No node serves this model yet. Make a join token below.',
     silent: 'The pool of this model does not answer.',
@@ -264,8 +274,11 @@ export const en = {
       'join_token.created': 'join token made',
       'node.enrolled': 'enrolled',
       'node.engine_changed': 'engine changed',
+      'node.canary': 'to be tried by a canary',
+      'node.canary_passed': 'canary passed',
       'node.active': 'restored',
       'node.draining': 'drained',
+      'node.quarantined': 'quarantined',
       'node.removed': 'removed',
       'node.up': 'came up',
       'node.ejected': 'ejected',
@@ -273,7 +286,13 @@ export const en = {
       'node.engine_down': 'engine went down',
       'receipts.refused': 'receipts refused',
     } as Record<string, string>,
-    auditDetails: { from: 'before' } as Record<string, string>,
+    auditDetails: {
+      from: 'before',
+      prompt_tokens: 'prompt',
+      cached_tokens: 'cached',
+      completion_tokens: 'answer',
+      reasoning_tokens: 'reasoning',
+    } as Record<string, string>,
   },
   promo: {
     title: 'Promo code',

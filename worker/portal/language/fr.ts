@@ -3,6 +3,7 @@
 import type { Messages } from './en.ts';
 import { alertsFr } from './fr-alerts.ts';
 import { billingFr } from './fr-billing.ts';
+import { canaryFr } from './fr-canary.ts';
 import { operatorFr } from './fr-operator.ts';
 import { requestsFr } from './fr-requests.ts';
 
@@ -212,7 +213,14 @@ export const fr: Messages = {
     node: 'Nœud',
     hardware: 'Matériel',
     health: 'Santé',
-    states: { active: 'actif', draining: 'en vidange', removed: 'retiré' },
+    states: {
+      canary: 'pas encore de clients',
+      active: 'actif',
+      draining: 'en vidange',
+      quarantined: 'isolé',
+      removed: 'retiré',
+    },
+    canary: canaryFr,
     healths: {
       up: 'en service',
       ejected: 'écarté',
@@ -232,7 +240,9 @@ export const fr: Messages = {
     inFlight: 'En vol',
     actions: 'Actions',
     drain: 'Vider',
+    quarantine: 'Isoler',
     restore: 'Rétablir',
+    tryAgain: 'Réessayer',
     remove: 'Retirer',
     empty: 'Aucun nœud ne sert encore ce modèle. Créez un jeton d’enrôlement ci-dessous.',
     silent: 'Le parc de ce modèle ne répond pas.',
@@ -269,8 +279,11 @@ export const fr: Messages = {
       'join_token.created': 'jeton d’enrôlement créé',
       'node.enrolled': 'enrôlé',
       'node.engine_changed': 'moteur changé',
+      'node.canary': 'à essayer par un canari',
+      'node.canary_passed': 'canari passé',
       'node.active': 'rétabli',
       'node.draining': 'vidé',
+      'node.quarantined': 'isolé',
       'node.removed': 'retiré',
       'node.up': 'entré en service',
       'node.ejected': 'écarté',
@@ -278,7 +291,13 @@ export const fr: Messages = {
       'node.engine_down': 'moteur arrêté',
       'receipts.refused': 'reçus refusés',
     },
-    auditDetails: { from: 'avant' },
+    auditDetails: {
+      from: 'avant',
+      prompt_tokens: 'entrée',
+      cached_tokens: 'en cache',
+      completion_tokens: 'réponse',
+      reasoning_tokens: 'raisonnement',
+    },
   },
   promo: {
     title: 'Code promo',

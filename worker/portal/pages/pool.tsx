@@ -2,12 +2,13 @@
 import { Hono } from 'hono';
 import { z } from 'zod';
 import { HARDWARE } from '../../../gpu-pool/protocol.ts';
+import { lastTries } from '../../db/canary.ts';
 import { loadCatalogue } from '../../db/catalogue.ts';
 import { database } from '../../db/client.ts';
 import { describeError } from '../../describe-error.ts';
 import { isId } from '../../domain/ids.ts';
-import type { PoolSnapshot } from '../../domain/node.ts';
-import { createJoinToken, listAudit, listNodes, NODE_NAME, setNodeState } from '../../fleet/nodes.ts';
+import type { NodeVerb, PoolSnapshot } from '../../domain/node.ts';
+import { changeNode, createJoinToken, listAudit, listNodes, NODE_NAME } from '../../fleet/nodes.ts';
 import { type PortalContext, type PortalEnv, words } from '../context.ts';
 import { Choice, type Faults, readForm, type Typed, typedFields } from '../form.ts';
 import { operator } from '../guard.ts';
@@ -52,9 +53,9 @@ poolPage.post('/pool', async (c) => {
   return c.redirect('/operator/pool', 303);
 });
 
-poolPage.post('/nodes/:nodeId/:action{drain|restore}', async (c) => {
-  const state = c.req.param('action') === 'drain' ? 'draining' : 'active';
-  return (await change(c, c.req.param('nodeId'), state)) ?? notFoundPage(c);
+poolPage.post('/nodes/:nodeId/:verb{drain|quarantine|restore}', async (c) => {
+  const verb = c.req.param('verb') as NodeVerb;
+  return (await change(c, c.req.param('nodeId'), verb)) ?? notFoundPage(c);
 });
 
 poolPage.get('/nodes/:nodeId/remove', (c) => removal(c, c.req.param('nodeId'), {}));
@@ -65,14 +66,14 @@ poolPage.post('/nodes/:nodeId/remove', async (c) => {
   const node = await findListedNode(c, nodeId);
   if (node && typed.confirm !== node.name)
     return removal(c, nodeId, { typed, faults: { confirm: 'confirm' } });
-  return (await change(c, nodeId, 'removed')) ?? notFoundPage(c);
+  return (await change(c, nodeId, 'remove')) ?? notFoundPage(c);
 });
 
-async function change(c: PortalContext, nodeId: string, state: 'active' | 'draining' | 'removed') {
+async function change(c: PortalContext, nodeId: string, verb: NodeVerb) {
   if (!isId('node', nodeId)) return null;
   const actor = c.get('person')!.id;
-  const changed = await setNodeState(c.env, { nodeId, state, actor, nowMs: Date.now() });
-  return changed ? c.redirect(`/operator/pool?changed=${nodeId}`, 303) : null;
+  const state = await changeNode(c.env, { nodeId, verb, actor, nowMs: Date.now() });
+  return state && c.redirect(`/operator/pool?changed=${nodeId}`, 303);
 }
 
 async function findListedNode(c: PortalContext, nodeId: string) {
@@ -84,9 +85,10 @@ async function show(c: PortalContext, state: { typed?: Typed; faults?: Faults })
   const { t, f } = words(c);
   const db = database(c.env);
   const person = c.get('person')!;
-  const [catalogue, registered, audit] = await Promise.all([
+  const [catalogue, registered, tries, audit] = await Promise.all([
     loadCatalogue(db),
     listNodes(db),
+    lastTries(db, Date.now()),
     listAudit(db, AUDIT_SHOWN),
   ]);
   const nodes = registered
@@ -129,6 +131,7 @@ async function show(c: PortalContext, state: { typed?: Typed; faults?: Faults })
             title={model.name}
             nodes={nodes.filter((node) => node.modelId === model.id)}
             snapshot={snapshots[index] ?? null}
+            tries={tries}
           />
         </section>
       ))}

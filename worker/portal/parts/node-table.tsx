@@ -1,9 +1,13 @@
 /** The nodes of one model: what is registered, joined with what the Pool heard last. */
-import type { NodeHealth, NodeView, PoolSnapshot } from '../../domain/node.ts';
+import type { CanaryTry } from '../../domain/canary.ts';
+import type { NodeHealth, NodeState, NodeVerb, NodeView, PoolSnapshot } from '../../domain/node.ts';
 import type { NodeRow } from '../../fleet/nodes.ts';
 import { type PortalContext, words } from '../context.ts';
 import { hardwareName } from '../hardware-names.ts';
 import { Heads, Sheet } from './sheet.tsx';
+
+/** As high as its text, which may take two lines. */
+const BADGE = 'badge badge-sm badge-soft h-auto min-h-5';
 
 const HEALTH_BADGES: Record<NodeHealth | 'unseen', string> = {
   up: 'badge-success',
@@ -13,13 +17,24 @@ const HEALTH_BADGES: Record<NodeHealth | 'unseen', string> = {
   unseen: 'badge-warning',
 };
 
+/** What a click does at once; removal has a page of its own. */
+const OFFERED: Record<NodeState, readonly Exclude<NodeVerb, 'remove'>[]> = {
+  canary: ['restore', 'quarantine'],
+  active: ['drain', 'quarantine'],
+  draining: ['restore', 'quarantine'],
+  quarantined: ['restore'],
+  removed: [],
+};
+
 export function NodeTable(props: {
   c: PortalContext;
   title: string;
   nodes: readonly NodeRow[];
   snapshot: PoolSnapshot | null;
+  /** the newest canary of each node */
+  tries: ReadonlyMap<string, CanaryTry>;
 }) {
-  const { c, title, nodes, snapshot } = props;
+  const { c, title, nodes, snapshot, tries } = props;
   const { t } = words(c);
   if (nodes.length === 0) return <p class="muted">{t.pool.empty}</p>;
   return (
@@ -44,6 +59,7 @@ export function NodeTable(props: {
             node={node}
             view={snapshot?.nodes.find((each) => each.id === node.id) ?? null}
             atMs={snapshot?.atMs ?? Date.now()}
+            canary={canaryText(c, node, tries.get(node.id))}
           />
         ))}
       </tbody>
@@ -51,56 +67,112 @@ export function NodeTable(props: {
   );
 }
 
-function NodeLine(props: { c: PortalContext; node: NodeRow; view: NodeView | null; atMs: number }) {
-  const { c, node, view, atMs } = props;
+function NodeLine(props: {
+  c: PortalContext;
+  node: NodeRow;
+  view: NodeView | null;
+  atMs: number;
+  canary: string;
+}) {
+  const { c, node, view, atMs, canary } = props;
   const { t, f } = words(c);
   const health = view?.health ?? 'unseen';
   const load = view?.load;
-  const change = node.state === 'active' ? t.pool.drain : t.pool.restore;
   const share = (part: number, whole: number) => (whole === 0 ? '–' : f.percent(part / whole));
   return (
-    <tr>
-      <th scope="row" title={node.id}>
-        {node.name}
-        <span class="muted block font-normal">
-          {hardwareName(node.hardware)}, SGLang {node.engineVersion}
-        </span>
-      </th>
-      <td class="wraps">
-        <span class={`badge badge-sm badge-soft ${HEALTH_BADGES[health]}`}>{t.pool.healths[health]}</span>
-        {(node.state === 'draining' || view?.draining) && (
-          <span class="badge badge-sm badge-soft badge-warning ms-1">{drainText(c, view)}</span>
-        )}
-      </td>
-      <td class="num">{view ? t.pool.ago(f.duration(Math.max(0, atMs - view.lastHeartbeatMs))) : '–'}</td>
-      <td class="num">
-        {load ? `${f.count(load.running_requests)} / ${f.count(load.waiting_requests)}` : '–'}
-      </td>
-      <td class="num">{load ? share(load.used_tokens, load.capacity_tokens) : '–'}</td>
-      <td class="num">{load ? f.percent(load.cache_hit_rate) : '–'}</td>
-      <td class="num">{load ? f.count(load.generation_tokens_per_second) : '–'}</td>
-      <td class="num">{view ? f.count(view.inFlight) : '–'}</td>
-      <td>
-        <div class="flex items-center gap-3">
-          <form
-            method="post"
-            action={`/operator/nodes/${node.id}/${node.state === 'active' ? 'drain' : 'restore'}`}
-          >
-            <button class="btn btn-xs" type="submit" aria-label={`${change}: ${node.name}`}>
-              {change}
-            </button>
-          </form>
-          <a
-            class="link"
-            href={`/operator/nodes/${node.id}/remove`}
-            aria-label={`${t.pool.remove}: ${node.name}`}
-          >
-            {t.pool.remove}
-          </a>
-        </div>
-      </td>
-    </tr>
+    <>
+      <tr class={canary ? 'led-in' : undefined}>
+        <th scope="row" title={node.id}>
+          {node.name}
+          <span class="muted block font-normal">
+            {hardwareName(node.hardware)}, SGLang {node.engineVersion}
+          </span>
+        </th>
+        <td class="wraps">
+          <div class="flex flex-wrap gap-1">
+            <span class={`${BADGE} ${HEALTH_BADGES[health]}`}>{t.pool.healths[health]}</span>
+            {(node.state === 'canary' || node.state === 'quarantined') && (
+              <span class={`${BADGE} badge-warning`}>{t.pool.states[node.state]}</span>
+            )}
+            {(node.state === 'draining' || view?.draining) && (
+              <span class={`${BADGE} badge-warning`}>{drainText(c, view)}</span>
+            )}
+          </div>
+        </td>
+        <td class="num">{view ? t.pool.ago(f.duration(Math.max(0, atMs - view.lastHeartbeatMs))) : '–'}</td>
+        <td class="num">
+          {load ? `${f.count(load.running_requests)} / ${f.count(load.waiting_requests)}` : '–'}
+        </td>
+        <td class="num">{load ? share(load.used_tokens, load.capacity_tokens) : '–'}</td>
+        <td class="num">{load ? f.percent(load.cache_hit_rate) : '–'}</td>
+        <td class="num">{load ? f.count(load.generation_tokens_per_second) : '–'}</td>
+        <td class="num">{view ? f.count(view.inFlight) : '–'}</td>
+        <td>
+          <div class="flex min-w-37 flex-wrap items-center gap-x-2 gap-y-1">
+            {OFFERED[node.state].map((verb) => (
+              <form method="post" action={`/operator/nodes/${node.id}/${verb}`}>
+                <button
+                  class="btn btn-xs"
+                  type="submit"
+                  aria-label={`${verbText(c, node, verb)}: ${node.name}`}
+                >
+                  {verbText(c, node, verb)}
+                </button>
+              </form>
+            ))}
+            <a
+              class="link"
+              href={`/operator/nodes/${node.id}/remove`}
+              aria-label={`${t.pool.remove}: ${node.name}`}
+            >
+              {t.pool.remove}
+            </a>
+          </div>
+        </td>
+      </tr>
+      {canary && (
+        <tr>
+          <td colspan={9}>
+            <div class="stays muted">
+              <p class="max-w-3xl">{canary}</p>
+            </div>
+          </td>
+        </tr>
+      )}
+    </>
   );
+}
+
+function verbText(c: PortalContext, { state }: NodeRow, verb: Exclude<NodeVerb, 'remove'>): string {
+  const { t } = words(c);
+  return state === 'canary' && verb === 'restore' ? t.pool.tryAgain : t.pool[verb];
+}
+
+/** Whether the node is trusted and how it was tried last; empty for one that never was and need not be. */
+function canaryText(c: PortalContext, { state }: NodeRow, attempt: CanaryTry | undefined): string {
+  const { t, f } = words(c);
+  const { canary } = t.pool;
+  const sentences: string[] = [];
+  if (state === 'quarantined') sentences.push(canary.held);
+  if (!attempt) return [...sentences, ...(state === 'canary' ? [canary.waiting] : [])].join(' ');
+  const { usage, fault, passedAtMs, atMs } = attempt;
+  const at = f.moment(atMs);
+  if (fault !== null) sentences.push(canary.failed(at, canary.faults[fault]));
+  else if (passedAtMs !== null) sentences.push(canary.passed(f.moment(passedAtMs)));
+  else sentences.push(usage === null ? canary.asking(at) : canary.receiptAwaited(at));
+  if (fault !== null && state === 'canary') sentences.push(canary.triedAgain);
+  if (usage !== null) {
+    const { promptTokens, cachedTokens, completionTokens, reasoningTokens } = usage;
+    sentences.push(
+      canary.counts(
+        f.count(promptTokens),
+        f.count(cachedTokens),
+        f.count(completionTokens),
+        f.count(reasoningTokens),
+      ),
+    );
+  }
+  return sentences.join(' ');
 }
 
 function drainText(c: PortalContext, view: NodeView | null): string {

@@ -1,0 +1,134 @@
+/** Canaries: a row a try. A row is written once and ended once, whoever comes first. */
+import { and, desc, eq, inArray, isNull, max, sql } from 'drizzle-orm';
+import { asOf, type CanaryFault, type CanaryTry, TRIES_THAT_COUNT } from '../domain/canary.ts';
+import type { NodeState } from '../domain/node.ts';
+import type { Usage } from '../domain/usage.ts';
+import { type AuditEntry, addAuditIfChanged } from './audit.ts';
+import type { Database } from './client.ts';
+import { audit, canary, node } from './schema.ts';
+
+type CanaryRow = typeof canary.$inferSelect;
+
+const isOpen = and(isNull(canary.fault), isNull(canary.passedAtMs));
+
+export interface CanaryStanding {
+  /** null: there is no such node */
+  readonly state: NodeState | null;
+  /** when it last got into the state `canary` */
+  readonly sinceMs: number;
+  /** the newest first; no more than decide */
+  readonly tries: readonly CanaryTry[];
+}
+
+/** What decides whether a node is to be tried now. */
+export async function canaryStanding(db: Database, nodeId: string): Promise<CanaryStanding> {
+  const [states, since, rows] = await db.batch([
+    db.select({ state: node.state }).from(node).where(eq(node.id, nodeId)),
+    // every way into the state leaves its audit row, in one batch with it
+    db
+      .select({ atMs: max(audit.atMs) })
+      .from(audit)
+      .where(and(eq(audit.subject, nodeId), inArray(audit.action, ['node.enrolled', 'node.canary']))),
+    newestTries(db, nodeId).limit(TRIES_THAT_COUNT),
+  ]);
+  return { state: states[0]?.state ?? null, sinceMs: since[0]?.atMs ?? 0, tries: rows.map(toTry) };
+}
+
+/**
+ * Begins a try, unless the node has left its state or somebody else has begun one since `newest` was read.
+ * @returns whether it is this call's
+ */
+export async function beginTry(
+  db: Database,
+  begun: { requestId: string; nodeId: string; atMs: number; newest: CanaryTry | undefined },
+): Promise<boolean> {
+  const { requestId, nodeId, atMs, newest } = begun;
+  const newestNow = newestTries(db, nodeId).limit(1).as('newest');
+  const inserted = await db.insert(canary).select(
+    sql`select ${requestId}, ${nodeId}, ${atMs}, null, null, null
+      where exists (select 1 from ${node} where ${node.id} = ${nodeId} and ${node.state} = 'canary')
+        and (select request_id from ${newestNow}) is ${newest?.requestId ?? null}`,
+  );
+  return inserted.meta.changes === 1;
+}
+
+/** What the edge or its clock found out. Changes nothing about a try that has ended. */
+export async function noteTry(
+  db: Database,
+  requestId: string,
+  found: { usage?: Usage | null; fault: CanaryFault | null },
+): Promise<void> {
+  await db
+    .update(canary)
+    .set(found)
+    .where(and(eq(canary.requestId, requestId), isOpen));
+}
+
+/** For a batch: when the statement just before changed exactly one row, what is open says nothing about the node any more. */
+export function endOpenTriesIfChanged(db: Database, nodeId: string, fault: CanaryFault) {
+  return db
+    .update(canary)
+    .set({ fault })
+    .where(and(eq(canary.nodeId, nodeId), isOpen, sql`changes() = 1`));
+}
+
+/**
+ * The receipt agreed: the node gets customers, if it is still a canary and this try is still open.
+ * @returns whether it does from now on
+ */
+export async function passTry(
+  db: Database,
+  { requestId, nodeId, entry }: { requestId: string; nodeId: string; entry: AuditEntry },
+): Promise<boolean> {
+  const stillOpen = sql`exists (select 1 from ${canary} where ${and(eq(canary.requestId, requestId), isOpen)})`;
+  const [activated] = await db.batch([
+    db
+      .update(node)
+      .set({ state: 'active' })
+      .where(and(eq(node.id, nodeId), eq(node.state, 'canary'), stillOpen)),
+    addAuditIfChanged(db, entry),
+    db
+      .update(canary)
+      .set({ passedAtMs: entry.atMs })
+      .where(and(eq(canary.requestId, requestId), isOpen)),
+  ]);
+  return activated.meta.changes === 1;
+}
+
+/** By the ids of their second requests. */
+export async function findTries(
+  db: Database,
+  requestIds: readonly string[],
+): Promise<Map<string, CanaryTry>> {
+  const rows = await db
+    .select()
+    .from(canary)
+    .where(sql`${canary.requestId} in (select value from json_each(${JSON.stringify(requestIds)}))`);
+  return new Map(rows.map((row) => [row.requestId, toTry(row)]));
+}
+
+/** The newest try of each node that was ever tried, by node id. */
+export async function lastTries(db: Database, nowMs: number): Promise<Map<string, CanaryTry>> {
+  const rows = await db
+    .select({ canary })
+    .from(node)
+    .innerJoin(
+      canary,
+      sql`${canary.requestId} = (select c.request_id from canary as c where c.node_id = ${node.id}
+        order by c.at_ms desc, c.request_id desc limit 1)`,
+    );
+  return new Map(rows.map((row) => [row.canary.nodeId, asOf(toTry(row.canary), nowMs)]));
+}
+
+function newestTries(db: Database, nodeId: string) {
+  return db
+    .select()
+    .from(canary)
+    .where(eq(canary.nodeId, nodeId))
+    .orderBy(desc(canary.atMs), desc(canary.requestId));
+}
+
+/** The faults in the table are those that this file wrote. */
+function toTry({ fault, ...row }: CanaryRow): CanaryTry {
+  return { ...row, fault: fault as CanaryFault | null };
+}
