@@ -18,6 +18,15 @@ export interface AdmitRequest {
   /** in force at admission; holds for the whole request */
   readonly price: Price;
   readonly hold: HoldRange;
+  /** hash of what the request's conversation keeps as it grows; absent where nobody asks for its home */
+  readonly conversation?: number;
+}
+
+/** Where a conversation's last answer was made. The Wallet is asked anyway, so isolates need not remember it. */
+export interface ConversationHome {
+  readonly nodeId: string;
+  /** of its prompt: what that node may have in its cache, and the next turn begins with */
+  readonly promptTokens: number;
 }
 
 export type AdmitRefusal =
@@ -38,10 +47,25 @@ export interface RateLimitState {
   readonly tokens: MinuteLimitState | null;
 }
 
-export type AdmitResult =
-  /** `availableNanoUsd` is what is left beside the hold */
-  | { ok: true; heldNanoUsd: NanoUsd; availableNanoUsd: NanoUsd; rateLimit: RateLimitState }
-  | { ok: false; refusal: AdmitRefusal; rateLimit: RateLimitState };
+export interface Admitted {
+  readonly ok: true;
+  readonly heldNanoUsd: NanoUsd;
+  /** what is left beside the hold */
+  readonly availableNanoUsd: NanoUsd;
+  readonly rateLimit: RateLimitState;
+  readonly home: ConversationHome | null;
+}
+
+export type AdmitResult = Admitted | { ok: false; refusal: AdmitRefusal; rateLimit: RateLimitState };
+
+export interface ResizeRequest {
+  readonly requestId: string;
+  readonly wantedNanoUsd: NanoUsd;
+  /** prompt and completion so far, for tokens/min; null: nothing new is known */
+  readonly tokens: number | null;
+  /** what is being answered and where: another turn may come before the end */
+  readonly answer?: (ConversationHome & { readonly conversation: number }) | null;
+}
 
 export interface PostRequest {
   readonly requestId: string;
@@ -49,6 +73,8 @@ export interface PostRequest {
   readonly usage: Usage;
   readonly ending: Ending;
   readonly ttftMs: number | null;
+  /** as at admission */
+  readonly conversation?: number;
 }
 
 export interface Balance extends Credit {
@@ -134,12 +160,7 @@ export interface WalletApi {
    * Sets a hold to `wantedNanoUsd`, or as near as balance and caps allow, and renews its lease.
    * @returns the hold as it now is, and what kept it below what was wanted; null when the request is no longer held
    */
-  resize(request: {
-    requestId: string;
-    wantedNanoUsd: NanoUsd;
-    /** prompt and completion so far, for tokens/min; null: nothing new is known */
-    tokens: number | null;
-  }): Promise<{ heldNanoUsd: NanoUsd; boundBy: HoldBound | null } | null>;
+  resize(request: ResizeRequest): Promise<{ heldNanoUsd: NanoUsd; boundBy: HoldBound | null } | null>;
   /** Bills usage, at most what is held, and gives the rest back. */
   post(request: PostRequest): Promise<RequestRecord | null>;
   /** Ends a request that costs nothing. */

@@ -9,6 +9,7 @@
  * key_spend  posted charges by key and UTC day: caps are sums over it
  * outbox     what D1 has not been told yet
  * proof      one row: up to when it has been looked whether every charge has its receipt
+ * home       where a conversation's last answer was made
  * version    one row: how many of these migrations the Wallet has
  */
 import { GENESIS_HASH } from '../domain/ledger.ts';
@@ -100,5 +101,13 @@ CREATE TABLE proof (checked_to_ms INTEGER NOT NULL) STRICT;
 INSERT INTO proof VALUES (0);
 CREATE TRIGGER entry_is_never_changed BEFORE UPDATE ON entry BEGIN SELECT RAISE(ABORT, 'an entry is never changed'); END;
 CREATE TRIGGER entry_is_never_removed BEFORE DELETE ON entry BEGIN SELECT RAISE(ABORT, 'an entry is never removed'); END;
+`,
+  `
+CREATE TABLE home (
+  conversation INTEGER PRIMARY KEY,
+  node_id TEXT NOT NULL,
+  prompt_tokens INTEGER NOT NULL,
+  at_ms INTEGER NOT NULL
+) STRICT;
 `,
 ];

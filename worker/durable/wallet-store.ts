@@ -1,7 +1,7 @@
 /** The Wallet's own tables (wallet-schema.ts) and nothing else: every statement, no decision. */
 import type { Credit, Entry, EntryKind } from '../domain/ledger.ts';
 import { type NanoUsd, nanoUsd } from '../domain/money.ts';
-import type { RequestRecord, WalletReceipt } from '../domain/wallet.ts';
+import type { ConversationHome, RequestRecord, WalletReceipt } from '../domain/wallet.ts';
 import type { HeldRequest } from './held-request.ts';
 import { type Row, toEntry, toReceipt, toRequest } from './wallet-rows.ts';
 import { WALLET_MIGRATIONS } from './wallet-schema.ts';
@@ -166,6 +166,23 @@ export class WalletStore {
     );
   }
 
+  home(conversation: number): ConversationHome | null {
+    const row = this.#one('SELECT node_id, prompt_tokens FROM home WHERE conversation = ?', conversation);
+    return row && { nodeId: row.node_id as string, promptTokens: row.prompt_tokens as number };
+  }
+
+  keepHome(conversation: number, { nodeId, promptTokens }: ConversationHome, nowMs: number): void {
+    this.#sql.exec(
+      `INSERT INTO home VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET node_id = excluded.node_id,
+         prompt_tokens = excluded.prompt_tokens, at_ms = excluded.at_ms
+       WHERE node_id <> excluded.node_id OR prompt_tokens <> excluded.prompt_tokens`,
+      conversation,
+      nodeId,
+      promptTokens,
+      nowMs,
+    );
+  }
+
   /** Held requests past their lease of which a receipt tells, or that waited `graceMs` for one; oldest first. */
   settleable(nowMs: number, graceMs: number, limit: number): HeldRequest[] {
     return this.#all(
@@ -308,13 +325,14 @@ export class WalletStore {
     this.#sql.exec('DELETE FROM outbox WHERE seq IN (SELECT value FROM json_each(?))', JSON.stringify(seqs));
   }
 
-  /** Forgets requests that ended before `beforeMs`, and their receipts: D1 has both. */
+  /** Forgets requests that ended before `beforeMs`, and their receipts: D1 has both. Caches forget conversations sooner. */
   trim(beforeMs: number): void {
     this.#sql.exec(
       "DELETE FROM receipt WHERE received_at_ms < ? AND request_id NOT IN (SELECT request_id FROM request WHERE state = 'held')",
       beforeMs,
     );
     this.#sql.exec("DELETE FROM request WHERE state <> 'held' AND ended_at_ms < ?", beforeMs);
+    this.#sql.exec('DELETE FROM home WHERE at_ms < ?', beforeMs);
   }
 
   #all(query: string, ...bindings: SqlStorageValue[]): Row[] {

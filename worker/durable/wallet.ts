@@ -33,6 +33,7 @@ import type {
   LedgerPage,
   PostRequest,
   RequestRecord,
+  ResizeRequest,
   WalletApi,
   WalletBookPage,
   WalletReceipt,
@@ -151,15 +152,7 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
     });
   }
 
-  async resize({
-    requestId,
-    wantedNanoUsd,
-    tokens,
-  }: {
-    requestId: string;
-    wantedNanoUsd: NanoUsd;
-    tokens: number | null;
-  }) {
+  async resize({ requestId, wantedNanoUsd, tokens, answer }: ResizeRequest) {
     const nowMs = Date.now();
     return this.#commit(() => {
       const request = this.#store.request(requestId);
@@ -175,6 +168,7 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
       const tightest = bounds.reduce((least, each) => (each.leftNanoUsd < least.leftNanoUsd ? each : least));
       const heldNanoUsd = nanoUsd(Math.min(wantedNanoUsd, request.heldNanoUsd + tightest.leftNanoUsd));
       const after = { heldNanoUsd, tokens: tokens ?? request.tokens, leaseUntilMs: nowMs + this.#leaseMs() };
+      if (answer) this.#store.keepHome(answer.conversation, answer, nowMs);
       this.#store.setHold(requestId, after);
       this.#store.changeHeld(heldNanoUsd - request.heldNanoUsd);
       this.#traffic.resize(request.keyId, request, after);
@@ -182,13 +176,22 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
     });
   }
 
-  async post({ requestId, nodeId, usage, ending, ttftMs }: PostRequest): Promise<RequestRecord | null> {
+  async post(request: PostRequest): Promise<RequestRecord | null> {
+    const { requestId, nodeId, usage, ending, ttftMs, conversation } = request;
     if (!isSound(usage)) throw new RangeError(`unsound usage for ${requestId}`);
-    return this.#end(requestId, { state: 'posted', ending, nodeId, usage, ttftMs });
+    const nowMs = Date.now();
+    return this.#commit(() => {
+      if (conversation !== undefined) {
+        this.#store.keepHome(conversation, { nodeId, promptTokens: usage.promptTokens }, nowMs);
+      }
+      return this.#end(requestId, { state: 'posted', ending, nodeId, usage, ttftMs }, nowMs);
+    });
   }
 
   async void({ requestId, nodeId, ending }: { requestId: string; nodeId: string | null; ending: Ending }) {
-    return this.#end(requestId, { state: 'voided', ending, nodeId, usage: NO_USAGE, ttftMs: null });
+    const nowMs = Date.now();
+    const end = { state: 'voided', ending, nodeId, usage: NO_USAGE, ttftMs: null } as const;
+    return this.#commit(() => this.#end(requestId, end, nowMs));
   }
 
   async reconcile(receipts: readonly WalletReceipt[]): Promise<void> {
@@ -326,9 +329,11 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
     }
   }
 
-  #admitted(heldNanoUsd: NanoUsd, { keyId, limits }: AdmitRequest, nowMs: number): AdmitResult {
+  #admitted(heldNanoUsd: NanoUsd, request: AdmitRequest, nowMs: number): AdmitResult {
+    const { keyId, limits, conversation } = request;
     const rateLimit = rateLimitState(limits, this.#loads(keyId, limits, nowMs));
-    return { ok: true, heldNanoUsd, availableNanoUsd: this.#ledger.available(), rateLimit };
+    const home = conversation === undefined ? null : this.#store.home(conversation);
+    return { ok: true, heldNanoUsd, availableNanoUsd: this.#ledger.available(), rateLimit, home };
   }
 
   #loads(
@@ -346,13 +351,10 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
   }
 
   /** Ends a held request once; later calls with the same id change nothing and return how it ended. */
-  #end(requestId: string, end: HoldEnd): RequestRecord | null {
-    const nowMs = Date.now();
-    return this.#commit(() => {
-      const request = this.#store.request(requestId);
-      if (request === null) return null;
-      return request.state === 'held' ? this.#settlement.resolve(request, end, nowMs) : publicRecord(request);
-    });
+  #end(requestId: string, end: HoldEnd, nowMs: number): RequestRecord | null {
+    const request = this.#store.request(requestId);
+    if (request === null) return null;
+    return request.state === 'held' ? this.#settlement.resolve(request, end, nowMs) : publicRecord(request);
   }
 
   #tell(item: OutboxItem): void {

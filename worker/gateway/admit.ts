@@ -3,7 +3,7 @@ import type { Model } from '../db/catalogue.ts';
 import { firstHold, promptTokenBounds, tokenEstimate } from '../domain/hold.ts';
 import type { NanoUsd } from '../domain/money.ts';
 import { type Price, priceAt } from '../domain/pricing.ts';
-import type { AdmitRequest, AdmitResult, RateLimitState } from '../domain/wallet.ts';
+import type { AdmitRequest, AdmitResult, ConversationHome, RateLimitState } from '../domain/wallet.ts';
 import type { Env } from '../env.ts';
 import type { Principal } from './authenticate.ts';
 import type { ChatRequest } from './chat-request.ts';
@@ -23,6 +23,9 @@ export interface Admission {
   /** what the account has beside the hold */
   readonly availableNanoUsd: NanoUsd;
   readonly rateLimit: RateLimitState;
+  readonly conversation: number;
+  /** where the conversation's last answer was made; null: nobody knows */
+  readonly home: ConversationHome | null;
 }
 
 type Admit = { ok: true; admission: Admission } | { ok: false; refusal: Refusal; rateLimit?: RateLimitState };
@@ -35,12 +38,14 @@ export async function admit(
     principal,
     request,
     model,
+    conversation,
     nowMs,
   }: {
     requestId: string;
     principal: Principal;
     request: ChatRequest;
     model: Model;
+    conversation: number;
     nowMs: number;
   },
 ): Promise<Admit> {
@@ -74,13 +79,14 @@ export async function admit(
       choices: request.choices,
       price,
     }),
+    conversation,
   };
   // the Wallet may have made the hold and lost its reply: told again, the same request is the same hold
   const result: AdmitResult = await wallet
     .admit(asked)
     .catch((): Promise<AdmitResult> => wallet.admit(asked));
   if (!result.ok) return result;
-  const { heldNanoUsd, availableNanoUsd, rateLimit } = result;
+  const { heldNanoUsd, availableNanoUsd, rateLimit, home } = result;
   return {
     ok: true,
     admission: {
@@ -94,6 +100,8 @@ export async function admit(
       heldNanoUsd,
       availableNanoUsd,
       rateLimit,
+      conversation,
+      home,
     },
   };
 }

@@ -37,7 +37,7 @@ export async function* meter(
     if (event.kind === 'end') return ended('finished');
     if (event.kind === 'broken') return ended('node_failed');
     const advanced = advance(usage, event.chunk.usage, most);
-    if (!(await purse.covers(advanced))) {
+    if (!(await purse.covers(advanced, stream.node.id))) {
       await stream.askToStop().catch(() => undefined);
       await stream.close();
       // the prompt was worked on, as far as credit goes; the tokens of this chunk stay here
@@ -47,7 +47,7 @@ export async function* meter(
     }
     usage = advanced;
     if (gone.aborted) continue;
-    purse.lookAhead(usage);
+    purse.lookAhead(usage, stream.node.id);
     yield event.chunk;
   }
 }

@@ -2,7 +2,7 @@
 import { nextHold, tokensLeft, WINDOW_TOKENS } from '../domain/hold.ts';
 import { type NanoUsd, nanoUsd } from '../domain/money.ts';
 import type { Usage } from '../domain/usage.ts';
-import type { HoldBound } from '../domain/wallet.ts';
+import type { HoldBound, ResizeRequest } from '../domain/wallet.ts';
 import { config, type Env } from '../env.ts';
 import type { Admission } from './admit.ts';
 
@@ -33,23 +33,23 @@ export class Purse {
   }
 
   /** Whether the hold pays for `usage`; waits for more only when it must. */
-  async covers(usage: Usage): Promise<boolean> {
+  async covers(usage: Usage, nodeId: string): Promise<boolean> {
     if (this.#left(usage) >= 0) return true;
     await this.#resizing;
     // once more when the Wallet could not be reached: a stumble must not end an answer
-    for (let attempt = 0; attempt < 2 && this.#left(usage) < 0; attempt++) await this.#resize(usage);
+    for (let attempt = 0; attempt < 2 && this.#left(usage) < 0; attempt++) await this.#resize(usage, nodeId);
     return this.#left(usage) >= 0;
   }
 
   /** Starts a resize when the window runs low, the lease grows old, or the first usage shows that too much is held. */
-  lookAhead(usage: Usage): void {
+  lookAhead(usage: Usage, nodeId: string): void {
     if (this.#resizing) return;
     const { maxTokens, choices } = this.#admission;
     const left = this.#left(usage);
     const low = left < (WINDOW_TOKENS * choices) / 2 && left < maxTokens * choices - usage.completionTokens;
     const old = Date.now() - this.#renewedAtMs > config(this.#env).holdLeaseMs / 3;
     // asking again ahead of need is of no use to a hold that is as large as it can be
-    if ((low && this.#boundBy === null) || old || !this.#trimmed) void this.#resize(usage);
+    if ((low && this.#boundBy === null) || old || !this.#trimmed) void this.#resize(usage, nodeId);
     this.#trimmed = true;
   }
 
@@ -57,24 +57,26 @@ export class Purse {
   async renew(): Promise<void> {
     // two calls at once could be answered in another order than they were carried out
     await this.#resizing;
-    await this.#set(this.#heldNanoUsd, null);
+    await this.#set(this.#heldNanoUsd, null, null);
   }
 
   #left(usage: Usage): number {
     return tokensLeft(this.#heldNanoUsd, usage, this.#admission.price);
   }
 
-  async #resize(usage: Usage): Promise<void> {
+  async #resize(usage: Usage, nodeId: string): Promise<void> {
+    const { promptTokens, completionTokens } = usage;
     await this.#set(
       nextHold(usage, this.#admission.price, this.#admission),
-      usage.promptTokens + usage.completionTokens,
+      promptTokens + completionTokens,
+      { conversation: this.#admission.conversation, nodeId, promptTokens },
     );
   }
 
-  async #set(wantedNanoUsd: NanoUsd, tokens: number | null): Promise<void> {
+  async #set(wantedNanoUsd: NanoUsd, tokens: number | null, answer: ResizeRequest['answer']): Promise<void> {
     const { requestId, accountId } = this.#admission;
     this.#resizing = this.#env.WALLET.getByName(accountId)
-      .resize({ requestId, wantedNanoUsd, tokens })
+      .resize({ requestId, wantedNanoUsd, tokens, answer })
       .then((resized) => {
         this.#renewedAtMs = Date.now();
         if (resized) this.#heldNanoUsd = resized.heldNanoUsd;

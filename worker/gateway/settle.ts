@@ -20,7 +20,7 @@ export async function settle(
   admission: Admission,
   outcome: Outcome & { nodeId: string; ttftMs: number; delivered: boolean },
 ): Promise<NanoUsd> {
-  const { requestId, accountId, price } = admission;
+  const { requestId, accountId, price, conversation } = admission;
   const { nodeId, usage, ending, ttftMs } = outcome;
   const billable =
     ending === 'out_of_credit' ||
@@ -28,7 +28,7 @@ export async function settle(
   const wallet = env.WALLET.getByName(accountId);
   const record = await persistently('settle_failed', requestId, () =>
     billable
-      ? wallet.post({ requestId, nodeId, usage, ending, ttftMs })
+      ? wallet.post({ requestId, nodeId, usage, ending, ttftMs, conversation })
       : wallet.void({ requestId, nodeId, ending }),
   );
   return record?.chargeNanoUsd ?? (billable ? chargeFor(usage, price) : nanoUsd(0));
