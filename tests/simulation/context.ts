@@ -2,6 +2,7 @@
  * Whose turn it is. All isolates and objects run the same code; what differs (module state, clock, network, life) is
  * looked up here. A task belongs to one of them from its first step to the point where all that it woke waits again.
  */
+import type { SimCache } from './platform/cache.ts';
 import type { SimResponse } from './platform/http.ts';
 import type { Random } from './random.ts';
 import type { Life, Scheduler } from './scheduler.ts';
@@ -13,6 +14,7 @@ export interface Context extends Life {
   readonly offsetMs: number;
   readonly scheduler: Scheduler;
   readonly secretRandom: Random;
+  readonly cache: SimCache;
   fetch(url: string, init: Record<string, unknown>): Promise<SimResponse>;
   log(line: string): void;
 }

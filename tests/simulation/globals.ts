@@ -25,6 +25,15 @@ export function simulatedGlobals(): Globals {
       getRandomValues: <T extends ArrayBufferView>(view: T) => now().secretRandom.fill(view),
       randomUUID: () => uuid(now().secretRandom.fill(new Uint8Array(16))),
     },
+    caches: {
+      open: async () => {
+        const life = now();
+        return {
+          match: (key: string) => life.cache.match(life, key),
+          put: (key: string, response: SimResponse) => life.cache.put(life, key, response),
+        };
+      },
+    },
     fetch: (url: string, init: Record<string, unknown>) => now().fetch(url, init),
     Headers: SimHeaders,
     Request: SimRequest,

@@ -60,7 +60,7 @@ export const MUTATIONS: readonly Mutation[] = [
     scenario: 'harsh',
     edits: [
       edit(SETTLEMENT, 'coveredUsage(end.usage, request.heldNanoUsd, request.price)', 'end.usage'),
-      edit('worker/gateway/meter.ts', 'if (!(await purse.covers(advanced))) {', 'if (false) {'),
+      edit('worker/gateway/meter.ts', 'if (!(await purse.covers(advanced, stream.node.id))) {', 'if (false) {'),
     ],
   },
   {
@@ -69,7 +69,7 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [
       edit(
         'worker/gateway/settle.ts',
-        'wallet.post({ requestId, nodeId, usage, ending, ttftMs })',
+        'wallet.post({ requestId, nodeId, usage, ending, ttftMs, conversation })',
         'wallet.post({ requestId, nodeId, usage: { ...usage, completionTokens: usage.completionTokens + 1 }, ending, ttftMs })',
       ),
     ],
@@ -182,6 +182,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     what: 'D1 takes an entry once only by luck',
     expects: ['L10'],
+    requests: 3_000,
     edits: [
       edit(
         'worker/db/projection.ts',
@@ -319,13 +320,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     what: 'the Pool does not hear heartbeats',
     expects: ['L13'],
-    edits: [
-      edit(
-        'worker/durable/pool.ts',
-        '      lastHeartbeatMs: nowMs,\n      probation',
-        '      lastHeartbeatMs: before?.lastHeartbeatMs ?? nowMs,\n      probation',
-      ),
-    ],
+    edits: [edit('worker/durable/pool.ts', '    known.lastHeartbeatMs = nowMs;\n', '')],
   },
 ];
 

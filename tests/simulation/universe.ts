@@ -7,6 +7,7 @@ import type { Exchange } from './exchange.ts';
 import { Faults } from './faults.ts';
 import { Isolate } from './isolate.ts';
 import { SimAbortController } from './platform/abort.ts';
+import { SimCache } from './platform/cache.ts';
 import { D1Binding, D1Store } from './platform/d1.ts';
 import type { SimResponse } from './platform/http.ts';
 import { Random } from './random.ts';
@@ -41,6 +42,7 @@ export class Universe {
   readonly trace = new Trace();
   readonly faults: Faults;
   readonly d1: D1Store;
+  readonly cache = new SimCache(this);
   readonly logs: string[] = [];
   readonly isolates: Isolate[] = [];
   /** by class and name */
@@ -80,13 +82,14 @@ export class Universe {
 
   /** A new life with fresh module state. */
   begin(options: Pick<Context, 'offsetMs' | 'fetch'>): Context {
-    const { scheduler, secretRandom, logs } = this;
+    const { scheduler, secretRandom, cache, logs } = this;
     return {
       ...options,
       alive: true,
       state: this.machine.freshState(),
       scheduler,
       secretRandom,
+      cache,
       log: (line) => {
         if (logs.length < LOGS_MAX) logs.push(line);
       },

@@ -33,7 +33,13 @@ const healthOf = async (model: string) =>
 const refuses: Script = () => {
   throw new TypeError('connection refused');
 };
-const busy: Script = () => refusal(503, 'overloaded', { 'retry-after': '7' });
+const busyFor =
+  (seconds: number): Script =>
+  () =>
+    refusal(503, 'overloaded', { 'retry-after': `${seconds}` });
+const busy = busyFor(7);
+/** A full queue as some engines say it. */
+const busyIn200: Script = () => stream([{ error: { code: 'overloaded', message: 'no' } }]);
 
 const FAULTS: Record<string, Script> = {
   'refuses the connection': refuses,
@@ -70,8 +76,11 @@ describe('a node that', () => {
     expect(network().calls.some((call) => call.includes('elsewhere'))).toBe(false);
   });
 
-  it('is overloaded is left for another one, and not ejected', async () => {
-    const { model } = await poolMeeting([busy, busy], 3);
+  it.each([
+    ['with a status', busy],
+    ['with an event in a 200', busyIn200],
+  ])('says %s that it is overloaded is left for another one, and not ejected', async (_, full) => {
+    const { model } = await poolMeeting([full, full], 3);
     const { status, content } = await customer.ask({ model, stream: true });
     expect([status, content]).toEqual([200, 'All good.']);
     expect(new Set(generated()).size).toBe(3);
@@ -102,14 +111,45 @@ describe('when nobody answers', () => {
     expect(generated()).toHaveLength(1);
   });
 
-  it('a pool that is overloaded everywhere says when to come back', async () => {
-    const { model } = await poolMeeting([busy, busy, busy], 3);
+  it.each([
+    [[3, 7, 5], 7],
+    [[2, 300, 2], 30],
+  ])('a pool that is overloaded everywhere says when to come back: %j → %i s', async (seconds, wait) => {
+    const { model } = await poolMeeting(seconds.map(busyFor), 3);
     const { status, headers, chunks, record } = await customer.ask({ model, stream: true });
     expect(status).toBe(503);
-    expect(headers.get('retry-after')).toBe('7');
-    expect(headers.get('retry-after-ms')).toBe('7000');
+    expect(headers.get('retry-after')).toBe(`${wait}`);
+    expect(headers.get('retry-after-ms')).toBe(`${wait * 1_000}`);
     expect(chunks[0]!.error).toMatchObject({ type: 'overloaded', code: 'overloaded' });
     expect(record).toMatchObject({ state: 'voided', chargeNanoUsd: 0 });
+  });
+
+  it('nobody is refused while a node with a heartbeat has not been asked', async () => {
+    const { model } = await poolMeeting([refuses, refuses, refuses], 4);
+    // all four have failed for this isolate or for the Pool when the second request comes
+    expect((await customer.ask({ model })).status).toBe(502);
+    const before = generated();
+    const { status, content } = await customer.ask({ model });
+    expect([status, content]).toEqual([200, 'All good.']);
+    expect(generated().length - before.length).toBe(1);
+  });
+
+  it('a failed node is the third to be asked when the two others have no place', async () => {
+    const model = newModel();
+    const scripts: Script[] = [busy, busy, () => stream(answer(GOOD))];
+    const nodes = await Promise.all(scripts.map((script) => network().add(model, script)));
+    await env.POOL.getByName(model).reportFailure({ nodeId: nodes[2]!.id, startedAgoMs: 0 });
+    const { status, content } = await customer.ask({ model, stream: true });
+    expect([status, content]).toEqual([200, 'All good.']);
+    expect(generated()).toHaveLength(3);
+  });
+
+  it('retries wait for a moment that chance decides', async () => {
+    vi.spyOn(Math, 'random').mockReturnValue(0.5);
+    const waited = vi.spyOn(scheduler, 'wait');
+    const { model } = await poolMeeting([refuses, refuses], 3);
+    expect((await customer.ask({ model })).status).toBe(200);
+    expect(waited.mock.calls.filter(([ms]) => ms === 25)).toHaveLength(2);
   });
 
   it('a model without nodes is not available', async () => {
@@ -171,7 +211,7 @@ describe('the first-token deadline', () => {
 
   it('covers all attempts together, and hangs up on the last', async () => {
     const slow: Script = async () => {
-      await wait(150);
+      await wait(100);
       return refusal(502, 'engine_failed');
     };
     const { model } = await poolMeeting([slow, () => never], 3);
@@ -182,6 +222,8 @@ describe('the first-token deadline', () => {
     expect(generated()).toHaveLength(2);
     const asked = network().nodes.flatMap((node) => node.asked);
     expect(asked.filter(({ stop }) => stop.aborted)).toHaveLength(1);
+    // the last had only what the first had left of the time
+    expect(await healthOf(model)).toEqual(['ejected', 'up', 'up']);
   });
 });
 
@@ -200,7 +242,7 @@ it('says nothing of the prompt, the key or the answer to the log, whatever fails
   const { model } = await poolMeeting([], 1);
   const broken = {
     ...env,
-    POOL: { getByName: () => ({ snapshot: () => Promise.reject(new Error('down')) }) },
+    POOL: { getByName: () => ({ routes: () => Promise.reject(new Error('down')) }) },
   };
   const { status } = await customer.ask({ model, messages }, { using: broken as unknown as typeof env });
   expect(status).toBe(500);

@@ -1,7 +1,8 @@
 /** Which node gets a request: the one that knows the conversation, never one that is draining, silent or ejected. */
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { answer, type FakeNode, freshNetwork, refusal, stream } from './fake-node.ts';
-import { Customer, env, newModel } from './gateway-client.ts';
+import { QUIET_LOAD } from './fleet-fixtures.ts';
+import { type Answer, Customer, env, newModel } from './gateway-client.ts';
 
 const network = freshNetwork();
 afterEach(() => {
@@ -25,10 +26,17 @@ async function pool(size: number) {
   return { model, nodes, customer, talk };
 }
 
-/** Makes the next request see the Pool as it is then: snapshots are kept for eight seconds. */
+/** Makes the next request see the Pool as it is then: snapshots are kept for two seconds. */
 async function passTime(ms: number, alive: readonly FakeNode[]): Promise<void> {
   vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + ms });
   await Promise.all(alive.map((node) => node.report()));
+}
+
+/** Among new conversations some are its. */
+async function isAskedAgain(node: FakeNode, talk: (opening: string) => Promise<unknown>): Promise<void> {
+  const before = node.asked.length;
+  for (let i = 0; i < 20; i++) await talk(`New ${i}`);
+  expect(node.asked.length).toBeGreaterThan(before);
 }
 
 const askedOf = (nodes: readonly FakeNode[]) => nodes.map(({ asked }) => asked.length);
@@ -84,7 +92,7 @@ describe('a node that', () => {
     expect(nodes[1]!.asked.length + nodes[2]!.asked.length).toBe(15);
   });
 
-  it('is silent gets nothing, and its conversations come back with it', async () => {
+  it('is silent gets nothing, and what went elsewhere meanwhile stays there', async () => {
     const { nodes, talk } = await pool(3);
     await talk('Hello');
     const home = nodes.find(({ asked }) => asked.length === 1)!;
@@ -94,7 +102,8 @@ describe('a node that', () => {
     expect(home.asked).toHaveLength(1);
     await passTime(9_000, nodes);
     await talk('Hello');
-    expect(home.asked).toHaveLength(2);
+    expect(home.asked).toHaveLength(1);
+    await isAskedAgain(home, talk);
   });
 
   it('failed is skipped, then taken back', async () => {
@@ -109,19 +118,177 @@ describe('a node that', () => {
     expect(home.asked).toHaveLength(2);
     const view = (await env.POOL.getByName(model).snapshot()).nodes.find(({ id }) => id === home.id);
     expect(view!.health).toBe('ejected');
-    await passTime(9_000, nodes);
-    await talk('Hello');
-    expect(home.asked).toHaveLength(3);
+    // open, half open with nobody to try it, closed
+    await passTime(13_000, nodes);
+    await isAskedAgain(home, talk);
   });
 
-  it('is busier than the others by far gives its conversations away', async () => {
+  it('has a queue gives its conversations away, one that is merely busy does not', async () => {
     const { nodes, talk } = await pool(3);
     await talk('Hello');
     const home = nodes.find(({ asked }) => asked.length === 1)!;
     await passTime(9_000, nodes);
-    await home.report({ inFlight: 60 });
+    await home.report({ load: { ...QUIET_LOAD, running_requests: 60 } });
     await talk('Hello');
-    expect(home.asked).toHaveLength(1);
+    expect(home.asked).toHaveLength(2);
+    await passTime(3_000, nodes);
+    await home.report({ load: { ...QUIET_LOAD, running_requests: 60, waiting_requests: 9 } });
+    await talk('Hello');
+    expect(home.asked).toHaveLength(2);
+  });
+});
+
+describe('a node that came back', () => {
+  it('gets one request of an isolate until that has a first token, then more', async () => {
+    const { nodes, talk } = await pool(4);
+    const back = nodes[0]!;
+    const others = nodes.slice(1);
+    await passTime(0, nodes);
+    const failing = () => refusal(502, 'engine_failed');
+    const ask = async (count: number) => {
+      const answers: Promise<Answer>[] = [];
+      for (let i = 0; i < count; i++) answers.push(talk(`Question ${Math.random()}`));
+      return answers;
+    };
+    back.script = failing;
+    await Promise.all(await ask(12));
+    const failed = back.asked.length;
+    expect(failed).toBeGreaterThan(0);
+    const token = Promise.withResolvers<void>();
+    back.script = async () => {
+      await token.promise;
+      return serves();
+    };
+    // its breaker is half open, here as in the Pool nobody has shown yet that it is back
+    await passTime(2_500, nodes);
+    const first = await ask(60);
+    await vi.waitFor(() => {
+      expect(back.asked.length).toBeGreaterThan(failed);
+      expect(others.reduce((sum, { asked }) => sum + asked.length, 0)).toBeGreaterThan(12 + 50);
+    });
+    expect(back.asked).toHaveLength(failed + 1);
+    token.resolve();
+    for (const { status } of await Promise.all(first)) expect(status).toBe(200);
+    await passTime(5_500, nodes);
+    const before = back.asked.length;
+    await Promise.all(await ask(40));
+    expect(back.asked.length).toBeGreaterThan(before + 3);
+  });
+});
+
+describe('a node whose queue was full', () => {
+  it('is left alone by this isolate for as long as it said, and nobody else hears of it', async () => {
+    const { model, nodes, talk } = await pool(3);
+    await passTime(0, nodes);
+    await talk('Hello');
+    const home = nodes.find(({ asked }) => asked.length === 1)!;
+    home.script = () => refusal(503, 'overloaded', { 'retry-after': '7' });
+    expect((await talk('Hello')).status).toBe(200);
+    expect(home.asked).toHaveLength(2);
+    home.script = serves;
+    await passTime(6_900, nodes);
+    expect((await talk('Hello')).status).toBe(200);
+    expect(home.asked).toHaveLength(2);
+    const { nodes: views } = await env.POOL.getByName(model).snapshot();
+    expect(views.map(({ health }) => health)).toEqual(['up', 'up', 'up']);
+    await passTime(200, nodes);
+    await isAskedAgain(home, talk);
+  });
+});
+
+describe('a pool whose queues are full', () => {
+  const full = { ...QUIET_LOAD, running_requests: 128, waiting_requests: 40, max_queued_requests: 40 };
+  const crowd = (nodes: readonly FakeNode[]) => Promise.all(nodes.map((node) => node.report({ load: full })));
+
+  it('refuses at once, says when half of the queue is worked off, and holds nobody’s money', async () => {
+    const { model, nodes, customer } = await pool(2);
+    await crowd(nodes);
+    for (const stream of [true, false]) {
+      const answer = await customer.ask(
+        { model, stream },
+        { headers: { 'idempotency-key': `once-${stream}` } },
+      );
+      expect(answer.status).toBe(503);
+      // 80 wait, 2,000 tokens each, 2 nodes of 1,000 a second
+      expect(answer.headers.get('retry-after')).toBe('30');
+      expect(answer.chunks[0]!.error).toMatchObject({ type: 'overloaded', code: 'overloaded' });
+      expect(answer.record).toBeNull();
+    }
+    expect(askedOf(nodes)).toEqual([0, 0]);
+    await Promise.all(nodes.map((node) => node.report()));
+    await passTime(2_000, nodes);
+    // the key was given back with the refusal
+    const again = await customer.ask({ model }, { headers: { 'idempotency-key': 'once-false' } });
+    expect(again.status).toBe(200);
+  });
+
+  it('still serves where one of them has a place', async () => {
+    const { nodes, talk } = await pool(3);
+    await crowd(nodes.slice(1));
+    for (let i = 0; i < 10; i++) expect((await talk(`Question ${i}`)).status).toBe(200);
+    expect(askedOf(nodes)).toEqual([10, 0, 0]);
+  });
+});
+
+describe('a client’s session key', () => {
+  /** @returns where each of these went */
+  const went = async (nodes: readonly FakeNode[], asks: (() => Promise<Answer>)[]) => {
+    const homes: number[] = [];
+    for (const ask of asks) {
+      const before = askedOf(nodes);
+      expect((await ask()).status).toBe(200);
+      homes.push(askedOf(nodes).findIndex((count, i) => count > before[i]!));
+    }
+    return homes;
+  };
+  const opening = (i: number) => [{ role: 'user', content: `Opening ${i}` }];
+  const KEYS = Array.from({ length: 12 }, (_, i) => `session-${i}`);
+
+  it.each([
+    ['in the body', (key: string) => ({ body: { prompt_cache_key: key }, headers: {} })],
+    ['in a header', (key: string) => ({ body: {}, headers: { 'x-session-id': key } })],
+    [
+      'in both, the body’s',
+      (key: string) => ({ body: { prompt_cache_key: key }, headers: { 'x-session-id': `${Math.random()}` } }),
+    ],
+  ])('%s keeps requests together that begin differently', async (_, carry) => {
+    const { model, nodes, customer } = await pool(4);
+    const ask = (key: string, i: number) => () => {
+      const { body, headers } = carry(key);
+      return customer.ask({ model, messages: opening(i), ...body }, { headers });
+    };
+    const homes: number[][] = [];
+    for (const i of [0, 100, 200])
+      homes.push(
+        await went(
+          nodes,
+          KEYS.map((key, k) => ask(key, i + k)),
+        ),
+      );
+    expect(homes[1]).toEqual(homes[0]);
+    expect(homes[2]).toEqual(homes[0]);
+    expect(new Set(homes[0]).size).toBeGreaterThan(1);
+  });
+
+  it('is the account’s own', async () => {
+    const { model, nodes, customer } = await pool(4);
+    const other = await Customer.withCredit(undefined, { requestsPerMinute: 10_000 });
+    const asks = (from: Customer) =>
+      KEYS.map((prompt_cache_key) => () => from.ask({ model, messages: opening(1), prompt_cache_key }));
+    expect(await went(nodes, asks(other))).not.toEqual(await went(nodes, asks(customer)));
+  });
+
+  it.each([
+    [{ prompt_cache_key: '' }, {}, 'prompt_cache_key'],
+    [{ prompt_cache_key: 'x'.repeat(257) }, {}, 'prompt_cache_key'],
+    [{ prompt_cache_key: 7 }, {}, 'prompt_cache_key'],
+    [{}, { 'x-session-id': 'x'.repeat(257) }, 'x-session-id'],
+  ])('that is none is refused by its name: %j %j', async (body, headers, param) => {
+    const { model, customer } = await pool(1);
+    const { status, chunks } = await customer.ask({ model, ...body }, { headers });
+    expect(status).toBe(400);
+    expect(chunks[0]!.error).toMatchObject({ type: 'invalid_request_error', param });
+    expect(chunks[0]!.error!.message).toContain(`\`${param}\``);
   });
 });
 
@@ -141,7 +308,7 @@ describe('while the Pool cannot be reached', () => {
     expect((await talk('Hello')).status).toBe(200);
     await passTime(9_000, nodes);
     const down = {
-      snapshot: () => Promise.reject(new Error('down')),
+      routes: () => Promise.reject(new Error('down')),
       reportFailure: () => Promise.resolve(),
     };
     const using = { ...env, POOL: { getByName: () => down } as unknown as typeof env.POOL };

@@ -3,6 +3,7 @@ import { evictDurableObject } from 'cloudflare:test';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { newId } from '../../worker/domain/ids.ts';
 import type { NodeReport, RegisteredNode } from '../../worker/domain/node.ts';
+import { fromText } from '../../worker/domain/pool-text.ts';
 import { auditOf, env, QUIET_LOAD } from './fleet-fixtures.ts';
 
 let pools = 0;
@@ -20,7 +21,11 @@ function newPool() {
     pool.heartbeat(node, { engineHealthy: true, draining: false, inFlight: 0, load: QUIET_LOAD, ...change });
   const healthOf = async ({ id }: RegisteredNode) =>
     (await pool.snapshot()).nodes.find((node) => node.id === id)?.health;
-  return { pool, newNode, beat, healthOf };
+  const viewOf = async ({ id }: RegisteredNode) =>
+    (await pool.snapshot()).nodes.find((node) => node.id === id)!;
+  /** of a request that began just now */
+  const fail = ({ id }: { id: string }, startedAgoMs = 0) => pool.reportFailure({ nodeId: id, startedAgoMs });
+  return { pool, newNode, beat, healthOf, viewOf, fail };
 }
 
 function passTime(ms: number): void {
@@ -104,14 +109,14 @@ describe('the health of a node', () => {
   });
 
   it('is ejected by a failure for two seconds, and heartbeats do not shorten that', async () => {
-    const { pool, newNode, beat, healthOf } = newPool();
+    const { newNode, beat, healthOf, fail } = newPool();
     const [node, other] = [newNode(), newNode()];
     vi.useFakeTimers({ toFake: ['Date'] });
     await beat(node);
     await beat(other);
     // so that the log has an order
     passTime(1);
-    await pool.reportFailure(node.id);
+    await fail(node);
     passTime(1_999);
     expect(await beat(node)).toMatchObject({ health: 'ejected' });
     expect(await healthOf(other)).toBe('up');
@@ -127,23 +132,91 @@ describe('the health of a node', () => {
   });
 
   it('is ejected longer for each failure in a row, and echoes of one failure are one', async () => {
-    const { pool, newNode, beat, healthOf } = newPool();
+    const { newNode, beat, healthOf, fail } = newPool();
     const node = newNode();
     vi.useFakeTimers({ toFake: ['Date'] });
     await beat(node);
     for (const ejectedMs of [2_000, 4_000]) {
-      for (let echo = 0; echo < 20; echo++) await pool.reportFailure(node.id);
+      for (let echo = 0; echo < 20; echo++) await fail(node);
       passTime(ejectedMs - 1);
       await beat(node);
       expect(await healthOf(node)).toBe('ejected');
       passTime(1);
       expect(await healthOf(node)).toBe('up');
+      // of a request that had hung since before: nothing new
+      await fail(node, ejectedMs + 1);
+      expect(await healthOf(node)).toBe('up');
     }
   });
 
+  it('is full service only seven seconds after a failure, and until then a growing part of it', async () => {
+    const { newNode, beat, viewOf, fail } = newPool();
+    const node = newNode();
+    vi.useFakeTimers({ toFake: ['Date'] });
+    await beat(node);
+    expect(await viewOf(node)).toMatchObject({ health: 'up', share: 1 });
+    await fail(node);
+    passTime(2_000);
+    expect(await viewOf(node)).toMatchObject({ health: 'up', share: 0.1 });
+    passTime(2_500);
+    expect(await viewOf(node)).toMatchObject({ health: 'up', share: 0.6 });
+    passTime(2_500);
+    expect(await viewOf(node)).toMatchObject({ health: 'up', share: 1 });
+  });
+
+  it.each([
+    ['was silent', async (_: () => unknown) => passTime(20_000)],
+    ['was without its engine', async (loseEngine: () => unknown) => void (await loseEngine())],
+  ])('of one that %s is full service five seconds after its first return', async (_, goAway) => {
+    const { newNode, beat, viewOf, fail } = newPool();
+    const node = newNode();
+    vi.useFakeTimers({ toFake: ['Date'] });
+    await beat(node);
+    for (const ejectedMs of [2_000, 4_000]) {
+      await fail(node);
+      passTime(ejectedMs);
+      await beat(node);
+    }
+    await fail(node);
+    await goAway(() => beat(node, { engineHealthy: false }));
+    expect(await beat(node)).toMatchObject({ health: 'up', share: 0.1 });
+    passTime(5_000);
+    expect(await viewOf(node)).toMatchObject({ health: 'up', share: 1 });
+  });
+
+  it('of one that comes and goes waits longer each time, and does not flood the log', async () => {
+    const { newNode, beat, viewOf } = newPool();
+    const node = newNode();
+    vi.useFakeTimers({ toFake: ['Date'] });
+    await beat(node);
+    passTime(8_000);
+    expect((await beat(node)).health).toBe('up');
+    for (const waitMs of [2_000, 4_000]) {
+      passTime(8_000);
+      expect((await beat(node)).health).toBe('ejected');
+      passTime(waitMs - 1);
+      expect((await viewOf(node)).health).toBe('ejected');
+      passTime(1);
+      expect((await viewOf(node)).health).toBe('up');
+    }
+    // ten lines at once, and one more a minute
+    for (let i = 0; i < 50; i++) {
+      await beat(node, { engineHealthy: false });
+      await beat(node);
+    }
+    await vi.waitFor(async () => expect(await changes(node)).toHaveLength(10));
+    passTime(120_000);
+    await viewOf(node);
+    await vi.waitFor(async () => {
+      const lines = await auditOf(node.id);
+      expect(lines).toHaveLength(11);
+      expect(JSON.parse(lines.at(-1)!.detail).unlogged).toBeGreaterThan(90);
+    });
+  });
+
   it('of a node that is not here is nobody’s business', async () => {
-    const { pool } = newPool();
-    await pool.reportFailure('node_unknown');
+    const { pool, fail } = newPool();
+    await fail({ id: 'node_unknown' });
     await pool.setState('node_unknown', 'draining');
     expect((await pool.snapshot()).nodes).toEqual([]);
   });
@@ -189,6 +262,15 @@ describe('a Pool that restarts', () => {
     expect(await healthOf(dead)).toBe('silent');
   });
 
+  it('begins nobody slowly: the nodes did not restart', async () => {
+    const { pool, newNode, beat, viewOf } = newPool();
+    const node = newNode();
+    await beat(node);
+    await evictDurableObject(pool);
+    expect(await viewOf(node)).toMatchObject({ health: 'up', share: 1 });
+    expect(await beat(node)).toMatchObject({ health: 'up', share: 1 });
+  });
+
   it('still drains what was draining, and has forgotten what was removed', async () => {
     const { pool, newNode, beat } = newPool();
     const [drained, removed] = [newNode(), newNode()];
@@ -213,7 +295,7 @@ describe('the operator', () => {
     await pool.setState(node.id, 'draining');
     expect(await view()).toMatchObject({ state: 'draining', draining: true, health: 'up' });
     await pool.setState(node.id, 'active');
-    expect(await view()).toMatchObject({ state: 'active', draining: false });
+    expect(await view()).toMatchObject({ state: 'active', draining: false, share: 0.1 });
     await pool.setState(node.id, 'removed');
     expect((await pool.snapshot()).nodes.map(({ id }) => id)).toEqual([other.id]);
   });
@@ -243,3 +325,65 @@ describe('what the operator says', () => {
     expect((await pool.snapshot()).nodes).toEqual([]);
   });
 });
+
+describe('what isolates route by', () => {
+  it('is the snapshot, made anew at most four times a second', async () => {
+    const { pool, newNode, beat } = newPool();
+    const node = newNode();
+    vi.useFakeTimers({ toFake: ['Date'] });
+    await beat(node);
+    const first = fromText(await pool.routes());
+    expect(first).toEqual(await pool.snapshot());
+    for (let ms = 0; ms < 249; ms += 83) {
+      await beat(node, { inFlight: ms + 1 });
+      expect(fromText(await pool.routes())).toEqual(first);
+      passTime(83);
+    }
+    passTime(1);
+    const second = fromText(await pool.routes());
+    expect(second).toEqual(await pool.snapshot());
+    expect(second.nodes[0]!.inFlight).toBe(167);
+  });
+
+  it.each([
+    ['a failure', ({ node, fail }: Happening) => fail(node), { health: 'ejected' }],
+    ['the operator', ({ node, pool }: Happening) => pool.setState(node.id, 'draining'), { draining: true }],
+    [
+      'an engine that died',
+      ({ node, beat }: Happening) => beat(node, { engineHealthy: false }),
+      { health: 'engine_down' },
+    ],
+    [
+      'an agent that drains',
+      ({ node, beat }: Happening) => beat(node, { draining: true }),
+      { draining: true },
+    ],
+    [
+      'the registry',
+      ({ node, beat }: Happening) => beat({ ...node, url: 'https://moved.example.com' }),
+      { url: 'https://moved.example.com' },
+    ],
+  ])('knows within a twentieth of a second of %s', async (_, happen, seen) => {
+    const { pool, newNode, beat, fail } = newPool();
+    const node = newNode();
+    vi.useFakeTimers({ toFake: ['Date'] });
+    await beat(node);
+    passTime(10_000);
+    await beat(node);
+    passTime(6_000);
+    const [before] = fromText(await pool.routes()).nodes;
+    await happen({ node, pool, beat, fail });
+    passTime(49);
+    expect(fromText(await pool.routes()).nodes).toEqual([before]);
+    passTime(1);
+    expect(fromText(await pool.routes()).nodes[0]).toMatchObject(seen);
+    expect(before).not.toMatchObject(seen);
+  });
+});
+
+interface Happening {
+  readonly node: RegisteredNode;
+  readonly pool: ReturnType<typeof newPool>['pool'];
+  readonly beat: ReturnType<typeof newPool>['beat'];
+  readonly fail: ReturnType<typeof newPool>['fail'];
+}

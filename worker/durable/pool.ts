@@ -4,40 +4,64 @@
  * every node to call. Changes of health go to the audit log.
  */
 import { DurableObject } from 'cloudflare:workers';
-import { addAudit } from '../db/audit.ts';
 import { database } from '../db/client.ts';
-import { describeError } from '../describe-error.ts';
-import type {
-  NodeHealth,
-  NodeReport,
-  NodeView,
-  PoolApi,
-  PoolSnapshot,
-  RegisteredNode,
+import {
+  HEARTBEAT_AGE_MS_MAX,
+  type NodeHealth,
+  type NodeReport,
+  type NodeView,
+  type PoolApi,
+  type PoolSnapshot,
+  type RegisteredNode,
 } from '../domain/node.ts';
-import { eject, FRESH, type Probation } from '../domain/routing/ejection.ts';
-import { healthOf } from '../domain/routing/health.ts';
+import { toText } from '../domain/pool-text.ts';
+import {
+  type Breaker,
+  begin,
+  CLOSED,
+  comeBack,
+  fail,
+  shareOf,
+  warmByTime,
+} from '../domain/routing/breaker.ts';
+import { healthOf, isGone } from '../domain/routing/health.ts';
+import { learnPace, type Pace, weigh } from '../domain/routing/measured-capacity.ts';
 import type { Env } from '../env.ts';
+import { HealthLog } from './health-log.ts';
 
 /** Twice as long as an isolate keeps a node's row (fleet/node-auth.ts). */
 const OPERATOR_STATE_MS = 10_000;
+/** How long the text for isolates is handed out as it is: a thousand nodes are a millisecond of work … */
+const ROUTES_MS = 250;
+/** … and when a node was ejected or changed its state, which half of a pool may do at once. */
+const ROUTES_CHANGED_MS = 50;
 
 interface Known {
   node: RegisteredNode;
   report: NodeReport;
   lastHeartbeatMs: number;
-  probation: Probation;
+  breaker: Breaker;
+  pace: Pace | null;
+  /** as last published; null: never */
+  weight: number | null;
   /** when the operator last changed its state; a heartbeat may bring an older one from an isolate's cache */
   stateSetAtMs: number;
   /** health when it was last looked at: what a change is measured against */
   health: NodeHealth;
+  /** when it was last heard of with its engine, while it is silent or without */
+  goneAtMs: number;
 }
 
 export class Pool extends DurableObject<Env> implements PoolApi {
   readonly #nodes = new Map<string, Known>();
+  readonly #log: HealthLog;
+  #routes: { text: string; atMs: number } | null = null;
+  /** something happened that isolates should know soon */
+  #changed = false;
 
   constructor(state: DurableObjectState, env: Env) {
     super(state, env);
+    this.#log = new HealthLog(database(env), (promise) => state.waitUntil(promise));
     const nowMs = Date.now();
     state.storage.sql.exec(
       'CREATE TABLE IF NOT EXISTS node (id TEXT PRIMARY KEY, known TEXT NOT NULL) STRICT, WITHOUT ROWID',
@@ -45,55 +69,77 @@ export class Pool extends DurableObject<Env> implements PoolApi {
     for (const { known } of state.storage.sql.exec<{ known: string }>('SELECT known FROM node')) {
       const { node, report } = JSON.parse(known as string) as Pick<Known, 'node' | 'report'>;
       // taken for alive until it could have missed its heartbeats: the edge restarted, the nodes did not
-      this.#nodes.set(node.id, {
-        node,
-        report,
-        lastHeartbeatMs: nowMs,
-        probation: FRESH,
-        stateSetAtMs: 0,
-        health: 'up',
-      });
+      this.#nodes.set(node.id, newlyKnown(node, report, { health: 'up', nowMs }));
     }
   }
 
   async heartbeat(node: RegisteredNode, report: NodeReport): Promise<NodeView> {
     const nowMs = Date.now();
-    const before = this.#nodes.get(node.id);
-    // what the operator said is newer than what the heartbeat's isolate may have cached; removed is for good
-    const fromOperator =
-      before && (before.node.state === 'removed' || nowMs - before.stateSetAtMs < OPERATOR_STATE_MS);
-    const known: Known = {
-      node: fromOperator ? { ...node, state: before.node.state } : node,
-      report,
-      lastHeartbeatMs: nowMs,
-      probation: before?.probation ?? FRESH,
-      stateSetAtMs: before?.stateSetAtMs ?? 0,
-      health: before?.health ?? 'silent',
-    };
-    this.#nodes.set(node.id, known);
-    if (!before || JSON.stringify(before.node) !== JSON.stringify(known.node)) this.#keep(known);
+    const known = this.#nodes.get(node.id);
+    if (known === undefined) {
+      const fresh = newlyKnown(node, report, { health: 'silent', nowMs });
+      this.#nodes.set(node.id, fresh);
+      this.#keep(fresh);
+      return this.#view(fresh, nowMs);
+    }
+    // a silence that nobody has looked at was one all the same
+    this.#look(known, nowMs);
+    if (isGone(known.health) && report.engineHealthy)
+      known.breaker = comeBack(known.breaker, { goneAtMs: known.goneAtMs, nowMs });
+    if (report.draining !== known.report.draining) this.#changed = true;
+    known.pace = learnPace(known.pace, report.load, nowMs - known.lastHeartbeatMs);
+    known.lastHeartbeatMs = nowMs;
+    known.report = report;
+    this.#register(known, node, nowMs);
     return this.#view(known, nowMs);
   }
 
   async snapshot(): Promise<PoolSnapshot> {
-    const atMs = Date.now();
-    const present = [...this.#nodes.values()].filter(({ node }) => node.state !== 'removed');
-    return { atMs, nodes: present.map((known) => this.#view(known, atMs)) };
+    return this.#snapshot(Date.now());
   }
 
-  async reportFailure(nodeId: string): Promise<void> {
+  async routes(): Promise<string> {
+    const nowMs = Date.now();
+    const ageMs = nowMs - (this.#routes?.atMs ?? Number.NEGATIVE_INFINITY);
+    const fresh = ageMs >= 0 && ageMs < (this.#changed ? ROUTES_CHANGED_MS : ROUTES_MS);
+    if (this.#routes === null || !fresh) {
+      this.#routes = { text: toText(this.#snapshot(nowMs)), atMs: nowMs };
+      this.#changed = false;
+    }
+    return this.#routes.text;
+  }
+
+  async reportFailure({ nodeId, startedAgoMs }: { nodeId: string; startedAgoMs: number }): Promise<void> {
     const known = this.#nodes.get(nodeId);
     if (!known) return;
     const nowMs = Date.now();
-    known.probation = eject(known.probation, nowMs);
-    this.#view(known, nowMs);
+    const failed = fail(known.breaker, { startedMs: nowMs - startedAgoMs, nowMs });
+    if (failed === known.breaker) return;
+    known.breaker = warmByTime(failed);
+    this.#look(known, nowMs);
   }
 
   async setState(nodeId: string, state: RegisteredNode['state']): Promise<void> {
     const known = this.#nodes.get(nodeId);
     if (!known) return;
-    known.stateSetAtMs = Date.now();
-    known.node = { ...known.node, state };
+    const nowMs = Date.now();
+    known.stateSetAtMs = nowMs;
+    this.#changeNode(known, { ...known.node, state }, nowMs);
+    if (state === 'removed') this.#log.forget(nodeId);
+  }
+
+  /** What a heartbeat brings from the registry. What the operator said is newer; removed is for good. */
+  #register(known: Known, node: RegisteredNode, nowMs: number): void {
+    const { state } = known.node;
+    const fromOperator = state === 'removed' || nowMs - known.stateSetAtMs < OPERATOR_STATE_MS;
+    if (sameNode(known.node, node, { exceptState: fromOperator })) return;
+    this.#changeNode(known, fromOperator ? { ...node, state } : node, nowMs);
+  }
+
+  #changeNode(known: Known, node: RegisteredNode, nowMs: number): void {
+    if (node.state === 'active' && known.node.state !== 'active') known.breaker = begin(nowMs);
+    known.node = node;
+    this.#changed = true;
     this.#keep(known);
   }
 
@@ -105,16 +151,22 @@ export class Pool extends DurableObject<Env> implements PoolApi {
     );
   }
 
+  #snapshot(atMs: number): PoolSnapshot {
+    this.#weigh();
+    const nodes: NodeView[] = [];
+    for (const known of this.#nodes.values())
+      if (known.node.state !== 'removed') nodes.push(this.#view(known, atMs));
+    return { atMs, nodes };
+  }
+
   #view(known: Known, nowMs: number): NodeView {
-    const health = healthOf(known, nowMs);
-    if (health !== known.health) {
-      this.ctx.waitUntil(this.#audit(known.node.id, known.health, health, nowMs));
-      known.health = health;
-    }
+    const health = this.#look(known, nowMs);
     const { node, report, lastHeartbeatMs } = known;
     return {
       ...node,
       health,
+      share: shareOf(known.breaker, nowMs),
+      weight: known.weight ?? node.capacity,
       draining: report.draining || node.state === 'draining',
       lastHeartbeatMs,
       inFlight: report.inFlight,
@@ -122,18 +174,57 @@ export class Pool extends DurableObject<Env> implements PoolApi {
     };
   }
 
-  async #audit(nodeId: string, from: NodeHealth, to: NodeHealth, atMs: number): Promise<void> {
-    try {
-      await addAudit(database(this.env), {
-        atMs,
-        actor: 'pool',
-        action: `node.${to}`,
-        subject: nodeId,
-        detail: { from },
-      });
-    } catch (error) {
-      // the log is for people: routing does not wait for it and does not fail with it
-      console.error(JSON.stringify({ event: 'pool_audit_failed', nodeId, error: describeError(error) }));
-    }
+  /** Measured capacity, of the nodes that serve: what the others would do nobody knows. */
+  #weigh(): void {
+    const serving = [...this.#nodes.values()].filter(
+      ({ node, health }) => node.state === 'active' && !isGone(health),
+    );
+    const weights = weigh(
+      serving.map(({ node: { hardware, capacity }, report: { load }, pace, weight }) => {
+        return { hardware, capacity, load, pace, weight };
+      }),
+    );
+    for (const [at, known] of serving.entries()) known.weight = weights[at]!;
   }
+
+  /** A node's health now; a change is noted. */
+  #look(known: Known, nowMs: number): NodeHealth {
+    const to = healthOf(known, nowMs);
+    const from = known.health;
+    if (to === from) return to;
+    const silentSinceMs = known.lastHeartbeatMs + HEARTBEAT_AGE_MS_MAX;
+    if (isGone(to) && !isGone(from)) known.goneAtMs = to === 'silent' ? known.lastHeartbeatMs : nowMs;
+    known.health = to;
+    this.#changed = true;
+    const atMs = to === 'silent' ? silentSinceMs : nowMs;
+    this.#log.note({ nodeId: known.node.id, from, to, atMs }, nowMs);
+    return to;
+  }
+}
+
+function newlyKnown(
+  node: RegisteredNode,
+  report: NodeReport,
+  { health, nowMs }: { health: NodeHealth; nowMs: number },
+): Known {
+  return {
+    node,
+    report,
+    lastHeartbeatMs: nowMs,
+    breaker: CLOSED,
+    pace: null,
+    weight: null,
+    stateSetAtMs: 0,
+    health,
+    goneAtMs: nowMs,
+  };
+}
+
+/** Field by field: a heartbeat comes every two seconds from each node, and hardly ever brings news. */
+function sameNode(a: RegisteredNode, b: RegisteredNode, { exceptState }: { exceptState: boolean }): boolean {
+  for (const name in b) {
+    const field = name as keyof RegisteredNode;
+    if (a[field] !== b[field] && !(exceptState && field === 'state')) return false;
+  }
+  return true;
 }

@@ -109,9 +109,9 @@ function settleWith(work: Work, forwarded: Forwarded, outcome: Outcome, delivere
   return settle(work.env, work.admission, { ...outcome, nodeId: stream.node.id, ttftMs, delivered });
 }
 
-function leave(work: Work, { stream, release }: Forwarded, { ending }: Outcome): void {
-  release();
-  if (ending === 'node_failed') reportFailure(work, stream.node.id);
+function leave(work: Work, { visit }: Forwarded, { ending }: Outcome): void {
+  if (ending === 'node_failed') reportFailure(work, visit);
+  visit.end();
 }
 
 function brokenOff({ env }: Work, delivered: boolean) {

@@ -5,10 +5,12 @@
 import type { Context } from 'hono';
 import { findModel, type Model } from '../db/catalogue.ts';
 import { describeError } from '../describe-error.ts';
+import { tokenEstimate } from '../domain/hold.ts';
 import { newId } from '../domain/ids.ts';
+import type { RouteRequest } from '../domain/routing/policy.ts';
 import type { RateLimitState } from '../domain/wallet.ts';
 import { config, type Env } from '../env.ts';
-import { admit } from './admit.ts';
+import { type Admission, admit } from './admit.ts';
 import { type Piece, streamedAnswer, type Work, wholeAnswer } from './answer.ts';
 import { authenticate } from './authenticate.ts';
 import { cacheSalt } from './cache-salt.ts';
@@ -19,7 +21,7 @@ import { beginOnce } from './idempotency.ts';
 import { catalogue, poolSnapshot } from './isolate.ts';
 import { readJsonObject } from './read.ts';
 import { envelope, type Refusal, refusalResponse } from './refusal.ts';
-import { affinityKey } from './route.ts';
+import { affinityKey, overloadMs } from './route.ts';
 import { voidUnserved } from './settle.ts';
 
 export async function chatCompletions(c: Context<{ Bindings: Env }>): Promise<Response> {
@@ -42,7 +44,7 @@ export async function chatCompletions(c: Context<{ Bindings: Env }>): Promise<Re
   const nowMs = Date.now();
   const who = await authenticate(c.req.raw, env, nowMs);
   if (!who.ok) return refuse(who.refusal);
-  const chat = readChatRequest(read.body);
+  const chat = readChatRequest(read.body, c.req.raw.headers);
   if (!chat.ok) return refuse(chat.refusal);
   const { request } = chat;
   const models = await catalogue(env, nowMs);
@@ -73,7 +75,21 @@ export async function chatCompletions(c: Context<{ Bindings: Env }>): Promise<Re
     return refuse({ reason: 'internal' });
   };
 
-  const admitting = admit(env, { requestId, principal: who.principal, request, model, nowMs });
+  // refused before it costs anybody anything: what waits already keeps its place
+  const pool = () => poolSnapshot(env, model.id, Date.now(), waitUntil);
+  const busyMs = await pool().then(
+    (snapshot) => overloadMs(snapshot, Date.now()),
+    () => null,
+  );
+  if (busyMs !== null) {
+    await once.abandon();
+    return refuse({ reason: 'overloaded', retryAfterMs: busyMs });
+  }
+
+  const salt = await cacheSalt(env, who.principal.accountId);
+  const conversation = affinityKey(request, model.id, salt);
+  const { principal } = who;
+  const admitting = admit(env, { requestId, principal, request, model, conversation, nowMs });
   const admitted = await admitting.catch((error: unknown) => ({ ok: null, error }) as const);
   if (admitted.ok === null) return failed(admitted.error);
   if (!admitted.ok) {
@@ -87,14 +103,13 @@ export async function chatCompletions(c: Context<{ Bindings: Env }>): Promise<Re
   if (signal.aborted) gone.abort();
   else signal.addEventListener('abort', () => gone.abort(), { once: true });
   const answer = async (): Promise<Response> => {
-    const salt = await cacheSalt(env, admission.accountId);
     const work: Work = {
       env,
       admission,
       request,
       body: { ...request.generate, max_tokens: admission.maxTokens, cache_salt: salt },
-      pool: () => poolSnapshot(env, model.id, Date.now(), waitUntil),
-      affinity: affinityKey(request, model.id, salt),
+      pool,
+      route: routeOf(request, admission),
       gone: gone.signal,
       waitUntil,
     };
@@ -114,6 +129,12 @@ export async function chatCompletions(c: Context<{ Bindings: Env }>): Promise<Re
   // a client that leaves must not take the settlement with it
   waitUntil(answered);
   return answered;
+}
+
+function routeOf({ contentBytes }: ChatRequest, { conversation, home }: Admission): RouteRequest {
+  const promptTokens = tokenEstimate({ contentBytes, maxTokens: 0, choices: 1 });
+  const known = home && { nodeId: home.nodeId, cachedTokens: Math.min(home.promptTokens, promptTokens) };
+  return { affinity: conversation, promptTokens, home: known };
 }
 
 /** Compression on the way would hold blank lines and events back until it has a block full. */

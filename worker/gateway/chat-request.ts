@@ -10,6 +10,8 @@ export interface ChatRequest {
   /** null: the model's default */
   readonly maxTokens: number | null;
   readonly choices: number;
+  /** what the client says its conversation is; null: its opening is what it is known by */
+  readonly sessionKey: string | null;
   /** UTF-8 bytes of everything that is rendered into the prompt */
   readonly contentBytes: number;
   /** the allow-listed fields for the node */

@@ -1,18 +1,23 @@
 /** Step 5: to a node's agent. Another node is tried only while no byte of an answer has left for the client. */
 import { GENERATE_PATH, type GenerateRequest, NodeError } from '../../gpu-pool/protocol.ts';
-import type { NodeView, PoolSnapshot } from '../domain/node.ts';
+import type { PoolSnapshot } from '../domain/node.ts';
+import { usefulRetryAfterMs } from '../domain/routing/overload.ts';
+import type { RouteRequest } from '../domain/routing/policy.ts';
 import { config, type Env } from '../env.ts';
 import { signRequestToken } from '../fleet/edge-keys.ts';
 import type { Admission } from './admit.ts';
+import { inFlightTotal, type Visit, visit } from './node-memory.ts';
 import { type NodeEvent, NodeStream } from './node-stream.ts';
 import type { Refusal } from './refusal.ts';
-import { chooseNode, inFlightTotal, noteFailure, noteInFlight } from './route.ts';
+import { chooseNode } from './route.ts';
 
 /** A third failure says more about the request than about the nodes. */
 export const ATTEMPTS_MAX = 3;
 /** Retries must not double the load of a pool that is already short: a fifth of what runs, and a few. */
 const RETRY_SHARE = 0.2;
 const RETRIES_ALWAYS = 3;
+/** What a node drops at once does not come back to the others at once. */
+const RETRY_PAUSE_MS_MAX = 50;
 
 let retrying = 0;
 
@@ -21,8 +26,8 @@ export interface Forwarded {
   readonly first: NodeEvent;
   /** since the request was forwarded */
   readonly ttftMs: number;
-  /** called once when the answer has ended, however */
-  readonly release: () => void;
+  /** to be ended when the answer has, however */
+  readonly visit: Visit;
 }
 
 type Forward = { ok: true; forwarded: Forwarded } | { ok: false; refusal: Refusal; nodeId: string | null };
@@ -34,7 +39,7 @@ export interface Errand {
   readonly body: GenerateRequest;
   /** the pool as the isolate knows it now: an answer may be long, and a retry must not see an old one */
   readonly pool: () => Promise<PoolSnapshot>;
-  readonly affinity: number;
+  readonly route: RouteRequest;
   /** aborted when the client has left: no new attempt then */
   readonly gone: AbortSignal;
   readonly waitUntil: (promise: Promise<unknown>) => void;
@@ -42,7 +47,7 @@ export interface Errand {
 
 /** @param tried ids of nodes that had their chance; those that get one now are added */
 export async function forward(errand: Errand, tried: Set<string>): Promise<Forward> {
-  const { admission, pool, affinity, gone } = errand;
+  const { admission, pool, route, gone } = errand;
   const startedMs = Date.now();
   let last: { refusal: Refusal; nodeId: string | null } = {
     refusal:
@@ -52,28 +57,43 @@ export async function forward(errand: Errand, tried: Set<string>): Promise<Forwa
     nodeId: null,
   };
   while (tried.size < ATTEMPTS_MAX && !gone.aborted) {
-    const { nodes } = await pool();
-    const node = chooseNode(nodes, { affinity, tried }, Date.now());
     const isRetry = tried.size > 0;
-    if (node === null || (isRetry && retrying + 1 > RETRIES_ALWAYS + RETRY_SHARE * inFlightTotal())) break;
+    if (isRetry) await scheduler.wait(Math.random() * RETRY_PAUSE_MS_MAX);
+    const snapshot = await pool();
+    if (gone.aborted || (isRetry && retrying + 1 > RETRIES_ALWAYS + RETRY_SHARE * inFlightTotal())) break;
+    const choice = chooseNode(snapshot, { ...route, tried }, Date.now());
+    if (choice.node === null) {
+      if (choice.retryAfterMs !== null) last = { ...last, refusal: later(choice.retryAfterMs, last.refusal) };
+      break;
+    }
+    const { node } = choice;
     tried.add(node.id);
     retrying += isRetry ? 1 : 0;
-    const outcome = await attempt(errand, node, startedMs).finally(() => {
+    const outcome = await attempt(errand, visit(node, route, Date.now()), startedMs).finally(() => {
       retrying -= isRetry ? 1 : 0;
     });
     if (outcome.ok) return outcome;
-    last = { refusal: outcome.refusal, nodeId: node.id };
-    if (outcome.nodeFailed) reportFailure(errand, node.id);
+    const { refusal } = outcome;
+    const busy = refusal.reason === 'overloaded';
+    last = { refusal: busy ? later(refusal.retryAfterMs, last.refusal) : refusal, nodeId: node.id };
     if (!outcome.retryable) break;
   }
   return { ok: false, ...last };
 }
 
+/** Of several full queues the longest wait: before it is over there is no place anywhere. */
+function later(retryAfterMs: number, before: Refusal): Refusal {
+  const beforeMs = before.reason === 'overloaded' ? before.retryAfterMs : 0;
+  return { reason: 'overloaded', retryAfterMs: Math.max(retryAfterMs, beforeMs) };
+}
+
 /** This isolate avoids the node from now on; the Pool hears of it and tells the others. */
-export function reportFailure({ env, admission, waitUntil }: Errand, nodeId: string): void {
-  noteFailure(nodeId, Date.now());
+export function reportFailure({ env, admission, waitUntil }: Errand, visit: Visit): void {
+  const nowMs = Date.now();
+  visit.failed(nowMs);
+  const failure = { nodeId: visit.node.id, startedAgoMs: nowMs - visit.startedMs };
   const pool = env.POOL.getByName(admission.model.id);
-  waitUntil(pool.reportFailure(nodeId).catch(() => undefined));
+  waitUntil(pool.reportFailure(failure).catch(() => undefined));
 }
 
 interface Failed {
@@ -84,15 +104,33 @@ interface Failed {
 }
 type Attempt = { ok: true; forwarded: Forwarded } | Failed;
 
-async function attempt(
+/** One node, once. What comes of it is remembered here; only what the node is to blame for is told to the Pool. */
+async function attempt(errand: Errand, visit: Visit, startedMs: number): Promise<Attempt> {
+  try {
+    const outcome = await ask(errand, visit, startedMs);
+    if (outcome.ok) {
+      visit.answered(Date.now());
+      return outcome;
+    }
+    if (outcome.refusal.reason === 'overloaded') visit.refused(Date.now() + outcome.refusal.retryAfterMs);
+    if (outcome.nodeFailed) reportFailure(errand, visit);
+    visit.end();
+    return outcome;
+  } catch (error) {
+    visit.end();
+    throw error;
+  }
+}
+
+async function ask(
   { env, admission, body, gone }: Errand,
-  node: NodeView,
+  visit: Visit,
   startedMs: number,
 ): Promise<Attempt> {
+  const { node } = visit;
   const { firstTokenDeadlineMs, idleDeadlineMs } = config(env);
   const leftMs = startedMs + firstTokenDeadlineMs - Date.now();
-  // others used the time up: this node is not to blame
-  if (leftMs <= 0) return { ...timedOut(firstTokenDeadlineMs), nodeFailed: false };
+  if (leftMs <= 0) return timedOut(firstTokenDeadlineMs, visit);
   const claims = {
     aud: node.id,
     sub: admission.accountId,
@@ -103,7 +141,6 @@ async function attempt(
   const sign = () => signRequestToken(config(env), claims, Date.now());
   const token = await sign();
 
-  const release = noteInFlight(node.id);
   const hangUp = new AbortController();
   // before its first token an answer costs nothing: the agent takes a lost connection for an abort
   const leave = () => hangUp.abort();
@@ -115,9 +152,9 @@ async function attempt(
     hangUp.abort();
   }, leftMs);
   const failed = (outcome: Failed): Failed => {
-    release();
     if (gone.aborted) return { ...outcome, nodeFailed: false };
-    return late || Date.now() >= startedMs + firstTokenDeadlineMs ? timedOut(firstTokenDeadlineMs) : outcome;
+    const over = late || Date.now() >= startedMs + firstTokenDeadlineMs;
+    return over ? timedOut(firstTokenDeadlineMs, visit) : outcome;
   };
 
   try {
@@ -133,9 +170,12 @@ async function attempt(
 
     const stream = new NodeStream(node, response.body, { sign, idleDeadlineMs });
     const first = await stream.next(Math.max(1, startedMs + firstTokenDeadlineMs - Date.now()));
+    if (first.kind === 'chunk') {
+      return { ok: true, forwarded: { stream, first, ttftMs: Date.now() - startedMs, visit } };
+    }
     // a mere [DONE] is no answer either
-    if (first.kind !== 'chunk') return failed(NODE_FAILED);
-    return { ok: true, forwarded: { stream, first, ttftMs: Date.now() - startedMs, release } };
+    const full = first.kind === 'broken' && first.why === OVERLOADED;
+    return failed(full ? queueFull(null) : NODE_FAILED);
   } catch {
     return failed(NODE_FAILED);
   } finally {
@@ -144,6 +184,9 @@ async function attempt(
   }
 }
 
+/** As an event in a 200 it means what it means as a status. */
+const OVERLOADED = 'overloaded' satisfies NodeError['error']['code'];
+
 const NODE_FAILED: Failed = {
   ok: false,
   refusal: { reason: 'node_failed' },
@@ -151,17 +194,33 @@ const NODE_FAILED: Failed = {
   nodeFailed: true,
 };
 
-function timedOut(deadlineMs: number): Failed {
+function timedOut(deadlineMs: number, { startedMs }: Visit): Failed {
   // the deadline is the client's and it is over: another node has no time left
   return {
     ok: false,
     refusal: { reason: 'first_token_timeout', deadlineMs },
     retryable: false,
-    nodeFailed: true,
+    // a node that had only what others left of the time is not to blame
+    nodeFailed: Date.now() - startedMs >= deadlineMs / 2,
   };
 }
 
-/** What an agent's refusal means. Only what another node could do better is retried; a client's 400 is nobody's fault. */
+/** Nothing is wrong with the node, it has enough to do. @param retryAfter in seconds, as the agent says it */
+function queueFull(retryAfter: string | null): Failed {
+  const retryAfterMs = usefulRetryAfterMs(1_000 * (Number(retryAfter) || 0));
+  return {
+    ok: false,
+    refusal: { reason: 'overloaded', retryAfterMs },
+    retryable: true,
+    nodeFailed: false,
+  };
+}
+
+/**
+ * What an agent's refusal means. Only what another node could do better is retried; a client's 400 is nobody's fault.
+ * A token that a node does not take counts against it: its clock or its keys are wrong. Were it ours that are, every
+ * node would say so, and no ejection would be believed (domain/routing/eligible.ts).
+ */
 async function refused(response: Response): Promise<Failed> {
   const error = NodeError.safeParse(await response.json().catch(() => null));
   switch (error.success ? error.data.error.code : 'engine_failed') {
@@ -174,16 +233,8 @@ async function refused(response: Response): Promise<Failed> {
         nodeFailed: false,
       };
     }
-    case 'overloaded': {
-      const seconds = Number(response.headers.get('retry-after'));
-      const retryAfterMs = Number.isFinite(seconds) && seconds > 0 ? seconds * 1000 : 1_000;
-      return {
-        ok: false,
-        refusal: { reason: 'overloaded', retryAfterMs },
-        retryable: true,
-        nodeFailed: false,
-      };
-    }
+    case 'overloaded':
+      return queueFull(response.headers.get('retry-after'));
     default:
       return NODE_FAILED;
   }

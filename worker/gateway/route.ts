@@ -1,57 +1,105 @@
-/** Step 4: which node. Pure policies over the isolate's snapshot; what this isolate itself saw corrects it. */
-import type { NodeView } from '../domain/node.ts';
+/**
+ * Step 4: which node. Pure policies over the isolate's snapshot; what this isolate itself saw corrects it. Candidates are
+ * made ready once for a snapshot and again when something changes, not for each request: with a thousand nodes a
+ * decision would else be mostly that.
+ */
+import type { NodeView, PoolSnapshot } from '../domain/node.ts';
 import { affinity } from '../domain/routing/affinity.ts';
-import { eject, FRESH, isEjected, type Probation } from '../domain/routing/ejection.ts';
-import { eligible } from '../domain/routing/eligible.ts';
+import { changesAtMs, phaseOf, shareOf } from '../domain/routing/breaker.ts';
+import { type Eligible, isCrowded, sortOut, standingOf } from '../domain/routing/eligible.ts';
 import { hash32 } from '../domain/routing/hash.ts';
+import { drainMs, usefulRetryAfterMs } from '../domain/routing/overload.ts';
+import type { Candidate, RouteRequest } from '../domain/routing/policy.ts';
 import type { ChatRequest } from './chat-request.ts';
+import { changeCount, meet, memoryOf } from './node-memory.ts';
 
-/** Requests that this isolate has in flight, by node: newer than any snapshot. */
-const ownInFlight = new Map<string, number>();
-/** Failures that this isolate saw, by node: the Pool hears of them too, but a snapshot takes its time. */
-const probations = new Map<string, Probation>();
+/** A snapshot that is older was not followed by another: the Pool is silent, and who it missed may be back. */
+const SNAPSHOT_AGE_MS_MAX = 10_000;
 
 /** What the conversation keeps as it grows, salted by account so that tenants never meet on purpose. */
 export function affinityKey(request: ChatRequest, modelId: string, cacheSalt: string): number {
+  if (request.sessionKey !== null) return hash32(JSON.stringify([cacheSalt, modelId, request.sessionKey]));
   const { messages, tools } = request.generate;
   const opening = messages.slice(0, messages.findIndex((message) => message.role === 'user') + 1);
   return hash32(JSON.stringify([cacheSalt, modelId, tools ?? null, opening]));
 }
 
-/** The best node that was not tried yet, or null. */
+export type Choice =
+  | { readonly node: NodeView }
+  /** `retryAfterMs`: their queues are full until about then; null: there is none */
+  | { readonly node: null; readonly retryAfterMs: number | null };
+
+/** The best node that was not tried yet. */
 export function chooseNode(
-  nodes: readonly NodeView[],
-  request: { affinity: number; tried: ReadonlySet<string> },
+  snapshot: PoolSnapshot,
+  request: RouteRequest & { tried: ReadonlySet<string> },
   nowMs: number,
-): NodeView | null {
-  const corrected = nodes.map((node) =>
-    node.health === 'up' && isEjected(probations.get(node.id) ?? FRESH, nowMs)
-      ? { ...node, health: 'ejected' as const }
-      : node,
-  );
-  const candidates = eligible(corrected, request.tried).map((node) => ({
-    node,
-    ownInFlight: ownInFlight.get(node.id) ?? 0,
-  }));
-  return affinity(candidates, request)[0]?.node ?? null;
+): Choice {
+  const ready = readyFor(snapshot, nowMs);
+  const untried = (some: readonly Candidate[]) =>
+    request.tried.size === 0 ? some : some.filter(({ node }) => !request.tried.has(node.id));
+  const chosen = affinity(untried(ready.candidates), request);
+  if (chosen !== null) return chosen;
+  const full = untried(ready.full);
+  const lastResort = untried(ready.lastResort);
+  if (isCrowded({ full, lastResort })) return { node: null, retryAfterMs: retryAfterMs(full, nowMs) };
+  return affinity(lastResort, request) ?? { node: null, retryAfterMs: null };
 }
 
-export function noteFailure(nodeId: string, nowMs: number): void {
-  probations.set(nodeId, eject(probations.get(nodeId) ?? FRESH, nowMs));
+/** When to ask again of a pool in which nobody has a place; null: somebody has, or there is nobody at all. */
+export function overloadMs(snapshot: PoolSnapshot, nowMs: number): number | null {
+  const ready = readyFor(snapshot, nowMs);
+  return ready.candidates.length === 0 && isCrowded(ready) ? retryAfterMs(ready.full, nowMs) : null;
 }
 
-/** Requests of this isolate that are at a node now. */
-export function inFlightTotal(): number {
-  return ownInFlight.values().reduce((sum, each) => sum + each, 0);
+interface Ready extends Eligible<Candidate> {
+  /** `changeCount` when it was made */
+  readonly change: number;
+  /** time alone changes it then */
+  readonly untilMs: number;
 }
 
-/** @returns called once when the request has left the node */
-export function noteInFlight(nodeId: string): () => void {
-  ownInFlight.set(nodeId, (ownInFlight.get(nodeId) ?? 0) + 1);
-  let left = false;
-  return () => {
-    if (left) return;
-    left = true;
-    ownInFlight.set(nodeId, ownInFlight.get(nodeId)! - 1);
+const readyBySnapshot = new WeakMap<PoolSnapshot, Ready>();
+
+function readyFor(snapshot: PoolSnapshot, nowMs: number): Ready {
+  const before = readyBySnapshot.get(snapshot);
+  if (before && before.change === changeCount() && nowMs < before.untilMs) return before;
+  if (!before) meet(snapshot);
+  const ready = makeReady(snapshot, nowMs);
+  readyBySnapshot.set(snapshot, ready);
+  return ready;
+}
+
+function makeReady(snapshot: PoolSnapshot, nowMs: number): Ready {
+  const silentFromMs = snapshot.atMs + SNAPSHOT_AGE_MS_MAX;
+  let untilMs = nowMs < silentFromMs ? silentFromMs : Number.POSITIVE_INFINITY;
+  const views = snapshot.nodes.map((node) => {
+    const { breaker, busyUntilMs, probe, seed, own } = memoryOf(node);
+    const busy = nowMs < busyUntilMs;
+    untilMs = Math.min(untilMs, changesAtMs(breaker, nowMs), busy ? busyUntilMs : untilMs);
+    const phase = phaseOf(breaker, nowMs);
+    const standing = standingOf(node, { phase, probing: probe !== null, busy });
+    const weight = node.weight * Math.min(node.share, shareOf(breaker, nowMs));
+    return { standing, candidate: { node, seed, own, weight } };
+  });
+  const sorted = sortOut(views, ({ standing }) => standing, { silenceCounts: nowMs < silentFromMs });
+  const { panic } = sorted;
+  const candidates = (some: typeof views): Candidate[] =>
+    // in a panic shares are not believed either
+    some.map(({ candidate }) => (panic ? { ...candidate, weight: candidate.node.weight } : candidate));
+  return {
+    candidates: candidates(sorted.candidates),
+    full: candidates(sorted.full),
+    lastResort: candidates(sorted.lastResort),
+    panic,
+    change: changeCount(),
+    untilMs,
   };
+}
+
+/** When the first of these has asked to be tried again, or their queues are shorter, whichever is later. */
+function retryAfterMs(full: readonly Candidate[], nowMs: number): number {
+  const nodes = full.map(({ node }) => node);
+  const firstMs = Math.min(...nodes.map((node) => memoryOf(node).busyUntilMs - nowMs));
+  return Math.max(drainMs(nodes), usefulRetryAfterMs(firstMs));
 }

@@ -60,6 +60,7 @@ export const GLOBALS = [
   'clearInterval',
   'scheduler',
   'crypto',
+  'caches',
   'fetch',
   'Headers',
   'Request',

@@ -1,39 +1,40 @@
 /**
- * The serving policy: weighted rendezvous hashing on the conversation, spilling to the next node under load.
- * It needs no shared state: every isolate sends a conversation to the same node, each node gets its share by
- * capacity, and a node that joins or leaves moves only its own part.
+ * The serving policy. A conversation goes where its last answer was made, unless waiting there costs more seconds than
+ * computing its prompt again elsewhere. A new one takes the emptier of its two nodes by weighted rendezvous hashing:
+ * every isolate names the same two without sharing anything, each node gets its share by weight, one that joins or
+ * leaves moves only its own part, and between two an old snapshot does little harm (power of two choices).
  */
-import { hash32, mix32 } from './hash.ts';
-import { type Candidate, normalisedLoad, type Policy, requestsAt } from './policy.ts';
+import { mix32 } from './hash.ts';
+import type { Candidate, Policy } from './policy.ts';
+import { fullness, prefillSeconds, waitSeconds } from './wait.ts';
 
-/** Spill when the choice is this much busier than the pool's mean … */
-const SPILL_FACTOR = 1.5;
-/** … and by at least this many requests: among few requests factors are noise, and a cache hit is worth more. */
-const SPILL_GAP_REQUESTS = 8;
-
-export const affinity: Policy = (candidates, request) => {
-  const ranked = candidates
-    .map((candidate) => ({ candidate, score: score(candidate, request.affinity) }))
-    .sort((a, b) => b.score - a.score)
-    .map(({ candidate }) => candidate);
-  const cool = ranked.findIndex((candidate) => !isOverloaded(candidate, candidates));
-  if (cool <= 0) return ranked;
-  const [chosen] = ranked.splice(cool, 1);
-  return [chosen!, ...ranked];
+export const affinity: Policy = (candidates, { affinity: key, promptTokens, home }) => {
+  let known: Candidate | null = null;
+  let first: Candidate | null = null;
+  let second: Candidate | null = null;
+  let firstRank = Number.POSITIVE_INFINITY;
+  let secondRank = Number.POSITIVE_INFINITY;
+  for (const candidate of candidates) {
+    if (home !== null && candidate.node.id === home.nodeId) known = candidate;
+    // u is uniform in (0, 1); the least −ln(u) ÷ weight is at each node for its share of keys (Schindelhauer, Schomaker 2005)
+    const u = (mix32(key ^ candidate.seed) + 0.5) / 2 ** 32;
+    // −ln(u) ≥ 1 − u spares most nodes the logarithm
+    if ((1 - u) / candidate.weight >= secondRank) continue;
+    const rank = -Math.log(u) / candidate.weight;
+    if (rank < firstRank) {
+      second = first;
+      secondRank = firstRank;
+      first = candidate;
+      firstRank = rank;
+    } else if (rank < secondRank) {
+      second = candidate;
+      secondRank = rank;
+    }
+  }
+  const fresh =
+    second !== null && fullness(second, promptTokens) < fullness(first!, promptTokens) ? second : first;
+  if (known === null || known === fresh) return fresh;
+  const stay = waitSeconds(known) + prefillSeconds(known, promptTokens - home!.cachedTokens);
+  const move = waitSeconds(fresh!) + prefillSeconds(fresh!, promptTokens);
+  return move < stay ? fresh : known;
 };
-
-/** Weighted rendezvous (Schindelhauer and Schomaker 2005): the highest −weight ÷ ln(h), h uniform in (0, 1). */
-function score({ node }: Candidate, key: number): number {
-  const h = (mix32(key ^ hash32(node.id)) + 0.5) / 2 ** 32;
-  return -node.capacity / Math.log(h);
-}
-
-function isOverloaded(candidate: Candidate, all: readonly Candidate[]): boolean {
-  const requests = all.reduce((sum, each) => sum + requestsAt(each), 0);
-  const capacity = all.reduce((sum, each) => sum + each.node.capacity, 0);
-  const mean = requests / capacity;
-  return (
-    normalisedLoad(candidate) > SPILL_FACTOR * mean &&
-    requestsAt(candidate) - mean * candidate.node.capacity >= SPILL_GAP_REQUESTS
-  );
-}

@@ -49,6 +49,12 @@ const Tool = z
   })
   .refine(shallow, `must not nest deeper than ${DEPTH_MAX} levels`);
 
+/** OpenAI takes 64 characters and refuses more; clients that join two UUIDs meet no refusal here. */
+const SessionKey = z.string().min(1).max(256);
+/** The same by a header, for clients that cannot add a field. */
+const SESSION_HEADER = 'x-session-id';
+const SessionHeader = z.object({ [SESSION_HEADER]: SessionKey.nullable() });
+
 const tokenLimit = z.int().min(1).max(65_536);
 
 const Body = z.object({
@@ -78,15 +84,19 @@ const Body = z.object({
       z.object({ type: z.literal('json_schema'), json_schema: passedOn }),
     ])
     .nullish(),
+  prompt_cache_key: SessionKey.nullish(),
 });
 
 /** Unknown fields are ignored and never forwarded. */
 export function readChatRequest(
   body: Record<string, unknown>,
+  headers: Headers,
 ): { ok: true; request: ChatRequest } | { ok: false; refusal: Refusal } {
   const parsed = Body.safeParse(body);
   if (!parsed.success) return { ok: false, refusal: invalidField(parsed.error.issues[0]!) };
   const fields = parsed.data;
+  const session = SessionHeader.safeParse({ [SESSION_HEADER]: headers.get(SESSION_HEADER) });
+  if (!session.success) return { ok: false, refusal: invalidField(session.error.issues[0]!) };
   const messages = fields.messages.map(toChatMessage);
   const shown = JSON.stringify([messages, fields.tools ?? null]);
   return {
@@ -97,6 +107,7 @@ export function readChatRequest(
       includeUsage: fields.stream_options?.include_usage ?? false,
       maxTokens: fields.max_completion_tokens ?? fields.max_tokens ?? null,
       choices: fields.n ?? 1,
+      sessionKey: fields.prompt_cache_key ?? session.data[SESSION_HEADER] ?? null,
       contentBytes: new TextEncoder().encode(shown).byteLength,
       generate: { messages, ...samplingFields(fields) },
     },

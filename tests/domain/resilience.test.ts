@@ -1,0 +1,341 @@
+/** Which nodes may be asked: breakers that open and close, who is eligible, and when a pool has enough to do. */
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { NodeView } from '../../worker/domain/node.ts';
+import { fromText, toText } from '../../worker/domain/pool-text.ts';
+import {
+  type Breaker,
+  begin,
+  CLOSED,
+  changesAtMs,
+  comeBack,
+  fail,
+  phaseOf,
+  SHARE_MIN,
+  shareOf,
+  succeed,
+  warmByTime,
+} from '../../worker/domain/routing/breaker.ts';
+import {
+  isCrowded,
+  type OwnView,
+  type Standing,
+  sortOut,
+  standingOf,
+} from '../../worker/domain/routing/eligible.ts';
+import { healthOf } from '../../worker/domain/routing/health.ts';
+import { drainMs, isFull, usefulRetryAfterMs } from '../../worker/domain/routing/overload.ts';
+
+const T = 1_000_000;
+const idle: NodeView['load'] = {
+  running_requests: 0,
+  waiting_requests: 0,
+  waiting_tokens: 0,
+  used_tokens: 0,
+  capacity_tokens: 1_000_000,
+  max_running_requests: 256,
+  max_queued_requests: null,
+  generation_tokens_per_second: 0,
+  cache_hit_rate: 0,
+};
+
+function node(id: string, over: Partial<NodeView> = {}): NodeView {
+  return {
+    id,
+    name: id,
+    modelId: 'm',
+    hardware: '8xh200',
+    url: `http://${id}`,
+    capacity: 1_000,
+    state: 'active',
+    health: 'up',
+    share: 1,
+    weight: 1_000,
+    draining: false,
+    lastHeartbeatMs: 0,
+    inFlight: 0,
+    load: idle,
+    ...over,
+  };
+}
+
+/** A request that begins and fails at once. */
+const failAt = (breaker: Breaker, nowMs: number) => fail(breaker, { startedMs: nowMs, nowMs });
+const openingAt = (breaker: Breaker, nowMs: number) => failAt(breaker, nowMs).openUntilMs - nowMs;
+
+describe('a breaker', () => {
+  it('goes from open by half open and slow start back to closed', () => {
+    const phases = (breaker: Breaker, ...atMs: number[]) => atMs.map((ms) => phaseOf(breaker, T + ms));
+    expect(phaseOf(CLOSED, T)).toBe('closed');
+    const failed = failAt(CLOSED, T);
+    expect(phases(failed, 0, 1_999, 2_000, 11_999)).toEqual(['open', 'open', 'half_open', 'half_open']);
+    const answered = succeed(failed, T + 2_500);
+    expect(phases(answered, 2_500, 7_499, 7_500)).toEqual(['slow_start', 'slow_start', 'closed']);
+  });
+
+  it('takes no success while it is open, and none that it does not need', () => {
+    const failed = failAt(CLOSED, T);
+    expect(succeed(failed, T + 1_999)).toBe(failed);
+    expect(succeed(CLOSED, T)).toBe(CLOSED);
+    const warm = succeed(failed, T + 2_000);
+    expect(succeed(warm, T + 3_000)).toBe(warm);
+  });
+
+  it('that had nobody to try the node is closed after a while: others have had', () => {
+    const failed = failAt(CLOSED, T);
+    expect(phaseOf(failed, T + 12_000)).toBe('closed');
+    expect(shareOf(failed, T + 12_000)).toBe(1);
+    expect(succeed(failed, T + 12_000)).toBe(failed);
+  });
+
+  it('gives a tenth at first and all of it five seconds later, in steps that only rise', () => {
+    const warm = warmByTime(failAt(CLOSED, T));
+    const shares = Array.from({ length: 60 }, (_, i) => shareOf(warm, T + 2_000 + i * 100));
+    expect(shares[0]).toBe(0.1);
+    expect(shares.at(49)).toBe(1);
+    expect(new Set(shares).size).toBe(10);
+    expect(shares).toEqual(shares.toSorted((a, b) => a - b));
+    expect(shareOf(failAt(CLOSED, T), T + 2_000)).toBe(SHARE_MIN);
+    expect(shareOf(begin(T), T)).toBe(SHARE_MIN);
+  });
+
+  it('doubles its opening with each failure in a row, up to a minute', () => {
+    let breaker = CLOSED;
+    const openings: number[] = [];
+    for (let nowMs = T; openings.length < 8; nowMs = breaker.openUntilMs) {
+      breaker = failAt(breaker, nowMs);
+      openings.push(breaker.openUntilMs - nowMs);
+    }
+    expect(openings).toEqual([2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000, 60_000]);
+  });
+
+  it('remembers a failure that comes soon after it closed, and forgets after a quarter of a minute', () => {
+    const failed = succeed(failAt(CLOSED, T), T + 2_000);
+    expect(openingAt(failed, T + 2_000 + 14_999)).toBe(4_000);
+    expect(openingAt(failed, T + 2_000 + 15_000)).toBe(2_000);
+  });
+
+  it('takes failures of requests that began before it was open for echoes', () => {
+    const failed = failAt(CLOSED, T);
+    expect(fail(failed, { startedMs: T - 100, nowMs: T + 50 })).toBe(failed);
+    expect(fail(failed, { startedMs: T - 100_000, nowMs: T + 60_000 })).toBe(failed);
+    expect(fail(failed, { startedMs: T + 2_000, nowMs: T + 2_001 })).not.toBe(failed);
+  });
+
+  it('says when it will be another, and is the same until then', () => {
+    const breakers = fc
+      .array(fc.tuple(fc.constantFrom('fail', 'succeed', 'back'), fc.integer({ min: 0, max: 40_000 })), {
+        maxLength: 8,
+      })
+      .map((events) => {
+        let nowMs = T;
+        let breaker = CLOSED;
+        for (const [event, ms] of events) {
+          nowMs += ms;
+          if (event === 'fail') breaker = failAt(breaker, nowMs);
+          else if (event === 'succeed') breaker = succeed(breaker, nowMs);
+          else breaker = comeBack(breaker, { goneAtMs: nowMs - 7_000, nowMs });
+        }
+        return { breaker, nowMs };
+      });
+    fc.assert(
+      fc.property(breakers, fc.integer({ min: 0, max: 80_000 }), ({ breaker, nowMs }, laterMs) => {
+        const seen = (atMs: number) => [phaseOf(breaker, atMs), shareOf(breaker, atMs)];
+        const atMs = nowMs + laterMs;
+        const nextMs = changesAtMs(breaker, atMs);
+        expect(nextMs).toBeGreaterThan(atMs);
+        if (nextMs === Number.POSITIVE_INFINITY) {
+          expect(seen(atMs)).toEqual(['closed', 1]);
+          return;
+        }
+        expect(seen(nextMs - 1)).toEqual(seen(atMs));
+        expect(seen(nextMs)).not.toEqual(seen(atMs));
+        expect(shareOf(breaker, atMs)).toBeGreaterThanOrEqual(SHARE_MIN);
+        expect(breaker.openUntilMs - nowMs).toBeLessThanOrEqual(60_000);
+      }),
+    );
+  });
+});
+
+describe('a node that comes back', () => {
+  const back = (breaker: Breaker, goneAtMs: number, nowMs: number) => comeBack(breaker, { goneAtMs, nowMs });
+
+  it('for the first time is in full service within ten seconds, however often it failed while it went', () => {
+    let failing = CLOSED;
+    for (let i = 0; i < 5; i++) failing = failAt(failing, failing.openUntilMs + T);
+    for (const before of [CLOSED, failing]) {
+      const returned = back(before, T, T + 60_000);
+      expect(phaseOf(returned, T + 60_000)).toBe('slow_start');
+      expect(shareOf(returned, T + 60_000)).toBe(SHARE_MIN);
+      expect(phaseOf(returned, T + 65_000)).toBe('closed');
+      expect(openingAt(returned, T + 66_000)).toBe(2_000);
+    }
+  });
+
+  it('again and again waits longer each time, up to a minute', () => {
+    let breaker = CLOSED;
+    const waits: number[] = [];
+    for (let nowMs = T; waits.length < 9; nowMs = breaker.openUntilMs + 30_000) {
+      breaker = back(breaker, nowMs, nowMs + 7_000);
+      waits.push(breaker.openUntilMs - nowMs - 7_000);
+    }
+    expect(waits).toEqual([0, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000, 60_000]);
+  });
+
+  it('is forgiven once it has served for two minutes', () => {
+    const twice = back(back(CLOSED, T, T + 10_000), T + 20_000, T + 30_000);
+    expect(twice.openUntilMs - (T + 30_000)).toBe(2_000);
+    const later = twice.openUntilMs + 120_000;
+    expect(back(twice, later, later + 10_000).openUntilMs).toBe(later + 10_000);
+    expect(back(twice, later - 1, later + 10_000).openUntilMs).toBe(later + 14_000);
+  });
+});
+
+describe('health', () => {
+  it('is ejection only where a heartbeat with a healthy engine says otherwise nothing', () => {
+    const known = { lastHeartbeatMs: T, report: { engineHealthy: true }, breaker: CLOSED };
+    expect(healthOf(known, T + 7_000)).toBe('up');
+    expect(healthOf(known, T + 7_001)).toBe('silent');
+    expect(healthOf({ ...known, report: { engineHealthy: false } }, T)).toBe('engine_down');
+    const breaker = failAt(CLOSED, T);
+    expect(healthOf({ ...known, breaker }, T + 1_999)).toBe('ejected');
+    expect(healthOf({ ...known, breaker }, T + 2_000)).toBe('up');
+    expect(healthOf({ ...known, breaker, report: { engineHealthy: false } }, T)).toBe('engine_down');
+  });
+});
+
+describe('the standing of a node', () => {
+  const trusted: OwnView = { phase: 'closed', probing: false, busy: false };
+  const full = { ...idle, waiting_requests: 256 };
+  const cases: [string, Standing, Partial<NodeView>, Partial<OwnView>][] = [
+    ['up', 'ready', {}, {}],
+    ['up, in its slow start', 'ready', { share: 0.1 }, { phase: 'slow_start' }],
+    ['half open', 'ready', {}, { phase: 'half_open' }],
+    ['half open with its one request', 'probed', {}, { phase: 'half_open', probing: true }],
+    ['open for us', 'out', {}, { phase: 'open' }],
+    ['open for the Pool', 'out', { health: 'ejected' }, {}],
+    ['full', 'full', { load: full }, {}],
+    ['full as it told us', 'full', {}, { busy: true }],
+    ['silent', 'gone', { health: 'silent' }, {}],
+    ['without an engine', 'gone', { health: 'engine_down' }, {}],
+    ['draining', 'idle', { draining: true }, {}],
+    ['drained by its operator', 'idle', { state: 'draining' }, {}],
+    ['a canary', 'idle', { state: 'canary' }, {}],
+    ['quarantined', 'idle', { state: 'quarantined' }, {}],
+    ['removed', 'idle', { state: 'removed' }, {}],
+    ['draining, silent and full', 'idle', { draining: true, health: 'silent', load: full }, { busy: true }],
+    ['silent and full', 'gone', { health: 'silent', load: full }, {}],
+  ];
+  it.each(cases)('that is %s: %s', (_, standing, view, own) => {
+    expect(standingOf(node('a', view), { ...trusted, ...own })).toBe(standing);
+  });
+});
+
+describe('sorting out', () => {
+  const sorted = (standings: Standing[], silenceCounts = true) =>
+    sortOut(standings, (standing) => standing, { silenceCounts });
+
+  it('keeps those that are ready; the rest of those that live is a last resort', () => {
+    expect(sorted(['ready', 'ready', 'ready', 'out', 'probed', 'full', 'gone', 'idle'])).toEqual({
+      candidates: ['ready', 'ready', 'ready'],
+      full: ['full'],
+      lastResort: ['probed', 'out'],
+      panic: false,
+    });
+  });
+
+  it('believes no ejection when more than half of those in service is out, and still no dead node', () => {
+    expect(sorted(['out', 'out', 'ready'])).toMatchObject({
+      candidates: ['ready', 'out', 'out'],
+      panic: true,
+    });
+    expect(sorted(['out', 'ready'])).toMatchObject({ candidates: ['ready'], panic: false });
+    expect(sorted(['out', 'gone', 'ready'])).toMatchObject({ candidates: ['ready', 'out'], panic: true });
+    expect(sorted(['gone', 'gone', 'ready'])).toMatchObject({ candidates: ['ready'], lastResort: [] });
+    expect(sorted(['idle', 'idle', 'out', 'ready', 'ready'])).toMatchObject({ panic: false });
+  });
+
+  it('asks the dead, too, where nobody else is and silence may be the Pool’s own', () => {
+    expect(sorted(['gone', 'gone', 'idle'])).toMatchObject({ candidates: [], lastResort: [] });
+    expect(sorted(['gone', 'gone', 'idle'], false)).toMatchObject({ lastResort: ['gone', 'gone'] });
+    expect(sorted(['gone', 'probed'], false)).toMatchObject({ lastResort: ['probed'] });
+  });
+
+  it('never leaves a node with a heartbeat out of all lists', () => {
+    const standings = fc.array(fc.constantFrom<Standing>('gone', 'full', 'out', 'probed', 'ready'));
+    fc.assert(
+      fc.property(standings, (all) => {
+        const { candidates, full, lastResort } = sorted(all);
+        const listed = new Set([...candidates, ...full, ...lastResort]);
+        for (const each of all) if (each !== 'gone') expect(listed).toContain(each);
+      }),
+    );
+  });
+
+  it('calls a pool crowded when at least as many of those that live are full as cannot be trusted', () => {
+    const crowded = (full: number, lastResort: number) =>
+      isCrowded({ full: Array(full).fill(0), lastResort: Array(lastResort).fill(0) });
+    expect([crowded(3, 0), crowded(3, 1), crowded(2, 2)]).toEqual([true, true, true]);
+    expect([crowded(0, 0), crowded(0, 2), crowded(1, 3)]).toEqual([false, false, false]);
+  });
+});
+
+describe('a queue', () => {
+  const load = (waiting_requests: number, over: Partial<NodeView['load']> = {}) => ({
+    ...idle,
+    waiting_requests,
+    ...over,
+  });
+
+  it('is full at its limit, or where that is not known at the length of a batch', () => {
+    expect(isFull(load(9, { max_queued_requests: 10 }))).toBe(false);
+    expect(isFull(load(10, { max_queued_requests: 10 }))).toBe(true);
+    expect(isFull(load(255))).toBe(false);
+    expect(isFull(load(256))).toBe(true);
+  });
+
+  it('of length 0 is full when the engine is', () => {
+    const none = { max_queued_requests: 0 };
+    expect(isFull(load(0, { ...none, running_requests: 255 }))).toBe(false);
+    expect(isFull(load(0, { ...none, running_requests: 256 }))).toBe(true);
+  });
+
+  it('of an engine that says nothing of itself is never full', () => {
+    expect(isFull(load(0, { max_running_requests: 0 }))).toBe(false);
+  });
+
+  it('tells when half of it will be worked off, within one and thirty seconds', () => {
+    const busy = (waiting: number, perSecond: number) =>
+      drainMs([node('a', { load: load(waiting, { generation_tokens_per_second: perSecond }) })]);
+    expect(busy(20, 2_000)).toBe(10_000);
+    expect(busy(20, 4_000)).toBe(5_000);
+    expect(busy(0, 2_000)).toBe(1_000);
+    expect(busy(10_000, 2_000)).toBe(30_000);
+    // nothing measured: by its registered capacity
+    expect(busy(20, 0)).toBe(20_000);
+    const two = [node('a', { load: load(20) }), node('b', { load: load(0) })];
+    expect(drainMs(two)).toBe(10_000);
+    expect([usefulRetryAfterMs(0), usefulRetryAfterMs(7_000), usefulRetryAfterMs(300_000)]).toEqual([
+      1_000, 7_000, 30_000,
+    ]);
+  });
+});
+
+describe('a snapshot as text', () => {
+  it('is the same snapshot again, in less than half of its size', () => {
+    const nodes = Array.from({ length: 20 }, (_, i) =>
+      node(`node_${i}`, {
+        share: (i + 1) / 20,
+        draining: i % 2 === 0,
+        load: { ...idle, max_queued_requests: i % 3 === 0 ? null : i, cache_hit_rate: i / 7 },
+      }),
+    );
+    const snapshot = { atMs: T, nodes };
+    expect(fromText(toText(snapshot))).toEqual(snapshot);
+    expect(toText(snapshot).length).toBeLessThan(JSON.stringify(snapshot).length / 2);
+  });
+
+  it('of another shape is not read', () => {
+    expect(() => fromText('[0,1,[]]')).toThrow('shape 0');
+  });
+});

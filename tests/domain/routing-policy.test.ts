@@ -1,0 +1,231 @@
+import { describe, expect, it } from 'vitest';
+import type { NodeView } from '../../worker/domain/node.ts';
+import { affinity } from '../../worker/domain/routing/affinity.ts';
+import { hash32 } from '../../worker/domain/routing/hash.ts';
+import { learnPace, type Measured, weigh } from '../../worker/domain/routing/measured-capacity.ts';
+import type { Candidate, RouteRequest } from '../../worker/domain/routing/policy.ts';
+import { fullness, waitSeconds } from '../../worker/domain/routing/wait.ts';
+
+const idle = {
+  running_requests: 0,
+  waiting_requests: 0,
+  waiting_tokens: 0,
+  used_tokens: 0,
+  capacity_tokens: 1_000_000,
+  max_running_requests: 256,
+  max_queued_requests: null,
+  generation_tokens_per_second: 0,
+  cache_hit_rate: 0,
+};
+
+interface Over {
+  weight?: number;
+  load?: Partial<NodeView['load']>;
+  own?: Candidate['own'];
+}
+
+function candidate(id: string, { weight = 1, load = {}, own }: Over = {}): Candidate {
+  const node: NodeView = {
+    id,
+    name: id,
+    modelId: 'm',
+    hardware: '8xh200',
+    url: `http://${id}`,
+    capacity: 1_000,
+    state: 'active',
+    health: 'up',
+    share: 1,
+    weight: 1_000,
+    draining: false,
+    lastHeartbeatMs: 0,
+    inFlight: 0,
+    load: { ...idle, ...load },
+  };
+  return { node, seed: hash32(id), weight, own: own ?? { requests: 0, waitingTokens: 0 } };
+}
+
+const request = (over: Partial<RouteRequest> = {}): RouteRequest => ({
+  affinity: hash32('conversation'),
+  promptTokens: 4_000,
+  home: null,
+  ...over,
+});
+const keys = Array.from({ length: 8_000 }, (_, i) => hash32(`conversation ${i}`));
+const choice = (all: readonly Candidate[], over: Partial<RouteRequest> = {}) =>
+  affinity(all, request(over))?.node.id ?? null;
+
+describe('a conversation that nobody knows', () => {
+  const pool = [candidate('a'), candidate('b', { weight: 2 }), candidate('c')];
+
+  it('goes to no node where there is none', () => {
+    expect(choice([])).toBeNull();
+    expect(choice([candidate('a')])).toBe('a');
+  });
+
+  it('gives each node its share by weight', () => {
+    const counts: Record<string, number> = {};
+    for (const affinityKey of keys) {
+      const chosen = choice(pool, { affinity: affinityKey })!;
+      counts[chosen] = (counts[chosen] ?? 0) + 1;
+    }
+    expect(counts.a! / keys.length).toBeCloseTo(0.25, 1);
+    expect(counts.b! / keys.length).toBeCloseTo(0.5, 1);
+    expect(counts.c! / keys.length).toBeCloseTo(0.25, 1);
+  });
+
+  it("moves only a leaving or joining node's part", () => {
+    const joined = [...pool, candidate('d')];
+    for (const key of keys) {
+      const before = choice(pool, { affinity: key });
+      const now = choice(joined, { affinity: key });
+      if (now !== 'd') expect(now).toBe(before);
+    }
+  });
+
+  it('does not depend on the order of the snapshot', () => {
+    for (const key of keys.slice(0, 500))
+      expect(choice([...pool].reverse(), { affinity: key })).toBe(choice(pool, { affinity: key }));
+  });
+
+  it('takes the emptier of its two nodes, and no third however empty', () => {
+    const ids = ['a', 'b', 'c', 'd', 'e'];
+    const busy = { load: { used_tokens: 600_000 } };
+    for (const key of keys.slice(0, 300)) {
+      const first = choice(
+        ids.map((id) => candidate(id)),
+        { affinity: key },
+      )!;
+      const second = choice(
+        ids.filter((id) => id !== first).map((id) => candidate(id)),
+        { affinity: key },
+      )!;
+      const rest = ids.filter((id) => id !== first && id !== second).map((id) => candidate(id));
+      const among = (one: Over, two: Over) =>
+        choice([candidate(first, one), candidate(second, two), ...rest], { affinity: key });
+      expect(among(busy, {})).toBe(second);
+      expect(among({}, busy)).toBe(first);
+      expect(among(busy, busy)).toBe(first);
+    }
+  });
+
+  it('counts what this isolate has sent since the snapshot', () => {
+    const first = choice(pool)!;
+    const own = { requests: 40, waitingTokens: 900_000 };
+    expect(choice(pool.map((each) => (each.node.id === first ? { ...each, own } : each)))).not.toBe(first);
+  });
+});
+
+describe('a conversation with a home', () => {
+  const ids = ['a', 'b', 'c', 'd'];
+  const stranger = ids.find((id) => {
+    const all = ids.map((each) => candidate(each));
+    const first = choice(all)!;
+    return id !== first && id !== choice(all.filter(({ node }) => node.id !== first));
+  })!;
+  const at = (over: Over, promptTokens = 30_000, cachedTokens = 28_000) =>
+    choice(
+      ids.map((id) => candidate(id, id === stranger ? over : {})),
+      { promptTokens, home: { nodeId: stranger, cachedTokens } },
+    );
+
+  it('stays, wherever hashing would put it', () => {
+    expect(at({})).toBe(stranger);
+    expect(at({ load: { used_tokens: 900_000, running_requests: 200 } })).toBe(stranger);
+  });
+
+  it('stays while waiting there costs less than computing its prompt elsewhere', () => {
+    expect(at({ load: { waiting_tokens: 20_000 } })).toBe(stranger);
+  });
+
+  it('moves when waiting costs more, the sooner the less is cached', () => {
+    expect(at({ load: { waiting_tokens: 40_000 } })).not.toBe(stranger);
+    expect(at({ load: { waiting_tokens: 20_000 } }, 30_000, 1_000)).not.toBe(stranger);
+  });
+
+  it('is a new one when its home is gone', () => {
+    const left = ids.filter((id) => id !== stranger).map((id) => candidate(id));
+    const home = { nodeId: stranger, cachedTokens: 3_000 };
+    expect(choice(left, { home })).toBe(choice(left));
+  });
+});
+
+describe('expectations of a node', () => {
+  it('count its queue by how quickly the running make room', () => {
+    const slow = { waiting_requests: 4, generation_tokens_per_second: 200 };
+    expect(waitSeconds(candidate('a', { load: slow }))).toBeCloseTo(40);
+    expect(waitSeconds(candidate('a', { load: { ...slow, waiting_requests: 0 } }))).toBe(0);
+    const own = { requests: 1, waitingTokens: 16_000 };
+    expect(waitSeconds(candidate('a', { own }))).toBeCloseTo(1);
+  });
+
+  it('take the nearer end: cache or slots', () => {
+    expect(fullness(candidate('a', { load: { used_tokens: 400_000 } }), 100_000)).toBeCloseTo(0.5);
+    expect(fullness(candidate('a', { load: { running_requests: 127 } }), 100)).toBeCloseTo(0.5);
+    expect(
+      fullness(candidate('a', { load: { capacity_tokens: 0, running_requests: 127 } }), 1e6),
+    ).toBeCloseTo(0.5);
+  });
+});
+
+describe('measured capacity', () => {
+  const running = { running_requests: 10, used_tokens: 100_000, generation_tokens_per_second: 300 };
+  const measured = (hardware: string, over: Partial<Measured> = {}): Measured => ({
+    hardware,
+    capacity: 100,
+    load: idle,
+    pace: null,
+    weight: null,
+    ...over,
+  });
+
+  it('is the registered one until something has run', () => {
+    expect(learnPace(null, idle, 2_000)).toBeNull();
+    expect(weigh([measured('x', { capacity: 100 }), measured('y', { capacity: 300 })])).toEqual([100, 300]);
+  });
+
+  it('learns at once what it knows nothing of, and slowly afterwards', () => {
+    const pace = learnPace(null, { ...idle, ...running }, 2_000)!;
+    expect(pace).toEqual({ tokensPerSecond: 30, contextTokens: 10_000 });
+    const next = learnPace(pace, { ...idle, ...running, generation_tokens_per_second: 600 }, 2_000)!;
+    expect(next.tokensPerSecond).toBeGreaterThan(30);
+    expect(next.tokensPerSecond).toBeLessThan(31);
+    expect(learnPace(pace, idle, 1e9)).toBe(pace);
+  });
+
+  it('is what the cache holds of such requests, or the slots, times what each is given', () => {
+    const small = { ...idle, capacity_tokens: 200_000 };
+    const pace = { tokensPerSecond: 10, contextTokens: 10_000 };
+    // 20 requests in the small cache; 100 in the large one
+    const [a, b] = weigh([measured('small', { load: small, pace }), measured('large', { pace })]);
+    expect(b! / a!).toBeCloseTo(5);
+    expect(a! + b!).toBeCloseTo(200);
+    const shallow = { tokensPerSecond: 10, contextTokens: 100 };
+    const [c, d] = weigh([
+      measured('small', { load: small, pace: shallow }),
+      measured('large', { pace: shallow }),
+    ]);
+    expect(d! / c!).toBeCloseTo(1);
+  });
+
+  it('is one for all nodes of a hardware, and keeps the ratio to hardware not heard of', () => {
+    const pace = (tokensPerSecond: number) => ({ tokensPerSecond, contextTokens: 10_000 });
+    const weights = weigh([
+      measured('x', { pace: pace(10) }),
+      measured('x', { pace: pace(30) }),
+      measured('y', { capacity: 50 }),
+    ]);
+    expect(weights[0]).toBeCloseTo(weights[1]!);
+    expect(weights[2]! / weights[0]!).toBeCloseTo(0.5);
+  });
+
+  it('follows in steps, so that conversations are not moved for nothing', () => {
+    const pace = (tokensPerSecond: number) => ({ tokensPerSecond, contextTokens: 10_000 });
+    const nodes = (tokensPerSecond: number) => [
+      measured('x', { pace: pace(10), weight: 100 }),
+      measured('y', { pace: pace(tokensPerSecond), weight: 100 }),
+    ];
+    expect(weigh(nodes(11))).toEqual([100, 100]);
+    const [x, y] = weigh(nodes(20));
+    expect(y! / x!).toBeCloseTo(2);
+  });
+});

@@ -1,0 +1,86 @@
+/** Changes of nodes' health on their way to the audit log: in batches, and of a node that flaps not all of them. */
+import { addAudit } from '../db/audit.ts';
+import type { Database } from '../db/client.ts';
+import { describeError } from '../describe-error.ts';
+import type { NodeHealth } from '../domain/node.ts';
+
+/** Lines that a node may have at once … */
+const LINES_MAX = 10;
+/** … and how soon it has earned another. */
+const LINE_EVERY_MS = 60_000;
+/** Half of a large pool may change within one look. */
+const BATCH_MAX = 100;
+
+export interface HealthChange {
+  readonly nodeId: string;
+  readonly from: NodeHealth;
+  readonly to: NodeHealth;
+  readonly atMs: number;
+}
+
+interface Allowance {
+  lines: number;
+  sinceMs: number;
+  /** changes since its last line that have none */
+  unlogged: number;
+}
+
+export class HealthLog {
+  readonly #db: Database;
+  readonly #waitUntil: (promise: Promise<unknown>) => void;
+  readonly #allowances = new Map<string, Allowance>();
+  #pending: Parameters<typeof addAudit>[1][] = [];
+  #writing = false;
+
+  constructor(db: Database, waitUntil: (promise: Promise<unknown>) => void) {
+    this.#db = db;
+    this.#waitUntil = waitUntil;
+  }
+
+  /** @param nowMs when it was noticed */
+  note({ nodeId, from, to, atMs }: HealthChange, nowMs: number): void {
+    const unlogged = this.#takeLine(nodeId, nowMs);
+    if (unlogged === null) return;
+    const detail = { from, ...(unlogged > 0 && { unlogged }) };
+    this.#pending.push({ atMs, actor: 'pool', action: `node.${to}`, subject: nodeId, detail });
+    if (this.#writing) return;
+    this.#writing = true;
+    this.#waitUntil(this.#write());
+  }
+
+  forget(nodeId: string): void {
+    this.#allowances.delete(nodeId);
+  }
+
+  /** @returns how many changes went without a line since the last one; null: this one does, too */
+  #takeLine(nodeId: string, nowMs: number): number | null {
+    const before = this.#allowances.get(nodeId) ?? { lines: LINES_MAX, sinceMs: nowMs, unlogged: 0 };
+    const earned = Math.max(0, Math.floor((nowMs - before.sinceMs) / LINE_EVERY_MS));
+    const lines = Math.min(LINES_MAX, before.lines + earned);
+    const sinceMs = lines === LINES_MAX ? nowMs : before.sinceMs + earned * LINE_EVERY_MS;
+    const mayWrite = lines > 0;
+    this.#allowances.set(nodeId, {
+      lines: mayWrite ? lines - 1 : 0,
+      sinceMs,
+      unlogged: mayWrite ? 0 : before.unlogged + 1,
+    });
+    return mayWrite ? before.unlogged : null;
+  }
+
+  async #write(): Promise<void> {
+    // what is noted in the same turn goes along
+    await Promise.resolve();
+    while (this.#pending.length > 0) {
+      const entries = this.#pending.splice(0, BATCH_MAX);
+      const [first, ...rest] = entries.map((entry) => addAudit(this.#db, entry));
+      try {
+        await this.#db.batch([first!, ...rest]);
+      } catch (error) {
+        // the log is for people: routing does not wait for it and does not fail with it
+        const lost = entries.map(({ subject }) => subject);
+        console.error(JSON.stringify({ event: 'pool_audit_failed', lost, error: describeError(error) }));
+      }
+    }
+    this.#writing = false;
+  }
+}
