@@ -1,0 +1,4 @@
+import type { MakePolicy } from './request.ts';
+
+export const random: MakePolicy = (chance) => (candidates) =>
+  candidates[Math.floor(chance() * candidates.length)] ?? null;

@@ -1,0 +1,88 @@
+/**
+ * A node's prefix cache in blocks of the trace: least recently used blocks go first, never those in use. A block's id
+ * names its whole prefix, so a set of ids is a radix tree; touching a prompt from its end to its start keeps leaves
+ * older than their parents, as eviction in a radix tree would.
+ */
+export class BlockCache {
+  /** in order of use, oldest first */
+  readonly #blocks = new Map<number, Block>();
+  #tokens = 0;
+  #lockedTokens = 0;
+
+  /** all blocks, in tokens */
+  get tokens(): number {
+    return this.#tokens;
+  }
+
+  get lockedTokens(): number {
+    return this.#lockedTokens;
+  }
+
+  /** How many leading blocks are computed and here. Looking is not using. */
+  match(blocks: readonly number[]): number {
+    let matched = 0;
+    while (matched < blocks.length && this.#blocks.get(blocks[matched]!)?.ready) matched += 1;
+    return matched;
+  }
+
+  /** Blocks that no running request holds yet, in tokens: what locking them would newly occupy. */
+  unlockedTokens(blocks: readonly number[], tokensOf: (at: number) => number): number {
+    let tokens = 0;
+    for (let at = 0; at < blocks.length; at++) {
+      if (!this.#blocks.get(blocks[at]!)?.locks) tokens += tokensOf(at);
+    }
+    return tokens;
+  }
+
+  /** Room for a prompt; what is not here yet counts as computed only from `ready` on. */
+  lock(blocks: readonly number[], tokensOf: (at: number) => number): void {
+    for (let at = blocks.length - 1; at >= 0; at--) {
+      const id = blocks[at]!;
+      let block = this.#blocks.get(id);
+      if (!block) {
+        block = { tokens: tokensOf(at), locks: 0, ready: false };
+        this.#tokens += block.tokens;
+      }
+      if (block.locks === 0) this.#lockedTokens += block.tokens;
+      block.locks += 1;
+      this.#touch(id, block);
+    }
+  }
+
+  ready(blocks: readonly number[]): void {
+    for (const id of blocks) this.#blocks.get(id)!.ready = true;
+  }
+
+  unlock(blocks: readonly number[]): void {
+    for (let at = blocks.length - 1; at >= 0; at--) {
+      const id = blocks[at]!;
+      const block = this.#blocks.get(id)!;
+      block.locks -= 1;
+      if (block.locks === 0) this.#lockedTokens -= block.tokens;
+      this.#touch(id, block);
+    }
+  }
+
+  /** Evicts until at most `tokensMax` are left, or only blocks in use. */
+  evictTo(tokensMax: number): void {
+    if (this.#tokens <= tokensMax) return;
+    for (const [id, block] of this.#blocks) {
+      if (block.locks > 0) continue;
+      this.#blocks.delete(id);
+      this.#tokens -= block.tokens;
+      if (this.#tokens <= tokensMax) return;
+    }
+  }
+
+  #touch(id: number, block: Block): void {
+    this.#blocks.delete(id);
+    this.#blocks.set(id, block);
+  }
+}
+
+interface Block {
+  readonly tokens: number;
+  /** running requests that use it */
+  locks: number;
+  ready: boolean;
+}

@@ -1,0 +1,281 @@
+/** `npm run simulate`: the policies over a trace, and the planner. */
+import { writeFile } from 'node:fs/promises';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { HARDWARE, type Hardware } from '../protocol.ts';
+import { ceilingHitRate } from './ceiling.ts';
+import { makeTrace } from './made-trace.ts';
+import { measure } from './measure.ts';
+import { plan } from './plan.ts';
+import { plot } from './plot.ts';
+import { POLICIES, type PolicyName } from './policies.ts';
+import { percent, policyTable, type Row, recoveryTable, table } from './print.ts';
+import { recovery } from './recovery.ts';
+import { type Outage, replay, struckBy } from './replay.ts';
+import { readTrace, type TraceRequest, widen } from './trace.ts';
+
+interface SimulateFlags {
+  trace?: string;
+  nodes: number[];
+  mix: Hardware[];
+  policies: PolicyName[];
+  isolates: number;
+  snapshotAge: number;
+  outputScale: number;
+  rate: number;
+  minutes: number;
+  copies?: number;
+  queue: number;
+  outage?: Outage;
+  seed: number;
+  json?: string;
+  svg?: string;
+}
+
+interface PlanFlags {
+  nodes: Partial<Record<Hardware, number>>;
+  gpuHour: Record<Hardware, number>;
+  promptTokens: number;
+  outputTokens: number;
+  hitRate: number;
+  hitPrice: number;
+  missPrice: number;
+  outputPrice: number;
+  json: boolean;
+}
+
+/** The trace is one customer base for so many nodes: more nodes get copies of it, each of other people. */
+const NODES_PER_COPY = 16;
+const POLICY_NAMES = Object.keys(POLICIES) as PolicyName[];
+
+const program = new Command('npm run simulate --').description(
+  'Replays a trace of requests through the routing policies, or plans a pool.',
+);
+
+program
+  .command('policies', { isDefault: true })
+  .description('token hit rate, balance and time to first token of each policy over simulated engines')
+  .option('--trace <file>', 'JSON lines of Mooncake’s shape (default: a small one made from the seed)')
+  .option('--nodes <counts>', 'one size, or several to compare: 4,16,64', list(wholeFrom(1, 4_096)), [16])
+  .option('--mix <hardware>', `repeated over the nodes: ${HARDWARE.join(', ')}`, list(oneOf(HARDWARE)), [
+    '8xh800-pair',
+    '8xmi300x',
+    '8xmi300x',
+  ] satisfies Hardware[])
+  .option('--policies <names>', POLICY_NAMES.join(', '), list(oneOf(POLICY_NAMES)), POLICY_NAMES)
+  .option('--isolates <count>', 'edge isolates that share nothing', wholeFrom(1, 100_000), 200)
+  .option('--snapshot-age <ms>', 'of what a router knows', wholeFrom(0, 600_000), 2_000)
+  .option(
+    '--output-scale <factor>',
+    'makes outputs as long as a reasoning model’s (a made trace has them so)',
+    factor,
+  )
+  .option('--rate <factor>', 'requests come this many times as fast', factor, 1)
+  .option('--minutes <count>', 'of the trace’s beginning', wholeFrom(1, 100_000), 100_000)
+  .option(
+    '--copies <count>',
+    'of the trace, each of other people (default: one for 16 nodes)',
+    wholeFrom(1, 1_000),
+  )
+  .option('--queue <requests>', 'that may wait at a node (--max-queued-requests)', wholeFrom(1, 100_000), 256)
+  .option('--outage <share@minute>', 'this share of the nodes dies then, for good: 0.33@30', outage)
+  .option('--seed <number>', 'of everything left to chance', wholeFrom(0, 2 ** 32), 1)
+  .option('--json <file>', 'writes the figures')
+  .option('--svg <file>', 'draws the figures')
+  .action(simulate);
+
+program
+  .command('plan')
+  .description('cost, utilisation and margin of a pool for what it is to sell')
+  .requiredOption('--nodes <hardware:count,…>', 'for example 8xh800-pair:2,8xmi300x:1', nodeCounts)
+  .option('--gpu-hour <usd>', 'one price, or hardware:price,… (default: 2 USD)', gpuPrices, gpuPrices('2'))
+  .requiredOption('--prompt-tokens <count>', 'a day', factor)
+  .requiredOption('--output-tokens <count>', 'a day', factor)
+  .option('--hit-rate <share>', 'of prompt tokens, 0 to 1, as `simulate` measures it', share, 0.3)
+  .addOption(usd('--hit-price', 0.14, 'prompt tokens found in the cache'))
+  .addOption(usd('--miss-price', 0.55, 'other prompt tokens'))
+  .addOption(usd('--output-price', 2.19, 'output tokens'))
+  .option('--json', 'prints JSON', false)
+  .action(showPlan);
+
+await program.parseAsync().catch((error: unknown) => {
+  process.stderr.write(`${sentence(error)}\n`);
+  process.exitCode = 1;
+});
+
+function sentence(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return 'path' in error ? `${error.path} cannot be read or written: choose another file.` : error.message;
+}
+
+async function simulate(flags: SimulateFlags): Promise<void> {
+  const source = await sourceTrace(flags);
+  const rows: Row[] = [];
+  const ceilings = new Map<number, number>();
+  for (const nodes of flags.nodes) {
+    const hardware = Array.from({ length: nodes }, (_, at) => flags.mix[at % flags.mix.length]!);
+    const copies = flags.copies ?? wholeIfLarge(nodes / NODES_PER_COPY);
+    const trace = widen(source, copies, flags.minutes);
+    const options = {
+      trace,
+      hardware,
+      isolates: flags.isolates,
+      snapshotAgeMs: flags.snapshotAge,
+      queuedMax: flags.queue,
+      seed: flags.seed,
+    };
+    const ceiling = ceilingHitRate(options);
+    ceilings.set(nodes, ceiling);
+    console.log(
+      `\n${describe(trace, hardware)}, ${flags.isolates} isolates, ${flags.snapshotAge} ms old snapshots`,
+    );
+    console.log(`ceiling of the hit rate, all caches as one: ${percent(ceiling)}`);
+    const own: Row[] = [];
+    for (const policy of flags.policies) {
+      if (process.stderr.isTTY) process.stderr.write(`  ${policy.padEnd(40)}\r`);
+      const contender = POLICIES[policy];
+      const { outage } = flags;
+      const replayed = replay({ ...options, contender, outage });
+      const figures = measure(replayed);
+      const dead = outage ? struckBy(outage, hardware) : null;
+      const survivors = dead && hardware.filter((_, at) => !dead.has(at));
+      const recovered =
+        outage && recovery(replayed, replay({ ...options, hardware: survivors!, contender }), outage);
+      own.push({ policy, nodes, figures, recovery: recovered ?? null });
+    }
+    console.log(policyTable(own, ceiling));
+    if (flags.outage) console.log(`\n${recoveryTable(own)}`);
+    rows.push(...own);
+  }
+  if (flags.json) {
+    await writeFile(
+      flags.json,
+      `${JSON.stringify({ ceilings: Object.fromEntries(ceilings), rows }, null, 2)}\n`,
+    );
+  }
+  if (flags.svg) await writeFile(flags.svg, plot(rows, ceilings));
+}
+
+async function sourceTrace({ trace, outputScale, rate, seed }: SimulateFlags): Promise<TraceRequest[]> {
+  if (trace !== undefined) return readTrace(trace, { output: outputScale ?? 8, rate });
+  return makeTrace({ requests: 4_000, seed }).map((request) => ({
+    ...request,
+    atMs: request.atMs / rate,
+    outputTokens: Math.max(1, Math.round(request.outputTokens * (outputScale ?? 1))),
+  }));
+}
+
+function describe(trace: readonly TraceRequest[], hardware: readonly Hardware[]): string {
+  const counts = HARDWARE.map((each) => [hardware.filter((one) => one === each).length, each] as const);
+  const pool = counts.filter(([count]) => count > 0).map(([count, each]) => `${count} × ${each}`);
+  return `${trace.length} requests over ${pool.join(', ')}`;
+}
+
+function showPlan(flags: PlanFlags): void {
+  const result = plan(
+    { nodes: flags.nodes, gpuHourUsd: flags.gpuHour },
+    {
+      promptTokensPerDay: flags.promptTokens,
+      outputTokensPerDay: flags.outputTokens,
+      hitRate: flags.hitRate,
+      hitUsd: flags.hitPrice,
+      missUsd: flags.missPrice,
+      outputUsd: flags.outputPrice,
+    },
+  );
+  if (flags.json) {
+    console.log(JSON.stringify(result, null, 2));
+    return;
+  }
+  const dollars = (amount: number) => `${amount.toFixed(2)} USD`;
+  console.log(
+    table(
+      ['plan', ''],
+      [
+        ['GPUs', String(result.gpus)],
+        ['GPU cost a day', dollars(result.costPerDayUsd)],
+        ['utilisation', percent(result.utilisation)],
+        ['revenue a day', dollars(result.revenuePerDayUsd)],
+        ['cost per million tokens', dollars(result.costPerMillionUsd)],
+        ['revenue per million tokens', dollars(result.revenuePerMillionUsd)],
+        ['margin per million tokens', dollars(result.marginPerMillionUsd)],
+        ['margin', percent(result.margin)],
+        ['breaks even at a utilisation of', percent(result.breakEvenUtilisation)],
+      ],
+    ),
+  );
+  if (result.utilisation > 1) {
+    console.log(
+      `\nThis does not fit: the work takes ${result.utilisation.toFixed(1)} times what the pool can do.`,
+    );
+  }
+}
+
+function wholeIfLarge(copies: number): number {
+  return copies < 1 ? copies : Math.round(copies);
+}
+
+function usd(flag: string, fallback: number, what: string): Option {
+  return new Option(`${flag} <usd>`, `per million ${what}`).argParser(factor).default(fallback);
+}
+
+function wholeFrom(least: number, most: number) {
+  return (text: string): number => {
+    const value = Number(text);
+    if (/^\d+$/.test(text) && value >= least && value <= most) return value;
+    throw new InvalidArgumentError(`Write a whole number from ${least} to ${most}.`);
+  };
+}
+
+function factor(text: string): number {
+  const value = Number(text);
+  if (text.trim() !== '' && value > 0 && Number.isFinite(value)) return value;
+  throw new InvalidArgumentError('Write a number above 0.');
+}
+
+function share(text: string): number {
+  const value = Number(text);
+  if (text.trim() !== '' && value >= 0 && value <= 1) return value;
+  throw new InvalidArgumentError('Write a number from 0 to 1.');
+}
+
+function oneOf<T extends string>(known: readonly T[]) {
+  return (text: string): T => {
+    const found = known.find((each) => each === text);
+    if (found !== undefined) return found;
+    throw new InvalidArgumentError(`${text} is unknown. Choose among ${known.join(', ')}.`);
+  };
+}
+
+function list<T>(item: (text: string) => T) {
+  return (text: string): T[] => text.split(',').map((each) => item(each.trim()));
+}
+
+function outage(text: string): Outage {
+  const [part, minute, ...rest] = text.split('@');
+  const value = { share: Number(part), atMs: Number(minute) * 60_000, forMs: Number.MAX_SAFE_INTEGER };
+  if (rest.length === 0 && value.share > 0 && value.share < 1 && value.atMs >= 0) return value;
+  throw new InvalidArgumentError('Write a share and a minute, for example 0.33@30.');
+}
+
+function nodeCounts(text: string): Partial<Record<Hardware, number>> {
+  return Object.fromEntries(pairs(text).map(([hardware, count]) => [hardware, wholeFrom(0, 10_000)(count)]));
+}
+
+/** One price for all hardware, or a price for each. */
+function gpuPrices(text: string): Record<Hardware, number> {
+  if (!text.includes(':')) {
+    const price = factor(text);
+    return Object.fromEntries(HARDWARE.map((each) => [each, price])) as Record<Hardware, number>;
+  }
+  const named = Object.fromEntries(pairs(text).map(([hardware, price]) => [hardware, factor(price)]));
+  const missing = HARDWARE.filter((each) => named[each] === undefined);
+  if (missing.length > 0) throw new InvalidArgumentError(`Name a price for ${missing.join(', ')}, too.`);
+  return named as Record<Hardware, number>;
+}
+
+function pairs(text: string): [Hardware, string][] {
+  return text.split(',').map((pair) => {
+    const [hardware = '', value = ''] = pair.trim().split(':');
+    return [oneOf(HARDWARE)(hardware), value];
+  });
+}

@@ -1,0 +1,63 @@
+/** How long after an outage conversations find their prefixes again. */
+import { hitRate } from './measure.ts';
+import type { Outage, Outcome, Replayed } from './replay.ts';
+
+export interface Recovery {
+  /** nodes that died */
+  readonly struck: number;
+  /** until the hit rate is 95 % of what the surviving nodes reach by themselves; null: not within the trace */
+  readonly recoveredAfterMs: number | null;
+  /** what the caches that died held, at the pace at which the survivors compute prompts */
+  readonly refillMs: number;
+  /** of requests that had to be tried more than once, those that were served */
+  readonly rescued: number;
+  /** broken off in the middle, which nobody can help */
+  readonly broken: number;
+  /** refused although they were tried */
+  readonly refused: number;
+}
+
+const ENOUGH = 0.95;
+/** Hit rates of a shorter time are mostly chance. */
+const WINDOW_MS = 120_000;
+const STEP_MS = 10_000;
+
+/** @param survivors the same replay on the nodes that did not die, from the beginning */
+export function recovery(disturbed: Replayed, survivors: Replayed, { atMs }: Outage): Recovery {
+  const { outcomes, lostTokens, struck } = disturbed;
+  const last = outcomes.at(-1)!.request.atMs;
+  const computed = within(survivors.outcomes, atMs, last).reduce(
+    (sum, { request, cachedTokens }) => sum + request.promptTokens - cachedTokens,
+    0,
+  );
+  const count = (kind: Outcome['end']) => outcomes.filter(({ end }) => end === kind).length;
+  return {
+    struck,
+    recoveredAfterMs: recoveredAfterMs(outcomes, survivors.outcomes, atMs),
+    refillMs: (lostTokens / computed) * (last - atMs),
+    rescued: outcomes.filter(({ attempts, end }) => attempts > 1 && end === 'served').length,
+    broken: count('broken'),
+    refused: count('refused'),
+  };
+}
+
+function recoveredAfterMs(
+  disturbed: readonly Outcome[],
+  survivors: readonly Outcome[],
+  atMs: number,
+): number | null {
+  const endMs = disturbed.at(-1)!.request.atMs;
+  for (let fromMs = atMs; fromMs + WINDOW_MS <= endMs; fromMs += STEP_MS) {
+    const window = [fromMs, fromMs + WINDOW_MS] as const;
+    if (hitRate(within(disturbed, ...window)) >= ENOUGH * hitRate(within(survivors, ...window))) {
+      return fromMs - atMs;
+    }
+  }
+  return null;
+}
+
+function within(outcomes: readonly Outcome[], fromMs: number, toMs: number): Outcome[] {
+  return outcomes.filter(
+    ({ request, ttftMs }) => ttftMs !== null && request.atMs >= fromMs && request.atMs < toMs,
+  );
+}
