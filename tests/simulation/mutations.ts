@@ -60,7 +60,11 @@ export const MUTATIONS: readonly Mutation[] = [
     scenario: 'harsh',
     edits: [
       edit(SETTLEMENT, 'coveredUsage(end.usage, request.heldNanoUsd, request.price)', 'end.usage'),
-      edit('worker/gateway/meter.ts', 'if (!(await purse.covers(advanced, stream.node.id))) {', 'if (false) {'),
+      edit(
+        'worker/gateway/meter.ts',
+        'if (!(await purse.covers(advanced, stream.node.id))) {',
+        'if (false) {',
+      ),
     ],
   },
   {

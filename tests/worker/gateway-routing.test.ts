@@ -314,6 +314,23 @@ describe('while the Pool cannot be reached', () => {
     const using = { ...env, POOL: { getByName: () => down } as unknown as typeof env.POOL };
     expect((await customer.ask({ model }, { using })).status).toBe(200);
   });
+
+  it('those that it had not heard of are asked all the same, once its word is old', async () => {
+    const { model, nodes, customer, talk } = await pool(2);
+    await passTime(0, nodes);
+    await talk('Hello');
+    await passTime(9_000, []);
+    expect((await talk('Hello')).status).toBe(503);
+    const down = {
+      routes: () => Promise.reject(new Error('down')),
+      reportFailure: () => Promise.resolve(),
+    };
+    const using = { ...env, POOL: { getByName: () => down } as unknown as typeof env.POOL };
+    await passTime(9_000, []);
+    expect((await customer.ask({ model }, { using })).status).toBe(503);
+    await passTime(1_500, []);
+    expect((await customer.ask({ model }, { using })).status).toBe(200);
+  });
 });
 
 function setState(node: FakeNode, state: 'draining' | 'removed'): Promise<void> {
