@@ -233,7 +233,6 @@ export const en = {
     cacheHit: 'Cache hits',
     throughput: 'Tokens/s',
     inFlight: 'In flight',
-    actions: 'Actions',
     drain: 'Drain',
     quarantine: 'Quarantine',
     restore: 'Restore',

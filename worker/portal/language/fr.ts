@@ -238,7 +238,6 @@ export const fr: Messages = {
     cacheHit: 'Succès du cache',
     throughput: 'Jetons/s',
     inFlight: 'En vol',
-    actions: 'Actions',
     drain: 'Vider',
     quarantine: 'Isoler',
     restore: 'Rétablir',

@@ -49,7 +49,6 @@ export function NodeTable(props: {
           `#${t.pool.cacheHit}`,
           `#${t.pool.throughput}`,
           `#${t.pool.inFlight}`,
-          t.pool.actions,
         ]}
       />
       <tbody>
@@ -81,7 +80,7 @@ function NodeLine(props: {
   const share = (part: number, whole: number) => (whole === 0 ? '–' : f.percent(part / whole));
   return (
     <>
-      <tr class={canary ? 'led-in' : undefined}>
+      <tr class="led-in">
         <th scope="row" title={node.id}>
           {node.name}
           <span class="muted block font-normal">
@@ -107,39 +106,38 @@ function NodeLine(props: {
         <td class="num">{load ? f.percent(load.cache_hit_rate) : '–'}</td>
         <td class="num">{load ? f.count(load.generation_tokens_per_second) : '–'}</td>
         <td class="num">{view ? f.count(view.inFlight) : '–'}</td>
-        <td>
-          <div class="flex min-w-37 flex-wrap items-center gap-x-2 gap-y-1">
-            {OFFERED[node.state].map((verb) => (
-              <form method="post" action={`/operator/nodes/${node.id}/${verb}`}>
-                <button
-                  class="btn btn-xs"
-                  type="submit"
-                  aria-label={`${verbText(c, node, verb)}: ${node.name}`}
-                >
-                  {verbText(c, node, verb)}
-                </button>
-              </form>
-            ))}
-            <a
-              class="link"
-              href={`/operator/nodes/${node.id}/remove`}
-              aria-label={`${t.pool.remove}: ${node.name}`}
-            >
-              {t.pool.remove}
-            </a>
+      </tr>
+      <tr>
+        <td colspan={8}>
+          <div class="stays flex flex-wrap items-baseline justify-between gap-x-6 gap-y-2">
+            <p class="muted max-w-3xl">{canary}</p>
+            <Actions c={c} node={node} />
           </div>
         </td>
       </tr>
-      {canary && (
-        <tr>
-          <td colspan={9}>
-            <div class="stays muted">
-              <p class="max-w-3xl">{canary}</p>
-            </div>
-          </td>
-        </tr>
-      )}
     </>
+  );
+}
+
+function Actions({ c, node }: { c: PortalContext; node: NodeRow }) {
+  const { t } = words(c);
+  return (
+    <div class="flex flex-wrap items-center gap-2">
+      {OFFERED[node.state].map((verb) => (
+        <form method="post" action={`/operator/nodes/${node.id}/${verb}`}>
+          <button class="btn btn-xs" type="submit" aria-label={`${verbText(c, node, verb)}: ${node.name}`}>
+            {verbText(c, node, verb)}
+          </button>
+        </form>
+      ))}
+      <a
+        class="link"
+        href={`/operator/nodes/${node.id}/remove`}
+        aria-label={`${t.pool.remove}: ${node.name}`}
+      >
+        {t.pool.remove}
+      </a>
+    </div>
   );
 }
 
