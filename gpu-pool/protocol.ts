@@ -179,24 +179,42 @@ export const Receipt = z.object({
 });
 export type Receipt = z.infer<typeof Receipt>;
 
+/** More than any node has: what is larger is no count but an attempt to bend everybody's routing. */
+export const LOAD_MAX = { requests: 1_000_000, tokens: 10_000_000_000, tokensPerSecond: 10_000_000 } as const;
+const requestCount = z.int().min(0).max(LOAD_MAX.requests);
+const tokenCount = z.int().min(0).max(LOAD_MAX.tokens);
+
 /** How a node is at one instant; summed over the engine's data-parallel ranks. */
 export const NodeLoad = z.object({
-  running_requests: z.int().min(0),
-  waiting_requests: z.int().min(0),
+  running_requests: requestCount,
+  waiting_requests: requestCount,
   /** prompt tokens waiting for prefill */
-  waiting_tokens: z.int().min(0),
+  waiting_tokens: tokenCount,
   /** tokens that fill the KV cache, and its size */
-  used_tokens: z.int().min(0),
-  capacity_tokens: z.int().min(0),
-  max_running_requests: z.int().min(0),
+  used_tokens: tokenCount,
+  capacity_tokens: tokenCount,
+  max_running_requests: requestCount,
   /** requests that may wait before the engine refuses (`--max-queued-requests`); null: not known */
-  max_queued_requests: z.int().min(0).nullable().default(null),
+  max_queued_requests: requestCount.nullable().default(null),
   /** output tokens per second, as the engine measures it */
-  generation_tokens_per_second: z.number().min(0),
+  generation_tokens_per_second: z.number().min(0).max(LOAD_MAX.tokensPerSecond),
   /** share of prompt tokens found in the prefix cache, 0 to 1 */
   cache_hit_rate: z.number().min(0).max(1),
 });
 export type NodeLoad = z.infer<typeof NodeLoad>;
+
+/** Of an engine that is not there, or not heard of yet. */
+export const NO_LOAD: NodeLoad = {
+  running_requests: 0,
+  waiting_requests: 0,
+  waiting_tokens: 0,
+  used_tokens: 0,
+  capacity_tokens: 0,
+  max_running_requests: 0,
+  max_queued_requests: null,
+  generation_tokens_per_second: 0,
+  cache_hit_rate: 0,
+};
 
 export const Heartbeat = z.object({
   sent_at_ms: z.int(),

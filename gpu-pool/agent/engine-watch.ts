@@ -1,15 +1,17 @@
 /** Watches the engine on its own beat, so that a slow /health never delays a heartbeat to the edge. */
-import type { NodeLoad } from '../protocol.ts';
+import { NO_LOAD, type NodeLoad } from '../protocol.ts';
 import type { Inspection } from './engine-check.ts';
 import type { Engine } from './engine-client.ts';
 import type { Log } from './log.ts';
-import { checkHealth, NO_LOAD, readLoad } from './sglang/load.ts';
+import { checkHealth, readLoad } from './sglang/load.ts';
 import type { EngineFacts, EngineInfo } from './sglang/probe.ts';
 
 /** A busy engine can miss its own health check (a long prefill), so one miss proves nothing. */
 const FAILURES_MIN = 3;
 /** An engine that sent a token this recently lives, whatever its health check says. */
 const TOKENS_RECENT_MS = 10_000;
+/** How old the look at what the engine is may be. */
+const INSPECT_EVERY_MS = 60_000;
 /** More than any engine runs and queues: a bound for where its own is not known. */
 const ROOM_UNKNOWN = 4_096;
 
@@ -32,6 +34,7 @@ export class EngineWatch {
   /** what answers now may be another engine than the one that was inspected */
   #suspect = false;
   #faults: string[] = [];
+  #inspectedAtMs: number;
   #tokenAtMs = Number.NEGATIVE_INFINITY;
   #timer: NodeJS.Timeout | undefined;
   #stopped = false;
@@ -39,6 +42,7 @@ export class EngineWatch {
   constructor(options: EngineWatchOptions) {
     this.#options = options;
     this.#facts = options.facts;
+    this.#inspectedAtMs = options.now();
   }
 
   /** Looks once, then keeps looking. */
@@ -83,11 +87,17 @@ export class EngineWatch {
     this.load = load ?? this.load;
     if (health !== 'ok') {
       this.#failures += 1;
-      this.#gone = health === 'gone';
+      // only an inspection knows that what answers again is still the engine that went
+      if (health === 'gone') this.#gone = true;
       this.#suspect = true;
       return;
     }
-    if ((this.#suspect || !this.fits) && !(await this.#inspect())) return;
+    if (this.#suspect || !this.fits) {
+      if (!(await this.#inspect())) return;
+    } else if (this.#options.now() - this.#inspectedAtMs > INSPECT_EVERY_MS) {
+      // weights can be exchanged while the engine runs
+      await this.#inspect();
+    }
     this.#failures = 0;
     this.#gone = false;
     this.#suspect = false;
@@ -99,6 +109,7 @@ export class EngineWatch {
     const inspection = await inspect();
     if (inspection === null) return false;
     const { facts, faults } = inspection;
+    this.#inspectedAtMs = this.#options.now();
     this.#facts = facts ?? this.#facts;
     if (faults.length > 0 && faults.join() !== this.#faults.join()) {
       log('engine_unfit', { faults: faults.join(' ') });

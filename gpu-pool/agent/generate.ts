@@ -132,6 +132,7 @@ async function admit(
     flights.land(flight);
     context.metrics.journalFailure('opened');
     context.log('journal_write_failed', { request: claims.jti });
-    return { code: 'overloaded', message: 'This node cannot write its journal.' };
+    // not overloaded: an idle node that refuses everything would draw everything
+    return { code: 'engine_failed', message: 'This node cannot write its journal.' };
   }
 }

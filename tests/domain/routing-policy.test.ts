@@ -108,6 +108,21 @@ describe('a conversation that nobody knows', () => {
     }
   });
 
+  it('does not call a node empty because it says nothing of its sizes', () => {
+    const first = choice(pool)!;
+    const silent = { capacity_tokens: 0, max_running_requests: 0 };
+    const among = (quiet: (id: string) => boolean) =>
+      choice(
+        pool.map((each) =>
+          quiet(each.node.id)
+            ? { ...each, node: { ...each.node, load: { ...each.node.load, ...silent } } }
+            : each,
+        ),
+      );
+    expect(among((id) => id !== first)).toBe(first);
+    expect(among((id) => id === first)).toBe(first);
+  });
+
   it('counts what this isolate has sent since the snapshot', () => {
     const first = choice(pool)!;
     const own = { requests: 40, waitingTokens: 900_000 };
@@ -161,9 +176,8 @@ describe('expectations of a node', () => {
   it('take the nearer end: cache or slots', () => {
     expect(fullness(candidate('a', { load: { used_tokens: 400_000 } }), 100_000)).toBeCloseTo(0.5);
     expect(fullness(candidate('a', { load: { running_requests: 127 } }), 100)).toBeCloseTo(0.5);
-    expect(
-      fullness(candidate('a', { load: { capacity_tokens: 0, running_requests: 127 } }), 1e6),
-    ).toBeCloseTo(0.5);
+    for (const missing of ['capacity_tokens', 'max_running_requests'] as const)
+      expect(fullness(candidate('a', { load: { [missing]: 0 } }), 100)).toBeNull();
   });
 });
 
@@ -216,6 +230,15 @@ describe('measured capacity', () => {
     ]);
     expect(weights[0]).toBeCloseTo(weights[1]!);
     expect(weights[2]! / weights[0]!).toBeCloseTo(0.5);
+  });
+
+  it('cannot be bent by a node that lies', () => {
+    const lies = { ...idle, capacity_tokens: 1e10, max_running_requests: 1e6 };
+    const paces = [1e308, 1e7, 0].map((tokensPerSecond) => ({ tokensPerSecond, contextTokens: 1 }));
+    for (const pace of paces) {
+      const weights = weigh([measured('x', { load: lies, pace }), measured('y'), measured('z')]);
+      for (const weight of weights) expect(weight >= 100 / 8 && weight <= 100 * 8).toBe(true);
+    }
   });
 
   it('follows in steps, so that conversations are not moved for nothing', () => {

@@ -9,6 +9,7 @@ import { operatorApi } from '../../gpu-pool/local/stack.ts';
 import { parseCanaryId } from '../../worker/domain/canary.ts';
 import { readMoney } from './books.ts';
 import { api, chatBody, eventually, type Local, startLocal } from './local.ts';
+import { freePorts } from './ports.ts';
 import { type Tamper, tamperWith } from './tamper.ts';
 
 const AGENT = fileURLToPath(new URL('../../gpu-pool/agent/main.ts', import.meta.url));
@@ -56,7 +57,7 @@ async function addNode(
     ends.push(() => proxy.close());
     return proxy.url;
   };
-  const port = Number(new URL(engine.ready).port) + 1;
+  const port = await freePorts(1);
   const args = ['--engine', await between(engine.ready, tamper.engine), '--state', stateDir];
   const url = await between(`http://127.0.0.1:${port}`, tamper.agent);
   const agent = await start(

@@ -58,6 +58,7 @@ export const MUTATIONS: readonly Mutation[] = [
     what: 'more is billed than the hold covers',
     expects: ['L4'],
     scenario: 'harsh',
+    requests: 4_000,
     edits: [
       edit(SETTLEMENT, 'coveredUsage(end.usage, request.heldNanoUsd, request.price)', 'end.usage'),
       edit(
@@ -198,6 +199,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     what: 'the rollup counts what is told again',
     expects: ['L10'],
+    requests: 4_000,
     edits: [
       edit(
         'worker/db/projection.ts',

@@ -1,7 +1,7 @@
 /** How isolates know their pools: through the cache of their data center, seldom, and without waiting where they can. */
 import { createExecutionContext } from 'cloudflare:test';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
-import { toText } from '../../worker/domain/pool-text.ts';
+import { SHAPE, toText } from '../../worker/domain/pool-text.ts';
 import type { Env } from '../../worker/env.ts';
 import { Snapshots } from '../../worker/gateway/snapshots.ts';
 import { wait } from './fake-node.ts';
@@ -179,7 +179,7 @@ it('a cache that fails costs a call and nothing else', async () => {
 
 it('what is cached is not where visitors of the zone could ask for it', async () => {
   await settled(new Snapshots());
-  const key = `https://pool.internal/${encodeURIComponent('https://tollgate.test')}/${modelId}`;
+  const key = `https://pool.internal/${SHAPE}/${encodeURIComponent('https://tollgate.test')}/${modelId}`;
   expect(await (await caches.open('pools')).match(key)).toBeDefined();
   expect(await caches.default.match(key)).toBeUndefined();
 });

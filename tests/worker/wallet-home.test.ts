@@ -8,9 +8,9 @@ import { env, usage, walletWith } from './wallet-fixtures.ts';
 const CONVERSATION = 3_735_928_559;
 const KEEP_MS = 25 * 3_600_000;
 
-async function talk(conversation: number | undefined) {
+async function talk(conversation: number) {
   const { wallet, admit, accountId } = await walletWith(nanoUsd(100_000_000));
-  const about = conversation === undefined ? {} : { conversation };
+  const about = { conversation };
   const home = async () => {
     const admitted = await admit(about);
     return admitted.ok ? admitted.home : expect.unreachable();
@@ -27,7 +27,7 @@ async function talk(conversation: number | undefined) {
     await wallet.post({ ...post, ...about });
     return post;
   };
-  return { wallet, home, answer, accountId };
+  return { wallet, home, answer, accountId, admit };
 }
 
 it('is nowhere before the first answer, then where the last one was', async () => {
@@ -40,12 +40,19 @@ it('is nowhere before the first answer, then where the last one was', async () =
 });
 
 it('is kept for each conversation, and for none that was not named', async () => {
-  const { home, answer, wallet } = await talk(CONVERSATION);
+  const { home, answer, wallet, admit } = await talk(CONVERSATION);
   await answer('node_a', 100);
-  const { home: unnamed } = await talk(undefined);
-  expect(await unnamed()).toBeNull();
+  const unnamed = await admit();
+  expect(unnamed.ok && unnamed.home).toBeNull();
   await wallet.post({ ...(await answer('node_a', 100)), nodeId: 'node_c', conversation: 7 });
   expect(await home()).toEqual({ nodeId: 'node_a', promptTokens: 100 });
+});
+
+it('is the account’s own', async () => {
+  const { answer } = await talk(CONVERSATION);
+  await answer('node_a', 100);
+  const { home } = await talk(CONVERSATION);
+  expect(await home()).toBeNull();
 });
 
 it('is forgotten after a day, when no cache has it any more', async () => {

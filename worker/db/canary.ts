@@ -24,11 +24,16 @@ export interface CanaryStanding {
 export async function canaryStanding(db: Database, nodeId: string): Promise<CanaryStanding> {
   const [states, since, rows] = await db.batch([
     db.select({ state: node.state }).from(node).where(eq(node.id, nodeId)),
-    // every way into the state leaves its audit row, in one batch with it
+    // every way into the state, and another engine in it, leaves its audit row in one batch with it
     db
       .select({ atMs: max(audit.atMs) })
       .from(audit)
-      .where(and(eq(audit.subject, nodeId), inArray(audit.action, ['node.enrolled', 'node.canary']))),
+      .where(
+        and(
+          eq(audit.subject, nodeId),
+          inArray(audit.action, ['node.enrolled', 'node.canary', 'node.engine_changed']),
+        ),
+      ),
     newestTries(db, nodeId).limit(TRIES_THAT_COUNT),
   ]);
   return { state: states[0]?.state ?? null, sinceMs: since[0]?.atMs ?? 0, tries: rows.map(toTry) };

@@ -6,7 +6,7 @@
 import type { NodeView, PoolSnapshot } from './node.ts';
 
 /** Raised with every change to a row: another version of the code may have written what is in the cache. */
-const SHAPE = 2;
+export const SHAPE = 2;
 
 export function toText({ atMs, nodes }: PoolSnapshot): string {
   return JSON.stringify([SHAPE, atMs, nodes.map(toRow)]);

@@ -4,6 +4,7 @@
  * every node to call. Changes of health go to the audit log.
  */
 import { DurableObject } from 'cloudflare:workers';
+import { NO_LOAD } from '../../gpu-pool/protocol.ts';
 import { database } from '../db/client.ts';
 import {
   HEARTBEAT_AGE_MS_MAX,
@@ -36,6 +37,9 @@ const ROUTES_MS = 250;
 /** … and when a node was ejected or changed its state, which half of a pool may do at once. */
 const ROUTES_CHANGED_MS = 50;
 
+/** Of a node that was registered before the Pool began anew: its next heartbeat is two seconds away at most. */
+const NOT_HEARD: NodeReport = { engineHealthy: true, draining: false, inFlight: 0, load: NO_LOAD };
+
 interface Known {
   node: RegisteredNode;
   report: NodeReport;
@@ -67,9 +71,9 @@ export class Pool extends DurableObject<Env> implements PoolApi {
       'CREATE TABLE IF NOT EXISTS node (id TEXT PRIMARY KEY, known TEXT NOT NULL) STRICT, WITHOUT ROWID',
     );
     for (const { known } of state.storage.sql.exec<{ known: string }>('SELECT known FROM node')) {
-      const { node, report } = JSON.parse(known as string) as Pick<Known, 'node' | 'report'>;
+      const { node } = JSON.parse(known as string) as Pick<Known, 'node'>;
       // taken for alive until it could have missed its heartbeats: the edge restarted, the nodes did not
-      this.#nodes.set(node.id, newlyKnown(node, report, { health: 'up', nowMs }));
+      this.#nodes.set(node.id, newlyKnown(node, NOT_HEARD, { health: 'up', nowMs }));
     }
   }
 
@@ -143,12 +147,8 @@ export class Pool extends DurableObject<Env> implements PoolApi {
     this.#keep(known);
   }
 
-  #keep({ node, report }: Known): void {
-    this.ctx.storage.sql.exec(
-      'INSERT OR REPLACE INTO node VALUES (?, ?)',
-      node.id,
-      JSON.stringify({ node, report }),
-    );
+  #keep({ node }: Known): void {
+    this.ctx.storage.sql.exec('INSERT OR REPLACE INTO node VALUES (?, ?)', node.id, JSON.stringify({ node }));
   }
 
   #snapshot(atMs: number): PoolSnapshot {

@@ -6,6 +6,9 @@ import type { HeldRequest } from './held-request.ts';
 import { type Row, toEntry, toReceipt, toRequest } from './wallet-rows.ts';
 import { WALLET_MIGRATIONS } from './wallet-schema.ts';
 
+/** A home that has not changed is written anew only when it is this old. */
+const HOME_AGE_MS = 3_600_000;
+
 export interface Head extends Credit {
   readonly heldNanoUsd: NanoUsd;
   readonly owedNanoUsd: NanoUsd;
@@ -175,11 +178,12 @@ export class WalletStore {
     this.#sql.exec(
       `INSERT INTO home VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET node_id = excluded.node_id,
          prompt_tokens = excluded.prompt_tokens, at_ms = excluded.at_ms
-       WHERE node_id <> excluded.node_id OR prompt_tokens <> excluded.prompt_tokens`,
+       WHERE node_id <> excluded.node_id OR prompt_tokens <> excluded.prompt_tokens OR at_ms < excluded.at_ms - ?`,
       conversation,
       nodeId,
       promptTokens,
       nowMs,
+      HOME_AGE_MS,
     );
   }
 

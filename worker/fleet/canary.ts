@@ -2,7 +2,7 @@
  * Tries a node that gets no customers yet: the canary's two requests, sent as the gateway sends a customer's. What the
  * edge sees is written down here; the node's receipt decides (canary-receipts.ts).
  */
-import { GENERATE_PATH, NodeError } from '../../gpu-pool/protocol.ts';
+import { GENERATE_PATH } from '../../gpu-pool/protocol.ts';
 import { beginTry, canaryStanding, noteTry } from '../db/canary.ts';
 import { loadCatalogue } from '../db/catalogue.ts';
 import { database } from '../db/client.ts';
@@ -19,6 +19,7 @@ import {
 import type { NodeView } from '../domain/node.ts';
 import { fromNodeUsage, NO_USAGE, type Usage } from '../domain/usage.ts';
 import { config, type Env } from '../env.ts';
+import { readNodeRefusal } from '../gateway/node-refusal.ts';
 import { type NodeEvent, NodeStream } from '../gateway/node-stream.ts';
 import { signRequestToken } from './edge-keys.ts';
 
@@ -28,8 +29,6 @@ const FIRST_TOKEN_MS_MAX = 30_000;
 const ANSWER_MS_MAX = 60_000;
 /** A token makes one chunk, the change from reasoning to answer and the end a few more: past this it never ends. */
 const CHUNKS_MAX = 4 * CANARY_REQUEST.max_tokens;
-/** Of a refusal: the agent's are a line. */
-const REFUSAL_CHARS_MAX = 4_096;
 
 /** Safe to repeat, also at the same instant: D1 lets one call begin a try, and only one that is due. */
 export async function runCanary(env: Env, nodeId: string, nowMs: number): Promise<void> {
@@ -134,20 +133,6 @@ async function readAnswer(
 
 /** Why the agent takes no request; what is not in its words comes from somebody else. */
 async function refusalOf(response: Response): Promise<CanaryFault> {
-  const decoder = new TextDecoder();
-  let text = '';
-  for await (const bytes of response.body ?? []) {
-    text += decoder.decode(bytes, { stream: true });
-    if (text.length > REFUSAL_CHARS_MAX) return 'not_an_agent';
-  }
-  const error = NodeError.safeParse(parseJson(text));
-  return error.success ? `refused_${error.data.error.code}` : 'not_an_agent';
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
+  const refusal = await readNodeRefusal(response);
+  return refusal ? `refused_${refusal.code}` : 'not_an_agent';
 }

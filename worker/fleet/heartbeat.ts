@@ -3,6 +3,7 @@ import type { Context } from 'hono';
 import { Heartbeat, type HeartbeatReply } from '../../gpu-pool/protocol.ts';
 import { database } from '../db/client.ts';
 import { changeEngine, type NodeWithPaths } from '../db/nodes.ts';
+import { CANARY_SUBJECT } from '../domain/canary.ts';
 import { type NodeReport, type NodeState, nextState, type RegisteredNode } from '../domain/node.ts';
 import type { Env } from '../env.ts';
 import { parseBody } from './body.ts';
@@ -26,11 +27,12 @@ export async function heartbeat(c: HeartbeatContext): Promise<Response> {
   if (beat instanceof Response) return beat;
 
   const told = report(beat, node);
-  // before the receipts: they are of the engine that was there until now
+  // before the receipts: a canary's are of the engine that was there until now, and wait where it is not the same
   const [engine] = await Promise.allSettled([noteEngine(c.env, node, beat.engine, nowMs)]);
+  const isSame = engine.status === 'fulfilled' && engine.value === 'same';
   const [pool, receipts] = await Promise.allSettled([
     c.env.POOL.getByName(node.modelId).heartbeat(registered(node), told),
-    takeReceipts(c.env, node, beat.receipts, nowMs),
+    takeReceipts(c.env, node, isSame ? beat.receipts : beat.receipts.filter(isOfCustomer), nowMs),
   ]);
   // after the receipts: one of them may be what a canary waits for
   const [canary] = await Promise.allSettled([orderCanary(c.env, node, told, nowMs)]);
@@ -39,6 +41,10 @@ export async function heartbeat(c: HeartbeatContext): Promise<Response> {
   }
   const acknowledged = receipts.status === 'fulfilled' ? receipts.value : [];
   return reply(c, DIRECTIVES[node.state], acknowledged);
+}
+
+function isOfCustomer({ account_id }: Heartbeat['receipts'][number]): boolean {
+  return account_id !== CANARY_SUBJECT;
 }
 
 /** A canary is served although no customer is there yet: by it the node is tried. */
@@ -76,12 +82,18 @@ const VERSION_UNKNOWN = 'unknown';
  * Versions go to D1 only when they change: a heartbeat comes every two seconds. Another engine has another canary
  * before it, because customers are sold its weights under their own name. An unknown version is no news, so it never
  * comes between two that differ; the first that becomes known is that of the engine that was tried.
+ * @returns whether the engine is the one that this isolate has read of
  */
-async function noteEngine(env: Env, node: NodeWithPaths, engine: Heartbeat['engine'], nowMs: number) {
+async function noteEngine(
+  env: Env,
+  node: NodeWithPaths,
+  engine: Heartbeat['engine'],
+  nowMs: number,
+): Promise<'same' | 'another'> {
   const said = clipVersion(engine.version);
   const engineVersion = said === VERSION_UNKNOWN ? node.engineVersion : said;
   const weightVersion = clipVersion(engine.weight_version);
-  if (engineVersion === node.engineVersion && weightVersion === node.weightVersion) return;
+  if (engineVersion === node.engineVersion && weightVersion === node.weightVersion) return 'same';
   const { id: nodeId, modelId, state: from } = node;
   const isAnother = node.engineVersion !== VERSION_UNKNOWN || weightVersion !== node.weightVersion;
   const to = (isAnother && nextState(from, 'engine_changed')) || from;
@@ -97,4 +109,5 @@ async function noteEngine(env: Env, node: NodeWithPaths, engine: Heartbeat['engi
   if (changed && to !== from) await tellState(env, { nodeId, modelId, state: to });
   // read anew also where nothing was changed: the node is not as this isolate thought it was
   forgetNode(nodeId);
+  return 'another';
 }

@@ -80,11 +80,21 @@ export async function changeNode(
   throw new Error(`the state of ${nodeId} changes too often`);
 }
 
-/** After a change in D1: this isolate reads the node again, and its Pool knows at once. */
+/**
+ * After a change in D1: this isolate reads the node again, and its Pool knows at once. Somebody else may have changed
+ * it meanwhile and been quicker with the Pool, so what was told is compared with D1 until both agree.
+ */
 export async function tellState(
   env: Env,
   { nodeId, modelId, state }: { nodeId: string; modelId: string; state: NodeState },
 ): Promise<void> {
   forgetNode(nodeId);
-  await env.POOL.getByName(modelId).setState(nodeId, state);
+  const pool = env.POOL.getByName(modelId);
+  let told = state;
+  for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt++) {
+    await pool.setState(nodeId, told);
+    const now = (await findNode(database(env), nodeId))?.state ?? told;
+    if (now === told) return;
+    told = now;
+  }
 }

@@ -34,18 +34,22 @@ export async function* streamedAnswer(work: Work): AsyncGenerator<Piece, void> {
   const writer = new ChatStreamWriter(headOf(work), work.request);
   const chunks = metered(work, forwarded.forwarded, new Purse(work.env, work.admission));
   let delivered = false;
-  let step = await chunks.next();
-  for (; !step.done; step = await chunks.next()) {
-    const events = writer.chunk(step.value);
-    if (events === '') continue;
-    delivered = true;
-    yield text(events);
+  try {
+    let step = await chunks.next();
+    for (; !step.done; step = await chunks.next()) {
+      const events = writer.chunk(step.value);
+      if (events === '') continue;
+      delivered = true;
+      yield text(events);
+    }
+    const outcome = step.value;
+    const charge = await settleWith(work, forwarded.forwarded, outcome, delivered);
+    if (outcome.ending === 'node_failed')
+      return yield text(sseEvent(JSON.stringify(brokenOff(work, delivered))));
+    yield text(writer.end({ ...outcome, charge }), isWhole(outcome));
+  } finally {
+    forwarded.forwarded.visit.end();
   }
-  const outcome = step.value;
-  const charge = await settleWith(work, forwarded.forwarded, outcome, delivered);
-  if (outcome.ending === 'node_failed')
-    return yield text(sseEvent(JSON.stringify(brokenOff(work, delivered))));
-  yield text(writer.end({ ...outcome, charge }), isWhole(outcome));
 }
 
 /** Until the first blank line a failure still has its own status … */

@@ -1,5 +1,5 @@
 /** Step 5: to a node's agent. Another node is tried only while no byte of an answer has left for the client. */
-import { GENERATE_PATH, type GenerateRequest, NodeError } from '../../gpu-pool/protocol.ts';
+import { GENERATE_PATH, type GenerateRequest, type NodeError } from '../../gpu-pool/protocol.ts';
 import type { PoolSnapshot } from '../domain/node.ts';
 import { usefulRetryAfterMs } from '../domain/routing/overload.ts';
 import type { RouteRequest } from '../domain/routing/policy.ts';
@@ -7,6 +7,7 @@ import { config, type Env } from '../env.ts';
 import { signRequestToken } from '../fleet/edge-keys.ts';
 import type { Admission } from './admit.ts';
 import { inFlightTotal, type Visit, visit } from './node-memory.ts';
+import { readNodeRefusal } from './node-refusal.ts';
 import { type NodeEvent, NodeStream } from './node-stream.ts';
 import type { Refusal } from './refusal.ts';
 import { chooseNode } from './route.ts';
@@ -56,6 +57,7 @@ export async function forward(errand: Errand, tried: Set<string>): Promise<Forwa
         : { reason: 'model_not_available', model: admission.model.id },
     nodeId: null,
   };
+  const suspects: Visit[] = [];
   while (tried.size < ATTEMPTS_MAX && !gone.aborted) {
     const isRetry = tried.size > 0;
     if (isRetry) await scheduler.wait(Math.random() * RETRY_PAUSE_MS_MAX);
@@ -69,10 +71,15 @@ export async function forward(errand: Errand, tried: Set<string>): Promise<Forwa
     const { node } = choice;
     tried.add(node.id);
     retrying += isRetry ? 1 : 0;
-    const outcome = await attempt(errand, visit(node, route, Date.now()), startedMs).finally(() => {
+    const visiting = visit(node, route, Date.now());
+    const outcome = await attempt(errand, visiting, startedMs).finally(() => {
       retrying -= isRetry ? 1 : 0;
     });
-    if (outcome.ok) return outcome;
+    if (outcome.ok) {
+      for (const suspect of suspects) reportFailure(errand, suspect);
+      return outcome;
+    }
+    if (outcome.blame === 'node_if_another_answers') suspects.push(visiting);
     const { refusal } = outcome;
     const busy = refusal.reason === 'overloaded';
     last = { refusal: busy ? later(refusal.retryAfterMs, last.refusal) : refusal, nodeId: node.id };
@@ -96,11 +103,18 @@ export function reportFailure({ env, admission, waitUntil }: Errand, visit: Visi
   waitUntil(pool.reportFailure(failure).catch(() => undefined));
 }
 
+/**
+ * Who is to blame. A node that refuses connections or says nothing is: `node`. One that breaks on a request is only when
+ * another answers the same request (`node_if_another_answers`), else whoever finds a request that breaks engines could
+ * eject them all with it.
+ */
+type Blame = 'node' | 'node_if_another_answers' | 'nobody';
+
 interface Failed {
   readonly ok: false;
   readonly refusal: Refusal;
   readonly retryable: boolean;
-  readonly nodeFailed: boolean;
+  readonly blame: Blame;
 }
 type Attempt = { ok: true; forwarded: Forwarded } | Failed;
 
@@ -113,7 +127,7 @@ async function attempt(errand: Errand, visit: Visit, startedMs: number): Promise
       return outcome;
     }
     if (outcome.refusal.reason === 'overloaded') visit.refused(Date.now() + outcome.refusal.retryAfterMs);
-    if (outcome.nodeFailed) reportFailure(errand, visit);
+    if (outcome.blame === 'node') reportFailure(errand, visit);
     visit.end();
     return outcome;
   } catch (error) {
@@ -152,7 +166,7 @@ async function ask(
     hangUp.abort();
   }, leftMs);
   const failed = (outcome: Failed): Failed => {
-    if (gone.aborted) return { ...outcome, nodeFailed: false };
+    if (gone.aborted) return { ...outcome, blame: 'nobody' };
     const over = late || Date.now() >= startedMs + firstTokenDeadlineMs;
     return over ? timedOut(firstTokenDeadlineMs, visit) : outcome;
   };
@@ -177,7 +191,7 @@ async function ask(
     const full = first.kind === 'broken' && first.why === OVERLOADED;
     return failed(full ? queueFull(null) : NODE_FAILED);
   } catch {
-    return failed(NODE_FAILED);
+    return failed({ ...NODE_FAILED, blame: 'node' });
   } finally {
     clearTimeout(timer);
     gone.removeEventListener('abort', leave);
@@ -191,7 +205,7 @@ const NODE_FAILED: Failed = {
   ok: false,
   refusal: { reason: 'node_failed' },
   retryable: true,
-  nodeFailed: true,
+  blame: 'node_if_another_answers',
 };
 
 function timedOut(deadlineMs: number, { startedMs }: Visit): Failed {
@@ -201,7 +215,7 @@ function timedOut(deadlineMs: number, { startedMs }: Visit): Failed {
     refusal: { reason: 'first_token_timeout', deadlineMs },
     retryable: false,
     // a node that had only what others left of the time is not to blame
-    nodeFailed: Date.now() - startedMs >= deadlineMs / 2,
+    blame: Date.now() - startedMs >= deadlineMs / 2 ? 'node' : 'nobody',
   };
 }
 
@@ -212,7 +226,7 @@ function queueFull(retryAfter: string | null): Failed {
     ok: false,
     refusal: { reason: 'overloaded', retryAfterMs },
     retryable: true,
-    nodeFailed: false,
+    blame: 'nobody',
   };
 }
 
@@ -222,15 +236,15 @@ function queueFull(retryAfter: string | null): Failed {
  * node would say so, and no ejection would be believed (domain/routing/eligible.ts).
  */
 async function refused(response: Response): Promise<Failed> {
-  const error = NodeError.safeParse(await response.json().catch(() => null));
-  switch (error.success ? error.data.error.code : 'engine_failed') {
+  const error = await readNodeRefusal(response).catch(() => null);
+  switch (error?.code ?? 'engine_failed') {
     case 'bad_request': {
-      const message = `The engine refused the request: ${error.data!.error.message}`;
+      const message = `The engine refused the request: ${error!.message}`;
       return {
         ok: false,
         refusal: { reason: 'invalid_field', param: null, message },
         retryable: false,
-        nodeFailed: false,
+        blame: 'nobody',
       };
     }
     case 'overloaded':

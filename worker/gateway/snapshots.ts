@@ -7,7 +7,7 @@
  * to the Pool.
  */
 import type { PoolSnapshot } from '../domain/node.ts';
-import { fromText } from '../domain/pool-text.ts';
+import { fromText, SHAPE } from '../domain/pool-text.ts';
 import { config, type Env } from '../env.ts';
 
 /** From this age on a snapshot is refreshed behind the request that finds it old … */
@@ -16,6 +16,8 @@ const STALE_MS = 1_000;
 const OLD_MS = 2_000;
 /** … but no longer than this: the Pool is silent then, and the last good one serves. */
 const PATIENCE_MS = 500;
+/** An isolate that has none at all waits longer: without one it can only refuse. */
+const FIRST_PATIENCE_MS = 5_000;
 /** A refresh that has not ended by then is lost, and another begins. */
 const LOST_MS = 2_000;
 /** How often a request looks whether another's refresh has ended: a promise of another request may hang for ever. */
@@ -62,7 +64,7 @@ export class Snapshots {
     const refreshing = known.refresh !== null && nowMs - known.refresh.sinceMs < LOST_MS;
     if (snapshot === null) {
       if (refreshing) await ended(known);
-      return known.snapshot ?? this.#refresh(env, wish);
+      return known.snapshot ?? within(FIRST_PATIENCE_MS, this.#refresh(env, wish));
     }
     if (refreshing) {
       if (ageMs >= OLD_MS) await ended(known);
@@ -99,6 +101,14 @@ export class Snapshots {
   }
 }
 
+/** @throws Error when it takes longer */
+async function within<T>(ms: number, work: Promise<T>): Promise<T> {
+  const late = scheduler.wait(ms).then(() => null);
+  const done = await Promise.race([work, late]);
+  if (done === null) throw new Error(`the Pool has not answered within ${ms} ms`);
+  return done;
+}
+
 /** Waits until another request's refresh has ended, with patience. */
 async function ended(known: Known): Promise<void> {
   const { refresh } = known;
@@ -111,7 +121,7 @@ type Read = Pick<Known, 'asOfMs'> & { readonly snapshot: PoolSnapshot };
 /** From the cache while that is young, else from the Pool: by one isolate of the data center, the others take what it got. */
 async function readPool(env: Env, { modelId, waitUntil }: Wish): Promise<Read> {
   const { publicOrigin } = config(env);
-  const key = `${CACHE_ORIGIN}/${encodeURIComponent(publicOrigin)}/${encodeURIComponent(modelId)}`;
+  const key = `${CACHE_ORIGIN}/${SHAPE}/${encodeURIComponent(publicOrigin)}/${encodeURIComponent(modelId)}`;
   const cache = await caches.open(CACHE_NAME).catch(() => null);
   if (cache) {
     const kept = await keptIn(cache, key).catch(() => null);
@@ -121,8 +131,18 @@ async function readPool(env: Env, { modelId, waitUntil }: Wish): Promise<Read> {
   }
   const asOfMs = Date.now();
   const text = await env.POOL.getByName(modelId).routes();
+  const snapshot = await parsed(text, env, modelId);
   if (cache) waitUntil(cache.put(key, forSeconds(text, CACHE_MAX_AGE_S)).catch(() => undefined));
-  return { snapshot: fromText(text), asOfMs };
+  return { snapshot, asOfMs };
+}
+
+/** While a new version is rolled out the Pool may be of another one than the isolate. */
+async function parsed(text: string, env: Env, modelId: string): Promise<PoolSnapshot> {
+  try {
+    return fromText(text);
+  } catch {
+    return env.POOL.getByName(modelId).snapshot();
+  }
 }
 
 /**

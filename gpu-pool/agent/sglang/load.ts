@@ -1,21 +1,9 @@
 /** How SGLang is right now: its load and its health. */
 import { z } from 'zod';
-import type { NodeLoad } from '../../protocol.ts';
+import { LOAD_MAX, NO_LOAD, type NodeLoad } from '../../protocol.ts';
 import { callEngine, type Engine } from '../engine-client.ts';
 
 const PROBE_TIMEOUT_MS = 3_000;
-
-export const NO_LOAD: NodeLoad = {
-  running_requests: 0,
-  waiting_requests: 0,
-  waiting_tokens: 0,
-  used_tokens: 0,
-  capacity_tokens: 0,
-  max_running_requests: 0,
-  max_queued_requests: null,
-  generation_tokens_per_second: 0,
-  cache_hit_rate: 0,
-};
 
 const count = z.number().min(0).catch(0).transform(Math.round);
 const number = z.number().min(0).catch(0);
@@ -69,18 +57,24 @@ export async function readLoad(
 }
 
 function sumLoads(ranks: z.infer<typeof RankLoad>[], queuedPerRankMax: number | null): NodeLoad {
-  const sum = (field: keyof z.infer<typeof RankLoad>) =>
-    ranks.reduce((total, rank) => total + rank[field], 0);
+  // a count beyond the protocol's bounds would cost the whole heartbeat
+  const sum = (field: keyof z.infer<typeof RankLoad>, most: number) =>
+    Math.min(
+      most,
+      ranks.reduce((total, rank) => total + rank[field], 0),
+    );
+  const { requests, tokens, tokensPerSecond } = LOAD_MAX;
+  const queuedMax = queuedPerRankMax === null ? null : Math.min(requests, queuedPerRankMax * ranks.length);
   return {
-    running_requests: sum('num_running_reqs'),
-    waiting_requests: sum('num_waiting_reqs'),
-    waiting_tokens: sum('num_waiting_uncached_tokens'),
-    used_tokens: sum('num_used_tokens'),
-    capacity_tokens: sum('max_total_num_tokens'),
-    max_running_requests: sum('max_running_requests'),
-    max_queued_requests: queuedPerRankMax === null ? null : queuedPerRankMax * ranks.length,
-    generation_tokens_per_second: sum('gen_throughput'),
-    cache_hit_rate: Math.min(1, sum('cache_hit_rate') / ranks.length),
+    running_requests: sum('num_running_reqs', requests),
+    waiting_requests: sum('num_waiting_reqs', requests),
+    waiting_tokens: sum('num_waiting_uncached_tokens', tokens),
+    used_tokens: sum('num_used_tokens', tokens),
+    capacity_tokens: sum('max_total_num_tokens', tokens),
+    max_running_requests: sum('max_running_requests', requests),
+    max_queued_requests: queuedMax,
+    generation_tokens_per_second: sum('gen_throughput', tokensPerSecond),
+    cache_hit_rate: Math.min(1, sum('cache_hit_rate', ranks.length) / ranks.length),
   };
 }
 

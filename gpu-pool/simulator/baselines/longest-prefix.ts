@@ -6,6 +6,6 @@ export const longestPrefix: MakePolicy = () => (candidates, request) => {
   const longest = Math.max(...candidates.map(request.cachedAt));
   return leastBy(
     candidates.filter((candidate) => request.cachedAt(candidate) === longest),
-    (candidate) => fullness(candidate, request.promptTokens),
+    (candidate) => fullness(candidate, request.promptTokens)!,
   );
 };

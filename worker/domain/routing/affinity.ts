@@ -31,10 +31,16 @@ export const affinity: Policy = (candidates, { affinity: key, promptTokens, home
       secondRank = rank;
     }
   }
-  const fresh =
-    second !== null && fullness(second, promptTokens) < fullness(first!, promptTokens) ? second : first;
-  if (known === null || known === fresh) return fresh;
+  const fresh = first !== null && second !== null && isEmptier(second, first, promptTokens) ? second : first;
+  if (known === null || fresh === null || known === fresh) return known ?? fresh;
   const stay = waitSeconds(known) + prefillSeconds(known, promptTokens - home!.cachedTokens);
-  const move = waitSeconds(fresh!) + prefillSeconds(fresh!, promptTokens);
+  const move = waitSeconds(fresh) + prefillSeconds(fresh, promptTokens);
   return move < stay ? fresh : known;
 };
+
+/** What is known of one only is ignored for both. */
+function isEmptier(a: Candidate, b: Candidate, promptTokens: number): boolean {
+  const fullnessOfA = fullness(a, promptTokens);
+  const fullnessOfB = fullness(b, promptTokens);
+  return fullnessOfA !== null && fullnessOfB !== null && fullnessOfA < fullnessOfB;
+}

@@ -37,7 +37,8 @@ const STEP_MS = SLOW_START_MS / SLOW_START_STEPS;
 export const SHARE_MIN = 1 / SLOW_START_STEPS;
 
 export function phaseOf({ openUntilMs, warmFromMs }: Breaker, nowMs: number): Phase {
-  if (nowMs < openUntilMs) return 'open';
+  // further ahead than any opening: the clock was set back
+  if (nowMs < openUntilMs && openUntilMs - nowMs <= OPENING_MS_MAX) return 'open';
   if (warmFromMs === null) return nowMs < openUntilMs + HALF_OPEN_MS_MAX ? 'half_open' : 'closed';
   return nowMs < warmFromMs + SLOW_START_MS ? 'slow_start' : 'closed';
 }

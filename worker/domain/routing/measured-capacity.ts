@@ -17,6 +17,8 @@ export interface Pace {
 const MEMORY_MS = 300_000;
 /** A weight follows its measure in steps: every change moves conversations away from what is cached of them. */
 const STEP = Math.log(1.2);
+/** No measure makes a node more than this many times as much, or as little, as it was registered with: nodes may lie. */
+const FACTOR_MAX = 8;
 
 /** @param pace null: nothing ran there yet; @param elapsedMs since the last report */
 export function learnPace(pace: Pace | null, load: NodeLoad, elapsedMs: number): Pace | null {
@@ -42,7 +44,7 @@ export interface Measured {
 }
 
 /**
- * The weight of each node, in the order given; their sum is that of the registered capacities. Nodes of one hardware
+ * The weight of each node, in the order given, in the unit of the registered capacities. Nodes of one hardware
  * share a measure, which a single node would be too noisy for; hardware that nothing is known of keeps its registered
  * ratio to what is known.
  */
@@ -66,8 +68,9 @@ export function weigh(nodes: readonly Measured[]): number[] {
     nodes.reduce((sum, { capacity }, at) => sum + (measured[at] === null ? 0 : capacity), 0);
   const raw = nodes.map(({ capacity }, at) => measured[at] ?? capacity * (perCapacity || 1));
   const scale = total(nodes.map(({ capacity }) => capacity)) / total(raw);
-  return nodes.map(({ weight }, at) => {
-    const fresh = raw[at]! * scale;
+  return nodes.map(({ weight, capacity }, at) => {
+    const measure = Math.max(capacity / FACTOR_MAX, Math.min(capacity * FACTOR_MAX, raw[at]! * scale));
+    const fresh = Number.isFinite(measure) ? measure : capacity;
     return weight !== null && Math.abs(Math.log(fresh / weight)) < STEP ? weight : fresh;
   });
 }

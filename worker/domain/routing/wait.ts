@@ -30,13 +30,12 @@ export function waitSeconds(candidate: Candidate): number {
 
 /**
  * How full a node would be with `promptTokens` more: 1 is a full KV cache or all slots taken, whichever comes first;
- * beyond it is the queue. An engine that reports no sizes counts by its requests per capacity.
+ * beyond it is the queue. Null where the engine does not report its sizes.
  */
-export function fullness({ node, own }: Candidate, promptTokens: number): number {
-  const { load, capacity } = node;
+export function fullness({ node: { load }, own }: Candidate, promptTokens: number): number | null {
+  if (load.capacity_tokens === 0 || load.max_running_requests === 0) return null;
   const requests = Math.max(load.running_requests + load.waiting_requests, own.requests) + 1;
-  const slots = requests / (load.max_running_requests || capacity);
-  if (load.capacity_tokens === 0) return slots;
+  const slots = requests / load.max_running_requests;
   const tokens = load.used_tokens + load.waiting_tokens + own.waitingTokens + promptTokens;
   return Math.max(slots, tokens / load.capacity_tokens);
 }

@@ -1,0 +1,207 @@
+/** What an isolate remembers of nodes beside its snapshot: its own requests, its own breaker, queues it found full. */
+import { describe, expect, it } from 'vitest';
+import type { NodeHealth, NodeView, PoolSnapshot } from '../../worker/domain/node.ts';
+import { hash32 } from '../../worker/domain/routing/hash.ts';
+import { changeCount, inFlightTotal, memoryOf, visit } from '../../worker/gateway/node-memory.ts';
+import { chooseNode, overloadMs } from '../../worker/gateway/route.ts';
+
+const T = 1_000_000;
+const prompt = { promptTokens: 700 };
+let pools = 0;
+
+function newPool(size: number) {
+  pools += 1;
+  const modelId = `model-${pools}`;
+  const nodes = Array.from({ length: size }, (_, i) => viewOf(`${modelId}/${i}`, modelId));
+  const snapshot = (atMs: number, healths: Record<number, NodeHealth> = {}): PoolSnapshot => ({
+    atMs,
+    nodes: nodes.map((node, i) => ({ ...node, health: healths[i] ?? 'up' })),
+  });
+  return { nodes, snapshot };
+}
+
+const choose = (snapshot: PoolSnapshot, key: number, nowMs: number, tried: string[] = []) =>
+  chooseNode(
+    snapshot,
+    { affinity: hash32(`conversation ${key}`), ...prompt, home: null, tried: new Set(tried) },
+    nowMs,
+  ).node?.id;
+
+/** Who is chosen for many conversations, none of which is begun. */
+const chosen = (snapshot: PoolSnapshot, nowMs: number) =>
+  new Set(Array.from({ length: 500 }, (_, key) => choose(snapshot, key, nowMs)));
+
+function failAt(node: NodeView, nowMs: number): void {
+  const failed = visit(node, prompt, nowMs);
+  failed.failed(nowMs);
+  failed.end();
+}
+
+describe('a request at a node', () => {
+  it('counts until it has left, its prompt until its first token', () => {
+    const [node] = newPool(1).nodes as [NodeView];
+    const before = inFlightTotal();
+    const one = visit(node, prompt, T);
+    const two = visit(node, prompt, T);
+    expect(memoryOf(node).own).toEqual({ requests: 2, waitingTokens: 1_400 });
+    expect(inFlightTotal()).toBe(before + 2);
+    one.answered(T);
+    expect(memoryOf(node).own).toEqual({ requests: 2, waitingTokens: 700 });
+    one.end();
+    one.end();
+    expect(memoryOf(node).own).toEqual({ requests: 1, waitingTokens: 700 });
+    two.end();
+    two.answered(T);
+    expect(memoryOf(node).own).toEqual({ requests: 0, waitingTokens: 0 });
+    expect(inFlightTotal()).toBe(before);
+  });
+
+  it('changes nothing for others while all is well', () => {
+    const [node] = newPool(1).nodes as [NodeView];
+    const before = changeCount();
+    const one = visit(node, prompt, T);
+    one.answered(T + 5);
+    one.end();
+    expect(changeCount()).toBe(before);
+  });
+});
+
+describe('a node that failed here', () => {
+  it('is asked by one request after its opening, whose end lets in the next', () => {
+    const { nodes, snapshot } = newPool(4);
+    const [failed, ...others] = nodes as [NodeView, ...NodeView[]];
+    const now = snapshot(T);
+    failAt(failed, T);
+    // as busy as it will be
+    for (const other of others) visit(other, prompt, T);
+    expect(chosen(now, T + 1_999)).not.toContain(failed.id);
+    expect(chosen(now, T + 2_000)).toContain(failed.id);
+    const probe = visit(failed, prompt, T + 2_000);
+    expect(chosen(now, T + 2_000)).not.toContain(failed.id);
+    // its client left: nothing is known
+    probe.end();
+    expect(chosen(now, T + 2_000)).toContain(failed.id);
+    const next = visit(failed, prompt, T + 2_100);
+    next.answered(T + 2_200);
+    next.end();
+    expect(chosen(now, T + 2_200)).toContain(failed.id);
+  });
+
+  it('waits for the answer of a request that hangs, however long', () => {
+    const { nodes, snapshot } = newPool(4);
+    const [failed, ...others] = nodes as [NodeView, ...NodeView[]];
+    failAt(failed, T);
+    for (const node of [failed, ...others]) visit(node, prompt, T + 2_000);
+    const later = T + 60_000;
+    expect(chosen(snapshot(later), later)).not.toContain(failed.id);
+  });
+
+  it('gets its share back step by step', () => {
+    const { nodes, snapshot } = newPool(4);
+    const [failed] = nodes as [NodeView];
+    const now = snapshot(T);
+    const share = (nowMs: number) => {
+      const keys = Array.from({ length: 2_000 }, (_, key) => choose(now, key, nowMs));
+      return keys.filter((id) => id === failed.id).length / keys.length;
+    };
+    failAt(failed, T);
+    const probe = visit(failed, prompt, T + 2_000);
+    probe.answered(T + 2_000);
+    probe.end();
+    expect(share(T + 2_000)).toBeLessThan(0.08);
+    expect(share(T + 4_500)).toBeGreaterThan(0.1);
+    expect(share(T + 7_000)).toBeGreaterThan(0.2);
+  });
+
+  it('starts anew when the Pool has seen it go and come back', () => {
+    const { nodes, snapshot } = newPool(4);
+    const [failed, other] = nodes as [NodeView, NodeView];
+    for (const nowMs of [T, T + 2_000, T + 6_000]) failAt(failed, nowMs);
+    for (const nowMs of [T, T + 2_000, T + 6_000]) failAt(other, nowMs);
+    // open until T + 14,000
+    expect(chosen(snapshot(T + 7_000, { 0: 'silent' }), T + 7_000)).not.toContain(failed.id);
+    const back = chosen(snapshot(T + 10_000), T + 10_000);
+    expect(back).toContain(failed.id);
+    expect(back).not.toContain(other.id);
+  });
+
+  it('is asked when all others were, and when it is one of more than half', () => {
+    const { nodes, snapshot } = newPool(3);
+    const ids = nodes.map(({ id }) => id);
+    failAt(nodes[0]!, T);
+    const now = snapshot(T);
+    expect(chosen(now, T)).toEqual(new Set(ids.slice(1)));
+    expect(choose(now, 1, T, ids.slice(1))).toBe(ids[0]);
+    expect(choose(now, 1, T, ids)).toBeUndefined();
+    failAt(nodes[1]!, T);
+    expect(chosen(now, T)).toEqual(new Set(ids));
+  });
+});
+
+describe('a node whose queue was full', () => {
+  it('is left alone until then, and alone it makes the pool an overloaded one', () => {
+    const { nodes, snapshot } = newPool(2);
+    const [full, other] = nodes as [NodeView, NodeView];
+    const now = snapshot(T);
+    visit(full, prompt, T).refused(T + 7_000);
+    expect(chosen(now, T + 6_999)).toEqual(new Set([other.id]));
+    expect(overloadMs(now, T)).toBeNull();
+    visit(other, prompt, T).refused(T + 4_000);
+    expect(overloadMs(now, T)).toBe(4_000);
+    expect(overloadMs(now, T + 3_500)).toBe(1_000);
+    expect(chosen(now, T + 4_000)).toEqual(new Set([other.id]));
+    expect(overloadMs(now, T + 4_000)).toBeNull();
+    expect(chosen(now, T + 7_000).size).toBe(2);
+  });
+});
+
+it('a node that is no longer in its pool is forgotten, once its last request has left', () => {
+  const { nodes, snapshot } = newPool(2);
+  const [kept, gone] = nodes as [NodeView, NodeView];
+  chosen(snapshot(T), T);
+  const last = visit(gone, prompt, T);
+  const memories = [memoryOf(kept), memoryOf(gone)];
+  const without = (atMs: number): PoolSnapshot => ({ atMs, nodes: [kept] });
+  chosen(without(T + 1_000), T + 1_000);
+  expect(memoryOf(gone)).toBe(memories[1]);
+  last.end();
+  chosen(without(T + 2_000), T + 2_000);
+  expect(memoryOf(gone)).not.toBe(memories[1]);
+  expect(memoryOf(kept)).toBe(memories[0]);
+});
+
+it('silence in an old snapshot is the Pool’s own', () => {
+  const { nodes, snapshot } = newPool(2);
+  const silent = snapshot(T, { 0: 'silent', 1: 'silent' });
+  expect(choose(silent, 1, T + 9_999)).toBeUndefined();
+  expect(chosen(silent, T + 10_000)).toEqual(new Set(nodes.map(({ id }) => id)));
+});
+
+function viewOf(id: string, modelId: string): NodeView {
+  return {
+    id,
+    name: id,
+    modelId,
+    hardware: '8xh200',
+    url: `http://${id}`,
+    capacity: 1_000,
+    weight: 1_000,
+    state: 'active',
+    health: 'up',
+    share: 1,
+    draining: false,
+    lastHeartbeatMs: 0,
+    inFlight: 0,
+    load: {
+      running_requests: 0,
+      waiting_requests: 0,
+      waiting_tokens: 0,
+      used_tokens: 0,
+      capacity_tokens: 1_000_000,
+      max_running_requests: 256,
+      max_queued_requests: null,
+      generation_tokens_per_second: 0,
+      cache_hit_rate: 0,
+    },
+  };
+}
