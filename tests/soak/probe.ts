@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { rawPost } from '../e2e/raw-client.ts';
 import { witnessed } from '../e2e/witness.ts';
 
-/** A node that was ejected gets its next chance within seconds; see worker/domain/routing/ejection.ts. */
+/** A node that was ejected gets its next chance within seconds; see worker/domain/routing/breaker.ts. */
 const BACK_WITHIN_MS = 45_000;
 const PROBES = 12;
 
