@@ -156,6 +156,7 @@ function viewOf(node: SimNode, load: NodeLoad, nowMs: number): NodeView {
     capacity,
     weight: node.weight ?? capacity,
     state: 'active',
+    revision: 0,
     health: 'up',
     share: shareOf(breaker, nowMs),
     draining: false,

@@ -187,6 +187,7 @@ function viewOf(id: string, modelId: string): NodeView {
     capacity: 1_000,
     weight: 1_000,
     state: 'active',
+    revision: 0,
     health: 'up',
     share: 1,
     draining: false,

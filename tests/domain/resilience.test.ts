@@ -48,6 +48,7 @@ function node(id: string, over: Partial<NodeView> = {}): NodeView {
     url: `http://${id}`,
     capacity: 1_000,
     state: 'active',
+    revision: 0,
     health: 'up',
     share: 1,
     weight: 1_000,

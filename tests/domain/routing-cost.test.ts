@@ -79,6 +79,7 @@ function viewOf(i: number): NodeView {
     url: `https://10.0.${i >> 8}.${i & 255}:8443`,
     capacity: 1_000 + (i % 3) * 500,
     state: 'active',
+    revision: 0,
     health: 'up',
     share: 1,
     weight: 1_000,

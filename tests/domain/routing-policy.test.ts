@@ -33,6 +33,7 @@ function candidate(id: string, { weight = 1, load = {}, own }: Over = {}): Candi
     url: `http://${id}`,
     capacity: 1_000,
     state: 'active',
+    revision: 0,
     health: 'up',
     share: 1,
     weight: 1_000,

@@ -50,7 +50,8 @@ export class FakeNode {
   constructor(modelId: string, script: Script | Steps) {
     const id = newId('node', Date.now());
     const url = `https://${id.replace('_', '-').toLowerCase()}.example.com`;
-    this.registered = { id, name: id, modelId, hardware: '8xh200', url, capacity: 1_000, state: 'active' };
+    const named = { id, name: id, modelId, hardware: '8xh200', url };
+    this.registered = { ...named, capacity: 1_000, state: 'active', revision: 0 };
     this.script = typeof script === 'function' ? script : () => stream(script);
   }
 

@@ -66,8 +66,8 @@ async function trialNode(script: Script = sound, state: NodeState = 'canary'): P
   const keys = await newTestNode();
   const fake = await network().add(R1, script);
   await env.DB.prepare(
-    `insert into node (id, name, model_id, hardware, url, public_key, capacity, engine_version, weight_version, state, enrolled_at_ms)
-     values (?, 'trial', ?, '8xh200', ?, ?, 1000, '0.5.20', 'default', ?, 1)`,
+    `insert into node (id, name, model_id, hardware, url, public_key, capacity, engine_version, weight_version, state, enrolled_at_ms, revision)
+     values (?, 'trial', ?, '8xh200', ?, ?, 1000, '0.5.20', 'default', ?, 1, 1)`,
   )
     .bind(fake.id, R1, fake.registered.url, keys.publicX, state)
     .run();
@@ -482,7 +482,7 @@ describe('a state that has changed since it was read', () => {
   it('keeps a receipt from making the node active', async () => {
     const node = await trialNode();
     await due(node);
-    await env.DB.prepare("update node set state = 'quarantined' where id = ?").bind(node.id).run();
+    await env.DB.prepare("update node set state = 'quarantined', revision = revision + 1 where id = ?").bind(node.id).run();
     await replyOf(node, { receipts: [receiptOf(node)] });
     expect([await stateOf(node), await stateInPool(node)]).toEqual(['quarantined', 'quarantined']);
     expect(await actionsOf(node)).toEqual([]);
@@ -621,7 +621,7 @@ describe('another engine', () => {
     const node = await trialNode(sound, 'draining');
     await replyOf(node);
     // another isolate restored it: this one still takes it for draining
-    await env.DB.prepare("update node set state = 'active' where id = ?").bind(node.id).run();
+    await env.DB.prepare("update node set state = 'active', revision = revision + 1 where id = ?").bind(node.id).run();
     await replyOf(node, version('0.5.21'));
     await replyOf(node, version('0.5.21'));
     expect(await stateOf(node)).toBe('canary');

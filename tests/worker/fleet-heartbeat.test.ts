@@ -102,6 +102,8 @@ describe('what a heartbeat brings about', () => {
           url: 'https://gpu-1.example.com:8443',
           capacity: 1_730,
           state: 'active',
+          // enrolled, and changed once: its canary passed
+          revision: 1,
         },
         report: { engineHealthy: true, draining: true, inFlight: 2, load },
       },

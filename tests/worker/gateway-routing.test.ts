@@ -334,5 +334,6 @@ describe('while the Pool cannot be reached', () => {
 });
 
 function setState(node: FakeNode, state: 'draining' | 'removed'): Promise<void> {
-  return env.POOL.getByName(node.registered.modelId).setState(node.id, state);
+  const changed = { ...node.registered, state, revision: node.registered.revision + 1 };
+  return env.POOL.getByName(changed.modelId).register(changed);
 }

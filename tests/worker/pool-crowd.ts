@@ -12,6 +12,7 @@ export function crowdOfNodes(count: number, modelId: string): RegisteredNode[] {
     url: `https://10.0.${i >> 8}.${i & 255}:8443`,
     capacity: 600,
     state: 'active',
+    revision: 0,
   }));
 }
 

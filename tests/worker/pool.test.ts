@@ -2,7 +2,7 @@
 import { evictDurableObject } from 'cloudflare:test';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { newId } from '../../worker/domain/ids.ts';
-import type { NodeReport, RegisteredNode } from '../../worker/domain/node.ts';
+import type { NodeReport, NodeState, RegisteredNode } from '../../worker/domain/node.ts';
 import { fromText } from '../../worker/domain/pool-text.ts';
 import { auditOf, env, QUIET_LOAD } from './fleet-fixtures.ts';
 
@@ -15,7 +15,8 @@ function newPool() {
   const newNode = (change: Partial<RegisteredNode> = {}): RegisteredNode => {
     const id = newId('node', Date.now());
     const url = `https://${id.toLowerCase().replace('_', '-')}.example.com`;
-    return { id, name: id, modelId, hardware: '8xh200', url, capacity: 1_000, state: 'active', ...change };
+    const named = { id, name: id, modelId, hardware: '8xh200', url };
+    return { ...named, capacity: 1_000, state: 'active', revision: 0, ...change };
   };
   const beat = (node: RegisteredNode, change: Partial<NodeReport> = {}) =>
     pool.heartbeat(node, { engineHealthy: true, draining: false, inFlight: 0, load: QUIET_LOAD, ...change });
@@ -25,7 +26,10 @@ function newPool() {
     (await pool.snapshot()).nodes.find((node) => node.id === id)!;
   /** of a request that began just now */
   const fail = ({ id }: { id: string }, startedAgoMs = 0) => pool.reportFailure({ nodeId: id, startedAgoMs });
-  return { pool, newNode, beat, healthOf, viewOf, fail };
+  /** what the operator did to a node, the n-th change of its row */
+  const put = (node: RegisteredNode, state: NodeState, n = 1) =>
+    pool.register({ ...node, state, revision: node.revision + n });
+  return { pool, newNode, beat, healthOf, viewOf, fail, put };
 }
 
 function passTime(ms: number): void {
@@ -61,7 +65,7 @@ describe('a heartbeat', () => {
     const { pool, newNode, beat } = newPool();
     const node = newNode();
     await beat(node);
-    await beat({ ...node, url: 'https://elsewhere.example.com', capacity: 5 });
+    await beat({ ...node, url: 'https://elsewhere.example.com', capacity: 5, revision: 1 });
     await evictDurableObject(pool);
     expect((await pool.snapshot()).nodes).toMatchObject([
       { id: node.id, url: 'https://elsewhere.example.com', capacity: 5 },
@@ -215,9 +219,9 @@ describe('the health of a node', () => {
   });
 
   it('of a node that is not here is nobody’s business', async () => {
-    const { pool, fail } = newPool();
+    const { pool, newNode, fail, put } = newPool();
     await fail({ id: 'node_unknown' });
-    await pool.setState('node_unknown', 'draining');
+    await put(newNode(), 'draining');
     expect((await pool.snapshot()).nodes).toEqual([]);
   });
 
@@ -272,12 +276,12 @@ describe('a Pool that restarts', () => {
   });
 
   it('still drains what was draining, and has forgotten what was removed', async () => {
-    const { pool, newNode, beat } = newPool();
+    const { pool, newNode, beat, put } = newPool();
     const [drained, removed] = [newNode(), newNode()];
     await beat(drained);
     await beat(removed);
-    await pool.setState(drained.id, 'draining');
-    await pool.setState(removed.id, 'removed');
+    await put(drained, 'draining');
+    await put(removed, 'removed');
     await evictDurableObject(pool);
     expect((await pool.snapshot()).nodes).toMatchObject([
       { id: drained.id, state: 'draining', draining: true },
@@ -287,40 +291,49 @@ describe('a Pool that restarts', () => {
 
 describe('the operator', () => {
   it('drains a node, takes it back, and removes it', async () => {
-    const { pool, newNode, beat } = newPool();
+    const { pool, newNode, beat, put } = newPool();
     const [node, other] = [newNode(), newNode()];
     await beat(node);
     await beat(other);
     const view = async () => (await pool.snapshot()).nodes.find(({ id }) => id === node.id);
-    await pool.setState(node.id, 'draining');
+    await put(node, 'draining');
     expect(await view()).toMatchObject({ state: 'draining', draining: true, health: 'up' });
-    await pool.setState(node.id, 'active');
+    await put(node, 'active', 2);
     expect(await view()).toMatchObject({ state: 'active', draining: false, share: 0.1 });
-    await pool.setState(node.id, 'removed');
+    await put(node, 'removed', 3);
     expect((await pool.snapshot()).nodes.map(({ id }) => id)).toEqual([other.id]);
   });
 });
 
 describe('what the operator says', () => {
-  it('is not undone by a heartbeat that an isolate knew the node from before', async () => {
-    const { pool, newNode, beat } = newPool();
+  it('is not undone by a heartbeat that an isolate knew the node from before, over a restart either', async () => {
+    const { pool, newNode, beat, put } = newPool();
     const node = newNode();
     await beat(node);
-    await pool.setState(node.id, 'draining');
+    await put(node, 'draining');
     expect(await beat(node)).toMatchObject({ state: 'draining', draining: true });
-    passTime(10_001);
-    expect(await beat(node)).toMatchObject({ state: 'active', draining: false });
+    await evictDurableObject(pool);
+    expect(await beat(node)).toMatchObject({ state: 'draining', draining: true });
+    expect(await beat({ ...node, revision: 2 })).toMatchObject({ state: 'active', draining: false });
+  });
+
+  it('counts by when it was written to the registry, not by when it arrives', async () => {
+    const { newNode, beat, put } = newPool();
+    const node = newNode();
+    await beat(node);
+    await put(node, 'quarantined', 2);
+    await put(node, 'draining', 1);
+    expect(await beat(node)).toMatchObject({ state: 'quarantined' });
   });
 
   it('removes a node for good, over a restart too', async () => {
-    const { pool, newNode, beat } = newPool();
+    const { pool, newNode, beat, put } = newPool();
     const node = newNode();
     await beat(node);
-    await pool.setState(node.id, 'removed');
+    await put(node, 'removed');
     await beat(node);
     expect((await pool.snapshot()).nodes).toEqual([]);
     await evictDurableObject(pool);
-    passTime(60_000);
     await beat(node);
     expect((await pool.snapshot()).nodes).toEqual([]);
   });
@@ -347,7 +360,7 @@ describe('what isolates route by', () => {
 
   it.each([
     ['a failure', ({ node, fail }: Happening) => fail(node), { health: 'ejected' }],
-    ['the operator', ({ node, pool }: Happening) => pool.setState(node.id, 'draining'), { draining: true }],
+    ['the operator', ({ node, put }: Happening) => put(node, 'draining'), { draining: true }],
     [
       'an engine that died',
       ({ node, beat }: Happening) => beat(node, { engineHealthy: false }),
@@ -360,11 +373,11 @@ describe('what isolates route by', () => {
     ],
     [
       'the registry',
-      ({ node, beat }: Happening) => beat({ ...node, url: 'https://moved.example.com' }),
+      ({ node, beat }: Happening) => beat({ ...node, url: 'https://moved.example.com', revision: 1 }),
       { url: 'https://moved.example.com' },
     ],
   ])('knows within a twentieth of a second of %s', async (_, happen, seen) => {
-    const { pool, newNode, beat, fail } = newPool();
+    const { pool, newNode, beat, fail, put } = newPool();
     const node = newNode();
     vi.useFakeTimers({ toFake: ['Date'] });
     await beat(node);
@@ -372,7 +385,7 @@ describe('what isolates route by', () => {
     await beat(node);
     passTime(6_000);
     const [before] = fromText(await pool.routes()).nodes;
-    await happen({ node, pool, beat, fail });
+    await happen({ node, beat, fail, put });
     passTime(49);
     expect(fromText(await pool.routes()).nodes).toEqual([before]);
     passTime(1);
@@ -383,7 +396,7 @@ describe('what isolates route by', () => {
 
 interface Happening {
   readonly node: RegisteredNode;
-  readonly pool: ReturnType<typeof newPool>['pool'];
   readonly beat: ReturnType<typeof newPool>['beat'];
   readonly fail: ReturnType<typeof newPool>['fail'];
+  readonly put: ReturnType<typeof newPool>['put'];
 }

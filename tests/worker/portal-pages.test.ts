@@ -339,6 +339,7 @@ describe('operator pool', () => {
       url: 'https://live.test',
       capacity: 100,
       state: 'draining',
+      revision: 0,
     } as const;
     await bindings.DB.prepare(
       `INSERT INTO node (id, name, model_id, hardware, url, public_key, capacity, engine_version, weight_version, state, enrolled_at_ms)

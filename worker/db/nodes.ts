@@ -73,7 +73,7 @@ export async function useJoinToken(
       ),
     db.insert(node).select(
       sql`select ${row.id}, ${row.name}, ${row.modelId}, ${row.hardware}, ${row.url}, ${row.publicKey},
-        ${row.capacity}, ${row.engineVersion}, ${row.weightVersion}, ${row.state}, ${row.enrolledAtMs}
+        ${row.capacity}, ${row.engineVersion}, ${row.weightVersion}, ${row.state}, ${row.enrolledAtMs}, ${row.revision}
         where changes() = 1`,
     ),
     addAuditIfChanged(db, entry),

@@ -50,6 +50,8 @@ export interface RegisteredNode {
   /** output tokens per second it is expected to reach: its share of traffic */
   readonly capacity: number;
   readonly state: NodeState;
+  /** raised with every change of its row in D1: of two copies the later one has the higher */
+  readonly revision: number;
 }
 
 /**
@@ -105,6 +107,6 @@ export interface PoolApi {
    * @param failure.startedAgoMs of the request that failed: by the edge's own clock, since clocks differ
    */
   reportFailure(failure: { nodeId: string; startedAgoMs: number }): Promise<void>;
-  /** A node's state was changed in D1. */
-  setState(nodeId: string, state: RegisteredNode['state']): Promise<void>;
+  /** A node's row was changed in D1. One that the Pool does not know yet comes with its first heartbeat. */
+  register(node: RegisteredNode): Promise<void>;
 }

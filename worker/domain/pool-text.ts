@@ -6,7 +6,7 @@
 import type { NodeView, PoolSnapshot } from './node.ts';
 
 /** Raised with every change to a row: another version of the code may have written what is in the cache. */
-export const SHAPE = 2;
+export const SHAPE = 3;
 
 export function toText({ atMs, nodes }: PoolSnapshot): string {
   return JSON.stringify([SHAPE, atMs, nodes.map(toRow)]);
@@ -30,6 +30,7 @@ function toRow({ load, ...node }: NodeView) {
     node.url,
     node.capacity,
     node.state,
+    node.revision,
     node.health,
     node.share,
     node.weight,
@@ -49,8 +50,8 @@ function toRow({ load, ...node }: NodeView) {
 }
 
 function fromRow(row: Row): NodeView {
-  const [id, name, modelId, hardware, url, capacity, state, health, share, weight, ...rest] = row;
-  const [draining, lastHeartbeatMs, inFlight, ...load] = rest;
+  const [id, name, modelId, hardware, url, capacity, state, revision, ...rest] = row;
+  const [health, share, weight, draining, lastHeartbeatMs, inFlight, ...load] = rest;
   return {
     id,
     name,
@@ -59,6 +60,7 @@ function fromRow(row: Row): NodeView {
     url,
     capacity,
     state,
+    revision,
     health,
     share,
     weight,

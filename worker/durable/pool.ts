@@ -30,8 +30,6 @@ import { learnPace, type Pace, weigh } from '../domain/routing/measured-capacity
 import type { Env } from '../env.ts';
 import { HealthLog } from './health-log.ts';
 
-/** Twice as long as an isolate keeps a node's row (fleet/node-auth.ts). */
-const OPERATOR_STATE_MS = 10_000;
 /** How long the text for isolates is handed out as it is: a thousand nodes are a millisecond of work … */
 const ROUTES_MS = 250;
 /** … and when a node was ejected or changed its state, which half of a pool may do at once. */
@@ -48,8 +46,6 @@ interface Known {
   pace: Pace | null;
   /** as last published; null: never */
   weight: number | null;
-  /** when the operator last changed its state; a heartbeat may bring an older one from an isolate's cache */
-  stateSetAtMs: number;
   /** health when it was last looked at: what a change is measured against */
   health: NodeHealth;
   /** when it was last heard of with its engine, while it is silent or without */
@@ -94,7 +90,7 @@ export class Pool extends DurableObject<Env> implements PoolApi {
     known.pace = learnPace(known.pace, report.load, nowMs - known.lastHeartbeatMs);
     known.lastHeartbeatMs = nowMs;
     known.report = report;
-    this.#register(known, node, nowMs);
+    this.#takeRow(known, node, nowMs);
     return this.#view(known, nowMs);
   }
 
@@ -123,24 +119,16 @@ export class Pool extends DurableObject<Env> implements PoolApi {
     this.#look(known, nowMs);
   }
 
-  async setState(nodeId: string, state: RegisteredNode['state']): Promise<void> {
-    const known = this.#nodes.get(nodeId);
+  async register(node: RegisteredNode): Promise<void> {
+    const known = this.#nodes.get(node.id);
     if (!known) return;
-    const nowMs = Date.now();
-    known.stateSetAtMs = nowMs;
-    this.#changeNode(known, { ...known.node, state }, nowMs);
-    if (state === 'removed') this.#log.forget(nodeId);
+    this.#takeRow(known, node, Date.now());
+    if (node.state === 'removed') this.#log.forget(node.id);
   }
 
-  /** What a heartbeat brings from the registry. What the operator said is newer; removed is for good. */
-  #register(known: Known, node: RegisteredNode, nowMs: number): void {
-    const { state } = known.node;
-    const fromOperator = state === 'removed' || nowMs - known.stateSetAtMs < OPERATOR_STATE_MS;
-    if (sameNode(known.node, node, { exceptState: fromOperator })) return;
-    this.#changeNode(known, fromOperator ? { ...node, state } : node, nowMs);
-  }
-
-  #changeNode(known: Known, node: RegisteredNode, nowMs: number): void {
+  /** A heartbeat may bring a row that its isolate read before the last change. */
+  #takeRow(known: Known, node: RegisteredNode, nowMs: number): void {
+    if (node.revision <= known.node.revision) return;
     if (node.state === 'active' && known.node.state !== 'active') known.breaker = begin(nowMs);
     known.node = node;
     this.#changed = true;
@@ -214,17 +202,7 @@ function newlyKnown(
     breaker: CLOSED,
     pace: null,
     weight: null,
-    stateSetAtMs: 0,
     health,
     goneAtMs: nowMs,
   };
-}
-
-/** Field by field: a heartbeat comes every two seconds from each node, and hardly ever brings news. */
-function sameNode(a: RegisteredNode, b: RegisteredNode, { exceptState }: { exceptState: boolean }): boolean {
-  for (const name in b) {
-    const field = name as keyof RegisteredNode;
-    if (a[field] !== b[field] && !(exceptState && field === 'state')) return false;
-  }
-  return true;
 }

@@ -9,7 +9,7 @@ import { database } from '../db/client.ts';
 import { type CanaryTry, isOpen, parseCanaryId, receiptAgrees } from '../domain/canary.ts';
 import type { Usage } from '../domain/usage.ts';
 import type { Env } from '../env.ts';
-import { tellState } from './nodes.ts';
+import { tellPool } from './nodes.ts';
 
 type Node = { readonly id: string; readonly modelId: string };
 
@@ -59,7 +59,7 @@ async function judge(
 
 async function pass(
   env: Env,
-  { id: nodeId, modelId }: Node,
+  { id: nodeId }: Node,
   { tried, usage, nowMs }: { tried: CanaryTry; usage: Usage; nowMs: number },
 ): Promise<void> {
   const isActive = await passTry(database(env), {
@@ -78,7 +78,7 @@ async function pass(
       },
     },
   });
-  if (isActive) await tellState(env, { nodeId, modelId, state: 'active' });
+  if (isActive) await tellPool(env, nodeId);
 }
 
 /** They would be of nothing for ever, so the node may forget them once the operator can see that they came. */

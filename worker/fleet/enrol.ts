@@ -47,6 +47,7 @@ export async function enrol(c: Context<{ Bindings: Env }>): Promise<Response> {
     weightVersion: clipVersion(body.engine.weight_version),
     state: 'canary',
     enrolledAtMs: nowMs,
+    revision: 0,
   };
   const enrolled = await useJoinToken(db, {
     joinId: join.id,

@@ -4,13 +4,13 @@ import { Heartbeat, type HeartbeatReply } from '../../gpu-pool/protocol.ts';
 import { database } from '../db/client.ts';
 import { changeEngine, type NodeWithPaths } from '../db/nodes.ts';
 import { CANARY_SUBJECT } from '../domain/canary.ts';
-import { type NodeReport, type NodeState, nextState, type RegisteredNode } from '../domain/node.ts';
+import { type NodeReport, type NodeState, nextState } from '../domain/node.ts';
 import type { Env } from '../env.ts';
 import { parseBody } from './body.ts';
 import { orderCanary } from './canary-order.ts';
 import { clipVersion } from './enrol.ts';
 import { forgetNode } from './node-auth.ts';
-import { tellState } from './nodes.ts';
+import { registered, tellPool } from './nodes.ts';
 import { takeReceipts } from './receipts.ts';
 
 /** A full heartbeat of 200 receipts is under 64 KiB; the rest is room for a protocol that grows. */
@@ -60,11 +60,6 @@ function reply(c: HeartbeatContext, directive: HeartbeatReply['directive'], ackn
   return c.json({ directive, acknowledged } satisfies HeartbeatReply);
 }
 
-function registered(node: NodeWithPaths): RegisteredNode {
-  const { id, name, modelId, hardware, url, capacity, state } = node;
-  return { id, name, modelId, hardware, url, capacity, state };
-}
-
 /** An engine restarted with other weights counts as down: customers are sold these weights under their own name. */
 function report(beat: Heartbeat, node: NodeWithPaths): NodeReport {
   return {
@@ -94,7 +89,7 @@ async function noteEngine(
   const engineVersion = said === VERSION_UNKNOWN ? node.engineVersion : said;
   const weightVersion = clipVersion(engine.weight_version);
   if (engineVersion === node.engineVersion && weightVersion === node.weightVersion) return 'same';
-  const { id: nodeId, modelId, state: from } = node;
+  const { id: nodeId, state: from } = node;
   const isAnother = node.engineVersion !== VERSION_UNKNOWN || weightVersion !== node.weightVersion;
   const to = (isAnother && nextState(from, 'engine_changed')) || from;
   const byNode = { atMs: nowMs, actor: `node:${nodeId}`, subject: nodeId };
@@ -106,7 +101,7 @@ async function noteEngine(
       ...(to === from ? [] : [{ ...byNode, action: `node.${to}`, detail: { from } }]),
     ],
   });
-  if (changed && to !== from) await tellState(env, { nodeId, modelId, state: to });
+  if (changed && to !== from) await tellPool(env, nodeId);
   // read anew also where nothing was changed: the node is not as this isolate thought it was
   forgetNode(nodeId);
   return 'another';

@@ -1,9 +1,9 @@
 /** What an operator does to the pool: lets a node in, drains it, holds it back, restores and removes it, all audited. */
 import { HARDWARE } from '../../gpu-pool/protocol.ts';
 import { database } from '../db/client.ts';
-import { addJoinToken, changeNodeState, findNode } from '../db/nodes.ts';
+import { addJoinToken, changeNodeState, findNode, type NodeRow } from '../db/nodes.ts';
 import { newId } from '../domain/ids.ts';
-import { type NodeState, type NodeVerb, nextState } from '../domain/node.ts';
+import { type NodeState, type NodeVerb, nextState, type RegisteredNode } from '../domain/node.ts';
 import { config, type Env } from '../env.ts';
 import { signJoinToken } from './edge-keys.ts';
 import { forgetNode } from './node-auth.ts';
@@ -69,32 +69,26 @@ export async function changeNode(
     const before = await findNode(db, nodeId);
     const to = before && nextState(before.state, verb);
     if (!to) return null;
-    const { modelId, state: from } = before;
+    const { state: from } = before;
     // a canary that is restored begins anew, and its audit row says since when
     const isDone = from === to && to !== 'canary';
     const entry = { atMs: nowMs, actor, action: `node.${to}`, subject: nodeId, detail: { from } };
     if (!isDone && !(await changeNodeState(db, { nodeId, from, to, entry }))) continue;
-    await tellState(env, { nodeId, modelId, state: to });
+    await tellPool(env, nodeId);
     return to;
   }
   throw new Error(`the state of ${nodeId} changes too often`);
 }
 
-/**
- * After a change in D1: this isolate reads the node again, and its Pool knows at once. Somebody else may have changed
- * it meanwhile and been quicker with the Pool, so what was told is compared with D1 until both agree.
- */
-export async function tellState(
-  env: Env,
-  { nodeId, modelId, state }: { nodeId: string; modelId: string; state: NodeState },
-): Promise<void> {
+/** After a change in D1: this isolate reads the node again, and its Pool knows at once. */
+export async function tellPool(env: Env, nodeId: string): Promise<void> {
   forgetNode(nodeId);
-  const pool = env.POOL.getByName(modelId);
-  let told = state;
-  for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt++) {
-    await pool.setState(nodeId, told);
-    const now = (await findNode(database(env), nodeId))?.state ?? told;
-    if (now === told) return;
-    told = now;
-  }
+  const node = await findNode(database(env), nodeId);
+  if (node !== null) await env.POOL.getByName(node.modelId).register(registered(node));
+}
+
+/** What the Pool keeps of a row. */
+export function registered(node: NodeRow): RegisteredNode {
+  const { id, name, modelId, hardware, url, capacity, state, revision } = node;
+  return { id, name, modelId, hardware, url, capacity, state, revision };
 }

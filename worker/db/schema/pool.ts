@@ -1,4 +1,5 @@
 /** The GPU pool. */
+import { type SQL, sql } from 'drizzle-orm';
 import { index, integer, sqliteTable, text } from 'drizzle-orm/sqlite-core';
 import { NODE_STATES } from '../../domain/node.ts';
 import type { Usage } from '../../domain/usage.ts';
@@ -19,8 +20,14 @@ export const node = sqliteTable('node', {
   capacity: integer('capacity').notNull(),
   engineVersion: text('engine_version').notNull(),
   weightVersion: text('weight_version').notNull(),
+  /** every writer says it: the default is older than canaries, and SQLite changes none in place */
   state: text('state', { enum: NODE_STATES }).notNull().default('active'),
   enrolledAtMs: integer('enrolled_at_ms').notNull(),
+  /** raised with every update, so that the Pool knows which of two copies is the later */
+  revision: integer('revision')
+    .notNull()
+    .default(0)
+    .$onUpdate((): SQL => sql`${node.revision} + 1`),
 });
 
 /** One try of a canary: what the edge saw of it, and once the node's receipt is there, whether both agree. */
