@@ -22,6 +22,9 @@ export const EDGE = 'tollgate-edge';
 /** `aud` of a join token. */
 export const JOIN_AUDIENCE = 'tollgate-join';
 
+/** `engine.version` of an agent that could not find it out. */
+export const VERSION_UNKNOWN = 'unknown';
+
 export const HARDWARE = ['8xh800-pair', '8xh200', '8xmi300x'] as const;
 export const Hardware = z.enum(HARDWARE);
 export type Hardware = z.infer<typeof Hardware>;

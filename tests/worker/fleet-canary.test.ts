@@ -482,7 +482,9 @@ describe('a state that has changed since it was read', () => {
   it('keeps a receipt from making the node active', async () => {
     const node = await trialNode();
     await due(node);
-    await env.DB.prepare("update node set state = 'quarantined', revision = revision + 1 where id = ?").bind(node.id).run();
+    await env.DB.prepare("update node set state = 'quarantined', revision = revision + 1 where id = ?")
+      .bind(node.id)
+      .run();
     await replyOf(node, { receipts: [receiptOf(node)] });
     expect([await stateOf(node), await stateInPool(node)]).toEqual(['quarantined', 'quarantined']);
     expect(await actionsOf(node)).toEqual([]);
@@ -621,7 +623,9 @@ describe('another engine', () => {
     const node = await trialNode(sound, 'draining');
     await replyOf(node);
     // another isolate restored it: this one still takes it for draining
-    await env.DB.prepare("update node set state = 'active', revision = revision + 1 where id = ?").bind(node.id).run();
+    await env.DB.prepare("update node set state = 'active', revision = revision + 1 where id = ?")
+      .bind(node.id)
+      .run();
     await replyOf(node, version('0.5.21'));
     await replyOf(node, version('0.5.21'));
     expect(await stateOf(node)).toBe('canary');

@@ -70,7 +70,9 @@ export async function enrolledNode(
   const response = await postJson(ENROL_PATH, enrolBody(node, await newJoinToken(model), { engine }));
   if (!response.ok) throw new Error(await response.text());
   const { node_id: id } = await response.json<EnrolReply>();
-  await env.DB.prepare('update node set state = ?, revision = revision + 1 where id = ?').bind(state, id).run();
+  await env.DB.prepare('update node set state = ?, revision = revision + 1 where id = ?')
+    .bind(state, id)
+    .run();
   return { ...node, id };
 }
 

@@ -17,6 +17,7 @@ import {
   nextTryAtMs,
 } from '../domain/canary.ts';
 import type { NodeView } from '../domain/node.ts';
+import { isGone } from '../domain/routing/health.ts';
 import { fromNodeUsage, NO_USAGE, type Usage } from '../domain/usage.ts';
 import { config, type Env } from '../env.ts';
 import { readNodeRefusal } from '../gateway/node-refusal.ts';
@@ -44,7 +45,7 @@ export async function runCanary(env: Env, nodeId: string, nowMs: number): Promis
   const { firstId, secondId } = newCanaryIds(nowMs);
   const begun = { requestId: secondId, nodeId, atMs: nowMs, newest: tries[0] };
   if (!(await beginTry(db, begun))) return;
-  await noteTry(db, secondId, await tryOut(env, { node, model, requestIds: [firstId, secondId] }));
+  await noteTry(db, secondId, await attempt(env, { node, model, requestIds: [firstId, secondId] }));
 }
 
 /** The node as its Pool sees it, at the address that D1 has of it; null while it is gone, without an engine, or leaving. */
@@ -53,19 +54,19 @@ async function viewOf(env: Env, nodeId: string): Promise<NodeView | null> {
   if (registered === null) return null;
   const { nodes } = await env.POOL.getByName(registered.modelId).snapshot();
   const view = nodes.find(({ id }) => id === nodeId);
-  if (!view || view.health === 'silent' || view.health === 'engine_down' || view.draining) return null;
+  if (!view || isGone(view.health) || view.draining) return null;
   return { ...view, url: registered.url };
 }
 
-interface Trial {
+interface Attempt {
   readonly node: NodeView;
   readonly model: { readonly reasoning: boolean };
   readonly requestIds: readonly [string, string];
 }
 
-async function tryOut(
+async function attempt(
   env: Env,
-  { node, model, requestIds: [firstId, secondId] }: Trial,
+  { node, model, requestIds: [firstId, secondId] }: Attempt,
 ): Promise<{ usage: Usage | null; fault: CanaryFault | null }> {
   const first = await ask(env, node, firstId);
   if (typeof first === 'string') return { usage: null, fault: first };

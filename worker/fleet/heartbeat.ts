@@ -1,6 +1,6 @@
 /** A heartbeat: tells the Pool how the node is, hands its receipts to the Wallets, answers what the node is to do. */
 import type { Context } from 'hono';
-import { Heartbeat, type HeartbeatReply } from '../../gpu-pool/protocol.ts';
+import { Heartbeat, type HeartbeatReply, VERSION_UNKNOWN } from '../../gpu-pool/protocol.ts';
 import { database } from '../db/client.ts';
 import { changeEngine, type NodeWithPaths } from '../db/nodes.ts';
 import { CANARY_SUBJECT } from '../domain/canary.ts';
@@ -69,9 +69,6 @@ function report(beat: Heartbeat, node: NodeWithPaths): NodeReport {
     load: beat.load,
   };
 }
-
-/** What an agent says that could not ask its engine (gpu-pool/agent/sglang/probe.ts). */
-const VERSION_UNKNOWN = 'unknown';
 
 /**
  * Versions go to D1 only when they change: a heartbeat comes every two seconds. Another engine has another canary

@@ -35,7 +35,7 @@ export async function settle(
 }
 
 /** Ends a request that no node answered. */
-export async function voidUnserved(env: Env, admission: Errand, nodeId: string | null): Promise<void> {
+export async function voidUnserved(env: Env, admission: Settling, nodeId: string | null): Promise<void> {
   const { requestId, accountId } = admission;
   const wallet = env.WALLET.getByName(accountId);
   await persistently('void_failed', requestId, () =>
@@ -44,7 +44,7 @@ export async function voidUnserved(env: Env, admission: Errand, nodeId: string |
 }
 
 /** What is enough of an admission to end its hold. */
-type Errand = Pick<Admission, 'requestId' | 'accountId'>;
+type Settling = Pick<Admission, 'requestId' | 'accountId'>;
 
 /** Calls the Wallet until it answers, a few times; null when it does not: the hold then expires by itself. */
 async function persistently<T>(event: string, requestId: string, call: () => Promise<T>): Promise<T | null> {

@@ -1,6 +1,6 @@
 /** What SGLang says about itself: what it serves and how it was started. */
 import { z } from 'zod';
-import type { Heartbeat } from '../../protocol.ts';
+import { type Heartbeat, VERSION_UNKNOWN } from '../../protocol.ts';
 import { callEngine, type Engine, type EngineFailure } from '../engine-client.ts';
 import { ABORT_PATH } from './request.ts';
 
@@ -27,7 +27,7 @@ const Settings = z.object({
 export type EngineSettings = z.infer<typeof Settings>;
 
 /** /server_info also holds the engine's keys (sglang#37457): nothing but these fields leaves this file. */
-const ServerInfo = Settings.extend({ version: z.string().min(1).max(128).catch('unknown') });
+const ServerInfo = Settings.extend({ version: z.string().min(1).max(128).catch(VERSION_UNKNOWN) });
 
 export interface EngineFacts {
   info: EngineInfo;

@@ -34,7 +34,7 @@ export interface Eligible<T> {
   readonly full: T[];
   /** with a heartbeat, but not to be trusted: better than to refuse */
   readonly lastResort: T[];
-  /** half of the pool and more is out: then ejections are not believed, a fault of ours looks like one of every node */
+  /** more of the pool is out than in: then ejections are not believed, a fault of ours looks like one of every node */
   readonly panic: boolean;
 }
 

@@ -1,11 +1,10 @@
 /** Overload: when a node's queue is full, and when asking again has a chance. */
 import type { NodeLoad } from '../../../gpu-pool/protocol.ts';
 import type { NodeView } from '../node.ts';
+import { OUTPUT_TOKENS_MEAN } from './wait.ts';
 
 export const RETRY_AFTER_MS_MIN = 1_000;
 export const RETRY_AFTER_MS_MAX = 30_000;
-/** Output tokens of an answer, thinking included: what a place in the queue costs the engine before it is free. */
-const TOKENS_PER_ANSWER = 2_000;
 
 /**
  * Whether another request would be refused, or would wait longer than answers are worth. An engine that does not say how
@@ -24,7 +23,7 @@ export function drainMs(nodes: readonly Pick<NodeView, 'load' | 'capacity'>[]): 
   const tokensPerSecond = nodes.reduce((sum, { load, capacity }) => {
     return sum + (load.generation_tokens_per_second || capacity);
   }, 0);
-  return usefulRetryAfterMs((1_000 * (waiting / 2) * TOKENS_PER_ANSWER) / Math.max(1, tokensPerSecond));
+  return usefulRetryAfterMs((1_000 * (waiting / 2) * OUTPUT_TOKENS_MEAN) / Math.max(1, tokensPerSecond));
 }
 
 /** Less is a hammer, and after more than this the pool is another one. */

@@ -11,8 +11,8 @@ const PREFILL_TOKENS_PER_SECOND: Record<Hardware, number> = {
 /** Hardware that was registered by a newer version. */
 const PREFILL_ASSUMED = 10_000;
 
-/** A reasoning model's answer, as far as anybody can know it beforehand. */
-const OUTPUT_TOKENS_MEAN = 2_000;
+/** A reasoning model's answer, thinking included: what a place in the queue costs before it is free. An estimate. */
+export const OUTPUT_TOKENS_MEAN = 2_000;
 
 /** @param tokens of a prompt that are not in the cache */
 export function prefillSeconds({ node }: Candidate, tokens: number): number {
