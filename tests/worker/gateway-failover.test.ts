@@ -144,6 +144,25 @@ describe('when nobody answers', () => {
     expect(generated()).toHaveLength(3);
   });
 
+  it('the Pool hears how long ago the request that failed began', async () => {
+    const slow: Script = async () => {
+      await wait(120);
+      return refusal(502, 'engine_failed');
+    };
+    const { model } = await poolMeeting([slow], 2);
+    const pool = env.POOL.getByName(model);
+    const reportFailure = vi.fn(async (_: { nodeId: string; startedAgoMs: number }) => {});
+    const told = { routes: () => pool.routes(), reportFailure };
+    const using = { ...env, POOL: { getByName: () => told } as unknown as typeof env.POOL };
+    const { status } = await customer.ask({ model }, { using });
+    expect(status).toBe(200);
+    await vi.waitFor(() => expect(reportFailure).toHaveBeenCalledOnce());
+    const [{ nodeId, startedAgoMs }] = reportFailure.mock.calls[0]!;
+    expect(generated()[0]).toContain(nodeId);
+    expect(startedAgoMs).toBeGreaterThanOrEqual(100);
+    expect(startedAgoMs).toBeLessThan(10_000);
+  });
+
   it('retries wait for a moment that chance decides', async () => {
     vi.spyOn(Math, 'random').mockReturnValue(0.5);
     const waited = vi.spyOn(scheduler, 'wait');

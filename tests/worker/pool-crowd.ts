@@ -59,17 +59,17 @@ export class Isolates {
     this.#env = { ...env, POOL: { getByName: () => counted } as unknown as Env['POOL'] };
   }
 
-  /** @returns how old what it routes by is, and whether its memory did not have that */
+  /** @returns what it routes by, how old that is, and whether its memory did not have it */
   async read(
     at: number,
     waitUntil: (promise: Promise<unknown>) => void,
-  ): Promise<{ ageMs: number; refreshed: boolean }> {
+  ): Promise<{ snapshot: PoolSnapshot; ageMs: number; refreshed: boolean }> {
     const memory = this.#memories[at % this.#memories.length]!;
     const wish = { modelId: this.#modelId, nowMs: Date.now(), waitUntil };
     const snapshot = await memory.snapshots.get(this.#env, wish);
     const refreshed = snapshot !== memory.last;
     memory.last = snapshot;
     this.refreshes += refreshed ? 1 : 0;
-    return { ageMs: Date.now() - snapshot.atMs, refreshed };
+    return { snapshot, ageMs: Date.now() - snapshot.atMs, refreshed };
   }
 }

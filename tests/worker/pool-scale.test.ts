@@ -53,3 +53,29 @@ it('tells hundreds of isolates of a thousand nodes, a few calls a second', async
   expect(fromText(text!).nodes).toHaveLength(NODES);
   expect(text!.length / NODES).toBeLessThan(250);
 });
+
+it('tells every isolate that has requests of a failure while the node is out, whoever saw it', async () => {
+  const modelId = 'failing';
+  const pool = env.POOL.getByName(modelId);
+  const [bad, good] = crowdOfNodes(2, modelId);
+  vi.useFakeTimers({ toFake: ['Date'] });
+  for (const node of [bad!, good!]) await pool.heartbeat(node, busyReport(1));
+  vi.setSystemTime(Date.now() + 10_000);
+  for (const node of [bad!, good!]) await pool.heartbeat(node, busyReport(1));
+  const isolates = new Isolates(40, { env, modelId });
+  const healthSeen = async (i: number) => {
+    const behind: Promise<unknown>[] = [];
+    const { snapshot } = await isolates.read(i, (promise) => behind.push(promise));
+    await Promise.all(behind);
+    return snapshot.nodes.find(({ id }) => id === bad!.id)!.health;
+  };
+  for (let i = 0; i < 40; i++) expect(await healthSeen(i)).toBe('up');
+  await pool.reportFailure({ nodeId: bad!.id, startedAgoMs: 0 });
+  // three requests a second: the one that finds its snapshot old is not held up, and the next knows
+  vi.setSystemTime(Date.now() + 700);
+  for (let passedMs = 700; passedMs < 1_900; passedMs += 300) {
+    for (let i = 0; i < 40; i++) await healthSeen(i);
+    vi.setSystemTime(Date.now() + 300);
+  }
+  for (let i = 0; i < 40; i++) expect(await healthSeen(i)).toBe('ejected');
+});
