@@ -44,6 +44,10 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   local?.journals.close();
+  // the stack ends those that it began
+  const fourth = nodes?.[3];
+  await fourth?.agent.stop();
+  await fourth?.engine.stop();
   await local?.end();
 });
 

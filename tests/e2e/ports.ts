@@ -1,9 +1,13 @@
 /** Ports of loopback that nobody listens on. */
 import { createServer } from 'node:net';
 
+/** Below those that the kernel gives to whoever names none: a connection out could have one by the time it is used. */
+const FIRST_MIN = 20_000;
+const FIRST_MAX = 32_000;
+
 /** The first of `count` ports in a row. */
 export async function freePorts(count: number): Promise<number> {
-  for (let first = 20_000 + (process.pid % 20_000); ; first += count) {
+  for (let first = FIRST_MIN + (process.pid % (FIRST_MAX - FIRST_MIN)); ; first += count) {
     const free = await Promise.all(Array.from({ length: count }, (_, i) => isFree(first + i)));
     if (free.every(Boolean)) return first;
   }

@@ -14,7 +14,7 @@ it('survives kills of every process without losing or making up a token', async 
     script: inject('script'),
     requests: 40,
     // the four kinds of kill come first
-    everyRequests: 7,
+    everyRequests: 5,
     clients: 8,
     racers: 200,
   });
