@@ -35,6 +35,8 @@ export const member = sqliteTable(
   (t) => [primaryKey({ columns: [t.accountId, t.personId] }), index('member_by_person').on(t.personId)],
 );
 
+export const KEY_SCOPES = ['inference', 'management'] as const;
+
 export const apiKey = sqliteTable(
   'api_key',
   {
@@ -46,6 +48,8 @@ export const apiKey = sqliteTable(
     /** HMAC-SHA-256 of the key under KEY_PEPPER, base64url; the key itself is nowhere */
     hash: text('hash').notNull().unique(),
     lastFour: text('last_four').notNull(),
+    /** a management key manages keys and can do nothing else */
+    scope: text('scope', { enum: KEY_SCOPES }).notNull().default('inference'),
     /** model ids that the key may use; null: all */
     models: text('models', { mode: 'json' }).$type<string[]>(),
     /** spend per `capPeriod`; null: no cap */
