@@ -1,32 +1,30 @@
 /** The map of the Worker: its parts in reading order, the queue's consumer, and the Durable Objects it exports. */
-import { type Context, Hono } from 'hono';
+import { Hono } from 'hono';
 import { getBalance } from './api/balance.ts';
 import { getGeneration } from './api/generations.ts';
 import { getKey } from './api/key.ts';
 import { getModel, listModels } from './api/models.ts';
 import { billing } from './billing/index.ts';
 import { describeError } from './describe-error.ts';
-import { newId } from './domain/ids.ts';
 import { config, type Env } from './env.ts';
 import { fleet } from './fleet/index.ts';
-import { chatCompletions } from './gateway/chat-completions.ts';
-import { refusalResponse } from './gateway/refusal.ts';
+import { type Api, type ApiContext, withAnswerHeaders } from './gateway/answer-headers.ts';
+import { openaiChat } from './gateway/dialects/openai-chat.ts';
+import { generate } from './gateway/generate.ts';
+import { refused } from './gateway/refusal.ts';
 import { portal } from './portal/index.tsx';
 import { queue } from './tasks.ts';
 
 export { Pool } from './durable/pool.ts';
 export { Wallet } from './durable/wallet.ts';
 
-const app = new Hono<{ Bindings: Env }>();
+const app = new Hono<Api>();
 
-app.use(async (c, next) => {
-  await next();
-  if (!c.res.headers.has('x-request-id')) c.header('x-request-id', newId('req', Date.now()));
-});
+app.use(withAnswerHeaders());
 
 // DeepSeek's clients leave out /v1, LangChain's say /beta
 for (const path of ['/v1/chat/completions', '/chat/completions', '/beta/chat/completions']) {
-  app.post(path, chatCompletions);
+  app.post(path, generate(openaiChat));
 }
 for (const prefix of ['/v1', '']) {
   app.get(`${prefix}/models`, listModels);
@@ -51,19 +49,15 @@ for (const path of [
   '/completions',
   '/openapi.json',
 ]) {
-  app.all(path, (c) => refusalResponse({ reason: 'route_not_found' }, config(c.env).publicOrigin));
+  app.all(path, (c) => refused({ reason: 'route_not_found' }, config(c.env).publicOrigin));
 }
 
 app.route('/', portal);
 
-app.onError((error, c: Context<{ Bindings: Env }>) => {
-  const requestId = newId('req', Date.now());
-  console.error(
-    JSON.stringify({ event: 'unhandled', requestId, path: c.req.path, error: describeError(error) }),
-  );
-  const response = refusalResponse({ reason: 'internal' }, new URL(c.req.url).origin);
-  response.headers.set('x-request-id', requestId);
-  return response;
+app.onError((error, c: ApiContext) => {
+  const event = { event: 'unhandled', requestId: c.get('requestId'), path: c.req.path };
+  console.error(JSON.stringify({ ...event, error: describeError(error) }));
+  return refused({ reason: 'internal' }, new URL(c.req.url).origin);
 });
 
 export default { fetch: app.fetch, queue } satisfies ExportedHandler<Env>;

@@ -136,8 +136,8 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [
       edit(
         'worker/gateway/answer.ts',
-        '    return yield text(sseEvent(JSON.stringify(brokenOff(work, delivered))));',
-        '    return yield* streamedAnswer(work);',
+        "return yield { kind: 'refusal', refusal: { reason } };",
+        'return yield* streamedAnswer(work, events);',
       ),
     ],
   },

@@ -1,10 +1,10 @@
 /** GET /v1/generations/{request_id}: one request and the arithmetic of its price, there as soon as it has ended. */
-import type { Context } from 'hono';
 import { type BillLine, billOf } from '../domain/bill.ts';
 import { formatUsd } from '../domain/money.ts';
-import { config, type Env } from '../env.ts';
-import { authenticate } from '../gateway/authenticate.ts';
-import { refusalResponse } from '../gateway/refusal.ts';
+import { config } from '../env.ts';
+import type { ApiContext } from '../gateway/answer-headers.ts';
+import { identify } from '../gateway/authenticate.ts';
+import { refused } from '../gateway/refusal.ts';
 import { type FoundRequest, findAccountRequest } from './find-request.ts';
 
 const LINES: Record<BillLine['kind'], string> = {
@@ -13,13 +13,13 @@ const LINES: Record<BillLine['kind'], string> = {
   output: 'completion tokens',
 };
 
-export async function getGeneration(c: Context<{ Bindings: Env }>): Promise<Response> {
+export async function getGeneration(c: ApiContext): Promise<Response> {
   const { publicOrigin } = config(c.env);
-  const who = await authenticate(c.req.raw, c.env, Date.now());
-  if (!who.ok) return refusalResponse(who.refusal, publicOrigin);
+  const who = await identify(c, Date.now());
+  if (!who.ok) return refused(who.refusal, publicOrigin);
   const asked = { accountId: who.principal.accountId, requestId: c.req.param('id') ?? '' };
   const found = await findAccountRequest(c.env, asked);
-  return found ? c.json(describe(found)) : refusalResponse({ reason: 'request_not_found' }, publicOrigin);
+  return found ? c.json(describe(found)) : refused({ reason: 'request_not_found' }, publicOrigin);
 }
 
 function describe({ record, givenBackNanoUsd }: FoundRequest) {

@@ -1,15 +1,15 @@
 /** GET /v1/key: what the key that asks may do, what it has used, and when that resets. */
-import type { Context } from 'hono';
 import { capLeft, type Limits, type Load, periodEndMs } from '../domain/limits.ts';
 import { formatUsd } from '../domain/money.ts';
-import { config, type Env } from '../env.ts';
-import { authenticate } from '../gateway/authenticate.ts';
-import { refusalResponse } from '../gateway/refusal.ts';
+import { config } from '../env.ts';
+import type { ApiContext } from '../gateway/answer-headers.ts';
+import { identify } from '../gateway/authenticate.ts';
+import { refused } from '../gateway/refusal.ts';
 
-export async function getKey(c: Context<{ Bindings: Env }>): Promise<Response> {
+export async function getKey(c: ApiContext): Promise<Response> {
   const nowMs = Date.now();
-  const who = await authenticate(c.req.raw, c.env, nowMs);
-  if (!who.ok) return refusalResponse(who.refusal, config(c.env).publicOrigin);
+  const who = await identify(c, nowMs);
+  if (!who.ok) return refused(who.refusal, config(c.env).publicOrigin);
   const { accountId, keyId, models, limits } = who.principal;
   const wallet = c.env.WALLET.getByName(accountId);
   const [own, whole] = await Promise.all([

@@ -1,16 +1,14 @@
 /** GET /v1/models and /v1/models/{id}: the catalogue as OpenAI lists it, with what Tollgate knows beside. */
-import type { Context } from 'hono';
 import { findModel, type Model } from '../db/catalogue.ts';
 import { formatUsd, nanoUsd } from '../domain/money.ts';
 import { isServing } from '../domain/node.ts';
 import { type DatedPrice, priceAt } from '../domain/pricing.ts';
-import { config, type Env } from '../env.ts';
+import { config } from '../env.ts';
+import type { ApiContext } from '../gateway/answer-headers.ts';
 import { catalogue, poolSnapshot } from '../gateway/isolate.ts';
-import { refusalResponse } from '../gateway/refusal.ts';
+import { refused } from '../gateway/refusal.ts';
 
-type C = Context<{ Bindings: Env }>;
-
-export async function listModels(c: C): Promise<Response> {
+export async function listModels(c: ApiContext): Promise<Response> {
   const nowMs = Date.now();
   const models = await catalogue(c.env, nowMs);
   return c.json({
@@ -19,16 +17,16 @@ export async function listModels(c: C): Promise<Response> {
   });
 }
 
-export async function getModel(c: C): Promise<Response> {
+export async function getModel(c: ApiContext): Promise<Response> {
   const nowMs = Date.now();
   const models = await catalogue(c.env, nowMs);
   const model = findModel(models, c.req.param('id') ?? '');
   if (model) return c.json(await describe(c, model, nowMs));
   const refusal = { reason: 'model_not_found', available: models.map(({ id }) => id) } as const;
-  return refusalResponse(refusal, config(c.env).publicOrigin);
+  return refused(refusal, config(c.env).publicOrigin);
 }
 
-async function describe(c: C, model: Model, nowMs: number) {
+async function describe(c: ApiContext, model: Model, nowMs: number) {
   const price = priceAt(model.prices, 'standard', nowMs);
   const batch = priceAt(model.prices, 'batch', nowMs);
   const available = await isServed(c, model.id, nowMs);
@@ -62,7 +60,7 @@ function pricing(price: DatedPrice) {
 }
 
 /** A Pool that cannot be reached serves nobody: the catalogue is there all the same. */
-async function isServed(c: C, modelId: string, nowMs: number): Promise<boolean> {
+async function isServed(c: ApiContext, modelId: string, nowMs: number): Promise<boolean> {
   const waitUntil = (promise: Promise<unknown>) => c.executionCtx.waitUntil(promise);
   const pool = await poolSnapshot(c.env, modelId, nowMs, waitUntil).catch(() => null);
   return pool?.nodes.some(isServing) ?? false;

@@ -194,6 +194,8 @@ export interface WalletApi {
   ledger(page: { beforeSeq?: number; limit: number }): Promise<LedgerPage>;
   /** How much of its limits a key has used now, or (null) the account; spend is that of the cap's current period. */
   load(of: { keyId: string | null; capPeriod: CapPeriod }): Promise<Load>;
+  /** What is left of the limits per minute, of key and account the one that has less. */
+  rateLimit(of: { keyId: string; limits: ScopedLimits }): Promise<RateLimitState>;
   /** Changes what is watched, and looks at once. What is not named stays as it is. */
   watch(change: Partial<Watch>): Promise<void>;
 }

@@ -32,6 +32,7 @@ import type {
   IdempotentWork,
   LedgerPage,
   PostRequest,
+  RateLimitState,
   RequestRecord,
   ResizeRequest,
   WalletApi,
@@ -296,6 +297,12 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
     const nowMs = Date.now();
     const spentNanoUsd = this.#store.spentSince(keyId, periodStartDay(capPeriod, nowMs));
     return { ...this.#traffic.load(keyId, nowMs), spentNanoUsd };
+  }
+
+  async rateLimit({ keyId, limits }: { keyId: string; limits: ScopedLimits }): Promise<RateLimitState> {
+    const nowMs = Date.now();
+    const load = (of: string | null) => ({ ...this.#traffic.load(of, nowMs), spentNanoUsd: nanoUsd(0) });
+    return rateLimitState(limits, { key: load(keyId), account: load(null) });
   }
 
   async watch(change: Partial<Watch>): Promise<void> {

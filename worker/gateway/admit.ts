@@ -59,7 +59,8 @@ export async function admit(
   const price: Price = { id, cacheHitNanoUsd, cacheMissNanoUsd, outputNanoUsd };
 
   const prompt = promptTokenBounds(request.contentBytes, request.generate.messages.length);
-  if (prompt.min >= model.contextTokens) return { ok: false, refusal: promptTooLong(model) };
+  if (prompt.min >= model.contextTokens)
+    return { ok: false, refusal: promptTooLong(model, request.promptField) };
   const promptTokensMax = Math.min(prompt.max, model.contextTokens);
   const maxTokens = Math.min(request.maxTokens ?? model.outputTokensDefault, model.outputTokensMax);
 
@@ -106,10 +107,10 @@ export async function admit(
   };
 }
 
-function promptTooLong(model: Model): Refusal {
+function promptTooLong(model: Model, param: string): Refusal {
   return {
     reason: 'invalid_field',
-    param: 'messages',
-    message: `\`messages\`: longer than the context of ${model.id}, ${model.contextTokens} tokens. Send a shorter conversation.`,
+    param,
+    message: `\`${param}\`: longer than the context of ${model.id}, ${model.contextTokens} tokens. Send less.`,
   };
 }

@@ -3,18 +3,16 @@
  * comes; a whole one leaves when it is complete, so until then another node can take over from one that failed.
  */
 import type { NodeChunk } from '../../gpu-pool/protocol.ts';
-import { sseEvent } from '../domain/sse.ts';
-import { config } from '../env.ts';
-import type { ChatRequest } from './chat-request.ts';
-import { ChatAssembler, ChatStreamWriter } from './dialects/openai-chat-answer.ts';
+import type { AnswerEvents, AnswerHead, Asked } from './dialect.ts';
 import { ATTEMPTS_MAX, type Errand, type Forwarded, forward, reportFailure } from './forward.ts';
 import { meter, type Outcome } from './meter.ts';
 import { Purse } from './purse.ts';
-import { envelope, type Refusal } from './refusal.ts';
+import type { Refusal } from './refusal.ts';
 import { settle, voidUnserved } from './settle.ts';
 
 export interface Work extends Errand {
-  readonly request: ChatRequest;
+  readonly asked: Asked;
+  readonly head: AnswerHead;
 }
 
 /** The text of an answer as it becomes ready, or why there is none. A refusal is the last piece. */
@@ -27,53 +25,41 @@ export type Piece =
 
 const text = (value: string, last = false): Piece => ({ kind: 'text', text: value, last });
 
-/** Server-sent events. A refusal can only be the first piece: later a failure is an event. */
-export async function* streamedAnswer(work: Work): AsyncGenerator<Piece, void> {
+export async function* streamedAnswer(work: Work, events: AnswerEvents): AsyncGenerator<Piece, void> {
   const forwarded = await forwardOrVoid(work, new Set());
   if (!forwarded.ok) return yield { kind: 'refusal', refusal: forwarded.refusal };
-  const writer = new ChatStreamWriter(headOf(work), work.request);
   const chunks = metered(work, forwarded.forwarded, new Purse(work.env, work.admission));
   let delivered = false;
   try {
     let step = await chunks.next();
     for (; !step.done; step = await chunks.next()) {
-      const events = writer.chunk(step.value);
-      if (events === '') continue;
+      const said = events.chunk(step.value);
+      if (said === '') continue;
       delivered = true;
-      yield text(events);
+      yield text(said);
     }
     const outcome = step.value;
     const charge = await settleWith(work, forwarded.forwarded, outcome, delivered);
-    if (outcome.ending === 'node_failed')
-      return yield text(sseEvent(JSON.stringify(brokenOff(work, delivered))));
-    yield text(writer.end({ ...outcome, charge }), isWhole(outcome));
+    if (outcome.ending === 'node_failed') {
+      const reason = delivered ? 'broken_off' : 'node_failed';
+      return yield { kind: 'refusal', refusal: { reason } };
+    }
+    yield text(events.end({ ...outcome, charge }), isWhole(outcome));
   } finally {
     forwarded.forwarded.visit.end();
   }
 }
 
-/** Until the first blank line a failure still has its own status … */
-const FIRST_BLANK_LINE_MS = 5_000;
-/** … after it, each shows within a second that the client has left, and the engine can stop. */
-const BLANK_LINE_EVERY_MS = 1_000;
-
-/** One JSON object, after blank lines while it takes long. */
 export async function* wholeAnswer(work: Work): AsyncGenerator<Piece, void> {
   const tried = new Set<string>();
   const purse = new Purse(work.env, work.admission);
-  let blankLineAtMs = Date.now() + FIRST_BLANK_LINE_MS;
   for (;;) {
     const forwarded = await forwardOrVoid(work, tried);
     if (!forwarded.ok) return yield { kind: 'refusal', refusal: forwarded.refusal };
-    const assembler = new ChatAssembler(headOf(work), work.request);
+    const whole = work.asked.whole(work.head);
     const chunks = metered(work, forwarded.forwarded, purse);
     let step = await chunks.next();
-    for (; !step.done; step = await chunks.next()) {
-      assembler.chunk(step.value);
-      if (Date.now() < blankLineAtMs) continue;
-      blankLineAtMs = Date.now() + BLANK_LINE_EVERY_MS;
-      yield { kind: 'blank' };
-    }
+    for (; !step.done; step = await chunks.next()) whole.chunk(step.value);
     const outcome = step.value;
     if (outcome.ending === 'node_failed' && tried.size < ATTEMPTS_MAX) {
       leave(work, forwarded.forwarded, outcome);
@@ -83,7 +69,7 @@ export async function* wholeAnswer(work: Work): AsyncGenerator<Piece, void> {
     const charge = await settleWith(work, forwarded.forwarded, outcome, false);
     if (outcome.ending === 'node_failed')
       return yield { kind: 'refusal', refusal: { reason: 'node_failed' } };
-    return yield text(JSON.stringify(assembler.end({ ...outcome, charge })), isWhole(outcome));
+    return yield text(JSON.stringify(whole.end({ ...outcome, charge })), isWhole(outcome));
   }
 }
 
@@ -116,20 +102,4 @@ function settleWith(work: Work, forwarded: Forwarded, outcome: Outcome, delivere
 function leave(work: Work, { visit }: Forwarded, { ending }: Outcome): void {
   if (ending === 'node_failed') reportFailure(work, visit);
   visit.end();
-}
-
-function brokenOff({ env }: Work, delivered: boolean) {
-  const { error } = envelope({ reason: 'node_failed' }, config(env).publicOrigin);
-  const partly =
-    'The node failed in the middle of the answer. Only what you received was charged; try again.';
-  return { error: { ...error, message: delivered ? partly : error.message } };
-}
-
-function headOf({ admission: { requestId, model } }: Work) {
-  return {
-    id: requestId,
-    created: Math.floor(Date.now() / 1000),
-    model: model.id,
-    system_fingerprint: model.revision,
-  };
 }

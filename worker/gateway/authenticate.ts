@@ -5,6 +5,7 @@ import { hashApiKey, isWellFormedApiKey } from '../domain/api-key.ts';
 import type { Limits, ScopedLimits } from '../domain/limits.ts';
 import { nanoUsd } from '../domain/money.ts';
 import { config, type Env } from '../env.ts';
+import type { ApiContext } from './answer-headers.ts';
 import type { Refusal } from './refusal.ts';
 import { TtlCache } from './ttl-cache.ts';
 
@@ -45,6 +46,13 @@ export async function authenticate(
   if (row === null) return { ok: false, refusal: UNAUTHENTICATED };
   const dead = row.key.revokedAtMs !== null || (row.key.expiresAtMs !== null && row.key.expiresAtMs <= nowMs);
   return dead ? { ok: false, refusal: UNAUTHENTICATED } : { ok: true, principal: toPrincipal(row, key) };
+}
+
+/** The same for a route: what the answer says of limits is then that of whoever asked. */
+export async function identify(c: ApiContext, nowMs: number) {
+  const who = await authenticate(c.req.raw, c.env, nowMs);
+  if (who.ok) c.set('principal', who.principal);
+  return who;
 }
 
 function bearer(header: string | null): string | null {

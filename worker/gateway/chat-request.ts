@@ -5,13 +5,13 @@ export interface ChatRequest {
   /** as the client named it */
   readonly model: string;
   readonly stream: boolean;
-  /** the client asked for OpenAI's separate usage chunk */
-  readonly includeUsage: boolean;
   /** null: the model's default */
   readonly maxTokens: number | null;
   readonly choices: number;
   /** what the client says its conversation is; null: its opening is what it is known by */
   readonly sessionKey: string | null;
+  /** the field that holds the prompt, as the client knows it */
+  readonly promptField: string;
   /** UTF-8 bytes of everything that is rendered into the prompt */
   readonly contentBytes: number;
   /** the allow-listed fields for the node */

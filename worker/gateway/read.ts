@@ -4,6 +4,9 @@ import type { Refusal } from './refusal.ts';
 /** 4 MiB holds a full context of text several times over. */
 export const BODY_BYTES_MAX = 4 * 1024 * 1024;
 
+/** A conversation with tools nests ten deep; deeper than this is an attack on recursive readers, ours or the engine's. */
+const DEPTH_MAX = 40;
+
 /** `application/json` and its kin (`…+json`); no other charset than UTF-8, which is the default. */
 const JSON_UTF8 = /^application\/([\w.-]+\+)?json\s*(;(?!.*charset=(?!"?utf-8)).*)?$/i;
 
@@ -42,6 +45,9 @@ async function readBounded(request: Request): Promise<Uint8Array | null> {
 
 function parseObject(bytes: Uint8Array): Read {
   const invalid = (message: string): Read => ({ ok: false, refusal: { reason: 'not_json', message } });
+  if (depthOf(bytes) > DEPTH_MAX) {
+    return invalid(`The body nests deeper than ${DEPTH_MAX} levels. Send a flatter one.`);
+  }
   let body: unknown;
   try {
     body = JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: false }).decode(bytes));
@@ -55,3 +61,24 @@ function parseObject(bytes: Uint8Array): Read {
   }
   return { ok: true, body: body as Record<string, unknown>, bytes };
 }
+
+/** The deepest nesting of objects and arrays, counted without building any of them. */
+function depthOf(json: Uint8Array): number {
+  let depth = 0;
+  let deepest = 0;
+  let inString = false;
+  for (let i = 0; i < json.length; i++) {
+    const byte = json[i];
+    if (inString) {
+      if (byte === BACKSLASH) i++;
+      else if (byte === QUOTE) inString = false;
+    } else if (byte === QUOTE) inString = true;
+    else if (byte === OPEN_BRACE || byte === OPEN_BRACKET) deepest = Math.max(deepest, ++depth);
+    else if (byte === CLOSE_BRACE || byte === CLOSE_BRACKET) depth--;
+  }
+  return deepest;
+}
+
+const [QUOTE, BACKSLASH, OPEN_BRACE, CLOSE_BRACE, OPEN_BRACKET, CLOSE_BRACKET] = [...'"\\{}[]'].map((char) =>
+  char.charCodeAt(0),
+);

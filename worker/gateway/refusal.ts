@@ -17,6 +17,8 @@ export type Refusal =
   | { reason: 'model_not_available'; model: string }
   | { reason: 'overloaded'; retryAfterMs: number }
   | { reason: 'node_failed' }
+  /** a part of the answer has left already */
+  | { reason: 'broken_off' }
   | { reason: 'first_token_timeout'; deadlineMs: number }
   | { reason: 'idempotency_mismatch' }
   | { reason: 'idempotency_running'; retryAfterMs: number }
@@ -51,6 +53,7 @@ const WIRE = {
   idempotency_mismatch: { status: 422, type: 'idempotency_error', code: 'idempotency_mismatch' },
   internal: { status: 500, type: 'server_error', code: 'internal_error' },
   node_failed: { status: 502, type: 'server_error', code: 'node_failed' },
+  broken_off: { status: 502, type: 'server_error', code: 'node_failed' },
   model_not_available: { status: 503, type: 'overloaded', code: 'model_not_available' },
   overloaded: { status: 503, type: 'overloaded', code: 'overloaded' },
   first_token_timeout: { status: 504, type: 'timeout', code: 'first_token_timeout' },
@@ -72,8 +75,13 @@ export function envelope(refusal: Refusal, origin: string): ErrorEnvelope {
   return { error: { message: messageFor(refusal, origin), type, param, code } };
 }
 
-/** @param origin where links in messages point, without a trailing slash */
-export function refusalResponse(refusal: Refusal, origin: string): Response {
+/** A refusal in OpenAI's envelope. @param origin where links in messages point, without a trailing slash */
+export function refused(refusal: Refusal, origin: string): Response {
+  return refusalResponse(refusal, envelope(refusal, origin));
+}
+
+/** @param body the envelope in the dialect of the route */
+export function refusalResponse(refusal: Refusal, body: object): Response {
   const headers = new Headers({ 'content-type': 'application/json' });
   const { status } = WIRE[refusal.reason];
   const waitMs = retryAfterMs(refusal);
@@ -82,7 +90,7 @@ export function refusalResponse(refusal: Refusal, origin: string): Response {
     headers.set('retry-after', String(Math.ceil(waitMs / 1000)));
     headers.set('retry-after-ms', String(waitMs));
   }
-  return new Response(JSON.stringify(envelope(refusal, origin)), { status, headers });
+  return new Response(JSON.stringify(body), { status, headers });
 }
 
 /** OpenAI's clients ignore a wait of more than 60 s and hammer instead. */
@@ -101,6 +109,7 @@ function retryAfterMs(refusal: Refusal): number | null {
       return Math.min(RETRY_AFTER_MS_MAX, refusal.retryAfterMs);
     case 'model_not_available':
     case 'node_failed':
+    case 'broken_off':
     case 'internal':
     case 'first_token_timeout':
       return RETRY_SOON_MS;
@@ -149,6 +158,8 @@ function messageFor(refusal: Refusal, origin: string): string {
       return 'All nodes are busy. Nothing was charged; try again shortly.';
     case 'node_failed':
       return 'The node that worked on this request failed. Nothing was charged; try again.';
+    case 'broken_off':
+      return 'The node failed in the middle of the answer. Only what you received was charged; try again.';
     case 'first_token_timeout':
       return `No node gave a first token within ${refusal.deadlineMs / 1000} s. Nothing was charged; try again.`;
     case 'idempotency_mismatch':

@@ -9,14 +9,17 @@ import { database } from '../../../worker/db/client.ts';
 import { createKey, pepperKey } from '../../../worker/db/keys.ts';
 import { config } from '../../../worker/env.ts';
 import { fleet } from '../../../worker/fleet/index.ts';
-import { chatCompletions } from '../../../worker/gateway/chat-completions.ts';
-import { refusalResponse } from '../../../worker/gateway/refusal.ts';
+import { withAnswerHeaders } from '../../../worker/gateway/answer-headers.ts';
+import { openaiChat } from '../../../worker/gateway/dialects/openai-chat.ts';
+import { generate } from '../../../worker/gateway/generate.ts';
+import { refused } from '../../../worker/gateway/refusal.ts';
 
 export { Pool } from '../../../worker/durable/pool.ts';
 export { Wallet } from '../../../worker/durable/wallet.ts';
 
 export const app = new Hono();
-app.post('/v1/chat/completions', chatCompletions);
+app.use(withAnswerHeaders());
+app.post('/v1/chat/completions', generate(openaiChat));
 app.get('/v1/generations/:id', getGeneration);
 app.get('/v1/key', getKey);
 app.get('/user/balance', getBalance);
@@ -24,7 +27,7 @@ app.route('/', fleet);
 app.route('/', webhook);
 app.onError((error, c) => {
   console.error(JSON.stringify({ event: 'unhandled', error: String(error?.stack ?? error) }));
-  return refusalResponse({ reason: 'internal' }, new URL(c.req.url).origin);
+  return refused({ reason: 'internal' }, new URL(c.req.url).origin);
 });
 
 /** What a person would do at the portal, before and beside the traffic. */

@@ -19,10 +19,7 @@ export const file = sqliteTable(
     createdAtMs: integer('created_at_ms').notNull(),
     expiresAtMs: integer('expires_at_ms').notNull(),
   },
-  (t) => [
-    index('file_by_account').on(t.accountId, t.createdAtMs),
-    index('file_by_expiry').on(t.expiresAtMs),
-  ],
+  (t) => [index('file_by_account').on(t.accountId, t.createdAtMs), index('file_by_expiry').on(t.expiresAtMs)],
 );
 
 export const BATCH_STATES = [

@@ -1,26 +1,10 @@
 /** OpenAI's and DeepSeek's chat answers: chunks of a stream, or one object put together from the same chunks. */
 import type { FinishReason, NodeChunk } from '../../../gpu-pool/protocol.ts';
-import type { NanoUsd } from '../../domain/money.ts';
 import { sseEvent } from '../../domain/sse.ts';
-import { toPublicUsage, type Usage } from '../../domain/usage.ts';
+import { toPublicUsage } from '../../domain/usage.ts';
 import type { HoldBound } from '../../domain/wallet.ts';
-
-/** What every chunk of an answer repeats. */
-export interface AnswerHead {
-  readonly id: string;
-  /** seconds since 1970 */
-  readonly created: number;
-  readonly model: string;
-  readonly system_fingerprint: string;
-}
-
-/** How an answer ended, for its last event. */
-export interface AnswerEnd {
-  readonly usage: Usage;
-  readonly charge: NanoUsd;
-  /** what ran out in the middle: choices that the engine had not finished end with `length` */
-  readonly ranOut: HoldBound | null;
-}
+import type { AnswerEnd, AnswerEvents, AnswerHead, WholeAnswer } from '../dialect.ts';
+import type { ErrorEnvelope } from '../refusal.ts';
 
 type Choice = NodeChunk['choices'][number];
 
@@ -29,8 +13,19 @@ function cutBy(ranOut: HoldBound | null) {
   return ranOut === null ? {} : { tollgate: { stop: ranOut } };
 }
 
-export class ChatStreamWriter {
-  readonly #head: AnswerHead & { object: 'chat.completion.chunk' };
+/** What every chunk of an answer repeats. */
+function headOf({ requestId, createdAtMs, modelId, revision }: AnswerHead, object: string) {
+  return {
+    id: requestId,
+    object,
+    created: Math.floor(createdAtMs / 1_000),
+    model: modelId,
+    system_fingerprint: revision,
+  };
+}
+
+export class ChatEvents implements AnswerEvents {
+  readonly #head: ReturnType<typeof headOf>;
   readonly #includeUsage: boolean;
   readonly #unfinished: Set<number>;
   readonly #begun = new Set<number>();
@@ -38,12 +33,11 @@ export class ChatStreamWriter {
   #heldBack: Choice | null = null;
 
   constructor(head: AnswerHead, options: { choices: number; includeUsage: boolean }) {
-    this.#head = { ...head, object: 'chat.completion.chunk' };
+    this.#head = headOf(head, 'chat.completion.chunk');
     this.#includeUsage = options.includeUsage;
     this.#unfinished = new Set(Array.from({ length: options.choices }, (_, index) => index));
   }
 
-  /** The events for a chunk; empty when there is nothing to say. */
   chunk(chunk: NodeChunk): string {
     let text = '';
     for (const choice of chunk.choices) {
@@ -58,7 +52,6 @@ export class ChatStreamWriter {
     return text;
   }
 
-  /** The last events, usage among them exactly once, and `[DONE]`. */
   end({ usage, charge, ranOut }: AnswerEnd): string {
     let text = '';
     for (const index of this.#unfinished) {
@@ -77,6 +70,10 @@ export class ChatStreamWriter {
       );
     }
     return text + sseEvent('[DONE]');
+  }
+
+  failed(error: ErrorEnvelope['error']): string {
+    return sseEvent(JSON.stringify({ error }));
   }
 
   #flush(): string {
@@ -115,12 +112,12 @@ interface Message {
   logprobs: unknown[];
 }
 
-export class ChatAssembler {
-  readonly #head: AnswerHead;
+export class WholeChat implements WholeAnswer {
+  readonly #head: ReturnType<typeof headOf>;
   readonly #messages: Message[];
 
   constructor(head: AnswerHead, options: { choices: number }) {
-    this.#head = head;
+    this.#head = headOf(head, 'chat.completion');
     this.#messages = Array.from({ length: options.choices }, () => ({
       content: null,
       reasoning: null,
@@ -156,7 +153,6 @@ export class ChatAssembler {
   end({ usage, charge, ranOut }: AnswerEnd) {
     return {
       ...this.#head,
-      object: 'chat.completion',
       choices: this.#messages.map((message, index) => ({
         index,
         message: {

@@ -1,0 +1,71 @@
+/** What every answer of the API says in its headers: which request it is, how long it took, what is left of the limits. */
+import type { Context, MiddlewareHandler } from 'hono';
+import { newId } from '../domain/ids.ts';
+import type { RateLimitState } from '../domain/wallet.ts';
+import type { Env } from '../env.ts';
+import type { Principal } from './authenticate.ts';
+import { TtlCache } from './ttl-cache.ts';
+
+export interface Api {
+  Bindings: Env;
+  Variables: {
+    requestId: string;
+    startedMs: number;
+    /** as soon as it is known who asks */
+    principal?: Principal;
+    /** as the Wallet said with the hold */
+    rateLimit?: RateLimitState;
+  };
+}
+export type ApiContext = Context<Api>;
+
+/** What one isolate knows of a key's limits; a refusal that never came to the Wallet need not ask it each time. */
+const KNOWN_MS = 5_000;
+const known = new TtlCache<string, RateLimitState>({ ttlMs: KNOWN_MS, sizeMax: 10_000 });
+
+export function withAnswerHeaders(): MiddlewareHandler<Api> {
+  return async function answerHeadersOf(c, next) {
+    const startedMs = Date.now();
+    const requestId = newId('req', startedMs);
+    c.set('requestId', requestId);
+    c.set('startedMs', startedMs);
+    await next();
+    const { headers } = c.res;
+    for (const [name, value] of Object.entries(answerHeaders({ requestId }))) {
+      if (!headers.has(name)) headers.set(name, value);
+    }
+    headers.set('openai-processing-ms', String(Date.now() - startedMs));
+    const rateLimit = await rateLimitOf(c);
+    for (const kind of ['requests', 'tokens'] as const) {
+      const state = rateLimit?.[kind];
+      if (!state) continue;
+      headers.set(`x-ratelimit-limit-${kind}`, String(state.limit));
+      headers.set(`x-ratelimit-remaining-${kind}`, String(state.remaining));
+      headers.set(`x-ratelimit-reset-${kind}`, `${Math.ceil(state.resetMs / 1000)}s`);
+    }
+  };
+}
+
+/** OpenAI's name of it and Anthropic's. */
+export function answerHeaders({ requestId }: { requestId: string }) {
+  return { 'x-request-id': requestId, 'request-id': requestId };
+}
+
+/** Null where nobody was recognised, or the Wallet is silent: an answer is not lost for its headers. */
+async function rateLimitOf(c: ApiContext): Promise<RateLimitState | null> {
+  const principal = c.get('principal');
+  if (!principal) return null;
+  const { accountId, keyId, limits } = principal;
+  const fresh = c.get('rateLimit');
+  const nowMs = Date.now();
+  const state = fresh ?? known.get(keyId, nowMs);
+  if (state) {
+    if (fresh) known.set(keyId, fresh, nowMs);
+    return state;
+  }
+  const asked = await c.env.WALLET.getByName(accountId)
+    .rateLimit({ keyId, limits })
+    .catch(() => null);
+  if (asked) known.set(keyId, asked, nowMs);
+  return asked;
+}

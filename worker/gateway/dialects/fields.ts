@@ -1,0 +1,57 @@
+/** What the dialects' bodies have in common: fields that mean the same everywhere, and what is said of a wrong one. */
+import { z } from 'zod';
+import type { Refusal } from '../refusal.ts';
+
+/** Most completion tokens of a choice, reasoning included; a model may allow fewer. */
+export const TokenLimit = z.int().min(1).max(65_536);
+export const ModelName = z.string().min(1).max(256);
+export const Temperature = z.number().min(0).max(2);
+export const TopP = z.number().gt(0).max(1);
+/** A JSON schema, a tool choice: passed on as it is. How deep it may nest is settled by the reader of the body. */
+export const PassedOn = z.record(z.string(), z.unknown());
+export const ToolName = z
+  .string()
+  .regex(/^[\w-]{1,64}$/, 'must be 1 to 64 letters, digits, underscores and dashes');
+export const STOPS_MAX = 16;
+export const TOOLS_MAX = 128;
+export const MESSAGES_MAX = 10_000;
+
+/** OpenAI takes 64 characters and refuses more; clients that join two UUIDs meet no refusal here. */
+export const SessionKey = z.string().min(1).max(256);
+/** The same by a header, for clients that cannot add a field. */
+const SESSION_HEADER = 'x-session-id';
+const SessionHeader = z.object({ [SESSION_HEADER]: SessionKey.nullable() });
+
+/** A dialect's fields and the session that the client names, or what is wrong with the first that is wrong. */
+export function readFields<Fields>(
+  schema: z.ZodType<Fields>,
+  body: Record<string, unknown>,
+  headers: Headers,
+): { ok: true; fields: Fields; session: string | null } | { ok: false; refusal: Refusal } {
+  const parsed = schema.safeParse(body);
+  if (!parsed.success) return { ok: false, refusal: invalidField(parsed.error.issues[0]!) };
+  const session = SessionHeader.safeParse({ [SESSION_HEADER]: headers.get(SESSION_HEADER) });
+  if (!session.success) return { ok: false, refusal: invalidField(session.error.issues[0]!) };
+  return { ok: true, fields: parsed.data, session: session.data[SESSION_HEADER] };
+}
+
+/** Names the field as clients write it: `messages[0].content`. */
+export function invalidField(issue: z.core.$ZodIssue): Refusal {
+  const param = issue.path
+    .map((part, i) => (typeof part === 'number' ? `[${part}]` : i === 0 ? part : `.${String(part)}`))
+    .join('');
+  return {
+    reason: 'invalid_field',
+    param: param || null,
+    message: `\`${param}\`: ${lowerFirst(issue.message)}.`,
+  };
+}
+
+/** UTF-8 bytes of what is rendered into the prompt. */
+export function contentBytes(...shown: unknown[]): number {
+  return new TextEncoder().encode(JSON.stringify(shown)).byteLength;
+}
+
+function lowerFirst(text: string): string {
+  return text.charAt(0).toLowerCase() + text.slice(1);
+}

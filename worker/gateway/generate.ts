@@ -1,0 +1,133 @@
+/**
+ * A request for an answer, in whatever dialect, from top to bottom: authenticate, read, then `serve` admits, routes,
+ * forwards, meters and settles. Streamed or not, the engine always streams: one way to meter, one to notice who left.
+ */
+import { findModel, type Model } from '../db/catalogue.ts';
+import { describeError } from '../describe-error.ts';
+import { config } from '../env.ts';
+import type { Piece } from './answer.ts';
+import { type ApiContext, answerHeaders } from './answer-headers.ts';
+import { identify } from './authenticate.ts';
+import type { ChatRequest } from './chat-request.ts';
+import { clientStream } from './client-stream.ts';
+import type { AnswerHead, Dialect } from './dialect.ts';
+import { beginOnce } from './idempotency.ts';
+import { catalogue } from './isolate.ts';
+import { keptAlive } from './keep-alive.ts';
+import { readJsonObject } from './read.ts';
+import { envelope, type Refusal, refusalResponse } from './refusal.ts';
+import { serve } from './serve.ts';
+import { voidUnserved } from './settle.ts';
+
+/** The handler of the routes that speak `dialect`. */
+export function generate(dialect: Dialect) {
+  return async function generateIn(c: ApiContext): Promise<Response> {
+    const { env } = c;
+    const { publicOrigin } = config(env);
+    const requestId = c.get('requestId');
+    const waitUntil = (promise: Promise<unknown>) => c.executionCtx.waitUntil(promise);
+    const bodyOf = (refusal: Refusal) => dialect.refused(envelope(refusal, publicOrigin), requestId);
+    const refuse = (refusal: Refusal) => refusalResponse(refusal, bodyOf(refusal));
+
+    const early = await identify(c, Date.now());
+    if (!early.ok) return refuse(early.refusal);
+
+    const read = await readJsonObject(c.req.raw);
+    if (!read.ok) return refuse(read.refusal);
+    // a body may take its time: price, limits and the key itself are those of now, from the cache if it was quick
+    const nowMs = Date.now();
+    const who = await identify(c, nowMs);
+    if (!who.ok) return refuse(who.refusal);
+    const { principal } = who;
+    const understood = dialect.read(read.body, c.req.raw.headers);
+    if (!understood.ok) return refuse(understood.refusal);
+    const { asked } = understood;
+    const models = await catalogue(env, nowMs);
+    const model = findModel(models, asked.request.model);
+    if (!model) return refuse({ reason: 'model_not_found', available: models.map(({ id }) => id) });
+    const unsupported = unsupportedBy(model, asked.request);
+    if (unsupported) return refuse(unsupported);
+
+    const { headers } = c.req.raw;
+    const begun = await beginOnce(env, { headers, bytes: read.bytes, principal, requestId, waitUntil });
+    if (begun.kind === 'refusal') return refuse(begun.refusal);
+    const bodyHeaders = asked.request.stream ? EVENT_STREAM : JSON_BODY;
+    if (begun.kind === 'replay') {
+      const kept = { ...bodyHeaders, ...answerHeaders(begun), 'idempotent-replayed': 'true' };
+      return new Response(begun.body, { headers: kept });
+    }
+    const { once } = begun;
+
+    const gone = new AbortController();
+    const { signal } = c.req.raw;
+    if (signal.aborted) gone.abort();
+    else signal.addEventListener('abort', () => gone.abort(), { once: true });
+    const head: AnswerHead = { requestId, createdAtMs: nowMs, modelId: model.id, revision: model.revision };
+    const events = asked.request.stream ? asked.events(head) : null;
+
+    const answer = async (): Promise<Response> => {
+      const served = await serve(env, {
+        principal,
+        asked,
+        head,
+        events,
+        model,
+        nowMs,
+        gone: gone.signal,
+        waitUntil,
+      });
+      if (served.rateLimit) c.set('rateLimit', served.rateLimit);
+      if (!served.ok) {
+        await once.abandon();
+        return refuse(served.refusal);
+      }
+      const pieces = keptAlive(once.keeping(served.pieces));
+      const first = (await pieces.next()).value!;
+      if (first.kind === 'refusal') {
+        await once.abandon();
+        return refuse(first.refusal);
+      }
+      const textOf = (piece: Piece): string => {
+        if (piece.kind === 'text') return piece.text;
+        if (piece.kind === 'blank') return events ? COMMENT : BLANK_LINE;
+        // something has left already, so it can only be said in the body
+        const { error } = envelope(piece.refusal, publicOrigin);
+        return events ? events.failed(error) : JSON.stringify(bodyOf(piece.refusal));
+      };
+      const { body, ended } = clientStream(textOf(first), mapped(pieces, textOf), () => gone.abort());
+      waitUntil(ended);
+      return new Response(body, { headers: bodyHeaders });
+    };
+
+    const answered = answer().catch(async (error: unknown) => {
+      console.error(JSON.stringify({ event: 'request_failed', requestId, error: describeError(error) }));
+      await voidUnserved(env, { requestId, accountId: principal.accountId }, null);
+      await once.abandon().catch(() => undefined);
+      return refuse({ reason: 'internal' });
+    });
+    // a client that leaves must not take the settlement with it
+    waitUntil(answered);
+    return answered;
+  };
+}
+
+/** Compression on the way would hold blank lines and events back until it has a block full. */
+const AS_IT_COMES = { 'cache-control': 'no-cache, no-transform', 'content-encoding': 'identity' };
+const EVENT_STREAM = { 'content-type': 'text/event-stream; charset=utf-8', ...AS_IT_COMES };
+const JSON_BODY = { 'content-type': 'application/json', ...AS_IT_COMES };
+
+/** DeepSeek's ways to keep a waiting connection alive: readers of events and of JSON skip them. */
+const COMMENT = ': keep-alive\n\n';
+const BLANK_LINE = '\n';
+
+async function* mapped<A, B>(source: AsyncGenerator<A, void>, map: (value: A) => B): AsyncGenerator<B, void> {
+  for await (const value of source) yield map(value);
+}
+
+function unsupportedBy(model: Model, request: ChatRequest): Refusal | null {
+  const { logprobs, top_logprobs } = request.generate;
+  if (!model.reasoning || (!logprobs && top_logprobs === undefined)) return null;
+  const param = logprobs ? 'logprobs' : 'top_logprobs';
+  const message = `\`${param}\`: not available for ${model.id}, a reasoning model. Leave it out.`;
+  return { reason: 'invalid_field', param, message };
+}

@@ -1,0 +1,75 @@
+/**
+ * Steps 3 to 7 for a request that has been read, whoever sent it: admit, route, then forward, meter and settle. What
+ * comes out is the answer in pieces, or why there is none.
+ */
+import type { Model } from '../db/catalogue.ts';
+import { tokenEstimate } from '../domain/hold.ts';
+import type { RouteRequest } from '../domain/routing/policy.ts';
+import type { RateLimitState } from '../domain/wallet.ts';
+import type { Env } from '../env.ts';
+import { type Admission, admit } from './admit.ts';
+import { type Piece, streamedAnswer, type Work, wholeAnswer } from './answer.ts';
+import type { Principal } from './authenticate.ts';
+import { cacheSalt } from './cache-salt.ts';
+import type { AnswerEvents, AnswerHead, Asked } from './dialect.ts';
+import { poolSnapshot } from './isolate.ts';
+import type { Refusal } from './refusal.ts';
+import { affinityKey, overloadMs } from './route.ts';
+
+export interface Job {
+  readonly principal: Principal;
+  readonly asked: Asked;
+  readonly head: AnswerHead;
+  /** null: the answer is one object */
+  readonly events: AnswerEvents | null;
+  readonly model: Model;
+  /** decides the price for the whole request */
+  readonly nowMs: number;
+  /** aborted when nobody waits for the answer any more */
+  readonly gone: AbortSignal;
+  readonly waitUntil: (promise: Promise<unknown>) => void;
+}
+
+export type Served =
+  | { ok: true; rateLimit: RateLimitState; pieces: AsyncGenerator<Piece, void> }
+  | { ok: false; refusal: Refusal; rateLimit?: RateLimitState };
+
+export async function serve(env: Env, job: Job): Promise<Served> {
+  const { principal, asked, head, events, model, nowMs, gone, waitUntil } = job;
+  const { request } = asked;
+
+  // refused before it costs anybody anything: what waits already keeps its place
+  const pool = () => poolSnapshot(env, model.id, Date.now(), waitUntil);
+  const busyMs = await pool().then(
+    (snapshot) => overloadMs(snapshot, Date.now()),
+    () => null,
+  );
+  if (busyMs !== null) return { ok: false, refusal: { reason: 'overloaded', retryAfterMs: busyMs } };
+
+  const salt = await cacheSalt(env, principal.accountId);
+  const conversation = affinityKey(request, model.id, salt);
+  const { requestId } = head;
+  const admitted = await admit(env, { requestId, principal, request, model, conversation, nowMs });
+  if (!admitted.ok) return admitted;
+  const { admission } = admitted;
+
+  const work: Work = {
+    env,
+    admission,
+    asked,
+    head,
+    body: { ...request.generate, max_tokens: admission.maxTokens, cache_salt: salt },
+    pool,
+    route: routeOf(admission, request.contentBytes),
+    gone,
+    waitUntil,
+  };
+  const pieces = events ? streamedAnswer(work, events) : wholeAnswer(work);
+  return { ok: true, rateLimit: admission.rateLimit, pieces };
+}
+
+function routeOf({ conversation, home }: Admission, contentBytes: number): RouteRequest {
+  const promptTokens = tokenEstimate({ contentBytes, maxTokens: 0, choices: 1 });
+  const known = home && { nodeId: home.nodeId, cachedTokens: Math.min(home.promptTokens, promptTokens) };
+  return { affinity: conversation, promptTokens, home: known };
+}
