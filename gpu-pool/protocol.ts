@@ -101,6 +101,8 @@ export const GenerateRequest = z.object({
   tools: z.array(z.record(z.string(), z.unknown())).max(128).optional(),
   tool_choice: z.union([z.string(), z.record(z.string(), z.unknown())]).optional(),
   response_format: z.record(z.string(), z.unknown()).optional(),
+  /** work that can wait: it runs where nobody else wants to, and makes room for whoever does */
+  background: z.boolean().optional(),
   /** HMAC of the account, 32 hex digits: one tenant never reuses another's prefix cache */
   cache_salt: z.string().length(32),
 });

@@ -69,6 +69,7 @@ export async function chatCompletions(
     choices,
     maxTokens: bounded.maxTokens,
     streaming: request.stream,
+    priority: request.priority,
     ignoreAbort: faults.has('ignore_abort'),
     onToken: (choice, token, counts) => answer.token(choice, token, counts),
     onEnd: (finishes, counts: Counts) => answer.end(finishes, counts),

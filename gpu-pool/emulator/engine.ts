@@ -26,6 +26,9 @@ export const DISCONNECT_NOTICE_MS = { streaming: 2_000, notStreaming: 4_000 } as
 /** Behind its clock by more than this, the scheduler gives the lost time up instead of racing after it. */
 const LAG_MS_MAX = 1_000;
 
+/** `--priority-scheduling-preemption-threshold`, its default. */
+const PREEMPTION_THRESHOLD = 10;
+
 export class Engine {
   readonly stats = new EngineStats();
   readonly cache: RadixCache;
@@ -60,7 +63,10 @@ export class Engine {
     if (this.#jobs().some((job) => job.rid === spec.rid)) return 'duplicate_rid';
     // SGLang counts the waiting queue alone, so a burst can be refused while slots are free (scheduler.py).
     if (this.#waiting.length >= this.#queuedMax) return 'queue_full';
-    this.#waiting.push(newJob(spec, this.#clock.nowMs()));
+    // by priority, then as they came (schedule_policy.py, `--enable-priority-scheduling`)
+    const behind = this.#waiting.findIndex(({ priority }) => priority < spec.priority);
+    const job = newJob(spec, this.#clock.nowMs());
+    this.#waiting.splice(behind === -1 ? this.#waiting.length : behind, 0, job);
     this.#wake?.();
     return 'accepted';
   }
@@ -137,8 +143,10 @@ export class Engine {
       if (
         this.#runningSequences() + job.choices.length > this.profile.maxRunningRequests &&
         this.#running.length
-      )
-        return;
+      ) {
+        if (!this.#retractFor(job)) return;
+        continue;
+      }
       const node = this.cache.match(job.cacheKey, job.prompt);
       const needed = job.prompt.length - node.depthTokens + reservedTokens(job);
       const taken =
@@ -146,17 +154,18 @@ export class Engine {
         this.#privateTokens() +
         this.#running.reduce((sum, j) => sum + reservedTokens(j), 0);
       // One that would not fit an empty cache is let in alone rather than never.
-      if (taken + needed > this.profile.kvCapacityTokens && this.#running.length > 0) return;
+      if (taken + needed > this.profile.kvCapacityTokens && this.#running.length > 0) {
+        if (!this.#retractFor(job)) return;
+        continue;
+      }
       this.#waiting.shift();
       this.cache.lock(node);
-      const cachedTokens = node.depthTokens;
-      Object.assign(job, {
-        phase: 'prefill',
-        node,
-        cachedTokens,
-        prefillLeft: job.prompt.length - cachedTokens,
-      });
+      const again = job.lastTokenMs !== null;
+      const cachedTokens = again ? job.cachedTokens : node.depthTokens;
+      const known = job.prompt.length + job.produced.reduce((sum, each) => sum + each, 0);
+      Object.assign(job, { phase: 'prefill', node, cachedTokens, prefillLeft: known - node.depthTokens });
       this.#running.push(job);
+      if (again) continue;
       this.stats.admitted({ promptTokens: job.prompt.length, cachedTokens });
       this.#log.write({
         t: this.#now(),
@@ -165,6 +174,17 @@ export class Engine {
         cached_tokens: cachedTokens,
       });
     }
+  }
+
+  /** Sends the least of the running back to the queue, with what it has generated, if it is less by the threshold. */
+  #retractFor(job: Job): boolean {
+    const least = this.#running.reduce((lowest, each) => (each.priority < lowest.priority ? each : lowest));
+    if (job.priority - least.priority < PREEMPTION_THRESHOLD) return false;
+    this.#running = this.#running.filter((other) => other !== least);
+    if (least.node) this.cache.unlock(least.node);
+    Object.assign(least, { phase: 'waiting', node: null, prefillLeft: 0 });
+    this.#waiting.push(least);
+    return true;
   }
 
   /** One chunk of prefill. While it runs nothing decodes (SGLang's default, without mixed chunks). */

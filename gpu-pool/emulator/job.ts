@@ -18,6 +18,8 @@ export interface JobSpec {
   choices: ChoicePlan[];
   maxTokens: number;
   streaming: boolean;
+  /** the higher goes first */
+  priority: number;
   /** scripted fault: neither an abort nor the client's leaving stops it */
   ignoreAbort: boolean;
   onToken(choice: number, token: PlannedToken, counts: Counts): void;

@@ -18,6 +18,7 @@ export interface ChatRequest {
   logprobs: boolean;
   topLogprobs: number;
   rid: string | null;
+  priority: number;
   /** key of the prefix cache: salt and extra key, joined */
   cacheKey: string;
   /** definitions as sent, for the chat template */
@@ -74,6 +75,7 @@ const Body = z.looseObject({
   presence_penalty: number,
   frequency_penalty: number,
   rid: z.string().nullish(),
+  priority: z.int().nullish(),
   cache_salt: z.string().nullish(),
   extra_key: z.string().nullish(),
   tools: z
@@ -125,6 +127,7 @@ export function parseChatRequest(body: unknown): ParsedRequest {
       logprobs: fields.logprobs ?? false,
       topLogprobs: fields.top_logprobs ?? 0,
       rid: fields.rid ?? null,
+      priority: fields.priority ?? 0,
       // No delimiter: ("ab", "c") and ("a", "bc") are one key (serving_base.py, `_compute_extra_key`).
       cacheKey: (fields.cache_salt ?? '') + (fields.extra_key ?? ''),
       rawTools: toolChoice === 'none' ? null : tools,

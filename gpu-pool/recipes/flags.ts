@@ -123,6 +123,12 @@ export const FLAGS: readonly Flag[] = [
     source: `${FIELDS}/schedule.py`,
   },
   {
+    name: '--enable-priority-scheduling',
+    value: true,
+    why: 'Lines of a batch run where nobody waits, and make room for whoever does.',
+    source: `${FIELDS}/schedule.py`,
+  },
+  {
     name: '--chunked-prefill-size',
     value: { byHardware: { '8xh200': 32_768, '8xmi300x': 131_072 } },
     why: 'Tokens of prefill a step: throughput for long prompts against pauses in running answers.',

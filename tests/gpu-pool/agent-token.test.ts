@@ -122,6 +122,7 @@ describe('the allow-list', () => {
       separate_reasoning: true,
       stream_reasoning: true,
       rid: jti,
+      priority: 10,
       cache_salt: SALT,
     });
     expect(engine.calls[0]?.req.headers.authorization).toBe('Bearer engine-secret');

@@ -30,6 +30,7 @@ function job(
     choices: [{ tokens: Array.from({ length }, () => token), finish: { type: 'stop', matched: 1 } }],
     maxTokens: length,
     streaming: true,
+    priority: 0,
     ignoreAbort: false,
     onToken,
     onEnd: (finishes, counts) => resolve({ finishes, counts }),
@@ -195,6 +196,29 @@ describe('scheduler', () => {
     expect(engine.load).toMatchObject({ runningRequests: 1, waitingRequests: 0 });
     expect(engine.submit(jobs[3]!.spec)).toBe('accepted');
     expect(engine.submit(jobs[3]!.spec)).toBe('duplicate_rid');
+    engine.close();
+  });
+
+  it('lets what has the lower priority wait, and sends it back to the queue when its place is wanted', async () => {
+    const { engine } = virtualEngine({ profile: { maxRunningRequests: 1 } });
+    const ended: string[] = [];
+    const running = job('background', {
+      length: 40,
+      onToken: (_, __, { completionTokens }) => {
+        if (completionTokens === 5) for (const { spec } of [second, first]) engine.submit(spec);
+      },
+    });
+    const second = job('background-2', { length: 5 });
+    const first = job('interactive', { length: 5, priority: 10 });
+    engine.submit(running.spec);
+    const all = [running, second, first].map(async ({ spec, ended: end }) => {
+      const { counts } = await end;
+      ended.push(spec.rid);
+      return counts.completionTokens;
+    });
+    expect(await Promise.all(all)).toEqual([40, 5, 5]);
+    expect(ended).toEqual(['interactive', 'background-2', 'background']);
+    expect(engine.cache.lockedTokens).toBe(0);
     engine.close();
   });
 

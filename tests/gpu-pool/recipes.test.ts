@@ -186,6 +186,7 @@ const BY_HARDWARE = {
     '--nnodes=2',
     `--dist-init-addr=${DIST_INIT_ADDR}`,
     '--max-queued-requests=32',
+    '--enable-priority-scheduling',
   ],
   '8xh200': [
     '--tp-size=8',
@@ -195,6 +196,7 @@ const BY_HARDWARE = {
     '--mem-fraction-static=0.82',
     '--attention-backend=flashinfer',
     '--max-queued-requests=96',
+    '--enable-priority-scheduling',
   ],
   '8xmi300x': [
     '--tp-size=8',
@@ -206,6 +208,7 @@ const BY_HARDWARE = {
     '--attention-backend=aiter',
     '--cuda-graph-max-bs-decode=128',
     '--max-queued-requests=96',
+    '--enable-priority-scheduling',
   ],
 } satisfies Record<Hardware, string[]>;
 const TEMPLATES = '/sgl-workspace/sglang/examples/chat_template/tool_chat_template_';

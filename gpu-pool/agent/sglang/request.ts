@@ -4,6 +4,12 @@ import type { GenerateRequest, RequestClaims } from '../../protocol.ts';
 export const CHAT_PATH = '/v1/chat/completions';
 export const ABORT_PATH = '/abort_request';
 
+/**
+ * The higher goes first, and takes the place of one that runs when it is higher by 10 or more
+ * (`--priority-scheduling-preemption-threshold`). Ignored by an engine without `--enable-priority-scheduling`.
+ */
+const PRIORITY = { interactive: 10, background: 0 } as const;
+
 export interface EngineRequest {
   body: Record<string, unknown>;
   /** answers wanted, each with its own choice index */
@@ -41,6 +47,7 @@ export function toEngineRequest(
       separate_reasoning: true,
       stream_reasoning: true,
       rid: claims.jti,
+      priority: request.background ? PRIORITY.background : PRIORITY.interactive,
       cache_salt: request.cache_salt,
     },
   };
