@@ -26,7 +26,8 @@ class Rows {
       .sort((a, b) => a.admittedAtMs - b.admittedAtMs);
 
   load(keyId: string | null, nowMs: number): Omit<Load, 'spentNanoUsd'> {
-    const mine = this.all.filter((row) => keyId === null || row.keyId === keyId);
+    const all = this.all.filter((row) => keyId === null || row.keyId === keyId);
+    const mine = all.filter(({ background }) => !background);
     const recent = mine.filter(({ admittedAtMs }) => admittedAtMs > nowMs - 60_000);
     const held = mine.filter(({ state }) => state === 'held');
     const ended = mine.filter(
@@ -44,7 +45,7 @@ class Rows {
       tokensFreeInMs:
         ended.length === 0 ? null : Math.min(...ended.map(({ endedAtMs }) => endedAtMs!)) + 60_000 - nowMs,
       inFlight: held.length,
-      heldNanoUsd: nanoUsd(sum(held.map(({ heldNanoUsd }) => heldNanoUsd))),
+      heldNanoUsd: nanoUsd(sum(all.map(({ heldNanoUsd }) => heldNanoUsd))),
     };
   }
 }
@@ -55,6 +56,7 @@ const step = fc.oneof(
     keyId: fc.constantFrom('key_1', 'key_2'),
     tokens: fc.nat(5_000),
     held: fc.nat(9_000),
+    background: fc.boolean(),
   }),
   fc.record({
     kind: fc.constant('resize' as const),
@@ -96,6 +98,7 @@ it('traffic is what counting every row would say, also after the memory is lost'
             endedAtMs: null,
             heldNanoUsd: nanoUsd(each.held),
             tokens: each.tokens,
+            background: each.background,
             usage: NO_USAGE,
           } as HeldRequest;
           rows.all.push(row);
@@ -106,7 +109,7 @@ it('traffic is what counting every row would say, also after the memory is lost'
           const before = rows.all[at]!;
           const after = { ...before, heldNanoUsd: nanoUsd(each.held), tokens: each.tokens };
           rows.all[at] = after;
-          traffic.resize(before.keyId, before, after);
+          traffic.resize(before, after);
         }
         if (each.kind === 'end' && heldOne(each.pick) >= 0) {
           const at = heldOne(each.pick);

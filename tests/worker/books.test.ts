@@ -24,6 +24,7 @@ beforeEach(async () => {
       limits: limited(),
       tokens: 0,
       price,
+      background: false,
       hold: { wantedNanoUsd: nanoUsd(1_000_000), leastNanoUsd: nanoUsd(1) },
     });
     const usage = { promptTokens: 10, cachedTokens: 4, completionTokens: 5 + i, reasoningTokens: 1 };

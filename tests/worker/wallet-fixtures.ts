@@ -48,6 +48,7 @@ export async function walletWith(amount: NanoUsd, accountId = newId('acct', Date
       stream: true,
       limits: limited(),
       tokens: 0,
+      background: false,
       price,
       hold: { wantedNanoUsd: nanoUsd(wanted), leastNanoUsd: nanoUsd(least) },
       ...rest,

@@ -19,6 +19,17 @@ export const LIMIT_SCOPES = ['key', 'account'] as const;
 export type LimitScope = (typeof LIMIT_SCOPES)[number];
 export type ScopedLimits = Readonly<Record<LimitScope, Limits>>;
 
+/** Of work that can wait only the spend is limited: it takes nobody's turn, so it has no pace to keep. */
+export function capsOnly(limits: ScopedLimits): ScopedLimits {
+  const free = (each: Limits): Limits => ({
+    ...each,
+    requestsPerMinute: Number.POSITIVE_INFINITY,
+    tokensPerMinute: null,
+    concurrency: Number.POSITIVE_INFINITY,
+  });
+  return { key: free(limits.key), account: free(limits.account) };
+}
+
 /** How much of its limits a key or an account has used at an instant. */
 export interface Load {
   /** admitted within the last 60 s */

@@ -18,6 +18,8 @@ export interface AdmitRequest {
   /** in force at admission; holds for the whole request */
   readonly price: Price;
   readonly hold: HoldRange;
+  /** work that can wait counts against caps alone */
+  readonly background: boolean;
   /** hash of what the request's conversation keeps as it grows; absent where nobody asks for its home */
   readonly conversation?: number;
 }

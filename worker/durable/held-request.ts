@@ -9,12 +9,14 @@ export interface HeldRequest extends RequestRecord {
   /** counted against tokens/min while it runs: an estimate, then what is known */
   readonly tokens: number;
   readonly leaseUntilMs: number;
+  /** counts against caps alone */
+  readonly background: boolean;
 }
 
 export type Cap = Pick<Limits, 'capNanoUsd' | 'capPeriod'>;
 
 /** What others may know of a request. */
 export function publicRecord(request: HeldRequest): RequestRecord {
-  const { caps: _caps, tokens: _tokens, leaseUntilMs: _lease, ...record } = request;
+  const { caps: _caps, tokens: _tokens, leaseUntilMs: _lease, background: _background, ...record } = request;
   return record;
 }

@@ -9,7 +9,7 @@ import type { HeldRequest } from './held-request.ts';
 const WINDOW_MS = 60_000;
 
 /** A request's part in what is in flight. */
-type Share = Pick<HeldRequest, 'heldNanoUsd' | 'tokens'>;
+type Share = Pick<HeldRequest, 'heldNanoUsd' | 'tokens' | 'background'>;
 
 export class Traffic {
   readonly #keys = new Map<string, Scope>();
@@ -34,17 +34,20 @@ export class Traffic {
     for (const scope of this.#of(keyId)) scope.admit(admittedAtMs, share);
   }
 
-  resize(keyId: string, before: Share, after: Share): void {
-    for (const scope of this.#of(keyId)) scope.add(after, before);
+  resize(
+    { keyId, background, ...before }: Share & Pick<HeldRequest, 'keyId'>,
+    after: Omit<Share, 'background'>,
+  ): void {
+    for (const scope of this.#of(keyId)) scope.resize(before, after, background);
   }
 
   /** @param held as it was in flight; `ended` says what it used and when */
   end(
-    { keyId, heldNanoUsd, tokens }: Share & Pick<HeldRequest, 'keyId'>,
+    { keyId, ...share }: Share & Pick<HeldRequest, 'keyId'>,
     { usage, endedAtMs }: Pick<HeldRequest, 'usage' | 'endedAtMs'>,
   ): void {
     const used = usage.promptTokens + usage.completionTokens;
-    for (const scope of this.#of(keyId)) scope.end(endedAtMs!, { heldNanoUsd, tokens }, used);
+    for (const scope of this.#of(keyId)) scope.end(endedAtMs!, share, used);
   }
 
   /** Keys that did nothing for a minute take no room. */
@@ -59,7 +62,8 @@ export class Traffic {
   }
 }
 
-const NOTHING = { heldNanoUsd: 0, tokens: 0 };
+type Amounts = { readonly heldNanoUsd: number; readonly tokens: number };
+const NOTHING: Amounts = { heldNanoUsd: 0, tokens: 0 };
 
 class Scope {
   readonly #admitted = new Minute();
@@ -84,19 +88,21 @@ class Scope {
   }
 
   admit(atMs: number, share: Share): void {
+    this.resize(NOTHING, share, share.background);
+    if (share.background) return;
     this.#admitted.add(atMs, 1);
     this.#inFlight += 1;
-    this.add(share, NOTHING);
   }
 
-  add(more: { heldNanoUsd: number; tokens: number }, less: { heldNanoUsd: number; tokens: number }): void {
-    this.#heldNanoUsd += more.heldNanoUsd - less.heldNanoUsd;
-    this.#tokens += more.tokens - less.tokens;
+  resize(before: Amounts, after: Amounts, background: boolean): void {
+    this.#heldNanoUsd += after.heldNanoUsd - before.heldNanoUsd;
+    if (!background) this.#tokens += after.tokens - before.tokens;
   }
 
   end(atMs: number, share: Share, usedTokens: number): void {
+    this.resize(share, NOTHING, share.background);
+    if (share.background) return;
     this.#inFlight -= 1;
-    this.add(NOTHING, share);
     if (usedTokens > 0) this.#endedTokens.add(atMs, usedTokens);
   }
 

@@ -48,6 +48,7 @@ export function toRequest(row: Row): HeldRequest {
     },
     tokens: row.tokens as number,
     leaseUntilMs: row.lease_until_ms as number,
+    background: row.background === 1,
   };
 }
 

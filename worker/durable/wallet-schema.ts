@@ -110,4 +110,7 @@ CREATE TABLE home (
   at_ms INTEGER NOT NULL
 ) STRICT;
 `,
+  `
+ALTER TABLE request ADD COLUMN background INTEGER NOT NULL DEFAULT 0;
+`,
 ];

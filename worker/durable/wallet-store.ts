@@ -115,8 +115,8 @@ export class WalletStore {
     this.#sql.exec(
       `INSERT INTO request (request_id, key_id, model_id, stream, cap_nano_usd, cap_period, state, admitted_at_ms,
          lease_until_ms, held_nano_usd, price_id, cache_hit_nano_usd, cache_miss_nano_usd, output_nano_usd,
-         account_cap_nano_usd, account_cap_period, tokens)
-       VALUES (?, ?, ?, ?, ?, ?, 'held', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+         account_cap_nano_usd, account_cap_period, tokens, background)
+       VALUES (?, ?, ?, ?, ?, ?, 'held', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       request.requestId,
       request.keyId,
       request.modelId,
@@ -133,6 +133,7 @@ export class WalletStore {
       request.caps.account.capNanoUsd,
       request.caps.account.capPeriod,
       request.tokens,
+      request.background ? 1 : 0,
     );
   }
 

@@ -144,6 +144,7 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
         caps: limits,
         tokens,
         leaseUntilMs,
+        background: request.background,
       } as const;
       this.#store.insertRequest(held);
       this.#store.changeHeld(heldNanoUsd);
@@ -172,7 +173,7 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
       if (answer) this.#store.keepHome(answer.conversation, answer, nowMs);
       this.#store.setHold(requestId, after);
       this.#store.changeHeld(heldNanoUsd - request.heldNanoUsd);
-      this.#traffic.resize(request.keyId, request, after);
+      this.#traffic.resize(request, after);
       return { heldNanoUsd, boundBy: heldNanoUsd < wantedNanoUsd ? tightest.by : null };
     });
   }

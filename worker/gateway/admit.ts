@@ -1,8 +1,9 @@
 /** Step 3: limits and money in one Wallet call. What comes back is a hold, or why there is none. */
 import type { Model } from '../db/catalogue.ts';
 import { firstHold, promptTokenBounds, tokenEstimate } from '../domain/hold.ts';
+import { capsOnly } from '../domain/limits.ts';
 import type { NanoUsd } from '../domain/money.ts';
-import { type Price, priceAt } from '../domain/pricing.ts';
+import { type Price, priceAt, type Tariff } from '../domain/pricing.ts';
 import type { AdmitRequest, AdmitResult, ConversationHome, RateLimitState } from '../domain/wallet.ts';
 import type { Env } from '../env.ts';
 import type { Principal } from './authenticate.ts';
@@ -39,6 +40,7 @@ export async function admit(
     request,
     model,
     conversation,
+    tariff,
     nowMs,
   }: {
     requestId: string;
@@ -46,13 +48,14 @@ export async function admit(
     request: ChatRequest;
     model: Model;
     conversation: number;
+    tariff: Tariff;
     nowMs: number;
   },
 ): Promise<Admit> {
   if (principal.models !== null && !principal.models.includes(model.id)) {
     return { ok: false, refusal: { reason: 'model_forbidden', model: model.id } };
   }
-  const dated = priceAt(model.prices, 'standard', nowMs);
+  const dated = priceAt(model.prices, tariff, nowMs);
   // a model without a price is not given away
   if (dated === null) return { ok: false, refusal: { reason: 'model_not_available', model: model.id } };
   const { id, cacheHitNanoUsd, cacheMissNanoUsd, outputNanoUsd } = dated;
@@ -64,13 +67,14 @@ export async function admit(
   const promptTokensMax = Math.min(prompt.max, model.contextTokens);
   const maxTokens = Math.min(request.maxTokens ?? model.outputTokensDefault, model.outputTokensMax);
 
+  const background = tariff === 'batch';
   const wallet = env.WALLET.getByName(principal.accountId);
   const asked: AdmitRequest = {
     requestId,
     keyId: principal.keyId,
     modelId: model.id,
     stream: request.stream,
-    limits: principal.limits,
+    limits: background ? capsOnly(principal.limits) : principal.limits,
     tokens: tokenEstimate({ contentBytes: request.contentBytes, maxTokens, choices: request.choices }),
     price,
     hold: firstHold({
@@ -80,6 +84,7 @@ export async function admit(
       choices: request.choices,
       price,
     }),
+    background,
     conversation,
   };
   // the Wallet may have made the hold and lost its reply: told again, the same request is the same hold

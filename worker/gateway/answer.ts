@@ -3,16 +3,24 @@
  * comes; a whole one leaves when it is complete, so until then another node can take over from one that failed.
  */
 import type { NodeChunk } from '../../gpu-pool/protocol.ts';
+import type { NanoUsd } from '../domain/money.ts';
 import type { AnswerEvents, AnswerHead, Asked } from './dialect.ts';
 import { ATTEMPTS_MAX, type Errand, type Forwarded, forward, reportFailure } from './forward.ts';
 import { meter, type Outcome } from './meter.ts';
 import { Purse } from './purse.ts';
 import type { Refusal } from './refusal.ts';
-import { settle, voidUnserved } from './settle.ts';
+import { type Settlement, settle, settlementOf, voidUnserved } from './settle.ts';
 
 export interface Work extends Errand {
   readonly asked: Asked;
   readonly head: AnswerHead;
+  /** see `Job` in serve.ts */
+  readonly keep?: ((kept: KeptAnswer) => void) | undefined;
+}
+
+export interface KeptAnswer {
+  readonly text: string;
+  readonly settlement: Settlement;
 }
 
 /** The text of an answer as it becomes ready, or why there is none. A refusal is the last piece. */
@@ -39,7 +47,7 @@ export async function* streamedAnswer(work: Work, events: AnswerEvents): AsyncGe
       yield text(said);
     }
     const outcome = step.value;
-    const charge = await settleWith(work, forwarded.forwarded, outcome, delivered);
+    const charge = await settle(work.env, ended(work, forwarded.forwarded, outcome, delivered));
     if (outcome.ending === 'node_failed') {
       const reason = delivered ? 'broken_off' : 'node_failed';
       return yield { kind: 'refusal', refusal: { reason } };
@@ -66,10 +74,13 @@ export async function* wholeAnswer(work: Work): AsyncGenerator<Piece, void> {
       await purse.renew();
       continue;
     }
-    const charge = await settleWith(work, forwarded.forwarded, outcome, false);
+    const settlement = ended(work, forwarded.forwarded, outcome, false);
+    const answer = (charge: NanoUsd) => JSON.stringify(whole.end({ ...outcome, charge }));
+    if (outcome.ending !== 'node_failed') work.keep?.({ text: answer(settlement.chargeNanoUsd), settlement });
+    const charge = await settle(work.env, settlement);
     if (outcome.ending === 'node_failed')
       return yield { kind: 'refusal', refusal: { reason: 'node_failed' } };
-    return yield text(JSON.stringify(whole.end({ ...outcome, charge })), isWhole(outcome));
+    return yield text(answer(charge), isWhole(outcome));
   }
 }
 
@@ -93,10 +104,10 @@ function metered(work: Work, forwarded: Forwarded, purse: Purse): AsyncGenerator
   return meter(forwarded, { promptTokens, completionTokens: maxTokens * choices }, purse, gone);
 }
 
-function settleWith(work: Work, forwarded: Forwarded, outcome: Outcome, delivered: boolean) {
+function ended(work: Work, forwarded: Forwarded, outcome: Outcome, delivered: boolean): Settlement {
   leave(work, forwarded, outcome);
   const { stream, ttftMs } = forwarded;
-  return settle(work.env, work.admission, { ...outcome, nodeId: stream.node.id, ttftMs, delivered });
+  return settlementOf(work.admission, { ...outcome, nodeId: stream.node.id, ttftMs, delivered });
 }
 
 function leave(work: Work, { visit }: Forwarded, { ending }: Outcome): void {

@@ -72,6 +72,7 @@ export function generate(dialect: Dialect) {
         head,
         events,
         model,
+        tariff: 'standard',
         nowMs,
         gone: gone.signal,
         waitUntil,

@@ -4,11 +4,12 @@
  */
 import type { Model } from '../db/catalogue.ts';
 import { tokenEstimate } from '../domain/hold.ts';
+import type { Tariff } from '../domain/pricing.ts';
 import type { RouteRequest } from '../domain/routing/policy.ts';
 import type { RateLimitState } from '../domain/wallet.ts';
 import type { Env } from '../env.ts';
 import { type Admission, admit } from './admit.ts';
-import { type Piece, streamedAnswer, type Work, wholeAnswer } from './answer.ts';
+import { type KeptAnswer, type Piece, streamedAnswer, type Work, wholeAnswer } from './answer.ts';
 import type { Principal } from './authenticate.ts';
 import { cacheSalt } from './cache-salt.ts';
 import type { AnswerEvents, AnswerHead, Asked } from './dialect.ts';
@@ -23,11 +24,15 @@ export interface Job {
   /** null: the answer is one object */
   readonly events: AnswerEvents | null;
   readonly model: Model;
+  /** batch: at its own price, where nobody else wants to run, and counted against caps alone */
+  readonly tariff: Tariff;
   /** decides the price for the whole request */
   readonly nowMs: number;
   /** aborted when nobody waits for the answer any more */
   readonly gone: AbortSignal;
   readonly waitUntil: (promise: Promise<unknown>) => void;
+  /** told of a whole answer before it is paid for: what must not be paid for and lost is kept by then */
+  readonly keep?: (kept: KeptAnswer) => void;
 }
 
 export type Served =
@@ -35,7 +40,7 @@ export type Served =
   | { ok: false; refusal: Refusal; rateLimit?: RateLimitState };
 
 export async function serve(env: Env, job: Job): Promise<Served> {
-  const { principal, asked, head, events, model, nowMs, gone, waitUntil } = job;
+  const { principal, asked, head, events, model, tariff, nowMs, gone, waitUntil, keep } = job;
   const { request } = asked;
 
   // refused before it costs anybody anything: what waits already keeps its place
@@ -49,7 +54,7 @@ export async function serve(env: Env, job: Job): Promise<Served> {
   const salt = await cacheSalt(env, principal.accountId);
   const conversation = affinityKey(request, model.id, salt);
   const { requestId } = head;
-  const admitted = await admit(env, { requestId, principal, request, model, conversation, nowMs });
+  const admitted = await admit(env, { requestId, principal, request, model, conversation, tariff, nowMs });
   if (!admitted.ok) return admitted;
   const { admission } = admitted;
 
@@ -58,11 +63,17 @@ export async function serve(env: Env, job: Job): Promise<Served> {
     admission,
     asked,
     head,
-    body: { ...request.generate, max_tokens: admission.maxTokens, cache_salt: salt },
+    body: {
+      ...request.generate,
+      max_tokens: admission.maxTokens,
+      cache_salt: salt,
+      background: tariff === 'batch' || undefined,
+    },
     pool,
     route: routeOf(admission, request.contentBytes),
     gone,
     waitUntil,
+    keep,
   };
   const pieces = events ? streamedAnswer(work, events) : wholeAnswer(work);
   return { ok: true, rateLimit: admission.rateLimit, pieces };

@@ -1,8 +1,10 @@
 /** Step 7: usage becomes a charge, or the hold becomes nothing. One Wallet call, after the answer. */
 
 import { describeError } from '../describe-error.ts';
+import type { Ending } from '../domain/hold.ts';
 import { type NanoUsd, nanoUsd } from '../domain/money.ts';
 import { chargeFor } from '../domain/pricing.ts';
+import type { PostRequest } from '../domain/wallet.ts';
 import type { Env } from '../env.ts';
 import type { Admission } from './admit.ts';
 import type { Outcome } from './meter.ts';
@@ -10,28 +12,50 @@ import type { Outcome } from './meter.ts';
 const ATTEMPTS = 3;
 const BACKOFF_MS = 200;
 
-/**
- * Posts what was delivered, and the prompt of an answer that credit cut; voids what was empty or never reached the client. Safe to repeat: the request id decides.
- * When the Wallet cannot be reached the hold is left to expire, and the node's receipt settles it.
- * @returns what the request cost
- */
-export async function settle(
-  env: Env,
-  admission: Admission,
+/** How a hold is to end, as plain data: whoever keeps it can carry it out again, to the same effect. */
+export interface Settlement {
+  readonly requestId: string;
+  readonly accountId: string;
+  readonly nodeId: string;
+  readonly ending: Ending;
+  /** null: it costs nothing */
+  readonly billed: Pick<PostRequest, 'usage' | 'ttftMs' | 'conversation'> | null;
+  /** what the hold pays for of it is what the Wallet charges; the purse saw to it that it pays for all */
+  readonly chargeNanoUsd: NanoUsd;
+}
+
+/** Bills what was delivered, and the prompt of an answer that credit cut; not what was empty or never reached anybody. */
+export function settlementOf(
+  { requestId, accountId, price, conversation }: Admission,
   outcome: Outcome & { nodeId: string; ttftMs: number; delivered: boolean },
-): Promise<NanoUsd> {
-  const { requestId, accountId, price, conversation } = admission;
+): Settlement {
   const { nodeId, usage, ending, ttftMs } = outcome;
   const billable =
     ending === 'out_of_credit' ||
     (usage.completionTokens > 0 && (outcome.delivered || ending !== 'node_failed'));
+  return {
+    requestId,
+    accountId,
+    nodeId,
+    ending,
+    billed: billable ? { usage, ttftMs, conversation } : null,
+    chargeNanoUsd: billable ? chargeFor(usage, price) : nanoUsd(0),
+  };
+}
+
+/**
+ * Safe to repeat: the request id decides. When the Wallet cannot be reached the hold is left to expire, and the node's
+ * receipt settles it. @returns what the request cost
+ */
+export async function settle(env: Env, settlement: Settlement): Promise<NanoUsd> {
+  const { requestId, accountId, nodeId, ending, billed, chargeNanoUsd } = settlement;
   const wallet = env.WALLET.getByName(accountId);
   const record = await persistently('settle_failed', requestId, () =>
-    billable
-      ? wallet.post({ requestId, nodeId, usage, ending, ttftMs, conversation })
+    billed
+      ? wallet.post({ requestId, nodeId, ending, ...billed })
       : wallet.void({ requestId, nodeId, ending }),
   );
-  return record?.chargeNanoUsd ?? (billable ? chargeFor(usage, price) : nanoUsd(0));
+  return record?.chargeNanoUsd ?? chargeNanoUsd;
 }
 
 /** Ends a request that no node answered. */
