@@ -14,6 +14,7 @@ CREATE TABLE `batch` (
 	`completed` integer DEFAULT 0 NOT NULL,
 	`failed` integer DEFAULT 0 NOT NULL,
 	`charge_nano_usd` integer DEFAULT 0 NOT NULL,
+	`usage` text,
 	`created_at_ms` integer NOT NULL,
 	`expires_at_ms` integer NOT NULL,
 	`in_progress_at_ms` integer,

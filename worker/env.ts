@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { type NanoUsd, nanoUsd } from './domain/money.ts';
 import type { Task } from './domain/task.ts';
+import type { Batch } from './durable/batch.ts';
 import type { Pool } from './durable/pool.ts';
 import type { Wallet } from './durable/wallet.ts';
 
@@ -11,6 +12,10 @@ export interface Env {
   readonly WALLET: DurableObjectNamespace<Wallet>;
   /** one per model, by model id */
   readonly POOL: DurableObjectNamespace<Pool>;
+  /** one per batch, by batch id */
+  readonly BATCH: DurableObjectNamespace<Batch>;
+  /** what customers' files hold */
+  readonly FILES: R2Bucket;
   readonly TASKS: Queue<Task>;
   /** Cloudflare's Email Service; not there where it is not bound */
   readonly EMAIL?: SendEmail;

@@ -1,6 +1,8 @@
 /** The map of the Worker: its parts in reading order, the queue's consumer, and the Durable Objects it exports. */
 import { Hono } from 'hono';
 import { getBalance } from './api/balance.ts';
+import { cancelBatch, createBatch, getBatch, getBatches } from './api/batches.ts';
+import { getFile, getFileContent, getFiles, removeFile, uploadFile } from './api/files.ts';
 import { getGeneration } from './api/generations.ts';
 import { getKey } from './api/key.ts';
 import { getModel, listModels } from './api/models.ts';
@@ -15,6 +17,7 @@ import { refused } from './gateway/refusal.ts';
 import { portal } from './portal/index.tsx';
 import { queue } from './tasks.ts';
 
+export { Batch } from './durable/batch.ts';
 export { Pool } from './durable/pool.ts';
 export { Wallet } from './durable/wallet.ts';
 
@@ -33,6 +36,15 @@ for (const prefix of ['/v1', '']) {
 app.get('/v1/generations/:id', getGeneration);
 app.get('/v1/key', getKey);
 app.get('/user/balance', getBalance);
+app.post('/v1/files', uploadFile);
+app.get('/v1/files', getFiles);
+app.get('/v1/files/:id', getFile);
+app.get('/v1/files/:id/content', getFileContent);
+app.delete('/v1/files/:id', removeFile);
+app.post('/v1/batches', createBatch);
+app.get('/v1/batches', getBatches);
+app.get('/v1/batches/:id', getBatch);
+app.post('/v1/batches/:id/cancel', cancelBatch);
 app.get('/healthz', (c) => c.json({ ok: true }));
 
 app.route('/', fleet);

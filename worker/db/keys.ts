@@ -1,5 +1,5 @@
 /** API keys: made once, found by their hash, listed and revoked within their account. */
-import { and, desc, eq, isNull } from 'drizzle-orm';
+import { and, desc, eq, isNull, type SQL } from 'drizzle-orm';
 import { hashApiKey, newApiKey } from '../domain/api-key.ts';
 import { newId } from '../domain/ids.ts';
 import type { CapPeriod } from '../domain/limits.ts';
@@ -91,12 +91,21 @@ export interface KeyOfAccount {
 }
 
 /** The key of that hash with its account, revoked and expired ones included: the caller decides what they may do. */
-export async function findKeyByHash(db: Database, hash: string): Promise<KeyOfAccount | null> {
+export function findKeyByHash(db: Database, hash: string): Promise<KeyOfAccount | null> {
+  return keyWithAccount(db, eq(apiKey.hash, hash));
+}
+
+/** The same by id. */
+export function findKeyById(db: Database, keyId: string): Promise<KeyOfAccount | null> {
+  return keyWithAccount(db, eq(apiKey.id, keyId));
+}
+
+async function keyWithAccount(db: Database, which: SQL): Promise<KeyOfAccount | null> {
   const row = await db
     .select({ key: apiKey, account })
     .from(apiKey)
     .innerJoin(account, eq(account.id, apiKey.accountId))
-    .where(eq(apiKey.hash, hash))
+    .where(which)
     .get();
   return row ?? null;
 }

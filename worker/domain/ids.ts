@@ -13,7 +13,9 @@ export type IdPrefix =
   | 'audit'
   | 'note'
   | 'dlv'
-  | 'hook';
+  | 'hook'
+  | 'file'
+  | 'batch';
 
 /** @param bytes ten random bytes */
 export function newId(

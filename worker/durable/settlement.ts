@@ -193,7 +193,12 @@ export class Settlement {
   }
 }
 
-/** A whole answer leaves the edge only when it is complete: an attempt that failed on the way reached nobody. */
-function provesDelivery({ usage, outcome }: WalletReceipt, { stream }: RequestRecord): boolean {
-  return usage.completionTokens > 0 && (stream || outcome === 'finished' || outcome === 'aborted');
+/**
+ * A whole answer leaves the edge only when it is complete: an attempt that failed on the way reached nobody. The answer
+ * of a batch is kept before it is paid for, so one that nobody paid for is one that nobody has.
+ */
+function provesDelivery({ usage, outcome }: WalletReceipt, { stream, background }: HeldRequest): boolean {
+  return (
+    !background && usage.completionTokens > 0 && (stream || outcome === 'finished' || outcome === 'aborted')
+  );
 }

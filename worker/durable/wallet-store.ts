@@ -191,7 +191,7 @@ export class WalletStore {
   /** Held requests past their lease of which a receipt tells, or that waited `graceMs` for one; oldest first. */
   settleable(nowMs: number, graceMs: number, limit: number): HeldRequest[] {
     return this.#all(
-      `SELECT * FROM request WHERE state = 'held' AND lease_until_ms < ? AND (lease_until_ms < ? OR EXISTS (
+      `SELECT * FROM request WHERE state = 'held' AND lease_until_ms < ? AND (lease_until_ms < ? OR background = 0 AND EXISTS (
          SELECT 1 FROM receipt WHERE receipt.request_id = request.request_id AND settled = 0 AND completion_tokens > 0
            AND (stream = 1 OR outcome IN ('finished', 'aborted'))))
        ORDER BY lease_until_ms LIMIT ?`,

@@ -1,6 +1,6 @@
 /** Step 1: who asks. A key becomes a Principal, from the isolate's cache or by one read of D1. */
 import { database } from '../db/client.ts';
-import { findKeyByHash, type KeyOfAccount, pepperKey } from '../db/keys.ts';
+import { findKeyByHash, findKeyById, type KeyOfAccount, pepperKey } from '../db/keys.ts';
 import { hashApiKey, isWellFormedApiKey } from '../domain/api-key.ts';
 import type { Limits, ScopedLimits } from '../domain/limits.ts';
 import { nanoUsd } from '../domain/money.ts';
@@ -44,8 +44,8 @@ export async function authenticate(
     keys.set(hash, row, nowMs);
   }
   if (row === null) return { ok: false, refusal: UNAUTHENTICATED };
-  const dead = row.key.revokedAtMs !== null || (row.key.expiresAtMs !== null && row.key.expiresAtMs <= nowMs);
-  return dead ? { ok: false, refusal: UNAUTHENTICATED } : { ok: true, principal: toPrincipal(row, key) };
+  if (isDead(row.key, nowMs)) return { ok: false, refusal: UNAUTHENTICATED };
+  return { ok: true, principal: toPrincipal(row, key) };
 }
 
 /** The same for a route: what the answer says of limits is then that of whoever asked. */
@@ -55,8 +55,20 @@ export async function identify(c: ApiContext, nowMs: number) {
   return who;
 }
 
+/** For work that goes on after its request: the key as it is now, null when it is revoked or has expired. */
+export async function principalOfKey(env: Env, keyId: string, nowMs: number): Promise<Principal | null> {
+  const row = await findKeyById(database(env), keyId);
+  if (row === null || isDead(row.key, nowMs)) return null;
+  // the key itself is known to nobody here, and nothing is sealed with it
+  return toPrincipal(row, '');
+}
+
 function bearer(header: string | null): string | null {
   return header?.match(/^bearer ([\x21-\x7e]+)$/i)?.[1] ?? null;
+}
+
+function isDead({ revokedAtMs, expiresAtMs }: KeyOfAccount['key'], nowMs: number): boolean {
+  return revokedAtMs !== null || (expiresAtMs !== null && expiresAtMs <= nowMs);
 }
 
 function toPrincipal({ key, account }: KeyOfAccount, apiKey: string): Principal {

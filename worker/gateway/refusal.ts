@@ -14,6 +14,11 @@ export type Refusal =
   | { reason: 'model_not_found'; available: readonly string[] }
   | { reason: 'request_not_found' }
   | { reason: 'route_not_found' }
+  | { reason: 'file_not_found' }
+  | { reason: 'file_in_use' }
+  | { reason: 'storage_full' }
+  | { reason: 'batch_not_found' }
+  | { reason: 'too_many_batches'; limit: number }
   | { reason: 'model_not_available'; model: string }
   | { reason: 'overloaded'; retryAfterMs: number }
   | { reason: 'node_failed' }
@@ -40,6 +45,11 @@ const WIRE = {
   model_not_found: { status: 404, type: 'invalid_request_error', code: 'model_not_found' },
   request_not_found: { status: 404, type: 'invalid_request_error', code: 'request_not_found' },
   route_not_found: { status: 404, type: 'invalid_request_error', code: 'route_not_found' },
+  file_not_found: { status: 404, type: 'invalid_request_error', code: 'file_not_found' },
+  file_in_use: { status: 409, type: 'invalid_request_error', code: 'file_in_use' },
+  storage_full: { status: 400, type: 'invalid_request_error', code: 'storage_full' },
+  batch_not_found: { status: 404, type: 'invalid_request_error', code: 'batch_not_found' },
+  too_many_batches: { status: 429, type: 'rate_limit_exceeded', code: 'too_many_batches' },
   invalid_field: { status: 400, type: 'invalid_request_error', code: 'invalid_value' },
   not_json: { status: 400, type: 'invalid_request_error', code: 'invalid_json' },
   body_too_large: { status: 413, type: 'invalid_request_error', code: 'body_too_large' },
@@ -93,6 +103,10 @@ export function refusalResponse(refusal: Refusal, body: object): Response {
   return new Response(JSON.stringify(body), { status, headers });
 }
 
+export function statusOf({ reason }: Refusal): number {
+  return WIRE[reason].status;
+}
+
 /** OpenAI's clients ignore a wait of more than 60 s and hammer instead. */
 const RETRY_AFTER_MS_MAX = 60_000;
 /** Long enough for a heartbeat to bring news of a node. */
@@ -107,6 +121,8 @@ function retryAfterMs(refusal: Refusal): number | null {
     case 'overloaded':
     case 'idempotency_running':
       return Math.min(RETRY_AFTER_MS_MAX, refusal.retryAfterMs);
+    case 'too_many_batches':
+      return RETRY_AFTER_MS_MAX;
     case 'model_not_available':
     case 'node_failed':
     case 'broken_off':
@@ -142,6 +158,16 @@ function messageFor(refusal: Refusal, origin: string): string {
       return 'No request with this id belongs to this account. Ids are in the `x-request-id` header of every answer.';
     case 'route_not_found':
       return `There is no such route. The API is described at ${origin}/.`;
+    case 'file_not_found':
+      return 'No file with this id belongs to this account, or it has expired. GET /v1/files lists them.';
+    case 'file_in_use':
+      return 'A batch still reads this file. Cancel the batch, or wait for its end, and delete the file then.';
+    case 'storage_full':
+      return 'This account keeps as many files here as it may. Delete some: DELETE /v1/files/{id}.';
+    case 'batch_not_found':
+      return 'No batch with this id belongs to this account. GET /v1/batches lists them.';
+    case 'too_many_batches':
+      return `This account has ${refusal.limit} batches that have not ended. Wait for one to end, or put more lines into each.`;
     case 'invalid_field':
       return refusal.message;
     case 'not_json':

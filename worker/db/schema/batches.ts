@@ -1,5 +1,6 @@
 /** Files of customers and the batches that are made of them. What the files hold is in R2. */
 import { index, integer, sqliteTable, text } from 'drizzle-orm/sqlite-core';
+import type { Usage } from '../../domain/usage.ts';
 import { account, apiKey } from './accounts.ts';
 
 export const FILE_PURPOSES = ['batch', 'batch_output'] as const;
@@ -62,6 +63,7 @@ export const batch = sqliteTable(
     completed: integer('completed').notNull().default(0),
     failed: integer('failed').notNull().default(0),
     chargeNanoUsd: integer('charge_nano_usd').notNull().default(0),
+    usage: text('usage', { mode: 'json' }).$type<Usage>(),
     createdAtMs: integer('created_at_ms').notNull(),
     /** the end of its window: what has not begun by then is not done */
     expiresAtMs: integer('expires_at_ms').notNull(),

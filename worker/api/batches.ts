@@ -1,0 +1,180 @@
+/** /v1/batches: thousands of requests in a file, answered within a day at half the price, as OpenAI has it. */
+import { z } from 'zod';
+import { BATCH_ENDPOINTS } from '../batches/endpoints.ts';
+import {
+  addBatch,
+  type BatchRow,
+  type BatchState,
+  findBatch,
+  listBatches,
+  unfinishedBatches,
+} from '../db/batches.ts';
+import { database } from '../db/client.ts';
+import { findFile } from '../db/files.ts';
+import { isId, newId } from '../domain/ids.ts';
+import { formatUsd, nanoUsd } from '../domain/money.ts';
+import { NO_USAGE } from '../domain/usage.ts';
+import { config, type Env } from '../env.ts';
+import type { ApiContext } from '../gateway/answer-headers.ts';
+import { identify } from '../gateway/authenticate.ts';
+import { readFields } from '../gateway/dialects/fields.ts';
+import { readJsonObject } from '../gateway/read.ts';
+import { type Refusal, refused } from '../gateway/refusal.ts';
+import { PageQuery, pageOf } from './page-query.ts';
+
+/** Each looks at the pool every two seconds; more of them would not be done sooner. */
+const UNFINISHED_MAX = 20;
+const WINDOW_MS = 24 * 3_600_000;
+/** A batch whose object has not been heard of for this long was lost between its row and its beginning. */
+const BEGIN_AGAIN_MS = 10_000;
+
+/** As OpenAI bounds it. */
+const Metadata = z
+  .record(z.string().max(64), z.string().max(512))
+  .refine((pairs) => Object.keys(pairs).length <= 16, 'must have at most 16 pairs');
+
+export const BatchBody = z.object({
+  input_file_id: z.string(),
+  endpoint: z.enum(BATCH_ENDPOINTS),
+  completion_window: z.literal('24h'),
+  metadata: Metadata.nullish(),
+});
+
+export async function createBatch(c: ApiContext): Promise<Response> {
+  const refuse = (refusal: Refusal) => refused(refusal, config(c.env).publicOrigin);
+  const who = await identify(c, Date.now());
+  if (!who.ok) return refuse(who.refusal);
+  const read = await readJsonObject(c.req.raw);
+  if (!read.ok) return refuse(read.refusal);
+  const parsed = readFields(BatchBody, read.body, new Headers());
+  if (!parsed.ok) return refuse(parsed.refusal);
+  const { input_file_id: id, endpoint, metadata = null } = parsed.fields;
+  const { accountId, keyId } = who.principal;
+  const nowMs = Date.now();
+  const db = database(c.env);
+  const input = isId('file', id) ? await findFile(db, { id, accountId, nowMs }) : null;
+  if (input?.purpose !== 'batch') {
+    const message =
+      '`input_file_id`: no file of this account with the purpose "batch". Upload it to /v1/files.';
+    return refuse({ reason: 'invalid_field', param: 'input_file_id', message });
+  }
+  if ((await unfinishedBatches(db, accountId)) >= UNFINISHED_MAX) {
+    return refuse({ reason: 'too_many_batches', limit: UNFINISHED_MAX });
+  }
+  const row = await addBatch(db, {
+    id: newId('batch', nowMs),
+    accountId,
+    keyId,
+    endpoint,
+    inputFileId: id,
+    metadata,
+    state: 'validating',
+    createdAtMs: nowMs,
+    expiresAtMs: nowMs + WINDOW_MS,
+  });
+  await begin(c.env, row, input.parts);
+  return c.json(describe(row));
+}
+
+export async function getBatches(c: ApiContext): Promise<Response> {
+  const refuse = (refusal: Refusal) => refused(refusal, config(c.env).publicOrigin);
+  const who = await identify(c, Date.now());
+  if (!who.ok) return refuse(who.refusal);
+  const query = readFields(PageQuery, c.req.query(), new Headers());
+  if (!query.ok) return refuse(query.refusal);
+  const { limit, after = null } = query.fields;
+  const { accountId } = who.principal;
+  const rows = await listBatches(database(c.env), { accountId, afterId: after, limit: limit + 1 });
+  return c.json(pageOf(rows.map(describe), limit));
+}
+
+export async function getBatch(c: ApiContext): Promise<Response> {
+  return withBatch(c, async (row) => {
+    const nowMs = Date.now();
+    if (row.state === 'validating' && nowMs - row.createdAtMs > BEGIN_AGAIN_MS) {
+      const { accountId, inputFileId } = row;
+      const input = await findFile(database(c.env), { id: inputFileId, accountId, nowMs });
+      if (input) await begin(c.env, row, input.parts);
+    }
+    return c.json(describe(row));
+  });
+}
+
+export async function cancelBatch(c: ApiContext): Promise<Response> {
+  return withBatch(c, async ({ id, accountId }) => {
+    await c.env.BATCH.getByName(id).cancel();
+    return c.json(describe((await findBatch(database(c.env), { id, accountId }))!));
+  });
+}
+
+async function withBatch(c: ApiContext, then: (row: BatchRow) => Promise<Response>): Promise<Response> {
+  const refuse = (refusal: Refusal) => refused(refusal, config(c.env).publicOrigin);
+  const who = await identify(c, Date.now());
+  if (!who.ok) return refuse(who.refusal);
+  const id = c.req.param('id') ?? '';
+  const { accountId } = who.principal;
+  const row = isId('batch', id) ? await findBatch(database(c.env), { id, accountId }) : null;
+  return row ? then(row) : refuse({ reason: 'batch_not_found' });
+}
+
+/** Safe to repeat: the object begins once. */
+async function begin(env: Env, row: BatchRow, parts: number): Promise<void> {
+  const { id: batchId, accountId, keyId, endpoint, inputFileId, expiresAtMs, createdAtMs } = row;
+  await env.BATCH.getByName(batchId).begin({
+    batchId,
+    accountId,
+    keyId,
+    endpoint,
+    input: { fileId: inputFileId, parts },
+    outputFileId: newId('file', createdAtMs),
+    errorFileId: newId('file', createdAtMs),
+    expiresAtMs,
+  });
+}
+
+/** The field in which OpenAI says when a batch came to this end. */
+const ENDED_AT: Partial<Record<BatchState, string>> = {
+  completed: 'completed_at',
+  failed: 'failed_at',
+  expired: 'expired_at',
+  cancelled: 'cancelled_at',
+};
+
+function describe(row: BatchRow) {
+  const seconds = (atMs: number | null) => (atMs === null ? null : Math.floor(atMs / 1_000));
+  const usage = row.usage ?? NO_USAGE;
+  const endedAt = ENDED_AT[row.state];
+  return {
+    id: row.id,
+    object: 'batch' as const,
+    endpoint: row.endpoint,
+    errors: row.errors && { object: 'list', data: row.errors },
+    input_file_id: row.inputFileId,
+    completion_window: '24h',
+    status: row.state,
+    output_file_id: row.outputFileId,
+    error_file_id: row.errorFileId,
+    created_at: seconds(row.createdAtMs)!,
+    in_progress_at: seconds(row.inProgressAtMs),
+    expires_at: seconds(row.expiresAtMs)!,
+    finalizing_at: seconds(row.finalizingAtMs),
+    cancelling_at: seconds(row.cancellingAtMs),
+    completed_at: null,
+    failed_at: null,
+    expired_at: null,
+    cancelled_at: null,
+    ...(endedAt === undefined ? {} : { [endedAt]: seconds(row.endedAtMs) }),
+    request_counts: { total: row.total, completed: row.completed, failed: row.failed },
+    usage: {
+      input_tokens: usage.promptTokens,
+      input_tokens_details: { cached_tokens: usage.cachedTokens },
+      output_tokens: usage.completionTokens,
+      output_tokens_details: { reasoning_tokens: usage.reasoningTokens },
+      total_tokens: usage.promptTokens + usage.completionTokens,
+      /** US dollars, so far */
+      cost: formatUsd(nanoUsd(row.chargeNanoUsd)),
+    },
+    metadata: row.metadata,
+    tollgate: { paused_by: row.pausedBy, key_id: row.keyId },
+  };
+}

@@ -1,0 +1,135 @@
+/** /v1/files: what goes into batches and what comes out of them, as OpenAI has it. */
+import { z } from 'zod';
+import { deleteParts, streamParts } from '../batches/file-parts.ts';
+import { receiveUpload } from '../batches/upload.ts';
+import { isInUse } from '../db/batches.ts';
+import { database } from '../db/client.ts';
+import { addFile, deleteFile, type FileRow, filesKept, findFile, listFiles } from '../db/files.ts';
+import { FILE_PURPOSES } from '../db/schema.ts';
+import { isId, newId } from '../domain/ids.ts';
+import { config } from '../env.ts';
+import type { ApiContext } from '../gateway/answer-headers.ts';
+import { identify } from '../gateway/authenticate.ts';
+import { readFields } from '../gateway/dialects/fields.ts';
+import { type Refusal, refused } from '../gateway/refusal.ts';
+import { PageQuery, pageOf } from './page-query.ts';
+
+/** R2 is cheap and not free: a startup's batches of a month fit many times. */
+const FILES_MAX = 1_000;
+const KEPT_BYTES_MAX = 10 * 1024 ** 3;
+
+const HOUR_S = 3_600;
+const KEEP_S = 30 * 24 * HOUR_S;
+
+/** The fields of the form beside `file`, as text; OpenAI's names. */
+export const FileForm = z.object({
+  purpose: z.literal('batch', { error: 'must be "batch": files are for batches alone' }),
+  'expires_after[seconds]': z.coerce.number().int().min(HOUR_S).max(KEEP_S).default(KEEP_S),
+});
+export const FilesQuery = PageQuery.extend({ purpose: z.enum(FILE_PURPOSES).optional() });
+
+export async function uploadFile(c: ApiContext): Promise<Response> {
+  const nowMs = Date.now();
+  const refuse = (refusal: Refusal) => refused(refusal, config(c.env).publicOrigin);
+  const who = await identify(c, nowMs);
+  if (!who.ok) return refuse(who.refusal);
+  const { accountId } = who.principal;
+  const db = database(c.env);
+  const kept = await filesKept(db, { accountId, nowMs });
+  if (kept.files >= FILES_MAX || kept.bytes >= KEPT_BYTES_MAX) return refuse({ reason: 'storage_full' });
+
+  const id = newId('file', nowMs);
+  const received = await receiveUpload(c.env.FILES, c.req.raw, id);
+  if (!received.ok) return refuse(received.refusal);
+  const { name, bytes, parts, fields } = received.upload;
+  const form = readFields(FileForm, fields, new Headers());
+  if (!form.ok) {
+    await deleteParts(c.env.FILES, id, parts);
+    return refuse(form.refusal);
+  }
+  const row: FileRow = {
+    id,
+    accountId,
+    name: name.slice(0, 256),
+    purpose: form.fields.purpose,
+    bytes,
+    parts,
+    createdAtMs: nowMs,
+    expiresAtMs: nowMs + 1_000 * form.fields['expires_after[seconds]'],
+  };
+  await addFile(db, row);
+  return c.json(describe(row));
+}
+
+export async function getFiles(c: ApiContext): Promise<Response> {
+  const nowMs = Date.now();
+  const refuse = (refusal: Refusal) => refused(refusal, config(c.env).publicOrigin);
+  const who = await identify(c, nowMs);
+  if (!who.ok) return refuse(who.refusal);
+  const query = readFields(FilesQuery, c.req.query(), new Headers());
+  if (!query.ok) return refuse(query.refusal);
+  const { purpose = null, limit, after = null } = query.fields;
+  const { accountId } = who.principal;
+  const rows = await listFiles(database(c.env), {
+    accountId,
+    nowMs,
+    purpose,
+    afterId: after,
+    limit: limit + 1,
+  });
+  return c.json(pageOf(rows.map(describe), limit));
+}
+
+export async function getFile(c: ApiContext): Promise<Response> {
+  return withFile(c, async (row) => c.json(describe(row)));
+}
+
+export async function getFileContent(c: ApiContext): Promise<Response> {
+  return withFile(c, async ({ id, parts, bytes }) => {
+    const { readable, writable } = new FixedLengthStream(bytes);
+    // a client that leaves ends the pipe, and there is nothing to clean up
+    c.executionCtx.waitUntil(
+      streamParts(c.env.FILES, id, parts)
+        .pipeTo(writable)
+        .catch(() => undefined),
+    );
+    return new Response(readable, { headers: { 'content-type': 'application/jsonl; charset=utf-8' } });
+  });
+}
+
+export async function removeFile(c: ApiContext): Promise<Response> {
+  return withFile(c, async ({ id, accountId, parts }) => {
+    const db = database(c.env);
+    if (await isInUse(db, { accountId, fileId: id })) {
+      return refused({ reason: 'file_in_use' }, config(c.env).publicOrigin);
+    }
+    // the row first: a file without a row is nobody's, a row without a file would be an error
+    await deleteFile(db, { id, accountId });
+    await deleteParts(c.env.FILES, id, parts);
+    return c.json({ id, object: 'file', deleted: true });
+  });
+}
+
+async function withFile(c: ApiContext, then: (row: FileRow) => Promise<Response>): Promise<Response> {
+  const nowMs = Date.now();
+  const refuse = (refusal: Refusal) => refused(refusal, config(c.env).publicOrigin);
+  const who = await identify(c, nowMs);
+  if (!who.ok) return refuse(who.refusal);
+  const id = c.req.param('id') ?? '';
+  const { accountId } = who.principal;
+  const row = isId('file', id) ? await findFile(database(c.env), { id, accountId, nowMs }) : null;
+  return row ? then(row) : refuse({ reason: 'file_not_found' });
+}
+
+function describe({ id, name, purpose, bytes, createdAtMs, expiresAtMs }: FileRow) {
+  return {
+    id,
+    object: 'file' as const,
+    bytes,
+    created_at: Math.floor(createdAtMs / 1_000),
+    expires_at: Math.floor(expiresAtMs / 1_000),
+    filename: name,
+    purpose,
+    status: 'processed' as const,
+  };
+}

@@ -1,0 +1,10 @@
+/** What a batch can ask for: the routes that answer, each with its dialect. */
+import type { Dialect } from '../gateway/dialect.ts';
+import { openaiChat } from '../gateway/dialects/openai-chat.ts';
+
+export const BATCH_ENDPOINTS = ['/v1/chat/completions'] as const;
+export type BatchEndpoint = (typeof BATCH_ENDPOINTS)[number];
+
+export const DIALECTS: Record<BatchEndpoint, Dialect> = {
+  '/v1/chat/completions': openaiChat,
+};

@@ -1,0 +1,139 @@
+/** One line of a batch, run like any request and then judged: is it done, is it to be tried again, or must all wait? */
+import { findModel } from '../db/catalogue.ts';
+import { describeError } from '../describe-error.ts';
+import type { PausedBy } from '../domain/batch.ts';
+import { type NanoUsd, nanoUsd } from '../domain/money.ts';
+import { NO_USAGE, type Usage } from '../domain/usage.ts';
+import { config, type Env } from '../env.ts';
+import type { KeptAnswer } from '../gateway/answer.ts';
+import type { Principal } from '../gateway/authenticate.ts';
+import { catalogue } from '../gateway/isolate.ts';
+import { envelope, type Refusal, statusOf } from '../gateway/refusal.ts';
+import { serve } from '../gateway/serve.ts';
+import { type Settlement, voidUnserved } from '../gateway/settle.ts';
+import { type BatchEndpoint, DIALECTS } from './endpoints.ts';
+
+export type LineOutcome =
+  | { kind: 'answered'; status: number; body: string; settlement: Settlement | null }
+  | { kind: 'refused'; status: number; body: string }
+  /** `refused`: it may be the line's own fault, so it is not tried for ever; what is said of it then */
+  | { kind: 'again'; inMs: number; refused: { status: number; body: string } | null }
+  | { kind: 'pause'; by: PausedBy };
+
+const AGAIN_MS = 5_000;
+
+/** What each refusal means to a batch, which has a day's time. */
+const VERDICTS: Record<Refusal['reason'], 'final' | 'again' | 'again_counted' | PausedBy> = {
+  insufficient_balance: 'insufficient_balance',
+  key_cap_reached: 'key_cap_reached',
+  account_cap_reached: 'account_cap_reached',
+  overloaded: 'again',
+  model_not_available: 'again',
+  requests_per_minute: 'again',
+  tokens_per_minute: 'again',
+  concurrency: 'again',
+  first_token_timeout: 'again_counted',
+  node_failed: 'again_counted',
+  broken_off: 'again_counted',
+  internal: 'again_counted',
+  unauthenticated: 'final',
+  not_json: 'final',
+  wrong_media_type: 'final',
+  encoded_body: 'final',
+  body_too_large: 'final',
+  invalid_field: 'final',
+  model_forbidden: 'final',
+  model_not_found: 'final',
+  request_not_found: 'final',
+  route_not_found: 'final',
+  file_not_found: 'final',
+  file_in_use: 'final',
+  storage_full: 'final',
+  batch_not_found: 'final',
+  too_many_batches: 'final',
+  idempotency_mismatch: 'final',
+  idempotency_running: 'final',
+  idempotency_exhausted: 'final',
+};
+
+export interface LineRequest {
+  readonly requestId: string;
+  readonly endpoint: BatchEndpoint;
+  readonly principal: Principal;
+  readonly body: Record<string, unknown>;
+  readonly nowMs: number;
+  readonly waitUntil: (promise: Promise<unknown>) => void;
+  /** the answer, before it is paid for */
+  readonly keep: (kept: KeptAnswer) => void;
+}
+
+const NOBODY_LEAVES = new AbortController().signal;
+
+export async function runLine(env: Env, line: LineRequest): Promise<LineOutcome> {
+  const { requestId, principal } = line;
+  try {
+    return await answerTo(env, line);
+  } catch (error) {
+    console.error(JSON.stringify({ event: 'batch_line_failed', requestId, error: describeError(error) }));
+    await voidUnserved(env, { requestId, accountId: principal.accountId }, null);
+    return { kind: 'again', inMs: AGAIN_MS, refused: said(env, line, { reason: 'internal' }) };
+  }
+}
+
+async function answerTo(env: Env, line: LineRequest): Promise<LineOutcome> {
+  const { requestId, endpoint, principal, body, nowMs, waitUntil } = line;
+  const dialect = DIALECTS[endpoint];
+  const judged = (refusal: Refusal): LineOutcome => {
+    const verdict = VERDICTS[refusal.reason];
+    if (verdict === 'again' || verdict === 'again_counted') {
+      const inMs = 'retryAfterMs' in refusal ? Math.max(AGAIN_MS, refusal.retryAfterMs) : AGAIN_MS;
+      return { kind: 'again', inMs, refused: verdict === 'again_counted' ? said(env, line, refusal) : null };
+    }
+    if (verdict !== 'final') return { kind: 'pause', by: verdict };
+    return { kind: 'refused', ...said(env, line, refusal) };
+  };
+
+  const understood = dialect.read(body, new Headers());
+  if (!understood.ok) return judged(understood.refusal);
+  const { asked } = understood;
+  const models = await catalogue(env, nowMs);
+  const model = findModel(models, asked.request.model);
+  if (!model) return judged({ reason: 'model_not_found', available: models.map(({ id }) => id) });
+  let kept: KeptAnswer | null = null;
+  const served = await serve(env, {
+    principal,
+    asked,
+    head: { requestId, createdAtMs: nowMs, modelId: model.id, revision: model.revision },
+    events: null,
+    model,
+    tariff: 'batch',
+    nowMs,
+    gone: NOBODY_LEAVES,
+    waitUntil,
+    keep: (answer) => {
+      kept = answer;
+      line.keep(answer);
+    },
+  });
+  if (!served.ok) return judged(served.refusal);
+  for await (const piece of served.pieces) {
+    if (piece.kind === 'refusal') return judged(piece.refusal);
+    if (piece.kind !== 'text') continue;
+    const { settlement } = (kept as KeptAnswer | null) ?? { settlement: null };
+    return { kind: 'answered', status: 200, body: piece.text, settlement };
+  }
+  throw new Error('an answer without a last piece');
+}
+
+function said(env: Env, { endpoint, requestId }: LineRequest, refusal: Refusal) {
+  const body = DIALECTS[endpoint].refused(envelope(refusal, config(env).publicOrigin), requestId);
+  return { status: statusOf(refusal), body: JSON.stringify(body) };
+}
+
+/** What a settlement adds to the sums. */
+export function costOf(settlement: Settlement | null): { usage: Usage; chargeNanoUsd: NanoUsd } {
+  return {
+    usage: settlement?.billed?.usage ?? NO_USAGE,
+    chargeNanoUsd: settlement?.chargeNanoUsd ?? nanoUsd(0),
+  };
+}

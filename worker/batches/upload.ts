@@ -1,0 +1,92 @@
+/** A form with a file, as it comes: the file goes to R2 part by part and is never in memory as a whole. */
+import { Readable } from 'node:stream';
+import { Busboy, type BusboyFileStream } from '@fastify/busboy';
+import type { Refusal } from '../gateway/refusal.ts';
+import { deleteParts, LINE_BYTES_MAX, PartWriter } from './file-parts.ts';
+
+/** What Cloudflare takes of a request on its plans for everybody. */
+export const FILE_BYTES_MAX = 100 * 1024 * 1024;
+
+export interface Upload {
+  readonly name: string;
+  readonly bytes: number;
+  readonly parts: number;
+  readonly fields: Readonly<Record<string, string>>;
+}
+
+type Uploaded = { ok: true; upload: Upload } | { ok: false; refusal: Refusal };
+
+/** Takes the field `file`. Nothing stays behind of an upload that was refused or broke off. */
+export async function receiveUpload(bucket: R2Bucket, request: Request, fileId: string): Promise<Uploaded> {
+  const writer = new PartWriter(bucket, fileId);
+  try {
+    const uploaded = await receive(request, writer);
+    if (!uploaded.ok) await deleteParts(bucket, fileId, writer.parts);
+    return uploaded;
+  } catch (error) {
+    await deleteParts(bucket, fileId, writer.parts);
+    throw error;
+  }
+}
+
+async function receive(request: Request, writer: PartWriter): Promise<Uploaded> {
+  const contentType = request.headers.get('content-type') ?? '';
+  if (!/^multipart\/form-data\s*;.*boundary=/i.test(contentType) || request.body === null) {
+    return refused('file', 'must be sent as multipart/form-data with the fields `purpose` and `file`');
+  }
+  if (Number(request.headers.get('content-length') ?? 0) > FILE_BYTES_MAX) return tooLarge();
+  const form = new Busboy({
+    headers: { 'content-type': contentType },
+    limits: { files: 1, fields: 10, fieldSize: 1_024, fileSize: FILE_BYTES_MAX, parts: 11 },
+  });
+  const fields: Record<string, string> = {};
+  let file: { name: string; written: Promise<boolean>; stream: BusboyFileStream } | null = null;
+  form.on('field', (name, value) => {
+    fields[name] = value;
+  });
+  form.on('file', (field, stream, name) => {
+    if (field === 'file' && file === null) file = { name, written: writeAll(stream, writer), stream };
+    else stream.resume();
+  });
+  const done = new Promise<void>((resolve, reject) => {
+    form.once('finish', resolve);
+    form.once('error', reject);
+  });
+  const body = Readable.fromWeb(request.body as unknown as Parameters<typeof Readable.fromWeb>[0]);
+  body.once('error', (error) => form.destroy(error));
+  body.pipe(form);
+  try {
+    await done;
+  } catch {
+    return refused('file', 'the form broke off or is not well-formed');
+  }
+  // TypeScript does not see that the listener sets it
+  const received = file as { name: string; written: Promise<boolean>; stream: BusboyFileStream } | null;
+  if (received === null) return refused('file', 'is missing');
+  if (!(await received.written)) {
+    return refused(
+      'file',
+      `has a line of more than ${LINE_BYTES_MAX} bytes: is it JSONL, one request a line?`,
+    );
+  }
+  if (received.stream.truncated) return tooLarge();
+  if (writer.bytes === 0) return refused('file', 'is empty');
+  const { bytes, parts } = writer;
+  return { ok: true, upload: { name: received.name, bytes, parts, fields } };
+}
+
+async function writeAll(stream: BusboyFileStream, writer: PartWriter): Promise<boolean> {
+  let fits = true;
+  // read to its end all the same: the form ends only when its file has
+  for await (const chunk of stream as AsyncIterable<Uint8Array>) fits &&= await writer.write(chunk);
+  if (fits) await writer.end();
+  return fits;
+}
+
+function refused(param: string, what: string): { ok: false; refusal: Refusal } {
+  return { ok: false, refusal: { reason: 'invalid_field', param, message: `\`${param}\`: ${what}.` } };
+}
+
+function tooLarge(): { ok: false; refusal: Refusal } {
+  return { ok: false, refusal: { reason: 'body_too_large', limitBytes: FILE_BYTES_MAX } };
+}

@@ -1,0 +1,67 @@
+/** Batches as the API and the pages read them. Each one's Durable Object says here how far it is. */
+import { and, desc, eq, inArray, lt, sql } from 'drizzle-orm';
+import type { Database } from './client.ts';
+import type { Page } from './files.ts';
+import { batch } from './schema.ts';
+
+export type BatchRow = typeof batch.$inferSelect;
+export type BatchState = BatchRow['state'];
+
+const UNFINISHED: BatchState[] = ['validating', 'in_progress', 'finalizing', 'cancelling'];
+
+export async function addBatch(db: Database, row: typeof batch.$inferInsert): Promise<BatchRow> {
+  return db.insert(batch).values(row).returning().get();
+}
+
+export async function findBatch(
+  db: Database,
+  { id, accountId }: { id: string; accountId: string },
+): Promise<BatchRow | null> {
+  const row = await db
+    .select()
+    .from(batch)
+    .where(and(eq(batch.id, id), eq(batch.accountId, accountId)))
+    .get();
+  return row ?? null;
+}
+
+/** Newest first. */
+export function listBatches(
+  db: Database,
+  { accountId, afterId, limit }: Page & { accountId: string },
+): Promise<BatchRow[]> {
+  const after = afterId === null ? undefined : lt(batch.id, afterId);
+  return db
+    .select()
+    .from(batch)
+    .where(and(eq(batch.accountId, accountId), after))
+    .orderBy(desc(batch.id))
+    .limit(limit);
+}
+
+export async function unfinishedBatches(db: Database, accountId: string): Promise<number> {
+  const row = await db
+    .select({ count: sql<number>`count(*)` })
+    .from(batch)
+    .where(and(eq(batch.accountId, accountId), inArray(batch.state, UNFINISHED)))
+    .get();
+  return row!.count;
+}
+
+/** Whether a batch that has not ended reads the file. */
+export async function isInUse(db: Database, { accountId, fileId }: { accountId: string; fileId: string }) {
+  const of = and(eq(batch.accountId, accountId), eq(batch.inputFileId, fileId));
+  const row = await db
+    .select({ id: batch.id })
+    .from(batch)
+    .where(and(of, inArray(batch.state, UNFINISHED)))
+    .get();
+  return row !== undefined;
+}
+
+export async function saveProgress(
+  db: Database,
+  { id, ...progress }: Partial<BatchRow> & { id: string },
+): Promise<void> {
+  await db.update(batch).set(progress).where(eq(batch.id, id));
+}

@@ -1,0 +1,67 @@
+/** A line of a batch's input: `{"custom_id", "method": "POST", "url", "body"}`, as OpenAI has it, or what is wrong. */
+import { z } from 'zod';
+
+/** OpenAI's bound. The whole is one Durable Object's work, and a list of this many is made in a second. */
+export const LINES_MAX = 50_000;
+
+export interface BatchFault {
+  readonly code: string;
+  readonly message: string;
+  readonly param: string | null;
+  /** in the input, from 1 */
+  readonly line: number | null;
+}
+
+export interface BatchLine {
+  /** the customer's own: what finds the answer again */
+  readonly customId: string;
+  readonly body: Record<string, unknown>;
+}
+
+/** `customId` of a line with a fault is what could be made out of it. */
+export type ReadLine =
+  | { ok: true; line: BatchLine }
+  | { ok: false; customId: string | null; fault: BatchFault };
+
+const CustomId = z.string().min(1).max(512);
+
+const Line = z.object({
+  custom_id: CustomId,
+  method: z.literal('POST', { error: 'must be "POST"' }),
+  url: z.string(),
+  body: z.record(z.string(), z.unknown()),
+});
+
+/** @param bytes UTF-8 of one line without its end. @param number in the input, from 1 */
+export function readLine(bytes: Uint8Array, number: number, endpoint: string): ReadLine {
+  const fault = (code: string, message: string, param: string | null = null) => ({
+    code,
+    message,
+    param,
+    line: number,
+  });
+  let json: unknown;
+  try {
+    json = JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: false }).decode(bytes));
+  } catch {
+    return { ok: false, customId: null, fault: fault('invalid_json', 'The line is not JSON in UTF-8.') };
+  }
+  const read = Line.safeParse(json);
+  if (!read.success) {
+    const { path, message } = read.error.issues[0]!;
+    const param = path.join('.') || null;
+    const customId = CustomId.safeParse((json as { custom_id?: unknown } | null)?.custom_id).data ?? null;
+    const named = param === null ? 'The line' : `\`${param}\``;
+    return { ok: false, customId, fault: fault('invalid_line', `${named}: ${message}.`, param) };
+  }
+  const { custom_id: customId, url, body } = read.data;
+  if (url !== endpoint) {
+    const message = `\`url\`: must be ${endpoint}, the endpoint of the batch.`;
+    return { ok: false, customId, fault: fault('mismatched_url', message, 'url') };
+  }
+  if (body.stream === true) {
+    const message = '`body.stream`: a batch has nobody to stream to. Leave it out.';
+    return { ok: false, customId, fault: fault('invalid_line', message, 'body.stream') };
+  }
+  return { ok: true, line: { customId, body } };
+}
