@@ -1,8 +1,9 @@
 /** A form with a file, as it comes: the file goes to R2 part by part and is never in memory as a whole. */
 import { Readable } from 'node:stream';
 import { Busboy, type BusboyFileStream } from '@fastify/busboy';
+import { LINE_BYTES_MAX } from '../domain/file-parts.ts';
 import type { Refusal } from '../gateway/refusal.ts';
-import { deleteParts, LINE_BYTES_MAX, PartWriter } from './file-parts.ts';
+import { deleteParts, PartWriter } from './file-parts.ts';
 
 /** What Cloudflare takes of a request on its plans for everybody. */
 export const FILE_BYTES_MAX = 100 * 1024 * 1024;

@@ -1,9 +1,10 @@
 /** A batch's input becomes rows, a part at a time: a line that can be run waits, any other has ended with its fault. */
 import { type BatchEndpoint, DIALECTS } from '../batches/endpoints.ts';
-import { linesOf, readPart } from '../batches/file-parts.ts';
+import { readPart } from '../batches/file-parts.ts';
 import { faultLine } from '../batches/result-line.ts';
 import { findModel } from '../db/catalogue.ts';
 import { LINES_MAX, readLine } from '../domain/batch-line.ts';
+import { linesOf } from '../domain/file-parts.ts';
 import type { Env } from '../env.ts';
 import { catalogue } from '../gateway/isolate.ts';
 import type { BatchStore, Job, LinePlace } from './batch-store.ts';

@@ -1,7 +1,8 @@
 /** What came of a batch's lines goes to R2: a part as soon as it is full, the rest at the end, and then the files are there. */
-import { PART_BYTES, partName } from '../batches/file-parts.ts';
+import { partName } from '../batches/file-parts.ts';
 import { database } from '../db/client.ts';
 import { addFile } from '../db/files.ts';
+import { PART_BYTES } from '../domain/file-parts.ts';
 import type { Env } from '../env.ts';
 import type { BatchStore, Job, Written } from './batch-store.ts';
 
