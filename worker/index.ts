@@ -12,6 +12,7 @@ import { config, type Env } from './env.ts';
 import { fleet } from './fleet/index.ts';
 import { type Api, type ApiContext, withAnswerHeaders } from './gateway/answer-headers.ts';
 import { openaiChat } from './gateway/dialects/openai-chat.ts';
+import { openaiResponses } from './gateway/dialects/openai-responses.ts';
 import { generate } from './gateway/generate.ts';
 import { refused } from './gateway/refusal.ts';
 import { portal } from './portal/index.tsx';
@@ -29,6 +30,7 @@ app.use(withAnswerHeaders());
 for (const path of ['/v1/chat/completions', '/chat/completions', '/beta/chat/completions']) {
   app.post(path, generate(openaiChat));
 }
+app.post('/v1/responses', generate(openaiResponses));
 for (const prefix of ['/v1', '']) {
   app.get(`${prefix}/models`, listModels);
   app.get(`${prefix}/models/:id{.+}`, getModel);

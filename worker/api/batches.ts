@@ -17,7 +17,7 @@ import { NO_USAGE } from '../domain/usage.ts';
 import { config, type Env } from '../env.ts';
 import type { ApiContext } from '../gateway/answer-headers.ts';
 import { identify } from '../gateway/authenticate.ts';
-import { readFields } from '../gateway/dialects/fields.ts';
+import { Metadata, readFields } from '../gateway/dialects/fields.ts';
 import { readJsonObject } from '../gateway/read.ts';
 import { type Refusal, refused } from '../gateway/refusal.ts';
 import { PageQuery, pageOf } from './page-query.ts';
@@ -27,11 +27,6 @@ const UNFINISHED_MAX = 20;
 const WINDOW_MS = 24 * 3_600_000;
 /** A batch whose object has not been heard of for this long was lost between its row and its beginning. */
 const BEGIN_AGAIN_MS = 10_000;
-
-/** As OpenAI bounds it. */
-const Metadata = z
-  .record(z.string().max(64), z.string().max(512))
-  .refine((pairs) => Object.keys(pairs).length <= 16, 'must have at most 16 pairs');
 
 export const BatchBody = z.object({
   input_file_id: z.string(),

@@ -16,6 +16,11 @@ export const STOPS_MAX = 16;
 export const TOOLS_MAX = 128;
 export const MESSAGES_MAX = 10_000;
 
+/** The client's own pairs, said back to it; as OpenAI bounds them. */
+export const Metadata = z
+  .record(z.string().max(64), z.string().max(512))
+  .refine((pairs) => Object.keys(pairs).length <= 16, 'must have at most 16 pairs');
+
 /** OpenAI takes 64 characters and refuses more; clients that join two UUIDs meet no refusal here. */
 export const SessionKey = z.string().min(1).max(256);
 /** The same by a header, for clients that cannot add a field. */

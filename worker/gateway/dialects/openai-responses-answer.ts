@@ -1,0 +1,295 @@
+/**
+ * OpenAI's response object: items of reasoning, text and calls, put together from a node's chunks. Streamed, every step
+ * of that is an event; whole, only the end is seen.
+ */
+import type { NodeChunk } from '../../../gpu-pool/protocol.ts';
+import { formatUsd } from '../../domain/money.ts';
+import type { AnswerEnd, AnswerEvents, AnswerHead, WholeAnswer } from '../dialect.ts';
+import type { ErrorEnvelope } from '../refusal.ts';
+import type { ResponsesFields } from './openai-responses-request.ts';
+
+type Status = 'in_progress' | 'completed' | 'incomplete';
+
+interface ReasoningItem {
+  readonly type: 'reasoning';
+  readonly id: string;
+  readonly summary: [];
+  readonly content: { type: 'reasoning_text'; text: string }[];
+  status: Status;
+}
+interface MessageItem {
+  readonly type: 'message';
+  readonly id: string;
+  readonly role: 'assistant';
+  readonly content: { type: 'output_text'; text: string; annotations: []; logprobs: [] }[];
+  status: Status;
+}
+interface CallItem {
+  readonly type: 'function_call';
+  readonly id: string;
+  readonly call_id: string;
+  readonly name: string;
+  arguments: string;
+  status: Status;
+}
+type Item = ReasoningItem | MessageItem | CallItem;
+type TextItem = ReasoningItem | MessageItem;
+
+/** Both texts grow in the same way; their events are named apart. */
+const TEXT_EVENTS = {
+  reasoning: { delta: 'response.reasoning_text.delta', done: 'response.reasoning_text.done' },
+  message: { delta: 'response.output_text.delta', done: 'response.output_text.done' },
+} as const;
+
+type Emit = (type: string, fields: object) => void;
+type Delta = NodeChunk['choices'][number]['delta'];
+
+/** The items of one answer, as they grow. */
+class Output {
+  readonly items: Item[] = [];
+  readonly #suffix: string;
+  readonly #emit: Emit;
+  /** the item that is growing; calls are told apart by the index that the engine gives them */
+  #open: { item: Item; call: number | null } | null = null;
+
+  /** @param suffix makes ids of items that no other answer has */
+  constructor(suffix: string, emit: Emit) {
+    this.#suffix = suffix;
+    this.#emit = emit;
+  }
+
+  take({ reasoning_content, content, tool_calls = [] }: Delta): void {
+    if (reasoning_content) this.#grow(this.#text('reasoning'), reasoning_content);
+    if (content) this.#grow(this.#text('message'), content);
+    for (const call of tool_calls) {
+      const item = this.#call(call.index, call.id, call.function.name);
+      const delta = call.function.arguments ?? '';
+      if (delta === '') continue;
+      item.arguments += delta;
+      this.#emit('response.function_call_arguments.delta', { ...this.#place(item), delta });
+    }
+  }
+
+  close(status: Exclude<Status, 'in_progress'> = 'completed'): void {
+    const item = this.#open?.item;
+    if (!item) return;
+    this.#open = null;
+    item.status = status;
+    if (item.type === 'function_call') {
+      const { arguments: args, name } = item;
+      this.#emit('response.function_call_arguments.done', { ...this.#place(item), name, arguments: args });
+    } else {
+      const [part] = item.content;
+      const place = { ...this.#place(item), content_index: 0 };
+      const logprobs = item.type === 'message' ? { logprobs: [] } : {};
+      this.#emit(TEXT_EVENTS[item.type].done, { ...place, text: part!.text, ...logprobs });
+      this.#emit('response.content_part.done', { ...place, part });
+    }
+    this.#emit('response.output_item.done', { output_index: this.items.indexOf(item), item });
+  }
+
+  #grow(item: TextItem, delta: string): void {
+    item.content[0]!.text += delta;
+    const logprobs = item.type === 'message' ? { logprobs: [] } : {};
+    const place = { ...this.#place(item), content_index: 0 };
+    this.#emit(TEXT_EVENTS[item.type].delta, { ...place, delta, ...logprobs });
+  }
+
+  #text(type: TextItem['type']): TextItem {
+    if (this.#open?.item.type === type) return this.#open.item;
+    const item: TextItem =
+      type === 'reasoning'
+        ? { type, id: this.#newId('rs'), summary: [], content: [], status: 'in_progress' }
+        : { type, id: this.#newId('msg'), role: 'assistant', content: [], status: 'in_progress' };
+    this.#begin(item, null);
+    const part =
+      item.type === 'reasoning'
+        ? ({ type: 'reasoning_text', text: '' } as const)
+        : ({ type: 'output_text', text: '', annotations: [], logprobs: [] } as const);
+    this.#emit('response.content_part.added', { ...this.#place(item), content_index: 0, part });
+    item.content.push(part as never);
+    return item;
+  }
+
+  #call(index: number, callId: string | undefined, name: string | undefined): CallItem {
+    if (this.#open?.item.type === 'function_call' && this.#open.call === index) return this.#open.item;
+    const id = this.#newId('fc');
+    const item: CallItem = {
+      type: 'function_call',
+      id,
+      call_id: callId ?? id,
+      name: name ?? '',
+      arguments: '',
+      status: 'in_progress',
+    };
+    this.#begin(item, index);
+    return item;
+  }
+
+  #begin(item: Item, call: number | null): void {
+    this.close();
+    this.items.push(item);
+    this.#open = { item, call };
+    this.#emit('response.output_item.added', { output_index: this.items.length - 1, item });
+  }
+
+  #place(item: Item) {
+    return { item_id: item.id, output_index: this.items.indexOf(item) };
+  }
+
+  #newId(prefix: string): string {
+    return `${prefix}_${this.#suffix}_${this.items.length}`;
+  }
+}
+
+export class ResponseEvents implements AnswerEvents {
+  readonly #asked: ResponsesFields;
+  readonly #head: AnswerHead;
+  readonly #output: Output;
+  #text = '';
+  #sequence = 0;
+  #finish: string | null = null;
+
+  constructor(head: AnswerHead, asked: ResponsesFields) {
+    this.#head = head;
+    this.#asked = asked;
+    this.#output = new Output(suffixOf(head), (type, fields) => this.#event(type, fields));
+  }
+
+  chunk({ choices }: NodeChunk): string {
+    this.#begin();
+    for (const { delta, finish_reason } of choices) {
+      this.#output.take(delta);
+      this.#finish = finish_reason ?? this.#finish;
+    }
+    return this.#said();
+  }
+
+  end(end: AnswerEnd): string {
+    this.#begin();
+    const reason = incompleteReason(this.#finish, end);
+    this.#output.close(reason ? 'incomplete' : 'completed');
+    const response = finished(this.#head, this.#asked, { ...end, items: this.#output.items, reason });
+    this.#event(reason ? 'response.incomplete' : 'response.completed', { response });
+    return this.#said();
+  }
+
+  failed({ code, message, param }: ErrorEnvelope['error']): string {
+    this.#event('error', { code, message, param });
+    return this.#said();
+  }
+
+  #begin(): void {
+    if (this.#sequence > 0) return;
+    const response = responseOf(this.#head, this.#asked, { status: 'in_progress', output: [] });
+    this.#event('response.created', { response });
+    this.#event('response.in_progress', { response });
+  }
+
+  #event(type: string, fields: object): void {
+    const data = JSON.stringify({ type, sequence_number: this.#sequence++, ...fields });
+    this.#text += `event: ${type}\ndata: ${data}\n\n`;
+  }
+
+  #said(): string {
+    const text = this.#text;
+    this.#text = '';
+    return text;
+  }
+}
+
+export class WholeResponse implements WholeAnswer {
+  readonly #asked: ResponsesFields;
+  readonly #head: AnswerHead;
+  readonly #output: Output;
+  #finish: string | null = null;
+
+  constructor(head: AnswerHead, asked: ResponsesFields) {
+    this.#head = head;
+    this.#asked = asked;
+    this.#output = new Output(suffixOf(head), () => undefined);
+  }
+
+  chunk({ choices }: NodeChunk): void {
+    for (const { delta, finish_reason } of choices) {
+      this.#output.take(delta);
+      this.#finish = finish_reason ?? this.#finish;
+    }
+  }
+
+  end(end: AnswerEnd): object {
+    const reason = incompleteReason(this.#finish, end);
+    this.#output.close(reason ? 'incomplete' : 'completed');
+    return finished(this.#head, this.#asked, { ...end, items: this.#output.items, reason });
+  }
+}
+
+function suffixOf({ requestId }: AnswerHead): string {
+  return requestId.slice(requestId.indexOf('_') + 1);
+}
+
+function incompleteReason(finish: string | null, { ranOut }: AnswerEnd) {
+  if (finish === 'content_filter') return 'content_filter';
+  return ranOut !== null || finish === 'length' || finish === null ? 'max_output_tokens' : null;
+}
+
+function finished(
+  head: AnswerHead,
+  asked: ResponsesFields,
+  { items, reason, usage, charge, ranOut }: AnswerEnd & { items: readonly Item[]; reason: string | null },
+) {
+  return {
+    ...responseOf(head, asked, { status: reason ? 'incomplete' : 'completed', output: items }),
+    incomplete_details: reason === null ? null : { reason },
+    ...(reason === null ? { completed_at: Math.floor(Date.now() / 1_000) } : {}),
+    usage: {
+      input_tokens: usage.promptTokens,
+      input_tokens_details: { cached_tokens: usage.cachedTokens, cache_write_tokens: 0 },
+      output_tokens: usage.completionTokens,
+      output_tokens_details: { reasoning_tokens: usage.reasoningTokens },
+      total_tokens: usage.promptTokens + usage.completionTokens,
+      /** US dollars */
+      cost: formatUsd(charge),
+    },
+    ...(ranOut === null ? {} : { tollgate: { stop: ranOut } }),
+  };
+}
+
+/** The object as it is at any time, with the request's fields said back as OpenAI says them. */
+function responseOf(
+  head: AnswerHead,
+  asked: ResponsesFields,
+  { status, output }: { status: Status; output: readonly Item[] },
+) {
+  return {
+    id: `resp_${suffixOf(head)}`,
+    object: 'response',
+    created_at: Math.floor(head.createdAtMs / 1_000),
+    status,
+    access_programs: null,
+    background: false,
+    error: null,
+    incomplete_details: null as { reason: string } | null,
+    instructions: asked.instructions ?? null,
+    max_output_tokens: asked.max_output_tokens ?? null,
+    metadata: asked.metadata ?? {},
+    model: head.modelId,
+    output,
+    parallel_tool_calls: asked.parallel_tool_calls ?? true,
+    previous_response_id: null,
+    reasoning: asked.reasoning ?? null,
+    store: false,
+    temperature: asked.temperature ?? null,
+    text: { format: asked.text?.format ?? { type: 'text' } },
+    tool_choice: asked.tool_choice ?? 'auto',
+    tools: (asked.tools ?? []).map((tool) => ({
+      ...tool,
+      parameters: tool.parameters ?? null,
+      strict: tool.strict ?? null,
+    })),
+    top_p: asked.top_p ?? null,
+    truncation: 'disabled',
+    usage: null as object | null,
+    system_fingerprint: head.revision,
+  };
+}

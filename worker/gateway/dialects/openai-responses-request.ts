@@ -1,0 +1,192 @@
+/** The body of OpenAI's Responses: items instead of messages, and nothing remembered from one call to the next. */
+import { z } from 'zod';
+import type { ChatMessage } from '../../../gpu-pool/protocol.ts';
+import type { ChatRequest } from '../chat-request.ts';
+import type { Refusal } from '../refusal.ts';
+import {
+  contentBytes,
+  MESSAGES_MAX,
+  Metadata,
+  ModelName,
+  PassedOn,
+  readFields,
+  SessionKey,
+  Temperature,
+  TOOLS_MAX,
+  TokenLimit,
+  ToolName,
+  TopP,
+} from './fields.ts';
+
+const TEXT_PARTS = 'must be a string or an array of text parts: this API reads text alone';
+const TextPart = z.object({ type: z.enum(['input_text', 'output_text', 'text']), text: z.string() });
+const RefusalPart = z.object({ type: z.literal('refusal'), refusal: z.string() });
+const Text = z
+  .union([z.string(), z.array(z.union([TextPart, RefusalPart]))], { error: TEXT_PARTS })
+  .transform((content) =>
+    typeof content === 'string'
+      ? content
+      : content.map((part) => (part.type === 'refusal' ? part.refusal : part.text)).join(''),
+  );
+
+const MessageItem = z.object({
+  type: z.literal('message').default('message'),
+  role: z.enum(['user', 'assistant', 'system', 'developer']),
+  content: Text,
+});
+const CallItem = z.object({
+  type: z.literal('function_call'),
+  call_id: z.string(),
+  name: z.string(),
+  arguments: z.string(),
+});
+const CallOutputItem = z.object({
+  type: z.literal('function_call_output'),
+  call_id: z.string(),
+  output: Text,
+});
+/** Dropped: R1 must not see its old reasoning. */
+const ReasoningItem = z.object({ type: z.literal('reasoning') });
+
+const ITEM =
+  'must be a message, a function_call, a function_call_output or a reasoning item: nothing else is kept or run here';
+const Item = z.union([z.discriminatedUnion('type', [CallItem, CallOutputItem, ReasoningItem]), MessageItem], {
+  error: ITEM,
+});
+
+const Tool = z.object(
+  {
+    type: z.literal('function', { error: 'must be "function": built-in tools are not offered' }),
+    name: ToolName,
+    description: z.string().nullish(),
+    parameters: PassedOn.nullish(),
+    strict: z.boolean().nullish(),
+  },
+  { error: 'must be a function tool' },
+);
+
+const Format = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('text') }),
+  z.object({ type: z.literal('json_object') }),
+  z.object({
+    type: z.literal('json_schema'),
+    name: z.string(),
+    schema: PassedOn,
+    description: z.string().nullish(),
+    strict: z.boolean().nullish(),
+  }),
+]);
+
+const stateless = (what: string) =>
+  z.null({ error: `is not offered: this API keeps nothing. ${what}` }).optional();
+
+export const ResponsesBody = z.object({
+  model: ModelName,
+  input: z.union([z.string(), z.array(Item).min(1).max(MESSAGES_MAX)], {
+    error: 'must be a string or an array of items',
+  }),
+  instructions: z.string().nullish(),
+  stream: z.boolean().nullish(),
+  max_output_tokens: TokenLimit.nullish(),
+  temperature: Temperature.nullish(),
+  top_p: TopP.nullish(),
+  tools: z.array(Tool).max(TOOLS_MAX).nullish(),
+  tool_choice: z
+    .union([z.enum(['none', 'auto', 'required']), z.object({ type: z.literal('function'), name: ToolName })])
+    .nullish(),
+  parallel_tool_calls: z.boolean().nullish(),
+  text: z.object({ format: Format.nullish() }).nullish(),
+  reasoning: PassedOn.nullish(),
+  metadata: Metadata.nullish(),
+  prompt_cache_key: SessionKey.nullish(),
+  user: z.string().nullish(),
+  store: z.literal(false, { error: 'must be false or absent: this API keeps no answers' }).nullish(),
+  background: z
+    .literal(false, { error: 'must be false or absent: use /v1/batches for work that can wait' })
+    .nullish(),
+  previous_response_id: stateless('Send the whole conversation in `input`'),
+  conversation: stateless('Send the whole conversation in `input`'),
+  prompt: stateless('Send the text itself in `input`'),
+});
+export type ResponsesFields = z.infer<typeof ResponsesBody>;
+
+type Read = { ok: true; request: ChatRequest; fields: ResponsesFields } | { ok: false; refusal: Refusal };
+
+export function readResponsesRequest(body: Record<string, unknown>, headers: Headers): Read {
+  const read = readFields(ResponsesBody, body, headers);
+  if (!read.ok) return read;
+  const { fields, session } = read;
+  const messages = toMessages(fields);
+  if (messages.length === 0) {
+    const message = '`input`: must hold something to answer.';
+    return { ok: false, refusal: { reason: 'invalid_field', param: 'input', message } };
+  }
+  const tools = fields.tools?.map(({ type, ...named }) => ({ type, function: withoutNull(named) }));
+  return {
+    ok: true,
+    fields,
+    request: {
+      model: fields.model,
+      stream: fields.stream ?? false,
+      maxTokens: fields.max_output_tokens ?? null,
+      choices: 1,
+      sessionKey: fields.prompt_cache_key ?? session,
+      promptField: 'input',
+      contentBytes: contentBytes(messages, tools ?? null),
+      generate: {
+        messages,
+        temperature: fields.temperature ?? undefined,
+        top_p: fields.top_p ?? undefined,
+        tools,
+        tool_choice: toToolChoice(fields.tool_choice),
+        response_format: toResponseFormat(fields.text?.format),
+      },
+    },
+  };
+}
+
+function toMessages({ instructions, input }: ResponsesFields): ChatMessage[] {
+  const messages: ChatMessage[] = instructions ? [{ role: 'system', content: instructions }] : [];
+  const items =
+    typeof input === 'string' ? [{ type: 'message', role: 'user', content: input } as const] : input;
+  for (const item of items) {
+    switch (item.type) {
+      case 'message':
+        messages.push({ role: item.role === 'developer' ? 'system' : item.role, content: item.content });
+        break;
+      case 'function_call': {
+        const { call_id: id, name, arguments: args } = item;
+        const call = { id, type: 'function' as const, function: { name, arguments: args } };
+        const last = messages.at(-1);
+        // calls that were made at once are one turn
+        if (last?.role === 'assistant') last.tool_calls = [...(last.tool_calls ?? []), call];
+        else messages.push({ role: 'assistant', content: null, tool_calls: [call] });
+        break;
+      }
+      case 'function_call_output':
+        messages.push({ role: 'tool', content: item.output, tool_call_id: item.call_id });
+        break;
+      case 'reasoning':
+        break;
+    }
+  }
+  return messages;
+}
+
+function toToolChoice(choice: ResponsesFields['tool_choice']) {
+  if (typeof choice === 'object' && choice !== null)
+    return { type: 'function', function: { name: choice.name } };
+  return choice ?? undefined;
+}
+
+function toResponseFormat(format: z.infer<typeof Format> | null | undefined) {
+  if (format?.type !== 'json_schema') return format ?? undefined;
+  const { type, ...schema } = format;
+  return { type, json_schema: withoutNull(schema) };
+}
+
+function withoutNull(fields: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(fields).filter(([, value]) => value !== null && value !== undefined),
+  );
+}
