@@ -99,15 +99,32 @@ export class ChatEvents implements AnswerEvents {
       index,
       delta: { ...role, ...delta } as Choice['delta'],
       finish_reason,
-      logprobs: logprobs ?? null,
+      logprobs: publicLogprobs(logprobContent(logprobs)),
     };
   }
+}
+
+/** Engines say more beside it. */
+function logprobContent(logprobs: unknown): unknown[] {
+  return (logprobs as { content?: unknown[] | null } | null | undefined)?.content ?? [];
+}
+
+/** `refusal` is not optional to OpenAI's clients, here as in a message; these models have no such channel. */
+function publicLogprobs(content: readonly unknown[]) {
+  return content.length === 0 ? null : { content, refusal: null };
+}
+
+interface ToolCall {
+  readonly id: string;
+  readonly type: 'function';
+  readonly function: { name: string; arguments: string };
 }
 
 interface Message {
   content: string | null;
   reasoning: string | null;
-  toolCalls: { id: string; type: 'function'; function: { name: string; arguments: string } }[];
+  /** by the engine's index, which may leave one out: a hole in a list would be a null to the client */
+  readonly toolCalls: Map<number, ToolCall>;
   finishReason: FinishReason | null;
   logprobs: unknown[];
 }
@@ -121,7 +138,7 @@ export class WholeChat implements WholeAnswer {
     this.#messages = Array.from({ length: options.choices }, () => ({
       content: null,
       reasoning: null,
-      toolCalls: [],
+      toolCalls: new Map(),
       finishReason: null,
       logprobs: [],
     }));
@@ -135,18 +152,18 @@ export class WholeChat implements WholeAnswer {
       if (delta.reasoning_content !== undefined)
         message.reasoning = (message.reasoning ?? '') + delta.reasoning_content;
       for (const call of delta.tool_calls ?? []) {
-        message.toolCalls[call.index] ??= {
+        const known = message.toolCalls.get(call.index);
+        const into: ToolCall = known ?? {
           id: call.id ?? '',
           type: 'function',
           function: { name: '', arguments: '' },
         };
-        const into = message.toolCalls[call.index]!.function;
-        into.name += call.function.name ?? '';
-        into.arguments += call.function.arguments ?? '';
+        message.toolCalls.set(call.index, into);
+        into.function.name += call.function.name ?? '';
+        into.function.arguments += call.function.arguments ?? '';
       }
       if (finish_reason !== null) message.finishReason = finish_reason;
-      const content = (logprobs as { content?: unknown[] } | null | undefined)?.content;
-      if (content) message.logprobs.push(...content);
+      message.logprobs.push(...logprobContent(logprobs));
     }
   }
 
@@ -157,11 +174,12 @@ export class WholeChat implements WholeAnswer {
         index,
         message: {
           role: 'assistant',
-          content: message.content ?? (message.toolCalls.length > 0 ? null : ''),
+          content: message.content ?? (message.toolCalls.size > 0 ? null : ''),
+          refusal: null,
           ...(message.reasoning === null ? {} : { reasoning_content: message.reasoning }),
-          ...(message.toolCalls.length === 0 ? {} : { tool_calls: message.toolCalls }),
+          ...(message.toolCalls.size === 0 ? {} : { tool_calls: [...message.toolCalls.values()] }),
         },
-        logprobs: message.logprobs.length === 0 ? null : { content: message.logprobs },
+        logprobs: publicLogprobs(message.logprobs),
         finish_reason: message.finishReason ?? 'length',
       })),
       usage: toPublicUsage(usage, charge),
