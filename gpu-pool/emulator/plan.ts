@@ -65,7 +65,9 @@ function calledTools(request: ChatRequest, count: number) {
   const { tools, toolChoice } = request;
   if (tools.length === 0 || toolChoice === 'none') return [];
   if (typeof toolChoice === 'object') return tools.filter((tool) => tool.name === toolChoice.name);
-  if (toolChoice !== 'required' && !lastUserText(request).includes('[tool]')) return [];
+  // a model that has the results of its calls answers
+  const answered = request.messages.at(-1)?.role === 'tool';
+  if (toolChoice !== 'required' && (answered || !lastUserText(request).includes('[tool]'))) return [];
   return Array.from({ length: count }, (_, at) => tools[at % tools.length]!);
 }
 

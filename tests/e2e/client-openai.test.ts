@@ -1,0 +1,284 @@
+/** The official `openai` client against the whole of it. What it got is held against its own types at the end. */
+import OpenAI from 'openai';
+import { zodResponseFormat } from 'openai/helpers/zod';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import { makeKey, Visitor } from '../../gpu-pool/local/people.ts';
+import { eventually, expectLaws, type Local, runningAt, startLocal } from './local.ts';
+import { Tape } from './tape.ts';
+
+const MODEL = 'deepseek-reasoner';
+const tape = new Tape();
+let local: Local;
+let openai: OpenAI;
+beforeAll(async () => {
+  local = await startLocal();
+  openai = clientWith(local.stack.dev.apiKey);
+});
+afterAll(() => local.end());
+
+function clientWith(apiKey: string, over: Partial<OpenAI['_options']> = {}): OpenAI {
+  const baseURL = `${local.stack.dev.baseUrl}/v1`;
+  return new OpenAI({ baseURL, apiKey, maxRetries: 0, fetch: tape.fetch, ...over });
+}
+
+const ask = (content: string) => ({ model: MODEL, messages: [{ role: 'user' as const, content }] });
+
+async function everyEngine(fault: object | null): Promise<void> {
+  for (const { engine } of local.stack.nodes) {
+    const headers = { 'content-type': 'application/json' };
+    const set = { method: 'POST', headers, body: JSON.stringify(fault) };
+    await fetch(`${engine.ready}/emulator/faults`, fault === null ? { method: 'DELETE' } : set);
+  }
+}
+
+describe('answers', () => {
+  it('come whole, with reasoning beside the content and usage by kind', async () => {
+    const answer = await openai.chat.completions.create(ask('Why? [[reasoning=20 answer=10]]'));
+    expect(answer.choices[0]!.message).toMatchObject({ role: 'assistant', refusal: null });
+    expect(answer.choices[0]!.message).toHaveProperty('reasoning_content');
+    expect(answer.usage).toMatchObject({
+      completion_tokens: 30,
+      completion_tokens_details: { reasoning_tokens: 20 },
+    });
+    expect(answer._request_id).toBe(answer.id);
+  });
+
+  it('come through the helper that puts chunks together, the same as whole', async () => {
+    const request = { ...ask('The same? [[reasoning=10 answer=20]]'), seed: 7 };
+    const stream = openai.chat.completions.stream(request);
+    const deltas: string[] = [];
+    stream.on('content', (delta) => deltas.push(delta));
+    const streamed = await stream.finalChatCompletion();
+    const whole = await openai.chat.completions.create(request);
+    expect(streamed.choices[0]!.message.content).toBe(whole.choices[0]!.message.content);
+    expect(deltas.join('')).toBe(whole.choices[0]!.message.content);
+    expect(streamed.choices[0]!.finish_reason).toBe('stop');
+    expect((await stream.totalUsage()).completion_tokens).toBe(30);
+  });
+
+  it.each([{}, { stream_options: { include_usage: true } }])(
+    'have usage once when streamed with %o',
+    async (over) => {
+      const stream = await openai.chat.completions.create({
+        ...ask('Count. [[reasoning=5 answer=5]]'),
+        ...over,
+        stream: true,
+      });
+      const usages: OpenAI.CompletionUsage[] = [];
+      for await (const { usage } of stream) if (usage) usages.push(usage);
+      expect(usages.map(({ completion_tokens }) => completion_tokens)).toEqual([10]);
+    },
+  );
+
+  it('come as many as were asked for', async () => {
+    const request = { ...ask('Twice. [[reasoning=5 answer=9]]'), n: 2 };
+    const whole = await openai.chat.completions.create(request);
+    expect(whole.choices.map(({ index, finish_reason }) => [index, finish_reason])).toEqual([
+      [0, 'stop'],
+      [1, 'stop'],
+    ]);
+    const streamed = await openai.chat.completions.stream(request).finalChatCompletion();
+    expect(streamed.choices.map(({ message }) => message.content)).toEqual(
+      whole.choices.map(({ message }) => message.content),
+    );
+  });
+
+  it('fit a schema and parse into its type', async () => {
+    const Person = z.object({ name: z.string(), age: z.number().int() });
+    const format = zodResponseFormat(Person, 'person');
+    const request = { ...ask('A person. [[reasoning=5]]'), response_format: format };
+    const parsed = await openai.chat.completions.parse(request);
+    expect(Person.parse(parsed.choices[0]!.message.parsed)).toEqual(parsed.choices[0]!.message.parsed);
+    const streamed = await openai.chat.completions.stream(request).finalChatCompletion();
+    expect(Person.parse(streamed.choices[0]!.message.parsed)).toBeTruthy();
+  });
+
+  it.each([false, true])('call tools that run and are answered, streamed: %s', async (stream) => {
+    const asked: unknown[] = [];
+    const params = {
+      ...ask('Weather? [tool] [[reasoning=5 answer=9 tools=2]]'),
+      tools: [
+        {
+          type: 'function' as const,
+          function: {
+            name: 'get_weather',
+            description: 'the weather of a city',
+            parameters: {
+              type: 'object' as const,
+              properties: { city: { type: 'string' as const } },
+            },
+            parse: (input: string) => JSON.parse(input) as { city: string },
+            function: ({ city }: { city: string }) => {
+              asked.push(city);
+              return `sunny in ${city}`;
+            },
+          },
+        },
+      ],
+    };
+    const runner = stream
+      ? openai.chat.completions.runTools({ ...params, stream: true })
+      : openai.chat.completions.runTools(params);
+    expect(await runner.finalContent()).toMatch(/answer/);
+    expect(asked).toEqual([expect.any(String), expect.any(String)]);
+    expect(runner.messages.map(({ role }) => role)).toEqual([
+      'user',
+      'assistant',
+      'tool',
+      'tool',
+      'assistant',
+    ]);
+  });
+
+  it('accept what goes with other models: n, seed, user, thinking and the like change nothing', async () => {
+    const answer = await openai.chat.completions.create({
+      ...ask('Extra. [[reasoning=5 answer=5]]'),
+      n: 1,
+      seed: 1,
+      user: 'me',
+      reasoning_effort: 'high',
+      service_tier: 'auto',
+      metadata: { a: 'b' },
+      store: false,
+      thinking: { type: 'enabled' },
+    } as OpenAI.ChatCompletionCreateParamsNonStreaming);
+    expect(answer.usage!.completion_tokens).toBe(10);
+  });
+});
+
+describe('a client that loses patience', () => {
+  const long = ask('Long. [[reasoning=3000 answer=3000]]');
+  const idle = () =>
+    eventually(async () => {
+      const running = await Promise.all(local.stack.nodes.map(runningAt));
+      return running.every((count) => count === 0);
+    });
+
+  it('leaves a stream in the middle, and the engine stops', async () => {
+    const stream = await openai.chat.completions.create({ ...long, stream: true });
+    let chunks = 0;
+    for await (const _ of stream) if (++chunks === 5) break;
+    await idle();
+  });
+
+  it('aborts a request for a whole answer, and the engine stops', async () => {
+    const leave = AbortSignal.timeout(700);
+    await expect(openai.chat.completions.create(long, { signal: leave })).rejects.toThrow(
+      OpenAI.APIUserAbortError,
+    );
+    await idle();
+  });
+
+  it('times out as its own timeout error', async () => {
+    await expect(openai.chat.completions.create(long, { timeout: 500 })).rejects.toThrow(
+      OpenAI.APIConnectionTimeoutError,
+    );
+    await idle();
+  });
+});
+
+describe('refusals', () => {
+  const kinds = [
+    [
+      'a wrong key',
+      () => clientWith('sk-nope').chat.completions.create(ask('x')),
+      OpenAI.AuthenticationError,
+    ],
+    [
+      'an unknown model',
+      () => openai.chat.completions.create({ ...ask('x'), model: 'gpt-4o' }),
+      OpenAI.NotFoundError,
+    ],
+    [
+      'a field that is out of range',
+      () => openai.chat.completions.create({ ...ask('x'), temperature: 3 }),
+      OpenAI.BadRequestError,
+    ],
+    [
+      'a field that is out of range, streamed',
+      () => openai.chat.completions.create({ ...ask('x'), top_p: 2, stream: true }),
+      OpenAI.BadRequestError,
+    ],
+    [
+      'a model that nobody serves',
+      () => openai.chat.completions.create({ ...ask('x'), model: 'deepseek-r1-zero' }),
+      OpenAI.InternalServerError,
+    ],
+  ] as const;
+
+  it.each(kinds)('%s is the error class that is meant for it', async (_, send, kind) => {
+    const error = await (send() as Promise<unknown>).catch((error: unknown) => error);
+    expect(error).toBeInstanceOf(kind);
+    const { message, code, type, requestID } = error as InstanceType<typeof OpenAI.APIError>;
+    expect({ code, type, requestID }).toEqual({
+      code: expect.any(String),
+      type: expect.any(String),
+      requestID: expect.stringMatching(/^req_/),
+    });
+    expect(message).not.toContain('status code (no body)');
+  });
+
+  it('names the parameter', async () => {
+    const error = await openai.chat.completions
+      .create({ ...ask('x'), max_tokens: -1 })
+      .catch((error: InstanceType<typeof OpenAI.APIError>) => error);
+    expect(error).toMatchObject({ status: 400, param: 'max_tokens' });
+  });
+
+  it('of a rate limit is retried by the client when it was told to, and then answered', async () => {
+    const visitor = new Visitor(local.stack.dev.baseUrl);
+    await visitor.enter({ ...local.stack.dev.portal, name: 'Demo' });
+    const key = await makeKey(visitor, { name: 'single', concurrency: '1' });
+    const patient = clientWith(key, { maxRetries: 8 });
+    const first = await patient.chat.completions.create({
+      ...ask('Slowly. [[reasoning=200 answer=600]]'),
+      stream: true,
+    });
+    await expect(clientWith(key).chat.completions.create(ask('x'))).rejects.toThrow(OpenAI.RateLimitError);
+    const [, second] = await Promise.all([
+      (async () => {
+        for await (const _ of first);
+      })(),
+      patient.chat.completions.create(ask('Now? [[reasoning=5 answer=5]]')),
+    ]);
+    expect(second.usage!.completion_tokens).toBe(10);
+  });
+});
+
+describe('an engine that dies', () => {
+  it('in the middle of a stream is an error with our words, and no end', async () => {
+    await everyEngine({ kind: 'die_mid_stream', times: 1, afterTokens: 5 });
+    const seen: string[] = [];
+    const read = async () => {
+      const stream = await openai.chat.completions.create({
+        ...ask('Die. [[reasoning=50 answer=50]]'),
+        stream: true,
+      });
+      for await (const chunk of stream) seen.push(chunk.id);
+    };
+    const error = await read().catch((error: unknown) => error);
+    expect(error).toBeInstanceOf(OpenAI.APIError);
+    expect(error).toMatchObject({ code: 'node_failed', type: 'server_error' });
+    expect(seen.length).toBeGreaterThan(0);
+    await everyEngine(null);
+  });
+
+  it('under a request for a whole answer is a 502 or another node’s answer, never an empty 200', async () => {
+    await everyEngine({ kind: 'empty_200' });
+    const error = await openai.chat.completions
+      .create(ask('Empty. [[reasoning=5 answer=5]]'))
+      .catch((error) => error);
+    await everyEngine(null);
+    expect(error).toBeInstanceOf(OpenAI.InternalServerError);
+    expect(error.code).toMatch(/node_failed|model_not_available|overloaded/);
+  });
+});
+
+it('every answer had the shape that the client’s own types declare', async () => {
+  const { answers, faults } = await tape.faults();
+  expect(answers).toBeGreaterThan(20);
+  expect(faults).toEqual([]);
+});
+
+it('nothing was billed that was not delivered', () => expectLaws(local));
