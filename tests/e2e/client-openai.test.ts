@@ -4,7 +4,7 @@ import { zodResponseFormat } from 'openai/helpers/zod';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { makeKey, Visitor } from '../../gpu-pool/local/people.ts';
-import { eventually, expectLaws, type Local, runningAt, startLocal } from './local.ts';
+import { eventually, everyEngine, expectLaws, type Local, runningAt, startLocal } from './local.ts';
 import { Tape } from './tape.ts';
 
 const MODEL = 'deepseek-reasoner';
@@ -23,14 +23,6 @@ function clientWith(apiKey: string, over: Partial<OpenAI['_options']> = {}): Ope
 }
 
 const ask = (content: string) => ({ model: MODEL, messages: [{ role: 'user' as const, content }] });
-
-async function everyEngine(fault: object | null): Promise<void> {
-  for (const { engine } of local.stack.nodes) {
-    const headers = { 'content-type': 'application/json' };
-    const set = { method: 'POST', headers, body: JSON.stringify(fault) };
-    await fetch(`${engine.ready}/emulator/faults`, fault === null ? { method: 'DELETE' } : set);
-  }
-}
 
 describe('answers', () => {
   it('come whole, with reasoning beside the content and usage by kind', async () => {
@@ -248,7 +240,7 @@ describe('refusals', () => {
 
 describe('an engine that dies', () => {
   it('in the middle of a stream is an error with our words, and no end', async () => {
-    await everyEngine({ kind: 'die_mid_stream', times: 1, afterTokens: 5 });
+    await everyEngine(local, { kind: 'die_mid_stream', times: 1, afterTokens: 5 });
     const seen: string[] = [];
     const read = async () => {
       const stream = await openai.chat.completions.create({
@@ -261,15 +253,15 @@ describe('an engine that dies', () => {
     expect(error).toBeInstanceOf(OpenAI.APIError);
     expect(error).toMatchObject({ code: 'node_failed', type: 'server_error' });
     expect(seen.length).toBeGreaterThan(0);
-    await everyEngine(null);
+    await everyEngine(local, null);
   });
 
   it('under a request for a whole answer is a 502 or another node’s answer, never an empty 200', async () => {
-    await everyEngine({ kind: 'empty_200' });
+    await everyEngine(local, { kind: 'empty_200' });
     const error = await openai.chat.completions
       .create(ask('Empty. [[reasoning=5 answer=5]]'))
       .catch((error) => error);
-    await everyEngine(null);
+    await everyEngine(local, null);
     expect(error).toBeInstanceOf(OpenAI.InternalServerError);
     expect(error.code).toMatch(/node_failed|model_not_available|overloaded/);
   });

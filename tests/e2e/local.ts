@@ -139,3 +139,14 @@ export async function runningAt({ engine }: LocalNode): Promise<number> {
   const { loads } = (await response.json()) as { loads: { num_running_reqs: number }[] };
   return loads.reduce((sum, load) => sum + load.num_running_reqs, 0);
 }
+
+/** Sets a fault at every engine, so that no node can take over; null takes all faults away. */
+export async function everyEngine({ stack }: Local, fault: object | null): Promise<void> {
+  const headers = { 'content-type': 'application/json' };
+  const init =
+    fault === null ? { method: 'DELETE' } : { method: 'POST', headers, body: JSON.stringify(fault) };
+  for (const { engine } of stack.nodes) {
+    const response = await fetch(`${engine.ready}/emulator/faults`, init);
+    expect(response.ok).toBe(true);
+  }
+}
