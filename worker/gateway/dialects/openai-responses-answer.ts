@@ -76,8 +76,8 @@ class Output {
     this.#open = null;
     item.status = status;
     if (item.type === 'function_call') {
-      const { arguments: args, name } = item;
-      this.#emit('response.function_call_arguments.done', { ...this.#place(item), name, arguments: args });
+      const { arguments: args } = item;
+      this.#emit('response.function_call_arguments.done', { ...this.#place(item), arguments: args });
     } else {
       const [part] = item.content;
       const place = { ...this.#place(item), content_index: 0 };
@@ -289,7 +289,6 @@ function responseOf(
     })),
     top_p: asked.top_p ?? null,
     truncation: 'disabled',
-    usage: null as object | null,
     system_fingerprint: head.revision,
   };
 }

@@ -30,7 +30,7 @@ const Text = z
   );
 
 const MessageItem = z.object({
-  type: z.literal('message').default('message'),
+  type: z.literal('message'),
   role: z.enum(['user', 'assistant', 'system', 'developer']),
   content: Text,
 });
@@ -50,9 +50,24 @@ const ReasoningItem = z.object({ type: z.literal('reasoning') });
 
 const ITEM =
   'must be a message, a function_call, a function_call_output or a reasoning item: nothing else is kept or run here';
-const Item = z.union([z.discriminatedUnion('type', [CallItem, CallOutputItem, ReasoningItem]), MessageItem], {
+const Item = z.discriminatedUnion('type', [MessageItem, CallItem, CallOutputItem, ReasoningItem], {
   error: ITEM,
 });
+
+/** A string is one turn of the user, and an item without a type is a message: said before the items are looked at. */
+function toItems(input: unknown): unknown {
+  if (typeof input === 'string') return [{ type: 'message', role: 'user', content: input }];
+  if (!Array.isArray(input)) return input;
+  return input.map((item) =>
+    typeof item === 'object' && item !== null && item.type === undefined
+      ? { ...item, type: 'message' }
+      : item,
+  );
+}
+const Input = z.preprocess(
+  toItems,
+  z.array(Item, { error: 'must be a string or an array of items' }).min(1).max(MESSAGES_MAX),
+);
 
 const Tool = z.object(
   {
@@ -82,9 +97,7 @@ const stateless = (what: string) =>
 
 export const ResponsesBody = z.object({
   model: ModelName,
-  input: z.union([z.string(), z.array(Item).min(1).max(MESSAGES_MAX)], {
-    error: 'must be a string or an array of items',
-  }),
+  input: Input,
   instructions: z.string().nullish(),
   stream: z.boolean().nullish(),
   max_output_tokens: TokenLimit.nullish(),
@@ -147,9 +160,7 @@ export function readResponsesRequest(body: Record<string, unknown>, headers: Hea
 
 function toMessages({ instructions, input }: ResponsesFields): ChatMessage[] {
   const messages: ChatMessage[] = instructions ? [{ role: 'system', content: instructions }] : [];
-  const items =
-    typeof input === 'string' ? [{ type: 'message', role: 'user', content: input } as const] : input;
-  for (const item of items) {
+  for (const item of input) {
     switch (item.type) {
       case 'message':
         messages.push({ role: item.role === 'developer' ? 'system' : item.role, content: item.content });

@@ -1,0 +1,139 @@
+/** OpenAI's Responses with the official client. What it got is held against its own types at the end. */
+import OpenAI from 'openai';
+import { zodTextFormat } from 'openai/helpers/zod';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import { errorFaults } from '../shapes/openai-chat.ts';
+import { responseFaults, responseStreamFaults } from '../shapes/openai-responses.ts';
+import { eventually, expectLaws, type Local, runningAt, startLocal } from './local.ts';
+import { Tape } from './tape.ts';
+
+const MODEL = 'deepseek-reasoner';
+const tape = new Tape({ whole: responseFaults, stream: responseStreamFaults, error: errorFaults });
+let local: Local;
+let openai: OpenAI;
+beforeAll(async () => {
+  local = await startLocal();
+  const { baseUrl, apiKey } = local.stack.dev;
+  openai = new OpenAI({ baseURL: `${baseUrl}/v1`, apiKey, maxRetries: 0, fetch: tape.fetch });
+});
+afterAll(() => local.end());
+
+const WEATHER: OpenAI.Responses.FunctionTool = {
+  type: 'function',
+  name: 'get_weather',
+  strict: null,
+  parameters: { type: 'object', properties: { city: { type: 'string' } } },
+};
+
+describe('a response', () => {
+  it('has reasoning, text and usage as items and counts', async () => {
+    const response = await openai.responses.create({
+      model: MODEL,
+      instructions: 'Be brief.',
+      input: 'Why? [[reasoning=20 answer=10]]',
+      metadata: { job: 'test' },
+    });
+    expect(response.output.map(({ type }) => type)).toEqual(['reasoning', 'message']);
+    expect(response.output_text.length).toBeGreaterThan(10);
+    expect(response).toMatchObject({
+      status: 'completed',
+      metadata: { job: 'test' },
+      usage: { output_tokens: 30, output_tokens_details: { reasoning_tokens: 20 } },
+    });
+    expect(response.usage).toHaveProperty('cost');
+  });
+
+  it('streams the same that it would say whole', async () => {
+    const request = { model: MODEL, input: 'The same? [[reasoning=10 answer=20]]' };
+    const deltas: string[] = [];
+    const stream = openai.responses.stream(request);
+    stream.on('response.output_text.delta', ({ delta }) => void deltas.push(delta));
+    const streamed = await stream.finalResponse();
+    const whole = await openai.responses.create(request);
+    expect(streamed.output_text).toBe(whole.output_text);
+    expect(deltas.join('')).toBe(whole.output_text);
+    expect(streamed.usage?.output_tokens).toBe(30);
+  });
+
+  it('that is cut by its limit is incomplete and says why', async () => {
+    const request = { model: MODEL, input: 'Long [[answer=200]]', max_output_tokens: 12 };
+    const whole = await openai.responses.create(request);
+    expect(whole).toMatchObject({
+      status: 'incomplete',
+      incomplete_details: { reason: 'max_output_tokens' },
+    });
+    const streamed = await openai.responses.stream(request).finalResponse();
+    expect(streamed.status).toBe('incomplete');
+  });
+
+  it('fits a schema', async () => {
+    const Person = z.object({ name: z.string(), age: z.number().int() });
+    const response = await openai.responses.parse({
+      model: MODEL,
+      input: 'A person. [[reasoning=5]]',
+      text: { format: zodTextFormat(Person, 'person') },
+    });
+    expect(Person.parse(response.output_parsed)).toEqual(response.output_parsed);
+  });
+
+  it.each([false, true])('calls tools and goes on with what they gave, streamed: %s', async (streams) => {
+    const ask = (input: OpenAI.Responses.ResponseInput) => {
+      const request = { model: MODEL, input, tools: [WEATHER] };
+      return streams
+        ? openai.responses.stream(request).finalResponse()
+        : openai.responses.create({ ...request, stream: false });
+    };
+    const input: OpenAI.Responses.ResponseInput = [
+      { role: 'user', content: 'Weather? [tool] [[reasoning=5 answer=9 tools=2]]' },
+    ];
+    const first = await ask(input);
+    const output = first.output as OpenAI.Responses.ResponseOutputItem[];
+    const calls = output.filter((item) => item.type === 'function_call');
+    expect(calls.map(({ name }) => name)).toEqual(['get_weather', 'get_weather']);
+    for (const call of calls) expect(JSON.parse(call.arguments)).toHaveProperty('city');
+    // reasoning is sent back with the rest, as the client's own examples do
+    input.push(...(output as OpenAI.Responses.ResponseInput));
+    for (const { call_id } of calls) input.push({ type: 'function_call_output', call_id, output: 'sunny' });
+    const second = await ask(input);
+    expect(second.output_text).toMatch(/\w/);
+  });
+
+  it('that nobody waits for any more is stopped', async () => {
+    const stream = await openai.responses.create({
+      model: MODEL,
+      input: 'Long [[answer=5000]]',
+      stream: true,
+    });
+    for await (const { type } of stream) if (type === 'response.reasoning_text.delta') break;
+    stream.controller.abort();
+    const running = async () =>
+      (await Promise.all(local.stack.nodes.map(runningAt))).reduce((sum, each) => sum + each, 0);
+    await eventually(async () => (await running()) === 0);
+  });
+});
+
+describe('what is not offered is refused by name', () => {
+  it.each([
+    [{ previous_response_id: 'resp_1' }, 'previous_response_id'],
+    [{ store: true }, 'store'],
+    [{ background: true }, 'background'],
+    [{ tools: [{ type: 'web_search' }] }, 'tools[0].type'],
+    [{ input: [{ role: 'user', content: [{ type: 'input_image', image_url: 'x' }] }] }, 'input[0].content'],
+    [{ input: [{ type: 'item_reference', id: 'x' }] }, 'input[0]'],
+    [{ input: [] }, 'input'],
+    [{ max_output_tokens: 1.5 }, 'max_output_tokens'],
+  ])('%j', async (over, param) => {
+    const request = { model: MODEL, input: 'Hi', ...over } as OpenAI.Responses.ResponseCreateParams;
+    const refused = await openai.responses.create(request).catch((error: unknown) => error);
+    expect(refused).toBeInstanceOf(OpenAI.BadRequestError);
+    expect((refused as InstanceType<typeof OpenAI.APIError>).param).toContain(param);
+  });
+});
+
+it('every answer had the shape that the client’s own types declare, and the books add up', async () => {
+  const { answers, faults } = await tape.faults();
+  expect(answers).toBeGreaterThan(15);
+  expect(faults).toEqual([]);
+  await expectLaws(local);
+});

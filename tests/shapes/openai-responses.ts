@@ -1,0 +1,46 @@
+/** Responses as OpenAI's package declares them, with our documented additions and nothing else. */
+import { publishedShape } from './published-shape.ts';
+
+const RESPONSES = 'openai/resources/responses/responses';
+const ALSO = {
+  Response: ['tollgate', 'store', 'system_fingerprint'],
+  ResponseUsage: ['cost'],
+};
+
+const responseShape = publishedShape({ package: RESPONSES, type: 'Response', also: ALSO });
+const eventShape = publishedShape({ package: RESPONSES, type: 'ResponseStreamEvent', also: ALSO });
+
+/** The client's own sum of the text: required by its type, never sent. */
+const withOutputText = (response: object) => ({ ...response, output_text: '' });
+
+export function responseFaults(body: unknown): string[] {
+  return responseShape(withOutputText(body as object));
+}
+
+/** Of a whole stream: each event by its name, numbered from 0, one end, usage in it alone. */
+export function responseStreamFaults(text: string): string[] {
+  const events = text
+    .split('\n\n')
+    .filter((event) => event !== '' && !event.startsWith(':'))
+    .map((event) => event.match(/^event: (?<name>.+)\ndata: (?<data>.+)$/)?.groups);
+  if (events.includes(undefined)) return ['an event without a name'];
+  const parsed = events.map((groups) => ({
+    name: groups!.name,
+    event: JSON.parse(groups!.data!) as { type: string; sequence_number: number; response?: object },
+  }));
+  const faults = parsed.flatMap(({ name, event }, at) => {
+    const given = event.response ? { ...event, response: withOutputText(event.response) } : event;
+    return [
+      ...eventShape(given),
+      ...(name === event.type ? [] : [`${event.type} is named ${name}`]),
+      ...(event.sequence_number === at
+        ? []
+        : [`${event.type} is number ${event.sequence_number}, not ${at}`]),
+    ];
+  });
+  const ends = parsed.filter(({ name }) => /^(error|response\.(completed|incomplete|failed))$/.test(name!));
+  if (ends.length !== 1 || parsed.at(-1) !== ends[0]) faults.push(`${ends.length} ends`);
+  const withUsage = parsed.filter(({ event }) => (event.response as { usage?: object } | undefined)?.usage);
+  if (withUsage.some((each) => each !== parsed.at(-1))) faults.push('usage before the end');
+  return faults;
+}
