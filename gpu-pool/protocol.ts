@@ -139,6 +139,8 @@ export const NodeChunk = z.object({
         tool_calls: z.array(ToolCallDelta).optional(),
       }),
       finish_reason: z.enum(FINISH_REASONS).nullable(),
+      /** with `finish_reason: "stop"`: which of the request's `stop` texts ended it */
+      stop_sequence: z.string().optional(),
       logprobs: z.unknown().optional(),
     }),
   ),

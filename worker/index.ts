@@ -5,16 +5,17 @@ import { cancelBatch, createBatch, getBatch, getBatches } from './api/batches.ts
 import { getFile, getFileContent, getFiles, removeFile, uploadFile } from './api/files.ts';
 import { getGeneration } from './api/generations.ts';
 import { getKey } from './api/key.ts';
-import { getModel, listModels } from './api/models.ts';
+import { getModel, listAnthropicModels, listModels } from './api/models.ts';
 import { billing } from './billing/index.ts';
 import { describeError } from './describe-error.ts';
 import { config, type Env } from './env.ts';
 import { fleet } from './fleet/index.ts';
 import { type Api, type ApiContext, withAnswerHeaders } from './gateway/answer-headers.ts';
+import { anthropicMessages } from './gateway/dialects/anthropic-messages.ts';
 import { openaiChat } from './gateway/dialects/openai-chat.ts';
 import { openaiResponses } from './gateway/dialects/openai-responses.ts';
 import { generate } from './gateway/generate.ts';
-import { refused } from './gateway/refusal.ts';
+import { envelope, refusalResponse, refused } from './gateway/refusal.ts';
 import { portal } from './portal/index.tsx';
 import { queue } from './tasks.ts';
 
@@ -30,7 +31,11 @@ app.use(withAnswerHeaders());
 for (const path of ['/v1/chat/completions', '/chat/completions', '/beta/chat/completions']) {
   app.post(path, generate(openaiChat));
 }
+app.get('/anthropic/v1/models', listAnthropicModels);
 app.post('/v1/responses', generate(openaiResponses));
+for (const path of ['/anthropic/v1/messages', '/v1/messages']) {
+  app.post(path, generate(anthropicMessages));
+}
 for (const prefix of ['/v1', '']) {
   app.get(`${prefix}/models`, listModels);
   app.get(`${prefix}/models/:id{.+}`, getModel);
@@ -52,17 +57,14 @@ app.get('/healthz', (c) => c.json({ ok: true }));
 app.route('/', fleet);
 app.route('/', billing);
 
+app.all('/anthropic/*', (c) => {
+  const refusal = { reason: 'route_not_found' } as const;
+  const body = anthropicMessages.refused(envelope(refusal, config(c.env).publicOrigin), c.get('requestId'));
+  return refusalResponse(refusal, body);
+});
+
 // asked as an API, refused as an API: no page for a program
-for (const path of [
-  '/v1',
-  '/v1/*',
-  '/beta/*',
-  '/user/*',
-  '/chat/*',
-  '/anthropic/*',
-  '/completions',
-  '/openapi.json',
-]) {
+for (const path of ['/v1', '/v1/*', '/beta/*', '/user/*', '/chat/*', '/completions', '/openapi.json']) {
   app.all(path, (c) => refused({ reason: 'route_not_found' }, config(c.env).publicOrigin));
 }
 

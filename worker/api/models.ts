@@ -17,6 +17,18 @@ export async function listModels(c: ApiContext): Promise<Response> {
   });
 }
 
+/** The same as Anthropic's clients list them. */
+export async function listAnthropicModels(c: ApiContext): Promise<Response> {
+  const models = await catalogue(c.env, Date.now());
+  const data = models.map((model) => ({
+    type: 'model',
+    id: model.id,
+    display_name: model.name,
+    created_at: new Date(createdAtMs(model)).toISOString(),
+  }));
+  return c.json({ data, has_more: false, first_id: data[0]?.id ?? null, last_id: data.at(-1)?.id ?? null });
+}
+
 export async function getModel(c: ApiContext): Promise<Response> {
   const nowMs = Date.now();
   const models = await catalogue(c.env, nowMs);
@@ -26,6 +38,11 @@ export async function getModel(c: ApiContext): Promise<Response> {
   return refused(refusal, config(c.env).publicOrigin);
 }
 
+/** When it was first sold. */
+function createdAtMs({ prices }: Model): number {
+  return Math.min(...prices.map(({ fromMs }) => fromMs));
+}
+
 async function describe(c: ApiContext, model: Model, nowMs: number) {
   const price = priceAt(model.prices, 'standard', nowMs);
   const batch = priceAt(model.prices, 'batch', nowMs);
@@ -33,7 +50,7 @@ async function describe(c: ApiContext, model: Model, nowMs: number) {
   return {
     id: model.id,
     object: 'model',
-    created: Math.floor(Math.min(...model.prices.map(({ fromMs }) => fromMs)) / 1000),
+    created: Math.floor(createdAtMs(model) / 1_000),
     owned_by: 'deepseek-ai',
     tollgate: {
       name: model.name,

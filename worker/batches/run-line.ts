@@ -37,6 +37,7 @@ const VERDICTS: Record<Refusal['reason'], 'final' | 'again' | 'again_counted' | 
   broken_off: 'again_counted',
   internal: 'again_counted',
   unauthenticated: 'final',
+  conflicting_keys: 'final',
   not_json: 'final',
   wrong_media_type: 'final',
   encoded_body: 'final',

@@ -34,7 +34,8 @@ export async function authenticate(
   env: Env,
   nowMs: number,
 ): Promise<{ ok: true; principal: Principal } | { ok: false; refusal: Refusal }> {
-  const key = bearer(request.headers.get('authorization'));
+  const key = secretOf(request.headers);
+  if (key === 'conflicting') return { ok: false, refusal: { reason: 'conflicting_keys' } };
   if (key === null || !isWellFormedApiKey(key)) return { ok: false, refusal: UNAUTHENTICATED };
 
   const hash = await hashApiKey(key, await pepperKey(config(env)));
@@ -61,6 +62,14 @@ export async function principalOfKey(env: Env, keyId: string, nowMs: number): Pr
   if (row === null || isDead(row.key, nowMs)) return null;
   // the key itself is known to nobody here, and nothing is sealed with it
   return toPrincipal(row, '');
+}
+
+/** OpenAI's way or Anthropic's; null: neither. Two that differ could be taken for one by us and for the other by a proxy. */
+function secretOf(headers: Headers): string | 'conflicting' | null {
+  const authorization = bearer(headers.get('authorization'));
+  const apiKey = headers.get('x-api-key');
+  if (authorization !== null && apiKey !== null && authorization !== apiKey) return 'conflicting';
+  return authorization ?? apiKey;
 }
 
 function bearer(header: string | null): string | null {

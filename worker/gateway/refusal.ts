@@ -5,6 +5,7 @@ import type { AdmitRefusal } from '../domain/wallet.ts';
 export type Refusal =
   | AdmitRefusal
   | { reason: 'unauthenticated' }
+  | { reason: 'conflicting_keys' }
   | { reason: 'not_json'; message: string }
   | { reason: 'wrong_media_type' }
   | { reason: 'encoded_body' }
@@ -38,6 +39,7 @@ interface Wire {
 
 const WIRE = {
   unauthenticated: { status: 401, type: 'authentication_error', code: 'invalid_api_key' },
+  conflicting_keys: { status: 400, type: 'invalid_request_error', code: 'conflicting_keys' },
   insufficient_balance: { status: 402, type: 'insufficient_balance', code: 'insufficient_balance' },
   key_cap_reached: { status: 402, type: 'insufficient_balance', code: 'key_cap_reached' },
   account_cap_reached: { status: 402, type: 'insufficient_balance', code: 'account_cap_reached' },
@@ -138,6 +140,8 @@ function messageFor(refusal: Refusal, origin: string): string {
   switch (refusal.reason) {
     case 'unauthenticated':
       return `The API key is missing or not valid. Send it as \`Authorization: Bearer sk-tg-…\`; make one at ${origin}/keys.`;
+    case 'conflicting_keys':
+      return '`Authorization` and `x-api-key` hold different keys. Send one of them.';
     case 'insufficient_balance':
       return `The balance is too low: this request needs at least $${formatUsd(refusal.requiredNanoUsd)}, $${formatUsd(refusal.availableNanoUsd)} is available. Top up at ${origin}/billing.`;
     case 'key_cap_reached':

@@ -38,6 +38,8 @@ const EngineChunk = z.object({
           })
           .nullish(),
         finish_reason: z.string().nullish(),
+        /** a text of `stop`, or the id of the token that ends every answer */
+        matched_stop: z.union([z.string(), z.number()]).nullish(),
         logprobs: z.unknown().optional(),
       }),
     )
@@ -139,6 +141,8 @@ export class StreamReader {
     const empty = Object.keys(delta).length === 0;
     const finish = toFinish(choice.finish_reason);
     const logprobs = choice.logprobs ?? undefined;
+    const matched = choice.matched_stop;
+    const stopped = finish === 'stop' && typeof matched === 'string' ? { stop_sequence: matched } : {};
     if (finish === 'abort') this.#abortedByEngine = true;
     if (!empty) this.#meter.delta(index, reported);
     const ending = finish === 'abort' ? null : finish;
@@ -148,13 +152,13 @@ export class StreamReader {
     if (this.#hold(index, delta, logprobs)) {
       return ending === null
         ? []
-        : [...this.#release(index, ending), { index, delta: {}, finish_reason: ending }];
+        : [...this.#release(index, ending), { index, delta: {}, finish_reason: ending, ...stopped }];
     }
     const before = empty && ending === null ? [] : this.#release(index, empty ? ending : null);
     if (empty && ending === null && logprobs === undefined) return before;
     return [
       ...before,
-      { index, delta, finish_reason: ending, ...(logprobs === undefined ? {} : { logprobs }) },
+      { index, delta, finish_reason: ending, ...stopped, ...(logprobs === undefined ? {} : { logprobs }) },
     ];
   }
 

@@ -1,0 +1,264 @@
+/**
+ * Anthropic's message: blocks of thinking, text and tool use, put together from a node's chunks. Streamed, every step of
+ * that is an event; whole, only the end is seen.
+ */
+import type { FinishReason, NodeChunk } from '../../../gpu-pool/protocol.ts';
+import { formatUsd } from '../../domain/money.ts';
+import { fromNodeUsage, type Usage } from '../../domain/usage.ts';
+import type { AnswerEnd, AnswerEvents, AnswerHead, WholeAnswer } from '../dialect.ts';
+import type { ErrorEnvelope } from '../refusal.ts';
+
+/**
+ * `signature` lets Anthropic check that thinking sent back is its own. Here it is dropped whatever it says, so there is
+ * nothing to sign.
+ */
+interface ThinkingBlock {
+  readonly type: 'thinking';
+  thinking: string;
+  readonly signature: '';
+}
+interface TextBlock {
+  readonly type: 'text';
+  text: string;
+  readonly citations: null;
+}
+interface ToolUseBlock {
+  readonly type: 'tool_use';
+  readonly id: string;
+  readonly name: string;
+  readonly caller: { readonly type: 'direct' };
+  /** JSON text, as it grows */
+  input: string;
+}
+type Block = ThinkingBlock | TextBlock | ToolUseBlock;
+type Choice = NodeChunk['choices'][number];
+type Emit = (type: string, fields: object) => void;
+
+/** The blocks of one answer, as they grow. */
+class Blocks {
+  readonly #blocks: Block[] = [];
+  readonly #emit: Emit;
+  /** calls are told apart by the index that the engine gives them */
+  #open: { block: Block; call: number | null } | null = null;
+  #finish: Pick<Choice, 'finish_reason' | 'stop_sequence'> | null = null;
+
+  constructor(emit: Emit) {
+    this.#emit = emit;
+  }
+
+  take({ delta, finish_reason, stop_sequence }: Choice): void {
+    const { reasoning_content, content, tool_calls = [] } = delta;
+    if (reasoning_content) {
+      this.#text('thinking', () => ({ type: 'thinking', thinking: '', signature: '' })).thinking +=
+        reasoning_content;
+      this.#delta({ type: 'thinking_delta', thinking: reasoning_content });
+    }
+    if (content) {
+      this.#text('text', () => ({ type: 'text', text: '', citations: null })).text += content;
+      this.#delta({ type: 'text_delta', text: content });
+    }
+    for (const call of tool_calls) {
+      const block = this.#call(call.index, call.id, call.function.name);
+      const partial = call.function.arguments ?? '';
+      if (partial === '') continue;
+      block.input += partial;
+      this.#delta({ type: 'input_json_delta', partial_json: partial });
+    }
+    if (finish_reason !== null) this.#finish = { finish_reason, stop_sequence };
+  }
+
+  /** How it ended, in Anthropic's words; `max_tokens` also where credit ran out or the engine said nothing. */
+  stop() {
+    const sequence = this.#finish?.stop_sequence ?? null;
+    const reason = this.#finish?.finish_reason ?? 'length';
+    return {
+      stop_reason: reason === 'stop' && sequence !== null ? 'stop_sequence' : STOP_REASONS[reason],
+      stop_sequence: sequence,
+    };
+  }
+
+  content(): object[] {
+    return this.#blocks.map((block) =>
+      block.type === 'tool_use' ? { ...block, input: parsed(block.input) } : block,
+    );
+  }
+
+  #text<B extends ThinkingBlock | TextBlock>(type: B['type'], make: () => B): B {
+    if (this.#open?.block.type === type) return this.#open.block as B;
+    const block = make();
+    this.#begin(block, null, { ...block });
+    return block;
+  }
+
+  #call(index: number, id: string | undefined, name: string | undefined): ToolUseBlock {
+    if (this.#open?.block.type === 'tool_use' && this.#open.call === index) return this.#open.block;
+    const block: ToolUseBlock = {
+      type: 'tool_use',
+      id: id ?? `toolu_${index}`,
+      name: name ?? '',
+      caller: { type: 'direct' },
+      input: '',
+    };
+    this.#begin(block, index, { ...block, input: {} });
+    return block;
+  }
+
+  #begin(block: Block, call: number | null, shown: object): void {
+    this.close();
+    this.#blocks.push(block);
+    this.#open = { block, call };
+    this.#emit('content_block_start', { index: this.#blocks.length - 1, content_block: shown });
+  }
+
+  close(): void {
+    if (this.#open === null) return;
+    this.#emit('content_block_stop', { index: this.#blocks.length - 1 });
+    this.#open = null;
+  }
+
+  #delta(delta: object): void {
+    this.#emit('content_block_delta', { index: this.#blocks.length - 1, delta });
+  }
+}
+
+const STOP_REASONS: Record<FinishReason, string> = {
+  stop: 'end_turn',
+  length: 'max_tokens',
+  tool_calls: 'tool_use',
+  content_filter: 'refusal',
+  insufficient_system_resource: 'max_tokens',
+};
+
+/** A call that was cut in the middle of its arguments has none that can be read. */
+function parsed(json: string): unknown {
+  try {
+    return json === '' ? {} : JSON.parse(json);
+  } catch {
+    return {};
+  }
+}
+
+export class MessageEvents implements AnswerEvents {
+  readonly #head: AnswerHead;
+  readonly #blocks = new Blocks((type, fields) => this.#event(type, fields));
+  #text = '';
+  #begun = false;
+
+  constructor(head: AnswerHead) {
+    this.#head = head;
+  }
+
+  chunk({ choices, usage }: NodeChunk): string {
+    this.#begin(fromNodeUsage(usage));
+    for (const choice of choices) this.#blocks.take(choice);
+    return this.#said();
+  }
+
+  end({ usage, charge, ranOut }: AnswerEnd): string {
+    this.#begin(usage);
+    this.#blocks.close();
+    const { cache_creation, service_tier, inference_geo, speed, ...counts } = usageOf(usage);
+    this.#event('message_delta', {
+      delta: { ...this.#blocks.stop(), stop_details: null, container: null },
+      usage: { ...counts, cost: formatUsd(charge) },
+      ...(ranOut === null ? {} : { tollgate: { stop: ranOut } }),
+    });
+    this.#event('message_stop', {});
+    return this.#said();
+  }
+
+  failed(error: ErrorEnvelope['error']): string {
+    this.#event('error', { error: anthropicError(error) });
+    return this.#said();
+  }
+
+  #begin(usage: Usage): void {
+    if (this.#begun) return;
+    this.#begun = true;
+    const message = { ...messageOf(this.#head), content: [], stop_reason: null, stop_sequence: null };
+    // the prompt is known with the first chunk; what is generated is told at the end
+    this.#event('message_start', {
+      message: { ...message, usage: usageOf({ ...usage, completionTokens: 0 }) },
+    });
+  }
+
+  #event(type: string, fields: object): void {
+    this.#text += `event: ${type}\ndata: ${JSON.stringify({ type, ...fields })}\n\n`;
+  }
+
+  #said(): string {
+    const text = this.#text;
+    this.#text = '';
+    return text;
+  }
+}
+
+export class WholeMessage implements WholeAnswer {
+  readonly #head: AnswerHead;
+  readonly #blocks = new Blocks(() => undefined);
+
+  constructor(head: AnswerHead) {
+    this.#head = head;
+  }
+
+  chunk({ choices }: NodeChunk): void {
+    for (const choice of choices) this.#blocks.take(choice);
+  }
+
+  end({ usage, charge, ranOut }: AnswerEnd): object {
+    return {
+      ...messageOf(this.#head),
+      content: this.#blocks.content(),
+      ...this.#blocks.stop(),
+      usage: { ...usageOf(usage), cost: formatUsd(charge) },
+      ...(ranOut === null ? {} : { tollgate: { stop: ranOut } }),
+    };
+  }
+}
+
+function messageOf({ requestId, modelId }: AnswerHead) {
+  return {
+    id: requestId.replace(/^req_/, 'msg_'),
+    type: 'message',
+    role: 'assistant',
+    model: modelId,
+    container: null,
+    diagnostics: null,
+    stop_details: null,
+  };
+}
+
+/** Anthropic's `input_tokens` are those that no cache had. */
+function usageOf({ promptTokens, cachedTokens, completionTokens, reasoningTokens }: Usage) {
+  return {
+    input_tokens: promptTokens - cachedTokens,
+    output_tokens: completionTokens,
+    cache_read_input_tokens: cachedTokens,
+    cache_creation_input_tokens: 0,
+    cache_creation: null,
+    output_tokens_details: { thinking_tokens: Math.min(reasoningTokens, completionTokens) },
+    server_tool_use: null,
+    service_tier: 'standard',
+    inference_geo: null,
+    speed: null,
+  };
+}
+
+/** By our own type, else by our code. */
+const ERROR_TYPES: Record<string, string> = {
+  authentication_error: 'authentication_error',
+  insufficient_balance: 'billing_error',
+  permission_error: 'permission_error',
+  rate_limit_exceeded: 'rate_limit_error',
+  overloaded: 'overloaded_error',
+  timeout: 'timeout_error',
+  server_error: 'api_error',
+  model_not_found: 'not_found_error',
+  route_not_found: 'not_found_error',
+};
+
+/** Anthropic's error object; our `code` and `param` ride along. */
+export function anthropicError({ type, code, message, param }: ErrorEnvelope['error']) {
+  const known = ERROR_TYPES[type] ?? ERROR_TYPES[code] ?? 'invalid_request_error';
+  return { type: known, message, code, param };
+}

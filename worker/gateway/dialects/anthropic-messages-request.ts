@@ -1,0 +1,168 @@
+/** The body of Anthropic's Messages: blocks instead of strings, and a system prompt beside the conversation. */
+import { z } from 'zod';
+import type { ChatMessage } from '../../../gpu-pool/protocol.ts';
+import type { ChatRequest } from '../chat-request.ts';
+import type { Refusal } from '../refusal.ts';
+import {
+  contentBytes,
+  MESSAGES_MAX,
+  ModelName,
+  PassedOn,
+  readFields,
+  STOPS_MAX,
+  TOOLS_MAX,
+  TokenLimit,
+  ToolName,
+  TopP,
+} from './fields.ts';
+
+const BLOCK = 'must be a text, tool_use or tool_result block: this API reads text alone';
+
+/** A string is one block of text: said before the blocks are looked at. */
+const blocks = <Block extends z.ZodType>(block: Block) =>
+  z.preprocess(
+    (content) => (typeof content === 'string' ? [{ type: 'text', text: content }] : content),
+    z.array(block, { error: 'must be a string or an array of blocks' }),
+  );
+
+const TextBlock = z.object({ type: z.literal('text'), text: z.string() });
+const Texts = blocks(TextBlock).transform((parts) => parts.map(({ text }) => text).join(''));
+const ToolResult = z.object({
+  type: z.literal('tool_result'),
+  tool_use_id: z.string(),
+  content: Texts.default(''),
+  is_error: z.boolean().nullish(),
+});
+const ToolUse = z.object({
+  type: z.literal('tool_use'),
+  id: z.string(),
+  name: z.string(),
+  input: z.unknown(),
+});
+/** Dropped: R1 must not see its old reasoning. */
+const Thought = z.object({ type: z.enum(['thinking', 'redacted_thinking']) });
+
+const UserBlock = z.discriminatedUnion('type', [TextBlock, ToolResult], { error: BLOCK });
+const AssistantBlock = z.discriminatedUnion('type', [TextBlock, ToolUse, Thought], { error: BLOCK });
+
+const Message = z.discriminatedUnion(
+  'role',
+  [
+    z.object({ role: z.literal('user'), content: blocks(UserBlock) }),
+    z.object({ role: z.literal('assistant'), content: blocks(AssistantBlock) }),
+    z.object({ role: z.literal('system'), content: Texts }),
+  ],
+  { error: 'must be a message with a role: user or assistant' },
+);
+
+const Tool = z.object({
+  type: z.literal('custom', { error: 'must be absent or "custom": server tools are not offered' }).nullish(),
+  name: ToolName,
+  description: z.string().nullish(),
+  input_schema: PassedOn,
+});
+
+export const MessagesBody = z.object({
+  model: ModelName,
+  /** Anthropic's clients always say it, and count on being told when they do not */
+  max_tokens: TokenLimit,
+  system: Texts.nullish(),
+  messages: z.array(Message).min(1, 'must hold at least one message').max(MESSAGES_MAX),
+  stream: z.boolean().nullish(),
+  temperature: z.number().min(0).max(1).nullish(),
+  top_p: TopP.nullish(),
+  stop_sequences: z.array(z.string()).max(STOPS_MAX).nullish(),
+  tools: z.array(Tool).max(TOOLS_MAX).nullish(),
+  tool_choice: z
+    .discriminatedUnion('type', [
+      z.object({ type: z.enum(['auto', 'any', 'none']) }),
+      z.object({ type: z.literal('tool'), name: ToolName }),
+    ])
+    .nullish(),
+});
+type Fields = z.infer<typeof MessagesBody>;
+
+export function readMessagesRequest(
+  body: Record<string, unknown>,
+  headers: Headers,
+): { ok: true; request: ChatRequest } | { ok: false; refusal: Refusal } {
+  const read = readFields(MessagesBody, body, headers);
+  if (!read.ok) return read;
+  const { fields, session } = read;
+  const messages = toMessages(fields);
+  const tools = fields.tools?.map(({ name, description, input_schema: parameters }) => ({
+    type: 'function',
+    function: { name, parameters, ...(description ? { description } : {}) },
+  }));
+  return {
+    ok: true,
+    request: {
+      model: fields.model,
+      stream: fields.stream ?? false,
+      maxTokens: fields.max_tokens,
+      choices: 1,
+      sessionKey: session,
+      promptField: 'messages',
+      contentBytes: contentBytes(messages, tools ?? null),
+      generate: {
+        messages,
+        temperature: fields.temperature ?? undefined,
+        top_p: fields.top_p ?? undefined,
+        stop: fields.stop_sequences ?? undefined,
+        tools,
+        tool_choice: toToolChoice(fields.tool_choice),
+      },
+    },
+  };
+}
+
+function toMessages({ system, messages }: Fields): ChatMessage[] {
+  const before: ChatMessage[] = system ? [{ role: 'system', content: system }] : [];
+  return [...before, ...messages.flatMap(toChatMessages)];
+}
+
+function toChatMessages(message: Fields['messages'][number]): ChatMessage[] {
+  switch (message.role) {
+    case 'system':
+      return [{ role: 'system', content: message.content }];
+    case 'assistant': {
+      const text = message.content.flatMap((block) => (block.type === 'text' ? [block.text] : [])).join('');
+      const calls = message.content.flatMap((block) =>
+        block.type === 'tool_use'
+          ? [
+              {
+                id: block.id,
+                type: 'function' as const,
+                function: { name: block.name, arguments: JSON.stringify(block.input ?? {}) },
+              },
+            ]
+          : [],
+      );
+      const tool_calls = calls.length > 0 ? calls : undefined;
+      return [{ role: 'assistant', content: text === '' && tool_calls ? null : text, tool_calls }];
+    }
+    case 'user':
+      return toTurns(message.content);
+  }
+}
+
+/** What tools gave are turns of their own; text beside them stays in its place. */
+function toTurns(content: readonly z.infer<typeof UserBlock>[]): ChatMessage[] {
+  const turns: ChatMessage[] = [];
+  for (const block of content) {
+    const last = turns.at(-1);
+    if (block.type === 'tool_result') {
+      // the engine's template knows no failed call, so the model is told in words
+      const result = block.is_error ? `Error: ${block.content}` : block.content;
+      turns.push({ role: 'tool', content: result, tool_call_id: block.tool_use_id });
+    } else if (last?.role === 'user') last.content += block.text;
+    else turns.push({ role: 'user', content: block.text });
+  }
+  return turns.length > 0 ? turns : [{ role: 'user', content: '' }];
+}
+
+function toToolChoice(choice: Fields['tool_choice']) {
+  if (!choice) return undefined;
+  if (choice.type === 'tool') return { type: 'function', function: { name: choice.name } };
+  return choice.type === 'any' ? 'required' : choice.type;
+}

@@ -1,0 +1,24 @@
+/** Anthropic's Messages. */
+import type { Dialect } from '../dialect.ts';
+import { anthropicError, MessageEvents, WholeMessage } from './anthropic-messages-answer.ts';
+import { readMessagesRequest } from './anthropic-messages-request.ts';
+
+export const anthropicMessages: Dialect = {
+  read(body, headers) {
+    const read = readMessagesRequest(body, headers);
+    if (!read.ok) return read;
+    return {
+      ok: true,
+      asked: {
+        request: read.request,
+        events: (head) => new MessageEvents(head),
+        whole: (head) => new WholeMessage(head),
+      },
+    };
+  },
+  refused: ({ error }, requestId) => ({
+    type: 'error',
+    error: anthropicError(error),
+    request_id: requestId,
+  }),
+};
