@@ -87,7 +87,10 @@ export type ChatMessage = z.infer<typeof ChatMessage>;
  * zod strips it on both sides. Model, request id and account come from the request token.
  */
 export const GenerateRequest = z.object({
-  messages: z.array(ChatMessage).min(1),
+  /** a conversation, or … */
+  messages: z.array(ChatMessage).min(1).optional(),
+  /** … a text to go on with, which no chat template is put around; one of the two */
+  prompt: z.string().min(1).optional(),
   max_tokens: z.int().positive(),
   temperature: z.number().min(0).max(2).optional(),
   top_p: z.number().gt(0).max(1).optional(),

@@ -13,6 +13,7 @@ import { fleet } from './fleet/index.ts';
 import { type Api, type ApiContext, withAnswerHeaders } from './gateway/answer-headers.ts';
 import { anthropicMessages } from './gateway/dialects/anthropic-messages.ts';
 import { openaiChat } from './gateway/dialects/openai-chat.ts';
+import { openaiCompletions } from './gateway/dialects/openai-completions.ts';
 import { openaiResponses } from './gateway/dialects/openai-responses.ts';
 import { generate } from './gateway/generate.ts';
 import { envelope, refusalResponse, refused } from './gateway/refusal.ts';
@@ -32,6 +33,9 @@ for (const path of ['/v1/chat/completions', '/chat/completions', '/beta/chat/com
   app.post(path, generate(openaiChat));
 }
 app.get('/anthropic/v1/models', listAnthropicModels);
+for (const path of ['/v1/completions', '/completions', '/beta/completions']) {
+  app.post(path, generate(openaiCompletions));
+}
 app.post('/v1/responses', generate(openaiResponses));
 for (const path of ['/anthropic/v1/messages', '/v1/messages']) {
   app.post(path, generate(anthropicMessages));

@@ -108,7 +108,9 @@ async function admit(
   const body = await readJsonBody(req);
   if (isRefusal(body)) return body;
   const request = GenerateRequest.safeParse(body.json);
-  if (!request.success) return { code: 'bad_request', message: 'The body is outside the protocol.' };
+  const hasOne =
+    request.success && (request.data.messages === undefined) !== (request.data.prompt === undefined);
+  if (!hasOne) return { code: 'bad_request', message: 'The body is outside the protocol.' };
 
   const { claims } = token;
   const { abortGraceMs } = deadlines;

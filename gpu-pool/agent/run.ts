@@ -7,7 +7,7 @@ import type { Flight } from './flight.ts';
 import type { GenerateContext } from './generate.ts';
 import type { Refusal } from './refusal.ts';
 import { fromStatus } from './sglang/refusal.ts';
-import { CHAT_PATH, toEngineRequest, wantsJson } from './sglang/request.ts';
+import { toEngineRequest, wantsJson } from './sglang/request.ts';
 import { StreamReader } from './sglang/stream.ts';
 
 export type Ending = { kind: 'finished' } | { kind: 'aborted' } | { kind: 'failed'; refusal: Refusal };
@@ -86,7 +86,7 @@ export class Run {
   /** Posts the request; a stream, or how it ended already. SGLang holds its head back until the first token. */
   async #askEngine(): Promise<EngineStream | Ending> {
     const { engine, watch, deadlines } = this.#context;
-    const { body } = toEngineRequest(this.#request, {
+    const { path, body } = toEngineRequest(this.#request, {
       claims: this.#flight.claims,
       modelPath: watch.info.model_path,
     });
@@ -95,7 +95,7 @@ export class Run {
     this.#flight.onCut(() => deadline.abort());
     const response = await openEngine(engine, {
       method: 'POST',
-      path: CHAT_PATH,
+      path,
       body,
       signal: deadline.signal,
     });

@@ -22,7 +22,7 @@ export interface Answer {
   end(finishes: Finish[], totals: Counts): void;
 }
 
-interface AnswerOptions {
+export interface AnswerOptions {
   request: ChatRequest;
   envelope: Envelope;
   wire: Wire;

@@ -1,4 +1,4 @@
-/** `/v1/chat/completions`: fault or read, plan, submit, then stream or collect. */
+/** `/v1/chat/completions` and `/v1/completions`: fault or read, plan, submit, then stream or collect. */
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type Answer, CollectedAnswer, StreamedAnswer } from './answer.ts';
@@ -9,8 +9,9 @@ import type { Counts } from './job.ts';
 import { type Envelope, flatError, streamError } from './openai-shape.ts';
 import { type ChoicePlan, planChoice } from './plan.ts';
 import { CONTEXT_TOKENS } from './profiles.ts';
-import { type ChatRequest, parseChatRequest } from './request.ts';
-import { renderChat } from './tokenizer.ts';
+import { type ChatRequest, type ParsedRequest, parseChatRequest, parseTextRequest } from './request.ts';
+import { CollectedText, StreamedText } from './text-answer.ts';
+import { BOS, renderChat, tokenize } from './tokenizer.ts';
 import { Wire } from './wire.ts';
 
 export interface ChatContext {
@@ -27,7 +28,13 @@ export interface ChatContext {
 
 const QUEUE_FULL = { message: 'The request queue is full.', code: 503 };
 
-export async function chatCompletions(
+type Route = (context: ChatContext, req: IncomingMessage, res: ServerResponse) => Promise<void>;
+
+export const chatCompletions: Route = (context, req, res) => complete(parseChatRequest, context, req, res);
+export const textCompletions: Route = (context, req, res) => complete(parseTextRequest, context, req, res);
+
+async function complete(
+  parse: (body: unknown) => ParsedRequest,
   context: ChatContext,
   req: IncomingMessage,
   res: ServerResponse,
@@ -35,7 +42,7 @@ export async function chatCompletions(
   const faults = context.faults.takeForChat();
   const wire = new Wire(res, faults);
   const body = await readJson(req);
-  const parsed = parseChatRequest(body);
+  const parsed = parse(body);
   const rid = (parsed.ok ? parsed.request.rid : null) ?? randomUUID().replaceAll('-', '');
   context.record({ rid, body });
   if (faults.kinds.length > 0) context.engine.noteStruck(rid, faults.kinds);
@@ -46,9 +53,12 @@ export async function chatCompletions(
     ...parsed.request,
     separateReasoning: parsed.request.separateReasoning && context.reasoningParser !== null,
   };
-  // V3 answers at once, R1 thinks first.
-  const reasoning = !/v3/i.test(context.modelPath);
-  const prompt = renderChat(request.messages, { tools: request.rawTools, reasoning });
+  // V3 answers at once, R1 thinks first; nothing makes either think about a bare text.
+  const reasoning = request.text === null && !/v3/i.test(context.modelPath);
+  const prompt =
+    request.text === null
+      ? renderChat(request.messages, { tools: request.rawTools, reasoning })
+      : [BOS, ...tokenize(request.text)];
   const room = CONTEXT_TOKENS - prompt.length;
   const tooLong = contextRefusal(prompt.length, request.maxTokens);
   if (tooLong) return wire.json(400, flatError({ message: tooLong, type: 'BadRequestError', code: 400 }));
@@ -56,7 +66,7 @@ export async function chatCompletions(
   const plan = (choice: number) =>
     planChoice(bounded, { seed: context.seed, choice, promptTokens: prompt, reasoning });
   const choices = Array.from({ length: request.n }, (_, choice) => plan(choice));
-  if (context.reasoningParser === null) choices.forEach(countAsAnswer);
+  if (context.reasoningParser === null || request.text !== null) choices.forEach(countAsAnswer);
   // The R1 parser begins inside the reasoning, and V3 never ends it.
   else if (!reasoning || faults.has('answer_in_reasoning')) choices.forEach(mistakeForReasoning);
 
@@ -105,6 +115,7 @@ function answerFor(
     });
     return { token() {}, end: () => wire.json(500, error) };
   }
+  if (request.text !== null) return request.stream ? new StreamedText(options) : new CollectedText(options);
   if (request.stream) return new StreamedAnswer(options);
   return new CollectedAnswer({ ...options, weightVersion: context.weightVersion });
 }

@@ -5,6 +5,8 @@ import type { PromptMessage } from './tokenizer.ts';
 export interface ChatRequest {
   model: string;
   messages: PromptMessage[];
+  /** of a text completion: no template is put around it */
+  text: string | null;
   /** Infinity until the context length bounds it */
   maxTokens: number;
   n: number;
@@ -115,6 +117,7 @@ export function parseChatRequest(body: unknown): ParsedRequest {
     request: {
       model: fields.model,
       messages: fields.messages,
+      text: null,
       maxTokens: fields.max_completion_tokens ?? fields.max_tokens ?? Number.POSITIVE_INFINITY,
       n: fields.n ?? 1,
       stop: [fields.stop ?? []].flat().filter((stop) => stop !== ''),
@@ -136,6 +139,24 @@ export function parseChatRequest(body: unknown): ParsedRequest {
       responseFormat: responseFormatOf(fields.response_format),
     },
   };
+}
+
+const TextBody = z.looseObject({
+  prompt: z.string(),
+  logprobs: z.int().min(0).nullish(),
+});
+
+/** The body of `/v1/completions`: what it has in common with a chat is read as one turn of the user. */
+export function parseTextRequest(body: unknown): ParsedRequest {
+  const own = TextBody.safeParse(body);
+  if (!own.success) return { ok: false, type: 'Bad Request', message: z.prettifyError(own.error) };
+  const { prompt: text, logprobs, ...rest } = own.data;
+  // serving_completions.py, `_validate_request`
+  if (text === '') return { ok: false, type: 'BadRequestError', message: 'Prompt cannot be empty' };
+  const parsed = parseChatRequest({ ...rest, messages: [{ role: 'user', content: text }] });
+  if (!parsed.ok) return parsed;
+  const asked = { text, logprobs: logprobs != null, topLogprobs: logprobs ?? 0, separateReasoning: false };
+  return { ok: true, request: { ...parsed.request, ...asked } };
 }
 
 /** The checks of serving_chat.py, `_validate_request`. */

@@ -2,7 +2,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Hardware } from '../protocol.ts';
-import { type ChatContext, chatCompletions } from './chat.ts';
+import { type ChatContext, chatCompletions, textCompletions } from './chat.ts';
 import { type Clock, createClock } from './clock.ts';
 import { control } from './control.ts';
 import { Engine } from './engine.ts';
@@ -122,23 +122,28 @@ function createState(options: EmulatorOptions, log: EngineLog): EmulatorState {
   };
 }
 
+const GENERATORS: Record<string, typeof chatCompletions> = {
+  '/v1/chat/completions': chatCompletions,
+  '/v1/completions': textCompletions,
+};
+
 async function serve(state: EmulatorState, req: IncomingMessage, res: ServerResponse): Promise<void> {
   const path = new URL(req.url ?? '/', 'http://emulator').pathname;
   // The control routes stay reachable under every fault, and are no part of SGLang.
   if (path.startsWith('/emulator/')) return control(state, { path, req, res });
-  const isChat = path === '/v1/chat/completions';
+  const generate = GENERATORS[path];
   if (state.faults.has('refuse')) {
-    if (isChat) state.faults.spend('refuse');
+    if (generate) state.faults.spend('refuse');
     res.destroy();
     return;
   }
   if (!authorized(state.options, req, path)) return send(res, 401, { error: 'Unauthorized' });
   const route = ROUTES[path];
-  if (!isChat && !route) return send(res, 404, { detail: 'Not Found' });
-  if (!(isChat ? ['POST'] : route!.methods).includes(req.method ?? '')) {
+  if (!generate && !route) return send(res, 404, { detail: 'Not Found' });
+  if (!(generate ? ['POST'] : route!.methods).includes(req.method ?? '')) {
     return send(res, 405, { detail: 'Method Not Allowed' });
   }
-  if (isChat) return chatCompletions(state, req, res);
+  if (generate) return generate(state, req, res);
   const { status, body, type } = await route!.handle(state, await readJson(req));
   send(res, status, body, type);
 }

@@ -18,6 +18,8 @@ export interface PromptMessage {
 /** Up to four letters or digits with the space that follows, two Han characters, a run of spaces, or a sign. */
 const PIECE = /\p{Script=Han}{1,2}|[\p{L}\p{M}\p{N}_]{1,4} ?|\s{1,8}|\S/gu;
 
+export const BOS = '<｜begin▁of▁sentence｜>';
+
 /** Tokens of a text, in order; joined they give the text back. */
 export function tokenize(text: string): string[] {
   return text.match(PIECE) ?? [];
@@ -32,7 +34,7 @@ export function renderChat(
   messages: PromptMessage[],
   { tools, reasoning }: { tools?: unknown[] | null; reasoning: boolean },
 ): string[] {
-  const tokens = ['<｜begin▁of▁sentence｜>'];
+  const tokens = [BOS];
   // R1's tool template puts the definitions in the system part, so they cost prompt tokens.
   if (tools?.length) append(tokens, '## Tools\n', JSON.stringify(tools));
   for (const message of messages) {

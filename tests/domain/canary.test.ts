@@ -28,7 +28,7 @@ function answer(change: Partial<Usage> = {}, reasoned = true): CanaryAnswer {
 describe('what a canary asks', () => {
   it('is a request of the protocol, longer than two pages, that no account’s cache salt can be', () => {
     expect(GenerateRequest.strict().parse(CANARY_REQUEST)).toEqual(CANARY_REQUEST);
-    const words = CANARY_REQUEST.messages[0]!.content!.split(/\s+/);
+    const words = CANARY_REQUEST.messages![0]!.content!.split(/\s+/);
     // a token is no longer than a word with its space, or a sign
     expect(words.length).toBeGreaterThan(2 * 64 + 1);
     expect(CANARY_REQUEST.cache_salt).toMatch(/^[0-9a-f]{32}$/);

@@ -61,7 +61,7 @@ export async function admit(
   const { id, cacheHitNanoUsd, cacheMissNanoUsd, outputNanoUsd } = dated;
   const price: Price = { id, cacheHitNanoUsd, cacheMissNanoUsd, outputNanoUsd };
 
-  const prompt = promptTokenBounds(request.contentBytes, request.generate.messages.length);
+  const prompt = promptTokenBounds(request.contentBytes, request.generate.messages?.length ?? 0);
   if (prompt.min >= model.contextTokens)
     return { ok: false, refusal: promptTooLong(model, request.promptField) };
   const promptTokensMax = Math.min(prompt.max, model.contextTokens);

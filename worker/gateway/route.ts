@@ -16,11 +16,16 @@ import { changeCount, meet, memoryOf } from './node-memory.ts';
 /** A snapshot that is older was not followed by another: the Pool is silent, and who it missed may be back. */
 const SNAPSHOT_AGE_MS_MAX = 10_000;
 
+/** Of a bare text: what two that have a beginning in common share of it, without which they share no cache worth a way. */
+const OPENING_CHARS = 1_024;
+
 /** What the conversation keeps as it grows, salted by account so that tenants never meet on purpose. */
 export function affinityKey(request: ChatRequest, modelId: string, cacheSalt: string): number {
   if (request.sessionKey !== null) return hash32(JSON.stringify([cacheSalt, modelId, request.sessionKey]));
-  const { messages, tools } = request.generate;
-  const opening = messages.slice(0, messages.findIndex((message) => message.role === 'user') + 1);
+  const { messages, prompt, tools } = request.generate;
+  const opening = messages
+    ? messages.slice(0, messages.findIndex((message) => message.role === 'user') + 1)
+    : prompt?.slice(0, OPENING_CHARS);
   return hash32(JSON.stringify([cacheSalt, modelId, tools ?? null, opening]));
 }
 

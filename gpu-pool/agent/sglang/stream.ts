@@ -37,6 +37,8 @@ const EngineChunk = z.object({
               .nullish(),
           })
           .nullish(),
+        /** of a text completion, in place of a delta */
+        text: z.string().nullish(),
         finish_reason: z.string().nullish(),
         /** a text of `stop`, or the id of the token that ends every answer */
         matched_stop: z.union([z.string(), z.number()]).nullish(),
@@ -137,7 +139,7 @@ export class StreamReader {
 
   #choice(choice: EngineChoice, reported: boolean): Choice[] {
     const { index } = choice;
-    const delta = toDelta(choice.delta);
+    const delta = toDelta(choice.delta ?? { content: choice.text });
     const empty = Object.keys(delta).length === 0;
     const finish = toFinish(choice.finish_reason);
     const logprobs = choice.logprobs ?? undefined;

@@ -12,6 +12,8 @@ export const PassedOn = z.record(z.string(), z.unknown());
 export const ToolName = z
   .string()
   .regex(/^[\w-]{1,64}$/, 'must be 1 to 64 letters, digits, underscores and dashes');
+/** Each is a generation of its own, held and paid for at once. */
+export const CHOICES_MAX = 8;
 export const STOPS_MAX = 16;
 export const TOOLS_MAX = 128;
 export const MESSAGES_MAX = 10_000;

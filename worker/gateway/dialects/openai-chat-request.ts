@@ -4,6 +4,7 @@ import type { ChatMessage, GenerateRequest } from '../../../gpu-pool/protocol.ts
 import type { ChatRequest } from '../chat-request.ts';
 import type { Refusal } from '../refusal.ts';
 import {
+  CHOICES_MAX,
   contentBytes,
   MESSAGES_MAX,
   ModelName,
@@ -69,7 +70,7 @@ export const ChatBody = z.object({
       error: `must be a string or up to ${STOPS_MAX} strings`,
     })
     .nullish(),
-  n: z.int().min(1).max(8).nullish(),
+  n: z.int().min(1).max(CHOICES_MAX).nullish(),
   seed: z.int().nullish(),
   logprobs: z.boolean().nullish(),
   top_logprobs: z.int().min(0).max(20).nullish(),

@@ -1,0 +1,216 @@
+/** OpenAI's first API: a text goes in, and what follows it comes out. No chat template is put around it. */
+import { z } from 'zod';
+import type { FinishReason, NodeChunk } from '../../../gpu-pool/protocol.ts';
+import { sseEvent } from '../../domain/sse.ts';
+import { toPublicUsage } from '../../domain/usage.ts';
+import type { AnswerEnd, AnswerEvents, AnswerHead, Dialect, WholeAnswer } from '../dialect.ts';
+import type { ErrorEnvelope } from '../refusal.ts';
+import {
+  CHOICES_MAX,
+  contentBytes,
+  ModelName,
+  readFields,
+  STOPS_MAX,
+  Temperature,
+  TokenLimit,
+  TopP,
+} from './fields.ts';
+
+const ONE_TEXT = 'must be a string or an array of one string: token ids and several prompts are not read';
+
+export const CompletionsBody = z.object({
+  model: ModelName,
+  prompt: z
+    .union([z.string().min(1), z.tuple([z.string().min(1)])], { error: ONE_TEXT })
+    .transform((prompt) => (typeof prompt === 'string' ? prompt : prompt[0])),
+  suffix: z
+    .literal('', {
+      error: 'must be absent: fill-in-the-middle needs a model that was trained for it, and none here was',
+    })
+    .nullish(),
+  max_tokens: TokenLimit.nullish(),
+  temperature: Temperature.nullish(),
+  top_p: TopP.nullish(),
+  presence_penalty: z.number().min(-2).max(2).nullish(),
+  frequency_penalty: z.number().min(-2).max(2).nullish(),
+  n: z.int().min(1).max(CHOICES_MAX).nullish(),
+  best_of: z.int().min(1).max(CHOICES_MAX).nullish(),
+  stop: z
+    .union([z.string(), z.array(z.string()).max(STOPS_MAX)], {
+      error: `must be a string or up to ${STOPS_MAX} strings`,
+    })
+    .nullish(),
+  seed: z.int().nullish(),
+  echo: z.boolean().nullish(),
+  logprobs: z.int().min(0).max(5).nullish(),
+  stream: z.boolean().nullish(),
+  stream_options: z.object({ include_usage: z.boolean().nullish() }).nullish(),
+});
+
+export const openaiCompletions: Dialect = {
+  read(body, headers) {
+    const read = readFields(CompletionsBody, body, headers);
+    if (!read.ok) return read;
+    const { fields, session } = read;
+    const choices = fields.n ?? 1;
+    if ((fields.best_of ?? choices) !== choices) {
+      const message = '`best_of`: must be `n` or absent: what is generated is what is sent.';
+      return { ok: false, refusal: { reason: 'invalid_field', param: 'best_of', message } };
+    }
+    const shape: Shape = {
+      choices,
+      before: fields.echo ? fields.prompt : '',
+      includeUsage: fields.stream_options?.include_usage ?? false,
+    };
+    return {
+      ok: true,
+      asked: {
+        request: {
+          model: fields.model,
+          stream: fields.stream ?? false,
+          maxTokens: fields.max_tokens ?? null,
+          choices,
+          sessionKey: session,
+          promptField: 'prompt',
+          contentBytes: contentBytes(fields.prompt),
+          generate: {
+            prompt: fields.prompt,
+            temperature: fields.temperature ?? undefined,
+            top_p: fields.top_p ?? undefined,
+            presence_penalty: fields.presence_penalty ?? undefined,
+            frequency_penalty: fields.frequency_penalty ?? undefined,
+            n: fields.n ?? undefined,
+            stop: typeof fields.stop === 'string' ? [fields.stop] : (fields.stop ?? undefined),
+            seed: fields.seed ?? undefined,
+            logprobs: typeof fields.logprobs === 'number' || undefined,
+            top_logprobs: fields.logprobs ?? undefined,
+          },
+        },
+        events: (head) => new TextEvents(head, shape),
+        whole: (head) => new WholeText(head, shape),
+      },
+    };
+  },
+  refused: (envelope) => envelope,
+};
+
+interface Shape {
+  readonly choices: number;
+  /** what every choice begins with: the prompt, where it is to be echoed */
+  readonly before: string;
+  readonly includeUsage: boolean;
+}
+
+class TextEvents implements AnswerEvents {
+  readonly #head: ReturnType<typeof headOf>;
+  readonly #shape: Shape;
+  /** ends are said together, when all have ended: the last carries usage, as DeepSeek's does */
+  readonly #finishes: (FinishReason | null)[];
+  readonly #begun = new Set<number>();
+
+  constructor(head: AnswerHead, shape: Shape) {
+    this.#head = headOf(head);
+    this.#shape = shape;
+    this.#finishes = Array.from({ length: shape.choices }, () => null);
+  }
+
+  chunk({ choices }: NodeChunk): string {
+    let said = '';
+    for (const { index, delta, finish_reason, logprobs } of choices) {
+      if (finish_reason !== null) this.#finishes[index] = finish_reason;
+      const text = this.#before(index) + textOf(delta);
+      if (text !== '') said += this.#event([choiceOf({ index, text, finish: null, logprobs })]);
+    }
+    return said;
+  }
+
+  end({ usage, charge, ranOut }: AnswerEnd): string {
+    const last = {
+      usage: toPublicUsage(usage, charge),
+      ...(ranOut === null ? {} : { tollgate: { stop: ranOut } }),
+    };
+    const { includeUsage } = this.#shape;
+    const ends = this.#finishes.map((finish, index) => {
+      const choice = choiceOf({ index, text: this.#before(index), finish: finish ?? 'length' });
+      const isLast = index === this.#finishes.length - 1;
+      return this.#event([choice], isLast && !includeUsage ? last : {});
+    });
+    return `${ends.join('')}${includeUsage ? this.#event([], last) : ''}${sseEvent('[DONE]')}`;
+  }
+
+  failed(error: ErrorEnvelope['error']): string {
+    return sseEvent(JSON.stringify({ error }));
+  }
+
+  #before(index: number): string {
+    if (this.#begun.has(index)) return '';
+    this.#begun.add(index);
+    return this.#shape.before;
+  }
+
+  #event(choices: object[], more: object = {}): string {
+    const none = this.#shape.includeUsage ? { usage: null } : {};
+    return sseEvent(JSON.stringify({ ...this.#head, choices, ...none, ...more }));
+  }
+}
+
+class WholeText implements WholeAnswer {
+  readonly #head: ReturnType<typeof headOf>;
+  readonly #choices: { text: string; finish: FinishReason | null; logprobs: Logprobs | null }[];
+
+  constructor(head: AnswerHead, { choices, before }: Shape) {
+    this.#head = headOf(head);
+    this.#choices = Array.from({ length: choices }, () => ({ text: before, finish: null, logprobs: null }));
+  }
+
+  chunk({ choices }: NodeChunk): void {
+    for (const { index, delta, finish_reason, logprobs } of choices) {
+      const choice = this.#choices[index];
+      if (!choice) continue;
+      choice.text += textOf(delta);
+      choice.finish = finish_reason ?? choice.finish;
+      if (logprobs) choice.logprobs = joined(choice.logprobs, logprobs as Logprobs);
+    }
+  }
+
+  end({ usage, charge, ranOut }: AnswerEnd): object {
+    return {
+      ...this.#head,
+      choices: this.#choices.map(({ text, finish, logprobs }, index) =>
+        choiceOf({ index, text, finish: finish ?? 'length', logprobs }),
+      ),
+      usage: toPublicUsage(usage, charge),
+      ...(ranOut === null ? {} : { tollgate: { stop: ranOut } }),
+    };
+  }
+}
+
+function headOf({ requestId, createdAtMs, modelId, revision }: AnswerHead) {
+  return {
+    id: requestId,
+    object: 'text_completion',
+    created: Math.floor(createdAtMs / 1_000),
+    model: modelId,
+    system_fingerprint: revision,
+  };
+}
+
+function choiceOf(choice: { index: number; text: string; finish: FinishReason | null; logprobs?: unknown }) {
+  const { index, text, finish, logprobs = null } = choice;
+  return { index, text, logprobs, finish_reason: finish };
+}
+
+/** Nothing parses a bare text, so an engine that calls a part of it reasoning is mistaken. */
+function textOf({ content = '', reasoning_content = '' }: NodeChunk['choices'][number]['delta']): string {
+  return reasoning_content + content;
+}
+
+/** Four lists side by side, one entry a token. */
+type Logprobs = Record<string, unknown[]>;
+
+function joined(before: Logprobs | null, more: Logprobs): Logprobs {
+  if (before === null) return more;
+  return Object.fromEntries(
+    Object.entries(more).map(([name, entries]) => [name, [...(before[name] ?? []), ...entries]]),
+  );
+}
