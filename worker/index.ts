@@ -5,12 +5,16 @@ import { cancelBatch, createBatch, getBatch, getBatches } from './api/batches.ts
 import { getFile, getFileContent, getFiles, removeFile, uploadFile } from './api/files.ts';
 import { getGeneration } from './api/generations.ts';
 import { getKey } from './api/key.ts';
+import { createKeyByApi, deleteKey, getKeyById, getKeys, patchKey, rotateKey } from './api/keys.ts';
 import { getModel, listAnthropicModels, listModels } from './api/models.ts';
+import { mintToken } from './api/tokens.ts';
 import { billing } from './billing/index.ts';
 import { describeError } from './describe-error.ts';
 import { config, type Env } from './env.ts';
 import { fleet } from './fleet/index.ts';
+import { ANY_KEY, ANYBODY, by } from './gateway/access.ts';
 import { type Api, type ApiContext, withAnswerHeaders } from './gateway/answer-headers.ts';
+import { corsForTokens } from './gateway/cors.ts';
 import { anthropicMessages } from './gateway/dialects/anthropic-messages.ts';
 import { openaiChat } from './gateway/dialects/openai-chat.ts';
 import { openaiCompletions } from './gateway/dialects/openai-completions.ts';
@@ -27,6 +31,7 @@ export { Wallet } from './durable/wallet.ts';
 const app = new Hono<Api>();
 
 app.use(withAnswerHeaders());
+app.use('/v1/*', corsForTokens());
 
 // DeepSeek's clients leave out /v1, LangChain's say /beta
 for (const path of ['/v1/chat/completions', '/chat/completions', '/beta/chat/completions']) {
@@ -44,18 +49,27 @@ for (const prefix of ['/v1', '']) {
   app.get(`${prefix}/models`, listModels);
   app.get(`${prefix}/models/:id{.+}`, getModel);
 }
-app.get('/v1/generations/:id', getGeneration);
-app.get('/v1/key', getKey);
-app.get('/user/balance', getBalance);
-app.post('/v1/files', uploadFile);
-app.get('/v1/files', getFiles);
-app.get('/v1/files/:id', getFile);
-app.get('/v1/files/:id/content', getFileContent);
-app.delete('/v1/files/:id', removeFile);
-app.post('/v1/batches', createBatch);
-app.get('/v1/batches', getBatches);
-app.get('/v1/batches/:id', getBatch);
-app.post('/v1/batches/:id/cancel', cancelBatch);
+app.get('/v1/generations/:id', by(...ANYBODY), getGeneration);
+app.get('/v1/key', by(...ANYBODY), getKey);
+app.get('/user/balance', by(...ANY_KEY), getBalance);
+app.post('/v1/files', by('inference'), uploadFile);
+app.get('/v1/files', by('inference'), getFiles);
+app.get('/v1/files/:id', by('inference'), getFile);
+app.get('/v1/files/:id/content', by('inference'), getFileContent);
+app.delete('/v1/files/:id', by('inference'), removeFile);
+app.post('/v1/batches', by('inference'), createBatch);
+app.get('/v1/batches', by('inference'), getBatches);
+app.get('/v1/batches/:id', by('inference'), getBatch);
+app.post('/v1/batches/:id/cancel', by('inference'), cancelBatch);
+for (const [path, handlers] of Object.entries({
+  '/v1/keys': { get: getKeys, post: createKeyByApi },
+  '/v1/keys/:id': { get: getKeyById, patch: patchKey, delete: deleteKey },
+  '/v1/keys/:id/rotate': { post: rotateKey },
+})) {
+  for (const [method, handler] of Object.entries(handlers))
+    app.on(method.toUpperCase(), path, by('management'), handler);
+}
+app.post('/v1/tokens', by('inference'), mintToken);
 app.get('/healthz', (c) => c.json({ ok: true }));
 
 app.route('/', fleet);

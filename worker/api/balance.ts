@@ -1,14 +1,9 @@
 /** GET /user/balance, as DeepSeek answers it: amounts are decimal strings, here exact to the nano-USD. */
 import { formatUsd, nanoUsd } from '../domain/money.ts';
-import { config } from '../env.ts';
 import type { ApiContext } from '../gateway/answer-headers.ts';
-import { identify } from '../gateway/authenticate.ts';
-import { refused } from '../gateway/refusal.ts';
 
 export async function getBalance(c: ApiContext): Promise<Response> {
-  const who = await identify(c, Date.now());
-  if (!who.ok) return refused(who.refusal, config(c.env).publicOrigin);
-  const balance = await c.env.WALLET.getByName(who.principal.accountId).balance();
+  const balance = await c.env.WALLET.getByName(c.get('principal').accountId).balance();
   return c.json({
     is_available: balance.availableNanoUsd > 0,
     balance_infos: [

@@ -16,7 +16,6 @@ import { formatUsd, nanoUsd } from '../domain/money.ts';
 import { NO_USAGE } from '../domain/usage.ts';
 import { config, type Env } from '../env.ts';
 import type { ApiContext } from '../gateway/answer-headers.ts';
-import { identify } from '../gateway/authenticate.ts';
 import { Metadata, readFields } from '../gateway/dialects/fields.ts';
 import { readJsonObject } from '../gateway/read.ts';
 import { type Refusal, refused } from '../gateway/refusal.ts';
@@ -37,14 +36,12 @@ export const BatchBody = z.object({
 
 export async function createBatch(c: ApiContext): Promise<Response> {
   const refuse = (refusal: Refusal) => refused(refusal, config(c.env).publicOrigin);
-  const who = await identify(c, Date.now());
-  if (!who.ok) return refuse(who.refusal);
   const read = await readJsonObject(c.req.raw);
   if (!read.ok) return refuse(read.refusal);
   const parsed = readFields(BatchBody, read.body, new Headers());
   if (!parsed.ok) return refuse(parsed.refusal);
   const { input_file_id: id, endpoint, metadata = null } = parsed.fields;
-  const { accountId, keyId } = who.principal;
+  const { accountId, keyId } = c.get('principal');
   const nowMs = Date.now();
   const db = database(c.env);
   const input = isId('file', id) ? await findFile(db, { id, accountId, nowMs }) : null;
@@ -73,12 +70,10 @@ export async function createBatch(c: ApiContext): Promise<Response> {
 
 export async function getBatches(c: ApiContext): Promise<Response> {
   const refuse = (refusal: Refusal) => refused(refusal, config(c.env).publicOrigin);
-  const who = await identify(c, Date.now());
-  if (!who.ok) return refuse(who.refusal);
   const query = readFields(PageQuery, c.req.query(), new Headers());
   if (!query.ok) return refuse(query.refusal);
   const { limit, after = null } = query.fields;
-  const { accountId } = who.principal;
+  const { accountId } = c.get('principal');
   const rows = await listBatches(database(c.env), { accountId, afterId: after, limit: limit + 1 });
   return c.json(pageOf(rows.map(describe), limit));
 }
@@ -104,10 +99,8 @@ export async function cancelBatch(c: ApiContext): Promise<Response> {
 
 async function withBatch(c: ApiContext, then: (row: BatchRow) => Promise<Response>): Promise<Response> {
   const refuse = (refusal: Refusal) => refused(refusal, config(c.env).publicOrigin);
-  const who = await identify(c, Date.now());
-  if (!who.ok) return refuse(who.refusal);
   const id = c.req.param('id') ?? '';
-  const { accountId } = who.principal;
+  const { accountId } = c.get('principal');
   const row = isId('batch', id) ? await findBatch(database(c.env), { id, accountId }) : null;
   return row ? then(row) : refuse({ reason: 'batch_not_found' });
 }

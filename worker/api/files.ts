@@ -9,7 +9,6 @@ import { FILE_PURPOSES } from '../db/schema.ts';
 import { isId, newId } from '../domain/ids.ts';
 import { config } from '../env.ts';
 import type { ApiContext } from '../gateway/answer-headers.ts';
-import { identify } from '../gateway/authenticate.ts';
 import { readFields } from '../gateway/dialects/fields.ts';
 import { type Refusal, refused } from '../gateway/refusal.ts';
 import { PageQuery, pageOf } from './page-query.ts';
@@ -31,9 +30,7 @@ export const FilesQuery = PageQuery.extend({ purpose: z.enum(FILE_PURPOSES).opti
 export async function uploadFile(c: ApiContext): Promise<Response> {
   const nowMs = Date.now();
   const refuse = (refusal: Refusal) => refused(refusal, config(c.env).publicOrigin);
-  const who = await identify(c, nowMs);
-  if (!who.ok) return refuse(who.refusal);
-  const { accountId } = who.principal;
+  const { accountId } = c.get('principal');
   const db = database(c.env);
   const kept = await filesKept(db, { accountId, nowMs });
   if (kept.files >= FILES_MAX || kept.bytes >= KEPT_BYTES_MAX) return refuse({ reason: 'storage_full' });
@@ -64,12 +61,10 @@ export async function uploadFile(c: ApiContext): Promise<Response> {
 export async function getFiles(c: ApiContext): Promise<Response> {
   const nowMs = Date.now();
   const refuse = (refusal: Refusal) => refused(refusal, config(c.env).publicOrigin);
-  const who = await identify(c, nowMs);
-  if (!who.ok) return refuse(who.refusal);
   const query = readFields(FilesQuery, c.req.query(), new Headers());
   if (!query.ok) return refuse(query.refusal);
   const { purpose = null, limit, after = null } = query.fields;
-  const { accountId } = who.principal;
+  const { accountId } = c.get('principal');
   const rows = await listFiles(database(c.env), {
     accountId,
     nowMs,
@@ -113,10 +108,8 @@ export async function removeFile(c: ApiContext): Promise<Response> {
 async function withFile(c: ApiContext, then: (row: FileRow) => Promise<Response>): Promise<Response> {
   const nowMs = Date.now();
   const refuse = (refusal: Refusal) => refused(refusal, config(c.env).publicOrigin);
-  const who = await identify(c, nowMs);
-  if (!who.ok) return refuse(who.refusal);
   const id = c.req.param('id') ?? '';
-  const { accountId } = who.principal;
+  const { accountId } = c.get('principal');
   const row = isId('file', id) ? await findFile(database(c.env), { id, accountId, nowMs }) : null;
   return row ? then(row) : refuse({ reason: 'file_not_found' });
 }

@@ -3,7 +3,6 @@ import { type BillLine, billOf } from '../domain/bill.ts';
 import { formatUsd } from '../domain/money.ts';
 import { config } from '../env.ts';
 import type { ApiContext } from '../gateway/answer-headers.ts';
-import { identify } from '../gateway/authenticate.ts';
 import { refused } from '../gateway/refusal.ts';
 import { type FoundRequest, findAccountRequest } from './find-request.ts';
 
@@ -15,9 +14,7 @@ const LINES: Record<BillLine['kind'], string> = {
 
 export async function getGeneration(c: ApiContext): Promise<Response> {
   const { publicOrigin } = config(c.env);
-  const who = await identify(c, Date.now());
-  if (!who.ok) return refused(who.refusal, publicOrigin);
-  const asked = { accountId: who.principal.accountId, requestId: c.req.param('id') ?? '' };
+  const asked = { accountId: c.get('principal').accountId, requestId: c.req.param('id') ?? '' };
   const found = await findAccountRequest(c.env, asked);
   return found ? c.json(describe(found)) : refused({ reason: 'request_not_found' }, publicOrigin);
 }

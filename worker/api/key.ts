@@ -1,17 +1,20 @@
 /** GET /v1/key: what the key that asks may do, what it has used, and when that resets. */
 import { capLeft, type Limits, type Load, periodEndMs } from '../domain/limits.ts';
-import { formatUsd } from '../domain/money.ts';
-import { config } from '../env.ts';
+import { formatUsd, type NanoUsd } from '../domain/money.ts';
+import type { TokenCap } from '../domain/wallet.ts';
 import type { ApiContext } from '../gateway/answer-headers.ts';
-import { identify } from '../gateway/authenticate.ts';
-import { refused } from '../gateway/refusal.ts';
 
 export async function getKey(c: ApiContext): Promise<Response> {
   const nowMs = Date.now();
-  const who = await identify(c, nowMs);
-  if (!who.ok) return refused(who.refusal, config(c.env).publicOrigin);
-  const { accountId, keyId, models, limits } = who.principal;
+  const { accountId, keyId, models, limits, token, expiresAtMs } = c.get('principal');
   const wallet = c.env.WALLET.getByName(accountId);
+  // who has a token learns what is left of it, and nothing of whose it is
+  if (token)
+    return c.json({
+      ...describedToken(token, await wallet.tokenUse(token.id)),
+      models,
+      expires_at: new Date(expiresAtMs!).toISOString(),
+    });
   const [own, whole] = await Promise.all([
     wallet.load({ keyId, capPeriod: limits.key.capPeriod }),
     wallet.load({ keyId: null, capPeriod: limits.account.capPeriod }),
@@ -25,6 +28,17 @@ export async function getKey(c: ApiContext): Promise<Response> {
     /** what all keys of the account share */
     account: described(limits.account, whole, nowMs),
   });
+}
+
+function describedToken({ id, capNanoUsd }: TokenCap, use: { spentNanoUsd: NanoUsd; heldNanoUsd: NanoUsd }) {
+  return {
+    id,
+    object: 'token',
+    cap: formatUsd(capNanoUsd),
+    used: formatUsd(use.spentNanoUsd),
+    held: formatUsd(use.heldNanoUsd),
+    remaining: formatUsd(capLeft({ capNanoUsd }, use)!),
+  };
 }
 
 function described(limits: Limits, load: Load, nowMs: number) {

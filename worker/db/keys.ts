@@ -5,6 +5,7 @@ import { newId } from '../domain/ids.ts';
 import type { CapPeriod } from '../domain/limits.ts';
 import type { NanoUsd } from '../domain/money.ts';
 import type { Config } from '../env.ts';
+import { type AuditEntry, addAudit, addAuditIfChanged } from './audit.ts';
 import type { Database } from './client.ts';
 import { account, apiKey } from './schema.ts';
 
@@ -13,6 +14,8 @@ export type ApiKeyRow = typeof apiKey.$inferSelect;
 export interface NewKey {
   readonly accountId: string;
   readonly name: string;
+  /** inference unless told */
+  readonly scope?: ApiKeyRow['scope'];
   /** null: all */
   readonly models?: readonly string[] | null;
   /** null: no cap */
@@ -40,27 +43,34 @@ export async function pepperKey(config: Config): Promise<CryptoKey> {
   return fresh;
 }
 
-/** Makes a key. `key` is its only copy: it is stored nowhere and cannot be had again. */
+/**
+ * Makes a key. `key` is its only copy: it is stored nowhere and cannot be had again.
+ * @param actor id of the management key that makes it, for the audit; null: a person does
+ */
 export async function createKey(
   db: Database,
   pepper: CryptoKey,
   request: NewKey,
+  actor: string | null = null,
 ): Promise<{ key: string; row: ApiKeyRow }> {
   const { models, nowMs, ...rest } = request;
   const key = newApiKey();
-  const row = await db
+  const id = newId('key', nowMs);
+  const insert = db
     .insert(apiKey)
     .values({
       ...rest,
-      id: newId('key', nowMs),
+      id,
       hash: await hashApiKey(key, pepper),
       lastFour: key.slice(-4),
       models: models ? [...models] : null,
       createdAtMs: nowMs,
     })
-    .returning()
-    .get();
-  return { key, row };
+    .returning();
+  if (actor === null) return { key, row: await insert.get() };
+  const entry = { atMs: nowMs, actor, action: 'key.created', subject: id, detail: { name: rest.name } };
+  const [rows] = await db.batch([insert, addAudit(db, entry)]);
+  return { key, row: rows[0]! };
 }
 
 /** Every key of the account, newest first, revoked and expired ones included. */
@@ -108,6 +118,29 @@ async function keyWithAccount(db: Database, which: SQL): Promise<KeyOfAccount | 
     .where(which)
     .get();
   return row ?? null;
+}
+
+/** Changes a key of the account and says so in the audit. @throws Error when it is not there: look first */
+export async function changeKey(
+  db: Database,
+  request: {
+    accountId: string;
+    keyId: string;
+    values: Partial<typeof apiKey.$inferInsert>;
+    entry: AuditEntry;
+  },
+): Promise<ApiKeyRow> {
+  const { accountId, keyId, values, entry } = request;
+  const [rows] = await db.batch([
+    db
+      .update(apiKey)
+      .set(values)
+      .where(and(eq(apiKey.id, keyId), eq(apiKey.accountId, accountId)))
+      .returning(),
+    addAuditIfChanged(db, entry),
+  ]);
+  if (!rows[0]) throw new Error(`key ${keyId} is gone`);
+  return rows[0];
 }
 
 /** @returns false when the account has no such key that is not yet revoked */

@@ -15,7 +15,8 @@ export type IdPrefix =
   | 'dlv'
   | 'hook'
   | 'file'
-  | 'batch';
+  | 'batch'
+  | 'tok';
 
 /** @param bytes ten random bytes */
 export function newId(

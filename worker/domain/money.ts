@@ -19,6 +19,12 @@ export function usd(dollars: number): NanoUsd {
   return nanoUsd(dollars * NANO_PER_USD);
 }
 
+/** A decimal of up to nine places, with a point or a comma: `"0.5"` → 500,000,000. The caller has seen to its shape. */
+export function parseUsd(text: string): NanoUsd {
+  const [dollars = '0', fraction = ''] = text.split(/[.,]/);
+  return nanoUsd(Number(dollars) * NANO_PER_USD + Number(fraction.padEnd(9, '0')));
+}
+
 /** Exact decimal US dollars with at least two places and no rounding: `1234` → `"0.000001234"`. */
 export function formatUsd(amount: NanoUsd): string {
   const sign = amount < 0 ? '-' : '';

@@ -7,6 +7,12 @@ import type { Price } from './pricing.ts';
 import type { Usage } from './usage.ts';
 import type { Watch } from './watch.ts';
 
+/** The cap of a short-lived token: what it may spend in all its life, exact like every cap. */
+export interface TokenCap {
+  readonly id: string;
+  readonly capNanoUsd: NanoUsd;
+}
+
 export interface AdmitRequest {
   readonly requestId: string;
   readonly keyId: string;
@@ -20,6 +26,8 @@ export interface AdmitRequest {
   readonly hold: HoldRange;
   /** work that can wait counts against caps alone */
   readonly background: boolean;
+  /** absent: asked with a key */
+  readonly token?: TokenCap | null;
   /** hash of what the request's conversation keeps as it grows; absent where nobody asks for its home */
   readonly conversation?: number;
 }
@@ -33,7 +41,8 @@ export interface ConversationHome {
 
 export type AdmitRefusal =
   | { reason: 'insufficient_balance'; requiredNanoUsd: NanoUsd; availableNanoUsd: NanoUsd }
-  | LimitRefusal;
+  | LimitRefusal
+  | { reason: 'token_cap_reached'; capNanoUsd: NanoUsd; usedNanoUsd: NanoUsd };
 
 /** A limit per minute, of the key or of its account, whichever has less left. */
 export interface MinuteLimitState {
@@ -117,7 +126,11 @@ export interface WalletReceipt {
 }
 
 /** Why a hold is smaller than was wanted. */
-export type HoldBound = 'insufficient_balance' | 'key_cap_reached' | 'account_cap_reached';
+export type HoldBound =
+  | 'insufficient_balance'
+  | 'key_cap_reached'
+  | 'account_cap_reached'
+  | 'token_cap_reached';
 
 /** A page of the ledger for the audit, taken in one instant. */
 export interface WalletBookPage {
@@ -198,6 +211,8 @@ export interface WalletApi {
   load(of: { keyId: string | null; capPeriod: CapPeriod }): Promise<Load>;
   /** What is left of the limits per minute, of key and account the one that has less. */
   rateLimit(of: { keyId: string; limits: ScopedLimits }): Promise<RateLimitState>;
+  /** What a token has spent and holds. */
+  tokenUse(tokenId: string): Promise<{ spentNanoUsd: NanoUsd; heldNanoUsd: NanoUsd }>;
   /** Changes what is watched, and looks at once. What is not named stays as it is. */
   watch(change: Partial<Watch>): Promise<void>;
 }

@@ -63,9 +63,14 @@ export class Settlement {
       chargeNanoUsd,
       entrySeq: entry?.seq ?? null,
     };
+    const backNanoUsd = entry ? this.#giveBackRepeated(request, entry, nowMs) : 0;
+    if (request.token) {
+      const use = { spentNanoUsd: chargeNanoUsd - backNanoUsd, heldNanoUsd: -request.heldNanoUsd };
+      store.changeTokenUse(request.token.id, use, nowMs);
+    }
     if (entry) {
       store.addSpend(request.keyId, dayOf(nowMs), chargeNanoUsd);
-      const paidNanoUsd = nanoUsd(chargeNanoUsd - this.#giveBackRepeated(request, entry, nowMs));
+      const paidNanoUsd = nanoUsd(chargeNanoUsd - backNanoUsd);
       const spentSince = (keyId: string | null, day: number) => store.spentSince(keyId, day);
       watcher.caps({ ...request, chargeNanoUsd: paidNanoUsd }, spentSince, nowMs);
       watcher.balance(ledger.balance(), nowMs);

@@ -49,6 +49,10 @@ export function toRequest(row: Row): HeldRequest {
     tokens: row.tokens as number,
     leaseUntilMs: row.lease_until_ms as number,
     background: row.background === 1,
+    token:
+      row.token_id === null
+        ? null
+        : { id: row.token_id as string, capNanoUsd: nanoUsd(row.token_cap_nano_usd as number) },
   };
 }
 

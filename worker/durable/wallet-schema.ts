@@ -9,6 +9,7 @@
  * key_spend  posted charges by key and UTC day: caps are sums over it
  * outbox     what D1 has not been told yet
  * proof      one row: up to when it has been looked whether every charge has its receipt
+ * token_spend  what short-lived tokens have spent and hold: a part of their keys' spend
  * home       where a conversation's last answer was made
  * version    one row: how many of these migrations the Wallet has
  */
@@ -112,5 +113,15 @@ CREATE TABLE home (
 `,
   `
 ALTER TABLE request ADD COLUMN background INTEGER NOT NULL DEFAULT 0;
+`,
+  `
+ALTER TABLE request ADD COLUMN token_id TEXT;
+ALTER TABLE request ADD COLUMN token_cap_nano_usd INTEGER;
+CREATE TABLE token_spend (
+  token_id TEXT PRIMARY KEY,
+  spent_nano_usd INTEGER NOT NULL,
+  held_nano_usd INTEGER NOT NULL CHECK (held_nano_usd >= 0),
+  at_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 `,
 ];

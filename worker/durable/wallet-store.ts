@@ -115,8 +115,8 @@ export class WalletStore {
     this.#sql.exec(
       `INSERT INTO request (request_id, key_id, model_id, stream, cap_nano_usd, cap_period, state, admitted_at_ms,
          lease_until_ms, held_nano_usd, price_id, cache_hit_nano_usd, cache_miss_nano_usd, output_nano_usd,
-         account_cap_nano_usd, account_cap_period, tokens, background)
-       VALUES (?, ?, ?, ?, ?, ?, 'held', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+         account_cap_nano_usd, account_cap_period, tokens, background, token_id, token_cap_nano_usd)
+       VALUES (?, ?, ?, ?, ?, ?, 'held', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       request.requestId,
       request.keyId,
       request.modelId,
@@ -134,6 +134,8 @@ export class WalletStore {
       request.caps.account.capPeriod,
       request.tokens,
       request.background ? 1 : 0,
+      request.token?.id ?? null,
+      request.token?.capNanoUsd ?? null,
     );
   }
 
@@ -238,6 +240,30 @@ export class WalletStore {
     );
   }
 
+  tokenUse(tokenId: string): { spentNanoUsd: NanoUsd; heldNanoUsd: NanoUsd } {
+    const row = this.#one('SELECT * FROM token_spend WHERE token_id = ?', tokenId);
+    return {
+      spentNanoUsd: nanoUsd((row?.spent_nano_usd as number | undefined) ?? 0),
+      heldNanoUsd: nanoUsd((row?.held_nano_usd as number | undefined) ?? 0),
+    };
+  }
+
+  changeTokenUse(
+    tokenId: string,
+    { spentNanoUsd, heldNanoUsd }: { spentNanoUsd: number; heldNanoUsd: number },
+    nowMs: number,
+  ): void {
+    this.#sql.exec(
+      `INSERT INTO token_spend VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET
+         spent_nano_usd = spent_nano_usd + excluded.spent_nano_usd,
+         held_nano_usd = held_nano_usd + excluded.held_nano_usd, at_ms = excluded.at_ms`,
+      tokenId,
+      spentNanoUsd,
+      heldNanoUsd,
+      nowMs,
+    );
+  }
+
   /** @returns whether the receipt is new */
   insertReceipt(receipt: WalletReceipt, nowMs: number): boolean {
     const { usage } = receipt;
@@ -338,6 +364,8 @@ export class WalletStore {
     );
     this.#sql.exec("DELETE FROM request WHERE state <> 'held' AND ended_at_ms < ?", beforeMs);
     this.#sql.exec('DELETE FROM home WHERE at_ms < ?', beforeMs);
+    // no token lives for as long as a day
+    this.#sql.exec('DELETE FROM token_spend WHERE at_ms < ? AND held_nano_usd = 0', beforeMs);
   }
 
   #all(query: string, ...bindings: SqlStorageValue[]): Row[] {

@@ -35,6 +35,7 @@ import type {
   RateLimitState,
   RequestRecord,
   ResizeRequest,
+  TokenCap,
   WalletApi,
   WalletBookPage,
   WalletReceipt,
@@ -111,6 +112,8 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
       const { wantedNanoUsd, leastNanoUsd } = request.hold;
       const loads = this.#loads(keyId, limits, nowMs);
       const available = this.#ledger.available();
+      const token = request.token ?? null;
+      const tokenLeft = this.#tokenLeft(token);
       const refusal =
         limitRefusal(limits, loads, { leastNanoUsd, tokens }, nowMs) ??
         (available < leastNanoUsd
@@ -119,11 +122,12 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
               requiredNanoUsd: leastNanoUsd,
               availableNanoUsd: available,
             } as const)
-          : null);
+          : null) ??
+        tokenRefusal(token, tokenLeft, leastNanoUsd);
       if (refusal) return { ok: false, refusal, rateLimit: rateLimitState(limits, loads) };
 
       const room = LIMIT_SCOPES.map((scope) => capLeft(limits[scope], loads[scope]) ?? available);
-      const heldNanoUsd = nanoUsd(Math.min(wantedNanoUsd, available, ...room));
+      const heldNanoUsd = nanoUsd(Math.min(wantedNanoUsd, available, tokenLeft, ...room));
       const leaseUntilMs = nowMs + this.#leaseMs();
       const held = {
         requestId,
@@ -145,9 +149,11 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
         tokens,
         leaseUntilMs,
         background: request.background,
+        token,
       } as const;
       this.#store.insertRequest(held);
       this.#store.changeHeld(heldNanoUsd);
+      if (token) this.#store.changeTokenUse(token.id, { spentNanoUsd: 0, heldNanoUsd }, nowMs);
       this.#traffic.admit(held);
       this.#wakeAt(leaseUntilMs);
       return this.#admitted(heldNanoUsd, request, nowMs);
@@ -162,6 +168,7 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
       const loads = this.#loads(request.keyId, request.caps, nowMs);
       const bounds: { by: HoldBound; leftNanoUsd: number }[] = [
         { by: 'insufficient_balance', leftNanoUsd: this.#ledger.available() },
+        { by: 'token_cap_reached', leftNanoUsd: this.#tokenLeft(request.token) },
         ...LIMIT_SCOPES.map((scope) => ({
           by: CAP_REACHED[scope],
           leftNanoUsd: capLeft(request.caps[scope], loads[scope]) ?? Number.POSITIVE_INFINITY,
@@ -172,7 +179,10 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
       const after = { heldNanoUsd, tokens: tokens ?? request.tokens, leaseUntilMs: nowMs + this.#leaseMs() };
       if (answer) this.#store.keepHome(answer.conversation, answer, nowMs);
       this.#store.setHold(requestId, after);
-      this.#store.changeHeld(heldNanoUsd - request.heldNanoUsd);
+      const more = heldNanoUsd - request.heldNanoUsd;
+      this.#store.changeHeld(more);
+      if (request.token)
+        this.#store.changeTokenUse(request.token.id, { spentNanoUsd: 0, heldNanoUsd: more }, nowMs);
       this.#traffic.resize(request, after);
       return { heldNanoUsd, boundBy: heldNanoUsd < wantedNanoUsd ? tightest.by : null };
     });
@@ -306,6 +316,10 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
     return rateLimitState(limits, { key: load(keyId), account: load(null) });
   }
 
+  async tokenUse(tokenId: string) {
+    return this.#store.tokenUse(tokenId);
+  }
+
   async watch(change: Partial<Watch>): Promise<void> {
     this.#commit(() => this.#watcher.change(change, this.#ledger.balance(), Date.now()));
   }
@@ -342,6 +356,11 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
     const rateLimit = rateLimitState(limits, this.#loads(keyId, limits, nowMs));
     const home = conversation === undefined ? null : this.#store.home(conversation);
     return { ok: true, heldNanoUsd, availableNanoUsd: this.#ledger.available(), rateLimit, home };
+  }
+
+  #tokenLeft(token: TokenCap | null): number {
+    if (token === null) return Number.POSITIVE_INFINITY;
+    return capLeft(token, this.#store.tokenUse(token.id))!;
   }
 
   #loads(
@@ -421,4 +440,10 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
   #leaseMs(): number {
     return config(this.env).holdLeaseMs;
   }
+}
+
+function tokenRefusal(token: TokenCap | null, leftNanoUsd: number, leastNanoUsd: NanoUsd) {
+  if (token === null || leftNanoUsd >= leastNanoUsd) return null;
+  const { capNanoUsd } = token;
+  return { reason: 'token_cap_reached', capNanoUsd, usedNanoUsd: nanoUsd(capNanoUsd - leftNanoUsd) } as const;
 }

@@ -85,6 +85,7 @@ export async function admit(
       price,
     }),
     background,
+    token: principal.token,
     conversation,
   };
   // the Wallet may have made the hold and lost its reply: told again, the same request is the same hold

@@ -11,8 +11,8 @@ export interface Api {
   Variables: {
     requestId: string;
     startedMs: number;
-    /** as soon as it is known who asks */
-    principal?: Principal;
+    /** as soon as it is known who asks: behind `by` always */
+    principal: Principal;
     /** as the Wallet said with the hold */
     rateLimit?: RateLimitState;
   };
@@ -53,7 +53,7 @@ export function answerHeaders({ requestId }: { requestId: string }) {
 
 /** Null where nobody was recognised, or the Wallet is silent: an answer is not lost for its headers. */
 async function rateLimitOf(c: ApiContext): Promise<RateLimitState | null> {
-  const principal = c.get('principal');
+  const principal = c.get('principal') as Principal | undefined;
   if (!principal) return null;
   const { accountId, keyId, limits } = principal;
   const fresh = c.get('rateLimit');

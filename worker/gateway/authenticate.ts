@@ -1,59 +1,94 @@
-/** Step 1: who asks. A key becomes a Principal, from the isolate's cache or by one read of D1. */
+/** Step 1: who asks. A key or a short-lived token becomes a Principal, from the isolate's cache or by one read of D1. */
 import { database } from '../db/client.ts';
 import { findKeyByHash, findKeyById, type KeyOfAccount, pepperKey } from '../db/keys.ts';
 import { hashApiKey, isWellFormedApiKey } from '../domain/api-key.ts';
 import type { Limits, ScopedLimits } from '../domain/limits.ts';
 import { nanoUsd } from '../domain/money.ts';
+import type { PrincipalKind } from '../domain/principal-kind.ts';
+import type { TokenCap } from '../domain/wallet.ts';
 import { config, type Env } from '../env.ts';
-import type { ApiContext } from './answer-headers.ts';
+import { verifyClientToken } from '../fleet/edge-keys.ts';
 import type { Refusal } from './refusal.ts';
 import { TtlCache } from './ttl-cache.ts';
 
 export interface Principal {
+  readonly kind: PrincipalKind;
   readonly accountId: string;
+  /** of a token: the key that made it */
   readonly keyId: string;
-  /** the key itself: what a kept answer is sealed with. It goes into no log and no call */
-  readonly apiKey: string;
+  /** the key or token itself: what a kept answer is sealed with. It goes into no log and no call */
+  readonly secret: string;
   /** model ids; null: all */
   readonly models: readonly string[] | null;
   readonly limits: ScopedLimits;
+  readonly expiresAtMs: number | null;
+  /** null: a key */
+  readonly token: TokenCap | null;
 }
 
 /** A revoked key must be dead within 10 s everywhere; half of that leaves room for clocks and slow reads. */
 const KEY_TTL_MS = 5_000;
+/** by hash, and by id for tokens */
 const keys = new TtlCache<string, KeyOfAccount | null>({ ttlMs: KEY_TTL_MS, sizeMax: 10_000 });
 
-const UNAUTHENTICATED = { reason: 'unauthenticated' } as const satisfies Refusal;
+const UNAUTHENTICATED = { ok: false, refusal: { reason: 'unauthenticated' } } as const;
+
+type Authenticated = { ok: true; principal: Principal } | { ok: false; refusal: Refusal };
 
 /**
  * Missing, malformed, unknown, revoked and expired keys get the same refusal.
- * A malformed one is refused by its checksum, before any hash or look-up.
+ * A malformed one is refused by its checksum, before any hash or look-up; a token by its signature.
  */
-export async function authenticate(
-  request: Request,
-  env: Env,
-  nowMs: number,
-): Promise<{ ok: true; principal: Principal } | { ok: false; refusal: Refusal }> {
-  const key = secretOf(request.headers);
-  if (key === 'conflicting') return { ok: false, refusal: { reason: 'conflicting_keys' } };
-  if (key === null || !isWellFormedApiKey(key)) return { ok: false, refusal: UNAUTHENTICATED };
-
-  const hash = await hashApiKey(key, await pepperKey(config(env)));
-  let row = keys.get(hash, nowMs);
-  if (row === undefined) {
-    row = await findKeyByHash(database(env), hash);
-    keys.set(hash, row, nowMs);
-  }
-  if (row === null) return { ok: false, refusal: UNAUTHENTICATED };
-  if (isDead(row.key, nowMs)) return { ok: false, refusal: UNAUTHENTICATED };
-  return { ok: true, principal: toPrincipal(row, key) };
+export async function authenticate(request: Request, env: Env, nowMs: number): Promise<Authenticated> {
+  const secret = secretOf(request.headers);
+  if (secret === 'conflicting') return { ok: false, refusal: { reason: 'conflicting_keys' } };
+  if (secret === null) return UNAUTHENTICATED;
+  if (isToken(secret)) return authenticateToken(env, secret, nowMs);
+  if (!isWellFormedApiKey(secret)) return UNAUTHENTICATED;
+  const hash = await hashApiKey(secret, await pepperKey(config(env)));
+  const row = await known(hash, nowMs, () => findKeyByHash(database(env), hash));
+  if (row === null || isDead(row.key, nowMs)) return UNAUTHENTICATED;
+  return { ok: true, principal: toPrincipal(row, secret) };
 }
 
-/** The same for a route: what the answer says of limits is then that of whoever asked. */
-export async function identify(c: ApiContext, nowMs: number) {
-  const who = await authenticate(c.req.raw, c.env, nowMs);
-  if (who.ok) c.set('principal', who.principal);
-  return who;
+/** Whether it is shaped like a JWT; says nothing of what is in it. */
+export function isToken(secret: string): boolean {
+  return /^ey[\w-]+\.[\w-]+\.[\w-]+$/.test(secret);
+}
+
+/** It lives no longer than the key that made it, may do no more, and all of that key's limits count for it. */
+async function authenticateToken(env: Env, token: string, nowMs: number): Promise<Authenticated> {
+  const claims = await verifyClientToken(config(env), token, nowMs);
+  if (claims === null) return UNAUTHENTICATED;
+  const row = await known(claims.key, nowMs, () => findKeyById(database(env), claims.key));
+  if (row === null || isDead(row.key, nowMs)) return UNAUTHENTICATED;
+  const parent = toPrincipal(row, token);
+  const principal: Principal = {
+    ...parent,
+    kind: 'token',
+    models: bothOf(parent.models, claims.models),
+    expiresAtMs: claims.exp * 1_000,
+    token: { id: claims.jti, capNanoUsd: nanoUsd(claims.cap) },
+  };
+  return { ok: true, principal };
+}
+
+function bothOf(a: Principal['models'], b: Principal['models']): Principal['models'] {
+  if (a === null || b === null) return a ?? b;
+  return a.filter((model) => b.includes(model));
+}
+
+async function known(
+  name: string,
+  nowMs: number,
+  read: () => Promise<KeyOfAccount | null>,
+): Promise<KeyOfAccount | null> {
+  let row = keys.get(name, nowMs);
+  if (row === undefined) {
+    row = await read();
+    keys.set(name, row, nowMs);
+  }
+  return row;
 }
 
 /** For work that goes on after its request: the key as it is now, null when it is revoked or has expired. */
@@ -65,7 +100,7 @@ export async function principalOfKey(env: Env, keyId: string, nowMs: number): Pr
 }
 
 /** OpenAI's way or Anthropic's; null: neither. Two that differ could be taken for one by us and for the other by a proxy. */
-function secretOf(headers: Headers): string | 'conflicting' | null {
+export function secretOf(headers: Headers): string | 'conflicting' | null {
   const authorization = bearer(headers.get('authorization'));
   const apiKey = headers.get('x-api-key');
   if (authorization !== null && apiKey !== null && authorization !== apiKey) return 'conflicting';
@@ -80,13 +115,16 @@ function isDead({ revokedAtMs, expiresAtMs }: KeyOfAccount['key'], nowMs: number
   return revokedAtMs !== null || (expiresAtMs !== null && expiresAtMs <= nowMs);
 }
 
-function toPrincipal({ key, account }: KeyOfAccount, apiKey: string): Principal {
+function toPrincipal({ key, account }: KeyOfAccount, secret: string): Principal {
   return {
+    kind: key.scope,
     accountId: key.accountId,
-    apiKey,
+    secret,
     keyId: key.id,
     models: key.models,
     limits: { key: toLimits(key), account: toLimits(account) },
+    expiresAtMs: key.expiresAtMs,
+    token: null,
   };
 }
 

@@ -5,9 +5,9 @@
 import { findModel, type Model } from '../db/catalogue.ts';
 import { describeError } from '../describe-error.ts';
 import { config } from '../env.ts';
+import { INFERS, identify } from './access.ts';
 import type { Piece } from './answer.ts';
 import { type ApiContext, answerHeaders } from './answer-headers.ts';
-import { identify } from './authenticate.ts';
 import type { ChatRequest } from './chat-request.ts';
 import { clientStream } from './client-stream.ts';
 import type { AnswerHead, Dialect } from './dialect.ts';
@@ -29,14 +29,14 @@ export function generate(dialect: Dialect) {
     const bodyOf = (refusal: Refusal) => dialect.refused(envelope(refusal, publicOrigin), requestId);
     const refuse = (refusal: Refusal) => refusalResponse(refusal, bodyOf(refusal));
 
-    const early = await identify(c, Date.now());
+    const early = await identify(c, INFERS, Date.now());
     if (!early.ok) return refuse(early.refusal);
 
     const read = await readJsonObject(c.req.raw);
     if (!read.ok) return refuse(read.refusal);
     // a body may take its time: price, limits and the key itself are those of now, from the cache if it was quick
     const nowMs = Date.now();
-    const who = await identify(c, nowMs);
+    const who = await identify(c, INFERS, nowMs);
     if (!who.ok) return refuse(who.refusal);
     const { principal } = who;
     const understood = dialect.read(read.body, c.req.raw.headers);

@@ -47,8 +47,8 @@ export async function beginOnce(
     return { kind: 'refusal', refusal: { reason: 'invalid_field', param: 'Idempotency-Key', message } };
   }
   const { principal, requestId, bytes, waitUntil } = request;
-  const { accountId, apiKey } = principal;
-  const seal = await sealFor(env, { accountId, apiKey, idempotencyKey, body: bytes });
+  const { accountId, secret } = principal;
+  const seal = await sealFor(env, { accountId, secret, idempotencyKey, body: bytes });
   const work: IdempotentWork = { lookup: seal.lookup, fingerprint: seal.fingerprint, requestId };
   const wallet = env.WALLET.getByName(accountId);
   const begun = await wallet.begin(work);

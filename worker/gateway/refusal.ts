@@ -1,11 +1,13 @@
 /** Every refusal of the API: the facts it carries, and one table that makes them a status, headers and an envelope. */
 import { formatUsd } from '../domain/money.ts';
+import type { PrincipalKind } from '../domain/principal-kind.ts';
 import type { AdmitRefusal } from '../domain/wallet.ts';
 
 export type Refusal =
   | AdmitRefusal
   | { reason: 'unauthenticated' }
   | { reason: 'conflicting_keys' }
+  | { reason: 'not_for_this_key'; kind: PrincipalKind }
   | { reason: 'not_json'; message: string }
   | { reason: 'wrong_media_type' }
   | { reason: 'encoded_body' }
@@ -15,6 +17,8 @@ export type Refusal =
   | { reason: 'model_not_found'; available: readonly string[] }
   | { reason: 'request_not_found' }
   | { reason: 'route_not_found' }
+  | { reason: 'key_not_found' }
+  | { reason: 'key_not_managed' }
   | { reason: 'file_not_found' }
   | { reason: 'file_in_use' }
   | { reason: 'storage_full' }
@@ -42,11 +46,15 @@ const WIRE = {
   conflicting_keys: { status: 400, type: 'invalid_request_error', code: 'conflicting_keys' },
   insufficient_balance: { status: 402, type: 'insufficient_balance', code: 'insufficient_balance' },
   key_cap_reached: { status: 402, type: 'insufficient_balance', code: 'key_cap_reached' },
+  token_cap_reached: { status: 402, type: 'insufficient_balance', code: 'token_cap_reached' },
   account_cap_reached: { status: 402, type: 'insufficient_balance', code: 'account_cap_reached' },
+  not_for_this_key: { status: 403, type: 'permission_error', code: 'not_for_this_key' },
   model_forbidden: { status: 403, type: 'permission_error', code: 'model_not_allowed' },
   model_not_found: { status: 404, type: 'invalid_request_error', code: 'model_not_found' },
   request_not_found: { status: 404, type: 'invalid_request_error', code: 'request_not_found' },
   route_not_found: { status: 404, type: 'invalid_request_error', code: 'route_not_found' },
+  key_not_found: { status: 404, type: 'invalid_request_error', code: 'key_not_found' },
+  key_not_managed: { status: 403, type: 'permission_error', code: 'key_not_managed' },
   file_not_found: { status: 404, type: 'invalid_request_error', code: 'file_not_found' },
   file_in_use: { status: 409, type: 'invalid_request_error', code: 'file_in_use' },
   storage_full: { status: 400, type: 'invalid_request_error', code: 'storage_full' },
@@ -142,12 +150,16 @@ function messageFor(refusal: Refusal, origin: string): string {
       return `The API key is missing or not valid. Send it as \`Authorization: Bearer sk-tg-…\`; make one at ${origin}/keys.`;
     case 'conflicting_keys':
       return '`Authorization` and `x-api-key` hold different keys. Send one of them.';
+    case 'not_for_this_key':
+      return `${NOT_FOR[refusal.kind]} ${origin}/keys.`;
     case 'insufficient_balance':
       return `The balance is too low: this request needs at least $${formatUsd(refusal.requiredNanoUsd)}, $${formatUsd(refusal.availableNanoUsd)} is available. Top up at ${origin}/billing.`;
     case 'key_cap_reached':
       return `This key has reached its cap: $${formatUsd(refusal.usedNanoUsd)} of $${formatUsd(refusal.capNanoUsd)} used or held. ${resetSentence(refusal.resetAtMs)} Raise the cap or use another key: ${origin}/keys.`;
     case 'account_cap_reached':
       return `This account has reached its cap: $${formatUsd(refusal.usedNanoUsd)} of $${formatUsd(refusal.capNanoUsd)} used or held. ${resetSentence(refusal.resetAtMs)} Its owner can raise it: ${origin}/alerts.`;
+    case 'token_cap_reached':
+      return `This token has reached its cap: $${formatUsd(refusal.usedNanoUsd)} of $${formatUsd(refusal.capNanoUsd)} used or held. Ask your server for another one.`;
     case 'requests_per_minute':
       return `This ${refusal.scope} may start ${refusal.limit} requests a minute, and has. Try again in ${seconds(refusal)}.`;
     case 'tokens_per_minute':
@@ -162,6 +174,10 @@ function messageFor(refusal: Refusal, origin: string): string {
       return 'No request with this id belongs to this account. Ids are in the `x-request-id` header of every answer.';
     case 'route_not_found':
       return `There is no such route. The API is described at ${origin}/.`;
+    case 'key_not_found':
+      return 'No key with this id belongs to this account. GET /v1/keys lists them.';
+    case 'key_not_managed':
+      return `A management key is changed and revoked by its owner alone: ${origin}/keys.`;
     case 'file_not_found':
       return 'No file with this id belongs to this account, or it has expired. GET /v1/files lists them.';
     case 'file_in_use':
@@ -202,6 +218,12 @@ function messageFor(refusal: Refusal, origin: string): string {
       return 'Something went wrong on our side. Try again, and report the request id (`x-request-id`) if it persists; what a request cost is at /v1/generations/{id}.';
   }
 }
+
+const NOT_FOR: Record<PrincipalKind, string> = {
+  inference: 'This key asks models for answers. Keys are managed with a management key: make one at',
+  management: 'A management key manages keys and does nothing else. Use or make another key for this:',
+  token: 'A short-lived token can only ask models for answers. Use the key that made it, from your server:',
+};
 
 function seconds({ retryAfterMs }: { retryAfterMs: number }): string {
   return `${Math.ceil(retryAfterMs / 1000)} s`;

@@ -9,7 +9,7 @@ import { hex, keyedHash } from './keyed-hash.ts';
 export interface Seal {
   /** where the Wallet files it: keyed hash of account and idempotency key */
   readonly lookup: string;
-  /** keyed hash of API key and body: the same request gives the same */
+  /** keyed hash of key or token and body: the same request gives the same */
   readonly fingerprint: string;
   /** AES-256-GCM */
   readonly key: CryptoKey;
@@ -20,18 +20,18 @@ const PART_BYTES = 1_000_000;
 
 export async function sealFor(
   env: Env,
-  caller: { accountId: string; apiKey: string; idempotencyKey: string; body: Uint8Array },
+  caller: { accountId: string; secret: string; idempotencyKey: string; body: Uint8Array },
 ): Promise<Seal> {
-  const { accountId, apiKey, idempotencyKey, body } = caller;
+  const { accountId, secret, idempotencyKey, body } = caller;
   const bodyHash = hex(await crypto.subtle.digest('SHA-256', body));
-  const secret = await crypto.subtle.importKey('raw', utf8(apiKey), 'HKDF', false, ['deriveKey']);
+  const root = await crypto.subtle.importKey('raw', utf8(secret), 'HKDF', false, ['deriveKey']);
   const salt = utf8(`replay:${accountId}:${idempotencyKey}`);
   return {
     lookup: await keyedHash(env, `lookup:${accountId}:${idempotencyKey}`),
-    fingerprint: await keyedHash(env, `body:${apiKey}:${bodyHash}`),
+    fingerprint: await keyedHash(env, `body:${secret}:${bodyHash}`),
     key: await crypto.subtle.deriveKey(
       { name: 'HKDF', hash: 'SHA-256', salt, info: utf8('tollgate replay') },
-      secret,
+      root,
       { name: 'AES-GCM', length: 256 },
       false,
       ['encrypt', 'decrypt'],

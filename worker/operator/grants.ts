@@ -5,7 +5,7 @@ import { database } from '../db/client.ts';
 import { existingAccounts } from '../db/existing-accounts.ts';
 import { operatorGrantId } from '../domain/grant-id.ts';
 import { isId } from '../domain/ids.ts';
-import { formatUsd, NANO_PER_USD, type NanoUsd, nanoUsd, usd } from '../domain/money.ts';
+import { formatUsd, parseUsd, usd } from '../domain/money.ts';
 import type { Env } from '../env.ts';
 
 /** A slip of the keyboard should not give away more than this at once. */
@@ -62,9 +62,4 @@ export async function grantCredit(
       entry_seq: entry.seq,
     },
   };
-}
-
-function parseUsd(text: string): NanoUsd {
-  const [dollars = '0', fraction = ''] = text.split('.');
-  return nanoUsd(Number(dollars) * NANO_PER_USD + Number(fraction.padEnd(9, '0')));
 }

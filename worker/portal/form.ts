@@ -1,6 +1,6 @@
 /** Reads a plain form: what was typed is kept, and each field that is wrong has one fault. */
 import { z } from 'zod';
-import { NANO_PER_USD, nanoUsd } from '../domain/money.ts';
+import { parseUsd } from '../domain/money.ts';
 import type { PortalContext } from './context.ts';
 import type { Fault } from './language/en.ts';
 
@@ -69,9 +69,4 @@ export function OptionalWhole(bounds: { min: number; max: number }) {
 
 export function Choice<const Options extends readonly [string, ...string[]]>(options: Options) {
   return z.enum(options, fault('choice'));
-}
-
-function parseUsd(text: string) {
-  const [dollars = '0', fraction = ''] = text.split(/[.,]/);
-  return nanoUsd(Number(dollars) * NANO_PER_USD + Number(fraction.padEnd(9, '0')));
 }

@@ -1,5 +1,6 @@
 /** Accounts and keys. */
 import { index, integer, primaryKey, sqliteTable, text } from 'drizzle-orm/sqlite-core';
+import { KEY_SCOPES } from '../../domain/principal-kind.ts';
 import { person } from './people.ts';
 
 /** Who pays. Its money is not here: the Wallet of the same id owns it. */
@@ -34,8 +35,6 @@ export const member = sqliteTable(
   },
   (t) => [primaryKey({ columns: [t.accountId, t.personId] }), index('member_by_person').on(t.personId)],
 );
-
-export const KEY_SCOPES = ['inference', 'management'] as const;
 
 export const apiKey = sqliteTable(
   'api_key',

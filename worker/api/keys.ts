@@ -1,0 +1,256 @@
+/** /v1/keys: a management key makes, changes, rotates and revokes the keys that ask for answers. */
+import { z } from 'zod';
+import { findModel } from '../db/catalogue.ts';
+import { database } from '../db/client.ts';
+import { type ApiKeyRow, changeKey, createKey, findKey, listKeys, pepperKey } from '../db/keys.ts';
+import { isId } from '../domain/ids.ts';
+import { beyond, type KeyTerms, usualTerms } from '../domain/key-grant.ts';
+import { CAP_PERIODS } from '../domain/limits.ts';
+import { formatUsd, nanoUsd } from '../domain/money.ts';
+import { config } from '../env.ts';
+import type { ApiContext } from '../gateway/answer-headers.ts';
+import type { Principal } from '../gateway/authenticate.ts';
+import { readFields } from '../gateway/dialects/fields.ts';
+import { catalogue } from '../gateway/isolate.ts';
+import { readJsonObject } from '../gateway/read.ts';
+import { type Refusal, refused } from '../gateway/refusal.ts';
+import { PageQuery, pageOf } from './page-query.ts';
+import { UsdText } from './usd.ts';
+
+/** As many as the portal lets a person type. */
+const LIMITS = { requests: 100_000, tokens: 100_000_000, concurrency: 10_000 } as const;
+/** A service that cannot be restarted within a week has other troubles. */
+const OVERLAP_S_MAX = 7 * 86_400;
+
+const count = (max: number) => z.int().min(1).max(max);
+
+export const KeyBody = z.object({
+  name: z.string().trim().min(1).max(80),
+  /** null: all */
+  models: z.array(z.string().max(256)).min(1).max(100).nullish(),
+  /** null: none */
+  cap: UsdText.nullish(),
+  cap_period: z.enum(CAP_PERIODS).optional(),
+  requests_per_minute: count(LIMITS.requests).optional(),
+  /** null: no limit */
+  tokens_per_minute: count(LIMITS.tokens).nullish(),
+  concurrency: count(LIMITS.concurrency).optional(),
+  /** null: never */
+  expires_at: z.iso.datetime({ offset: true }).nullish(),
+});
+export const KeyPatch = KeyBody.partial();
+export const RotateBody = z.object({ overlap_seconds: z.int().min(0).max(OVERLAP_S_MAX).default(0) });
+
+type Wanted = z.infer<typeof KeyPatch>;
+
+export async function createKeyByApi(c: ApiContext): Promise<Response> {
+  const body = await bodyOf(c, KeyBody);
+  if (!body.ok) return refuse(c, body.refusal);
+  const principal = c.get('principal');
+  const terms = await termsOf(c, body.fields, usualTerms(termsOfPrincipal(principal)));
+  if (!terms.ok) return refuse(c, terms.refusal);
+  const { name } = body.fields;
+  return created(c, await newKey(c, { name, ...terms.terms }));
+}
+
+export async function getKeys(c: ApiContext): Promise<Response> {
+  const query = readFields(PageQuery, c.req.query(), new Headers());
+  if (!query.ok) return refuse(c, query.refusal);
+  const { limit, after } = query.fields;
+  const all = await listKeys(database(c.env), c.get('principal').accountId);
+  const from = after === undefined ? 0 : all.findIndex(({ id }) => id === after) + 1;
+  return c.json(pageOf(all.slice(from, from + limit + 1).map(describe), limit));
+}
+
+export async function getKeyById(c: ApiContext): Promise<Response> {
+  const row = await keyOf(c);
+  return row ? c.json(describe(row)) : refuse(c, { reason: 'key_not_found' });
+}
+
+export async function patchKey(c: ApiContext): Promise<Response> {
+  const row = await managedKeyOf(c);
+  if ('reason' in row) return refuse(c, row);
+  const body = await bodyOf(c, KeyPatch);
+  if (!body.ok) return refuse(c, body.refusal);
+  const terms = await termsOf(c, body.fields, row);
+  if (!terms.ok) return refuse(c, terms.refusal);
+  const { name = row.name } = body.fields;
+  const changed = await change(c, row, { name, ...terms.terms }, 'key.changed', Object.keys(body.fields));
+  return c.json(describe(changed));
+}
+
+export async function deleteKey(c: ApiContext): Promise<Response> {
+  const row = await managedKeyOf(c);
+  if ('reason' in row) return refuse(c, row);
+  if (row.revokedAtMs === null) await change(c, row, { revokedAtMs: Date.now() }, 'key.revoked', []);
+  return c.json({ id: row.id, object: 'key', deleted: true });
+}
+
+/** A new key on the same terms; the old one goes on for a while, so that nothing has to be changed in one instant. */
+export async function rotateKey(c: ApiContext): Promise<Response> {
+  const row = await managedKeyOf(c);
+  if ('reason' in row) return refuse(c, row);
+  const body = await bodyOf(c, RotateBody);
+  if (!body.ok) return refuse(c, body.refusal);
+  const giver = termsOfPrincipal(c.get('principal'));
+  const faulty = beyond(row, giver);
+  if (faulty) return refuse(c, tooMuch(faulty));
+  const nowMs = Date.now();
+  const { name, models, capNanoUsd, capPeriod, requestsPerMinute, tokensPerMinute, concurrency } = row;
+  const terms = { capPeriod, requestsPerMinute, tokensPerMinute, concurrency, expiresAtMs: row.expiresAtMs };
+  const made = await newKey(c, { name, models, capNanoUsd, ...terms });
+  const overMs = nowMs + body.fields.overlap_seconds * 1_000;
+  const expiresAtMs = Math.min(overMs, row.expiresAtMs ?? overMs);
+  await change(c, row, { expiresAtMs }, 'key.rotated', [made.row.id]);
+  return created(c, made);
+}
+
+// ---- terms ----
+
+/** The parameter that a client knows a term by. */
+const PARAMS: Record<keyof KeyTerms, string> = {
+  models: 'models',
+  capNanoUsd: 'cap',
+  capPeriod: 'cap_period',
+  requestsPerMinute: 'requests_per_minute',
+  tokensPerMinute: 'tokens_per_minute',
+  concurrency: 'concurrency',
+  expiresAtMs: 'expires_at',
+};
+
+function tooMuch(term: keyof KeyTerms): Refusal {
+  const param = PARAMS[term];
+  const message = `\`${param}\`: more than the management key itself has. A key gives no more than it has.`;
+  return { reason: 'invalid_field', param, message };
+}
+
+function termsOfPrincipal({ limits, models, expiresAtMs }: Principal): KeyTerms {
+  return { ...limits.key, models, expiresAtMs };
+}
+
+/** What is wanted, over what is there already; models by their ids. */
+async function termsOf(
+  c: ApiContext,
+  wanted: Wanted,
+  before: KeyTerms,
+): Promise<{ ok: true; terms: KeyTerms } | { ok: false; refusal: Refusal }> {
+  const models = wanted.models && (await idsOf(c, wanted.models));
+  if (models && 'reason' in models) return { ok: false, refusal: models };
+  const terms: KeyTerms = {
+    models: models === undefined ? before.models : models,
+    capNanoUsd: wanted.cap === undefined ? before.capNanoUsd : wanted.cap,
+    capPeriod: wanted.cap_period ?? before.capPeriod,
+    requestsPerMinute: wanted.requests_per_minute ?? before.requestsPerMinute,
+    tokensPerMinute:
+      wanted.tokens_per_minute === undefined ? before.tokensPerMinute : wanted.tokens_per_minute,
+    concurrency: wanted.concurrency ?? before.concurrency,
+    expiresAtMs:
+      wanted.expires_at === undefined
+        ? before.expiresAtMs
+        : wanted.expires_at === null
+          ? null
+          : Date.parse(wanted.expires_at),
+  };
+  const faulty = beyond(terms, termsOfPrincipal(c.get('principal')));
+  return faulty ? { ok: false, refusal: tooMuch(faulty) } : { ok: true, terms };
+}
+
+async function idsOf(c: ApiContext, names: readonly string[]): Promise<readonly string[] | Refusal> {
+  const models = await catalogue(c.env, Date.now());
+  const ids: string[] = [];
+  for (const [at, name] of names.entries()) {
+    const model = findModel(models, name);
+    if (!model) {
+      const param = `models[${at}]`;
+      const available = models.map(({ id }) => id).join(', ');
+      return {
+        reason: 'invalid_field',
+        param,
+        message: `\`${param}\`: no such model. Available: ${available}.`,
+      };
+    }
+    ids.push(model.id);
+  }
+  return [...new Set(ids)];
+}
+
+// ---- keys ----
+
+type NewTerms = KeyTerms & { name: string };
+
+async function newKey(c: ApiContext, terms: NewTerms) {
+  const { accountId, keyId } = c.get('principal');
+  const nowMs = Date.now();
+  const { capNanoUsd, ...rest } = terms;
+  return createKey(
+    database(c.env),
+    await pepperKey(config(c.env)),
+    { ...rest, accountId, capNanoUsd: capNanoUsd === null ? null : nanoUsd(capNanoUsd), nowMs },
+    keyId,
+  );
+}
+
+function change(
+  c: ApiContext,
+  { id: keyId, accountId }: ApiKeyRow,
+  values: Partial<NewTerms> & { revokedAtMs?: number },
+  action: string,
+  what: readonly string[],
+): Promise<ApiKeyRow> {
+  const actor = c.get('principal').keyId;
+  const entry = { atMs: Date.now(), actor, action, subject: keyId, detail: { what: what.join(' ') } };
+  const { models, ...rest } = values;
+  const row = models === undefined ? rest : { ...rest, models: models && [...models] };
+  return changeKey(database(c.env), { accountId, keyId, values: row, entry });
+}
+
+async function keyOf(c: ApiContext): Promise<ApiKeyRow | null> {
+  const keyId = c.req.param('id') ?? '';
+  const { accountId } = c.get('principal');
+  return isId('key', keyId) ? findKey(database(c.env), { accountId, keyId }) : null;
+}
+
+/** One that management keys manage: not their own kind, or a key that leaked could lock its owner out. */
+async function managedKeyOf(c: ApiContext): Promise<ApiKeyRow | Refusal> {
+  const row = await keyOf(c);
+  if (row === null) return { reason: 'key_not_found' };
+  return row.scope === 'management' ? { reason: 'key_not_managed' } : row;
+}
+
+async function bodyOf<Fields>(c: ApiContext, schema: z.ZodType<Fields>) {
+  const read = await readJsonObject(c.req.raw);
+  return read.ok ? readFields(schema, read.body, new Headers()) : read;
+}
+
+function refuse(c: ApiContext, refusal: Refusal): Response {
+  return refused(refusal, config(c.env).publicOrigin);
+}
+
+/** The only time that the key itself is said. */
+function created(c: ApiContext, { key, row }: { key: string; row: ApiKeyRow }): Response {
+  return c.json({ ...describe(row), key }, 201);
+}
+
+function describe(row: ApiKeyRow) {
+  const at = (ms: number | null) => (ms === null ? null : new Date(ms).toISOString());
+  return {
+    id: row.id,
+    object: 'key' as const,
+    name: row.name,
+    scope: row.scope,
+    prefix: 'sk-tg-',
+    last_four: row.lastFour,
+    models: row.models,
+    cap: row.capNanoUsd === null ? null : formatUsd(nanoUsd(row.capNanoUsd)),
+    cap_period: row.capPeriod,
+    limits: {
+      requests_per_minute: row.requestsPerMinute,
+      tokens_per_minute: row.tokensPerMinute,
+      concurrency: row.concurrency,
+    },
+    created_at: at(row.createdAtMs),
+    expires_at: at(row.expiresAtMs),
+    revoked_at: at(row.revokedAtMs),
+    last_used_at: at(row.lastUsedAtMs),
+  };
+}
