@@ -1,0 +1,59 @@
+/** A request to the edge in any shape, well-formed or not, and what is wrong with how it was refused. */
+import { createExecutionContext, waitOnExecutionContext } from 'cloudflare:test';
+import app from '../../worker/index.ts';
+import { type Customer, env } from './gateway-client.ts';
+
+export interface RawAsk {
+  readonly method?: string;
+  readonly path?: string;
+  readonly headers?: Record<string, string>;
+  readonly body?: BodyInit | null;
+}
+
+export interface RawAnswer {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly text: string;
+  /** of an envelope */
+  readonly error: { message: string; type: string; param: string | null; code: string } | undefined;
+}
+
+/** Sends it with the customer's key unless the headers say another, and reads the answer to its end. */
+export async function rawAsk(customer: Customer, ask: RawAsk): Promise<RawAnswer> {
+  const { method = 'POST', path = '/v1/chat/completions', body } = ask;
+  const headers = new Headers({
+    authorization: `Bearer ${customer.key}`,
+    'content-type': 'application/json',
+  });
+  for (const [name, value] of Object.entries(ask.headers ?? {})) headers.set(name, value);
+  const context = createExecutionContext();
+  const request = new Request(`https://tollgate.test${path}`, { method, headers, body });
+  const response = await app.fetch(request, env, context);
+  const text = await response.text();
+  await waitOnExecutionContext(context);
+  const error = response.status < 400 || text === '' ? undefined : JSON.parse(text).error;
+  return { status: response.status, headers: response.headers, text, error };
+}
+
+/** What an answer lacks of a proper refusal: a client error in the envelope, with the headers of every answer. */
+export function refusalFaults({ status, headers, text, error }: RawAnswer): string[] {
+  const faults: string[] = [];
+  if (status < 400 || status > 499) faults.push(`status ${status}`);
+  if (headers.get('content-type') !== 'application/json') faults.push('not said to be JSON');
+  if (!/^req_\w{26}$/.test(headers.get('x-request-id') ?? '')) faults.push('no x-request-id');
+  if (headers.get('request-id') !== headers.get('x-request-id')) faults.push('two request ids');
+  if (!/^\d+$/.test(headers.get('openai-processing-ms') ?? '')) faults.push('no openai-processing-ms');
+  if (headers.get('x-should-retry') !== 'false') faults.push('may be retried');
+  if (Object.keys(JSON.parse(text)).join() !== 'error') faults.push('more than an error');
+  if (
+    Object.keys(error ?? {})
+      .sort()
+      .join() !== 'code,message,param,type'
+  )
+    faults.push('not the four fields');
+  for (const name of ['code', 'message', 'type'] as const) {
+    if (typeof error?.[name] !== 'string' || error[name] === '') faults.push(`no ${name}`);
+  }
+  if (error?.param !== null && typeof error?.param !== 'string') faults.push('no param');
+  return faults;
+}
