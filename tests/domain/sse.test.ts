@@ -37,25 +37,59 @@ describe('an event stream', () => {
     expect(decode([...bytes(STREAM)].map((byte) => Uint8Array.of(byte)))).toEqual(oracle(STREAM));
   });
 
-  it('reads anything as the oracle reads it, in any line ending', () => {
+  it('reads anything as the oracle reads it, in any mixture of line endings, cut anywhere', () => {
     const line = fc.oneof(
       fc.string({ unit: 'grapheme' }).map((text) => `data: ${text.replace(/[\r\n]/g, '')}`),
-      fc.constantFrom('', '', ': comment', 'event: x', 'data:', 'data', 'retry: 5', 'datax: 1'),
-    );
-    const stream = fc
-      .tuple(fc.array(line), fc.constantFrom('\n', '\r\n'))
-      .map(([lines, end]) => `${lines.join(end)}${end}${end}`);
-    fc.assert(
-      fc.property(
-        stream.filter((text) => !/^data(\r?\n|$)/m.test(text)),
-        fc.nat(),
-        (text, at) => {
-          const whole = bytes(text);
-          const cut = whole.length === 0 ? 0 : at % whole.length;
-          expect(decode([whole.subarray(0, cut), whole.subarray(cut)])).toEqual(oracle(text));
-        },
+      fc.string({ unit: 'binary' }).map((text) => text.replace(/[\r\n]/g, '')),
+      fc.constantFrom(
+        '',
+        '',
+        ': comment',
+        ':',
+        'event: x',
+        'data:',
+        'data',
+        'data :',
+        'retry: 5',
+        'datax: 1',
+        ' data: x',
+      ),
+      fc.constantFrom(
+        'data:  two blanks',
+        'data:\tx',
+        'DATA: x',
+        'data: \u2028 \u2029 \u0085',
+        'data:\uFEFFx',
       ),
     );
+    const end = fc.constantFrom('\n', '\r\n', '\r');
+    const stream = fc.tuple(fc.boolean(), fc.array(fc.tuple(line, end)), fc.constantFrom('', '\n\n', '\r\r'));
+    fc.assert(
+      fc.property(stream, fc.array(fc.nat(400)), ([mark, lines, last], at) => {
+        const text = lines.map((each) => each.join('')).join('') + last;
+        const whole = bytes((mark ? '\uFEFF' : '') + text);
+        const cuts = [0, ...at.filter((cut) => cut < whole.length).sort((a, b) => a - b), whole.length];
+        const pieces = cuts.slice(1).map((cut, i) => whole.subarray(cuts[i], cut));
+        expect(decode(pieces)).toEqual(oracle(text.toWellFormed()));
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
+  it.each([
+    ['a byte order mark', '\uFEFFdata: x\n\n', ['x']],
+    ['data without a colon', 'data\n\n', ['']],
+    ['data without a colon between others', 'data: a\ndata\ndata: b\n\n', ['a\n\nb']],
+    ['data without a value', 'data:\n\n', ['']],
+    ['comments only', ': keep-alive\n\n: keep-alive\n\n', []],
+    ['comments within an event', 'data: a\n: keep-alive\ndata: b\n\n', ['a\nb']],
+    ['no final newline', 'data: a\n\ndata: b\n', ['a']],
+    ['CR alone', 'data: a\r\rdata: b\r\r', ['a', 'b']],
+  ])('with %s is what the standard says, cut at every byte', (_, text, expected) => {
+    const whole = bytes(text);
+    for (let cut = 0; cut <= whole.length; cut++) {
+      expect(decode([whole.subarray(0, cut), whole.subarray(cut)])).toEqual(expected);
+    }
   });
 
   it('gives nothing for an event that was cut off', () => {
@@ -68,7 +102,36 @@ describe('an event stream', () => {
     expect(() => decoder.push(bytes(`data: ${'x'.repeat(2 ** 20)}`))).toThrow(RangeError);
   });
 
-  it('writes what it reads', () => {
-    expect(decode([bytes(sseEvent('{"a":1}'))])).toEqual(['{"a":1}']);
+  it('refuses an event without an end, however short its lines, and counts each event for itself', () => {
+    const lines = bytes(`data: ${'x'.repeat(1_000)}\n`.repeat(500));
+    const decoder = new SseDecoder();
+    const push = () => decoder.push(lines);
+    push();
+    push();
+    expect(push).toThrow(RangeError);
+    const proper = new SseDecoder();
+    for (let event = 0; event < 5; event++) {
+      proper.push(lines);
+      expect(proper.push(bytes('\n'))).toHaveLength(1);
+    }
+  });
+
+  it('is written so that the library of most clients reads it, cut at every byte, with comments between', () => {
+    const said = fc.array(fc.jsonValue({ stringUnit: 'binary' }), { maxLength: 4 });
+    fc.assert(
+      fc.property(said, (values) => {
+        const data = [...values.map((value) => JSON.stringify(value)), '[DONE]'];
+        const whole = bytes(data.map((each) => `: keep-alive\n\n${sseEvent(each)}`).join(''));
+        for (let cut = 0; cut <= whole.length; cut++) {
+          const utf8 = new TextDecoder();
+          const seen: string[] = [];
+          const parser = createParser({ onEvent: (event) => seen.push(event.data) });
+          for (const piece of [whole.subarray(0, cut), whole.subarray(cut)])
+            parser.feed(utf8.decode(piece, { stream: true }));
+          expect(seen).toEqual(data);
+        }
+      }),
+      { numRuns: 30 },
+    );
   });
 });

@@ -3,16 +3,17 @@
  * Lines end in LF, CRLF or CR (WHATWG HTML, "9.2.6 Interpreting an event stream"). Only `data` is of interest here.
  */
 
-/** A longer line is no event of ours but a fault or an attack: the largest real one is a tool call's arguments. */
-const LINE_CHARS_MAX = 1_048_576;
+/** A longer event is none of ours but a fault or an attack: the largest real one is a tool call's arguments. */
+const EVENT_CHARS_MAX = 1_048_576;
 
 export class SseDecoder {
   readonly #utf8 = new TextDecoder();
   #line = '';
   #data: string[] = [];
+  #dataChars = 0;
   #afterCr = false;
 
-  /** @throws RangeError when a line grows past 1 Mi characters */
+  /** @throws RangeError when a line, or all lines of an event, grow past 1 Mi characters */
   push(bytes: Uint8Array): string[] {
     return this.#take(this.#utf8.decode(bytes, { stream: true }));
   }
@@ -33,7 +34,8 @@ export class SseDecoder {
       start = i + 1;
     }
     this.#line += text.slice(start);
-    if (this.#line.length > LINE_CHARS_MAX) throw new RangeError('a line of the event stream is too long');
+    if (this.#line.length + this.#dataChars > EVENT_CHARS_MAX)
+      throw new RangeError('an event of the stream is too long');
     return events;
   }
 
@@ -41,8 +43,10 @@ export class SseDecoder {
     if (line === '') {
       if (this.#data.length > 0) events.push(this.#data.join('\n'));
       this.#data = [];
-    } else if (line.startsWith('data:')) {
+      this.#dataChars = 0;
+    } else if (line === 'data' || line.startsWith('data:')) {
       this.#data.push(line.slice(line.charCodeAt(5) === 32 ? 6 : 5));
+      this.#dataChars += line.length;
     }
   }
 }
