@@ -7,7 +7,7 @@ import { createOpenAICompatible } from '@ai-sdk/openai-compatible';
 import { APICallError, generateText, type LanguageModel, Output, stepCountIs, streamText, tool } from 'ai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { everyEngine, expectLaws, type Local, startLocal } from './local.ts';
+import { everyEngine, expectLaws, type Local, startLocal, whileSilent } from './local.ts';
 import { Tape } from './tape.ts';
 
 const tape = new Tape();
@@ -131,6 +131,17 @@ describe.each([
       (error) => error,
     );
     expect(nobody).toMatchObject({ statusCode: 503, isRetryable: true });
+  });
+
+  it('waits for a first token that comes late, past comments and blank lines', async () => {
+    const asked = { prompt: 'Late. [[reasoning=5 answer=9]]' };
+    const texts = await whileSilent(local, 7_000, () =>
+      Promise.all([
+        generateText({ ...asked, model: modelOf() }).then(({ text }) => text),
+        streamText({ ...asked, model: modelOf() }).text,
+      ]),
+    );
+    expect(texts).toEqual([expect.stringMatching(/answer/), expect.stringMatching(/answer/)]);
   });
 
   it('sees a stream that broke off as an error and not as an end', async () => {

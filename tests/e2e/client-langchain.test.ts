@@ -4,7 +4,7 @@ import { tool } from '@langchain/core/tools';
 import { ChatDeepSeek } from '@langchain/deepseek';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { everyEngine, expectLaws, type Local, startLocal } from './local.ts';
+import { everyEngine, expectLaws, type Local, startLocal, whileSilent } from './local.ts';
 import { Tape } from './tape.ts';
 
 const tape = new Tape();
@@ -89,6 +89,14 @@ describe('ChatDeepSeek', () => {
     await expect(chat({ model: 'deepseek-r1-zero' }).stream('x').then(joined)).rejects.toMatchObject({
       status: 503,
     });
+  });
+
+  it('waits for a first token that comes late, past comments and blank lines', async () => {
+    const asked = 'Late. [[reasoning=5 answer=9]]';
+    const answers = await whileSilent(local, 7_000, () =>
+      Promise.all([chat().invoke(asked), chat().stream(asked).then(joined)]),
+    );
+    for (const { content } of answers) expect(content).toMatch(/answer/);
   });
 
   it('throws in the middle of a stream whose engine dies', async () => {

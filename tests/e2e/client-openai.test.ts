@@ -4,7 +4,15 @@ import { zodResponseFormat } from 'openai/helpers/zod';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { makeKey, Visitor } from '../../gpu-pool/local/people.ts';
-import { eventually, everyEngine, expectLaws, type Local, runningAt, startLocal } from './local.ts';
+import {
+  eventually,
+  everyEngine,
+  expectLaws,
+  type Local,
+  runningAt,
+  startLocal,
+  whileSilent,
+} from './local.ts';
 import { Tape } from './tape.ts';
 
 const MODEL = 'deepseek-reasoner';
@@ -236,6 +244,19 @@ describe('refusals', () => {
     ]);
     expect(second.usage!.completion_tokens).toBe(10);
   });
+});
+
+it('a first token that comes late is waited for, whole and streamed, past comments and blank lines', async () => {
+  const asked = ask('Late. [[reasoning=5 answer=9]]');
+  const [whole, streamed] = await whileSilent(local, 7_000, () =>
+    Promise.all([
+      openai.chat.completions.create(asked),
+      openai.chat.completions.stream(asked).finalChatCompletion(),
+    ]),
+  );
+  expect(whole.choices[0]!.message.content).toMatch(/answer/);
+  expect(streamed.choices[0]!.message.content).toMatch(/answer/);
+  expect(await tape.kept(/^(: keep-alive\n\n|\n)+/)).toBe(2);
 });
 
 describe('an engine that dies', () => {

@@ -150,3 +150,17 @@ export async function everyEngine({ stack }: Local, fault: object | null): Promi
     expect(response.ok).toBe(true);
   }
 }
+
+/** Does `work` while no engine says a word for `silentMs`: long enough for the edge to say that it still waits. */
+export async function whileSilent<T>({ stack }: Local, silentMs: number, work: () => Promise<T>): Promise<T> {
+  for (const { engine } of stack.nodes) engine.signal('SIGSTOP');
+  try {
+    const done = work();
+    done.catch(() => undefined);
+    await new Promise((resolve) => setTimeout(resolve, silentMs));
+    for (const { engine } of stack.nodes) engine.signal('SIGCONT');
+    return await done;
+  } finally {
+    for (const { engine } of stack.nodes) engine.signal('SIGCONT');
+  }
+}

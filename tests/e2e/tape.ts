@@ -34,6 +34,12 @@ export class Tape {
     return response;
   };
 
+  /** How many of the bodies that were kept look like this. */
+  async kept(pattern: RegExp): Promise<number> {
+    const texts = await Promise.all(this.#taken.map(({ text }) => text));
+    return texts.filter((text) => pattern.test(text ?? '')).length;
+  }
+
   /** Faults of all that was kept since the last look, and how many answers that were. */
   async faults(): Promise<{ answers: number; faults: string[] }> {
     const taken = this.#taken.splice(0);
