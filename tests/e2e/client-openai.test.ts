@@ -4,6 +4,7 @@ import { zodResponseFormat } from 'openai/helpers/zod';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { makeKey, Visitor } from '../../gpu-pool/local/people.ts';
+import { publishedShape } from '../shapes/published-shape.ts';
 import {
   eventually,
   everyEngine,
@@ -286,6 +287,17 @@ describe('an engine that dies', () => {
     expect(error).toBeInstanceOf(OpenAI.InternalServerError);
     expect(error.code).toMatch(/node_failed|model_not_available|overloaded/);
   });
+});
+
+it('the models have the shape that the client’s own types declare', async () => {
+  const modelFaults = publishedShape({
+    package: 'openai/resources/models',
+    type: 'Model',
+    also: { Model: ['tollgate'] },
+  });
+  const { data } = await local.openai.models.list();
+  expect(data.length).toBeGreaterThan(0);
+  expect(data.flatMap((model) => modelFaults(model))).toEqual([]);
 });
 
 it('every answer had the shape that the client’s own types declare', async () => {

@@ -18,6 +18,13 @@ const nested = (depth: number) => `${'['.repeat(depth)}${']'.repeat(depth)}`;
 const withExtra = (json: string) => body().replace(/\}$/, `,"extra":${json}}`);
 const ofSize = (size: number) => body({ user: 'x'.repeat(size - body({ user: '' }).length) });
 
+function brokenOff(): ReadableStream<Uint8Array> {
+  return new ReadableStream({
+    start: (controller) => controller.enqueue(bytes(body().slice(0, 20))),
+    pull: (controller) => controller.error(new Error('connection lost')),
+  });
+}
+
 describe('a body', () => {
   const refused: [string, RawAsk, number, string][] = [
     ['empty', { body: '' }, 400, 'invalid_json'],
@@ -34,6 +41,7 @@ describe('a body', () => {
     ['UTF-16', { body: utf16(body()) }, 400, 'invalid_json'],
     ['as deep as a well', { body: withExtra(nested(100_000)) }, 400, 'invalid_json'],
     ['one level too deep', { body: withExtra(nested(40)) }, 400, 'invalid_json'],
+    ['broken off', { body: brokenOff() }, 400, 'invalid_json'],
     ['one byte too large', { body: ofSize(BODY_BYTES_MAX + 1) }, 413, 'body_too_large'],
     [
       'said to be too large',

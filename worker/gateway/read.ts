@@ -20,7 +20,13 @@ export async function readJsonObject(request: Request): Promise<Read> {
   if (!/^(identity)?$/i.test(request.headers.get('content-encoding') ?? '')) {
     return { ok: false, refusal: { reason: 'encoded_body' } };
   }
-  const bytes = await readBounded(request);
+  let bytes: Uint8Array | null;
+  try {
+    bytes = await readBounded(request);
+  } catch {
+    // the client left in the middle of it, or its chunks are no chunks
+    return invalid('The body broke off before its end. Send all that `Content-Length` says.');
+  }
   if (bytes === null) return { ok: false, refusal: { reason: 'body_too_large', limitBytes: BODY_BYTES_MAX } };
   return parseObject(bytes);
 }
@@ -43,8 +49,11 @@ async function readBounded(request: Request): Promise<Uint8Array | null> {
   return whole;
 }
 
+function invalid(message: string): Read {
+  return { ok: false, refusal: { reason: 'not_json', message } };
+}
+
 function parseObject(bytes: Uint8Array): Read {
-  const invalid = (message: string): Read => ({ ok: false, refusal: { reason: 'not_json', message } });
   if (depthOf(bytes) > DEPTH_MAX) {
     return invalid(`The body nests deeper than ${DEPTH_MAX} levels. Send a flatter one.`);
   }

@@ -1,0 +1,92 @@
+/** HTTP that no client library would send, down at the socket: lengths that lie, headers twice, bodies that never come. */
+import { connect } from 'node:net';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { balance, chatBody, type Local, startLocal } from './local.ts';
+import { parseAnswer } from './raw-client.ts';
+
+let local: Local;
+beforeAll(async () => {
+  local = await startLocal();
+});
+afterAll(() => local.end());
+
+/** Enough for a refusal, and far less than a connection that hangs would take. */
+const PATIENCE_MS = 10_000;
+
+/**
+ * Writes `text` as it is, then waits for the answer; `leave` closes our side at once after writing.
+ * @returns what came until the connection was closed, or until enough of an answer was there
+ */
+function wire(text: string, { leave = false }: { leave?: boolean } = {}) {
+  const { hostname, port } = new URL(local.stack.dev.baseUrl);
+  return new Promise<ReturnType<typeof parseAnswer> & { gaveUp: boolean }>((resolve) => {
+    const socket = connect({ host: hostname === 'localhost' ? '127.0.0.1' : hostname, port: Number(port) });
+    const arrived: Buffer[] = [];
+    let gaveUp = false;
+    const timer = setTimeout(() => {
+      gaveUp = true;
+      socket.destroy();
+    }, PATIENCE_MS);
+    socket.on('connect', () => socket.write(text, () => leave && socket.end()));
+    socket.on('data', (data) => {
+      arrived.push(data);
+      if (parseAnswer(Buffer.concat(arrived)).complete) socket.destroy();
+    });
+    socket.on('error', () => undefined);
+    socket.on('close', () => {
+      clearTimeout(timer);
+      resolve({ ...parseAnswer(Buffer.concat(arrived)), gaveUp });
+    });
+  });
+}
+
+const BODY = chatBody('Hi [[reasoning=5 answer=5]]');
+function request(headers: readonly string[], body = BODY): string {
+  const lines = [
+    'POST /v1/chat/completions HTTP/1.1',
+    'host: localhost',
+    'content-type: application/json',
+    `authorization: Bearer ${local.stack.dev.apiKey}`,
+    ...headers,
+  ];
+  return `${lines.join('\r\n')}\r\n\r\n${body}`;
+}
+const length = (bytes: number) => `content-length: ${bytes}`;
+const REAL = Buffer.byteLength(BODY);
+
+it('serves the same bytes when they are honest', async () => {
+  const answer = await wire(request([length(REAL)]));
+  expect([answer.status, JSON.parse(answer.body).usage.completion_tokens]).toEqual([200, 10]);
+});
+
+const lies: [string, () => string, { leave?: boolean }, number][] = [
+  ['a length that is too short', () => request([length(REAL - 1)]), {}, 400],
+  [
+    'a length that is too long, from a client that leaves',
+    () => request([length(REAL + 1)]),
+    { leave: true },
+    400,
+  ],
+  ['two lengths that differ', () => request([length(REAL), length(5)]), {}, 400],
+  ['a negative length', () => request([length(-1)]), {}, 400],
+  ['a length past 4 MiB', () => request([length(5 * 2 ** 20)]), {}, 413],
+  ['a length and chunks', () => request([length(REAL), 'transfer-encoding: chunked'], '0\r\n\r\n'), {}, 400],
+  ['chunks that are no hex', () => request(['transfer-encoding: chunked'], 'zz\r\n'), { leave: true }, 400],
+  ['no body at all', () => request([], ''), {}, 400],
+  ['a second Authorization', () => request([length(REAL), 'authorization: Bearer other']), {}, 401],
+  [
+    'the same Authorization twice',
+    () => request([length(REAL), `authorization: Bearer ${local.stack.dev.apiKey}`]),
+    {},
+    401,
+  ],
+  ['a header of 200 KB', () => request([length(REAL), `x-session-id: ${'x'.repeat(200_000)}`]), {}, 400],
+];
+
+it.each(lies)('%s is refused, without a hang and for nothing', async (_, text, options, status) => {
+  const before = await balance(local);
+  const answer = await wire(text(), options);
+  expect(answer.gaveUp).toBe(false);
+  expect(answer.status).toBe(status);
+  expect(await balance(local)).toEqual(before);
+});
