@@ -253,14 +253,14 @@ export class WalletStore {
     { spentNanoUsd, heldNanoUsd }: { spentNanoUsd: number; heldNanoUsd: number },
     nowMs: number,
   ): void {
+    this.#sql.exec('INSERT OR IGNORE INTO token_spend VALUES (?, 0, 0, ?)', tokenId, nowMs);
     this.#sql.exec(
-      `INSERT INTO token_spend VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET
-         spent_nano_usd = spent_nano_usd + excluded.spent_nano_usd,
-         held_nano_usd = held_nano_usd + excluded.held_nano_usd, at_ms = excluded.at_ms`,
-      tokenId,
+      `UPDATE token_spend SET spent_nano_usd = spent_nano_usd + ?, held_nano_usd = held_nano_usd + ?, at_ms = ?
+       WHERE token_id = ?`,
       spentNanoUsd,
       heldNanoUsd,
       nowMs,
+      tokenId,
     );
   }
 
