@@ -8,6 +8,7 @@ import { getKey } from './api/key.ts';
 import { createKeyByApi, deleteKey, getKeyById, getKeys, patchKey, rotateKey } from './api/keys.ts';
 import { getModel, listAnthropicModels, listModels } from './api/models.ts';
 import { mintToken } from './api/tokens.ts';
+import { getUsage } from './api/usage.ts';
 import { billing } from './billing/index.ts';
 import { describeError } from './describe-error.ts';
 import { config, type Env } from './env.ts';
@@ -52,6 +53,7 @@ for (const prefix of ['/v1', '']) {
 app.get('/v1/generations/:id', by(...ANYBODY), getGeneration);
 app.get('/v1/key', by(...ANYBODY), getKey);
 app.get('/user/balance', by(...ANY_KEY), getBalance);
+app.get('/v1/usage', by(...ANY_KEY), getUsage);
 app.post('/v1/files', by('inference'), uploadFile);
 app.get('/v1/files', by('inference'), getFiles);
 app.get('/v1/files/:id', by('inference'), getFile);

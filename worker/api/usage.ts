@@ -1,0 +1,163 @@
+/** GET /v1/usage: what the account used, by minute, hour or day, key and model; as JSON or as a table for accountants. */
+import Papa from 'papaparse';
+import { z } from 'zod';
+import { findModel } from '../db/catalogue.ts';
+import { database } from '../db/client.ts';
+import {
+  BUCKET_MS,
+  type BucketPlace,
+  type BucketRow,
+  type BucketWidth,
+  listBuckets,
+} from '../db/usage-buckets.ts';
+import { formatUsd, nanoUsd } from '../domain/money.ts';
+import { config } from '../env.ts';
+import type { ApiContext } from '../gateway/answer-headers.ts';
+import { readFields } from '../gateway/dialects/fields.ts';
+import { catalogue } from '../gateway/isolate.ts';
+import { type Refusal, refused } from '../gateway/refusal.ts';
+
+/** Minutes are sums over requests one by one; of hours and days a rollup is kept, so they may go further. */
+const SPAN_MS_MAX: Record<BucketWidth, number> = {
+  minute: 86_400_000,
+  hour: 31 * 86_400_000,
+  day: 731 * 86_400_000,
+};
+/** What is looked at most: the last hour, day, month. */
+const SPAN_MS_DEFAULT: Record<BucketWidth, number> = {
+  minute: 3_600_000,
+  hour: 86_400_000,
+  day: 30 * 86_400_000,
+};
+/** An hour-by-hour month of a dozen keys and models; about 2 MB. */
+const ROWS_MAX = 10_000;
+
+const Time = z
+  .union([z.iso.datetime({ offset: true }), z.iso.date(), z.string().regex(/^\d{9,11}$/)], {
+    error: 'must be a time in ISO 8601 or in seconds since 1970',
+  })
+  .transform((text) => (/^\d+$/.test(text) ? Number(text) * 1_000 : Date.parse(text)));
+
+const GROUPS = ['key', 'model'] as const;
+
+export const UsageQuery = z.object({
+  bucket: z.enum(['minute', 'hour', 'day']).default('day'),
+  start: Time.optional(),
+  /** exclusive */
+  end: Time.optional(),
+  key_id: z.string().max(64).optional(),
+  model: z.string().max(256).optional(),
+  group_by: z
+    .string()
+    .default('key,model')
+    .transform((text) => text.split(',').filter((name) => name !== ''))
+    .pipe(z.array(z.enum(GROUPS, { error: 'must be any of key and model, with a comma between' }))),
+  format: z.enum(['json', 'csv']).optional(),
+  limit: z.coerce.number().int().min(1).max(ROWS_MAX).default(ROWS_MAX),
+  /** `next` of the page before */
+  after: z.string().max(400).optional(),
+});
+
+export async function getUsage(c: ApiContext): Promise<Response> {
+  const refuse = (refusal: Refusal) => refused(refusal, config(c.env).publicOrigin);
+  const wrong = (param: string, what: string) =>
+    refuse({ reason: 'invalid_field', param, message: `\`${param}\`: ${what}.` });
+  const read = readFields(UsageQuery, c.req.query(), new Headers());
+  if (!read.ok) return refuse(read.refusal);
+  const { bucket, start, end, key_id: keyId = null, model: name, group_by: groups, limit } = read.fields;
+
+  const nowMs = Date.now();
+  const widthMs = BUCKET_MS[bucket];
+  const toMs = end ?? nowMs + 1;
+  const fromMs = Math.floor((start ?? toMs - SPAN_MS_DEFAULT[bucket]) / widthMs) * widthMs;
+  if (fromMs >= toMs) return wrong('start', 'must be before `end`');
+  const days = SPAN_MS_MAX[bucket] / 86_400_000;
+  if (toMs - fromMs > SPAN_MS_MAX[bucket] + widthMs)
+    return wrong('start', `must be at most ${days} days before \`end\` for buckets of a ${bucket}`);
+  const models = await catalogue(c.env, nowMs);
+  const modelId = name === undefined ? null : (findModel(models, name)?.id ?? name);
+  const after = read.fields.after === undefined ? null : placeOf(read.fields.after);
+  if (after === undefined) return wrong('after', 'must be what `next` said');
+
+  const rows = await listBuckets(database(c.env), {
+    accountId: c.get('principal').accountId,
+    width: bucket,
+    fromMs,
+    toMs,
+    keyId,
+    modelId,
+    byKey: groups.includes('key'),
+    byModel: groups.includes('model'),
+    after,
+    limit: limit + 1,
+  });
+  const data = rows.slice(0, limit).map((row) => describe(row, groups));
+  const next = rows.length > limit ? nameOf(rows[limit - 1]!) : null;
+  const wantsCsv =
+    read.fields.format ?? (/\btext\/csv\b/.test(c.req.header('accept') ?? '') ? 'csv' : 'json');
+  if (wantsCsv === 'csv') return csv(data, next);
+  return c.json({
+    object: 'list',
+    bucket,
+    start: new Date(fromMs).toISOString(),
+    end: new Date(toMs).toISOString(),
+    data,
+    has_more: next !== null,
+    next,
+  });
+}
+
+const COLUMNS = [
+  'start',
+  'key_id',
+  'model',
+  'requests',
+  'prompt_tokens',
+  'cached_tokens',
+  'completion_tokens',
+  'reasoning_tokens',
+  'charge',
+  'charge_nano_usd',
+] as const;
+
+/** Of what is not told apart there is no column, and no field. */
+function describe(row: BucketRow, groups: readonly (typeof GROUPS)[number][]) {
+  return {
+    start: new Date(row.bucketMs).toISOString(),
+    ...(groups.includes('key') ? { key_id: row.keyId } : {}),
+    ...(groups.includes('model') ? { model: row.modelId } : {}),
+    requests: row.requests,
+    prompt_tokens: row.promptTokens,
+    cached_tokens: row.cachedTokens,
+    completion_tokens: row.completionTokens,
+    reasoning_tokens: row.reasoningTokens,
+    charge: formatUsd(nanoUsd(row.chargeNanoUsd)),
+    charge_nano_usd: row.chargeNanoUsd,
+  };
+}
+
+function csv(data: readonly ReturnType<typeof describe>[], next: string | null): Response {
+  const first = data[0];
+  const columns = COLUMNS.filter((name) => first === undefined || name in first);
+  // a spreadsheet runs what begins with =, + or @
+  const text = Papa.unparse({ fields: [...columns], data: [...data] }, { escapeFormulae: true });
+  return new Response(`${text}\r\n`, {
+    headers: {
+      'content-type': 'text/csv; charset=utf-8; header=present',
+      'content-disposition': 'attachment; filename="tollgate-usage.csv"',
+      ...(next === null ? {} : { 'x-next': next }),
+    },
+  });
+}
+
+function nameOf({ bucketMs, keyId, modelId }: BucketPlace): string {
+  return [bucketMs, keyId, modelId].join('~');
+}
+
+/** undefined: not a name that was given out */
+function placeOf(name: string): BucketPlace | undefined {
+  const [time, keyId, modelId, ...rest] = name.split('~');
+  if (!/^\d{1,15}$/.test(time!) || keyId === undefined || modelId === undefined || rest.length > 0)
+    return undefined;
+  return { bucketMs: Number(time), keyId, modelId };
+}
