@@ -6,13 +6,13 @@ import { listKeys } from '../../db/keys.ts';
 import { firstRequestAtMs } from '../../db/usage.ts';
 import { maskedApiKey } from '../../domain/api-key.ts';
 import { config } from '../../env.ts';
+import { examples } from '../../examples/examples.ts';
 import { type PortalContext, type PortalEnv, words } from '../context.ts';
 import { signedIn } from '../guard.ts';
 import { keyState } from '../key-state.ts';
 import { page } from '../layout.tsx';
 import { ShownSecret } from '../parts/shown-secret.tsx';
 import { takeSecret } from '../shown-once.ts';
-import { snippets } from '../snippets.ts';
 
 const MODEL = 'deepseek-reasoner';
 /** Usage is projected within a second of a request's end. */
@@ -110,7 +110,7 @@ startPage.get('/first-request', async (c) => {
 
 function Snippets({ c, baseUrl, apiKey }: { c: PortalContext; baseUrl: string; apiKey: string | null }) {
   const { t } = words(c);
-  const each = snippets({ baseUrl, model: MODEL, question: t.start.question, key: apiKey });
+  const each = examples({ baseUrl, model: MODEL, question: t.start.question, key: apiKey });
   return (
     <section aria-labelledby="snippets">
       <h2 id="snippets" class="sr-only">

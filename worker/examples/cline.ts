@@ -1,0 +1,14 @@
+import type { Example, ExampleRequest } from './example.ts';
+
+/** What is typed into the settings of the extension. */
+export function cline({ baseUrl, model, key }: ExampleRequest): Example {
+  return {
+    id: 'cline',
+    name: 'Cline',
+    language: 'text',
+    code: `API Provider: OpenAI Compatible
+Base URL: ${baseUrl}
+API Key: ${key ?? '$TOLLGATE_API_KEY'}
+Model ID: ${model}`,
+  };
+}

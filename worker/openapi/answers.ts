@@ -1,0 +1,306 @@
+/** What the API answers, for its description; tests hold real answers against it. Unknown fields may be added. */
+import { z } from 'zod';
+
+const Usd = z.string().meta({ description: 'US dollars, exact', example: '0.000009' });
+const Seconds = z.int().meta({ description: 'seconds since 1970' });
+const Iso = z.string().meta({ format: 'date-time' });
+const tokens = z.int().min(0);
+
+export const ErrorEnvelope = z
+  .object({
+    error: z.object({
+      message: z.string().meta({ description: 'says what to do next' }),
+      type: z.string(),
+      param: z.string().nullable().meta({ description: 'the field that is wrong' }),
+      code: z.string(),
+    }),
+  })
+  .meta({ id: 'Error' });
+
+export const AnthropicError = z
+  .object({
+    type: z.literal('error'),
+    error: z.object({
+      type: z.string(),
+      message: z.string(),
+      code: z.string(),
+      param: z.string().nullable(),
+    }),
+    request_id: z.string(),
+  })
+  .meta({ id: 'AnthropicError' });
+
+const ChatUsage = z
+  .object({
+    prompt_tokens: tokens,
+    completion_tokens: tokens.meta({ description: 'includes reasoning' }),
+    total_tokens: tokens,
+    prompt_cache_hit_tokens: tokens,
+    prompt_cache_miss_tokens: tokens,
+    prompt_tokens_details: z.object({ cached_tokens: tokens }),
+    completion_tokens_details: z.object({ reasoning_tokens: tokens }),
+    cost: Usd,
+  })
+  .meta({ id: 'Usage' });
+
+const Cut = z
+  .object({ stop: z.string() })
+  .optional()
+  .meta({ description: 'what ran out, where credit or a cap ended the answer' });
+
+const head = {
+  id: z.string().meta({ description: 'the request id: GET /v1/generations/{id}' }),
+  created: Seconds,
+  model: z.string(),
+  system_fingerprint: z.string().meta({ description: 'revision of the weights' }),
+};
+
+export const ChatCompletion = z
+  .object({
+    ...head,
+    object: z.literal('chat.completion'),
+    choices: z.array(
+      z.object({
+        index: z.int(),
+        message: z.looseObject({
+          role: z.literal('assistant'),
+          content: z.string().nullable(),
+          reasoning_content: z.string().optional(),
+          tool_calls: z.array(z.looseObject({ id: z.string() })).optional(),
+        }),
+        logprobs: z.unknown(),
+        finish_reason: z.string(),
+      }),
+    ),
+    usage: ChatUsage,
+    tollgate: Cut,
+  })
+  .meta({ id: 'ChatCompletion' });
+
+export const TextCompletion = z
+  .object({
+    ...head,
+    object: z.literal('text_completion'),
+    choices: z.array(
+      z.object({ index: z.int(), text: z.string(), logprobs: z.unknown(), finish_reason: z.string() }),
+    ),
+    usage: ChatUsage,
+    tollgate: Cut,
+  })
+  .meta({ id: 'TextCompletion' });
+
+export const ResponseObject = z
+  .looseObject({
+    id: z.string(),
+    object: z.literal('response'),
+    created_at: Seconds,
+    status: z.enum(['completed', 'incomplete']),
+    model: z.string(),
+    output: z.array(
+      z.looseObject({ type: z.enum(['reasoning', 'message', 'function_call']), id: z.string() }),
+    ),
+    usage: z.looseObject({ input_tokens: tokens, output_tokens: tokens, total_tokens: tokens, cost: Usd }),
+    tollgate: Cut,
+  })
+  .meta({ id: 'Response' });
+
+export const Message = z
+  .looseObject({
+    id: z.string(),
+    type: z.literal('message'),
+    role: z.literal('assistant'),
+    model: z.string(),
+    content: z.array(z.looseObject({ type: z.enum(['thinking', 'text', 'tool_use']) })),
+    stop_reason: z.string(),
+    stop_sequence: z.string().nullable(),
+    usage: z.looseObject({ input_tokens: tokens, output_tokens: tokens, cost: Usd }),
+    tollgate: Cut,
+  })
+  .meta({ id: 'Message' });
+
+const ModelPrice = z
+  .object({
+    price_version: z.string(),
+    unit: z.literal('USD per token'),
+    cache_hit: Usd,
+    cache_miss: Usd,
+    output: Usd,
+  })
+  .nullable();
+
+export const Model = z
+  .object({
+    id: z.string(),
+    object: z.literal('model'),
+    created: Seconds,
+    owned_by: z.string(),
+    tollgate: z.object({
+      name: z.string(),
+      aliases: z.array(z.string()),
+      revision: z.string(),
+      license: z.string(),
+      context_length: tokens,
+      max_output: tokens,
+      pricing: ModelPrice,
+      batch_pricing: ModelPrice,
+      available: z.boolean().meta({ description: 'whether a node serves it now' }),
+    }),
+  })
+  .meta({ id: 'Model' });
+
+export const AnthropicModels = z.object({
+  data: z.array(
+    z.object({ type: z.literal('model'), id: z.string(), display_name: z.string(), created_at: Iso }),
+  ),
+  has_more: z.boolean(),
+  first_id: z.string().nullable(),
+  last_id: z.string().nullable(),
+});
+
+/** OpenAI's list, in pages. */
+export function listOf<Item extends z.ZodType>(item: Item) {
+  return z.looseObject({ object: z.literal('list'), data: z.array(item), has_more: z.boolean() });
+}
+
+export const Models = z.object({ object: z.literal('list'), data: z.array(Model) });
+
+export const Balance = z.object({
+  is_available: z.boolean(),
+  balance_infos: z.array(
+    z.object({
+      currency: z.literal('USD'),
+      total_balance: Usd,
+      granted_balance: Usd,
+      topped_up_balance: Usd,
+      held_balance: Usd,
+      owed_balance: Usd,
+    }),
+  ),
+});
+
+const Load = {
+  cap: Usd.nullable(),
+  cap_period: z.string(),
+  used: Usd,
+  held: Usd,
+  remaining: Usd.nullable(),
+  resets_at: Iso.nullable(),
+  limits: z.object({
+    requests_per_minute: z.int(),
+    tokens_per_minute: z.int().nullable(),
+    concurrency: z.int(),
+  }),
+  now: z.object({ requests_last_minute: z.int(), tokens_last_minute: z.int(), in_flight: z.int() }),
+};
+
+export const KeyNow = z.object({
+  id: z.string(),
+  object: z.literal('key'),
+  account_id: z.string(),
+  models: z.array(z.string()).nullable(),
+  ...Load,
+  account: z.object(Load),
+});
+
+export const Generation = z.looseObject({
+  id: z.string(),
+  object: z.literal('generation'),
+  model: z.string(),
+  key_id: z.string(),
+  node_id: z.string().nullable(),
+  state: z.enum(['held', 'posted', 'voided', 'expired']),
+  ending: z.string().nullable(),
+  ttft_ms: z.number().nullable(),
+  usage: z.object({
+    prompt_tokens: tokens,
+    cached_tokens: tokens,
+    completion_tokens: tokens,
+    reasoning_tokens: tokens,
+  }),
+  price_version: z.string(),
+  arithmetic: z.array(z.object({ what: z.string(), tokens, usd_per_token: Usd, amount: Usd })),
+  charge: Usd,
+  charge_nano_usd: z.int(),
+  given_back: Usd,
+  held: Usd,
+  ledger_entry: z.int().nullable(),
+});
+
+export const UsageRow = z.object({
+  start: Iso,
+  key_id: z.string().optional(),
+  model: z.string().optional(),
+  requests: tokens,
+  prompt_tokens: tokens,
+  cached_tokens: tokens,
+  completion_tokens: tokens,
+  reasoning_tokens: tokens,
+  charge: Usd,
+  charge_nano_usd: z.int(),
+});
+
+export const Key = z
+  .object({
+    id: z.string(),
+    object: z.literal('key'),
+    name: z.string(),
+    scope: z.enum(['inference', 'management']),
+    prefix: z.string(),
+    last_four: z.string(),
+    models: z.array(z.string()).nullable(),
+    cap: Usd.nullable(),
+    cap_period: z.string(),
+    limits: Load.limits,
+    created_at: Iso,
+    expires_at: Iso.nullable(),
+    revoked_at: Iso.nullable(),
+    last_used_at: Iso.nullable(),
+  })
+  .meta({ id: 'Key' });
+
+export const NewKey = Key.extend({ key: z.string().meta({ description: 'said this once' }) }).meta({
+  id: 'NewKey',
+});
+
+export const Token = z.object({
+  id: z.string(),
+  object: z.literal('token'),
+  token: z.string(),
+  expires_at: Iso,
+  cap: Usd,
+  models: z.array(z.string()).nullable(),
+});
+
+export const File = z
+  .object({
+    id: z.string(),
+    object: z.literal('file'),
+    bytes: z.int(),
+    created_at: Seconds,
+    expires_at: Seconds,
+    filename: z.string(),
+    purpose: z.enum(['batch', 'batch_output']),
+    status: z.literal('processed'),
+  })
+  .meta({ id: 'File' });
+
+export const Batch = z
+  .looseObject({
+    id: z.string(),
+    object: z.literal('batch'),
+    endpoint: z.string(),
+    status: z.string(),
+    input_file_id: z.string(),
+    output_file_id: z.string().nullable(),
+    error_file_id: z.string().nullable(),
+    completion_window: z.literal('24h'),
+    created_at: Seconds,
+    expires_at: Seconds,
+    request_counts: z.object({ total: z.int(), completed: z.int(), failed: z.int() }),
+    usage: z.looseObject({ input_tokens: tokens, output_tokens: tokens, cost: Usd }),
+    metadata: z.record(z.string(), z.string()).nullable(),
+    tollgate: z.object({ paused_by: z.string().nullable(), key_id: z.string() }),
+  })
+  .meta({ id: 'Batch' });
+
+export const Deleted = z.object({ id: z.string(), object: z.string(), deleted: z.literal(true) });
