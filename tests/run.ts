@@ -11,7 +11,7 @@ const CHECKS: readonly (readonly [what: string, command: string, ...args: string
   ['types: tests', 'tsc', '-p', 'tests'],
   ['types: tests in workerd', 'tsc', '-p', 'tests/worker'],
 
-  ['stylesheet', 'npm', 'run', '--silent', 'css'],
+  ['stylesheet and other assets', 'npm', 'run', '--silent', 'assets'],
   ['tests', 'vitest', 'run'],
   ['laws of money, a million simulated requests', 'npm', 'run', '--silent', 'laws', '--', ...EVERYTHING],
 ];

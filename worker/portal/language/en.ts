@@ -18,6 +18,7 @@ export const en = {
     billing: 'Billing',
     alerts: 'Limits and alerts',
     pool: 'Pool',
+    docs: 'API reference',
     signIn: 'Sign in',
     signUp: 'Create an account',
     signOut: 'Sign out',
@@ -104,6 +105,11 @@ export const en = {
     question: 'How many primes are there below 100?',
   },
   keys: {
+    scope: 'What it is for',
+    scopes: {
+      inference: 'Asking models for answers',
+      management: 'Managing keys by API, and nothing else',
+    },
     title: 'Keys',
     lead: 'A key each for a person, a service or a customer: each has its own cap and limits.',
     newTitle: 'New key',

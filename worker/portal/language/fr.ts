@@ -17,6 +17,7 @@ export const fr: Messages = {
     requests: 'Requêtes',
     billing: 'Facturation',
     alerts: 'Limites et alertes',
+    docs: 'Référence de l’API',
     pool: 'Parc',
     signIn: 'Se connecter',
     signUp: 'Créer un compte',
@@ -104,6 +105,11 @@ export const fr: Messages = {
     question: 'Combien y a-t-il de nombres premiers inférieurs à 100 ?',
   },
   keys: {
+    scope: 'À quoi elle sert',
+    scopes: {
+      inference: 'Demander des réponses aux modèles',
+      management: 'Gérer les clés par l’API, et rien d’autre',
+    },
     title: 'Clés',
     lead: 'Une clé par personne, par service ou par client : chacune a son plafond et ses limites.',
     newTitle: 'Nouvelle clé',

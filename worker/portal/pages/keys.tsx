@@ -7,6 +7,7 @@ import { describeError } from '../../describe-error.ts';
 import { maskedApiKey } from '../../domain/api-key.ts';
 import { CAP_PERIODS } from '../../domain/limits.ts';
 import type { NanoUsd } from '../../domain/money.ts';
+import { KEY_SCOPES } from '../../domain/principal-kind.ts';
 import { config } from '../../env.ts';
 import { type PortalContext, type PortalEnv, words } from '../context.ts';
 import {
@@ -35,6 +36,7 @@ const KEYS_SHOWN_MAX = 50;
 
 const KeyForm = z.object({
   name: Name,
+  scope: Choice(KEY_SCOPES).default('inference'),
   capUsd: OptionalUsd,
   capPeriod: Choice(CAP_PERIODS),
   requestsPerMinute: Whole({ min: 1, max: 100_000 }),
@@ -44,7 +46,12 @@ const KeyForm = z.object({
 });
 
 /** What a key has without anybody choosing, as in db/schema.ts. */
-const DEFAULTS: Typed = { capPeriod: 'month', requestsPerMinute: '600', concurrency: '100' };
+const DEFAULTS: Typed = {
+  scope: 'inference',
+  capPeriod: 'month',
+  requestsPerMinute: '600',
+  concurrency: '100',
+};
 
 export const keysPage = new Hono<PortalEnv>();
 
@@ -151,6 +158,9 @@ function KeyTable(props: {
             <tr class={state === 'active' ? undefined : 'muted'}>
               <th scope="row" class="wraps">
                 <bdi>{key.name}</bdi>
+                {key.scope === 'management' && (
+                  <span class="muted block text-xs font-normal">{t.keys.scopes.management}</span>
+                )}
               </th>
               <td class="font-mono">{maskedApiKey(key.lastFour)}</td>
               <td>
@@ -213,6 +223,14 @@ function NewKeyForm({ c, typed, faults }: { c: PortalContext; typed?: Typed; fau
       <form method="post" action="/keys" class="grid gap-5 sm:grid-cols-6" novalidate>
         <div class="sm:col-span-6">
           <TextField {...fields} name="name" label={t.keys.name} hint={t.keys.nameHint} required />
+        </div>
+        <div class="sm:col-span-6">
+          <SelectField
+            {...fields}
+            name="scope"
+            label={t.keys.scope}
+            options={KEY_SCOPES.map((scope) => [scope, t.keys.scopes[scope]])}
+          />
         </div>
         <div class="sm:col-span-3">
           <TextField {...fields} name="capUsd" label={t.keys.cap} hint={t.keys.capHint} inputmode="decimal" />
