@@ -2,7 +2,7 @@
 import { z } from 'zod';
 
 const Usd = z.string().meta({ description: 'US dollars, exact', example: '0.000009' });
-const Seconds = z.int().meta({ description: 'seconds since 1970' });
+const Seconds = z.int().min(0).meta({ description: 'seconds since 1970', example: 1_764_000_000 });
 const Iso = z.string().meta({ format: 'date-time' });
 const tokens = z.int().min(0);
 
@@ -49,10 +49,15 @@ const Cut = z
   .meta({ description: 'what ran out, where credit or a cap ended the answer' });
 
 const head = {
-  id: z.string().meta({ description: 'the request id: GET /v1/generations/{id}' }),
+  id: z.string().meta({
+    description: 'the request id: GET /v1/generations/{id}',
+    example: 'req_01k9yv3d4m8r2s5t7w9x1y3z5b',
+  }),
   created: Seconds,
-  model: z.string(),
-  system_fingerprint: z.string().meta({ description: 'revision of the weights' }),
+  model: z.string().meta({ example: 'deepseek-r1-0528' }),
+  system_fingerprint: z
+    .string()
+    .meta({ description: 'revision of the weights', example: 'DeepSeek-R1-0528' }),
 };
 
 export const ChatCompletion = z
@@ -61,15 +66,15 @@ export const ChatCompletion = z
     object: z.literal('chat.completion'),
     choices: z.array(
       z.object({
-        index: z.int(),
+        index: z.int().min(0),
         message: z.looseObject({
           role: z.literal('assistant'),
-          content: z.string().nullable(),
-          reasoning_content: z.string().optional(),
+          content: z.string().nullable().meta({ example: 'There are 25.' }),
+          reasoning_content: z.string().optional().meta({ example: 'Let me count them.' }),
           tool_calls: z.array(z.looseObject({ id: z.string() })).optional(),
         }),
         logprobs: z.unknown(),
-        finish_reason: z.string(),
+        finish_reason: z.string().meta({ example: 'stop' }),
       }),
     ),
     usage: ChatUsage,
@@ -82,7 +87,7 @@ export const TextCompletion = z
     ...head,
     object: z.literal('text_completion'),
     choices: z.array(
-      z.object({ index: z.int(), text: z.string(), logprobs: z.unknown(), finish_reason: z.string() }),
+      z.object({ index: z.int().min(0), text: z.string(), logprobs: z.unknown(), finish_reason: z.string() }),
     ),
     usage: ChatUsage,
     tollgate: Cut,
@@ -186,11 +191,15 @@ const Load = {
   remaining: Usd.nullable(),
   resets_at: Iso.nullable(),
   limits: z.object({
-    requests_per_minute: z.int(),
-    tokens_per_minute: z.int().nullable(),
-    concurrency: z.int(),
+    requests_per_minute: z.int().min(0),
+    tokens_per_minute: z.int().min(0).nullable(),
+    concurrency: z.int().min(0),
   }),
-  now: z.object({ requests_last_minute: z.int(), tokens_last_minute: z.int(), in_flight: z.int() }),
+  now: z.object({
+    requests_last_minute: z.int().min(0),
+    tokens_last_minute: z.int().min(0),
+    in_flight: z.int().min(0),
+  }),
 };
 
 export const KeyNow = z.object({
@@ -220,10 +229,10 @@ export const Generation = z.looseObject({
   price_version: z.string(),
   arithmetic: z.array(z.object({ what: z.string(), tokens, usd_per_token: Usd, amount: Usd })),
   charge: Usd,
-  charge_nano_usd: z.int(),
+  charge_nano_usd: z.int().min(0),
   given_back: Usd,
   held: Usd,
-  ledger_entry: z.int().nullable(),
+  ledger_entry: z.int().min(0).nullable(),
 });
 
 export const UsageRow = z.object({
@@ -236,7 +245,7 @@ export const UsageRow = z.object({
   completion_tokens: tokens,
   reasoning_tokens: tokens,
   charge: Usd,
-  charge_nano_usd: z.int(),
+  charge_nano_usd: z.int().min(0),
 });
 
 export const Key = z
@@ -275,7 +284,7 @@ export const File = z
   .object({
     id: z.string(),
     object: z.literal('file'),
-    bytes: z.int(),
+    bytes: z.int().min(0),
     created_at: Seconds,
     expires_at: Seconds,
     filename: z.string(),
@@ -296,7 +305,7 @@ export const Batch = z
     completion_window: z.literal('24h'),
     created_at: Seconds,
     expires_at: Seconds,
-    request_counts: z.object({ total: z.int(), completed: z.int(), failed: z.int() }),
+    request_counts: z.object({ total: z.int().min(0), completed: z.int().min(0), failed: z.int().min(0) }),
     usage: z.looseObject({ input_tokens: tokens, output_tokens: tokens, cost: Usd }),
     metadata: z.record(z.string(), z.string()).nullable(),
     tollgate: z.object({ paused_by: z.string().nullable(), key_id: z.string() }),
