@@ -1,5 +1,7 @@
 /** Files of lines, cut into parts of whole lines: what a batch reads and writes without ever holding all of it. */
 
+import { joined } from './bytes.ts';
+
 /** A fraction of an isolate's 128 MB. */
 export const PART_BYTES = 4 * 1024 * 1024;
 /** A request is no larger either; what comes without any line end is no JSONL. */
@@ -16,7 +18,7 @@ export class PartCutter {
     this.#waiting.push(bytes);
     this.#waitingBytes += bytes.byteLength;
     if (this.#waitingBytes < PART_BYTES) return null;
-    const all = joined(this.#waiting, this.#waitingBytes);
+    const all = joined(this.#waiting);
     const end = all.lastIndexOf(LINE_FEED) + 1;
     if (end === 0) return all.byteLength <= LINE_BYTES_MAX ? null : 'line_too_long';
     // a copy: a view would keep the whole part alive
@@ -27,7 +29,7 @@ export class PartCutter {
 
   /** What is left; null where nothing is. */
   end(): Uint8Array | null {
-    const rest = this.#waitingBytes === 0 ? null : joined(this.#waiting, this.#waitingBytes);
+    const rest = this.#waitingBytes === 0 ? null : joined(this.#waiting);
     this.#waiting = [];
     this.#waitingBytes = 0;
     return rest;
@@ -44,14 +46,4 @@ export function* linesOf(part: Uint8Array): Generator<{ start: number; end: numb
     if (!isBlank) yield { start, end: at === -1 ? next : at };
     start = next;
   }
-}
-
-function joined(chunks: readonly Uint8Array[], size: number): Uint8Array {
-  const whole = new Uint8Array(size);
-  let offset = 0;
-  for (const chunk of chunks) {
-    whole.set(chunk, offset);
-    offset += chunk.byteLength;
-  }
-  return whole;
 }

@@ -1,4 +1,5 @@
 /** Step 2: the body, bounded before it is parsed and parsed once. */
+import { joined } from '../domain/bytes.ts';
 import type { Refusal } from './refusal.ts';
 
 /** 4 MiB holds a full context of text several times over. */
@@ -40,13 +41,7 @@ async function readBounded(request: Request): Promise<Uint8Array | null> {
     if (size > BODY_BYTES_MAX) return null;
     chunks.push(chunk);
   }
-  const whole = new Uint8Array(size);
-  let offset = 0;
-  for (const chunk of chunks) {
-    whole.set(chunk, offset);
-    offset += chunk.byteLength;
-  }
-  return whole;
+  return joined(chunks);
 }
 
 function invalid(message: string): Read {

@@ -14,7 +14,14 @@ export const ToolName = z
   .regex(/^[\w-]{1,64}$/, 'must be 1 to 64 letters, digits, underscores and dashes');
 /** Each is a generation of its own, held and paid for at once. */
 export const CHOICES_MAX = 8;
+export const Penalty = z.number().min(-2).max(2);
 export const STOPS_MAX = 16;
+/** One text or several. */
+export const Stops = z
+  .union([z.string(), z.array(z.string()).max(STOPS_MAX)], {
+    error: `must be a string or up to ${STOPS_MAX} strings`,
+  })
+  .transform((stop) => (typeof stop === 'string' ? [stop] : stop));
 export const TOOLS_MAX = 128;
 export const MESSAGES_MAX = 10_000;
 
