@@ -23,7 +23,7 @@ export const MUTATIONS: readonly Mutation[] = [
     what: 'a hold may be larger than what is there',
     expects: ['L2'],
     edits: [
-      edit(WALLET, 'nanoUsd(Math.min(wantedNanoUsd, available, ...room))', 'wantedNanoUsd'),
+      edit(WALLET, 'nanoUsd(Math.min(wantedNanoUsd, available, tokenLeft, ...room))', 'wantedNanoUsd'),
       edit(
         'worker/durable/wallet-schema.ts',
         ',\n  CHECK (held_nano_usd <= granted_nano_usd + paid_nano_usd)',
@@ -39,7 +39,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     what: 'a hold that grows is added twice',
     expects: ['L4'],
-    edits: [edit(WALLET, 'changeHeld(heldNanoUsd - request.heldNanoUsd)', 'changeHeld(heldNanoUsd)')],
+    edits: [edit(WALLET, 'changeHeld(more)', 'changeHeld(heldNanoUsd)')],
   },
   {
     what: 'a request can end twice',
@@ -74,8 +74,8 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [
       edit(
         'worker/gateway/settle.ts',
-        'wallet.post({ requestId, nodeId, usage, ending, ttftMs, conversation })',
-        'wallet.post({ requestId, nodeId, usage: { ...usage, completionTokens: usage.completionTokens + 1 }, ending, ttftMs })',
+        'billed: billable ? { usage, ttftMs, conversation } : null',
+        'billed: billable ? { usage: { ...usage, completionTokens: usage.completionTokens + 1 }, ttftMs, conversation } : null',
       ),
     ],
   },
@@ -264,8 +264,8 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [
       edit(
         'worker/gateway/admit.ts',
-        "priceAt(model.prices, 'standard', nowMs)",
-        "priceAt(model.prices, 'standard', nowMs - 40_000_000)",
+        'priceAt(model.prices, tariff, nowMs)',
+        'priceAt(model.prices, tariff, nowMs - 40_000_000)',
       ),
     ],
   },
@@ -319,7 +319,7 @@ export const MUTATIONS: readonly Mutation[] = [
       edit(
         'worker/gateway/authenticate.ts',
         'const hash = await hashApiKey(',
-        'console.log(key);\n  const hash = await hashApiKey(',
+        'console.log(secret);\n  const hash = await hashApiKey(',
       ),
     ],
   },
