@@ -19,7 +19,9 @@ export { Wallet } from './durable/wallet.ts';
 const app = new Hono<Api>();
 
 app.use(withAnswerHeaders());
-app.use('/v1/*', corsForTokens());
+for (const path of ['/v1/*', '/anthropic/*', '/beta/*', '/chat/*', '/completions', '/models/*']) {
+  app.use(path, corsForTokens());
+}
 
 app.route('/', api);
 app.route('/', fleet);

@@ -119,6 +119,7 @@ function accountBooks(select: Select): AccountBooks | null {
     request: select('request'),
     receipt: select('receipt'),
     key_spend: select('key_spend'),
+    token_spend: select('token_spend'),
     replay: select('replay', 'lookup, request_id, runs, answer, paid_nano_usd'),
     outbox: select('outbox')?.length,
   };

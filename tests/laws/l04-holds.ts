@@ -4,7 +4,11 @@ import { heldBy } from './l02-funded.ts';
 import type { AccountBooks, Law, Violation } from './world.ts';
 
 export const holds: Law = (world) =>
-  world.accounts.flatMap((account) => [...kept(account), ...chargedWithinHold(account)]);
+  world.accounts.flatMap((account) => [
+    ...kept(account),
+    ...chargedWithinHold(account),
+    ...tokensWithinCap(account),
+  ]);
 
 /** What is held for no running request: a rest that did not return. */
 export function kept({
@@ -27,6 +31,20 @@ function chargedWithinHold({ request, ends }: AccountBooks): Violation[] {
     if (end.charge_nano_usd > end.held_before_nano_usd)
       say(end.request_id, `was charged ${end.charge_nano_usd} of a hold of ${end.held_before_nano_usd}`);
     if (end.held_after_nano_usd !== 0) say(end.request_id, `kept ${end.held_after_nano_usd} of its hold`);
+  }
+  return found;
+}
+
+/** A token holds what its requests hold, and never has more than its cap. */
+function tokensWithinCap({ request, token_spend }: AccountBooks): Violation[] {
+  const { found, say, equal } = findings('L4');
+  for (const { token_id, spent_nano_usd, held_nano_usd } of token_spend ?? []) {
+    const mine = (request ?? []).filter((row) => row.token_id === token_id);
+    const held = mine.reduce((sum, row) => sum + row.held_nano_usd, 0);
+    equal(token_id, 'what it holds', held_nano_usd, held);
+    const cap = mine[0]?.token_cap_nano_usd ?? Number.POSITIVE_INFINITY;
+    if (spent_nano_usd + held_nano_usd > cap)
+      say(token_id, `has ${spent_nano_usd + held_nano_usd} of a cap of ${cap}`);
   }
   return found;
 }

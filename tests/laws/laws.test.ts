@@ -86,6 +86,12 @@ const CORRUPTIONS: readonly (readonly [law: LawName, what: string, corrupt: Corr
     },
   ],
   ['L4', 'more is posted than was held', (w) => (w.accounts[0].ends[0]!.held_before_nano_usd = 28_799)],
+  ['L4', 'a token spends more than its cap', (w) => (w.accounts[0].token_spend[0]!.spent_nano_usd = 30_001)],
+  [
+    'L4',
+    'a token holds what none of its requests does',
+    (w) => (w.accounts[0].token_spend[0]!.held_nano_usd = 1),
+  ],
   ['L4', 'the rest does not return', (w) => (w.accounts[0].ends[0]!.held_after_nano_usd = 1)],
   [
     'L5',

@@ -44,6 +44,7 @@ export function soundWorld(): Sample {
     ]),
   ];
   // req_3: 5 cached, 5 uncached, 3 out
+  request[0] = { ...request[0]!, token_id: 'tok_1', token_cap_nano_usd: 30_000 };
   request[2] = { ...request[2]!, charge_nano_usd: 5 * 140 + 5 * 550 + 3 * 2_190 };
   entry[3] = { ...entry[3]!, granted_nano_usd: -request[2]!.charge_nano_usd };
   const rows = chained(entry);
@@ -65,6 +66,7 @@ export function soundWorld(): Sample {
         request,
         receipt: [],
         key_spend: [{ key_id: 'key_1', day: 1, spent_nano_usd: charge }],
+        token_spend: [{ token_id: 'tok_1', spent_nano_usd: 28_800, held_nano_usd: 0 }],
         replay: [],
         outbox: 0,
         ends: request.map((row) => ({
@@ -214,6 +216,8 @@ function ended(
     price_id: 'price_1',
     ...PRICE,
     held_nano_usd: 0,
+    token_id: null,
+    token_cap_nano_usd: null,
     prompt_tokens: prompt!,
     cached_tokens: cached!,
     completion_tokens: completion!,

@@ -82,6 +82,7 @@ export interface AccountBooks {
   readonly request?: readonly RequestRow[];
   readonly receipt?: readonly ReceiptRow[];
   readonly key_spend?: readonly KeySpendRow[];
+  readonly token_spend?: readonly TokenSpendRow[];
   readonly replay?: readonly ReplayRow[];
   /** rows that wait for D1 */
   readonly outbox?: number;
@@ -131,6 +132,9 @@ export interface EndedColumns extends TokenColumns {
 }
 
 export interface RequestRow extends EndedColumns {
+  /** null: asked with a key */
+  readonly token_id: string | null;
+  readonly token_cap_nano_usd: number | null;
   readonly held_nano_usd: number;
   readonly cache_hit_nano_usd: number;
   readonly cache_miss_nano_usd: number;
@@ -148,6 +152,13 @@ export interface KeySpendRow {
   readonly key_id: string;
   readonly day: number;
   readonly spent_nano_usd: number;
+}
+
+/** What a short-lived token has spent and holds, a part of its key's. */
+export interface TokenSpendRow {
+  readonly token_id: string;
+  readonly spent_nano_usd: number;
+  readonly held_nano_usd: number;
 }
 
 export interface ReplayRow {

@@ -74,6 +74,7 @@ function booksOf({ name, sql }: DurableHost): AccountBooks {
     request: rows('request'),
     receipt: rows('receipt'),
     key_spend: rows('key_spend'),
+    token_spend: rows('token_spend'),
     replay: rows('replay'),
     outbox: sql.rows<{ n: number }>('SELECT count(*) AS n FROM outbox')[0]!.n,
     ends: rows('hold_end'),

@@ -212,6 +212,11 @@ describe('a batch', () => {
     });
     const ended = await until(customer, id, hasEnded);
     expect(await results(customer, ended.output_file_id)).toEqual([{ custom_id: 'a', kept: true }]);
+    const left = () =>
+      runInDurableObject(env.BATCH.getByName(id), (_, { storage: { sql } }) =>
+        sql.exec('SELECT count(*) AS lines FROM line').one(),
+      );
+    await expect.poll(left).toEqual({ lines: 0 });
     expect(node.asked).toHaveLength(0);
     expect(await customer.wallet.request(requestId)).toMatchObject({ state: 'posted', chargeNanoUsd: EACH });
   });

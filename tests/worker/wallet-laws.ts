@@ -5,7 +5,7 @@ import type { Wallet } from '../../worker/durable/wallet.ts';
 import { brokenLaws } from '../laws/laws.ts';
 import type { AccountBooks } from '../laws/world.ts';
 
-const TABLES = ['entry', 'request', 'receipt', 'key_spend', 'replay'] as const;
+const TABLES = ['entry', 'request', 'receipt', 'key_spend', 'token_spend', 'replay'] as const;
 
 const made = new Map<string, DurableObjectStub<Wallet>>();
 

@@ -37,8 +37,11 @@ CREATE INDEX IF NOT EXISTS line_begun ON line (state) WHERE state IN ('running',
 CREATE INDEX IF NOT EXISTS line_unwritten ON line (failed, written_to) WHERE result IS NOT NULL;
 `;
 
-/** validating: its lines are read · running: they are answered · ending: what is left is written down · ended */
-export type JobState = 'validating' | 'running' | 'ending' | 'ended';
+/**
+ * validating: its lines are read · running: they are answered · ending: what is left is written down · ended: D1 is yet
+ * to be told · closed: it was, and the lines are forgotten
+ */
+export type JobState = 'validating' | 'running' | 'ending' | 'ended' | 'closed';
 
 /** Parts of a file that are written already. */
 export interface Written {
@@ -287,6 +290,12 @@ export class BatchStore {
       )
       .toArray()
       .map((row) => row.result as string);
+  }
+
+  /** What they came to is in R2, and their sums are in the job. */
+  close(): void {
+    this.#sql.exec('DELETE FROM line');
+    this.change({ state: 'closed' });
   }
 
   /** They are in R2 now. */

@@ -55,7 +55,7 @@ export class Batch extends DurableObject<Env> implements BatchApi {
 
   async cancel(): Promise<void> {
     const job = this.#store.job();
-    if (job === null || job.state === 'ended' || job.cut) return;
+    if (job === null || isOver(job) || job.cut) return;
     this.#cut('batch_cancelled', Date.now());
     await this.#tell();
     await this.#wakeIn(0);
@@ -63,19 +63,20 @@ export class Batch extends DurableObject<Env> implements BatchApi {
 
   override async alarm(): Promise<void> {
     const job = this.#store.job();
-    if (job === null || job.state === 'ended') return;
+    if (job === null || job.state === 'closed') return;
     const nowMs = Date.now();
     let inMs = TICK_MS;
     try {
       await this.#step(job, nowMs);
       await this.#tell();
+      if (job.state === 'ended') this.#store.close();
       // what leads to another step at once need not wait
       if (this.#store.job()!.state !== 'running' || this.#runner.isDone()) inMs = 0;
     } catch (error) {
       const { batchId } = job.order;
       console.error(JSON.stringify({ event: 'batch_failed', batchId, error: describeError(error) }));
     } finally {
-      if (this.#store.job()!.state !== 'ended') await this.#wakeIn(inMs);
+      if (this.#store.job()!.state !== 'closed') await this.#wakeIn(inMs);
     }
   }
 
@@ -88,7 +89,11 @@ export class Batch extends DurableObject<Env> implements BatchApi {
       case 'ending': {
         await writeRest(this.env, this.#store, nowMs);
         this.#store.change({ state: 'ended', endedAtMs: nowMs });
+        break;
       }
+      case 'ended':
+      case 'closed':
+        break;
     }
   }
 
@@ -157,13 +162,18 @@ function progressOf(job: Job) {
     cancellingAtMs: cut?.by === 'batch_cancelled' ? cut.atMs : null,
     finalizingAtMs: job.endingAtMs,
     endedAtMs: job.endedAtMs,
-    outputFileId: job.state === 'ended' && written.output.parts > 0 ? order.outputFileId : null,
-    errorFileId: job.state === 'ended' && written.error.parts > 0 ? order.errorFileId : null,
+    outputFileId: isOver(job) && written.output.parts > 0 ? order.outputFileId : null,
+    errorFileId: isOver(job) && written.error.parts > 0 ? order.errorFileId : null,
   };
 }
 
-function stateOf({ state, cut }: Job): BatchState {
-  if (state === 'ended') return cut ? ENDS[cut.by] : 'completed';
+function isOver({ state }: Job): boolean {
+  return state === 'ended' || state === 'closed';
+}
+
+function stateOf(job: Job): BatchState {
+  const { state, cut } = job;
+  if (isOver(job)) return cut ? ENDS[cut.by] : 'completed';
   if (state === 'ending') return 'finalizing';
   if (cut?.by === 'batch_cancelled') return 'cancelling';
   return state === 'validating' ? 'validating' : 'in_progress';
