@@ -387,7 +387,7 @@ describe('privacy', () => {
         { role: 'user', content: 'Allowed? [[reasoning=5 answer=5]]', extra_key: 'x' },
       ],
       rid: 'mine',
-      priority: 100,
+      priority: 4711,
       lora_path: '/etc/passwd',
       cache_salt: 'other-tenant',
       extra_key: 'k',
@@ -416,7 +416,7 @@ describe('privacy', () => {
       'hidden_states',
       'session_params',
       'metadata',
-      'priority',
+      '4711',
       'prefix',
       'input_ids',
     ]) {

@@ -35,7 +35,7 @@ it('shows the first key once, inside the snippets', async () => {
   const browser = new Browser();
   await browser.signUp();
   const first = await (await browser.get('/start')).text();
-  expect(first.match(/sk-tg-[0-9A-Za-z]{46}/g)).toHaveLength(4);
+  expect(first.match(/sk-tg-[0-9A-Za-z]{46}/g)).toHaveLength(9);
   const second = await (await browser.get('/start')).text();
   expect(second).not.toMatch(/sk-tg-[0-9A-Za-z]{46}/);
   expect(second).toContain('$TOLLGATE_API_KEY');
