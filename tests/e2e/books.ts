@@ -92,9 +92,12 @@ function readLogOf(stateDir: string, name: string): Map<string, LoggedRequest> {
 
 type Select = <T>(table: string, columns?: string) => T[] | undefined;
 
+/** Who opens a database after a crash locks it until what was written is recovered. */
+const LOCK_MS_MAX = 5_000;
+
 /** Reads a database in one transaction: its processes may be writing. */
 function reading<T>(file: string, read: (select: Select) => T): T {
-  const db = new DatabaseSync(file, { readOnly: true });
+  const db = new DatabaseSync(file, { readOnly: true, timeout: LOCK_MS_MAX });
   try {
     db.exec('BEGIN');
     const tables = new Set(
