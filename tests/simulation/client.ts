@@ -111,9 +111,11 @@ export class Client {
   #piece(bytes: Uint8Array): void {
     const text = this.#decoder.decode(bytes, { stream: true });
     const { status, requestId, replayed } = this.seen;
-    if (status === 200 && !replayed && text.trim() !== '') this.#onByte(requestId!);
-    // whoever reads slowly has blank lines all at once, as a socket gives them
-    const pauseMs = text.trim() === '' ? 0 : this.#question.manner.pauseMs;
+    // comments of a stream and blank lines are no part of an answer
+    const isAnswer = text.replaceAll(': keep-alive\n\n', '').trim() !== '';
+    if (status === 200 && !replayed && isAnswer) this.#onByte(requestId!);
+    // whoever reads slowly has what only keeps the connection alive at once, as a socket gives it
+    const pauseMs = isAnswer ? this.#question.manner.pauseMs : 0;
     this.#arrives(pauseMs, () => {
       if (this.#ended) return;
       this.#text += text;
