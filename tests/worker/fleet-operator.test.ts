@@ -116,8 +116,10 @@ describe('nodes', () => {
 
 describe('operators', () => {
   it('are people who have signed up before', async () => {
-    await env.DB.prepare('insert into person values (?, ?, ?, 1, null, ?, 1, 1)')
-      .bind('person_1', 'Ada', 'ada@example.com', 'customer')
+    await env.DB.prepare(
+      'insert into person (id, name, email, created_at, updated_at) values (?, ?, ?, 1, 1)',
+    )
+      .bind('person_1', 'Ada', 'ada@example.com')
       .run();
     expect((await post('/operators', { email: 'Ada@Example.com' })).status).toBe(200);
     const row = await env.DB.prepare('select role from person where id = ?').bind('person_1').first();

@@ -40,7 +40,7 @@ beforeEach(async () => {
   const { accountId } = customer;
   await project(
     database(env),
-    told.map((request) => ({ kind: 'usage', accountId, request })),
+    told.map((request) => ({ kind: 'usage', accountId, request, grantedNanoUsd: nanoUsd(0) })),
   );
 });
 

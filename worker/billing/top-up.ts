@@ -51,6 +51,7 @@ export async function beginTopUp(
     currency: order.currency,
     createdAtMs: nowMs,
     invoiceUrl: null,
+    purchaseOrder,
   });
   try {
     const customerRef = await customerOf(env, provider, request);

@@ -16,6 +16,8 @@ export interface AuditEntry {
   readonly subject: string;
   /** never content of customers, never a secret */
   readonly detail: Record<string, string | number | null>;
+  /** whose trail it is a part of, too: what a team did with its account, and what an operator did to it */
+  readonly accountId?: string;
 }
 
 /** A statement that adds a row: await it, or put it into a batch. */
@@ -29,14 +31,20 @@ export function addAudit(db: Database, entry: AuditEntry) {
  */
 export function addAuditIfChanged(
   db: Database,
-  { atMs, actor, action, subject, detail }: Omit<AuditEntry, 'subject'> & { subject: string | SQL },
+  {
+    atMs,
+    actor,
+    action,
+    subject,
+    detail,
+    accountId,
+  }: Omit<AuditEntry, 'subject'> & { subject: string | SQL },
 ) {
   const id = newId('audit', atMs);
-  return db
-    .insert(audit)
-    .select(
-      sql`select ${id}, ${atMs}, ${actor}, ${action}, ${subject}, ${JSON.stringify(detail)} where changes() = 1`,
-    );
+  return db.insert(audit).select(
+    sql`select ${id}, ${atMs}, ${actor}, ${action}, ${subject}, ${JSON.stringify(detail)}, ${accountId ?? null}
+        where changes() = 1`,
+  );
 }
 
 /** The newest rows first. */

@@ -4,6 +4,7 @@
  * A batch is a few statements over one JSON table of its rows, because D1 runs one statement at a time for everybody.
  */
 import type { Entry } from '../domain/ledger.ts';
+import type { NanoUsd } from '../domain/money.ts';
 import type { Notification } from '../domain/notice.ts';
 import { type DriftKind, type WriteOff, writeOff } from '../domain/reconciliation.ts';
 import type { RequestRecord, WalletReceipt } from '../domain/wallet.ts';
@@ -11,7 +12,13 @@ import type { Database } from './client.ts';
 import { findRequest } from './requests.ts';
 
 export type OutboxItem =
-  | { kind: 'usage'; accountId: string; request: RequestRecord }
+  | {
+      kind: 'usage';
+      accountId: string;
+      request: RequestRecord;
+      /** part of the charge that granted credit paid */
+      grantedNanoUsd: NanoUsd;
+    }
   | { kind: 'entry'; accountId: string; entry: Entry }
   | {
       kind: 'receipt';
@@ -86,7 +93,7 @@ function once(rows: readonly Row[], nameOf: (row: Row) => unknown): Row[] {
 
 // ---- rows, by the columns of their tables ----
 
-function usageRow({ accountId, request }: Of<'usage'>): Row {
+function usageRow({ accountId, request, grantedNanoUsd }: Of<'usage'>): Row {
   return {
     request_id: request.requestId,
     account_id: accountId,
@@ -104,6 +111,7 @@ function usageRow({ accountId, request }: Of<'usage'>): Row {
     reasoning_tokens: request.usage.reasoningTokens,
     price_id: request.price.id,
     charge_nano_usd: request.chargeNanoUsd,
+    granted_nano_usd: grantedNanoUsd,
     entry_seq: request.entrySeq,
     ttft_ms: request.ttftMs,
   };
@@ -158,7 +166,7 @@ function noticeRow({ notification: { id, accountId, atMs, notice } }: Of<'notice
 // ---- statements: each reads its rows from one JSON parameter ----
 
 const USAGE_COLUMNS = `request_id account_id key_id model_id node_id admitted_at_ms ended_at_ms state ending stream
-  prompt_tokens cached_tokens completion_tokens reasoning_tokens price_id charge_nano_usd entry_seq ttft_ms`;
+  prompt_tokens cached_tokens completion_tokens reasoning_tokens price_id charge_nano_usd granted_nano_usd entry_seq ttft_ms`;
 const ENTRY_COLUMNS =
   'account_id seq at_ms kind granted_nano_usd paid_nano_usd balance_nano_usd reference hash';
 const RECEIPT_COLUMNS = `request_id node_id account_id received_at_ms outcome prompt_tokens cached_tokens
@@ -193,6 +201,20 @@ const USAGE = [
      reasoning_tokens = reasoning_tokens + excluded.reasoning_tokens,
      answer_tokens = answer_tokens + excluded.answer_tokens,
      charge_nano_usd = charge_nano_usd + excluded.charge_nano_usd`,
+  `INSERT INTO node_hour (node_id, hour_ms, requests, prompt_tokens, cached_tokens, completion_tokens, charge_nano_usd,
+     granted_nano_usd)
+   SELECT node_id, admitted_at_ms - admitted_at_ms % 3600000, count(*), sum(prompt_tokens), sum(cached_tokens),
+     sum(completion_tokens), sum(charge_nano_usd), sum(granted_nano_usd)
+   FROM ${sent(USAGE_COLUMNS)} AS sent
+   WHERE node_id IS NOT NULL
+     AND NOT EXISTS (SELECT 1 FROM usage_event AS known WHERE known.request_id = sent.request_id)
+   GROUP BY 1, 2
+   ON CONFLICT DO UPDATE SET requests = requests + excluded.requests,
+     prompt_tokens = prompt_tokens + excluded.prompt_tokens,
+     cached_tokens = cached_tokens + excluded.cached_tokens,
+     completion_tokens = completion_tokens + excluded.completion_tokens,
+     charge_nano_usd = charge_nano_usd + excluded.charge_nano_usd,
+     granted_nano_usd = granted_nano_usd + excluded.granted_nano_usd`,
   insertNew('usage_event', USAGE_COLUMNS),
   `UPDATE api_key SET last_used_at_ms = sent.at_ms
    FROM (SELECT key_id, max(admitted_at_ms) AS at_ms FROM ${sent(USAGE_COLUMNS)} GROUP BY key_id) AS sent

@@ -77,7 +77,8 @@ export class Settlement {
     }
     store.endRequest(ended);
     traffic.end(request, ended);
-    tell({ kind: 'usage', accountId: store.accountId(), request: ended });
+    const grantedNanoUsd = nanoUsd(entry === null ? 0 : 0 - entry.grantedNanoUsd);
+    tell({ kind: 'usage', accountId: store.accountId(), request: ended, grantedNanoUsd });
     this.#settleReceipts(request.requestId, ended, nowMs);
     return ended;
   }

@@ -104,7 +104,12 @@ operator.get('/audit', async (c) => {
   const limit = Math.trunc(Number(c.req.query('limit') ?? 100));
   const rows = await listAudit(database(c.env), Math.min(Math.max(limit || 100, 1), AUDIT_ROWS_MAX));
   return c.json({
-    audit: rows.map(({ id, atMs, ...row }) => ({ id, at_ms: atMs, ...row })),
+    audit: rows.map(({ id, atMs, accountId, ...row }) => ({
+      id,
+      at_ms: atMs,
+      account_id: accountId,
+      ...row,
+    })),
   });
 });
 

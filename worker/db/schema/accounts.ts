@@ -18,6 +18,10 @@ export const account = sqliteTable('account', {
   capPeriod: text('cap_period', { enum: ['day', 'month', 'total'] })
     .notNull()
     .default('month'),
+  /** an operator stopped it: its keys are refused; null: they are not */
+  suspendedAtMs: integer('suspended_at_ms'),
+  /** its owner ended it, for ever */
+  closedAtMs: integer('closed_at_ms'),
 });
 
 export const MEMBER_ROLES = ['owner', 'billing', 'developer', 'viewer'] as const;
@@ -34,6 +38,28 @@ export const member = sqliteTable(
     role: text('role', { enum: MEMBER_ROLES }).notNull(),
   },
   (t) => [primaryKey({ columns: [t.accountId, t.personId] }), index('member_by_person').on(t.personId)],
+);
+
+/** An asked-for member. The link in the letter carries a token that is stored only as its SHA-256. */
+export const invitation = sqliteTable(
+  'invitation',
+  {
+    id: text('id').primaryKey(),
+    accountId: text('account_id')
+      .notNull()
+      .references(() => account.id),
+    email: text('email').notNull(),
+    role: text('role', { enum: MEMBER_ROLES }).notNull(),
+    tokenHash: text('token_hash').notNull().unique(),
+    invitedBy: text('invited_by')
+      .notNull()
+      .references(() => person.id),
+    createdAtMs: integer('created_at_ms').notNull(),
+    expiresAtMs: integer('expires_at_ms').notNull(),
+    acceptedAtMs: integer('accepted_at_ms'),
+    revokedAtMs: integer('revoked_at_ms'),
+  },
+  (t) => [index('invitation_by_account').on(t.accountId, t.createdAtMs)],
 );
 
 export const apiKey = sqliteTable(

@@ -41,3 +41,16 @@ export const price = sqliteTable(
   },
   (t) => [index('price_by_model').on(t.modelId, t.fromMs)],
 );
+
+/** List prices of others that ours are compared with. Dated: a comparison without a date is an assertion. */
+export const referencePrice = sqliteTable('reference_price', {
+  id: text('id').primaryKey(),
+  name: text('name').notNull(),
+  fromMs: integer('from_ms').notNull(),
+  /** when its maker withdrew it; null: it is sold */
+  toMs: integer('to_ms'),
+  cacheHitNanoUsd: integer('cache_hit_nano_usd').notNull(),
+  cacheMissNanoUsd: integer('cache_miss_nano_usd').notNull(),
+  outputNanoUsd: integer('output_nano_usd').notNull(),
+  source: text('source').notNull(),
+});

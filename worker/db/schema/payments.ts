@@ -48,6 +48,8 @@ export const paymentOrder = sqliteTable(
     paidAtMs: integer('paid_at_ms'),
     /** where the customer reads the provider's invoice; null: there is none yet */
     invoiceUrl: text('invoice_url'),
+    /** the customer's own number, to be printed on the invoice */
+    purchaseOrder: text('purchase_order'),
   },
   (t) => [
     index('payment_order_by_account').on(t.accountId, t.createdAtMs),
@@ -107,4 +109,48 @@ export const paymentCorrection = sqliteTable(
     createdAtMs: integer('created_at_ms').notNull(),
   },
   (t) => [primaryKey({ columns: [t.orderId, t.seq] })],
+);
+
+/** Who invoices are made out to. */
+export interface Buyer {
+  readonly legalName: string;
+  /** lines of an address, as they are printed */
+  readonly address: string;
+  /** ISO 3166-1 alpha-2 */
+  readonly country: string;
+  /** VAT, GST or EIN, as it is printed; null: none */
+  readonly taxId: string | null;
+}
+
+/** Who the next invoices of an account are made out to. */
+export const billingDetails = sqliteTable('billing_details', {
+  accountId: text('account_id')
+    .primaryKey()
+    .references(() => account.id),
+  legalName: text('legal_name').notNull(),
+  address: text('address').notNull(),
+  country: text('country').notNull(),
+  taxId: text('tax_id'),
+  updatedAtMs: integer('updated_at_ms').notNull(),
+});
+
+/** The invoice of an order that was paid, as it was issued: what is printed on it never changes. Numbers have no gap. */
+export const invoice = sqliteTable(
+  'invoice',
+  {
+    number: integer('number').primaryKey(),
+    orderId: text('order_id')
+      .notNull()
+      .unique()
+      .references(() => paymentOrder.id),
+    accountId: text('account_id')
+      .notNull()
+      .references(() => account.id),
+    issuedAtMs: integer('issued_at_ms').notNull(),
+    amountNanoUsd: integer('amount_nano_usd').notNull(),
+    /** null: the account had not said who it is made out to */
+    buyer: text('buyer', { mode: 'json' }).$type<Buyer>(),
+    purchaseOrder: text('purchase_order'),
+  },
+  (t) => [index('invoice_by_account').on(t.accountId, t.issuedAtMs)],
 );

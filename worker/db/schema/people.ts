@@ -1,4 +1,4 @@
-/** People (better-auth's four tables under the project's names; its columns are Dates). */
+/** People (better-auth's five tables under the project's names; its columns are Dates). */
 import { index, integer, sqliteTable, text } from 'drizzle-orm/sqlite-core';
 
 export const person = sqliteTable('person', {
@@ -11,6 +11,9 @@ export const person = sqliteTable('person', {
   role: text('role', { enum: ['customer', 'operator'] })
     .notNull()
     .default('customer'),
+  /** the language of letters to them; null: they have not been seen to choose one */
+  locale: text('locale'),
+  twoFactorEnabled: integer('two_factor_enabled', { mode: 'boolean' }).notNull().default(false),
   createdAt: integer('created_at', { mode: 'timestamp_ms' }).notNull(),
   updatedAt: integer('updated_at', { mode: 'timestamp_ms' }).notNull(),
 });
@@ -63,3 +66,21 @@ export const personVerification = sqliteTable('person_verification', {
   createdAt: integer('created_at', { mode: 'timestamp_ms' }).notNull(),
   updatedAt: integer('updated_at', { mode: 'timestamp_ms' }).notNull(),
 });
+
+/** A person's second factor: a TOTP secret and one-time codes in its place, both encrypted by better-auth. */
+export const personTwoFactor = sqliteTable(
+  'person_two_factor',
+  {
+    id: text('id').primaryKey(),
+    secret: text('secret').notNull(),
+    backupCodes: text('backup_codes').notNull(),
+    userId: text('person_id')
+      .notNull()
+      .references(() => person.id),
+    /** false: begun, no code was shown to be right yet */
+    verified: integer('verified', { mode: 'boolean' }).notNull().default(true),
+    failedVerificationCount: integer('failed_verification_count').notNull().default(0),
+    lockedUntil: integer('locked_until', { mode: 'timestamp_ms' }),
+  },
+  (t) => [index('person_two_factor_by_person').on(t.userId)],
+);

@@ -1,6 +1,6 @@
 /** The GPU pool. */
 import { type SQL, sql } from 'drizzle-orm';
-import { index, integer, sqliteTable, text } from 'drizzle-orm/sqlite-core';
+import { index, integer, primaryKey, sqliteTable, text } from 'drizzle-orm/sqlite-core';
 import { NODE_STATES } from '../../domain/node.ts';
 import type { Usage } from '../../domain/usage.ts';
 import { model } from './catalogue.ts';
@@ -30,6 +30,19 @@ export const node = sqliteTable('node', {
     .$onUpdate((): SQL => sql`${node.revision} + 1`),
 });
 
+/** What an hour of a node costs its operator, from a time on: margins of the past stay what they were. */
+export const nodeCost = sqliteTable(
+  'node_cost',
+  {
+    nodeId: text('node_id')
+      .notNull()
+      .references(() => node.id),
+    fromMs: integer('from_ms').notNull(),
+    hourNanoUsd: integer('hour_nano_usd').notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.nodeId, t.fromMs] })],
+);
+
 /** One try of a canary: what the edge saw of it, and once the node's receipt is there, whether both agree. */
 export const canary = sqliteTable(
   'canary',
@@ -48,6 +61,33 @@ export const canary = sqliteTable(
     passedAtMs: integer('passed_at_ms'),
   },
   (t) => [index('canary_by_node').on(t.nodeId, t.atMs)],
+);
+
+/** What a probe asks: the edge's own stores, or a model from its gateway to an engine. */
+export const probe = sqliteTable(
+  'probe',
+  {
+    /** `api`, or a model's id */
+    component: text('component').notNull(),
+    atMs: integer('at_ms').notNull(),
+    ok: integer('ok', { mode: 'boolean' }).notNull(),
+    latencyMs: integer('latency_ms').notNull(),
+    /** why not, in one word; null where it is ok */
+    fault: text('fault'),
+  },
+  (t) => [primaryKey({ columns: [t.component, t.atMs] })],
+);
+
+/** Rollup of `probe` by day: what is left of it when the probes themselves are gone. */
+export const probeDay = sqliteTable(
+  'probe_day',
+  {
+    component: text('component').notNull(),
+    dayMs: integer('day_ms').notNull(),
+    probes: integer('probes').notNull(),
+    failures: integer('failures').notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.component, t.dayMs] })],
 );
 
 export const joinToken = sqliteTable('join_token', {
@@ -73,6 +113,12 @@ export const audit = sqliteTable(
     action: text('action').notNull(),
     subject: text('subject').notNull(),
     detail: text('detail', { mode: 'json' }).$type<Record<string, string | number | null>>().notNull(),
+    /** whose trail it is a part of, too; null: the operator's alone */
+    accountId: text('account_id'),
   },
-  (t) => [index('audit_by_subject').on(t.subject, t.atMs), index('audit_by_time').on(t.atMs)],
+  (t) => [
+    index('audit_by_subject').on(t.subject, t.atMs),
+    index('audit_by_time').on(t.atMs),
+    index('audit_by_account').on(t.accountId, t.atMs),
+  ],
 );

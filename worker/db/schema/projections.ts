@@ -26,6 +26,8 @@ export const usageEvent = sqliteTable(
     reasoningTokens: integer('reasoning_tokens').notNull(),
     priceId: text('price_id').notNull(),
     chargeNanoUsd: integer('charge_nano_usd').notNull(),
+    /** part of the charge that granted credit paid */
+    grantedNanoUsd: integer('granted_nano_usd').notNull().default(0),
     /** ledger entry of the charge; null when nothing was charged */
     entrySeq: integer('entry_seq'),
     ttftMs: integer('ttft_ms'),
@@ -94,6 +96,22 @@ export const usageHour = sqliteTable(
     chargeNanoUsd: integer('charge_nano_usd').notNull(),
   },
   (t) => [primaryKey({ columns: [t.accountId, t.hourMs, t.keyId, t.modelId] })],
+);
+
+/** Rollup of `usage_event` by hour and node: what the margin is made of. */
+export const nodeHour = sqliteTable(
+  'node_hour',
+  {
+    nodeId: text('node_id').notNull(),
+    hourMs: integer('hour_ms').notNull(),
+    requests: integer('requests').notNull(),
+    promptTokens: integer('prompt_tokens').notNull(),
+    cachedTokens: integer('cached_tokens').notNull(),
+    completionTokens: integer('completion_tokens').notNull(),
+    chargeNanoUsd: integer('charge_nano_usd').notNull(),
+    grantedNanoUsd: integer('granted_nano_usd').notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.nodeId, t.hourMs] }), index('node_hour_by_hour').on(t.hourMs)],
 );
 
 /** The Wallet's ledger, entry by entry. */
