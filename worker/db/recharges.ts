@@ -27,7 +27,7 @@ export async function openRecharge(
     .insert(paymentOrder)
     // the columns of the table in their order
     .select(sql`
-      SELECT ${orderId}, account_id, provider, 'recharge', amount_nano_usd, ${currency}, 'open', ${nowMs}, NULL, NULL
+      SELECT ${orderId}, account_id, provider, 'recharge', amount_nano_usd, ${currency}, 'open', ${nowMs}, NULL, NULL, NULL
       FROM auto_recharge
       WHERE account_id = ${accountId} AND enabled AND method_ref = ${methodRef}
         AND amount_nano_usd + (
