@@ -10,6 +10,7 @@ import { type IdPrefix, isId } from './domain/ids.ts';
 import type { Task } from './domain/task.ts';
 import type { Env } from './env.ts';
 import { runCanary } from './fleet/canary.ts';
+import { letter } from './mail/post.ts';
 import { deliver } from './notices/deliver.ts';
 import { notify } from './notices/notify.ts';
 import { DONE, type TaskResult } from './notices/task-result.ts';
@@ -27,6 +28,7 @@ const WORK: { [K in Task['kind']]: (env: Env, task: Of<K>, nowMs: number) => Pro
     await runCanary(env, nodeId, nowMs);
     return DONE;
   },
+  letter,
 };
 
 /** What each kind is about: the field that names it, and of what it must be the id. */
@@ -35,6 +37,7 @@ const SUBJECTS: Record<Task['kind'], { field: string; prefix: IdPrefix }> = {
   deliver: { field: 'deliveryId', prefix: 'dlv' },
   recharge: { field: 'accountId', prefix: 'acct' },
   canary: { field: 'nodeId', prefix: 'node' },
+  letter: { field: 'letterId', prefix: 'ltr' },
 };
 
 /** Where messages end that failed as often as the queue allows: see wrangler.toml. */
@@ -67,7 +70,7 @@ async function attend(env: Env, message: Message<unknown>): Promise<void> {
 async function giveUp(env: Env, message: Message<unknown>): Promise<void> {
   const { body, id } = message;
   try {
-    if (isTask(body)) log('task_given_up', { messageId: id, ...body });
+    if (isTask(body)) log('task_given_up', { messageId: id, ...named(body) });
     if (isTask(body) && body.kind === 'deliver') {
       await failOverdue(database(env), { id: body.deliveryId, fault: 'given_up', nowMs: Date.now() });
     }
@@ -85,6 +88,12 @@ function isTask(body: unknown): body is Task {
   const { field, prefix } = SUBJECTS[fields.kind as Task['kind']];
   const subject = fields[field];
   return typeof subject === 'string' && isId(prefix, subject);
+}
+
+/** What a log may say of a task: its kind and its subject. A letter holds a link that is somebody's key. */
+function named(task: Task): Record<string, string> {
+  const { field } = SUBJECTS[task.kind];
+  return { kind: task.kind, [field]: (task as unknown as Record<string, string>)[field]! };
 }
 
 const PATIENCE_S_MAX = 3_600;

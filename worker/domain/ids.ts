@@ -16,7 +16,9 @@ export type IdPrefix =
   | 'hook'
   | 'file'
   | 'batch'
-  | 'tok';
+  | 'tok'
+  | 'inv'
+  | 'ltr';
 
 /** @param bytes ten random bytes */
 export function newId(

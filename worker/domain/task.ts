@@ -1,5 +1,7 @@
 /** Work that is done behind a request, through the queue: at least once each, so every task is safe to repeat. */
 
+import type { Post } from './post.ts';
+
 export type Task =
   /** fan a notice out to everybody whom its account wants told */
   | { kind: 'notify'; noticeId: string }
@@ -8,4 +10,6 @@ export type Task =
   /** the balance fell below the level at which the saved card is charged */
   | { kind: 'recharge'; accountId: string }
   /** a node that gets no customer yet is tried */
-  | { kind: 'canary'; nodeId: string };
+  | { kind: 'canary'; nodeId: string }
+  /** one letter to one person; what it links to is a secret, so it goes into no log */
+  | { kind: 'letter'; letterId: string; to: string; locale: 'en' | 'fr'; post: Post };

@@ -11,9 +11,9 @@ import {
 import { findEndpoint, removeEndpoint } from '../db/webhook-endpoints.ts';
 import type { Notification } from '../domain/notice.ts';
 import type { Env } from '../env.ts';
+import { mailer } from '../mail/mailer.ts';
 import { ANSWER_WITHIN_MS, type Attempt } from './attempt.ts';
-import { writeLetter } from './letter.tsx';
-import { mailer } from './mailer.ts';
+import { writeLetter } from './letter.ts';
 import { nextDelayMs } from './schedule.ts';
 import { DONE, type TaskResult } from './task-result.ts';
 import { postWebhook } from './webhook.ts';

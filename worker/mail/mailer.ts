@@ -1,6 +1,7 @@
-/** Sends e-mail: an interface, and Cloudflare's Email Service behind it. */
+/** Sends e-mail: an interface, and behind it Cloudflare's Email Service, or in development a mailbox to look into. */
 import { config, type Env } from '../env.ts';
-import { ANSWER_WITHIN_MS, type Attempt, type DeliveryFault } from './attempt.ts';
+import { ANSWER_WITHIN_MS, type Attempt, type DeliveryFault } from '../notices/attempt.ts';
+import { mailbox } from './mailbox.ts';
 
 export interface Letter {
   readonly to: string;
@@ -15,9 +16,12 @@ export interface Mailer {
 
 /** null: nothing is set up that could send e-mail */
 export function mailer(env: Env): Mailer | null {
-  const { mailFrom } = config(env);
-  const binding = env.EMAIL;
-  if (mailFrom === null || binding === undefined) return null;
+  const { mailFrom, development } = config(env);
+  if (mailFrom !== null && env.EMAIL) return emailService(env.EMAIL, mailFrom);
+  return development ? mailbox(env) : null;
+}
+
+function emailService(binding: SendEmail, mailFrom: string): Mailer {
   return {
     async send(letter) {
       try {

@@ -1,0 +1,38 @@
+/** Where letters go in development: kept in R2, to be read on the page /mailbox. */
+import { newId } from '../domain/ids.ts';
+import type { Env } from '../env.ts';
+import type { Letter, Mailer } from './mailer.ts';
+
+export interface KeptLetter extends Letter {
+  /** `ltr_…`, which sorts by time */
+  readonly id: string;
+  readonly atMs: number;
+}
+
+const PREFIX = 'mailbox/';
+/** R2 lists so many objects a call. */
+const LISTED_MAX = 1_000;
+
+export function mailbox(env: Env): Mailer {
+  return {
+    async send(letter) {
+      const atMs = Date.now();
+      const kept: KeptLetter = { ...letter, id: newId('ltr', atMs), atMs };
+      await env.FILES.put(PREFIX + kept.id, JSON.stringify(kept));
+      return { ok: true, status: null };
+    },
+  };
+}
+
+/** Newest first. */
+export async function keptLetters(env: Env, limit: number): Promise<KeptLetter[]> {
+  const { objects } = await env.FILES.list({ prefix: PREFIX, limit: LISTED_MAX });
+  const newest = objects.slice(-limit).reverse();
+  const letters = await Promise.all(newest.map(({ key }) => keptLetter(env, key.slice(PREFIX.length))));
+  return letters.filter((letter) => letter !== null);
+}
+
+export async function keptLetter(env: Env, id: string): Promise<KeptLetter | null> {
+  const object = await env.FILES.get(PREFIX + id);
+  return object === null ? null : object.json<KeptLetter>();
+}

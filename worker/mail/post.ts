@@ -1,0 +1,53 @@
+/**
+ * Task `letter`: a letter to one person, written in their language when it leaves. It goes through the queue, so that a
+ * page answers at once, whether or not there is anybody to write to, and a mail service that is away costs no letter.
+ */
+import { database } from '../db/client.ts';
+import { findCorrespondent } from '../db/people.ts';
+import { newId } from '../domain/ids.ts';
+import type { Post } from '../domain/post.ts';
+import type { Env } from '../env.ts';
+import { DONE, type TaskResult } from '../notices/task-result.ts';
+import { formats } from '../portal/language/formats.ts';
+import { LOCALES, type Locale, MESSAGES } from '../portal/language/locale.ts';
+import { mailer } from './mailer.ts';
+import { onPaper } from './paper.tsx';
+import { postWords } from './words.ts';
+
+export interface Envelope {
+  readonly letterId: string;
+  readonly to: string;
+  /** of whoever asked for it; the language that the person has chosen themselves comes first */
+  readonly locale: Locale;
+  readonly post: Post;
+}
+
+/** Whether this installation sends letters at all. */
+export function sendsLetters(env: Env): boolean {
+  return mailer(env) !== null;
+}
+
+export async function sendLetter(
+  env: Env,
+  envelope: Omit<Envelope, 'letterId'>,
+  nowMs: number,
+): Promise<void> {
+  await env.TASKS.send({ kind: 'letter', letterId: newId('ltr', nowMs), ...envelope });
+}
+
+/** Safe to repeat: a letter that comes twice says the same. A link that has been used is spent, whoever has it. */
+export async function letter(env: Env, { letterId, to, locale, post }: Envelope): Promise<TaskResult> {
+  const sender = mailer(env);
+  const person = await findCorrespondent(database(env), to);
+  // a link to sign in is for people who are here, and never instead of a second factor
+  const unwanted = post.kind === 'sign_in' && (person === null || person.twoFactorEnabled);
+  if (sender === null || unwanted) return DONE;
+  const language = LOCALES.find((each) => each === person?.locale) ?? locale;
+  const words = { t: MESSAGES[language], f: formats(language) };
+  const part = { locale: language, ...postWords(post, words, { verified: person?.emailVerified ?? false }) };
+  const attempt = await sender.send({ to, ...onPaper([part]) });
+  if (attempt.ok) return DONE;
+  if (attempt.retry) throw new Error(`the letter was not taken: ${attempt.fault}`);
+  console.error(JSON.stringify({ event: 'letter_refused', letterId, fault: attempt.fault }));
+  return DONE;
+}
