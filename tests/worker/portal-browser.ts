@@ -7,6 +7,12 @@ import { portal } from '../../worker/portal/index.tsx';
 export const ORIGIN = 'https://tollgate.test';
 export const bindings = env as unknown as Env;
 
+export const PASSWORD = 'correct horse battery';
+
+export function newEmail(): string {
+  return `person-${crypto.randomUUID()}@example.com`;
+}
+
 let people = 0;
 
 export class Browser {
@@ -14,10 +20,14 @@ export class Browser {
   readonly address: string;
   readonly language: string;
 
-  constructor(language = 'en') {
+  readonly #env: Env;
+
+  /** @param language as the browser asks for it; `env` another environment than the tests' */
+  constructor(language = 'en', env = bindings) {
     people += 1;
     this.language = language;
-    this.address = `192.0.2.${people}`;
+    this.#env = env;
+    this.address = `192.0.${2 + (people >> 8)}.${people & 255}`;
   }
 
   get(path: string, headers: Record<string, string> = {}): Promise<Response> {
@@ -38,12 +48,8 @@ export class Browser {
     return this.get(location);
   }
 
-  async signUp(name = 'Ada'): Promise<{ email: string; password: string }> {
-    const person = {
-      name,
-      email: `person-${crypto.randomUUID()}@example.com`,
-      password: 'correct horse battery',
-    };
+  async signUp(name = 'Ada', email = newEmail()): Promise<{ email: string; password: string }> {
+    const person = { name, email, password: PASSWORD };
     const answer = await this.post('/sign-up', person);
     if (answer.status !== 303) throw new Error(`sign-up: ${answer.status} ${await answer.text()}`);
     return person;
@@ -64,7 +70,7 @@ export class Browser {
       },
     });
     const context = createExecutionContext();
-    const response = await portal.fetch(request, bindings, context);
+    const response = await portal.fetch(request, this.#env, context);
     await waitOnExecutionContext(context);
     for (const line of response.headers.getSetCookie()) this.keep(line);
     return response;

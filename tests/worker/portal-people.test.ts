@@ -56,6 +56,8 @@ it('opens one account however often it is asked, and grants the trial credit onc
     name: 'Half made',
     email: `${crypto.randomUUID()}@example.com`,
     role: 'customer',
+    emailVerified: false,
+    twoFactor: false,
     createdAtMs: 1_790_000_000_000,
   };
   await bindings.DB.prepare(

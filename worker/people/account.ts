@@ -2,8 +2,9 @@
  * The account of a person: opened at sign-up, and completed on the next page if that was cut short.
  * Its id follows from the person's, so that two openings at once, or one cut short, are the same account.
  */
-import { accountOfPerson, insertAccount } from '../db/accounts.ts';
+import { insertAccount } from '../db/accounts.ts';
 import { database } from '../db/client.ts';
+import { type Membership, membershipsOf } from '../db/team.ts';
 import { TRIAL_GRANT_ID } from '../domain/grant-id.ts';
 import { newId } from '../domain/ids.ts';
 import { config, type Env } from '../env.ts';
@@ -13,20 +14,28 @@ export interface Person {
   readonly name: string;
   readonly email: string;
   readonly role: 'customer' | 'operator';
+  readonly emailVerified: boolean;
+  /** whether a code is asked for after the password */
+  readonly twoFactor: boolean;
   readonly createdAtMs: number;
 }
 
-/** @returns the id of the account that the person owns, with its trial credit granted */
+/** The accounts that the person belongs to; whoever belongs to none gets their own, with its trial credit. */
+export async function accountsOf(env: Env, person: Person, nowMs: number): Promise<Membership[]> {
+  const known = await membershipsOf(database(env), person.id);
+  if (known.length > 0) return known;
+  const accountId = await ensureAccount(env, person, nowMs);
+  return [{ accountId, accountName: person.name, role: 'owner' }];
+}
+
+/** @returns the id of the person's own account, with its trial credit granted */
 export async function ensureAccount(env: Env, person: Person, nowMs: number): Promise<string> {
-  const db = database(env);
-  const known = await accountOfPerson(db, person.id);
-  if (known) return known;
   const accountId = await accountIdFor(person);
   // The grant comes first and is idempotent: an account that has its row has its credit.
   const amountNanoUsd = config(env).trialGrantNanoUsd;
   if (amountNanoUsd > 0)
     await env.WALLET.getByName(accountId).grant({ grantId: TRIAL_GRANT_ID, amountNanoUsd });
-  await insertAccount(db, { accountId, ownerId: person.id, name: person.name, nowMs });
+  await insertAccount(database(env), { accountId, ownerId: person.id, name: person.name, nowMs });
   return accountId;
 }
 

@@ -16,7 +16,13 @@ import {
 export type SessionRefusal =
   | { reason: 'wrong_credentials' }
   | { reason: 'email_taken' }
-  | { reason: 'too_many_attempts'; retryAfterMs: number };
+  | { reason: 'too_many_attempts'; retryAfterMs: number }
+  /** the password is right, a code is asked for: `cookies` remember for minutes whose */
+  | { reason: 'second_factor'; cookies: readonly string[] }
+  | { reason: 'wrong_code' }
+  /** the time for a code, or the tries, are over: the password is asked for again */
+  | { reason: 'code_over' }
+  | { reason: 'link_over' };
 
 /** `cookies`: `Set-Cookie` values that carry the new session. */
 export type SessionResult =
@@ -75,11 +81,55 @@ export async function signIn(
       returnHeaders: true,
     });
     throttle.forget(subject);
+    if ('twoFactorRedirect' in response)
+      return { ok: false, refusal: { reason: 'second_factor', cookies: answer.getSetCookie() } };
     return { ok: true, person: toPerson(response.user), cookies: answer.getSetCookie() };
   } catch (error) {
     if (isAPIError(error) && error.statusCode < 500) {
       return { ok: false, refusal: { reason: 'wrong_credentials' } };
     }
+    throw error;
+  }
+}
+
+/** The code of an authenticator app, or one of the codes that were kept for when it is lost. */
+export async function signInWithCode(
+  env: Env,
+  { code, headers, nowMs }: { code: string; headers: Headers; nowMs: number },
+): Promise<SessionResult> {
+  const retryAfterMs = attemptFrom(headers, 'code', ATTEMPTS_PER_ADDRESS, nowMs);
+  if (retryAfterMs > 0) return { ok: false, refusal: { reason: 'too_many_attempts', retryAfterMs } };
+  const { api } = auth(env);
+  try {
+    const call = { body: { code }, headers, returnHeaders: true } as const;
+    const { headers: answer, response } = /^\d{6}$/.test(code)
+      ? await api.verifyTOTP(call)
+      : await api.verifyBackupCode(call);
+    return { ok: true, person: toPerson(response.user), cookies: answer.getSetCookie() };
+  } catch (error) {
+    if (!isAPIError(error) || error.statusCode >= 500) throw error;
+    const wrong = error.body?.code === 'INVALID_CODE' || error.body?.code === 'INVALID_BACKUP_CODE';
+    return { ok: false, refusal: { reason: wrong ? 'wrong_code' : 'code_over' } };
+  }
+}
+
+/** By the link of a letter: once, within its minutes. */
+export async function signInByLink(
+  env: Env,
+  { token, headers, nowMs }: { token: string; headers: Headers; nowMs: number },
+): Promise<SessionResult> {
+  const retryAfterMs = attemptFrom(headers, 'link', ATTEMPTS_PER_ADDRESS, nowMs);
+  if (retryAfterMs > 0) return { ok: false, refusal: { reason: 'too_many_attempts', retryAfterMs } };
+  try {
+    const { headers: answer, response } = await auth(env).api.magicLinkVerify({
+      query: { token },
+      headers,
+      returnHeaders: true,
+    });
+    return { ok: true, person: toPerson(response.user), cookies: answer.getSetCookie() };
+  } catch (error) {
+    // better-auth refuses by a redirect, which it throws
+    if (isAPIError(error) && error.statusCode < 500) return { ok: false, refusal: { reason: 'link_over' } };
     throw error;
   }
 }
@@ -94,9 +144,10 @@ export async function signOut(env: Env, headers: Headers): Promise<readonly stri
 export async function personOf(
   env: Env,
   headers: Headers,
-): Promise<{ person: Person; cookies: readonly string[] } | null> {
+): Promise<{ person: Person; sessionId: string; cookies: readonly string[] } | null> {
   const { headers: answer, response } = await auth(env).api.getSession({ headers, returnHeaders: true });
-  return response && { person: toPerson(response.user), cookies: answer.getSetCookie() };
+  if (!response) return null;
+  return { person: toPerson(response.user), sessionId: response.session.id, cookies: answer.getSetCookie() };
 }
 
 function toPerson(user: {
@@ -104,14 +155,23 @@ function toPerson(user: {
   name: string;
   email: string;
   createdAt: Date;
+  emailVerified: boolean;
   role?: string | null;
+  twoFactorEnabled?: boolean | null;
 }): Person {
-  const role = user.role === 'operator' ? 'operator' : 'customer';
-  return { id: user.id, name: user.name, email: user.email, role, createdAtMs: user.createdAt.getTime() };
+  return {
+    id: user.id,
+    name: user.name,
+    email: user.email,
+    role: user.role === 'operator' ? 'operator' : 'customer',
+    emailVerified: user.emailVerified,
+    twoFactor: user.twoFactorEnabled === true,
+    createdAtMs: user.createdAt.getTime(),
+  };
 }
 
 /** Counts by the address that Cloudflare saw. It never sees a loopback one: that is `wrangler dev`, not counted. */
-function attemptFrom(headers: Headers, what: string, rule: ThrottleRule, nowMs: number): number {
+export function attemptFrom(headers: Headers, what: string, rule: ThrottleRule, nowMs: number): number {
   const address = headers.get('cf-connecting-ip');
   if (address === '127.0.0.1' || address === '::1') return 0;
   return throttle.attempt(`${what} ${address}`, rule, nowMs);

@@ -1,5 +1,7 @@
 /** What every page of the portal finds in its Hono context. */
 import type { Context } from 'hono';
+import type { Membership } from '../db/team.ts';
+import type { MemberRole } from '../domain/team.ts';
 import type { Env } from '../env.ts';
 import type { Person } from '../people/account.ts';
 import type { Messages } from './language/en.ts';
@@ -12,8 +14,14 @@ export interface PortalEnv {
     locale: Locale;
     /** null: nobody is signed in */
     person: Person | null;
+    /** of the person's session; empty: nobody is signed in */
+    sessionId: string;
     /** set by the guard of pages that need a person */
     accountId: string;
+    /** what the person is in that account */
+    memberRole: MemberRole;
+    /** all accounts that the person belongs to */
+    memberships: readonly Membership[];
   };
 }
 

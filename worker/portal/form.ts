@@ -1,6 +1,7 @@
 /** Reads a plain form: what was typed is kept, and each field that is wrong has one fault. */
 import { z } from 'zod';
 import { parseUsd } from '../domain/money.ts';
+import { PASSWORD_LENGTH_MAX, PASSWORD_LENGTH_MIN } from '../people/auth.ts';
 import type { PortalContext } from './context.ts';
 import type { Fault } from './language/en.ts';
 
@@ -46,6 +47,12 @@ export const Name = z
   .min(1, fault('required'))
   .max(60, fault('too_long'))
   .regex(/^[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]*$/u, fault('unprintable'));
+
+export const NewPassword = z
+  .string(fault('required'))
+  .min(PASSWORD_LENGTH_MIN, fault('password_short'))
+  // counted as better-auth counts: in UTF-16 units
+  .refine((password) => password.length <= PASSWORD_LENGTH_MAX, fault('password_long'));
 
 /** US dollars with at most nine places, comma or point, as exact nano-USD. Empty: null. */
 export const OptionalUsd = z

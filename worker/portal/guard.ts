@@ -1,14 +1,20 @@
 /** Who may see a page: anybody, a person with an account, or an operator. */
-import { getCookie } from 'hono/cookie';
+import { getCookie, setCookie } from 'hono/cookie';
 import { createMiddleware } from 'hono/factory';
 import { parseAccept } from 'hono/utils/accept';
-import { ensureAccount } from '../people/account.ts';
+import { type Area, mayRole } from '../domain/team.ts';
+import { config } from '../env.ts';
+import { accountsOf } from '../people/account.ts';
 import { personOf } from '../people/session.ts';
 import type { PortalContext, PortalEnv } from './context.ts';
 import { isLocale, LOCALES, type Locale } from './language/locale.ts';
 import { notFoundPage } from './pages/not-found.tsx';
+import { problemPage } from './pages/problem.tsx';
 
-export const LANGUAGE_COOKIE = 'language';
+const LANGUAGE_COOKIE = 'language';
+/** the account that a person of several looks at */
+const ACCOUNT_COOKIE = 'account';
+const YEAR_S = 31_536_000;
 
 /** Language: the choice in the cookie, else the browser's. */
 export const language = createMiddleware<PortalEnv>(async function language(c, next) {
@@ -22,28 +28,72 @@ export const visitor = createMiddleware<PortalEnv>(async function visitor(c, nex
   const hasSession = c.req.header('cookie')?.includes('tollgate.session_token=');
   const found = hasSession ? await personOf(c.env, c.req.raw.headers) : null;
   c.set('person', found?.person ?? null);
+  c.set('sessionId', found?.sessionId ?? '');
   await next();
   // not on a POST: signing in or out sets the session's cookie itself
   if (!found || c.req.method !== 'GET') return;
   for (const cookie of found.cookies) c.header('Set-Cookie', cookie, { append: true });
 });
 
-/** Sends strangers to sign in and brings them back; opens the account if sign-up was cut short. */
+/** Sends strangers to sign in and brings them back; opens an account for whoever belongs to none. */
 export const signedIn = createMiddleware<PortalEnv>(async function signedIn(c, next) {
   const person = c.get('person');
   if (!person) {
     const back = c.req.method === 'GET' ? `?next=${encodeURIComponent(c.req.path)}` : '';
     return c.redirect(`/sign-in${back}`, 303);
   }
-  c.set('accountId', await ensureAccount(c.env, person, Date.now()));
+  const memberships = await accountsOf(c.env, person, Date.now());
+  const chosen = getCookie(c, ACCOUNT_COOKIE);
+  const membership = memberships.find(({ accountId }) => accountId === chosen) ?? memberships[0]!;
+  c.set('memberships', memberships);
+  c.set('accountId', membership.accountId);
+  c.set('memberRole', membership.role);
   await next();
 });
 
-/** To anybody else the operator's pages do not exist. */
+/** A page of the account's team: who may read it opens it, who may write sends its forms. Stands behind `signedIn`. */
+export function allowed(area: Area) {
+  return createMiddleware<PortalEnv>(async function allowed(c, next) {
+    const act = c.req.method === 'GET' || c.req.method === 'HEAD' ? 'read' : 'write';
+    if (!mayRole(c.get('memberRole'), act, area)) return problemPage(c, 'role');
+    await next();
+  });
+}
+
+/** Whether the person may send the forms of that area: a page shows no others. */
+export function mayWrite(c: PortalContext, area: Area): boolean {
+  return mayRole(c.get('memberRole'), 'write', area);
+}
+
+/**
+ * To anybody else the operator's pages do not exist. A password alone does not open them; in development it does, so
+ * that whoever tries the project needs no authenticator.
+ */
 export const operator = createMiddleware<PortalEnv>(async function operator(c, next) {
-  if (c.get('person')?.role !== 'operator') return notFoundPage(c);
+  const person = c.get('person');
+  if (person?.role !== 'operator') return notFoundPage(c);
+  if (!person.twoFactor && !config(c.env).development) return problemPage(c, 'second_factor');
   await next();
 });
+
+export function rememberLanguage(c: PortalContext, locale: Locale): void {
+  remember(c, LANGUAGE_COOKIE, locale);
+}
+
+export function rememberAccount(c: PortalContext, accountId: string): void {
+  remember(c, ACCOUNT_COOKIE, accountId);
+}
+
+/** A choice of how the portal looks to this browser; it proves nothing. */
+function remember(c: PortalContext, name: string, value: string): void {
+  setCookie(c, name, value, {
+    path: '/',
+    maxAge: YEAR_S,
+    sameSite: 'Lax',
+    httpOnly: true,
+    secure: config(c.env).publicOrigin.startsWith('https://'),
+  });
+}
 
 /** A path of this site to return to, or the fallback: never another site's address. */
 export function safePath(path: string | undefined, fallback: string): string {

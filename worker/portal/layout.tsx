@@ -13,7 +13,7 @@ export interface PageProps {
   readonly title: string;
   /** where the language switch returns to; default: the request's own path and query */
   readonly back?: string;
-  readonly status?: 200 | 403 | 404 | 413 | 422 | 429 | 500;
+  readonly status?: 200 | 403 | 404 | 410 | 413 | 422 | 429 | 500;
   /** reading width for forms and prose; tables take all there is */
   readonly narrow?: boolean;
 }
@@ -67,6 +67,7 @@ function Header({ c, path }: { c: PortalContext; path: string }) {
         ['/requests', t.nav.requests],
         ['/billing', t.nav.billing],
         ['/alerts', t.nav.alerts],
+        ['/team', t.nav.team],
         ...(person.role === 'operator' ? [['/operator/pool', t.nav.pool]] : []),
       ]
     : [];
@@ -79,12 +80,14 @@ function Header({ c, path }: { c: PortalContext; path: string }) {
         </a>
         {person ? (
           <form method="post" action="/sign-out" class="-me-3 ms-auto flex items-center gap-3 sm:order-3">
-            <span
-              class="muted hidden max-w-72 truncate text-sm md:inline"
+            <a
+              href="/settings"
+              class="muted max-w-72 truncate text-sm hover:underline"
               title={t.nav.signedInAs(person.email)}
             >
-              {person.email}
-            </span>
+              <span class="hidden md:inline">{person.email}</span>
+              <span class="md:sr-only">{t.nav.settings}</span>
+            </a>
             <button class="btn btn-sm btn-ghost" type="submit">
               {t.nav.signOut}
             </button>

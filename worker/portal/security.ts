@@ -14,6 +14,7 @@ const FORM_BYTES_MAX = 16_384;
 /** No script at all, styles from our own stylesheet only: an injected tag has nothing to run. */
 export const pageHeaders = createMiddleware<PortalEnv>(async function pageHeaders(c, next) {
   if (c.req.path === DOCS_PATH) return docsHeaders(c, next);
+  if (LETTER_PATH.test(c.req.path)) return letterHeaders(c, next);
   return (c.req.path === FRAMED_PATH ? framedHeaders : wholeHeaders)(c, next);
 });
 
@@ -22,6 +23,20 @@ const DOCS_PATH = '/docs';
 
 /** The one page that another page of ours shows in a frame. */
 export const FRAMED_PATH = '/start/first-request';
+
+/** A letter in the local mailbox, which brings its styles at its elements, as letters do. */
+const LETTER_PATH = /^\/mailbox\/\w+\/html$/;
+
+const letterHeaders = secureHeaders({
+  contentSecurityPolicy: {
+    defaultSrc: ["'none'"],
+    styleSrc: ["'unsafe-inline'"],
+    sandbox: ['allow-popups', 'allow-popups-to-escape-sandbox'],
+    frameAncestors: ["'self'"],
+  },
+  xFrameOptions: 'SAMEORIGIN',
+  referrerPolicy: 'no-referrer',
+});
 
 const wholeHeaders = headers("'none'");
 const framedHeaders = headers("'self'");

@@ -10,7 +10,7 @@ import type { PortalContext } from './context.ts';
 const COOKIE = 'shown_once';
 const LIFETIME_S = 300;
 
-export type SecretKind = 'api_key' | 'join_token' | 'webhook_secret';
+export type SecretKind = 'api_key' | 'join_token' | 'webhook_secret' | 'second_factor';
 
 export interface Secret {
   readonly text: string;

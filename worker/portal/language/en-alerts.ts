@@ -100,7 +100,7 @@ export const alertsEn = {
     test: 'Test',
     testText: 'Somebody in your account asked for this test.',
   },
-  letterLink: 'See it in the portal:',
+  letterLink: 'See it in the portal',
   letterWhy:
     'You get this because you look after the money of a Tollgate account. Choose what you are told at',
 };

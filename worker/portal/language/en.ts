@@ -2,8 +2,11 @@
 import { alertsEn } from './en-alerts.ts';
 import { billingEn } from './en-billing.ts';
 import { canaryEn } from './en-canary.ts';
+import { lettersEn } from './en-letters.ts';
 import { operatorEn } from './en-operator.ts';
+import { peopleEn } from './en-people.ts';
 import { requestsEn } from './en-requests.ts';
+import { teamEn } from './en-team.ts';
 
 export type Messages = typeof en;
 
@@ -17,6 +20,8 @@ export const en = {
     requests: 'Requests',
     billing: 'Billing',
     alerts: 'Limits and alerts',
+    team: 'Team',
+    settings: 'Settings',
     pool: 'Pool',
     docs: 'API reference',
     signIn: 'Sign in',
@@ -205,6 +210,9 @@ export const en = {
   },
   billing: billingEn,
   alerts: alertsEn,
+  people: peopleEn,
+  team: teamEn,
+  letters: lettersEn,
   pool: {
     title: 'Pool',
     lead: 'What every node said in its last heartbeat.',
@@ -322,6 +330,12 @@ export const en = {
     forbiddenTitle: 'This form came from somewhere else',
     forbiddenText: 'For your safety it was not accepted. Open the page again and send it from there.',
     tooLarge: 'That was too much at once. Shorten it and try again.',
+    roleTitle: 'Your role does not allow this',
+    roleText: 'Somebody who owns the account can do it, or give you a role that may.',
+    roleLink: 'See who that is',
+    secondFactorTitle: 'A second factor is needed here',
+    secondFactorText: 'These pages move money and machines: a password alone does not open them.',
+    secondFactorLink: 'Set it up',
   },
   /** one sentence for each fault of a form */
   faults: {
@@ -333,6 +347,11 @@ export const en = {
     email_taken: 'There is an account with this e-mail. Sign in instead.',
     password_short: 'At least ten characters, please.',
     password_long: 'At most 128 characters, please.',
+    password_wrong: 'That password is not right.',
+    code_wrong: 'That code is not right. Wait for the next one and try again.',
+    confirm_email: 'That is not your address.',
+    too_many_invitations: 'So many invitations wait already: revoke some first.',
+    last_owner: 'An account keeps at least one owner. Make somebody else one first.',
     amount: 'Please give an amount such as 25 or 12.50.',
     payment_unavailable:
       'The payment provider does not answer right now. Nothing was charged; please try again in a minute.',

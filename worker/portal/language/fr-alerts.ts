@@ -101,7 +101,7 @@ export const alertsFr: typeof alertsEn = {
     test: 'Test',
     testText: 'Quelqu’un de votre compte a demandé ce test.',
   },
-  letterLink: 'À voir sur le portail :',
+  letterLink: 'À voir sur le portail',
   letterWhy:
     'Vous recevez ceci parce que vous veillez sur l’argent d’un compte Tollgate. Choisissez ce dont vous êtes prévenu sur',
 };

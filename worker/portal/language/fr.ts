@@ -4,8 +4,11 @@ import type { Messages } from './en.ts';
 import { alertsFr } from './fr-alerts.ts';
 import { billingFr } from './fr-billing.ts';
 import { canaryFr } from './fr-canary.ts';
+import { lettersFr } from './fr-letters.ts';
 import { operatorFr } from './fr-operator.ts';
+import { peopleFr } from './fr-people.ts';
 import { requestsFr } from './fr-requests.ts';
+import { teamFr } from './fr-team.ts';
 
 export const fr: Messages = {
   nav: {
@@ -17,6 +20,8 @@ export const fr: Messages = {
     requests: 'Requêtes',
     billing: 'Facturation',
     alerts: 'Limites et alertes',
+    team: 'Équipe',
+    settings: 'Réglages',
     pool: 'Parc',
     docs: 'Référence de l’API',
     signIn: 'Se connecter',
@@ -210,6 +215,9 @@ export const fr: Messages = {
   },
   billing: billingFr,
   alerts: alertsFr,
+  people: peopleFr,
+  team: teamFr,
+  letters: lettersFr,
   pool: {
     title: 'Parc',
     lead: 'Ce que chaque nœud a dit à son dernier battement.',
@@ -326,6 +334,13 @@ export const fr: Messages = {
     forbiddenTitle: 'Ce formulaire vient d’ailleurs',
     forbiddenText: 'Par sécurité, il n’a pas été accepté. Rouvrez la page et envoyez-le de là.',
     tooLarge: 'C’était trop d’un coup. Raccourcissez et réessayez.',
+    roleTitle: 'Votre rôle ne le permet pas',
+    roleText: 'Un propriétaire du compte peut le faire, ou vous donner un rôle qui le peut.',
+    roleLink: 'Voir qui c’est',
+    secondFactorTitle: 'Un second facteur est nécessaire ici',
+    secondFactorText:
+      'Ces pages déplacent de l’argent et des machines : un mot de passe seul ne les ouvre pas.',
+    secondFactorLink: 'Le mettre en place',
   },
   faults: {
     summary: 'Corrigez ce qui est signalé, s’il vous plaît.',
@@ -336,6 +351,11 @@ export const fr: Messages = {
     email_taken: 'Il existe un compte avec cette adresse. Connectez-vous plutôt.',
     password_short: 'Au moins dix caractères, s’il vous plaît.',
     password_long: 'Au plus 128 caractères, s’il vous plaît.',
+    password_wrong: 'Ce mot de passe n’est pas le bon.',
+    code_wrong: 'Ce code n’est pas le bon. Attendez le suivant et réessayez.',
+    confirm_email: 'Ce n’est pas votre adresse.',
+    too_many_invitations: 'Trop d’invitations attendent déjà : révoquez-en d’abord.',
+    last_owner: 'Un compte garde au moins un propriétaire. Nommez-en d’abord un autre.',
     amount: 'Donnez un montant, par exemple 25 ou 12,50.',
     payment_unavailable:
       'Le prestataire de paiement ne répond pas pour le moment. Rien n’a été prélevé ; réessayez dans une minute.',

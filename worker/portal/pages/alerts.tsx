@@ -16,7 +16,7 @@ import { addEndpoint, rotateEndpoint, testEndpoint } from '../../notices/endpoin
 import { type PortalContext, type PortalEnv, words } from '../context.ts';
 import { type Faults, readForm, type Typed } from '../form.ts';
 import { gauges } from '../gauges.ts';
-import { signedIn } from '../guard.ts';
+import { allowed, signedIn } from '../guard.ts';
 import { keyState } from '../key-state.ts';
 import { page } from '../layout.tsx';
 import { AccountCap, AlertChoice, CapForm, WatchForm } from '../parts/alert-forms.tsx';
@@ -36,7 +36,7 @@ const EndpointForm = z.object({ url: z.string({ error: 'required' }).min(1, { er
 
 export const alertsPage = new Hono<PortalEnv>();
 
-alertsPage.use(signedIn);
+alertsPage.use(signedIn, allowed('alerts'));
 
 alertsPage.get('/', (c) => show(c, {}));
 

@@ -12,7 +12,7 @@ import { nanoUsd, usd } from '../../domain/money.ts';
 import type { Balance } from '../../domain/wallet.ts';
 import { type PortalContext, type PortalEnv, words } from '../context.ts';
 import { Choice, type Faults, Name, OptionalUsd, readForm, type Typed } from '../form.ts';
-import { signedIn } from '../guard.ts';
+import { allowed, signedIn } from '../guard.ts';
 import type { Fault } from '../language/en.ts';
 import { page } from '../layout.tsx';
 import { OwedNotice, returnNotice } from '../parts/billing-notices.tsx';
@@ -58,7 +58,7 @@ const RULE_FAULTS = {
 
 export const billingPage = new Hono<PortalEnv>();
 
-billingPage.use(signedIn);
+billingPage.use(signedIn, allowed('billing'));
 
 billingPage.get('/', (c) => show(c, {}));
 

@@ -20,7 +20,7 @@ import {
   type Typed,
   Whole,
 } from '../form.ts';
-import { signedIn } from '../guard.ts';
+import { allowed, signedIn } from '../guard.ts';
 import { keyState } from '../key-state.ts';
 import { page } from '../layout.tsx';
 import { SelectField, TextField } from '../parts/field.tsx';
@@ -55,7 +55,7 @@ const DEFAULTS: Typed = {
 
 export const keysPage = new Hono<PortalEnv>();
 
-keysPage.use(signedIn);
+keysPage.use(signedIn, allowed('keys'));
 
 keysPage.get('/', (c) => show(c, {}));
 

@@ -3,18 +3,40 @@ import { type PortalContext, words } from '../context.ts';
 import { LOCALES, type Locale } from '../language/locale.ts';
 import { page } from '../layout.tsx';
 
-export function problemPage(c: PortalContext, status: 403 | 413 | 500, reference = '') {
+type Problem = 403 | 413 | 500 | 'role' | 'second_factor';
+
+export function problemPage(c: PortalContext, problem: Problem, reference = '') {
   // the fault may have come before the language was known
   c.set('locale', (c.get('locale') as Locale | undefined) ?? LOCALES[0]);
   const { t } = words(c);
-  const title = status === 403 ? t.problem.forbiddenTitle : t.problem.title;
-  const text = { 403: t.problem.forbiddenText, 413: t.problem.tooLarge, 500: t.problem.text }[status];
+  const said = {
+    403: [t.problem.forbiddenTitle, t.problem.forbiddenText],
+    413: [t.problem.title, t.problem.tooLarge],
+    500: [t.problem.title, t.problem.text],
+    role: [t.problem.roleTitle, t.problem.roleText],
+    second_factor: [t.problem.secondFactorTitle, t.problem.secondFactorText],
+  } as const;
+  const [title, text] = said[problem];
   return page(
     c,
-    { title, narrow: true, status, back: '/' },
+    { title, narrow: true, status: typeof problem === 'number' ? problem : 403, back: '/' },
     <>
       <h1 class="mb-3">{title}</h1>
       <p>{text}</p>
+      {problem === 'second_factor' && (
+        <p class="mt-6">
+          <a class="btn btn-primary" href="/settings#second-factor">
+            {t.problem.secondFactorLink}
+          </a>
+        </p>
+      )}
+      {problem === 'role' && (
+        <p class="mt-6">
+          <a class="btn" href="/team">
+            {t.problem.roleLink}
+          </a>
+        </p>
+      )}
       {reference && <p class="mt-3 font-mono text-sm">{reference}</p>}
     </>,
   );

@@ -5,14 +5,14 @@ import { redeemPromoCode } from '../../billing/promo-codes.ts';
 import { nanoUsd } from '../../domain/money.ts';
 import { type PortalContext, type PortalEnv, words } from '../context.ts';
 import { type Faults, type Typed, typedFields } from '../form.ts';
-import { signedIn } from '../guard.ts';
+import { allowed, signedIn } from '../guard.ts';
 import { page } from '../layout.tsx';
 import { Notice } from '../parts/notice.tsx';
 import { PromoForm } from '../parts/promo-form.tsx';
 
 export const promoPage = new Hono<PortalEnv>();
 
-promoPage.use('/promo', signedIn);
+promoPage.use('/promo', signedIn, allowed('billing'));
 
 promoPage.get('/promo', (c) => show(c, { notice: null }));
 

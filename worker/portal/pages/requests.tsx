@@ -6,7 +6,7 @@ import { database } from '../../db/client.ts';
 import { listKeys } from '../../db/keys.ts';
 import { listRequests, type RequestCursor } from '../../db/requests.ts';
 import { type PortalEnv, words } from '../context.ts';
-import { signedIn } from '../guard.ts';
+import { allowed, signedIn } from '../guard.ts';
 import { page } from '../layout.tsx';
 import { RequestFilterForm } from '../parts/request-filter.tsx';
 import { RequestTable } from '../parts/request-table.tsx';
@@ -19,7 +19,7 @@ const PAGE = 25;
 
 export const requestsPage = new Hono<PortalEnv>();
 
-requestsPage.use(signedIn);
+requestsPage.use(signedIn, allowed('usage'));
 
 requestsPage.get('/', async (c) => {
   const { t } = words(c);

@@ -5,14 +5,14 @@ import { findKey, revokeKey } from '../../db/keys.ts';
 import { maskedApiKey } from '../../domain/api-key.ts';
 import { isId } from '../../domain/ids.ts';
 import { type PortalEnv, words } from '../context.ts';
-import { signedIn } from '../guard.ts';
+import { allowed, signedIn } from '../guard.ts';
 import { keyState } from '../key-state.ts';
 import { page } from '../layout.tsx';
 import { notFoundPage } from './not-found.tsx';
 
 export const revokePage = new Hono<PortalEnv>();
 
-revokePage.use(signedIn);
+revokePage.use(signedIn, allowed('keys'));
 
 revokePage.get('/:keyId/revoke', async (c) => {
   const { t } = words(c);

@@ -25,6 +25,11 @@ signInPage.post('/sign-in', async (c) => {
     return form(c, { typed, refusal: { reason: 'wrong_credentials' } });
   }
   const result = await signIn(c.env, { email, password, headers: c.req.raw.headers, nowMs: Date.now() });
+  if (!result.ok && result.refusal.reason === 'second_factor') {
+    for (const cookie of result.refusal.cookies) c.header('Set-Cookie', cookie, { append: true });
+    const next = safePath(typed.next, '');
+    return c.redirect(`/sign-in/code${next && `?next=${encodeURIComponent(next)}`}`, 303);
+  }
   if (!result.ok) return form(c, { typed, refusal: result.refusal });
   // a session that was here before ends: the browser holds one, and it is new
   if (c.get('person')) await signOut(c.env, c.req.raw.headers);
@@ -48,6 +53,7 @@ function form(c: PortalContext, state: { typed?: Typed; refusal?: SessionRefusal
     { title: t.signIn.title, narrow: true, status: waiting !== null ? 429 : refusal ? 422 : 200 },
     <>
       <h1 class="mb-6">{t.signIn.title}</h1>
+      {c.req.query('reset') !== undefined && <Notice tone="success">{t.people.reset.saved}</Notice>}
       {waiting !== null && <Notice tone="error">{t.tooManyAttempts(f.duration(waiting))}</Notice>}
       {refusal && waiting === null && <Notice tone="error">{t.signIn.wrong}</Notice>}
       <form method="post" action="/sign-in" class="grid gap-5">
@@ -73,9 +79,21 @@ function form(c: PortalContext, state: { typed?: Typed; refusal?: SessionRefusal
           {t.signIn.submit}
         </button>
       </form>
-      <p class="mt-6 text-sm">
+      <ul class="mt-6 flex flex-wrap gap-x-6 gap-y-2 text-sm">
+        <li>
+          <a class="link" href="/sign-in/link">
+            {t.people.linkInstead}
+          </a>
+        </li>
+        <li>
+          <a class="link" href="/reset-password">
+            {t.people.forgot}
+          </a>
+        </li>
+      </ul>
+      <p class="mt-4 text-sm">
         {t.signIn.none}{' '}
-        <a class="link" href="/sign-up">
+        <a class="link" href={next ? `/sign-up?next=${encodeURIComponent(next)}` : '/sign-up'}>
           {t.signUp.title}
         </a>
       </p>

@@ -3,16 +3,19 @@ import { Hono } from 'hono';
 import { z } from 'zod';
 import { database } from '../../db/client.ts';
 import { createKey, pepperKey } from '../../db/keys.ts';
+import { setLocale } from '../../db/people.ts';
 import { config } from '../../env.ts';
 import { ensureAccount } from '../../people/account.ts';
-import { PASSWORD_LENGTH_MAX, PASSWORD_LENGTH_MIN } from '../../people/auth.ts';
+import { askForVerification } from '../../people/credentials.ts';
 import { type SessionRefusal, signUp } from '../../people/session.ts';
 import { type PortalContext, type PortalEnv, words } from '../context.ts';
-import { type Faults, Name, readForm, type Typed } from '../form.ts';
+import { type Faults, Name, NewPassword, readForm, type Typed } from '../form.ts';
+import { safePath } from '../guard.ts';
 import type { Fault } from '../language/en.ts';
 import { page } from '../layout.tsx';
 import { TextField } from '../parts/field.tsx';
 import { Notice } from '../parts/notice.tsx';
+import { passwordHint } from '../parts/password-hint.ts';
 import { carrySecret } from '../shown-once.ts';
 
 const fault = (word: Fault) => ({ error: word });
@@ -20,16 +23,14 @@ const fault = (word: Fault) => ({ error: word });
 const SignUpForm = z.object({
   name: Name,
   email: z.email(fault('email')).max(254, fault('email')),
-  password: z
-    .string(fault('required'))
-    .min(PASSWORD_LENGTH_MIN, fault('password_short'))
-    // counted as better-auth counts: in UTF-16 units
-    .refine((password) => password.length <= PASSWORD_LENGTH_MAX, fault('password_long')),
+  password: NewPassword,
 });
 
 export const signUpPage = new Hono<PortalEnv>();
 
-signUpPage.get('/', (c) => (c.get('person') ? c.redirect('/start', 303) : form(c, {})));
+signUpPage.get('/', (c) =>
+  c.get('person') ? c.redirect(safePath(c.req.query('next'), '/start'), 303) : form(c, {}),
+);
 
 signUpPage.post('/', async (c) => {
   const read = await readForm(c, SignUpForm);
@@ -40,6 +41,13 @@ signUpPage.post('/', async (c) => {
   for (const cookie of result.cookies) c.header('Set-Cookie', cookie, { append: true });
 
   // From here on the person exists: whatever fails below is made good by the next page that they open.
+  const { email } = result.person;
+  await setLocale(database(c.env), result.person.id, words(c).locale);
+  // their session is in the answer, not in the request: this is nobody's asking, and counts as one
+  await askForVerification(c.env, { email, locale: words(c).locale, headers: c.req.raw.headers, nowMs });
+  // whoever was invited joins that account, and needs none of their own
+  const next = safePath(read.typed.next, '');
+  if (next.startsWith('/invitation/')) return c.redirect(next, 303);
   const accountId = await ensureAccount(c.env, result.person, nowMs);
   const name = words(c).t.signUp.firstKeyName;
   const { key } = await createKey(database(c.env), await pepperKey(config(c.env)), {
@@ -58,6 +66,7 @@ function form(c: PortalContext, state: { typed?: Typed; faults?: Faults; refusal
   const waiting = state.refusal?.reason === 'too_many_attempts' ? state.refusal.retryAfterMs : null;
   const fields = { c, typed: state.typed, faults };
   const credit = config(c.env).trialGrantNanoUsd;
+  const next = state.typed?.next ?? c.req.query('next') ?? '';
   const status = waiting !== null ? 429 : Object.keys(faults).length > 0 ? 422 : 200;
   return page(
     c,
@@ -67,7 +76,8 @@ function form(c: PortalContext, state: { typed?: Typed; faults?: Faults; refusal
       <p class="mb-6">{credit > 0 ? t.signUp.lead(f.usd(credit)) : t.signUp.leadNoCredit}</p>
       {waiting !== null && <Notice tone="error">{t.tooManyAttempts(f.duration(waiting))}</Notice>}
       {Object.keys(faults).length > 0 && <Notice tone="error">{t.faults.summary}</Notice>}
-      <form method="post" class="grid gap-5" novalidate>
+      <form method="post" action="/sign-up" class="grid gap-5" novalidate>
+        {next && <input type="hidden" name="next" value={next} />}
         <TextField {...fields} name="name" label={t.signUp.name} autocomplete="name" required />
         <TextField
           {...fields}
@@ -81,7 +91,7 @@ function form(c: PortalContext, state: { typed?: Typed; faults?: Faults; refusal
           {...fields}
           name="password"
           label={t.signUp.password}
-          hint={t.signUp.passwordHint(PASSWORD_LENGTH_MIN)}
+          hint={passwordHint(c)}
           type="password"
           autocomplete="new-password"
           required
@@ -92,7 +102,7 @@ function form(c: PortalContext, state: { typed?: Typed; faults?: Faults; refusal
       </form>
       <p class="mt-6 text-sm">
         {t.signUp.haveOne}{' '}
-        <a class="link" href="/sign-in">
+        <a class="link" href={next ? `/sign-in?next=${encodeURIComponent(next)}` : '/sign-in'}>
           {t.signIn.title}
         </a>
       </p>

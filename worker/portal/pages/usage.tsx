@@ -9,7 +9,7 @@ import { listRecentRequests, listUsage, type RecentRequest, type UsageRow } from
 import { nanoUsd } from '../../domain/money.ts';
 import { KINDS, type Kind, SLIM, tokenBars, WIDE } from '../chart/token-bars.ts';
 import { type PortalContext, type PortalEnv, words } from '../context.ts';
-import { signedIn } from '../guard.ts';
+import { allowed, signedIn } from '../guard.ts';
 import { page } from '../layout.tsx';
 import {
   FilterForm,
@@ -28,7 +28,7 @@ const RECENT_MAX = 20;
 
 export const usagePage = new Hono<PortalEnv>();
 
-usagePage.use(signedIn);
+usagePage.use(signedIn, allowed('usage'));
 
 usagePage.get('/', async (c) => {
   const { t, f } = words(c);

@@ -1,0 +1,111 @@
+/** The account as a whole: its name, everything that it has as a file, and its end. */
+import { Hono } from 'hono';
+import { z } from 'zod';
+import { closeAccount, exported, forgetPerson, renameAccount } from '../../db/account-end.ts';
+import { addAudit } from '../../db/audit.ts';
+import { database } from '../../db/client.ts';
+import { signOut } from '../../people/session.ts';
+import { type PortalContext, type PortalEnv, words } from '../context.ts';
+import { type Faults, Name, readForm, typedFields } from '../form.ts';
+import { allowed, signedIn } from '../guard.ts';
+import { page } from '../layout.tsx';
+import { TextField } from '../parts/field.tsx';
+import { Notice } from '../parts/notice.tsx';
+
+const NameForm = z.object({ accountName: Name });
+
+export const accountPage = new Hono<PortalEnv>();
+
+/** Where a person lands who has just ended theirs: nobody is signed in then. */
+accountPage.get('/closed', (c) => {
+  const names = words(c).t.people.settings;
+  return page(
+    c,
+    { title: names.closedTitle, narrow: true, back: '/' },
+    <>
+      <h1 class="mb-3">{names.closedTitle}</h1>
+      <p>{names.closed}</p>
+    </>,
+  );
+});
+
+accountPage.use(signedIn, allowed('account'));
+
+accountPage.post('/name', async (c) => {
+  const read = await readForm(c, NameForm);
+  if (!read.ok) return c.redirect('/team', 303);
+  const name = read.values.accountName;
+  const accountId = c.get('accountId');
+  const entry = { ...by(c), action: 'account.renamed', subject: accountId, detail: { name } };
+  await renameAccount(database(c.env), { accountId, name, entry });
+  return c.redirect('/team?done=saved', 303);
+});
+
+accountPage.get('/export', async (c) => {
+  const db = database(c.env);
+  const accountId = c.get('accountId');
+  await addAudit(db, { ...by(c), action: 'account.exported', subject: accountId, detail: {} });
+  const rows = exported(db, accountId);
+  const text = new TextEncoder();
+  const body = new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      const { done, value } = await rows.next();
+      if (done) controller.close();
+      else controller.enqueue(text.encode(`${JSON.stringify(value)}\n`));
+    },
+  });
+  return new Response(body, {
+    headers: {
+      'content-type': 'application/x-ndjson; charset=utf-8',
+      'content-disposition': 'attachment; filename="tollgate-account.ndjson"',
+    },
+  });
+});
+
+accountPage.get('/close', (c) => ask(c));
+
+accountPage.post('/close', async (c) => {
+  const { email = '' } = await typedFields(c);
+  const person = c.get('person')!;
+  if (email.toLowerCase() !== person.email.toLowerCase()) return ask(c, { email: 'confirm_email' });
+  const db = database(c.env);
+  const accountId = c.get('accountId');
+  const entry = { ...by(c), action: 'account.closed', subject: accountId, detail: {} };
+  await closeAccount(db, { accountId, nowMs: entry.atMs, entry });
+  for (const cookie of await signOut(c.env, c.req.raw.headers))
+    c.header('Set-Cookie', cookie, { append: true });
+  await forgetPerson(db, person.id);
+  return c.redirect('/account/closed', 303);
+});
+
+function by(c: PortalContext) {
+  return { atMs: Date.now(), actor: c.get('person')!.id, accountId: c.get('accountId') };
+}
+
+async function ask(c: PortalContext, faults?: Faults) {
+  const { t, f } = words(c);
+  const names = t.people.settings;
+  const accountId = c.get('accountId');
+  const { accountName } = c.get('memberships').find((each) => each.accountId === accountId)!;
+  const { paidNanoUsd } = await c.env.WALLET.getByName(accountId).balance();
+  return page(
+    c,
+    { title: names.closeTitle, narrow: true, status: faults ? 422 : 200 },
+    <>
+      <h1 class="mb-3">{names.closeTitle}</h1>
+      <p class="mb-6 break-words">{names.closeLead(accountName)}</p>
+      {paidNanoUsd > 0 && <Notice tone="warning">{names.closeBalance(f.usd(paidNanoUsd))}</Notice>}
+      <form method="post" class="grid gap-5" novalidate>
+        <TextField c={c} faults={faults} name="email" label={names.closeConfirm} type="email" required />
+        <div class="flex flex-wrap gap-3">
+          <button class="btn btn-error" type="submit">
+            {names.close}
+          </button>
+          <a class="btn" href="/settings">
+            {names.keep}
+          </a>
+        </div>
+      </form>
+    </>,
+  );
+}

@@ -1,0 +1,70 @@
+/** An invitation, opened by the link of its letter: whose account it is, and one click to join. */
+import { Hono } from 'hono';
+import { accept, openInvitation } from '../../people/team.ts';
+import { type PortalContext, type PortalEnv, words } from '../context.ts';
+import { rememberAccount } from '../guard.ts';
+import { page } from '../layout.tsx';
+import { linkOver } from '../parts/ask-email.tsx';
+
+export const invitationPage = new Hono<PortalEnv>();
+
+invitationPage.get('/:token', (c) => show(c, c.req.param('token')));
+
+invitationPage.post('/:token', async (c) => {
+  const person = c.get('person');
+  const token = c.req.param('token');
+  if (!person) return show(c, token);
+  const { result, accountId } = await accept(c.env, { token, person, nowMs: Date.now() });
+  if (result === 'accepted') rememberAccount(c, accountId!);
+  return result === 'accepted' ? c.redirect('/start', 303) : show(c, token);
+});
+
+async function show(c: PortalContext, token: string) {
+  const { t } = words(c);
+  const names = t.team;
+  const found = await openInvitation(c.env, token, Date.now());
+  if (!found) return linkOver(c, null, { title: names.overTitle, text: names.over });
+  const { invitation, accountName, invitedBy } = found;
+  const title = names.invitationTitle(accountName);
+  return page(
+    c,
+    { title, narrow: true },
+    <>
+      <h1 class="mb-3">
+        <bdi>{title}</bdi>
+      </h1>
+      <p class="mb-1">{names.invitationText(invitedBy, names.roles[invitation.role])}</p>
+      <p class="muted mb-6 text-sm">{names.rights[invitation.role]}</p>
+      <Ways c={c} email={invitation.email} path={`/invitation/${token}`} />
+    </>,
+  );
+}
+
+function Ways({ c, email, path }: { c: PortalContext; email: string; path: string }) {
+  const { t } = words(c);
+  const names = t.team;
+  const person = c.get('person');
+  if (!person)
+    return (
+      <>
+        <p class="mb-4 break-words">{names.signInFirst(email)}</p>
+        <div class="flex flex-wrap gap-3">
+          <a class="btn btn-primary" href={`/sign-in?next=${encodeURIComponent(path)}`}>
+            {t.signIn.title}
+          </a>
+          <a class="btn" href={`/sign-up?next=${encodeURIComponent(path)}`}>
+            {t.signUp.title}
+          </a>
+        </div>
+      </>
+    );
+  if (person.email.toLowerCase() !== email)
+    return <p class="break-words">{names.otherAddress(email, person.email)}</p>;
+  return (
+    <form method="post">
+      <button class="btn btn-primary" type="submit">
+        {names.accept}
+      </button>
+    </form>
+  );
+}

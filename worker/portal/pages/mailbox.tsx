@@ -1,0 +1,103 @@
+/** The local mailbox: letters that a development installation keeps instead of sending. Elsewhere it does not exist. */
+import { Hono } from 'hono';
+import { createMiddleware } from 'hono/factory';
+import { isId } from '../../domain/ids.ts';
+import { config } from '../../env.ts';
+import { type KeptLetter, keptLetter, keptLetters } from '../../mail/mailbox.ts';
+import { type PortalContext, type PortalEnv, words } from '../context.ts';
+import { page } from '../layout.tsx';
+import { Heads, Sheet } from '../parts/sheet.tsx';
+import { notFoundPage } from './not-found.tsx';
+
+const SHOWN_MAX = 50;
+
+const inDevelopment = createMiddleware<PortalEnv>(async function inDevelopment(c, next) {
+  if (!config(c.env).development) return notFoundPage(c);
+  await next();
+});
+
+export const mailboxPage = new Hono<PortalEnv>();
+
+mailboxPage.use(inDevelopment);
+
+mailboxPage.get('/', async (c) => {
+  const { t, f } = words(c);
+  const names = t.people.mailbox;
+  const letters = await keptLetters(c.env, SHOWN_MAX);
+  return page(
+    c,
+    { title: names.title },
+    <>
+      <h1 class="mb-2">{names.title}</h1>
+      <p class="mb-8">{names.lead}</p>
+      {letters.length === 0 ? (
+        <p>{names.empty}</p>
+      ) : (
+        <Sheet label={names.title}>
+          <Heads names={[names.subject, names.to, names.at]} />
+          <tbody>
+            {letters.map(({ id, subject, to, atMs }) => (
+              <tr>
+                <th scope="row" class="wraps font-normal">
+                  <a class="link" href={`/mailbox/${id}`}>
+                    {subject}
+                  </a>
+                </th>
+                <td>{to}</td>
+                <td>{f.dateTime(atMs)}</td>
+              </tr>
+            ))}
+          </tbody>
+        </Sheet>
+      )}
+    </>,
+  );
+});
+
+mailboxPage.get('/:letterId', async (c) => {
+  const letter = await found(c, c.req.param('letterId'));
+  if (!letter) return notFoundPage(c);
+  const { t, f } = words(c);
+  const names = t.people.mailbox;
+  return page(
+    c,
+    { title: letter.subject },
+    <>
+      <p class="mb-4 text-sm">
+        <a class="link" href="/mailbox">
+          {names.back}
+        </a>
+      </p>
+      <h1 class="mb-2">{letter.subject}</h1>
+      <p class="muted mb-6">
+        {letter.to}, {f.dateTime(letter.atMs)}
+      </p>
+      <h2 class="mb-2">{names.asText}</h2>
+      <div class="panel mb-8 px-5 py-4 break-words whitespace-pre-wrap">{withLinks(letter.text)}</div>
+      <h2 class="mb-2">{names.asHtml}</h2>
+      <iframe src={`/mailbox/${letter.id}/html`} title={names.asHtml} class="panel h-[36rem] w-full" />
+    </>,
+  );
+});
+
+/** The letter as a reader of mail shows it: nothing runs in it, and its own styles hold. See portal/security.ts. */
+mailboxPage.get('/:letterId/html', async (c) => {
+  const letter = await found(c, c.req.param('letterId'));
+  return letter ? c.html(letter.html) : notFoundPage(c);
+});
+
+async function found(c: PortalContext, id: string): Promise<KeptLetter | null> {
+  return isId('ltr', id) ? keptLetter(c.env, id) : null;
+}
+
+function withLinks(text: string) {
+  return text.split(/(https?:\/\/\S+)/).map((part) =>
+    /^https?:/.test(part) ? (
+      <a class="link break-all" href={part}>
+        {part}
+      </a>
+    ) : (
+      part
+    ),
+  );
+}

@@ -1,0 +1,59 @@
+/** A new password for whoever has the inbox. Setting it ends every session. */
+import { Hono } from 'hono';
+import { z } from 'zod';
+import { askForPasswordReset, resetPassword } from '../../people/credentials.ts';
+import { type PortalContext, type PortalEnv, words } from '../context.ts';
+import { type Faults, NewPassword, readForm } from '../form.ts';
+import { page } from '../layout.tsx';
+import { answerEmail, askEmail, linkOver } from '../parts/ask-email.tsx';
+import { TextField } from '../parts/field.tsx';
+import { passwordHint } from '../parts/password-hint.ts';
+
+const PasswordForm = z.object({ password: NewPassword });
+
+export const resetPasswordPage = new Hono<PortalEnv>();
+
+resetPasswordPage.get('/', (c) => askEmail(c, words(c).t.people.reset));
+
+resetPasswordPage.post('/', (c) =>
+  answerEmail(c, words(c).t.people.reset, (email) => {
+    const { locale } = words(c);
+    return askForPasswordReset(c.env, { email, locale, headers: c.req.raw.headers, nowMs: Date.now() });
+  }),
+);
+
+resetPasswordPage.get('/:token', (c) => form(c));
+
+resetPasswordPage.post('/:token', async (c) => {
+  const read = await readForm(c, PasswordForm);
+  if (!read.ok) return form(c, read.faults);
+  const done = await resetPassword(c.env, { token: c.req.param('token'), password: read.values.password });
+  return done ? c.redirect('/sign-in?reset', 303) : linkOver(c, '/reset-password');
+});
+
+function form(c: PortalContext, faults?: Faults) {
+  const { t } = words(c);
+  const names = t.people.reset;
+  return page(
+    c,
+    { title: names.title, narrow: true, status: faults ? 422 : 200 },
+    <>
+      <h1 class="mb-6">{names.title}</h1>
+      <form method="post" class="grid gap-5" novalidate>
+        <TextField
+          c={c}
+          faults={faults}
+          name="password"
+          label={names.password}
+          hint={passwordHint(c)}
+          type="password"
+          autocomplete="new-password"
+          required
+        />
+        <button class="btn btn-primary" type="submit">
+          {names.save}
+        </button>
+      </form>
+    </>,
+  );
+}

@@ -1,0 +1,362 @@
+/** Team: who belongs to the account in which role, who was invited, and what was done in it. */
+import { Hono } from 'hono';
+import { z } from 'zod';
+import { emailsOf } from '../../db/account-limits.ts';
+import { database } from '../../db/client.ts';
+import { MEMBER_ROLES } from '../../db/schema/accounts.ts';
+import {
+  accountTrail,
+  changeRole,
+  type InvitationRow,
+  listMembers,
+  type MemberRow,
+  openInvitations,
+  removeMember,
+  revokeInvitation,
+} from '../../db/team.ts';
+import { isId } from '../../domain/ids.ts';
+import { isLastOwner, type MemberRole } from '../../domain/team.ts';
+import { sendsLetters } from '../../mail/post.ts';
+import { invite } from '../../people/team.ts';
+import { type PortalContext, type PortalEnv, words } from '../context.ts';
+import { Choice, type Faults, readForm, type Typed, typedFields } from '../form.ts';
+import { allowed, mayWrite, rememberAccount, signedIn } from '../guard.ts';
+import { page } from '../layout.tsx';
+import { EmailForm } from '../parts/ask-email.tsx';
+import { SelectField, TextField } from '../parts/field.tsx';
+import { Notice } from '../parts/notice.tsx';
+import { Heads, Sheet } from '../parts/sheet.tsx';
+import { TeamTrail } from '../parts/team-trail.tsx';
+import { notFoundPage } from './not-found.tsx';
+
+const TRAIL_SHOWN = 50;
+
+const RoleForm = z.object({ role: Choice(MEMBER_ROLES) });
+const InviteForm = EmailForm.extend(RoleForm.shape);
+
+export const teamPage = new Hono<PortalEnv>();
+
+teamPage.use(signedIn);
+// whoever belongs to an account may leave it, and look at another: that changes nothing for the rest
+teamPage.use('/', allowed('team'));
+teamPage.use('/members/:personId/role', allowed('team'));
+teamPage.use('/invitations/*', allowed('team'));
+
+teamPage.get('/', (c) => show(c, {}));
+
+teamPage.post('/', async (c) => {
+  const read = await readForm(c, InviteForm);
+  if (!read.ok) return show(c, read);
+  const request = { ...read.values, ...here(c), by: c.get('person')!, locale: words(c).locale };
+  if (!(await invite(c.env, request)))
+    return show(c, { typed: read.typed, faults: { email: 'too_many_invitations' } });
+  return c.redirect('/team?done=invited', 303);
+});
+
+teamPage.post('/members/:personId/role', async (c) => {
+  const { role } = await typedFields(c);
+  const read = RoleForm.safeParse({ role });
+  const { accountId, nowMs } = here(c);
+  const personId = c.req.param('personId');
+  const member = await memberOf(c, personId);
+  if (!member || !read.success) return notFoundPage(c);
+  const detail = { email: member.email, from: member.role, to: read.data.role };
+  const changed = await changeRole(database(c.env), {
+    accountId,
+    personId,
+    role: read.data.role,
+    entry: { ...by(c, nowMs), action: 'member.role', subject: personId, detail },
+  });
+  const refused = !changed && member.role !== read.data.role;
+  return refused ? show(c, { faults: { role: 'last_owner' } }) : c.redirect('/team?done=saved', 303);
+});
+
+teamPage.get('/members/:personId/remove', async (c) => {
+  const member = await removable(c);
+  return member ? askRemoval(c, member) : notFoundPage(c);
+});
+
+teamPage.post('/members/:personId/remove', async (c) => {
+  const member = await removable(c);
+  if (!member) return notFoundPage(c);
+  const { accountId, nowMs } = here(c);
+  const { personId, email } = member;
+  const entry = { ...by(c, nowMs), action: 'member.removed', subject: personId, detail: { email } };
+  if (!(await removeMember(database(c.env), { accountId, personId, entry })))
+    return askRemoval(c, member, true);
+  return c.redirect(personId === c.get('person')!.id ? '/start' : '/team?done=removed', 303);
+});
+
+teamPage.post('/invitations/:invitationId/revoke', async (c) => {
+  const { accountId, nowMs } = here(c);
+  const invitationId = c.req.param('invitationId');
+  const entry = { ...by(c, nowMs), action: 'invitation.revoked', subject: invitationId, detail: {} };
+  const revoked =
+    isId('inv', invitationId) &&
+    (await revokeInvitation(database(c.env), { accountId, invitationId, nowMs, entry }));
+  return revoked ? c.redirect('/team?done=revoked', 303) : notFoundPage(c);
+});
+
+teamPage.post('/switch', async (c) => {
+  const { accountId = '' } = await typedFields(c);
+  if (!c.get('memberships').some((each) => each.accountId === accountId)) return notFoundPage(c);
+  rememberAccount(c, accountId);
+  return c.redirect('/usage', 303);
+});
+
+function here(c: PortalContext) {
+  const accountId = c.get('accountId');
+  const { accountName } = c.get('memberships').find((each) => each.accountId === accountId)!;
+  return { accountId, accountName, nowMs: Date.now() };
+}
+
+function by(c: PortalContext, atMs: number) {
+  return { atMs, actor: c.get('person')!.id, accountId: c.get('accountId') };
+}
+
+async function memberOf(c: PortalContext, personId: string): Promise<MemberRow | undefined> {
+  const members = await listMembers(database(c.env), c.get('accountId'));
+  return members.find((each) => each.personId === personId);
+}
+
+/** Owners remove others, everybody removes themselves. */
+async function removable(c: PortalContext): Promise<MemberRow | undefined> {
+  const personId = c.req.param('personId') ?? '';
+  const may = mayWrite(c, 'team') || personId === c.get('person')!.id;
+  return may ? memberOf(c, personId) : undefined;
+}
+
+const DONE = ['invited', 'saved', 'removed', 'revoked'] as const;
+
+async function show(c: PortalContext, state: { typed?: Typed; faults?: Faults }) {
+  const { t } = words(c);
+  const names = t.team;
+  const { accountId, accountName, nowMs } = here(c);
+  const db = database(c.env);
+  const [members, invitations, trail] = await Promise.all([
+    listMembers(db, accountId),
+    openInvitations(db, accountId, nowMs),
+    accountTrail(db, accountId, TRAIL_SHOWN),
+  ]);
+  const emails = await emailsOf(
+    db,
+    trail.map(({ actor }) => actor),
+  );
+  const isOwner = mayWrite(c, 'team');
+  const done = DONE.find((each) => each === c.req.query('done'));
+  const { faults } = state;
+  return page(
+    c,
+    { title: names.title, status: faults ? 422 : 200, back: '/team' },
+    <>
+      <h1 class="mb-2">
+        {names.title} <bdi class="muted font-normal">{accountName}</bdi>
+      </h1>
+      <p class="mb-8">{names.lead}</p>
+      {done && <Notice tone="success">{names[done]}</Notice>}
+      {faults && <Notice tone="error">{faults.role ? t.faults[faults.role] : t.faults.summary}</Notice>}
+      <Members c={c} members={members} isOwner={isOwner} />
+      <dl class="muted mt-4 grid gap-x-4 gap-y-1 text-sm sm:grid-cols-[max-content_1fr]">
+        {MEMBER_ROLES.map((role) => (
+          <>
+            <dt class="font-medium">{names.roles[role]}</dt>
+            <dd>{names.rights[role]}</dd>
+          </>
+        ))}
+      </dl>
+      {isOwner && <Invite c={c} {...state} />}
+      {isOwner && (
+        <form method="post" action="/account/name" class="mt-12 flex max-w-xl flex-wrap items-end gap-3">
+          <div class="grow">
+            <TextField c={c} name="accountName" label={names.accountName} value={accountName} />
+          </div>
+          <button class="btn" type="submit">
+            {names.rename}
+          </button>
+        </form>
+      )}
+      {invitations.length > 0 && <Waiting c={c} invitations={invitations} isOwner={isOwner} />}
+      <Accounts c={c} />
+      <TeamTrail c={c} trail={trail} emails={emails} />
+    </>,
+  );
+}
+
+function roleOptions(c: PortalContext) {
+  const { roles } = words(c).t.team;
+  return MEMBER_ROLES.map((role) => [role, roles[role]] as const);
+}
+
+function Members(props: { c: PortalContext; members: readonly MemberRow[]; isOwner: boolean }) {
+  const { c, members, isOwner } = props;
+  const { t } = words(c);
+  const names = t.team;
+  const me = c.get('person')!.id;
+  return (
+    <Sheet label={names.title}>
+      <Heads names={[names.member, names.role, names.secondFactor, names.actions]} />
+      <tbody>
+        {members.map(({ personId, name, email, role, twoFactor }) => (
+          <tr>
+            <th scope="row" class="wraps">
+              <bdi>{name}</bdi>
+              <span class="muted block font-normal">
+                {email}
+                {personId === me && ` (${names.you})`}
+              </span>
+            </th>
+            <td>
+              {isOwner ? (
+                <form method="post" action={`/team/members/${personId}/role`} class="flex gap-2">
+                  <select name="role" class="select select-sm w-36" aria-label={names.roleOf(email)}>
+                    {roleOptions(c).map(([value, text]) => (
+                      <option value={value} selected={value === role}>
+                        {text}
+                      </option>
+                    ))}
+                  </select>
+                  <button class="btn btn-sm" type="submit">
+                    {names.change}
+                  </button>
+                </form>
+              ) : (
+                names.roles[role]
+              )}
+            </td>
+            <td>{twoFactor ? names.on : names.off}</td>
+            <td>{actionOf(personId, email, role)}</td>
+          </tr>
+        ))}
+      </tbody>
+    </Sheet>
+  );
+
+  function actionOf(personId: string, email: string, role: MemberRole) {
+    const isLast = isLastOwner(
+      role,
+      members.map((each) => each.role),
+    );
+    if (isLast || !(isOwner || personId === me)) return '–';
+    return (
+      <a class="link" href={`/team/members/${personId}/remove`} aria-label={names.removeOf(email)}>
+        {personId === me ? names.leave : names.remove}
+      </a>
+    );
+  }
+}
+
+function askRemoval(c: PortalContext, member: MemberRow, refused = false) {
+  const { t } = words(c);
+  const names = t.team;
+  const isMe = member.personId === c.get('person')!.id;
+  const title = isMe ? names.leaveTitle(here(c).accountName) : names.removeTitle(member.email);
+  return page(
+    c,
+    { title, narrow: true, status: refused ? 422 : 200 },
+    <>
+      <h1 class="mb-3">
+        <bdi>{title}</bdi>
+      </h1>
+      {refused && <Notice tone="error">{names.lastOwner}</Notice>}
+      {!isMe && <p class="mb-6">{names.removeText}</p>}
+      <form method="post" class="mt-6 flex flex-wrap gap-3">
+        <button class="btn btn-error" type="submit">
+          {isMe ? names.leave : names.removeSubmit}
+        </button>
+        <a class="btn" href="/team">
+          {names.keep}
+        </a>
+      </form>
+    </>,
+  );
+}
+
+function Invite({ c, typed, faults }: { c: PortalContext; typed?: Typed; faults?: Faults }) {
+  const { t } = words(c);
+  const names = t.team;
+  const fields = { c, typed: typed ?? { role: 'developer' }, faults };
+  return (
+    <section aria-labelledby="invite" class="mt-12 max-w-3xl">
+      <h2 id="invite" class="mb-4">
+        {names.inviteTitle}
+      </h2>
+      {sendsLetters(c.env) ? (
+        <form method="post" action="/team" class="grid items-start gap-5 sm:grid-cols-[2fr_1fr]" novalidate>
+          <TextField {...fields} name="email" label={names.email} type="email" required />
+          <SelectField {...fields} name="role" label={names.role} options={roleOptions(c)} />
+          <div>
+            <button class="btn btn-primary" type="submit">
+              {names.invite}
+            </button>
+          </div>
+        </form>
+      ) : (
+        <p>{t.people.noLetters}</p>
+      )}
+    </section>
+  );
+}
+
+function Waiting(props: { c: PortalContext; invitations: readonly InvitationRow[]; isOwner: boolean }) {
+  const { c, invitations, isOwner } = props;
+  const { t, f } = words(c);
+  const names = t.team;
+  return (
+    <section aria-labelledby="waiting" class="mt-12">
+      <h2 id="waiting" class="mb-4">
+        {names.waitingTitle}
+      </h2>
+      <Sheet label={names.waitingTitle}>
+        <Heads names={[names.email, names.role, names.expires, names.actions]} />
+        <tbody>
+          {invitations.map(({ id, email, role, expiresAtMs }) => (
+            <tr>
+              <th scope="row" class="font-normal">
+                {email}
+              </th>
+              <td>{names.roles[role]}</td>
+              <td>{f.dateTime(expiresAtMs)}</td>
+              <td>
+                {isOwner ? (
+                  <form method="post" action={`/team/invitations/${id}/revoke`}>
+                    <button class="link" type="submit" aria-label={names.revokeOf(email)}>
+                      {names.revoke}
+                    </button>
+                  </form>
+                ) : (
+                  '–'
+                )}
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </Sheet>
+    </section>
+  );
+}
+
+/** For whoever belongs to several. */
+function Accounts({ c }: { c: PortalContext }) {
+  const names = words(c).t.team;
+  const memberships = c.get('memberships');
+  if (memberships.length < 2) return null;
+  return (
+    <form method="post" action="/team/switch" class="mt-12 flex max-w-xl flex-wrap items-end gap-3">
+      <div class="grow">
+        <SelectField
+          c={c}
+          name="accountId"
+          label={names.switchTo}
+          value={c.get('accountId')}
+          options={memberships.map(({ accountId, accountName, role }) => [
+            accountId,
+            `${accountName} (${names.roles[role]})`,
+          ])}
+        />
+      </div>
+      <button class="btn" type="submit">
+        {names.switch}
+      </button>
+    </form>
+  );
+}

@@ -1,0 +1,7 @@
+/** What a new password must be, beside its field. */
+import { PASSWORD_LENGTH_MIN } from '../../people/auth.ts';
+import { type PortalContext, words } from '../context.ts';
+
+export function passwordHint(c: PortalContext): string {
+  return words(c).t.signUp.passwordHint(PASSWORD_LENGTH_MIN);
+}

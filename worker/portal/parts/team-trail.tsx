@@ -1,0 +1,51 @@
+/** What was done in an account, by whom. */
+import type { TrailRow } from '../../db/team.ts';
+import { type PortalContext, words } from '../context.ts';
+import { Heads, Sheet } from './sheet.tsx';
+
+interface Props {
+  readonly c: PortalContext;
+  readonly trail: readonly TrailRow[];
+  /** of the people in it that are known still, by id */
+  readonly emails: ReadonlyMap<string, string>;
+}
+
+export function TeamTrail({ c, trail, emails }: Props) {
+  const { t, f } = words(c);
+  const names = t.team;
+  const actorOf = (actor: string) => {
+    if (actor === 'operator-token') return names.operator;
+    return emails.get(actor) ?? (actor.startsWith('key_') ? names.apiKey : names.someone);
+  };
+  return (
+    <section aria-labelledby="trail" class="mt-12">
+      <h2 id="trail" class="mb-4">
+        {names.trailTitle}
+      </h2>
+      {trail.length === 0 ? (
+        <p>{names.trailEmpty}</p>
+      ) : (
+        <Sheet label={names.trailTitle}>
+          <Heads names={[names.when, names.who, names.what, names.about]} />
+          <tbody>
+            {trail.map((row) => (
+              <tr>
+                <td>{f.dateTime(row.atMs)}</td>
+                <td>{actorOf(row.actor)}</td>
+                <td>{names.actionNames[row.action] ?? row.action}</td>
+                <td class="wraps">
+                  <bdi>{aboutOf(row)}</bdi>
+                </td>
+              </tr>
+            ))}
+          </tbody>
+        </Sheet>
+      )}
+    </section>
+  );
+}
+
+/** The name of what it was done to, where the row has one. */
+function aboutOf({ subject, detail }: TrailRow): string {
+  return String(detail.email ?? detail.name ?? subject);
+}
