@@ -48,7 +48,9 @@ describe('a key that', () => {
     const expired = await Customer.withCredit(undefined, { expiresAtMs: Date.now() - 1 });
     const revoked = await Customer.withCredit();
     const { accountId, keyId } = revoked;
-    expect(await revokeKey(database(env), { accountId, keyId, nowMs: Date.now() })).toBe(true);
+    expect(await revokeKey(database(env), { accountId, keyId, actor: 'person', nowMs: Date.now() })).toBe(
+      true,
+    );
     const answers = [];
     for (const key of ['nonsense', newApiKey(), expired.key, revoked.key]) {
       answers.push(await ask(`Bearer ${key}`, model));
@@ -80,7 +82,7 @@ describe('a key that', () => {
     expect((await revoked.ask({ model })).status).toBe(200);
     expect((await expiring.ask({ model })).status).toBe(200);
     const { accountId, keyId } = revoked;
-    await revokeKey(database(env), { accountId, keyId, nowMs: Date.now() });
+    await revokeKey(database(env), { accountId, keyId, actor: 'person', nowMs: Date.now() });
     vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 5_001 });
     await node.report();
     expect((await ask(`Bearer ${revoked.key}`, model)).status).toBe(401);

@@ -2,7 +2,15 @@
 import { z } from 'zod';
 import { findModel } from '../db/catalogue.ts';
 import { database } from '../db/client.ts';
-import { type ApiKeyRow, changeKey, createKey, findKey, listKeys, pepperKey } from '../db/keys.ts';
+import {
+  type ApiKeyRow,
+  changeKey,
+  createKey,
+  findKey,
+  listKeys,
+  pepperKey,
+  rotateKey as rotate,
+} from '../db/keys.ts';
 import { isId } from '../domain/ids.ts';
 import { beyond, type KeyTerms, usualTerms } from '../domain/key-grant.ts';
 import { CAP_PERIODS } from '../domain/limits.ts';
@@ -86,7 +94,6 @@ export async function deleteKey(c: ApiContext): Promise<Response> {
   return c.json({ id: row.id, object: 'key', deleted: true });
 }
 
-/** A new key on the same terms; the old one goes on for a while, so that nothing has to be changed in one instant. */
 export async function rotateKey(c: ApiContext): Promise<Response> {
   const row = await managedKeyOf(c);
   if ('reason' in row) return refuse(c, row);
@@ -96,12 +103,12 @@ export async function rotateKey(c: ApiContext): Promise<Response> {
   const faulty = beyond(row, giver);
   if (faulty) return refuse(c, tooMuch(faulty));
   const nowMs = Date.now();
-  const { name, models, capNanoUsd, capPeriod, requestsPerMinute, tokensPerMinute, concurrency } = row;
-  const terms = { capPeriod, requestsPerMinute, tokensPerMinute, concurrency, expiresAtMs: row.expiresAtMs };
-  const made = await newKey(c, { name, models, capNanoUsd, ...terms });
-  const overMs = nowMs + body.fields.overlap_seconds * 1_000;
-  const expiresAtMs = Math.min(overMs, row.expiresAtMs ?? overMs);
-  await change(c, row, { expiresAtMs }, 'key.rotated', [made.row.id]);
+  const made = await rotate(database(c.env), await pepperKey(config(c.env)), {
+    row,
+    overlapMs: body.fields.overlap_seconds * 1_000,
+    actor: c.get('principal').keyId,
+    nowMs,
+  });
   return created(c, made);
 }
 
@@ -198,7 +205,8 @@ function change(
   what: readonly string[],
 ): Promise<ApiKeyRow> {
   const actor = c.get('principal').keyId;
-  const entry = { atMs: Date.now(), actor, action, subject: keyId, detail: { what: what.join(' ') } };
+  const detail = { what: what.join(' ') };
+  const entry = { atMs: Date.now(), actor, action, subject: keyId, detail, accountId };
   const { models, ...rest } = values;
   const row = models === undefined ? rest : { ...rest, models: models && [...models] };
   return changeKey(database(c.env), { accountId, keyId, values: row, entry });

@@ -3,7 +3,7 @@ import { and, desc, eq, isNull, type SQL } from 'drizzle-orm';
 import { hashApiKey, newApiKey } from '../domain/api-key.ts';
 import { newId } from '../domain/ids.ts';
 import type { CapPeriod } from '../domain/limits.ts';
-import type { NanoUsd } from '../domain/money.ts';
+import { type NanoUsd, nanoUsd } from '../domain/money.ts';
 import type { Config } from '../env.ts';
 import { type AuditEntry, addAudit, addAuditIfChanged } from './audit.ts';
 import type { Database } from './client.ts';
@@ -45,14 +45,54 @@ export async function pepperKey(config: Config): Promise<CryptoKey> {
 
 /**
  * Makes a key. `key` is its only copy: it is stored nowhere and cannot be had again.
- * @param actor id of the management key that makes it, for the audit; null: a person does
+ * @param actor who makes it, for the trail: a person's id or a management key's; null: nobody is told
  */
 export async function createKey(
   db: Database,
   pepper: CryptoKey,
   request: NewKey,
   actor: string | null = null,
-): Promise<{ key: string; row: ApiKeyRow }> {
+): Promise<MadeKey> {
+  const { key, insert, entry } = await newRow(db, pepper, request, actor);
+  if (entry === null) return { key, row: await insert.get() };
+  const [rows] = await db.batch([insert, addAudit(db, entry)]);
+  return { key, row: rows[0]! };
+}
+
+export interface MadeKey {
+  readonly key: string;
+  readonly row: ApiKeyRow;
+}
+
+/**
+ * A new key on the same terms. The old one goes on for the overlap, so that nothing has to be changed in one instant;
+ * one that ends before that ends when it would have. Both or neither.
+ */
+export async function rotateKey(
+  db: Database,
+  pepper: CryptoKey,
+  request: { row: ApiKeyRow; overlapMs: number; actor: string; nowMs: number },
+): Promise<MadeKey> {
+  const { row: old, overlapMs, actor, nowMs } = request;
+  const { accountId, name, scope, models, capPeriod, requestsPerMinute, tokensPerMinute, concurrency } = old;
+  const capNanoUsd = old.capNanoUsd === null ? null : nanoUsd(old.capNanoUsd);
+  const terms = { models, capNanoUsd, capPeriod, requestsPerMinute, tokensPerMinute, concurrency };
+  const fresh = { accountId, name, scope, ...terms, expiresAtMs: old.expiresAtMs, nowMs };
+  const { key, id, insert, entry } = await newRow(db, pepper, fresh, actor);
+  const overMs = nowMs + overlapMs;
+  const [rows] = await db.batch([
+    insert,
+    addAudit(db, entry!),
+    db
+      .update(apiKey)
+      .set({ expiresAtMs: Math.min(overMs, old.expiresAtMs ?? overMs) })
+      .where(and(eq(apiKey.id, old.id), eq(apiKey.accountId, accountId), isNull(apiKey.revokedAtMs))),
+    addAudit(db, { ...entry!, action: 'key.rotated', subject: old.id, detail: { name, what: id } }),
+  ]);
+  return { key, row: rows[0]! };
+}
+
+async function newRow(db: Database, pepper: CryptoKey, request: NewKey, actor: string | null) {
   const { models, nowMs, ...rest } = request;
   const key = newApiKey();
   const id = newId('key', nowMs);
@@ -67,10 +107,18 @@ export async function createKey(
       createdAtMs: nowMs,
     })
     .returning();
-  if (actor === null) return { key, row: await insert.get() };
-  const entry = { atMs: nowMs, actor, action: 'key.created', subject: id, detail: { name: rest.name } };
-  const [rows] = await db.batch([insert, addAudit(db, entry)]);
-  return { key, row: rows[0]! };
+  const entry: AuditEntry | null =
+    actor === null
+      ? null
+      : {
+          atMs: nowMs,
+          actor,
+          action: 'key.created',
+          subject: id,
+          detail: { name: rest.name },
+          accountId: rest.accountId,
+        };
+  return { key, id, insert, entry };
 }
 
 /** Every key of the account, newest first, revoked and expired ones included. */
@@ -146,14 +194,22 @@ export async function changeKey(
 /** @returns false when the account has no such key that is not yet revoked */
 export async function revokeKey(
   db: Database,
-  request: { accountId: string; keyId: string; nowMs: number },
+  request: { accountId: string; keyId: string; actor: string; nowMs: number },
 ): Promise<boolean> {
-  const revoked = await db
-    .update(apiKey)
-    .set({ revokedAtMs: request.nowMs })
-    .where(
-      and(eq(apiKey.id, request.keyId), eq(apiKey.accountId, request.accountId), isNull(apiKey.revokedAtMs)),
-    )
-    .returning({ id: apiKey.id });
-  return revoked.length > 0;
+  const { accountId, keyId, actor, nowMs } = request;
+  const [revoked] = await db.batch([
+    db
+      .update(apiKey)
+      .set({ revokedAtMs: nowMs })
+      .where(and(eq(apiKey.id, keyId), eq(apiKey.accountId, accountId), isNull(apiKey.revokedAtMs))),
+    addAuditIfChanged(db, {
+      atMs: nowMs,
+      actor,
+      action: 'key.revoked',
+      subject: keyId,
+      detail: {},
+      accountId,
+    }),
+  ]);
+  return revoked.meta.changes === 1;
 }

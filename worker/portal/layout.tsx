@@ -1,6 +1,7 @@
 /** The frame of every page: head, header with navigation, the page itself, footer with the language. */
 import { html } from 'hono/html';
 import type { Child } from 'hono/jsx';
+import { type Area, type MemberRole, mayRole } from '../domain/team.ts';
 import { type PortalContext, words } from './context.ts';
 import { LOCALE_NAMES, LOCALES } from './language/locale.ts';
 import { Mark } from './parts/mark.tsx';
@@ -59,13 +60,16 @@ export function page(c: PortalContext, props: PageProps, content: Child): Respon
 function Header({ c, path }: { c: PortalContext; path: string }) {
   const { t } = words(c);
   const person = c.get('person');
+  const role = c.get('memberRole') as MemberRole | undefined;
+  // a page for strangers, too, does not know the account: then every way is shown, and the page itself decides
+  const mayRead = (area: Area) => role === undefined || mayRole(role, 'read', area);
   const links = person
     ? [
         ['/start', t.nav.start],
         ['/keys', t.nav.keys],
         ['/usage', t.nav.usage],
         ['/requests', t.nav.requests],
-        ['/billing', t.nav.billing],
+        ...(mayRead('billing') ? [['/billing', t.nav.billing]] : []),
         ['/alerts', t.nav.alerts],
         ['/team', t.nav.team],
         ...(person.role === 'operator' ? [['/operator/pool', t.nav.pool]] : []),

@@ -25,6 +25,7 @@ import { EndpointList } from '../parts/endpoint-list.tsx';
 import { GaugeTable } from '../parts/gauge-table.tsx';
 import { Notice } from '../parts/notice.tsx';
 import { ShownSecret } from '../parts/shown-secret.tsx';
+import { Writable } from '../parts/writable.tsx';
 import { carrySecret, takeSecret } from '../shown-once.ts';
 import { notFoundPage } from './not-found.tsx';
 
@@ -157,16 +158,18 @@ async function show(c: PortalContext, state: State) {
         <GaugeTable c={c} rows={gauged} nowMs={nowMs} />
         {keys.length > KEYS_SHOWN_MAX && <p class="muted mt-2 text-sm">{t.alerts.shownOf(KEYS_SHOWN_MAX)}</p>}
       </section>
-      <div class="grid gap-12 lg:grid-cols-2">
-        <AlertChoice c={c} setting={setting} {...state.watch} />
-        <AccountCap c={c} account={account!} {...state.cap} />
-      </div>
-      <EndpointList c={c} endpoints={endpoints} {...state.endpoint} />
-      <DeliveryLog
-        c={c}
-        deliveries={deliveries}
-        keyNames={new Map(allKeys.map(({ id, name }) => [id, name]))}
-      />
+      <Writable c={c} area="alerts">
+        <div class="grid gap-12 lg:grid-cols-2">
+          <AlertChoice c={c} setting={setting} {...state.watch} />
+          <AccountCap c={c} account={account!} {...state.cap} />
+        </div>
+        <EndpointList c={c} endpoints={endpoints} {...state.endpoint} />
+        <DeliveryLog
+          c={c}
+          deliveries={deliveries}
+          keyNames={new Map(allKeys.map(({ id, name }) => [id, name]))}
+        />
+      </Writable>
     </>,
   );
 }

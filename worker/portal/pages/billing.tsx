@@ -24,6 +24,7 @@ import { PromoForm } from '../parts/promo-form.tsx';
 import { RechargeSection } from '../parts/recharge-section.tsx';
 import { TILES, Tile } from '../parts/tile.tsx';
 import { AMOUNT_CHOICES, TopUpForm } from '../parts/top-up-form.tsx';
+import { Writable } from '../parts/writable.tsx';
 
 const LEDGER_PAGE = 25;
 const PAYMENTS_SHOWN = 25;
@@ -130,15 +131,17 @@ async function show(c: PortalContext, state: { typed?: Typed; faults?: Faults })
       {state.faults?.card && <Notice tone="error">{t.faults[state.faults.card]}</Notice>}
       <OwedNotice c={c} balance={balance} />
       <Balances c={c} balance={balance} />
-      {canTopUp(c.env) ? (
-        <>
-          <TopUpForm c={c} {...state} />
-          <RechargeSection c={c} rule={rule} rechargedNanoUsd={rechargedNanoUsd} {...state} />
-        </>
-      ) : (
-        <p class="mb-12">{t.billing.closed}</p>
-      )}
-      <PromoForm c={c} />
+      <Writable c={c} area="billing">
+        {canTopUp(c.env) ? (
+          <>
+            <TopUpForm c={c} {...state} />
+            <RechargeSection c={c} rule={rule} rechargedNanoUsd={rechargedNanoUsd} {...state} />
+          </>
+        ) : (
+          <p class="mb-12">{t.billing.closed}</p>
+        )}
+        <PromoForm c={c} />
+      </Writable>
       <section aria-labelledby="payments" class="mb-12">
         <h2 id="payments" class="mb-1">
           {t.billing.paymentsTitle}

@@ -20,7 +20,7 @@ import {
   type Typed,
   Whole,
 } from '../form.ts';
-import { allowed, signedIn } from '../guard.ts';
+import { allowed, mayWrite, signedIn } from '../guard.ts';
 import { keyState } from '../key-state.ts';
 import { page } from '../layout.tsx';
 import { SelectField, TextField } from '../parts/field.tsx';
@@ -65,13 +65,18 @@ keysPage.post('/', async (c) => {
   const { capUsd, expiryDays, ...rest } = read.values;
   const accountId = c.get('accountId');
   const nowMs = Date.now();
-  const { key } = await createKey(database(c.env), await pepperKey(config(c.env)), {
-    ...rest,
-    accountId,
-    capNanoUsd: capUsd,
-    expiresAtMs: expiryDays === null ? null : nowMs + expiryDays * DAY_MS,
-    nowMs,
-  });
+  const { key } = await createKey(
+    database(c.env),
+    await pepperKey(config(c.env)),
+    {
+      ...rest,
+      accountId,
+      capNanoUsd: capUsd,
+      expiresAtMs: expiryDays === null ? null : nowMs + expiryDays * DAY_MS,
+      nowMs,
+    },
+    c.get('person')!.id,
+  );
   await carrySecret(c, { kind: 'api_key', subject: accountId, text: key, note: rest.name });
   return c.redirect('/keys', 303);
 });
@@ -97,6 +102,7 @@ async function show(c: PortalContext, state: { typed?: Typed; faults?: Faults })
           note={t.start.keyOnce}
         />
       )}
+      {c.req.query('rotated') !== undefined && <Notice tone="success">{t.keys.rotated}</Notice>}
       {c.req.query('revoked') !== undefined && <Notice tone="success">{t.keys.revoked}</Notice>}
       {keys.length === 0 ? (
         <p>{t.keys.empty}</p>
@@ -104,7 +110,7 @@ async function show(c: PortalContext, state: { typed?: Typed; faults?: Faults })
         <KeyTable c={c} keys={keys} spends={spends} nowMs={nowMs} />
       )}
       {all.length > keys.length && <p class="muted mt-2 text-sm">{t.keys.shownOf(keys.length)}</p>}
-      <NewKeyForm c={c} typed={state.typed} faults={state.faults} />
+      {mayWrite(c, 'keys') && <NewKeyForm c={c} typed={state.typed} faults={state.faults} />}
     </>,
   );
 }
@@ -180,14 +186,18 @@ function KeyTable(props: {
               </td>
               <td>{key.expiresAtMs === null ? t.keys.never : f.date(key.expiresAtMs)}</td>
               <td>
-                {state === 'active' && (
-                  <a
-                    class="link"
-                    href={`/keys/${key.id}/revoke`}
-                    aria-label={`${t.keys.revoke}: ${key.name}`}
-                  >
-                    {t.keys.revoke}
-                  </a>
+                {state === 'active' && mayWrite(c, 'keys') && (
+                  <span class="flex gap-3">
+                    {(['rotate', 'revoke'] as const).map((verb) => (
+                      <a
+                        class="link"
+                        href={`/keys/${key.id}/${verb}`}
+                        aria-label={`${t.keys[verb]}: ${key.name}`}
+                      >
+                        {t.keys[verb]}
+                      </a>
+                    ))}
+                  </span>
                 )}
               </td>
             </tr>

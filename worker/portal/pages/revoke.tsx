@@ -5,7 +5,7 @@ import { findKey, revokeKey } from '../../db/keys.ts';
 import { maskedApiKey } from '../../domain/api-key.ts';
 import { isId } from '../../domain/ids.ts';
 import { type PortalEnv, words } from '../context.ts';
-import { allowed, signedIn } from '../guard.ts';
+import { allowed, mayWrite, signedIn } from '../guard.ts';
 import { keyState } from '../key-state.ts';
 import { page } from '../layout.tsx';
 import { notFoundPage } from './not-found.tsx';
@@ -17,7 +17,7 @@ revokePage.use(signedIn, allowed('keys'));
 revokePage.get('/:keyId/revoke', async (c) => {
   const { t } = words(c);
   const which = { accountId: c.get('accountId'), keyId: c.req.param('keyId') };
-  const key = isId('key', which.keyId) ? await findKey(database(c.env), which) : null;
+  const key = mayWrite(c, 'keys') && isId('key', which.keyId) ? await findKey(database(c.env), which) : null;
   if (!key || keyState(key, Date.now()) !== 'active') return notFoundPage(c);
   const title = t.keys.revokeTitle(key.name);
   return page(
@@ -43,7 +43,7 @@ revokePage.get('/:keyId/revoke', async (c) => {
 
 revokePage.post('/:keyId/revoke', async (c) => {
   const keyId = c.req.param('keyId');
-  const request = { accountId: c.get('accountId'), keyId, nowMs: Date.now() };
+  const request = { accountId: c.get('accountId'), keyId, actor: c.get('person')!.id, nowMs: Date.now() };
   if (!isId('key', keyId) || !(await revokeKey(database(c.env), request))) return notFoundPage(c);
   return c.redirect('/keys?revoked', 303);
 });

@@ -50,11 +50,16 @@ signUpPage.post('/', async (c) => {
   if (next.startsWith('/invitation/')) return c.redirect(next, 303);
   const accountId = await ensureAccount(c.env, result.person, nowMs);
   const name = words(c).t.signUp.firstKeyName;
-  const { key } = await createKey(database(c.env), await pepperKey(config(c.env)), {
-    accountId,
-    name,
-    nowMs,
-  });
+  const { key } = await createKey(
+    database(c.env),
+    await pepperKey(config(c.env)),
+    {
+      accountId,
+      name,
+      nowMs,
+    },
+    result.person.id,
+  );
   await carrySecret(c, { kind: 'api_key', subject: accountId, text: key, note: name });
   return c.redirect('/start', 303);
 });
