@@ -5,7 +5,7 @@ import { usd } from '../../worker/domain/money.ts';
 import { raiseNotice } from '../../worker/notices/raise.ts';
 import { ATTEMPTS_MAX, nextDelayMs } from '../../worker/notices/schedule.ts';
 import { FAILED_QUEUE } from '../../worker/tasks.ts';
-import { Desk, db, LOW, letTimePass, logOf, newAccount } from './notices-fixtures.ts';
+import { Desk, db, LOW, letTimePass, logOf, newAccount, WITHOUT_MAIL } from './notices-fixtures.ts';
 import { answer, received } from './notices-receiver.ts';
 
 const raise = (desk: Desk, accountId: string, cause = 'test') =>
@@ -137,7 +137,7 @@ it('does not send before its time, whoever asks', async () => {
 });
 
 it('says so when no e-mail can be sent, and tries no more', async () => {
-  for (const over of [{ MAIL_FROM: undefined }, { EMAIL: undefined }]) {
+  for (const over of [WITHOUT_MAIL, { ...WITHOUT_MAIL, EMAIL: undefined }]) {
     const desk = new Desk(over);
     const accountId = await newAccount();
     await raise(desk, accountId);

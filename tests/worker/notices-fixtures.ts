@@ -14,6 +14,9 @@ export const db = database(bindings as unknown as Env);
 
 export const LOW: Notice = { kind: 'balance.low', balanceNanoUsd: usd(1), belowNanoUsd: usd(2) };
 
+/** A production installation in which nothing is set up that could send e-mail. */
+export const WITHOUT_MAIL = { MAIL_FROM: undefined, ENVIRONMENT: 'production' };
+
 export interface Sent {
   readonly to: string;
   readonly subject: string;

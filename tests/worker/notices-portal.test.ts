@@ -7,7 +7,7 @@ import { usd } from '../../worker/domain/money.ts';
 import type { Task } from '../../worker/domain/task.ts';
 import { endpointSecret } from '../../worker/notices/endpoint-secret.ts';
 import { raiseNotice } from '../../worker/notices/raise.ts';
-import { Desk, db, LOW, logOf } from './notices-fixtures.ts';
+import { Desk, db, LOW, logOf, WITHOUT_MAIL } from './notices-fixtures.ts';
 import { answer, received } from './notices-receiver.ts';
 import { Browser, bindings } from './portal-browser.ts';
 
@@ -194,7 +194,7 @@ describe('the delivery log', () => {
   it('says what, to whom, how far, why, and what comes next, and sends again what failed', async () => {
     const { browser, accountId, email, endpoint } = await withEndpoint();
     answer(503);
-    const desk = new Desk({ MAIL_FROM: undefined });
+    const desk = new Desk(WITHOUT_MAIL);
     await raiseNotice(desk.env, { accountId, cause: 'low', notice: LOW, nowMs: Date.now() });
     await desk.drain();
     const page = await read(browser.get('/alerts'));
@@ -226,7 +226,7 @@ describe('the delivery log', () => {
 
   it('is French in French', async () => {
     const { browser, accountId } = await owner('fr');
-    const desk = new Desk({ MAIL_FROM: undefined });
+    const desk = new Desk(WITHOUT_MAIL);
     const notice = { kind: 'recharge.paid', orderId: 'order_1', amountNanoUsd: usd(20) } as const;
     await raiseNotice(desk.env, { accountId, cause: 'paid', notice, nowMs: Date.now() });
     await desk.drain();
@@ -245,7 +245,7 @@ it('stays small when it is full', async () => {
     concurrency: '7',
     expiryDays: '',
   };
-  const desk = new Desk({ MAIL_FROM: undefined });
+  const desk = new Desk(WITHOUT_MAIL);
   for (let i = 0; i < ENDPOINTS_MAX; i++) await desk.endpoint(accountId);
   for (let i = 0; i < 25; i++) {
     await browser.post('/keys', { ...fields, name: crypto.randomUUID(), tokensPerMinute: '90000' });
@@ -263,7 +263,7 @@ it('stays small when it is full', async () => {
 describe('a stranger', () => {
   it('finds neither endpoint nor delivery of another account', async () => {
     const { accountId, endpoint } = await withEndpoint();
-    const desk = new Desk({ MAIL_FROM: undefined });
+    const desk = new Desk(WITHOUT_MAIL);
     await raiseNotice(desk.env, { accountId, cause: 'low', notice: LOW, nowMs: Date.now() });
     await desk.drain();
     const failed = (await logOf(accountId)).find(({ state }) => state === 'failed')!;

@@ -5,10 +5,10 @@ import type { Notice } from '../../worker/domain/notice.ts';
 import { rotateEndpoint } from '../../worker/notices/endpoints.ts';
 import { raiseNotice } from '../../worker/notices/raise.ts';
 import { verifyWebhookSignature } from '../../worker/standard-webhooks.ts';
-import { Desk, LOW, letTimePass, logOf, newAccount } from './notices-fixtures.ts';
+import { Desk, LOW, letTimePass, logOf, newAccount, WITHOUT_MAIL } from './notices-fixtures.ts';
 import { answer, chunksRead, hugeBody, type Received, received } from './notices-receiver.ts';
 
-const noMail = { MAIL_FROM: undefined };
+const noMail = WITHOUT_MAIL;
 
 /** The account of a desk without e-mail, with one endpoint. */
 async function oneEndpoint() {

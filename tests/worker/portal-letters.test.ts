@@ -2,7 +2,7 @@
 import { createOTP } from '@better-auth/utils/otp';
 import { beforeEach, expect, it } from 'vitest';
 import { MESSAGES } from '../../worker/portal/language/locale.ts';
-import { Desk } from './notices-fixtures.ts';
+import { Desk, WITHOUT_MAIL } from './notices-fixtures.ts';
 import { Browser, bindings, newEmail, PASSWORD } from './portal-browser.ts';
 
 const { en, fr } = MESSAGES;
@@ -120,7 +120,7 @@ it('does not flood an inbox', async () => {
 });
 
 it('says that it sends none where nothing is set up, and the page still stands', async () => {
-  const env = { ...desk.env, EMAIL: undefined, MAIL_FROM: undefined, ENVIRONMENT: 'production' };
+  const env = { ...desk.env, ...WITHOUT_MAIL };
   const text = await (await new Browser('en', env as never).get('/sign-in/link')).text();
   expect(text).toContain(en.people.noLetters);
 });
