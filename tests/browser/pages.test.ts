@@ -43,6 +43,7 @@ const PAGES: readonly [name: string, who: Who, path: string, status?: number][] 
   ['operator promo codes', 'operator', '/operator/promo-codes'],
   ['operator reconciliation', 'operator', '/operator/reconciliation'],
   ['operator closing', 'operator', '/operator/reconciliation/close?request=req_1&node=&kind=price'],
+  ['operator margin', 'operator', '/operator/margin'],
   ['operator accounts', 'operator', '/operator/accounts?q=acct_'],
   ['operator account', 'operator', 'ACCOUNT'],
   ['sandbox checkout', 'customer', 'CHECKOUT'],

@@ -132,6 +132,7 @@ function d1Books(select: Select): D1Books {
   return {
     usage_event: select('usage_event'),
     usage_hour: select('usage_hour'),
+    node_hour: select('node_hour'),
     ledger_entry: select('ledger_entry'),
     node_receipt: select('node_receipt'),
     price: select('price'),

@@ -46,6 +46,8 @@ const CORRUPTIONS: readonly (readonly [law: LawName, what: string, corrupt: Corr
       });
       w.accounts[0].credit.granted_nano_usd += 28_800;
       w.accounts[0].credit.paid_nano_usd -= 28_800;
+      w.d1.usage_event[0]!.granted_nano_usd = 0;
+      w.d1.node_hour[0]!.granted_nano_usd = 0;
     },
   ],
   [
@@ -136,6 +138,18 @@ const CORRUPTIONS: readonly (readonly [law: LawName, what: string, corrupt: Corr
   ['L10', 'D1 lacks an entry', (w) => w.d1.ledger_entry.pop()],
   ['L10', 'D1 lacks a request', (w) => dropUsage(w, 1)],
   ['L10', 'the rollup counts twice', (w) => (w.d1.usage_hour[0]!.requests += 1)],
+  ['L10', 'the rollup of a node counts twice', (w) => (w.d1.node_hour[0]!.completion_tokens += 1)],
+  ['L10', 'a node lacks an hour', (w) => w.d1.node_hour.pop()],
+  ['L10', 'a node has an hour of nothing', (w) => w.d1.node_hour.push({ ...w.d1.node_hour[0]!, hour_ms: 0 })],
+  [
+    'L10',
+    'granted credit paid more than the ledger says',
+    (w) => {
+      w.d1.usage_event[0]!.granted_nano_usd += 1;
+      w.d1.node_hour[0]!.granted_nano_usd += 1;
+    },
+  ],
+  ['L10', 'granted credit paid for what was not charged', (w) => (w.d1.usage_event[1]!.granted_nano_usd = 1)],
   [
     'L10',
     'the spend of a key is not what it spent',

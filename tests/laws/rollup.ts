@@ -1,48 +1,120 @@
-/** Part of L10: the hourly rollup is the sum of its requests. Both are written in one batch, so this holds at any time. */
+/**
+ * Part of L10: the hourly rollups are the sums of their requests, by key and by node, and what granted credit paid of a
+ * request is what its ledger entry says. Rollup and request are written in one batch, so this holds at any time.
+ */
 import { findings } from './books.ts';
-import type { UsageEventRow, UsageHourRow, World } from './world.ts';
+import type { D1Books, EntryRow, NodeHourRow, UsageEventRow, UsageHourRow, World } from './world.ts';
 
 const HOUR_MS = 3_600_000;
 
-type Sums = Omit<UsageHourRow, 'account_id' | 'hour_ms' | 'key_id' | 'model_id'>;
-
-export function rollup({ d1 }: World) {
+export function rollup(world: World) {
   const { found, equal } = findings('L10');
-  if (!d1?.usage_event || !d1.usage_hour) return found;
-  const expected = new Map<string, Sums>();
-  for (const row of d1.usage_event) {
-    const hourMs = row.admitted_at_ms - (row.admitted_at_ms % HOUR_MS);
-    const name = nameOf({ ...row, hour_ms: hourMs });
-    expected.set(name, plus(expected.get(name), row));
+  const { usage_event: events, usage_hour, node_hour } = world.d1 ?? {};
+  if (!events) return found;
+  if (usage_hour)
+    compare(sumsOf(events, keyHourOf, ofKey), new Map(usage_hour.map((row) => [keyName(row), row])));
+  if (node_hour) {
+    const served = events.filter(({ node_id }) => node_id !== null);
+    compare(sumsOf(served, nodeHourOf, ofNode), new Map(node_hour.map((row) => [nodeName(row), row])));
   }
-  const said = new Map(d1.usage_hour.map((row) => [nameOf(row), row]));
-  for (const name of new Set([...expected.keys(), ...said.keys()])) {
-    for (const column of Object.keys(NOTHING) as (keyof Sums)[])
-      equal(name, `${column} of the hour`, said.get(name)?.[column] ?? 0, expected.get(name)?.[column] ?? 0);
+  const entries = entriesOf(world);
+  for (const { account_id, request_id, entry_seq, granted_nano_usd } of events) {
+    const entry = entry_seq === null ? NO_ENTRY : entries.get(`${account_id} ${entry_seq}`);
+    // an entry that is told later than its request is on its way
+    if (entry) equal(request_id, 'what granted credit paid', granted_nano_usd, 0 - entry.granted_nano_usd);
   }
   return found;
+
+  function compare(expected: ReadonlyMap<string, Sums>, said: ReadonlyMap<string, object>) {
+    for (const name of new Set([...expected.keys(), ...said.keys()])) {
+      const row = said.get(name) as Sums | undefined;
+      const sums = expected.get(name);
+      for (const column of Object.keys(sums ?? countsOf(row!)))
+        equal(name, `${column} of the hour`, row?.[column] ?? 0, sums?.[column] ?? 0);
+    }
+  }
 }
 
-const NOTHING: Sums = {
-  requests: 0,
-  cached_tokens: 0,
-  uncached_tokens: 0,
-  reasoning_tokens: 0,
-  answer_tokens: 0,
-  charge_nano_usd: 0,
-};
+type Sums = Readonly<Record<string, number>>;
 
-function plus(sums: Sums = NOTHING, row: UsageEventRow): Sums {
+/** Of a row that no request explains. */
+function countsOf(row: Sums): Sums {
+  const counts = Object.entries(row).filter(
+    ([name, value]) => typeof value === 'number' && name !== 'hour_ms',
+  );
+  return Object.fromEntries(counts);
+}
+
+const NO_ENTRY = { granted_nano_usd: 0 };
+
+/** What each request adds to the columns of its row, summed by the row's name. */
+function sumsOf(
+  events: readonly UsageEventRow[],
+  nameOf: (row: UsageEventRow) => string,
+  adds: (row: UsageEventRow) => Sums,
+): Map<string, Sums> {
+  const sums = new Map<string, Sums>();
+  for (const row of events) {
+    const name = nameOf(row);
+    const before = sums.get(name);
+    const added = Object.entries(adds(row)).map(([column, value]) => [
+      column,
+      (before?.[column] ?? 0) + value,
+    ]);
+    sums.set(name, Object.fromEntries(added));
+  }
+  return sums;
+}
+
+function ofKey(row: UsageEventRow) {
   return {
-    requests: sums.requests + 1,
-    cached_tokens: sums.cached_tokens + row.cached_tokens,
-    uncached_tokens: sums.uncached_tokens + row.prompt_tokens - row.cached_tokens,
-    reasoning_tokens: sums.reasoning_tokens + row.reasoning_tokens,
-    answer_tokens: sums.answer_tokens + row.completion_tokens - row.reasoning_tokens,
-    charge_nano_usd: sums.charge_nano_usd + row.charge_nano_usd,
-  };
+    requests: 1,
+    cached_tokens: row.cached_tokens,
+    uncached_tokens: row.prompt_tokens - row.cached_tokens,
+    reasoning_tokens: row.reasoning_tokens,
+    answer_tokens: row.completion_tokens - row.reasoning_tokens,
+    charge_nano_usd: row.charge_nano_usd,
+  } satisfies Omit<UsageHourRow, 'account_id' | 'hour_ms' | 'key_id' | 'model_id'>;
 }
 
-function nameOf(row: Pick<UsageHourRow, 'account_id' | 'hour_ms' | 'key_id' | 'model_id'>): string {
+function ofNode(row: UsageEventRow) {
+  return {
+    requests: 1,
+    prompt_tokens: row.prompt_tokens,
+    cached_tokens: row.cached_tokens,
+    completion_tokens: row.completion_tokens,
+    charge_nano_usd: row.charge_nano_usd,
+    granted_nano_usd: row.granted_nano_usd,
+  } satisfies Omit<NodeHourRow, 'node_id' | 'hour_ms'>;
+}
+
+function keyHourOf(row: UsageEventRow): string {
+  return keyName({ ...row, hour_ms: hourOf(row) });
+}
+
+function keyName(row: Pick<UsageHourRow, 'account_id' | 'hour_ms' | 'key_id' | 'model_id'>): string {
   return `${row.account_id} ${new Date(row.hour_ms).toISOString()} ${row.key_id} ${row.model_id}`;
+}
+
+function nodeHourOf(row: UsageEventRow): string {
+  return nodeName({ node_id: row.node_id!, hour_ms: hourOf(row) });
+}
+
+function nodeName(row: Pick<NodeHourRow, 'node_id' | 'hour_ms'>): string {
+  return `${row.node_id} ${new Date(row.hour_ms).toISOString()}`;
+}
+
+function hourOf({ admitted_at_ms: atMs }: UsageEventRow): number {
+  return atMs - (atMs % HOUR_MS);
+}
+
+/** Entries by account and number: the Wallets' own, and D1's where a Wallet does not tell. */
+function entriesOf({ accounts, d1 }: World): ReadonlyMap<string, Pick<EntryRow, 'granted_nano_usd'>> {
+  const told = (d1 as D1Books).ledger_entry ?? [];
+  return new Map([
+    ...told.map((row) => [`${row.account_id} ${row.seq}`, row] as const),
+    ...accounts.flatMap(({ accountId, entry = [] }) =>
+      entry.map((row) => [`${accountId} ${row.seq}`, row] as const),
+    ),
+  ]);
 }

@@ -1,7 +1,7 @@
 /** A small sound world for the checker's own test: a grant, a top-up, an answer, one that no node gave, one of a node that died. */
 import { createHash } from 'node:crypto';
 import { GENESIS_HASH, hashInput } from '../../worker/domain/ledger.ts';
-import type { EndedColumns, EntryRow, NodeReceiptRow, RequestRow, World } from './world.ts';
+import type { EndedColumns, EntryRow, NodeHourRow, NodeReceiptRow, RequestRow, World } from './world.ts';
 
 /** Worlds for tests are changed in place: every level loses its `readonly`. */
 export type Mutable<T> = T extends (infer Item)[] | readonly (infer Item)[]
@@ -80,7 +80,11 @@ export function soundWorld(): Sample {
       },
     ],
     d1: {
-      usage_event: request.map(({ held_nano_usd: _, ...row }) => ({ ...row, account_id: ACCOUNT })),
+      usage_event: request.map(({ held_nano_usd: _, ...row }) => ({
+        ...row,
+        account_id: ACCOUNT,
+        granted_nano_usd: row.charge_nano_usd,
+      })),
       usage_hour: [
         {
           account_id: ACCOUNT,
@@ -95,6 +99,7 @@ export function soundWorld(): Sample {
           charge_nano_usd: charge,
         },
       ],
+      node_hour: request.filter(({ node_id }) => node_id !== null).map(servedHour),
       ledger_entry: rows.map((row) => ({ ...row, account_id: ACCOUNT })),
       node_receipt: [
         receipt('req_1', 'node_1', [20, 10], null),
@@ -223,6 +228,20 @@ function ended(
     completion_tokens: completion!,
     reasoning_tokens: 0,
     charge_nano_usd: charge!,
+  };
+}
+
+/** Of the one request that its node served in the hour. */
+function servedHour(row: RequestRow): Mutable<NodeHourRow> {
+  return {
+    node_id: row.node_id!,
+    hour_ms: HOUR_MS,
+    requests: 1,
+    prompt_tokens: row.prompt_tokens,
+    cached_tokens: row.cached_tokens,
+    completion_tokens: row.completion_tokens,
+    charge_nano_usd: row.charge_nano_usd,
+    granted_nano_usd: row.charge_nano_usd,
   };
 }
 

@@ -184,6 +184,7 @@ export interface HoldEnd {
 export interface D1Books {
   readonly usage_event?: readonly UsageEventRow[];
   readonly usage_hour?: readonly UsageHourRow[];
+  readonly node_hour?: readonly NodeHourRow[];
   readonly ledger_entry?: readonly (EntryRow & { readonly account_id: string })[];
   readonly node_receipt?: readonly NodeReceiptRow[];
   readonly price?: readonly PriceRow[];
@@ -195,6 +196,7 @@ export interface D1Books {
 
 export interface UsageEventRow extends EndedColumns {
   readonly account_id: string;
+  readonly granted_nano_usd: number;
 }
 
 export interface UsageHourRow {
@@ -208,6 +210,17 @@ export interface UsageHourRow {
   readonly reasoning_tokens: number;
   readonly answer_tokens: number;
   readonly charge_nano_usd: number;
+}
+
+export interface NodeHourRow {
+  readonly node_id: string;
+  readonly hour_ms: number;
+  readonly requests: number;
+  readonly prompt_tokens: number;
+  readonly cached_tokens: number;
+  readonly completion_tokens: number;
+  readonly charge_nano_usd: number;
+  readonly granted_nano_usd: number;
 }
 
 export interface NodeReceiptRow extends TokenColumns {

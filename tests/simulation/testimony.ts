@@ -10,6 +10,7 @@ import type { Universe } from './universe.ts';
 const D1_TABLES = [
   'usage_event',
   'usage_hour',
+  'node_hour',
   'ledger_entry',
   'node_receipt',
   'price',

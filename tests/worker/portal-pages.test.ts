@@ -49,6 +49,7 @@ describe('every page', () => {
     '/operator/prices/end?version=deepseek-r1-0528%2Fstandard%2F1',
     '/operator/promo-codes',
     '/operator/reconciliation',
+    '/operator/margin',
     '/operator/accounts?q=acct_',
   ])('runs no script at %s', async (path) => {
     const browser = new Browser();

@@ -1,5 +1,4 @@
 /** GET /v1/usage: what the account used, by minute, hour or day, key and model; as JSON or as a table for accountants. */
-import Papa from 'papaparse';
 import { z } from 'zod';
 import { findModel } from '../db/catalogue.ts';
 import { database } from '../db/client.ts';
@@ -16,6 +15,7 @@ import type { ApiContext } from '../gateway/answer-headers.ts';
 import { readFields } from '../gateway/dialects/fields.ts';
 import { catalogue } from '../gateway/isolate.ts';
 import { type Refusal, refused } from '../gateway/refusal.ts';
+import { csvFile } from './csv.ts';
 
 /** Minutes are sums over requests one by one; of hours and days a rollup is kept, so they may go further. */
 const SPAN_MS_MAX: Record<BucketWidth, number> = {
@@ -139,15 +139,8 @@ function describe(row: BucketRow, groups: readonly (typeof GROUPS)[number][]) {
 function csv(data: readonly ReturnType<typeof describe>[], next: string | null): Response {
   const first = data[0];
   const columns = COLUMNS.filter((name) => first === undefined || name in first);
-  // a spreadsheet runs what begins with =, + or @
-  const text = Papa.unparse({ fields: [...columns], data: [...data] }, { escapeFormulae: true });
-  return new Response(`${text}\r\n`, {
-    headers: {
-      'content-type': 'text/csv; charset=utf-8; header=present',
-      'content-disposition': 'attachment; filename="tollgate-usage.csv"',
-      ...(next === null ? {} : { 'x-next': next }),
-    },
-  });
+  const headers: Record<string, string> = next === null ? {} : { 'x-next': next };
+  return csvFile({ name: 'tollgate-usage.csv', fields: columns, data, headers });
 }
 
 function nameOf({ bucketMs, keyId, modelId }: BucketPlace): string {

@@ -18,7 +18,14 @@ export async function readForm<Schema extends z.ZodType>(
   c: PortalContext,
   schema: Schema,
 ): Promise<FormResult<z.output<Schema>>> {
-  const typed = await typedFields(c);
+  return readFields(await typedFields(c), schema);
+}
+
+/** The same of fields that came in an address. */
+export function readFields<Schema extends z.ZodType>(
+  typed: Typed,
+  schema: Schema,
+): FormResult<z.output<Schema>> {
   const result = schema.safeParse(typed);
   if (result.success) return { ok: true, values: result.data, typed };
   const faults: Record<string, Fault> = {};
@@ -59,6 +66,11 @@ export const OptionalUsd = z
   .string(fault('amount'))
   .regex(/^$|^\d{1,6}([.,]\d{1,9})?$/, fault('amount'))
   .transform((text) => (text === '' ? null : parseUsd(text)));
+
+/** As above, and not empty. */
+export const Usd = OptionalUsd.refine((amount) => amount !== null, fault('amount')).transform(
+  (amount) => amount!,
+);
 
 /** A whole number within bounds. */
 export function Whole(bounds: { min: number; max: number }) {

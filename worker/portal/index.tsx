@@ -14,6 +14,7 @@ import { keysPage } from './pages/keys.tsx';
 import { landingPage } from './pages/landing.tsx';
 import { languagePage } from './pages/language.ts';
 import { mailboxPage } from './pages/mailbox.tsx';
+import { marginPage } from './pages/margin.tsx';
 import { notFoundPage } from './pages/not-found.tsx';
 import { poolPage } from './pages/pool.tsx';
 import { priceEndPage } from './pages/price-end.tsx';
@@ -71,6 +72,7 @@ portal.route('/operator', pricesPage);
 portal.route('/operator', priceEndPage);
 portal.route('/operator', promoCodesPage);
 portal.route('/operator', reconciliationPage);
+portal.route('/operator', marginPage);
 portal.route('/operator', accountsPage);
 portal.all('*', notFoundPage);
 

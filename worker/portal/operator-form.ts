@@ -27,6 +27,19 @@ export const UsdPerMillion = z
   .refine((nano) => nano !== null, fault('usd_per_million'))
   .transform((nano) => nano!);
 
+/** A share such as `56.3`, with at most one place, in thousandths. */
+export const Percent = z
+  .string(fault('percent'))
+  .regex(/^\d{1,3}([.,]\d)?$/, fault('percent'))
+  .transform((text) => Math.round(Number(text.replace(',', '.')) * 10))
+  .refine((permille) => permille <= 1_000, fault('percent'));
+
+/** So many to one, with at most two places, in hundredths. */
+export const Ratio = z
+  .string(fault('ratio'))
+  .regex(/^\d{1,4}([.,]\d{1,2})?$/, fault('ratio'))
+  .transform((text) => Math.round(Number(text.replace(',', '.')) * 100));
+
 /** A line of text that goes into a trail or a catalogue. */
 export function Line(max: number) {
   return z

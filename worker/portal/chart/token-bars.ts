@@ -1,13 +1,5 @@
-/**
- * Tokens by kind as stacked bars, drawn to SVG on the server. Colours are the stylesheet's variables, so both themes
- * fit; ECharts' inline styles become attributes, so that the page's policy can forbid inline styles.
- */
-import { BarChart } from 'echarts/charts';
-import { GridComponent } from 'echarts/components';
-import { init, use } from 'echarts/core';
-import { SVGRenderer } from 'echarts/renderers';
-
-use([BarChart, GridComponent, SVGRenderer]);
+/** Tokens by kind as stacked bars. */
+import { drawBars, type Size, WIDE } from './bars.ts';
 
 export const KINDS = ['cached', 'uncached', 'reasoning', 'answer'] as const;
 export type Kind = (typeof KINDS)[number];
@@ -16,74 +8,21 @@ export interface Bar extends Readonly<Record<Kind, number>> {
   readonly label: string;
 }
 
-/** Of a drawing, near the width at which it is shown, so that letters keep their size. */
-export interface Size {
-  readonly width: number;
-  readonly height: number;
-}
-
-/** The page's column, and a phone's. */
-export const WIDE: Size = { width: 1104, height: 280 };
-export const SLIM: Size = { width: 390, height: 240 };
-
 /** @returns an `<svg>` element without script or inline style */
 export function tokenBars(
   bars: readonly Bar[],
   words: { kinds: Record<Kind, string>; shortCount: (value: number) => string },
-  { width, height }: Size = WIDE,
+  size: Size = WIDE,
 ): string {
-  const chart = init(null, null, { renderer: 'svg', ssr: true, width, height });
-  try {
-    const text = { color: 'var(--muted)', fontSize: 12, fontFamily: 'sans-serif' };
-    const line = { lineStyle: { color: 'var(--color-base-300)' } };
-    chart.setOption({
-      animation: false,
-      grid: { left: 44, right: 4, top: 10, bottom: 26 },
-      xAxis: {
-        type: 'category',
-        data: bars.map((bar) => bar.label),
-        axisTick: { show: false },
-        axisLine: line,
-        axisLabel: text,
-      },
-      yAxis: {
-        type: 'value',
-        minInterval: 1,
-        splitNumber: 4,
-        axisLabel: { ...text, formatter: (value: number) => words.shortCount(value) },
-        splitLine: line,
-      },
-      series: KINDS.map((kind) => ({
-        type: 'bar',
-        stack: 'tokens',
-        silent: true,
-        name: words.kinds[kind],
-        barMaxWidth: 36,
-        itemStyle: { color: `var(--chart-${kind})` },
-        data: bars.map((bar) => bar[kind]),
-      })),
-    });
-    return staticSvg(chart.renderToSVGString());
-  } finally {
-    chart.dispose();
-  }
-}
-
-/** Takes out what only a script or a pointer would use, bars of no height, and inline styles. */
-function staticSvg(svg: string): string {
-  return svg
-    .replace(/<style[\s\S]*?<\/style>/g, '')
-    .replace(/ (?:class|ecmeta_\w+|pointer-events)="[^"]*"/g, '')
-    .replace(/<path d="[^"]*l0 0l-[^"]*"[^>]*><\/path>\n?/g, '')
-    .replace(/ style="([^"]*)"/g, (_, style: string) => asAttributes(style));
-}
-
-/** `font-size:12px;font-family:x` → `font-size="12px" font-family="x"`: SVG knows both spellings. */
-function asAttributes(style: string): string {
-  return style
-    .split(';')
-    .map((part) => part.split(':').map((text) => text.trim()))
-    .filter(([name, value]) => value && /^(font|text|fill|stroke|dominant|opacity)/.test(name ?? ''))
-    .map(([name, value]) => ` ${name}="${value}"`)
-    .join('');
+  const series = KINDS.map((kind) => ({
+    name: words.kinds[kind],
+    stack: 'tokens',
+    color: `var(--chart-${kind})`,
+    values: bars.map((bar) => bar[kind]),
+  }));
+  return drawBars(
+    bars.map(({ label }) => label),
+    series,
+    { ...size, axis: words.shortCount, axisWidth: 44 },
+  );
 }

@@ -7,6 +7,7 @@ export const operatorEn = {
     prices: 'Prices',
     promoCodes: 'Promo codes',
     reconciliation: 'Reconciliation',
+    margin: 'Margin',
     accounts: 'Accounts',
     open: (count: string) => `${count} open`,
   },

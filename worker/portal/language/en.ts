@@ -3,6 +3,7 @@ import { alertsEn } from './en-alerts.ts';
 import { billingEn } from './en-billing.ts';
 import { canaryEn } from './en-canary.ts';
 import { lettersEn } from './en-letters.ts';
+import { marginEn } from './en-margin.ts';
 import { operatorEn } from './en-operator.ts';
 import { peopleEn } from './en-people.ts';
 import { requestsEn } from './en-requests.ts';
@@ -301,6 +302,7 @@ export const en = {
       'node.draining': 'drained',
       'node.quarantined': 'quarantined',
       'node.removed': 'removed',
+      'node.cost_set': 'cost of an hour set',
       'node.up': 'came up',
       'node.ejected': 'ejected',
       'node.silent': 'went silent',
@@ -327,6 +329,7 @@ export const en = {
   },
   requests: requestsEn,
   operator: operatorEn,
+  margin: marginEn,
   notFound: {
     title: 'There is no such page',
     text: 'The address may be mistyped, or what was there belongs to another account.',
@@ -369,6 +372,8 @@ export const en = {
     no_card: 'Save a card first.',
     recharge_too_small: 'At least the level above, so that one charge is enough.',
     whole_number: 'Please give a whole number within the bounds.',
+    percent: 'A share between 0 and 100, such as 56.3, please.',
+    ratio: 'A number with at most two places, such as 3.62, please.',
     choice: 'Please choose one of those offered.',
     confirm: 'That is not the name of the node.',
     endpoint_url: 'Please give a whole address such as https://example.com/webhooks.',

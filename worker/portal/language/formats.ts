@@ -10,6 +10,8 @@ export interface Formats {
   percent(share: number): string;
   /** rounded to the cent: prices, caps, credit */
   usd(nano: number): string;
+  /** large amounts short: $1.2M */
+  shortUsd(nano: number): string;
   /** exact, in parts: what comes before the cents' end, the digits after them (may be none), and what follows */
   usdExact(nano: NanoUsd): readonly [head: string, beyondCents: string, tail: string];
   /** exact without a currency sign, nine places, so that a column of amounts lines up; nothing is `0` */
@@ -61,6 +63,13 @@ function build(locale: Locale): Formats {
   const shortCount = number({ notation: 'compact', maximumFractionDigits: 1 });
   const percent = number({ style: 'percent', maximumFractionDigits: 1 });
   const usd = number({ style: 'currency', currency: 'USD', currencyDisplay: 'narrowSymbol' });
+  const shortUsd = number({
+    style: 'currency',
+    currency: 'USD',
+    currencyDisplay: 'narrowSymbol',
+    notation: 'compact',
+    maximumSignificantDigits: 3,
+  });
   const exact = number({
     style: 'currency',
     currency: 'USD',
@@ -101,6 +110,7 @@ function build(locale: Locale): Formats {
     shortCount: (value) => shortCount.format(value),
     percent: (share) => percent.format(share),
     usd: (nano) => usd.format(nano / NANO_PER_USD),
+    shortUsd: (nano) => shortUsd.format(nano / NANO_PER_USD),
     usdExact: (nano) => {
       const parts = exact.formatToParts(decimal(nano));
       const at = parts.findIndex(({ type }) => type === 'fraction');

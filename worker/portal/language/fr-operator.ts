@@ -8,6 +8,7 @@ export const operatorFr: typeof operatorEn = {
     prices: 'Tarifs',
     promoCodes: 'Codes promo',
     reconciliation: 'Rapprochement',
+    margin: 'Marge',
     accounts: 'Comptes',
     open: (count) => `${count} à traiter`,
   },

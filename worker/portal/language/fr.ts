@@ -5,6 +5,7 @@ import { alertsFr } from './fr-alerts.ts';
 import { billingFr } from './fr-billing.ts';
 import { canaryFr } from './fr-canary.ts';
 import { lettersFr } from './fr-letters.ts';
+import { marginFr } from './fr-margin.ts';
 import { operatorFr } from './fr-operator.ts';
 import { peopleFr } from './fr-people.ts';
 import { requestsFr } from './fr-requests.ts';
@@ -306,6 +307,7 @@ export const fr: Messages = {
       'node.draining': 'vidé',
       'node.quarantined': 'isolé',
       'node.removed': 'retiré',
+      'node.cost_set': 'coût horaire fixé',
       'node.up': 'entré en service',
       'node.ejected': 'écarté',
       'node.silent': 'devenu muet',
@@ -331,6 +333,7 @@ export const fr: Messages = {
   },
   requests: requestsFr,
   operator: operatorFr,
+  margin: marginFr,
   notFound: {
     title: 'Cette page n’existe pas',
     text: 'L’adresse est peut-être mal écrite, ou ce qui s’y trouvait appartient à un autre compte.',
@@ -373,6 +376,8 @@ export const fr: Messages = {
     no_card: 'Enregistrez d’abord une carte.',
     recharge_too_small: 'Au moins le seuil ci-dessus, pour qu’un seul débit suffise.',
     whole_number: 'Donnez un nombre entier dans les bornes.',
+    percent: 'Donnez une part entre 0 et 100, par exemple 56,3.',
+    ratio: 'Donnez un nombre avec deux décimales au plus, par exemple 3,62.',
     choice: 'Choisissez parmi ce qui est proposé.',
     confirm: 'Ce n’est pas le nom du nœud.',
     endpoint_url: 'Donnez une adresse entière, par exemple https://example.com/webhooks.',

@@ -12,6 +12,7 @@ export async function operatorNav(c: PortalContext, here: string) {
     ['/operator/prices', names.prices],
     ['/operator/promo-codes', names.promoCodes],
     ['/operator/reconciliation', names.reconciliation],
+    ['/operator/margin', names.margin],
     ['/operator/accounts', names.accounts],
   ] as const;
   return (

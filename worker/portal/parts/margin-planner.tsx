@@ -1,0 +1,163 @@
+/** An hour of a node on paper: what it would earn and cost, and from which throughput on it pays. */
+import { z } from 'zod';
+import type { Model } from '../../db/catalogue.ts';
+import { type Plan, planned } from '../../domain/margin.ts';
+import { nanoUsd } from '../../domain/money.ts';
+import { dayOfPrices } from '../../domain/price-change.ts';
+import { type PortalContext, words } from '../context.ts';
+import { readFields, type Typed, Usd, Whole } from '../form.ts';
+import { Percent, Ratio } from '../operator-form.ts';
+import { SelectField, TextField } from './field.tsx';
+import { Money } from './money.tsx';
+import { TILES, Tile } from './tile.tsx';
+
+const PlanForm = z.object({
+  price: Usd,
+  gpus: Whole({ min: 1, max: 4_096 }),
+  speed: Whole({ min: 1, max: 1_000_000 }),
+  cached: Percent,
+  ratio: Ratio,
+  offPeak: Percent,
+  model: z.string(),
+});
+
+/** Their sources stand in the hints. */
+const DEFAULTS = { price: '2', gpus: '16', speed: '622', cached: '56.3', ratio: '3.62', offPeak: '33.3' };
+
+/** @param period of the page, which the form leaves as it is */
+export function MarginPlanner(props: {
+  c: PortalContext;
+  catalogue: readonly Model[];
+  period: string;
+  nowMs: number;
+}) {
+  const { c, catalogue, period, nowMs } = props;
+  const { t } = words(c);
+  const names = t.margin;
+  const typed: Typed = { ...DEFAULTS, model: catalogue[0]?.id ?? '', ...c.req.query() };
+  const read = readFields(typed, PlanForm);
+  const fields = { c, typed, ...(read.ok ? {} : { faults: read.faults }) };
+  const model = catalogue.find(({ id }) => id === typed.model) ?? catalogue[0];
+  const prices = model && pricesOf(model, nowMs);
+  return (
+    <section aria-labelledby="planner">
+      <h2 id="planner" class="mb-1">
+        {names.planTitle}
+      </h2>
+      <p class="muted mb-4 max-w-3xl text-sm">{names.planNote}</p>
+      <form
+        method="get"
+        action="/operator/margin#planner"
+        class="mb-6 grid items-start gap-5 sm:grid-cols-2 lg:grid-cols-4"
+        novalidate
+      >
+        <input type="hidden" name="period" value={period} />
+        <SelectField
+          {...fields}
+          name="model"
+          label={names.planModel}
+          options={catalogue.map(({ id }) => [id, id])}
+        />
+        <TextField
+          {...fields}
+          name="price"
+          label={names.planPrice}
+          hint={names.planPriceHint}
+          inputmode="decimal"
+        />
+        <TextField
+          {...fields}
+          name="gpus"
+          label={names.planGpus}
+          hint={names.planGpusHint}
+          inputmode="numeric"
+        />
+        <TextField
+          {...fields}
+          name="offPeak"
+          label={names.planOffPeak}
+          hint={names.planOffPeakHint}
+          inputmode="decimal"
+        />
+        <div class="sm:col-span-2">
+          <TextField
+            {...fields}
+            name="speed"
+            label={names.planSpeed}
+            hint={names.planSpeedHint}
+            inputmode="numeric"
+          />
+        </div>
+        <TextField
+          {...fields}
+          name="cached"
+          label={names.planCached}
+          hint={names.planCachedHint}
+          inputmode="decimal"
+        />
+        <TextField
+          {...fields}
+          name="ratio"
+          label={names.planRatio}
+          hint={names.planRatioHint}
+          inputmode="decimal"
+        />
+        <div>
+          <button class="btn btn-primary" type="submit">
+            {names.planSubmit}
+          </button>
+        </div>
+      </form>
+      {!prices && <p>{names.planNoPrice}</p>}
+      {read.ok && prices && <Answer c={c} plan={planOf(read.values, prices)} />}
+    </section>
+  );
+}
+
+function Answer({ c, plan }: { c: PortalContext; plan: Plan }) {
+  const { t, f } = words(c);
+  const names = t.margin;
+  const hour = planned(plan);
+  const { marginShare, breakEven, utilisation } = hour;
+  return (
+    <dl class={TILES}>
+      <Tile label={names.planRevenue} value={<Money c={c} amount={hour.revenueNanoUsd} />} />
+      <Tile label={names.planCost} value={<Money c={c} amount={hour.costNanoUsd} />} />
+      <Tile
+        label={names.planMargin}
+        value={<Money c={c} amount={hour.marginNanoUsd} />}
+        note={marginShare === null ? names.planNone : names.planMarginShare(f.percent(marginShare))}
+      />
+      <Tile
+        label={names.planBreakEven}
+        value={breakEven === null ? '–' : f.count(breakEven)}
+        note={
+          utilisation === null
+            ? names.planNone
+            : `${names.planUtilisation(f.percent(utilisation))}${utilisation > 1 ? ` · ${names.planNever}` : ''}`
+        }
+      />
+    </dl>
+  );
+}
+
+function planOf(form: z.output<typeof PlanForm>, prices: Plan['prices']): Plan {
+  return {
+    gpuHourNanoUsd: nanoUsd(form.price),
+    gpus: form.gpus,
+    tokensPerSecond: form.speed,
+    cachedPermille: form.cached,
+    inputPerHundredOutput: form.ratio,
+    offPeakPermille: form.offPeak,
+    prices,
+  };
+}
+
+/** Where there is no off-peak price, the one of the whole day holds then, too. */
+function pricesOf(model: Model, nowMs: number): Plan['prices'] | null {
+  const held = dayOfPrices(model.prices, 'standard', nowMs).flatMap(({ price }) => price ?? []);
+  const allDay = held.find(({ dailyFromMinute }) => dailyFromMinute === null);
+  const window = held.find(({ dailyFromMinute }) => dailyFromMinute !== null);
+  const peak = allDay ?? window;
+  return peak ? { peak, offPeak: window ?? peak } : null;
+}
