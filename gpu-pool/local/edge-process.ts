@@ -17,9 +17,6 @@ export interface EdgeProcessOptions {
   readonly settings: Record<string, string>;
 }
 
-/** Without one the Worker sends no e-mail. */
-const MAIL_FROM = 'notices@tollgate.example';
-
 const options = JSON.parse(process.env.TOLLGATE_EDGE_PROCESS ?? '{}') as EdgeProcessOptions;
 const { workerOptions } = unstable_getMiniflareWorkerOptions('wrangler.toml');
 const { bindings, modulesRules: _rules, ...fromConfig } = workerOptions;
@@ -31,15 +28,13 @@ const edge = new Miniflare(
     log: new Log(LogLevel.INFO),
     // the layout under which wrangler's own commands find the same database
     resourcePersistencePath: join(options.persistTo, 'v3'),
-    // e-mail goes into files here while the edge runs; its log names each
-    resourceTmpPath: join(dirname(options.persistTo), 'mail'),
     workers: [
       {
         ...fromConfig,
         name: 'tollgate',
         modulesRoot: dirname(options.script),
         modules: [{ type: 'ESModule', path: options.script }],
-        bindings: { ...(bindings as Record<string, string>), MAIL_FROM, ...options.settings },
+        bindings: { ...(bindings as Record<string, string>), ...options.settings },
       },
     ],
   }),

@@ -48,6 +48,7 @@ Tollgate is up, with ${nodes.length} nodes behind it.
   API key    ${apiKey}
   Portal     ${baseUrl}/sign-in   ${portal.email}   ${portal.password}
   Operator   ${baseUrl}/sign-in   ${operator.email}   ${operator.password}
+  Mailbox    ${baseUrl}/mailbox   letters end here
 
 The same is in ${join(stateDir, 'dev.json')}, logs are beside it. The answers come from emulated engines.
 Ctrl-C ends everything; \`npm start -- --fresh\` begins with an empty database.`);

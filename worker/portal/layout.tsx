@@ -141,6 +141,10 @@ function Footer({ c, back }: { c: PortalContext; back: string }) {
       <div class="muted mx-auto flex max-w-6xl flex-wrap items-center justify-between gap-x-6 gap-y-2 px-4 py-4 text-sm sm:px-6">
         <p>
           {t.footer}{' '}
+          <a class="link" href="/pricing">
+            {t.nav.pricing}
+          </a>
+          {' · '}
           <a class="link" href="/docs">
             {t.nav.docs}
           </a>

@@ -6,6 +6,7 @@ import { lettersEn } from './en-letters.ts';
 import { marginEn } from './en-margin.ts';
 import { operatorEn } from './en-operator.ts';
 import { peopleEn } from './en-people.ts';
+import { pricingEn } from './en-pricing.ts';
 import { requestsEn } from './en-requests.ts';
 import { teamEn } from './en-team.ts';
 
@@ -24,6 +25,7 @@ export const en = {
     team: 'Team',
     settings: 'Settings',
     pool: 'Pool',
+    pricing: 'Pricing',
     docs: 'API reference',
     signIn: 'Sign in',
     signUp: 'Create an account',
@@ -40,8 +42,6 @@ export const en = {
     callNoteNoCredit: 'No card to begin with.',
     claimTitle: 'Against o1',
     claim: (least: string) => `At least ${least} cheaper than o1’s list price, on every kind of token.`,
-    claimNote: (date: string) =>
-      `Computed from list prices: the standard price above against OpenAI’s list price for o1, which was retired on ${date}. Against smaller models of today the gap is smaller.`,
     priceTitle: 'Prices',
     priceNote:
       'US dollars per million tokens. Reasoning is billed as output. A request that gives nothing costs nothing.',
@@ -53,7 +53,7 @@ export const en = {
     output: 'Output',
     saving: (model: string) => `${model} saves`,
     license: 'Licence',
-    comparison: 'o1 (OpenAI, list price)',
+    comparison: (name: string) => `${name}, list price`,
     retired: (date: string) => `retired ${date}`,
     promisesTitle: 'What you can check',
     promises: [
@@ -220,6 +220,7 @@ export const en = {
   billing: billingEn,
   alerts: alertsEn,
   people: peopleEn,
+  pricing: pricingEn,
   team: teamEn,
   letters: lettersEn,
   pool: {

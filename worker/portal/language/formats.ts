@@ -18,6 +18,8 @@ export interface Formats {
   usdColumn(nano: NanoUsd): string;
   /** price of a million tokens, from nano-USD per token */
   usdPerMillion(nanoPerToken: number): string;
+  /** three digits that count, for amounts under a cent */
+  usdSmall(nano: number): string;
   dateTime(atMs: number): string;
   /** to the second */
   moment(atMs: number): string;
@@ -83,6 +85,12 @@ function build(locale: Locale): Formats {
     currencyDisplay: 'narrowSymbol',
     maximumFractionDigits: 3,
   });
+  const small = number({
+    style: 'currency',
+    currency: 'USD',
+    currencyDisplay: 'narrowSymbol',
+    maximumSignificantDigits: 3,
+  });
   const date = when({ day: 'numeric', month: 'short', year: 'numeric' });
   const dateTime = when({
     day: 'numeric',
@@ -123,6 +131,7 @@ function build(locale: Locale): Formats {
       ];
     },
     usdColumn: (nano) => (nano === 0 ? '0' : column.format(decimal(nano))),
+    usdSmall: (nano) => small.format(nano / NANO_PER_USD),
     usdPerMillion: (nanoPerToken) => usdPerMillion.format(nanoPerToken / 1_000),
     moment: (atMs) => moment.format(atMs),
     dateTime: (atMs) => dateTime.format(atMs),

@@ -8,6 +8,7 @@ import { lettersFr } from './fr-letters.ts';
 import { marginFr } from './fr-margin.ts';
 import { operatorFr } from './fr-operator.ts';
 import { peopleFr } from './fr-people.ts';
+import { pricingFr } from './fr-pricing.ts';
 import { requestsFr } from './fr-requests.ts';
 import { teamFr } from './fr-team.ts';
 
@@ -24,6 +25,7 @@ export const fr: Messages = {
     team: 'Équipe',
     settings: 'Réglages',
     pool: 'Parc',
+    pricing: 'Tarifs',
     docs: 'Référence de l’API',
     signIn: 'Se connecter',
     signUp: 'Créer un compte',
@@ -40,8 +42,6 @@ export const fr: Messages = {
     callNoteNoCredit: 'Sans carte pour commencer.',
     claimTitle: 'Face à o1',
     claim: (least) => `Au moins ${least} moins cher que le tarif public d’o1, pour chaque type de jeton.`,
-    claimNote: (date) =>
-      `Calculé à partir des tarifs publics : le tarif normal ci-dessus face au tarif d’OpenAI pour o1, retiré le ${date}. Face aux petits modèles d’aujourd’hui, l’écart est moindre.`,
     priceTitle: 'Tarifs',
     priceNote:
       'En dollars américains par million de jetons. Le raisonnement est compté comme sortie. Une requête qui ne donne rien ne coûte rien.',
@@ -53,7 +53,7 @@ export const fr: Messages = {
     output: 'Sortie',
     saving: (model) => `${model} économise`,
     license: 'Licence',
-    comparison: 'o1 (OpenAI, tarif public)',
+    comparison: (name) => `${name}, prix public`,
     retired: (date) => `retiré le ${date}`,
     promisesTitle: 'Ce que vous pouvez vérifier',
     promises: [
@@ -225,6 +225,7 @@ export const fr: Messages = {
   billing: billingFr,
   alerts: alertsFr,
   people: peopleFr,
+  pricing: pricingFr,
   team: teamFr,
   letters: lettersFr,
   pool: {

@@ -207,7 +207,11 @@ function Members(props: { c: PortalContext; members: readonly MemberRow[]; isOwn
             </th>
             <td>
               {isOwner ? (
-                <form method="post" action={`/team/members/${personId}/role`} class="flex gap-2">
+                <form
+                  method="post"
+                  action={`/team/members/${personId}/role`}
+                  class="flex flex-col items-start gap-2 sm:flex-row"
+                >
                   <select name="role" class="select select-sm w-36" aria-label={names.roleOf(email)}>
                     {roleOptions(c).map(([value, text]) => (
                       <option value={value} selected={value === role}>

@@ -1,0 +1,186 @@
+/** Prices in public, and what they come to: a calculator that shows its arithmetic. */
+import { Hono } from 'hono';
+import { z } from 'zod';
+import { loadCatalogue, type Model } from '../../db/catalogue.ts';
+import { database } from '../../db/client.ts';
+import { loadReferencePrices, type ReferencePrice } from '../../db/reference-prices.ts';
+import {
+  type Estimate,
+  estimate,
+  estimateElsewhere,
+  type Tariffs,
+  type Workload,
+} from '../../domain/estimate.ts';
+import type { PriceKind } from '../../domain/price-change.ts';
+import type { DatedPrice } from '../../domain/pricing.ts';
+import { type PortalContext, type PortalEnv, words } from '../context.ts';
+import { type Faults, readFields, type Typed, Whole } from '../form.ts';
+import { page } from '../layout.tsx';
+import { SelectField, TextField } from '../parts/field.tsx';
+import { Notice } from '../parts/notice.tsx';
+import { Prices, pricesOf } from '../parts/price-list.tsx';
+import { Sheet } from '../parts/sheet.tsx';
+import { TILES, Tile } from '../parts/tile.tsx';
+
+const Percent = Whole({ min: 0, max: 100 });
+const LoadForm = z.object({
+  requestsPerDay: Whole({ min: 1, max: 10_000_000 }),
+  promptTokens: Whole({ min: 1, max: 200_000 }),
+  cachedPercent: Percent,
+  outputTokens: Whole({ min: 1, max: 100_000 }),
+  batchPercent: Percent,
+  offPeakPercent: Percent,
+}) satisfies z.ZodType<Workload>;
+
+/** A small product with a chat: what a reasoning model is asked, and how much it thinks. */
+const USUAL: Typed = {
+  model: 'deepseek-r1-0528',
+  requestsPerDay: '1000',
+  promptTokens: '1500',
+  cachedPercent: '50',
+  outputTokens: '1200',
+  batchPercent: '0',
+  offPeakPercent: '33',
+};
+
+export const pricingPage = new Hono<PortalEnv>();
+
+pricingPage.get('/', async (c) => {
+  const { t } = words(c);
+  const db = database(c.env);
+  const [catalogue, others] = await Promise.all([loadCatalogue(db), loadReferencePrices(db)]);
+  const nowMs = Date.now();
+  const typed: Typed = { ...USUAL, ...c.req.query() };
+  const read = readFields(typed, LoadForm);
+  const model = catalogue.find(({ id }) => id === typed.model) ?? catalogue[0];
+  const tariffs = model && tariffsOf(model, nowMs);
+  return page(
+    c,
+    { title: t.pricing.title, status: read.ok ? 200 : 422 },
+    <>
+      <h1 class="mb-2">{t.pricing.title}</h1>
+      <p class="mb-10 max-w-2xl">{t.pricing.lead}</p>
+      <Prices c={c} catalogue={catalogue} others={others} nowMs={nowMs} />
+      <section aria-labelledby="calculator" class="mt-14">
+        <h2 id="calculator" class="mb-1">
+          {t.pricing.calculator}
+        </h2>
+        <p class="muted mb-5">{t.pricing.calculatorLead}</p>
+        {!read.ok && <Notice tone="error">{t.faults.summary}</Notice>}
+        <Questions c={c} catalogue={catalogue} typed={typed} faults={read.ok ? undefined : read.faults} />
+        {!tariffs && <p>{t.pricing.notSold}</p>}
+        {tariffs && read.ok && (
+          <Answer c={c} load={read.values} result={estimate(read.values, tariffs)} rival={others[0]} />
+        )}
+      </section>
+    </>,
+  );
+});
+
+/** The prices of the day: of several windows the cheapest is the off-peak one. null: not sold all day */
+function tariffsOf(model: Model, nowMs: number): Tariffs<DatedPrice> | null {
+  const day = pricesOf(model, nowMs);
+  const standard = day.find(({ dailyFromMinute }) => dailyFromMinute === null);
+  if (!standard) return null;
+  const cheapest = (prices: readonly DatedPrice[]) =>
+    prices.toSorted((a, b) => a.outputNanoUsd - b.outputNanoUsd)[0] ?? null;
+  return {
+    standard,
+    offPeak: cheapest(day.filter(({ dailyFromMinute }) => dailyFromMinute !== null)),
+    batch: cheapest(pricesOf(model, nowMs, 'batch')),
+  };
+}
+
+function Questions(props: { c: PortalContext; catalogue: readonly Model[]; typed: Typed; faults?: Faults }) {
+  const { c, catalogue, ...fields } = props;
+  const names = words(c).t.pricing;
+  const number = { c, ...fields, inputmode: 'numeric' } as const;
+  return (
+    <form
+      method="get"
+      action="/pricing#calculator"
+      class="mb-8 grid items-start gap-5 sm:grid-cols-2 lg:grid-cols-4"
+    >
+      <div class="sm:col-span-2 lg:col-span-1">
+        <SelectField
+          c={c}
+          {...fields}
+          name="model"
+          label={names.model}
+          options={catalogue.map(({ id, name }) => [id, name])}
+        />
+      </div>
+      <TextField {...number} name="requestsPerDay" label={names.requestsPerDay} />
+      <TextField {...number} name="promptTokens" label={names.promptTokens} />
+      <TextField {...number} name="cachedPercent" label={names.cachedPercent} hint={names.cachedHint} />
+      <TextField {...number} name="outputTokens" label={names.outputTokens} hint={names.outputHint} />
+      <TextField {...number} name="batchPercent" label={names.batchPercent} hint={names.batchHint} />
+      <TextField {...number} name="offPeakPercent" label={names.offPeakPercent} />
+      <div class="sm:col-span-2 lg:col-span-4">
+        <button class="btn btn-primary" type="submit">
+          {names.submit}
+        </button>
+      </div>
+    </form>
+  );
+}
+
+function Answer(props: { c: PortalContext; load: Workload; result: Estimate; rival?: ReferencePrice }) {
+  const { c, load, result, rival } = props;
+  const { t, f } = words(c);
+  const names = t.pricing;
+  const total = Number(result.totalNanoUsd);
+  const theirs = rival && Number(estimateElsewhere(load, rival));
+  const kinds: Record<PriceKind, string> = {
+    cacheHitNanoUsd: t.landing.cacheHit,
+    cacheMissNanoUsd: t.landing.cacheMiss,
+    outputNanoUsd: t.landing.output,
+  };
+  return (
+    <>
+      <dl class={TILES}>
+        <Tile label={names.total} value={f.usd(total)} />
+        <Tile label={names.perRequest} value={f.usdSmall(total / result.requests)} />
+        {rival && theirs !== undefined && (
+          <>
+            <Tile label={names.elsewhere(rival.name)} value={f.usd(theirs)} />
+            <Tile label={names.saved} value={f.percent(1 - total / theirs)} note={f.usd(theirs - total)} />
+          </>
+        )}
+      </dl>
+      <h3 class="mb-3 font-semibold">{names.arithmetic}</h3>
+      <Sheet label={names.arithmetic}>
+        <thead>
+          <tr>
+            <th scope="col">{names.part}</th>
+            <th scope="col">{names.kind}</th>
+            <th scope="col" class="num">
+              {names.count}
+            </th>
+            <th scope="col" class="num">
+              {names.price}
+            </th>
+            <th scope="col" class="num">
+              {names.cost}
+            </th>
+          </tr>
+        </thead>
+        <tbody>
+          {result.parts.flatMap(({ name, requests, lines }) =>
+            lines.map((line) => (
+              <tr>
+                <th scope="row" class="font-normal">
+                  {names.tariffs[name]}, {f.count(requests)}
+                </th>
+                <td>{kinds[line.kind]}</td>
+                <td class="num">{f.count(Number(line.tokens))}</td>
+                <td class="num">{f.usdPerMillion(line.nanoUsdPerToken)}</td>
+                <td class="num">{f.usd(Number(line.nanoUsd))}</td>
+              </tr>
+            )),
+          )}
+        </tbody>
+      </Sheet>
+    </>
+  );
+}
