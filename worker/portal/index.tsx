@@ -7,6 +7,7 @@ import { language, visitor } from './guard.ts';
 import { accountsPage } from './pages/accounts.tsx';
 import { alertsPage } from './pages/alerts.tsx';
 import { billingPage } from './pages/billing.tsx';
+import { customerPage } from './pages/customer.tsx';
 import { docsPage } from './pages/docs.tsx';
 import { keysPage } from './pages/keys.tsx';
 import { landingPage } from './pages/landing.tsx';
@@ -52,6 +53,7 @@ portal.route('/operator', promoCodesPage);
 portal.route('/operator', reconciliationPage);
 portal.route('/operator', marginPage);
 portal.route('/operator', accountsPage);
+portal.route('/operator', customerPage);
 portal.all('*', notFoundPage);
 
 portal.onError((error, c) => {
