@@ -53,7 +53,7 @@ export const customersEn = {
   confirm: (name: string) => `Type ${name} to confirm`,
   suspendTitle: 'Suspend',
   suspendNote:
-    'All its keys and tokens are refused within ten seconds (`account_suspended`), batches wait. Answers that run are finished and billed.',
+    'All its keys and tokens are refused within ten seconds (account_suspended), batches wait. Answers that run are finished and billed.',
   suspendSubmit: 'Suspend the account',
   suspendDone: 'The account is suspended.',
   resumeTitle: 'Resume',

@@ -49,7 +49,7 @@ export const customersFr: typeof customersEn = {
   confirm: (name) => `Tapez ${name} pour confirmer`,
   suspendTitle: 'Suspendre',
   suspendNote:
-    'Toutes ses clés et tous ses jetons sont refusés en dix secondes (`account_suspended`), les lots attendent. Les réponses en cours vont à leur fin et sont facturées.',
+    'Toutes ses clés et tous ses jetons sont refusés en dix secondes (account_suspended), les lots attendent. Les réponses en cours vont à leur fin et sont facturées.',
   suspendSubmit: 'Suspendre le compte',
   suspendDone: 'Le compte est suspendu.',
   resumeTitle: 'Reprendre',
