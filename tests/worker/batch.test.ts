@@ -123,6 +123,22 @@ describe('a batch', () => {
     });
   });
 
+  it('waits while its account is suspended, and goes on when it is resumed', async () => {
+    const model = newModel();
+    await network().add(model, greets);
+    const customer = await Customer.withCredit(usd(1));
+    const { id } = await create(customer, [hello(model, 'a')]);
+    const { accountId } = customer;
+    const set = (atMs: number | null) =>
+      env.DB.prepare('UPDATE account SET suspended_at_ms = ? WHERE id = ?').bind(atMs, accountId).run();
+    await set(1);
+    // the key itself may still be believed for a few seconds, so the batch can be looked at
+    const paused = await until(customer, id, ({ tollgate }) => tollgate.paused_by !== null);
+    expect(paused).toMatchObject({ status: 'in_progress', tollgate: { paused_by: 'account_suspended' } });
+    await set(null);
+    expect((await until(customer, id, hasEnded)).request_counts.completed).toBe(1);
+  });
+
   it('finishes what runs when it is cancelled, and begins nothing more', async () => {
     const model = newModel();
     const { promise: released, resolve: release } = Promise.withResolvers<void>();

@@ -27,6 +27,7 @@ const VERDICTS: Record<Refusal['reason'], 'final' | 'again' | 'again_counted' | 
   insufficient_balance: 'insufficient_balance',
   key_cap_reached: 'key_cap_reached',
   account_cap_reached: 'account_cap_reached',
+  account_suspended: 'account_suspended',
   token_cap_reached: 'final',
   overloaded: 'again',
   model_not_available: 'again',

@@ -1,5 +1,5 @@
 /** Accounts as an operator looks for them, and the limits that an operator sets. */
-import { and, asc, eq, gte, inArray, lt, sql } from 'drizzle-orm';
+import { and, asc, desc, eq, gte, inArray, isNotNull, isNull, lt, sql } from 'drizzle-orm';
 import { type AuditEntry, addAuditIfChanged } from './audit.ts';
 import type { Database } from './client.ts';
 import { account, member, person } from './schema.ts';
@@ -10,6 +10,8 @@ export interface LimitedAccount {
   /** of its owner; null: nobody owns it */
   readonly email: string | null;
   readonly createdAtMs: number;
+  /** an operator stopped it: its keys are refused; null: they are not */
+  readonly suspendedAtMs: number | null;
   readonly requestsPerMinute: number;
   readonly tokensPerMinute: number | null;
   readonly concurrency: number;
@@ -22,6 +24,7 @@ const COLUMNS = {
   name: account.name,
   email: person.email,
   createdAtMs: account.createdAtMs,
+  suspendedAtMs: account.suspendedAtMs,
   requestsPerMinute: account.requestsPerMinute,
   tokensPerMinute: account.tokensPerMinute,
   concurrency: account.concurrency,
@@ -53,6 +56,29 @@ export async function findAccounts(db: Database, text: string, limit: number): P
     .limit(limit);
 }
 
+/** The newest first. */
+export function listAccounts(
+  db: Database,
+  { limit, offset }: { limit: number; offset: number },
+): Promise<LimitedAccount[]> {
+  // ids begin with their time
+  return whole(db).orderBy(desc(account.id)).limit(limit).offset(offset);
+}
+
+/** In the order of the ids; those that there are not are left out. */
+export async function accountsOf(db: Database, ids: readonly string[]): Promise<LimitedAccount[]> {
+  const rows = await whole(db).where(
+    sql`${account.id} in (select value from json_each(${JSON.stringify(ids)}))`,
+  );
+  return rows.toSorted((a, b) => ids.indexOf(a.id) - ids.indexOf(b.id));
+}
+
+/** With the first of its owners. */
+function whole(db: Database) {
+  const first = sql`(select min(m.person_id) from member as m where m.account_id = ${account.id} and m.role = 'owner')`;
+  return db.select(COLUMNS).from(account).leftJoin(person, eq(person.id, first)).$dynamic();
+}
+
 export async function findLimitedAccount(db: Database, accountId: string): Promise<LimitedAccount | null> {
   const [found] = await findAccounts(db, accountId, 1);
   return found?.id === accountId ? found : null;
@@ -68,6 +94,22 @@ export async function setAccountLimits(
     addAuditIfChanged(db, entry),
   ]);
   return changed.meta.changes === 1;
+}
+
+/** Stops an account that is not stopped, or lets one go on that is. */
+export async function setSuspended(
+  db: Database,
+  change: { accountId: string; suspendedAtMs: number | null; entry: AuditEntry },
+): Promise<void> {
+  const { accountId, suspendedAtMs, entry } = change;
+  const isOther = suspendedAtMs === null ? isNotNull(account.suspendedAtMs) : isNull(account.suspendedAtMs);
+  await db.batch([
+    db
+      .update(account)
+      .set({ suspendedAtMs })
+      .where(and(eq(account.id, accountId), isOther)),
+    addAuditIfChanged(db, entry),
+  ]);
 }
 
 /** E-mails of people, by their ids: who did what in a trail. */

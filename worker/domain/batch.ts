@@ -21,6 +21,8 @@ export type PausedBy =
   | 'insufficient_balance'
   | 'key_cap_reached'
   | 'account_cap_reached'
+  /** an operator stopped the account; lines that run end */
+  | 'account_suspended'
   /** all nodes have enough to do with those who wait for their answer */
   | 'no_idle_capacity';
 

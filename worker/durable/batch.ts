@@ -112,12 +112,12 @@ export class Batch extends DurableObject<Env> implements BatchApi {
     const { order } = job;
     await this.#runner.recover(job, nowMs);
     if (nowMs >= order.expiresAtMs) this.#cut('batch_expired', nowMs);
-    const principal = await principalOfKey(this.env, order.keyId, nowMs);
-    if (principal === null) this.#cut('key_revoked', nowMs);
+    const who = await principalOfKey(this.env, order.keyId, nowMs);
+    if (who === null) this.#cut('key_revoked', nowMs);
     const { cut, pausedUntilMs } = this.#store.job()!;
     if (cut) this.#runner.cut(cut.by, order.batchId);
     else if (nowMs >= pausedUntilMs) {
-      const pausedBy = await this.#runner.begin(job, principal!, nowMs);
+      const pausedBy = who === 'account_suspended' ? who : await this.#runner.begin(job, who!, nowMs);
       // a line that was refused meanwhile knows better
       if (this.#store.job()!.pausedUntilMs <= nowMs) this.#store.change({ pausedBy });
     }

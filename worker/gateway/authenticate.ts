@@ -26,7 +26,7 @@ export interface Principal {
   readonly token: TokenCap | null;
 }
 
-/** A revoked key must be dead within 10 s everywhere; half of that leaves room for clocks and slow reads. */
+/** A key that is revoked, or whose account is suspended, must be dead within 10 s everywhere; half of that leaves room for clocks and slow reads. */
 const KEY_TTL_MS = 5_000;
 /** by hash, and by id for tokens */
 const keys = new TtlCache<string, KeyOfAccount | null>({ ttlMs: KEY_TTL_MS, sizeMax: 10_000 });
@@ -47,8 +47,8 @@ export async function authenticate(request: Request, env: Env, nowMs: number): P
   if (!isWellFormedApiKey(secret)) return UNAUTHENTICATED;
   const hash = await hashApiKey(secret, await pepperKey(config(env)));
   const row = await known(hash, nowMs, () => findKeyByHash(database(env), hash));
-  if (row === null || isDead(row.key, nowMs)) return UNAUTHENTICATED;
-  return { ok: true, principal: toPrincipal(row, secret) };
+  const refusal = refusalOf(env, row, nowMs);
+  return refusal ? { ok: false, refusal } : { ok: true, principal: toPrincipal(row!, secret) };
 }
 
 /** Whether it is shaped like a JWT; says nothing of what is in it. */
@@ -61,8 +61,9 @@ async function authenticateToken(env: Env, token: string, nowMs: number): Promis
   const claims = await verifyClientToken(config(env), token, nowMs);
   if (claims === null) return UNAUTHENTICATED;
   const row = await known(claims.key, nowMs, () => findKeyById(database(env), claims.key));
-  if (row === null || isDead(row.key, nowMs)) return UNAUTHENTICATED;
-  const parent = toPrincipal(row, token);
+  const refusal = refusalOf(env, row, nowMs);
+  if (refusal) return { ok: false, refusal };
+  const parent = toPrincipal(row!, token);
   const principal: Principal = {
     ...parent,
     kind: 'token',
@@ -92,9 +93,14 @@ async function known(
 }
 
 /** For work that goes on after its request: the key as it is now, null when it is revoked or has expired. */
-export async function principalOfKey(env: Env, keyId: string, nowMs: number): Promise<Principal | null> {
+export async function principalOfKey(
+  env: Env,
+  keyId: string,
+  nowMs: number,
+): Promise<Principal | 'account_suspended' | null> {
   const row = await findKeyById(database(env), keyId);
   if (row === null || isDead(row.key, nowMs)) return null;
+  if (row.account.suspendedAtMs !== null) return 'account_suspended';
   // the key itself is known to nobody here, and nothing is sealed with it
   return toPrincipal(row, '');
 }
@@ -109,6 +115,13 @@ export function secretOf(headers: Headers): string | 'conflicting' | null {
 
 function bearer(header: string | null): string | null {
   return header?.match(/^bearer ([\x21-\x7e]+)$/i)?.[1] ?? null;
+}
+
+/** A dead key learns nothing of its account. */
+function refusalOf(env: Env, row: KeyOfAccount | null, nowMs: number): Refusal | null {
+  if (row === null || isDead(row.key, nowMs)) return UNAUTHENTICATED.refusal;
+  if (row.account.suspendedAtMs === null) return null;
+  return { reason: 'account_suspended', contact: config(env).mailFrom };
 }
 
 function isDead({ revokedAtMs, expiresAtMs }: KeyOfAccount['key'], nowMs: number): boolean {

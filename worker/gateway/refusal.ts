@@ -7,6 +7,8 @@ export type Refusal =
   | AdmitRefusal
   | { reason: 'unauthenticated' }
   | { reason: 'conflicting_keys' }
+  /** by an operator; `contact` is an e-mail address, null: none is configured */
+  | { reason: 'account_suspended'; contact: string | null }
   | { reason: 'not_for_this_key'; kind: PrincipalKind }
   | { reason: 'not_json'; message: string }
   | { reason: 'wrong_media_type' }
@@ -44,6 +46,7 @@ interface Wire {
 const WIRE = {
   unauthenticated: { status: 401, type: 'authentication_error', code: 'invalid_api_key' },
   conflicting_keys: { status: 400, type: 'invalid_request_error', code: 'conflicting_keys' },
+  account_suspended: { status: 403, type: 'permission_error', code: 'account_suspended' },
   insufficient_balance: { status: 402, type: 'insufficient_balance', code: 'insufficient_balance' },
   key_cap_reached: { status: 402, type: 'insufficient_balance', code: 'key_cap_reached' },
   token_cap_reached: { status: 402, type: 'insufficient_balance', code: 'token_cap_reached' },
@@ -150,6 +153,8 @@ function messageFor(refusal: Refusal, origin: string): string {
       return `The API key is missing or not valid. Send it as \`Authorization: Bearer sk-tg-…\`; make one at ${origin}/keys.`;
     case 'conflicting_keys':
       return '`Authorization` and `x-api-key` hold different keys. Send one of them.';
+    case 'account_suspended':
+      return `This account is suspended: its keys are refused until it is resumed. Its owner asks the operator why: ${refusal.contact ?? origin}.`;
     case 'not_for_this_key':
       return `${NOT_FOR[refusal.kind]} ${origin}/keys.`;
     case 'insufficient_balance':

@@ -292,7 +292,7 @@ function paths(origin: string): ZodOpenApiPathsObject {
         tag: TAGS.batches,
         summary: 'Answer a file of requests within a day, at half the price',
         description:
-          'A bad line gets its own error and the rest run. Out of credit or at a cap the batch waits; `tollgate.paused_by` says for what.',
+          'A bad line gets its own error and the rest run. Out of credit, at a cap or while its account is suspended the batch waits; `tollgate.paused_by` says for what.',
         body: BatchBody,
         answer: answers.Batch,
         refusals: [400, ...ASKED, 429],

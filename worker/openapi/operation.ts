@@ -8,7 +8,7 @@ const REFUSALS = {
   400: 'A field is wrong; `param` names it.',
   401: 'The key is missing, malformed, unknown, revoked or expired.',
   402: 'The balance or a cap is reached; the message says which and how much is missing.',
-  403: 'The key may not use this model or this route.',
+  403: 'The key may not use this model or this route, or an operator has suspended its account (`account_suspended`).',
   404: 'There is no such model, request, key, file or batch here.',
   409: 'The idempotency key is in use, or a batch still reads the file.',
   413: 'The body is larger than 4 MiB, the file larger than 100 MiB.',

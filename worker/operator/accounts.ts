@@ -1,10 +1,11 @@
-/** The operator API's limits of accounts. Ids, grants and books of accounts are in index.ts. */
+/** The operator API's limits of accounts, and what suspends and resumes them. Ids, grants and books of accounts are in index.ts. */
 import { Hono } from 'hono';
 import { z } from 'zod';
 import type { Env } from '../env.ts';
 import { parseBody } from '../fleet/body.ts';
 import { refuse } from '../fleet/refusal.ts';
 import { changeAccountLimits, LIMIT_BOUNDS } from './set-limits.ts';
+import { suspendAccount } from './suspend.ts';
 import { OPERATOR_TOKEN_ACTOR as actor } from './token.ts';
 
 const within = ({ min, max }: { min: number; max: number }) => z.int().min(min).max(max);
@@ -38,4 +39,12 @@ accountsApi.patch('/:id/limits', async (c) => {
     tokens_per_minute: now.tokensPerMinute,
     concurrency: now.concurrency,
   });
+});
+
+accountsApi.post('/:id/:verb{suspend|resume}', async (c) => {
+  const { id: accountId, verb } = c.req.param();
+  const order = { accountId, suspended: verb === 'suspend', actor, nowMs: Date.now() };
+  const now = await suspendAccount(c.env, order);
+  if (now === null) return refuse(c, 'account_not_found');
+  return c.json({ id: accountId, suspended_at_ms: now.suspendedAtMs });
 });

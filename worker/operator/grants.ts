@@ -9,7 +9,7 @@ import { formatUsd, parseUsd, usd } from '../domain/money.ts';
 import type { Env } from '../env.ts';
 
 /** A slip of the keyboard should not give away more than this at once. */
-const GRANT_MAX = usd(10_000);
+export const GRANT_MAX = usd(10_000);
 
 /** `"20"` and `"0.000000001"` are amounts; exponents, signs and more than nine places are not. */
 const amount = z
@@ -24,6 +24,8 @@ export const GrantRequest = z.object({
   /** names the grant: the same one twice is one grant */
   grant_id: z.string().regex(/^[\w.-]{1,64}$/, 'up to 64 letters, digits, dots, dashes and underscores'),
   amount_usd: UsdAmount,
+  /** why, for the trail */
+  note: z.string().max(200).optional(),
 });
 
 export type GrantResult =
@@ -46,7 +48,12 @@ export async function grantCredit(
     actor,
     action: 'account.granted',
     subject: accountId,
-    detail: { grant: grant.grant_id, amount_usd: formatUsd(amountNanoUsd) },
+    detail: {
+      grant: grant.grant_id,
+      amount_usd: formatUsd(amountNanoUsd),
+      ...(grant.note && { note: grant.note }),
+    },
+    accountId,
   });
   const entry = await env.WALLET.getByName(accountId).grant({
     grantId: operatorGrantId(grant.grant_id),

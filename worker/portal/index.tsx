@@ -8,6 +8,7 @@ import { accountPage } from './pages/account.tsx';
 import { accountsPage } from './pages/accounts.tsx';
 import { alertsPage } from './pages/alerts.tsx';
 import { billingPage } from './pages/billing.tsx';
+import { customerPage } from './pages/customer.tsx';
 import { docsPage } from './pages/docs.tsx';
 import { invitationPage } from './pages/invitation.tsx';
 import { keysPage } from './pages/keys.tsx';
@@ -76,6 +77,7 @@ portal.route('/operator', promoCodesPage);
 portal.route('/operator', reconciliationPage);
 portal.route('/operator', marginPage);
 portal.route('/operator', accountsPage);
+portal.route('/operator', customerPage);
 portal.all('*', notFoundPage);
 
 portal.onError((error, c) => {

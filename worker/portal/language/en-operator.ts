@@ -8,7 +8,7 @@ export const operatorEn = {
     promoCodes: 'Promo codes',
     reconciliation: 'Reconciliation',
     margin: 'Margin',
-    accounts: 'Accounts',
+    accounts: 'Customers',
     open: (count: string) => `${count} open`,
   },
   prices: {
@@ -135,7 +135,7 @@ export const operatorEn = {
       `The newest ${count} requests were looked at; what is older and lacks a receipt is a finding.`,
   },
   accounts: {
-    title: 'Accounts',
+    title: 'Customers',
     lead: 'Find an account by its id or its owner’s e-mail, or the beginning of either.',
     search: 'Id or e-mail',
     submit: 'Search',

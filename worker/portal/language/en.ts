@@ -3,6 +3,7 @@ import { alertsEn } from './en-alerts.ts';
 import { billingEn } from './en-billing.ts';
 import { canaryEn } from './en-canary.ts';
 import { lettersEn } from './en-letters.ts';
+import { customersEn } from './en-customers.ts';
 import { marginEn } from './en-margin.ts';
 import { operatorEn } from './en-operator.ts';
 import { peopleEn } from './en-people.ts';
@@ -289,6 +290,8 @@ export const en = {
     auditActions: {
       'person.made_operator': 'made operator',
       'account.granted': 'credit granted',
+      'account.suspended': 'suspended',
+      'account.resumed': 'resumed',
       'account.limited': 'limits set',
       'price.added': 'price added',
       'price.ended': 'price ended',
@@ -331,6 +334,7 @@ export const en = {
   requests: requestsEn,
   operator: operatorEn,
   margin: marginEn,
+  customers: customersEn,
   notFound: {
     title: 'There is no such page',
     text: 'The address may be mistyped, or what was there belongs to another account.',
@@ -377,6 +381,9 @@ export const en = {
     ratio: 'A number with at most two places, such as 3.62, please.',
     choice: 'Please choose one of those offered.',
     confirm: 'That is not the name of the node.',
+    confirm_account: 'Please type the e-mail of the owner, or the id of the account.',
+    grant_bounds: 'More than nothing and at most $10,000, please.',
+    grant_taken: 'This form has given credit already, of another amount. Open the page anew to give more.',
     endpoint_url: 'Please give a whole address such as https://example.com/webhooks.',
     endpoint_not_https: 'The address must begin with https://.',
     endpoint_credentials: 'Please leave the user name and password out of the address.',

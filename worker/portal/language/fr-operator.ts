@@ -9,7 +9,7 @@ export const operatorFr: typeof operatorEn = {
     promoCodes: 'Codes promo',
     reconciliation: 'Rapprochement',
     margin: 'Marge',
-    accounts: 'Comptes',
+    accounts: 'Clients',
     open: (count) => `${count} à traiter`,
   },
   prices: {
@@ -135,7 +135,7 @@ export const operatorFr: typeof operatorEn = {
       `Les ${count} requêtes les plus récentes ont été regardées ; une plus ancienne sans reçu est un écart.`,
   },
   accounts: {
-    title: 'Comptes',
+    title: 'Clients',
     lead: 'Cherchez un compte par son identifiant ou l’adresse de son propriétaire, ou leur début.',
     search: 'Identifiant ou adresse',
     submit: 'Chercher',

@@ -5,6 +5,7 @@ import { alertsFr } from './fr-alerts.ts';
 import { billingFr } from './fr-billing.ts';
 import { canaryFr } from './fr-canary.ts';
 import { lettersFr } from './fr-letters.ts';
+import { customersFr } from './fr-customers.ts';
 import { marginFr } from './fr-margin.ts';
 import { operatorFr } from './fr-operator.ts';
 import { peopleFr } from './fr-people.ts';
@@ -294,6 +295,8 @@ export const fr: Messages = {
     auditActions: {
       'person.made_operator': 'nommé exploitant',
       'account.granted': 'crédit offert',
+      'account.suspended': 'suspendu',
+      'account.resumed': 'repris',
       'account.limited': 'limites fixées',
       'price.added': 'tarif ajouté',
       'price.ended': 'fin de tarif fixée',
@@ -335,6 +338,7 @@ export const fr: Messages = {
   requests: requestsFr,
   operator: operatorFr,
   margin: marginFr,
+  customers: customersFr,
   notFound: {
     title: 'Cette page n’existe pas',
     text: 'L’adresse est peut-être mal écrite, ou ce qui s’y trouvait appartient à un autre compte.',
@@ -381,6 +385,9 @@ export const fr: Messages = {
     ratio: 'Donnez un nombre avec deux décimales au plus, par exemple 3,62.',
     choice: 'Choisissez parmi ce qui est proposé.',
     confirm: 'Ce n’est pas le nom du nœud.',
+    confirm_account: 'Tapez l’adresse du propriétaire, ou l’identifiant du compte.',
+    grant_bounds: 'Plus que rien et au plus 10 000 $, s’il vous plaît.',
+    grant_taken: 'Ce formulaire a déjà offert un autre montant. Rouvrez la page pour en offrir davantage.',
     endpoint_url: 'Donnez une adresse entière, par exemple https://example.com/webhooks.',
     endpoint_not_https: 'L’adresse doit commencer par https://.',
     endpoint_credentials: 'Laissez le nom d’utilisateur et le mot de passe hors de l’adresse.',

@@ -20,7 +20,6 @@ import { FilterForm, type FilterOption } from '../parts/filter-form.tsx';
 import { MarginChart } from '../parts/margin-chart.tsx';
 import { MarginPlanner } from '../parts/margin-planner.tsx';
 import { MarginTable } from '../parts/margin-table.tsx';
-import { Money } from '../parts/money.tsx';
 import { Notice } from '../parts/notice.tsx';
 import { operatorNav } from '../parts/operator-nav.tsx';
 import { TILES, Tile } from '../parts/tile.tsx';
@@ -165,22 +164,20 @@ function Link({ href, text }: { href: string; text: string }) {
   );
 }
 
+/** To the cent, so that a month of many nodes has room on a phone; the tables are exact. */
 function Totals({ c, sums }: { c: PortalContext; sums: MarginSums }) {
   const { t, f } = words(c);
   const names = t.margin;
   const { costNanoUsd, marginNanoUsd, marginGpuHourNanoUsd: perHour } = figuresOf(sums);
   return (
     <dl class={TILES}>
-      <Tile label={names.revenue} value={<Money c={c} amount={nanoUsd(sums.chargeNanoUsd)} />} />
-      <Tile label={names.granted} value={<Money c={c} amount={nanoUsd(sums.grantedNanoUsd)} />} />
-      <Tile
-        label={names.cost}
-        value={costNanoUsd === null ? names.costNotSet : <Money c={c} amount={costNanoUsd} />}
-      />
+      <Tile label={names.revenue} value={f.usd(sums.chargeNanoUsd)} />
+      <Tile label={names.granted} value={f.usd(sums.grantedNanoUsd)} />
+      <Tile label={names.cost} value={costNanoUsd === null ? names.costNotSet : f.usd(costNanoUsd)} />
       <Tile
         label={names.margin}
-        value={marginNanoUsd === null ? '–' : <Money c={c} amount={marginNanoUsd} />}
-        note={perHour === null ? undefined : `${f.usd(perHour)} ${names.perGpuHourShort}`}
+        value={marginNanoUsd === null ? '–' : f.usd(marginNanoUsd)}
+        note={perHour === null ? undefined : `${f.usd(perHour)} ${names.perGpuHour}`}
       />
     </dl>
   );

@@ -1,4 +1,4 @@
-/** Accounts that were searched for: whose they are, what they have, what they may. */
+/** Accounts: whose they are, what they have, what they may. */
 import type { LimitedAccount } from '../../db/account-limits.ts';
 import { describeError } from '../../describe-error.ts';
 import type { Balance } from '../../domain/wallet.ts';
@@ -8,20 +8,26 @@ import { Heads, Sheet } from './sheet.tsx';
 
 export async function AccountTable({
   c,
+  label,
   accounts,
+  why,
 }: {
   c: PortalContext;
+  label: string;
   accounts: readonly LimitedAccount[];
+  /** what is wrong with each, by its id; absent: the column is left out */
+  why?: ReadonlyMap<string, string>;
 }) {
   const { t, f } = words(c);
   const names = t.operator.accounts;
   const balances = await Promise.all(accounts.map(({ id }) => balanceOf(c, id)));
   return (
-    <Sheet label={names.title}>
+    <Sheet label={label}>
       <Heads
         names={[
           names.account,
           names.owner,
+          ...(why ? [t.customers.why] : []),
           names.created,
           `#${names.available}`,
           `#${names.owed}`,
@@ -40,7 +46,13 @@ export async function AccountTable({
                   {account.id}
                 </a>
               </th>
-              <td>{account.email ?? '–'}</td>
+              <td>
+                {account.email ?? '–'}
+                {account.suspendedAtMs !== null && (
+                  <span class="badge badge-sm badge-soft badge-error ms-2">{t.customers.suspended}</span>
+                )}
+              </td>
+              {why && <td class="wraps">{why.get(account.id)}</td>}
               <td>{f.date(account.createdAtMs)}</td>
               <td class="num">{balance ? <Money c={c} amount={balance.availableNanoUsd} /> : '–'}</td>
               <td class="num">{balance ? <Money c={c} amount={balance.owedNanoUsd} /> : '–'}</td>

@@ -36,7 +36,7 @@ export function MarginTable(props: {
             `#${names.granted}`,
             `#${names.cost}`,
             `#${names.margin}`,
-            `#${names.perGpuHourShort}`,
+            `#${names.perGpuHour}`,
             `#${names.output}`,
             `#${names.reached}`,
             `#${names.breakEven}`,

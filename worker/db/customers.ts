@@ -1,0 +1,145 @@
+/** What an operator looks at of customers: who has trouble, and of one account its people, its spend and its payments. */
+import { and, asc, desc, eq, isNull, sql } from 'drizzle-orm';
+import { newId } from '../domain/ids.ts';
+import type { Database } from './client.ts';
+import type { DriftRow } from './drift.ts';
+import { drift, member, noticeDelivery, person, webhookEndpoint } from './schema.ts';
+
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
+
+/** Deliveries that failed longer ago are no news. */
+export const FAILED_SINCE_MS = 7 * DAY_MS;
+/** Findings that are looked through for whose they are. */
+const FINDINGS_MAX = 1_000;
+
+export interface Anomaly {
+  readonly accountId: string;
+  /** open findings of the reconciliation */
+  readonly findings: number;
+  /** webhooks that were given up within FAILED_SINCE_MS */
+  readonly failedWebhooks: number;
+  /** of refunds and disputes: what the account did not have. Its Wallet knows what is left of it */
+  readonly uncollectedNanoUsd: number;
+}
+
+/** Accounts with something that somebody should look at, the worst first. */
+export function listAnomalies(db: Database, { nowMs, limit }: { nowMs: number; limit: number }) {
+  // ids begin with their time, so the primary key alone finds the deliveries since an instant
+  const firstId = newId('dlv', nowMs - FAILED_SINCE_MS, new Uint8Array(10));
+  return db.all<Anomaly>(sql`
+    select account_id as accountId, sum(finding) as findings, sum(failed) as failedWebhooks, sum(uncollected) as uncollectedNanoUsd
+    from (
+      select account_id, 1 as finding, 0 as failed, 0 as uncollected
+      from (select account_id from drift where resolved_at_ms is null limit ${FINDINGS_MAX})
+      union all
+      select account_id, 0, 1, 0 from notice_delivery
+      where id >= ${firstId} and channel = 'webhook' and state = 'failed'
+      union all
+      select o.account_id, 0, 0, c.uncollected_nano_usd from payment_correction as c
+      join payment_order as o on o.id = c.order_id where c.uncollected_nano_usd <> 0
+    )
+    group by account_id having findings + failedWebhooks > 0 or uncollectedNanoUsd > 0
+    order by findings desc, failedWebhooks desc, uncollectedNanoUsd desc, account_id desc limit ${limit}`);
+}
+
+export interface Member {
+  readonly email: string;
+  readonly name: string;
+  readonly role: string;
+}
+
+export function listTeam(db: Database, accountId: string): Promise<Member[]> {
+  return db
+    .select({ email: person.email, name: person.name, role: member.role })
+    .from(member)
+    .innerJoin(person, eq(person.id, member.personId))
+    .where(eq(member.accountId, accountId))
+    .orderBy(asc(person.email));
+}
+
+/** In nano-USD, by the hour in which requests were admitted. */
+export interface Spend {
+  readonly dayNanoUsd: number;
+  readonly weekNanoUsd: number;
+}
+
+export async function spendOf(db: Database, accountId: string, nowMs: number): Promise<Spend> {
+  const hourMs = nowMs - (nowMs % HOUR_MS);
+  const row = await db.get<Spend>(sql`
+    select coalesce(sum(charge_nano_usd) filter (where hour_ms > ${hourMs - DAY_MS}), 0) as dayNanoUsd,
+      coalesce(sum(charge_nano_usd), 0) as weekNanoUsd
+    from usage_hour where account_id = ${accountId} and hour_ms > ${hourMs - 7 * DAY_MS}`);
+  return row;
+}
+
+/** Open findings of the account, the oldest first. */
+export function listAccountDrift(db: Database, accountId: string, limit: number): Promise<DriftRow[]> {
+  return db
+    .select()
+    .from(drift)
+    .where(and(eq(drift.accountId, accountId), isNull(drift.resolvedAtMs)))
+    .orderBy(asc(drift.foundAtMs))
+    .limit(limit);
+}
+
+/** What ledger, payment provider and receipts of an account have not agreed on yet. */
+export interface Disagreement {
+  /** paid at the provider, and not a ledger entry in D1 */
+  readonly uncredited: number;
+  /** taken back by the provider, and not yet by the Wallet */
+  readonly uncorrected: number;
+  /** billed requests of the last 24 hours without a receipt */
+  readonly unwitnessed: number;
+}
+
+export function disagreementOf(db: Database, accountId: string, nowMs: number): Promise<Disagreement> {
+  return db.get<Disagreement>(sql`
+    select
+      (select count(*) from payment_order as o where o.account_id = ${accountId} and o.state = 'paid'
+        and not exists (select 1 from ledger_entry as e
+          where e.account_id = o.account_id and e.kind = 'top_up' and e.reference = o.id)) as uncredited,
+      (select count(*) from payment_order as o join payment_correction as c on c.order_id = o.id
+        where o.account_id = ${accountId} and c.uncollected_nano_usd is null) as uncorrected,
+      (select count(*) from (select request_id, node_id from usage_event
+          where account_id = ${accountId} and admitted_at_ms > ${nowMs - DAY_MS} and charge_nano_usd > 0
+          order by admitted_at_ms desc limit 5000) as u
+        where not exists (select 1 from node_receipt as r
+          where r.request_id = u.request_id and r.node_id = u.node_id)) as unwitnessed`);
+}
+
+export interface FailedWebhook {
+  readonly id: string;
+  readonly url: string | null;
+  readonly attempts: number;
+  readonly lastAtMs: number | null;
+  readonly lastStatus: number | null;
+  readonly lastFault: string | null;
+}
+
+/** Webhooks that were given up, the newest first. */
+export function listFailedWebhooks(
+  db: Database,
+  { accountId, limit }: { accountId: string; limit: number },
+): Promise<FailedWebhook[]> {
+  return db
+    .select({
+      id: noticeDelivery.id,
+      url: webhookEndpoint.url,
+      attempts: noticeDelivery.attempts,
+      lastAtMs: noticeDelivery.lastAtMs,
+      lastStatus: noticeDelivery.lastStatus,
+      lastFault: noticeDelivery.lastFault,
+    })
+    .from(noticeDelivery)
+    .leftJoin(webhookEndpoint, eq(webhookEndpoint.id, noticeDelivery.target))
+    .where(
+      and(
+        eq(noticeDelivery.accountId, accountId),
+        eq(noticeDelivery.channel, 'webhook'),
+        eq(noticeDelivery.state, 'failed'),
+      ),
+    )
+    .orderBy(desc(noticeDelivery.id))
+    .limit(limit);
+}

@@ -1,0 +1,241 @@
+/** One customer for the operator: money, people, keys, payments, what does not agree, and what can be done about it. */
+import { Hono } from 'hono';
+import { z } from 'zod';
+import { findAccountRequest } from '../../api/find-request.ts';
+import { findLimitedAccount, type LimitedAccount } from '../../db/account-limits.ts';
+import { database } from '../../db/client.ts';
+import {
+  type Disagreement,
+  disagreementOf,
+  listAccountDrift,
+  listFailedWebhooks,
+  listTeam,
+  type Spend,
+  spendOf,
+} from '../../db/customers.ts';
+import { listKeys } from '../../db/keys.ts';
+import { listNodes } from '../../db/nodes.ts';
+import { listOrders } from '../../db/payments.ts';
+import { isId } from '../../domain/ids.ts';
+import { nanoUsd } from '../../domain/money.ts';
+import type { Balance } from '../../domain/wallet.ts';
+import { GRANT_MAX, grantCredit } from '../../operator/grants.ts';
+import { changeAccountLimits, LIMIT_BOUNDS } from '../../operator/set-limits.ts';
+import { suspendAccount } from '../../operator/suspend.ts';
+import { type PortalContext, type PortalEnv, words } from '../context.ts';
+import { type Faults, OptionalWhole, readForm, type Typed, typedFields, Usd, Whole } from '../form.ts';
+import { operator } from '../guard.ts';
+import type { Fault } from '../language/en.ts';
+import { page } from '../layout.tsx';
+import { Line } from '../operator-form.ts';
+import { KeyTable, TeamTable, WebhookTable } from '../parts/account-facts.tsx';
+import { AccountLimitsForm } from '../parts/account-limits-form.tsx';
+import { GrantForm, SuspendForm } from '../parts/account-orders.tsx';
+import { DriftTable } from '../parts/drift-table.tsx';
+import { Money } from '../parts/money.tsx';
+import { Notice } from '../parts/notice.tsx';
+import { operatorNav } from '../parts/operator-nav.tsx';
+import { PaymentsTable } from '../parts/payments-table.tsx';
+import { requestView } from '../parts/request-view.tsx';
+import { TILES, Tile } from '../parts/tile.tsx';
+import { notFoundPage } from './not-found.tsx';
+
+const PATH = '/operator/accounts';
+/** Enough to see what kind of trouble it is. */
+const SHOWN_MAX = 10;
+
+const fault = (word: Fault) => ({ error: word });
+
+const LimitsForm = z.object({
+  requestsPerMinute: Whole(LIMIT_BOUNDS.requestsPerMinute),
+  tokensPerMinute: OptionalWhole(LIMIT_BOUNDS.tokensPerMinute),
+  concurrency: Whole(LIMIT_BOUNDS.concurrency),
+});
+
+const OrderForm = z.object({
+  grantId: z.string(fault('choice')).regex(/^[0-9a-f-]{36}$/, fault('choice')),
+  amount: Usd.refine((amount) => amount > 0 && amount <= GRANT_MAX, fault('grant_bounds')),
+  note: Line(200),
+  confirmGrant: z.string(fault('confirm_account')),
+});
+
+export const customerPage = new Hono<PortalEnv>();
+
+customerPage.use(operator);
+
+customerPage.get('/accounts/:accountId', (c) => show(c, c.req.param('accountId'), {}));
+
+customerPage.post('/accounts/:accountId', async (c) => {
+  const accountId = c.req.param('accountId');
+  const read = await readForm(c, LimitsForm);
+  if (!read.ok) return show(c, accountId, read);
+  const order = { accountId, limits: read.values, actor: c.get('person')!.id, nowMs: Date.now() };
+  const changed = await changeAccountLimits(c.env, order);
+  return changed ? done(c, accountId, 'saved') : notFoundPage(c);
+});
+
+customerPage.post('/accounts/:accountId/grants', async (c) => {
+  const accountId = c.req.param('accountId');
+  const account = await known(c, accountId);
+  if (!account) return notFoundPage(c);
+  const read = await readForm(c, OrderForm);
+  if (!read.ok) return show(c, accountId, read);
+  const { typed, values } = read;
+  if (!isNamed(account, values.confirmGrant))
+    return show(c, accountId, { typed, faults: { confirmGrant: 'confirm_account' } });
+  const grant = { grant_id: values.grantId, amount_usd: values.amount, note: values.note };
+  const order = { accountId, grant, actor: c.get('person')!.id, nowMs: Date.now() };
+  const granted = await grantCredit(c.env, order);
+  if (!granted.ok) return show(c, accountId, { typed, faults: { amount: 'grant_taken' } });
+  return done(c, accountId, 'granted');
+});
+
+customerPage.post('/accounts/:accountId/:verb{suspend|resume}', async (c) => {
+  const { accountId, verb } = c.req.param();
+  const account = await known(c, accountId);
+  if (!account) return notFoundPage(c);
+  const typed = await typedFields(c);
+  if (!isNamed(account, typed.confirmState ?? ''))
+    return show(c, accountId, { typed, faults: { confirmState: 'confirm_account' } });
+  const order = { accountId, suspended: verb === 'suspend', actor: c.get('person')!.id, nowMs: Date.now() };
+  await suspendAccount(c.env, order);
+  return done(c, accountId, verb === 'suspend' ? 'suspended' : 'resumed');
+});
+
+customerPage.get('/accounts/:accountId/requests/:requestId', async (c) => {
+  const { accountId, requestId } = c.req.param();
+  const account = await known(c, accountId);
+  const found = account && (await findAccountRequest(c.env, { accountId, requestId }));
+  if (!found) return notFoundPage(c);
+  const view = await requestView({ c, accountId, found, forOperator: true });
+  return page(c, { title: words(c).t.requests.one.title, back: `${PATH}/${accountId}` }, view);
+});
+
+/** Looked up before its Wallet is reached for, because reaching for one creates it. */
+async function known(c: PortalContext, accountId: string): Promise<LimitedAccount | null> {
+  return isId('acct', accountId) ? findLimitedAccount(database(c.env), accountId) : null;
+}
+
+function isNamed(account: LimitedAccount, typed: string): boolean {
+  return (
+    typed === account.id || (account.email !== null && typed.toLowerCase() === account.email.toLowerCase())
+  );
+}
+
+type Done = 'saved' | 'granted' | 'suspended' | 'resumed';
+
+function done(c: PortalContext, accountId: string, what: Done) {
+  return c.redirect(`${PATH}/${accountId}?${what}`, 303);
+}
+
+async function show(
+  c: PortalContext,
+  accountId: string,
+  state: { typed?: Typed; faults?: Faults },
+): Promise<Response> {
+  const { t, f } = words(c);
+  const names = t.customers;
+  const account = await known(c, accountId);
+  if (!account) return notFoundPage(c);
+  const db = database(c.env);
+  const nowMs = Date.now();
+  const wallet = c.env.WALLET.getByName(accountId);
+  const [balance, books, spend, team, keys, orders, findings, disagreement, failed, nodes] =
+    await Promise.all([
+      wallet.balance(),
+      wallet.bookPage({ afterSeq: Number.MAX_SAFE_INTEGER, limit: 1 }),
+      spendOf(db, accountId, nowMs),
+      listTeam(db, accountId),
+      listKeys(db, accountId),
+      listOrders(db, accountId, SHOWN_MAX),
+      listAccountDrift(db, accountId, SHOWN_MAX),
+      disagreementOf(db, accountId, nowMs),
+      listFailedWebhooks(db, { accountId, limit: SHOWN_MAX }),
+      listNodes(db),
+    ]);
+  const untold = books.headSeq + 1 - books.untoldFromSeq;
+  return page(
+    c,
+    { title: account.name, status: state.faults ? 422 : 200, back: `${PATH}/${accountId}` },
+    <>
+      {await operatorNav(c, PATH)}
+      <h1 class="mb-1">
+        <bdi>{account.name}</bdi>
+      </h1>
+      <p class="muted mb-6 text-sm break-all">
+        <span class="font-mono">{account.id}</span> {account.email ?? '–'}
+      </p>
+      <WhatWasDone c={c} />
+      {account.suspendedAtMs !== null && (
+        <Notice tone="warning">{names.suspendedSince(f.dateTime(account.suspendedAtMs))}</Notice>
+      )}
+      <Figures c={c} balance={balance} spend={spend} untold={untold} />
+      <TeamTable c={c} team={team} />
+      <KeyTable c={c} keys={keys} nowMs={nowMs} />
+      <section aria-labelledby="payments" class="mb-10">
+        <h2 id="payments" class="mb-2">
+          {t.billing.paymentsTitle}
+        </h2>
+        {orders.length === 0 ? <p>{t.billing.paymentsEmpty}</p> : <PaymentsTable c={c} orders={orders} />}
+      </section>
+      <Agreement c={c} disagreement={disagreement} />
+      <DriftTable c={c} findings={findings} nodeNames={new Map(nodes.map(({ id, name }) => [id, name]))} />
+      <WebhookTable c={c} failed={failed} />
+      <GrantForm c={c} account={account} {...state} />
+      <AccountLimitsForm c={c} account={account} {...state} />
+      <SuspendForm c={c} account={account} {...state} />
+    </>,
+  );
+}
+
+function WhatWasDone({ c }: { c: PortalContext }) {
+  const { t } = words(c);
+  const texts: Record<Done, string> = {
+    saved: t.operator.accounts.saved,
+    granted: t.customers.grantDone,
+    suspended: t.customers.suspendDone,
+    resumed: t.customers.resumeDone,
+  };
+  const what = (Object.keys(texts) as Done[]).find((each) => c.req.query(each) !== undefined);
+  return what ? <Notice tone="success">{texts[what]}</Notice> : null;
+}
+
+function Figures(props: { c: PortalContext; balance: Balance; spend: Spend; untold: number }) {
+  const { c, balance, spend, untold } = props;
+  const { t, f } = words(c);
+  const names = t.operator.accounts;
+  const money = (amount: number) => <Money c={c} amount={nanoUsd(amount)} />;
+  return (
+    <dl class={TILES}>
+      <Tile label={names.available} value={money(balance.availableNanoUsd)} />
+      <Tile label={t.customers.granted} value={money(balance.grantedNanoUsd)} />
+      <Tile label={t.customers.paid} value={money(balance.paidNanoUsd)} />
+      <Tile label={names.held} value={money(balance.heldNanoUsd)} />
+      <Tile label={names.owed} value={money(balance.owedNanoUsd)} note={names.owedNote} />
+      <Tile label={t.customers.spendDay} value={money(spend.dayNanoUsd)} />
+      <Tile label={t.customers.spendWeek} value={money(spend.weekNanoUsd)} />
+      <Tile label={names.untold} value={f.count(untold)} note={names.untoldNote} />
+    </dl>
+  );
+}
+
+function Agreement({ c, disagreement }: { c: PortalContext; disagreement: Disagreement }) {
+  const { t, f } = words(c);
+  const names = t.customers;
+  const { uncredited, uncorrected, unwitnessed } = disagreement;
+  return (
+    <section aria-labelledby="agreement" class="mb-10">
+      <h2 id="agreement" class="mb-2">
+        {names.checkTitle}
+      </h2>
+      <ul class="mb-2 list-disc ps-5">
+        <li>{names.uncredited(f.count(uncredited))}</li>
+        <li>{names.uncorrected(f.count(uncorrected))}</li>
+        <li>{names.unwitnessed(f.count(unwitnessed))}</li>
+      </ul>
+      <a class="link text-sm" href="/operator/reconciliation">
+        {names.toReconciliation}
+      </a>
+    </section>
+  );
+}

@@ -1,0 +1,117 @@
+/** Tables of one account for the operator: its people, its keys, and the webhooks that did not arrive. */
+import type { Child } from 'hono/jsx';
+import type { FailedWebhook, Member } from '../../db/customers.ts';
+import type { ApiKeyRow } from '../../db/keys.ts';
+import { type PortalContext, words } from '../context.ts';
+import { keyState } from '../key-state.ts';
+import { Heads, Sheet } from './sheet.tsx';
+
+/** The newest of an account that has many. */
+const KEYS_SHOWN = 20;
+
+/** @param props.empty what stands there instead of a table without rows */
+function Facts(props: {
+  id: string;
+  title: string;
+  heads: readonly string[];
+  empty: string;
+  rows: readonly Child[];
+  children?: Child;
+}) {
+  const { id, title, heads, empty, rows, children } = props;
+  return (
+    <section aria-labelledby={id} class="mb-10">
+      <h2 id={id} class="mb-2">
+        {title}
+      </h2>
+      {rows.length === 0 ? (
+        <p>{empty}</p>
+      ) : (
+        <Sheet label={title}>
+          <Heads names={heads} />
+          <tbody>{rows}</tbody>
+        </Sheet>
+      )}
+      {children}
+    </section>
+  );
+}
+
+export function TeamTable({ c, team }: { c: PortalContext; team: readonly Member[] }) {
+  const names = words(c).t.customers;
+  return (
+    <Facts
+      id="team"
+      title={names.teamTitle}
+      heads={[names.email, names.name, names.role]}
+      empty={names.teamEmpty}
+      rows={team.map(({ email, name, role }) => (
+        <tr>
+          <td>{email}</td>
+          <td>
+            <bdi>{name}</bdi>
+          </td>
+          <td>{names.roles[role] ?? role}</td>
+        </tr>
+      ))}
+    />
+  );
+}
+
+export function KeyTable(props: { c: PortalContext; keys: readonly ApiKeyRow[]; nowMs: number }) {
+  const { c, keys, nowMs } = props;
+  const { t, f } = words(c);
+  const names = t.customers;
+  const shown = keys.slice(0, KEYS_SHOWN);
+  return (
+    <Facts
+      id="keys"
+      title={names.keysTitle}
+      heads={[names.name, t.usage.key, names.scope, t.billing.state, names.madeAt, t.keys.lastUsed]}
+      empty={names.keysEmpty}
+      rows={shown.map((key) => (
+        <tr>
+          <td>
+            <bdi>{key.name}</bdi>
+          </td>
+          <td class="font-mono">sk-tg-…{key.lastFour}</td>
+          <td>{names.scopes[key.scope] ?? key.scope}</td>
+          <td>{t.keys.states[keyState(key, nowMs)]}</td>
+          <td>{f.date(key.createdAtMs)}</td>
+          <td>{key.lastUsedAtMs === null ? '–' : f.dateTime(key.lastUsedAtMs)}</td>
+        </tr>
+      ))}
+    >
+      {keys.length > shown.length && (
+        <p class="muted mt-2 text-sm">{names.moreKeys(f.count(shown.length), f.count(keys.length))}</p>
+      )}
+    </Facts>
+  );
+}
+
+export function WebhookTable({ c, failed }: { c: PortalContext; failed: readonly FailedWebhook[] }) {
+  const { t, f } = words(c);
+  const names = t.customers;
+  return (
+    <Facts
+      id="webhooks"
+      title={names.webhooksTitle}
+      heads={[t.alerts.time, names.endpoint, `#${names.attempts}`, names.reason]}
+      empty={names.webhooksEmpty}
+      rows={failed.map(({ url, attempts, lastAtMs, lastStatus, lastFault }) => (
+        <tr>
+          <td>{lastAtMs === null ? '–' : f.dateTime(lastAtMs)}</td>
+          <td class="wraps">
+            <bdi>{url ?? '–'}</bdi>
+          </td>
+          <td class="num">{f.count(attempts)}</td>
+          <td class="wraps">
+            {[lastStatus, lastFault && (t.alerts.faults[lastFault] ?? lastFault)]
+              .filter(Boolean)
+              .join(': ') || '–'}
+          </td>
+        </tr>
+      ))}
+    />
+  );
+}
