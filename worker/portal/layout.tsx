@@ -62,6 +62,7 @@ function Header({ c, path }: { c: PortalContext; path: string }) {
   const links = person
     ? [
         ['/start', t.nav.start],
+        ['/playground', t.nav.playground],
         ['/keys', t.nav.keys],
         ['/usage', t.nav.usage],
         ['/requests', t.nav.requests],

@@ -3,6 +3,7 @@ import { alertsEn } from './en-alerts.ts';
 import { billingEn } from './en-billing.ts';
 import { canaryEn } from './en-canary.ts';
 import { operatorEn } from './en-operator.ts';
+import { playgroundEn } from './en-playground.ts';
 import { requestsEn } from './en-requests.ts';
 
 export type Messages = typeof en;
@@ -12,6 +13,7 @@ export const en = {
     label: 'Main',
     skip: 'Skip to the content',
     start: 'Start',
+    playground: 'Playground',
     keys: 'Keys',
     usage: 'Usage',
     requests: 'Requests',
@@ -104,6 +106,7 @@ export const en = {
     seeUsage: 'See what it cost',
     question: 'How many primes are there below 100?',
   },
+  playground: playgroundEn,
   keys: {
     scope: 'What it is for',
     scopes: {

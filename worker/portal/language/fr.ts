@@ -5,6 +5,7 @@ import { alertsFr } from './fr-alerts.ts';
 import { billingFr } from './fr-billing.ts';
 import { canaryFr } from './fr-canary.ts';
 import { operatorFr } from './fr-operator.ts';
+import { playgroundFr } from './fr-playground.ts';
 import { requestsFr } from './fr-requests.ts';
 
 export const fr: Messages = {
@@ -12,6 +13,7 @@ export const fr: Messages = {
     label: 'Principale',
     skip: 'Aller au contenu',
     start: 'Démarrer',
+    playground: 'Bac à sable',
     keys: 'Clés',
     usage: 'Consommation',
     requests: 'Requêtes',
@@ -104,6 +106,7 @@ export const fr: Messages = {
     seeUsage: 'Voir ce qu’elle a coûté',
     question: 'Combien y a-t-il de nombres premiers inférieurs à 100 ?',
   },
+  playground: playgroundFr,
   keys: {
     scope: 'À quoi elle sert',
     scopes: {
