@@ -1,10 +1,9 @@
 /** POST /v1/tokens: a key makes a token for a browser or a phone, which ends soon and can spend little. */
 import { z } from 'zod';
 import { findModel } from '../db/catalogue.ts';
-import { newId } from '../domain/ids.ts';
 import { formatUsd } from '../domain/money.ts';
 import { config } from '../env.ts';
-import { signClientToken } from '../fleet/edge-keys.ts';
+import { mintClientToken } from '../fleet/mint-client-token.ts';
 import type { ApiContext } from '../gateway/answer-headers.ts';
 import { readFields } from '../gateway/dialects/fields.ts';
 import { catalogue } from '../gateway/isolate.ts';
@@ -43,15 +42,18 @@ export async function mintToken(c: ApiContext): Promise<Response> {
       message: `\`${param}\`: no model that this key may use.`,
     });
   }
-  const id = newId('tok', nowMs);
-  const claims = { jti: id, key: keyId, models: models as string[] | null, cap };
-  const expiresAtMs = Math.min(nowMs + expiresInS * 1_000, keyEndsMs ?? Number.POSITIVE_INFINITY);
-  const token = await signClientToken(config(c.env), claims, { nowMs, expiresAtMs });
+  const { id, token, expiresAtMs } = await mintClientToken(config(c.env), {
+    key: { id: keyId, expiresAtMs: keyEndsMs },
+    models: models as string[] | null,
+    cap,
+    lifetimeS: expiresInS,
+    nowMs,
+  });
   return c.json({
     id,
     object: 'token',
     token,
-    expires_at: new Date(Math.floor(expiresAtMs / 1_000) * 1_000).toISOString(),
+    expires_at: new Date(expiresAtMs).toISOString(),
     cap: formatUsd(cap),
     models: models ?? allowed,
   });

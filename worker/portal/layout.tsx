@@ -66,6 +66,7 @@ function Header({ c, path }: { c: PortalContext; path: string }) {
   const links = person
     ? [
         ['/start', t.nav.start],
+        ...(mayRead('playground') ? [['/playground', t.nav.playground]] : []),
         ['/keys', t.nav.keys],
         ['/usage', t.nav.usage],
         ['/requests', t.nav.requests],

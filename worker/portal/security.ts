@@ -15,11 +15,15 @@ const FORM_BYTES_MAX = 16_384;
 export const pageHeaders = createMiddleware<PortalEnv>(async function pageHeaders(c, next) {
   if (c.req.path === DOCS_PATH) return docsHeaders(c, next);
   if (LETTER_PATH.test(c.req.path)) return letterHeaders(c, next);
+  if (c.req.path === PLAYGROUND_PATH) return playgroundHeaders(c, next);
   return (c.req.path === FRAMED_PATH ? framedHeaders : wholeHeaders)(c, next);
 });
 
-/** The one page with script. It shows nothing that anybody typed. */
+/** A page with script that is not ours. It shows nothing that anybody typed. */
 const DOCS_PATH = '/docs';
+
+/** The one page with a script of our own, which writes what it is told as text. */
+const PLAYGROUND_PATH = '/playground';
 
 /** The one page that another page of ours shows in a frame. */
 export const FRAMED_PATH = '/start/first-request';
@@ -41,6 +45,9 @@ const letterHeaders = secureHeaders({
 const wholeHeaders = headers("'none'");
 const framedHeaders = headers("'self'");
 
+/** Its script comes from our origin and asks nobody else; nothing inline runs. */
+const playgroundHeaders = headers("'none'", { scriptSrc: ["'self'"], connectSrc: ["'self'"] });
+
 /** Scalar brings its script from here and writes its styles itself; it evaluates no text and asks nobody else. */
 const docsHeaders = secureHeaders({
   contentSecurityPolicy: {
@@ -56,10 +63,14 @@ const docsHeaders = secureHeaders({
   referrerPolicy: 'same-origin',
 });
 
-function headers(frameAncestors: "'none'" | "'self'") {
+function headers(
+  frameAncestors: "'none'" | "'self'",
+  script: { scriptSrc?: string[]; connectSrc?: string[] } = {},
+) {
   return secureHeaders({
     contentSecurityPolicy: {
       defaultSrc: ["'none'"],
+      ...script,
       styleSrc: ["'self'"],
       imgSrc: ["'self'", 'data:'],
       frameSrc: ["'self'"],

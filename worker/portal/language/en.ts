@@ -2,11 +2,12 @@
 import { alertsEn } from './en-alerts.ts';
 import { billingEn } from './en-billing.ts';
 import { canaryEn } from './en-canary.ts';
-import { lettersEn } from './en-letters.ts';
 import { customersEn } from './en-customers.ts';
+import { lettersEn } from './en-letters.ts';
 import { marginEn } from './en-margin.ts';
 import { operatorEn } from './en-operator.ts';
 import { peopleEn } from './en-people.ts';
+import { playgroundEn } from './en-playground.ts';
 import { pricingEn } from './en-pricing.ts';
 import { requestsEn } from './en-requests.ts';
 import { teamEn } from './en-team.ts';
@@ -18,6 +19,7 @@ export const en = {
     label: 'Main',
     skip: 'Skip to the content',
     start: 'Start',
+    playground: 'Playground',
     keys: 'Keys',
     usage: 'Usage',
     requests: 'Requests',
@@ -111,6 +113,7 @@ export const en = {
     seeUsage: 'See what it cost',
     question: 'How many primes are there below 100?',
   },
+  playground: playgroundEn,
   keys: {
     scope: 'What it is for',
     scopes: {

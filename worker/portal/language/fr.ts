@@ -4,11 +4,12 @@ import type { Messages } from './en.ts';
 import { alertsFr } from './fr-alerts.ts';
 import { billingFr } from './fr-billing.ts';
 import { canaryFr } from './fr-canary.ts';
-import { lettersFr } from './fr-letters.ts';
 import { customersFr } from './fr-customers.ts';
+import { lettersFr } from './fr-letters.ts';
 import { marginFr } from './fr-margin.ts';
 import { operatorFr } from './fr-operator.ts';
 import { peopleFr } from './fr-people.ts';
+import { playgroundFr } from './fr-playground.ts';
 import { pricingFr } from './fr-pricing.ts';
 import { requestsFr } from './fr-requests.ts';
 import { teamFr } from './fr-team.ts';
@@ -18,6 +19,7 @@ export const fr: Messages = {
     label: 'Principale',
     skip: 'Aller au contenu',
     start: 'Démarrer',
+    playground: 'Bac à sable',
     keys: 'Clés',
     usage: 'Consommation',
     requests: 'Requêtes',
@@ -111,6 +113,7 @@ export const fr: Messages = {
     seeUsage: 'Voir ce qu’elle a coûté',
     question: 'Combien y a-t-il de nombres premiers inférieurs à 100 ?',
   },
+  playground: playgroundFr,
   keys: {
     scope: 'À quoi elle sert',
     scopes: {

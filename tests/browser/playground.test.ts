@@ -1,0 +1,221 @@
+/** The playground in a real browser: reasoning, answer and cost as they come, a stop that is paid to the token, and code. */
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import type { BrowserContext, Page } from 'playwright-core';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { api, expectLaws } from '../e2e/local.ts';
+import { amountNano, openPortal, type Portal, shownIn, signIn } from './kit.ts';
+
+const SCRIPT_GZ_MAX = 40 * 1024;
+const HTML_GZ_MAX = 15 * 1024;
+const CLS_MAX = 0.05;
+
+const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+let portal: Portal;
+beforeAll(async () => {
+  portal = await openPortal({ speed: 5 });
+});
+afterAll(() => portal?.end());
+
+interface Watched {
+  page: Page;
+  context: BrowserContext;
+  /** errors of the console and the page, refused by the policy included */
+  faults: string[];
+}
+
+async function open(width: number, colorScheme: 'light' | 'dark'): Promise<Watched> {
+  const context = await portal.visitor({ viewport: { width, height: 900 }, colorScheme });
+  await context.addInitScript(() => {
+    const shifts = { sum: 0 };
+    Object.assign(globalThis, { shifts });
+    new PerformanceObserver((list) => {
+      for (const entry of list.getEntries() as (PerformanceEntry & {
+        value: number;
+        hadRecentInput: boolean;
+      })[])
+        if (!entry.hadRecentInput) shifts.sum += entry.value;
+    }).observe({ type: 'layout-shift', buffered: true });
+  });
+  const page = await context.newPage();
+  await signIn(page, portal.local.stack.dev.portal);
+  const faults: string[] = [];
+  page.on('console', (message) => message.type() === 'error' && faults.push(message.text()));
+  page.on('pageerror', (error) => faults.push(String(error)));
+  await page.goto('/playground');
+  await page.getByLabel('Message').waitFor();
+  return { page, context, faults };
+}
+
+const log = (page: Page) => page.getByRole('log');
+const last = (page: Page) => log(page).locator('article').last();
+const settled = (page: Page) => last(page).locator('[data-settled=true]').waitFor({ timeout: 45_000 });
+
+async function ask(page: Page, text: string): Promise<void> {
+  await page.getByLabel('Message').fill(text);
+  await page.getByLabel('Message').press('Control+Enter');
+}
+
+/** What the API says of the request to which the last answer links. */
+async function generation(page: Page) {
+  const link = last(page).getByRole('link', { name: 'See the request' });
+  const id = (await link.getAttribute('href'))!.replace('/requests/', '');
+  return (await (await api(portal.local, `/v1/generations/${id}`)).json()) as {
+    state: string;
+    ending: string;
+    charge_nano_usd: number;
+    usage: { prompt_tokens: number; completion_tokens: number; reasoning_tokens: number };
+  };
+}
+
+async function costShown(page: Page): Promise<number> {
+  return amountNano(await shownIn(last(page).locator('[data-settled=true]')));
+}
+
+it('streams reasoning and answer, and says what they took, to the nano-USD', async () => {
+  const { page, context, faults } = await open(1280, 'light');
+  await ask(page, 'How <b>many</b> primes? [[reasoning=40 answer=60]]');
+  expect(await page.getByLabel('Message').inputValue()).toBe('');
+  await last(page).locator('[data-part=reasoning]').waitFor();
+  expect(await log(page).getAttribute('aria-busy')).toBe('true');
+  await settled(page);
+  expect(await log(page).getAttribute('aria-busy')).toBe('false');
+  expect(await shownIn(last(page).locator('[data-part=reasoning]'))).toContain('Okay, let me think');
+  expect(await shownIn(last(page).locator('[data-part=answer]'))).toContain('Here is the answer');
+  expect(await shownIn(last(page))).toContain('How <b>many</b> primes?');
+  const { charge_nano_usd, usage, state, ending } = await generation(page);
+  expect([state, ending]).toEqual(['posted', 'finished']);
+  expect(await costShown(page)).toBe(charge_nano_usd);
+  const facts = await shownIn(last(page).locator('dl'));
+  expect(facts).toMatch(/First token here after\s+[\d.,]+ (ms|s)/);
+  expect(facts.replace(/\s+/g, ' ')).toContain(
+    `Input ${usage.prompt_tokens} of it cached 0 Reasoning 40 Answer ${usage.completion_tokens - 40}`,
+  );
+
+  // what was answered is part of the next question; of the one before only the answer stays open, unless pinned
+  await ask(page, 'And below 200? [[reasoning=10 answer=10]]');
+  await settled(page);
+  const openOnes = () => log(page).locator('details[open]').count();
+  expect(await openOnes()).toBe(1);
+  await page.getByLabel('Keep reasoning open').check();
+  await expect.poll(openOnes).toBe(2);
+  expect((await generation(page)).usage.prompt_tokens).toBeGreaterThan(usage.prompt_tokens + 50);
+  expect(faults).toEqual([]);
+  expect(await shiftsOf(page)).toBeLessThanOrEqual(CLS_MAX);
+  await context.close();
+});
+
+it('stops an answer, which is paid to the token, and asks it again', async () => {
+  const { page, context, faults } = await open(1280, 'light');
+  await ask(page, 'Tell me all. [[reasoning=20 answer=6000]]');
+  await last(page).locator('[data-part=answer]').waitFor();
+  await page.getByRole('button', { name: 'Stop' }).click();
+  await settled(page);
+  const stopped = await generation(page);
+  expect(stopped).toMatchObject({ state: 'posted', ending: 'client_gone' });
+  expect(stopped.usage.completion_tokens).toBeGreaterThan(20);
+  expect(stopped.usage.completion_tokens).toBeLessThan(6_000);
+  expect(await costShown(page)).toBe(stopped.charge_nano_usd);
+  const said = await shownIn(last(page).locator('[data-part=stopped]'));
+  expect(amountNano(/\$[\d.]*\d/.exec(said)![0])).toBe(stopped.charge_nano_usd);
+
+  await page.getByRole('button', { name: 'Retry' }).click();
+  await last(page).locator('[data-part=answer]').waitFor();
+  expect(await log(page).locator('article').count()).toBe(1);
+  await page.getByRole('button', { name: 'Clear' }).click();
+  await expect.poll(() => log(page).locator('article').count()).toBe(0);
+  expect(faults).toEqual([]);
+  await context.close();
+  await expectLaws(portal.local);
+});
+
+it('says what the API refuses, and what to do, and keeps what was typed', async () => {
+  const { page, context } = await open(1280, 'light');
+  await page.getByLabel('Max tokens').fill('99999999');
+  await ask(page, 'Hello?');
+  const alert = last(page).getByRole('alert');
+  await alert.waitFor();
+  expect(await shownIn(alert)).toContain('max_tokens');
+  expect(await shownIn(alert)).toContain('Change the settings');
+  expect(await shownIn(last(page))).toContain('Hello?');
+  await page.getByLabel('Max tokens').fill('5');
+  await page.getByRole('button', { name: 'Retry' }).click();
+  await settled(page);
+  expect(await shownIn(last(page))).toContain('Cut:');
+  expect((await generation(page)).usage.completion_tokens).toBe(5);
+
+  // a session that has ended, and a token that was never had
+  await page.reload();
+  await page.context().clearCookies();
+  await ask(page, 'Hello?');
+  await last(page).getByRole('link', { name: 'Sign in again' }).waitFor();
+  await context.close();
+});
+
+it('asks for a fresh token when its own has ended', async () => {
+  const { page, context } = await open(1280, 'light');
+  let minted = 0;
+  await page.route('**/playground/token', async (route) => {
+    minted += 1;
+    if (minted > 1) return route.continue();
+    const expiresAtMs = Date.now() + 900_000;
+    await route.fulfill({ json: { token: 'eyJ.e30.AAAA', expiresAtMs } });
+  });
+  await ask(page, 'Hello? [[reasoning=3 answer=5]]');
+  await settled(page);
+  expect(await shownIn(last(page).locator('[data-part=answer]'))).not.toBe('');
+  expect(minted).toBe(2);
+  await context.close();
+});
+
+it.each([
+  [1280, 'light'],
+  [390, 'dark'],
+] as const)('is accessible at %i px in the %s, with everything open', async (width, scheme) => {
+  const { page, context, faults } = await open(width, scheme);
+  expect(await axe(page)).toEqual([]);
+  await page.getByLabel('System prompt').fill("Be brief: it's late");
+  await page.getByLabel('Temperature').fill('0.6');
+  await ask(page, 'Hello [[reasoning=30 answer=30]]');
+  await settled(page);
+  expect(await shiftsOf(page)).toBeLessThanOrEqual(CLS_MAX);
+  await page.locator('summary', { hasText: 'As code' }).click();
+  const code = page.locator('pre.snippet');
+  expect(await shownIn(code)).toContain(`"content": "Be brief: it'\\''s late"`);
+  await page.getByRole('radio', { name: 'Python' }).check();
+  expect(await shownIn(code)).toContain('temperature=0.6,');
+  await page.getByLabel('Max tokens').fill('77');
+  await expect.poll(() => shownIn(code)).toContain('max_tokens=77,');
+  expect(await axe(page)).toEqual([]);
+  const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+  expect(wide).toBeLessThanOrEqual(width);
+  expect(faults).toEqual([]);
+  await context.close();
+});
+
+it('is small: page and script', async () => {
+  const { page, context } = await open(390, 'light');
+  const html = await (await page.request.get('/playground')).text();
+  expect(gzipSync(html).length).toBeLessThanOrEqual(HTML_GZ_MAX);
+  const script = readFileSync(join(import.meta.dirname, '../../worker/portal/assets/playground.js'));
+  expect(gzipSync(script).length).toBeLessThanOrEqual(SCRIPT_GZ_MAX);
+  await context.close();
+});
+
+function shiftsOf(page: Page): Promise<number> {
+  return page.evaluate(() => (globalThis as unknown as { shifts: { sum: number } }).shifts.sum);
+}
+
+async function axe(page: Page): Promise<string[]> {
+  await page.evaluate(AXE);
+  return page.evaluate(async () => {
+    const { axe } = globalThis as unknown as {
+      axe: { run(o: object): Promise<{ violations: { id: string; nodes: { html: string }[] }[] }> };
+    };
+    const { violations } = await axe.run({ resultTypes: ['violations'] });
+    return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`);
+  });
+}

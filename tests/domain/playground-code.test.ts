@@ -1,0 +1,72 @@
+/** The code that the playground shows is the request that it sends, whatever was typed. */
+import { execFileSync } from 'node:child_process';
+import { describe, expect, it } from 'vitest';
+import { asCode } from '../../worker/portal/playground/as-code.ts';
+import { newExchange } from '../../worker/portal/playground/exchange.ts';
+import { bodyFor } from '../../worker/portal/playground/settings.ts';
+
+const TYPED = `it's "$HOME" \`id\` \\ \n\t€ 🦉 </script> \${x}`;
+const SETTINGS = { model: 'deepseek-r1-0528', system: '', maxTokens: '', temperature: '', keyId: 'key_1' };
+const past = [
+  { ...newExchange(1, 'first'), answer: 'one', reasoning: 'hm' },
+  { ...newExchange(2, 'refused') },
+];
+const body = bodyFor({ ...SETTINGS, system: TYPED, maxTokens: '50', temperature: '0.5' }, past, TYPED);
+
+describe('the request', () => {
+  it('is the answered part of the conversation, without its reasoning, under the settings', () => {
+    expect(body).toEqual({
+      model: 'deepseek-r1-0528',
+      messages: [
+        { role: 'system', content: TYPED },
+        { role: 'user', content: 'first' },
+        { role: 'assistant', content: 'one' },
+        { role: 'user', content: TYPED },
+      ],
+      max_tokens: 50,
+      temperature: 0.5,
+    });
+  });
+
+  it('leaves to the model what nobody chose', () => {
+    expect(bodyFor(SETTINGS, [], 'Hi')).toEqual({
+      model: 'deepseek-r1-0528',
+      messages: [{ role: 'user', content: 'Hi' }],
+    });
+  });
+});
+
+describe('as code', () => {
+  const codes = Object.fromEntries(
+    asCode('https://t.example/v1', body).map(({ name, code }) => [name, code]),
+  ) as Record<string, string>;
+  const streamed = { ...body, stream: true, stream_options: { include_usage: true } };
+
+  it('of curl, sent by a shell', () => {
+    const shell = `curl() { while [ "$1" != -d ]; do shift; done; printf %s "$2"; }\n${codes.curl}`;
+    expect(JSON.parse(execFileSync('bash', ['-c', shell], { encoding: 'utf8' }))).toEqual(streamed);
+  });
+
+  it('of Node, run', async () => {
+    const sent: object[] = [];
+    class OpenAI {
+      readonly chat = {
+        completions: {
+          create: async (asked: object) => {
+            sent.push(asked);
+            return [];
+          },
+        },
+      };
+    }
+    const program = codes.Node!.replace(/^import .*$/m, '').replace('process.env.TOLLGATE_API_KEY', "''");
+    const AsyncFunction = (async () => {}).constructor as FunctionConstructor;
+    await new AsyncFunction('OpenAI', program)(OpenAI);
+    expect(sent).toEqual([streamed]);
+  });
+
+  it('of Python, with the literals that JSON and Python share', () => {
+    expect(codes.Python).toContain(`{"role": "user", "content": ${JSON.stringify(TYPED)}},`);
+    expect(codes.Python).toContain('    max_tokens=50,\n    temperature=0.5,\n    stream=True,');
+  });
+});

@@ -1,0 +1,123 @@
+/**
+ * The playground: a conversation with a model, and what each answer cost. The page says what there is to choose and
+ * hands out tokens; the rest is its script, worker/portal/playground, which asks the public API as everybody does.
+ */
+import { Hono } from 'hono';
+import { raw } from 'hono/html';
+import { z } from 'zod';
+import { loadCatalogue } from '../../db/catalogue.ts';
+import { database } from '../../db/client.ts';
+import { type ApiKeyRow, findKey, listKeys } from '../../db/keys.ts';
+import { isId } from '../../domain/ids.ts';
+import { type NanoUsd, nanoUsd, usd } from '../../domain/money.ts';
+import { config } from '../../env.ts';
+import { mintClientToken } from '../../fleet/mint-client-token.ts';
+import { type PortalContext, type PortalEnv, words } from '../context.ts';
+import { readForm } from '../form.ts';
+import { allowed, signedIn } from '../guard.ts';
+import { keyState } from '../key-state.ts';
+import { page } from '../layout.tsx';
+import { Notice } from '../parts/notice.tsx';
+import { DATA_ID, type PlaygroundData, type PlaygroundToken, ROOT_ID } from '../playground/data.ts';
+
+const TOKEN_LIFETIME_S = 15 * 60;
+/** What a token that leaks out of a page can cost at most. */
+const TOKEN_CAP = usd(1);
+/** Who has more has the newest here: a select of hundreds is of no use. */
+const KEYS_SHOWN_MAX = 50;
+
+export const playgroundPage = new Hono<PortalEnv>();
+
+playgroundPage.use(signedIn, allowed('playground'));
+
+playgroundPage.get('/', async (c) => {
+  const { t } = words(c);
+  const db = database(c.env);
+  const nowMs = Date.now();
+  const [all, catalogue] = await Promise.all([listKeys(db, c.get('accountId')), loadCatalogue(db)]);
+  const keys = all.filter((key) => mayPay(key, nowMs)).slice(0, KEYS_SHOWN_MAX);
+  return page(
+    c,
+    { title: t.playground.title },
+    <>
+      <h1 class="mb-2">{t.playground.title}</h1>
+      <p class="mb-6 max-w-3xl">{t.playground.lead}</p>
+      {keys.length === 0 ? (
+        <div class="panel px-5 py-4">
+          <p class="mb-3">{t.playground.noKey}</p>
+          <a href="/keys#new" class="btn btn-primary">
+            {t.playground.makeKey}
+          </a>
+        </div>
+      ) : (
+        <>
+          <noscript>
+            <Notice tone="info">
+              {t.playground.needsScript}{' '}
+              <a class="link" href="/start">
+                {t.nav.start}
+              </a>
+              .
+            </Notice>
+          </noscript>
+          {/* as high as what the script draws, so that the footer stays where it is */}
+          <div id={ROOT_ID} class="min-h-[76rem] lg:min-h-[46rem]" />
+          <script id={DATA_ID} type="application/json">
+            {raw(
+              jsonInPage({
+                locale: c.get('locale'),
+                baseUrl: `${config(c.env).publicOrigin}/v1`,
+                models: catalogue.map(({ id, name, outputTokensMax, outputTokensDefault }) => ({
+                  id,
+                  name,
+                  outputTokensMax,
+                  outputTokensDefault,
+                })),
+                keys: keys.map(({ id, name, lastFour }) => ({ id, name: `${name} …${lastFour}` })),
+                phrases: t.playground.island,
+              }),
+            )}
+          </script>
+          <script type="module" src="/playground.js"></script>
+        </>
+      )}
+    </>,
+  );
+});
+
+const TokenForm = z.object({ keyId: z.string() });
+
+/** Asked by the page's script. A key that is another's, revoked, expired, or made to manage keys is no key here. */
+playgroundPage.post('/token', async (c) => {
+  const read = await readForm(c, TokenForm);
+  const key = read.ok ? await findPayingKey(c, read.values.keyId, Date.now()) : null;
+  if (!key) return c.json({ error: { message: words(c).t.playground.keyNotFound } }, 404);
+  const { token, expiresAtMs } = await mintClientToken(config(c.env), {
+    key,
+    models: null,
+    cap: capOf(key),
+    lifetimeS: TOKEN_LIFETIME_S,
+    nowMs: Date.now(),
+  });
+  return c.json({ token, expiresAtMs } satisfies PlaygroundToken);
+});
+
+async function findPayingKey(c: PortalContext, keyId: string, nowMs: number): Promise<ApiKeyRow | null> {
+  if (!isId('key', keyId)) return null;
+  const key = await findKey(database(c.env), { accountId: c.get('accountId'), keyId });
+  return key && mayPay(key, nowMs) ? key : null;
+}
+
+function mayPay(key: ApiKeyRow, nowMs: number): boolean {
+  return key.scope === 'inference' && keyState(key, nowMs) === 'active';
+}
+
+/** A token's cap is more than 0; where the key's is 0, the key's own refuses. */
+function capOf({ capNanoUsd }: ApiKeyRow): NanoUsd {
+  return nanoUsd(Math.max(1, Math.min(TOKEN_CAP, capNanoUsd ?? TOKEN_CAP)));
+}
+
+/** A `<` of the data, a key's name say, could end the element that holds it. */
+function jsonInPage(data: PlaygroundData): string {
+  return JSON.stringify(data).replaceAll('<', '\\u003c');
+}

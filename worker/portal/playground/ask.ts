@@ -1,0 +1,131 @@
+/** One question to the public API, its answer as it streams in, and its bill once it is settled. */
+import { createParser } from 'eventsource-parser';
+import { nanoUsd, parseUsd } from '../../domain/money.ts';
+import type { Bill } from './exchange.ts';
+import { type ApiError, type Fault, faultOf } from './fault.ts';
+
+export interface ChatMessage {
+  readonly role: 'system' | 'user' | 'assistant';
+  readonly content: string;
+}
+
+/** The body of the request as far as people choose it. */
+export interface ChatBody {
+  readonly model: string;
+  readonly messages: readonly ChatMessage[];
+  readonly max_tokens?: number;
+  readonly temperature?: number;
+}
+
+interface Listener {
+  began(requestId: string | null): void;
+  /** Either may be empty. */
+  grew(reasoning: string, answer: string): void;
+  /** @param cut by a limit of tokens or money */
+  ended(bill: Bill, cut: boolean): void;
+}
+
+interface PublicUsage {
+  prompt_tokens: number;
+  completion_tokens: number;
+  prompt_tokens_details: { cached_tokens: number };
+  completion_tokens_details: { reasoning_tokens: number };
+  cost: string;
+}
+
+interface Chunk {
+  choices?: {
+    delta: { content?: string | null; reasoning_content?: string | null };
+    finish_reason: string | null;
+  }[];
+  usage?: PublicUsage | null;
+  error?: ApiError;
+}
+
+/**
+ * @returns null: answered to its end
+ * @throws what `signal` throws when it is aborted, and TypeError when the connection breaks
+ */
+export async function ask(
+  body: ChatBody,
+  { token, signal, listener }: { token: string; signal: AbortSignal; listener: Listener },
+): Promise<Fault | 'lost' | null> {
+  const response = await fetch('/v1/chat/completions', {
+    method: 'POST',
+    headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ ...body, stream: true, stream_options: { include_usage: true } }),
+    signal,
+  });
+  if (!response.ok || response.body === null) return faultOf(response);
+  listener.began(response.headers.get('x-request-id'));
+  let fault: Fault | null = null;
+  let cut = false;
+  let ended = false;
+  const parser = createParser({
+    onEvent({ data }) {
+      if (data === '[DONE]') return;
+      const { choices = [], usage, error } = JSON.parse(data) as Chunk;
+      if (error) fault = { message: error.message, code: error.code ?? '', retryAfterS: null };
+      for (const { delta, finish_reason } of choices) {
+        if (delta.reasoning_content || delta.content)
+          listener.grew(delta.reasoning_content ?? '', delta.content ?? '');
+        cut ||= finish_reason === 'length';
+      }
+      if (!usage) return;
+      ended = true;
+      listener.ended(billOf(usage), cut);
+    },
+  });
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    parser.feed(value);
+  }
+  return fault ?? (ended ? null : 'lost');
+}
+
+function billOf(usage: PublicUsage): Bill {
+  return {
+    promptTokens: usage.prompt_tokens,
+    cachedTokens: usage.prompt_tokens_details.cached_tokens,
+    completionTokens: usage.completion_tokens,
+    reasoningTokens: usage.completion_tokens_details.reasoning_tokens,
+    chargeNanoUsd: parseUsd(usage.cost),
+  };
+}
+
+interface Generation {
+  state: 'held' | 'posted' | 'voided' | 'expired';
+  usage: {
+    prompt_tokens: number;
+    cached_tokens: number;
+    completion_tokens: number;
+    reasoning_tokens: number;
+  };
+  charge_nano_usd: number;
+}
+
+/** A bill is settled within moments of the answer's end; an answer that was left behind takes the node's word first. */
+const WAITS_MS = [100, 200, 400, 800, 1_600, 3_200, 6_400, 12_800];
+
+/** @returns null when it is not settled in half a minute, or nobody says */
+export async function settledBill(requestId: string, token: string): Promise<Bill | null> {
+  for (const waitMs of WAITS_MS) {
+    await new Promise((resolve) => setTimeout(resolve, waitMs));
+    const response = await fetch(`/v1/generations/${requestId}`, {
+      headers: { authorization: `Bearer ${token}` },
+    }).catch(() => null);
+    if (!response?.ok) continue;
+    const { state, usage, charge_nano_usd } = (await response.json()) as Generation;
+    if (state === 'held') continue;
+    return {
+      promptTokens: usage.prompt_tokens,
+      cachedTokens: usage.cached_tokens,
+      completionTokens: usage.completion_tokens,
+      reasoningTokens: usage.reasoning_tokens,
+      chargeNanoUsd: nanoUsd(charge_nano_usd),
+    };
+  }
+  return null;
+}

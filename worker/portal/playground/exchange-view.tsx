@@ -1,0 +1,125 @@
+/** A question, the reasoning, the answer, and what it took. All of it as text: nothing a model writes is markup here. */
+import type { Formats } from '../language/formats.ts';
+import type { Phrases } from './data.ts';
+import type { Exchange } from './exchange.ts';
+import { todoFor } from './fault.ts';
+import { fill } from './fill.ts';
+
+export function ExchangeView(props: { phrases: Phrases; f: Formats; exchange: Exchange; open: boolean }) {
+  const { phrases, f, exchange, open } = props;
+  const { question, reasoning, answer, state, fault, cut } = exchange;
+  const running = state === 'running';
+  return (
+    <article class="mb-8 last:mb-0">
+      <p class="mb-3 rounded-box bg-base-300 px-4 py-3 wrap-anywhere whitespace-pre-wrap">
+        <span class="muted block text-xs font-medium">{phrases.you}</span>
+        {question}
+      </p>
+      {running && reasoning === '' && answer === '' && <p class="muted">{phrases.waiting}</p>}
+      {reasoning !== '' && (
+        <details open={open} class="mb-3 border-s-2 border-base-300 ps-4">
+          <summary class="muted cursor-pointer text-sm">
+            {running && answer === '' ? phrases.reasoningNow : phrases.reasoning}
+          </summary>
+          <p class="muted mt-2 text-sm wrap-anywhere whitespace-pre-wrap" data-part="reasoning">
+            {reasoning}
+          </p>
+        </details>
+      )}
+      {answer !== '' && (
+        <p class="wrap-anywhere whitespace-pre-wrap" data-part="answer">
+          {answer}
+        </p>
+      )}
+      {state === 'stopped' && <Stopped phrases={phrases} f={f} exchange={exchange} />}
+      {cut && <p class="mt-3 text-sm font-medium">{phrases.cut}</p>}
+      {fault && <FaultNotice phrases={phrases} exchange={exchange} />}
+      {!running && exchange.requestId !== null && <Took phrases={phrases} f={f} exchange={exchange} />}
+    </article>
+  );
+}
+
+function Stopped({ phrases, f, exchange }: { phrases: Phrases; f: Formats; exchange: Exchange }) {
+  const { requestId, bill } = exchange;
+  return (
+    <p class="mt-3 text-sm font-medium" data-part="stopped">
+      {requestId === null ? (
+        <>
+          {phrases.stoppedEarly}{' '}
+          <a class="link" href="/requests">
+            {phrases.requests}
+          </a>
+        </>
+      ) : bill === null ? (
+        phrases.stoppedSettling
+      ) : (
+        fill(phrases.stopped, { cost: f.usdExact(bill.chargeNanoUsd).join('') })
+      )}
+    </p>
+  );
+}
+
+function FaultNotice({ phrases, exchange }: { phrases: Phrases; exchange: Exchange }) {
+  const { text, href } = todoFor(exchange.fault!, phrases);
+  return (
+    <div role="alert" class="alert alert-soft alert-error mt-3 text-sm">
+      <div>
+        {exchange.fault!.message}{' '}
+        {href ? (
+          <a class="link" href={href}>
+            {text}
+          </a>
+        ) : (
+          text
+        )}
+      </div>
+    </div>
+  );
+}
+
+/** Time, tokens by kind and money; of an answer that was stopped they are known once it is settled. */
+function Took({ phrases, f, exchange }: { phrases: Phrases; f: Formats; exchange: Exchange }) {
+  const { ttftMs, bill, settled, requestId } = exchange;
+  const facts: [label: string, value: string][] = [];
+  if (ttftMs !== null) facts.push([phrases.ttft, f.duration(ttftMs)]);
+  if (bill) {
+    const { promptTokens, cachedTokens, completionTokens, reasoningTokens } = bill;
+    facts.push(
+      [phrases.input, f.count(promptTokens)],
+      [phrases.cached, f.count(cachedTokens)],
+      [phrases.reasoningTokens, f.count(reasoningTokens)],
+      [phrases.answerTokens, f.count(completionTokens - reasoningTokens)],
+    );
+  }
+  return (
+    <div class="mt-3 flex flex-wrap items-baseline gap-x-5 gap-y-1 text-xs">
+      <dl class="contents">
+        {facts.map(([label, value]) => (
+          <div class="flex gap-1.5">
+            <dt class="muted">{label}</dt>
+            <dd class="font-medium tabular-nums">{value}</dd>
+          </div>
+        ))}
+        <div class="flex gap-1.5">
+          <dt class="muted">{phrases.cost}</dt>
+          <dd class="font-medium tabular-nums" data-settled={settled ? 'true' : 'false'}>
+            {bill ? <Cost amount={f.usdExact(bill.chargeNanoUsd)} /> : settled ? '–' : phrases.settling}
+          </dd>
+        </div>
+      </dl>
+      <a class="link" href={`/requests/${requestId}`}>
+        {phrases.request}
+      </a>
+    </div>
+  );
+}
+
+function Cost({ amount: [head, beyondCents, tail] }: { amount: readonly [string, string, string] }) {
+  return (
+    <>
+      {head}
+      <span class="beyond-cents">{beyondCents}</span>
+      {tail}
+    </>
+  );
+}

@@ -1,0 +1,31 @@
+/** What is chosen beside the conversation, as typed, and the request that it makes. */
+import type { ChatBody, ChatMessage } from './ask.ts';
+import type { Exchange } from './exchange.ts';
+
+export interface Settings {
+  readonly model: string;
+  readonly system: string;
+  /** empty: the model's own */
+  readonly maxTokens: string;
+  /** empty: the model's own */
+  readonly temperature: string;
+  readonly keyId: string;
+}
+
+/** Old reasoning is not sent back: the model must not see it. A question without an answer is left out. */
+export function bodyFor(settings: Settings, past: readonly Exchange[], question: string): ChatBody {
+  const { model, system, maxTokens, temperature } = settings;
+  const messages: ChatMessage[] = [];
+  if (system.trim() !== '') messages.push({ role: 'system', content: system });
+  for (const { question, answer } of past) {
+    if (answer === '') continue;
+    messages.push({ role: 'user', content: question }, { role: 'assistant', content: answer });
+  }
+  messages.push({ role: 'user', content: question });
+  return {
+    model,
+    messages,
+    ...(maxTokens === '' ? {} : { max_tokens: Number(maxTokens) }),
+    ...(temperature === '' ? {} : { temperature: Number(temperature) }),
+  };
+}
