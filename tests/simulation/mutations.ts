@@ -209,6 +209,23 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
+    what: 'the hours of a node count what is told again',
+    expects: ['L10'],
+    requests: 4_000,
+    edits: [
+      edit(
+        'worker/db/projection.ts',
+        'AND NOT EXISTS (SELECT 1 FROM usage_event AS known WHERE known.request_id = sent.request_id)',
+        '',
+      ),
+    ],
+  },
+  {
+    what: 'credit that was granted passes for credit that was paid',
+    expects: ['L10'],
+    edits: [edit('worker/db/projection.ts', 'granted_nano_usd: grantedNanoUsd,', 'granted_nano_usd: 0,')],
+  },
+  {
     what: 'items leave the outbox before D1 has them',
     expects: ['L10'],
     edits: [
