@@ -196,6 +196,31 @@ it.each([
   await context.close();
 });
 
+it('speaks French', async () => {
+  const context = await portal.visitor({ locale: 'fr-FR', viewport: { width: 390, height: 900 } });
+  const page = await context.newPage();
+  await signIn(page, portal.local.stack.dev.portal);
+  await page.goto('/playground');
+  await page.getByLabel('Message').fill('Bonjour [[reasoning=5 answer=5]]');
+  await page.getByRole('button', { name: 'Envoyer' }).click();
+  await settled(page);
+  expect(await shownIn(last(page).locator('[data-settled=true]'))).toMatch(/^0,0000\d+\s\$$/);
+  expect(await shownIn(page.locator('#playground'))).not.toMatch(/undefined|\{\w+\}/);
+  expect(await axe(page)).toEqual([]);
+  await context.close();
+});
+
+it('says without script what it needs, and leads to the start page', async () => {
+  const context = await portal.visitor({ javaScriptEnabled: false });
+  const page = await context.newPage();
+  await signIn(page, portal.local.stack.dev.portal);
+  await page.goto('/playground');
+  expect(await shownIn(page.locator('noscript'))).toContain('needs JavaScript');
+  await page.locator('noscript a').click();
+  await page.waitForURL('**/start');
+  await context.close();
+});
+
 it('is small: page and script', async () => {
   const { page, context } = await open(390, 'light');
   const html = await (await page.request.get('/playground')).text();

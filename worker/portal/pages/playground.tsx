@@ -61,7 +61,7 @@ playgroundPage.get('/', async (c) => {
             </Notice>
           </noscript>
           {/* as high as what the script draws, so that the footer stays where it is */}
-          <div id={ROOT_ID} class="min-h-[76rem] lg:min-h-[46rem]" />
+          <div id={ROOT_ID} class="min-h-[80rem] lg:min-h-[44rem]" />
           <script id={DATA_ID} type="application/json">
             {raw(
               jsonInPage({

@@ -1,4 +1,4 @@
-/** The whole: settings at the left, the conversation at the right, and below it where to write. */
+/** The whole: settings at the left, the conversation at the right, where to write below it. On a phone the settings come last. */
 import { useEffect, useRef, useState } from 'hono/jsx/dom';
 import { formats } from '../language/formats.ts';
 import { asCode } from './as-code.ts';
@@ -52,14 +52,6 @@ export function App({ data }: { data: PlaygroundData }) {
 
   return (
     <div class="grid gap-8 lg:grid-cols-[18rem_minmax(0,1fr)]">
-      <SettingsForm
-        data={data}
-        f={f}
-        settings={settings}
-        onSettings={setSettings}
-        pinned={pinned}
-        onPinned={setPinned}
-      />
       <section aria-labelledby="conversation" class="min-w-0">
         <h2 id="conversation" class="mb-3">
           {phrases.conversation}
@@ -102,6 +94,14 @@ export function App({ data }: { data: PlaygroundData }) {
         />
         <CodePanel phrases={phrases} codes={asCode(baseUrl, shown)} />
       </section>
+      <SettingsForm
+        data={data}
+        f={f}
+        settings={settings}
+        onSettings={setSettings}
+        pinned={pinned}
+        onPinned={setPinned}
+      />
     </div>
   );
 }

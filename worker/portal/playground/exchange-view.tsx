@@ -103,7 +103,7 @@ function Took({ phrases, f, exchange }: { phrases: Phrases; f: Formats; exchange
         <div class="flex gap-1.5">
           <dt class="muted">{phrases.cost}</dt>
           <dd class="font-medium tabular-nums" data-settled={settled ? 'true' : 'false'}>
-            {bill ? <Cost amount={f.usdExact(bill.chargeNanoUsd)} /> : settled ? '–' : phrases.settling}
+            {bill ? f.usdExact(bill.chargeNanoUsd).join('') : settled ? '–' : phrases.settling}
           </dd>
         </div>
       </dl>
@@ -111,15 +111,5 @@ function Took({ phrases, f, exchange }: { phrases: Phrases; f: Formats; exchange
         {phrases.request}
       </a>
     </div>
-  );
-}
-
-function Cost({ amount: [head, beyondCents, tail] }: { amount: readonly [string, string, string] }) {
-  return (
-    <>
-      {head}
-      <span class="beyond-cents">{beyondCents}</span>
-      {tail}
-    </>
   );
 }

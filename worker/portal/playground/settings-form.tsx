@@ -19,7 +19,7 @@ export function SettingsForm(props: {
   const set = (name: keyof Settings) => (event: Event) => onSettings({ ...settings, [name]: typedIn(event) });
   const model = models.find(({ id }) => id === settings.model)!;
   return (
-    <section aria-labelledby="settings">
+    <section aria-labelledby="settings" class="lg:order-first">
       <h2 id="settings" class="mb-3">
         {phrases.settings}
       </h2>
