@@ -110,10 +110,13 @@ it('streams reasoning and answer, and says what they took, to the nano-USD', asy
 
 it('stops an answer, which is paid to the token, and asks it again', async () => {
   const { page, context, faults } = await open(1280, 'light');
-  await ask(page, 'Tell me all. [[reasoning=20 answer=6000]]');
+  await page.getByLabel('Message').fill('Tell me all. [[reasoning=20 answer=6000]]');
+  await page.getByRole('button', { name: 'Send' }).press('Enter');
   await last(page).locator('[data-part=answer]').waitFor();
-  await page.getByRole('button', { name: 'Stop' }).click();
+  // the focus goes to what can be done: to Stop, and back to the message
+  await page.keyboard.press('Enter');
   await settled(page);
+  expect(await page.evaluate(() => document.activeElement?.id)).toBe('message');
   const stopped = await generation(page);
   expect(stopped).toMatchObject({ state: 'posted', ending: 'client_gone' });
   expect(stopped.usage.completion_tokens).toBeGreaterThan(20);

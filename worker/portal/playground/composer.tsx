@@ -20,7 +20,7 @@ export function Composer(props: {
   const field = useRef<HTMLTextAreaElement>(null);
   // a button that can no longer be pressed loses the focus: it goes to what can be done next
   useEffect(() => {
-    if (document.activeElement !== document.body) return;
+    if (!document.activeElement?.matches('body, :disabled')) return;
     if (running) stop.current?.focus();
     else if (any) field.current?.focus();
   }, [running]);
