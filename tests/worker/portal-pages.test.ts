@@ -238,6 +238,36 @@ describe('usage', () => {
     expect(10 * 140 + 20 * 550 + 100 * 2_190).toBe(231_400);
   });
 
+  it('says what the same tokens would have cost at o1’s list price', async () => {
+    const { browser } = await withUsage();
+    // 1,000 × 7,500 + 2,000 × 15,000 + 5,400 × 60,000 − 13,085,001 nano-USD
+    expect(await (await browser.get('/usage')).text()).toContain(
+      MESSAGES.en.usage.against('$0.35', 'OpenAI o1'),
+    );
+  });
+
+  it('is a pace on the page of the bill: days that are left', async () => {
+    const { browser } = await withUsage();
+    // $5 granted, 13,085,001 nano-USD in a week
+    const days = Math.floor(5_000_000_000 / (13_085_001 / 7));
+    expect(days).toBe(2_674);
+    expect(await (await browser.get('/billing')).text()).toContain(
+      MESSAGES.en.billing.daysLeft(days, '2,674'),
+    );
+  });
+
+  it('comes as CSV, with names that no spreadsheet runs', async () => {
+    const { browser, key } = await withUsage();
+    await bindings.DB.prepare("UPDATE api_key SET name = '=1+1' WHERE id = ?").bind(key.id).run();
+    const answer = await browser.get('/usage/csv?period=7d');
+    expect(answer.headers.get('content-type')).toContain('text/csv');
+    const [head, row] = (await answer.text()).split('\r\n');
+    expect(head).toContain('start,key_id,key,model,requests,');
+    expect(row).toContain(`${key.id},"'=1+1",deepseek-r1-0528,3,1000,2000,5000,400,0.013085001,13085001`);
+    const none = await (await browser.get('/usage/csv?model=deepseek-v3-0324')).text();
+    expect(none.trim()).toBe(head);
+  });
+
   it('filters by key and model, and leaves other accounts out', async () => {
     const { browser, key } = await withUsage();
     expect(await (await browser.get(`/usage?key=${key.id}`)).text()).toContain('0.013085001');

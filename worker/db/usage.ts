@@ -57,6 +57,16 @@ export function listUsage(db: Database, filter: UsageFilter): Promise<UsageRow[]
     .orderBy(desc(bucket), asc(usageHour.keyId), asc(usageHour.modelId));
 }
 
+/** What the account was charged since then, in nano-USD, to the hour. */
+export async function chargedSince(db: Database, accountId: string, fromMs: number): Promise<number> {
+  const row = await db
+    .select({ sum: sql<number>`coalesce(sum(${usageHour.chargeNanoUsd}), 0)` })
+    .from(usageHour)
+    .where(and(eq(usageHour.accountId, accountId), gte(usageHour.hourMs, fromMs)))
+    .get();
+  return row?.sum ?? 0;
+}
+
 /** An ended request beside the price that it was charged at. */
 export interface RecentRequest {
   readonly event: typeof usageEvent.$inferSelect;

@@ -4,6 +4,10 @@ export const billingEn = {
   title: 'Billing',
   available: 'Available',
   availableNote: 'What requests can spend now',
+  daysLeft: (days: number, text: string) =>
+    days < 1
+      ? 'less than a day at the pace of this week'
+      : `${text} ${days === 1 ? 'day' : 'days'} at the pace of this week`,
   granted: 'Granted',
   grantedNote: 'Free credit, spent first',
   paid: 'Paid',

@@ -190,6 +190,8 @@ export const en = {
     tableTitle: { hour: 'By hour, key and model', day: 'By day, key and model' },
     when: { hour: 'Hour (UTC)', day: 'Day (UTC)' },
     chargeUsd: 'Charge (USD)',
+    csv: 'Download as CSV, every row',
+    against: (saved: string, name: string) => `${saved} less than at ${name}’s last list price`,
     total: 'Total',
     moreRows: (shown: string, all: string) =>
       `The newest ${shown} of ${all} rows. Filter by key or model to see the others.`,

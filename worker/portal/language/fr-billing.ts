@@ -5,6 +5,10 @@ export const billingFr: typeof billingEn = {
   title: 'Facturation',
   available: 'Disponible',
   availableNote: 'Ce que les requêtes peuvent dépenser',
+  daysLeft: (days, text) =>
+    days < 1
+      ? 'moins d’un jour au rythme de cette semaine'
+      : `${text} ${days < 2 ? 'jour' : 'jours'} au rythme de cette semaine`,
   granted: 'Offert',
   grantedNote: 'Dépensé en premier',
   paid: 'Payé',

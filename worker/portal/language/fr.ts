@@ -195,6 +195,8 @@ export const fr: Messages = {
     tableTitle: { hour: 'Par heure, clé et modèle', day: 'Par jour, clé et modèle' },
     when: { hour: 'Heure (UTC)', day: 'Jour (UTC)' },
     chargeUsd: 'Débit (USD)',
+    csv: 'Télécharger en CSV, toutes les lignes',
+    against: (saved, name) => `${saved} de moins qu’au dernier prix public de ${name}`,
     total: 'Total',
     moreRows: (shown, all) =>
       `Les ${shown} lignes les plus récentes sur ${all}. Filtrez par clé ou par modèle pour voir les autres.`,

@@ -8,6 +8,7 @@ import { findAutoRecharge } from '../../db/auto-recharge.ts';
 import { database } from '../../db/client.ts';
 import { listOrders } from '../../db/payments.ts';
 import { rechargedInMonth } from '../../db/recharges.ts';
+import { chargedSince } from '../../db/usage.ts';
 import { nanoUsd, usd } from '../../domain/money.ts';
 import type { Balance } from '../../domain/wallet.ts';
 import { type PortalContext, type PortalEnv, words } from '../context.ts';
@@ -28,6 +29,9 @@ import { Writable } from '../parts/writable.tsx';
 
 const LEDGER_PAGE = 25;
 const PAYMENTS_SHOWN = 25;
+/** The pace is that of the last week: a weekend is in it. */
+const PACE_DAYS = 7;
+const DAY_MS = 86_400_000;
 
 const PurchaseOrder = z.union([z.literal('').transform(() => null), Name], { error: 'unprintable' });
 
@@ -111,12 +115,13 @@ async function show(c: PortalContext, state: { typed?: Typed; faults?: Faults })
   const wallet = c.env.WALLET.getByName(accountId);
   const before = Number(c.req.query('before'));
   const beforeSeq = Number.isSafeInteger(before) && before > 0 ? before : undefined;
-  const [balance, ledger, orders, rule, rechargedNanoUsd] = await Promise.all([
+  const [balance, ledger, orders, rule, rechargedNanoUsd, chargedNanoUsd] = await Promise.all([
     wallet.balance(),
     wallet.ledger({ beforeSeq, limit: LEDGER_PAGE }),
     listOrders(db, accountId, PAYMENTS_SHOWN),
     findAutoRecharge(db, accountId),
     rechargedInMonth(db, accountId, nowMs),
+    chargedSince(db, accountId, nowMs - PACE_DAYS * DAY_MS),
   ]);
   return page(
     c,
@@ -130,7 +135,7 @@ async function show(c: PortalContext, state: { typed?: Typed; faults?: Faults })
       {await returnNotice(c, rule)}
       {state.faults?.card && <Notice tone="error">{t.faults[state.faults.card]}</Notice>}
       <OwedNotice c={c} balance={balance} />
-      <Balances c={c} balance={balance} />
+      <Balances c={c} balance={balance} perDayNanoUsd={chargedNanoUsd / PACE_DAYS} />
       <Writable c={c} area="billing">
         {canTopUp(c.env) ? (
           <>
@@ -176,14 +181,16 @@ async function show(c: PortalContext, state: { typed?: Typed; faults?: Faults })
   );
 }
 
-function Balances({ c, balance }: { c: PortalContext; balance: Balance }) {
-  const { t } = words(c);
+function Balances(props: { c: PortalContext; balance: Balance; perDayNanoUsd: number }) {
+  const { c, balance, perDayNanoUsd } = props;
+  const { t, f } = words(c);
+  const daysLeft = Math.floor(balance.availableNanoUsd / perDayNanoUsd);
   return (
     <dl class={TILES}>
       <Tile
         label={t.billing.available}
         value={<Money c={c} amount={balance.availableNanoUsd} />}
-        note={t.billing.availableNote}
+        note={perDayNanoUsd > 0 ? t.billing.daysLeft(daysLeft, f.count(daysLeft)) : t.billing.availableNote}
       />
       <Tile
         label={t.billing.granted}

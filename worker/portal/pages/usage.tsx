@@ -2,11 +2,19 @@
 
 import { Hono } from 'hono';
 import { raw } from 'hono/html';
+import { csvFile } from '../../api/csv.ts';
 import { loadCatalogue, type Model } from '../../db/catalogue.ts';
 import { database } from '../../db/client.ts';
 import { type ApiKeyRow, listKeys } from '../../db/keys.ts';
-import { listRecentRequests, listUsage, type RecentRequest, type UsageRow } from '../../db/usage.ts';
-import { nanoUsd } from '../../domain/money.ts';
+import { loadReferencePrices, type ReferencePrice } from '../../db/reference-prices.ts';
+import {
+  listRecentRequests,
+  listUsage,
+  type RecentRequest,
+  type UsageFilter,
+  type UsageRow,
+} from '../../db/usage.ts';
+import { formatUsd, nanoUsd } from '../../domain/money.ts';
 import { SLIM, WIDE } from '../chart/bars.ts';
 import { KINDS, type Kind, tokenBars } from '../chart/token-bars.ts';
 import { type PortalContext, type PortalEnv, words } from '../context.ts';
@@ -36,17 +44,13 @@ usagePage.get('/', async (c) => {
   const db = database(c.env);
   const accountId = c.get('accountId');
   const nowMs = Date.now();
-  const asked = c.req.query('period');
-  const period: Period = isPeriod(asked) ? asked : '24h';
-  const buckets = bucketsOf(period, nowMs);
-  const keyId = c.req.query('key') || null;
-  const modelId = c.req.query('model') || null;
-  const { fromMs, bucketMs } = buckets;
-  const [keys, catalogue, rows, recent] = await Promise.all([
+  const { period, buckets, keyId, modelId, filter } = askedFor(c, nowMs);
+  const [keys, catalogue, rows, recent, others] = await Promise.all([
     listKeys(db, accountId),
     loadCatalogue(db),
-    listUsage(db, { accountId, fromMs, bucketMs, keyId, modelId }),
+    listUsage(db, filter),
     listRecentRequests(db, { accountId, limit: RECENT_MAX }),
+    loadReferencePrices(db),
   ]);
   const keyNames = new Map(keys.map((key): FilterOption => [key.id, key.name]));
   return page(
@@ -61,9 +65,14 @@ usagePage.get('/', async (c) => {
         <Empty c={c} />
       ) : (
         <>
-          <Totals c={c} rows={rows} />
+          <Totals c={c} rows={rows} rival={others[0]} />
           <Chart c={c} rows={rows} buckets={buckets} period={period} />
           <UsageTable c={c} rows={rows} width={buckets.width} keyNames={keyNames} />
+          <p class="mt-3 text-sm">
+            <a class="link" href={`/usage/csv${new URL(c.req.url).search}`} download>
+              {t.usage.csv}
+            </a>
+          </p>
         </>
       )}
       <p class="muted mt-3 text-sm">{freshness(c, recent, nowMs)}</p>
@@ -77,6 +86,54 @@ usagePage.get('/', async (c) => {
     return lastMs === 0 ? words(c).t.usage.fresh(readAt) : t.usage.freshUntil(readAt, f.dateTime(lastMs));
   }
 });
+
+/** Every row of the period, not those of the page alone. Names are people's: a spreadsheet runs none of them. */
+usagePage.get('/csv', async (c) => {
+  const db = database(c.env);
+  const { filter } = askedFor(c, Date.now());
+  const [keys, rows] = await Promise.all([listKeys(db, filter.accountId), listUsage(db, filter)]);
+  const names = new Map(keys.map(({ id, name }) => [id, name]));
+  const data = rows.map((row) => ({
+    start: new Date(row.bucketMs).toISOString(),
+    key_id: row.keyId,
+    key: names.get(row.keyId) ?? '',
+    model: row.modelId,
+    requests: row.requests,
+    cached_tokens: row.cachedTokens,
+    uncached_tokens: row.uncachedTokens,
+    reasoning_tokens: row.reasoningTokens,
+    answer_tokens: row.answerTokens,
+    charge_usd: formatUsd(nanoUsd(row.chargeNanoUsd)),
+    charge_nano_usd: row.chargeNanoUsd,
+  }));
+  return csvFile({ name: 'tollgate-usage.csv', fields: CSV_FIELDS, data });
+});
+
+const CSV_FIELDS = [
+  'start',
+  'key_id',
+  'key',
+  'model',
+  'requests',
+  'cached_tokens',
+  'uncached_tokens',
+  'reasoning_tokens',
+  'answer_tokens',
+  'charge_usd',
+  'charge_nano_usd',
+] as const;
+
+/** What the address asks for; what it does not say, or says wrongly, is everything of the last day. */
+function askedFor(c: PortalContext, nowMs: number) {
+  const asked = c.req.query('period');
+  const period: Period = isPeriod(asked) ? asked : '24h';
+  const buckets = bucketsOf(period, nowMs);
+  const { fromMs, bucketMs } = buckets;
+  const keyId = c.req.query('key') || null;
+  const modelId = c.req.query('model') || null;
+  const filter: UsageFilter = { accountId: c.get('accountId'), fromMs, bucketMs, keyId, modelId };
+  return { period, buckets, keyId, modelId, filter };
+}
 
 function Filter(props: {
   c: PortalContext;
@@ -99,19 +156,25 @@ function Filter(props: {
   return <FilterForm c={c} selects={selects} class="w-full sm:w-auto" />;
 }
 
-function Totals({ c, rows }: { c: PortalContext; rows: readonly UsageRow[] }) {
+function Totals(props: { c: PortalContext; rows: readonly UsageRow[]; rival?: ReferencePrice }) {
+  const { c, rows, rival } = props;
   const { t, f } = words(c);
   const sum = (value: (row: UsageRow) => number) => rows.reduce((total, row) => total + value(row), 0);
   const cached = sum((row) => row.cachedTokens);
   const input = cached + sum((row) => row.uncachedTokens);
   const reasoning = sum((row) => row.reasoningTokens);
   const output = reasoning + sum((row) => row.answerTokens);
+  const charged = sum((row) => row.chargeNanoUsd);
+  const elsewhere =
+    rival &&
+    cached * rival.cacheHitNanoUsd + (input - cached) * rival.cacheMissNanoUsd + output * rival.outputNanoUsd;
   const share = (part: number, whole: number) => f.percent(whole === 0 ? 0 : part / whole);
   return (
     <dl class={TILES}>
       <Tile
         label={t.usage.charge}
-        value={<Money c={c} amount={nanoUsd(sum((row) => row.chargeNanoUsd))} />}
+        value={<Money c={c} amount={nanoUsd(charged)} />}
+        note={rival && elsewhere ? t.usage.against(f.usd(elsewhere - charged), rival.name) : undefined}
       />
       <Tile label={t.usage.requests} value={f.count(sum((row) => row.requests))} />
       <Tile
