@@ -1,4 +1,4 @@
-/** The map of the Worker: its parts in reading order, the queue's consumer, and the Durable Objects it exports. */
+/** The map of the Worker: its parts in reading order, the queue's consumer, the minute's work, and the Durable Objects it exports. */
 import { Hono } from 'hono';
 import { api } from './api/index.ts';
 import { billing } from './billing/index.ts';
@@ -10,6 +10,7 @@ import { corsForTokens } from './gateway/cors.ts';
 import { anthropicMessages } from './gateway/dialects/anthropic-messages.ts';
 import { envelope, refusalResponse, refused } from './gateway/refusal.ts';
 import { portal } from './portal/index.tsx';
+import { probeAll } from './status/probe.ts';
 import { queue } from './tasks.ts';
 
 export { Batch } from './durable/batch.ts';
@@ -46,4 +47,9 @@ app.onError((error, c: ApiContext) => {
   return refused({ reason: 'internal' }, new URL(c.req.url).origin);
 });
 
-export default { fetch: app.fetch, queue } satisfies ExportedHandler<Env>;
+/** Once a minute: see wrangler.toml. */
+async function scheduled({ scheduledTime }: ScheduledController, env: Env): Promise<void> {
+  await probeAll(env, { nowMs: scheduledTime, random: Math.random() });
+}
+
+export default { fetch: app.fetch, queue, scheduled } satisfies ExportedHandler<Env>;

@@ -13,6 +13,8 @@ export interface EdgeProcessOptions {
   readonly script: string;
   /** where D1 and the Durable Objects live: the folder that wrangler calls `--persist-to` */
   readonly persistTo: string;
+  /** every minute causes what Cloudflare's cron does */
+  readonly probes?: boolean;
   /** settings and secrets of worker/env.ts */
   readonly settings: Record<string, string>;
 }
@@ -41,6 +43,23 @@ const edge = new Miniflare(
 );
 const url = await edge.ready;
 console.log(JSON.stringify({ listening: url.origin }));
+
+/** A node takes some seconds to be let in: the first look comes when there is something to see. */
+const FIRST_PROBE_MS = 10_000;
+const PROBE_EVERY_MS = 60_000;
+
+async function probe(): Promise<void> {
+  const worker = await edge.getWorker();
+  const { outcome } = await worker.scheduled({ scheduledTime: new Date() });
+  if (outcome !== 'ok') console.error(`the minute's work of the edge ended as ${outcome}`);
+}
+
+if (options.probes) {
+  setTimeout(() => {
+    void probe();
+    setInterval(() => void probe(), PROBE_EVERY_MS);
+  }, FIRST_PROBE_MS);
+}
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.once(signal, () => void edge.dispose().then(() => process.exit(0)));

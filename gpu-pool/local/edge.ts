@@ -25,6 +25,8 @@ export interface EdgeOptions {
   readonly script: string;
   /** settings of worker/env.ts beside the secrets */
   readonly settings?: Record<string, string>;
+  /** every minute the service is probed, as its cron does in production */
+  readonly probes?: boolean;
 }
 
 export interface Edge extends Running {
@@ -58,12 +60,14 @@ export async function bundle(stateDir: string): Promise<string> {
 }
 
 /** Starts the edge and waits until it listens. */
-export async function startEdge({ port, stateDir, script, settings = {} }: EdgeOptions): Promise<Edge> {
+export async function startEdge(edge: EdgeOptions): Promise<Edge> {
+  const { port, stateDir, script, settings = {}, probes } = edge;
   const secrets = localSecrets(stateDir);
   const options: EdgeProcessOptions = {
     port,
     script,
     persistTo: join(stateDir, 'd1'),
+    probes,
     settings: {
       PUBLIC_ORIGIN: `http://localhost:${port}`,
       ENVIRONMENT: 'development',

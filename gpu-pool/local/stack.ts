@@ -24,6 +24,8 @@ export interface StackOptions {
   readonly settings?: Record<string, string>;
   /** told of each step before it begins */
   readonly onStep?: (what: string) => void;
+  /** the status page is fed: requests that no customer sent */
+  readonly probes?: boolean;
 }
 
 export interface LocalNode {
@@ -75,7 +77,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     onStep('Bundling the Worker');
     const script = options.script ?? (await bundle(stateDir));
     onStep('Starting the edge');
-    const edgeOptions = { port, stateDir, script, settings: options.settings };
+    const { settings, probes } = options;
+    const edgeOptions = { port, stateDir, script, settings, probes };
     const edge = await startEdge(edgeOptions);
     onStep('Starting three nodes and enrolling them');
     const nodes = await Promise.all(

@@ -28,6 +28,7 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
 try {
   if (values.fresh) rmSync(stateDir, { recursive: true, force: true });
   stack = await startStack({
+    probes: true,
     stateDir,
     port: port('TOLLGATE_PORT', 8787),
     nodePort: port('TOLLGATE_NODE_PORT', 8791),

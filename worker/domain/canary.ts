@@ -157,3 +157,12 @@ export function parseCanaryId(id: string): { secondId: string; isSecond: boolean
   const parts = /^canary_([12])(_[0-9a-hjkmnp-tv-z]{26})$/.exec(id);
   return parts && { secondId: `canary_2${parts[2]}`, isSecond: parts[1] === '2' };
 }
+
+/** Of a probe of the status page: the same request, after which nothing is decided. */
+export function newProbeId(nowMs: number): string {
+  return `probe${newId('req', nowMs).slice('req'.length)}`;
+}
+
+export function isProbeId(id: string): boolean {
+  return /^probe_[0-9a-hjkmnp-tv-z]{26}$/.test(id);
+}

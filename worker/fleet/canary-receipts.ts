@@ -6,7 +6,7 @@ import type { Receipt } from '../../gpu-pool/protocol.ts';
 import { addAudit } from '../db/audit.ts';
 import { findTries, noteTry, passTry } from '../db/canary.ts';
 import { database } from '../db/client.ts';
-import { type CanaryTry, isOpen, parseCanaryId, receiptAgrees } from '../domain/canary.ts';
+import { type CanaryTry, isOpen, isProbeId, parseCanaryId, receiptAgrees } from '../domain/canary.ts';
 import type { Usage } from '../domain/usage.ts';
 import type { Env } from '../env.ts';
 import { tellPool } from './nodes.ts';
@@ -42,6 +42,7 @@ async function judge(
   node: Node,
   { receipt, tries, nowMs }: { receipt: Receipt; tries: ReadonlyMap<string, CanaryTry>; nowMs: number },
 ): Promise<'taken' | 'later' | 'unknown'> {
+  if (isProbeId(receipt.request_id)) return 'taken';
   const asked = parseCanaryId(receipt.request_id);
   if (asked === null || receipt.model !== node.modelId) return 'unknown';
   const tried = tries.get(asked.secondId);

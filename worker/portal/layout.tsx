@@ -146,6 +146,10 @@ function Footer({ c, back }: { c: PortalContext; back: string }) {
             {t.nav.pricing}
           </a>
           {' · '}
+          <a class="link" href="/status">
+            {t.nav.status}
+          </a>
+          {' · '}
           <a class="link" href="/docs">
             {t.nav.docs}
           </a>

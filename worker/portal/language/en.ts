@@ -10,6 +10,7 @@ import { peopleEn } from './en-people.ts';
 import { playgroundEn } from './en-playground.ts';
 import { pricingEn } from './en-pricing.ts';
 import { requestsEn } from './en-requests.ts';
+import { statusEn } from './en-status.ts';
 import { teamEn } from './en-team.ts';
 
 export type Messages = typeof en;
@@ -29,6 +30,7 @@ export const en = {
     settings: 'Settings',
     pool: 'Pool',
     pricing: 'Pricing',
+    status: 'Status',
     docs: 'API reference',
     signIn: 'Sign in',
     signUp: 'Create an account',
@@ -227,6 +229,7 @@ export const en = {
   alerts: alertsEn,
   people: peopleEn,
   pricing: pricingEn,
+  status: statusEn,
   team: teamEn,
   letters: lettersEn,
   pool: {

@@ -12,6 +12,7 @@ import { peopleFr } from './fr-people.ts';
 import { playgroundFr } from './fr-playground.ts';
 import { pricingFr } from './fr-pricing.ts';
 import { requestsFr } from './fr-requests.ts';
+import { statusFr } from './fr-status.ts';
 import { teamFr } from './fr-team.ts';
 
 export const fr: Messages = {
@@ -29,6 +30,7 @@ export const fr: Messages = {
     settings: 'Réglages',
     pool: 'Parc',
     pricing: 'Tarifs',
+    status: 'État du service',
     docs: 'Référence de l’API',
     signIn: 'Se connecter',
     signUp: 'Créer un compte',
@@ -232,6 +234,7 @@ export const fr: Messages = {
   alerts: alertsFr,
   people: peopleFr,
   pricing: pricingFr,
+  status: statusFr,
   team: teamFr,
   letters: lettersFr,
   pool: {

@@ -1,0 +1,30 @@
+/** The status of the service, in English. */
+export const statusEn = {
+  title: 'Status',
+  overall: {
+    operational: 'Everything works',
+    degraded: 'Something failed in the last minutes',
+    down: 'Something does not work right now',
+    unknown: 'Nobody has looked lately',
+  },
+  lead: 'Every minute the service is asked what customers ask of it: its stores, and of each model a real answer.',
+  lastAt: (at: string) => `Last probe: ${at} UTC.`,
+  never: 'No probe has run yet.',
+  part: 'Part',
+  api: 'API, accounts and billing',
+  state: 'Now',
+  states: { operational: 'works', degraded: 'unsteady', down: 'down', unknown: 'unknown' },
+  faults: {
+    store: 'a store did not answer',
+    no_node: 'no node serves it',
+    no_answer: 'a node did not answer',
+  },
+  latency: 'Median, last hour',
+  lastDay: '24 hours',
+  lastDays: '90 days',
+  historyTitle: 'The last 90 days',
+  history: (part: string, share: string) => `${part}: ${share} of the probes answered in 90 days`,
+  day: (day: string, share: string) => `${day}: ${share}`,
+  noData: 'no probes',
+  asJson: 'The same as JSON',
+};

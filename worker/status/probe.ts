@@ -1,0 +1,58 @@
+/**
+ * The probes behind the status page, once a minute: whether the edge's own stores answer, and of each model whether a
+ * node of its pool answers a real request.
+ */
+import { loadCatalogue, type Model } from '../db/catalogue.ts';
+import { database } from '../db/client.ts';
+import { recordProbes } from '../db/probes.ts';
+import { describeError } from '../describe-error.ts';
+import { newProbeId } from '../domain/canary.ts';
+import { isServing, type NodeView } from '../domain/node.ts';
+import { API, type Probe, type ProbeFault } from '../domain/status.ts';
+import type { Env } from '../env.ts';
+import { askNode } from '../fleet/ask-node.ts';
+
+/** Safe to repeat: of two runs for the same minute one is recorded. @param random 0 to 1, which node of a pool is asked */
+export async function probeAll(
+  env: Env,
+  { nowMs, random }: { nowMs: number; random: number },
+): Promise<void> {
+  const db = database(env);
+  const timed = async (component: string, work: () => Promise<ProbeFault | null>): Promise<Probe> => {
+    const startedMs = Date.now();
+    const fault = await work().catch((error: unknown) => {
+      console.error(JSON.stringify({ event: 'probe_failed', component, error: describeError(error) }));
+      return 'store' as const;
+    });
+    return { component, atMs: nowMs, ok: fault === null, latencyMs: Date.now() - startedMs, fault };
+  };
+  let models: readonly Model[] = [];
+  const api = await timed(API, async () => {
+    models = await loadCatalogue(db);
+    await env.POOL.getByName(models[0]?.id ?? API).snapshot();
+    return null;
+  });
+  const served = await Promise.all(
+    models.map(async ({ id }) => {
+      const { nodes } = await env.POOL.getByName(id).snapshot();
+      // a model of the catalogue for which nobody has a node is not offered, so it is not down
+      return nodes.length === 0 ? [] : timed(id, () => probeNodes(env, nodes, { nowMs, random }));
+    }),
+  );
+  // with D1 away there is nowhere to write: then probes are missing, which the page says
+  await recordProbes(db, [api, ...served.flat()], nowMs);
+}
+
+async function probeNodes(
+  env: Env,
+  nodes: readonly NodeView[],
+  { nowMs, random }: { nowMs: number; random: number },
+): Promise<ProbeFault | null> {
+  const serving = nodes.filter(isServing);
+  const node = serving[Math.floor(random * serving.length)];
+  if (!node) return 'no_node';
+  const answer = await askNode(env, node, newProbeId(nowMs));
+  if (typeof answer !== 'string') return null;
+  console.error(JSON.stringify({ event: 'probe_failed', node: node.id, fault: answer }));
+  return 'no_answer';
+}
