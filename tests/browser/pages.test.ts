@@ -186,7 +186,7 @@ describe.each(LOCALES)('in %s', (locale) => {
       page.on('pageerror', (error) => complaints.push(error.message));
       page.on('console', (message) => {
         // Chromium reports a page that is meant to be missing as an error, too
-        if (message.type() === 'error' && !(status === 404 && message.location().url === page.url()))
+        if (message.type() === 'error' && !(status >= 400 && message.location().url === page.url()))
           complaints.push(message.text());
       });
       const response = await page.goto(places[path] ?? path);
