@@ -50,6 +50,8 @@ const Settings = z
       .optional(),
     /** the address that notices come from, on a domain of Cloudflare's Email Service; without it none go by e-mail */
     MAIL_FROM: z.email('must be an e-mail address').optional(),
+    /** who issues invoices: a name and an address, lines apart by `|` */
+    INVOICE_SELLER: z.string().min(1).default('Tollgate'),
     /** credit that an account gets when it is opened */
     TRIAL_GRANT_NANO_USD: z.coerce.number().int().min(0).default(5_000_000_000),
     /** a hold whose edge is not heard of for this long belongs to the node's receipt; longer than a first token may take */
@@ -91,6 +93,8 @@ export interface Config {
   readonly stripe: StripeSettings | null;
   /** null: no e-mail is sent */
   readonly mailFrom: string | null;
+  /** lines of an address block */
+  readonly seller: readonly string[];
   readonly trialGrantNanoUsd: NanoUsd;
   readonly holdLeaseMs: number;
   readonly receiptGraceMs: number;
@@ -125,6 +129,7 @@ export function config(env: Env): Config {
         ? null
         : { secretKey: settings.STRIPE_SECRET_KEY, webhookSecret: settings.STRIPE_WEBHOOK_SECRET! },
     mailFrom: settings.MAIL_FROM ?? null,
+    seller: settings.INVOICE_SELLER.split('|').map((line) => line.trim()),
     trialGrantNanoUsd: nanoUsd(settings.TRIAL_GRANT_NANO_USD),
     holdLeaseMs: settings.HOLD_LEASE_MS,
     receiptGraceMs: settings.RECEIPT_GRACE_MS,

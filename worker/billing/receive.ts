@@ -19,6 +19,7 @@ import {
   type PaymentProvider,
   type WebhookFault,
 } from './provider.ts';
+import { sendReceipt } from './receipt.ts';
 import { invoiceRecharge } from './recharge/invoice.ts';
 import { noticePaid } from './recharge/notices.ts';
 import { applyRefusal } from './recharge/refusal.ts';
@@ -109,6 +110,7 @@ async function apply(
       await credit(env, order);
       if (order.kind === 'recharge') await noticePaid(env, order, nowMs);
       await markPaid(db, row);
+      await sendReceipt(env, order, nowMs);
       if (event.charge === null) return 'credited';
       return invoiceRecharge(provider, { order, charge: event.charge, nowMs }, 'credited');
     }

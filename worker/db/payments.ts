@@ -3,6 +3,7 @@ import { and, asc, desc, eq, isNull, ne, sql } from 'drizzle-orm';
 import type { NanoUsd } from '../domain/money.ts';
 import { addAuditIfChanged } from './audit.ts';
 import type { Database } from './client.ts';
+import { issueInvoice } from './invoices.ts';
 import { paymentCorrection, paymentEvent, paymentOrder, paymentReversal } from './schema.ts';
 
 export type PaymentOrder = typeof paymentOrder.$inferSelect;
@@ -51,7 +52,7 @@ export function addEvent(db: Database, event: EventRow) {
   return db.insert(paymentEvent).values(event).onConflictDoNothing();
 }
 
-/** Remembers the event and marks its order paid, both or neither; a repetition changes nothing. */
+/** Remembers the event, marks its order paid and issues its invoice, all or nothing; a repetition changes nothing. */
 export async function markPaid(db: Database, event: EventRow): Promise<void> {
   await db.batch([
     addEvent(db, event),
@@ -59,6 +60,7 @@ export async function markPaid(db: Database, event: EventRow): Promise<void> {
       .update(paymentOrder)
       .set({ state: 'paid', paidAtMs: event.receivedAtMs })
       .where(and(eq(paymentOrder.id, event.orderId), ne(paymentOrder.state, 'paid'))),
+    issueInvoice(db, { orderId: event.orderId, nowMs: event.receivedAtMs }),
   ]);
 }
 

@@ -373,6 +373,7 @@ export const en = {
     password_long: 'At most 128 characters, please.',
     password_wrong: 'That password is not right.',
     code_wrong: 'That code is not right. Wait for the next one and try again.',
+    unprintable_letters: 'These letters cannot be printed on an invoice: please write them in Latin ones.',
     confirm_email: 'That is not your address.',
     too_many_invitations: 'So many invitations wait already: revoke some first.',
     last_owner: 'An account keeps at least one owner. Make somebody else one first.',

@@ -377,6 +377,8 @@ export const fr: Messages = {
     password_long: 'Au plus 128 caractères, s’il vous plaît.',
     password_wrong: 'Ce mot de passe n’est pas le bon.',
     code_wrong: 'Ce code n’est pas le bon. Attendez le suivant et réessayez.',
+    unprintable_letters:
+      'Ces lettres ne peuvent pas être imprimées sur une facture : écrivez-les en lettres latines.',
     confirm_email: 'Ce n’est pas votre adresse.',
     too_many_invitations: 'Trop d’invitations attendent déjà : révoquez-en d’abord.',
     last_owner: 'Un compte garde au moins un propriétaire. Nommez-en d’abord un autre.',

@@ -6,9 +6,11 @@ import { type AutoRechargeResult, setAutoRecharge } from '../../billing/recharge
 import { beginTopUp, canTopUp } from '../../billing/top-up.ts';
 import { findAutoRecharge } from '../../db/auto-recharge.ts';
 import { database } from '../../db/client.ts';
+import { findBillingDetails, invoiceNumbers, saveBillingDetails } from '../../db/invoices.ts';
 import { listOrders } from '../../db/payments.ts';
 import { rechargedInMonth } from '../../db/recharges.ts';
 import { chargedSince } from '../../db/usage.ts';
+import { isPrintable } from '../../domain/invoice.ts';
 import { nanoUsd, usd } from '../../domain/money.ts';
 import type { Balance } from '../../domain/wallet.ts';
 import { type PortalContext, type PortalEnv, words } from '../context.ts';
@@ -16,6 +18,7 @@ import { Choice, type Faults, Name, OptionalUsd, readForm, type Typed } from '..
 import { allowed, signedIn } from '../guard.ts';
 import type { Fault } from '../language/en.ts';
 import { page } from '../layout.tsx';
+import { BillingDetails, COUNTRIES } from '../parts/billing-details.tsx';
 import { OwedNotice, returnNotice } from '../parts/billing-notices.tsx';
 import { LedgerTable } from '../parts/ledger-table.tsx';
 import { Money } from '../parts/money.tsx';
@@ -33,7 +36,9 @@ const PAYMENTS_SHOWN = 25;
 const PACE_DAYS = 7;
 const DAY_MS = 86_400_000;
 
-const PurchaseOrder = z.union([z.literal('').transform(() => null), Name], { error: 'unprintable' });
+const PurchaseOrder = z.union([z.literal('').transform(() => null), Name.refine(isPrintable)], {
+  error: 'unprintable_letters',
+});
 
 /** An amount that was typed counts, whichever button is pressed: nobody types one to pay another. */
 const TopUpFields = z
@@ -42,6 +47,16 @@ const TopUpFields = z
     amountNanoUsd: otherUsd ?? (amount === 'other' ? nanoUsd(0) : usd(Number(amount))),
     purchaseOrder,
   }));
+
+const Printable = Name.refine(isPrintable, { error: 'unprintable_letters' });
+const OptionalPrintable = z.union([z.literal(''), Printable], { error: 'unprintable_letters' });
+const DetailsFields = z.object({
+  legalName: Printable,
+  street: Printable,
+  city: OptionalPrintable,
+  country: z.string().refine((code) => COUNTRIES.includes(code), { error: 'choice' }),
+  taxId: OptionalPrintable,
+});
 
 /** What is left empty is nothing, which is within no bounds. */
 const Level = OptionalUsd.transform((amount) => amount ?? nanoUsd(0));
@@ -73,6 +88,23 @@ billingPage.post('/', async (c) => {
   const result = await beginTopUp(c.env, { ...read.values, ...asked(c) });
   if (!result.ok) return show(c, { typed: read.typed, faults: { otherUsd: FAULTS[result.reason] } });
   return c.redirect(result.redirectUrl, 303);
+});
+
+billingPage.post('/details', async (c) => {
+  const read = await readForm(c, DetailsFields);
+  if (!read.ok) return show(c, read);
+  const { legalName, street, city, country, taxId } = read.values;
+  const { accountId, nowMs } = asked(c);
+  const buyer = {
+    legalName,
+    address: [street, city].filter(Boolean).join('\n'),
+    country,
+    taxId: taxId || null,
+  };
+  const actor = c.get('person')!.id;
+  const entry = { atMs: nowMs, actor, action: 'billing.details', subject: accountId, detail: {}, accountId };
+  await saveBillingDetails(database(c.env), { accountId, buyer, nowMs, entry });
+  return c.redirect('/billing?details=saved#details', 303);
 });
 
 billingPage.post('/card', async (c) => {
@@ -115,14 +147,17 @@ async function show(c: PortalContext, state: { typed?: Typed; faults?: Faults })
   const wallet = c.env.WALLET.getByName(accountId);
   const before = Number(c.req.query('before'));
   const beforeSeq = Number.isSafeInteger(before) && before > 0 ? before : undefined;
-  const [balance, ledger, orders, rule, rechargedNanoUsd, chargedNanoUsd] = await Promise.all([
-    wallet.balance(),
-    wallet.ledger({ beforeSeq, limit: LEDGER_PAGE }),
-    listOrders(db, accountId, PAYMENTS_SHOWN),
-    findAutoRecharge(db, accountId),
-    rechargedInMonth(db, accountId, nowMs),
-    chargedSince(db, accountId, nowMs - PACE_DAYS * DAY_MS),
-  ]);
+  const [balance, ledger, orders, rule, rechargedNanoUsd, chargedNanoUsd, buyer, invoices] =
+    await Promise.all([
+      wallet.balance(),
+      wallet.ledger({ beforeSeq, limit: LEDGER_PAGE }),
+      listOrders(db, accountId, PAYMENTS_SHOWN),
+      findAutoRecharge(db, accountId),
+      rechargedInMonth(db, accountId, nowMs),
+      chargedSince(db, accountId, nowMs - PACE_DAYS * DAY_MS),
+      findBillingDetails(db, accountId),
+      invoiceNumbers(db, accountId),
+    ]);
   return page(
     c,
     {
@@ -133,6 +168,7 @@ async function show(c: PortalContext, state: { typed?: Typed; faults?: Faults })
     <>
       <h1 class="mb-6">{t.billing.title}</h1>
       {await returnNotice(c, rule)}
+      {c.req.query('details') === 'saved' && <Notice tone="success">{t.billing.details.saved}</Notice>}
       {state.faults?.card && <Notice tone="error">{t.faults[state.faults.card]}</Notice>}
       <OwedNotice c={c} balance={balance} />
       <Balances c={c} balance={balance} perDayNanoUsd={chargedNanoUsd / PACE_DAYS} />
@@ -146,13 +182,18 @@ async function show(c: PortalContext, state: { typed?: Typed; faults?: Faults })
           <p class="mb-12">{t.billing.closed}</p>
         )}
         <PromoForm c={c} />
+        <BillingDetails c={c} buyer={buyer} {...state} />
       </Writable>
       <section aria-labelledby="payments" class="mb-12">
         <h2 id="payments" class="mb-1">
           {t.billing.paymentsTitle}
         </h2>
         <p class="muted mb-3 text-sm">{t.billing.paymentsNote}</p>
-        {orders.length === 0 ? <p>{t.billing.paymentsEmpty}</p> : <PaymentsTable c={c} orders={orders} />}
+        {orders.length === 0 ? (
+          <p>{t.billing.paymentsEmpty}</p>
+        ) : (
+          <PaymentsTable c={c} orders={orders} invoices={invoices} />
+        )}
       </section>
       <section aria-labelledby="ledger">
         <h2 id="ledger" class="mb-1">

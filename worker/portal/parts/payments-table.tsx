@@ -1,11 +1,19 @@
 /** Payments, newest first: what became of each, and its invoice. */
 import type { PaymentOrder } from '../../db/payments.ts';
+import { invoiceName } from '../../domain/invoice.ts';
 import { type PortalContext, words } from '../context.ts';
 import { Heads, Sheet } from './sheet.tsx';
 
 const BADGES = { open: 'badge-info', closed: '', paid: 'badge-success' } as const;
 
-export function PaymentsTable({ c, orders }: { c: PortalContext; orders: readonly PaymentOrder[] }) {
+interface Props {
+  readonly c: PortalContext;
+  readonly orders: readonly PaymentOrder[];
+  /** numbers, by order; left out: whoever looks has no page of invoices */
+  readonly invoices?: ReadonlyMap<string, number>;
+}
+
+export function PaymentsTable({ c, orders, invoices }: Props) {
   const { t, f } = words(c);
   return (
     <Sheet label={t.billing.paymentsTitle}>
@@ -31,23 +39,41 @@ export function PaymentsTable({ c, orders }: { c: PortalContext; orders: readonl
               </span>
             </td>
             <td>
-              {order.invoiceUrl === null ? (
-                '–'
-              ) : (
-                <a
-                  class="link"
-                  href={order.invoiceUrl}
-                  rel="noreferrer"
-                  aria-label={t.billing.invoiceOf(f.date(order.createdAtMs))}
-                >
-                  {t.billing.invoice}
-                </a>
-              )}
+              <Invoices c={c} order={order} number={invoices?.get(order.id)} />
             </td>
             <td class="font-mono">{order.id}</td>
           </tr>
         ))}
       </tbody>
     </Sheet>
+  );
+}
+
+/** Ours as PDF, and beside it the payment provider's own where there is one. */
+function Invoices({ c, order, number }: { c: PortalContext; order: PaymentOrder; number?: number }) {
+  const { t, f } = words(c);
+  if (number === undefined && order.invoiceUrl === null) return <>–</>;
+  return (
+    <span class="flex gap-3">
+      {number !== undefined && (
+        <a
+          class="link"
+          href={`/billing/invoices/${invoiceName(number)}`}
+          aria-label={t.billing.invoiceOf(f.date(order.createdAtMs))}
+        >
+          {invoiceName(number)}
+        </a>
+      )}
+      {order.invoiceUrl !== null && (
+        <a
+          class="link"
+          href={order.invoiceUrl}
+          rel="noreferrer"
+          aria-label={t.billing.providerInvoiceOf(f.date(order.createdAtMs))}
+        >
+          {t.billing.providerInvoice}
+        </a>
+      )}
+    </span>
   );
 }

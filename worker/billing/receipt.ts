@@ -1,0 +1,23 @@
+/** The letter that says a payment has arrived, to those who pay for the account. */
+import { database } from '../db/client.ts';
+import { invoiceOfOrder } from '../db/invoices.ts';
+import { noticeAddresses } from '../db/notices.ts';
+import type { PaymentOrder } from '../db/payments.ts';
+import { invoiceName } from '../domain/invoice.ts';
+import { nanoUsd } from '../domain/money.ts';
+import { config, type Env } from '../env.ts';
+import { sendLetter, sendsLetters } from '../mail/post.ts';
+import { LOCALES } from '../portal/language/locale.ts';
+
+export async function sendReceipt(env: Env, order: PaymentOrder, nowMs: number): Promise<void> {
+  if (!sendsLetters(env)) return;
+  const db = database(env);
+  const row = await invoiceOfOrder(db, order.id);
+  if (row === null) return;
+  const invoice = invoiceName(row.number);
+  const url = `${config(env).publicOrigin}/billing/invoices/${invoice}`;
+  const post = { kind: 'receipt', url, invoice, amountNanoUsd: nanoUsd(row.amountNanoUsd) } as const;
+  const addresses = await noticeAddresses(db, order.accountId);
+  // whoever never chose a language gets the first
+  await Promise.all(addresses.map((to) => sendLetter(env, { to, locale: LOCALES[0], post }, nowMs)));
+}
