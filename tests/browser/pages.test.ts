@@ -232,8 +232,9 @@ interface Axe {
 
 async function violations(page: Page): Promise<string[]> {
   return page.evaluate(async () => {
-    // colours that are still on their way to the other scheme are nobody's to judge
-    await Promise.all(document.getAnimations().map(({ finished }) => finished));
+    // Colours that are still on their way to the other scheme are nobody's to judge. They are not waited for:
+    // a page that is not in front may get no frames to animate in.
+    for (const animation of document.getAnimations()) animation.finish();
     const { axe } = globalThis as unknown as { axe: Axe };
     const { violations } = await axe.run({ resultTypes: ['violations'] });
     return violations.map(
