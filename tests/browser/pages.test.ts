@@ -149,7 +149,7 @@ function writeRollups({ stateDir, stack: { dev } }: Local): void {
     (each) => !each.endsWith('metadata.sqlite'),
   );
   const db = new DatabaseSync(file);
-  const hours = db.prepare('INSERT OR IGNORE INTO usage_hour VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)');
+  const hours = db.prepare('INSERT OR IGNORE INTO usage_hour VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)');
   const ids = db.prepare('SELECT id FROM api_key WHERE account_id = ?').all(dev.account) as { id: string }[];
   const thisHourMs = Math.floor(Date.now() / 3_600_000) * 3_600_000;
   db.exec('BEGIN');

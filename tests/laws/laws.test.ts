@@ -138,6 +138,7 @@ const CORRUPTIONS: readonly (readonly [law: LawName, what: string, corrupt: Corr
   ['L10', 'D1 lacks an entry', (w) => w.d1.ledger_entry.pop()],
   ['L10', 'D1 lacks a request', (w) => dropUsage(w, 1)],
   ['L10', 'the rollup counts twice', (w) => (w.d1.usage_hour[0]!.requests += 1)],
+  ['L10', 'the cache is said to save more', (w) => (w.d1.usage_hour[0]!.cache_saving_nano_usd += 1)],
   ['L10', 'the rollup of a node counts twice', (w) => (w.d1.node_hour[0]!.completion_tokens += 1)],
   ['L10', 'a node lacks an hour', (w) => w.d1.node_hour.pop()],
   ['L10', 'a node has an hour of nothing', (w) => w.d1.node_hour.push({ ...w.d1.node_hour[0]!, hour_ms: 0 })],

@@ -3,7 +3,15 @@
  * request is what its ledger entry says. Rollup and request are written in one batch, so this holds at any time.
  */
 import { findings } from './books.ts';
-import type { D1Books, EntryRow, NodeHourRow, UsageEventRow, UsageHourRow, World } from './world.ts';
+import type {
+  D1Books,
+  EntryRow,
+  NodeHourRow,
+  PriceRow,
+  UsageEventRow,
+  UsageHourRow,
+  World,
+} from './world.ts';
 
 const HOUR_MS = 3_600_000;
 
@@ -11,8 +19,9 @@ export function rollup(world: World) {
   const { found, equal } = findings('L10');
   const { usage_event: events, usage_hour, node_hour } = world.d1 ?? {};
   if (!events) return found;
+  const prices = new Map(world.d1?.price?.map((row) => [row.id, row]));
   if (usage_hour)
-    compare(sumsOf(events, keyHourOf, ofKey), new Map(usage_hour.map((row) => [keyName(row), row])));
+    compare(sumsOf(events, keyHourOf, ofKey(prices)), new Map(usage_hour.map((row) => [keyName(row), row])));
   if (node_hour) {
     const served = events.filter(({ node_id }) => node_id !== null);
     compare(sumsOf(served, nodeHourOf, ofNode), new Map(node_hour.map((row) => [nodeName(row), row])));
@@ -66,15 +75,21 @@ function sumsOf(
   return sums;
 }
 
-function ofKey(row: UsageEventRow) {
-  return {
-    requests: 1,
-    cached_tokens: row.cached_tokens,
-    uncached_tokens: row.prompt_tokens - row.cached_tokens,
-    reasoning_tokens: row.reasoning_tokens,
-    answer_tokens: row.completion_tokens - row.reasoning_tokens,
-    charge_nano_usd: row.charge_nano_usd,
-  } satisfies Omit<UsageHourRow, 'account_id' | 'hour_ms' | 'key_id' | 'model_id'>;
+function ofKey(prices: ReadonlyMap<string, PriceRow>) {
+  return (row: UsageEventRow) => {
+    const price = prices.get(row.price_id);
+    return {
+      requests: 1,
+      cached_tokens: row.cached_tokens,
+      uncached_tokens: row.prompt_tokens - row.cached_tokens,
+      reasoning_tokens: row.reasoning_tokens,
+      answer_tokens: row.completion_tokens - row.reasoning_tokens,
+      charge_nano_usd: row.charge_nano_usd,
+      cache_saving_nano_usd: price
+        ? row.cached_tokens * (price.cache_miss_nano_usd - price.cache_hit_nano_usd)
+        : 0,
+    } satisfies Omit<UsageHourRow, 'account_id' | 'hour_ms' | 'key_id' | 'model_id'>;
+  };
 }
 
 function ofNode(row: UsageEventRow) {

@@ -97,6 +97,7 @@ export function soundWorld(): Sample {
           reasoning_tokens: 0,
           answer_tokens: 13,
           charge_nano_usd: charge,
+          cache_saving_nano_usd: 15 * (PRICE.cache_miss_nano_usd - PRICE.cache_hit_nano_usd),
         },
       ],
       node_hour: request.filter(({ node_id }) => node_id !== null).map(servedHour),

@@ -210,6 +210,7 @@ export interface UsageHourRow {
   readonly reasoning_tokens: number;
   readonly answer_tokens: number;
   readonly charge_nano_usd: number;
+  readonly cache_saving_nano_usd: number;
 }
 
 export interface NodeHourRow {

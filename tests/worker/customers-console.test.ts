@@ -117,7 +117,7 @@ describe('the customers', () => {
       [24 * 7, usd(8)],
     ] as const)
       await d1(
-        "INSERT INTO usage_hour VALUES (?, ?, 'k', 'm', 1, 0, 0, 0, 0, ?)",
+        "INSERT INTO usage_hour VALUES (?, ?, 'k', 'm', 1, 0, 0, 0, 0, ?, 0)",
         accountId,
         hourMs - ageHours * 3_600_000,
         charge,

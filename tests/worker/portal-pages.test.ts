@@ -201,7 +201,7 @@ describe('usage', () => {
     const requestId = newId('req', nowMs);
     await bindings.DB.batch([
       bindings.DB.prepare(
-        'INSERT INTO usage_hour VALUES (?, ?, ?, ?, 3, 1000, 2000, 5000, 400, 13085001)',
+        'INSERT INTO usage_hour VALUES (?, ?, ?, ?, 3, 1000, 2000, 5000, 400, 13085001, 410000)',
       ).bind(key.account_id, hourMs, key.id, 'deepseek-r1-0528'),
       bindings.DB.prepare(
         `INSERT INTO usage_event VALUES (?, ?, ?, 'deepseek-r1-0528', NULL, ?, ?, 'posted', 'finished', 1,
@@ -236,6 +236,13 @@ describe('usage', () => {
     expect(text).toContain('cached 10 × 140 + uncached 20 × 550 + output 100 × 2,190 = 231,400 nano-USD');
     expect(text).toContain(requestId);
     expect(10 * 140 + 20 * 550 + 100 * 2_190).toBe(231_400);
+  });
+
+  it('says what the cache saved, at the prices of the requests', async () => {
+    const { browser } = await withUsage();
+    expect(await (await browser.get('/usage')).text()).toContain(
+      MESSAGES.en.usage.fromCache('33.3%', '$0.00041'),
+    );
   });
 
   it('says what the same tokens would have cost at o1’s list price', async () => {

@@ -284,7 +284,14 @@ describe('what D1 is told', () => {
       },
     ]);
     expect(mine(await db.select().from(usageHour))).toMatchObject([
-      { requests: 1, cachedTokens: 40, uncachedTokens: 60, answerTokens: 30, chargeNanoUsd: 104_300 },
+      {
+        requests: 1,
+        cachedTokens: 40,
+        uncachedTokens: 60,
+        answerTokens: 30,
+        chargeNanoUsd: 104_300,
+        cacheSavingNanoUsd: 40 * (550 - 140),
+      },
     ]);
     expect(
       mine(await db.select().from(ledgerEntry)).map(({ kind, balanceNanoUsd }) => [kind, balanceNanoUsd]),

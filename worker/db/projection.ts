@@ -188,10 +188,11 @@ function insertNew(table: string, columns: string): string {
 /** The rollups come before the rows: what is there already has been counted. */
 const USAGE = [
   `INSERT INTO usage_hour (account_id, hour_ms, key_id, model_id, requests, cached_tokens, uncached_tokens,
-     reasoning_tokens, answer_tokens, charge_nano_usd)
+     reasoning_tokens, answer_tokens, charge_nano_usd, cache_saving_nano_usd)
    SELECT account_id, admitted_at_ms - admitted_at_ms % 3600000, key_id, model_id, count(*), sum(cached_tokens),
      sum(prompt_tokens - cached_tokens), sum(reasoning_tokens), sum(completion_tokens - reasoning_tokens),
-     sum(charge_nano_usd)
+     sum(charge_nano_usd), coalesce(sum(cached_tokens * (
+       SELECT cache_miss_nano_usd - cache_hit_nano_usd FROM price WHERE id = price_id)), 0)
    FROM ${sent(USAGE_COLUMNS)} AS sent
    WHERE NOT EXISTS (SELECT 1 FROM usage_event AS known WHERE known.request_id = sent.request_id)
    GROUP BY 1, 2, 3, 4
@@ -200,7 +201,8 @@ const USAGE = [
      uncached_tokens = uncached_tokens + excluded.uncached_tokens,
      reasoning_tokens = reasoning_tokens + excluded.reasoning_tokens,
      answer_tokens = answer_tokens + excluded.answer_tokens,
-     charge_nano_usd = charge_nano_usd + excluded.charge_nano_usd`,
+     charge_nano_usd = charge_nano_usd + excluded.charge_nano_usd,
+     cache_saving_nano_usd = cache_saving_nano_usd + excluded.cache_saving_nano_usd`,
   `INSERT INTO node_hour (node_id, hour_ms, requests, prompt_tokens, cached_tokens, completion_tokens, charge_nano_usd,
      granted_nano_usd)
    SELECT node_id, admitted_at_ms - admitted_at_ms % 3600000, count(*), sum(prompt_tokens), sum(cached_tokens),

@@ -24,6 +24,8 @@ export interface UsageRow {
   readonly reasoningTokens: number;
   readonly answerTokens: number;
   readonly chargeNanoUsd: number;
+  /** what the cached tokens would have cost more, uncached */
+  readonly cacheSavingNanoUsd: number;
 }
 
 /** Newest bucket first; within it by key and model. Buckets in which nothing happened have no row. */
@@ -43,6 +45,7 @@ export function listUsage(db: Database, filter: UsageFilter): Promise<UsageRow[]
       reasoningTokens: sum(usageHour.reasoningTokens),
       answerTokens: sum(usageHour.answerTokens),
       chargeNanoUsd: sum(usageHour.chargeNanoUsd),
+      cacheSavingNanoUsd: sum(usageHour.cacheSavingNanoUsd),
     })
     .from(usageHour)
     .where(

@@ -182,7 +182,7 @@ export const en = {
     charge: 'Charged',
     requests: 'Requests',
     inputTokens: 'Input tokens',
-    fromCache: (share: string) => `${share} from cache`,
+    fromCache: (share: string, saved: string) => `${share} from cache, which saved ${saved}`,
     outputTokens: 'Output tokens',
     ofReasoning: (share: string) => `${share} reasoning`,
     chartTitle: { hour: 'Tokens by hour (UTC)', day: 'Tokens by day (UTC)' },

@@ -182,7 +182,7 @@ export const fr: Messages = {
     charge: 'Débité',
     requests: 'Requêtes',
     inputTokens: 'Jetons d’entrée',
-    fromCache: (share) => `${share} depuis le cache`,
+    fromCache: (share, saved) => `${share} depuis le cache, soit ${saved} économisés`,
     outputTokens: 'Jetons de sortie',
     ofReasoning: (share) => `${share} de raisonnement`,
     chartTitle: { hour: 'Jetons par heure (UTC)', day: 'Jetons par jour (UTC)' },

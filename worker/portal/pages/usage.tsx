@@ -105,6 +105,7 @@ usagePage.get('/csv', async (c) => {
     answer_tokens: row.answerTokens,
     charge_usd: formatUsd(nanoUsd(row.chargeNanoUsd)),
     charge_nano_usd: row.chargeNanoUsd,
+    cache_saving_nano_usd: row.cacheSavingNanoUsd,
   }));
   return csvFile({ name: 'tollgate-usage.csv', fields: CSV_FIELDS, data });
 });
@@ -121,6 +122,7 @@ const CSV_FIELDS = [
   'answer_tokens',
   'charge_usd',
   'charge_nano_usd',
+  'cache_saving_nano_usd',
 ] as const;
 
 /** What the address asks for; what it does not say, or says wrongly, is everything of the last day. */
@@ -156,6 +158,9 @@ function Filter(props: {
   return <FilterForm c={c} selects={selects} class="w-full sm:w-auto" />;
 }
 
+/** in nano-USD */
+const CENT = 10_000_000;
+
 function Totals(props: { c: PortalContext; rows: readonly UsageRow[]; rival?: ReferencePrice }) {
   const { c, rows, rival } = props;
   const { t, f } = words(c);
@@ -165,6 +170,7 @@ function Totals(props: { c: PortalContext; rows: readonly UsageRow[]; rival?: Re
   const reasoning = sum((row) => row.reasoningTokens);
   const output = reasoning + sum((row) => row.answerTokens);
   const charged = sum((row) => row.chargeNanoUsd);
+  const saved = sum((row) => row.cacheSavingNanoUsd);
   const elsewhere =
     rival &&
     cached * rival.cacheHitNanoUsd + (input - cached) * rival.cacheMissNanoUsd + output * rival.outputNanoUsd;
@@ -180,7 +186,7 @@ function Totals(props: { c: PortalContext; rows: readonly UsageRow[]; rival?: Re
       <Tile
         label={t.usage.inputTokens}
         value={f.shortCount(input)}
-        note={t.usage.fromCache(share(cached, input))}
+        note={t.usage.fromCache(share(cached, input), saved < CENT ? f.usdSmall(saved) : f.usd(saved))}
       />
       <Tile
         label={t.usage.outputTokens}
