@@ -37,7 +37,7 @@ export default defineConfig({
       {
         test: {
           name: 'simulation',
-          include: ['tests/simulation/**/*.test.ts'],
+          include: ['tests/simulation/**/*.test.ts', 'tests/scale/**/*.test.ts'],
           testTimeout: 240_000,
           fileParallelism: false,
         },

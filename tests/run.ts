@@ -11,6 +11,7 @@ const CHECKS: readonly (readonly [what: string, command: string, ...args: string
   ['types: GPU pool', 'tsc', '-p', 'gpu-pool'],
   ['types: tests', 'tsc', '-p', 'tests'],
   ['types: tests in workerd', 'tsc', '-p', 'tests/worker'],
+  ['types: tests of scale', 'tsc', '-p', 'tests/scale'],
 
   ['stylesheet and other assets', 'npm', 'run', '--silent', 'assets'],
   ['tests', 'vitest', 'run'],

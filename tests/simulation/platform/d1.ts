@@ -1,4 +1,4 @@
-/** D1 over SQLite in memory: statements are prepared once, a batch is one transaction, every call is a message. */
+/** D1 over SQLite, in memory unless a file is named: statements are prepared once, a batch is one transaction, every call is a message. */
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
 import type { Life } from '../scheduler.ts';
 
@@ -19,10 +19,11 @@ interface Prepared {
 
 /** The database itself: what survives every fault. */
 export class D1Store {
-  readonly db = new DatabaseSync(':memory:');
+  readonly db: DatabaseSync;
   readonly #prepared = new Map<string, Prepared>();
 
-  constructor(migrations: readonly string[]) {
+  constructor(migrations: readonly string[], path = ':memory:') {
+    this.db = new DatabaseSync(path);
     for (const sql of migrations) this.db.exec(sql);
   }
 

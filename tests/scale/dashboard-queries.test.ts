@@ -1,0 +1,116 @@
+/** The queries of the pages, over ten million requests and their rollups: each within 50 ms of SQLite's own time. */
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { type Database, database } from '../../worker/db/client.ts';
+import { disagreementOf, listAccountDrift, listAnomalies, spendOf } from '../../worker/db/customers.ts';
+import { countedSince, newestReceipts, waitingSince } from '../../worker/db/drift.ts';
+import { listMarginNodes, listNodeBuckets } from '../../worker/db/margin.ts';
+import { findRequest, listRequests, receiptsOf } from '../../worker/db/requests.ts';
+import { chargedSince, firstRequestAtMs, listRecentRequests, listUsage } from '../../worker/db/usage.ts';
+import { listBuckets } from '../../worker/db/usage-buckets.ts';
+import { bucketsOf, DAY_MS, HOUR_MS, PERIODS } from '../../worker/portal/usage-period.ts';
+import { D1Binding, D1Store } from '../simulation/platform/d1.ts';
+import { fill, KEY_OF_LARGEST, LARGEST, NODE_IDS, REQUESTS } from './ten-million.ts';
+
+const QUERY_MS_MAX = 50;
+/** of the few measured times the least: the query's own, without its neighbours' */
+const TIMES = 5;
+const MIGRATIONS = join(import.meta.dirname, '../../migrations');
+
+const nowMs = Date.now();
+let folder: string;
+let store: D1Store;
+let db: Database;
+let requestId: string;
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'tollgate-scale-'));
+  const migrations = readdirSync(MIGRATIONS)
+    .filter((name) => name.endsWith('.sql'))
+    .sort()
+    .map((name) => readFileSync(join(MIGRATIONS, name), 'utf8'));
+  store = new D1Store(migrations, join(folder, 'd1.sqlite'));
+  fill(store, nowMs);
+  const send = async <T>(_life: unknown, _what: string, carryOut: () => T) => carryOut();
+  db = database({ DB: new D1Binding(store, 0 as never, send) as unknown as D1Database });
+  const newest = store.all(
+    'SELECT request_id FROM usage_event WHERE account_id = ? ORDER BY admitted_at_ms DESC LIMIT 1 OFFSET 1000',
+    [LARGEST],
+  );
+  requestId = String(newest.results[0]!.request_id);
+}, 600_000);
+afterAll(() => {
+  store?.db.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+it('are of ten million requests, and rollups that count each', () => {
+  const [events] = store.all('SELECT count(*) AS n FROM usage_event', []).results;
+  const [hours] = store.all('SELECT sum(requests) AS n FROM usage_hour', []).results;
+  expect(events!.n).toBeGreaterThanOrEqual(REQUESTS);
+  expect(hours).toEqual(events);
+});
+
+const requests = { fromMs: nowMs - 30 * DAY_MS, before: null, keyId: null, modelId: null, ending: null };
+const ofLargest = { accountId: LARGEST, keyId: null, modelId: null };
+const lastHour = { fromMs: nowMs - HOUR_MS, toMs: nowMs, byKey: true, byModel: true, after: null };
+
+const QUERIES: readonly [page: string, ask: () => Promise<unknown>][] = [
+  ...PERIODS.map((period): [string, () => Promise<unknown>] => [
+    `usage, ${period}`,
+    () => listUsage(db, { ...ofLargest, ...bucketsOf(period, nowMs) }),
+  ]),
+  [
+    'usage of a key, 30 days',
+    () => listUsage(db, { ...ofLargest, keyId: KEY_OF_LARGEST, ...bucketsOf('30d', nowMs) }),
+  ],
+  ['usage, latest requests', () => listRecentRequests(db, { accountId: LARGEST, limit: 20 })],
+  ['usage API, minutes', () => listBuckets(db, { ...ofLargest, ...lastHour, width: 'minute', limit: 1_000 })],
+  [
+    'usage API, hours of a month',
+    () =>
+      listBuckets(db, {
+        ...ofLargest,
+        ...lastHour,
+        fromMs: nowMs - 30 * DAY_MS,
+        width: 'hour',
+        limit: 1_000,
+      }),
+  ],
+  ['start, first request', () => firstRequestAtMs(db, LARGEST)],
+  ['billing, pace', () => chargedSince(db, LARGEST, nowMs - 7 * DAY_MS)],
+  ['requests', () => listRequests(db, { accountId: LARGEST, limit: 50, ...requests })],
+  [
+    'requests that few are like',
+    () => listRequests(db, { accountId: LARGEST, limit: 50, ...requests, ending: 'client_gone' }),
+  ],
+  ['request', () => findRequest(db, { accountId: LARGEST, requestId })],
+  ['request, receipts', () => receiptsOf(db, { accountId: LARGEST, requestId })],
+  ['customers, anomalies', () => listAnomalies(db, { nowMs, limit: 50 })],
+  ['customer, spend', () => spendOf(db, LARGEST, nowMs)],
+  ['customer, findings', () => listAccountDrift(db, LARGEST, 50)],
+  ['customer, disagreement', () => disagreementOf(db, LARGEST, nowMs)],
+  [
+    'margin, nodes',
+    () => listMarginNodes(db, { fromMs: nowMs - 30 * DAY_MS, nodeId: null, limit: 25, offset: 0 }),
+  ],
+  [
+    'margin, work',
+    () => listNodeBuckets(db, { nodeIds: NODE_IDS, fromMs: nowMs - 30 * DAY_MS, bucketMs: DAY_MS }),
+  ],
+  ['reconciliation, counted', () => db.all(countedSince(nowMs - DAY_MS))],
+  ['reconciliation, newest receipts', () => db.all(newestReceipts())],
+  ['reconciliation, waiting', () => db.get(waitingSince(nowMs - DAY_MS))],
+];
+
+it.each(QUERIES)('%s', async (_, ask) => {
+  const took: number[] = [];
+  for (let time = 0; time < TIMES; time++) {
+    const beganAt = performance.now();
+    await ask();
+    took.push(performance.now() - beganAt);
+  }
+  expect(Math.min(...took)).toBeLessThanOrEqual(QUERY_MS_MAX);
+});
