@@ -31,8 +31,7 @@ export const billingEn = {
   checkAgain: 'Check again',
   purchaseOrder: 'Purchase order',
   purchaseOrderHint: 'Optional: your own number, printed on the invoice',
-  taxNote:
-    'For a company: its tax id and address are asked for on the payment page, and are on every invoice.',
+  taxNote: 'The invoice is made out to the billing details on this page, with their tax id.',
   owed: (amount: string) =>
     `${amount} is owed: a payment was refunded or disputed after it had been spent. The next payment settles that first.`,
   rechargeTitle: 'Auto-recharge',
@@ -74,7 +73,7 @@ export const billingEn = {
     reversed: 'A payment was refunded or disputed. Turn it on again when that is settled.',
   },
   paymentsTitle: 'Payments',
-  paymentsNote: 'The newest 25. An invoice is there within a minute of its payment.',
+  paymentsNote: 'The newest 25. The invoice is there when the payment is.',
   paymentsEmpty: 'No payments yet.',
   orderKinds: { checkout: 'Top-up', recharge: 'Auto-recharge' },
   orderStates: {
@@ -84,8 +83,8 @@ export const billingEn = {
   state: 'State',
   invoice: 'Invoice',
   invoiceOf: (date: string) => `Invoice of ${date}`,
-  providerInvoice: 'of the provider',
-  providerInvoiceOf: (date: string) => `The payment provider’s invoice of ${date}`,
+  providerInvoice: 'provider’s receipt',
+  providerInvoiceOf: (date: string) => `The payment provider’s receipt of ${date}`,
   details: {
     title: 'Billing details',
     lead: 'Printed on the invoices of payments from now on. Those that were issued stay as they are.',

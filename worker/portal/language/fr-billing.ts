@@ -31,8 +31,7 @@ export const billingFr: typeof billingEn = {
   checkAgain: 'Vérifier à nouveau',
   purchaseOrder: 'Bon de commande',
   purchaseOrderHint: 'Facultatif : votre propre numéro, imprimé sur la facture',
-  taxNote:
-    'Pour une société : son numéro de TVA et son adresse sont demandés sur la page de paiement et figurent sur chaque facture.',
+  taxNote: 'La facture est établie aux coordonnées de cette page, avec leur numéro de TVA.',
   owed: (amount) =>
     `${amount} sont dus : un paiement a été remboursé ou contesté après avoir été dépensé. Le prochain paiement règle d’abord cette dette.`,
   rechargeTitle: 'Recharge automatique',
@@ -76,7 +75,7 @@ export const billingFr: typeof billingEn = {
     reversed: 'Un paiement a été remboursé ou contesté. Réactivez une fois l’affaire réglée.',
   },
   paymentsTitle: 'Paiements',
-  paymentsNote: 'Les 25 plus récents. La facture suit le paiement en moins d’une minute.',
+  paymentsNote: 'Les 25 plus récents. La facture est là dès que le paiement l’est.',
   paymentsEmpty: 'Pas encore de paiement.',
   orderKinds: { checkout: 'Recharge', recharge: 'Recharge automatique' },
   orderStates: {
@@ -86,8 +85,8 @@ export const billingFr: typeof billingEn = {
   state: 'État',
   invoice: 'Facture',
   invoiceOf: (date) => `Facture du ${date}`,
-  providerInvoice: 'du prestataire',
-  providerInvoiceOf: (date) => `Facture du prestataire de paiement du ${date}`,
+  providerInvoice: 'reçu du prestataire',
+  providerInvoiceOf: (date) => `Reçu du prestataire de paiement du ${date}`,
   details: {
     title: 'Coordonnées de facturation',
     lead: 'Imprimées sur les factures des paiements à venir. Celles qui sont émises ne changent pas.',

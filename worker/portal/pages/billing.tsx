@@ -173,16 +173,18 @@ async function show(c: PortalContext, state: { typed?: Typed; faults?: Faults })
       <OwedNotice c={c} balance={balance} />
       <Balances c={c} balance={balance} perDayNanoUsd={chargedNanoUsd / PACE_DAYS} />
       <Writable c={c} area="billing">
-        {canTopUp(c.env) ? (
-          <>
-            <TopUpForm c={c} {...state} />
-            <RechargeSection c={c} rule={rule} rechargedNanoUsd={rechargedNanoUsd} {...state} />
-          </>
-        ) : (
-          <p class="mb-12">{t.billing.closed}</p>
-        )}
-        <PromoForm c={c} />
-        <BillingDetails c={c} buyer={buyer} {...state} />
+        <div class="grid gap-x-16 lg:grid-cols-2">
+          <div>
+            {canTopUp(c.env) ? <TopUpForm c={c} {...state} /> : <p class="mb-12">{t.billing.closed}</p>}
+            <PromoForm c={c} />
+          </div>
+          <div>
+            {canTopUp(c.env) && (
+              <RechargeSection c={c} rule={rule} rechargedNanoUsd={rechargedNanoUsd} {...state} />
+            )}
+            <BillingDetails c={c} buyer={buyer} {...state} />
+          </div>
+        </div>
       </Writable>
       <section aria-labelledby="payments" class="mb-12">
         <h2 id="payments" class="mb-1">
