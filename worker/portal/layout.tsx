@@ -75,7 +75,11 @@ function Header({ c, path }: { c: PortalContext; path: string }) {
         ['/team', t.nav.team],
         ...(person.role === 'operator' ? [['/operator/pool', t.nav.pool]] : []),
       ]
-    : [];
+    : [
+        ['/pricing', t.nav.pricing],
+        ['/status', t.nav.status],
+        ['/docs', t.nav.docs],
+      ];
   return (
     <header class="border-b border-base-300">
       <div class="mx-auto flex max-w-6xl flex-wrap items-center gap-x-6 gap-y-1 px-4 py-2 sm:px-6">
@@ -87,18 +91,18 @@ function Header({ c, path }: { c: PortalContext; path: string }) {
           <form method="post" action="/sign-out" class="-me-3 ms-auto flex items-center gap-3 sm:order-3">
             <a
               href="/settings"
-              class="muted max-w-72 truncate text-sm hover:underline"
+              class="muted text-sm hover:underline"
               title={t.nav.signedInAs(person.email)}
+              aria-current={path === '/settings' ? 'page' : undefined}
             >
-              <span class="hidden md:inline">{person.email}</span>
-              <span class="md:sr-only">{t.nav.settings}</span>
+              {t.nav.settings}
             </a>
             <button class="btn btn-sm btn-ghost" type="submit">
               {t.nav.signOut}
             </button>
           </form>
         ) : (
-          <div class="ms-auto flex items-center gap-2">
+          <div class="ms-auto flex items-center gap-2 sm:order-3">
             <a
               href="/sign-in"
               class="btn btn-sm btn-ghost"
@@ -113,23 +117,21 @@ function Header({ c, path }: { c: PortalContext; path: string }) {
             )}
           </div>
         )}
-        {links.length > 0 && (
-          <nav aria-label={t.nav.label} class="-mx-2 w-full sm:mx-0 sm:w-auto">
-            <ul class="flex flex-wrap gap-x-1">
-              {links.map(([href, text]) => (
-                <li>
-                  <a
-                    href={href}
-                    aria-current={path === href ? 'page' : undefined}
-                    class="muted block border-b-2 border-transparent px-2 py-2 text-sm whitespace-nowrap hover:text-base-content aria-[current=page]:border-accent aria-[current=page]:font-medium aria-[current=page]:text-base-content"
-                  >
-                    {text}
-                  </a>
-                </li>
-              ))}
-            </ul>
-          </nav>
-        )}
+        <nav aria-label={t.nav.label} class="-mx-2 w-full sm:mx-0 sm:w-auto">
+          <ul class="flex flex-wrap gap-x-1">
+            {links.map(([href, text]) => (
+              <li>
+                <a
+                  href={href}
+                  aria-current={path === href ? 'page' : undefined}
+                  class="muted block border-b-2 border-transparent px-2 py-1.5 text-sm whitespace-nowrap hover:text-base-content aria-[current=page]:border-accent aria-[current=page]:font-medium aria-[current=page]:text-base-content sm:py-2"
+                >
+                  {text}
+                </a>
+              </li>
+            ))}
+          </ul>
+        </nav>
       </div>
     </header>
   );
