@@ -305,14 +305,15 @@ describe('somebody who is here already', () => {
   it('has a new session each time, and the one of whoever was here before ends', async () => {
     const { email, at } = await known();
     const before = at.cookies.get(SESSION)!;
+    const another = newEmail();
+    const path = github.allow(await begin(at), githubAccount(another));
     // old enough to be renewed on this very page: the renewed one must not take the new one's place
     await bindings.DB.prepare(
       'UPDATE person_session SET expires_at = ? WHERE person_id = (SELECT id FROM person WHERE email = ?)',
     )
       .bind(Date.now() + 5 * 86_400_000, email)
       .run();
-    const another = newEmail();
-    await comeBy(at, githubAccount(another));
+    expect(where(await at.get(path))).toEqual([303, '/start']);
     expect(at.cookies.get(SESSION)).not.toBe(before);
     expect(await (await at.get('/settings')).text()).toContain(another);
     const thief = browser();
