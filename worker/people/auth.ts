@@ -34,7 +34,7 @@ const VERIFY_WITHIN_S = DAY_S;
 const RESET_WITHIN_S = 3_600;
 const SIGN_IN_LINK_WITHIN_S = 900;
 
-export const GITHUB_CALLBACK = '/sign-in/github/callback';
+const GITHUB_CALLBACK = '/sign-in/github/callback';
 /** the error of a sign-in with GitHub; its description is how long to wait, in ms */
 export const TOO_MANY_SIGN_UPS = 'too_many_sign_ups';
 
@@ -107,6 +107,7 @@ function build(env: Env) {
           },
         }
       : {},
+    // people/github.ts reads the error off this address; no browser goes there
     onAPIError: { errorURL: publicOrigin },
     // links in letters are keys: the database knows their hashes
     verification: { modelName: 'personVerification', storeIdentifier: 'hashed' },
