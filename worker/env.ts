@@ -48,6 +48,15 @@ const Settings = z
       .string()
       .regex(/^whsec_\S{16,}$/, 'must be the signing secret of the Stripe webhook endpoint (whsec_…)')
       .optional(),
+    /** of a GitHub OAuth app; with both, people can sign in with GitHub */
+    GITHUB_CLIENT_ID: z
+      .string()
+      .regex(/^[\w.]{16,40}$/, 'must be the client id of a GitHub OAuth app')
+      .optional(),
+    GITHUB_CLIENT_SECRET: z
+      .string()
+      .regex(/^\w{32,80}$/, 'must be a client secret of the GitHub OAuth app')
+      .optional(),
     /** the address that notices come from, on a domain of Cloudflare's Email Service; without it none go by e-mail */
     MAIL_FROM: z.email('must be an e-mail address').optional(),
     /** who issues invoices: a name and an address, lines apart by `|` */
@@ -71,6 +80,11 @@ const Settings = z
       fault('STRIPE_WEBHOOK_SECRET', 'is not set, but STRIPE_SECRET_KEY is: set both or neither');
     if (key === undefined && webhookSecret !== undefined)
       fault('STRIPE_SECRET_KEY', 'is not set, but STRIPE_WEBHOOK_SECRET is: set both or neither');
+    const { GITHUB_CLIENT_ID: clientId, GITHUB_CLIENT_SECRET: clientSecret } = value;
+    if (clientId !== undefined && clientSecret === undefined)
+      fault('GITHUB_CLIENT_SECRET', 'is not set, but GITHUB_CLIENT_ID is: set both or neither');
+    if (clientId === undefined && clientSecret !== undefined)
+      fault('GITHUB_CLIENT_ID', 'is not set, but GITHUB_CLIENT_SECRET is: set both or neither');
     // Test mode takes card 4242…, which anybody can type: in production that would be credit for nothing.
     if (key !== undefined && value.ENVIRONMENT === 'production' && !key.includes('_live_'))
       fault('STRIPE_SECRET_KEY', 'is a test key: production needs a live one');
@@ -79,6 +93,11 @@ const Settings = z
 export interface StripeSettings {
   readonly secretKey: string;
   readonly webhookSecret: string;
+}
+
+export interface GithubSettings {
+  readonly clientId: string;
+  readonly clientSecret: string;
 }
 
 export interface Config {
@@ -91,6 +110,8 @@ export interface Config {
   readonly sandboxWebhookSecret: string;
   /** null: top-ups are not paid through Stripe */
   readonly stripe: StripeSettings | null;
+  /** null: nobody signs in with GitHub */
+  readonly github: GithubSettings | null;
   /** null: no e-mail is sent */
   readonly mailFrom: string | null;
   /** lines of an address block */
@@ -128,6 +149,10 @@ export function config(env: Env): Config {
       settings.STRIPE_SECRET_KEY === undefined
         ? null
         : { secretKey: settings.STRIPE_SECRET_KEY, webhookSecret: settings.STRIPE_WEBHOOK_SECRET! },
+    github:
+      settings.GITHUB_CLIENT_ID === undefined
+        ? null
+        : { clientId: settings.GITHUB_CLIENT_ID, clientSecret: settings.GITHUB_CLIENT_SECRET! },
     mailFrom: settings.MAIL_FROM ?? null,
     seller: settings.INVOICE_SELLER.split('|').map((line) => line.trim()),
     trialGrantNanoUsd: nanoUsd(settings.TRIAL_GRANT_NANO_USD),

@@ -4,6 +4,12 @@ import type { StackOptions } from '../../gpu-pool/local/stack.ts';
 import { type Local, nano, startLocal } from '../e2e/local.ts';
 import { launchChromium } from './chromium.ts';
 
+/** Of an app that GitHub never heard of. */
+export const GITHUB_SETTINGS = {
+  GITHUB_CLIENT_ID: 'Ov23liTestTestTest01',
+  GITHUB_CLIENT_SECRET: '0123456789abcdef0123456789abcdef01234567',
+};
+
 export interface Portal {
   readonly local: Local;
   readonly origin: string;
@@ -38,7 +44,7 @@ export async function signIn(page: Page, who: { email: string; password: string 
   await page.goto('/sign-in');
   await page.locator('#email').fill(who.email);
   await page.locator('#password').fill(who.password);
-  await page.locator('main form button').click();
+  await page.locator('form[action="/sign-in"] button').click();
   // until it has loaded: Chromium may never answer who closes a page in the middle of a navigation
   await page.waitForURL(({ pathname }) => pathname !== '/sign-in');
 }

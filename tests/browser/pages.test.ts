@@ -8,7 +8,7 @@ import type { BrowserContext, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { makeKey, Visitor } from '../../gpu-pool/local/people.ts';
 import { api, chatBody, type Local } from '../e2e/local.ts';
-import { openPortal, type Portal, signIn } from './kit.ts';
+import { GITHUB_SETTINGS, openPortal, type Portal, signIn } from './kit.ts';
 
 const KIB = 1024;
 const HTML_GZ_MAX = 15 * KIB;
@@ -27,6 +27,7 @@ const PAGES: readonly [name: string, who: Who, path: string, status?: number][] 
   ['sign-in', 'nobody', '/sign-in'],
   ['sign-in by e-mail', 'nobody', '/sign-in/link'],
   ['sign-in by a link', 'nobody', '/sign-in/link/token'],
+  ['sign-in with GitHub that ended', 'nobody', '/sign-in/github/callback', 410],
   ['sign-in code', 'nobody', '/sign-in/code'],
   ['forgotten password', 'nobody', '/reset-password'],
   ['new password', 'nobody', '/reset-password/token'],
@@ -71,7 +72,7 @@ const places: Record<string, string> = {};
 const contexts = new Map<string, BrowserContext>();
 
 beforeAll(async () => {
-  portal = await openPortal();
+  portal = await openPortal({ settings: GITHUB_SETTINGS });
   await useIt(portal);
   const { portal: customer, operator } = portal.local.stack.dev;
   for (const locale of LOCALES) {

@@ -15,7 +15,7 @@ export interface Person {
   readonly email: string;
   readonly role: 'customer' | 'operator';
   readonly emailVerified: boolean;
-  /** whether a code is asked for after the password */
+  /** whether a code is asked for at every sign-in */
   readonly twoFactor: boolean;
   readonly createdAtMs: number;
 }

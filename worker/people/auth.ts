@@ -1,5 +1,5 @@
 /**
- * better-auth over D1: passwords, sessions and their cookies. It is called as a library from people/session.ts;
+ * better-auth over D1: passwords, GitHub, sessions and their cookies. It is called as a library from people/*.ts;
  * its own HTTP routes are not mounted, so the portal's forms are the only way in.
  */
 
@@ -20,6 +20,8 @@ import type { Post } from '../domain/post.ts';
 import { config, type Env } from '../env.ts';
 import { sendLetter } from '../mail/post.ts';
 import { isLocale, LOCALES, type Locale } from '../portal/language/locale.ts';
+import { githubPerson } from './github-person.ts';
+import { attemptFrom, SIGN_UPS_PER_ADDRESS } from './throttle.ts';
 
 /** Counted in characters, as NIST SP 800-63B counts them; no rules of composition. */
 export const PASSWORD_LENGTH_MIN = 10;
@@ -31,6 +33,10 @@ const DAY_S = 86_400;
 const VERIFY_WITHIN_S = DAY_S;
 const RESET_WITHIN_S = 3_600;
 const SIGN_IN_LINK_WITHIN_S = 900;
+
+const GITHUB_CALLBACK = '/sign-in/github/callback';
+/** the error of a sign-in with GitHub; its description is how long to wait, in ms */
+export const TOO_MANY_SIGN_UPS = 'too_many_sign_ups';
 
 export type Auth = ReturnType<typeof build>;
 
@@ -46,7 +52,7 @@ export function auth(env: Env): Auth {
 }
 
 function build(env: Env) {
-  const { publicOrigin, authSecret } = config(env);
+  const { publicOrigin, authSecret, github } = config(env);
   const post = (to: { email: string; locale?: string | null }, letter: Post) => {
     const locale = isLocale(to.locale ?? undefined) ? (to.locale as Locale) : LOCALES[0];
     return sendLetter(env, { to: to.email, locale, post: letter }, Date.now());
@@ -67,13 +73,42 @@ function build(env: Env) {
         role: { type: 'string', required: false, defaultValue: 'customer', input: false },
         locale: { type: 'string', required: false, input: false },
       },
+      validateUserInfo: ({ source }, context) => {
+        // only here is it known that a sign-in with GitHub is somebody new
+        if (source.action !== 'create-user' || source.method !== 'oauth') return;
+        const headers = context.headers ?? new Headers();
+        const waitMs = attemptFrom(headers, 'sign-up', SIGN_UPS_PER_ADDRESS, Date.now());
+        return waitMs > 0 ? { error: TOO_MANY_SIGN_UPS, errorDescription: String(waitMs) } : undefined;
+      },
     },
     session: {
       modelName: 'personSession',
       expiresIn: SESSION_DAYS * DAY_S,
       updateAge: DAY_S,
     },
-    account: { modelName: 'personCredential' },
+    account: {
+      modelName: 'personCredential',
+      // An address that nobody has confirmed here may be another's, who waits for its owner to come by GitHub.
+      accountLinking: { requireLocalEmailVerified: true },
+      updateAccountOnSignIn: false,
+    },
+    databaseHooks: {
+      // GitHub says once who it is; the tokens with which it can be asked again are not kept
+      account: { create: { before: async () => ({ data: { accessToken: null, refreshToken: null } }) } },
+    },
+    socialProviders: github
+      ? {
+          github: {
+            ...github,
+            redirectURI: `${publicOrigin}${GITHUB_CALLBACK}`,
+            disableDefaultScope: true,
+            scope: ['user:email'],
+            getUserInfo: githubPerson,
+          },
+        }
+      : {},
+    // people/github.ts reads the error off this address; no browser goes there
+    onAPIError: { errorURL: publicOrigin },
     // links in letters are keys: the database knows their hashes
     verification: { modelName: 'personVerification', storeIdentifier: 'hashed' },
     emailAndPassword: {
@@ -91,7 +126,7 @@ function build(env: Env) {
         post(user, { kind: 'verify', url: `${publicOrigin}/verify-email?token=${token}` }),
     },
     plugins: [
-      twoFactor({ issuer: 'Tollgate', twoFactorTable: 'personTwoFactor' }),
+      secondFactor(),
       magicLink({
         expiresIn: SIGN_IN_LINK_WITHIN_S,
         disableSignUp: true,
@@ -114,4 +149,14 @@ function build(env: Env) {
     telemetry: { enabled: false },
     logger: { level: 'error' },
   });
+}
+
+/** better-auth asks for the code after a password only; here it does after GitHub, too. */
+function secondFactor() {
+  const plugin = twoFactor({ issuer: 'Tollgate', twoFactorTable: 'personTwoFactor' });
+  const after = plugin.hooks.after.map(({ matcher, handler }) => ({
+    handler,
+    matcher: (context: Parameters<typeof matcher>[0]) => matcher(context) || context.path === '/callback/:id',
+  }));
+  return { ...plugin, hooks: { after } };
 }

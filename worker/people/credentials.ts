@@ -5,8 +5,7 @@ import { sendLetter } from '../mail/post.ts';
 import type { Locale } from '../portal/language/locale.ts';
 import type { Person } from './account.ts';
 import { auth } from './auth.ts';
-import { attemptFrom } from './session.ts';
-import { LETTERS_PER_ADDRESS } from './throttle.ts';
+import { attemptFrom, LETTERS_PER_ADDRESS } from './throttle.ts';
 
 /** 0: it was asked for; else how long to wait, in ms */
 type Asked = Promise<number>;

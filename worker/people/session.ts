@@ -8,9 +8,9 @@ import { auth } from './auth.ts';
 import {
   ATTEMPTS_PER_ADDRESS,
   ATTEMPTS_PER_PERSON,
+  attemptFrom,
   SIGN_UPS_PER_ADDRESS,
-  Throttle,
-  type ThrottleRule,
+  throttle,
 } from './throttle.ts';
 
 export type SessionRefusal =
@@ -28,8 +28,6 @@ export type SessionRefusal =
 export type SessionResult =
   | { ok: true; person: Person; cookies: readonly string[] }
   | { ok: false; refusal: SessionRefusal };
-
-const throttle = new Throttle();
 
 /** A sign-up takes a second; one that is older and has no password was cut short. */
 const UNFINISHED_AFTER_MS = 60_000;
@@ -168,11 +166,4 @@ function toPerson(user: {
     twoFactor: user.twoFactorEnabled === true,
     createdAtMs: user.createdAt.getTime(),
   };
-}
-
-/** Counts by the address that Cloudflare saw. It never sees a loopback one: that is `wrangler dev`, not counted. */
-export function attemptFrom(headers: Headers, what: string, rule: ThrottleRule, nowMs: number): number {
-  const address = headers.get('cf-connecting-ip');
-  if (address === '127.0.0.1' || address === '::1') return 0;
-  return throttle.attempt(`${what} ${address}`, rule, nowMs);
 }

@@ -48,3 +48,13 @@ export class Throttle {
     this.windows.delete(subject);
   }
 }
+
+/** the isolate's */
+export const throttle = new Throttle();
+
+/** Counts by the address that Cloudflare saw. It never sees a loopback one: that is `wrangler dev`, not counted. */
+export function attemptFrom(headers: Headers, what: string, rule: ThrottleRule, nowMs: number): number {
+  const address = headers.get('cf-connecting-ip');
+  if (address === '127.0.0.1' || address === '::1') return 0;
+  return throttle.attempt(`${what} ${address}`, rule, nowMs);
+}

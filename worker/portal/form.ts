@@ -1,6 +1,7 @@
 /** Reads a plain form: what was typed is kept, and each field that is wrong has one fault. */
 import { z } from 'zod';
 import { parseUsd } from '../domain/money.ts';
+import { NAME_LENGTH_MAX, PRINTABLE } from '../domain/name.ts';
 import { PASSWORD_LENGTH_MAX, PASSWORD_LENGTH_MIN } from '../people/auth.ts';
 import type { PortalContext } from './context.ts';
 import type { Fault } from './language/en.ts';
@@ -45,15 +46,12 @@ export async function typedFields(c: PortalContext): Promise<Typed> {
 
 const fault = (word: Fault) => ({ error: word });
 
-/**
- * A name that people give to a thing. Control characters, and those that turn the direction of text or take no room,
- * are refused: they make one name look like another.
- */
+/** A name that people give to a thing. */
 export const Name = z
   .string(fault('required'))
   .min(1, fault('required'))
-  .max(60, fault('too_long'))
-  .regex(/^[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]*$/u, fault('unprintable'));
+  .max(NAME_LENGTH_MAX, fault('too_long'))
+  .regex(PRINTABLE, fault('unprintable'));
 
 export const NewPassword = z
   .string(fault('required'))

@@ -11,6 +11,8 @@ import { isLocale, LOCALES, type Locale } from './language/locale.ts';
 import { notFoundPage } from './pages/not-found.tsx';
 import { problemPage } from './pages/problem.tsx';
 
+/** better-auth's, whatever its prefix */
+const SESSION_COOKIE = 'tollgate.session_token=';
 const LANGUAGE_COOKIE = 'language';
 /** the account that a person of several looks at */
 const ACCOUNT_COOKIE = 'account';
@@ -25,15 +27,19 @@ export const language = createMiddleware<PortalEnv>(async function language(c, n
 
 /** Puts the person behind the session into the context, or null. Asks the database only where there is a cookie. */
 export const visitor = createMiddleware<PortalEnv>(async function visitor(c, next) {
-  const hasSession = c.req.header('cookie')?.includes('tollgate.session_token=');
+  const hasSession = c.req.header('cookie')?.includes(SESSION_COOKIE);
   const found = hasSession ? await personOf(c.env, c.req.raw.headers) : null;
   c.set('person', found?.person ?? null);
   c.set('sessionId', found?.sessionId ?? '');
   await next();
-  // not on a POST: signing in or out sets the session's cookie itself
-  if (!found || c.req.method !== 'GET') return;
+  // signing in or out sets the session's cookie itself: mostly on a POST, from GitHub on a GET
+  if (!found || c.req.method !== 'GET' || setsSession(c.res)) return;
   for (const cookie of found.cookies) c.header('Set-Cookie', cookie, { append: true });
 });
+
+function setsSession(answer: Response): boolean {
+  return answer.headers.getSetCookie().some((line) => line.includes(SESSION_COOKIE));
+}
 
 /** Sends strangers to sign in and brings them back; opens an account for whoever belongs to none. */
 export const signedIn = createMiddleware<PortalEnv>(async function signedIn(c, next) {

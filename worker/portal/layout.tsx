@@ -14,7 +14,7 @@ export interface PageProps {
   readonly title: string;
   /** where the language switch returns to; default: the request's own path and query */
   readonly back?: string;
-  readonly status?: 200 | 403 | 404 | 410 | 413 | 422 | 429 | 500;
+  readonly status?: 200 | 403 | 404 | 410 | 413 | 422 | 429 | 500 | 502;
   /** reading width for forms and prose; tables take all there is */
   readonly narrow?: boolean;
 }

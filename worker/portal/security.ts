@@ -16,6 +16,7 @@ export const pageHeaders = createMiddleware<PortalEnv>(async function pageHeader
   if (c.req.path === DOCS_PATH) return docsHeaders(c, next);
   if (LETTER_PATH.test(c.req.path)) return letterHeaders(c, next);
   if (c.req.path === PLAYGROUND_PATH) return playgroundHeaders(c, next);
+  if (WITH_GITHUB.has(c.req.path) && config(c.env).github !== null) return githubHeaders(c, next);
   return (c.req.path === FRAMED_PATH ? framedHeaders : wholeHeaders)(c, next);
 });
 
@@ -24,6 +25,9 @@ const DOCS_PATH = '/docs';
 
 /** The one page with a script of our own, which writes what it is told as text. */
 const PLAYGROUND_PATH = '/playground';
+
+/** The pages with a form that is answered by a redirect to GitHub. */
+const WITH_GITHUB = new Set(['/sign-in', '/sign-up']);
 
 /** The one page that another page of ours shows in a frame. */
 export const FRAMED_PATH = '/start/first-request';
@@ -43,6 +47,7 @@ const letterHeaders = secureHeaders({
 });
 
 const wholeHeaders = headers("'none'");
+const githubHeaders = headers("'none'", { formAction: ['https://github.com'] });
 const framedHeaders = headers("'self'");
 
 /** Its script comes from our origin and asks nobody else; nothing inline runs. */
@@ -65,7 +70,7 @@ const docsHeaders = secureHeaders({
 
 function headers(
   frameAncestors: "'none'" | "'self'",
-  script: { scriptSrc?: string[]; connectSrc?: string[] } = {},
+  { formAction = [], ...script }: { scriptSrc?: string[]; connectSrc?: string[]; formAction?: string[] } = {},
 ) {
   return secureHeaders({
     contentSecurityPolicy: {
@@ -75,7 +80,7 @@ function headers(
       imgSrc: ["'self'", 'data:'],
       frameSrc: ["'self'"],
       // a top-up's form is answered by a redirect to Stripe's page, which this directive covers, too
-      formAction: ["'self'", 'https://checkout.stripe.com'],
+      formAction: ["'self'", 'https://checkout.stripe.com', ...formAction],
       baseUri: ["'none'"],
       frameAncestors: [frameAncestors],
     },

@@ -16,7 +16,7 @@ export const peopleEn = {
     code: 'Code',
     submit: 'Sign in',
     wrong: 'That code is not right. Wait for the next one and try again.',
-    over: 'The time for the code is over. Please begin again with your password.',
+    over: 'The time for the code is over. Please sign in again.',
   },
   reset: {
     title: 'Set a new password',
@@ -72,7 +72,7 @@ export const peopleEn = {
     secondFactor: 'Second factor',
     secondFactorOff:
       'Off. With it, a stolen password lets nobody in: a code from your authenticator app is asked for, too.',
-    secondFactorOn: 'On. A code from your authenticator app is asked for after the password.',
+    secondFactorOn: 'On. A code from your authenticator app is asked for whenever you sign in.',
     begin: 'Set it up',
     end: 'Turn it off',
     scanTitle: 'Set up the authenticator',

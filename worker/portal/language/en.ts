@@ -3,6 +3,7 @@ import { alertsEn } from './en-alerts.ts';
 import { billingEn } from './en-billing.ts';
 import { canaryEn } from './en-canary.ts';
 import { customersEn } from './en-customers.ts';
+import { githubEn } from './en-github.ts';
 import { lettersEn } from './en-letters.ts';
 import { marginEn } from './en-margin.ts';
 import { operatorEn } from './en-operator.ts';
@@ -228,6 +229,7 @@ export const en = {
   billing: billingEn,
   alerts: alertsEn,
   people: peopleEn,
+  github: githubEn,
   pricing: pricingEn,
   status: statusEn,
   team: teamEn,

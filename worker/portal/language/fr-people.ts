@@ -18,7 +18,7 @@ export const peopleFr: Messages['people'] = {
     code: 'Code',
     submit: 'Se connecter',
     wrong: 'Ce code n’est pas le bon. Attendez le suivant et réessayez.',
-    over: 'Le temps pour le code est écoulé. Recommencez avec votre mot de passe.',
+    over: 'Le temps pour le code est écoulé. Connectez-vous de nouveau.',
   },
   reset: {
     title: 'Choisir un nouveau mot de passe',
@@ -75,8 +75,7 @@ export const peopleFr: Messages['people'] = {
     secondFactor: 'Second facteur',
     secondFactorOff:
       'Désactivé. Avec lui, un mot de passe volé ne laisse entrer personne : un code de votre application d’authentification est aussi demandé.',
-    secondFactorOn:
-      'Activé. Un code de votre application d’authentification est demandé après le mot de passe.',
+    secondFactorOn: 'Activé. Un code de votre application d’authentification est demandé à chaque connexion.',
     begin: 'Le mettre en place',
     end: 'Le désactiver',
     scanTitle: 'Mettre en place l’application',

@@ -5,6 +5,7 @@ import { alertsFr } from './fr-alerts.ts';
 import { billingFr } from './fr-billing.ts';
 import { canaryFr } from './fr-canary.ts';
 import { customersFr } from './fr-customers.ts';
+import { githubFr } from './fr-github.ts';
 import { lettersFr } from './fr-letters.ts';
 import { marginFr } from './fr-margin.ts';
 import { operatorFr } from './fr-operator.ts';
@@ -233,6 +234,7 @@ export const fr: Messages = {
   billing: billingFr,
   alerts: alertsFr,
   people: peopleFr,
+  github: githubFr,
   pricing: pricingFr,
   status: statusFr,
   team: teamFr,

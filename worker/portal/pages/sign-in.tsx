@@ -7,6 +7,7 @@ import { type Typed, typedFields } from '../form.ts';
 import { safePath } from '../guard.ts';
 import { page } from '../layout.tsx';
 import { TextField } from '../parts/field.tsx';
+import { GithubButton } from '../parts/github-button.tsx';
 import { Notice } from '../parts/notice.tsx';
 
 /** Where a person lands who came for no page in particular. */
@@ -79,6 +80,7 @@ function form(c: PortalContext, state: { typed?: Typed; refusal?: SessionRefusal
           {t.signIn.submit}
         </button>
       </form>
+      <GithubButton c={c} next={next} />
       <ul class="mt-6 flex flex-wrap gap-x-6 gap-y-2 text-sm">
         <li>
           <a class="link" href="/sign-in/link">

@@ -2,10 +2,8 @@
 import { Hono } from 'hono';
 import { z } from 'zod';
 import { database } from '../../db/client.ts';
-import { createKey, pepperKey } from '../../db/keys.ts';
 import { setLocale } from '../../db/people.ts';
 import { config } from '../../env.ts';
-import { ensureAccount } from '../../people/account.ts';
 import { askForVerification } from '../../people/credentials.ts';
 import { type SessionRefusal, signUp } from '../../people/session.ts';
 import { type PortalContext, type PortalEnv, words } from '../context.ts';
@@ -14,9 +12,10 @@ import { safePath } from '../guard.ts';
 import type { Fault } from '../language/en.ts';
 import { page } from '../layout.tsx';
 import { TextField } from '../parts/field.tsx';
+import { GithubButton } from '../parts/github-button.tsx';
 import { Notice } from '../parts/notice.tsx';
 import { passwordHint } from '../parts/password-hint.ts';
-import { carrySecret } from '../shown-once.ts';
+import { welcome } from '../welcome.ts';
 
 const fault = (word: Fault) => ({ error: word });
 
@@ -45,23 +44,7 @@ signUpPage.post('/', async (c) => {
   await setLocale(database(c.env), result.person.id, words(c).locale);
   // their session is in the answer, not in the request: this is nobody's asking, and counts as one
   await askForVerification(c.env, { email, locale: words(c).locale, headers: c.req.raw.headers, nowMs });
-  // whoever was invited joins that account, and needs none of their own
-  const next = safePath(read.typed.next, '');
-  if (next.startsWith('/invitation/')) return c.redirect(next, 303);
-  const accountId = await ensureAccount(c.env, result.person, nowMs);
-  const name = words(c).t.signUp.firstKeyName;
-  const { key } = await createKey(
-    database(c.env),
-    await pepperKey(config(c.env)),
-    {
-      accountId,
-      name,
-      nowMs,
-    },
-    result.person.id,
-  );
-  await carrySecret(c, { kind: 'api_key', subject: accountId, text: key, note: name });
-  return c.redirect('/start', 303);
+  return welcome(c, { person: result.person, next: safePath(read.typed.next, ''), nowMs });
 });
 
 function form(c: PortalContext, state: { typed?: Typed; faults?: Faults; refusal?: SessionRefusal }) {
@@ -105,6 +88,7 @@ function form(c: PortalContext, state: { typed?: Typed; faults?: Faults; refusal
           {t.signUp.submit}
         </button>
       </form>
+      <GithubButton c={c} next={next} />
       <p class="mt-6 text-sm">
         {t.signUp.haveOne}{' '}
         <a class="link" href={next ? `/sign-in?next=${encodeURIComponent(next)}` : '/sign-in'}>

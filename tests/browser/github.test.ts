@@ -1,0 +1,48 @@
+/** The way to GitHub and back in a Chromium, which holds a form's redirects to the page's policy, too. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Browser } from 'playwright-core';
+import { afterAll, beforeAll, expect, inject, it } from 'vitest';
+import { type Edge, migrate, startEdge } from '../../gpu-pool/local/edge.ts';
+import { freePorts } from '../e2e/ports.ts';
+import { launchChromium } from './chromium.ts';
+import { GITHUB_SETTINGS } from './kit.ts';
+
+const stateDir = mkdtempSync(join(tmpdir(), 'tollgate-github-'));
+let edge: Edge | undefined;
+let browser: Browser | undefined;
+
+beforeAll(async () => {
+  await migrate(stateDir);
+  const [port, script] = [await freePorts(1), inject('script')];
+  edge = await startEdge({ port, stateDir, script, settings: GITHUB_SETTINGS });
+  browser = await launchChromium();
+});
+afterAll(async () => {
+  await browser?.close();
+  await edge?.stop();
+  rmSync(stateDir, { recursive: true, force: true });
+});
+
+it.each(['/sign-in', '/sign-up'])('from %s to GitHub’s page, and back after a no', async (path) => {
+  const visitor = await browser!.newContext({ baseURL: edge!.url, locale: 'en-GB' });
+  const page = await visitor.newPage();
+  await page.goto(path);
+  // GitHub itself cannot be reached from here: that Chromium asks for its page is enough
+  const [request] = await Promise.all([
+    page.waitForRequest('https://github.com/login/oauth/authorize?**', { timeout: 15_000 }),
+    page.getByRole('button', { name: 'Continue with GitHub' }).click({ noWaitAfter: true }),
+  ]);
+  const asked = new URL(request.url()).searchParams;
+  const back = new URL(asked.get('redirect_uri')!);
+  expect(back.origin).toBe(edge!.url);
+  back.search = `${new URLSearchParams({ error: 'access_denied', state: asked.get('state')! })}`;
+  // in a tab of its own: Chromium is about to say in the first that it cannot be reached
+  const tab = await visitor.newPage();
+  await tab.goto(back.href);
+  await tab.getByRole('heading', { name: 'You said no at GitHub' }).waitFor();
+  await tab.getByRole('link', { name: 'Back to sign-in' }).click();
+  await tab.waitForURL('**/sign-in');
+  await visitor.close();
+});

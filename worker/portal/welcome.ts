@@ -1,0 +1,26 @@
+/** What awaits whoever has just signed up: an account with credit and a first key, or the account that invited them. */
+import { database } from '../db/client.ts';
+import { createKey, pepperKey } from '../db/keys.ts';
+import { config } from '../env.ts';
+import { ensureAccount, type Person } from '../people/account.ts';
+import { type PortalContext, words } from './context.ts';
+import { carrySecret } from './shown-once.ts';
+
+/** The person exists already: whatever fails here is made good by the next page that they open. */
+export async function welcome(
+  c: PortalContext,
+  { person, next, nowMs }: { person: Person; next: string; nowMs: number },
+): Promise<Response> {
+  // whoever was invited joins that account, and needs none of their own
+  if (next.startsWith('/invitation/')) return c.redirect(next, 303);
+  const accountId = await ensureAccount(c.env, person, nowMs);
+  const name = words(c).t.signUp.firstKeyName;
+  const { key } = await createKey(
+    database(c.env),
+    await pepperKey(config(c.env)),
+    { accountId, name, nowMs },
+    person.id,
+  );
+  await carrySecret(c, { kind: 'api_key', subject: accountId, text: key, note: name });
+  return c.redirect('/start', 303);
+}
