@@ -7,6 +7,7 @@ import { gzipSync } from 'node:zlib';
 import type { BrowserContext, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { makeKey, Visitor } from '../../gpu-pool/local/people.ts';
+import { newId } from '../../worker/domain/ids.ts';
 import { api, chatBody, type Local } from '../e2e/local.ts';
 import { GITHUB_SETTINGS, openPortal, type Portal, signIn } from './kit.ts';
 
@@ -20,6 +21,9 @@ const LOCALES = ['en-GB', 'fr-FR'] as const;
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
 type Who = 'nobody' | 'customer' | 'operator';
+
+/** One that waits, of the customer. */
+const BATCH = newId('batch', Date.now());
 
 const PAGES: readonly [name: string, who: Who, path: string, status?: number][] = [
   ['landing', 'nobody', '/'],
@@ -53,6 +57,10 @@ const PAGES: readonly [name: string, who: Who, path: string, status?: number][] 
   ['requests', 'customer', '/requests'],
   ['requests without any', 'operator', '/requests'],
   ['request', 'customer', 'REQUEST'],
+  ['batches', 'customer', '/batches'],
+  ['batches without any', 'operator', '/batches'],
+  ['batch', 'customer', `/batches/${BATCH}`],
+  ['batch to cancel', 'customer', `/batches/${BATCH}/cancel`],
   ['promo code', 'customer', '/billing/promo'],
   ['operator pool', 'operator', '/operator/pool'],
   ['operator prices', 'operator', '/operator/prices'],
@@ -169,6 +177,18 @@ function writeRollups({ stateDir, stack: { dev } }: Local): void {
       );
     }
   }
+  db.prepare(
+    `INSERT INTO batch (id, account_id, key_id, endpoint, input_file_id, state, paused_by, errors, total, completed, failed,
+       charge_nano_usd, created_at_ms, expires_at_ms)
+     VALUES (?, ?, ?, '/v1/chat/completions', 'file_1', 'in_progress', 'insufficient_balance', ?, 1200, 800, 3, 98765432, ?, ?)`,
+  ).run(
+    BATCH,
+    dev.account,
+    ids[0]!.id,
+    JSON.stringify([{ code: 'invalid_json', message: 'The line is no JSON.', line: 7, param: null }]),
+    thisHourMs,
+    thisHourMs + 86_400_000,
+  );
   const detail = { priceId: 'deepseek-r1-0528/standard/1', charged: 500, recomputed: 501 };
   db.prepare("INSERT INTO drift VALUES ('req_1', '', 'price', ?, ?, ?, NULL)").run(
     dev.account,

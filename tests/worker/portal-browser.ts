@@ -70,7 +70,9 @@ export class Browser {
       },
     });
     const context = createExecutionContext();
-    const response = await portal.fetch(request, this.#env, context);
+    const answer = await portal.fetch(request, this.#env, context);
+    // read before what runs behind it is waited for: that may be what sends it
+    const response = new Response(answer.body && (await answer.arrayBuffer()), answer);
     await waitOnExecutionContext(context);
     for (const line of response.headers.getSetCookie()) this.keep(line);
     return response;

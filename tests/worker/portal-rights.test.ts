@@ -3,6 +3,7 @@
  * not said here to be somebody's fails the first test, so a new one cannot be forgotten.
  */
 import { beforeAll, describe, expect, it } from 'vitest';
+import { addBatch } from '../../worker/db/batches.ts';
 import { createKey, pepperKey } from '../../worker/db/keys.ts';
 import { newId } from '../../worker/domain/ids.ts';
 import { type Area, type MemberRole, mayRole } from '../../worker/domain/team.ts';
@@ -43,6 +44,8 @@ const ACCESS: Record<string, Access> = {
   '/keys': { by: 'role', area: 'keys' },
   '/usage': { by: 'role', area: 'usage' },
   '/requests': { by: 'role', area: 'usage' },
+  '/batches': { by: 'role', area: 'batches' },
+  '/batches/:batchId/files': { by: 'role', area: 'batch_results' },
   '/billing': { by: 'role', area: 'billing' },
   '/alerts': { by: 'role', area: 'alerts' },
   '/playground': { by: 'role', area: 'playground' },
@@ -129,6 +132,17 @@ beforeAll(async () => {
     name: 'theirs',
     nowMs,
   });
+  const batchId = newId('batch', nowMs);
+  await addBatch(db, {
+    id: batchId,
+    accountId,
+    keyId: row.id,
+    endpoint: '/v1/chat/completions',
+    inputFileId: newId('file', nowMs),
+    state: 'in_progress',
+    createdAtMs: nowMs,
+    expiresAtMs: nowMs + 1,
+  });
   const { id: endpointId } = await desk.endpoint(accountId);
   await browsers.owner.post('/team', { email: newEmail(), role: 'viewer' });
   const invitationId = await bindings.DB.prepare(
@@ -147,6 +161,7 @@ beforeAll(async () => {
     sessionId: sessionId!,
     accountId,
     requestId: newId('req', nowMs),
+    batchId,
   };
 });
 

@@ -1,6 +1,7 @@
 /** /v1/files: what goes into batches and what comes out of them, as OpenAI has it. */
 import { z } from 'zod';
-import { deleteParts, streamParts } from '../batches/file-parts.ts';
+import { fileContent } from '../batches/file-content.ts';
+import { deleteParts } from '../batches/file-parts.ts';
 import { receiveUpload } from '../batches/upload.ts';
 import { isInUse } from '../db/batches.ts';
 import { database } from '../db/client.ts';
@@ -80,16 +81,7 @@ export async function getFile(c: ApiContext): Promise<Response> {
 }
 
 export async function getFileContent(c: ApiContext): Promise<Response> {
-  return withFile(c, async ({ id, parts, bytes }) => {
-    const { readable, writable } = new FixedLengthStream(bytes);
-    // a client that leaves ends the pipe, and there is nothing to clean up
-    c.executionCtx.waitUntil(
-      streamParts(c.env.FILES, id, parts)
-        .pipeTo(writable)
-        .catch(() => undefined),
-    );
-    return new Response(readable, { headers: { 'content-type': 'application/jsonl; charset=utf-8' } });
-  });
+  return withFile(c, async (row) => fileContent(c.env.FILES, row, c.executionCtx));
 }
 
 export async function removeFile(c: ApiContext): Promise<Response> {

@@ -9,6 +9,10 @@ export type BatchState = BatchRow['state'];
 
 const UNFINISHED: BatchState[] = ['validating', 'in_progress', 'finalizing', 'cancelling'];
 
+export function isUnfinished(state: BatchState): boolean {
+  return UNFINISHED.includes(state);
+}
+
 export async function addBatch(db: Database, row: typeof batch.$inferInsert): Promise<BatchRow> {
   return db.insert(batch).values(row).returning().get();
 }

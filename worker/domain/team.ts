@@ -9,6 +9,9 @@ const EVERYBODY = ['owner', 'billing', 'developer', 'viewer'] as const;
 const RIGHTS = {
   keys: { read: EVERYBODY, write: ['owner', 'developer'] },
   usage: { read: EVERYBODY, write: [] },
+  batches: { read: EVERYBODY, write: ['owner', 'developer'] },
+  /** what models answered in a batch */
+  batch_results: { read: ['owner', 'developer'], write: [] },
   /** spends the account's money */
   playground: { read: ['owner', 'developer'], write: ['owner', 'developer'] },
   billing: { read: ['owner', 'billing', 'viewer'], write: ['owner', 'billing'] },

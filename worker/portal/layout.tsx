@@ -70,6 +70,7 @@ function Header({ c, path }: { c: PortalContext; path: string }) {
         ['/keys', t.nav.keys],
         ['/usage', t.nav.usage],
         ['/requests', t.nav.requests],
+        ['/batches', t.nav.batches],
         ...(mayRead('billing') ? [['/billing', t.nav.billing]] : []),
         ['/alerts', t.nav.alerts],
         ['/team', t.nav.team],

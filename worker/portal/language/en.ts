@@ -1,5 +1,6 @@
 /** Every phrase of the portal in English. Its shape is what the other languages must fill. */
 import { alertsEn } from './en-alerts.ts';
+import { batchesEn } from './en-batches.ts';
 import { billingEn } from './en-billing.ts';
 import { canaryEn } from './en-canary.ts';
 import { customersEn } from './en-customers.ts';
@@ -25,6 +26,7 @@ export const en = {
     keys: 'Keys',
     usage: 'Usage',
     requests: 'Requests',
+    batches: 'Batches',
     billing: 'Billing',
     alerts: 'Limits and alerts',
     team: 'Team',
@@ -342,6 +344,7 @@ export const en = {
       `You have redeemed this code: its ${amount} is entry ${entry} of your ledger.`,
   },
   requests: requestsEn,
+  batches: batchesEn,
   operator: operatorEn,
   margin: marginEn,
   customers: customersEn,

@@ -2,6 +2,7 @@
 
 import type { Messages } from './en.ts';
 import { alertsFr } from './fr-alerts.ts';
+import { batchesFr } from './fr-batches.ts';
 import { billingFr } from './fr-billing.ts';
 import { canaryFr } from './fr-canary.ts';
 import { customersFr } from './fr-customers.ts';
@@ -25,6 +26,7 @@ export const fr: Messages = {
     keys: 'Clés',
     usage: 'Consommation',
     requests: 'Requêtes',
+    batches: 'Lots',
     billing: 'Facturation',
     alerts: 'Limites et alertes',
     team: 'Équipe',
@@ -346,6 +348,7 @@ export const fr: Messages = {
       `Vous avez déjà utilisé ce code : ses ${amount} sont l’écriture ${entry} de votre grand livre.`,
   },
   requests: requestsFr,
+  batches: batchesFr,
   operator: operatorFr,
   margin: marginFr,
   customers: customersFr,

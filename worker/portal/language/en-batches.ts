@@ -1,0 +1,52 @@
+/** The pages of batches in English. */
+
+export const batchesEn = {
+  title: 'Batches',
+  lead: 'Requests in a file, answered within 24 hours at half the price. Lines run where GPUs are idle.',
+  batch: 'Batch',
+  one: 'Batch',
+  all: 'All batches',
+  state: 'State',
+  states: {
+    validating: 'being read',
+    in_progress: 'running',
+    finalizing: 'writing results',
+    completed: 'completed',
+    failed: 'failed',
+    expired: 'out of time',
+    cancelling: 'being cancelled',
+    cancelled: 'cancelled',
+  },
+  progress: 'Lines',
+  linesOf: (done: string, total: string) => `${done} of ${total}`,
+  failedLines: (count: number, text: string) => `${text} ${count === 1 ? 'has' : 'have'} no answer`,
+  charge: 'Charge (USD)',
+  charged: 'Charged',
+  halfPrice: 'Lines with an answer, at half the price',
+  endsBy: 'Ends by (UTC)',
+  ended: 'Ended (UTC)',
+  created: (at: string) => `sent ${at}`,
+  pausedBy: {
+    insufficient_balance:
+      'It waits for credit: the balance does not pay for the next line. Top up and it goes on.',
+    key_cap_reached: 'It waits: the cap of its key is reached. Raise it, or wait for the next period.',
+    account_cap_reached:
+      'It waits: the cap of the account is reached. Raise it, or wait for the next period.',
+    account_suspended: 'It waits: the account is suspended. Write to us.',
+    no_idle_capacity: 'It waits for idle GPUs: whoever waits for an answer goes first.',
+  } as Partial<Record<string, string>>,
+  faultAt: (line: string, message: string) => `Line ${line}: ${message}`,
+  takeOutput: 'Answers, as JSONL',
+  takeErrors: 'Lines without an answer, as JSONL',
+  lookAgain: 'Look again',
+  newest: 'Newest batches',
+  older: 'Older batches',
+  cancel: 'Cancel …',
+  cancelTitle: 'Cancel this batch?',
+  cancelText: (left: string) =>
+    `${left} lines have not ended. Those that run end and are charged; the others are not begun. Answers so far stay.`,
+  cancelSubmit: 'Cancel the batch',
+  keep: 'Let it run',
+  emptyTitle: 'No batches yet',
+  empty: 'Write one request a line, upload the file, and say what to do with it:',
+};

@@ -1,0 +1,32 @@
+/** How a batch stands: its state in a word, and how many of its lines are done. */
+import type { BatchRow } from '../../db/batches.ts';
+import { type PortalContext, words } from '../context.ts';
+
+const BADGES: Record<BatchRow['state'], string> = {
+  validating: 'badge-info',
+  in_progress: 'badge-info',
+  finalizing: 'badge-info',
+  completed: 'badge-success',
+  failed: 'badge-error',
+  expired: 'badge-warning',
+  cancelling: 'badge-warning',
+  cancelled: '',
+};
+
+export function BatchState({ c, state }: { c: PortalContext; state: BatchRow['state'] }) {
+  return <span class={`badge badge-sm badge-soft ${BADGES[state]}`}>{words(c).t.batches.states[state]}</span>;
+}
+
+/** Lines that ended, with or without an answer, of all. The total is known when the file has been read. */
+export function BatchProgress({ c, row }: { c: PortalContext; row: BatchRow }) {
+  const { t, f } = words(c);
+  if (row.total === 0) return <>–</>;
+  const done = row.completed + row.failed;
+  const text = t.batches.linesOf(f.count(done), f.count(row.total));
+  return (
+    <span class="block">
+      <progress class="progress progress-primary block w-32" value={done} max={row.total} aria-label={text} />
+      <span class="text-sm font-normal">{text}</span>
+    </span>
+  );
+}
