@@ -1,0 +1,27 @@
+/** Four people and what each comes for, from the first page to the last, in both languages, over one running Tollgate. */
+import { afterAll, beforeAll, describe, it } from 'vitest';
+import { openPortal, type Portal } from './kit.ts';
+import { develops, developsWithoutScript } from './people/developer.ts';
+import { pays } from './people/payer.ts';
+import { type Customer, LOCALES, story } from './people/story.ts';
+
+let portal: Portal;
+const customers = new Map<string, Customer>();
+
+beforeAll(async () => {
+  portal = await openPortal();
+});
+afterAll(() => portal?.end());
+
+describe('a startup’s developer goes from the first page to keys and playground', () => {
+  it.concurrent.each(LOCALES)('in %s', async (locale) => {
+    customers.set(locale, await develops(story(portal, locale)));
+  });
+  it.concurrent.each(LOCALES)('in %s, without script as far as the usage', (locale) =>
+    developsWithoutScript(story(portal, locale)),
+  );
+});
+
+describe('the one who pays joins, tops up, and finds every cent again', () => {
+  it.concurrent.each(LOCALES)('in %s', (locale) => pays(story(portal, locale), customers.get(locale)!));
+});
