@@ -35,6 +35,12 @@ export async function openPortal(over: Partial<StackOptions> = {}): Promise<Port
   };
 }
 
+/** Does now what the edge does every minute. */
+export async function probe({ origin }: Portal): Promise<void> {
+  const answer = await fetch(`${origin}/cdn-cgi/local/scheduled`);
+  expect([answer.status, await answer.text()]).toEqual([200, 'ok']);
+}
+
 export async function signIn(page: Page, who: { email: string; password: string }): Promise<void> {
   await page.goto('/sign-in');
   await page.locator('#email').fill(who.email);

@@ -1,7 +1,10 @@
 /** Four people and what each comes for, from the first page to the last, in both languages, over one running Tollgate. */
 import { afterAll, beforeAll, describe, it } from 'vitest';
+import { expectLaws } from '../e2e/local.ts';
 import { openPortal, type Portal } from './kit.ts';
 import { develops, developsWithoutScript } from './people/developer.ts';
+import { seesNodesDie, traces } from './people/engineer.ts';
+import { operates } from './people/operator.ts';
 import { pays } from './people/payer.ts';
 import { type Customer, LOCALES, story } from './people/story.ts';
 
@@ -24,4 +27,26 @@ describe('a startup’s developer goes from the first page to keys and playgroun
 
 describe('the one who pays joins, tops up, and finds every cent again', () => {
   it.concurrent.each(LOCALES)('in %s', (locale) => pays(story(portal, locale), customers.get(locale)!));
+});
+
+describe('the operator drains, reckons, grants and suspends', () => {
+  /** one each: they work at the same time */
+  const nodes = { 'en-GB': 'h800-pair-2', 'fr-FR': 'mi300x-1' };
+  it.concurrent.each(LOCALES)('in %s', (locale) =>
+    operates(story(portal, locale), customers.get(locale)!, nodes[locale]),
+  );
+});
+
+describe('the engineer on call', () => {
+  it.concurrent.each(LOCALES)('goes from one request’s id to its node and its entry, in %s', (locale) =>
+    traces(story(portal, locale), customers.get(locale)!),
+  );
+
+  it('finds the books in order, and sees nodes die', async () => {
+    await expectLaws(portal.local);
+    await seesNodesDie(
+      portal,
+      LOCALES.map((locale) => story(portal, locale)),
+    );
+  });
 });
