@@ -42,6 +42,10 @@ export async function developsWithoutScript(story: Story): Promise<void> {
   await page.getByRole('button', { name: t.signUp.submit }).click();
   const first = await asksFirst(story, page);
   await seesUsage(story, page, first);
+  await page.getByRole('link', { name: t.nav.keys, exact: true }).click();
+  await page.waitForURL('**/keys');
+  const keys = await rowsOf(page, t.keys.title);
+  expect(keys.map((key) => key[t.keys.name])).toEqual([t.signUp.firstKeyName]);
   await page.context().close();
 }
 

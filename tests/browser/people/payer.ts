@@ -2,10 +2,10 @@
 import { readFileSync } from 'node:fs';
 import type { Page } from 'playwright-core';
 import { expect } from 'vitest';
-import { eventually } from '../../e2e/local.ts';
+import { type BalanceInfo, eventually, nano } from '../../e2e/local.ts';
 import { drawnIn } from '../../pdf-text.ts';
 import { amountNano, faultsOf, rowsOf, tileNano } from '../kit.ts';
-import { type Customer, type Person, type Story, sum } from './story.ts';
+import { type Customer, call, type Person, type Story, sum } from './story.ts';
 
 const DETAILS = {
   legalName: 'Analytique SARL',
@@ -29,7 +29,7 @@ export async function pays(story: Story, customer: Customer): Promise<void> {
   await openInvoice(story, page);
   await readsReceipt(story, page, carla);
   await sumsUsage(story, page);
-  await sumsLedger(story, page);
+  await sumsLedger(story, page, customer);
   expect(faults).toEqual([]);
   await findsNoKey(story, page, customer);
   await page.context().close();
@@ -200,8 +200,8 @@ async function sumsUsage({ t }: Story, page: Page): Promise<void> {
   expect(charged).toBeGreaterThan(0);
 }
 
-/** Every entry is the sum of those before it, and the last of them is the balance. */
-async function sumsLedger({ t }: Story, page: Page): Promise<void> {
+/** Every entry is the sum of those before it, and the last of them is the balance, in the tiles and by the API. */
+async function sumsLedger({ t, portal }: Story, page: Page, { apiKey }: Customer): Promise<void> {
   await page.goto('/billing');
   const ledger = (await rowsOf(page, t.billing.ledgerTitle)).toReversed();
   let balance = 0;
@@ -211,6 +211,11 @@ async function sumsLedger({ t }: Story, page: Page): Promise<void> {
   }
   expect(ledger.map((entry) => entry[t.billing.kind])).toContain(t.billing.kinds.charge);
   expect(await tileNano(page, t.billing.available)).toBe(balance);
+  const answer = await call(portal, apiKey, '/user/balance');
+  const [api] = ((await answer.json()) as { balance_infos: BalanceInfo[] }).balance_infos;
+  expect(nano(api!.total_balance)).toBe(balance);
+  expect(await tileNano(page, t.billing.granted)).toBe(nano(api!.granted_balance));
+  expect(await tileNano(page, t.billing.paid)).toBe(nano(api!.topped_up_balance));
 }
 
 /** Keys are seen by name and last letters, and cannot be made, rotated or revoked. */
