@@ -53,6 +53,8 @@ export async function signIn(page: Page, who: { email: string; password: string 
 /** The rows of the table with that label, each cell under the name of its column; rows that span columns are left out. */
 export async function rowsOf(page: Page, label: string): Promise<Record<string, string>[]> {
   const table = page.getByRole('group', { name: label, exact: true });
+  // half a page has half a table
+  await page.waitForLoadState('domcontentloaded');
   const names = await table.locator('thead th').allInnerTexts();
   const rows: Record<string, string>[] = [];
   for (const row of await table.locator('tbody tr').all()) {

@@ -42,7 +42,6 @@ describe('pages that are full come fast and hold still', () => {
         await page.goto(path);
         await page.waitForFunction(() => globalThis.pace.largestPaintMs > 0);
         const { shifts, largestPaintMs } = await paceOf(page);
-        console.log(locale, path, width, shifts, largestPaintMs);
         expect(shifts, `${path} at ${width} px`).toBeLessThanOrEqual(CLS_MAX);
         expect(largestPaintMs, `${path} at ${width} px`).toBeLessThanOrEqual(LCP_MS_MAX);
       }

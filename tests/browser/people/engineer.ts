@@ -24,6 +24,8 @@ export async function traces(story: Story, customer: Customer): Promise<void> {
     await page.goto('/operator/accounts');
     await page.getByLabel(t.operator.accounts.search).fill(requestId);
     await page.getByRole('button', { name: t.operator.accounts.submit }).click();
+    // to the request, or back to the search when it is not there yet
+    await page.waitForURL(/\?q=|\/requests\//);
     return page.url().endsWith(`/requests/${requestId}`);
   });
   expect(await tileNano(page, names.charged)).toBe(charge_nano_usd);

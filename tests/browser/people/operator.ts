@@ -79,6 +79,7 @@ async function findsTheCustomer({ t }: Story, page: Page, { name, email }: Custo
   await page.getByRole('link', { name: t.operator.nav.accounts, exact: true }).click();
   await page.getByLabel(t.operator.accounts.search).fill(email);
   await page.getByRole('button', { name: t.operator.accounts.submit }).click();
+  await page.waitForURL('**/accounts?q=*');
   const [found, ...others] = await rowsOf(page, t.operator.accounts.title);
   expect(others).toEqual([]);
   expect(found![t.operator.accounts.owner]).toBe(email);

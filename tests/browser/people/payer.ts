@@ -180,7 +180,6 @@ async function readsReceipt(story: Story, page: Page, who: Person): Promise<void
 
 /** The file's money is the page's, to the nano-USD. */
 async function sumsUsage({ t }: Story, page: Page): Promise<void> {
-  await page.getByRole('link', { name: t.people.mailbox.back }).click();
   await page.getByRole('link', { name: t.nav.usage, exact: true }).click();
   await page.waitForURL('**/usage');
   const charged = await tileNano(page, t.usage.charge);
