@@ -28,6 +28,8 @@ const edge = new Miniflare(
     host: '127.0.0.1',
     port: options.port,
     log: new Log(LogLevel.INFO),
+    // a cron by hand: GET /cdn-cgi/local/scheduled
+    unsafeTriggerHandlers: true,
     // the layout under which wrangler's own commands find the same database
     resourcePersistencePath: join(options.persistTo, 'v3'),
     workers: [

@@ -1,6 +1,6 @@
 /** The API's reference in a real browser: every route, light and dark, wide and narrow, and not a word to anybody else. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { openPortal, type Portal } from './kit.ts';
+import { faultsOf, openPortal, type Portal } from './kit.ts';
 
 let portal: Portal;
 beforeAll(async () => {
@@ -14,10 +14,8 @@ it.each([
 ] as const)('is shown at %i px in the %s, and asks only its own origin', async (width, colorScheme) => {
   const context = await portal.visitor({ viewport: { width, height: 900 }, colorScheme });
   const page = await context.newPage();
-  const faults: string[] = [];
+  const faults = faultsOf(page);
   const strangers: string[] = [];
-  page.on('console', (message) => message.type() === 'error' && faults.push(message.text()));
-  page.on('pageerror', (error) => faults.push(String(error)));
   page.on('request', (request) => {
     const url = new URL(request.url());
     if (url.protocol.startsWith('http') && url.origin !== portal.origin) strangers.push(url.href);

@@ -6,7 +6,7 @@ import { gzipSync } from 'node:zlib';
 import type { BrowserContext, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { api, expectLaws } from '../e2e/local.ts';
-import { amountNano, openPortal, type Portal, shownIn, signIn } from './kit.ts';
+import { amountNano, faultsOf, openPortal, type Portal, paceOf, shownIn, signIn, watchPace } from './kit.ts';
 
 const SCRIPT_GZ_MAX = 40 * 1024;
 const HTML_GZ_MAX = 15 * 1024;
@@ -29,22 +29,10 @@ interface Watched {
 
 async function open(width: number, colorScheme: 'light' | 'dark'): Promise<Watched> {
   const context = await portal.visitor({ viewport: { width, height: 900 }, colorScheme });
-  await context.addInitScript(() => {
-    const shifts = { sum: 0 };
-    Object.assign(globalThis, { shifts });
-    new PerformanceObserver((list) => {
-      for (const entry of list.getEntries() as (PerformanceEntry & {
-        value: number;
-        hadRecentInput: boolean;
-      })[])
-        if (!entry.hadRecentInput) shifts.sum += entry.value;
-    }).observe({ type: 'layout-shift', buffered: true });
-  });
+  await watchPace(context);
   const page = await context.newPage();
   await signIn(page, portal.local.stack.dev.portal);
-  const faults: string[] = [];
-  page.on('console', (message) => message.type() === 'error' && faults.push(message.text()));
-  page.on('pageerror', (error) => faults.push(String(error)));
+  const faults = faultsOf(page);
   await page.goto('/playground');
   await page.getByLabel('Message').waitFor();
   return { page, context, faults };
@@ -104,7 +92,7 @@ it('streams reasoning and answer, and says what they took, to the nano-USD', asy
   await expect.poll(openOnes).toBe(2);
   expect((await generation(page)).usage.prompt_tokens).toBeGreaterThan(usage.prompt_tokens + 50);
   expect(faults).toEqual([]);
-  expect(await shiftsOf(page)).toBeLessThanOrEqual(CLS_MAX);
+  expect((await paceOf(page)).shifts).toBeLessThanOrEqual(CLS_MAX);
   await context.close();
 });
 
@@ -184,7 +172,7 @@ it.each([
   await page.getByLabel('Temperature').fill('0.6');
   await ask(page, 'Hello [[reasoning=30 answer=30]]');
   await settled(page);
-  expect(await shiftsOf(page)).toBeLessThanOrEqual(CLS_MAX);
+  expect((await paceOf(page)).shifts).toBeLessThanOrEqual(CLS_MAX);
   await page.locator('summary', { hasText: 'As code' }).click();
   const code = page.locator('pre.snippet');
   expect(await shownIn(code)).toContain(`"content": "Be brief: it'\\''s late"`);
@@ -232,10 +220,6 @@ it('is small: page and script', async () => {
   expect(gzipSync(script).length).toBeLessThanOrEqual(SCRIPT_GZ_MAX);
   await context.close();
 });
-
-function shiftsOf(page: Page): Promise<number> {
-  return page.evaluate(() => (globalThis as unknown as { shifts: { sum: number } }).shifts.sum);
-}
 
 async function axe(page: Page): Promise<string[]> {
   await page.evaluate(AXE);

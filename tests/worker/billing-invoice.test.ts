@@ -1,9 +1,9 @@
 /** Invoices: one a payment, numbered without a gap, printed as they were issued, and opened by their account alone. */
-import { inflateSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { isPrintable, printable } from '../../worker/domain/invoice.ts';
 import { MESSAGES } from '../../worker/portal/language/locale.ts';
 import { COUNTRIES } from '../../worker/portal/parts/billing-details.tsx';
+import { drawnIn } from '../pdf-text.ts';
 import { deliver, newOrder, signedEvent } from './billing-fixtures.ts';
 import { Desk } from './notices-fixtures.ts';
 import { Browser, bindings } from './portal-browser.ts';
@@ -32,21 +32,7 @@ async function paid(accountId: string, using = bindings): Promise<string> {
 
 const pathsOn = (page: string) => [...page.matchAll(/\/billing\/invoices\/TG-\d{6}/g)].map(([path]) => path);
 
-/** The letters that a PDF of ours draws, in their order: hex strings within its compressed streams. */
-function drawn(pdf: Buffer): string {
-  const text = pdf.toString('latin1');
-  const streams = [...text.matchAll(/stream\r?\n([\s\S]*?)\r?\nendstream/g)].map(([, body]) => {
-    try {
-      return inflateSync(Buffer.from(body!, 'latin1')).toString('latin1');
-    } catch {
-      return '';
-    }
-  });
-  const windows1252 = new TextDecoder('windows-1252');
-  return [...streams.join('\n').matchAll(/<([0-9A-Fa-f]+)> Tj/g)]
-    .map(([, hex]) => windows1252.decode(Buffer.from(hex!, 'hex')))
-    .join('\n');
-}
+const drawn = (pdf: Buffer) => drawnIn(pdf).join('\n');
 
 async function pdfOf(browser: Browser, path: string) {
   const answer = await browser.get(path);
@@ -85,6 +71,18 @@ describe('an invoice', () => {
     expect(Buffer.compare(await pdfOf(browser, paths[0]!), pdf)).toBe(0);
     browser.cookies.set('language', 'fr');
     expect(drawn(await pdfOf(browser, paths[0]!))).toContain('Facture');
+  });
+
+  it('has its amount as French writes it, the space between the thousands included', async () => {
+    const { browser } = await customer();
+    const begun = await browser.post('/billing', { amount: 'other', otherUsd: '1250,50' });
+    const orderId = begun.headers.get('location')!.split('/').at(-1)!;
+    await deliver(await signedEvent({ orderId, amountCents: 125_050 }));
+    browser.cookies.set('language', 'fr');
+    const [path] = pathsOn(await (await browser.get('/billing')).text());
+    const text = drawn(await pdfOf(browser, path!));
+    expect(text).toContain('1\u00a0250,50\u00a0$');
+    expect(text).not.toContain('?');
   });
 
   it('has the number after the last, whoever pays at the same time', async () => {

@@ -233,6 +233,27 @@ describe('a grant', () => {
   });
 });
 
+describe('a request', () => {
+  it('is found by its id alone, for an operator', async () => {
+    const console = await operatorBrowser();
+    const { browser, accountId } = await newCustomer();
+    const requestId = newId('req', Date.now());
+    await d1(
+      `INSERT INTO usage_event VALUES (?, ?, ?, 'deepseek-r1-0528', NULL, 1, 2, 'posted', 'finished', 1,
+        30, 10, 100, 60, 'deepseek-r1-0528/standard/1', 231400, 2, 450, 0)`,
+      requestId,
+      accountId,
+      newId('key', Date.now()),
+    );
+    const found = await console.get(`${PATH}?q=${requestId}`);
+    expect(found.headers.get('location')).toBe(`${PATH}/${accountId}/requests/${requestId}`);
+    expect(await textOf(console.get(found.headers.get('location')!))).toContain('231,400');
+    const unknown = await textOf(console.get(`${PATH}?q=${newId('req', Date.now())}`));
+    expect(unknown).toContain(MESSAGES.en.operator.accounts.none);
+    expect((await browser.get(`${PATH}?q=${requestId}`)).status).toBe(404);
+  });
+});
+
 describe('a suspension', () => {
   it('asks for the name of the account, is seen, on record and undone', async () => {
     const console = await operatorBrowser();

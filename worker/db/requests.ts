@@ -40,6 +40,17 @@ export async function findRequest(
   };
 }
 
+/** Whose request it was; null: none that has ended has this id. */
+export async function accountOfRequest(db: Database, requestId: string): Promise<string | null> {
+  const { accountId } = usageEvent;
+  const row = await db
+    .select({ accountId })
+    .from(usageEvent)
+    .where(eq(usageEvent.requestId, requestId))
+    .get();
+  return row?.accountId ?? null;
+}
+
 export type RequestRow = typeof usageEvent.$inferSelect;
 export type ReceiptRow = typeof nodeReceipt.$inferSelect;
 

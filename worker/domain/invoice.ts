@@ -13,9 +13,13 @@ export function isPrintable(text: string): boolean {
   return PRINTABLE.test(text);
 }
 
-/** Text that came from before or from elsewhere: what cannot be printed is a question mark, not a failed invoice. */
+/**
+ * Text that came from before or from elsewhere: what cannot be printed is a question mark, not a failed invoice. Spaces
+ * of other widths, like the one between the thousands of French, are printed as one that does not break.
+ */
 export function printable(text: string): string {
-  return [...text.normalize('NFC')].map((letter) => (isPrintable(letter) ? letter : '?')).join('');
+  const spaced = text.normalize('NFC').replace(/[^\P{Zs} ]/gu, '\u00a0');
+  return [...spaced].map((letter) => (isPrintable(letter) ? letter : '?')).join('');
 }
 
 export interface InvoiceFacts {

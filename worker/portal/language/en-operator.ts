@@ -136,10 +136,10 @@ export const operatorEn = {
   },
   accounts: {
     title: 'Customers',
-    lead: 'Find an account by its id or its owner’s e-mail, or the beginning of either.',
+    lead: 'Find an account by its id or its owner’s e-mail, or the beginning of either; or a request by its whole id.',
     search: 'Id or e-mail',
     submit: 'Search',
-    none: 'No account begins like that.',
+    none: 'No account begins like that, and no request that has ended has this id.',
     shownOf: (count: string) => `The first ${count} are shown. Type more of it.`,
     account: 'Account',
     owner: 'Owner',

@@ -136,10 +136,10 @@ export const operatorFr: typeof operatorEn = {
   },
   accounts: {
     title: 'Clients',
-    lead: 'Cherchez un compte par son identifiant ou l’adresse de son propriétaire, ou leur début.',
+    lead: 'Cherchez un compte par son identifiant ou l’adresse de son propriétaire, ou leur début ; ou une requête par son identifiant entier.',
     search: 'Identifiant ou adresse',
     submit: 'Chercher',
-    none: 'Aucun compte ne commence ainsi.',
+    none: 'Aucun compte ne commence ainsi, et aucune requête terminée n’a cet identifiant.',
     shownOf: (count) => `Les ${count} premiers sont montrés. Tapez-en davantage.`,
     account: 'Compte',
     owner: 'Propriétaire',

@@ -1,8 +1,10 @@
-/** The operator's customers: found by id or e-mail, else those who have trouble, and the newest. */
+/** The operator's customers: found by id, e-mail or a request's id, else those who have trouble, and the newest. */
 import { Hono } from 'hono';
 import { accountsOf, findAccounts, type LimitedAccount, listAccounts } from '../../db/account-limits.ts';
 import { database } from '../../db/client.ts';
 import { type Anomaly, listAnomalies } from '../../db/customers.ts';
+import { accountOfRequest } from '../../db/requests.ts';
+import { isId } from '../../domain/ids.ts';
 import { type PortalContext, type PortalEnv, words } from '../context.ts';
 import { operator } from '../guard.ts';
 import { page } from '../layout.tsx';
@@ -22,6 +24,8 @@ accountsPage.get('/accounts', async (c) => {
   const { t } = words(c);
   const names = t.operator.accounts;
   const asked = (c.req.query('q') ?? '').trim();
+  const accountId = isId('req', asked) ? await accountOfRequest(database(c.env), asked) : null;
+  if (accountId !== null) return c.redirect(`${PATH}/${accountId}/requests/${asked}`, 303);
   return page(
     c,
     { title: names.title },

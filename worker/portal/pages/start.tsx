@@ -15,8 +15,8 @@ import { ShownSecret } from '../parts/shown-secret.tsx';
 import { takeSecret } from '../shown-once.ts';
 
 const MODEL = 'deepseek-reasoner';
-/** Usage is projected within a second of a request's end. */
-const TICK_REFRESH_S = 4;
+/** Usage is projected within a second of a request's end: together it is seen within five. */
+const TICK_REFRESH_S = 3;
 
 export const startPage = new Hono<PortalEnv>();
 

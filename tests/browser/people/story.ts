@@ -1,0 +1,80 @@
+/** What a person's path needs: where it happens, in which language, and the person. */
+import type { BrowserContextOptions, Page } from 'playwright-core';
+import type { Messages } from '../../../worker/portal/language/en.ts';
+import { type Formats, formats } from '../../../worker/portal/language/formats.ts';
+import { type Locale, MESSAGES } from '../../../worker/portal/language/locale.ts';
+import { type Portal, signIn } from '../kit.ts';
+
+/** of the browsers */
+export const LOCALES = ['en-GB', 'fr-FR'] as const;
+
+export interface Person {
+  readonly name: string;
+  readonly email: string;
+  readonly password: string;
+}
+
+export interface Story {
+  readonly portal: Portal;
+  readonly language: Locale;
+  readonly t: Messages;
+  readonly f: Formats;
+  /** Somebody who speaks this language. */
+  person(name: string): Person;
+  /** A page in a browser of its own. */
+  open(options?: BrowserContextOptions): Promise<Page>;
+  /** The same for somebody who has signed up before. */
+  openAs(who: Pick<Person, 'email' | 'password'>, options?: BrowserContextOptions): Promise<Page>;
+}
+
+export function story(portal: Portal, locale: (typeof LOCALES)[number]): Story {
+  const language: Locale = locale === 'fr-FR' ? 'fr' : 'en';
+  const open = async (options?: BrowserContextOptions) =>
+    (await portal.visitor({ locale, ...options })).newPage();
+  return {
+    portal,
+    language,
+    t: MESSAGES[language],
+    f: formats(language),
+    person: (name) => ({ name, email: `${name}@${language}.example`, password: 'quiet analytical engine' }),
+    open,
+    async openAs(who, options) {
+      const page = await open(options);
+      await signIn(page, who);
+      return page;
+    },
+  };
+}
+
+/** What the developer's path leaves for those who come after. */
+export interface Customer extends Person {
+  readonly apiKey: string;
+}
+
+/** Calls the API with a key of the customer's. */
+export function call(portal: Portal, key: string, path: string, body?: object): Promise<Response> {
+  const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/json' };
+  const init = body ? { method: 'POST', body: JSON.stringify(body) } : {};
+  return fetch(portal.origin + path, { ...init, headers });
+}
+
+/** What `GET /v1/generations/{id}` says of a request. */
+export interface Generation {
+  readonly usage: {
+    readonly prompt_tokens: number;
+    readonly cached_tokens: number;
+    readonly completion_tokens: number;
+    readonly reasoning_tokens: number;
+  };
+  readonly charge_nano_usd: number;
+  readonly ledger_entry: number;
+  readonly node_id: string;
+}
+
+export async function generation(portal: Portal, key: string, requestId: string): Promise<Generation> {
+  return (await call(portal, key, `/v1/generations/${requestId}`)).json() as Promise<Generation>;
+}
+
+export function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, each) => total + each, 0);
+}
