@@ -63,6 +63,8 @@ export default defineConfig({
                 OPERATOR_TOKEN: 'test-operator-token-0123456789',
                 SANDBOX_WEBHOOK_SECRET: 'test-webhook-secret-0123456789',
                 HOLD_LEASE_MS: '60000',
+                // tests ask as fast as a busy key and wait until all has been told: leases have tests of their own
+                LEASE_BUSY_MS: '0',
               },
             },
           })),

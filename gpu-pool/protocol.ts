@@ -15,7 +15,7 @@ export const JWKS_PATH = '/.well-known/jwks.json';
 
 /** How often an agent reports, in milliseconds. */
 export const HEARTBEAT_INTERVAL_MS = 2_000;
-/** Receipts carried by one heartbeat at most: at about 370 bytes each its body stays under 64 KiB. */
+/** Receipts carried by one heartbeat at most: at about 400 bytes each its body stays under 64 KiB. */
 export const RECEIPTS_PER_HEARTBEAT_MAX = 160;
 /** `aud` of tokens that agents sign for the edge; `iss` of tokens that the edge signs. */
 export const EDGE = 'tollgate-edge';
@@ -48,6 +48,9 @@ export const NodeUsage = z
   );
 export type NodeUsage = z.infer<typeof NodeUsage>;
 
+/** By what the edge admitted a request, in words of its own: the node says it again in the receipt. */
+const Ticket = z.string().max(64);
+
 /** Claims of the token that the edge signs for one attempt of one request; lives for 60 s. */
 export const RequestClaims = z.object({
   iss: z.literal(EDGE),
@@ -60,6 +63,7 @@ export const RequestClaims = z.object({
   model: z.string(),
   /** the most completion tokens that the agent lets the engine generate, summed over choices */
   max_tokens: z.int().positive(),
+  ticket: Ticket.optional(),
 });
 export type RequestClaims = z.infer<typeof RequestClaims>;
 
@@ -186,6 +190,8 @@ export const Receipt = z.object({
    */
   outcome: z.enum(['finished', 'aborted', 'failed', 'lost']),
   usage: NodeUsage,
+  /** the request token's */
+  ticket: Ticket.optional(),
 });
 export type Receipt = z.infer<typeof Receipt>;
 

@@ -65,6 +65,8 @@ const Settings = z
     TRIAL_GRANT_NANO_USD: z.coerce.number().int().min(0).default(5_000_000_000),
     /** a hold whose edge is not heard of for this long belongs to the node's receipt; longer than a first token may take */
     HOLD_LEASE_MS: milliseconds(150_000),
+    /** a key with several requests within it gets a lease, and keeps it as long without another; 0: nobody does */
+    LEASE_BUSY_MS: z.coerce.number().int().min(0).default(1_000),
     /** how long after its lease a hold waits for a receipt before it is voided */
     RECEIPT_GRACE_MS: milliseconds(600_000),
     /** how long a client waits for a first token before 504 */
@@ -118,6 +120,7 @@ export interface Config {
   readonly seller: readonly string[];
   readonly trialGrantNanoUsd: NanoUsd;
   readonly holdLeaseMs: number;
+  readonly leaseBusyMs: number;
   readonly receiptGraceMs: number;
   readonly firstTokenDeadlineMs: number;
   readonly idleDeadlineMs: number;
@@ -157,6 +160,7 @@ export function config(env: Env): Config {
     seller: settings.INVOICE_SELLER.split('|').map((line) => line.trim()),
     trialGrantNanoUsd: nanoUsd(settings.TRIAL_GRANT_NANO_USD),
     holdLeaseMs: settings.HOLD_LEASE_MS,
+    leaseBusyMs: settings.LEASE_BUSY_MS,
     receiptGraceMs: settings.RECEIPT_GRACE_MS,
     firstTokenDeadlineMs: settings.FIRST_TOKEN_DEADLINE_MS,
     idleDeadlineMs: settings.IDLE_DEADLINE_MS,

@@ -128,6 +128,7 @@ async function admit(
       model: claims.model,
       started_at_ms: flight.startedAtMs,
       expires_at_ms: token.expiresAtMs,
+      ticket: claims.ticket,
     });
     return { flight, request: request.data, seq };
   } catch {

@@ -12,6 +12,7 @@ const Opened = z.object({
   started_at_ms: z.int(),
   /** when the request's token expires; until then its id must not be used again */
   expires_at_ms: z.int(),
+  ticket: z.string().optional(),
 });
 export type OpenedLine = z.infer<typeof Opened>;
 
@@ -93,6 +94,7 @@ function lostReceipt(
     ttft_ms: progress?.ttft_ms ?? null,
     outcome: 'lost',
     usage: progress?.usage ?? NO_USAGE,
+    ticket: opened.ticket,
   };
 }
 

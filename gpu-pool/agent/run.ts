@@ -71,6 +71,7 @@ export class Run {
       ttft_ms: ttftMs,
       outcome: ending.kind,
       usage: this.#usage,
+      ticket: claims.ticket,
     };
   }
 

@@ -57,6 +57,7 @@ const PAGES: readonly [name: string, who: Who, path: string, status?: number][] 
   ['requests', 'customer', '/requests'],
   ['requests without any', 'operator', '/requests'],
   ['request', 'customer', 'REQUEST'],
+  ['requests of a ledger entry', 'customer', 'ENTRY'],
   ['batches', 'customer', '/batches'],
   ['batches without any', 'operator', '/batches'],
   ['batch', 'customer', `/batches/${BATCH}`],
@@ -99,6 +100,9 @@ beforeAll(async () => {
   places.CHECKOUT = new URL(page.url()).pathname;
   await page.goto('/requests');
   places.REQUEST = (await page.locator('tbody a').first().getAttribute('href'))!;
+  await page.goto(places.REQUEST);
+  const entry = (await page.locator('[aria-labelledby="ledger"] a').first().getAttribute('href'))!;
+  places.ENTRY = `/requests?entry=${Number(/before=(\d+)/.exec(entry)![1]) - 1}`;
   places.ACCOUNT = `/operator/accounts/${portal.local.stack.dev.account}`;
 });
 afterAll(() => portal?.end());

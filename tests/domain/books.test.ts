@@ -2,10 +2,11 @@
 import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type BookPage, checkPage, FIRST_PAGE } from '../../worker/domain/books.ts';
+import { type BookedRequest, type BookPage, checkPage, FIRST_PAGE } from '../../worker/domain/books.ts';
 import {
   type Credit,
   chargeLegs,
+  chargeReference,
   correctionLegs,
   type Entry,
   type EntryKind,
@@ -118,6 +119,64 @@ describe('the audit', () => {
         },
       ),
     );
+  });
+
+  describe('of an entry that charged several requests', () => {
+    /** A charge of 6 for requests of 1, 2 and 3. */
+    function ofThree() {
+      const [grant] = ledgerOf([{ kind: 'grant', amount: 10 }]);
+      const ids = ['req_b', 'req_a', 'req_c'];
+      const body = {
+        seq: 2,
+        atMs: 2_000,
+        kind: 'charge' as const,
+        reference: chargeReference(ids),
+        grantedNanoUsd: nanoUsd(-6),
+        paidNanoUsd: nanoUsd(0),
+        balanceNanoUsd: nanoUsd(4),
+      };
+      const entries = [grant!, { ...body, hash: sha256(hashInput(grant!.hash, body)) }];
+      const [model] = pageOf(
+        ledgerOf([
+          { kind: 'grant', amount: 1 },
+          { kind: 'charge', amount: 1 },
+        ]),
+      ).requests;
+      const requests = ids.map((requestId, i) => ({
+        ...model!,
+        requestId,
+        entrySeq: 2,
+        usage: { ...model!.usage, completionTokens: i + 1 },
+        chargeNanoUsd: i + 1,
+      }));
+      return { page: { ...pageOf(entries), requests }, requests };
+    }
+    const saidOf = (page: BookPage) => checkPage(FIRST_PAGE, page, sha256).findings.map(({ what }) => what);
+
+    it('finds nothing when they make its sum and its span', () => {
+      expect(saidOf(ofThree().page)).toEqual([]);
+    });
+
+    it('finds one that is missing, at an end of the span or within', () => {
+      const { page, requests } = ofThree();
+      for (let out = 0; out < 3; out++) {
+        const left = requests.filter((_, i) => i !== out);
+        const sum = 6 - requests[out]!.chargeNanoUsd;
+        expect(saidOf({ ...page, requests: left })).toContain(`took 6, its requests in D1 sum to ${sum}`);
+      }
+      expect(saidOf({ ...page, requests: requests.slice(0, 2) })).toContain('belongs to req_a..req_b in D1');
+      expect(saidOf({ ...page, requests: [] })).toEqual(['has no request in D1']);
+    });
+
+    it('finds two that are wrong by as much, of which the sum is right', () => {
+      const { page, requests } = ofThree();
+      const [b, a, c] = requests as [BookedRequest, BookedRequest, BookedRequest];
+      const shifted = [{ ...b, chargeNanoUsd: 2 }, { ...a, chargeNanoUsd: 1 }, c];
+      expect(saidOf({ ...page, requests: shifted })).toEqual([
+        'took 2 for req_b, tokens × p/1 is 1',
+        'took 1 for req_a, tokens × p/1 is 2',
+      ]);
+    });
   });
 
   it('finds an entry that was taken out, put elsewhere or made up', () => {

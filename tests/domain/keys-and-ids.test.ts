@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { hashApiKey, isWellFormedApiKey, maskedApiKey, newApiKey } from '../../worker/domain/api-key.ts';
-import { isId, newId } from '../../worker/domain/ids.ts';
+import { firstIdAt, isId, newId, timeOfId } from '../../worker/domain/ids.ts';
 import { periodEndMs, periodStartDay } from '../../worker/domain/limits.ts';
 
 describe('API keys', () => {
@@ -53,6 +53,16 @@ describe('ids', () => {
   it('come from the bytes that are passed in', () => {
     expect(newId('acct', 0, new Uint8Array(10))).toBe(`acct_${'0'.repeat(26)}`);
     expect(newId('acct', 0, new Uint8Array(10).fill(255))).toBe(`acct_${'0'.repeat(10)}${'z'.repeat(16)}`);
+  });
+
+  it('say when they were made, and none of that time sorts before the first', () => {
+    for (const ms of [1, 1_700_000_000_000, 2 ** 48 - 2]) {
+      expect(timeOfId(newId('req', ms))).toBe(ms);
+      expect(firstIdAt('req', ms) <= newId('req', ms)).toBe(true);
+      expect(firstIdAt('req', ms) > newId('req', ms - 1)).toBe(true);
+    }
+    expect(firstIdAt('req', -5)).toBe(firstIdAt('req', 0));
+    expect(timeOfId('req_ui')).toBeNaN();
   });
 
   it.each([

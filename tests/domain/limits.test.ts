@@ -88,7 +88,7 @@ it('traffic is what counting every row would say, also after the memory is lost'
         if (each.kind === 'wait') nowMs += each.ms;
         if (each.kind === 'forget') {
           traffic = new Traffic();
-          traffic.reload(rows.recent, nowMs);
+          traffic.reload({ recent: rows.recent, leases: [] }, nowMs);
         }
         if (each.kind === 'admit') {
           const row = {

@@ -8,7 +8,8 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { type LoggedRequest, readEngineLog } from '../../gpu-pool/emulator/log.ts';
 import { parseCanaryId } from '../../worker/domain/canary.ts';
-import type { AccountBooks, D1Books, EngineCount, World } from '../laws/world.ts';
+import { type PageRow, requestsOfPages } from '../laws/paged.ts';
+import type { AccountBooks, D1Books, EngineCount, RequestRow, World } from '../laws/world.ts';
 
 export interface BookNode {
   readonly id: string;
@@ -115,11 +116,15 @@ function reading<T>(file: string, read: (select: Select) => T): T {
 function accountBooks(select: Select): AccountBooks | null {
   const accountId = select<{ id: string }>('account')?.[0]?.id;
   if (accountId === undefined) return null;
+  const requests = select<RequestRow>('request');
+  const page = select<PageRow>('page');
   return {
     accountId,
     credit: select<never>('credit')?.[0],
     entry: select('entry'),
-    request: select('request'),
+    request: requests && [...requests, ...requestsOfPages(page ?? [])],
+    lease: select('lease'),
+    page,
     receipt: select('receipt'),
     key_spend: select('key_spend'),
     token_spend: select('token_spend'),
@@ -135,6 +140,7 @@ function d1Books(select: Select): D1Books {
     node_hour: select('node_hour'),
     ledger_entry: select('ledger_entry'),
     node_receipt: select('node_receipt'),
+    receipt_hour: select('receipt_hour'),
     price: select('price'),
     payment_order: select('payment_order'),
     payment_event: select('payment_event'),

@@ -155,17 +155,12 @@ describe('an edge that is killed', () => {
     expect(acknowledged.length).toBeGreaterThan(20);
 
     await expectLaws(local);
-    const charges = new Map<string, number>();
     const { accounts, engines } = books();
-    for (const entry of accounts.flatMap(({ entry = [] }) => entry)) {
-      if (entry.kind !== 'charge') continue;
-      expect(charges.has(entry.reference)).toBe(false);
-      charges.set(entry.reference, -(entry.granted_nano_usd + entry.paid_nano_usd));
-    }
+    const requests = accounts.flatMap(({ request = [] }) => request);
+    const charges = new Map(requests.map((row) => [row.request_id, row.charge_nano_usd]));
+    expect(charges.size).toBe(requests.length);
     for (const { id, cost } of acknowledged) expect(charges.get(id)).toBe(cost);
-    const settled = accounts
-      .flatMap(({ request = [] }) => request)
-      .filter(({ ending }) => ending === 'settled_by_receipt');
+    const settled = requests.filter(({ ending }) => ending === 'settled_by_receipt');
     expect(settled.length).toBeGreaterThan(0);
     for (const { request_id, node_id, completion_tokens } of settled) {
       const name = [...ids].find(([, id]) => id === node_id)![0];

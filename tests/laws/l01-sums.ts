@@ -46,23 +46,24 @@ function entriesSum(account: AccountBooks) {
 function chargesMeetBills(world: World, { accountId, entry, request }: AccountBooks) {
   const { found, say, equal } = findings('L1');
   if (!entry) return found;
-  const requests = requestsOf(world);
-  const charged = new Set<string>();
-  for (const row of entry.filter(({ kind }) => kind === 'charge')) {
+  const charges = new Map(entry.filter(({ kind }) => kind === 'charge').map((row) => [row.seq, row]));
+  const mine = [...requestsOf(world).values()].filter(({ accountId: whose }) => whose === accountId);
+  const bills = Map.groupBy(mine, ({ row }) => row.entry_seq);
+  for (const row of charges.values()) {
     const about = aboutEntry(accountId, row);
-    if (charged.has(row.reference)) say(about, 'is the second charge of its request');
-    charged.add(row.reference);
-    const known = requests.get(row.reference);
-    if (!known) {
+    const billed = bills.get(row.seq);
+    if (!billed) {
       if (request && world.d1?.usage_event) say(about, 'charges a request that is in no book');
       continue;
     }
-    equal(about, 'what it took', -(row.granted_nano_usd + row.paid_nano_usd), known.row.charge_nano_usd);
-    equal(about, 'the account of its request', known.accountId, accountId);
-    equal(about, 'the entry that its request names', known.row.entry_seq, row.seq);
+    const sum = billed.reduce((all, { row: { charge_nano_usd } }) => all + charge_nano_usd, 0);
+    equal(about, 'what it took', -(row.granted_nano_usd + row.paid_nano_usd), sum);
+    const ids = billed.map(({ row: { request_id } }) => request_id).sort();
+    const span = ids.length === 1 ? ids[0]! : `${ids[0]}..${ids.at(-1)}`;
+    equal(about, 'what it refers to', row.reference, span);
   }
   for (const row of request ?? []) {
-    if (row.charge_nano_usd !== 0 && !charged.has(row.request_id))
+    if (row.charge_nano_usd !== 0 && !(row.entry_seq !== null && charges.has(row.entry_seq)))
       say(row.request_id, `was billed ${row.charge_nano_usd} and charged by no entry`);
   }
   return found;

@@ -10,26 +10,28 @@ export function overshoot({
   credit,
   entry,
   request,
-}: Pick<AccountBooks, 'accountId' | 'credit' | 'entry' | 'request'>): Violation[] {
+  lease,
+}: Pick<AccountBooks, 'accountId' | 'credit' | 'entry' | 'request' | 'lease'>): Violation[] {
   const { found, say } = findings('L2');
   if (credit) {
     const { granted_nano_usd: granted, paid_nano_usd: paid, held_nano_usd: held } = credit;
     if (granted < 0 || paid < 0 || held < 0)
       say(accountId, `has ${granted} granted, ${paid} paid, ${held} held`);
     if (held > granted + paid) say(accountId, `holds ${held} of ${granted + paid}`);
-    const promised = heldBy(request);
+    const promised = heldBy({ request, lease });
     if (promised !== null && promised > held)
-      say(accountId, `holds ${held}, but its requests count on ${promised}`);
+      say(accountId, `holds ${held}, but its requests and leases count on ${promised}`);
   }
   for (const { seq, balance_nano_usd } of entry ?? [])
     if (balance_nano_usd < 0) say(accountId, `had ${balance_nano_usd} after entry ${seq}`);
   return found;
 }
 
-/** Sum of the holds of running requests; null: not known. */
-export function heldBy(requests: AccountBooks['request']): number | null {
-  if (!requests) return null;
+/** Sum of the holds of running requests and of open leases; null: not known. */
+export function heldBy({ request, lease }: Pick<AccountBooks, 'request' | 'lease'>): number | null {
+  if (!request) return null;
   let sum = 0;
-  for (const { state, held_nano_usd } of requests) if (state === 'held') sum += held_nano_usd;
+  for (const { state, held_nano_usd } of request) if (state === 'held') sum += held_nano_usd;
+  for (const { held_nano_usd } of lease ?? []) sum += held_nano_usd;
   return sum;
 }

@@ -12,8 +12,10 @@ export const ends: Law = (world) => [
   ...keysPayOnce(world),
 ];
 
-function endsOnce(world: World, { request, ends }: AccountBooks) {
+function endsOnce(world: World, { request, lease, ends }: AccountBooks) {
   const { found, say } = findings('L3');
+  for (const { lease_id, ended_at_ms } of lease ?? [])
+    if (world.final && ended_at_ms === null) say(lease_id, 'is still open');
   for (const row of request ?? []) {
     if (row.state === 'held') {
       if (world.final) say(row.request_id, 'is still held');
@@ -33,13 +35,18 @@ function isConsistent(row: RequestRow): boolean {
   return row.state === 'voided' ? row.charge_nano_usd === 0 && row.entry_seq === null : true;
 }
 
-/** Work that no hold stands for would be given away. */
+/**
+ * Work that no hold stands for would be given away. A request of a lease is known when it has ended; one whose isolate
+ * was lost before is known by its node, if that did anything for it.
+ */
 function servedAreKnown(world: World) {
   const { found, say } = findings('L3');
-  if (!knowsAllRequests(world)) return found;
+  if (!knowsAllRequests(world) || !world.final) return found;
   const requests = requestsOf(world);
-  for (const { requestId, nodeId } of world.dispatches ?? [])
-    if (!requests.has(requestId)) say(requestId, `went to ${nodeId} and was never admitted`);
+  for (const { nodeId, counts } of world.nodes ?? [])
+    for (const { requestId, completionTokens, running } of counts)
+      if (completionTokens > 0 && !running && !requests.has(requestId))
+        say(requestId, `was worked on by ${nodeId} and never admitted`);
   for (const { requestId, deliveredTokens } of world.clients ?? [])
     if (requestId !== null && (deliveredTokens ?? 0) > 0 && !requests.has(requestId))
       say(requestId, 'was answered and never admitted');

@@ -15,16 +15,22 @@ export function kept({
   accountId,
   credit,
   request,
-}: Pick<AccountBooks, 'accountId' | 'credit' | 'request'>): Violation[] {
+  lease,
+}: Pick<AccountBooks, 'accountId' | 'credit' | 'request' | 'lease'>): Violation[] {
   const { found, say } = findings('L4');
-  const promised = heldBy(request);
+  const promised = heldBy({ request, lease });
   if (credit && promised !== null && credit.held_nano_usd > promised)
-    say(accountId, `holds ${credit.held_nano_usd}, its running requests only ${promised}`);
+    say(accountId, `holds ${credit.held_nano_usd}, its running requests and leases only ${promised}`);
   return found;
 }
 
-function chargedWithinHold({ request, ends }: AccountBooks): Violation[] {
+function chargedWithinHold({ request, lease, ends }: AccountBooks): Violation[] {
   const { found, say, equal } = findings('L4');
+  for (const { lease_id, held_nano_usd, ended_at_ms } of lease ?? [])
+    if (ended_at_ms !== null) equal(lease_id, 'what it still holds', held_nano_usd, 0);
+  for (const { request_id, charge_nano_usd, drawn_nano_usd } of request ?? [])
+    if (typeof drawn_nano_usd === 'number' && charge_nano_usd > drawn_nano_usd)
+      say(request_id, `was charged ${charge_nano_usd} of ${drawn_nano_usd} in its lease`);
   for (const row of request ?? [])
     if (row.state !== 'held') equal(row.request_id, 'what it still holds', row.held_nano_usd, 0);
   for (const end of ends ?? []) {

@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto';
 import { GENESIS_HASH, hashInput } from '../../worker/domain/ledger.ts';
 import { findings, groupBy, requestsOf, SHARED_COLUMNS } from './books.ts';
+import { proofsOfPages } from './paged.ts';
 import { rollup } from './rollup.ts';
 import type { AccountBooks, EntryRow, Law, World } from './world.ts';
 
@@ -14,6 +15,7 @@ export const projections: Law = (world) => [
   ...world.accounts.flatMap((account) => usageIsProjected(world, account)),
   ...world.accounts.flatMap((account) => spendAddsUp(world, account)),
   ...rollup(world),
+  ...receiptsAreCounted(world),
 ];
 
 function chains({ accountId, entry, credit }: AccountBooks) {
@@ -120,9 +122,12 @@ function spendAddsUp(world: World, { accountId, key_spend, entry, request }: Acc
   const requests = requestsOf(world);
   const spent = new Map<string, number>();
   for (const row of entry) {
-    // a correction that names a request gives back what was paid twice; others are payments'
+    // a correction that names a request gives back what was paid twice; others are payments'. One key's requests are
+    // charged together, so the first tells of all
     const known =
-      row.kind === 'charge' || row.kind === 'correction' ? requests.get(row.reference) : undefined;
+      row.kind === 'charge' || row.kind === 'correction'
+        ? requests.get(row.reference.split('..')[0]!)
+        : undefined;
     if (!known) continue;
     const id = known.row.key_id;
     spent.set(id, (spent.get(id) ?? 0) - row.granted_nano_usd - row.paid_nano_usd);
@@ -133,5 +138,24 @@ function spendAddsUp(world: World, { accountId, key_spend, entry, request }: Acc
       said.set(row.key_id, (said.get(row.key_id) ?? 0) + row.spent_nano_usd);
   for (const keyId of new Set([...spent.keys(), ...said.keys()]))
     equal(`${accountId} ${keyId}`, 'its spend', said.get(keyId) ?? 0, spent.get(keyId) ?? 0);
+  return found;
+}
+
+/** Every receipt that a Wallet has taken is in the hours of its node, once. */
+function receiptsAreCounted({ final, accounts, d1 }: World) {
+  const { found, equal } = findings('L10');
+  const isKnown = accounts.every(({ receipt, page }) => receipt && page);
+  if (!final || !isKnown || !d1?.receipt_hour) return found;
+  const taken = accounts.flatMap(({ receipt = [], page = [] }) => [
+    ...receipt.filter(({ settled }) => settled === 1),
+    ...proofsOfPages(page),
+  ]);
+  const ofNode = Map.groupBy(taken, ({ node_id }) => node_id);
+  const counted = Map.groupBy(d1.receipt_hour, ({ node_id }) => node_id);
+  for (const nodeId of new Set([...ofNode.keys(), ...counted.keys()])) {
+    const names = new Set((ofNode.get(nodeId) ?? []).map(({ request_id }) => request_id));
+    const said = (counted.get(nodeId) ?? []).reduce((sum, { receipts }) => sum + receipts, 0);
+    equal(nodeId, 'the number of its receipts in D1', said, names.size);
+  }
   return found;
 }

@@ -77,7 +77,33 @@ const CORRUPTIONS: readonly (readonly [law: LawName, what: string, corrupt: Corr
     'a request ends twice',
     (w) => w.accounts[0].ends.push({ ...w.accounts[0].ends[0]!, from_state: 'posted' }),
   ],
-  ['L3', 'a request is served that was never admitted', (w) => (w.dispatches[0]!.requestId = 'req_9')],
+  [
+    'L3',
+    'a node works on a request that was never admitted',
+    (w) =>
+      w.nodes[0]!.counts.push({
+        ...w.nodes[0]!.counts[0]!,
+        requestId: 'req_9',
+        tailTokensMax: 99,
+        promptTokens: 0,
+      }),
+  ],
+  ['L3', 'a request is answered that was never admitted', (w) => (w.clients[0]!.requestId = 'req_9')],
+  ['L3', 'a lease is never given back', (w) => (w.accounts[0].lease[0]!.ended_at_ms = null)],
+  [
+    'L4',
+    'a lease that has ended holds credit',
+    (w) => {
+      w.final = false;
+      w.accounts[0].lease[0]!.held_nano_usd = 5;
+      w.accounts[0].credit.held_nano_usd = 5;
+    },
+  ],
+  [
+    'L4',
+    'more is charged than a request had of its lease',
+    (w) => Object.assign(w.accounts[0].request[0]!, { drawn_nano_usd: 28_799 }),
+  ],
   ['L3', 'a request ends late', (w) => (w.clients[0]!.endedAtMs! -= 120_000)],
   [
     'L3',
@@ -150,6 +176,8 @@ const CORRUPTIONS: readonly (readonly [law: LawName, what: string, corrupt: Corr
       w.d1.node_hour[0]!.granted_nano_usd += 1;
     },
   ],
+  ['L10', 'a receipt is counted twice', (w) => (w.d1.receipt_hour[0]!.receipts += 1)],
+  ['L10', 'a receipt is not counted', (w) => w.d1.receipt_hour.shift()],
   ['L10', 'granted credit paid for what was not charged', (w) => (w.d1.usage_event[1]!.granted_nano_usd = 1)],
   [
     'L10',

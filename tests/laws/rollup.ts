@@ -27,10 +27,12 @@ export function rollup(world: World) {
     compare(sumsOf(served, nodeHourOf, ofNode), new Map(node_hour.map((row) => [nodeName(row), row])));
   }
   const entries = entriesOf(world);
-  for (const { account_id, request_id, entry_seq, granted_nano_usd } of events) {
-    const entry = entry_seq === null ? NO_ENTRY : entries.get(`${account_id} ${entry_seq}`);
-    // an entry that is told later than its request is on its way
-    if (entry) equal(request_id, 'what granted credit paid', granted_nano_usd, 0 - entry.granted_nano_usd);
+  const charged = Map.groupBy(events, ({ account_id, entry_seq }) => `${account_id} ${entry_seq}`);
+  for (const [name, requests] of charged) {
+    const entry = requests[0]!.entry_seq === null ? NO_ENTRY : entries.get(name);
+    const granted = requests.reduce((sum, { granted_nano_usd }) => sum + granted_nano_usd, 0);
+    // an entry that is told later than its requests is on its way
+    if (entry) equal(`entry ${name}`, 'what granted credit paid', granted, 0 - entry.granted_nano_usd);
   }
   return found;
 

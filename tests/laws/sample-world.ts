@@ -64,7 +64,12 @@ export function soundWorld(): Sample {
         },
         entry: rows,
         request,
-        receipt: [],
+        lease: [{ lease_id: 'lease_1', held_nano_usd: 0, ended_at_ms: AT_MS }],
+        page: [],
+        receipt: [
+          { ...receipt('req_1', 'node_1', [20, 10], null), settled: 1 },
+          { ...receipt('req_3', 'node_1', [10, 2], 'retried_elsewhere'), settled: 1 },
+        ],
         key_spend: [{ key_id: 'key_1', day: 1, spent_nano_usd: charge }],
         token_spend: [{ token_id: 'tok_1', spent_nano_usd: 28_800, held_nano_usd: 0 }],
         replay: [],
@@ -105,6 +110,10 @@ export function soundWorld(): Sample {
       node_receipt: [
         receipt('req_1', 'node_1', [20, 10], null),
         receipt('req_3', 'node_1', [10, 2], 'retried_elsewhere'),
+      ],
+      receipt_hour: [
+        { node_id: 'node_1', hour_ms: HOUR_MS, reason: '', receipts: 1 },
+        { node_id: 'node_1', hour_ms: HOUR_MS, reason: 'retried_elsewhere', receipts: 1 },
       ],
       price: [
         {

@@ -2,6 +2,7 @@
  * What is known of a Tollgate when its laws are checked. Rows are as their tables have them, so that any harness fills
  * them with SELECT *; what a harness cannot know it leaves out, and the laws about it then say nothing.
  */
+import type { PageRow } from './paged.ts';
 
 export const LAWS = [
   'L1',
@@ -80,6 +81,9 @@ export interface AccountBooks {
   readonly credit?: CreditRow;
   readonly entry?: readonly EntryRow[];
   readonly request?: readonly RequestRow[];
+  readonly lease?: readonly LeaseRow[];
+  /** whose requests are among those of `request` */
+  readonly page?: readonly PageRow[];
   readonly receipt?: readonly ReceiptRow[];
   readonly key_spend?: readonly KeySpendRow[];
   readonly token_spend?: readonly TokenSpendRow[];
@@ -136,9 +140,18 @@ export interface RequestRow extends EndedColumns {
   readonly token_id: string | null;
   readonly token_cap_nano_usd: number | null;
   readonly held_nano_usd: number;
+  /** of one that a lease admitted: its hold when it ended */
+  readonly drawn_nano_usd?: number | null;
   readonly cache_hit_nano_usd: number;
   readonly cache_miss_nano_usd: number;
   readonly output_nano_usd: number;
+}
+
+/** What an isolate has to admit requests from; their rows are written when they have ended. */
+export interface LeaseRow {
+  readonly lease_id: string;
+  readonly held_nano_usd: number;
+  readonly ended_at_ms: number | null;
 }
 
 export interface ReceiptRow extends TokenColumns {
@@ -187,6 +200,7 @@ export interface D1Books {
   readonly node_hour?: readonly NodeHourRow[];
   readonly ledger_entry?: readonly (EntryRow & { readonly account_id: string })[];
   readonly node_receipt?: readonly NodeReceiptRow[];
+  readonly receipt_hour?: readonly ReceiptHourRow[];
   readonly price?: readonly PriceRow[];
   readonly payment_order?: readonly PaymentOrderRow[];
   readonly payment_event?: readonly PaymentEventRow[];
@@ -232,6 +246,16 @@ export interface NodeReceiptRow extends TokenColumns {
   readonly written_off_prompt_tokens: number;
   readonly written_off_completion_tokens: number;
   readonly write_off_reason: string | null;
+}
+
+/** What a node's receipts said in an hour, by why somebody was not billed for it. */
+export interface ReceiptHourRow {
+  readonly node_id: string;
+  readonly hour_ms: number;
+  readonly reason: string;
+  readonly receipts: number;
+  readonly prompt_tokens?: number;
+  readonly completion_tokens?: number;
 }
 
 export interface PriceRow {

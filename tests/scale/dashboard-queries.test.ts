@@ -5,9 +5,16 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type Database, database } from '../../worker/db/client.ts';
 import { disagreementOf, listAccountDrift, listAnomalies, spendOf } from '../../worker/db/customers.ts';
-import { countedSince, newestReceipts, waitingSince } from '../../worker/db/drift.ts';
+import { countedSince, newestReceipts, waitingReceipts } from '../../worker/db/drift.ts';
 import { listMarginNodes, listNodeBuckets } from '../../worker/db/margin.ts';
-import { findRequest, listRequests, receiptsOf } from '../../worker/db/requests.ts';
+import {
+  accountOfRequest,
+  findRequest,
+  listRequests,
+  type OfEntry,
+  receiptsOf,
+  wasMissed,
+} from '../../worker/db/requests.ts';
 import { chargedSince, firstRequestAtMs, listRecentRequests, listUsage } from '../../worker/db/usage.ts';
 import { listBuckets } from '../../worker/db/usage-buckets.ts';
 import { bucketsOf, DAY_MS, HOUR_MS, PERIODS } from '../../worker/portal/usage-period.ts';
@@ -24,6 +31,7 @@ let folder: string;
 let store: D1Store;
 let db: Database;
 let requestId: string;
+let entry: OfEntry;
 
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'tollgate-scale-'));
@@ -36,10 +44,12 @@ beforeAll(() => {
   const send = async <T>(_life: unknown, _what: string, carryOut: () => T) => carryOut();
   db = database({ DB: new D1Binding(store, 0 as never, send) as unknown as D1Database });
   const newest = store.all(
-    'SELECT request_id FROM usage_event WHERE account_id = ? ORDER BY admitted_at_ms DESC LIMIT 1 OFFSET 1000',
+    'SELECT request_id, entry_seq FROM usage_event WHERE account_id = ? ORDER BY request_id DESC LIMIT 500 OFFSET 1000',
     [LARGEST],
   );
-  requestId = String(newest.results[0]!.request_id);
+  const [last, first] = [newest.results[0]!, newest.results.at(-1)!];
+  requestId = String(last.request_id);
+  entry = { seq: Number(last.entry_seq), first: String(first.request_id), last: requestId };
 }, 600_000);
 afterAll(() => {
   store?.db.close();
@@ -53,7 +63,8 @@ it('are of ten million requests, and rollups that count each', () => {
   expect(hours).toEqual(events);
 });
 
-const requests = { fromMs: nowMs - 30 * DAY_MS, before: null, keyId: null, modelId: null, ending: null };
+const requests = { fromMs: nowMs - 30 * DAY_MS, before: null, entry: null };
+const ofAny = { keyId: null, modelId: null, ending: null };
 const ofLargest = { accountId: LARGEST, keyId: null, modelId: null };
 const lastHour = { fromMs: nowMs - HOUR_MS, toMs: nowMs, byKey: true, byModel: true, after: null };
 
@@ -81,17 +92,23 @@ const QUERIES: readonly [page: string, ask: () => Promise<unknown>][] = [
   ],
   ['start, first request', () => firstRequestAtMs(db, LARGEST)],
   ['billing, pace', () => chargedSince(db, LARGEST, nowMs - 7 * DAY_MS)],
-  ['requests', () => listRequests(db, { accountId: LARGEST, limit: 50, ...requests })],
+  ['requests', () => listRequests(db, { accountId: LARGEST, limit: 50, ...requests, ...ofAny })],
   [
     'requests that few are like',
-    () => listRequests(db, { accountId: LARGEST, limit: 50, ...requests, ending: 'client_gone' }),
+    () => listRequests(db, { accountId: LARGEST, limit: 50, ...requests, ...ofAny, ending: 'client_gone' }),
   ],
+  [
+    'requests of an entry',
+    () => listRequests(db, { accountId: LARGEST, limit: 50, ...requests, ...ofAny, fromMs: 0, entry }),
+  ],
+  ['request, by its id alone', () => accountOfRequest(db, requestId)],
+  ['request, whether it was missed', () => wasMissed(db, requestId)],
   ['request', () => findRequest(db, { accountId: LARGEST, requestId })],
   ['request, receipts', () => receiptsOf(db, { accountId: LARGEST, requestId })],
   ['customers, anomalies', () => listAnomalies(db, { nowMs, limit: 50 })],
   ['customer, spend', () => spendOf(db, LARGEST, nowMs)],
   ['customer, findings', () => listAccountDrift(db, LARGEST, 50)],
-  ['customer, disagreement', () => disagreementOf(db, LARGEST, nowMs)],
+  ['customer, disagreement', () => disagreementOf(db, LARGEST)],
   [
     'margin, nodes',
     () => listMarginNodes(db, { fromMs: nowMs - 30 * DAY_MS, nodeId: null, limit: 25, offset: 0 }),
@@ -102,7 +119,7 @@ const QUERIES: readonly [page: string, ask: () => Promise<unknown>][] = [
   ],
   ['reconciliation, counted', () => db.all(countedSince(nowMs - DAY_MS))],
   ['reconciliation, newest receipts', () => db.all(newestReceipts())],
-  ['reconciliation, waiting', () => db.get(waitingSince(nowMs - DAY_MS))],
+  ['reconciliation, waiting', () => db.get(waitingReceipts())],
 ];
 
 it.each(QUERIES)('%s', async (_, ask) => {

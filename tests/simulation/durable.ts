@@ -14,8 +14,8 @@ import type { Universe } from './universe.ts';
 const SLOW_MS = 4_000;
 const ALARM_RETRY_MS = 2_000;
 const ALARM_LATE_MS_MAX = 20_000;
-const COMMIT_SQL =
-  "SELECT *, (SELECT coalesce(sum(held_nano_usd), 0) FROM request WHERE state = 'held') AS promised FROM credit";
+const COMMIT_SQL = `SELECT *, (SELECT coalesce(sum(held_nano_usd), 0) FROM request WHERE state = 'held')
+     + (SELECT coalesce(sum(held_nano_usd), 0) FROM lease) AS promised FROM credit`;
 
 type Admitted = { ok: true } | { ok: false; refusal: { reason: string; requiredNanoUsd: number } };
 

@@ -24,6 +24,7 @@ export interface Claims {
   readonly model: string;
   readonly max_tokens: number;
   readonly exp: number;
+  readonly ticket?: string;
 }
 
 export class Flight {
@@ -261,6 +262,7 @@ export class Flight {
     const endedAtMs = Math.floor(this.#node.universe.nowMs);
     this.#node.landed(this, {
       request_id: this.claims.jti,
+      ticket: this.claims.ticket,
       account_id: this.claims.sub,
       model: this.claims.model,
       started_at_ms: Math.floor(this.#startedAtMs),

@@ -183,7 +183,8 @@ function waitFor<T>(until: (done: () => boolean, withinMs: number) => void, prom
 function isAtRest(universe: Universe, accountId: string): boolean {
   const { sql } = universe.host('Wallet', accountId);
   const [row] = sql.rows<{ busy: number }>(
-    "SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM request WHERE state = 'held') AS busy",
+    `SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM request WHERE state = 'held')
+       + (SELECT count(*) FROM lease WHERE ended_at_ms IS NULL) AS busy`,
   );
   return row!.busy === 0;
 }

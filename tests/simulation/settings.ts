@@ -15,6 +15,8 @@ export const SETTINGS = {
   SANDBOX_WEBHOOK_SECRET: 'simulated-webhook-secret-0123456789',
   TRIAL_GRANT_NANO_USD: '0',
   HOLD_LEASE_MS: '40000',
+  // simulated customers are few: requests seconds apart are a busy key's here
+  LEASE_BUSY_MS: '15000',
   RECEIPT_GRACE_MS: '60000',
   FIRST_TOKEN_DEADLINE_MS: '30000',
   IDLE_DEADLINE_MS: '15000',

@@ -1,6 +1,14 @@
 /** Everything that a simulated world can tell the laws. */
 import { observeEntryChanges } from '../laws/commit-witness.ts';
-import type { AccountBooks, ClientWitness, Dispatch, ProviderPayment, World } from '../laws/world.ts';
+import { type PageRow, requestsOfPages } from '../laws/paged.ts';
+import type {
+  AccountBooks,
+  ClientWitness,
+  Dispatch,
+  ProviderPayment,
+  RequestRow,
+  World,
+} from '../laws/world.ts';
 import type { DurableHost } from './durable.ts';
 import type { Account } from './population.ts';
 import { GRACE_MS, LEASE_MS } from './settings.ts';
@@ -13,6 +21,7 @@ const D1_TABLES = [
   'node_hour',
   'ledger_entry',
   'node_receipt',
+  'receipt_hour',
   'price',
   'payment_order',
   'payment_event',
@@ -67,12 +76,15 @@ export function testify(witnesses: Witnesses, { final }: { final: boolean }): Wo
 
 function booksOf({ name, sql }: DurableHost): AccountBooks {
   const rows = <T>(table: string) => sql.rows<T>(`SELECT * FROM ${table}`);
+  const page = rows<PageRow>('page');
   const [credit] = rows<NonNullable<AccountBooks['credit']>>('credit');
   return {
     accountId: name,
     credit: credit!,
     entry: rows('entry'),
-    request: rows('request'),
+    request: [...rows<RequestRow>('request'), ...requestsOfPages(page)],
+    lease: rows('lease'),
+    page,
     receipt: rows('receipt'),
     key_spend: rows('key_spend'),
     token_spend: rows('token_spend'),

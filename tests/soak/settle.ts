@@ -1,7 +1,7 @@
 /** After the faults: waits until everything that is under way has reached its end, as far as it ever will. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { LocalNode } from '../../gpu-pool/local/stack.ts';
-import { readMoney } from '../e2e/books.ts';
+import { readMoney, sum } from '../e2e/books.ts';
 import type { JournalKeeper } from '../e2e/journals.ts';
 
 /** @returns what was still under way when the time was over, in words; empty when all is at rest */
@@ -25,10 +25,14 @@ function unsettledMoney(stateDir: string, journals: JournalKeeper): string[] {
     const held = request?.filter(({ state }) => state === 'held') ?? [];
     if (held.length > 0) busy.push(`${accountId} has ${held.length} requests under way`);
   }
-  const known = new Set((d1.node_receipt ?? []).map((row) => `${row.node_id} ${row.request_id}`));
-  for (const [nodeId, { opened }] of journals.read())
-    for (const { request_id } of opened.values())
-      if (!known.has(`${nodeId} ${request_id}`)) busy.push(`no receipt of ${nodeId} for ${request_id}`);
+  for (const [nodeId, { opened }] of journals.read()) {
+    const begun = new Set([...opened.values()].map(({ request_id }) => request_id)).size;
+    const known = sum(
+      (d1.receipt_hour ?? []).filter((row) => row.node_id === nodeId),
+      ({ receipts }) => receipts,
+    );
+    if (known < begun) busy.push(`D1 has ${known} receipts of ${nodeId}, which began ${begun} requests`);
+  }
   return busy;
 }
 

@@ -14,6 +14,7 @@ import { freePorts } from '../e2e/ports.ts';
 import { race, raceFaults } from '../e2e/race.ts';
 import { tailsBy } from '../e2e/tails.ts';
 import { brokenLaws, type Violation, type World } from '../laws/laws.ts';
+import type { ReceiptHourRow } from '../laws/world.ts';
 import { type Household, openAccounts } from './customers.ts';
 import { faultPlan } from './fault-plan.ts';
 import { probe } from './probe.ts';
@@ -170,19 +171,41 @@ async function bookNodes(stack: Stack): Promise<BookNode[]> {
   return stack.nodes.map(({ name }) => nodes.find((node) => node.name === name)!);
 }
 
-/** What the journals say and what came to D1 must be the same receipts, to the token. */
+/** An hour's receipts of a node, with what they count. */
+type CountedHour = ReceiptHourRow & { readonly prompt_tokens: number; readonly completion_tokens: number };
+
+/** What the journals say and what came to D1 must be the same receipts, to the token: those that were billed as they say are sums. */
 function receiptsArrived(journals: ReadonlyMap<string, NodeJournal>, { d1 }: Books): Violation[] {
   const arrived = new Map((d1.node_receipt ?? []).map((row) => [`${row.node_id} ${row.request_id}`, row]));
-  return [...journals].flatMap(([nodeId, { receipts }]) =>
-    [...receipts.values()].flatMap(({ request_id, usage }): Violation[] => {
+  return [...journals].flatMap(([nodeId, journal]): Violation[] => {
+    const receipts = [
+      ...new Map([...journal.receipts.values()].map((each) => [each.request_id, each])).values(),
+    ];
+    const hours = ((d1.receipt_hour ?? []) as readonly CountedHour[]).filter((row) => row.node_id === nodeId);
+    const wrote = [
+      receipts.length,
+      sum(receipts, ({ usage }) => usage.prompt_tokens),
+      sum(receipts, ({ usage }) => usage.completion_tokens),
+    ].join(', ');
+    const has = [
+      sum(hours, (row) => row.receipts),
+      sum(hours, (row) => row.prompt_tokens),
+      sum(hours, (row) => row.completion_tokens),
+    ].join(', ');
+    const differ = receipts.flatMap(({ request_id, usage }): Violation[] => {
       const row = arrived.get(`${nodeId} ${request_id}`);
-      if (row?.completion_tokens === usage.completion_tokens && row.prompt_tokens === usage.prompt_tokens)
-        return [];
-      const said = `${usage.prompt_tokens}+${usage.completion_tokens} tokens`;
-      const has = row ? `${row.prompt_tokens}+${row.completion_tokens}` : 'no receipt';
-      return [{ law: 'L5', about: request_id, what: `${nodeId} wrote down ${said}, D1 has ${has}` }];
-    }),
-  );
+      if (!row) return [];
+      const [said, kept] = [
+        `${usage.prompt_tokens}+${usage.completion_tokens}`,
+        `${row.prompt_tokens}+${row.completion_tokens}`,
+      ];
+      if (said === kept) return [];
+      return [{ law: 'L5', about: request_id, what: `${nodeId} wrote down ${said} tokens, D1 has ${kept}` }];
+    });
+    if (wrote === has) return differ;
+    const what = `wrote down receipts, prompt and completion tokens: ${wrote}; D1 has ${has}`;
+    return [{ law: 'L5', about: nodeId, what }, ...differ];
+  });
 }
 
 function logLines(stateDir: string, nodes: readonly BookNode[]): string[] {

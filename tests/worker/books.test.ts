@@ -1,6 +1,8 @@
 import { runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { auditPage } from '../../worker/billing/books.ts';
+import { bookedRequests } from '../../worker/db/books.ts';
+import { database } from '../../worker/db/client.ts';
 import { FIRST_PAGE } from '../../worker/domain/books.ts';
 import { newId } from '../../worker/domain/ids.ts';
 import { nanoUsd, usd } from '../../worker/domain/money.ts';
@@ -123,7 +125,7 @@ describe('the audit', () => {
     [
       'a charge that differs',
       () => d1(`UPDATE usage_event SET charge_nano_usd = 1 WHERE request_id = '${requestId}'`),
-      /the request in D1 says 1/,
+      /its requests in D1 sum to 1/,
     ],
     [
       'a rollup that is not the sum',
@@ -146,5 +148,39 @@ describe('the audit', () => {
     expect(await auditPage(env, accountId, mark)).toMatchObject({ findings: [], checked: 0, complete: true });
     const wrong = await auditPage(env, accountId, { ...mark, seq: 2 });
     expect(wrong.findings.length).toBeGreaterThan(0);
+  });
+});
+
+describe('the requests that entries charged', () => {
+  /** Requests of the account, the n-th with the entry that `entryOf` says of its number i. */
+  const insert = (count: number, entryOf: string) =>
+    d1(`INSERT INTO usage_event
+      WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${count})
+      SELECT '${accountId}', printf('req_%026d', i), 'key_1', 'm', 'node_a', 1, 2, 'posted', 'finished', 1, 10, 4, 5, 1,
+        '${price.id}', 1, 0, ${entryOf}, 1 FROM n`);
+  const span = (first: number, last: number) => ({
+    first: `req_${String(first).padStart(26, '0')}`,
+    last: `req_${String(last).padStart(26, '0')}`,
+  });
+
+  it('are those of its span that name it, whoever else lies between', async () => {
+    await insert(20, 'CASE i % 4 WHEN 0 THEN NULL WHEN 1 THEN 91 WHEN 2 THEN 92 ELSE 93 END');
+    const range = { accountId, afterSeq: 90, toSeq: 92 };
+    const found = await bookedRequests(database(env), range, span(2, 13));
+    expect(found.map(({ requestId, entrySeq }) => [Number(requestId.slice(4)), entrySeq])).toEqual([
+      [2, 92],
+      [5, 91],
+      [6, 92],
+      [9, 91],
+      [10, 92],
+      [13, 91],
+    ]);
+    expect(found[0]).toMatchObject({ usage: { promptTokens: 10, cachedTokens: 4 }, price, chargeNanoUsd: 1 });
+  });
+
+  it('are all there when they are more than one answer of D1 holds', async () => {
+    await insert(5_003, '91');
+    const found = await bookedRequests(database(env), { accountId, afterSeq: 90, toSeq: 91 }, span(1, 6_000));
+    expect(new Set(found.map(({ requestId }) => requestId)).size).toBe(5_003);
   });
 });

@@ -240,9 +240,9 @@ describe('a request', () => {
     const requestId = newId('req', Date.now());
     await d1(
       `INSERT INTO usage_event VALUES (?, ?, ?, 'deepseek-r1-0528', NULL, 1, 2, 'posted', 'finished', 1,
-        30, 10, 100, 60, 'deepseek-r1-0528/standard/1', 231400, 2, 450, 0)`,
-      requestId,
+        30, 10, 100, 60, 'deepseek-r1-0528/standard/1', 231400, 0, 2, 450)`,
       accountId,
+      requestId,
       newId('key', Date.now()),
     );
     const found = await console.get(`${PATH}?q=${requestId}`);

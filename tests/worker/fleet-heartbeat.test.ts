@@ -213,6 +213,7 @@ describe('receipts', () => {
           outcome: 'lost',
           usage: { promptTokens: 10, cachedTokens: 0, completionTokens: 20, reasoningTokens: 5 },
           ttftMs: null,
+          ticket: null,
         },
       ],
     ]);

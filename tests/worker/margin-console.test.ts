@@ -91,7 +91,11 @@ describe('the margins', () => {
     await worked(a, hourNow() - 2 * HOUR, [1_119_600, usd(40), usd(4)]);
     await worked(a, hourNow() - 3 * HOUR, [2_000, 5_000_000_123, 0]);
     await worked(b, hourNow() - 2 * HOUR, [1_000, usd(9), usd(9)]);
-    await d1("INSERT INTO receipt_hour VALUES (?, ?, 'voided', 1, 9, 9, 30, 4)", a, hourNow() - 2 * HOUR);
+    await d1(
+      "INSERT INTO receipt_hour VALUES (?, ?, 'voided', 1, 9, 9, 30, 4, 0, 0)",
+      a,
+      hourNow() - 2 * HOUR,
+    );
 
     const rows = await csv(console);
     const found = rows.find((row) => row.node_id === a && Date.parse(row.start!) === hourNow() - 2 * HOUR);

@@ -205,8 +205,8 @@ describe('usage', () => {
       ).bind(key.account_id, hourMs, key.id, 'deepseek-r1-0528'),
       bindings.DB.prepare(
         `INSERT INTO usage_event VALUES (?, ?, ?, 'deepseek-r1-0528', NULL, ?, ?, 'posted', 'finished', 1,
-          30, 10, 100, 60, 'deepseek-r1-0528/standard/1', 231400, 2, 450, 0)`,
-      ).bind(requestId, key.account_id, key.id, nowMs - 1_000, nowMs),
+          30, 10, 100, 60, 'deepseek-r1-0528/standard/1', 231400, 0, 2, 450)`,
+      ).bind(key.account_id, requestId, key.id, nowMs - 1_000, nowMs),
     ]);
     return { browser, key, requestId };
   }

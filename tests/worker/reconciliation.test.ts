@@ -1,10 +1,11 @@
 import { sql } from 'drizzle-orm';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { database } from '../../worker/db/client.ts';
-import { countedSince, newestReceipts, waitingSince } from '../../worker/db/drift.ts';
-import { project } from '../../worker/db/projection.ts';
-import { drift, usageEvent } from '../../worker/db/schema.ts';
+import { countedSince, newestReceipts, waitingReceipts } from '../../worker/db/drift.ts';
+import { type OutboxItem, project } from '../../worker/db/projection.ts';
+import { drift } from '../../worker/db/schema.ts';
 import { newId } from '../../worker/domain/ids.ts';
+import { nanoUsd } from '../../worker/domain/money.ts';
 import type { DriftKind, WriteOffReason } from '../../worker/domain/reconciliation.ts';
 import { MESSAGES } from '../../worker/portal/language/locale.ts';
 import { auditOf, enrolledNode, env } from './fleet-fixtures.ts';
@@ -26,7 +27,7 @@ interface Read {
     written_off_completion_tokens: number;
   }[];
   newest_receipts: { node_id: string; delay_ms: number | null }[];
-  waiting: { requests: number; oldest_ended_at: string | null; looked_at: number; complete: boolean };
+  waiting: { requests: number };
 }
 
 const read = async () => (await operatorGet('/reconciliation')).json<Read>();
@@ -45,55 +46,93 @@ async function finding(kind: DriftKind, detail: Record<string, string | number>,
   return row;
 }
 
+let seq = 0;
+/** As the Wallet of `acct_1` tells D1. */
+async function tell(...items: OutboxItem[]): Promise<void> {
+  const numbered = items.map((item) => ({ seq: ++seq, item }));
+  await project(db, 'acct_1', numbered);
+}
+
+const accountId = 'acct_1';
+const USED = { promptTokens: 10, cachedTokens: 0, completionTokens: 20, reasoningTokens: 0 };
+
 /** A billed request that ended so long ago. */
-async function billed(nodeId: string, agoMs: number, change: Partial<typeof usageEvent.$inferInsert> = {}) {
+async function billed(nodeId: string, agoMs: number, change: { chargeNanoUsd?: number } = {}) {
   const endedAtMs = Date.now() - agoMs;
   const requestId = newId('req', endedAtMs - 1_000);
-  await db.insert(usageEvent).values({
+  const { chargeNanoUsd = 49_300 } = change;
+  const price = {
+    id: 'deepseek-r1-0528/standard/1',
+    cacheHitNanoUsd: 140,
+    cacheMissNanoUsd: 550,
+    outputNanoUsd: 2_190,
+  };
+  const request = {
     requestId,
-    accountId: 'acct_1',
     keyId: 'key_1',
     modelId: 'deepseek-r1-0528',
     nodeId,
     admittedAtMs: endedAtMs - 1_000,
     endedAtMs,
-    state: 'posted',
-    ending: 'finished',
+    heldNanoUsd: nanoUsd(0),
+    state: chargeNanoUsd > 0 ? ('posted' as const) : ('voided' as const),
+    ending: chargeNanoUsd > 0 ? ('finished' as const) : ('not_served' as const),
     stream: true,
-    promptTokens: 10,
-    cachedTokens: 0,
-    completionTokens: 20,
-    reasoningTokens: 0,
-    priceId: 'deepseek-r1-0528/standard/1',
-    chargeNanoUsd: 49_300,
+    usage: chargeNanoUsd > 0 ? USED : { ...USED, promptTokens: 0, completionTokens: 0 },
+    price,
+    chargeNanoUsd: nanoUsd(chargeNanoUsd),
+    grantedNanoUsd: nanoUsd(0),
     entrySeq: 2,
     ttftMs: 1,
-    ...change,
-  });
+  };
+  await tell({ kind: 'usage', accountId, requests: [request] });
   return { requestId, endedAtMs };
 }
 
-/** A receipt as the Wallet tells D1 of it. */
+/** A receipt that has a row, as the Wallet tells D1 of it. */
 function receipt(
   nodeId: string,
   of: { requestId: string; receivedAtMs?: number; off?: number; reason?: WriteOffReason },
 ) {
   const { requestId, receivedAtMs = Date.now(), off = 0, reason = null } = of;
-  const usage = { promptTokens: 10, cachedTokens: 0, completionTokens: 20 + off, reasoningTokens: 0 };
-  return project(db, [
-    {
-      kind: 'receipt',
-      accountId: 'acct_1',
-      receivedAtMs,
-      receipt: { requestId, nodeId, outcome: 'finished', usage, ttftMs: 1 },
-      writeOff: { promptTokens: 0, completionTokens: off, reason },
-      late: false,
+  return tell({
+    kind: 'receipt',
+    accountId,
+    receivedAtMs,
+    receipt: {
+      requestId,
+      nodeId,
+      outcome: 'finished',
+      usage: { ...USED, completionTokens: 20 + off },
+      ttftMs: 1,
+      ticket: null,
     },
-  ]);
+    writeOff: { promptTokens: 0, completionTokens: off, reason },
+    late: false,
+  });
+}
+
+/** Receipts that say what was billed. */
+function witnessed(
+  nodeId: string,
+  of: { receipts?: number; receivedAtMs?: number; newestEndedAtMs?: number; late?: string[] },
+) {
+  const { receipts = 1, receivedAtMs = Date.now(), newestEndedAtMs = Date.now(), late = [] } = of;
+  const tokens = { promptTokens: 10 * receipts, completionTokens: 20 * receipts };
+  return tell({
+    kind: 'witnessed',
+    accountId,
+    nodeId,
+    receivedAtMs,
+    receipts,
+    ...tokens,
+    newestEndedAtMs,
+    late,
+  });
 }
 
 beforeEach(async () => {
-  for (const table of ['drift', 'node_receipt', 'receipt_hour', 'usage_event']) {
+  for (const table of ['drift', 'node_receipt', 'receipt_hour', 'usage_event', 'projection']) {
     await env.DB.prepare(`DELETE FROM ${table}`).run();
   }
 });
@@ -177,7 +216,8 @@ describe('open findings', () => {
 describe('tokens by node', () => {
   it('that were counted are those billed and those written off, each with its reason', async () => {
     const node = await enrolledNode();
-    for (let i = 0; i < 3; i++) await receipt(node.id, { requestId: newId('req', Date.now()) });
+    await witnessed(node.id, { receipts: 2 });
+    await receipt(node.id, { requestId: newId('req', Date.now()) });
     const reason = 'after_client_gone';
     await receipt(node.id, { requestId: newId('req', Date.now()), off: 7, reason });
     const old = Date.now() - 86_400_000;
@@ -191,11 +231,10 @@ describe('tokens by node', () => {
     expect(text).toContain('gpu-1 4 127 120 7 after the client left: 7');
   });
 
-  it('are those since midnight, each receipt once however often it is told', async () => {
+  it('are those since midnight', async () => {
     const node = await enrolledNode();
     const midnightMs = Math.floor(Date.now() / 86_400_000) * 86_400_000;
-    for (let again = 0; again < 3; again++)
-      await receipt(node.id, { requestId: newId('req', 1, new Uint8Array(10)), receivedAtMs: midnightMs });
+    await receipt(node.id, { requestId: newId('req', 1), receivedAtMs: midnightMs });
     await receipt(node.id, { requestId: newId('req', 2), receivedAtMs: midnightMs - 1 });
     expect((await read()).counted).toMatchObject([{ node_id: node.id, receipts: 1, completion_tokens: 20 }]);
   });
@@ -208,45 +247,73 @@ describe('the lag', () => {
     await receipt(node.id, { requestId, receivedAtMs: endedAtMs + 2_500 });
     const older = await billed(node.id, 3_600_000);
     await receipt(node.id, { requestId: older.requestId, receivedAtMs: older.endedAtMs + 9_000 });
+    const alike = await enrolledNode();
+    const at = Date.now() - 120_000;
+    await witnessed(alike.id, { receipts: 50, receivedAtMs: at, newestEndedAtMs: at - 700 });
+    await witnessed(alike.id, { receipts: 50, receivedAtMs: at - 60_000, newestEndedAtMs: at - 90_000 });
     const { newest_receipts } = await read();
-    expect(newest_receipts).toMatchObject([{ node_id: node.id, delay_ms: 2_500 }]);
-    expect(newest_receipts.some(({ node_id }) => node_id === silent.id)).toBe(false);
+    const delays = new Map(newest_receipts.map(({ node_id, delay_ms }) => [node_id, delay_ms]));
+    expect(delays).toEqual(
+      new Map([
+        [node.id, 2_500],
+        [alike.id, 700],
+      ]),
+    );
+    expect(delays.has(silent.id)).toBe(false);
     const text = await textOf((await operatorBrowser()).get('/operator/reconciliation'));
     expect(text).toMatch(/gpu-1 [^a-z]+ [A-Z][a-z]{2} [^a-z]+ 2\.5 sec/);
   });
 
-  it('counts billed requests of the day without a receipt of their node, and since when', async () => {
-    expect((await read()).waiting).toEqual({
-      requests: 0,
-      oldest_ended_at: null,
-      looked_at: 0,
-      complete: true,
-    });
-    const oldest = await billed('node_a', 7_200_000);
-    await billed('node_a', 60_000);
-    const heard = await billed('node_a', 60_000);
-    await receipt('node_a', { requestId: heard.requestId });
-    // another node's receipt is not this one's word
-    await receipt('node_b', { requestId: oldest.requestId });
-    await billed('node_a', 60_000, { chargeNanoUsd: 0, state: 'voided', ending: 'not_served' });
-    await billed('node_a', 25 * 3_600_000);
-    expect((await read()).waiting).toEqual({
-      requests: 2,
-      oldest_ended_at: new Date(oldest.endedAtMs).toISOString(),
-      looked_at: 4,
-      complete: true,
-    });
+  it('counts billed requests without a receipt of their node, until one is missing too long', async () => {
+    expect((await read()).waiting).toEqual({ requests: 0 });
+    const [first, second] = [await billed('node_a', 7_200_000), await billed('node_a', 60_000)];
+    for (let i = 0; i < 3; i++) await billed('node_a', 60_000);
+    await billed('node_a', 60_000, { chargeNanoUsd: 0 });
+    await witnessed('node_a', { receipts: 2 });
+    // it says something else, but it is the word of the node that was billed
+    await receipt('node_a', { requestId: second.requestId, off: 1, reason: 'undelivered' });
+    // another node's receipt is not
+    await receipt('node_b', { requestId: first.requestId, off: 1, reason: 'retried_elsewhere' });
+    expect((await read()).waiting).toEqual({ requests: 2 });
     const text = await textOf((await operatorBrowser()).get('/operator/reconciliation'));
     expect(text).toContain(names.waiting('2'));
-    expect(text).toContain(names.waitingSince('2 hr'));
+    await tell(missing(first.requestId));
+    expect((await read()).waiting).toEqual({ requests: 1 });
+    // it came after all: nothing waits for it any more, and nothing is amiss
+    await witnessed('node_a', { late: [first.requestId] });
+    expect((await read()).waiting).toEqual({ requests: 1 });
+    expect((await read()).findings).toEqual([]);
   });
 
-  it('looks at so many at most, the newest first', async () => {
-    for (let i = 0; i < 5; i++) await billed('node_a', 60_000 * (i + 1));
-    const rows = await db.all(waitingSince(0, 3));
-    expect(rows).toMatchObject([{ waiting: 3, lookedAt: 3 }]);
+  it('is not below nothing when receipts are told before their requests', async () => {
+    await witnessed('node_a', { receipts: 3 });
+    expect((await read()).waiting).toEqual({ requests: 0 });
+    expect(await textOf((await operatorBrowser()).get('/operator/reconciliation'))).toContain(
+      names.waitingNone,
+    );
+    for (let i = 0; i < 4; i++) await billed('node_a', 1_000);
+    expect((await read()).waiting).toEqual({ requests: 1 });
+  });
+
+  it('counts a late receipt once, whether its absence was a finding or not', async () => {
+    const { requestId } = await billed('node_a', 7_200_000);
+    await witnessed('node_a', { late: [requestId] });
+    await billed('node_a', 1_000);
+    expect((await read()).waiting).toEqual({ requests: 1 });
   });
 });
+
+function missing(requestId: string): OutboxItem {
+  return {
+    kind: 'drift',
+    accountId,
+    drift: 'receipt_missing',
+    requestId,
+    nodeId: 'node_a',
+    detail: { billedPrompt: 10, billedCompletion: 20 },
+    foundAtMs: Date.now(),
+  };
+}
 
 it.each([
   ['countedSince', countedSince(1), [/SEARCH r USING PRIMARY KEY \(node_id=\? AND hour_ms>/]],
@@ -254,22 +321,14 @@ it.each([
     'newestReceipts',
     newestReceipts(),
     [
-      /SEARCH r USING (COVERING )?INDEX node_receipt_by_node \(node_id=\? AND received_at_ms=\?\)/,
-      /SEARCH node_receipt USING COVERING INDEX node_receipt_by_node/,
-      /SEARCH u USING PRIMARY KEY/,
+      /SEARCH r USING PRIMARY KEY \(node_id=\? AND hour_ms=\?\)/,
+      /SEARCH receipt_hour USING (COVERING INDEX|PRIMARY KEY)/,
     ],
   ],
-  [
-    'waitingSince',
-    waitingSince(1),
-    [
-      /SEARCH u USING PRIMARY KEY \(request_id>/,
-      /SEARCH r USING PRIMARY KEY \(request_id=\? AND node_id=\?\)/,
-    ],
-  ],
+  ['waitingReceipts', waitingReceipts(), [/SCAN projection/]],
 ])('%s reads from an index, however many rows there are', async (_, query, expected) => {
   const rows = await db.all<{ detail: string }>(sql`explain query plan ${query}`);
   const plan = rows.map(({ detail }) => detail).join('\n');
   for (const step of expected) expect(plan).toMatch(step);
-  expect(plan).not.toMatch(/SCAN (r|u|node_receipt|usage_event)\b/);
+  expect(plan).not.toMatch(/SCAN (r|u|node_receipt|usage_event|receipt_hour)\b/);
 });

@@ -1,9 +1,11 @@
+import { runInDurableObject } from 'cloudflare:test';
 import { describe, expect, it } from 'vitest';
 import { database } from '../../worker/db/client.ts';
-import { listRequests } from '../../worker/db/requests.ts';
+import { listRequests, type OfEntry } from '../../worker/db/requests.ts';
 import { usageEvent } from '../../worker/db/schema.ts';
 import type { Ending } from '../../worker/domain/hold.ts';
-import { newId } from '../../worker/domain/ids.ts';
+import { newId, timeOfId } from '../../worker/domain/ids.ts';
+import { chargeReference } from '../../worker/domain/ledger.ts';
 import { nanoUsd } from '../../worker/domain/money.ts';
 import type { Usage } from '../../worker/domain/usage.ts';
 import { formats } from '../../worker/portal/language/formats.ts';
@@ -20,17 +22,24 @@ const db = database(env);
 const USED: Usage = { promptTokens: 30, cachedTokens: 10, completionTokens: 100, reasoningTokens: 60 };
 const CHARGE = 231_400;
 
-/** A person with an account, its key, and its Wallet. */
-async function customer(browser = new Browser()) {
-  if (browser.cookies.size === 0) await browser.signUp();
+/** A person with an account and its key. */
+async function signedUp() {
+  const browser = new Browser();
+  await browser.signUp();
   const page = await (await browser.get('/keys')).text();
   const keyId = /key_[0-9a-z]{26}/.exec(page)![0];
   const row = await env.DB.prepare('SELECT account_id FROM api_key WHERE id = ?').bind(keyId).first();
   const accountId = String(row!.account_id);
-  return { browser, keyId, ...(await walletWith(nanoUsd(0), accountId)) };
+  return { browser, keyId, accountId };
 }
 
-type Customer = Awaited<ReturnType<typeof customer>>;
+/** The same, and its Wallet. */
+async function customer() {
+  const who = await signedUp();
+  return { ...who, ...(await walletWith(nanoUsd(0), who.accountId)) };
+}
+
+type Customer = Awaited<ReturnType<typeof signedUp>>;
 
 /** Ended requests in D1, the newest first, a second apart. */
 async function ended(who: Customer, count: number, change: Partial<typeof usageEvent.$inferInsert> = {}) {
@@ -75,7 +84,8 @@ describe('the list of requests', () => {
   it('pages through all, newest first, each once, also where two began at the same instant', async () => {
     const who = await customer();
     const admittedAtMs = Date.now() - 60_000;
-    const ids = [...(await ended(who, 30)), ...(await ended(who, 27, { admittedAtMs })).toSorted().reverse()];
+    const all = [...(await ended(who, 30)), ...(await ended(who, 27, { admittedAtMs }))];
+    const ids = all.toSorted().reverse();
     const seen: string[] = [];
     let path: string | undefined = '/requests?period=7d';
     while (path) {
@@ -119,7 +129,9 @@ describe('the list of requests', () => {
   it('looks through so many at most, and goes on where it stopped', async () => {
     const who = await customer();
     await ended(who, 25);
-    const [rare] = await ended(who, 1, { keyId: 'key_rare', admittedAtMs: Date.now() - 3_600_000 });
+    const admittedAtMs = Date.now() - 3_600_000;
+    const requestId = newId('req', admittedAtMs);
+    const [rare] = await ended(who, 1, { keyId: 'key_rare', admittedAtMs, requestId });
     const filter = {
       accountId: who.accountId,
       fromMs: 0,
@@ -127,6 +139,7 @@ describe('the list of requests', () => {
       keyId: 'key_rare',
       modelId: null,
       ending: null,
+      entry: null,
       limit: 10,
     };
     const first = await listRequests(db, filter, 25);
@@ -137,26 +150,109 @@ describe('the list of requests', () => {
     expect(second.next).toBeNull();
   });
 
-  it('is read from the index of the account’s requests, in its order', async () => {
+  it('goes on from an address of old, which named the time as well', async () => {
     const who = await customer();
-    const plans = await plansOf(() =>
+    const [, second, third] = await ended(who, 3);
+    const shown = shownIn(await (await who.browser.get(`/requests?before=${Date.now()}.${second}`)).text());
+    expect(shown).toEqual([third]);
+  });
+
+  it('is read from the key of the account’s requests, in its order', async () => {
+    const who = await customer();
+    const list = (entry: OfEntry | null) =>
       listRequests(db, {
         accountId: who.accountId,
         fromMs: 0,
-        before: { admittedAtMs: 5, requestId: 'req_x' },
+        before: 'req_x',
         keyId: 'key_1',
         modelId: null,
         ending: null,
+        entry,
         limit: 25,
-      }),
-    );
-    expect(plans.length).toBeGreaterThan(0);
+      });
+    const plans = await plansOf(async () => {
+      for (const entry of [null, { seq: 2, first: 'req_a', last: 'req_y' }]) await list(entry);
+    });
+    expect(plans).toHaveLength(4);
     for (const plan of plans) {
       expect(plan).toMatch(
-        /SEARCH usage_event USING (COVERING )?INDEX usage_event_by_account \(account_id=\? AND \(?admitted_at_ms/,
+        /SEARCH usage_event USING PRIMARY KEY \(account_id=\? AND request_id>\? AND request_id</,
       );
       expect(plan).not.toMatch(/SCAN usage_event\b/);
     }
+  });
+});
+
+describe('the requests of a ledger entry', () => {
+  /** Ended requests that one entry of the Wallet is said to have charged, and one beside them that another did. */
+  async function chargedTogether() {
+    const who = await signedUp();
+    const [first, ...others] = await ended(who, 3, { entrySeq: 2 });
+    const ids = [first!, ...others];
+    await ended(who, 1, { entrySeq: 9 });
+    const reference = chargeReference(ids);
+    const entry = {
+      seq: 2,
+      atMs: Date.now(),
+      kind: 'charge',
+      reference,
+      grantedNanoUsd: nanoUsd(-3 * CHARGE),
+      paidNanoUsd: nanoUsd(0),
+      balanceNanoUsd: nanoUsd(0),
+      hash: 'f'.repeat(64),
+    };
+    await runInDurableObject(env.WALLET.getByName(who.accountId), (_, state) => {
+      const head = state.storage.sql.exec<{ n: number }>('SELECT max(seq) AS n FROM entry').one().n;
+      entry.seq = head + 1;
+      state.storage.sql.exec(
+        `INSERT INTO entry (seq, at_ms, kind, granted_nano_usd, paid_nano_usd, balance_nano_usd, reference, hash)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+        entry.seq,
+        entry.atMs,
+        entry.kind,
+        entry.grantedNanoUsd,
+        entry.paidNanoUsd,
+        entry.balanceNanoUsd,
+        reference,
+        entry.hash,
+      );
+    });
+    await env.DB.prepare('UPDATE usage_event SET entry_seq = ? WHERE account_id = ? AND entry_seq = 2')
+      .bind(entry.seq, who.accountId)
+      .run();
+    return { who, ids, entry };
+  }
+
+  it('are a list of their own, newest first, with what they cost together', async () => {
+    const { who, ids, entry } = await chargedTogether();
+    const path = `/requests?entry=${entry.seq}`;
+    expect(shownIn(await (await who.browser.get(path)).text())).toEqual(ids);
+    const text = await textOf(who.browser.get(path));
+    expect(text).toContain(requests.ofEntryTitle(String(entry.seq)));
+    expect(text).toContain(requests.ofEntryLead('$0.0006942'));
+  });
+
+  it('are linked from the ledger and from each of them', async () => {
+    const { who, ids, entry } = await chargedTogether();
+    const span = requests.span(
+      formats('en').clock(timeOfId(ids.at(-1)!)),
+      formats('en').clock(timeOfId(ids[0]!)),
+    );
+    for (const path of ['/billing', `/requests/${ids[1]}`]) {
+      const html = await (await who.browser.get(path)).text();
+      expect(html).toContain(`href="/requests?entry=${entry.seq}"`);
+      expect(html).toContain(span);
+    }
+  });
+
+  it('are none of an entry that charged nothing, or that is not there', async () => {
+    const { who, entry } = await chargedTogether();
+    for (const seq of [1, entry.seq + 1, 999]) {
+      expect((await who.browser.get(`/requests?entry=${seq}`)).status).toBe(404);
+    }
+    const stranger = await customer();
+    expect((await stranger.browser.get(`/requests?entry=${entry.seq}`)).status).toBe(404);
+    expect((await who.browser.get('/requests?entry=x')).status).toBe(200);
   });
 });
 
@@ -228,13 +324,36 @@ describe('the page of a request', () => {
     const id = await who.charge(USED);
     const counted = { ...USED, completionTokens: 120 };
     await who.wallet.reconcile([
-      receiptOf(id, 'node_a', USED, 'finished'),
+      receiptOf(id, 'node_a', { ...USED, completionTokens: 103 }, 'finished'),
       receiptOf(id, 'node_b', counted, 'aborted'),
     ]);
     await told(who.wallet);
     const text = await textOf(who.browser.get(`/requests/${id}`));
-    expect(text).toMatch(/node_a .{15,30} finished 30 100 0 all billed/);
+    expect(text).toMatch(/node_a .{15,30} finished 30 103 3 never reached the edge/);
     expect(text).toMatch(/node_b .{15,30} stopped 30 120 150 another attempt was billed/);
+  });
+
+  it('says of a receipt that says what was billed no more than that', async () => {
+    const who = await customer();
+    const id = await who.charge(USED);
+    expect(await textOf(who.browser.get(`/requests/${id}`))).toContain(one.noReceipts);
+    await who.wallet.reconcile([receiptOf(id, 'node_a', USED, 'finished')]);
+    await told(who.wallet);
+    expect(await textOf(who.browser.get(`/requests/${id}`))).toContain(one.sameReceipt);
+  });
+
+  it('says the same of one that ended long ago, unless its receipt was missed or nothing was charged', async () => {
+    const who = await customer();
+    const endedAtMs = Date.now() - 16 * 60_000;
+    const [same] = await ended(who, 1, { endedAtMs });
+    const [missed] = await ended(who, 1, { endedAtMs });
+    const [free] = await ended(who, 1, { endedAtMs, chargeNanoUsd: 0, entrySeq: null });
+    await env.DB.prepare("INSERT INTO drift VALUES (?, 'node_a', 'receipt_missing', ?, 1, '{}', NULL)")
+      .bind(missed, who.accountId)
+      .run();
+    expect(await textOf(who.browser.get(`/requests/${same}`))).toContain(one.sameReceipt);
+    for (const id of [missed, free])
+      expect(await textOf(who.browser.get(`/requests/${id}`))).toContain(one.noReceipts);
   });
 
   it('shows what is held while it runs', async () => {

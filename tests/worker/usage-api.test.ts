@@ -38,10 +38,8 @@ beforeEach(async () => {
     ttftMs: 5,
   }));
   const { accountId } = customer;
-  await project(
-    database(env),
-    told.map((request) => ({ kind: 'usage', accountId, request, grantedNanoUsd: nanoUsd(0) })),
-  );
+  const requests = told.map((request) => ({ ...request, grantedNanoUsd: nanoUsd(0) }));
+  await project(database(env), accountId, [{ seq: 1, item: { kind: 'usage', accountId, requests } }]);
 });
 
 interface Row {

@@ -73,7 +73,7 @@ export function receiptOf(
   of: Usage,
   outcome: WalletReceipt['outcome'] = 'aborted',
 ): WalletReceipt {
-  return { requestId, nodeId, outcome, usage: of, ttftMs: 5 };
+  return { requestId, nodeId, outcome, usage: of, ttftMs: 5, ticket: null };
 }
 
 afterEach(() => {

@@ -3,9 +3,10 @@ import { runInDurableObject } from 'cloudflare:test';
 import { afterEach, expect } from 'vitest';
 import type { Wallet } from '../../worker/durable/wallet.ts';
 import { brokenLaws } from '../laws/laws.ts';
-import type { AccountBooks } from '../laws/world.ts';
+import { type PageRow, requestsOfPages } from '../laws/paged.ts';
+import type { AccountBooks, RequestRow } from '../laws/world.ts';
 
-const TABLES = ['entry', 'request', 'receipt', 'key_spend', 'token_spend', 'replay'] as const;
+const TABLES = ['entry', 'lease', 'receipt', 'key_spend', 'token_spend', 'replay'] as const;
 
 const made = new Map<string, DurableObjectStub<Wallet>>();
 
@@ -23,8 +24,11 @@ afterEach(async () => {
 
 function booksOf(accountId: string, wallet: DurableObjectStub<Wallet>): Promise<AccountBooks> {
   return runInDurableObject(wallet, (_, { storage: { sql } }) => {
-    const tables = TABLES.map((table) => [table, sql.exec(`SELECT * FROM ${table}`).toArray()]);
+    const rows = <T>(table: string) => sql.exec(`SELECT * FROM ${table}`).toArray() as T[];
+    const tables = TABLES.map((table) => [table, rows(table)]);
+    const page = rows<PageRow>('page');
+    const request = [...rows<RequestRow>('request'), ...requestsOfPages(page)];
     const credit = sql.exec('SELECT * FROM credit').one();
-    return { accountId, credit, ...Object.fromEntries(tables) } as unknown as AccountBooks;
+    return { accountId, credit, page, request, ...Object.fromEntries(tables) } as unknown as AccountBooks;
   });
 }

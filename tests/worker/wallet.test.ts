@@ -263,13 +263,13 @@ describe('what D1 is told', () => {
     await wallet.reconcile([receiptOf(requestId, 'node_a', usage(100, 40, 33))]);
     const told = await runInDurableObject(wallet, (_, state) =>
       state.storage.sql
-        .exec<{ item: string }>('SELECT item FROM outbox ORDER BY seq')
+        .exec<{ seq: number; item: string }>('SELECT seq, item FROM outbox ORDER BY seq')
         .toArray()
-        .map(({ item }) => JSON.parse(item) as OutboxItem),
+        .map(({ seq, item }) => ({ seq, item: JSON.parse(item) as OutboxItem })),
     );
     await runDurableObjectAlarm(wallet);
-    await project(db, told);
-    await project(db, told);
+    await project(db, accountId, told);
+    await project(db, accountId, told);
 
     const mine = <T extends { accountId: string }>(rows: T[]) =>
       rows.filter((row) => row.accountId === accountId);

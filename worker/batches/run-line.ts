@@ -113,6 +113,7 @@ async function answerTo(env: Env, line: LineRequest): Promise<LineOutcome> {
     events: null,
     model,
     tariff: 'batch',
+    isKeyed: false,
     nowMs,
     gone: NOBODY_LEAVES,
     waitUntil,

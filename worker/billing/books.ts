@@ -3,10 +3,11 @@ import { createHash } from 'node:crypto';
 import { bookedRequests, projectedEntries, unevenHours } from '../db/books.ts';
 import { database } from '../db/client.ts';
 import { type BookMark, checkPage, type Finding } from '../domain/books.ts';
+import { chargedRequests, type Entry } from '../domain/ledger.ts';
 import type { Env } from '../env.ts';
 
-/** Keeps a page's rows and hashes well within one invocation. */
-const PAGE_ENTRIES = 500;
+/** Keeps a page's rows and hashes well within one invocation: an entry may be of a thousand requests. */
+const PAGE_ENTRIES = 100;
 
 export interface AuditedPage {
   readonly findings: readonly Finding[];
@@ -26,7 +27,11 @@ export async function auditPage(env: Env, accountId: string, mark: BookMark): Pr
     limit: PAGE_ENTRIES,
   });
   const range = { accountId, afterSeq: mark.seq, toSeq: entries.at(-1)?.seq ?? mark.seq };
-  const [projected, requests] = await Promise.all([projectedEntries(db, range), bookedRequests(db, range)]);
+  const ids = chargedIds(entries);
+  const [projected, requests] = await Promise.all([
+    projectedEntries(db, range),
+    ids ? bookedRequests(db, range, ids) : [],
+  ]);
   const page = checkPage(mark, { entries, projected, requests, untoldFromSeq }, (text) =>
     createHash('sha256').update(text).digest('hex'),
   );
@@ -39,4 +44,18 @@ export async function auditPage(env: Env, accountId: string, mark: BookMark): Pr
     findings.push({ about: 'the balance', what });
   }
   return { findings, mark: page.mark, checked: entries.length, complete: true };
+}
+
+/** From the first to the last request that they charge; null: they charge none. */
+function chargedIds(entries: readonly Entry[]): { first: string; last: string } | null {
+  const spans = entries
+    .filter(({ kind }) => kind === 'charge')
+    .map((entry) => chargedRequests(entry.reference));
+  if (spans.length === 0) return null;
+  const first = spans.map((span) => span.first).sort()[0]!;
+  const last = spans
+    .map((span) => span.last)
+    .sort()
+    .at(-1)!;
+  return { first, last };
 }

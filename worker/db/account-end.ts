@@ -123,21 +123,15 @@ export async function* exported(db: Database, accountId: string): AsyncGenerator
     if (rows.length < ROWS_A_PAGE) break;
     after = rows.at(-1)!.seq;
   }
-  for (let after: { atMs: number; id: string } = { atMs: -1, id: '' }; ; ) {
+  for (let after = ''; ; ) {
     const rows = await db
       .select()
       .from(usageEvent)
-      .where(
-        and(
-          of(usageEvent),
-          sql`(${usageEvent.admittedAtMs}, ${usageEvent.requestId}) > (${after.atMs}, ${after.id})`,
-        ),
-      )
-      .orderBy(asc(usageEvent.admittedAtMs), asc(usageEvent.requestId))
+      .where(and(of(usageEvent), gt(usageEvent.requestId, after)))
+      .orderBy(asc(usageEvent.requestId))
       .limit(ROWS_A_PAGE);
     for (const row of rows) yield { table: 'request', ...row };
     if (rows.length < ROWS_A_PAGE) break;
-    const last = rows.at(-1)!;
-    after = { atMs: last.admittedAtMs, id: last.requestId };
+    after = rows.at(-1)!.requestId;
   }
 }

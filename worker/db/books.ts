@@ -1,5 +1,5 @@
 /** D1's side of an account's books, for the audit. */
-import { and, eq, gt, lte, sql } from 'drizzle-orm';
+import { and, asc, eq, gt, gte, lte, sql } from 'drizzle-orm';
 import type { BookedRequest, Finding } from '../domain/books.ts';
 import type { Entry } from '../domain/ledger.ts';
 import { nanoUsd } from '../domain/money.ts';
@@ -28,26 +28,49 @@ export async function projectedEntries(db: Database, range: SeqRange): Promise<E
   }));
 }
 
-export async function bookedRequests(db: Database, range: SeqRange): Promise<BookedRequest[]> {
-  const { entrySeq } = usageEvent;
-  const rows = await db
-    .select({ event: usageEvent, price })
-    .from(usageEvent)
-    .innerJoin(price, eq(price.id, usageEvent.priceId))
-    .where(
-      and(
-        eq(usageEvent.accountId, range.accountId),
-        gt(entrySeq, range.afterSeq),
-        lte(entrySeq, range.toSeq),
-      ),
-    );
-  return rows.map(({ event, price }) => ({
-    requestId: event.requestId,
-    entrySeq: event.entrySeq!,
-    usage: event,
-    price,
-    chargeNanoUsd: event.chargeNanoUsd,
-  }));
+/** Rows of an answer: ids of many more requests may lie between the first and the last. */
+const ROWS_A_QUERY = 5_000;
+
+/**
+ * The requests that these entries charged. An entry's number is in no index: they are looked for among the ids from the
+ * first to the last that the entries refer to.
+ */
+export async function bookedRequests(
+  db: Database,
+  range: SeqRange,
+  ids: { first: string; last: string },
+): Promise<BookedRequest[]> {
+  const { accountId, requestId, entrySeq } = usageEvent;
+  const requests: BookedRequest[] = [];
+  for (let from = gte(requestId, ids.first); ; ) {
+    const rows = await db
+      .select({ event: usageEvent, price })
+      .from(usageEvent)
+      .innerJoin(price, eq(price.id, usageEvent.priceId))
+      .where(
+        and(
+          eq(accountId, range.accountId),
+          from,
+          lte(requestId, ids.last),
+          gt(entrySeq, range.afterSeq),
+          lte(entrySeq, range.toSeq),
+        ),
+      )
+      .orderBy(asc(requestId))
+      .limit(ROWS_A_QUERY);
+    for (const { event, price } of rows) {
+      const { promptTokens, cachedTokens, completionTokens, reasoningTokens } = event;
+      requests.push({
+        requestId: event.requestId,
+        entrySeq: event.entrySeq!,
+        usage: { promptTokens, cachedTokens, completionTokens, reasoningTokens },
+        price,
+        chargeNanoUsd: event.chargeNanoUsd,
+      });
+    }
+    if (rows.length < ROWS_A_QUERY) return requests;
+    from = gt(requestId, rows.at(-1)!.event.requestId);
+  }
 }
 
 /** Hours whose rollup is not the sum of their requests. */

@@ -1,6 +1,6 @@
 /** What an operator looks at of customers: who has trouble, and of one account its people, its spend and its payments. */
 import { and, asc, desc, eq, isNull, sql } from 'drizzle-orm';
-import { newId } from '../domain/ids.ts';
+import { firstIdAt } from '../domain/ids.ts';
 import type { Database } from './client.ts';
 import type { DriftRow } from './drift.ts';
 import { drift, member, noticeDelivery, person, webhookEndpoint } from './schema.ts';
@@ -26,7 +26,7 @@ export interface Anomaly {
 /** Accounts with something that somebody should look at, the worst first. */
 export function listAnomalies(db: Database, { nowMs, limit }: { nowMs: number; limit: number }) {
   // ids begin with their time, so the primary key alone finds the deliveries since an instant
-  const firstId = newId('dlv', nowMs - FAILED_SINCE_MS, new Uint8Array(10));
+  const firstId = firstIdAt('dlv', nowMs - FAILED_SINCE_MS);
   return db.all<Anomaly>(sql`
     select account_id as accountId, sum(finding) as findings, sum(failed) as failedWebhooks, sum(uncollected) as uncollectedNanoUsd
     from (
@@ -89,11 +89,11 @@ export interface Disagreement {
   readonly uncredited: number;
   /** taken back by the provider, and not yet by the Wallet */
   readonly uncorrected: number;
-  /** billed requests of the last 24 hours without a receipt */
+  /** billed requests whose receipt has not come, and whose absence is no finding yet */
   readonly unwitnessed: number;
 }
 
-export function disagreementOf(db: Database, accountId: string, nowMs: number): Promise<Disagreement> {
+export function disagreementOf(db: Database, accountId: string): Promise<Disagreement> {
   return db.get<Disagreement>(sql`
     select
       (select count(*) from payment_order as o where o.account_id = ${accountId} and o.state = 'paid'
@@ -101,11 +101,8 @@ export function disagreementOf(db: Database, accountId: string, nowMs: number): 
           where e.account_id = o.account_id and e.kind = 'top_up' and e.reference = o.id)) as uncredited,
       (select count(*) from payment_order as o join payment_correction as c on c.order_id = o.id
         where o.account_id = ${accountId} and c.uncollected_nano_usd is null) as uncorrected,
-      (select count(*) from (select request_id, node_id from usage_event
-          where account_id = ${accountId} and admitted_at_ms > ${nowMs - DAY_MS} and charge_nano_usd > 0
-          order by admitted_at_ms desc limit 5000) as u
-        where not exists (select 1 from node_receipt as r
-          where r.request_id = u.request_id and r.node_id = u.node_id)) as unwitnessed`);
+      coalesce((select max(0, billed_requests - witnessed_requests - missed_requests) from projection
+        where account_id = ${accountId}), 0) as unwitnessed`);
 }
 
 export interface FailedWebhook {

@@ -1,10 +1,9 @@
 /** Findings of the reconciliation that wait for an operator, and how far the second witness is behind the first. */
 import { and, asc, eq, isNull, sql } from 'drizzle-orm';
-import { newId } from '../domain/ids.ts';
 import type { DriftKind } from '../domain/reconciliation.ts';
 import { type AuditEntry, addAuditIfChanged } from './audit.ts';
 import type { Database } from './client.ts';
-import { drift, node, receiptHour } from './schema.ts';
+import { drift, node, projection, receiptHour } from './schema.ts';
 
 export type DriftRow = typeof drift.$inferSelect;
 
@@ -78,7 +77,7 @@ export function countedSince(sinceMs: number) {
     group by n.id, r.reason order by n.name, r.reason`;
 }
 
-/** The newest receipt of a node, and when the request that it tells of had ended (null: of no request that is known). */
+/** When a node's newest receipt came, and when the request that it tells of had ended (null: of no request that is known). */
 export interface NewestReceipt {
   readonly nodeId: string;
   readonly receivedAtMs: number;
@@ -86,35 +85,19 @@ export interface NewestReceipt {
 }
 
 export function newestReceipts() {
+  // beside a max() the other columns are of its row
   return sql<NewestReceipt>`
-    select n.id as nodeId, r.received_at_ms as receivedAtMs, u.ended_at_ms as endedAtMs
+    select n.id as nodeId, max(r.newest_received_at_ms) as receivedAtMs, nullif(r.newest_ended_at_ms, 0) as endedAtMs
     from ${node} as n
-    cross join node_receipt as r on r.node_id = n.id and r.received_at_ms =
-      (select max(received_at_ms) from node_receipt where node_id = n.id)
-    left join usage_event as u on u.request_id = r.request_id
+    cross join ${receiptHour} as r on r.node_id = n.id and r.hour_ms =
+      (select max(hour_ms) from receipt_hour where node_id = n.id)
     group by n.id`;
 }
 
-/** Billed requests whose node has not been heard of yet. */
-export interface Waiting {
-  readonly waiting: number;
-  /** when the one that waits longest had ended */
-  readonly sinceMs: number | null;
-  /** requests that were looked at; at LOOKED_AT_MAX there may be more */
-  readonly lookedAt: number;
-}
-
-/** Newest requests that are asked for their receipt: what is older and still lacks one is a finding of its own. */
-export const LOOKED_AT_MAX = 20_000;
-
-/** Ids begin with their time, so the primary key alone finds the requests since an instant. */
-export function waitingSince(sinceMs: number, lookedAtMax = LOOKED_AT_MAX) {
-  const firstId = newId('req', sinceMs, new Uint8Array(10));
-  return sql<Waiting>`
-    select coalesce(sum(lacks), 0) as waiting, min(case when lacks then ended_at_ms end) as sinceMs,
-      count(*) as lookedAt
-    from (
-      select u.ended_at_ms, u.charge_nano_usd > 0 and not exists (
-        select 1 from node_receipt as r where r.request_id = u.request_id and r.node_id = u.node_id) as lacks
-      from usage_event as u where u.request_id >= ${firstId} order by u.request_id desc limit ${lookedAtMax})`;
+/** Billed requests, of all accounts, whose node has not been heard of yet; what is missing too long is a finding. */
+export function waitingReceipts() {
+  // a receipt may be told before its request
+  return sql<{ waiting: number }>`
+    select coalesce(sum(max(0, billed_requests - witnessed_requests - missed_requests)), 0) as waiting
+    from ${projection}`;
 }

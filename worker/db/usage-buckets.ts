@@ -1,6 +1,7 @@
 /** What an account used in spans of time, for programs: minutes from the requests themselves, the rest from the rollup. */
 import { type SQL, sql } from 'drizzle-orm';
 import type { Database } from './client.ts';
+import { requestIdsIn } from './requests.ts';
 
 export const BUCKET_MS = { minute: 60_000, hour: 3_600_000, day: 86_400_000 } as const;
 export type BucketWidth = keyof typeof BUCKET_MS;
@@ -39,9 +40,9 @@ export interface BucketRow extends BucketPlace {
   readonly chargeNanoUsd: number;
 }
 
-/** Both by (account, time): the range is walked, not the table. */
+/** Both by (account, time), requests by that of their ids: the range is walked, not the table. */
 const SOURCES: Record<'requests' | 'rollup', SQL> = {
-  requests: sql`(SELECT account_id, admitted_at_ms AS at_ms, key_id, model_id, 1 AS requests, prompt_tokens,
+  requests: sql`(SELECT account_id, request_id, admitted_at_ms AS at_ms, key_id, model_id, 1 AS requests, prompt_tokens,
     cached_tokens, completion_tokens, reasoning_tokens, charge_nano_usd FROM usage_event)`,
   rollup: sql`(SELECT account_id, hour_ms AS at_ms, key_id, model_id, requests,
     cached_tokens + uncached_tokens AS prompt_tokens, cached_tokens,
@@ -55,7 +56,10 @@ export function listBuckets(db: Database, query: BucketQuery): Promise<BucketRow
   const width = sql.raw(String(BUCKET_MS[query.width]));
   const key = query.byKey ? sql`key_id` : sql`''`;
   const model = query.byModel ? sql`model_id` : sql`''`;
-  const source = query.width === 'minute' ? SOURCES.requests : SOURCES.rollup;
+  const isByRequest = query.width === 'minute';
+  const ids = requestIdsIn({ fromMs, toMs });
+  const inIds = isByRequest ? sql`AND request_id >= ${ids.first} AND request_id < ${ids.end}` : sql``;
+  const source = isByRequest ? SOURCES.requests : SOURCES.rollup;
   const ofKey = keyId === null ? sql`` : sql`AND key_id = ${keyId}`;
   const ofModel = modelId === null ? sql`` : sql`AND model_id = ${modelId}`;
   const next = after
@@ -68,6 +72,6 @@ export function listBuckets(db: Database, query: BucketQuery): Promise<BucketRow
       sum(completion_tokens) AS "completionTokens", sum(reasoning_tokens) AS "reasoningTokens",
       sum(charge_nano_usd) AS "chargeNanoUsd"
     FROM ${source}
-    WHERE account_id = ${accountId} AND at_ms >= ${fromMs} AND at_ms < ${toMs} ${ofKey} ${ofModel}
+    WHERE account_id = ${accountId} AND at_ms >= ${fromMs} AND at_ms < ${toMs} ${inIds} ${ofKey} ${ofModel}
     GROUP BY bucket_ms, key, model ${next} ORDER BY bucket_ms, key, model LIMIT ${limit}`);
 }

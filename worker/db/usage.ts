@@ -87,7 +87,7 @@ export function listRecentRequests(
     .from(usageEvent)
     .leftJoin(price, eq(price.id, usageEvent.priceId))
     .where(eq(usageEvent.accountId, filter.accountId))
-    .orderBy(desc(usageEvent.admittedAtMs))
+    .orderBy(desc(usageEvent.requestId))
     .limit(filter.limit);
 }
 
@@ -97,7 +97,7 @@ export async function firstRequestAtMs(db: Database, accountId: string): Promise
     .select({ admittedAtMs: usageEvent.admittedAtMs })
     .from(usageEvent)
     .where(eq(usageEvent.accountId, accountId))
-    .orderBy(asc(usageEvent.admittedAtMs))
+    .orderBy(asc(usageEvent.requestId))
     .limit(1)
     .get();
   return row?.admittedAtMs ?? null;

@@ -2,7 +2,7 @@
  * An account's books, checked: the Wallet's chain of entries, its projection in D1, and the arithmetic of each charge.
  * Pure; read page by page, so that the longest ledger can be audited.
  */
-import { type Entry, GENESIS_HASH, hashInput } from './ledger.ts';
+import { chargeReference, type Entry, GENESIS_HASH, hashInput } from './ledger.ts';
 import { chargeFor, type Price } from './pricing.ts';
 import type { Usage } from './usage.ts';
 
@@ -15,7 +15,7 @@ export interface BookMark {
 
 export const FIRST_PAGE: BookMark = { seq: 0, hash: GENESIS_HASH, balanceNanoUsd: 0 };
 
-/** A charged request as D1 has it, beside the price row that it names. */
+/** A charged request as D1 has it, beside the price row that it names. Others may share its entry. */
 export interface BookedRequest {
   readonly requestId: string;
   readonly entrySeq: number;
@@ -49,7 +49,7 @@ export function checkPage(
 ): { findings: Finding[]; mark: BookMark } {
   const findings: Finding[] = [];
   const projected = new Map(page.projected.map((entry) => [entry.seq, entry]));
-  const requests = new Map(page.requests.map((request) => [request.entrySeq, request]));
+  const requests = Map.groupBy(page.requests, ({ entrySeq }) => entrySeq);
   let { seq, hash: head, balanceNanoUsd } = mark;
   for (const entry of page.entries) {
     const about = `entry ${entry.seq} (${entry.kind} ${entry.reference})`;
@@ -72,19 +72,23 @@ export function checkPage(
     const copy = projected.get(entry.seq);
     if (!copy) find('is missing in D1');
     else if (JSON.stringify(inOrder(copy)) !== JSON.stringify(inOrder(entry))) find('differs in D1');
-    if (entry.kind === 'charge') checkCharge(entry, requests.get(entry.seq), find);
+    if (entry.kind === 'charge') checkCharge(entry, requests.get(entry.seq) ?? [], find);
   }
   return { findings, mark: { seq, hash: head, balanceNanoUsd } };
 }
 
-function checkCharge(entry: Entry, request: BookedRequest | undefined, find: (what: string) => void): void {
+function checkCharge(entry: Entry, requests: readonly BookedRequest[], find: (what: string) => void): void {
+  if (requests.length === 0) return void find('has no request in D1');
+  const reference = chargeReference(requests.map(({ requestId }) => requestId));
+  if (reference !== entry.reference) find(`belongs to ${reference} in D1`);
   const charged = -(entry.grantedNanoUsd + entry.paidNanoUsd);
-  if (!request) return void find('has no request in D1');
-  if (request.requestId !== entry.reference) find(`belongs to ${request.requestId} in D1`);
-  if (request.chargeNanoUsd !== charged)
-    find(`took ${charged}, the request in D1 says ${request.chargeNanoUsd}`);
-  const recomputed = chargeFor(request.usage, request.price);
-  if (recomputed !== charged) find(`took ${charged}, tokens × ${request.price.id} is ${recomputed}`);
+  const sum = requests.reduce((total, { chargeNanoUsd }) => total + chargeNanoUsd, 0);
+  if (sum !== charged) find(`took ${charged}, its requests in D1 sum to ${sum}`);
+  for (const { requestId, usage, price, chargeNanoUsd } of requests) {
+    const recomputed = chargeFor(usage, price);
+    if (recomputed !== chargeNanoUsd)
+      find(`took ${chargeNanoUsd} for ${requestId}, tokens × ${price.id} is ${recomputed}`);
+  }
 }
 
 function inOrder(entry: Entry): unknown[] {

@@ -18,7 +18,8 @@ export type IdPrefix =
   | 'batch'
   | 'tok'
   | 'inv'
-  | 'ltr';
+  | 'ltr'
+  | 'lease';
 
 /** @param bytes ten random bytes */
 export function newId(
@@ -41,4 +42,20 @@ export function newId(
 /** Whether `text` has the shape of an id of that kind: checked before any look-up. */
 export function isId(prefix: IdPrefix, text: string): boolean {
   return text.length === prefix.length + 27 && new RegExp(`^${prefix}_[0-9a-hjkmnp-tv-z]{26}$`).test(text);
+}
+
+/** When an id was made, by the clock of its maker. @returns NaN for what is no id */
+export function timeOfId(id: string): number {
+  const time = id.slice(id.indexOf('_') + 1).slice(0, 10);
+  return [...time].reduce((ms, char) => ms * 32 + indexOf(char), 0);
+}
+
+/** The least id that can be made at that time: what sorts from it on is as young or younger. */
+export function firstIdAt(prefix: IdPrefix, atMs: number): string {
+  return newId(prefix, Math.max(0, atMs), new Uint8Array(10));
+}
+
+function indexOf(char: string): number {
+  const at = CROCKFORD.indexOf(char);
+  return at < 0 ? Number.NaN : at;
 }

@@ -13,7 +13,7 @@ export interface EntryBody extends Credit {
   readonly seq: number;
   readonly atMs: number;
   readonly kind: EntryKind;
-  /** request, payment order, grant or reversal: an account has one entry for each kind and reference */
+  /** payment order, grant, reversal, or the requests of a charge: an account has one entry for each kind and reference */
   readonly reference: string;
   /** ledger balance after the entry, granted and paid together */
   readonly balanceNanoUsd: NanoUsd;
@@ -51,4 +51,23 @@ export function hashInput(previousHash: string, body: EntryBody): string {
     body.paidNanoUsd,
     body.balanceNanoUsd,
   ]);
+}
+
+const RANGE = '..';
+
+/**
+ * What the entry of a charge refers to: its one request, or the first and the last of those that were charged together,
+ * by their ids and so by their times. Others of that span may have been charged by other entries.
+ * @param requestIds not empty
+ */
+export function chargeReference(requestIds: readonly string[]): string {
+  const [first, ...others] = [...requestIds].sort();
+  const last = others.at(-1);
+  return last === undefined ? first! : `${first}${RANGE}${last}`;
+}
+
+/** The span of ids that a charge's reference names; both ends are in it. */
+export function chargedRequests(reference: string): { readonly first: string; readonly last: string } {
+  const [first, last] = reference.split(RANGE) as [string, string?];
+  return { first, last: last ?? first };
 }

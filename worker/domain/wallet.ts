@@ -1,5 +1,6 @@
 /** What callers say to a Wallet and what it answers. Plain data: it crosses a Durable Object call. */
 import type { Ending, HoldRange, RequestState } from './hold.ts';
+import type { LeaseGrant, LeaseReport } from './lease.ts';
 import type { Credit, Entry } from './ledger.ts';
 import type { CapPeriod, LimitRefusal, Load, ScopedLimits } from './limits.ts';
 import type { NanoUsd } from './money.ts';
@@ -67,7 +68,15 @@ export interface Admitted {
   readonly home: ConversationHome | null;
 }
 
-export type AdmitResult = Admitted | { ok: false; refusal: AdmitRefusal; rateLimit: RateLimitState };
+export type AdmitResult =
+  | Admitted
+  | {
+      ok: false;
+      refusal: AdmitRefusal;
+      rateLimit: RateLimitState;
+      /** only the slack of leases is in the way: by then it may have been given back; null: it is not that */
+      againInMs: number | null;
+    };
 
 export interface ResizeRequest {
   readonly requestId: string;
@@ -123,6 +132,8 @@ export interface WalletReceipt {
   readonly outcome: 'finished' | 'aborted' | 'failed' | 'lost';
   readonly usage: Usage;
   readonly ttftMs: number | null;
+  /** what the edge admitted it by (lease.ts); null: by a hold of its own */
+  readonly ticket: string | null;
 }
 
 /** Why a hold is smaller than was wanted. */
@@ -180,8 +191,15 @@ export interface WalletApi {
   post(request: PostRequest): Promise<RequestRecord | null>;
   /** Ends a request that costs nothing. */
   void(request: { requestId: string; nodeId: string | null; ending: Ending }): Promise<RequestRecord | null>;
-  /** Takes the nodes' word for what was generated: settles orphaned holds, writes off what nobody was billed. */
-  reconcile(receipts: readonly WalletReceipt[]): Promise<void>;
+  /** What an isolate did under its lease, and what it needs; see lease.ts. */
+  lease(report: LeaseReport): Promise<LeaseGrant>;
+  /**
+   * Takes a node's word for what was generated: settles orphaned holds, writes off what nobody was billed.
+   * @returns ids of requests of which an isolate will tell within a moment: their receipts are to come again
+   */
+  reconcile(receipts: readonly WalletReceipt[]): Promise<string[]>;
+  /** Whether the node that was billed for a request has sent its receipt; null: not known, or not any more. */
+  witnessed(requestId: string): Promise<boolean | null>;
   /** Before a request that carries an idempotency key. */
   begin(work: IdempotentWork): Promise<BeginResult>;
   /** Keeps the sealed answer for a day. */

@@ -1,6 +1,14 @@
 /** The Wallet's ledger: entries are only ever appended, each chained to the one before it. Runs in the caller's transaction. */
 import { createHash } from 'node:crypto';
-import { type Credit, correctionLegs, type Entry, type EntryKind, hashInput } from '../domain/ledger.ts';
+import {
+  type Credit,
+  chargeLegs,
+  chargeReference,
+  correctionLegs,
+  type Entry,
+  type EntryKind,
+  hashInput,
+} from '../domain/ledger.ts';
 import { type NanoUsd, nanoUsd } from '../domain/money.ts';
 import type { WalletStore } from './wallet-store.ts';
 
@@ -26,6 +34,26 @@ export class Ledger {
   }
 
   append(kind: EntryKind, reference: string, legs: Credit, atMs: number): Entry {
+    const entry = this.#append(kind, reference, legs, { atMs, heldByNanoUsd: 0 });
+    this.#onEntry(entry);
+    return entry;
+  }
+
+  /** One entry for requests that are settled together, and the end of what was held for them. Their page tells of it. */
+  charge(
+    requestIds: readonly string[],
+    { chargeNanoUsd, heldByNanoUsd, atMs }: { chargeNanoUsd: NanoUsd; heldByNanoUsd: number; atMs: number },
+  ): Entry {
+    const legs = chargeLegs(this.#store.head(), chargeNanoUsd);
+    return this.#append('charge', chargeReference(requestIds), legs, { atMs, heldByNanoUsd });
+  }
+
+  #append(
+    kind: EntryKind,
+    reference: string,
+    legs: Credit,
+    { atMs, heldByNanoUsd }: { atMs: number; heldByNanoUsd: number },
+  ): Entry {
     const head = this.#store.head();
     const { grantedNanoUsd, paidNanoUsd } = legs;
     const balanceNanoUsd = nanoUsd(head.grantedNanoUsd + head.paidNanoUsd + grantedNanoUsd + paidNanoUsd);
@@ -33,8 +61,7 @@ export class Ledger {
     // node:crypto, because Web Crypto's digest is async and an await here would let another call in
     const hash = createHash('sha256').update(hashInput(head.hash, body)).digest('hex');
     const entry = { ...body, hash };
-    this.#store.append(entry);
-    this.#onEntry(entry);
+    this.#store.append(entry, heldByNanoUsd);
     return entry;
   }
 

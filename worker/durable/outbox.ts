@@ -1,33 +1,84 @@
 /** What a Wallet tells others, in the order in which it happened: D1 first, then the queue for what somebody must do. */
 import { database } from '../db/client.ts';
-import { type OutboxItem, project } from '../db/projection.ts';
+import { type OutboxItem, project, type ToldRequest } from '../db/projection.ts';
+import type { Entry } from '../domain/ledger.ts';
+import type { NanoUsd } from '../domain/money.ts';
 import type { Task } from '../domain/task.ts';
+import type { RequestRecord } from '../domain/wallet.ts';
 import type { Env } from '../env.ts';
+import { grantedOf, type Pages, places, recordOf } from './pages.ts';
 import type { WalletStore } from './wallet-store.ts';
 
-/** Three statements an item at most keep a batch well under D1's limits. */
+/** One look at the outbox; a page is an item of many requests. */
 const ITEMS_MAX = 50;
+/** Of one batch: a D1 that is busy for longer keeps all others waiting. */
+const REQUESTS_MAX = 2_000;
+
+/** What waits in an outbox: items as D1 hears of them, and pages, which are read when it does. */
+export type Told =
+  | OutboxItem
+  | {
+      readonly kind: 'page';
+      readonly accountId: string;
+      readonly atMs: number;
+      /** null: its requests cost nothing */
+      readonly entry: Entry | null;
+    };
+
+interface Numbered {
+  readonly seq: number;
+  readonly item: OutboxItem;
+}
 
 /**
  * Delivers until nothing is left. An item leaves the outbox when all it says has arrived, so it may be told twice. What
  * only D1 had to know does not wait for the queue.
  */
-export async function emptyOutbox(env: Env, store: WalletStore): Promise<void> {
+export async function emptyOutbox(
+  env: Env,
+  { store, pages }: { store: WalletStore; pages: Pages },
+): Promise<void> {
   for (;;) {
-    const rows = store
-      .outbox(ITEMS_MAX)
-      .map(({ seq, item }) => ({ seq, item: JSON.parse(item) as OutboxItem }));
+    const rows = nextItems(store, pages);
     if (rows.length === 0) return;
-    await project(
-      database(env),
-      rows.map(({ item }) => item),
-    );
+    await project(database(env), store.accountId(), rows);
     const forQueue = rows.filter(({ item }) => taskOf(item) !== null);
     store.dequeue(rows.filter((row) => !forQueue.includes(row)).map(({ seq }) => seq));
     if (forQueue.length === 0) continue;
     await env.TASKS.sendBatch(forQueue.map(({ item }) => ({ body: taskOf(item)! })));
     store.dequeue(forQueue.map(({ seq }) => seq));
   }
+}
+
+function nextItems(store: WalletStore, pages: Pages): Numbered[] {
+  const items: Numbered[] = [];
+  let requests = 0;
+  for (const { seq, item } of store.outbox(ITEMS_MAX)) {
+    if (requests >= REQUESTS_MAX) break;
+    for (const each of inFull(JSON.parse(item) as Told | LegacyUsage, pages)) {
+      items.push({ seq, item: each });
+      if (each.kind === 'usage') requests += each.requests.length;
+    }
+  }
+  return items;
+}
+
+/** As outboxes have it that were filled before requests were told together. */
+type LegacyUsage = { kind: 'usage'; accountId: string; request: RequestRecord; grantedNanoUsd: NanoUsd };
+
+function inFull(item: Told | LegacyUsage, pages: Pages): OutboxItem[] {
+  if (item.kind === 'usage' && 'request' in item) {
+    const { kind, accountId, request, grantedNanoUsd } = item;
+    return [{ kind, accountId, requests: [{ ...request, grantedNanoUsd }] }];
+  }
+  if (item.kind !== 'page') return [item];
+  const { accountId, entry } = item;
+  const page = pages.page(item.atMs);
+  const requests = places(page).map(
+    (place): ToldRequest => ({ ...recordOf(place), grantedNanoUsd: grantedOf(place) }),
+  );
+  const usage: OutboxItem = { kind: 'usage', accountId, requests };
+  return entry === null ? [usage] : [{ kind: 'entry', accountId, entry }, usage];
 }
 
 function taskOf(item: OutboxItem): Task | null {

@@ -3,26 +3,23 @@
  * meet what was billed. Every call runs in the caller's transaction.
  */
 
-import type { OutboxItem } from '../db/projection.ts';
 import { coveredUsage, type Ending } from '../domain/hold.ts';
+import type { Lease } from '../domain/lease.ts';
 import { chargeLegs, type Entry } from '../domain/ledger.ts';
 import { dayOf } from '../domain/limits.ts';
 import { type NanoUsd, nanoUsd } from '../domain/money.ts';
 import { chargeFor } from '../domain/pricing.ts';
-import { type DriftKind, isDrift, writeOff } from '../domain/reconciliation.ts';
-import { isSound, NO_USAGE } from '../domain/usage.ts';
+import { NO_USAGE } from '../domain/usage.ts';
 import type { RequestRecord, WalletReceipt } from '../domain/wallet.ts';
 import { type HeldRequest, publicRecord } from './held-request.ts';
 import type { Ledger } from './ledger.ts';
+import type { Told } from './outbox.ts';
+import type { Pages } from './pages.ts';
+import type { Receipts } from './receipts.ts';
 import type { ReplayStore } from './replay-store.ts';
 import type { Traffic } from './traffic.ts';
 import type { WalletStore } from './wallet-store.ts';
 import type { Watcher } from './watcher.ts';
-
-/** How often it is looked for receipts that are missing; each look writes a row. */
-const PROOF_EVERY_MS = 60_000;
-/** A node that was lost with its journal leaves many; one transaction need not tell all of them. */
-const MISSING_PER_LOOK_MAX = 500;
 
 export type HoldEnd = Pick<RequestRecord, 'state' | 'nodeId' | 'usage' | 'ttftMs'> & { ending: Ending };
 
@@ -32,10 +29,18 @@ interface Parts {
   readonly replays: ReplayStore;
   readonly traffic: Traffic;
   readonly watcher: Watcher;
-  readonly tell: (item: OutboxItem) => void;
+  readonly pages: Pages;
+  readonly receipts: Receipts;
+  readonly tell: (item: Told) => void;
   /** how long a receipt is waited for */
   readonly graceMs: () => number;
 }
+
+/** How a request of a lease ended, and what of the lease was its own. */
+export type LeasedHold = Omit<HoldEnd, 'state'> &
+  Pick<HeldRequest, 'requestId' | 'stream' | 'admittedAtMs' | 'heldNanoUsd'> & {
+    readonly state: 'posted' | 'voided' | 'expired';
+  };
 
 export class Settlement {
   readonly #parts: Parts;
@@ -46,7 +51,7 @@ export class Settlement {
 
   /** The one place where a hold becomes a charge or nothing. */
   resolve(request: HeldRequest, end: HoldEnd, nowMs: number): RequestRecord {
-    const { store, ledger, traffic, watcher, tell } = this.#parts;
+    const { store, ledger, traffic, watcher, receipts, tell } = this.#parts;
     const usage = coveredUsage(end.usage, request.heldNanoUsd, request.price);
     const chargeNanoUsd = chargeFor(usage, request.price);
     store.changeHeld(-request.heldNanoUsd);
@@ -78,18 +83,51 @@ export class Settlement {
     store.endRequest(ended);
     traffic.end(request, ended);
     const grantedNanoUsd = nanoUsd(entry === null ? 0 : 0 - entry.grantedNanoUsd);
-    tell({ kind: 'usage', accountId: store.accountId(), request: ended, grantedNanoUsd });
-    this.#settleReceipts(request.requestId, ended, nowMs);
+    tell({ kind: 'usage', accountId: store.accountId(), requests: [{ ...ended, grantedNanoUsd }] });
+    receipts.settle(request.requestId, ended, nowMs);
     return ended;
   }
 
-  takeReceipt(receipt: WalletReceipt, nowMs: number): void {
-    const { store } = this.#parts;
-    if (!isSound(receipt.usage) || !store.insertReceipt(receipt, nowMs)) return;
-    const request = store.request(receipt.requestId);
-    if (request?.state === 'held') this.settleOrphan(request, nowMs);
-    else this.#settleReceipts(receipt.requestId, request, nowMs);
-    this.#alarmIfGivenTwice(receipt, nowMs);
+  /**
+   * Resolves requests of a lease together: one entry for what they cost, one page for what they were.
+   * @param fromLeaseNanoUsd what of their holds the lease had set aside
+   */
+  resolveTogether(
+    { leaseId, terms }: Pick<Lease, 'leaseId' | 'terms'>,
+    ends: readonly LeasedHold[],
+    fromLeaseNanoUsd: NanoUsd,
+    nowMs: number,
+  ): void {
+    const { store, pages, ledger, traffic, watcher, receipts, tell } = this.#parts;
+    const { keyId, modelId, price, limits } = terms;
+    const requests = ends.map((end) => {
+      const usage = coveredUsage(end.usage, end.heldNanoUsd, price);
+      return { ...end, usage, chargeNanoUsd: chargeFor(usage, price) };
+    });
+    const charged = requests.filter(({ chargeNanoUsd }) => chargeNanoUsd > 0);
+    const chargeNanoUsd = nanoUsd(charged.reduce((sum, each) => sum + each.chargeNanoUsd, 0));
+    const heldByNanoUsd = 0 - fromLeaseNanoUsd;
+    const ids = charged.map(({ requestId }) => requestId);
+    const entry = ids.length === 0 ? null : ledger.charge(ids, { chargeNanoUsd, heldByNanoUsd, atMs: nowMs });
+    if (entry === null) store.changeHeld(heldByNanoUsd);
+    else {
+      store.addSpend(keyId, dayOf(nowMs), chargeNanoUsd);
+      const spentSince = (whose: string | null, day: number) => store.spentSince(whose, day);
+      watcher.caps({ keyId, chargeNanoUsd, caps: limits }, spentSince, nowMs);
+      watcher.balance(ledger.balance(), nowMs);
+    }
+    const tokens = requests.reduce((sum, { usage }) => sum + usage.promptTokens + usage.completionTokens, 0);
+    traffic.used(keyId, tokens, nowMs);
+
+    let grantedLeft = entry === null ? 0 : 0 - entry.grantedNanoUsd;
+    const paged = requests.map((each) => {
+      const grantedNanoUsd = Math.min(grantedLeft, each.chargeNanoUsd);
+      grantedLeft -= grantedNanoUsd;
+      return { ...each, drawnNanoUsd: each.heldNanoUsd, grantedNanoUsd };
+    });
+    const page = pages.insert({ leaseId, keyId, modelId, price, entrySeq: entry?.seq ?? null }, paged, nowMs);
+    tell({ kind: 'page', accountId: store.accountId(), atMs: page.atMs, entry });
+    receipts.settlePage(page, nowMs);
   }
 
   /**
@@ -98,10 +136,7 @@ export class Settlement {
    */
   settleOrphan(request: HeldRequest, nowMs: number): void {
     if (nowMs <= request.leaseUntilMs) return;
-    const proof = this.#parts.store
-      .unsettledReceipts(request.requestId)
-      .filter((receipt) => provesDelivery(receipt, request))
-      .sort((a, b) => b.usage.completionTokens - a.usage.completionTokens)[0];
+    const proof = provenBy(this.#parts.store.unsettledReceipts(request.requestId), request);
     if (proof) {
       const { nodeId, usage, ttftMs } = proof;
       this.resolve(request, { state: 'expired', ending: 'settled_by_receipt', nodeId, usage, ttftMs }, nowMs);
@@ -109,72 +144,6 @@ export class Settlement {
       const nothing = { nodeId: null, usage: NO_USAGE, ttftMs: null };
       this.resolve(request, { state: 'expired', ending: 'unproved', ...nothing }, nowMs);
     }
-  }
-
-  /** Alerts of charges for which no node has sent a receipt in time. */
-  missReceipts(nowMs: number): void {
-    const { store, graceMs } = this.#parts;
-    const span = { afterMs: store.proofCheckedToMs(), toMs: nowMs - graceMs() };
-    if (span.toMs - span.afterMs < PROOF_EVERY_MS) return;
-    const missing = store.chargedWithoutReceipt(span, MISSING_PER_LOOK_MAX);
-    for (const { requestId, nodeId, usage } of missing) {
-      const detail = { billedPrompt: usage.promptTokens, billedCompletion: usage.completionTokens };
-      this.#alarm('receipt_missing', { requestId, nodeId: nodeId ?? '' }, detail, nowMs);
-    }
-    // what did not fit is looked at next time
-    const isAll = missing.length < MISSING_PER_LOOK_MAX;
-    store.setProofCheckedTo(isAll ? span.toMs : missing.at(-1)!.endedAtMs! - 1);
-  }
-
-  /** When there will be something to look for; null: nothing was charged since the last look. */
-  nextLookMs(): number | null {
-    const { store, graceMs } = this.#parts;
-    const checkedToMs = store.proofCheckedToMs();
-    const endMs = store.nextEndMs(checkedToMs);
-    return endMs === null ? null : Math.max(endMs, checkedToMs + PROOF_EVERY_MS) + graceMs() + 1;
-  }
-
-  /** Works out what of each waiting receipt nobody was billed for. */
-  #settleReceipts(requestId: string, request: RequestRecord | null, nowMs: number): void {
-    const { store, tell, graceMs } = this.#parts;
-    const settled = request && { ...request, ending: request.ending!, billed: request.usage };
-    for (const receipt of store.unsettledReceipts(requestId)) {
-      store.settleReceipt(receipt);
-      const off = writeOff(receipt, settled);
-      tell({
-        kind: 'receipt',
-        accountId: store.accountId(),
-        receivedAtMs: nowMs,
-        receipt,
-        writeOff: settled && off,
-        late: request !== null && nowMs - request.endedAtMs! > graceMs(),
-      });
-      if (!settled || !isDrift(off, receipt, settled)) continue;
-      const detail = {
-        billedPrompt: settled.billed.promptTokens,
-        billedCompletion: settled.billed.completionTokens,
-        countedPrompt: receipt.usage.promptTokens,
-        countedCompletion: receipt.usage.completionTokens,
-      };
-      this.#alarm('tokens', receipt, detail, nowMs);
-    }
-  }
-
-  #alarmIfGivenTwice(receipt: WalletReceipt, nowMs: number): void {
-    if (receipt.outcome !== 'finished') return;
-    const nodes = this.#parts.store.finishedAt(receipt.requestId);
-    const other = nodes.find((nodeId) => nodeId !== receipt.nodeId);
-    if (other !== undefined) this.#alarm('double', receipt, { alsoBy: other }, nowMs);
-  }
-
-  #alarm(
-    drift: DriftKind,
-    { requestId, nodeId }: { requestId: string; nodeId: string },
-    detail: Record<string, string | number>,
-    foundAtMs: number,
-  ): void {
-    const { store, tell } = this.#parts;
-    tell({ kind: 'drift', accountId: store.accountId(), drift, requestId, nodeId, detail, foundAtMs });
   }
 
   /**
@@ -199,11 +168,23 @@ export class Settlement {
   }
 }
 
+/** The receipt that shows what of a request reached its client; null: none does. */
+export function provenBy(
+  receipts: readonly WalletReceipt[],
+  request: Pick<HeldRequest, 'stream' | 'background'>,
+): WalletReceipt | null {
+  const proofs = receipts.filter((receipt) => provesDelivery(receipt, request));
+  return proofs.sort((a, b) => b.usage.completionTokens - a.usage.completionTokens)[0] ?? null;
+}
+
 /**
  * A whole answer leaves the edge only when it is complete: an attempt that failed on the way reached nobody. The answer
  * of a batch is kept before it is paid for, so one that nobody paid for is one that nobody has.
  */
-function provesDelivery({ usage, outcome }: WalletReceipt, { stream, background }: HeldRequest): boolean {
+function provesDelivery(
+  { usage, outcome }: WalletReceipt,
+  { stream, background }: Pick<HeldRequest, 'stream' | 'background'>,
+): boolean {
   return (
     !background && usage.completionTokens > 0 && (stream || outcome === 'finished' || outcome === 'aborted')
   );

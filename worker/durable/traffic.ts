@@ -2,6 +2,7 @@
  * What counts against limits: requests and tokens of the last minute and in flight, by key and for the whole account.
  * In memory, so that admission need not count rows; the request table can make it anew at any time.
  */
+import { type Lease, minus, NO_SHARE, plus, type Share } from '../domain/lease.ts';
 import type { Load } from '../domain/limits.ts';
 import { nanoUsd } from '../domain/money.ts';
 import type { HeldRequest } from './held-request.ts';
@@ -9,41 +10,82 @@ import type { HeldRequest } from './held-request.ts';
 const WINDOW_MS = 60_000;
 
 /** A request's part in what is in flight. */
-type Share = Pick<HeldRequest, 'heldNanoUsd' | 'tokens' | 'background'>;
+type Part = Pick<HeldRequest, 'heldNanoUsd' | 'tokens' | 'background'>;
+
+/** A request of the last minute, as rows remember it. */
+export type Recent = Part & Pick<HeldRequest, 'keyId' | 'state' | 'admittedAtMs' | 'endedAtMs' | 'usage'>;
+
+/** What a lease has set aside, and how much of it is slack. */
+export type Leased = Pick<Lease, 'share' | 'slack'>;
+export const NOTHING_LEASED: Leased = { share: NO_SHARE, slack: NO_SHARE };
 
 export class Traffic {
   readonly #keys = new Map<string, Scope>();
   #account = new Scope();
 
   /** Forgets everything and counts again from the rows; see WalletStore.recentRequests. */
-  reload(recent: (afterMs: number) => readonly HeldRequest[], nowMs: number): void {
+  reload(
+    { recent, leases }: { recent: (afterMs: number) => readonly Recent[]; leases: readonly Lease[] },
+    nowMs: number,
+  ): void {
     this.#keys.clear();
     this.#account = new Scope();
     const requests = recent(nowMs - WINDOW_MS);
     for (const request of requests) this.admit(request);
+    for (const lease of leases) {
+      const { keyId } = lease.terms;
+      this.lease(keyId, NOTHING_LEASED, lease);
+      this.admitted(keyId, lease.share.requests - lease.slack.requests, nowMs);
+    }
     const ended = requests.filter(({ state }) => state !== 'held');
     for (const request of ended.sort((a, b) => a.endedAtMs! - b.endedAtMs!)) this.end(request, request);
   }
 
-  /** @param keyId null: the whole account */
-  load(keyId: string | null, nowMs: number): Omit<Load, 'spentNanoUsd'> {
-    return (keyId === null ? this.#account : (this.#keys.get(keyId) ?? new Scope())).load(nowMs);
+  /**
+   * @param keyId null: the whole account
+   * @param of without slack it is what requests themselves use
+   */
+  load(
+    keyId: string | null,
+    nowMs: number,
+    of: { slack: boolean } = { slack: true },
+  ): Omit<Load, 'spentNanoUsd'> {
+    return (keyId === null ? this.#account : (this.#keys.get(keyId) ?? new Scope())).load(nowMs, of);
   }
 
-  admit({ keyId, admittedAtMs, ...share }: Share & Pick<HeldRequest, 'keyId' | 'admittedAtMs'>): void {
+  /** Slack of all leases together. */
+  get slack(): Share {
+    return this.#account.slack;
+  }
+
+  lease(keyId: string, before: Leased, after: Leased): void {
+    for (const scope of this.#of(keyId)) scope.lease(before, after);
+  }
+
+  /** Requests that leases admitted; how they end is told by `lease` and `used`. */
+  admitted(keyId: string, requests: number, nowMs: number): void {
+    if (requests > 0) for (const scope of this.#of(keyId)) scope.admitted(nowMs, requests);
+  }
+
+  /** What a request of a lease used in the end. */
+  used(keyId: string, tokens: number, nowMs: number): void {
+    if (tokens > 0) for (const scope of this.#of(keyId)) scope.used(nowMs, tokens);
+  }
+
+  admit({ keyId, admittedAtMs, ...share }: Part & Pick<HeldRequest, 'keyId' | 'admittedAtMs'>): void {
     for (const scope of this.#of(keyId)) scope.admit(admittedAtMs, share);
   }
 
   resize(
-    { keyId, background, ...before }: Share & Pick<HeldRequest, 'keyId'>,
-    after: Omit<Share, 'background'>,
+    { keyId, background, ...before }: Part & Pick<HeldRequest, 'keyId'>,
+    after: Omit<Part, 'background'>,
   ): void {
     for (const scope of this.#of(keyId)) scope.resize(before, after, background);
   }
 
   /** @param held as it was in flight; `ended` says what it used and when */
   end(
-    { keyId, ...share }: Share & Pick<HeldRequest, 'keyId'>,
+    { keyId, ...share }: Part & Pick<HeldRequest, 'keyId'>,
     { usage, endedAtMs }: Pick<HeldRequest, 'usage' | 'endedAtMs'>,
   ): void {
     const used = usage.promptTokens + usage.completionTokens;
@@ -71,23 +113,26 @@ class Scope {
   #inFlight = 0;
   #heldNanoUsd = 0;
   #tokens = 0;
+  slack = NO_SHARE;
 
-  load(nowMs: number): Omit<Load, 'spentNanoUsd'> {
+  load(nowMs: number, of: { slack: boolean } = { slack: true }): Omit<Load, 'spentNanoUsd'> {
     this.#admitted.prune(nowMs);
     this.#endedTokens.prune(nowMs);
     const oldestMs = this.#admitted.oldestMs;
     const oldestEndMs = this.#endedTokens.oldestMs;
+    // slack may be admitted within the minute, and is in hand for whoever has it
+    const idle = of.slack ? NO_SHARE : this.slack;
     return {
-      requestsLastMinute: this.#admitted.sum,
+      requestsLastMinute: this.#admitted.sum + this.slack.requests - idle.requests,
       oldestRequestAgeMs: oldestMs === null ? 0 : nowMs - oldestMs,
-      tokensLastMinute: this.#endedTokens.sum + this.#tokens,
+      tokensLastMinute: this.#endedTokens.sum + this.#tokens - idle.tokens,
       tokensFreeInMs: oldestEndMs === null ? null : oldestEndMs + WINDOW_MS - nowMs,
-      inFlight: this.#inFlight,
-      heldNanoUsd: nanoUsd(this.#heldNanoUsd),
+      inFlight: this.#inFlight - idle.requests,
+      heldNanoUsd: nanoUsd(this.#heldNanoUsd - idle.nanoUsd),
     };
   }
 
-  admit(atMs: number, share: Share): void {
+  admit(atMs: number, share: Part): void {
     this.resize(NOTHING, share, share.background);
     if (share.background) return;
     this.#admitted.add(atMs, 1);
@@ -99,7 +144,23 @@ class Scope {
     if (!background) this.#tokens += after.tokens - before.tokens;
   }
 
-  end(atMs: number, share: Share, usedTokens: number): void {
+  lease(before: Leased, after: Leased): void {
+    const more = minus(after.share, before.share);
+    this.#heldNanoUsd += more.nanoUsd;
+    this.#tokens += more.tokens;
+    this.#inFlight += more.requests;
+    this.slack = plus(this.slack, minus(after.slack, before.slack));
+  }
+
+  admitted(atMs: number, requests: number): void {
+    this.#admitted.add(atMs, requests);
+  }
+
+  used(atMs: number, tokens: number): void {
+    this.#endedTokens.add(atMs, tokens);
+  }
+
+  end(atMs: number, share: Part, usedTokens: number): void {
     this.resize(share, NOTHING, share.background);
     if (share.background) return;
     this.#inFlight -= 1;

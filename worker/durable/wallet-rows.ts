@@ -2,6 +2,7 @@
 import type { Ending, RequestState } from '../domain/hold.ts';
 import type { Entry, EntryKind } from '../domain/ledger.ts';
 import { nanoUsd } from '../domain/money.ts';
+import type { Usage } from '../domain/usage.ts';
 import type { WalletReceipt } from '../domain/wallet.ts';
 import type { Cap, HeldRequest } from './held-request.ts';
 
@@ -63,6 +64,7 @@ export function toReceipt(row: Row): WalletReceipt {
     outcome: row.outcome as WalletReceipt['outcome'],
     usage: toUsage(row),
     ttftMs: row.ttft_ms as number | null,
+    ticket: row.ticket as string | null,
   };
 }
 
@@ -73,11 +75,16 @@ function toCap(amount: SqlStorageValue | undefined, period: SqlStorageValue | un
   };
 }
 
-function toUsage(row: Row) {
+/** Of a row, or of what a page has in its place. */
+export function toUsage(of: object): Usage {
+  const row = of as Record<
+    'prompt_tokens' | 'cached_tokens' | 'completion_tokens' | 'reasoning_tokens',
+    number
+  >;
   return {
-    promptTokens: row.prompt_tokens as number,
-    cachedTokens: row.cached_tokens as number,
-    completionTokens: row.completion_tokens as number,
-    reasoningTokens: row.reasoning_tokens as number,
+    promptTokens: row.prompt_tokens,
+    cachedTokens: row.cached_tokens,
+    completionTokens: row.completion_tokens,
+    reasoningTokens: row.reasoning_tokens,
   };
 }

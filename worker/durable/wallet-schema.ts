@@ -11,6 +11,9 @@
  * proof      one row: up to when it has been looked whether every charge has its receipt
  * token_spend  what short-lived tokens have spent and hold: a part of their keys' spend
  * home       where a conversation's last answer was made
+ * lease      what isolates may admit by themselves; kept for a day after its end
+ * page       requests of a lease that were settled together, each as JSON with the columns of `request`; one character of
+ *            `proofs` each: 0 no receipt yet, p its node's receipt has come, f and says that the whole answer was given
  * version    one row: how many of these migrations the Wallet has
  */
 import { GENESIS_HASH } from '../domain/ledger.ts';
@@ -123,5 +126,42 @@ CREATE TABLE token_spend (
   held_nano_usd INTEGER NOT NULL CHECK (held_nano_usd >= 0),
   at_ms INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+`,
+  `
+CREATE TABLE lease (
+  lease_id TEXT PRIMARY KEY,
+  terms TEXT NOT NULL,
+  seq INTEGER NOT NULL,
+  admitted INTEGER NOT NULL,
+  told INTEGER NOT NULL,
+  doubtful INTEGER NOT NULL,
+  requests INTEGER NOT NULL,
+  held_nano_usd INTEGER NOT NULL CHECK (held_nano_usd >= 0),
+  tokens INTEGER NOT NULL,
+  slack_requests INTEGER NOT NULL,
+  slack_nano_usd INTEGER NOT NULL,
+  slack_tokens INTEGER NOT NULL,
+  until_ms INTEGER NOT NULL,
+  ended_at_ms INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE TABLE page (
+  at_ms INTEGER PRIMARY KEY,
+  first_request_id TEXT NOT NULL,
+  last_request_id TEXT NOT NULL,
+  lease_id TEXT NOT NULL,
+  key_id TEXT NOT NULL,
+  model_id TEXT NOT NULL,
+  price_id TEXT NOT NULL,
+  cache_hit_nano_usd INTEGER NOT NULL,
+  cache_miss_nano_usd INTEGER NOT NULL,
+  output_nano_usd INTEGER NOT NULL,
+  entry_seq INTEGER,
+  requests TEXT NOT NULL,
+  proofs TEXT NOT NULL
+) STRICT;
+ALTER TABLE receipt ADD COLUMN ticket TEXT;
+DROP INDEX request_by_key;
+DROP INDEX request_held_by_key;
+DROP INDEX receipt_by_time;
 `,
 ];

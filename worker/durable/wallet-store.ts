@@ -67,8 +67,8 @@ export class WalletStore {
     this.#sql.exec('UPDATE credit SET owed_nano_usd = owed_nano_usd + ?', byNanoUsd);
   }
 
-  /** Appends the entry and moves balance and chain head with it. */
-  append(entry: Entry): void {
+  /** Appends the entry and moves balance, chain head and what is held with it. */
+  append(entry: Entry, heldByNanoUsd: number): void {
     this.#sql.exec(
       'INSERT INTO entry (seq, at_ms, kind, reference, granted_nano_usd, paid_nano_usd, balance_nano_usd, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
       entry.seq,
@@ -81,9 +81,10 @@ export class WalletStore {
       entry.hash,
     );
     this.#sql.exec(
-      'UPDATE credit SET granted_nano_usd = granted_nano_usd + ?, paid_nano_usd = paid_nano_usd + ?, head_seq = ?, head_hash = ?',
+      'UPDATE credit SET granted_nano_usd = granted_nano_usd + ?, paid_nano_usd = paid_nano_usd + ?, held_nano_usd = held_nano_usd + ?, head_seq = ?, head_hash = ?',
       entry.grantedNanoUsd,
       entry.paidNanoUsd,
+      heldByNanoUsd,
       entry.seq,
       entry.hash,
     );
@@ -212,16 +213,14 @@ export class WalletStore {
     return (row?.at as number | null) ?? null;
   }
 
-  /** Requests that are held or ended after `afterMs`, in the order of their admission. */
+  /** Requests that are held or ended after `afterMs`. */
   recentRequests(afterMs: number): HeldRequest[] {
     return this.#all(
       // two partial indexes; who was admitted so lately is held or has ended since
       `SELECT * FROM request WHERE state = 'held'
        UNION ALL SELECT * FROM request WHERE state <> 'held' AND ended_at_ms > ?`,
       afterMs,
-    )
-      .map(toRequest)
-      .sort((a, b) => a.admittedAtMs - b.admittedAtMs);
+    ).map(toRequest);
   }
 
   /** Posted from `day` on, by a key or (null) by all of them. */
@@ -269,7 +268,7 @@ export class WalletStore {
     const { usage } = receipt;
     return (
       this.#sql.exec(
-        'INSERT OR IGNORE INTO receipt VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0)',
+        'INSERT OR IGNORE INTO receipt VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?)',
         receipt.requestId,
         receipt.nodeId,
         nowMs,
@@ -279,7 +278,14 @@ export class WalletStore {
         usage.completionTokens,
         usage.reasoningTokens,
         receipt.ttftMs,
+        receipt.ticket,
       ).rowsWritten > 0
+    );
+  }
+
+  hasReceipt(requestId: string, nodeId: string | null): boolean {
+    return (
+      this.#one('SELECT 1 FROM receipt WHERE request_id = ? AND node_id = ?', requestId, nodeId) !== null
     );
   }
 
@@ -323,6 +329,12 @@ export class WalletStore {
     return this.#all('SELECT * FROM receipt WHERE request_id = ? AND settled = 0', requestId).map(toReceipt);
   }
 
+  /** … of requests whose ids are in a span. */
+  unsettledBetween(firstRequestId: string, lastRequestId: string): WalletReceipt[] {
+    const query = 'SELECT * FROM receipt WHERE request_id BETWEEN ? AND ? AND settled = 0';
+    return this.#all(query, firstRequestId, lastRequestId).map(toReceipt);
+  }
+
   settleReceipt(receipt: WalletReceipt): void {
     this.#sql.exec(
       'UPDATE receipt SET settled = 1 WHERE request_id = ? AND node_id = ?',
@@ -345,7 +357,7 @@ export class WalletStore {
   /** The first ledger entry that D1 may not have yet, or null. */
   firstUntoldSeq(): number | null {
     const row = this.#one(
-      "SELECT min(item ->> '$.entry.seq') AS seq FROM outbox WHERE item ->> '$.kind' = 'entry'",
+      "SELECT min(item ->> '$.entry.seq') AS seq FROM outbox WHERE item ->> '$.kind' IN ('entry', 'page')",
     );
     return (row?.seq as number | null) ?? null;
   }

@@ -4,18 +4,16 @@
  */
 
 import { DurableObject } from 'cloudflare:workers';
-import type { OutboxItem } from '../db/projection.ts';
 import { describeError } from '../describe-error.ts';
 import type { Ending } from '../domain/hold.ts';
 import { begin, KEEP_REPLAYS_MS } from '../domain/idempotency.ts';
 import { newId } from '../domain/ids.ts';
+import type { LeaseGrant, LeaseReport } from '../domain/lease.ts';
 import type { Entry } from '../domain/ledger.ts';
 import {
-  CAP_REACHED,
   type CapPeriod,
   capLeft,
   LIMIT_SCOPES,
-  type LimitScope,
   type Load,
   limitRefusal,
   periodStartDay,
@@ -24,11 +22,11 @@ import {
 import { type NanoUsd, nanoUsd } from '../domain/money.ts';
 import { isSound, NO_USAGE } from '../domain/usage.ts';
 import type {
+  AdmitRefusal,
   AdmitRequest,
   AdmitResult,
   Balance,
   BeginResult,
-  HoldBound,
   IdempotentWork,
   LedgerPage,
   PostRequest,
@@ -42,12 +40,19 @@ import type {
 } from '../domain/wallet.ts';
 import type { Watch } from '../domain/watch.ts';
 import { config, type Env } from '../env.ts';
-import { type Cap, publicRecord } from './held-request.ts';
+import { publicRecord } from './held-request.ts';
+import { Homes } from './homes.ts';
+import { LeaseStore } from './lease-store.ts';
+import { Leases } from './leases.ts';
 import { Ledger } from './ledger.ts';
-import { emptyOutbox } from './outbox.ts';
+import { emptyOutbox, type Told } from './outbox.ts';
+import { Pages, proofOf, recordOf } from './pages.ts';
 import { rateLimitState } from './rate-limit-state.ts';
+import { Receipts } from './receipts.ts';
 import { ReplayStore } from './replay-store.ts';
+import { Room } from './room.ts';
 import { type HoldEnd, Settlement } from './settlement.ts';
+import { takeReceipts } from './take-receipts.ts';
 import { Traffic } from './traffic.ts';
 import { WalletStore } from './wallet-store.ts';
 import { Watcher } from './watcher.ts';
@@ -57,6 +62,8 @@ const PROJECT_DELAY_MS = 500;
 /** After D1 refused: it is one database for everybody, so do not hammer it. */
 const PROJECT_RETRY_MS = 5_000;
 const ORPHANS_PER_ALARM_MAX = 200;
+/** Isolates report several times a second; by then each has heard that it is to give its slack back. */
+const SLACK_RETURNS_MS = 300;
 const KEEP_ENDED_MS = 24 * 3_600_000;
 /** What is a day old may be a little older; looking for it at every alarm would cost more than it frees. */
 const TRIM_EVERY_MS = 3_600_000;
@@ -64,9 +71,15 @@ const TRIM_EVERY_MS = 3_600_000;
 export class Wallet extends DurableObject<Env> implements WalletApi {
   readonly #store: WalletStore;
   readonly #ledger: Ledger;
+  readonly #leaseStore: LeaseStore;
+  readonly #leases: Leases;
+  readonly #room: Room;
   readonly #replays: ReplayStore;
   readonly #watcher: Watcher;
+  readonly #pages: Pages;
+  readonly #receipts: Receipts;
   readonly #settlement: Settlement;
+  readonly #homes = new Homes();
   readonly #traffic = new Traffic();
   /** when the alarm is set for, as far as this object knows */
   #alarmAtMs = Number.POSITIVE_INFINITY;
@@ -77,7 +90,7 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
   constructor(state: DurableObjectState, env: Env) {
     super(state, env);
     const { sql } = state.storage;
-    const tell = (item: OutboxItem) => this.#tell(item);
+    const tell = (item: Told) => this.#tell(item);
     const store = new WalletStore(sql);
     store.keepAccountId(state.id.name);
     const ledger = new Ledger(store, (entry) => tell({ kind: 'entry', accountId: store.accountId(), entry }));
@@ -90,8 +103,21 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
       recharge: () => tell({ kind: 'recharge', accountId: store.accountId() }),
     });
     const traffic = this.#traffic;
+    const homes = this.#homes;
     const graceMs = () => this.#graceMs();
-    this.#settlement = new Settlement({ store, ledger, replays, traffic, watcher, tell, graceMs });
+    const leaseMs = () => this.#leaseMs();
+    const pages = new Pages(sql, graceMs);
+    const receipts = new Receipts({ store, pages, tell, graceMs });
+    const parts = { store, pages, receipts, ledger, replays, traffic, watcher, tell, graceMs };
+    const settlement = new Settlement(parts);
+    const room = new Room(parts);
+    const leases = new LeaseStore(sql);
+    this.#leases = new Leases({ ...parts, leases, homes, room, settlement, leaseMs });
+    this.#leaseStore = leases;
+    this.#pages = pages;
+    this.#receipts = receipts;
+    this.#settlement = settlement;
+    this.#room = room;
     this.#store = store;
     this.#ledger = ledger;
     this.#replays = replays;
@@ -109,23 +135,17 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
       const known = this.#store.request(requestId);
       if (known) return this.#admitted(known.heldNanoUsd, request, nowMs);
 
-      const { wantedNanoUsd, leastNanoUsd } = request.hold;
-      const loads = this.#loads(keyId, limits, nowMs);
-      const available = this.#ledger.available();
-      const token = request.token ?? null;
-      const tokenLeft = this.#tokenLeft(token);
-      const refusal =
-        limitRefusal(limits, loads, { leastNanoUsd, tokens }, nowMs) ??
-        (available < leastNanoUsd
-          ? ({
-              reason: 'insufficient_balance',
-              requiredNanoUsd: leastNanoUsd,
-              availableNanoUsd: available,
-            } as const)
-          : null) ??
-        tokenRefusal(token, tokenLeft, leastNanoUsd);
-      if (refusal) return { ok: false, refusal, rateLimit: rateLimitState(limits, loads) };
+      const { wantedNanoUsd } = request.hold;
+      const loads = this.#room.loads(keyId, limits, nowMs);
+      const refusal = this.#refusal(request, loads, this.#ledger.available(), nowMs);
+      if (refusal) {
+        const againInMs = this.#onlySlackIsInTheWay(request, nowMs) ? SLACK_RETURNS_MS : null;
+        return { ok: false, refusal, rateLimit: rateLimitState(limits, loads), againInMs };
+      }
 
+      const token = request.token ?? null;
+      const available = this.#ledger.available();
+      const tokenLeft = this.#room.tokenLeft(token);
       const room = LIMIT_SCOPES.map((scope) => capLeft(limits[scope], loads[scope]) ?? available);
       const heldNanoUsd = nanoUsd(Math.min(wantedNanoUsd, available, tokenLeft, ...room));
       const leaseUntilMs = nowMs + this.#leaseMs();
@@ -165,16 +185,7 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
     return this.#commit(() => {
       const request = this.#store.request(requestId);
       if (request?.state !== 'held') return null;
-      const loads = this.#loads(request.keyId, request.caps, nowMs);
-      const bounds: { by: HoldBound; leftNanoUsd: number }[] = [
-        { by: 'insufficient_balance', leftNanoUsd: this.#ledger.available() },
-        { by: 'token_cap_reached', leftNanoUsd: this.#tokenLeft(request.token) },
-        ...LIMIT_SCOPES.map((scope) => ({
-          by: CAP_REACHED[scope],
-          leftNanoUsd: capLeft(request.caps[scope], loads[scope]) ?? Number.POSITIVE_INFINITY,
-        })),
-      ];
-      const tightest = bounds.reduce((least, each) => (each.leftNanoUsd < least.leftNanoUsd ? each : least));
+      const tightest = this.#room.bound(request, nowMs);
       const heldNanoUsd = nanoUsd(Math.min(wantedNanoUsd, request.heldNanoUsd + tightest.leftNanoUsd));
       const after = { heldNanoUsd, tokens: tokens ?? request.tokens, leaseUntilMs: nowMs + this.#leaseMs() };
       if (answer) this.#store.keepHome(answer.conversation, answer, nowMs);
@@ -206,11 +217,33 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
     return this.#commit(() => this.#end(requestId, end, nowMs));
   }
 
-  async reconcile(receipts: readonly WalletReceipt[]): Promise<void> {
+  async lease(report: LeaseReport): Promise<LeaseGrant> {
     const nowMs = Date.now();
-    this.#commit(() => {
-      for (const receipt of receipts) this.#settlement.takeReceipt(receipt, nowMs);
+    return this.#commit(() => {
+      const grant = this.#leases.report(report, nowMs);
+      const lookMs = this.#leases.nextLookMs(nowMs);
+      if (lookMs !== null) this.#wakeAt(lookMs);
+      return grant;
     });
+  }
+
+  async reconcile(taken: readonly WalletReceipt[]): Promise<string[]> {
+    const nowMs = Date.now();
+    const parts = {
+      store: this.#store,
+      pages: this.#pages,
+      receipts: this.#receipts,
+      settlement: this.#settlement,
+      leases: this.#leases,
+    };
+    return this.#commit(() => takeReceipts(parts, taken, nowMs));
+  }
+
+  async witnessed(requestId: string): Promise<boolean | null> {
+    const request = this.#store.request(requestId);
+    if (request) return this.#store.hasReceipt(requestId, request.nodeId);
+    const place = this.#pages.find(requestId, Date.now());
+    return place && proofOf(place) !== 'none';
   }
 
   async begin(work: IdempotentWork): Promise<BeginResult> {
@@ -280,7 +313,9 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
 
   async request(requestId: string): Promise<RequestRecord | null> {
     const request = this.#store.request(requestId);
-    return request && publicRecord(request);
+    if (request) return publicRecord(request);
+    const place = this.#pages.find(requestId, Date.now());
+    return place && recordOf(place);
   }
 
   async givenBack(requestId: string): Promise<NanoUsd> {
@@ -334,12 +369,15 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
         for (const request of this.#store.settleable(nowMs, this.#graceMs(), ORPHANS_PER_ALARM_MAX)) {
           this.#settlement.settleOrphan(request, nowMs);
         }
-        this.#settlement.missReceipts(nowMs);
+        this.#leases.expire(nowMs);
+        this.#receipts.miss(nowMs);
       });
-      await emptyOutbox(this.env, this.#store);
+      await emptyOutbox(this.env, { store: this.#store, pages: this.#pages });
       if (nowMs - this.#trimmedAtMs > TRIM_EVERY_MS) {
         this.#trimmedAtMs = nowMs;
         this.#store.trim(nowMs - KEEP_ENDED_MS);
+        this.#leaseStore.trim(nowMs - KEEP_ENDED_MS);
+        this.#pages.trim(nowMs - KEEP_ENDED_MS);
         this.#replays.trim(nowMs - KEEP_REPLAYS_MS);
         this.#traffic.forgetIdle(nowMs);
       }
@@ -353,28 +391,33 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
 
   #admitted(heldNanoUsd: NanoUsd, request: AdmitRequest, nowMs: number): AdmitResult {
     const { keyId, limits, conversation } = request;
-    const rateLimit = rateLimitState(limits, this.#loads(keyId, limits, nowMs));
-    const home = conversation === undefined ? null : this.#store.home(conversation);
+    const rateLimit = rateLimitState(limits, this.#room.loads(keyId, limits, nowMs));
+    const home =
+      conversation === undefined ? null : (this.#homes.find(conversation) ?? this.#store.home(conversation));
     return { ok: true, heldNanoUsd, availableNanoUsd: this.#ledger.available(), rateLimit, home };
   }
 
-  #tokenLeft(token: TokenCap | null): number {
-    if (token === null) return Number.POSITIVE_INFINITY;
-    return capLeft(token, this.#store.tokenUse(token.id))!;
+  #refusal(
+    { limits, tokens, token = null, hold: { leastNanoUsd } }: AdmitRequest,
+    loads: ReturnType<Room['loads']>,
+    availableNanoUsd: NanoUsd,
+    nowMs: number,
+  ): AdmitRefusal | null {
+    return (
+      limitRefusal(limits, loads, { leastNanoUsd, tokens }, nowMs) ??
+      (availableNanoUsd < leastNanoUsd
+        ? { reason: 'insufficient_balance', requiredNanoUsd: leastNanoUsd, availableNanoUsd }
+        : tokenRefusal(token, this.#room.tokenLeft(token), leastNanoUsd))
+    );
   }
 
-  #loads(
-    keyId: string,
-    caps: Readonly<Record<LimitScope, Cap>> | ScopedLimits,
-    nowMs: number,
-  ): Record<LimitScope, Load> {
-    const load = (of: string | null, { capNanoUsd, capPeriod }: Cap): Load => ({
-      ...this.#traffic.load(of, nowMs),
-      // without a cap nobody asks, so the sum is not worth its rows
-      spentNanoUsd:
-        capNanoUsd === null ? nanoUsd(0) : this.#store.spentSince(of, periodStartDay(capPeriod, nowMs)),
-    });
-    return { key: load(keyId, caps.key), account: load(null, caps.account) };
+  /** Nobody is refused for what isolates have set aside and not used: that comes back within a moment. */
+  #onlySlackIsInTheWay(request: AdmitRequest, nowMs: number): boolean {
+    const { slack } = this.#traffic;
+    if (slack.requests === 0) return false;
+    const loads = this.#room.loads(request.keyId, request.limits, nowMs, { slack: false });
+    const available = nanoUsd(this.#ledger.available() + slack.nanoUsd);
+    return this.#refusal(request, loads, available, nowMs) === null && this.#leases.press(nowMs);
   }
 
   /** Ends a held request once; later calls with the same id change nothing and return how it ended. */
@@ -384,7 +427,7 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
     return request.state === 'held' ? this.#settlement.resolve(request, end, nowMs) : publicRecord(request);
   }
 
-  #tell(item: OutboxItem): void {
+  #tell(item: Told): void {
     this.#store.enqueue(item);
     this.#wakeAt(Math.max(Date.now() + PROJECT_DELAY_MS, this.#retryAtMs));
   }
@@ -404,9 +447,11 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
     }
     const soonMs = nowMs + PROJECT_DELAY_MS;
     if (this.#store.outbox(1).length > 0) this.#wakeAt(soonMs);
-    const nextLookMs = this.#settlement.nextLookMs();
+    const nextLookMs = this.#receipts.nextLookMs();
     if (nextLookMs !== null) this.#wakeAt(Math.max(soonMs, nextLookMs));
     if (this.#store.settleable(nowMs, this.#graceMs(), 1).length > 0) this.#wakeAt(soonMs);
+    const leaseLookMs = this.#leases.nextLookMs(nowMs);
+    if (leaseLookMs !== null) this.#wakeAt(Math.max(soonMs, leaseLookMs));
     const leaseEndMs = this.#store.nextLeaseEndMs(nowMs);
     if (leaseEndMs !== null) this.#wakeAt(leaseEndMs + 1);
     const orphanedMs = this.#store.nextLeaseEndMs(0);
@@ -424,13 +469,19 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
     try {
       return this.ctx.storage.transactionSync(work);
     } catch (error) {
+      this.#pages.forget();
       this.#countTraffic();
       throw error;
     }
   }
 
   #countTraffic(): void {
-    this.#traffic.reload((afterMs) => this.#store.recentRequests(afterMs), Date.now());
+    const recent = (afterMs: number) =>
+      [
+        ...this.#store.recentRequests(afterMs),
+        ...this.#pages.recent(afterMs).map((request) => ({ ...request, tokens: 0, background: false })),
+      ].sort((a, b) => a.admittedAtMs - b.admittedAtMs);
+    this.#traffic.reload({ recent, leases: this.#leaseStore.open() }, Date.now());
   }
 
   #graceMs(): number {

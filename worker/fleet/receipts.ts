@@ -71,10 +71,11 @@ async function lookUpAccounts(env: Env, accountIds: readonly string[]): Promise<
 }
 
 async function reconcile(env: Env, accountId: string, nodeId: string, receipts: readonly Receipt[]) {
-  await env.WALLET.getByName(accountId).reconcile(
+  const later = await env.WALLET.getByName(accountId).reconcile(
     receipts.map((receipt) => toWalletReceipt(nodeId, receipt)),
   );
-  return receipts.map((receipt) => receipt.seq);
+  const taken = receipts.filter(({ request_id }) => !later.includes(request_id));
+  return taken.map(({ seq }) => seq);
 }
 
 /** The node is the one that signed the heartbeat, whatever the receipt may claim. */
@@ -85,6 +86,7 @@ function toWalletReceipt(nodeId: string, receipt: Receipt): WalletReceipt {
     outcome: receipt.outcome,
     usage: fromNodeUsage(receipt.usage),
     ttftMs: receipt.ttft_ms,
+    ticket: receipt.ticket ?? null,
   };
 }
 

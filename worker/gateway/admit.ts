@@ -1,13 +1,20 @@
-/** Step 3: limits and money in one Wallet call. What comes back is a hold, or why there is none. */
+/** Step 3: limits and money, by a lease or in one Wallet call. What comes back is a hold, or why there is none. */
 import type { Model } from '../db/catalogue.ts';
 import { firstHold, promptTokenBounds, tokenEstimate } from '../domain/hold.ts';
 import { capsOnly } from '../domain/limits.ts';
 import type { NanoUsd } from '../domain/money.ts';
 import { type Price, priceAt, type Tariff } from '../domain/pricing.ts';
-import type { AdmitRequest, AdmitResult, ConversationHome, RateLimitState } from '../domain/wallet.ts';
+import type {
+  AdmitRequest,
+  AdmitResult,
+  ConversationHome,
+  RateLimitState,
+  WalletApi,
+} from '../domain/wallet.ts';
 import type { Env } from '../env.ts';
 import type { Principal } from './authenticate.ts';
 import type { ChatRequest } from './chat-request.ts';
+import { admitByLease } from './leases.ts';
 import type { Refusal } from './refusal.ts';
 
 export interface Admission {
@@ -42,6 +49,8 @@ export async function admit(
     conversation,
     tariff,
     nowMs,
+    isKeyed,
+    waitUntil,
   }: {
     requestId: string;
     principal: Principal;
@@ -50,6 +59,9 @@ export async function admit(
     conversation: number;
     tariff: Tariff;
     nowMs: number;
+    /** an Idempotency-Key names it: the Wallet has to know how it is at any time */
+    isKeyed: boolean;
+    waitUntil: (promise: Promise<unknown>) => void;
   },
 ): Promise<Admit> {
   if (principal.models !== null && !principal.models.includes(model.id)) {
@@ -88,10 +100,9 @@ export async function admit(
     token: principal.token,
     conversation,
   };
-  // the Wallet may have made the hold and lost its reply: told again, the same request is the same hold
-  const result: AdmitResult = await wallet
-    .admit(asked)
-    .catch((): Promise<AdmitResult> => wallet.admit(asked));
+  const isAlone = background || isKeyed || asked.token !== null;
+  const leased = isAlone ? null : admitByLease(env, principal.accountId, asked, { nowMs, waitUntil });
+  const result = leased ?? (await admitAlone(wallet, asked));
   if (!result.ok) return result;
   const { heldNanoUsd, availableNanoUsd, rateLimit, home } = result;
   return {
@@ -111,6 +122,21 @@ export async function admit(
       home,
     },
   };
+}
+
+/** Slack that other isolates give back is waited for this often: each does within a moment. */
+const WAITS_FOR_SLACK = 5;
+
+/** A hold of its own. */
+async function admitAlone(wallet: Pick<WalletApi, 'admit'>, asked: AdmitRequest): Promise<AdmitResult> {
+  for (let waits = 0; ; waits++) {
+    // the Wallet may have made the hold and lost its reply: told again, the same request is the same hold
+    const result: AdmitResult = await wallet
+      .admit(asked)
+      .catch((): Promise<AdmitResult> => wallet.admit(asked));
+    if (result.ok || result.againInMs === null || waits === WAITS_FOR_SLACK) return result;
+    await scheduler.wait(result.againInMs);
+  }
 }
 
 function promptTooLong(model: Model, param: string): Refusal {

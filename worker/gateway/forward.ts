@@ -6,6 +6,7 @@ import type { RouteRequest } from '../domain/routing/policy.ts';
 import { config, type Env } from '../env.ts';
 import { signRequestToken } from '../fleet/edge-keys.ts';
 import type { Admission } from './admit.ts';
+import { leaseOf } from './leases.ts';
 import { inFlightTotal, type Visit, visit } from './node-memory.ts';
 import { readNodeRefusal } from './node-refusal.ts';
 import { type NodeEvent, NodeStream } from './node-stream.ts';
@@ -151,6 +152,7 @@ async function ask(
     jti: admission.requestId,
     model: admission.model.id,
     max_tokens: admission.maxTokens * admission.choices,
+    ticket: leaseOf(admission.requestId)?.ticket(admission.requestId),
   };
   const sign = () => signRequestToken(config(env), claims, Date.now());
   const token = await sign();

@@ -73,6 +73,7 @@ export function generate(dialect: Dialect) {
         events,
         model,
         tariff: 'standard',
+        isKeyed: headers.has('idempotency-key'),
         nowMs,
         gone: gone.signal,
         waitUntil,

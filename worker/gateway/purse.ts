@@ -5,6 +5,7 @@ import type { Usage } from '../domain/usage.ts';
 import type { HoldBound, ResizeRequest } from '../domain/wallet.ts';
 import { config, type Env } from '../env.ts';
 import type { Admission } from './admit.ts';
+import { leaseOf } from './leases.ts';
 
 /** Beside a balance this much larger than the hold, an exact hold frees nothing that anybody misses. */
 const AMPLE_FACTOR = 4;
@@ -75,8 +76,11 @@ export class Purse {
 
   async #set(wantedNanoUsd: NanoUsd, tokens: number | null, answer: ResizeRequest['answer']): Promise<void> {
     const { requestId, accountId } = this.#admission;
-    this.#resizing = this.#env.WALLET.getByName(accountId)
-      .resize({ requestId, wantedNanoUsd, tokens, answer })
+    const lease = leaseOf(requestId);
+    const resized = lease
+      ? lease.resize(requestId, { wantedNanoUsd, tokens, answer })
+      : this.#env.WALLET.getByName(accountId).resize({ requestId, wantedNanoUsd, tokens, answer });
+    this.#resizing = resized
       .then((resized) => {
         this.#renewedAtMs = Date.now();
         if (resized) this.#heldNanoUsd = resized.heldNanoUsd;

@@ -26,6 +26,8 @@ export interface Job {
   readonly model: Model;
   /** batch: at its own price, where nobody else wants to run, and counted against caps alone */
   readonly tariff: Tariff;
+  /** an Idempotency-Key names the request */
+  readonly isKeyed: boolean;
   /** decides the price for the whole request */
   readonly nowMs: number;
   /** aborted when nobody waits for the answer any more */
@@ -40,7 +42,7 @@ export type Served =
   | { ok: false; refusal: Refusal; rateLimit?: RateLimitState };
 
 export async function serve(env: Env, job: Job): Promise<Served> {
-  const { principal, asked, head, events, model, tariff, nowMs, gone, waitUntil, keep } = job;
+  const { principal, asked, head, events, model, tariff, isKeyed, nowMs, gone, waitUntil, keep } = job;
   const { request } = asked;
 
   // refused before it costs anybody anything: what waits already keeps its place
@@ -54,7 +56,9 @@ export async function serve(env: Env, job: Job): Promise<Served> {
   const salt = await cacheSalt(env, principal.accountId);
   const conversation = affinityKey(request, model.id, salt);
   const { requestId } = head;
-  const admitted = await admit(env, { requestId, principal, request, model, conversation, tariff, nowMs });
+  const admitted = await admit(env, {
+    ...{ requestId, principal, request, model, conversation, tariff, isKeyed, nowMs, waitUntil },
+  });
   if (!admitted.ok) return admitted;
   const { admission } = admitted;
 

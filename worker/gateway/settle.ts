@@ -1,4 +1,4 @@
-/** Step 7: usage becomes a charge, or the hold becomes nothing. One Wallet call, after the answer. */
+/** Step 7: usage becomes a charge, or the hold becomes nothing: told by its lease, or in one Wallet call after the answer. */
 
 import { describeError } from '../describe-error.ts';
 import type { Ending } from '../domain/hold.ts';
@@ -7,6 +7,7 @@ import { chargeFor } from '../domain/pricing.ts';
 import type { PostRequest } from '../domain/wallet.ts';
 import type { Env } from '../env.ts';
 import type { Admission } from './admit.ts';
+import { leaseOf } from './leases.ts';
 import type { Outcome } from './meter.ts';
 
 const ATTEMPTS = 3;
@@ -49,6 +50,13 @@ export function settlementOf(
  */
 export async function settle(env: Env, settlement: Settlement): Promise<NanoUsd> {
   const { requestId, accountId, nodeId, ending, billed, chargeNanoUsd } = settlement;
+  const lease = leaseOf(requestId);
+  if (lease) {
+    const { usage, ttftMs, conversation } = billed ?? { usage: null, ttftMs: null };
+    const cost = lease.end(requestId, { nodeId, ending, usage, ttftMs, conversation });
+    if (usage === null) await lease.told(requestId);
+    return cost;
+  }
   const wallet = env.WALLET.getByName(accountId);
   const record = await persistently('settle_failed', requestId, () =>
     billed
@@ -61,6 +69,11 @@ export async function settle(env: Env, settlement: Settlement): Promise<NanoUsd>
 /** Ends a request that no node answered. */
 export async function voidUnserved(env: Env, admission: Settling, nodeId: string | null): Promise<void> {
   const { requestId, accountId } = admission;
+  const lease = leaseOf(requestId);
+  if (lease) {
+    lease.end(requestId, { nodeId, ending: 'not_served', usage: null, ttftMs: null });
+    return lease.told(requestId);
+  }
   const wallet = env.WALLET.getByName(accountId);
   await persistently('void_failed', requestId, () =>
     wallet.void({ requestId, nodeId, ending: 'not_served' }),

@@ -7,12 +7,10 @@ import {
   type DriftName,
   type DriftRow,
   findOpenDrift,
-  LOOKED_AT_MAX,
   listOpenDrift,
   type NewestReceipt,
   newestReceipts,
-  type Waiting,
-  waitingSince,
+  waitingReceipts,
 } from '../db/drift.ts';
 import { listNodes, type NodeRow } from '../db/nodes.ts';
 import type { DriftKind } from '../domain/reconciliation.ts';
@@ -36,21 +34,21 @@ export interface Reconciliation {
   /** midnight, UTC */
   readonly countedSinceMs: number;
   readonly newest: readonly NewestReceipt[];
-  readonly waiting: Waiting & { readonly complete: boolean };
+  /** billed requests whose receipt has not come yet */
+  readonly waiting: number;
 }
 
 export async function readReconciliation(env: Env, nowMs: number): Promise<Reconciliation> {
   const db = database(env);
   const countedSinceMs = nowMs - (nowMs % DAY_MS);
-  const [findings, nodes, counted, newest, waiting] = await Promise.all([
+  const [findings, nodes, counted, newest, { waiting }] = await Promise.all([
     listOpenDrift(db, FINDINGS_SHOWN),
     listNodes(db),
     db.all<CountedTokens>(countedSince(countedSinceMs)),
     db.all<NewestReceipt>(newestReceipts()),
-    db.get<Waiting>(waitingSince(nowMs - DAY_MS)),
+    db.get<{ waiting: number }>(waitingReceipts()),
   ]);
-  const complete = waiting.lookedAt < LOOKED_AT_MAX;
-  return { findings, nodes, counted, countedSinceMs, newest, waiting: { ...waiting, complete } };
+  return { findings, nodes, counted, countedSinceMs, newest, waiting };
 }
 
 /**

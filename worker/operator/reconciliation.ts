@@ -42,13 +42,7 @@ reconciliationApi.get('/', async (c) => {
       received_at: iso(row.receivedAtMs),
       delay_ms: row.endedAtMs === null ? null : row.receivedAtMs - row.endedAtMs,
     })),
-    waiting: {
-      requests: read.waiting.waiting,
-      oldest_ended_at: read.waiting.sinceMs === null ? null : iso(read.waiting.sinceMs),
-      looked_at: read.waiting.lookedAt,
-      /** false: only the newest requests of the day were looked at; older ones without a receipt are findings */
-      complete: read.waiting.complete,
-    },
+    waiting: { requests: read.waiting },
   });
 });
 

@@ -1,5 +1,4 @@
 /** What the address of the list of requests asks for; whatever it does not say rightly is as if not said. */
-import type { RequestCursor } from '../db/requests.ts';
 import type { Ending } from '../domain/hold.ts';
 import { isId } from '../domain/ids.ts';
 import type { PortalContext } from './context.ts';
@@ -41,12 +40,13 @@ export function requestQuery(c: PortalContext): RequestQuery {
   };
 }
 
-/** `1795454687802.req_…`, or null for the beginning. */
-export function cursorOf(text = ''): RequestCursor | null {
-  const [atMs = '', requestId = ''] = text.split('.');
-  return /^\d{1,15}$/.test(atMs) && isId('req', requestId) ? { admittedAtMs: Number(atMs), requestId } : null;
+/** The request after which the page begins, or null for the newest. Older addresses have its time before it: `1795454687802.req_…`. */
+export function cursorOf(text = ''): string | null {
+  const requestId = text.slice(text.indexOf('.') + 1);
+  return isId('req', requestId) ? requestId : null;
 }
 
-export function cursorText({ admittedAtMs, requestId }: RequestCursor): string {
-  return `${admittedAtMs}.${requestId}`;
+/** The number of a ledger entry; null: requests of any. */
+export function entryOf(text = ''): number | null {
+  return /^[1-9]\d{0,14}$/.test(text) ? Number(text) : null;
 }

@@ -4,12 +4,30 @@ import { index, integer, primaryKey, sqliteTable, text, uniqueIndex } from 'driz
 import type { Ending } from '../../domain/hold.ts';
 import type { DriftKind } from '../../domain/reconciliation.ts';
 
-/** One ended request: what was counted, what it cost, by which price and which ledger entry. */
+/**
+ * How far D1 has been told of an account, and how many requests were billed and witnessed: an outbox item with a higher
+ * number is news, any other has been counted already.
+ */
+export const projection = sqliteTable('projection', {
+  accountId: text('account_id').primaryKey(),
+  toldSeq: integer('told_seq').notNull(),
+  billedRequests: integer('billed_requests').notNull(),
+  /** of those billed: their node has sent its receipt */
+  witnessedRequests: integer('witnessed_requests').notNull(),
+  /** of those billed: the missing receipt is a finding */
+  missedRequests: integer('missed_requests').notNull(),
+});
+
+/**
+ * One ended request: what was counted, what it cost, by which price and which ledger entry. Its migration makes it
+ * WITHOUT ROWID, which drizzle has no word for, and it has no index: every request is one row written, and its id
+ * begins with its time, so an account's requests are read by time from the primary key.
+ */
 export const usageEvent = sqliteTable(
   'usage_event',
   {
-    requestId: text('request_id').primaryKey(),
     accountId: text('account_id').notNull(),
+    requestId: text('request_id').notNull(),
     keyId: text('key_id').notNull(),
     modelId: text('model_id').notNull(),
     nodeId: text('node_id'),
@@ -28,17 +46,17 @@ export const usageEvent = sqliteTable(
     chargeNanoUsd: integer('charge_nano_usd').notNull(),
     /** part of the charge that granted credit paid */
     grantedNanoUsd: integer('granted_nano_usd').notNull().default(0),
-    /** ledger entry of the charge; null when nothing was charged */
+    /** ledger entry of the charge, which others may share; null when nothing was charged */
     entrySeq: integer('entry_seq'),
     ttftMs: integer('ttft_ms'),
   },
-  (t) => [
-    index('usage_event_by_account').on(t.accountId, t.admittedAtMs),
-    index('usage_event_by_entry').on(t.accountId, t.entrySeq),
-  ],
+  (t) => [primaryKey({ columns: [t.accountId, t.requestId] })],
 );
 
-/** What a node said it generated for an attempt, and how much of that nobody was billed for. */
+/**
+ * What a node said it generated for an attempt, and how much of that nobody was billed for. A receipt that says what
+ * was billed has no row: it is counted in `receipt_hour`. WITHOUT ROWID and without an index, as `usage_event` is.
+ */
 export const nodeReceipt = sqliteTable(
   'node_receipt',
   {
@@ -57,13 +75,10 @@ export const nodeReceipt = sqliteTable(
     /** why, in one of the words of domain/reconciliation.ts; null when every token was billed */
     writeOffReason: text('write_off_reason'),
   },
-  (t) => [
-    primaryKey({ columns: [t.requestId, t.nodeId] }),
-    index('node_receipt_by_node').on(t.nodeId, t.receivedAtMs),
-  ],
+  (t) => [primaryKey({ columns: [t.requestId, t.nodeId] })],
 );
 
-/** Rollup of `node_receipt` by hour, node and reason: what the two witnesses are compared by. */
+/** Receipts by hour, node and reason: what the two witnesses are compared by. */
 export const receiptHour = sqliteTable(
   'receipt_hour',
   {
@@ -76,6 +91,9 @@ export const receiptHour = sqliteTable(
     completionTokens: integer('completion_tokens').notNull(),
     writtenOffPromptTokens: integer('written_off_prompt_tokens').notNull(),
     writtenOffCompletionTokens: integer('written_off_completion_tokens').notNull(),
+    newestReceivedAtMs: integer('newest_received_at_ms').notNull().default(0),
+    /** when the newest request that they tell of had ended; 0: none is known */
+    newestEndedAtMs: integer('newest_ended_at_ms').notNull().default(0),
   },
   (t) => [primaryKey({ columns: [t.nodeId, t.hourMs, t.reason] })],
 );
@@ -129,7 +147,7 @@ export const ledgerEntry = sqliteTable(
     paidNanoUsd: integer('paid_nano_usd').notNull(),
     /** ledger balance after this entry, granted and paid together */
     balanceNanoUsd: integer('balance_nano_usd').notNull(),
-    /** request id, payment order id or grant id: one entry each */
+    /** payment order, grant, reversal, or the requests of a charge (domain/ledger.ts): one entry each */
     reference: text('reference').notNull(),
     hash: text('hash').notNull(),
   },

@@ -37,7 +37,7 @@ export const customersEn = {
   checkTitle: 'Ledger, provider and receipts',
   uncredited: (count: string) => `Paid at the provider and not in the ledger yet: ${count}.`,
   uncorrected: (count: string) => `Refunds that have not reached the ledger yet: ${count}.`,
-  unwitnessed: (count: string) => `Billed requests of the last 24 hours without a receipt: ${count}.`,
+  unwitnessed: (count: string) => `Billed requests that wait for their receipt: ${count}.`,
   toReconciliation: 'Reconciliation of all accounts',
   webhooksTitle: 'Webhooks that were given up',
   webhooksEmpty: 'None.',

@@ -128,11 +128,9 @@ export const operatorEn = {
     newest: 'Newest receipt (UTC)',
     delay: 'After its request',
     noReceipt: 'none yet',
-    waiting: (count: string) => `${count} billed requests of the last 24 hours wait for their receipt.`,
-    waitingNone: 'No billed request of the last 24 hours waits for its receipt.',
-    waitingSince: (since: string) => `The oldest ended ${since} ago.`,
-    lookedAt: (count: string) =>
-      `The newest ${count} requests were looked at; what is older and lacks a receipt is a finding.`,
+    waiting: (count: string) =>
+      `Billed requests that wait for their receipt: ${count}. One that waits too long becomes a finding.`,
+    waitingNone: 'No billed request waits for its receipt.',
   },
   accounts: {
     title: 'Customers',

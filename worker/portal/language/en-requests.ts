@@ -13,6 +13,13 @@ export const requestsEn = {
   noneSoFar: 'None among the requests looked at so far.',
   older: 'Older requests',
   newest: 'Newest requests',
+  all: 'All requests',
+  /** of a ledger entry that charged several */
+  span: (first: string, last: string) => `requests of ${first}–${last}`,
+  ofEntryTitle: (seq: string) => `Requests of entry ${seq}`,
+  ofEntryLead: (charge: string) =>
+    `This ledger entry charged them together: ${charge}. The newest come first.`,
+  ofEntryNone: 'They have not reached the pages’ database yet. Look again in a minute.',
   one: {
     title: 'Request',
     running: 'running',
@@ -58,6 +65,7 @@ export const requestsEn = {
     givenLine: 'Given back: the same work had been paid before, under the same Idempotency-Key',
     ledgerTitle: 'In the ledger',
     entry: (seq: string) => `Entry ${seq}`,
+    sharedWith: 'Charged together with',
     noEntry: 'Nothing was charged, so there is no entry.',
     hash: 'Hash',
     fromGranted: 'From granted credit',
@@ -65,6 +73,7 @@ export const requestsEn = {
     receiptsTitle: 'What the nodes say',
     receiptsNote: 'A node sends a receipt of what it generated with one of its next heartbeats.',
     noReceipts: 'No receipt yet.',
+    sameReceipt: 'The node’s receipt said the same.',
     received: 'Received (UTC)',
     outcome: 'Outcome',
     outcomes: {

@@ -26,6 +26,8 @@ export interface Formats {
   date(atMs: number): string;
   /** hour and minute */
   time(atMs: number): string;
+  /** to the second, without the day */
+  clock(atMs: number): string;
   /** label of a chart's bucket: an hour, or a day and month */
   bucket(atMs: number, width: 'hour' | 'day'): string;
   duration(ms: number): string;
@@ -108,6 +110,7 @@ function build(locale: Locale): Formats {
     second: '2-digit',
   });
   const time = when({ hour: '2-digit', minute: '2-digit' });
+  const clock = when({ hour: '2-digit', minute: '2-digit', second: '2-digit' });
   const dayMonth = when({ day: 'numeric', month: 'short' });
   const milliseconds = number({ style: 'unit', unit: 'millisecond', maximumFractionDigits: 0 });
   const seconds = number({ style: 'unit', unit: 'second', unitDisplay: 'short', maximumFractionDigits: 1 });
@@ -137,6 +140,7 @@ function build(locale: Locale): Formats {
     dateTime: (atMs) => dateTime.format(atMs),
     date: (atMs) => date.format(atMs),
     time: (atMs) => time.format(atMs),
+    clock: (atMs) => clock.format(atMs),
     bucket: (atMs, width) => (width === 'hour' ? time : dayMonth).format(atMs),
     duration: (ms) => {
       if (ms < 1_000) return milliseconds.format(ms);

@@ -33,7 +33,7 @@ export const customersFr: typeof customersEn = {
   checkTitle: 'Grand livre, prestataire et reçus',
   uncredited: (count) => `Payés chez le prestataire et pas encore au grand livre : ${count}.`,
   uncorrected: (count) => `Remboursements pas encore au grand livre : ${count}.`,
-  unwitnessed: (count) => `Requêtes facturées ces dernières 24 heures sans reçu : ${count}.`,
+  unwitnessed: (count) => `Requêtes facturées qui attendent leur reçu : ${count}.`,
   toReconciliation: 'Rapprochement de tous les comptes',
   webhooksTitle: 'Webhooks abandonnés',
   webhooksEmpty: 'Aucun.',

@@ -128,11 +128,9 @@ export const operatorFr: typeof operatorEn = {
     newest: 'Dernier reçu (UTC)',
     delay: 'Après sa requête',
     noReceipt: 'aucun encore',
-    waiting: (count) => `${count} requêtes facturées des dernières 24 heures attendent leur reçu.`,
-    waitingNone: 'Aucune requête facturée des dernières 24 heures n’attend son reçu.',
-    waitingSince: (since) => `La plus ancienne s’est terminée il y a ${since}.`,
-    lookedAt: (count) =>
-      `Les ${count} requêtes les plus récentes ont été regardées ; une plus ancienne sans reçu est un écart.`,
+    waiting: (count) =>
+      `Requêtes facturées qui attendent leur reçu : ${count}. Celle qui attend trop longtemps devient un écart.`,
+    waitingNone: 'Aucune requête facturée n’attend son reçu.',
   },
   accounts: {
     title: 'Clients',

@@ -19,6 +19,12 @@ export const requestsFr: typeof requestsEn = {
   noneSoFar: 'Aucune parmi les requêtes regardées jusqu’ici.',
   older: 'Requêtes plus anciennes',
   newest: 'Requêtes les plus récentes',
+  all: 'Toutes les requêtes',
+  span: (first, last) => `requêtes de ${first} à ${last}`,
+  ofEntryTitle: (seq) => `Requêtes de l’écriture ${seq}`,
+  ofEntryLead: (charge) =>
+    `Cette écriture du grand livre les a débitées ensemble : ${charge}. Les plus récentes d’abord.`,
+  ofEntryNone: 'Elles ne sont pas encore dans la base des pages. Regardez de nouveau dans une minute.',
   one: {
     title: 'Requête',
     running: 'en cours',
@@ -64,6 +70,7 @@ export const requestsFr: typeof requestsEn = {
     givenLine: 'Rendu : le même travail avait déjà été payé, sous la même Idempotency-Key',
     ledgerTitle: 'Au grand livre',
     entry: (seq) => `Écriture ${seq}`,
+    sharedWith: 'Débitée avec les',
     noEntry: 'Rien n’a été débité : il n’y a pas d’écriture.',
     hash: 'Empreinte',
     fromGranted: 'Sur le crédit offert',
@@ -71,6 +78,7 @@ export const requestsFr: typeof requestsEn = {
     receiptsTitle: 'Ce que disent les nœuds',
     receiptsNote: 'Un nœud envoie le reçu de ce qu’il a généré avec l’un de ses prochains battements.',
     noReceipts: 'Pas encore de reçu.',
+    sameReceipt: 'Le reçu du nœud disait la même chose.',
     received: 'Reçu (UTC)',
     outcome: 'Issue',
     outcomes: { finished: 'terminée', aborted: 'arrêtée', failed: 'en panne', lost: 'perdue au redémarrage' },

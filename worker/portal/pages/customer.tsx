@@ -149,7 +149,7 @@ async function show(
       listKeys(db, accountId),
       listOrders(db, accountId, SHOWN_MAX),
       listAccountDrift(db, accountId, SHOWN_MAX),
-      disagreementOf(db, accountId, nowMs),
+      disagreementOf(db, accountId),
       listFailedWebhooks(db, { accountId, limit: SHOWN_MAX }),
       listNodes(db),
     ]);

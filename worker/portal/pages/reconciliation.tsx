@@ -34,8 +34,7 @@ reconciliationPage.use(operator);
 reconciliationPage.get('/reconciliation', async (c) => {
   const { t } = words(c);
   const names = t.operator.reconciliation;
-  const nowMs = Date.now();
-  const read = await readReconciliation(c.env, nowMs);
+  const read = await readReconciliation(c.env, Date.now());
   const nodeNames = new Map(read.nodes.map((node) => [node.id, node.name]));
   return page(
     c,
@@ -47,7 +46,7 @@ reconciliationPage.get('/reconciliation', async (c) => {
       {c.req.query('closed') !== undefined && <Notice tone="success">{names.closed}</Notice>}
       <DriftTable c={c} findings={read.findings} nodeNames={nodeNames} />
       <CountedTable c={c} read={read} nodeNames={nodeNames} />
-      <ReceiptLag c={c} read={read} nowMs={nowMs} />
+      <ReceiptLag c={c} read={read} />
     </>,
   );
 });

@@ -1,61 +1,78 @@
-/** Requests: every one that has ended, newest first, by key, model, ending and period. One page a request beside it. */
+/** Requests: every one that has ended, newest first, by key, model, ending and period, or those of one ledger entry. One page a request beside it. */
 import { Hono } from 'hono';
 import { findAccountRequest } from '../../api/find-request.ts';
 import { loadCatalogue } from '../../db/catalogue.ts';
 import { database } from '../../db/client.ts';
 import { listKeys } from '../../db/keys.ts';
-import { listRequests, type RequestCursor } from '../../db/requests.ts';
-import { type PortalEnv, words } from '../context.ts';
+import { listRequests } from '../../db/requests.ts';
+import { chargedRequests, type Entry } from '../../domain/ledger.ts';
+import { nanoUsd } from '../../domain/money.ts';
+import { type PortalContext, type PortalEnv, words } from '../context.ts';
+import { findEntry } from '../entry.ts';
 import { allowed, signedIn } from '../guard.ts';
 import { page } from '../layout.tsx';
 import { RequestFilterForm } from '../parts/request-filter.tsx';
 import { RequestTable } from '../parts/request-table.tsx';
 import { requestView } from '../parts/request-view.tsx';
-import { cursorOf, cursorText, requestQuery, SPANS_MS } from '../request-query.ts';
+import { cursorOf, entryOf, requestQuery, SPANS_MS } from '../request-query.ts';
 import { notFoundPage } from './not-found.tsx';
 
 const PATH = '/requests';
 const PAGE = 25;
+/** An entry has all of its requests. */
+const OF_ANY_KIND = { keyId: null, modelId: null, ending: null } as const;
 
 export const requestsPage = new Hono<PortalEnv>();
 
 requestsPage.use(signedIn, allowed('usage'));
 
 requestsPage.get('/', async (c) => {
-  const { t } = words(c);
+  const { t, f } = words(c);
   const db = database(c.env);
   const accountId = c.get('accountId');
   const nowMs = Date.now();
+  const seq = entryOf(c.req.query('entry'));
+  const entry = seq === null ? null : await findEntry(c, accountId, seq);
+  if (seq !== null && entry?.kind !== 'charge') return notFoundPage(c);
   const chosen = requestQuery(c);
   const before = cursorOf(c.req.query('before'));
   const [keys, models, list] = await Promise.all([
     listKeys(db, accountId),
     loadCatalogue(db),
     listRequests(db, {
-      ...chosen,
+      ...(entry ? OF_ANY_KIND : chosen),
       accountId,
-      fromMs: Math.max(0, nowMs - SPANS_MS[chosen.period]),
+      fromMs: entry ? 0 : Math.max(0, nowMs - SPANS_MS[chosen.period]),
       before,
+      entry: entry && { seq: entry.seq, ...chargedRequests(entry.reference) },
       limit: PAGE,
     }),
   ]);
   const keyNames = new Map(keys.map((key) => [key.id, key.name]));
-  const linkTo = (cursor: RequestCursor | null) => {
+  const linkTo = (cursor: string | null) => {
     const query = new URLSearchParams(c.req.query());
     query.delete('before');
-    if (cursor) query.set('before', cursorText(cursor));
+    if (cursor) query.set('before', cursor);
     const text = query.toString();
     return text === '' ? PATH : `${PATH}?${text}`;
   };
+  const title = entry ? t.requests.ofEntryTitle(f.count(entry.seq)) : t.requests.title;
+  const none = entry && !before ? t.requests.ofEntryNone : t.requests.none;
   return page(
     c,
-    { title: t.requests.title },
+    { title },
     <>
-      <h1 class="mb-2">{t.requests.title}</h1>
-      <p class="mb-6">{t.requests.lead}</p>
-      <RequestFilterForm c={c} keys={keys} models={models} chosen={chosen} />
+      <h1 class="mb-2">{title}</h1>
+      {entry ? (
+        <OfEntry c={c} entry={entry} />
+      ) : (
+        <>
+          <p class="mb-6">{t.requests.lead}</p>
+          <RequestFilterForm c={c} keys={keys} models={models} chosen={chosen} />
+        </>
+      )}
       {list.rows.length === 0 ? (
-        <p class="muted">{list.next ? t.requests.noneSoFar : t.requests.none}</p>
+        <p class="muted">{list.next ? t.requests.noneSoFar : none}</p>
       ) : (
         <RequestTable c={c} rows={list.rows} keyNames={keyNames} />
       )}
@@ -74,6 +91,24 @@ requestsPage.get('/', async (c) => {
     </>,
   );
 });
+
+function OfEntry({ c, entry }: { c: PortalContext; entry: Entry }) {
+  const { t, f } = words(c);
+  const charge = nanoUsd(0 - (entry.grantedNanoUsd + entry.paidNanoUsd));
+  return (
+    <>
+      <p class="mb-2">{t.requests.ofEntryLead(f.usdExact(charge).join(''))}</p>
+      <p class="mb-6 flex gap-6 text-sm">
+        <a class="link" href={`/billing?before=${entry.seq + 1}#ledger`}>
+          {t.requests.one.ledgerTitle}
+        </a>
+        <a class="link" href={PATH}>
+          {t.requests.all}
+        </a>
+      </p>
+    </>
+  );
+}
 
 requestsPage.get('/:requestId', async (c) => {
   const which = { accountId: c.get('accountId'), requestId: c.req.param('requestId') };

@@ -1,7 +1,7 @@
 /** Ledger entries, newest first, to the nano-USD. */
-import { isId } from '../../domain/ids.ts';
 import type { Entry } from '../../domain/ledger.ts';
 import { type PortalContext, words } from '../context.ts';
+import { EntryRequests } from './entry-requests.tsx';
 import { Heads, Sheet } from './sheet.tsx';
 
 /** Enough of a hash to compare by eye; the whole of it is in the title. */
@@ -32,14 +32,8 @@ export function LedgerTable({ c, entries }: { c: PortalContext; entries: readonl
             <td class="num font-mono">{f.usdColumn(entry.grantedNanoUsd)}</td>
             <td class="num font-mono">{f.usdColumn(entry.paidNanoUsd)}</td>
             <td class="num font-mono">{f.usdColumn(entry.balanceNanoUsd)}</td>
-            <td class="font-mono">
-              {isId('req', entry.reference) ? (
-                <a class="link link-hover" href={`/requests/${entry.reference}`}>
-                  {entry.reference}
-                </a>
-              ) : (
-                entry.reference
-              )}
+            <td>
+              <EntryRequests c={c} entry={entry} />
             </td>
             <td class="font-mono" title={entry.hash}>
               {entry.hash.slice(0, HASH_SHOWN)}

@@ -3,21 +3,16 @@ import type { Reconciliation } from '../../operator/findings.ts';
 import { type PortalContext, words } from '../context.ts';
 import { Heads, Sheet } from './sheet.tsx';
 
-export function ReceiptLag({ c, read, nowMs }: { c: PortalContext; read: Reconciliation; nowMs: number }) {
+export function ReceiptLag({ c, read }: { c: PortalContext; read: Reconciliation }) {
   const { t, f } = words(c);
   const names = t.operator.reconciliation;
-  const { waiting, sinceMs, lookedAt, complete } = read.waiting;
   const known = read.nodes.filter(({ state }) => state !== 'removed');
   return (
     <section aria-labelledby="lag">
       <h2 id="lag" class="mb-1">
         {names.lagTitle}
       </h2>
-      <p class="mb-1">
-        {waiting === 0 ? names.waitingNone : names.waiting(f.count(waiting))}{' '}
-        {sinceMs !== null && names.waitingSince(f.duration(Math.max(0, nowMs - sinceMs)))}
-      </p>
-      {!complete && <p class="muted mb-1 text-sm">{names.lookedAt(f.count(lookedAt))}</p>}
+      <p class="mb-1">{read.waiting === 0 ? names.waitingNone : names.waiting(f.count(read.waiting))}</p>
       {known.length > 0 && (
         <Sheet label={names.lagTitle}>
           <Heads names={[names.node, names.newest, `#${names.delay}`]} />

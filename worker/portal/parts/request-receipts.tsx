@@ -1,4 +1,4 @@
-/** The second witness: what nodes say they generated for a request, and what of it nobody was billed for. */
+/** The second witness: what nodes say they generated for a request, as far as it is not what was billed. */
 import type { ReceiptRow } from '../../db/requests.ts';
 import { type PortalContext, words } from '../context.ts';
 import { Heads, Sheet } from './sheet.tsx';
@@ -6,9 +6,11 @@ import { Heads, Sheet } from './sheet.tsx';
 export function RequestReceipts(props: {
   c: PortalContext;
   receipts: readonly ReceiptRow[];
+  /** the node said what was billed */
+  isSame: boolean;
   nodeName: (id: string) => string;
 }) {
-  const { c, receipts, nodeName } = props;
+  const { c, receipts, isSame, nodeName } = props;
   const { t, f } = words(c);
   const names = t.requests.one;
   return (
@@ -18,7 +20,7 @@ export function RequestReceipts(props: {
       </h2>
       <p class="muted mb-2 text-sm">{names.receiptsNote}</p>
       {receipts.length === 0 ? (
-        <p>{names.noReceipts}</p>
+        <p>{isSame ? names.sameReceipt : names.noReceipts}</p>
       ) : (
         <Sheet label={names.receiptsTitle}>
           <Heads

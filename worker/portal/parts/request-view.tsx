@@ -4,10 +4,14 @@ import { database } from '../../db/client.ts';
 import { findKey } from '../../db/keys.ts';
 import { listNodes } from '../../db/nodes.ts';
 import { findPrice } from '../../db/prices.ts';
-import { receiptsOf } from '../../db/requests.ts';
+import { receiptsOf, wasMissed } from '../../db/requests.ts';
+import { isId } from '../../domain/ids.ts';
 import type { Entry } from '../../domain/ledger.ts';
 import { type NanoUsd, nanoUsd } from '../../domain/money.ts';
+import type { RequestRecord } from '../../domain/wallet.ts';
 import { type PortalContext, words } from '../context.ts';
+import { findEntry } from '../entry.ts';
+import { EntryRequests } from './entry-requests.tsx';
 import { Money } from './money.tsx';
 import { Notice } from './notice.tsx';
 import { RequestArithmetic } from './request-arithmetic.tsx';
@@ -28,13 +32,15 @@ export async function requestView(props: {
   const names = t.requests.one;
   const db = database(c.env);
   const which = { accountId, requestId: record.requestId };
+  const { entrySeq } = record;
   const [key, price, entry, receipts, nodes] = await Promise.all([
     findKey(db, { accountId, keyId: record.keyId }),
     findPrice(db, record.price.id),
-    entryOf(c, accountId, record.entrySeq),
+    entrySeq === null ? null : findEntry(c, accountId, entrySeq),
     receiptsOf(db, which),
     forOperator ? listNodes(db) : [],
   ]);
+  const isSame = receipts.length === 0 && (await saidTheSame(c, accountId, record));
   const nodeNames = new Map(nodes.map((node) => [node.id, node.name]));
   const nodeName = (id: string | null) => (id === null ? names.noNode : (nodeNames.get(id) ?? id));
   const running = record.state === 'held';
@@ -84,7 +90,7 @@ export async function requestView(props: {
       />
       <RequestArithmetic c={c} record={record} givenBackNanoUsd={givenBackNanoUsd} />
       {!running && <InLedger c={c} entry={entry} own={accountId === c.get('accountId')} />}
-      <RequestReceipts c={c} receipts={receipts} nodeName={nodeName} />
+      <RequestReceipts c={c} receipts={receipts} isSame={isSame} nodeName={nodeName} />
       <p class="muted mt-8 text-sm">
         {names.json} <code class="break-all">GET /v1/generations/{record.requestId}</code>
       </p>
@@ -92,11 +98,16 @@ export async function requestView(props: {
   );
 }
 
-/** From the Wallet, which has it at once and for good. */
-async function entryOf(c: PortalContext, accountId: string, seq: number | null): Promise<Entry | null> {
-  if (seq === null) return null;
-  const page = await c.env.WALLET.getByName(accountId).ledger({ beforeSeq: seq + 1, limit: 1 });
-  return page.entries.find((entry) => entry.seq === seq) ?? null;
+/** Long enough for a receipt that does not come to have become a finding; until then the Wallet knows. */
+const FOUND_MISSING_MS = 900_000;
+
+/** Whether its node said what was billed: a receipt that did is counted, and has no row. */
+async function saidTheSame(c: PortalContext, accountId: string, record: RequestRecord): Promise<boolean> {
+  const { requestId, endedAtMs, chargeNanoUsd } = record;
+  if (endedAtMs === null || chargeNanoUsd === 0) return false;
+  const isOld = Date.now() - endedAtMs > FOUND_MISSING_MS;
+  if (isOld && !(await wasMissed(database(c.env), requestId))) return true;
+  return (await c.env.WALLET.getByName(accountId).witnessed(requestId)) === true;
 }
 
 function InLedger({ c, entry, own }: { c: PortalContext; entry: Entry | null; own: boolean }) {
@@ -122,6 +133,14 @@ function InLedger({ c, entry, own }: { c: PortalContext; entry: Entry | null; ow
               names.entry(f.count(entry.seq))
             )}
           </dd>
+          {own && !isId('req', entry.reference) && (
+            <>
+              <dt class="muted">{names.sharedWith}</dt>
+              <dd>
+                <EntryRequests c={c} entry={entry} />
+              </dd>
+            </>
+          )}
           <dt class="muted">{names.fromGranted}</dt>
           <dd>
             <Money c={c} amount={leg(entry.grantedNanoUsd)} />

@@ -1,0 +1,115 @@
+/** A busy key at the gateway: few calls to its Wallet, the same bills, the same refusals. */
+import { beforeEach, describe, expect, it, vi } from 'vitest';
+import { readTicket } from '../../worker/domain/lease.ts';
+import { nanoUsd, usd } from '../../worker/domain/money.ts';
+import { Wallet } from '../../worker/durable/wallet.ts';
+import { answer, endless, freshNetwork, stream } from './fake-node.ts';
+import { Customer, costOf, newModel, PRICE, withSettings } from './gateway-client.ts';
+
+const network = freshNetwork();
+const using = withSettings({ LEASE_BUSY_MS: '1000' });
+const words = (count: number) => Array.from({ length: count }, (_, i) => `${i} `);
+const COST = costOf(10, 3);
+
+let calls: string[];
+beforeEach(() => {
+  calls = [];
+  for (const method of ['admit', 'resize', 'post', 'void', 'lease'] as const) {
+    const real = Wallet.prototype[method] as (this: Wallet, ...args: unknown[]) => Promise<unknown>;
+    vi.spyOn(Wallet.prototype, method).mockImplementation(function (this: Wallet, ...args: unknown[]) {
+      calls.push(method);
+      return real.apply(this, args) as never;
+    });
+  }
+});
+
+const short = () => stream(answer({ prompt: 10, content: words(3) }));
+
+/** Requests one after the other, as fast as they are answered; settles when the Worker has told all of them. */
+async function ask(customer: Customer, model: string, count: number, body: object = {}) {
+  const sent: Awaited<ReturnType<Customer['send']>>[] = [];
+  for (let i = 0; i < count; i++) {
+    const each = await customer.send({ model, ...body }, { using });
+    expect(each.response.status).toBe(200);
+    await each.response.text();
+    sent.push(each);
+  }
+  await Promise.all(sent.map(({ settled }) => settled()));
+  return sent.map(({ requestId }) => requestId);
+}
+
+describe('a busy key', () => {
+  it('has a fifth of a call a request or less, and every request on its bill', async () => {
+    const model = newModel();
+    const node = await network().add(model, short);
+    const customer = await Customer.withCredit(usd(5));
+    const ids = await ask(customer, model, 150);
+    expect(calls.length / ids.length).toBeLessThanOrEqual(0.2);
+    const records = await Promise.all(ids.map((id) => customer.wallet.request(id)));
+    for (const record of records)
+      expect(record).toMatchObject({ state: 'posted', ending: 'finished', chargeNanoUsd: COST });
+    expect(await customer.balance()).toMatchObject({ heldNanoUsd: 0, availableNanoUsd: usd(5) - 150 * COST });
+    const tickets = node.asked.map(({ claims }) => claims.ticket ?? null);
+    expect(tickets.filter((ticket) => readTicket(ticket) !== null).length).toBeGreaterThan(130);
+  });
+
+  it('pays nothing for what no node gave it', async () => {
+    const model = newModel();
+    await network().add(model, short);
+    const customer = await Customer.withCredit(usd(5));
+    await ask(customer, model, 20);
+    const gone = newModel();
+    const spent = usd(5) - 20 * COST;
+    for (let i = 0; i < 12; i++) {
+      const { response, settled } = await customer.send({ model: gone }, { using });
+      expect(response.status).toBe(503);
+      await settled();
+    }
+    expect(await customer.balance()).toMatchObject({ heldNanoUsd: 0, availableNanoUsd: spent });
+  });
+
+  it('asks with an Idempotency-Key by itself', async () => {
+    const model = newModel();
+    await network().add(model, short);
+    const customer = await Customer.withCredit(usd(5));
+    const background = ask(customer, model, 12);
+    for (let i = 0; i < 3; i++) {
+      const headers = { 'idempotency-key': `key-${i}` };
+      const first = await customer.ask({ model }, { using, headers });
+      expect(first.record).toMatchObject({ state: 'posted', chargeNanoUsd: COST });
+      expect((await customer.ask({ model }, { using, headers })).text).toBe(first.text);
+    }
+    await background;
+    expect(await customer.balance()).toMatchObject({ availableNanoUsd: usd(5) - 15 * COST });
+  });
+
+  it('is refused by no limit that it keeps, and by each that it does not', async () => {
+    const model = newModel();
+    await network().add(model, short);
+    const customer = await Customer.withCredit(usd(5), { requestsPerMinute: 40 });
+    const sent = await Promise.all(Array.from({ length: 60 }, () => customer.send({ model }, { using })));
+    const statuses = sent.map(({ response }) => response.status);
+    await Promise.all(sent.map(({ response }) => response.text()));
+    await Promise.all(sent.map(({ settled }) => settled()));
+    expect(statuses.filter((status) => status === 200)).toHaveLength(40);
+    expect(statuses.filter((status) => status === 429)).toHaveLength(20);
+  });
+
+  it('spends its credit to the last token, and not one more', async () => {
+    const model = newModel();
+    await network().add(model, endless(10));
+    const credit = nanoUsd(6 * costOf(10, 1_000) + costOf(10, 7) + PRICE.output - 1);
+    const customer = await Customer.withCredit(credit);
+    const sent = await Promise.all(
+      Array.from({ length: 12 }, () => customer.send({ model, max_tokens: 4_000 }, { using })),
+    );
+    await Promise.all(sent.map(({ response }) => response.text()));
+    await Promise.all(sent.map(({ settled }) => settled()));
+    const { heldNanoUsd, availableNanoUsd } = await customer.balance();
+    expect(heldNanoUsd).toBe(0);
+    expect(availableNanoUsd).toBeGreaterThanOrEqual(0);
+    const records = await Promise.all(sent.map(({ requestId }) => customer.wallet.request(requestId)));
+    const charged = records.reduce((sum, record) => sum + (record?.chargeNanoUsd ?? 0), 0);
+    expect(availableNanoUsd).toBe(credit - charged);
+  }, 60_000);
+});

@@ -1,0 +1,353 @@
+/**
+ * This isolate's leases. A busy key's requests are admitted from what its Wallet has set aside for them, and how they
+ * went is told together: no request waits for the Wallet, and hundreds share a call (domain/lease.ts, durable/leases.ts).
+ *
+ * A lease is tended by one of its requests after the other, each while its own context lives: a promise of another
+ * request may never settle, so none is waited for. Where nobody tells any more, nodes' receipts do.
+ */
+import { describeError } from '../describe-error.ts';
+import { coveredUsage } from '../domain/hold.ts';
+import { newId } from '../domain/ids.ts';
+import {
+  type LeasedEnd,
+  type LeaseGrant,
+  type LeaseTerms,
+  minus,
+  NO_SHARE,
+  plus,
+  type Share,
+  shareOf,
+  ticketOf,
+} from '../domain/lease.ts';
+import { type NanoUsd, nanoUsd } from '../domain/money.ts';
+import { chargeFor } from '../domain/pricing.ts';
+import type { AdmitRequest, Admitted, HoldBound, ResizeRequest } from '../domain/wallet.ts';
+import { config, type Env } from '../env.ts';
+import { homeOf, rememberHome } from './homes.ts';
+import { TtlCache } from './ttl-cache.ts';
+
+type WaitUntil = (promise: Promise<unknown>) => void;
+
+/** How often the Wallet is told; what it is told of was admitted and answered long before. */
+const REPORT_EVERY_MS = 250;
+/** A key with this many requests within `leaseBusyMs` (worker/env.ts) is worth a lease. */
+const BUSY_REQUESTS = 4;
+/** For the next moments, at the pace of the last one: twice as much, so that it seldom runs out. */
+const AHEAD = 2;
+/** A key that has become busy may be much busier a moment later; the Wallet gives no more than a part of what is left. */
+const AHEAD_REQUESTS_MIN = 32;
+/** More would make one report too long a transaction. */
+const AHEAD_REQUESTS_MAX = 2_000;
+/** Slack that was not renewed for so long is no longer admitted from: the Wallet may be silent, or take it back. */
+const SLACK_AGE_MS_MAX = 2_000;
+/** After the response a context lives for 30 s; by then another request has to have taken over. */
+const TENDED_MS_MAX = 20_000;
+/** A report without an answer for so long is lost, and another may be made. */
+const LOST_MS = 3_000;
+/** What is more is told in the next report: one should not keep a Wallet from all others for long. */
+const ENDED_MAX = 1_000;
+const LOOK_EVERY_MS = 5;
+const TELL_ATTEMPTS = 3;
+/** What one large request took is wanted for the next ones, too, but not for ever. */
+const TYPICAL_DECAY = 0.95;
+
+interface Running {
+  readonly stream: boolean;
+  readonly admittedAtMs: number;
+  readonly waitUntil: WaitUntil;
+  heldNanoUsd: NanoUsd;
+  tokens: number;
+}
+
+/** by what its requests have in common */
+const leases = new Map<string, Lease>();
+const byRequest = new Map<string, Lease>();
+/** when the last requests of keys without a lease came */
+const recent = new TtlCache<string, readonly number[]>({ ttlMs: 60_000, sizeMax: 10_000 });
+
+/** @returns null: no lease has room for it, and the Wallet is to be asked */
+export function admitByLease(
+  env: Env,
+  accountId: string,
+  asked: AdmitRequest,
+  { nowMs, waitUntil }: { nowMs: number; waitUntil: WaitUntil },
+): Admitted | null {
+  const { keyId, modelId, price, limits } = asked;
+  const name = JSON.stringify([accountId, keyId, modelId, price.id, limits]);
+  let lease = leases.get(name);
+  if (lease === undefined || !lease.isOpen) {
+    if (!isBusy(name, nowMs, config(env).leaseBusyMs)) return null;
+    for (const [each, { isDone }] of leases) if (isDone) leases.delete(each);
+    const terms = { keyId, modelId, price, limits };
+    lease = new Lease(env, accountId, terms, shareOf(asked.hold, asked.tokens), nowMs);
+    leases.set(name, lease);
+  }
+  const admitted = lease.admit(asked, nowMs, waitUntil);
+  if (admitted) byRequest.set(asked.requestId, lease);
+  return admitted;
+}
+
+/** The lease that a running request was admitted by. */
+export function leaseOf(requestId: string): Lease | undefined {
+  return byRequest.get(requestId);
+}
+
+function isBusy(name: string, nowMs: number, busyMs: number): boolean {
+  const before = recent.get(name, nowMs) ?? [];
+  const times = [...before, nowMs].slice(-BUSY_REQUESTS);
+  recent.set(name, times, nowMs);
+  return times.length === BUSY_REQUESTS && nowMs - times[0]! < busyMs;
+}
+
+class Lease {
+  readonly id: string;
+  readonly terms: LeaseTerms;
+  readonly #env: Env;
+  readonly #accountId: string;
+  readonly #running = new Map<string, Running>();
+  /** not told yet, oldest first, and how many before them have been */
+  readonly #ended: LeasedEnd[] = [];
+  #toldEnds = 0;
+  #homesSeen = 0;
+  #slack = NO_SHARE;
+  #seq = 0;
+  #admitted = 0;
+  /** of the last report */
+  #told = { seq: 0, admitted: 0, atMs: 0 };
+  /** the largest of what was admitted since */
+  #typical = NO_SHARE;
+  #grant: LeaseGrant | null = null;
+  #grantedAtMs = 0;
+  #admittedAtMs: number;
+  #tendedAtMs = 0;
+  #reportingSinceMs: number | null = null;
+  #over = false;
+
+  constructor(env: Env, accountId: string, terms: LeaseTerms, first: Share, nowMs: number) {
+    this.id = newId('lease', nowMs);
+    this.terms = terms;
+    this.#env = env;
+    this.#accountId = accountId;
+    this.#typical = first;
+    this.#admittedAtMs = nowMs;
+  }
+
+  get isOpen(): boolean {
+    return !this.#over;
+  }
+
+  /** Nothing runs under it, and all has been told. */
+  get isDone(): boolean {
+    return this.#over && this.#running.size === 0 && this.#ended.length === 0;
+  }
+
+  /** @returns null: it has no room, and the Wallet is to be asked */
+  admit(asked: AdmitRequest, nowMs: number, waitUntil: WaitUntil): Admitted | null {
+    const share = shareOf(asked.hold, asked.tokens);
+    this.#typical = largest(this.#typical, share);
+    this.#admittedAtMs = nowMs;
+    const left = minus(this.#slack, share);
+    const hasRoom = left.requests >= 0 && left.nanoUsd >= 0 && left.tokens >= 0;
+    const isFresh = nowMs - this.#grantedAtMs < SLACK_AGE_MS_MAX;
+    if (this.#over || this.#grant === null || !isFresh || !hasRoom) {
+      this.#tend(waitUntil, nowMs);
+      return null;
+    }
+    this.#slack = left;
+    this.#admitted += 1;
+    const { stream, requestId } = asked;
+    const heldNanoUsd = share.nanoUsd;
+    this.#running.set(requestId, {
+      stream,
+      admittedAtMs: nowMs,
+      waitUntil,
+      heldNanoUsd,
+      tokens: share.tokens,
+    });
+    this.#tend(waitUntil, nowMs);
+    // low: more is asked for before it is missed
+    if (left.requests < this.#ahead() / 2 / AHEAD) waitUntil(this.#report(nowMs));
+    const { availableNanoUsd, rateLimit } = this.#grant;
+    return { ok: true, heldNanoUsd, availableNanoUsd, rateLimit, home: homeOf(asked.conversation, nowMs) };
+  }
+
+  ticket(requestId: string): string {
+    return ticketOf(this.id, this.#running.get(requestId)?.stream ?? false);
+  }
+
+  /** As a Wallet's `resize`, from the slack while that is enough. */
+  async resize(
+    requestId: string,
+    { wantedNanoUsd, tokens, answer }: Omit<ResizeRequest, 'requestId'>,
+  ): Promise<{ heldNanoUsd: NanoUsd; boundBy: HoldBound | null } | null> {
+    const request = this.#running.get(requestId);
+    if (request === undefined) return null;
+    const nowMs = Date.now();
+    request.tokens = tokens ?? request.tokens;
+    if (answer) rememberHome(answer.conversation, answer, nowMs);
+    this.#tend(request.waitUntil, nowMs);
+    const more = nanoUsd(wantedNanoUsd - request.heldNanoUsd);
+    if (more <= this.#slack.nanoUsd) {
+      this.#slack = { ...this.#slack, nanoUsd: nanoUsd(this.#slack.nanoUsd - more) };
+      request.heldNanoUsd = wantedNanoUsd;
+      return { heldNanoUsd: wantedNanoUsd, boundBy: null };
+    }
+    const grant = await this.#report(nowMs, { neededNanoUsd: more, isUrgent: true });
+    if (grant === null) throw new Error('the Wallet cannot be reached');
+    request.heldNanoUsd = nanoUsd(request.heldNanoUsd + grant.grown.nanoUsd);
+    return { heldNanoUsd: request.heldNanoUsd, boundBy: grant.open ? grant.boundBy : 'insufficient_balance' };
+  }
+
+  /** @returns what it costs: what its hold pays for of what was used */
+  end(
+    requestId: string,
+    how: Pick<LeasedEnd, 'nodeId' | 'ending' | 'usage' | 'ttftMs' | 'conversation'>,
+  ): NanoUsd {
+    const request = this.#running.get(requestId);
+    if (request === undefined) return nanoUsd(0);
+    const nowMs = Date.now();
+    const { stream, heldNanoUsd, admittedAtMs, waitUntil } = request;
+    const { price } = this.terms;
+    const { conversation, nodeId } = how;
+    if (conversation !== undefined && nodeId !== null && how.usage !== null)
+      rememberHome(conversation, { nodeId, promptTokens: how.usage.promptTokens }, nowMs);
+    const usage = how.usage && coveredUsage(how.usage, heldNanoUsd, price);
+    this.#running.delete(requestId);
+    byRequest.delete(requestId);
+    this.#ended.push({ requestId, stream, heldNanoUsd, ...how, usage, admittedAgoMs: nowMs - admittedAtMs });
+    this.#tend(waitUntil, nowMs);
+    return usage === null ? nanoUsd(0) : chargeFor(usage, price);
+  }
+
+  /**
+   * Resolves when the Wallet has heard how a request ended, or cannot be reached. What costs nothing is told before its
+   * client is: were the isolate lost with it, a node that finished in vain would be believed.
+   */
+  async told(requestId: string): Promise<void> {
+    const isUntold = () => this.#ended.some((end) => end.requestId === requestId);
+    for (let attempt = 1; isUntold() && attempt <= TELL_ATTEMPTS; attempt++)
+      await this.#report(Date.now(), { isUrgent: true });
+  }
+
+  /** Sees to it that somebody tells the Wallet. */
+  #tend(waitUntil: WaitUntil, nowMs: number): void {
+    if (nowMs - this.#tendedAtMs < 3 * REPORT_EVERY_MS) return;
+    this.#tendedAtMs = nowMs;
+    waitUntil(this.#tending(nowMs));
+  }
+
+  async #tending(sinceMs: number): Promise<void> {
+    // the first is for slack to begin with
+    if (this.#grant === null) await this.#report(sinceMs);
+    while (!this.isDone) {
+      await scheduler.wait(REPORT_EVERY_MS);
+      const nowMs = Date.now();
+      this.#tendedAtMs = nowMs;
+      // nobody may come after this one: what is not used goes back, and comes again with the next request
+      const isLast = Math.abs(nowMs - sinceMs) > TENDED_MS_MAX;
+      if (isLast || this.#isDue(nowMs)) await this.#report(nowMs, { isLast });
+      if (isLast) break;
+    }
+    this.#tendedAtMs = 0;
+  }
+
+  #isDue(nowMs: number): boolean {
+    const { holdLeaseMs, leaseBusyMs } = config(this.#env);
+    const isIdle = nowMs - this.#admittedAtMs > leaseBusyMs;
+    return (
+      this.#ended.length > 0 ||
+      this.#admitted > this.#told.admitted ||
+      (isIdle && this.isOpen && this.#running.size === 0) ||
+      (this.#slack.requests > 0 && (isIdle || this.#grant!.pressed)) ||
+      nowMs - this.#told.atMs > holdLeaseMs / 3
+    );
+  }
+
+  /** One at a time: each says all there is, so of two that cross nobody knew which is true. @returns null: not told */
+  async #report(
+    nowMs: number,
+    { neededNanoUsd = nanoUsd(0), isUrgent = false, isLast = false } = {},
+  ): Promise<LeaseGrant | null> {
+    const isUnderWay = () => this.#reportingSinceMs !== null && Date.now() - this.#reportingSinceMs < LOST_MS;
+    if (isUnderWay() && !isUrgent) return null;
+    while (isUnderWay()) await scheduler.wait(LOOK_EVERY_MS);
+    this.#reportingSinceMs = Date.now();
+    const isIdle = nowMs - this.#admittedAtMs > config(this.#env).leaseBusyMs;
+    const givesBack = isIdle || isLast || this.#over || this.#grant?.pressed;
+    if (givesBack) this.#slack = NO_SHARE;
+    const wants = givesBack ? NO_SHARE : this.#wants(nowMs);
+    const seq = ++this.#seq;
+    const ended = this.#ended.slice(0, ENDED_MAX);
+    const toldBefore = this.#toldEnds;
+    this.#told = { seq, admitted: this.#admitted, atMs: nowMs };
+    this.#typical = scaled(this.#typical, TYPICAL_DECAY);
+    const report = {
+      leaseId: this.id,
+      seq,
+      terms: this.terms,
+      ended,
+      toldBefore,
+      admitted: this.#admitted,
+      running: this.#runningShare(),
+      kept: this.#slack,
+      needs: { nanoUsd: neededNanoUsd, tokens: 0 },
+      wants,
+      homesSeen: this.#homesSeen,
+    };
+    try {
+      const grant = await this.#env.WALLET.getByName(this.#accountId).lease(report);
+      const told = Math.max(0, toldBefore + ended.length - this.#toldEnds);
+      this.#ended.splice(0, told);
+      this.#toldEnds += told;
+      for (const home of grant.homes) rememberHome(home.conversation, home, nowMs);
+      this.#homesSeen = Math.max(this.#homesSeen, grant.homesSeen);
+      if (!grant.open) this.#over = true;
+      // taken for lost, and another has said since how it is
+      if (this.#told.seq !== seq) return null;
+      this.#slack = plus(this.#slack, grant.slack);
+      this.#grant = grant;
+      this.#grantedAtMs = nowMs;
+      return grant;
+    } catch (error) {
+      const event = { event: 'lease_report_failed', leaseId: this.id, error: describeError(error) };
+      console.error(JSON.stringify(event));
+      return null;
+    } finally {
+      if (this.#told.seq === seq) this.#reportingSinceMs = null;
+    }
+  }
+
+  #wants(nowMs: number): Share {
+    const missing = this.#ahead(nowMs) - this.#slack.requests;
+    return missing <= 0 ? NO_SHARE : scaled(this.#typical, missing);
+  }
+
+  /** Requests to have slack for. */
+  #ahead(nowMs = Date.now()): number {
+    const spanMs = Math.max(50, nowMs - this.#told.atMs);
+    const pace = ((this.#admitted - this.#told.admitted) / spanMs) * REPORT_EVERY_MS;
+    return Math.min(AHEAD_REQUESTS_MAX, Math.max(AHEAD_REQUESTS_MIN, Math.ceil(AHEAD * pace)));
+  }
+
+  #runningShare(): Share {
+    let held = 0;
+    let tokens = 0;
+    for (const request of this.#running.values()) {
+      held += request.heldNanoUsd;
+      tokens += request.tokens;
+    }
+    return { requests: this.#running.size, nanoUsd: nanoUsd(held), tokens };
+  }
+}
+
+function largest(a: Share, b: Share): Share {
+  return {
+    requests: 1,
+    nanoUsd: nanoUsd(Math.max(a.nanoUsd, b.nanoUsd)),
+    tokens: Math.max(a.tokens, b.tokens),
+  };
+}
+
+function scaled({ nanoUsd: nano, tokens }: Share, by: number): Share {
+  return { requests: Math.ceil(by), nanoUsd: nanoUsd(Math.ceil(nano * by)), tokens: Math.ceil(tokens * by) };
+}
