@@ -1,0 +1,78 @@
+/** The upstream's answers, made once as bytes: as OpenAI's API gives them, and as a node's agent does. */
+import type { NodeChunk } from '../../gpu-pool/protocol.ts';
+import { MODEL, TOKEN, WORKLOADS, type Workload } from './workloads.ts';
+
+/** Writes of one response, in order. */
+export type Answer = readonly Buffer[];
+/** As the network on the way from an engine would bring them. */
+const EVENTS_PER_WRITE = 16;
+
+const EVENT_STREAM =
+  'HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncache-control: no-cache\r\ntransfer-encoding: chunked\r\n\r\n';
+
+const head = { id: 'chatcmpl-bench', created: 1_700_000_000, model: MODEL };
+
+/** `POST /v1/chat/completions` by workload. */
+export const openAiAnswers = new Map(WORKLOADS.map((each) => [each.name, openAi(each)]));
+/** `POST /v1/generate` by workload. */
+export const nodeAnswers = new Map(WORKLOADS.map((each) => [each.name, events(nodeChunks(each))]));
+export const NOT_FOUND = json(404, { error: { message: 'The upstream has no such path.' } });
+export const NO_CONTENT = json(200, {});
+
+function openAi(workload: Workload): Answer {
+  const { tokens, promptTokens, stream } = workload;
+  const usage = {
+    prompt_tokens: promptTokens,
+    completion_tokens: tokens,
+    total_tokens: promptTokens + tokens,
+  };
+  if (!stream) {
+    const message = { role: 'assistant', content: `${TOKEN} `.repeat(tokens) };
+    const choices = [{ index: 0, message, finish_reason: 'stop', logprobs: null }];
+    return json(200, { ...head, object: 'chat.completion', choices, usage });
+  }
+  const chunk = (delta: object, finish_reason: string | null) => {
+    const choices = [{ index: 0, delta, finish_reason, logprobs: null }];
+    return { ...head, object: 'chat.completion.chunk', choices };
+  };
+  const of = deltas(workload).map((delta) => chunk(delta, null));
+  return events([...of, { ...chunk({}, 'stop'), usage }]);
+}
+
+/** Each says the usage so far; the last says why it is the last. */
+function nodeChunks(workload: Workload): NodeChunk[] {
+  const { tokens, promptTokens, reasoning } = workload;
+  return deltas(workload).map((delta, i) => ({
+    choices: [{ index: 0, delta, finish_reason: i === tokens - 1 ? 'stop' : null }],
+    usage: {
+      prompt_tokens: promptTokens,
+      cached_tokens: 0,
+      completion_tokens: i + 1,
+      reasoning_tokens: reasoning ? i + 1 : 0,
+    },
+  }));
+}
+
+function deltas({ tokens, reasoning }: Workload): { content?: string; reasoning_content?: string }[] {
+  const text = `${TOKEN} `;
+  return Array.from({ length: tokens }, () => (reasoning ? { reasoning_content: text } : { content: text }));
+}
+
+function json(status: number, body: object): Answer {
+  const text = JSON.stringify(body);
+  const headers = `content-type: application/json\r\ncontent-length: ${Buffer.byteLength(text)}`;
+  return [Buffer.from(`HTTP/1.1 ${status} Bench\r\n${headers}\r\n\r\n${text}`)];
+}
+
+/** An event stream, chunked; the first write has the head. */
+function events(all: readonly object[]): Answer {
+  const texts = [...all.map((each) => JSON.stringify(each)), '[DONE]'].map((text) => `data: ${text}\n\n`);
+  const writes: Buffer[] = [];
+  for (let at = 0; at < texts.length; at += EVENTS_PER_WRITE) {
+    const text = texts.slice(at, at + EVENTS_PER_WRITE).join('');
+    const start = at === 0 ? EVENT_STREAM : '';
+    const end = at + EVENTS_PER_WRITE >= texts.length ? '0\r\n\r\n' : '';
+    writes.push(Buffer.from(`${start}${Buffer.byteLength(text).toString(16)}\r\n${text}\r\n${end}`));
+  }
+  return writes;
+}

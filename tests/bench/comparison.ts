@@ -1,0 +1,94 @@
+/** Systems side by side: each round asks one after the other, so that what disturbs this machine disturbs all alike. */
+import type { Load } from './load.ts';
+import { type Figures, measure } from './measure.ts';
+import { overRounds, type Rounds } from './statistics.ts';
+import type { System, SystemName } from './systems/system.ts';
+import type { Workload } from './workloads.ts';
+
+/** One system under one workload; null where it is not known. */
+export interface Row {
+  readonly workload: string;
+  readonly connections: number;
+  readonly system: SystemName;
+  readonly requestsPerSecond: Rounds | null;
+  readonly eventsPerSecond: Rounds | null;
+  readonly p50Ms: Rounds | null;
+  readonly p99Ms: Rounds | null;
+  /** over the upstream asked directly in the same round, here and in the next two */
+  readonly addedP50Ms: Rounds | null;
+  readonly addedP99Ms: Rounds | null;
+  readonly addedFirstMs: Rounds | null;
+  readonly cpuMsPerRequest: Rounds | null;
+  readonly cpuUsPerEvent: Rounds | null;
+  readonly peakBytes: Rounds | null;
+  readonly rounds: readonly Figures[];
+}
+
+export interface Plan {
+  readonly workloads: readonly Workload[];
+  readonly connections: readonly number[];
+  readonly rounds: number;
+  readonly seconds: number;
+}
+
+const WARM_UP_SECONDS = 0.5;
+
+/** @param say told of each row as it is done */
+export async function compare(
+  load: Load,
+  systems: readonly System[],
+  plan: Plan,
+  say: (rows: readonly Row[]) => void,
+): Promise<Row[]> {
+  const all: Row[] = [];
+  for (const workload of plan.workloads) {
+    for (const connections of plan.connections) {
+      const order = { workload, connections, seconds: plan.seconds, warmUpSeconds: WARM_UP_SECONDS };
+      const figures = new Map<SystemName, Figures[]>(systems.map(({ name }) => [name, []]));
+      for (let round = 0; round < plan.rounds; round++) {
+        // another one first each time: whoever comes after a heavy one has no advantage or harm of it
+        for (let i = 0; i < systems.length; i++) {
+          const system = systems[(i + round) % systems.length]!;
+          const measured = await measure(load, system, order).catch((error: Error) => {
+            throw new Error(
+              `${system.name}, ${workload.title}, ${connections} connections: ${error.message}`,
+            );
+          });
+          figures.get(system.name)!.push(measured);
+        }
+      }
+      const upstream = figures.get('upstream') ?? null;
+      const rows = systems.map(({ name }) =>
+        rowOf({ workload, connections, system: name }, figures.get(name)!, upstream),
+      );
+      all.push(...rows);
+      say(rows);
+    }
+  }
+  return all;
+}
+
+function rowOf(
+  { workload, connections, system }: { workload: Workload; connections: number; system: SystemName },
+  rounds: readonly Figures[],
+  upstream: readonly Figures[] | null,
+): Row {
+  const over = (of: (figures: Figures) => number | null) => overRounds(rounds.map(of));
+  const added = (of: (figures: Figures) => number) =>
+    upstream && overRounds(rounds.map((each, i) => of(each) - of(upstream[i]!)));
+  const cpu = (per: (figures: Figures) => number) => over((each) => each.cpuMs && each.cpuMs / per(each));
+  const events = workload.stream ? workload.tokens : null;
+  return {
+    ...{ workload: workload.name, connections, system, rounds },
+    requestsPerSecond: over(({ requests, seconds }) => requests / seconds),
+    eventsPerSecond: events === null ? null : over(({ tokens, seconds }) => tokens / seconds),
+    p50Ms: over(({ totalMs }) => totalMs.p50),
+    p99Ms: over(({ totalMs }) => totalMs.p99),
+    addedP50Ms: added(({ totalMs }) => totalMs.p50),
+    addedP99Ms: added(({ totalMs }) => totalMs.p99),
+    addedFirstMs: added(({ firstMs }) => firstMs.p50),
+    cpuMsPerRequest: cpu(({ answered }) => answered),
+    cpuUsPerEvent: events === null ? null : cpu(({ answered }) => (answered * events) / 1_000),
+    peakBytes: over((each) => each.peakBytes),
+  };
+}

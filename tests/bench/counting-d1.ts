@@ -1,0 +1,73 @@
+/** D1 with a counter: D1's own `meta` says how many rows a statement read and wrote. */
+import type { D1Counts } from './counts.ts';
+
+interface Result {
+  readonly results: Record<string, unknown>[];
+  readonly meta: { rows_read: number; rows_written: number };
+}
+interface Statement {
+  bind(...values: unknown[]): Statement;
+  first(column?: string): Promise<unknown>;
+  run(): Promise<Result>;
+  all(): Promise<Result>;
+  raw(options?: { columnNames?: boolean }): Promise<unknown[]>;
+}
+interface Database {
+  prepare(sql: string): Statement;
+  batch(statements: Statement[]): Promise<Result[]>;
+  exec(sql: string): Promise<unknown>;
+  withSession(constraint?: string): Omit<Database, 'exec' | 'withSession'>;
+}
+
+type Tally = { -readonly [K in keyof D1Counts]: D1Counts[K] };
+
+/** Counts a batch's statements each, as Cloudflare does. */
+export function countedDatabase(database: Database, tally: Tally): Database {
+  const originals = new WeakMap<Statement, Statement>();
+  const count = <R extends Result>(result: R): R => {
+    tally.queries += 1;
+    tally.rowsRead += result.meta.rows_read;
+    tally.rowsWritten += result.meta.rows_written;
+    return result;
+  };
+
+  const countedStatement = (statement: Statement, sql: string): Statement => {
+    const all = async () => count(await statement.all());
+    const counted: Statement = {
+      bind: (...values) => countedStatement(statement.bind(...values), sql),
+      run: async () => count(await statement.run()),
+      all,
+      first: async (column) => {
+        const row = (await all()).results[0] ?? null;
+        return column === undefined || row === null ? row : row[column];
+      },
+      raw: async (options) => {
+        // `raw` says nothing of rows. A query is asked once more for that, since only `raw` keeps apart columns of
+        // one name; what writes returns columns of one table, and can be asked in the other way.
+        if (/^\s*(select|with)\b/i.test(sql)) {
+          await all();
+          return statement.raw(options);
+        }
+        const { results } = await all();
+        const rows = results.map((row) => Object.values(row));
+        return options?.columnNames ? [Object.keys(results[0] ?? {}), ...rows] : rows;
+      },
+    };
+    originals.set(counted, statement);
+    return counted;
+  };
+
+  const over = (target: Omit<Database, 'exec' | 'withSession'>) => ({
+    prepare: (sql: string) => countedStatement(target.prepare(sql), sql),
+    batch: async (statements: Statement[]) => {
+      const results = await target.batch(statements.map((each) => originals.get(each) ?? each));
+      return results.map(count);
+    },
+  });
+
+  return {
+    ...over(database),
+    exec: (sql) => database.exec(sql),
+    withSession: (constraint) => over(database.withSession(constraint)),
+  };
+}

@@ -1,0 +1,169 @@
+/**
+ * The production bundle with a counter at every store: an entry module beside the bundle's `index.js`. Nothing of the
+ * bundle is changed; its Durable Objects and its handlers are given bindings that count and pass on.
+ */
+
+import { countedDatabase } from './counting-d1.ts';
+import { COUNTS_PATH, OBJECTS, type ObjectName, type RawCounts } from './counts.ts';
+
+type Fn = (this: unknown, ...given: unknown[]) => unknown;
+type Class = new (context: ObjectContext, env: Env) => object;
+type Env = Record<string, unknown>;
+interface Cursor {
+  readonly rowsRead: number;
+  readonly rowsWritten: number;
+}
+interface ObjectContext {
+  storage: { sql: { exec: (...given: unknown[]) => Cursor }; setAlarm: (...given: unknown[]) => unknown };
+}
+type Handler = (first: Request, env: Env, context: unknown) => unknown;
+type Bundle = Record<ObjectName, Class> & { default: Record<'fetch' | 'queue' | 'scheduled', Handler> };
+type Mutable<T> = { -readonly [K in keyof T]: T[K] extends object ? Mutable<T[K]> : T[K] };
+
+// as a string: the bundle is not there before it is made, so it has no type either
+const bundle: Bundle = await import('./index.js' as string);
+const none = () => ({ calls: {}, alarms: 0, rowsWritten: 0, rowsRead: 0, activeMs: 0 });
+const counts: Mutable<RawCounts> = {
+  objects: { Wallet: none(), Pool: none(), Batch: none() },
+  d1: { queries: 0, rowsRead: 0, rowsWritten: 0 },
+  queued: 0,
+  requests: {},
+};
+
+export const Wallet = counted('Wallet');
+export const Pool = counted('Pool');
+export const Batch = counted('Batch');
+
+export default {
+  fetch(request: Request, env: Env, context: unknown) {
+    const { pathname } = new URL(request.url);
+    if (pathname === COUNTS_PATH) return Response.json(counts);
+    counts.requests[pathname] = (counts.requests[pathname] ?? 0) + 1;
+    return bundle.default.fetch(request, countedEnv(env), context);
+  },
+  queue: (batch: Request, env: Env, context: unknown) =>
+    bundle.default.queue(batch, countedEnv(env), context),
+  scheduled: (event: Request, env: Env, context: unknown) =>
+    bundle.default.scheduled(event, countedEnv(env), context),
+};
+
+const envs = new WeakMap<object, Env>();
+
+/** One for each that the runtime gives, since the bundle remembers things by it. */
+function countedEnv(env: Env): Env {
+  const known = envs.get(env);
+  if (known) return known;
+  const fresh = {
+    ...env,
+    DB: countedDatabase(env.DB as never, counts.d1),
+    TASKS: countedQueue(env.TASKS as Record<string, Fn>),
+    ...Object.fromEntries(
+      OBJECTS.map((name) => [name.toUpperCase(), countedStubs(env[name.toUpperCase()] as never, name)]),
+    ),
+  };
+  envs.set(env, fresh);
+  return fresh;
+}
+
+function countedQueue(queue: Record<string, Fn>) {
+  return {
+    send: (...given: unknown[]) => {
+      counts.queued += 1;
+      return queue.send!(...given);
+    },
+    sendBatch: (messages: unknown[], ...more: unknown[]) => {
+      counts.queued += messages.length;
+      return queue.sendBatch!(messages, ...more);
+    },
+  };
+}
+
+/** A namespace whose objects' calls are counted by those who make them: what is billed is a request to the object. */
+function countedStubs(namespace: Record<string, Fn>, name: ObjectName) {
+  const { calls } = counts.objects[name];
+  const countedStub = (stub: object) =>
+    new Proxy(stub, {
+      get(target, method) {
+        const found = Reflect.get(target, method);
+        if (typeof found !== 'function') return found;
+        return (...given: unknown[]) => {
+          const key = String(method);
+          calls[key] = (calls[key] ?? 0) + 1;
+          return (target as Record<string, Fn>)[key]!(...given);
+        };
+      },
+    });
+  return {
+    getByName: (...given: unknown[]) => countedStub(namespace.getByName!(...given) as object),
+    get: (...given: unknown[]) => countedStub(namespace.get!(...given) as object),
+    idFromName: (...given: unknown[]) => namespace.idFromName!(...given),
+    idFromString: (...given: unknown[]) => namespace.idFromString!(...given),
+    newUniqueId: (...given: unknown[]) => namespace.newUniqueId!(...given),
+  };
+}
+
+/** The class with a counter on its storage, and a clock that runs while it is called. */
+function counted(name: ObjectName): Class {
+  const count = counts.objects[name];
+  const Original: Class = bundle[name];
+  const Counted = class extends Original {
+    constructor(context: ObjectContext, env: Env) {
+      countStorage(context, name);
+      super(context, countedEnv(env));
+    }
+  };
+  let running = 0;
+  let sinceMs = 0;
+  const begin = () => {
+    if (running++ === 0) sinceMs = Date.now();
+  };
+  const end = () => {
+    if (--running === 0) count.activeMs += Date.now() - sinceMs;
+  };
+  for (const method of methodsOf(bundle[name].prototype)) {
+    const original = (bundle[name].prototype as Record<string, Fn>)[method]!;
+    const timed = function timed(this: unknown, ...given: unknown[]) {
+      if (method === 'alarm') count.alarms += 1;
+      begin();
+      try {
+        const result = original.apply(this, given);
+        if (!(result instanceof Promise)) {
+          end();
+          return result;
+        }
+        return result.finally(end);
+      } catch (error) {
+        end();
+        throw error;
+      }
+    };
+    Object.defineProperty(Counted.prototype, method, { value: timed, configurable: true, writable: true });
+  }
+  return Counted;
+}
+
+function methodsOf(prototype: object): string[] {
+  return Object.entries(Object.getOwnPropertyDescriptors(prototype))
+    .filter(([name, { value }]) => name !== 'constructor' && typeof value === 'function')
+    .map(([name]) => name);
+}
+
+function countStorage({ storage }: ObjectContext, name: ObjectName): void {
+  const count = counts.objects[name];
+  const { sql } = storage;
+  const exec = sql.exec;
+  sql.exec = (...given) => {
+    const cursor = exec.apply(sql, given);
+    // it counts as it is read, which all callers do at once
+    queueMicrotask(() => {
+      count.rowsRead += cursor.rowsRead;
+      count.rowsWritten += cursor.rowsWritten;
+    });
+    return cursor;
+  };
+  const setAlarm = storage.setAlarm;
+  storage.setAlarm = (...given) => {
+    count.rowsWritten += 1;
+    return setAlarm.apply(storage, given);
+  };
+}

@@ -1,0 +1,122 @@
+/**
+ * What grows with the pool, with customers, with history and with what is under way at once: a line for each size. Each
+ * size is a world of its own: a database filled for it, a workerd started on it.
+ */
+import { join } from 'node:path';
+import { countRequests, rowsRead, rowsWritten } from './counting.ts';
+import type { Load } from './load.ts';
+import { idleShareOf, measure } from './measure.ts';
+import type { World } from './seed.ts';
+import { SMALL_WORLD, startTollgate } from './systems/tollgate.ts';
+import type { Upstream } from './upstream.ts';
+import { workloadNamed } from './workloads.ts';
+
+export type Dimension = 'nodes' | 'keys' | 'usage events' | 'concurrent streams';
+
+export interface GrowthLine {
+  readonly dimension: Dimension;
+  readonly size: number;
+  /** without what it uses while nobody asks */
+  readonly cpuMsPerRequest: number | null;
+  /** of a core while nobody asks: heartbeats */
+  readonly idleShare: number;
+  readonly p50Ms: number;
+  /** in all stores, per request */
+  readonly rowsWritten: number;
+  readonly rowsRead: number;
+}
+
+export type Shape = 'flat' | 'log' | 'linear';
+/** How a row of lines is called; said beside the table. */
+export const RULE =
+  'flat: the last size costs at most 1.25 times the first; log: each tenfold adds at most the first again; linear: more';
+
+const SIZES: Record<Dimension, readonly number[]> = {
+  nodes: [1, 10, 100, 1_000],
+  keys: [1, 1_000, 100_000],
+  'usage events': [1_000, 100_000, 10_000_000],
+  'concurrent streams': [1, 10, 100, 1_000],
+};
+/** Without --growth: what fits into a minute or two. */
+const SIZE_MAX: Record<Dimension, number> = {
+  nodes: 100,
+  keys: 1_000,
+  'usage events': 100_000,
+  'concurrent streams': 100,
+};
+
+const SECONDS = 3;
+const WARM_UP_SECONDS = 1;
+const IDLE_SECONDS = 4;
+const CONNECTIONS = 16;
+const COUNTED_REQUESTS = 500;
+
+export interface GrowthOrder {
+  readonly script: string;
+  /** a folder of its own, empty or not there */
+  readonly dir: string;
+  readonly load: Load;
+  readonly upstream: Upstream;
+  /** sizes that take long, too */
+  readonly all: boolean;
+}
+
+/** @param say told of each line as it is there */
+export async function growth(order: GrowthOrder, say: (line: GrowthLine) => void): Promise<GrowthLine[]> {
+  const lines: GrowthLine[] = [];
+  for (const dimension of Object.keys(SIZES) as Dimension[]) {
+    for (const size of SIZES[dimension]) {
+      if (!order.all && size > SIZE_MAX[dimension]) continue;
+      const dir = join(order.dir, `${dimension.replace(' ', '-')}-${size}`);
+      const line = await lineOf({ ...order, dir }, dimension, size);
+      lines.push(line);
+      say(line);
+    }
+  }
+  return lines;
+}
+
+async function lineOf(order: GrowthOrder, dimension: Dimension, size: number): Promise<GrowthLine> {
+  const { script, dir, load, upstream } = order;
+  const streams = dimension === 'concurrent streams';
+  const workload = workloadNamed(streams ? 'stream' : 'small');
+  const connections = streams ? size : CONNECTIONS;
+  const world = worldOf(dimension, size);
+  const tollgate = await startTollgate({ dir: join(dir, 'timed'), modules: [script], world, upstream });
+  const timed = await (async () => {
+    const idleShare = await idleShareOf(tollgate, IDLE_SECONDS);
+    const times = { seconds: SECONDS, warmUpSeconds: WARM_UP_SECONDS };
+    return { idleShare, ...(await measure(load, tollgate, { workload, connections, ...times }, idleShare)) };
+  })().finally(() => tollgate.stop());
+  const requests = Math.max(COUNTED_REQUESTS, connections);
+  const counted = { script, dir: join(dir, 'counted'), requests, connections, world };
+  const counts = await countRequests({ ...counted, workload: workload.name });
+  return {
+    ...{ dimension, size, idleShare: timed.idleShare, p50Ms: timed.totalMs.p50 },
+    cpuMsPerRequest: timed.cpuMs === null ? null : timed.cpuMs / timed.answered,
+    rowsWritten: rowsWritten(counts) / counts.answered,
+    rowsRead: rowsRead(counts) / counts.answered,
+  };
+}
+
+function worldOf(dimension: Dimension, size: number): World {
+  switch (dimension) {
+    case 'nodes':
+      return { ...SMALL_WORLD, nodes: size };
+    case 'keys':
+      return { ...SMALL_WORLD, keys: size };
+    case 'usage events':
+      return { ...SMALL_WORLD, usageEvents: size };
+    case 'concurrent streams':
+      return SMALL_WORLD;
+  }
+}
+
+/** By RULE. */
+export function shapeOf(points: readonly { readonly size: number; readonly cost: number }[]): Shape | null {
+  const [first, last] = [points[0], points.at(-1)];
+  if (!first || !last || first.size === last.size || first.cost <= 0) return null;
+  const ratio = last.cost / first.cost;
+  if (ratio <= 1.25) return 'flat';
+  return ratio <= 1 + Math.log10(last.size / first.size) ? 'log' : 'linear';
+}

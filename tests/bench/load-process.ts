@@ -1,0 +1,68 @@
+/** The load as a process: connections that ask without a pause, for a time or for a number of requests. */
+import { answerCalls, note } from './child.ts';
+import type { LoadOrder, LoadResult, Spread } from './load.ts';
+import { Connection, type Sample } from './load-connection.ts';
+import { requestBody, workloadNamed } from './workloads.ts';
+
+answerCalls({ run });
+
+async function run(order: LoadOrder): Promise<LoadResult> {
+  const { port, path, headers, keys, connections, seconds, warmUpSeconds } = order;
+  const { requests = Number.POSITIVE_INFINITY } = order;
+  const workload = workloadNamed(order.workload);
+  const body = requestBody(workload);
+  const toAsk = keys.map((key) => requestBytes({ port, path, headers, key, body }));
+  const open = await Promise.all(Array.from({ length: connections }, () => Connection.open(port, workload)));
+  const samples: Sample[] = [];
+  let asked = 0;
+  let failure: Error | null = null;
+  note('begun');
+  const startedMs = performance.now() + warmUpSeconds * 1_000;
+  const endMs = startedMs + seconds * 1_000;
+  let answered = 0;
+  const ask = async (connection: Connection) => {
+    try {
+      while (failure === null && asked < requests && performance.now() < endMs) {
+        const isNoted = performance.now() >= startedMs;
+        const sample = await connection.ask(toAsk[asked++ % toAsk.length]!);
+        answered += 1;
+        if (isNoted) samples.push(sample);
+      }
+    } catch (error) {
+      failure ??= error as Error;
+    }
+  };
+  await Promise.all(open.map(ask));
+  const tookMs = performance.now() - startedMs;
+  for (const connection of open) connection.close();
+  if (failure) throw failure as Error;
+  return {
+    answered,
+    requests: samples.length,
+    seconds: tookMs / 1_000,
+    tokens: samples.length * workload.tokens,
+    totalMs: spread(samples.map((sample) => sample.totalMs)),
+    firstMs: spread(samples.map((sample) => sample.firstMs)),
+  };
+}
+
+function requestBytes(
+  of: Pick<LoadOrder, 'port' | 'path' | 'headers'> & { key: string; body: string },
+): Buffer {
+  const { port, path, headers, key, body } = of;
+  const all = {
+    host: `127.0.0.1:${port}`,
+    authorization: `Bearer ${key}`,
+    'content-type': 'application/json',
+    'content-length': String(Buffer.byteLength(body)),
+    ...headers,
+  };
+  const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
+  return Buffer.from(`POST ${path} HTTP/1.1\r\n${lines.join('')}\r\n${body}`);
+}
+
+function spread(values: number[]): Spread {
+  const sorted = Float64Array.from(values).sort();
+  const at = (share: number) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
+  return { p50: at(0.5), p99: at(0.99) };
+}

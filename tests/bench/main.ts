@@ -1,0 +1,165 @@
+/**
+ * `npm run bench`: Tollgate beside a bare Worker, beside Portkey's gateway and beside the upstream itself, on this machine
+ * and in one run. Figures of one run may be compared with each other, those of two runs only as ratios.
+ */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpus, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Command, InvalidArgumentError } from 'commander';
+import { bundle } from '../../gpu-pool/local/edge.ts';
+import { compare, type Row } from './comparison.ts';
+import { type Counts, countRequests } from './counting.ts';
+import { goals } from './goals.ts';
+import { type GrowthLine, growth } from './growth.ts';
+import { startLoad } from './load.ts';
+import { plot } from './plot.ts';
+import { bill } from './prices.ts';
+import { profileTollgate } from './profile.ts';
+import {
+  comparisonTable,
+  countsTable,
+  goalsTable,
+  growthLine,
+  growthShapes,
+  startupTable,
+} from './report.ts';
+import { startup } from './startup.ts';
+import { startSystems } from './systems/start.ts';
+import { SYSTEM_NAMES, type SystemName } from './systems/system.ts';
+import { startUpstream } from './upstream.ts';
+import { WORKLOADS, workloadNamed } from './workloads.ts';
+
+const COUNTED_REQUESTS = 3_000;
+const COUNTED_CONNECTIONS = 64;
+
+interface Options {
+  readonly rounds: number;
+  readonly seconds: number;
+  readonly connections: readonly number[];
+  readonly only?: readonly string[];
+  readonly systems: readonly SystemName[];
+  /** true: every size; false: none; absent: those that are quick */
+  readonly growth?: boolean;
+  readonly profile?: boolean;
+  readonly out: string;
+}
+
+const options = new Command('bench')
+  .description('Tollgate beside a bare Worker, Portkey and the upstream itself')
+  .option('--rounds <n>', 'rounds of every measurement', positive, 3)
+  .option('--seconds <s>', 'of one measurement', positive, 2)
+  .option('--connections <list>', 'connections at once', (text) => text.split(',').map(positive), [1, 16, 64])
+  .option('--only <workloads>', WORKLOADS.map(({ name }) => name).join(', '), (text) => text.split(','))
+  .option('--systems <list>', SYSTEM_NAMES.join(', '), systemNames, [...SYSTEM_NAMES])
+  .option('--growth', 'every size, also those that take long')
+  .option('--no-growth', 'no sizes')
+  .option('--profile', 'only a CPU profile of Tollgate, under the first workload named by --only')
+  .option('--out <folder>', 'for figures and plot', '.tollgate/bench')
+  .parse()
+  .opts<Options>();
+
+const scratch = mkdtempSync(join(tmpdir(), 'tollgate-bench-'));
+mkdirSync(options.out, { recursive: true });
+try {
+  say('Bundling …');
+  if (options.profile) await profile();
+  else await bench(await bundle(scratch));
+} finally {
+  rmSync(scratch, { recursive: true, force: true });
+}
+
+async function bench(script: string): Promise<void> {
+  const upstream = await startUpstream();
+  const load = startLoad();
+  try {
+    const rows = await comparison(script, { upstream, load });
+    const ofTollgate = options.systems.includes('tollgate');
+    const started = ofTollgate ? await startup(script, scratch) : null;
+    if (started) console.log(startupTable(started));
+
+    const counts = ofTollgate ? await count(script) : null;
+    const lines = counts ? bill(counts, cpuMsOf(rows)) : [];
+    if (counts) console.log(countsTable(counts, lines));
+
+    const grown = ofTollgate && options.growth !== false ? await grow(script, { upstream, load }) : [];
+    const reached = goals({ rows, counts, bill: lines, startup: started });
+    console.log(goalsTable(reached));
+    const machine = { cpu: cpus()[0]?.model, cores: cpus().length, platform: process.platform };
+    const all = { at: new Date().toISOString(), machine, options, rows, startup: started };
+    const figures = { ...all, counts, bill: lines, growth: grown, goals: reached };
+    save('bench.json', `${JSON.stringify(figures, null, 2)}\n`);
+    save('bench.svg', plot(rows));
+  } finally {
+    await Promise.all([load.stop(), upstream.stop()]);
+  }
+}
+
+type Around = Pick<Parameters<typeof growth>[0], 'upstream' | 'load'>;
+
+async function comparison(script: string, { upstream, load }: Around): Promise<Row[]> {
+  const workloads = options.only ? options.only.map(workloadNamed) : WORKLOADS;
+  const { connections, rounds, seconds } = options;
+  const measurements = workloads.length * connections.length * rounds * options.systems.length;
+  say(`Starting ${options.systems.join(', ')}; ${measurements} measurements of ${seconds} s and more`);
+  const cacheDir = join(options.out, 'portkey');
+  const systems = await startSystems(options.systems, { dir: scratch, cacheDir, script, upstream });
+  try {
+    const plan = { workloads, connections, rounds, seconds };
+    return await compare(load, systems, plan, (rows) => console.log(comparisonTable(rows)));
+  } finally {
+    await Promise.all(systems.map((system) => system.stop()));
+  }
+}
+
+async function count(script: string): Promise<Counts> {
+  say(`\nCounting ${COUNTED_REQUESTS} requests at ${COUNTED_CONNECTIONS} connections …`);
+  const dir = join(scratch, 'counting');
+  return countRequests({ script, dir, requests: COUNTED_REQUESTS, connections: COUNTED_CONNECTIONS });
+}
+
+async function grow(script: string, around: Around): Promise<GrowthLine[]> {
+  say('\nGrowth, small unstreamed requests; 200-event streams where those are what grows');
+  const order = { ...around, script, dir: join(scratch, 'growth'), all: options.growth === true };
+  const lines = await growth(order, (line) => console.log(growthLine(line)));
+  console.log(growthShapes(lines));
+  return lines;
+}
+
+async function profile(): Promise<void> {
+  const workload = workloadNamed(options.only?.[0] ?? 'small');
+  const { seconds, connections } = options;
+  const file = join(options.out, `${workload.name}.cpuprofile`);
+  await profileTollgate({ dir: scratch, file, workload, seconds, connections: connections.at(-1)! });
+}
+
+/** Small, unstreamed, at the number of connections that was counted or the nearest there is. */
+function cpuMsOf(rows: readonly Row[]): number | null {
+  const small = rows.filter(({ system, workload }) => system === 'tollgate' && workload === 'small');
+  const [nearest] = small.toSorted(
+    (a, b) => Math.abs(a.connections - COUNTED_CONNECTIONS) - Math.abs(b.connections - COUNTED_CONNECTIONS),
+  );
+  return nearest?.cpuMsPerRequest?.median ?? null;
+}
+
+function save(name: string, text: string): void {
+  const file = join(options.out, name);
+  writeFileSync(file, text);
+  console.log(`${name === 'bench.json' ? '\n' : ''}${file}`);
+}
+
+function say(text: string): void {
+  console.log(text);
+}
+
+function positive(text: string): number {
+  const value = Number(text);
+  if (!(value > 0)) throw new InvalidArgumentError('must be a number above zero');
+  return value;
+}
+
+function systemNames(text: string): SystemName[] {
+  const names = text.split(',');
+  const unknown = names.find((name) => !SYSTEM_NAMES.includes(name as SystemName));
+  if (unknown) throw new InvalidArgumentError(`there is no ${unknown}`);
+  return SYSTEM_NAMES.filter((name) => names.includes(name));
+}

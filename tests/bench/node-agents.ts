@@ -1,0 +1,211 @@
+/**
+ * The upstream as Tollgate's nodes: heartbeats and receipts as gpu-pool/agent/heartbeat.ts sends them. It believes every
+ * token that it is shown, since it is asked by nobody else.
+ */
+import { createPrivateKey, type KeyObject, sign } from 'node:crypto';
+import { setTimeout as wait } from 'node:timers/promises';
+import {
+  EDGE,
+  HEARTBEAT_INTERVAL_MS,
+  HEARTBEAT_PATH,
+  type Heartbeat,
+  type HeartbeatReply,
+  RECEIPTS_PER_HEARTBEAT_MAX,
+  type Receipt,
+  type RequestClaims,
+} from '../../gpu-pool/protocol.ts';
+import { MODEL_PATH, type Workload } from './workloads.ts';
+
+/** As in the agent: receipts of requests that end together share one early heartbeat. */
+const DEBOUNCE_MS = 200;
+const TOKEN_LIFETIME_S = 60;
+const TOKEN_REUSE_MS = 30_000;
+
+export interface NodeIdentity {
+  readonly id: string;
+  /** PKCS #8, PEM */
+  readonly privateKey: string;
+}
+
+export const ENGINE = { version: '0.5.20', weightVersion: 'default' } as const;
+
+const IDLE = {
+  running_requests: 0,
+  waiting_requests: 0,
+  waiting_tokens: 0,
+  used_tokens: 0,
+  capacity_tokens: 1_000_000_000,
+  max_running_requests: 100_000,
+  max_queued_requests: 100_000,
+  generation_tokens_per_second: 0,
+  cache_hit_rate: 0,
+};
+
+export class NodeAgents {
+  readonly #agents: ReadonlyMap<string, Agent>;
+
+  /** @param edgeUrl where heartbeats go */
+  constructor(edgeUrl: string, nodes: readonly NodeIdentity[]) {
+    this.#agents = new Map(nodes.map((node) => [node.id, new Agent(edgeUrl, node)]));
+  }
+
+  /** Resolves when the edge has heard of every node. */
+  async begin(): Promise<void> {
+    const agents = [...this.#agents.values()];
+    const width = 16;
+    for (let at = 0; at < agents.length; at += width) {
+      await Promise.all(agents.slice(at, at + width).map((agent) => agent.beat()));
+    }
+    for (const [i, agent] of agents.entries()) {
+      void agent.run((i / agents.length) * HEARTBEAT_INTERVAL_MS);
+    }
+  }
+
+  /** @param head of a request that was answered in full just now */
+  answered(head: string, { promptTokens, tokens, reasoning }: Workload): void {
+    const claims = claimsOf(head);
+    const agent = this.#agents.get(claims.aud);
+    if (!agent) throw new Error(`a request for ${claims.aud}, which is no node of this upstream`);
+    const nowMs = Date.now();
+    agent.testify({
+      request_id: claims.jti,
+      account_id: claims.sub,
+      model: claims.model,
+      started_at_ms: nowMs,
+      ended_at_ms: nowMs,
+      ttft_ms: 0,
+      outcome: 'finished',
+      usage: {
+        prompt_tokens: promptTokens,
+        cached_tokens: 0,
+        completion_tokens: tokens,
+        reasoning_tokens: reasoning ? tokens : 0,
+      },
+      ...(claims.ticket === undefined ? {} : { ticket: claims.ticket }),
+    });
+  }
+
+  /** Receipts that the edge has not acknowledged, and heartbeats that failed. */
+  status(): { pending: number; failures: number } {
+    const agents = [...this.#agents.values()];
+    const sum = (of: (agent: Agent) => number) => agents.reduce((total, agent) => total + of(agent), 0);
+    return { pending: sum((agent) => agent.pending), failures: sum((agent) => agent.failures) };
+  }
+
+  end(): void {
+    for (const agent of this.#agents.values()) agent.end();
+  }
+}
+
+class Agent {
+  readonly #edgeUrl: string;
+  readonly #id: string;
+  readonly #key: KeyObject;
+  #token = { text: '', signedAtMs: 0 };
+  #seq = 0;
+  readonly #receipts = new Map<number, Receipt>();
+  #wake: AbortController | null = null;
+  #isSoon = false;
+  #ended = false;
+  failures = 0;
+
+  constructor(edgeUrl: string, { id, privateKey }: NodeIdentity) {
+    this.#edgeUrl = edgeUrl;
+    this.#id = id;
+    this.#key = createPrivateKey(privateKey);
+  }
+
+  get pending(): number {
+    return this.#receipts.size;
+  }
+
+  testify(receipt: Omit<Receipt, 'seq'>): void {
+    const seq = this.#seq++;
+    this.#receipts.set(seq, { seq, ...receipt });
+    if (this.#isSoon) return;
+    this.#isSoon = true;
+    this.#wake?.abort();
+  }
+
+  async run(firstMs: number): Promise<void> {
+    let delayMs = firstMs;
+    while (!this.#ended) {
+      await this.#sleep(delayMs);
+      this.#isSoon = false;
+      const acknowledged = await this.beat();
+      // a backlog goes on at once while the edge takes it
+      const hurry = acknowledged > 0 && this.pending >= RECEIPTS_PER_HEARTBEAT_MAX;
+      delayMs = hurry ? 0 : HEARTBEAT_INTERVAL_MS;
+    }
+  }
+
+  /** @returns receipts that the edge took */
+  async beat(): Promise<number> {
+    const body: Heartbeat = {
+      sent_at_ms: Date.now(),
+      agent_version: '0.1.0',
+      engine: {
+        healthy: true,
+        version: ENGINE.version,
+        model_path: MODEL_PATH,
+        weight_version: ENGINE.weightVersion,
+      },
+      load: IDLE,
+      in_flight: 0,
+      draining: false,
+      receipts: [...this.#receipts.values().take(RECEIPTS_PER_HEARTBEAT_MAX)],
+    };
+    try {
+      const response = await fetch(new URL(HEARTBEAT_PATH, this.#edgeUrl), {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', authorization: `Bearer ${this.#signed()}` },
+        body: JSON.stringify(body),
+      });
+      if (!response.ok) throw new Error(`heartbeat answered ${response.status}: ${await response.text()}`);
+      const { acknowledged } = (await response.json()) as HeartbeatReply;
+      for (const seq of acknowledged) this.#receipts.delete(seq);
+      return acknowledged.length;
+    } catch (error) {
+      this.failures += 1;
+      if (!this.#ended) console.error(`${this.#id}: ${String((error as Error).cause ?? error)}`);
+      return 0;
+    }
+  }
+
+  end(): void {
+    this.#ended = true;
+    this.#wake?.abort();
+  }
+
+  /** A receipt shortens what is left of it. */
+  async #sleep(ms: number): Promise<void> {
+    if (ms === 0) return;
+    if (!this.#isSoon) {
+      this.#wake = new AbortController();
+      await wait(ms, undefined, { signal: this.#wake.signal }).catch(() => undefined);
+      this.#wake = null;
+    }
+    if (this.#isSoon && !this.#ended) await wait(Math.min(ms, DEBOUNCE_MS));
+  }
+
+  #signed(): string {
+    const nowMs = Date.now();
+    if (nowMs - this.#token.signedAtMs < TOKEN_REUSE_MS) return this.#token.text;
+    const nowS = Math.floor(nowMs / 1_000);
+    const claims = { iss: this.#id, aud: EDGE, iat: nowS, exp: nowS + TOKEN_LIFETIME_S };
+    const text = `${base64({ alg: 'EdDSA' })}.${base64(claims)}`;
+    const signature = sign(null, Buffer.from(text), this.#key).toString('base64url');
+    this.#token = { text: `${text}.${signature}`, signedAtMs: nowMs };
+    return this.#token.text;
+  }
+}
+
+function base64(value: object): string {
+  return Buffer.from(JSON.stringify(value)).toString('base64url');
+}
+
+function claimsOf(head: string): RequestClaims {
+  const payload = /\r\nauthorization: *Bearer [\w-]+\.([\w-]+)\./i.exec(head)?.[1];
+  if (payload === undefined) throw new Error('a request of the edge without a token');
+  return JSON.parse(Buffer.from(payload, 'base64url').toString()) as RequestClaims;
+}

@@ -1,0 +1,79 @@
+/** How large the Worker is, and how long workerd takes until it has evaluated it: a start beside that of a bare Worker. */
+import { spawn } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { basename, dirname, join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { median } from './statistics.ts';
+import { bareScript } from './systems/bare.ts';
+
+export interface Startup {
+  readonly gzipBytes: number;
+  /** median of the starts less that of a bare Worker's; below zero it is lost in the noise */
+  readonly startMs: number;
+  readonly startsMs: readonly number[];
+  readonly bareStartsMs: readonly number[];
+}
+
+/** the path of its program */
+const { default: workerd } = createRequire(import.meta.url)('workerd') as { default: string };
+
+const STARTS = 9;
+const READY_WITHIN_MS = 20_000;
+
+/** @param script the production bundle. @param dir for configurations */
+export async function startup(script: string, dir: string): Promise<Startup> {
+  const scripts = { own: configured(script), bare: configured(bareScript(dir)) };
+  const startsMs: number[] = [];
+  const bareStartsMs: number[] = [];
+  for (let i = 0; i < STARTS; i++) {
+    startsMs.push(await startMs(scripts.own));
+    bareStartsMs.push(await startMs(scripts.bare));
+  }
+  return {
+    gzipBytes: gzipSync(readFileSync(script), { level: 9 }).length,
+    startMs: median(startsMs) - median(bareStartsMs),
+    startsMs,
+    bareStartsMs,
+  };
+}
+
+/** @returns the path of a configuration for workerd, beside the script */
+function configured(script: string): string {
+  const file = join(dirname(script), `${basename(script, '.js')}.capnp`);
+  const module_ = `(name = "index.js", esModule = embed "${basename(script)}")`;
+  writeFileSync(
+    file,
+    `using Workerd = import "/workerd/workerd.capnp";
+const config :Workerd.Config = (
+  services = [ (name = "main", worker = (modules = [ ${module_} ], compatibilityDate = "2026-11-01")) ],
+  sockets = [ (name = "http", address = "127.0.0.1:0", http = (), service = "main") ],
+);
+`,
+  );
+  return file;
+}
+
+/** From the process's start until it listens, before which it evaluates every module. */
+function startMs(config: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const startedMs = performance.now();
+    const child = spawn(workerd, ['serve', config, '--control-fd=3'], {
+      stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
+    });
+    const said: string[] = [];
+    child.stderr!.on('data', (data) => said.push(String(data)));
+    const late = setTimeout(() => child.kill('SIGKILL'), READY_WITHIN_MS);
+    let tookMs: number | null = null;
+    child.stdio[3]!.once('data', () => {
+      tookMs = performance.now() - startedMs;
+      child.kill('SIGKILL');
+    });
+    child.once('error', reject);
+    child.once('exit', () => {
+      clearTimeout(late);
+      if (tookMs === null) reject(new Error(`workerd did not start:\n${said.join('')}`));
+      else resolve(tookMs);
+    });
+  });
+}

@@ -1,0 +1,20 @@
+/** What is said of several rounds: their median, and how far they were apart. */
+
+export interface Rounds {
+  readonly median: number;
+  readonly min: number;
+  readonly max: number;
+}
+
+/** null when one of them is not known */
+export function overRounds(values: readonly (number | null)[]): Rounds | null {
+  const known = values.filter((value) => value !== null && Number.isFinite(value)) as number[];
+  if (known.length < values.length || known.length === 0) return null;
+  return { median: median(known), min: Math.min(...known), max: Math.max(...known) };
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = Math.floor(sorted.length / 2);
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}

@@ -1,0 +1,37 @@
+/** Starts the systems that are to be compared, each in a process of its own. */
+import { join } from 'node:path';
+import type { Upstream } from '../upstream.ts';
+import { startBare } from './bare.ts';
+import { startPortkey } from './portkey.ts';
+import type { System, SystemName } from './system.ts';
+import { SMALL_WORLD, startTollgate } from './tollgate.ts';
+import { upstreamItself } from './upstream.ts';
+
+interface Around {
+  /** for what is of this run */
+  readonly dir: string;
+  /** for what is kept */
+  readonly cacheDir: string;
+  /** the production bundle */
+  readonly script: string;
+  readonly upstream: Upstream;
+}
+
+const START: Record<SystemName, (around: Around) => System | Promise<System>> = {
+  upstream: ({ upstream }) => upstreamItself(upstream),
+  bare: ({ dir, upstream }) => startBare(dir, upstream),
+  tollgate: ({ dir, script, upstream }) =>
+    startTollgate({ dir: join(dir, 'tollgate'), modules: [script], world: SMALL_WORLD, upstream }),
+  portkey: ({ cacheDir, upstream }) => startPortkey(cacheDir, upstream),
+};
+
+export async function startSystems(names: readonly SystemName[], around: Around): Promise<System[]> {
+  const started: System[] = [];
+  try {
+    for (const name of names) started.push(await START[name](around));
+    return started;
+  } catch (error) {
+    await Promise.all(started.map((system) => system.stop()));
+    throw error;
+  }
+}

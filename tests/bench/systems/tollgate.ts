@@ -1,0 +1,90 @@
+/**
+ * Tollgate as it is deployed: the production bundle with D1, Wallet and Pool on disk. Its times are production's; only
+ * credit and limits are so high that nobody is refused.
+ */
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { freshState } from '../fresh-state.ts';
+import { seed, type World } from '../seed.ts';
+import type { Upstream } from '../upstream.ts';
+import { startWorkerd, type Workerd } from '../workerd.ts';
+import { CHAT_PATH, type System } from './system.ts';
+
+/** A million dollars. */
+const CREDIT_NANO_USD = 1_000_000_000_000_000;
+
+export const SMALL_WORLD: World = { nodes: 4, keys: 1, usageEvents: 0 };
+
+export interface TollgateOptions {
+  /** a folder of its own, empty or not there */
+  readonly dir: string;
+  /** of the production bundle, the entry first */
+  readonly modules: readonly string[];
+  readonly world: World;
+  readonly upstream: Upstream;
+  readonly inspected?: boolean;
+}
+
+export interface Tollgate extends System {
+  readonly worker: Workerd;
+}
+
+export async function startTollgate(options: TollgateOptions): Promise<Tollgate> {
+  const { dir, modules, world, upstream, inspected = false } = options;
+  const settings = secrets();
+  const persistTo = await freshState(dir);
+  const given = { upstreamPort: upstream.port, pepper: settings.KEY_PEPPER };
+  const { nodes, keys, accountIds } = await seed(persistTo, world, given);
+  const worker = await startWorkerd({ modules, settings, persistTo, inspected });
+  try {
+    await worker.grant(accountIds, CREDIT_NANO_USD);
+    await upstream.beginNodes(`http://127.0.0.1:${worker.port}`, nodes);
+  } catch (error) {
+    await worker.stop();
+    throw error;
+  }
+  let ended = world.usageEvents;
+  return {
+    name: 'tollgate',
+    worker,
+    port: worker.port,
+    pids: worker.pids,
+    path: CHAT_PATH,
+    headers: {},
+    keys,
+    pending: (requests) => pendingOf(upstream, worker, ended + requests),
+    verify: async (requests) => {
+      ended += requests;
+      const { failures, aborts } = await upstream.status();
+      if (failures + aborts > 0)
+        throw new Error(`${failures} heartbeats failed, ${aborts} answers were stopped`);
+    },
+    stop: async () => {
+      await upstream.endNodes();
+      await worker.stop();
+    },
+  };
+}
+
+/** Receipts that were not taken; and requests that are not billed in D1 with their answer's usage. */
+async function pendingOf(upstream: Upstream, worker: Workerd, ended: number): Promise<number> {
+  const { pending } = await upstream.status();
+  if (pending > 0) return pending;
+  const { posted } = await worker.query<{ posted: number }>(
+    "SELECT count(*) AS posted FROM usage_event WHERE state = 'posted' AND charge_nano_usd > 0",
+  );
+  return Math.abs(ended - posted);
+}
+
+function secrets() {
+  const secret = () => randomBytes(32).toString('hex');
+  const { privateKey } = generateKeyPairSync('ed25519');
+  return {
+    PUBLIC_ORIGIN: 'http://localhost:8787',
+    ENVIRONMENT: 'production',
+    AUTH_SECRET: secret(),
+    KEY_PEPPER: secret(),
+    EDGE_SIGNING_KEY: JSON.stringify(privateKey.export({ format: 'jwk' })),
+    OPERATOR_TOKEN: secret(),
+    SANDBOX_WEBHOOK_SECRET: secret(),
+  };
+}

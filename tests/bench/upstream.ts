@@ -1,0 +1,35 @@
+/** The upstream that all systems ask, in a process of its own. */
+import { startChild } from './child.ts';
+import type { NodeIdentity } from './node-agents.ts';
+
+export interface UpstreamStatus {
+  /** receipts that the edge has not acknowledged */
+  readonly pending: number;
+  /** heartbeats without an answer */
+  readonly failures: number;
+  /** answers that the edge asked to stop */
+  readonly aborts: number;
+}
+
+export interface Upstream {
+  readonly pid: number;
+  readonly port: number;
+  /** From now on it is these nodes of that edge, too. */
+  beginNodes(edgeUrl: string, nodes: readonly NodeIdentity[]): Promise<void>;
+  endNodes(): Promise<void>;
+  status(): Promise<UpstreamStatus>;
+  stop(): Promise<void>;
+}
+
+export async function startUpstream(): Promise<Upstream> {
+  const child = startChild('./upstream-process.ts');
+  const port = await child.call<number>('listen', 0);
+  return {
+    pid: child.pid,
+    port,
+    beginNodes: (edgeUrl, nodes) => child.call('beginNodes', { edgeUrl, nodes }),
+    endNodes: () => child.call('endNodes'),
+    status: () => child.call('status'),
+    stop: () => child.stop(),
+  };
+}
