@@ -5,7 +5,7 @@
  * Edge → agent   `POST /v1/generate`, `POST /v1/abort` with a request token (EdDSA, keys at the edge's JWKS).
  * Agent → edge   `POST /fleet/enrol` once with a join token; `POST /fleet/heartbeat` with a node token.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 
 export const GENERATE_PATH = '/v1/generate';
 export const ABORT_PATH = '/v1/abort';

@@ -1,5 +1,5 @@
 /** Bindings and settings, typed and parsed once per isolate. A missing secret is a sentence, not a surprise later. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { type NanoUsd, nanoUsd } from './domain/money.ts';
 import type { Task } from './domain/task.ts';
 import type { Batch } from './durable/batch.ts';

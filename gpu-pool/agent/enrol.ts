@@ -1,6 +1,6 @@
 /** How a node joins: a join token, used once, becomes a node id bound to a key that was made here. */
 import { decodeJwt, exportJWK, generateKeyPair } from 'jose';
-import { z } from 'zod';
+import * as z from 'zod';
 import { ENROL_PATH, EnrolReply, type EnrolRequest } from '../protocol.ts';
 import { type NodeState, writeNodeState } from './node-state.ts';
 import type { EngineInfo } from './sglang/probe.ts';

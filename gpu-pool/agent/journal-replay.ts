@@ -1,5 +1,5 @@
 /** The lines of the journal, and what they add up to when read again after a restart. Pure. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { NodeUsage, Receipt } from '../protocol.ts';
 import { NO_USAGE } from './sglang/usage.ts';
 

@@ -1,7 +1,7 @@
 /** Who this node is, kept in STATE/node.json (mode 0600): its id, its edge, its private key. */
 import { chmod, mkdir, open, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 
 export const NODE_FILE = 'node.json';
 

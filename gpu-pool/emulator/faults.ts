@@ -2,7 +2,7 @@
  * Scripted faults: each is one way a real node has broken a caller. They are set through `/emulator/faults`,
  * or in process through the emulator's `faults`.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** Uses before the fault is spent; without it the fault stays until it is deleted. */
 const times = z.int().positive().optional();

@@ -1,5 +1,5 @@
 /** Reads the body of `/v1/chat/completions` as SGLang does: lenient with extras, strict with what it uses. */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { PromptMessage } from './tokenizer.ts';
 
 export interface ChatRequest {

@@ -5,7 +5,7 @@
  */
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
-import { z } from 'zod';
+import * as z from 'zod';
 import { mix32 } from '../../worker/domain/routing/hash.ts';
 
 export const BLOCK_TOKENS = 512;

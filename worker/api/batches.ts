@@ -1,5 +1,5 @@
 /** /v1/batches: thousands of requests in a file, answered within a day at half the price, as OpenAI has it. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { BATCH_ENDPOINTS } from '../batches/endpoints.ts';
 import {
   addBatch,

@@ -1,5 +1,5 @@
 /** /v1/files: what goes into batches and what comes out of them, as OpenAI has it. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { fileContent } from '../batches/file-content.ts';
 import { deleteParts } from '../batches/file-parts.ts';
 import { receiveUpload } from '../batches/upload.ts';

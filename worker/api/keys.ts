@@ -1,5 +1,5 @@
 /** /v1/keys: a management key makes, changes, rotates and revokes the keys that ask for answers. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { findModel } from '../db/catalogue.ts';
 import { database } from '../db/client.ts';
 import {

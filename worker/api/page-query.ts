@@ -1,5 +1,5 @@
 /** Lists in pages, as OpenAI's clients turn them: `limit` and `after`, the id that the last page ended with. */
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** OpenAI's default and bound. */
 export const PageQuery = z.object({

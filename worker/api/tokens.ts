@@ -1,5 +1,5 @@
 /** POST /v1/tokens: a key makes a token for a browser or a phone, which ends soon and can spend little. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { findModel } from '../db/catalogue.ts';
 import { formatUsd } from '../domain/money.ts';
 import { config } from '../env.ts';

@@ -1,5 +1,5 @@
 /** GET /v1/usage: what the account used, by minute, hour or day, key and model; as JSON or as a table for accountants. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { findModel } from '../db/catalogue.ts';
 import { database } from '../db/client.ts';
 import {

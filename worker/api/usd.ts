@@ -1,5 +1,5 @@
 /** Amounts of US dollars in bodies: strings, because JSON's numbers are not decimal. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { parseUsd } from '../domain/money.ts';
 
 /** `"20"` and `"0.000000001"`; no sign, no exponent, at most nine places. Less than 2⁵³ nano-USD. */

@@ -1,5 +1,5 @@
 /** A line of a batch's input: `{"custom_id", "method": "POST", "url", "body"}`, as OpenAI has it, or what is wrong. */
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** OpenAI's bound. The whole is one Durable Object's work, and a list of this many is made in a second. */
 export const LINES_MAX = 50_000;

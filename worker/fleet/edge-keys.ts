@@ -3,7 +3,7 @@
  * RFC 7638 thumbprint; agents find its public half at the JWKS.
  */
 import { calculateJwkThumbprint, importJWK, type JWTPayload, jwtVerify, SignJWT } from 'jose';
-import { z } from 'zod';
+import * as z from 'zod';
 import { EDGE, Hardware, JOIN_AUDIENCE, type RequestClaims } from '../../gpu-pool/protocol.ts';
 import type { Config } from '../env.ts';
 

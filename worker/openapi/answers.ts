@@ -1,5 +1,5 @@
 /** What the API answers, for its description; tests hold real answers against it. Unknown fields may be added. */
-import { z } from 'zod';
+import * as z from 'zod';
 
 const Usd = z.string().meta({ description: 'US dollars, exact', example: '0.000009' });
 const Seconds = z.int().min(0).meta({ description: 'seconds since 1970', example: 1_764_000_000 });

@@ -1,5 +1,5 @@
 /** GET /openapi.json: the public API described by the schemas that read its requests. A route a line in `paths`. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { createDocument, type ZodOpenApiPathsObject } from 'zod-openapi';
 import { BatchBody } from '../api/batches.ts';
 import { FileForm, FilesQuery } from '../api/files.ts';

@@ -1,5 +1,5 @@
 /** One route of the document: what goes in, what comes out, and which refusals it has. */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { ZodOpenApiOperationObject, ZodOpenApiResponsesObject } from 'zod-openapi';
 import { ErrorEnvelope } from './answers.ts';
 

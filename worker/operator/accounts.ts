@@ -1,6 +1,6 @@
 /** The operator API's limits of accounts, and what suspends and resumes them. Ids, grants and books of accounts are in index.ts. */
 import { Hono } from 'hono';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Env } from '../env.ts';
 import { parseBody } from '../fleet/body.ts';
 import { refuse } from '../fleet/refusal.ts';

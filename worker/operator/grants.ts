@@ -1,5 +1,5 @@
 /** Free credit that an operator gives to an account, once per grant id. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { addAudit } from '../db/audit.ts';
 import { database } from '../db/client.ts';
 import { existingAccounts } from '../db/existing-accounts.ts';

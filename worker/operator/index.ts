@@ -1,6 +1,6 @@
 /** The operator API, for automation and for naming the first operator. People use the portal's console instead. */
 import { Hono } from 'hono';
-import { z } from 'zod';
+import * as z from 'zod';
 import { Hardware } from '../../gpu-pool/protocol.ts';
 import { auditPage } from '../billing/books.ts';
 import { listAccountIds } from '../db/accounts.ts';

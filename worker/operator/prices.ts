@@ -1,6 +1,6 @@
 /** The operator API's prices: every version with its history, a new version, an end. The console does the same. */
 import { Hono } from 'hono';
-import { z } from 'zod';
+import * as z from 'zod';
 import { addPrice, endPrice, type PriceChange } from '../billing/change-prices.ts';
 import { database } from '../db/client.ts';
 import { listPriceChanges, listPrices, type PriceRow } from '../db/prices.ts';

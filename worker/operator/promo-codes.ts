@@ -1,6 +1,6 @@
 /** The operator API's promo codes: those that there are, and a new one. The console does the same. */
 import { Hono } from 'hono';
-import { z } from 'zod';
+import * as z from 'zod';
 import {
   createPromoCode,
   PROMO_AMOUNT_MAX,

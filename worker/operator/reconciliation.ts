@@ -1,6 +1,6 @@
 /** The operator API's reconciliation: what the console shows, and the closing of a finding. */
 import { Hono } from 'hono';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Env } from '../env.ts';
 import { parseBody } from '../fleet/body.ts';
 import { refuse } from '../fleet/refusal.ts';

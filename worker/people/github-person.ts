@@ -1,6 +1,6 @@
 /** Asks GitHub who has just let us in. */
 import type { GithubProfile } from 'better-auth/social-providers';
-import { z } from 'zod';
+import * as z from 'zod';
 import { confirmedEmail, nameOf } from '../domain/github.ts';
 
 /** Somebody waits in front of an empty page. */

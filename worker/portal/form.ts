@@ -1,5 +1,5 @@
 /** Reads a plain form: what was typed is kept, and each field that is wrong has one fault. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { parseUsd } from '../domain/money.ts';
 import { NAME_LENGTH_MAX, PRINTABLE } from '../domain/name.ts';
 import { PASSWORD_LENGTH_MAX, PASSWORD_LENGTH_MIN } from '../people/auth.ts';

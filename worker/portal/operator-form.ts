@@ -1,5 +1,5 @@
 /** Fields that only the operator's forms have: instants, hours of the day, prices. Times are UTC, as the pages are. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { minuteOf, nanoPerToken } from '../domain/price-change.ts';
 import type { Fault } from './language/en.ts';
 

@@ -1,5 +1,5 @@
 /** How SGLang is right now: its load and its health. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { LOAD_MAX, NO_LOAD, type NodeLoad } from '../../protocol.ts';
 import { callEngine, type Engine } from '../engine-client.ts';
 

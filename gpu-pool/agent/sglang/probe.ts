@@ -1,5 +1,5 @@
 /** What SGLang says about itself: what it serves and how it was started. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { type Heartbeat, VERSION_UNKNOWN } from '../../protocol.ts';
 import { callEngine, type Engine, type EngineFailure } from '../engine-client.ts';
 import { ABORT_PATH } from './request.ts';

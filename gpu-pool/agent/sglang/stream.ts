@@ -2,7 +2,7 @@
  * SGLang's chat stream as NodeChunks: engine-only fields dropped, nulls omitted, usage made cumulative,
  * finish reasons mapped. Pure: bytes and time are the caller's.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { FINISH_REASONS, type FinishReason, type NodeChunk, type NodeUsage } from '../../protocol.ts';
 import type { Refusal } from '../refusal.ts';
 import { fromErrorEvent } from './refusal.ts';

@@ -1,5 +1,5 @@
 /** The sandbox's events: how they are signed, and what each says in our words. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { DECLINE_REASONS } from '../../domain/decline.ts';
 import { newId } from '../../domain/ids.ts';
 import type { Config } from '../../env.ts';

@@ -1,5 +1,5 @@
 /** Checkout saved a card: the event names a setup intent, and Stripe says which card came of it and whose it is. */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { PaymentEvent } from '../provider.ts';
 import { other, type StripeEvent, StripeId, type StripeLookUps } from './event.ts';
 import { accountIn, Metadata } from './metadata.ts';

@@ -1,5 +1,5 @@
 /** The envelope of Stripe's events, and what the readers of their types share. */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { PaymentEvent } from '../provider.ts';
 
 export const StripeEventShape = z.object({

@@ -2,7 +2,7 @@
  * Stripe's events in our words, one reader for each type that money depends on; every other type is `other`.
  * Only what is read here is looked at: the rest of an event (names, addresses) goes nowhere.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { PaymentEvent } from '../provider.ts';
 import { cardSaved } from './card-event.ts';
 import { Cents, other, type Reader, type StripeEvent, type StripeLookUps } from './event.ts';

@@ -1,5 +1,5 @@
 /** What Tollgate writes into Stripe's metadata, to know its own again. One Stripe account may sell other things. */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { PaymentOrder } from '../../db/payments.ts';
 
 const ORDER_KEY = 'tollgate_order_id';

@@ -1,5 +1,5 @@
 /** Stripe's events about charges of a saved card. Checkout's payments have events of these types too: they are not ours. */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { PaymentEvent } from '../provider.ts';
 import { Cents, other, type Reader, type StripeEvent, StripeId } from './event.ts';
 import { Metadata, orderIn, orderKindIn } from './metadata.ts';

@@ -1,5 +1,5 @@
 /** Stripe's refunds and disputes in our words. They carry no metadata of ours, so the payment is asked for its order. */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { PaymentEvent } from '../provider.ts';
 import { Cents, other, type Reader, type StripeEvent, StripeId, type StripeLookUps } from './event.ts';
 import { Metadata, orderIn } from './metadata.ts';

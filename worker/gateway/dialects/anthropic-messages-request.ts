@@ -1,5 +1,5 @@
 /** The body of Anthropic's Messages: blocks instead of strings, and a system prompt beside the conversation. */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { ChatMessage } from '../../../gpu-pool/protocol.ts';
 import type { ChatRequest } from '../chat-request.ts';
 import type { Refusal } from '../refusal.ts';

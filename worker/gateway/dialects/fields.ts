@@ -1,5 +1,5 @@
 /** What the dialects' bodies have in common: fields that mean the same everywhere, and what is said of a wrong one. */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Refusal } from '../refusal.ts';
 
 /** Most completion tokens of a choice, reasoning included; a model may allow fewer. */

@@ -1,5 +1,5 @@
 /** OpenAI's first API: a text goes in, and what follows it comes out. No chat template is put around it. */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { FinishReason, NodeChunk } from '../../../gpu-pool/protocol.ts';
 import { sseEvent } from '../../domain/sse.ts';
 import { toPublicUsage } from '../../domain/usage.ts';

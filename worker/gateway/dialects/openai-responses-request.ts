@@ -1,5 +1,5 @@
 /** The body of OpenAI's Responses: items instead of messages, and nothing remembered from one call to the next. */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { ChatMessage } from '../../../gpu-pool/protocol.ts';
 import type { ChatRequest } from '../chat-request.ts';
 import type { Refusal } from '../refusal.ts';

@@ -1,6 +1,6 @@
 /** The account as a whole: its name, everything that it has as a file, and its end. */
 import { Hono } from 'hono';
-import { z } from 'zod';
+import * as z from 'zod';
 import { closeAccount, exported, forgetPerson, renameAccount } from '../../db/account-end.ts';
 import { addAudit } from '../../db/audit.ts';
 import { database } from '../../db/client.ts';

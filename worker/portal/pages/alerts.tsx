@@ -3,7 +3,7 @@
  * each delivery fared. Another account's endpoint or delivery is none here.
  */
 import { Hono } from 'hono';
-import { z } from 'zod';
+import * as z from 'zod';
 import { findAccount, setAccountCap } from '../../db/accounts.ts';
 import { database } from '../../db/client.ts';
 import { listKeys } from '../../db/keys.ts';

@@ -1,6 +1,6 @@
 /** Billing: the balance, the ways to add to it, what was paid, and the ledger that it is the sum of. */
 import { Hono } from 'hono';
-import { z } from 'zod';
+import * as z from 'zod';
 import { beginCardSetup, removeCard } from '../../billing/card.ts';
 import { type AutoRechargeResult, setAutoRecharge } from '../../billing/recharge/rule.ts';
 import { beginTopUp, canTopUp } from '../../billing/top-up.ts';

@@ -1,6 +1,6 @@
 /** One customer for the operator: money, people, keys, payments, what does not agree, and what can be done about it. */
 import { Hono } from 'hono';
-import { z } from 'zod';
+import * as z from 'zod';
 import { findAccountRequest } from '../../api/find-request.ts';
 import { findLimitedAccount, type LimitedAccount } from '../../db/account-limits.ts';
 import { database } from '../../db/client.ts';

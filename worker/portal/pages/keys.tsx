@@ -1,6 +1,6 @@
 /** Keys: what each has spent of its cap, and the making of a new one, which is shown once. */
 import { Hono } from 'hono';
-import { z } from 'zod';
+import * as z from 'zod';
 import { database } from '../../db/client.ts';
 import { type ApiKeyRow, createKey, listKeys, pepperKey } from '../../db/keys.ts';
 import { describeError } from '../../describe-error.ts';

@@ -1,6 +1,6 @@
 /** The operator's margins: what nodes earned and what they cost, what an hour of each costs, and a planner. */
 import { Hono } from 'hono';
-import { z } from 'zod';
+import * as z from 'zod';
 import { csvFile } from '../../api/csv.ts';
 import { loadCatalogue } from '../../db/catalogue.ts';
 import { database } from '../../db/client.ts';

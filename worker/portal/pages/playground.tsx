@@ -4,7 +4,7 @@
  */
 import { Hono } from 'hono';
 import { raw } from 'hono/html';
-import { z } from 'zod';
+import * as z from 'zod';
 import { loadCatalogue } from '../../db/catalogue.ts';
 import { database } from '../../db/client.ts';
 import { type ApiKeyRow, findKey, listKeys } from '../../db/keys.ts';

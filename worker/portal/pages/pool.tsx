@@ -1,6 +1,6 @@
 /** The operator's pool: every node as its last heartbeat had it, and what can be done with it. */
 import { Hono } from 'hono';
-import { z } from 'zod';
+import * as z from 'zod';
 import { HARDWARE } from '../../../gpu-pool/protocol.ts';
 import { lastTries } from '../../db/canary.ts';
 import { loadCatalogue } from '../../db/catalogue.ts';

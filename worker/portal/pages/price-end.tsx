@@ -1,6 +1,6 @@
 /** The end of a price version: when, what it does, and then it is set. */
 import { Hono } from 'hono';
-import { z } from 'zod';
+import * as z from 'zod';
 import { endPrice, type PriceRefusal } from '../../billing/change-prices.ts';
 import { database } from '../../db/client.ts';
 import { findPrice, type PriceRow } from '../../db/prices.ts';

@@ -1,6 +1,6 @@
 /** The operator's prices: every version, and a new one. What a change does is shown before it is made. */
 import { Hono } from 'hono';
-import { z } from 'zod';
+import * as z from 'zod';
 import { addPrice, type PriceRefusal } from '../../billing/change-prices.ts';
 import { emailsOf } from '../../db/account-limits.ts';
 import { loadCatalogue } from '../../db/catalogue.ts';

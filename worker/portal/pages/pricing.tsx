@@ -1,6 +1,6 @@
 /** Prices in public, and what they come to: a calculator that shows its arithmetic. */
 import { Hono } from 'hono';
-import { z } from 'zod';
+import * as z from 'zod';
 import { loadCatalogue, type Model } from '../../db/catalogue.ts';
 import { database } from '../../db/client.ts';
 import { loadReferencePrices, type ReferencePrice } from '../../db/reference-prices.ts';

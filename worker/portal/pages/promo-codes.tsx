@@ -1,6 +1,6 @@
 /** The operator's promo codes: those that there are with how often each was redeemed, and a new one. */
 import { Hono } from 'hono';
-import { z } from 'zod';
+import * as z from 'zod';
 import {
   createPromoCode,
   PROMO_AMOUNT_MAX,

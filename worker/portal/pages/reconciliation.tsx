@@ -1,6 +1,6 @@
 /** The operator's reconciliation: what both witnesses do not agree on, and how far the second is behind the first. */
 import { Hono } from 'hono';
-import { z } from 'zod';
+import * as z from 'zod';
 import { database } from '../../db/client.ts';
 import { type DriftName, findOpenDrift } from '../../db/drift.ts';
 import { closeFinding, DRIFT_KINDS, readReconciliation } from '../../operator/findings.ts';

@@ -1,6 +1,6 @@
 /** A new password for whoever has the inbox. Setting it ends every session. */
 import { Hono } from 'hono';
-import { z } from 'zod';
+import * as z from 'zod';
 import { askForPasswordReset, resetPassword } from '../../people/credentials.ts';
 import { type PortalContext, type PortalEnv, words } from '../context.ts';
 import { type Faults, NewPassword, readForm } from '../form.ts';

@@ -1,6 +1,6 @@
 /** A key's successor: made on the same terms, while the old one goes on for as long as the change takes. */
 import { Hono } from 'hono';
-import { z } from 'zod';
+import * as z from 'zod';
 import { database } from '../../db/client.ts';
 import { type ApiKeyRow, findKey, pepperKey, rotateKey } from '../../db/keys.ts';
 import { maskedApiKey } from '../../domain/api-key.ts';

@@ -1,6 +1,6 @@
 /** Settings: the person, how they sign in, where they are signed in, and what is kept about their account. */
 import { Hono } from 'hono';
-import { z } from 'zod';
+import * as z from 'zod';
 import { database } from '../../db/client.ts';
 import { changeName, hasPassword, setLocale } from '../../db/people.ts';
 import { askForVerification, changePassword } from '../../people/credentials.ts';

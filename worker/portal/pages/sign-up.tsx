@@ -1,6 +1,6 @@
 /** Sign-up: three fields, then an account with credit and a first key. */
 import { Hono } from 'hono';
-import { z } from 'zod';
+import * as z from 'zod';
 import { database } from '../../db/client.ts';
 import { setLocale } from '../../db/people.ts';
 import { config } from '../../env.ts';

@@ -1,6 +1,6 @@
 /** Team: who belongs to the account in which role, who was invited, and what was done in it. */
 import { Hono } from 'hono';
-import { z } from 'zod';
+import * as z from 'zod';
 import { emailsOf } from '../../db/account-limits.ts';
 import { database } from '../../db/client.ts';
 import { MEMBER_ROLES } from '../../db/schema/accounts.ts';

@@ -1,5 +1,5 @@
 /** The two forms of the page of alerts: what the account may spend at most, and when somebody is told. */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { AccountRow } from '../../db/accounts.ts';
 import type { NoticeSetting } from '../../db/notices.ts';
 import { CAP_PERIODS } from '../../domain/limits.ts';

@@ -1,5 +1,5 @@
 /** A page that asks for an address to send a link to, and what it says then: the same whoever is there. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { sendsLetters } from '../../mail/post.ts';
 import { type PortalContext, words } from '../context.ts';
 import { type Faults, readForm, type Typed } from '../form.ts';

@@ -1,5 +1,5 @@
 /** An hour of a node on paper: what it would earn and cost, and from which throughput on it pays. */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Model } from '../../db/catalogue.ts';
 import { type Plan, planned } from '../../domain/margin.ts';
 import { nanoUsd } from '../../domain/money.ts';
