@@ -1,7 +1,6 @@
 /** The map of the Worker: its parts in reading order, the queue's consumer, the minute's work, and the Durable Objects it exports. */
 import { Hono } from 'hono';
 import { api } from './api/index.ts';
-import { billing } from './billing/index.ts';
 import { describeError } from './describe-error.ts';
 import { config, type Env } from './env.ts';
 import { fleet } from './fleet/index.ts';
@@ -9,9 +8,8 @@ import { type Api, type ApiContext, withAnswerHeaders } from './gateway/answer-h
 import { corsForTokens } from './gateway/cors.ts';
 import { anthropicMessages } from './gateway/dialects/anthropic-messages.ts';
 import { envelope, refusalResponse, refused } from './gateway/refusal.ts';
-import { portal } from './portal/index.tsx';
+import { later } from './later.ts';
 import { probeAll } from './status/probe.ts';
-import { queue } from './tasks.ts';
 
 export { Batch } from './durable/batch.ts';
 export { Pool } from './durable/pool.ts';
@@ -26,7 +24,6 @@ for (const path of ['/v1/*', '/anthropic/*', '/beta/*', '/chat/*', '/completions
 
 app.route('/', api);
 app.route('/', fleet);
-app.route('/', billing);
 
 app.all('/anthropic/*', (c) => {
   const refusal = { reason: 'route_not_found' } as const;
@@ -39,7 +36,10 @@ for (const path of ['/v1', '/v1/*', '/beta/*', '/user/*', '/chat/*', '/completio
   app.all(path, (c) => refused({ reason: 'route_not_found' }, config(c.env).publicOrigin));
 }
 
-app.route('/', portal);
+app.all(
+  '*',
+  later(async () => (await import('./site.ts')).site),
+);
 
 app.onError((error, c: ApiContext) => {
   const event = { event: 'unhandled', requestId: c.get('requestId'), path: c.req.path };
@@ -50,6 +50,11 @@ app.onError((error, c: ApiContext) => {
 /** Once a minute: see wrangler.toml. */
 async function scheduled({ scheduledTime }: ScheduledController, env: Env): Promise<void> {
   await probeAll(env, { nowMs: scheduledTime, random: Math.random() });
+}
+
+async function queue(batch: MessageBatch<unknown>, env: Env): Promise<void> {
+  const tasks = await import('./tasks.ts');
+  await tasks.queue(batch, env);
 }
 
 export default { fetch: app.fetch, queue, scheduled } satisfies ExportedHandler<Env>;
