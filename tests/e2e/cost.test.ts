@@ -1,0 +1,56 @@
+/**
+ * What a request of a busy key costs, in what Cloudflare counts: calls of Durable Objects, rows written, queries. Times
+ * depend on the machine, these do not; what makes a request dearer is noticed here.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { type Counts, callsOf, countRequests, rowsWritten } from '../bench/counting.ts';
+import { bill, totalUsd } from '../bench/prices.ts';
+
+const REQUESTS = 4_000;
+const CONNECTIONS = 16;
+
+const dir = mkdtempSync(join(tmpdir(), 'tollgate-cost-'));
+let counts: Counts;
+beforeAll(async () => {
+  counts = await countRequests({
+    script: inject('script'),
+    dir,
+    requests: REQUESTS,
+    connections: CONNECTIONS,
+  });
+});
+afterAll(() => rmSync(dir, { recursive: true, force: true }));
+
+describe('a request of a busy key', () => {
+  const perRequest = (count: number) => count / counts.answered;
+
+  it('is counted', () => {
+    expect(counts.answered).toBe(REQUESTS);
+    expect(callsOf(counts.objects.Wallet)).toBeGreaterThan(0);
+    expect(rowsWritten(counts)).toBeGreaterThan(REQUESTS);
+  });
+
+  it('asks its Wallet once for five, at most', () => {
+    expect(perRequest(callsOf(counts.objects.Wallet))).toBeLessThanOrEqual(0.2);
+  });
+
+  it('asks the Pool once for twenty, at most, heartbeats of nodes included', () => {
+    expect(perRequest(callsOf(counts.objects.Pool))).toBeLessThanOrEqual(0.05);
+  });
+
+  it('has a row of its own in D1, and with all stores two at most', () => {
+    expect(perRequest(counts.d1.rowsWritten)).toBeLessThanOrEqual(1.25);
+    expect(perRequest(rowsWritten(counts))).toBeLessThanOrEqual(2);
+  });
+
+  it('shares a query of D1 with ten others, at least', () => {
+    expect(perRequest(counts.d1.queries)).toBeLessThanOrEqual(0.1);
+  });
+
+  it('costs no more than two dollars a million, its CPU time left out', () => {
+    expect(totalUsd(bill(counts, null))).toBeLessThanOrEqual(2);
+  });
+});
