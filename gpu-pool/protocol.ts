@@ -2,7 +2,8 @@
  * What agent and edge say to each other. Both sides import this file, and each parses what it receives
  * with these schemas, so a change that one side does not understand fails at the door.
  *
- * Edge → agent   `POST /v1/generate`, `POST /v1/abort` with a request token (EdDSA, keys at the edge's JWKS).
+ * Edge → agent   `POST /v1/generate`, `POST /v1/abort` with a request token (EdDSA, keys at the edge's JWKS) and what
+ *                is asked in a header beside it.
  * Agent → edge   `POST /fleet/enrol` once with a join token; `POST /fleet/heartbeat` with a node token.
  */
 import * as z from 'zod';
@@ -29,7 +30,9 @@ export const HARDWARE = ['8xh800-pair', '8xh200', '8xmi300x'] as const;
 export const Hardware = z.enum(HARDWARE);
 export type Hardware = z.infer<typeof Hardware>;
 
-const tokens = z.int().min(0).max(100_000_000);
+/** No request has more. */
+export const TOKENS_MAX = 100_000_000;
+const tokens = z.int().min(0).max(TOKENS_MAX);
 
 /** Counts as the agent reports them: cumulative over the request and summed over its choices. */
 export const NodeUsage = z
@@ -51,11 +54,15 @@ export type NodeUsage = z.infer<typeof NodeUsage>;
 /** By what the edge admitted a request, in words of its own: the node says it again in the receipt. */
 const Ticket = z.string().max(64);
 
-/** Claims of the token that the edge signs for one attempt of one request; lives for 60 s. */
+/**
+ * The header in which the edge says what a call is about: JSON in ASCII. It is not signed itself. The token beside it
+ * proves that the edge asks this node and nobody else, and is the same for all requests of a minute or two; the two travel
+ * together, from edge to node over TLS alone. Whoever got hold of a token could ask that one node until it expires; the
+ * node counts and reports what it does for them, and a receipt bills nothing that the edge did not admit.
+ */
+export const CLAIMS_HEADER = 'tollgate-request';
+
 export const RequestClaims = z.object({
-  iss: z.literal(EDGE),
-  /** node id */
-  aud: z.string(),
   /** account id */
   sub: z.string(),
   /** request id; also the engine's `rid`, so it has a fixed length (SGLang's abort matches prefixes) */
@@ -88,7 +95,7 @@ export type ChatMessage = z.infer<typeof ChatMessage>;
 
 /**
  * Body of `POST /v1/generate`: the allow-list. A field that is not named here reaches no engine;
- * zod strips it on both sides. Model, request id and account come from the request token.
+ * zod strips it on both sides. Model, request id and account come from the request's claims.
  */
 export const GenerateRequest = z.object({
   /** a conversation, or … */
@@ -190,7 +197,7 @@ export const Receipt = z.object({
    */
   outcome: z.enum(['finished', 'aborted', 'failed', 'lost']),
   usage: NodeUsage,
-  /** the request token's */
+  /** of the request's claims */
   ticket: Ticket.optional(),
 });
 export type Receipt = z.infer<typeof Receipt>;

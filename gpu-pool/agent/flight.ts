@@ -92,7 +92,7 @@ export class Flight {
 
 export class FlightBook {
   readonly #flights = new Map<string, Flight>();
-  /** ids that were used, until their tokens expire */
+  /** ids that were used, until the tokens that they came with expire */
   readonly #used: Map<string, number>;
   readonly #now: () => number;
   #landing: (() => void)[] = [];
@@ -122,7 +122,7 @@ export class FlightBook {
     };
   }
 
-  /** A token is good for one request: its id must be neither running nor used up. */
+  /** An id is good for one request: it must be neither running nor used up. */
   admit(
     { claims, expiresAtMs }: RequestToken,
     { choices, room, create }: { choices: number; room: number; create: () => Flight },
@@ -131,7 +131,7 @@ export class FlightBook {
     if (this.#flights.has(claims.jti))
       return { code: 'bad_request', message: 'This request is already running.' };
     if (this.#used.has(claims.jti))
-      return { code: 'bad_request', message: 'This request token was used before.' };
+      return { code: 'bad_request', message: 'This request id was used before.' };
     const overfull = this.overfull({ choices, room });
     if (overfull !== null) return overfull;
     this.#used.set(claims.jti, expiresAtMs);

@@ -8,7 +8,7 @@ import { isRefusal, sendJson, sendRefusal } from './refusal.ts';
 const KEEP_ALIVE_MS = 95_000;
 /** For a whole request body to arrive. */
 const BODY_DEADLINE_MS = 60_000;
-/** A request token is below 8 KiB; tunnel and proxies add some hundred bytes. */
+/** Token and claims are below 8 KiB each by far; tunnel and proxies add some hundred bytes. */
 const HEADER_BYTES_MAX = 12 << 10;
 const HEADER_DEADLINE_MS = 10_000;
 /** Strangers can open connections through a tunnel too; the edge shares a few hundred between its requests. */
@@ -55,10 +55,10 @@ async function handle(
   }
 }
 
-/** The token names the request, so the body is not read. */
+/** The claims name the request, so the body is not read. */
 async function abort(context: GenerateContext, req: IncomingMessage, res: ServerResponse): Promise<void> {
   req.resume();
-  const token = await context.verifyToken(req.headers.authorization);
+  const token = await context.verifyToken(req.headers);
   if (isRefusal(token)) {
     context.metrics.refusal(token.code);
     return sendRefusal(res, token);

@@ -97,7 +97,7 @@ async function admit(
   req: IncomingMessage,
 ): Promise<{ flight: Flight; request: GenerateRequest; seq: number } | Refusal> {
   const { engine, watch, deadlines, flights, journal, now } = context;
-  const token = await context.verifyToken(req.headers.authorization);
+  const token = await context.verifyToken(req.headers);
   if (isRefusal(token)) return token;
   if (!context.serving()) return { code: 'overloaded', message: 'This node takes no new requests.' };
   // What answers after a crash may be another engine, so nothing goes there until it has been looked at.

@@ -10,7 +10,7 @@ const Opened = z.object({
   account_id: z.string(),
   model: z.string(),
   started_at_ms: z.int(),
-  /** when the request's token expires; until then its id must not be used again */
+  /** when the token that it came with expires; until then its id must not be used again */
   expires_at_ms: z.int(),
   ticket: z.string().optional(),
 });

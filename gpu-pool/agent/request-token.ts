@@ -1,14 +1,20 @@
-/** Whether the edge really sent this: the signature, issuer, audience and age of a request token. */
+/**
+ * Whether the edge really sent this: the signature, issuer, audience and age of a request token, and beside it the claims
+ * of the request. The edge signs one token for many requests, so each is verified once and then known.
+ */
+import type { IncomingHttpHeaders } from 'node:http';
 import { createRemoteJWKSet, errors, type JWTPayload, jwtVerify } from 'jose';
-import { EDGE, JWKS_PATH, RequestClaims } from '../protocol.ts';
+import { CLAIMS_HEADER, EDGE, JWKS_PATH, RequestClaims } from '../protocol.ts';
 import type { Refusal } from './refusal.ts';
 
-/** The edge signs for 60 s; more is refused, so that remembering used ids stays bounded. */
+/** The edge signs for two minutes; more is refused, so that remembering used ids stays bounded. */
 const LIFETIME_MAX_SECONDS = 300;
 /** The clocks of edge and node may differ by this much. */
 const CLOCK_TOLERANCE_SECONDS = 10;
 /** The id becomes the engine's rid and a line of the journal. */
 const REQUEST_ID = /^[\w.:-]{8,128}$/;
+/** All of an edge sign the same for a minute; the rest is for edges whose clocks differ and for keys that change. */
+const KNOWN_MAX = 64;
 
 export interface RequestToken {
   claims: RequestClaims;
@@ -16,7 +22,7 @@ export interface RequestToken {
   expiresAtMs: number;
 }
 
-export type VerifyRequestToken = (authorization: string | undefined) => Promise<RequestToken | Refusal>;
+export type VerifyRequestToken = (headers: IncomingHttpHeaders) => Promise<RequestToken | Refusal>;
 
 export function createRequestTokenVerifier(options: {
   edgeUrl: string;
@@ -24,26 +30,43 @@ export function createRequestTokenVerifier(options: {
   now: () => number;
 }): VerifyRequestToken {
   const keys = createRemoteJWKSet(new URL(JWKS_PATH, options.edgeUrl), { timeoutDuration: 5_000 });
-  return async (authorization) => {
-    const token = /^Bearer ([\w.-]+)$/i.exec(authorization ?? '')?.[1];
+  /** tokens that were verified, oldest first, and when they expire */
+  const known = new Map<string, number>();
+
+  return async (headers) => {
+    const token = /^Bearer ([\w.-]+)$/i.exec(headers.authorization ?? '')?.[1];
     if (token === undefined || token.length > 8_192) return unauthorized('The request token is missing.');
-    const verified = await verify(token);
+    const expiresAtMs = knownUntil(token) ?? (await verify(token));
+    if (typeof expiresAtMs !== 'number') return expiresAtMs;
+    const claims = claimsIn(headers[CLAIMS_HEADER]);
+    return claims ? { claims, expiresAtMs } : unauthorized('The claims of the request are missing or wrong.');
+  };
+
+  function knownUntil(token: string): number | null {
+    const expiresAtMs = known.get(token);
+    return expiresAtMs !== undefined && options.now() < expiresAtMs ? expiresAtMs : null;
+  }
+
+  /** @returns when it expires */
+  async function verify(token: string): Promise<number | Refusal> {
+    const verified = await signed(token);
     if ('code' in verified) return verified;
-    const claims = RequestClaims.safeParse(verified.payload);
-    const { exp, iat } = verified.payload;
-    if (!claims.success || !REQUEST_ID.test(claims.data.jti) || exp === undefined) {
-      return unauthorized('The request token lacks a claim.');
-    }
+    const { aud, exp, iat } = verified.payload;
+    // one for several nodes could be shown by one of them to another
+    if (exp === undefined || aud !== options.nodeId) return unauthorized('The request token lacks a claim.');
     if (
       exp * 1_000 - options.now() > LIFETIME_MAX_SECONDS * 1_000 ||
       exp - (iat ?? exp) > LIFETIME_MAX_SECONDS
     ) {
       return unauthorized('The request token lives too long.');
     }
-    return { claims: claims.data, expiresAtMs: (exp + CLOCK_TOLERANCE_SECONDS) * 1_000 };
-  };
+    const expiresAtMs = (exp + CLOCK_TOLERANCE_SECONDS) * 1_000;
+    if (known.size >= KNOWN_MAX) known.delete(known.keys().next().value!);
+    known.set(token, expiresAtMs);
+    return expiresAtMs;
+  }
 
-  async function verify(token: string): Promise<{ payload: JWTPayload } | Refusal> {
+  async function signed(token: string): Promise<{ payload: JWTPayload } | Refusal> {
     try {
       return await jwtVerify(token, keys, {
         issuer: EDGE,
@@ -64,6 +87,17 @@ export function createRequestTokenVerifier(options: {
 }
 
 const UNREADABLE_KEYS = new Set(['ERR_JWKS_TIMEOUT', 'ERR_JWKS_INVALID', 'ERR_JOSE_GENERIC']);
+
+function claimsIn(header: string | string[] | undefined): RequestClaims | null {
+  // sent twice it comes joined, and is no JSON
+  if (typeof header !== 'string') return null;
+  try {
+    const claims = RequestClaims.parse(JSON.parse(header));
+    return REQUEST_ID.test(claims.jti) ? claims : null;
+  } catch {
+    return null;
+  }
+}
 
 function unauthorized(message: string): Refusal {
   return { code: 'unauthorized', message };

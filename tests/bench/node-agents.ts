@@ -5,6 +5,7 @@
 import { createPrivateKey, type KeyObject, sign } from 'node:crypto';
 import { setTimeout as wait } from 'node:timers/promises';
 import {
+  CLAIMS_HEADER,
   EDGE,
   HEARTBEAT_INTERVAL_MS,
   HEARTBEAT_PATH,
@@ -204,8 +205,10 @@ function base64(value: object): string {
   return Buffer.from(JSON.stringify(value)).toString('base64url');
 }
 
-function claimsOf(head: string): RequestClaims {
+function claimsOf(head: string): RequestClaims & { aud: string } {
   const payload = /\r\nauthorization: *Bearer [\w-]+\.([\w-]+)\./i.exec(head)?.[1];
-  if (payload === undefined) throw new Error('a request of the edge without a token');
-  return JSON.parse(Buffer.from(payload, 'base64url').toString()) as RequestClaims;
+  const claims = new RegExp(`\\r\\n${CLAIMS_HEADER}: *([^\\r]*)`, 'i').exec(head)?.[1];
+  if (payload === undefined || claims === undefined) throw new Error('a request of the edge without a token');
+  const { aud } = JSON.parse(Buffer.from(payload, 'base64url').toString()) as { aud: string };
+  return { ...(JSON.parse(claims) as RequestClaims), aud };
 }

@@ -1,7 +1,14 @@
-/** An edge for the agent's tests, and the request tokens that it signs. */
+/** An edge for the agent's tests, and the headers with which it asks. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createLocalJWKSet, exportJWK, generateKeyPair, type JWK, jwtVerify, SignJWT } from 'jose';
-import { EDGE, EnrolRequest, Heartbeat, type HeartbeatReply, type Receipt } from '../../gpu-pool/protocol.ts';
+import {
+  CLAIMS_HEADER,
+  EDGE,
+  EnrolRequest,
+  Heartbeat,
+  type HeartbeatReply,
+  type Receipt,
+} from '../../gpu-pool/protocol.ts';
 import { readBody, serve } from './agent-http.ts';
 
 export const NODE_ID = 'node_test';
@@ -47,25 +54,19 @@ export class FakeEdge {
     return [...seen.values()];
   }
 
+  /** Headers of a call about one request: claims, and a token. @param token what it says otherwise than a good one */
   async sign(
     claims: Record<string, unknown> = {},
+    token: Record<string, unknown> = {},
     header: Record<string, unknown> = {},
     key?: CryptoKey | Uint8Array,
-  ) {
+  ): Promise<Record<string, string>> {
     const nowSeconds = Math.floor(Date.now() / 1_000);
-    return new SignJWT({
-      iss: EDGE,
-      aud: NODE_ID,
-      sub: 'acct_1',
-      jti: requestId(),
-      model: 'deepseek-reasoner',
-      max_tokens: 1_000,
-      iat: nowSeconds,
-      exp: nowSeconds + 60,
-      ...claims,
-    })
+    const signed = new SignJWT({ iss: EDGE, aud: NODE_ID, iat: nowSeconds, exp: nowSeconds + 60, ...token });
+    const text = await signed
       .setProtectedHeader({ alg: 'EdDSA', kid: 'edge-1', ...header })
       .sign(key ?? this.#privateKey);
+    return asking(text, claims);
   }
 
   async #handle(req: IncomingMessage, res: ServerResponse): Promise<void> {
@@ -106,6 +107,11 @@ export class FakeEdge {
     for (const seq of acknowledged) this.#acknowledged.add(seq);
     reply(200, { directive: this.directive, acknowledged });
   }
+}
+
+export function asking(token: string, claims: Record<string, unknown> = {}): Record<string, string> {
+  const good = { sub: 'acct_1', jti: requestId(), model: 'deepseek-reasoner', max_tokens: 1_000 };
+  return { authorization: `Bearer ${token}`, [CLAIMS_HEADER]: JSON.stringify({ ...good, ...claims }) };
 }
 
 let requests = 0;

@@ -73,7 +73,7 @@ export async function generate(
   {
     body = BODY as unknown,
     claims = {} as Record<string, unknown>,
-    token = undefined as string | undefined,
+    token = undefined as Record<string, string> | undefined,
   } = {},
 ): Promise<Generated> {
   const response = await post(agent.url, '/v1/generate', token ?? (await edge.sign(claims)), body);
@@ -83,13 +83,13 @@ export async function generate(
 export function post(
   url: string,
   path: string,
-  token: string,
+  asking: Record<string, string>,
   body: unknown,
   signal?: AbortSignal,
 ): Promise<Response> {
   return fetch(`${url}${path}`, {
     method: 'POST',
-    headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+    headers: { ...asking, 'content-type': 'application/json' },
     body: JSON.stringify(body),
     signal: signal ?? null,
   });

@@ -1,6 +1,7 @@
 /** What the agent does not take: more than its engine could run and queue, and more than a request needs. */
 import { connect } from 'node:net';
 import { describe, expect, it } from 'vitest';
+import { asking } from './agent-fake-edge.ts';
 import { event, rankLoad, sse, usage } from './agent-fake-engine.ts';
 import { BODY, generate, post, type Stage, stage, until } from './agent-kit.ts';
 
@@ -72,7 +73,7 @@ describe('more than the engine can run and queue', () => {
     const on = await stageOfFour();
     const taken = Array.from({ length: 4 }, () => generate(on));
     await until(() => on.engine.calls.length === 4);
-    expect((await post(on.agent.url, '/v1/generate', 'a.b.c', BODY)).status).toBe(401);
+    expect((await post(on.agent.url, '/v1/generate', asking('a.b.c'), BODY)).status).toBe(401);
     finish(on);
     await Promise.all(taken);
   });

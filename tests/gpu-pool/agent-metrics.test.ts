@@ -1,6 +1,7 @@
 /** The operator's door: correct Prometheus text, and nothing of it for strangers. */
 import { describe, expect, it } from 'vitest';
 import { Counter, gauge, Histogram } from '../../gpu-pool/agent/prometheus.ts';
+import { asking } from './agent-fake-edge.ts';
 import { event, sse, total, usage } from './agent-fake-engine.ts';
 import { generate, metricsOf, stage, until } from './agent-kit.ts';
 
@@ -61,7 +62,7 @@ describe('/metrics', () => {
         end: true,
       });
     await generate({ agent, edge });
-    await generate({ agent, edge }, { token: 'a.b.c' });
+    await generate({ agent, edge }, { token: asking('a.b.c') });
     await fetch(`${agent.url}/v1/abort`, { method: 'POST' });
     await until(() => edge.receipts.length === 2 && edge.heartbeats.at(-1)?.receipts.length === 0);
     expect(Object.fromEntries(await metricsOf(agent))).toMatchObject({

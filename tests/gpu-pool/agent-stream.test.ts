@@ -256,10 +256,9 @@ describe('bytes', () => {
       }
       sse(res, [event({ finish: 'stop' }), '[DONE]']);
     };
-    const token = await edge.sign();
     const response = await fetch(`${agent.url}/v1/generate`, {
       method: 'POST',
-      headers: { authorization: `Bearer ${token}` },
+      headers: await edge.sign(),
       body: JSON.stringify(BODY),
     });
     const reader = response.body!.getReader();

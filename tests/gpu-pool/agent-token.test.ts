@@ -1,52 +1,95 @@
 import { exportJWK, generateKeyPair } from 'jose';
 import { describe, expect, it } from 'vitest';
-import { requestId } from './agent-fake-edge.ts';
+import { CLAIMS_HEADER } from '../../gpu-pool/protocol.ts';
+import { asking, type FakeEdge, requestId } from './agent-fake-edge.ts';
 import { generate, post, SALT, stage, until } from './agent-kit.ts';
 
 const seconds = () => Math.floor(Date.now() / 1_000);
 const b64 = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url');
 
+async function refusesAll(
+  agent: { url: string },
+  edge: FakeEdge,
+  calls: Record<string, Record<string, string>>,
+): Promise<void> {
+  for (const [name, token] of Object.entries(calls)) {
+    const answer = await generate({ agent, edge }, { token });
+    expect([name, answer.status, answer.error?.code]).toEqual([name, 401, 'unauthorized']);
+    const aborted = await post(agent.url, '/v1/abort', token, {});
+    expect([name, aborted.status]).toEqual([name, 401]);
+  }
+}
+
 describe('request tokens', () => {
   it('refuses every token that is not for this node from this edge, before the engine hears of it', async () => {
     const { agent, edge, engine } = await stage();
     const other = await generateKeyPair('EdDSA', { crv: 'Ed25519' });
-    const claims = {
-      iss: 'tollgate-edge',
-      aud: 'node_test',
-      sub: 'a',
-      jti: requestId(),
-      model: 'm',
-      max_tokens: 9,
-    };
+    const good = { iss: 'tollgate-edge', aud: 'node_test', exp: seconds() + 60 };
     // even a key that the edge publishes signs with EdDSA only
     const es256 = await generateKeyPair('ES256');
     edge.extraKeys.push({ ...(await exportJWK(es256.publicKey)), kid: 'edge-2' });
     const secret = new TextEncoder().encode(JSON.stringify(edge.publicJwk));
-    const tokens: Record<string, string> = {
-      missing: '',
-      garbage: 'a.b.c',
-      expired: await edge.sign({ iat: seconds() - 120, exp: seconds() - 60 }),
-      'without expiry': await edge.sign({ exp: undefined }),
-      'living for a day': await edge.sign({ exp: seconds() + 86_400 }),
-      'for another node': await edge.sign({ aud: 'node_other' }),
-      'for a list of nodes': await edge.sign({ aud: ['node_test', 'node_other'] }),
-      'from another issuer': await edge.sign({ iss: 'somebody' }),
-      'of another key': await edge.sign({}, {}, other.privateKey),
-      'alg none': `${b64({ alg: 'none' })}.${b64({ ...claims, exp: seconds() + 60 })}.`,
-      'HS256 with the public key': await edge.sign({}, { alg: 'HS256' }, secret),
-      'of another algorithm': await edge.sign({}, { alg: 'ES256', kid: 'edge-2' }, es256.privateKey),
+    const known = await edge.sign();
+    expect((await generate({ agent, edge }, { token: known })).done).toBe(true);
+    const [head, , signature] = known.authorization!.split('.');
+    const calls: Record<string, Record<string, string>> = {
+      missing: asking(''),
+      garbage: asking('a.b.c'),
+      expired: await edge.sign({}, { iat: seconds() - 120, exp: seconds() - 60 }),
+      'without expiry': await edge.sign({}, { exp: undefined }),
+      'living for a day': await edge.sign({}, { exp: seconds() + 86_400 }),
+      'for another node': await edge.sign({}, { aud: 'node_other' }),
+      'for a list of nodes': await edge.sign({}, { aud: ['node_test', 'node_other'] }),
+      'for nobody': await edge.sign({}, { aud: undefined }),
+      'from another issuer': await edge.sign({}, { iss: 'somebody' }),
+      'of another key': await edge.sign({}, {}, {}, other.privateKey),
+      'alg none': asking(`${b64({ alg: 'none' })}.${b64(good)}.`),
+      'HS256 with the public key': await edge.sign({}, {}, { alg: 'HS256' }, secret),
+      'of another algorithm': await edge.sign({}, {}, { alg: 'ES256', kid: 'edge-2' }, es256.privateKey),
+      'a known one with another life': {
+        ...known,
+        authorization: `${head}.${b64({ ...good, exp: seconds() + 120 })}.${signature}`,
+      },
+    };
+    await refusesAll(agent, edge, calls);
+    expect(engine.calls).toHaveLength(1);
+    expect((await generate({ agent, edge })).done).toBe(true);
+  });
+
+  it('refuses claims that are missing or are not what the protocol says, however good the token', async () => {
+    const { agent, edge, engine } = await stage();
+    const { authorization } = await edge.sign();
+    const raw = (header: string) => ({ authorization: authorization!, [CLAIMS_HEADER]: header });
+    const calls: Record<string, Record<string, string>> = {
+      missing: { authorization: authorization! },
+      empty: raw(''),
+      'no JSON': raw('{"sub":'),
+      'no object': raw('["acct_1"]'),
+      'two of them': raw('{}, {}'),
+      'without an account': await edge.sign({ sub: undefined }),
+      'without a request id': await edge.sign({ jti: undefined }),
+      'with a request id that could be anything': await edge.sign({ jti: 'a b\nc"d' }),
+      'without a model': await edge.sign({ model: undefined }),
       'without max_tokens': await edge.sign({ max_tokens: undefined }),
       'with zero max_tokens': await edge.sign({ max_tokens: 0 }),
-      'with a request id that could be anything': await edge.sign({ jti: 'a b\nc"d' }),
+      'with half a token': await edge.sign({ max_tokens: 0.5 }),
+      'with a ticket that is a payload': await edge.sign({ ticket: 'x'.repeat(65) }),
     };
-    for (const [name, token] of Object.entries(tokens)) {
-      const answer = await generate({ agent, edge }, { token });
-      expect([name, answer.status, answer.error?.code]).toEqual([name, 401, 'unauthorized']);
-      const aborted = await post(agent.url, '/v1/abort', token, {});
-      expect([name, aborted.status]).toEqual([name, 401]);
-    }
+    await refusesAll(agent, edge, calls);
     expect(engine.calls).toHaveLength(0);
-    expect((await generate({ agent, edge })).done).toBe(true);
+  });
+
+  it('takes many requests with one token, until it expires', async () => {
+    let nowMs = Date.now();
+    const { agent, edge } = await stage({ now: () => nowMs });
+    const { authorization } = await edge.sign();
+    const again = async () => ({ ...(await edge.sign()), authorization: authorization! });
+    for (let i = 0; i < 3; i++)
+      expect((await generate({ agent, edge }, { token: await again() })).done).toBe(true);
+    nowMs += 69_000;
+    expect((await generate({ agent, edge }, { token: await again() })).done).toBe(true);
+    nowMs += 3_000;
+    expect((await generate({ agent, edge }, { token: await again() })).error?.code).toBe('unauthorized');
   });
 
   it('takes a request id once, while it runs and after it has ended', async () => {

@@ -1,6 +1,6 @@
 /** One HTTP call from an isolate to a node: bytes in order, with time between them, and an end on either side. */
 
-import type { Claims } from './flight.ts';
+import { CLAIMS_HEADER, RequestClaims } from '../../gpu-pool/protocol.ts';
 import type { Isolate } from './isolate.ts';
 import type { SimAbortSignal } from './platform/abort.ts';
 import { SimResponse } from './platform/http.ts';
@@ -13,7 +13,8 @@ export class Exchange {
   readonly path: string;
   /** of a request that another node was asked for before, by this isolate */
   isRetry = false;
-  readonly authorization: string;
+  /** of the edge's call */
+  readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
   readonly isolate: Isolate;
   readonly response: Promise<SimResponse>;
@@ -34,7 +35,7 @@ export class Exchange {
     const { origin, pathname } = new URL(url);
     this.origin = origin;
     this.path = pathname;
-    this.authorization = (init.headers as Record<string, string>).authorization ?? '';
+    this.headers = init.headers as Record<string, string>;
     this.body = (init.body as string | undefined) ?? '';
     const { promise, resolve, reject } = Promise.withResolvers<SimResponse>();
     this.response = promise;
@@ -54,10 +55,9 @@ export class Exchange {
     });
   }
 
-  /** What the edge's token says, unverified. */
-  claims(): Claims {
-    const payload = this.authorization.split('.')[1]!;
-    return JSON.parse(Buffer.from(payload, 'base64url').toString()) as Claims;
+  /** What the edge asks for, whoever it is. */
+  claims(): RequestClaims {
+    return RequestClaims.parse(JSON.parse(this.headers[CLAIMS_HEADER]!));
   }
 
   /** The caller has read the end, or hung up: until then the request is at a node for all that it knows. */

@@ -3,7 +3,7 @@
  * before it says [DONE]. What the engine itself generated is counted apart, as the third witness.
  */
 import { NO_USAGE, UsageMeter } from '../../gpu-pool/agent/sglang/usage.ts';
-import type { NodeUsage, Receipt } from '../../gpu-pool/protocol.ts';
+import type { NodeUsage, Receipt, RequestClaims } from '../../gpu-pool/protocol.ts';
 import type { EngineCount } from '../laws/world.ts';
 import type { Exchange } from './exchange.ts';
 import type { NodeFault } from './faults.ts';
@@ -17,18 +17,8 @@ const TRICKLE_EVERY_MS = 10_000;
 const ENCODER = new TextEncoder();
 const DONE = ENCODER.encode('data: [DONE]\n\n');
 
-export interface Claims {
-  readonly aud: string;
-  readonly sub: string;
-  readonly jti: string;
-  readonly model: string;
-  readonly max_tokens: number;
-  readonly exp: number;
-  readonly ticket?: string;
-}
-
 export class Flight {
-  readonly claims: Claims;
+  readonly claims: RequestClaims;
   readonly #node: SimNode;
   readonly #exchange: Exchange;
   readonly #work: Work;
@@ -54,7 +44,7 @@ export class Flight {
 
   constructor(
     node: SimNode,
-    flight: { claims: Claims; exchange: Exchange; work: Work; fault: NodeFault; startedAtMs: number },
+    flight: { claims: RequestClaims; exchange: Exchange; work: Work; fault: NodeFault; startedAtMs: number },
   ) {
     const { claims, work } = flight;
     this.#node = node;

@@ -6,11 +6,12 @@ import {
   HEARTBEAT_PATH,
   RECEIPTS_PER_HEARTBEAT_MAX,
   type Receipt,
+  type RequestClaims,
 } from '../../gpu-pool/protocol.ts';
 import type { EngineCount } from '../laws/world.ts';
 import type { Exchange } from './exchange.ts';
 import type { NodeFault } from './faults.ts';
-import { type Claims, Flight } from './flight.ts';
+import { Flight } from './flight.ts';
 import { quickSignature } from './platform/subtle.ts';
 import { workOf } from './prompt.ts';
 import type { Life, Task } from './scheduler.ts';
@@ -128,7 +129,7 @@ export class SimNode {
   }
 
   #serve(exchange: Exchange): void {
-    const claims = this.#life.alive ? this.#claims(exchange.authorization) : null;
+    const claims = this.#life.alive ? this.#claims(exchange) : null;
     if (!this.#life.alive) {
       exchange.refuse();
     } else if (!claims) {
@@ -145,8 +146,8 @@ export class SimNode {
     }
   }
 
-  #generate(exchange: Exchange, claims: Claims, fault: NodeFault): void {
-    // a token is good for one request (gpu-pool/agent/flight.ts)
+  #generate(exchange: Exchange, claims: RequestClaims, fault: NodeFault): void {
+    // an id is good for one request (gpu-pool/agent/flight.ts)
     if (this.#used.has(claims.jti)) {
       refuse(exchange, 400, 'bad_request');
       return;
@@ -173,15 +174,19 @@ export class SimNode {
     this.after(this.universe.random.between(0.1, 2), () => flight.start());
   }
 
-  #claims(authorization: string): Claims | null {
-    const token = authorization.slice('Bearer '.length);
+  /** @returns null where the token is not the edge's, not for this node, or too old */
+  #claims(exchange: Exchange): RequestClaims | null {
+    const token = exchange.headers.authorization!.slice('Bearer '.length);
     const [, payload, signature] = token.split('.');
     if (!payload || !signature) return null;
     const signed = Buffer.from(token.slice(0, token.lastIndexOf('.')));
     if (quickSignature(signed).toString('base64url') !== signature) return null;
-    const claims = JSON.parse(Buffer.from(payload, 'base64url').toString()) as Claims;
+    const { aud, exp } = JSON.parse(Buffer.from(payload, 'base64url').toString()) as {
+      aud: string;
+      exp: number;
+    };
     const nowS = (this.universe.nowMs + this.#offsetMs) / 1_000;
-    return claims.aud === this.id && claims.exp + CLOCK_TOLERANCE_S > nowS ? claims : null;
+    return aud === this.id && exp + CLOCK_TOLERANCE_S > nowS ? exchange.claims() : null;
   }
 
   #beatAfter(ms: number): void {

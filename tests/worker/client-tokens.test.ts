@@ -4,7 +4,7 @@ import { SignJWT, UnsecuredJWT } from 'jose';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { nanoUsd, usd } from '../../worker/domain/money.ts';
 import { config } from '../../worker/env.ts';
-import { signClientToken, signJoinToken, signRequestToken } from '../../worker/fleet/edge-keys.ts';
+import { requestToken, signClientToken, signJoinToken } from '../../worker/fleet/edge-keys.ts';
 import app from '../../worker/index.ts';
 import { call } from './batch-fixtures.ts';
 import { answer, endless, freshNetwork, stream } from './fake-node.ts';
@@ -170,19 +170,7 @@ describe('what is no token is refused like any unknown key', () => {
           .setExpirationTime('1h')
           .sign(new TextEncoder().encode('x'.repeat(32))),
     ],
-    [
-      'for a node',
-      () => {
-        const request = {
-          aud: 'tollgate-client',
-          sub: customer.accountId,
-          jti: 'req_1',
-          model,
-          max_tokens: 1,
-        };
-        return signRequestToken(settings, request, Date.now());
-      },
-    ],
+    ['for a node', () => requestToken(settings, 'tollgate-client', Date.now())],
     [
       'for joining the fleet',
       () => {

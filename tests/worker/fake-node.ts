@@ -7,6 +7,7 @@ import { createLocalJWKSet, jwtVerify } from 'jose';
 import { afterEach, beforeEach, expect, vi } from 'vitest';
 import {
   ABORT_PATH,
+  CLAIMS_HEADER,
   EDGE,
   GENERATE_PATH,
   GenerateRequest,
@@ -97,14 +98,14 @@ export class FakeNode {
 
   readonly #stops = new Map<string, AbortController>();
 
-  /** What the token says; null when it is not for this node, not for this model, or not the edge's. */
+  /** What the edge asks; null when its token is not for this node, not for this model, or not the edge's. */
   async #claims(headers: Headers): Promise<RequestClaims | null> {
     const token = headers.get('authorization')?.match(/^Bearer (.+)$/)?.[1] ?? '';
     try {
       const keys = createLocalJWKSet(await publicJwks(config(env)));
-      const { payload } = await jwtVerify(token, keys, { issuer: EDGE, audience: this.id });
-      const claims = RequestClaims.parse(payload);
-      if (claims.model !== this.registered.modelId) throw new Error(`a token for ${claims.model}`);
+      await jwtVerify(token, keys, { issuer: EDGE, audience: this.id, requiredClaims: ['exp'] });
+      const claims = RequestClaims.parse(JSON.parse(headers.get(CLAIMS_HEADER) ?? ''));
+      if (claims.model !== this.registered.modelId) throw new Error(`a request for ${claims.model}`);
       return claims;
     } catch (error) {
       this.complaints.push(String(error));

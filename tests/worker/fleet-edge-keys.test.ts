@@ -1,17 +1,17 @@
 import { createLocalJWKSet, decodeProtectedHeader, jwtVerify } from 'jose';
 import { describe, expect, it } from 'vitest';
-import { EDGE, JWKS_PATH, RequestClaims } from '../../gpu-pool/protocol.ts';
+import { CLAIMS_HEADER, EDGE, JOIN_AUDIENCE, JWKS_PATH, RequestClaims } from '../../gpu-pool/protocol.ts';
 import { config } from '../../worker/env.ts';
 import {
   publicJwks,
+  requestToken,
   signJoinToken,
-  signRequestToken,
+  verifyClientToken,
   verifyJoinToken,
 } from '../../worker/fleet/edge-keys.ts';
 import { fleet } from '../../worker/fleet/index.ts';
+import { nodeHeaders } from '../../worker/fleet/node-headers.ts';
 import { env } from './fleet-fixtures.ts';
-
-const claims = { aud: 'node_x', sub: 'acct_x', jti: 'req_x', model: 'deepseek-r1-0528', max_tokens: 100 };
 
 describe('the JWKS', () => {
   it('serves the public half, and nothing else of the key', async () => {
@@ -40,28 +40,51 @@ describe('the JWKS', () => {
 });
 
 describe('a request token', () => {
-  it('verifies against the JWKS, names its key, and dies after 60 s', async () => {
-    const nowMs = 1_800_000_000_000;
-    const token = await signRequestToken(config(env), claims, nowMs);
+  const minuteMs = 1_800_000_000_000;
+  const sign = (nodeId: string, atMs: number) => requestToken(config(env), nodeId, atMs);
+
+  it('verifies against the JWKS, names its key and its node, and dies two minutes after its own began', async () => {
+    const token = await sign('node_x', minuteMs + 20_000);
     const jwks = await publicJwks(config(env));
     expect(decodeProtectedHeader(token)).toEqual({ alg: 'EdDSA', kid: jwks.keys[0]!.kid });
-    const verify = (atMs: number) =>
-      jwtVerify(token, createLocalJWKSet(jwks), {
-        issuer: EDGE,
-        audience: 'node_x',
-        currentDate: new Date(atMs),
-      });
-    const { payload } = await verify(nowMs + 59_000);
-    expect(RequestClaims.parse(payload)).toEqual({ iss: EDGE, ...claims });
-    expect(payload.exp).toBe(nowMs / 1_000 + 60);
-    await expect(verify(nowMs + 61_000)).rejects.toMatchObject({ code: 'ERR_JWT_EXPIRED' });
+    const verify = (atMs: number, audience = 'node_x') =>
+      jwtVerify(token, createLocalJWKSet(jwks), { issuer: EDGE, audience, currentDate: new Date(atMs) });
+    const { payload } = await verify(minuteMs + 119_000);
+    const iat = minuteMs / 1_000;
+    expect(payload).toEqual({ iss: EDGE, aud: 'node_x', iat, exp: iat + 120 });
+    await expect(verify(minuteMs + 121_000)).rejects.toMatchObject({ code: 'ERR_JWT_EXPIRED' });
+    await expect(verify(minuteMs, 'node_y')).rejects.toMatchObject({ claim: 'aud' });
   });
 
-  it('lets nobody join', async () => {
+  it('is the same for a minute, and has a minute left at its end; each node has its own', async () => {
+    const first = await sign('node_z', minuteMs);
+    expect(await sign('node_z', minuteMs + 59_999)).toBe(first);
+    expect(await sign('node_z', minuteMs + 60_000)).not.toBe(first);
+    // a clock that was set back
+    expect(await sign('node_z', minuteMs + 10_000)).toBe(first);
+    expect(await sign('node_other', minuteMs)).not.toBe(first);
+  });
+
+  it('lets nobody join and asks for nobody', async () => {
     const nowMs = Date.now();
-    const dressedUp = { ...claims, edge: 'https://tollgate.test', name: 'gpu-1', hardware: '8xh200' };
-    const token = await signRequestToken(config(env), dressedUp, nowMs);
-    expect(await verifyJoinToken(config(env), token, nowMs)).toBeNull();
+    expect(await verifyJoinToken(config(env), await sign(JOIN_AUDIENCE, nowMs), nowMs)).toBeNull();
+    expect(await verifyClientToken(config(env), await sign('tollgate-client', nowMs), nowMs)).toBeNull();
+  });
+});
+
+describe('what a node is asked with', () => {
+  it('is a token and the claims in ASCII, whatever the model is called', async () => {
+    const claims = {
+      sub: 'acct_x',
+      jti: 'req_x',
+      model: 'modèle-\u{1F680}\u007F\n',
+      max_tokens: 100,
+      ticket: 'lease_x',
+    };
+    const headers = await nodeHeaders(config(env), 'node_x', claims);
+    expect(headers[CLAIMS_HEADER]).toMatch(/^[\x20-\x7e]+$/);
+    expect(RequestClaims.parse(JSON.parse(new Headers(headers).get(CLAIMS_HEADER)!))).toEqual(claims);
+    expect(headers.authorization).toBe(`Bearer ${await requestToken(config(env), 'node_x', Date.now())}`);
   });
 });
 

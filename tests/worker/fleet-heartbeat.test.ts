@@ -201,7 +201,12 @@ describe('receipts', () => {
     const node = await enrolledNode();
     const accountId = await newAccount();
     const calls: unknown[] = [];
-    const wallet = { reconcile: async (receipts: unknown) => void calls.push(receipts) };
+    const wallet = {
+      reconcile: async (receipts: unknown) => {
+        calls.push(receipts);
+        return [];
+      },
+    };
     const using = { ...env, WALLET: { getByName: () => wallet } as unknown as Env['WALLET'] };
     const own = receipt(7, accountId, { outcome: 'lost', ttft_ms: null });
     expect((await replyOf(await sendBeat(node, beat({ receipts: [own] }), using))).acknowledged).toEqual([7]);

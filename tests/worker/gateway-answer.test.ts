@@ -211,7 +211,7 @@ describe("the node's bytes", () => {
 
   it('give the same events cut in two at every byte', async () => {
     const bytes = bytesOf(wire);
-    const options = { sign: async () => 'token', idleDeadlineMs: 1_000 };
+    const options = { headers: async () => ({}), idleDeadlineMs: 1_000 };
     const node = await new FakeNode(newModel(), []).report();
     const eventsOf = async (pieces: Uint8Array[]) => {
       const reading = new NodeStream(node, stream(pieces).body!, options);

@@ -7,6 +7,7 @@ import { NO_USAGE, type Usage } from '../domain/usage.ts';
 import { config, type Env } from '../env.ts';
 import type { KeptAnswer } from '../gateway/answer.ts';
 import type { Principal } from '../gateway/authenticate.ts';
+import { Gone } from '../gateway/gone.ts';
 import { catalogue } from '../gateway/isolate.ts';
 import { envelope, type Refusal, statusOf } from '../gateway/refusal.ts';
 import { serve } from '../gateway/serve.ts';
@@ -73,8 +74,6 @@ export interface LineRequest {
   readonly keep: (kept: KeptAnswer) => void;
 }
 
-const NOBODY_LEAVES = new AbortController().signal;
-
 export async function runLine(env: Env, line: LineRequest): Promise<LineOutcome> {
   const { requestId, principal } = line;
   try {
@@ -115,7 +114,8 @@ async function answerTo(env: Env, line: LineRequest): Promise<LineOutcome> {
     tariff: 'batch',
     isKeyed: false,
     nowMs,
-    gone: NOBODY_LEAVES,
+    // nobody leaves
+    gone: new Gone(),
     waitUntil,
     keep: (answer) => {
       kept = answer;

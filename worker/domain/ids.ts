@@ -22,21 +22,36 @@ export type IdPrefix =
   | 'lease';
 
 /** @param bytes ten random bytes */
-export function newId(
-  prefix: IdPrefix,
-  nowMs: number,
-  bytes = crypto.getRandomValues(new Uint8Array(10)),
-): string {
-  let time = '';
-  for (let left = nowMs, i = 0; i < 10; i++, left = Math.floor(left / 32)) time = CROCKFORD[left % 32] + time;
-  let chance = '';
-  for (let i = 0; i < 10; i += 5) {
-    let chunk = bytes.subarray(i, i + 5).reduce((sum, byte) => sum * 256 + byte, 0);
-    let part = '';
-    for (let j = 0; j < 8; j++, chunk = Math.floor(chunk / 32)) part = CROCKFORD[chunk % 32] + part;
-    chance += part;
+export function newId(prefix: IdPrefix, nowMs: number, bytes = tenRandomBytes()): string {
+  const time = digits(Math.floor(nowMs / 2 ** 20), 6) + digits(nowMs % 2 ** 20, 4);
+  return `${prefix}_${time}${chance(bytes, 0)}${chance(bytes, 5)}`;
+}
+
+/** Asked for by the hundred: a call of the random source costs more than an id. */
+let random = new Uint8Array(0);
+let used = 0;
+
+function tenRandomBytes(): Uint8Array {
+  if (used + 10 > random.length) {
+    random = crypto.getRandomValues(new Uint8Array(1_000));
+    used = 0;
   }
-  return `${prefix}_${time}${chance}`;
+  used += 10;
+  return random.subarray(used - 10, used);
+}
+
+/** Five bytes as eight digits: twice twenty bits, because shifts know thirty-two. */
+function chance(bytes: Uint8Array, at: number): string {
+  const middle = bytes[at + 2]!;
+  const high = (bytes[at]! << 12) | (bytes[at + 1]! << 4) | (middle >> 4);
+  const low = ((middle & 15) << 16) | (bytes[at + 3]! << 8) | bytes[at + 4]!;
+  return digits(high, 4) + digits(low, 4);
+}
+
+function digits(bits: number, count: number): string {
+  let text = '';
+  for (let shift = 5 * (count - 1); shift >= 0; shift -= 5) text += CROCKFORD[(bits >>> shift) & 31];
+  return text;
 }
 
 /** Whether `text` has the shape of an id of that kind: checked before any look-up. */

@@ -18,22 +18,27 @@ export class SseDecoder {
     return this.#take(this.#utf8.decode(bytes, { stream: true }));
   }
 
+  /** Jumps from one line end to the next: a stream is mostly text in between, and mostly without a CR. */
   #take(text: string): string[] {
     const events: string[] = [];
     let start = 0;
-    for (let i = 0; i < text.length; i++) {
-      const code = text.charCodeAt(i);
-      if (code !== 10 && code !== 13) {
-        this.#afterCr = false;
-        continue;
-      }
-      const secondHalfOfCrlf = code === 10 && this.#afterCr;
-      if (!secondHalfOfCrlf) this.#endLine(this.#line + text.slice(start, i), events);
+    let lf = text.indexOf('\n');
+    let cr = text.indexOf('\r');
+    while (lf >= 0 || cr >= 0) {
+      const isCr = lf < 0 || (cr >= 0 && cr < lf);
+      const end = isCr ? cr : lf;
+      const secondHalfOfCrlf = this.#afterCr && !isCr && end === start;
+      if (!secondHalfOfCrlf) this.#endLine(this.#line + text.slice(start, end), events);
       this.#line = '';
-      this.#afterCr = code === 13;
-      start = i + 1;
+      this.#afterCr = isCr;
+      start = end + 1;
+      if (isCr) cr = text.indexOf('\r', start);
+      else lf = text.indexOf('\n', start);
     }
-    this.#line += text.slice(start);
+    if (start < text.length) {
+      this.#line += text.slice(start);
+      this.#afterCr = false;
+    }
     if (this.#line.length + this.#dataChars > EVENT_CHARS_MAX)
       throw new RangeError('an event of the stream is too long');
     return events;

@@ -6,7 +6,7 @@ import { fromNodeUsage, NO_USAGE } from '../domain/usage.ts';
 import { config, type Env } from '../env.ts';
 import { readNodeRefusal } from '../gateway/node-refusal.ts';
 import { type NodeEvent, NodeStream } from '../gateway/node-stream.ts';
-import { signRequestToken } from './edge-keys.ts';
+import { nodeHeaders } from './node-headers.ts';
 
 /** An idle node answers a short prompt in a second or two; one that needs longer is not ready for customers. */
 const FIRST_TOKEN_MS_MAX = 30_000;
@@ -22,15 +22,10 @@ export async function askNode(
   requestId: string,
 ): Promise<CanaryAnswer | CanaryFault> {
   const settings = config(env);
-  const claims = {
-    aud: node.id,
-    sub: CANARY_SUBJECT,
-    jti: requestId,
-    model: node.modelId,
-    max_tokens: CANARY_REQUEST.max_tokens,
-  };
-  const sign = () => signRequestToken(settings, claims, Date.now());
-  const token = await sign();
+  const { modelId: model } = node;
+  const claims = { sub: CANARY_SUBJECT, jti: requestId, model, max_tokens: CANARY_REQUEST.max_tokens };
+  const headers = () => nodeHeaders(settings, node.id, claims);
+  const asking = await headers();
   const startedMs = Date.now();
   const isLate = () => Date.now() - startedMs >= FIRST_TOKEN_MS_MAX;
   const hangUp = new AbortController();
@@ -39,14 +34,14 @@ export async function askNode(
   try {
     const response = await fetch(node.url + GENERATE_PATH, {
       method: 'POST',
-      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+      headers: asking,
       body: JSON.stringify(CANARY_REQUEST),
       // a node that redirects is not one of ours
       redirect: 'manual',
       signal: hangUp.signal,
     });
     if (!response.ok || response.body === null) return await refusalOf(response);
-    stream = new NodeStream(node, response.body, { sign, idleDeadlineMs: settings.idleDeadlineMs });
+    stream = new NodeStream(node, response.body, { headers, idleDeadlineMs: settings.idleDeadlineMs });
     const first = await stream.next(Math.max(1, startedMs + FIRST_TOKEN_MS_MAX - Date.now()));
     if (first.kind !== 'chunk') return isLate() ? 'first_token_late' : 'broken_off';
     clearTimeout(timer);

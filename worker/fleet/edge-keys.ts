@@ -4,12 +4,15 @@
  */
 import { calculateJwkThumbprint, importJWK, type JWTPayload, jwtVerify, SignJWT } from 'jose';
 import * as z from 'zod';
-import { EDGE, Hardware, JOIN_AUDIENCE, type RequestClaims } from '../../gpu-pool/protocol.ts';
+import { EDGE, Hardware, JOIN_AUDIENCE } from '../../gpu-pool/protocol.ts';
 import type { Config } from '../env.ts';
+import { TtlCache } from '../gateway/ttl-cache.ts';
 
 const ALGORITHM = 'EdDSA';
-/** A request token covers one attempt's start; the stream it opens may last longer. */
-export const REQUEST_TOKEN_LIFETIME_S = 60;
+/** A request token is signed at the beginning of each minute … */
+const REQUEST_TOKEN_EVERY_S = 60;
+/** … and lives for two, so that every request has one with life left; the stream that it opens may last longer. */
+const REQUEST_TOKEN_LIFETIME_S = 120;
 
 type KeyConfig = Pick<Config, 'edgeSigningKey'>;
 
@@ -67,13 +70,30 @@ export async function publicJwks(config: KeyConfig) {
   return { keys: [(await edgeKeys(config)).publicJwk] };
 }
 
-/** The token for one attempt of one request at one node; lives for 60 s. */
-export function signRequestToken(
-  config: KeyConfig,
-  claims: Omit<RequestClaims, 'iss'>,
-  nowMs: number,
-): Promise<string> {
-  return sign(config, claims, { nowMs, expiresAtMs: nowMs + REQUEST_TOKEN_LIFETIME_S * 1_000 });
+interface RequestToken {
+  readonly text: string;
+  readonly signedAtMs: number;
+  readonly signing: CryptoKey;
+}
+/** by node id; what was signed in a minute that is over is of no use */
+const requestTokens = new TtlCache<string, RequestToken>({
+  ttlMs: REQUEST_TOKEN_EVERY_S * 1_000,
+  sizeMax: 10_000,
+});
+
+/**
+ * The token with which this minute's requests come to a node. It begins with the minute, so that all isolates sign the
+ * same bytes (Ed25519 has no chance in it), and a node has one to verify.
+ */
+export async function requestToken(config: KeyConfig, nodeId: string, nowMs: number): Promise<string> {
+  const { signing } = await edgeKeys(config);
+  const signedAtMs = nowMs - (nowMs % (REQUEST_TOKEN_EVERY_S * 1_000));
+  const known = requestTokens.get(nodeId, nowMs);
+  if (known?.signedAtMs === signedAtMs && known.signing === signing) return known.text;
+  const times = { nowMs: signedAtMs, expiresAtMs: signedAtMs + REQUEST_TOKEN_LIFETIME_S * 1_000 };
+  const text = await sign(config, { aud: nodeId }, times);
+  requestTokens.set(nodeId, { text, signedAtMs, signing }, nowMs);
+  return text;
 }
 
 const JoinClaims = z.object({

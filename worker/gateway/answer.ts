@@ -41,7 +41,7 @@ export async function* streamedAnswer(work: Work, events: AnswerEvents): AsyncGe
   try {
     let step = await chunks.next();
     for (; !step.done; step = await chunks.next()) {
-      const said = events.chunk(step.value);
+      const said = step.value.map((chunk) => events.chunk(chunk)).join('');
       if (said === '') continue;
       delivered = true;
       yield text(said);
@@ -67,7 +67,7 @@ export async function* wholeAnswer(work: Work): AsyncGenerator<Piece, void> {
     const whole = work.asked.whole(work.head);
     const chunks = metered(work, forwarded.forwarded, purse);
     let step = await chunks.next();
-    for (; !step.done; step = await chunks.next()) whole.chunk(step.value);
+    for (; !step.done; step = await chunks.next()) for (const chunk of step.value) whole.chunk(chunk);
     const outcome = step.value;
     if (outcome.ending === 'node_failed' && tried.size < ATTEMPTS_MAX) {
       leave(work, forwarded.forwarded, outcome);
@@ -95,11 +95,13 @@ async function forwardOrVoid(work: Work, tried: Set<string>) {
   return forwarded;
 }
 
-function metered(work: Work, forwarded: Forwarded, purse: Purse): AsyncGenerator<NodeChunk, Outcome> {
+function metered(
+  work: Work,
+  forwarded: Forwarded,
+  purse: Purse,
+): AsyncGenerator<readonly NodeChunk[], Outcome> {
   const { admission, gone, waitUntil } = work;
-  const stop = () => waitUntil(forwarded.stream.askToStop().catch(() => undefined));
-  if (gone.aborted) stop();
-  else gone.addEventListener('abort', stop, { once: true });
+  gone.listen(() => waitUntil(forwarded.stream.askToStop().catch(() => undefined)));
   const { promptTokensMax: promptTokens, maxTokens, choices } = admission;
   return meter(forwarded, { promptTokens, completionTokens: maxTokens * choices }, purse, gone);
 }

@@ -31,6 +31,9 @@ const KEY_TTL_MS = 5_000;
 /** by hash, and by id for tokens */
 const keys = new TtlCache<string, KeyOfAccount | null>({ ttlMs: KEY_TTL_MS, sizeMax: 10_000 });
 
+/** A key's hash never changes; what goes stale is the row that it leads to. The keys themselves stay in the isolate. */
+const hashes = new TtlCache<string, string>({ ttlMs: 3_600_000, sizeMax: 10_000 });
+
 const UNAUTHENTICATED = { ok: false, refusal: { reason: 'unauthenticated' } } as const;
 
 type Authenticated = { ok: true; principal: Principal } | { ok: false; refusal: Refusal };
@@ -45,10 +48,16 @@ export async function authenticate(request: Request, env: Env, nowMs: number): P
   if (secret === null) return UNAUTHENTICATED;
   if (isToken(secret)) return authenticateToken(env, secret, nowMs);
   if (!isWellFormedApiKey(secret)) return UNAUTHENTICATED;
-  const hash = await hashApiKey(secret, await pepperKey(config(env)));
+  const hash = hashes.get(secret, nowMs) ?? (await hashOf(env, secret, nowMs));
   const row = await known(hash, nowMs, () => findKeyByHash(database(env), hash));
   const refusal = refusalOf(env, row, nowMs);
   return refusal ? { ok: false, refusal } : { ok: true, principal: toPrincipal(row!, secret) };
+}
+
+async function hashOf(env: Env, secret: string, nowMs: number): Promise<string> {
+  const hash = await hashApiKey(secret, await pepperKey(config(env)));
+  hashes.set(secret, hash, nowMs);
+  return hash;
 }
 
 /** Whether it is shaped like a JWT; says nothing of what is in it. */

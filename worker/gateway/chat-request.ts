@@ -14,6 +14,8 @@ export interface ChatRequest {
   readonly promptField: string;
   /** UTF-8 bytes of everything that is rendered into the prompt */
   readonly contentBytes: number;
+  /** of `generate` what is rendered, as fields of its JSON: `"messages":[…],"tools":[…]` */
+  readonly rendered: string;
   /** the allow-listed fields for the node */
   readonly generate: Omit<GenerateRequest, 'max_tokens' | 'cache_salt'>;
 }

@@ -1,11 +1,13 @@
 /** Step 5: to a node's agent. Another node is tried only while no byte of an answer has left for the client. */
-import { GENERATE_PATH, type GenerateRequest, type NodeError } from '../../gpu-pool/protocol.ts';
+import { GENERATE_PATH, type NodeError } from '../../gpu-pool/protocol.ts';
 import type { PoolSnapshot } from '../domain/node.ts';
 import { usefulRetryAfterMs } from '../domain/routing/overload.ts';
 import type { RouteRequest } from '../domain/routing/policy.ts';
 import { config, type Env } from '../env.ts';
-import { signRequestToken } from '../fleet/edge-keys.ts';
+import { nodeHeaders } from '../fleet/node-headers.ts';
 import type { Admission } from './admit.ts';
+import { Alarm } from './alarm.ts';
+import type { Gone } from './gone.ts';
 import { leaseOf } from './leases.ts';
 import { inFlightTotal, type Visit, visit } from './node-memory.ts';
 import { readNodeRefusal } from './node-refusal.ts';
@@ -38,12 +40,13 @@ type Forward = { ok: true; forwarded: Forwarded } | { ok: false; refusal: Refusa
 export interface Errand {
   readonly env: Env;
   readonly admission: Admission;
-  readonly body: GenerateRequest;
+  /** JSON of a GenerateRequest */
+  readonly body: string;
   /** the pool as the isolate knows it now: an answer may be long, and a retry must not see an old one */
   readonly pool: () => Promise<PoolSnapshot>;
   readonly route: RouteRequest;
   /** aborted when the client has left: no new attempt then */
-  readonly gone: AbortSignal;
+  readonly gone: Gone;
   readonly waitUntil: (promise: Promise<unknown>) => void;
 }
 
@@ -147,26 +150,25 @@ async function ask(
   const leftMs = startedMs + firstTokenDeadlineMs - Date.now();
   if (leftMs <= 0) return timedOut(firstTokenDeadlineMs, visit);
   const claims = {
-    aud: node.id,
     sub: admission.accountId,
     jti: admission.requestId,
     model: admission.model.id,
     max_tokens: admission.maxTokens * admission.choices,
     ticket: leaseOf(admission.requestId)?.ticket(admission.requestId),
   };
-  const sign = () => signRequestToken(config(env), claims, Date.now());
-  const token = await sign();
+  const headers = () => nodeHeaders(config(env), node.id, claims);
+  const asking = await headers();
 
   const hangUp = new AbortController();
   // before its first token an answer costs nothing: the agent takes a lost connection for an abort
-  const leave = () => hangUp.abort();
-  if (gone.aborted) leave();
-  else gone.addEventListener('abort', leave, { once: true });
+  const stay = gone.listen(() => hangUp.abort());
   let late = false;
-  const timer = setTimeout(() => {
+  const alarm = new Alarm(idleDeadlineMs);
+  alarm.set(Date.now() + leftMs, () => {
     late = true;
     hangUp.abort();
-  }, leftMs);
+  });
+  let answered = false;
   const failed = (outcome: Failed): Failed => {
     if (gone.aborted) return { ...outcome, blame: 'nobody' };
     const over = late || Date.now() >= startedMs + firstTokenDeadlineMs;
@@ -176,17 +178,18 @@ async function ask(
   try {
     const response = await fetch(node.url + GENERATE_PATH, {
       method: 'POST',
-      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
-      body: JSON.stringify(body),
+      headers: asking,
+      body,
       // a node that redirects is not one of ours
       redirect: 'manual',
       signal: hangUp.signal,
     });
     if (!response.ok || response.body === null) return failed(await refused(response));
 
-    const stream = new NodeStream(node, response.body, { sign, idleDeadlineMs });
+    const stream = new NodeStream(node, response.body, { headers, idleDeadlineMs, alarm });
     const first = await stream.next(Math.max(1, startedMs + firstTokenDeadlineMs - Date.now()));
     if (first.kind === 'chunk') {
+      answered = true;
       return { ok: true, forwarded: { stream, first, ttftMs: Date.now() - startedMs, visit } };
     }
     // a mere [DONE] is no answer either
@@ -195,8 +198,8 @@ async function ask(
   } catch {
     return failed({ ...NODE_FAILED, blame: 'node' });
   } finally {
-    clearTimeout(timer);
-    gone.removeEventListener('abort', leave);
+    if (!answered) alarm.clear();
+    stay();
   }
 }
 

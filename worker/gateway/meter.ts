@@ -4,6 +4,7 @@ import type { Ending } from '../domain/hold.ts';
 import { fromNodeUsage, NO_USAGE, type Usage } from '../domain/usage.ts';
 import type { HoldBound } from '../domain/wallet.ts';
 import type { Forwarded } from './forward.ts';
+import type { Gone } from './gone.ts';
 import type { Purse } from './purse.ts';
 
 export interface Outcome {
@@ -17,7 +18,7 @@ export interface Outcome {
 export type TokensMost = Pick<Usage, 'promptTokens' | 'completionTokens'>;
 
 /**
- * Yields the chunks that the client may have and returns how the answer ended.
+ * Yields the chunks that the client may have, together those that came together, and returns how the answer ended.
  * @param most what the request can have used at most: its prompt, and over all choices what was asked for
  * @param gone aborted when the client has left: from then on chunks are only counted
  */
@@ -25,8 +26,8 @@ export async function* meter(
   { stream, first }: Pick<Forwarded, 'stream' | 'first'>,
   most: TokensMost,
   purse: Purse,
-  gone: AbortSignal,
-): AsyncGenerator<NodeChunk, Outcome> {
+  gone: Gone,
+): AsyncGenerator<readonly NodeChunk[], Outcome> {
   let usage = NO_USAGE;
   const ended = (ending: Ending): Outcome => ({
     ending: gone.aborted ? 'client_gone' : ending,
@@ -36,19 +37,28 @@ export async function* meter(
   for (let event = first; ; event = await stream.next()) {
     if (event.kind === 'end') return ended('finished');
     if (event.kind === 'broken') return ended('node_failed');
-    const advanced = advance(usage, event.chunk.usage, most);
-    if (!(await purse.covers(advanced, stream.node.id))) {
-      await stream.askToStop().catch(() => undefined);
-      await stream.close();
-      // the prompt was worked on, as far as credit goes; the tokens of this chunk stay here
-      const { completionTokens, reasoningTokens } = usage;
-      usage = { ...advanced, completionTokens, reasoningTokens };
-      return ended('out_of_credit');
+    let covered: NodeChunk[] = [];
+    for (const chunk of stream.withReady(event.chunk)) {
+      const advanced = advance(usage, chunk.usage, most);
+      if (!purse.coversNow(advanced)) {
+        // what is paid for does not wait for what may not be
+        if (covered.length > 0 && !gone.aborted) yield covered;
+        covered = [];
+        if (!(await purse.covers(advanced, stream.node.id))) {
+          await stream.askToStop().catch(() => undefined);
+          await stream.close();
+          // the prompt was worked on, as far as credit goes; the tokens of this chunk stay here
+          const { completionTokens, reasoningTokens } = usage;
+          usage = { ...advanced, completionTokens, reasoningTokens };
+          return ended('out_of_credit');
+        }
+      }
+      usage = advanced;
+      covered.push(chunk);
     }
-    usage = advanced;
     if (gone.aborted) continue;
     purse.lookAhead(usage, stream.node.id);
-    yield event.chunk;
+    if (covered.length > 0) yield covered;
   }
 }
 

@@ -1,7 +1,9 @@
 /** The answer of a node's agent as events: chunks, then an end. Whatever else comes is a broken node. */
-import { ABORT_PATH, NodeChunk, NodeError } from '../../gpu-pool/protocol.ts';
+import { ABORT_PATH, type NodeChunk, NodeError } from '../../gpu-pool/protocol.ts';
 import type { NodeView } from '../domain/node.ts';
 import { SseDecoder } from '../domain/sse.ts';
+import { Alarm } from './alarm.ts';
+import { readNodeChunk } from './node-chunk.ts';
 
 export type NodeEvent =
   | { kind: 'chunk'; chunk: NodeChunk }
@@ -15,27 +17,36 @@ const ABORT_DEADLINE_MS = 3_000;
 /** How long an engine that was asked to stop gets to report its final count: less than what waitUntil has left. */
 const STOP_DEADLINE_MS = 10_000;
 const LATE = 'asked to stop, did not';
+/** A break only where [DONE] has not been. */
+const CLOSED = 'closed before [DONE]';
+
+export interface NodeStreamOptions {
+  readonly headers: () => Promise<Record<string, string>>;
+  readonly idleDeadlineMs: number;
+  readonly alarm?: Alarm;
+}
 
 export class NodeStream {
   readonly node: NodeView;
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
-  readonly #sign: () => Promise<string>;
+  readonly #headers: () => Promise<Record<string, string>>;
   readonly #idleDeadlineMs: number;
   readonly #decoder = new SseDecoder();
   readonly #ready: NodeEvent[] = [];
-  readonly #late = Promise.withResolvers<string>();
+  /** ends the wait for bytes, where somebody waits */
+  #wake: (why: string) => void = () => {};
+  readonly #alarm: Alarm;
   #stopByMs = Number.POSITIVE_INFINITY;
   #ended = false;
 
-  constructor(
-    node: NodeView,
-    body: ReadableStream<Uint8Array>,
-    options: { sign: () => Promise<string>; idleDeadlineMs: number },
-  ) {
+  /** @param options `headers`: of a further call about the same request; `alarm`: set again by whoever uses it next */
+  constructor(node: NodeView, body: ReadableStream<Uint8Array>, options: NodeStreamOptions) {
+    const { headers, idleDeadlineMs, alarm = new Alarm(idleDeadlineMs) } = options;
     this.node = node;
     this.#reader = body.getReader();
-    this.#sign = options.sign;
-    this.#idleDeadlineMs = options.idleDeadlineMs;
+    this.#headers = headers;
+    this.#idleDeadlineMs = idleDeadlineMs;
+    this.#alarm = alarm;
   }
 
   /** The next event, within `deadlineMs` and the idle deadline. After an end or a break it keeps answering the same. */
@@ -43,9 +54,9 @@ export class NodeStream {
     // a node that floods is never silent, so the clock is looked at, too
     if (Date.now() >= this.#stopByMs) return this.#end({ kind: 'broken', why: LATE });
     // by the clock, not by the last byte: one byte now and then is silence, too
-    const byMs = Date.now() + Math.min(deadlineMs, this.#idleDeadlineMs);
+    if (this.#ready.length === 0) this.#listen(Math.min(deadlineMs, this.#idleDeadlineMs));
     while (this.#ready.length === 0) {
-      const read = await this.#read(Math.max(0, byMs - Date.now()));
+      const read = await this.#read();
       if (typeof read === 'string') return this.#end({ kind: 'broken', why: read });
       try {
         for (const data of this.#decoder.push(read)) this.#ready.push(toEvent(data));
@@ -57,16 +68,32 @@ export class NodeStream {
     return event.kind === 'chunk' ? event : this.#end(event);
   }
 
+  /** `first`, and what has come together with it: nobody needs to wait for these chunks one by one. */
+  withReady(first: NodeChunk): NodeChunk[] {
+    const chunks = [first];
+    let taken = 0;
+    for (const event of this.#ready) {
+      if (event.kind !== 'chunk') break;
+      chunks.push(event.chunk);
+      taken += 1;
+    }
+    this.#ready.splice(0, taken);
+    return chunks;
+  }
+
   /** Asks the agent to stop the engine; the stream then ends with the exact final usage, or breaks when that takes long. */
   async askToStop(): Promise<void> {
     if (this.#ended) return;
     this.#stopByMs = Math.min(this.#stopByMs, Date.now() + STOP_DEADLINE_MS);
-    setTimeout(() => this.#late.resolve(LATE), STOP_DEADLINE_MS);
-    // the token that began the request lives for a minute, the stream may be older
-    const token = await this.#sign();
+    setTimeout(() => {
+      this.#stopByMs = 0;
+      this.#wake(LATE);
+    }, STOP_DEADLINE_MS);
+    // the token that began the request lives for a minute or two, the stream may be older
+    const headers = await this.#headers();
     const answer = await fetch(this.node.url + ABORT_PATH, {
       method: 'POST',
-      headers: { authorization: `Bearer ${token}` },
+      headers,
       redirect: 'manual',
       signal: AbortSignal.timeout(ABORT_DEADLINE_MS),
     });
@@ -76,28 +103,38 @@ export class NodeStream {
   /** Hangs up. The agent takes that for an abort, too. */
   async close(): Promise<void> {
     this.#ended = true;
+    this.#alarm.clear();
     await this.#reader.cancel().catch(() => undefined);
   }
 
   #end(event: NodeEvent): NodeEvent {
     this.#ready.unshift(event);
     this.#ready.length = 1;
-    if (!this.#ended) void this.close();
+    if (!this.#ended) void (event.kind === 'end' ? this.#leave() : this.close());
     return event;
   }
 
-  async #read(deadlineMs: number): Promise<Uint8Array | string> {
-    const { promise: silence, resolve } = Promise.withResolvers<string>();
-    const timer = setTimeout(() => resolve(`nothing for ${deadlineMs} ms`), deadlineMs);
-    try {
-      const read = await Promise.race([this.#reader.read(), silence, this.#late.promise]);
-      if (typeof read === 'string') return read;
-      return read.done ? 'closed before [DONE]' : read.value;
-    } catch (error) {
-      return `connection lost: ${String(error)}`;
-    } finally {
-      clearTimeout(timer);
-    }
+  /** Reads the end of the body, so that its connection serves another request; from a node that says more it hangs up. */
+  async #leave(): Promise<void> {
+    this.#ended = true;
+    this.#listen(this.#idleDeadlineMs);
+    if ((await this.#read()) === CLOSED) this.#alarm.clear();
+    else await this.close();
+  }
+
+  #listen(forMs: number): void {
+    this.#alarm.set(Date.now() + forMs, () => this.#wake('nothing for too long'));
+  }
+
+  /** @returns bytes, or why there will be none */
+  #read(): Promise<Uint8Array | string> {
+    const { promise, resolve } = Promise.withResolvers<Uint8Array | string>();
+    this.#wake = resolve;
+    this.#reader.read().then(
+      ({ done, value }) => resolve(done ? CLOSED : value),
+      (error: unknown) => resolve(`connection lost: ${String(error)}`),
+    );
+    return promise;
   }
 }
 
@@ -109,8 +146,8 @@ function toEvent(data: string): NodeEvent {
   } catch {
     return { kind: 'broken', why: 'an event that is not JSON' };
   }
-  const chunk = NodeChunk.safeParse(json);
-  if (chunk.success) return { kind: 'chunk', chunk: chunk.data };
+  const chunk = readNodeChunk(json);
+  if (chunk) return { kind: 'chunk', chunk };
   const error = NodeError.safeParse(json);
   return { kind: 'broken', why: error.success ? error.data.error.code : 'an event outside the protocol' };
 }

@@ -33,6 +33,11 @@ export class Purse {
     return this.#boundBy;
   }
 
+  /** Whether the hold pays for `usage` as it is. */
+  coversNow(usage: Usage): boolean {
+    return this.#left(usage) >= 0;
+  }
+
   /** Whether the hold pays for `usage`; waits for more only when it must. */
   async covers(usage: Usage, nodeId: string): Promise<boolean> {
     if (this.#left(usage) >= 0) return true;

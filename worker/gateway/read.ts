@@ -33,7 +33,15 @@ export async function readJsonObject(request: Request): Promise<Read> {
 }
 
 async function readBounded(request: Request): Promise<Uint8Array | null> {
-  if (Number(request.headers.get('content-length') ?? 0) > BODY_BYTES_MAX) return null;
+  const length = request.headers.get('content-length');
+  // HTTP holds a body to the length that it says; one that says none is stopped where it is too long
+  if (length === null) return readChunks(request);
+  if (Number(length) > BODY_BYTES_MAX) return null;
+  const bytes = new Uint8Array(await request.arrayBuffer());
+  return bytes.byteLength > BODY_BYTES_MAX ? null : bytes;
+}
+
+async function readChunks(request: Request): Promise<Uint8Array | null> {
   const chunks: Uint8Array[] = [];
   let size = 0;
   for await (const chunk of request.body ?? []) {
@@ -48,17 +56,23 @@ function invalid(message: string): Read {
   return { ok: false, refusal: { reason: 'not_json', message } };
 }
 
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: false });
+
 function parseObject(bytes: Uint8Array): Read {
-  if (depthOf(bytes) > DEPTH_MAX) {
+  let text: string;
+  try {
+    text = utf8.decode(bytes);
+  } catch {
+    return invalid('The body is not valid UTF-8.');
+  }
+  if (depthOf(text) > DEPTH_MAX) {
     return invalid(`The body nests deeper than ${DEPTH_MAX} levels. Send a flatter one.`);
   }
   let body: unknown;
   try {
-    body = JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: false }).decode(bytes));
-  } catch (error) {
-    return error instanceof SyntaxError
-      ? invalid('The body is not valid JSON. Check for a missing quote, comma or bracket.')
-      : invalid('The body is not valid UTF-8.');
+    body = JSON.parse(text);
+  } catch {
+    return invalid('The body is not valid JSON. Check for a missing quote, comma or bracket.');
   }
   if (typeof body !== 'object' || body === null || Array.isArray(body)) {
     return invalid('The body must be a JSON object, like {"model": "deepseek-reasoner", "messages": […]}.');
@@ -67,20 +81,26 @@ function parseObject(bytes: Uint8Array): Read {
 }
 
 /** The deepest nesting of objects and arrays, counted without building any of them. */
-function depthOf(json: Uint8Array): number {
+function depthOf(json: string): number {
   let depth = 0;
   let deepest = 0;
-  let inString = false;
   for (let i = 0; i < json.length; i++) {
-    const byte = json[i];
-    if (inString) {
-      if (byte === BACKSLASH) i++;
-      else if (byte === QUOTE) inString = false;
-    } else if (byte === QUOTE) inString = true;
-    else if (byte === OPEN_BRACE || byte === OPEN_BRACKET) deepest = Math.max(deepest, ++depth);
-    else if (byte === CLOSE_BRACE || byte === CLOSE_BRACKET) depth--;
+    const code = json.charCodeAt(i);
+    if (code === QUOTE) i = endOfString(json, i);
+    else if (code === OPEN_BRACE || code === OPEN_BRACKET) deepest = Math.max(deepest, ++depth);
+    else if (code === CLOSE_BRACE || code === CLOSE_BRACKET) depth--;
   }
   return deepest;
+}
+
+/** Where the string that begins at `start` has its closing quote: the first that is not escaped. */
+function endOfString(json: string, start: number): number {
+  for (let end = json.indexOf('"', start + 1); end >= 0; end = json.indexOf('"', end + 1)) {
+    let escapes = 0;
+    while (json.charCodeAt(end - 1 - escapes) === BACKSLASH) escapes++;
+    if (escapes % 2 === 0) return end;
+  }
+  return json.length;
 }
 
 const [QUOTE, BACKSLASH, OPEN_BRACE, CLOSE_BRACE, OPEN_BRACKET, CLOSE_BRACKET] = [...'"\\{}[]'].map((char) =>

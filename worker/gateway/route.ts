@@ -3,6 +3,7 @@
  * made ready once for a snapshot and again when something changes, not for each request: with a thousand nodes a
  * decision would else be mostly that.
  */
+import type { ChatMessage } from '../../gpu-pool/protocol.ts';
 import type { NodeView, PoolSnapshot } from '../domain/node.ts';
 import { affinity } from '../domain/routing/affinity.ts';
 import { changesAtMs, phaseOf, shareOf } from '../domain/routing/breaker.ts';
@@ -18,15 +19,23 @@ const SNAPSHOT_AGE_MS_MAX = 10_000;
 
 /** Of a bare text: what two that have a beginning in common share of it, without which they share no cache worth a way. */
 const OPENING_CHARS = 1_024;
+/** A longer text is told from others by its beginning, its end and its length: hashing all of a book takes its time. */
+const TOLD_CHARS_MAX = 8_192;
 
 /** What the conversation keeps as it grows, salted by account so that tenants never meet on purpose. */
 export function affinityKey(request: ChatRequest, modelId: string, cacheSalt: string): number {
   if (request.sessionKey !== null) return hash32(JSON.stringify([cacheSalt, modelId, request.sessionKey]));
   const { messages, prompt, tools } = request.generate;
   const opening = messages
-    ? messages.slice(0, messages.findIndex((message) => message.role === 'user') + 1)
+    ? messages.slice(0, messages.findIndex((message) => message.role === 'user') + 1).map(told)
     : prompt?.slice(0, OPENING_CHARS);
   return hash32(JSON.stringify([cacheSalt, modelId, tools ?? null, opening]));
+}
+
+function told({ role, content }: ChatMessage): unknown[] {
+  if (content === null || content.length <= TOLD_CHARS_MAX) return [role, content];
+  const half = TOLD_CHARS_MAX / 2;
+  return [role, content.slice(0, half), content.length, content.slice(-half)];
 }
 
 export type Choice =

@@ -13,7 +13,9 @@ import { type KeptAnswer, type Piece, streamedAnswer, type Work, wholeAnswer } f
 import type { Principal } from './authenticate.ts';
 import { cacheSalt } from './cache-salt.ts';
 import type { AnswerEvents, AnswerHead, Asked } from './dialect.ts';
+import type { Gone } from './gone.ts';
 import { poolSnapshot } from './isolate.ts';
+import { nodeBody } from './node-body.ts';
 import type { Refusal } from './refusal.ts';
 import { affinityKey, overloadMs } from './route.ts';
 
@@ -31,7 +33,7 @@ export interface Job {
   /** decides the price for the whole request */
   readonly nowMs: number;
   /** aborted when nobody waits for the answer any more */
-  readonly gone: AbortSignal;
+  readonly gone: Gone;
   readonly waitUntil: (promise: Promise<unknown>) => void;
   /** told of a whole answer before it is paid for: what must not be paid for and lost is kept by then */
   readonly keep?: (kept: KeptAnswer) => void;
@@ -67,12 +69,11 @@ export async function serve(env: Env, job: Job): Promise<Served> {
     admission,
     asked,
     head,
-    body: {
-      ...request.generate,
+    body: nodeBody(request, {
       max_tokens: admission.maxTokens,
       cache_salt: salt,
       background: tariff === 'batch' || undefined,
-    },
+    }),
     pool,
     route: routeOf(admission, request.contentBytes),
     gone,

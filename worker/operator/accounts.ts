@@ -41,10 +41,12 @@ accountsApi.patch('/:id/limits', async (c) => {
   });
 });
 
-accountsApi.post('/:id/:verb{suspend|resume}', async (c) => {
-  const { id: accountId, verb } = c.req.param();
-  const order = { accountId, suspended: verb === 'suspend', actor, nowMs: Date.now() };
-  const now = await suspendAccount(c.env, order);
-  if (now === null) return refuse(c, 'account_not_found');
-  return c.json({ id: accountId, suspended_at_ms: now.suspendedAtMs });
-});
+for (const verb of ['suspend', 'resume'] as const) {
+  accountsApi.post(`/:id/${verb}`, async (c) => {
+    const { id: accountId } = c.req.param();
+    const order = { accountId, suspended: verb === 'suspend', actor, nowMs: Date.now() };
+    const now = await suspendAccount(c.env, order);
+    if (now === null) return refuse(c, 'account_not_found');
+    return c.json({ id: accountId, suspended_at_ms: now.suspendedAtMs });
+  });
+}

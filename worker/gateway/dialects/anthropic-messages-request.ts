@@ -4,11 +4,11 @@ import type { ChatMessage } from '../../../gpu-pool/protocol.ts';
 import type { ChatRequest } from '../chat-request.ts';
 import type { Refusal } from '../refusal.ts';
 import {
-  contentBytes,
   MESSAGES_MAX,
   ModelName,
   PassedOn,
   readFields,
+  rendered,
   STOPS_MAX,
   TOOLS_MAX,
   TokenLimit,
@@ -103,7 +103,7 @@ export function readMessagesRequest(
       choices: 1,
       sessionKey: session,
       promptField: 'messages',
-      contentBytes: contentBytes(messages, tools ?? null),
+      ...rendered({ messages, tools }),
       generate: {
         messages,
         temperature: fields.temperature ?? undefined,

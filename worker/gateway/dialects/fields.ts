@@ -1,5 +1,7 @@
 /** What the dialects' bodies have in common: fields that mean the same everywhere, and what is said of a wrong one. */
 import * as z from 'zod';
+import type { GenerateRequest } from '../../../gpu-pool/protocol.ts';
+import type { ChatRequest } from '../chat-request.ts';
 import type { Refusal } from '../refusal.ts';
 
 /** Most completion tokens of a choice, reasoning included; a model may allow fewer. */
@@ -61,10 +63,18 @@ export function invalidField(issue: z.core.$ZodIssue): Refusal {
   };
 }
 
-/** UTF-8 bytes of what is rendered into the prompt. */
-export function contentBytes(...shown: unknown[]): number {
-  return new TextEncoder().encode(JSON.stringify(shown)).byteLength;
+/** What is rendered into the prompt, as JSON. It may be long: it is written once, measured, and sent to the node as it is. */
+export function rendered(
+  fields: Pick<GenerateRequest, 'messages' | 'prompt' | 'tools'>,
+): Pick<ChatRequest, 'rendered' | 'contentBytes'> {
+  const texts = Object.entries(fields).flatMap(([name, value]) =>
+    value === undefined ? [] : [[name, JSON.stringify(value)] as const],
+  );
+  const contentBytes = texts.reduce((bytes, [, text]) => bytes + utf8.encode(text).byteLength, 0);
+  return { rendered: texts.map(([name, text]) => `"${name}":${text}`).join(','), contentBytes };
 }
+
+const utf8 = new TextEncoder();
 
 function lowerFirst(text: string): string {
   return text.charAt(0).toLowerCase() + text.slice(1);

@@ -26,6 +26,9 @@ function headOf({ requestId, createdAtMs, modelId, revision }: AnswerHead, objec
 
 export class ChatEvents implements AnswerEvents {
   readonly #head: ReturnType<typeof headOf>;
+  /** what the JSON of every chunk but the last begins and ends with */
+  readonly #before: string;
+  readonly #after: string;
   readonly #includeUsage: boolean;
   readonly #unfinished: Set<number>;
   readonly #begun = new Set<number>();
@@ -34,6 +37,8 @@ export class ChatEvents implements AnswerEvents {
 
   constructor(head: AnswerHead, options: { choices: number; includeUsage: boolean }) {
     this.#head = headOf(head, 'chat.completion.chunk');
+    this.#before = `${JSON.stringify(this.#head).slice(0, -1)},"choices":`;
+    this.#after = options.includeUsage ? ',"usage":null}' : '}';
     this.#includeUsage = options.includeUsage;
     this.#unfinished = new Set(Array.from({ length: options.choices }, (_, index) => index));
   }
@@ -83,24 +88,16 @@ export class ChatEvents implements AnswerEvents {
   }
 
   #event(choices: Choice[]): string {
-    return sseEvent(
-      JSON.stringify({ ...this.#head, choices, ...(this.#includeUsage ? { usage: null } : {}) }),
-    );
+    return sseEvent(this.#before + JSON.stringify(choices) + this.#after);
   }
 
   /** Clients want the role on a choice's first delta; DeepSeek's want `content` there, null while it reasons. */
-  #delta({ index, delta, finish_reason, logprobs }: Choice): Choice {
-    const first = !this.#begun.has(index);
+  #delta({ index, delta, finish_reason, logprobs: said }: Choice): Choice {
+    const logprobs = said ? publicLogprobs(logprobContent(said)) : null;
+    if (this.#begun.has(index)) return { index, delta, finish_reason, logprobs };
     this.#begun.add(index);
-    const role = first
-      ? { role: 'assistant', content: delta.reasoning_content === undefined ? '' : null }
-      : {};
-    return {
-      index,
-      delta: { ...role, ...delta } as Choice['delta'],
-      finish_reason,
-      logprobs: publicLogprobs(logprobContent(logprobs)),
-    };
+    const role = { role: 'assistant', content: delta.reasoning_content === undefined ? '' : null };
+    return { index, delta: { ...role, ...delta } as Choice['delta'], finish_reason, logprobs };
   }
 }
 

@@ -5,12 +5,12 @@ import type { ChatRequest } from '../chat-request.ts';
 import type { Refusal } from '../refusal.ts';
 import {
   CHOICES_MAX,
-  contentBytes,
   MESSAGES_MAX,
   ModelName,
   PassedOn,
   Penalty,
   readFields,
+  rendered,
   SessionKey,
   Stops,
   Temperature,
@@ -102,7 +102,7 @@ export function readChatRequest(body: Record<string, unknown>, headers: Headers)
       choices: fields.n ?? 1,
       sessionKey: fields.prompt_cache_key ?? session,
       promptField: 'messages',
-      contentBytes: contentBytes(messages, fields.tools ?? null),
+      ...rendered({ messages, tools: fields.tools ?? undefined }),
       generate: { messages, ...samplingFields(fields) },
     },
   };

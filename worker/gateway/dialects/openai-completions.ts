@@ -7,10 +7,10 @@ import type { AnswerEnd, AnswerEvents, AnswerHead, Dialect, WholeAnswer } from '
 import type { ErrorEnvelope } from '../refusal.ts';
 import {
   CHOICES_MAX,
-  contentBytes,
   ModelName,
   Penalty,
   readFields,
+  rendered,
   Stops,
   Temperature,
   TokenLimit,
@@ -69,7 +69,7 @@ export const openaiCompletions: Dialect = {
           choices,
           sessionKey: session,
           promptField: 'prompt',
-          contentBytes: contentBytes(fields.prompt),
+          ...rendered({ prompt: fields.prompt }),
           generate: {
             prompt: fields.prompt,
             temperature: fields.temperature ?? undefined,

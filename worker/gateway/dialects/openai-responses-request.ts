@@ -4,12 +4,12 @@ import type { ChatMessage } from '../../../gpu-pool/protocol.ts';
 import type { ChatRequest } from '../chat-request.ts';
 import type { Refusal } from '../refusal.ts';
 import {
-  contentBytes,
   MESSAGES_MAX,
   Metadata,
   ModelName,
   PassedOn,
   readFields,
+  rendered,
   SessionKey,
   Temperature,
   TOOLS_MAX,
@@ -145,7 +145,7 @@ export function readResponsesRequest(body: Record<string, unknown>, headers: Hea
       choices: 1,
       sessionKey: fields.prompt_cache_key ?? session,
       promptField: 'input',
-      contentBytes: contentBytes(messages, tools ?? null),
+      ...rendered({ messages, tools }),
       generate: {
         messages,
         temperature: fields.temperature ?? undefined,

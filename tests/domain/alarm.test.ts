@@ -1,0 +1,50 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { Alarm } from '../../worker/gateway/alarm.ts';
+
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => void vi.useRealTimers());
+
+describe('an alarm', () => {
+  let rung: number[];
+  let startMs: number;
+  const ring = () => void rung.push(Date.now() - startMs);
+  beforeEach(() => {
+    rung = [];
+    startMs = Date.now();
+  });
+
+  it('rings when it is due, once, however often it has looked before', () => {
+    new Alarm(1_000).set(startMs + 3_500, ring);
+    vi.advanceTimersByTime(20_000);
+    expect(rung).toEqual([3_500]);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('moves on with each token on one timer', () => {
+    const alarm = new Alarm(1_000);
+    const started = vi.spyOn(globalThis, 'setTimeout');
+    for (let ms = 0; ms < 900; ms += 10, vi.advanceTimersByTime(10)) alarm.set(startMs + ms + 1_000, ring);
+    expect(started).toHaveBeenCalledTimes(1);
+    vi.advanceTimersByTime(20_000);
+    expect(rung).toEqual([1_890]);
+  });
+
+  it('rings earlier when it becomes due earlier', () => {
+    const alarm = new Alarm(1_000);
+    alarm.set(startMs + 900, ring);
+    alarm.set(startMs + 100, ring);
+    vi.advanceTimersByTime(20_000);
+    expect(rung).toEqual([100]);
+  });
+
+  it('is silent and leaves no timer once it is cleared, and can be set again', () => {
+    const alarm = new Alarm(1_000);
+    alarm.set(startMs + 500, ring);
+    alarm.clear();
+    expect(vi.getTimerCount()).toBe(0);
+    vi.advanceTimersByTime(2_000);
+    alarm.set(Date.now() + 10, ring);
+    vi.advanceTimersByTime(20_000);
+    expect(rung).toEqual([2_010]);
+  });
+});

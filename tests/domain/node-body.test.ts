@@ -1,0 +1,32 @@
+import { describe, expect, it } from 'vitest';
+import { GenerateRequest } from '../../gpu-pool/protocol.ts';
+import { rendered } from '../../worker/gateway/dialects/fields.ts';
+import { nodeBody } from '../../worker/gateway/node-body.ts';
+
+const more = { max_tokens: 7, cache_salt: '0'.repeat(32), background: undefined };
+
+describe('the body for a node', () => {
+  it.each([
+    ['a conversation', { messages: [{ role: 'user' as const, content: 'say "日本 🚀"\n\u2028' }] }],
+    [
+      'a conversation with tools',
+      {
+        messages: [{ role: 'assistant' as const, content: null }],
+        tools: [{ type: 'function', function: { name: 'f', __proto__: null } }],
+      },
+    ],
+    ['a text', { prompt: '},"max_tokens":1,{' }],
+  ])('says all that was asked of %s, each field once', (_, shown) => {
+    const generate = { ...shown, temperature: 0.5, stop: ['}'], seed: undefined };
+    const text = nodeBody({ generate, ...rendered(shown) }, more);
+    const body: unknown = JSON.parse(text);
+    expect(body).toEqual(JSON.parse(JSON.stringify({ ...generate, ...more })));
+    expect(GenerateRequest.strict().safeParse(body).success).toBe(true);
+    expect(text.match(/"max_tokens":7/g)).toHaveLength(1);
+  });
+
+  it('counts the bytes of what is rendered, not its characters', () => {
+    expect(rendered({ prompt: '日本' }).contentBytes).toBe(8);
+    expect(rendered({ messages: [], tools: [] }).contentBytes).toBe(4);
+  });
+});

@@ -1,0 +1,21 @@
+/** What every call of the edge to a node begins with: a token that says who asks, and beside it what is asked. */
+import { CLAIMS_HEADER, type RequestClaims } from '../../gpu-pool/protocol.ts';
+import type { Config } from '../env.ts';
+import { requestToken } from './edge-keys.ts';
+
+export async function nodeHeaders(
+  config: Pick<Config, 'edgeSigningKey'>,
+  nodeId: string,
+  claims: RequestClaims,
+): Promise<Record<string, string>> {
+  return {
+    authorization: `Bearer ${await requestToken(config, nodeId, Date.now())}`,
+    [CLAIMS_HEADER]: ascii(JSON.stringify(claims)),
+    'content-type': 'application/json',
+  };
+}
+
+/** JSON says the same in escapes, which a header can carry. */
+function ascii(json: string): string {
+  return json.replace(/[^\x20-\x7e]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}

@@ -1,0 +1,104 @@
+/**
+ * A chunk of a node, read by hand: each token of each answer is one, and zod's interpreter takes ten times as long. As
+ * strict as the protocol's `NodeChunk`, which is its oracle (tests/domain/node-chunk.test.ts): the same is refused, and
+ * what is not named there is left behind.
+ */
+import { FINISH_REASONS, type FinishReason, type NodeChunk, TOKENS_MAX } from '../../gpu-pool/protocol.ts';
+
+type Fields = Readonly<Record<string, unknown>>;
+type Choice = NodeChunk['choices'][number];
+type ToolCall = NonNullable<Choice['delta']['tool_calls']>[number];
+
+/** Thrown and caught within this file. */
+class OutsideTheProtocol extends Error {}
+
+/** @param json as JSON.parse gave it. @returns null: no chunk */
+export function readNodeChunk(json: unknown): NodeChunk | null {
+  try {
+    const { choices, usage } = fields(json);
+    return { choices: list(choices).map(readChoice), usage: readUsage(fields(usage)) };
+  } catch (error) {
+    if (error instanceof OutsideTheProtocol) return null;
+    throw error;
+  }
+}
+
+function readChoice(value: unknown): Choice {
+  const { index, delta, finish_reason, stop_sequence, logprobs } = fields(value);
+  const choice: Choice = {
+    index: count(index),
+    delta: readDelta(fields(delta)),
+    finish_reason: finish(finish_reason),
+  };
+  if (stop_sequence !== undefined) choice.stop_sequence = text(stop_sequence);
+  if (logprobs !== undefined) choice.logprobs = logprobs;
+  return choice;
+}
+
+function readDelta({ content, reasoning_content, tool_calls }: Fields): Choice['delta'] {
+  const delta: Choice['delta'] = {};
+  if (content !== undefined) delta.content = text(content);
+  if (reasoning_content !== undefined) delta.reasoning_content = text(reasoning_content);
+  if (tool_calls !== undefined) delta.tool_calls = list(tool_calls).map(readToolCall);
+  return delta;
+}
+
+function readToolCall(value: unknown): ToolCall {
+  const { index, id, type, function: named } = fields(value);
+  const { name, arguments: given } = fields(named);
+  return {
+    index: count(index),
+    ...(id === undefined ? {} : { id: text(id) }),
+    ...(type === undefined ? {} : { type: type === 'function' ? type : refuse() }),
+    function: {
+      ...(name === undefined ? {} : { name: text(name) }),
+      ...(given === undefined ? {} : { arguments: text(given) }),
+    },
+  };
+}
+
+function readUsage({
+  prompt_tokens,
+  cached_tokens,
+  completion_tokens,
+  reasoning_tokens,
+}: Fields): NodeChunk['usage'] {
+  const usage = {
+    prompt_tokens: tokens(prompt_tokens),
+    cached_tokens: tokens(cached_tokens),
+    completion_tokens: tokens(completion_tokens),
+    reasoning_tokens: tokens(reasoning_tokens),
+  };
+  const isSound =
+    usage.cached_tokens <= usage.prompt_tokens && usage.reasoning_tokens <= usage.completion_tokens;
+  return isSound ? usage : refuse();
+}
+
+function fields(value: unknown): Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Fields) : refuse();
+}
+
+function list(value: unknown): unknown[] {
+  return Array.isArray(value) ? value : refuse();
+}
+
+function text(value: unknown): string {
+  return typeof value === 'string' ? value : refuse();
+}
+
+function count(value: unknown): number {
+  return Number.isSafeInteger(value) && (value as number) >= 0 ? (value as number) : refuse();
+}
+
+function tokens(value: unknown): number {
+  return count(value) <= TOKENS_MAX ? (value as number) : refuse();
+}
+
+function finish(value: unknown): FinishReason | null {
+  const isKnown = value === null || FINISH_REASONS.includes(value as FinishReason);
+  return isKnown ? (value as FinishReason | null) : refuse();
+}
+
+function refuse(): never {
+  throw new OutsideTheProtocol();
+}
