@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { Alarms } from '../../worker/gateway/alarm.ts';
 import type { Piece } from '../../worker/gateway/answer.ts';
 import { keptAlive } from '../../worker/gateway/keep-alive.ts';
 
@@ -21,7 +22,7 @@ async function timeline(source: AsyncGenerator<Piece, void>): Promise<string[]> 
   const startMs = Date.now();
   const seen: string[] = [];
   const read = async () => {
-    for await (const piece of keptAlive(source)) {
+    for await (const piece of keptAlive(source, new Alarms().alarm())) {
       seen.push(`${Date.now() - startMs} ${piece.kind === 'text' ? piece.text : piece.kind}`);
     }
     seen.push(`${Date.now() - startMs} end`);
@@ -71,7 +72,7 @@ describe('an answer that lets itself be waited for', () => {
     ['fails', said([[1, new Error('lost')]])],
   ])('leaves no timer behind when it %s', async (_, source) => {
     const reading = (async () => {
-      for await (const _ of keptAlive(source));
+      for await (const _ of keptAlive(source, new Alarms().alarm()));
     })().catch(() => undefined);
     await vi.advanceTimersByTimeAsync(2);
     await reading;
@@ -79,7 +80,7 @@ describe('an answer that lets itself be waited for', () => {
   });
 
   it('does not pile up words for a reader who is away', async () => {
-    const pieces = keptAlive(said([[20_000, 'a']]));
+    const pieces = keptAlive(said([[20_000, 'a']]), new Alarms().alarm());
     const first = pieces.next();
     await vi.advanceTimersByTimeAsync(5_000);
     expect((await first).value).toEqual({ kind: 'blank' });

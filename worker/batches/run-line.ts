@@ -5,6 +5,7 @@ import type { PausedBy } from '../domain/batch.ts';
 import { type NanoUsd, nanoUsd } from '../domain/money.ts';
 import { NO_USAGE, type Usage } from '../domain/usage.ts';
 import { config, type Env } from '../env.ts';
+import { Alarms } from '../gateway/alarm.ts';
 import type { KeptAnswer } from '../gateway/answer.ts';
 import type { Principal } from '../gateway/authenticate.ts';
 import { Gone } from '../gateway/gone.ts';
@@ -116,6 +117,7 @@ async function answerTo(env: Env, line: LineRequest): Promise<LineOutcome> {
     nowMs,
     // nobody leaves
     gone: new Gone(),
+    alarms: new Alarms(),
     waitUntil,
     keep: (answer) => {
       kept = answer;

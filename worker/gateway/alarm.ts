@@ -1,40 +1,54 @@
 /**
- * A deadline that keeps moving, on a timer that does not: a timer costs as much as a token, and an answer has hundreds of
- * deadlines. It rings at the earliest when it is due, and looks at least every `lookEveryMs` whether it is.
+ * The deadlines of a request on one timer: the runtime's cost as much as a token each, and an answer has hundreds of
+ * deadlines that move on. The timer rings for whatever is due, and is started again only for what is due earlier.
  */
-export class Alarm {
-  readonly #lookEveryMs: number;
+export class Alarms {
+  readonly #due = new Map<Alarm, { atMs: number; ring: () => void }>();
   #timer: { id: ReturnType<typeof setTimeout>; atMs: number } | null = null;
-  #dueMs = Number.POSITIVE_INFINITY;
-  #ring: () => void = () => {};
 
-  constructor(lookEveryMs: number) {
-    this.#lookEveryMs = lookEveryMs;
+  /** One deadline among the others. */
+  alarm(): Alarm {
+    const alarm: Alarm = {
+      set: (atMs, ring) => {
+        this.#due.set(alarm, { atMs, ring });
+        this.#startBy(atMs);
+      },
+      clear: () => {
+        this.#due.delete(alarm);
+        if (this.#due.size === 0) this.#stop();
+      },
+    };
+    return alarm;
   }
 
-  /** Instead of whatever was set before. Once it has rung it has to be set again. */
-  set(dueMs: number, ring: () => void): void {
-    this.#dueMs = dueMs;
-    this.#ring = ring;
-    if (this.#timer === null || this.#timer.atMs > dueMs) this.#start();
+  #startBy(atMs: number): void {
+    if (this.#timer !== null && this.#timer.atMs <= atMs) return;
+    this.#stop();
+    const id = setTimeout(() => this.#ring(), Math.max(0, atMs - Date.now()));
+    this.#timer = { id, atMs };
   }
 
-  clear(): void {
-    this.#dueMs = Number.POSITIVE_INFINITY;
+  #stop(): void {
     if (this.#timer) clearTimeout(this.#timer.id);
     this.#timer = null;
   }
 
-  #start(): void {
-    if (this.#timer) clearTimeout(this.#timer.id);
+  #ring(): void {
+    this.#timer = null;
     const nowMs = Date.now();
-    const waitMs = Math.max(0, Math.min(this.#dueMs - nowMs, this.#lookEveryMs));
-    this.#timer = { id: setTimeout(() => this.#look(), waitMs), atMs: nowMs + waitMs };
+    for (const [alarm, { atMs, ring }] of [...this.#due]) {
+      if (atMs > nowMs) continue;
+      this.#due.delete(alarm);
+      ring();
+    }
+    // those that rang may have set some anew
+    const nextMs = Math.min(...[...this.#due.values()].map(({ atMs }) => atMs));
+    if (this.#due.size > 0) this.#startBy(nextMs);
   }
+}
 
-  #look(): void {
-    this.#timer = null;
-    if (Date.now() < this.#dueMs) this.#start();
-    else this.#ring();
-  }
+export interface Alarm {
+  /** Instead of whatever was set before. Once it has rung it has to be set again. */
+  set(dueMs: number, ring: () => void): void;
+  clear(): void;
 }

@@ -15,6 +15,8 @@ export interface Api {
     principal: Principal;
     /** as the Wallet said with the hold */
     rateLimit?: RateLimitState;
+    /** its Response has all of these headers */
+    isHeaded?: boolean;
   };
 }
 export type ApiContext = Context<Api>;
@@ -30,20 +32,34 @@ export function withAnswerHeaders(): MiddlewareHandler<Api> {
     c.set('requestId', requestId);
     c.set('startedMs', startedMs);
     await next();
+    if (c.get('isHeaded')) return;
     const { headers } = c.res;
-    for (const [name, value] of Object.entries(answerHeaders({ requestId }))) {
-      if (!headers.has(name)) headers.set(name, value);
-    }
-    headers.set('openai-processing-ms', String(Date.now() - startedMs));
-    const rateLimit = await rateLimitOf(c);
-    for (const kind of ['requests', 'tokens'] as const) {
-      const state = rateLimit?.[kind];
-      if (!state) continue;
-      headers.set(`x-ratelimit-limit-${kind}`, String(state.limit));
-      headers.set(`x-ratelimit-remaining-${kind}`, String(state.remaining));
-      headers.set(`x-ratelimit-reset-${kind}`, `${Math.ceil(state.resetMs / 1000)}s`);
+    for (const [name, value] of Object.entries(await allHeaders(c))) {
+      if (!(name in answerHeaders({ requestId }) && headers.has(name))) headers.set(name, value);
     }
   };
+}
+
+/** All that an answer is to say, for whoever makes its Response: one by one they cost more than all together. */
+export function headersAtOnce(c: ApiContext): Promise<Record<string, string>> {
+  c.set('isHeaded', true);
+  return allHeaders(c);
+}
+
+async function allHeaders(c: ApiContext): Promise<Record<string, string>> {
+  const headers: Record<string, string> = {
+    ...answerHeaders({ requestId: c.get('requestId') }),
+    'openai-processing-ms': String(Date.now() - c.get('startedMs')),
+  };
+  const rateLimit = await rateLimitOf(c);
+  for (const kind of ['requests', 'tokens'] as const) {
+    const state = rateLimit?.[kind];
+    if (!state) continue;
+    headers[`x-ratelimit-limit-${kind}`] = String(state.limit);
+    headers[`x-ratelimit-remaining-${kind}`] = String(state.remaining);
+    headers[`x-ratelimit-reset-${kind}`] = `${Math.ceil(state.resetMs / 1000)}s`;
+  }
+  return headers;
 }
 
 /** OpenAI's name of it and Anthropic's. */

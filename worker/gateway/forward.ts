@@ -6,7 +6,7 @@ import type { RouteRequest } from '../domain/routing/policy.ts';
 import { config, type Env } from '../env.ts';
 import { nodeHeaders } from '../fleet/node-headers.ts';
 import type { Admission } from './admit.ts';
-import { Alarm } from './alarm.ts';
+import type { Alarms } from './alarm.ts';
 import type { Gone } from './gone.ts';
 import { leaseOf } from './leases.ts';
 import { inFlightTotal, type Visit, visit } from './node-memory.ts';
@@ -45,6 +45,8 @@ export interface Errand {
   /** the pool as the isolate knows it now: an answer may be long, and a retry must not see an old one */
   readonly pool: () => Promise<PoolSnapshot>;
   readonly route: RouteRequest;
+  /** all deadlines of the request */
+  readonly alarms: Alarms;
   /** aborted when the client has left: no new attempt then */
   readonly gone: Gone;
   readonly waitUntil: (promise: Promise<unknown>) => void;
@@ -141,7 +143,7 @@ async function attempt(errand: Errand, visit: Visit, startedMs: number): Promise
 }
 
 async function ask(
-  { env, admission, body, gone }: Errand,
+  { env, admission, body, gone, alarms }: Errand,
   visit: Visit,
   startedMs: number,
 ): Promise<Attempt> {
@@ -163,7 +165,7 @@ async function ask(
   // before its first token an answer costs nothing: the agent takes a lost connection for an abort
   const stay = gone.listen(() => hangUp.abort());
   let late = false;
-  const alarm = new Alarm(idleDeadlineMs);
+  const alarm = alarms.alarm();
   alarm.set(Date.now() + leftMs, () => {
     late = true;
     hangUp.abort();

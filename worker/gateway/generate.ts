@@ -6,8 +6,9 @@ import { findModel, type Model } from '../db/catalogue.ts';
 import { describeError } from '../describe-error.ts';
 import { config } from '../env.ts';
 import { INFERS, identify } from './access.ts';
+import { Alarms } from './alarm.ts';
 import type { Piece } from './answer.ts';
-import { type ApiContext, answerHeaders } from './answer-headers.ts';
+import { type ApiContext, answerHeaders, headersAtOnce } from './answer-headers.ts';
 import type { ChatRequest } from './chat-request.ts';
 import { clientStream } from './client-stream.ts';
 import type { AnswerHead, Dialect } from './dialect.ts';
@@ -61,9 +62,9 @@ export function generate(dialect: Dialect) {
     const { once } = begun;
 
     const gone = new Gone();
-    const { signal } = c.req.raw;
-    if (signal.aborted) gone.abort();
-    else signal.addEventListener('abort', () => gone.abort(), { once: true });
+    const alarms = new Alarms();
+    // not before somebody waits: to listen to the runtime costs as much as to answer from an idle node
+    const listen = () => gone.follow(c.req.raw.signal);
     const head: AnswerHead = { requestId, createdAtMs: nowMs, modelId: model.id, revision: model.revision };
     const events = asked.request.stream ? asked.events(head) : null;
 
@@ -78,14 +79,16 @@ export function generate(dialect: Dialect) {
         isKeyed: headers.has('idempotency-key'),
         nowMs,
         gone,
+        alarms,
         waitUntil,
       });
       if (served.rateLimit) c.set('rateLimit', served.rateLimit);
+      const headed = async () => ({ ...bodyHeaders, ...(await headersAtOnce(c)) });
       if (!served.ok) {
         await once.abandon();
         return refuse(served.refusal);
       }
-      const pieces = keptAlive(once.keeping(served.pieces));
+      const pieces = keptAlive(once.keeping(served.pieces), alarms.alarm(), listen);
       const first = (await pieces.next()).value!;
       if (first.kind === 'refusal') {
         await once.abandon();
@@ -94,7 +97,7 @@ export function generate(dialect: Dialect) {
       if (events === null && first.kind === 'text') {
         // it is whole: what is left is to keep it
         await pieces.next();
-        return new Response(first.text, { headers: bodyHeaders });
+        return new Response(first.text, { headers: await headed() });
       }
       const textOf = (piece: Piece): string => {
         if (piece.kind === 'text') return piece.text;
@@ -105,7 +108,7 @@ export function generate(dialect: Dialect) {
       };
       const { body, ended } = clientStream(textOf(first), mapped(pieces, textOf), () => gone.abort());
       waitUntil(ended);
-      return new Response(body, { headers: bodyHeaders });
+      return new Response(body, { headers: await headed() });
     };
 
     const answered = answer().catch(async (error: unknown) => {

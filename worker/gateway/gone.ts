@@ -20,6 +20,12 @@ export class Gone {
     }
   }
 
+  /** Who waits is gone when this says so. */
+  follow(signal: AbortSignal): void {
+    if (signal.aborted) this.abort();
+    else signal.addEventListener('abort', () => this.abort(), { once: true });
+  }
+
   /** Calls `listener` when the last one leaves, now if that has been. @returns stops that */
   listen(listener: () => void): () => void {
     if (this.#aborted) listener();

@@ -2,7 +2,8 @@
 import { ABORT_PATH, type NodeChunk, NodeError } from '../../gpu-pool/protocol.ts';
 import type { NodeView } from '../domain/node.ts';
 import { SseDecoder } from '../domain/sse.ts';
-import { Alarm } from './alarm.ts';
+import { type Alarm, Alarms } from './alarm.ts';
+import { type ByteReader, byteReader } from './byte-reader.ts';
 import { readNodeChunk } from './node-chunk.ts';
 
 export type NodeEvent =
@@ -28,7 +29,7 @@ export interface NodeStreamOptions {
 
 export class NodeStream {
   readonly node: NodeView;
-  readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
+  readonly #reader: ByteReader;
   readonly #headers: () => Promise<Record<string, string>>;
   readonly #idleDeadlineMs: number;
   readonly #decoder = new SseDecoder();
@@ -41,9 +42,9 @@ export class NodeStream {
 
   /** @param options `headers`: of a further call about the same request; `alarm`: set again by whoever uses it next */
   constructor(node: NodeView, body: ReadableStream<Uint8Array>, options: NodeStreamOptions) {
-    const { headers, idleDeadlineMs, alarm = new Alarm(idleDeadlineMs) } = options;
+    const { headers, idleDeadlineMs, alarm = new Alarms().alarm() } = options;
     this.node = node;
-    this.#reader = body.getReader();
+    this.#reader = byteReader(body);
     this.#headers = headers;
     this.#idleDeadlineMs = idleDeadlineMs;
     this.#alarm = alarm;
@@ -131,7 +132,7 @@ export class NodeStream {
     const { promise, resolve } = Promise.withResolvers<Uint8Array | string>();
     this.#wake = resolve;
     this.#reader.read().then(
-      ({ done, value }) => resolve(done ? CLOSED : value),
+      (bytes) => resolve(bytes ?? CLOSED),
       (error: unknown) => resolve(`connection lost: ${String(error)}`),
     );
     return promise;

@@ -9,6 +9,7 @@ import type { RouteRequest } from '../domain/routing/policy.ts';
 import type { RateLimitState } from '../domain/wallet.ts';
 import type { Env } from '../env.ts';
 import { type Admission, admit } from './admit.ts';
+import type { Alarms } from './alarm.ts';
 import { type KeptAnswer, type Piece, streamedAnswer, type Work, wholeAnswer } from './answer.ts';
 import type { Principal } from './authenticate.ts';
 import { cacheSalt } from './cache-salt.ts';
@@ -34,6 +35,8 @@ export interface Job {
   readonly nowMs: number;
   /** aborted when nobody waits for the answer any more */
   readonly gone: Gone;
+  /** one for all deadlines of the request */
+  readonly alarms: Alarms;
   readonly waitUntil: (promise: Promise<unknown>) => void;
   /** told of a whole answer before it is paid for: what must not be paid for and lost is kept by then */
   readonly keep?: (kept: KeptAnswer) => void;
@@ -44,7 +47,8 @@ export type Served =
   | { ok: false; refusal: Refusal; rateLimit?: RateLimitState };
 
 export async function serve(env: Env, job: Job): Promise<Served> {
-  const { principal, asked, head, events, model, tariff, isKeyed, nowMs, gone, waitUntil, keep } = job;
+  const { principal, asked, head, events, model, tariff, isKeyed, nowMs, gone, alarms, waitUntil, keep } =
+    job;
   const { request } = asked;
 
   // refused before it costs anybody anything: what waits already keeps its place
@@ -77,6 +81,7 @@ export async function serve(env: Env, job: Job): Promise<Served> {
     pool,
     route: routeOf(admission, request.contentBytes),
     gone,
+    alarms,
     waitUntil,
     keep,
   };
