@@ -117,19 +117,21 @@ const SLACK_SHARE = 8;
 const SLACK_REQUESTS_MIN = 2;
 
 /**
- * What may be set aside ahead of need: whole requests like those that are wanted, never more than a share of what is
- * left of anything.
+ * What may be set aside ahead of need: never more than a share of what is left of anything, and of requests whole ones
+ * like those that are wanted. Running requests' holds grow, so more credit may be wanted with no more requests.
  * @param left may be infinite
  */
 export function slackFor(wants: Share, left: { requests: number; nanoUsd: number; tokens: number }): Share {
-  if (wants.requests === 0) return NO_SHARE;
-  const times = (['requests', 'nanoUsd', 'tokens'] as const).map((kind) =>
-    wants[kind] === 0 ? wants.requests : (left[kind] / SLACK_SHARE / wants[kind]) * wants.requests,
-  );
-  const requests = Math.floor(Math.min(wants.requests, ...times));
-  if (requests < SLACK_REQUESTS_MIN) return NO_SHARE;
-  const part = (whole: number) => Math.floor((whole / wants.requests) * requests);
-  return { requests, nanoUsd: nanoUsd(part(wants.nanoUsd)), tokens: part(wants.tokens) };
+  const kinds = (['requests', 'nanoUsd', 'tokens'] as const).filter((kind) => wants[kind] > 0);
+  const part = Math.min(1, ...kinds.map((kind) => left[kind] / SLACK_SHARE / wants[kind]));
+  const requests = Math.floor(wants.requests * part);
+  if (wants.requests > 0 && requests < SLACK_REQUESTS_MIN) return NO_SHARE;
+  const whole = wants.requests > 0 ? requests / wants.requests : part;
+  return {
+    requests,
+    nanoUsd: nanoUsd(Math.floor(wants.nanoUsd * whole)),
+    tokens: Math.floor(wants.tokens * whole),
+  };
 }
 
 /** What is left of the limits that count requests and tokens, of key and account the one that has less. */

@@ -122,6 +122,8 @@ class Lease {
   #tendedAtMs = 0;
   #reportingSinceMs: number | null = null;
   #over = false;
+  /** slack was wanted, and there was none to be had */
+  #isStinted = false;
 
   constructor(env: Env, accountId: string, terms: LeaseTerms, first: Share, nowMs: number) {
     this.id = newId('lease', nowMs);
@@ -151,6 +153,7 @@ class Lease {
     const isFresh = nowMs - this.#grantedAtMs < SLACK_AGE_MS_MAX;
     if (this.#over || this.#grant === null || !isFresh || !hasRoom) {
       this.#tend(waitUntil, nowMs);
+      if (this.#isLow(nowMs)) waitUntil(this.#report(nowMs));
       return null;
     }
     this.#slack = left;
@@ -165,8 +168,7 @@ class Lease {
       tokens: share.tokens,
     });
     this.#tend(waitUntil, nowMs);
-    // low: more is asked for before it is missed
-    if (left.requests < this.#ahead() / 2 / AHEAD) waitUntil(this.#report(nowMs));
+    if (this.#isLow(nowMs)) waitUntil(this.#report(nowMs));
     const { availableNanoUsd, rateLimit } = this.#grant;
     return { ok: true, heldNanoUsd, availableNanoUsd, rateLimit, home: homeOf(asked.conversation, nowMs) };
   }
@@ -184,12 +186,15 @@ class Lease {
     if (request === undefined) return null;
     const nowMs = Date.now();
     request.tokens = tokens ?? request.tokens;
+    // the next ones will grow as this one does
+    this.#typical = largest(this.#typical, { requests: 1, nanoUsd: wantedNanoUsd, tokens: request.tokens });
     if (answer) rememberHome(answer.conversation, answer, nowMs);
     this.#tend(request.waitUntil, nowMs);
     const more = nanoUsd(wantedNanoUsd - request.heldNanoUsd);
     if (more <= this.#slack.nanoUsd) {
       this.#slack = { ...this.#slack, nanoUsd: nanoUsd(this.#slack.nanoUsd - more) };
       request.heldNanoUsd = wantedNanoUsd;
+      if (this.#isLow(nowMs)) request.waitUntil(this.#report(nowMs));
       return { heldNanoUsd: wantedNanoUsd, boundBy: null };
     }
     const grant = await this.#report(nowMs, { neededNanoUsd: more, isUrgent: true });
@@ -306,6 +311,7 @@ class Lease {
       if (this.#told.seq !== seq) return null;
       this.#slack = plus(this.#slack, grant.slack);
       this.#grant = grant;
+      this.#isStinted = !isNothing(wants) && isNothing(grant.slack);
       this.#grantedAtMs = nowMs;
       return grant;
     } catch (error) {
@@ -317,9 +323,22 @@ class Lease {
     }
   }
 
+  /** More is asked for before it is missed; where there was none to be had, no sooner than it is time again. */
+  #isLow(nowMs: number): boolean {
+    const isEarly = nowMs - this.#told.atMs < REPORT_EVERY_MS;
+    if (this.#over || this.#grant === null || (this.#isStinted && isEarly)) return false;
+    const least = scaled(this.#typical, this.#ahead(nowMs) / 2 / AHEAD);
+    const { requests, nanoUsd: nano, tokens } = this.#slack;
+    return requests < least.requests || nano < least.nanoUsd || tokens < least.tokens;
+  }
+
   #wants(nowMs: number): Share {
-    const missing = this.#ahead(nowMs) - this.#slack.requests;
-    return missing <= 0 ? NO_SHARE : scaled(this.#typical, missing);
+    const missing = minus(scaled(this.#typical, this.#ahead(nowMs)), this.#slack);
+    return {
+      requests: Math.max(0, missing.requests),
+      nanoUsd: nanoUsd(Math.max(0, missing.nanoUsd)),
+      tokens: Math.max(0, missing.tokens),
+    };
   }
 
   /** Requests to have slack for. */
@@ -338,6 +357,10 @@ class Lease {
     }
     return { requests: this.#running.size, nanoUsd: nanoUsd(held), tokens };
   }
+}
+
+function isNothing({ requests, nanoUsd: nano }: Share): boolean {
+  return requests === 0 && nano === 0;
 }
 
 function largest(a: Share, b: Share): Share {

@@ -3,7 +3,6 @@ import { ABORT_PATH, type NodeChunk, NodeError } from '../../gpu-pool/protocol.t
 import type { NodeView } from '../domain/node.ts';
 import { SseDecoder } from '../domain/sse.ts';
 import { type Alarm, Alarms } from './alarm.ts';
-import { type ByteReader, byteReader } from './byte-reader.ts';
 import { readNodeChunk } from './node-chunk.ts';
 
 export type NodeEvent =
@@ -29,7 +28,7 @@ export interface NodeStreamOptions {
 
 export class NodeStream {
   readonly node: NodeView;
-  readonly #reader: ByteReader;
+  readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
   readonly #headers: () => Promise<Record<string, string>>;
   readonly #idleDeadlineMs: number;
   readonly #decoder = new SseDecoder();
@@ -44,7 +43,7 @@ export class NodeStream {
   constructor(node: NodeView, body: ReadableStream<Uint8Array>, options: NodeStreamOptions) {
     const { headers, idleDeadlineMs, alarm = new Alarms().alarm() } = options;
     this.node = node;
-    this.#reader = byteReader(body);
+    this.#reader = body.getReader();
     this.#headers = headers;
     this.#idleDeadlineMs = idleDeadlineMs;
     this.#alarm = alarm;
@@ -132,7 +131,7 @@ export class NodeStream {
     const { promise, resolve } = Promise.withResolvers<Uint8Array | string>();
     this.#wake = resolve;
     this.#reader.read().then(
-      (bytes) => resolve(bytes ?? CLOSED),
+      ({ done, value }) => resolve(done ? CLOSED : value),
       (error: unknown) => resolve(`connection lost: ${String(error)}`),
     );
     return promise;
