@@ -43,7 +43,12 @@ export async function compare(
   const all: Row[] = [];
   for (const workload of plan.workloads) {
     for (const connections of plan.connections) {
-      const order = { workload, connections, seconds: plan.seconds, warmUpSeconds: WARM_UP_SECONDS };
+      const order = {
+        workload,
+        connections,
+        seconds: plan.seconds * workload.lasting,
+        warmUpSeconds: WARM_UP_SECONDS,
+      };
       const figures = new Map<SystemName, Figures[]>(systems.map(({ name }) => [name, []]));
       for (let round = 0; round < plan.rounds; round++) {
         // another one first each time: whoever comes after a heavy one has no advantage or harm of it

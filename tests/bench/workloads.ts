@@ -9,11 +9,20 @@ export interface Workload {
   /** events carry `reasoning_content` */
   readonly reasoning: boolean;
   readonly promptBytes: number;
+  /** times as long is it measured: with many at once one answer takes seconds */
+  readonly lasting: number;
   /** what the upstream says that it counted */
   readonly promptTokens: number;
 }
 
-const SMALL = { stream: false, tokens: 4, reasoning: false, promptBytes: 64, promptTokens: 20 } as const;
+const SMALL = {
+  stream: false,
+  tokens: 4,
+  reasoning: false,
+  promptBytes: 64,
+  promptTokens: 20,
+  lasting: 1,
+} as const;
 
 export const WORKLOADS: readonly Workload[] = [
   { name: 'small', title: 'small, unstreamed', ...SMALL },
@@ -26,6 +35,7 @@ export const WORKLOADS: readonly Workload[] = [
       stream: true,
       tokens: 4_000,
       reasoning: true,
+      lasting: 4,
     },
   },
   {
