@@ -49,7 +49,9 @@ const SECONDS = 3;
 const WARM_UP_SECONDS = 1;
 const IDLE_SECONDS = 4;
 const CONNECTIONS = 16;
+/** The first of a burst are held for alone, before there is a lease: they are not what a request costs. */
 const COUNTED_REQUESTS = 500;
+const COUNTED_PER_CONNECTION = 20;
 
 export interface GrowthOrder {
   readonly script: string;
@@ -88,7 +90,7 @@ async function lineOf(order: GrowthOrder, dimension: Dimension, size: number): P
     const times = { seconds: SECONDS, warmUpSeconds: WARM_UP_SECONDS };
     return { idleShare, ...(await measure(load, tollgate, { workload, connections, ...times }, idleShare)) };
   })().finally(() => tollgate.stop());
-  const requests = Math.max(COUNTED_REQUESTS, connections);
+  const requests = Math.max(COUNTED_REQUESTS, COUNTED_PER_CONNECTION * connections);
   const counted = { script, dir: join(dir, 'counted'), requests, connections, world };
   const counts = await countRequests({ ...counted, workload: workload.name });
   return {

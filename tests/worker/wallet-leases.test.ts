@@ -256,6 +256,49 @@ describe('a lease whose isolate is lost', () => {
   });
 });
 
+describe('a request of a lease of which nobody has been heard', () => {
+  const lost = () => ended({ nodeId: null, ending: null, usage: null, ttftMs: null });
+
+  it('has a hold of its own, which its node’s receipt settles', async () => {
+    const { wallet, leaseId, report } = await leasing();
+    await report({ wants: shares(4) });
+    const own = lost();
+    await report({ ended: [own], admitted: 2, running: shares(1) });
+    expect(await wallet.request(own.requestId)).toMatchObject({ state: 'held', heldNanoUsd: HOLD });
+    expect(await wallet.balance()).toMatchObject({ heldNanoUsd: 2 * HOLD });
+    expect(await wallet.load({ keyId: 'key_1', capPeriod: 'total' })).toMatchObject({ inFlight: 2 });
+    passTime(1);
+    const receipt = receiptOf(own.requestId, 'node_a', usage(10, 0, 20));
+    await wallet.reconcile([{ ...receipt, ticket: ticketOf(leaseId, true) }]);
+    expect(await wallet.request(own.requestId)).toMatchObject({
+      state: 'expired',
+      ending: 'settled_by_receipt',
+      chargeNanoUsd: COST,
+    });
+    expect(await wallet.balance()).toMatchObject({ heldNanoUsd: HOLD });
+  });
+
+  it('is paid once by whoever tells of it in the end, and free after the grace if nobody does', async () => {
+    const { wallet, report } = await leasing();
+    await report({ wants: shares(4) });
+    const [late, never] = [lost(), lost()];
+    await report({ ended: [late, never], admitted: 2, running: shares(0) });
+    const { requestId } = late;
+    const posted = {
+      requestId,
+      nodeId: 'node_a',
+      usage: usage(10, 0, 20),
+      ending: 'finished',
+      ttftMs: 5,
+    } as const;
+    expect(await wallet.post(posted)).toMatchObject({ state: 'posted', chargeNanoUsd: COST });
+    passTime(601_000);
+    await runDurableObjectAlarm(wallet);
+    expect(await wallet.request(never.requestId)).toMatchObject({ ending: 'unproved', chargeNanoUsd: 0 });
+    expect(await wallet.balance()).toMatchObject({ heldNanoUsd: 0, grantedNanoUsd: usd(1) - COST });
+  });
+});
+
 describe('requests that are told together', () => {
   it('are one entry, which names the first and the last, and each its own charge', async () => {
     const { wallet, report } = await leasing();

@@ -57,7 +57,8 @@ export interface LeasedEnd {
   /** its part of the lease */
   readonly heldNanoUsd: NanoUsd;
   readonly nodeId: string | null;
-  readonly ending: Ending;
+  /** null: nobody knows. It was not heard of for as long as a hold may be silent, and has one of its own from now on */
+  readonly ending: Ending | null;
   /** null: it costs nothing */
   readonly usage: Usage | null;
   readonly ttftMs: number | null;

@@ -2,6 +2,7 @@
  * Leases in the Wallet: what isolates say of them, what they are given, and what becomes of one whose isolate is lost.
  * Every call runs in the caller's transaction.
  */
+import type { Ending } from '../domain/hold.ts';
 import { timeOfId } from '../domain/ids.ts';
 import {
   type Lease,
@@ -20,6 +21,7 @@ import { nanoUsd } from '../domain/money.ts';
 import { chargeFor } from '../domain/pricing.ts';
 import { isSound, NO_USAGE } from '../domain/usage.ts';
 import type { WalletReceipt } from '../domain/wallet.ts';
+import type { HeldRequest } from './held-request.ts';
 import type { Homes } from './homes.ts';
 import type { LeaseStore } from './lease-store.ts';
 import type { Ledger } from './ledger.ts';
@@ -181,11 +183,45 @@ export class Leases {
       ? untold.filter(({ requestId }) => pages.find(requestId, nowMs) === null)
       : untold;
     const told = { ...lease, told: Math.max(lease.told, toldBefore + ended.length) };
-    return this.#draw(
-      told,
-      fresh.map((end) => holdOf(end, nowMs)),
-      nowMs,
-    );
+    const left = fresh
+      .filter(({ ending }) => ending === null)
+      .reduce((of, end) => this.#part(of, end, nowMs), told);
+    const holds = fresh.flatMap((end) => (end.ending === null ? [] : [holdOf(end, end.ending, nowMs)]));
+    return this.#draw(left, holds, nowMs);
+  }
+
+  /** Its part of the lease becomes a hold of its own, of which nobody has been heard for too long. */
+  #part(lease: Lease, { requestId, stream, admittedAgoMs, heldNanoUsd }: LeasedEnd, nowMs: number): Lease {
+    const { store, traffic } = this.#parts;
+    const { keyId, modelId, price, limits } = lease.terms;
+    const held: HeldRequest = {
+      requestId,
+      keyId,
+      modelId,
+      stream,
+      price,
+      caps: limits,
+      state: 'held',
+      ending: null,
+      nodeId: null,
+      admittedAtMs: nowMs - Math.max(0, admittedAgoMs),
+      endedAtMs: null,
+      leaseUntilMs: nowMs,
+      heldNanoUsd: nanoUsd(Math.min(heldNanoUsd, lease.share.nanoUsd)),
+      usage: NO_USAGE,
+      chargeNanoUsd: nanoUsd(0),
+      entrySeq: null,
+      ttftMs: null,
+      tokens: 0,
+      background: false,
+      token: null,
+    };
+    store.insertRequest(held);
+    traffic.admit(held);
+    const share = { ...lease.share, nanoUsd: nanoUsd(lease.share.nanoUsd - held.heldNanoUsd) };
+    const after = { ...lease, share };
+    traffic.lease(keyId, lease, after);
+    return after;
   }
 
   /** @returns the lease without what was charged of it */
@@ -286,8 +322,8 @@ function isNothing({ requests, nanoUsd: nano, tokens }: Share): boolean {
   return requests === 0 && nano === 0 && tokens === 0;
 }
 
-function holdOf(end: LeasedEnd, nowMs: number): LeasedHold {
-  const { requestId, stream, heldNanoUsd, nodeId, ending, ttftMs, admittedAgoMs } = end;
+function holdOf(end: LeasedEnd, ending: Ending, nowMs: number): LeasedHold {
+  const { requestId, stream, heldNanoUsd, nodeId, ttftMs, admittedAgoMs } = end;
   const usage = end.usage ?? NO_USAGE;
   if (!isSound(usage)) throw new RangeError(`unsound usage for ${requestId}`);
   const state = end.usage === null ? 'voided' : 'posted';

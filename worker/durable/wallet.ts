@@ -221,6 +221,7 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
     const nowMs = Date.now();
     return this.#commit(() => {
       const grant = this.#leases.report(report, nowMs);
+      if (report.ended.some(({ ending }) => ending === null)) this.#wakeAt(nowMs + PROJECT_DELAY_MS);
       const lookMs = this.#leases.nextLookMs(nowMs);
       if (lookMs !== null) this.#wakeAt(lookMs);
       return grant;

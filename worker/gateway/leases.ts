@@ -6,7 +6,7 @@
  * request may never settle, so none is waited for. Where nobody tells any more, nodes' receipts do.
  */
 import { describeError } from '../describe-error.ts';
-import { coveredUsage } from '../domain/hold.ts';
+import { coveredUsage, type Ending } from '../domain/hold.ts';
 import { newId } from '../domain/ids.ts';
 import {
   type LeasedEnd,
@@ -55,6 +55,8 @@ interface Running {
   readonly stream: boolean;
   readonly admittedAtMs: number;
   readonly waitUntil: WaitUntil;
+  /** when it last gave a sign */
+  aliveAtMs: number;
   heldNanoUsd: NanoUsd;
   tokens: number;
 }
@@ -164,6 +166,7 @@ class Lease {
       stream,
       admittedAtMs: nowMs,
       waitUntil,
+      aliveAtMs: nowMs,
       heldNanoUsd,
       tokens: share.tokens,
     });
@@ -185,6 +188,7 @@ class Lease {
     const request = this.#running.get(requestId);
     if (request === undefined) return null;
     const nowMs = Date.now();
+    request.aliveAtMs = nowMs;
     request.tokens = tokens ?? request.tokens;
     // the next ones will grow as this one does
     this.#typical = largest(this.#typical, { requests: 1, nanoUsd: wantedNanoUsd, tokens: request.tokens });
@@ -206,7 +210,7 @@ class Lease {
   /** @returns what it costs: what its hold pays for of what was used */
   end(
     requestId: string,
-    how: Pick<LeasedEnd, 'nodeId' | 'ending' | 'usage' | 'ttftMs' | 'conversation'>,
+    how: Pick<LeasedEnd, 'nodeId' | 'usage' | 'ttftMs' | 'conversation'> & { readonly ending: Ending },
   ): NanoUsd {
     const request = this.#running.get(requestId);
     if (request === undefined) return nanoUsd(0);
@@ -282,6 +286,7 @@ class Lease {
     if (givesBack) this.#slack = NO_SHARE;
     const wants = givesBack ? NO_SHARE : this.#wants(nowMs);
     const seq = ++this.#seq;
+    this.#partFromLost(nowMs);
     const ended = this.#ended.slice(0, ENDED_MAX);
     const toldBefore = this.#toldEnds;
     this.#told = { seq, admitted: this.#admitted, atMs: nowMs };
@@ -330,6 +335,21 @@ class Lease {
     const least = scaled(this.#typical, this.#ahead(nowMs) / 2 / AHEAD);
     const { requests, nanoUsd: nano, tokens } = this.#slack;
     return requests < least.requests || nano < least.nanoUsd || tokens < least.tokens;
+  }
+
+  /**
+   * The context of a request may end with nothing said while its isolate lives: after a client that left it has seconds.
+   * Its hold is then one of its own, which receipts settle.
+   */
+  #partFromLost(nowMs: number): void {
+    const silentMs = config(this.#env).holdLeaseMs;
+    for (const [requestId, { stream, heldNanoUsd, admittedAtMs, aliveAtMs }] of this.#running) {
+      if (nowMs - aliveAtMs <= silentMs) continue;
+      this.#running.delete(requestId);
+      byRequest.delete(requestId);
+      const unknown = { nodeId: null, ending: null, usage: null, ttftMs: null };
+      this.#ended.push({ requestId, stream, heldNanoUsd, admittedAgoMs: nowMs - admittedAtMs, ...unknown });
+    }
   }
 
   #wants(nowMs: number): Share {
