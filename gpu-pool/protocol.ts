@@ -58,7 +58,8 @@ const Ticket = z.string().max(64);
  * The header in which the edge says what a call is about: JSON in ASCII. It is not signed itself. The token beside it
  * proves that the edge asks this node and nobody else, and is the same for all requests of a minute or two; the two travel
  * together, from edge to node over TLS alone. Whoever got hold of a token could ask that one node until it expires; the
- * node counts and reports what it does for them, and a receipt bills nothing that the edge did not admit.
+ * node counts and reports what it does for them. A receipt bills an account only where the edge itself is silent, and no more
+ * than was held.
  */
 export const CLAIMS_HEADER = 'tollgate-request';
 

@@ -6,6 +6,7 @@ import { workloadNamed } from './workloads.ts';
 const COLOURS: Record<SystemName, string> = {
   upstream: '#9aa0a6',
   bare: '#5f8dd3',
+  reading: '#9fb9e0',
   tollgate: '#1b7f4b',
   portkey: '#d08a2e',
 };

@@ -1,4 +1,4 @@
-/** One request of an account, from admission on: the Wallet knows it for a day, D1 for good. */
+/** One request of an account: the Wallet knows it for a day, D1 for good; one of a busy key from its end on. */
 import { database } from '../db/client.ts';
 import { findRequest } from '../db/requests.ts';
 import { isId, timeOfId } from '../domain/ids.ts';

@@ -94,7 +94,7 @@ export interface HomeOf extends ConversationHome {
 }
 
 export interface LeaseGrant {
-  /** false: the lease is over; what still runs under it has its hold by `running` until it is reported */
+  /** false: the lease is over, and nothing is set aside any more: what is told of it is paid if there is credit */
   readonly open: boolean;
   /** of `needs` */
   readonly grown: Pick<Share, 'nanoUsd' | 'tokens'>;

@@ -34,6 +34,8 @@ import type { WalletStore } from './wallet-store.ts';
 
 /** An isolate that lives reports several times within it: the slack of one that does not is not worth waiting for. */
 const LIVE_MS = 2_000;
+/** No answer takes longer, and clocks that make ids may differ. */
+const YOUNG_MS = 3 * 3_600_000;
 /** After somebody had to wait for slack there is none, so that nobody else has to. */
 const PRESSED_MS = 5_000;
 
@@ -91,12 +93,14 @@ export class Leases {
   willTell(receipt: WalletReceipt, nowMs: number): boolean {
     const ticket = readTicket(receipt.ticket);
     const heardMs = ticket && this.#heardMs.get(ticket.leaseId);
-    return typeof heardMs === 'number' && nowMs - heardMs < LIVE_MS;
+    // a node that was away for long brings receipts that everybody has forgotten: they must not wait for ever
+    const isYoung = Math.abs(nowMs - timeOfId(receipt.requestId)) < YOUNG_MS;
+    return isYoung && typeof heardMs === 'number' && Math.abs(nowMs - heardMs) < LIVE_MS;
   }
 
   /** Whether it is worth waiting for slack that others have; from now on it is given to nobody for a while. */
   press(nowMs: number): boolean {
-    if (nowMs - this.#reportedAtMs > LIVE_MS || this.#parts.traffic.slack.requests === 0) return false;
+    if (Math.abs(nowMs - this.#reportedAtMs) > LIVE_MS) return false;
     this.#pressedAtMs = nowMs;
     return true;
   }
@@ -119,7 +123,10 @@ export class Leases {
       if (nowMs <= lease.untilMs) continue;
       this.#heardMs.delete(lease.leaseId);
       const isLast = nowMs > lease.untilMs + graceMs();
-      const left = this.#settleByReceipts(lease, leases.receiptsOf(lease.leaseId), { isLast }, nowMs);
+      // nobody is left who could admit from it, or give it back
+      const dead = this.#move(lease, { ...lease, slack: NO_SHARE });
+      leases.put(dead);
+      const left = this.#settleByReceipts(dead, leases.receiptsOf(lease.leaseId), { isLast }, nowMs);
       if (isLast) leases.put(this.#move(left, { ...left, ...NOTHING_LEASED, endedAtMs: nowMs }));
     }
   }
@@ -192,8 +199,10 @@ export class Leases {
 
   /** Its part of the lease becomes a hold of its own, of which nobody has been heard for too long. */
   #part(lease: Lease, { requestId, stream, admittedAgoMs, heldNanoUsd }: LeasedEnd, nowMs: number): Lease {
-    const { store, traffic } = this.#parts;
+    const { store, ledger, traffic } = this.#parts;
     const { keyId, modelId, price, limits } = lease.terms;
+    const own = nanoUsd(Math.min(heldNanoUsd, lease.share.nanoUsd + ledger.available()));
+    const fromLeaseNanoUsd = Math.min(own, lease.share.nanoUsd);
     const held: HeldRequest = {
       requestId,
       keyId,
@@ -207,7 +216,7 @@ export class Leases {
       admittedAtMs: nowMs - Math.max(0, admittedAgoMs),
       endedAtMs: null,
       leaseUntilMs: nowMs,
-      heldNanoUsd: nanoUsd(Math.min(heldNanoUsd, lease.share.nanoUsd)),
+      heldNanoUsd: own,
       usage: NO_USAGE,
       chargeNanoUsd: nanoUsd(0),
       entrySeq: null,
@@ -217,8 +226,9 @@ export class Leases {
       token: null,
     };
     store.insertRequest(held);
+    store.changeHeld(own - fromLeaseNanoUsd);
     traffic.admit(held);
-    const share = { ...lease.share, nanoUsd: nanoUsd(lease.share.nanoUsd - held.heldNanoUsd) };
+    const share = { ...lease.share, nanoUsd: nanoUsd(lease.share.nanoUsd - fromLeaseNanoUsd) };
     const after = { ...lease, share };
     traffic.lease(keyId, lease, after);
     return after;
@@ -231,12 +241,14 @@ export class Leases {
     { isLast }: { isLast: boolean },
     nowMs: number,
   ): Lease {
-    const { pages, leases } = this.#parts;
+    const { store, pages, leases, traffic } = this.#parts;
     const holds: LeasedHold[] = [];
     for (const [requestId, own] of Map.groupBy(receipts, (receipt) => receipt.requestId)) {
-      if (pages.find(requestId, nowMs) !== null) continue;
+      if (pages.find(requestId, nowMs) !== null || store.request(requestId) !== null) continue;
       const stream = readTicket(own[0]!.ticket)!.stream;
-      const proof = lease.endedAtMs === null ? provenBy(own, { stream, background: false }) : null;
+      // more than it admitted nobody can prove
+      const isOpen = lease.endedAtMs === null && holds.length < lease.share.requests;
+      const proof = isOpen ? provenBy(own, { stream, background: false }) : null;
       // another node's receipt may show more, as long as there is time for it
       if (proof === null && !isLast) continue;
       // nobody has told when it was admitted, but its id was made at that time
@@ -262,7 +274,11 @@ export class Leases {
       );
     }
     if (holds.length === 0) return lease;
-    const left = this.#draw({ ...lease, doubtful: true }, holds, nowMs, { spareNanoUsd: 0 });
+    const drawn = this.#draw({ ...lease, doubtful: true }, holds, nowMs, { spareNanoUsd: 0 });
+    const requests = Math.max(0, drawn.share.requests - holds.length);
+    const tokens = Math.floor((drawn.share.tokens * requests) / Math.max(1, drawn.share.requests));
+    const left = { ...drawn, share: { ...drawn.share, requests, tokens } };
+    traffic.lease(lease.terms.keyId, drawn, left);
     leases.put(left);
     return left;
   }
@@ -303,7 +319,7 @@ export class Leases {
   }
 
   #isPressed(nowMs: number): boolean {
-    return nowMs - this.#pressedAtMs < PRESSED_MS;
+    return Math.abs(nowMs - this.#pressedAtMs) < PRESSED_MS;
   }
 }
 

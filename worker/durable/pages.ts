@@ -14,6 +14,8 @@ const KNOWN_MS = 60_000;
 /** Looked for in pages that old, then: ids are made by clocks of isolates, and answers take their time. */
 const SKEW_MS = 3_600_000 + KNOWN_MS;
 const REQUEST_MS_MAX = 2 * 3_600_000;
+/** Some twenty megabytes; what waits for its receipt for longer than others is no reason for more. */
+const KNOWN_REQUESTS_MAX = 50_000;
 /** How often it is looked for what need not be known any longer. */
 const FORGET_EVERY_MS = 10_000;
 
@@ -172,15 +174,23 @@ export class Pages {
     this.#proved.clear();
   }
 
-  /** Charged requests that were settled in a span of time and of which their node has sent no receipt; oldest first. */
-  unproved({ afterMs, toMs }: { afterMs: number; toMs: number }): RequestRecord[] {
+  /**
+   * Charged requests that were settled in a span of time and of which their node has sent no receipt, oldest first.
+   * @returns whole pages until there are `limit` or more, and up to when it has been looked
+   */
+  unproved(
+    { afterMs, toMs }: { afterMs: number; toMs: number },
+    limit: number,
+  ): { requests: RequestRecord[]; toMs: number } {
     const query = 'SELECT * FROM page WHERE at_ms > ? AND at_ms <= ? AND instr(proofs, ?) ORDER BY at_ms';
-    return this.#sql
-      .exec<Row>(query, afterMs, toMs, PROOFS.none)
-      .toArray()
-      .flatMap((row) => places(toPage(row)))
-      .filter((place) => proofOf(place) === 'none' && isCharged(place))
-      .map(recordOf);
+    const requests: RequestRecord[] = [];
+    for (const row of this.#sql.exec<Row>(query, afterMs, toMs, PROOFS.none)) {
+      const page = toPage(row);
+      const own = places(page).filter((place) => proofOf(place) === 'none' && isCharged(place));
+      requests.push(...own.map(recordOf));
+      if (requests.length >= limit) return { requests, toMs: page.atMs };
+    }
+    return { requests, toMs };
   }
 
   /** Settled after `afterMs`. */
@@ -225,6 +235,8 @@ export class Pages {
 
   #isOver(page: Page, nowMs: number): boolean {
     const ageMs = nowMs - page.atMs;
+    // what is forgotten here is searched for, should anybody ask
+    if (ageMs > KNOWN_MS && this.#known!.size > KNOWN_REQUESTS_MAX) return true;
     const waits = places(page).some((place) => isCharged(place) && proofOf(place) === 'none');
     return ageMs > KNOWN_MS + (waits ? this.#graceMs() : 0);
   }

@@ -91,11 +91,13 @@ export class Receipts {
     const { store, pages, graceMs } = this.#parts;
     const span = { afterMs: store.proofCheckedToMs(), toMs: nowMs - graceMs() };
     if (span.toMs - span.afterMs < PROOF_EVERY_MS) return;
-    const missing = store.chargedWithoutReceipt(span, MISSING_PER_LOOK_MAX);
     // what does not fit is looked at next time
-    const isAll = missing.length < MISSING_PER_LOOK_MAX;
-    const toMs = isAll ? span.toMs : missing.at(-1)!.endedAtMs! - 1;
-    for (const { requestId, nodeId, usage } of [...missing, ...pages.unproved({ ...span, toMs })]) {
+    const paged = pages.unproved(span, MISSING_PER_LOOK_MAX);
+    const rows = store.chargedWithoutReceipt({ ...span, toMs: paged.toMs }, MISSING_PER_LOOK_MAX);
+    const isAll = rows.length < MISSING_PER_LOOK_MAX;
+    const toMs = isAll ? paged.toMs : rows.at(-1)!.endedAtMs! - 1;
+    const missing = [...rows, ...paged.requests.filter(({ endedAtMs }) => endedAtMs! <= toMs)];
+    for (const { requestId, nodeId, usage } of missing) {
       const detail = { billedPrompt: usage.promptTokens, billedCompletion: usage.completionTokens };
       this.#alarm('receipt_missing', { requestId, nodeId: nodeId ?? '' }, detail, nowMs);
     }

@@ -1,6 +1,5 @@
 /**
- * How a hold ends: a charge or nothing, by its edge or, when that has vanished, by the node's receipt; and how receipts
- * meet what was billed. Every call runs in the caller's transaction.
+ * How a hold ends: a charge or nothing, by its edge or, when that has vanished, by the node's receipt. Every call runs in the caller's transaction.
  */
 
 import { coveredUsage, type Ending } from '../domain/hold.ts';

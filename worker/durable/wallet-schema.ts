@@ -144,6 +144,7 @@ CREATE TABLE lease (
   until_ms INTEGER NOT NULL,
   ended_at_ms INTEGER
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX lease_open ON lease (until_ms) WHERE ended_at_ms IS NULL;
 CREATE TABLE page (
   at_ms INTEGER PRIMARY KEY,
   first_request_id TEXT NOT NULL,

@@ -415,7 +415,7 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
   /** Nobody is refused for what isolates have set aside and not used: that comes back within a moment. */
   #onlySlackIsInTheWay(request: AdmitRequest, nowMs: number): boolean {
     const { slack } = this.#traffic;
-    if (slack.requests === 0) return false;
+    if (slack.requests === 0 && slack.nanoUsd === 0) return false;
     const loads = this.#room.loads(request.keyId, request.limits, nowMs, { slack: false });
     const available = nanoUsd(this.#ledger.available() + slack.nanoUsd);
     return this.#refusal(request, loads, available, nowMs) === null && this.#leases.press(nowMs);

@@ -11,7 +11,7 @@ export class Alarms {
     const alarm: Alarm = {
       set: (atMs, ring) => {
         this.#due.set(alarm, { atMs, ring });
-        this.#startBy(atMs);
+        this.#startBy(atMs, Date.now());
       },
       clear: () => {
         this.#due.delete(alarm);
@@ -21,10 +21,10 @@ export class Alarms {
     return alarm;
   }
 
-  #startBy(atMs: number): void {
+  #startBy(atMs: number, nowMs: number): void {
     if (this.#timer !== null && this.#timer.atMs <= atMs) return;
     this.#stop();
-    const id = setTimeout(() => this.#ring(), Math.max(0, atMs - Date.now()));
+    const id = setTimeout(() => this.#ring(), Math.max(0, atMs - nowMs));
     this.#timer = { id, atMs };
   }
 
@@ -34,8 +34,9 @@ export class Alarms {
   }
 
   #ring(): void {
+    // a clock that was set back makes nothing later
+    const nowMs = Math.max(Date.now(), this.#timer!.atMs);
     this.#timer = null;
-    const nowMs = Date.now();
     for (const [alarm, { atMs, ring }] of [...this.#due]) {
       if (atMs > nowMs) continue;
       this.#due.delete(alarm);
@@ -43,7 +44,7 @@ export class Alarms {
     }
     // those that rang may have set some anew
     const nextMs = Math.min(...[...this.#due.values()].map(({ atMs }) => atMs));
-    if (this.#due.size > 0) this.#startBy(nextMs);
+    if (this.#due.size > 0) this.#startBy(nextMs, nowMs);
   }
 }
 

@@ -152,7 +152,7 @@ class Lease {
     this.#admittedAtMs = nowMs;
     const left = minus(this.#slack, share);
     const hasRoom = left.requests >= 0 && left.nanoUsd >= 0 && left.tokens >= 0;
-    const isFresh = nowMs - this.#grantedAtMs < SLACK_AGE_MS_MAX;
+    const isFresh = Math.abs(nowMs - this.#grantedAtMs) < SLACK_AGE_MS_MAX;
     if (this.#over || this.#grant === null || !isFresh || !hasRoom) {
       this.#tend(waitUntil, nowMs);
       if (this.#isLow(nowMs)) waitUntil(this.#report(nowMs));
@@ -234,8 +234,11 @@ class Lease {
    */
   async told(requestId: string): Promise<void> {
     const isUntold = () => this.#ended.some((end) => end.requestId === requestId);
-    for (let attempt = 1; isUntold() && attempt <= TELL_ATTEMPTS; attempt++)
-      await this.#report(Date.now(), { isUrgent: true });
+    for (let attempt = 1; isUntold() && attempt <= TELL_ATTEMPTS; attempt++) {
+      // the report that is under way, or another's after it, may tell of this one, too
+      await this.#untilFree();
+      if (isUntold()) await this.#report(Date.now(), { isUrgent: true });
+    }
   }
 
   /** Sees to it that somebody tells the Wallet. */
@@ -267,9 +270,17 @@ class Lease {
       this.#ended.length > 0 ||
       this.#admitted > this.#told.admitted ||
       (isIdle && this.isOpen && this.#running.size === 0) ||
-      (this.#slack.requests > 0 && (isIdle || this.#grant!.pressed)) ||
+      (!isNothing(this.#slack) && (isIdle || this.#grant!.pressed)) ||
       nowMs - this.#told.atMs > holdLeaseMs / 3
     );
+  }
+
+  #isReporting(): boolean {
+    return this.#reportingSinceMs !== null && Math.abs(Date.now() - this.#reportingSinceMs) < LOST_MS;
+  }
+
+  async #untilFree(): Promise<void> {
+    while (this.#isReporting()) await scheduler.wait(LOOK_EVERY_MS);
   }
 
   /** One at a time: each says all there is, so of two that cross nobody knew which is true. @returns null: not told */
@@ -277,9 +288,8 @@ class Lease {
     nowMs: number,
     { neededNanoUsd = nanoUsd(0), isUrgent = false, isLast = false } = {},
   ): Promise<LeaseGrant | null> {
-    const isUnderWay = () => this.#reportingSinceMs !== null && Date.now() - this.#reportingSinceMs < LOST_MS;
-    if (isUnderWay() && !isUrgent) return null;
-    while (isUnderWay()) await scheduler.wait(LOOK_EVERY_MS);
+    if (this.#isReporting() && !isUrgent) return null;
+    await this.#untilFree();
     this.#reportingSinceMs = Date.now();
     const isIdle = nowMs - this.#admittedAtMs > config(this.#env).leaseBusyMs;
     const givesBack = isIdle || isLast || this.#over || this.#grant?.pressed;
@@ -288,6 +298,8 @@ class Lease {
     const seq = ++this.#seq;
     this.#partFromLost(nowMs);
     const ended = this.#ended.slice(0, ENDED_MAX);
+    // what does not fit keeps its part of the lease until it is told
+    const running = this.#ended.slice(ENDED_MAX).reduce(withHold, this.#runningShare());
     const toldBefore = this.#toldEnds;
     this.#told = { seq, admitted: this.#admitted, atMs: nowMs };
     this.#typical = scaled(this.#typical, TYPICAL_DECAY);
@@ -298,7 +310,7 @@ class Lease {
       ended,
       toldBefore,
       admitted: this.#admitted,
-      running: this.#runningShare(),
+      running,
       kept: this.#slack,
       needs: { nanoUsd: neededNanoUsd, tokens: 0 },
       wants,
@@ -311,7 +323,10 @@ class Lease {
       this.#toldEnds += told;
       for (const home of grant.homes) rememberHome(home.conversation, home, nowMs);
       this.#homesSeen = Math.max(this.#homesSeen, grant.homesSeen);
-      if (!grant.open) this.#over = true;
+      if (!grant.open) {
+        this.#over = true;
+        this.#slack = NO_SHARE;
+      }
       // taken for lost, and another has said since how it is
       if (this.#told.seq !== seq) return null;
       this.#slack = plus(this.#slack, grant.slack);
@@ -377,6 +392,10 @@ class Lease {
     }
     return { requests: this.#running.size, nanoUsd: nanoUsd(held), tokens };
   }
+}
+
+function withHold(sum: Share, { heldNanoUsd }: LeasedEnd): Share {
+  return plus(sum, { requests: 1, nanoUsd: heldNanoUsd, tokens: 0 });
 }
 
 function isNothing({ requests, nanoUsd: nano }: Share): boolean {

@@ -1,4 +1,8 @@
-/** The least that a Worker in front of an upstream can do: pass on. What it costs is the limit for any other. */
+/**
+ * Two Workers of a few lines. `bare` passes on: the answer never enters JavaScript, so it is the limit for any other.
+ * `reading` does what whoever meters an answer cannot do without: it takes the request's text, asks with headers and a
+ * signal of its own and a timer, and reads and writes on the answer's bytes.
+ */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Upstream } from '../upstream.ts';
@@ -12,21 +16,67 @@ const SCRIPT = `export default {
 };
 `;
 
+const READING = `export default {
+  async fetch(request, env, ctx) {
+    const answered = answer(request, env);
+    ctx.waitUntil(answered);
+    return answered;
+  },
+};
+
+async function answer(request, env) {
+  const body = await request.text();
+  const abort = new AbortController();
+  const timer = setTimeout(() => abort.abort(), 60000);
+  const asked = await fetch(env.UPSTREAM + new URL(request.url).pathname, {
+    method: 'POST',
+    headers: { authorization: request.headers.get('authorization'), 'content-type': 'application/json' },
+    body,
+    redirect: 'manual',
+    signal: abort.signal,
+  });
+  const reader = asked.body.getReader();
+  const headers = { 'content-type': asked.headers.get('content-type'), 'x-request-id': crypto.randomUUID() };
+  if (!headers['content-type'].includes('event-stream')) {
+    const decoder = new TextDecoder();
+    let text = '';
+    for (let read = await reader.read(); !read.done; read = await reader.read())
+      text += decoder.decode(read.value, { stream: true });
+    clearTimeout(timer);
+    return new Response(text, { headers });
+  }
+  const pull = async (controller) => {
+    const { done, value } = await reader.read();
+    if (!done) return controller.enqueue(value);
+    clearTimeout(timer);
+    controller.close();
+  };
+  return new Response(new ReadableStream({ pull }, { highWaterMark: 16 }), { headers });
+}
+`;
+
 /** @returns the path of its script. @param dir where it is written */
 export function bareScript(dir: string): string {
-  const script = join(dir, 'bare.js');
-  writeFileSync(script, SCRIPT);
+  return written(dir, 'bare', SCRIPT);
+}
+
+function written(dir: string, name: string, text: string): string {
+  const script = join(dir, `${name}.js`);
+  writeFileSync(script, text);
   return script;
 }
 
-export async function startBare(dir: string, upstream: Upstream): Promise<System> {
+export function startBare(dir: string, upstream: Upstream): Promise<System> {
+  return start('bare', bareScript(dir), upstream);
+}
+
+export function startReading(dir: string, upstream: Upstream): Promise<System> {
+  return start('reading', written(dir, 'reading', READING), upstream);
+}
+
+async function start(name: 'bare' | 'reading', script: string, upstream: Upstream): Promise<System> {
   const settings = { UPSTREAM: `http://127.0.0.1:${upstream.port}` };
-  const worker = await startWorkerd({
-    modules: [bareScript(dir)],
-    settings,
-    persistTo: null,
-    inspected: false,
-  });
+  const worker = await startWorkerd({ modules: [script], settings, persistTo: null, inspected: false });
   const { port, pids } = worker;
-  return { ...PASSES_ON, name: 'bare', port, pids, stop: () => worker.stop() };
+  return { ...PASSES_ON, name, port, pids, stop: () => worker.stop() };
 }

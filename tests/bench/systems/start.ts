@@ -1,7 +1,7 @@
 /** Starts the systems that are to be compared, each in a process of its own. */
 import { join } from 'node:path';
 import type { Upstream } from '../upstream.ts';
-import { startBare } from './bare.ts';
+import { startBare, startReading } from './bare.ts';
 import { startPortkey } from './portkey.ts';
 import type { System, SystemName } from './system.ts';
 import { SMALL_WORLD, startTollgate } from './tollgate.ts';
@@ -20,6 +20,7 @@ interface Around {
 const START: Record<SystemName, (around: Around) => System | Promise<System>> = {
   upstream: ({ upstream }) => upstreamItself(upstream),
   bare: ({ dir, upstream }) => startBare(dir, upstream),
+  reading: ({ dir, upstream }) => startReading(dir, upstream),
   tollgate: ({ dir, script, upstream }) =>
     startTollgate({ dir: join(dir, 'tollgate'), modules: [script], world: SMALL_WORLD, upstream }),
   portkey: ({ cacheDir, upstream }) => startPortkey(cacheDir, upstream),

@@ -12,7 +12,7 @@ export interface System extends Pick<LoadOrder, 'port' | 'path' | 'headers' | 'k
   stop(): Promise<void>;
 }
 
-export const SYSTEM_NAMES = ['upstream', 'bare', 'tollgate', 'portkey'] as const;
+export const SYSTEM_NAMES = ['upstream', 'bare', 'reading', 'tollgate', 'portkey'] as const;
 export type SystemName = (typeof SYSTEM_NAMES)[number];
 
 export const CHAT_PATH = '/v1/chat/completions';
