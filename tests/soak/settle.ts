@@ -19,11 +19,14 @@ export async function settled(
 function unsettledMoney(stateDir: string, journals: JournalKeeper): string[] {
   const busy: string[] = [];
   const { accounts, d1 } = readMoney(stateDir);
-  for (const { accountId, credit, outbox, request } of accounts) {
+  for (const { accountId, credit, outbox, request, lease } of accounts) {
     if (credit?.held_nano_usd) busy.push(`${accountId} holds ${credit.held_nano_usd}`);
     if (outbox) busy.push(`${accountId} has ${outbox} items that D1 was not told`);
     const held = request?.filter(({ state }) => state === 'held') ?? [];
     if (held.length > 0) busy.push(`${accountId} has ${held.length} requests under way`);
+    // an idle one is given back a moment after its last request, whose hold may be settled already
+    const open = lease?.filter(({ ended_at_ms }) => ended_at_ms === null) ?? [];
+    if (open.length > 0) busy.push(`${accountId} has ${open.length} open leases`);
   }
   for (const [nodeId, { opened }] of journals.read()) {
     const begun = new Set([...opened.values()].map(({ request_id }) => request_id)).size;
