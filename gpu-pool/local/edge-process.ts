@@ -5,11 +5,12 @@
 import { dirname, join } from 'node:path';
 import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from 'miniflare';
 import { unstable_getMiniflareWorkerOptions } from 'wrangler';
+import { modulesOf } from './modules.ts';
 
 /** What startEdge (edge.ts) hands over, as JSON in the environment: secrets have no place on a command line. */
 export interface EdgeProcessOptions {
   readonly port: number;
-  /** a bundled Worker */
+  /** a bundled Worker's program, its parts beside it */
   readonly script: string;
   /** where D1 and the Durable Objects live: the folder that wrangler calls `--persist-to` */
   readonly persistTo: string;
@@ -37,7 +38,7 @@ const edge = new Miniflare(
         ...fromConfig,
         name: 'tollgate',
         modulesRoot: dirname(options.script),
-        modules: [{ type: 'ESModule', path: options.script }],
+        modules: modulesOf(options.script).map((path) => ({ type: 'ESModule' as const, path })),
         bindings: { ...(bindings as Record<string, string>), ...options.settings },
       },
     ],

@@ -52,7 +52,7 @@ export async function migrate(stateDir: string): Promise<void> {
   }
 }
 
-/** Bundles the Worker as a deployment would. @returns the script's path */
+/** Bundles the Worker as a deployment would. @returns the path of its program; its parts are beside it (modules.ts) */
 export async function bundle(stateDir: string): Promise<string> {
   const outDir = join(stateDir, 'bundle');
   await run('wrangler', ['deploy', '--dry-run', '--outdir', outDir], QUIET);

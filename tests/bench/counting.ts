@@ -2,10 +2,11 @@
  * What a request costs in calls and rows, counted and not timed: the production bundle with counters (counting-entry.ts)
  * answers a number of requests, and is counted when it is at rest, with all told and every receipt taken.
  */
-import { copyFileSync, mkdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { cpSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { build } from 'esbuild';
+import { modulesOf } from '../../gpu-pool/local/modules.ts';
 import { COUNTS_PATH, OBJECTS, type ObjectCounts, type ObjectName, type RawCounts } from './counts.ts';
 import { startLoad } from './load.ts';
 import { measure } from './measure.ts';
@@ -74,9 +75,9 @@ export async function countRequests(order: CountOrder): Promise<Counts> {
 
 /** The bundle, and the entry that counts what it does. */
 async function countingModules(script: string, dir: string): Promise<string[]> {
-  mkdirSync(dir, { recursive: true });
-  const [entry, bundle] = [join(dir, 'counting.js'), join(dir, 'index.js')];
-  copyFileSync(script, bundle);
+  cpSync(dirname(script), dir, { recursive: true });
+  const bundle = modulesOf(join(dir, basename(script)));
+  const entry = join(dir, 'counting.js');
   await build({
     entryPoints: [join(import.meta.dirname, 'counting-entry.ts')],
     outfile: entry,
@@ -86,7 +87,7 @@ async function countingModules(script: string, dir: string): Promise<string[]> {
     external: ['./index.js'],
     logLevel: 'warning',
   });
-  return [entry, bundle];
+  return [entry, ...bundle];
 }
 
 function difference(after: RawCounts, before: RawCounts): RawCounts {

@@ -3,6 +3,7 @@
  * size is a world of its own: a database filled for it, a workerd started on it.
  */
 import { join } from 'node:path';
+import { modulesOf } from '../../gpu-pool/local/modules.ts';
 import { countRequests, rowsRead, rowsWritten } from './counting.ts';
 import type { Load } from './load.ts';
 import { idleShareOf, measure } from './measure.ts';
@@ -84,7 +85,12 @@ async function lineOf(order: GrowthOrder, dimension: Dimension, size: number): P
   const workload = workloadNamed(streams ? 'stream' : 'small');
   const connections = streams ? size : CONNECTIONS;
   const world = worldOf(dimension, size);
-  const tollgate = await startTollgate({ dir: join(dir, 'timed'), modules: [script], world, upstream });
+  const tollgate = await startTollgate({
+    dir: join(dir, 'timed'),
+    modules: modulesOf(script),
+    world,
+    upstream,
+  });
   const timed = await (async () => {
     const idleShare = await idleShareOf(tollgate, IDLE_SECONDS);
     const times = { seconds: SECONDS, warmUpSeconds: WARM_UP_SECONDS };

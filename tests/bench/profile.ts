@@ -1,12 +1,12 @@
 /** `npm run bench -- --profile`: where Tollgate's isolate (its Worker, Wallet and Pool) spends its time under load. */
 import { join } from 'node:path';
+import { modulesOf } from '../../gpu-pool/local/modules.ts';
 import { run } from '../../gpu-pool/local/process.ts';
 import { cpuProfile, saveProfile, topBySelfTime } from './cpu-profile.ts';
 import { startLoad } from './load.ts';
 import { measure } from './measure.ts';
 import { SMALL_WORLD, startTollgate } from './systems/tollgate.ts';
 import { startUpstream } from './upstream.ts';
-import { QUIET } from './workerd.ts';
 import type { Workload } from './workloads.ts';
 
 const TOP = 40;
@@ -28,7 +28,7 @@ export async function profileTollgate(order: {
   const upstream = await startUpstream();
   const load = startLoad();
   try {
-    const started = { dir: join(dir, 'tollgate'), modules: [script], world: SMALL_WORLD, upstream };
+    const started = { dir: join(dir, 'tollgate'), modules: modulesOf(script), world: SMALL_WORLD, upstream };
     const tollgate = await startTollgate({ ...started, inspected: true });
     try {
       const ask = (lasting: number) => () =>
@@ -57,6 +57,6 @@ export async function profileTollgate(order: {
 
 /** As it is deployed, but with the names of its functions. */
 async function readableBundle(dir: string): Promise<string> {
-  await run('wrangler', ['deploy', '--dry-run', '--no-minify', '--outdir', dir], QUIET);
+  await run('npm', ['run', '--silent', 'bundle', '--', '--minify=false', `--outdir=${dir}`]);
   return join(dir, 'index.js');
 }

@@ -2,8 +2,9 @@
 import { spawn } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, join, relative } from 'node:path';
 import { gzipSync } from 'node:zlib';
+import { modulesOf } from '../../gpu-pool/local/modules.ts';
 import { median } from './statistics.ts';
 import { bareScript } from './systems/bare.ts';
 
@@ -23,7 +24,8 @@ const READY_WITHIN_MS = 20_000;
 
 /** @param script the production bundle. @param dir for configurations */
 export async function startup(script: string, dir: string): Promise<Startup> {
-  const scripts = { own: configured(script), bare: configured(bareScript(dir)) };
+  const bare = bareScript(dir);
+  const scripts = { own: configured(modulesOf(script)), bare: configured([bare]) };
   const startsMs: number[] = [];
   const bareStartsMs: number[] = [];
   for (let i = 0; i < STARTS; i++) {
@@ -31,23 +33,35 @@ export async function startup(script: string, dir: string): Promise<Startup> {
     bareStartsMs.push(await startMs(scripts.bare));
   }
   return {
-    gzipBytes: gzipSync(readFileSync(script), { level: 9 }).length,
+    gzipBytes: modulesOf(script).reduce(
+      (sum, path) => sum + gzipSync(readFileSync(path), { level: 9 }).length,
+      0,
+    ),
     startMs: median(startsMs) - median(bareStartsMs),
     startsMs,
     bareStartsMs,
   };
 }
 
-/** @returns the path of a configuration for workerd, beside the script */
-function configured(script: string): string {
+/** @param modules the entry first. @returns the path of a configuration for workerd, beside the entry */
+function configured(modules: readonly [string, ...string[]]): string {
+  const [script] = modules;
   const file = join(dirname(script), `${basename(script, '.js')}.capnp`);
-  const module_ = `(name = "index.js", esModule = embed "${basename(script)}")`;
+  const embedded = modules
+    .map((path) => relative(dirname(script), path))
+    .map((name) => `(name = "${name}", esModule = embed "${name}")`);
+  const flags = '"new_module_registry"';
   writeFileSync(
     file,
     `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
-  services = [ (name = "main", worker = (modules = [ ${module_} ], compatibilityDate = "2026-11-01")) ],
+  services = [ (name = "main", worker = .main) ],
   sockets = [ (name = "http", address = "127.0.0.1:0", http = (), service = "main") ],
+);
+const main :Workerd.Worker = (
+  modules = [ ${embedded.join(', ')} ],
+  compatibilityDate = "2026-11-01",
+  compatibilityFlags = [ ${flags} ],
 );
 `,
   );

@@ -9,6 +9,7 @@ import { build } from 'esbuild';
 import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from 'miniflare';
 import { unstable_getMiniflareWorkerOptions } from 'wrangler';
 import { bundle, migrate } from '../../gpu-pool/local/edge.ts';
+import { modulesOf } from '../../gpu-pool/local/modules.ts';
 import { HEARTBEAT_INTERVAL_MS } from '../../gpu-pool/protocol.ts';
 import { SETTINGS } from '../simulation/settings.ts';
 import type { Measured, Order } from './figures.ts';
@@ -35,7 +36,7 @@ const world = new Miniflare(
         ...fromConfig,
         name: 'tollgate',
         modulesRoot: dirname(script),
-        modules: [{ type: 'ESModule', path: script }],
+        modules: modulesOf(script).map((path) => ({ type: 'ESModule' as const, path })),
         bindings: { ...(bindings as Record<string, string>), ...SETTINGS },
       },
       {

@@ -1,5 +1,6 @@
 /** Starts the systems that are to be compared, each in a process of its own. */
 import { join } from 'node:path';
+import { modulesOf } from '../../../gpu-pool/local/modules.ts';
 import type { Upstream } from '../upstream.ts';
 import { startBare, startReading } from './bare.ts';
 import { startPortkey } from './portkey.ts';
@@ -22,7 +23,7 @@ const START: Record<SystemName, (around: Around) => System | Promise<System>> = 
   bare: ({ dir, upstream }) => startBare(dir, upstream),
   reading: ({ dir, upstream }) => startReading(dir, upstream),
   tollgate: ({ dir, script, upstream }) =>
-    startTollgate({ dir: join(dir, 'tollgate'), modules: [script], world: SMALL_WORLD, upstream }),
+    startTollgate({ dir: join(dir, 'tollgate'), modules: modulesOf(script), world: SMALL_WORLD, upstream }),
   portkey: ({ cacheDir, upstream }) => startPortkey(cacheDir, upstream),
 };
 
