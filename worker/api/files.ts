@@ -2,7 +2,6 @@
 import * as z from 'zod';
 import { fileContent } from '../batches/file-content.ts';
 import { deleteParts } from '../batches/file-parts.ts';
-import { receiveUpload } from '../batches/upload.ts';
 import { isInUse } from '../db/batches.ts';
 import { database } from '../db/client.ts';
 import { addFile, deleteFile, type FileRow, filesKept, findFile, listFiles } from '../db/files.ts';
@@ -37,6 +36,7 @@ export async function uploadFile(c: ApiContext): Promise<Response> {
   if (kept.files >= FILES_MAX || kept.bytes >= KEPT_BYTES_MAX) return refuse({ reason: 'storage_full' });
 
   const id = newId('file', nowMs);
+  const { receiveUpload } = await import('../batches/upload.ts');
   const received = await receiveUpload(c.env.FILES, c.req.raw, id);
   if (!received.ok) return refuse(received.refusal);
   const { name, bytes, parts, fields } = received.upload;

@@ -15,7 +15,6 @@ import type { ApiContext } from '../gateway/answer-headers.ts';
 import { readFields } from '../gateway/dialects/fields.ts';
 import { catalogue } from '../gateway/isolate.ts';
 import { type Refusal, refused } from '../gateway/refusal.ts';
-import { csvFile } from './csv.ts';
 
 /** Minutes are sums over requests one by one; of hours and days a rollup is kept, so they may go further. */
 const SPAN_MS_MAX: Record<BucketWidth, number> = {
@@ -136,10 +135,11 @@ function describe(row: BucketRow, groups: readonly (typeof GROUPS)[number][]) {
   };
 }
 
-function csv(data: readonly ReturnType<typeof describe>[], next: string | null): Response {
+async function csv(data: readonly ReturnType<typeof describe>[], next: string | null): Promise<Response> {
   const first = data[0];
   const columns = COLUMNS.filter((name) => first === undefined || name in first);
   const headers: Record<string, string> = next === null ? {} : { 'x-next': next };
+  const { csvFile } = await import('./csv.ts');
   return csvFile({ name: 'tollgate-usage.csv', fields: columns, data, headers });
 }
 
