@@ -50,7 +50,6 @@ function configured(modules: readonly [string, ...string[]]): string {
   const embedded = modules
     .map((path) => relative(dirname(script), path))
     .map((name) => `(name = "${name}", esModule = embed "${name}")`);
-  const flags = '"new_module_registry"';
   writeFileSync(
     file,
     `using Workerd = import "/workerd/workerd.capnp";
@@ -61,7 +60,7 @@ const config :Workerd.Config = (
 const main :Workerd.Worker = (
   modules = [ ${embedded.join(', ')} ],
   compatibilityDate = "2026-11-01",
-  compatibilityFlags = [ ${flags} ],
+  compatibilityFlags = [ "new_module_registry" ],
 );
 `,
   );

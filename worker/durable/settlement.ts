@@ -1,5 +1,6 @@
 /**
- * How a hold ends: a charge or nothing, by its edge or, when that has vanished, by the node's receipt. Every call runs in the caller's transaction.
+ * How a hold ends: a charge or nothing, by its edge or, when that has vanished, by the node's receipt. Every call runs in
+ * the caller's transaction.
  */
 
 import { coveredUsage, type Ending } from '../domain/hold.ts';
