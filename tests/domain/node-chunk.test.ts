@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { FINISH_REASONS, NodeChunk, TOKENS_MAX } from '../../gpu-pool/protocol.ts';
-import { readNodeChunk } from '../../worker/gateway/node-chunk.ts';
+import { readNodeChunk, readPiece } from '../../worker/gateway/node-chunk.ts';
 
 /** What JSON.parse can give, and now and then what the protocol wants there. */
 const anything = fc.oneof(
@@ -93,5 +93,58 @@ describe("a node's chunk", () => {
     fc.assert(fc.property(chunk, check), { numRuns: 5_000 });
     fc.assert(fc.property(anything, check), { numRuns: 1_000 });
     expect(taken).toBeGreaterThan(500);
+  });
+
+  const piece = (text: fc.Arbitrary<string>) =>
+    fc.record({
+      choices: fc.tuple(
+        fc.record({
+          index: fc.nat(11),
+          delta: fc.oneof(fc.record({ content: text }), fc.record({ reasoning_content: text })),
+          finish_reason: fc.constant(null),
+        }),
+      ),
+      usage: fc.record({
+        prompt_tokens: tokens,
+        cached_tokens: fc.nat(20),
+        completion_tokens: tokens,
+        reasoning_tokens: fc.nat(20),
+      }),
+    });
+
+  it('that is a piece of text is read without JSON.parse, and is what JSON.parse would have made of it', () => {
+    let taken = 0;
+    const check = (data: string) => {
+      const read = readPiece(data);
+      if (read === null) return;
+      taken += 1;
+      expect(read).toEqual(readNodeChunk(JSON.parse(data)));
+    };
+    const written = piece(fc.string({ unit: 'binary' })).map((value) => JSON.stringify(value));
+    fc.assert(fc.property(written, check), { numRuns: 5_000 });
+    // one character is another, too many or missing
+    const damaged = fc
+      .tuple(written, fc.nat(), fc.nat(1), fc.oneof(fc.constantFrom(...'"\\{}[],:0123-.e \n'), fc.string()))
+      .map(
+        ([data, at, cut, text]) =>
+          data.slice(0, at % data.length) + text + data.slice((at % data.length) + cut),
+      );
+    fc.assert(fc.property(damaged, check), { numRuns: 20_000 });
+    expect(taken).toBeGreaterThan(2_000);
+  });
+
+  it.each([
+    ['a zero before its number', '"prompt_tokens":20', '"prompt_tokens":020'],
+    ['an escape', 'zebra', 'zebra\\n'],
+    ['a raw line end', 'zebra', 'zebra\n'],
+    ['a reason to end', 'null', '"stop"'],
+    ['a field more', '"index"', '"id":1,"index"'],
+    ['a text that ends early', 'zebra', 'zeb"ra'],
+    ['more behind it', '}}', '}} '],
+  ])('is left to JSON.parse with %s', (_why, from, to) => {
+    const data =
+      '{"choices":[{"index":0,"delta":{"content":"zebra"},"finish_reason":null}],"usage":{"prompt_tokens":20,"cached_tokens":0,"completion_tokens":1,"reasoning_tokens":0}}';
+    expect(readPiece(data)).not.toBeNull();
+    expect(readPiece(data.replace(from, to))).toBeNull();
   });
 });

@@ -12,6 +12,31 @@ type ToolCall = NonNullable<Choice['delta']['tool_calls']>[number];
 /** Thrown and caught within this file. */
 class OutsideTheProtocol extends Error {}
 
+/** A piece of text as agents write it, with nothing escaped: all but a few chunks of an answer are that. */
+const CHOICE =
+  /\{"index":(\d),"delta":\{"(content|reasoning_content)":"([ !#-[\]-\uffff]*)"\},"finish_reason":null\}/;
+const USAGE =
+  /\{"prompt_tokens":(\d+),"cached_tokens":(\d+),"completion_tokens":(\d+),"reasoning_tokens":(\d+)\}/;
+const PIECE = new RegExp(`^\\{"choices":\\[${CHOICE.source}\\],"usage":${USAGE.source}\\}$`);
+
+/**
+ * A piece of text from its JSON, in half the time that JSON.parse takes for it.
+ * @returns null: something else, or not as agents write it; JSON.parse and `readNodeChunk` know
+ */
+export function readPiece(data: string): NodeChunk | null {
+  const found = PIECE.exec(data);
+  if (found === null) return null;
+  const [, index, field, said, ...counts] = found;
+  // JSON has no number that begins with a zero and goes on
+  if (counts.some((count) => count.startsWith('0') && count !== '0')) return null;
+  const [prompt_tokens, cached_tokens, completion_tokens, reasoning_tokens] = counts.map(Number);
+  const delta = field === 'content' ? { content: said } : { reasoning_content: said };
+  return readNodeChunk({
+    choices: [{ index: Number(index), delta, finish_reason: null }],
+    usage: { prompt_tokens, cached_tokens, completion_tokens, reasoning_tokens },
+  });
+}
+
 /** @param json as JSON.parse gave it. @returns null: no chunk */
 export function readNodeChunk(json: unknown): NodeChunk | null {
   try {

@@ -3,7 +3,7 @@ import { ABORT_PATH, type NodeChunk, NodeError } from '../../gpu-pool/protocol.t
 import type { NodeView } from '../domain/node.ts';
 import { SseDecoder } from '../domain/sse.ts';
 import { type Alarm, Alarms } from './alarm.ts';
-import { readNodeChunk } from './node-chunk.ts';
+import { readNodeChunk, readPiece } from './node-chunk.ts';
 
 export type NodeEvent =
   | { kind: 'chunk'; chunk: NodeChunk }
@@ -140,6 +140,8 @@ export class NodeStream {
 
 function toEvent(data: string): NodeEvent {
   if (data === '[DONE]') return { kind: 'end' };
+  const piece = readPiece(data);
+  if (piece) return { kind: 'chunk', chunk: piece };
   let json: unknown;
   try {
     json = JSON.parse(data);
