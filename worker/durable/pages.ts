@@ -39,7 +39,7 @@ interface PagedRequest {
   readonly ttft_ms: number | null;
 }
 
-export type NewPaged = Omit<
+type NewPaged = Omit<
   RequestRecord,
   'keyId' | 'modelId' | 'price' | 'endedAtMs' | 'entrySeq' | 'ending'
 > & {
@@ -49,7 +49,7 @@ export type NewPaged = Omit<
 };
 
 /** What the requests of a page have in common. */
-export interface PageOf {
+interface PageOf {
   readonly leaseId: string;
   readonly keyId: string;
   readonly modelId: string;
@@ -73,7 +73,7 @@ export interface Place {
   readonly at: number;
 }
 
-export type Proof = 'none' | 'came' | 'finished';
+type Proof = 'none' | 'came' | 'finished';
 const PROOFS = { none: '0', came: 'p', finished: 'f' } as const satisfies Record<Proof, string>;
 
 export class Pages {

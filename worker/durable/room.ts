@@ -18,7 +18,7 @@ import type { WalletStore } from './wallet-store.ts';
 export type Caps = Readonly<Record<LimitScope, Cap>> | ScopedLimits;
 
 /** How much more may be held, and what keeps it from being more. */
-export interface Bound {
+interface Bound {
   readonly by: HoldBound;
   /** may be infinite */
   readonly leftNanoUsd: number;
