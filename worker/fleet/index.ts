@@ -1,9 +1,8 @@
-/** The fleet's doors: nodes enrol and report, agents read the edge's public key, operators manage the pool. */
+/** The fleet's doors: nodes enrol and report, agents read the edge's public key. */
 import { Hono } from 'hono';
 import { ENROL_PATH, HEARTBEAT_PATH, JWKS_PATH } from '../../gpu-pool/protocol.ts';
 import type { NodeWithPaths } from '../db/nodes.ts';
 import { config, type Env } from '../env.ts';
-import { operator } from '../operator/index.ts';
 import { atMost } from './body.ts';
 import { publicJwks } from './edge-keys.ts';
 import { enrol } from './enrol.ts';
@@ -32,5 +31,3 @@ fleet.post(
   atMost(HEARTBEAT_BYTES_MAX),
   heartbeat,
 );
-
-fleet.route('/operator/api', operator);
