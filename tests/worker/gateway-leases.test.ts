@@ -1,6 +1,6 @@
 /** A busy key at the gateway: few calls to its Wallet, the same bills, the same refusals. */
 import { beforeEach, describe, expect, it, vi } from 'vitest';
-import { readTicket } from '../../worker/domain/lease.ts';
+import { type LeaseReport, readTicket } from '../../worker/domain/lease.ts';
 import { nanoUsd, usd } from '../../worker/domain/money.ts';
 import { Wallet } from '../../worker/durable/wallet.ts';
 import { answer, endless, freshNetwork, stream } from './fake-node.ts';
@@ -8,16 +8,20 @@ import { Customer, costOf, newModel, PRICE, withSettings } from './gateway-clien
 
 const network = freshNetwork();
 const using = withSettings({ LEASE_BUSY_MS: '1000' });
+const ASKING_MS = 3_000;
 const words = (count: number) => Array.from({ length: count }, (_, i) => `${i} `);
 const COST = costOf(10, 3);
 
 let calls: string[];
+let leaseIds: Set<string>;
 beforeEach(() => {
   calls = [];
+  leaseIds = new Set();
   for (const method of ['admit', 'resize', 'post', 'void', 'lease'] as const) {
     const real = Wallet.prototype[method] as (this: Wallet, ...args: unknown[]) => Promise<unknown>;
     vi.spyOn(Wallet.prototype, method).mockImplementation(function (this: Wallet, ...args: unknown[]) {
       calls.push(method);
+      if (method === 'lease') leaseIds.add((args[0] as LeaseReport).leaseId);
       return real.apply(this, args) as never;
     });
   }
@@ -112,4 +116,19 @@ describe('a busy key', () => {
     const charged = records.reduce((sum, record) => sum + (record?.chargeNanoUsd ?? 0), 0);
     expect(availableNanoUsd).toBe(credit - charged);
   }, 60_000);
+
+  it('that has no credit to set aside opens no lease after the other', async () => {
+    const model = newModel();
+    await network().add(model, short);
+    const customer = await Customer.withCredit(nanoUsd(1));
+    const endMs = Date.now() + ASKING_MS;
+    let refused = 0;
+    for (; Date.now() < endMs; refused++) {
+      const { response, settled } = await customer.send({ model }, { using });
+      expect(response.status).toBe(402);
+      await settled();
+    }
+    expect(refused).toBeGreaterThan(6);
+    expect(leaseIds.size).toBe(1);
+  }, 20_000);
 });

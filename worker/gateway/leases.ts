@@ -46,6 +46,8 @@ const TENDED_MS_MAX = 20_000;
 const LOST_MS = 3_000;
 /** What is more is told in the next report: one should not keep a Wallet from all others for long. */
 const ENDED_MAX = 1_000;
+/** An account that had no slack to give has none a moment later either. */
+const BARREN_MS = 5_000;
 const LOOK_EVERY_MS = 5;
 const TELL_ATTEMPTS = 3;
 /** What one large request took is wanted for the next ones, too, but not for ever. */
@@ -78,7 +80,7 @@ export function admitByLease(
   const name = JSON.stringify([accountId, keyId, modelId, price.id, limits]);
   let lease = leases.get(name);
   if (lease === undefined || !lease.isOpen) {
-    if (!isBusy(name, nowMs, config(env).leaseBusyMs)) return null;
+    if (lease?.isBarren(nowMs) || !isBusy(name, nowMs, config(env).leaseBusyMs)) return null;
     for (const [each, { isDone }] of leases) if (isDone) leases.delete(each);
     const terms = { keyId, modelId, price, limits };
     lease = new Lease(env, accountId, terms, shareOf(asked.hold, asked.tokens), nowMs);
@@ -126,6 +128,7 @@ class Lease {
   #over = false;
   /** slack was wanted, and there was none to be had */
   #isStinted = false;
+  #hadSlack = false;
 
   constructor(env: Env, accountId: string, terms: LeaseTerms, first: Share, nowMs: number) {
     this.id = newId('lease', nowMs);
@@ -143,6 +146,11 @@ class Lease {
   /** Nothing runs under it, and all has been told. */
   get isDone(): boolean {
     return this.#over && this.#running.size === 0 && this.#ended.length === 0;
+  }
+
+  /** It was never given anything, and another would not be, either. */
+  isBarren(nowMs: number): boolean {
+    return this.#over && !this.#hadSlack && Math.abs(nowMs - this.#told.atMs) < BARREN_MS;
   }
 
   /** @returns null: it has no room, and the Wallet is to be asked */
@@ -331,6 +339,7 @@ class Lease {
       if (this.#told.seq !== seq) return null;
       this.#slack = plus(this.#slack, grant.slack);
       this.#grant = grant;
+      this.#hadSlack ||= !isNothing(grant.slack);
       this.#isStinted = !isNothing(wants) && isNothing(grant.slack);
       this.#grantedAtMs = nowMs;
       return grant;
@@ -380,7 +389,9 @@ class Lease {
   #ahead(nowMs = Date.now()): number {
     const spanMs = Math.max(50, nowMs - this.#told.atMs);
     const pace = ((this.#admitted - this.#told.admitted) / spanMs) * REPORT_EVERY_MS;
-    return Math.min(AHEAD_REQUESTS_MAX, Math.max(AHEAD_REQUESTS_MIN, Math.ceil(AHEAD * pace)));
+    // those that run may end together, and each be followed by the next at once
+    const wanted = Math.max(AHEAD_REQUESTS_MIN, this.#running.size, Math.ceil(AHEAD * pace));
+    return Math.min(AHEAD_REQUESTS_MAX, wanted);
   }
 
   #runningShare(): Share {
