@@ -39,10 +39,7 @@ interface PagedRequest {
   readonly ttft_ms: number | null;
 }
 
-type NewPaged = Omit<
-  RequestRecord,
-  'keyId' | 'modelId' | 'price' | 'endedAtMs' | 'entrySeq' | 'ending'
-> & {
+type NewPaged = Omit<RequestRecord, 'keyId' | 'modelId' | 'price' | 'endedAtMs' | 'entrySeq' | 'ending'> & {
   readonly ending: Ending;
   readonly grantedNanoUsd: number;
   readonly drawnNanoUsd: number;
