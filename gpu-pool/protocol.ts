@@ -7,31 +7,20 @@
  * Agent → edge   `POST /fleet/enrol` once with a join token; `POST /fleet/heartbeat` with a node token.
  */
 import * as z from 'zod';
+import {
+  FINISH_REASONS,
+  HARDWARE,
+  LOAD_MAX,
+  NODE_ERROR_CODES,
+  RECEIPTS_PER_HEARTBEAT_MAX,
+  TOKENS_MAX,
+} from './protocol-words.ts';
 
-export const GENERATE_PATH = '/v1/generate';
-export const ABORT_PATH = '/v1/abort';
-export const ENROL_PATH = '/fleet/enrol';
-export const HEARTBEAT_PATH = '/fleet/heartbeat';
-export const JWKS_PATH = '/.well-known/jwks.json';
+export * from './protocol-words.ts';
 
-/** How often an agent reports, in milliseconds. */
-export const HEARTBEAT_INTERVAL_MS = 2_000;
-/** Receipts carried by one heartbeat at most: at about 400 bytes each its body stays under 64 KiB. */
-export const RECEIPTS_PER_HEARTBEAT_MAX = 160;
-/** `aud` of tokens that agents sign for the edge; `iss` of tokens that the edge signs. */
-export const EDGE = 'tollgate-edge';
-/** `aud` of a join token. */
-export const JOIN_AUDIENCE = 'tollgate-join';
-
-/** `engine.version` of an agent that could not find it out. */
-export const VERSION_UNKNOWN = 'unknown';
-
-export const HARDWARE = ['8xh800-pair', '8xh200', '8xmi300x'] as const;
 export const Hardware = z.enum(HARDWARE);
 export type Hardware = z.infer<typeof Hardware>;
 
-/** No request has more. */
-export const TOKENS_MAX = 100_000_000;
 const tokens = z.int().min(0).max(TOKENS_MAX);
 
 /** Counts as the agent reports them: cumulative over the request and summed over its choices. */
@@ -53,15 +42,6 @@ export type NodeUsage = z.infer<typeof NodeUsage>;
 
 /** By what the edge admitted a request, in words of its own: the node says it again in the receipt. */
 const Ticket = z.string().max(64);
-
-/**
- * The header in which the edge says what a call is about: JSON in ASCII. It is not signed itself. The token beside it
- * proves that the edge asks this node and nobody else, and is the same for all requests of a minute or two; the two travel
- * together, from edge to node over TLS alone. Whoever got hold of a token could ask that one node until it expires; the
- * node counts and reports what it does for them. A receipt bills an account only where the edge itself is silent, and no more
- * than was held.
- */
-export const CLAIMS_HEADER = 'tollgate-request';
 
 export const RequestClaims = z.object({
   /** account id */
@@ -130,15 +110,6 @@ const ToolCallDelta = z.object({
   function: z.object({ name: z.string().optional(), arguments: z.string().optional() }),
 });
 
-export const FINISH_REASONS = [
-  'stop',
-  'length',
-  'tool_calls',
-  'content_filter',
-  'insufficient_system_resource',
-] as const;
-export type FinishReason = (typeof FINISH_REASONS)[number];
-
 /**
  * One `data:` event of a `/v1/generate` answer (`text/event-stream`, 200). Every chunk carries usage.
  * The stream ends with `data: [DONE]`; without it the answer is incomplete. `choices` may be empty
@@ -162,19 +133,6 @@ export const NodeChunk = z.object({
   usage: NodeUsage,
 });
 export type NodeChunk = z.infer<typeof NodeChunk>;
-
-export const NODE_ERROR_CODES = [
-  /** token missing, expired, for another node, or signed by another edge (401) */
-  'unauthorized',
-  /** body outside the protocol, or the engine refused it as the caller's mistake (400) */
-  'bad_request',
-  /** the engine's queue is full, or the agent is draining (503): try another node */
-  'overloaded',
-  /** the engine cannot be reached or answered with nonsense (502): try another node */
-  'engine_failed',
-  /** no first token or no further token within the deadline (504): try another node */
-  'engine_timeout',
-] as const;
 
 /** JSON body of a refusal, and the `data:` of an event after which the stream ends without `[DONE]`. */
 export const NodeError = z.object({
@@ -203,8 +161,6 @@ export const Receipt = z.object({
 });
 export type Receipt = z.infer<typeof Receipt>;
 
-/** More than any node has: what is larger is no count but an attempt to bend everybody's routing. */
-export const LOAD_MAX = { requests: 1_000_000, tokens: 10_000_000_000, tokensPerSecond: 10_000_000 } as const;
 const requestCount = z.int().min(0).max(LOAD_MAX.requests);
 const tokenCount = z.int().min(0).max(LOAD_MAX.tokens);
 
@@ -226,19 +182,6 @@ export const NodeLoad = z.object({
   cache_hit_rate: z.number().min(0).max(1),
 });
 export type NodeLoad = z.infer<typeof NodeLoad>;
-
-/** Of an engine that is not there, or not heard of yet. */
-export const NO_LOAD: NodeLoad = {
-  running_requests: 0,
-  waiting_requests: 0,
-  waiting_tokens: 0,
-  used_tokens: 0,
-  capacity_tokens: 0,
-  max_running_requests: 0,
-  max_queued_requests: null,
-  generation_tokens_per_second: 0,
-  cache_hit_rate: 0,
-};
 
 export const Heartbeat = z.object({
   sent_at_ms: z.int(),

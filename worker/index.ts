@@ -7,7 +7,7 @@ import { config, type Env } from './env.ts';
 import { fleet } from './fleet/index.ts';
 import { type Api, type ApiContext, withAnswerHeaders } from './gateway/answer-headers.ts';
 import { corsForTokens } from './gateway/cors.ts';
-import { anthropicMessages } from './gateway/dialects/anthropic-messages.ts';
+import { dialects } from './gateway/dialects/index.ts';
 import { envelope, refusalResponse, refused } from './gateway/refusal.ts';
 import { later } from './later.ts';
 import { probeAll } from './status/probe.ts';
@@ -27,9 +27,10 @@ for (const path of ['/v1/*', '/anthropic/*', '/beta/*', '/chat/*', '/completions
 app.route('/', api);
 app.route('/', fleet);
 
-app.all('/anthropic/*', (c) => {
+app.all('/anthropic/*', async (c) => {
   const refusal = { reason: 'route_not_found' } as const;
-  const body = anthropicMessages.refused(envelope(refusal, config(c.env).publicOrigin), c.get('requestId'));
+  const dialect = await dialects.anthropicMessages();
+  const body = dialect.refused(envelope(refusal, config(c.env).publicOrigin), c.get('requestId'));
   return refusalResponse(refusal, body);
 });
 

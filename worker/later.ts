@@ -4,6 +4,7 @@
  */
 import type { Context, Hono } from 'hono';
 import type { Env } from './env.ts';
+import type { ApiContext } from './gateway/answer-headers.ts';
 
 /** A handler for all that `load` answers. */
 // biome-ignore lint/suspicious/noExplicitAny: whatever variables the part has, it sets them itself
@@ -12,4 +13,16 @@ export function later(load: () => Promise<Hono<any>>) {
     const part = await load();
     return part.fetch(c.req.raw, c.env, c.executionCtx);
   };
+}
+
+type Handler = (c: ApiContext) => Response | Promise<Response>;
+type Handlers<Module> = { [Name in keyof Module as Module[Name] extends Handler ? Name : never]: Handler };
+
+/** Handlers of a module, by name, each in the context of the request that asks for it. */
+export function laterFrom<Module>(load: () => Promise<Module>) {
+  return (name: keyof Handlers<Module>): Handler =>
+    async function loadedHandler(c) {
+      const handlers = (await load()) as Handlers<Module>;
+      return handlers[name](c);
+    };
 }

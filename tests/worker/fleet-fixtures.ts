@@ -1,5 +1,6 @@
 /** A pool's worth of things to test the fleet with: nodes that hold their own keys, and an account to bill. */
 import { env as bindings } from 'cloudflare:workers';
+import { Hono } from 'hono';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import {
   EDGE,
@@ -14,10 +15,13 @@ import type { NodeState } from '../../worker/domain/node.ts';
 import type { Env } from '../../worker/env.ts';
 import { fleet } from '../../worker/fleet/index.ts';
 import { createJoinToken } from '../../worker/fleet/nodes.ts';
+import { operator } from '../../worker/operator/index.ts';
 
 export const env = bindings as unknown as Env;
 export const R1 = 'deepseek-r1-0528';
 export const R1_PATH = 'deepseek-ai/DeepSeek-R1-0528';
+/** What nodes and the operator's scripts come to. */
+export const doors = new Hono<{ Bindings: Env }>().route('/', fleet).route('/operator/api', operator);
 export const OPERATOR = { authorization: 'Bearer test-operator-token-0123456789' };
 
 export interface TestNode {
@@ -56,7 +60,7 @@ export function postJson(
     headers: { 'content-type': 'application/json', ...headers },
     body: JSON.stringify(body),
   };
-  return fleet.request(path, init, using);
+  return doors.request(path, init, using);
 }
 
 /** A node that has passed its canary, or in another state. */

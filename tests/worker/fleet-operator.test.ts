@@ -1,12 +1,11 @@
 import { decodeJwt } from 'jose';
 import { describe, expect, it } from 'vitest';
-import { fleet } from '../../worker/fleet/index.ts';
-import { auditOf, enrolledNode, env, newAccount, OPERATOR, postJson, R1 } from './fleet-fixtures.ts';
+import { auditOf, doors, enrolledNode, env, newAccount, OPERATOR, postJson, R1 } from './fleet-fixtures.ts';
 
 const API = '/operator/api';
 
 function get(path: string) {
-  return fleet.request(API + path, { headers: OPERATOR }, env);
+  return doors.request(API + path, { headers: OPERATOR }, env);
 }
 
 function post(path: string, body: unknown = {}) {
@@ -36,7 +35,7 @@ describe('the operator token', () => {
       ['GET', '/anything-else'],
     ];
     for (const [method, path] of routes) {
-      const response = await fleet.request(API + path, { method, headers }, env);
+      const response = await doors.request(API + path, { method, headers }, env);
       expect(await codeOf(response)).toEqual([401, 'operator_token_invalid']);
     }
   });

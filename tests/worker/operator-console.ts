@@ -1,17 +1,16 @@
 /** An operator two ways: by the API's token, and as a person in the portal. */
-import { fleet } from '../../worker/fleet/index.ts';
-import { env, OPERATOR } from './fleet-fixtures.ts';
+import { doors, env, OPERATOR } from './fleet-fixtures.ts';
 import { Browser, bindings } from './portal-browser.ts';
 
 const API = '/operator/api';
 
 export function operatorGet(path: string) {
-  return fleet.request(API + path, { headers: OPERATOR }, env);
+  return doors.request(API + path, { headers: OPERATOR }, env);
 }
 
 export function operatorSend(path: string, body: unknown, method: 'POST' | 'PATCH' = 'POST') {
   const headers = { ...OPERATOR, 'content-type': 'application/json' };
-  return fleet.request(API + path, { method, headers, body: JSON.stringify(body) }, env);
+  return doors.request(API + path, { method, headers, body: JSON.stringify(body) }, env);
 }
 
 /** What a call came to: `201`, or the status and the code of its refusal. */

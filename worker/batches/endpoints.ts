@@ -1,14 +1,17 @@
 /** What a batch can ask for: the routes that answer, each with its dialect. */
 import type { Dialect } from '../gateway/dialect.ts';
-import { openaiChat } from '../gateway/dialects/openai-chat.ts';
-import { openaiCompletions } from '../gateway/dialects/openai-completions.ts';
-import { openaiResponses } from '../gateway/dialects/openai-responses.ts';
+import { type DialectName, dialects } from '../gateway/dialects/index.ts';
 
 export const BATCH_ENDPOINTS = ['/v1/chat/completions', '/v1/completions', '/v1/responses'] as const;
 export type BatchEndpoint = (typeof BATCH_ENDPOINTS)[number];
 
-export const DIALECTS: Record<BatchEndpoint, Dialect> = {
-  '/v1/chat/completions': openaiChat,
-  '/v1/completions': openaiCompletions,
-  '/v1/responses': openaiResponses,
+const DIALECTS: Record<BatchEndpoint, DialectName> = {
+  '/v1/chat/completions': 'openaiChat',
+  '/v1/completions': 'openaiCompletions',
+  '/v1/responses': 'openaiResponses',
 };
+
+/** @param endpoint of a batch's order, which was looked at when it was made */
+export function dialectOf(endpoint: string): Promise<Dialect> {
+  return dialects[DIALECTS[endpoint as BatchEndpoint]]();
+}

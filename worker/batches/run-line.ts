@@ -8,12 +8,12 @@ import { config, type Env } from '../env.ts';
 import { Alarms } from '../gateway/alarm.ts';
 import type { KeptAnswer } from '../gateway/answer.ts';
 import type { Principal } from '../gateway/authenticate.ts';
+import type { Dialect } from '../gateway/dialect.ts';
 import { Gone } from '../gateway/gone.ts';
 import { catalogue } from '../gateway/isolate.ts';
 import { envelope, type Refusal, statusOf } from '../gateway/refusal.ts';
 import { serve } from '../gateway/serve.ts';
 import { type Settlement, voidUnserved } from '../gateway/settle.ts';
-import { type BatchEndpoint, DIALECTS } from './endpoints.ts';
 
 export type LineOutcome =
   | { kind: 'answered'; status: number; body: string; settlement: Settlement | null }
@@ -66,7 +66,7 @@ const VERDICTS: Record<Refusal['reason'], 'final' | 'again' | 'again_counted' | 
 
 export interface LineRequest {
   readonly requestId: string;
-  readonly endpoint: BatchEndpoint;
+  readonly dialect: Dialect;
   readonly principal: Principal;
   readonly body: Record<string, unknown>;
   readonly nowMs: number;
@@ -87,8 +87,7 @@ export async function runLine(env: Env, line: LineRequest): Promise<LineOutcome>
 }
 
 async function answerTo(env: Env, line: LineRequest): Promise<LineOutcome> {
-  const { requestId, endpoint, principal, body, nowMs, waitUntil } = line;
-  const dialect = DIALECTS[endpoint];
+  const { requestId, dialect, principal, body, nowMs, waitUntil } = line;
   const judged = (refusal: Refusal): LineOutcome => {
     const verdict = VERDICTS[refusal.reason];
     if (verdict === 'again' || verdict === 'again_counted') {
@@ -134,8 +133,8 @@ async function answerTo(env: Env, line: LineRequest): Promise<LineOutcome> {
   throw new Error('an answer without a last piece');
 }
 
-function said(env: Env, { endpoint, requestId }: LineRequest, refusal: Refusal) {
-  const body = DIALECTS[endpoint].refused(envelope(refusal, config(env).publicOrigin), requestId);
+function said(env: Env, { dialect, requestId }: LineRequest, refusal: Refusal) {
+  const body = dialect.refused(envelope(refusal, config(env).publicOrigin), requestId);
   return { status: statusOf(refusal), body: JSON.stringify(body) };
 }
 

@@ -1,5 +1,5 @@
 /** A batch's input becomes rows, a part at a time: a line that can be run waits, any other has ended with its fault. */
-import { type BatchEndpoint, DIALECTS } from '../batches/endpoints.ts';
+import { dialectOf } from '../batches/endpoints.ts';
 import { readPart } from '../batches/file-parts.ts';
 import { faultLine } from '../batches/result-line.ts';
 import { findModel } from '../db/catalogue.ts';
@@ -20,7 +20,7 @@ export async function readNextPart(
   const { order, partsRead } = job;
   const bytes = await readPart(env.FILES, order.input.fileId, partsRead);
   const models = await catalogue(env, nowMs);
-  const dialect = DIALECTS[order.endpoint as BatchEndpoint];
+  const dialect = await dialectOf(order.endpoint);
   const modelIds = new Set(job.modelIds);
   let n = job.lines;
 

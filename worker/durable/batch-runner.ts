@@ -2,7 +2,7 @@
  * Runs the lines of a batch where the pool is idle. An answer is kept before it is paid for, so after a crash what was
  * paid is there, and what is not there was not paid.
  */
-import type { BatchEndpoint } from '../batches/endpoints.ts';
+import { dialectOf } from '../batches/endpoints.ts';
 import { readPart } from '../batches/file-parts.ts';
 import { answerLine, faultLine } from '../batches/result-line.ts';
 import { costOf, type LineOutcome, runLine } from '../batches/run-line.ts';
@@ -116,13 +116,14 @@ export class BatchRunner {
     const { n, customId } = line;
     const read = readLine(await this.#bytesOf(job, line), n, job.order.endpoint);
     if (!read.ok) throw new Error(`line ${n} of ${job.order.batchId} was well-formed when it was read`);
+    const dialect = await dialectOf(job.order.endpoint);
     const nowMs = Date.now();
     const requestId = newId('req', nowMs);
     this.#store.run(n, requestId);
     this.#running.set(n, nowMs);
     const ran = runLine(this.#env, {
       requestId,
-      endpoint: job.order.endpoint as BatchEndpoint,
+      dialect,
       principal,
       body: read.line.body,
       nowMs,

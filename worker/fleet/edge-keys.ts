@@ -4,7 +4,7 @@
  */
 import { calculateJwkThumbprint, importJWK, type JWTPayload, jwtVerify, SignJWT } from 'jose';
 import * as z from 'zod';
-import { EDGE, Hardware, JOIN_AUDIENCE } from '../../gpu-pool/protocol.ts';
+import { EDGE, HARDWARE, JOIN_AUDIENCE } from '../../gpu-pool/protocol-words.ts';
 import type { Config } from '../env.ts';
 import { TtlCache } from '../gateway/ttl-cache.ts';
 
@@ -103,7 +103,7 @@ const JoinClaims = z.object({
   edge: z.string(),
   name: z.string(),
   model: z.string(),
-  hardware: Hardware,
+  hardware: z.enum(HARDWARE),
 });
 export type JoinClaims = z.infer<typeof JoinClaims>;
 

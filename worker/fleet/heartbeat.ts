@@ -1,25 +1,19 @@
 /** A heartbeat: tells the Pool how the node is, hands its receipts to the Wallets, answers what the node is to do. */
-import type { Context } from 'hono';
 import { Heartbeat, type HeartbeatReply, VERSION_UNKNOWN } from '../../gpu-pool/protocol.ts';
 import { database } from '../db/client.ts';
 import { changeEngine, type NodeWithPaths } from '../db/nodes.ts';
 import { CANARY_SUBJECT } from '../domain/canary.ts';
 import { type NodeReport, type NodeState, nextState } from '../domain/node.ts';
 import type { Env } from '../env.ts';
-import { parseBody } from './body.ts';
+import { type FleetContext, parseBody } from './body.ts';
 import { orderCanary } from './canary-order.ts';
 import { clipVersion } from './enrol.ts';
 import { forgetNode } from './node-auth.ts';
 import { registered, tellPool } from './nodes.ts';
 import { takeReceipts } from './receipts.ts';
 
-/** A full heartbeat of 200 receipts is under 64 KiB; the rest is room for a protocol that grows. */
-export const HEARTBEAT_BYTES_MAX = 1024 * 1024;
-
-export type HeartbeatContext = Context<{ Bindings: Env; Variables: { node: NodeWithPaths } }>;
-
 /** The parts fail alone: a Pool that is down loses no receipt, a Wallet that is down takes no node away. */
-export async function heartbeat(c: HeartbeatContext): Promise<Response> {
+export async function heartbeat(c: FleetContext): Promise<Response> {
   const nowMs = Date.now();
   const node = c.get('node');
   if (node.state === 'removed') return reply(c, 'removed', []);
@@ -56,7 +50,7 @@ const DIRECTIVES: Record<NodeState, HeartbeatReply['directive']> = {
   removed: 'removed',
 };
 
-function reply(c: HeartbeatContext, directive: HeartbeatReply['directive'], acknowledged: number[]) {
+function reply(c: FleetContext, directive: HeartbeatReply['directive'], acknowledged: number[]) {
   return c.json({ directive, acknowledged } satisfies HeartbeatReply);
 }
 

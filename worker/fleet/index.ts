@@ -1,23 +1,23 @@
 /** The fleet's doors: nodes enrol and report, agents read the edge's public key. */
 import { Hono } from 'hono';
-import { ENROL_PATH, HEARTBEAT_PATH, JWKS_PATH } from '../../gpu-pool/protocol.ts';
-import type { NodeWithPaths } from '../db/nodes.ts';
-import { config, type Env } from '../env.ts';
-import { atMost } from './body.ts';
+import { ENROL_PATH, HEARTBEAT_PATH, JWKS_PATH } from '../../gpu-pool/protocol-words.ts';
+import { config } from '../env.ts';
+import { atMost, type Fleet } from './body.ts';
 import { publicJwks } from './edge-keys.ts';
-import { enrol } from './enrol.ts';
-import { HEARTBEAT_BYTES_MAX, heartbeat } from './heartbeat.ts';
 import { authenticateNode } from './node-auth.ts';
 import { refuse } from './refusal.ts';
 
-export const fleet = new Hono<{ Bindings: Env; Variables: { node: NodeWithPaths } }>();
+/** A full heartbeat of 200 receipts is under 64 KiB; the rest is room for a protocol that grows. */
+const HEARTBEAT_BYTES_MAX = 1024 * 1024;
+
+export const fleet = new Hono<Fleet>();
 
 fleet.get(JWKS_PATH, async (c) => {
   c.header('cache-control', 'public, max-age=300');
   return c.json(await publicJwks(config(c.env)));
 });
 
-fleet.post(ENROL_PATH, atMost(16 * 1024), enrol);
+fleet.post(ENROL_PATH, atMost(16 * 1024), async (c) => (await import('./enrol.ts')).enrol(c));
 
 // The signature comes before the body: nobody but a node makes the edge read a megabyte.
 fleet.post(
@@ -29,5 +29,5 @@ fleet.post(
     await next();
   },
   atMost(HEARTBEAT_BYTES_MAX),
-  heartbeat,
+  async (c) => (await import('./heartbeat.ts')).heartbeat(c),
 );

@@ -1,5 +1,6 @@
 /** Step 5: to a node's agent. Another node is tried only while no byte of an answer has left for the client. */
-import { GENERATE_PATH, type NodeError } from '../../gpu-pool/protocol.ts';
+import type { NodeError } from '../../gpu-pool/protocol.ts';
+import { GENERATE_PATH } from '../../gpu-pool/protocol-words.ts';
 import type { PoolSnapshot } from '../domain/node.ts';
 import { usefulRetryAfterMs } from '../domain/routing/overload.ts';
 import type { RouteRequest } from '../domain/routing/policy.ts';

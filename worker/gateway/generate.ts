@@ -21,9 +21,10 @@ import { envelope, type Refusal, refusalResponse } from './refusal.ts';
 import { serve } from './serve.ts';
 import { voidUnserved } from './settle.ts';
 
-/** The handler of the routes that speak `dialect`. */
-export function generate(dialect: Dialect) {
+/** The handler of the routes that speak a dialect. */
+export function generate(speak: () => Promise<Dialect>) {
   return async function generateIn(c: ApiContext): Promise<Response> {
+    const dialect = await speak();
     const { env } = c;
     const { publicOrigin } = config(env);
     const requestId = c.get('requestId');

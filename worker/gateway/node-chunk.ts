@@ -3,7 +3,13 @@
  * strict as the protocol's `NodeChunk`, which is its oracle (tests/domain/node-chunk.test.ts): the same is refused, and
  * what is not named there is left behind.
  */
-import { FINISH_REASONS, type FinishReason, type NodeChunk, TOKENS_MAX } from '../../gpu-pool/protocol.ts';
+import type { NodeChunk, NodeError } from '../../gpu-pool/protocol.ts';
+import {
+  FINISH_REASONS,
+  type FinishReason,
+  NODE_ERROR_CODES,
+  TOKENS_MAX,
+} from '../../gpu-pool/protocol-words.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
 type Choice = NodeChunk['choices'][number];
@@ -39,13 +45,18 @@ export function readPiece(data: string): NodeChunk | null {
 
 /** @param json as JSON.parse gave it. @returns null: no chunk */
 export function readNodeChunk(json: unknown): NodeChunk | null {
-  try {
+  return insideTheProtocol(() => {
     const { choices, usage } = fields(json);
     return { choices: list(choices).map(readChoice), usage: readUsage(fields(usage)) };
-  } catch (error) {
-    if (error instanceof OutsideTheProtocol) return null;
-    throw error;
-  }
+  });
+}
+
+/** @param json as JSON.parse gave it. @returns null: no refusal */
+export function readNodeError(json: unknown): NodeError['error'] | null {
+  return insideTheProtocol(() => {
+    const { code, message } = fields(fields(json).error);
+    return { code: oneOf(NODE_ERROR_CODES, code), message: text(message) };
+  });
 }
 
 function readChoice(value: unknown): Choice {
@@ -99,6 +110,15 @@ function readUsage({
   return isSound ? usage : refuse();
 }
 
+function insideTheProtocol<T>(read: () => T): T | null {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof OutsideTheProtocol) return null;
+    throw error;
+  }
+}
+
 function fields(value: unknown): Fields {
   return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Fields) : refuse();
 }
@@ -120,8 +140,11 @@ function tokens(value: unknown): number {
 }
 
 function finish(value: unknown): FinishReason | null {
-  const isKnown = value === null || FINISH_REASONS.includes(value as FinishReason);
-  return isKnown ? (value as FinishReason | null) : refuse();
+  return value === null ? value : oneOf(FINISH_REASONS, value);
+}
+
+function oneOf<Word>(words: readonly Word[], value: unknown): Word {
+  return words.includes(value as Word) ? (value as Word) : refuse();
 }
 
 function refuse(): never {

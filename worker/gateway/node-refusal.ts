@@ -1,5 +1,6 @@
 /** What an agent says instead of an answer. A node may be broken or not be one, so no more is read than a line. */
-import { NodeError } from '../../gpu-pool/protocol.ts';
+import type { NodeError } from '../../gpu-pool/protocol.ts';
+import { readNodeError } from './node-chunk.ts';
 
 const CHARS_MAX = 4_096;
 
@@ -11,8 +12,7 @@ export async function readNodeRefusal(response: Response): Promise<NodeError['er
     text += decoder.decode(bytes, { stream: true });
     if (text.length > CHARS_MAX) return null;
   }
-  const refusal = NodeError.safeParse(parseJson(text));
-  return refusal.success ? refusal.data.error : null;
+  return readNodeError(parseJson(text));
 }
 
 function parseJson(text: string): unknown {

@@ -1,9 +1,10 @@
 /** The answer of a node's agent as events: chunks, then an end. Whatever else comes is a broken node. */
-import { ABORT_PATH, type NodeChunk, NodeError } from '../../gpu-pool/protocol.ts';
+import type { NodeChunk } from '../../gpu-pool/protocol.ts';
+import { ABORT_PATH } from '../../gpu-pool/protocol-words.ts';
 import type { NodeView } from '../domain/node.ts';
 import { SseDecoder } from '../domain/sse.ts';
 import { type Alarm, Alarms } from './alarm.ts';
-import { readNodeChunk, readPiece } from './node-chunk.ts';
+import { readNodeChunk, readNodeError, readPiece } from './node-chunk.ts';
 
 export type NodeEvent =
   | { kind: 'chunk'; chunk: NodeChunk }
@@ -150,6 +151,5 @@ function toEvent(data: string): NodeEvent {
   }
   const chunk = readNodeChunk(json);
   if (chunk) return { kind: 'chunk', chunk };
-  const error = NodeError.safeParse(json);
-  return { kind: 'broken', why: error.success ? error.data.error.code : 'an event outside the protocol' };
+  return { kind: 'broken', why: readNodeError(json)?.code ?? 'an event outside the protocol' };
 }
