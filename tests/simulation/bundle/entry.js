@@ -1,5 +1,8 @@
 /** The edge as the simulation runs it: the real handlers on their routes, without portal, sign-up and Stripe. */
 import { Hono } from 'hono';
+// made later in an isolate; here each module is made before the first isolate starts, with the state that it will have
+import '../../../worker/fleet/enrol.ts';
+import '../../../worker/fleet/heartbeat.ts';
 import { getBalance } from '../../../worker/api/balance.ts';
 import { getGeneration } from '../../../worker/api/generations.ts';
 import { getKey } from '../../../worker/api/key.ts';
@@ -11,7 +14,7 @@ import { config } from '../../../worker/env.ts';
 import { fleet } from '../../../worker/fleet/index.ts';
 import { ANY_KEY, ANYBODY, by } from '../../../worker/gateway/access.ts';
 import { withAnswerHeaders } from '../../../worker/gateway/answer-headers.ts';
-import { openaiChat } from '../../../worker/gateway/dialects/openai-chat.ts';
+import { dialects } from '../../../worker/gateway/dialects/index.ts';
 import { generate } from '../../../worker/gateway/generate.ts';
 import { refused } from '../../../worker/gateway/refusal.ts';
 
@@ -20,7 +23,7 @@ export { Wallet } from '../../../worker/durable/wallet.ts';
 
 export const app = new Hono();
 app.use(withAnswerHeaders());
-app.post('/v1/chat/completions', generate(openaiChat));
+app.post('/v1/chat/completions', generate(dialects.openaiChat));
 app.get('/v1/generations/:id', by(...ANYBODY), getGeneration);
 app.get('/v1/key', by(...ANYBODY), getKey);
 app.get('/user/balance', by(...ANY_KEY), getBalance);
