@@ -11,5 +11,9 @@ import { portal } from './portal/index.tsx';
 export const site = new Hono<{ Bindings: Env }>();
 
 site.route('/operator/api', operator);
+// whatever fails here is said as by the rest of the Worker (index.ts)
+site.onError((error) => {
+  throw error;
+});
 site.route('/', billing);
 site.route('/', portal);

@@ -68,10 +68,17 @@ export function countsTable(counts: Counts, bill: readonly BillLine[]): string {
   ].join('\n');
 }
 
-export function startupTable({ gzipBytes, startMs, readMs, startsMs, bareStartsMs }: Startup): string {
+export function startupTable({
+  gzipBytes,
+  startMs,
+  readMs,
+  startsMs,
+  readStartsMs,
+  bareStartsMs,
+}: Startup): string {
   const range = (values: readonly number[]) =>
     `${number(Math.min(...values), 0)}–${number(Math.max(...values), 0)} ms`;
-  const starts = `workerd with it ${range(startsMs)}, with the bare Worker ${range(bareStartsMs)}`;
+  const starts = `workerd with it ${range(startsMs)}, with its files unused ${range(readStartsMs)}, with a bare Worker ${range(bareStartsMs)}`;
   return `\nBundle ${number(gzipBytes / 1e3, 0)} kB gzip; start-up ${number(startMs, 1)} ms, and ${number(readMs, 1)} ms to read the files (${starts})`;
 }
 

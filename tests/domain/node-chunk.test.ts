@@ -1,7 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { FINISH_REASONS, NodeChunk, TOKENS_MAX } from '../../gpu-pool/protocol.ts';
-import { readNodeChunk, readPiece } from '../../worker/gateway/node-chunk.ts';
+import {
+  FINISH_REASONS,
+  NODE_ERROR_CODES,
+  NodeChunk,
+  NodeError,
+  TOKENS_MAX,
+} from '../../gpu-pool/protocol.ts';
+import { readNodeChunk, readNodeError, readPiece } from '../../worker/gateway/node-chunk.ts';
 
 /** What JSON.parse can give, and now and then what the protocol wants there. */
 const anything = fc.oneof(
@@ -95,22 +101,22 @@ describe("a node's chunk", () => {
     expect(taken).toBeGreaterThan(500);
   });
 
-  const piece = (text: fc.Arbitrary<string>) =>
-    fc.record({
-      choices: fc.tuple(
-        fc.record({
-          index: fc.nat(11),
-          delta: fc.oneof(fc.record({ content: text }), fc.record({ reasoning_content: text })),
-          finish_reason: fc.constant(null),
-        }),
-      ),
-      usage: fc.record({
-        prompt_tokens: tokens,
-        cached_tokens: fc.nat(20),
-        completion_tokens: tokens,
-        reasoning_tokens: fc.nat(20),
+  const text = fc.string({ unit: 'binary' });
+  const piece = fc.record({
+    choices: fc.tuple(
+      fc.record({
+        index: fc.nat(11),
+        delta: fc.oneof(fc.record({ content: text }), fc.record({ reasoning_content: text })),
+        finish_reason: fc.constant(null),
       }),
-    });
+    ),
+    usage: fc.record({
+      prompt_tokens: tokens,
+      cached_tokens: fc.nat(20),
+      completion_tokens: tokens,
+      reasoning_tokens: fc.nat(20),
+    }),
+  });
 
   it('that is a piece of text is read without JSON.parse, and is what JSON.parse would have made of it', () => {
     let taken = 0;
@@ -120,9 +126,9 @@ describe("a node's chunk", () => {
       taken += 1;
       expect(read).toEqual(readNodeChunk(JSON.parse(data)));
     };
-    const written = piece(fc.string({ unit: 'binary' })).map((value) => JSON.stringify(value));
+    const written = piece.map((value) => JSON.stringify(value));
     fc.assert(fc.property(written, check), { numRuns: 5_000 });
-    // one character is another, too many or missing
+    // a character or a few are others, too many or missing
     const damaged = fc
       .tuple(written, fc.nat(), fc.nat(1), fc.oneof(fc.constantFrom(...'"\\{}[],:0123-.e \n'), fc.string()))
       .map(
@@ -146,5 +152,23 @@ describe("a node's chunk", () => {
       '{"choices":[{"index":0,"delta":{"content":"zebra"},"finish_reason":null}],"usage":{"prompt_tokens":20,"cached_tokens":0,"completion_tokens":1,"reasoning_tokens":0}}';
     expect(readPiece(data)).not.toBeNull();
     expect(readPiece(data.replace(from, to))).toBeNull();
+  });
+});
+
+describe("a node's refusal", () => {
+  it('is read as the schema of the protocol reads it', () => {
+    const refusal = object({
+      error: object({ code: fc.constantFrom(...NODE_ERROR_CODES), message: fc.string() }),
+    });
+    let taken = 0;
+    const check = (value: unknown) => {
+      const json: unknown = JSON.parse(JSON.stringify(value) ?? 'null');
+      const expected = NodeError.safeParse(json);
+      expect(readNodeError(json)).toEqual(expected.success ? expected.data.error : null);
+      taken += expected.success ? 1 : 0;
+    };
+    fc.assert(fc.property(refusal, check), { numRuns: 2_000 });
+    fc.assert(fc.property(anything, check), { numRuns: 1_000 });
+    expect(taken).toBeGreaterThan(500);
   });
 });

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { StreamReader } from '../../gpu-pool/agent/sglang/stream.ts';
 import type { UsageAnomaly } from '../../gpu-pool/agent/sglang/usage.ts';
 import type { NodeChunk } from '../../gpu-pool/protocol.ts';
+import { readPiece } from '../../worker/gateway/node-chunk.ts';
 import { event, sse, sseText, total, usage } from './agent-fake-engine.ts';
 import { BODY, generate, stage, textOf, until } from './agent-kit.ts';
 
@@ -24,6 +25,15 @@ function readAll(events: unknown[], options: { choices?: number; maxTokens?: num
 }
 
 describe('normalised chunks', () => {
+  it('are written as the edge reads pieces of text fastest', () => {
+    const { chunks } = readAll([
+      event({ reasoning: 'Hm, ', usage: usage(1, { reasoning: 1 }) }),
+      event({ content: 'Grüß Gott!', usage: usage(2, { reasoning: 1, cached: 8 }) }),
+    ]);
+    expect(chunks).toHaveLength(2);
+    expect(chunks.map((chunk) => readPiece(JSON.stringify(chunk)))).toEqual(chunks);
+  });
+
   it('drop what is the engine’s own, what is null, and what says nothing new', () => {
     const { chunks } = readAll([
       event({ role: 'assistant', content: '' }),

@@ -1,5 +1,7 @@
+import { createExecutionContext } from 'cloudflare:test';
 import { decodeJwt } from 'jose';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
+import app from '../../worker/index.ts';
 import { auditOf, doors, enrolledNode, env, newAccount, OPERATOR, postJson, R1 } from './fleet-fixtures.ts';
 
 const API = '/operator/api';
@@ -39,6 +41,20 @@ describe('the operator token', () => {
       expect(await codeOf(response)).toEqual([401, 'operator_token_invalid']);
     }
   });
+});
+
+it('fails as the rest of the Worker does: said in JSON, and logged with its request', async () => {
+  const DB = {
+    prepare: () => {
+      throw new Error('D1 is away');
+    },
+  } as unknown as D1Database;
+  const logged = vi.spyOn(console, 'error').mockImplementation(() => undefined);
+  const request = new Request(`https://tollgate.test${API}/audit`, { headers: OPERATOR });
+  const response = await app.fetch(request, { ...env, DB }, createExecutionContext());
+  expect(await codeOf(response)).toEqual([500, 'internal_error']);
+  expect(logged.mock.calls.flat().join()).toContain(response.headers.get('x-request-id'));
+  logged.mockRestore();
 });
 
 describe('join tokens', () => {

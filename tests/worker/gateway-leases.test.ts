@@ -3,25 +3,32 @@ import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { type LeaseReport, readTicket } from '../../worker/domain/lease.ts';
 import { nanoUsd, usd } from '../../worker/domain/money.ts';
 import { Wallet } from '../../worker/durable/wallet.ts';
-import { answer, endless, freshNetwork, stream } from './fake-node.ts';
-import { Customer, costOf, newModel, PRICE, withSettings } from './gateway-client.ts';
+import { answer, endless, freshNetwork, stream, wait } from './fake-node.ts';
+import { Customer, costOf, env, newModel, PRICE, withSettings } from './gateway-client.ts';
 
 const network = freshNetwork();
 const using = withSettings({ LEASE_BUSY_MS: '1000' });
-const ASKING_MS = 3_000;
+const ASKING_MS = 4_000;
+/** More than a lease asks for at the least (AHEAD_REQUESTS_MIN in leases.ts), and how many of them come before it has any. */
+const AT_ONCE = 60;
+const ALONE = 10;
+const WIDE = { requestsPerMinute: 100_000, concurrency: 10_000 };
+const SLOWLY_MS = 25;
+/** Than a report takes; less than after which a key is idle. */
+const LONGER_MS = 400;
 const words = (count: number) => Array.from({ length: count }, (_, i) => `${i} `);
 const COST = costOf(10, 3);
 
 let calls: string[];
-let leaseIds: Set<string>;
+let reports: LeaseReport[];
 beforeEach(() => {
   calls = [];
-  leaseIds = new Set();
+  reports = [];
   for (const method of ['admit', 'resize', 'post', 'void', 'lease'] as const) {
     const real = Wallet.prototype[method] as (this: Wallet, ...args: unknown[]) => Promise<unknown>;
     vi.spyOn(Wallet.prototype, method).mockImplementation(function (this: Wallet, ...args: unknown[]) {
       calls.push(method);
-      if (method === 'lease') leaseIds.add((args[0] as LeaseReport).leaseId);
+      if (method === 'lease') reports.push(args[0] as LeaseReport);
       return real.apply(this, args) as never;
     });
   }
@@ -117,18 +124,48 @@ describe('a busy key', () => {
     expect(availableNanoUsd).toBe(credit - charged);
   }, 60_000);
 
-  it('that has no credit to set aside opens no lease after the other', async () => {
+  it('has slack for as many as run: when they end, as many may come at once', async () => {
+    const model = newModel();
+    const node = await network().add(model, short);
+    const customer = await Customer.withCredit(usd(50), WIDE);
+    // a lease has an eighth of what is left, at the most
+    const { requestsPerMinute, concurrency } = WIDE;
+    const widened = 'update account set requests_per_minute = ?, concurrency = ? where id = ?';
+    await env.DB.prepare(widened).bind(requestsPerMinute, concurrency, customer.accountId).run();
+    await ask(customer, model, 12);
+    node.script = endless(10);
+    const running: Awaited<ReturnType<Customer['send']>>[] = [];
+    const begin = () => customer.send({ model, stream: true, max_tokens: 4_000 }, { using });
+    // one by one, so that their pace asks for less
+    for (let i = 0; i < AT_ONCE; i++) {
+      running.push(await begin());
+      await wait(SLOWLY_MS);
+    }
+    await wait(LONGER_MS);
+    calls = [];
+    running.push(...(await Promise.all(Array.from({ length: AT_ONCE - ALONE }, begin))));
+    expect(calls.filter((method) => method === 'admit')).toEqual([]);
+    await Promise.all(running.map(({ response }) => response.body!.cancel()));
+    await Promise.all(running.map(({ settled }) => settled()));
+  }, 30_000);
+
+  it('of an account with no credit to set aside has no lease after the other', async () => {
     const model = newModel();
     await network().add(model, short);
-    const customer = await Customer.withCredit(nanoUsd(1));
+    const customers = await Promise.all([1, 2].map(() => Customer.withCredit(nanoUsd(1))));
     const endMs = Date.now() + ASKING_MS;
     let refused = 0;
     for (; Date.now() < endMs; refused++) {
-      const { response, settled } = await customer.send({ model }, { using });
-      expect(response.status).toBe(402);
-      await settled();
+      for (const customer of customers) {
+        const { response, settled } = await customer.send({ model }, { using });
+        expect(response.status).toBe(402);
+        await settled();
+      }
     }
     expect(refused).toBeGreaterThan(6);
-    expect(leaseIds.size).toBe(1);
+    for (const { keyId } of customers) {
+      const own = reports.filter(({ terms }) => terms.keyId === keyId);
+      expect(new Set(own.map(({ leaseId }) => leaseId)).size).toBe(1);
+    }
   }, 20_000);
 });

@@ -5,7 +5,7 @@ import { type DialectName, dialects } from '../gateway/dialects/index.ts';
 export const BATCH_ENDPOINTS = ['/v1/chat/completions', '/v1/completions', '/v1/responses'] as const;
 export type BatchEndpoint = (typeof BATCH_ENDPOINTS)[number];
 
-const DIALECTS: Record<BatchEndpoint, DialectName> = {
+const DIALECT_NAMES: Record<BatchEndpoint, DialectName> = {
   '/v1/chat/completions': 'openaiChat',
   '/v1/completions': 'openaiCompletions',
   '/v1/responses': 'openaiResponses',
@@ -13,5 +13,5 @@ const DIALECTS: Record<BatchEndpoint, DialectName> = {
 
 /** @param endpoint of a batch's order, which was looked at when it was made */
 export function dialectOf(endpoint: string): Promise<Dialect> {
-  return dialects[DIALECTS[endpoint as BatchEndpoint]]();
+  return dialects[DIALECT_NAMES[endpoint as BatchEndpoint]]();
 }

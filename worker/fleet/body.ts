@@ -2,16 +2,7 @@
 import type { Context } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import type { z } from 'zod';
-import type { NodeWithPaths } from '../db/nodes.ts';
-import type { Env } from '../env.ts';
 import { refuse } from './refusal.ts';
-
-/** `node`: behind a node's token, whose it is */
-export interface Fleet {
-  Bindings: Env;
-  Variables: { node: NodeWithPaths };
-}
-export type FleetContext = Context<Fleet>;
 
 /** Middleware: 413 before anything is parsed. */
 export function atMost(bytes: number) {

@@ -103,6 +103,7 @@ const JoinClaims = z.object({
   edge: z.string(),
   name: z.string(),
   model: z.string(),
+  // as the protocol's `Hardware`, whose module makes all schemas of nodes
   hardware: z.enum(HARDWARE),
 });
 export type JoinClaims = z.infer<typeof JoinClaims>;

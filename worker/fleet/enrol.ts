@@ -1,17 +1,18 @@
 /** Enrolment: a join token, used once, becomes a node known by its own key from then on. Customers come after a canary. */
+import type { Context } from 'hono';
 import { importJWK } from 'jose';
 import { type EnrolReply, EnrolRequest, Hardware } from '../../gpu-pool/protocol.ts';
 import { database } from '../db/client.ts';
 import { findJoinToken, findNode, type NodeRow, useJoinToken } from '../db/nodes.ts';
 import { checkNodeUrl } from '../domain/node-url.ts';
-import { config } from '../env.ts';
-import { type FleetContext, parseBody } from './body.ts';
+import { config, type Env } from '../env.ts';
+import { parseBody } from './body.ts';
 import { CAPACITY_TOKENS_PER_SECOND } from './capacity.ts';
 import { verifyJoinToken } from './edge-keys.ts';
 import { refuse } from './refusal.ts';
 
 /** Everything is checked before the token is used, so a mistake in the agent's settings does not cost a token. */
-export async function enrol(c: FleetContext): Promise<Response> {
+export async function enrol(c: Context<{ Bindings: Env }>): Promise<Response> {
   const nowMs = Date.now();
   const settings = config(c.env);
   const db = database(c.env);

@@ -5,15 +5,15 @@ import { changeEngine, type NodeWithPaths } from '../db/nodes.ts';
 import { CANARY_SUBJECT } from '../domain/canary.ts';
 import { type NodeReport, type NodeState, nextState } from '../domain/node.ts';
 import type { Env } from '../env.ts';
-import { type FleetContext, parseBody } from './body.ts';
+import { parseBody } from './body.ts';
 import { orderCanary } from './canary-order.ts';
 import { clipVersion } from './enrol.ts';
-import { forgetNode } from './node-auth.ts';
+import { forgetNode, type NodeContext } from './node-auth.ts';
 import { registered, tellPool } from './nodes.ts';
 import { takeReceipts } from './receipts.ts';
 
 /** The parts fail alone: a Pool that is down loses no receipt, a Wallet that is down takes no node away. */
-export async function heartbeat(c: FleetContext): Promise<Response> {
+export async function heartbeat(c: NodeContext): Promise<Response> {
   const nowMs = Date.now();
   const node = c.get('node');
   if (node.state === 'removed') return reply(c, 'removed', []);
@@ -50,7 +50,7 @@ const DIRECTIVES: Record<NodeState, HeartbeatReply['directive']> = {
   removed: 'removed',
 };
 
-function reply(c: FleetContext, directive: HeartbeatReply['directive'], acknowledged: number[]) {
+function reply(c: NodeContext, directive: HeartbeatReply['directive'], acknowledged: number[]) {
   return c.json({ directive, acknowledged } satisfies HeartbeatReply);
 }
 

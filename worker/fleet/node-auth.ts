@@ -1,10 +1,12 @@
 /** Who a heartbeat comes from: a token signed with the key that the node showed when it enrolled. */
+import type { Context, MiddlewareHandler } from 'hono';
 import { decodeJwt, importJWK, jwtVerify } from 'jose';
 import { EDGE } from '../../gpu-pool/protocol-words.ts';
 import { database } from '../db/client.ts';
 import { findNode, type NodeWithPaths } from '../db/nodes.ts';
 import { isId } from '../domain/ids.ts';
 import type { Env } from '../env.ts';
+import { refuse } from './refusal.ts';
 
 /** How old an isolate's copy of a node's row may be: bounds how long another isolate's drain goes unseen. */
 export const NODE_CACHE_AGE_MS_MAX = 5_000;
@@ -21,8 +23,24 @@ export function forgetNode(nodeId: string): void {
   known.delete(nodeId);
 }
 
+interface OfNode {
+  Bindings: Env;
+  /** whose token it is */
+  Variables: { node: NodeWithPaths };
+}
+/** Behind `nodesOnly`. */
+export type NodeContext = Context<OfNode>;
+
+/** Refuses everybody but nodes. */
+export const nodesOnly: MiddlewareHandler<OfNode> = async (c, next) => {
+  const node = await authenticateNode(c.env, c.req.header('authorization'), Date.now());
+  if (node === null) return refuse(c, 'node_token_invalid');
+  c.set('node', node);
+  await next();
+};
+
 /** @returns null for a token that is missing, malformed, expired, for another edge, or not by the node it names */
-export async function authenticateNode(
+async function authenticateNode(
   env: Env,
   authorization: string | undefined,
   nowMs: number,

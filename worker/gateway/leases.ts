@@ -46,7 +46,7 @@ const TENDED_MS_MAX = 20_000;
 const LOST_MS = 3_000;
 /** What is more is told in the next report: one should not keep a Wallet from all others for long. */
 const ENDED_MAX = 1_000;
-/** An account that had no slack to give has none a moment later either. */
+/** An account that had no slack to give, or of which others waited for theirs, has none a moment later either. */
 const BARREN_MS = 5_000;
 const LOOK_EVERY_MS = 5;
 const TELL_ATTEMPTS = 3;
@@ -81,7 +81,7 @@ export function admitByLease(
   let lease = leases.get(name);
   if (lease === undefined || !lease.isOpen) {
     if (lease?.isBarren(nowMs) || !isBusy(name, nowMs, config(env).leaseBusyMs)) return null;
-    for (const [each, { isDone }] of leases) if (isDone) leases.delete(each);
+    for (const [each, old] of leases) if (old.isDone && !old.isBarren(nowMs)) leases.delete(each);
     const terms = { keyId, modelId, price, limits };
     lease = new Lease(env, accountId, terms, shareOf(asked.hold, asked.tokens), nowMs);
     leases.set(name, lease);
@@ -148,7 +148,7 @@ class Lease {
     return this.#over && this.#running.size === 0 && this.#ended.length === 0;
   }
 
-  /** It was never given anything, and another would not be, either. */
+  /** It was never given anything; for a while another would not be, either. */
   isBarren(nowMs: number): boolean {
     return this.#over && !this.#hadSlack && Math.abs(nowMs - this.#told.atMs) < BARREN_MS;
   }

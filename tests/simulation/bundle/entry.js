@@ -1,7 +1,6 @@
 /** The edge as the simulation runs it: the real handlers on their routes, without portal, sign-up and Stripe. */
 import { Hono } from 'hono';
 // made later in an isolate; here each module is made before the first isolate starts, with the state that it will have
-import '../../../worker/fleet/enrol.ts';
 import '../../../worker/fleet/heartbeat.ts';
 import { getBalance } from '../../../worker/api/balance.ts';
 import { getGeneration } from '../../../worker/api/generations.ts';
