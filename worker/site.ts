@@ -10,10 +10,11 @@ import { portal } from './portal/index.tsx';
 
 export const site = new Hono<{ Bindings: Env }>();
 
-site.route('/operator/api', operator);
 // whatever fails here is said as by the rest of the Worker (index.ts)
 site.onError((error) => {
   throw error;
 });
+
+site.route('/operator/api', operator);
 site.route('/', billing);
 site.route('/', portal);
