@@ -23,6 +23,7 @@ export const JOIN_AUDIENCE = 'tollgate-join';
 export const VERSION_UNKNOWN = 'unknown';
 
 export const HARDWARE = ['8xh800-pair', '8xh200', '8xmi300x'] as const;
+
 /** No request has more. */
 export const TOKENS_MAX = 100_000_000;
 
