@@ -190,6 +190,23 @@ describe('when nobody answers', () => {
     // 20 first attempts; then at most 3 + 20 % of what runs may be retrying at once
     expect(generated().length).toBeLessThanOrEqual(20 + 2 * 7);
   });
+
+  it('who is turned away by a node that drains waits for a turn at the others', async () => {
+    const model = newModel();
+    const afterAWhile =
+      (script: Script): Script =>
+      async (asked) => {
+        await wait(100);
+        return script(asked);
+      };
+    // the snapshot does not say yet that one drains: about 20 of 60 ask it, more than may be retrying at once
+    for (const script of [busy, () => stream(answer(GOOD)), () => stream(answer(GOOD))])
+      await network().add(model, afterAWhile(script));
+    const conversations = Array.from({ length: 60 }, (_, i) => [{ role: 'user', content: `What is ${i}?` }]);
+    const answers = await Promise.all(conversations.map((messages) => customer.ask({ model, messages })));
+    expect(answers.filter(({ status }) => status !== 200)).toEqual([]);
+    expect(generated().length).toBeGreaterThan(60 + 10);
+  });
 });
 
 describe("a request that is the caller's mistake", () => {

@@ -21,6 +21,8 @@ export const ATTEMPTS_MAX = 3;
 /** Retries must not double the load of a pool that is already short: a fifth of what runs, and a few. */
 const RETRY_SHARE = 0.2;
 const RETRIES_ALWAYS = 3;
+/** Turned away by a full queue while others have room, a request waits that long for its turn: no reason to refuse it. */
+const TURN_WAIT_MS_MAX = 5_000;
 /** What a node drops at once does not come back to the others at once. */
 const RETRY_PAUSE_MS_MAX = 50;
 
@@ -69,10 +71,15 @@ export async function forward(errand: Errand, tried: Set<string>): Promise<Forwa
     const isRetry = tried.size > 0;
     if (isRetry) await scheduler.wait(Math.random() * RETRY_PAUSE_MS_MAX);
     const snapshot = await pool();
-    if (gone.aborted || (isRetry && retrying + 1 > RETRIES_ALWAYS + RETRY_SHARE * inFlightTotal())) break;
+    if (gone.aborted) break;
     const choice = chooseNode(snapshot, { ...route, tried }, Date.now());
     if (choice.node === null) {
       if (choice.retryAfterMs !== null) last = { ...last, refusal: later(choice.retryAfterMs, last.refusal) };
+      break;
+    }
+    if (isRetry && retrying + 1 > RETRIES_ALWAYS + RETRY_SHARE * inFlightTotal()) {
+      const waits = last.refusal.reason === 'overloaded' && Date.now() - startedMs < TURN_WAIT_MS_MAX;
+      if (waits) continue;
       break;
     }
     const { node } = choice;
