@@ -94,9 +94,11 @@ export default defineConfig({
       {
         test: {
           name: 'e2e',
-          globalSetup: ['tests/e2e/bundle.ts'],
+          globalSetup: ['tests/e2e/setup.ts'],
           include: ['tests/e2e/**/*.test.ts', 'tests/browser/**/*.test.ts'],
-          fileParallelism: false,
+          // much of their time is waiting, for deadlines and for processes
+          maxWorkers: 2,
+          sequence: { groupOrder: 2 },
           testTimeout: 120_000,
           hookTimeout: 180_000,
         },

@@ -34,12 +34,17 @@ export interface Edge extends Running {
   readonly operatorToken: string;
 }
 
+/** Where `migrate` and `startEdge` keep the database: a folder. */
+export function databaseIn(stateDir: string): string {
+  return join(stateDir, 'd1');
+}
+
 /** Applies the migrations that the local database lacks. @throws Error that says what to do when one fails */
 export async function migrate(stateDir: string): Promise<void> {
   try {
     await run(
       'wrangler',
-      ['d1', 'migrations', 'apply', 'DB', '--local', '--persist-to', join(stateDir, 'd1')],
+      ['d1', 'migrations', 'apply', 'DB', '--local', '--persist-to', databaseIn(stateDir)],
       QUIET,
     );
   } catch (error) {
@@ -66,7 +71,7 @@ export async function startEdge(edge: EdgeOptions): Promise<Edge> {
   const options: EdgeProcessOptions = {
     port,
     script,
-    persistTo: join(stateDir, 'd1'),
+    persistTo: databaseIn(stateDir),
     probes,
     settings: {
       PUBLIC_ORIGIN: `http://localhost:${port}`,

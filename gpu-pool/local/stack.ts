@@ -1,11 +1,11 @@
 /** A whole Tollgate on this machine: edge, three enrolled nodes, a demo account with credit, an operator. */
 import { randomBytes } from 'node:crypto';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import type { Hardware } from '../protocol.ts';
-import { bundle, type Edge, migrate, startEdge } from './edge.ts';
+import { bundle, databaseIn, type Edge, migrate, startEdge } from './edge.ts';
 import { type Engine, startAgentProcess, startEngine } from './node.ts';
 import { type Credentials, obtainKey, Visitor } from './people.ts';
 import { type Started, stopAll } from './process.ts';
@@ -20,6 +20,8 @@ export interface StackOptions {
   readonly speed: number;
   /** a bundled Worker; made anew when left out */
   readonly script?: string;
+  /** a database to begin with, which is up to date; brought up to date when left out */
+  readonly database?: string;
   /** settings of worker/env.ts */
   readonly settings?: Record<string, string>;
   /** told of each step before it begins */
@@ -73,7 +75,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     await mustBeFree(port, 'TOLLGATE_PORT');
     for (let i = 0; i < NODES.length; i++) await mustBeFree(nodePort + i, 'TOLLGATE_NODE_PORT');
     onStep('Bringing the local database up to date');
-    await migrate(stateDir);
+    if (options.database) cpSync(options.database, databaseIn(stateDir), { recursive: true });
+    else await migrate(stateDir);
     onStep('Bundling the Worker');
     const script = options.script ?? (await bundle(stateDir));
     onStep('Starting the edge');

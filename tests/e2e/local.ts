@@ -45,6 +45,7 @@ export async function startLocal(over: Partial<StackOptions> = {}): Promise<Loca
     nodePort: port + 1,
     speed: 20,
     script: inject('script'),
+    database: inject('database'),
     ...over,
     settings: { ...SETTINGS, ...over.settings },
   });

@@ -1,19 +1,23 @@
-/** Before the end-to-end tests: one bundle of the Worker for all of them. */
+/** Before the end-to-end tests: one bundle of the Worker and one migrated database for all of them. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
-import { bundle } from '../../gpu-pool/local/edge.ts';
+import { bundle, databaseIn, migrate } from '../../gpu-pool/local/edge.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
     /** path of the bundled Worker */
     script: string;
+    /** path of an empty database that is up to date, to be copied */
+    database: string;
   }
 }
 
 export default async function setup(project: TestProject): Promise<() => void> {
   const dir = mkdtempSync(join(tmpdir(), 'tollgate-bundle-'));
-  project.provide('script', await bundle(dir));
+  const [script] = await Promise.all([bundle(dir), migrate(dir)]);
+  project.provide('script', script);
+  project.provide('database', databaseIn(dir));
   return () => rmSync(dir, { recursive: true, force: true });
 }
