@@ -262,7 +262,7 @@ describe('rollups', () => {
     ]);
   });
 
-  it('of a key say when it was last used, and never that it was earlier', async () => {
+  it('of a key say to the minute when it was last used, and never that it was earlier', async () => {
     const account = await newAccount();
     const { row: key } = await createKey(db, await pepperKey(config(env)), {
       accountId: account,
@@ -274,7 +274,10 @@ describe('rollups', () => {
     await tell(usageItem(request({ keyId: key.id, admittedAtMs: NOON + 5 }), request({ keyId: key.id })));
     expect(await lastUsed()).toBe(NOON + 5);
     await tell(usageItem(request({ keyId: key.id })));
+    await tell(usageItem(request({ keyId: key.id, admittedAtMs: NOON + 60_000 })));
     expect(await lastUsed()).toBe(NOON + 5);
+    await tell(usageItem(request({ keyId: key.id, admittedAtMs: NOON + 60_005 })));
+    expect(await lastUsed()).toBe(NOON + 60_005);
   });
 });
 

@@ -90,11 +90,13 @@ export const RECEIPT_HOUR = addTo('receipt_hour', {
   newest: 'newest_received_at_ms newest_ended_at_ms',
 });
 
+/** People read it to the minute, and a row is written each time. */
+const LAST_USED_STEP_MS = 60_000;
 const KEY_COLUMNS = ['key_id', 'at_ms'];
 export const KEYS_USED: Statement = {
   columns: KEY_COLUMNS,
   text: `UPDATE api_key SET last_used_at_ms = sent.at_ms FROM ${sent(KEY_COLUMNS)} AS sent
-    WHERE id = sent.key_id AND coalesce(last_used_at_ms, 0) < sent.at_ms`,
+    WHERE id = sent.key_id AND coalesce(last_used_at_ms, 0) <= sent.at_ms - ${LAST_USED_STEP_MS}`,
 };
 
 export const LATE_COLUMNS = ['request_id', 'node_id', 'received_at_ms'];

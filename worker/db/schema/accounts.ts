@@ -89,6 +89,7 @@ export const apiKey = sqliteTable(
     createdAtMs: integer('created_at_ms').notNull(),
     expiresAtMs: integer('expires_at_ms'),
     revokedAtMs: integer('revoked_at_ms'),
+    /** to a minute */
     lastUsedAtMs: integer('last_used_at_ms'),
   },
   (t) => [index('api_key_by_account').on(t.accountId, t.createdAtMs)],
