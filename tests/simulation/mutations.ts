@@ -35,7 +35,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     what: 'a charge leaves its hold where it is',
     expects: ['L4'],
-    edits: [edit(SETTLEMENT, 'store.changeHeld(-request.heldNanoUsd);', '')],
+    edits: [edit(SETTLEMENT, 'heldByNanoUsd: 0 - request.heldNanoUsd,', 'heldByNanoUsd: 0,')],
   },
   {
     what: 'a hold that grows is added twice',
@@ -210,7 +210,7 @@ export const MUTATIONS: readonly Mutation[] = [
     what: 'what was given back still counts as spent',
     expects: ['L10'],
     scenario: 'harsh',
-    edits: [edit(SETTLEMENT, 'store.addSpend(request.keyId, dayOf(nowMs), nanoUsd(-back));', '')],
+    edits: [edit(SETTLEMENT, 'nanoUsd(chargeNanoUsd - backNanoUsd), nowMs', 'chargeNanoUsd, nowMs')],
   },
   {
     what: 'entries are not chained',
@@ -330,11 +330,7 @@ export const MUTATIONS: readonly Mutation[] = [
     what: 'receipts that come after the end are left lying',
     expects: ['L5'],
     edits: [
-      edit(
-        'worker/durable/take-receipts.ts',
-        '  else if (request !== null || !leases.takeReceipt(receipt, nowMs))\n    receipts.settle(requestId, request, nowMs);\n',
-        '',
-      ),
+      edit('worker/durable/take-receipts.ts', 'receipts.compare(receipt, ended, agreed, nowMs);', 'return;'),
     ],
   },
   {

@@ -39,7 +39,7 @@ export class Ledger {
     return entry;
   }
 
-  /** One entry for requests that are settled together, and the end of what was held for them. Their page tells of it. */
+  /** One entry for requests that are settled together, and the end of what was held for them. Who settles them tells of it. */
   charge(
     requestIds: readonly string[],
     { chargeNanoUsd, heldByNanoUsd, atMs }: { chargeNanoUsd: NanoUsd; heldByNanoUsd: number; atMs: number },

@@ -6,7 +6,7 @@ import type { NanoUsd } from '../domain/money.ts';
 import type { Task } from '../domain/task.ts';
 import type { RequestRecord } from '../domain/wallet.ts';
 import type { Env } from '../env.ts';
-import { grantedOf, type Pages, places, recordOf } from './pages.ts';
+import { grantedOf, type Page, type Pages, places, recordOf } from './pages.ts';
 import type { WalletStore } from './wallet-store.ts';
 
 /** One look at the outbox; a page is an item of many requests. */
@@ -14,9 +14,16 @@ const ITEMS_MAX = 50;
 /** Of one batch: a D1 that is busy for longer keeps all others waiting. */
 const REQUESTS_MAX = 2_000;
 
-/** What waits in an outbox: items as D1 hears of them, and pages, which are read when it does. */
+/** What waits in an outbox: items as D1 hears of them, a request with its charge, and pages, which are read when it does. */
 export type Told =
   | OutboxItem
+  | {
+      readonly kind: 'settled';
+      readonly accountId: string;
+      /** null: it cost nothing */
+      readonly entry: Entry | null;
+      readonly request: ToldRequest;
+    }
   | {
       readonly kind: 'page';
       readonly accountId: string;
@@ -71,14 +78,15 @@ function inFull(item: Told | LegacyUsage, pages: Pages): OutboxItem[] {
     const { kind, accountId, request, grantedNanoUsd } = item;
     return [{ kind, accountId, requests: [{ ...request, grantedNanoUsd }] }];
   }
-  if (item.kind !== 'page') return [item];
+  if (item.kind !== 'settled' && item.kind !== 'page') return [item];
   const { accountId, entry } = item;
-  const page = pages.page(item.atMs);
-  const requests = places(page).map(
-    (place): ToldRequest => ({ ...recordOf(place), grantedNanoUsd: grantedOf(place) }),
-  );
+  const requests = item.kind === 'settled' ? [item.request] : requestsOf(pages.page(item.atMs));
   const usage: OutboxItem = { kind: 'usage', accountId, requests };
   return entry === null ? [usage] : [{ kind: 'entry', accountId, entry }, usage];
+}
+
+function requestsOf(page: Page): ToldRequest[] {
+  return places(page).map((place) => ({ ...recordOf(place), grantedNanoUsd: grantedOf(place) }));
 }
 
 function taskOf(item: OutboxItem): Task | null {

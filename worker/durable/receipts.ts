@@ -33,10 +33,15 @@ export class Receipts {
     const agreed: Agreement[] = [];
     for (const receipt of this.#parts.store.unsettledReceipts(requestId)) {
       this.#parts.store.settleReceipt(receipt);
-      if (request && agrees(receipt, request)) agreed.push([receipt, request]);
-      else this.#differs(receipt, request, nowMs);
+      this.compare(receipt, request, agreed, nowMs);
     }
     this.agreed(agreed, nowMs);
+  }
+
+  /** What a receipt says beside its request as that has ended. @param agreed takes those that say the same */
+  compare(receipt: WalletReceipt, request: RequestRecord | null, agreed: Agreement[], nowMs: number): void {
+    if (request && agrees(receipt, request)) agreed.push([receipt, request]);
+    else this.#differs(receipt, request, nowMs);
   }
 
   /** As `settle`, for the requests of a page; their nodes' receipts may have come before. */

@@ -5,7 +5,7 @@
 
 import { coveredUsage, type Ending } from '../domain/hold.ts';
 import type { Lease } from '../domain/lease.ts';
-import { chargeLegs, type Entry } from '../domain/ledger.ts';
+import type { Entry } from '../domain/ledger.ts';
 import { dayOf } from '../domain/limits.ts';
 import { type NanoUsd, nanoUsd } from '../domain/money.ts';
 import { chargeFor } from '../domain/pricing.ts';
@@ -51,14 +51,14 @@ export class Settlement {
 
   /** The one place where a hold becomes a charge or nothing. */
   resolve(request: HeldRequest, end: HoldEnd, nowMs: number): RequestRecord {
-    const { store, ledger, traffic, watcher, receipts, tell } = this.#parts;
+    const { store, traffic, receipts, tell } = this.#parts;
     const usage = coveredUsage(end.usage, request.heldNanoUsd, request.price);
     const chargeNanoUsd = chargeFor(usage, request.price);
-    store.changeHeld(-request.heldNanoUsd);
-    const entry =
-      chargeNanoUsd === 0
-        ? null
-        : ledger.append('charge', request.requestId, chargeLegs(store.head(), chargeNanoUsd), nowMs);
+    const entry = this.#charge(chargeNanoUsd === 0 ? [] : [request.requestId], {
+      chargeNanoUsd,
+      heldByNanoUsd: 0 - request.heldNanoUsd,
+      atMs: nowMs,
+    });
     const ended: RequestRecord = {
       ...publicRecord(request),
       ...end,
@@ -68,22 +68,16 @@ export class Settlement {
       chargeNanoUsd,
       entrySeq: entry?.seq ?? null,
     };
+    const grantedNanoUsd = nanoUsd(entry === null ? 0 : 0 - entry.grantedNanoUsd);
+    tell({ kind: 'settled', accountId: store.accountId(), entry, request: { ...ended, grantedNanoUsd } });
     const backNanoUsd = entry ? this.#giveBackRepeated(request, entry, nowMs) : 0;
     if (request.token) {
       const use = { spentNanoUsd: chargeNanoUsd - backNanoUsd, heldNanoUsd: -request.heldNanoUsd };
       store.changeTokenUse(request.token.id, use, nowMs);
     }
-    if (entry) {
-      store.addSpend(request.keyId, dayOf(nowMs), chargeNanoUsd);
-      const paidNanoUsd = nanoUsd(chargeNanoUsd - backNanoUsd);
-      const spentSince = (keyId: string | null, day: number) => store.spentSince(keyId, day);
-      watcher.caps({ ...request, chargeNanoUsd: paidNanoUsd }, spentSince, nowMs);
-      watcher.balance(ledger.balance(), nowMs);
-    }
+    if (entry) this.#spent(request, nanoUsd(chargeNanoUsd - backNanoUsd), nowMs);
     store.endRequest(ended);
     traffic.end(request, ended);
-    const grantedNanoUsd = nanoUsd(entry === null ? 0 : 0 - entry.grantedNanoUsd);
-    tell({ kind: 'usage', accountId: store.accountId(), requests: [{ ...ended, grantedNanoUsd }] });
     receipts.settle(request.requestId, ended, nowMs);
     return ended;
   }
@@ -98,7 +92,7 @@ export class Settlement {
     fromLeaseNanoUsd: NanoUsd,
     nowMs: number,
   ): void {
-    const { store, pages, ledger, traffic, watcher, receipts, tell } = this.#parts;
+    const { store, pages, traffic, receipts, tell } = this.#parts;
     const { keyId, modelId, price, limits } = terms;
     const requests = ends.map((end) => {
       const usage = coveredUsage(end.usage, end.heldNanoUsd, price);
@@ -108,14 +102,8 @@ export class Settlement {
     const chargeNanoUsd = nanoUsd(charged.reduce((sum, each) => sum + each.chargeNanoUsd, 0));
     const heldByNanoUsd = 0 - fromLeaseNanoUsd;
     const ids = charged.map(({ requestId }) => requestId);
-    const entry = ids.length === 0 ? null : ledger.charge(ids, { chargeNanoUsd, heldByNanoUsd, atMs: nowMs });
-    if (entry === null) store.changeHeld(heldByNanoUsd);
-    else {
-      store.addSpend(keyId, dayOf(nowMs), chargeNanoUsd);
-      const spentSince = (whose: string | null, day: number) => store.spentSince(whose, day);
-      watcher.caps({ keyId, chargeNanoUsd, caps: limits }, spentSince, nowMs);
-      watcher.balance(ledger.balance(), nowMs);
-    }
+    const entry = this.#charge(ids, { chargeNanoUsd, heldByNanoUsd, atMs: nowMs });
+    if (entry) this.#spent({ keyId, caps: limits }, chargeNanoUsd, nowMs);
     const tokens = requests.reduce((sum, { usage }) => sum + usage.promptTokens + usage.completionTokens, 0);
     traffic.used(keyId, tokens, nowMs);
 
@@ -146,13 +134,29 @@ export class Settlement {
     }
   }
 
+  /** One entry for what requests cost, and the end of what was held for them. @param ids of those that cost something */
+  #charge(ids: readonly string[], charge: Parameters<Ledger['charge']>[1]): Entry | null {
+    const { store, ledger } = this.#parts;
+    if (ids.length > 0) return ledger.charge(ids, charge);
+    store.changeHeld(charge.heldByNanoUsd);
+    return null;
+  }
+
+  #spent({ keyId, caps }: Pick<HeldRequest, 'keyId' | 'caps'>, chargeNanoUsd: NanoUsd, nowMs: number): void {
+    const { store, ledger, watcher } = this.#parts;
+    store.addSpend(keyId, dayOf(nowMs), chargeNanoUsd);
+    const spentSince = (whose: string | null, day: number) => store.spentSince(whose, day);
+    watcher.caps({ keyId, caps, chargeNanoUsd }, spentSince, nowMs);
+    watcher.balance(ledger.balance(), nowMs);
+  }
+
   /**
    * A request that runs again for its idempotency key is paid only as far as it cost more than the runs before it:
    * of all runs together the customer pays the dearest.
    * @returns what was given back
    */
   #giveBackRepeated(request: HeldRequest, charge: Entry, nowMs: number): NanoUsd {
-    const { store, ledger, replays } = this.#parts;
+    const { ledger, replays } = this.#parts;
     const key = replays.paidBy(request.requestId);
     if (!key) return nanoUsd(0);
     const chargeNanoUsd = -(charge.grantedNanoUsd + charge.paidNanoUsd);
@@ -163,7 +167,6 @@ export class Settlement {
     const paidNanoUsd = nanoUsd(Math.min(back, -charge.paidNanoUsd));
     const legs = { grantedNanoUsd: nanoUsd(back - paidNanoUsd), paidNanoUsd };
     ledger.append('correction', request.requestId, legs, nowMs);
-    store.addSpend(request.keyId, dayOf(nowMs), nanoUsd(-back));
     return back;
   }
 }

@@ -38,10 +38,11 @@ function take(parts: Parts, receipt: WalletReceipt, agreed: Agreement[], nowMs: 
   if (place) return takeOfPage(parts, place, receipt, agreed, nowMs);
 
   if (request === null && leases.willTell(receipt, nowMs)) return 'later';
-  if (!store.insertReceipt(receipt, nowMs)) return;
-  if (request?.state === 'held') settlement.settleOrphan(request, nowMs);
-  else if (request !== null || !leases.takeReceipt(receipt, nowMs))
-    receipts.settle(requestId, request, nowMs);
+  const ended = request?.state === 'held' ? null : request;
+  if (!store.insertReceipt(receipt, nowMs, { settled: ended !== null })) return;
+  if (ended) receipts.compare(receipt, ended, agreed, nowMs);
+  else if (request) settlement.settleOrphan(request, nowMs);
+  else if (!leases.takeReceipt(receipt, nowMs)) receipts.settle(requestId, null, nowMs);
   receipts.alarmIfGivenTwice(receipt, [], nowMs);
 }
 
@@ -59,9 +60,9 @@ function takeOfPage(
   if (isOwn && proof !== 'none') return;
   if (isOwn) pages.prove(place, receipt.outcome);
   if (isOwn && agrees(receipt, request)) agreed.push([receipt, request]);
-  else if (store.insertReceipt(receipt, nowMs)) {
+  else if (store.insertReceipt(receipt, nowMs, { settled: true })) {
     place.page.hasRows = true;
-    receipts.settle(request.requestId, request, nowMs);
+    receipts.compare(receipt, request, agreed, nowMs);
   } else return;
   if (!place.page.hasRows) return;
   receipts.alarmIfGivenTwice(receipt, proof === 'finished' ? [request.nodeId!] : [], nowMs);

@@ -263,12 +263,12 @@ export class WalletStore {
     );
   }
 
-  /** @returns whether the receipt is new */
-  insertReceipt(receipt: WalletReceipt, nowMs: number): boolean {
+  /** @param settled whether its write-off is known @returns whether the receipt is new */
+  insertReceipt(receipt: WalletReceipt, nowMs: number, { settled }: { settled: boolean }): boolean {
     const { usage } = receipt;
     return (
       this.#sql.exec(
-        'INSERT OR IGNORE INTO receipt VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?)',
+        'INSERT OR IGNORE INTO receipt VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
         receipt.requestId,
         receipt.nodeId,
         nowMs,
@@ -278,6 +278,7 @@ export class WalletStore {
         usage.completionTokens,
         usage.reasoningTokens,
         receipt.ttftMs,
+        settled ? 1 : 0,
         receipt.ticket,
       ).rowsWritten > 0
     );
@@ -357,7 +358,7 @@ export class WalletStore {
   /** The first ledger entry that D1 may not have yet, or null. */
   firstUntoldSeq(): number | null {
     const row = this.#one(
-      "SELECT min(item ->> '$.entry.seq') AS seq FROM outbox WHERE item ->> '$.kind' IN ('entry', 'page')",
+      "SELECT min(item ->> '$.entry.seq') AS seq FROM outbox WHERE item ->> '$.kind' IN ('entry', 'settled', 'page')",
     );
     return (row?.seq as number | null) ?? null;
   }
