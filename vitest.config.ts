@@ -27,22 +27,38 @@ const LARGE = ['@cantoo/pdf-lib'];
 /** Modules of the platform. */
 const BUILT_IN = [/^node:/, /^cloudflare:/];
 
+/** Test files at a time, on any machine: their deadlines are made for two on two cores. */
+const WORKERS = 2;
+
 /** Rules in plain Node, Worker parts in workerd, the whole in real processes and a real browser. */
 export default defineConfig({
   // libraries that ship maps without their sources are no news
   logLevel: 'error',
   test: {
     projects: [
-      { test: { name: 'domain', include: ['tests/domain/**/*.test.ts', 'tests/laws/**/*.test.ts'] } },
+      {
+        test: {
+          name: 'domain',
+          maxWorkers: WORKERS,
+          include: ['tests/domain/**/*.test.ts', 'tests/laws/**/*.test.ts'],
+        },
+      },
       {
         test: {
           name: 'simulation',
           include: ['tests/simulation/**/*.test.ts', 'tests/scale/**/*.test.ts'],
+          maxWorkers: WORKERS,
           testTimeout: 240_000,
-          fileParallelism: false,
         },
       },
-      { test: { name: 'gpu-pool', include: ['tests/gpu-pool/**/*.test.ts'], testTimeout: 20_000 } },
+      {
+        test: {
+          name: 'gpu-pool',
+          maxWorkers: WORKERS,
+          include: ['tests/gpu-pool/**/*.test.ts'],
+          testTimeout: 20_000,
+        },
+      },
       {
         plugins: [
           cloudflareTest(async () => ({
@@ -83,7 +99,7 @@ export default defineConfig({
             },
           },
           // half of a file's time is its Worker's start
-          maxWorkers: 2,
+          maxWorkers: WORKERS + 1,
           sequence: { groupOrder: 1 },
           // the first test of a file waits for its Worker to start
           testTimeout: 20_000,
@@ -97,7 +113,7 @@ export default defineConfig({
           globalSetup: ['tests/e2e/setup.ts'],
           include: ['tests/e2e/**/*.test.ts', 'tests/browser/**/*.test.ts'],
           // much of their time is waiting, for deadlines and for processes
-          maxWorkers: 2,
+          maxWorkers: WORKERS,
           sequence: { groupOrder: 2 },
           testTimeout: 120_000,
           hookTimeout: 180_000,
