@@ -1,6 +1,6 @@
 /**
- * What a request of a busy key costs, in what Cloudflare counts: calls of Durable Objects, rows written, queries. Times
- * depend on the machine, these do not; what makes a request dearer is noticed here.
+ * What a request costs in what Cloudflare counts: calls of Durable Objects, rows written, queries. Times depend on the
+ * machine, these do not; what makes a request dearer is noticed here.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -8,23 +8,23 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { type Counts, callsOf, countRequests, rowsWritten } from '../bench/counting.ts';
 import { bill, totalUsd } from '../bench/prices.ts';
+import type { World } from '../bench/seed.ts';
+import { SMALL_WORLD } from '../bench/systems/tollgate.ts';
 
-const REQUESTS = 4_000;
 const CONNECTIONS = 16;
 
 const dir = mkdtempSync(join(tmpdir(), 'tollgate-cost-'));
-let counts: Counts;
-beforeAll(async () => {
-  counts = await countRequests({
-    script: inject('script'),
-    dir,
-    requests: REQUESTS,
-    connections: CONNECTIONS,
-  });
-});
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
+const count = (name: string, order: { requests: number; world?: World }): Promise<Counts> =>
+  countRequests({ script: inject('script'), dir: join(dir, name), connections: CONNECTIONS, ...order });
+
 describe('a request of a busy key', () => {
+  const REQUESTS = 4_000;
+  let counts: Counts;
+  beforeAll(async () => {
+    counts = await count('busy', { requests: REQUESTS });
+  });
   const perRequest = (count: number) => count / counts.answered;
 
   it('is counted', () => {
@@ -52,5 +52,28 @@ describe('a request of a busy key', () => {
 
   it('costs no more than two dollars a million, its CPU time left out', () => {
     expect(totalUsd(bill(counts, null))).toBeLessThanOrEqual(2);
+  });
+});
+
+describe('a request of a key that is seldom used', () => {
+  let counts: Counts;
+  beforeAll(async () => {
+    counts = await count('seldom', { requests: 400, world: { ...SMALL_WORLD, keys: 700 } });
+  });
+  const perRequest = (count: number) => count / counts.answered;
+
+  it('has a hold of its own, and asks its Wallet to admit, to post and to take its receipt', () => {
+    const { admit, post, reconcile, ...others } = counts.objects.Wallet.calls;
+    expect([admit, post, others]).toEqual([counts.answered, counts.answered, {}]);
+    expect(perRequest(reconcile!)).toBeLessThanOrEqual(1);
+  });
+
+  it('writes 21 rows in its Wallet and 8 in D1, at most', () => {
+    expect(perRequest(counts.objects.Wallet.rowsWritten)).toBeLessThanOrEqual(21);
+    expect(perRequest(counts.d1.rowsWritten)).toBeLessThanOrEqual(8);
+  });
+
+  it('costs no more than thirty dollars a million, its CPU time left out', () => {
+    expect(totalUsd(bill(counts, null))).toBeLessThanOrEqual(30);
   });
 });
