@@ -26,6 +26,17 @@ async function poolMeeting(faults: readonly Script[], nodes: number) {
   return { model };
 }
 
+/** Waits until so many wait. */
+function crowd(size: number): () => Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  let here = 0;
+  return () => {
+    here += 1;
+    if (here === size) resolve();
+    return promise;
+  };
+}
+
 const generated = () => network().calls.filter((call) => call.endsWith('/v1/generate'));
 const healthOf = async (model: string) =>
   (await env.POOL.getByName(model).snapshot()).nodes.map(({ health }) => health).sort();
@@ -193,19 +204,50 @@ describe('when nobody answers', () => {
 
   it('who is turned away by a node that drains waits for a turn at the others', async () => {
     const model = newModel();
-    const afterAWhile =
+    const asked = Array.from({ length: 60 }, (_, i) => [{ role: 'user', content: `What is ${i}?` }]);
+    // the snapshot does not say yet that one drains: some twenty ask it, more than may be retrying at once
+    const all = crowd(asked.length);
+    const afterAll =
       (script: Script): Script =>
-      async (asked) => {
-        await wait(100);
-        return script(asked);
+      async (each) => {
+        await all();
+        await wait(50);
+        return script(each);
       };
-    // the snapshot does not say yet that one drains: about 20 of 60 ask it, more than may be retrying at once
     for (const script of [busy, () => stream(answer(GOOD)), () => stream(answer(GOOD))])
-      await network().add(model, afterAWhile(script));
-    const conversations = Array.from({ length: 60 }, (_, i) => [{ role: 'user', content: `What is ${i}?` }]);
-    const answers = await Promise.all(conversations.map((messages) => customer.ask({ model, messages })));
+      await network().add(model, afterAll(script));
+    const answers = await Promise.all(asked.map((messages) => customer.ask({ model, messages })));
     expect(answers.filter(({ status }) => status !== 200)).toEqual([]);
-    expect(generated().length).toBeGreaterThan(60 + 10);
+    expect(generated().length).toBeGreaterThan(asked.length + 10);
+  });
+
+  it('whose turn does not come is refused while that has a status; who leaves meanwhile asks nobody', async () => {
+    const all = crowd(3);
+    const drains: Script = async (asked) => {
+      await all();
+      return busy(asked);
+    };
+    const { promise: released, resolve: release } = Promise.withResolvers<void>();
+    let whoseTurn = -1;
+    const hangs: Script = async ({ request }) => {
+      whoseTurn = Number(request.messages![0]!.content);
+      await released;
+      return stream(answer(GOOD));
+    };
+    const { model } = await poolMeeting([drains, drains, drains, hangs], 4);
+    const leaving = [0, 1, 2].map(() => new AbortController());
+    const answers = leaving.map(({ signal }, i) =>
+      customer.ask({ model, stream: true, messages: [{ role: 'user', content: `${i}` }] }, { signal }),
+    );
+    await vi.waitUntil(() => whoseTurn !== -1, { timeout: 5_000 });
+    const [leaves, stays] = [(whoseTurn + 1) % 3, (whoseTurn + 2) % 3];
+    leaving[leaves]!.abort();
+    const { status, headers } = await answers[stays]!;
+    release();
+    expect([status, headers.get('retry-after')]).toEqual([503, '7']);
+    expect((await answers[whoseTurn]!).status).toBe(200);
+    await answers[leaves]!.catch(() => null);
+    expect(generated()).toHaveLength(4);
   });
 });
 

@@ -9,6 +9,7 @@ import { nodeHeaders } from '../fleet/node-headers.ts';
 import type { Admission } from './admit.ts';
 import type { Alarms } from './alarm.ts';
 import type { Gone } from './gone.ts';
+import { GRACE_MS } from './keep-alive.ts';
 import { leaseOf } from './leases.ts';
 import { inFlightTotal, type Visit, visit } from './node-memory.ts';
 import { readNodeRefusal } from './node-refusal.ts';
@@ -18,13 +19,19 @@ import { chooseNode } from './route.ts';
 
 /** A third failure says more about the request than about the nodes. */
 export const ATTEMPTS_MAX = 3;
-/** Retries must not double the load of a pool that is already short: a fifth of what runs, and a few. */
+/** Retries must not double the load of a pool that is already short: a fifth of what runs, and a few … */
 const RETRY_SHARE = 0.2;
 const RETRIES_ALWAYS = 3;
-/** Turned away by a full queue while others have room, a request waits that long for its turn: no reason to refuse it. */
-const TURN_WAIT_MS_MAX = 5_000;
+/** … of which so many are for failures alone. */
+const RETRIES_OF_FAILURES = 2;
 /** What a node drops at once does not come back to the others at once. */
 const RETRY_PAUSE_MS_MAX = 50;
+/**
+ * A node that is full or drains says no before it works: that is no sign of a pool in trouble. Who was told so waits for
+ * a place among the retries until that long after its start, and is refused while a refusal still has its own status.
+ */
+const TURN_WAIT_MS_MAX = GRACE_MS - 1_000;
+const TURN_LOOK_EVERY_MS = 100;
 
 let retrying = 0;
 
@@ -77,10 +84,11 @@ export async function forward(errand: Errand, tried: Set<string>): Promise<Forwa
       if (choice.retryAfterMs !== null) last = { ...last, refusal: later(choice.retryAfterMs, last.refusal) };
       break;
     }
-    if (isRetry && retrying + 1 > RETRIES_ALWAYS + RETRY_SHARE * inFlightTotal()) {
-      const waits = last.refusal.reason === 'overloaded' && Date.now() - startedMs < TURN_WAIT_MS_MAX;
-      if (waits) continue;
-      break;
+    const wasFull = last.refusal.reason === 'overloaded';
+    if (isRetry && !mayRetry(wasFull)) {
+      if (!wasFull || Date.now() - startedMs >= TURN_WAIT_MS_MAX) break;
+      await scheduler.wait(TURN_LOOK_EVERY_MS);
+      continue;
     }
     const { node } = choice;
     tried.add(node.id);
@@ -100,6 +108,11 @@ export async function forward(errand: Errand, tried: Set<string>): Promise<Forwa
     if (!outcome.retryable) break;
   }
   return { ok: false, ...last };
+}
+
+function mayRetry(wasFull: boolean): boolean {
+  const others = wasFull ? RETRIES_OF_FAILURES : 0;
+  return retrying + 1 + others <= RETRIES_ALWAYS + RETRY_SHARE * inFlightTotal();
 }
 
 /** Of several full queues the longest wait: before it is over there is no place anywhere. */

@@ -8,7 +8,7 @@ import type { Piece } from './answer.ts';
 /** Most pieces are there by then; who waits longer may be gone. */
 const WAITING_MS = 250;
 /** Until the first one a failure still has its own status … */
-const GRACE_MS = 5_000;
+export const GRACE_MS = 5_000;
 /** … after it, each shows within a second that the client has left, and the engine can stop. */
 const EVERY_MS = 1_000;
 
