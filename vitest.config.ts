@@ -27,7 +27,7 @@ const LARGE = ['@cantoo/pdf-lib'];
 /** Modules of the platform. */
 const BUILT_IN = [/^node:/, /^cloudflare:/];
 
-/** Test files at a time, on any machine: their deadlines are made for two on two cores. */
+/** Test files at a time, however many cores there are: what they wait for is made for two on two. */
 const WORKERS = 2;
 
 /** Rules in plain Node, Worker parts in workerd, the whole in real processes and a real browser. */
@@ -98,7 +98,7 @@ export default defineConfig({
               },
             },
           },
-          // half of a file's time is its Worker's start
+          // half of a file's time is its Worker's start, and for a third of it the cores have nothing to do
           maxWorkers: WORKERS + 1,
           sequence: { groupOrder: 1 },
           // the first test of a file waits for its Worker to start

@@ -20,7 +20,7 @@ export interface StackOptions {
   readonly speed: number;
   /** a bundled Worker; made anew when left out */
   readonly script?: string;
-  /** a database to begin with, which is up to date; brought up to date when left out */
+  /** an empty database that is up to date, for a `stateDir` without one; left out, the one that is there is brought up to date */
   readonly database?: string;
   /** settings of worker/env.ts */
   readonly settings?: Record<string, string>;

@@ -38,7 +38,7 @@ export interface Counts extends RawCounts {
 
 const COUNT_WITHIN_S = 300;
 /** Isolate, caches and lease: what only the first requests cost is not a request's price. */
-const WARM_UP_REQUESTS = 200;
+export const WARM_UP_REQUESTS = 200;
 /** For what is written behind what can be seen from outside. */
 const REST_MS = 2_000;
 
@@ -57,12 +57,16 @@ export async function countRequests(order: CountOrder): Promise<Counts> {
         const response = await fetch(`http://127.0.0.1:${tollgate.port}${COUNTS_PATH}`);
         return (await response.json()) as RawCounts;
       };
-      const ask = (count: number) =>
-        measure(load, tollgate, { workload, connections, seconds: COUNT_WITHIN_S, requests: count });
-      await ask(WARM_UP_REQUESTS);
+      const ask = (count: number, { afterKey }: { afterKey: number }) => {
+        const at = afterKey % tollgate.keys.length;
+        const keys = [...tollgate.keys.slice(at), ...tollgate.keys.slice(0, at)];
+        const order = { workload, connections, seconds: COUNT_WITHIN_S, requests: count };
+        return measure(load, { ...tollgate, keys }, order);
+      };
+      await ask(WARM_UP_REQUESTS, { afterKey: 0 });
       const before = await counted();
       const startedMs = Date.now();
-      const { answered } = await ask(requests);
+      const { answered } = await ask(requests, { afterKey: WARM_UP_REQUESTS });
       const after = await counted();
       return { ...difference(after, before), answered, seconds: (Date.now() - startedMs) / 1_000 };
     } finally {

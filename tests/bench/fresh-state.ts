@@ -2,7 +2,7 @@
 import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { migrate } from '../../gpu-pool/local/edge.ts';
+import { databaseIn, migrate } from '../../gpu-pool/local/edge.ts';
 
 let template: Promise<string> | null = null;
 
@@ -11,7 +11,7 @@ export async function freshState(dir: string): Promise<string> {
   template ??= migrated();
   cpSync(await template, dir, { recursive: true });
   // where `migrate` has put it
-  return join(dir, 'd1', 'v3');
+  return join(databaseIn(dir), 'v3');
 }
 
 async function migrated(): Promise<string> {

@@ -1,10 +1,10 @@
 /** The way to GitHub and back in a Chromium, which holds a form's redirects to the page's policy, too. */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, expect, inject, it } from 'vitest';
-import { type Edge, migrate, startEdge } from '../../gpu-pool/local/edge.ts';
+import { databaseIn, type Edge, startEdge } from '../../gpu-pool/local/edge.ts';
 import { freePorts } from '../e2e/ports.ts';
 import { launchChromium } from './chromium.ts';
 import { GITHUB_SETTINGS } from './kit.ts';
@@ -14,7 +14,7 @@ let edge: Edge | undefined;
 let browser: Browser | undefined;
 
 beforeAll(async () => {
-  await migrate(stateDir);
+  cpSync(inject('database'), databaseIn(stateDir), { recursive: true });
   const [port, script] = [await freePorts(1), inject('script')];
   edge = await startEdge({ port, stateDir, script, settings: GITHUB_SETTINGS });
   browser = await launchChromium();

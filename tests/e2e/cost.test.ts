@@ -1,12 +1,12 @@
 /**
  * What a request costs in what Cloudflare counts: calls of Durable Objects, rows written, queries. Times depend on the
- * machine, these do not; what makes a request dearer is noticed here.
+ * machine, these hardly do; what makes a request dearer is noticed here.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { type Counts, callsOf, countRequests, rowsWritten } from '../bench/counting.ts';
+import { type Counts, callsOf, countRequests, rowsWritten, WARM_UP_REQUESTS } from '../bench/counting.ts';
 import { bill, totalUsd } from '../bench/prices.ts';
 import type { World } from '../bench/seed.ts';
 import { SMALL_WORLD } from '../bench/systems/tollgate.ts';
@@ -55,25 +55,27 @@ describe('a request of a busy key', () => {
   });
 });
 
-describe('a request of a key that is seldom used', () => {
+describe('the first request of a key', () => {
+  const KEYS = 400;
   let counts: Counts;
   beforeAll(async () => {
-    counts = await count('seldom', { requests: 400, world: { ...SMALL_WORLD, keys: 700 } });
+    const world = { ...SMALL_WORLD, keys: WARM_UP_REQUESTS + KEYS };
+    counts = await count('seldom', { requests: KEYS, world });
   });
   const perRequest = (count: number) => count / counts.answered;
 
   it('has a hold of its own, and asks its Wallet to admit, to post and to take its receipt', () => {
     const { admit, post, reconcile, ...others } = counts.objects.Wallet.calls;
-    expect([admit, post, others]).toEqual([counts.answered, counts.answered, {}]);
-    expect(perRequest(reconcile!)).toBeLessThanOrEqual(1);
+    expect([admit, post, reconcile, others]).toEqual([KEYS, KEYS, KEYS, {}]);
   });
 
-  it('writes 21 rows in its Wallet and 8 in D1, at most', () => {
-    expect(perRequest(counts.objects.Wallet.rowsWritten)).toBeLessThanOrEqual(21);
-    expect(perRequest(counts.d1.rowsWritten)).toBeLessThanOrEqual(8);
+  // each is told to D1 with its receipt, or before it if that takes longer than half a second: two rows more, and one
+  it('writes 24 rows in its Wallet and 9 in D1, at most', () => {
+    expect(perRequest(counts.objects.Wallet.rowsWritten)).toBeLessThanOrEqual(24);
+    expect(perRequest(counts.d1.rowsWritten)).toBeLessThanOrEqual(9);
   });
 
-  it('costs no more than thirty dollars a million, its CPU time left out', () => {
-    expect(totalUsd(bill(counts, null))).toBeLessThanOrEqual(30);
+  it('costs no more than thirty-three dollars a million, its CPU time left out', () => {
+    expect(totalUsd(bill(counts, null))).toBeLessThanOrEqual(33);
   });
 });

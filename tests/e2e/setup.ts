@@ -15,7 +15,7 @@ declare module 'vitest' {
 }
 
 export default async function setup(project: TestProject): Promise<() => void> {
-  const dir = mkdtempSync(join(tmpdir(), 'tollgate-bundle-'));
+  const dir = mkdtempSync(join(tmpdir(), 'tollgate-setup-'));
   const [script] = await Promise.all([bundle(dir), migrate(dir)]);
   project.provide('script', script);
   project.provide('database', databaseIn(dir));

@@ -8,7 +8,7 @@ import { dirname, join } from 'node:path';
 import { build } from 'esbuild';
 import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from 'miniflare';
 import { unstable_getMiniflareWorkerOptions } from 'wrangler';
-import { bundle, migrate } from '../../gpu-pool/local/edge.ts';
+import { bundle, databaseIn, migrate } from '../../gpu-pool/local/edge.ts';
 import { modulesOf } from '../../gpu-pool/local/modules.ts';
 import { HEARTBEAT_INTERVAL_MS } from '../../gpu-pool/protocol.ts';
 import { SETTINGS } from '../simulation/settings.ts';
@@ -30,7 +30,7 @@ const { bindings, modulesRules: _rules, ...fromConfig } = workerOptions;
 const world = new Miniflare(
   convertV4MiniflareOptions({
     log: new Log(LogLevel.ERROR),
-    resourcePersistencePath: join(stateDir, 'd1', 'v3'),
+    resourcePersistencePath: join(databaseIn(stateDir), 'v3'),
     workers: [
       {
         ...fromConfig,

@@ -330,7 +330,7 @@ export const MUTATIONS: readonly Mutation[] = [
     what: 'receipts that come after the end are left lying',
     expects: ['L5'],
     edits: [
-      edit('worker/durable/take-receipts.ts', 'receipts.compare(receipt, ended, agreed, nowMs);', 'return;'),
+      edit('worker/durable/take-receipts.ts', 'receipts.weigh(receipt, ended, agreed, nowMs);', 'return;'),
     ],
   },
   {

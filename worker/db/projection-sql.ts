@@ -90,7 +90,7 @@ export const RECEIPT_HOUR = addTo('receipt_hour', {
   newest: 'newest_received_at_ms newest_ended_at_ms',
 });
 
-/** People read it to the minute, and a row is written each time. */
+/** People read it to the minute, and each write is billed. */
 const LAST_USED_STEP_MS = 60_000;
 const KEY_COLUMNS = ['key_id', 'at_ms'];
 export const KEYS_USED: Statement = {

@@ -14,23 +14,17 @@ const ITEMS_MAX = 50;
 /** Of one batch: a D1 that is busy for longer keeps all others waiting. */
 const REQUESTS_MAX = 2_000;
 
+interface Charged {
+  readonly accountId: string;
+  /** null: it cost nothing */
+  readonly entry: Entry | null;
+}
+
 /** What waits in an outbox: items as D1 hears of them, a request with its charge, and pages, which are read when it does. */
 export type Told =
   | OutboxItem
-  | {
-      readonly kind: 'settled';
-      readonly accountId: string;
-      /** null: it cost nothing */
-      readonly entry: Entry | null;
-      readonly request: ToldRequest;
-    }
-  | {
-      readonly kind: 'page';
-      readonly accountId: string;
-      readonly atMs: number;
-      /** null: its requests cost nothing */
-      readonly entry: Entry | null;
-    };
+  | (Charged & { readonly kind: 'settled'; readonly request: ToldRequest })
+  | (Charged & { readonly kind: 'page'; readonly atMs: number });
 
 interface Numbered {
   readonly seq: number;
@@ -73,14 +67,31 @@ function nextItems(store: WalletStore, pages: Pages): Numbered[] {
 /** As outboxes have it that were filled before requests were told together. */
 type LegacyUsage = { kind: 'usage'; accountId: string; request: RequestRecord; grantedNanoUsd: NanoUsd };
 
+/** @throws Error when only another version knows such an item: after a rollback it waits, and is not lost */
 function inFull(item: Told | LegacyUsage, pages: Pages): OutboxItem[] {
-  if (item.kind === 'usage' && 'request' in item) {
-    const { kind, accountId, request, grantedNanoUsd } = item;
-    return [{ kind, accountId, requests: [{ ...request, grantedNanoUsd }] }];
+  switch (item.kind) {
+    case 'settled':
+      return withEntry(item, [item.request]);
+    case 'page':
+      return withEntry(item, requestsOf(pages.page(item.atMs)));
+    case 'usage': {
+      if ('requests' in item) return [item];
+      const { kind, accountId, request, grantedNanoUsd } = item;
+      return [{ kind, accountId, requests: [{ ...request, grantedNanoUsd }] }];
+    }
+    case 'entry':
+    case 'witnessed':
+    case 'receipt':
+    case 'drift':
+    case 'notice':
+    case 'recharge':
+      return [item];
+    default:
+      throw new Error(`no item of this version: ${(item satisfies never as { kind: string }).kind}`);
   }
-  if (item.kind !== 'settled' && item.kind !== 'page') return [item];
-  const { accountId, entry } = item;
-  const requests = item.kind === 'settled' ? [item.request] : requestsOf(pages.page(item.atMs));
+}
+
+function withEntry({ accountId, entry }: Charged, requests: ToldRequest[]): OutboxItem[] {
   const usage: OutboxItem = { kind: 'usage', accountId, requests };
   return entry === null ? [usage] : [{ kind: 'entry', accountId, entry }, usage];
 }

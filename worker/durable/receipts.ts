@@ -33,13 +33,13 @@ export class Receipts {
     const agreed: Agreement[] = [];
     for (const receipt of this.#parts.store.unsettledReceipts(requestId)) {
       this.#parts.store.settleReceipt(receipt);
-      this.compare(receipt, request, agreed, nowMs);
+      this.weigh(receipt, request, agreed, nowMs);
     }
     this.agreed(agreed, nowMs);
   }
 
-  /** What a receipt says beside its request as that has ended. @param agreed takes those that say the same */
-  compare(receipt: WalletReceipt, request: RequestRecord | null, agreed: Agreement[], nowMs: number): void {
+  /** Adds a receipt that says what was billed to `agreed`; tells of one that does not. */
+  weigh(receipt: WalletReceipt, request: RequestRecord | null, agreed: Agreement[], nowMs: number): void {
     if (request && agrees(receipt, request)) agreed.push([receipt, request]);
     else this.#differs(receipt, request, nowMs);
   }

@@ -1,6 +1,7 @@
 /**
- * The way of receipts into a Wallet. Nearly all say what was billed, of a request in a page: they are counted, and
- * cost a mark in the page. Only what differs, comes too early of a lost isolate, or is not known is kept as a row.
+ * The way of receipts into a Wallet. Nearly all say what was billed: they are counted. One of a request in a page costs a
+ * mark there; of a request with a hold of its own a row is kept, and of what differs, comes too early of a lost isolate,
+ * or is not known.
  */
 import { isSound } from '../domain/usage.ts';
 import type { WalletReceipt } from '../domain/wallet.ts';
@@ -40,7 +41,7 @@ function take(parts: Parts, receipt: WalletReceipt, agreed: Agreement[], nowMs: 
   if (request === null && leases.willTell(receipt, nowMs)) return 'later';
   const ended = request?.state === 'held' ? null : request;
   if (!store.insertReceipt(receipt, nowMs, { settled: ended !== null })) return;
-  if (ended) receipts.compare(receipt, ended, agreed, nowMs);
+  if (ended) receipts.weigh(receipt, ended, agreed, nowMs);
   else if (request) settlement.settleOrphan(request, nowMs);
   else if (!leases.takeReceipt(receipt, nowMs)) receipts.settle(requestId, null, nowMs);
   receipts.alarmIfGivenTwice(receipt, [], nowMs);
@@ -62,7 +63,7 @@ function takeOfPage(
   if (isOwn && agrees(receipt, request)) agreed.push([receipt, request]);
   else if (store.insertReceipt(receipt, nowMs, { settled: true })) {
     place.page.hasRows = true;
-    receipts.compare(receipt, request, agreed, nowMs);
+    receipts.weigh(receipt, request, agreed, nowMs);
   } else return;
   if (!place.page.hasRows) return;
   receipts.alarmIfGivenTwice(receipt, proof === 'finished' ? [request.nodeId!] : [], nowMs);

@@ -165,7 +165,7 @@ DROP INDEX request_by_key;
 DROP INDEX request_held_by_key;
 DROP INDEX receipt_by_time;
 `,
-  // few are held at once: an index that a longer lease does not move is a row less for each window of a stream
+  // each window of a stream moves the end of its lease, which was a row of the index; an alarm looks through what is held
   `
 DROP INDEX request_held;
 CREATE INDEX request_held ON request (state) WHERE state = 'held';

@@ -263,7 +263,7 @@ export class WalletStore {
     );
   }
 
-  /** @param settled whether its write-off is known @returns whether the receipt is new */
+  /** @param settled whether the caller works out its write-off at once @returns whether the receipt is new */
   insertReceipt(receipt: WalletReceipt, nowMs: number, { settled }: { settled: boolean }): boolean {
     const { usage } = receipt;
     return (
