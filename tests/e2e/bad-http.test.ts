@@ -53,6 +53,7 @@ function request(headers: readonly string[], body = BODY): string {
 }
 const length = (bytes: number) => `content-length: ${bytes}`;
 const REAL = Buffer.byteLength(BODY);
+const TOO_LONG = 5 * 2 ** 20;
 
 it('serves the same bytes when they are honest', async () => {
   const answer = await wire(request([length(REAL)]));
@@ -69,7 +70,7 @@ const lies: [string, () => string, { leave?: boolean }, number][] = [
   ],
   ['two lengths that differ', () => request([length(REAL), length(5)]), {}, 400],
   ['a negative length', () => request([length(-1)]), {}, 400],
-  ['a length past 4 MiB', () => request([length(5 * 2 ** 20)]), {}, 413],
+  ['a length past 4 MiB', () => request([length(TOO_LONG)]), {}, 413],
   ['a length and chunks', () => request([length(REAL), 'transfer-encoding: chunked'], '0\r\n\r\n'), {}, 400],
   ['chunks that are no hex', () => request(['transfer-encoding: chunked'], 'zz\r\n'), { leave: true }, 400],
   ['no body at all', () => request([], ''), {}, 400],
@@ -89,4 +90,9 @@ it.each(lies)('%s is refused, without a hang and for nothing', async (_, text, o
   expect(answer.gaveUp).toBe(false);
   expect(answer.status).toBe(status);
   expect(await balance(local)).toEqual(before);
+});
+
+it('a body past 4 MiB is refused before it has come, and it says why', async () => {
+  const { status, body } = await wire(request([length(TOO_LONG)]));
+  expect([status, JSON.parse(body)]).toMatchObject([413, { error: { code: 'body_too_large' } }]);
 });
