@@ -263,7 +263,7 @@ export const Key = z
     created_at: Iso,
     expires_at: Iso.nullable(),
     revoked_at: Iso.nullable(),
-    last_used_at: Iso.nullable(),
+    last_used_at: Iso.nullable().meta({ description: 'up to a minute before the last use' }),
   })
   .meta({ id: 'Key' });
 
