@@ -60,11 +60,11 @@ describe('the first request of a key', () => {
   let counts: Counts;
   beforeAll(async () => {
     const world = { ...SMALL_WORLD, keys: WARM_UP_REQUESTS + KEYS };
-    counts = await count('seldom', { requests: KEYS, world });
+    counts = await count('first', { requests: KEYS, world });
   });
   const perRequest = (count: number) => count / counts.answered;
 
-  it('has a hold of its own, and asks its Wallet to admit, to post and to take its receipt', () => {
+  it('has a hold of its own, like each of a seldom used key: its Wallet admits, posts and takes the receipt', () => {
     const { admit, post, reconcile, ...others } = counts.objects.Wallet.calls;
     expect([admit, post, reconcile, others]).toEqual([KEYS, KEYS, KEYS, {}]);
   });

@@ -54,7 +54,7 @@ export class Settlement {
     const { store, traffic, receipts, tell } = this.#parts;
     const usage = coveredUsage(end.usage, request.heldNanoUsd, request.price);
     const chargeNanoUsd = chargeFor(usage, request.price);
-    const entry = this.#charge(chargeNanoUsd === 0 ? [] : [request.requestId], {
+    const entry = this.#charge([request.requestId], {
       chargeNanoUsd,
       heldByNanoUsd: 0 - request.heldNanoUsd,
       atMs: nowMs,
@@ -137,7 +137,7 @@ export class Settlement {
   /** One entry for what requests cost, and the end of what was held for them. @param ids of those that cost something */
   #charge(ids: readonly string[], charge: Parameters<Ledger['charge']>[1]): Entry | null {
     const { store, ledger } = this.#parts;
-    if (ids.length > 0) return ledger.charge(ids, charge);
+    if (charge.chargeNanoUsd > 0) return ledger.charge(ids, charge);
     store.changeHeld(charge.heldByNanoUsd);
     return null;
   }
