@@ -251,8 +251,15 @@ describe('refusals', () => {
     ['an unknown model', chatBody('x', { model: 'gpt-4o' }), 404, 'model_not_found', 'model'],
   ];
 
+  // what an isolate has leased for the tests before goes back on its own
+  const idleBalance = () =>
+    eventually(async () => {
+      const now = await balance(local);
+      return now.held_balance === '0.00' && now;
+    });
+
   it.each(bodies)('a body that is %s', async (_, body, status, code, param) => {
-    const before = await balance(local);
+    const before = await idleBalance();
     const response = await post(body);
     expect(response.status).toBe(status);
     const { error } = (await response.json()) as { error: Record<string, unknown> };

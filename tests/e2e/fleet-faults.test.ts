@@ -101,21 +101,18 @@ interface Seen {
   readonly retryAfter: string | null;
   /** its last event, if it was streamed */
   readonly last: string | undefined;
+  /** some of the answer came before its last event */
+  readonly hadBegun: boolean;
   /** the connection broke before the body had ended */
   readonly broken: boolean;
 }
 
-/** Contents of requests that wait for the first byte of an answer. */
-const waiting = new Set<string>();
-
 async function ask(content: string, session?: string): Promise<Seen> {
   const askedAtMs = Date.now();
-  waiting.add(content);
   const body = chatBody(content, { stream: true, prompt_cache_key: session });
   const init = { method: 'POST', body, headers: { authorization: `Bearer ${apiKey}` } };
   const response = await api(local, '/v1/chat/completions', init);
   const beganAtMs = Date.now();
-  waiting.delete(content);
   let text = '';
   let broken = false;
   try {
@@ -125,13 +122,15 @@ async function ask(content: string, session?: string): Promise<Seen> {
   }
   const { status, headers } = response;
   const retryAfter = headers.get('retry-after');
-  const last = status === 200 ? eventsOf(text).at(-1) : undefined;
-  return { askedAtMs, beganAtMs, endedAtMs: Date.now(), status, retryAfter, last, broken };
+  const events = status === 200 ? eventsOf(text) : [];
+  const [last, hadBegun] = [events.at(-1), events.length > 1];
+  return { askedAtMs, beganAtMs, endedAtMs: Date.now(), status, retryAfter, last, hadBegun, broken };
 }
 
 const isWhole = ({ last, broken }: Seen) => last === '[DONE]' && !broken;
-const isErrorEvent = ({ last, broken }: Seen) =>
-  !broken && last !== undefined && last.startsWith('{"error"') && last.includes('"node_failed"');
+/** Whoever has some of an answer can't be given another: the request ends with an error that says so. */
+const isCut = ({ hadBegun, last, broken }: Seen) =>
+  !broken && hadBegun && last!.startsWith('{"error"') && last!.includes('"node_failed"');
 
 /** A request every so many milliseconds until it is stopped. @returns all that was seen */
 function load(everyMs: number, content: (i: number) => string, session: (i: number) => string) {
@@ -226,7 +225,7 @@ describe('half of the pool', () => {
     await Promise.all(graves.map(({ close }) => close()));
 
     // a first byte may have left when its node died, and have come here a moment later
-    const onItsWay = (each: Seen) => isErrorEvent(each) && each.askedAtMs < killedAtMs;
+    const onItsWay = (each: Seen) => isCut(each) && each.askedAtMs < killedAtMs;
     const unanswered = storm.filter((each) => each.beganAtMs > killedAtMs && !onItsWay(each));
     const early = ({ status, retryAfter }: Seen) => status >= 500 && Number(retryAfter) > 0;
     const lost = unanswered.filter((each) => !isWhole(each) && !early(each));
@@ -295,17 +294,14 @@ describe('a node that is killed', () => {
       asked.push(ask(`Long ${i}. [[reasoning=250 answer=250]]`, `long-${i}`));
       await wait(60);
     }
-    await eventually(async () => waiting.size === 3);
     const killedAtMs = Date.now();
     kill(victim);
     const seen = await Promise.all(asked);
     expect(seen.filter(({ status }) => status !== 200)).toEqual([]);
-    const unanswered = seen.filter(({ beganAtMs }) => beganAtMs > killedAtMs);
-    expect(unanswered).toHaveLength(3);
-    expect(unanswered.filter((each) => !isWhole(each))).toEqual([]);
     const cut = seen.filter((each) => !isWhole(each));
     expect(cut.length).toBeGreaterThan(0);
-    expect(cut.filter((each) => !isErrorEvent(each))).toEqual([]);
+    // the three of whom the engine heard and said nothing are not among them
+    expect(cut.filter((each) => !isCut(each))).toEqual([]);
     // long before anybody's deadline
     expect(cut.filter(({ endedAtMs }) => endedAtMs > killedAtMs + 5_000)).toEqual([]);
     await revive(victim);
