@@ -97,13 +97,14 @@ it('many requests at once are one refresh, whether there was a snapshot or not',
   }
 });
 
-it('a second of a thousand isolates of a data center is one call to the Pool', async () => {
+it('a second of many isolates of a data center is one call to the Pool', async () => {
   passTime(0);
   const first = await settled(new Snapshots());
-  const isolates = Array.from({ length: 1_000 }, () => new Snapshots());
-  for (const isolate of isolates.slice(0, 500)) expect((await read(isolate)).atMs).toBe(first);
+  // all of them have read within two seconds: the cache's clock is the real one
+  const isolates = Array.from({ length: 100 }, () => new Snapshots());
+  for (const isolate of isolates.slice(0, 50)) expect((await read(isolate)).atMs).toBe(first);
   passTime(999);
-  for (const isolate of isolates.slice(500)) expect((await read(isolate)).atMs).toBe(first);
+  for (const isolate of isolates.slice(50)) expect((await read(isolate)).atMs).toBe(first);
   expect(asked).toBe(1);
   passTime(1);
   expect(await settled(new Snapshots())).toBe(first + 1_000);
