@@ -20,7 +20,7 @@ class OutsideTheProtocol extends Error {}
 
 /** A piece of text as agents write it, with nothing escaped: so are most chunks of prose, not those of code or JSON. */
 const CHOICE =
-  /\{"index":(\d),"delta":\{"(content|reasoning_content)":"([ !#-[\]-\uffff]*)"\},"finish_reason":null\}/;
+  /\{"index":(\d),"delta":\{"(reasoning_)?content":"([ !#-[\]-\uffff]*)"\},"finish_reason":null\}/;
 const USAGE =
   /\{"prompt_tokens":N,"cached_tokens":N,"completion_tokens":N,"reasoning_tokens":N\}/.source.replaceAll(
     'N',
@@ -35,13 +35,16 @@ const PIECE = new RegExp(`^\\{"choices":\\[${CHOICE.source}\\],"usage":${USAGE}\
 export function readPiece(data: string): NodeChunk | null {
   const found = PIECE.exec(data);
   if (found === null) return null;
-  const [, index, field, said, ...counts] = found;
-  const [prompt_tokens, cached_tokens, completion_tokens, reasoning_tokens] = counts.map(Number);
-  const delta = field === 'content' ? { content: said } : { reasoning_content: said };
-  return readNodeChunk({
-    choices: [{ index: Number(index), delta, finish_reason: null }],
-    usage: { prompt_tokens, cached_tokens, completion_tokens, reasoning_tokens },
-  });
+  const said = found[3]!;
+  const usage = {
+    prompt_tokens: Number(found[4]),
+    cached_tokens: Number(found[5]),
+    completion_tokens: Number(found[6]),
+    reasoning_tokens: Number(found[7]),
+  };
+  if (!isSound(usage)) return null;
+  const delta = found[2] === undefined ? { content: said } : { reasoning_content: said };
+  return { choices: [{ index: Number(found[1]), delta, finish_reason: null }], usage };
 }
 
 /** @param json as JSON.parse gave it. @returns null: no chunk */
@@ -101,14 +104,18 @@ function readUsage({
   reasoning_tokens,
 }: Fields): NodeChunk['usage'] {
   const usage = {
-    prompt_tokens: tokens(prompt_tokens),
-    cached_tokens: tokens(cached_tokens),
-    completion_tokens: tokens(completion_tokens),
-    reasoning_tokens: tokens(reasoning_tokens),
+    prompt_tokens: count(prompt_tokens),
+    cached_tokens: count(cached_tokens),
+    completion_tokens: count(completion_tokens),
+    reasoning_tokens: count(reasoning_tokens),
   };
-  const isSound =
-    usage.cached_tokens <= usage.prompt_tokens && usage.reasoning_tokens <= usage.completion_tokens;
-  return isSound ? usage : refuse();
+  return isSound(usage) ? usage : refuse();
+}
+
+function isSound(usage: NodeChunk['usage']): boolean {
+  const { prompt_tokens, cached_tokens, completion_tokens, reasoning_tokens } = usage;
+  const most = Math.max(prompt_tokens, completion_tokens);
+  return most <= TOKENS_MAX && cached_tokens <= prompt_tokens && reasoning_tokens <= completion_tokens;
 }
 
 function insideTheProtocol<T>(read: () => T): T | null {
@@ -134,10 +141,6 @@ function text(value: unknown): string {
 
 function count(value: unknown): number {
   return Number.isSafeInteger(value) && (value as number) >= 0 ? (value as number) : refuse();
-}
-
-function tokens(value: unknown): number {
-  return count(value) <= TOKENS_MAX ? (value as number) : refuse();
 }
 
 function finish(value: unknown): FinishReason | null {

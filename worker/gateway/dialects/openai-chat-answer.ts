@@ -47,7 +47,7 @@ export class ChatEvents implements AnswerEvents {
     let text = '';
     for (const choice of chunk.choices) {
       if (choice.finish_reason === null) {
-        text += this.#event([this.#delta(choice)]);
+        text += this.#piece(choice) ?? this.#event([this.#delta(choice)]);
         continue;
       }
       this.#unfinished.delete(choice.index);
@@ -85,6 +85,19 @@ export class ChatEvents implements AnswerEvents {
     const choice = this.#heldBack;
     this.#heldBack = null;
     return choice ? this.#event([choice]) : '';
+  }
+
+  /** `#event` of what nearly every event is: a piece of text, after the first of its choice. @returns null: something else */
+  #piece({ index, delta, logprobs }: Choice): string | null {
+    const { content, reasoning_content: reasoning, tool_calls: calls } = delta;
+    const isText = (content === undefined) !== (reasoning === undefined) && calls === undefined && !logprobs;
+    if (!isText || !this.#begun.has(index)) return null;
+    const said =
+      content === undefined
+        ? `"reasoning_content":${JSON.stringify(reasoning)}`
+        : `"content":${JSON.stringify(content)}`;
+    const choice = `{"index":${index},"delta":{${said}},"finish_reason":null,"logprobs":null}`;
+    return sseEvent(`${this.#before}[${choice}]${this.#after}`);
   }
 
   #event(choices: Choice[]): string {
