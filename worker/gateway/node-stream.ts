@@ -18,8 +18,15 @@ const ABORT_DEADLINE_MS = 3_000;
 /** How long an engine that was asked to stop gets to report its final count: less than what waitUntil has left. */
 const STOP_DEADLINE_MS = 10_000;
 const LATE = 'asked to stop, did not';
+const SILENT = 'nothing for too long';
 /** A break only where [DONE] has not been. */
 const CLOSED = 'closed before [DONE]';
+
+/**
+ * Chunks that follow the last ones sooner are taken together: nobody reads two hundred a second one by one, and to write
+ * a few costs as much as to write one. Tokens at the pace of an engine wait for nothing, nor does the end of an answer.
+ */
+const TOGETHER_MS = 5;
 
 export interface NodeStreamOptions {
   readonly headers: () => Promise<Record<string, string>>;
@@ -34,8 +41,11 @@ export class NodeStream {
   readonly #idleDeadlineMs: number;
   readonly #decoder = new SseDecoder();
   readonly #ready: NodeEvent[] = [];
+  #isReading = false;
+  #isClosed = false;
+  #filledAtMs = 0;
   /** ends the wait for bytes, where somebody waits */
-  #wake: (why: string) => void = () => {};
+  #wake: (why?: string) => void = () => {};
   readonly #alarm: Alarm;
   #stopByMs = Number.POSITIVE_INFINITY;
   #ended = false;
@@ -54,17 +64,7 @@ export class NodeStream {
   async next(deadlineMs = Number.POSITIVE_INFINITY): Promise<NodeEvent> {
     // a node that floods is never silent, so the clock is looked at, too
     if (Date.now() >= this.#stopByMs) return this.#end({ kind: 'broken', why: LATE });
-    // by the clock, not by the last byte: one byte now and then is silence, too
-    if (this.#ready.length === 0) this.#listen(Math.min(deadlineMs, this.#idleDeadlineMs));
-    while (this.#ready.length === 0) {
-      const read = await this.#read();
-      if (typeof read === 'string') return this.#end({ kind: 'broken', why: read });
-      try {
-        for (const data of this.#decoder.push(read)) this.#ready.push(toEvent(data));
-      } catch (error) {
-        return this.#end({ kind: 'broken', why: String(error) });
-      }
-    }
+    if (this.#ready.length === 0) await this.#fill(Math.min(deadlineMs, this.#idleDeadlineMs));
     const event = this.#ready.shift()!;
     return event.kind === 'chunk' ? event : this.#end(event);
   }
@@ -118,24 +118,55 @@ export class NodeStream {
   /** Reads the end of the body, so that its connection serves another request; from a node that says more it hangs up. */
   async #leave(): Promise<void> {
     this.#ended = true;
-    this.#listen(this.#idleDeadlineMs);
-    if ((await this.#read()) === CLOSED) this.#alarm.clear();
+    this.#alarm.set(Date.now() + this.#idleDeadlineMs, () => this.#wake(SILENT));
+    await this.#more();
+    if (this.#isClosed) this.#alarm.clear();
     else await this.close();
   }
 
-  #listen(forMs: number): void {
-    this.#alarm.set(Date.now() + forMs, () => this.#wake('nothing for too long'));
+  /** Events that are ready, some at least. */
+  async #fill(withinMs: number): Promise<void> {
+    // by the clock, not by the last byte: one byte now and then is silence, too
+    this.#alarm.set(Date.now() + withinMs, () => this.#wake(SILENT));
+    while (this.#ready.length === 0) await this.#more();
+    let isOver = Math.abs(Date.now() - this.#filledAtMs) >= TOGETHER_MS;
+    if (!isOver)
+      this.#alarm.set(Date.now() + TOGETHER_MS, () => {
+        isOver = true;
+        this.#wake();
+      });
+    while (!isOver && this.#ready.at(-1)!.kind === 'chunk') await this.#more();
+    // engines say the prompt's usage by itself, and the first token a moment later
+    if (this.#ready.some((event) => event.kind === 'chunk' && event.chunk.choices.length > 0))
+      this.#filledAtMs = Date.now();
   }
 
-  /** @returns bytes, or why there will be none */
-  #read(): Promise<Uint8Array | string> {
-    const { promise, resolve } = Promise.withResolvers<Uint8Array | string>();
+  /** Waits for more events, or until it is woken: with a reason it is a break. */
+  async #more(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<string | undefined>();
     this.#wake = resolve;
-    this.#reader.read().then(
-      ({ done, value }) => resolve(done ? CLOSED : value),
-      (error: unknown) => resolve(`connection lost: ${String(error)}`),
-    );
-    return promise;
+    if (!this.#isReading) {
+      this.#isReading = true;
+      this.#reader.read().then(
+        ({ done, value }) => this.#take(done ? null : value),
+        (error: unknown) => this.#take(null, `connection lost: ${String(error)}`),
+      );
+    }
+    const why = await promise;
+    if (why !== undefined) this.#ready.push({ kind: 'broken', why });
+  }
+
+  /** Bytes into events, whether somebody waits or not. @param bytes null: there will be none any more */
+  #take(bytes: Uint8Array | null, why = CLOSED): void {
+    this.#isReading = false;
+    this.#isClosed = bytes === null && why === CLOSED;
+    try {
+      if (bytes === null) this.#ready.push({ kind: 'broken', why });
+      else for (const data of this.#decoder.push(bytes)) this.#ready.push(toEvent(data));
+    } catch (error) {
+      this.#ready.push({ kind: 'broken', why: String(error) });
+    }
+    this.#wake();
   }
 }
 
