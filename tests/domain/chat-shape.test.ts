@@ -84,6 +84,36 @@ describe('whatever the node says', () => {
     );
   });
 
+  it('a stream says each delta as it is, the role before the first of a choice', () => {
+    fc.assert(
+      fc.property(said, ({ choices, includeUsage, deltas }) => {
+        const events = new ChatEvents(HEAD, { choices, includeUsage });
+        const begun = new Set<number>();
+        for (const { choices: each } of chunksOf({ deltas, finishes: [] })) {
+          const expected = each.map(({ index, delta, logprobs: given }) => {
+            const isFirst = !begun.has(index);
+            begun.add(index);
+            const role = { role: 'assistant', content: delta.reasoning_content === undefined ? '' : null };
+            const content = (given as { content?: unknown[] | null } | null | undefined)?.content ?? [];
+            const logprobs = content.length > 0 ? { content, refusal: null } : null;
+            return {
+              id: 'req_1',
+              object: 'chat.completion.chunk',
+              created: 1_700_000_000,
+              model: 'm',
+              system_fingerprint: 'r',
+              choices: [{ index, delta: { ...(isFirst && role), ...delta }, finish_reason: null, logprobs }],
+              ...(includeUsage && { usage: null }),
+            };
+          });
+          const text = events.chunk({ choices: each, usage: USAGE });
+          expect(text).toBe(expected.map((event) => `data: ${JSON.stringify(event)}\n\n`).join(''));
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+
   it("a whole answer has OpenAI's shape, and every choice that was asked for", () => {
     fc.assert(
       fc.property(said, ({ choices, ranOut, ...rest }) => {
