@@ -1,5 +1,6 @@
 /** When the events of a node's answer are handed on: at an engine's pace at once, faster ones together. */
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import type { NodeView } from '../../worker/domain/node.ts';
 import { NodeStream } from '../../worker/gateway/node-stream.ts';
 import { DONE, FakeNode, frame, said, usageOf, wait } from './fake-node.ts';
 import { newModel } from './gateway-client.ts';
@@ -7,34 +8,45 @@ import { newModel } from './gateway-client.ts';
 /** Rings when the test says so, and never by itself. */
 class HeldAlarm {
   dueMs = 0;
+  isSet = false;
   ring = () => {};
   set(dueMs: number, ring: () => void) {
     this.dueMs = dueMs;
+    this.isSet = true;
     this.ring = ring;
   }
   clear() {
+    this.isSet = false;
     this.ring = () => {};
   }
 }
 
+let node: NodeView;
 let alarm: HeldAlarm;
+let isHungUp: boolean;
 let answer: ReadableStreamDefaultController<Uint8Array>;
 let reading: NodeStream;
 beforeEach(async () => {
-  const node = await new FakeNode(newModel(), []).report();
+  node = await new FakeNode(newModel(), []).report();
   vi.useFakeTimers({ toFake: ['Date'], now: Date.now() });
   alarm = new HeldAlarm();
   const body = new ReadableStream<Uint8Array>({
     start(controller) {
       answer = controller;
     },
+    cancel() {
+      isHungUp = true;
+    },
   });
-  reading = new NodeStream(node, body, { headers: async () => ({}), idleDeadlineMs: 1_000, alarm });
+  isHungUp = false;
+  reading = read(body);
 });
 afterEach(() => {
   vi.useRealTimers();
 });
 
+const read = (body: ReadableStream<Uint8Array>) =>
+  new NodeStream(node, body, { headers: async () => ({}), idleDeadlineMs: 1_000, alarm });
 const passTime = (ms: number) => vi.setSystemTime(Date.now() + ms);
 const write = (text: string) => answer.enqueue(new TextEncoder().encode(text));
 const say = (content: string) => write(frame(said(content, usageOf(1, 1))));
@@ -133,4 +145,45 @@ it('bytes that come after the wait for them is over are not lost', async () => {
   await wait(20);
   passTime(5);
   expect(await together()).toBe('c');
+});
+
+it('a node that floods is still handed on, and stopped when it was asked to', async () => {
+  const flood = frame(said('x', usageOf(1, 1))).repeat(100);
+  let pulls = 0;
+  const endless = new ReadableStream<Uint8Array>({
+    pull(controller) {
+      pulls += 1;
+      controller.enqueue(new TextEncoder().encode(flood));
+    },
+  });
+  reading = read(endless);
+  expect(await together()).toHaveLength(100);
+  expect(await together()).toHaveLength(500);
+  expect(pulls).toBeLessThan(10);
+  await reading.askToStop().catch(() => undefined);
+  passTime(10_000);
+  expect(await together()).toBe('broken');
+});
+
+it('after the end it reads on until the body is over', async () => {
+  await begun();
+  write(DONE);
+  expect(await together()).toBe('end');
+  expect(alarm.isSet).toBe(true);
+  answer.close();
+  await wait(20);
+  expect([alarm.isSet, isHungUp]).toEqual([false, false]);
+});
+
+it.each([
+  ['more', () => say('b')],
+  ['nothing', () => alarm.ring()],
+])('after the end it hangs up on who says %s', async (_, then) => {
+  await begun();
+  write(DONE);
+  expect(await together()).toBe('end');
+  then();
+  await wait(20);
+  expect([alarm.isSet, isHungUp]).toEqual([false, true]);
+  expect(await together()).toBe('end');
 });

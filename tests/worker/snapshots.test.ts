@@ -100,7 +100,7 @@ it('many requests at once are one refresh, whether there was a snapshot or not',
 it('a second of many isolates of a data center is one call to the Pool', async () => {
   passTime(0);
   const first = await settled(new Snapshots());
-  // all of them have read within two seconds: the cache's clock is the real one
+  // no more than can read within two real seconds: the cache drops what it has after them
   const isolates = Array.from({ length: 100 }, () => new Snapshots());
   for (const isolate of isolates.slice(0, 50)) expect((await read(isolate)).atMs).toBe(first);
   passTime(999);

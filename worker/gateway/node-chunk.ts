@@ -114,6 +114,7 @@ function readUsage({
 
 function isSound(usage: NodeChunk['usage']): boolean {
   const { prompt_tokens, cached_tokens, completion_tokens, reasoning_tokens } = usage;
+  // the other two are parts of these
   const most = Math.max(prompt_tokens, completion_tokens);
   return most <= TOKENS_MAX && cached_tokens <= prompt_tokens && reasoning_tokens <= completion_tokens;
 }

@@ -23,10 +23,12 @@ const SILENT = 'nothing for too long';
 const CLOSED = 'closed before [DONE]';
 
 /**
- * Chunks that follow the last ones sooner are taken together: nobody reads two hundred a second one by one, and to write
- * a few costs as much as to write one. Tokens at the pace of an engine wait for nothing, nor does the end of an answer.
+ * Chunks that follow the last ones sooner are taken together: to enter JavaScript and to leave it again costs more than
+ * all that is done with a chunk. One choice at less than 200 tokens a second waits for nothing, nor does the end.
  */
 const TOGETHER_MS = 5;
+/** A node that floods may let no timer ring. */
+const TOGETHER_EVENTS_MAX = 500;
 
 export interface NodeStreamOptions {
   readonly headers: () => Promise<Record<string, string>>;
@@ -42,8 +44,9 @@ export class NodeStream {
   readonly #decoder = new SseDecoder();
   readonly #ready: NodeEvent[] = [];
   #isReading = false;
-  #isClosed = false;
-  #filledAtMs = 0;
+  #isBodyOver = false;
+  /** when some of the answer was handed on last */
+  #saidAtMs = 0;
   /** ends the wait for bytes, where somebody waits */
   #wake: (why?: string) => void = () => {};
   readonly #alarm: Alarm;
@@ -120,28 +123,34 @@ export class NodeStream {
     this.#ended = true;
     this.#alarm.set(Date.now() + this.#idleDeadlineMs, () => this.#wake(SILENT));
     await this.#more();
-    if (this.#isClosed) this.#alarm.clear();
+    if (this.#isBodyOver) this.#alarm.clear();
     else await this.close();
   }
 
-  /** Events that are ready, some at least. */
+  /** Waits until some events are ready, and for those right behind them. */
   async #fill(withinMs: number): Promise<void> {
     // by the clock, not by the last byte: one byte now and then is silence, too
     this.#alarm.set(Date.now() + withinMs, () => this.#wake(SILENT));
     while (this.#ready.length === 0) await this.#more();
-    let isOver = Math.abs(Date.now() - this.#filledAtMs) >= TOGETHER_MS;
-    if (!isOver)
-      this.#alarm.set(Date.now() + TOGETHER_MS, () => {
-        isOver = true;
-        this.#wake();
-      });
-    while (!isOver && this.#ready.at(-1)!.kind === 'chunk') await this.#more();
+    await this.#gather();
     // engines say the prompt's usage by itself, and the first token a moment later
     if (this.#ready.some((event) => event.kind === 'chunk' && event.chunk.choices.length > 0))
-      this.#filledAtMs = Date.now();
+      this.#saidAtMs = Date.now();
   }
 
-  /** Waits for more events, or until it is woken: with a reason it is a break. */
+  async #gather(): Promise<void> {
+    // a clock that was set back makes nobody wait
+    if (Math.abs(Date.now() - this.#saidAtMs) >= TOGETHER_MS) return;
+    let isOver = false;
+    this.#alarm.set(this.#saidAtMs + TOGETHER_MS, () => {
+      isOver = true;
+      this.#wake();
+    });
+    while (!isOver && this.#ready.length < TOGETHER_EVENTS_MAX && this.#ready.at(-1)!.kind === 'chunk')
+      await this.#more();
+  }
+
+  /** Waits for bytes, or until it is woken: with a reason that is a break. */
   async #more(): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<string | undefined>();
     this.#wake = resolve;
@@ -159,7 +168,7 @@ export class NodeStream {
   /** Bytes into events, whether somebody waits or not. @param bytes null: there will be none any more */
   #take(bytes: Uint8Array | null, why = CLOSED): void {
     this.#isReading = false;
-    this.#isClosed = bytes === null && why === CLOSED;
+    this.#isBodyOver = bytes === null && why === CLOSED;
     try {
       if (bytes === null) this.#ready.push({ kind: 'broken', why });
       else for (const data of this.#decoder.push(bytes)) this.#ready.push(toEvent(data));
