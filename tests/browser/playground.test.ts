@@ -65,7 +65,7 @@ async function costShown(page: Page): Promise<number> {
 
 it('streams reasoning and answer, and says what they took, to the nano-USD', async () => {
   const { page, context, faults } = await open(1280, 'light');
-  await ask(page, 'How <b>many</b> primes? [[reasoning=40 answer=1500]]');
+  await ask(page, 'How <b>many</b> primes? [[reasoning=40 answer=900]]');
   expect(await page.getByLabel('Message').inputValue()).toBe('');
   // in one look, over seconds: a slow page may have the next thing to see by a second one
   await page.locator('[role=log][aria-busy=true] [data-part=reasoning]').waitFor();
