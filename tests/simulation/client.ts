@@ -20,6 +20,9 @@ export interface Manner {
   readonly uploadMs: number;
 }
 
+/** A piece may be one token of thousands, and the world waits 400 s for its last client (run.ts). */
+const PAUSES_MAX = 100;
+
 export const PATIENT: Manner = { leaveAtPiece: null, leaveAfterMs: null, pauseMs: 0, uploadMs: 0 };
 
 export interface Question {
@@ -115,7 +118,8 @@ export class Client {
     const isAnswer = text.replaceAll(': keep-alive\n\n', '').trim() !== '';
     if (status === 200 && !replayed && isAnswer) this.#onByte(requestId!);
     // whoever reads slowly has what only keeps the connection alive at once, as a socket gives it
-    const pauseMs = isAnswer ? this.#question.manner.pauseMs : 0;
+    const isPaused = isAnswer && this.#pieces < PAUSES_MAX;
+    const pauseMs = isPaused ? this.#question.manner.pauseMs : 0;
     this.#arrives(pauseMs, () => {
       if (this.#ended) return;
       this.#text += text;
