@@ -134,7 +134,7 @@ export class Settlement {
     }
   }
 
-  /** One entry for what requests cost, and the end of what was held for them. @param ids of those that cost something */
+  /** One entry for what requests cost, if anything, and the end of what was held for them. @param ids of those it is for */
   #charge(ids: readonly string[], charge: Parameters<Ledger['charge']>[1]): Entry | null {
     const { store, ledger } = this.#parts;
     if (charge.chargeNanoUsd > 0) return ledger.charge(ids, charge);
