@@ -2,7 +2,7 @@
  * Whether aborted requests have really stopped. SGLang answers an abort with 200 whatever becomes of it, and has
  * gone on decoding more than once (sglang#36333, #36876), so an abort counts only with a proof.
  */
-import type { NodeLoad } from '../protocol.ts';
+import type { NodeLoad } from '../protocol/schemas.ts';
 import type { Flight } from './flight.ts';
 import type { Log } from './log.ts';
 

@@ -2,7 +2,7 @@
  * The agent, wired: once it has its ground it watches the engine, serves, reports, and drains. One agent stands in
  * front of one engine.
  */
-import { HEARTBEAT_INTERVAL_MS } from '../protocol.ts';
+import { HEARTBEAT_INTERVAL_MS } from '../protocol/schemas.ts';
 import { AbortWatch } from './abort-watch.ts';
 import { type Endings, endings } from './endings.ts';
 import { inspectEngine } from './engine-check.ts';

@@ -1,6 +1,6 @@
 /** The answer to the edge as it is being written: head on demand, pauses while the reader is slow. */
 import type { ServerResponse } from 'node:http';
-import type { NodeChunk, NodeUsage } from '../protocol.ts';
+import type { NodeChunk, NodeUsage } from '../protocol/schemas.ts';
 import { type Refusal, sendRefusal, toNodeError } from './refusal.ts';
 
 export class Answer {

@@ -1,5 +1,5 @@
 /** Watches the engine on its own beat, so that a slow /health never delays a heartbeat to the edge. */
-import { NO_LOAD, type NodeLoad } from '../protocol.ts';
+import { NO_LOAD, type NodeLoad } from '../protocol/schemas.ts';
 import type { Inspection } from './engine-check.ts';
 import type { Engine } from './engine-client.ts';
 import type { Log } from './log.ts';

@@ -1,7 +1,7 @@
 /** How a node joins: a join token, used once, becomes a node id bound to a key that was made here. */
 import { decodeJwt, exportJWK, generateKeyPair } from 'jose';
 import * as z from 'zod';
-import { ENROL_PATH, EnrolReply, type EnrolRequest } from '../protocol.ts';
+import { ENROL_PATH, EnrolReply, type EnrolRequest } from '../protocol/schemas.ts';
 import { type NodeState, writeNodeState } from './node-state.ts';
 import type { EngineInfo } from './sglang/probe.ts';
 import { plain, StartRefused } from './start-refused.ts';

@@ -1,5 +1,5 @@
 /** One request in the agent's hands, and the book of all of them: who runs, which ids are used up. */
-import type { RequestClaims } from '../protocol.ts';
+import type { RequestClaims } from '../protocol/schemas.ts';
 import { callEngine, type Engine } from './engine-client.ts';
 import type { Refusal } from './refusal.ts';
 import type { RequestToken } from './request-token.ts';

@@ -1,6 +1,6 @@
 /** The agent's HTTP for the edge, which anybody may reach: two routes with a token, and that it is there. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { ABORT_PATH, GENERATE_PATH } from '../protocol.ts';
+import { ABORT_PATH, GENERATE_PATH } from '../protocol/schemas.ts';
 import { type GenerateContext, generate } from './generate.ts';
 import { isRefusal, sendJson, sendRefusal } from './refusal.ts';
 

@@ -3,7 +3,7 @@
  * pass its answer on, close the journal, end the answer.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { GenerateRequest } from '../protocol.ts';
+import { GenerateRequest } from '../protocol/schemas.ts';
 import type { AbortWatch } from './abort-watch.ts';
 import { Answer } from './answer.ts';
 import { readJsonBody } from './body.ts';

@@ -10,7 +10,7 @@ import {
   HeartbeatReply,
   RECEIPTS_PER_HEARTBEAT_MAX,
   type Receipt,
-} from '../protocol.ts';
+} from '../protocol/schemas.ts';
 import type { Log } from './log.ts';
 import type { NodeState } from './node-state.ts';
 

@@ -1,6 +1,6 @@
 /** The lines of the journal, and what they add up to when read again after a restart. Pure. */
 import * as z from 'zod';
-import { NodeUsage, Receipt } from '../protocol.ts';
+import { NodeUsage, Receipt } from '../protocol/schemas.ts';
 import { NO_USAGE } from './sglang/usage.ts';
 
 const Opened = z.object({

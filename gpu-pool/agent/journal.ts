@@ -4,7 +4,7 @@
  */
 import { type FileHandle, open, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { NodeUsage, Receipt } from '../protocol.ts';
+import type { NodeUsage, Receipt } from '../protocol/schemas.ts';
 import { type JournalLine, type OpenedLine, replay } from './journal-replay.ts';
 
 export const JOURNAL_FILE = 'receipts.jsonl';

@@ -1,5 +1,5 @@
 /** What the agent tells its operator about itself. No label ever holds a caller's text. */
-import { NODE_ERROR_CODES, Receipt } from '../protocol.ts';
+import { NODE_ERROR_CODES, Receipt } from '../protocol/schemas.ts';
 import { ABORT_PROOFS, type AbortProof } from './abort-watch.ts';
 import { Counter, gauge, Histogram } from './prometheus.ts';
 import type { NodeErrorCode } from './refusal.ts';

@@ -1,6 +1,6 @@
 /** Every way to turn a request away, and the HTTP status that goes with it: one table. */
 import type { ServerResponse } from 'node:http';
-import type { NODE_ERROR_CODES, NodeError } from '../protocol.ts';
+import type { NODE_ERROR_CODES, NodeError } from '../protocol/schemas.ts';
 
 export type NodeErrorCode = (typeof NODE_ERROR_CODES)[number];
 

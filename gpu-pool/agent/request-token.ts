@@ -4,7 +4,7 @@
  */
 import type { IncomingHttpHeaders } from 'node:http';
 import { createRemoteJWKSet, errors, type JWTPayload, jwtVerify } from 'jose';
-import { CLAIMS_HEADER, EDGE, JWKS_PATH, RequestClaims } from '../protocol.ts';
+import { CLAIMS_HEADER, EDGE, JWKS_PATH, RequestClaims } from '../protocol/schemas.ts';
 import type { Refusal } from './refusal.ts';
 
 /** The edge signs for two minutes; more is refused, so that remembering used ids stays bounded. */

@@ -1,5 +1,5 @@
 /** One request at the engine: asks, watches the deadlines, passes tokens on, and knows how it ended. */
-import type { GenerateRequest, NodeUsage, Receipt } from '../protocol.ts';
+import type { GenerateRequest, NodeUsage, Receipt } from '../protocol/schemas.ts';
 import type { Answer } from './answer.ts';
 import { openEngine, readSmall } from './engine-client.ts';
 import { EngineStream } from './engine-stream.ts';

@@ -1,6 +1,6 @@
 /** Command line of the engine emulator; its flags are SGLang's where SGLang has them. */
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { HARDWARE, type Hardware } from '../protocol.ts';
+import { HARDWARE, type Hardware } from '../protocol/schemas.ts';
 import { startEmulator } from './server.ts';
 
 const program = new Command('emulator')

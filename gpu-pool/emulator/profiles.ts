@@ -2,7 +2,7 @@
  * What each hardware group can do, as the scheduler's clock sees it. Measured numbers carry their source;
  * where none is published the number is an estimate and says so.
  */
-import type { Hardware } from '../protocol.ts';
+import type { Hardware } from '../protocol/schemas.ts';
 
 export interface Profile {
   /** hosts that form the node; only rank 0 answers HTTP */

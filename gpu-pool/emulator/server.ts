@@ -1,7 +1,7 @@
 /** SGLang's HTTP surface over the emulated engine, plus `/emulator/…` for scripted faults. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { Hardware } from '../protocol.ts';
+import type { Hardware } from '../protocol/schemas.ts';
 import { type ChatContext, chatCompletions, textCompletions } from './chat.ts';
 import { type Clock, createClock } from './clock.ts';
 import { control } from './control.ts';

@@ -2,7 +2,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Hardware } from '../protocol.ts';
+import type { Hardware } from '../protocol/schemas.ts';
 import { listening, type Started, start } from './process.ts';
 
 const EMULATOR = fileURLToPath(new URL('../emulator/main.ts', import.meta.url));

@@ -4,7 +4,7 @@ import { cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import type { Hardware } from '../protocol.ts';
+import type { Hardware } from '../protocol/schemas.ts';
 import { bundle, databaseIn, type Edge, migrate, startEdge } from './edge.ts';
 import { type Engine, startAgentProcess, startEngine } from './node.ts';
 import { type Credentials, obtainKey, Visitor } from './people.ts';

@@ -3,7 +3,7 @@
  * recipes are built from this table. Spellings are those of SGLang 0.5.20 and later; where the documentation
  * uses an abbreviation (`--tp`), the declared name stands here.
  */
-import type { Hardware } from '../protocol.ts';
+import type { Hardware } from '../protocol/schemas.ts';
 import { ENGINE_PORT, type Model, type Recipe } from './recipe.ts';
 
 type Scalar = string | number;

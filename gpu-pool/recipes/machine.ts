@@ -1,5 +1,5 @@
 /** What a container needs to reach the GPUs of each kind of host, and the image that drives them. */
-import type { Hardware } from '../protocol.ts';
+import type { Hardware } from '../protocol/schemas.ts';
 
 export interface Machine {
   /** that form the node */

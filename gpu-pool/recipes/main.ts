@@ -1,7 +1,7 @@
 /** `npm run recipe`: writes what starts a node on a GPU host, engine, agent and tunnel. */
 import { Command, Option } from 'commander';
 import { VERSION_MIN } from '../agent/sglang/version.ts';
-import { HARDWARE, type Hardware } from '../protocol.ts';
+import { HARDWARE, type Hardware } from '../protocol/schemas.ts';
 import {
   commit,
   directory,

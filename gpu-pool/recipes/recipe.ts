@@ -1,5 +1,5 @@
 /** What a recipe is made for: one host of one node. */
-import type { Hardware } from '../protocol.ts';
+import type { Hardware } from '../protocol/schemas.ts';
 import type { EngineKeys } from './keys.ts';
 
 /** Ids of the catalogue (`model` in D1, migrations). */

@@ -3,7 +3,7 @@
  * and the speeds of all, so that requests hold their memory for as long as they would.
  */
 import { PROFILES, type Profile } from '../emulator/profiles.ts';
-import type { Hardware } from '../protocol.ts';
+import type { Hardware } from '../protocol/schemas.ts';
 import { roundRobin } from './baselines/round-robin.ts';
 import { measure } from './measure.ts';
 import { type ReplayOptions, replay } from './replay.ts';

@@ -1,7 +1,7 @@
 /** `npm run simulate`: the policies over a trace, and the planner. */
 import { writeFile } from 'node:fs/promises';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { HARDWARE, type Hardware } from '../protocol.ts';
+import { HARDWARE, type Hardware } from '../protocol/schemas.ts';
 import { ceilingHitRate } from './ceiling.ts';
 import { makeTrace } from './made-trace.ts';
 import { measure } from './measure.ts';

@@ -3,7 +3,7 @@ import { type Breaker, CLOSED, fail, phaseOf } from '../../worker/domain/routing
 import type { Candidate, Home } from '../../worker/domain/routing/policy.ts';
 import { PROFILES, type Profile } from '../emulator/profiles.ts';
 import { createRandom } from '../emulator/random.ts';
-import { type Hardware, HEARTBEAT_INTERVAL_MS } from '../protocol.ts';
+import { type Hardware, HEARTBEAT_INTERVAL_MS } from '../protocol/schemas.ts';
 import type { SimPolicy, SimRequest } from './baselines/request.ts';
 import { MinHeap } from './min-heap.ts';
 import type { Contender } from './policies.ts';

@@ -4,7 +4,7 @@
  * an hour of sixteen nodes takes seconds.
  */
 import type { Profile } from '../emulator/profiles.ts';
-import type { NodeLoad } from '../protocol.ts';
+import type { NodeLoad } from '../protocol/schemas.ts';
 import { BlockCache } from './block-cache.ts';
 import { MinHeap } from './min-heap.ts';
 import { BLOCK_TOKENS, type TraceRequest } from './trace.ts';

@@ -14,7 +14,7 @@ import { learnPace, type Pace, weigh } from '../../worker/domain/routing/measure
 import type { Candidate, OwnTraffic } from '../../worker/domain/routing/policy.ts';
 import { CAPACITY_TOKENS_PER_SECOND } from '../../worker/fleet/capacity.ts';
 import type { Profile } from '../emulator/profiles.ts';
-import { type Hardware, HEARTBEAT_INTERVAL_MS, type NodeLoad } from '../protocol.ts';
+import { type Hardware, HEARTBEAT_INTERVAL_MS, type NodeLoad } from '../protocol/schemas.ts';
 import { SimEngine } from './sim-engine.ts';
 
 /** How often the Pool makes a new snapshot. */

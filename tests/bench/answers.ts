@@ -1,5 +1,5 @@
 /** The upstream's answers, made once as bytes: as OpenAI's API gives them, and as a node's agent does. */
-import type { NodeChunk } from '../../gpu-pool/protocol.ts';
+import type { NodeChunk } from '../../gpu-pool/protocol/schemas.ts';
 import { MODEL, TOKEN, WORKLOADS, type Workload } from './workloads.ts';
 
 /** Writes of one response, in order. */

@@ -14,7 +14,7 @@ import {
   RECEIPTS_PER_HEARTBEAT_MAX,
   type Receipt,
   type RequestClaims,
-} from '../../gpu-pool/protocol.ts';
+} from '../../gpu-pool/protocol/schemas.ts';
 import { MODEL_PATH, type Workload } from './workloads.ts';
 
 /** As in the agent: receipts of requests that end together share one early heartbeat. */

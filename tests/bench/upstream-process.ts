@@ -1,6 +1,6 @@
 /** The upstream as a process: answers at once, as OpenAI's API or as the agent of Tollgate's nodes. */
 import type { AddressInfo } from 'node:net';
-import { ABORT_PATH, GENERATE_PATH } from '../../gpu-pool/protocol.ts';
+import { ABORT_PATH, GENERATE_PATH } from '../../gpu-pool/protocol/schemas.ts';
 import { NO_CONTENT, NOT_FOUND, nodeAnswers, openAiAnswers } from './answers.ts';
 import { answerCalls } from './child.ts';
 import { rawServer } from './http-server.ts';

@@ -1,7 +1,7 @@
 /** The rules of batches: which lines can be run, how files are cut into parts, and how much of a pool is idle. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { NO_LOAD } from '../../gpu-pool/protocol.ts';
+import { NO_LOAD } from '../../gpu-pool/protocol/schemas.ts';
 import { readLine } from '../../worker/domain/batch-line.ts';
 import { linesOf, PART_BYTES, PartCutter } from '../../worker/domain/file-parts.ts';
 import type { NodeView } from '../../worker/domain/node.ts';

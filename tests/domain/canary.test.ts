@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { GenerateRequest } from '../../gpu-pool/protocol.ts';
+import { GenerateRequest } from '../../gpu-pool/protocol/schemas.ts';
 import {
   answersFault,
   asOf,

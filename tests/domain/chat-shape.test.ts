@@ -1,7 +1,7 @@
 /** Whatever a node says within the protocol, what leaves has the shape that OpenAI's clients were built for. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { FinishReason, NodeChunk } from '../../gpu-pool/protocol.ts';
+import type { FinishReason, NodeChunk } from '../../gpu-pool/protocol/schemas.ts';
 import { nanoUsd } from '../../worker/domain/money.ts';
 import type { AnswerEnd } from '../../worker/gateway/dialect.ts';
 import { ChatEvents, WholeChat } from '../../worker/gateway/dialects/openai-chat-answer.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { GenerateRequest } from '../../gpu-pool/protocol.ts';
+import { GenerateRequest } from '../../gpu-pool/protocol/schemas.ts';
 import { rendered } from '../../worker/gateway/dialects/fields.ts';
 import { nodeBody } from '../../worker/gateway/node-body.ts';
 

@@ -6,7 +6,7 @@ import {
   NodeChunk,
   NodeError,
   TOKENS_MAX,
-} from '../../gpu-pool/protocol.ts';
+} from '../../gpu-pool/protocol/schemas.ts';
 import { readNodeChunk, readNodeError, readPiece } from '../../worker/gateway/node-chunk.ts';
 
 /** What JSON.parse can give, and now and then what the protocol wants there. */

@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startAgentProcess, startEngine } from '../../gpu-pool/local/node.ts';
 import { makeKey, Visitor } from '../../gpu-pool/local/people.ts';
 import { type LocalNode, operatorApi } from '../../gpu-pool/local/stack.ts';
-import type { Hardware } from '../../gpu-pool/protocol.ts';
+import type { Hardware } from '../../gpu-pool/protocol/schemas.ts';
 import { type BookNode, openBooks } from './books.ts';
 import { JournalKeeper } from './journals.ts';
 import {

@@ -4,7 +4,7 @@
  */
 import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Receipt } from '../../gpu-pool/protocol.ts';
+import type { Receipt } from '../../gpu-pool/protocol/schemas.ts';
 import { CANARY_SUBJECT } from '../../worker/domain/canary.ts';
 import type { BookNode } from './books.ts';
 

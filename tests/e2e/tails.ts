@@ -4,7 +4,7 @@
  */
 import type { FaultKind } from '../../gpu-pool/emulator/faults.ts';
 import { PROFILES } from '../../gpu-pool/emulator/profiles.ts';
-import type { Hardware } from '../../gpu-pool/protocol.ts';
+import type { Hardware } from '../../gpu-pool/protocol/schemas.ts';
 import type { TailOf } from './books.ts';
 import type { NodeJournal } from './journals.ts';
 

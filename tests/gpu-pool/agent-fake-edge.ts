@@ -8,7 +8,7 @@ import {
   Heartbeat,
   type HeartbeatReply,
   type Receipt,
-} from '../../gpu-pool/protocol.ts';
+} from '../../gpu-pool/protocol/schemas.ts';
 import { readBody, serve } from './agent-http.ts';
 
 export const NODE_ID = 'node_test';

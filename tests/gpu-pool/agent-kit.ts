@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { expect, onTestFinished } from 'vitest';
 import { type Agent, type AgentOptions, startAgent } from '../../gpu-pool/agent/agent.ts';
 import { StartRefused } from '../../gpu-pool/agent/start-refused.ts';
-import { NodeChunk, NodeError } from '../../gpu-pool/protocol.ts';
+import { NodeChunk, NodeError } from '../../gpu-pool/protocol/schemas.ts';
 import { FakeEdge } from './agent-fake-edge.ts';
 import { ScriptedEngine } from './agent-fake-engine.ts';
 

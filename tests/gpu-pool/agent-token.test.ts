@@ -1,6 +1,6 @@
 import { exportJWK, generateKeyPair } from 'jose';
 import { describe, expect, it } from 'vitest';
-import { CLAIMS_HEADER } from '../../gpu-pool/protocol.ts';
+import { CLAIMS_HEADER } from '../../gpu-pool/protocol/schemas.ts';
 import { asking, type FakeEdge, requestId } from './agent-fake-edge.ts';
 import { generate, post, SALT, stage, until } from './agent-kit.ts';
 

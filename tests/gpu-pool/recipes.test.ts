@@ -8,7 +8,7 @@ import { afterAll, describe, expect, it, onTestFinished } from 'vitest';
 import { DRAIN_DEADLINE_MS } from '../../gpu-pool/agent/agent.ts';
 import { findFaults } from '../../gpu-pool/agent/sglang/faults.ts';
 import { PROFILES } from '../../gpu-pool/emulator/profiles.ts';
-import { HARDWARE, type Hardware } from '../../gpu-pool/protocol.ts';
+import { HARDWARE, type Hardware } from '../../gpu-pool/protocol/schemas.ts';
 import { bundle } from '../../gpu-pool/recipes/bundle.ts';
 import { FLAGS, flagsOf, LEFT_OUT } from '../../gpu-pool/recipes/flags.ts';
 import { createEngineKeys } from '../../gpu-pool/recipes/keys.ts';

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { PROFILES } from '../../gpu-pool/emulator/profiles.ts';
-import type { Hardware } from '../../gpu-pool/protocol.ts';
+import type { Hardware } from '../../gpu-pool/protocol/schemas.ts';
 import { BlockCache } from '../../gpu-pool/simulator/block-cache.ts';
 import { ceilingHitRate } from '../../gpu-pool/simulator/ceiling.ts';
 import { makeTrace } from '../../gpu-pool/simulator/made-trace.ts';

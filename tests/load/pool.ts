@@ -10,7 +10,7 @@ import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from 'miniflare';
 import { unstable_getMiniflareWorkerOptions } from 'wrangler';
 import { bundle, databaseIn, migrate } from '../../gpu-pool/local/edge.ts';
 import { modulesOf } from '../../gpu-pool/local/modules.ts';
-import { HEARTBEAT_INTERVAL_MS } from '../../gpu-pool/protocol.ts';
+import { HEARTBEAT_INTERVAL_MS } from '../../gpu-pool/protocol/schemas.ts';
 import { SETTINGS } from '../simulation/settings.ts';
 import type { Measured, Order } from './figures.ts';
 

@@ -1,6 +1,6 @@
 /** One HTTP call from an isolate to a node: bytes in order, with time between them, and an end on either side. */
 
-import { CLAIMS_HEADER, RequestClaims } from '../../gpu-pool/protocol.ts';
+import { CLAIMS_HEADER, RequestClaims } from '../../gpu-pool/protocol/schemas.ts';
 import type { Isolate } from './isolate.ts';
 import type { SimAbortSignal } from './platform/abort.ts';
 import { SimResponse } from './platform/http.ts';

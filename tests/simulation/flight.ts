@@ -3,7 +3,7 @@
  * before it says [DONE]. What the engine itself generated is counted apart, as the third witness.
  */
 import { NO_USAGE, UsageMeter } from '../../gpu-pool/agent/sglang/usage.ts';
-import type { NodeUsage, Receipt, RequestClaims } from '../../gpu-pool/protocol.ts';
+import type { NodeUsage, Receipt, RequestClaims } from '../../gpu-pool/protocol/schemas.ts';
 import type { EngineCount } from '../laws/world.ts';
 import type { Exchange } from './exchange.ts';
 import type { NodeFault } from './faults.ts';

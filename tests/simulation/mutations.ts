@@ -155,7 +155,7 @@ export const MUTATIONS: readonly Mutation[] = [
     scenario: 'harsh',
     edits: [
       edit(
-        'gpu-pool/protocol.ts',
+        'gpu-pool/protocol/schemas.ts',
         ".refine((usage) => usage.cached_tokens <= usage.prompt_tokens, 'cached_tokens exceeds prompt_tokens')",
         '',
       ),

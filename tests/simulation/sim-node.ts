@@ -7,7 +7,7 @@ import {
   RECEIPTS_PER_HEARTBEAT_MAX,
   type Receipt,
   type RequestClaims,
-} from '../../gpu-pool/protocol.ts';
+} from '../../gpu-pool/protocol/schemas.ts';
 import type { EngineCount } from '../laws/world.ts';
 import type { Exchange } from './exchange.ts';
 import type { NodeFault } from './faults.ts';

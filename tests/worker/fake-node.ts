@@ -14,7 +14,7 @@ import {
   type NodeChunk,
   type NodeError,
   RequestClaims,
-} from '../../gpu-pool/protocol.ts';
+} from '../../gpu-pool/protocol/schemas.ts';
 import { newId } from '../../worker/domain/ids.ts';
 import type { NodeReport, RegisteredNode } from '../../worker/domain/node.ts';
 import { config, type Env } from '../../worker/env.ts';

@@ -1,6 +1,6 @@
 /** A node is tried before it gets customers: what is asked of it, what it must answer, and who has to agree. */
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import type { HeartbeatReply, NodeChunk, Receipt } from '../../gpu-pool/protocol.ts';
+import type { HeartbeatReply, NodeChunk, Receipt } from '../../gpu-pool/protocol/schemas.ts';
 import { canaryStanding, lastTries, passTry } from '../../worker/db/canary.ts';
 import { database } from '../../worker/db/client.ts';
 import { changeEngine, changeNodeState } from '../../worker/db/nodes.ts';

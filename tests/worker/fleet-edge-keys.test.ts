@@ -1,6 +1,12 @@
 import { createLocalJWKSet, decodeProtectedHeader, jwtVerify } from 'jose';
 import { describe, expect, it } from 'vitest';
-import { CLAIMS_HEADER, EDGE, JOIN_AUDIENCE, JWKS_PATH, RequestClaims } from '../../gpu-pool/protocol.ts';
+import {
+  CLAIMS_HEADER,
+  EDGE,
+  JOIN_AUDIENCE,
+  JWKS_PATH,
+  RequestClaims,
+} from '../../gpu-pool/protocol/schemas.ts';
 import { config } from '../../worker/env.ts';
 import {
   publicJwks,

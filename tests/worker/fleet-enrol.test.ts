@@ -1,6 +1,6 @@
 import { decodeJwt } from 'jose';
 import { describe, expect, it } from 'vitest';
-import { ENROL_PATH, type EnrolReply } from '../../gpu-pool/protocol.ts';
+import { ENROL_PATH, type EnrolReply } from '../../gpu-pool/protocol/schemas.ts';
 import { database } from '../../worker/db/client.ts';
 import { isId } from '../../worker/domain/ids.ts';
 import { config } from '../../worker/env.ts';

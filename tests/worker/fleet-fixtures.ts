@@ -9,7 +9,7 @@ import {
   HEARTBEAT_PATH,
   type Heartbeat,
   type Receipt,
-} from '../../gpu-pool/protocol.ts';
+} from '../../gpu-pool/protocol/schemas.ts';
 import { newId } from '../../worker/domain/ids.ts';
 import type { NodeState } from '../../worker/domain/node.ts';
 import type { Env } from '../../worker/env.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { HEARTBEAT_PATH, type HeartbeatReply } from '../../gpu-pool/protocol.ts';
+import { HEARTBEAT_PATH, type HeartbeatReply } from '../../gpu-pool/protocol/schemas.ts';
 import { newId } from '../../worker/domain/ids.ts';
 import type { NodeReport, NodeVerb, PoolApi, RegisteredNode } from '../../worker/domain/node.ts';
 import type { Env } from '../../worker/env.ts';

@@ -2,7 +2,7 @@
  * The canary: a known prompt, asked twice of a node before any customer is sent there. What is asked, which answers
  * will do, which receipts agree with them, and when a node that failed is tried again.
  */
-import type { GenerateRequest, NODE_ERROR_CODES, Receipt } from '../../gpu-pool/protocol.ts';
+import type { GenerateRequest, NODE_ERROR_CODES, Receipt } from '../../gpu-pool/protocol/schemas.ts';
 import { promptTokenBounds } from './hold.ts';
 import { newId } from './ids.ts';
 import { fromNodeUsage, type Usage } from './usage.ts';

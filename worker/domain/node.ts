@@ -1,5 +1,5 @@
 /** A node as the edge sees it: what is registered, how it was at its last heartbeat, and whether it may serve. */
-import type { NodeLoad } from '../../gpu-pool/protocol.ts';
+import type { NodeLoad } from '../../gpu-pool/protocol/schemas.ts';
 
 /**
  * canary: enrolled or restored, gets no customer before its canary has passed · active: serves · draining: finishes

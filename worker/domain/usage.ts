@@ -1,5 +1,5 @@
 /** Usage is counts of tokens, never money. `prompt = cached + uncached`, `completion = reasoning + answer`. */
-import type { NodeUsage } from '../../gpu-pool/protocol.ts';
+import type { NodeUsage } from '../../gpu-pool/protocol/schemas.ts';
 import { formatUsd, type NanoUsd } from './money.ts';
 
 export interface Usage {

@@ -4,7 +4,7 @@
  * every node to call. Changes of health go to the audit log.
  */
 import { DurableObject } from 'cloudflare:workers';
-import { NO_LOAD } from '../../gpu-pool/protocol-words.ts';
+import { NO_LOAD } from '../../gpu-pool/protocol/constants.ts';
 import { database } from '../db/client.ts';
 import {
   HEARTBEAT_AGE_MS_MAX,

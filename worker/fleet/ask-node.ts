@@ -1,5 +1,5 @@
 /** The known prompt, sent to a node as the gateway sends a customer's request, in nobody's name and for nobody's money. */
-import { GENERATE_PATH } from '../../gpu-pool/protocol-words.ts';
+import { GENERATE_PATH } from '../../gpu-pool/protocol/constants.ts';
 import { CANARY_REQUEST, CANARY_SUBJECT, type CanaryAnswer, type CanaryFault } from '../domain/canary.ts';
 import type { NodeView } from '../domain/node.ts';
 import { fromNodeUsage, NO_USAGE } from '../domain/usage.ts';

@@ -2,7 +2,7 @@
  * Receipts of canaries: the second witness. Where it says the same as the edge, the node gets customers. No Wallet ever
  * hears of them, so nobody is billed and they are in nobody's usage.
  */
-import type { Receipt } from '../../gpu-pool/protocol.ts';
+import type { Receipt } from '../../gpu-pool/protocol/schemas.ts';
 import { addAudit } from '../db/audit.ts';
 import { findTries, noteTry, passTry } from '../db/canary.ts';
 import { database } from '../db/client.ts';

@@ -2,7 +2,7 @@
  * Output tokens per second expected of a node, by hardware: its share of traffic against other nodes.
  * All at one yardstick, 64 concurrent requests on DeepSeek-R1 without disaggregation, so that shares compare.
  */
-import type { Hardware } from '../../gpu-pool/protocol.ts';
+import type { Hardware } from '../../gpu-pool/protocol/schemas.ts';
 
 export const CAPACITY_TOKENS_PER_SECOND = {
   /** TP16 over two hosts; CUDA graphs were off, so pessimistic (sglang#3361: 266, 459, 622 at 32, 64, 96) */

@@ -4,7 +4,7 @@
  */
 import { calculateJwkThumbprint, importJWK, type JWTPayload, jwtVerify, SignJWT } from 'jose';
 import * as z from 'zod';
-import { EDGE, HARDWARE, JOIN_AUDIENCE } from '../../gpu-pool/protocol-words.ts';
+import { EDGE, HARDWARE, JOIN_AUDIENCE } from '../../gpu-pool/protocol/constants.ts';
 import type { Config } from '../env.ts';
 import { TtlCache } from '../gateway/ttl-cache.ts';
 

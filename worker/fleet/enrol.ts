@@ -1,7 +1,7 @@
 /** Enrolment: a join token, used once, becomes a node known by its own key from then on. Customers come after a canary. */
 import type { Context } from 'hono';
 import { importJWK } from 'jose';
-import { type EnrolReply, EnrolRequest, Hardware } from '../../gpu-pool/protocol.ts';
+import { type EnrolReply, EnrolRequest, Hardware } from '../../gpu-pool/protocol/schemas.ts';
 import { database } from '../db/client.ts';
 import { findJoinToken, findNode, type NodeRow, useJoinToken } from '../db/nodes.ts';
 import { checkNodeUrl } from '../domain/node-url.ts';

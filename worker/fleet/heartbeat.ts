@@ -1,5 +1,5 @@
 /** A heartbeat: tells the Pool how the node is, hands its receipts to the Wallets, answers what the node is to do. */
-import { Heartbeat, type HeartbeatReply, VERSION_UNKNOWN } from '../../gpu-pool/protocol.ts';
+import { Heartbeat, type HeartbeatReply, VERSION_UNKNOWN } from '../../gpu-pool/protocol/schemas.ts';
 import { database } from '../db/client.ts';
 import { changeEngine, type NodeWithPaths } from '../db/nodes.ts';
 import { CANARY_SUBJECT } from '../domain/canary.ts';

@@ -1,6 +1,6 @@
 /** The fleet's doors: nodes enrol and report, agents read the edge's public key. */
 import { Hono } from 'hono';
-import { ENROL_PATH, HEARTBEAT_PATH, JWKS_PATH } from '../../gpu-pool/protocol-words.ts';
+import { ENROL_PATH, HEARTBEAT_PATH, JWKS_PATH } from '../../gpu-pool/protocol/constants.ts';
 import { config, type Env } from '../env.ts';
 import { atMost } from './body.ts';
 import { publicJwks } from './edge-keys.ts';

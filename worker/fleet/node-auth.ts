@@ -1,7 +1,7 @@
 /** Who a heartbeat comes from: a token signed with the key that the node showed when it enrolled. */
 import type { Context, MiddlewareHandler } from 'hono';
 import { decodeJwt, importJWK, jwtVerify } from 'jose';
-import { EDGE } from '../../gpu-pool/protocol-words.ts';
+import { EDGE } from '../../gpu-pool/protocol/constants.ts';
 import { database } from '../db/client.ts';
 import { findNode, type NodeWithPaths } from '../db/nodes.ts';
 import { isId } from '../domain/ids.ts';

@@ -1,6 +1,7 @@
 /** What every call of the edge to a node begins with: a token that says who asks, and beside it what is asked. */
-import type { RequestClaims } from '../../gpu-pool/protocol.ts';
-import { CLAIMS_HEADER } from '../../gpu-pool/protocol-words.ts';
+
+import { CLAIMS_HEADER } from '../../gpu-pool/protocol/constants.ts';
+import type { RequestClaims } from '../../gpu-pool/protocol/schemas.ts';
 import type { Config } from '../env.ts';
 import { requestToken } from './edge-keys.ts';
 

@@ -1,5 +1,5 @@
 /** What an operator does to the pool: lets a node in, drains it, holds it back, restores and removes it, all audited. */
-import { HARDWARE } from '../../gpu-pool/protocol-words.ts';
+import { HARDWARE } from '../../gpu-pool/protocol/constants.ts';
 import { database } from '../db/client.ts';
 import { addJoinToken, changeNodeState, findNode, type NodeRow } from '../db/nodes.ts';
 import { newId } from '../domain/ids.ts';

@@ -2,7 +2,7 @@
  * Receipts on their way to the Wallets, and those of canaries to their comparison. A receipt may leave the node's
  * journal when its Wallet has taken it, or when no Wallet ever could; one failing account never holds back the others.
  */
-import type { Receipt } from '../../gpu-pool/protocol.ts';
+import type { Receipt } from '../../gpu-pool/protocol/schemas.ts';
 import { addAudit } from '../db/audit.ts';
 import { database } from '../db/client.ts';
 import { existingAccounts } from '../db/existing-accounts.ts';

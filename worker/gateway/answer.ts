@@ -2,7 +2,7 @@
  * Steps 5 to 7 of an admitted request: forward, meter, settle, in one of two shapes. A streamed answer leaves as it
  * comes; a whole one leaves when it is complete, so until then another node can take over from one that failed.
  */
-import type { NodeChunk } from '../../gpu-pool/protocol.ts';
+import type { NodeChunk } from '../../gpu-pool/protocol/schemas.ts';
 import type { NanoUsd } from '../domain/money.ts';
 import type { AnswerEvents, AnswerHead, Asked } from './dialect.ts';
 import { ATTEMPTS_MAX, type Errand, type Forwarded, forward, reportFailure } from './forward.ts';

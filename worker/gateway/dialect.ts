@@ -2,7 +2,7 @@
  * A dialect is a way to ask and to be answered: OpenAI's chat, Anthropic's messages … Between its two ends lies one
  * pipeline for all, which knows only the canonical request and the node's chunks.
  */
-import type { NodeChunk } from '../../gpu-pool/protocol.ts';
+import type { NodeChunk } from '../../gpu-pool/protocol/schemas.ts';
 import type { NanoUsd } from '../domain/money.ts';
 import type { Usage } from '../domain/usage.ts';
 import type { HoldBound } from '../domain/wallet.ts';

@@ -1,6 +1,7 @@
 /** Step 5: to a node's agent. Another node is tried only while no byte of an answer has left for the client. */
-import type { NodeError } from '../../gpu-pool/protocol.ts';
-import { GENERATE_PATH } from '../../gpu-pool/protocol-words.ts';
+
+import { GENERATE_PATH } from '../../gpu-pool/protocol/constants.ts';
+import type { NodeError } from '../../gpu-pool/protocol/schemas.ts';
 import type { PoolSnapshot } from '../domain/node.ts';
 import { usefulRetryAfterMs } from '../domain/routing/overload.ts';
 import type { RouteRequest } from '../domain/routing/policy.ts';

@@ -1,5 +1,5 @@
 /** Step 6: passes chunks on and reads usage on the way. Where credit ends, so does the answer, at the last covered token. */
-import type { NodeChunk, NodeUsage } from '../../gpu-pool/protocol.ts';
+import type { NodeChunk, NodeUsage } from '../../gpu-pool/protocol/schemas.ts';
 import type { Ending } from '../domain/hold.ts';
 import { fromNodeUsage, NO_USAGE, type Usage } from '../domain/usage.ts';
 import type { HoldBound } from '../domain/wallet.ts';

@@ -3,13 +3,14 @@
  * times as long; an isolate need not make the protocol's schemas either. As strict as `NodeChunk` and `NodeError` there, which
  * are its oracles (tests/domain/node-chunk.test.ts): the same is refused, and what is not named there is left behind.
  */
-import type { NodeChunk, NodeError } from '../../gpu-pool/protocol.ts';
+
 import {
   FINISH_REASONS,
   type FinishReason,
   NODE_ERROR_CODES,
   TOKENS_MAX,
-} from '../../gpu-pool/protocol-words.ts';
+} from '../../gpu-pool/protocol/constants.ts';
+import type { NodeChunk, NodeError } from '../../gpu-pool/protocol/schemas.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
 type Choice = NodeChunk['choices'][number];

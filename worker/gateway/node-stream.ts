@@ -1,6 +1,7 @@
 /** The answer of a node's agent as events: chunks, then an end. Whatever else comes is a broken node. */
-import type { NodeChunk } from '../../gpu-pool/protocol.ts';
-import { ABORT_PATH } from '../../gpu-pool/protocol-words.ts';
+
+import { ABORT_PATH } from '../../gpu-pool/protocol/constants.ts';
+import type { NodeChunk } from '../../gpu-pool/protocol/schemas.ts';
 import type { NodeView } from '../domain/node.ts';
 import { SseDecoder } from '../domain/sse.ts';
 import { type Alarm, Alarms } from './alarm.ts';

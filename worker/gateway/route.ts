@@ -3,7 +3,7 @@
  * made ready once for a snapshot and again when something changes, not for each request: with a thousand nodes a
  * decision would else be mostly that.
  */
-import type { ChatMessage } from '../../gpu-pool/protocol.ts';
+import type { ChatMessage } from '../../gpu-pool/protocol/schemas.ts';
 import type { NodeView, PoolSnapshot } from '../domain/node.ts';
 import { affinity } from '../domain/routing/affinity.ts';
 import { changesAtMs, phaseOf, shareOf } from '../domain/routing/breaker.ts';

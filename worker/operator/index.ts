@@ -1,7 +1,7 @@
 /** The operator API, for automation and for naming the first operator. People use the portal's console instead. */
 import { Hono } from 'hono';
 import * as z from 'zod';
-import { Hardware } from '../../gpu-pool/protocol.ts';
+import { Hardware } from '../../gpu-pool/protocol/schemas.ts';
 import { auditPage } from '../billing/books.ts';
 import { listAccountIds } from '../db/accounts.ts';
 import { lastTries } from '../db/canary.ts';

@@ -1,6 +1,6 @@
 /** How SGLang is right now: its load and its health. */
 import * as z from 'zod';
-import { LOAD_MAX, NO_LOAD, type NodeLoad } from '../../protocol.ts';
+import { LOAD_MAX, NO_LOAD, type NodeLoad } from '../../protocol/schemas.ts';
 import { callEngine, type Engine } from '../engine-client.ts';
 
 const PROBE_TIMEOUT_MS = 3_000;

@@ -1,6 +1,6 @@
 /** What SGLang says about itself: what it serves and how it was started. */
 import * as z from 'zod';
-import { type Heartbeat, VERSION_UNKNOWN } from '../../protocol.ts';
+import { type Heartbeat, VERSION_UNKNOWN } from '../../protocol/schemas.ts';
 import { callEngine, type Engine, type EngineFailure } from '../engine-client.ts';
 import { ABORT_PATH } from './request.ts';
 

@@ -1,5 +1,5 @@
 /** A GenerateRequest in SGLang's words. Field by field, so that nothing else can ever reach the engine. */
-import type { GenerateRequest, RequestClaims } from '../../protocol.ts';
+import type { GenerateRequest, RequestClaims } from '../../protocol/schemas.ts';
 
 const CHAT_PATH = '/v1/chat/completions';
 const COMPLETIONS_PATH = '/v1/completions';

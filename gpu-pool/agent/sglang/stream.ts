@@ -3,7 +3,7 @@
  * finish reasons mapped. Pure: bytes and time are the caller's.
  */
 import * as z from 'zod';
-import { FINISH_REASONS, type FinishReason, type NodeChunk, type NodeUsage } from '../../protocol.ts';
+import { FINISH_REASONS, type FinishReason, type NodeChunk, type NodeUsage } from '../../protocol/schemas.ts';
 import type { Refusal } from '../refusal.ts';
 import { fromErrorEvent } from './refusal.ts';
 import { type UsageAnomaly, UsageMeter } from './usage.ts';

@@ -2,7 +2,7 @@
  * How many tokens the engine has generated so far, from what it says of itself. The result only grows,
  * fits NodeUsage and never passes the claim, whatever the engine reports.
  */
-import type { NodeUsage } from '../../protocol.ts';
+import type { NodeUsage } from '../../protocol/schemas.ts';
 
 /**
  * missing: text came without counts; invalid: negative, fractional, huge or no number; shrinking: less than

@@ -3,7 +3,7 @@
  * prompts a small KV cache is full long before its GPUs are busy. Nodes report what it takes to know better: a node
  * holds as many requests as its cache or its slots allow, and gives each so many tokens a second.
  */
-import type { NodeLoad } from '../../../gpu-pool/protocol.ts';
+import type { NodeLoad } from '../../../gpu-pool/protocol/schemas.ts';
 
 /** Of one node, averaged over minutes. */
 export interface Pace {

@@ -1,5 +1,5 @@
 /** Overload: when a node's queue is full, and when asking again has a chance. */
-import type { NodeLoad } from '../../../gpu-pool/protocol.ts';
+import type { NodeLoad } from '../../../gpu-pool/protocol/schemas.ts';
 import type { NodeView } from '../node.ts';
 import { OUTPUT_TOKENS_MEAN } from './wait.ts';
 

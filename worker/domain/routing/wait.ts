@@ -1,5 +1,5 @@
 /** How long a request would wait at a node for its first token, in seconds, and how full it would make the node. */
-import type { Hardware } from '../../../gpu-pool/protocol.ts';
+import type { Hardware } from '../../../gpu-pool/protocol/schemas.ts';
 import type { Candidate } from './policy.ts';
 
 /** Prompt tokens per second. Estimates: nothing like for like is published for SGLang without disaggregation. */

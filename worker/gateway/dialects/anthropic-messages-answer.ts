@@ -2,7 +2,7 @@
  * Anthropic's message: blocks of thinking, text and tool use, put together from a node's chunks. Streamed, every step of
  * that is an event; whole, only the end is seen.
  */
-import type { FinishReason, NodeChunk } from '../../../gpu-pool/protocol.ts';
+import type { FinishReason, NodeChunk } from '../../../gpu-pool/protocol/schemas.ts';
 import { formatUsd } from '../../domain/money.ts';
 import { fromNodeUsage, type Usage } from '../../domain/usage.ts';
 import type { AnswerEnd, AnswerEvents, AnswerHead, WholeAnswer } from '../dialect.ts';

@@ -1,6 +1,6 @@
 /** The body of Anthropic's Messages: blocks instead of strings, and a system prompt beside the conversation. */
 import * as z from 'zod';
-import type { ChatMessage } from '../../../gpu-pool/protocol.ts';
+import type { ChatMessage } from '../../../gpu-pool/protocol/schemas.ts';
 import type { ChatRequest } from '../chat-request.ts';
 import type { Refusal } from '../refusal.ts';
 import {

@@ -1,6 +1,6 @@
 /** What the dialects' bodies have in common: fields that mean the same everywhere, and what is said of a wrong one. */
 import * as z from 'zod';
-import type { GenerateRequest } from '../../../gpu-pool/protocol.ts';
+import type { GenerateRequest } from '../../../gpu-pool/protocol/schemas.ts';
 import type { ChatRequest } from '../chat-request.ts';
 import type { Refusal } from '../refusal.ts';
 

@@ -1,5 +1,5 @@
 /** OpenAI's and DeepSeek's chat answers: chunks of a stream, or one object put together from the same chunks. */
-import type { FinishReason, NodeChunk } from '../../../gpu-pool/protocol.ts';
+import type { FinishReason, NodeChunk } from '../../../gpu-pool/protocol/schemas.ts';
 import { sseEvent } from '../../domain/sse.ts';
 import { toPublicUsage } from '../../domain/usage.ts';
 import type { HoldBound } from '../../domain/wallet.ts';

@@ -1,6 +1,6 @@
 /** OpenAI's and DeepSeek's chat body: what is accepted, what is forgiven, and what is said of the rest. */
 import * as z from 'zod';
-import type { ChatMessage, GenerateRequest } from '../../../gpu-pool/protocol.ts';
+import type { ChatMessage, GenerateRequest } from '../../../gpu-pool/protocol/schemas.ts';
 import type { ChatRequest } from '../chat-request.ts';
 import type { Refusal } from '../refusal.ts';
 import {

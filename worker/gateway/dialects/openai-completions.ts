@@ -1,6 +1,6 @@
 /** OpenAI's first API: a text goes in, and what follows it comes out. No chat template is put around it. */
 import * as z from 'zod';
-import type { FinishReason, NodeChunk } from '../../../gpu-pool/protocol.ts';
+import type { FinishReason, NodeChunk } from '../../../gpu-pool/protocol/schemas.ts';
 import { sseEvent } from '../../domain/sse.ts';
 import { toPublicUsage } from '../../domain/usage.ts';
 import type { AnswerEnd, AnswerEvents, AnswerHead, Dialect, WholeAnswer } from '../dialect.ts';

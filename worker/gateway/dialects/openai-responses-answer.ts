@@ -2,7 +2,7 @@
  * OpenAI's response object: items of reasoning, text and calls, put together from a node's chunks. Streamed, every step
  * of that is an event; whole, only the end is seen.
  */
-import type { NodeChunk } from '../../../gpu-pool/protocol.ts';
+import type { NodeChunk } from '../../../gpu-pool/protocol/schemas.ts';
 import { formatUsd } from '../../domain/money.ts';
 import type { AnswerEnd, AnswerEvents, AnswerHead, WholeAnswer } from '../dialect.ts';
 import type { ErrorEnvelope } from '../refusal.ts';

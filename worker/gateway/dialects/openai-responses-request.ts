@@ -1,6 +1,6 @@
 /** The body of OpenAI's Responses: items instead of messages, and nothing remembered from one call to the next. */
 import * as z from 'zod';
-import type { ChatMessage } from '../../../gpu-pool/protocol.ts';
+import type { ChatMessage } from '../../../gpu-pool/protocol/schemas.ts';
 import type { ChatRequest } from '../chat-request.ts';
 import type { Refusal } from '../refusal.ts';
 import {

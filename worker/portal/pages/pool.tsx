@@ -1,7 +1,7 @@
 /** The operator's pool: every node as its last heartbeat had it, and what can be done with it. */
 import { Hono } from 'hono';
 import * as z from 'zod';
-import { HARDWARE } from '../../../gpu-pool/protocol-words.ts';
+import { HARDWARE } from '../../../gpu-pool/protocol/constants.ts';
 import { lastTries } from '../../db/canary.ts';
 import { loadCatalogue } from '../../db/catalogue.ts';
 import { database } from '../../db/client.ts';

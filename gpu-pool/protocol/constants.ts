@@ -1,8 +1,7 @@
 /**
  * The words of the protocol: paths, headers, names and bounds. An isolate of the edge starts with these; the schemas
- * (protocol.ts) take milliseconds to make, and it makes them when a node is first heard.
+ * (schemas.ts) take milliseconds to make, and it makes them when a node is first heard.
  */
-import type { NodeLoad } from './protocol.ts';
 
 export const GENERATE_PATH = '/v1/generate';
 export const ABORT_PATH = '/v1/abort';
@@ -62,7 +61,7 @@ export const NODE_ERROR_CODES = [
 export const LOAD_MAX = { requests: 1_000_000, tokens: 10_000_000_000, tokensPerSecond: 10_000_000 } as const;
 
 /** Of an engine that is not there, or not heard of yet. */
-export const NO_LOAD: NodeLoad = {
+export const NO_LOAD = {
   running_requests: 0,
   waiting_requests: 0,
   waiting_tokens: 0,

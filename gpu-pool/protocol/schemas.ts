@@ -14,9 +14,9 @@ import {
   NODE_ERROR_CODES,
   RECEIPTS_PER_HEARTBEAT_MAX,
   TOKENS_MAX,
-} from './protocol-words.ts';
+} from './constants.ts';
 
-export * from './protocol-words.ts';
+export * from './constants.ts';
 
 export const Hardware = z.enum(HARDWARE);
 export type Hardware = z.infer<typeof Hardware>;
