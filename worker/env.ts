@@ -1,19 +1,22 @@
 /** Bindings and settings, typed and parsed once per isolate. A missing secret is a sentence, not a surprise later. */
 import * as z from 'zod';
+import type { BatchApi } from './domain/batch.ts';
 import { type NanoUsd, nanoUsd } from './domain/money.ts';
+import type { PoolApi } from './domain/node.ts';
 import type { Task } from './domain/task.ts';
-import type { Batch } from './durable/batch.ts';
-import type { Pool } from './durable/pool.ts';
-import type { Wallet } from './durable/wallet.ts';
+import type { WalletApi } from './domain/wallet.ts';
+
+/** A Durable Object's class known by its interface alone, so that this file imports none of the classes. */
+type ObjectNamespace<Api> = DurableObjectNamespace<Api & Rpc.DurableObjectBranded>;
 
 export interface Env {
   readonly DB: D1Database;
   /** one per account, by account id */
-  readonly WALLET: DurableObjectNamespace<Wallet>;
+  readonly WALLET: ObjectNamespace<WalletApi>;
   /** one per model, by model id */
-  readonly POOL: DurableObjectNamespace<Pool>;
+  readonly POOL: ObjectNamespace<PoolApi>;
   /** one per batch, by batch id */
-  readonly BATCH: DurableObjectNamespace<Batch>;
+  readonly BATCH: ObjectNamespace<BatchApi>;
   /** what customers' files hold */
   readonly FILES: R2Bucket;
   readonly TASKS: Queue<Task>;

@@ -39,10 +39,7 @@ for (const path of ['/v1', '/v1/*', '/beta/*', '/user/*', '/chat/*', '/completio
   app.all(path, (c) => refused({ reason: 'route_not_found' }, config(c.env).publicOrigin));
 }
 
-app.all(
-  '*',
-  later(async () => (await import('./site.ts')).site),
-);
+app.all('*', later(site));
 
 app.onError((error, c: ApiContext) => {
   const event = { event: 'unhandled', requestId: c.get('requestId'), path: c.req.path };
@@ -50,13 +47,35 @@ app.onError((error, c: ApiContext) => {
   return refused({ reason: 'internal' }, new URL(c.req.url).origin);
 });
 
+let loadedSite: Hono<{ Bindings: Env }> | null = null;
+
+/** The routes of people, payment providers and the operator's scripts. The portal comes last, since it answers every path. */
+async function site(): Promise<Hono<{ Bindings: Env }>> {
+  if (loadedSite !== null) return loadedSite;
+  const [{ operator }, { billing }, { portal }] = await Promise.all([
+    import('./operator/index.ts'),
+    import('./billing/index.ts'),
+    import('./portal/index.tsx'),
+  ]);
+  const routes = new Hono<{ Bindings: Env }>();
+  // An error goes on to the Worker's own handler above.
+  routes.onError((error) => {
+    throw error;
+  });
+  routes.route('/operator/api', operator);
+  routes.route('/', billing);
+  routes.route('/', portal);
+  loadedSite = routes;
+  return routes;
+}
+
 /** Once a minute: see wrangler.toml. */
 async function scheduled({ scheduledTime }: ScheduledController, env: Env): Promise<void> {
   await probeAll(env, { nowMs: scheduledTime, random: Math.random() });
 }
 
 async function queue(batch: MessageBatch<unknown>, env: Env): Promise<void> {
-  const tasks = await import('./tasks.ts');
+  const tasks = await import('./queue.ts');
   await tasks.queue(batch, env);
 }
 

@@ -14,7 +14,7 @@ import { orderCanary } from '../../worker/fleet/canary-order.ts';
 import { changeNode } from '../../worker/fleet/nodes.ts';
 import { en } from '../../worker/portal/language/en.ts';
 import { fr } from '../../worker/portal/language/fr.ts';
-import { queue } from '../../worker/tasks.ts';
+import { queue } from '../../worker/queue.ts';
 import {
   answer,
   DONE,

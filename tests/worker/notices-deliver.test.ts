@@ -4,7 +4,7 @@ import { removeEndpoint } from '../../worker/db/webhook-endpoints.ts';
 import { usd } from '../../worker/domain/money.ts';
 import { raiseNotice } from '../../worker/notices/raise.ts';
 import { ATTEMPTS_MAX, nextDelayMs } from '../../worker/notices/schedule.ts';
-import { FAILED_QUEUE } from '../../worker/tasks.ts';
+import { FAILED_QUEUE } from '../../worker/queue.ts';
 import { Desk, db, LOW, letTimePass, logOf, newAccount, WITHOUT_MAIL } from './notices-fixtures.ts';
 import { answer, received } from './notices-receiver.ts';
 
