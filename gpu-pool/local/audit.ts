@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs, parseEnv } from 'node:util';
-import { type BookMark, FIRST_PAGE, type Finding } from '../../worker/domain/books.ts';
+import { type BookMark, FIRST_PAGE, type Finding } from '../../worker/domain/ledger-audit.ts';
 import { operatorApi } from './stack.ts';
 
 /** What the edge answers; see worker/billing/books.ts. */

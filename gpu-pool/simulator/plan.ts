@@ -1,5 +1,5 @@
 /** The capacity planner: what a pool costs, what it can do, what is left of each million tokens sold. */
-import { CAPACITY_TOKENS_PER_SECOND } from '../../worker/fleet/capacity.ts';
+import { CAPACITY_TOKENS_PER_SECOND } from '../../worker/domain/node-capacity.ts';
 import { PROFILES } from '../emulator/profiles.ts';
 import type { Hardware } from '../protocol/schemas.ts';
 

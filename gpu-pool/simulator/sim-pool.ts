@@ -1,5 +1,6 @@
 /** The Pool of the simulation: heartbeats every two seconds, measured capacity, ejection; published as snapshots that age. */
 import type { NodeView } from '../../worker/domain/node.ts';
+import { CAPACITY_TOKENS_PER_SECOND } from '../../worker/domain/node-capacity.ts';
 import {
   type Breaker,
   CLOSED,
@@ -12,7 +13,6 @@ import {
 import { hash32 } from '../../worker/domain/routing/hash.ts';
 import { learnPace, type Pace, weigh } from '../../worker/domain/routing/measured-capacity.ts';
 import type { Candidate, OwnTraffic } from '../../worker/domain/routing/policy.ts';
-import { CAPACITY_TOKENS_PER_SECOND } from '../../worker/fleet/capacity.ts';
 import type { Profile } from '../emulator/profiles.ts';
 import { type Hardware, HEARTBEAT_INTERVAL_MS, type NodeLoad } from '../protocol/schemas.ts';
 import { SimEngine } from './sim-engine.ts';

@@ -2,7 +2,6 @@
 import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type BookedRequest, type BookPage, checkPage, FIRST_PAGE } from '../../worker/domain/books.ts';
 import {
   type Credit,
   chargeLegs,
@@ -13,6 +12,12 @@ import {
   GENESIS_HASH,
   hashInput,
 } from '../../worker/domain/ledger.ts';
+import {
+  type BookedRequest,
+  type BookPage,
+  checkPage,
+  FIRST_PAGE,
+} from '../../worker/domain/ledger-audit.ts';
 import { nanoUsd } from '../../worker/domain/money.ts';
 
 const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');

@@ -1,10 +1,10 @@
 import { runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { auditPage } from '../../worker/billing/books.ts';
-import { bookedRequests } from '../../worker/db/books.ts';
 import { database } from '../../worker/db/client.ts';
-import { FIRST_PAGE } from '../../worker/domain/books.ts';
+import { bookedRequests } from '../../worker/db/ledger-audit.ts';
 import { newId } from '../../worker/domain/ids.ts';
+import { FIRST_PAGE } from '../../worker/domain/ledger-audit.ts';
 import { nanoUsd, usd } from '../../worker/domain/money.ts';
 import { env, limited, price } from './wallet-fixtures.ts';
 

@@ -1,7 +1,7 @@
 /** Every letter to a person, in every language: as HTML and as text, with its link, and with nobody's name as markup. */
 import { expect, it } from 'vitest';
+import type { Post, PostKind } from '../../worker/domain/account-email.ts';
 import { nanoUsd } from '../../worker/domain/money.ts';
-import type { Post, PostKind } from '../../worker/domain/post.ts';
 import { onPaper } from '../../worker/mail/paper.tsx';
 import { postWords } from '../../worker/mail/words.ts';
 import { formats } from '../../worker/portal/language/formats.ts';

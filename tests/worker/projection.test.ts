@@ -3,7 +3,7 @@ import { and, eq } from 'drizzle-orm';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { database } from '../../worker/db/client.ts';
 import { createKey, pepperKey } from '../../worker/db/keys.ts';
-import { type OutboxItem, project, type ToldRequest } from '../../worker/db/projection.ts';
+import { project } from '../../worker/db/projection.ts';
 import {
   apiKey,
   drift,
@@ -18,6 +18,7 @@ import {
 import { newId } from '../../worker/domain/ids.ts';
 import { chargeReference } from '../../worker/domain/ledger.ts';
 import { nanoUsd } from '../../worker/domain/money.ts';
+import type { OutboxItem, ToldRequest } from '../../worker/domain/outbox.ts';
 import { chargeFor } from '../../worker/domain/pricing.ts';
 import type { WriteOff } from '../../worker/domain/reconciliation.ts';
 import { config } from '../../worker/env.ts';

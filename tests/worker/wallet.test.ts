@@ -2,11 +2,12 @@ import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from 'c
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { database } from '../../worker/db/client.ts';
-import { type OutboxItem, project } from '../../worker/db/projection.ts';
+import { project } from '../../worker/db/projection.ts';
 import { ledgerEntry, nodeReceipt, usageEvent, usageHour } from '../../worker/db/schema.ts';
 import { newId } from '../../worker/domain/ids.ts';
 import { GENESIS_HASH, hashInput } from '../../worker/domain/ledger.ts';
 import { nanoUsd, usd } from '../../worker/domain/money.ts';
+import type { OutboxItem } from '../../worker/domain/outbox.ts';
 import { env, passTime, receiptOf, usage, walletWith } from './wallet-fixtures.ts';
 
 describe('holds', () => {

@@ -1,9 +1,9 @@
 /** The audit of an account's books: its Wallet against D1, a page of entries at a time. */
 import { createHash } from 'node:crypto';
-import { bookedRequests, projectedEntries, unevenHours } from '../db/books.ts';
 import { database } from '../db/client.ts';
-import { type BookMark, checkPage, type Finding } from '../domain/books.ts';
+import { bookedRequests, projectedEntries, unevenHours } from '../db/ledger-audit.ts';
 import { chargedRequests, type Entry } from '../domain/ledger.ts';
+import { type BookMark, checkPage, type Finding } from '../domain/ledger-audit.ts';
 import type { Env } from '../env.ts';
 
 /** Keeps a page's rows and hashes well within one invocation: an entry may be of a thousand requests. */

@@ -1,6 +1,5 @@
 /** D1 behind drizzle. One query file a noun stands beside this one. */
 import { drizzle } from 'drizzle-orm/d1';
-import type { Env } from '../env.ts';
 import * as schema from './schema.ts';
 
 export type Database = ReturnType<typeof open>;
@@ -8,7 +7,7 @@ export type Database = ReturnType<typeof open>;
 /** drizzle reads the whole schema when it opens a database: once for each is enough. */
 const opened = new WeakMap<D1Database, Database>();
 
-export function database({ DB }: Pick<Env, 'DB'>): Database {
+export function database({ DB }: { readonly DB: D1Database }): Database {
   const known = opened.get(DB);
   if (known) return known;
   const fresh = open(DB);

@@ -1,7 +1,7 @@
 /** Notices and whom an account wants told. How each fares on its way is in notice-deliveries.ts. */
 import { and, eq, inArray } from 'drizzle-orm';
+import { DEFAULT_WATCH } from '../domain/alert-thresholds.ts';
 import type { Notification } from '../domain/notice.ts';
-import { DEFAULT_WATCH } from '../domain/watch.ts';
 import type { Database } from './client.ts';
 import { member, notice, noticeSetting, person } from './schema.ts';
 

@@ -1,10 +1,10 @@
 /** Receipts that have rows, beside what D1 knows of their requests: it remembers those that a Wallet has forgotten. */
 import type { Ending, RequestState } from '../domain/hold.ts';
+import type { Of, ToldRequest } from '../domain/outbox.ts';
 import { type Settled, type WriteOff, type WriteOffReason, writeOff } from '../domain/reconciliation.ts';
 import type { Usage } from '../domain/usage.ts';
 import type { WalletReceipt } from '../domain/wallet.ts';
 import type { Database } from './client.ts';
-import type { Of, ToldRequest } from './projection.ts';
 
 export interface SettledReceipt {
   readonly receipt: WalletReceipt;

@@ -1,5 +1,5 @@
 /** What Wallets tell D1, as rows by the columns of their tables; rollups are summed here, not by D1. */
-import type { Of, ToldRequest } from './projection.ts';
+import type { Of, ToldRequest } from '../domain/outbox.ts';
 import type { SettledReceipt } from './projection-receipts.ts';
 
 export type Row = Readonly<Record<string, string | number | null>>;

@@ -4,69 +4,11 @@
  * statement of a batch asks whether that is still so. A batch is a few statements, each over one JSON table of rows
  * that are summed already, because D1 runs one statement at a time for everybody and bills each row written.
  */
-import type { Entry } from '../domain/ledger.ts';
-import type { NanoUsd } from '../domain/money.ts';
-import type { Notification } from '../domain/notice.ts';
-import type { DriftKind, WriteOff } from '../domain/reconciliation.ts';
-import type { RequestRecord, WalletReceipt } from '../domain/wallet.ts';
+import type { NumberedItem, Of, OutboxItem, ToldRequest } from '../domain/outbox.ts';
 import type { Database } from './client.ts';
 import { askReceipts, type SettledReceipt, settledReceipts } from './projection-receipts.ts';
 import * as rows from './projection-rows.ts';
 import * as sql from './projection-sql.ts';
-
-/** A request as it ended, and what of its charge granted credit paid. */
-export interface ToldRequest extends RequestRecord {
-  readonly grantedNanoUsd: NanoUsd;
-}
-
-export type OutboxItem =
-  /** all ended requests of one settlement; alike in nothing but the account */
-  | { kind: 'usage'; accountId: string; requests: readonly ToldRequest[] }
-  | { kind: 'entry'; accountId: string; entry: Entry }
-  /** receipts of one node that say what was billed: nothing to look at, so they are counted and have no rows */
-  | {
-      kind: 'witnessed';
-      accountId: string;
-      nodeId: string;
-      receivedAtMs: number;
-      receipts: number;
-      promptTokens: number;
-      completionTokens: number;
-      newestEndedAtMs: number;
-      /** requests whose absence had been alerted of */
-      late: readonly string[];
-    }
-  /** a receipt that says something else, or of a request that the Wallet does not know (any more): a row each */
-  | {
-      kind: 'receipt';
-      accountId: string;
-      receivedAtMs: number;
-      receipt: WalletReceipt;
-      /** null: the Wallet does not know the request (any more) */
-      writeOff: WriteOff | null;
-      /** it came after its absence had been alerted of */
-      late: boolean;
-    }
-  | {
-      kind: 'drift';
-      accountId: string;
-      drift: DriftKind;
-      requestId: string;
-      nodeId: string;
-      detail: Record<string, string | number>;
-      foundAtMs: number;
-    }
-  | { kind: 'notice'; notification: Notification }
-  /** for the queue alone */
-  | { kind: 'recharge'; accountId: string };
-
-export type Of<K extends OutboxItem['kind']> = Extract<OutboxItem, { kind: K }>;
-
-export interface NumberedItem {
-  /** rises along an account's outbox and is never used again; items of one number are told together */
-  readonly seq: number;
-  readonly item: OutboxItem;
-}
 
 /**
  * Writes items of one Wallet's outbox, in its order, in one transaction. What D1 has been told already is passed over.

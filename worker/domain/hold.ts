@@ -106,3 +106,10 @@ export function coveredUsage(usage: Usage, heldNanoUsd: NanoUsd, price: Price): 
     reasoningTokens: Math.min(usage.reasoningTokens, completionTokens),
   };
 }
+/** Why a hold is smaller than was wanted. */
+
+export type HoldBound =
+  | 'insufficient_balance'
+  | 'key_cap_reached'
+  | 'account_cap_reached'
+  | 'token_cap_reached';

@@ -3,12 +3,13 @@
  * requests in one call. It covers the holds of the requests that run under it, and some slack for the next ones.
  * Slack is a share of what is left, so it shrinks as that does: down to none, where every request has its own hold again.
  */
-import type { Ending, HoldRange } from './hold.ts';
-import type { LimitScope, Load, ScopedLimits } from './limits.ts';
+
+import type { ConversationHome } from './conversation.ts';
+import type { Ending, HoldBound, HoldRange } from './hold.ts';
+import type { LimitScope, Load, RateLimitState, ScopedLimits } from './limits.ts';
 import { type NanoUsd, nanoUsd } from './money.ts';
 import type { Price } from './pricing.ts';
 import type { Usage } from './usage.ts';
-import type { ConversationHome, HoldBound, RateLimitState } from './wallet.ts';
 
 /** What is set aside, or used of it: holds, and what counts against limits. */
 export interface Share {

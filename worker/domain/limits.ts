@@ -154,3 +154,16 @@ export function periodEndMs(period: CapPeriod, nowMs: number): number | null {
 export function dayOf(atMs: number): number {
   return Math.floor(atMs / DAY_MS);
 }
+/** A limit per minute, of the key or of its account, whichever has less left. */
+
+export interface MinuteLimitState {
+  readonly limit: number;
+  readonly remaining: number;
+  /** until the oldest that counts no longer does */
+  readonly resetMs: number;
+}
+export interface RateLimitState {
+  readonly requests: MinuteLimitState;
+  /** null: no such limit */
+  readonly tokens: MinuteLimitState | null;
+}

@@ -1,6 +1,6 @@
 /** Work that is done behind a request, through the queue: at least once each, so every task is safe to repeat. */
 
-import type { Post } from './post.ts';
+import type { Post } from './account-email.ts';
 
 export type Task =
   /** fan a notice out to everybody whom its account wants told */

@@ -1,6 +1,6 @@
 /** What each role of a team may see and change. */
-import type { MEMBER_ROLES } from '../db/schema/accounts.ts';
-
+/** Roles that a member of an account can have, as the database stores them. */
+export const MEMBER_ROLES = ['owner', 'billing', 'developer', 'viewer'] as const;
 export type MemberRole = (typeof MEMBER_ROLES)[number];
 
 const EVERYBODY = ['owner', 'billing', 'developer', 'viewer'] as const;

@@ -1,12 +1,14 @@
 /** What callers say to a Wallet and what it answers. Plain data: it crosses a Durable Object call. */
-import type { Ending, HoldRange, RequestState } from './hold.ts';
+
+import type { Watch } from './alert-thresholds.ts';
+import type { ConversationHome } from './conversation.ts';
+import type { Ending, HoldBound, HoldRange, RequestState } from './hold.ts';
 import type { LeaseGrant, LeaseReport } from './lease.ts';
 import type { Credit, Entry } from './ledger.ts';
-import type { CapPeriod, LimitRefusal, Load, ScopedLimits } from './limits.ts';
+import type { CapPeriod, LimitRefusal, Load, RateLimitState, ScopedLimits } from './limits.ts';
 import type { NanoUsd } from './money.ts';
 import type { Price } from './pricing.ts';
 import type { Usage } from './usage.ts';
-import type { Watch } from './watch.ts';
 
 /** The cap of a short-lived token: what it may spend in all its life, exact like every cap. */
 export interface TokenCap {
@@ -33,31 +35,10 @@ export interface AdmitRequest {
   readonly conversation?: number;
 }
 
-/** Where a conversation's last answer was made. The Wallet is asked anyway, so isolates need not remember it. */
-export interface ConversationHome {
-  readonly nodeId: string;
-  /** of its prompt: what that node may have in its cache, and the next turn begins with */
-  readonly promptTokens: number;
-}
-
 export type AdmitRefusal =
   | { reason: 'insufficient_balance'; requiredNanoUsd: NanoUsd; availableNanoUsd: NanoUsd }
   | LimitRefusal
   | { reason: 'token_cap_reached'; capNanoUsd: NanoUsd; usedNanoUsd: NanoUsd };
-
-/** A limit per minute, of the key or of its account, whichever has less left. */
-export interface MinuteLimitState {
-  readonly limit: number;
-  readonly remaining: number;
-  /** until the oldest that counts no longer does */
-  readonly resetMs: number;
-}
-
-export interface RateLimitState {
-  readonly requests: MinuteLimitState;
-  /** null: no such limit */
-  readonly tokens: MinuteLimitState | null;
-}
 
 export interface Admitted {
   readonly ok: true;
@@ -135,13 +116,6 @@ export interface WalletReceipt {
   /** what the edge admitted it by (lease.ts); null: by a hold of its own */
   readonly ticket: string | null;
 }
-
-/** Why a hold is smaller than was wanted. */
-export type HoldBound =
-  | 'insufficient_balance'
-  | 'key_cap_reached'
-  | 'account_cap_reached'
-  | 'token_cap_reached';
 
 /** A page of the ledger for the audit, taken in one instant. */
 export interface WalletBookPage {

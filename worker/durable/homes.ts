@@ -2,8 +2,9 @@
  * Where conversations of busy keys were answered last, by what isolates report. In memory alone: engines forget, too, and
  * a row for each turn would cost as much as all the rest of a request. Isolates hear of each other's with their grants.
  */
+
+import type { ConversationHome } from '../domain/conversation.ts';
 import type { HomeOf } from '../domain/lease.ts';
-import type { ConversationHome } from '../domain/wallet.ts';
 
 const HOMES_MAX = 20_000;
 /** Of one grant: what is more is older, and found out again. */

@@ -1,8 +1,9 @@
 /** What a Wallet tells others, in the order in which it happened: D1 first, then the queue for what somebody must do. */
 import { database } from '../db/client.ts';
-import { type OutboxItem, project, type ToldRequest } from '../db/projection.ts';
+import { project } from '../db/projection.ts';
 import type { Entry } from '../domain/ledger.ts';
 import type { NanoUsd } from '../domain/money.ts';
+import type { OutboxItem, ToldRequest } from '../domain/outbox.ts';
 import type { Task } from '../domain/task.ts';
 import type { RequestRecord } from '../domain/wallet.ts';
 import type { Env } from '../env.ts';

@@ -1,6 +1,7 @@
 /** What is left of the limits per minute, as clients are told: of key and account the one that has less. */
+
+import type { MinuteLimitState, RateLimitState } from '../domain/limits.ts';
 import { LIMIT_SCOPES, type LimitScope, type Load, type ScopedLimits } from '../domain/limits.ts';
-import type { MinuteLimitState, RateLimitState } from '../domain/wallet.ts';
 
 const MINUTE_MS = 60_000;
 

@@ -1,5 +1,5 @@
 /** What nodes' receipts say against what was billed: counted where both agree, written off or alarmed of where they differ. */
-import type { OutboxItem } from '../db/projection.ts';
+import type { OutboxItem } from '../domain/outbox.ts';
 import { type DriftKind, isDrift, type Settled, type WriteOff, writeOff } from '../domain/reconciliation.ts';
 import type { RequestRecord, WalletReceipt } from '../domain/wallet.ts';
 import { type Page, type Pages, places, recordOf } from './pages.ts';

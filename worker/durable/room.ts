@@ -1,4 +1,6 @@
 /** What is left for requests now: credit, caps and limits, in one place for all who hand it out. */
+
+import type { HoldBound } from '../domain/hold.ts';
 import {
   CAP_REACHED,
   capLeft,
@@ -9,7 +11,7 @@ import {
   type ScopedLimits,
 } from '../domain/limits.ts';
 import { nanoUsd } from '../domain/money.ts';
-import type { HoldBound, TokenCap } from '../domain/wallet.ts';
+import type { TokenCap } from '../domain/wallet.ts';
 import type { Cap } from './held-request.ts';
 import type { Ledger } from './ledger.ts';
 import type { Traffic } from './traffic.ts';

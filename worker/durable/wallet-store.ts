@@ -1,7 +1,9 @@
 /** The Wallet's own tables (wallet-schema.ts) and nothing else: every statement, no decision. */
+
+import type { ConversationHome } from '../domain/conversation.ts';
 import type { Credit, Entry, EntryKind } from '../domain/ledger.ts';
 import { type NanoUsd, nanoUsd } from '../domain/money.ts';
-import type { ConversationHome, RequestRecord, WalletReceipt } from '../domain/wallet.ts';
+import type { RequestRecord, WalletReceipt } from '../domain/wallet.ts';
 import type { HeldRequest } from './held-request.ts';
 import { type Row, toEntry, toReceipt, toRequest } from './wallet-rows.ts';
 import { WALLET_MIGRATIONS } from './wallet-schema.ts';

@@ -5,11 +5,13 @@
 
 import { DurableObject } from 'cloudflare:workers';
 import { describeError } from '../describe-error.ts';
+import type { Watch } from '../domain/alert-thresholds.ts';
 import type { Ending } from '../domain/hold.ts';
 import { begin, KEEP_REPLAYS_MS } from '../domain/idempotency.ts';
 import { newId } from '../domain/ids.ts';
 import type { LeaseGrant, LeaseReport } from '../domain/lease.ts';
 import type { Entry } from '../domain/ledger.ts';
+import type { RateLimitState } from '../domain/limits.ts';
 import {
   type CapPeriod,
   capLeft,
@@ -30,7 +32,6 @@ import type {
   IdempotentWork,
   LedgerPage,
   PostRequest,
-  RateLimitState,
   RequestRecord,
   ResizeRequest,
   TokenCap,
@@ -38,7 +39,6 @@ import type {
   WalletBookPage,
   WalletReceipt,
 } from '../domain/wallet.ts';
-import type { Watch } from '../domain/watch.ts';
 import { config, type Env } from '../env.ts';
 import { publicRecord } from './held-request.ts';
 import { Homes } from './homes.ts';

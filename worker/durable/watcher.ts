@@ -4,10 +4,11 @@
  *
  * watch  one row: the levels, and whether it was said already
  */
+
+import { DEFAULT_WATCH, type Watch } from '../domain/alert-thresholds.ts';
 import { LIMIT_SCOPES, type LimitScope, periodStartDay } from '../domain/limits.ts';
 import { type NanoUsd, nanoUsd } from '../domain/money.ts';
 import type { Notice } from '../domain/notice.ts';
-import { DEFAULT_WATCH, type Watch } from '../domain/watch.ts';
 import type { Cap } from './held-request.ts';
 
 const SCHEMA = `

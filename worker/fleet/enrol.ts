@@ -4,10 +4,10 @@ import { importJWK } from 'jose';
 import { type EnrolReply, EnrolRequest, Hardware } from '../../gpu-pool/protocol/schemas.ts';
 import { database } from '../db/client.ts';
 import { findJoinToken, findNode, type NodeRow, useJoinToken } from '../db/nodes.ts';
+import { CAPACITY_TOKENS_PER_SECOND } from '../domain/node-capacity.ts';
 import { checkNodeUrl } from '../domain/node-url.ts';
 import { config, type Env } from '../env.ts';
 import { parseBody } from './body.ts';
-import { CAPACITY_TOKENS_PER_SECOND } from './capacity.ts';
 import { verifyJoinToken } from './edge-keys.ts';
 import { refuse } from './refusal.ts';
 

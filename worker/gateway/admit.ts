@@ -1,16 +1,12 @@
 /** Step 3: limits and money, by a lease or in one Wallet call. What comes back is a hold, or why there is none. */
 import type { Model } from '../db/catalogue.ts';
+import type { ConversationHome } from '../domain/conversation.ts';
 import { firstHold, promptTokenBounds, tokenEstimate } from '../domain/hold.ts';
+import type { RateLimitState } from '../domain/limits.ts';
 import { capsOnly } from '../domain/limits.ts';
 import type { NanoUsd } from '../domain/money.ts';
 import { type Price, priceAt, type Tariff } from '../domain/pricing.ts';
-import type {
-  AdmitRequest,
-  AdmitResult,
-  ConversationHome,
-  RateLimitState,
-  WalletApi,
-} from '../domain/wallet.ts';
+import type { AdmitRequest, AdmitResult, WalletApi } from '../domain/wallet.ts';
 import type { Env } from '../env.ts';
 import type { Principal } from './authenticate.ts';
 import type { ChatRequest } from './chat-request.ts';

@@ -1,7 +1,7 @@
 /** What every answer of the API says in its headers: which request it is, how long it took, what is left of the limits. */
 import type { Context, MiddlewareHandler } from 'hono';
 import { newId } from '../domain/ids.ts';
-import type { RateLimitState } from '../domain/wallet.ts';
+import type { RateLimitState } from '../domain/limits.ts';
 import type { Env } from '../env.ts';
 import type { Principal } from './authenticate.ts';
 import { TtlCache } from './ttl-cache.ts';

@@ -3,9 +3,9 @@
  * pipeline for all, which knows only the canonical request and the node's chunks.
  */
 import type { NodeChunk } from '../../gpu-pool/protocol/schemas.ts';
+import type { HoldBound } from '../domain/hold.ts';
 import type { NanoUsd } from '../domain/money.ts';
 import type { Usage } from '../domain/usage.ts';
-import type { HoldBound } from '../domain/wallet.ts';
 import type { ChatRequest } from './chat-request.ts';
 import type { ErrorEnvelope, Refusal } from './refusal.ts';
 

@@ -2,7 +2,7 @@
  * Where this isolate's conversations were answered last. A lease admits without asking the Wallet, which knows it of all
  * isolates; what one of them has seen itself is enough for the turns that it serves one after the other.
  */
-import type { ConversationHome } from '../domain/wallet.ts';
+import type { ConversationHome } from '../domain/conversation.ts';
 import { TtlCache } from './ttl-cache.ts';
 
 /** Engines forget sooner. */

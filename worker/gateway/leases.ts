@@ -6,6 +6,7 @@
  * request may never settle, so none is waited for. Where nobody tells any more, nodes' receipts do.
  */
 import { describeError } from '../describe-error.ts';
+import type { HoldBound } from '../domain/hold.ts';
 import { coveredUsage, type Ending } from '../domain/hold.ts';
 import { newId } from '../domain/ids.ts';
 import {
@@ -21,7 +22,7 @@ import {
 } from '../domain/lease.ts';
 import { type NanoUsd, nanoUsd } from '../domain/money.ts';
 import { chargeFor } from '../domain/pricing.ts';
-import type { AdmitRequest, Admitted, HoldBound, ResizeRequest } from '../domain/wallet.ts';
+import type { AdmitRequest, Admitted, ResizeRequest } from '../domain/wallet.ts';
 import { config, type Env } from '../env.ts';
 import { homeOf, rememberHome } from './homes.ts';
 import { TtlCache } from './ttl-cache.ts';

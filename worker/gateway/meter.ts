@@ -1,8 +1,7 @@
 /** Step 6: passes chunks on and reads usage on the way. Where credit ends, so does the answer, at the last covered token. */
 import type { NodeChunk, NodeUsage } from '../../gpu-pool/protocol/schemas.ts';
-import type { Ending } from '../domain/hold.ts';
+import type { Ending, HoldBound } from '../domain/hold.ts';
 import { fromNodeUsage, NO_USAGE, type Usage } from '../domain/usage.ts';
-import type { HoldBound } from '../domain/wallet.ts';
 import type { Forwarded } from './forward.ts';
 import type { Gone } from './gone.ts';
 import type { Purse } from './purse.ts';

@@ -1,8 +1,10 @@
 /** A request's hold as the edge sees it: it grows ahead of need, so that the stream does not wait for the Wallet. */
+
+import type { HoldBound } from '../domain/hold.ts';
 import { nextHold, tokensLeft, WINDOW_TOKENS } from '../domain/hold.ts';
 import { type NanoUsd, nanoUsd } from '../domain/money.ts';
 import type { Usage } from '../domain/usage.ts';
-import type { HoldBound, ResizeRequest } from '../domain/wallet.ts';
+import type { ResizeRequest } from '../domain/wallet.ts';
 import { config, type Env } from '../env.ts';
 import type { Admission } from './admit.ts';
 import { leaseOf } from './leases.ts';

@@ -4,9 +4,9 @@
  */
 import type { Model } from '../db/catalogue.ts';
 import { tokenEstimate } from '../domain/hold.ts';
+import type { RateLimitState } from '../domain/limits.ts';
 import type { Tariff } from '../domain/pricing.ts';
 import type { RouteRequest } from '../domain/routing/policy.ts';
-import type { RateLimitState } from '../domain/wallet.ts';
 import type { Env } from '../env.ts';
 import { type Admission, admit } from './admit.ts';
 import type { Alarms } from './alarm.ts';

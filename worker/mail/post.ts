@@ -4,10 +4,10 @@
  */
 import { database } from '../db/client.ts';
 import { findCorrespondent } from '../db/people.ts';
+import type { Post } from '../domain/account-email.ts';
 import { newId } from '../domain/ids.ts';
-import type { Post } from '../domain/post.ts';
+import { DONE, type TaskResult } from '../domain/task-result.ts';
 import type { Env } from '../env.ts';
-import { DONE, type TaskResult } from '../notices/task-result.ts';
 import { formats } from '../portal/language/formats.ts';
 import { LOCALES, type Locale, MESSAGES } from '../portal/language/locale.ts';
 import { mailer } from './mailer.ts';

@@ -1,5 +1,5 @@
 /** A letter to a person in words. */
-import type { Post, PostKind } from '../domain/post.ts';
+import type { Post, PostKind } from '../domain/account-email.ts';
 import type { Words } from '../portal/context.ts';
 import type { LetterPart } from './paper.tsx';
 

@@ -10,12 +10,12 @@ import {
 } from '../db/notice-deliveries.ts';
 import { findEndpoint, removeEndpoint } from '../db/webhook-endpoints.ts';
 import type { Notification } from '../domain/notice.ts';
+import { DONE, type TaskResult } from '../domain/task-result.ts';
 import type { Env } from '../env.ts';
 import { mailer } from '../mail/mailer.ts';
 import { ANSWER_WITHIN_MS, type Attempt } from './attempt.ts';
 import { writeLetter } from './letter.ts';
 import { nextDelayMs } from './schedule.ts';
-import { DONE, type TaskResult } from './task-result.ts';
 import { postWebhook } from './webhook.ts';
 
 /** An attempt that has said nothing for this long has died with its isolate. */

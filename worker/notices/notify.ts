@@ -3,8 +3,8 @@ import { database } from '../db/client.ts';
 import { type DeliveryTarget, openDeliveries } from '../db/notice-deliveries.ts';
 import { findNotice, noticeAddresses, noticeSettingOf } from '../db/notices.ts';
 import { listEndpoints } from '../db/webhook-endpoints.ts';
+import { DONE, type TaskResult } from '../domain/task-result.ts';
 import type { Env } from '../env.ts';
-import { DONE, type TaskResult } from './task-result.ts';
 
 /** Safe to repeat: a delivery is opened once, and its task looks for itself whether there is anything left to do. */
 export async function notify(

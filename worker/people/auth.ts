@@ -16,7 +16,7 @@ import {
   personTwoFactor,
   personVerification,
 } from '../db/schema.ts';
-import type { Post } from '../domain/post.ts';
+import type { Post } from '../domain/account-email.ts';
 import { config, type Env } from '../env.ts';
 import { sendLetter } from '../mail/post.ts';
 import { isLocale, LOCALES, type Locale } from '../portal/language/locale.ts';

@@ -1,6 +1,7 @@
 /** Accounts and keys. */
 import { index, integer, primaryKey, sqliteTable, text } from 'drizzle-orm/sqlite-core';
 import { KEY_SCOPES } from '../../domain/principal-kind.ts';
+import { MEMBER_ROLES } from '../../domain/team.ts';
 import { person } from './people.ts';
 
 /** Who pays. Its money is not here: the Wallet of the same id owns it. */
@@ -23,8 +24,6 @@ export const account = sqliteTable('account', {
   /** its owner ended it, for ever */
   closedAtMs: integer('closed_at_ms'),
 });
-
-export const MEMBER_ROLES = ['owner', 'billing', 'developer', 'viewer'] as const;
 
 export const member = sqliteTable(
   'member',

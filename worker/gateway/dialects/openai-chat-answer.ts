@@ -1,8 +1,8 @@
 /** OpenAI's and DeepSeek's chat answers: chunks of a stream, or one object put together from the same chunks. */
 import type { FinishReason, NodeChunk } from '../../../gpu-pool/protocol/schemas.ts';
+import type { HoldBound } from '../../domain/hold.ts';
 import { sseEvent } from '../../domain/sse.ts';
 import { toPublicUsage } from '../../domain/usage.ts';
-import type { HoldBound } from '../../domain/wallet.ts';
 import type { AnswerEnd, AnswerEvents, AnswerHead, WholeAnswer } from '../dialect.ts';
 import type { ErrorEnvelope } from '../refusal.ts';
 

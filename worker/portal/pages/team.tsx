@@ -3,7 +3,6 @@ import { Hono } from 'hono';
 import * as z from 'zod';
 import { emailsOf } from '../../db/account-limits.ts';
 import { database } from '../../db/client.ts';
-import { MEMBER_ROLES } from '../../db/schema/accounts.ts';
 import {
   accountTrail,
   changeRole,
@@ -15,7 +14,7 @@ import {
   revokeInvitation,
 } from '../../db/team.ts';
 import { isId } from '../../domain/ids.ts';
-import { isLastOwner, type MemberRole } from '../../domain/team.ts';
+import { isLastOwner, MEMBER_ROLES, type MemberRole } from '../../domain/team.ts';
 import { sendsLetters } from '../../mail/post.ts';
 import { invite } from '../../people/team.ts';
 import { type PortalContext, type PortalEnv, words } from '../context.ts';

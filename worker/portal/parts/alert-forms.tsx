@@ -2,9 +2,9 @@
 import * as z from 'zod';
 import type { AccountRow } from '../../db/accounts.ts';
 import type { NoticeSetting } from '../../db/notices.ts';
+import { DEFAULT_WATCH } from '../../domain/alert-thresholds.ts';
 import { CAP_PERIODS } from '../../domain/limits.ts';
 import { formatUsd, nanoUsd } from '../../domain/money.ts';
-import { DEFAULT_WATCH } from '../../domain/watch.ts';
 import { type PortalContext, words } from '../context.ts';
 import { Choice, type Faults, OptionalUsd, type Typed } from '../form.ts';
 import { SelectField, TextField } from './field.tsx';

@@ -1,7 +1,7 @@
 /** D1's side of an account's books, for the audit. */
 import { and, asc, eq, gt, gte, lte, sql } from 'drizzle-orm';
-import type { BookedRequest, Finding } from '../domain/books.ts';
 import type { Entry } from '../domain/ledger.ts';
+import type { BookedRequest, Finding } from '../domain/ledger-audit.ts';
 import { nanoUsd } from '../domain/money.ts';
 import type { Database } from './client.ts';
 import { ledgerEntry, price, usageEvent } from './schema.ts';
