@@ -2,7 +2,6 @@
 import { Hono } from 'hono';
 import { RegExpRouter } from 'hono/router/reg-exp-router';
 import { api } from './api/index.ts';
-import { describeError } from './describe-error.ts';
 import { config, type Env } from './env.ts';
 import { fleet } from './fleet/index.ts';
 import { type Api, type ApiContext, withAnswerHeaders } from './gateway/answer-headers.ts';
@@ -10,6 +9,7 @@ import { corsForTokens } from './gateway/cors.ts';
 import { dialects } from './gateway/dialects/index.ts';
 import { envelope, refusalResponse, refused } from './gateway/refusal.ts';
 import { later } from './later.ts';
+import { describeError } from './lib/describe-error.ts';
 import { probeAll } from './status/probe.ts';
 
 export { Batch } from './durable/batch.ts';

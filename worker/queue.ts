@@ -5,12 +5,12 @@
 import { recharge } from './billing/recharge/recharge.ts';
 import { database } from './db/client.ts';
 import { failOverdue } from './db/notice-deliveries.ts';
-import { describeError } from './describe-error.ts';
 import { type IdPrefix, isId } from './domain/ids.ts';
 import type { Task } from './domain/task.ts';
 import { DONE, type TaskResult } from './domain/task-result.ts';
 import type { Env } from './env.ts';
 import { runCanary } from './fleet/canary.ts';
+import { describeError } from './lib/describe-error.ts';
 import { letter } from './mail/post.ts';
 import { deliver } from './notices/deliver.ts';
 import { notify } from './notices/notify.ts';

@@ -271,7 +271,7 @@ export const MUTATIONS: readonly Mutation[] = [
     expects: ['L9'],
     requests: 1_500,
     edits: [
-      edit('worker/standard-webhooks.ts', 'if (!verdicts.includes(true))', 'if (verdicts.length === 0)'),
+      edit('worker/lib/standard-webhooks.ts', 'if (!verdicts.includes(true))', 'if (verdicts.length === 0)'),
     ],
   },
   {

@@ -1,11 +1,12 @@
 /** The pages of batches say what the API says, hand out results to those who may have them, and cancel after asking. */
 import { expect, it } from 'vitest';
 import { addBatch } from '../../worker/db/batches.ts';
-import { createKey, pepperKey } from '../../worker/db/keys.ts';
+import { createKey } from '../../worker/db/keys.ts';
 import { newId } from '../../worker/domain/ids.ts';
 import { usd } from '../../worker/domain/money.ts';
 import { config } from '../../worker/env.ts';
 import { MESSAGES } from '../../worker/portal/language/locale.ts';
+import { pepperKey } from '../../worker/tokens/pepper.ts';
 import { create, get, hasEnded, hello, results, sellBatches, until } from './batch-fixtures.ts';
 import { answer, freshNetwork, stream } from './fake-node.ts';
 import { newModel } from './gateway-client.ts';

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { newId } from '../../worker/domain/ids.ts';
 import { config, type Env } from '../../worker/env.ts';
-import { signWebhook } from '../../worker/standard-webhooks.ts';
+import { signWebhook } from '../../worker/lib/standard-webhooks.ts';
 import {
   type Delivery,
   deliver,

@@ -1,11 +1,12 @@
 /** The operator's customers: who has trouble, one account whole, and what is done to it by name. */
 import { describe, expect, it } from 'vitest';
 import { database } from '../../worker/db/client.ts';
-import { createKey, pepperKey } from '../../worker/db/keys.ts';
+import { createKey } from '../../worker/db/keys.ts';
 import { newId } from '../../worker/domain/ids.ts';
 import { nanoUsd, usd } from '../../worker/domain/money.ts';
 import { config } from '../../worker/env.ts';
 import { MESSAGES } from '../../worker/portal/language/locale.ts';
+import { pepperKey } from '../../worker/tokens/pepper.ts';
 import { auditOf, env, newAccount } from './fleet-fixtures.ts';
 import { operatorBrowser, textOf } from './operator-console.ts';
 import { Browser } from './portal-browser.ts';

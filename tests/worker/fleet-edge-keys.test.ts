@@ -8,15 +8,12 @@ import {
   RequestClaims,
 } from '../../gpu-pool/protocol/schemas.ts';
 import { config } from '../../worker/env.ts';
-import {
-  publicJwks,
-  requestToken,
-  signJoinToken,
-  verifyClientToken,
-  verifyJoinToken,
-} from '../../worker/fleet/edge-keys.ts';
 import { fleet } from '../../worker/fleet/index.ts';
-import { nodeHeaders } from '../../worker/fleet/node-headers.ts';
+import { verifyClientToken } from '../../worker/tokens/client-claims.ts';
+import { publicJwks } from '../../worker/tokens/edge-keys.ts';
+import { signJoinToken, verifyJoinToken } from '../../worker/tokens/join-token.ts';
+import { nodeHeaders } from '../../worker/tokens/node-headers.ts';
+import { requestToken } from '../../worker/tokens/request-token.ts';
 import { env } from './fleet-fixtures.ts';
 
 describe('the JWKS', () => {

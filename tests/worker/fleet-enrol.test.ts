@@ -4,8 +4,8 @@ import { ENROL_PATH, type EnrolReply } from '../../gpu-pool/protocol/schemas.ts'
 import { database } from '../../worker/db/client.ts';
 import { isId } from '../../worker/domain/ids.ts';
 import { config } from '../../worker/env.ts';
-import { signJoinToken } from '../../worker/fleet/edge-keys.ts';
 import { listNodes } from '../../worker/fleet/nodes.ts';
+import { signJoinToken } from '../../worker/tokens/join-token.ts';
 import {
   auditOf,
   enrolBody,

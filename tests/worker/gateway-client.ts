@@ -2,11 +2,12 @@
 import { createExecutionContext, waitOnExecutionContext } from 'cloudflare:test';
 import { env as bindings } from 'cloudflare:workers';
 import { database } from '../../worker/db/client.ts';
-import { createKey, type NewKey, pepperKey } from '../../worker/db/keys.ts';
+import { createKey, type NewKey } from '../../worker/db/keys.ts';
 import { type NanoUsd, nanoUsd, usd } from '../../worker/domain/money.ts';
 import type { RequestRecord } from '../../worker/domain/wallet.ts';
 import { config, type Env } from '../../worker/env.ts';
 import app from '../../worker/index.ts';
+import { pepperKey } from '../../worker/tokens/pepper.ts';
 import { newAccount } from './fleet-fixtures.ts';
 import { watched } from './wallet-laws.ts';
 

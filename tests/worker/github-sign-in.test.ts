@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { accountOfPerson } from '../../worker/db/accounts.ts';
 import { listKeys } from '../../worker/db/keys.ts';
 import { config } from '../../worker/env.ts';
-import { SIGN_UPS_PER_ADDRESS } from '../../worker/people/throttle.ts';
+import { SIGN_UPS_PER_ADDRESS } from '../../worker/lib/throttle.ts';
 import { MESSAGES } from '../../worker/portal/language/locale.ts';
 import { authenticator } from './authenticator.ts';
 import { CLIENT_ID, CLIENT_SECRET, FakeGithub, type GithubAccount, githubAccount } from './github-fake.ts';

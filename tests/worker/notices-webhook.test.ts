@@ -2,9 +2,9 @@ import { createHmac } from 'node:crypto';
 import { expect, it, vi } from 'vitest';
 import { nanoUsd, usd } from '../../worker/domain/money.ts';
 import type { Notice } from '../../worker/domain/notice.ts';
+import { verifyWebhookSignature } from '../../worker/lib/standard-webhooks.ts';
 import { rotateEndpoint } from '../../worker/notices/endpoints.ts';
 import { raiseNotice } from '../../worker/notices/raise.ts';
-import { verifyWebhookSignature } from '../../worker/standard-webhooks.ts';
 import { Desk, LOW, letTimePass, logOf, newAccount, WITHOUT_MAIL } from './notices-fixtures.ts';
 import { answer, chunksRead, hugeBody, type Received, received } from './notices-receiver.ts';
 

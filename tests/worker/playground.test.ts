@@ -2,8 +2,8 @@
 import { describe, expect, it } from 'vitest';
 import { usd } from '../../worker/domain/money.ts';
 import { config } from '../../worker/env.ts';
-import { verifyClientToken } from '../../worker/fleet/edge-keys.ts';
 import type { PlaygroundData, PlaygroundToken } from '../../worker/portal/playground/data.ts';
+import { verifyClientToken } from '../../worker/tokens/client-claims.ts';
 import { Browser, bindings } from './portal-browser.ts';
 
 const KEY = {

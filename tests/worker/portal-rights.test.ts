@@ -4,11 +4,12 @@
  */
 import { beforeAll, describe, expect, it } from 'vitest';
 import { addBatch } from '../../worker/db/batches.ts';
-import { createKey, pepperKey } from '../../worker/db/keys.ts';
+import { createKey } from '../../worker/db/keys.ts';
 import { newId } from '../../worker/domain/ids.ts';
 import { type Area, type MemberRole, mayRole } from '../../worker/domain/team.ts';
 import { config } from '../../worker/env.ts';
 import { portal } from '../../worker/portal/index.tsx';
+import { pepperKey } from '../../worker/tokens/pepper.ts';
 import { Desk, db } from './notices-fixtures.ts';
 import { Browser, bindings, newEmail } from './portal-browser.ts';
 

@@ -2,7 +2,7 @@
 import { and, eq } from 'drizzle-orm';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { database } from '../../worker/db/client.ts';
-import { createKey, pepperKey } from '../../worker/db/keys.ts';
+import { createKey } from '../../worker/db/keys.ts';
 import { project } from '../../worker/db/projection.ts';
 import {
   apiKey,
@@ -22,6 +22,7 @@ import type { OutboxItem, ToldRequest } from '../../worker/domain/outbox.ts';
 import { chargeFor } from '../../worker/domain/pricing.ts';
 import type { WriteOff } from '../../worker/domain/reconciliation.ts';
 import { config } from '../../worker/env.ts';
+import { pepperKey } from '../../worker/tokens/pepper.ts';
 import { newAccount } from './fleet-fixtures.ts';
 import { env, price, usage } from './wallet-fixtures.ts';
 

@@ -2,15 +2,7 @@
 import * as z from 'zod';
 import { findModel } from '../db/catalogue.ts';
 import { database } from '../db/client.ts';
-import {
-  type ApiKeyRow,
-  changeKey,
-  createKey,
-  findKey,
-  listKeys,
-  pepperKey,
-  rotateKey as rotate,
-} from '../db/keys.ts';
+import { type ApiKeyRow, changeKey, createKey, findKey, listKeys, rotateKey as rotate } from '../db/keys.ts';
 import { isId } from '../domain/ids.ts';
 import { beyond, type KeyTerms, usualTerms } from '../domain/key-grant.ts';
 import { CAP_PERIODS } from '../domain/limits.ts';
@@ -22,6 +14,7 @@ import { readFields } from '../gateway/dialects/fields.ts';
 import { catalogue } from '../gateway/isolate.ts';
 import { readJsonObject } from '../gateway/read.ts';
 import { type Refusal, refused } from '../gateway/refusal.ts';
+import { pepperKey } from '../tokens/pepper.ts';
 import { PageQuery, pageOf } from './page-query.ts';
 import { UsdText } from './usd.ts';
 

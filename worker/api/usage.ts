@@ -139,7 +139,7 @@ async function csv(data: readonly ReturnType<typeof describe>[], next: string | 
   const first = data[0];
   const columns = COLUMNS.filter((name) => first === undefined || name in first);
   const headers: Record<string, string> = next === null ? {} : { 'x-next': next };
-  const { csvFile } = await import('./csv.ts');
+  const { csvFile } = await import('../lib/csv.ts');
   return csvFile({ name: 'tollgate-usage.csv', fields: columns, data, headers });
 }
 

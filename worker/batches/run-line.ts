@@ -1,6 +1,5 @@
 /** One line of a batch, run like any request and then judged: is it done, is it to be tried again, or must all wait? */
 import { findModel } from '../db/catalogue.ts';
-import { describeError } from '../describe-error.ts';
 import type { PausedBy } from '../domain/batch.ts';
 import { type NanoUsd, nanoUsd } from '../domain/money.ts';
 import { NO_USAGE, type Usage } from '../domain/usage.ts';
@@ -14,6 +13,7 @@ import { catalogue } from '../gateway/isolate.ts';
 import { envelope, type Refusal, statusOf } from '../gateway/refusal.ts';
 import { serve } from '../gateway/serve.ts';
 import { type Settlement, voidUnserved } from '../gateway/settle.ts';
+import { describeError } from '../lib/describe-error.ts';
 
 export type LineOutcome =
   | { kind: 'answered'; status: number; body: string; settlement: Settlement | null }

@@ -1,8 +1,8 @@
 /** The saved card: typed on the provider's page, kept by its event (card-saved.ts), forgotten when its owner says so. */
 import { dropCard, findAutoRecharge } from '../db/auto-recharge.ts';
 import { database } from '../db/client.ts';
-import { describeError } from '../describe-error.ts';
 import type { Env } from '../env.ts';
+import { describeError } from '../lib/describe-error.ts';
 import { customerOf } from './customer.ts';
 import { ProviderError } from './provider.ts';
 import { providerNamed, topUpProvider } from './providers.ts';

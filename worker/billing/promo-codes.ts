@@ -14,7 +14,7 @@ import { promoGrantId } from '../domain/grant-id.ts';
 import type { Entry } from '../domain/ledger.ts';
 import { formatUsd, nanoUsd, usd } from '../domain/money.ts';
 import type { Env } from '../env.ts';
-import { Throttle, type ThrottleRule } from '../people/throttle.ts';
+import { Throttle, type ThrottleRule } from '../lib/throttle.ts';
 
 export const PROMO_CODE = /^[A-Z0-9-]{4,32}$/;
 /** A slip of the keyboard should not give away more than this to each who redeems. */

@@ -1,10 +1,10 @@
 /** A top-up begins: an order is written, then the customer is sent to the provider's page. No credit comes from here. */
 import { database } from '../db/client.ts';
 import { addOrder } from '../db/payments.ts';
-import { describeError } from '../describe-error.ts';
 import { newId } from '../domain/ids.ts';
 import { type NanoUsd, nanoUsd } from '../domain/money.ts';
 import type { Env } from '../env.ts';
+import { describeError } from '../lib/describe-error.ts';
 import { customerOf } from './customer.ts';
 import { CURRENCY, isPayable, TOP_UP_MAX, TOP_UP_MIN } from './payable.ts';
 import { ProviderError } from './provider.ts';

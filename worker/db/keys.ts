@@ -4,7 +4,6 @@ import { hashApiKey, newApiKey } from '../domain/api-key.ts';
 import { newId } from '../domain/ids.ts';
 import type { CapPeriod } from '../domain/limits.ts';
 import { type NanoUsd, nanoUsd } from '../domain/money.ts';
-import type { Config } from '../env.ts';
 import { type AuditEntry, addAudit, addAuditIfChanged } from './audit.ts';
 import type { Database } from './client.ts';
 import { account, apiKey } from './schema.ts';
@@ -27,20 +26,6 @@ export interface NewKey {
   readonly concurrency?: number;
   readonly expiresAtMs?: number | null;
   readonly nowMs: number;
-}
-
-const peppers = new WeakMap<Config, CryptoKey>();
-
-/** The HMAC key under which API keys are hashed; imported once per configuration. */
-export async function pepperKey(config: Config): Promise<CryptoKey> {
-  const known = peppers.get(config);
-  if (known) return known;
-  const secret = new TextEncoder().encode(config.keyPepper);
-  const fresh = await crypto.subtle.importKey('raw', secret, { name: 'HMAC', hash: 'SHA-256' }, false, [
-    'sign',
-  ]);
-  peppers.set(config, fresh);
-  return fresh;
 }
 
 /**

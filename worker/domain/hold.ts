@@ -107,7 +107,6 @@ export function coveredUsage(usage: Usage, heldNanoUsd: NanoUsd, price: Price): 
   };
 }
 /** Why a hold is smaller than was wanted. */
-
 export type HoldBound =
   | 'insufficient_balance'
   | 'key_cap_reached'

@@ -155,7 +155,6 @@ export function dayOf(atMs: number): number {
   return Math.floor(atMs / DAY_MS);
 }
 /** A limit per minute, of the key or of its account, whichever has less left. */
-
 export interface MinuteLimitState {
   readonly limit: number;
   readonly remaining: number;

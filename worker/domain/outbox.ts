@@ -5,7 +5,6 @@ import type { DriftKind, WriteOff } from './reconciliation.ts';
 import type { RequestRecord, WalletReceipt } from './wallet.ts';
 
 /** A request as it ended, and what of its charge granted credit paid. */
-
 export interface ToldRequest extends RequestRecord {
   readonly grantedNanoUsd: NanoUsd;
 }

@@ -5,11 +5,11 @@
 import { DurableObject } from 'cloudflare:workers';
 import { type BatchState, saveProgress } from '../db/batches.ts';
 import { database } from '../db/client.ts';
-import { describeError } from '../describe-error.ts';
 import type { BatchApi, BatchOrder, CutBy } from '../domain/batch.ts';
 import { LINES_MAX } from '../domain/batch-line.ts';
 import type { Env } from '../env.ts';
 import { principalOfKey } from '../gateway/authenticate.ts';
+import { describeError } from '../lib/describe-error.ts';
 import { readNextPart } from './batch-reader.ts';
 import { BatchRunner } from './batch-runner.ts';
 import { BatchStore, type Job } from './batch-store.ts';

@@ -1,8 +1,8 @@
 /** Changes of nodes' health on their way to the audit log: in batches, and of a node that flaps not all of them. */
 import { addAudit } from '../db/audit.ts';
 import type { Database } from '../db/client.ts';
-import { describeError } from '../describe-error.ts';
 import type { NodeHealth } from '../domain/node.ts';
+import { describeError } from '../lib/describe-error.ts';
 
 /** Lines that a node may have at once … */
 const LINES_MAX = 10;

@@ -4,7 +4,6 @@
  */
 
 import { DurableObject } from 'cloudflare:workers';
-import { describeError } from '../describe-error.ts';
 import type { Watch } from '../domain/alert-thresholds.ts';
 import type { Ending } from '../domain/hold.ts';
 import { begin, KEEP_REPLAYS_MS } from '../domain/idempotency.ts';
@@ -40,6 +39,7 @@ import type {
   WalletReceipt,
 } from '../domain/wallet.ts';
 import { config, type Env } from '../env.ts';
+import { describeError } from '../lib/describe-error.ts';
 import { publicRecord } from './held-request.ts';
 import { Homes } from './homes.ts';
 import { LeaseStore } from './lease-store.ts';

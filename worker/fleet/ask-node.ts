@@ -6,7 +6,7 @@ import { fromNodeUsage, NO_USAGE } from '../domain/usage.ts';
 import { config, type Env } from '../env.ts';
 import { readNodeRefusal } from '../gateway/node-refusal.ts';
 import { type NodeEvent, NodeStream } from '../gateway/node-stream.ts';
-import { nodeHeaders } from './node-headers.ts';
+import { nodeHeaders } from '../tokens/node-headers.ts';
 
 /** An idle node answers a short prompt in a second or two; one that needs longer is not ready for customers. */
 const FIRST_TOKEN_MS_MAX = 30_000;

@@ -3,7 +3,7 @@ import type { ApiKeyRow } from '../db/keys.ts';
 import { newId } from '../domain/ids.ts';
 import type { NanoUsd } from '../domain/money.ts';
 import type { Config } from '../env.ts';
-import { signClientToken } from './edge-keys.ts';
+import { signClientToken } from '../tokens/client-claims.ts';
 
 export interface MintedToken {
   readonly id: string;

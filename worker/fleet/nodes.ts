@@ -5,7 +5,7 @@ import { addJoinToken, changeNodeState, findNode, type NodeRow } from '../db/nod
 import { newId } from '../domain/ids.ts';
 import { type NodeState, type NodeVerb, nextState, type RegisteredNode } from '../domain/node.ts';
 import { config, type Env } from '../env.ts';
-import { signJoinToken } from './edge-keys.ts';
+import { signJoinToken } from '../tokens/join-token.ts';
 import { forgetNode } from './node-auth.ts';
 
 export { type AuditRow, listAudit } from '../db/audit.ts';

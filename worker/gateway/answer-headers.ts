@@ -3,8 +3,8 @@ import type { Context, MiddlewareHandler } from 'hono';
 import { newId } from '../domain/ids.ts';
 import type { RateLimitState } from '../domain/limits.ts';
 import type { Env } from '../env.ts';
+import { TtlCache } from '../lib/ttl-cache.ts';
 import type { Principal } from './authenticate.ts';
-import { TtlCache } from './ttl-cache.ts';
 
 export interface Api {
   Bindings: Env;

@@ -1,15 +1,16 @@
 /** Step 1: who asks. A key or a short-lived token becomes a Principal, from the isolate's cache or by one read of D1. */
 import { database } from '../db/client.ts';
-import { findKeyByHash, findKeyById, type KeyOfAccount, pepperKey } from '../db/keys.ts';
+import { findKeyByHash, findKeyById, type KeyOfAccount } from '../db/keys.ts';
 import { hashApiKey, isWellFormedApiKey } from '../domain/api-key.ts';
 import type { Limits, ScopedLimits } from '../domain/limits.ts';
 import { nanoUsd } from '../domain/money.ts';
 import type { PrincipalKind } from '../domain/principal-kind.ts';
 import type { TokenCap } from '../domain/wallet.ts';
 import { config, type Env } from '../env.ts';
-import { verifyClientToken } from '../fleet/edge-keys.ts';
+import { TtlCache } from '../lib/ttl-cache.ts';
+import { verifyClientToken } from '../tokens/client-claims.ts';
+import { pepperKey } from '../tokens/pepper.ts';
 import type { Refusal } from './refusal.ts';
-import { TtlCache } from './ttl-cache.ts';
 
 export interface Principal {
   readonly kind: PrincipalKind;

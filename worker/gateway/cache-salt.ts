@@ -1,7 +1,7 @@
 /** The salt that keeps one account's prefix cache from another's: what is cached for a tenant is found by it alone. */
 import type { Env } from '../env.ts';
+import { TtlCache } from '../lib/ttl-cache.ts';
 import { keyedHash } from './keyed-hash.ts';
-import { TtlCache } from './ttl-cache.ts';
 
 const salts = new TtlCache<string, string>({ ttlMs: 3_600_000, sizeMax: 10_000 });
 

@@ -6,7 +6,7 @@ import type { PoolSnapshot } from '../domain/node.ts';
 import { usefulRetryAfterMs } from '../domain/routing/overload.ts';
 import type { RouteRequest } from '../domain/routing/policy.ts';
 import { config, type Env } from '../env.ts';
-import { nodeHeaders } from '../fleet/node-headers.ts';
+import { nodeHeaders } from '../tokens/node-headers.ts';
 import type { Admission } from './admit.ts';
 import type { Alarms } from './alarm.ts';
 import type { Gone } from './gone.ts';

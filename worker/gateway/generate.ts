@@ -3,8 +3,8 @@
  * forwards, meters and settles. Streamed or not, the engine always streams: one way to meter, one to notice who left.
  */
 import { findModel, type Model } from '../db/catalogue.ts';
-import { describeError } from '../describe-error.ts';
 import { config } from '../env.ts';
+import { describeError } from '../lib/describe-error.ts';
 import { INFERS, identify } from './access.ts';
 import { Alarms } from './alarm.ts';
 import type { Piece } from './answer.ts';

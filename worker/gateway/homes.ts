@@ -3,7 +3,7 @@
  * isolates; what one of them has seen itself is enough for the turns that it serves one after the other.
  */
 import type { ConversationHome } from '../domain/conversation.ts';
-import { TtlCache } from './ttl-cache.ts';
+import { TtlCache } from '../lib/ttl-cache.ts';
 
 /** Engines forget sooner. */
 const homes = new TtlCache<number, ConversationHome>({ ttlMs: 3_600_000, sizeMax: 20_000 });

@@ -3,9 +3,9 @@
  * what became of the first attempt; the answer is kept sealed, so that only its caller can have it again.
  */
 
-import { describeError } from '../describe-error.ts';
 import type { IdempotentWork } from '../domain/wallet.ts';
 import type { Env } from '../env.ts';
+import { describeError } from '../lib/describe-error.ts';
 import type { Piece } from './answer.ts';
 import type { Principal } from './authenticate.ts';
 import type { Refusal } from './refusal.ts';

@@ -4,8 +4,8 @@ import { loadCatalogue, type Model } from '../db/catalogue.ts';
 import { database } from '../db/client.ts';
 import type { PoolSnapshot } from '../domain/node.ts';
 import type { Env } from '../env.ts';
+import { TtlCache } from '../lib/ttl-cache.ts';
 import { Snapshots, type WaitUntil } from './snapshots.ts';
-import { TtlCache } from './ttl-cache.ts';
 
 /** A new price or model is in force everywhere within this time of being written. */
 const CATALOGUE_TTL_MS = 10_000;

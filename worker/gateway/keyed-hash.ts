@@ -1,6 +1,7 @@
 /** HMAC-SHA-256 under KEY_PEPPER, 64 hex digits: names a thing for us without telling anybody what it is. */
-import { pepperKey } from '../db/keys.ts';
+
 import { config, type Env } from '../env.ts';
+import { pepperKey } from '../tokens/pepper.ts';
 
 export async function keyedHash(env: Env, text: string): Promise<string> {
   const message = new TextEncoder().encode(text);

@@ -5,7 +5,7 @@
  * A lease is tended by one of its requests after the other, each while its own context lives: a promise of another
  * request may never settle, so none is waited for. Where nobody tells any more, nodes' receipts do.
  */
-import { describeError } from '../describe-error.ts';
+
 import type { HoldBound } from '../domain/hold.ts';
 import { coveredUsage, type Ending } from '../domain/hold.ts';
 import { newId } from '../domain/ids.ts';
@@ -24,8 +24,9 @@ import { type NanoUsd, nanoUsd } from '../domain/money.ts';
 import { chargeFor } from '../domain/pricing.ts';
 import type { AdmitRequest, Admitted, ResizeRequest } from '../domain/wallet.ts';
 import { config, type Env } from '../env.ts';
+import { describeError } from '../lib/describe-error.ts';
+import { TtlCache } from '../lib/ttl-cache.ts';
 import { homeOf, rememberHome } from './homes.ts';
-import { TtlCache } from './ttl-cache.ts';
 
 type WaitUntil = (promise: Promise<unknown>) => void;
 

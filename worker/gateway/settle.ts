@@ -1,11 +1,11 @@
 /** Step 7: usage becomes a charge, or the hold becomes nothing: told by its lease, or in one Wallet call after the answer. */
 
-import { describeError } from '../describe-error.ts';
 import type { Ending } from '../domain/hold.ts';
 import { type NanoUsd, nanoUsd } from '../domain/money.ts';
 import { chargeFor } from '../domain/pricing.ts';
 import type { PostRequest } from '../domain/wallet.ts';
 import type { Env } from '../env.ts';
+import { describeError } from '../lib/describe-error.ts';
 import type { Admission } from './admit.ts';
 import { leaseOf } from './leases.ts';
 import type { Outcome } from './meter.ts';

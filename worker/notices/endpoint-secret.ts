@@ -5,7 +5,7 @@
 
 import type { WebhookEndpointRow } from '../db/webhook-endpoints.ts';
 import { config, type Env } from '../env.ts';
-import { SECRET_PREFIX } from '../standard-webhooks.ts';
+import { SECRET_PREFIX } from '../lib/standard-webhooks.ts';
 
 type Endpoint = Pick<WebhookEndpointRow, 'id' | 'secretVersion'>;
 

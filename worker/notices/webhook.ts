@@ -3,7 +3,7 @@
 import type { WebhookEndpointRow } from '../db/webhook-endpoints.ts';
 import type { Notification } from '../domain/notice.ts';
 import { config, type Env } from '../env.ts';
-import { signWebhook } from '../standard-webhooks.ts';
+import { signWebhook } from '../lib/standard-webhooks.ts';
 import { ANSWER_WITHIN_MS, type Attempt } from './attempt.ts';
 import { signingSecrets } from './endpoint-secret.ts';
 import { checkEndpointUrl } from './endpoint-url.ts';

@@ -1,9 +1,9 @@
 /** Signing in and up with GitHub: the way there, and back with its word for who it is. */
 import { config, type Env } from '../env.ts';
+import { ATTEMPTS_PER_ADDRESS, attemptFrom } from '../lib/throttle.ts';
 import type { Person } from './account.ts';
 import { auth, TOO_MANY_SIGN_UPS } from './auth.ts';
 import { personOf } from './session.ts';
-import { ATTEMPTS_PER_ADDRESS, attemptFrom } from './throttle.ts';
 
 export type GithubRefusal =
   | { reason: 'too_many_attempts'; retryAfterMs: number }

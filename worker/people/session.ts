@@ -3,15 +3,15 @@ import { isAPIError } from 'better-auth/api';
 import { personExists, removeUnfinishedPerson } from '../db/accounts.ts';
 import { database } from '../db/client.ts';
 import type { Env } from '../env.ts';
-import type { Person } from './account.ts';
-import { auth } from './auth.ts';
 import {
   ATTEMPTS_PER_ADDRESS,
   ATTEMPTS_PER_PERSON,
   attemptFrom,
   SIGN_UPS_PER_ADDRESS,
   throttle,
-} from './throttle.ts';
+} from '../lib/throttle.ts';
+import type { Person } from './account.ts';
+import { auth } from './auth.ts';
 
 export type SessionRefusal =
   | { reason: 'wrong_credentials' }

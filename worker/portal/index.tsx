@@ -1,7 +1,7 @@
 /** The map of the portal: what every page passes through, then a page a line. Mount it last: it answers every path. */
 import { Hono } from 'hono';
 import { HTTPException } from 'hono/http-exception';
-import { describeError } from '../describe-error.ts';
+import { describeError } from '../lib/describe-error.ts';
 import type { PortalEnv } from './context.ts';
 import { language, visitor } from './guard.ts';
 import { accountPage } from './pages/account.tsx';

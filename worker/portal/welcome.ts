@@ -1,8 +1,9 @@
 /** What awaits whoever has just signed up: an account with credit and a first key, or the account that invited them. */
 import { database } from '../db/client.ts';
-import { createKey, pepperKey } from '../db/keys.ts';
+import { createKey } from '../db/keys.ts';
 import { config } from '../env.ts';
 import { ensureAccount, type Person } from '../people/account.ts';
+import { pepperKey } from '../tokens/pepper.ts';
 import { type PortalContext, words } from './context.ts';
 import { carrySecret } from './shown-once.ts';
 

@@ -5,12 +5,12 @@
 import { loadCatalogue, type Model } from '../db/catalogue.ts';
 import { database } from '../db/client.ts';
 import { recordProbes } from '../db/probes.ts';
-import { describeError } from '../describe-error.ts';
 import { newProbeId } from '../domain/canary.ts';
 import { isServing, type NodeView } from '../domain/node.ts';
 import { API, type Probe, type ProbeFault } from '../domain/status.ts';
 import type { Env } from '../env.ts';
 import { askNode } from '../fleet/ask-node.ts';
+import { describeError } from '../lib/describe-error.ts';
 
 /** Safe to repeat: of two runs for the same minute one is recorded. @param random 0 to 1, which node of a pool is asked */
 export async function probeAll(

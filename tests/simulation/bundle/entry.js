@@ -8,7 +8,7 @@ import { getKey } from '../../../worker/api/key.ts';
 import { beginTopUp } from '../../../worker/billing/top-up.ts';
 import { webhook } from '../../../worker/billing/webhook.ts';
 import { database } from '../../../worker/db/client.ts';
-import { createKey, pepperKey } from '../../../worker/db/keys.ts';
+import { createKey } from '../../../worker/db/keys.ts';
 import { config } from '../../../worker/env.ts';
 import { fleet } from '../../../worker/fleet/index.ts';
 import { ANY_KEY, ANYBODY, by } from '../../../worker/gateway/access.ts';
@@ -16,6 +16,7 @@ import { withAnswerHeaders } from '../../../worker/gateway/answer-headers.ts';
 import { dialects } from '../../../worker/gateway/dialects/index.ts';
 import { generate } from '../../../worker/gateway/generate.ts';
 import { refused } from '../../../worker/gateway/refusal.ts';
+import { pepperKey } from '../../../worker/tokens/pepper.ts';
 
 export { Pool } from '../../../worker/durable/pool.ts';
 export { Wallet } from '../../../worker/durable/wallet.ts';

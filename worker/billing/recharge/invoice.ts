@@ -1,7 +1,7 @@
 /** The invoice of a recharge: written when the credit is there, and never in its way. */
 import type { PaymentOrder } from '../../db/payments.ts';
-import { describeError } from '../../describe-error.ts';
 import { nanoUsd } from '../../domain/money.ts';
+import { describeError } from '../../lib/describe-error.ts';
 import { type ChargeRef, type PaymentProvider, ProviderError } from '../provider.ts';
 
 /** As long as the provider surely knows its idempotency keys: later a second try would be a second invoice. */

@@ -1,8 +1,8 @@
 /** The sandbox's page to save a card: a button for each test card, whose press makes the sandbox send a signed event. */
 import { type AutoRecharge, findByCustomer } from '../../db/auto-recharge.ts';
 import { database } from '../../db/client.ts';
-import { describeError } from '../../describe-error.ts';
 import { config, type Env } from '../../env.ts';
+import { describeError } from '../../lib/describe-error.ts';
 import { isSandboxCard, SANDBOX_CARDS, type SandboxCardName } from './cards.ts';
 import { UnknownPage } from './page.tsx';
 import { BILLING_PAGE_PATH, page, sandboxPages } from './pages.ts';

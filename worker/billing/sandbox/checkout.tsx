@@ -5,9 +5,9 @@
  */
 import { database } from '../../db/client.ts';
 import { findOrder, type PaymentOrder } from '../../db/payments.ts';
-import { describeError } from '../../describe-error.ts';
 import { isId } from '../../domain/ids.ts';
 import { config, type Env } from '../../env.ts';
+import { describeError } from '../../lib/describe-error.ts';
 import { CheckoutPage, UnknownPage } from './page.tsx';
 import { BILLING_PAGE_PATH, page, sandboxPages } from './pages.ts';
 import { SANDBOX, SANDBOX_CHECKOUT_PATH, sandboxProvider } from './sandbox.ts';

@@ -3,7 +3,7 @@ import * as z from 'zod';
 import { DECLINE_REASONS } from '../../domain/decline.ts';
 import { newId } from '../../domain/ids.ts';
 import type { Config } from '../../env.ts';
-import { signWebhook } from '../../standard-webhooks.ts';
+import { signWebhook } from '../../lib/standard-webhooks.ts';
 import type { PaymentEvent } from '../provider.ts';
 
 export type SandboxSettings = Pick<Config, 'publicOrigin' | 'sandboxWebhookSecret'>;

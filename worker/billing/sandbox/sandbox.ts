@@ -6,9 +6,9 @@
 
 import { waitUntil } from 'cloudflare:workers';
 import { createHmac } from 'node:crypto';
-import { describeError } from '../../describe-error.ts';
 import { config, type Env } from '../../env.ts';
-import { verifyWebhookSignature } from '../../standard-webhooks.ts';
+import { describeError } from '../../lib/describe-error.ts';
+import { verifyWebhookSignature } from '../../lib/standard-webhooks.ts';
 import type { CardCharge, ChargeState, Delivery, PaymentProvider, VerifiedWebhook } from '../provider.ts';
 import { declineOfCard } from './cards.ts';
 import { readSandboxEvent } from './events.ts';

@@ -4,7 +4,7 @@
  */
 import Stripe from 'stripe';
 import type { StripeSettings } from '../../env.ts';
-import { TOLERANCE_MS } from '../../standard-webhooks.ts';
+import { TOLERANCE_MS } from '../../lib/standard-webhooks.ts';
 import type { Delivery, PaymentProvider, VerifiedWebhook } from '../provider.ts';
 import { stripeApi } from './api.ts';
 import { called } from './call-error.ts';

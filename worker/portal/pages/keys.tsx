@@ -2,13 +2,14 @@
 import { Hono } from 'hono';
 import * as z from 'zod';
 import { database } from '../../db/client.ts';
-import { type ApiKeyRow, createKey, listKeys, pepperKey } from '../../db/keys.ts';
-import { describeError } from '../../describe-error.ts';
+import { type ApiKeyRow, createKey, listKeys } from '../../db/keys.ts';
 import { maskedApiKey } from '../../domain/api-key.ts';
 import { CAP_PERIODS } from '../../domain/limits.ts';
 import type { NanoUsd } from '../../domain/money.ts';
 import { KEY_SCOPES } from '../../domain/principal-kind.ts';
 import { config } from '../../env.ts';
+import { describeError } from '../../lib/describe-error.ts';
+import { pepperKey } from '../../tokens/pepper.ts';
 import { type PortalContext, type PortalEnv, words } from '../context.ts';
 import {
   Choice,

@@ -1,13 +1,13 @@
 /** The operator's margins: what nodes earned and what they cost, what an hour of each costs, and a planner. */
 import { Hono } from 'hono';
 import * as z from 'zod';
-import { csvFile } from '../../api/csv.ts';
 import { loadCatalogue } from '../../db/catalogue.ts';
 import { database } from '../../db/client.ts';
 import { addNodeCost, listMarginNodes, type MarginNode } from '../../db/margin.ts';
 import { isId } from '../../domain/ids.ts';
 import { figuresOf, type MarginSums, sumOf } from '../../domain/margin.ts';
 import { formatUsd, nanoUsd } from '../../domain/money.ts';
+import { csvFile } from '../../lib/csv.ts';
 import { type MarginCell, type Margins, NODES_MAX, readMargins } from '../../operator/margin.ts';
 import { type PortalContext, type PortalEnv, words } from '../context.ts';
 import { type Faults, readForm, type Typed, Usd } from '../form.ts';

@@ -2,10 +2,11 @@
 import { Hono } from 'hono';
 import * as z from 'zod';
 import { database } from '../../db/client.ts';
-import { type ApiKeyRow, findKey, pepperKey, rotateKey } from '../../db/keys.ts';
+import { type ApiKeyRow, findKey, rotateKey } from '../../db/keys.ts';
 import { maskedApiKey } from '../../domain/api-key.ts';
 import { isId } from '../../domain/ids.ts';
 import { config } from '../../env.ts';
+import { pepperKey } from '../../tokens/pepper.ts';
 import { type PortalContext, type PortalEnv, words } from '../context.ts';
 import { Choice, readForm } from '../form.ts';
 import { allowed, mayWrite, signedIn } from '../guard.ts';

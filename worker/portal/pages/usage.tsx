@@ -2,7 +2,6 @@
 
 import { Hono } from 'hono';
 import { raw } from 'hono/html';
-import { csvFile } from '../../api/csv.ts';
 import { loadCatalogue, type Model } from '../../db/catalogue.ts';
 import { database } from '../../db/client.ts';
 import { type ApiKeyRow, listKeys } from '../../db/keys.ts';
@@ -15,6 +14,7 @@ import {
   type UsageRow,
 } from '../../db/usage.ts';
 import { formatUsd, nanoUsd } from '../../domain/money.ts';
+import { csvFile } from '../../lib/csv.ts';
 import { SLIM, WIDE } from '../chart/bars.ts';
 import { KINDS, type Kind, tokenBars } from '../chart/token-bars.ts';
 import { type PortalContext, type PortalEnv, words } from '../context.ts';

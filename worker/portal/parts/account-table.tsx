@@ -1,7 +1,7 @@
 /** Accounts: whose they are, what they have, what they may. */
 import type { LimitedAccount } from '../../db/account-limits.ts';
-import { describeError } from '../../describe-error.ts';
 import type { Balance } from '../../domain/wallet.ts';
+import { describeError } from '../../lib/describe-error.ts';
 import { type PortalContext, words } from '../context.ts';
 import { Money } from './money.tsx';
 import { Heads, Sheet } from './sheet.tsx';

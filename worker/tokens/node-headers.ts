@@ -2,11 +2,11 @@
 
 import { CLAIMS_HEADER } from '../../gpu-pool/protocol/constants.ts';
 import type { RequestClaims } from '../../gpu-pool/protocol/schemas.ts';
-import type { Config } from '../env.ts';
-import { requestToken } from './edge-keys.ts';
+import type { KeyConfig } from './edge-keys.ts';
+import { requestToken } from './request-token.ts';
 
 export async function nodeHeaders(
-  config: Pick<Config, 'edgeSigningKey'>,
+  config: KeyConfig,
   nodeId: string,
   claims: RequestClaims,
 ): Promise<Record<string, string>> {
