@@ -4,11 +4,11 @@ import { RegExpRouter } from 'hono/router/reg-exp-router';
 import { api } from './api/index.ts';
 import { config, type Env } from './env.ts';
 import { fleet } from './fleet/index.ts';
-import { type Api, type ApiContext, withAnswerHeaders } from './gateway/answer-headers.ts';
-import { corsForTokens } from './gateway/cors.ts';
 import { dialects } from './gateway/dialects/index.ts';
-import { envelope, refusalResponse, refused } from './gateway/refusal.ts';
-import { later } from './later.ts';
+import { envelope, refusalResponse, refused } from './http/api-error.ts';
+import { corsForTokens } from './http/cors.ts';
+import { later } from './http/lazy.ts';
+import { type Api, type ApiContext, withAnswerHeaders } from './http/response-headers.ts';
 import { describeError } from './lib/describe-error.ts';
 import { probeAll } from './status/probe.ts';
 

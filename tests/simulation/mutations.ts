@@ -279,7 +279,7 @@ export const MUTATIONS: readonly Mutation[] = [
     expects: ['L12'],
     requests: 6_000,
     edits: [
-      edit('worker/gateway/authenticate.ts', 'const KEY_TTL_MS = 5_000;', 'const KEY_TTL_MS = 3_600_000;'),
+      edit('worker/http/authenticate.ts', 'const KEY_TTL_MS = 5_000;', 'const KEY_TTL_MS = 3_600_000;'),
     ],
   },
   {
@@ -343,7 +343,7 @@ export const MUTATIONS: readonly Mutation[] = [
     expects: ['L11'],
     edits: [
       edit(
-        'worker/gateway/authenticate.ts',
+        'worker/http/authenticate.ts',
         'const hash = await hashApiKey(',
         'console.log(secret);\n  const hash = await hashApiKey(',
       ),

@@ -1,6 +1,6 @@
 /** Requests that are wrong before any field is: how they are encoded, where they are sent, what they hide. */
 import { describe, expect, it } from 'vitest';
-import { BODY_BYTES_MAX } from '../../worker/gateway/read.ts';
+import { BODY_BYTES_MAX } from '../../worker/http/read-body.ts';
 import { answer, freshNetwork, stream } from './fake-node.ts';
 import { Customer, newModel } from './gateway-client.ts';
 import { type RawAsk, rawAsk, refusalFaults } from './raw-ask.ts';

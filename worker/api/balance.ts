@@ -1,6 +1,6 @@
 /** GET /user/balance, as DeepSeek answers it: amounts are decimal strings, here exact to the nano-USD. */
 import { formatUsd, nanoUsd } from '../domain/money.ts';
-import type { ApiContext } from '../gateway/answer-headers.ts';
+import type { ApiContext } from '../http/response-headers.ts';
 
 export async function getBalance(c: ApiContext): Promise<Response> {
   const balance = await c.env.WALLET.getByName(c.get('principal').accountId).balance();

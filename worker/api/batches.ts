@@ -15,10 +15,10 @@ import { isId, newId } from '../domain/ids.ts';
 import { formatUsd, nanoUsd } from '../domain/money.ts';
 import { NO_USAGE } from '../domain/usage.ts';
 import { config, type Env } from '../env.ts';
-import type { ApiContext } from '../gateway/answer-headers.ts';
-import { Metadata, readFields } from '../gateway/dialects/fields.ts';
-import { readJsonObject } from '../gateway/read.ts';
-import { type Refusal, refused } from '../gateway/refusal.ts';
+import { type Refusal, refused } from '../http/api-error.ts';
+import { Metadata, readFields } from '../http/fields.ts';
+import { readJsonObject } from '../http/read-body.ts';
+import type { ApiContext } from '../http/response-headers.ts';
 import { PageQuery, pageOf } from './page-query.ts';
 
 /** Each looks at the pool every two seconds; more of them would not be done sooner. */

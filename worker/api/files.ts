@@ -8,9 +8,9 @@ import { addFile, deleteFile, type FileRow, filesKept, findFile, listFiles } fro
 import { FILE_PURPOSES } from '../db/schema.ts';
 import { isId, newId } from '../domain/ids.ts';
 import { config } from '../env.ts';
-import type { ApiContext } from '../gateway/answer-headers.ts';
-import { readFields } from '../gateway/dialects/fields.ts';
-import { type Refusal, refused } from '../gateway/refusal.ts';
+import { type Refusal, refused } from '../http/api-error.ts';
+import { readFields } from '../http/fields.ts';
+import type { ApiContext } from '../http/response-headers.ts';
 import { PageQuery, pageOf } from './page-query.ts';
 
 /** R2 is cheap and not free: a startup's batches of a month fit many times. */

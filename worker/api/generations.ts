@@ -2,8 +2,8 @@
 import { type BillLine, billOf } from '../domain/bill.ts';
 import { formatUsd } from '../domain/money.ts';
 import { config } from '../env.ts';
-import type { ApiContext } from '../gateway/answer-headers.ts';
-import { refused } from '../gateway/refusal.ts';
+import { refused } from '../http/api-error.ts';
+import type { ApiContext } from '../http/response-headers.ts';
 import { type FoundRequest, findAccountRequest } from './find-request.ts';
 
 const LINES: Record<BillLine['kind'], string> = {

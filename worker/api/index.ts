@@ -1,10 +1,10 @@
 /** The map of the public API: a route a line, with who may ask it. openapi/document.ts describes each. */
 import { Hono } from 'hono';
-import { ANY_KEY, ANYBODY, by } from '../gateway/access.ts';
-import type { Api } from '../gateway/answer-headers.ts';
 import { dialects } from '../gateway/dialects/index.ts';
 import { generate } from '../gateway/generate.ts';
-import { laterFrom } from '../later.ts';
+import { ANY_KEY, ANYBODY, by } from '../http/access.ts';
+import { laterFrom } from '../http/lazy.ts';
+import type { Api } from '../http/response-headers.ts';
 import { getModel, listAnthropicModels, listModels } from './models.ts';
 
 const balance = laterFrom(() => import('./balance.ts'));

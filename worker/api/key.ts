@@ -2,7 +2,7 @@
 import { capLeft, type Limits, type Load, periodEndMs } from '../domain/limits.ts';
 import { formatUsd, type NanoUsd } from '../domain/money.ts';
 import type { TokenCap } from '../domain/wallet.ts';
-import type { ApiContext } from '../gateway/answer-headers.ts';
+import type { ApiContext } from '../http/response-headers.ts';
 
 export async function getKey(c: ApiContext): Promise<Response> {
   const nowMs = Date.now();

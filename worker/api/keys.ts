@@ -8,15 +8,15 @@ import { beyond, type KeyTerms, usualTerms } from '../domain/key-grant.ts';
 import { CAP_PERIODS } from '../domain/limits.ts';
 import { formatUsd, nanoUsd } from '../domain/money.ts';
 import { config } from '../env.ts';
-import type { ApiContext } from '../gateway/answer-headers.ts';
-import type { Principal } from '../gateway/authenticate.ts';
-import { readFields } from '../gateway/dialects/fields.ts';
 import { catalogue } from '../gateway/isolate.ts';
-import { readJsonObject } from '../gateway/read.ts';
-import { type Refusal, refused } from '../gateway/refusal.ts';
+import { type Refusal, refused } from '../http/api-error.ts';
+import type { Principal } from '../http/authenticate.ts';
+import { readFields } from '../http/fields.ts';
+import { readJsonObject } from '../http/read-body.ts';
+import type { ApiContext } from '../http/response-headers.ts';
+import { UsdText } from '../http/usd-text.ts';
 import { pepperKey } from '../tokens/pepper.ts';
 import { PageQuery, pageOf } from './page-query.ts';
-import { UsdText } from './usd.ts';
 
 /** As many as the portal lets a person type. */
 const LIMITS = { requests: 100_000, tokens: 100_000_000, concurrency: 10_000 } as const;

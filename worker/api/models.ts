@@ -4,9 +4,9 @@ import { formatUsd, nanoUsd } from '../domain/money.ts';
 import { isServing } from '../domain/node.ts';
 import { type DatedPrice, priceAt } from '../domain/pricing.ts';
 import { config } from '../env.ts';
-import type { ApiContext } from '../gateway/answer-headers.ts';
 import { catalogue, poolSnapshot } from '../gateway/isolate.ts';
-import { refused } from '../gateway/refusal.ts';
+import { refused } from '../http/api-error.ts';
+import type { ApiContext } from '../http/response-headers.ts';
 
 export async function listModels(c: ApiContext): Promise<Response> {
   const nowMs = Date.now();

@@ -3,13 +3,13 @@ import * as z from 'zod';
 import { findModel } from '../db/catalogue.ts';
 import { formatUsd } from '../domain/money.ts';
 import { config } from '../env.ts';
-import { mintClientToken } from '../fleet/mint-client-token.ts';
-import type { ApiContext } from '../gateway/answer-headers.ts';
-import { readFields } from '../gateway/dialects/fields.ts';
 import { catalogue } from '../gateway/isolate.ts';
-import { readJsonObject } from '../gateway/read.ts';
-import { type Refusal, refused } from '../gateway/refusal.ts';
-import { UsdText } from './usd.ts';
+import { type Refusal, refused } from '../http/api-error.ts';
+import { mintClientToken } from '../http/client-token.ts';
+import { readFields } from '../http/fields.ts';
+import { readJsonObject } from '../http/read-body.ts';
+import type { ApiContext } from '../http/response-headers.ts';
+import { UsdText } from '../http/usd-text.ts';
 
 /** It cannot be taken back by itself, only with its key: an hour is what a page stays open. */
 const LIFETIME_S_MAX = 3_600;

@@ -11,10 +11,10 @@ import {
 } from '../db/usage-buckets.ts';
 import { formatUsd, nanoUsd } from '../domain/money.ts';
 import { config } from '../env.ts';
-import type { ApiContext } from '../gateway/answer-headers.ts';
-import { readFields } from '../gateway/dialects/fields.ts';
 import { catalogue } from '../gateway/isolate.ts';
-import { type Refusal, refused } from '../gateway/refusal.ts';
+import { type Refusal, refused } from '../http/api-error.ts';
+import { readFields } from '../http/fields.ts';
+import type { ApiContext } from '../http/response-headers.ts';
 
 /** Minutes are sums over requests one by one; of hours and days a rollup is kept, so they may go further. */
 const SPAN_MS_MAX: Record<BucketWidth, number> = {

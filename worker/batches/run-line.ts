@@ -6,13 +6,13 @@ import { NO_USAGE, type Usage } from '../domain/usage.ts';
 import { config, type Env } from '../env.ts';
 import { Alarms } from '../gateway/alarm.ts';
 import type { KeptAnswer } from '../gateway/answer.ts';
-import type { Principal } from '../gateway/authenticate.ts';
 import type { Dialect } from '../gateway/dialect.ts';
 import { Gone } from '../gateway/gone.ts';
 import { catalogue } from '../gateway/isolate.ts';
-import { envelope, type Refusal, statusOf } from '../gateway/refusal.ts';
 import { serve } from '../gateway/serve.ts';
 import { type Settlement, voidUnserved } from '../gateway/settle.ts';
+import { envelope, type Refusal, statusOf } from '../http/api-error.ts';
+import type { Principal } from '../http/authenticate.ts';
 import { describeError } from '../lib/describe-error.ts';
 
 export type LineOutcome =

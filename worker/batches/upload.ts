@@ -2,7 +2,7 @@
 import { Readable } from 'node:stream';
 import { Busboy, type BusboyFileStream } from '@fastify/busboy';
 import { LINE_BYTES_MAX } from '../domain/file-parts.ts';
-import type { Refusal } from '../gateway/refusal.ts';
+import type { Refusal } from '../http/api-error.ts';
 import { deleteParts, PartWriter } from './file-parts.ts';
 
 /** What Cloudflare takes of a request on its plans for everybody. */

@@ -11,9 +11,9 @@ import { readLine } from '../domain/batch-line.ts';
 import { newId } from '../domain/ids.ts';
 import { idlePlaces } from '../domain/routing/idle.ts';
 import type { Env } from '../env.ts';
-import type { Principal } from '../gateway/authenticate.ts';
 import { poolSnapshot } from '../gateway/isolate.ts';
 import { settle } from '../gateway/settle.ts';
+import type { Principal } from '../http/authenticate.ts';
 import { NO_MODEL } from './batch-reader.ts';
 import type { BatchStore, Job, WaitingLine } from './batch-store.ts';
 

@@ -8,7 +8,7 @@ import { database } from '../db/client.ts';
 import type { BatchApi, BatchOrder, CutBy } from '../domain/batch.ts';
 import { LINES_MAX } from '../domain/batch-line.ts';
 import type { Env } from '../env.ts';
-import { principalOfKey } from '../gateway/authenticate.ts';
+import { principalOfKey } from '../http/authenticate.ts';
 import { describeError } from '../lib/describe-error.ts';
 import { readNextPart } from './batch-reader.ts';
 import { BatchRunner } from './batch-runner.ts';

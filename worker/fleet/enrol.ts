@@ -7,9 +7,9 @@ import { findJoinToken, findNode, type NodeRow, useJoinToken } from '../db/nodes
 import { CAPACITY_TOKENS_PER_SECOND } from '../domain/node-capacity.ts';
 import { checkNodeUrl } from '../domain/node-url.ts';
 import { config, type Env } from '../env.ts';
+import { parseBody } from '../http/control-body.ts';
+import { refuse } from '../http/control-error.ts';
 import { verifyJoinToken } from '../tokens/join-token.ts';
-import { parseBody } from './body.ts';
-import { refuse } from './refusal.ts';
 
 /** Everything is checked before the token is used, so a mistake in the agent's settings does not cost a token. */
 export async function enrol(c: Context<{ Bindings: Env }>): Promise<Response> {

@@ -5,7 +5,7 @@ import { changeEngine, type NodeWithPaths } from '../db/nodes.ts';
 import { CANARY_SUBJECT } from '../domain/canary.ts';
 import { type NodeReport, type NodeState, nextState } from '../domain/node.ts';
 import type { Env } from '../env.ts';
-import { parseBody } from './body.ts';
+import { parseBody } from '../http/control-body.ts';
 import { orderCanary } from './canary-order.ts';
 import { clipVersion } from './enrol.ts';
 import { forgetNode, type NodeContext } from './node-auth.ts';

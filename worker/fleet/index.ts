@@ -2,8 +2,8 @@
 import { Hono } from 'hono';
 import { ENROL_PATH, HEARTBEAT_PATH, JWKS_PATH } from '../../gpu-pool/protocol/constants.ts';
 import { config, type Env } from '../env.ts';
+import { atMost } from '../http/control-body.ts';
 import { publicJwks } from '../tokens/edge-keys.ts';
-import { atMost } from './body.ts';
 import { nodesOnly } from './node-auth.ts';
 
 /** A full heartbeat is under 64 KiB; the rest is room for a protocol that grows. */

@@ -6,7 +6,7 @@ import { database } from '../db/client.ts';
 import { findNode, type NodeWithPaths } from '../db/nodes.ts';
 import { isId } from '../domain/ids.ts';
 import type { Env } from '../env.ts';
-import { refuse } from './refusal.ts';
+import { refuse } from '../http/control-error.ts';
 
 /** How old an isolate's copy of a node's row may be: bounds how long another isolate's drain goes unseen. */
 export const NODE_CACHE_AGE_MS_MAX = 5_000;

@@ -8,10 +8,10 @@ import type { NanoUsd } from '../domain/money.ts';
 import { type Price, priceAt, type Tariff } from '../domain/pricing.ts';
 import type { AdmitRequest, AdmitResult, WalletApi } from '../domain/wallet.ts';
 import type { Env } from '../env.ts';
-import type { Principal } from './authenticate.ts';
+import type { Refusal } from '../http/api-error.ts';
+import type { Principal } from '../http/authenticate.ts';
 import type { ChatRequest } from './chat-request.ts';
 import { admitByLease } from './leases.ts';
-import type { Refusal } from './refusal.ts';
 
 export interface Admission {
   readonly requestId: string;

@@ -4,11 +4,11 @@
  */
 import type { NodeChunk } from '../../gpu-pool/protocol/schemas.ts';
 import type { NanoUsd } from '../domain/money.ts';
+import type { Refusal } from '../http/api-error.ts';
 import type { AnswerEvents, AnswerHead, Asked } from './dialect.ts';
 import { ATTEMPTS_MAX, type Errand, type Forwarded, forward, reportFailure } from './forward.ts';
 import { meter, type Outcome } from './meter.ts';
 import { Purse } from './purse.ts';
-import type { Refusal } from './refusal.ts';
 import { type Settlement, settle, settlementOf, voidUnserved } from './settle.ts';
 
 export interface Work extends Errand {

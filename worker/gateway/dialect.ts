@@ -6,8 +6,8 @@ import type { NodeChunk } from '../../gpu-pool/protocol/schemas.ts';
 import type { HoldBound } from '../domain/hold.ts';
 import type { NanoUsd } from '../domain/money.ts';
 import type { Usage } from '../domain/usage.ts';
+import type { ErrorEnvelope, Refusal } from '../http/api-error.ts';
 import type { ChatRequest } from './chat-request.ts';
-import type { ErrorEnvelope, Refusal } from './refusal.ts';
 
 export interface Dialect {
   /** Unknown fields are ignored and never forwarded. */

@@ -6,6 +6,7 @@ import type { PoolSnapshot } from '../domain/node.ts';
 import { usefulRetryAfterMs } from '../domain/routing/overload.ts';
 import type { RouteRequest } from '../domain/routing/policy.ts';
 import { config, type Env } from '../env.ts';
+import type { Refusal } from '../http/api-error.ts';
 import { nodeHeaders } from '../tokens/node-headers.ts';
 import type { Admission } from './admit.ts';
 import type { Alarms } from './alarm.ts';
@@ -15,7 +16,6 @@ import { leaseOf } from './leases.ts';
 import { inFlightTotal, type Visit, visit } from './node-memory.ts';
 import { readNodeRefusal } from './node-refusal.ts';
 import { type NodeEvent, NodeStream } from './node-stream.ts';
-import type { Refusal } from './refusal.ts';
 import { chooseNode } from './route.ts';
 
 /** A third failure says more about the request than about the nodes. */

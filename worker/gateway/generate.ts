@@ -4,11 +4,13 @@
  */
 import { findModel, type Model } from '../db/catalogue.ts';
 import { config } from '../env.ts';
+import { INFERS, identify } from '../http/access.ts';
+import { envelope, type Refusal, refusalResponse } from '../http/api-error.ts';
+import { readJsonObject } from '../http/read-body.ts';
+import { type ApiContext, answerHeaders, headersAtOnce } from '../http/response-headers.ts';
 import { describeError } from '../lib/describe-error.ts';
-import { INFERS, identify } from './access.ts';
 import { Alarms } from './alarm.ts';
 import type { Piece } from './answer.ts';
-import { type ApiContext, answerHeaders, headersAtOnce } from './answer-headers.ts';
 import type { ChatRequest } from './chat-request.ts';
 import { clientStream } from './client-stream.ts';
 import type { AnswerHead, Dialect } from './dialect.ts';
@@ -16,8 +18,6 @@ import { Gone } from './gone.ts';
 import { beginOnce } from './idempotency.ts';
 import { catalogue } from './isolate.ts';
 import { keptAlive } from './keep-alive.ts';
-import { readJsonObject } from './read.ts';
-import { envelope, type Refusal, refusalResponse } from './refusal.ts';
 import { serve } from './serve.ts';
 import { voidUnserved } from './settle.ts';
 

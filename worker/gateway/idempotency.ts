@@ -5,10 +5,10 @@
 
 import type { IdempotentWork } from '../domain/wallet.ts';
 import type { Env } from '../env.ts';
+import type { Refusal } from '../http/api-error.ts';
+import type { Principal } from '../http/authenticate.ts';
 import { describeError } from '../lib/describe-error.ts';
 import type { Piece } from './answer.ts';
-import type { Principal } from './authenticate.ts';
-import type { Refusal } from './refusal.ts';
 import { AnswerRecorder, sealFor, unseal } from './sealed-answer.ts';
 
 /** Long enough for any UUID with a prefix, short enough to be no payload. */

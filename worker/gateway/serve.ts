@@ -8,16 +8,16 @@ import type { RateLimitState } from '../domain/limits.ts';
 import type { Tariff } from '../domain/pricing.ts';
 import type { RouteRequest } from '../domain/routing/policy.ts';
 import type { Env } from '../env.ts';
+import type { Refusal } from '../http/api-error.ts';
+import type { Principal } from '../http/authenticate.ts';
 import { type Admission, admit } from './admit.ts';
 import type { Alarms } from './alarm.ts';
 import { type KeptAnswer, type Piece, streamedAnswer, type Work, wholeAnswer } from './answer.ts';
-import type { Principal } from './authenticate.ts';
 import { cacheSalt } from './cache-salt.ts';
 import type { AnswerEvents, AnswerHead, Asked } from './dialect.ts';
 import type { Gone } from './gone.ts';
 import { poolSnapshot } from './isolate.ts';
 import { nodeBody } from './node-body.ts';
-import type { Refusal } from './refusal.ts';
 import { affinityKey, overloadMs } from './route.ts';
 
 export interface Job {

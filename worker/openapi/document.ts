@@ -9,11 +9,11 @@ import { TokenBody } from '../api/tokens.ts';
 import { UsageQuery } from '../api/usage.ts';
 import { config } from '../env.ts';
 import { examples } from '../examples/examples.ts';
-import type { ApiContext } from '../gateway/answer-headers.ts';
 import { MessagesBody } from '../gateway/dialects/anthropic-messages-request.ts';
 import { ChatBody } from '../gateway/dialects/openai-chat-request.ts';
 import { CompletionsBody } from '../gateway/dialects/openai-completions.ts';
 import { ResponsesBody } from '../gateway/dialects/openai-responses-request.ts';
+import type { ApiContext } from '../http/response-headers.ts';
 import * as answers from './answers.ts';
 import { INFERENCE, operation, type Refused } from './operation.ts';
 

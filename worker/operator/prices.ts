@@ -7,8 +7,8 @@ import { listPriceChanges, listPrices, type PriceRow } from '../db/prices.ts';
 import { type Effect, minuteOf, nanoPerToken } from '../domain/price-change.ts';
 import { TARIFFS } from '../domain/pricing.ts';
 import type { Env } from '../env.ts';
-import { parseBody } from '../fleet/body.ts';
-import { refuse } from '../fleet/refusal.ts';
+import { parseBody } from '../http/control-body.ts';
+import { refuse } from '../http/control-error.ts';
 import { OPERATOR_TOKEN_ACTOR as actor } from './token.ts';
 
 const UsdPerMillion = z

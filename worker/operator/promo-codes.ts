@@ -11,8 +11,8 @@ import { database } from '../db/client.ts';
 import { listPromoCodes } from '../db/promo-codes.ts';
 import { formatUsd, nanoUsd } from '../domain/money.ts';
 import type { Env } from '../env.ts';
-import { parseBody } from '../fleet/body.ts';
-import { refuse } from '../fleet/refusal.ts';
+import { parseBody } from '../http/control-body.ts';
+import { refuse } from '../http/control-error.ts';
 import { UsdAmount } from './grants.ts';
 import { OPERATOR_TOKEN_ACTOR as actor } from './token.ts';
 

@@ -2,8 +2,8 @@
 import { Hono } from 'hono';
 import * as z from 'zod';
 import type { Env } from '../env.ts';
-import { parseBody } from '../fleet/body.ts';
-import { refuse } from '../fleet/refusal.ts';
+import { parseBody } from '../http/control-body.ts';
+import { refuse } from '../http/control-error.ts';
 import { closeFinding, DRIFT_KINDS, readReconciliation } from './findings.ts';
 import { OPERATOR_TOKEN_ACTOR as actor } from './token.ts';
 

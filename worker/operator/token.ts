@@ -1,7 +1,7 @@
 /** The operator API's door: one bearer token, compared in constant time. */
 import { createMiddleware } from 'hono/factory';
 import { config, type Env } from '../env.ts';
-import { refuse } from '../fleet/refusal.ts';
+import { refuse } from '../http/control-error.ts';
 
 /** Who the audit trail names for calls made with the token. */
 export const OPERATOR_TOKEN_ACTOR = 'operator-token';

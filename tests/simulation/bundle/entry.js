@@ -11,11 +11,11 @@ import { database } from '../../../worker/db/client.ts';
 import { createKey } from '../../../worker/db/keys.ts';
 import { config } from '../../../worker/env.ts';
 import { fleet } from '../../../worker/fleet/index.ts';
-import { ANY_KEY, ANYBODY, by } from '../../../worker/gateway/access.ts';
-import { withAnswerHeaders } from '../../../worker/gateway/answer-headers.ts';
 import { dialects } from '../../../worker/gateway/dialects/index.ts';
 import { generate } from '../../../worker/gateway/generate.ts';
-import { refused } from '../../../worker/gateway/refusal.ts';
+import { ANY_KEY, ANYBODY, by } from '../../../worker/http/access.ts';
+import { refused } from '../../../worker/http/api-error.ts';
+import { withAnswerHeaders } from '../../../worker/http/response-headers.ts';
 import { pepperKey } from '../../../worker/tokens/pepper.ts';
 
 export { Pool } from '../../../worker/durable/pool.ts';

@@ -1,13 +1,13 @@
 /** The body of Anthropic's Messages: blocks instead of strings, and a system prompt beside the conversation. */
 import * as z from 'zod';
 import type { ChatMessage } from '../../../gpu-pool/protocol/schemas.ts';
+import type { Refusal } from '../../http/api-error.ts';
+import { readFields } from '../../http/fields.ts';
 import type { ChatRequest } from '../chat-request.ts';
-import type { Refusal } from '../refusal.ts';
 import {
   MESSAGES_MAX,
   ModelName,
   PassedOn,
-  readFields,
   rendered,
   STOPS_MAX,
   TOOLS_MAX,

@@ -2,7 +2,6 @@
 import * as z from 'zod';
 import type { GenerateRequest } from '../../../gpu-pool/protocol/schemas.ts';
 import type { ChatRequest } from '../chat-request.ts';
-import type { Refusal } from '../refusal.ts';
 
 /** Most completion tokens of a choice, reasoning included; a model may allow fewer. */
 export const TokenLimit = z.int().min(1).max(65_536);
@@ -27,42 +26,6 @@ export const Stops = z
 export const TOOLS_MAX = 128;
 export const MESSAGES_MAX = 10_000;
 
-/** The client's own pairs, said back to it; as OpenAI bounds them. */
-export const Metadata = z
-  .record(z.string().max(64), z.string().max(512))
-  .refine((pairs) => Object.keys(pairs).length <= 16, 'must have at most 16 pairs');
-
-/** OpenAI takes 64 characters and refuses more; clients that join two UUIDs meet no refusal here. */
-export const SessionKey = z.string().min(1).max(256);
-/** The same by a header, for clients that cannot add a field. */
-const SESSION_HEADER = 'x-session-id';
-const SessionHeader = z.object({ [SESSION_HEADER]: SessionKey.nullable() });
-
-/** A dialect's fields and the session that the client names, or what is wrong with the first that is wrong. */
-export function readFields<Fields>(
-  schema: z.ZodType<Fields>,
-  body: Record<string, unknown>,
-  headers: Headers,
-): { ok: true; fields: Fields; session: string | null } | { ok: false; refusal: Refusal } {
-  const parsed = schema.safeParse(body);
-  if (!parsed.success) return { ok: false, refusal: invalidField(parsed.error.issues[0]!) };
-  const session = SessionHeader.safeParse({ [SESSION_HEADER]: headers.get(SESSION_HEADER) });
-  if (!session.success) return { ok: false, refusal: invalidField(session.error.issues[0]!) };
-  return { ok: true, fields: parsed.data, session: session.data[SESSION_HEADER] };
-}
-
-/** Names the field as clients write it: `messages[0].content`. */
-export function invalidField(issue: z.core.$ZodIssue): Refusal {
-  const param = issue.path
-    .map((part, i) => (typeof part === 'number' ? `[${part}]` : i === 0 ? part : `.${String(part)}`))
-    .join('');
-  return {
-    reason: 'invalid_field',
-    param: param || null,
-    message: `\`${param}\`: ${lowerFirst(issue.message)}.`,
-  };
-}
-
 /** What is rendered into the prompt, as JSON. It may be long: it is written once, measured, and sent to the node as it is. */
 export function rendered(
   fields: Pick<GenerateRequest, 'messages' | 'prompt' | 'tools'>,
@@ -75,7 +38,3 @@ export function rendered(
 }
 
 const utf8 = new TextEncoder();
-
-function lowerFirst(text: string): string {
-  return text.charAt(0).toLowerCase() + text.slice(1);
-}

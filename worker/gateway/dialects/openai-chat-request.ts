@@ -1,17 +1,16 @@
 /** OpenAI's and DeepSeek's chat body: what is accepted, what is forgiven, and what is said of the rest. */
 import * as z from 'zod';
 import type { ChatMessage, GenerateRequest } from '../../../gpu-pool/protocol/schemas.ts';
+import type { Refusal } from '../../http/api-error.ts';
+import { readFields, SessionKey } from '../../http/fields.ts';
 import type { ChatRequest } from '../chat-request.ts';
-import type { Refusal } from '../refusal.ts';
 import {
   CHOICES_MAX,
   MESSAGES_MAX,
   ModelName,
   PassedOn,
   Penalty,
-  readFields,
   rendered,
-  SessionKey,
   Stops,
   Temperature,
   TOOLS_MAX,

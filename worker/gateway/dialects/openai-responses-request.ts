@@ -1,16 +1,14 @@
 /** The body of OpenAI's Responses: items instead of messages, and nothing remembered from one call to the next. */
 import * as z from 'zod';
 import type { ChatMessage } from '../../../gpu-pool/protocol/schemas.ts';
+import type { Refusal } from '../../http/api-error.ts';
+import { Metadata, readFields, SessionKey } from '../../http/fields.ts';
 import type { ChatRequest } from '../chat-request.ts';
-import type { Refusal } from '../refusal.ts';
 import {
   MESSAGES_MAX,
-  Metadata,
   ModelName,
   PassedOn,
-  readFields,
   rendered,
-  SessionKey,
   Temperature,
   TOOLS_MAX,
   TokenLimit,

@@ -11,7 +11,7 @@ import { type ApiKeyRow, findKey, listKeys } from '../../db/keys.ts';
 import { isId } from '../../domain/ids.ts';
 import { type NanoUsd, nanoUsd, usd } from '../../domain/money.ts';
 import { config } from '../../env.ts';
-import { mintClientToken } from '../../fleet/mint-client-token.ts';
+import { mintClientToken } from '../../http/client-token.ts';
 import { type PortalContext, type PortalEnv, words } from '../context.ts';
 import { readForm } from '../form.ts';
 import { allowed, signedIn } from '../guard.ts';

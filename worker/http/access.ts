@@ -2,9 +2,9 @@
 import type { MiddlewareHandler } from 'hono';
 import type { PrincipalKind } from '../domain/principal-kind.ts';
 import { config } from '../env.ts';
-import type { Api, ApiContext } from './answer-headers.ts';
+import { type Refusal, refused } from './api-error.ts';
 import { authenticate, type Principal } from './authenticate.ts';
-import { type Refusal, refused } from './refusal.ts';
+import type { Api, ApiContext } from './response-headers.ts';
 
 /** Any key of the account: to look at what is the account's. */
 export const ANY_KEY = ['inference', 'management'] as const;

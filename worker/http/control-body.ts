@@ -2,7 +2,7 @@
 import type { Context } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import type { z } from 'zod';
-import { refuse } from './refusal.ts';
+import { refuse } from './control-error.ts';
 
 /** Middleware: 413 before anything is parsed. */
 export function atMost(bytes: number) {

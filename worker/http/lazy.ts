@@ -4,8 +4,8 @@
  * of it.
  */
 import type { Context, Hono } from 'hono';
-import type { Env } from './env.ts';
-import type { ApiContext } from './gateway/answer-headers.ts';
+import type { Env } from '../env.ts';
+import type { ApiContext } from './response-headers.ts';
 
 /** A handler for all that `load` answers. */
 // biome-ignore lint/suspicious/noExplicitAny: whatever variables the part has, it sets them itself

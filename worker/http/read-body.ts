@@ -1,6 +1,6 @@
 /** Step 2: the body, bounded before it is parsed and parsed once. */
 import { joined } from '../domain/bytes.ts';
-import type { Refusal } from './refusal.ts';
+import type { Refusal } from './api-error.ts';
 
 /** 4 MiB holds a full context of text several times over. */
 export const BODY_BYTES_MAX = 4 * 1024 * 1024;

@@ -10,7 +10,7 @@ import { config, type Env } from '../env.ts';
 import { TtlCache } from '../lib/ttl-cache.ts';
 import { verifyClientToken } from '../tokens/client-claims.ts';
 import { pepperKey } from '../tokens/pepper.ts';
-import type { Refusal } from './refusal.ts';
+import type { Refusal } from './api-error.ts';
 
 export interface Principal {
   readonly kind: PrincipalKind;

@@ -4,8 +4,8 @@
  */
 import type { MiddlewareHandler } from 'hono';
 import { cors } from 'hono/cors';
-import type { Api } from './answer-headers.ts';
 import { isToken, secretOf } from './authenticate.ts';
+import type { Api } from './response-headers.ts';
 
 /** Chromium's own bound: a preflight a request would double its latency. */
 const PREFLIGHT_S = 7_200;
