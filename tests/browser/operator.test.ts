@@ -1,7 +1,7 @@
 /** The operator's pool in a real browser: what each node said last, and what can be done with it. */
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { en } from '../../worker/portal/language/en.ts';
+import { en } from '../../worker/i18n/en/index.ts';
 import { api, chatBody, eventually } from '../e2e/local.ts';
 import { openPortal, type Portal, rowsOf, shownIn, signIn } from './kit.ts';
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { nanoUsd } from '../../worker/domain/money.ts';
-import { MESSAGES } from '../../worker/portal/language/locale.ts';
+import { MESSAGES } from '../../worker/i18n/locale.ts';
 import { auditOf, env, newAccount } from './fleet-fixtures.ts';
 import { operatorBrowser, operatorSend, outcome, textOf } from './operator-console.ts';
 import { Browser } from './portal-browser.ts';

@@ -5,7 +5,7 @@ import { createKey } from '../../worker/db/keys.ts';
 import { newId } from '../../worker/domain/ids.ts';
 import { usd } from '../../worker/domain/money.ts';
 import { config } from '../../worker/env.ts';
-import { MESSAGES } from '../../worker/portal/language/locale.ts';
+import { MESSAGES } from '../../worker/i18n/locale.ts';
 import { pepperKey } from '../../worker/tokens/pepper.ts';
 import { create, get, hasEnded, hello, results, sellBatches, until } from './batch-fixtures.ts';
 import { answer, freshNetwork, stream } from './fake-node.ts';

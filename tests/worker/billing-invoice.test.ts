@@ -1,7 +1,7 @@
 /** Invoices: one a payment, numbered without a gap, printed as they were issued, and opened by their account alone. */
 import { describe, expect, it } from 'vitest';
 import { isPrintable, printable } from '../../worker/domain/invoice.ts';
-import { MESSAGES } from '../../worker/portal/language/locale.ts';
+import { MESSAGES } from '../../worker/i18n/locale.ts';
 import { COUNTRIES } from '../../worker/portal/parts/billing-details.tsx';
 import { drawnIn } from '../pdf-text.ts';
 import { deliver, newOrder, signedEvent } from './billing-fixtures.ts';

@@ -5,7 +5,7 @@ import { createKey } from '../../worker/db/keys.ts';
 import { newId } from '../../worker/domain/ids.ts';
 import { nanoUsd, usd } from '../../worker/domain/money.ts';
 import { config } from '../../worker/env.ts';
-import { MESSAGES } from '../../worker/portal/language/locale.ts';
+import { MESSAGES } from '../../worker/i18n/locale.ts';
 import { pepperKey } from '../../worker/tokens/pepper.ts';
 import { auditOf, env, newAccount } from './fleet-fixtures.ts';
 import { operatorBrowser, textOf } from './operator-console.ts';

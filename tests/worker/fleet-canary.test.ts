@@ -12,8 +12,8 @@ import type { Env } from '../../worker/env.ts';
 import { runCanary } from '../../worker/fleet/canary.ts';
 import { orderCanary } from '../../worker/fleet/canary-order.ts';
 import { changeNode } from '../../worker/fleet/nodes.ts';
-import { en } from '../../worker/portal/language/en.ts';
-import { fr } from '../../worker/portal/language/fr.ts';
+import { en } from '../../worker/i18n/en/index.ts';
+import { fr } from '../../worker/i18n/fr/index.ts';
 import { queue } from '../../worker/queue.ts';
 import {
   answer,

@@ -2,10 +2,10 @@
 import { expect, it } from 'vitest';
 import type { Post, PostKind } from '../../worker/domain/account-email.ts';
 import { nanoUsd } from '../../worker/domain/money.ts';
+import { formats } from '../../worker/i18n/formats.ts';
+import { LOCALES, MESSAGES } from '../../worker/i18n/locale.ts';
 import { onPaper } from '../../worker/mail/paper.tsx';
 import { postWords } from '../../worker/mail/words.ts';
-import { formats } from '../../worker/portal/language/formats.ts';
-import { LOCALES, MESSAGES } from '../../worker/portal/language/locale.ts';
 
 const url = 'https://tollgate.test/somewhere?token=a&next=b';
 const name = '<img src=x onerror=alert(1)>\r\nBcc: all@example.com';

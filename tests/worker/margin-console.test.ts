@@ -4,7 +4,7 @@ import { database } from '../../worker/db/client.ts';
 import { listMarginNodes, listNodeBuckets } from '../../worker/db/margin.ts';
 import { newId } from '../../worker/domain/ids.ts';
 import { formatUsd, nanoUsd, usd } from '../../worker/domain/money.ts';
-import { MESSAGES } from '../../worker/portal/language/locale.ts';
+import { MESSAGES } from '../../worker/i18n/locale.ts';
 import { auditOf, env } from './fleet-fixtures.ts';
 import { operatorBrowser, textOf } from './operator-console.ts';
 import { Browser } from './portal-browser.ts';

@@ -1,6 +1,6 @@
 /** Letters that let people in: each link once, the same answer whoever is there, and never around a second factor. */
 import { beforeEach, expect, it } from 'vitest';
-import { MESSAGES } from '../../worker/portal/language/locale.ts';
+import { MESSAGES } from '../../worker/i18n/locale.ts';
 import { authenticator } from './authenticator.ts';
 import { Desk, WITHOUT_MAIL } from './notices-fixtures.ts';
 import { Browser, bindings, newEmail, PASSWORD } from './portal-browser.ts';

@@ -3,9 +3,9 @@ import { database } from '../../worker/db/client.ts';
 import { listKeys } from '../../worker/db/keys.ts';
 import { newId } from '../../worker/domain/ids.ts';
 import { nanoUsd } from '../../worker/domain/money.ts';
+import { formats } from '../../worker/i18n/formats.ts';
+import { LOCALES, MESSAGES } from '../../worker/i18n/locale.ts';
 import { KINDS, tokenBars } from '../../worker/portal/chart/token-bars.ts';
-import { formats } from '../../worker/portal/language/formats.ts';
-import { LOCALES, MESSAGES } from '../../worker/portal/language/locale.ts';
 import { Browser, bindings } from './portal-browser.ts';
 
 const db = database(bindings);

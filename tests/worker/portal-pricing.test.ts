@@ -1,6 +1,6 @@
 /** Prices in public: read from D1, compared with dated prices of others, worked out in the open. */
 import { expect, it } from 'vitest';
-import { MESSAGES } from '../../worker/portal/language/locale.ts';
+import { MESSAGES } from '../../worker/i18n/locale.ts';
 import { Browser, bindings } from './portal-browser.ts';
 
 const text = async (path: string, language = 'en') => (await new Browser(language).get(path)).text();

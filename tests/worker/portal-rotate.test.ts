@@ -1,6 +1,6 @@
 /** A key is rotated in the portal: the new one is shown once, the old one goes on for as long as was said. */
 import { expect, it } from 'vitest';
-import { MESSAGES } from '../../worker/portal/language/locale.ts';
+import { MESSAGES } from '../../worker/i18n/locale.ts';
 import { Browser, bindings } from './portal-browser.ts';
 
 async function withKey() {

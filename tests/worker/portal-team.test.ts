@@ -1,6 +1,6 @@
 /** Teams: invitations that only the invited can use, roles that hold on every page, an account that keeps an owner. */
 import { beforeEach, describe, expect, it } from 'vitest';
-import { MESSAGES } from '../../worker/portal/language/locale.ts';
+import { MESSAGES } from '../../worker/i18n/locale.ts';
 import { Desk } from './notices-fixtures.ts';
 import { Browser, bindings, newEmail, PASSWORD } from './portal-browser.ts';
 

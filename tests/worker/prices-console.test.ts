@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { MESSAGES } from '../../worker/portal/language/locale.ts';
+import { MESSAGES } from '../../worker/i18n/locale.ts';
 import { auditOf, env } from './fleet-fixtures.ts';
 import { newModel } from './gateway-client.ts';
 import { operatorBrowser, textOf } from './operator-console.ts';

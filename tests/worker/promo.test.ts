@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { redeemPromoCode } from '../../worker/billing/promo-codes.ts';
 import { usd } from '../../worker/domain/money.ts';
 import type { Env } from '../../worker/env.ts';
-import { MESSAGES } from '../../worker/portal/language/locale.ts';
+import { MESSAGES } from '../../worker/i18n/locale.ts';
 import { auditOf, env, newAccount } from './fleet-fixtures.ts';
 import { operatorBrowser, operatorGet, operatorSend, outcome, textOf } from './operator-console.ts';
 import { Browser } from './portal-browser.ts';

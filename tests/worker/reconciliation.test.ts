@@ -8,7 +8,7 @@ import { newId } from '../../worker/domain/ids.ts';
 import { nanoUsd } from '../../worker/domain/money.ts';
 import type { OutboxItem } from '../../worker/domain/outbox.ts';
 import type { DriftKind, WriteOffReason } from '../../worker/domain/reconciliation.ts';
-import { MESSAGES } from '../../worker/portal/language/locale.ts';
+import { MESSAGES } from '../../worker/i18n/locale.ts';
 import { auditOf, enrolledNode, env } from './fleet-fixtures.ts';
 import { operatorBrowser, operatorGet, operatorSend, outcome, textOf } from './operator-console.ts';
 import { Browser } from './portal-browser.ts';

@@ -3,7 +3,7 @@ import { env as bindings } from 'cloudflare:workers';
 import { beforeEach, expect, it, vi } from 'vitest';
 import type { Env } from '../../worker/env.ts';
 import { takeCanaryReceipts } from '../../worker/fleet/canary-receipts.ts';
-import { en } from '../../worker/portal/language/en.ts';
+import { en } from '../../worker/i18n/en/index.ts';
 import { probeAll } from '../../worker/status/probe.ts';
 import { answer, type FakeNode, freshNetwork, refusal, stream } from './fake-node.ts';
 import { auditOf, receipt } from './fleet-fixtures.ts';

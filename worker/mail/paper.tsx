@@ -1,5 +1,5 @@
 /** What every letter is written on: the same words as plain text and as HTML, in one language or in several. */
-import type { Locale } from '../portal/language/locale.ts';
+import type { Locale } from '../i18n/locale.ts';
 import type { Letter } from './mailer.ts';
 
 export interface LetterPart {

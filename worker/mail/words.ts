@@ -1,6 +1,6 @@
 /** A letter to a person in words. */
 import type { Post, PostKind } from '../domain/account-email.ts';
-import type { Words } from '../portal/context.ts';
+import type { Words } from '../i18n/words.ts';
 import type { LetterPart } from './paper.tsx';
 
 type Of<K extends PostKind> = Extract<Post, { kind: K }>;

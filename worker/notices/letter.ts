@@ -8,10 +8,10 @@ import { findKey } from '../db/keys.ts';
 import { maskedApiKey } from '../domain/api-key.ts';
 import type { Notification } from '../domain/notice.ts';
 import { config, type Env } from '../env.ts';
+import { formats } from '../i18n/formats.ts';
+import { LOCALES, MESSAGES } from '../i18n/locale.ts';
 import type { Letter } from '../mail/mailer.ts';
 import { type LetterPart, onPaper } from '../mail/paper.tsx';
-import { formats } from '../portal/language/formats.ts';
-import { LOCALES, MESSAGES } from '../portal/language/locale.ts';
 import { noticeWords } from './words.ts';
 
 export async function writeLetter(env: Env, notification: Notification): Promise<Omit<Letter, 'to'>> {

@@ -1,7 +1,7 @@
 /** A notice in a person's words: a title, a sentence, and the page where more is seen. */
 import type { NanoUsd } from '../domain/money.ts';
 import type { Notice } from '../domain/notice.ts';
-import type { Words } from '../portal/context.ts';
+import type { Words } from '../i18n/words.ts';
 
 type Kind = Notice['kind'];
 type Of<K extends Kind> = Extract<Notice, { kind: K }>;

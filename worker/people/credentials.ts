@@ -1,9 +1,9 @@
 /** What lets a person in: links in letters, and their password. Answers are the same whether or not somebody is there. */
 import { isAPIError } from 'better-auth/api';
 import { config, type Env } from '../env.ts';
+import type { Locale } from '../i18n/locale.ts';
 import { attemptFrom, LETTERS_PER_ADDRESS } from '../lib/throttle.ts';
 import { sendLetter } from '../mail/post.ts';
-import type { Locale } from '../portal/language/locale.ts';
 import type { Person } from './account.ts';
 import { auth } from './auth.ts';
 

@@ -4,8 +4,8 @@ import { acceptInvitation, findOpenInvitation, insertInvitation } from '../db/te
 import { newId } from '../domain/ids.ts';
 import type { MemberRole } from '../domain/team.ts';
 import { config, type Env } from '../env.ts';
+import type { Locale } from '../i18n/locale.ts';
 import { sendLetter } from '../mail/post.ts';
-import type { Locale } from '../portal/language/locale.ts';
 import type { Person } from './account.ts';
 
 const INVITATION_DAYS = 7;

@@ -3,10 +3,10 @@ import type { Context } from 'hono';
 import type { Membership } from '../db/team.ts';
 import type { MemberRole } from '../domain/team.ts';
 import type { Env } from '../env.ts';
+import { formats } from '../i18n/formats.ts';
+import { type Locale, MESSAGES } from '../i18n/locale.ts';
+import type { Words } from '../i18n/words.ts';
 import type { Person } from '../people/account.ts';
-import type { Messages } from './language/en.ts';
-import { type Formats, formats } from './language/formats.ts';
-import { type Locale, MESSAGES } from './language/locale.ts';
 
 export interface PortalEnv {
   Bindings: Env;
@@ -26,14 +26,6 @@ export interface PortalEnv {
 }
 
 export type PortalContext = Context<PortalEnv>;
-
-export interface Words {
-  readonly locale: Locale;
-  /** the phrases */
-  readonly t: Messages;
-  /** numbers, money and time */
-  readonly f: Formats;
-}
 
 export function words(c: PortalContext): Words {
   const locale = c.get('locale');

@@ -4,10 +4,10 @@ import { createMiddleware } from 'hono/factory';
 import { parseAccept } from 'hono/utils/accept';
 import { type Area, mayRole } from '../domain/team.ts';
 import { config } from '../env.ts';
+import { isLocale, LOCALES, type Locale } from '../i18n/locale.ts';
 import { accountsOf } from '../people/account.ts';
 import { personOf } from '../people/session.ts';
 import type { PortalContext, PortalEnv } from './context.ts';
-import { isLocale, LOCALES, type Locale } from './language/locale.ts';
 import { notFoundPage } from './pages/not-found.tsx';
 import { problemPage } from './pages/problem.tsx';
 

@@ -2,8 +2,8 @@
 import { html } from 'hono/html';
 import type { Child } from 'hono/jsx';
 import { type Area, type MemberRole, mayRole } from '../domain/team.ts';
+import { LOCALE_NAMES, LOCALES } from '../i18n/locale.ts';
 import { type PortalContext, words } from './context.ts';
-import { LOCALE_NAMES, LOCALES } from './language/locale.ts';
 import { Mark } from './parts/mark.tsx';
 
 const ICON = `data:image/svg+xml,${encodeURIComponent(

@@ -1,7 +1,7 @@
 /** A startup's developer: from the first page to a first request, its price, and keys that can be trusted to others. */
 import type { Page } from 'playwright-core';
 import { expect } from 'vitest';
-import { LOCALE_NAMES } from '../../../worker/portal/language/locale.ts';
+import { LOCALE_NAMES } from '../../../worker/i18n/locale.ts';
 import { eventsOf, eventually } from '../../e2e/local.ts';
 import { amountNano, count, fact, faultsOf, rowsOf, shownIn, tabTo, tile, tileNano } from '../kit.ts';
 import { type Customer, call, generation, type Person, type Story, sum } from './story.ts';

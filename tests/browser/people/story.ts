@@ -1,8 +1,8 @@
 /** What a person's path needs: where it happens, in which language, and the person. */
 import type { BrowserContextOptions, Page } from 'playwright-core';
-import type { Messages } from '../../../worker/portal/language/en.ts';
-import { type Formats, formats } from '../../../worker/portal/language/formats.ts';
-import { type Locale, MESSAGES } from '../../../worker/portal/language/locale.ts';
+import type { Messages } from '../../../worker/i18n/en/index.ts';
+import { type Formats, formats } from '../../../worker/i18n/formats.ts';
+import { type Locale, MESSAGES } from '../../../worker/i18n/locale.ts';
 import { type Portal, signIn } from '../kit.ts';
 
 /** of the browsers */

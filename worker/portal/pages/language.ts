@@ -2,10 +2,10 @@
 import { Hono } from 'hono';
 import { database } from '../../db/client.ts';
 import { setLocale } from '../../db/people.ts';
+import { isLocale } from '../../i18n/locale.ts';
 import type { PortalEnv } from '../context.ts';
 import { typedFields } from '../form.ts';
 import { rememberLanguage, safePath } from '../guard.ts';
-import { isLocale } from '../language/locale.ts';
 
 export const languagePage = new Hono<PortalEnv>();
 

@@ -7,13 +7,13 @@ import { addNodeCost, listMarginNodes, type MarginNode } from '../../db/margin.t
 import { isId } from '../../domain/ids.ts';
 import { figuresOf, type MarginSums, sumOf } from '../../domain/margin.ts';
 import { formatUsd, nanoUsd } from '../../domain/money.ts';
+import type { Fault } from '../../i18n/en/index.ts';
 import { csvFile } from '../../lib/csv.ts';
 import { type MarginCell, type Margins, NODES_MAX, readMargins } from '../../operator/margin.ts';
 import { type PortalContext, type PortalEnv, words } from '../context.ts';
 import { type Faults, readForm, type Typed, Usd } from '../form.ts';
 import { operator } from '../guard.ts';
 import { gpusOf, hardwareName } from '../hardware-names.ts';
-import type { Fault } from '../language/en.ts';
 import { page } from '../layout.tsx';
 import { SelectField, TextField } from '../parts/field.tsx';
 import { FilterForm, type FilterOption } from '../parts/filter-form.tsx';

@@ -11,10 +11,10 @@ import {
 import { database } from '../../db/client.ts';
 import { listPromoCodes } from '../../db/promo-codes.ts';
 import { nanoUsd } from '../../domain/money.ts';
+import type { Fault } from '../../i18n/en/index.ts';
 import { type PortalContext, type PortalEnv, words } from '../context.ts';
 import { type Faults, OptionalUsd, readForm, type Typed, Whole } from '../form.ts';
 import { operator } from '../guard.ts';
-import type { Fault } from '../language/en.ts';
 import { page } from '../layout.tsx';
 import { OptionalInstant } from '../operator-form.ts';
 import { TextField } from '../parts/field.tsx';

@@ -1,9 +1,9 @@
 /** A page that asks for an address to send a link to, and what it says then: the same whoever is there. */
 import * as z from 'zod';
+import type { Fault } from '../../i18n/en/index.ts';
 import { sendsLetters } from '../../mail/post.ts';
 import { type PortalContext, words } from '../context.ts';
 import { type Faults, readForm, type Typed } from '../form.ts';
-import type { Fault } from '../language/en.ts';
 import { page } from '../layout.tsx';
 import { TextField } from './field.tsx';
 import { Notice } from './notice.tsx';

@@ -1,19 +1,19 @@
 /** Every phrase of the portal in English. Its shape is what the other languages must fill. */
-import { alertsEn } from './en-alerts.ts';
-import { batchesEn } from './en-batches.ts';
-import { billingEn } from './en-billing.ts';
-import { canaryEn } from './en-canary.ts';
-import { customersEn } from './en-customers.ts';
-import { githubEn } from './en-github.ts';
-import { lettersEn } from './en-letters.ts';
-import { marginEn } from './en-margin.ts';
-import { operatorEn } from './en-operator.ts';
-import { peopleEn } from './en-people.ts';
-import { playgroundEn } from './en-playground.ts';
-import { pricingEn } from './en-pricing.ts';
-import { requestsEn } from './en-requests.ts';
-import { statusEn } from './en-status.ts';
-import { teamEn } from './en-team.ts';
+import { alertsEn } from './alerts.ts';
+import { batchesEn } from './batches.ts';
+import { billingEn } from './billing.ts';
+import { canaryEn } from './canary.ts';
+import { customersEn } from './customers.ts';
+import { githubEn } from './github.ts';
+import { lettersEn } from './letters.ts';
+import { marginEn } from './margin.ts';
+import { operatorEn } from './operator.ts';
+import { peopleEn } from './people.ts';
+import { playgroundEn } from './playground.ts';
+import { pricingEn } from './pricing.ts';
+import { requestsEn } from './requests.ts';
+import { statusEn } from './status.ts';
+import { teamEn } from './team.ts';
 
 export type Messages = typeof en;
 

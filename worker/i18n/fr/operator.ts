@@ -1,5 +1,5 @@
 /** The operator's console in French, beside the pool's page. */
-import type { operatorEn } from './en-operator.ts';
+import type { operatorEn } from '../en/operator.ts';
 
 export const operatorFr: typeof operatorEn = {
   nav: {

@@ -1,5 +1,5 @@
 /** Entrer, et les réglages d'une personne, en français. */
-import type { Messages } from './en.ts';
+import type { Messages } from '../en/index.ts';
 
 export const peopleFr: Messages['people'] = {
   forgot: 'Mot de passe oublié ?',

@@ -1,5 +1,5 @@
 /** The operator's customers in French. */
-import type { customersEn } from './en-customers.ts';
+import type { customersEn } from '../en/customers.ts';
 
 export const customersFr: typeof customersEn = {
   anomaliesTitle: 'À regarder',

@@ -1,5 +1,5 @@
 /** The playground in French. */
-import type { playgroundEn } from './en-playground.ts';
+import type { playgroundEn } from '../en/playground.ts';
 
 export const playgroundFr: typeof playgroundEn = {
   title: 'Bac à sable',

@@ -1,5 +1,5 @@
 /** Limits and alerts: gauges, thresholds, webhooks and their log, in French. */
-import type { alertsEn } from './en-alerts.ts';
+import type { alertsEn } from '../en/alerts.ts';
 
 export const alertsFr: typeof alertsEn = {
   title: 'Limites et alertes',

@@ -1,5 +1,5 @@
 /** L'état du service, en français. */
-import type { Messages } from './en.ts';
+import type { Messages } from '../en/index.ts';
 
 export const statusFr: Messages['status'] = {
   title: 'État du service',

@@ -1,6 +1,6 @@
 /** The languages of the portal, and the dictionary of each. A phrase that one of them lacks is a compile error. */
-import { en, type Messages } from './en.ts';
-import { fr } from './fr.ts';
+import { en, type Messages } from './en/index.ts';
+import { fr } from './fr/index.ts';
 
 export const LOCALES = ['en', 'fr'] as const;
 export type Locale = (typeof LOCALES)[number];

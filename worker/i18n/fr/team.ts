@@ -1,5 +1,5 @@
 /** Les équipes, en français. */
-import type { Messages } from './en.ts';
+import type { Messages } from '../en/index.ts';
 
 export const teamFr: Messages['team'] = {
   title: 'Équipe',

@@ -1,5 +1,5 @@
 /** Les pages des lots en français. */
-import type { batchesEn } from './en-batches.ts';
+import type { batchesEn } from '../en/batches.ts';
 
 export const batchesFr: typeof batchesEn = {
   title: 'Lots',

@@ -1,5 +1,5 @@
 /** The operator's margins in French. */
-import type { marginEn } from './en-margin.ts';
+import type { marginEn } from '../en/margin.ts';
 
 export const marginFr: typeof marginEn = {
   title: 'Marge',

@@ -1,5 +1,5 @@
 /** Numbers, money and time as a language writes them. Times are UTC, like the periods of caps and the usage buckets. */
-import { formatUsd, NANO_PER_USD, type NanoUsd } from '../../domain/money.ts';
+import { formatUsd, NANO_PER_USD, type NanoUsd } from '../domain/money.ts';
 import type { Locale } from './locale.ts';
 
 export interface Formats {

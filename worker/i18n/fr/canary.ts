@@ -1,5 +1,5 @@
 /** The pool page's words for canaries in French. */
-import type { canaryEn } from './en-canary.ts';
+import type { canaryEn } from '../en/canary.ts';
 
 export const canaryFr: typeof canaryEn = {
   waiting:

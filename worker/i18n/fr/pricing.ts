@@ -1,5 +1,5 @@
 /** Les prix et leur calculateur, en français. */
-import type { Messages } from './en.ts';
+import type { Messages } from '../en/index.ts';
 
 export const pricingFr: Messages['pricing'] = {
   title: 'Tarifs',

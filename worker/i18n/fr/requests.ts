@@ -1,5 +1,5 @@
 /** The pages of requests in French: the list, and one request with its arithmetic. */
-import type { requestsEn } from './en-requests.ts';
+import type { requestsEn } from '../en/requests.ts';
 
 export const requestsFr: typeof requestsEn = {
   title: 'Requêtes',

@@ -1,21 +1,21 @@
 /** Every phrase of the portal in French. */
 
-import type { Messages } from './en.ts';
-import { alertsFr } from './fr-alerts.ts';
-import { batchesFr } from './fr-batches.ts';
-import { billingFr } from './fr-billing.ts';
-import { canaryFr } from './fr-canary.ts';
-import { customersFr } from './fr-customers.ts';
-import { githubFr } from './fr-github.ts';
-import { lettersFr } from './fr-letters.ts';
-import { marginFr } from './fr-margin.ts';
-import { operatorFr } from './fr-operator.ts';
-import { peopleFr } from './fr-people.ts';
-import { playgroundFr } from './fr-playground.ts';
-import { pricingFr } from './fr-pricing.ts';
-import { requestsFr } from './fr-requests.ts';
-import { statusFr } from './fr-status.ts';
-import { teamFr } from './fr-team.ts';
+import type { Messages } from '../en/index.ts';
+import { alertsFr } from './alerts.ts';
+import { batchesFr } from './batches.ts';
+import { billingFr } from './billing.ts';
+import { canaryFr } from './canary.ts';
+import { customersFr } from './customers.ts';
+import { githubFr } from './github.ts';
+import { lettersFr } from './letters.ts';
+import { marginFr } from './margin.ts';
+import { operatorFr } from './operator.ts';
+import { peopleFr } from './people.ts';
+import { playgroundFr } from './playground.ts';
+import { pricingFr } from './pricing.ts';
+import { requestsFr } from './requests.ts';
+import { statusFr } from './status.ts';
+import { teamFr } from './team.ts';
 
 export const fr: Messages = {
   nav: {

@@ -1,5 +1,5 @@
 /** Les lettres à une personne, en français. */
-import type { Messages } from './en.ts';
+import type { Messages } from '../en/index.ts';
 
 export const lettersFr: Messages['letters'] = {
   verify: {

@@ -1,5 +1,5 @@
 /** Billing: balance, top-ups, recharge, payments and ledger, in French. */
-import type { billingEn } from './en-billing.ts';
+import type { billingEn } from '../en/billing.ts';
 
 export const billingFr: typeof billingEn = {
   title: 'Facturation',

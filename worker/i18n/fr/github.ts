@@ -1,5 +1,5 @@
 /** Se connecter avec GitHub, en français : le bouton, et que faire quand cela finit mal. */
-import type { githubEn } from './en-github.ts';
+import type { githubEn } from '../en/github.ts';
 
 export const githubFr: typeof githubEn = {
   or: 'ou',
