@@ -4,8 +4,8 @@ import { database } from '../../worker/db/client.ts';
 import { findKeyByHash, listKeys } from '../../worker/db/keys.ts';
 import { hashApiKey } from '../../worker/domain/api-key.ts';
 import { config } from '../../worker/env.ts';
+import { ensureAccount, type Person } from '../../worker/identity/account.ts';
 import { ATTEMPTS_PER_PERSON, SIGN_UPS_PER_ADDRESS, Throttle } from '../../worker/lib/throttle.ts';
-import { ensureAccount, type Person } from '../../worker/people/account.ts';
 import { pepperKey } from '../../worker/tokens/pepper.ts';
 import { Browser, bindings, ORIGIN } from './portal-browser.ts';
 

@@ -4,8 +4,8 @@ import * as z from 'zod';
 import type { Env } from '../env.ts';
 import { parseBody } from '../http/control-body.ts';
 import { refuse } from '../http/control-error.ts';
-import { changeAccountLimits, LIMIT_BOUNDS } from './set-limits.ts';
-import { suspendAccount } from './suspend.ts';
+import { changeAccountLimits, LIMIT_BOUNDS } from '../identity/account-limits.ts';
+import { suspendAccount } from '../identity/suspend.ts';
 import { OPERATOR_TOKEN_ACTOR as actor } from './token.ts';
 
 const within = ({ min, max }: { min: number; max: number }) => z.int().min(min).max(max);

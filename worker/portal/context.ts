@@ -6,7 +6,7 @@ import type { Env } from '../env.ts';
 import { formats } from '../i18n/formats.ts';
 import { type Locale, MESSAGES } from '../i18n/locale.ts';
 import type { Words } from '../i18n/words.ts';
-import type { Person } from '../people/account.ts';
+import type { Person } from '../identity/account.ts';
 
 export interface PortalEnv {
   Bindings: Env;

@@ -2,7 +2,7 @@
 import { database } from '../db/client.ts';
 import { createKey } from '../db/keys.ts';
 import { config } from '../env.ts';
-import { ensureAccount, type Person } from '../people/account.ts';
+import { ensureAccount, type Person } from '../identity/account.ts';
 import { pepperKey } from '../tokens/pepper.ts';
 import { type PortalContext, words } from './context.ts';
 import { carrySecret } from './shown-once.ts';

@@ -4,7 +4,7 @@ import * as z from 'zod';
 import { closeAccount, exported, forgetPerson, renameAccount } from '../../db/account-end.ts';
 import { addAudit } from '../../db/audit.ts';
 import { database } from '../../db/client.ts';
-import { signOut } from '../../people/session.ts';
+import { signOut } from '../../identity/session.ts';
 import { type PortalContext, type PortalEnv, words } from '../context.ts';
 import { type Faults, Name, readForm, typedFields } from '../form.ts';
 import { allowed, signedIn } from '../guard.ts';

@@ -1,6 +1,6 @@
 /** An invitation, opened by the link of its letter: whose account it is, and one click to join. */
 import { Hono } from 'hono';
-import { accept, openInvitation } from '../../people/team.ts';
+import { accept, openInvitation } from '../../identity/team.ts';
 import { type PortalContext, type PortalEnv, words } from '../context.ts';
 import { rememberAccount } from '../guard.ts';
 import { page } from '../layout.tsx';

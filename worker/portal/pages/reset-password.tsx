@@ -1,7 +1,7 @@
 /** A new password for whoever has the inbox. Setting it ends every session. */
 import { Hono } from 'hono';
 import * as z from 'zod';
-import { askForPasswordReset, resetPassword } from '../../people/credentials.ts';
+import { askForPasswordReset, resetPassword } from '../../identity/credentials.ts';
 import { type PortalContext, type PortalEnv, words } from '../context.ts';
 import { type Faults, NewPassword, readForm } from '../form.ts';
 import { page } from '../layout.tsx';

@@ -2,7 +2,7 @@
 import { Hono } from 'hono';
 import { raw } from 'hono/html';
 import { renderSVG } from 'uqr';
-import { beginSecondFactor, confirmSecondFactor, endSecondFactor } from '../../people/second-factor.ts';
+import { beginSecondFactor, confirmSecondFactor, endSecondFactor } from '../../identity/second-factor.ts';
 import { type PortalContext, type PortalEnv, words } from '../context.ts';
 import { type Faults, typedFields } from '../form.ts';
 import { signedIn } from '../guard.ts';

@@ -1,6 +1,6 @@
 /** The second step of signing in: a code, for those who have set that up. */
 import { Hono } from 'hono';
-import { type SessionRefusal, signInWithCode } from '../../people/session.ts';
+import { type SessionRefusal, signInWithCode } from '../../identity/session.ts';
 import { type PortalContext, type PortalEnv, words } from '../context.ts';
 import { typedFields } from '../form.ts';
 import { safePath } from '../guard.ts';

@@ -3,8 +3,8 @@
  * spend it.
  */
 import { Hono } from 'hono';
-import { askForSignInLink } from '../../people/credentials.ts';
-import { signInByLink, signOut } from '../../people/session.ts';
+import { askForSignInLink } from '../../identity/credentials.ts';
+import { signInByLink, signOut } from '../../identity/session.ts';
 import { type PortalContext, type PortalEnv, words } from '../context.ts';
 import { page } from '../layout.tsx';
 import { answerEmail, askEmail, linkOver } from '../parts/ask-email.tsx';

@@ -1,7 +1,7 @@
 /** Sign-in and sign-out. One sentence for an unknown e-mail and a wrong password. */
 import { Hono } from 'hono';
-import { PASSWORD_LENGTH_MAX } from '../../people/auth.ts';
-import { type SessionRefusal, signIn, signOut } from '../../people/session.ts';
+import { PASSWORD_LENGTH_MAX } from '../../identity/auth.ts';
+import { type SessionRefusal, signIn, signOut } from '../../identity/session.ts';
 import { type PortalContext, type PortalEnv, words } from '../context.ts';
 import { type Typed, typedFields } from '../form.ts';
 import { safePath } from '../guard.ts';

@@ -1,6 +1,6 @@
 /** The link that shows an address to be a person's. Opening it twice says the same. */
 import { Hono } from 'hono';
-import { verifyEmail } from '../../people/credentials.ts';
+import { verifyEmail } from '../../identity/credentials.ts';
 import { type PortalEnv, words } from '../context.ts';
 import { page } from '../layout.tsx';
 import { linkOver } from '../parts/ask-email.tsx';

@@ -1,5 +1,5 @@
 /** What a new password must be, beside its field. */
-import { PASSWORD_LENGTH_MIN } from '../../people/auth.ts';
+import { PASSWORD_LENGTH_MIN } from '../../identity/auth.ts';
 import { type PortalContext, words } from '../context.ts';
 
 export function passwordHint(c: PortalContext): string {
