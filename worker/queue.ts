@@ -11,9 +11,9 @@ import { DONE, type TaskResult } from './domain/task-result.ts';
 import type { Env } from './env.ts';
 import { runCanary } from './fleet/canary.ts';
 import { describeError } from './lib/describe-error.ts';
-import { letter } from './mail/post.ts';
-import { deliver } from './notices/deliver.ts';
-import { notify } from './notices/notify.ts';
+import { deliver } from './notifications/deliver.ts';
+import { letter } from './notifications/email/send.ts';
+import { notify } from './notifications/notify.ts';
 
 type Of<K extends Task['kind']> = Extract<Task, { kind: K }>;
 

@@ -4,8 +4,8 @@ import type { Post, PostKind } from '../../worker/domain/account-email.ts';
 import { nanoUsd } from '../../worker/domain/money.ts';
 import { formats } from '../../worker/i18n/formats.ts';
 import { LOCALES, MESSAGES } from '../../worker/i18n/locale.ts';
-import { onPaper } from '../../worker/mail/paper.tsx';
-import { postWords } from '../../worker/mail/words.ts';
+import { onPaper } from '../../worker/notifications/email/template.tsx';
+import { postWords } from '../../worker/notifications/email/wording.ts';
 
 const url = 'https://tollgate.test/somewhere?token=a&next=b';
 const name = '<img src=x onerror=alert(1)>\r\nBcc: all@example.com';

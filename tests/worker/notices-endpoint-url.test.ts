@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { checkEndpointUrl, type EndpointUrlFault } from '../../worker/notices/endpoint-url.ts';
+import { checkEndpointUrl, type EndpointUrlFault } from '../../worker/notifications/webhook/endpoint-url.ts';
 
 const production = { development: false };
 

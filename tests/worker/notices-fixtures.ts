@@ -7,7 +7,7 @@ import { usd } from '../../worker/domain/money.ts';
 import type { Notice } from '../../worker/domain/notice.ts';
 import type { Task } from '../../worker/domain/task.ts';
 import type { Env } from '../../worker/env.ts';
-import { addEndpoint } from '../../worker/notices/endpoints.ts';
+import { addEndpoint } from '../../worker/notifications/webhook/endpoints.ts';
 import { queue } from '../../worker/queue.ts';
 
 export const db = database(bindings as unknown as Env);

@@ -1,7 +1,7 @@
 import { expect, it, vi } from 'vitest';
 import { newId } from '../../worker/domain/ids.ts';
 import worker from '../../worker/index.ts';
-import { raiseNotice } from '../../worker/notices/raise.ts';
+import { raiseNotice } from '../../worker/notifications/raise.ts';
 import { Desk, LOW, newAccount } from './notices-fixtures.ts';
 import { received } from './notices-receiver.ts';
 

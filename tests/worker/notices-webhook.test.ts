@@ -3,8 +3,8 @@ import { expect, it, vi } from 'vitest';
 import { nanoUsd, usd } from '../../worker/domain/money.ts';
 import type { Notice } from '../../worker/domain/notice.ts';
 import { verifyWebhookSignature } from '../../worker/lib/standard-webhooks.ts';
-import { rotateEndpoint } from '../../worker/notices/endpoints.ts';
-import { raiseNotice } from '../../worker/notices/raise.ts';
+import { raiseNotice } from '../../worker/notifications/raise.ts';
+import { rotateEndpoint } from '../../worker/notifications/webhook/endpoints.ts';
 import { Desk, LOW, letTimePass, logOf, newAccount, WITHOUT_MAIL } from './notices-fixtures.ts';
 import { answer, chunksRead, hugeBody, type Received, received } from './notices-receiver.ts';
 

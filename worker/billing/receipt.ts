@@ -7,7 +7,7 @@ import { invoiceName } from '../domain/invoice.ts';
 import { nanoUsd } from '../domain/money.ts';
 import { config, type Env } from '../env.ts';
 import { LOCALES } from '../i18n/locale.ts';
-import { sendLetter, sendsLetters } from '../mail/post.ts';
+import { sendLetter, sendsLetters } from '../notifications/email/send.ts';
 
 export async function sendReceipt(env: Env, order: PaymentOrder, nowMs: number): Promise<void> {
   if (!sendsLetters(env)) return;

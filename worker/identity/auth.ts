@@ -20,7 +20,7 @@ import type { Post } from '../domain/account-email.ts';
 import { config, type Env } from '../env.ts';
 import { isLocale, LOCALES, type Locale } from '../i18n/locale.ts';
 import { attemptFrom, SIGN_UPS_PER_ADDRESS } from '../lib/throttle.ts';
-import { sendLetter } from '../mail/post.ts';
+import { sendLetter } from '../notifications/email/send.ts';
 import { githubPerson } from './github-person.ts';
 
 /** Counted in characters, as NIST SP 800-63B counts them; no rules of composition. */

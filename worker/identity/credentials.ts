@@ -3,7 +3,7 @@ import { isAPIError } from 'better-auth/api';
 import { config, type Env } from '../env.ts';
 import type { Locale } from '../i18n/locale.ts';
 import { attemptFrom, LETTERS_PER_ADDRESS } from '../lib/throttle.ts';
-import { sendLetter } from '../mail/post.ts';
+import { sendLetter } from '../notifications/email/send.ts';
 import type { Person } from './account.ts';
 import { auth } from './auth.ts';
 

@@ -1,7 +1,7 @@
 /** A second factor: an authenticator app's six digits, and codes to be kept for when it is lost. */
 import { config, type Env } from '../env.ts';
 import type { Locale } from '../i18n/locale.ts';
-import { sendLetter } from '../mail/post.ts';
+import { sendLetter } from '../notifications/email/send.ts';
 import type { Person } from './account.ts';
 import { auth } from './auth.ts';
 import { unlessRefused } from './credentials.ts';

@@ -5,7 +5,7 @@ import { newId } from '../domain/ids.ts';
 import type { MemberRole } from '../domain/team.ts';
 import { config, type Env } from '../env.ts';
 import type { Locale } from '../i18n/locale.ts';
-import { sendLetter } from '../mail/post.ts';
+import { sendLetter } from '../notifications/email/send.ts';
 import type { Person } from './account.ts';
 
 const INVITATION_DAYS = 7;

@@ -4,7 +4,7 @@ import type { PaymentOrder } from '../../db/payments.ts';
 import { monthStartMs } from '../../db/recharges.ts';
 import { type NanoUsd, nanoUsd } from '../../domain/money.ts';
 import type { Env } from '../../env.ts';
-import { raiseNotice } from '../../notices/raise.ts';
+import { raiseNotice } from '../../notifications/raise.ts';
 
 export async function noticePaid(
   env: Env,

@@ -5,7 +5,7 @@ import { refuseRecharge } from '../../db/recharges.ts';
 import type { DeclineReason } from '../../domain/decline.ts';
 import { nanoUsd } from '../../domain/money.ts';
 import type { Env } from '../../env.ts';
-import { raiseNotice } from '../../notices/raise.ts';
+import { raiseNotice } from '../../notifications/raise.ts';
 import { syncRechargeWatch } from './watch.ts';
 
 /**

@@ -3,7 +3,7 @@ import { Hono } from 'hono';
 import { createMiddleware } from 'hono/factory';
 import { isId } from '../../domain/ids.ts';
 import { config } from '../../env.ts';
-import { type KeptLetter, keptLetter, keptLetters } from '../../mail/mailbox.ts';
+import { type KeptLetter, keptLetter, keptLetters } from '../../notifications/email/dev-mailbox.ts';
 import { type PortalContext, type PortalEnv, words } from '../context.ts';
 import { page } from '../layout.tsx';
 import { Heads, Sheet } from '../parts/sheet.tsx';

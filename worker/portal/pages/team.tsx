@@ -16,7 +16,7 @@ import {
 import { isId } from '../../domain/ids.ts';
 import { isLastOwner, MEMBER_ROLES, type MemberRole } from '../../domain/team.ts';
 import { invite } from '../../identity/team.ts';
-import { sendsLetters } from '../../mail/post.ts';
+import { sendsLetters } from '../../notifications/email/send.ts';
 import { type PortalContext, type PortalEnv, words } from '../context.ts';
 import { Choice, type Faults, readForm, type Typed, typedFields } from '../form.ts';
 import { allowed, mayWrite, rememberAccount, signedIn } from '../guard.ts';

@@ -1,7 +1,7 @@
 /** A page that asks for an address to send a link to, and what it says then: the same whoever is there. */
 import * as z from 'zod';
 import type { Fault } from '../../i18n/en/index.ts';
-import { sendsLetters } from '../../mail/post.ts';
+import { sendsLetters } from '../../notifications/email/send.ts';
 import { type PortalContext, words } from '../context.ts';
 import { type Faults, readForm, type Typed } from '../form.ts';
 import { page } from '../layout.tsx';

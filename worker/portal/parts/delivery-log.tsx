@@ -1,6 +1,6 @@
 /** What was told to whom, how far each delivery has come, and why one failed. */
 import type { LoggedDelivery } from '../../db/notice-deliveries.ts';
-import { noticeWords } from '../../notices/words.ts';
+import { noticeWords } from '../../notifications/wording.ts';
 import { type PortalContext, words } from '../context.ts';
 import { Sheet } from './sheet.tsx';
 

@@ -1,13 +1,13 @@
 /** Posts a notice to an endpoint, once, signed as Standard Webhooks 1.0.0 has it. */
 
-import type { WebhookEndpointRow } from '../db/webhook-endpoints.ts';
-import type { Notification } from '../domain/notice.ts';
-import { config, type Env } from '../env.ts';
-import { signWebhook } from '../lib/standard-webhooks.ts';
-import { ANSWER_WITHIN_MS, type Attempt } from './attempt.ts';
+import type { WebhookEndpointRow } from '../../db/webhook-endpoints.ts';
+import type { Notification } from '../../domain/notice.ts';
+import { config, type Env } from '../../env.ts';
+import { signWebhook } from '../../lib/standard-webhooks.ts';
+import { ANSWER_WITHIN_MS, type Attempt } from '../attempt.ts';
+import { webhookBody } from './body.ts';
 import { signingSecrets } from './endpoint-secret.ts';
 import { checkEndpointUrl } from './endpoint-url.ts';
-import { webhookBody } from './webhook-body.ts';
 
 /** @param webhookId the same at every attempt, so that a receiver knows what it has seen */
 export async function postWebhook(

@@ -2,8 +2,8 @@
  * A notice as a webhook says it: `{type, timestamp, data}`. Names are snake_case; an amount is there twice, as an
  * integer of nano-USD and as exact decimal US dollars, so that no receiver needs arithmetic to show or compare it.
  */
-import { formatUsd, type NanoUsd } from '../domain/money.ts';
-import type { Notification } from '../domain/notice.ts';
+import { formatUsd, type NanoUsd } from '../../domain/money.ts';
+import type { Notification } from '../../domain/notice.ts';
 
 export function webhookBody({ id, accountId, atMs, notice }: Notification): string {
   const { kind, ...facts } = notice;

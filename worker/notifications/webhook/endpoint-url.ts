@@ -2,7 +2,7 @@
  * Which addresses an account may have its webhooks sent to. We send from inside Cloudflare's network, so an address
  * that could point back inside one is refused when it is added, and again at each sending (the rules may have grown).
  */
-import { hostFault, isLoopback } from '../domain/public-host.ts';
+import { hostFault, isLoopback } from '../../domain/public-host.ts';
 
 export type EndpointUrlFault =
   | 'endpoint_url'

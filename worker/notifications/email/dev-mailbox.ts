@@ -1,7 +1,7 @@
 /** Where letters go in development: kept in R2, to be read on the page /mailbox. */
-import { newId } from '../domain/ids.ts';
-import type { Env } from '../env.ts';
-import type { Letter, Mailer } from './mailer.ts';
+import { newId } from '../../domain/ids.ts';
+import type { Env } from '../../env.ts';
+import type { Letter, Mailer } from './email.ts';
 
 export interface KeptLetter extends Letter {
   /** `ltr_…`, which sorts by time */

@@ -1,6 +1,6 @@
 /** What every letter is written on: the same words as plain text and as HTML, in one language or in several. */
-import type { Locale } from '../i18n/locale.ts';
-import type { Letter } from './mailer.ts';
+import type { Locale } from '../../i18n/locale.ts';
+import type { Letter } from './email.ts';
 
 export interface LetterPart {
   readonly locale: Locale;

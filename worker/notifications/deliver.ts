@@ -12,11 +12,11 @@ import { findEndpoint, removeEndpoint } from '../db/webhook-endpoints.ts';
 import type { Notification } from '../domain/notice.ts';
 import { DONE, type TaskResult } from '../domain/task-result.ts';
 import type { Env } from '../env.ts';
-import { mailer } from '../mail/mailer.ts';
 import { ANSWER_WITHIN_MS, type Attempt } from './attempt.ts';
-import { writeLetter } from './letter.ts';
-import { nextDelayMs } from './schedule.ts';
-import { postWebhook } from './webhook.ts';
+import { mailer } from './email/mailer.ts';
+import { writeLetter } from './email/notice-email.ts';
+import { nextDelayMs } from './retry-schedule.ts';
+import { postWebhook } from './webhook/post.ts';
 
 /** An attempt that has said nothing for this long has died with its isolate. */
 const CLAIM_MS = 2 * ANSWER_WITHIN_MS;

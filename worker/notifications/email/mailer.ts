@@ -1,18 +1,8 @@
 /** Sends e-mail: an interface, and behind it Cloudflare's Email Service, or in development a mailbox to look into. */
-import { config, type Env } from '../env.ts';
-import { ANSWER_WITHIN_MS, type Attempt, type DeliveryFault } from '../notices/attempt.ts';
-import { mailbox } from './mailbox.ts';
-
-export interface Letter {
-  readonly to: string;
-  readonly subject: string;
-  readonly text: string;
-  readonly html: string;
-}
-
-export interface Mailer {
-  send(letter: Letter): Promise<Attempt>;
-}
+import { config, type Env } from '../../env.ts';
+import { ANSWER_WITHIN_MS, type DeliveryFault } from '../attempt.ts';
+import { mailbox } from './dev-mailbox.ts';
+import type { Mailer } from './email.ts';
 
 /** null: nothing is set up that could send e-mail */
 export function mailer(env: Env): Mailer | null {

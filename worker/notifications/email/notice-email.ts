@@ -3,16 +3,16 @@
  * the first of them first. Names that customers give to things are left out: addresses need not be verified, and a
  * stranger's inbox is no place for text that somebody else chose.
  */
-import { database } from '../db/client.ts';
-import { findKey } from '../db/keys.ts';
-import { maskedApiKey } from '../domain/api-key.ts';
-import type { Notification } from '../domain/notice.ts';
-import { config, type Env } from '../env.ts';
-import { formats } from '../i18n/formats.ts';
-import { LOCALES, MESSAGES } from '../i18n/locale.ts';
-import type { Letter } from '../mail/mailer.ts';
-import { type LetterPart, onPaper } from '../mail/paper.tsx';
-import { noticeWords } from './words.ts';
+import { database } from '../../db/client.ts';
+import { findKey } from '../../db/keys.ts';
+import { maskedApiKey } from '../../domain/api-key.ts';
+import type { Notification } from '../../domain/notice.ts';
+import { config, type Env } from '../../env.ts';
+import { formats } from '../../i18n/formats.ts';
+import { LOCALES, MESSAGES } from '../../i18n/locale.ts';
+import { noticeWords } from '../wording.ts';
+import type { Letter } from './email.ts';
+import { type LetterPart, onPaper } from './template.tsx';
 
 export async function writeLetter(env: Env, notification: Notification): Promise<Omit<Letter, 'to'>> {
   const { notice, accountId } = notification;

@@ -2,17 +2,17 @@
  * Task `letter`: a letter to one person, written in their language when it leaves. It goes through the queue, so that a
  * page answers at once, whether or not there is anybody to write to, and a mail service that is away costs no letter.
  */
-import { database } from '../db/client.ts';
-import { findCorrespondent } from '../db/people.ts';
-import type { Post } from '../domain/account-email.ts';
-import { newId } from '../domain/ids.ts';
-import { DONE, type TaskResult } from '../domain/task-result.ts';
-import type { Env } from '../env.ts';
-import { formats } from '../i18n/formats.ts';
-import { LOCALES, type Locale, MESSAGES } from '../i18n/locale.ts';
+import { database } from '../../db/client.ts';
+import { findCorrespondent } from '../../db/people.ts';
+import type { Post } from '../../domain/account-email.ts';
+import { newId } from '../../domain/ids.ts';
+import { DONE, type TaskResult } from '../../domain/task-result.ts';
+import type { Env } from '../../env.ts';
+import { formats } from '../../i18n/formats.ts';
+import { LOCALES, type Locale, MESSAGES } from '../../i18n/locale.ts';
 import { mailer } from './mailer.ts';
-import { onPaper } from './paper.tsx';
-import { postWords } from './words.ts';
+import { onPaper } from './template.tsx';
+import { postWords } from './wording.ts';
 
 export interface Envelope {
   readonly letterId: string;

@@ -3,9 +3,9 @@
  * stored nowhere and a copy of the database signs nothing.
  */
 
-import type { WebhookEndpointRow } from '../db/webhook-endpoints.ts';
-import { config, type Env } from '../env.ts';
-import { SECRET_PREFIX } from '../lib/standard-webhooks.ts';
+import type { WebhookEndpointRow } from '../../db/webhook-endpoints.ts';
+import { config, type Env } from '../../env.ts';
+import { SECRET_PREFIX } from '../../lib/standard-webhooks.ts';
 
 type Endpoint = Pick<WebhookEndpointRow, 'id' | 'secretVersion'>;
 

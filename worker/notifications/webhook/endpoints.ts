@@ -1,13 +1,13 @@
 /** What an owner does with webhook endpoints: add, rotate the secret, send a test. Each stays within the account. */
-import { database } from '../db/client.ts';
-import { openDeliveries } from '../db/notice-deliveries.ts';
-import { insertNotice } from '../db/notices.ts';
-import { findEndpoint, insertEndpoint, rotateEndpointSecret } from '../db/webhook-endpoints.ts';
-import { newId } from '../domain/ids.ts';
-import { config, type Env } from '../env.ts';
+import { database } from '../../db/client.ts';
+import { openDeliveries } from '../../db/notice-deliveries.ts';
+import { insertNotice } from '../../db/notices.ts';
+import { findEndpoint, insertEndpoint, rotateEndpointSecret } from '../../db/webhook-endpoints.ts';
+import { newId } from '../../domain/ids.ts';
+import { config, type Env } from '../../env.ts';
+import { noticeIdFor } from '../raise.ts';
 import { endpointSecret } from './endpoint-secret.ts';
 import { checkEndpointUrl, type EndpointUrlFault } from './endpoint-url.ts';
-import { noticeIdFor } from './raise.ts';
 
 type Added =
   | { ok: true; url: string; secret: string }

@@ -1,7 +1,7 @@
 /** A letter to a person in words. */
-import type { Post, PostKind } from '../domain/account-email.ts';
-import type { Words } from '../i18n/words.ts';
-import type { LetterPart } from './paper.tsx';
+import type { Post, PostKind } from '../../domain/account-email.ts';
+import type { Words } from '../../i18n/words.ts';
+import type { LetterPart } from './template.tsx';
 
 type Of<K extends PostKind> = Extract<Post, { kind: K }>;
 type Language = Pick<Words, 't' | 'f'>;

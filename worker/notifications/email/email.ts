@@ -1,0 +1,12 @@
+import type { Attempt } from '../attempt.ts';
+
+export interface Letter {
+  readonly to: string;
+  readonly subject: string;
+  readonly text: string;
+  readonly html: string;
+}
+
+export interface Mailer {
+  send(letter: Letter): Promise<Attempt>;
+}
