@@ -14,7 +14,7 @@ import { probeAll } from './status/probe.ts';
 
 export { Batch } from './durable/batch.ts';
 export { Pool } from './durable/pool.ts';
-export { Wallet } from './durable/wallet.ts';
+export { Wallet } from './wallet/wallet.ts';
 
 // one look finds a way; with paths of which two fit it throws, where Hono's own choice would become a slower one silently
 const app = new Hono<Api>({ router: new RegExpRouter() });

@@ -10,8 +10,8 @@ import {
 } from '../../worker/domain/limits.ts';
 import { nanoUsd } from '../../worker/domain/money.ts';
 import { NO_USAGE } from '../../worker/domain/usage.ts';
-import type { HeldRequest } from '../../worker/durable/held-request.ts';
-import { Traffic } from '../../worker/durable/traffic.ts';
+import type { HeldRequest } from '../../worker/wallet/held-request.ts';
+import { Traffic } from '../../worker/wallet/rate-counters.ts';
 
 /** The reference: rows, as the Wallet's table would have them. */
 class Rows {

@@ -15,9 +15,9 @@ export interface Mutation {
   readonly requests?: number;
 }
 
-const WALLET = 'worker/durable/wallet.ts';
-const SETTLEMENT = 'worker/durable/settlement.ts';
-const LEASES = 'worker/durable/leases.ts';
+const WALLET = 'worker/wallet/wallet.ts';
+const SETTLEMENT = 'worker/wallet/settlement.ts';
+const LEASES = 'worker/wallet/leases.ts';
 
 export const MUTATIONS: readonly Mutation[] = [
   {
@@ -25,11 +25,7 @@ export const MUTATIONS: readonly Mutation[] = [
     expects: ['L2'],
     edits: [
       edit(WALLET, 'nanoUsd(Math.min(wantedNanoUsd, available, tokenLeft, ...room))', 'wantedNanoUsd'),
-      edit(
-        'worker/durable/wallet-schema.ts',
-        ',\n  CHECK (held_nano_usd <= granted_nano_usd + paid_nano_usd)',
-        '',
-      ),
+      edit('worker/wallet/schema.ts', ',\n  CHECK (held_nano_usd <= granted_nano_usd + paid_nano_usd)', ''),
     ],
   },
   {
@@ -133,7 +129,7 @@ export const MUTATIONS: readonly Mutation[] = [
     expects: ['L10'],
     edits: [
       edit(
-        'worker/durable/take-receipts.ts',
+        'worker/wallet/receipt-intake.ts',
         "if (isOwn && proof !== 'none') return;",
         'if (nowMs < 0) return;',
       ),
@@ -215,7 +211,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     what: 'entries are not chained',
     expects: ['L10'],
-    edits: [edit('worker/durable/ledger.ts', 'hashInput(head.hash, body)', "hashInput('', body)")],
+    edits: [edit('worker/wallet/ledger.ts', 'hashInput(head.hash, body)', "hashInput('', body)")],
   },
   {
     what: 'the rollups count what is told again',
@@ -237,7 +233,7 @@ export const MUTATIONS: readonly Mutation[] = [
     expects: ['L10'],
     edits: [
       edit(
-        'worker/durable/outbox.ts',
+        'worker/wallet/outbox.ts',
         'await project(',
         'store.dequeue(rows.map(({ seq }) => seq)); await project(',
       ),
@@ -320,7 +316,7 @@ export const MUTATIONS: readonly Mutation[] = [
     expects: ['L5'],
     edits: [
       edit(
-        'worker/durable/receipts.ts',
+        'worker/wallet/receipts.ts',
         'writeOff: off,',
         'writeOff: off && { promptTokens: 0, completionTokens: 0, reason: null },',
       ),
@@ -330,7 +326,7 @@ export const MUTATIONS: readonly Mutation[] = [
     what: 'receipts that come after the end are left lying',
     expects: ['L5'],
     edits: [
-      edit('worker/durable/take-receipts.ts', 'receipts.weigh(receipt, ended, agreed, nowMs);', 'return;'),
+      edit('worker/wallet/receipt-intake.ts', 'receipts.weigh(receipt, ended, agreed, nowMs);', 'return;'),
     ],
   },
   {

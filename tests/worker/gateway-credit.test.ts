@@ -1,7 +1,7 @@
 /** Where credit ends, so does the answer; where it does not, the hold grows ahead of need and nobody notices. */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type NanoUsd, nanoUsd, usd } from '../../worker/domain/money.ts';
-import { Wallet } from '../../worker/durable/wallet.ts';
+import { Wallet } from '../../worker/wallet/wallet.ts';
 import { answer, DONE, endless, freshNetwork, said, stream, usageOf, wait } from './fake-node.ts';
 import { Customer, costOf, env, newModel, PRICE } from './gateway-client.ts';
 

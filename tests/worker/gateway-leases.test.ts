@@ -2,7 +2,7 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { type LeaseReport, readTicket } from '../../worker/domain/lease.ts';
 import { nanoUsd, usd } from '../../worker/domain/money.ts';
-import { Wallet } from '../../worker/durable/wallet.ts';
+import { Wallet } from '../../worker/wallet/wallet.ts';
 import { answer, endless, freshNetwork, stream, wait } from './fake-node.ts';
 import { Customer, costOf, env, newModel, PRICE, withSettings } from './gateway-client.ts';
 

@@ -1,7 +1,7 @@
 /** Every history that a test of the Wallet makes ends before the laws of money; see tests/laws. */
 import { runInDurableObject } from 'cloudflare:test';
 import { afterEach, expect } from 'vitest';
-import type { Wallet } from '../../worker/durable/wallet.ts';
+import type { Wallet } from '../../worker/wallet/wallet.ts';
 import { brokenLaws } from '../laws/laws.ts';
 import { type PageRow, requestsOfPages } from '../laws/paged.ts';
 import type { AccountBooks, RequestRow } from '../laws/world.ts';

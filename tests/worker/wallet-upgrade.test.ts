@@ -2,10 +2,10 @@
 import { runInDurableObject } from 'cloudflare:test';
 import { expect, it } from 'vitest';
 import { newId } from '../../worker/domain/ids.ts';
-import { emptyOutbox } from '../../worker/durable/outbox.ts';
-import { Pages } from '../../worker/durable/pages.ts';
-import { WALLET_MIGRATIONS } from '../../worker/durable/wallet-schema.ts';
-import { WalletStore } from '../../worker/durable/wallet-store.ts';
+import { emptyOutbox } from '../../worker/wallet/outbox.ts';
+import { WALLET_MIGRATIONS } from '../../worker/wallet/schema.ts';
+import { Pages } from '../../worker/wallet/settlement-groups.ts';
+import { WalletStore } from '../../worker/wallet/store.ts';
 import { env } from './wallet-fixtures.ts';
 
 const NOW = Date.UTC(2026, 10, 29, 12);

@@ -4,7 +4,7 @@ import { formatUsd } from '../domain/money.ts';
 import { config } from '../env.ts';
 import { refused } from '../http/api-error.ts';
 import type { ApiContext } from '../http/response-headers.ts';
-import { type FoundRequest, findAccountRequest } from './find-request.ts';
+import { type FoundRequest, findAccountRequest } from '../wallet/find-request.ts';
 
 const LINES: Record<BillLine['kind'], string> = {
   cached: 'cached prompt tokens',

@@ -19,7 +19,7 @@ import { withAnswerHeaders } from '../../../worker/http/response-headers.ts';
 import { pepperKey } from '../../../worker/tokens/pepper.ts';
 
 export { Pool } from '../../../worker/durable/pool.ts';
-export { Wallet } from '../../../worker/durable/wallet.ts';
+export { Wallet } from '../../../worker/wallet/wallet.ts';
 
 export const app = new Hono();
 app.use(withAnswerHeaders());

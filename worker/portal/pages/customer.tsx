@@ -1,7 +1,6 @@
 /** One customer for the operator: money, people, keys, payments, what does not agree, and what can be done about it. */
 import { Hono } from 'hono';
 import * as z from 'zod';
-import { findAccountRequest } from '../../api/find-request.ts';
 import { findLimitedAccount, type LimitedAccount } from '../../db/account-limits.ts';
 import { database } from '../../db/client.ts';
 import {
@@ -23,6 +22,7 @@ import type { Fault } from '../../i18n/en/index.ts';
 import { changeAccountLimits, LIMIT_BOUNDS } from '../../identity/account-limits.ts';
 import { suspendAccount } from '../../identity/suspend.ts';
 import { GRANT_MAX, grantCredit } from '../../operator/grants.ts';
+import { findAccountRequest } from '../../wallet/find-request.ts';
 import { type PortalContext, type PortalEnv, words } from '../context.ts';
 import { type Faults, OptionalWhole, readForm, type Typed, typedFields, Usd, Whole } from '../form.ts';
 import { operator } from '../guard.ts';

@@ -1,12 +1,12 @@
 /** Requests: every one that has ended, newest first, by key, model, ending and period, or those of one ledger entry. One page a request beside it. */
 import { Hono } from 'hono';
-import { findAccountRequest } from '../../api/find-request.ts';
 import { loadCatalogue } from '../../db/catalogue.ts';
 import { database } from '../../db/client.ts';
 import { listKeys } from '../../db/keys.ts';
 import { listRequests } from '../../db/requests.ts';
 import { chargedRequests, type Entry } from '../../domain/ledger.ts';
 import { nanoUsd } from '../../domain/money.ts';
+import { findAccountRequest } from '../../wallet/find-request.ts';
 import { type PortalContext, type PortalEnv, words } from '../context.ts';
 import { findEntry } from '../entry.ts';
 import { allowed, signedIn } from '../guard.ts';

@@ -1,5 +1,5 @@
 /** One request whole: what it was, its tokens, the arithmetic of its price, its ledger entry, what nodes say of it. */
-import type { FoundRequest } from '../../api/find-request.ts';
+
 import { database } from '../../db/client.ts';
 import { findKey } from '../../db/keys.ts';
 import { listNodes } from '../../db/nodes.ts';
@@ -9,6 +9,7 @@ import { isId } from '../../domain/ids.ts';
 import type { Entry } from '../../domain/ledger.ts';
 import { type NanoUsd, nanoUsd } from '../../domain/money.ts';
 import type { RequestRecord } from '../../domain/wallet.ts';
+import type { FoundRequest } from '../../wallet/find-request.ts';
 import { type PortalContext, words } from '../context.ts';
 import { findEntry } from '../entry.ts';
 import { EntryRequests } from './entry-requests.tsx';

@@ -14,8 +14,8 @@ import { nanoUsd } from '../domain/money.ts';
 import type { TokenCap } from '../domain/wallet.ts';
 import type { Cap } from './held-request.ts';
 import type { Ledger } from './ledger.ts';
-import type { Traffic } from './traffic.ts';
-import type { WalletStore } from './wallet-store.ts';
+import type { Traffic } from './rate-counters.ts';
+import type { WalletStore } from './store.ts';
 
 export type Caps = Readonly<Record<LimitScope, Cap>> | ScopedLimits;
 

@@ -40,22 +40,22 @@ import type {
 } from '../domain/wallet.ts';
 import { config, type Env } from '../env.ts';
 import { describeError } from '../lib/describe-error.ts';
+import { Homes } from './affinity.ts';
+import { Room } from './headroom.ts';
 import { publicRecord } from './held-request.ts';
-import { Homes } from './homes.ts';
+import { ReplayStore } from './idempotency-store.ts';
 import { LeaseStore } from './lease-store.ts';
 import { Leases } from './leases.ts';
 import { Ledger } from './ledger.ts';
 import { emptyOutbox, type Told } from './outbox.ts';
-import { Pages, proofOf, recordOf } from './pages.ts';
+import { Traffic } from './rate-counters.ts';
 import { rateLimitState } from './rate-limit-state.ts';
+import { takeReceipts } from './receipt-intake.ts';
 import { Receipts } from './receipts.ts';
-import { ReplayStore } from './replay-store.ts';
-import { Room } from './room.ts';
 import { type HoldEnd, Settlement } from './settlement.ts';
-import { takeReceipts } from './take-receipts.ts';
-import { Traffic } from './traffic.ts';
-import { WalletStore } from './wallet-store.ts';
-import { Watcher } from './watcher.ts';
+import { Pages, proofOf, recordOf } from './settlement-groups.ts';
+import { WalletStore } from './store.ts';
+import { Watcher } from './threshold-alerts.ts';
 
 /** Lets the items of one burst share a D1 batch, and still shows usage within a second. */
 const PROJECT_DELAY_MS = 500;

@@ -6,10 +6,10 @@
 import { isSound } from '../domain/usage.ts';
 import type { WalletReceipt } from '../domain/wallet.ts';
 import type { Leases } from './leases.ts';
-import { type Pages, type Place, proofOf, recordOf } from './pages.ts';
 import { type Agreement, agrees, type Receipts } from './receipts.ts';
 import type { Settlement } from './settlement.ts';
-import type { WalletStore } from './wallet-store.ts';
+import { type Pages, type Place, proofOf, recordOf } from './settlement-groups.ts';
+import type { WalletStore } from './store.ts';
 
 interface Parts {
   readonly store: WalletStore;

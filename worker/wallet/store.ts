@@ -5,8 +5,8 @@ import type { Credit, Entry, EntryKind } from '../domain/ledger.ts';
 import { type NanoUsd, nanoUsd } from '../domain/money.ts';
 import type { RequestRecord, WalletReceipt } from '../domain/wallet.ts';
 import type { HeldRequest } from './held-request.ts';
-import { type Row, toEntry, toReceipt, toRequest } from './wallet-rows.ts';
-import { WALLET_MIGRATIONS } from './wallet-schema.ts';
+import { type Row, toEntry, toReceipt, toRequest } from './rows.ts';
+import { WALLET_MIGRATIONS } from './schema.ts';
 
 /** A home that has not changed is written anew only when it is this old. */
 const HOME_AGE_MS = 3_600_000;

@@ -2,8 +2,8 @@
 import type { OutboxItem } from '../domain/outbox.ts';
 import { type DriftKind, isDrift, type Settled, type WriteOff, writeOff } from '../domain/reconciliation.ts';
 import type { RequestRecord, WalletReceipt } from '../domain/wallet.ts';
-import { type Page, type Pages, places, recordOf } from './pages.ts';
-import type { WalletStore } from './wallet-store.ts';
+import { type Page, type Pages, places, recordOf } from './settlement-groups.ts';
+import type { WalletStore } from './store.ts';
 
 /** How often it is looked for receipts that are missing; each look writes a row. */
 const PROOF_EVERY_MS = 60_000;

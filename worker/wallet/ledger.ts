@@ -10,7 +10,7 @@ import {
   hashInput,
 } from '../domain/ledger.ts';
 import { type NanoUsd, nanoUsd } from '../domain/money.ts';
-import type { WalletStore } from './wallet-store.ts';
+import type { WalletStore } from './store.ts';
 
 export class Ledger {
   readonly #store: WalletStore;

@@ -21,16 +21,16 @@ import { nanoUsd } from '../domain/money.ts';
 import { chargeFor } from '../domain/pricing.ts';
 import { isSound, NO_USAGE } from '../domain/usage.ts';
 import type { WalletReceipt } from '../domain/wallet.ts';
+import type { Homes } from './affinity.ts';
+import type { Room } from './headroom.ts';
 import type { HeldRequest } from './held-request.ts';
-import type { Homes } from './homes.ts';
 import type { LeaseStore } from './lease-store.ts';
 import type { Ledger } from './ledger.ts';
-import type { Pages } from './pages.ts';
+import { NOTHING_LEASED, type Traffic } from './rate-counters.ts';
 import { rateLimitState } from './rate-limit-state.ts';
-import type { Room } from './room.ts';
 import { type LeasedHold, provenBy, type Settlement } from './settlement.ts';
-import { NOTHING_LEASED, type Traffic } from './traffic.ts';
-import type { WalletStore } from './wallet-store.ts';
+import type { Pages } from './settlement-groups.ts';
+import type { WalletStore } from './store.ts';
 
 /** An isolate that lives reports several times within it: the slack of one that does not is not worth waiting for. */
 const LIVE_MS = 2_000;

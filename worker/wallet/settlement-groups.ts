@@ -7,7 +7,7 @@ import { timeOfId } from '../domain/ids.ts';
 import { nanoUsd } from '../domain/money.ts';
 import type { Price } from '../domain/pricing.ts';
 import type { RequestRecord, WalletReceipt } from '../domain/wallet.ts';
-import { type Row, toUsage } from './wallet-rows.ts';
+import { type Row, toUsage } from './rows.ts';
 
 /** A node that has lost its edge's reply sends its receipts again within moments. */
 const KNOWN_MS = 60_000;

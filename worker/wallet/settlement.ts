@@ -12,14 +12,14 @@ import { chargeFor } from '../domain/pricing.ts';
 import { NO_USAGE } from '../domain/usage.ts';
 import type { RequestRecord, WalletReceipt } from '../domain/wallet.ts';
 import { type HeldRequest, publicRecord } from './held-request.ts';
+import type { ReplayStore } from './idempotency-store.ts';
 import type { Ledger } from './ledger.ts';
 import type { Told } from './outbox.ts';
-import type { Pages } from './pages.ts';
+import type { Traffic } from './rate-counters.ts';
 import type { Receipts } from './receipts.ts';
-import type { ReplayStore } from './replay-store.ts';
-import type { Traffic } from './traffic.ts';
-import type { WalletStore } from './wallet-store.ts';
-import type { Watcher } from './watcher.ts';
+import type { Pages } from './settlement-groups.ts';
+import type { WalletStore } from './store.ts';
+import type { Watcher } from './threshold-alerts.ts';
 
 export type HoldEnd = Pick<RequestRecord, 'state' | 'nodeId' | 'usage' | 'ttftMs'> & { ending: Ending };
 

@@ -7,8 +7,8 @@ import type { OutboxItem, ToldRequest } from '../domain/outbox.ts';
 import type { Task } from '../domain/task.ts';
 import type { RequestRecord } from '../domain/wallet.ts';
 import type { Env } from '../env.ts';
-import { grantedOf, type Page, type Pages, places, recordOf } from './pages.ts';
-import type { WalletStore } from './wallet-store.ts';
+import { grantedOf, type Page, type Pages, places, recordOf } from './settlement-groups.ts';
+import type { WalletStore } from './store.ts';
 
 /** One look at the outbox; a page is an item of many requests. */
 const ITEMS_MAX = 50;

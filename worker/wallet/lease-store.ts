@@ -2,7 +2,7 @@
 import type { Lease, LeaseTerms } from '../domain/lease.ts';
 import { nanoUsd } from '../domain/money.ts';
 import type { WalletReceipt } from '../domain/wallet.ts';
-import { type Row, toReceipt } from './wallet-rows.ts';
+import { type Row, toReceipt } from './rows.ts';
 
 export class LeaseStore {
   readonly #sql: SqlStorage;
