@@ -12,7 +12,7 @@ import { type Api, type ApiContext, withAnswerHeaders } from './http/response-he
 import { describeError } from './lib/describe-error.ts';
 import { probeAll } from './status/probe.ts';
 
-export { Batch } from './durable/batch.ts';
+export { Batch } from './batches/batch.ts';
 export { Pool } from './durable/pool.ts';
 export { Wallet } from './wallet/wallet.ts';
 

@@ -2,10 +2,7 @@
  * Runs the lines of a batch where the pool is idle. An answer is kept before it is paid for, so after a crash what was
  * paid is there, and what is not there was not paid.
  */
-import { dialectOf } from '../batches/endpoints.ts';
-import { readPart } from '../batches/file-parts.ts';
-import { answerLine, faultLine } from '../batches/result-line.ts';
-import { costOf, type LineOutcome, runLine } from '../batches/run-line.ts';
+
 import type { CutBy, PausedBy } from '../domain/batch.ts';
 import { readLine } from '../domain/batch-line.ts';
 import { newId } from '../domain/ids.ts';
@@ -14,8 +11,12 @@ import type { Env } from '../env.ts';
 import { poolSnapshot } from '../gateway/isolate.ts';
 import { settle } from '../gateway/settle.ts';
 import type { Principal } from '../http/authenticate.ts';
-import { NO_MODEL } from './batch-reader.ts';
-import type { BatchStore, Job, WaitingLine } from './batch-store.ts';
+import { dialectOf } from './endpoints.ts';
+import { readPart } from './file-parts.ts';
+import { NO_MODEL } from './reader.ts';
+import { answerLine, faultLine } from './result-line.ts';
+import { costOf, type LineOutcome, runLine } from './run-line.ts';
+import type { BatchStore, Job, WaitingLine } from './store.ts';
 
 /** Answers that are being put together, in an object's 128 MB. */
 const RUNNING_MAX = 64;

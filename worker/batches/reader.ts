@@ -1,13 +1,14 @@
 /** A batch's input becomes rows, a part at a time: a line that can be run waits, any other has ended with its fault. */
-import { dialectOf } from '../batches/endpoints.ts';
-import { readPart } from '../batches/file-parts.ts';
-import { faultLine } from '../batches/result-line.ts';
+
 import { findModel } from '../db/catalogue.ts';
 import { LINES_MAX, readLine } from '../domain/batch-line.ts';
 import { linesOf } from '../domain/file-parts.ts';
 import type { Env } from '../env.ts';
 import { catalogue } from '../gateway/isolate.ts';
-import type { BatchStore, Job, LinePlace } from './batch-store.ts';
+import { dialectOf } from './endpoints.ts';
+import { readPart } from './file-parts.ts';
+import { faultLine } from './result-line.ts';
+import type { BatchStore, Job, LinePlace } from './store.ts';
 
 /** What a line is filed under whose model is not known: it waits for no node, only to be told so. */
 export const NO_MODEL = '';

@@ -1,10 +1,11 @@
 /** What came of a batch's lines goes to R2: a part as soon as it is full, the rest at the end, and then the files are there. */
-import { partName } from '../batches/file-parts.ts';
+
 import { database } from '../db/client.ts';
 import { addFile } from '../db/files.ts';
 import { PART_BYTES } from '../domain/file-parts.ts';
 import type { Env } from '../env.ts';
-import type { BatchStore, Job, Written } from './batch-store.ts';
+import { partName } from './file-parts.ts';
+import type { BatchStore, Job, Written } from './store.ts';
 
 /** As long as OpenAI keeps what a batch made. */
 const OUTPUT_MS = 30 * 86_400_000;

@@ -10,10 +10,10 @@ import { LINES_MAX } from '../domain/batch-line.ts';
 import type { Env } from '../env.ts';
 import { principalOfKey } from '../http/authenticate.ts';
 import { describeError } from '../lib/describe-error.ts';
-import { readNextPart } from './batch-reader.ts';
-import { BatchRunner } from './batch-runner.ts';
-import { BatchStore, type Job } from './batch-store.ts';
-import { writeFullParts, writeRest } from './batch-writer.ts';
+import { readNextPart } from './reader.ts';
+import { BatchRunner } from './runner.ts';
+import { BatchStore, type Job } from './store.ts';
+import { writeFullParts, writeRest } from './writer.ts';
 
 /** As often as nodes report how busy they are. */
 const TICK_MS = 2_000;
