@@ -4,16 +4,16 @@ import { RegExpRouter } from 'hono/router/reg-exp-router';
 import { api } from './api/index.ts';
 import { config, type Env } from './env.ts';
 import { fleet } from './fleet/index.ts';
+import { probeAll } from './fleet/probe.ts';
 import { dialects } from './gateway/dialects/index.ts';
 import { envelope, refusalResponse, refused } from './http/api-error.ts';
 import { corsForTokens } from './http/cors.ts';
 import { later } from './http/lazy.ts';
 import { type Api, type ApiContext, withAnswerHeaders } from './http/response-headers.ts';
 import { describeError } from './lib/describe-error.ts';
-import { probeAll } from './status/probe.ts';
 
 export { Batch } from './batches/batch.ts';
-export { Pool } from './durable/pool.ts';
+export { Pool } from './fleet/pool.ts';
 export { Wallet } from './wallet/wallet.ts';
 
 // one look finds a way; with paths of which two fit it throws, where Hono's own choice would become a slower one silently

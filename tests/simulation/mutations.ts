@@ -348,7 +348,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     what: 'the Pool does not hear heartbeats',
     expects: ['L13'],
-    edits: [edit('worker/durable/pool.ts', '    known.lastHeartbeatMs = nowMs;\n', '')],
+    edits: [edit('worker/fleet/pool.ts', '    known.lastHeartbeatMs = nowMs;\n', '')],
   },
 ];
 

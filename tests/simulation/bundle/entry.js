@@ -18,7 +18,7 @@ import { refused } from '../../../worker/http/api-error.ts';
 import { withAnswerHeaders } from '../../../worker/http/response-headers.ts';
 import { pepperKey } from '../../../worker/tokens/pepper.ts';
 
-export { Pool } from '../../../worker/durable/pool.ts';
+export { Pool } from '../../../worker/fleet/pool.ts';
 export { Wallet } from '../../../worker/wallet/wallet.ts';
 
 export const app = new Hono();

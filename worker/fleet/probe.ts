@@ -9,8 +9,8 @@ import { newProbeId } from '../domain/canary.ts';
 import { isServing, type NodeView } from '../domain/node.ts';
 import { API, type Probe, type ProbeFault } from '../domain/status.ts';
 import type { Env } from '../env.ts';
-import { askNode } from '../fleet/ask-node.ts';
 import { describeError } from '../lib/describe-error.ts';
+import { askNode } from './ask-node.ts';
 
 /** Safe to repeat: of two runs for the same minute one is recorded. @param random 0 to 1, which node of a pool is asked */
 export async function probeAll(
