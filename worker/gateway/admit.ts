@@ -11,7 +11,7 @@ import type { Env } from '../env.ts';
 import type { Refusal } from '../http/api-error.ts';
 import type { Principal } from '../http/authenticate.ts';
 import type { ChatRequest } from './chat-request.ts';
-import { admitByLease } from './leases.ts';
+import { admitByLease } from './lease-registry.ts';
 
 export interface Admission {
   readonly requestId: string;

@@ -4,10 +4,11 @@
  */
 import type { NodeChunk } from '../../gpu-pool/protocol/schemas.ts';
 import type { NanoUsd } from '../domain/money.ts';
-import type { Refusal } from '../http/api-error.ts';
+import { type Errand, type Forwarded, reportFailure } from './attempt.ts';
 import type { AnswerEvents, AnswerHead, Asked } from './dialect.ts';
-import { ATTEMPTS_MAX, type Errand, type Forwarded, forward, reportFailure } from './forward.ts';
+import { ATTEMPTS_MAX, forward } from './forward.ts';
 import { meter, type Outcome } from './meter.ts';
+import type { Piece } from './piece.ts';
 import { Purse } from './purse.ts';
 import { type Settlement, settle, settlementOf, voidUnserved } from './settle.ts';
 
@@ -22,14 +23,6 @@ export interface KeptAnswer {
   readonly text: string;
   readonly settlement: Settlement;
 }
-
-/** The text of an answer as it becomes ready, or why there is none. A refusal is the last piece. */
-export type Piece =
-  /** `last`: with it the answer is whole */
-  | { kind: 'text'; text: string; last: boolean }
-  /** keeps the connection alive and is no part of the answer */
-  | { kind: 'blank' }
-  | { kind: 'refusal'; refusal: Refusal };
 
 const text = (value: string, last = false): Piece => ({ kind: 'text', text: value, last });
 

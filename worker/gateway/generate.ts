@@ -10,7 +10,6 @@ import { readJsonObject } from '../http/read-body.ts';
 import { type ApiContext, answerHeaders, headersAtOnce } from '../http/response-headers.ts';
 import { describeError } from '../lib/describe-error.ts';
 import { Alarms } from './alarm.ts';
-import type { Piece } from './answer.ts';
 import type { ChatRequest } from './chat-request.ts';
 import { clientStream } from './client-stream.ts';
 import type { AnswerHead, Dialect } from './dialect.ts';
@@ -18,6 +17,7 @@ import { Gone } from './gone.ts';
 import { beginOnce } from './idempotency.ts';
 import { catalogue } from './isolate.ts';
 import { keptAlive } from './keep-alive.ts';
+import type { Piece } from './piece.ts';
 import { serve } from './serve.ts';
 import { voidUnserved } from './settle.ts';
 

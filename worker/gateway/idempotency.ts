@@ -8,7 +8,7 @@ import type { Env } from '../env.ts';
 import type { Refusal } from '../http/api-error.ts';
 import type { Principal } from '../http/authenticate.ts';
 import { describeError } from '../lib/describe-error.ts';
-import type { Piece } from './answer.ts';
+import type { Piece } from './piece.ts';
 import { AnswerRecorder, sealFor, unseal } from './sealed-answer.ts';
 
 /** Long enough for any UUID with a prefix, short enough to be no payload. */

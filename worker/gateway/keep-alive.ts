@@ -3,7 +3,7 @@
  * written shows whether anybody still listens.
  */
 import type { Alarm } from './alarm.ts';
-import type { Piece } from './answer.ts';
+import type { Piece } from './piece.ts';
 
 /** Most pieces are there by then; who waits longer may be gone. */
 const WAITING_MS = 250;

@@ -25,15 +25,12 @@ import { chargeFor } from '../domain/pricing.ts';
 import type { AdmitRequest, Admitted, ResizeRequest } from '../domain/wallet.ts';
 import { config, type Env } from '../env.ts';
 import { describeError } from '../lib/describe-error.ts';
-import { TtlCache } from '../lib/ttl-cache.ts';
 import { homeOf, rememberHome } from './homes.ts';
 
-type WaitUntil = (promise: Promise<unknown>) => void;
+export type WaitUntil = (promise: Promise<unknown>) => void;
 
 /** How often the Wallet is told; what it is told of was admitted and answered long before. */
 const REPORT_EVERY_MS = 250;
-/** A key with this many requests within `leaseBusyMs` (worker/env.ts) is worth a lease. */
-const BUSY_REQUESTS = 4;
 /** For the next moments, at the pace of the last one: twice as much, so that it seldom runs out. */
 const AHEAD = 2;
 /** A key that has become busy may be much busier a moment later; the Wallet gives no more than a part of what is left. */
@@ -65,47 +62,8 @@ interface Running {
   tokens: number;
 }
 
-/** by what its requests have in common */
-const leases = new Map<string, Lease>();
-const byRequest = new Map<string, Lease>();
-/** when the last requests of keys without a lease came */
-const recent = new TtlCache<string, readonly number[]>({ ttlMs: 60_000, sizeMax: 10_000 });
-
-/** @returns null: no lease has room for it, and the Wallet is to be asked */
-export function admitByLease(
-  env: Env,
-  accountId: string,
-  asked: AdmitRequest,
-  { nowMs, waitUntil }: { nowMs: number; waitUntil: WaitUntil },
-): Admitted | null {
-  const { keyId, modelId, price, limits } = asked;
-  const name = JSON.stringify([accountId, keyId, modelId, price.id, limits]);
-  let lease = leases.get(name);
-  if (lease === undefined || !lease.isOpen) {
-    if (lease?.isBarren(nowMs) || !isBusy(name, nowMs, config(env).leaseBusyMs)) return null;
-    for (const [each, old] of leases) if (old.isDone && !old.isBarren(nowMs)) leases.delete(each);
-    const terms = { keyId, modelId, price, limits };
-    lease = new Lease(env, accountId, terms, shareOf(asked.hold, asked.tokens), nowMs);
-    leases.set(name, lease);
-  }
-  const admitted = lease.admit(asked, nowMs, waitUntil);
-  if (admitted) byRequest.set(asked.requestId, lease);
-  return admitted;
-}
-
-/** The lease that a running request was admitted by. */
-export function leaseOf(requestId: string): Lease | undefined {
-  return byRequest.get(requestId);
-}
-
-function isBusy(name: string, nowMs: number, busyMs: number): boolean {
-  const before = recent.get(name, nowMs) ?? [];
-  const times = [...before, nowMs].slice(-BUSY_REQUESTS);
-  recent.set(name, times, nowMs);
-  return times.length === BUSY_REQUESTS && nowMs - times[0]! < busyMs;
-}
-
-class Lease {
+export const byRequest = new Map<string, Lease>();
+export class Lease {
   readonly id: string;
   readonly terms: LeaseTerms;
   readonly #env: Env;

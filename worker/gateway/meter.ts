@@ -2,7 +2,7 @@
 import type { NodeChunk, NodeUsage } from '../../gpu-pool/protocol/schemas.ts';
 import type { Ending, HoldBound } from '../domain/hold.ts';
 import { fromNodeUsage, NO_USAGE, type Usage } from '../domain/usage.ts';
-import type { Forwarded } from './forward.ts';
+import type { Forwarded } from './attempt.ts';
 import type { Gone } from './gone.ts';
 import type { Purse } from './purse.ts';
 

@@ -7,7 +7,7 @@ import type { Usage } from '../domain/usage.ts';
 import type { ResizeRequest } from '../domain/wallet.ts';
 import { config, type Env } from '../env.ts';
 import type { Admission } from './admit.ts';
-import { leaseOf } from './leases.ts';
+import { leaseOf } from './lease-registry.ts';
 
 /** Beside a balance this much larger than the hold, an exact hold frees nothing that anybody misses. */
 const AMPLE_FACTOR = 4;

@@ -12,12 +12,13 @@ import type { Refusal } from '../http/api-error.ts';
 import type { Principal } from '../http/authenticate.ts';
 import { type Admission, admit } from './admit.ts';
 import type { Alarms } from './alarm.ts';
-import { type KeptAnswer, type Piece, streamedAnswer, type Work, wholeAnswer } from './answer.ts';
+import { type KeptAnswer, streamedAnswer, type Work, wholeAnswer } from './answer.ts';
 import { cacheSalt } from './cache-salt.ts';
 import type { AnswerEvents, AnswerHead, Asked } from './dialect.ts';
 import type { Gone } from './gone.ts';
 import { poolSnapshot } from './isolate.ts';
 import { nodeBody } from './node-body.ts';
+import type { Piece } from './piece.ts';
 import { affinityKey, overloadMs } from './route.ts';
 
 export interface Job {
