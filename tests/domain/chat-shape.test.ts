@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { FinishReason, NodeChunk } from '../../gpu-pool/protocol/schemas.ts';
 import { nanoUsd } from '../../worker/domain/money.ts';
-import type { AnswerEnd } from '../../worker/gateway/dialect.ts';
+import type { AnswerEnd } from '../../worker/gateway/dialects/dialect.ts';
 import { ChatEvents, WholeChat } from '../../worker/gateway/dialects/openai-chat-answer.ts';
 import { completionFaults, streamFaults } from '../shapes/openai-chat.ts';
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { GenerateRequest } from '../../gpu-pool/protocol/schemas.ts';
 import { rendered } from '../../worker/gateway/dialects/fields.ts';
-import { nodeBody } from '../../worker/gateway/node-body.ts';
+import { nodeBody } from '../../worker/gateway/node/request-body.ts';
 
 const more = { max_tokens: 7, cache_salt: '0'.repeat(32), background: undefined };
 

@@ -7,7 +7,7 @@ import {
   NodeError,
   TOKENS_MAX,
 } from '../../gpu-pool/protocol/schemas.ts';
-import { readNodeChunk, readNodeError, readPiece } from '../../worker/gateway/node-chunk.ts';
+import { readNodeChunk, readNodeError, readPiece } from '../../worker/gateway/node/chunk.ts';
 
 /** What JSON.parse can give, and now and then what the protocol wants there. */
 const anything = fc.oneof(

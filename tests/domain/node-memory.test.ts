@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import type { NodeHealth, NodeView, PoolSnapshot } from '../../worker/domain/node.ts';
 import { hash32 } from '../../worker/domain/routing/hash.ts';
-import { changeCount, inFlightTotal, memoryOf, visit } from '../../worker/gateway/node-memory.ts';
+import { changeCount, inFlightTotal, memoryOf, visit } from '../../worker/gateway/node/local-state.ts';
 import { chooseNode, overloadMs } from '../../worker/gateway/route.ts';
 
 const T = 1_000_000;

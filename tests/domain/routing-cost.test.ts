@@ -2,7 +2,7 @@
 import { expect, it } from 'vitest';
 import type { NodeView, PoolSnapshot } from '../../worker/domain/node.ts';
 import { hash32 } from '../../worker/domain/routing/hash.ts';
-import { visit } from '../../worker/gateway/node-memory.ts';
+import { visit } from '../../worker/gateway/node/local-state.ts';
 import { chooseNode } from '../../worker/gateway/route.ts';
 
 const NODES = 1_000;

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { StreamReader } from '../../gpu-pool/agent/sglang/stream.ts';
 import type { UsageAnomaly } from '../../gpu-pool/agent/sglang/usage.ts';
 import type { NodeChunk } from '../../gpu-pool/protocol/schemas.ts';
-import { readPiece } from '../../worker/gateway/node-chunk.ts';
+import { readPiece } from '../../worker/gateway/node/chunk.ts';
 import { event, sse, sseText, total, usage } from './agent-fake-engine.ts';
 import { BODY, generate, stage, textOf, until } from './agent-kit.ts';
 

@@ -155,7 +155,7 @@ export const MUTATIONS: readonly Mutation[] = [
         ".refine((usage) => usage.cached_tokens <= usage.prompt_tokens, 'cached_tokens exceeds prompt_tokens')",
         '',
       ),
-      edit('worker/gateway/node-chunk.ts', ' && cached_tokens <= prompt_tokens', ''),
+      edit('worker/gateway/node/chunk.ts', ' && cached_tokens <= prompt_tokens', ''),
       edit('worker/domain/usage.ts', 'usage.cachedTokens <= usage.promptTokens &&', ''),
     ],
   },

@@ -1,7 +1,7 @@
 /** What a client gets when nothing goes wrong, and that it is the same however the node's bytes are cut. */
 import { describe, expect, it } from 'vitest';
 import { formatUsd } from '../../worker/domain/money.ts';
-import { NodeStream } from '../../worker/gateway/node-stream.ts';
+import { NodeStream } from '../../worker/gateway/node/stream.ts';
 import {
   answer,
   DONE,

@@ -1,6 +1,6 @@
 /** A client that leaves: the engine is told to stop, what it generated until then is billed, once. */
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { clientStream } from '../../worker/gateway/client-stream.ts';
+import { clientStream } from '../../worker/gateway/stream/client-stream.ts';
 import { answer, DONE, endless, freshNetwork, type Step, said, stream, usageOf, wait } from './fake-node.ts';
 import { Customer, costOf, env, newModel } from './gateway-client.ts';
 

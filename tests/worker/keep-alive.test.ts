@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { Alarms } from '../../worker/gateway/alarm.ts';
-import { keptAlive } from '../../worker/gateway/keep-alive.ts';
-import type { Piece } from '../../worker/gateway/piece.ts';
+import { Alarms } from '../../worker/gateway/node/deadlines.ts';
+import { keptAlive } from '../../worker/gateway/stream/keep-alive.ts';
+import type { Piece } from '../../worker/gateway/stream/piece.ts';
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());

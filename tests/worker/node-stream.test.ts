@@ -1,7 +1,7 @@
 /** When the events of a node's answer are handed on: at an engine's pace at once, faster ones together. */
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import type { NodeView } from '../../worker/domain/node.ts';
-import { NodeStream } from '../../worker/gateway/node-stream.ts';
+import { NodeStream } from '../../worker/gateway/node/stream.ts';
 import { DONE, FakeNode, frame, said, usageOf, wait } from './fake-node.ts';
 import { newModel } from './gateway-client.ts';
 

@@ -1,7 +1,7 @@
 /** A Pool's surroundings at scale: nodes that report to it, and isolates that route by what it says. */
 import type { NodeReport, PoolSnapshot, RegisteredNode } from '../../worker/domain/node.ts';
 import type { Env } from '../../worker/env.ts';
-import { Snapshots } from '../../worker/gateway/snapshots.ts';
+import { Snapshots } from '../../worker/gateway/node/pool-snapshots.ts';
 
 export function crowdOfNodes(count: number, modelId: string): RegisteredNode[] {
   return Array.from({ length: count }, (_, i) => ({

@@ -3,7 +3,7 @@ import { createExecutionContext } from 'cloudflare:test';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { SHAPE, toText } from '../../worker/domain/pool-text.ts';
 import type { Env } from '../../worker/env.ts';
-import { Snapshots } from '../../worker/gateway/snapshots.ts';
+import { Snapshots } from '../../worker/gateway/node/pool-snapshots.ts';
 import { wait } from './fake-node.ts';
 import { env } from './gateway-client.ts';
 

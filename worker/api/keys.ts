@@ -8,7 +8,7 @@ import { beyond, type KeyTerms, usualTerms } from '../domain/key-grant.ts';
 import { CAP_PERIODS } from '../domain/limits.ts';
 import { formatUsd, nanoUsd } from '../domain/money.ts';
 import { config } from '../env.ts';
-import { catalogue } from '../gateway/isolate.ts';
+import { catalogue } from '../gateway/model-cache.ts';
 import { type Refusal, refused } from '../http/api-error.ts';
 import type { Principal } from '../http/authenticate.ts';
 import { readFields } from '../http/fields.ts';

@@ -4,7 +4,7 @@ import { formatUsd, nanoUsd } from '../domain/money.ts';
 import { isServing } from '../domain/node.ts';
 import { type DatedPrice, priceAt } from '../domain/pricing.ts';
 import { config } from '../env.ts';
-import { catalogue, poolSnapshot } from '../gateway/isolate.ts';
+import { catalogue, poolSnapshot } from '../gateway/model-cache.ts';
 import { refused } from '../http/api-error.ts';
 import type { ApiContext } from '../http/response-headers.ts';
 

@@ -3,7 +3,7 @@ import * as z from 'zod';
 import { findModel } from '../db/catalogue.ts';
 import { formatUsd } from '../domain/money.ts';
 import { config } from '../env.ts';
-import { catalogue } from '../gateway/isolate.ts';
+import { catalogue } from '../gateway/model-cache.ts';
 import { type Refusal, refused } from '../http/api-error.ts';
 import { mintClientToken } from '../http/client-token.ts';
 import { readFields } from '../http/fields.ts';

@@ -11,7 +11,7 @@ import {
 } from '../db/usage-buckets.ts';
 import { formatUsd, nanoUsd } from '../domain/money.ts';
 import { config } from '../env.ts';
-import { catalogue } from '../gateway/isolate.ts';
+import { catalogue } from '../gateway/model-cache.ts';
 import { type Refusal, refused } from '../http/api-error.ts';
 import { readFields } from '../http/fields.ts';
 import type { ApiContext } from '../http/response-headers.ts';

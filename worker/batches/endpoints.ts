@@ -1,5 +1,5 @@
 /** What a batch can ask for: the routes that answer, each with its dialect. */
-import type { Dialect } from '../gateway/dialect.ts';
+import type { Dialect } from '../gateway/dialects/dialect.ts';
 import { type DialectName, dialects } from '../gateway/dialects/index.ts';
 
 export const BATCH_ENDPOINTS = ['/v1/chat/completions', '/v1/completions', '/v1/responses'] as const;

@@ -4,7 +4,7 @@ import { findModel } from '../db/catalogue.ts';
 import { LINES_MAX, readLine } from '../domain/batch-line.ts';
 import { linesOf } from '../domain/file-parts.ts';
 import type { Env } from '../env.ts';
-import { catalogue } from '../gateway/isolate.ts';
+import { catalogue } from '../gateway/model-cache.ts';
 import { dialectOf } from './endpoints.ts';
 import { readPart } from './file-parts.ts';
 import { faultLine } from './result-line.ts';

@@ -8,7 +8,7 @@ import { readLine } from '../domain/batch-line.ts';
 import { newId } from '../domain/ids.ts';
 import { idlePlaces } from '../domain/routing/idle.ts';
 import type { Env } from '../env.ts';
-import { poolSnapshot } from '../gateway/isolate.ts';
+import { poolSnapshot } from '../gateway/model-cache.ts';
 import { settle } from '../gateway/settle.ts';
 import type { Principal } from '../http/authenticate.ts';
 import { dialectOf } from './endpoints.ts';

@@ -4,8 +4,8 @@ import { CANARY_REQUEST, CANARY_SUBJECT, type CanaryAnswer, type CanaryFault } f
 import type { NodeView } from '../domain/node.ts';
 import { fromNodeUsage, NO_USAGE } from '../domain/usage.ts';
 import { config, type Env } from '../env.ts';
-import { readNodeRefusal } from '../gateway/node-refusal.ts';
-import { type NodeEvent, NodeStream } from '../gateway/node-stream.ts';
+import { readNodeRefusal } from '../gateway/node/error.ts';
+import { type NodeEvent, NodeStream } from '../gateway/node/stream.ts';
 import { nodeHeaders } from '../tokens/node-headers.ts';
 
 /** An idle node answers a short prompt in a second or two; one that needs longer is not ready for customers. */

@@ -10,8 +10,8 @@ import type { AdmitRequest, AdmitResult, WalletApi } from '../domain/wallet.ts';
 import type { Env } from '../env.ts';
 import type { Refusal } from '../http/api-error.ts';
 import type { Principal } from '../http/authenticate.ts';
-import type { ChatRequest } from './chat-request.ts';
-import { admitByLease } from './lease-registry.ts';
+import type { ChatRequest } from './dialects/chat-request.ts';
+import { admitByLease } from './lease/registry.ts';
 
 export interface Admission {
   readonly requestId: string;

@@ -5,12 +5,12 @@
 import type { NodeChunk } from '../../gpu-pool/protocol/schemas.ts';
 import type { NanoUsd } from '../domain/money.ts';
 import { type Errand, type Forwarded, reportFailure } from './attempt.ts';
-import type { AnswerEvents, AnswerHead, Asked } from './dialect.ts';
+import type { AnswerEvents, AnswerHead, Asked } from './dialects/dialect.ts';
 import { ATTEMPTS_MAX, forward } from './forward.ts';
+import { Purse } from './lease/request-hold.ts';
 import { meter, type Outcome } from './meter.ts';
-import type { Piece } from './piece.ts';
-import { Purse } from './purse.ts';
 import { type Settlement, settle, settlementOf, voidUnserved } from './settle.ts';
+import type { Piece } from './stream/piece.ts';
 
 export interface Work extends Errand {
   readonly asked: Asked;

@@ -9,12 +9,12 @@ import { config, type Env } from '../env.ts';
 import type { Refusal } from '../http/api-error.ts';
 import { nodeHeaders } from '../tokens/node-headers.ts';
 import type { Admission } from './admit.ts';
-import type { Alarms } from './alarm.ts';
-import type { Gone } from './gone.ts';
-import { leaseOf } from './lease-registry.ts';
-import type { Visit } from './node-memory.ts';
-import { readNodeRefusal } from './node-refusal.ts';
-import { type NodeEvent, NodeStream } from './node-stream.ts';
+import { leaseOf } from './lease/registry.ts';
+import type { Alarms } from './node/deadlines.ts';
+import { readNodeRefusal } from './node/error.ts';
+import type { Visit } from './node/local-state.ts';
+import { type NodeEvent, NodeStream } from './node/stream.ts';
+import type { Gone } from './stream/disconnect.ts';
 
 export interface Forwarded {
   readonly stream: NodeStream;

@@ -2,9 +2,9 @@
 
 import type { Refusal } from '../http/api-error.ts';
 import { attempt, type Errand, type Forwarded, reportFailure } from './attempt.ts';
-import { GRACE_MS } from './keep-alive.ts';
-import { inFlightTotal, type Visit, visit } from './node-memory.ts';
+import { inFlightTotal, type Visit, visit } from './node/local-state.ts';
 import { chooseNode } from './route.ts';
+import { GRACE_MS } from './stream/keep-alive.ts';
 
 /** A third failure says more about the request than about the nodes. */
 export const ATTEMPTS_MAX = 3;

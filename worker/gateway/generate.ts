@@ -9,17 +9,17 @@ import { envelope, type Refusal, refusalResponse } from '../http/api-error.ts';
 import { readJsonObject } from '../http/read-body.ts';
 import { type ApiContext, answerHeaders, headersAtOnce } from '../http/response-headers.ts';
 import { describeError } from '../lib/describe-error.ts';
-import { Alarms } from './alarm.ts';
-import type { ChatRequest } from './chat-request.ts';
-import { clientStream } from './client-stream.ts';
-import type { AnswerHead, Dialect } from './dialect.ts';
-import { Gone } from './gone.ts';
-import { beginOnce } from './idempotency.ts';
-import { catalogue } from './isolate.ts';
-import { keptAlive } from './keep-alive.ts';
-import type { Piece } from './piece.ts';
+import type { ChatRequest } from './dialects/chat-request.ts';
+import type { AnswerHead, Dialect } from './dialects/dialect.ts';
+import { beginOnce } from './idempotency/idempotency.ts';
+import { catalogue } from './model-cache.ts';
+import { Alarms } from './node/deadlines.ts';
 import { serve } from './serve.ts';
 import { voidUnserved } from './settle.ts';
+import { clientStream } from './stream/client-stream.ts';
+import { Gone } from './stream/disconnect.ts';
+import { keptAlive } from './stream/keep-alive.ts';
+import type { Piece } from './stream/piece.ts';
 
 /** The handler of the routes that speak a dialect. */
 export function generate(speak: () => Promise<Dialect>) {

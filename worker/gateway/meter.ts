@@ -3,8 +3,8 @@ import type { NodeChunk, NodeUsage } from '../../gpu-pool/protocol/schemas.ts';
 import type { Ending, HoldBound } from '../domain/hold.ts';
 import { fromNodeUsage, NO_USAGE, type Usage } from '../domain/usage.ts';
 import type { Forwarded } from './attempt.ts';
-import type { Gone } from './gone.ts';
-import type { Purse } from './purse.ts';
+import type { Purse } from './lease/request-hold.ts';
+import type { Gone } from './stream/disconnect.ts';
 
 export interface Outcome {
   readonly ending: Ending;

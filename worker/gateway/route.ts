@@ -11,8 +11,8 @@ import { type Eligible, isCrowded, sortOut, standingOf } from '../domain/routing
 import { hash32 } from '../domain/routing/hash.ts';
 import { drainMs, usefulRetryAfterMs } from '../domain/routing/overload.ts';
 import type { Candidate, RouteRequest } from '../domain/routing/policy.ts';
-import type { ChatRequest } from './chat-request.ts';
-import { changeCount, meet, memoryOf } from './node-memory.ts';
+import type { ChatRequest } from './dialects/chat-request.ts';
+import { changeCount, meet, memoryOf } from './node/local-state.ts';
 
 /** A snapshot that is older was not followed by another: the Pool is silent, and who it missed may be back. */
 const SNAPSHOT_AGE_MS_MAX = 10_000;

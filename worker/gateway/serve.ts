@@ -11,15 +11,15 @@ import type { Env } from '../env.ts';
 import type { Refusal } from '../http/api-error.ts';
 import type { Principal } from '../http/authenticate.ts';
 import { type Admission, admit } from './admit.ts';
-import type { Alarms } from './alarm.ts';
 import { type KeptAnswer, streamedAnswer, type Work, wholeAnswer } from './answer.ts';
 import { cacheSalt } from './cache-salt.ts';
-import type { AnswerEvents, AnswerHead, Asked } from './dialect.ts';
-import type { Gone } from './gone.ts';
-import { poolSnapshot } from './isolate.ts';
-import { nodeBody } from './node-body.ts';
-import type { Piece } from './piece.ts';
+import type { AnswerEvents, AnswerHead, Asked } from './dialects/dialect.ts';
+import { poolSnapshot } from './model-cache.ts';
+import type { Alarms } from './node/deadlines.ts';
+import { nodeBody } from './node/request-body.ts';
 import { affinityKey, overloadMs } from './route.ts';
+import type { Gone } from './stream/disconnect.ts';
+import type { Piece } from './stream/piece.ts';
 
 export interface Job {
   readonly principal: Principal;

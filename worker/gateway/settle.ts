@@ -7,7 +7,7 @@ import type { PostRequest } from '../domain/wallet.ts';
 import type { Env } from '../env.ts';
 import { describeError } from '../lib/describe-error.ts';
 import type { Admission } from './admit.ts';
-import { leaseOf } from './lease-registry.ts';
+import { leaseOf } from './lease/registry.ts';
 import type { Outcome } from './meter.ts';
 
 const ATTEMPTS = 3;

@@ -6,7 +6,7 @@ import type { FinishReason, NodeChunk } from '../../../gpu-pool/protocol/schemas
 import { formatUsd } from '../../domain/money.ts';
 import { fromNodeUsage, type Usage } from '../../domain/usage.ts';
 import type { ErrorEnvelope } from '../../http/api-error.ts';
-import type { AnswerEnd, AnswerEvents, AnswerHead, WholeAnswer } from '../dialect.ts';
+import type { AnswerEnd, AnswerEvents, AnswerHead, WholeAnswer } from './dialect.ts';
 
 /**
  * `signature` lets Anthropic check that thinking sent back is its own. Here it is dropped whatever it says, so there is

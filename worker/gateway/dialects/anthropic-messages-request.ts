@@ -3,7 +3,7 @@ import * as z from 'zod';
 import type { ChatMessage } from '../../../gpu-pool/protocol/schemas.ts';
 import type { Refusal } from '../../http/api-error.ts';
 import { readFields } from '../../http/fields.ts';
-import type { ChatRequest } from '../chat-request.ts';
+import type { ChatRequest } from './chat-request.ts';
 import {
   MESSAGES_MAX,
   ModelName,

@@ -1,7 +1,8 @@
 /** Anthropic's Messages. */
-import type { Dialect } from '../dialect.ts';
+
 import { anthropicError, MessageEvents, WholeMessage } from './anthropic-messages-answer.ts';
 import { readMessagesRequest } from './anthropic-messages-request.ts';
+import type { Dialect } from './dialect.ts';
 
 export const anthropicMessages: Dialect = {
   read(body, headers) {

@@ -1,7 +1,7 @@
 /** What the dialects' bodies have in common: fields that mean the same everywhere, and what is said of a wrong one. */
 import * as z from 'zod';
 import type { GenerateRequest } from '../../../gpu-pool/protocol/schemas.ts';
-import type { ChatRequest } from '../chat-request.ts';
+import type { ChatRequest } from './chat-request.ts';
 
 /** Most completion tokens of a choice, reasoning included; a model may allow fewer. */
 export const TokenLimit = z.int().min(1).max(65_536);

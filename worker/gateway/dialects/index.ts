@@ -2,7 +2,7 @@
  * The dialects. Most requests speak chat, which is there when an isolate starts; the module of another is made for the first
  * request that speaks it.
  */
-import type { Dialect } from '../dialect.ts';
+import type { Dialect } from './dialect.ts';
 import { openaiChat } from './openai-chat.ts';
 
 export const dialects = {

@@ -4,7 +4,7 @@ import type { HoldBound } from '../../domain/hold.ts';
 import { sseEvent } from '../../domain/sse.ts';
 import { toPublicUsage } from '../../domain/usage.ts';
 import type { ErrorEnvelope } from '../../http/api-error.ts';
-import type { AnswerEnd, AnswerEvents, AnswerHead, WholeAnswer } from '../dialect.ts';
+import type { AnswerEnd, AnswerEvents, AnswerHead, WholeAnswer } from './dialect.ts';
 
 type Choice = NodeChunk['choices'][number];
 

@@ -3,7 +3,7 @@ import * as z from 'zod';
 import type { ChatMessage, GenerateRequest } from '../../../gpu-pool/protocol/schemas.ts';
 import type { Refusal } from '../../http/api-error.ts';
 import { readFields, SessionKey } from '../../http/fields.ts';
-import type { ChatRequest } from '../chat-request.ts';
+import type { ChatRequest } from './chat-request.ts';
 import {
   CHOICES_MAX,
   MESSAGES_MAX,

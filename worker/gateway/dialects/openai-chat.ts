@@ -1,5 +1,5 @@
 /** OpenAI's chat completions, with DeepSeek's reasoning beside the content. */
-import type { Dialect } from '../dialect.ts';
+import type { Dialect } from './dialect.ts';
 import { ChatEvents, WholeChat } from './openai-chat-answer.ts';
 import { readChatRequest } from './openai-chat-request.ts';
 

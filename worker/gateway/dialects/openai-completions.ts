@@ -5,7 +5,7 @@ import { sseEvent } from '../../domain/sse.ts';
 import { toPublicUsage } from '../../domain/usage.ts';
 import type { ErrorEnvelope } from '../../http/api-error.ts';
 import { readFields } from '../../http/fields.ts';
-import type { AnswerEnd, AnswerEvents, AnswerHead, Dialect, WholeAnswer } from '../dialect.ts';
+import type { AnswerEnd, AnswerEvents, AnswerHead, Dialect, WholeAnswer } from './dialect.ts';
 import { CHOICES_MAX, ModelName, Penalty, rendered, Stops, Temperature, TokenLimit, TopP } from './fields.ts';
 
 const ONE_TEXT = 'must be a string or an array of one string: token ids and several prompts are not read';

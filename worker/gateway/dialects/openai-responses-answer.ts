@@ -5,7 +5,7 @@
 import type { NodeChunk } from '../../../gpu-pool/protocol/schemas.ts';
 import { formatUsd } from '../../domain/money.ts';
 import type { ErrorEnvelope } from '../../http/api-error.ts';
-import type { AnswerEnd, AnswerEvents, AnswerHead, WholeAnswer } from '../dialect.ts';
+import type { AnswerEnd, AnswerEvents, AnswerHead, WholeAnswer } from './dialect.ts';
 import type { ResponsesFields } from './openai-responses-request.ts';
 
 type Status = 'in_progress' | 'completed' | 'incomplete';

@@ -1,5 +1,5 @@
 /** OpenAI's Responses, without a memory. */
-import type { Dialect } from '../dialect.ts';
+import type { Dialect } from './dialect.ts';
 import { ResponseEvents, WholeResponse } from './openai-responses-answer.ts';
 import { readResponsesRequest } from './openai-responses-request.ts';
 

@@ -2,8 +2,8 @@
  * Answers kept for retries: compressed, then encrypted under a key that only the caller can derive, so that what is
  * stored can be read by nobody, us included, until the same caller asks again with the same idempotency key.
  */
-import type { Env } from '../env.ts';
-import { hex, keyedHash } from './keyed-hash.ts';
+import type { Env } from '../../env.ts';
+import { hex, keyedHash } from '../keyed-hash.ts';
 
 /** What one idempotency key of one caller leads to; nothing of it can be traced back to key or body. */
 export interface Seal {

@@ -1,6 +1,6 @@
 /** What an agent says instead of an answer. A node may be broken or not be one, so no more is read than a line. */
-import type { NodeError } from '../../gpu-pool/protocol/schemas.ts';
-import { readNodeError } from './node-chunk.ts';
+import type { NodeError } from '../../../gpu-pool/protocol/schemas.ts';
+import { readNodeError } from './chunk.ts';
 
 const CHARS_MAX = 4_096;
 

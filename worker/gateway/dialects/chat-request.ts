@@ -1,5 +1,5 @@
 /** The canonical request: what every dialect reads its body into, and what the pipeline works on. */
-import type { GenerateRequest } from '../../gpu-pool/protocol/schemas.ts';
+import type { GenerateRequest } from '../../../gpu-pool/protocol/schemas.ts';
 
 export interface ChatRequest {
   /** as the client named it */

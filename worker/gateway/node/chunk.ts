@@ -9,8 +9,8 @@ import {
   type FinishReason,
   NODE_ERROR_CODES,
   TOKENS_MAX,
-} from '../../gpu-pool/protocol/constants.ts';
-import type { NodeChunk, NodeError } from '../../gpu-pool/protocol/schemas.ts';
+} from '../../../gpu-pool/protocol/constants.ts';
+import type { NodeChunk, NodeError } from '../../../gpu-pool/protocol/schemas.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
 type Choice = NodeChunk['choices'][number];

@@ -1,10 +1,10 @@
 /** The leases of this isolate, found by key, model, price and limits. */
 
-import { shareOf } from '../domain/lease.ts';
-import type { AdmitRequest, Admitted } from '../domain/wallet.ts';
-import { config, type Env } from '../env.ts';
-import { TtlCache } from '../lib/ttl-cache.ts';
-import { byRequest, Lease, type WaitUntil } from './leases.ts';
+import { shareOf } from '../../domain/lease.ts';
+import type { AdmitRequest, Admitted } from '../../domain/wallet.ts';
+import { config, type Env } from '../../env.ts';
+import { TtlCache } from '../../lib/ttl-cache.ts';
+import { byRequest, Lease, type WaitUntil } from './lease.ts';
 
 /** A key with this many requests within `leaseBusyMs` (worker/env.ts) is worth a lease. */
 const BUSY_REQUESTS = 4;

@@ -1,13 +1,13 @@
 /** A request's hold as the edge sees it: it grows ahead of need, so that the stream does not wait for the Wallet. */
 
-import type { HoldBound } from '../domain/hold.ts';
-import { nextHold, tokensLeft, WINDOW_TOKENS } from '../domain/hold.ts';
-import { type NanoUsd, nanoUsd } from '../domain/money.ts';
-import type { Usage } from '../domain/usage.ts';
-import type { ResizeRequest } from '../domain/wallet.ts';
-import { config, type Env } from '../env.ts';
-import type { Admission } from './admit.ts';
-import { leaseOf } from './lease-registry.ts';
+import type { HoldBound } from '../../domain/hold.ts';
+import { nextHold, tokensLeft, WINDOW_TOKENS } from '../../domain/hold.ts';
+import { type NanoUsd, nanoUsd } from '../../domain/money.ts';
+import type { Usage } from '../../domain/usage.ts';
+import type { ResizeRequest } from '../../domain/wallet.ts';
+import { config, type Env } from '../../env.ts';
+import type { Admission } from '../admit.ts';
+import { leaseOf } from './registry.ts';
 
 /** Beside a balance this much larger than the hold, an exact hold frees nothing that anybody misses. */
 const AMPLE_FACTOR = 4;

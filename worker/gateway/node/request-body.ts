@@ -1,6 +1,6 @@
 /** The body of `POST /v1/generate`. What is rendered was written when it was read and may be long; the rest is short. */
-import type { GenerateRequest } from '../../gpu-pool/protocol/schemas.ts';
-import type { ChatRequest } from './chat-request.ts';
+import type { GenerateRequest } from '../../../gpu-pool/protocol/schemas.ts';
+import type { ChatRequest } from '../dialects/chat-request.ts';
 
 export function nodeBody(
   { generate, rendered }: Pick<ChatRequest, 'generate' | 'rendered'>,

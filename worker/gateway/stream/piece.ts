@@ -1,5 +1,5 @@
 /** Pieces of an answer on their way to the client. */
-import type { Refusal } from '../http/api-error.ts';
+import type { Refusal } from '../../http/api-error.ts';
 
 /** The text of an answer as it becomes ready, or why there is none. A refusal is the last piece. */
 export type Piece =

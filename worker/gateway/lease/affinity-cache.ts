@@ -2,8 +2,8 @@
  * Where this isolate's conversations were answered last. A lease admits without asking the Wallet, which knows it of all
  * isolates; what one of them has seen itself is enough for the turns that it serves one after the other.
  */
-import type { ConversationHome } from '../domain/conversation.ts';
-import { TtlCache } from '../lib/ttl-cache.ts';
+import type { ConversationHome } from '../../domain/conversation.ts';
+import { TtlCache } from '../../lib/ttl-cache.ts';
 
 /** Engines forget sooner. */
 const homes = new TtlCache<number, ConversationHome>({ ttlMs: 3_600_000, sizeMax: 20_000 });

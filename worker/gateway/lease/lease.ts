@@ -6,9 +6,9 @@
  * request may never settle, so none is waited for. Where nobody tells any more, nodes' receipts do.
  */
 
-import type { HoldBound } from '../domain/hold.ts';
-import { coveredUsage, type Ending } from '../domain/hold.ts';
-import { newId } from '../domain/ids.ts';
+import type { HoldBound } from '../../domain/hold.ts';
+import { coveredUsage, type Ending } from '../../domain/hold.ts';
+import { newId } from '../../domain/ids.ts';
 import {
   type LeasedEnd,
   type LeaseGrant,
@@ -19,13 +19,13 @@ import {
   type Share,
   shareOf,
   ticketOf,
-} from '../domain/lease.ts';
-import { type NanoUsd, nanoUsd } from '../domain/money.ts';
-import { chargeFor } from '../domain/pricing.ts';
-import type { AdmitRequest, Admitted, ResizeRequest } from '../domain/wallet.ts';
-import { config, type Env } from '../env.ts';
-import { describeError } from '../lib/describe-error.ts';
-import { homeOf, rememberHome } from './homes.ts';
+} from '../../domain/lease.ts';
+import { type NanoUsd, nanoUsd } from '../../domain/money.ts';
+import { chargeFor } from '../../domain/pricing.ts';
+import type { AdmitRequest, Admitted, ResizeRequest } from '../../domain/wallet.ts';
+import { config, type Env } from '../../env.ts';
+import { describeError } from '../../lib/describe-error.ts';
+import { homeOf, rememberHome } from './affinity-cache.ts';
 
 export type WaitUntil = (promise: Promise<unknown>) => void;
 

@@ -2,7 +2,7 @@
  * A word now and then while there is nothing to say: connections that are silent get closed on the way, and what is
  * written shows whether anybody still listens.
  */
-import type { Alarm } from './alarm.ts';
+import type { Alarm } from '../node/deadlines.ts';
 import type { Piece } from './piece.ts';
 
 /** Most pieces are there by then; who waits longer may be gone. */

@@ -2,11 +2,11 @@
  * A dialect is a way to ask and to be answered: OpenAI's chat, Anthropic's messages … Between its two ends lies one
  * pipeline for all, which knows only the canonical request and the node's chunks.
  */
-import type { NodeChunk } from '../../gpu-pool/protocol/schemas.ts';
-import type { HoldBound } from '../domain/hold.ts';
-import type { NanoUsd } from '../domain/money.ts';
-import type { Usage } from '../domain/usage.ts';
-import type { ErrorEnvelope, Refusal } from '../http/api-error.ts';
+import type { NodeChunk } from '../../../gpu-pool/protocol/schemas.ts';
+import type { HoldBound } from '../../domain/hold.ts';
+import type { NanoUsd } from '../../domain/money.ts';
+import type { Usage } from '../../domain/usage.ts';
+import type { ErrorEnvelope, Refusal } from '../../http/api-error.ts';
 import type { ChatRequest } from './chat-request.ts';
 
 export interface Dialect {

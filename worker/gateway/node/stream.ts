@@ -1,11 +1,11 @@
 /** The answer of a node's agent as events: chunks, then an end. Whatever else comes is a broken node. */
 
-import { ABORT_PATH } from '../../gpu-pool/protocol/constants.ts';
-import type { NodeChunk } from '../../gpu-pool/protocol/schemas.ts';
-import type { NodeView } from '../domain/node.ts';
-import { SseDecoder } from '../domain/sse.ts';
-import { type Alarm, Alarms } from './alarm.ts';
-import { readNodeChunk, readNodeError, readPiece } from './node-chunk.ts';
+import { ABORT_PATH } from '../../../gpu-pool/protocol/constants.ts';
+import type { NodeChunk } from '../../../gpu-pool/protocol/schemas.ts';
+import type { NodeView } from '../../domain/node.ts';
+import { SseDecoder } from '../../domain/sse.ts';
+import { readNodeChunk, readNodeError, readPiece } from './chunk.ts';
+import { type Alarm, Alarms } from './deadlines.ts';
 
 export type NodeEvent =
   | { kind: 'chunk'; chunk: NodeChunk }

@@ -1,9 +1,9 @@
 /** What this isolate knows of nodes from its own requests: newer than any snapshot, and lost with the isolate. */
-import type { NodeView, PoolSnapshot } from '../domain/node.ts';
-import { type Breaker, CLOSED, fail, phaseOf, succeed } from '../domain/routing/breaker.ts';
-import { hash32 } from '../domain/routing/hash.ts';
-import { isGone } from '../domain/routing/health.ts';
-import type { OwnTraffic } from '../domain/routing/policy.ts';
+import type { NodeView, PoolSnapshot } from '../../domain/node.ts';
+import { type Breaker, CLOSED, fail, phaseOf, succeed } from '../../domain/routing/breaker.ts';
+import { hash32 } from '../../domain/routing/hash.ts';
+import { isGone } from '../../domain/routing/health.ts';
+import type { OwnTraffic } from '../../domain/routing/policy.ts';
 
 interface Memory {
   readonly modelId: string;

@@ -6,9 +6,9 @@
  * between data centers (developers.cloudflare.com/workers/runtime-apis/cache), and whatever it fails at costs one call
  * to the Pool.
  */
-import type { PoolSnapshot } from '../domain/node.ts';
-import { fromText, SHAPE } from '../domain/pool-text.ts';
-import { config, type Env } from '../env.ts';
+import type { PoolSnapshot } from '../../domain/node.ts';
+import { fromText, SHAPE } from '../../domain/pool-text.ts';
+import { config, type Env } from '../../env.ts';
 
 /** From this age on a snapshot is refreshed behind the request that finds it old … */
 const STALE_MS = 1_000;

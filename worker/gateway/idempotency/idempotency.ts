@@ -3,13 +3,13 @@
  * what became of the first attempt; the answer is kept sealed, so that only its caller can have it again.
  */
 
-import type { IdempotentWork } from '../domain/wallet.ts';
-import type { Env } from '../env.ts';
-import type { Refusal } from '../http/api-error.ts';
-import type { Principal } from '../http/authenticate.ts';
-import { describeError } from '../lib/describe-error.ts';
-import type { Piece } from './piece.ts';
-import { AnswerRecorder, sealFor, unseal } from './sealed-answer.ts';
+import type { IdempotentWork } from '../../domain/wallet.ts';
+import type { Env } from '../../env.ts';
+import type { Refusal } from '../../http/api-error.ts';
+import type { Principal } from '../../http/authenticate.ts';
+import { describeError } from '../../lib/describe-error.ts';
+import type { Piece } from '../stream/piece.ts';
+import { AnswerRecorder, sealFor, unseal } from './sealed-response.ts';
 
 /** Long enough for any UUID with a prefix, short enough to be no payload. */
 const KEY_SHAPE = /^[\x21-\x7e]{1,255}$/;

@@ -5,7 +5,7 @@ import { database } from '../db/client.ts';
 import type { PoolSnapshot } from '../domain/node.ts';
 import type { Env } from '../env.ts';
 import { TtlCache } from '../lib/ttl-cache.ts';
-import { Snapshots, type WaitUntil } from './snapshots.ts';
+import { Snapshots, type WaitUntil } from './node/pool-snapshots.ts';
 
 /** A new price or model is in force everywhere within this time of being written. */
 const CATALOGUE_TTL_MS = 10_000;
