@@ -1,6 +1,6 @@
 import { runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { auditPage } from '../../worker/billing/books.ts';
+import { auditPage } from '../../worker/billing/ledger-audit.ts';
 import { database } from '../../worker/db/client.ts';
 import { bookedRequests } from '../../worker/db/ledger-audit.ts';
 import { newId } from '../../worker/domain/ids.ts';

@@ -2,8 +2,8 @@
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { api } from '../../worker/api/index.ts';
+import { openApiDocument } from '../../worker/api/openapi/document.ts';
 import { usd } from '../../worker/domain/money.ts';
-import { openApiDocument } from '../../worker/openapi/document.ts';
 import { call, create, hasEnded, hello, sellBatches, until } from './batch-fixtures.ts';
 import { answer, freshNetwork, stream } from './fake-node.ts';
 import { Customer, newModel } from './gateway-client.ts';

@@ -16,7 +16,7 @@ const generations = laterFrom(() => import('./generations.ts'));
 const files = laterFrom(() => import('./files.ts'));
 const batches = laterFrom(() => import('./batches.ts'));
 // its schemas describe every body in words, which no other request needs
-const openapi = laterFrom(() => import('../openapi/document.ts'));
+const openapi = laterFrom(() => import('./openapi/document.ts'));
 
 export const api = new Hono<Api>();
 

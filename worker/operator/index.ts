@@ -2,7 +2,8 @@
 import { Hono } from 'hono';
 import * as z from 'zod';
 import { Hardware } from '../../gpu-pool/protocol/schemas.ts';
-import { auditPage } from '../billing/books.ts';
+import { GrantRequest, grantCredit } from '../billing/grants.ts';
+import { auditPage } from '../billing/ledger-audit.ts';
 import { listAccountIds } from '../db/accounts.ts';
 import { lastTries } from '../db/canary.ts';
 import { database } from '../db/client.ts';
@@ -17,7 +18,6 @@ import { changeNode, createJoinToken, listAudit, listNodes, NODE_NAME } from '..
 import { atMost, parseBody } from '../http/control-body.ts';
 import { refuse } from '../http/control-error.ts';
 import { accountsApi } from './accounts.ts';
-import { GrantRequest, grantCredit } from './grants.ts';
 import { pricesApi } from './prices.ts';
 import { promoCodesApi } from './promo-codes.ts';
 import { reconciliationApi } from './reconciliation.ts';

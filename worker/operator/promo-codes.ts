@@ -1,6 +1,7 @@
 /** The operator API's promo codes: those that there are, and a new one. The console does the same. */
 import { Hono } from 'hono';
 import * as z from 'zod';
+import { UsdAmount } from '../billing/grants.ts';
 import {
   createPromoCode,
   PROMO_AMOUNT_MAX,
@@ -13,7 +14,6 @@ import { formatUsd, nanoUsd } from '../domain/money.ts';
 import type { Env } from '../env.ts';
 import { parseBody } from '../http/control-body.ts';
 import { refuse } from '../http/control-error.ts';
-import { UsdAmount } from './grants.ts';
 import { OPERATOR_TOKEN_ACTOR as actor } from './token.ts';
 
 /** More than any console shows at once; older codes are in the audit trail. */

@@ -1,10 +1,10 @@
 /** The operator API's reconciliation: what the console shows, and the closing of a finding. */
 import { Hono } from 'hono';
 import * as z from 'zod';
+import { closeFinding, DRIFT_KINDS, readReconciliation } from '../billing/reconciliation.ts';
 import type { Env } from '../env.ts';
 import { parseBody } from '../http/control-body.ts';
 import { refuse } from '../http/control-error.ts';
-import { closeFinding, DRIFT_KINDS, readReconciliation } from './findings.ts';
 import { OPERATOR_TOKEN_ACTOR as actor } from './token.ts';
 
 const Closing = z.strictObject({

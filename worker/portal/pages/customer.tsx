@@ -1,6 +1,7 @@
 /** One customer for the operator: money, people, keys, payments, what does not agree, and what can be done about it. */
 import { Hono } from 'hono';
 import * as z from 'zod';
+import { GRANT_MAX, grantCredit } from '../../billing/grants.ts';
 import { findLimitedAccount, type LimitedAccount } from '../../db/account-limits.ts';
 import { database } from '../../db/client.ts';
 import {
@@ -21,7 +22,6 @@ import type { Balance } from '../../domain/wallet.ts';
 import type { Fault } from '../../i18n/en/index.ts';
 import { changeAccountLimits, LIMIT_BOUNDS } from '../../identity/account-limits.ts';
 import { suspendAccount } from '../../identity/suspend.ts';
-import { GRANT_MAX, grantCredit } from '../../operator/grants.ts';
 import { findAccountRequest } from '../../wallet/find-request.ts';
 import { type PortalContext, type PortalEnv, words } from '../context.ts';
 import { type Faults, OptionalWhole, readForm, type Typed, typedFields, Usd, Whole } from '../form.ts';

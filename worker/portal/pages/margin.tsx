@@ -1,6 +1,7 @@
 /** The operator's margins: what nodes earned and what they cost, what an hour of each costs, and a planner. */
 import { Hono } from 'hono';
 import * as z from 'zod';
+import { type MarginCell, type Margins, NODES_MAX, readMargins } from '../../billing/margin.ts';
 import { loadCatalogue } from '../../db/catalogue.ts';
 import { database } from '../../db/client.ts';
 import { addNodeCost, listMarginNodes, type MarginNode } from '../../db/margin.ts';
@@ -9,7 +10,6 @@ import { figuresOf, type MarginSums, sumOf } from '../../domain/margin.ts';
 import { formatUsd, nanoUsd } from '../../domain/money.ts';
 import type { Fault } from '../../i18n/en/index.ts';
 import { csvFile } from '../../lib/csv.ts';
-import { type MarginCell, type Margins, NODES_MAX, readMargins } from '../../operator/margin.ts';
 import { type PortalContext, type PortalEnv, words } from '../context.ts';
 import { type Faults, readForm, type Typed, Usd } from '../form.ts';
 import { operator } from '../guard.ts';

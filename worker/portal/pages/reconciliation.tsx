@@ -1,9 +1,9 @@
 /** The operator's reconciliation: what both witnesses do not agree on, and how far the second is behind the first. */
 import { Hono } from 'hono';
 import * as z from 'zod';
+import { closeFinding, DRIFT_KINDS, readReconciliation } from '../../billing/reconciliation.ts';
 import { database } from '../../db/client.ts';
 import { type DriftName, findOpenDrift } from '../../db/drift.ts';
-import { closeFinding, DRIFT_KINDS, readReconciliation } from '../../operator/findings.ts';
 import { type PortalContext, type PortalEnv, words } from '../context.ts';
 import { type Faults, readForm, type Typed } from '../form.ts';
 import { operator } from '../guard.ts';

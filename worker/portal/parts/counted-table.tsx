@@ -1,6 +1,7 @@
 /** Tokens by node: counted = billed + written off, and why what was written off was. */
+
+import type { Reconciliation } from '../../billing/reconciliation.ts';
 import type { CountedTokens } from '../../db/drift.ts';
-import type { Reconciliation } from '../../operator/findings.ts';
 import { type PortalContext, words } from '../context.ts';
 import { Heads, Sheet } from './sheet.tsx';
 

@@ -1,5 +1,5 @@
 /** How far receipts are behind: the newest of each node, and billed requests that still wait for theirs. */
-import type { Reconciliation } from '../../operator/findings.ts';
+import type { Reconciliation } from '../../billing/reconciliation.ts';
 import { type PortalContext, words } from '../context.ts';
 import { Heads, Sheet } from './sheet.tsx';
 

@@ -1,21 +1,21 @@
 /** GET /openapi.json: the public API described by the schemas that read its requests. A route a line in `paths`. */
 import * as z from 'zod';
 import { createDocument, type ZodOpenApiPathsObject } from 'zod-openapi';
-import { BatchBody } from '../api/batches.ts';
-import { FileForm, FilesQuery } from '../api/files.ts';
-import { KeyBody, KeyPatch, RotateBody } from '../api/keys.ts';
-import { PageQuery } from '../api/page-query.ts';
-import { TokenBody } from '../api/tokens.ts';
-import { UsageQuery } from '../api/usage.ts';
-import { config } from '../env.ts';
-import { examples } from '../examples/examples.ts';
-import { MessagesBody } from '../gateway/dialects/anthropic-messages-request.ts';
-import { ChatBody } from '../gateway/dialects/openai-chat-request.ts';
-import { CompletionsBody } from '../gateway/dialects/openai-completions.ts';
-import { ResponsesBody } from '../gateway/dialects/openai-responses-request.ts';
-import type { ApiContext } from '../http/response-headers.ts';
-import * as answers from './answers.ts';
+import { config } from '../../env.ts';
+import { examples } from '../../examples/examples.ts';
+import { MessagesBody } from '../../gateway/dialects/anthropic-messages-request.ts';
+import { ChatBody } from '../../gateway/dialects/openai-chat-request.ts';
+import { CompletionsBody } from '../../gateway/dialects/openai-completions.ts';
+import { ResponsesBody } from '../../gateway/dialects/openai-responses-request.ts';
+import type { ApiContext } from '../../http/response-headers.ts';
+import { BatchBody } from '../batches.ts';
+import { FileForm, FilesQuery } from '../files.ts';
+import { KeyBody, KeyPatch, RotateBody } from '../keys.ts';
+import { PageQuery } from '../page-query.ts';
+import { TokenBody } from '../tokens.ts';
+import { UsageQuery } from '../usage.ts';
 import { INFERENCE, operation, type Refused } from './operation.ts';
+import * as answers from './responses.ts';
 
 const TAGS = {
   answers: 'Answers',

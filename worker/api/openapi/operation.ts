@@ -1,7 +1,7 @@
 /** One route of the document: what goes in, what comes out, and which refusals it has. */
 import * as z from 'zod';
 import type { ZodOpenApiOperationObject, ZodOpenApiResponsesObject } from 'zod-openapi';
-import { ErrorEnvelope } from './answers.ts';
+import { ErrorEnvelope } from './responses.ts';
 
 /** What each status means, in one breath. */
 const REFUSALS = {
