@@ -5,12 +5,12 @@ import { closeAccount, exported, forgetPerson, renameAccount } from '../../db/ac
 import { addAudit } from '../../db/audit.ts';
 import { database } from '../../db/client.ts';
 import { signOut } from '../../identity/session.ts';
+import { TextField } from '../components/field.tsx';
+import { Notice } from '../components/notice.tsx';
 import { type PortalContext, type PortalEnv, words } from '../context.ts';
 import { type Faults, Name, readForm, typedFields } from '../form.ts';
 import { allowed, signedIn } from '../guard.ts';
 import { page } from '../layout.tsx';
-import { TextField } from '../parts/field.tsx';
-import { Notice } from '../parts/notice.tsx';
 
 const NameForm = z.object({ accountName: Name });
 

@@ -5,11 +5,11 @@ import { database } from '../../db/client.ts';
 import { type Anomaly, listAnomalies } from '../../db/customers.ts';
 import { accountOfRequest } from '../../db/requests.ts';
 import { isId } from '../../domain/ids.ts';
+import { TextField } from '../components/field.tsx';
 import { type PortalContext, type PortalEnv, words } from '../context.ts';
 import { operator } from '../guard.ts';
 import { page } from '../layout.tsx';
 import { AccountTable } from '../parts/account-table.tsx';
-import { TextField } from '../parts/field.tsx';
 import { operatorNav } from '../parts/operator-nav.tsx';
 
 const PATH = '/operator/accounts';

@@ -13,6 +13,9 @@ import { listEndpoints, removeEndpoint } from '../../db/webhook-endpoints.ts';
 import { isId } from '../../domain/ids.ts';
 import { deliverAgain } from '../../notifications/deliver.ts';
 import { addEndpoint, rotateEndpoint, testEndpoint } from '../../notifications/webhook/endpoints.ts';
+import { Notice } from '../components/notice.tsx';
+import { ShownSecret } from '../components/shown-secret.tsx';
+import { Writable } from '../components/writable.tsx';
 import { type PortalContext, type PortalEnv, words } from '../context.ts';
 import { type Faults, readForm, type Typed } from '../form.ts';
 import { gauges } from '../gauges.ts';
@@ -23,9 +26,6 @@ import { AccountCap, AlertChoice, CapForm, WatchForm } from '../parts/alert-form
 import { DeliveryLog } from '../parts/delivery-log.tsx';
 import { EndpointList } from '../parts/endpoint-list.tsx';
 import { GaugeTable } from '../parts/gauge-table.tsx';
-import { Notice } from '../parts/notice.tsx';
-import { ShownSecret } from '../parts/shown-secret.tsx';
-import { Writable } from '../parts/writable.tsx';
 import { carrySecret, takeSecret } from '../shown-once.ts';
 import { notFoundPage } from './not-found.tsx';
 

@@ -9,14 +9,14 @@ import { isId } from '../../domain/ids.ts';
 import { nanoUsd } from '../../domain/money.ts';
 import { mayRole } from '../../domain/team.ts';
 import { config } from '../../env.ts';
+import { Money } from '../components/money.tsx';
+import { Notice } from '../components/notice.tsx';
+import { Heads, Sheet } from '../components/sheet.tsx';
+import { TILES, Tile } from '../components/tile.tsx';
 import { type PortalContext, type PortalEnv, words } from '../context.ts';
 import { allowed, mayWrite, signedIn } from '../guard.ts';
 import { page } from '../layout.tsx';
 import { BatchProgress, BatchState } from '../parts/batch-state.tsx';
-import { Money } from '../parts/money.tsx';
-import { Notice } from '../parts/notice.tsx';
-import { Heads, Sheet } from '../parts/sheet.tsx';
-import { TILES, Tile } from '../parts/tile.tsx';
 import { notFoundPage } from './not-found.tsx';
 
 const PAGE = 25;

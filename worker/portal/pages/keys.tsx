@@ -10,6 +10,11 @@ import { KEY_SCOPES } from '../../domain/principal-kind.ts';
 import { config } from '../../env.ts';
 import { describeError } from '../../lib/describe-error.ts';
 import { pepperKey } from '../../tokens/pepper.ts';
+import { SelectField, TextField } from '../components/field.tsx';
+import { Money } from '../components/money.tsx';
+import { Notice } from '../components/notice.tsx';
+import { Sheet } from '../components/sheet.tsx';
+import { ShownSecret } from '../components/shown-secret.tsx';
 import { type PortalContext, type PortalEnv, words } from '../context.ts';
 import {
   Choice,
@@ -24,11 +29,6 @@ import {
 import { allowed, mayWrite, signedIn } from '../guard.ts';
 import { keyState } from '../key-state.ts';
 import { page } from '../layout.tsx';
-import { SelectField, TextField } from '../parts/field.tsx';
-import { Money } from '../parts/money.tsx';
-import { Notice } from '../parts/notice.tsx';
-import { Sheet } from '../parts/sheet.tsx';
-import { ShownSecret } from '../parts/shown-secret.tsx';
 import { carrySecret, takeSecret } from '../shown-once.ts';
 
 const DAY_MS = 86_400_000;

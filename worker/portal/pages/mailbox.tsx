@@ -4,9 +4,9 @@ import { createMiddleware } from 'hono/factory';
 import { isId } from '../../domain/ids.ts';
 import { config } from '../../env.ts';
 import { type KeptLetter, keptLetter, keptLetters } from '../../notifications/email/dev-mailbox.ts';
+import { Heads, Sheet } from '../components/sheet.tsx';
 import { type PortalContext, type PortalEnv, words } from '../context.ts';
 import { page } from '../layout.tsx';
-import { Heads, Sheet } from '../parts/sheet.tsx';
 import { notFoundPage } from './not-found.tsx';
 
 const SHOWN_MAX = 50;

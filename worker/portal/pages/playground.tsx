@@ -12,12 +12,12 @@ import { isId } from '../../domain/ids.ts';
 import { type NanoUsd, nanoUsd, usd } from '../../domain/money.ts';
 import { config } from '../../env.ts';
 import { mintClientToken } from '../../http/client-token.ts';
+import { Notice } from '../components/notice.tsx';
 import { type PortalContext, type PortalEnv, words } from '../context.ts';
 import { readForm } from '../form.ts';
 import { allowed, signedIn } from '../guard.ts';
 import { keyState } from '../key-state.ts';
 import { page } from '../layout.tsx';
-import { Notice } from '../parts/notice.tsx';
 import { DATA_ID, type PlaygroundData, type PlaygroundToken, ROOT_ID } from '../playground/data.ts';
 
 const TOKEN_LIFETIME_S = 15 * 60;

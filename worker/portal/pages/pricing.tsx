@@ -13,14 +13,14 @@ import {
 } from '../../domain/estimate.ts';
 import type { PriceKind } from '../../domain/price-change.ts';
 import type { DatedPrice } from '../../domain/pricing.ts';
+import { SelectField, TextField } from '../components/field.tsx';
+import { Notice } from '../components/notice.tsx';
+import { Sheet } from '../components/sheet.tsx';
+import { TILES, Tile } from '../components/tile.tsx';
 import { type PortalContext, type PortalEnv, words } from '../context.ts';
 import { type Faults, readFields, type Typed, Whole } from '../form.ts';
 import { page } from '../layout.tsx';
-import { SelectField, TextField } from '../parts/field.tsx';
-import { Notice } from '../parts/notice.tsx';
 import { Prices, pricesOf } from '../parts/price-list.tsx';
-import { Sheet } from '../parts/sheet.tsx';
-import { TILES, Tile } from '../parts/tile.tsx';
 
 const Percent = Whole({ min: 0, max: 100 });
 const LoadForm = z.object({

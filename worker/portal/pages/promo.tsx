@@ -3,11 +3,11 @@ import { Hono } from 'hono';
 import type { Child } from 'hono/jsx';
 import { redeemPromoCode } from '../../billing/promo-codes.ts';
 import { nanoUsd } from '../../domain/money.ts';
+import { Notice } from '../components/notice.tsx';
 import { type PortalContext, type PortalEnv, words } from '../context.ts';
 import { type Faults, type Typed, typedFields } from '../form.ts';
 import { allowed, signedIn } from '../guard.ts';
 import { page } from '../layout.tsx';
-import { Notice } from '../parts/notice.tsx';
 import { PromoForm } from '../parts/promo-form.tsx';
 
 export const promoPage = new Hono<PortalEnv>();

@@ -7,12 +7,12 @@ import { maskedApiKey } from '../../domain/api-key.ts';
 import { isId } from '../../domain/ids.ts';
 import { config } from '../../env.ts';
 import { pepperKey } from '../../tokens/pepper.ts';
+import { SelectField } from '../components/field.tsx';
 import { type PortalContext, type PortalEnv, words } from '../context.ts';
 import { Choice, readForm } from '../form.ts';
 import { allowed, mayWrite, signedIn } from '../guard.ts';
 import { keyState } from '../key-state.ts';
 import { page } from '../layout.tsx';
-import { SelectField } from '../parts/field.tsx';
 import { carrySecret } from '../shown-once.ts';
 import { notFoundPage } from './not-found.tsx';
 

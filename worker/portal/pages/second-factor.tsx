@@ -3,11 +3,11 @@ import { Hono } from 'hono';
 import { raw } from 'hono/html';
 import { renderSVG } from 'uqr';
 import { beginSecondFactor, confirmSecondFactor, endSecondFactor } from '../../identity/second-factor.ts';
+import { TextField } from '../components/field.tsx';
 import { type PortalContext, type PortalEnv, words } from '../context.ts';
 import { type Faults, typedFields } from '../form.ts';
 import { signedIn } from '../guard.ts';
 import { page } from '../layout.tsx';
-import { TextField } from '../parts/field.tsx';
 import { carrySecret, takeSecret } from '../shown-once.ts';
 
 const HERE = '/settings/second-factor';

@@ -6,14 +6,14 @@ import { changeName, hasPassword, setLocale } from '../../db/people.ts';
 import { LOCALE_NAMES, LOCALES } from '../../i18n/locale.ts';
 import { askForVerification, changePassword } from '../../identity/credentials.ts';
 import { endOtherSessions, endSession, listSessions, type SessionRow } from '../../identity/sessions.ts';
+import { SelectField, TextField } from '../components/field.tsx';
+import { Notice } from '../components/notice.tsx';
+import { Heads, Sheet } from '../components/sheet.tsx';
 import { type PortalContext, type PortalEnv, words } from '../context.ts';
 import { Choice, type Faults, Name, NewPassword, readForm, type Typed } from '../form.ts';
 import { mayWrite, rememberLanguage, signedIn } from '../guard.ts';
 import { page } from '../layout.tsx';
-import { SelectField, TextField } from '../parts/field.tsx';
-import { Notice } from '../parts/notice.tsx';
 import { passwordHint } from '../parts/password-hint.ts';
-import { Heads, Sheet } from '../parts/sheet.tsx';
 import { notFoundPage } from './not-found.tsx';
 
 const ProfileForm = z.object({ name: Name, language: Choice(LOCALES) });

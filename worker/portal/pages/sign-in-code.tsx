@@ -1,12 +1,12 @@
 /** The second step of signing in: a code, for those who have set that up. */
 import { Hono } from 'hono';
 import { type SessionRefusal, signInWithCode } from '../../identity/session.ts';
+import { TextField } from '../components/field.tsx';
+import { Notice } from '../components/notice.tsx';
 import { type PortalContext, type PortalEnv, words } from '../context.ts';
 import { typedFields } from '../form.ts';
 import { safePath } from '../guard.ts';
 import { page } from '../layout.tsx';
-import { TextField } from '../parts/field.tsx';
-import { Notice } from '../parts/notice.tsx';
 
 export const signInCodePage = new Hono<PortalEnv>();
 

@@ -6,11 +6,11 @@ import { setLocale } from '../../db/people.ts';
 import { config } from '../../env.ts';
 import { beginWithGithub, finishWithGithub, type GithubRefusal } from '../../identity/github.ts';
 import { signOut } from '../../identity/session.ts';
+import { Notice } from '../components/notice.tsx';
 import { type PortalContext, type PortalEnv, words } from '../context.ts';
 import { typedFields } from '../form.ts';
 import { safePath } from '../guard.ts';
 import { page } from '../layout.tsx';
-import { Notice } from '../parts/notice.tsx';
 import { welcome } from '../welcome.ts';
 import { notFoundPage } from './not-found.tsx';
 

@@ -2,13 +2,13 @@
 import { Hono } from 'hono';
 import { PASSWORD_LENGTH_MAX } from '../../identity/auth.ts';
 import { type SessionRefusal, signIn, signOut } from '../../identity/session.ts';
+import { TextField } from '../components/field.tsx';
+import { Notice } from '../components/notice.tsx';
 import { type PortalContext, type PortalEnv, words } from '../context.ts';
 import { type Typed, typedFields } from '../form.ts';
 import { safePath } from '../guard.ts';
 import { page } from '../layout.tsx';
-import { TextField } from '../parts/field.tsx';
 import { GithubButton } from '../parts/github-button.tsx';
-import { Notice } from '../parts/notice.tsx';
 
 /** Where a person lands who came for no page in particular. */
 const HOME = '/usage';

@@ -7,13 +7,13 @@ import { config } from '../../env.ts';
 import type { Fault } from '../../i18n/en/index.ts';
 import { askForVerification } from '../../identity/credentials.ts';
 import { type SessionRefusal, signUp } from '../../identity/session.ts';
+import { TextField } from '../components/field.tsx';
+import { Notice } from '../components/notice.tsx';
 import { type PortalContext, type PortalEnv, words } from '../context.ts';
 import { type Faults, Name, NewPassword, readForm, type Typed } from '../form.ts';
 import { safePath } from '../guard.ts';
 import { page } from '../layout.tsx';
-import { TextField } from '../parts/field.tsx';
 import { GithubButton } from '../parts/github-button.tsx';
-import { Notice } from '../parts/notice.tsx';
 import { passwordHint } from '../parts/password-hint.ts';
 import { welcome } from '../welcome.ts';
 

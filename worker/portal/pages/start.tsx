@@ -7,11 +7,11 @@ import { firstRequestAtMs } from '../../db/usage.ts';
 import { maskedApiKey } from '../../domain/api-key.ts';
 import { config } from '../../env.ts';
 import { examples } from '../../examples/examples.ts';
+import { ShownSecret } from '../components/shown-secret.tsx';
 import { type PortalContext, type PortalEnv, words } from '../context.ts';
 import { signedIn } from '../guard.ts';
 import { keyState } from '../key-state.ts';
 import { page } from '../layout.tsx';
-import { ShownSecret } from '../parts/shown-secret.tsx';
 import { takeSecret } from '../shown-once.ts';
 
 const MODEL = 'deepseek-reasoner';

@@ -12,9 +12,9 @@ import {
   stateOf,
   uptime,
 } from '../../domain/status.ts';
+import { Heads, Sheet } from '../components/sheet.tsx';
 import { type PortalContext, type PortalEnv, words } from '../context.ts';
 import { page } from '../layout.tsx';
-import { Heads, Sheet } from '../parts/sheet.tsx';
 
 const DAY_MS = 86_400_000;
 const DAYS_SHOWN = 90;

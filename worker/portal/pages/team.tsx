@@ -17,14 +17,14 @@ import { isId } from '../../domain/ids.ts';
 import { isLastOwner, MEMBER_ROLES, type MemberRole } from '../../domain/team.ts';
 import { invite } from '../../identity/team.ts';
 import { sendsLetters } from '../../notifications/email/send.ts';
+import { SelectField, TextField } from '../components/field.tsx';
+import { Notice } from '../components/notice.tsx';
+import { Heads, Sheet } from '../components/sheet.tsx';
 import { type PortalContext, type PortalEnv, words } from '../context.ts';
 import { Choice, type Faults, readForm, type Typed, typedFields } from '../form.ts';
 import { allowed, mayWrite, rememberAccount, signedIn } from '../guard.ts';
 import { page } from '../layout.tsx';
 import { EmailForm } from '../parts/ask-email.tsx';
-import { SelectField, TextField } from '../parts/field.tsx';
-import { Notice } from '../parts/notice.tsx';
-import { Heads, Sheet } from '../parts/sheet.tsx';
 import { TeamTrail } from '../parts/team-trail.tsx';
 import { notFoundPage } from './not-found.tsx';
 

@@ -17,19 +17,19 @@ import { formatUsd, nanoUsd } from '../../domain/money.ts';
 import { csvFile } from '../../lib/csv.ts';
 import { SLIM, WIDE } from '../chart/bars.ts';
 import { KINDS, type Kind, tokenBars } from '../chart/token-bars.ts';
-import { type PortalContext, type PortalEnv, words } from '../context.ts';
-import { allowed, signedIn } from '../guard.ts';
-import { page } from '../layout.tsx';
 import {
   FilterForm,
   type FilterOption,
   type FilterSelect,
   keySelect,
   modelSelect,
-} from '../parts/filter-form.tsx';
-import { Money } from '../parts/money.tsx';
+} from '../components/filter-form.tsx';
+import { Money } from '../components/money.tsx';
+import { TILES, Tile } from '../components/tile.tsx';
+import { type PortalContext, type PortalEnv, words } from '../context.ts';
+import { allowed, signedIn } from '../guard.ts';
+import { page } from '../layout.tsx';
 import { RecentRequests } from '../parts/recent-requests.tsx';
-import { TILES, Tile } from '../parts/tile.tsx';
 import { UsageTable } from '../parts/usage-table.tsx';
 import { type Buckets, bucketsOf, isPeriod, PERIODS, type Period } from '../usage-period.ts';
 

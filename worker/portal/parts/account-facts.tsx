@@ -2,9 +2,9 @@
 import type { Child } from 'hono/jsx';
 import type { FailedWebhook, Member } from '../../db/customers.ts';
 import type { ApiKeyRow } from '../../db/keys.ts';
+import { Heads, Sheet } from '../components/sheet.tsx';
 import { type PortalContext, words } from '../context.ts';
 import { keyState } from '../key-state.ts';
-import { Heads, Sheet } from './sheet.tsx';
 
 /** The newest of an account that has many. */
 const KEYS_SHOWN = 20;

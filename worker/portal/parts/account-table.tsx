@@ -2,9 +2,9 @@
 import type { LimitedAccount } from '../../db/account-limits.ts';
 import type { Balance } from '../../domain/wallet.ts';
 import { describeError } from '../../lib/describe-error.ts';
+import { Money } from '../components/money.tsx';
+import { Heads, Sheet } from '../components/sheet.tsx';
 import { type PortalContext, words } from '../context.ts';
-import { Money } from './money.tsx';
-import { Heads, Sheet } from './sheet.tsx';
 
 export async function AccountTable({
   c,

@@ -5,9 +5,9 @@ import type { NoticeSetting } from '../../db/notices.ts';
 import { DEFAULT_WATCH } from '../../domain/alert-thresholds.ts';
 import { CAP_PERIODS } from '../../domain/limits.ts';
 import { formatUsd, nanoUsd } from '../../domain/money.ts';
+import { SelectField, TextField } from '../components/field.tsx';
 import { type PortalContext, words } from '../context.ts';
 import { Choice, type Faults, OptionalUsd, type Typed } from '../form.ts';
-import { SelectField, TextField } from './field.tsx';
 
 /** Steps of a cap that can be chosen. */
 const PERCENTS = DEFAULT_WATCH.capPercents;

@@ -2,11 +2,11 @@
 import * as z from 'zod';
 import type { Fault } from '../../i18n/en/index.ts';
 import { sendsLetters } from '../../notifications/email/send.ts';
+import { TextField } from '../components/field.tsx';
+import { Notice } from '../components/notice.tsx';
 import { type PortalContext, words } from '../context.ts';
 import { type Faults, readForm, type Typed } from '../form.ts';
 import { page } from '../layout.tsx';
-import { TextField } from './field.tsx';
-import { Notice } from './notice.tsx';
 
 const fault = (word: Fault) => ({ error: word });
 

@@ -1,8 +1,8 @@
 /** What was done to the pool lately, and by whom. */
 import type { AuditRow } from '../../fleet/nodes.ts';
+import { Heads, Sheet } from '../components/sheet.tsx';
 import { type PortalContext, words } from '../context.ts';
 import { hardwareName } from '../hardware-names.ts';
-import { Heads, Sheet } from './sheet.tsx';
 
 /** @param names of people and nodes, by id */
 export function AuditTable(props: {

@@ -2,8 +2,8 @@
 
 import type { Reconciliation } from '../../billing/reconciliation.ts';
 import type { CountedTokens } from '../../db/drift.ts';
+import { Heads, Sheet } from '../components/sheet.tsx';
 import { type PortalContext, words } from '../context.ts';
-import { Heads, Sheet } from './sheet.tsx';
 
 export function CountedTable(props: {
   c: PortalContext;

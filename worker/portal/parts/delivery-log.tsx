@@ -1,8 +1,8 @@
 /** What was told to whom, how far each delivery has come, and why one failed. */
 import type { LoggedDelivery } from '../../db/notice-deliveries.ts';
 import { noticeWords } from '../../notifications/wording.ts';
+import { Sheet } from '../components/sheet.tsx';
 import { type PortalContext, words } from '../context.ts';
-import { Sheet } from './sheet.tsx';
 
 const TONES = { waiting: 'badge-info', delivered: 'badge-success', failed: 'badge-error' } as const;
 

@@ -1,7 +1,7 @@
 /** Open findings of the reconciliation: what both sides say, in words, and the way to close each. */
 import type { DriftRow } from '../../db/drift.ts';
+import { Heads, Sheet } from '../components/sheet.tsx';
 import { type PortalContext, words } from '../context.ts';
-import { Heads, Sheet } from './sheet.tsx';
 
 export function DriftTable(props: {
   c: PortalContext;

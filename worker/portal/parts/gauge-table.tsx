@@ -1,9 +1,9 @@
 /** How much of its limits the account and each key have used right now: in words, with a bar for the eye. */
 import { type Load, periodEndMs } from '../../domain/limits.ts';
 import { nanoUsd } from '../../domain/money.ts';
+import { Heads, Sheet } from '../components/sheet.tsx';
 import { type PortalContext, words } from '../context.ts';
 import type { Gauged } from '../gauges.ts';
-import { Heads, Sheet } from './sheet.tsx';
 
 export function GaugeTable({ c, rows, nowMs }: { c: PortalContext; rows: readonly Gauged[]; nowMs: number }) {
   const { t, f } = words(c);

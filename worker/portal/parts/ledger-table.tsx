@@ -1,8 +1,8 @@
 /** Ledger entries, newest first, to the nano-USD. */
 import type { Entry } from '../../domain/ledger.ts';
+import { Heads, Sheet } from '../components/sheet.tsx';
 import { type PortalContext, words } from '../context.ts';
 import { EntryRequests } from './entry-requests.tsx';
-import { Heads, Sheet } from './sheet.tsx';
 
 /** Enough of a hash to compare by eye; the whole of it is in the title. */
 const HASH_SHOWN = 10;

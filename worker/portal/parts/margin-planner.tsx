@@ -4,12 +4,12 @@ import type { Model } from '../../db/catalogue.ts';
 import { type Plan, planned } from '../../domain/margin.ts';
 import { nanoUsd } from '../../domain/money.ts';
 import { dayOfPrices } from '../../domain/price-change.ts';
+import { SelectField, TextField } from '../components/field.tsx';
+import { Money } from '../components/money.tsx';
+import { TILES, Tile } from '../components/tile.tsx';
 import { type PortalContext, words } from '../context.ts';
 import { readFields, type Typed, Usd, Whole } from '../form.ts';
 import { Percent, Ratio } from '../operator-form.ts';
-import { SelectField, TextField } from './field.tsx';
-import { Money } from './money.tsx';
-import { TILES, Tile } from './tile.tsx';
 
 const PlanForm = z.object({
   price: Usd,

@@ -1,9 +1,9 @@
 /** The form of a new price version. */
 import { TARIFFS } from '../../domain/pricing.ts';
+import { SelectField, TextField } from '../components/field.tsx';
+import { Notice } from '../components/notice.tsx';
 import { type PortalContext, words } from '../context.ts';
 import type { Faults, Typed } from '../form.ts';
-import { SelectField, TextField } from './field.tsx';
-import { Notice } from './notice.tsx';
 
 export function NewPriceForm(props: {
   c: PortalContext;

@@ -2,9 +2,9 @@
 import type { CanaryTry } from '../../domain/canary.ts';
 import type { NodeHealth, NodeState, NodeVerb, NodeView, PoolSnapshot } from '../../domain/node.ts';
 import type { NodeRow } from '../../fleet/nodes.ts';
+import { Heads, Sheet } from '../components/sheet.tsx';
 import { type PortalContext, words } from '../context.ts';
 import { hardwareName } from '../hardware-names.ts';
-import { Heads, Sheet } from './sheet.tsx';
 
 /** As high as its text, which may take two lines. */
 const BADGE = 'badge badge-sm badge-soft h-auto min-h-5';

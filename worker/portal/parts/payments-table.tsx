@@ -1,8 +1,8 @@
 /** Payments, newest first: what became of each, and its invoice. */
 import type { PaymentOrder } from '../../db/payments.ts';
 import { invoiceName } from '../../domain/invoice.ts';
+import { Heads, Sheet } from '../components/sheet.tsx';
 import { type PortalContext, words } from '../context.ts';
-import { Heads, Sheet } from './sheet.tsx';
 
 const BADGES = { open: 'badge-info', closed: '', paid: 'badge-success' } as const;
 

@@ -3,8 +3,8 @@ import type { Model } from '../../db/catalogue.ts';
 import type { ReferencePrice } from '../../db/reference-prices.ts';
 import { dayOfPrices, PRICE_KINDS, type PriceKind } from '../../domain/price-change.ts';
 import type { DatedPrice, Tariff } from '../../domain/pricing.ts';
+import { Sheet } from '../components/sheet.tsx';
 import { type PortalContext, words } from '../context.ts';
-import { Sheet } from './sheet.tsx';
 
 /** The model whose prices stand against another maker's. */
 const FLAGSHIP = 'deepseek-r1-0528';

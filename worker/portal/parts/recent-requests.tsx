@@ -2,8 +2,8 @@
 import type { RecentRequest } from '../../db/usage.ts';
 import { billOf } from '../../domain/bill.ts';
 import { nanoUsd } from '../../domain/money.ts';
+import { Heads, Sheet } from '../components/sheet.tsx';
 import { type PortalContext, words } from '../context.ts';
-import { Heads, Sheet } from './sheet.tsx';
 
 export function RecentRequests(props: {
   c: PortalContext;

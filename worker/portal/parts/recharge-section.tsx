@@ -4,10 +4,10 @@ import { TOP_UP_MAX, TOP_UP_MIN } from '../../billing/payable.ts';
 import type { AutoRecharge } from '../../db/auto-recharge.ts';
 import type { OffReason } from '../../domain/decline.ts';
 import { formatUsd, type NanoUsd, nanoUsd, usd } from '../../domain/money.ts';
+import { TextField } from '../components/field.tsx';
+import { Notice } from '../components/notice.tsx';
 import { type PortalContext, words } from '../context.ts';
 import type { Faults, Typed } from '../form.ts';
-import { TextField } from './field.tsx';
-import { Notice } from './notice.tsx';
 
 /** What the form proposes until somebody chose. */
 const PROPOSED = { belowNanoUsd: usd(10), amountNanoUsd: usd(50), monthlyMaxNanoUsd: usd(500) };

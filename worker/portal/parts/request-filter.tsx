@@ -2,9 +2,15 @@
 
 import type { Model } from '../../db/catalogue.ts';
 import type { ApiKeyRow } from '../../db/keys.ts';
+import {
+  FilterForm,
+  type FilterOption,
+  type FilterSelect,
+  keySelect,
+  modelSelect,
+} from '../components/filter-form.tsx';
 import { type PortalContext, words } from '../context.ts';
 import { ENDINGS, type RequestQuery } from '../request-query.ts';
-import { FilterForm, type FilterOption, type FilterSelect, keySelect, modelSelect } from './filter-form.tsx';
 
 export function RequestFilterForm(props: {
   c: PortalContext;

@@ -1,8 +1,8 @@
 /** Ended requests, a row each; the id leads to the arithmetic. */
 import type { RequestRow } from '../../db/requests.ts';
 import { nanoUsd } from '../../domain/money.ts';
+import { Heads, Sheet } from '../components/sheet.tsx';
 import { type PortalContext, words } from '../context.ts';
-import { Heads, Sheet } from './sheet.tsx';
 
 export function RequestTable(props: {
   c: PortalContext;

@@ -10,15 +10,15 @@ import type { Entry } from '../../domain/ledger.ts';
 import { type NanoUsd, nanoUsd } from '../../domain/money.ts';
 import type { RequestRecord } from '../../domain/wallet.ts';
 import type { FoundRequest } from '../../wallet/find-request.ts';
+import { Money } from '../components/money.tsx';
+import { Notice } from '../components/notice.tsx';
+import { TILES, Tile } from '../components/tile.tsx';
 import { type PortalContext, words } from '../context.ts';
 import { findEntry } from '../entry.ts';
 import { EntryRequests } from './entry-requests.tsx';
-import { Money } from './money.tsx';
-import { Notice } from './notice.tsx';
 import { RequestArithmetic } from './request-arithmetic.tsx';
 import { RequestFacts } from './request-facts.tsx';
 import { RequestReceipts } from './request-receipts.tsx';
-import { TILES, Tile } from './tile.tsx';
 
 /** @param props.forOperator nodes have names; customers see ids. The ledger is linked only for its owner */
 export async function requestView(props: {

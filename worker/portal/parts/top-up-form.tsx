@@ -1,9 +1,9 @@
 /** The form that begins a top-up: a choice of amounts or one of one's own, and a number for the invoice. */
 import { TOP_UP_MAX, TOP_UP_MIN } from '../../billing/payable.ts';
 import { usd } from '../../domain/money.ts';
+import { TextField } from '../components/field.tsx';
 import { type PortalContext, words } from '../context.ts';
 import type { Faults, Typed } from '../form.ts';
-import { TextField } from './field.tsx';
 
 const AMOUNTS_USD = [10, 20, 50] as const;
 export const AMOUNT_CHOICES = ['10', '20', '50', 'other'] as const;

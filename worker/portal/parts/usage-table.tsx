@@ -1,8 +1,8 @@
 /** The numbers under the chart: an hour or a day, a key and a model a row, charged to the nano-USD. */
 import type { UsageRow } from '../../db/usage.ts';
 import { nanoUsd } from '../../domain/money.ts';
+import { Heads, Sheet } from '../components/sheet.tsx';
 import { type PortalContext, words } from '../context.ts';
-import { Heads, Sheet } from './sheet.tsx';
 
 /** Keeps the page under its 15 KB; the filters lead to the rest. */
 const ROWS_MAX = 100;
