@@ -5,7 +5,7 @@ import { newId } from '../../worker/domain/ids.ts';
 import { nanoUsd } from '../../worker/domain/money.ts';
 import { formats } from '../../worker/i18n/formats.ts';
 import { LOCALES, MESSAGES } from '../../worker/i18n/locale.ts';
-import { KINDS, tokenBars } from '../../worker/portal/chart/token-bars.ts';
+import { KINDS, tokenBars } from '../../worker/portal/components/chart/token-bars.ts';
 import { Browser, bindings } from './portal-browser.ts';
 
 const db = database(bindings);

@@ -15,8 +15,8 @@ import {
 } from '../../db/usage.ts';
 import { formatUsd, nanoUsd } from '../../domain/money.ts';
 import { csvFile } from '../../lib/csv.ts';
-import { SLIM, WIDE } from '../chart/bars.ts';
-import { KINDS, type Kind, tokenBars } from '../chart/token-bars.ts';
+import { SLIM, WIDE } from '../components/chart/bars.ts';
+import { KINDS, type Kind, tokenBars } from '../components/chart/token-bars.ts';
 import {
   FilterForm,
   type FilterOption,

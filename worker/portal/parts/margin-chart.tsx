@@ -1,8 +1,8 @@
 /** What nodes earned beside what they cost, bucket by bucket. */
 import { raw } from 'hono/html';
 import type { MarginSums } from '../../domain/margin.ts';
-import { SLIM, WIDE } from '../chart/bars.ts';
-import { MARGIN_PARTS, type MarginBar, marginBars, PART_COLORS } from '../chart/margin-bars.ts';
+import { SLIM, WIDE } from '../components/chart/bars.ts';
+import { MARGIN_PARTS, type MarginBar, marginBars, PART_COLORS } from '../components/chart/margin-bars.ts';
 import { type PortalContext, words } from '../context.ts';
 
 export function MarginChart(props: {
