@@ -3,7 +3,7 @@ import type { AccountRow } from '../db/accounts.ts';
 import type { ApiKeyRow } from '../db/keys.ts';
 import type { CapPeriod, Load } from '../domain/limits.ts';
 import { describeError } from '../lib/describe-error.ts';
-import { type PortalContext, words } from './context.ts';
+import { type PortalContext, words } from './frame/context.ts';
 
 export interface Gauged {
   readonly name: string;

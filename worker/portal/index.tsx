@@ -2,8 +2,11 @@
 import { Hono } from 'hono';
 import { HTTPException } from 'hono/http-exception';
 import { describeError } from '../lib/describe-error.ts';
-import type { PortalEnv } from './context.ts';
-import { language, visitor } from './guard.ts';
+import type { PortalEnv } from './frame/context.ts';
+import { language, visitor } from './frame/guard.ts';
+import { notFoundPage } from './frame/not-found.tsx';
+import { problemPage } from './frame/problem.tsx';
+import { neverCached, ownForms, pageHeaders, smallForms } from './frame/security.ts';
 import { accountPage } from './pages/account.tsx';
 import { accountsPage } from './pages/accounts.tsx';
 import { alertsPage } from './pages/alerts.tsx';
@@ -18,13 +21,11 @@ import { landingPage } from './pages/landing.tsx';
 import { languagePage } from './pages/language.ts';
 import { mailboxPage } from './pages/mailbox.tsx';
 import { marginPage } from './pages/margin.tsx';
-import { notFoundPage } from './pages/not-found.tsx';
 import { playgroundPage } from './pages/playground.tsx';
 import { poolPage } from './pages/pool.tsx';
 import { priceEndPage } from './pages/price-end.tsx';
 import { pricesPage } from './pages/prices.tsx';
 import { pricingPage } from './pages/pricing.tsx';
-import { problemPage } from './pages/problem.tsx';
 import { promoPage } from './pages/promo.tsx';
 import { promoCodesPage } from './pages/promo-codes.tsx';
 import { reconciliationPage } from './pages/reconciliation.tsx';
@@ -44,7 +45,6 @@ import { statusPage } from './pages/status.tsx';
 import { teamPage } from './pages/team.tsx';
 import { usagePage } from './pages/usage.tsx';
 import { verifyEmailPage } from './pages/verify-email.tsx';
-import { neverCached, ownForms, pageHeaders, smallForms } from './security.ts';
 
 export const portal = new Hono<PortalEnv>();
 

@@ -4,8 +4,8 @@ import { createKey } from '../db/keys.ts';
 import { config } from '../env.ts';
 import { ensureAccount, type Person } from '../identity/account.ts';
 import { pepperKey } from '../tokens/pepper.ts';
-import { type PortalContext, words } from './context.ts';
-import { carrySecret } from './shown-once.ts';
+import { type PortalContext, words } from './frame/context.ts';
+import { carrySecret } from './frame/shown-once.ts';
 
 /** The person exists already: whatever fails here is made good by the next page that they open. */
 export async function welcome(

@@ -1,7 +1,7 @@
 /** One field of a form: label, hint, what was typed, and its fault, tied together for screen readers. */
 import type { Child } from 'hono/jsx';
-import { type PortalContext, words } from '../context.ts';
-import type { Faults, Typed } from '../form.ts';
+import { type PortalContext, words } from '../frame/context.ts';
+import type { Faults, Typed } from '../frame/form.ts';
 
 export interface FieldProps {
   readonly c: PortalContext;

@@ -1,7 +1,7 @@
 /** What a table or chart shows: a row of selects that become the page's query. */
 import type { Model } from '../../db/catalogue.ts';
 import type { ApiKeyRow } from '../../db/keys.ts';
-import { type PortalContext, words } from '../context.ts';
+import { type PortalContext, words } from '../frame/context.ts';
 
 export type FilterOption = readonly [value: string, text: string];
 

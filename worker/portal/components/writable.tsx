@@ -1,8 +1,8 @@
 /** Forms that the person's role may look at and not send: their fields are there, switched off. */
 import type { Child } from 'hono/jsx';
 import type { Area } from '../../domain/team.ts';
-import type { PortalContext } from '../context.ts';
-import { mayWrite } from '../guard.ts';
+import type { PortalContext } from '../frame/context.ts';
+import { mayWrite } from '../frame/guard.ts';
 
 export function Writable({ c, area, children }: { c: PortalContext; area: Area; children?: Child }) {
   return (

@@ -7,10 +7,10 @@ import { database } from '../../db/client.ts';
 import { signOut } from '../../identity/session.ts';
 import { TextField } from '../components/field.tsx';
 import { Notice } from '../components/notice.tsx';
-import { type PortalContext, type PortalEnv, words } from '../context.ts';
-import { type Faults, Name, readForm, typedFields } from '../form.ts';
-import { allowed, signedIn } from '../guard.ts';
-import { page } from '../layout.tsx';
+import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
+import { type Faults, Name, readForm, typedFields } from '../frame/form.ts';
+import { allowed, signedIn } from '../frame/guard.ts';
+import { page } from '../frame/layout.tsx';
 
 const NameForm = z.object({ accountName: Name });
 

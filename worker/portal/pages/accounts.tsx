@@ -6,9 +6,9 @@ import { type Anomaly, listAnomalies } from '../../db/customers.ts';
 import { accountOfRequest } from '../../db/requests.ts';
 import { isId } from '../../domain/ids.ts';
 import { TextField } from '../components/field.tsx';
-import { type PortalContext, type PortalEnv, words } from '../context.ts';
-import { operator } from '../guard.ts';
-import { page } from '../layout.tsx';
+import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
+import { operator } from '../frame/guard.ts';
+import { page } from '../frame/layout.tsx';
 import { AccountTable } from '../parts/account-table.tsx';
 import { operatorNav } from '../parts/operator-nav.tsx';
 

@@ -16,18 +16,18 @@ import { addEndpoint, rotateEndpoint, testEndpoint } from '../../notifications/w
 import { Notice } from '../components/notice.tsx';
 import { ShownSecret } from '../components/shown-secret.tsx';
 import { Writable } from '../components/writable.tsx';
-import { type PortalContext, type PortalEnv, words } from '../context.ts';
-import { type Faults, readForm, type Typed } from '../form.ts';
+import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
+import { type Faults, readForm, type Typed } from '../frame/form.ts';
+import { allowed, signedIn } from '../frame/guard.ts';
+import { page } from '../frame/layout.tsx';
+import { notFoundPage } from '../frame/not-found.tsx';
+import { carrySecret, takeSecret } from '../frame/shown-once.ts';
 import { gauges } from '../gauges.ts';
-import { allowed, signedIn } from '../guard.ts';
 import { keyState } from '../key-state.ts';
-import { page } from '../layout.tsx';
 import { AccountCap, AlertChoice, CapForm, WatchForm } from '../parts/alert-forms.tsx';
 import { DeliveryLog } from '../parts/delivery-log.tsx';
 import { EndpointList } from '../parts/endpoint-list.tsx';
 import { GaugeTable } from '../parts/gauge-table.tsx';
-import { carrySecret, takeSecret } from '../shown-once.ts';
-import { notFoundPage } from './not-found.tsx';
 
 /** Each asks the Wallet for its load: more than this would be a slow page. */
 const KEYS_SHOWN_MAX = 25;

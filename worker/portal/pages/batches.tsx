@@ -13,11 +13,11 @@ import { Money } from '../components/money.tsx';
 import { Notice } from '../components/notice.tsx';
 import { Heads, Sheet } from '../components/sheet.tsx';
 import { TILES, Tile } from '../components/tile.tsx';
-import { type PortalContext, type PortalEnv, words } from '../context.ts';
-import { allowed, mayWrite, signedIn } from '../guard.ts';
-import { page } from '../layout.tsx';
+import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
+import { allowed, mayWrite, signedIn } from '../frame/guard.ts';
+import { page } from '../frame/layout.tsx';
+import { notFoundPage } from '../frame/not-found.tsx';
 import { BatchProgress, BatchState } from '../parts/batch-state.tsx';
-import { notFoundPage } from './not-found.tsx';
 
 const PAGE = 25;
 const FILES = { output: 'outputFileId', errors: 'errorFileId' } as const;

@@ -26,10 +26,11 @@ import { findAccountRequest } from '../../wallet/find-request.ts';
 import { Money } from '../components/money.tsx';
 import { Notice } from '../components/notice.tsx';
 import { TILES, Tile } from '../components/tile.tsx';
-import { type PortalContext, type PortalEnv, words } from '../context.ts';
-import { type Faults, OptionalWhole, readForm, type Typed, typedFields, Usd, Whole } from '../form.ts';
-import { operator } from '../guard.ts';
-import { page } from '../layout.tsx';
+import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
+import { type Faults, OptionalWhole, readForm, type Typed, typedFields, Usd, Whole } from '../frame/form.ts';
+import { operator } from '../frame/guard.ts';
+import { page } from '../frame/layout.tsx';
+import { notFoundPage } from '../frame/not-found.tsx';
 import { Line } from '../operator-form.ts';
 import { KeyTable, TeamTable, WebhookTable } from '../parts/account-facts.tsx';
 import { AccountLimitsForm } from '../parts/account-limits-form.tsx';
@@ -38,7 +39,6 @@ import { DriftTable } from '../parts/drift-table.tsx';
 import { operatorNav } from '../parts/operator-nav.tsx';
 import { PaymentsTable } from '../parts/payments-table.tsx';
 import { requestView } from '../parts/request-view.tsx';
-import { notFoundPage } from './not-found.tsx';
 
 const PATH = '/operator/accounts';
 /** Enough to see what kind of trouble it is. */

@@ -1,7 +1,7 @@
 /** The API's reference: Scalar over /openapi.json, from our own origin. The one page of script; the rest does without. */
 import { Hono } from 'hono';
 import { html } from 'hono/html';
-import type { PortalEnv } from '../context.ts';
+import type { PortalEnv } from '../frame/context.ts';
 
 /** No request leaves for another origin: no fonts, no telemetry, no chat with anybody. */
 const CONFIGURATION = {

@@ -6,9 +6,9 @@ import { findInvoice } from '../../db/invoices.ts';
 import { invoiceName } from '../../domain/invoice.ts';
 import { nanoUsd } from '../../domain/money.ts';
 import { config } from '../../env.ts';
-import { type PortalEnv, words } from '../context.ts';
-import { allowed, signedIn } from '../guard.ts';
-import { notFoundPage } from './not-found.tsx';
+import { type PortalEnv, words } from '../frame/context.ts';
+import { allowed, signedIn } from '../frame/guard.ts';
+import { notFoundPage } from '../frame/not-found.tsx';
 
 export const invoicePage = new Hono<PortalEnv>();
 

@@ -15,7 +15,7 @@ import { Money } from '../components/money.tsx';
 import { Notice } from '../components/notice.tsx';
 import { Sheet } from '../components/sheet.tsx';
 import { ShownSecret } from '../components/shown-secret.tsx';
-import { type PortalContext, type PortalEnv, words } from '../context.ts';
+import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
 import {
   Choice,
   type Faults,
@@ -25,11 +25,11 @@ import {
   readForm,
   type Typed,
   Whole,
-} from '../form.ts';
-import { allowed, mayWrite, signedIn } from '../guard.ts';
+} from '../frame/form.ts';
+import { allowed, mayWrite, signedIn } from '../frame/guard.ts';
+import { page } from '../frame/layout.tsx';
+import { carrySecret, takeSecret } from '../frame/shown-once.ts';
 import { keyState } from '../key-state.ts';
-import { page } from '../layout.tsx';
-import { carrySecret, takeSecret } from '../shown-once.ts';
 
 const DAY_MS = 86_400_000;
 /** Each live key asks the Wallet for its spend: more than this would be a slow page. */

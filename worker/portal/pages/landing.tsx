@@ -4,8 +4,8 @@ import { loadCatalogue } from '../../db/catalogue.ts';
 import { database } from '../../db/client.ts';
 import { loadReferencePrices } from '../../db/reference-prices.ts';
 import { config } from '../../env.ts';
-import { type PortalEnv, words } from '../context.ts';
-import { page } from '../layout.tsx';
+import { type PortalEnv, words } from '../frame/context.ts';
+import { page } from '../frame/layout.tsx';
 import { Prices } from '../parts/price-list.tsx';
 
 export const landingPage = new Hono<PortalEnv>();

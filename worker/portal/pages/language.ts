@@ -3,9 +3,9 @@ import { Hono } from 'hono';
 import { database } from '../../db/client.ts';
 import { setLocale } from '../../db/people.ts';
 import { isLocale } from '../../i18n/locale.ts';
-import type { PortalEnv } from '../context.ts';
-import { typedFields } from '../form.ts';
-import { rememberLanguage, safePath } from '../guard.ts';
+import type { PortalEnv } from '../frame/context.ts';
+import { typedFields } from '../frame/form.ts';
+import { rememberLanguage, safePath } from '../frame/guard.ts';
 
 export const languagePage = new Hono<PortalEnv>();
 

@@ -5,9 +5,9 @@ import { isId } from '../../domain/ids.ts';
 import { config } from '../../env.ts';
 import { type KeptLetter, keptLetter, keptLetters } from '../../notifications/email/dev-mailbox.ts';
 import { Heads, Sheet } from '../components/sheet.tsx';
-import { type PortalContext, type PortalEnv, words } from '../context.ts';
-import { page } from '../layout.tsx';
-import { notFoundPage } from './not-found.tsx';
+import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
+import { page } from '../frame/layout.tsx';
+import { notFoundPage } from '../frame/not-found.tsx';
 
 const SHOWN_MAX = 50;
 

@@ -14,17 +14,17 @@ import { SelectField, TextField } from '../components/field.tsx';
 import { FilterForm, type FilterOption } from '../components/filter-form.tsx';
 import { Notice } from '../components/notice.tsx';
 import { TILES, Tile } from '../components/tile.tsx';
-import { type PortalContext, type PortalEnv, words } from '../context.ts';
-import { type Faults, readForm, type Typed, Usd } from '../form.ts';
-import { operator } from '../guard.ts';
+import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
+import { type Faults, readForm, type Typed, Usd } from '../frame/form.ts';
+import { operator } from '../frame/guard.ts';
+import { page } from '../frame/layout.tsx';
+import { notFoundPage } from '../frame/not-found.tsx';
 import { gpusOf, hardwareName } from '../hardware-names.ts';
-import { page } from '../layout.tsx';
 import { MarginChart } from '../parts/margin-chart.tsx';
 import { MarginPlanner } from '../parts/margin-planner.tsx';
 import { MarginTable } from '../parts/margin-table.tsx';
 import { operatorNav } from '../parts/operator-nav.tsx';
 import { bucketsOf, isPeriod, PERIODS, type Period } from '../usage-period.ts';
-import { notFoundPage } from './not-found.tsx';
 
 const PATH = '/operator/margin';
 

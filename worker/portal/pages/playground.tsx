@@ -13,11 +13,11 @@ import { type NanoUsd, nanoUsd, usd } from '../../domain/money.ts';
 import { config } from '../../env.ts';
 import { mintClientToken } from '../../http/client-token.ts';
 import { Notice } from '../components/notice.tsx';
-import { type PortalContext, type PortalEnv, words } from '../context.ts';
-import { readForm } from '../form.ts';
-import { allowed, signedIn } from '../guard.ts';
+import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
+import { readForm } from '../frame/form.ts';
+import { allowed, signedIn } from '../frame/guard.ts';
+import { page } from '../frame/layout.tsx';
 import { keyState } from '../key-state.ts';
-import { page } from '../layout.tsx';
 import { DATA_ID, type PlaygroundData, type PlaygroundToken, ROOT_ID } from '../playground/data.ts';
 
 const TOKEN_LIFETIME_S = 15 * 60;

@@ -12,16 +12,16 @@ import type { Fault } from '../../i18n/en/index.ts';
 import { describeError } from '../../lib/describe-error.ts';
 import { SelectField, TextField } from '../components/field.tsx';
 import { Notice } from '../components/notice.tsx';
-import { type PortalContext, type PortalEnv, words } from '../context.ts';
-import { Choice, type Faults, readForm, type Typed, typedFields } from '../form.ts';
-import { operator } from '../guard.ts';
+import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
+import { Choice, type Faults, readForm, type Typed, typedFields } from '../frame/form.ts';
+import { operator } from '../frame/guard.ts';
+import { page } from '../frame/layout.tsx';
+import { notFoundPage } from '../frame/not-found.tsx';
+import { carrySecret, takeSecret } from '../frame/shown-once.ts';
 import { hardwareName } from '../hardware-names.ts';
-import { page } from '../layout.tsx';
 import { AuditTable } from '../parts/audit-table.tsx';
 import { NodeTable } from '../parts/node-table.tsx';
 import { operatorNav } from '../parts/operator-nav.tsx';
-import { carrySecret, takeSecret } from '../shown-once.ts';
-import { notFoundPage } from './not-found.tsx';
 
 const AUDIT_SHOWN = 20;
 

@@ -5,14 +5,14 @@ import { endPrice, type PriceRefusal } from '../../billing/change-prices.ts';
 import { database } from '../../db/client.ts';
 import { findPrice, type PriceRow } from '../../db/prices.ts';
 import { TextField } from '../components/field.tsx';
-import { type PortalContext, type PortalEnv, words } from '../context.ts';
-import { type Faults, readForm, type Typed } from '../form.ts';
-import { operator } from '../guard.ts';
-import { page } from '../layout.tsx';
+import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
+import { type Faults, readForm, type Typed } from '../frame/form.ts';
+import { operator } from '../frame/guard.ts';
+import { page } from '../frame/layout.tsx';
+import { notFoundPage } from '../frame/not-found.tsx';
 import { fieldInstant, Instant } from '../operator-form.ts';
 import { operatorNav } from '../parts/operator-nav.tsx';
 import { priceConfirmPage, SEEN } from '../parts/price-confirm.tsx';
-import { notFoundPage } from './not-found.tsx';
 
 const PATH = '/operator/prices/end';
 

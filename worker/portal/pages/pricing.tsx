@@ -17,9 +17,9 @@ import { SelectField, TextField } from '../components/field.tsx';
 import { Notice } from '../components/notice.tsx';
 import { Sheet } from '../components/sheet.tsx';
 import { TILES, Tile } from '../components/tile.tsx';
-import { type PortalContext, type PortalEnv, words } from '../context.ts';
-import { type Faults, readFields, type Typed, Whole } from '../form.ts';
-import { page } from '../layout.tsx';
+import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
+import { type Faults, readFields, type Typed, Whole } from '../frame/form.ts';
+import { page } from '../frame/layout.tsx';
 import { Prices, pricesOf } from '../parts/price-list.tsx';
 
 const Percent = Whole({ min: 0, max: 100 });

@@ -16,10 +16,10 @@ import { TextField } from '../components/field.tsx';
 import { Money } from '../components/money.tsx';
 import { Notice } from '../components/notice.tsx';
 import { Heads, Sheet } from '../components/sheet.tsx';
-import { type PortalContext, type PortalEnv, words } from '../context.ts';
-import { type Faults, OptionalUsd, readForm, type Typed, Whole } from '../form.ts';
-import { operator } from '../guard.ts';
-import { page } from '../layout.tsx';
+import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
+import { type Faults, OptionalUsd, readForm, type Typed, Whole } from '../frame/form.ts';
+import { operator } from '../frame/guard.ts';
+import { page } from '../frame/layout.tsx';
 import { OptionalInstant } from '../operator-form.ts';
 import { operatorNav } from '../parts/operator-nav.tsx';
 

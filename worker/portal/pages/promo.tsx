@@ -4,10 +4,10 @@ import type { Child } from 'hono/jsx';
 import { redeemPromoCode } from '../../billing/promo-codes.ts';
 import { nanoUsd } from '../../domain/money.ts';
 import { Notice } from '../components/notice.tsx';
-import { type PortalContext, type PortalEnv, words } from '../context.ts';
-import { type Faults, type Typed, typedFields } from '../form.ts';
-import { allowed, signedIn } from '../guard.ts';
-import { page } from '../layout.tsx';
+import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
+import { type Faults, type Typed, typedFields } from '../frame/form.ts';
+import { allowed, signedIn } from '../frame/guard.ts';
+import { page } from '../frame/layout.tsx';
 import { PromoForm } from '../parts/promo-form.tsx';
 
 export const promoPage = new Hono<PortalEnv>();

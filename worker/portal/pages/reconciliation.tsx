@@ -6,16 +6,16 @@ import { database } from '../../db/client.ts';
 import { type DriftName, findOpenDrift } from '../../db/drift.ts';
 import { TextField } from '../components/field.tsx';
 import { Notice } from '../components/notice.tsx';
-import { type PortalContext, type PortalEnv, words } from '../context.ts';
-import { type Faults, readForm, type Typed } from '../form.ts';
-import { operator } from '../guard.ts';
-import { page } from '../layout.tsx';
+import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
+import { type Faults, readForm, type Typed } from '../frame/form.ts';
+import { operator } from '../frame/guard.ts';
+import { page } from '../frame/layout.tsx';
+import { notFoundPage } from '../frame/not-found.tsx';
 import { Line } from '../operator-form.ts';
 import { CountedTable } from '../parts/counted-table.tsx';
 import { DriftTable, driftText } from '../parts/drift-table.tsx';
 import { operatorNav } from '../parts/operator-nav.tsx';
 import { ReceiptLag } from '../parts/receipt-lag.tsx';
-import { notFoundPage } from './not-found.tsx';
 
 const PATH = '/operator/reconciliation';
 

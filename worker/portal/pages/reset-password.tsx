@@ -3,9 +3,9 @@ import { Hono } from 'hono';
 import * as z from 'zod';
 import { askForPasswordReset, resetPassword } from '../../identity/credentials.ts';
 import { TextField } from '../components/field.tsx';
-import { type PortalContext, type PortalEnv, words } from '../context.ts';
-import { type Faults, NewPassword, readForm } from '../form.ts';
-import { page } from '../layout.tsx';
+import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
+import { type Faults, NewPassword, readForm } from '../frame/form.ts';
+import { page } from '../frame/layout.tsx';
 import { answerEmail, askEmail, linkOver } from '../parts/ask-email.tsx';
 import { passwordHint } from '../parts/password-hint.ts';
 

@@ -4,11 +4,11 @@ import { database } from '../../db/client.ts';
 import { findKey, revokeKey } from '../../db/keys.ts';
 import { maskedApiKey } from '../../domain/api-key.ts';
 import { isId } from '../../domain/ids.ts';
-import { type PortalEnv, words } from '../context.ts';
-import { allowed, mayWrite, signedIn } from '../guard.ts';
+import { type PortalEnv, words } from '../frame/context.ts';
+import { allowed, mayWrite, signedIn } from '../frame/guard.ts';
+import { page } from '../frame/layout.tsx';
+import { notFoundPage } from '../frame/not-found.tsx';
 import { keyState } from '../key-state.ts';
-import { page } from '../layout.tsx';
-import { notFoundPage } from './not-found.tsx';
 
 export const revokePage = new Hono<PortalEnv>();
 

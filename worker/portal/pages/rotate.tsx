@@ -8,13 +8,13 @@ import { isId } from '../../domain/ids.ts';
 import { config } from '../../env.ts';
 import { pepperKey } from '../../tokens/pepper.ts';
 import { SelectField } from '../components/field.tsx';
-import { type PortalContext, type PortalEnv, words } from '../context.ts';
-import { Choice, readForm } from '../form.ts';
-import { allowed, mayWrite, signedIn } from '../guard.ts';
+import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
+import { Choice, readForm } from '../frame/form.ts';
+import { allowed, mayWrite, signedIn } from '../frame/guard.ts';
+import { page } from '../frame/layout.tsx';
+import { notFoundPage } from '../frame/not-found.tsx';
+import { carrySecret } from '../frame/shown-once.ts';
 import { keyState } from '../key-state.ts';
-import { page } from '../layout.tsx';
-import { carrySecret } from '../shown-once.ts';
-import { notFoundPage } from './not-found.tsx';
 
 const HOUR_MS = 3_600_000;
 /** How long the old key goes on. `none`: it has leaked. */

@@ -4,11 +4,11 @@ import { raw } from 'hono/html';
 import { renderSVG } from 'uqr';
 import { beginSecondFactor, confirmSecondFactor, endSecondFactor } from '../../identity/second-factor.ts';
 import { TextField } from '../components/field.tsx';
-import { type PortalContext, type PortalEnv, words } from '../context.ts';
-import { type Faults, typedFields } from '../form.ts';
-import { signedIn } from '../guard.ts';
-import { page } from '../layout.tsx';
-import { carrySecret, takeSecret } from '../shown-once.ts';
+import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
+import { type Faults, typedFields } from '../frame/form.ts';
+import { signedIn } from '../frame/guard.ts';
+import { page } from '../frame/layout.tsx';
+import { carrySecret, takeSecret } from '../frame/shown-once.ts';
 
 const HERE = '/settings/second-factor';
 

@@ -9,12 +9,12 @@ import { endOtherSessions, endSession, listSessions, type SessionRow } from '../
 import { SelectField, TextField } from '../components/field.tsx';
 import { Notice } from '../components/notice.tsx';
 import { Heads, Sheet } from '../components/sheet.tsx';
-import { type PortalContext, type PortalEnv, words } from '../context.ts';
-import { Choice, type Faults, Name, NewPassword, readForm, type Typed } from '../form.ts';
-import { mayWrite, rememberLanguage, signedIn } from '../guard.ts';
-import { page } from '../layout.tsx';
+import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
+import { Choice, type Faults, Name, NewPassword, readForm, type Typed } from '../frame/form.ts';
+import { mayWrite, rememberLanguage, signedIn } from '../frame/guard.ts';
+import { page } from '../frame/layout.tsx';
+import { notFoundPage } from '../frame/not-found.tsx';
 import { passwordHint } from '../parts/password-hint.ts';
-import { notFoundPage } from './not-found.tsx';
 
 const ProfileForm = z.object({ name: Name, language: Choice(LOCALES) });
 const PasswordForm = z.object({ current: z.string(), password: NewPassword });

@@ -3,10 +3,10 @@ import { Hono } from 'hono';
 import { type SessionRefusal, signInWithCode } from '../../identity/session.ts';
 import { TextField } from '../components/field.tsx';
 import { Notice } from '../components/notice.tsx';
-import { type PortalContext, type PortalEnv, words } from '../context.ts';
-import { typedFields } from '../form.ts';
-import { safePath } from '../guard.ts';
-import { page } from '../layout.tsx';
+import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
+import { typedFields } from '../frame/form.ts';
+import { safePath } from '../frame/guard.ts';
+import { page } from '../frame/layout.tsx';
 
 export const signInCodePage = new Hono<PortalEnv>();
 

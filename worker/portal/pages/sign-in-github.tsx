@@ -7,12 +7,12 @@ import { config } from '../../env.ts';
 import { beginWithGithub, finishWithGithub, type GithubRefusal } from '../../identity/github.ts';
 import { signOut } from '../../identity/session.ts';
 import { Notice } from '../components/notice.tsx';
-import { type PortalContext, type PortalEnv, words } from '../context.ts';
-import { typedFields } from '../form.ts';
-import { safePath } from '../guard.ts';
-import { page } from '../layout.tsx';
+import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
+import { typedFields } from '../frame/form.ts';
+import { safePath } from '../frame/guard.ts';
+import { page } from '../frame/layout.tsx';
+import { notFoundPage } from '../frame/not-found.tsx';
 import { welcome } from '../welcome.ts';
-import { notFoundPage } from './not-found.tsx';
 
 export const signInGithubPage = new Hono<PortalEnv>();
 

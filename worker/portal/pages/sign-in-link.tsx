@@ -6,8 +6,8 @@ import { Hono } from 'hono';
 import { askForSignInLink } from '../../identity/credentials.ts';
 import { signInByLink, signOut } from '../../identity/session.ts';
 import { Notice } from '../components/notice.tsx';
-import { type PortalContext, type PortalEnv, words } from '../context.ts';
-import { page } from '../layout.tsx';
+import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
+import { page } from '../frame/layout.tsx';
 import { answerEmail, askEmail, linkOver } from '../parts/ask-email.tsx';
 
 const HERE = '/sign-in/link';

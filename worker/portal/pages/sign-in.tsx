@@ -4,10 +4,10 @@ import { PASSWORD_LENGTH_MAX } from '../../identity/auth.ts';
 import { type SessionRefusal, signIn, signOut } from '../../identity/session.ts';
 import { TextField } from '../components/field.tsx';
 import { Notice } from '../components/notice.tsx';
-import { type PortalContext, type PortalEnv, words } from '../context.ts';
-import { type Typed, typedFields } from '../form.ts';
-import { safePath } from '../guard.ts';
-import { page } from '../layout.tsx';
+import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
+import { type Typed, typedFields } from '../frame/form.ts';
+import { safePath } from '../frame/guard.ts';
+import { page } from '../frame/layout.tsx';
 import { GithubButton } from '../parts/github-button.tsx';
 
 /** Where a person lands who came for no page in particular. */

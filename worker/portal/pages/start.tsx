@@ -8,11 +8,11 @@ import { maskedApiKey } from '../../domain/api-key.ts';
 import { config } from '../../env.ts';
 import { examples } from '../../examples/examples.ts';
 import { ShownSecret } from '../components/shown-secret.tsx';
-import { type PortalContext, type PortalEnv, words } from '../context.ts';
-import { signedIn } from '../guard.ts';
+import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
+import { signedIn } from '../frame/guard.ts';
+import { page } from '../frame/layout.tsx';
+import { takeSecret } from '../frame/shown-once.ts';
 import { keyState } from '../key-state.ts';
-import { page } from '../layout.tsx';
-import { takeSecret } from '../shown-once.ts';
 
 const MODEL = 'deepseek-reasoner';
 /** Usage is projected within a second of a request's end: together it is seen within five. */

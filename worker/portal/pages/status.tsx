@@ -13,8 +13,8 @@ import {
   uptime,
 } from '../../domain/status.ts';
 import { Heads, Sheet } from '../components/sheet.tsx';
-import { type PortalContext, type PortalEnv, words } from '../context.ts';
-import { page } from '../layout.tsx';
+import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
+import { page } from '../frame/layout.tsx';
 
 const DAY_MS = 86_400_000;
 const DAYS_SHOWN = 90;

@@ -20,13 +20,13 @@ import { sendsLetters } from '../../notifications/email/send.ts';
 import { SelectField, TextField } from '../components/field.tsx';
 import { Notice } from '../components/notice.tsx';
 import { Heads, Sheet } from '../components/sheet.tsx';
-import { type PortalContext, type PortalEnv, words } from '../context.ts';
-import { Choice, type Faults, readForm, type Typed, typedFields } from '../form.ts';
-import { allowed, mayWrite, rememberAccount, signedIn } from '../guard.ts';
-import { page } from '../layout.tsx';
+import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
+import { Choice, type Faults, readForm, type Typed, typedFields } from '../frame/form.ts';
+import { allowed, mayWrite, rememberAccount, signedIn } from '../frame/guard.ts';
+import { page } from '../frame/layout.tsx';
+import { notFoundPage } from '../frame/not-found.tsx';
 import { EmailForm } from '../parts/ask-email.tsx';
 import { TeamTrail } from '../parts/team-trail.tsx';
-import { notFoundPage } from './not-found.tsx';
 
 const TRAIL_SHOWN = 50;
 

@@ -26,9 +26,9 @@ import {
 } from '../components/filter-form.tsx';
 import { Money } from '../components/money.tsx';
 import { TILES, Tile } from '../components/tile.tsx';
-import { type PortalContext, type PortalEnv, words } from '../context.ts';
-import { allowed, signedIn } from '../guard.ts';
-import { page } from '../layout.tsx';
+import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
+import { allowed, signedIn } from '../frame/guard.ts';
+import { page } from '../frame/layout.tsx';
 import { RecentRequests } from '../parts/recent-requests.tsx';
 import { UsageTable } from '../parts/usage-table.tsx';
 import { type Buckets, bucketsOf, isPeriod, PERIODS, type Period } from '../usage-period.ts';

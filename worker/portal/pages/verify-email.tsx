@@ -1,8 +1,8 @@
 /** The link that shows an address to be a person's. Opening it twice says the same. */
 import { Hono } from 'hono';
 import { verifyEmail } from '../../identity/credentials.ts';
-import { type PortalEnv, words } from '../context.ts';
-import { page } from '../layout.tsx';
+import { type PortalEnv, words } from '../frame/context.ts';
+import { page } from '../frame/layout.tsx';
 import { linkOver } from '../parts/ask-email.tsx';
 
 export const verifyEmailPage = new Hono<PortalEnv>();

@@ -3,7 +3,7 @@ import type { Child } from 'hono/jsx';
 import type { FailedWebhook, Member } from '../../db/customers.ts';
 import type { ApiKeyRow } from '../../db/keys.ts';
 import { Heads, Sheet } from '../components/sheet.tsx';
-import { type PortalContext, words } from '../context.ts';
+import { type PortalContext, words } from '../frame/context.ts';
 import { keyState } from '../key-state.ts';
 
 /** The newest of an account that has many. */

@@ -1,8 +1,8 @@
 /** The limits of a whole account, and the form that sets them. */
 import type { LimitedAccount } from '../../db/account-limits.ts';
 import { TextField } from '../components/field.tsx';
-import { type PortalContext, words } from '../context.ts';
-import type { Faults, Typed } from '../form.ts';
+import { type PortalContext, words } from '../frame/context.ts';
+import type { Faults, Typed } from '../frame/form.ts';
 
 export function AccountLimitsForm(props: {
   c: PortalContext;

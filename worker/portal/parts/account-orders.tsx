@@ -1,8 +1,8 @@
 /** What an operator does to an account and must confirm by its name: grant credit, suspend it, resume it. */
 import type { LimitedAccount } from '../../db/account-limits.ts';
 import { TextField } from '../components/field.tsx';
-import { type PortalContext, words } from '../context.ts';
-import type { Faults, Typed } from '../form.ts';
+import { type PortalContext, words } from '../frame/context.ts';
+import type { Faults, Typed } from '../frame/form.ts';
 
 interface OrderProps {
   readonly c: PortalContext;

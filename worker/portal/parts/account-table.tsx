@@ -4,7 +4,7 @@ import type { Balance } from '../../domain/wallet.ts';
 import { describeError } from '../../lib/describe-error.ts';
 import { Money } from '../components/money.tsx';
 import { Heads, Sheet } from '../components/sheet.tsx';
-import { type PortalContext, words } from '../context.ts';
+import { type PortalContext, words } from '../frame/context.ts';
 
 export async function AccountTable({
   c,

@@ -6,8 +6,8 @@ import { DEFAULT_WATCH } from '../../domain/alert-thresholds.ts';
 import { CAP_PERIODS } from '../../domain/limits.ts';
 import { formatUsd, nanoUsd } from '../../domain/money.ts';
 import { SelectField, TextField } from '../components/field.tsx';
-import { type PortalContext, words } from '../context.ts';
-import { Choice, type Faults, OptionalUsd, type Typed } from '../form.ts';
+import { type PortalContext, words } from '../frame/context.ts';
+import { Choice, type Faults, OptionalUsd, type Typed } from '../frame/form.ts';
 
 /** Steps of a cap that can be chosen. */
 const PERCENTS = DEFAULT_WATCH.capPercents;

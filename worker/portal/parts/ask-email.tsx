@@ -4,9 +4,9 @@ import type { Fault } from '../../i18n/en/index.ts';
 import { sendsLetters } from '../../notifications/email/send.ts';
 import { TextField } from '../components/field.tsx';
 import { Notice } from '../components/notice.tsx';
-import { type PortalContext, words } from '../context.ts';
-import { type Faults, readForm, type Typed } from '../form.ts';
-import { page } from '../layout.tsx';
+import { type PortalContext, words } from '../frame/context.ts';
+import { type Faults, readForm, type Typed } from '../frame/form.ts';
+import { page } from '../frame/layout.tsx';
 
 const fault = (word: Fault) => ({ error: word });
 

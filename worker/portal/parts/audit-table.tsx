@@ -1,7 +1,7 @@
 /** What was done to the pool lately, and by whom. */
 import type { AuditRow } from '../../fleet/nodes.ts';
 import { Heads, Sheet } from '../components/sheet.tsx';
-import { type PortalContext, words } from '../context.ts';
+import { type PortalContext, words } from '../frame/context.ts';
 import { hardwareName } from '../hardware-names.ts';
 
 /** @param names of people and nodes, by id */

@@ -1,6 +1,6 @@
 /** How a batch stands: its state in a word, and how many of its lines are done. */
 import type { BatchRow } from '../../db/batches.ts';
-import { type PortalContext, words } from '../context.ts';
+import { type PortalContext, words } from '../frame/context.ts';
 
 const BADGES: Record<BatchRow['state'], string> = {
   validating: 'badge-info',

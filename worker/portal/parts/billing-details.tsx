@@ -1,8 +1,8 @@
 /** Who invoices are made out to. */
 import type { Buyer } from '../../db/schema/payments.ts';
 import { SelectField, TextField } from '../components/field.tsx';
-import { type PortalContext, words } from '../context.ts';
-import type { Faults, Typed } from '../form.ts';
+import { type PortalContext, words } from '../frame/context.ts';
+import type { Faults, Typed } from '../frame/form.ts';
 
 /** ISO 3166-1 alpha-2: those that `Intl` has a name for. */
 export const COUNTRIES: readonly string[] = codes();

@@ -5,7 +5,7 @@ import { findOrder } from '../../db/payments.ts';
 import { isId } from '../../domain/ids.ts';
 import type { Balance } from '../../domain/wallet.ts';
 import { Notice } from '../components/notice.tsx';
-import { type PortalContext, words } from '../context.ts';
+import { type PortalContext, words } from '../frame/context.ts';
 
 /** By the query of the address; what it claims of an order or a card, the database decides. */
 export async function returnNotice(c: PortalContext, rule: AutoRecharge | null) {

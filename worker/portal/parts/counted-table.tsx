@@ -3,7 +3,7 @@
 import type { Reconciliation } from '../../billing/reconciliation.ts';
 import type { CountedTokens } from '../../db/drift.ts';
 import { Heads, Sheet } from '../components/sheet.tsx';
-import { type PortalContext, words } from '../context.ts';
+import { type PortalContext, words } from '../frame/context.ts';
 
 export function CountedTable(props: {
   c: PortalContext;

@@ -2,7 +2,7 @@
 import type { LoggedDelivery } from '../../db/notice-deliveries.ts';
 import { noticeWords } from '../../notifications/wording.ts';
 import { Sheet } from '../components/sheet.tsx';
-import { type PortalContext, words } from '../context.ts';
+import { type PortalContext, words } from '../frame/context.ts';
 
 const TONES = { waiting: 'badge-info', delivered: 'badge-success', failed: 'badge-error' } as const;
 

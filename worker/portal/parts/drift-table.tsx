@@ -1,7 +1,7 @@
 /** Open findings of the reconciliation: what both sides say, in words, and the way to close each. */
 import type { DriftRow } from '../../db/drift.ts';
 import { Heads, Sheet } from '../components/sheet.tsx';
-import { type PortalContext, words } from '../context.ts';
+import { type PortalContext, words } from '../frame/context.ts';
 
 export function DriftTable(props: {
   c: PortalContext;

@@ -1,8 +1,8 @@
 /** Addresses for webhooks: what can be done with each, and the form for another. */
 import { ENDPOINTS_MAX, type WebhookEndpointRow } from '../../db/webhook-endpoints.ts';
 import { TextField } from '../components/field.tsx';
-import { type PortalContext, words } from '../context.ts';
-import type { Faults, Typed } from '../form.ts';
+import { type PortalContext, words } from '../frame/context.ts';
+import type { Faults, Typed } from '../frame/form.ts';
 
 export function EndpointList(props: {
   c: PortalContext;

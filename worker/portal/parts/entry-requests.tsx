@@ -1,7 +1,7 @@
 /** What an entry refers to, as text: of several requests that were charged together the times of the first and the last. */
 import { isId, timeOfId } from '../../domain/ids.ts';
 import { chargedRequests, type Entry } from '../../domain/ledger.ts';
-import { type PortalContext, words } from '../context.ts';
+import { type PortalContext, words } from '../frame/context.ts';
 
 export function EntryRequests({ c, entry }: { c: PortalContext; entry: Entry }) {
   const { t, f } = words(c);

@@ -2,7 +2,7 @@
 import { type Load, periodEndMs } from '../../domain/limits.ts';
 import { nanoUsd } from '../../domain/money.ts';
 import { Heads, Sheet } from '../components/sheet.tsx';
-import { type PortalContext, words } from '../context.ts';
+import { type PortalContext, words } from '../frame/context.ts';
 import type { Gauged } from '../gauges.ts';
 
 export function GaugeTable({ c, rows, nowMs }: { c: PortalContext; rows: readonly Gauged[]; nowMs: number }) {

@@ -1,6 +1,6 @@
 /** The way in by GitHub, where that is set up: a form of its own below the page's. */
 import { config } from '../../env.ts';
-import { type PortalContext, words } from '../context.ts';
+import { type PortalContext, words } from '../frame/context.ts';
 
 /** GitHub's mark, as its brand pages give it. */
 const MARK =

@@ -1,7 +1,7 @@
 /** Ledger entries, newest first, to the nano-USD. */
 import type { Entry } from '../../domain/ledger.ts';
 import { Heads, Sheet } from '../components/sheet.tsx';
-import { type PortalContext, words } from '../context.ts';
+import { type PortalContext, words } from '../frame/context.ts';
 import { EntryRequests } from './entry-requests.tsx';
 
 /** Enough of a hash to compare by eye; the whole of it is in the title. */

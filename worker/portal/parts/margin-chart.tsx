@@ -3,7 +3,7 @@ import { raw } from 'hono/html';
 import type { MarginSums } from '../../domain/margin.ts';
 import { SLIM, WIDE } from '../components/chart/bars.ts';
 import { MARGIN_PARTS, type MarginBar, marginBars, PART_COLORS } from '../components/chart/margin-bars.ts';
-import { type PortalContext, words } from '../context.ts';
+import { type PortalContext, words } from '../frame/context.ts';
 
 export function MarginChart(props: {
   c: PortalContext;

@@ -7,8 +7,8 @@ import { dayOfPrices } from '../../domain/price-change.ts';
 import { SelectField, TextField } from '../components/field.tsx';
 import { Money } from '../components/money.tsx';
 import { TILES, Tile } from '../components/tile.tsx';
-import { type PortalContext, words } from '../context.ts';
-import { readFields, type Typed, Usd, Whole } from '../form.ts';
+import { type PortalContext, words } from '../frame/context.ts';
+import { readFields, type Typed, Usd, Whole } from '../frame/form.ts';
 import { Percent, Ratio } from '../operator-form.ts';
 
 const PlanForm = z.object({

@@ -3,7 +3,7 @@ import type { Child } from 'hono/jsx';
 import { figuresOf, type MarginSums, sumOf } from '../../domain/margin.ts';
 import { nanoUsd } from '../../domain/money.ts';
 import { Heads, Sheet } from '../components/sheet.tsx';
-import { type PortalContext, words } from '../context.ts';
+import { type PortalContext, words } from '../frame/context.ts';
 
 export interface MarginRow {
   readonly head: Child;

@@ -2,8 +2,8 @@
 import { TARIFFS } from '../../domain/pricing.ts';
 import { SelectField, TextField } from '../components/field.tsx';
 import { Notice } from '../components/notice.tsx';
-import { type PortalContext, words } from '../context.ts';
-import type { Faults, Typed } from '../form.ts';
+import { type PortalContext, words } from '../frame/context.ts';
+import type { Faults, Typed } from '../frame/form.ts';
 
 export function NewPriceForm(props: {
   c: PortalContext;

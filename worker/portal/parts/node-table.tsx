@@ -3,7 +3,7 @@ import type { CanaryTry } from '../../domain/canary.ts';
 import type { NodeHealth, NodeState, NodeVerb, NodeView, PoolSnapshot } from '../../domain/node.ts';
 import type { NodeRow } from '../../fleet/nodes.ts';
 import { Heads, Sheet } from '../components/sheet.tsx';
-import { type PortalContext, words } from '../context.ts';
+import { type PortalContext, words } from '../frame/context.ts';
 import { hardwareName } from '../hardware-names.ts';
 
 /** As high as its text, which may take two lines. */

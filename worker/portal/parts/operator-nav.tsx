@@ -1,7 +1,7 @@
 /** The way between the operator's pages, with the number of findings that wait for somebody. */
 import { database } from '../../db/client.ts';
 import { countOpenDrift, OPEN_COUNTED_MAX } from '../../db/drift.ts';
-import { type PortalContext, words } from '../context.ts';
+import { type PortalContext, words } from '../frame/context.ts';
 
 export async function operatorNav(c: PortalContext, here: string) {
   const { t, f } = words(c);

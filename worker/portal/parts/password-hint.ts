@@ -1,6 +1,6 @@
 /** What a new password must be, beside its field. */
 import { PASSWORD_LENGTH_MIN } from '../../identity/auth.ts';
-import { type PortalContext, words } from '../context.ts';
+import { type PortalContext, words } from '../frame/context.ts';
 
 export function passwordHint(c: PortalContext): string {
   return words(c).t.signUp.passwordHint(PASSWORD_LENGTH_MIN);

@@ -2,7 +2,7 @@
 import type { PaymentOrder } from '../../db/payments.ts';
 import { invoiceName } from '../../domain/invoice.ts';
 import { Heads, Sheet } from '../components/sheet.tsx';
-import { type PortalContext, words } from '../context.ts';
+import { type PortalContext, words } from '../frame/context.ts';
 
 const BADGES = { open: 'badge-info', closed: '', paid: 'badge-success' } as const;
 

@@ -1,9 +1,9 @@
 /** The question before prices change: what it does to a day, and the model's id to be typed where that surprises. */
 import { type Effect, isSurprising } from '../../domain/price-change.ts';
 import { TextField } from '../components/field.tsx';
-import { type PortalContext, words } from '../context.ts';
-import type { Faults, Typed } from '../form.ts';
-import { page } from '../layout.tsx';
+import { type PortalContext, words } from '../frame/context.ts';
+import type { Faults, Typed } from '../frame/form.ts';
+import { page } from '../frame/layout.tsx';
 import { operatorNav } from './operator-nav.tsx';
 import { PriceEffect } from './price-effect.tsx';
 

@@ -1,7 +1,7 @@
 /** What a change of prices does: the parts of a day, and each price before and after. */
 import { changeOf, type Effect, PRICE_KINDS, SURPRISE } from '../../domain/price-change.ts';
 import { Heads, Sheet } from '../components/sheet.tsx';
-import { type PortalContext, words } from '../context.ts';
+import { type PortalContext, words } from '../frame/context.ts';
 
 export function PriceEffect({ c, effects }: { c: PortalContext; effects: readonly Effect[] }) {
   const { t } = words(c);

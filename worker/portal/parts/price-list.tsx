@@ -4,7 +4,7 @@ import type { ReferencePrice } from '../../db/reference-prices.ts';
 import { dayOfPrices, PRICE_KINDS, type PriceKind } from '../../domain/price-change.ts';
 import type { DatedPrice, Tariff } from '../../domain/pricing.ts';
 import { Sheet } from '../components/sheet.tsx';
-import { type PortalContext, words } from '../context.ts';
+import { type PortalContext, words } from '../frame/context.ts';
 
 /** The model whose prices stand against another maker's. */
 const FLAGSHIP = 'deepseek-r1-0528';

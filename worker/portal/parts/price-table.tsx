@@ -3,7 +3,7 @@ import type { AuditRow } from '../../db/audit.ts';
 import type { PriceRow } from '../../db/prices.ts';
 import { dayOfPrices, PRICE_KINDS, PRICE_NOTICE_MS } from '../../domain/price-change.ts';
 import { Heads, Sheet } from '../components/sheet.tsx';
-import { type PortalContext, words } from '../context.ts';
+import { type PortalContext, words } from '../frame/context.ts';
 import { hours, kindNames } from './price-effect.tsx';
 
 type State = 'in_force' | 'next' | 'replaced' | 'over';

@@ -1,8 +1,8 @@
 /** The field for a promo code on the billing page. What became of a code is said by the page that takes it. */
 
 import { TextField } from '../components/field.tsx';
-import { type PortalContext, words } from '../context.ts';
-import type { Faults, Typed } from '../form.ts';
+import { type PortalContext, words } from '../frame/context.ts';
+import type { Faults, Typed } from '../frame/form.ts';
 
 export function PromoForm({ c, typed, faults }: { c: PortalContext; typed?: Typed; faults?: Faults }) {
   const { t } = words(c);

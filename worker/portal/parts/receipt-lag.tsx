@@ -1,7 +1,7 @@
 /** How far receipts are behind: the newest of each node, and billed requests that still wait for theirs. */
 import type { Reconciliation } from '../../billing/reconciliation.ts';
 import { Heads, Sheet } from '../components/sheet.tsx';
-import { type PortalContext, words } from '../context.ts';
+import { type PortalContext, words } from '../frame/context.ts';
 
 export function ReceiptLag({ c, read }: { c: PortalContext; read: Reconciliation }) {
   const { t, f } = words(c);

@@ -3,7 +3,7 @@ import type { RecentRequest } from '../../db/usage.ts';
 import { billOf } from '../../domain/bill.ts';
 import { nanoUsd } from '../../domain/money.ts';
 import { Heads, Sheet } from '../components/sheet.tsx';
-import { type PortalContext, words } from '../context.ts';
+import { type PortalContext, words } from '../frame/context.ts';
 
 export function RecentRequests(props: {
   c: PortalContext;

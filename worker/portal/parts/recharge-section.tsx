@@ -6,8 +6,8 @@ import type { OffReason } from '../../domain/decline.ts';
 import { formatUsd, type NanoUsd, nanoUsd, usd } from '../../domain/money.ts';
 import { TextField } from '../components/field.tsx';
 import { Notice } from '../components/notice.tsx';
-import { type PortalContext, words } from '../context.ts';
-import type { Faults, Typed } from '../form.ts';
+import { type PortalContext, words } from '../frame/context.ts';
+import type { Faults, Typed } from '../frame/form.ts';
 
 /** What the form proposes until somebody chose. */
 const PROPOSED = { belowNanoUsd: usd(10), amountNanoUsd: usd(50), monthlyMaxNanoUsd: usd(500) };

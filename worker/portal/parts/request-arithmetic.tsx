@@ -3,7 +3,7 @@ import { billOf } from '../../domain/bill.ts';
 import { type NanoUsd, nanoUsd } from '../../domain/money.ts';
 import type { RequestRecord } from '../../domain/wallet.ts';
 import { Heads, Sheet } from '../components/sheet.tsx';
-import { type PortalContext, words } from '../context.ts';
+import { type PortalContext, words } from '../frame/context.ts';
 
 export function RequestArithmetic(props: {
   c: PortalContext;

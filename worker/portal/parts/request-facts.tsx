@@ -2,7 +2,7 @@
 import type { Child } from 'hono/jsx';
 import type { PriceRow } from '../../db/prices.ts';
 import type { RequestRecord } from '../../domain/wallet.ts';
-import { type PortalContext, words } from '../context.ts';
+import { type PortalContext, words } from '../frame/context.ts';
 
 export function RequestFacts(props: {
   c: PortalContext;

@@ -9,7 +9,7 @@ import {
   keySelect,
   modelSelect,
 } from '../components/filter-form.tsx';
-import { type PortalContext, words } from '../context.ts';
+import { type PortalContext, words } from '../frame/context.ts';
 import { ENDINGS, type RequestQuery } from '../request-query.ts';
 
 export function RequestFilterForm(props: {

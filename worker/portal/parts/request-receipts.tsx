@@ -1,7 +1,7 @@
 /** The second witness: what nodes say they generated for a request, as far as it is not what was billed. */
 import type { ReceiptRow } from '../../db/requests.ts';
 import { Heads, Sheet } from '../components/sheet.tsx';
-import { type PortalContext, words } from '../context.ts';
+import { type PortalContext, words } from '../frame/context.ts';
 
 export function RequestReceipts(props: {
   c: PortalContext;

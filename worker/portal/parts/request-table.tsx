@@ -2,7 +2,7 @@
 import type { RequestRow } from '../../db/requests.ts';
 import { nanoUsd } from '../../domain/money.ts';
 import { Heads, Sheet } from '../components/sheet.tsx';
-import { type PortalContext, words } from '../context.ts';
+import { type PortalContext, words } from '../frame/context.ts';
 
 export function RequestTable(props: {
   c: PortalContext;

@@ -1,7 +1,7 @@
 /** What was done in an account, by whom. */
 import type { TrailRow } from '../../db/team.ts';
 import { Heads, Sheet } from '../components/sheet.tsx';
-import { type PortalContext, words } from '../context.ts';
+import { type PortalContext, words } from '../frame/context.ts';
 
 interface Props {
   readonly c: PortalContext;

@@ -2,8 +2,8 @@
 import { TOP_UP_MAX, TOP_UP_MIN } from '../../billing/payable.ts';
 import { usd } from '../../domain/money.ts';
 import { TextField } from '../components/field.tsx';
-import { type PortalContext, words } from '../context.ts';
-import type { Faults, Typed } from '../form.ts';
+import { type PortalContext, words } from '../frame/context.ts';
+import type { Faults, Typed } from '../frame/form.ts';
 
 const AMOUNTS_USD = [10, 20, 50] as const;
 export const AMOUNT_CHOICES = ['10', '20', '50', 'other'] as const;

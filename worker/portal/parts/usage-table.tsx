@@ -2,7 +2,7 @@
 import type { UsageRow } from '../../db/usage.ts';
 import { nanoUsd } from '../../domain/money.ts';
 import { Heads, Sheet } from '../components/sheet.tsx';
-import { type PortalContext, words } from '../context.ts';
+import { type PortalContext, words } from '../frame/context.ts';
 
 /** Keeps the page under its 15 KB; the filters lead to the rest. */
 const ROWS_MAX = 100;

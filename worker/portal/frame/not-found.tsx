@@ -1,6 +1,6 @@
 /** No such page, and nothing of whether it exists for somebody else. */
-import { type PortalContext, words } from '../context.ts';
-import { page } from '../layout.tsx';
+import { type PortalContext, words } from './context.ts';
+import { page } from './layout.tsx';
 
 export function notFoundPage(c: PortalContext) {
   const { t } = words(c);

@@ -1,12 +1,12 @@
 /** What every page of the portal finds in its Hono context. */
 import type { Context } from 'hono';
-import type { Membership } from '../db/team.ts';
-import type { MemberRole } from '../domain/team.ts';
-import type { Env } from '../env.ts';
-import { formats } from '../i18n/formats.ts';
-import { type Locale, MESSAGES } from '../i18n/locale.ts';
-import type { Words } from '../i18n/words.ts';
-import type { Person } from '../identity/account.ts';
+import type { Membership } from '../../db/team.ts';
+import type { MemberRole } from '../../domain/team.ts';
+import type { Env } from '../../env.ts';
+import { formats } from '../../i18n/formats.ts';
+import { type Locale, MESSAGES } from '../../i18n/locale.ts';
+import type { Words } from '../../i18n/words.ts';
+import type { Person } from '../../identity/account.ts';
 
 export interface PortalEnv {
   Bindings: Env;

@@ -1,9 +1,9 @@
 /** The frame of every page: head, header with navigation, the page itself, footer with the language. */
 import { html } from 'hono/html';
 import type { Child } from 'hono/jsx';
-import { type Area, type MemberRole, mayRole } from '../domain/team.ts';
-import { LOCALE_NAMES, LOCALES } from '../i18n/locale.ts';
-import { Mark } from './components/mark.tsx';
+import { type Area, type MemberRole, mayRole } from '../../domain/team.ts';
+import { LOCALE_NAMES, LOCALES } from '../../i18n/locale.ts';
+import { Mark } from '../components/mark.tsx';
 import { type PortalContext, words } from './context.ts';
 
 const ICON = `data:image/svg+xml,${encodeURIComponent(

@@ -4,9 +4,9 @@ import { bodyLimit } from 'hono/body-limit';
 import { csrf } from 'hono/csrf';
 import { createMiddleware } from 'hono/factory';
 import { secureHeaders } from 'hono/secure-headers';
-import { config } from '../env.ts';
+import { config } from '../../env.ts';
 import type { PortalEnv } from './context.ts';
-import { problemPage } from './pages/problem.tsx';
+import { problemPage } from './problem.tsx';
 
 /** The longest form of the portal is under 1 KiB; this leaves room for what people paste by mistake. */
 const FORM_BYTES_MAX = 16_384;

@@ -1,8 +1,8 @@
 /** When a page cannot be had: what it means for the person, and a number for whoever looks into it. Never the cause. */
 
 import { LOCALES, type Locale } from '../../i18n/locale.ts';
-import { type PortalContext, words } from '../context.ts';
-import { page } from '../layout.tsx';
+import { type PortalContext, words } from './context.ts';
+import { page } from './layout.tsx';
 
 type Problem = 403 | 413 | 500 | 'role' | 'second_factor';
 

@@ -4,7 +4,7 @@
  */
 import { deleteCookie, getCookie, setCookie } from 'hono/cookie';
 import { EncryptJWT, jwtDecrypt } from 'jose';
-import { config } from '../env.ts';
+import { config } from '../../env.ts';
 import type { PortalContext } from './context.ts';
 
 const COOKIE = 'shown_once';

@@ -2,14 +2,14 @@
 import { getCookie, setCookie } from 'hono/cookie';
 import { createMiddleware } from 'hono/factory';
 import { parseAccept } from 'hono/utils/accept';
-import { type Area, mayRole } from '../domain/team.ts';
-import { config } from '../env.ts';
-import { isLocale, LOCALES, type Locale } from '../i18n/locale.ts';
-import { accountsOf } from '../identity/account.ts';
-import { personOf } from '../identity/session.ts';
+import { type Area, mayRole } from '../../domain/team.ts';
+import { config } from '../../env.ts';
+import { isLocale, LOCALES, type Locale } from '../../i18n/locale.ts';
+import { accountsOf } from '../../identity/account.ts';
+import { personOf } from '../../identity/session.ts';
 import type { PortalContext, PortalEnv } from './context.ts';
-import { notFoundPage } from './pages/not-found.tsx';
-import { problemPage } from './pages/problem.tsx';
+import { notFoundPage } from './not-found.tsx';
+import { problemPage } from './problem.tsx';
 
 /** better-auth's, whatever its prefix */
 const SESSION_COOKIE = 'tollgate.session_token=';

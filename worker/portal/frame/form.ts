@@ -1,9 +1,9 @@
 /** Reads a plain form: what was typed is kept, and each field that is wrong has one fault. */
 import * as z from 'zod';
-import { parseUsd } from '../domain/money.ts';
-import { NAME_LENGTH_MAX, PRINTABLE } from '../domain/name.ts';
-import type { Fault } from '../i18n/en/index.ts';
-import { PASSWORD_LENGTH_MAX, PASSWORD_LENGTH_MIN } from '../identity/auth.ts';
+import { parseUsd } from '../../domain/money.ts';
+import { NAME_LENGTH_MAX, PRINTABLE } from '../../domain/name.ts';
+import type { Fault } from '../../i18n/en/index.ts';
+import { PASSWORD_LENGTH_MAX, PASSWORD_LENGTH_MIN } from '../../identity/auth.ts';
 import type { PortalContext } from './context.ts';
 
 /** The fields of a form as they were typed. */
