@@ -26,7 +26,7 @@ import { allowed, mayWrite, rememberAccount, signedIn } from '../frame/guard.ts'
 import { page } from '../frame/layout.tsx';
 import { notFoundPage } from '../frame/not-found.tsx';
 import { EmailForm } from '../parts/ask-email.tsx';
-import { TeamTrail } from '../parts/team-trail.tsx';
+import { TeamTrail } from './team-trail.tsx';
 
 const TRAIL_SHOWN = 50;
 
