@@ -3,7 +3,7 @@ import { type Load, periodEndMs } from '../../domain/limits.ts';
 import { nanoUsd } from '../../domain/money.ts';
 import { Heads, Sheet } from '../components/sheet.tsx';
 import { type PortalContext, words } from '../frame/context.ts';
-import type { Gauged } from '../gauges.ts';
+import type { Gauged } from './gauges.ts';
 
 export function GaugeTable({ c, rows, nowMs }: { c: PortalContext; rows: readonly Gauged[]; nowMs: number }) {
   const { t, f } = words(c);

@@ -22,12 +22,12 @@ import { allowed, signedIn } from '../frame/guard.ts';
 import { page } from '../frame/layout.tsx';
 import { notFoundPage } from '../frame/not-found.tsx';
 import { carrySecret, takeSecret } from '../frame/shown-once.ts';
-import { gauges } from '../gauges.ts';
 import { keyState } from '../key-state.ts';
-import { AccountCap, AlertChoice, CapForm, WatchForm } from '../parts/alert-forms.tsx';
-import { DeliveryLog } from '../parts/delivery-log.tsx';
-import { EndpointList } from '../parts/endpoint-list.tsx';
-import { GaugeTable } from '../parts/gauge-table.tsx';
+import { AccountCap, AlertChoice, CapForm, WatchForm } from './alert-forms.tsx';
+import { DeliveryLog } from './delivery-log.tsx';
+import { EndpointList } from './endpoint-list.tsx';
+import { GaugeTable } from './gauge-table.tsx';
+import { gauges } from './gauges.ts';
 
 /** Each asks the Wallet for its load: more than this would be a slow page. */
 const KEYS_SHOWN_MAX = 25;

@@ -1,9 +1,9 @@
 /** What the account and its keys have used of their limits, as their Wallet says it now. */
-import type { AccountRow } from '../db/accounts.ts';
-import type { ApiKeyRow } from '../db/keys.ts';
-import type { CapPeriod, Load } from '../domain/limits.ts';
-import { describeError } from '../lib/describe-error.ts';
-import { type PortalContext, words } from './frame/context.ts';
+import type { AccountRow } from '../../db/accounts.ts';
+import type { ApiKeyRow } from '../../db/keys.ts';
+import type { CapPeriod, Load } from '../../domain/limits.ts';
+import { describeError } from '../../lib/describe-error.ts';
+import { type PortalContext, words } from '../frame/context.ts';
 
 export interface Gauged {
   readonly name: string;
