@@ -1,10 +1,10 @@
 /** An invitation, opened by the link of its letter: whose account it is, and one click to join. */
 import { Hono } from 'hono';
 import { accept, openInvitation } from '../../identity/team.ts';
+import { linkOver } from '../auth/ask-email.tsx';
 import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
 import { rememberAccount } from '../frame/guard.ts';
 import { page } from '../frame/layout.tsx';
-import { linkOver } from '../parts/ask-email.tsx';
 
 export const invitationPage = new Hono<PortalEnv>();
 

@@ -6,6 +6,7 @@ import { changeName, hasPassword, setLocale } from '../../db/people.ts';
 import { LOCALE_NAMES, LOCALES } from '../../i18n/locale.ts';
 import { askForVerification, changePassword } from '../../identity/credentials.ts';
 import { endOtherSessions, endSession, listSessions, type SessionRow } from '../../identity/sessions.ts';
+import { passwordHint } from '../auth/password-hint.ts';
 import { SelectField, TextField } from '../components/field.tsx';
 import { Notice } from '../components/notice.tsx';
 import { Heads, Sheet } from '../components/sheet.tsx';
@@ -14,7 +15,6 @@ import { Choice, type Faults, Name, NewPassword, readForm, type Typed } from '..
 import { mayWrite, rememberLanguage, signedIn } from '../frame/guard.ts';
 import { page } from '../frame/layout.tsx';
 import { notFoundPage } from '../frame/not-found.tsx';
-import { passwordHint } from '../parts/password-hint.ts';
 
 const ProfileForm = z.object({ name: Name, language: Choice(LOCALES) });
 const PasswordForm = z.object({ current: z.string(), password: NewPassword });

@@ -17,6 +17,7 @@ import { isId } from '../../domain/ids.ts';
 import { isLastOwner, MEMBER_ROLES, type MemberRole } from '../../domain/team.ts';
 import { invite } from '../../identity/team.ts';
 import { sendsLetters } from '../../notifications/email/send.ts';
+import { EmailForm } from '../auth/ask-email.tsx';
 import { SelectField, TextField } from '../components/field.tsx';
 import { Notice } from '../components/notice.tsx';
 import { Heads, Sheet } from '../components/sheet.tsx';
@@ -25,7 +26,6 @@ import { Choice, type Faults, readForm, type Typed, typedFields } from '../frame
 import { allowed, mayWrite, rememberAccount, signedIn } from '../frame/guard.ts';
 import { page } from '../frame/layout.tsx';
 import { notFoundPage } from '../frame/not-found.tsx';
-import { EmailForm } from '../parts/ask-email.tsx';
 import { TeamTrail } from './team-trail.tsx';
 
 const TRAIL_SHOWN = 50;

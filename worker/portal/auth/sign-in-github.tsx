@@ -12,7 +12,7 @@ import { typedFields } from '../frame/form.ts';
 import { safePath } from '../frame/guard.ts';
 import { page } from '../frame/layout.tsx';
 import { notFoundPage } from '../frame/not-found.tsx';
-import { welcome } from '../welcome.ts';
+import { welcome } from './welcome.ts';
 
 export const signInGithubPage = new Hono<PortalEnv>();
 

@@ -3,7 +3,7 @@ import { Hono } from 'hono';
 import { verifyEmail } from '../../identity/credentials.ts';
 import { type PortalEnv, words } from '../frame/context.ts';
 import { page } from '../frame/layout.tsx';
-import { linkOver } from '../parts/ask-email.tsx';
+import { linkOver } from './ask-email.tsx';
 
 export const verifyEmailPage = new Hono<PortalEnv>();
 

@@ -6,8 +6,8 @@ import { TextField } from '../components/field.tsx';
 import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
 import { type Faults, NewPassword, readForm } from '../frame/form.ts';
 import { page } from '../frame/layout.tsx';
-import { answerEmail, askEmail, linkOver } from '../parts/ask-email.tsx';
-import { passwordHint } from '../parts/password-hint.ts';
+import { answerEmail, askEmail, linkOver } from './ask-email.tsx';
+import { passwordHint } from './password-hint.ts';
 
 const PasswordForm = z.object({ password: NewPassword });
 

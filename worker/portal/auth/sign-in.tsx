@@ -8,7 +8,7 @@ import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
 import { type Typed, typedFields } from '../frame/form.ts';
 import { safePath } from '../frame/guard.ts';
 import { page } from '../frame/layout.tsx';
-import { GithubButton } from '../parts/github-button.tsx';
+import { GithubButton } from './github-button.tsx';
 
 /** Where a person lands who came for no page in particular. */
 const HOME = '/usage';

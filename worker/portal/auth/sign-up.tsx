@@ -13,9 +13,9 @@ import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
 import { type Faults, Name, NewPassword, readForm, type Typed } from '../frame/form.ts';
 import { safePath } from '../frame/guard.ts';
 import { page } from '../frame/layout.tsx';
-import { GithubButton } from '../parts/github-button.tsx';
-import { passwordHint } from '../parts/password-hint.ts';
-import { welcome } from '../welcome.ts';
+import { GithubButton } from './github-button.tsx';
+import { passwordHint } from './password-hint.ts';
+import { welcome } from './welcome.ts';
 
 const fault = (word: Fault) => ({ error: word });
 

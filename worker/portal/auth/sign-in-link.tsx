@@ -8,7 +8,7 @@ import { signInByLink, signOut } from '../../identity/session.ts';
 import { Notice } from '../components/notice.tsx';
 import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
 import { page } from '../frame/layout.tsx';
-import { answerEmail, askEmail, linkOver } from '../parts/ask-email.tsx';
+import { answerEmail, askEmail, linkOver } from './ask-email.tsx';
 
 const HERE = '/sign-in/link';
 

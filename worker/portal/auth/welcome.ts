@@ -1,11 +1,11 @@
 /** What awaits whoever has just signed up: an account with credit and a first key, or the account that invited them. */
-import { database } from '../db/client.ts';
-import { createKey } from '../db/keys.ts';
-import { config } from '../env.ts';
-import { ensureAccount, type Person } from '../identity/account.ts';
-import { pepperKey } from '../tokens/pepper.ts';
-import { type PortalContext, words } from './frame/context.ts';
-import { carrySecret } from './frame/shown-once.ts';
+import { database } from '../../db/client.ts';
+import { createKey } from '../../db/keys.ts';
+import { config } from '../../env.ts';
+import { ensureAccount, type Person } from '../../identity/account.ts';
+import { pepperKey } from '../../tokens/pepper.ts';
+import { type PortalContext, words } from '../frame/context.ts';
+import { carrySecret } from '../frame/shown-once.ts';
 
 /** The person exists already: whatever fails here is made good by the next page that they open. */
 export async function welcome(
