@@ -17,7 +17,7 @@ import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
 import { allowed, mayWrite, signedIn } from '../frame/guard.ts';
 import { page } from '../frame/layout.tsx';
 import { notFoundPage } from '../frame/not-found.tsx';
-import { BatchProgress, BatchState } from '../parts/batch-state.tsx';
+import { BatchProgress, BatchState } from './batch-state.tsx';
 
 const PAGE = 25;
 const FILES = { output: 'outputFileId', errors: 'errorFileId' } as const;
