@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { isPrintable, printable } from '../../worker/domain/invoice.ts';
 import { MESSAGES } from '../../worker/i18n/locale.ts';
-import { COUNTRIES } from '../../worker/portal/parts/billing-details.tsx';
+import { COUNTRIES } from '../../worker/portal/billing/billing-details.tsx';
 import { drawnIn } from '../pdf-text.ts';
 import { deliver, newOrder, signedEvent } from './billing-fixtures.ts';
 import { Desk } from './notices-fixtures.ts';

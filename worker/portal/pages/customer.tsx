@@ -23,6 +23,7 @@ import type { Fault } from '../../i18n/en/index.ts';
 import { changeAccountLimits, LIMIT_BOUNDS } from '../../identity/account-limits.ts';
 import { suspendAccount } from '../../identity/suspend.ts';
 import { findAccountRequest } from '../../wallet/find-request.ts';
+import { PaymentsTable } from '../billing/payments-table.tsx';
 import { Money } from '../components/money.tsx';
 import { Notice } from '../components/notice.tsx';
 import { TILES, Tile } from '../components/tile.tsx';
@@ -37,7 +38,6 @@ import { AccountLimitsForm } from '../parts/account-limits-form.tsx';
 import { GrantForm, SuspendForm } from '../parts/account-orders.tsx';
 import { DriftTable } from '../parts/drift-table.tsx';
 import { operatorNav } from '../parts/operator-nav.tsx';
-import { PaymentsTable } from '../parts/payments-table.tsx';
 import { requestView } from '../parts/request-view.tsx';
 
 const PATH = '/operator/accounts';

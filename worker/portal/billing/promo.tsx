@@ -8,7 +8,7 @@ import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
 import { type Faults, type Typed, typedFields } from '../frame/form.ts';
 import { allowed, signedIn } from '../frame/guard.ts';
 import { page } from '../frame/layout.tsx';
-import { PromoForm } from '../parts/promo-form.tsx';
+import { PromoForm } from './promo-form.tsx';
 
 export const promoPage = new Hono<PortalEnv>();
 
