@@ -22,7 +22,7 @@ import { allowed, signedIn } from '../frame/guard.ts';
 import { page } from '../frame/layout.tsx';
 import { notFoundPage } from '../frame/not-found.tsx';
 import { carrySecret, takeSecret } from '../frame/shown-once.ts';
-import { keyState } from '../key-state.ts';
+import { keyState } from '../keys/key-state.ts';
 import { AccountCap, AlertChoice, CapForm, WatchForm } from './alert-forms.tsx';
 import { DeliveryLog } from './delivery-log.tsx';
 import { EndpointList } from './endpoint-list.tsx';

@@ -17,7 +17,7 @@ import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
 import { readForm } from '../frame/form.ts';
 import { allowed, signedIn } from '../frame/guard.ts';
 import { page } from '../frame/layout.tsx';
-import { keyState } from '../key-state.ts';
+import { keyState } from '../keys/key-state.ts';
 import { DATA_ID, type PlaygroundData, type PlaygroundToken, ROOT_ID } from '../playground/data.ts';
 
 const TOKEN_LIFETIME_S = 15 * 60;

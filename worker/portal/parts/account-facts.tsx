@@ -4,7 +4,7 @@ import type { FailedWebhook, Member } from '../../db/customers.ts';
 import type { ApiKeyRow } from '../../db/keys.ts';
 import { Heads, Sheet } from '../components/sheet.tsx';
 import { type PortalContext, words } from '../frame/context.ts';
-import { keyState } from '../key-state.ts';
+import { keyState } from '../keys/key-state.ts';
 
 /** The newest of an account that has many. */
 const KEYS_SHOWN = 20;

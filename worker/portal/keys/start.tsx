@@ -12,7 +12,7 @@ import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
 import { signedIn } from '../frame/guard.ts';
 import { page } from '../frame/layout.tsx';
 import { takeSecret } from '../frame/shown-once.ts';
-import { keyState } from '../key-state.ts';
+import { keyState } from './key-state.ts';
 
 const MODEL = 'deepseek-reasoner';
 /** Usage is projected within a second of a request's end: together it is seen within five. */

@@ -14,7 +14,7 @@ import { allowed, mayWrite, signedIn } from '../frame/guard.ts';
 import { page } from '../frame/layout.tsx';
 import { notFoundPage } from '../frame/not-found.tsx';
 import { carrySecret } from '../frame/shown-once.ts';
-import { keyState } from '../key-state.ts';
+import { keyState } from './key-state.ts';
 
 const HOUR_MS = 3_600_000;
 /** How long the old key goes on. `none`: it has leaked. */

@@ -1,5 +1,5 @@
 /** What a key is good for at an instant, in one word. */
-import type { ApiKeyRow } from '../db/keys.ts';
+import type { ApiKeyRow } from '../../db/keys.ts';
 
 export function keyState(
   key: Pick<ApiKeyRow, 'revokedAtMs' | 'expiresAtMs'>,

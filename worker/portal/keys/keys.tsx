@@ -29,7 +29,7 @@ import {
 import { allowed, mayWrite, signedIn } from '../frame/guard.ts';
 import { page } from '../frame/layout.tsx';
 import { carrySecret, takeSecret } from '../frame/shown-once.ts';
-import { keyState } from '../key-state.ts';
+import { keyState } from './key-state.ts';
 
 const DAY_MS = 86_400_000;
 /** Each live key asks the Wallet for its spend: more than this would be a slow page. */

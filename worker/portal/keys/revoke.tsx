@@ -8,7 +8,7 @@ import { type PortalEnv, words } from '../frame/context.ts';
 import { allowed, mayWrite, signedIn } from '../frame/guard.ts';
 import { page } from '../frame/layout.tsx';
 import { notFoundPage } from '../frame/not-found.tsx';
-import { keyState } from '../key-state.ts';
+import { keyState } from './key-state.ts';
 
 export const revokePage = new Hono<PortalEnv>();
 
