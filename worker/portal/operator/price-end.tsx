@@ -10,9 +10,9 @@ import { type Faults, readForm, type Typed } from '../frame/form.ts';
 import { operator } from '../frame/guard.ts';
 import { page } from '../frame/layout.tsx';
 import { notFoundPage } from '../frame/not-found.tsx';
-import { fieldInstant, Instant } from '../operator-form.ts';
-import { operatorNav } from '../parts/operator-nav.tsx';
-import { priceConfirmPage, SEEN } from '../parts/price-confirm.tsx';
+import { fieldInstant, Instant } from './form.ts';
+import { operatorNav } from './operator-nav.tsx';
+import { priceConfirmPage, SEEN } from './price-confirm.tsx';
 
 const PATH = '/operator/prices/end';
 

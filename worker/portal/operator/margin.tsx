@@ -19,12 +19,12 @@ import { type Faults, readForm, type Typed, Usd } from '../frame/form.ts';
 import { operator } from '../frame/guard.ts';
 import { page } from '../frame/layout.tsx';
 import { notFoundPage } from '../frame/not-found.tsx';
-import { gpusOf, hardwareName } from '../hardware-names.ts';
-import { MarginChart } from '../parts/margin-chart.tsx';
-import { MarginPlanner } from '../parts/margin-planner.tsx';
-import { MarginTable } from '../parts/margin-table.tsx';
-import { operatorNav } from '../parts/operator-nav.tsx';
 import { bucketsOf, isPeriod, PERIODS, type Period } from '../usage-period.ts';
+import { gpusOf, hardwareName } from './hardware-names.ts';
+import { MarginChart } from './margin-chart.tsx';
+import { MarginPlanner } from './margin-planner.tsx';
+import { MarginTable } from './margin-table.tsx';
+import { operatorNav } from './operator-nav.tsx';
 
 const PATH = '/operator/margin';
 

@@ -2,7 +2,7 @@
 import type { AuditRow } from '../../fleet/nodes.ts';
 import { Heads, Sheet } from '../components/sheet.tsx';
 import { type PortalContext, words } from '../frame/context.ts';
-import { hardwareName } from '../hardware-names.ts';
+import { hardwareName } from './hardware-names.ts';
 
 /** @param names of people and nodes, by id */
 export function AuditTable(props: {

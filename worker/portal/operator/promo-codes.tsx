@@ -20,8 +20,8 @@ import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
 import { type Faults, OptionalUsd, readForm, type Typed, Whole } from '../frame/form.ts';
 import { operator } from '../frame/guard.ts';
 import { page } from '../frame/layout.tsx';
-import { OptionalInstant } from '../operator-form.ts';
-import { operatorNav } from '../parts/operator-nav.tsx';
+import { OptionalInstant } from './form.ts';
+import { operatorNav } from './operator-nav.tsx';
 
 const PATH = '/operator/promo-codes';
 const CODES_SHOWN_MAX = 100;

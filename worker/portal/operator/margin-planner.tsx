@@ -9,7 +9,7 @@ import { Money } from '../components/money.tsx';
 import { TILES, Tile } from '../components/tile.tsx';
 import { type PortalContext, words } from '../frame/context.ts';
 import { readFields, type Typed, Usd, Whole } from '../frame/form.ts';
-import { Percent, Ratio } from '../operator-form.ts';
+import { Percent, Ratio } from './form.ts';
 
 const PlanForm = z.object({
   price: Usd,

@@ -9,8 +9,8 @@ import { TextField } from '../components/field.tsx';
 import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
 import { operator } from '../frame/guard.ts';
 import { page } from '../frame/layout.tsx';
-import { AccountTable } from '../parts/account-table.tsx';
-import { operatorNav } from '../parts/operator-nav.tsx';
+import { AccountTable } from './account-table.tsx';
+import { operatorNav } from './operator-nav.tsx';
 
 const PATH = '/operator/accounts';
 /** Each asks its Wallet for the balance. */

@@ -18,10 +18,10 @@ import { operator } from '../frame/guard.ts';
 import { page } from '../frame/layout.tsx';
 import { notFoundPage } from '../frame/not-found.tsx';
 import { carrySecret, takeSecret } from '../frame/shown-once.ts';
-import { hardwareName } from '../hardware-names.ts';
-import { AuditTable } from '../parts/audit-table.tsx';
-import { NodeTable } from '../parts/node-table.tsx';
-import { operatorNav } from '../parts/operator-nav.tsx';
+import { AuditTable } from './audit-table.tsx';
+import { hardwareName } from './hardware-names.ts';
+import { NodeTable } from './node-table.tsx';
+import { operatorNav } from './operator-nav.tsx';
 
 const AUDIT_SHOWN = 20;
 

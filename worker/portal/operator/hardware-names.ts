@@ -1,5 +1,5 @@
 /** Hardware as people say it, and its GPUs; `8xh800-pair` is two hosts of eight. */
-import type { Hardware } from '../../gpu-pool/protocol/schemas.ts';
+import type { Hardware } from '../../../gpu-pool/protocol/schemas.ts';
 
 const NAMES: Record<Hardware, string> = {
   '8xh800-pair': '2 × 8 H800',

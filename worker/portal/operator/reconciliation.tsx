@@ -11,11 +11,11 @@ import { type Faults, readForm, type Typed } from '../frame/form.ts';
 import { operator } from '../frame/guard.ts';
 import { page } from '../frame/layout.tsx';
 import { notFoundPage } from '../frame/not-found.tsx';
-import { Line } from '../operator-form.ts';
-import { CountedTable } from '../parts/counted-table.tsx';
-import { DriftTable, driftText } from '../parts/drift-table.tsx';
-import { operatorNav } from '../parts/operator-nav.tsx';
-import { ReceiptLag } from '../parts/receipt-lag.tsx';
+import { CountedTable } from './counted-table.tsx';
+import { DriftTable, driftText } from './drift-table.tsx';
+import { Line } from './form.ts';
+import { operatorNav } from './operator-nav.tsx';
+import { ReceiptLag } from './receipt-lag.tsx';
 
 const PATH = '/operator/reconciliation';
 

@@ -13,11 +13,11 @@ import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
 import { Choice, type Faults, readForm, type Typed } from '../frame/form.ts';
 import { operator } from '../frame/guard.ts';
 import { page } from '../frame/layout.tsx';
-import { fieldInstant, Instant, Line, OptionalMinute, UsdPerMillion } from '../operator-form.ts';
-import { NewPriceForm } from '../parts/new-price-form.tsx';
-import { operatorNav } from '../parts/operator-nav.tsx';
-import { priceConfirmPage, SEEN } from '../parts/price-confirm.tsx';
-import { PriceTable } from '../parts/price-table.tsx';
+import { fieldInstant, Instant, Line, OptionalMinute, UsdPerMillion } from './form.ts';
+import { NewPriceForm } from './new-price-form.tsx';
+import { operatorNav } from './operator-nav.tsx';
+import { priceConfirmPage, SEEN } from './price-confirm.tsx';
+import { PriceTable } from './price-table.tsx';
 
 const PATH = '/operator/prices';
 /** Time to fill in the rest of the form, and to look at what it does. */

@@ -4,7 +4,7 @@ import type { NodeHealth, NodeState, NodeVerb, NodeView, PoolSnapshot } from '..
 import type { NodeRow } from '../../fleet/nodes.ts';
 import { Heads, Sheet } from '../components/sheet.tsx';
 import { type PortalContext, words } from '../frame/context.ts';
-import { hardwareName } from '../hardware-names.ts';
+import { hardwareName } from './hardware-names.ts';
 
 /** As high as its text, which may take two lines. */
 const BADGE = 'badge badge-sm badge-soft h-auto min-h-5';

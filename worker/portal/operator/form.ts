@@ -1,7 +1,7 @@
 /** Fields that only the operator's forms have: instants, hours of the day, prices. Times are UTC, as the pages are. */
 import * as z from 'zod';
-import { minuteOf, nanoPerToken } from '../domain/price-change.ts';
-import type { Fault } from '../i18n/en/index.ts';
+import { minuteOf, nanoPerToken } from '../../domain/price-change.ts';
+import type { Fault } from '../../i18n/en/index.ts';
 
 const fault = (word: Fault) => ({ error: word });
 

@@ -32,13 +32,13 @@ import { type Faults, OptionalWhole, readForm, type Typed, typedFields, Usd, Who
 import { operator } from '../frame/guard.ts';
 import { page } from '../frame/layout.tsx';
 import { notFoundPage } from '../frame/not-found.tsx';
-import { Line } from '../operator-form.ts';
-import { KeyTable, TeamTable, WebhookTable } from '../parts/account-facts.tsx';
-import { AccountLimitsForm } from '../parts/account-limits-form.tsx';
-import { GrantForm, SuspendForm } from '../parts/account-orders.tsx';
-import { DriftTable } from '../parts/drift-table.tsx';
-import { operatorNav } from '../parts/operator-nav.tsx';
 import { requestView } from '../parts/request-view.tsx';
+import { KeyTable, TeamTable, WebhookTable } from './account-facts.tsx';
+import { AccountLimitsForm } from './account-limits-form.tsx';
+import { GrantForm, SuspendForm } from './account-orders.tsx';
+import { DriftTable } from './drift-table.tsx';
+import { Line } from './form.ts';
+import { operatorNav } from './operator-nav.tsx';
 
 const PATH = '/operator/accounts';
 /** Enough to see what kind of trouble it is. */
