@@ -36,15 +36,15 @@ import { priceEndPage } from './operator/price-end.tsx';
 import { pricesPage } from './operator/prices.tsx';
 import { promoCodesPage } from './operator/promo-codes.tsx';
 import { reconciliationPage } from './operator/reconciliation.tsx';
-import { docsPage } from './pages/docs.tsx';
-import { landingPage } from './pages/landing.tsx';
-import { languagePage } from './pages/language.ts';
-import { mailboxPage } from './pages/mailbox.tsx';
 import { playgroundPage } from './pages/playground.tsx';
-import { pricingPage } from './pages/pricing.tsx';
 import { requestsPage } from './pages/requests.tsx';
-import { statusPage } from './pages/status.tsx';
 import { usagePage } from './pages/usage.tsx';
+import { docsPage } from './public/docs.tsx';
+import { landingPage } from './public/landing.tsx';
+import { languagePage } from './public/language.ts';
+import { mailboxPage } from './public/mailbox.tsx';
+import { pricingPage } from './public/pricing.tsx';
+import { statusPage } from './public/status.tsx';
 
 export const portal = new Hono<PortalEnv>();
 

@@ -6,7 +6,7 @@ import { loadReferencePrices } from '../../db/reference-prices.ts';
 import { config } from '../../env.ts';
 import { type PortalEnv, words } from '../frame/context.ts';
 import { page } from '../frame/layout.tsx';
-import { Prices } from '../parts/price-list.tsx';
+import { Prices } from './price-list.tsx';
 
 export const landingPage = new Hono<PortalEnv>();
 

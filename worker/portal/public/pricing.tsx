@@ -20,7 +20,7 @@ import { TILES, Tile } from '../components/tile.tsx';
 import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
 import { type Faults, readFields, type Typed, Whole } from '../frame/form.ts';
 import { page } from '../frame/layout.tsx';
-import { Prices, pricesOf } from '../parts/price-list.tsx';
+import { Prices, pricesOf } from './price-list.tsx';
 
 const Percent = Whole({ min: 0, max: 100 });
 const LoadForm = z.object({
