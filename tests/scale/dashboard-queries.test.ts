@@ -17,7 +17,7 @@ import {
 } from '../../worker/db/requests.ts';
 import { chargedSince, firstRequestAtMs, listRecentRequests, listUsage } from '../../worker/db/usage.ts';
 import { listBuckets } from '../../worker/db/usage-buckets.ts';
-import { bucketsOf, DAY_MS, HOUR_MS, PERIODS } from '../../worker/portal/usage-period.ts';
+import { bucketsOf, DAY_MS, HOUR_MS, PERIODS } from '../../worker/portal/usage/usage-period.ts';
 import { D1Binding, D1Store } from '../simulation/platform/d1.ts';
 import { fill, KEY_OF_LARGEST, LARGEST, NODE_IDS, REQUESTS } from './ten-million.ts';
 

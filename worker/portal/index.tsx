@@ -37,14 +37,14 @@ import { pricesPage } from './operator/prices.tsx';
 import { promoCodesPage } from './operator/promo-codes.tsx';
 import { reconciliationPage } from './operator/reconciliation.tsx';
 import { playgroundPage } from './pages/playground.tsx';
-import { requestsPage } from './pages/requests.tsx';
-import { usagePage } from './pages/usage.tsx';
 import { docsPage } from './public/docs.tsx';
 import { landingPage } from './public/landing.tsx';
 import { languagePage } from './public/language.ts';
 import { mailboxPage } from './public/mailbox.tsx';
 import { pricingPage } from './public/pricing.tsx';
 import { statusPage } from './public/status.tsx';
+import { requestsPage } from './usage/requests.tsx';
+import { usagePage } from './usage/usage.tsx';
 
 export const portal = new Hono<PortalEnv>();
 

@@ -2,7 +2,7 @@
 import type { Entry } from '../../domain/ledger.ts';
 import { Heads, Sheet } from '../components/sheet.tsx';
 import { type PortalContext, words } from '../frame/context.ts';
-import { EntryRequests } from '../parts/entry-requests.tsx';
+import { EntryRequests } from '../usage/entry-requests.tsx';
 
 /** Enough of a hash to compare by eye; the whole of it is in the title. */
 const HASH_SHOWN = 10;

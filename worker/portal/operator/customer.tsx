@@ -32,7 +32,7 @@ import { type Faults, OptionalWhole, readForm, type Typed, typedFields, Usd, Who
 import { operator } from '../frame/guard.ts';
 import { page } from '../frame/layout.tsx';
 import { notFoundPage } from '../frame/not-found.tsx';
-import { requestView } from '../parts/request-view.tsx';
+import { requestView } from '../usage/request-view.tsx';
 import { KeyTable, TeamTable, WebhookTable } from './account-facts.tsx';
 import { AccountLimitsForm } from './account-limits-form.tsx';
 import { GrantForm, SuspendForm } from './account-orders.tsx';

@@ -19,7 +19,7 @@ import { type Faults, readForm, type Typed, Usd } from '../frame/form.ts';
 import { operator } from '../frame/guard.ts';
 import { page } from '../frame/layout.tsx';
 import { notFoundPage } from '../frame/not-found.tsx';
-import { bucketsOf, isPeriod, PERIODS, type Period } from '../usage-period.ts';
+import { bucketsOf, isPeriod, PERIODS, type Period } from '../usage/usage-period.ts';
 import { gpusOf, hardwareName } from './hardware-names.ts';
 import { MarginChart } from './margin-chart.tsx';
 import { MarginPlanner } from './margin-planner.tsx';

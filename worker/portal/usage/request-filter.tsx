@@ -10,7 +10,7 @@ import {
   modelSelect,
 } from '../components/filter-form.tsx';
 import { type PortalContext, words } from '../frame/context.ts';
-import { ENDINGS, type RequestQuery } from '../request-query.ts';
+import { ENDINGS, type RequestQuery } from './request-query.ts';
 
 export function RequestFilterForm(props: {
   c: PortalContext;

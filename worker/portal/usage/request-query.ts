@@ -1,7 +1,7 @@
 /** What the address of the list of requests asks for; whatever it does not say rightly is as if not said. */
-import type { Ending } from '../domain/hold.ts';
-import { isId } from '../domain/ids.ts';
-import type { PortalContext } from './frame/context.ts';
+import type { Ending } from '../../domain/hold.ts';
+import { isId } from '../../domain/ids.ts';
+import type { PortalContext } from '../frame/context.ts';
 import { DAY_MS } from './usage-period.ts';
 
 export const SPANS_MS = {

@@ -29,9 +29,9 @@ import { TILES, Tile } from '../components/tile.tsx';
 import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
 import { allowed, signedIn } from '../frame/guard.ts';
 import { page } from '../frame/layout.tsx';
-import { RecentRequests } from '../parts/recent-requests.tsx';
-import { UsageTable } from '../parts/usage-table.tsx';
-import { type Buckets, bucketsOf, isPeriod, PERIODS, type Period } from '../usage-period.ts';
+import { RecentRequests } from './recent-requests.tsx';
+import { type Buckets, bucketsOf, isPeriod, PERIODS, type Period } from './usage-period.ts';
+import { UsageTable } from './usage-table.tsx';
 
 const RECENT_MAX = 20;
 
