@@ -7,7 +7,7 @@ const EVERYTHING = ['--scenario', 'all', '--total', '1000000'];
 const CHECKS: readonly (readonly [what: string, command: string, ...args: string[]])[] = [
   ['format and lint', 'biome', 'ci', '--error-on-warnings', '.'],
   ['types: Worker', 'tsc', '-p', 'worker'],
-  ['types: playground', 'tsc', '-p', 'worker/portal/playground'],
+  ['types: playground', 'tsc', '-p', 'worker/portal/playground/client'],
   ['types: GPU pool', 'tsc', '-p', 'gpu-pool'],
   ['types: tests', 'tsc', '-p', 'tests'],
   ['types: tests in workerd', 'tsc', '-p', 'tests/worker'],

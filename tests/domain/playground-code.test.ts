@@ -1,9 +1,9 @@
 /** The code that the playground shows is the request that it sends, whatever was typed. */
 import { execFileSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
-import { asCode } from '../../worker/portal/playground/as-code.ts';
-import { newExchange } from '../../worker/portal/playground/exchange.ts';
-import { bodyFor } from '../../worker/portal/playground/settings.ts';
+import { asCode } from '../../worker/portal/playground/client/as-code.ts';
+import { newExchange } from '../../worker/portal/playground/client/exchange.ts';
+import { bodyFor } from '../../worker/portal/playground/client/settings.ts';
 
 const TYPED = `it's "$HOME" \`id\` \\ \n\t€ 🦉 </script> \${x}`;
 const SETTINGS = { model: 'deepseek-r1-0528', system: '', maxTokens: '', temperature: '', keyId: 'key_1' };

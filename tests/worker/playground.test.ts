@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { usd } from '../../worker/domain/money.ts';
 import { config } from '../../worker/env.ts';
-import type { PlaygroundData, PlaygroundToken } from '../../worker/portal/playground/data.ts';
+import type { PlaygroundData, PlaygroundToken } from '../../worker/portal/playground/client/data.ts';
 import { verifyClientToken } from '../../worker/tokens/client-claims.ts';
 import { Browser, bindings } from './portal-browser.ts';
 

@@ -36,7 +36,7 @@ import { priceEndPage } from './operator/price-end.tsx';
 import { pricesPage } from './operator/prices.tsx';
 import { promoCodesPage } from './operator/promo-codes.tsx';
 import { reconciliationPage } from './operator/reconciliation.tsx';
-import { playgroundPage } from './pages/playground.tsx';
+import { playgroundPage } from './playground/page.tsx';
 import { docsPage } from './public/docs.tsx';
 import { landingPage } from './public/landing.tsx';
 import { languagePage } from './public/language.ts';

@@ -1,6 +1,6 @@
 /** One question to the public API, its answer as it streams in, and its bill once it is settled. */
 import { createParser } from 'eventsource-parser';
-import { nanoUsd, parseUsd } from '../../domain/money.ts';
+import { nanoUsd, parseUsd } from '../../../domain/money.ts';
 import type { Bill } from './exchange.ts';
 import { type ApiError, type Fault, faultOf } from './fault.ts';
 

@@ -1,5 +1,5 @@
 /** The request of the page as a program of one's own: the same conversation, the same settings, the key from outside. */
-import { quoted } from '../../examples/example.ts';
+import { quoted } from '../../../examples/example.ts';
 import type { ChatBody } from './ask.ts';
 
 export interface Code {

@@ -1,6 +1,6 @@
 /** A question and its answer, as far as it has come. */
-import type { NanoUsd } from '../../domain/money.ts';
-import type { Usage } from '../../domain/usage.ts';
+import type { NanoUsd } from '../../../domain/money.ts';
+import type { Usage } from '../../../domain/usage.ts';
 import type { Fault } from './fault.ts';
 
 export type Bill = Usage & { readonly chargeNanoUsd: NanoUsd };

@@ -1,6 +1,6 @@
 /** The whole: settings at the left, the conversation at the right, where to write below it. On a phone the settings come last. */
 import { useEffect, useRef, useState } from 'hono/jsx/dom';
-import { formats } from '../../i18n/formats.ts';
+import { formats } from '../../../i18n/formats.ts';
 import { asCode } from './as-code.ts';
 import { CodePanel } from './code-panel.tsx';
 import { Composer } from './composer.tsx';

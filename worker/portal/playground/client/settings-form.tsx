@@ -1,6 +1,6 @@
 /** What is chosen beside the conversation. Each change holds for the next question. */
 import type { Child } from 'hono/jsx';
-import type { Formats } from '../../i18n/formats.ts';
+import type { Formats } from '../../../i18n/formats.ts';
 import type { PlaygroundData } from './data.ts';
 import { fill } from './fill.ts';
 import type { Settings } from './settings.ts';

@@ -1,6 +1,6 @@
 /** What the page tells its script, as JSON in the page. */
-import type { playgroundEn } from '../../i18n/en/playground.ts';
-import type { Locale } from '../../i18n/locale.ts';
+import type { playgroundEn } from '../../../i18n/en/playground.ts';
+import type { Locale } from '../../../i18n/locale.ts';
 
 export interface PlaygroundData {
   readonly locale: Locale;

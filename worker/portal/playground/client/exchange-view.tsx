@@ -1,5 +1,5 @@
 /** A question, the reasoning, the answer, and what it took. All of it as text: nothing a model writes is markup here. */
-import type { Formats } from '../../i18n/formats.ts';
+import type { Formats } from '../../../i18n/formats.ts';
 import type { Phrases } from './data.ts';
 import type { Exchange } from './exchange.ts';
 import { todoFor } from './fault.ts';

@@ -18,7 +18,7 @@ import { readForm } from '../frame/form.ts';
 import { allowed, signedIn } from '../frame/guard.ts';
 import { page } from '../frame/layout.tsx';
 import { keyState } from '../keys/key-state.ts';
-import { DATA_ID, type PlaygroundData, type PlaygroundToken, ROOT_ID } from '../playground/data.ts';
+import { DATA_ID, type PlaygroundData, type PlaygroundToken, ROOT_ID } from './client/data.ts';
 
 const TOKEN_LIFETIME_S = 15 * 60;
 /** What a token that leaks out of a page can cost at most. */
