@@ -1,7 +1,8 @@
 /** The agent's HTTP for the edge, which anybody may reach: two routes with a token, and that it is there. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { ABORT_PATH, GENERATE_PATH } from '../protocol/schemas.ts';
-import { type GenerateContext, generate } from './generate.ts';
+import { generate } from './generate.ts';
+import type { GenerateContext } from './generate-context.ts';
 import { isRefusal, sendJson, sendRefusal } from './refusal.ts';
 
 /** Longer than the 60 to 75 s that proxies and workerd keep idle connections, so they close first. */

@@ -4,45 +4,12 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { GenerateRequest } from '../protocol/schemas.ts';
-import type { AbortWatch } from './abort-watch.ts';
 import { Answer } from './answer.ts';
 import { readJsonBody } from './body.ts';
-import type { Engine } from './engine-client.ts';
-import type { EngineWatch } from './engine-watch.ts';
-import { Flight, type FlightBook } from './flight.ts';
-import type { Journal } from './journal.ts';
-import type { Log } from './log.ts';
-import type { Metrics } from './metrics.ts';
+import { Flight } from './flight.ts';
+import type { GenerateContext } from './generate-context.ts';
 import { isRefusal, type Refusal, sendRefusal } from './refusal.ts';
-import type { VerifyRequestToken } from './request-token.ts';
 import { type Ending, Run } from './run.ts';
-
-export interface Deadlines {
-  /** from the engine's receiving a request to its first token */
-  firstTokenMs: number;
-  /** between tokens, and for a reader that takes nothing */
-  idleMs: number;
-  /** for the engine to report what it generated, after an abort */
-  abortGraceMs: number;
-  /** for the engine's count to show that an abort it did not report has stopped it */
-  abortProofMs: number;
-}
-
-export interface GenerateContext {
-  engine: Engine;
-  watch: EngineWatch;
-  journal: Journal;
-  flights: FlightBook;
-  aborts: AbortWatch;
-  verifyToken: VerifyRequestToken;
-  deadlines: Deadlines;
-  metrics: Metrics;
-  log: Log;
-  now: () => number;
-  /** whether new work is taken */
-  serving: () => boolean;
-  onReceipt: () => void;
-}
 
 export async function generate(
   context: GenerateContext,

@@ -3,13 +3,13 @@
  * engine fits, the addresses are free, the journal can be written, the edge knows the node.
  */
 import type { Server } from 'node:http';
-import type { AgentOptions } from './agent.ts';
 import { checkEngine, type EngineDemands, parseEngine } from './engine-check.ts';
 import type { Engine } from './engine-client.ts';
 import { join } from './enrol.ts';
 import { Journal } from './journal.ts';
 import { listen, parseListen, urlOf } from './listen.ts';
 import { makeStateDirectory, type NodeState, readNodeState } from './node-state.ts';
+import type { AgentOptions } from './options.ts';
 import type { EngineFacts } from './sglang/probe.ts';
 import { StartRefused } from './start-refused.ts';
 import { lockState, type StateLock } from './state-lock.ts';

@@ -4,7 +4,7 @@ import type { Answer } from './answer.ts';
 import { openEngine, readSmall } from './engine-client.ts';
 import { EngineStream } from './engine-stream.ts';
 import type { Flight } from './flight.ts';
-import type { GenerateContext } from './generate.ts';
+import type { GenerateContext } from './generate-context.ts';
 import type { Refusal } from './refusal.ts';
 import { fromStatus } from './sglang/refusal.ts';
 import { toEngineRequest, wantsJson } from './sglang/request.ts';

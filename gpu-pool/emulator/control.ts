@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { ZodError, z } from 'zod';
 import { FAULT_EFFECTS, type Fault } from './faults.ts';
 import { readJson, send } from './http.ts';
-import type { EmulatorState } from './server.ts';
+import type { EmulatorState } from './state.ts';
 
 export async function control(
   { faults, requests }: EmulatorState,

@@ -2,7 +2,7 @@
 
 import { renderMetrics } from './metrics.ts';
 import { CONTEXT_TOKENS } from './profiles.ts';
-import type { EmulatorState } from './server.ts';
+import type { EmulatorState } from './state.ts';
 
 export interface RouteAnswer {
   status: number;

@@ -1,48 +1,17 @@
 /** SGLang's HTTP surface over the emulated engine, plus `/emulator/…` for scripted faults. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { Hardware } from '../protocol/schemas.ts';
-import { type ChatContext, chatCompletions, textCompletions } from './chat.ts';
-import { type Clock, createClock } from './clock.ts';
+import { chatCompletions, textCompletions } from './chat.ts';
+import { createClock } from './clock.ts';
 import { control } from './control.ts';
 import { Engine } from './engine.ts';
 import { FaultBoard } from './faults.ts';
 import { readJson, send } from './http.ts';
 import { type EngineLog, openEngineLog } from './log.ts';
 import { flatError } from './openai-shape.ts';
-import { PROFILES, type Profile } from './profiles.ts';
+import { PROFILES } from './profiles.ts';
 import { ROUTES } from './routes.ts';
-
-export interface EmulatorOptions {
-  profile: Hardware;
-  /** 0 (the default) picks a free port */
-  port?: number;
-  host?: string;
-  modelPath?: string;
-  weightVersion?: string;
-  /** 1 is real time, 20 twenty times faster, 0 (the default) never waits */
-  speed?: number;
-  seed?: number;
-  /** file of the engine's log; without it nothing is logged */
-  log?: string;
-  apiKey?: string;
-  adminApiKey?: string;
-  /** waiting requests, unlimited by default as in SGLang */
-  maxQueuedRequests?: number;
-  /** `--enable-cache-report`: without it no answer names cached tokens */
-  cacheReport?: boolean;
-  /** `--reasoning-parser`: none by default as in SGLang, and an answer then begins with its reasoning */
-  reasoningParser?: string;
-  /** `--disable-radix-cache`: no prefix is ever used again */
-  disableRadixCache?: boolean;
-  /** `--revision` of the weights */
-  revision?: string;
-  /** the release it claims to be */
-  version?: string;
-  /** replaces parts of the hardware profile, for tests */
-  override?: Partial<Profile>;
-  clock?: Clock;
-}
+import type { EmulatorOptions, EmulatorState, ReceivedRequest } from './state.ts';
 
 export interface Emulator {
   url: string;
@@ -55,20 +24,9 @@ export interface Emulator {
   close(): Promise<void>;
 }
 
-export interface ReceivedRequest {
-  rid: string;
-  body: unknown;
-}
-
 const REQUESTS_KEPT = 50;
 /** uvicorn's default, which SGLang keeps: a client that reuses a connection then races with its closing. */
 const KEEP_ALIVE_MS = 5_000;
-
-/** What routes see of a running emulator. */
-export interface EmulatorState extends ChatContext {
-  options: EmulatorOptions;
-  requests: ReceivedRequest[];
-}
 
 /** Starts an emulator in this process. Listens on loopback unless told otherwise. */
 export async function startEmulator(options: EmulatorOptions): Promise<Emulator> {

@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { Fault } from '../../gpu-pool/emulator/faults.ts';
 import { readEngineLog } from '../../gpu-pool/emulator/log.ts';
-import { type EmulatorOptions, startEmulator } from '../../gpu-pool/emulator/server.ts';
+import { startEmulator } from '../../gpu-pool/emulator/server.ts';
+import type { EmulatorOptions } from '../../gpu-pool/emulator/state.ts';
 import { FakeEdge, requestId } from './agent-fake-edge.ts';
 import { BODY, generate, post, read, startTestAgent, tempDir, textOf, until } from './agent-kit.ts';
 

@@ -1,7 +1,8 @@
 /** Which engines a node takes, at its start and when the engine has come back. */
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { judgeVersion } from '../../gpu-pool/agent/sglang/version.ts';
-import { type EmulatorOptions, startEmulator } from '../../gpu-pool/emulator/server.ts';
+import { startEmulator } from '../../gpu-pool/emulator/server.ts';
+import type { EmulatorOptions } from '../../gpu-pool/emulator/state.ts';
 import { FakeEdge } from './agent-fake-edge.ts';
 import { ScriptedEngine } from './agent-fake-engine.ts';
 import { generate, stage, startRefusal, startTestAgent, tempDir, until } from './agent-kit.ts';

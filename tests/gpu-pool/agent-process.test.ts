@@ -2,7 +2,8 @@
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { readEngineLog } from '../../gpu-pool/emulator/log.ts';
-import { type EmulatorOptions, startEmulator } from '../../gpu-pool/emulator/server.ts';
+import { startEmulator } from '../../gpu-pool/emulator/server.ts';
+import type { EmulatorOptions } from '../../gpu-pool/emulator/state.ts';
 import { FakeEdge, requestId } from './agent-fake-edge.ts';
 import { event, ScriptedEngine, sse, total, usage } from './agent-fake-engine.ts';
 import { type AgentProcess, generate, SALT, spawnAgent, tempDir, until } from './agent-kit.ts';
