@@ -1,4 +1,4 @@
-/** What tests/load/pool.ts orders of its driver (tests/worker/pool-driver.ts), and what it hears of it. */
+/** What tests/load/pool.ts orders of its driver (tests/worker/fleet/pool-driver.ts), and what it hears of it. */
 export interface Order {
   readonly phase: 'register' | 'heartbeats' | 'routes' | 'together';
   readonly nodes: number;

@@ -101,7 +101,7 @@ function line(what: string, value: number, unit: string, ratio?: number, more = 
 async function bundleDriver(dir: string): Promise<string> {
   const outfile = join(dir, 'driver.js');
   await build({
-    entryPoints: [join(import.meta.dirname, '../worker/pool-driver.ts')],
+    entryPoints: [join(import.meta.dirname, '../worker/fleet/pool-driver.ts')],
     outfile,
     bundle: true,
     format: 'esm',

@@ -19,7 +19,7 @@ import { newId } from '../../worker/domain/ids.ts';
 import type { NodeReport, RegisteredNode } from '../../worker/domain/node.ts';
 import { config, type Env } from '../../worker/env.ts';
 import { publicJwks } from '../../worker/tokens/edge-keys.ts';
-import { QUIET_LOAD } from './fleet-fixtures.ts';
+import { QUIET_LOAD } from './fleet/fixtures.ts';
 
 const env = bindings as unknown as Env;
 

@@ -1,7 +1,7 @@
 /** A request to the edge in any shape, well-formed or not, and what is wrong with how it was refused. */
 import { createExecutionContext, waitOnExecutionContext } from 'cloudflare:test';
 import app from '../../worker/index.ts';
-import { type Customer, env } from './gateway-client.ts';
+import { type Customer, env } from './gateway/client.ts';
 
 export interface RawAsk {
   readonly method?: string;

@@ -1,0 +1,137 @@
+/** The API's description: every route that is there and none that is not, and answers that are as it says. */
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { api } from '../../../worker/api/index.ts';
+import { openApiDocument } from '../../../worker/api/openapi/document.ts';
+import { usd } from '../../../worker/domain/money.ts';
+import { call, create, hasEnded, hello, sellBatches, until } from '../batches/fixtures.ts';
+import { answer, freshNetwork, stream } from '../fake-node.ts';
+import { Customer, newModel } from '../gateway/client.ts';
+
+await sellBatches(5);
+const network = freshNetwork();
+
+type Schema = Record<string, unknown>;
+interface Operation {
+  responses: Record<string, { content?: Record<string, { schema: Schema }> }>;
+  security: Record<string, string[]>[];
+}
+const document = openApiDocument('https://tollgate.test') as unknown as {
+  paths: Record<string, Record<string, Operation>>;
+  components: Schema;
+};
+
+it('has every route of the API and no other', () => {
+  const described = Object.entries(document.paths).flatMap(([path, methods]) =>
+    Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
+  );
+  /** the same under another name: said in the description of the one that is listed */
+  const aliases = [
+    'POST /chat/completions',
+    'POST /beta/chat/completions',
+    'POST /completions',
+    'POST /beta/completions',
+    'POST /v1/messages',
+    'GET /models',
+    'GET /models/{id}',
+    'GET /openapi.json',
+  ];
+  const routes = api.routes.map(
+    ({ method, path }) => `${method} ${path.replace(/:(\w+)(\{.+?\})?/g, '{$1}')}`,
+  );
+  expect([...new Set(routes)].sort()).toEqual([...described, ...aliases].sort());
+});
+
+it('names no schema that it does not have', () => {
+  const text = JSON.stringify(document);
+  for (const [, name] of text.matchAll(/"#\/components\/schemas\/(\w+)"/g))
+    expect(document.components.schemas).toHaveProperty(name!);
+});
+
+describe('an answer is as described', () => {
+  let customer: Customer;
+  let model: string;
+  const ajv = new Ajv2020({ strict: false, validateFormats: false });
+  beforeAll(async () => {
+    customer = await Customer.withCredit(usd(1));
+  });
+
+  /** Faults of a real answer against the document. */
+  async function faults(method: string, path: string, response: Response): Promise<unknown> {
+    const schema = document.paths[path]![method]!.responses[response.status]?.content?.['application/json'];
+    if (!schema) return `${response.status} is not described`;
+    const validate = ajv.compile({ ...schema.schema, components: document.components });
+    const body: unknown = await response.json();
+    return validate(body) ? [] : { body, errors: validate.errors };
+  }
+  const ask = (method: string, path: string, body?: object, who: { key: string } = customer) =>
+    call(who, method.toUpperCase(), path, body);
+
+  it('of every way to ask, and of what is refused', async () => {
+    model = newModel();
+    await network().add(model, () => stream(answer({ reasoning: ['So'], content: ['Hi'] })));
+    const messages = [{ role: 'user', content: 'Hi' }];
+    for (const [path, body] of [
+      ['/v1/chat/completions', { messages }],
+      ['/v1/responses', { input: 'Hi' }],
+      ['/anthropic/v1/messages', { messages, max_tokens: 10 }],
+      ['/v1/completions', { prompt: 'Hi' }],
+    ] as const) {
+      const good = await ask('post', path, { model, ...body });
+      expect([path, good.status]).toEqual([path, 200]);
+      expect([path, await faults('post', path, good)]).toEqual([path, []]);
+      const bad = await ask('post', path, { model, ...body, temperature: 'hot' });
+      expect([path, bad.status, await faults('post', path, bad)]).toEqual([path, 400, []]);
+      const unknown = await ask('post', path, { model, ...body }, { key: 'sk-tg-nobody' });
+      expect([path, unknown.status, await faults('post', path, unknown)]).toEqual([path, 401, []]);
+    }
+  });
+
+  it('of everything that is looked at', async () => {
+    const requestId = (await ask('post', '/v1/chat/completions', { model })).headers.get('x-request-id');
+    for (const [path, url] of [
+      ['/v1/models', '/v1/models'],
+      ['/v1/models/{id}', `/v1/models/${model}`],
+      ['/v1/models/{id}', '/v1/models/nobody'],
+      ['/anthropic/v1/models', '/anthropic/v1/models'],
+      ['/user/balance', '/user/balance'],
+      ['/v1/key', '/v1/key'],
+      ['/v1/usage', '/v1/usage'],
+      ['/v1/usage', '/v1/usage?limit=0'],
+      ['/v1/generations/{id}', `/v1/generations/${requestId}`],
+      ['/v1/keys', '/v1/keys'],
+      ['/v1/files', '/v1/files'],
+      ['/v1/batches', '/v1/batches'],
+      ['/v1/batches/{id}', '/v1/batches/batch_none'],
+      ['/healthz', '/healthz'],
+    ] as const) {
+      expect([url, await faults('get', path, await ask('get', url))]).toEqual([url, []]);
+    }
+  });
+
+  it('of keys, tokens, files and batches', async () => {
+    const manager = await Customer.withCredit(usd(0), { scope: 'management' });
+    const made = await ask('post', '/v1/keys', { name: 'a' }, manager);
+    const { id } = (await made.clone().json()) as { id: string };
+    expect(await faults('post', '/v1/keys', made)).toEqual([]);
+    const rotated = await ask('post', `/v1/keys/${id}/rotate`, {}, manager);
+    expect(await faults('post', '/v1/keys/{id}/rotate', rotated)).toEqual([]);
+    expect(await faults('get', '/v1/keys', await ask('get', '/v1/keys', undefined, manager))).toEqual([]);
+    const changed = await ask('patch', `/v1/keys/${id}`, { name: 'b' }, manager);
+    expect(await faults('patch', '/v1/keys/{id}', changed)).toEqual([]);
+    const gone = await ask('delete', `/v1/keys/${id}`, undefined, manager);
+    expect(await faults('delete', '/v1/keys/{id}', gone)).toEqual([]);
+    expect(await faults('post', '/v1/tokens', await ask('post', '/v1/tokens', { cap: '1' }))).toEqual([]);
+
+    const batch = await create(customer, [hello('nobody', 'a')]);
+    await until(customer, batch.id, hasEnded);
+    for (const [path, url] of [
+      ['/v1/batches', '/v1/batches'],
+      ['/v1/batches/{id}', `/v1/batches/${batch.id}`],
+      ['/v1/files', '/v1/files'],
+      ['/v1/files/{id}', `/v1/files/${String(batch.input_file_id)}`],
+    ] as const) {
+      expect([url, await faults('get', path, await ask('get', url))]).toEqual([url, []]);
+    }
+  });
+});

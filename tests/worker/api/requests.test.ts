@@ -1,0 +1,445 @@
+import { runInDurableObject } from 'cloudflare:test';
+import { describe, expect, it } from 'vitest';
+import { database } from '../../../worker/db/client.ts';
+import { listRequests, type OfEntry } from '../../../worker/db/requests.ts';
+import { usageEvent } from '../../../worker/db/schema.ts';
+import type { Ending } from '../../../worker/domain/hold.ts';
+import { newId, timeOfId } from '../../../worker/domain/ids.ts';
+import { chargeReference } from '../../../worker/domain/ledger.ts';
+import { nanoUsd } from '../../../worker/domain/money.ts';
+import type { Usage } from '../../../worker/domain/usage.ts';
+import { formats } from '../../../worker/i18n/formats.ts';
+import { MESSAGES } from '../../../worker/i18n/locale.ts';
+import { Browser } from '../portal/browser.ts';
+import { operatorBrowser, textOf } from '../portal/operator/console.ts';
+import { env, passTime, receiptOf, told, walletWith } from '../wallet/fixtures.ts';
+
+const { requests, usage: words } = MESSAGES.en;
+const { one } = requests;
+const db = database(env);
+
+/** 10 × 140 + 20 × 550 + 100 × 2,190 = 231,400 nano-USD */
+const USED: Usage = { promptTokens: 30, cachedTokens: 10, completionTokens: 100, reasoningTokens: 60 };
+const CHARGE = 231_400;
+
+/** A person with an account and its key. */
+async function signedUp() {
+  const browser = new Browser();
+  await browser.signUp();
+  const page = await (await browser.get('/keys')).text();
+  const keyId = /key_[0-9a-z]{26}/.exec(page)![0];
+  const row = await env.DB.prepare('SELECT account_id FROM api_key WHERE id = ?').bind(keyId).first();
+  const accountId = String(row!.account_id);
+  return { browser, keyId, accountId };
+}
+
+/** The same, and its Wallet. */
+async function customer() {
+  const who = await signedUp();
+  return { ...who, ...(await walletWith(nanoUsd(0), who.accountId)) };
+}
+
+type Customer = Awaited<ReturnType<typeof signedUp>>;
+
+/** Ended requests in D1, the newest first, a second apart. */
+async function ended(who: Customer, count: number, change: Partial<typeof usageEvent.$inferInsert> = {}) {
+  const nowMs = Date.now();
+  const rows = Array.from({ length: count }, (_, i) => ({
+    requestId: newId('req', nowMs - i * 1_000),
+    accountId: who.accountId,
+    keyId: who.keyId,
+    modelId: 'deepseek-r1-0528',
+    nodeId: 'node_a',
+    admittedAtMs: nowMs - i * 1_000,
+    endedAtMs: nowMs - i * 1_000 + 500,
+    state: 'posted' as const,
+    ending: 'finished' as Ending,
+    stream: true,
+    ...USED,
+    priceId: 'deepseek-r1-0528/standard/1',
+    chargeNanoUsd: CHARGE,
+    entrySeq: i + 2,
+    ttftMs: 450,
+    ...change,
+  }));
+  for (const row of rows) await db.insert(usageEvent).values(row);
+  return rows.map(({ requestId }) => requestId);
+}
+
+const shownIn = (html: string) =>
+  [...html.matchAll(/\/requests\/(req_[0-9a-z]{26})"/g)].map((hit) => hit[1]!);
+const olderIn = (html: string) =>
+  /href="(\/requests\?[^"]*before=[^"]+)"/.exec(html)?.[1]?.replaceAll('&amp;', '&');
+
+describe('the list of requests', () => {
+  it('shows time, key, model, ending, first token, tokens by kind and charge', async () => {
+    const who = await customer();
+    const [id] = await ended(who, 1);
+    const text = await textOf(who.browser.get('/requests'));
+    const when = formats('en').date(Date.now());
+    const rest = `First key deepseek-r1-0528 ${words.endings.finished} 0.000231400 450 ms 10 20 60 40`;
+    expect(text).toMatch(new RegExp(`${id} ${when}, [\\d:]{8} ${rest}`));
+  });
+
+  it('pages through all, newest first, each once, also where two began at the same instant', async () => {
+    const who = await customer();
+    const admittedAtMs = Date.now() - 60_000;
+    const all = [...(await ended(who, 30)), ...(await ended(who, 27, { admittedAtMs }))];
+    const ids = all.toSorted().reverse();
+    const seen: string[] = [];
+    let path: string | undefined = '/requests?period=7d';
+    while (path) {
+      const html = await (await who.browser.get(path)).text();
+      seen.push(...shownIn(html));
+      path = olderIn(html);
+      if (path) expect(path).toContain('period=7d');
+    }
+    expect(seen).toEqual(ids);
+  });
+
+  it('filters by key, model, ending and period', async () => {
+    const who = await customer();
+    const [plain] = await ended(who, 1);
+    const [otherKey] = await ended(who, 1, { keyId: 'key_other' });
+    const [otherModel] = await ended(who, 1, { modelId: 'deepseek-v3-0324' });
+    const [cut] = await ended(who, 1, { ending: 'out_of_credit' });
+    const [old] = await ended(who, 1, { admittedAtMs: Date.now() - 40 * 86_400_000 });
+    const shown = async (query: string) =>
+      new Set(shownIn(await (await who.browser.get(`/requests?${query}`)).text()));
+    expect(await shown('')).toEqual(new Set([plain, otherKey, otherModel, cut]));
+    expect(await shown('key=key_other')).toEqual(new Set([otherKey]));
+    expect(await shown('model=deepseek-v3-0324')).toEqual(new Set([otherModel]));
+    expect(await shown('ending=out_of_credit')).toEqual(new Set([cut]));
+    expect(await shown('period=all')).toEqual(new Set([plain, otherKey, otherModel, cut, old]));
+    expect(await shown(`key=${who.keyId}&ending=finished&model=deepseek-r1-0528`)).toEqual(new Set([plain]));
+    expect(await shown('period=never&ending=none&before=1.x')).toEqual(
+      new Set([plain, otherKey, otherModel, cut]),
+    );
+  });
+
+  it('says that there are none, and does not know those of another account', async () => {
+    const who = await customer();
+    await ended(who, 1);
+    const stranger = await customer();
+    expect(await textOf(stranger.browser.get('/requests'))).toContain(requests.none);
+    const query = `/requests?period=all&key=${who.keyId}`;
+    expect(shownIn(await (await stranger.browser.get(query)).text())).toEqual([]);
+  });
+
+  it('looks through so many at most, and goes on where it stopped', async () => {
+    const who = await customer();
+    await ended(who, 25);
+    const admittedAtMs = Date.now() - 3_600_000;
+    const requestId = newId('req', admittedAtMs);
+    const [rare] = await ended(who, 1, { keyId: 'key_rare', admittedAtMs, requestId });
+    const filter = {
+      accountId: who.accountId,
+      fromMs: 0,
+      before: null,
+      keyId: 'key_rare',
+      modelId: null,
+      ending: null,
+      entry: null,
+      limit: 10,
+    };
+    const first = await listRequests(db, filter, 25);
+    expect(first.rows).toEqual([]);
+    expect(first.next).not.toBeNull();
+    const second = await listRequests(db, { ...filter, before: first.next }, 25);
+    expect(second.rows.map(({ requestId }) => requestId)).toEqual([rare]);
+    expect(second.next).toBeNull();
+  });
+
+  it('goes on from an address of old, which named the time as well', async () => {
+    const who = await customer();
+    const [, second, third] = await ended(who, 3);
+    const shown = shownIn(await (await who.browser.get(`/requests?before=${Date.now()}.${second}`)).text());
+    expect(shown).toEqual([third]);
+  });
+
+  it('is read from the key of the account’s requests, in its order', async () => {
+    const who = await customer();
+    const list = (entry: OfEntry | null) =>
+      listRequests(db, {
+        accountId: who.accountId,
+        fromMs: 0,
+        before: 'req_x',
+        keyId: 'key_1',
+        modelId: null,
+        ending: null,
+        entry,
+        limit: 25,
+      });
+    const plans = await plansOf(async () => {
+      for (const entry of [null, { seq: 2, first: 'req_a', last: 'req_y' }]) await list(entry);
+    });
+    expect(plans).toHaveLength(4);
+    for (const plan of plans) {
+      expect(plan).toMatch(
+        /SEARCH usage_event USING PRIMARY KEY \(account_id=\? AND request_id>\? AND request_id</,
+      );
+      expect(plan).not.toMatch(/SCAN usage_event\b/);
+    }
+  });
+});
+
+describe('the requests of a ledger entry', () => {
+  /** Ended requests that one entry of the Wallet is said to have charged, and one beside them that another did. */
+  async function chargedTogether() {
+    const who = await signedUp();
+    const [first, ...others] = await ended(who, 3, { entrySeq: 2 });
+    const ids = [first!, ...others];
+    await ended(who, 1, { entrySeq: 9 });
+    const reference = chargeReference(ids);
+    const entry = {
+      seq: 2,
+      atMs: Date.now(),
+      kind: 'charge',
+      reference,
+      grantedNanoUsd: nanoUsd(-3 * CHARGE),
+      paidNanoUsd: nanoUsd(0),
+      balanceNanoUsd: nanoUsd(0),
+      hash: 'f'.repeat(64),
+    };
+    await runInDurableObject(env.WALLET.getByName(who.accountId), (_, state) => {
+      const head = state.storage.sql.exec<{ n: number }>('SELECT max(seq) AS n FROM entry').one().n;
+      entry.seq = head + 1;
+      state.storage.sql.exec(
+        `INSERT INTO entry (seq, at_ms, kind, granted_nano_usd, paid_nano_usd, balance_nano_usd, reference, hash)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+        entry.seq,
+        entry.atMs,
+        entry.kind,
+        entry.grantedNanoUsd,
+        entry.paidNanoUsd,
+        entry.balanceNanoUsd,
+        reference,
+        entry.hash,
+      );
+    });
+    await env.DB.prepare('UPDATE usage_event SET entry_seq = ? WHERE account_id = ? AND entry_seq = 2')
+      .bind(entry.seq, who.accountId)
+      .run();
+    return { who, ids, entry };
+  }
+
+  it('are a list of their own, newest first, with what they cost together', async () => {
+    const { who, ids, entry } = await chargedTogether();
+    const path = `/requests?entry=${entry.seq}`;
+    expect(shownIn(await (await who.browser.get(path)).text())).toEqual(ids);
+    const text = await textOf(who.browser.get(path));
+    expect(text).toContain(requests.ofEntryTitle(String(entry.seq)));
+    expect(text).toContain(requests.ofEntryLead('$0.0006942'));
+  });
+
+  it('are linked from the ledger and from each of them', async () => {
+    const { who, ids, entry } = await chargedTogether();
+    const span = requests.span(
+      formats('en').clock(timeOfId(ids.at(-1)!)),
+      formats('en').clock(timeOfId(ids[0]!)),
+    );
+    for (const path of ['/billing', `/requests/${ids[1]}`]) {
+      const html = await (await who.browser.get(path)).text();
+      expect(html).toContain(`href="/requests?entry=${entry.seq}"`);
+      expect(html).toContain(span);
+    }
+  });
+
+  it('are none of an entry that charged nothing, or that is not there', async () => {
+    const { who, entry } = await chargedTogether();
+    for (const seq of [1, entry.seq + 1, 999]) {
+      expect((await who.browser.get(`/requests?entry=${seq}`)).status).toBe(404);
+    }
+    const stranger = await customer();
+    expect((await stranger.browser.get(`/requests?entry=${entry.seq}`)).status).toBe(404);
+    expect((await who.browser.get('/requests?entry=x')).status).toBe(200);
+  });
+});
+
+/** How SQLite would run each statement that `work` sends in a batch. */
+async function plansOf(work: () => Promise<unknown>): Promise<string[]> {
+  const sent: { sql: string; params: unknown[] }[] = [];
+  const logged = Object.getPrototypeOf(env.DB) as D1Database;
+  const prepare = logged.prepare;
+  logged.prepare = function (this: D1Database, query: string) {
+    const statement = prepare.call(this, query);
+    const bind = statement.bind.bind(statement);
+    statement.bind = (...params: unknown[]) => {
+      sent.push({ sql: query, params });
+      return bind(...params);
+    };
+    return statement;
+  };
+  try {
+    await work();
+  } finally {
+    logged.prepare = prepare;
+  }
+  return Promise.all(
+    sent.map(async ({ sql, params }) => {
+      const rows = await env.DB.prepare(`EXPLAIN QUERY PLAN ${sql}`)
+        .bind(...params)
+        .all<{ detail: string }>();
+      return rows.results.map(({ detail }) => detail).join('\n');
+    }),
+  );
+}
+
+describe('the page of a request', () => {
+  it('shows the arithmetic to the nano-USD, there before D1 has heard of it', async () => {
+    const who = await customer();
+    const id = await who.charge(USED, { keyId: who.keyId });
+    const text = await textOf(who.browser.get(`/requests/${id}`));
+    for (const line of [
+      `${one.lines.cached} 10 × 140 1,400`,
+      `${one.lines.uncached} 20 × 550 11,000`,
+      `${one.lines.output} 100 × 2,190 219,000`,
+      `${one.sum} $0.0002314 231,400`,
+      `${one.kinds.reasoning} 60 ${one.kinds.answer} 40`,
+      'deepseek-r1-0528/standard/1',
+      one.priceFrom('20 Jan 2025, 00:00'),
+      words.endings.finished,
+      'First key',
+      one.noReceipts,
+    ]) {
+      expect(text).toContain(line);
+    }
+    const json = await env.DB.prepare('select * from usage_event where request_id = ?').bind(id).first();
+    expect(json).toBeNull();
+  });
+
+  it('names the ledger entry with its hash, and leads to it', async () => {
+    const who = await customer();
+    const id = await who.charge(USED);
+    const { entries } = await who.wallet.ledger({ limit: 1 });
+    const html = await (await who.browser.get(`/requests/${id}`)).text();
+    expect(html).toContain(entries[0]!.hash);
+    expect(html).toContain(`/billing?before=${entries[0]!.seq + 1}#ledger`);
+    const ledger = await (await who.browser.get(`/billing?before=${entries[0]!.seq + 1}`)).text();
+    expect(ledger).toContain(id);
+  });
+
+  it('shows what nodes counted, and what was billed to nobody and why', async () => {
+    const who = await customer();
+    const id = await who.charge(USED);
+    const counted = { ...USED, completionTokens: 120 };
+    await who.wallet.reconcile([
+      receiptOf(id, 'node_a', { ...USED, completionTokens: 103 }, 'finished'),
+      receiptOf(id, 'node_b', counted, 'aborted'),
+    ]);
+    await told(who.wallet);
+    const text = await textOf(who.browser.get(`/requests/${id}`));
+    expect(text).toMatch(/node_a .{15,30} finished 30 103 3 never reached the edge/);
+    expect(text).toMatch(/node_b .{15,30} stopped 30 120 150 another attempt was billed/);
+  });
+
+  it('says of a receipt that says what was billed no more than that', async () => {
+    const who = await customer();
+    const id = await who.charge(USED);
+    expect(await textOf(who.browser.get(`/requests/${id}`))).toContain(one.noReceipts);
+    await who.wallet.reconcile([receiptOf(id, 'node_a', USED, 'finished')]);
+    await told(who.wallet);
+    expect(await textOf(who.browser.get(`/requests/${id}`))).toContain(one.sameReceipt);
+  });
+
+  it('says the same of one that ended long ago, unless its receipt was missed or nothing was charged', async () => {
+    const who = await customer();
+    const endedAtMs = Date.now() - 16 * 60_000;
+    const [same] = await ended(who, 1, { endedAtMs });
+    const [missed] = await ended(who, 1, { endedAtMs });
+    const [free] = await ended(who, 1, { endedAtMs, chargeNanoUsd: 0, entrySeq: null });
+    await env.DB.prepare("INSERT INTO drift VALUES (?, 'node_a', 'receipt_missing', ?, 1, '{}', NULL)")
+      .bind(missed, who.accountId)
+      .run();
+    expect(await textOf(who.browser.get(`/requests/${same}`))).toContain(one.sameReceipt);
+    for (const id of [missed, free])
+      expect(await textOf(who.browser.get(`/requests/${id}`))).toContain(one.noReceipts);
+  });
+
+  it('shows what is held while it runs', async () => {
+    const who = await customer();
+    const requestId = newId('req', Date.now());
+    await who.admit({ requestId, hold: { wantedNanoUsd: nanoUsd(1_234_567), leastNanoUsd: nanoUsd(1) } });
+    const text = await textOf(who.browser.get(`/requests/${requestId}`));
+    expect(text).toContain(one.runningNote('$0.001234567'));
+    expect(text).not.toContain(one.noEntry);
+  });
+
+  it('shows what was given back of a retry', async () => {
+    const who = await customer();
+    const work = (requestId: string) => ({ lookup: 'order-1', fingerprint: 'f', requestId });
+    for (const completionTokens of [50, 100]) {
+      const requestId = newId('req', Date.now());
+      await who.wallet.begin(work(requestId));
+      await who.admit({ requestId });
+      await who.wallet.post({
+        requestId,
+        nodeId: 'node_a',
+        usage: { ...USED, completionTokens, reasoningTokens: 0 },
+        ending: 'node_failed',
+        ttftMs: 1,
+      });
+      await who.wallet.abandon(work(requestId));
+      const text = await textOf(who.browser.get(`/requests/${requestId}`));
+      if (completionTokens === 50) expect(text).not.toContain(one.given);
+      // the first run had cost 121,900
+      else expect(text).toContain(`${one.givenLine} -$0.0001219 -121,900 ${one.paid} $0.0001095 109,500`);
+    }
+  });
+
+  it('says that a request that gave nothing costs nothing', async () => {
+    const who = await customer();
+    const requestId = newId('req', Date.now());
+    await who.admit({ requestId });
+    await who.wallet.void({ requestId, nodeId: null, ending: 'not_served' });
+    const text = await textOf(who.browser.get(`/requests/${requestId}`));
+    expect(text).toContain(one.noEntry);
+    expect(text).toContain(`${one.sum} $0.00 0`);
+  });
+
+  it('is there when the Wallet has forgotten the request', async () => {
+    const who = await customer();
+    const id = await who.charge(USED);
+    await told(who.wallet);
+    passTime(25 * 3_600_000);
+    await told(who.wallet);
+    await told(who.wallet);
+    expect(await who.wallet.request(id)).toBeNull();
+    expect(await textOf(who.browser.get(`/requests/${id}`))).toContain(`${one.sum} $0.0002314 231,400`);
+  });
+
+  it('does not exist for another account, nor for what is no id', async () => {
+    const who = await customer();
+    const id = await who.charge(USED);
+    await told(who.wallet);
+    const stranger = await customer();
+    for (const path of [id, newId('req', Date.now()), 'req_x', '../../etc', '%00']) {
+      expect((await stranger.browser.get(`/requests/${path}`)).status).toBe(404);
+    }
+    const answer = await new Browser().get(`/requests/${id}`);
+    expect(answer.headers.get('location')).toContain('/sign-in');
+  });
+
+  it('names the node for operators, who see any account’s', async () => {
+    const nodeId = newId('node', Date.now());
+    await env.DB.prepare(
+      `INSERT INTO node (id, name, model_id, hardware, url, public_key, capacity, engine_version, weight_version, enrolled_at_ms)
+       VALUES (?, 'h800-7', 'deepseek-r1-0528', '8xh200', 'https://x.test', ?, 1, '0.5.20', 'w', 1)`,
+    )
+      .bind(nodeId, nodeId)
+      .run();
+    const who = await customer();
+    const requestId = newId('req', Date.now());
+    await who.admit({ requestId });
+    await who.wallet.post({ requestId, nodeId, usage: USED, ending: 'finished', ttftMs: 1 });
+    const own = await textOf(who.browser.get(`/requests/${requestId}`));
+    expect(own).toContain(nodeId);
+    expect(own).not.toContain('h800-7');
+
+    const path = `/operator/accounts/${who.accountId}/requests/${requestId}`;
+    const console = await operatorBrowser();
+    expect(await textOf(console.get(path))).toContain('h800-7');
+    expect((await console.get(`/requests/${requestId}`)).status).toBe(404);
+    expect((await who.browser.get(path)).status).toBe(404);
+  });
+});

@@ -1,0 +1,145 @@
+/** Usage by minute, hour and day is what the ledger charged, in JSON and in CSV, a page at a time. */
+import Papa from 'papaparse';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { database } from '../../../worker/db/client.ts';
+import { project } from '../../../worker/db/projection.ts';
+import { newId } from '../../../worker/domain/ids.ts';
+import { nanoUsd, usd } from '../../../worker/domain/money.ts';
+import type { RequestRecord } from '../../../worker/domain/wallet.ts';
+import { call } from '../batches/fixtures.ts';
+import { Customer, env } from '../gateway/client.ts';
+
+const NOON = Date.UTC(2026, 10, 20, 12);
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+
+let customer: Customer;
+let told: RequestRecord[];
+
+/** Requests as the Wallet tells D1 of them: two keys, two models, over two days. */
+beforeEach(async () => {
+  customer = await Customer.withCredit(usd(1));
+  const times = [0, 1, 1, 59, 60, 61, 25 * 60].map((minutes) => NOON + minutes * MINUTE);
+  told = times.map((admittedAtMs, at) => ({
+    requestId: newId('req', admittedAtMs),
+    keyId: at % 2 === 0 ? 'key_a' : '=key_b',
+    modelId: at % 3 === 0 ? 'model-0' : 'model-1',
+    stream: true,
+    state: 'posted',
+    ending: 'finished',
+    nodeId: 'node_a',
+    admittedAtMs,
+    endedAtMs: admittedAtMs + 500,
+    heldNanoUsd: nanoUsd(0),
+    price: { id: 'model-0/1', cacheHitNanoUsd: 100, cacheMissNanoUsd: 500, outputNanoUsd: 2_000 },
+    usage: { promptTokens: 10 + at, cachedTokens: at, completionTokens: 7, reasoningTokens: 3 },
+    chargeNanoUsd: nanoUsd(at * 100 + 5_000 + 14_000),
+    entrySeq: at + 1,
+    ttftMs: 5,
+  }));
+  const { accountId } = customer;
+  const requests = told.map((request) => ({ ...request, grantedNanoUsd: nanoUsd(0) }));
+  await project(database(env), accountId, [{ seq: 1, item: { kind: 'usage', accountId, requests } }]);
+});
+
+interface Row {
+  start: string;
+  key_id?: string;
+  model?: string;
+  requests: number;
+  prompt_tokens: number;
+  charge: string;
+  charge_nano_usd: number;
+}
+interface Page {
+  data: Row[];
+  has_more: boolean;
+  next: string | null;
+  error?: { param: string };
+}
+
+const SPAN = 'start=2026-11-20T00:00:00Z&end=2026-11-22';
+
+async function usage(query: string): Promise<Page> {
+  return (await call(customer, 'GET', `/v1/usage?${query}`)).json();
+}
+
+const sum = (rows: readonly { charge_nano_usd: number }[]) =>
+  rows.reduce((total, row) => total + row.charge_nano_usd, 0);
+
+describe('usage', () => {
+  it.each(['hour', 'day'])('by the %s sums up to the charges, however it is grouped', async (bucket) => {
+    const charged = told.reduce((total, { chargeNanoUsd }) => total + chargeNanoUsd, 0);
+    for (const group of ['', 'key', 'model', 'key,model']) {
+      const { data } = await usage(`${SPAN}&bucket=${bucket}&group_by=${group}`);
+      expect(sum(data)).toBe(charged);
+      expect(data.every((row) => 'key_id' in row === group.includes('key'))).toBe(true);
+      expect(data.map(({ start }) => start)).toEqual(data.map(({ start }) => start).sort());
+    }
+  });
+
+  it('by the minute comes from the requests themselves', async () => {
+    const { data } = await usage(
+      'start=2026-11-20T12:00:00Z&end=2026-11-20T13:00:00Z&bucket=minute&group_by=',
+    );
+    expect(data.map(({ start, requests }) => [start.slice(11, 16), requests])).toEqual([
+      ['12:00', 1],
+      ['12:01', 2],
+      ['12:59', 1],
+    ]);
+  });
+
+  it('is narrowed to a key and a model, and to the span', async () => {
+    const { data } = await usage(`${SPAN}&bucket=hour&key_id=key_a&model=model-1`);
+    const mine = told.filter(({ keyId, modelId }) => keyId === 'key_a' && modelId === 'model-1');
+    expect(sum(data)).toBe(mine.reduce((total, { chargeNanoUsd }) => total + chargeNanoUsd, 0));
+    const seconds = `start=${(NOON + HOUR) / 1_000}&end=${(NOON + 2 * HOUR) / 1_000}&bucket=hour&group_by=`;
+    expect((await usage(seconds)).data.map(({ requests }) => requests)).toEqual([2]);
+  });
+
+  it('comes in pages that leave nothing out and say nothing twice', async () => {
+    const whole = await usage(`${SPAN}&bucket=hour`);
+    const pages: Row[] = [];
+    let query = `${SPAN}&bucket=hour&limit=2`;
+    for (let page = await usage(query); ; page = await usage(query)) {
+      pages.push(...page.data);
+      expect(page.has_more).toBe(page.next !== null);
+      if (page.next === null) break;
+      query = `${SPAN}&bucket=hour&limit=2&after=${encodeURIComponent(page.next)}`;
+    }
+    expect(pages).toEqual(whole.data);
+  });
+
+  it('is a table for a spreadsheet, which runs nothing of it', async () => {
+    const response = await call(customer, 'GET', `/v1/usage?${SPAN}&bucket=hour&format=csv`);
+    expect(response.headers.get('content-type')).toContain('text/csv');
+    const text = await response.text();
+    const { data, errors } = Papa.parse<Record<string, string>>(text, { header: true, skipEmptyLines: true });
+    expect(errors).toEqual([]);
+    expect(data.some(({ key_id }) => key_id === "'=key_b")).toBe(true);
+    const total = data.reduce((before, row) => before + Number(row.charge_nano_usd), 0);
+    expect(total).toBe(sum((await usage(`${SPAN}&bucket=hour`)).data));
+  });
+
+  it('is the account’s own', async () => {
+    const stranger = await Customer.withCredit(usd(0));
+    const theirs = await call(stranger, 'GET', `/v1/usage?${SPAN}`);
+    expect(await theirs.json()).toMatchObject({ data: [] });
+  });
+
+  it.each([
+    ['bucket=second', 'bucket'],
+    ['start=yesterday', 'start'],
+    ['start=2026-11-21&end=2026-11-20', 'start'],
+    ['bucket=minute&start=2026-11-01&end=2026-11-20', 'start'],
+    ['bucket=day&start=2020-01-01', 'start'],
+    ['limit=0', 'limit'],
+    ['limit=10001', 'limit'],
+    ['format=xml', 'format'],
+    ['group_by=node', 'group_by'],
+    ['after=x', 'after'],
+  ])('refuses %s by name', async (query, param) => {
+    const { error } = await usage(query);
+    expect(error?.param).toContain(param);
+  });
+});

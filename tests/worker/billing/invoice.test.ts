@@ -1,0 +1,151 @@
+/** Invoices: one a payment, numbered without a gap, printed as they were issued, and opened by their account alone. */
+import { describe, expect, it } from 'vitest';
+import { isPrintable, printable } from '../../../worker/domain/invoice.ts';
+import { MESSAGES } from '../../../worker/i18n/locale.ts';
+import { COUNTRIES } from '../../../worker/portal/billing/billing-details.tsx';
+import { drawnIn } from '../../pdf-text.ts';
+import { Desk } from '../notifications/fixtures.ts';
+import { Browser, bindings } from '../portal/browser.ts';
+import { deliver, newOrder, signedEvent } from './fixtures.ts';
+
+const DETAILS = {
+  legalName: 'Société Générale d’Été & Fils',
+  street: '1 rue de l’Œuvre',
+  city: '75001 Paris',
+  country: 'FR',
+  taxId: 'FR 12 345678901',
+};
+
+async function customer(language = 'en') {
+  const browser = new Browser(language);
+  const { email } = await browser.signUp();
+  const sql = 'SELECT account_id FROM member JOIN person ON person.id = person_id WHERE email = ?';
+  const accountId = (await bindings.DB.prepare(sql).bind(email).first<string>('account_id'))!;
+  return { browser, email, accountId };
+}
+
+async function paid(accountId: string, using = bindings): Promise<string> {
+  const orderId = await newOrder(accountId);
+  expect(await deliver(await signedEvent({ orderId }), { using })).toEqual([200, 'credited']);
+  return orderId;
+}
+
+const pathsOn = (page: string) => [...page.matchAll(/\/billing\/invoices\/TG-\d{6}/g)].map(([path]) => path);
+
+const drawn = (pdf: Buffer) => drawnIn(pdf).join('\n');
+
+async function pdfOf(browser: Browser, path: string) {
+  const answer = await browser.get(path);
+  expect([answer.status, answer.headers.get('content-type')]).toEqual([200, 'application/pdf']);
+  return Buffer.from(await answer.arrayBuffer());
+}
+
+describe('an invoice', () => {
+  it('is issued with its payment, once, and printed for who the account said, with tax id and purchase order', async () => {
+    const { browser } = await customer();
+    expect((await browser.post('/billing/details', DETAILS)).headers.get('location')).toContain(
+      'details=saved',
+    );
+    const begun = await browser.post('/billing', { amount: '20', otherUsd: '', purchaseOrder: 'PO 4711' });
+    const orderId = begun.headers.get('location')!.split('/').at(-1)!;
+    const event = await signedEvent({ orderId });
+    for (const result of ['credited', 'duplicate']) expect(await deliver(event)).toEqual([200, result]);
+    const paths = pathsOn(await (await browser.get('/billing')).text());
+    expect(paths).toHaveLength(1);
+    const pdf = await pdfOf(browser, paths[0]!);
+    const text = drawn(pdf);
+    for (const each of [
+      'Invoice',
+      'PO 4711',
+      DETAILS.legalName,
+      DETAILS.street,
+      DETAILS.city,
+      'France',
+      DETAILS.taxId,
+      '$20.00',
+      orderId,
+    ])
+      expect(text).toContain(each);
+    // what is printed does not change afterwards
+    await browser.post('/billing/details', { ...DETAILS, legalName: 'Another' });
+    expect(Buffer.compare(await pdfOf(browser, paths[0]!), pdf)).toBe(0);
+    browser.cookies.set('language', 'fr');
+    expect(drawn(await pdfOf(browser, paths[0]!))).toContain('Facture');
+  });
+
+  it('has its amount as French writes it, the space between the thousands included', async () => {
+    const { browser } = await customer();
+    const begun = await browser.post('/billing', { amount: 'other', otherUsd: '1250,50' });
+    const orderId = begun.headers.get('location')!.split('/').at(-1)!;
+    await deliver(await signedEvent({ orderId, amountCents: 125_050 }));
+    browser.cookies.set('language', 'fr');
+    const [path] = pathsOn(await (await browser.get('/billing')).text());
+    const text = drawn(await pdfOf(browser, path!));
+    expect(text).toContain('1\u00a0250,50\u00a0$');
+    expect(text).not.toContain('?');
+  });
+
+  it('has the number after the last, whoever pays at the same time', async () => {
+    const accounts = await Promise.all([1, 2, 3].map(() => customer()));
+    await Promise.all(accounts.flatMap(({ accountId }) => [paid(accountId), paid(accountId)]));
+    const { results } = await bindings.DB.prepare('SELECT number FROM invoice ORDER BY number').all<{
+      number: number;
+    }>();
+    expect(results.map(({ number }) => number)).toEqual(results.map((_, index) => index + 1));
+  });
+
+  it('is nobody else’s', async () => {
+    const { browser, accountId } = await customer();
+    await paid(accountId);
+    const [path] = pathsOn(await (await browser.get('/billing')).text());
+    const stranger = await customer();
+    expect((await stranger.browser.get(path!)).status).toBe(404);
+    for (const wrong of ['TG-999999', 'TG-1', 'TG-00000x', '1'])
+      expect((await browser.get(`/billing/invoices/${wrong}`)).status).toBe(404);
+  });
+
+  it('is made out to nobody where nobody was named, and is not issued for what was not paid', async () => {
+    const { browser, accountId } = await customer();
+    await newOrder(accountId);
+    expect(pathsOn(await (await browser.get('/billing')).text())).toEqual([]);
+    await paid(accountId);
+    const [path] = pathsOn(await (await browser.get('/billing')).text());
+    expect(drawn(await pdfOf(browser, path!))).not.toContain(MESSAGES.en.billing.invoicePdf.taxId);
+  });
+
+  it('is announced by a receipt to those who pay', async () => {
+    const { accountId, email } = await customer();
+    const desk = new Desk();
+    await paid(accountId, desk.env);
+    await desk.drain();
+    const receipt = desk.letters.find(({ to, subject }) => to === email && subject.includes('$20.00'))!;
+    expect(receipt.text).toMatch(/https:\/\/tollgate\.test\/billing\/invoices\/TG-\d{6}/);
+  });
+});
+
+describe('billing details', () => {
+  it.each([
+    ['legalName', '', 'required'],
+    ['legalName', '株式会社', 'unprintable_letters'],
+    ['street', 'Łódź'.repeat(2), 'unprintable_letters'],
+    ['country', 'XX', 'choice'],
+    ['taxId', 'ИНН', 'unprintable_letters'],
+  ] as const)('with %s %j are refused, and kept', async (field, typed, fault) => {
+    const { browser } = await customer();
+    const refused = await browser.post('/billing/details', { ...DETAILS, [field]: typed });
+    expect(refused.status).toBe(422);
+    const page = await refused.text();
+    expect(page).toContain(field === 'country' ? 'name="country"' : MESSAGES.en.faults[fault]);
+    expect(page).toContain('value="75001 Paris"');
+  });
+
+  it('know every country once', () => {
+    expect(COUNTRIES).toHaveLength(249);
+    expect(new Set(COUNTRIES).size).toBe(249);
+  });
+});
+
+it('letters that cannot be printed are question marks', () => {
+  expect(printable('Zażółć 株 €')).toBe('Za?ó?? ? €');
+  expect(isPrintable('l’Œuvre – 5 €')).toBe(true);
+});

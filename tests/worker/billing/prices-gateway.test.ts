@@ -1,0 +1,138 @@
+import { createExecutionContext } from 'cloudflare:test';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import app from '../../../worker/index.ts';
+import { answer, type FakeNetwork, freshNetwork, said, stream, usageOf } from '../fake-node.ts';
+import { Customer, env, newModel } from '../gateway/client.ts';
+import { Browser } from '../portal/browser.ts';
+import { operatorSend } from '../portal/operator/console.ts';
+
+const network: () => FakeNetwork = freshNetwork();
+
+/** Midnight UTC of some day to come: windows and versions begin where the test says. */
+const MIDNIGHT_MS = Date.parse('2027-03-01T00:00:00Z');
+const DAY_MS = 86_400_000;
+
+// later tests are on later days, so that no isolate's memory of one reaches the next
+let dayMs = MIDNIGHT_MS;
+beforeEach(() => {
+  dayMs += DAY_MS;
+  vi.useFakeTimers({ toFake: ['Date'], now: dayMs });
+});
+afterEach(() => vi.useRealTimers());
+
+const iso = (atMs: number) => new Date(atMs).toISOString();
+
+async function add(model: string, fromMs: number, change: Record<string, unknown> = {}): Promise<string> {
+  const answer = await operatorSend('/prices', {
+    model,
+    from: iso(fromMs),
+    cache_hit: '0.1',
+    cache_miss: '0.5',
+    output: '2',
+    source: 'test',
+    confirm: model,
+    ...change,
+  });
+  expect(answer.status).toBe(201);
+  return (await answer.json<{ id: string }>()).id;
+}
+
+/** Asks for an answer in the middle of which the clock jumps. */
+async function askAcross(model: string, { beginMs, endMs }: { beginMs: number; endMs: number }) {
+  // a node that has not been heard of since the clock jumped would count as silent
+  vi.setSystemTime(beginMs);
+  const customer = await Customer.withCredit();
+  await network().add(model, () =>
+    stream(
+      (function* () {
+        yield said('before ', usageOf(10, 1, 4));
+        vi.setSystemTime(endMs);
+        yield* answer({ prompt: 10, cached: 4, content: ['a', 'b', 'c', 'd', 'e'] });
+      })(),
+    ),
+  );
+  return (await customer.ask({ model, stream: true })).record!;
+}
+
+it('charges what was admitted before a change at the old price, however late it ends', async () => {
+  const model = newModel();
+  const changeMs = dayMs + 3_600_000;
+  const fresh = await add(model, changeMs, { output: '9' });
+  const before = await askAcross(model, { beginMs: changeMs - 1, endMs: changeMs + 60_000 });
+  expect(before.admittedAtMs).toBe(changeMs - 1);
+  expect(before.endedAtMs).toBeGreaterThan(changeMs);
+  expect(before.price.id).toBe(`${model}/1`);
+  expect(before.chargeNanoUsd).toBe(4 * 100 + 6 * 500 + 5 * 2_000);
+
+  const after = await askAcross(model, { beginMs: changeMs, endMs: changeMs + 1_000 });
+  expect(after.price.id).toBe(fresh);
+  expect(after.chargeNanoUsd).toBe(4 * 100 + 6 * 500 + 5 * 9_000);
+});
+
+it('charges a request over the edge of the off-peak hours as it began', async () => {
+  const model = newModel();
+  const peak = await add(model, dayMs + 60_000, {
+    daily_from: '16:30',
+    daily_to: '00:30',
+    cache_hit: '0.02',
+    cache_miss: '0.1',
+    output: '0.5',
+  });
+  const edgeMs = dayMs + 16.5 * 3_600_000;
+  const into = await askAcross(model, { beginMs: edgeMs - 1_000, endMs: edgeMs + 1_000 });
+  expect([into.price.id, into.chargeNanoUsd]).toEqual([`${model}/1`, 4 * 100 + 6 * 500 + 5 * 2_000]);
+
+  const outMs = dayMs + DAY_MS + 30 * 60_000;
+  const out = await askAcross(model, { beginMs: outMs - 1, endMs: outMs + 1_000 });
+  expect([out.price.id, out.chargeNanoUsd]).toEqual([peak, 4 * 20 + 6 * 100 + 5 * 500]);
+  dayMs += DAY_MS;
+});
+
+it('is known to an edge that had just read the catalogue, because it lies a minute ahead', async () => {
+  const model = newModel();
+  const first = await askAcross(model, { beginMs: dayMs, endMs: dayMs + 10 });
+  expect(first.price.id).toBe(`${model}/1`);
+  // the catalogue is in memory now; the soonest change that there may be
+  const changeMs = Date.now() + 60_000;
+  const fresh = await add(model, changeMs);
+  const second = await askAcross(model, { beginMs: changeMs, endMs: changeMs + 10 });
+  expect(second.price.id).toBe(fresh);
+});
+
+it('sells nothing after the end of the only price', async () => {
+  const model = newModel();
+  const endMs = dayMs + 3_600_000;
+  const ended = await operatorSend(`/prices/${model}/1/end`, { to: iso(endMs), confirm: model });
+  expect(ended.status).toBe(200);
+  const customer = await Customer.withCredit();
+  vi.setSystemTime(endMs - 1);
+  await network().add(model, answer({ content: ['a'] }));
+  expect((await customer.ask({ model })).status).toBe(200);
+  vi.setSystemTime(endMs);
+  const refused = await customer.ask({ model });
+  expect(refused.status).toBe(503);
+  expect(refused.text).toContain('model_not_available');
+});
+
+it('shows the right price at the right time in /v1/models and on the first page', async () => {
+  const model = 'deepseek-v3-0324';
+  const changeMs = dayMs + 3_600_000;
+  const fresh = await add(model, changeMs, { cache_hit: '0.08', cache_miss: '0.3', output: '1.234' });
+  const listed = async () => {
+    const request = new Request(`https://tollgate.test/v1/models/${model}`);
+    const answer = await app.fetch(request, env, createExecutionContext());
+    return (await answer.json<{ tollgate: { pricing: { price_version: string } } }>()).tollgate.pricing;
+  };
+  const first = () => new Browser().get('/').then((page) => page.text());
+
+  vi.setSystemTime(changeMs - 1);
+  expect(await listed()).toMatchObject({ price_version: `${model}/standard/1` });
+  expect(await first()).not.toContain('$1.234');
+  vi.setSystemTime(changeMs + 10_000);
+  expect(await listed()).toMatchObject({ price_version: fresh, output: '0.000001234' });
+  const page = await first();
+  expect(page).toContain('$1.234');
+  // what was replaced is no longer offered
+  expect(page).not.toContain('$1.1<');
+  expect(page.match(/deepseek-v3-0324/g)).toHaveLength(1);
+});

@@ -1,0 +1,250 @@
+import { describe, expect, it } from 'vitest';
+import { dayOfPrices, minuteOf, nanoPerToken } from '../../../worker/domain/price-change.ts';
+import type { DatedPrice } from '../../../worker/domain/pricing.ts';
+import { auditOf, env } from '../fleet/fixtures.ts';
+import { newModel } from '../gateway/client.ts';
+import { operatorGet, operatorSend, outcome } from '../portal/operator/console.ts';
+
+/** A change that lies far enough ahead and surprises nobody: the test model costs 0.1 / 0.5 / 2. */
+function version(model: string, change: Record<string, unknown> = {}) {
+  return {
+    model,
+    from: inSeconds(3_600),
+    cache_hit: '0.11',
+    cache_miss: '0.55',
+    output: '2.2',
+    source: 'test',
+    ...change,
+  };
+}
+
+function inSeconds(seconds: number): string {
+  return new Date(Date.now() + seconds * 1_000).toISOString();
+}
+
+const add = (body: object) => operatorSend('/prices', body);
+const end = (id: string, body: object) => operatorSend(`/prices/${id}/end`, body);
+
+async function added(body: object): Promise<string> {
+  const answer = await add(body);
+  expect(answer.status).toBe(201);
+  return (await answer.json<{ id: string }>()).id;
+}
+
+async function listed(model: string) {
+  type Row = { id: string; model: string; to: string | null; changes: { actor: string; action: string }[] };
+  const { prices } = await (await operatorGet('/prices')).json<{ prices: Row[] }>();
+  return prices.filter((price) => price.model === model);
+}
+
+describe('a new price', () => {
+  it('is exact to the nano-USD per token, and on record with who made it', async () => {
+    const model = newModel();
+    const id = await added(version(model, { cache_miss: '0.551', output: 2.19 }));
+    expect(id).toBe(`${model}/standard/1`);
+    const row = await env.DB.prepare('select * from price where id = ?').bind(id).first();
+    expect(row).toMatchObject({
+      cache_hit_nano_usd: 110,
+      cache_miss_nano_usd: 551,
+      output_nano_usd: 2_190,
+      tariff: 'standard',
+      to_ms: null,
+      daily_from_minute: null,
+    });
+    expect(await auditOf(id)).toMatchObject([{ action: 'price.added', actor: 'operator-token' }]);
+    expect((await listed(model)).map((each) => each.id)).toEqual([`${model}/1`, id]);
+    expect(await added(version('deepseek-r1-zero'))).toBe('deepseek-r1-zero/standard/2');
+  });
+
+  it.each(['2.1999', '0.0001', '-1', '1e3', '', '100000', 'free', 0.0005, null])(
+    'of %j US dollars per million tokens is refused: a token costs whole nano-USD',
+    async (output) => {
+      expect(await outcome(add(version(newModel(), { output })))).toBe('400 body_invalid');
+    },
+  );
+
+  it('costs something for output, where credit has to end', async () => {
+    expect(await outcome(add(version(newModel(), { output: '0' })))).toBe('400 body_invalid');
+  });
+
+  it('begins at least a minute from now, never in the past', async () => {
+    const model = newModel();
+    for (const seconds of [-86_400, 0, 50]) {
+      expect(await outcome(add(version(model, { from: inSeconds(seconds) })))).toBe('400 price_too_soon');
+    }
+    expect(await outcome(add(version(model, { from: inSeconds(65) })))).toBe('201');
+  });
+
+  it('is refused where another begins at the same instant', async () => {
+    const model = newModel();
+    const body = version(model);
+    expect(await outcome(add(body))).toBe('201');
+    expect(await outcome(add(body))).toBe('409 price_same_instant');
+    const window = { daily_from: '16:30', daily_to: '00:30', confirm: model };
+    expect(await outcome(add({ ...body, ...window }))).toBe('201');
+    expect(await outcome(add({ ...body, tariff: 'batch' }))).toBe('201');
+  });
+
+  it('gets a number of its own when many operators add one at once', async () => {
+    const model = newModel();
+    const bodies = Array.from({ length: 8 }, (_, i) => version(model, { from: inSeconds(3_600 + 60 * i) }));
+    const ids = await Promise.all(bodies.map(added));
+    expect(new Set(ids).size).toBe(8);
+    expect(ids.toSorted()).toEqual([1, 2, 3, 4, 5, 6, 7, 8].map((n) => `${model}/standard/${n}`));
+    for (const id of ids) expect(await auditOf(id)).toHaveLength(1);
+  });
+
+  it('is one when many operators add the same at once', async () => {
+    const body = version(newModel());
+    const outcomes = await Promise.all(Array.from({ length: 8 }, () => outcome(add(body))));
+    expect(outcomes.toSorted()).toEqual(['201', ...Array(7).fill('409 price_same_instant')]);
+    expect(await listed(body.model)).toHaveLength(2);
+  });
+
+  it('with hours is an off-peak version; a batch has none', async () => {
+    const model = newModel();
+    const hours = { daily_from: '16:30', daily_to: '00:30' };
+    expect(await added(version(model, hours))).toBe(`${model}/off-peak/1`);
+    expect(await outcome(add(version(model, { ...hours, tariff: 'batch' })))).toBe('400 price_window_batch');
+    expect(await outcome(add(version(model, { daily_from: '16:30' })))).toBe('400 body_invalid');
+    expect(await outcome(add(version(model, { daily_from: '25:00', daily_to: '01:00' })))).toBe(
+      '400 body_invalid',
+    );
+    expect(await outcome(add(version(model, { daily_from: '16:30', daily_to: '16:30' })))).toBe(
+      '400 price_window_empty',
+    );
+  });
+
+  it('of an unknown model is refused', async () => {
+    expect(await outcome(add(version('gpt-2')))).toBe('404 model_not_found');
+  });
+
+  it.each([
+    ['raises by more than a quarter', { output: '2.51' }],
+    ['falls by more than a quarter', { cache_hit: '0.07' }],
+  ])('is confirmed by typing the model when it %s', async (_, change) => {
+    const model = newModel();
+    expect(await outcome(add(version(model, change)))).toBe('409 price_unconfirmed');
+    expect(await outcome(add(version(model, { ...change, confirm: 'yes' })))).toBe('409 price_unconfirmed');
+    expect(await listed(model)).toHaveLength(1);
+    expect(await outcome(add(version(model, { ...change, confirm: model })))).toBe('201');
+  });
+
+  it('can be looked at before it is made', async () => {
+    const model = newModel();
+    const hours = { daily_from: '22:00', daily_to: '02:00' };
+    const answer = await add(version(model, { ...hours, preview: true }));
+    expect(answer.status).toBe(200);
+    const one = { before: { id: `${model}/1` }, after: { id: null, output: 2.2 } };
+    const other = { before: { id: `${model}/1` }, after: { id: `${model}/1` } };
+    expect((await answer.json<{ effect: object[] }>()).effect).toMatchObject([
+      { daily_from: '00:00', daily_to: '02:00', ...one },
+      { daily_from: '02:00', daily_to: '22:00', ...other },
+      { daily_from: '22:00', daily_to: '00:00', ...one },
+    ]);
+    expect(await listed(model)).toHaveLength(1);
+  });
+});
+
+describe('the end of a price', () => {
+  it('lies a minute ahead, and moves until it is that near', async () => {
+    const model = newModel();
+    const id = `${model}/1`;
+    const confirm = model;
+    expect(await outcome(end(id, { to: inSeconds(30), confirm }))).toBe('400 price_too_soon');
+    expect(await outcome(end(id, { to: inSeconds(-30), confirm }))).toBe('400 price_too_soon');
+    expect(await outcome(end(id, { to: inSeconds(120), confirm }))).toBe('200');
+    expect(await outcome(end(id, { to: inSeconds(65), confirm }))).toBe('200');
+    expect(await outcome(end(id, { to: inSeconds(600), confirm }))).toBe('200');
+    await env.DB.prepare('update price set to_ms = ? where id = ?')
+      .bind(Date.now() + 30_000, id)
+      .run();
+    expect(await outcome(end(id, { to: inSeconds(600), confirm }))).toBe('409 price_ended');
+    expect((await auditOf(id)).map(({ action }) => action)).toEqual(Array(3).fill('price.ended'));
+  });
+
+  it('comes after its beginning', async () => {
+    const model = newModel();
+    const id = await added(version(model, { from: inSeconds(7_200) }));
+    expect(await outcome(end(id, { to: inSeconds(3_600) }))).toBe('400 price_end_before_start');
+    expect(await outcome(end(id, { to: inSeconds(9_000) }))).toBe('200');
+  });
+
+  it('that leaves a model unsold is confirmed by typing the model', async () => {
+    const model = newModel();
+    expect(await outcome(end(`${model}/1`, { to: inSeconds(600) }))).toBe('409 price_unconfirmed');
+    expect((await listed(model))[0]!.to).toBeNull();
+  });
+
+  it('is refused for a version that never was', async () => {
+    expect(await outcome(end('deepseek-r1-0528/standard/999', { to: inSeconds(600) }))).toBe(
+      '404 price_not_found',
+    );
+  });
+});
+
+describe('the past', () => {
+  it.each([
+    ['changed', 'update price set output_nano_usd = 1 where id = ?'],
+    ['moved', 'update price set from_ms = 0 where id = ?'],
+    ['removed', 'delete from price where id = ?'],
+  ])('of prices cannot be %s, whoever asks the database', async (_, statement) => {
+    const asked = env.DB.prepare(statement).bind('deepseek-r1-0528/standard/1').run();
+    await expect(asked).rejects.toThrow(/a price is never/);
+  });
+});
+
+describe('a day of prices', () => {
+  const row = (id: string, change: Partial<DatedPrice> = {}): DatedPrice => ({
+    id,
+    tariff: 'standard',
+    fromMs: 0,
+    toMs: null,
+    dailyFromMinute: null,
+    dailyToMinute: null,
+    cacheHitNanoUsd: 1,
+    cacheMissNanoUsd: 1,
+    outputNanoUsd: 1,
+    ...change,
+  });
+  const ids = (prices: DatedPrice[], atMs = 1_000) =>
+    dayOfPrices(prices, 'standard', atMs).map(({ fromMinute, toMinute, price }) => [
+      fromMinute,
+      toMinute,
+      price?.id ?? null,
+    ]);
+
+  it('has the newest version of each part, and an older window where the newer does not reach', () => {
+    const prices = [
+      row('day/1'),
+      row('day/2', { fromMs: 500 }),
+      row('peak/1', { dailyFromMinute: 990, dailyToMinute: 30 }),
+      row('peak/2', { fromMs: 500, dailyFromMinute: 1_080, dailyToMinute: 1_200 }),
+      row('day/3', { fromMs: 2_000 }),
+    ];
+    expect(ids(prices)).toEqual([
+      [0, 30, 'peak/1'],
+      [30, 990, 'day/2'],
+      [990, 1_080, 'peak/1'],
+      [1_080, 1_200, 'peak/2'],
+      [1_200, 1_440, 'peak/1'],
+    ]);
+  });
+
+  it('has parts in which nothing is sold', () => {
+    expect(ids([row('peak/1', { dailyFromMinute: 60, dailyToMinute: 120 })])).toEqual([
+      [0, 60, null],
+      [60, 120, 'peak/1'],
+      [120, 1_440, null],
+    ]);
+    expect(ids([row('day/1', { toMs: 1_000 })])).toEqual([[0, 1_440, null]]);
+  });
+});
+
+it('reads prices and hours as people write them', () => {
+  expect(['2.19', '2,19', '0.035', '0.5500', '12'].map(nanoPerToken)).toEqual([
+    2_190, 2_190, 35, 550, 12_000,
+  ]);
+  expect(['2.1901', '.5', ' 1', '+1', '1.', ''].map(nanoPerToken)).toEqual(Array(6).fill(null));
+  expect(['00:00', '16:30', '23:59', '24:00', '7:30'].map(minuteOf)).toEqual([0, 990, 1_439, null, null]);
+});

@@ -1,0 +1,262 @@
+import { beforeEach, describe, expect, it, vi } from 'vitest';
+import { recharge } from '../../../worker/billing/recharge/recharge.ts';
+import { beginTopUp } from '../../../worker/billing/top-up.ts';
+import { findAutoRecharge } from '../../../worker/db/auto-recharge.ts';
+import { database } from '../../../worker/db/client.ts';
+import { newId } from '../../../worker/domain/ids.ts';
+import { usd } from '../../../worker/domain/money.ts';
+import { env, newAccount, orderState, topUpEntries } from './fixtures.ts';
+import {
+  accountWithRecharge,
+  ask,
+  FAILED,
+  lastIntent,
+  recharges,
+  rule,
+  SUCCEEDED,
+} from './recharge-fixtures.ts';
+import { available, corrections, deliver, send, withStripe } from './stripe-fixtures.ts';
+import { stripe } from './stripe-fresh.ts';
+import { dispute, refunded } from './stripe-reversals.ts';
+import { chargeOf, type StripeObject } from './stripe-shop.ts';
+import { stripeEvent } from './stripe-signed.ts';
+
+beforeEach(() => {
+  vi.spyOn(console, 'warn').mockImplementation(() => {});
+});
+
+interface Asked {
+  readonly accountId: string;
+  readonly orderId: string;
+  readonly intent: StripeObject;
+}
+
+/** A recharge of $20 that was charged, and not yet told of. */
+async function asked(): Promise<Asked> {
+  const accountId = await accountWithRecharge(stripe);
+  await ask(accountId);
+  return { accountId, orderId: (await recharges(accountId))[0]!.id, intent: lastIntent(stripe) };
+}
+
+function ofOrder(orderId: string, kind = 'recharge') {
+  return { metadata: { tollgate_order_id: orderId, tollgate_order_kind: kind } };
+}
+
+async function untouched({ accountId, orderId }: Pick<Asked, 'accountId' | 'orderId'>) {
+  expect(await available(accountId)).toBe(0);
+  expect(await orderState(orderId)).toBe('open');
+}
+
+describe('an event about a recharge', () => {
+  it('credits once, however often and under whatever id it comes', async () => {
+    const { accountId, intent } = await asked();
+    const event = await stripeEvent(SUCCEEDED, intent);
+    expect(await deliver(event)).toEqual([200, 'credited']);
+    expect(await deliver(event)).toEqual([200, 'duplicate']);
+    await Promise.all(Array.from({ length: 8 }, () => send(SUCCEEDED, intent)));
+    expect(await topUpEntries(accountId)).toBe(1);
+    expect(await available(accountId)).toBe(usd(20));
+    expect(stripe.invoices).toHaveLength(1);
+  });
+
+  it.each([
+    ['forged', { secret: 'whsec_another_0123456789' }, 'signature_mismatch'],
+    ['of last week', { atMs: Date.now() - 7 * 86_400_000 }, 'timestamp_out_of_tolerance'],
+    ['of Stripe’s other mode', { livemode: true }, 'mode_mismatch'],
+  ])('%s is refused', async (_, how, code) => {
+    const order = await asked();
+    expect(await deliver(await stripeEvent(SUCCEEDED, order.intent, how))).toEqual([400, code]);
+    await untouched(order);
+  });
+
+  it('is not believed where the secret is empty', async () => {
+    vi.spyOn(console, 'error').mockImplementation(() => {});
+    const order = await asked();
+    const event = await stripeEvent(SUCCEEDED, order.intent);
+    expect(await deliver(event, { ...withStripe, STRIPE_WEBHOOK_SECRET: '' })).toEqual([500, 'broken']);
+    await untouched(order);
+  });
+
+  it.each([
+    ['a smaller amount', { amount_received: 1 }, 'amount_mismatch'],
+    ['a larger amount', { amount_received: 500_000 }, 'amount_mismatch'],
+    ['a part of the amount', { amount: 2_000, amount_received: 1_999 }, 'amount_mismatch'],
+    ['nothing', { amount_received: 0 }, 'amount_mismatch'],
+    ['less than nothing', { amount_received: -2_000 }, 'event_malformed'],
+    ['half a cent', { amount_received: 2_000.5 }, 'event_malformed'],
+    ['more than there is', { amount_received: 1e300 }, 'event_malformed'],
+    ['another currency', { currency: 'eur' }, 'currency_mismatch'],
+    ['a status that is none of success', { status: 'processing' }, 'event_malformed'],
+    ['nobody', { customer: null }, 'event_malformed'],
+  ])('with %s is refused', async (_, change, code) => {
+    const order = await asked();
+    expect(await send(SUCCEEDED, { ...order.intent, ...change })).toEqual([400, code]);
+    await untouched(order);
+  });
+
+  it('for another order is refused, and one for an order that is not there, too', async () => {
+    const [mine, theirs] = [await asked(), await asked()];
+    await env.DB.prepare('update payment_order set amount_nano_usd = ? where id = ?')
+      .bind(usd(50), theirs.orderId)
+      .run();
+    const swapped = { ...mine.intent, ...ofOrder(theirs.orderId) };
+    expect(await send(SUCCEEDED, swapped)).toEqual([400, 'amount_mismatch']);
+    const nowhere = { ...mine.intent, ...ofOrder(newId('order', Date.now())) };
+    expect(await send(SUCCEEDED, nowhere)).toEqual([404, 'order_unknown']);
+    await untouched(mine);
+    await untouched(theirs);
+  });
+
+  it('for an order of another provider is refused', async () => {
+    const order = await asked();
+    await env.DB.prepare("update payment_order set provider = 'sandbox' where id = ?")
+      .bind(order.orderId)
+      .run();
+    expect(await send(SUCCEEDED, order.intent)).toEqual([400, 'provider_mismatch']);
+    await untouched(order);
+  });
+
+  it('does not pay a checkout, nor does one about a checkout pay a recharge', async () => {
+    const order = await asked();
+    const accountId = await newAccount();
+    await beginTopUp(withStripe, { accountId, amountNanoUsd: usd(20), nowMs: Date.now() });
+    const { session, intent } = stripe.pay();
+    const checkoutId = String(session.client_reference_id);
+    const posing = { ...intent, ...ofOrder(checkoutId) };
+    expect(await send(SUCCEEDED, posing)).toEqual([400, 'kind_mismatch']);
+    expect(await send(FAILED, { ...posing, status: 'requires_payment_method' })).toEqual([
+      400,
+      'kind_mismatch',
+    ]);
+    await untouched({ accountId, orderId: checkoutId });
+
+    const posed = { ...session, ...ofOrder(order.orderId, 'checkout'), client_reference_id: order.orderId };
+    expect(await send('checkout.session.completed', posed)).toEqual([400, 'kind_mismatch']);
+    expect(await send('checkout.session.expired', posed)).toEqual([400, 'kind_mismatch']);
+    await untouched(order);
+  });
+
+  it('of a checkout’s own payment is not about a recharge at all', async () => {
+    await beginTopUp(withStripe, {
+      accountId: await newAccount(),
+      amountNanoUsd: usd(20),
+      nowMs: Date.now(),
+    });
+    const { intent } = stripe.pay();
+    expect(await send(SUCCEEDED, intent)).toEqual([200, 'ignored']);
+    expect(await send(SUCCEEDED, stripe.payElsewhere().intent)).toEqual([200, 'ignored']);
+  });
+
+  it.each([SUCCEEDED, FAILED, 'payment_intent.canceled', 'invoice.paid'])(
+    '%s of nothing is refused',
+    async (type) => {
+      for (const object of [null, 'x', []])
+        expect(await send(type, object)).toEqual([400, 'event_malformed']);
+    },
+  );
+});
+
+describe('events out of order', () => {
+  it('a refusal after the success takes nothing back, and leaves recharge on', async () => {
+    const { accountId, orderId, intent } = await asked();
+    await send(SUCCEEDED, intent);
+    const failed = {
+      ...intent,
+      status: 'requires_payment_method',
+      last_payment_error: { code: 'card_declined' },
+    };
+    expect(await send(FAILED, failed)).toEqual([200, 'noted']);
+    expect(await available(accountId)).toBe(usd(20));
+    expect(await orderState(orderId)).toBe('paid');
+    expect(await rule(accountId)).toMatchObject({ enabled: 1, off_reason: null });
+  });
+
+  it('a success after the refusal is credited: the money is there', async () => {
+    const { accountId, orderId, intent } = await asked();
+    await send('payment_intent.canceled', { ...intent, status: 'canceled' });
+    expect(await orderState(orderId)).toBe('closed');
+    expect(await send(SUCCEEDED, intent)).toEqual([200, 'credited']);
+    expect(await available(accountId)).toBe(usd(20));
+    expect(await orderState(orderId)).toBe('paid');
+  });
+
+  it('the invoice may come before the credit', async () => {
+    const { accountId, intent } = await asked();
+    await send(SUCCEEDED, intent);
+    const invoice = { ...stripe.invoices[0]! };
+    const other = await asked();
+    const early = { ...invoice, ...ofOrder(other.orderId) };
+    expect(await send('invoice.paid', early)).toEqual([200, 'noted']);
+    await send(SUCCEEDED, other.intent);
+    expect(await available(other.accountId)).toBe(usd(20));
+    expect((await recharges(other.accountId))[0]!.invoice_url).toBe(invoice.hosted_invoice_url);
+    expect((await recharges(accountId))[0]!.invoice_url).toBe(null);
+  });
+});
+
+describe('the invoice of a checkout', () => {
+  it('is kept with its order', async () => {
+    await beginTopUp(withStripe, {
+      accountId: await newAccount(),
+      amountNanoUsd: usd(20),
+      nowMs: Date.now(),
+    });
+    const { invoice, session } = stripe.pay();
+    expect(await send('invoice.paid', invoice)).toEqual([200, 'noted']);
+    const url = await env.DB.prepare('select invoice_url from payment_order where id = ?')
+      .bind(session.client_reference_id)
+      .first('invoice_url');
+    expect(url).toBe(invoice.hosted_invoice_url);
+    expect(await orderState(String(session.client_reference_id))).toBe('open');
+  });
+
+  it.each([
+    ['with another total', { total: 1, amount_paid: 1 }, 'amount_mismatch'],
+    ['that is paid in part', { amount_paid: 1 }, 'event_malformed'],
+    ['in another currency', { currency: 'eur' }, 'currency_mismatch'],
+    ['whose address is a script', { hosted_invoice_url: 'javascript:alert(1)' }, 'event_malformed'],
+    [
+      'whose address is not encrypted',
+      { hosted_invoice_url: 'http://invoice.stripe.com/i/1' },
+      'event_malformed',
+    ],
+    ['without an address', { hosted_invoice_url: null }, 'event_malformed'],
+  ])('%s is refused', async (_, change, code) => {
+    await beginTopUp(withStripe, {
+      accountId: await newAccount(),
+      amountNanoUsd: usd(20),
+      nowMs: Date.now(),
+    });
+    const { invoice } = stripe.pay();
+    expect(await send('invoice.paid', { ...invoice, ...change })).toEqual([400, code]);
+  });
+
+  it('of something else that is sold there is ignored', async () => {
+    expect(await send('invoice.paid', { total: 5, metadata: {} })).toEqual([200, 'ignored']);
+    expect(await send('invoice.paid', { total: 5, metadata: null })).toEqual([200, 'ignored']);
+  });
+});
+
+describe('what is taken back of a recharge', () => {
+  it('by a refund or a dispute debits like any other payment', async () => {
+    const { accountId, orderId, intent } = await asked();
+    await send(SUCCEEDED, intent);
+    const charged = { intent, charge: chargeOf(intent) };
+    expect(await send('charge.refunded', refunded(charged, 500))).toEqual([200, 'reversed']);
+    expect(await available(accountId)).toBe(usd(15));
+    const opened = dispute(charged, { amount: 1_500 });
+    expect(await send('charge.dispute.created', opened)).toEqual([200, 'reversed']);
+    expect(await available(accountId)).toBe(0);
+    expect(await send('charge.dispute.closed', { ...opened, status: 'won' })).toEqual([200, 'reversed']);
+    expect(await corrections(accountId, orderId)).toEqual([-5, -15, 15]);
+  });
+
+  it('is not charged again: recharge is off, says why, and the Wallet asks for none', async () => {
+    const { accountId, intent } = await asked();
+    await send(SUCCEEDED, intent);
+    await send('charge.refunded', refunded({ intent, charge: chargeOf(intent) }, 2_000));
+    const rule = await findAutoRecharge(database(env), accountId);
+    expect(rule).toMatchObject({ enabled: false, offReason: 'reversed' });
+    expect(await recharge(env, { accountId, nowMs: Date.now() })).toMatchObject({ outcome: 'off' });
+  });
+});

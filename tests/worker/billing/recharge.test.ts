@@ -1,0 +1,323 @@
+import { beforeEach, describe, expect, it, vi } from 'vitest';
+import { setAutoRecharge } from '../../../worker/billing/recharge/rule.ts';
+import { nanoUsd, usd } from '../../../worker/domain/money.ts';
+import { env, paidBalance, topUpEntries } from './fixtures.ts';
+import {
+  accountWithCard,
+  accountWithRecharge,
+  ask,
+  FAILED,
+  HOUR_MS,
+  lastIntent,
+  MINUTE_MS,
+  notices,
+  recharges,
+  rule,
+  SUCCEEDED,
+  turnOn,
+} from './recharge-fixtures.ts';
+import { available, send, spend, withStripe } from './stripe-fixtures.ts';
+import { stripe } from './stripe-fresh.ts';
+
+const INTENTS = '/v1/payment_intents';
+
+beforeEach(() => {
+  vi.spyOn(console, 'error').mockImplementation(() => {});
+});
+
+describe('a balance below the level', () => {
+  it('charges the saved card for the amount, and the event credits it', async () => {
+    const accountId = await accountWithRecharge(stripe);
+    expect(await ask(accountId)).toBe('pending');
+    const [order] = await recharges(accountId);
+    const [call] = stripe.made('POST', INTENTS);
+    expect(call).toEqual({
+      method: 'POST',
+      path: INTENTS,
+      idempotencyKey: `recharge/${order!.id}`,
+      params: {
+        amount: '2000',
+        currency: 'usd',
+        customer: (await rule(accountId)).customer_ref,
+        payment_method: (await rule(accountId)).method_ref,
+        'allowed_payment_method_types[0]': 'card',
+        off_session: 'true',
+        confirm: 'true',
+        'metadata[tollgate_order_id]': order!.id,
+        'metadata[tollgate_order_kind]': 'recharge',
+        description: `Tollgate credit, ${order!.id}`,
+      },
+    });
+    expect(await paidBalance(accountId)).toBe(0);
+    expect(await send(SUCCEEDED, lastIntent(stripe))).toEqual([200, 'credited']);
+    expect(await available(accountId)).toBe(usd(20));
+    expect((await recharges(accountId))[0]!.state).toBe('paid');
+    expect(await notices(accountId)).toEqual([
+      { kind: 'recharge.paid', orderId: order!.id, amountNanoUsd: usd(20) },
+    ]);
+  });
+
+  it('is followed by an invoice with the payment attached, whose address comes by its event', async () => {
+    const accountId = await accountWithRecharge(stripe);
+    await ask(accountId);
+    await send(SUCCEEDED, lastIntent(stripe));
+    const [invoice] = stripe.invoices;
+    const [order] = await recharges(accountId);
+    expect(invoice).toMatchObject({
+      status: 'paid',
+      total: 2_000,
+      amount_paid: 2_000,
+      metadata: { tollgate_order_id: order!.id },
+    });
+    expect(order!.invoice_url).toBe(null);
+    expect(await send('invoice.paid', invoice)).toEqual([200, 'noted']);
+    expect((await recharges(accountId))[0]!.invoice_url).toBe(invoice!.hosted_invoice_url);
+    expect(await topUpEntries(accountId)).toBe(1);
+  });
+
+  it('is charged again only when it has fallen again', async () => {
+    const accountId = await accountWithRecharge(stripe);
+    await ask(accountId);
+    await send(SUCCEEDED, lastIntent(stripe));
+    expect(await ask(accountId)).toBe('not_needed');
+    await spend(accountId, 10.5);
+    expect(await ask(accountId)).toBe('pending');
+    expect(stripe.intents).toHaveLength(2);
+  });
+
+  it('is not charged while it is at the level, nor above', async () => {
+    const accountId = await accountWithRecharge(stripe);
+    await env.WALLET.getByName(accountId).grant({ grantId: 'grant-1', amountNanoUsd: usd(10) });
+    expect(await ask(accountId)).toBe('not_needed');
+    await env.WALLET.getByName(accountId).correct({ reference: 'spent', amountNanoUsd: nanoUsd(-1) });
+    expect(await ask(accountId)).toBe('pending');
+  });
+});
+
+describe('a slow event', () => {
+  it('leads to no second charge, however often and late the balance asks', async () => {
+    const accountId = await accountWithRecharge(stripe);
+    const nowMs = Date.now();
+    await ask(accountId, { nowMs });
+    for (const lateMs of [1, MINUTE_MS, HOUR_MS, 23 * HOUR_MS, 30 * HOUR_MS, 71 * HOUR_MS])
+      expect(await ask(accountId, { nowMs: nowMs + lateMs })).toBe('in_flight');
+    expect(stripe.made('POST', INTENTS)).toHaveLength(1);
+    expect(await available(accountId)).toBe(0);
+    await send(SUCCEEDED, lastIntent(stripe));
+    expect(await ask(accountId, { nowMs: nowMs + 72 * HOUR_MS })).toBe('not_needed');
+    expect(await topUpEntries(accountId)).toBe(1);
+    expect(stripe.intents).toHaveLength(1);
+  });
+
+  it('that comes just after the balance was looked at leads to none either', async () => {
+    const accountId = await accountWithRecharge(stripe);
+    const wallet = env.WALLET.getByName(accountId);
+    let looks = 0;
+    const getByName = () => ({
+      balance: async () => {
+        const seen = await wallet.balance();
+        looks += 1;
+        // another task begins and ends a whole recharge between this look and the next
+        if (looks === 1) {
+          await ask(accountId);
+          await send(SUCCEEDED, lastIntent(stripe));
+        }
+        return seen;
+      },
+    });
+    const using = { ...withStripe, WALLET: { getByName } as unknown as typeof withStripe.WALLET };
+    expect(await ask(accountId, { using })).toBe('not_needed');
+    expect(looks).toBe(2);
+    expect(stripe.intents).toHaveLength(1);
+    expect((await recharges(accountId)).map(({ state }) => state).sort()).toEqual(['closed', 'paid']);
+  });
+
+  it('that comes before the answer is no trouble', async () => {
+    const accountId = await accountWithRecharge(stripe);
+    const fetched = stripe.fetch;
+    vi.stubGlobal('fetch', async (url: string, init: RequestInit) => {
+      const answer = await fetched(url, init);
+      if (url.endsWith(INTENTS)) expect((await send(SUCCEEDED, lastIntent(stripe)))[0]).toBe(200);
+      return answer;
+    });
+    expect(await ask(accountId)).toBe('pending');
+    expect(await available(accountId)).toBe(usd(20));
+    expect((await recharges(accountId)).map(({ state }) => state)).toEqual(['paid']);
+  });
+});
+
+describe('many who ask at once', () => {
+  it('are one charge', async () => {
+    const accountId = await accountWithRecharge(stripe, { monthlyMax: 5_000 });
+    stripe.delayMs = 20;
+    const outcomes = await Promise.all(Array.from({ length: 50 }, () => ask(accountId)));
+    expect(outcomes.filter((outcome) => outcome === 'pending')).toHaveLength(1);
+    expect(outcomes.filter((outcome) => outcome === 'in_flight')).toHaveLength(49);
+    expect(stripe.made('POST', INTENTS)).toHaveLength(1);
+    expect(await recharges(accountId)).toHaveLength(1);
+  });
+
+  it('are one charge also when its event arrives in between', async () => {
+    const accountId = await accountWithRecharge(stripe, { monthlyMax: 5_000 });
+    const fetched = stripe.fetch;
+    vi.stubGlobal('fetch', async (url: string, init: RequestInit) => {
+      const answer = await fetched(url, init);
+      if (url.endsWith(INTENTS)) await send(SUCCEEDED, lastIntent(stripe));
+      return answer;
+    });
+    await Promise.all(Array.from({ length: 50 }, () => ask(accountId)));
+    expect(stripe.intents).toHaveLength(1);
+    expect(await topUpEntries(accountId)).toBe(1);
+  });
+});
+
+describe('a card that is refused', () => {
+  const refusals = [
+    [{ code: 'card_declined', decline_code: 'generic_decline' }, 'card_declined'],
+    [{ code: 'card_declined', decline_code: 'insufficient_funds' }, 'insufficient_funds'],
+    [{ code: 'expired_card', decline_code: 'expired_card' }, 'expired_card'],
+    [{ code: 'authentication_required', decline_code: 'authentication_required' }, 'authentication_required'],
+    [{ code: 'card_declined', decline_code: 'constructor' }, 'card_declined'],
+    [{ code: 'processing_error' }, 'card_declined'],
+  ] as const;
+
+  it.each(refusals)('%j turns recharge off, and its owner is told why', async (card, why) => {
+    const accountId = await accountWithRecharge(stripe, { card });
+    expect(await ask(accountId)).toBe('declined');
+    const [order] = await recharges(accountId);
+    expect(order!.state).toBe('closed');
+    expect(await rule(accountId)).toMatchObject({ enabled: 0, off_reason: why });
+    const facts = { kind: 'recharge.declined', orderId: order!.id, amountNanoUsd: usd(20), why };
+    expect(await notices(accountId)).toEqual([facts]);
+    // the event says the same once more, and the next task finds it off
+    expect(await send(FAILED, lastIntent(stripe))).toEqual([200, 'noted']);
+    expect(await ask(accountId)).toBe('off');
+    expect(await notices(accountId)).toHaveLength(1);
+    expect(stripe.intents).toHaveLength(1);
+    expect(await paidBalance(accountId)).toBe(0);
+  });
+
+  it('is refused as well when only the event says so', async () => {
+    const accountId = await accountWithRecharge(stripe, { card: { code: 'expired_card' } });
+    stripe.faults.push('lost after the work');
+    vi.useFakeTimers({ toFake: ['setTimeout'] });
+    const asked = ask(accountId, { nowMs: Date.now() });
+    stripe.faults.push('reset', 'reset');
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(await asked).toBe('unknown');
+    vi.useRealTimers();
+    expect(await rule(accountId)).toMatchObject({ enabled: 1 });
+    expect(await send(FAILED, lastIntent(stripe))).toEqual([200, 'noted']);
+    expect(await rule(accountId)).toMatchObject({ enabled: 0, off_reason: 'expired_card' });
+    expect(await notices(accountId)).toHaveLength(1);
+  });
+
+  it('stays off until its owner turns it on, and a refusal that comes late does not turn it off again', async () => {
+    const accountId = await accountWithRecharge(stripe, { card: { code: 'expired_card' } });
+    await ask(accountId);
+    const late = lastIntent(stripe);
+    await turnOn(accountId);
+    expect(await rule(accountId)).toMatchObject({ enabled: 1, off_reason: null });
+    expect(await send(FAILED, late)).toEqual([200, 'noted']);
+    expect(await rule(accountId)).toMatchObject({ enabled: 1 });
+  });
+
+  it.each(['payment_method', 'customer'])(
+    'because Stripe has the %s no longer is unusable',
+    async (param) => {
+      const accountId = await accountWithRecharge(stripe);
+      if (param === 'customer') stripe.customers.clear();
+      else stripe.detach(String((await rule(accountId)).method_ref));
+      expect(await ask(accountId)).toBe('declined');
+      expect(await rule(accountId)).toMatchObject({ enabled: 0, off_reason: 'card_unusable' });
+    },
+  );
+});
+
+describe('the month’s maximum', () => {
+  it('counts what was paid and what is under way, and is told of once a month', async () => {
+    const accountId = await accountWithRecharge(stripe, { amount: 20, monthlyMax: 50 });
+    const may = Date.UTC(2027, 4, 20);
+    for (let i = 0; i < 2; i++) {
+      expect(await ask(accountId, { nowMs: may + i })).toBe('pending');
+      await send(SUCCEEDED, lastIntent(stripe));
+      await spend(accountId, 20);
+    }
+    expect(await ask(accountId, { nowMs: may + 2 })).toBe('monthly_max');
+    expect(await ask(accountId, { nowMs: Date.UTC(2027, 4, 31, 23, 59, 59, 999) })).toBe('monthly_max');
+    const told = (await notices(accountId)).filter(({ kind }) => kind === 'recharge.monthly_max');
+    expect(told).toEqual([
+      { kind: 'recharge.monthly_max', rechargedNanoUsd: usd(40), monthlyMaxNanoUsd: usd(50) },
+    ]);
+    expect(await rule(accountId)).toMatchObject({ enabled: 1 });
+    expect(await ask(accountId, { nowMs: Date.UTC(2027, 5, 1) })).toBe('pending');
+  });
+
+  it('does not count what was refused', async () => {
+    const accountId = await accountWithRecharge(stripe, { monthlyMax: 20, card: { code: 'expired_card' } });
+    await ask(accountId);
+    await turnOn(accountId, { monthlyMax: 20 });
+    expect(await ask(accountId)).toBe('declined');
+  });
+});
+
+describe('the rule', () => {
+  const sound = { belowNanoUsd: usd(10), amountNanoUsd: usd(20), monthlyMaxNanoUsd: usd(100) };
+
+  it.each([
+    ['below_out_of_bounds', { belowNanoUsd: 0 }],
+    ['below_out_of_bounds', { belowNanoUsd: -1 }],
+    ['below_out_of_bounds', { belowNanoUsd: usd(5_000) + 1, amountNanoUsd: usd(5_000) }],
+    ['below_out_of_bounds', { belowNanoUsd: Number.NaN }],
+    ['amount_out_of_bounds', { amountNanoUsd: usd(5) - 10_000_000 }],
+    ['amount_out_of_bounds', { amountNanoUsd: usd(5_000) + 10_000_000 }],
+    ['amount_out_of_bounds', { amountNanoUsd: usd(20) + 1 }],
+    ['amount_out_of_bounds', { amountNanoUsd: -usd(20) }],
+    ['amount_out_of_bounds', { amountNanoUsd: 20.5 }],
+    ['amount_too_small', { belowNanoUsd: usd(20) + 1 }],
+    ['monthly_max_out_of_bounds', { monthlyMaxNanoUsd: usd(20) - 1 }],
+    ['monthly_max_out_of_bounds', { monthlyMaxNanoUsd: usd(50_000) + 1 }],
+    ['monthly_max_out_of_bounds', { monthlyMaxNanoUsd: 1e300 }],
+  ])('is refused as %s with %j', async (reason, change) => {
+    const accountId = await accountWithCard(stripe);
+    const request = { accountId, rule: { ...sound, ...change }, nowMs: Date.now() };
+    expect(await setAutoRecharge(withStripe, request)).toEqual({ ok: false, reason });
+    expect(await ask(accountId)).toBe('off');
+  });
+
+  it('needs a card', async () => {
+    const accountId = await accountWithCard(stripe);
+    await env.DB.prepare('update auto_recharge set method_ref = null where account_id = ?')
+      .bind(accountId)
+      .run();
+    const request = { accountId, rule: sound, nowMs: Date.now() };
+    expect(await setAutoRecharge(withStripe, request)).toEqual({ ok: false, reason: 'no_card' });
+  });
+
+  it('turned off charges nothing', async () => {
+    const accountId = await accountWithRecharge(stripe);
+    await setAutoRecharge(withStripe, { accountId, rule: null, nowMs: Date.now() });
+    expect(await ask(accountId)).toBe('off');
+    expect(stripe.intents).toEqual([]);
+  });
+
+  it('is what the Wallet watches for in the end, also when it is turned off while that is being told', async () => {
+    const accountId = await accountWithCard(stripe);
+    const told: unknown[] = [];
+    let change: (() => Promise<unknown>) | null = null;
+    const watch = async ({ rechargeBelowNanoUsd }: { rechargeBelowNanoUsd: unknown }) => {
+      const meanwhile = change;
+      change = null;
+      await meanwhile?.();
+      told.push(rechargeBelowNanoUsd);
+    };
+    const WALLET = { getByName: () => ({ watch }) } as unknown as typeof withStripe.WALLET;
+    const set = (rule: typeof sound | null) =>
+      setAutoRecharge({ ...withStripe, WALLET }, { accountId, rule, nowMs: Date.now() });
+    await set(sound);
+    expect(told).toEqual([usd(10)]);
+    change = () => set(null);
+    await set(sound);
+    expect(told).toEqual([usd(10), null, usd(10), null]);
+  });
+});

@@ -1,0 +1,31 @@
+/** Top-ups by Stripe's Checkout: begun, and paid. */
+import { expect } from 'vitest';
+import { beginTopUp } from '../../../worker/billing/top-up.ts';
+import { usd } from '../../../worker/domain/money.ts';
+import { newAccount } from './fixtures.ts';
+import { send, withStripe } from './stripe-fixtures.ts';
+import { stripe } from './stripe-fresh.ts';
+import type { Payment } from './stripe-shop.ts';
+
+export const COMPLETED = 'checkout.session.completed';
+
+export interface Begun {
+  readonly accountId: string;
+  readonly orderId: string;
+}
+
+export async function begun(dollars = 20): Promise<Begun> {
+  const accountId = await newAccount();
+  const nowMs = Date.now();
+  const result = await beginTopUp(withStripe, { accountId, amountNanoUsd: usd(dollars), nowMs });
+  if (!result.ok) throw new Error(result.reason);
+  return { accountId, orderId: String(stripe.sessions.at(-1)!.client_reference_id) };
+}
+
+/** A top-up of $20 that was begun, paid and credited. */
+export async function credited(): Promise<Begun & { payment: Payment }> {
+  const order = await begun();
+  const payment = stripe.pay();
+  expect(await send(COMPLETED, payment.session)).toEqual([200, 'credited']);
+  return { ...order, payment };
+}

@@ -1,0 +1,44 @@
+/** An edge with Stripe behind it, its webhook, and what an account has afterwards. */
+import { billing } from '../../../worker/billing/index.ts';
+import { newId } from '../../../worker/domain/ids.ts';
+import { nanoUsd, usd } from '../../../worker/domain/money.ts';
+import type { Env } from '../../../worker/env.ts';
+import { env } from './fixtures.ts';
+import { API_KEY } from './stripe-fake.ts';
+import { type SignedEvent, stripeEvent, WEBHOOK_SECRET } from './stripe-signed.ts';
+
+export const withStripe = { ...env, STRIPE_SECRET_KEY: API_KEY, STRIPE_WEBHOOK_SECRET: WEBHOOK_SECRET };
+
+/** @returns status, and the result or the refusal's code */
+export async function deliver(
+  { headers, body }: SignedEvent,
+  using: Env = withStripe,
+): Promise<[number, string]> {
+  const response = await billing.request('/webhooks/stripe', { method: 'POST', headers, body }, using);
+  if (response.status === 500) return [500, 'broken'];
+  const answer = await response.json<{ result?: string; error?: { code: string } }>();
+  return [response.status, answer.result ?? answer.error!.code];
+}
+
+export async function send(type: string, object: unknown): Promise<[number, string]> {
+  return deliver(await stripeEvent(type, object));
+}
+
+export async function available(accountId: string): Promise<number> {
+  return (await env.WALLET.getByName(accountId).balance()).availableNanoUsd;
+}
+
+/** Stands for usage: the account has that much less to give back. */
+export async function spend(accountId: string, dollars: number): Promise<void> {
+  const usage = { reference: newId('req', Date.now()), amountNanoUsd: nanoUsd(0 - usd(dollars)) };
+  await env.WALLET.getByName(accountId).correct(usage);
+}
+
+/** What the ledger says of an order's reversals, in dollars, oldest first. */
+export async function corrections(accountId: string, orderId: string): Promise<number[]> {
+  const { entries } = await env.WALLET.getByName(accountId).ledger({ limit: 100 });
+  return entries
+    .filter(({ kind, reference }) => kind === 'correction' && reference.startsWith(`${orderId}/`))
+    .map(({ grantedNanoUsd, paidNanoUsd }) => (grantedNanoUsd + paidNanoUsd) / usd(1))
+    .reverse();
+}

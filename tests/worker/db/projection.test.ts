@@ -1,0 +1,409 @@
+/** What Wallets tell D1 lands once, however often and by however many it is told, and writes few rows. */
+import { and, eq } from 'drizzle-orm';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { database } from '../../../worker/db/client.ts';
+import { createKey } from '../../../worker/db/keys.ts';
+import { project } from '../../../worker/db/projection.ts';
+import {
+  apiKey,
+  drift,
+  ledgerEntry,
+  nodeHour,
+  nodeReceipt,
+  projection,
+  receiptHour,
+  usageEvent,
+  usageHour,
+} from '../../../worker/db/schema.ts';
+import { newId } from '../../../worker/domain/ids.ts';
+import { chargeReference } from '../../../worker/domain/ledger.ts';
+import { nanoUsd } from '../../../worker/domain/money.ts';
+import type { OutboxItem, ToldRequest } from '../../../worker/domain/outbox.ts';
+import { chargeFor } from '../../../worker/domain/pricing.ts';
+import type { WriteOff } from '../../../worker/domain/reconciliation.ts';
+import { config } from '../../../worker/env.ts';
+import { pepperKey } from '../../../worker/tokens/pepper.ts';
+import { newAccount } from '../fleet/fixtures.ts';
+import { env, price, usage } from '../wallet/fixtures.ts';
+
+const db = database(env);
+const HOUR_MS = 3_600_000;
+const NOON = Date.UTC(2026, 10, 20, 12);
+
+let accountId: string;
+let nodeId: string;
+let seq: number;
+
+beforeEach(async () => {
+  accountId = newId('acct', Date.now());
+  nodeId = newId('node', Date.now());
+  seq = 0;
+});
+
+function request(change: Partial<ToldRequest> = {}): ToldRequest {
+  const admittedAtMs = change.admittedAtMs ?? NOON;
+  const used = change.usage ?? usage(30, 10, 100);
+  return {
+    requestId: newId('req', admittedAtMs),
+    keyId: 'key_1',
+    modelId: 'deepseek-r1-0528',
+    stream: true,
+    state: 'posted',
+    ending: 'finished',
+    nodeId,
+    admittedAtMs,
+    endedAtMs: admittedAtMs + 500,
+    heldNanoUsd: nanoUsd(0),
+    price,
+    usage: used,
+    chargeNanoUsd: chargeFor(used, price),
+    entrySeq: 2,
+    ttftMs: 5,
+    grantedNanoUsd: nanoUsd(1_000),
+    ...change,
+  };
+}
+
+const usageItem = (...requests: ToldRequest[]): OutboxItem => ({ kind: 'usage', accountId, requests });
+const witnessedItem = (receipts: number, late: string[] = []): OutboxItem => ({
+  kind: 'witnessed',
+  accountId,
+  nodeId,
+  receivedAtMs: NOON,
+  receipts,
+  promptTokens: 30 * receipts,
+  completionTokens: 100 * receipts,
+  newestEndedAtMs: NOON - 700,
+  late,
+});
+const receiptItem = (
+  requestId: string,
+  writeOff: WriteOff | null,
+  change: { nodeId?: string; late?: boolean; completionTokens?: number } = {},
+): OutboxItem => ({
+  kind: 'receipt',
+  accountId,
+  receivedAtMs: NOON + 1_000,
+  receipt: {
+    requestId,
+    nodeId: change.nodeId ?? nodeId,
+    outcome: 'finished',
+    usage: usage(30, 10, change.completionTokens ?? 107),
+    ttftMs: 1,
+    ticket: null,
+  },
+  writeOff,
+  late: change.late ?? false,
+});
+const missingItem = (requestId: string): OutboxItem => ({
+  kind: 'drift',
+  accountId,
+  drift: 'receipt_missing',
+  requestId,
+  nodeId,
+  detail: { billedPrompt: 30, billedCompletion: 100 },
+  foundAtMs: NOON,
+});
+
+const numbered = (items: readonly OutboxItem[]) => items.map((item) => ({ seq: ++seq, item }));
+const tell = (...items: OutboxItem[]) => project(db, accountId, numbered(items));
+
+const counters = async () =>
+  (await db.select().from(projection).where(eq(projection.accountId, accountId))).map(
+    ({ accountId: _, ...counted }) => counted,
+  )[0];
+const ofAccount = () => db.select().from(usageEvent).where(eq(usageEvent.accountId, accountId));
+const hours = () => db.select().from(usageHour).where(eq(usageHour.accountId, accountId));
+const nodeHours = () => db.select().from(nodeHour).where(eq(nodeHour.nodeId, nodeId));
+const receiptHours = () => db.select().from(receiptHour).where(eq(receiptHour.nodeId, nodeId));
+
+describe('what is told', () => {
+  it('lands once, however often it is told, in parts as well', async () => {
+    const items = numbered([
+      usageItem(request(), request()),
+      witnessedItem(2),
+      usageItem(request({ admittedAtMs: NOON + HOUR_MS })),
+    ]);
+    await project(db, accountId, items.slice(0, 2));
+    for (let again = 0; again < 3; again++) await project(db, accountId, items);
+    expect(await ofAccount()).toHaveLength(3);
+    expect(await hours()).toMatchObject([{ requests: 2 }, { requests: 1 }]);
+    expect(await nodeHours()).toMatchObject([{ requests: 2 }, { requests: 1 }]);
+    expect(await receiptHours()).toMatchObject([{ receipts: 2 }]);
+    expect(await counters()).toEqual({
+      toldSeq: 3,
+      billedRequests: 3,
+      witnessedRequests: 2,
+      missedRequests: 0,
+    });
+  });
+
+  it('lands once when many tell it at the same time, and some of them more', async () => {
+    const items = numbered(Array.from({ length: 12 }, () => usageItem(request(), request())));
+    const told = [12, 3, 7, 12, 1, 9, 12].map((count) => project(db, accountId, items.slice(0, count)));
+    await Promise.all(told);
+    expect(await ofAccount()).toHaveLength(24);
+    expect(await hours()).toMatchObject([{ requests: 24 }]);
+    expect(await counters()).toMatchObject({ toldSeq: 12, billedRequests: 24 });
+  });
+
+  it('is as nothing when somebody else told it between the look and the batch', async () => {
+    const items = numbered([
+      usageItem(request()),
+      witnessedItem(1),
+      missingItem(newId('req', NOON)),
+      receiptItem(newId('req', NOON), { promptTokens: 30, completionTokens: 107, reason: 'unknown_request' }),
+    ]);
+    const rows = async () => JSON.stringify([await hours(), await nodeHours(), await receiptHours()]);
+    const real = env.DB.batch.bind(env.DB);
+    let before = '';
+    const other = database({
+      DB: new Proxy(env.DB, {
+        get: (target, name) =>
+          name === 'batch'
+            ? async (statements: D1PreparedStatement[]) => {
+                if (before === '') {
+                  await project(db, accountId, items);
+                  before = await rows();
+                }
+                return real(statements);
+              }
+            : Reflect.get(target, name).bind(target),
+      }),
+    });
+    await project(other, accountId, [...items, ...numbered([usageItem(request())])]);
+    expect(before).not.toBe('');
+    expect(await hours()).toMatchObject([{ requests: 2 }]);
+    expect(await receiptHours()).toMatchObject([{ receipts: 1 }, { receipts: 1 }]);
+    expect(await counters()).toEqual({
+      toldSeq: 5,
+      billedRequests: 2,
+      witnessedRequests: 1,
+      missedRequests: 1,
+    });
+  });
+
+  it('is of one account: another’s numbers are its own', async () => {
+    await tell(usageItem(request()));
+    const other = newId('acct', Date.now());
+    await project(db, other, [{ seq: 1, item: { kind: 'usage', accountId: other, requests: [request()] } }]);
+    expect(await counters()).toMatchObject({ toldSeq: 1, billedRequests: 1 });
+    expect(await nodeHours()).toMatchObject([{ requests: 2 }]);
+  });
+
+  it('leaves nothing behind when D1 refuses a part of it', async () => {
+    await env.DB.exec('ALTER TABLE ledger_entry RENAME TO ledger_entry_away');
+    await expect(tell(usageItem(request()), entryOf([request()]))).rejects.toThrow();
+    await env.DB.exec('ALTER TABLE ledger_entry_away RENAME TO ledger_entry');
+    expect([await ofAccount(), await counters()]).toEqual([[], undefined]);
+  });
+});
+
+function entryOf(requests: readonly ToldRequest[]): OutboxItem {
+  const charge = requests.reduce((sum, { chargeNanoUsd }) => sum + chargeNanoUsd, 0);
+  const entry = {
+    seq: 2,
+    atMs: NOON,
+    kind: 'charge' as const,
+    reference: chargeReference(requests.map(({ requestId }) => requestId)),
+    grantedNanoUsd: nanoUsd(0),
+    paidNanoUsd: nanoUsd(-charge),
+    balanceNanoUsd: nanoUsd(1),
+    hash: 'f'.repeat(64),
+  };
+  return { kind: 'entry', accountId, entry };
+}
+
+describe('rollups', () => {
+  it('are the sums of the requests, by hour, key, model and node, at each request’s own price', async () => {
+    const dear = { ...price, id: 'deepseek-r1-0528/standard/2', cacheMissNanoUsd: 1_140 };
+    await tell(
+      usageItem(
+        request({ usage: { ...usage(30, 10, 100), reasoningTokens: 60 } }),
+        request({ price: dear }),
+        request({ keyId: 'key_2', nodeId: null, state: 'voided', chargeNanoUsd: nanoUsd(0) }),
+      ),
+      usageItem(request({ modelId: 'deepseek-v3-0324', admittedAtMs: NOON + HOUR_MS - 1 })),
+    );
+    expect((await hours()).toSorted((a, b) => b.requests - a.requests)).toMatchObject([
+      {
+        hourMs: NOON,
+        keyId: 'key_1',
+        requests: 2,
+        cachedTokens: 20,
+        uncachedTokens: 40,
+        reasoningTokens: 60,
+        answerTokens: 140,
+        cacheSavingNanoUsd: 10 * (550 - 140) + 10 * (1_140 - 140),
+      },
+      { keyId: 'key_1', modelId: 'deepseek-v3-0324', requests: 1 },
+      { keyId: 'key_2', requests: 1, chargeNanoUsd: 0 },
+    ]);
+    expect(await nodeHours()).toMatchObject([
+      { requests: 3, promptTokens: 90, cachedTokens: 30, completionTokens: 300, grantedNanoUsd: 3_000 },
+    ]);
+    expect(await counters()).toMatchObject({ billedRequests: 3 });
+  });
+
+  it('of receipts know the newest and what it told of', async () => {
+    const [first, second] = [request(), request()];
+    await tell(usageItem(first, second), witnessedItem(5));
+    await tell(receiptItem(first.requestId, { promptTokens: 0, completionTokens: 7, reason: 'undelivered' }));
+    await tell(receiptItem(newId('req', NOON), null));
+    expect((await receiptHours()).toSorted((a, b) => a.reason.localeCompare(b.reason))).toMatchObject([
+      { reason: '', receipts: 5, promptTokens: 150, newestReceivedAtMs: NOON, newestEndedAtMs: NOON - 700 },
+      {
+        reason: 'undelivered',
+        receipts: 1,
+        completionTokens: 107,
+        writtenOffCompletionTokens: 7,
+        newestReceivedAtMs: NOON + 1_000,
+        newestEndedAtMs: NOON + 500,
+      },
+      { reason: 'unknown_request', receipts: 1, newestEndedAtMs: 0 },
+    ]);
+  });
+
+  it('of a key say to the minute when it was last used, and never that it was earlier', async () => {
+    const account = await newAccount();
+    const { row: key } = await createKey(db, await pepperKey(config(env)), {
+      accountId: account,
+      name: 'k',
+      nowMs: 1,
+    });
+    const lastUsed = async () =>
+      (await db.select().from(apiKey).where(eq(apiKey.id, key.id)))[0]!.lastUsedAtMs;
+    await tell(usageItem(request({ keyId: key.id, admittedAtMs: NOON + 5 }), request({ keyId: key.id })));
+    expect(await lastUsed()).toBe(NOON + 5);
+    await tell(usageItem(request({ keyId: key.id })));
+    await tell(usageItem(request({ keyId: key.id, admittedAtMs: NOON + 60_000 })));
+    expect(await lastUsed()).toBe(NOON + 5);
+    await tell(usageItem(request({ keyId: key.id, admittedAtMs: NOON + 60_005 })));
+    expect(await lastUsed()).toBe(NOON + 60_005);
+  });
+});
+
+describe('a charge that is not usage × the price that D1 has', () => {
+  const findings = () =>
+    db
+      .select()
+      .from(drift)
+      .where(and(eq(drift.accountId, accountId), eq(drift.kind, 'price')));
+
+  it('is found by its request, among many that are right', async () => {
+    const wrong = request({ chargeNanoUsd: nanoUsd(231_401) });
+    const unpriced = request({ price: { ...price, id: 'no/such/price' } });
+    await tell(usageItem(request(), wrong, request()), usageItem(unpriced));
+    const found = await findings();
+    expect(found.map(({ requestId }) => requestId).toSorted()).toEqual(
+      [wrong.requestId, unpriced.requestId].toSorted(),
+    );
+    expect(found.find(({ requestId }) => requestId === wrong.requestId)!.detail).toEqual({
+      priceId: price.id,
+      charged: 231_401,
+      recomputed: 231_400,
+    });
+    await tell(usageItem(request()));
+    expect(await findings()).toHaveLength(2);
+  });
+
+  it('is not found where there is none', async () => {
+    await tell(usageItem(...Array.from({ length: 20 }, () => request())));
+    expect(await findings()).toEqual([]);
+  });
+});
+
+describe('a receipt', () => {
+  const off = { promptTokens: 0, completionTokens: 7, reason: 'undelivered' } as const;
+  const rows = () => db.select().from(nodeReceipt).where(eq(nodeReceipt.accountId, accountId));
+
+  it('that says something else has a row; of the node that was billed it is a witness', async () => {
+    const told = request();
+    await tell(
+      usageItem(told),
+      receiptItem(told.requestId, off),
+      receiptItem(told.requestId, { ...off, reason: 'retried_elsewhere' }, { nodeId: 'node_other' }),
+    );
+    expect(await rows()).toHaveLength(2);
+    expect(await counters()).toMatchObject({ billedRequests: 1, witnessedRequests: 1 });
+  });
+
+  it('of a request that only D1 remembers is compared with what was billed', async () => {
+    const told = request();
+    await tell(usageItem(told), missingItem(told.requestId));
+    await tell(receiptItem(told.requestId, null));
+    expect(await rows()).toMatchObject([{ writtenOffCompletionTokens: 7, writeOffReason: 'undelivered' }]);
+    expect(await counters()).toMatchObject({ billedRequests: 1, witnessedRequests: 1, missedRequests: 0 });
+    const [finding] = await db.select().from(drift).where(eq(drift.requestId, told.requestId));
+    expect(finding!.resolvedAtMs).toBe(NOON + 1_000);
+  });
+
+  it('that comes again when its Wallet has forgotten it is not counted again', async () => {
+    const [same, other] = [request(), request()];
+    await tell(usageItem(same, other), witnessedItem(1), receiptItem(other.requestId, off));
+    await tell(
+      receiptItem(same.requestId, null, { completionTokens: 100 }),
+      receiptItem(other.requestId, null),
+    );
+    expect(await rows()).toHaveLength(1);
+    expect(await counters()).toMatchObject({ billedRequests: 2, witnessedRequests: 2 });
+    const counted = (await receiptHours()).reduce((sum, { receipts }) => sum + receipts, 0);
+    expect(counted).toBe(2);
+  });
+
+  it('that was missed and comes explains the finding, also when both are told at once', async () => {
+    const [one, two, three] = [request(), request(), request()];
+    await tell(
+      usageItem(one, two, three),
+      ...[one, two, three].map(({ requestId }) => missingItem(requestId)),
+      witnessedItem(1, [one.requestId]),
+      receiptItem(two.requestId, off, { late: true }),
+    );
+    expect(await counters()).toMatchObject({ billedRequests: 3, witnessedRequests: 2, missedRequests: 1 });
+    const open = await db.select().from(drift).where(eq(drift.accountId, accountId));
+    expect(open.filter(({ resolvedAtMs }) => resolvedAtMs === null).map((row) => row.requestId)).toEqual([
+      three.requestId,
+    ]);
+  });
+});
+
+describe('rows written', () => {
+  /** Rows that D1 bills for what is told. */
+  async function written(...items: OutboxItem[]): Promise<number> {
+    let rows = 0;
+    const counting = database({
+      DB: new Proxy(env.DB, {
+        get: (target, name) =>
+          name === 'batch'
+            ? async (statements: D1PreparedStatement[]) => {
+                const results = await target.batch(statements);
+                rows = results.reduce((sum, { meta }) => sum + meta.rows_written, 0);
+                return results;
+              }
+            : Reflect.get(target, name).bind(target),
+      }),
+    });
+    await project(counting, accountId, numbered(items));
+    return rows;
+  }
+
+  it.each([1, 50, 1_000])('are one a request and a few a batch, of %i', async (count) => {
+    await written(usageItem(request()), witnessedItem(1));
+    const requests = Array.from({ length: count }, (_, i) => request({ admittedAtMs: NOON + i }));
+    const rows = await written(usageItem(...requests), entryOf(requests), witnessedItem(count));
+    // the hour of the account, the hour of the node, the hour of its receipts, the watermark; an entry and its index
+    expect(rows - count).toBe(6);
+    expect(await db.select().from(ledgerEntry).where(eq(ledgerEntry.accountId, accountId))).toHaveLength(1);
+  });
+
+  it('take several statements when a text would be too long for one', async () => {
+    const long = 'm'.repeat(2_000);
+    const requests = Array.from({ length: 1_000 }, () => request({ modelId: long }));
+    await tell(usageItem(...requests));
+    expect(await counters()).toMatchObject({ toldSeq: 1, billedRequests: 1_000 });
+    const [row] = await db.all<{ n: number }>(
+      `select count(*) as n from usage_event where account_id = '${accountId}'`,
+    );
+    expect(row!.n).toBe(1_000);
+  });
+});

@@ -1,0 +1,633 @@
+/** A node is tried before it gets customers: what is asked of it, what it must answer, and who has to agree. */
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import type { HeartbeatReply, NodeChunk, Receipt } from '../../../gpu-pool/protocol/schemas.ts';
+import { canaryStanding, lastTries, passTry } from '../../../worker/db/canary.ts';
+import { database } from '../../../worker/db/client.ts';
+import { changeEngine, changeNodeState } from '../../../worker/db/nodes.ts';
+import { CANARY_REQUEST, OPEN_MS_MAX, parseCanaryId } from '../../../worker/domain/canary.ts';
+import { newId } from '../../../worker/domain/ids.ts';
+import type { NodeState, NodeVerb } from '../../../worker/domain/node.ts';
+import type { Task } from '../../../worker/domain/task.ts';
+import type { Env } from '../../../worker/env.ts';
+import { runCanary } from '../../../worker/fleet/canary.ts';
+import { orderCanary } from '../../../worker/fleet/canary-order.ts';
+import { changeNode } from '../../../worker/fleet/nodes.ts';
+import { en } from '../../../worker/i18n/en/index.ts';
+import { fr } from '../../../worker/i18n/fr/index.ts';
+import { queue } from '../../../worker/queue.ts';
+import {
+  answer,
+  DONE,
+  type FakeNode,
+  freshNetwork,
+  refusal,
+  type Script,
+  said,
+  stream,
+  usageOf,
+} from '../fake-node.ts';
+import { Browser } from '../portal/browser.ts';
+import { operatorBrowser, operatorGet, textOf } from '../portal/operator/console.ts';
+import {
+  auditOf,
+  beat,
+  env,
+  newTestNode,
+  R1,
+  receipt,
+  sendBeat,
+  type TestNode,
+  withWatchedWallets,
+} from './fixtures.ts';
+
+const network = freshNetwork();
+const db = database(env);
+const { canary } = en.pool;
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+type Trialled = TestNode & { readonly id: string; readonly fake: FakeNode };
+
+/** What a sound node says: the same prompt twice, the second time from its cache. */
+const sound: Script = ({ claims }) =>
+  stream(
+    answer({
+      prompt: 250,
+      cached: parseCanaryId(claims.jti)?.isSecond ? 192 : 0,
+      reasoning: ['Hm, ', 'birds.'],
+      content: ['They ', 'sing.'],
+    }),
+  );
+const USAGE = { prompt_tokens: 250, cached_tokens: 192, completion_tokens: 4, reasoning_tokens: 2 };
+
+/** A node on the network that is registered in this state and whose Pool has heard of it. */
+async function trialNode(script: Script = sound, state: NodeState = 'canary'): Promise<Trialled> {
+  const keys = await newTestNode();
+  const fake = await network().add(R1, script);
+  await env.DB.prepare(
+    `insert into node (id, name, model_id, hardware, url, public_key, capacity, engine_version, weight_version, state, enrolled_at_ms, revision)
+     values (?, 'trial', ?, '8xh200', ?, ?, 1000, '0.5.20', 'default', ?, 1, 1)`,
+  )
+    .bind(fake.id, R1, fake.registered.url, keys.publicX, state)
+    .run();
+  return { ...keys, id: fake.id, fake };
+}
+
+/** The real environment with a queue that can be looked into. */
+function withTasks(using: Env = env): { using: Env; tasks: Task[] } {
+  const tasks: Task[] = [];
+  const send = async (task: Task) => void tasks.push(task);
+  return { using: { ...using, TASKS: { send } as unknown as Env['TASKS'] }, tasks };
+}
+
+const { using: quiet } = withTasks();
+
+async function replyOf(node: Trialled, change: Parameters<typeof beat>[0] = {}, using: Env = quiet) {
+  return (await sendBeat(node, beat(change), using)).json<HeartbeatReply>();
+}
+
+/** The node's word for the second request of its latest try; `second: false` for the first. */
+function receiptOf(node: Trialled, change: Partial<Receipt> & { second?: boolean } = {}): Receipt {
+  const { second = true, ...over } = change;
+  const { claims } = node.fake.asked.at(second ? -1 : -2)!;
+  return receipt(second ? 2 : 1, claims.sub, { request_id: claims.jti, usage: USAGE, ...over });
+}
+
+async function stateOf({ id }: Trialled): Promise<string> {
+  return (await env.DB.prepare('select state from node where id = ?').bind(id).first<string>('state'))!;
+}
+
+async function stateInPool({ id }: Trialled) {
+  const { nodes } = await env.POOL.getByName(R1).snapshot();
+  return nodes.find((node) => node.id === id)?.state;
+}
+
+async function lastTry({ id }: Trialled) {
+  return (await lastTries(db, Date.now())).get(id) ?? null;
+}
+
+async function actionsOf({ id }: Trialled): Promise<string[]> {
+  return (await auditOf(id))
+    .map(({ action }) => action)
+    .filter((action) => !['node.up', 'node.silent'].includes(action));
+}
+
+function order({ id: nodeId }: Trialled, verb: NodeVerb) {
+  return changeNode(env, { nodeId, verb, actor: 'test', nowMs: Date.now() });
+}
+
+const due = (node: Trialled, nowMs = Date.now()) => runCanary(env, node.id, nowMs);
+
+describe('a node that has enrolled', () => {
+  it('serves the canary and nobody else, which its first heartbeat orders once', async () => {
+    const node = await trialNode();
+    const { using, tasks } = withTasks();
+    expect((await replyOf(node, {}, using)).directive).toBe('serve');
+    expect((await replyOf(node, {}, using)).directive).toBe('serve');
+    expect(tasks).toEqual([{ kind: 'canary', nodeId: node.id }]);
+    expect(await stateInPool(node)).toBe('canary');
+  });
+
+  it('is not tried while it cannot answer, or in another state', async () => {
+    const node = await trialNode();
+    const { using, tasks } = withTasks();
+    const engine = beat().engine;
+    await replyOf(node, { draining: true }, using);
+    await replyOf(node, { engine: { ...engine, healthy: false } }, using);
+    await replyOf(node, { engine: { ...engine, model_path: 'deepseek-ai/DeepSeek-V3-0324' } }, using);
+    for (const state of ['active', 'draining', 'quarantined', 'removed'] as const)
+      await replyOf(await trialNode(sound, state), {}, using);
+    expect(tasks).toEqual([]);
+  });
+
+  it('is tried by what D1 says: not while a try is open, nor too soon after one that failed', async () => {
+    const node = await trialNode(() => refusal(503, 'overloaded'));
+    const nowMs = Date.now();
+    const ordered = async (atMs: number) => {
+      const { using, tasks } = withTasks();
+      const report = { engineHealthy: true, draining: false };
+      await orderCanary(using, { id: node.id, state: 'canary' }, report, atMs);
+      return tasks.length;
+    };
+    await due(node, nowMs);
+    expect(await ordered(nowMs + 14_999)).toBe(0);
+    expect(await ordered(nowMs + 15_000)).toBe(1);
+    await due(node, nowMs + 15_000);
+    // the second wait is twice as long
+    expect(await ordered(nowMs + 44_999)).toBe(0);
+    expect(await ordered(nowMs + 45_000)).toBe(1);
+    node.fake.script = sound;
+    await due(node, nowMs + 45_000);
+    expect(await ordered(nowMs + 100_000)).toBe(0);
+    // the receipt never came: once that is on record the next is due
+    const lateMs = nowMs + 45_000 + OPEN_MS_MAX + 1;
+    expect(await ordered(lateMs)).toBe(0);
+    expect(await lastTry(node)).toMatchObject({ fault: 'receipt_missing', usage: { cachedTokens: 192 } });
+    expect(await ordered(lateMs)).toBe(1);
+    // this isolate has just sent one
+    expect(await ordered(lateMs + 1)).toBe(0);
+    await order(node, 'remove');
+    expect(await ordered(lateMs + 60_000)).toBe(0);
+  });
+
+  it('is tried anew when the edge ended in the middle of a try', async () => {
+    const node = await trialNode();
+    const beganMs = Date.now() - OPEN_MS_MAX - 1_000;
+    await env.DB.prepare('insert into canary (request_id, node_id, at_ms) values (?, ?, ?)')
+      .bind('canary_2_cut', node.id, beganMs)
+      .run();
+    const { using, tasks } = withTasks();
+    await replyOf(node, {}, using);
+    expect(await lastTry(node)).toMatchObject({ fault: 'interrupted' });
+    await replyOf(node, {}, using);
+    expect(tasks).toHaveLength(1);
+  });
+});
+
+describe('the two requests', () => {
+  it('are the known prompt twice, as the gateway asks, for an account that does not exist', async () => {
+    const node = await trialNode();
+    await due(node);
+    expect(node.fake.asked).toMatchObject([
+      { request: CANARY_REQUEST, claims: { sub: 'canary', max_tokens: 64, model: R1 } },
+      { request: CANARY_REQUEST, claims: { sub: 'canary', max_tokens: 64, model: R1 } },
+    ]);
+    const [first, second] = node.fake.asked.map(({ claims }) => claims.jti);
+    expect(parseCanaryId(first!)).toEqual({ secondId: second, isSecond: false });
+    expect(await lastTry(node)).toMatchObject({
+      requestId: second,
+      usage: { promptTokens: 250, cachedTokens: 192, completionTokens: 4, reasoningTokens: 2 },
+      fault: null,
+      passedAtMs: null,
+    });
+  });
+
+  it('are asked once, however often and at what instant the task comes', async () => {
+    const node = await trialNode();
+    const message = (id: string) => ({
+      ...{ id, attempts: 1, timestamp: new Date(), body: { kind: 'canary', nodeId: node.id } },
+      ack: vi.fn(),
+      retry: vi.fn(),
+    });
+    const messages = ['a', 'b', 'c'].map(message);
+    await queue({ queue: 'tollgate-tasks', messages } as unknown as MessageBatch, env);
+    await queue({ queue: 'tollgate-tasks', messages: messages.slice(0, 1) } as unknown as MessageBatch, env);
+    for (const { ack, retry } of messages)
+      expect([ack.mock.calls.length > 0, retry.mock.calls]).toEqual([true, []]);
+    expect(node.fake.asked).toHaveLength(2);
+    expect((await canaryStanding(db, node.id)).tries).toHaveLength(1);
+  });
+
+  it.each(['active', 'draining', 'quarantined', 'removed'] as const)(
+    'are not asked of a node that is %s by now',
+    async (state) => {
+      const node = await trialNode(sound, state);
+      await due(node);
+      expect([node.fake.asked, await lastTry(node)]).toEqual([[], null]);
+    },
+  );
+
+  it('are not asked of a node that nobody knows, or that went silent', async () => {
+    await runCanary(env, newId('node', Date.now()), Date.now());
+    const node = await trialNode();
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 60_000 });
+    await due(node);
+    expect([node.fake.asked, await lastTry(node)]).toEqual([[], null]);
+  });
+});
+
+/** Text without an end, in one line. */
+async function* endlessLine() {
+  for (;;) yield 'data: '.padEnd(200_000, 'x');
+}
+
+async function* chunksForEver(usage: NodeChunk['usage']) {
+  for (;;) yield said('x', usage);
+}
+
+const asSecond =
+  (script: Script): Script =>
+  (asked) =>
+    parseCanaryId(asked.claims.jti)?.isSecond ? script(asked) : sound(asked);
+const said250 = { prompt: 250, cached: 192, reasoning: ['x'] };
+
+describe('an answer that will not do', () => {
+  it.each<[string, Script, string]>([
+    ['a closed port', () => Promise.reject(new TypeError('refused')), 'unreachable'],
+    [
+      'a redirect',
+      () => new Response(null, { status: 302, headers: { location: 'https://elsewhere.example.com/' } }),
+      'not_an_agent',
+    ],
+    ['a page with an error', () => new Response('<h1>502</h1>', { status: 502 }), 'not_an_agent'],
+    ['an error without end', () => new Response(stream(endlessLine()).body, { status: 500 }), 'not_an_agent'],
+    ['a refusal', () => refusal(503, 'overloaded'), 'refused_overloaded'],
+    ['a node that trusts another edge', () => refusal(401, 'unauthorized'), 'refused_unauthorized'],
+    ['an engine that failed', () => refusal(502, 'engine_failed'), 'refused_engine_failed'],
+    ['a page', () => new Response('<h1>It works!</h1>\n\n'), 'broken_off'],
+    ['nothing', () => new Response(''), 'broken_off'],
+    ['a mere end', () => stream([DONE]), 'broken_off'],
+    ['no end', () => stream([...answer(said250)].slice(0, -1)), 'broken_off'],
+    ['no end of the second', asSecond(() => stream([...answer(said250)].slice(0, -1))), 'broken_off'],
+    ['a cut connection', () => stream([said('x', usageOf(250, 1)), new Error('reset')]), 'broken_off'],
+    ['an endless line', () => stream(endlessLine()), 'broken_off'],
+    ['tokens without end', () => stream(chunksForEver(usageOf(250, 1))), 'broken_off'],
+    ['counts beyond reason', () => stream([said('x', usageOf(2 ** 52, 1)), DONE]), 'broken_off'],
+    [
+      'more tokens than were asked for',
+      () => stream([said('x', usageOf(250, 65)), DONE]),
+      'completion_tokens',
+    ],
+    ['too long a prompt', () => stream(answer({ ...said250, prompt: 9_999 })), 'prompt_tokens'],
+    [
+      'another prompt the second time',
+      asSecond(() => stream(answer({ ...said250, prompt: 251 }))),
+      'prompt_differs',
+    ],
+    ['no cache', () => stream(answer({ ...said250, cached: 0 })), 'nothing_cached'],
+    ['no reasoning', () => stream(answer({ prompt: 250, cached: 192, content: ['x'] })), 'no_reasoning'],
+  ])('%s', async (_, script, fault) => {
+    const node = await trialNode(script);
+    await due(node);
+    expect(await lastTry(node)).toMatchObject({ fault, passedAtMs: null });
+    // whatever its receipt says then
+    if (node.fake.asked.length === 2) await replyOf(node, { receipts: [receiptOf(node)] });
+    expect([await stateOf(node), (await lastTry(node))?.fault]).toEqual(['canary', fault]);
+  });
+
+  it('a first token that is late', async () => {
+    const node = await trialNode(() => new Promise<Response>(() => undefined));
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'], now: Date.now() });
+    const running = due(node);
+    await vi.waitFor(() => expect(node.fake.asked).toHaveLength(1));
+    await vi.advanceTimersByTimeAsync(30_000);
+    await running;
+    expect(await lastTry(node)).toMatchObject({ fault: 'first_token_late' });
+  });
+});
+
+describe('the receipt', () => {
+  it('that says the same gives the node customers, and nobody is billed', async () => {
+    const node = await trialNode();
+    await due(node);
+    const { using, reached } = withWatchedWallets();
+    const receipts = [receiptOf(node, { second: false }), receiptOf(node)];
+    expect((await replyOf(node, { receipts }, withTasks(using).using)).acknowledged).toEqual([1, 2]);
+    expect([await stateOf(node), await stateInPool(node)]).toEqual(['active', 'active']);
+    expect(await lastTry(node)).toMatchObject({ fault: null, passedAtMs: expect.any(Number) });
+    const passed = (await auditOf(node.id)).filter(({ action }) => action === 'node.canary_passed');
+    expect(passed.map(({ detail }) => JSON.parse(detail))).toEqual([USAGE]);
+    expect(reached).toEqual([]);
+    const known = await env.DB.prepare('select count(*) as n from node_receipt where node_id = ?')
+      .bind(node.id)
+      .first('n');
+    expect(known).toBe(0);
+    // told again it is only acknowledged
+    expect((await replyOf(node, { receipts })).acknowledged).toEqual([1, 2]);
+    expect((await actionsOf(node)).filter((action) => action === 'node.canary_passed')).toHaveLength(1);
+  });
+
+  it.each<[string, Partial<Receipt>]>([
+    ['one token more', { usage: { ...USAGE, completion_tokens: 5 } }],
+    ['one token less', { usage: { ...USAGE, completion_tokens: 3 } }],
+    ['less that was cached', { usage: { ...USAGE, cached_tokens: 0 } }],
+    ['that it broke off', { outcome: 'failed' }],
+  ])('that says %s keeps it from customers', async (_, change) => {
+    const node = await trialNode();
+    await due(node);
+    expect((await replyOf(node, { receipts: [receiptOf(node, change)] })).acknowledged).toEqual([2]);
+    expect((await lastTry(node))?.fault).toBe('receipt_differs');
+    // and does not change its mind
+    await replyOf(node, { receipts: [receiptOf(node)] });
+    expect(await stateOf(node)).toBe('canary');
+  });
+
+  it('of the first request alone proves nothing', async () => {
+    const node = await trialNode();
+    await due(node);
+    expect((await replyOf(node, { receipts: [receiptOf(node, { second: false })] })).acknowledged).toEqual([
+      1,
+    ]);
+    expect([await stateOf(node), (await lastTry(node))?.fault]).toEqual(['canary', null]);
+  });
+
+  it('that comes before the edge has read the answer comes again', async () => {
+    const gate = Promise.withResolvers<void>();
+    const node = await trialNode(async (asked) => {
+      if (parseCanaryId(asked.claims.jti)?.isSecond) await gate.promise;
+      return sound(asked);
+    });
+    const running = due(node);
+    await vi.waitFor(() => expect(node.fake.asked).toHaveLength(2));
+    const receipts = [receiptOf(node, { second: false }), receiptOf(node)];
+    expect((await replyOf(node, { receipts })).acknowledged).toEqual([1]);
+    gate.resolve();
+    await running;
+    expect((await replyOf(node, { receipts: receipts.slice(1) })).acknowledged).toEqual([2]);
+    expect(await stateOf(node)).toBe('active');
+  });
+
+  it('of another node’s canary proves nothing for either', async () => {
+    const [honest, rogue] = [await trialNode(), await trialNode()];
+    await due(honest);
+    const stolen = receiptOf(honest, { seq: 7 });
+    expect((await replyOf(rogue, { receipts: [stolen] })).acknowledged).toEqual([]);
+    const spoilt = receiptOf(honest, { seq: 8, usage: { ...USAGE, completion_tokens: 1 } });
+    await replyOf(rogue, { receipts: [spoilt] });
+    expect([await stateOf(honest), await stateOf(rogue)]).toEqual(['canary', 'canary']);
+    await replyOf(honest, { receipts: [receiptOf(honest)] });
+    expect([await stateOf(honest), await stateOf(rogue)]).toEqual(['active', 'canary']);
+  });
+
+  it('of no canary is refused at once when it cannot be of one, after two minutes when it could', async () => {
+    const node = await trialNode();
+    const atMs = Date.now();
+    const unknown = (seq: number, change: Partial<Receipt>) =>
+      receipt(seq, 'canary', { request_id: `canary_2${newId('req', atMs).slice(3)}`, ...change });
+    const receipts = [
+      unknown(1, { request_id: newId('req', atMs) }),
+      unknown(2, { model: 'deepseek-v3-0324' }),
+      unknown(3, { ended_at_ms: atMs - 100_000 }),
+      unknown(4, { ended_at_ms: atMs - 121_000 }),
+      // by a clock that is far off
+      unknown(5, { ended_at_ms: atMs + 3_600_000 }),
+    ];
+    const { using, reached } = withWatchedWallets();
+    const { acknowledged } = await replyOf(node, { receipts }, withTasks(using).using);
+    expect(acknowledged.sort()).toEqual([1, 2, 4, 5]);
+    expect(reached).toEqual([]);
+    const refused = (await auditOf(node.id)).find(({ action }) => action === 'receipts.refused');
+    expect(JSON.parse(refused!.detail)).toEqual({ unknown_canary: 4, first_seq: 1 });
+  });
+});
+
+describe('the operator', () => {
+  it('quarantines in the middle of a canary, and nothing makes the node active then', async () => {
+    const gate = Promise.withResolvers<void>();
+    const node = await trialNode(async (asked) => {
+      if (parseCanaryId(asked.claims.jti)?.isSecond) await gate.promise;
+      return sound(asked);
+    });
+    const running = due(node);
+    await vi.waitFor(() => expect(node.fake.asked).toHaveLength(2));
+    expect(await order(node, 'quarantine')).toBe('quarantined');
+    gate.resolve();
+    await running;
+    const { directive, acknowledged } = await replyOf(node, { receipts: [receiptOf(node)] });
+    expect([directive, acknowledged]).toEqual(['drain', [2]]);
+    expect([await stateOf(node), await stateInPool(node)]).toEqual(['quarantined', 'quarantined']);
+    // restored it is tried anew: the try from before counts for nothing
+    expect(await order(node, 'restore')).toBe('canary');
+    await replyOf(node, { receipts: [receiptOf(node)] });
+    expect([await stateOf(node), (await lastTry(node))?.fault]).toEqual(['canary', 'withdrawn']);
+  });
+
+  it('quarantines between the answer and its receipt', async () => {
+    const node = await trialNode();
+    await due(node);
+    await order(node, 'quarantine');
+    await order(node, 'restore');
+    await replyOf(node, { receipts: [receiptOf(node)] });
+    expect(await stateOf(node)).toBe('canary');
+  });
+
+  it('restores a node that failed, and it is tried at once', async () => {
+    const node = await trialNode(() => refusal(503, 'overloaded'));
+    for (let i = 0; i < 2; i++) {
+      await due(node);
+      await due(node, Date.now() + 15_000);
+    }
+    expect(node.fake.asked).toHaveLength(2);
+    const { using, tasks } = withTasks();
+    await replyOf(node, {}, using);
+    expect(tasks).toEqual([]);
+    // tries of the very instant of the order are none of the new ones
+    await new Promise((resolve) => setTimeout(resolve, 2));
+    await env.DB.prepare('update canary set at_ms = at_ms - 20000 where node_id = ?').bind(node.id).run();
+    expect(await order(node, 'restore')).toBe('canary');
+    await replyOf(node, {}, using);
+    expect(tasks).toHaveLength(1);
+    expect(await actionsOf(node)).toEqual(['node.canary']);
+  });
+
+  it('drains an active node and gets it back as it was, but never one that was not tried', async () => {
+    const node = await trialNode(sound, 'active');
+    expect([await order(node, 'drain'), await order(node, 'restore')]).toEqual(['draining', 'active']);
+    const fresh = await trialNode();
+    expect([await order(fresh, 'drain'), await order(fresh, 'restore')]).toEqual(['quarantined', 'canary']);
+  });
+
+  it('sees in the API how the node was tried last', async () => {
+    const node = await trialNode(() => refusal(503, 'overloaded'));
+    const seen = async () => {
+      const { nodes } = await (await operatorGet('/nodes')).json<{
+        nodes: { id: string; canary: unknown }[];
+      }>();
+      return nodes.find(({ id }) => id === node.id)!.canary;
+    };
+    expect(await seen()).toBeNull();
+    await due(node);
+    expect(await seen()).toEqual({
+      at_ms: expect.any(Number),
+      fault: 'refused_overloaded',
+      passed_at_ms: null,
+    });
+  });
+});
+
+describe('a state that has changed since it was read', () => {
+  const entry = { atMs: 1, actor: 'test', action: 'test', detail: {} };
+
+  it('keeps a receipt from making the node active', async () => {
+    const node = await trialNode();
+    await due(node);
+    await env.DB.prepare("update node set state = 'quarantined', revision = revision + 1 where id = ?")
+      .bind(node.id)
+      .run();
+    await replyOf(node, { receipts: [receiptOf(node)] });
+    expect([await stateOf(node), await stateInPool(node)]).toEqual(['quarantined', 'quarantined']);
+    expect(await actionsOf(node)).toEqual([]);
+  });
+
+  it('keeps a try that was withdrawn from passing', async () => {
+    const node = await trialNode();
+    await due(node);
+    const { requestId } = (await lastTry(node))!;
+    await order(node, 'restore');
+    const passed = await passTry(db, { requestId, nodeId: node.id, entry: { ...entry, subject: node.id } });
+    expect([passed, await stateOf(node)]).toEqual([false, 'canary']);
+  });
+
+  it('keeps an order from being carried out on what it was not meant for', async () => {
+    const { id: nodeId } = await trialNode(sound, 'active');
+    const change = { nodeId, from: 'draining', to: 'active', entry: { ...entry, subject: nodeId } } as const;
+    expect(await changeNodeState(db, { ...change, from: 'canary', to: 'quarantined' })).toBe(false);
+    expect(await changeNodeState(db, change)).toBe(false);
+    // an isolate that has not read the node since tells of an engine that has passed its canary meanwhile
+    const engine = { engineVersion: '0.5.20', weightVersion: 'default' };
+    const told = { ...engine, nodeId, from: 'active', to: 'canary', entries: [change.entry] } as const;
+    expect(await changeEngine(db, told)).toBe(false);
+    expect(await auditOf(nodeId)).not.toContainEqual(expect.objectContaining({ action: 'test' }));
+  });
+});
+
+describe('the pool’s page', () => {
+  it('says in words how a node was tried, what to do, and offers what can be done', async () => {
+    const browser = await operatorBrowser();
+    const failing = await trialNode(({ claims }) =>
+      stream(answer({ ...said250, cached: parseCanaryId(claims.jti)?.isSecond ? 0 : 64 })),
+    );
+    const html = async () => (await browser.get('/operator/pool')).text();
+    const page = () => textOf(browser.get('/operator/pool'));
+    expect(await page()).toContain(canary.waiting);
+    await due(failing);
+    const failed = await page();
+    for (const shown of [
+      canary.faults.nothing_cached,
+      canary.triedAgain,
+      'Prompt 250 tokens, 0 of them cached',
+    ])
+      expect(failed).toContain(shown);
+    const verbs = async (node: Trialled) => {
+      const offered = (await html()).matchAll(new RegExp(`action="/operator/nodes/${node.id}/(\\w+)"`, 'g'));
+      return [...offered].map(([, verb]) => verb);
+    };
+    expect(await verbs(failing)).toEqual(['restore', 'quarantine']);
+
+    const passing = await trialNode();
+    await due(passing);
+    expect(await page()).toContain('the node’s receipt is awaited');
+    await replyOf(passing, { receipts: [receiptOf(passing)] });
+    expect(await page()).toMatch(
+      /Canary passed, [^.]+ UTC. Prompt 250 tokens, 192 of them cached; answer 4, 2 of them/,
+    );
+    expect(await verbs(passing)).toEqual(['drain', 'quarantine']);
+    const quarantined = await browser.postAndFollow(`/operator/nodes/${passing.id}/quarantine`, {});
+    expect(await textOf(quarantined)).toContain(canary.held);
+    expect(await verbs(passing)).toEqual(['restore']);
+    await browser.post(`/operator/nodes/${passing.id}/restore`, {});
+    expect(await stateOf(passing)).toBe('canary');
+    expect(await actionsOf(passing)).toEqual(['node.canary_passed', 'node.quarantined', 'node.canary']);
+  });
+
+  it('says it in French, too', async () => {
+    await due(await trialNode(() => refusal(503, 'overloaded')));
+    const page = await textOf((await operatorBrowser('fr')).get('/operator/pool'));
+    expect(page).toContain(fr.pool.canary.faults.refused_overloaded);
+  });
+
+  it('is not there for a customer to quarantine by', async () => {
+    const node = await trialNode(sound, 'active');
+    const customer = new Browser();
+    await customer.signUp();
+    expect((await customer.post(`/operator/nodes/${node.id}/quarantine`, {})).status).toBe(404);
+    expect(await stateOf(node)).toBe('active');
+  });
+});
+
+describe('another engine', () => {
+  const engine = beat().engine;
+  const version = (to: string) => ({ engine: { ...engine, version: to } });
+
+  it.each([
+    ['version', { ...engine, version: '0.5.21' }],
+    ['weights', { ...engine, weight_version: 'v2' }],
+  ])('by its %s is tried before it gets customers', async (_, changed) => {
+    const node = await trialNode(sound, 'active');
+    await replyOf(node, { engine: changed });
+    expect([await stateOf(node), await stateInPool(node)]).toEqual(['canary', 'canary']);
+    expect((await actionsOf(node)).sort()).toEqual(['node.canary', 'node.engine_changed']);
+    // an isolate that knew the node from before says the same again
+    await replyOf(node, { engine: changed });
+    expect(await actionsOf(node)).toHaveLength(2);
+    await due(node);
+    await replyOf(node, { engine: changed, receipts: [receiptOf(node)] });
+    expect(await stateOf(node)).toBe('active');
+  });
+
+  it('behind a draining node is held back, so that restoring leads to a canary', async () => {
+    const node = await trialNode(sound, 'draining');
+    await replyOf(node, version('0.5.21'));
+    expect(await stateOf(node)).toBe('quarantined');
+    expect(await order(node, 'restore')).toBe('canary');
+  });
+
+  it('in the middle of a try makes it count for nothing', async () => {
+    const node = await trialNode();
+    await due(node);
+    await replyOf(node, { ...version('0.5.21'), receipts: [receiptOf(node)] });
+    expect([await stateOf(node), (await lastTry(node))?.fault]).toEqual(['canary', 'engine_changed']);
+  });
+
+  it('is not one that could not be asked its version for a while', async () => {
+    const node = await trialNode(sound, 'active');
+    await replyOf(node, version('unknown'));
+    expect([await stateOf(node), await actionsOf(node)]).toEqual(['active', []]);
+    await replyOf(node, version('0.5.20'));
+    expect([await stateOf(node), await actionsOf(node)]).toEqual(['active', []]);
+    // but the silence hides no change
+    await replyOf(node, version('unknown'));
+    await replyOf(node, version('0.5.21'));
+    expect(await stateOf(node)).toBe('canary');
+  });
+
+  it('is not one whose version becomes known', async () => {
+    const node = await trialNode(sound, 'active');
+    await env.DB.prepare("update node set engine_version = 'unknown' where id = ?").bind(node.id).run();
+    await replyOf(node, version('0.5.20'));
+    expect([await stateOf(node), await actionsOf(node)]).toEqual(['active', ['node.engine_changed']]);
+  });
+
+  it('does not pass unseen behind a state that an isolate still has in its cache', async () => {
+    const node = await trialNode(sound, 'draining');
+    await replyOf(node);
+    // another isolate restored it: this one still takes it for draining
+    await env.DB.prepare("update node set state = 'active', revision = revision + 1 where id = ?")
+      .bind(node.id)
+      .run();
+    await replyOf(node, version('0.5.21'));
+    await replyOf(node, version('0.5.21'));
+    expect(await stateOf(node)).toBe('canary');
+  });
+});

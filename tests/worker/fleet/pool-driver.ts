@@ -1,0 +1,121 @@
+/** What tests/load/pool.ts drives a Pool with: a Worker of its own beside the one under test, with the same cache code. */
+import type { PoolApi } from '../../../worker/domain/node.ts';
+import type { Env } from '../../../worker/env.ts';
+import type { Measured, Order, Timed } from '../../load/figures.ts';
+import { busyReport, crowdOfNodes, Isolates } from './pool-crowd.ts';
+
+const MODEL = 'deepseek-r1-0528';
+const TICK_MS = 10;
+
+export default {
+  async fetch(request: Request, env: Env, context: ExecutionContext): Promise<Response> {
+    const order = await request.json<Order>();
+    return Response.json(await new Drive(env, order, (promise) => context.waitUntil(promise)).run());
+  },
+};
+
+/** At once without end would only fill queues: as many as keep both sides busy. */
+const WIDTH = 64;
+
+class Drive {
+  readonly #order: Order;
+  readonly #pool: PoolApi;
+  readonly #isolates: Isolates;
+  readonly #nodes: ReturnType<typeof crowdOfNodes>;
+  readonly #waitUntil: (promise: Promise<unknown>) => void;
+  readonly #heartbeats: number[] = [];
+  readonly #reads: number[] = [];
+  readonly #ages: number[] = [];
+  #snapshotBytes = 0;
+
+  constructor(env: Env, order: Order, waitUntil: (promise: Promise<unknown>) => void) {
+    this.#order = order;
+    this.#waitUntil = waitUntil;
+    this.#pool = env.POOL.getByName(MODEL) as unknown as PoolApi;
+    this.#isolates = new Isolates(order.readers, { env, modelId: MODEL });
+    this.#nodes = crowdOfNodes(order.nodes, MODEL);
+  }
+
+  async run(): Promise<Measured> {
+    const startedMs = Date.now();
+    const { phase, nodes, seconds } = this.#order;
+    const over = () => Date.now() - startedMs >= seconds * 1_000;
+    switch (phase) {
+      case 'register':
+        await inParallel((i) => i >= nodes, this.#beat);
+        break;
+      case 'heartbeats':
+        await inParallel(over, this.#beat);
+        break;
+      case 'routes':
+        await inParallel(over, this.#ask);
+        break;
+      case 'together':
+        await this.#together(over);
+    }
+    return {
+      seconds: (Date.now() - startedMs) / 1_000,
+      heartbeats: timed(this.#heartbeats),
+      reads: timed(this.#reads),
+      poolCalls: this.#isolates.poolCalls,
+      refreshes: this.#isolates.refreshes,
+      snapshotBytes: this.#snapshotBytes,
+      ageMs: { p50: percentile(this.#ages, 0.5), p99: percentile(this.#ages, 0.99) },
+    };
+  }
+
+  /** Heartbeats as they come in production, and as many reads beside them as this machine can do. */
+  async #together(over: () => boolean): Promise<void> {
+    const { nodes, heartbeatEveryMs } = this.#order;
+    const underWay = new Set<Promise<unknown>>();
+    const beats = async () => {
+      const startedMs = Date.now();
+      for (let sent = 0; !over(); await scheduler.wait(TICK_MS)) {
+        const due = ((Date.now() - startedMs) * nodes) / heartbeatEveryMs;
+        for (; sent < due && underWay.size < nodes; sent++) {
+          const beat = this.#beat(sent).finally(() => underWay.delete(beat));
+          underWay.add(beat);
+        }
+      }
+      await Promise.all(underWay);
+    };
+    await Promise.all([beats(), inParallel(over, this.#read)]);
+  }
+
+  #beat = async (i: number) => {
+    const startedMs = Date.now();
+    await this.#pool.heartbeat(this.#nodes[i % this.#nodes.length]!, busyReport(i));
+    this.#heartbeats.push(Date.now() - startedMs);
+  };
+
+  #ask = async () => {
+    const startedMs = Date.now();
+    this.#snapshotBytes = (await this.#pool.routes()).length;
+    this.#reads.push(Date.now() - startedMs);
+  };
+
+  #read = async (i: number) => {
+    const startedMs = Date.now();
+    const { ageMs, refreshed } = await this.#isolates.read(i, this.#waitUntil);
+    this.#ages.push(ageMs);
+    this.#reads.push(Date.now() - startedMs);
+    // a loop that never waits for a timer leaves the others no turn
+    await scheduler.wait(refreshed ? 1 : TICK_MS);
+  };
+}
+
+async function inParallel(over: (i: number) => boolean, job: (i: number) => Promise<void>): Promise<void> {
+  let next = 0;
+  const worker = async () => {
+    for (let i = next++; !over(i); i = next++) await job(i);
+  };
+  await Promise.all(Array.from({ length: WIDTH }, worker));
+}
+
+function timed(tookMs: number[]): Timed {
+  return { count: tookMs.length, p50Ms: percentile(tookMs, 0.5), p99Ms: percentile(tookMs, 0.99) };
+}
+
+function percentile(numbers: number[], share: number): number {
+  return numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length * share)] ?? 0;
+}

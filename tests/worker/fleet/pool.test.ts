@@ -1,0 +1,402 @@
+/** The Pool's memory of its nodes: who is there, how they are, and what of it survives a restart. */
+import { evictDurableObject } from 'cloudflare:test';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { newId } from '../../../worker/domain/ids.ts';
+import type { NodeReport, NodeState, RegisteredNode } from '../../../worker/domain/node.ts';
+import { fromText } from '../../../worker/domain/pool-text.ts';
+import { auditOf, env, QUIET_LOAD } from './fixtures.ts';
+
+let pools = 0;
+
+function newPool() {
+  pools += 1;
+  const modelId = `pool-${pools}`;
+  const pool = env.POOL.getByName(modelId);
+  const newNode = (change: Partial<RegisteredNode> = {}): RegisteredNode => {
+    const id = newId('node', Date.now());
+    const url = `https://${id.toLowerCase().replace('_', '-')}.example.com`;
+    const named = { id, name: id, modelId, hardware: '8xh200', url };
+    return { ...named, capacity: 1_000, state: 'active', revision: 0, ...change };
+  };
+  const beat = (node: RegisteredNode, change: Partial<NodeReport> = {}) =>
+    pool.heartbeat(node, { engineHealthy: true, draining: false, inFlight: 0, load: QUIET_LOAD, ...change });
+  const healthOf = async ({ id }: RegisteredNode) =>
+    (await pool.snapshot()).nodes.find((node) => node.id === id)?.health;
+  const viewOf = async ({ id }: RegisteredNode) =>
+    (await pool.snapshot()).nodes.find((node) => node.id === id)!;
+  /** of a request that began just now */
+  const fail = ({ id }: { id: string }, startedAgoMs = 0) => pool.reportFailure({ nodeId: id, startedAgoMs });
+  /** what the operator did to a node, the n-th change of its row */
+  const put = (node: RegisteredNode, state: NodeState, n = 1) =>
+    pool.register({ ...node, state, revision: node.revision + n });
+  return { pool, newNode, beat, healthOf, viewOf, fail, put };
+}
+
+function passTime(ms: number): void {
+  vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + ms });
+}
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+/** The health changes of a node as the audit log has them, oldest first. */
+async function changes({ id }: RegisteredNode): Promise<string[]> {
+  return (await auditOf(id)).map(
+    ({ actor, action, detail }) => `${actor}: ${JSON.parse(detail).from} → ${action}`,
+  );
+}
+
+describe('a heartbeat', () => {
+  it('puts the node into the snapshot as it is', async () => {
+    const { pool, newNode, beat } = newPool();
+    expect((await pool.snapshot()).nodes).toEqual([]);
+    const node = newNode();
+    const load = { ...QUIET_LOAD, running_requests: 3, used_tokens: 900 };
+    const view = await beat(node, { inFlight: 4, load });
+    expect(view).toMatchObject({ ...node, health: 'up', draining: false, inFlight: 4, load });
+    const snapshot = await pool.snapshot();
+    expect(snapshot.nodes).toEqual([view]);
+    expect(Math.abs(Date.now() - snapshot.atMs)).toBeLessThan(1_000);
+    await beat(node, { inFlight: 1 });
+    expect((await pool.snapshot()).nodes).toMatchObject([{ inFlight: 1, load: QUIET_LOAD }]);
+  });
+
+  it('takes what changed in the registry', async () => {
+    const { pool, newNode, beat } = newPool();
+    const node = newNode();
+    await beat(node);
+    await beat({ ...node, url: 'https://elsewhere.example.com', capacity: 5, revision: 1 });
+    await evictDurableObject(pool);
+    expect((await pool.snapshot()).nodes).toMatchObject([
+      { id: node.id, url: 'https://elsewhere.example.com', capacity: 5 },
+    ]);
+  });
+
+  it('of a draining agent drains the node until it says otherwise', async () => {
+    const { newNode, beat } = newPool();
+    const node = newNode();
+    expect(await beat(node, { draining: true })).toMatchObject({ draining: true, health: 'up' });
+    expect(await beat(node)).toMatchObject({ draining: false });
+  });
+});
+
+describe('the health of a node', () => {
+  it('is silent after seven seconds without a heartbeat, and up with the next', async () => {
+    const { newNode, beat, healthOf } = newPool();
+    const node = newNode();
+    vi.useFakeTimers({ toFake: ['Date'] });
+    await beat(node);
+    passTime(7_000);
+    expect(await healthOf(node)).toBe('up');
+    passTime(1);
+    expect(await healthOf(node)).toBe('silent');
+    expect(await healthOf(node)).toBe('silent');
+    passTime(1);
+    expect(await beat(node)).toMatchObject({ health: 'up' });
+    await vi.waitFor(async () =>
+      expect(await changes(node)).toEqual([
+        'pool: silent → node.up',
+        'pool: up → node.silent',
+        'pool: silent → node.up',
+      ]),
+    );
+  });
+
+  it('follows its engine', async () => {
+    const { newNode, beat, healthOf } = newPool();
+    const node = newNode();
+    await beat(node);
+    await beat(node, { engineHealthy: false });
+    expect(await healthOf(node)).toBe('engine_down');
+    await beat(node);
+    expect(await healthOf(node)).toBe('up');
+  });
+
+  it('is ejected by a failure for two seconds, and heartbeats do not shorten that', async () => {
+    const { newNode, beat, healthOf, fail } = newPool();
+    const [node, other] = [newNode(), newNode()];
+    vi.useFakeTimers({ toFake: ['Date'] });
+    await beat(node);
+    await beat(other);
+    // so that the log has an order
+    passTime(1);
+    await fail(node);
+    passTime(1_999);
+    expect(await beat(node)).toMatchObject({ health: 'ejected' });
+    expect(await healthOf(other)).toBe('up');
+    passTime(1);
+    expect(await healthOf(node)).toBe('up');
+    await vi.waitFor(async () =>
+      expect(await changes(node)).toEqual([
+        'pool: silent → node.up',
+        'pool: up → node.ejected',
+        'pool: ejected → node.up',
+      ]),
+    );
+  });
+
+  it('is ejected longer for each failure in a row, and echoes of one failure are one', async () => {
+    const { newNode, beat, healthOf, fail } = newPool();
+    const node = newNode();
+    vi.useFakeTimers({ toFake: ['Date'] });
+    await beat(node);
+    for (const ejectedMs of [2_000, 4_000]) {
+      for (let echo = 0; echo < 20; echo++) await fail(node);
+      passTime(ejectedMs - 1);
+      await beat(node);
+      expect(await healthOf(node)).toBe('ejected');
+      passTime(1);
+      expect(await healthOf(node)).toBe('up');
+      // of a request that had hung since before: nothing new
+      await fail(node, ejectedMs + 1);
+      expect(await healthOf(node)).toBe('up');
+    }
+  });
+
+  it('is full service only seven seconds after a failure, and until then a growing part of it', async () => {
+    const { newNode, beat, viewOf, fail } = newPool();
+    const node = newNode();
+    vi.useFakeTimers({ toFake: ['Date'] });
+    await beat(node);
+    expect(await viewOf(node)).toMatchObject({ health: 'up', share: 1 });
+    await fail(node);
+    passTime(2_000);
+    expect(await viewOf(node)).toMatchObject({ health: 'up', share: 0.1 });
+    passTime(2_500);
+    expect(await viewOf(node)).toMatchObject({ health: 'up', share: 0.6 });
+    passTime(2_500);
+    expect(await viewOf(node)).toMatchObject({ health: 'up', share: 1 });
+  });
+
+  it.each([
+    ['was silent', async (_: () => unknown) => passTime(20_000)],
+    ['was without its engine', async (loseEngine: () => unknown) => void (await loseEngine())],
+  ])('of one that %s is full service five seconds after its first return', async (_, goAway) => {
+    const { newNode, beat, viewOf, fail } = newPool();
+    const node = newNode();
+    vi.useFakeTimers({ toFake: ['Date'] });
+    await beat(node);
+    for (const ejectedMs of [2_000, 4_000]) {
+      await fail(node);
+      passTime(ejectedMs);
+      await beat(node);
+    }
+    await fail(node);
+    await goAway(() => beat(node, { engineHealthy: false }));
+    expect(await beat(node)).toMatchObject({ health: 'up', share: 0.1 });
+    passTime(5_000);
+    expect(await viewOf(node)).toMatchObject({ health: 'up', share: 1 });
+  });
+
+  it('of one that comes and goes waits longer each time, and does not flood the log', async () => {
+    const { newNode, beat, viewOf } = newPool();
+    const node = newNode();
+    vi.useFakeTimers({ toFake: ['Date'] });
+    await beat(node);
+    passTime(8_000);
+    expect((await beat(node)).health).toBe('up');
+    for (const waitMs of [2_000, 4_000]) {
+      passTime(8_000);
+      expect((await beat(node)).health).toBe('ejected');
+      passTime(waitMs - 1);
+      expect((await viewOf(node)).health).toBe('ejected');
+      passTime(1);
+      expect((await viewOf(node)).health).toBe('up');
+    }
+    // ten lines at once, and one more a minute
+    for (let i = 0; i < 50; i++) {
+      await beat(node, { engineHealthy: false });
+      await beat(node);
+    }
+    await vi.waitFor(async () => expect(await changes(node)).toHaveLength(10));
+    passTime(120_000);
+    await viewOf(node);
+    await vi.waitFor(async () => {
+      const lines = await auditOf(node.id);
+      expect(lines).toHaveLength(11);
+      expect(JSON.parse(lines.at(-1)!.detail).unlogged).toBeGreaterThan(90);
+    });
+  });
+
+  it('of a node that is not here is nobody’s business', async () => {
+    const { pool, newNode, fail, put } = newPool();
+    await fail({ id: 'node_unknown' });
+    await put(newNode(), 'draining');
+    expect((await pool.snapshot()).nodes).toEqual([]);
+  });
+
+  it('is not written to the log while it stays the same', async () => {
+    const { newNode, beat, healthOf } = newPool();
+    const node = newNode();
+    for (let i = 0; i < 5; i++) await beat(node);
+    await healthOf(node);
+    await vi.waitFor(async () => expect(await changes(node)).toEqual(['pool: silent → node.up']));
+  });
+
+  it('does not depend on the log', async () => {
+    const { newNode, beat, healthOf } = newPool();
+    const node = newNode();
+    const told = vi.spyOn(console, 'error').mockImplementation(() => {});
+    await env.DB.exec('ALTER TABLE audit RENAME TO audit_away');
+    await beat(node);
+    expect(await healthOf(node)).toBe('up');
+    await vi.waitFor(() => expect(told).toHaveBeenCalled());
+    await env.DB.exec('ALTER TABLE audit_away RENAME TO audit');
+    told.mockRestore();
+  });
+});
+
+describe('a Pool that restarts', () => {
+  it('serves with the nodes it had, and gives them seven seconds to call', async () => {
+    const { pool, newNode, beat, healthOf } = newPool();
+    const [alive, dead] = [newNode(), newNode()];
+    await beat(alive);
+    await beat(dead);
+    await evictDurableObject(pool);
+    expect((await pool.snapshot()).nodes.map(({ id, health }) => [id, health]).sort()).toEqual(
+      [
+        [alive.id, 'up'],
+        [dead.id, 'up'],
+      ].sort(),
+    );
+    passTime(5_000);
+    await beat(alive);
+    passTime(2_500);
+    expect(await healthOf(alive)).toBe('up');
+    expect(await healthOf(dead)).toBe('silent');
+  });
+
+  it('begins nobody slowly: the nodes did not restart', async () => {
+    const { pool, newNode, beat, viewOf } = newPool();
+    const node = newNode();
+    await beat(node);
+    await evictDurableObject(pool);
+    expect(await viewOf(node)).toMatchObject({ health: 'up', share: 1 });
+    expect(await beat(node)).toMatchObject({ health: 'up', share: 1 });
+  });
+
+  it('still drains what was draining, and has forgotten what was removed', async () => {
+    const { pool, newNode, beat, put } = newPool();
+    const [drained, removed] = [newNode(), newNode()];
+    await beat(drained);
+    await beat(removed);
+    await put(drained, 'draining');
+    await put(removed, 'removed');
+    await evictDurableObject(pool);
+    expect((await pool.snapshot()).nodes).toMatchObject([
+      { id: drained.id, state: 'draining', draining: true },
+    ]);
+  });
+});
+
+describe('the operator', () => {
+  it('drains a node, takes it back, and removes it', async () => {
+    const { pool, newNode, beat, put } = newPool();
+    const [node, other] = [newNode(), newNode()];
+    await beat(node);
+    await beat(other);
+    const view = async () => (await pool.snapshot()).nodes.find(({ id }) => id === node.id);
+    await put(node, 'draining');
+    expect(await view()).toMatchObject({ state: 'draining', draining: true, health: 'up' });
+    await put(node, 'active', 2);
+    expect(await view()).toMatchObject({ state: 'active', draining: false, share: 0.1 });
+    await put(node, 'removed', 3);
+    expect((await pool.snapshot()).nodes.map(({ id }) => id)).toEqual([other.id]);
+  });
+});
+
+describe('what the operator says', () => {
+  it('is not undone by a heartbeat that an isolate knew the node from before, over a restart either', async () => {
+    const { pool, newNode, beat, put } = newPool();
+    const node = newNode();
+    await beat(node);
+    await put(node, 'draining');
+    expect(await beat(node)).toMatchObject({ state: 'draining', draining: true });
+    await evictDurableObject(pool);
+    expect(await beat(node)).toMatchObject({ state: 'draining', draining: true });
+    expect(await beat({ ...node, revision: 2 })).toMatchObject({ state: 'active', draining: false });
+  });
+
+  it('counts by when it was written to the registry, not by when it arrives', async () => {
+    const { newNode, beat, put } = newPool();
+    const node = newNode();
+    await beat(node);
+    await put(node, 'quarantined', 2);
+    await put(node, 'draining', 1);
+    expect(await beat(node)).toMatchObject({ state: 'quarantined' });
+  });
+
+  it('removes a node for good, over a restart too', async () => {
+    const { pool, newNode, beat, put } = newPool();
+    const node = newNode();
+    await beat(node);
+    await put(node, 'removed');
+    await beat(node);
+    expect((await pool.snapshot()).nodes).toEqual([]);
+    await evictDurableObject(pool);
+    await beat(node);
+    expect((await pool.snapshot()).nodes).toEqual([]);
+  });
+});
+
+describe('what isolates route by', () => {
+  it('is the snapshot, made anew at most four times a second', async () => {
+    const { pool, newNode, beat } = newPool();
+    const node = newNode();
+    vi.useFakeTimers({ toFake: ['Date'] });
+    await beat(node);
+    const first = fromText(await pool.routes());
+    expect(first).toEqual(await pool.snapshot());
+    for (let ms = 0; ms < 249; ms += 83) {
+      await beat(node, { inFlight: ms + 1 });
+      expect(fromText(await pool.routes())).toEqual(first);
+      passTime(83);
+    }
+    passTime(1);
+    const second = fromText(await pool.routes());
+    expect(second).toEqual(await pool.snapshot());
+    expect(second.nodes[0]!.inFlight).toBe(167);
+  });
+
+  it.each([
+    ['a failure', ({ node, fail }: Happening) => fail(node), { health: 'ejected' }],
+    ['the operator', ({ node, put }: Happening) => put(node, 'draining'), { draining: true }],
+    [
+      'an engine that died',
+      ({ node, beat }: Happening) => beat(node, { engineHealthy: false }),
+      { health: 'engine_down' },
+    ],
+    [
+      'an agent that drains',
+      ({ node, beat }: Happening) => beat(node, { draining: true }),
+      { draining: true },
+    ],
+    [
+      'the registry',
+      ({ node, beat }: Happening) => beat({ ...node, url: 'https://moved.example.com', revision: 1 }),
+      { url: 'https://moved.example.com' },
+    ],
+  ])('knows within a twentieth of a second of %s', async (_, happen, seen) => {
+    const { pool, newNode, beat, fail, put } = newPool();
+    const node = newNode();
+    vi.useFakeTimers({ toFake: ['Date'] });
+    await beat(node);
+    passTime(10_000);
+    await beat(node);
+    passTime(6_000);
+    const [before] = fromText(await pool.routes()).nodes;
+    await happen({ node, beat, fail, put });
+    passTime(49);
+    expect(fromText(await pool.routes()).nodes).toEqual([before]);
+    passTime(1);
+    expect(fromText(await pool.routes()).nodes[0]).toMatchObject(seen);
+    expect(before).not.toMatchObject(seen);
+  });
+});
+
+interface Happening {
+  readonly node: RegisteredNode;
+  readonly beat: ReturnType<typeof newPool>['beat'];
+  readonly fail: ReturnType<typeof newPool>['fail'];
+  readonly put: ReturnType<typeof newPool>['put'];
+}

@@ -1,0 +1,196 @@
+/** A node that breaks in the middle: what was delivered is billed, nothing else, and the client is told. */
+import { describe, expect, it } from 'vitest';
+import { formatUsd } from '../../../worker/domain/money.ts';
+import {
+  answer,
+  DONE,
+  freshNetwork,
+  type Script,
+  type Step,
+  said,
+  stream,
+  usageOf,
+  wait,
+} from '../fake-node.ts';
+import { Customer, costOf, env, newModel, withSettings } from './client.ts';
+
+const network = freshNetwork();
+const customer = await Customer.withCredit(undefined, { requestsPerMinute: 10_000 });
+const using = withSettings({ IDLE_DEADLINE_MS: '150' });
+const never = new Promise<never>(() => undefined);
+
+const BEGUN = [said('One ', usageOf(10, 1)), said('two ', usageOf(10, 2))];
+
+/** An answer that begins well; then this comes, or nothing more. */
+type Break = Step | null | (() => AsyncGenerator<Step>);
+
+function breaking(then: Break, begun: readonly Step[] = BEGUN): Script {
+  const steps = async function* () {
+    yield* begun;
+    if (typeof then === 'function') yield* then();
+    else if (then !== null) yield then;
+    await (then === null ? never : wait(0));
+  };
+  return () => stream(steps());
+}
+
+/** Bytes of an event that never becomes whole. */
+async function* trickle(): AsyncGenerator<Step> {
+  for (;;) {
+    await wait(60);
+    yield 'd';
+  }
+}
+
+const BREAKS: Record<string, Break> = {
+  'is cut': new Error('reset'),
+  'ends without [DONE]': '',
+  'goes silent': null,
+  'sends a byte now and then': trickle,
+  'sends a malformed frame': 'data: {"choices": [nonsense\n\n',
+  'sends a frame outside the protocol': 'data: {"hello":"world"}\n\n',
+  'says that it failed': { error: { code: 'engine_failed', message: 'scripted' } },
+  'sends no usage': 'data: {"choices":[{"index":0,"delta":{"content":"x"},"finish_reason":null}]}\n\n',
+  'sends null usage': 'data: {"choices":[],"usage":null}\n\n',
+  'sends negative usage': said('three', usageOf(10, -3)),
+  'says that more was cached than asked': said('three', usageOf(10, 3, 11)),
+};
+
+/** What the ledger has under a request, in nano-USD. */
+async function chargesFor(requestId: string): Promise<number[]> {
+  const { entries } = await customer.wallet.ledger({ limit: 1_000 });
+  return entries.filter((entry) => entry.reference === requestId).map((entry) => entry.grantedNanoUsd);
+}
+
+describe('a stream whose node', () => {
+  it.each(Object.entries(BREAKS))(
+    '%s ends with an error event and a bill for what came',
+    async (_, fault) => {
+      const model = newModel();
+      const node = await network().add(model, breaking(fault));
+      await network().add(model, breaking(fault));
+      const { status, events, chunks, content, record } = await customer.ask(
+        { model, stream: true },
+        { using },
+      );
+      expect(status).toBe(200);
+      expect(content).toBe('One two ');
+      expect(events).not.toContain('[DONE]');
+      expect(chunks.at(-1)!.error).toMatchObject({ type: 'server_error', code: 'node_failed', param: null });
+      expect(chunks.at(-1)!.error!.message).toMatch(/only what you received was charged/i);
+      expect(chunks.some(({ usage }) => usage)).toBe(false);
+      expect(record).toMatchObject({ state: 'posted', ending: 'node_failed', chargeNanoUsd: costOf(10, 2) });
+      expect((await customer.balance()).heldNanoUsd).toBe(0);
+      // no second node after the first byte
+      expect(network().calls).toHaveLength(1);
+      const { nodes } = await env.POOL.getByName(model).snapshot();
+      const failed = network().calls[0]!.split(' ')[0];
+      expect(nodes.map(({ id, health }) => [id === failed, health]).sort()).toEqual([
+        [false, 'up'],
+        [true, 'ejected'],
+      ]);
+      expect([node.id, nodes.find(({ id }) => id !== node.id)!.id]).toContain(record!.nodeId);
+    },
+  );
+
+  it.each(Object.entries(BREAKS))('%s before any output costs nothing', async (_, fault) => {
+    const model = newModel();
+    const counted: Step = { choices: [], usage: usageOf(10, 2) };
+    await network().add(model, breaking(fault, [counted]));
+    const { events, chunks, requestId, record } = await customer.ask({ model, stream: true }, { using });
+    expect(events).not.toContain('[DONE]');
+    expect(chunks[0]!.error!.message).toMatch(/nothing was charged/i);
+    expect(record).toMatchObject({ state: 'voided', ending: 'node_failed', chargeNanoUsd: 0 });
+    expect(await chargesFor(requestId)).toEqual([]);
+  });
+});
+
+describe('a whole answer whose node', () => {
+  const GOOD = { prompt: 10, content: ['Well ', 'said ', 'then.'] };
+
+  it.each(Object.entries(BREAKS))('%s is given by another node and billed once', async (_, fault) => {
+    const model = newModel();
+    let met = 0;
+    const script: Script = (asked) => (met++ === 0 ? breaking(fault)(asked) : stream(answer(GOOD)));
+    for (let i = 0; i < 3; i++) await network().add(model, script);
+    const { status, content, chunks, requestId, record } = await customer.ask({ model }, { using });
+    expect(status).toBe(200);
+    expect(content).toBe('Well said then.');
+    expect(chunks).toHaveLength(1);
+    expect(chunks[0]!.usage).toMatchObject({ completion_tokens: 3, cost: formatUsd(costOf(10, 3)) });
+    expect(network().calls).toHaveLength(2);
+    expect(record).toMatchObject({ state: 'posted', ending: 'finished', chargeNanoUsd: costOf(10, 3) });
+    expect(await chargesFor(requestId)).toEqual([-costOf(10, 3)]);
+  });
+
+  it.each([1, 5])('breaks off is refused when none of %i nodes can end it', async (nodes) => {
+    const model = newModel();
+    for (let i = 0; i < nodes; i++) await network().add(model, breaking(new Error('reset')));
+    const { status, chunks, record } = await customer.ask({ model });
+    expect(status).toBe(502);
+    expect(chunks[0]!.error).toMatchObject({ code: 'node_failed' });
+    expect(new Set(network().calls).size).toBe(Math.min(3, nodes));
+    expect(network().calls).toHaveLength(Math.min(3, nodes));
+    expect(record).toMatchObject({ state: 'voided', chargeNanoUsd: 0 });
+  });
+
+  it('breaks off is billed in full although the first node trimmed the hold', async () => {
+    const model = newModel();
+    // a prompt that is far shorter in tokens than in bytes, so that its first count trims the hold by much
+    const messages = [{ role: 'user', content: 'x'.repeat(20_000) }];
+    const words = Array.from({ length: 1_500 }, (_, i) => `${i} `);
+    let met = 0;
+    const script: Script = () => {
+      if (met++ > 0) return stream(answer({ prompt: 200, content: words }));
+      const steps = async function* () {
+        yield said('One ', usageOf(200, 1));
+        // until the Wallet has answered
+        await wait(30);
+        yield new Error('reset');
+      };
+      return stream(steps());
+    };
+    for (let i = 0; i < 2; i++) await network().add(model, script);
+    const tight = await Customer.withCredit(costOf(30_000, 3_000));
+    const { status, chunks, record } = await tight.ask({ model, messages, max_tokens: 4_000 });
+    expect(status).toBe(200);
+    expect(chunks[0]!.usage).toMatchObject({ prompt_tokens: 200, completion_tokens: 1_500 });
+    expect(record).toMatchObject({ usage: { completionTokens: 1_500 }, chargeNanoUsd: costOf(200, 1_500) });
+  });
+});
+
+describe('usage that is odd', () => {
+  async function billed(steps: Step[], body: object = {}) {
+    const model = newModel();
+    await network().add(model, [...steps, DONE]);
+    const { chunks, record } = await customer.ask({ model, stream: true, ...body });
+    return { usage: chunks.at(-1)!.usage, record: record! };
+  }
+
+  it('never shrinks', async () => {
+    const { usage, record } = await billed([said('a', usageOf(10, 5, 4)), said('b', usageOf(2, 3, 1))]);
+    expect(usage).toMatchObject({ prompt_tokens: 10, prompt_cache_hit_tokens: 4, completion_tokens: 5 });
+    expect(record.chargeNanoUsd).toBe(costOf(10, 5, 4));
+  });
+
+  it('may come late for the prompt', async () => {
+    const { record } = await billed([said('a', usageOf(0, 1)), said('b', usageOf(10, 2, 4))]);
+    expect(record.chargeNanoUsd).toBe(costOf(10, 2, 4));
+  });
+
+  it('never passes what was asked for', async () => {
+    const { usage, record } = await billed([said('a', usageOf(10, 90_000_000))], { max_tokens: 50, n: 2 });
+    expect(usage).toMatchObject({ completion_tokens: 100 });
+    expect(record.chargeNanoUsd).toBe(costOf(10, 100));
+  });
+
+  it('of an empty answer costs nothing', async () => {
+    const finish = {
+      choices: [{ index: 0, delta: {}, finish_reason: 'stop' as const }],
+      usage: usageOf(10, 0),
+    };
+    const { usage, record } = await billed([finish]);
+    expect(usage).toMatchObject({ prompt_tokens: 10, completion_tokens: 0, cost: formatUsd(costOf(0, 0)) });
+    expect(record).toMatchObject({ state: 'voided', chargeNanoUsd: 0 });
+  });
+});

@@ -1,0 +1,165 @@
+/** A customer of the API: an account with credit and a key, and models that no other test uses. */
+import { createExecutionContext, waitOnExecutionContext } from 'cloudflare:test';
+import { env as bindings } from 'cloudflare:workers';
+import { database } from '../../../worker/db/client.ts';
+import { createKey, type NewKey } from '../../../worker/db/keys.ts';
+import { type NanoUsd, nanoUsd, usd } from '../../../worker/domain/money.ts';
+import type { RequestRecord } from '../../../worker/domain/wallet.ts';
+import { config, type Env } from '../../../worker/env.ts';
+import app from '../../../worker/index.ts';
+import { pepperKey } from '../../../worker/tokens/pepper.ts';
+import { newAccount } from '../fleet/fixtures.ts';
+import { watched } from '../wallet/laws.ts';
+
+export const env = bindings as unknown as Env;
+
+/** nano-USD per token, the same for every model here */
+export const PRICE = { hit: 100, miss: 500, output: 2_000 };
+
+/** Before the first request: the gateway keeps the catalogue for ten seconds. */
+const MODELS = 300;
+const models = Array.from({ length: MODELS }, (_, i) => `model-${i}`);
+await env.DB.batch(
+  models.flatMap((id) => [
+    env.DB.prepare(
+      "insert into model values (?, ?, '[]', '[]', 'revision-1', 'MIT', 0, 131072, 65536, 8192)",
+    ).bind(id, id),
+    env.DB.prepare(
+      "insert into price (id, model_id, from_ms, cache_hit_nano_usd, cache_miss_nano_usd, output_nano_usd, source) values (?, ?, 0, ?, ?, ?, 'test')",
+    ).bind(`${id}/1`, id, PRICE.hit, PRICE.miss, PRICE.output),
+  ]),
+);
+
+/** A model with a Pool of its own, so that what one test does to nodes is nothing to the next. */
+export function newModel(): string {
+  const model = models.shift();
+  if (model === undefined) throw new Error(`more than ${MODELS} models asked for: raise MODELS`);
+  return model;
+}
+
+export interface AskOptions {
+  readonly using?: Env;
+  readonly signal?: AbortSignal;
+  readonly headers?: Record<string, string>;
+}
+
+/** What came back once everything has settled. */
+export interface Answer {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly requestId: string;
+  readonly text: string;
+  /** `data:` of each event */
+  readonly events: string[];
+  /** events that are JSON */
+  readonly chunks: Chunk[];
+  /** the text of the first choice */
+  readonly content: string;
+  readonly record: RequestRecord | null;
+}
+
+export interface Usage {
+  prompt_tokens: number;
+  completion_tokens: number;
+  total_tokens: number;
+  cost: string;
+  [field: string]: unknown;
+}
+
+export interface Chunk {
+  choices: {
+    index: number;
+    delta: { role?: string; content?: string | null; reasoning_content?: string; tool_calls?: object[] };
+    message: { content: string | null };
+    finish_reason: string | null;
+  }[];
+  usage?: Usage | null;
+  tollgate?: object;
+  error?: { message: string; type: string; param: string | null; code: string };
+}
+
+export class Customer {
+  readonly accountId: string;
+  readonly key: string;
+  readonly keyId: string;
+
+  private constructor(accountId: string, key: string, keyId: string) {
+    this.accountId = accountId;
+    this.key = key;
+    this.keyId = keyId;
+  }
+
+  static async withCredit(credit: NanoUsd = usd(5), limits: Partial<NewKey> = {}): Promise<Customer> {
+    const accountId = await newAccount();
+    const { key, row } = await createKey(database(env), await pepperKey(config(env)), {
+      accountId,
+      name: 'test',
+      nowMs: Date.now(),
+      ...limits,
+    });
+    const customer = new Customer(accountId, key, row.id);
+    watched(accountId, env.WALLET.getByName(accountId));
+    if (credit > 0) await customer.wallet.grant({ grantId: 'trial', amountNanoUsd: credit });
+    return customer;
+  }
+
+  get wallet() {
+    return env.WALLET.getByName(this.accountId);
+  }
+
+  balance() {
+    return this.wallet.balance();
+  }
+
+  /** Sends a request and returns as soon as there are headers; `settled` once the Worker has nothing left to do. */
+  async send(
+    body: object,
+    { using = env, signal, headers }: AskOptions = {},
+  ): Promise<{ response: Response; requestId: string; settled: () => Promise<void> }> {
+    const context = createExecutionContext();
+    const request = new Request('https://tollgate.test/v1/chat/completions', {
+      method: 'POST',
+      headers: { authorization: `Bearer ${this.key}`, 'content-type': 'application/json', ...headers },
+      body: JSON.stringify({ messages: [{ role: 'user', content: 'Hello' }], ...body }),
+      ...(signal && { signal }),
+    });
+    const response = await app.fetch(request, using, context);
+    const requestId = response.headers.get('x-request-id')!;
+    return { response, requestId, settled: () => waitOnExecutionContext(context) };
+  }
+
+  /** Sends a request and reads the answer to its end. */
+  async ask(body: object, options?: AskOptions): Promise<Answer> {
+    const { response, requestId, settled } = await this.send(body, options);
+    const text = await response.text();
+    await settled();
+    const events = text.startsWith('data:')
+      ? text
+          .split('\n\n')
+          .filter((event) => event !== '')
+          .map((event) => event.replace(/^data: /, ''))
+      : [text];
+    const chunks = events.filter((data) => data !== '[DONE]').map((data) => JSON.parse(data) as Chunk);
+    return {
+      status: response.status,
+      headers: response.headers,
+      requestId,
+      text,
+      events,
+      chunks,
+      content: chunks
+        .map(({ choices }) => choices?.[0]?.delta?.content ?? choices?.[0]?.message?.content ?? '')
+        .join(''),
+      record: await this.wallet.request(requestId),
+    };
+  }
+}
+
+/** The real environment with other settings, as strings, the way variables come. */
+export function withSettings(settings: Record<string, string>): Env {
+  return { ...env, ...settings };
+}
+
+export function costOf(prompt: number, completion: number, cached = 0): NanoUsd {
+  return nanoUsd(cached * PRICE.hit + (prompt - cached) * PRICE.miss + completion * PRICE.output);
+}

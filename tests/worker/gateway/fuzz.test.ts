@@ -1,0 +1,199 @@
+/** Whatever is sent, the answer is a proper refusal that names the field, and nobody is billed or held for it. */
+import fc from 'fast-check';
+import { afterEach, describe, expect, it } from 'vitest';
+import { answer, freshNetwork, stream } from '../fake-node.ts';
+import { rawAsk, refusalFaults } from '../raw-ask.ts';
+import { Customer, newModel } from './client.ts';
+
+const network = freshNetwork();
+const customer = await Customer.withCredit();
+const before = await customer.balance();
+const model = newModel();
+const VALID = { model, messages: [{ role: 'user', content: 'Hello' }] };
+
+/** Some milliseconds each. */
+const RUNS = { numRuns: 300 };
+
+async function expectNothingTaken(): Promise<void> {
+  expect(network().calls).toEqual([]);
+  expect(await customer.balance()).toEqual(before);
+}
+
+const notString = fc.oneof(fc.integer(), fc.boolean(), fc.array(fc.string()), fc.object());
+const notObject = fc.oneof(fc.integer(), fc.boolean(), fc.string());
+const notBoolean = fc.oneof(fc.integer(), fc.string(), fc.array(fc.boolean()), fc.object());
+const notNumber = fc.oneof(fc.string(), fc.boolean(), fc.array(fc.integer()), fc.object());
+const outside = (min: number, max: number) =>
+  fc.oneof(
+    notNumber,
+    // -0 is below 0 to fast-check, and 0 in JSON
+    fc.double({ noNaN: true, noDefaultInfinity: true, max: min }).filter((below) => below < min),
+    fc.double({ noNaN: true, noDefaultInfinity: true, min: max, minExcluded: true }),
+  );
+const notWithin = (min: number, max: number) => fc.oneof(outside(min, max), fc.constantFrom(min + 0.5));
+const list = <T>(length: number, item: T): T[] => Array.from({ length }, () => item);
+const tool = (name: unknown) => ({ type: 'function', function: { name } });
+
+/** The field as it is named to the client → where it is put, and what is wrong there. */
+const WRONG: Record<string, fc.Arbitrary<object>> = {
+  model: fc.oneof(notString, fc.constantFrom('', null, 'x'.repeat(257))).map((model) => ({ model })),
+  messages: fc.oneof(notObject, fc.object(), fc.constantFrom([], null)).map((messages) => ({ messages })),
+  'messages[0]': notObject.map((message) => ({ messages: [message] })),
+  'messages[0].role': fc
+    .oneof(notString, fc.constantFrom('', 'robot', '__proto__', 'constructor', null))
+    .map((role) => ({ messages: [{ role, content: 'x' }] })),
+  'messages[1].content': fc
+    .oneof(
+      fc.integer(),
+      fc.boolean(),
+      fc.constantFrom(null, {}, [1], [{ type: 'image_url' }], [{ type: 'text' }]),
+    )
+    .map((content) => ({ messages: [...VALID.messages, { role: 'user', content }] })),
+  'messages[0].tool_call_id': notString.map((tool_call_id) => ({
+    messages: [{ role: 'tool', content: 'x', tool_call_id }],
+  })),
+  stream: notBoolean.map((stream) => ({ stream })),
+  stream_options: notObject.map((stream_options) => ({ stream_options })),
+  'stream_options.include_usage': notBoolean.map((include_usage) => ({ stream_options: { include_usage } })),
+  max_tokens: notWithin(1, 65_536).map((max_tokens) => ({ max_tokens })),
+  max_completion_tokens: notWithin(1, 65_536).map((max_completion_tokens) => ({ max_completion_tokens })),
+  temperature: outside(0, 2).map((temperature) => ({ temperature })),
+  top_p: fc.oneof(outside(0, 1), fc.constant(0)).map((top_p) => ({ top_p })),
+  presence_penalty: outside(-2, 2).map((presence_penalty) => ({ presence_penalty })),
+  frequency_penalty: outside(-2, 2).map((frequency_penalty) => ({ frequency_penalty })),
+  stop: fc
+    .oneof(fc.integer(), fc.boolean(), fc.constantFrom(list(17, 'a'), [1], [null], {}))
+    .map((stop) => ({ stop })),
+  n: notWithin(1, 8).map((n) => ({ n })),
+  seed: fc.oneof(notNumber, fc.constantFrom(1.5, 2 ** 53)).map((seed) => ({ seed })),
+  logprobs: notBoolean.map((logprobs) => ({ logprobs })),
+  top_logprobs: notWithin(0, 20).map((top_logprobs) => ({ logprobs: true, top_logprobs })),
+  tools: fc.oneof(notObject, fc.constantFrom({}, list(129, tool('f')))).map((tools) => ({ tools })),
+  'tools[0].type': fc.oneof(notString, fc.constant('')).map((type) => ({ tools: [{ ...tool('f'), type }] })),
+  'tools[0].function.name': fc
+    .oneof(notString, fc.constantFrom('', 'a b', 'é', 'x'.repeat(65), 'a\r\nb'))
+    .map((name) => ({ tools: [tool(name)] })),
+  tool_choice: fc
+    .oneof(fc.integer(), fc.boolean(), fc.constantFrom('', 'maybe', []))
+    .map((tool_choice) => ({ tool_choice })),
+  response_format: notObject.map((response_format) => ({ response_format })),
+  'response_format.type': fc
+    .oneof(notString, fc.constantFrom('', 'xml', null))
+    .map((type) => ({ response_format: { type } })),
+  'response_format.json_schema': notObject.map((json_schema) => ({
+    response_format: { type: 'json_schema', json_schema },
+  })),
+  prompt_cache_key: fc
+    .oneof(notString, fc.constantFrom('', 'x'.repeat(257)))
+    .map((prompt_cache_key) => ({ prompt_cache_key })),
+};
+
+describe('a body that is almost right', () => {
+  afterEach(expectNothingTaken);
+
+  it.each(Object.entries(WRONG))('is refused for its %s, by name', async (param, wrong) => {
+    await fc.assert(
+      fc.asyncProperty(wrong, async (change) => {
+        const refused = await rawAsk(customer, { body: JSON.stringify({ ...VALID, ...change }) });
+        expect(refusalFaults(refused)).toEqual([]);
+        expect([refused.status, refused.error!.code, refused.error!.param]).toEqual([
+          400,
+          'invalid_value',
+          param,
+        ]);
+        expect(refused.error!.message).toContain(`\`${param}\``);
+      }),
+      { numRuns: 30 },
+    );
+  });
+
+  it.each(['max_tokens', 'temperature', 'top_p', 'n', 'seed', 'presence_penalty', 'top_logprobs'])(
+    'is refused for a %s past all numbers',
+    async (param) => {
+      for (const number of ['1e999', '-1e999']) {
+        const body = JSON.stringify(VALID).replace(/\}$/, `,"${param}":${number}}`);
+        const refused = await rawAsk(customer, { body });
+        expect(refusalFaults(refused)).toEqual([]);
+        expect(refused.error).toMatchObject({ code: 'invalid_value', param });
+      }
+    },
+  );
+});
+
+describe('anything', () => {
+  afterEach(expectNothingTaken);
+
+  it('as a body is refused', async () => {
+    const field = fc.constantFrom(...Object.keys(WRONG), 'extra', '__proto__', 'constructor', 'toString');
+    const body = fc.oneof(
+      fc.json(),
+      fc.string({ unit: 'binary' }),
+      fc.uint8Array({ maxLength: 200 }).map((bytes) => bytes as Uint8Array<ArrayBuffer>),
+      fc.dictionary(field, fc.jsonValue()).map((body) => JSON.stringify(body)),
+      fc
+        .dictionary(field, fc.jsonValue())
+        .map((body) => JSON.stringify({ ...body, messages: VALID.messages })),
+    );
+    await fc.assert(
+      fc.asyncProperty(body, async (body) => {
+        expect(refusalFaults(await rawAsk(customer, { body }))).toEqual([]);
+      }),
+      RUNS,
+    );
+  });
+
+  it('as headers is refused or ignored, and never an error of ours', async () => {
+    const value = fc.string({
+      unit: fc.integer({ min: 0x20, max: 0x7e }).map((code) => String.fromCharCode(code)),
+    });
+    const headers = fc.record(
+      {
+        authorization: fc.oneof(
+          value,
+          value.map((key) => `Bearer ${key}`),
+        ),
+        'content-type': fc.oneof(
+          value,
+          value.map((rest) => `application/json; ${rest}`),
+        ),
+        'content-encoding': value,
+        'idempotency-key': value,
+        'x-session-id': value,
+        accept: value,
+      },
+      { requiredKeys: [] },
+    );
+    await fc.assert(
+      // the model is one that nobody has: headers that are right lead no further than that
+      fc.asyncProperty(headers, async (headers) => {
+        const body = JSON.stringify({ ...VALID, model: 'nobody-has-this' });
+        expect(refusalFaults(await rawAsk(customer, { headers, body }))).toEqual([]);
+      }),
+      RUNS,
+    );
+  });
+});
+
+describe('a body that is right', () => {
+  const mine = newModel();
+  const KNOWN = new Set([...Object.keys(WRONG), 'messages']);
+  const reserved = (name: string) => KNOWN.has(name) || name === '__proto__';
+
+  it('is answered with any unknown fields beside, and none of them reaches a node', async () => {
+    // the node that plays the agent complains of a field outside the protocol
+    await network().add(mine, () => stream(answer({ content: ['Yes', '.'] })));
+    const rich = await Customer.withCredit(undefined, { requestsPerMinute: 10_000 });
+    const extra = fc.dictionary(
+      fc.string().filter((name) => !reserved(name)),
+      fc.jsonValue({ maxDepth: 5 }),
+    );
+    await fc.assert(
+      fc.asyncProperty(extra, extra, fc.boolean(), async (beside, inMessage, stream) => {
+        const message = { ...inMessage, ...VALID.messages[0], name: undefined };
+        const body = JSON.stringify({ ...beside, model: mine, messages: [message], stream });
+        expect((await rawAsk(rich, { body })).status).toBe(200);
+      }),
+      { numRuns: 60 },
+    );
+  });
+});

@@ -1,0 +1,290 @@
+/** The page of limits and alerts, as its owner and as a stranger. */
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { accountOfPerson } from '../../../worker/db/accounts.ts';
+import { noticeSettingOf } from '../../../worker/db/notices.ts';
+import { ENDPOINTS_MAX, listEndpoints } from '../../../worker/db/webhook-endpoints.ts';
+import { usd } from '../../../worker/domain/money.ts';
+import type { Task } from '../../../worker/domain/task.ts';
+import { raiseNotice } from '../../../worker/notifications/raise.ts';
+import { endpointSecret } from '../../../worker/notifications/webhook/endpoint-secret.ts';
+import { Desk, db, LOW, logOf, WITHOUT_MAIL } from '../notifications/fixtures.ts';
+import { answer, received } from '../notifications/receiver.ts';
+import { Browser, bindings } from './browser.ts';
+
+const URL_1 = 'https://hooks.example.com/tollgate';
+const SECRET = /whsec_[A-Za-z0-9+/]{43}=/;
+
+/** what the pages sent to the queue, letters to newcomers apart */
+let sent: Task[] = [];
+
+beforeEach(() => {
+  sent = [];
+  vi.spyOn(bindings.TASKS, 'send').mockImplementation(async (task) => {
+    if (task.kind !== 'letter') sent.push(task);
+    return {} as never;
+  });
+});
+afterEach(() => vi.restoreAllMocks());
+
+async function owner(language = 'en') {
+  const browser = new Browser(language);
+  const { email } = await browser.signUp();
+  const person = await bindings.DB.prepare('SELECT id FROM person WHERE email = ?').bind(email).first('id');
+  return { browser, email, accountId: (await accountOfPerson(db, String(person)))! };
+}
+
+const read = async (answered: Response | Promise<Response>) => (await answered).text();
+
+async function withEndpoint() {
+  const known = await owner();
+  const page = await read(known.browser.postAndFollow('/alerts/endpoints', { url: URL_1 }));
+  const [endpoint] = await listEndpoints(db, known.accountId);
+  return { ...known, page, endpoint: endpoint! };
+}
+
+describe('what is used', () => {
+  it('says so for the account and each key that works, in words', async () => {
+    const { browser } = await owner();
+    const fields = { name: 'capped', capUsd: '5', capPeriod: 'month', requestsPerMinute: '60' };
+    await browser.post('/keys', { ...fields, tokensPerMinute: '90000', concurrency: '7', expiryDays: '' });
+    const page = await read(browser.get('/alerts'));
+    for (const text of ['Whole account', 'First key', 'capped', '0 of 60 (0%)', '0 of 90,000', '0 of 7'])
+      expect(page).toContain(text);
+    expect(page).toMatch(/\$0\.00 of \$5\.00 \(0%\)/);
+    expect(page).toMatch(/a month, begins anew 1 \w+ 20\d\d, 00:00 UTC/);
+    expect(page).toContain('0, no limit');
+    expect(page).toContain('no cap');
+  });
+
+  it('is of use when the Wallet does not answer', async () => {
+    const { browser } = await owner();
+    vi.spyOn(console, 'error').mockImplementation(() => undefined);
+    vi.spyOn(bindings.WALLET, 'getByName').mockImplementation(() => {
+      throw new Error('overloaded');
+    });
+    const answered = await browser.get('/alerts');
+    expect(answered.status).toBe(200);
+    expect(await answered.text()).toContain('not known right now');
+  });
+});
+
+describe('the account’s cap', () => {
+  it('is kept with its period, and shown', async () => {
+    const { browser, accountId } = await owner();
+    const page = await read(browser.postAndFollow('/alerts/cap', { capUsd: '12,5', capPeriod: 'day' }));
+    expect(page).toContain('value="12.50"');
+    expect(page).toContain('$0.00 of $12.50');
+    const row = await bindings.DB.prepare('SELECT cap_nano_usd, cap_period FROM account WHERE id = ?');
+    expect(await row.bind(accountId).first()).toEqual({ cap_nano_usd: 12_500_000_000, cap_period: 'day' });
+    await browser.post('/alerts/cap', { capUsd: '', capPeriod: 'month' });
+    expect(await row.bind(accountId).first()).toEqual({ cap_nano_usd: null, cap_period: 'month' });
+  });
+
+  it('is refused when it makes no sense, with what was typed', async () => {
+    const { browser } = await owner();
+    const answered = await browser.post('/alerts/cap', { capUsd: '-5', capPeriod: 'day' });
+    expect(answered.status).toBe(422);
+    const page = await answered.text();
+    expect(page).toContain('value="-5"');
+    expect(page).toContain('id="capUsd-fault"');
+    expect(page).toContain('name="back" value="/alerts"');
+  });
+});
+
+describe('the alerts', () => {
+  it('are what the Wallet watches until somebody chooses', async () => {
+    const { browser, accountId } = await owner();
+    const page = await read(browser.get('/alerts'));
+    expect(page).toContain('name="lowBalanceUsd" type="text" value="1.00"');
+    expect(page.match(/type="checkbox" name="percent\d+" checked/g)).toHaveLength(4);
+    expect(await noticeSettingOf(db, accountId)).toMatchObject({ byEmail: true });
+  });
+
+  it('are kept, and told to the Wallet', async () => {
+    const { browser, accountId } = await owner();
+    const stub = bindings.WALLET.getByName(accountId);
+    const watch = vi.fn(async () => undefined);
+    vi.spyOn(bindings.WALLET, 'getByName').mockReturnValue(
+      new Proxy(stub, { get: (to, name) => (name === 'watch' ? watch : Reflect.get(to, name)) }),
+    );
+    const chosen = { lowBalanceUsd: '3.5', percent75: 'on', percent100: 'on' };
+    const page = await read(browser.postAndFollow('/alerts/watch', chosen));
+    const saved = { lowBalanceNanoUsd: 3_500_000_000, capPercents: [75, 100] };
+    expect(await noticeSettingOf(db, accountId)).toMatchObject({ ...saved, byEmail: false });
+    expect(watch).toHaveBeenCalledWith(saved);
+    expect(page.match(/name="percent\d+" checked/g)).toHaveLength(2);
+    expect(page).not.toMatch(/name="byEmail" checked/);
+    await browser.post('/alerts/watch', { lowBalanceUsd: '', byEmail: 'on' });
+    const none = { lowBalanceNanoUsd: null, capPercents: [], byEmail: true };
+    expect(await noticeSettingOf(db, accountId)).toMatchObject(none);
+  });
+
+  it('take no percentage that is not offered', async () => {
+    const { browser, accountId } = await owner();
+    await browser.post('/alerts/watch', { lowBalanceUsd: '', percent50: 'on', percent1: 'on' });
+    expect((await noticeSettingOf(db, accountId)).capPercents).toEqual([50]);
+  });
+});
+
+describe('a webhook endpoint', () => {
+  it('shows its secret once, and stores it nowhere', async () => {
+    const { browser, page, endpoint } = await withEndpoint();
+    expect(SECRET.exec(page)?.[0]).toBe(await endpointSecret(bindings, endpoint));
+    expect(await read(browser.get('/alerts'))).not.toMatch(SECRET);
+    expect(JSON.stringify(endpoint)).not.toContain('whsec_');
+  });
+
+  it.each([
+    ['http://example.com/', 'https'],
+    ['https://10.0.0.1/', 'public internet'],
+    ['https://example.com:25/', 'ports'],
+    ['https://a:b@example.com/', 'password'],
+    ['nonsense', 'whole address'],
+    ['', 'fill this in'],
+  ])('is refused at %s', async (url, fault) => {
+    const { browser, accountId } = await owner();
+    const answered = await browser.post('/alerts/endpoints', { url });
+    expect(answered.status).toBe(422);
+    expect(await answered.text()).toContain(fault);
+    expect(await listEndpoints(db, accountId)).toEqual([]);
+  });
+
+  it('is one of five at most, however fast they come', async () => {
+    const { browser, accountId } = await owner();
+    const urls = Array.from({ length: ENDPOINTS_MAX + 3 }, (_, i) => `https://hooks.example.com/${i}`);
+    await Promise.all(urls.map((url) => browser.post('/alerts/endpoints', { url })));
+    expect(await listEndpoints(db, accountId)).toHaveLength(ENDPOINTS_MAX);
+    expect(await read(browser.get('/alerts'))).toContain('at most 5 addresses');
+  });
+
+  it('gets another secret by rotation', async () => {
+    const { browser, page, endpoint } = await withEndpoint();
+    const after = await read(browser.postAndFollow(`/alerts/endpoints/${endpoint.id}/rotate`, {}));
+    expect(SECRET.exec(after)?.[0]).toMatch(SECRET);
+    expect(SECRET.exec(after)?.[0]).not.toBe(SECRET.exec(page)?.[0]);
+  });
+
+  it('is sent a test, one for a double click, and nobody else is told', async () => {
+    const { browser, accountId, endpoint } = await withEndpoint();
+    await browser.post('/alerts/endpoints', { url: `${URL_1}/2` });
+    vi.spyOn(Date, 'now').mockReturnValue(1_790_000_000_000);
+    const path = `/alerts/endpoints/${endpoint.id}/test`;
+    await Promise.all([browser.post(path, {}), browser.post(path, {})]);
+    expect(new Set(sent.map((task) => JSON.stringify(task))).size).toBe(1);
+    const desk = new Desk();
+    await desk.hand(sent);
+    expect(received.map(({ url }) => url)).toEqual([URL_1]);
+    expect(JSON.parse(new TextDecoder().decode(received[0]!.body)).type).toBe('endpoint.test');
+    expect(await logOf(accountId)).toMatchObject([{ target: endpoint.id, state: 'delivered' }]);
+    expect(desk.letters).toEqual([]);
+  });
+
+  it('is gone when it is removed, and its address can be added again', async () => {
+    const { browser, accountId, endpoint } = await withEndpoint();
+    const path = `/alerts/endpoints/${endpoint.id}`;
+    expect(await read(browser.postAndFollow(`${path}/remove`, {}))).toContain('No addresses yet');
+    for (const what of ['remove', 'rotate', 'test'])
+      expect((await browser.post(`${path}/${what}`, {})).status).toBe(404);
+    await browser.post('/alerts/endpoints', { url: URL_1 });
+    expect(await listEndpoints(db, accountId)).toHaveLength(1);
+  });
+});
+
+describe('the delivery log', () => {
+  it('says what, to whom, how far, why, and what comes next, and sends again what failed', async () => {
+    const { browser, accountId, email, endpoint } = await withEndpoint();
+    answer(503);
+    const desk = new Desk(WITHOUT_MAIL);
+    await raiseNotice(desk.env, { accountId, cause: 'low', notice: LOW, nowMs: Date.now() });
+    await desk.drain();
+    const page = await read(browser.get('/alerts'));
+    for (const text of [
+      'The balance is $1.00, below $2.00.',
+      email,
+      URL_1,
+      'this site does not send e-mail',
+      '503: not accepted',
+      'under way',
+      'failed',
+    ])
+      expect(page).toContain(text);
+    const failed = (await logOf(accountId)).find(({ state }) => state === 'failed')!;
+    const waiting = (await logOf(accountId)).find(({ state }) => state === 'waiting')!;
+    expect(waiting.target).toBe(endpoint.id);
+    // what is under way is not begun once more, nor twice by a double click
+    for (const { id } of [waiting, failed, failed])
+      await browser.postAndFollow(`/alerts/deliveries/${id}/again`, {});
+    expect(sent).toEqual([{ kind: 'deliver', deliveryId: failed.id }]);
+    const later = new Desk();
+    await later.hand(sent);
+    expect(later.letters.map(({ to }) => to)).toEqual([email]);
+    expect((await logOf(accountId)).find(({ id }) => id === failed.id)).toMatchObject({
+      state: 'delivered',
+      attempts: 2,
+    });
+  });
+
+  it('is French in French', async () => {
+    const { browser, accountId } = await owner('fr');
+    const desk = new Desk(WITHOUT_MAIL);
+    const notice = { kind: 'recharge.paid', orderId: 'order_1', amountNanoUsd: usd(20) } as const;
+    await raiseNotice(desk.env, { accountId, cause: 'paid', notice, nowMs: Date.now() });
+    await desk.drain();
+    const page = await read(browser.get('/alerts'));
+    for (const text of ['Limites et alertes', 'ce site n’envoie pas d’e-mail', 'échouée', 'Renvoyer'])
+      expect(page).toContain(text);
+  });
+});
+
+it('stays small when it is full', async () => {
+  const { browser, accountId } = await owner();
+  const fields = {
+    capUsd: '5',
+    capPeriod: 'month',
+    requestsPerMinute: '60',
+    concurrency: '7',
+    expiryDays: '',
+  };
+  const desk = new Desk(WITHOUT_MAIL);
+  for (let i = 0; i < ENDPOINTS_MAX; i++) await desk.endpoint(accountId);
+  for (let i = 0; i < 25; i++) {
+    await browser.post('/keys', { ...fields, name: crypto.randomUUID(), tokensPerMinute: '90000' });
+    if (i % 5 === 0)
+      await raiseNotice(desk.env, { accountId, cause: `${i}`, notice: LOW, nowMs: Date.now() });
+  }
+  answer(500);
+  await desk.drain();
+  const page = await read(browser.get('/alerts'));
+  expect(page.match(/<tr/g)).toHaveLength(1 + 26 + 1 + 25);
+  const zipped = new Response(page).body!.pipeThrough(new CompressionStream('gzip'));
+  expect((await new Response(zipped).arrayBuffer()).byteLength).toBeLessThanOrEqual(15 * 1_024);
+}, 30_000);
+
+describe('a stranger', () => {
+  it('finds neither endpoint nor delivery of another account', async () => {
+    const { accountId, endpoint } = await withEndpoint();
+    const desk = new Desk(WITHOUT_MAIL);
+    await raiseNotice(desk.env, { accountId, cause: 'low', notice: LOW, nowMs: Date.now() });
+    await desk.drain();
+    const failed = (await logOf(accountId)).find(({ state }) => state === 'failed')!;
+    const { browser } = await owner();
+    const paths = [
+      ...['rotate', 'remove', 'test'].map((what) => `/alerts/endpoints/${endpoint.id}/${what}`),
+      `/alerts/deliveries/${failed.id}/again`,
+      '/alerts/endpoints/hook_1/remove',
+      "/alerts/deliveries/' OR 1=1 --/again",
+    ];
+    for (const path of paths) expect((await browser.post(path, {})).status, path).toBe(404);
+    expect(await read(browser.get('/alerts'))).not.toContain(URL_1);
+    expect(await listEndpoints(db, accountId)).toEqual([endpoint]);
+    expect((await logOf(accountId)).find(({ id }) => id === failed.id)!.state).toBe('failed');
+    expect(sent).toEqual([]);
+  });
+
+  it('is sent to sign in, and a form of another site is refused', async () => {
+    expect((await new Browser().get('/alerts')).headers.get('location')).toBe('/sign-in?next=%2Falerts');
+    const { browser } = await owner();
+    for (const path of ['/alerts/cap', '/alerts/watch', '/alerts/endpoints'])
+      expect((await browser.post(path, {}, 'https://evil.example')).status).toBe(403);
+  });
+});

@@ -1,0 +1,256 @@
+import { expect, it } from 'vitest';
+import { accountOfPerson } from '../../../worker/db/accounts.ts';
+import { database } from '../../../worker/db/client.ts';
+import { findKeyByHash, listKeys } from '../../../worker/db/keys.ts';
+import { hashApiKey } from '../../../worker/domain/api-key.ts';
+import { config } from '../../../worker/env.ts';
+import { ensureAccount, type Person } from '../../../worker/identity/account.ts';
+import { ATTEMPTS_PER_PERSON, SIGN_UPS_PER_ADDRESS, Throttle } from '../../../worker/lib/throttle.ts';
+import { pepperKey } from '../../../worker/tokens/pepper.ts';
+import { Browser, bindings, ORIGIN } from './browser.ts';
+
+const db = database(bindings);
+
+async function personByEmail(email: string) {
+  const row = await bindings.DB.prepare('SELECT * FROM person WHERE email = ?').bind(email).first();
+  return row as { id: string; name: string; role: string; created_at: number } | null;
+}
+
+it('opens an account with credit and a working first key at sign-up', async () => {
+  const browser = new Browser();
+  const { email } = await browser.signUp('Ada');
+  const person = await personByEmail(email);
+  const accountId = (await accountOfPerson(db, person!.id))!;
+  expect(accountId).toMatch(/^acct_/);
+  expect(await listKeys(db, accountId)).toHaveLength(1);
+  const balance = await bindings.WALLET.getByName(accountId).balance();
+  expect(balance.grantedNanoUsd).toBe(config(bindings).trialGrantNanoUsd);
+
+  const start = await (await browser.get('/start')).text();
+  const key = /sk-tg-[0-9A-Za-z]{46}/.exec(start)?.[0];
+  const hash = await hashApiKey(key!, await pepperKey(config(bindings)));
+  expect((await findKeyByHash(db, hash))?.key.accountId).toBe(accountId);
+});
+
+it('shows the first key once, inside the snippets', async () => {
+  const browser = new Browser();
+  await browser.signUp();
+  const first = await (await browser.get('/start')).text();
+  expect(first.match(/sk-tg-[0-9A-Za-z]{46}/g)).toHaveLength(9);
+  const second = await (await browser.get('/start')).text();
+  expect(second).not.toMatch(/sk-tg-[0-9A-Za-z]{46}/);
+  expect(second).toContain('$TOLLGATE_API_KEY');
+});
+
+it('carries the key over the redirect unreadable to scripts and to whoever reads cookies', async () => {
+  const browser = new Browser();
+  await browser.signUp();
+  const start = await (await new Browser().get('/start')).text();
+  expect(start).not.toContain('sk-tg-');
+  expect(browser.cookies.get('__Host-shown_once')).toMatch(/^eyJ[\w-]+\.\./);
+  expect([...browser.cookies.values()].join()).not.toContain('sk-tg-');
+});
+
+it('opens one account however often it is asked, and grants the trial credit once', async () => {
+  const person: Person = {
+    id: crypto.randomUUID(),
+    name: 'Half made',
+    email: `${crypto.randomUUID()}@example.com`,
+    role: 'customer',
+    emailVerified: false,
+    twoFactor: false,
+    createdAtMs: 1_790_000_000_000,
+  };
+  await bindings.DB.prepare(
+    'INSERT INTO person (id, name, email, created_at, updated_at) VALUES (?, ?, ?, 1, 1)',
+  )
+    .bind(person.id, person.name, person.email)
+    .run();
+  const ids = await Promise.all([1, 2, 3].map((nowMs) => ensureAccount(bindings, person, nowMs)));
+  expect(new Set(ids).size).toBe(1);
+  const balance = await bindings.WALLET.getByName(ids[0]!).balance();
+  expect(balance.grantedNanoUsd).toBe(config(bindings).trialGrantNanoUsd);
+});
+
+it('completes an account whose sign-up was cut short, on the next page', async () => {
+  const browser = new Browser();
+  const { email } = await browser.signUp();
+  const person = await personByEmail(email);
+  await bindings.DB.prepare('DELETE FROM member WHERE person_id = ?').bind(person!.id).run();
+  expect((await browser.get('/billing')).status).toBe(200);
+  expect(await accountOfPerson(db, person!.id)).toMatch(/^acct_/);
+});
+
+it('lets a person sign up again whose first sign-up never stored a password', async () => {
+  const email = `${crypto.randomUUID()}@example.com`;
+  await bindings.DB.prepare(
+    'INSERT INTO person (id, name, email, created_at, updated_at) VALUES (?, ?, ?, 1, 1)',
+  )
+    .bind(crypto.randomUUID(), 'Cut short', email)
+    .run();
+  const answer = await new Browser().post('/sign-up', {
+    name: 'Ada',
+    email,
+    password: 'correct horse battery',
+  });
+  expect(answer.status).toBe(303);
+});
+
+it('signs in with the right password, in whatever case the e-mail is typed', async () => {
+  const { email, password } = await new Browser().signUp();
+  const browser = new Browser();
+  const page = await browser.postAndFollow('/sign-in', { email: email.toUpperCase(), password });
+  expect(page.status).toBe(200);
+  expect(await page.text()).toContain(email);
+});
+
+it('says the same of a wrong password and of an unknown e-mail', async () => {
+  const { email } = await new Browser().signUp();
+  const wrong = await new Browser().post('/sign-in', { email, password: 'wrong horse battery' });
+  const unknown = await new Browser().post('/sign-in', {
+    email: `x${email}`,
+    password: 'wrong horse battery',
+  });
+  expect([wrong.status, unknown.status]).toEqual([422, 422]);
+  const text = async (response: Response) => (await response.text()).replaceAll(`x${email}`, email);
+  expect(await text(wrong)).toBe(await text(unknown));
+  expect(wrong.headers.getSetCookie()).toEqual([]);
+});
+
+it('stops the guessing of a password after eight attempts, whatever the address', async () => {
+  const { email, password } = await new Browser().signUp();
+  for (let i = 0; i < ATTEMPTS_PER_PERSON.attempts; i++) {
+    await new Browser().post('/sign-in', { email, password: `guess number ${i}` });
+  }
+  expect((await new Browser().post('/sign-in', { email, password })).status).toBe(429);
+});
+
+it('stops one address from opening accounts for their trial credit', async () => {
+  const browser = new Browser();
+  const statuses: number[] = [];
+  for (let i = 0; i <= SIGN_UPS_PER_ADDRESS.attempts; i++) {
+    browser.cookies.clear();
+    const email = `${crypto.randomUUID()}@example.com`;
+    const answer = await browser.post('/sign-up', { name: 'Many', email, password: 'correct horse battery' });
+    statuses.push(answer.status);
+  }
+  expect(new Set(statuses.slice(0, -1))).toEqual(new Set([303]));
+  expect(statuses.at(-1)).toBe(429);
+});
+
+it('counts attempts anew after the window, and keeps its memory bounded', () => {
+  const throttle = new Throttle();
+  const rule = { attempts: 2, windowMs: 1_000 };
+  expect([0, 1, 2].map((at) => throttle.attempt('a', rule, at))).toEqual([0, 0, 998]);
+  expect(throttle.attempt('a', rule, 1_000)).toBe(0);
+  for (let i = 0; i < 50_000; i++) throttle.attempt(`flood ${i}`, rule, 1_001);
+  expect(throttle.attempt('flood 49999', rule, 1_002)).toBe(0);
+});
+
+it('gives a new session at every sign-in and ends the one before', async () => {
+  const browser = new Browser();
+  const { email, password } = await browser.signUp();
+  const name = '__Secure-tollgate.session_token';
+  const first = browser.cookies.get(name);
+  await browser.post('/sign-in', { email, password });
+  const second = browser.cookies.get(name);
+  expect(second).not.toBe(first);
+  const thief = new Browser();
+  thief.cookies.set(name, first!);
+  expect((await thief.get('/keys')).headers.get('location')).toBe('/sign-in?next=%2Fkeys');
+});
+
+it('marks the session cookie Secure, HttpOnly and SameSite', async () => {
+  const fields = {
+    name: 'Ada',
+    email: `${crypto.randomUUID()}@example.com`,
+    password: 'correct horse battery',
+  };
+  const answer = await new Browser().post('/sign-up', fields);
+  const line = answer.headers.getSetCookie().find((each) => each.includes('session_token'));
+  expect(line).toMatch(/; Secure/i);
+  expect(line).toMatch(/; HttpOnly/i);
+  expect(line).toMatch(/; SameSite=Lax/i);
+});
+
+it('ends the session at sign-out', async () => {
+  const browser = new Browser();
+  await browser.signUp();
+  const session = browser.cookies.get('__Secure-tollgate.session_token');
+  expect((await browser.post('/sign-out', {})).headers.get('location')).toBe('/');
+  browser.cookies.set('__Secure-tollgate.session_token', session!);
+  expect((await browser.get('/keys')).status).toBe(303);
+});
+
+it('keeps what was typed and marks what is wrong, but never sends a password back', async () => {
+  const answer = await new Browser().post('/sign-up', {
+    name: 'Ada',
+    email: 'not an address',
+    password: 'short',
+  });
+  expect(answer.status).toBe(422);
+  const text = await answer.text();
+  expect(text).toContain('value="not an address"');
+  expect(text).toContain('aria-describedby="email-fault"');
+  expect(text).not.toContain('value="short"');
+});
+
+it('refuses a taken e-mail and names nobody operator for asking', async () => {
+  const { email } = await new Browser().signUp();
+  const again = { name: 'Eve', email, password: 'correct horse battery', role: 'operator' };
+  expect((await new Browser().post('/sign-up', again)).status).toBe(422);
+  const fresh = { ...again, email: `${crypto.randomUUID()}@example.com` };
+  await new Browser().post('/sign-up', fresh);
+  expect((await personByEmail(fresh.email))?.role).toBe('customer');
+});
+
+it('returns after sign-in to a page of its own only', async () => {
+  const { email, password } = await new Browser().signUp();
+  for (const [next, expected] of [
+    ['/keys', '/keys'],
+    ['//evil.example', '/usage'],
+    ['/\\evil.example', '/usage'],
+    ['https://evil.example', '/usage'],
+  ]) {
+    const answer = await new Browser().post('/sign-in', { email, password, next: next! });
+    expect(answer.headers.get('location')).toBe(expected);
+  }
+});
+
+it.each([
+  ['/sign-up', 'https://evil.example'],
+  ['/sign-in', 'null'],
+  ['/sign-out', null],
+  ['/language', `${ORIGIN}.evil.example`],
+  ['/keys', 'http://tollgate.test'],
+  ['/billing', 'https://evil.example'],
+  ['/alerts/endpoints', 'https://evil.example'],
+  ['/operator/pool', 'https://evil.example'],
+] as const)('refuses a form to %s from %s', async (path, origin) => {
+  const answer = await new Browser().post(path, { language: 'fr' }, origin);
+  expect(answer.status).toBe(403);
+  expect(answer.headers.getSetCookie()).toEqual([]);
+});
+
+it('makes one person of two sign-ups at once, and tells the other that the e-mail is taken', async () => {
+  const email = `twice-${crypto.randomUUID()}@example.com`;
+  const fields = { name: 'Twice', email, password: 'correct horse battery' };
+  const answers = await Promise.all([1, 2, 3].map(() => new Browser().post('/sign-up', fields)));
+  expect(answers.map(({ status }) => status).sort()).toEqual([303, 422, 422]);
+});
+
+it('refuses a password that is too long for better-auth to count', async () => {
+  const fields = {
+    name: 'Long',
+    email: `long-${crypto.randomUUID()}@example.com`,
+    password: '😀'.repeat(100),
+  };
+  expect((await new Browser().post('/sign-up', fields)).status).toBe(422);
+});
+
+it('keeps the session that is there when a sign-in fails', async () => {
+  const browser = new Browser();
+  const { email } = await browser.signUp('Stays');
+  expect((await browser.post('/sign-in', { email, password: 'wrong wrong wrong' })).status).toBe(422);
+  expect((await browser.get('/usage')).status).toBe(200);
+});

@@ -1,0 +1,56 @@
+/** Prices in public: read from D1, compared with dated prices of others, worked out in the open. */
+import { expect, it } from 'vitest';
+import { MESSAGES } from '../../../worker/i18n/locale.ts';
+import { Browser, bindings } from './browser.ts';
+
+const text = async (path: string, language = 'en') => (await new Browser(language).get(path)).text();
+/** Characters that only `Intl` and the markup put there. */
+const plain = (html: string) => html.replaceAll(/<[^>]+>/g, ' ').replaceAll(/[\u202f\u00a0]/g, ' ');
+
+it('works a month out, line by line, and against o1', async () => {
+  const page = plain(
+    await text(
+      '/pricing?model=deepseek-r1-0528&requestsPerDay=1000&promptTokens=2000&cachedPercent=50&outputTokens=1000&batchPercent=0&offPeakPercent=0',
+    ),
+  );
+  // 30,000 requests: 30 M cached at $0.14, 30 M uncached at $0.55, 30 M out at $2.19 a million
+  for (const amount of ['$4.20', '$16.50', '$65.70', '$86.40', '$0.00288']) expect(page).toContain(amount);
+  // o1: 30 M × ($7.50 + $15 + $60)
+  expect(page).toContain('$2,475.00');
+  expect(page).toContain('96.5%');
+});
+
+it('says a third of it off-peak and half of it as batch at their own prices', async () => {
+  const page = plain(await text('/pricing?batchPercent=50&offPeakPercent=40'));
+  const { standard, offPeak, batch } = MESSAGES.en.pricing.tariffs;
+  for (const part of [`${standard}, 9,000`, `${offPeak}, 6,000`, `${batch}, 15,000`])
+    expect(page).toContain(part);
+});
+
+it.each(['0', '-1', '1e9', 'many', '', '10000001', '1.5'])(
+  'marks %j requests a day, and keeps it',
+  async (typed) => {
+    const answer = await new Browser().get(`/pricing?requestsPerDay=${encodeURIComponent(typed)}`);
+    expect(answer.status).toBe(422);
+    const page = await answer.text();
+    expect(page).toContain(MESSAGES.en.faults.whole_number);
+    expect(page).toContain(`value="${typed}"`);
+  },
+);
+
+it('takes nothing that is typed for markup, and an unknown model for the first', async () => {
+  const answer = await new Browser().get('/pricing?model=%3Cscript%3E&promptTokens=%22%3E%3Cscript%3E');
+  expect(await answer.text()).not.toContain('<script>');
+});
+
+it('compares with what D1 says of others, with its dates, in both languages', async () => {
+  expect(plain(await text('/pricing'))).toContain('17 Dec 2024');
+  expect(plain(await text('/pricing', 'fr'))).toContain('23 oct. 2026');
+  const set = (output: number) =>
+    bindings.DB.prepare("UPDATE reference_price SET output_nano_usd = ? WHERE id = 'openai-o1-2024-12-17'")
+      .bind(output)
+      .run();
+  await set(30_000);
+  for (const path of ['/', '/pricing']) expect(plain(await text(path))).toContain('$30.00');
+  await set(60_000);
+});

@@ -1,0 +1,374 @@
+/** Leases in the Wallet: what is set aside, what is told late, twice or never, and who waits for whom. */
+import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
+import { eq } from 'drizzle-orm';
+import { describe, expect, it } from 'vitest';
+import { database } from '../../../worker/db/client.ts';
+import { drift } from '../../../worker/db/schema.ts';
+import { newId } from '../../../worker/domain/ids.ts';
+import {
+  type LeasedEnd,
+  type LeaseReport,
+  NO_SHARE,
+  type Share,
+  ticketOf,
+} from '../../../worker/domain/lease.ts';
+import { nanoUsd, usd } from '../../../worker/domain/money.ts';
+import { env } from '../gateway/client.ts';
+import { limited, passTime, price, receiptOf, usage, walletWith } from './fixtures.ts';
+
+/** As in vitest.config.ts, and a little. */
+const LEASE_MS = 60_000 + 1;
+const HOLD = 1_000_000;
+
+const shares = (requests: number, held = requests * HOLD): Share => ({
+  requests,
+  nanoUsd: nanoUsd(held),
+  tokens: requests * 10,
+});
+
+function ended(over: Partial<LeasedEnd> = {}): LeasedEnd {
+  return {
+    requestId: newId('req', Date.now()),
+    stream: true,
+    admittedAgoMs: 20,
+    heldNanoUsd: nanoUsd(HOLD),
+    nodeId: 'node_a',
+    ending: 'finished',
+    usage: usage(10, 0, 20),
+    ttftMs: 5,
+    ...over,
+  };
+}
+
+const COST = 10 * price.cacheMissNanoUsd + 20 * price.outputNanoUsd;
+
+/** An account with a lease of one isolate. */
+async function leasing(balance = usd(1), limits = limited()) {
+  const made = await walletWith(balance);
+  const isolate = () => {
+    const leaseId = newId('lease', Date.now());
+    let seq = 0;
+    let told = 0;
+    return {
+      leaseId,
+      /** @param over.ended is taken for what no report has told before */
+      report: (over: Partial<LeaseReport> = {}) => {
+        const toldBefore = told;
+        told += over.toldBefore === undefined ? (over.ended?.length ?? 0) : 0;
+        return made.wallet.lease({
+          leaseId,
+          seq: ++seq,
+          terms: { keyId: 'key_1', modelId: 'deepseek-r1-0528', price, limits },
+          ended: [],
+          admitted: 0,
+          running: NO_SHARE,
+          kept: NO_SHARE,
+          needs: { nanoUsd: nanoUsd(0), tokens: 0 },
+          wants: NO_SHARE,
+          toldBefore,
+          homesSeen: 0,
+          ...over,
+        });
+      },
+    };
+  };
+  return { ...made, isolate, ...isolate() };
+}
+
+describe('a lease', () => {
+  it('holds what it is given, posts what is told of, and gives all back at its end', async () => {
+    const { wallet, report } = await leasing();
+    const grant = await report({ wants: shares(4) });
+    expect(grant).toMatchObject({ open: true, slack: shares(4), pressed: false });
+    expect(await wallet.balance()).toMatchObject({ heldNanoUsd: 4 * HOLD });
+
+    const first = ended();
+    const second = ended({ usage: null, ending: 'not_served', nodeId: null });
+    await report({ ended: [first, second], admitted: 3, running: shares(1), kept: shares(1) });
+    expect(await wallet.balance()).toMatchObject({
+      heldNanoUsd: 2 * HOLD,
+      grantedNanoUsd: usd(1) - COST,
+    });
+    expect(await wallet.request(first.requestId)).toMatchObject({
+      state: 'posted',
+      ending: 'finished',
+      chargeNanoUsd: COST,
+    });
+    expect(await wallet.request(second.requestId)).toMatchObject({ state: 'voided', chargeNanoUsd: 0 });
+
+    const last = ended();
+    expect(await report({ ended: [last], admitted: 3 })).toMatchObject({ open: false });
+    expect(await wallet.balance()).toMatchObject({ heldNanoUsd: 0, grantedNanoUsd: usd(1) - 2 * COST });
+  });
+
+  it('charges once what is told twice, late, or after its end', async () => {
+    const { wallet, leaseId, report } = await leasing();
+    await report({ wants: shares(4) });
+    const one = ended();
+    const told = { ended: [one], toldBefore: 0, admitted: 1, kept: shares(3) };
+    await report(told);
+    await report(told);
+    // overtaken by a later one: what ended counts, how it then was does not
+    const two = ended();
+    await report({ ended: [one, two], toldBefore: 0, admitted: 2, running: shares(3), seq: 1 });
+    expect(await wallet.balance()).toMatchObject({
+      heldNanoUsd: 2 * HOLD,
+      grantedNanoUsd: usd(1) - 2 * COST,
+    });
+    await report({ admitted: 2 });
+    const late = { ended: [two, ended()], toldBefore: 1, admitted: 3, leaseId };
+    expect(await report(late)).toMatchObject({ open: false });
+    await report(late);
+    expect(await wallet.balance()).toMatchObject({ heldNanoUsd: 0, grantedNanoUsd: usd(1) - 3 * COST });
+  });
+
+  it('has no slack where it would be much of what is left, so that each request asks for itself', async () => {
+    const { report } = await leasing(nanoUsd(15 * HOLD));
+    expect((await report({ wants: shares(10) })).slack).toEqual(NO_SHARE);
+    const limits = limited({ concurrency: 20 }, { requestsPerMinute: 100 });
+    const { report: within } = await leasing(usd(1), limits);
+    expect((await within({ wants: shares(10) })).slack).toEqual(shares(2));
+  });
+
+  it('grows a running request’s hold as far as credit goes, and says what bounds it', async () => {
+    const { wallet, report } = await leasing(nanoUsd(64 * HOLD));
+    await report({ wants: shares(4) });
+    const needs = { nanoUsd: nanoUsd(30 * HOLD), tokens: 7 };
+    expect(await report({ admitted: 1, running: shares(1), kept: shares(3), needs })).toMatchObject({
+      grown: needs,
+      boundBy: null,
+    });
+    const running = { ...shares(1), nanoUsd: nanoUsd(31 * HOLD) };
+    const much = { ...needs, nanoUsd: nanoUsd(60 * HOLD) };
+    expect(await report({ admitted: 1, running, needs: much })).toMatchObject({
+      grown: { nanoUsd: 33 * HOLD },
+      boundBy: 'insufficient_balance',
+    });
+    expect(await wallet.balance()).toMatchObject({ availableNanoUsd: 0 });
+  });
+
+  it('counts against limits with what runs and with its slack', async () => {
+    const limits = limited({ requestsPerMinute: 64 });
+    const { admit, report, wallet } = await leasing(usd(1), limits);
+    await report({ wants: shares(4) });
+    await report({ admitted: 3, running: shares(3), kept: shares(1), wants: NO_SHARE });
+    expect(await wallet.load({ keyId: 'key_1', capPeriod: 'total' })).toMatchObject({
+      requestsLastMinute: 4,
+      inFlight: 4,
+      tokensLastMinute: 40,
+      heldNanoUsd: 4 * HOLD,
+    });
+    const admitted = await admit({ limits: limited({ requestsPerMinute: 5 }) });
+    expect(admitted).toMatchObject({ ok: true });
+    const refused = await admit({ limits: limited({ requestsPerMinute: 5 }) });
+    // the fifth is slack of an isolate that lives
+    expect(refused).toMatchObject({ ok: false, againInMs: expect.any(Number) });
+    expect(await report({ admitted: 3, running: shares(3), kept: NO_SHARE, wants: shares(9) })).toMatchObject(
+      {
+        pressed: true,
+        slack: NO_SHARE,
+      },
+    );
+    expect(await admit({ limits: limited({ requestsPerMinute: 5 }) })).toMatchObject({ ok: true });
+    expect(await admit({ limits: limited({ requestsPerMinute: 5 }) })).toMatchObject({
+      ok: false,
+      againInMs: null,
+    });
+  });
+
+  it('keeps its holds and counts when the Wallet begins anew', async () => {
+    const { wallet, report } = await leasing();
+    await report({ wants: shares(4) });
+    await evictDurableObject(wallet);
+    expect(await wallet.load({ keyId: 'key_1', capPeriod: 'total' })).toMatchObject({ inFlight: 4 });
+    const late = ended();
+    await report({ ended: [late], admitted: 1 });
+    expect(await wallet.balance()).toMatchObject({ heldNanoUsd: 0 });
+    expect(await wallet.load({ keyId: 'key_1', capPeriod: 'total' })).toMatchObject({ inFlight: 0 });
+  });
+});
+
+describe('a lease whose isolate is lost', () => {
+  it('pays what receipts prove, once, and gives the rest back after the grace', async () => {
+    const { wallet, leaseId, report } = await leasing();
+    await report({ wants: shares(4) });
+    const streamed = {
+      ...receiptOf(newId('req', Date.now()), 'node_a', usage(10, 0, 20)),
+      ticket: ticketOf(leaseId, true),
+    };
+    const broken = {
+      ...receiptOf(newId('req', Date.now()), 'node_a', usage(10, 0, 20), 'failed'),
+      ticket: ticketOf(leaseId, false),
+    };
+    // its isolate may tell within a moment: the node is to say it again
+    expect(await wallet.reconcile([streamed, broken])).toEqual([streamed.requestId, broken.requestId]);
+    passTime(3_000);
+    expect(await wallet.reconcile([streamed, broken])).toEqual([]);
+    expect(await wallet.request(streamed.requestId)).toBeNull();
+
+    passTime(LEASE_MS);
+    await runDurableObjectAlarm(wallet);
+    expect(await wallet.request(streamed.requestId)).toMatchObject({
+      state: 'expired',
+      ending: 'settled_by_receipt',
+      chargeNanoUsd: COST,
+    });
+    // another node's receipt may show more
+    expect(await wallet.request(broken.requestId)).toBeNull();
+    const late = { ...streamed, requestId: newId('req', Date.now()) };
+    await wallet.reconcile([streamed, late]);
+    expect(await wallet.balance()).toMatchObject({ grantedNanoUsd: usd(1) - 2 * COST });
+
+    passTime(601_000);
+    await runDurableObjectAlarm(wallet);
+    expect(await wallet.balance()).toMatchObject({ heldNanoUsd: 0 });
+    expect(await wallet.request(broken.requestId)).toMatchObject({ ending: 'unproved', chargeNanoUsd: 0 });
+    const tooLate = { ...streamed, requestId: newId('req', Date.now()) };
+    await wallet.reconcile([tooLate]);
+    expect(await wallet.request(tooLate.requestId)).toMatchObject({ ending: 'unproved', chargeNanoUsd: 0 });
+    expect(await wallet.balance()).toMatchObject({ grantedNanoUsd: usd(1) - 2 * COST });
+  });
+
+  it('is not waited for: who wants its slack is refused', async () => {
+    const limits = limited({ concurrency: 40 });
+    const { admit, report } = await leasing(usd(1), limits);
+    await report({ wants: shares(2) });
+    const tight = { limits: limited({ concurrency: 2 }) };
+    expect(await admit(tight)).toMatchObject({ ok: false, againInMs: expect.any(Number) });
+    passTime(3_000);
+    expect(await admit(tight)).toMatchObject({ ok: false, againInMs: null });
+  });
+
+  it('is believed by its node when a receipt comes before its isolate tells', async () => {
+    const { wallet, leaseId, report } = await leasing();
+    await report({ wants: shares(4) });
+    const own = ended({ usage: usage(10, 0, 15), ending: 'client_gone' });
+    const receipt = receiptOf(own.requestId, 'node_a', usage(10, 0, 20));
+    passTime(3_000);
+    await wallet.reconcile([{ ...receipt, ticket: ticketOf(leaseId, true) }]);
+    expect(await wallet.witnessed(own.requestId)).toBeNull();
+    await report({ ended: [own], admitted: 1 });
+    expect(await wallet.witnessed(own.requestId)).toBe(true);
+    expect(await wallet.request(own.requestId)).toMatchObject({
+      state: 'posted',
+      usage: { completionTokens: 15 },
+    });
+  });
+});
+
+describe('a request of a lease of which nobody has been heard', () => {
+  const lost = () => ended({ nodeId: null, ending: null, usage: null, ttftMs: null });
+
+  it('has a hold of its own, which its node’s receipt settles', async () => {
+    const { wallet, leaseId, report } = await leasing();
+    await report({ wants: shares(4) });
+    const own = lost();
+    await report({ ended: [own], admitted: 2, running: shares(1) });
+    expect(await wallet.request(own.requestId)).toMatchObject({ state: 'held', heldNanoUsd: HOLD });
+    expect(await wallet.balance()).toMatchObject({ heldNanoUsd: 2 * HOLD });
+    expect(await wallet.load({ keyId: 'key_1', capPeriod: 'total' })).toMatchObject({ inFlight: 2 });
+    passTime(1);
+    const receipt = receiptOf(own.requestId, 'node_a', usage(10, 0, 20));
+    await wallet.reconcile([{ ...receipt, ticket: ticketOf(leaseId, true) }]);
+    expect(await wallet.request(own.requestId)).toMatchObject({
+      state: 'expired',
+      ending: 'settled_by_receipt',
+      chargeNanoUsd: COST,
+    });
+    expect(await wallet.balance()).toMatchObject({ heldNanoUsd: HOLD });
+  });
+
+  it('is paid once by whoever tells of it in the end, and free after the grace if nobody does', async () => {
+    const { wallet, report } = await leasing();
+    await report({ wants: shares(4) });
+    const [late, never] = [lost(), lost()];
+    await report({ ended: [late, never], admitted: 2, running: shares(0) });
+    const { requestId } = late;
+    const posted = {
+      requestId,
+      nodeId: 'node_a',
+      usage: usage(10, 0, 20),
+      ending: 'finished',
+      ttftMs: 5,
+    } as const;
+    expect(await wallet.post(posted)).toMatchObject({ state: 'posted', chargeNanoUsd: COST });
+    passTime(601_000);
+    await runDurableObjectAlarm(wallet);
+    expect(await wallet.request(never.requestId)).toMatchObject({ ending: 'unproved', chargeNanoUsd: 0 });
+    expect(await wallet.balance()).toMatchObject({ heldNanoUsd: 0, grantedNanoUsd: usd(1) - COST });
+  });
+});
+
+describe('requests that are told together', () => {
+  it('are one entry, which names the first and the last, and each its own charge', async () => {
+    const { wallet, report } = await leasing();
+    await report({ wants: shares(8) });
+    const all = [ended(), ended({ usage: null, ending: 'not_served', nodeId: null }), ended(), ended()];
+    await report({ ended: all, admitted: 4 });
+    const { entries } = await wallet.ledger({ limit: 10 });
+    expect(entries.map(({ kind }) => kind)).toEqual(['charge', 'grant']);
+    const ids = [all[0]!, all[2]!, all[3]!].map(({ requestId }) => requestId).sort();
+    expect(entries[0]).toMatchObject({ reference: `${ids[0]}..${ids[2]}`, grantedNanoUsd: -3 * COST });
+    for (const id of ids)
+      expect(await wallet.request(id)).toMatchObject({ chargeNanoUsd: COST, entrySeq: entries[0]!.seq });
+  });
+
+  it('are marked by the receipts of their nodes, once each, also when the Wallet has begun anew', async () => {
+    const { wallet, report } = await leasing();
+    await report({ wants: shares(8) });
+    const all = [ended(), ended(), ended()];
+    await report({ ended: all, admitted: 3 });
+    const receipts = all.map(({ requestId }) => receiptOf(requestId, 'node_a', usage(10, 0, 20), 'finished'));
+    await wallet.reconcile(receipts.slice(0, 2));
+    await evictDurableObject(wallet);
+    await wallet.reconcile(receipts.slice(0, 2));
+    expect(await wallet.witnessed(all[1]!.requestId)).toBe(true);
+    expect(await wallet.witnessed(all[2]!.requestId)).toBe(false);
+    expect(await told(wallet)).toMatchObject([{ kind: 'entry' }, { kind: 'page' }, { receipts: 2 }]);
+  });
+
+  it('are looked at one by one where a receipt says something else, or another node says the same', async () => {
+    const { wallet, report } = await leasing();
+    await report({ wants: shares(8) });
+    const all = [ended(), ended()];
+    const [one, two] = all.map(({ requestId }) => requestId) as [string, string];
+    await report({ ended: all, admitted: 2 });
+    await wallet.reconcile([
+      receiptOf(one, 'node_a', usage(10, 0, 25), 'finished'),
+      receiptOf(two, 'node_b', usage(10, 0, 20), 'finished'),
+      receiptOf(two, 'node_a', usage(10, 0, 20), 'finished'),
+    ]);
+    const items = (await told(wallet)).slice(2);
+    expect(items).toMatchObject([
+      { kind: 'receipt', writeOff: { completionTokens: 5, reason: 'undelivered' } },
+      { kind: 'drift', drift: 'tokens', requestId: one },
+      { kind: 'receipt', writeOff: { completionTokens: 20, reason: 'retried_elsewhere' } },
+      { kind: 'drift', drift: 'double', requestId: two },
+      { kind: 'witnessed', nodeId: 'node_a', receipts: 1 },
+    ]);
+  });
+
+  it('tell of what no receipt came for, and of one that comes late', async () => {
+    const { wallet, report } = await leasing();
+    await report({ wants: shares(8) });
+    const only = ended();
+    await report({ ended: [only], admitted: 1 });
+    passTime(700_000);
+    await runDurableObjectAlarm(wallet);
+    const missing = () => database(env).select().from(drift).where(eq(drift.requestId, only.requestId)).get();
+    expect(await missing()).toMatchObject({ kind: 'receipt_missing', resolvedAtMs: null });
+    await wallet.reconcile([receiptOf(only.requestId, 'node_a', usage(10, 0, 20), 'finished')]);
+    expect((await told(wallet)).at(-1)).toMatchObject({ kind: 'witnessed', late: [only.requestId] });
+    await runDurableObjectAlarm(wallet);
+    expect(await missing()).toMatchObject({ resolvedAtMs: expect.any(Number) });
+  });
+});
+
+/** What waits for D1. */
+function told(wallet: Awaited<ReturnType<typeof walletWith>>['wallet']): Promise<Record<string, unknown>[]> {
+  return runInDurableObject(wallet, (_, { storage: { sql } }) => {
+    const rows = sql.exec<{ item: string }>('SELECT item FROM outbox ORDER BY seq').toArray();
+    const items = rows.map(({ item }) => JSON.parse(item) as Record<string, unknown>);
+    return items.filter(({ kind }) => kind !== 'notice');
+  });
+}
