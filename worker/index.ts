@@ -6,10 +6,10 @@ import { config, type Env } from './env.ts';
 import { fleet } from './fleet/index.ts';
 import { probeAll } from './fleet/probe.ts';
 import { dialects } from './gateway/dialects/index.ts';
-import { envelope, refusalResponse, refused } from './http/api-error.ts';
+import { envelope, errorResponse, errorResponseWith } from './http/api-error.ts';
 import { corsForTokens } from './http/cors.ts';
-import { later } from './http/lazy.ts';
-import { type Api, type ApiContext, withAnswerHeaders } from './http/response-headers.ts';
+import { lazy } from './http/lazy.ts';
+import { type Api, type ApiContext, withResponseHeaders } from './http/response-headers.ts';
 import { describeError } from './lib/describe-error.ts';
 
 export { Batch } from './batches/batch.ts';
@@ -19,7 +19,7 @@ export { Wallet } from './wallet/wallet.ts';
 // one look finds a way; with paths of which two fit it throws, where Hono's own choice would become a slower one silently
 const app = new Hono<Api>({ router: new RegExpRouter() });
 
-app.use(withAnswerHeaders());
+app.use(withResponseHeaders());
 for (const path of ['/v1/*', '/anthropic/*', '/beta/*', '/chat/*', '/completions', '/models/*']) {
   app.use(path, corsForTokens());
 }
@@ -31,20 +31,20 @@ app.all('/anthropic/*', async (c) => {
   const refusal = { reason: 'route_not_found' } as const;
   const dialect = await dialects.anthropicMessages();
   const body = dialect.refused(envelope(refusal, config(c.env).publicOrigin), c.get('requestId'));
-  return refusalResponse(refusal, body);
+  return errorResponseWith(refusal, body);
 });
 
 // asked as an API, refused as an API: no page for a program
 for (const path of ['/v1', '/v1/*', '/beta/*', '/user/*', '/chat/*', '/completions']) {
-  app.all(path, (c) => refused({ reason: 'route_not_found' }, config(c.env).publicOrigin));
+  app.all(path, (c) => errorResponse({ reason: 'route_not_found' }, config(c.env).publicOrigin));
 }
 
-app.all('*', later(site));
+app.all('*', lazy(site));
 
 app.onError((error, c: ApiContext) => {
   const event = { event: 'unhandled', requestId: c.get('requestId'), path: c.req.path };
   console.error(JSON.stringify({ ...event, error: describeError(error) }));
-  return refused({ reason: 'internal' }, new URL(c.req.url).origin);
+  return errorResponse({ reason: 'internal' }, new URL(c.req.url).origin);
 });
 
 let loadedSite: Hono<{ Bindings: Env }> | null = null;

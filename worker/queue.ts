@@ -12,7 +12,7 @@ import type { Env } from './env.ts';
 import { runCanary } from './fleet/canary.ts';
 import { describeError } from './lib/describe-error.ts';
 import { deliver } from './notifications/deliver.ts';
-import { letter } from './notifications/email/send.ts';
+import { deliverAccountEmail } from './notifications/email/send.ts';
 import { notify } from './notifications/notify.ts';
 
 type Of<K extends Task['kind']> = Extract<Task, { kind: K }>;
@@ -28,7 +28,7 @@ const WORK: { [K in Task['kind']]: (env: Env, task: Of<K>, nowMs: number) => Pro
     await runCanary(env, nodeId, nowMs);
     return DONE;
   },
-  letter,
+  letter: deliverAccountEmail,
 };
 
 /** What each kind is about: the field that names it, and of what it must be the id. */

@@ -3,7 +3,7 @@
  * gone on decoding more than once (sglang#36333, #36876), so an abort counts only with a proof.
  */
 import type { NodeLoad } from '../protocol/schemas.ts';
-import type { Flight } from './flight.ts';
+import type { ActiveRequest } from './active-requests.ts';
 import type { Log } from './log.ts';
 
 /**
@@ -29,7 +29,7 @@ export interface AbortWatchOptions {
 
 export class AbortWatch {
   readonly #options: AbortWatchOptions;
-  readonly #pending = new Map<Flight, { sinceMs: number; looks: number }>();
+  readonly #pending = new Map<ActiveRequest, { sinceMs: number; looks: number }>();
   #timer: NodeJS.Timeout | undefined;
   #stopped = false;
 
@@ -42,7 +42,7 @@ export class AbortWatch {
   }
 
   /** The agent is done with a request. `engineEnded`: the engine's stream came to an end of its own. */
-  landed(flight: Flight, { engineEnded }: { engineEnded: boolean }): void {
+  landed(flight: ActiveRequest, { engineEnded }: { engineEnded: boolean }): void {
     if (engineEnded) {
       if (flight.aborting !== null) this.#options.onProof('stream');
       return;

@@ -4,18 +4,18 @@
  */
 import { HEARTBEAT_INTERVAL_MS } from '../protocol/schemas.ts';
 import { AbortWatch } from './abort-watch.ts';
+import { ActiveRequests } from './active-requests.ts';
 import { type Endings, endings } from './endings.ts';
 import { inspectEngine } from './engine-check.ts';
 import { EngineWatch } from './engine-watch.ts';
-import { FlightBook } from './flight.ts';
-import { createFrontDoor } from './front-door.ts';
 import type { Deadlines, GenerateContext } from './generate-context.ts';
-import { prepareGround } from './ground.ts';
 import { AGENT_VERSION, HeartbeatLoop } from './heartbeat.ts';
 import { logToStderr } from './log.ts';
 import { type Instant, Metrics } from './metrics.ts';
-import { createOperatorDoor } from './operator-door.ts';
+import { createMetricsServer } from './metrics-server.ts';
 import type { AgentOptions } from './options.ts';
+import { preflight } from './preflight.ts';
+import { createRequestServer } from './request-server.ts';
 import { createRequestTokenVerifier } from './request-token.ts';
 import { readLoad } from './sglang/load.ts';
 
@@ -46,9 +46,9 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const deadlines = { ...DEFAULT_DEADLINES, ...options.deadlines };
   const metrics = new Metrics();
   let context: GenerateContext | null = null;
-  const front = createFrontDoor(() => context);
-  const operator = createOperatorDoor(metrics, () => (context === null ? null : instant()));
-  const ground = await prepareGround(options, { front, operator, now });
+  const front = createRequestServer(() => context);
+  const operator = createMetricsServer(metrics, () => (context === null ? null : instant()));
+  const ground = await preflight(options, { front, operator, now });
   const { engine, facts, demands, journal, node, url } = ground;
 
   if (
@@ -66,7 +66,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   let directive: 'serve' | 'drain' | 'removed' = 'serve';
   const serving = () => !stopping && directive === 'serve';
   const removed = Promise.withResolvers<void>();
-  const flights = new FlightBook({ used: journal.requestIds, now });
+  const flights = new ActiveRequests({ used: journal.requestIds, now });
   const watch = new EngineWatch({
     engine,
     facts,

@@ -1,7 +1,7 @@
 /** The answer to the edge as it is being written: head on demand, pauses while the reader is slow. */
 import type { ServerResponse } from 'node:http';
 import type { NodeChunk, NodeUsage } from '../protocol/schemas.ts';
-import { type Refusal, sendRefusal, toNodeError } from './refusal.ts';
+import { type RequestError, sendError, toNodeError } from './request-error.ts';
 
 export class Answer {
   readonly #res: ServerResponse;
@@ -41,9 +41,9 @@ export class Answer {
   }
 
   /** A status while the head is still here, else an event; never [DONE]. */
-  refuse(refusal: Refusal): void {
+  refuse(refusal: RequestError): void {
     if (!this.begun) {
-      sendRefusal(this.#res, refusal);
+      sendError(this.#res, refusal);
     } else if (!this.#res.destroyed) {
       this.#send(toNodeError(refusal));
       this.#res.end();

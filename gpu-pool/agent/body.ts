@@ -1,11 +1,11 @@
 /** Reads a JSON body up to a bound. The edge sends plain JSON: an encoded body is refused, not unpacked. */
 import type { IncomingMessage } from 'node:http';
-import type { Refusal } from './refusal.ts';
+import type { RequestError } from './request-error.ts';
 
 /** A prompt of 128k tokens is below 1 MiB; tools and history have room. */
 export const BODY_BYTES_MAX = 8 << 20;
 
-export async function readJsonBody(req: IncomingMessage): Promise<{ json: unknown } | Refusal> {
+export async function readJsonBody(req: IncomingMessage): Promise<{ json: unknown } | RequestError> {
   if (req.headers['content-encoding'] !== undefined) return badRequest('The body must not be encoded.');
   if (Number(req.headers['content-length'] ?? 0) > BODY_BYTES_MAX)
     return badRequest('The body is too large.');
@@ -37,6 +37,6 @@ function readBounded(req: IncomingMessage): Promise<string | null> {
   });
 }
 
-function badRequest(message: string): Refusal {
+function badRequest(message: string): RequestError {
   return { code: 'bad_request', message };
 }

@@ -1,8 +1,8 @@
 /** The ways an agent ends: drained, closed, or as if it had been killed. */
 import type { Server } from 'node:http';
 import type { AbortWatch } from './abort-watch.ts';
+import type { ActiveRequests } from './active-requests.ts';
 import type { EngineWatch } from './engine-watch.ts';
-import type { FlightBook } from './flight.ts';
 import type { HeartbeatLoop } from './heartbeat.ts';
 import type { Journal } from './journal.ts';
 import type { StateLock } from './state-lock.ts';
@@ -25,7 +25,7 @@ const LAST_BYTES_MS = 500;
 
 export function endings(parts: {
   refuseWork: () => void;
-  flights: FlightBook;
+  flights: ActiveRequests;
   heartbeats: HeartbeatLoop;
   watch: EngineWatch;
   aborts: AbortWatch;

@@ -1,8 +1,8 @@
 /** Everything that the handling of one request needs of its agent. */
 import type { AbortWatch } from './abort-watch.ts';
+import type { ActiveRequests } from './active-requests.ts';
 import type { Engine } from './engine-client.ts';
 import type { EngineWatch } from './engine-watch.ts';
-import type { FlightBook } from './flight.ts';
 
 import type { Journal } from './journal.ts';
 import type { Log } from './log.ts';
@@ -24,7 +24,7 @@ export interface GenerateContext {
   engine: Engine;
   watch: EngineWatch;
   journal: Journal;
-  flights: FlightBook;
+  flights: ActiveRequests;
   aborts: AbortWatch;
   verifyToken: VerifyRequestToken;
   deadlines: Deadlines;

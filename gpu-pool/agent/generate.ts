@@ -4,11 +4,11 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { GenerateRequest } from '../protocol/schemas.ts';
+import { ActiveRequest } from './active-requests.ts';
 import { Answer } from './answer.ts';
 import { readJsonBody } from './body.ts';
-import { Flight } from './flight.ts';
 import type { GenerateContext } from './generate-context.ts';
-import { isRefusal, type Refusal, sendRefusal } from './refusal.ts';
+import { isRequestError, type RequestError, sendError } from './request-error.ts';
 import { type Ending, Run } from './run.ts';
 
 export async function generate(
@@ -17,9 +17,9 @@ export async function generate(
   res: ServerResponse,
 ): Promise<void> {
   const admitted = await admit(context, req);
-  if (isRefusal(admitted)) {
+  if (isRequestError(admitted)) {
     context.metrics.refusal(admitted.code);
-    return sendRefusal(res, admitted);
+    return sendError(res, admitted);
   }
   const { flight, request, seq } = admitted;
   const answer = new Answer(res, {
@@ -62,10 +62,10 @@ export async function generate(
 async function admit(
   context: GenerateContext,
   req: IncomingMessage,
-): Promise<{ flight: Flight; request: GenerateRequest; seq: number } | Refusal> {
+): Promise<{ flight: ActiveRequest; request: GenerateRequest; seq: number } | RequestError> {
   const { engine, watch, deadlines, flights, journal, now } = context;
   const token = await context.verifyToken(req.headers);
-  if (isRefusal(token)) return token;
+  if (isRequestError(token)) return token;
   if (!context.serving()) return { code: 'overloaded', message: 'This node takes no new requests.' };
   // What answers after a crash may be another engine, so nothing goes there until it has been looked at.
   if (!watch.healthy) return { code: 'engine_failed', message: 'The engine of this node is not healthy.' };
@@ -73,7 +73,7 @@ async function admit(
   const overfull = flights.overfull({ choices: 1, room: watch.room });
   if (overfull !== null) return overfull;
   const body = await readJsonBody(req);
-  if (isRefusal(body)) return body;
+  if (isRequestError(body)) return body;
   const request = GenerateRequest.safeParse(body.json);
   const hasOne =
     request.success && (request.data.messages === undefined) !== (request.data.prompt === undefined);
@@ -85,9 +85,9 @@ async function admit(
   const flight = flights.admit(token, {
     choices,
     room: watch.room,
-    create: () => new Flight({ claims, choices, engine, startedAtMs: now(), abortGraceMs }),
+    create: () => new ActiveRequest({ claims, choices, engine, startedAtMs: now(), abortGraceMs }),
   });
-  if (isRefusal(flight)) return flight;
+  if (isRequestError(flight)) return flight;
   try {
     const seq = await journal.opened({
       request_id: claims.jti,

@@ -2,7 +2,7 @@
 import { NODE_ERROR_CODES, Receipt } from '../protocol/schemas.ts';
 import { ABORT_PROOFS, type AbortProof } from './abort-watch.ts';
 import { Counter, gauge, Histogram } from './prometheus.ts';
-import type { NodeErrorCode } from './refusal.ts';
+import type { NodeErrorCode } from './request-error.ts';
 import { USAGE_ANOMALIES, type UsageAnomaly } from './sglang/usage.ts';
 
 const TOKEN_KINDS = ['prompt', 'cached', 'completion', 'reasoning'] as const;

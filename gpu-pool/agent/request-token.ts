@@ -5,7 +5,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { createRemoteJWKSet, errors, type JWTPayload, jwtVerify } from 'jose';
 import { CLAIMS_HEADER, EDGE, JWKS_PATH, RequestClaims } from '../protocol/schemas.ts';
-import type { Refusal } from './refusal.ts';
+import type { RequestError } from './request-error.ts';
 
 /** The edge signs for two minutes; more is refused, so that remembering used ids stays bounded. */
 const LIFETIME_MAX_SECONDS = 300;
@@ -22,7 +22,7 @@ export interface RequestToken {
   expiresAtMs: number;
 }
 
-export type VerifyRequestToken = (headers: IncomingHttpHeaders) => Promise<RequestToken | Refusal>;
+export type VerifyRequestToken = (headers: IncomingHttpHeaders) => Promise<RequestToken | RequestError>;
 
 export function createRequestTokenVerifier(options: {
   edgeUrl: string;
@@ -48,7 +48,7 @@ export function createRequestTokenVerifier(options: {
   }
 
   /** @returns when it expires */
-  async function verify(token: string): Promise<number | Refusal> {
+  async function verify(token: string): Promise<number | RequestError> {
     const verified = await signed(token);
     if ('code' in verified) return verified;
     const { aud, exp, iat } = verified.payload;
@@ -66,7 +66,7 @@ export function createRequestTokenVerifier(options: {
     return expiresAtMs;
   }
 
-  async function signed(token: string): Promise<{ payload: JWTPayload } | Refusal> {
+  async function signed(token: string): Promise<{ payload: JWTPayload } | RequestError> {
     try {
       return await jwtVerify(token, keys, {
         issuer: EDGE,
@@ -99,6 +99,6 @@ function claimsIn(header: string | string[] | undefined): RequestClaims | null {
   }
 }
 
-function unauthorized(message: string): Refusal {
+function unauthorized(message: string): RequestError {
   return { code: 'unauthorized', message };
 }

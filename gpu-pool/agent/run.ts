@@ -1,16 +1,16 @@
 /** One request at the engine: asks, watches the deadlines, passes tokens on, and knows how it ended. */
 import type { GenerateRequest, NodeUsage, Receipt } from '../protocol/schemas.ts';
+import type { ActiveRequest } from './active-requests.ts';
 import type { Answer } from './answer.ts';
 import { openEngine, readSmall } from './engine-client.ts';
 import { EngineStream } from './engine-stream.ts';
-import type { Flight } from './flight.ts';
 import type { GenerateContext } from './generate-context.ts';
-import type { Refusal } from './refusal.ts';
-import { fromStatus } from './sglang/refusal.ts';
+import type { RequestError } from './request-error.ts';
+import { fromStatus } from './sglang/engine-error.ts';
 import { toEngineRequest, wantsJson } from './sglang/request.ts';
 import { StreamReader } from './sglang/stream.ts';
 
-export type Ending = { kind: 'finished' } | { kind: 'aborted' } | { kind: 'failed'; refusal: Refusal };
+export type Ending = { kind: 'finished' } | { kind: 'aborted' } | { kind: 'failed'; refusal: RequestError };
 
 /** At most this often the journal notes how far a request is. */
 const PROGRESS_INTERVAL_MS = 1_000;
@@ -19,7 +19,7 @@ const SETTLE_MS = 5_000;
 
 export class Run {
   readonly #context: GenerateContext;
-  readonly #flight: Flight;
+  readonly #flight: ActiveRequest;
   readonly #request: GenerateRequest;
   readonly #seq: number;
   readonly #answer: Answer;
@@ -31,7 +31,7 @@ export class Run {
 
   constructor(
     context: GenerateContext,
-    parts: { flight: Flight; request: GenerateRequest; seq: number; answer: Answer },
+    parts: { flight: ActiveRequest; request: GenerateRequest; seq: number; answer: Answer },
   ) {
     this.#context = context;
     this.#flight = parts.flight;
@@ -184,9 +184,9 @@ export class Run {
   }
 
   /** Whoever aborted wants no error: the last known usage is the answer. */
-  #failed(refusal: Refusal): Ending;
-  #failed(code: Refusal['code'], message: string): Ending;
-  #failed(what: Refusal | Refusal['code'], message = ''): Ending {
+  #failed(refusal: RequestError): Ending;
+  #failed(code: RequestError['code'], message: string): Ending;
+  #failed(what: RequestError | RequestError['code'], message = ''): Ending {
     switch (this.#flight.aborting) {
       case 'edge':
       case 'gone':

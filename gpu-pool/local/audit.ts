@@ -2,13 +2,13 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs, parseEnv } from 'node:util';
-import { type BookMark, FIRST_PAGE, type Finding } from '../../worker/domain/ledger-audit.ts';
+import { type AuditMark, FIRST_PAGE, type Finding } from '../../worker/domain/ledger-audit.ts';
 import { operatorApi } from './stack.ts';
 
 /** What the edge answers; see worker/billing/ledger-audit.ts. */
 interface Page {
   findings: Finding[];
-  mark: BookMark;
+  mark: AuditMark;
   checked: number;
   complete: boolean;
 }

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { Alarms } from '../../worker/gateway/node/deadlines.ts';
+import { Deadlines } from '../../worker/gateway/node/deadlines.ts';
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
@@ -14,14 +14,14 @@ describe('an alarm', () => {
   });
 
   it('rings when it is due, once', () => {
-    new Alarms().alarm().set(startMs + 3_500, ring);
+    new Deadlines().alarm().set(startMs + 3_500, ring);
     vi.advanceTimersByTime(20_000);
     expect(rung).toEqual([3_500]);
     expect(vi.getTimerCount()).toBe(0);
   });
 
   it('moves on with each token on one timer', () => {
-    const alarm = new Alarms().alarm();
+    const alarm = new Deadlines().alarm();
     alarm.set(startMs + 900, ring);
     const started = vi.spyOn(globalThis, 'setTimeout');
     for (let ms = 0; ms < 890; ms += 10, vi.advanceTimersByTime(10)) alarm.set(startMs + ms + 1_000, ring);
@@ -31,7 +31,7 @@ describe('an alarm', () => {
   });
 
   it('rings earlier when it becomes due earlier', () => {
-    const alarm = new Alarms().alarm();
+    const alarm = new Deadlines().alarm();
     alarm.set(startMs + 900, ring);
     alarm.set(startMs + 100, ring);
     vi.advanceTimersByTime(20_000);
@@ -39,7 +39,7 @@ describe('an alarm', () => {
   });
 
   it('is silent and leaves no timer once it is cleared, and can be set again', () => {
-    const alarm = new Alarms().alarm();
+    const alarm = new Deadlines().alarm();
     alarm.set(startMs + 500, ring);
     alarm.clear();
     expect(vi.getTimerCount()).toBe(0);
@@ -50,7 +50,7 @@ describe('an alarm', () => {
   });
 
   it('shares its timer with the others of its request, and each rings at its own time', () => {
-    const alarms = new Alarms();
+    const alarms = new Deadlines();
     const [tick, token] = [alarms.alarm(), alarms.alarm()];
     const again = () => {
       ring();

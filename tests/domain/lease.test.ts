@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { newId, timeOfId } from '../../worker/domain/ids.ts';
-import { minus, NO_SHARE, plus, readTicket, slackFor, ticketOf } from '../../worker/domain/lease.ts';
+import { minus, NO_ALLOTMENT, plus, readTicket, slackFor, ticketOf } from '../../worker/domain/lease.ts';
 import { nanoUsd } from '../../worker/domain/money.ts';
 
 const amount = fc.integer({ min: 0, max: 1_000_000_000 });
@@ -43,9 +43,9 @@ describe('slack', () => {
   it('is none where it would be for one request, or nothing is wanted', () => {
     const wants = { requests: 10, nanoUsd: nanoUsd(1_000), tokens: 50 };
     const much = { requests: 1_000, nanoUsd: 1_000_000, tokens: 1_000_000 };
-    expect(slackFor(wants, { ...much, requests: 15 })).toEqual(NO_SHARE);
-    expect(slackFor(wants, { ...much, tokens: 0 })).toEqual(NO_SHARE);
-    expect(slackFor(NO_SHARE, much)).toEqual(NO_SHARE);
+    expect(slackFor(wants, { ...much, requests: 15 })).toEqual(NO_ALLOTMENT);
+    expect(slackFor(wants, { ...much, tokens: 0 })).toEqual(NO_ALLOTMENT);
+    expect(slackFor(NO_ALLOTMENT, much)).toEqual(NO_ALLOTMENT);
   });
 });
 

@@ -13,8 +13,8 @@ import {
   hashInput,
 } from '../../worker/domain/ledger.ts';
 import {
+  type AuditPage,
   type BookedRequest,
-  type BookPage,
   checkPage,
   FIRST_PAGE,
 } from '../../worker/domain/ledger-audit.ts';
@@ -57,7 +57,7 @@ const movement = fc.record({
 const anyLedger = fc.array(movement, { minLength: 1, maxLength: 25 }).map(ledgerOf);
 
 /** What D1 has when it was told everything: the same entries, and a request of one price for each charge. */
-function pageOf(entries: readonly Entry[]): BookPage {
+function pageOf(entries: readonly Entry[]): AuditPage {
   const price = { id: 'p/1', cacheHitNanoUsd: 1, cacheMissNanoUsd: 1, outputNanoUsd: 1 };
   const requests = entries
     .filter(({ kind }) => kind === 'charge')
@@ -156,7 +156,7 @@ describe('the audit', () => {
       }));
       return { page: { ...pageOf(entries), requests }, requests };
     }
-    const saidOf = (page: BookPage) => checkPage(FIRST_PAGE, page, sha256).findings.map(({ what }) => what);
+    const saidOf = (page: AuditPage) => checkPage(FIRST_PAGE, page, sha256).findings.map(({ what }) => what);
 
     it('finds nothing when they make its sum and its span', () => {
       expect(saidOf(ofThree().page)).toEqual([]);

@@ -11,7 +11,7 @@ import {
 import { nanoUsd } from '../../worker/domain/money.ts';
 import { NO_USAGE } from '../../worker/domain/usage.ts';
 import type { HeldRequest } from '../../worker/wallet/held-request.ts';
-import { Traffic } from '../../worker/wallet/rate-counters.ts';
+import { RateCounters } from '../../worker/wallet/rate-counters.ts';
 
 /** The reference: rows, as the Wallet's table would have them. */
 class Rows {
@@ -78,7 +78,7 @@ it('traffic is what counting every row would say, also after the memory is lost'
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
       const rows = new Rows();
-      let traffic = new Traffic();
+      let traffic = new RateCounters();
       let nowMs = 1_000_000;
       const heldOne = (pick: number) => {
         const held = rows.all.filter(({ state }) => state === 'held');
@@ -87,7 +87,7 @@ it('traffic is what counting every row would say, also after the memory is lost'
       for (const each of steps) {
         if (each.kind === 'wait') nowMs += each.ms;
         if (each.kind === 'forget') {
-          traffic = new Traffic();
+          traffic = new RateCounters();
           traffic.reload({ recent: rows.recent, leases: [] }, nowMs);
         }
         if (each.kind === 'admit') {

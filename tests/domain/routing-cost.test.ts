@@ -2,7 +2,7 @@
 import { expect, it } from 'vitest';
 import type { NodeView, PoolSnapshot } from '../../worker/domain/node.ts';
 import { hash32 } from '../../worker/domain/routing/hash.ts';
-import { visit } from '../../worker/gateway/node/local-state.ts';
+import { beginAttempt } from '../../worker/gateway/node/local-state.ts';
 import { chooseNode } from '../../worker/gateway/route.ts';
 
 const NODES = 1_000;
@@ -30,7 +30,7 @@ it('takes microseconds, with requests of its own under way', () => {
     const startedMs = performance.now();
     const { node } = chooseNode(pool, request, atMs + i / 100);
     tookUs.push(1_000 * (performance.now() - startedMs));
-    if (i % 3 === 0) visit(node!, request, atMs).answered(atMs);
+    if (i % 3 === 0) beginAttempt(node!, request, atMs).answered(atMs);
   }
   tookUs.sort((a, b) => a - b);
   const medianUs = tookUs[DECISIONS >> 1]!;
@@ -56,7 +56,7 @@ it('makes candidates ready once for a snapshot, and again only when something ch
   const once = read;
   for (let i = 0; i < 100; i++) ask(atMs + i);
   expect(read).toBe(once);
-  const failed = visit(home, { promptTokens: 1 }, atMs);
+  const failed = beginAttempt(home, { promptTokens: 1 }, atMs);
   failed.failed(atMs + 100);
   failed.end();
   expect(ask(atMs + 100)).not.toBe(home);

@@ -147,7 +147,7 @@ export class SimNode {
   }
 
   #generate(exchange: Exchange, claims: RequestClaims, fault: NodeFault): void {
-    // an id is good for one request (gpu-pool/agent/flight.ts)
+    // an id is good for one request (gpu-pool/agent/active-requests.ts)
     if (this.#used.has(claims.jti)) {
       refuse(exchange, 400, 'bad_request');
       return;

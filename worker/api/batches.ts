@@ -15,7 +15,7 @@ import { isId, newId } from '../domain/ids.ts';
 import { formatUsd, nanoUsd } from '../domain/money.ts';
 import { NO_USAGE } from '../domain/usage.ts';
 import { config, type Env } from '../env.ts';
-import { type Refusal, refused } from '../http/api-error.ts';
+import { type ApiError, errorResponse } from '../http/api-error.ts';
 import { Metadata, readFields } from '../http/fields.ts';
 import { readJsonObject } from '../http/read-body.ts';
 import type { ApiContext } from '../http/response-headers.ts';
@@ -35,7 +35,7 @@ export const BatchBody = z.object({
 });
 
 export async function createBatch(c: ApiContext): Promise<Response> {
-  const refuse = (refusal: Refusal) => refused(refusal, config(c.env).publicOrigin);
+  const refuse = (refusal: ApiError) => errorResponse(refusal, config(c.env).publicOrigin);
   const read = await readJsonObject(c.req.raw);
   if (!read.ok) return refuse(read.refusal);
   const parsed = readFields(BatchBody, read.body, new Headers());
@@ -69,7 +69,7 @@ export async function createBatch(c: ApiContext): Promise<Response> {
 }
 
 export async function getBatches(c: ApiContext): Promise<Response> {
-  const refuse = (refusal: Refusal) => refused(refusal, config(c.env).publicOrigin);
+  const refuse = (refusal: ApiError) => errorResponse(refusal, config(c.env).publicOrigin);
   const query = readFields(PageQuery, c.req.query(), new Headers());
   if (!query.ok) return refuse(query.refusal);
   const { limit, after = null } = query.fields;
@@ -98,7 +98,7 @@ export async function cancelBatch(c: ApiContext): Promise<Response> {
 }
 
 async function withBatch(c: ApiContext, then: (row: BatchRow) => Promise<Response>): Promise<Response> {
-  const refuse = (refusal: Refusal) => refused(refusal, config(c.env).publicOrigin);
+  const refuse = (refusal: ApiError) => errorResponse(refusal, config(c.env).publicOrigin);
   const id = c.req.param('id') ?? '';
   const { accountId } = c.get('principal');
   const row = isId('batch', id) ? await findBatch(database(c.env), { id, accountId }) : null;

@@ -8,7 +8,7 @@ import { addFile, deleteFile, type FileRow, filesKept, findFile, listFiles } fro
 import { FILE_PURPOSES } from '../db/schema.ts';
 import { isId, newId } from '../domain/ids.ts';
 import { config } from '../env.ts';
-import { type Refusal, refused } from '../http/api-error.ts';
+import { type ApiError, errorResponse } from '../http/api-error.ts';
 import { readFields } from '../http/fields.ts';
 import type { ApiContext } from '../http/response-headers.ts';
 import { PageQuery, pageOf } from './page-query.ts';
@@ -29,7 +29,7 @@ export const FilesQuery = PageQuery.extend({ purpose: z.enum(FILE_PURPOSES).opti
 
 export async function uploadFile(c: ApiContext): Promise<Response> {
   const nowMs = Date.now();
-  const refuse = (refusal: Refusal) => refused(refusal, config(c.env).publicOrigin);
+  const refuse = (refusal: ApiError) => errorResponse(refusal, config(c.env).publicOrigin);
   const { accountId } = c.get('principal');
   const db = database(c.env);
   const kept = await filesKept(db, { accountId, nowMs });
@@ -61,7 +61,7 @@ export async function uploadFile(c: ApiContext): Promise<Response> {
 
 export async function getFiles(c: ApiContext): Promise<Response> {
   const nowMs = Date.now();
-  const refuse = (refusal: Refusal) => refused(refusal, config(c.env).publicOrigin);
+  const refuse = (refusal: ApiError) => errorResponse(refusal, config(c.env).publicOrigin);
   const query = readFields(FilesQuery, c.req.query(), new Headers());
   if (!query.ok) return refuse(query.refusal);
   const { purpose = null, limit, after = null } = query.fields;
@@ -88,7 +88,7 @@ export async function removeFile(c: ApiContext): Promise<Response> {
   return withFile(c, async ({ id, accountId, parts }) => {
     const db = database(c.env);
     if (await isInUse(db, { accountId, fileId: id })) {
-      return refused({ reason: 'file_in_use' }, config(c.env).publicOrigin);
+      return errorResponse({ reason: 'file_in_use' }, config(c.env).publicOrigin);
     }
     // the row first: a file without a row is nobody's, a row without a file would be an error
     await deleteFile(db, { id, accountId });
@@ -99,7 +99,7 @@ export async function removeFile(c: ApiContext): Promise<Response> {
 
 async function withFile(c: ApiContext, then: (row: FileRow) => Promise<Response>): Promise<Response> {
   const nowMs = Date.now();
-  const refuse = (refusal: Refusal) => refused(refusal, config(c.env).publicOrigin);
+  const refuse = (refusal: ApiError) => errorResponse(refusal, config(c.env).publicOrigin);
   const id = c.req.param('id') ?? '';
   const { accountId } = c.get('principal');
   const row = isId('file', id) ? await findFile(database(c.env), { id, accountId, nowMs }) : null;

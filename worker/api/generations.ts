@@ -2,7 +2,7 @@
 import { type BillLine, billOf } from '../domain/bill.ts';
 import { formatUsd } from '../domain/money.ts';
 import { config } from '../env.ts';
-import { refused } from '../http/api-error.ts';
+import { errorResponse } from '../http/api-error.ts';
 import type { ApiContext } from '../http/response-headers.ts';
 import { type FoundRequest, findAccountRequest } from '../wallet/find-request.ts';
 
@@ -16,7 +16,7 @@ export async function getGeneration(c: ApiContext): Promise<Response> {
   const { publicOrigin } = config(c.env);
   const asked = { accountId: c.get('principal').accountId, requestId: c.req.param('id') ?? '' };
   const found = await findAccountRequest(c.env, asked);
-  return found ? c.json(describe(found)) : refused({ reason: 'request_not_found' }, publicOrigin);
+  return found ? c.json(describe(found)) : errorResponse({ reason: 'request_not_found' }, publicOrigin);
 }
 
 function describe({ record, givenBackNanoUsd }: FoundRequest) {

@@ -2,21 +2,21 @@
 import { Hono } from 'hono';
 import { dialects } from '../gateway/dialects/index.ts';
 import { generate } from '../gateway/generate.ts';
-import { ANY_KEY, ANYBODY, by } from '../http/access.ts';
-import { laterFrom } from '../http/lazy.ts';
+import { ANY_KEY, ANYBODY, authorized } from '../http/access.ts';
+import { lazyFrom } from '../http/lazy.ts';
 import type { Api } from '../http/response-headers.ts';
 import { getModel, listAnthropicModels, listModels } from './models.ts';
 
-const balance = laterFrom(() => import('./balance.ts'));
-const usage = laterFrom(() => import('./usage.ts'));
-const key = laterFrom(() => import('./key.ts'));
-const keys = laterFrom(() => import('./keys.ts'));
-const tokens = laterFrom(() => import('./tokens.ts'));
-const generations = laterFrom(() => import('./generations.ts'));
-const files = laterFrom(() => import('./files.ts'));
-const batches = laterFrom(() => import('./batches.ts'));
+const balance = lazyFrom(() => import('./balance.ts'));
+const usage = lazyFrom(() => import('./usage.ts'));
+const key = lazyFrom(() => import('./key.ts'));
+const keys = lazyFrom(() => import('./keys.ts'));
+const tokens = lazyFrom(() => import('./tokens.ts'));
+const generations = lazyFrom(() => import('./generations.ts'));
+const files = lazyFrom(() => import('./files.ts'));
+const batches = lazyFrom(() => import('./batches.ts'));
 // its schemas describe every body in words, which no other request needs
-const openapi = laterFrom(() => import('./openapi/document.ts'));
+const openapi = lazyFrom(() => import('./openapi/document.ts'));
 
 export const api = new Hono<Api>();
 
@@ -38,28 +38,28 @@ for (const prefix of ['/v1', '']) {
 }
 api.get('/anthropic/v1/models', listAnthropicModels);
 
-api.get('/user/balance', by(...ANY_KEY), balance('getBalance'));
-api.get('/v1/usage', by(...ANY_KEY), usage('getUsage'));
-api.get('/v1/key', by(...ANYBODY), key('getKey'));
-api.get('/v1/generations/:id', by(...ANYBODY), generations('getGeneration'));
+api.get('/user/balance', authorized(...ANY_KEY), balance('getBalance'));
+api.get('/v1/usage', authorized(...ANY_KEY), usage('getUsage'));
+api.get('/v1/key', authorized(...ANYBODY), key('getKey'));
+api.get('/v1/generations/:id', authorized(...ANYBODY), generations('getGeneration'));
 
-api.get('/v1/keys', by('management'), keys('getKeys'));
-api.post('/v1/keys', by('management'), keys('createKeyByApi'));
-api.get('/v1/keys/:id', by('management'), keys('getKeyById'));
-api.patch('/v1/keys/:id', by('management'), keys('patchKey'));
-api.delete('/v1/keys/:id', by('management'), keys('deleteKey'));
-api.post('/v1/keys/:id/rotate', by('management'), keys('rotateKey'));
-api.post('/v1/tokens', by('inference'), tokens('mintToken'));
+api.get('/v1/keys', authorized('management'), keys('getKeys'));
+api.post('/v1/keys', authorized('management'), keys('createKeyByApi'));
+api.get('/v1/keys/:id', authorized('management'), keys('getKeyById'));
+api.patch('/v1/keys/:id', authorized('management'), keys('patchKey'));
+api.delete('/v1/keys/:id', authorized('management'), keys('deleteKey'));
+api.post('/v1/keys/:id/rotate', authorized('management'), keys('rotateKey'));
+api.post('/v1/tokens', authorized('inference'), tokens('mintToken'));
 
-api.get('/v1/files', by('inference'), files('getFiles'));
-api.post('/v1/files', by('inference'), files('uploadFile'));
-api.get('/v1/files/:id', by('inference'), files('getFile'));
-api.get('/v1/files/:id/content', by('inference'), files('getFileContent'));
-api.delete('/v1/files/:id', by('inference'), files('removeFile'));
-api.get('/v1/batches', by('inference'), batches('getBatches'));
-api.post('/v1/batches', by('inference'), batches('createBatch'));
-api.get('/v1/batches/:id', by('inference'), batches('getBatch'));
-api.post('/v1/batches/:id/cancel', by('inference'), batches('cancelBatch'));
+api.get('/v1/files', authorized('inference'), files('getFiles'));
+api.post('/v1/files', authorized('inference'), files('uploadFile'));
+api.get('/v1/files/:id', authorized('inference'), files('getFile'));
+api.get('/v1/files/:id/content', authorized('inference'), files('getFileContent'));
+api.delete('/v1/files/:id', authorized('inference'), files('removeFile'));
+api.get('/v1/batches', authorized('inference'), batches('getBatches'));
+api.post('/v1/batches', authorized('inference'), batches('createBatch'));
+api.get('/v1/batches/:id', authorized('inference'), batches('getBatch'));
+api.post('/v1/batches/:id/cancel', authorized('inference'), batches('cancelBatch'));
 
 api.get('/openapi.json', openapi('getOpenApi'));
 api.get('/healthz', (c) => c.json({ ok: true }));

@@ -9,7 +9,7 @@ import { CAP_PERIODS } from '../domain/limits.ts';
 import { formatUsd, nanoUsd } from '../domain/money.ts';
 import { config } from '../env.ts';
 import { catalogue } from '../gateway/model-cache.ts';
-import { type Refusal, refused } from '../http/api-error.ts';
+import { type ApiError, errorResponse } from '../http/api-error.ts';
 import type { Principal } from '../http/authenticate.ts';
 import { readFields } from '../http/fields.ts';
 import { readJsonObject } from '../http/read-body.ts';
@@ -118,7 +118,7 @@ const PARAMS: Record<keyof KeyTerms, string> = {
   expiresAtMs: 'expires_at',
 };
 
-function tooMuch(term: keyof KeyTerms): Refusal {
+function tooMuch(term: keyof KeyTerms): ApiError {
   const param = PARAMS[term];
   const message = `\`${param}\`: more than the management key itself has. A key gives no more than it has.`;
   return { reason: 'invalid_field', param, message };
@@ -133,7 +133,7 @@ async function termsOf(
   c: ApiContext,
   wanted: Wanted,
   before: KeyTerms,
-): Promise<{ ok: true; terms: KeyTerms } | { ok: false; refusal: Refusal }> {
+): Promise<{ ok: true; terms: KeyTerms } | { ok: false; refusal: ApiError }> {
   const models = wanted.models && (await idsOf(c, wanted.models));
   if (models && 'reason' in models) return { ok: false, refusal: models };
   const terms: KeyTerms = {
@@ -155,7 +155,7 @@ async function termsOf(
   return faulty ? { ok: false, refusal: tooMuch(faulty) } : { ok: true, terms };
 }
 
-async function idsOf(c: ApiContext, names: readonly string[]): Promise<readonly string[] | Refusal> {
+async function idsOf(c: ApiContext, names: readonly string[]): Promise<readonly string[] | ApiError> {
   const models = await catalogue(c.env, Date.now());
   const ids: string[] = [];
   for (const [at, name] of names.entries()) {
@@ -212,7 +212,7 @@ async function keyOf(c: ApiContext): Promise<ApiKeyRow | null> {
 }
 
 /** One that management keys manage: not their own kind, or a key that leaked could lock its owner out. */
-async function managedKeyOf(c: ApiContext): Promise<ApiKeyRow | Refusal> {
+async function managedKeyOf(c: ApiContext): Promise<ApiKeyRow | ApiError> {
   const row = await keyOf(c);
   if (row === null) return { reason: 'key_not_found' };
   return row.scope === 'management' ? { reason: 'key_not_managed' } : row;
@@ -223,8 +223,8 @@ async function bodyOf<Fields>(c: ApiContext, schema: z.ZodType<Fields>) {
   return read.ok ? readFields(schema, read.body, new Headers()) : read;
 }
 
-function refuse(c: ApiContext, refusal: Refusal): Response {
-  return refused(refusal, config(c.env).publicOrigin);
+function refuse(c: ApiContext, refusal: ApiError): Response {
+  return errorResponse(refusal, config(c.env).publicOrigin);
 }
 
 /** The only time that the key itself is said. */

@@ -5,7 +5,7 @@ import { isServing } from '../domain/node.ts';
 import { type DatedPrice, priceAt } from '../domain/pricing.ts';
 import { config } from '../env.ts';
 import { catalogue, poolSnapshot } from '../gateway/model-cache.ts';
-import { refused } from '../http/api-error.ts';
+import { errorResponse } from '../http/api-error.ts';
 import type { ApiContext } from '../http/response-headers.ts';
 
 export async function listModels(c: ApiContext): Promise<Response> {
@@ -35,7 +35,7 @@ export async function getModel(c: ApiContext): Promise<Response> {
   const model = findModel(models, c.req.param('id') ?? '');
   if (model) return c.json(await describe(c, model, nowMs));
   const refusal = { reason: 'model_not_found', available: models.map(({ id }) => id) } as const;
-  return refused(refusal, config(c.env).publicOrigin);
+  return errorResponse(refusal, config(c.env).publicOrigin);
 }
 
 /** When it was first sold. */

@@ -4,7 +4,7 @@ import { findModel } from '../db/catalogue.ts';
 import { formatUsd } from '../domain/money.ts';
 import { config } from '../env.ts';
 import { catalogue } from '../gateway/model-cache.ts';
-import { type Refusal, refused } from '../http/api-error.ts';
+import { type ApiError, errorResponse } from '../http/api-error.ts';
 import { mintClientToken } from '../http/client-token.ts';
 import { readFields } from '../http/fields.ts';
 import { readJsonObject } from '../http/read-body.ts';
@@ -23,7 +23,7 @@ export const TokenBody = z.object({
 });
 
 export async function mintToken(c: ApiContext): Promise<Response> {
-  const refuse = (refusal: Refusal) => refused(refusal, config(c.env).publicOrigin);
+  const refuse = (refusal: ApiError) => errorResponse(refusal, config(c.env).publicOrigin);
   const read = await readJsonObject(c.req.raw);
   if (!read.ok) return refuse(read.refusal);
   const body = readFields(TokenBody, read.body, new Headers());

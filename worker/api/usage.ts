@@ -12,7 +12,7 @@ import {
 import { formatUsd, nanoUsd } from '../domain/money.ts';
 import { config } from '../env.ts';
 import { catalogue } from '../gateway/model-cache.ts';
-import { type Refusal, refused } from '../http/api-error.ts';
+import { type ApiError, errorResponse } from '../http/api-error.ts';
 import { readFields } from '../http/fields.ts';
 import type { ApiContext } from '../http/response-headers.ts';
 
@@ -58,7 +58,7 @@ export const UsageQuery = z.object({
 });
 
 export async function getUsage(c: ApiContext): Promise<Response> {
-  const refuse = (refusal: Refusal) => refused(refusal, config(c.env).publicOrigin);
+  const refuse = (refusal: ApiError) => errorResponse(refusal, config(c.env).publicOrigin);
   const wrong = (param: string, what: string) =>
     refuse({ reason: 'invalid_field', param, message: `\`${param}\`: ${what}.` });
   const read = readFields(UsageQuery, c.req.query(), new Headers());

@@ -7,11 +7,11 @@ import { config, type Env } from '../env.ts';
 import type { KeptAnswer } from '../gateway/answer.ts';
 import type { Dialect } from '../gateway/dialects/dialect.ts';
 import { catalogue } from '../gateway/model-cache.ts';
-import { Alarms } from '../gateway/node/deadlines.ts';
+import { Deadlines } from '../gateway/node/deadlines.ts';
 import { serve } from '../gateway/serve.ts';
 import { type Settlement, voidUnserved } from '../gateway/settle.ts';
-import { Gone } from '../gateway/stream/disconnect.ts';
-import { envelope, type Refusal, statusOf } from '../http/api-error.ts';
+import { ClientDisconnect } from '../gateway/stream/disconnect.ts';
+import { type ApiError, envelope, statusOf } from '../http/api-error.ts';
 import type { Principal } from '../http/authenticate.ts';
 import { describeError } from '../lib/describe-error.ts';
 
@@ -25,7 +25,7 @@ export type LineOutcome =
 const AGAIN_MS = 5_000;
 
 /** What each refusal means to a batch, which has a day's time. */
-const VERDICTS: Record<Refusal['reason'], 'final' | 'again' | 'again_counted' | PausedBy> = {
+const VERDICTS: Record<ApiError['reason'], 'final' | 'again' | 'again_counted' | PausedBy> = {
   insufficient_balance: 'insufficient_balance',
   key_cap_reached: 'key_cap_reached',
   account_cap_reached: 'account_cap_reached',
@@ -88,7 +88,7 @@ export async function runLine(env: Env, line: LineRequest): Promise<LineOutcome>
 
 async function answerTo(env: Env, line: LineRequest): Promise<LineOutcome> {
   const { requestId, dialect, principal, body, nowMs, waitUntil } = line;
-  const judged = (refusal: Refusal): LineOutcome => {
+  const judged = (refusal: ApiError): LineOutcome => {
     const verdict = VERDICTS[refusal.reason];
     if (verdict === 'again' || verdict === 'again_counted') {
       const inMs = 'retryAfterMs' in refusal ? Math.max(AGAIN_MS, refusal.retryAfterMs) : AGAIN_MS;
@@ -115,8 +115,8 @@ async function answerTo(env: Env, line: LineRequest): Promise<LineOutcome> {
     isKeyed: false,
     nowMs,
     // nobody leaves
-    gone: new Gone(),
-    alarms: new Alarms(),
+    gone: new ClientDisconnect(),
+    alarms: new Deadlines(),
     waitUntil,
     keep: (answer) => {
       kept = answer;
@@ -133,7 +133,7 @@ async function answerTo(env: Env, line: LineRequest): Promise<LineOutcome> {
   throw new Error('an answer without a last piece');
 }
 
-function said(env: Env, { dialect, requestId }: LineRequest, refusal: Refusal) {
+function said(env: Env, { dialect, requestId }: LineRequest, refusal: ApiError) {
   const body = dialect.refused(envelope(refusal, config(env).publicOrigin), requestId);
   return { status: statusOf(refusal), body: JSON.stringify(body) };
 }

@@ -2,7 +2,7 @@
 import { Readable } from 'node:stream';
 import { Busboy, type BusboyFileStream } from '@fastify/busboy';
 import { LINE_BYTES_MAX } from '../domain/file-parts.ts';
-import type { Refusal } from '../http/api-error.ts';
+import type { ApiError } from '../http/api-error.ts';
 import { deleteParts, PartWriter } from './file-parts.ts';
 
 /** What Cloudflare takes of a request on its plans for everybody. */
@@ -15,7 +15,7 @@ export interface Upload {
   readonly fields: Readonly<Record<string, string>>;
 }
 
-type Uploaded = { ok: true; upload: Upload } | { ok: false; refusal: Refusal };
+type Uploaded = { ok: true; upload: Upload } | { ok: false; refusal: ApiError };
 
 /** Takes the field `file`. Nothing stays behind of an upload that was refused or broke off. */
 export async function receiveUpload(bucket: R2Bucket, request: Request, fileId: string): Promise<Uploaded> {
@@ -84,10 +84,10 @@ async function writeAll(stream: BusboyFileStream, writer: PartWriter): Promise<b
   return fits;
 }
 
-function refused(param: string, what: string): { ok: false; refusal: Refusal } {
+function refused(param: string, what: string): { ok: false; refusal: ApiError } {
   return { ok: false, refusal: { reason: 'invalid_field', param, message: `\`${param}\`: ${what}.` } };
 }
 
-function tooLarge(): { ok: false; refusal: Refusal } {
+function tooLarge(): { ok: false; refusal: ApiError } {
   return { ok: false, refusal: { reason: 'body_too_large', limitBytes: FILE_BYTES_MAX } };
 }

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { database } from '../db/client.ts';
 import { bookedRequests, projectedEntries, unevenHours } from '../db/ledger-audit.ts';
 import { chargedRequests, type Entry } from '../domain/ledger.ts';
-import { type BookMark, checkPage, type Finding } from '../domain/ledger-audit.ts';
+import { type AuditMark, checkPage, type Finding } from '../domain/ledger-audit.ts';
 import type { Env } from '../env.ts';
 
 /** Keeps a page's rows and hashes well within one invocation: an entry may be of a thousand requests. */
@@ -12,17 +12,17 @@ const PAGE_ENTRIES = 100;
 export interface AuditedPage {
   readonly findings: readonly Finding[];
   /** where the next page begins */
-  readonly mark: BookMark;
+  readonly mark: AuditMark;
   /** entries on this page */
   readonly checked: number;
   readonly complete: boolean;
 }
 
 /** Checks the entries after `mark`; on the last page also the balance and the hourly rollup. */
-export async function auditPage(env: Env, accountId: string, mark: BookMark): Promise<AuditedPage> {
+export async function auditPage(env: Env, accountId: string, mark: AuditMark): Promise<AuditedPage> {
   const db = database(env);
   const wallet = env.WALLET.getByName(accountId);
-  const { entries, headSeq, balanceNanoUsd, untoldFromSeq } = await wallet.bookPage({
+  const { entries, headSeq, balanceNanoUsd, untoldFromSeq } = await wallet.auditPage({
     afterSeq: mark.seq,
     limit: PAGE_ENTRIES,
   });

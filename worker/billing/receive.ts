@@ -12,6 +12,7 @@ import {
 import { nanoUsd } from '../domain/money.ts';
 import type { Env } from '../env.ts';
 import { applyCardSaved } from './card-saved.ts';
+import { sendPaymentReceipt } from './payment-receipt-email.ts';
 import {
   type Delivery,
   NANO_PER_CENT,
@@ -19,10 +20,9 @@ import {
   type PaymentProvider,
   type WebhookFault,
 } from './provider.ts';
-import { sendReceipt } from './receipt.ts';
+import { applyDecline } from './recharge/decline.ts';
 import { invoiceRecharge } from './recharge/invoice.ts';
 import { noticePaid } from './recharge/notices.ts';
-import { applyRefusal } from './recharge/refusal.ts';
 import { applyReversal } from './reversal.ts';
 
 type OrderEvent = Exclude<PaymentEvent, { kind: 'other' | 'card_saved' }>;
@@ -96,7 +96,7 @@ async function apply(
   if (known) return 'duplicate';
   switch (event.kind) {
     case 'declined':
-      if (order.kind === 'recharge') await applyRefusal(env, { order, why: event.why, event: row, nowMs });
+      if (order.kind === 'recharge') await applyDecline(env, { order, why: event.why, event: row, nowMs });
       // Leaves a checkout as it is: open for another card, or paid when the decline comes late.
       else await addEvent(db, row);
       return 'noted';
@@ -110,7 +110,7 @@ async function apply(
       await credit(env, order);
       if (order.kind === 'recharge') await noticePaid(env, order, nowMs);
       await markPaid(db, row);
-      await sendReceipt(env, order, nowMs);
+      await sendPaymentReceipt(env, order, nowMs);
       if (event.charge === null) return 'credited';
       return invoiceRecharge(provider, { order, charge: event.charge, nowMs }, 'credited');
     }

@@ -1,6 +1,6 @@
 /** Notices and whom an account wants told. How each fares on its way is in notice-deliveries.ts. */
 import { and, eq, inArray } from 'drizzle-orm';
-import { DEFAULT_WATCH } from '../domain/alert-thresholds.ts';
+import { DEFAULT_ALERT_THRESHOLDS } from '../domain/alert-thresholds.ts';
 import type { Notification } from '../domain/notice.ts';
 import type { Database } from './client.ts';
 import { member, notice, noticeSetting, person } from './schema.ts';
@@ -26,7 +26,7 @@ export interface NoticeSetting {
 /** Until somebody chooses, the account has what its Wallet watches by itself, and e-mail. */
 export async function noticeSettingOf(db: Database, accountId: string): Promise<NoticeSetting> {
   const row = await db.select().from(noticeSetting).where(eq(noticeSetting.accountId, accountId)).get();
-  return row ?? { ...DEFAULT_WATCH, byEmail: true };
+  return row ?? { ...DEFAULT_ALERT_THRESHOLDS, byEmail: true };
 }
 
 export async function saveNoticeSetting(

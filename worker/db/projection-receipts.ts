@@ -1,6 +1,6 @@
 /** Receipts that have rows, beside what D1 knows of their requests: it remembers those that a Wallet has forgotten. */
 import type { Ending, RequestState } from '../domain/hold.ts';
-import type { Of, ToldRequest } from '../domain/outbox.ts';
+import type { OutboxItemOf, UsageRecord } from '../domain/outbox.ts';
 import { type Settled, type WriteOff, type WriteOffReason, writeOff } from '../domain/reconciliation.ts';
 import type { Usage } from '../domain/usage.ts';
 import type { WalletReceipt } from '../domain/wallet.ts';
@@ -58,7 +58,7 @@ const KNOWN = `
 
 export async function askReceipts(
   db: Database,
-  { accountId, items }: { accountId: string; items: readonly Of<'receipt'>[] },
+  { accountId, items }: { accountId: string; items: readonly OutboxItemOf<'receipt'>[] },
 ): Promise<Known[]> {
   const names = JSON.stringify(items.map(({ receipt }) => [receipt.requestId, receipt.nodeId]));
   const { results } = await db.$client.prepare(KNOWN).bind(accountId, names).all<Row>();
@@ -73,7 +73,7 @@ export async function askReceipts(
 
 /** @param told.requests those that D1 is told of at the same time */
 export function settledReceipts(
-  told: { requests: readonly ToldRequest[]; items: readonly Of<'receipt'>[] },
+  told: { requests: readonly UsageRecord[]; items: readonly OutboxItemOf<'receipt'>[] },
   known: readonly Known[],
 ): SettledReceipt[] {
   const requests = new Map(told.requests.map((request) => [request.requestId, request]));
@@ -97,7 +97,7 @@ export function settledReceipts(
   });
 }
 
-function knownFrom(request: ToldRequest | undefined): KnownRequest | null {
+function knownFrom(request: UsageRecord | undefined): KnownRequest | null {
   return request
     ? { ...request, ending: request.ending!, endedAtMs: request.endedAtMs!, billed: request.usage }
     : null;

@@ -1,5 +1,5 @@
 /** What Wallets tell D1, as rows by the columns of their tables; rollups are summed here, not by D1. */
-import type { Of, ToldRequest } from '../domain/outbox.ts';
+import type { OutboxItemOf, UsageRecord } from '../domain/outbox.ts';
 import type { SettledReceipt } from './projection-receipts.ts';
 
 export type Row = Readonly<Record<string, string | number | null>>;
@@ -31,7 +31,7 @@ export function inOne(columns: readonly string[], rows: readonly Row[]): string 
 
 // ---- rows of their own ----
 
-export function usage(request: ToldRequest): Row {
+export function usage(request: UsageRecord): Row {
   return {
     request_id: request.requestId,
     key_id: request.keyId,
@@ -54,7 +54,7 @@ export function usage(request: ToldRequest): Row {
   };
 }
 
-export function entry({ entry }: Of<'entry'>): Row {
+export function entry({ entry }: OutboxItemOf<'entry'>): Row {
   return {
     seq: entry.seq,
     at_ms: entry.atMs,
@@ -87,7 +87,7 @@ export function late({ receipt, receivedAtMs }: SettledReceipt): Row {
   return { request_id: receipt.requestId, node_id: receipt.nodeId, received_at_ms: receivedAtMs };
 }
 
-export function lateOfWitnessed({ late, nodeId, receivedAtMs }: Of<'witnessed'>): Row[] {
+export function lateOfWitnessed({ late, nodeId, receivedAtMs }: OutboxItemOf<'witnessed'>): Row[] {
   return late.map((requestId) => ({
     request_id: requestId,
     node_id: nodeId,
@@ -95,7 +95,7 @@ export function lateOfWitnessed({ late, nodeId, receivedAtMs }: Of<'witnessed'>)
   }));
 }
 
-export function drift({ requestId, nodeId, drift, foundAtMs, detail }: Of<'drift'>): Row {
+export function drift({ requestId, nodeId, drift, foundAtMs, detail }: OutboxItemOf<'drift'>): Row {
   return {
     request_id: requestId,
     node_id: nodeId,
@@ -105,13 +105,13 @@ export function drift({ requestId, nodeId, drift, foundAtMs, detail }: Of<'drift
   };
 }
 
-export function notice({ notification: { id, atMs, notice } }: Of<'notice'>): Row {
+export function notice({ notification: { id, atMs, notice } }: OutboxItemOf<'notice'>): Row {
   return { id, at_ms: atMs, kind: notice.kind, facts: JSON.stringify(notice) };
 }
 
 // ---- sums ----
 
-export function usageHours(requests: readonly ToldRequest[]): Row[] {
+export function usageHours(requests: readonly UsageRecord[]): Row[] {
   return summed(requests, (request) => ({
     name: { hour_ms: hourOf(request.admittedAtMs), key_id: request.keyId, model_id: request.modelId },
     sums: {
@@ -127,7 +127,7 @@ export function usageHours(requests: readonly ToldRequest[]): Row[] {
   }));
 }
 
-export function nodeHours(requests: readonly ToldRequest[]): Row[] {
+export function nodeHours(requests: readonly UsageRecord[]): Row[] {
   const served = requests.filter(({ nodeId }) => nodeId !== null);
   return summed(served, (request) => ({
     name: { node_id: request.nodeId, hour_ms: hourOf(request.admittedAtMs) },
@@ -143,7 +143,7 @@ export function nodeHours(requests: readonly ToldRequest[]): Row[] {
 }
 
 export function receiptHours(
-  witnessed: readonly Of<'witnessed'>[],
+  witnessed: readonly OutboxItemOf<'witnessed'>[],
   receipts: readonly SettledReceipt[],
 ): Row[] {
   const counted = [
@@ -172,7 +172,7 @@ export function receiptHours(
   }));
 }
 
-export function keysUsed(requests: readonly ToldRequest[]): Row[] {
+export function keysUsed(requests: readonly UsageRecord[]): Row[] {
   return summed(requests, ({ keyId, admittedAtMs }) => ({
     name: { key_id: keyId },
     newest: { at_ms: admittedAtMs },
@@ -180,7 +180,7 @@ export function keysUsed(requests: readonly ToldRequest[]): Row[] {
 }
 
 /** What the requests of each price used and cost, for D1 to recompute from its own prices. */
-export function priceSums(requests: readonly ToldRequest[]): Row[] {
+export function priceSums(requests: readonly UsageRecord[]): Row[] {
   return summed(requests, ({ price, usage, chargeNanoUsd }) => ({
     name: { price_id: price.id },
     sums: {
@@ -194,10 +194,10 @@ export function priceSums(requests: readonly ToldRequest[]): Row[] {
 
 /** What is added to the account's counters; findings that were explained are taken off by D1. */
 export function counts(told: {
-  requests: readonly ToldRequest[];
-  witnessed: readonly Of<'witnessed'>[];
+  requests: readonly UsageRecord[];
+  witnessed: readonly OutboxItemOf<'witnessed'>[];
   receipts: readonly SettledReceipt[];
-  drift: readonly Of<'drift'>[];
+  drift: readonly OutboxItemOf<'drift'>[];
 }): { billed: number; witnessed: number; missed: number } {
   const alike = told.witnessed.reduce((sum, item) => sum + item.receipts, 0);
   return {

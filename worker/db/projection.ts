@@ -4,7 +4,7 @@
  * statement of a batch asks whether that is still so. A batch is a few statements, each over one JSON table of rows
  * that are summed already, because D1 runs one statement at a time for everybody and bills each row written.
  */
-import type { NumberedItem, Of, OutboxItem, ToldRequest } from '../domain/outbox.ts';
+import type { NumberedItem, OutboxItem, OutboxItemOf, UsageRecord } from '../domain/outbox.ts';
 import type { Database } from './client.ts';
 import { askReceipts, type SettledReceipt, settledReceipts } from './projection-receipts.ts';
 import * as rows from './projection-rows.ts';
@@ -38,7 +38,7 @@ async function tell(
   news: readonly NumberedItem[],
 ): Promise<boolean> {
   const of = <K extends OutboxItem['kind']>(kind: K) =>
-    news.flatMap(({ item }) => (item.kind === kind ? [item as Of<K>] : []));
+    news.flatMap(({ item }) => (item.kind === kind ? [item as OutboxItemOf<K>] : []));
   const requests = of('usage').flatMap((item) => item.requests);
   const witnessed = of('witnessed');
   const drift = of('drift');
@@ -80,7 +80,7 @@ async function tell(
 
 async function receiptsAmong(
   db: Database,
-  told: { accountId: string; requests: readonly ToldRequest[]; items: readonly Of<'receipt'>[] },
+  told: { accountId: string; requests: readonly UsageRecord[]; items: readonly OutboxItemOf<'receipt'>[] },
 ): Promise<SettledReceipt[]> {
   if (told.items.length === 0) return [];
   return settledReceipts(told, await askReceipts(db, told));

@@ -1,7 +1,7 @@
 /** Letters to one person about what they, or somebody of their team, just did. Notices of an account are domain/notice.ts. */
 import type { NanoUsd } from './money.ts';
 
-export type Post =
+export type AccountEmail =
   /** shows that the address is theirs */
   | { kind: 'verify'; url: string }
   /** signs in whoever opens it, once */
@@ -12,4 +12,4 @@ export type Post =
   | { kind: 'sign_in_changed'; what: 'password' | 'second_factor_on' | 'second_factor_off'; url: string }
   | { kind: 'receipt'; url: string; invoice: string; amountNanoUsd: NanoUsd };
 
-export type PostKind = Post['kind'];
+export type AccountEmailKind = AccountEmail['kind'];

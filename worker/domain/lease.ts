@@ -12,13 +12,13 @@ import type { Price } from './pricing.ts';
 import type { Usage } from './usage.ts';
 
 /** What is set aside, or used of it: holds, and what counts against limits. */
-export interface Share {
+export interface Allotment {
   readonly requests: number;
   readonly nanoUsd: NanoUsd;
   readonly tokens: number;
 }
 
-export const NO_SHARE: Share = { requests: 0, nanoUsd: nanoUsd(0), tokens: 0 };
+export const NO_ALLOTMENT: Allotment = { requests: 0, nanoUsd: nanoUsd(0), tokens: 0 };
 
 /** A lease is for requests that are alike in these. */
 export interface LeaseTerms {
@@ -41,8 +41,8 @@ export interface Lease {
   /** its isolate was taken for lost, and nodes' receipts have settled requests of which it may still tell */
   readonly doubtful: boolean;
   /** all that is set aside, slack and all */
-  readonly share: Share;
-  readonly slack: Share;
+  readonly share: Allotment;
+  readonly slack: Allotment;
   /** not heard of until then: its isolate is lost */
   readonly untilMs: number;
   /** null: open */
@@ -79,13 +79,13 @@ export interface LeaseReport {
   /** admitted under it since it began */
   readonly admitted: number;
   /** the holds of what runs now */
-  readonly running: Share;
+  readonly running: Allotment;
   /** slack that it goes on admitting from while this report is on its way */
-  readonly kept: Share;
+  readonly kept: Allotment;
   /** what a running request's hold has to grow by: had before any slack */
-  readonly needs: Pick<Share, 'nanoUsd' | 'tokens'>;
+  readonly needs: Pick<Allotment, 'nanoUsd' | 'tokens'>;
   /** slack beyond what is kept */
-  readonly wants: Share;
+  readonly wants: Allotment;
   /** number of the last home that a grant has told of */
   readonly homesSeen: number;
 }
@@ -98,11 +98,11 @@ export interface LeaseGrant {
   /** false: the lease is over, and nothing is set aside any more: what is told of it is paid if there is credit */
   readonly open: boolean;
   /** of `needs` */
-  readonly grown: Pick<Share, 'nanoUsd' | 'tokens'>;
+  readonly grown: Pick<Allotment, 'nanoUsd' | 'tokens'>;
   /** why `grown` is less than was needed; null: it is not */
   readonly boundBy: HoldBound | null;
   /** of `wants` */
-  readonly slack: Share;
+  readonly slack: Allotment;
   /** others wait for what is left: give slack back */
   readonly pressed: boolean;
   /** what the account has beside all that is set aside */
@@ -123,11 +123,14 @@ const SLACK_REQUESTS_MIN = 2;
  * like those that are wanted. Running requests' holds grow, so more credit may be wanted with no more requests.
  * @param left may be infinite
  */
-export function slackFor(wants: Share, left: { requests: number; nanoUsd: number; tokens: number }): Share {
+export function slackFor(
+  wants: Allotment,
+  left: { requests: number; nanoUsd: number; tokens: number },
+): Allotment {
   const kinds = (['requests', 'nanoUsd', 'tokens'] as const).filter((kind) => wants[kind] > 0);
   const part = Math.min(1, ...kinds.map((kind) => left[kind] / SLACK_SHARE / wants[kind]));
   const requests = Math.floor(wants.requests * part);
-  if (wants.requests > 0 && requests < SLACK_REQUESTS_MIN) return NO_SHARE;
+  if (wants.requests > 0 && requests < SLACK_REQUESTS_MIN) return NO_ALLOTMENT;
   const whole = wants.requests > 0 ? requests / wants.requests : part;
   return {
     requests,
@@ -152,7 +155,7 @@ export function limitsLeft(
   return { requests: Math.max(0, Math.min(...requests)), tokens: Math.max(0, Math.min(...tokens)) };
 }
 
-export function plus(a: Share, b: Share): Share {
+export function plus(a: Allotment, b: Allotment): Allotment {
   return {
     requests: a.requests + b.requests,
     nanoUsd: nanoUsd(a.nanoUsd + b.nanoUsd),
@@ -160,12 +163,12 @@ export function plus(a: Share, b: Share): Share {
   };
 }
 
-export function minus(a: Share, b: Share): Share {
+export function minus(a: Allotment, b: Allotment): Allotment {
   return plus(a, { requests: 0 - b.requests, nanoUsd: nanoUsd(0 - b.nanoUsd), tokens: 0 - b.tokens });
 }
 
 /** What a request takes of a lease at its admission. */
-export function shareOf(hold: HoldRange, tokens: number): Share {
+export function allotmentOf(hold: HoldRange, tokens: number): Allotment {
   return { requests: 1, nanoUsd: hold.wantedNanoUsd, tokens };
 }
 

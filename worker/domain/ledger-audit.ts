@@ -7,13 +7,13 @@ import { chargeFor, type Price } from './pricing.ts';
 import type { Usage } from './usage.ts';
 
 /** Where the last page ended. */
-export interface BookMark {
+export interface AuditMark {
   readonly seq: number;
   readonly hash: string;
   readonly balanceNanoUsd: number;
 }
 
-export const FIRST_PAGE: BookMark = { seq: 0, hash: GENESIS_HASH, balanceNanoUsd: 0 };
+export const FIRST_PAGE: AuditMark = { seq: 0, hash: GENESIS_HASH, balanceNanoUsd: 0 };
 
 /** A charged request as D1 has it, beside the price row that it names. Others may share its entry. */
 export interface BookedRequest {
@@ -24,7 +24,7 @@ export interface BookedRequest {
   readonly chargeNanoUsd: number;
 }
 
-export interface BookPage {
+export interface AuditPage {
   /** the Wallet's, oldest first, following the mark */
   readonly entries: readonly Entry[];
   /** D1's rows of the same numbers */
@@ -43,10 +43,10 @@ export interface Finding {
 
 /** @param hash SHA-256 of a text, hex */
 export function checkPage(
-  mark: BookMark,
-  page: BookPage,
+  mark: AuditMark,
+  page: AuditPage,
   hash: (text: string) => string,
-): { findings: Finding[]; mark: BookMark } {
+): { findings: Finding[]; mark: AuditMark } {
   const findings: Finding[] = [];
   const projected = new Map(page.projected.map((entry) => [entry.seq, entry]));
   const requests = Map.groupBy(page.requests, ({ entrySeq }) => entrySeq);

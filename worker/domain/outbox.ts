@@ -5,12 +5,12 @@ import type { DriftKind, WriteOff } from './reconciliation.ts';
 import type { RequestRecord, WalletReceipt } from './wallet.ts';
 
 /** A request as it ended, and what of its charge granted credit paid. */
-export interface ToldRequest extends RequestRecord {
+export interface UsageRecord extends RequestRecord {
   readonly grantedNanoUsd: NanoUsd;
 }
 export type OutboxItem =
   /** all ended requests of one settlement; alike in nothing but the account */
-  | { kind: 'usage'; accountId: string; requests: readonly ToldRequest[] }
+  | { kind: 'usage'; accountId: string; requests: readonly UsageRecord[] }
   | { kind: 'entry'; accountId: string; entry: Entry }
   /** receipts of one node that say what was billed: nothing to look at, so they are counted and have no rows */
   | {
@@ -48,7 +48,7 @@ export type OutboxItem =
   | { kind: 'notice'; notification: Notification }
   /** for the queue alone */
   | { kind: 'recharge'; accountId: string };
-export type Of<K extends OutboxItem['kind']> = Extract<OutboxItem, { kind: K }>;
+export type OutboxItemOf<K extends OutboxItem['kind']> = Extract<OutboxItem, { kind: K }>;
 export interface NumberedItem {
   /** rises along an account's outbox and is never used again; items of one number are told together */
   readonly seq: number;

@@ -1,6 +1,6 @@
 /** Work that is done behind a request, through the queue: at least once each, so every task is safe to repeat. */
 
-import type { Post } from './account-email.ts';
+import type { AccountEmail } from './account-email.ts';
 
 export type Task =
   /** fan a notice out to everybody whom its account wants told */
@@ -12,4 +12,4 @@ export type Task =
   /** a node that gets no customer yet is tried */
   | { kind: 'canary'; nodeId: string }
   /** one letter to one person; what it links to is a secret, so it goes into no log */
-  | { kind: 'letter'; letterId: string; to: string; locale: 'en' | 'fr'; post: Post };
+  | { kind: 'letter'; letterId: string; to: string; locale: 'en' | 'fr'; post: AccountEmail };

@@ -1,6 +1,6 @@
 /** What callers say to a Wallet and what it answers. Plain data: it crosses a Durable Object call. */
 
-import type { Watch } from './alert-thresholds.ts';
+import type { AlertThresholds } from './alert-thresholds.ts';
 import type { ConversationHome } from './conversation.ts';
 import type { Ending, HoldBound, HoldRange, RequestState } from './hold.ts';
 import type { LeaseGrant, LeaseReport } from './lease.ts';
@@ -118,7 +118,7 @@ export interface WalletReceipt {
 }
 
 /** A page of the ledger for the audit, taken in one instant. */
-export interface WalletBookPage {
+export interface WalletAuditPage {
   /** oldest first */
   readonly entries: Entry[];
   readonly headSeq: number;
@@ -197,7 +197,7 @@ export interface WalletApi {
   /** Part of a request's charge that was given back, because the same work had been paid before (Idempotency-Key). */
   givenBack(requestId: string): Promise<NanoUsd>;
   /** For the audit. */
-  bookPage(page: { afterSeq: number; limit: number }): Promise<WalletBookPage>;
+  auditPage(page: { afterSeq: number; limit: number }): Promise<WalletAuditPage>;
   ledger(page: { beforeSeq?: number; limit: number }): Promise<LedgerPage>;
   /** How much of its limits a key has used now, or (null) the account; spend is that of the cap's current period. */
   load(of: { keyId: string | null; capPeriod: CapPeriod }): Promise<Load>;
@@ -206,5 +206,5 @@ export interface WalletApi {
   /** What a token has spent and holds. */
   tokenUse(tokenId: string): Promise<{ spentNanoUsd: NanoUsd; heldNanoUsd: NanoUsd }>;
   /** Changes what is watched, and looks at once. What is not named stays as it is. */
-  watch(change: Partial<Watch>): Promise<void>;
+  setAlertThresholds(change: Partial<AlertThresholds>): Promise<void>;
 }

@@ -4,7 +4,7 @@ import { CANARY_REQUEST, CANARY_SUBJECT, type CanaryAnswer, type CanaryFault } f
 import type { NodeView } from '../domain/node.ts';
 import { fromNodeUsage, NO_USAGE } from '../domain/usage.ts';
 import { config, type Env } from '../env.ts';
-import { readNodeRefusal } from '../gateway/node/error.ts';
+import { readNodeErrorBody } from '../gateway/node/error.ts';
 import { type NodeEvent, NodeStream } from '../gateway/node/stream.ts';
 import { nodeHeaders } from '../tokens/node-headers.ts';
 
@@ -73,6 +73,6 @@ async function readAnswer(
 
 /** Why the agent takes no request; what is not in its words comes from somebody else. */
 async function refusalOf(response: Response): Promise<CanaryFault> {
-  const refusal = await readNodeRefusal(response);
+  const refusal = await readNodeErrorBody(response);
   return refusal ? `refused_${refusal.code}` : 'not_an_agent';
 }

@@ -8,7 +8,7 @@ import type { NanoUsd } from '../domain/money.ts';
 import { type Price, priceAt, type Tariff } from '../domain/pricing.ts';
 import type { AdmitRequest, AdmitResult, WalletApi } from '../domain/wallet.ts';
 import type { Env } from '../env.ts';
-import type { Refusal } from '../http/api-error.ts';
+import type { ApiError } from '../http/api-error.ts';
 import type { Principal } from '../http/authenticate.ts';
 import type { ChatRequest } from './dialects/chat-request.ts';
 import { admitByLease } from './lease/registry.ts';
@@ -32,7 +32,9 @@ export interface Admission {
   readonly home: ConversationHome | null;
 }
 
-type Admit = { ok: true; admission: Admission } | { ok: false; refusal: Refusal; rateLimit?: RateLimitState };
+type Admit =
+  | { ok: true; admission: Admission }
+  | { ok: false; refusal: ApiError; rateLimit?: RateLimitState };
 
 /** @param nowMs the server's clock at admission: it decides the price for the whole request */
 export async function admit(
@@ -135,7 +137,7 @@ async function admitAlone(wallet: Pick<WalletApi, 'admit'>, asked: AdmitRequest)
   }
 }
 
-function promptTooLong(model: Model, param: string): Refusal {
+function promptTooLong(model: Model, param: string): ApiError {
   return {
     reason: 'invalid_field',
     param,

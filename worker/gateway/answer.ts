@@ -4,16 +4,16 @@
  */
 import type { NodeChunk } from '../../gpu-pool/protocol/schemas.ts';
 import type { NanoUsd } from '../domain/money.ts';
-import { type Errand, type Forwarded, reportFailure } from './attempt.ts';
-import type { AnswerEvents, AnswerHead, Asked } from './dialects/dialect.ts';
+import { type ForwardContext, type Forwarded, reportFailure } from './attempt.ts';
+import type { AnswerEvents, AnswerHead, DialectRequest } from './dialects/dialect.ts';
 import { ATTEMPTS_MAX, forward } from './forward.ts';
 import { Purse } from './lease/request-hold.ts';
-import { meter, type Outcome } from './meter.ts';
+import { type MeteredAnswer, meter } from './meter.ts';
 import { type Settlement, settle, settlementOf, voidUnserved } from './settle.ts';
-import type { Piece } from './stream/piece.ts';
+import type { ClientChunk } from './stream/client-chunk.ts';
 
-export interface Work extends Errand {
-  readonly asked: Asked;
+export interface AnswerContext extends ForwardContext {
+  readonly asked: DialectRequest;
   readonly head: AnswerHead;
   /** see `Job` in serve.ts */
   readonly keep?: ((kept: KeptAnswer) => void) | undefined;
@@ -24,9 +24,12 @@ export interface KeptAnswer {
   readonly settlement: Settlement;
 }
 
-const text = (value: string, last = false): Piece => ({ kind: 'text', text: value, last });
+const text = (value: string, last = false): ClientChunk => ({ kind: 'text', text: value, last });
 
-export async function* streamedAnswer(work: Work, events: AnswerEvents): AsyncGenerator<Piece, void> {
+export async function* streamedAnswer(
+  work: AnswerContext,
+  events: AnswerEvents,
+): AsyncGenerator<ClientChunk, void> {
   const forwarded = await forwardOrVoid(work, new Set());
   if (!forwarded.ok) return yield { kind: 'refusal', refusal: forwarded.refusal };
   const chunks = metered(work, forwarded.forwarded, new Purse(work.env, work.admission));
@@ -51,7 +54,7 @@ export async function* streamedAnswer(work: Work, events: AnswerEvents): AsyncGe
   }
 }
 
-export async function* wholeAnswer(work: Work): AsyncGenerator<Piece, void> {
+export async function* wholeAnswer(work: AnswerContext): AsyncGenerator<ClientChunk, void> {
   const tried = new Set<string>();
   const purse = new Purse(work.env, work.admission);
   for (;;) {
@@ -78,34 +81,39 @@ export async function* wholeAnswer(work: Work): AsyncGenerator<Piece, void> {
 }
 
 /** An answer that the client left is not one that a retry could be given. */
-function isWhole({ ending }: Outcome): boolean {
+function isWhole({ ending }: MeteredAnswer): boolean {
   return ending === 'finished' || ending === 'out_of_credit';
 }
 
-async function forwardOrVoid(work: Work, tried: Set<string>) {
+async function forwardOrVoid(work: AnswerContext, tried: Set<string>) {
   const forwarded = await forward(work, tried);
   if (!forwarded.ok) await voidUnserved(work.env, work.admission, forwarded.nodeId);
   return forwarded;
 }
 
 function metered(
-  work: Work,
+  work: AnswerContext,
   forwarded: Forwarded,
   purse: Purse,
-): AsyncGenerator<readonly NodeChunk[], Outcome> {
+): AsyncGenerator<readonly NodeChunk[], MeteredAnswer> {
   const { admission, gone, waitUntil } = work;
   gone.listen(() => waitUntil(forwarded.stream.askToStop().catch(() => undefined)));
   const { promptTokensMax: promptTokens, maxTokens, choices } = admission;
   return meter(forwarded, { promptTokens, completionTokens: maxTokens * choices }, purse, gone);
 }
 
-function ended(work: Work, forwarded: Forwarded, outcome: Outcome, delivered: boolean): Settlement {
+function ended(
+  work: AnswerContext,
+  forwarded: Forwarded,
+  outcome: MeteredAnswer,
+  delivered: boolean,
+): Settlement {
   leave(work, forwarded, outcome);
   const { stream, ttftMs } = forwarded;
   return settlementOf(work.admission, { ...outcome, nodeId: stream.node.id, ttftMs, delivered });
 }
 
-function leave(work: Work, { visit }: Forwarded, { ending }: Outcome): void {
+function leave(work: AnswerContext, { visit }: Forwarded, { ending }: MeteredAnswer): void {
   if (ending === 'node_failed') reportFailure(work, visit);
   visit.end();
 }

@@ -6,15 +6,15 @@ import type { PoolSnapshot } from '../domain/node.ts';
 import { usefulRetryAfterMs } from '../domain/routing/overload.ts';
 import type { RouteRequest } from '../domain/routing/policy.ts';
 import { config, type Env } from '../env.ts';
-import type { Refusal } from '../http/api-error.ts';
+import type { ApiError } from '../http/api-error.ts';
 import { nodeHeaders } from '../tokens/node-headers.ts';
 import type { Admission } from './admit.ts';
 import { leaseOf } from './lease/registry.ts';
-import type { Alarms } from './node/deadlines.ts';
-import { readNodeRefusal } from './node/error.ts';
-import type { Visit } from './node/local-state.ts';
+import type { Deadlines } from './node/deadlines.ts';
+import { readNodeErrorBody } from './node/error.ts';
+import type { NodeAttempt } from './node/local-state.ts';
 import { type NodeEvent, NodeStream } from './node/stream.ts';
-import type { Gone } from './stream/disconnect.ts';
+import type { ClientDisconnect } from './stream/disconnect.ts';
 
 export interface Forwarded {
   readonly stream: NodeStream;
@@ -22,11 +22,11 @@ export interface Forwarded {
   /** since the request was forwarded */
   readonly ttftMs: number;
   /** to be ended when the answer has, however */
-  readonly visit: Visit;
+  readonly visit: NodeAttempt;
 }
 
 /** What forwarding needs of a request; answer.ts has the whole of it. */
-export interface Errand {
+export interface ForwardContext {
   readonly env: Env;
   readonly admission: Admission;
   /** JSON of a GenerateRequest */
@@ -35,9 +35,9 @@ export interface Errand {
   readonly pool: () => Promise<PoolSnapshot>;
   readonly route: RouteRequest;
   /** all deadlines of the request */
-  readonly alarms: Alarms;
+  readonly alarms: Deadlines;
   /** aborted when the client has left: no new attempt then */
-  readonly gone: Gone;
+  readonly gone: ClientDisconnect;
   readonly waitUntil: (promise: Promise<unknown>) => void;
 }
 
@@ -50,7 +50,7 @@ type Blame = 'node' | 'node_if_another_answers' | 'nobody';
 
 interface Failed {
   readonly ok: false;
-  readonly refusal: Refusal;
+  readonly refusal: ApiError;
   readonly retryable: boolean;
   readonly blame: Blame;
 }
@@ -58,7 +58,11 @@ interface Failed {
 type Attempt = { ok: true; forwarded: Forwarded } | Failed;
 
 /** One node, once. What comes of it is remembered here; only what the node is to blame for is told to the Pool. */
-export async function attempt(errand: Errand, visit: Visit, startedMs: number): Promise<Attempt> {
+export async function attempt(
+  errand: ForwardContext,
+  visit: NodeAttempt,
+  startedMs: number,
+): Promise<Attempt> {
   try {
     const outcome = await ask(errand, visit, startedMs);
     if (outcome.ok) {
@@ -76,8 +80,8 @@ export async function attempt(errand: Errand, visit: Visit, startedMs: number): 
 }
 
 async function ask(
-  { env, admission, body, gone, alarms }: Errand,
-  visit: Visit,
+  { env, admission, body, gone, alarms }: ForwardContext,
+  visit: NodeAttempt,
   startedMs: number,
 ): Promise<Attempt> {
   const { node } = visit;
@@ -148,7 +152,7 @@ const NODE_FAILED: Failed = {
   blame: 'node_if_another_answers',
 };
 
-function timedOut(deadlineMs: number, { startedMs }: Visit): Failed {
+function timedOut(deadlineMs: number, { startedMs }: NodeAttempt): Failed {
   // the deadline is the client's and it is over: another node has no time left
   return {
     ok: false,
@@ -176,7 +180,7 @@ function queueFull(retryAfter: string | null): Failed {
  * node would say so, and no ejection would be believed (domain/routing/eligible.ts).
  */
 async function refused(response: Response): Promise<Failed> {
-  const error = await readNodeRefusal(response).catch(() => null);
+  const error = await readNodeErrorBody(response).catch(() => null);
   switch (error?.code ?? 'engine_failed') {
     case 'bad_request': {
       const message = `The engine refused the request: ${error!.message}`;
@@ -195,7 +199,7 @@ async function refused(response: Response): Promise<Failed> {
 }
 
 /** This isolate avoids the node from now on; the Pool hears of it and tells the others. */
-export function reportFailure({ env, admission, waitUntil }: Errand, visit: Visit): void {
+export function reportFailure({ env, admission, waitUntil }: ForwardContext, visit: NodeAttempt): void {
   const nowMs = Date.now();
   visit.failed(nowMs);
   const failure = { nodeId: visit.node.id, startedAgoMs: nowMs - visit.startedMs };

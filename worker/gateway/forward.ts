@@ -1,8 +1,8 @@
 /** Step 5: to a node's agent. Another node is tried only while no byte of an answer has left for the client. */
 
-import type { Refusal } from '../http/api-error.ts';
-import { attempt, type Errand, type Forwarded, reportFailure } from './attempt.ts';
-import { inFlightTotal, type Visit, visit } from './node/local-state.ts';
+import type { ApiError } from '../http/api-error.ts';
+import { attempt, type ForwardContext, type Forwarded, reportFailure } from './attempt.ts';
+import { beginAttempt, inFlightTotal, type NodeAttempt } from './node/local-state.ts';
 import { chooseNode } from './route.ts';
 import { GRACE_MS } from './stream/keep-alive.ts';
 
@@ -24,20 +24,20 @@ const TURN_LOOK_EVERY_MS = 100;
 
 let retrying = 0;
 
-type Forward = { ok: true; forwarded: Forwarded } | { ok: false; refusal: Refusal; nodeId: string | null };
+type Forward = { ok: true; forwarded: Forwarded } | { ok: false; refusal: ApiError; nodeId: string | null };
 
 /** @param tried ids of nodes that had their chance; those that get one now are added */
-export async function forward(errand: Errand, tried: Set<string>): Promise<Forward> {
+export async function forward(errand: ForwardContext, tried: Set<string>): Promise<Forward> {
   const { admission, pool, route, gone } = errand;
   const startedMs = Date.now();
-  let last: { refusal: Refusal; nodeId: string | null } = {
+  let last: { refusal: ApiError; nodeId: string | null } = {
     refusal:
       tried.size > 0
         ? { reason: 'node_failed' }
         : { reason: 'model_not_available', model: admission.model.id },
     nodeId: null,
   };
-  const suspects: Visit[] = [];
+  const suspects: NodeAttempt[] = [];
   while (tried.size < ATTEMPTS_MAX && !gone.aborted) {
     const isRetry = tried.size > 0;
     if (isRetry) await scheduler.wait(Math.random() * RETRY_PAUSE_MS_MAX);
@@ -57,7 +57,7 @@ export async function forward(errand: Errand, tried: Set<string>): Promise<Forwa
     const { node } = choice;
     tried.add(node.id);
     retrying += isRetry ? 1 : 0;
-    const visiting = visit(node, route, Date.now());
+    const visiting = beginAttempt(node, route, Date.now());
     const outcome = await attempt(errand, visiting, startedMs).finally(() => {
       retrying -= isRetry ? 1 : 0;
     });
@@ -80,7 +80,7 @@ function mayRetry(wasFull: boolean): boolean {
 }
 
 /** Of several full queues the longest wait: before it is over there is no place anywhere. */
-function later(retryAfterMs: number, before: Refusal): Refusal {
+function later(retryAfterMs: number, before: ApiError): ApiError {
   const beforeMs = before.reason === 'overloaded' ? before.retryAfterMs : 0;
   return { reason: 'overloaded', retryAfterMs: Math.max(retryAfterMs, beforeMs) };
 }

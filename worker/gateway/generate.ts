@@ -5,21 +5,21 @@
 import { findModel, type Model } from '../db/catalogue.ts';
 import { config } from '../env.ts';
 import { INFERS, identify } from '../http/access.ts';
-import { envelope, type Refusal, refusalResponse } from '../http/api-error.ts';
+import { type ApiError, envelope, errorResponseWith } from '../http/api-error.ts';
 import { readJsonObject } from '../http/read-body.ts';
-import { type ApiContext, answerHeaders, headersAtOnce } from '../http/response-headers.ts';
+import { type ApiContext, headersAtOnce, responseHeaders } from '../http/response-headers.ts';
 import { describeError } from '../lib/describe-error.ts';
 import type { ChatRequest } from './dialects/chat-request.ts';
 import type { AnswerHead, Dialect } from './dialects/dialect.ts';
 import { beginOnce } from './idempotency/idempotency.ts';
 import { catalogue } from './model-cache.ts';
-import { Alarms } from './node/deadlines.ts';
+import { Deadlines } from './node/deadlines.ts';
 import { serve } from './serve.ts';
 import { voidUnserved } from './settle.ts';
+import type { ClientChunk } from './stream/client-chunk.ts';
 import { clientStream } from './stream/client-stream.ts';
-import { Gone } from './stream/disconnect.ts';
+import { ClientDisconnect } from './stream/disconnect.ts';
 import { keptAlive } from './stream/keep-alive.ts';
-import type { Piece } from './stream/piece.ts';
 
 /** The handler of the routes that speak a dialect. */
 export function generate(speak: () => Promise<Dialect>) {
@@ -29,8 +29,8 @@ export function generate(speak: () => Promise<Dialect>) {
     const { publicOrigin } = config(env);
     const requestId = c.get('requestId');
     const waitUntil = (promise: Promise<unknown>) => c.executionCtx.waitUntil(promise);
-    const bodyOf = (refusal: Refusal) => dialect.refused(envelope(refusal, publicOrigin), requestId);
-    const refuse = (refusal: Refusal) => refusalResponse(refusal, bodyOf(refusal));
+    const bodyOf = (refusal: ApiError) => dialect.refused(envelope(refusal, publicOrigin), requestId);
+    const refuse = (refusal: ApiError) => errorResponseWith(refusal, bodyOf(refusal));
 
     const earlyMs = Date.now();
     const early = await identify(c, INFERS, earlyMs);
@@ -57,13 +57,13 @@ export function generate(speak: () => Promise<Dialect>) {
     if (begun.kind === 'refusal') return refuse(begun.refusal);
     const bodyHeaders = asked.request.stream ? EVENT_STREAM : JSON_BODY;
     if (begun.kind === 'replay') {
-      const kept = { ...bodyHeaders, ...answerHeaders(begun), 'idempotent-replayed': 'true' };
+      const kept = { ...bodyHeaders, ...responseHeaders(begun), 'idempotent-replayed': 'true' };
       return new Response(begun.body, { headers: kept });
     }
     const { once } = begun;
 
-    const gone = new Gone();
-    const alarms = new Alarms();
+    const gone = new ClientDisconnect();
+    const alarms = new Deadlines();
     // not before somebody waits: to listen to the runtime costs as much as to answer from an idle node
     const listen = () => gone.follow(c.req.raw.signal);
     const head: AnswerHead = { requestId, createdAtMs: nowMs, modelId: model.id, revision: model.revision };
@@ -100,7 +100,7 @@ export function generate(speak: () => Promise<Dialect>) {
         await pieces.next();
         return new Response(first.text, { headers: await headed() });
       }
-      const textOf = (piece: Piece): string => {
+      const textOf = (piece: ClientChunk): string => {
         if (piece.kind === 'text') return piece.text;
         if (piece.kind === 'blank') return events ? COMMENT : BLANK_LINE;
         // something has left already, so it can only be said in the body
@@ -140,7 +140,7 @@ async function* mapped<A, B>(source: AsyncGenerator<A, void>, map: (value: A) =>
   for await (const value of source) yield map(value);
 }
 
-function unsupportedBy(model: Model, request: ChatRequest): Refusal | null {
+function unsupportedBy(model: Model, request: ChatRequest): ApiError | null {
   const { logprobs, top_logprobs } = request.generate;
   if (!model.reasoning || (!logprobs && top_logprobs === undefined)) return null;
   const param = logprobs ? 'logprobs' : 'top_logprobs';

@@ -4,9 +4,9 @@ import type { Ending, HoldBound } from '../domain/hold.ts';
 import { fromNodeUsage, NO_USAGE, type Usage } from '../domain/usage.ts';
 import type { Forwarded } from './attempt.ts';
 import type { Purse } from './lease/request-hold.ts';
-import type { Gone } from './stream/disconnect.ts';
+import type { ClientDisconnect } from './stream/disconnect.ts';
 
-export interface Outcome {
+export interface MeteredAnswer {
   readonly ending: Ending;
   /** to bill: what was delivered, or after the client left what was generated until the engine stopped */
   readonly usage: Usage;
@@ -25,10 +25,10 @@ export async function* meter(
   { stream, first }: Pick<Forwarded, 'stream' | 'first'>,
   most: TokensMost,
   purse: Purse,
-  gone: Gone,
-): AsyncGenerator<readonly NodeChunk[], Outcome> {
+  gone: ClientDisconnect,
+): AsyncGenerator<readonly NodeChunk[], MeteredAnswer> {
   let usage = NO_USAGE;
-  const ended = (ending: Ending): Outcome => ({
+  const ended = (ending: Ending): MeteredAnswer => ({
     ending: gone.aborted ? 'client_gone' : ending,
     usage,
     ranOut: ending === 'out_of_credit' ? (purse.boundBy ?? 'insufficient_balance') : null,

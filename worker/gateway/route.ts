@@ -12,7 +12,7 @@ import { hash32 } from '../domain/routing/hash.ts';
 import { drainMs, usefulRetryAfterMs } from '../domain/routing/overload.ts';
 import type { Candidate, RouteRequest } from '../domain/routing/policy.ts';
 import type { ChatRequest } from './dialects/chat-request.ts';
-import { changeCount, meet, memoryOf } from './node/local-state.ts';
+import { changeCount, localStateOf, meet } from './node/local-state.ts';
 
 /** A snapshot that is older was not followed by another: the Pool is silent, and who it missed may be back. */
 const SNAPSHOT_AGE_MS_MAX = 10_000;
@@ -88,7 +88,7 @@ function makeReady(snapshot: PoolSnapshot, nowMs: number): Ready {
   const silentFromMs = snapshot.atMs + SNAPSHOT_AGE_MS_MAX;
   let untilMs = nowMs < silentFromMs ? silentFromMs : Number.POSITIVE_INFINITY;
   const views = snapshot.nodes.map((node) => {
-    const { breaker, busyUntilMs, probe, seed, own } = memoryOf(node);
+    const { breaker, busyUntilMs, probe, seed, own } = localStateOf(node);
     const busy = nowMs < busyUntilMs;
     untilMs = Math.min(untilMs, changesAtMs(breaker, nowMs), busy ? busyUntilMs : untilMs);
     const phase = phaseOf(breaker, nowMs);
@@ -114,6 +114,6 @@ function makeReady(snapshot: PoolSnapshot, nowMs: number): Ready {
 /** When the first of these has asked to be tried again, or their queues are shorter, whichever is later. */
 function retryAfterMs(full: readonly Candidate[], nowMs: number): number {
   const nodes = full.map(({ node }) => node);
-  const firstMs = Math.min(...nodes.map((node) => memoryOf(node).busyUntilMs - nowMs));
+  const firstMs = Math.min(...nodes.map((node) => localStateOf(node).busyUntilMs - nowMs));
   return Math.max(drainMs(nodes), usefulRetryAfterMs(firstMs));
 }

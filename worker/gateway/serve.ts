@@ -8,22 +8,22 @@ import type { RateLimitState } from '../domain/limits.ts';
 import type { Tariff } from '../domain/pricing.ts';
 import type { RouteRequest } from '../domain/routing/policy.ts';
 import type { Env } from '../env.ts';
-import type { Refusal } from '../http/api-error.ts';
+import type { ApiError } from '../http/api-error.ts';
 import type { Principal } from '../http/authenticate.ts';
 import { type Admission, admit } from './admit.ts';
-import { type KeptAnswer, streamedAnswer, type Work, wholeAnswer } from './answer.ts';
+import { type AnswerContext, type KeptAnswer, streamedAnswer, wholeAnswer } from './answer.ts';
 import { cacheSalt } from './cache-salt.ts';
-import type { AnswerEvents, AnswerHead, Asked } from './dialects/dialect.ts';
+import type { AnswerEvents, AnswerHead, DialectRequest } from './dialects/dialect.ts';
 import { poolSnapshot } from './model-cache.ts';
-import type { Alarms } from './node/deadlines.ts';
+import type { Deadlines } from './node/deadlines.ts';
 import { nodeBody } from './node/request-body.ts';
 import { affinityKey, overloadMs } from './route.ts';
-import type { Gone } from './stream/disconnect.ts';
-import type { Piece } from './stream/piece.ts';
+import type { ClientChunk } from './stream/client-chunk.ts';
+import type { ClientDisconnect } from './stream/disconnect.ts';
 
-export interface Job {
+export interface ServeRequest {
   readonly principal: Principal;
-  readonly asked: Asked;
+  readonly asked: DialectRequest;
   readonly head: AnswerHead;
   /** null: the answer is one object */
   readonly events: AnswerEvents | null;
@@ -35,19 +35,19 @@ export interface Job {
   /** decides the price for the whole request */
   readonly nowMs: number;
   /** aborted when nobody waits for the answer any more */
-  readonly gone: Gone;
+  readonly gone: ClientDisconnect;
   /** one for all deadlines of the request */
-  readonly alarms: Alarms;
+  readonly alarms: Deadlines;
   readonly waitUntil: (promise: Promise<unknown>) => void;
   /** told of a whole answer before it is paid for: what must not be paid for and lost is kept by then */
   readonly keep?: (kept: KeptAnswer) => void;
 }
 
 export type Served =
-  | { ok: true; rateLimit: RateLimitState; pieces: AsyncGenerator<Piece, void> }
-  | { ok: false; refusal: Refusal; rateLimit?: RateLimitState };
+  | { ok: true; rateLimit: RateLimitState; pieces: AsyncGenerator<ClientChunk, void> }
+  | { ok: false; refusal: ApiError; rateLimit?: RateLimitState };
 
-export async function serve(env: Env, job: Job): Promise<Served> {
+export async function serve(env: Env, job: ServeRequest): Promise<Served> {
   const { principal, asked, head, events, model, tariff, isKeyed, nowMs, gone, alarms, waitUntil, keep } =
     job;
   const { request } = asked;
@@ -69,7 +69,7 @@ export async function serve(env: Env, job: Job): Promise<Served> {
   if (!admitted.ok) return admitted;
   const { admission } = admitted;
 
-  const work: Work = {
+  const work: AnswerContext = {
     env,
     admission,
     asked,

@@ -8,7 +8,7 @@ import type { Env } from '../env.ts';
 import { describeError } from '../lib/describe-error.ts';
 import type { Admission } from './admit.ts';
 import { leaseOf } from './lease/registry.ts';
-import type { Outcome } from './meter.ts';
+import type { MeteredAnswer } from './meter.ts';
 
 const ATTEMPTS = 3;
 const BACKOFF_MS = 200;
@@ -28,7 +28,7 @@ export interface Settlement {
 /** Bills what was delivered, and the prompt of an answer that credit cut; not what was empty or never reached anybody. */
 export function settlementOf(
   { requestId, accountId, price, conversation }: Admission,
-  outcome: Outcome & { nodeId: string; ttftMs: number; delivered: boolean },
+  outcome: MeteredAnswer & { nodeId: string; ttftMs: number; delivered: boolean },
 ): Settlement {
   const { nodeId, usage, ending, ttftMs } = outcome;
   const billable =

@@ -2,7 +2,7 @@
 import type { MiddlewareHandler } from 'hono';
 import type { PrincipalKind } from '../domain/principal-kind.ts';
 import { config } from '../env.ts';
-import { type Refusal, refused } from './api-error.ts';
+import { type ApiError, errorResponse } from './api-error.ts';
 import { authenticate, type Principal } from './authenticate.ts';
 import type { Api, ApiContext } from './response-headers.ts';
 
@@ -13,10 +13,10 @@ export const INFERS = ['inference', 'token'] as const;
 export const ANYBODY = ['inference', 'management', 'token'] as const;
 
 /** Refuses everybody else; the route then has `c.get('principal')`. */
-export function by(...kinds: readonly PrincipalKind[]): MiddlewareHandler<Api> {
+export function authorized(...kinds: readonly PrincipalKind[]): MiddlewareHandler<Api> {
   return async function byKind(c, next) {
     const who = await identify(c, kinds, Date.now());
-    if (!who.ok) return refused(who.refusal, config(c.env).publicOrigin);
+    if (!who.ok) return errorResponse(who.refusal, config(c.env).publicOrigin);
     await next();
   };
 }
@@ -26,7 +26,7 @@ export async function identify(
   c: ApiContext,
   kinds: readonly PrincipalKind[],
   nowMs: number,
-): Promise<{ ok: true; principal: Principal } | { ok: false; refusal: Refusal }> {
+): Promise<{ ok: true; principal: Principal } | { ok: false; refusal: ApiError }> {
   const who = await authenticate(c.req.raw, c.env, nowMs);
   if (!who.ok) return who;
   const { principal } = who;

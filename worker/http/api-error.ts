@@ -3,7 +3,7 @@ import { formatUsd } from '../domain/money.ts';
 import type { PrincipalKind } from '../domain/principal-kind.ts';
 import type { AdmitRefusal } from '../domain/wallet.ts';
 
-export type Refusal =
+export type ApiError =
   | AdmitRefusal
   | { reason: 'unauthenticated' }
   | { reason: 'conflicting_keys' }
@@ -80,14 +80,14 @@ const WIRE = {
   model_not_available: { status: 503, type: 'overloaded', code: 'model_not_available' },
   overloaded: { status: 503, type: 'overloaded', code: 'overloaded' },
   first_token_timeout: { status: 504, type: 'timeout', code: 'first_token_timeout' },
-} satisfies Record<Refusal['reason'], Wire>;
+} satisfies Record<ApiError['reason'], Wire>;
 
 /** The OpenAI and DeepSeek envelope; all four fields are always there. */
 export interface ErrorEnvelope {
   readonly error: { message: string; type: string; param: string | null; code: string };
 }
 
-export function envelope(refusal: Refusal, origin: string): ErrorEnvelope {
+export function envelope(refusal: ApiError, origin: string): ErrorEnvelope {
   const { type, code } = WIRE[refusal.reason];
   const param =
     refusal.reason === 'invalid_field'
@@ -99,12 +99,12 @@ export function envelope(refusal: Refusal, origin: string): ErrorEnvelope {
 }
 
 /** A refusal in OpenAI's envelope. @param origin where links in messages point, without a trailing slash */
-export function refused(refusal: Refusal, origin: string): Response {
-  return refusalResponse(refusal, envelope(refusal, origin));
+export function errorResponse(refusal: ApiError, origin: string): Response {
+  return errorResponseWith(refusal, envelope(refusal, origin));
 }
 
 /** @param body the envelope in the dialect of the route */
-export function refusalResponse(refusal: Refusal, body: object): Response {
+export function errorResponseWith(refusal: ApiError, body: object): Response {
   const headers = new Headers({ 'content-type': 'application/json' });
   const { status } = WIRE[refusal.reason];
   const waitMs = retryAfterMs(refusal);
@@ -116,7 +116,7 @@ export function refusalResponse(refusal: Refusal, body: object): Response {
   return new Response(JSON.stringify(body), { status, headers });
 }
 
-export function statusOf({ reason }: Refusal): number {
+export function statusOf({ reason }: ApiError): number {
   return WIRE[reason].status;
 }
 
@@ -126,7 +126,7 @@ const RETRY_AFTER_MS_MAX = 60_000;
 const RETRY_SOON_MS = 2_000;
 
 /** When asking again can help, in ms; null: it cannot. */
-function retryAfterMs(refusal: Refusal): number | null {
+function retryAfterMs(refusal: ApiError): number | null {
   switch (refusal.reason) {
     case 'requests_per_minute':
     case 'tokens_per_minute':
@@ -147,7 +147,7 @@ function retryAfterMs(refusal: Refusal): number | null {
   }
 }
 
-function messageFor(refusal: Refusal, origin: string): string {
+function messageFor(refusal: ApiError, origin: string): string {
   switch (refusal.reason) {
     case 'unauthenticated':
       return `The API key is missing or not valid. Send it as \`Authorization: Bearer sk-tg-…\`; make one at ${origin}/keys.`;

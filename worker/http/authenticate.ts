@@ -10,7 +10,7 @@ import { config, type Env } from '../env.ts';
 import { TtlCache } from '../lib/ttl-cache.ts';
 import { verifyClientToken } from '../tokens/client-claims.ts';
 import { pepperKey } from '../tokens/pepper.ts';
-import type { Refusal } from './api-error.ts';
+import type { ApiError } from './api-error.ts';
 
 export interface Principal {
   readonly kind: PrincipalKind;
@@ -37,7 +37,7 @@ const hashes = new TtlCache<string, string>({ ttlMs: 3_600_000, sizeMax: 10_000 
 
 const UNAUTHENTICATED = { ok: false, refusal: { reason: 'unauthenticated' } } as const;
 
-type Authenticated = { ok: true; principal: Principal } | { ok: false; refusal: Refusal };
+type Authenticated = { ok: true; principal: Principal } | { ok: false; refusal: ApiError };
 
 /**
  * Missing, malformed, unknown, revoked and expired keys get the same refusal.
@@ -128,7 +128,7 @@ function bearer(header: string | null): string | null {
 }
 
 /** A dead key learns nothing of its account. */
-function refusalOf(env: Env, row: KeyOfAccount | null, nowMs: number): Refusal | null {
+function refusalOf(env: Env, row: KeyOfAccount | null, nowMs: number): ApiError | null {
   if (row === null || isDead(row.key, nowMs)) return UNAUTHENTICATED.refusal;
   if (row.account.suspendedAtMs === null) return null;
   return { reason: 'account_suspended', contact: config(env).mailFrom };

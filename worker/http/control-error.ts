@@ -117,13 +117,13 @@ const REFUSALS = {
   ],
 } as const satisfies Record<string, readonly [number, string, string]>;
 
-export type FleetRefusal = keyof typeof REFUSALS;
+export type ControlError = keyof typeof REFUSALS;
 
 /**
  * @param facts.param the field at fault
  * @param facts.detail ends the message; never what the caller sent, so nothing is reflected
  */
-export function refuse(c: Context, code: FleetRefusal, facts: { param?: string; detail?: string } = {}) {
+export function refuse(c: Context, code: ControlError, facts: { param?: string; detail?: string } = {}) {
   const [status, type, message] = REFUSALS[code];
   const whole = facts.detail ? `${message} ${facts.detail}` : message;
   return c.json({ error: { message: whole, type, param: facts.param ?? null, code } }, status);

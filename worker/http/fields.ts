@@ -1,13 +1,13 @@
 /** Fields of request bodies, read by their schemas, and the refusal that names the first one that is wrong. */
 import * as z from 'zod';
-import type { Refusal } from './api-error.ts';
+import type { ApiError } from './api-error.ts';
 
 /** A dialect's fields and the session that the client names, or what is wrong with the first that is wrong. */
 export function readFields<Fields>(
   schema: z.ZodType<Fields>,
   body: Record<string, unknown>,
   headers: Headers,
-): { ok: true; fields: Fields; session: string | null } | { ok: false; refusal: Refusal } {
+): { ok: true; fields: Fields; session: string | null } | { ok: false; refusal: ApiError } {
   const parsed = schema.safeParse(body);
   if (!parsed.success) return { ok: false, refusal: invalidField(parsed.error.issues[0]!) };
   const session = SessionHeader.safeParse({ [SESSION_HEADER]: headers.get(SESSION_HEADER) });
@@ -21,7 +21,7 @@ export const Metadata = z
   .refine((pairs) => Object.keys(pairs).length <= 16, 'must have at most 16 pairs');
 
 /** Names the field as clients write it: `messages[0].content`. */
-function invalidField(issue: z.core.$ZodIssue): Refusal {
+function invalidField(issue: z.core.$ZodIssue): ApiError {
   const param = issue.path
     .map((part, i) => (typeof part === 'number' ? `[${part}]` : i === 0 ? part : `.${String(part)}`))
     .join('');

@@ -9,7 +9,7 @@ import type { ApiContext } from './response-headers.ts';
 
 /** A handler for all that `load` answers. */
 // biome-ignore lint/suspicious/noExplicitAny: whatever variables the part has, it sets them itself
-export function later(load: () => Promise<Hono<any>>) {
+export function lazy(load: () => Promise<Hono<any>>) {
   return async function loadedPart(c: Context<{ Bindings: Env }>): Promise<Response> {
     const part = await load();
     return part.fetch(c.req.raw, c.env, c.executionCtx);
@@ -20,7 +20,7 @@ type Handler = (c: ApiContext) => Response | Promise<Response>;
 type Handlers<Module> = { [Name in keyof Module as Module[Name] extends Handler ? Name : never]: Handler };
 
 /** Handlers of a module, by name, each in the context of the request that asks for it. */
-export function laterFrom<Module>(load: () => Promise<Module>) {
+export function lazyFrom<Module>(load: () => Promise<Module>) {
   return (name: keyof Handlers<Module>): Handler =>
     async function loadedHandler(c) {
       const handlers = (await load()) as Handlers<Module>;

@@ -1,6 +1,6 @@
 /** Step 2: the body, bounded before it is parsed and parsed once. */
 import { joined } from '../domain/bytes.ts';
-import type { Refusal } from './api-error.ts';
+import type { ApiError } from './api-error.ts';
 
 /** 4 MiB holds a full context of text several times over. */
 export const BODY_BYTES_MAX = 4 * 1024 * 1024;
@@ -11,7 +11,7 @@ const DEPTH_MAX = 40;
 /** `application/json` and its kin (`…+json`); no other charset than UTF-8, which is the default. */
 const JSON_UTF8 = /^application\/([\w.-]+\+)?json\s*(;(?!.*charset=(?!"?utf-8)).*)?$/i;
 
-type Read = { ok: true; body: Record<string, unknown>; bytes: Uint8Array } | { ok: false; refusal: Refusal };
+type Read = { ok: true; body: Record<string, unknown>; bytes: Uint8Array } | { ok: false; refusal: ApiError };
 
 /** A JSON object from the request's body, or why not. The body is abandoned as soon as it is too large. */
 export async function readJsonObject(request: Request): Promise<Read> {

@@ -25,7 +25,7 @@ export type ApiContext = Context<Api>;
 const KNOWN_MS = 5_000;
 const known = new TtlCache<string, RateLimitState>({ ttlMs: KNOWN_MS, sizeMax: 10_000 });
 
-export function withAnswerHeaders(): MiddlewareHandler<Api> {
+export function withResponseHeaders(): MiddlewareHandler<Api> {
   return async function answerHeadersOf(c, next) {
     const startedMs = Date.now();
     const requestId = newId('req', startedMs);
@@ -35,7 +35,7 @@ export function withAnswerHeaders(): MiddlewareHandler<Api> {
     if (c.get('isHeaded')) return;
     const { headers } = c.res;
     for (const [name, value] of Object.entries(await allHeaders(c))) {
-      if (!(name in answerHeaders({ requestId }) && headers.has(name))) headers.set(name, value);
+      if (!(name in responseHeaders({ requestId }) && headers.has(name))) headers.set(name, value);
     }
   };
 }
@@ -48,7 +48,7 @@ export function headersAtOnce(c: ApiContext): Promise<Record<string, string>> {
 
 async function allHeaders(c: ApiContext): Promise<Record<string, string>> {
   const headers: Record<string, string> = {
-    ...answerHeaders({ requestId: c.get('requestId') }),
+    ...responseHeaders({ requestId: c.get('requestId') }),
     'openai-processing-ms': String(Date.now() - c.get('startedMs')),
   };
   const rateLimit = await rateLimitOf(c);
@@ -63,7 +63,7 @@ async function allHeaders(c: ApiContext): Promise<Record<string, string>> {
 }
 
 /** OpenAI's name of it and Anthropic's. */
-export function answerHeaders({ requestId }: { requestId: string }) {
+export function responseHeaders({ requestId }: { requestId: string }) {
   return { 'x-request-id': requestId, 'request-id': requestId };
 }
 

@@ -16,11 +16,11 @@ import {
   personTwoFactor,
   personVerification,
 } from '../db/schema.ts';
-import type { Post } from '../domain/account-email.ts';
+import type { AccountEmail } from '../domain/account-email.ts';
 import { config, type Env } from '../env.ts';
 import { isLocale, LOCALES, type Locale } from '../i18n/locale.ts';
 import { attemptFrom, SIGN_UPS_PER_ADDRESS } from '../lib/throttle.ts';
-import { sendLetter } from '../notifications/email/send.ts';
+import { sendAccountEmail } from '../notifications/email/send.ts';
 import { githubPerson } from './github-person.ts';
 
 /** Counted in characters, as NIST SP 800-63B counts them; no rules of composition. */
@@ -53,9 +53,9 @@ export function auth(env: Env): Auth {
 
 function build(env: Env) {
   const { publicOrigin, authSecret, github } = config(env);
-  const post = (to: { email: string; locale?: string | null }, letter: Post) => {
+  const post = (to: { email: string; locale?: string | null }, letter: AccountEmail) => {
     const locale = isLocale(to.locale ?? undefined) ? (to.locale as Locale) : LOCALES[0];
-    return sendLetter(env, { to: to.email, locale, post: letter }, Date.now());
+    return sendAccountEmail(env, { to: to.email, locale, post: letter }, Date.now());
   };
   return betterAuth({
     appName: 'Tollgate',

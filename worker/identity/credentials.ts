@@ -2,8 +2,8 @@
 import { isAPIError } from 'better-auth/api';
 import { config, type Env } from '../env.ts';
 import type { Locale } from '../i18n/locale.ts';
-import { attemptFrom, LETTERS_PER_ADDRESS } from '../lib/throttle.ts';
-import { sendLetter } from '../notifications/email/send.ts';
+import { attemptFrom, EMAILS_PER_ADDRESS } from '../lib/throttle.ts';
+import { sendAccountEmail } from '../notifications/email/send.ts';
 import type { Person } from './account.ts';
 import { auth } from './auth.ts';
 
@@ -18,7 +18,7 @@ interface AskedBy {
 }
 
 export async function askForSignInLink(env: Env, { email, locale, headers, nowMs }: AskedBy): Asked {
-  const retryAfterMs = attemptFrom(headers, 'letter', LETTERS_PER_ADDRESS, nowMs);
+  const retryAfterMs = attemptFrom(headers, 'letter', EMAILS_PER_ADDRESS, nowMs);
   if (retryAfterMs === 0) {
     await auth(env).api.signInMagicLink({ body: { email, metadata: { locale } }, headers });
   }
@@ -26,13 +26,13 @@ export async function askForSignInLink(env: Env, { email, locale, headers, nowMs
 }
 
 export async function askForPasswordReset(env: Env, { email, headers, nowMs }: AskedBy): Asked {
-  const retryAfterMs = attemptFrom(headers, 'letter', LETTERS_PER_ADDRESS, nowMs);
+  const retryAfterMs = attemptFrom(headers, 'letter', EMAILS_PER_ADDRESS, nowMs);
   if (retryAfterMs === 0) await auth(env).api.requestPasswordReset({ body: { email }, headers });
   return retryAfterMs;
 }
 
 export async function askForVerification(env: Env, { email, headers, nowMs }: AskedBy): Asked {
-  const retryAfterMs = attemptFrom(headers, 'letter', LETTERS_PER_ADDRESS, nowMs);
+  const retryAfterMs = attemptFrom(headers, 'letter', EMAILS_PER_ADDRESS, nowMs);
   if (retryAfterMs === 0) await auth(env).api.sendVerificationEmail({ body: { email }, headers });
   return retryAfterMs;
 }
@@ -64,7 +64,7 @@ export async function changePassword(
   });
   if (!changed) return null;
   const url = `${config(env).publicOrigin}/settings`;
-  await sendLetter(
+  await sendAccountEmail(
     env,
     { to: person.email, locale, post: { kind: 'sign_in_changed', what: 'password', url } },
     nowMs,

@@ -1,7 +1,7 @@
 /** A second factor: an authenticator app's six digits, and codes to be kept for when it is lost. */
 import { config, type Env } from '../env.ts';
 import type { Locale } from '../i18n/locale.ts';
-import { sendLetter } from '../notifications/email/send.ts';
+import { sendAccountEmail } from '../notifications/email/send.ts';
 import type { Person } from './account.ts';
 import { auth } from './auth.ts';
 import { unlessRefused } from './credentials.ts';
@@ -62,5 +62,9 @@ export async function endSecondFactor(
 
 function tell(env: Env, { person, locale, nowMs }: By, what: 'second_factor_on' | 'second_factor_off') {
   const url = `${config(env).publicOrigin}/settings`;
-  return sendLetter(env, { to: person.email, locale, post: { kind: 'sign_in_changed', what, url } }, nowMs);
+  return sendAccountEmail(
+    env,
+    { to: person.email, locale, post: { kind: 'sign_in_changed', what, url } },
+    nowMs,
+  );
 }

@@ -5,7 +5,7 @@ import { newId } from '../domain/ids.ts';
 import type { MemberRole } from '../domain/team.ts';
 import { config, type Env } from '../env.ts';
 import type { Locale } from '../i18n/locale.ts';
-import { sendLetter } from '../notifications/email/send.ts';
+import { sendAccountEmail } from '../notifications/email/send.ts';
 import type { Person } from './account.ts';
 
 const INVITATION_DAYS = 7;
@@ -48,7 +48,7 @@ export async function invite(
   if (!(await insertInvitation(database(env), row, entry))) return false;
   const url = `${config(env).publicOrigin}/invitation/${token}`;
   const post = { kind: 'invitation', url, role, accountName, invitedBy: by.email } as const;
-  await sendLetter(env, { to: email, locale, post }, nowMs);
+  await sendAccountEmail(env, { to: email, locale, post }, nowMs);
   return true;
 }
 

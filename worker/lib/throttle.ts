@@ -19,7 +19,7 @@ export const ATTEMPTS_PER_PERSON: ThrottleRule = { attempts: 8, windowMs: 600_00
 /** An office behind one address signs in on a Monday morning. */
 export const ATTEMPTS_PER_ADDRESS: ThrottleRule = { attempts: 40, windowMs: 600_000 };
 /** A letter lands in somebody's inbox: nobody is to fill it from here. */
-export const LETTERS_PER_ADDRESS: ThrottleRule = { attempts: 10, windowMs: 3_600_000 };
+export const EMAILS_PER_ADDRESS: ThrottleRule = { attempts: 10, windowMs: 3_600_000 };
 /** Each new account costs the trial credit. */
 export const SIGN_UPS_PER_ADDRESS: ThrottleRule = { attempts: 10, windowMs: 3_600_000 };
 

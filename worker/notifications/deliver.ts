@@ -14,7 +14,7 @@ import { DONE, type TaskResult } from '../domain/task-result.ts';
 import type { Env } from '../env.ts';
 import { ANSWER_WITHIN_MS, type Attempt } from './attempt.ts';
 import { mailer } from './email/mailer.ts';
-import { writeLetter } from './email/notice-email.ts';
+import { noticeEmail } from './email/notice-email.ts';
 import { nextDelayMs } from './retry-schedule.ts';
 import { postWebhook } from './webhook/post.ts';
 
@@ -95,7 +95,7 @@ const CHANNELS: Record<DeliveryRow['channel'], (env: Env, outgoing: Outgoing) =>
 async function byEmail(env: Env, { delivery, notification }: Outgoing): Promise<Attempt> {
   const sender = mailer(env);
   if (sender === null) return { ok: false, status: null, fault: 'mail_not_configured', retry: false };
-  return sender.send({ to: delivery.target, ...(await writeLetter(env, notification)) });
+  return sender.send({ to: delivery.target, ...(await noticeEmail(env, notification)) });
 }
 
 async function byWebhook(env: Env, { delivery, notification, nowMs }: Outgoing): Promise<Attempt> {

@@ -16,7 +16,7 @@ interface News extends HomeOf {
   readonly by: string;
 }
 
-export class Homes {
+export class Affinity {
   readonly #homes = new Map<number, ConversationHome>();
   #news: News[] = [];
   /** numbers go on rising when the object begins anew */

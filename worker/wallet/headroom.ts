@@ -14,7 +14,7 @@ import { nanoUsd } from '../domain/money.ts';
 import type { TokenCap } from '../domain/wallet.ts';
 import type { Cap } from './held-request.ts';
 import type { Ledger } from './ledger.ts';
-import type { Traffic } from './rate-counters.ts';
+import type { RateCounters } from './rate-counters.ts';
 import type { WalletStore } from './store.ts';
 
 export type Caps = Readonly<Record<LimitScope, Cap>> | ScopedLimits;
@@ -26,12 +26,12 @@ interface Bound {
   readonly leftNanoUsd: number;
 }
 
-export class Room {
+export class Headroom {
   readonly #store: WalletStore;
   readonly #ledger: Ledger;
-  readonly #traffic: Traffic;
+  readonly #traffic: RateCounters;
 
-  constructor(parts: { store: WalletStore; ledger: Ledger; traffic: Traffic }) {
+  constructor(parts: { store: WalletStore; ledger: Ledger; traffic: RateCounters }) {
     this.#store = parts.store;
     this.#ledger = parts.ledger;
     this.#traffic = parts.traffic;

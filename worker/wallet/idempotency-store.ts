@@ -26,7 +26,7 @@ CREATE TABLE IF NOT EXISTS replay_part (
 ) STRICT, WITHOUT ROWID;
 `;
 
-export class ReplayStore {
+export class IdempotencyStore {
   readonly #sql: SqlStorage;
 
   constructor(sql: SqlStorage) {

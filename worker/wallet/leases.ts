@@ -5,31 +5,31 @@
 import type { Ending } from '../domain/hold.ts';
 import { timeOfId } from '../domain/ids.ts';
 import {
+  type Allotment,
   type Lease,
   type LeasedEnd,
   type LeaseGrant,
   type LeaseReport,
   limitsLeft,
   minus,
-  NO_SHARE,
+  NO_ALLOTMENT,
   plus,
   readTicket,
-  type Share,
   slackFor,
 } from '../domain/lease.ts';
 import { nanoUsd } from '../domain/money.ts';
 import { chargeFor } from '../domain/pricing.ts';
 import { isSound, NO_USAGE } from '../domain/usage.ts';
 import type { WalletReceipt } from '../domain/wallet.ts';
-import type { Homes } from './affinity.ts';
-import type { Room } from './headroom.ts';
+import type { Affinity } from './affinity.ts';
+import type { Headroom } from './headroom.ts';
 import type { HeldRequest } from './held-request.ts';
 import type { LeaseStore } from './lease-store.ts';
 import type { Ledger } from './ledger.ts';
-import { NOTHING_LEASED, type Traffic } from './rate-counters.ts';
+import { NOTHING_LEASED, type RateCounters } from './rate-counters.ts';
 import { rateLimitState } from './rate-limit-state.ts';
 import { type LeasedHold, provenBy, type Settlement } from './settlement.ts';
-import type { Pages } from './settlement-groups.ts';
+import type { SettlementGroups } from './settlement-groups.ts';
 import type { WalletStore } from './store.ts';
 
 /** An isolate that lives reports several times within it: the slack of one that does not is not worth waiting for. */
@@ -42,11 +42,11 @@ const PRESSED_MS = 5_000;
 interface Parts {
   readonly store: WalletStore;
   readonly leases: LeaseStore;
-  readonly pages: Pages;
-  readonly homes: Homes;
+  readonly pages: SettlementGroups;
+  readonly homes: Affinity;
   readonly ledger: Ledger;
-  readonly room: Room;
-  readonly traffic: Traffic;
+  readonly room: Headroom;
+  readonly traffic: RateCounters;
   readonly settlement: Settlement;
   /** how long an isolate may be silent before its lease belongs to the nodes' receipts */
   readonly leaseMs: () => number;
@@ -124,7 +124,7 @@ export class Leases {
       this.#heardMs.delete(lease.leaseId);
       const isLast = nowMs > lease.untilMs + graceMs();
       // nobody is left who could admit from it, or give it back
-      const dead = this.#move(lease, { ...lease, slack: NO_SHARE });
+      const dead = this.#move(lease, { ...lease, slack: NO_ALLOTMENT });
       leases.put(dead);
       const left = this.#settleByReceipts(dead, leases.receiptsOf(lease.leaseId), { isLast }, nowMs);
       if (isLast) leases.put(this.#move(left, { ...left, ...NOTHING_LEASED, endedAtMs: nowMs }));
@@ -171,7 +171,7 @@ export class Leases {
       ...limitsLeft(limits, room.loads(keyId, limits, nowMs)),
       nanoUsd: tightest.leftNanoUsd - grown.nanoUsd,
     };
-    const slack = this.#isPressed(nowMs) ? NO_SHARE : slackFor(report.wants, left);
+    const slack = this.#isPressed(nowMs) ? NO_ALLOTMENT : slackFor(report.wants, left);
     const share = plus(plus(base.share, { requests: 0, ...grown }), slack);
     leases.put(this.#move(base, { ...base, share, slack: plus(kept, slack) }));
     return { grown, slack, boundBy: grown.nanoUsd < needs.nanoUsd ? tightest.by : null };
@@ -326,7 +326,7 @@ export class Leases {
 const NOTHING_GRANTED = {
   grown: { nanoUsd: nanoUsd(0), tokens: 0 },
   boundBy: null,
-  slack: NO_SHARE,
+  slack: NO_ALLOTMENT,
 } as const;
 
 /** Nothing runs and nothing is wanted: the isolate gives the lease back. */
@@ -334,7 +334,7 @@ function isOver({ running, kept, needs, wants }: LeaseReport): boolean {
   return [running, kept, wants].every(isNothing) && needs.nanoUsd === 0 && needs.tokens === 0;
 }
 
-function isNothing({ requests, nanoUsd: nano, tokens }: Share): boolean {
+function isNothing({ requests, nanoUsd: nano, tokens }: Allotment): boolean {
   return requests === 0 && nano === 0 && tokens === 0;
 }
 

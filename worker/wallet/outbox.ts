@@ -3,11 +3,17 @@ import { database } from '../db/client.ts';
 import { project } from '../db/projection.ts';
 import type { Entry } from '../domain/ledger.ts';
 import type { NanoUsd } from '../domain/money.ts';
-import type { OutboxItem, ToldRequest } from '../domain/outbox.ts';
+import type { OutboxItem, UsageRecord } from '../domain/outbox.ts';
 import type { Task } from '../domain/task.ts';
 import type { RequestRecord } from '../domain/wallet.ts';
 import type { Env } from '../env.ts';
-import { grantedOf, type Page, type Pages, places, recordOf } from './settlement-groups.ts';
+import {
+  grantedOf,
+  positionsOf,
+  recordOf,
+  type SettlementGroup,
+  type SettlementGroups,
+} from './settlement-groups.ts';
 import type { WalletStore } from './store.ts';
 
 /** One look at the outbox; a page is an item of many requests. */
@@ -22,9 +28,9 @@ interface Charged {
 }
 
 /** What waits in an outbox: items as D1 hears of them, a request with its charge, and pages, which are read when it does. */
-export type Told =
+export type Published =
   | OutboxItem
-  | (Charged & { readonly kind: 'settled'; readonly request: ToldRequest })
+  | (Charged & { readonly kind: 'settled'; readonly request: UsageRecord })
   | (Charged & { readonly kind: 'page'; readonly atMs: number });
 
 interface Numbered {
@@ -38,7 +44,7 @@ interface Numbered {
  */
 export async function emptyOutbox(
   env: Env,
-  { store, pages }: { store: WalletStore; pages: Pages },
+  { store, pages }: { store: WalletStore; pages: SettlementGroups },
 ): Promise<void> {
   for (;;) {
     const rows = nextItems(store, pages);
@@ -52,12 +58,12 @@ export async function emptyOutbox(
   }
 }
 
-function nextItems(store: WalletStore, pages: Pages): Numbered[] {
+function nextItems(store: WalletStore, pages: SettlementGroups): Numbered[] {
   const items: Numbered[] = [];
   let requests = 0;
   for (const { seq, item } of store.outbox(ITEMS_MAX)) {
     if (requests >= REQUESTS_MAX) break;
-    for (const each of inFull(JSON.parse(item) as Told | LegacyUsage, pages)) {
+    for (const each of inFull(JSON.parse(item) as Published | LegacyUsage, pages)) {
       items.push({ seq, item: each });
       if (each.kind === 'usage') requests += each.requests.length;
     }
@@ -69,7 +75,7 @@ function nextItems(store: WalletStore, pages: Pages): Numbered[] {
 type LegacyUsage = { kind: 'usage'; accountId: string; request: RequestRecord; grantedNanoUsd: NanoUsd };
 
 /** @throws Error when only another version knows such an item: after a rollback it waits, and is not lost */
-function inFull(item: Told | LegacyUsage, pages: Pages): OutboxItem[] {
+function inFull(item: Published | LegacyUsage, pages: SettlementGroups): OutboxItem[] {
   switch (item.kind) {
     case 'settled':
       return withEntry(item, [item.request]);
@@ -92,13 +98,13 @@ function inFull(item: Told | LegacyUsage, pages: Pages): OutboxItem[] {
   }
 }
 
-function withEntry({ accountId, entry }: Charged, requests: ToldRequest[]): OutboxItem[] {
+function withEntry({ accountId, entry }: Charged, requests: UsageRecord[]): OutboxItem[] {
   const usage: OutboxItem = { kind: 'usage', accountId, requests };
   return entry === null ? [usage] : [{ kind: 'entry', accountId, entry }, usage];
 }
 
-function requestsOf(page: Page): ToldRequest[] {
-  return places(page).map((place) => ({ ...recordOf(place), grantedNanoUsd: grantedOf(place) }));
+function requestsOf(page: SettlementGroup): UsageRecord[] {
+  return positionsOf(page).map((place) => ({ ...recordOf(place), grantedNanoUsd: grantedOf(place) }));
 }
 
 function taskOf(item: OutboxItem): Task | null {

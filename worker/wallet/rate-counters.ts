@@ -2,7 +2,7 @@
  * What counts against limits: requests and tokens of the last minute and in flight, by key and for the whole account.
  * In memory, so that admission need not count rows; the request table can make it anew at any time.
  */
-import { type Lease, minus, NO_SHARE, plus, type Share } from '../domain/lease.ts';
+import { type Allotment, type Lease, minus, NO_ALLOTMENT, plus } from '../domain/lease.ts';
 import type { Load } from '../domain/limits.ts';
 import { nanoUsd } from '../domain/money.ts';
 import type { HeldRequest } from './held-request.ts';
@@ -17,9 +17,9 @@ export type Recent = Part & Pick<HeldRequest, 'keyId' | 'state' | 'admittedAtMs'
 
 /** What a lease has set aside, and how much of it is slack. */
 export type Leased = Pick<Lease, 'share' | 'slack'>;
-export const NOTHING_LEASED: Leased = { share: NO_SHARE, slack: NO_SHARE };
+export const NOTHING_LEASED: Leased = { share: NO_ALLOTMENT, slack: NO_ALLOTMENT };
 
-export class Traffic {
+export class RateCounters {
   readonly #keys = new Map<string, Scope>();
   #account = new Scope();
 
@@ -54,7 +54,7 @@ export class Traffic {
   }
 
   /** Slack of all leases together. */
-  get slack(): Share {
+  get slack(): Allotment {
     return this.#account.slack;
   }
 
@@ -113,7 +113,7 @@ class Scope {
   #inFlight = 0;
   #heldNanoUsd = 0;
   #tokens = 0;
-  slack = NO_SHARE;
+  slack = NO_ALLOTMENT;
 
   load(nowMs: number, of: { slack: boolean } = { slack: true }): Omit<Load, 'spentNanoUsd'> {
     this.#admitted.prune(nowMs);
@@ -121,7 +121,7 @@ class Scope {
     const oldestMs = this.#admitted.oldestMs;
     const oldestEndMs = this.#endedTokens.oldestMs;
     // slack may be admitted within the minute, and is in hand for whoever has it
-    const idle = of.slack ? NO_SHARE : this.slack;
+    const idle = of.slack ? NO_ALLOTMENT : this.slack;
     return {
       requestsLastMinute: this.#admitted.sum + this.slack.requests - idle.requests,
       oldestRequestAgeMs: oldestMs === null ? 0 : nowMs - oldestMs,

@@ -8,12 +8,12 @@ import type { WalletReceipt } from '../domain/wallet.ts';
 import type { Leases } from './leases.ts';
 import { type Agreement, agrees, type Receipts } from './receipts.ts';
 import type { Settlement } from './settlement.ts';
-import { type Pages, type Place, proofOf, recordOf } from './settlement-groups.ts';
+import { type GroupPosition, proofOf, recordOf, type SettlementGroups } from './settlement-groups.ts';
 import type { WalletStore } from './store.ts';
 
 interface Parts {
   readonly store: WalletStore;
-  readonly pages: Pages;
+  readonly pages: SettlementGroups;
   readonly receipts: Receipts;
   readonly settlement: Settlement;
   readonly leases: Leases;
@@ -36,7 +36,7 @@ function take(parts: Parts, receipt: WalletReceipt, agreed: Agreement[], nowMs: 
   const request = known ? null : store.request(requestId);
   const isSearched = known === null && request === null && !pages.isSurelyNew(requestId, nowMs);
   const place = isSearched ? pages.find(requestId, nowMs) : known;
-  if (place) return takeOfPage(parts, place, receipt, agreed, nowMs);
+  if (place) return takeOfGroup(parts, place, receipt, agreed, nowMs);
 
   if (request === null && leases.willTell(receipt, nowMs)) return 'later';
   const ended = request?.state === 'held' ? null : request;
@@ -47,9 +47,9 @@ function take(parts: Parts, receipt: WalletReceipt, agreed: Agreement[], nowMs: 
   receipts.alarmIfGivenTwice(receipt, [], nowMs);
 }
 
-function takeOfPage(
+function takeOfGroup(
   { store, pages, receipts }: Parts,
-  place: Place,
+  place: GroupPosition,
   receipt: WalletReceipt,
   agreed: Agreement[],
   nowMs: number,

@@ -2,7 +2,7 @@
 import type { OutboxItem } from '../domain/outbox.ts';
 import { type DriftKind, isDrift, type Settled, type WriteOff, writeOff } from '../domain/reconciliation.ts';
 import type { RequestRecord, WalletReceipt } from '../domain/wallet.ts';
-import { type Page, type Pages, places, recordOf } from './settlement-groups.ts';
+import { positionsOf, recordOf, type SettlementGroup, type SettlementGroups } from './settlement-groups.ts';
 import type { WalletStore } from './store.ts';
 
 /** How often it is looked for receipts that are missing; each look writes a row. */
@@ -12,7 +12,7 @@ const MISSING_PER_LOOK_MAX = 500;
 
 interface Parts {
   readonly store: WalletStore;
-  readonly pages: Pages;
+  readonly pages: SettlementGroups;
   readonly tell: (item: OutboxItem) => void;
   /** how long a receipt is waited for */
   readonly graceMs: () => number;
@@ -45,13 +45,13 @@ export class Receipts {
   }
 
   /** As `settle`, for the requests of a page; their nodes' receipts may have come before. */
-  settlePage(page: Page, nowMs: number): void {
+  settlePage(page: SettlementGroup, nowMs: number): void {
     const { store, pages } = this.#parts;
     const ids = page.requests.map(({ request_id }) => request_id);
     const waiting = store.unsettledBetween(ids.reduce(least), ids.reduce(greatest));
     if (waiting.length === 0) return;
     page.hasRows = true;
-    for (const place of places(page)) {
+    for (const place of positionsOf(page)) {
       const record = recordOf(place);
       const own = waiting.filter(({ requestId }) => requestId === record.requestId);
       if (own.length === 0) continue;

@@ -20,7 +20,7 @@ const KNOWN_REQUESTS_MAX = 50_000;
 const FORGET_EVERY_MS = 10_000;
 
 /** A request in its page, by the columns of the table `request`. */
-interface PagedRequest {
+interface GroupedRequest {
   readonly request_id: string;
   readonly stream: 0 | 1;
   readonly state: RequestState;
@@ -39,14 +39,17 @@ interface PagedRequest {
   readonly ttft_ms: number | null;
 }
 
-type NewPaged = Omit<RequestRecord, 'keyId' | 'modelId' | 'price' | 'endedAtMs' | 'entrySeq' | 'ending'> & {
+type NewGroupedRequest = Omit<
+  RequestRecord,
+  'keyId' | 'modelId' | 'price' | 'endedAtMs' | 'entrySeq' | 'ending'
+> & {
   readonly ending: Ending;
   readonly grantedNanoUsd: number;
   readonly drawnNanoUsd: number;
 };
 
 /** What the requests of a page have in common. */
-interface PageOf {
+interface GroupOf {
   readonly leaseId: string;
   readonly keyId: string;
   readonly modelId: string;
@@ -55,44 +58,50 @@ interface PageOf {
   readonly entrySeq: number | null;
 }
 
-export interface Page extends PageOf {
+export interface SettlementGroup extends GroupOf {
   /** when they were settled, in milliseconds; no two pages have the same */
   readonly atMs: number;
-  readonly requests: readonly PagedRequest[];
+  readonly requests: readonly GroupedRequest[];
   proofs: string;
   /** receipts of its requests may be among the rows of `receipt`, which else need not be looked for */
   hasRows: boolean;
 }
 
 /** A request in a page. */
-export interface Place {
-  readonly page: Page;
+export interface GroupPosition {
+  readonly page: SettlementGroup;
   readonly at: number;
 }
 
 type Proof = 'none' | 'came' | 'finished';
 const PROOFS = { none: '0', came: 'p', finished: 'f' } as const satisfies Record<Proof, string>;
 
-export class Pages {
+export class SettlementGroups {
   readonly #sql: SqlStorage;
   /** how long a receipt is waited for */
   readonly #graceMs: () => number;
-  #known: Map<string, Place> | null = null;
+  #known: Map<string, GroupPosition> | null = null;
   /** whose requests are known, oldest first */
-  #pages: Page[] = [];
+  #pages: SettlementGroup[] = [];
   #forgotAtMs = 0;
-  readonly #proved = new Set<Page>();
+  readonly #proved = new Set<SettlementGroup>();
 
   constructor(sql: SqlStorage, graceMs: () => number) {
     this.#sql = sql;
     this.#graceMs = graceMs;
   }
 
-  insert(of: PageOf, requests: readonly NewPaged[], nowMs: number): Page {
+  insert(of: GroupOf, requests: readonly NewGroupedRequest[], nowMs: number): SettlementGroup {
     const last = this.#sql.exec<Row>('SELECT max(at_ms) AS at_ms FROM page').one().at_ms as number | null;
     const atMs = Math.max(nowMs, (last ?? 0) + 1);
     const proofs = PROOFS.none.repeat(requests.length);
-    const page: Page = { ...of, atMs, requests: requests.map(toPaged), proofs, hasRows: false };
+    const page: SettlementGroup = {
+      ...of,
+      atMs,
+      requests: requests.map(toGroupedRequest),
+      proofs,
+      hasRows: false,
+    };
     const { leaseId, keyId, modelId, price, entrySeq } = page;
     const ids = requests.map(({ requestId }) => requestId).sort();
     this.#sql.exec(
@@ -117,18 +126,18 @@ export class Pages {
   }
 
   /** @throws Error when there is none of that time */
-  page(atMs: number): Page {
+  page(atMs: number): SettlementGroup {
     const known = this.#pages.findLast((page) => page.atMs === atMs);
-    return known ?? toPage(this.#sql.exec<Row>('SELECT * FROM page WHERE at_ms = ?', atMs).one());
+    return known ?? toGroup(this.#sql.exec<Row>('SELECT * FROM page WHERE at_ms = ?', atMs).one());
   }
 
   /** @returns null: it was settled more than a minute ago, if at all */
-  known(requestId: string, nowMs: number): Place | null {
+  known(requestId: string, nowMs: number): GroupPosition | null {
     return this.#learn(nowMs).get(requestId) ?? null;
   }
 
   /** @returns null: no page has it, or it was more than a day ago */
-  find(requestId: string, nowMs: number): Place | null {
+  find(requestId: string, nowMs: number): GroupPosition | null {
     const known = this.known(requestId, nowMs);
     const madeAtMs = timeOfId(requestId);
     if (known || Number.isNaN(madeAtMs)) return known;
@@ -142,7 +151,7 @@ export class Pages {
       )
       .toArray();
     if (!row) return null;
-    const page = toPage(row);
+    const page = toGroup(row);
     return { page, at: page.requests.findIndex(({ request_id }) => request_id === requestId) };
   }
 
@@ -152,7 +161,7 @@ export class Pages {
   }
 
   /** The receipt of the node that was billed has come. Written by `flush`, once for all of a page. */
-  prove({ page, at }: Place, outcome: WalletReceipt['outcome']): void {
+  prove({ page, at }: GroupPosition, outcome: WalletReceipt['outcome']): void {
     const proof = outcome === 'finished' ? PROOFS.finished : PROOFS.came;
     page.proofs = page.proofs.slice(0, at) + proof + page.proofs.slice(at + 1);
     this.#proved.add(page);
@@ -182,8 +191,8 @@ export class Pages {
     const query = 'SELECT * FROM page WHERE at_ms > ? AND at_ms <= ? AND instr(proofs, ?) ORDER BY at_ms';
     const requests: RequestRecord[] = [];
     for (const row of this.#sql.exec<Row>(query, afterMs, toMs, PROOFS.none)) {
-      const page = toPage(row);
-      const own = places(page).filter((place) => proofOf(place) === 'none' && isCharged(place));
+      const page = toGroup(row);
+      const own = positionsOf(page).filter((place) => proofOf(place) === 'none' && isCharged(place));
       requests.push(...own.map(recordOf));
       if (requests.length >= limit) return { requests, toMs: page.atMs };
     }
@@ -193,7 +202,7 @@ export class Pages {
   /** Settled after `afterMs`. */
   recent(afterMs: number): RequestRecord[] {
     const rows = this.#sql.exec<Row>('SELECT * FROM page WHERE at_ms > ?', afterMs).toArray();
-    return rows.flatMap((row) => places(toPage(row)).map(recordOf));
+    return rows.flatMap((row) => positionsOf(toGroup(row)).map(recordOf));
   }
 
   /** When the first page after `afterMs` was settled, or null. */
@@ -207,12 +216,12 @@ export class Pages {
   }
 
   /** Requests are known by id from the first time that anybody asks, until nobody can ask any more. */
-  #learn(nowMs: number): Map<string, Place> {
+  #learn(nowMs: number): Map<string, GroupPosition> {
     if (this.#known === null) {
       this.#known = new Map();
       const fromMs = nowMs - this.#graceMs() - KNOWN_MS;
       const rows = this.#sql.exec<Row>('SELECT * FROM page WHERE at_ms > ? ORDER BY at_ms', fromMs);
-      for (const row of rows) this.#remember(toPage(row));
+      for (const row of rows) this.#remember(toGroup(row));
     }
     if (Math.abs(nowMs - this.#forgotAtMs) > FORGET_EVERY_MS) {
       this.#forgotAtMs = nowMs;
@@ -225,25 +234,25 @@ export class Pages {
     return this.#known;
   }
 
-  #remember(page: Page): void {
+  #remember(page: SettlementGroup): void {
     this.#pages.push(page);
-    for (const place of places(page)) this.#known!.set(page.requests[place.at]!.request_id, place);
+    for (const place of positionsOf(page)) this.#known!.set(page.requests[place.at]!.request_id, place);
   }
 
-  #isOver(page: Page, nowMs: number): boolean {
+  #isOver(page: SettlementGroup, nowMs: number): boolean {
     const ageMs = nowMs - page.atMs;
     // what is forgotten here is searched for, should anybody ask
     if (ageMs > KNOWN_MS && this.#known!.size > KNOWN_REQUESTS_MAX) return true;
-    const waits = places(page).some((place) => isCharged(place) && proofOf(place) === 'none');
+    const waits = positionsOf(page).some((place) => isCharged(place) && proofOf(place) === 'none');
     return ageMs > KNOWN_MS + (waits ? this.#graceMs() : 0);
   }
 }
 
-export function places(page: Page): Place[] {
+export function positionsOf(page: SettlementGroup): GroupPosition[] {
   return page.requests.map((_, at) => ({ page, at }));
 }
 
-export function recordOf({ page, at }: Place): RequestRecord {
+export function recordOf({ page, at }: GroupPosition): RequestRecord {
   const row = page.requests[at]!;
   return {
     requestId: row.request_id,
@@ -265,20 +274,20 @@ export function recordOf({ page, at }: Place): RequestRecord {
 }
 
 /** Part of its charge that granted credit paid. */
-export function grantedOf({ page, at }: Place) {
+export function grantedOf({ page, at }: GroupPosition) {
   return nanoUsd(page.requests[at]!.granted_nano_usd);
 }
 
-export function proofOf({ page, at }: Place): Proof {
+export function proofOf({ page, at }: GroupPosition): Proof {
   const proof = page.proofs[at];
   return proof === PROOFS.finished ? 'finished' : proof === PROOFS.came ? 'came' : 'none';
 }
 
-function isCharged({ page, at }: Place): boolean {
+function isCharged({ page, at }: GroupPosition): boolean {
   return page.requests[at]!.charge_nano_usd > 0;
 }
 
-function toPaged(request: NewPaged): PagedRequest {
+function toGroupedRequest(request: NewGroupedRequest): GroupedRequest {
   const { usage } = request;
   return {
     request_id: request.requestId,
@@ -298,7 +307,7 @@ function toPaged(request: NewPaged): PagedRequest {
   };
 }
 
-function toPage(row: Row): Page {
+function toGroup(row: Row): SettlementGroup {
   return {
     atMs: row.at_ms as number,
     leaseId: row.lease_id as string,
@@ -311,7 +320,7 @@ function toPage(row: Row): Page {
       outputNanoUsd: row.output_nano_usd as number,
     },
     entrySeq: row.entry_seq as number | null,
-    requests: JSON.parse(row.requests as string) as PagedRequest[],
+    requests: JSON.parse(row.requests as string) as GroupedRequest[],
     proofs: row.proofs as string,
     hasRows: true,
   };

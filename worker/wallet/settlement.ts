@@ -12,26 +12,26 @@ import { chargeFor } from '../domain/pricing.ts';
 import { NO_USAGE } from '../domain/usage.ts';
 import type { RequestRecord, WalletReceipt } from '../domain/wallet.ts';
 import { type HeldRequest, publicRecord } from './held-request.ts';
-import type { ReplayStore } from './idempotency-store.ts';
+import type { IdempotencyStore } from './idempotency-store.ts';
 import type { Ledger } from './ledger.ts';
-import type { Told } from './outbox.ts';
-import type { Traffic } from './rate-counters.ts';
+import type { Published } from './outbox.ts';
+import type { RateCounters } from './rate-counters.ts';
 import type { Receipts } from './receipts.ts';
-import type { Pages } from './settlement-groups.ts';
+import type { SettlementGroups } from './settlement-groups.ts';
 import type { WalletStore } from './store.ts';
-import type { Watcher } from './threshold-alerts.ts';
+import type { ThresholdAlerts } from './threshold-alerts.ts';
 
 export type HoldEnd = Pick<RequestRecord, 'state' | 'nodeId' | 'usage' | 'ttftMs'> & { ending: Ending };
 
 interface Parts {
   readonly store: WalletStore;
   readonly ledger: Ledger;
-  readonly replays: ReplayStore;
-  readonly traffic: Traffic;
-  readonly watcher: Watcher;
-  readonly pages: Pages;
+  readonly replays: IdempotencyStore;
+  readonly traffic: RateCounters;
+  readonly watcher: ThresholdAlerts;
+  readonly pages: SettlementGroups;
   readonly receipts: Receipts;
-  readonly tell: (item: Told) => void;
+  readonly tell: (item: Published) => void;
   /** how long a receipt is waited for */
   readonly graceMs: () => number;
 }

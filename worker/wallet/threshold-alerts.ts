@@ -5,7 +5,7 @@
  * watch  one row: the levels, and whether it was said already
  */
 
-import { DEFAULT_WATCH, type Watch } from '../domain/alert-thresholds.ts';
+import { type AlertThresholds, DEFAULT_ALERT_THRESHOLDS } from '../domain/alert-thresholds.ts';
 import { LIMIT_SCOPES, type LimitScope, periodStartDay } from '../domain/limits.ts';
 import { type NanoUsd, nanoUsd } from '../domain/money.ts';
 import type { Notice } from '../domain/notice.ts';
@@ -28,7 +28,7 @@ const TELL_AGAIN_MS = 3_600_000;
 /** A recharge that came to nothing is asked for again, but not with every request. */
 const ASK_AGAIN_MS = 3_600_000;
 
-interface State extends Watch {
+interface State extends AlertThresholds {
   readonly isLow: boolean;
   readonly lowToldAtMs: number | null;
   readonly rechargeAskedAtMs: number | null;
@@ -39,7 +39,7 @@ interface Say {
   recharge(): void;
 }
 
-export class Watcher {
+export class ThresholdAlerts {
   readonly #sql: SqlStorage;
   readonly #say: Say;
 
@@ -47,7 +47,7 @@ export class Watcher {
     this.#sql = sql;
     this.#say = say;
     sql.exec(SCHEMA);
-    const { lowBalanceNanoUsd, rechargeBelowNanoUsd, capPercents } = DEFAULT_WATCH;
+    const { lowBalanceNanoUsd, rechargeBelowNanoUsd, capPercents } = DEFAULT_ALERT_THRESHOLDS;
     sql.exec(
       'INSERT OR IGNORE INTO watch (id, low_balance_nano_usd, recharge_below_nano_usd, cap_percents) VALUES (1, ?, ?, ?)',
       lowBalanceNanoUsd,
@@ -56,7 +56,7 @@ export class Watcher {
     );
   }
 
-  change(change: Partial<Watch>, balanceNanoUsd: NanoUsd, nowMs: number): void {
+  change(change: Partial<AlertThresholds>, balanceNanoUsd: NanoUsd, nowMs: number): void {
     const before = this.#read();
     const after = { ...before, ...change };
     const isLow = before.isLow && after.lowBalanceNanoUsd === before.lowBalanceNanoUsd;

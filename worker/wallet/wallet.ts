@@ -4,7 +4,7 @@
  */
 
 import { DurableObject } from 'cloudflare:workers';
-import type { Watch } from '../domain/alert-thresholds.ts';
+import type { AlertThresholds } from '../domain/alert-thresholds.ts';
 import type { Ending } from '../domain/hold.ts';
 import { begin, KEEP_REPLAYS_MS } from '../domain/idempotency.ts';
 import { newId } from '../domain/ids.ts';
@@ -35,27 +35,27 @@ import type {
   ResizeRequest,
   TokenCap,
   WalletApi,
-  WalletBookPage,
+  WalletAuditPage,
   WalletReceipt,
 } from '../domain/wallet.ts';
 import { config, type Env } from '../env.ts';
 import { describeError } from '../lib/describe-error.ts';
-import { Homes } from './affinity.ts';
-import { Room } from './headroom.ts';
+import { Affinity } from './affinity.ts';
+import { Headroom } from './headroom.ts';
 import { publicRecord } from './held-request.ts';
-import { ReplayStore } from './idempotency-store.ts';
+import { IdempotencyStore } from './idempotency-store.ts';
 import { LeaseStore } from './lease-store.ts';
 import { Leases } from './leases.ts';
 import { Ledger } from './ledger.ts';
-import { emptyOutbox, type Told } from './outbox.ts';
-import { Traffic } from './rate-counters.ts';
+import { emptyOutbox, type Published } from './outbox.ts';
+import { RateCounters } from './rate-counters.ts';
 import { rateLimitState } from './rate-limit-state.ts';
 import { takeReceipts } from './receipt-intake.ts';
 import { Receipts } from './receipts.ts';
 import { type HoldEnd, Settlement } from './settlement.ts';
-import { Pages, proofOf, recordOf } from './settlement-groups.ts';
+import { proofOf, recordOf, SettlementGroups } from './settlement-groups.ts';
 import { WalletStore } from './store.ts';
-import { Watcher } from './threshold-alerts.ts';
+import { ThresholdAlerts } from './threshold-alerts.ts';
 
 /** Lets the items of one burst share a D1 batch, and still shows usage within a second. */
 const PROJECT_DELAY_MS = 500;
@@ -73,14 +73,14 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
   readonly #ledger: Ledger;
   readonly #leaseStore: LeaseStore;
   readonly #leases: Leases;
-  readonly #room: Room;
-  readonly #replays: ReplayStore;
-  readonly #watcher: Watcher;
-  readonly #pages: Pages;
+  readonly #room: Headroom;
+  readonly #replays: IdempotencyStore;
+  readonly #watcher: ThresholdAlerts;
+  readonly #pages: SettlementGroups;
   readonly #receipts: Receipts;
   readonly #settlement: Settlement;
-  readonly #homes = new Homes();
-  readonly #traffic = new Traffic();
+  readonly #homes = new Affinity();
+  readonly #traffic = new RateCounters();
   /** when the alarm is set for, as far as this object knows */
   #alarmAtMs = Number.POSITIVE_INFINITY;
   #trimmedAtMs = 0;
@@ -90,12 +90,12 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
   constructor(state: DurableObjectState, env: Env) {
     super(state, env);
     const { sql } = state.storage;
-    const tell = (item: Told) => this.#tell(item);
+    const tell = (item: Published) => this.#tell(item);
     const store = new WalletStore(sql);
     store.keepAccountId(state.id.name);
     const ledger = new Ledger(store, (entry) => tell({ kind: 'entry', accountId: store.accountId(), entry }));
-    const replays = new ReplayStore(sql);
-    const watcher = new Watcher(sql, {
+    const replays = new IdempotencyStore(sql);
+    const watcher = new ThresholdAlerts(sql, {
       notice: (notice, atMs) => {
         const notification = { id: newId('note', atMs), accountId: store.accountId(), atMs, notice };
         tell({ kind: 'notice', notification });
@@ -106,11 +106,11 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
     const homes = this.#homes;
     const graceMs = () => this.#graceMs();
     const leaseMs = () => this.#leaseMs();
-    const pages = new Pages(sql, graceMs);
+    const pages = new SettlementGroups(sql, graceMs);
     const receipts = new Receipts({ store, pages, tell, graceMs });
     const parts = { store, pages, receipts, ledger, replays, traffic, watcher, tell, graceMs };
     const settlement = new Settlement(parts);
-    const room = new Room(parts);
+    const room = new Headroom(parts);
     const leases = new LeaseStore(sql);
     this.#leases = new Leases({ ...parts, leases, homes, room, settlement, leaseMs });
     this.#leaseStore = leases;
@@ -324,7 +324,7 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
     return nanoUsd(entry === null ? 0 : entry.grantedNanoUsd + entry.paidNanoUsd);
   }
 
-  async bookPage({ afterSeq, limit }: { afterSeq: number; limit: number }): Promise<WalletBookPage> {
+  async auditPage({ afterSeq, limit }: { afterSeq: number; limit: number }): Promise<WalletAuditPage> {
     const head = this.#store.head();
     return {
       entries: this.#store.entriesAfter(afterSeq, limit),
@@ -356,7 +356,7 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
     return this.#store.tokenUse(tokenId);
   }
 
-  async watch(change: Partial<Watch>): Promise<void> {
+  async setAlertThresholds(change: Partial<AlertThresholds>): Promise<void> {
     this.#commit(() => this.#watcher.change(change, this.#ledger.balance(), Date.now()));
   }
 
@@ -400,7 +400,7 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
 
   #refusal(
     { limits, tokens, token = null, hold: { leastNanoUsd } }: AdmitRequest,
-    loads: ReturnType<Room['loads']>,
+    loads: ReturnType<Headroom['loads']>,
     availableNanoUsd: NanoUsd,
     nowMs: number,
   ): AdmitRefusal | null {
@@ -428,7 +428,7 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
     return request.state === 'held' ? this.#settlement.resolve(request, end, nowMs) : publicRecord(request);
   }
 
-  #tell(item: Told): void {
+  #tell(item: Published): void {
     this.#store.enqueue(item);
     this.#wakeAt(Math.max(Date.now() + PROJECT_DELAY_MS, this.#retryAtMs));
   }

@@ -4,8 +4,8 @@
  */
 import * as z from 'zod';
 import { FINISH_REASONS, type FinishReason, type NodeChunk, type NodeUsage } from '../../protocol/schemas.ts';
-import type { Refusal } from '../refusal.ts';
-import { fromErrorEvent } from './refusal.ts';
+import type { RequestError } from '../request-error.ts';
+import { fromErrorEvent } from './engine-error.ts';
 import { type UsageAnomaly, UsageMeter } from './usage.ts';
 
 type Choice = NodeChunk['choices'][number];
@@ -13,7 +13,9 @@ type Delta = Choice['delta'];
 
 export type Step =
   /** `chunk` is null where the event says nothing new */
-  { kind: 'chunk'; chunk: NodeChunk | null } | { kind: 'error'; refusal: Refusal } | { kind: 'malformed' };
+  | { kind: 'chunk'; chunk: NodeChunk | null }
+  | { kind: 'error'; refusal: RequestError }
+  | { kind: 'malformed' };
 
 const EngineChunk = z.object({
   choices: z

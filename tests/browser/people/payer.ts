@@ -49,7 +49,7 @@ async function invites(story: Story, owner: Customer, guest: Person): Promise<vo
 
 async function joins(story: Story, page: Page, who: Person): Promise<void> {
   const { t } = story;
-  await openLetter(story, page, { to: who.email, subject: t.letters.invitation.title });
+  await openLetter(story, page, { to: who.email, subject: t.emails.invitation.title });
   await page.locator('a[href*="/invitation/"]').click();
   await page.getByText(t.team.signInFirst(who.email)).waitFor();
   await page.getByRole('main').getByRole('link', { name: t.signUp.title }).click();
@@ -172,9 +172,9 @@ function evenly(text: string): string {
 
 async function readsReceipt(story: Story, page: Page, who: Person): Promise<void> {
   const { t, f } = story;
-  const subject = t.letters.receipt.title(f.usd(TOP_UP));
+  const subject = t.emails.receipt.title(f.usd(TOP_UP));
   await openLetter(story, page, { to: who.email, subject });
-  await page.getByText(t.letters.receipt.small).waitFor();
+  await page.getByText(t.emails.receipt.small).waitFor();
   expect(await page.locator('main a[href*="/billing/invoices/"]').getAttribute('href')).toMatch(/TG-\d{6}$/);
 }
 

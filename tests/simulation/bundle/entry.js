@@ -13,25 +13,25 @@ import { config } from '../../../worker/env.ts';
 import { fleet } from '../../../worker/fleet/index.ts';
 import { dialects } from '../../../worker/gateway/dialects/index.ts';
 import { generate } from '../../../worker/gateway/generate.ts';
-import { ANY_KEY, ANYBODY, by } from '../../../worker/http/access.ts';
-import { refused } from '../../../worker/http/api-error.ts';
-import { withAnswerHeaders } from '../../../worker/http/response-headers.ts';
+import { ANY_KEY, ANYBODY, authorized } from '../../../worker/http/access.ts';
+import { errorResponse } from '../../../worker/http/api-error.ts';
+import { withResponseHeaders } from '../../../worker/http/response-headers.ts';
 import { pepperKey } from '../../../worker/tokens/pepper.ts';
 
 export { Pool } from '../../../worker/fleet/pool.ts';
 export { Wallet } from '../../../worker/wallet/wallet.ts';
 
 export const app = new Hono();
-app.use(withAnswerHeaders());
+app.use(withResponseHeaders());
 app.post('/v1/chat/completions', generate(dialects.openaiChat));
-app.get('/v1/generations/:id', by(...ANYBODY), getGeneration);
-app.get('/v1/key', by(...ANYBODY), getKey);
-app.get('/user/balance', by(...ANY_KEY), getBalance);
+app.get('/v1/generations/:id', authorized(...ANYBODY), getGeneration);
+app.get('/v1/key', authorized(...ANYBODY), getKey);
+app.get('/user/balance', authorized(...ANY_KEY), getBalance);
 app.route('/', fleet);
 app.route('/', webhook);
 app.onError((error, c) => {
   console.error(JSON.stringify({ event: 'unhandled', error: String(error?.stack ?? error) }));
-  return refused({ reason: 'internal' }, new URL(c.req.url).origin);
+  return errorResponse({ reason: 'internal' }, new URL(c.req.url).origin);
 });
 
 /** What a person would do at the portal, before and beside the traffic. */

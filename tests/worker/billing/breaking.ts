@@ -41,7 +41,7 @@ export function brokenEnv(env: Env, call: ReturnType<typeof breakAt>): Env {
       topUp: (topUp: never) => call(() => wallet.topUp(topUp)),
       correct: (correction: never) => call(() => wallet.correct(correction)),
       balance: () => call(() => wallet.balance()),
-      watch: (change: never) => call(() => wallet.watch(change)),
+      watch: (change: never) => call(() => wallet.setAlertThresholds(change)),
     };
   };
   const TASKS = { send: (task: never) => call(() => env.TASKS.send(task)) };

@@ -18,7 +18,7 @@ import {
 import { newId } from '../../../worker/domain/ids.ts';
 import { chargeReference } from '../../../worker/domain/ledger.ts';
 import { nanoUsd } from '../../../worker/domain/money.ts';
-import type { OutboxItem, ToldRequest } from '../../../worker/domain/outbox.ts';
+import type { OutboxItem, UsageRecord } from '../../../worker/domain/outbox.ts';
 import { chargeFor } from '../../../worker/domain/pricing.ts';
 import type { WriteOff } from '../../../worker/domain/reconciliation.ts';
 import { config } from '../../../worker/env.ts';
@@ -40,7 +40,7 @@ beforeEach(async () => {
   seq = 0;
 });
 
-function request(change: Partial<ToldRequest> = {}): ToldRequest {
+function request(change: Partial<UsageRecord> = {}): UsageRecord {
   const admittedAtMs = change.admittedAtMs ?? NOON;
   const used = change.usage ?? usage(30, 10, 100);
   return {
@@ -64,7 +64,7 @@ function request(change: Partial<ToldRequest> = {}): ToldRequest {
   };
 }
 
-const usageItem = (...requests: ToldRequest[]): OutboxItem => ({ kind: 'usage', accountId, requests });
+const usageItem = (...requests: UsageRecord[]): OutboxItem => ({ kind: 'usage', accountId, requests });
 const witnessedItem = (receipts: number, late: string[] = []): OutboxItem => ({
   kind: 'witnessed',
   accountId,
@@ -199,7 +199,7 @@ describe('what is told', () => {
   });
 });
 
-function entryOf(requests: readonly ToldRequest[]): OutboxItem {
+function entryOf(requests: readonly UsageRecord[]): OutboxItem {
   const charge = requests.reduce((sum, { chargeNanoUsd }) => sum + chargeNanoUsd, 0);
   const entry = {
     seq: 2,

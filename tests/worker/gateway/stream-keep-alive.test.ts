@@ -1,15 +1,17 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { Alarms } from '../../../worker/gateway/node/deadlines.ts';
+import { Deadlines } from '../../../worker/gateway/node/deadlines.ts';
+import type { ClientChunk } from '../../../worker/gateway/stream/client-chunk.ts';
 import { keptAlive } from '../../../worker/gateway/stream/keep-alive.ts';
-import type { Piece } from '../../../worker/gateway/stream/piece.ts';
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 
-const text = (value: string): Piece => ({ kind: 'text', text: value, last: false });
+const text = (value: string): ClientChunk => ({ kind: 'text', text: value, last: false });
 
 /** A source that says each text after so many ms of its own silence, then ends or throws. */
-async function* said(steps: readonly [waitMs: number, said: string | Error][]): AsyncGenerator<Piece, void> {
+async function* said(
+  steps: readonly [waitMs: number, said: string | Error][],
+): AsyncGenerator<ClientChunk, void> {
   for (const [waitMs, said] of steps) {
     await new Promise((resolve) => setTimeout(resolve, waitMs));
     if (said instanceof Error) throw said;
@@ -18,11 +20,11 @@ async function* said(steps: readonly [waitMs: number, said: string | Error][]): 
 }
 
 /** What comes of it and when, for a reader that is always ready. */
-async function timeline(source: AsyncGenerator<Piece, void>): Promise<string[]> {
+async function timeline(source: AsyncGenerator<ClientChunk, void>): Promise<string[]> {
   const startMs = Date.now();
   const seen: string[] = [];
   const read = async () => {
-    for await (const piece of keptAlive(source, new Alarms().alarm())) {
+    for await (const piece of keptAlive(source, new Deadlines().alarm())) {
       seen.push(`${Date.now() - startMs} ${piece.kind === 'text' ? piece.text : piece.kind}`);
     }
     seen.push(`${Date.now() - startMs} end`);
@@ -72,7 +74,7 @@ describe('an answer that lets itself be waited for', () => {
     ['fails', said([[1, new Error('lost')]])],
   ])('leaves no timer behind when it %s', async (_, source) => {
     const reading = (async () => {
-      for await (const _ of keptAlive(source, new Alarms().alarm()));
+      for await (const _ of keptAlive(source, new Deadlines().alarm()));
     })().catch(() => undefined);
     await vi.advanceTimersByTimeAsync(2);
     await reading;
@@ -80,7 +82,7 @@ describe('an answer that lets itself be waited for', () => {
   });
 
   it('does not pile up words for a reader who is away', async () => {
-    const pieces = keptAlive(said([[20_000, 'a']]), new Alarms().alarm());
+    const pieces = keptAlive(said([[20_000, 'a']]), new Deadlines().alarm());
     const first = pieces.next();
     await vi.advanceTimersByTimeAsync(5_000);
     expect((await first).value).toEqual({ kind: 'blank' });

@@ -6,10 +6,10 @@ import { database } from '../../../worker/db/client.ts';
 import { drift } from '../../../worker/db/schema.ts';
 import { newId } from '../../../worker/domain/ids.ts';
 import {
+  type Allotment,
   type LeasedEnd,
   type LeaseReport,
-  NO_SHARE,
-  type Share,
+  NO_ALLOTMENT,
   ticketOf,
 } from '../../../worker/domain/lease.ts';
 import { nanoUsd, usd } from '../../../worker/domain/money.ts';
@@ -20,7 +20,7 @@ import { limited, passTime, price, receiptOf, usage, walletWith } from './fixtur
 const LEASE_MS = 60_000 + 1;
 const HOLD = 1_000_000;
 
-const shares = (requests: number, held = requests * HOLD): Share => ({
+const shares = (requests: number, held = requests * HOLD): Allotment => ({
   requests,
   nanoUsd: nanoUsd(held),
   tokens: requests * 10,
@@ -61,10 +61,10 @@ async function leasing(balance = usd(1), limits = limited()) {
           terms: { keyId: 'key_1', modelId: 'deepseek-r1-0528', price, limits },
           ended: [],
           admitted: 0,
-          running: NO_SHARE,
-          kept: NO_SHARE,
+          running: NO_ALLOTMENT,
+          kept: NO_ALLOTMENT,
           needs: { nanoUsd: nanoUsd(0), tokens: 0 },
-          wants: NO_SHARE,
+          wants: NO_ALLOTMENT,
           toldBefore,
           homesSeen: 0,
           ...over,
@@ -124,7 +124,7 @@ describe('a lease', () => {
 
   it('has no slack where it would be much of what is left, so that each request asks for itself', async () => {
     const { report } = await leasing(nanoUsd(15 * HOLD));
-    expect((await report({ wants: shares(10) })).slack).toEqual(NO_SHARE);
+    expect((await report({ wants: shares(10) })).slack).toEqual(NO_ALLOTMENT);
     const limits = limited({ concurrency: 20 }, { requestsPerMinute: 100 });
     const { report: within } = await leasing(usd(1), limits);
     expect((await within({ wants: shares(10) })).slack).toEqual(shares(2));
@@ -151,7 +151,7 @@ describe('a lease', () => {
     const limits = limited({ requestsPerMinute: 64 });
     const { admit, report, wallet } = await leasing(usd(1), limits);
     await report({ wants: shares(4) });
-    await report({ admitted: 3, running: shares(3), kept: shares(1), wants: NO_SHARE });
+    await report({ admitted: 3, running: shares(3), kept: shares(1), wants: NO_ALLOTMENT });
     expect(await wallet.load({ keyId: 'key_1', capPeriod: 'total' })).toMatchObject({
       requestsLastMinute: 4,
       inFlight: 4,
@@ -163,12 +163,12 @@ describe('a lease', () => {
     const refused = await admit({ limits: limited({ requestsPerMinute: 5 }) });
     // the fifth is slack of an isolate that lives
     expect(refused).toMatchObject({ ok: false, againInMs: expect.any(Number) });
-    expect(await report({ admitted: 3, running: shares(3), kept: NO_SHARE, wants: shares(9) })).toMatchObject(
-      {
-        pressed: true,
-        slack: NO_SHARE,
-      },
-    );
+    expect(
+      await report({ admitted: 3, running: shares(3), kept: NO_ALLOTMENT, wants: shares(9) }),
+    ).toMatchObject({
+      pressed: true,
+      slack: NO_ALLOTMENT,
+    });
     expect(await admit({ limits: limited({ requestsPerMinute: 5 }) })).toMatchObject({ ok: true });
     expect(await admit({ limits: limited({ requestsPerMinute: 5 }) })).toMatchObject({
       ok: false,

@@ -4,7 +4,7 @@ import { expect, it } from 'vitest';
 import { newId } from '../../../worker/domain/ids.ts';
 import { emptyOutbox } from '../../../worker/wallet/outbox.ts';
 import { WALLET_MIGRATIONS } from '../../../worker/wallet/schema.ts';
-import { Pages } from '../../../worker/wallet/settlement-groups.ts';
+import { SettlementGroups } from '../../../worker/wallet/settlement-groups.ts';
 import { WalletStore } from '../../../worker/wallet/store.ts';
 import { env } from './fixtures.ts';
 
@@ -43,7 +43,7 @@ it('after a rollback: what only a newer version understands waits for it', async
   await runInDurableObject(newWallet(), async (_, { storage: { sql } }) => {
     const store = new WalletStore(sql);
     store.enqueue({ kind: 'of_tomorrow' });
-    const delivery = emptyOutbox(env, { store, pages: new Pages(sql, () => GRACE_MS) });
+    const delivery = emptyOutbox(env, { store, pages: new SettlementGroups(sql, () => GRACE_MS) });
     await expect(delivery).rejects.toThrow('of_tomorrow');
     expect(store.outbox(10)).toHaveLength(1);
     // else the alarm would try again for as long as the test's Worker lives

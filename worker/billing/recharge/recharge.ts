@@ -19,8 +19,8 @@ import { describeError } from '../../lib/describe-error.ts';
 import { CURRENCY } from '../payable.ts';
 import { type PaymentProvider, ProviderError } from '../provider.ts';
 import { providerNamed } from '../providers.ts';
+import { applyDecline } from './decline.ts';
 import { noticeMonthlyMax } from './notices.ts';
-import { applyRefusal } from './refusal.ts';
 import { syncRechargeWatch } from './watch.ts';
 
 /** Longer than a call with all its retries: before that, whoever opened the order may still be waiting for its answer. */
@@ -87,7 +87,7 @@ async function charge(env: Env, { provider, order, rule, nowMs }: Work): Promise
   try {
     const state = await provider.chargeCard({ orderId, amountNanoUsd, currency, customerRef, methodRef });
     if (state.state === 'pending') return { outcome: 'pending', askAgainMs: null };
-    await applyRefusal(env, { order, why: state.why, event: null, nowMs });
+    await applyDecline(env, { order, why: state.why, event: null, nowMs });
     return { outcome: 'declined', askAgainMs: null };
   } catch (error) {
     return unknown(order, error);
@@ -112,7 +112,7 @@ async function resume(
     const lookUp = { orderId: order.id, customerRef: rule.customerRef, createdAtMs: order.createdAtMs };
     const found = await provider.findCharge(lookUp);
     if (found?.state === 'declined') {
-      await applyRefusal(env, { order, why: found.why, event: null, nowMs });
+      await applyDecline(env, { order, why: found.why, event: null, nowMs });
       return { outcome: 'declined', askAgainMs: null };
     }
     if (found?.state === 'pending') {

@@ -12,7 +12,7 @@ export async function syncRechargeWatch(env: Env, accountId: string): Promise<vo
   for (;;) {
     const level = levelOf(await findAutoRecharge(db, accountId));
     if (level === told) return;
-    await wallet.watch({ rechargeBelowNanoUsd: level });
+    await wallet.setAlertThresholds({ rechargeBelowNanoUsd: level });
     told = level;
   }
 }

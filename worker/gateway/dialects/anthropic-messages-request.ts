@@ -1,7 +1,7 @@
 /** The body of Anthropic's Messages: blocks instead of strings, and a system prompt beside the conversation. */
 import * as z from 'zod';
 import type { ChatMessage } from '../../../gpu-pool/protocol/schemas.ts';
-import type { Refusal } from '../../http/api-error.ts';
+import type { ApiError } from '../../http/api-error.ts';
 import { readFields } from '../../http/fields.ts';
 import type { ChatRequest } from './chat-request.ts';
 import {
@@ -85,7 +85,7 @@ type Fields = z.infer<typeof MessagesBody>;
 export function readMessagesRequest(
   body: Record<string, unknown>,
   headers: Headers,
-): { ok: true; request: ChatRequest } | { ok: false; refusal: Refusal } {
+): { ok: true; request: ChatRequest } | { ok: false; refusal: ApiError } {
   const read = readFields(MessagesBody, body, headers);
   if (!read.ok) return read;
   const { fields, session } = read;

@@ -6,20 +6,20 @@ import type { NodeChunk } from '../../../gpu-pool/protocol/schemas.ts';
 import type { HoldBound } from '../../domain/hold.ts';
 import type { NanoUsd } from '../../domain/money.ts';
 import type { Usage } from '../../domain/usage.ts';
-import type { ErrorEnvelope, Refusal } from '../../http/api-error.ts';
+import type { ApiError, ErrorEnvelope } from '../../http/api-error.ts';
 import type { ChatRequest } from './chat-request.ts';
 
 export interface Dialect {
   /** Unknown fields are ignored and never forwarded. */
-  read(body: Record<string, unknown>, headers: Headers): ReadAsked;
+  read(body: Record<string, unknown>, headers: Headers): ReadDialectRequest;
   /** What a refusal says on these routes. */
   refused(envelope: ErrorEnvelope, requestId: string): object;
 }
 
-export type ReadAsked = { ok: true; asked: Asked } | { ok: false; refusal: Refusal };
+export type ReadDialectRequest = { ok: true; asked: DialectRequest } | { ok: false; refusal: ApiError };
 
 /** A request, and how it wants to be answered. */
-export interface Asked {
+export interface DialectRequest {
   readonly request: ChatRequest;
   /** for `request.stream` */
   events(head: AnswerHead): AnswerEvents;

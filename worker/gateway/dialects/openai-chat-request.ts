@@ -1,7 +1,7 @@
 /** OpenAI's and DeepSeek's chat body: what is accepted, what is forgiven, and what is said of the rest. */
 import * as z from 'zod';
 import type { ChatMessage, GenerateRequest } from '../../../gpu-pool/protocol/schemas.ts';
-import type { Refusal } from '../../http/api-error.ts';
+import type { ApiError } from '../../http/api-error.ts';
 import { readFields, SessionKey } from '../../http/fields.ts';
 import type { ChatRequest } from './chat-request.ts';
 import {
@@ -84,7 +84,7 @@ export const ChatBody = z.object({
 
 type Read =
   /** `includeUsage`: the client asked for OpenAI's separate usage chunk */
-  { ok: true; request: ChatRequest; includeUsage: boolean } | { ok: false; refusal: Refusal };
+  { ok: true; request: ChatRequest; includeUsage: boolean } | { ok: false; refusal: ApiError };
 
 export function readChatRequest(body: Record<string, unknown>, headers: Headers): Read {
   const read = readFields(ChatBody, body, headers);

@@ -1,7 +1,7 @@
 /** The body of OpenAI's Responses: items instead of messages, and nothing remembered from one call to the next. */
 import * as z from 'zod';
 import type { ChatMessage } from '../../../gpu-pool/protocol/schemas.ts';
-import type { Refusal } from '../../http/api-error.ts';
+import type { ApiError } from '../../http/api-error.ts';
 import { Metadata, readFields, SessionKey } from '../../http/fields.ts';
 import type { ChatRequest } from './chat-request.ts';
 import {
@@ -121,7 +121,7 @@ export const ResponsesBody = z.object({
 });
 export type ResponsesFields = z.infer<typeof ResponsesBody>;
 
-type Read = { ok: true; request: ChatRequest; fields: ResponsesFields } | { ok: false; refusal: Refusal };
+type Read = { ok: true; request: ChatRequest; fields: ResponsesFields } | { ok: false; refusal: ApiError };
 
 export function readResponsesRequest(body: Record<string, unknown>, headers: Headers): Read {
   const read = readFields(ResponsesBody, body, headers);

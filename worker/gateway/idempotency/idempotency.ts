@@ -5,10 +5,10 @@
 
 import type { IdempotentWork } from '../../domain/wallet.ts';
 import type { Env } from '../../env.ts';
-import type { Refusal } from '../../http/api-error.ts';
+import type { ApiError } from '../../http/api-error.ts';
 import type { Principal } from '../../http/authenticate.ts';
 import { describeError } from '../../lib/describe-error.ts';
-import type { Piece } from '../stream/piece.ts';
+import type { ClientChunk } from '../stream/client-chunk.ts';
 import { AnswerRecorder, sealFor, unseal } from './sealed-response.ts';
 
 /** Long enough for any UUID with a prefix, short enough to be no payload. */
@@ -19,14 +19,14 @@ const RETRY_RUNNING_MS = 1_000;
 /** How the work is tied to its key: wrap the answer, or say that there will be none. */
 export interface Once {
   /** Passes the pieces on and keeps them when the answer became whole. */
-  keeping(pieces: AsyncGenerator<Piece, void>): AsyncGenerator<Piece, void>;
+  keeping(pieces: AsyncGenerator<ClientChunk, void>): AsyncGenerator<ClientChunk, void>;
   abandon(): Promise<void>;
 }
 
 export type Begun =
   | { kind: 'work'; once: Once }
   | { kind: 'replay'; requestId: string; body: ReadableStream<Uint8Array> }
-  | { kind: 'refusal'; refusal: Refusal };
+  | { kind: 'refusal'; refusal: ApiError };
 
 const UNKEYED: Once = { keeping: (pieces) => pieces, abandon: async () => undefined };
 
@@ -65,7 +65,7 @@ export async function beginOnce(
   }
 
   const abandon = () => wallet.abandon(work);
-  async function* keeping(pieces: AsyncGenerator<Piece, void>): AsyncGenerator<Piece, void> {
+  async function* keeping(pieces: AsyncGenerator<ClientChunk, void>): AsyncGenerator<ClientChunk, void> {
     const recorder = new AnswerRecorder();
     let whole = false;
     for await (const piece of pieces) {

@@ -10,14 +10,14 @@ import type { HoldBound } from '../../domain/hold.ts';
 import { coveredUsage, type Ending } from '../../domain/hold.ts';
 import { newId } from '../../domain/ids.ts';
 import {
+  type Allotment,
+  allotmentOf,
   type LeasedEnd,
   type LeaseGrant,
   type LeaseTerms,
   minus,
-  NO_SHARE,
+  NO_ALLOTMENT,
   plus,
-  type Share,
-  shareOf,
   ticketOf,
 } from '../../domain/lease.ts';
 import { type NanoUsd, nanoUsd } from '../../domain/money.ts';
@@ -73,13 +73,13 @@ export class Lease {
   readonly #ended: LeasedEnd[] = [];
   #toldEnds = 0;
   #homesSeen = 0;
-  #slack = NO_SHARE;
+  #slack = NO_ALLOTMENT;
   #seq = 0;
   #admitted = 0;
   /** of the last report */
   #told = { seq: 0, admitted: 0, atMs: 0 };
   /** the largest of what was admitted since */
-  #typical = NO_SHARE;
+  #typical = NO_ALLOTMENT;
   #grant: LeaseGrant | null = null;
   #grantedAtMs = 0;
   #admittedAtMs: number;
@@ -90,7 +90,7 @@ export class Lease {
   #isStinted = false;
   #hadSlack = false;
 
-  constructor(env: Env, accountId: string, terms: LeaseTerms, first: Share, nowMs: number) {
+  constructor(env: Env, accountId: string, terms: LeaseTerms, first: Allotment, nowMs: number) {
     this.id = newId('lease', nowMs);
     this.terms = terms;
     this.#env = env;
@@ -115,7 +115,7 @@ export class Lease {
 
   /** @returns null: it has no room, and the Wallet is to be asked */
   admit(asked: AdmitRequest, nowMs: number, waitUntil: WaitUntil): Admitted | null {
-    const share = shareOf(asked.hold, asked.tokens);
+    const share = allotmentOf(asked.hold, asked.tokens);
     this.#typical = largest(this.#typical, share);
     this.#admittedAtMs = nowMs;
     const left = minus(this.#slack, share);
@@ -261,8 +261,8 @@ export class Lease {
     this.#reportingSinceMs = Date.now();
     const isIdle = nowMs - this.#admittedAtMs > config(this.#env).leaseBusyMs;
     const givesBack = isIdle || isLast || this.#over || this.#grant?.pressed;
-    if (givesBack) this.#slack = NO_SHARE;
-    const wants = givesBack ? NO_SHARE : this.#wants(nowMs);
+    if (givesBack) this.#slack = NO_ALLOTMENT;
+    const wants = givesBack ? NO_ALLOTMENT : this.#wants(nowMs);
     const seq = ++this.#seq;
     this.#partFromLost(nowMs);
     const ended = this.#ended.slice(0, ENDED_MAX);
@@ -293,7 +293,7 @@ export class Lease {
       this.#homesSeen = Math.max(this.#homesSeen, grant.homesSeen);
       if (!grant.open) {
         this.#over = true;
-        this.#slack = NO_SHARE;
+        this.#slack = NO_ALLOTMENT;
       }
       // taken for lost, and another has said since how it is
       if (this.#told.seq !== seq) return null;
@@ -336,7 +336,7 @@ export class Lease {
     }
   }
 
-  #wants(nowMs: number): Share {
+  #wants(nowMs: number): Allotment {
     const missing = minus(scaled(this.#typical, this.#ahead(nowMs)), this.#slack);
     return {
       requests: Math.max(0, missing.requests),
@@ -354,7 +354,7 @@ export class Lease {
     return Math.min(AHEAD_REQUESTS_MAX, wanted);
   }
 
-  #runningShare(): Share {
+  #runningShare(): Allotment {
     let held = 0;
     let tokens = 0;
     for (const request of this.#running.values()) {
@@ -365,15 +365,15 @@ export class Lease {
   }
 }
 
-function withHold(sum: Share, { heldNanoUsd }: LeasedEnd): Share {
+function withHold(sum: Allotment, { heldNanoUsd }: LeasedEnd): Allotment {
   return plus(sum, { requests: 1, nanoUsd: heldNanoUsd, tokens: 0 });
 }
 
-function isNothing({ requests, nanoUsd: nano }: Share): boolean {
+function isNothing({ requests, nanoUsd: nano }: Allotment): boolean {
   return requests === 0 && nano === 0;
 }
 
-function largest(a: Share, b: Share): Share {
+function largest(a: Allotment, b: Allotment): Allotment {
   return {
     requests: 1,
     nanoUsd: nanoUsd(Math.max(a.nanoUsd, b.nanoUsd)),
@@ -381,6 +381,6 @@ function largest(a: Share, b: Share): Share {
   };
 }
 
-function scaled({ nanoUsd: nano, tokens }: Share, by: number): Share {
+function scaled({ nanoUsd: nano, tokens }: Allotment, by: number): Allotment {
   return { requests: Math.ceil(by), nanoUsd: nanoUsd(Math.ceil(nano * by)), tokens: Math.ceil(tokens * by) };
 }

@@ -1,6 +1,6 @@
 /** The leases of this isolate, found by key, model, price and limits. */
 
-import { shareOf } from '../../domain/lease.ts';
+import { allotmentOf } from '../../domain/lease.ts';
 import type { AdmitRequest, Admitted } from '../../domain/wallet.ts';
 import { config, type Env } from '../../env.ts';
 import { TtlCache } from '../../lib/ttl-cache.ts';
@@ -29,7 +29,7 @@ export function admitByLease(
     if (lease?.isBarren(nowMs) || !isBusy(name, nowMs, config(env).leaseBusyMs)) return null;
     for (const [each, old] of leases) if (old.isDone && !old.isBarren(nowMs)) leases.delete(each);
     const terms = { keyId, modelId, price, limits };
-    lease = new Lease(env, accountId, terms, shareOf(asked.hold, asked.tokens), nowMs);
+    lease = new Lease(env, accountId, terms, allotmentOf(asked.hold, asked.tokens), nowMs);
     leases.set(name, lease);
   }
   const admitted = lease.admit(asked, nowMs, waitUntil);

@@ -2,13 +2,13 @@
  * The deadlines of a request on one timer: the runtime's cost as much as a token each, and an answer has hundreds of
  * deadlines that move on. The timer rings for whatever is due, and is started again only for what is due earlier.
  */
-export class Alarms {
-  readonly #due = new Map<Alarm, { atMs: number; ring: () => void }>();
+export class Deadlines {
+  readonly #due = new Map<Deadline, { atMs: number; ring: () => void }>();
   #timer: { id: ReturnType<typeof setTimeout>; atMs: number } | null = null;
 
   /** One deadline among the others. */
-  alarm(): Alarm {
-    const alarm: Alarm = {
+  alarm(): Deadline {
+    const alarm: Deadline = {
       set: (atMs, ring) => {
         this.#due.set(alarm, { atMs, ring });
         this.#startBy(atMs, Date.now());
@@ -48,7 +48,7 @@ export class Alarms {
   }
 }
 
-export interface Alarm {
+export interface Deadline {
   /** Instead of whatever was set before. Once it has rung it has to be set again. */
   set(dueMs: number, ring: () => void): void;
   clear(): void;

@@ -5,7 +5,7 @@ import { readNodeError } from './chunk.ts';
 const CHARS_MAX = 4_096;
 
 /** @returns null for what no agent says; throws where the connection breaks */
-export async function readNodeRefusal(response: Response): Promise<NodeError['error'] | null> {
+export async function readNodeErrorBody(response: Response): Promise<NodeError['error'] | null> {
   const decoder = new TextDecoder();
   let text = '';
   for await (const bytes of response.body ?? []) {

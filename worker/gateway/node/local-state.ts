@@ -5,20 +5,20 @@ import { hash32 } from '../../domain/routing/hash.ts';
 import { isGone } from '../../domain/routing/health.ts';
 import type { OwnTraffic } from '../../domain/routing/policy.ts';
 
-interface Memory {
+interface LocalState {
   readonly modelId: string;
   readonly seed: number;
   readonly own: { -readonly [count in keyof OwnTraffic]: OwnTraffic[count] };
   breaker: Breaker;
   /** the one request that finds out whether a half-open node is back */
-  probe: Visit | null;
+  probe: NodeAttempt | null;
   /** its queue was full: not before then again */
   busyUntilMs: number;
   /** in the snapshot before */
   wasGone: boolean;
 }
 
-const memories = new Map<string, Memory>();
+const memories = new Map<string, LocalState>();
 /** Of breakers, probes and full queues, since the isolate began. */
 let changes = 0;
 let inFlight = 0;
@@ -33,7 +33,7 @@ export function inFlightTotal(): number {
   return inFlight;
 }
 
-export function memoryOf({ id, modelId }: NodeView): Readonly<Memory> {
+export function localStateOf({ id, modelId }: NodeView): Readonly<LocalState> {
   return remember(id, modelId);
 }
 
@@ -53,7 +53,7 @@ export function meet({ nodes }: PoolSnapshot): void {
 }
 
 /** A request at a node, from the decision on. */
-export interface Visit {
+export interface NodeAttempt {
   readonly node: NodeView;
   readonly startedMs: number;
   /** Its first token came. */
@@ -66,7 +66,11 @@ export interface Visit {
   end(): void;
 }
 
-export function visit(node: NodeView, { promptTokens }: { promptTokens: number }, nowMs: number): Visit {
+export function beginAttempt(
+  node: NodeView,
+  { promptTokens }: { promptTokens: number },
+  nowMs: number,
+): NodeAttempt {
   const memory = remember(node.id, node.modelId);
   let waitingTokens = promptTokens;
   let ended = false;
@@ -82,7 +86,7 @@ export function visit(node: NodeView, { promptTokens }: { promptTokens: number }
     memory.breaker = breaker;
     changes += 1;
   };
-  const self: Visit = {
+  const self: NodeAttempt = {
     node,
     startedMs: nowMs,
     answered(atMs) {
@@ -112,10 +116,10 @@ export function visit(node: NodeView, { promptTokens }: { promptTokens: number }
   return self;
 }
 
-function remember(id: string, modelId: string): Memory {
+function remember(id: string, modelId: string): LocalState {
   const memory = memories.get(id);
   if (memory !== undefined) return memory;
-  const fresh: Memory = {
+  const fresh: LocalState = {
     modelId,
     seed: hash32(id),
     own: { requests: 0, waitingTokens: 0 },

@@ -5,7 +5,7 @@ import type { NodeChunk } from '../../../gpu-pool/protocol/schemas.ts';
 import type { NodeView } from '../../domain/node.ts';
 import { SseDecoder } from '../../domain/sse.ts';
 import { readNodeChunk, readNodeError, readPiece } from './chunk.ts';
-import { type Alarm, Alarms } from './deadlines.ts';
+import { type Deadline, Deadlines } from './deadlines.ts';
 
 export type NodeEvent =
   | { kind: 'chunk'; chunk: NodeChunk }
@@ -34,7 +34,7 @@ const TOGETHER_EVENTS_MAX = 500;
 export interface NodeStreamOptions {
   readonly headers: () => Promise<Record<string, string>>;
   readonly idleDeadlineMs: number;
-  readonly alarm?: Alarm;
+  readonly alarm?: Deadline;
 }
 
 export class NodeStream {
@@ -50,13 +50,13 @@ export class NodeStream {
   #saidAtMs = 0;
   /** ends the wait for bytes, where somebody waits */
   #wake: (why?: string) => void = () => {};
-  readonly #alarm: Alarm;
+  readonly #alarm: Deadline;
   #stopByMs = Number.POSITIVE_INFINITY;
   #ended = false;
 
   /** @param options `headers`: of a further call about the same request; `alarm`: set again by whoever uses it next */
   constructor(node: NodeView, body: ReadableStream<Uint8Array>, options: NodeStreamOptions) {
-    const { headers, idleDeadlineMs, alarm = new Alarms().alarm() } = options;
+    const { headers, idleDeadlineMs, alarm = new Deadlines().alarm() } = options;
     this.node = node;
     this.#reader = body.getReader();
     this.#headers = headers;

@@ -2,7 +2,7 @@
  * Whether anybody still waits for an answer. What an AbortSignal does, for those who are within the isolate: there each
  * listener is a call into the runtime, and every request has some.
  */
-export class Gone {
+export class ClientDisconnect {
   #aborted = false;
   readonly #listeners = new Set<() => void>();
 

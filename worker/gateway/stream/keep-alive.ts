@@ -2,8 +2,8 @@
  * A word now and then while there is nothing to say: connections that are silent get closed on the way, and what is
  * written shows whether anybody still listens.
  */
-import type { Alarm } from '../node/deadlines.ts';
-import type { Piece } from './piece.ts';
+import type { Deadline } from '../node/deadlines.ts';
+import type { ClientChunk } from './client-chunk.ts';
 
 /** Most pieces are there by then; who waits longer may be gone. */
 const WAITING_MS = 250;
@@ -18,10 +18,10 @@ const EVERY_MS = 1_000;
  * @param onWaiting called once, if all of it takes longer than a moment
  */
 export async function* keptAlive(
-  pieces: AsyncGenerator<Piece, void>,
-  alarm: Alarm,
+  pieces: AsyncGenerator<ClientChunk, void>,
+  alarm: Deadline,
   onWaiting: () => void = () => {},
-): AsyncGenerator<Piece, void> {
+): AsyncGenerator<ClientChunk, void> {
   const tick = new Tick(alarm);
   try {
     tick.set(WAITING_MS);
@@ -57,9 +57,9 @@ const TICK = Symbol('a second is over');
 /** Once a second, not once a chunk: there are hundreds of chunks. */
 class Tick {
   over: Promise<typeof TICK> = Promise.resolve(TICK);
-  readonly #alarm: Alarm;
+  readonly #alarm: Deadline;
 
-  constructor(alarm: Alarm) {
+  constructor(alarm: Deadline) {
     this.#alarm = alarm;
   }
 

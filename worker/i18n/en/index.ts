@@ -4,8 +4,8 @@ import { batchesEn } from './batches.ts';
 import { billingEn } from './billing.ts';
 import { canaryEn } from './canary.ts';
 import { customersEn } from './customers.ts';
+import { emailsEn } from './emails.ts';
 import { githubEn } from './github.ts';
-import { lettersEn } from './letters.ts';
 import { marginEn } from './margin.ts';
 import { operatorEn } from './operator.ts';
 import { peopleEn } from './people.ts';
@@ -235,7 +235,7 @@ export const en = {
   pricing: pricingEn,
   status: statusEn,
   team: teamEn,
-  letters: lettersEn,
+  emails: emailsEn,
   pool: {
     title: 'Pool',
     lead: 'What every node said in its last heartbeat.',

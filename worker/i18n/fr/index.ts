@@ -6,8 +6,8 @@ import { batchesFr } from './batches.ts';
 import { billingFr } from './billing.ts';
 import { canaryFr } from './canary.ts';
 import { customersFr } from './customers.ts';
+import { emailsFr } from './emails.ts';
 import { githubFr } from './github.ts';
-import { lettersFr } from './letters.ts';
 import { marginFr } from './margin.ts';
 import { operatorFr } from './operator.ts';
 import { peopleFr } from './people.ts';
@@ -240,7 +240,7 @@ export const fr: Messages = {
   pricing: pricingFr,
   status: statusFr,
   team: teamFr,
-  letters: lettersFr,
+  emails: emailsFr,
   pool: {
     title: 'Parc',
     lead: 'Ce que chaque nœud a dit à son dernier battement.',

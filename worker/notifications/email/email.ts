@@ -1,6 +1,6 @@
 import type { Attempt } from '../attempt.ts';
 
-export interface Letter {
+export interface Email {
   readonly to: string;
   readonly subject: string;
   readonly text: string;
@@ -8,5 +8,5 @@ export interface Letter {
 }
 
 export interface Mailer {
-  send(letter: Letter): Promise<Attempt>;
+  send(letter: Email): Promise<Attempt>;
 }

@@ -11,10 +11,10 @@ import { config, type Env } from '../../env.ts';
 import { formats } from '../../i18n/formats.ts';
 import { LOCALES, MESSAGES } from '../../i18n/locale.ts';
 import { noticeWords } from '../wording.ts';
-import type { Letter } from './email.ts';
-import { type LetterPart, onPaper } from './template.tsx';
+import type { Email } from './email.ts';
+import { type EmailContent, renderEmail } from './template.tsx';
 
-export async function writeLetter(env: Env, notification: Notification): Promise<Omit<Letter, 'to'>> {
+export async function noticeEmail(env: Env, notification: Notification): Promise<Omit<Email, 'to'>> {
   const { notice, accountId } = notification;
   const { publicOrigin } = config(env);
   const key =
@@ -22,7 +22,7 @@ export async function writeLetter(env: Env, notification: Notification): Promise
       ? await findKey(database(env), { accountId, keyId: notice.keyId })
       : null;
   const keyLabel = key && maskedApiKey(key.lastFour);
-  const parts = LOCALES.map((locale): LetterPart => {
+  const parts = LOCALES.map((locale): EmailContent => {
     const t = MESSAGES[locale];
     const { title, text, path } = noticeWords(notice, { t, f: formats(locale) }, keyLabel);
     return {
@@ -33,5 +33,5 @@ export async function writeLetter(env: Env, notification: Notification): Promise
       small: `${t.alerts.letterWhy} ${publicOrigin}/alerts`,
     };
   });
-  return onPaper(parts);
+  return renderEmail(parts);
 }

@@ -1,8 +1,8 @@
 /** What every letter is written on: the same words as plain text and as HTML, in one language or in several. */
 import type { Locale } from '../../i18n/locale.ts';
-import type { Letter } from './email.ts';
+import type { Email } from './email.ts';
 
-export interface LetterPart {
+export interface EmailContent {
   readonly locale: Locale;
   readonly title: string;
   readonly paragraphs: readonly string[];
@@ -13,7 +13,7 @@ export interface LetterPart {
 }
 
 /** The first part's language is the letter's. */
-export function onPaper(parts: readonly LetterPart[]): Omit<Letter, 'to'> {
+export function renderEmail(parts: readonly EmailContent[]): Omit<Email, 'to'> {
   return {
     subject: `Tollgate: ${[...new Set(parts.map(({ title }) => title))].join(' / ')}`,
     text: parts.map(plain).join('\n\n---\n\n'),
@@ -21,7 +21,7 @@ export function onPaper(parts: readonly LetterPart[]): Omit<Letter, 'to'> {
   };
 }
 
-function plain({ title, paragraphs, link, small }: LetterPart): string {
+function plain({ title, paragraphs, link, small }: EmailContent): string {
   const lines = [title, ...paragraphs, ...(link ? [`${link.text}:\n${link.url}`] : []), small];
   return lines.join('\n\n');
 }
@@ -35,7 +35,7 @@ const BUTTON =
   'display:inline-block;padding:10px 18px;background:#1d4a3d;color:#ffffff;border-radius:6px;text-decoration:none';
 const SMALL = 'margin:24px 0 0;color:#5b605d;font-size:13px';
 
-function Html({ parts }: { parts: readonly LetterPart[] }) {
+function Html({ parts }: { parts: readonly EmailContent[] }) {
   return (
     <html lang={parts[0]!.locale}>
       <head>

@@ -5,8 +5,8 @@ import { closeAccount, exported, forgetPerson, renameAccount } from '../../db/ac
 import { addAudit } from '../../db/audit.ts';
 import { database } from '../../db/client.ts';
 import { signOut } from '../../identity/session.ts';
+import { Callout } from '../components/callout.tsx';
 import { TextField } from '../components/field.tsx';
-import { Notice } from '../components/notice.tsx';
 import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
 import { type Faults, Name, readForm, typedFields } from '../frame/form.ts';
 import { allowed, signedIn } from '../frame/guard.ts';
@@ -94,7 +94,7 @@ async function ask(c: PortalContext, faults?: Faults) {
     <>
       <h1 class="mb-3">{names.closeTitle}</h1>
       <p class="mb-6 break-words">{names.closeLead(accountName)}</p>
-      {paidNanoUsd > 0 && <Notice tone="warning">{names.closeBalance(f.usd(paidNanoUsd))}</Notice>}
+      {paidNanoUsd > 0 && <Callout tone="warning">{names.closeBalance(f.usd(paidNanoUsd))}</Callout>}
       <form method="post" class="grid gap-5" novalidate>
         <TextField c={c} faults={faults} name="email" label={names.closeConfirm} type="email" required />
         <div class="flex flex-wrap gap-3">

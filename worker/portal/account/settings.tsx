@@ -7,8 +7,8 @@ import { LOCALE_NAMES, LOCALES } from '../../i18n/locale.ts';
 import { askForVerification, changePassword } from '../../identity/credentials.ts';
 import { endOtherSessions, endSession, listSessions, type SessionRow } from '../../identity/sessions.ts';
 import { passwordHint } from '../auth/password-hint.ts';
+import { Callout } from '../components/callout.tsx';
 import { SelectField, TextField } from '../components/field.tsx';
-import { Notice } from '../components/notice.tsx';
 import { Heads, Sheet } from '../components/sheet.tsx';
 import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
 import { Choice, type Faults, Name, NewPassword, readForm, type Typed } from '../frame/form.ts';
@@ -89,9 +89,9 @@ async function show(c: PortalContext, state: { typed?: Typed; faults?: Faults; w
     <>
       <h1 class="mb-2">{names.title}</h1>
       <p class="mb-8">{names.lead}</p>
-      {done && <Notice tone="success">{names[done]}</Notice>}
-      {waitMs > 0 && <Notice tone="error">{t.tooManyAttempts(f.duration(waitMs))}</Notice>}
-      {faults && <Notice tone="error">{t.faults.summary}</Notice>}
+      {done && <Callout tone="success">{names[done]}</Callout>}
+      {waitMs > 0 && <Callout tone="error">{t.tooManyAttempts(f.duration(waitMs))}</Callout>}
+      {faults && <Callout tone="error">{t.faults.summary}</Callout>}
       <div class="grid gap-12 lg:grid-cols-2">
         <section aria-labelledby="profile">
           <h2 id="profile" class="mb-4">

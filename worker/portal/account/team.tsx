@@ -16,10 +16,10 @@ import {
 import { isId } from '../../domain/ids.ts';
 import { isLastOwner, MEMBER_ROLES, type MemberRole } from '../../domain/team.ts';
 import { invite } from '../../identity/team.ts';
-import { sendsLetters } from '../../notifications/email/send.ts';
+import { sendsEmail } from '../../notifications/email/send.ts';
 import { EmailForm } from '../auth/ask-email.tsx';
+import { Callout } from '../components/callout.tsx';
 import { SelectField, TextField } from '../components/field.tsx';
-import { Notice } from '../components/notice.tsx';
 import { Heads, Sheet } from '../components/sheet.tsx';
 import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
 import { Choice, type Faults, readForm, type Typed, typedFields } from '../frame/form.ts';
@@ -152,8 +152,8 @@ async function show(c: PortalContext, state: { typed?: Typed; faults?: Faults })
         {names.title} <bdi class="muted font-normal">{accountName}</bdi>
       </h1>
       <p class="mb-8">{names.lead}</p>
-      {done && <Notice tone="success">{names[done]}</Notice>}
-      {faults && <Notice tone="error">{faults.role ? t.faults[faults.role] : t.faults.summary}</Notice>}
+      {done && <Callout tone="success">{names[done]}</Callout>}
+      {faults && <Callout tone="error">{faults.role ? t.faults[faults.role] : t.faults.summary}</Callout>}
       <Members c={c} members={members} isOwner={isOwner} />
       <dl class="muted mt-4 grid gap-x-4 gap-y-1 text-sm sm:grid-cols-[max-content_1fr]">
         {MEMBER_ROLES.map((role) => (
@@ -260,7 +260,7 @@ function askRemoval(c: PortalContext, member: MemberRow, refused = false) {
       <h1 class="mb-3">
         <bdi>{title}</bdi>
       </h1>
-      {refused && <Notice tone="error">{names.lastOwner}</Notice>}
+      {refused && <Callout tone="error">{names.lastOwner}</Callout>}
       {!isMe && <p class="mb-6">{names.removeText}</p>}
       <form method="post" class="mt-6 flex flex-wrap gap-3">
         <button class="btn btn-error" type="submit">
@@ -283,7 +283,7 @@ function Invite({ c, typed, faults }: { c: PortalContext; typed?: Typed; faults?
       <h2 id="invite" class="mb-4">
         {names.inviteTitle}
       </h2>
-      {sendsLetters(c.env) ? (
+      {sendsEmail(c.env) ? (
         <form method="post" action="/team" class="grid items-start gap-5 sm:grid-cols-[2fr_1fr]" novalidate>
           <TextField {...fields} name="email" label={names.email} type="email" required />
           <SelectField {...fields} name="role" label={names.role} options={roleOptions(c)} />

@@ -2,7 +2,7 @@
 import * as z from 'zod';
 import type { AccountRow } from '../../db/accounts.ts';
 import type { NoticeSetting } from '../../db/notices.ts';
-import { DEFAULT_WATCH } from '../../domain/alert-thresholds.ts';
+import { DEFAULT_ALERT_THRESHOLDS } from '../../domain/alert-thresholds.ts';
 import { CAP_PERIODS } from '../../domain/limits.ts';
 import { formatUsd, nanoUsd } from '../../domain/money.ts';
 import { SelectField, TextField } from '../components/field.tsx';
@@ -10,7 +10,7 @@ import { type PortalContext, words } from '../frame/context.ts';
 import { Choice, type Faults, OptionalUsd, type Typed } from '../frame/form.ts';
 
 /** Steps of a cap that can be chosen. */
-const PERCENTS = DEFAULT_WATCH.capPercents;
+const PERCENTS = DEFAULT_ALERT_THRESHOLDS.capPercents;
 
 export const CapForm = z.object({ capUsd: OptionalUsd, capPeriod: Choice(CAP_PERIODS) });
 

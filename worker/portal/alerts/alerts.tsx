@@ -13,7 +13,7 @@ import { listEndpoints, removeEndpoint } from '../../db/webhook-endpoints.ts';
 import { isId } from '../../domain/ids.ts';
 import { deliverAgain } from '../../notifications/deliver.ts';
 import { addEndpoint, rotateEndpoint, testEndpoint } from '../../notifications/webhook/endpoints.ts';
-import { Notice } from '../components/notice.tsx';
+import { Callout } from '../components/callout.tsx';
 import { ShownSecret } from '../components/shown-secret.tsx';
 import { Writable } from '../components/writable.tsx';
 import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
@@ -55,7 +55,7 @@ alertsPage.post('/watch', async (c) => {
   const accountId = c.get('accountId');
   await saveNoticeSetting(database(c.env), { accountId, ...read.values });
   const { lowBalanceNanoUsd, capPercents } = read.values;
-  await c.env.WALLET.getByName(accountId).watch({ lowBalanceNanoUsd, capPercents });
+  await c.env.WALLET.getByName(accountId).setAlertThresholds({ lowBalanceNanoUsd, capPercents });
   return done(c, 'watch');
 });
 
@@ -141,7 +141,7 @@ async function show(c: PortalContext, state: State) {
     <>
       <h1 class="mb-2">{t.alerts.title}</h1>
       <p class="mb-8">{t.alerts.lead}</p>
-      {failed && <Notice tone="error">{t.faults.summary}</Notice>}
+      {failed && <Callout tone="error">{t.faults.summary}</Callout>}
       {secret && (
         <ShownSecret
           title={t.alerts.secretTitle(secret.note)}
@@ -149,7 +149,7 @@ async function show(c: PortalContext, state: State) {
           note={t.alerts.secretNote}
         />
       )}
-      {!failed && finished !== undefined && <Notice tone="success">{finished}</Notice>}
+      {!failed && finished !== undefined && <Callout tone="success">{finished}</Callout>}
       <section aria-labelledby="load" class="mb-12">
         <h2 id="load" class="mb-1">
           {t.alerts.loadTitle}

@@ -1,9 +1,9 @@
 /** A page that asks for an address to send a link to, and what it says then: the same whoever is there. */
 import * as z from 'zod';
 import type { Fault } from '../../i18n/en/index.ts';
-import { sendsLetters } from '../../notifications/email/send.ts';
+import { sendsEmail } from '../../notifications/email/send.ts';
+import { Callout } from '../components/callout.tsx';
 import { TextField } from '../components/field.tsx';
-import { Notice } from '../components/notice.tsx';
 import { type PortalContext, words } from '../frame/context.ts';
 import { type Faults, readForm, type Typed } from '../frame/form.ts';
 import { page } from '../frame/layout.tsx';
@@ -33,9 +33,9 @@ export function askEmail(c: PortalContext, texts: AskTexts, state: State = {}) {
     <>
       <h1 class="mb-2">{texts.title}</h1>
       <p class="mb-6">{texts.lead}</p>
-      {waitMs > 0 && <Notice tone="error">{t.tooManyAttempts(f.duration(waitMs))}</Notice>}
-      {!sendsLetters(c.env) ? (
-        <Notice tone="warning">{t.people.noLetters}</Notice>
+      {waitMs > 0 && <Callout tone="error">{t.tooManyAttempts(f.duration(waitMs))}</Callout>}
+      {!sendsEmail(c.env) ? (
+        <Callout tone="warning">{t.people.noLetters}</Callout>
       ) : (
         <form method="post" class="grid gap-5" novalidate>
           <TextField
@@ -70,7 +70,7 @@ export async function answerEmail(
 ): Promise<Response> {
   const read = await readForm(c, EmailForm);
   if (!read.ok) return askEmail(c, texts, read);
-  if (!sendsLetters(c.env)) return askEmail(c, texts);
+  if (!sendsEmail(c.env)) return askEmail(c, texts);
   const waitMs = await ask(read.values.email);
   if (waitMs > 0) return askEmail(c, texts, { typed: read.typed, waitMs });
   const { t } = words(c);

@@ -1,8 +1,8 @@
 /** The second step of signing in: a code, for those who have set that up. */
 import { Hono } from 'hono';
 import { type SessionRefusal, signInWithCode } from '../../identity/session.ts';
+import { Callout } from '../components/callout.tsx';
 import { TextField } from '../components/field.tsx';
-import { Notice } from '../components/notice.tsx';
 import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
 import { typedFields } from '../frame/form.ts';
 import { safePath } from '../frame/guard.ts';
@@ -40,7 +40,7 @@ function form(c: PortalContext, refusal: SessionRefusal | null, typedNext?: stri
     <>
       <h1 class="mb-2">{names.title}</h1>
       <p class="mb-6">{names.lead}</p>
-      {said && <Notice tone="error">{said}</Notice>}
+      {said && <Callout tone="error">{said}</Callout>}
       <form method="post" action="/sign-in/code" class="grid gap-5">
         {next && <input type="hidden" name="next" value={next} />}
         <TextField c={c} name="code" label={names.code} autocomplete="one-time-code" required />

@@ -6,7 +6,7 @@ import { setLocale } from '../../db/people.ts';
 import { config } from '../../env.ts';
 import { beginWithGithub, finishWithGithub, type GithubRefusal } from '../../identity/github.ts';
 import { signOut } from '../../identity/session.ts';
-import { Notice } from '../components/notice.tsx';
+import { Callout } from '../components/callout.tsx';
 import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
 import { typedFields } from '../frame/form.ts';
 import { safePath } from '../frame/guard.ts';
@@ -76,7 +76,7 @@ function wait(c: PortalContext, waitMs: number) {
     { title: t.signIn.title, narrow: true, status: 429, back: '/sign-in' },
     <>
       <h1 class="mb-6">{t.signIn.title}</h1>
-      <Notice tone="error">{t.tooManyAttempts(f.duration(waitMs))}</Notice>
+      <Callout tone="error">{t.tooManyAttempts(f.duration(waitMs))}</Callout>
     </>,
   );
 }

@@ -5,7 +5,7 @@
 import { Hono } from 'hono';
 import { askForSignInLink } from '../../identity/credentials.ts';
 import { signInByLink, signOut } from '../../identity/session.ts';
-import { Notice } from '../components/notice.tsx';
+import { Callout } from '../components/callout.tsx';
 import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
 import { page } from '../frame/layout.tsx';
 import { answerEmail, askEmail, linkOver } from './ask-email.tsx';
@@ -45,7 +45,7 @@ function open(c: PortalContext, waitMs: number | null) {
     { title: link.openTitle, narrow: true, status: waitMs === null ? 200 : 429 },
     <>
       <h1 class="mb-3">{link.openTitle}</h1>
-      {waitMs !== null && <Notice tone="error">{t.tooManyAttempts(f.duration(waitMs))}</Notice>}
+      {waitMs !== null && <Callout tone="error">{t.tooManyAttempts(f.duration(waitMs))}</Callout>}
       <p class="mb-6">{link.openText}</p>
       <form method="post">
         <button class="btn btn-primary" type="submit">

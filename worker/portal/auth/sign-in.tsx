@@ -2,8 +2,8 @@
 import { Hono } from 'hono';
 import { PASSWORD_LENGTH_MAX } from '../../identity/auth.ts';
 import { type SessionRefusal, signIn, signOut } from '../../identity/session.ts';
+import { Callout } from '../components/callout.tsx';
 import { TextField } from '../components/field.tsx';
-import { Notice } from '../components/notice.tsx';
 import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
 import { type Typed, typedFields } from '../frame/form.ts';
 import { safePath } from '../frame/guard.ts';
@@ -54,9 +54,9 @@ function form(c: PortalContext, state: { typed?: Typed; refusal?: SessionRefusal
     { title: t.signIn.title, narrow: true, status: waiting !== null ? 429 : refusal ? 422 : 200 },
     <>
       <h1 class="mb-6">{t.signIn.title}</h1>
-      {c.req.query('reset') !== undefined && <Notice tone="success">{t.people.reset.saved}</Notice>}
-      {waiting !== null && <Notice tone="error">{t.tooManyAttempts(f.duration(waiting))}</Notice>}
-      {refusal && waiting === null && <Notice tone="error">{t.signIn.wrong}</Notice>}
+      {c.req.query('reset') !== undefined && <Callout tone="success">{t.people.reset.saved}</Callout>}
+      {waiting !== null && <Callout tone="error">{t.tooManyAttempts(f.duration(waiting))}</Callout>}
+      {refusal && waiting === null && <Callout tone="error">{t.signIn.wrong}</Callout>}
       <form method="post" action="/sign-in" class="grid gap-5">
         {next && <input type="hidden" name="next" value={next} />}
         <TextField

@@ -7,8 +7,8 @@ import { config } from '../../env.ts';
 import type { Fault } from '../../i18n/en/index.ts';
 import { askForVerification } from '../../identity/credentials.ts';
 import { type SessionRefusal, signUp } from '../../identity/session.ts';
+import { Callout } from '../components/callout.tsx';
 import { TextField } from '../components/field.tsx';
-import { Notice } from '../components/notice.tsx';
 import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
 import { type Faults, Name, NewPassword, readForm, type Typed } from '../frame/form.ts';
 import { safePath } from '../frame/guard.ts';
@@ -62,8 +62,8 @@ function form(c: PortalContext, state: { typed?: Typed; faults?: Faults; refusal
     <>
       <h1 class="mb-2">{t.signUp.title}</h1>
       <p class="mb-6">{credit > 0 ? t.signUp.lead(f.usd(credit)) : t.signUp.leadNoCredit}</p>
-      {waiting !== null && <Notice tone="error">{t.tooManyAttempts(f.duration(waiting))}</Notice>}
-      {Object.keys(faults).length > 0 && <Notice tone="error">{t.faults.summary}</Notice>}
+      {waiting !== null && <Callout tone="error">{t.tooManyAttempts(f.duration(waiting))}</Callout>}
+      {Object.keys(faults).length > 0 && <Callout tone="error">{t.faults.summary}</Callout>}
       <form method="post" action="/sign-up" class="grid gap-5" novalidate>
         {next && <input type="hidden" name="next" value={next} />}
         <TextField {...fields} name="name" label={t.signUp.name} autocomplete="name" required />

@@ -9,8 +9,8 @@ import { isId } from '../../domain/ids.ts';
 import { nanoUsd } from '../../domain/money.ts';
 import { mayRole } from '../../domain/team.ts';
 import { config } from '../../env.ts';
+import { Callout } from '../components/callout.tsx';
 import { Money } from '../components/money.tsx';
-import { Notice } from '../components/notice.tsx';
 import { Heads, Sheet } from '../components/sheet.tsx';
 import { TILES, Tile } from '../components/tile.tsx';
 import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
@@ -108,9 +108,9 @@ batchesPage.get('/:batchId', async (c) => {
     <>
       <h1 class="mb-2">{names.one}</h1>
       <p class="mb-6 font-mono text-sm break-all">{row.id}</p>
-      {row.pausedBy && open && <Notice tone="info">{names.pausedBy[row.pausedBy] ?? row.pausedBy}</Notice>}
+      {row.pausedBy && open && <Callout tone="info">{names.pausedBy[row.pausedBy] ?? row.pausedBy}</Callout>}
       {row.errors?.map(({ message, line }) => (
-        <Notice tone="error">{line === null ? message : names.faultAt(f.count(line), message)}</Notice>
+        <Callout tone="error">{line === null ? message : names.faultAt(f.count(line), message)}</Callout>
       ))}
       <dl class={TILES}>
         <Tile label={names.state} value={<BatchState c={c} state={row.state} />} />

@@ -4,7 +4,7 @@ import { database } from '../../db/client.ts';
 import { findOrder } from '../../db/payments.ts';
 import { isId } from '../../domain/ids.ts';
 import type { Balance } from '../../domain/wallet.ts';
-import { Notice } from '../components/notice.tsx';
+import { Callout } from '../components/callout.tsx';
 import { type PortalContext, words } from '../frame/context.ts';
 
 /** By the query of the address; what it claims of an order or a card, the database decides. */
@@ -13,17 +13,17 @@ export async function returnNotice(c: PortalContext, rule: AutoRecharge | null) 
   const orderId = c.req.query('order');
   if (orderId && isId('order', orderId)) return orderNotice(c, orderId);
   const outcome = c.req.query('top_up');
-  if (outcome === 'paid') return <Notice tone="success">{t.billing.arrivedNotice}</Notice>;
-  if (outcome === 'declined') return <Notice tone="warning">{t.billing.declinedNotice}</Notice>;
+  if (outcome === 'paid') return <Callout tone="success">{t.billing.arrivedNotice}</Callout>;
+  if (outcome === 'declined') return <Callout tone="warning">{t.billing.declinedNotice}</Callout>;
   const card = c.req.query('card');
   if (card === 'saved' && rule?.methodRef)
-    return <Notice tone="success">{t.billing.cardNotice.saved}</Notice>;
-  if (card === 'saved') return <Notice tone="info">{t.billing.cardNotice.pending}</Notice>;
+    return <Callout tone="success">{t.billing.cardNotice.saved}</Callout>;
+  if (card === 'saved') return <Callout tone="info">{t.billing.cardNotice.pending}</Callout>;
   if (card === 'removed' && !rule?.methodRef)
-    return <Notice tone="success">{t.billing.cardNotice.removed}</Notice>;
+    return <Callout tone="success">{t.billing.cardNotice.removed}</Callout>;
   const recharge = c.req.query('recharge');
   if ((recharge === 'on' || recharge === 'off') && (recharge === 'on') === (rule?.enabled ?? false))
-    return <Notice tone="success">{t.billing.rechargeNotice[recharge]}</Notice>;
+    return <Callout tone="success">{t.billing.rechargeNotice[recharge]}</Callout>;
   return null;
 }
 
@@ -32,16 +32,16 @@ async function orderNotice(c: PortalContext, orderId: string) {
   const order = await findOrder(database(c.env), orderId);
   if (order?.accountId !== c.get('accountId')) return null;
   if (order.state === 'paid')
-    return <Notice tone="success">{t.billing.paidNotice(f.usd(order.amountNanoUsd))}</Notice>;
+    return <Callout tone="success">{t.billing.paidNotice(f.usd(order.amountNanoUsd))}</Callout>;
   if (order.state === 'closed')
-    return <Notice tone="error">{t.billing.droppedNotice(f.usd(order.amountNanoUsd))}</Notice>;
+    return <Callout tone="error">{t.billing.droppedNotice(f.usd(order.amountNanoUsd))}</Callout>;
   return (
-    <Notice tone="info">
+    <Callout tone="info">
       {t.billing.openNotice(f.usd(order.amountNanoUsd))}{' '}
       <a class="link" href={`/billing?order=${order.id}`}>
         {t.billing.checkAgain}
       </a>
-    </Notice>
+    </Callout>
   );
 }
 
@@ -49,5 +49,5 @@ export function OwedNotice({ c, balance }: { c: PortalContext; balance: Balance 
   const { t, f } = words(c);
   if (balance.owedNanoUsd === 0) return null;
   const [head, beyondCents, tail] = f.usdExact(balance.owedNanoUsd);
-  return <Notice tone="warning">{t.billing.owed(head + beyondCents + tail)}</Notice>;
+  return <Callout tone="warning">{t.billing.owed(head + beyondCents + tail)}</Callout>;
 }

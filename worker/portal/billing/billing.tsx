@@ -14,8 +14,8 @@ import { isPrintable } from '../../domain/invoice.ts';
 import { nanoUsd, usd } from '../../domain/money.ts';
 import type { Balance } from '../../domain/wallet.ts';
 import type { Fault } from '../../i18n/en/index.ts';
+import { Callout } from '../components/callout.tsx';
 import { Money } from '../components/money.tsx';
-import { Notice } from '../components/notice.tsx';
 import { TILES, Tile } from '../components/tile.tsx';
 import { Writable } from '../components/writable.tsx';
 import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
@@ -168,8 +168,8 @@ async function show(c: PortalContext, state: { typed?: Typed; faults?: Faults })
     <>
       <h1 class="mb-6">{t.billing.title}</h1>
       {await returnNotice(c, rule)}
-      {c.req.query('details') === 'saved' && <Notice tone="success">{t.billing.details.saved}</Notice>}
-      {state.faults?.card && <Notice tone="error">{t.faults[state.faults.card]}</Notice>}
+      {c.req.query('details') === 'saved' && <Callout tone="success">{t.billing.details.saved}</Callout>}
+      {state.faults?.card && <Callout tone="error">{t.faults[state.faults.card]}</Callout>}
       <OwedNotice c={c} balance={balance} />
       <Balances c={c} balance={balance} perDayNanoUsd={chargedNanoUsd / PACE_DAYS} />
       <Writable c={c} area="billing">

@@ -3,7 +3,7 @@ import { Hono } from 'hono';
 import type { Child } from 'hono/jsx';
 import { redeemPromoCode } from '../../billing/promo-codes.ts';
 import { nanoUsd } from '../../domain/money.ts';
-import { Notice } from '../components/notice.tsx';
+import { Callout } from '../components/callout.tsx';
 import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
 import { type Faults, type Typed, typedFields } from '../frame/form.ts';
 import { allowed, signedIn } from '../frame/guard.ts';
@@ -24,11 +24,11 @@ promoPage.post('/promo', async (c) => {
   if (result.ok) {
     const amount = f.usd(nanoUsd(result.entry.grantedNanoUsd));
     const say = result.before ? t.promo.before : t.promo.redeemed;
-    const notice = <Notice tone="success">{say(amount, f.count(result.entry.seq))}</Notice>;
+    const notice = <Callout tone="success">{say(amount, f.count(result.entry.seq))}</Callout>;
     return show(c, { notice });
   }
   if (result.reason === 'too_many_attempts') {
-    const notice = <Notice tone="error">{t.tooManyAttempts(f.duration(result.retryAfterMs))}</Notice>;
+    const notice = <Callout tone="error">{t.tooManyAttempts(f.duration(result.retryAfterMs))}</Callout>;
     return show(c, { typed, notice, status: 429 });
   }
   return show(c, { typed, faults: { code: result.reason }, notice: null, status: 422 });

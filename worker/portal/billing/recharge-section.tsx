@@ -4,8 +4,8 @@ import { TOP_UP_MAX, TOP_UP_MIN } from '../../billing/payable.ts';
 import type { AutoRecharge } from '../../db/auto-recharge.ts';
 import type { OffReason } from '../../domain/decline.ts';
 import { formatUsd, type NanoUsd, nanoUsd, usd } from '../../domain/money.ts';
+import { Callout } from '../components/callout.tsx';
 import { TextField } from '../components/field.tsx';
-import { Notice } from '../components/notice.tsx';
 import { type PortalContext, words } from '../frame/context.ts';
 import type { Faults, Typed } from '../frame/form.ts';
 
@@ -34,9 +34,9 @@ export function RechargeSection(props: Props) {
       </h2>
       <p class="muted mb-4 text-sm">{t.billing.rechargeNote}</p>
       {rule?.offReason && (
-        <Notice tone="warning">
+        <Callout tone="warning">
           <strong>{t.billing.offTitle}</strong> {t.billing.declines[rule.offReason as OffReason]}
-        </Notice>
+        </Callout>
       )}
       <SavedCard c={c} label={rule?.methodLabel ?? null} />
       {rule?.methodRef && <RuleForm {...props} rule={rule} />}

@@ -10,9 +10,9 @@ import { KEY_SCOPES } from '../../domain/principal-kind.ts';
 import { config } from '../../env.ts';
 import { describeError } from '../../lib/describe-error.ts';
 import { pepperKey } from '../../tokens/pepper.ts';
+import { Callout } from '../components/callout.tsx';
 import { SelectField, TextField } from '../components/field.tsx';
 import { Money } from '../components/money.tsx';
-import { Notice } from '../components/notice.tsx';
 import { Sheet } from '../components/sheet.tsx';
 import { ShownSecret } from '../components/shown-secret.tsx';
 import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
@@ -103,8 +103,8 @@ async function show(c: PortalContext, state: { typed?: Typed; faults?: Faults })
           note={t.start.keyOnce}
         />
       )}
-      {c.req.query('rotated') !== undefined && <Notice tone="success">{t.keys.rotated}</Notice>}
-      {c.req.query('revoked') !== undefined && <Notice tone="success">{t.keys.revoked}</Notice>}
+      {c.req.query('rotated') !== undefined && <Callout tone="success">{t.keys.rotated}</Callout>}
+      {c.req.query('revoked') !== undefined && <Callout tone="success">{t.keys.revoked}</Callout>}
       {keys.length === 0 ? (
         <p>{t.keys.empty}</p>
       ) : (
@@ -230,7 +230,7 @@ function NewKeyForm({ c, typed, faults }: { c: PortalContext; typed?: Typed; fau
       <h2 id="new" class="mb-4">
         {t.keys.newTitle}
       </h2>
-      {faults && <Notice tone="error">{t.faults.summary}</Notice>}
+      {faults && <Callout tone="error">{t.faults.summary}</Callout>}
       <form method="post" action="/keys" class="grid gap-5 sm:grid-cols-6" novalidate>
         <div class="sm:col-span-6">
           <TextField {...fields} name="name" label={t.keys.name} hint={t.keys.nameHint} required />

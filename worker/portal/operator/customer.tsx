@@ -24,8 +24,8 @@ import { changeAccountLimits, LIMIT_BOUNDS } from '../../identity/account-limits
 import { suspendAccount } from '../../identity/suspend.ts';
 import { findAccountRequest } from '../../wallet/find-request.ts';
 import { PaymentsTable } from '../billing/payments-table.tsx';
+import { Callout } from '../components/callout.tsx';
 import { Money } from '../components/money.tsx';
-import { Notice } from '../components/notice.tsx';
 import { TILES, Tile } from '../components/tile.tsx';
 import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
 import { type Faults, OptionalWhole, readForm, type Typed, typedFields, Usd, Whole } from '../frame/form.ts';
@@ -143,7 +143,7 @@ async function show(
   const [balance, books, spend, team, keys, orders, findings, disagreement, failed, nodes] =
     await Promise.all([
       wallet.balance(),
-      wallet.bookPage({ afterSeq: Number.MAX_SAFE_INTEGER, limit: 1 }),
+      wallet.auditPage({ afterSeq: Number.MAX_SAFE_INTEGER, limit: 1 }),
       spendOf(db, accountId, nowMs),
       listTeam(db, accountId),
       listKeys(db, accountId),
@@ -167,7 +167,7 @@ async function show(
       </p>
       <WhatWasDone c={c} />
       {account.suspendedAtMs !== null && (
-        <Notice tone="warning">{names.suspendedSince(f.dateTime(account.suspendedAtMs))}</Notice>
+        <Callout tone="warning">{names.suspendedSince(f.dateTime(account.suspendedAtMs))}</Callout>
       )}
       <Figures c={c} balance={balance} spend={spend} untold={untold} />
       <TeamTable c={c} team={team} />
@@ -197,7 +197,7 @@ function WhatWasDone({ c }: { c: PortalContext }) {
     resumed: t.customers.resumeDone,
   };
   const what = (Object.keys(texts) as Done[]).find((each) => c.req.query(each) !== undefined);
-  return what ? <Notice tone="success">{texts[what]}</Notice> : null;
+  return what ? <Callout tone="success">{texts[what]}</Callout> : null;
 }
 
 function Figures(props: { c: PortalContext; balance: Balance; spend: Spend; untold: number }) {

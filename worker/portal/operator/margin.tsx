@@ -10,9 +10,9 @@ import { figuresOf, type MarginSums, sumOf } from '../../domain/margin.ts';
 import { formatUsd, nanoUsd } from '../../domain/money.ts';
 import type { Fault } from '../../i18n/en/index.ts';
 import { csvFile } from '../../lib/csv.ts';
+import { Callout } from '../components/callout.tsx';
 import { SelectField, TextField } from '../components/field.tsx';
 import { FilterForm, type FilterOption } from '../components/filter-form.tsx';
-import { Notice } from '../components/notice.tsx';
 import { TILES, Tile } from '../components/tile.tsx';
 import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
 import { type Faults, readForm, type Typed, Usd } from '../frame/form.ts';
@@ -111,7 +111,7 @@ async function show(c: PortalContext, state: { typed?: Typed; faults?: Faults })
         <Empty c={c} />
       ) : (
         <>
-          {total.coveredMs === 0 && !saved && <Notice tone="info">{names.noCost}</Notice>}
+          {total.coveredMs === 0 && !saved && <Callout tone="info">{names.noCost}</Callout>}
           <Totals c={c} sums={total} />
           {total.chargeNanoUsd + total.costNanoUsd > 0 && (
             <MarginChart
@@ -274,7 +274,9 @@ function CostSection(props: {
 function Saved({ c, node }: { c: PortalContext; node: MarginNode }) {
   const { t, f } = words(c);
   const hour = lastCost(node);
-  return hour === null ? null : <Notice tone="success">{t.margin.costSaved(node.name, f.usd(hour))}</Notice>;
+  return hour === null ? null : (
+    <Callout tone="success">{t.margin.costSaved(node.name, f.usd(hour))}</Callout>
+  );
 }
 
 function Empty({ c }: { c: PortalContext }) {

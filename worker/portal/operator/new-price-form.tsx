@@ -1,7 +1,7 @@
 /** The form of a new price version. */
 import { TARIFFS } from '../../domain/pricing.ts';
+import { Callout } from '../components/callout.tsx';
 import { SelectField, TextField } from '../components/field.tsx';
-import { Notice } from '../components/notice.tsx';
 import { type PortalContext, words } from '../frame/context.ts';
 import type { Faults, Typed } from '../frame/form.ts';
 
@@ -21,7 +21,7 @@ export function NewPriceForm(props: {
         {names.addTitle}
       </h2>
       <p class="muted mb-4 text-sm">{names.addNote}</p>
-      {faults && <Notice tone="error">{t.faults.summary}</Notice>}
+      {faults && <Callout tone="error">{t.faults.summary}</Callout>}
       <form method="post" action="/operator/prices" class="grid items-start gap-5 sm:grid-cols-6" novalidate>
         <div class="sm:col-span-3">
           <SelectField

@@ -10,8 +10,8 @@ import type { NodeVerb, PoolSnapshot } from '../../domain/node.ts';
 import { changeNode, createJoinToken, listAudit, listNodes, NODE_NAME } from '../../fleet/nodes.ts';
 import type { Fault } from '../../i18n/en/index.ts';
 import { describeError } from '../../lib/describe-error.ts';
+import { Callout } from '../components/callout.tsx';
 import { SelectField, TextField } from '../components/field.tsx';
-import { Notice } from '../components/notice.tsx';
 import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
 import { Choice, type Faults, readForm, type Typed, typedFields } from '../frame/form.ts';
 import { operator } from '../frame/guard.ts';
@@ -118,7 +118,7 @@ async function show(c: PortalContext, state: { typed?: Typed; faults?: Faults })
           </a>
         </p>
       </div>
-      {changed && <Notice tone="success">{t.pool.changed(changed.name)}</Notice>}
+      {changed && <Callout tone="success">{t.pool.changed(changed.name)}</Callout>}
       {joinToken && <JoinCommand c={c} token={joinToken.text} expiresAtMs={Number(joinToken.note)} />}
       {catalogue.map((model, index) => (
         <section aria-labelledby={`model-${index}`} class="mb-10">

@@ -8,7 +8,7 @@ import { database } from '../../db/client.ts';
 import { listPriceChanges, listPrices } from '../../db/prices.ts';
 import { TARIFFS } from '../../domain/pricing.ts';
 import type { Fault } from '../../i18n/en/index.ts';
-import { Notice } from '../components/notice.tsx';
+import { Callout } from '../components/callout.tsx';
 import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
 import { Choice, type Faults, readForm, type Typed } from '../frame/form.ts';
 import { operator } from '../frame/guard.ts';
@@ -115,8 +115,8 @@ async function show(c: PortalContext, state: { typed?: Typed; faults?: Faults })
       <h1 class="mb-2">{names.title}</h1>
       <p class="mb-1 max-w-3xl">{names.lead}</p>
       <p class="muted mb-6 text-sm">{names.unit}</p>
-      {added && <Notice tone="success">{names.addedNotice(added)}</Notice>}
-      {ended && <Notice tone="success">{names.endedNotice(ended)}</Notice>}
+      {added && <Callout tone="success">{names.addedNotice(added)}</Callout>}
+      {ended && <Callout tone="success">{names.endedNotice(ended)}</Callout>}
       {models.map((model, index) => (
         <section aria-labelledby={`model-${index}`} class="mb-10">
           <h2 id={`model-${index}`} class="mb-2">

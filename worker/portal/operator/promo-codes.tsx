@@ -12,9 +12,9 @@ import { database } from '../../db/client.ts';
 import { listPromoCodes } from '../../db/promo-codes.ts';
 import { nanoUsd } from '../../domain/money.ts';
 import type { Fault } from '../../i18n/en/index.ts';
+import { Callout } from '../components/callout.tsx';
 import { TextField } from '../components/field.tsx';
 import { Money } from '../components/money.tsx';
-import { Notice } from '../components/notice.tsx';
 import { Heads, Sheet } from '../components/sheet.tsx';
 import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
 import { type Faults, OptionalUsd, readForm, type Typed, Whole } from '../frame/form.ts';
@@ -71,7 +71,7 @@ async function show(c: PortalContext, state: { typed?: Typed; faults?: Faults })
       {await operatorNav(c, PATH)}
       <h1 class="mb-2">{names.title}</h1>
       <p class="mb-6">{names.lead}</p>
-      {made && <Notice tone="success">{names.made(made.code)}</Notice>}
+      {made && <Callout tone="success">{names.made(made.code)}</Callout>}
       {codes.length === 0 ? (
         <p class="muted">{names.empty}</p>
       ) : (
@@ -110,7 +110,7 @@ function NewCodeForm({ c, typed, faults }: { c: PortalContext; typed?: Typed; fa
       <h2 id="new" class="mb-4">
         {names.newTitle}
       </h2>
-      {faults && <Notice tone="error">{t.faults.summary}</Notice>}
+      {faults && <Callout tone="error">{t.faults.summary}</Callout>}
       <form method="post" action={PATH} class="grid items-start gap-5 sm:grid-cols-2" novalidate>
         <TextField {...fields} name="code" label={names.code} hint={names.codeHint} required />
         <TextField {...fields} name="amountNanoUsd" label={names.amountField} inputmode="decimal" required />

@@ -4,8 +4,8 @@ import * as z from 'zod';
 import { closeFinding, DRIFT_KINDS, readReconciliation } from '../../billing/reconciliation.ts';
 import { database } from '../../db/client.ts';
 import { type DriftName, findOpenDrift } from '../../db/drift.ts';
+import { Callout } from '../components/callout.tsx';
 import { TextField } from '../components/field.tsx';
-import { Notice } from '../components/notice.tsx';
 import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
 import { type Faults, readForm, type Typed } from '../frame/form.ts';
 import { operator } from '../frame/guard.ts';
@@ -43,7 +43,7 @@ reconciliationPage.get('/reconciliation', async (c) => {
       {await operatorNav(c, PATH)}
       <h1 class="mb-2">{names.title}</h1>
       <p class="mb-6">{names.lead}</p>
-      {c.req.query('closed') !== undefined && <Notice tone="success">{names.closed}</Notice>}
+      {c.req.query('closed') !== undefined && <Callout tone="success">{names.closed}</Callout>}
       <DriftTable c={c} findings={read.findings} nodeNames={nodeNames} />
       <CountedTable c={c} read={read} nodeNames={nodeNames} />
       <ReceiptLag c={c} read={read} />

@@ -12,7 +12,7 @@ import { isId } from '../../domain/ids.ts';
 import { type NanoUsd, nanoUsd, usd } from '../../domain/money.ts';
 import { config } from '../../env.ts';
 import { mintClientToken } from '../../http/client-token.ts';
-import { Notice } from '../components/notice.tsx';
+import { Callout } from '../components/callout.tsx';
 import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
 import { readForm } from '../frame/form.ts';
 import { allowed, signedIn } from '../frame/guard.ts';
@@ -52,13 +52,13 @@ playgroundPage.get('/', async (c) => {
       ) : (
         <>
           <noscript>
-            <Notice tone="info">
+            <Callout tone="info">
               {t.playground.needsScript}{' '}
               <a class="link" href="/start">
                 {t.nav.start}
               </a>
               .
-            </Notice>
+            </Callout>
           </noscript>
           {/* as high as what the script draws, so that the footer stays where it is */}
           <div id={ROOT_ID} class="min-h-[80rem] lg:min-h-[44rem]" />

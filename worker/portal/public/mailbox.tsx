@@ -3,7 +3,7 @@ import { Hono } from 'hono';
 import { createMiddleware } from 'hono/factory';
 import { isId } from '../../domain/ids.ts';
 import { config } from '../../env.ts';
-import { type KeptLetter, keptLetter, keptLetters } from '../../notifications/email/dev-mailbox.ts';
+import { type KeptEmail, keptEmail, keptEmails } from '../../notifications/email/dev-mailbox.ts';
 import { Heads, Sheet } from '../components/sheet.tsx';
 import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
 import { page } from '../frame/layout.tsx';
@@ -23,7 +23,7 @@ mailboxPage.use(inDevelopment);
 mailboxPage.get('/', async (c) => {
   const { t, f } = words(c);
   const names = t.people.mailbox;
-  const letters = await keptLetters(c.env, SHOWN_MAX);
+  const letters = await keptEmails(c.env, SHOWN_MAX);
   return page(
     c,
     { title: names.title },
@@ -86,8 +86,8 @@ mailboxPage.get('/:letterId/html', async (c) => {
   return letter ? c.html(letter.html) : notFoundPage(c);
 });
 
-async function found(c: PortalContext, id: string): Promise<KeptLetter | null> {
-  return isId('ltr', id) ? keptLetter(c.env, id) : null;
+async function found(c: PortalContext, id: string): Promise<KeptEmail | null> {
+  return isId('ltr', id) ? keptEmail(c.env, id) : null;
 }
 
 function withLinks(text: string) {

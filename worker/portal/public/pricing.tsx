@@ -13,8 +13,8 @@ import {
 } from '../../domain/estimate.ts';
 import type { PriceKind } from '../../domain/price-change.ts';
 import type { DatedPrice } from '../../domain/pricing.ts';
+import { Callout } from '../components/callout.tsx';
 import { SelectField, TextField } from '../components/field.tsx';
-import { Notice } from '../components/notice.tsx';
 import { Sheet } from '../components/sheet.tsx';
 import { TILES, Tile } from '../components/tile.tsx';
 import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
@@ -66,7 +66,7 @@ pricingPage.get('/', async (c) => {
           {t.pricing.calculator}
         </h2>
         <p class="muted mb-5">{t.pricing.calculatorLead}</p>
-        {!read.ok && <Notice tone="error">{t.faults.summary}</Notice>}
+        {!read.ok && <Callout tone="error">{t.faults.summary}</Callout>}
         <Questions c={c} catalogue={catalogue} typed={typed} faults={read.ok ? undefined : read.faults} />
         {!tariffs && <p>{t.pricing.notSold}</p>}
         {tariffs && read.ok && (

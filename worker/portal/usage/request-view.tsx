@@ -10,8 +10,8 @@ import type { Entry } from '../../domain/ledger.ts';
 import { type NanoUsd, nanoUsd } from '../../domain/money.ts';
 import type { RequestRecord } from '../../domain/wallet.ts';
 import type { FoundRequest } from '../../wallet/find-request.ts';
+import { Callout } from '../components/callout.tsx';
 import { Money } from '../components/money.tsx';
-import { Notice } from '../components/notice.tsx';
 import { TILES, Tile } from '../components/tile.tsx';
 import { type PortalContext, words } from '../frame/context.ts';
 import { EntryRequests } from './entry-requests.tsx';
@@ -51,12 +51,12 @@ export async function requestView(props: {
       <h1 class="mb-1">{names.title}</h1>
       <p class="mb-6 font-mono text-sm break-all">{record.requestId}</p>
       {running && (
-        <Notice tone="info">
+        <Callout tone="info">
           {names.runningNote(f.usdExact(record.heldNanoUsd).join(''))}{' '}
           <a class="link" href={c.req.path}>
             {names.refresh}
           </a>
-        </Notice>
+        </Callout>
       )}
       <dl class={TILES}>
         <Tile label={names.charged} value={<Money c={c} amount={record.chargeNanoUsd} />} />

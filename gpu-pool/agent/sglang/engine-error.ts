@@ -2,10 +2,10 @@
  * The engine's ways to say no, as refusals in our own words. Its messages can quote the prompt (template and
  * tokenizer errors do), so they are read for their kind and thrown away.
  */
-import type { Refusal } from '../refusal.ts';
+import type { RequestError } from '../request-error.ts';
 
 /** A status other than 200; `body` is SGLang's flat `{object: "error", message, type, code}` or anything. */
-export function fromStatus(status: number, body: unknown, retryAfter: string | undefined): Refusal {
+export function fromStatus(status: number, body: unknown, retryAfter: string | undefined): RequestError {
   const refusal = fromCode(status, messageOf(body));
   const retryAfterSeconds = saneRetryAfter(retryAfter);
   return refusal.code === 'overloaded' && retryAfterSeconds !== undefined
@@ -17,12 +17,12 @@ export function fromStatus(status: number, body: unknown, retryAfter: string | u
  * An error inside a 200 stream: `{"error": {"message", "type", "code": 503}}`. A full queue looks like this
  * when streaming (serving_chat.py, abort with a status code).
  */
-export function fromErrorEvent(error: unknown): Refusal {
+export function fromErrorEvent(error: unknown): RequestError {
   const fields = typeof error === 'object' && error !== null ? (error as Record<string, unknown>) : {};
   return fromCode(Number(fields.code), messageOf(fields));
 }
 
-function fromCode(code: number, message: string): Refusal {
+function fromCode(code: number, message: string): RequestError {
   if (code === 429 || code === 503 || /queue is full|too many requests|overloaded/i.test(message)) {
     return { code: 'overloaded', message: 'The queue of the engine is full.' };
   }

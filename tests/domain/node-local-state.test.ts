@@ -2,7 +2,12 @@
 import { describe, expect, it } from 'vitest';
 import type { NodeHealth, NodeView, PoolSnapshot } from '../../worker/domain/node.ts';
 import { hash32 } from '../../worker/domain/routing/hash.ts';
-import { changeCount, inFlightTotal, memoryOf, visit } from '../../worker/gateway/node/local-state.ts';
+import {
+  beginAttempt,
+  changeCount,
+  inFlightTotal,
+  localStateOf,
+} from '../../worker/gateway/node/local-state.ts';
 import { chooseNode, overloadMs } from '../../worker/gateway/route.ts';
 
 const T = 1_000_000;
@@ -32,7 +37,7 @@ const chosen = (snapshot: PoolSnapshot, nowMs: number) =>
   new Set(Array.from({ length: 500 }, (_, key) => choose(snapshot, key, nowMs)));
 
 function failAt(node: NodeView, nowMs: number): void {
-  const failed = visit(node, prompt, nowMs);
+  const failed = beginAttempt(node, prompt, nowMs);
   failed.failed(nowMs);
   failed.end();
 }
@@ -41,25 +46,25 @@ describe('a request at a node', () => {
   it('counts until it has left, its prompt until its first token', () => {
     const [node] = newPool(1).nodes as [NodeView];
     const before = inFlightTotal();
-    const one = visit(node, prompt, T);
-    const two = visit(node, prompt, T);
-    expect(memoryOf(node).own).toEqual({ requests: 2, waitingTokens: 1_400 });
+    const one = beginAttempt(node, prompt, T);
+    const two = beginAttempt(node, prompt, T);
+    expect(localStateOf(node).own).toEqual({ requests: 2, waitingTokens: 1_400 });
     expect(inFlightTotal()).toBe(before + 2);
     one.answered(T);
-    expect(memoryOf(node).own).toEqual({ requests: 2, waitingTokens: 700 });
+    expect(localStateOf(node).own).toEqual({ requests: 2, waitingTokens: 700 });
     one.end();
     one.end();
-    expect(memoryOf(node).own).toEqual({ requests: 1, waitingTokens: 700 });
+    expect(localStateOf(node).own).toEqual({ requests: 1, waitingTokens: 700 });
     two.end();
     two.answered(T);
-    expect(memoryOf(node).own).toEqual({ requests: 0, waitingTokens: 0 });
+    expect(localStateOf(node).own).toEqual({ requests: 0, waitingTokens: 0 });
     expect(inFlightTotal()).toBe(before);
   });
 
   it('changes nothing for others while all is well', () => {
     const [node] = newPool(1).nodes as [NodeView];
     const before = changeCount();
-    const one = visit(node, prompt, T);
+    const one = beginAttempt(node, prompt, T);
     one.answered(T + 5);
     one.end();
     expect(changeCount()).toBe(before);
@@ -73,15 +78,15 @@ describe('a node that failed here', () => {
     const now = snapshot(T);
     failAt(failed, T);
     // as busy as it will be
-    for (const other of others) visit(other, prompt, T);
+    for (const other of others) beginAttempt(other, prompt, T);
     expect(chosen(now, T + 1_999)).not.toContain(failed.id);
     expect(chosen(now, T + 2_000)).toContain(failed.id);
-    const probe = visit(failed, prompt, T + 2_000);
+    const probe = beginAttempt(failed, prompt, T + 2_000);
     expect(chosen(now, T + 2_000)).not.toContain(failed.id);
     // its client left: nothing is known
     probe.end();
     expect(chosen(now, T + 2_000)).toContain(failed.id);
-    const next = visit(failed, prompt, T + 2_100);
+    const next = beginAttempt(failed, prompt, T + 2_100);
     next.answered(T + 2_200);
     next.end();
     expect(chosen(now, T + 2_200)).toContain(failed.id);
@@ -91,7 +96,7 @@ describe('a node that failed here', () => {
     const { nodes, snapshot } = newPool(4);
     const [failed, ...others] = nodes as [NodeView, ...NodeView[]];
     failAt(failed, T);
-    for (const node of [failed, ...others]) visit(node, prompt, T + 2_000);
+    for (const node of [failed, ...others]) beginAttempt(node, prompt, T + 2_000);
     const later = T + 60_000;
     expect(chosen(snapshot(later), later)).not.toContain(failed.id);
   });
@@ -105,7 +110,7 @@ describe('a node that failed here', () => {
       return keys.filter((id) => id === failed.id).length / keys.length;
     };
     failAt(failed, T);
-    const probe = visit(failed, prompt, T + 2_000);
+    const probe = beginAttempt(failed, prompt, T + 2_000);
     probe.answered(T + 2_000);
     probe.end();
     expect(share(T + 2_000)).toBeLessThan(0.08);
@@ -143,10 +148,10 @@ describe('a node whose queue was full', () => {
     const { nodes, snapshot } = newPool(2);
     const [full, other] = nodes as [NodeView, NodeView];
     const now = snapshot(T);
-    visit(full, prompt, T).refused(T + 7_000);
+    beginAttempt(full, prompt, T).refused(T + 7_000);
     expect(chosen(now, T + 6_999)).toEqual(new Set([other.id]));
     expect(overloadMs(now, T)).toBeNull();
-    visit(other, prompt, T).refused(T + 4_000);
+    beginAttempt(other, prompt, T).refused(T + 4_000);
     expect(overloadMs(now, T)).toBe(4_000);
     expect(overloadMs(now, T + 3_500)).toBe(1_000);
     expect(chosen(now, T + 4_000)).toEqual(new Set([other.id]));
@@ -159,15 +164,15 @@ it('a node that is no longer in its pool is forgotten, once its last request has
   const { nodes, snapshot } = newPool(2);
   const [kept, gone] = nodes as [NodeView, NodeView];
   chosen(snapshot(T), T);
-  const last = visit(gone, prompt, T);
-  const memories = [memoryOf(kept), memoryOf(gone)];
+  const last = beginAttempt(gone, prompt, T);
+  const memories = [localStateOf(kept), localStateOf(gone)];
   const without = (atMs: number): PoolSnapshot => ({ atMs, nodes: [kept] });
   chosen(without(T + 1_000), T + 1_000);
-  expect(memoryOf(gone)).toBe(memories[1]);
+  expect(localStateOf(gone)).toBe(memories[1]);
   last.end();
   chosen(without(T + 2_000), T + 2_000);
-  expect(memoryOf(gone)).not.toBe(memories[1]);
-  expect(memoryOf(kept)).toBe(memories[0]);
+  expect(localStateOf(gone)).not.toBe(memories[1]);
+  expect(localStateOf(kept)).toBe(memories[0]);
 });
 
 it('silence in an old snapshot is the Pool’s own', () => {

@@ -14,7 +14,7 @@ import type { EngineFacts } from './sglang/probe.ts';
 import { StartRefused } from './start-refused.ts';
 import { lockState, type StateLock } from './state-lock.ts';
 
-export interface Ground {
+export interface Preflight {
   lock: StateLock;
   engine: Engine;
   facts: EngineFacts;
@@ -28,10 +28,10 @@ export interface Ground {
 }
 
 /** @throws StartRefused, with everything that was opened closed again */
-export async function prepareGround(
+export async function preflight(
   options: AgentOptions,
   doors: { front: Server; operator: Server; now: () => number },
-): Promise<Ground> {
+): Promise<Preflight> {
   const opened = new AsyncDisposableStack();
   try {
     return await prepare(options, doors, opened);
@@ -45,7 +45,7 @@ async function prepare(
   options: AgentOptions,
   { front, operator, now }: { front: Server; operator: Server; now: () => number },
   opened: AsyncDisposableStack,
-): Promise<Ground> {
+): Promise<Preflight> {
   const { stateDir } = options;
   const engine = parseEngine(options);
   await makeStateDirectory(stateDir).catch(() => {

@@ -5,7 +5,7 @@ import type { NODE_ERROR_CODES, NodeError } from '../protocol/schemas.ts';
 export type NodeErrorCode = (typeof NODE_ERROR_CODES)[number];
 
 /** A refusal is a value. `message` is in our own words: never the engine's text, never the caller's. */
-export interface Refusal {
+export interface RequestError {
   code: NodeErrorCode;
   message: string;
   /** whole seconds, 1 to 300 */
@@ -20,15 +20,15 @@ export const STATUS = {
   engine_timeout: 504,
 } satisfies Record<NodeErrorCode, number>;
 
-export function toNodeError({ code, message }: Refusal): NodeError {
+export function toNodeError({ code, message }: RequestError): NodeError {
   return { error: { code, message } };
 }
 
-export function isRefusal(value: object): value is Refusal {
+export function isRequestError(value: object): value is RequestError {
   return 'code' in value;
 }
 
-export function sendRefusal(res: ServerResponse, refusal: Refusal): void {
+export function sendError(res: ServerResponse, refusal: RequestError): void {
   if (refusal.retryAfterSeconds !== undefined)
     res.setHeader('retry-after', String(refusal.retryAfterSeconds));
   sendJson(res, STATUS[refusal.code], toNodeError(refusal));

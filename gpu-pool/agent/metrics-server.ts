@@ -2,14 +2,14 @@
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { Instant, Metrics } from './metrics.ts';
 import { CONTENT_TYPE } from './prometheus.ts';
-import { sendJson, sendRefusal } from './refusal.ts';
+import { sendError, sendJson } from './request-error.ts';
 
 /** `GET /metrics` for Prometheus, `GET /healthz` for people and supervisors; `instant` is null until both make sense. */
-export function createOperatorDoor(metrics: Metrics, instant: () => Instant | null): Server {
+export function createMetricsServer(metrics: Metrics, instant: () => Instant | null): Server {
   return createServer((req, res) => {
     const now = instant();
     if (now === null) {
-      return sendRefusal(res, { code: 'overloaded', message: 'This node is still enrolling.' });
+      return sendError(res, { code: 'overloaded', message: 'This node is still enrolling.' });
     }
     switch (`${req.method} ${req.url?.split('?')[0]}`) {
       case 'GET /metrics':

@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { ABORT_PATH, GENERATE_PATH } from '../protocol/schemas.ts';
 import { generate } from './generate.ts';
 import type { GenerateContext } from './generate-context.ts';
-import { isRefusal, sendJson, sendRefusal } from './refusal.ts';
+import { isRequestError, sendError, sendJson } from './request-error.ts';
 
 /** Longer than the 60 to 75 s that proxies and workerd keep idle connections, so they close first. */
 const KEEP_ALIVE_MS = 95_000;
@@ -16,7 +16,7 @@ const HEADER_DEADLINE_MS = 10_000;
 const CONNECTIONS_MAX = 4_096;
 
 /** `context` is null until the node is enrolled; everything but /healthz waits for it. */
-export function createFrontDoor(context: () => GenerateContext | null): Server {
+export function createRequestServer(context: () => GenerateContext | null): Server {
   const server = createServer(
     {
       keepAliveTimeout: KEEP_ALIVE_MS,
@@ -29,7 +29,7 @@ export function createFrontDoor(context: () => GenerateContext | null): Server {
       const route = `${req.method} ${req.url?.split('?')[0]}`;
       if (route === 'GET /healthz') return sendJson(res, 200, { ok: true });
       if (ready === null)
-        return sendRefusal(res, { code: 'overloaded', message: 'This node is still enrolling.' });
+        return sendError(res, { code: 'overloaded', message: 'This node is still enrolling.' });
       handle(ready, route, req, res).catch((error: unknown) => {
         ready.log('bug', { name: error instanceof Error ? error.name : 'unknown' });
         res.destroy();
@@ -60,9 +60,9 @@ async function handle(
 async function abort(context: GenerateContext, req: IncomingMessage, res: ServerResponse): Promise<void> {
   req.resume();
   const token = await context.verifyToken(req.headers);
-  if (isRefusal(token)) {
+  if (isRequestError(token)) {
     context.metrics.refusal(token.code);
-    return sendRefusal(res, token);
+    return sendError(res, token);
   }
   const flight = context.flights.find(token.claims);
   flight?.abort('edge');

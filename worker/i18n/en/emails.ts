@@ -1,5 +1,5 @@
 /** The letters to a person, in English. */
-export const lettersEn = {
+export const emailsEn = {
   verify: {
     title: 'Confirm your e-mail address',
     text: 'Open the link to show that this address is yours. It works for 24 hours.',

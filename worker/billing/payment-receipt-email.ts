@@ -7,10 +7,10 @@ import { invoiceName } from '../domain/invoice.ts';
 import { nanoUsd } from '../domain/money.ts';
 import { config, type Env } from '../env.ts';
 import { LOCALES } from '../i18n/locale.ts';
-import { sendLetter, sendsLetters } from '../notifications/email/send.ts';
+import { sendAccountEmail, sendsEmail } from '../notifications/email/send.ts';
 
-export async function sendReceipt(env: Env, order: PaymentOrder, nowMs: number): Promise<void> {
-  if (!sendsLetters(env)) return;
+export async function sendPaymentReceipt(env: Env, order: PaymentOrder, nowMs: number): Promise<void> {
+  if (!sendsEmail(env)) return;
   const db = database(env);
   const row = await invoiceOfOrder(db, order.id);
   if (row === null) return;
@@ -19,5 +19,5 @@ export async function sendReceipt(env: Env, order: PaymentOrder, nowMs: number):
   const post = { kind: 'receipt', url, invoice, amountNanoUsd: nanoUsd(row.amountNanoUsd) } as const;
   const addresses = await noticeAddresses(db, order.accountId);
   // whoever never chose a language gets the first
-  await Promise.all(addresses.map((to) => sendLetter(env, { to, locale: LOCALES[0], post }, nowMs)));
+  await Promise.all(addresses.map((to) => sendAccountEmail(env, { to, locale: LOCALES[0], post }, nowMs)));
 }

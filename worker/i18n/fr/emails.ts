@@ -1,7 +1,7 @@
 /** Les lettres à une personne, en français. */
 import type { Messages } from '../en/index.ts';
 
-export const lettersFr: Messages['letters'] = {
+export const emailsFr: Messages['emails'] = {
   verify: {
     title: 'Confirmez votre adresse e-mail',
     text: 'Ouvrez le lien pour montrer que cette adresse est la vôtre. Il est valable 24 heures.',

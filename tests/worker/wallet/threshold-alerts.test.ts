@@ -38,15 +38,15 @@ describe('a low balance', () => {
     expect(await notices(wallet)).toEqual([low]);
     await wallet.topUp({ orderId: 'order_1', amountNanoUsd: usd(5) });
     passTime(3_600_001);
-    await wallet.watch({ lowBalanceNanoUsd: usd(7) });
+    await wallet.setAlertThresholds({ lowBalanceNanoUsd: usd(7) });
     expect(await notices(wallet)).toHaveLength(2);
   });
 
   it('is said once an hour at most, however the level and the balance move', async () => {
     const { wallet, charge } = await walletWith(usd(2));
     for (let i = 0; i < 5; i++) {
-      await wallet.watch({ lowBalanceNanoUsd: nanoUsd(usd(3) + i), capPercents: [i + 1] });
-      await wallet.watch({ rechargeBelowNanoUsd: null });
+      await wallet.setAlertThresholds({ lowBalanceNanoUsd: nanoUsd(usd(3) + i), capPercents: [i + 1] });
+      await wallet.setAlertThresholds({ rechargeBelowNanoUsd: null });
       await charge(tokens(1));
     }
     expect(await notices(wallet)).toHaveLength(1);
@@ -54,7 +54,7 @@ describe('a low balance', () => {
 
   it('is not said to those who do not want to hear it', async () => {
     const { wallet, charge } = await walletWith(usd(1));
-    await wallet.watch({ lowBalanceNanoUsd: null });
+    await wallet.setAlertThresholds({ lowBalanceNanoUsd: null });
     await charge(tokens(1));
     expect(await notices(wallet)).toEqual([]);
   });
@@ -76,7 +76,7 @@ describe('a low balance', () => {
 describe('a recharge', () => {
   it('is asked for when the balance falls below its level, and not with every request', async () => {
     const { wallet, charge } = await walletWith(usd(5));
-    await wallet.watch({ rechargeBelowNanoUsd: usd(5) });
+    await wallet.setAlertThresholds({ rechargeBelowNanoUsd: usd(5) });
     expect(await waiting(wallet, 'recharge')).toEqual([]);
     await charge(tokens(1));
     await charge(tokens(1));
@@ -85,13 +85,13 @@ describe('a recharge', () => {
 
   it('is asked for at once by an account that is below already', async () => {
     const { wallet } = await walletWith(usd(1));
-    await wallet.watch({ rechargeBelowNanoUsd: usd(2) });
+    await wallet.setAlertThresholds({ rechargeBelowNanoUsd: usd(2) });
     expect(await waiting(wallet, 'recharge')).toHaveLength(1);
   });
 
   it('is asked for again after an hour, and after credit that is not enough', async () => {
     const { wallet, charge } = await walletWith(usd(1));
-    await wallet.watch({ rechargeBelowNanoUsd: usd(10) });
+    await wallet.setAlertThresholds({ rechargeBelowNanoUsd: usd(10) });
     passTime(3_600_001);
     await charge(tokens(1));
     expect(await waiting(wallet, 'recharge')).toHaveLength(2);
@@ -104,8 +104,8 @@ describe('a recharge', () => {
 
   it('is not asked for when it is off', async () => {
     const { wallet, charge } = await walletWith(usd(1));
-    await wallet.watch({ rechargeBelowNanoUsd: usd(2) });
-    await wallet.watch({ rechargeBelowNanoUsd: null });
+    await wallet.setAlertThresholds({ rechargeBelowNanoUsd: usd(2) });
+    await wallet.setAlertThresholds({ rechargeBelowNanoUsd: null });
     passTime(3_600_001);
     await charge(tokens(1));
     expect(await waiting(wallet, 'recharge')).toHaveLength(1);
@@ -115,7 +115,7 @@ describe('a recharge', () => {
 describe('the share of a cap', () => {
   it('is said at each step once, the highest when several are passed at once', async () => {
     const { wallet, charge } = await walletWith(usd(5));
-    await wallet.watch({ capPercents: [90, 50, 75] });
+    await wallet.setAlertThresholds({ capPercents: [90, 50, 75] });
     const limits = limited({ capNanoUsd: nanoUsd(21_900), capPeriod: 'month' });
     const said = async () =>
       (await notices(wallet)).map((each) => (each as unknown as { percent: number }).percent);

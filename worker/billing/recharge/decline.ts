@@ -13,7 +13,7 @@ import { syncRechargeWatch } from './watch.ts';
  * and only an open order is closed. The notice comes first, for afterwards nobody would come back to raise it.
  * @param request.event to be remembered with it; null: the provider answered so itself
  */
-export async function applyRefusal(
+export async function applyDecline(
   env: Env,
   request: { order: PaymentOrder; why: DeclineReason; event: EventRow | null; nowMs: number },
 ): Promise<void> {

@@ -8,7 +8,7 @@ const TONES = {
   error: 'alert alert-soft alert-error',
 } as const;
 
-export function Notice({ tone, children }: { tone: keyof typeof TONES; children?: Child }) {
+export function Callout({ tone, children }: { tone: keyof typeof TONES; children?: Child }) {
   return (
     <div role={tone === 'error' ? 'alert' : 'status'} class={`${TONES[tone]} mb-6 text-sm`}>
       <div>{children}</div>

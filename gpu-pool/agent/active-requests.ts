@@ -1,7 +1,7 @@
 /** One request in the agent's hands, and the book of all of them: who runs, which ids are used up. */
 import type { RequestClaims } from '../protocol/schemas.ts';
 import { callEngine, type Engine } from './engine-client.ts';
-import type { Refusal } from './refusal.ts';
+import type { RequestError } from './request-error.ts';
 import type { RequestToken } from './request-token.ts';
 import { ABORT_PATH } from './sglang/request.ts';
 
@@ -14,7 +14,7 @@ const ABORT_REPEAT_MS = 1_000;
 /** By then a heartbeat has told the edge how full this node is. */
 const RETRY_AFTER_SECONDS = 2;
 
-export class Flight {
+export class ActiveRequest {
   readonly claims: RequestClaims;
   /** answers wanted, which the engine runs as sequences of their own */
   readonly choices: number;
@@ -90,8 +90,8 @@ export class Flight {
   }
 }
 
-export class FlightBook {
-  readonly #flights = new Map<string, Flight>();
+export class ActiveRequests {
+  readonly #flights = new Map<string, ActiveRequest>();
   /** ids that were used, until the tokens that they came with expire */
   readonly #used: Map<string, number>;
   readonly #now: () => number;
@@ -113,7 +113,7 @@ export class FlightBook {
   }
 
   /** A refusal where `room` has no place for `choices` more. One that is alone is left to the engine to judge. */
-  overfull({ choices, room }: { choices: number; room: number }): Refusal | null {
+  overfull({ choices, room }: { choices: number; room: number }): RequestError | null {
     if (this.#flights.size === 0 || this.sequences + choices <= room) return null;
     return {
       code: 'overloaded',
@@ -125,8 +125,8 @@ export class FlightBook {
   /** An id is good for one request: it must be neither running nor used up. */
   admit(
     { claims, expiresAtMs }: RequestToken,
-    { choices, room, create }: { choices: number; room: number; create: () => Flight },
-  ): Flight | Refusal {
+    { choices, room, create }: { choices: number; room: number; create: () => ActiveRequest },
+  ): ActiveRequest | RequestError {
     this.#sweep();
     if (this.#flights.has(claims.jti))
       return { code: 'bad_request', message: 'This request is already running.' };
@@ -140,12 +140,12 @@ export class FlightBook {
     return flight;
   }
 
-  find({ jti, sub }: RequestClaims): Flight | undefined {
+  find({ jti, sub }: RequestClaims): ActiveRequest | undefined {
     const flight = this.#flights.get(jti);
     return flight?.claims.sub === sub ? flight : undefined;
   }
 
-  land(flight: Flight): void {
+  land(flight: ActiveRequest): void {
     flight.landed();
     this.#flights.delete(flight.claims.jti);
     if (this.#flights.size > 0) return;

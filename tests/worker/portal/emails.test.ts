@@ -37,7 +37,7 @@ it('a new address gets one letter that confirms it, in the language of the page'
   const { email } = await at.signUp();
   expect(await (await at.get('/settings')).text()).toContain(fr.people.settings.unverified);
   const letter = await letterTo(email);
-  expect(letter.subject).toBe(`Tollgate: ${fr.letters.verify.title}`);
+  expect(letter.subject).toBe(`Tollgate: ${fr.emails.verify.title}`);
   expect(letter.html).toContain('<html lang="fr">');
   const opened = await at.get(letter.path);
   expect(await opened.text()).toContain(fr.people.verify.doneTitle);
@@ -77,7 +77,7 @@ it('takes away the password of an address that was never confirmed, and says so'
   const at = browser();
   await at.post('/sign-in/link', { email });
   const { path, text } = await letterTo(email);
-  expect(text).toContain(en.letters.signIn.unverified);
+  expect(text).toContain(en.emails.signIn.unverified);
   await at.post(path, {});
   expect(await (await at.get('/settings')).text()).toContain(en.people.settings.noPassword);
   expect((await browser().post('/sign-in', { email, password: PASSWORD })).status).toBe(422);
@@ -130,7 +130,7 @@ it('asks for a code after the password, and lets nobody around it', async () => 
   expect(await (await at.get('/settings/second-factor/confirm')).text()).not.toContain('data-secret');
   expect((await at.post('/settings/second-factor/confirm', { code: '000000' })).status).toBe(422);
   expect((await at.post('/settings/second-factor/confirm', { code: await totp() })).status).toBe(303);
-  expect((await letterTo(email)).text).toContain(en.letters.signInChanged.what.second_factor_on);
+  expect((await letterTo(email)).text).toContain(en.emails.signInChanged.what.second_factor_on);
 
   const other = browser();
   const first = await other.post('/sign-in', { email, password: PASSWORD, next: '/keys' });
@@ -201,5 +201,5 @@ it('changes the password for whoever knows the present one, and ends the other s
   expect((await change(PASSWORD)).headers.get('location')).toBe('/settings?done=passwordChanged');
   expect((await at.get('/settings')).status).toBe(200);
   expect((await other.get('/settings')).status).toBe(303);
-  expect((await letterTo(email)).text).toContain(en.letters.signInChanged.what.password);
+  expect((await letterTo(email)).text).toContain(en.emails.signInChanged.what.password);
 });
