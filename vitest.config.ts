@@ -40,7 +40,7 @@ export default defineConfig({
         test: {
           name: 'domain',
           maxWorkers: WORKERS,
-          include: ['tests/domain/**/*.test.ts', 'tests/laws/**/*.test.ts'],
+          include: ['tests/domain/**/*.test.ts', 'tests/laws/**/*.test.ts', 'tests/structure/**/*.test.ts'],
         },
       },
       {

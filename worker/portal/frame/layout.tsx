@@ -3,8 +3,8 @@ import { html } from 'hono/html';
 import type { Child } from 'hono/jsx';
 import { type Area, type MemberRole, mayRole } from '../../domain/team.ts';
 import { LOCALE_NAMES, LOCALES } from '../../i18n/locale.ts';
-import { Mark } from '../components/mark.tsx';
 import { type PortalContext, words } from './context.ts';
+import { Mark } from './mark.tsx';
 
 const ICON = `data:image/svg+xml,${encodeURIComponent(
   '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24"><rect width="24" height="24" rx="5" fill="#1d4a3d"/><path d="M6 19V8M5 19h4M6 10l13-4" stroke="#f0b24b" stroke-width="2.6" stroke-linecap="round"/></svg>',
