@@ -2,9 +2,9 @@
 import * as z from 'zod';
 import { fileContent } from '../batches/file-content.ts';
 import { deleteParts } from '../batches/file-parts.ts';
-import { isInUse } from '../db/batches.ts';
+import { isFileInUse } from '../db/batches.ts';
 import { database } from '../db/client.ts';
-import { addFile, deleteFile, type FileRow, filesKept, findFile, listFiles } from '../db/files.ts';
+import { addFile, deleteFile, type FileRow, fileTotals, findFile, listFiles } from '../db/files.ts';
 import { FILE_PURPOSES } from '../db/schema.ts';
 import { isId, newId } from '../domain/ids.ts';
 import { config } from '../env.ts';
@@ -32,8 +32,10 @@ export async function uploadFile(c: ApiContext): Promise<Response> {
   const refuse = (refusal: ApiError) => errorResponse(refusal, config(c.env).publicOrigin);
   const { accountId } = c.get('principal');
   const db = database(c.env);
-  const kept = await filesKept(db, { accountId, nowMs });
-  if (kept.files >= FILES_MAX || kept.bytes >= KEPT_BYTES_MAX) return refuse({ reason: 'storage_full' });
+  const kept = await fileTotals(db, { accountId, nowMs });
+  if (kept.files >= FILES_MAX || kept.bytes >= KEPT_BYTES_MAX) {
+    return refuse({ reason: 'storage_full', filesMax: FILES_MAX, bytesMax: KEPT_BYTES_MAX });
+  }
 
   const id = newId('file', nowMs);
   const { receiveUpload } = await import('../batches/upload.ts');
@@ -87,7 +89,7 @@ export async function getFileContent(c: ApiContext): Promise<Response> {
 export async function removeFile(c: ApiContext): Promise<Response> {
   return withFile(c, async ({ id, accountId, parts }) => {
     const db = database(c.env);
-    if (await isInUse(db, { accountId, fileId: id })) {
+    if (await isFileInUse(db, { accountId, fileId: id })) {
       return errorResponse({ reason: 'file_in_use' }, config(c.env).publicOrigin);
     }
     // the row first: a file without a row is nobody's, a row without a file would be an error

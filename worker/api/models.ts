@@ -32,9 +32,10 @@ export async function listAnthropicModels(c: ApiContext): Promise<Response> {
 export async function getModel(c: ApiContext): Promise<Response> {
   const nowMs = Date.now();
   const models = await catalogue(c.env, nowMs);
-  const model = findModel(models, c.req.param('id') ?? '');
+  const requested = c.req.param('id') ?? '';
+  const model = findModel(models, requested);
   if (model) return c.json(await describe(c, model, nowMs));
-  const refusal = { reason: 'model_not_found', available: models.map(({ id }) => id) } as const;
+  const refusal = { reason: 'model_not_found', requested, available: models.map(({ id }) => id) } as const;
   return errorResponse(refusal, config(c.env).publicOrigin);
 }
 

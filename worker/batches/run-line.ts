@@ -100,14 +100,19 @@ async function answerTo(env: Env, line: LineRequest): Promise<LineOutcome> {
 
   const understood = dialect.read(body, new Headers());
   if (!understood.ok) return judged(understood.refusal);
-  const { asked } = understood;
+  const { dialectRequest } = understood;
   const models = await catalogue(env, nowMs);
-  const model = findModel(models, asked.request.model);
-  if (!model) return judged({ reason: 'model_not_found', available: models.map(({ id }) => id) });
+  const model = findModel(models, dialectRequest.request.model);
+  if (!model)
+    return judged({
+      reason: 'model_not_found',
+      requested: dialectRequest.request.model,
+      available: models.map(({ id }) => id),
+    });
   let kept: KeptAnswer | null = null;
   const served = await serve(env, {
     principal,
-    asked,
+    asked: dialectRequest,
     head: { requestId, createdAtMs: nowMs, modelId: model.id, revision: model.revision },
     events: null,
     model,
@@ -134,7 +139,7 @@ async function answerTo(env: Env, line: LineRequest): Promise<LineOutcome> {
 }
 
 function said(env: Env, { dialect, requestId }: LineRequest, refusal: ApiError) {
-  const body = dialect.refused(envelope(refusal, config(env).publicOrigin), requestId);
+  const body = dialect.errorBody(envelope(refusal, config(env).publicOrigin), requestId);
   return { status: statusOf(refusal), body: JSON.stringify(body) };
 }
 

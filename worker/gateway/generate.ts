@@ -4,14 +4,14 @@
  */
 import { findModel, type Model } from '../db/catalogue.ts';
 import { config } from '../env.ts';
-import { INFERS, identify } from '../http/access.ts';
+import { CAN_INFER, identify } from '../http/access.ts';
 import { type ApiError, envelope, errorResponseWith } from '../http/api-error.ts';
 import { readJsonObject } from '../http/read-body.ts';
-import { type ApiContext, headersAtOnce, responseHeaders } from '../http/response-headers.ts';
+import { type ApiContext, collectResponseHeaders, responseHeaders } from '../http/response-headers.ts';
 import { describeError } from '../lib/describe-error.ts';
 import type { ChatRequest } from './dialects/chat-request.ts';
 import type { AnswerHead, Dialect } from './dialects/dialect.ts';
-import { beginOnce } from './idempotency/idempotency.ts';
+import { beginIdempotent } from './idempotency/idempotency.ts';
 import { catalogue } from './model-cache.ts';
 import { Deadlines } from './node/deadlines.ts';
 import { serve } from './serve.ts';
@@ -19,7 +19,7 @@ import { voidUnserved } from './settle.ts';
 import type { ClientChunk } from './stream/client-chunk.ts';
 import { clientStream } from './stream/client-stream.ts';
 import { ClientDisconnect } from './stream/disconnect.ts';
-import { keptAlive } from './stream/keep-alive.ts';
+import { withKeepAlive } from './stream/keep-alive.ts';
 
 /** The handler of the routes that speak a dialect. */
 export function generate(speak: () => Promise<Dialect>) {
@@ -29,50 +29,55 @@ export function generate(speak: () => Promise<Dialect>) {
     const { publicOrigin } = config(env);
     const requestId = c.get('requestId');
     const waitUntil = (promise: Promise<unknown>) => c.executionCtx.waitUntil(promise);
-    const bodyOf = (refusal: ApiError) => dialect.refused(envelope(refusal, publicOrigin), requestId);
+    const bodyOf = (refusal: ApiError) => dialect.errorBody(envelope(refusal, publicOrigin), requestId);
     const refuse = (refusal: ApiError) => errorResponseWith(refusal, bodyOf(refusal));
 
     const earlyMs = Date.now();
-    const early = await identify(c, INFERS, earlyMs);
+    const early = await identify(c, CAN_INFER, earlyMs);
     if (!early.ok) return refuse(early.refusal);
 
     const read = await readJsonObject(c.req.raw);
     if (!read.ok) return refuse(read.refusal);
     // a body may take its time: price, limits and the key itself are those of now
     const nowMs = Date.now();
-    const who = nowMs - earlyMs < SAME_MOMENT_MS ? early : await identify(c, INFERS, nowMs);
+    const who = nowMs - earlyMs < SAME_MOMENT_MS ? early : await identify(c, CAN_INFER, nowMs);
     if (!who.ok) return refuse(who.refusal);
     const { principal } = who;
     const understood = dialect.read(read.body, c.req.raw.headers);
     if (!understood.ok) return refuse(understood.refusal);
-    const { asked } = understood;
+    const { dialectRequest } = understood;
     const models = await catalogue(env, nowMs);
-    const model = findModel(models, asked.request.model);
-    if (!model) return refuse({ reason: 'model_not_found', available: models.map(({ id }) => id) });
-    const unsupported = unsupportedBy(model, asked.request);
+    const model = findModel(models, dialectRequest.request.model);
+    if (!model)
+      return refuse({
+        reason: 'model_not_found',
+        requested: dialectRequest.request.model,
+        available: models.map(({ id }) => id),
+      });
+    const unsupported = unsupportedBy(model, dialectRequest.request);
     if (unsupported) return refuse(unsupported);
 
     const { headers } = c.req.raw;
-    const begun = await beginOnce(env, { headers, bytes: read.bytes, principal, requestId, waitUntil });
+    const begun = await beginIdempotent(env, { headers, bytes: read.bytes, principal, requestId, waitUntil });
     if (begun.kind === 'refusal') return refuse(begun.refusal);
-    const bodyHeaders = asked.request.stream ? EVENT_STREAM : JSON_BODY;
+    const bodyHeaders = dialectRequest.request.stream ? EVENT_STREAM : JSON_BODY;
     if (begun.kind === 'replay') {
       const kept = { ...bodyHeaders, ...responseHeaders(begun), 'idempotent-replayed': 'true' };
       return new Response(begun.body, { headers: kept });
     }
-    const { once } = begun;
+    const { run } = begun;
 
     const gone = new ClientDisconnect();
     const alarms = new Deadlines();
     // not before somebody waits: to listen to the runtime costs as much as to answer from an idle node
     const listen = () => gone.follow(c.req.raw.signal);
     const head: AnswerHead = { requestId, createdAtMs: nowMs, modelId: model.id, revision: model.revision };
-    const events = asked.request.stream ? asked.events(head) : null;
+    const events = dialectRequest.request.stream ? dialectRequest.events(head) : null;
 
     const answer = async (): Promise<Response> => {
       const served = await serve(env, {
         principal,
-        asked,
+        asked: dialectRequest,
         head,
         events,
         model,
@@ -84,15 +89,15 @@ export function generate(speak: () => Promise<Dialect>) {
         waitUntil,
       });
       if (served.rateLimit) c.set('rateLimit', served.rateLimit);
-      const headed = async () => ({ ...bodyHeaders, ...(await headersAtOnce(c)) });
+      const headed = async () => ({ ...bodyHeaders, ...(await collectResponseHeaders(c)) });
       if (!served.ok) {
-        await once.abandon();
+        await run.abandon();
         return refuse(served.refusal);
       }
-      const pieces = keptAlive(once.keeping(served.pieces), alarms.alarm(), listen);
+      const pieces = withKeepAlive(run.record(served.pieces), alarms.newDeadline(), listen);
       const first = (await pieces.next()).value!;
       if (first.kind === 'refusal') {
-        await once.abandon();
+        await run.abandon();
         return refuse(first.refusal);
       }
       if (events === null && first.kind === 'text') {
@@ -115,7 +120,7 @@ export function generate(speak: () => Promise<Dialect>) {
     const answered = answer().catch(async (error: unknown) => {
       console.error(JSON.stringify({ event: 'request_failed', requestId, error: describeError(error) }));
       await voidUnserved(env, { requestId, accountId: principal.accountId }, null);
-      await once.abandon().catch(() => undefined);
+      await run.abandon().catch(() => undefined);
       return refuse({ reason: 'internal' });
     });
     // a client that leaves must not take the settlement with it

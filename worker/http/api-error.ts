@@ -1,5 +1,5 @@
-/** Every refusal of the API: the facts it carries, and one table that makes them a status, headers and an envelope. */
-import { formatUsd } from '../domain/money.ts';
+/** Every error of the API: the facts it carries, and the tables that turn them into a status, headers and a message. */
+import { formatUsd, type NanoUsd } from '../domain/money.ts';
 import type { PrincipalKind } from '../domain/principal-kind.ts';
 import type { AdmitRefusal } from '../domain/wallet.ts';
 
@@ -7,7 +7,7 @@ export type ApiError =
   | AdmitRefusal
   | { reason: 'unauthenticated' }
   | { reason: 'conflicting_keys' }
-  /** by an operator; `contact` is an e-mail address, null: none is configured */
+  /** An operator suspended the account. `contact` is an e-mail address; null: none is configured. */
   | { reason: 'account_suspended'; contact: string | null }
   | { reason: 'not_for_this_key'; kind: PrincipalKind }
   | { reason: 'not_json'; message: string }
@@ -16,20 +16,21 @@ export type ApiError =
   | { reason: 'body_too_large'; limitBytes: number }
   | { reason: 'invalid_field'; param: string | null; message: string }
   | { reason: 'model_forbidden'; model: string }
-  | { reason: 'model_not_found'; available: readonly string[] }
+  /** `requested` is the name that the client sent, as long as it sent it; messages shorten it. */
+  | { reason: 'model_not_found'; requested: string; available: readonly string[] }
   | { reason: 'request_not_found' }
   | { reason: 'route_not_found' }
   | { reason: 'key_not_found' }
   | { reason: 'key_not_managed' }
   | { reason: 'file_not_found' }
   | { reason: 'file_in_use' }
-  | { reason: 'storage_full' }
+  | { reason: 'storage_full'; filesMax: number; bytesMax: number }
   | { reason: 'batch_not_found' }
   | { reason: 'too_many_batches'; limit: number }
   | { reason: 'model_not_available'; model: string }
   | { reason: 'overloaded'; retryAfterMs: number }
   | { reason: 'node_failed' }
-  /** a part of the answer has left already */
+  /** The node failed after a part of the answer was sent. */
   | { reason: 'broken_off' }
   | { reason: 'first_token_timeout'; deadlineMs: number }
   | { reason: 'idempotency_mismatch' }
@@ -82,32 +83,28 @@ const WIRE = {
   first_token_timeout: { status: 504, type: 'timeout', code: 'first_token_timeout' },
 } satisfies Record<ApiError['reason'], Wire>;
 
-/** The OpenAI and DeepSeek envelope; all four fields are always there. */
+/** The error body of OpenAI and DeepSeek. All four fields are always present. */
 export interface ErrorEnvelope {
   readonly error: { message: string; type: string; param: string | null; code: string };
 }
 
-export function envelope(refusal: ApiError, origin: string): ErrorEnvelope {
-  const { type, code } = WIRE[refusal.reason];
+export function envelope(error: ApiError, origin: string): ErrorEnvelope {
+  const { type, code } = WIRE[error.reason];
   const param =
-    refusal.reason === 'invalid_field'
-      ? refusal.param
-      : refusal.reason === 'model_not_found'
-        ? 'model'
-        : null;
-  return { error: { message: messageFor(refusal, origin), type, param, code } };
+    error.reason === 'invalid_field' ? error.param : error.reason === 'model_not_found' ? 'model' : null;
+  return { error: { message: messageFor(error, origin), type, param, code } };
 }
 
-/** A refusal in OpenAI's envelope. @param origin where links in messages point, without a trailing slash */
-export function errorResponse(refusal: ApiError, origin: string): Response {
-  return errorResponseWith(refusal, envelope(refusal, origin));
+/** An error in OpenAI's envelope. @param origin where links in the message point, without a trailing slash */
+export function errorResponse(error: ApiError, origin: string): Response {
+  return errorResponseWith(error, envelope(error, origin));
 }
 
-/** @param body the envelope in the dialect of the route */
-export function errorResponseWith(refusal: ApiError, body: object): Response {
+/** An error with a body of another dialect. @param body the envelope as the dialect of the route writes it */
+export function errorResponseWith(error: ApiError, body: object): Response {
   const headers = new Headers({ 'content-type': 'application/json' });
-  const { status } = WIRE[refusal.reason];
-  const waitMs = retryAfterMs(refusal);
+  const { status } = WIRE[error.reason];
+  const waitMs = retryAfterMs(error);
   if (waitMs === null) headers.set('x-should-retry', 'false');
   else {
     headers.set('retry-after', String(Math.ceil(waitMs / 1000)));
@@ -120,20 +117,20 @@ export function statusOf({ reason }: ApiError): number {
   return WIRE[reason].status;
 }
 
-/** OpenAI's clients ignore a wait of more than 60 s and hammer instead. */
+/** OpenAI's clients ignore a wait of more than 60 s and retry at once. */
 const RETRY_AFTER_MS_MAX = 60_000;
-/** Long enough for a heartbeat to bring news of a node. */
+/** Nodes send a heartbeat every 2 s, so by then the pool's state has been refreshed. */
 const RETRY_SOON_MS = 2_000;
 
-/** When asking again can help, in ms; null: it cannot. */
-function retryAfterMs(refusal: ApiError): number | null {
-  switch (refusal.reason) {
+/** Milliseconds after which a retry can succeed; null: a retry cannot help. */
+function retryAfterMs(error: ApiError): number | null {
+  switch (error.reason) {
     case 'requests_per_minute':
     case 'tokens_per_minute':
     case 'concurrency':
     case 'overloaded':
     case 'idempotency_running':
-      return Math.min(RETRY_AFTER_MS_MAX, refusal.retryAfterMs);
+      return Math.min(RETRY_AFTER_MS_MAX, error.retryAfterMs);
     case 'too_many_batches':
       return RETRY_AFTER_MS_MAX;
     case 'model_not_available':
@@ -147,93 +144,114 @@ function retryAfterMs(refusal: ApiError): number | null {
   }
 }
 
-function messageFor(refusal: ApiError, origin: string): string {
-  switch (refusal.reason) {
-    case 'unauthenticated':
-      return `The API key is missing or not valid. Send it as \`Authorization: Bearer sk-tg-…\`; make one at ${origin}/keys.`;
-    case 'conflicting_keys':
-      return '`Authorization` and `x-api-key` hold different keys. Send one of them.';
-    case 'account_suspended':
-      return `This account is suspended: its keys are refused until it is resumed. Its owner asks the operator why: ${refusal.contact ?? origin}.`;
-    case 'not_for_this_key':
-      return `${NOT_FOR[refusal.kind]} ${origin}/keys.`;
-    case 'insufficient_balance':
-      return `The balance is too low: this request needs at least $${formatUsd(refusal.requiredNanoUsd)}, $${formatUsd(refusal.availableNanoUsd)} is available. Top up at ${origin}/billing.`;
-    case 'key_cap_reached':
-      return `This key has reached its cap: $${formatUsd(refusal.usedNanoUsd)} of $${formatUsd(refusal.capNanoUsd)} used or held. ${resetSentence(refusal.resetAtMs)} Raise the cap or use another key: ${origin}/keys.`;
-    case 'account_cap_reached':
-      return `This account has reached its cap: $${formatUsd(refusal.usedNanoUsd)} of $${formatUsd(refusal.capNanoUsd)} used or held. ${resetSentence(refusal.resetAtMs)} Its owner can raise it: ${origin}/alerts.`;
-    case 'token_cap_reached':
-      return `This token has reached its cap: $${formatUsd(refusal.usedNanoUsd)} of $${formatUsd(refusal.capNanoUsd)} used or held. Ask your server for another one.`;
-    case 'requests_per_minute':
-      return `This ${refusal.scope} may start ${refusal.limit} requests a minute, and has. Try again in ${seconds(refusal)}.`;
-    case 'tokens_per_minute':
-      return `This ${refusal.scope} may use ${refusal.limit} tokens a minute: ${refusal.used} are used or in flight, and this request takes about ${refusal.wanted}. Try again in ${seconds(refusal)}.`;
-    case 'concurrency':
-      return `This ${refusal.scope} may have ${refusal.limit} requests in flight at once, and has. Try again when one has ended.`;
-    case 'model_forbidden':
-      return `This key may not use ${refusal.model}. Allow the model for the key, or use another key: ${origin}/keys.`;
-    case 'model_not_found':
-      return `There is no such model here. Available: ${refusal.available.join(', ')}.`;
-    case 'request_not_found':
-      return 'No request with this id belongs to this account. Ids are in the `x-request-id` header of every answer.';
-    case 'route_not_found':
-      return `There is no such route. The API is described at ${origin}/.`;
-    case 'key_not_found':
-      return 'No key with this id belongs to this account. GET /v1/keys lists them.';
-    case 'key_not_managed':
-      return `A management key is changed and revoked by its owner alone: ${origin}/keys.`;
-    case 'file_not_found':
-      return 'No file with this id belongs to this account, or it has expired. GET /v1/files lists them.';
-    case 'file_in_use':
-      return 'A batch still reads this file. Cancel the batch, or wait for its end, and delete the file then.';
-    case 'storage_full':
-      return 'This account keeps as many files here as it may. Delete some: DELETE /v1/files/{id}.';
-    case 'batch_not_found':
-      return 'No batch with this id belongs to this account. GET /v1/batches lists them.';
-    case 'too_many_batches':
-      return `This account has ${refusal.limit} batches that have not ended. Wait for one to end, or put more lines into each.`;
-    case 'invalid_field':
-      return refusal.message;
-    case 'not_json':
-      return refusal.message;
-    case 'body_too_large':
-      return `The body is larger than ${refusal.limitBytes} bytes. Send a shorter conversation.`;
-    case 'encoded_body':
-      return 'The body must be sent uncompressed: leave out `Content-Encoding`.';
-    case 'wrong_media_type':
-      return 'The body must be JSON: send the header `Content-Type: application/json`.';
-    case 'model_not_available':
-      return `No node serves ${refusal.model} right now. Nothing was charged; try again shortly.`;
-    case 'overloaded':
-      return 'All nodes are busy. Nothing was charged; try again shortly.';
-    case 'node_failed':
-      return 'The node that worked on this request failed. Nothing was charged; try again.';
-    case 'broken_off':
-      return 'The node failed in the middle of the answer. Only what you received was charged; try again.';
-    case 'first_token_timeout':
-      return `No node gave a first token within ${refusal.deadlineMs / 1000} s. Nothing was charged; try again.`;
-    case 'idempotency_mismatch':
-      return 'This Idempotency-Key was used for another request. Repeat a request unchanged and with the same API key, or use a new Idempotency-Key.';
-    case 'idempotency_running':
-      return 'The request with this Idempotency-Key is still running. Ask again shortly; its answer will be sent again and not be charged twice.';
-    case 'idempotency_exhausted':
-      return 'The answers to this Idempotency-Key were lost too often, each time before they were complete. Use a new Idempotency-Key.';
-    case 'internal':
-      return 'Something went wrong on our side. Try again, and report the request id (`x-request-id`) if it persists; what a request cost is at /v1/generations/{id}.';
-  }
+/** The error of a reason, with its facts. */
+type ErrorOf<Reason extends ApiError['reason'], E = ApiError> = E extends { reason: infer Own }
+  ? Reason extends Own
+    ? E
+    : never
+  : never;
+/** Writes the message of an error. @param origin where links point, without a trailing slash */
+type MessageOf<Reason extends ApiError['reason']> = (error: ErrorOf<Reason>, origin: string) => string;
+
+function messageFor(error: ApiError, origin: string): string {
+  // TypeScript does not see that the function found by `error.reason` takes this very error
+  return (MESSAGES[error.reason] as (error: ApiError, origin: string) => string)(error, origin);
 }
 
-const NOT_FOR: Record<PrincipalKind, string> = {
-  inference: 'This key asks models for answers. Keys are managed with a management key: make one at',
-  management: 'A management key manages keys and does nothing else. Use or make another key for this:',
-  token: 'A short-lived token can only ask models for answers. Use the key that made it, from your server:',
+/** Each message says what happened, the limit or value concerned, and what to do next. */
+const MESSAGES: { [Reason in ApiError['reason']]: MessageOf<Reason> } = {
+  unauthenticated: (_, origin) =>
+    `Missing or invalid API key. Send it as \`Authorization: Bearer sk-tg-…\`. Create a key at ${origin}/keys.`,
+  conflicting_keys: () =>
+    '`Authorization` and `x-api-key` hold different keys. Send only one of the two headers.',
+  account_suspended: ({ contact }, origin) =>
+    `This account is suspended, so its keys are refused. Its owner can ask ${contact ?? `the operator of ${origin}`} to resume it.`,
+  not_for_this_key: ({ kind }, origin) => `${NOT_FOR[kind]} ${origin}/keys.`,
+  insufficient_balance: ({ requiredNanoUsd, availableNanoUsd }, origin) =>
+    `Insufficient balance: this request needs at least $${formatUsd(requiredNanoUsd)}, and $${formatUsd(availableNanoUsd)} is available. Top up at ${origin}/billing.`,
+  key_cap_reached: (error, origin) =>
+    `Key cap reached: ${usedOfCap(error)}. ${resetSentence(error)} Raise the cap or use another key: ${origin}/keys.`,
+  account_cap_reached: (error, origin) =>
+    `Account cap reached: ${usedOfCap(error)}. ${resetSentence(error)} The account’s owner can raise it at ${origin}/alerts.`,
+  token_cap_reached: (error) =>
+    `Token cap reached: ${usedOfCap(error)}. Request a new token from your server.`,
+  requests_per_minute: ({ scope, limit, retryAfterMs }) =>
+    `Rate limit exceeded: this ${scope} allows ${limit} requests per minute. Try again in ${seconds(retryAfterMs)}.`,
+  tokens_per_minute: ({ scope, limit, used, wanted, retryAfterMs }) =>
+    `Rate limit exceeded: this ${scope} allows ${limit} tokens per minute. ${used} are used or in flight, and this request needs about ${wanted}. Try again in ${seconds(retryAfterMs)}.`,
+  concurrency: ({ scope, limit }) =>
+    `Concurrency limit reached: this ${scope} allows ${limit} requests in flight. Try again when one has finished.`,
+  model_forbidden: ({ model }, origin) =>
+    `This key is not allowed to use ${model}. Allow the model for this key, or use another key: ${origin}/keys.`,
+  model_not_found: ({ requested, available }) =>
+    `Model not found: ${shortened(requested)}. Available: ${available.join(', ')}.`,
+  request_not_found: () =>
+    'Request not found in this account. Request ids are in the `x-request-id` header of every response.',
+  route_not_found: (_, origin) => `Route not found. The API is described at ${origin}/.`,
+  key_not_found: () => 'Key not found in this account. List the keys with GET /v1/keys.',
+  key_not_managed: (_, origin) =>
+    `Management keys can be changed and revoked only in the portal: ${origin}/keys.`,
+  file_not_found: () =>
+    'File not found in this account, or it has expired. List the files with GET /v1/files.',
+  file_in_use: () =>
+    'A batch is still reading this file. Cancel the batch or wait for it to finish, then delete the file.',
+  storage_full: ({ filesMax, bytesMax }) =>
+    `File storage is full: an account can keep ${filesMax} files and ${bytesMax} bytes. Delete files with DELETE /v1/files/{id}.`,
+  batch_not_found: () => 'Batch not found in this account. List the batches with GET /v1/batches.',
+  too_many_batches: ({ limit }) =>
+    `Batch limit reached: an account can have ${limit} unfinished batches. Wait for one to finish, or put more lines into each.`,
+  invalid_field: ({ message }) => message,
+  not_json: ({ message }) => message,
+  body_too_large: ({ limitBytes }) =>
+    `The request body exceeds the limit of ${limitBytes} bytes. Send less in one request.`,
+  encoded_body: () =>
+    'Compressed request bodies are not supported. Send the body uncompressed, without `Content-Encoding`.',
+  wrong_media_type: () =>
+    'The request body must be JSON. Send it with the header `Content-Type: application/json`.',
+  model_not_available: ({ model }) =>
+    `No node is serving ${model} right now. Nothing was charged; try again shortly.`,
+  overloaded: ({ retryAfterMs }) =>
+    `All nodes are busy. Nothing was charged; try again in ${seconds(retryAfterMs)}.`,
+  node_failed: () => 'The node that served this request failed. Nothing was charged; try again.',
+  broken_off: () =>
+    'The node failed in the middle of the response. Only the tokens you received were charged; try again.',
+  first_token_timeout: ({ deadlineMs }) =>
+    `No node returned a first token within ${deadlineMs / 1000} s. Nothing was charged; try again.`,
+  idempotency_mismatch: () =>
+    'This Idempotency-Key was already used for a different request. Repeat the original request unchanged and with the same API key, or use a new Idempotency-Key.',
+  idempotency_running: ({ retryAfterMs }) =>
+    `The request with this Idempotency-Key is still running. Try again in ${seconds(retryAfterMs)} to receive its response, which is charged only once.`,
+  idempotency_exhausted: () =>
+    'The response to this Idempotency-Key was lost too many times before it was complete. Use a new Idempotency-Key.',
+  internal: () =>
+    'Internal error. Try again; if it persists, report the request id (`x-request-id`). Any charge for it is shown at GET /v1/generations/{id}.',
 };
 
-function seconds({ retryAfterMs }: { retryAfterMs: number }): string {
-  return `${Math.ceil(retryAfterMs / 1000)} s`;
+/** Each ends before the link to the keys page. */
+const NOT_FOR: Record<PrincipalKind, string> = {
+  inference: 'This route needs a management key, and this is an inference key. Create a management key at',
+  management: 'A management key can only manage keys. Use an inference key for this route, or create one at',
+  token:
+    'A short-lived token can only be used for inference. Call this route from your server with an API key:',
+};
+
+/** A client may send a name of any length; this much is enough to recognise it in a message. */
+const NAME_CHARS_MAX = 64;
+
+function shortened(name: string): string {
+  return name.length > NAME_CHARS_MAX ? `${name.slice(0, NAME_CHARS_MAX)}…` : name;
 }
 
-function resetSentence(resetAtMs: number | null): string {
-  return resetAtMs === null ? 'It does not reset.' : `It resets at ${new Date(resetAtMs).toISOString()}.`;
+function seconds(ms: number): string {
+  return `${Math.ceil(ms / 1000)} s`;
+}
+
+function usedOfCap({ usedNanoUsd, capNanoUsd }: { usedNanoUsd: NanoUsd; capNanoUsd: NanoUsd }): string {
+  return `$${formatUsd(usedNanoUsd)} of $${formatUsd(capNanoUsd)} is used or held`;
+}
+
+function resetSentence({ resetAtMs }: { resetAtMs: number | null }): string {
+  return resetAtMs === null
+    ? 'The cap does not reset.'
+    : `The cap resets at ${new Date(resetAtMs).toISOString()}.`;
 }
