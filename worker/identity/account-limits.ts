@@ -1,17 +1,22 @@
-/** The limits of a whole account, set by an operator: what all its keys together may ask for. */
+/** Rate, token and concurrency limits of a whole account, which all its keys share. An operator sets them. */
 import { type AccountLimits, findLimitedAccount, setAccountLimits } from '../db/account-limits.ts';
 import { database } from '../db/client.ts';
 import { isId } from '../domain/ids.ts';
 import type { Env } from '../env.ts';
 
-/** A slip of the keyboard should not let one account take the whole pool. */
+/** Bounds of each limit: wide enough for any customer, tight enough that a typing error cannot hand over the pool. */
 export const LIMIT_BOUNDS = {
   requestsPerMinute: { min: 1, max: 1_000_000 },
   tokensPerMinute: { min: 1, max: 999_999_999 },
   concurrency: { min: 1, max: 100_000 },
 } as const satisfies Record<keyof AccountLimits, { min: number; max: number }>;
 
-/** Every edge keeps to the new limits as soon as what it knows of a key is renewed, within ten seconds. */
+/**
+ * Changes the given limits and writes an audit entry. Every edge enforces them as soon as its cached copy of a key
+ * is renewed, within ten seconds.
+ * @param order.limits the limits to change; null lifts one, an absent one stays as it is
+ * @returns all limits as they are now; null: there is no such account
+ */
 export async function changeAccountLimits(
   env: Env,
   order: { accountId: string; limits: Partial<AccountLimits>; actor: string; nowMs: number },

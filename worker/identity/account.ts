@@ -1,6 +1,6 @@
 /**
- * The account of a person: opened at sign-up, and completed on the next page if that was cut short.
- * Its id follows from the person's, so that two openings at once, or one cut short, are the same account.
+ * The account of a person: opened at sign-up, and completed on the next page if sign-up was cut short. Its id is
+ * derived from the person's id, so that two concurrent openings, or a repeated one, make the same account.
  */
 import { insertAccount } from '../db/accounts.ts';
 import { database } from '../db/client.ts';
@@ -15,12 +15,12 @@ export interface Person {
   readonly email: string;
   readonly role: 'customer' | 'operator';
   readonly emailVerified: boolean;
-  /** whether a code is asked for at every sign-in */
+  /** whether every sign-in requires a code */
   readonly twoFactor: boolean;
   readonly createdAtMs: number;
 }
 
-/** The accounts that the person belongs to; whoever belongs to none gets their own, with its trial credit. */
+/** The accounts that the person belongs to. A person without any gets an account of their own, with trial credit. */
 export async function accountsOf(env: Env, person: Person, nowMs: number): Promise<Membership[]> {
   const known = await membershipsOf(database(env), person.id);
   if (known.length > 0) return known;

@@ -1,4 +1,4 @@
-/** Signing in and up with GitHub: the way there, and back with its word for who it is. */
+/** Sign-in and sign-up with GitHub: the redirect to GitHub, and the callback with which GitHub names the person. */
 import { config, type Env } from '../env.ts';
 import { ATTEMPTS_PER_ADDRESS, attemptFrom } from '../lib/throttle.ts';
 import type { Person } from './account.ts';
@@ -7,25 +7,28 @@ import { personOf } from './session.ts';
 
 export type GithubRefusal =
   | { reason: 'too_many_attempts'; retryAfterMs: number }
-  /** they said no at GitHub */
+  /** the person declined at GitHub */
   | { reason: 'denied' }
-  /** begun too long ago or in another browser, or used already */
+  /** the attempt began too long ago or in another browser, or its callback was used already */
   | { reason: 'over' }
-  /** GitHub has confirmed no address of theirs */
+  /** GitHub has confirmed no address of the person */
   | { reason: 'no_email' }
-  /** somebody has their address here who has not shown it to be theirs */
+  /** a person with the same, unverified address exists here already */
   | { reason: 'not_linked' }
   | { reason: 'failed' };
 
-/** `cookies`: `Set-Cookie` values that go into the answer, whatever came of it. `next`: where they wanted to go. */
+/**
+ * Outcome of a callback. `cookies` are `Set-Cookie` values that belong in the response in every case; `next` is the
+ * path that the person wanted to open.
+ */
 export type GithubResult = { cookies: readonly string[] } & (
   | { ok: true; person: Person; isNew: boolean; next: string }
-  /** a code is asked for: `cookies` remember for minutes whose */
+  /** a second factor is required: `cookies` name the person for the few minutes until the code is typed */
   | { ok: true; person: null; next: string }
   | { ok: false; refusal: GithubRefusal }
 );
 
-/** better-auth says what came of it by where it would send the browser: these, or back with an error. */
+/** better-auth reports its outcome as a redirect: to one of these two paths, or to the error URL. */
 const KNOWN = '/known';
 const NEW = '/new';
 
@@ -37,7 +40,7 @@ const REFUSALS: Readonly<Record<string, GithubRefusal>> = {
   account_not_linked: { reason: 'not_linked' },
 };
 
-/** @returns the address at GitHub, and cookies that tie the way back to this browser; or how long to wait, in ms */
+/** @returns the URL at GitHub and the cookies that bind its callback to this browser; or how long to wait, in ms */
 export async function beginWithGithub(
   env: Env,
   { next, headers, nowMs }: { next: string; headers: Headers; nowMs: number },
@@ -45,15 +48,15 @@ export async function beginWithGithub(
   const retryAfterMs = attemptFrom(headers, 'sign-in', ATTEMPTS_PER_ADDRESS, nowMs);
   if (retryAfterMs > 0) return { retryAfterMs };
   const query = `?next=${encodeURIComponent(next)}`;
-  const { headers: answer, response } = await auth(env).api.signInSocial({
+  const { headers: responseHeaders, response } = await auth(env).api.signInSocial({
     body: { provider: 'github', callbackURL: KNOWN + query, newUserCallbackURL: NEW + query },
     headers,
     returnHeaders: true,
   });
-  return { url: response.url!, cookies: answer.getSetCookie() };
+  return { url: response.url!, cookies: responseHeaders.getSetCookie() };
 }
 
-/** @param query as GitHub sent the browser back */
+/** Completes a sign-in. @param query of the callback URL, as GitHub set it */
 export async function finishWithGithub(
   env: Env,
   { query, headers, nowMs }: { query: Record<string, string>; headers: Headers; nowMs: number },
@@ -61,32 +64,32 @@ export async function finishWithGithub(
   const retryAfterMs = attemptFrom(headers, 'github', ATTEMPTS_PER_ADDRESS, nowMs);
   if (retryAfterMs > 0)
     return { ok: false, refusal: { reason: 'too_many_attempts', retryAfterMs }, cookies: [] };
-  const answer = await auth(env).api.callbackOAuth({
+  const callback = await auth(env).api.callbackOAuth({
     method: 'GET',
     params: { id: 'github' },
     query,
     headers,
     asResponse: true,
   });
-  const cookies = answer.headers.getSetCookie();
-  const location = answer.headers.get('location');
+  const cookies = callback.headers.getSetCookie();
+  const location = callback.headers.get('location');
   if (location === null) return { ok: false, refusal: { reason: 'failed' }, cookies };
   const { pathname, searchParams } = new URL(location, config(env).publicOrigin);
   const error = searchParams.get('error');
   if (error !== null) return { ok: false, refusal: refusalOf(error, searchParams), cookies };
   const next = searchParams.get('next') ?? '';
-  // no session: a code is asked for first
-  const found = await personOf(env, cookiesSentBack(cookies));
-  return { ok: true, person: found?.person ?? null, isNew: pathname === NEW, next, cookies };
+  // without a session the second factor is still missing
+  const session = await personOf(env, cookiesSentBack(cookies));
+  return { ok: true, person: session?.person ?? null, isNew: pathname === NEW, next, cookies };
 }
 
-function refusalOf(error: string, said: URLSearchParams): GithubRefusal {
+function refusalOf(error: string, searchParams: URLSearchParams): GithubRefusal {
   if (error === TOO_MANY_SIGN_UPS)
-    return { reason: 'too_many_attempts', retryAfterMs: Number(said.get('error_description')) };
+    return { reason: 'too_many_attempts', retryAfterMs: Number(searchParams.get('error_description')) };
   return Object.hasOwn(REFUSALS, error) ? REFUSALS[error]! : { reason: 'failed' };
 }
 
-/** The headers of the request that a browser would make next. */
-function cookiesSentBack(lines: readonly string[]): Headers {
-  return new Headers({ cookie: lines.map((line) => line.split(';')[0]).join('; ') });
+/** The `Cookie` header that a browser would send next, given these `Set-Cookie` values. */
+function cookiesSentBack(setCookies: readonly string[]): Headers {
+  return new Headers({ cookie: setCookies.map((value) => value.split(';')[0]).join('; ') });
 }

@@ -1,4 +1,4 @@
-/** A second factor: an authenticator app's six digits, and codes to be kept for when it is lost. */
+/** The second factor: six digits of an authenticator app, and backup codes for when the app is lost. */
 import { config, type Env } from '../env.ts';
 import type { Locale } from '../i18n/locale.ts';
 import { sendAccountEmail } from '../notifications/email/send.ts';
@@ -12,14 +12,17 @@ export interface SecondFactor {
   readonly backupCodes: readonly string[];
 }
 
-interface By {
+interface ChangedBy {
   readonly person: Person;
   readonly locale: Locale;
   readonly headers: Headers;
   readonly nowMs: number;
 }
 
-/** Nothing is asked for yet: `confirm` shows that the app has it. @returns null: the password is wrong */
+/**
+ * Prepares a second factor. Sign-ins do not require it until `confirmSecondFactor` has seen a code of the app.
+ * @returns null: the password is wrong
+ */
 export async function beginSecondFactor(
   env: Env,
   { password, headers }: { password: string; headers: Headers },
@@ -32,35 +35,40 @@ export async function beginSecondFactor(
   return begun;
 }
 
-/** @returns the cookies of a new session; null: the code is wrong */
+/** Turns the second factor on. @returns `Set-Cookie` values of a new session; null: the code is wrong */
 export async function confirmSecondFactor(
   env: Env,
-  { code, ...by }: By & { code: string },
+  { code, ...changedBy }: ChangedBy & { code: string },
 ): Promise<readonly string[] | null> {
   let cookies: readonly string[] = [];
   const confirmed = await unlessRefused(async () => {
-    const call = { body: { code }, headers: by.headers, returnHeaders: true } as const;
+    const call = { body: { code }, headers: changedBy.headers, returnHeaders: true } as const;
     cookies = (await auth(env).api.verifyTOTP(call)).headers.getSetCookie();
   });
-  if (confirmed) await tell(env, by, 'second_factor_on');
+  if (confirmed) await sendChangeEmail(env, changedBy, 'second_factor_on');
   return confirmed ? cookies : null;
 }
 
-/** @returns the cookies of a new session; null: the password is wrong */
+/** Turns the second factor off. @returns `Set-Cookie` values of a new session; null: the password is wrong */
 export async function endSecondFactor(
   env: Env,
-  { password, ...by }: By & { password: string },
+  { password, ...changedBy }: ChangedBy & { password: string },
 ): Promise<readonly string[] | null> {
   let cookies: readonly string[] = [];
   const ended = await unlessRefused(async () => {
-    const call = { body: { password }, headers: by.headers, returnHeaders: true } as const;
+    const call = { body: { password }, headers: changedBy.headers, returnHeaders: true } as const;
     cookies = (await auth(env).api.disableTwoFactor(call)).headers.getSetCookie();
   });
-  if (ended) await tell(env, by, 'second_factor_off');
+  if (ended) await sendChangeEmail(env, changedBy, 'second_factor_off');
   return ended ? cookies : null;
 }
 
-function tell(env: Env, { person, locale, nowMs }: By, what: 'second_factor_on' | 'second_factor_off') {
+/** The person is told of every change, in case somebody else made it. */
+function sendChangeEmail(
+  env: Env,
+  { person, locale, nowMs }: ChangedBy,
+  what: 'second_factor_on' | 'second_factor_off',
+) {
   const url = `${config(env).publicOrigin}/settings`;
   return sendAccountEmail(
     env,

@@ -1,4 +1,4 @@
-/** Who is asking: signing up, in and out, and the person behind a request's session cookie. */
+/** Sessions: sign-up, sign-in, sign-out, and the person behind a request's session cookie. */
 import { isAPIError } from 'better-auth/api';
 import { personExists, removeUnfinishedPerson } from '../db/accounts.ts';
 import { database } from '../db/client.ts';
@@ -17,10 +17,10 @@ export type SessionRefusal =
   | { reason: 'wrong_credentials' }
   | { reason: 'email_taken' }
   | { reason: 'too_many_attempts'; retryAfterMs: number }
-  /** the password is right, a code is asked for: `cookies` remember for minutes whose */
+  /** the password is right and a code is required: `cookies` name the person for the few minutes until it is typed */
   | { reason: 'second_factor'; cookies: readonly string[] }
   | { reason: 'wrong_code' }
-  /** the time for a code, or the tries, are over: the password is asked for again */
+  /** the code came too late or after too many tries: the sign-in begins again with the password */
   | { reason: 'code_over' }
   | { reason: 'link_over' };
 
@@ -29,12 +29,13 @@ export type SessionResult =
   | { ok: true; person: Person; cookies: readonly string[] }
   | { ok: false; refusal: SessionRefusal };
 
-/** A sign-up takes a second; one that is older and has no password was cut short. */
+/** A sign-up takes about a second: a person this old without a password is one whose sign-up was cut short. */
 const UNFINISHED_AFTER_MS = 60_000;
 
 /**
- * Makes a person and their first session. A taken e-mail is said plainly: without a mail round-trip any other answer
- * would either lie or leave the newcomer stuck, and the throttle keeps it from serving as a directory.
+ * Makes a person and their first session. A taken e-mail address is reported as such: without an e-mail round trip
+ * any other answer would either lie or leave the newcomer stuck, and the throttle keeps this one from serving as a
+ * directory of addresses.
  */
 export async function signUp(
   env: Env,
@@ -44,15 +45,12 @@ export async function signUp(
   const retryAfterMs = attemptFrom(headers, 'sign-up', SIGN_UPS_PER_ADDRESS, nowMs);
   if (retryAfterMs > 0) return { ok: false, refusal: { reason: 'too_many_attempts', retryAfterMs } };
   try {
-    const { headers: answer, response } = await auth(env).api.signUpEmail({
-      body: { name, email, password },
-      headers,
-      returnHeaders: true,
-    });
-    return { ok: true, person: toPerson(response.user), cookies: answer.getSetCookie() };
+    return signedIn(
+      await auth(env).api.signUpEmail({ body: { name, email, password }, headers, returnHeaders: true }),
+    );
   } catch (error) {
     const isTaken = isAPIError(error) && error.body?.code === 'USER_ALREADY_EXISTS_USE_ANOTHER_EMAIL';
-    // of two sign-ups at once (a double click) one loses at the unique e-mail, which better-auth calls a failure
+    // of two concurrent sign-ups (a double click) one violates the unique address, which better-auth throws as a failure
     if (!isTaken && !(await personExists(database(env), email))) throw error;
     const unfinished = { email, createdBeforeMs: nowMs - UNFINISHED_AFTER_MS };
     if (await removeUnfinishedPerson(database(env), unfinished)) return signUp(env, request);
@@ -60,7 +58,7 @@ export async function signUp(
   }
 }
 
-/** One answer for an unknown e-mail and a wrong password, after the same work (better-auth hashes in both cases). */
+/** An unknown address and a wrong password give the same answer after the same work: better-auth hashes in both cases. */
 export async function signIn(
   env: Env,
   request: { email: string; password: string; headers: Headers; nowMs: number },
@@ -73,15 +71,15 @@ export async function signIn(
   );
   if (retryAfterMs > 0) return { ok: false, refusal: { reason: 'too_many_attempts', retryAfterMs } };
   try {
-    const { headers: answer, response } = await auth(env).api.signInEmail({
+    const { headers: responseHeaders, response } = await auth(env).api.signInEmail({
       body: { email, password },
       headers,
       returnHeaders: true,
     });
     throttle.forget(subject);
     if ('twoFactorRedirect' in response)
-      return { ok: false, refusal: { reason: 'second_factor', cookies: answer.getSetCookie() } };
-    return { ok: true, person: toPerson(response.user), cookies: answer.getSetCookie() };
+      return { ok: false, refusal: { reason: 'second_factor', cookies: responseHeaders.getSetCookie() } };
+    return signedIn({ headers: responseHeaders, response });
   } catch (error) {
     if (isAPIError(error) && error.statusCode < 500) {
       return { ok: false, refusal: { reason: 'wrong_credentials' } };
@@ -90,7 +88,7 @@ export async function signIn(
   }
 }
 
-/** The code of an authenticator app, or one of the codes that were kept for when it is lost. */
+/** Completes a sign-in with the authenticator app's code, or with a backup code, kept for when the app is lost. */
 export async function signInWithCode(
   env: Env,
   { code, headers, nowMs }: { code: string; headers: Headers; nowMs: number },
@@ -100,10 +98,7 @@ export async function signInWithCode(
   const { api } = auth(env);
   try {
     const call = { body: { code }, headers, returnHeaders: true } as const;
-    const { headers: answer, response } = /^\d{6}$/.test(code)
-      ? await api.verifyTOTP(call)
-      : await api.verifyBackupCode(call);
-    return { ok: true, person: toPerson(response.user), cookies: answer.getSetCookie() };
+    return signedIn(/^\d{6}$/.test(code) ? await api.verifyTOTP(call) : await api.verifyBackupCode(call));
   } catch (error) {
     if (!isAPIError(error) || error.statusCode >= 500) throw error;
     const wrong = error.body?.code === 'INVALID_CODE' || error.body?.code === 'INVALID_BACKUP_CODE';
@@ -111,7 +106,7 @@ export async function signInWithCode(
   }
 }
 
-/** By the link of a letter: once, within its minutes. */
+/** Signs in with the link of an e-mail, which works once and for 15 minutes. */
 export async function signInByLink(
   env: Env,
   { token, headers, nowMs }: { token: string; headers: Headers; nowMs: number },
@@ -119,36 +114,36 @@ export async function signInByLink(
   const retryAfterMs = attemptFrom(headers, 'link', ATTEMPTS_PER_ADDRESS, nowMs);
   if (retryAfterMs > 0) return { ok: false, refusal: { reason: 'too_many_attempts', retryAfterMs } };
   try {
-    const { headers: answer, response } = await auth(env).api.magicLinkVerify({
-      query: { token },
-      headers,
-      returnHeaders: true,
-    });
-    return { ok: true, person: toPerson(response.user), cookies: answer.getSetCookie() };
+    return signedIn(await auth(env).api.magicLinkVerify({ query: { token }, headers, returnHeaders: true }));
   } catch (error) {
-    // better-auth refuses by a redirect, which it throws
+    // better-auth refuses with a redirect, which it throws
     if (isAPIError(error) && error.statusCode < 500) return { ok: false, refusal: { reason: 'link_over' } };
     throw error;
   }
 }
 
-/** Ends the session. @returns `Set-Cookie` values that take the cookie away */
+/** Ends the session. @returns `Set-Cookie` values that delete its cookie */
 export async function signOut(env: Env, headers: Headers): Promise<readonly string[]> {
-  const { headers: answer } = await auth(env).api.signOut({ headers, returnHeaders: true });
-  return answer.getSetCookie();
+  const { headers: responseHeaders } = await auth(env).api.signOut({ headers, returnHeaders: true });
+  return responseHeaders.getSetCookie();
 }
 
-/** The person whose session cookie the request carries, or null. `cookies` renew the session when it is due. */
+/** The person whose session cookie the request carries, or null. `cookies` renew the session when that is due. */
 export async function personOf(
   env: Env,
   headers: Headers,
 ): Promise<{ person: Person; sessionId: string; cookies: readonly string[] } | null> {
-  const { headers: answer, response } = await auth(env).api.getSession({ headers, returnHeaders: true });
+  const { headers: responseHeaders, response } = await auth(env).api.getSession({
+    headers,
+    returnHeaders: true,
+  });
   if (!response) return null;
-  return { person: toPerson(response.user), sessionId: response.session.id, cookies: answer.getSetCookie() };
+  const cookies = responseHeaders.getSetCookie();
+  return { person: toPerson(response.user), sessionId: response.session.id, cookies };
 }
 
-function toPerson(user: {
+/** The parts of better-auth's user that a `Person` is made of. */
+interface AuthUser {
   id: string;
   name: string;
   email: string;
@@ -156,7 +151,13 @@ function toPerson(user: {
   emailVerified: boolean;
   role?: string | null;
   twoFactorEnabled?: boolean | null;
-}): Person {
+}
+
+function signedIn(result: { headers: Headers; response: { user: AuthUser } }): SessionResult {
+  return { ok: true, person: toPerson(result.response.user), cookies: result.headers.getSetCookie() };
+}
+
+function toPerson(user: AuthUser): Person {
   return {
     id: user.id,
     name: user.name,

@@ -1,4 +1,4 @@
-/** Where a person is signed in. */
+/** The list of a person's sessions, and how they are ended. */
 import { and, desc, eq, gt, ne } from 'drizzle-orm';
 import { database } from '../db/client.ts';
 import { personSession } from '../db/schema.ts';
@@ -11,7 +11,7 @@ export interface SessionRow {
   readonly updatedAt: Date;
 }
 
-/** The newest first. */
+/** Sessions that have not expired, the most recently renewed first. */
 export function listSessions(env: Env, personId: string, nowMs: number): Promise<SessionRow[]> {
   const { id, userAgent, ipAddress, updatedAt } = personSession;
   return database(env)

@@ -1,12 +1,12 @@
-/** Stops an account and lets it go on. Streams that run end as they would; whatever its keys ask anew is refused. */
+/** Suspends and resumes an account. Running streams go on to their end; new requests of its keys are refused. */
 import { findLimitedAccount, setSuspended } from '../db/account-limits.ts';
 import { database } from '../db/client.ts';
 import { isId } from '../domain/ids.ts';
 import type { Env } from '../env.ts';
 
 /**
- * Every edge keeps to it as soon as what it knows of a key is renewed, within ten seconds. What is so already stays as
- * it is and leaves no trace.
+ * Sets whether the account is suspended. Every edge enforces it as soon as its cached copy of a key is renewed,
+ * within ten seconds. An order that changes nothing leaves no audit entry.
  * @returns null when there is no such account
  */
 export async function suspendAccount(

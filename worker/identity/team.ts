@@ -1,4 +1,4 @@
-/** Inviting people into an account, and what they do with the invitation. */
+/** Invitations into an account: making, opening and accepting them. */
 import { database } from '../db/client.ts';
 import { acceptInvitation, findOpenInvitation, insertInvitation } from '../db/team.ts';
 import { newId } from '../domain/ids.ts';
@@ -11,7 +11,7 @@ import type { Person } from './account.ts';
 const INVITATION_DAYS = 7;
 const DAY_MS = 86_400_000;
 
-/** @returns false: too many invitations wait */
+/** Sends an invitation by e-mail. @returns false: the account has too many open invitations */
 export async function invite(
   env: Env,
   request: {
@@ -19,12 +19,12 @@ export async function invite(
     accountName: string;
     email: string;
     role: MemberRole;
-    by: Person;
+    invitedBy: Person;
     locale: Locale;
     nowMs: number;
   },
 ): Promise<boolean> {
-  const { accountId, accountName, role, by, locale, nowMs } = request;
+  const { accountId, accountName, role, invitedBy, locale, nowMs } = request;
   const email = request.email.toLowerCase();
   const token = newToken();
   const row = {
@@ -33,13 +33,13 @@ export async function invite(
     email,
     role,
     tokenHash: await hashOf(token),
-    invitedBy: by.id,
+    invitedBy: invitedBy.id,
     createdAtMs: nowMs,
     expiresAtMs: nowMs + INVITATION_DAYS * DAY_MS,
   };
   const entry = {
     atMs: nowMs,
-    actor: by.id,
+    actor: invitedBy.id,
     action: 'member.invited',
     subject: row.id,
     detail: { email, role },
@@ -47,26 +47,26 @@ export async function invite(
   };
   if (!(await insertInvitation(database(env), row, entry))) return false;
   const url = `${config(env).publicOrigin}/invitation/${token}`;
-  const post = { kind: 'invitation', url, role, accountName, invitedBy: by.email } as const;
-  await sendAccountEmail(env, { to: email, locale, post }, nowMs);
+  const invitation = { kind: 'invitation', url, role, accountName, invitedBy: invitedBy.email } as const;
+  await sendAccountEmail(env, { to: email, locale, post: invitation }, nowMs);
   return true;
 }
 
-/** null: it was used or revoked, has expired, or never was */
+/** The open invitation of a link's token. @returns null: it was used or revoked, has expired, or never existed */
 export async function openInvitation(env: Env, token: string, nowMs: number) {
   return findOpenInvitation(database(env), await hashOf(token), nowMs);
 }
 
 export type Accepted = 'accepted' | 'over' | 'other_address';
 
-/** Only whoever has the address that it was sent to: a forwarded letter lets nobody else in. */
+/** Makes the person a member. Only the person with the invited address can accept: a forwarded e-mail lets nobody in. */
 export async function accept(
   env: Env,
   { token, person, nowMs }: { token: string; person: Person; nowMs: number },
 ): Promise<{ result: Accepted; accountId: string | null }> {
-  const found = await openInvitation(env, token, nowMs);
-  if (found === null) return { result: 'over', accountId: null };
-  const { invitation: row } = found;
+  const open = await openInvitation(env, token, nowMs);
+  if (open === null) return { result: 'over', accountId: null };
+  const { invitation: row } = open;
   if (row.email !== person.email.toLowerCase()) return { result: 'other_address', accountId: null };
   const { accountId, role } = row;
   const entry = {
@@ -81,7 +81,7 @@ export async function accept(
   return { result: done ? 'accepted' : 'over', accountId: done ? accountId : null };
 }
 
-/** 256 bits of chance, as text for a link. */
+/** 256 random bits as base64url, to stand in a link. */
 function newToken(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(32));
   return Buffer.from(bytes).toString('base64url');

@@ -46,7 +46,7 @@ teamPage.get('/', (c) => show(c, {}));
 teamPage.post('/', async (c) => {
   const read = await readForm(c, InviteForm);
   if (!read.ok) return show(c, read);
-  const request = { ...read.values, ...here(c), by: c.get('person')!, locale: words(c).locale };
+  const request = { ...read.values, ...here(c), invitedBy: c.get('person')!, locale: words(c).locale };
   if (!(await invite(c.env, request)))
     return show(c, { typed: read.typed, faults: { email: 'too_many_invitations' } });
   return c.redirect('/team?done=invited', 303);
