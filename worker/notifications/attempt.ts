@@ -1,9 +1,9 @@
-/** How one attempt to deliver a notice ended, whatever the channel. */
+/** The outcome of one attempt to deliver a notice, for every channel alike. */
 
 /** Standard Webhooks recommends 15 to 30 s; a receiver that needs longer should answer first and work later. */
 export const ANSWER_WITHIN_MS = 15_000;
 
-/** Why it failed, in our words: what a receiver or a mail service says is shown to nobody. */
+/** Why an attempt failed, in words of our own: the text of a receiver or a mail service is never shown. */
 export const DELIVERY_FAULTS = [
   // webhooks
   'timeout',
@@ -34,6 +34,6 @@ export type Attempt =
       fault: DeliveryFault;
       /** false: no later attempt can succeed */
       retry: boolean;
-      /** the receiver asked to be left alone for so long */
+      /** how long the receiver asked us to wait */
       retryAfterMs?: number;
     };

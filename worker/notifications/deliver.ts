@@ -1,4 +1,4 @@
-/** Task `deliver`: one attempt to bring a notice to one address, recorded in the delivery log. */
+/** Task `deliver`: one attempt to deliver a notice to one address, recorded in the delivery log. */
 import { database } from '../db/client.ts';
 import {
   claimAttempt,
@@ -18,12 +18,13 @@ import { noticeEmail } from './email/notice-email.ts';
 import { nextDelayMs } from './retry-schedule.ts';
 import { postWebhook } from './webhook/post.ts';
 
-/** An attempt that has said nothing for this long has died with its isolate. */
+/** A claim lapses after twice an attempt's longest duration: an attempt still unrecorded then died with its isolate. */
 const CLAIM_MS = 2 * ANSWER_WITHIN_MS;
 
 /**
- * The attempt is claimed before anything leaves, so of two equal tasks only one sends, and what is delivered is not
- * sent again. Between the receiver's answer and our record the isolate can die: then it is, under the same id.
+ * Makes one attempt. It is claimed before anything is sent, so of two equal tasks only one sends, and a delivered
+ * notice is not sent again. If the isolate dies between the receiver's answer and our record, the notice is sent a
+ * second time, under the same id.
  */
 export async function deliver(
   env: Env,
@@ -31,13 +32,13 @@ export async function deliver(
   nowMs: number,
 ): Promise<TaskResult> {
   const db = database(env);
-  const found = await findDelivery(db, deliveryId);
-  if (found === null || found.delivery.state !== 'waiting') return DONE;
-  const { delivery, notification } = found;
+  const logged = await findDelivery(db, deliveryId);
+  if (logged === null || logged.delivery.state !== 'waiting') return DONE;
+  const { delivery, notification } = logged;
   const dueInMs = (delivery.nextAtMs ?? nowMs) - nowMs;
-  if (dueInMs > 0) return { done: false, againInMs: dueInMs };
+  if (dueInMs > 0) return { done: false, retryInMs: dueInMs };
   const untilMs = nowMs + CLAIM_MS;
-  if (!(await claimAttempt(db, { delivery, nowMs, untilMs }))) return { done: false, againInMs: CLAIM_MS };
+  if (!(await claimAttempt(db, { delivery, nowMs, untilMs }))) return { done: false, retryInMs: CLAIM_MS };
 
   const attempt = await CHANNELS[delivery.channel](env, { delivery, notification, nowMs });
   if (attempt.ok) {
@@ -50,17 +51,17 @@ export async function deliver(
     return DONE;
   }
   const { status: lastStatus, fault: lastFault, retry, retryAfterMs } = attempt;
-  const againInMs = retry
+  const retryInMs = retry
     ? nextDelayMs(delivery.attempts + 1, { retryAfterMs, random: Math.random() })
     : null;
-  const nextAtMs = againInMs === null ? null : nowMs + againInMs;
-  const state = againInMs === null ? 'failed' : 'waiting';
+  const nextAtMs = retryInMs === null ? null : nowMs + retryInMs;
+  const state = retryInMs === null ? 'failed' : 'waiting';
   await recordAttempt(db, delivery.id, { state, lastStatus, lastFault, nextAtMs });
-  return againInMs === null ? DONE : { done: false, againInMs };
+  return retryInMs === null ? DONE : { done: false, retryInMs };
 }
 
 /**
- * Begins a failed delivery once more. One that has not failed is left alone, so a double click is one.
+ * Starts a failed delivery over. A delivery that has not failed is left alone, so a double click starts it once.
  * @returns false when the account has no such delivery
  */
 export async function deliverAgain(
@@ -75,7 +76,7 @@ export async function deliverAgain(
     await env.TASKS.send({ kind: 'deliver', deliveryId });
     return true;
   } catch (error) {
-    // without its task it would wait for ever
+    // without its task the reopened delivery would stay `waiting` for ever
     await failOverdue(db, { id: deliveryId, fault: 'given_up', nowMs: Date.now() });
     throw error;
   }
@@ -93,9 +94,9 @@ const CHANNELS: Record<DeliveryRow['channel'], (env: Env, outgoing: Outgoing) =>
 };
 
 async function byEmail(env: Env, { delivery, notification }: Outgoing): Promise<Attempt> {
-  const sender = mailer(env);
-  if (sender === null) return { ok: false, status: null, fault: 'mail_not_configured', retry: false };
-  return sender.send({ to: delivery.target, ...(await noticeEmail(env, notification)) });
+  const mail = mailer(env);
+  if (mail === null) return { ok: false, status: null, fault: 'mail_not_configured', retry: false };
+  return mail.send({ to: delivery.target, ...(await noticeEmail(env, notification)) });
 }
 
 async function byWebhook(env: Env, { delivery, notification, nowMs }: Outgoing): Promise<Attempt> {
@@ -104,7 +105,7 @@ async function byWebhook(env: Env, { delivery, notification, nowMs }: Outgoing):
   const endpoint = await findEndpoint(db, which);
   if (endpoint === null) return { ok: false, status: null, fault: 'endpoint_removed', retry: false };
   const attempt = await postWebhook(env, { webhookId: delivery.id, endpoint, notification, nowMs });
-  // 410 Gone: the receiver wants nothing more, of this or any other notice
+  // 410 Gone: the receiver wants no further notices at all, so its endpoint is removed
   if (!attempt.ok && attempt.fault === 'gone') await removeEndpoint(db, { ...which, nowMs });
   return attempt;
 }

@@ -1,4 +1,4 @@
-/** Task `notify`: a notice becomes a delivery to everybody whom its account wants told, and a task for each. */
+/** Task `notify`: opens a delivery of the notice to each address and endpoint of its account, and a task for each. */
 import { database } from '../db/client.ts';
 import { type DeliveryTarget, openDeliveries } from '../db/notice-deliveries.ts';
 import { findNotice, noticeAddresses, noticeSettingOf } from '../db/notices.ts';
@@ -6,7 +6,7 @@ import { listEndpoints } from '../db/webhook-endpoints.ts';
 import { DONE, type TaskResult } from '../domain/task-result.ts';
 import type { Env } from '../env.ts';
 
-/** Safe to repeat: a delivery is opened once, and its task looks for itself whether there is anything left to do. */
+/** Safe to repeat: a delivery is opened once, and its task checks for itself whether anything is left to do. */
 export async function notify(
   env: Env,
   { noticeId }: { noticeId: string },
@@ -14,7 +14,7 @@ export async function notify(
 ): Promise<TaskResult> {
   const db = database(env);
   const notification = await findNotice(db, noticeId);
-  // whoever sends the task has written the row before
+  // the row is written before the task is sent
   if (notification === null) throw new Error('a notice that is not there');
   const targets = await targetsOf(env, notification.accountId);
   const deliveryIds = await openDeliveries(db, { notification, targets, nowMs });

@@ -1,6 +1,6 @@
 /**
- * Raises a notice from outside the Wallet. The id follows from the account and the cause alone, so raising twice for
- * one cause is one notice; the task is sent each time, because the first sender may have died in between.
+ * Raises a notice from outside the Wallet. Its id is derived from the account and the cause alone, so raising it twice
+ * for one cause makes one notice. The task is sent each time, because the first sender may have died before sending it.
  */
 import { database } from '../db/client.ts';
 import { insertNotice } from '../db/notices.ts';
@@ -8,7 +8,7 @@ import { newId } from '../domain/ids.ts';
 import type { Notice } from '../domain/notice.ts';
 import type { Env } from '../env.ts';
 
-/** @param request.cause what it is about, once an account: `recharge order_… declined` */
+/** @param request.cause names the event, unique within the account: `recharge order_… declined` */
 export async function raiseNotice(
   env: Env,
   request: { accountId: string; cause: string; notice: Notice; nowMs: number },
@@ -19,7 +19,7 @@ export async function raiseNotice(
   await env.TASKS.send({ kind: 'notify', noticeId: id });
 }
 
-/** No time is in it, for the time of the second raising is another: notices sort by `at_ms`, not by id. */
+/** The id holds no time, because a repeated raise has a later one. Notices therefore sort by `at_ms`, not by id. */
 export async function noticeIdFor(accountId: string, cause: string): Promise<string> {
   const bytes = new TextEncoder().encode(`notice to ${accountId}: ${cause}`);
   const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes));

@@ -1,6 +1,6 @@
 /**
- * When a delivery that failed is tried again: the schedule of Standard Webhooks 1.0.0, ten attempts over three days.
- * Every delay fits into a queue's longest (24 h) and their sum into its retention (four days).
+ * Retry schedule of failed deliveries, as Standard Webhooks 1.0.0 recommends it: ten attempts over three days. Every
+ * delay fits into the longest delay of a Cloudflare queue (24 h), and their sum into its retention (four days).
  */
 
 const S_MS = 1_000;
@@ -21,14 +21,14 @@ const DELAYS_MS = [
 
 export const ATTEMPTS_MAX = DELAYS_MS.length + 1;
 
-/** So many of these instead of shorter delays still fit into the queue's retention. */
+/** Upper bound of a receiver's Retry-After: even if it replaced every shorter delay, the queue's retention would hold. */
 const RETRY_AFTER_MAX_MS = 4 * H_MS;
 
 /**
  * @param attempts made so far, the last of them just now
  * @param retryAfterMs what the receiver asked for
- * @param random 0 to 1: up to a tenth earlier, so that what failed together does not come back together
- * @returns null: that was the last
+ * @param random 0 to 1: brings the retry forward by up to a tenth, so that deliveries that failed together spread out
+ * @returns null: no attempt is left
  */
 export function nextDelayMs(
   attempts: number,

@@ -1,4 +1,4 @@
-/** A notice in a person's words: a title, a sentence, and the page where more is seen. */
+/** A notice in a person's language: a title, a sentence, and the portal page with the details. */
 import type { NanoUsd } from '../domain/money.ts';
 import type { Notice } from '../domain/notice.ts';
 import type { Words } from '../i18n/words.ts';
@@ -10,58 +10,63 @@ type Language = Pick<Words, 't' | 'f'>;
 export interface NoticeWords {
   readonly title: string;
   readonly text: string;
-  /** on the portal */
+  /** path of the page on the portal */
   readonly path: string;
 }
 
-/** @param keyLabel what to call the key that the notice is about; null: it is about none, or none is known */
+/** @param keyLabel how to call the key that the notice is about; null: it is about no key, or the key is unknown */
 export function noticeWords(notice: Notice, language: Language, keyLabel: string | null): NoticeWords {
-  const say = SAID[notice.kind] as (notice: Notice, language: Language, key: string | null) => NoticeWords;
-  return say(notice, language, keyLabel);
+  const word = WORDING[notice.kind] as (
+    notice: Notice,
+    language: Language,
+    key: string | null,
+  ) => NoticeWords;
+  return word(notice, language, keyLabel);
 }
 
-const SAID: { [K in Kind]: (notice: Of<K>, language: Language, keyLabel: string | null) => NoticeWords } = {
-  'balance.low': ({ balanceNanoUsd, belowNanoUsd }, { t: { alerts }, f }) => ({
-    title: alerts.notices.lowBalance,
-    text: alerts.notices.lowBalanceText(exact(f, balanceNanoUsd), exact(f, belowNanoUsd)),
-    path: '/billing',
-  }),
-  'cap.used': (notice, { t: { alerts, keys }, f }, keyLabel) => ({
-    title: alerts.notices.capUsed(f.percent(notice.percent / 100)),
-    text: alerts.notices.capUsedText(
-      exact(f, notice.spentNanoUsd),
-      exact(f, notice.capNanoUsd),
-      keys.periods[notice.capPeriod],
-      notice.keyId === null ? alerts.account : alerts.notices.keyNamed(keyLabel ?? notice.keyId),
-    ),
-    path: '/alerts',
-  }),
-  'recharge.paid': ({ amountNanoUsd }, { t: { alerts }, f }) => ({
-    title: alerts.notices.rechargePaid,
-    text: alerts.notices.rechargePaidText(exact(f, amountNanoUsd)),
-    path: '/billing',
-  }),
-  'recharge.declined': ({ amountNanoUsd, why }, { t: { alerts, billing }, f }) => ({
-    title: alerts.notices.rechargeDeclined,
-    text: [
-      alerts.notices.rechargeDeclinedText(exact(f, amountNanoUsd)),
-      (billing.declines as Partial<Record<string, string>>)[why] ?? '',
-    ]
-      .join(' ')
-      .trim(),
-    path: '/billing',
-  }),
-  'recharge.monthly_max': ({ rechargedNanoUsd, monthlyMaxNanoUsd }, { t: { alerts }, f }) => ({
-    title: alerts.notices.rechargeMax,
-    text: alerts.notices.rechargeMaxText(exact(f, rechargedNanoUsd), exact(f, monthlyMaxNanoUsd)),
-    path: '/billing',
-  }),
-  'endpoint.test': (_, { t: { alerts } }) => ({
-    title: alerts.notices.test,
-    text: alerts.notices.testText,
-    path: '/alerts',
-  }),
-};
+const WORDING: { [K in Kind]: (notice: Of<K>, language: Language, keyLabel: string | null) => NoticeWords } =
+  {
+    'balance.low': ({ balanceNanoUsd, belowNanoUsd }, { t: { alerts }, f }) => ({
+      title: alerts.notices.lowBalance,
+      text: alerts.notices.lowBalanceText(exact(f, balanceNanoUsd), exact(f, belowNanoUsd)),
+      path: '/billing',
+    }),
+    'cap.used': (notice, { t: { alerts, keys }, f }, keyLabel) => ({
+      title: alerts.notices.capUsed(f.percent(notice.percent / 100)),
+      text: alerts.notices.capUsedText(
+        exact(f, notice.spentNanoUsd),
+        exact(f, notice.capNanoUsd),
+        keys.periods[notice.capPeriod],
+        notice.keyId === null ? alerts.account : alerts.notices.keyNamed(keyLabel ?? notice.keyId),
+      ),
+      path: '/alerts',
+    }),
+    'recharge.paid': ({ amountNanoUsd }, { t: { alerts }, f }) => ({
+      title: alerts.notices.rechargePaid,
+      text: alerts.notices.rechargePaidText(exact(f, amountNanoUsd)),
+      path: '/billing',
+    }),
+    'recharge.declined': ({ amountNanoUsd, why }, { t: { alerts, billing }, f }) => ({
+      title: alerts.notices.rechargeDeclined,
+      text: [
+        alerts.notices.rechargeDeclinedText(exact(f, amountNanoUsd)),
+        (billing.declines as Partial<Record<string, string>>)[why] ?? '',
+      ]
+        .join(' ')
+        .trim(),
+      path: '/billing',
+    }),
+    'recharge.monthly_max': ({ rechargedNanoUsd, monthlyMaxNanoUsd }, { t: { alerts }, f }) => ({
+      title: alerts.notices.rechargeMax,
+      text: alerts.notices.rechargeMaxText(exact(f, rechargedNanoUsd), exact(f, monthlyMaxNanoUsd)),
+      path: '/billing',
+    }),
+    'endpoint.test': (_, { t: { alerts } }) => ({
+      title: alerts.notices.test,
+      text: alerts.notices.testText,
+      path: '/alerts',
+    }),
+  };
 
 function exact(f: Language['f'], amount: NanoUsd): string {
   return f.usdExact(amount).join('');

@@ -1,3 +1,4 @@
+/** An e-mail as a mail service takes it, and the interface of such a service. */
 import type { Attempt } from '../attempt.ts';
 
 export interface Email {
@@ -8,5 +9,5 @@ export interface Email {
 }
 
 export interface Mailer {
-  send(letter: Email): Promise<Attempt>;
+  send(email: Email): Promise<Attempt>;
 }

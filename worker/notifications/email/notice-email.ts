@@ -1,7 +1,7 @@
 /**
- * A notice as an e-mail. Nobody's language is known where a notice is written, so it is said in each of the portal's,
- * the first of them first. Names that customers give to things are left out: addresses need not be verified, and a
- * stranger's inbox is no place for text that somebody else chose.
+ * A notice as an e-mail. The reader's language is unknown where a notice is sent, so the e-mail holds every language
+ * of the portal, in the portal's order. Names that customers choose are left out: addresses need not be verified, and
+ * otherwise an account could send text of its own to a stranger's inbox.
  */
 import { database } from '../../db/client.ts';
 import { findKey } from '../../db/keys.ts';

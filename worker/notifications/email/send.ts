@@ -1,9 +1,10 @@
 /**
- * Task `letter`: a letter to one person, written in their language when it leaves. It goes through the queue, so that a
- * page answers at once, whether or not there is anybody to write to, and a mail service that is away costs no letter.
+ * Task `letter`: an account e-mail to one person, written in their language when it is sent. It goes through the queue
+ * so that a page answers equally fast whether or not the address is known, and an outage of the mail service loses no
+ * e-mail. The task's fields are stored words: `letter`, `letterId` and `post` are the account e-mail.
  */
 import { database } from '../../db/client.ts';
-import { findCorrespondent } from '../../db/people.ts';
+import { findEmailRecipient } from '../../db/people.ts';
 import type { AccountEmail } from '../../domain/account-email.ts';
 import { newId } from '../../domain/ids.ts';
 import { DONE, type TaskResult } from '../../domain/task-result.ts';
@@ -14,44 +15,44 @@ import { mailer } from './mailer.ts';
 import { renderEmail } from './template.tsx';
 import { accountEmailWords } from './wording.ts';
 
-export interface EmailAddressee {
+export interface AccountEmailTask {
   readonly letterId: string;
   readonly to: string;
-  /** of whoever asked for it; the language that the person has chosen themselves comes first */
+  /** the requesting page's language; used only if the person has chosen none */
   readonly locale: Locale;
   readonly post: AccountEmail;
 }
 
-/** Whether this installation sends letters at all. */
+/** Whether this installation can send e-mail at all. */
 export function sendsEmail(env: Env): boolean {
   return mailer(env) !== null;
 }
 
 export async function sendAccountEmail(
   env: Env,
-  envelope: Omit<EmailAddressee, 'letterId'>,
+  email: Omit<AccountEmailTask, 'letterId'>,
   nowMs: number,
 ): Promise<void> {
-  await env.TASKS.send({ kind: 'letter', letterId: newId('ltr', nowMs), ...envelope });
+  await env.TASKS.send({ kind: 'letter', letterId: newId('ltr', nowMs), ...email });
 }
 
-/** Safe to repeat: a letter that comes twice says the same. A link that has been used is spent, whoever has it. */
+/** Safe to repeat: an e-mail that arrives twice says the same, and its link still works only once. */
 export async function deliverAccountEmail(
   env: Env,
-  { letterId, to, locale, post }: EmailAddressee,
+  { letterId, to, locale, post: email }: AccountEmailTask,
 ): Promise<TaskResult> {
-  const sender = mailer(env);
-  const person = await findCorrespondent(database(env), to);
-  // a link to sign in is for people who are here, and never instead of a second factor
-  const unwanted = post.kind === 'sign_in' && (person === null || person.twoFactorEnabled);
-  if (sender === null || unwanted) return DONE;
+  const mail = mailer(env);
+  const person = await findEmailRecipient(database(env), to);
+  // a sign-in link goes only to known people, and never replaces a second factor
+  const unwanted = email.kind === 'sign_in' && (person === null || person.twoFactorEnabled);
+  if (mail === null || unwanted) return DONE;
   const language = LOCALES.find((each) => each === person?.locale) ?? locale;
   const words = { t: MESSAGES[language], f: formats(language) };
-  const part = {
+  const content = {
     locale: language,
-    ...accountEmailWords(post, words, { verified: person?.emailVerified ?? false }),
+    ...accountEmailWords(email, words, { verified: person?.emailVerified ?? false }),
   };
-  const attempt = await sender.send({ to, ...renderEmail([part]) });
+  const attempt = await mail.send({ to, ...renderEmail([content]) });
   if (attempt.ok) return DONE;
   if (attempt.retry) throw new Error(`the letter was not taken: ${attempt.fault}`);
   console.error(JSON.stringify({ event: 'letter_refused', letterId, fault: attempt.fault }));

@@ -1,4 +1,4 @@
-/** What every letter is written on: the same words as plain text and as HTML, in one language or in several. */
+/** The template of every e-mail: the same content as plain text and as HTML, in one language or in several. */
 import type { Locale } from '../../i18n/locale.ts';
 import type { Email } from './email.ts';
 
@@ -6,13 +6,13 @@ export interface EmailContent {
   readonly locale: Locale;
   readonly title: string;
   readonly paragraphs: readonly string[];
-  /** what the letter asks to open; null: nothing */
+  /** the page that the e-mail asks to open; null: none */
   readonly link: { readonly text: string; readonly url: string } | null;
   /** why it was sent, and what to do when it was not expected */
   readonly small: string;
 }
 
-/** The first part's language is the letter's. */
+/** Renders an e-mail. The language of the first part is declared as that of the whole. */
 export function renderEmail(parts: readonly EmailContent[]): Omit<Email, 'to'> {
   return {
     subject: `Tollgate: ${[...new Set(parts.map(({ title }) => title))].join(' / ')}`,
@@ -26,7 +26,7 @@ function plain({ title, paragraphs, link, small }: EmailContent): string {
   return lines.join('\n\n');
 }
 
-/** Styles stand at the elements: many readers of mail drop a stylesheet. */
+/** Styles are inline, because many mail clients drop style sheets. */
 const PAGE =
   'margin:0;padding:24px;background:#f4f3ef;color:#1c1f1d;font:16px/1.55 system-ui,-apple-system,Segoe UI,sans-serif';
 const SHEET = 'max-width:560px;margin:0 auto 16px;padding:28px 32px;background:#ffffff;border-radius:8px';

@@ -1,26 +1,33 @@
-/** A letter to a person in words. */
+/** An account e-mail in the person's language. */
 import type { AccountEmail, AccountEmailKind } from '../../domain/account-email.ts';
 import type { Words } from '../../i18n/words.ts';
 import type { EmailContent } from './template.tsx';
 
 type Of<K extends AccountEmailKind> = Extract<AccountEmail, { kind: K }>;
 type Language = Pick<Words, 't' | 'f'>;
-type Said = Omit<EmailContent, 'locale'>;
+type Content = Omit<EmailContent, 'locale'>;
+type Wording<K extends AccountEmailKind> = (
+  email: Of<K>,
+  language: Language,
+  to: { verified: boolean },
+) => Content;
 
 /** @param to.verified whether the address is known to be the person's */
-export function accountEmailWords(post: AccountEmail, language: Language, to: { verified: boolean }): Said {
-  const say = SAID[post.kind] as (post: AccountEmail, language: Language, to: { verified: boolean }) => Said;
-  return say(post, language, to);
+export function accountEmailWords(
+  email: AccountEmail,
+  language: Language,
+  to: { verified: boolean },
+): Content {
+  const word = WORDING[email.kind] as Wording<AccountEmailKind>;
+  return word(email, language, to);
 }
 
-const SAID: {
-  [K in AccountEmailKind]: (post: Of<K>, language: Language, to: { verified: boolean }) => Said;
-} = {
+const WORDING: { [K in AccountEmailKind]: Wording<K> } = {
   verify: ({ url }, { t: { emails } }) => plain(emails.verify, url),
   reset: ({ url }, { t: { emails } }) => plain(emails.reset, url),
   sign_in: ({ url }, { t: { emails } }, { verified }) => {
-    const said = plain(emails.signIn, url);
-    return verified ? said : { ...said, paragraphs: [...said.paragraphs, emails.signIn.unverified] };
+    const content = plain(emails.signIn, url);
+    return verified ? content : { ...content, paragraphs: [...content.paragraphs, emails.signIn.unverified] };
   },
   invitation: ({ url, role, accountName, invitedBy }, { t: { emails, team } }) => {
     const { title, text, link, small } = emails.invitation;
@@ -28,8 +35,8 @@ const SAID: {
     return plain({ title, text: text(invitedBy, accountName, roleName), link, small }, url);
   },
   sign_in_changed: ({ what, url }, { t: { emails } }) => {
-    const said = emails.signInChanged;
-    return plain({ ...said, text: said.what[what] }, url);
+    const texts = emails.signInChanged;
+    return plain({ ...texts, text: texts.what[what] }, url);
   },
   receipt: ({ url, invoice, amountNanoUsd }, { t: { emails }, f }) => {
     const { title, text, link, small } = emails.receipt;
@@ -38,7 +45,7 @@ const SAID: {
   },
 };
 
-function plain(said: { title: string; text: string; link: string; small: string }, url: string): Said {
-  const { title, text, link, small } = said;
+function plain(texts: { title: string; text: string; link: string; small: string }, url: string): Content {
+  const { title, text, link, small } = texts;
   return { title, paragraphs: [text], link: { text: link, url }, small };
 }

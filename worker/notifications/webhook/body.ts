@@ -1,5 +1,5 @@
 /**
- * A notice as a webhook says it: `{type, timestamp, data}`. Names are snake_case; an amount is there twice, as an
+ * The body of a webhook: `{type, timestamp, data}`. Field names are snake_case. Each amount appears twice, as an
  * integer of nano-USD and as exact decimal US dollars, so that no receiver needs arithmetic to show or compare it.
  */
 import { formatUsd, type NanoUsd } from '../../domain/money.ts';

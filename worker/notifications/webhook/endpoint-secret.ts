@@ -1,6 +1,6 @@
 /**
- * What an endpoint's webhooks are signed with: derived from AUTH_SECRET, the endpoint and a version, so that it is
- * stored nowhere and a copy of the database signs nothing.
+ * The secret that signs an endpoint's webhooks. It is derived from AUTH_SECRET, the endpoint and a version, so that it
+ * is stored nowhere and a copy of the database cannot sign anything.
  */
 
 import type { WebhookEndpointRow } from '../../db/webhook-endpoints.ts';
@@ -9,7 +9,7 @@ import { SECRET_PREFIX } from '../../lib/standard-webhooks.ts';
 
 type Endpoint = Pick<WebhookEndpointRow, 'id' | 'secretVersion'>;
 
-/** `whsec_` and 32 bytes as base64, as Standard Webhooks writes secrets. */
+/** @returns `whsec_` and 32 bytes as base64, the notation of Standard Webhooks */
 export async function endpointSecret(env: Env, { id, secretVersion }: Endpoint): Promise<string> {
   const text = new TextEncoder();
   const key = await crypto.subtle.importKey(
@@ -25,8 +25,8 @@ export async function endpointSecret(env: Env, { id, secretVersion }: Endpoint):
 }
 
 /**
- * The secret, and the one before it: a receiver changes over whenever it likes and misses nothing. That costs no
- * safety, because it is the receiver who decides which of them it believes ("signing with multiple keys, even
+ * The current secret and its predecessor, so that a receiver can change over at any time without missing a webhook.
+ * Signing with both is safe, because the receiver decides which of them it trusts ("signing with multiple keys, even
  * compromised ones, doesn't diminish the security of the scheme", Standard Webhooks 1.0.0).
  */
 export function signingSecrets(env: Env, { id, secretVersion }: Endpoint): Promise<string[]> {

@@ -1,6 +1,7 @@
 /**
- * Which addresses an account may have its webhooks sent to. We send from inside Cloudflare's network, so an address
- * that could point back inside one is refused when it is added, and again at each sending (the rules may have grown).
+ * Checks the URLs that an account may receive webhooks at. We send from inside Cloudflare's network, so a URL that
+ * could point into a private network is refused when it is added, and again at each sending, because the rules may
+ * have become stricter in between.
  */
 import { hostFault, isLoopback } from '../../domain/public-host.ts';
 
@@ -14,15 +15,15 @@ export type EndpointUrlFault =
 export type EndpointUrlCheck = { ok: true; url: string } | { ok: false; fault: EndpointUrlFault };
 
 const URL_LENGTH_MAX = 500;
-/** As `URL` gives them: the scheme's own is empty. Others belong to services that are no receivers of webhooks. */
+/** Allowed ports as `URL` gives them; the scheme's default is empty. Other ports belong to other kinds of services. */
 const PORTS = ['', '8443'];
 
 /**
- * @param development allows plain http on loopback, any port: a receiver on one's own machine
- * @returns the address as it is stored, or what is wrong with it
+ * @param development allows plain http on loopback at any port: a receiver on the developer's own machine
+ * @returns the URL as it is stored, or its fault
  */
 export function checkEndpointUrl(text: string, { development }: { development: boolean }): EndpointUrlCheck {
-  // The parser also normalises: decimal, hexadecimal, octal and full-width IPv4 come out as four decimal numbers.
+  // The parser also normalises: IPv4 in decimal, hexadecimal, octal or full-width digits comes out dotted decimal.
   const url = text.length <= URL_LENGTH_MAX ? URL.parse(text) : null;
   if (url === null) return refused('endpoint_url');
   if (url.username !== '' || url.password !== '') return refused('endpoint_credentials');

@@ -1,4 +1,4 @@
-/** What an owner does with webhook endpoints: add, rotate the secret, send a test. Each stays within the account. */
+/** Webhook endpoints of an account: adding one, rotating its secret, sending a test. Each stays within the account. */
 import { database } from '../../db/client.ts';
 import { openDeliveries } from '../../db/notice-deliveries.ts';
 import { insertNotice } from '../../db/notices.ts';
@@ -9,14 +9,14 @@ import { noticeIdFor } from '../raise.ts';
 import { endpointSecret } from './endpoint-secret.ts';
 import { checkEndpointUrl, type EndpointUrlFault } from './endpoint-url.ts';
 
-type Added =
+type AddResult =
   | { ok: true; url: string; secret: string }
   | { ok: false; fault: EndpointUrlFault | 'too_many_endpoints' };
 
 export async function addEndpoint(
   env: Env,
   request: { accountId: string; url: string; nowMs: number },
-): Promise<Added> {
+): Promise<AddResult> {
   const { accountId, nowMs } = request;
   const checked = checkEndpointUrl(request.url, config(env));
   if (!checked.ok) return checked;
@@ -37,7 +37,7 @@ export async function rotateEndpoint(
   return endpoint && { url: endpoint.url, secret: await endpointSecret(env, endpoint) };
 }
 
-/** One test a while: the button must neither send a double click twice nor hammer somebody else's server. */
+/** One test per 10 s, so that a double click sends one and the button cannot be used to flood another's server. */
 const TEST_EVERY_MS = 10_000;
 
 /** @returns false when the account has no such endpoint */
@@ -56,7 +56,7 @@ export async function testEndpoint(
     notice: { kind: 'endpoint.test', endpointId },
   } as const;
   await insertNotice(db, notification);
-  // not by `notify`, which would tell everybody
+  // opened here and not by task `notify`, which would send the test to every endpoint and address
   const targets = [{ channel: 'webhook', target: endpointId }] as const;
   const [deliveryId] = await openDeliveries(db, { notification, targets, nowMs });
   if (deliveryId !== undefined) await env.TASKS.send({ kind: 'deliver', deliveryId });

@@ -1,4 +1,4 @@
-/** Posts a notice to an endpoint, once, signed as Standard Webhooks 1.0.0 has it. */
+/** Posts a notice to an endpoint once, signed as Standard Webhooks 1.0.0 specifies. */
 
 import type { WebhookEndpointRow } from '../../db/webhook-endpoints.ts';
 import type { Notification } from '../../domain/notice.ts';
@@ -9,7 +9,7 @@ import { webhookBody } from './body.ts';
 import { signingSecrets } from './endpoint-secret.ts';
 import { checkEndpointUrl } from './endpoint-url.ts';
 
-/** @param webhookId the same at every attempt, so that a receiver knows what it has seen */
+/** @param request.webhookId the same at every attempt, so that a receiver can recognise a repeat */
 export async function postWebhook(
   env: Env,
   request: { webhookId: string; endpoint: WebhookEndpointRow; notification: Notification; nowMs: number },
@@ -28,11 +28,11 @@ export async function postWebhook(
         ...(await signedHeaders(env, endpoint, message)),
       },
       body,
-      // a redirect could lead where the address itself may not
+      // a redirect could lead to an address that checkEndpointUrl refuses
       redirect: 'manual',
       signal: AbortSignal.timeout(ANSWER_WITHIN_MS),
     });
-    // only the status counts: what a receiver writes is not read, however much it is
+    // only the status counts: the body is never read, so its size does not matter
     await response.body?.cancel().catch(() => undefined);
     return judge(response);
   } catch (error) {
