@@ -5,9 +5,9 @@ import {
   addBatch,
   type BatchRow,
   type BatchState,
+  countUnfinishedBatches,
   findBatch,
   listBatches,
-  unfinishedBatches,
 } from '../db/batches.ts';
 import { database } from '../db/client.ts';
 import { findFile } from '../db/files.ts';
@@ -37,9 +37,9 @@ export const BatchBody = z.object({
 export async function createBatch(c: ApiContext): Promise<Response> {
   const refuse = (refusal: ApiError) => errorResponse(refusal, config(c.env).publicOrigin);
   const read = await readJsonObject(c.req.raw);
-  if (!read.ok) return refuse(read.refusal);
+  if (!read.ok) return refuse(read.error);
   const parsed = readFields(BatchBody, read.body, new Headers());
-  if (!parsed.ok) return refuse(parsed.refusal);
+  if (!parsed.ok) return refuse(parsed.error);
   const { input_file_id: id, endpoint, metadata = null } = parsed.fields;
   const { accountId, keyId } = c.get('principal');
   const nowMs = Date.now();
@@ -47,10 +47,10 @@ export async function createBatch(c: ApiContext): Promise<Response> {
   const input = isId('file', id) ? await findFile(db, { id, accountId, nowMs }) : null;
   if (input?.purpose !== 'batch') {
     const message =
-      '`input_file_id`: no file of this account with the purpose "batch". Upload it to /v1/files.';
+      '`input_file_id`: no file with this id and the purpose "batch" in this account. Upload one with POST /v1/files.';
     return refuse({ reason: 'invalid_field', param: 'input_file_id', message });
   }
-  if ((await unfinishedBatches(db, accountId)) >= UNFINISHED_MAX) {
+  if ((await countUnfinishedBatches(db, accountId)) >= UNFINISHED_MAX) {
     return refuse({ reason: 'too_many_batches', limit: UNFINISHED_MAX });
   }
   const row = await addBatch(db, {
@@ -71,7 +71,7 @@ export async function createBatch(c: ApiContext): Promise<Response> {
 export async function getBatches(c: ApiContext): Promise<Response> {
   const refuse = (refusal: ApiError) => errorResponse(refusal, config(c.env).publicOrigin);
   const query = readFields(PageQuery, c.req.query(), new Headers());
-  if (!query.ok) return refuse(query.refusal);
+  if (!query.ok) return refuse(query.error);
   const { limit, after = null } = query.fields;
   const { accountId } = c.get('principal');
   const rows = await listBatches(database(c.env), { accountId, afterId: after, limit: limit + 1 });

@@ -22,7 +22,7 @@ const KEEP_S = 30 * 24 * HOUR_S;
 
 /** The fields of the form beside `file`, as text; OpenAI's names. */
 export const FileForm = z.object({
-  purpose: z.literal('batch', { error: 'must be "batch": files are for batches alone' }),
+  purpose: z.literal('batch', { error: 'must be "batch": files can be used only for batches' }),
   'expires_after[seconds]': z.coerce.number().int().min(HOUR_S).max(KEEP_S).default(KEEP_S),
 });
 export const FilesQuery = PageQuery.extend({ purpose: z.enum(FILE_PURPOSES).optional() });
@@ -45,7 +45,7 @@ export async function uploadFile(c: ApiContext): Promise<Response> {
   const form = readFields(FileForm, fields, new Headers());
   if (!form.ok) {
     await deleteParts(c.env.FILES, id, parts);
-    return refuse(form.refusal);
+    return refuse(form.error);
   }
   const row: FileRow = {
     id,
@@ -65,7 +65,7 @@ export async function getFiles(c: ApiContext): Promise<Response> {
   const nowMs = Date.now();
   const refuse = (refusal: ApiError) => errorResponse(refusal, config(c.env).publicOrigin);
   const query = readFields(FilesQuery, c.req.query(), new Headers());
-  if (!query.ok) return refuse(query.refusal);
+  if (!query.ok) return refuse(query.error);
   const { purpose = null, limit, after = null } = query.fields;
   const { accountId } = c.get('principal');
   const rows = await listFiles(database(c.env), {

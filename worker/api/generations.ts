@@ -19,7 +19,7 @@ export async function getGeneration(c: ApiContext): Promise<Response> {
   return found ? c.json(describe(found)) : errorResponse({ reason: 'request_not_found' }, publicOrigin);
 }
 
-function describe({ record, givenBackNanoUsd }: FoundRequest) {
+function describe({ record, creditedBackNanoUsd }: FoundRequest) {
   const { usage, price } = record;
   return {
     id: record.requestId,
@@ -43,13 +43,13 @@ function describe({ record, givenBackNanoUsd }: FoundRequest) {
     arithmetic: billOf(usage, price).lines.map((line) => ({
       what: LINES[line.kind],
       tokens: line.tokens,
-      usd_per_token: formatUsd(line.eachNanoUsd),
+      usd_per_token: formatUsd(line.perTokenNanoUsd),
       amount: formatUsd(line.amountNanoUsd),
     })),
     charge: formatUsd(record.chargeNanoUsd),
     charge_nano_usd: record.chargeNanoUsd,
     /** the same work had been paid before, under the same Idempotency-Key */
-    given_back: formatUsd(givenBackNanoUsd),
+    given_back: formatUsd(creditedBackNanoUsd),
     held: formatUsd(record.heldNanoUsd),
     ledger_entry: record.entrySeq,
   };

@@ -2,7 +2,7 @@
 import { Hono } from 'hono';
 import { dialects } from '../gateway/dialects/index.ts';
 import { generate } from '../gateway/generate.ts';
-import { ANY_KEY, ANYBODY, authorized } from '../http/access.ts';
+import { ANY_KEY, ANY_PRINCIPAL, authorized } from '../http/access.ts';
 import { lazyFrom } from '../http/lazy.ts';
 import type { Api } from '../http/response-headers.ts';
 import { getModel, listAnthropicModels, listModels } from './models.ts';
@@ -40,8 +40,8 @@ api.get('/anthropic/v1/models', listAnthropicModels);
 
 api.get('/user/balance', authorized(...ANY_KEY), balance('getBalance'));
 api.get('/v1/usage', authorized(...ANY_KEY), usage('getUsage'));
-api.get('/v1/key', authorized(...ANYBODY), key('getKey'));
-api.get('/v1/generations/:id', authorized(...ANYBODY), generations('getGeneration'));
+api.get('/v1/key', authorized(...ANY_PRINCIPAL), key('getKey'));
+api.get('/v1/generations/:id', authorized(...ANY_PRINCIPAL), generations('getGeneration'));
 
 api.get('/v1/keys', authorized('management'), keys('getKeys'));
 api.post('/v1/keys', authorized('management'), keys('createKeyByApi'));

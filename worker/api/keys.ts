@@ -4,7 +4,7 @@ import { findModel } from '../db/catalogue.ts';
 import { database } from '../db/client.ts';
 import { type ApiKeyRow, changeKey, createKey, findKey, listKeys, rotateKey as rotate } from '../db/keys.ts';
 import { isId } from '../domain/ids.ts';
-import { beyond, type KeyTerms, usualTerms } from '../domain/key-grant.ts';
+import { defaultTerms, firstTermExceeded, type KeyTerms } from '../domain/key-terms.ts';
 import { CAP_PERIODS } from '../domain/limits.ts';
 import { formatUsd, nanoUsd } from '../domain/money.ts';
 import { config } from '../env.ts';
@@ -46,9 +46,9 @@ type Wanted = z.infer<typeof KeyPatch>;
 
 export async function createKeyByApi(c: ApiContext): Promise<Response> {
   const body = await bodyOf(c, KeyBody);
-  if (!body.ok) return refuse(c, body.refusal);
+  if (!body.ok) return refuse(c, body.error);
   const principal = c.get('principal');
-  const terms = await termsOf(c, body.fields, usualTerms(termsOfPrincipal(principal)));
+  const terms = await termsOf(c, body.fields, defaultTerms(termsOfPrincipal(principal)));
   if (!terms.ok) return refuse(c, terms.refusal);
   const { name } = body.fields;
   return created(c, await newKey(c, { name, ...terms.terms }));
@@ -56,7 +56,7 @@ export async function createKeyByApi(c: ApiContext): Promise<Response> {
 
 export async function getKeys(c: ApiContext): Promise<Response> {
   const query = readFields(PageQuery, c.req.query(), new Headers());
-  if (!query.ok) return refuse(c, query.refusal);
+  if (!query.ok) return refuse(c, query.error);
   const { limit, after } = query.fields;
   const all = await listKeys(database(c.env), c.get('principal').accountId);
   const from = after === undefined ? 0 : all.findIndex(({ id }) => id === after) + 1;
@@ -72,7 +72,7 @@ export async function patchKey(c: ApiContext): Promise<Response> {
   const row = await managedKeyOf(c);
   if ('reason' in row) return refuse(c, row);
   const body = await bodyOf(c, KeyPatch);
-  if (!body.ok) return refuse(c, body.refusal);
+  if (!body.ok) return refuse(c, body.error);
   const terms = await termsOf(c, body.fields, row);
   if (!terms.ok) return refuse(c, terms.refusal);
   const { name = row.name } = body.fields;
@@ -91,9 +91,9 @@ export async function rotateKey(c: ApiContext): Promise<Response> {
   const row = await managedKeyOf(c);
   if ('reason' in row) return refuse(c, row);
   const body = await bodyOf(c, RotateBody);
-  if (!body.ok) return refuse(c, body.refusal);
+  if (!body.ok) return refuse(c, body.error);
   const giver = termsOfPrincipal(c.get('principal'));
-  const faulty = beyond(row, giver);
+  const faulty = firstTermExceeded(row, giver);
   if (faulty) return refuse(c, tooMuch(faulty));
   const nowMs = Date.now();
   const made = await rotate(database(c.env), await pepperKey(config(c.env)), {
@@ -120,7 +120,7 @@ const PARAMS: Record<keyof KeyTerms, string> = {
 
 function tooMuch(term: keyof KeyTerms): ApiError {
   const param = PARAMS[term];
-  const message = `\`${param}\`: more than the management key itself has. A key gives no more than it has.`;
+  const message = `\`${param}\`: exceeds that of the management key. A key can grant no more than it has.`;
   return { reason: 'invalid_field', param, message };
 }
 
@@ -151,7 +151,7 @@ async function termsOf(
           ? null
           : Date.parse(wanted.expires_at),
   };
-  const faulty = beyond(terms, termsOfPrincipal(c.get('principal')));
+  const faulty = firstTermExceeded(terms, termsOfPrincipal(c.get('principal')));
   return faulty ? { ok: false, refusal: tooMuch(faulty) } : { ok: true, terms };
 }
 
@@ -166,7 +166,7 @@ async function idsOf(c: ApiContext, names: readonly string[]): Promise<readonly 
       return {
         reason: 'invalid_field',
         param,
-        message: `\`${param}\`: no such model. Available: ${available}.`,
+        message: `\`${param}\`: model not found. Available: ${available}.`,
       };
     }
     ids.push(model.id);

@@ -17,7 +17,7 @@ const LIFETIME_S_MAX = 3_600;
 export const TokenBody = z.object({
   expires_in: z.int().min(1).max(LIFETIME_S_MAX).default(600),
   /** what it may spend in all */
-  cap: UsdText.refine((value) => value > 0, 'must be more than 0'),
+  cap: UsdText.refine((value) => value > 0, 'must be greater than 0'),
   /** absent: those of the key */
   models: z.array(z.string().max(256)).min(1).max(100).nullish(),
 });
@@ -25,9 +25,9 @@ export const TokenBody = z.object({
 export async function mintToken(c: ApiContext): Promise<Response> {
   const refuse = (refusal: ApiError) => errorResponse(refusal, config(c.env).publicOrigin);
   const read = await readJsonObject(c.req.raw);
-  if (!read.ok) return refuse(read.refusal);
+  if (!read.ok) return refuse(read.error);
   const body = readFields(TokenBody, read.body, new Headers());
-  if (!body.ok) return refuse(body.refusal);
+  if (!body.ok) return refuse(body.error);
   const { cap, expires_in: expiresInS, models: names } = body.fields;
   const { keyId, models: allowed, expiresAtMs: keyEndsMs } = c.get('principal');
   const nowMs = Date.now();
@@ -39,7 +39,7 @@ export async function mintToken(c: ApiContext): Promise<Response> {
     return refuse({
       reason: 'invalid_field',
       param,
-      message: `\`${param}\`: no model that this key may use.`,
+      message: `\`${param}\`: not a model that this key can use. List the models with GET /v1/models.`,
     });
   }
   const { id, token, expiresAtMs } = await mintClientToken(config(c.env), {

@@ -4,7 +4,7 @@ import { findModel } from '../db/catalogue.ts';
 import { database } from '../db/client.ts';
 import {
   BUCKET_MS,
-  type BucketPlace,
+  type BucketCursor,
   type BucketRow,
   type BucketWidth,
   listBuckets,
@@ -33,7 +33,7 @@ const ROWS_MAX = 10_000;
 
 const Time = z
   .union([z.iso.datetime({ offset: true }), z.iso.date(), z.string().regex(/^\d{9,11}$/)], {
-    error: 'must be a time in ISO 8601 or in seconds since 1970',
+    error: 'must be an ISO 8601 time or a Unix timestamp in seconds',
   })
   .transform((text) => (/^\d+$/.test(text) ? Number(text) * 1_000 : Date.parse(text)));
 
@@ -50,7 +50,7 @@ export const UsageQuery = z.object({
     .string()
     .default('key,model')
     .transform((text) => text.split(',').filter((name) => name !== ''))
-    .pipe(z.array(z.enum(GROUPS, { error: 'must be any of key and model, with a comma between' }))),
+    .pipe(z.array(z.enum(GROUPS, { error: 'must be `key`, `model` or `key,model`' }))),
   format: z.enum(['json', 'csv']).optional(),
   limit: z.coerce.number().int().min(1).max(ROWS_MAX).default(ROWS_MAX),
   /** `next` of the page before */
@@ -60,9 +60,9 @@ export const UsageQuery = z.object({
 export async function getUsage(c: ApiContext): Promise<Response> {
   const refuse = (refusal: ApiError) => errorResponse(refusal, config(c.env).publicOrigin);
   const wrong = (param: string, what: string) =>
-    refuse({ reason: 'invalid_field', param, message: `\`${param}\`: ${what}.` });
+    refuse({ reason: 'invalid_field', param, message: `\`${param}\` ${what}.` });
   const read = readFields(UsageQuery, c.req.query(), new Headers());
-  if (!read.ok) return refuse(read.refusal);
+  if (!read.ok) return refuse(read.error);
   const { bucket, start, end, key_id: keyId = null, model: name, group_by: groups, limit } = read.fields;
 
   const nowMs = Date.now();
@@ -72,11 +72,11 @@ export async function getUsage(c: ApiContext): Promise<Response> {
   if (fromMs >= toMs) return wrong('start', 'must be before `end`');
   const days = SPAN_MS_MAX[bucket] / 86_400_000;
   if (toMs - fromMs > SPAN_MS_MAX[bucket] + widthMs)
-    return wrong('start', `must be at most ${days} days before \`end\` for buckets of a ${bucket}`);
+    return wrong('start', `must be at most ${days} days before \`end\` for ${bucket} buckets`);
   const models = await catalogue(c.env, nowMs);
   const modelId = name === undefined ? null : (findModel(models, name)?.id ?? name);
   const after = read.fields.after === undefined ? null : placeOf(read.fields.after);
-  if (after === undefined) return wrong('after', 'must be what `next` said');
+  if (after === undefined) return wrong('after', 'must be the `next` value of the previous page');
 
   const rows = await listBuckets(database(c.env), {
     accountId: c.get('principal').accountId,
@@ -143,12 +143,12 @@ async function csv(data: readonly ReturnType<typeof describe>[], next: string | 
   return csvFile({ name: 'tollgate-usage.csv', fields: columns, data, headers });
 }
 
-function nameOf({ bucketMs, keyId, modelId }: BucketPlace): string {
+function nameOf({ bucketMs, keyId, modelId }: BucketCursor): string {
   return [bucketMs, keyId, modelId].join('~');
 }
 
 /** undefined: not a name that was given out */
-function placeOf(name: string): BucketPlace | undefined {
+function placeOf(name: string): BucketCursor | undefined {
   const [time, keyId, modelId, ...rest] = name.split('~');
   if (!/^\d{1,15}$/.test(time!) || keyId === undefined || modelId === undefined || rest.length > 0)
     return undefined;

@@ -5,7 +5,7 @@
 import { DurableObject } from 'cloudflare:workers';
 import { type BatchState, saveProgress } from '../db/batches.ts';
 import { database } from '../db/client.ts';
-import type { BatchApi, BatchOrder, CutBy } from '../domain/batch.ts';
+import type { BatchApi, BatchSpec, StopReason } from '../domain/batch.ts';
 import { LINES_MAX } from '../domain/batch-line.ts';
 import type { Env } from '../env.ts';
 import { principalOfKey } from '../http/authenticate.ts';
@@ -19,7 +19,7 @@ import { writeFullParts, writeRest } from './writer.ts';
 const TICK_MS = 2_000;
 
 /** What a batch is at its end, by what cut it short. */
-const ENDS: Record<CutBy, BatchState> = {
+const ENDS: Record<StopReason, BatchState> = {
   batch_expired: 'expired',
   batch_cancelled: 'cancelled',
   key_revoked: 'cancelled',
@@ -27,10 +27,10 @@ const ENDS: Record<CutBy, BatchState> = {
   too_many_lines: 'failed',
 };
 
-const FAULTS: Partial<Record<CutBy, string>> = {
-  key_revoked: 'The key that made the batch was revoked or has expired.',
-  empty_file: 'The input file has no line.',
-  too_many_lines: `The input file has more than ${LINES_MAX} lines. Cut it into several.`,
+const FAULTS: Partial<Record<StopReason, string>> = {
+  key_revoked: 'The key that created the batch was revoked or has expired.',
+  empty_file: 'The input file has no lines.',
+  too_many_lines: `The input file has more than ${LINES_MAX} lines. Split it into several files.`,
 };
 
 export class Batch extends DurableObject<Env> implements BatchApi {
@@ -48,7 +48,7 @@ export class Batch extends DurableObject<Env> implements BatchApi {
     });
   }
 
-  async begin(order: BatchOrder): Promise<void> {
+  async begin(order: BatchSpec): Promise<void> {
     this.#store.begin(order, Date.now());
     await this.#wakeIn(0);
   }
@@ -126,7 +126,7 @@ export class Batch extends DurableObject<Env> implements BatchApi {
   }
 
   /** The first reason counts. */
-  #cut(by: CutBy, atMs: number): void {
+  #cut(by: StopReason, atMs: number): void {
     if (this.#store.job()!.cut === null) this.#store.change({ cut: { by, atMs }, pausedBy: null });
   }
 

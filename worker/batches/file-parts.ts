@@ -1,5 +1,5 @@
 /** What a file holds, in R2: its parts (domain/file-parts.ts), one after the other, at `files/{id}/{part}`. */
-import { PartCutter } from '../domain/file-parts.ts';
+import { PartSplitter } from '../domain/file-parts.ts';
 
 export function partName(fileId: string, part: number): string {
   return `files/${fileId}/${part}`;
@@ -9,7 +9,7 @@ export function partName(fileId: string, part: number): string {
 export class PartWriter {
   readonly #bucket: R2Bucket;
   readonly #fileId: string;
-  readonly #cutter = new PartCutter();
+  readonly #cutter = new PartSplitter();
   bytes = 0;
   parts = 0;
 

@@ -1,7 +1,7 @@
 /** A batch's input becomes rows, a part at a time: a line that can be run waits, any other has ended with its fault. */
 
 import { findModel } from '../db/catalogue.ts';
-import { LINES_MAX, readLine } from '../domain/batch-line.ts';
+import { LINES_MAX, parseLine } from '../domain/batch-line.ts';
 import { linesOf } from '../domain/file-parts.ts';
 import type { Env } from '../env.ts';
 import { catalogue } from '../gateway/model-cache.ts';
@@ -28,10 +28,10 @@ export async function readNextPart(
   const modelOf = (body: Record<string, unknown>): string => {
     const understood = dialect.read(body, new Headers());
     if (!understood.ok) return NO_MODEL;
-    return findModel(models, understood.asked.request.model)?.id ?? NO_MODEL;
+    return findModel(models, understood.dialectRequest.request.model)?.id ?? NO_MODEL;
   };
   const add = (place: LinePlace): void => {
-    const read = readLine(bytes.subarray(place.start, place.end), place.n, order.endpoint);
+    const read = parseLine(bytes.subarray(place.start, place.end), place.n, order.endpoint);
     if (!read.ok) {
       store.addFaulty(place, faultLine(order.batchId, read.customId, read.fault));
       return;
@@ -40,7 +40,7 @@ export async function readNextPart(
     const modelId = modelOf(body);
     modelIds.add(modelId);
     if (store.addWaiting({ ...place, customId, modelId })) return;
-    const message = '`custom_id`: another line has the same. Give each line its own.';
+    const message = '`custom_id` is used by another line. Give each line its own.';
     const fault = { code: 'duplicate_custom_id', message, param: 'custom_id', line: place.n };
     store.addFaulty(place, faultLine(order.batchId, customId, fault));
   };

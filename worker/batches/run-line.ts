@@ -1,6 +1,6 @@
 /** One line of a batch, run like any request and then judged: is it done, is it to be tried again, or must all wait? */
 import { findModel } from '../db/catalogue.ts';
-import type { PausedBy } from '../domain/batch.ts';
+import type { PauseReason } from '../domain/batch.ts';
 import { type NanoUsd, nanoUsd } from '../domain/money.ts';
 import { NO_USAGE, type Usage } from '../domain/usage.ts';
 import { config, type Env } from '../env.ts';
@@ -20,12 +20,12 @@ export type LineOutcome =
   | { kind: 'refused'; status: number; body: string }
   /** `refused`: it may be the line's own fault, so it is not tried for ever; what is said of it then */
   | { kind: 'again'; inMs: number; refused: { status: number; body: string } | null }
-  | { kind: 'pause'; by: PausedBy };
+  | { kind: 'pause'; by: PauseReason };
 
 const AGAIN_MS = 5_000;
 
 /** What each refusal means to a batch, which has a day's time. */
-const VERDICTS: Record<ApiError['reason'], 'final' | 'again' | 'again_counted' | PausedBy> = {
+const VERDICTS: Record<ApiError['reason'], 'final' | 'again' | 'again_counted' | PauseReason> = {
   insufficient_balance: 'insufficient_balance',
   key_cap_reached: 'key_cap_reached',
   account_cap_reached: 'account_cap_reached',
@@ -99,7 +99,7 @@ async function answerTo(env: Env, line: LineRequest): Promise<LineOutcome> {
   };
 
   const understood = dialect.read(body, new Headers());
-  if (!understood.ok) return judged(understood.refusal);
+  if (!understood.ok) return judged(understood.error);
   const { dialectRequest } = understood;
   const models = await catalogue(env, nowMs);
   const model = findModel(models, dialectRequest.request.model);

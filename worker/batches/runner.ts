@@ -3,10 +3,10 @@
  * paid is there, and what is not there was not paid.
  */
 
-import type { CutBy, PausedBy } from '../domain/batch.ts';
-import { readLine } from '../domain/batch-line.ts';
+import type { StopReason, PauseReason } from '../domain/batch.ts';
+import { parseLine } from '../domain/batch-line.ts';
 import { newId } from '../domain/ids.ts';
-import { idlePlaces } from '../domain/routing/idle.ts';
+import { idleSlots } from '../domain/routing/idle-slots.ts';
 import type { Env } from '../env.ts';
 import { poolSnapshot } from '../gateway/model-cache.ts';
 import { settle } from '../gateway/settle.ts';
@@ -31,12 +31,12 @@ const FAILURES_MAX = 3;
 /** Lines that are ended without being run, at once. */
 const CUT_AT_ONCE_MAX = 5_000;
 
-const CUTS: Record<CutBy, string> = {
-  batch_expired: 'The batch ended before this line began. Nothing was charged for it.',
-  batch_cancelled: 'The batch was cancelled before this line began. Nothing was charged for it.',
-  key_revoked: 'The key of the batch was revoked or has expired. Nothing was charged for this line.',
-  empty_file: 'The file has no line.',
-  too_many_lines: 'The file has too many lines, so none was begun.',
+const CUTS: Record<StopReason, string> = {
+  batch_expired: 'The batch expired before this line started. Nothing was charged for it.',
+  batch_cancelled: 'The batch was cancelled before this line started. Nothing was charged for it.',
+  key_revoked: 'The batch’s key was revoked or has expired. Nothing was charged for this line.',
+  empty_file: 'The input file has no lines.',
+  too_many_lines: 'The input file has too many lines, so none was started.',
 };
 
 type WaitUntil = (promise: Promise<unknown>) => void;
@@ -79,7 +79,7 @@ export class BatchRunner {
   }
 
   /** Begins as many lines as there are idle places. @returns what keeps others from beginning */
-  async begin(job: Job, principal: Principal, nowMs: number): Promise<PausedBy | null> {
+  async begin(job: Job, principal: Principal, nowMs: number): Promise<PauseReason | null> {
     let waits = false;
     let begins = false;
     for (const modelId of job.modelIds) {
@@ -98,7 +98,7 @@ export class BatchRunner {
   }
 
   /** Ends lines that wait, a few thousand at a time. */
-  cut(by: CutBy, batchId: string): void {
+  cut(by: StopReason, batchId: string): void {
     for (const { n, customId } of this.#store.someWaiting(CUT_AT_ONCE_MAX)) {
       const fault = { code: by, message: CUTS[by], param: null, line: n };
       this.#store.end(n, faultLine(batchId, customId, fault), { failed: 1 });
@@ -110,12 +110,12 @@ export class BatchRunner {
     const uncounted = [...this.#running.values()].filter(
       (sinceMs) => sinceMs > snapshot.atMs - REPORT_AGE_MS,
     );
-    return idlePlaces(snapshot) - uncounted.length;
+    return idleSlots(snapshot) - uncounted.length;
   }
 
   async #beginOne(job: Job, principal: Principal, line: WaitingLine): Promise<void> {
     const { n, customId } = line;
-    const read = readLine(await this.#bytesOf(job, line), n, job.order.endpoint);
+    const read = parseLine(await this.#bytesOf(job, line), n, job.order.endpoint);
     if (!read.ok) throw new Error(`line ${n} of ${job.order.batchId} was well-formed when it was read`);
     const dialect = await dialectOf(job.order.endpoint);
     const nowMs = Date.now();

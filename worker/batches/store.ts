@@ -6,11 +6,11 @@
  */
 import {
   addTotals,
-  type BatchOrder,
+  type BatchSpec,
   type BatchTotals,
-  type CutBy,
+  type StopReason,
   NO_TOTALS,
-  type PausedBy,
+  type PauseReason,
 } from '../domain/batch.ts';
 import type { Settlement } from '../gateway/settle.ts';
 
@@ -50,7 +50,7 @@ export interface Written {
 }
 
 export interface Job {
-  readonly order: BatchOrder;
+  readonly order: BatchSpec;
   readonly state: JobState;
   /** parts of the input whose lines are known */
   readonly partsRead: number;
@@ -58,8 +58,8 @@ export interface Job {
   /** of the lines that can be run */
   readonly modelIds: readonly string[];
   readonly totals: BatchTotals;
-  readonly cut: { readonly by: CutBy; readonly atMs: number } | null;
-  readonly pausedBy: PausedBy | null;
+  readonly cut: { readonly by: StopReason; readonly atMs: number } | null;
+  readonly pausedBy: PauseReason | null;
   /** nothing is begun before it */
   readonly pausedUntilMs: number;
   /** by outcome: answers and faults are files of their own */
@@ -107,7 +107,7 @@ export class BatchStore {
     return row ? (JSON.parse(row.facts as string) as Job) : null;
   }
 
-  begin(order: BatchOrder, nowMs: number): void {
+  begin(order: BatchSpec, nowMs: number): void {
     const job: Job = {
       order,
       state: 'validating',

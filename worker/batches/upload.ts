@@ -59,15 +59,15 @@ async function receive(request: Request, writer: PartWriter): Promise<Uploaded> 
   try {
     await done;
   } catch {
-    return refused('file', 'the form broke off or is not well-formed');
+    return refused('file', 'is incomplete, or the form is malformed');
   }
   // TypeScript does not see that the listener sets it
   const received = file as { name: string; written: Promise<boolean>; stream: BusboyFileStream } | null;
-  if (received === null) return refused('file', 'is missing');
+  if (received === null) return refused('file', 'is required');
   if (!(await received.written)) {
     return refused(
       'file',
-      `has a line of more than ${LINE_BYTES_MAX} bytes: is it JSONL, one request a line?`,
+      `has a line of more than ${LINE_BYTES_MAX} bytes. Send JSONL with one request per line`,
     );
   }
   if (received.stream.truncated) return tooLarge();
@@ -85,7 +85,7 @@ async function writeAll(stream: BusboyFileStream, writer: PartWriter): Promise<b
 }
 
 function refused(param: string, what: string): { ok: false; refusal: ApiError } {
-  return { ok: false, refusal: { reason: 'invalid_field', param, message: `\`${param}\`: ${what}.` } };
+  return { ok: false, refusal: { reason: 'invalid_field', param, message: `\`${param}\` ${what}.` } };
 }
 
 function tooLarge(): { ok: false; refusal: ApiError } {

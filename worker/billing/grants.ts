@@ -14,15 +14,23 @@ export const GRANT_MAX = usd(10_000);
 /** `"20"` and `"0.000000001"` are amounts; exponents, signs and more than nine places are not. */
 const amount = z
   .string()
-  .regex(/^\d{1,5}(\.\d{1,9})?$/, 'a string of US dollars such as "20.00", with at most nine places')
+  .regex(
+    /^\d{1,5}(\.\d{1,9})?$/,
+    'must be a string of US dollars such as "20.00", with at most nine decimal places',
+  )
   .transform(parseUsd)
-  .refine((value) => value > 0 && value <= GRANT_MAX, `more than 0 and at most ${formatUsd(GRANT_MAX)}`);
+  .refine(
+    (value) => value > 0 && value <= GRANT_MAX,
+    `must be greater than 0 and at most ${formatUsd(GRANT_MAX)}`,
+  );
 
 export const UsdAmount = z.union([z.string(), z.number().transform(String)]).pipe(amount);
 
 export const GrantRequest = z.object({
   /** names the grant: the same one twice is one grant */
-  grant_id: z.string().regex(/^[\w.-]{1,64}$/, 'up to 64 letters, digits, dots, dashes and underscores'),
+  grant_id: z
+    .string()
+    .regex(/^[\w.-]{1,64}$/, 'must be 1 to 64 letters, digits, dots, dashes or underscores'),
   amount_usd: UsdAmount,
   /** why, for the trail */
   note: z.string().max(200).optional(),

@@ -54,8 +54,8 @@ function refuse(c: Context, reason: WebhookRefusal) {
   console.warn('webhook_refused', reason);
   const advice =
     STATUS[reason] >= 500
-      ? 'Send it again later.'
-      : 'Sending it again will not help; check the endpoint, its secret and the order.';
+      ? 'Retry later.'
+      : 'A retry will not help; check the endpoint, its secret and the order.';
   const message = `The event was not accepted: ${reason}. ${advice}`;
   return c.json(
     { error: { message, type: 'invalid_request_error', param: null, code: reason } },

@@ -1,5 +1,6 @@
 /** A line of a batch's input: `{"custom_id", "method": "POST", "url", "body"}`, as OpenAI has it, or what is wrong. */
 import * as z from 'zod';
+import { fieldMessage } from './field-message.ts';
 
 /** OpenAI's bound. The whole is one Durable Object's work, and a list of this many is made in a second. */
 export const LINES_MAX = 50_000;
@@ -19,7 +20,7 @@ export interface BatchLine {
 }
 
 /** `customId` of a line with a fault is what could be made out of it. */
-export type ReadLine =
+export type ParsedLine =
   | { ok: true; line: BatchLine }
   | { ok: false; customId: string | null; fault: BatchFault };
 
@@ -33,7 +34,7 @@ const Line = z.object({
 });
 
 /** @param bytes UTF-8 of one line without its end. @param number in the input, from 1 */
-export function readLine(bytes: Uint8Array, number: number, endpoint: string): ReadLine {
+export function parseLine(bytes: Uint8Array, number: number, endpoint: string): ParsedLine {
   const fault = (code: string, message: string, param: string | null = null) => ({
     code,
     message,
@@ -44,23 +45,23 @@ export function readLine(bytes: Uint8Array, number: number, endpoint: string): R
   try {
     json = JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: false }).decode(bytes));
   } catch {
-    return { ok: false, customId: null, fault: fault('invalid_json', 'The line is not JSON in UTF-8.') };
+    return { ok: false, customId: null, fault: fault('invalid_json', 'The line is not valid UTF-8 JSON.') };
   }
   const read = Line.safeParse(json);
   if (!read.success) {
     const { path, message } = read.error.issues[0]!;
     const param = path.join('.') || null;
+    const text = param === null ? 'The line must be a JSON object.' : fieldMessage(param, message);
     const customId = CustomId.safeParse((json as { custom_id?: unknown } | null)?.custom_id).data ?? null;
-    const named = param === null ? 'The line' : `\`${param}\``;
-    return { ok: false, customId, fault: fault('invalid_line', `${named}: ${message}.`, param) };
+    return { ok: false, customId, fault: fault('invalid_line', text, param) };
   }
   const { custom_id: customId, url, body } = read.data;
   if (url !== endpoint) {
-    const message = `\`url\`: must be ${endpoint}, the endpoint of the batch.`;
+    const message = `\`url\` must be ${endpoint}, the batch’s endpoint.`;
     return { ok: false, customId, fault: fault('mismatched_url', message, 'url') };
   }
   if (body.stream === true) {
-    const message = '`body.stream`: a batch has nobody to stream to. Leave it out.';
+    const message = '`body.stream` must be absent or false: batches do not stream.';
     return { ok: false, customId, fault: fault('invalid_line', message, 'body.stream') };
   }
   return { ok: true, line: { customId, body } };

@@ -1,15 +1,16 @@
-/** Bodies at the fleet's doors: a limit on their size, then one schema each. */
+/** Request bodies of the fleet's and the operator's routes: a size limit first, then one schema each. */
 import type { Context } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import type { z } from 'zod';
+import { fieldMessage } from '../domain/field-message.ts';
 import { refuse } from './control-error.ts';
 
-/** Middleware: 413 before anything is parsed. */
-export function atMost(bytes: number) {
+/** Middleware that answers 413 to a larger body before anything is parsed. */
+export function limitBody(bytes: number) {
   return bodyLimit({ maxSize: bytes, onError: (c) => refuse(c, 'body_too_large') });
 }
 
-/** @returns the parsed body, or the refusal that names the first field at fault */
+/** @returns the parsed body, or an error response that names the first invalid field */
 export async function parseBody<Schema extends z.ZodType>(
   c: Context,
   schema: Schema,
@@ -18,14 +19,14 @@ export async function parseBody<Schema extends z.ZodType>(
   try {
     json = JSON.parse(await c.req.text());
   } catch {
-    return refuse(c, 'body_invalid', { detail: 'it is not JSON.' });
+    return refuse(c, 'body_invalid', { detail: 'It is not valid JSON.' });
   }
   const result = schema.safeParse(json);
   if (result.success) return result.data;
-  const [fault] = result.error.issues;
-  const param = fault?.path.join('.') || undefined;
+  const [issue] = result.error.issues;
+  const param = issue?.path.join('.') || undefined;
   return refuse(c, 'body_invalid', {
     param,
-    detail: `${param ?? 'the whole'}: ${fault?.message ?? 'wrong'}.`,
+    detail: param === undefined ? `${issue?.message}.` : fieldMessage(param, issue!.message),
   });
 }

@@ -1,130 +1,127 @@
-/** Every refusal of the fleet's routes: status, type and what to do next, in one table. */
+/** Every error of the fleet's and the operator's routes: status, type and message, which says what to do next, in one table. */
 import type { Context } from 'hono';
 
-const REFUSALS = {
-  body_too_large: [413, 'invalid_request_error', 'The body is too large. Send less in one request.'],
-  body_invalid: [
-    400,
-    'invalid_request_error',
-    'The body does not follow the protocol. Correct the named field:',
-  ],
+const CONTROL_ERRORS = {
+  body_too_large: [413, 'invalid_request_error', 'The request body is too large. Send less in one request.'],
+  body_invalid: [400, 'invalid_request_error', 'The request body is invalid.'],
   operator_token_invalid: [
     401,
     'authentication_error',
-    'Send the operator token: `Authorization: Bearer OPERATOR_TOKEN`.',
+    'Missing or invalid operator token. Send it as `Authorization: Bearer OPERATOR_TOKEN`.',
   ],
   node_token_invalid: [
     401,
     'authentication_error',
-    'Sign the token with the key that this node enrolled with (iss: node id, aud: tollgate-edge, exp) and check the clock. A node that lost its key enrols anew with a fresh join token.',
+    'Invalid node token. Sign it with the key that this node enrolled with (iss: node id, aud: tollgate-edge, exp) and check the node’s clock. A node that lost its key must enrol again with a new join token.',
   ],
   join_token_invalid: [
     401,
     'authentication_error',
-    'The join token is not one of this edge, or has expired. Ask the operator for a new one.',
+    'The join token is unknown to this edge or has expired. Ask the operator for a new one.',
   ],
   join_token_used: [
     409,
     'invalid_request_error',
-    'The join token was used already: each lets in one node. Ask the operator for a new one.',
+    'The join token has already been used: each one enrols a single node. Ask the operator for a new one.',
   ],
   model_path_not_accepted: [
     400,
     'invalid_request_error',
-    'The engine serves other weights than this join token is for. Start it with one of:',
+    'The engine serves weights that this join token does not allow. Start it with one of:',
   ],
   node_url_refused: [
     400,
     'invalid_request_error',
-    'The edge must reach the agent at a public `https://host[:port]` with nothing after it. Fault:',
+    'The agent’s URL must be a public `https://host[:port]` without a path, because the edge connects to it. Fault:',
   ],
   public_key_invalid: [
     400,
     'invalid_request_error',
-    'public_key is not an Ed25519 key. Delete the key file of the agent and start it again.',
+    '`public_key` is not an Ed25519 key. Delete the agent’s key file and start the agent again.',
   ],
-  model_not_found: [404, 'invalid_request_error', 'There is no such model. `GET /v1/models` lists them.'],
+  model_not_found: [404, 'invalid_request_error', 'Model not found. List the models with `GET /v1/models`.'],
   node_not_found: [
     404,
     'invalid_request_error',
-    'There is no such node, or it was removed. `GET /operator/api/nodes` lists them; a removed node enrols anew with a join token.',
+    'Node not found, or removed. List the nodes with `GET /operator/api/nodes`. A removed node must enrol again with a new join token.',
   ],
   person_not_found: [
     404,
     'invalid_request_error',
-    'Nobody has signed up with that e-mail. Sign up in the portal first, then repeat this call.',
+    'No user has signed up with this e-mail. Sign up in the portal first, then repeat this call.',
   ],
-  account_not_found: [404, 'invalid_request_error', 'There is no such account. Check the id in the portal.'],
+  account_not_found: [404, 'invalid_request_error', 'Account not found. Check its id in the portal.'],
   grant_id_taken: [
     409,
     'invalid_request_error',
-    'This account already has a grant of that grant_id with another amount; nothing was added. Choose a new grant_id.',
+    'This account already has a grant with this grant_id and a different amount. Nothing was granted; choose a new grant_id.',
   ],
   price_not_found: [
     404,
     'invalid_request_error',
-    'There is no such price version. `GET /operator/api/prices` lists them.',
+    'Price version not found. List the versions with `GET /operator/api/prices`.',
   ],
   price_too_soon: [
     400,
     'invalid_request_error',
-    'Prices change at least 60 seconds from now, so that every edge knows in time. Name a later instant.',
+    'A price can change 60 seconds from now at the earliest, so that every edge has it in time. Choose a later time.',
   ],
   price_window_batch: [
     400,
     'invalid_request_error',
-    'A batch is answered at hours of our choosing, so its price has no daily window. Leave the window out.',
+    'A batch price cannot have a daily window, because batches run whenever GPUs are idle. Leave the window out.',
   ],
   price_window_empty: [
     400,
     'invalid_request_error',
-    'The daily window ends where it begins. For a price of the whole day leave it out.',
+    'The daily window ends when it starts. For an all-day price, leave it out.',
   ],
   price_same_instant: [
     409,
     'invalid_request_error',
-    'Another version of this price begins at that instant. Begin a minute later, or leave it as it is.',
+    'Another version of this price starts at the same time. Start this one a minute later, or keep the existing one.',
   ],
   price_end_before_start: [
     400,
     'invalid_request_error',
-    'A price ends after it has begun. Name a later instant.',
+    'A price must end after it starts. Choose a later time.',
   ],
   price_ended: [
     409,
     'invalid_request_error',
-    'This price has ended, or does so within 60 seconds: its end cannot be moved any more. Add a new version.',
+    'This price has ended or ends within 60 seconds, so its end can no longer be changed. Add a new version.',
   ],
   price_unconfirmed: [
     409,
     'invalid_request_error',
-    'This changes a price by more than a quarter, or ends a sale. If you mean it, repeat with `confirm` set to the id of the model. USD per million tokens (cached / uncached / output):',
+    'This changes a price by more than 25 % or ends the sale of a model. To confirm, repeat the call with `confirm` set to the model’s id. USD per million tokens (cached / uncached / output):',
   ],
   promo_code_taken: [
     409,
     'invalid_request_error',
-    'There is such a promo code already. Choose another: a code is never changed.',
+    'This promo code already exists and cannot be changed. Choose another code.',
   ],
   promo_expires_in_past: [
     400,
     'invalid_request_error',
-    'The promo code would have expired already. Name a later instant, or none.',
+    'The expiry time is in the past. Choose a later time, or none.',
   ],
   finding_not_open: [
     404,
     'invalid_request_error',
-    'There is no such open finding: closed already, explained by a late receipt, or never found. `GET /operator/api/reconciliation` lists them.',
+    'No open finding with this id: it was closed, explained by a late receipt, or never existed. List the open findings with `GET /operator/api/reconciliation`.',
   ],
 } as const satisfies Record<string, readonly [number, string, string]>;
 
-export type ControlError = keyof typeof REFUSALS;
+export type ControlError = keyof typeof CONTROL_ERRORS;
 
 /**
- * @param facts.param the field at fault
- * @param facts.detail ends the message; never what the caller sent, so nothing is reflected
+ * Responds with an error of the table.
+ * @param facts.param the invalid field
+ * @param facts.detail appended to the message. It must not contain what the caller sent, so that nothing is reflected.
  */
 export function refuse(c: Context, code: ControlError, facts: { param?: string; detail?: string } = {}) {
-  const [status, type, message] = REFUSALS[code];
-  const whole = facts.detail ? `${message} ${facts.detail}` : message;
-  return c.json({ error: { message: whole, type, param: facts.param ?? null, code } }, status);
+  const [status, type, message] = CONTROL_ERRORS[code];
+  const fullMessage = facts.detail ? `${message} ${facts.detail}` : message;
+  return c.json({ error: { message: fullMessage, type, param: facts.param ?? null, code } }, status);
 }

@@ -1,26 +1,27 @@
-/** Fields of request bodies, read by their schemas, and the refusal that names the first one that is wrong. */
+/** Parsing of request bodies by their schemas. The error of a body names its first invalid field. */
 import * as z from 'zod';
+import { fieldMessage } from '../domain/field-message.ts';
 import type { ApiError } from './api-error.ts';
 
-/** A dialect's fields and the session that the client names, or what is wrong with the first that is wrong. */
+/** Reads a dialect's fields, and the session that the client names in a header. The error is that of the first invalid field. */
 export function readFields<Fields>(
   schema: z.ZodType<Fields>,
   body: Record<string, unknown>,
   headers: Headers,
-): { ok: true; fields: Fields; session: string | null } | { ok: false; refusal: ApiError } {
+): { ok: true; fields: Fields; session: string | null } | { ok: false; error: ApiError } {
   const parsed = schema.safeParse(body);
-  if (!parsed.success) return { ok: false, refusal: invalidField(parsed.error.issues[0]!) };
+  if (!parsed.success) return { ok: false, error: invalidField(parsed.error.issues[0]!) };
   const session = SessionHeader.safeParse({ [SESSION_HEADER]: headers.get(SESSION_HEADER) });
-  if (!session.success) return { ok: false, refusal: invalidField(session.error.issues[0]!) };
+  if (!session.success) return { ok: false, error: invalidField(session.error.issues[0]!) };
   return { ok: true, fields: parsed.data, session: session.data[SESSION_HEADER] };
 }
 
-/** The client's own pairs, said back to it; as OpenAI bounds them. */
+/** The client's own key-value pairs, which are returned to it unchanged. The limits are OpenAI's. */
 export const Metadata = z
   .record(z.string().max(64), z.string().max(512))
   .refine((pairs) => Object.keys(pairs).length <= 16, 'must have at most 16 pairs');
 
-/** Names the field as clients write it: `messages[0].content`. */
+/** Names the field by its path as clients write it: `messages[0].content`. */
 function invalidField(issue: z.core.$ZodIssue): ApiError {
   const param = issue.path
     .map((part, i) => (typeof part === 'number' ? `[${part}]` : i === 0 ? part : `.${String(part)}`))
@@ -28,18 +29,14 @@ function invalidField(issue: z.core.$ZodIssue): ApiError {
   return {
     reason: 'invalid_field',
     param: param || null,
-    message: `\`${param}\`: ${lowerFirst(issue.message)}.`,
+    message: param ? fieldMessage(param, issue.message) : `${issue.message}.`,
   };
 }
 
-function lowerFirst(text: string): string {
-  return text.charAt(0).toLowerCase() + text.slice(1);
-}
-
-/** The same by a header, for clients that cannot add a field. */
+/** Names the session like the field `prompt_cache_key` does, for clients that cannot add a field to the body. */
 const SESSION_HEADER = 'x-session-id';
 
-/** OpenAI takes 64 characters and refuses more; clients that join two UUIDs meet no refusal here. */
+/** OpenAI accepts at most 64 characters. Here 256 are accepted, so that clients may join two UUIDs. */
 export const SessionKey = z.string().min(1).max(256);
 
 const SessionHeader = z.object({ [SESSION_HEADER]: SessionKey.nullable() });

@@ -18,7 +18,7 @@ const LimitsRequest = z
     concurrency: within(LIMIT_BOUNDS.concurrency),
   })
   .partial()
-  .refine((limits) => Object.keys(limits).length > 0, 'name at least one limit');
+  .refine((limits) => Object.keys(limits).length > 0, 'must name at least one limit');
 
 export const accountsApi = new Hono<{ Bindings: Env }>();
 

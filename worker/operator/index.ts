@@ -3,19 +3,19 @@ import { Hono } from 'hono';
 import * as z from 'zod';
 import { Hardware } from '../../gpu-pool/protocol/schemas.ts';
 import { GrantRequest, grantCredit } from '../billing/grants.ts';
-import { auditPage } from '../billing/ledger-audit.ts';
+import { auditLedgerPage } from '../billing/ledger-audit.ts';
 import { listAccountIds } from '../db/accounts.ts';
 import { lastTries } from '../db/canary.ts';
 import { database } from '../db/client.ts';
 import { existingAccounts } from '../db/existing-accounts.ts';
 import { modelExists, type NodeRow } from '../db/nodes.ts';
-import { nameOperator } from '../db/operators.ts';
-import type { CanaryTry } from '../domain/canary.ts';
+import { makeOperator } from '../db/operators.ts';
+import type { CanaryAttempt } from '../domain/canary.ts';
 import { isId } from '../domain/ids.ts';
-import { NODE_VERBS, type NodeVerb } from '../domain/node.ts';
+import { NODE_ACTIONS, type NodeAction } from '../domain/node.ts';
 import type { Env } from '../env.ts';
 import { changeNode, createJoinToken, listAudit, listNodes, NODE_NAME } from '../fleet/nodes.ts';
-import { atMost, parseBody } from '../http/control-body.ts';
+import { limitBody, parseBody } from '../http/control-body.ts';
 import { refuse } from '../http/control-error.ts';
 import { accountsApi } from './accounts.ts';
 import { pricesApi } from './prices.ts';
@@ -24,7 +24,7 @@ import { reconciliationApi } from './reconciliation.ts';
 import { OPERATOR_TOKEN_ACTOR as actor, operatorsOnly } from './token.ts';
 
 const JoinTokenRequest = z.object({
-  name: z.string().regex(NODE_NAME, 'up to 63 letters, digits, spaces, dots, dashes and underscores'),
+  name: z.string().regex(NODE_NAME, 'must be 1 to 63 letters, digits, spaces, dots, dashes or underscores'),
   model: z.string().max(128),
   hardware: Hardware,
 });
@@ -39,7 +39,7 @@ const AUDIT_ROWS_MAX = 1_000;
 
 export const operator = new Hono<{ Bindings: Env }>();
 
-operator.use(operatorsOnly, atMost(16 * 1024));
+operator.use(operatorsOnly, limitBody(16 * 1024));
 
 operator.post('/join-tokens', async (c) => {
   const body = await parseBody(c, JoinTokenRequest);
@@ -62,9 +62,9 @@ operator.get('/nodes', async (c) => {
   return c.json({ nodes: nodes.map((node) => toPublicNode(node, tries.get(node.id))) });
 });
 
-operator.post(`/nodes/:id/:verb{${NODE_VERBS.join('|')}}`, async (c) => {
+operator.post(`/nodes/:id/:verb{${NODE_ACTIONS.join('|')}}`, async (c) => {
   const nodeId = c.req.param('id');
-  const verb = c.req.param('verb') as NodeVerb;
+  const verb = c.req.param('verb') as NodeAction;
   const state = await changeNode(c.env, { nodeId, verb, actor, nowMs: Date.now() });
   return state === null ? refuse(c, 'node_not_found') : c.json({ id: nodeId, state });
 });
@@ -72,7 +72,7 @@ operator.post(`/nodes/:id/:verb{${NODE_VERBS.join('|')}}`, async (c) => {
 operator.post('/operators', async (c) => {
   const body = await parseBody(c, OperatorRequest);
   if (body instanceof Response) return body;
-  const personId = await nameOperator(database(c.env), { email: body.email, actor, nowMs: Date.now() });
+  const personId = await makeOperator(database(c.env), { email: body.email, actor, nowMs: Date.now() });
   return personId
     ? c.json({ id: personId, role: 'operator' })
     : refuse(c, 'person_not_found', { param: 'email' });
@@ -92,7 +92,7 @@ operator.post('/accounts/:id/books', async (c) => {
   if (body instanceof Response) return body;
   const accountId = c.req.param('id');
   const known = isId('acct', accountId) && (await existingAccounts(database(c.env), [accountId])).length > 0;
-  return known ? c.json(await auditPage(c.env, accountId, body)) : refuse(c, 'account_not_found');
+  return known ? c.json(await auditLedgerPage(c.env, accountId, body)) : refuse(c, 'account_not_found');
 });
 
 operator.get('/accounts', async (c) => {
@@ -118,7 +118,7 @@ operator.route('/promo-codes', promoCodesApi);
 operator.route('/reconciliation', reconciliationApi);
 operator.route('/accounts', accountsApi);
 
-function toPublicNode(node: NodeRow, canary: CanaryTry | undefined) {
+function toPublicNode(node: NodeRow, canary: CanaryAttempt | undefined) {
   return {
     id: node.id,
     name: node.name,

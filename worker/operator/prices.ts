@@ -4,7 +4,7 @@ import * as z from 'zod';
 import { addPrice, endPrice, type PriceChange } from '../billing/change-prices.ts';
 import { database } from '../db/client.ts';
 import { listPriceChanges, listPrices, type PriceRow } from '../db/prices.ts';
-import { type Effect, minuteOf, nanoPerToken } from '../domain/price-change.ts';
+import { minuteOf, nanoPerToken, type PriceEffect } from '../domain/price-change.ts';
 import { TARIFFS } from '../domain/pricing.ts';
 import type { Env } from '../env.ts';
 import { parseBody } from '../http/control-body.ts';
@@ -16,18 +16,18 @@ const UsdPerMillion = z
   .transform(nanoPerToken)
   .refine(
     (value) => value !== null,
-    'US dollars per million tokens with at most three places, such as "2.19": a token costs a whole number of nano-USD',
+    'must be US dollars per million tokens with at most three decimal places, such as "2.19": a token costs a whole number of nano-USD',
   )
   .transform((value) => value!);
 
 const Minute = z
   .string()
   .transform(minuteOf)
-  .refine((value) => value !== null, 'a time of the day in UTC, such as "16:30"')
+  .refine((value) => value !== null, 'must be a time of day in UTC, such as "16:30"')
   .transform((value) => value!);
 
 const Instant = z.iso
-  .datetime({ error: 'an instant in UTC, such as "2026-12-01T00:00:00Z"' })
+  .datetime({ error: 'must be a date and time in UTC, such as "2026-12-01T00:00:00Z"' })
   .transform((text) => Date.parse(text));
 
 const Confirmed = {
@@ -46,13 +46,16 @@ const NewPriceRequest = z
     daily_to: Minute.optional(),
     cache_hit: UsdPerMillion,
     cache_miss: UsdPerMillion,
-    output: UsdPerMillion.refine((value) => value > 0, 'more than nothing: credit has to end somewhere'),
+    output: UsdPerMillion.refine(
+      (value) => value > 0,
+      'must be greater than 0: with free output an answer would never reach the end of its credit',
+    ),
     source: z.string().min(1).max(200),
     ...Confirmed,
   })
   .refine(({ daily_from, daily_to }) => (daily_from === undefined) === (daily_to === undefined), {
     path: ['daily_to'],
-    message: 'a daily window has both ends or none',
+    message: 'must be set together with `daily_from`, or not at all',
   });
 
 const EndRequest = z.strictObject({ to: Instant, ...Confirmed });
@@ -133,9 +136,9 @@ function toPublicPrice(price: Omit<PriceRow, 'modelId' | 'source'> & Partial<Pri
 }
 
 /** What is to be confirmed, in one line a part of the day. */
-function summary(effects: readonly Effect[]): string | undefined {
+function summary(effects: readonly PriceEffect[]): string | undefined {
   if (effects.length === 0) return undefined;
-  const usd = (price: Effect['before']) =>
+  const usd = (price: PriceEffect['before']) =>
     price === null
       ? 'not sold'
       : [price.cacheHitNanoUsd, price.cacheMissNanoUsd, price.outputNanoUsd]

@@ -20,15 +20,15 @@ import { OPERATOR_TOKEN_ACTOR as actor } from './token.ts';
 const LISTED_MAX = 1_000;
 
 const PromoCodeRequest = z.strictObject({
-  code: z.string().toUpperCase().regex(PROMO_CODE, '4 to 32 letters A to Z, digits and dashes'),
+  code: z.string().toUpperCase().regex(PROMO_CODE, 'must be 4 to 32 letters A to Z, digits or dashes'),
   amount_usd: UsdAmount.refine(
     (value) => value <= PROMO_AMOUNT_MAX,
-    `at most ${formatUsd(PROMO_AMOUNT_MAX)}`,
+    `must be at most ${formatUsd(PROMO_AMOUNT_MAX)}`,
   ),
   redemptions_max: z.int().min(1).max(PROMO_REDEMPTIONS_MAX),
   /** null: never */
   expires_at: z.iso
-    .datetime({ error: 'an instant in UTC, such as "2026-12-01T00:00:00Z"' })
+    .datetime({ error: 'must be a date and time in UTC, such as "2026-12-01T00:00:00Z"' })
     .transform((text) => Date.parse(text))
     .nullable()
     .default(null),

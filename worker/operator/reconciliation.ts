@@ -11,7 +11,7 @@ const Closing = z.strictObject({
   request_id: z.string().max(64),
   node_id: z.string().max(64).default(''),
   kind: z.enum(DRIFT_KINDS),
-  note: z.string().trim().min(1, 'say what was found out').max(500),
+  note: z.string().trim().min(1, 'must say what was found out').max(500),
 });
 
 export const reconciliationApi = new Hono<{ Bindings: Env }>();

@@ -16,7 +16,7 @@ import {
   TopP,
 } from './fields.ts';
 
-const BLOCK = 'must be a text, tool_use or tool_result block: this API reads text alone';
+const BLOCK = 'must be a text, tool_use or tool_result block: only text is supported';
 
 /** A string is one block of text: said before the blocks are looked at. */
 const blocks = <Block extends z.ZodType>(block: Block) =>
@@ -52,11 +52,13 @@ const Message = z.discriminatedUnion(
     z.object({ role: z.literal('assistant'), content: blocks(AssistantBlock) }),
     z.object({ role: z.literal('system'), content: Texts }),
   ],
-  { error: 'must be a message with a role: user or assistant' },
+  { error: 'must be a message with the role user or assistant' },
 );
 
 const Tool = z.object({
-  type: z.literal('custom', { error: 'must be absent or "custom": server tools are not offered' }).nullish(),
+  type: z
+    .literal('custom', { error: 'must be absent or "custom": server tools are not supported' })
+    .nullish(),
   name: ToolName,
   description: z.string().nullish(),
   input_schema: PassedOn,
@@ -67,7 +69,7 @@ export const MessagesBody = z.object({
   /** Anthropic's clients always say it, and count on being told when they do not */
   max_tokens: TokenLimit,
   system: Texts.nullish(),
-  messages: z.array(Message).min(1, 'must hold at least one message').max(MESSAGES_MAX),
+  messages: z.array(Message).min(1, 'must have at least one message').max(MESSAGES_MAX),
   stream: z.boolean().nullish(),
   temperature: z.number().min(0).max(1).nullish(),
   top_p: TopP.nullish(),
@@ -85,7 +87,7 @@ type Fields = z.infer<typeof MessagesBody>;
 export function readMessagesRequest(
   body: Record<string, unknown>,
   headers: Headers,
-): { ok: true; request: ChatRequest } | { ok: false; refusal: ApiError } {
+): { ok: true; request: ChatRequest } | { ok: false; error: ApiError } {
   const read = readFields(MessagesBody, body, headers);
   if (!read.ok) return read;
   const { fields, session } = read;

@@ -10,14 +10,14 @@ export const anthropicMessages: Dialect = {
     if (!read.ok) return read;
     return {
       ok: true,
-      asked: {
+      dialectRequest: {
         request: read.request,
         events: (head) => new MessageEvents(head),
         whole: (head) => new WholeMessage(head),
       },
     };
   },
-  refused: ({ error }, requestId) => ({
+  errorBody: ({ error }, requestId) => ({
     type: 'error',
     error: anthropicError(error),
     request_id: requestId,

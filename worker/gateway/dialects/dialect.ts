@@ -13,10 +13,12 @@ export interface Dialect {
   /** Unknown fields are ignored and never forwarded. */
   read(body: Record<string, unknown>, headers: Headers): ReadDialectRequest;
   /** What a refusal says on these routes. */
-  refused(envelope: ErrorEnvelope, requestId: string): object;
+  errorBody(envelope: ErrorEnvelope, requestId: string): object;
 }
 
-export type ReadDialectRequest = { ok: true; asked: DialectRequest } | { ok: false; refusal: ApiError };
+export type ReadDialectRequest =
+  | { ok: true; dialectRequest: DialectRequest }
+  | { ok: false; error: ApiError };
 
 /** A request, and how it wants to be answered. */
 export interface DialectRequest {

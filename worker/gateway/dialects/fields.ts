@@ -12,7 +12,7 @@ export const TopP = z.number().gt(0).max(1);
 export const PassedOn = z.record(z.string(), z.unknown());
 export const ToolName = z
   .string()
-  .regex(/^[\w-]{1,64}$/, 'must be 1 to 64 letters, digits, underscores and dashes');
+  .regex(/^[\w-]{1,64}$/, 'must be 1 to 64 letters, digits, underscores or dashes');
 /** Each is a generation of its own, held and paid for at once. */
 export const CHOICES_MAX = 8;
 export const Penalty = z.number().min(-2).max(2);
@@ -20,7 +20,7 @@ export const STOPS_MAX = 16;
 /** One text or several. */
 export const Stops = z
   .union([z.string(), z.array(z.string()).max(STOPS_MAX)], {
-    error: `must be a string or up to ${STOPS_MAX} strings`,
+    error: `must be a string or an array of at most ${STOPS_MAX} strings`,
   })
   .transform((stop) => (typeof stop === 'string' ? [stop] : stop));
 export const TOOLS_MAX = 128;

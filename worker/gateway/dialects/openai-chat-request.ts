@@ -46,7 +46,7 @@ const Message = z.discriminatedUnion(
     }),
     z.object({ role: z.literal('tool'), content: Text, tool_call_id: z.string() }),
   ],
-  { error: 'must be a message with a role: system, user, assistant or tool' },
+  { error: 'must be a message with the role system, user, assistant or tool' },
 );
 
 const Tool = z.object({
@@ -56,7 +56,7 @@ const Tool = z.object({
 
 export const ChatBody = z.object({
   model: ModelName,
-  messages: z.array(Message).min(1, 'must hold at least one message').max(MESSAGES_MAX),
+  messages: z.array(Message).min(1, 'must have at least one message').max(MESSAGES_MAX),
   stream: z.boolean().nullish(),
   stream_options: z.object({ include_usage: z.boolean().nullish() }).nullish(),
   max_tokens: TokenLimit.nullish(),
@@ -84,7 +84,7 @@ export const ChatBody = z.object({
 
 type Read =
   /** `includeUsage`: the client asked for OpenAI's separate usage chunk */
-  { ok: true; request: ChatRequest; includeUsage: boolean } | { ok: false; refusal: ApiError };
+  { ok: true; request: ChatRequest; includeUsage: boolean } | { ok: false; error: ApiError };
 
 export function readChatRequest(body: Record<string, unknown>, headers: Headers): Read {
   const read = readFields(ChatBody, body, headers);

@@ -11,12 +11,12 @@ export const openaiChat: Dialect = {
     const { choices } = request;
     return {
       ok: true,
-      asked: {
+      dialectRequest: {
         request,
         events: (head) => new ChatEvents(head, { choices, includeUsage }),
         whole: (head) => new WholeChat(head, { choices }),
       },
     };
   },
-  refused: (envelope) => envelope,
+  errorBody: (envelope) => envelope,
 };

@@ -8,7 +8,8 @@ import { readFields } from '../../http/fields.ts';
 import type { AnswerEnd, AnswerEvents, AnswerHead, Dialect, WholeAnswer } from './dialect.ts';
 import { CHOICES_MAX, ModelName, Penalty, rendered, Stops, Temperature, TokenLimit, TopP } from './fields.ts';
 
-const ONE_TEXT = 'must be a string or an array of one string: token ids and several prompts are not read';
+const ONE_TEXT =
+  'must be a string or an array of one string: token ids and multiple prompts are not supported';
 
 export const CompletionsBody = z.object({
   model: ModelName,
@@ -17,7 +18,7 @@ export const CompletionsBody = z.object({
     .transform((prompt) => (typeof prompt === 'string' ? prompt : prompt[0])),
   suffix: z
     .literal('', {
-      error: 'must be absent: fill-in-the-middle needs a model that was trained for it, and none here was',
+      error: 'must be absent: no model here was trained for fill-in-the-middle',
     })
     .nullish(),
   max_tokens: TokenLimit.nullish(),
@@ -42,8 +43,8 @@ export const openaiCompletions: Dialect = {
     const { fields, session } = read;
     const choices = fields.n ?? 1;
     if ((fields.best_of ?? choices) !== choices) {
-      const message = '`best_of`: must be `n` or absent: what is generated is what is sent.';
-      return { ok: false, refusal: { reason: 'invalid_field', param: 'best_of', message } };
+      const message = '`best_of` must be absent or equal to `n`: every generated choice is returned.';
+      return { ok: false, error: { reason: 'invalid_field', param: 'best_of', message } };
     }
     const shape: Shape = {
       choices,
@@ -52,7 +53,7 @@ export const openaiCompletions: Dialect = {
     };
     return {
       ok: true,
-      asked: {
+      dialectRequest: {
         request: {
           model: fields.model,
           stream: fields.stream ?? false,
@@ -79,7 +80,7 @@ export const openaiCompletions: Dialect = {
       },
     };
   },
-  refused: (envelope) => envelope,
+  errorBody: (envelope) => envelope,
 };
 
 interface Shape {

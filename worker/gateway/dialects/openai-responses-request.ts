@@ -16,7 +16,7 @@ import {
   TopP,
 } from './fields.ts';
 
-const TEXT_PARTS = 'must be a string or an array of text parts: this API reads text alone';
+const TEXT_PARTS = 'must be a string or an array of text parts: only text is supported';
 const TextPart = z.object({ type: z.enum(['input_text', 'output_text', 'text']), text: z.string() });
 const RefusalPart = z.object({ type: z.literal('refusal'), refusal: z.string() });
 const Text = z
@@ -47,7 +47,7 @@ const CallOutputItem = z.object({
 const ReasoningItem = z.object({ type: z.literal('reasoning') });
 
 const ITEM =
-  'must be a message, a function_call, a function_call_output or a reasoning item: nothing else is kept or run here';
+  'must be a message, a function_call, a function_call_output or a reasoning item: other items are not supported';
 const Item = z.discriminatedUnion('type', [MessageItem, CallItem, CallOutputItem, ReasoningItem], {
   error: ITEM,
 });
@@ -69,7 +69,7 @@ const Input = z.preprocess(
 
 const Tool = z.object(
   {
-    type: z.literal('function', { error: 'must be "function": built-in tools are not offered' }),
+    type: z.literal('function', { error: 'must be "function": built-in tools are not supported' }),
     name: ToolName,
     description: z.string().nullish(),
     parameters: PassedOn.nullish(),
@@ -91,7 +91,7 @@ const Format = z.discriminatedUnion('type', [
 ]);
 
 const stateless = (what: string) =>
-  z.null({ error: `is not offered: this API keeps nothing. ${what}` }).optional();
+  z.null({ error: `is not supported: this API is stateless. ${what}` }).optional();
 
 export const ResponsesBody = z.object({
   model: ModelName,
@@ -111,9 +111,9 @@ export const ResponsesBody = z.object({
   metadata: Metadata.nullish(),
   prompt_cache_key: SessionKey.nullish(),
   user: z.string().nullish(),
-  store: z.literal(false, { error: 'must be false or absent: this API keeps no answers' }).nullish(),
+  store: z.literal(false, { error: 'must be absent or false: this API stores no responses' }).nullish(),
   background: z
-    .literal(false, { error: 'must be false or absent: use /v1/batches for work that can wait' })
+    .literal(false, { error: 'must be absent or false: use /v1/batches for background work' })
     .nullish(),
   previous_response_id: stateless('Send the whole conversation in `input`'),
   conversation: stateless('Send the whole conversation in `input`'),
@@ -121,7 +121,7 @@ export const ResponsesBody = z.object({
 });
 export type ResponsesFields = z.infer<typeof ResponsesBody>;
 
-type Read = { ok: true; request: ChatRequest; fields: ResponsesFields } | { ok: false; refusal: ApiError };
+type Read = { ok: true; request: ChatRequest; fields: ResponsesFields } | { ok: false; error: ApiError };
 
 export function readResponsesRequest(body: Record<string, unknown>, headers: Headers): Read {
   const read = readFields(ResponsesBody, body, headers);
@@ -129,8 +129,8 @@ export function readResponsesRequest(body: Record<string, unknown>, headers: Hea
   const { fields, session } = read;
   const messages = toMessages(fields);
   if (messages.length === 0) {
-    const message = '`input`: must hold something to answer.';
-    return { ok: false, refusal: { reason: 'invalid_field', param: 'input', message } };
+    const message = '`input` must have at least one message or function call output.';
+    return { ok: false, error: { reason: 'invalid_field', param: 'input', message } };
   }
   const tools = fields.tools?.map(({ type, ...named }) => ({ type, function: withoutNull(named) }));
   return {

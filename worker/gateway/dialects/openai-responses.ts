@@ -10,12 +10,12 @@ export const openaiResponses: Dialect = {
     const { request, fields } = read;
     return {
       ok: true,
-      asked: {
+      dialectRequest: {
         request,
         events: (head) => new ResponseEvents(head, fields),
         whole: (head) => new WholeResponse(head, fields),
       },
     };
   },
-  refused: (envelope) => envelope,
+  errorBody: (envelope) => envelope,
 };
