@@ -1,6 +1,9 @@
-/** Step 1: who asks. A key or a short-lived token becomes a Principal, from the isolate's cache or by one read of D1. */
+/**
+ * Step 1 of a request: authentication. An API key or a short-lived token becomes a Principal, from the isolate's cache or
+ * by one read of D1.
+ */
 import { database } from '../db/client.ts';
-import { findKeyByHash, findKeyById, type KeyOfAccount } from '../db/keys.ts';
+import { findKeyByHash, findKeyById, type KeyWithAccount } from '../db/keys.ts';
 import { hashApiKey, isWellFormedApiKey } from '../domain/api-key.ts';
 import type { Limits, ScopedLimits } from '../domain/limits.ts';
 import { nanoUsd } from '../domain/money.ts';
@@ -15,44 +18,47 @@ import type { ApiError } from './api-error.ts';
 export interface Principal {
   readonly kind: PrincipalKind;
   readonly accountId: string;
-  /** of a token: the key that made it */
+  /** For a token, the id of the key that minted it. */
   readonly keyId: string;
-  /** the key or token itself: what a kept answer is sealed with. It goes into no log and no call */
+  /** The key or token itself. Stored responses are sealed with it; it must never be logged or passed to another service. */
   readonly secret: string;
-  /** model ids; null: all */
+  /** Allowed model ids; null: all models. */
   readonly models: readonly string[] | null;
   readonly limits: ScopedLimits;
   readonly expiresAtMs: number | null;
-  /** null: a key */
+  /** Id and spending cap of the token; null when a key authenticated. */
   readonly token: TokenCap | null;
 }
 
-/** A key that is revoked, or whose account is suspended, must be dead within 10 s everywhere; half of that leaves room for clocks and slow reads. */
+/**
+ * A revoked key, or a key of a suspended account, must stop working everywhere within 10 s. Caching for half of that leaves
+ * room for clock differences and slow reads.
+ */
 const KEY_TTL_MS = 5_000;
-/** by hash, and by id for tokens */
-const keys = new TtlCache<string, KeyOfAccount | null>({ ttlMs: KEY_TTL_MS, sizeMax: 10_000 });
+/** Key rows by key hash, and by key id for tokens. */
+const keyRows = new TtlCache<string, KeyWithAccount | null>({ ttlMs: KEY_TTL_MS, sizeMax: 10_000 });
 
-/** A key's hash never changes; what goes stale is the row that it leads to. The keys themselves stay in the isolate. */
+/** Hashes by key. A key's hash never changes, only its row goes stale, so it may be cached for long. Keys stay in the isolate. */
 const hashes = new TtlCache<string, string>({ ttlMs: 3_600_000, sizeMax: 10_000 });
 
-const UNAUTHENTICATED = { ok: false, refusal: { reason: 'unauthenticated' } } as const;
+const UNAUTHENTICATED = { ok: false, error: { reason: 'unauthenticated' } } as const;
 
-type Authenticated = { ok: true; principal: Principal } | { ok: false; refusal: ApiError };
+type AuthenticationResult = { ok: true; principal: Principal } | { ok: false; error: ApiError };
 
 /**
- * Missing, malformed, unknown, revoked and expired keys get the same refusal.
- * A malformed one is refused by its checksum, before any hash or look-up; a token by its signature.
+ * Authenticates a request. Missing, malformed, unknown, revoked and expired keys all get the same error. A malformed key is
+ * rejected by its checksum, before any hashing or look-up; a forged token by its signature.
  */
-export async function authenticate(request: Request, env: Env, nowMs: number): Promise<Authenticated> {
+export async function authenticate(request: Request, env: Env, nowMs: number): Promise<AuthenticationResult> {
   const secret = secretOf(request.headers);
-  if (secret === 'conflicting') return { ok: false, refusal: { reason: 'conflicting_keys' } };
+  if (secret === 'conflicting') return { ok: false, error: { reason: 'conflicting_keys' } };
   if (secret === null) return UNAUTHENTICATED;
   if (isToken(secret)) return authenticateToken(env, secret, nowMs);
   if (!isWellFormedApiKey(secret)) return UNAUTHENTICATED;
   const hash = hashes.get(secret, nowMs) ?? (await hashOf(env, secret, nowMs));
-  const row = await known(hash, nowMs, () => findKeyByHash(database(env), hash));
-  const refusal = refusalOf(env, row, nowMs);
-  return refusal ? { ok: false, refusal } : { ok: true, principal: toPrincipal(row!, secret) };
+  const row = await cachedKeyRow(hash, nowMs, () => findKeyByHash(database(env), hash));
+  const error = keyError(env, row, nowMs);
+  return error ? { ok: false, error } : { ok: true, principal: toPrincipal(row!, secret) };
 }
 
 async function hashOf(env: Env, secret: string, nowMs: number): Promise<string> {
@@ -61,61 +67,67 @@ async function hashOf(env: Env, secret: string, nowMs: number): Promise<string> 
   return hash;
 }
 
-/** Whether it is shaped like a JWT; says nothing of what is in it. */
+/** Tells whether the secret has the shape of a JWT. Its content is not checked. */
 export function isToken(secret: string): boolean {
   return /^ey[\w-]+\.[\w-]+\.[\w-]+$/.test(secret);
 }
 
-/** It lives no longer than the key that made it, may do no more, and all of that key's limits count for it. */
-async function authenticateToken(env: Env, token: string, nowMs: number): Promise<Authenticated> {
+/** A token expires no later than the key that minted it, may do no more than that key, and counts against all of its limits. */
+async function authenticateToken(env: Env, token: string, nowMs: number): Promise<AuthenticationResult> {
   const claims = await verifyClientToken(config(env), token, nowMs);
   if (claims === null) return UNAUTHENTICATED;
-  const row = await known(claims.key, nowMs, () => findKeyById(database(env), claims.key));
-  const refusal = refusalOf(env, row, nowMs);
-  if (refusal) return { ok: false, refusal };
+  const row = await cachedKeyRow(claims.key, nowMs, () => findKeyById(database(env), claims.key));
+  const error = keyError(env, row, nowMs);
+  if (error) return { ok: false, error };
   const parent = toPrincipal(row!, token);
   const principal: Principal = {
     ...parent,
     kind: 'token',
-    models: bothOf(parent.models, claims.models),
+    models: intersection(parent.models, claims.models),
     expiresAtMs: claims.exp * 1_000,
     token: { id: claims.jti, capNanoUsd: nanoUsd(claims.cap) },
   };
   return { ok: true, principal };
 }
 
-function bothOf(a: Principal['models'], b: Principal['models']): Principal['models'] {
+function intersection(a: Principal['models'], b: Principal['models']): Principal['models'] {
   if (a === null || b === null) return a ?? b;
   return a.filter((model) => b.includes(model));
 }
 
-async function known(
-  name: string,
+async function cachedKeyRow(
+  cacheKey: string,
   nowMs: number,
-  read: () => Promise<KeyOfAccount | null>,
-): Promise<KeyOfAccount | null> {
-  let row = keys.get(name, nowMs);
+  read: () => Promise<KeyWithAccount | null>,
+): Promise<KeyWithAccount | null> {
+  let row = keyRows.get(cacheKey, nowMs);
   if (row === undefined) {
     row = await read();
-    keys.set(name, row, nowMs);
+    keyRows.set(cacheKey, row, nowMs);
   }
   return row;
 }
 
-/** For work that goes on after its request: the key as it is now, null when it is revoked or has expired. */
+/**
+ * The principal of a key as it is now, for work that outlives its request. Bypasses the cache. Null when the key is revoked or
+ * has expired.
+ */
 export async function principalOfKey(
   env: Env,
   keyId: string,
   nowMs: number,
 ): Promise<Principal | 'account_suspended' | null> {
   const row = await findKeyById(database(env), keyId);
-  if (row === null || isDead(row.key, nowMs)) return null;
+  if (row === null || isRevokedOrExpired(row.key, nowMs)) return null;
   if (row.account.suspendedAtMs !== null) return 'account_suspended';
-  // the key itself is known to nobody here, and nothing is sealed with it
+  // only the key's hash is stored, so there is no secret; background work seals nothing
   return toPrincipal(row, '');
 }
 
-/** OpenAI's way or Anthropic's; null: neither. Two that differ could be taken for one by us and for the other by a proxy. */
+/**
+ * The key from `Authorization` (OpenAI) or `x-api-key` (Anthropic); null when neither is sent. Two different keys are a
+ * conflict: we could authenticate one of them while a proxy before us authenticated the other.
+ */
 export function secretOf(headers: Headers): string | 'conflicting' | null {
   const authorization = bearer(headers.get('authorization'));
   const apiKey = headers.get('x-api-key');
@@ -127,18 +139,18 @@ function bearer(header: string | null): string | null {
   return header?.match(/^bearer ([\x21-\x7e]+)$/i)?.[1] ?? null;
 }
 
-/** A dead key learns nothing of its account. */
-function refusalOf(env: Env, row: KeyOfAccount | null, nowMs: number): ApiError | null {
-  if (row === null || isDead(row.key, nowMs)) return UNAUTHENTICATED.refusal;
+/** Why a key's row may not be used. A revoked or expired key does not reveal whether its account is suspended. */
+function keyError(env: Env, row: KeyWithAccount | null, nowMs: number): ApiError | null {
+  if (row === null || isRevokedOrExpired(row.key, nowMs)) return UNAUTHENTICATED.error;
   if (row.account.suspendedAtMs === null) return null;
   return { reason: 'account_suspended', contact: config(env).mailFrom };
 }
 
-function isDead({ revokedAtMs, expiresAtMs }: KeyOfAccount['key'], nowMs: number): boolean {
+function isRevokedOrExpired({ revokedAtMs, expiresAtMs }: KeyWithAccount['key'], nowMs: number): boolean {
   return revokedAtMs !== null || (expiresAtMs !== null && expiresAtMs <= nowMs);
 }
 
-function toPrincipal({ key, account }: KeyOfAccount, secret: string): Principal {
+function toPrincipal({ key, account }: KeyWithAccount, secret: string): Principal {
   return {
     kind: key.scope,
     accountId: key.accountId,
@@ -151,7 +163,7 @@ function toPrincipal({ key, account }: KeyOfAccount, secret: string): Principal 
   };
 }
 
-function toLimits(row: KeyOfAccount[keyof KeyOfAccount]): Limits {
+function toLimits(row: KeyWithAccount[keyof KeyWithAccount]): Limits {
   const { requestsPerMinute, tokensPerMinute, concurrency, capNanoUsd, capPeriod } = row;
   return {
     requestsPerMinute,

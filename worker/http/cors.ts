@@ -1,16 +1,16 @@
 /**
- * Browsers may ask with a short-lived token, from anywhere. A key in a page is a key that leaked: its answers say nothing
- * to the page. A preflight names no caller, so it is answered for all.
+ * CORS: browsers may call the API from any origin with a short-lived token. An API key in a page has leaked, so responses to
+ * keys get no CORS headers and the page cannot read them. A preflight carries no credentials, so every one is allowed.
  */
 import type { MiddlewareHandler } from 'hono';
 import { cors } from 'hono/cors';
 import { isToken, secretOf } from './authenticate.ts';
 import type { Api } from './response-headers.ts';
 
-/** Chromium's own bound: a preflight a request would double its latency. */
+/** The longest that Chromium caches a preflight. One preflight per request would double its latency. */
 const PREFLIGHT_S = 7_200;
 
-const open = cors({
+const allowAnyOrigin = cors({
   origin: '*',
   allowMethods: ['GET', 'POST'],
   exposeHeaders: [
@@ -21,16 +21,16 @@ const open = cors({
     'x-should-retry',
     'idempotent-replayed',
     ...['requests', 'tokens'].flatMap((kind) =>
-      ['limit', 'remaining', 'reset'].map((what) => `x-ratelimit-${what}-${kind}`),
+      ['limit', 'remaining', 'reset'].map((field) => `x-ratelimit-${field}-${kind}`),
     ),
   ],
   maxAge: PREFLIGHT_S,
 });
 
 export function corsForTokens(): MiddlewareHandler<Api> {
-  return async function corsForToken(c, next) {
+  return async function allowTokens(c, next) {
     const secret = secretOf(c.req.raw.headers);
-    if (c.req.method === 'OPTIONS' || (secret !== null && isToken(secret))) return open(c, next);
+    if (c.req.method === 'OPTIONS' || (secret !== null && isToken(secret))) return allowAnyOrigin(c, next);
     return next();
   };
 }

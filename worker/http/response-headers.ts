@@ -1,4 +1,4 @@
-/** What every answer of the API says in its headers: which request it is, how long it took, what is left of the limits. */
+/** Headers of every API response: the request id, the processing time and the remaining rate limits. */
 import type { Context, MiddlewareHandler } from 'hono';
 import { newId } from '../domain/ids.ts';
 import type { RateLimitState } from '../domain/limits.ts';
@@ -11,28 +11,31 @@ export interface Api {
   Variables: {
     requestId: string;
     startedMs: number;
-    /** as soon as it is known who asks: behind `by` always */
+    /** Set once the caller is authenticated; always set behind `authorized` (access.ts). */
     principal: Principal;
-    /** as the Wallet said with the hold */
+    /** The state that the Wallet reported with the hold. */
     rateLimit?: RateLimitState;
-    /** its Response has all of these headers */
-    isHeaded?: boolean;
+    /** True when the handler has put all of these headers on its Response itself. */
+    hasResponseHeaders?: boolean;
   };
 }
 export type ApiContext = Context<Api>;
 
-/** What one isolate knows of a key's limits; a refusal that never came to the Wallet need not ask it each time. */
-const KNOWN_MS = 5_000;
-const known = new TtlCache<string, RateLimitState>({ ttlMs: KNOWN_MS, sizeMax: 10_000 });
+/**
+ * Rate limits by key id, as last reported to this isolate. A request that was rejected before it reached the Wallet takes its
+ * headers from here, so that a flood of such requests does not become a flood of Wallet calls.
+ */
+const RATE_LIMIT_TTL_MS = 5_000;
+const rateLimits = new TtlCache<string, RateLimitState>({ ttlMs: RATE_LIMIT_TTL_MS, sizeMax: 10_000 });
 
 export function withResponseHeaders(): MiddlewareHandler<Api> {
-  return async function answerHeadersOf(c, next) {
+  return async function setResponseHeaders(c, next) {
     const startedMs = Date.now();
     const requestId = newId('req', startedMs);
     c.set('requestId', requestId);
     c.set('startedMs', startedMs);
     await next();
-    if (c.get('isHeaded')) return;
+    if (c.get('hasResponseHeaders')) return;
     const { headers } = c.res;
     for (const [name, value] of Object.entries(await allHeaders(c))) {
       if (!(name in responseHeaders({ requestId }) && headers.has(name))) headers.set(name, value);
@@ -40,9 +43,12 @@ export function withResponseHeaders(): MiddlewareHandler<Api> {
   };
 }
 
-/** All that an answer is to say, for whoever makes its Response: one by one they cost more than all together. */
-export function headersAtOnce(c: ApiContext): Promise<Record<string, string>> {
-  c.set('isHeaded', true);
+/**
+ * All headers at once, for a handler that constructs its Response itself: setting them one by one afterwards costs more. The
+ * middleware then adds none.
+ */
+export function collectResponseHeaders(c: ApiContext): Promise<Record<string, string>> {
+  c.set('hasResponseHeaders', true);
   return allHeaders(c);
 }
 
@@ -62,26 +68,26 @@ async function allHeaders(c: ApiContext): Promise<Record<string, string>> {
   return headers;
 }
 
-/** OpenAI's name of it and Anthropic's. */
+/** The request id under OpenAI's header name and under Anthropic's. */
 export function responseHeaders({ requestId }: { requestId: string }) {
   return { 'x-request-id': requestId, 'request-id': requestId };
 }
 
-/** Null where nobody was recognised, or the Wallet is silent: an answer is not lost for its headers. */
+/** Null when the caller was not authenticated or the Wallet does not reply: a response must not fail for its headers. */
 async function rateLimitOf(c: ApiContext): Promise<RateLimitState | null> {
   const principal = c.get('principal') as Principal | undefined;
   if (!principal) return null;
   const { accountId, keyId, limits } = principal;
-  const fresh = c.get('rateLimit');
+  const reported = c.get('rateLimit');
   const nowMs = Date.now();
-  const state = fresh ?? known.get(keyId, nowMs);
+  const state = reported ?? rateLimits.get(keyId, nowMs);
   if (state) {
-    if (fresh) known.set(keyId, fresh, nowMs);
+    if (reported) rateLimits.set(keyId, reported, nowMs);
     return state;
   }
-  const asked = await c.env.WALLET.getByName(accountId)
+  const fetched = await c.env.WALLET.getByName(accountId)
     .rateLimit({ keyId, limits })
     .catch(() => null);
-  if (asked) known.set(keyId, asked, nowMs);
-  return asked;
+  if (fetched) rateLimits.set(keyId, fetched, nowMs);
+  return fetched;
 }
