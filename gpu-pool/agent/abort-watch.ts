@@ -14,14 +14,14 @@ export const ABORT_PROOFS = ['stream', 'count', 'none'] as const;
 export type AbortProof = (typeof ABORT_PROOFS)[number];
 
 /** Other requests come and go between two counts, so a single one proves little. */
-const LOOKS_MIN = 3;
+const CONFIRMATIONS_MIN = 3;
 
 export interface AbortWatchOptions {
   /** sequences that the engine may run for this agent */
-  inHand: () => number;
+  inFlightSequences: () => number;
   readLoad: () => Promise<NodeLoad | null>;
   intervalMs: number;
-  boundMs: number;
+  proofDeadlineMs: number;
   now: () => number;
   onProof: (proof: AbortProof) => void;
   log: Log;
@@ -29,7 +29,7 @@ export interface AbortWatchOptions {
 
 export class AbortWatch {
   readonly #options: AbortWatchOptions;
-  readonly #pending = new Map<ActiveRequest, { sinceMs: number; looks: number }>();
+  readonly #pending = new Map<ActiveRequest, { sinceMs: number; confirmations: number }>();
   #timer: NodeJS.Timeout | undefined;
   #stopped = false;
 
@@ -42,13 +42,13 @@ export class AbortWatch {
   }
 
   /** The agent is done with a request. `engineEnded`: the engine's stream came to an end of its own. */
-  landed(flight: ActiveRequest, { engineEnded }: { engineEnded: boolean }): void {
+  requestEnded(request: ActiveRequest, { engineEnded }: { engineEnded: boolean }): void {
     if (engineEnded) {
-      if (flight.aborting !== null) this.#options.onProof('stream');
+      if (request.aborting !== null) this.#options.onProof('stream');
       return;
     }
-    if (!flight.engineTold) return;
-    this.#pending.set(flight, { sinceMs: this.#options.now(), looks: 0 });
+    if (!request.abortSent) return;
+    this.#pending.set(request, { sinceMs: this.#options.now(), confirmations: 0 });
     this.#schedule();
   }
 
@@ -60,31 +60,31 @@ export class AbortWatch {
   #schedule(): void {
     if (this.#stopped || this.#timer !== undefined || this.#pending.size === 0) return;
     this.#timer = setTimeout(async () => {
-      await this.#look();
+      await this.#poll();
       this.#timer = undefined;
       this.#schedule();
     }, this.#options.intervalMs);
   }
 
   /** Counts once for all, and tells the engine again. */
-  async #look(): Promise<void> {
-    const { inHand, readLoad, boundMs, now, onProof, log } = this.#options;
-    const looked = [...this.#pending];
-    const before = inHand();
+  async #poll(): Promise<void> {
+    const { inFlightSequences, readLoad, proofDeadlineMs, now, onProof, log } = this.#options;
+    const polled = [...this.#pending];
+    const before = inFlightSequences();
     const load = await readLoad();
     // What began or ended meanwhile may be in the engine's count or not: give it the benefit.
-    const known = Math.max(before, inHand());
+    const inFlight = Math.max(before, inFlightSequences());
     const atEngine = load === null ? null : load.running_requests + load.waiting_requests;
-    for (const [flight, entry] of looked) {
-      entry.looks = atEngine !== null && atEngine <= known ? entry.looks + 1 : 0;
-      if (entry.looks >= LOOKS_MIN) {
-        this.#pending.delete(flight);
+    for (const [request, entry] of polled) {
+      entry.confirmations = atEngine !== null && atEngine <= inFlight ? entry.confirmations + 1 : 0;
+      if (entry.confirmations >= CONFIRMATIONS_MIN) {
+        this.#pending.delete(request);
         onProof('count');
-      } else if (now() - entry.sinceMs >= boundMs) {
-        this.#pending.delete(flight);
+      } else if (now() - entry.sinceMs >= proofDeadlineMs) {
+        this.#pending.delete(request);
         onProof('none');
-        log('abort_unproven', { request: flight.claims.jti, at_engine: atEngine, in_hand: known });
-      } else flight.stopEngine();
+        log('abort_unproven', { request: request.claims.jti, at_engine: atEngine, in_hand: inFlight });
+      } else request.abortAtEngine();
     }
   }
 }

@@ -6,7 +6,7 @@ import type { RequestToken } from './request-token.ts';
 import { ABORT_PATH } from './sglang/request.ts';
 
 /** edge: POST /v1/abort; gone: the edge closed its connection; shutdown: the agent has to stop now */
-export type AbortReason = 'edge' | 'gone' | 'shutdown';
+export type AbortReason = 'edge' | 'disconnect' | 'shutdown';
 
 const ABORT_CALL_TIMEOUT_MS = 3_000;
 /** An abort that overtakes its own request finds nothing to stop, so it is repeated until the stream ends. */
@@ -21,10 +21,10 @@ export class ActiveRequest {
   readonly startedAtMs: number;
   readonly #engine: Engine;
   readonly #graceMs: number;
-  #engineTold = false;
+  #abortSent = false;
   #reason: AbortReason | null = null;
-  #onCut: (() => void) | null = null;
-  #cut = false;
+  #onGraceExpired: (() => void) | null = null;
+  #graceExpired = false;
   #timers: NodeJS.Timeout[] = [];
 
   constructor(options: {
@@ -47,33 +47,33 @@ export class ActiveRequest {
   }
 
   /** Whether the engine was told to stop, by an abort or after a failure. */
-  get engineTold(): boolean {
-    return this.#engineTold;
+  get abortSent(): boolean {
+    return this.#abortSent;
   }
 
   /** Tells the engine to stop, and gives it the grace period to say how much it generated. */
   abort(reason: AbortReason): void {
     if (this.#reason !== null) return;
     this.#reason = reason;
-    this.stopEngine();
+    this.abortAtEngine();
     this.#timers.push(
-      setInterval(() => this.stopEngine(), ABORT_REPEAT_MS),
+      setInterval(() => this.abortAtEngine(), ABORT_REPEAT_MS),
       setTimeout(() => {
-        this.#cut = true;
-        this.#onCut?.();
+        this.#graceExpired = true;
+        this.#onGraceExpired?.();
       }, this.#graceMs),
     );
   }
 
   /** `cut` is called once the grace period after an abort is over. */
-  onCut(cut: () => void): void {
-    this.#onCut = cut;
-    if (this.#cut) cut();
+  onGraceExpired(callback: () => void): void {
+    this.#onGraceExpired = callback;
+    if (this.#graceExpired) callback();
   }
 
   /** POST /abort_request matches prefixes of `rid`; ids have a fixed length, so this one is alone. */
-  stopEngine(): void {
-    this.#engineTold = true;
+  abortAtEngine(): void {
+    this.#abortSent = true;
     void callEngine(this.#engine, {
       method: 'POST',
       path: ABORT_PATH,
@@ -83,38 +83,38 @@ export class ActiveRequest {
     });
   }
 
-  landed(): void {
+  dispose(): void {
     for (const timer of this.#timers) clearTimeout(timer);
     this.#timers = [];
-    this.#onCut = null;
+    this.#onGraceExpired = null;
   }
 }
 
 export class ActiveRequests {
-  readonly #flights = new Map<string, ActiveRequest>();
+  readonly #byId = new Map<string, ActiveRequest>();
   /** ids that were used, until the tokens that they came with expire */
-  readonly #used: Map<string, number>;
+  readonly #usedIds: Map<string, number>;
   readonly #now: () => number;
-  #landing: (() => void)[] = [];
-  #swept = 0;
+  #emptyWaiters: (() => void)[] = [];
+  #sweptAtMs = 0;
 
-  constructor(options: { used: ReadonlyMap<string, number>; now: () => number }) {
-    this.#used = new Map(options.used);
+  constructor(options: { usedIds: ReadonlyMap<string, number>; now: () => number }) {
+    this.#usedIds = new Map(options.usedIds);
     this.#now = options.now;
   }
 
   get size(): number {
-    return this.#flights.size;
+    return this.#byId.size;
   }
 
   /** answers in hand, over all requests */
   get sequences(): number {
-    return [...this.#flights.values()].reduce((total, { choices }) => total + choices, 0);
+    return [...this.#byId.values()].reduce((total, { choices }) => total + choices, 0);
   }
 
-  /** A refusal where `room` has no place for `choices` more. One that is alone is left to the engine to judge. */
-  overfull({ choices, room }: { choices: number; room: number }): RequestError | null {
-    if (this.#flights.size === 0 || this.sequences + choices <= room) return null;
+  /** A refusal where `sequencesMax` has no place for `choices` more. One that is alone is left to the engine to judge. */
+  capacityError({ choices, sequencesMax }: { choices: number; sequencesMax: number }): RequestError | null {
+    if (this.#byId.size === 0 || this.sequences + choices <= sequencesMax) return null;
     return {
       code: 'overloaded',
       message: 'This node has as much in hand as its engine can run and queue.',
@@ -125,47 +125,47 @@ export class ActiveRequests {
   /** An id is good for one request: it must be neither running nor used up. */
   admit(
     { claims, expiresAtMs }: RequestToken,
-    { choices, room, create }: { choices: number; room: number; create: () => ActiveRequest },
+    { choices, sequencesMax, create }: { choices: number; sequencesMax: number; create: () => ActiveRequest },
   ): ActiveRequest | RequestError {
     this.#sweep();
-    if (this.#flights.has(claims.jti))
+    if (this.#byId.has(claims.jti))
       return { code: 'bad_request', message: 'This request is already running.' };
-    if (this.#used.has(claims.jti))
+    if (this.#usedIds.has(claims.jti))
       return { code: 'bad_request', message: 'This request id was used before.' };
-    const overfull = this.overfull({ choices, room });
-    if (overfull !== null) return overfull;
-    this.#used.set(claims.jti, expiresAtMs);
-    const flight = create();
-    this.#flights.set(claims.jti, flight);
-    return flight;
+    const capacityError = this.capacityError({ choices, sequencesMax });
+    if (capacityError !== null) return capacityError;
+    this.#usedIds.set(claims.jti, expiresAtMs);
+    const request = create();
+    this.#byId.set(claims.jti, request);
+    return request;
   }
 
   find({ jti, sub }: RequestClaims): ActiveRequest | undefined {
-    const flight = this.#flights.get(jti);
-    return flight?.claims.sub === sub ? flight : undefined;
+    const request = this.#byId.get(jti);
+    return request?.claims.sub === sub ? request : undefined;
   }
 
-  land(flight: ActiveRequest): void {
-    flight.landed();
-    this.#flights.delete(flight.claims.jti);
-    if (this.#flights.size > 0) return;
-    for (const landed of this.#landing.splice(0)) landed();
+  remove(request: ActiveRequest): void {
+    request.dispose();
+    this.#byId.delete(request.claims.jti);
+    if (this.#byId.size > 0) return;
+    for (const resolve of this.#emptyWaiters.splice(0)) resolve();
   }
 
   abortAll(reason: AbortReason): void {
-    for (const flight of this.#flights.values()) flight.abort(reason);
+    for (const request of this.#byId.values()) request.abort(reason);
   }
 
-  /** Resolves when nothing is in flight. */
-  empty(): Promise<void> {
-    if (this.#flights.size === 0) return Promise.resolve();
-    return new Promise((resolve) => this.#landing.push(resolve));
+  /** Resolves when nothing is in request. */
+  whenEmpty(): Promise<void> {
+    if (this.#byId.size === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#emptyWaiters.push(resolve));
   }
 
   #sweep(): void {
     const nowMs = this.#now();
-    if (nowMs - this.#swept < 10_000) return;
-    this.#swept = nowMs;
-    for (const [id, expiresAtMs] of this.#used) if (expiresAtMs < nowMs) this.#used.delete(id);
+    if (nowMs - this.#sweptAtMs < 10_000) return;
+    this.#sweptAtMs = nowMs;
+    for (const [id, expiresAtMs] of this.#usedIds) if (expiresAtMs < nowMs) this.#usedIds.delete(id);
   }
 }

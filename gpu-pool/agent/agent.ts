@@ -1,33 +1,34 @@
 /**
- * The agent, wired: once it has its ground it watches the engine, serves, reports, and drains. One agent stands in
- * front of one engine.
+ * The agent, wired together: once its preflight has passed it watches the engine, serves requests, reports to the edge
+ * and drains. One agent stands in front of one engine.
  */
 import { HEARTBEAT_INTERVAL_MS } from '../protocol/schemas.ts';
 import { AbortWatch } from './abort-watch.ts';
 import { ActiveRequests } from './active-requests.ts';
-import { type Endings, endings } from './endings.ts';
+import { Admission } from './admission.ts';
 import { inspectEngine } from './engine-check.ts';
 import { EngineWatch } from './engine-watch.ts';
 import type { Deadlines, GenerateContext } from './generate-context.ts';
 import { AGENT_VERSION, HeartbeatLoop } from './heartbeat.ts';
-import { logToStderr } from './log.ts';
-import { type Instant, Metrics } from './metrics.ts';
+import { type Log, logToStderr } from './log.ts';
+import { Metrics, type MetricsSnapshot } from './metrics.ts';
 import { createMetricsServer } from './metrics-server.ts';
 import type { AgentOptions } from './options.ts';
-import { preflight } from './preflight.ts';
+import { type Preflight, preflight } from './preflight.ts';
 import { createRequestServer } from './request-server.ts';
 import { createRequestTokenVerifier } from './request-token.ts';
 import { readLoad } from './sglang/load.ts';
+import { createShutdown, type Shutdown } from './shutdown.ts';
 
-export { DRAIN_DEADLINE_MS } from './endings.ts';
+export { DRAIN_DEADLINE_MS } from './shutdown.ts';
 
-export interface Agent extends Endings {
-  /** where it listens, `http://host:port` */
+export interface Agent extends Shutdown {
+  /** Where the edge's requests are served, `http://host:port`. */
   url: string;
-  /** where /metrics is */
-  operatorUrl: string;
+  /** Where /metrics is served, `http://host:port`. */
+  metricsUrl: string;
   nodeId: string;
-  /** resolves when the edge has removed this node and its last request has ended */
+  /** Resolves when the edge has removed this node and its last request has ended. */
   removed: Promise<void>;
 }
 
@@ -38,48 +39,95 @@ export const DEFAULT_DEADLINES: Deadlines = {
   abortProofMs: 30_000,
 };
 
+/** The options, with a default for each that was left out. */
+interface Settings {
+  now: () => number;
+  random: () => number;
+  log: Log;
+  intervalMs: number;
+  deadlines: Deadlines;
+}
+
+/** Everything that runs once the preflight has passed. */
+interface Services {
+  context: GenerateContext;
+  heartbeats: HeartbeatLoop;
+  admission: Admission;
+  nodeId: string;
+  /** Resolves when the edge has removed this node and its last request has ended. */
+  removed: Promise<void>;
+}
+
 /** @throws StartRefused with a sentence for the operator */
 export async function startAgent(options: AgentOptions): Promise<Agent> {
-  const now = options.now ?? Date.now;
-  const log = options.log ?? logToStderr;
-  const intervalMs = options.heartbeatIntervalMs ?? HEARTBEAT_INTERVAL_MS;
-  const deadlines = { ...DEFAULT_DEADLINES, ...options.deadlines };
+  const settings: Settings = {
+    now: options.now ?? Date.now,
+    random: options.random ?? Math.random,
+    log: options.log ?? logToStderr,
+    intervalMs: options.heartbeatIntervalMs ?? HEARTBEAT_INTERVAL_MS,
+    deadlines: { ...DEFAULT_DEADLINES, ...options.deadlines },
+  };
   const metrics = new Metrics();
-  let context: GenerateContext | null = null;
-  const front = createRequestServer(() => context);
-  const operator = createMetricsServer(metrics, () => (context === null ? null : instant()));
-  const ground = await preflight(options, { front, operator, now });
-  const { engine, facts, demands, journal, node, url } = ground;
+  let services: Services | null = null;
+  // The servers listen before the node has enrolled, because enrolment tells the edge their address.
+  const requestServer = createRequestServer(() => services?.context ?? null);
+  const metricsServer = createMetricsServer(metrics, () => services && metricsSnapshot(services));
+  const ready = await preflight(options, { requestServer, metricsServer, now: settings.now });
+  logChangedUrl(options, ready, settings.log);
 
-  if (
-    (options.publicUrl ?? url) !== node.url &&
-    (options.publicUrl !== undefined || node.url === `http://${node.listen}`)
-  ) {
-    log('url_changed', {
-      enrolled: node.url,
-      advice: 'The edge looks for this node at the enrolled URL: keep it, or enrol again.',
-    });
-  }
+  services = createServices(ready, settings, metrics);
+  const { context, heartbeats, admission, nodeId, removed } = services;
+  const { watch, activeRequests, aborts, journal } = context;
+  await watch.start();
+  heartbeats.start();
+  return {
+    url: ready.url,
+    metricsUrl: ready.metricsUrl,
+    nodeId,
+    removed,
+    ...createShutdown({
+      stopAdmission: () => admission.stop(),
+      activeRequests,
+      heartbeats,
+      watch,
+      aborts,
+      journal,
+      servers: [requestServer, metricsServer],
+      lock: ready.lock,
+    }),
+  };
+}
 
-  // Three wishes to take no work: the operator's, the edge's, and none of ours once removed.
-  let stopping = false;
-  let directive: 'serve' | 'drain' | 'removed' = 'serve';
-  const serving = () => !stopping && directive === 'serve';
+/** An own address that differs from the enrolled one only matters where the edge was told that own address. */
+function logChangedUrl({ publicUrl }: AgentOptions, { url, node }: Preflight, log: Log): void {
+  const differs = (publicUrl ?? url) !== node.url;
+  const enrolledOwnAddress = node.url === `http://${node.listen}`;
+  if (!differs || (publicUrl === undefined && !enrolledOwnAddress)) return;
+  log('url_changed', {
+    enrolled: node.url,
+    advice: 'The edge looks for this node at the enrolled URL: keep it, or enrol again.',
+  });
+}
+
+function createServices(ready: Preflight, settings: Settings, metrics: Metrics): Services {
+  const { engine, facts, checkOptions, journal, node } = ready;
+  const { now, random, log, intervalMs, deadlines } = settings;
+  const admission = new Admission();
   const removed = Promise.withResolvers<void>();
-  const flights = new ActiveRequests({ used: journal.requestIds, now });
+  const activeRequests = new ActiveRequests({ usedIds: journal.requestIds, now });
   const watch = new EngineWatch({
     engine,
     facts,
-    inspect: () => inspectEngine(engine, demands),
+    inspect: () => inspectEngine(engine, checkOptions),
     log,
     now,
     intervalMs,
   });
   const aborts = new AbortWatch({
-    inHand: () => flights.sequences,
+    inFlightSequences: () => activeRequests.sequences,
     readLoad: () => readLoad(engine, { queuedPerRankMax: null }),
     intervalMs,
-    boundMs: deadlines.abortProofMs,
+    proofDeadlineMs: deadlines.abortProofMs,
     now,
     onProof: (proof) => metrics.abort(proof),
     log,
@@ -88,77 +136,53 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     node,
     intervalMs,
     now,
-    random: options.random ?? Math.random,
+    random,
     log,
     report: () => ({
       engine: { healthy: watch.healthy, ...watch.info },
       load: watch.load,
-      in_flight: flights.size,
-      draining: !serving(),
+      in_flight: activeRequests.size,
+      draining: !admission.open,
     }),
     pending: (max) => journal.pending(max),
     onAcknowledged: (seqs) => journal.acknowledged(seqs),
-    onDirective: (next) => {
-      if (next !== directive) log('directive', { directive: next });
-      directive = next;
-      if (next === 'removed') void flights.empty().then(() => removed.resolve());
+    onDirective: (directive) => {
+      if (admission.follow(directive)) log('directive', { directive });
+      if (directive === 'removed') void activeRequests.whenEmpty().then(() => removed.resolve());
     },
   });
-  context = {
-    engine,
-    watch,
-    journal,
-    flights,
-    aborts,
+  const context: GenerateContext = {
+    ...{ engine, watch, journal, activeRequests, aborts, deadlines, metrics, log, now },
     verifyToken: createRequestTokenVerifier({ edgeUrl: node.edge_url, nodeId: node.node_id, now }),
-    deadlines,
-    metrics,
-    log,
-    now,
-    serving,
-    onReceipt: () => heartbeats.soon(),
+    serving: () => admission.open,
+    onReceipt: () => heartbeats.sendSoon(),
   };
-  await watch.start();
-  heartbeats.start();
+  return { context, heartbeats, admission, nodeId: node.node_id, removed: removed.promise };
+}
 
+function metricsSnapshot({ context, heartbeats, admission, nodeId }: Services): MetricsSnapshot {
+  const { activeRequests, watch, journal, aborts, now } = context;
+  const flag = (is: boolean) => (is ? 1 : 0);
   return {
-    url,
-    operatorUrl: ground.operatorUrl,
-    nodeId: node.node_id,
-    removed: removed.promise,
-    ...endings({
-      refuseWork: () => {
-        stopping = true;
-      },
-      ...{ flights, heartbeats, watch, aborts, journal },
-      doors: [front, operator],
-      lock: ground.lock,
-    }),
+    gauges: {
+      in_flight: activeRequests.size,
+      sequences: activeRequests.sequences,
+      room: watch.sequencesMax,
+      receipts_unacknowledged: journal.unacknowledged,
+      draining: flag(!admission.open),
+      engine_healthy: flag(watch.healthy),
+      engine_fits: flag(watch.fits),
+      engine_running_requests: watch.load.running_requests,
+      engine_waiting_requests: watch.load.waiting_requests,
+      edge_reachable: flag(heartbeats.reachable),
+      heartbeat_age_seconds: Math.max(0, now() - heartbeats.acceptedAtMs) / 1_000,
+      aborts_pending: aborts.pending,
+    },
+    info: {
+      version: AGENT_VERSION,
+      node: nodeId,
+      engine_version: watch.info.version,
+      model_path: watch.info.model_path,
+    },
   };
-
-  function instant(): Instant {
-    const flag = (is: boolean) => (is ? 1 : 0);
-    return {
-      gauges: {
-        in_flight: flights.size,
-        sequences: flights.sequences,
-        room: watch.room,
-        receipts_unacknowledged: journal.unacknowledged,
-        draining: flag(!serving()),
-        engine_healthy: flag(watch.healthy),
-        engine_fits: flag(watch.fits),
-        engine_running_requests: watch.load.running_requests,
-        engine_waiting_requests: watch.load.waiting_requests,
-        edge_reachable: flag(heartbeats.reachable),
-        heartbeat_age_seconds: Math.max(0, now() - heartbeats.acceptedAtMs) / 1_000,
-        aborts_pending: aborts.pending,
-      },
-      info: {
-        version: AGENT_VERSION,
-        node: node.node_id,
-        engine_version: watch.info.version,
-        model_path: watch.info.model_path,
-      },
-    };
-  }
 }

@@ -7,17 +7,17 @@ export class Answer {
   readonly #res: ServerResponse;
   readonly #readerDeadlineMs: number;
 
-  /** `onGone` is called when the reader leaves before the end. */
-  constructor(res: ServerResponse, options: { readerDeadlineMs: number; onGone(): void }) {
+  /** `onDisconnect` is called when the reader leaves before the end. */
+  constructor(res: ServerResponse, options: { readerDeadlineMs: number; onDisconnect(): void }) {
     this.#res = res;
     this.#readerDeadlineMs = options.readerDeadlineMs;
     res.on('error', () => {});
     res.on('close', () => {
-      if (!res.writableEnded) options.onGone();
+      if (!res.writableEnded) options.onDisconnect();
     });
   }
 
-  get begun(): boolean {
+  get started(): boolean {
     return this.#res.headersSent;
   }
 
@@ -41,11 +41,11 @@ export class Answer {
   }
 
   /** A status while the head is still here, else an event; never [DONE]. */
-  refuse(refusal: RequestError): void {
-    if (!this.begun) {
-      sendError(this.#res, refusal);
+  fail(error: RequestError): void {
+    if (!this.started) {
+      sendError(this.#res, error);
     } else if (!this.#res.destroyed) {
-      this.#send(toNodeError(refusal));
+      this.#send(toNodeError(error));
       this.#res.end();
     }
   }

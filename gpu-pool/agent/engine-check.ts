@@ -1,12 +1,12 @@
 /**
  * Looks at the engine before the node enrols, and again when the engine has come back: is it SGLang, was it
  * started so that its answers can be sold, and can others reach it past this agent? SGLang's port has had
- * unauthenticated remote code execution and shows keys, so a node whose engine is exposed does not enrol.
+ * unauthenticated remote code execution and shows keys, so a node whose engine is exposedHost does not enrol.
  */
 import { networkInterfaces } from 'node:os';
 import { callEngine, type Engine } from './engine-client.ts';
-import { findFaults, type Wanted } from './sglang/faults.ts';
-import { type EngineFacts, mayAbort, readEngine } from './sglang/probe.ts';
+import { type EngineRequirements, findFaults } from './sglang/faults.ts';
+import { canAbort, type EngineFacts, readEngine } from './sglang/probe.ts';
 import { StartRefused } from './start-refused.ts';
 
 const PROBE_TIMEOUT_MS = 1_000;
@@ -34,7 +34,7 @@ export function parseEngine(options: {
   return { url, key: options.engineKey, adminKey: options.engineAdminKey };
 }
 
-export interface EngineDemands extends Wanted {
+export interface EngineCheckOptions extends EngineRequirements {
   /** skips the check that nobody else reaches the engine */
   allowExposed: boolean;
   /** this host's own, other than loopback */
@@ -48,15 +48,15 @@ export interface Inspection {
 }
 
 /** @throws StartRefused with all faults, each in a sentence that names what to change */
-export async function checkEngine(engine: Engine, demands: EngineDemands): Promise<EngineFacts> {
+export async function checkEngine(engine: Engine, options: EngineCheckOptions): Promise<EngineFacts> {
   const { origin, hostname } = engine.url;
-  if (!demands.allowExposed && !isLoopback(hostname)) {
+  if (!options.allowExposed && !isLoopback(hostname)) {
     throw new StartRefused(
       'engine_exposed',
       `The engine at ${origin} is not on loopback: start it with --host 127.0.0.1, or pass --allow-exposed-engine if its network is private.`,
     );
   }
-  const inspection = await inspectEngine(engine, demands);
+  const inspection = await inspectEngine(engine, options);
   if (inspection === null) {
     throw new StartRefused(
       'engine_unreachable',
@@ -73,24 +73,24 @@ export async function checkEngine(engine: Engine, demands: EngineDemands): Promi
 }
 
 /** Null where nothing answers in time, which says nothing about what the engine is. */
-export async function inspectEngine(engine: Engine, demands: EngineDemands): Promise<Inspection | null> {
+export async function inspectEngine(engine: Engine, options: EngineCheckOptions): Promise<Inspection | null> {
   const facts = await readEngine(engine);
   if ('failure' in facts) return null;
   if ('status' in facts) return { facts: null, faults: [unreadable(engine.url.origin, facts)] };
-  const { allowExposed, addresses = outsideAddresses() } = demands;
-  const [abortable, exposed] = await Promise.all([
-    mayAbort(engine),
+  const { allowExposed, addresses = outsideAddresses() } = options;
+  const [abortAllowed, exposedHost] = await Promise.all([
+    canAbort(engine),
     allowExposed ? null : findExposure(engine, addresses),
   ]);
-  const faults = findFaults(facts, demands);
-  if (abortable === false) {
+  const faults = findFaults(facts, options);
+  if (abortAllowed === false) {
     faults.push(
       'The engine takes no aborts from this agent: pass its --admin-api-key as ENGINE_ADMIN_API_KEY.',
     );
   }
-  if (exposed !== null) {
+  if (exposedHost !== null) {
     faults.push(
-      `The engine can be reached at ${exposed}, past this agent: start it with --host 127.0.0.1, or pass --allow-exposed-engine if that network is private.`,
+      `The engine can be reached at ${exposedHost}, past this agent: start it with --host 127.0.0.1, or pass --allow-exposed-engine if that network is private.`,
     );
   }
   return { facts, faults };

@@ -11,7 +11,7 @@ export type Frame =
   /** nothing arrived within the wait */
   | { kind: 'timeout' }
   /** we ended it */
-  | { kind: 'cut' };
+  | { kind: 'stopped' };
 
 /** An event is some hundred bytes; a line past this is an engine gone mad, not an answer. */
 export const EVENT_BYTES_MAX = 1 << 20;
@@ -21,7 +21,7 @@ const EVENTS_AHEAD_MAX = 64;
 export class EngineStream {
   readonly #response: IncomingMessage;
   readonly #queue: string[] = [];
-  #last: Frame | null = null;
+  #terminal: Frame | null = null;
   #wake: (() => void) | null = null;
 
   constructor(response: IncomingMessage) {
@@ -37,10 +37,10 @@ export class EngineStream {
       onError: () => this.#end({ kind: 'broken' }),
     });
     const feed = (text: string) => {
-      if (this.#last === null) parser.feed(text);
+      if (this.#terminal === null) parser.feed(text);
     };
     response.on('data', (bytes: Buffer) => {
-      if (this.#last !== null) return;
+      if (this.#terminal !== null) return;
       bytesSinceEvent += bytes.length;
       feed(decoder.decode(bytes, { stream: true }));
       // The parser drops lines that can be no field without a word, so their length is counted here.
@@ -59,22 +59,22 @@ export class EngineStream {
 
   /** The next event, or why there is none. After the stream has ended it repeats how. */
   async next(waitMs: number): Promise<Frame> {
-    if (this.#queue.length === 0 && this.#last === null) await this.#something(waitMs);
+    if (this.#queue.length === 0 && this.#terminal === null) await this.#wait(waitMs);
     const data = this.#queue.shift();
     if (data !== undefined) {
       if (this.#queue.length === 0 && this.#response.isPaused()) this.#response.resume();
       return { kind: 'event', data };
     }
-    return this.#last ?? { kind: 'timeout' };
+    return this.#terminal ?? { kind: 'timeout' };
   }
 
   /** Ends reading at once; what is queued can still be read. */
-  cut(): void {
-    this.#end({ kind: 'cut' });
+  stop(): void {
+    this.#end({ kind: 'stopped' });
     this.#response.destroy();
   }
 
-  #something(waitMs: number): Promise<void> {
+  #wait(waitMs: number): Promise<void> {
     return new Promise((resolve) => {
       const timer = Number.isFinite(waitMs) ? setTimeout(resolve, Math.max(0, waitMs)) : undefined;
       this.#wake = () => {
@@ -85,13 +85,13 @@ export class EngineStream {
   }
 
   #end(frame: Frame): void {
-    this.#last ??= frame;
+    this.#terminal ??= frame;
     this.#notify();
   }
 
   /** Bytes that complete no event do not end a wait. */
   #notify(): void {
-    if (this.#queue.length === 0 && this.#last === null) return;
+    if (this.#queue.length === 0 && this.#terminal === null) return;
     this.#wake?.();
     this.#wake = null;
   }

@@ -13,7 +13,7 @@ const TOKENS_RECENT_MS = 10_000;
 /** How old the look at what the engine is may be. */
 const INSPECT_EVERY_MS = 60_000;
 /** More than any engine runs and queues: a bound for where its own is not known. */
-const ROOM_UNKNOWN = 4_096;
+const SEQUENCES_MAX_UNKNOWN = 4_096;
 
 export interface EngineWatchOptions {
   engine: Engine;
@@ -30,9 +30,9 @@ export class EngineWatch {
   #facts: EngineFacts;
   load: NodeLoad = NO_LOAD;
   #failures = 0;
-  #gone = false;
+  #unreachable = false;
   /** what answers now may be another engine than the one that was inspected */
-  #suspect = false;
+  #needsInspection = false;
   #faults: string[] = [];
   #inspectedAtMs: number;
   #tokenAtMs = Number.NEGATIVE_INFINITY;
@@ -47,7 +47,7 @@ export class EngineWatch {
 
   /** Looks once, then keeps looking. */
   async start(): Promise<void> {
-    await this.#look();
+    await this.#poll();
     if (!this.#stopped) this.#timer = setTimeout(() => void this.start(), this.#options.intervalMs);
   }
 
@@ -70,17 +70,17 @@ export class EngineWatch {
   }
 
   get healthy(): boolean {
-    if (this.#gone || !this.fits) return false;
+    if (this.#unreachable || !this.fits) return false;
     return this.#failures < FAILURES_MIN || this.#options.now() - this.#tokenAtMs < TOKENS_RECENT_MS;
   }
 
   /** How many sequences the engine can run and queue; with more in hand it would refuse some. */
-  get room(): number {
+  get sequencesMax(): number {
     const { max_running_requests: running, max_queued_requests: queued } = this.load;
-    return running === 0 || queued === null ? ROOM_UNKNOWN : running + queued;
+    return running === 0 || queued === null ? SEQUENCES_MAX_UNKNOWN : running + queued;
   }
 
-  async #look(): Promise<void> {
+  async #poll(): Promise<void> {
     const { engine } = this.#options;
     const queuedPerRankMax = this.#facts.settings.max_queued_requests;
     const [health, load] = await Promise.all([checkHealth(engine), readLoad(engine, { queuedPerRankMax })]);
@@ -88,19 +88,19 @@ export class EngineWatch {
     if (health !== 'ok') {
       this.#failures += 1;
       // only an inspection knows that what answers again is still the engine that went
-      if (health === 'gone') this.#gone = true;
-      this.#suspect = true;
+      if (health === 'unreachable') this.#unreachable = true;
+      this.#needsInspection = true;
       return;
     }
-    if (this.#suspect || !this.fits) {
+    if (this.#needsInspection || !this.fits) {
       if (!(await this.#inspect())) return;
     } else if (this.#options.now() - this.#inspectedAtMs > INSPECT_EVERY_MS) {
       // weights can be exchanged while the engine runs
       await this.#inspect();
     }
     this.#failures = 0;
-    this.#gone = false;
-    this.#suspect = false;
+    this.#unreachable = false;
+    this.#needsInspection = false;
   }
 
   /** False where nothing answers in time: the engine then stays as healthy as it was. */

@@ -4,7 +4,7 @@ import * as z from 'zod';
 import { ENROL_PATH, EnrolReply, type EnrolRequest } from '../protocol/schemas.ts';
 import { type NodeState, writeNodeState } from './node-state.ts';
 import type { EngineInfo } from './sglang/probe.ts';
-import { plain, StartRefused } from './start-refused.ts';
+import { printable, StartRefused } from './start-refused.ts';
 
 const ENROL_TIMEOUT_MS = 15_000;
 
@@ -64,7 +64,7 @@ async function enrol(options: {
     public_key: { kty: 'OKP', crv: 'Ed25519', x: publicJwk.x ?? '' },
     engine: options.engine,
   };
-  const reply = await post(options.edgeUrl, request);
+  const reply = await postEnrolment(options.edgeUrl, request);
   return {
     node_id: reply.node_id,
     name: reply.name,
@@ -77,7 +77,7 @@ async function enrol(options: {
   };
 }
 
-async function post(edgeUrl: string, request: EnrolRequest): Promise<EnrolReply> {
+async function postEnrolment(edgeUrl: string, request: EnrolRequest): Promise<EnrolReply> {
   const response = await fetch(new URL(ENROL_PATH, edgeUrl), {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
@@ -92,7 +92,7 @@ async function post(edgeUrl: string, request: EnrolRequest): Promise<EnrolReply>
     );
   }
   const body: unknown = await response.json().catch(() => null);
-  if (!response.ok) throw new StartRefused('enrol_refused', refusalSentence(response.status, body));
+  if (!response.ok) throw new StartRefused('enrol_refused', refusalMessage(response.status, body));
   const reply = EnrolReply.safeParse(body);
   if (reply.success) return reply.data;
   throw new StartRefused('enrol_refused', `${edgeUrl} is no Tollgate edge of this version: check --edge.`);
@@ -100,14 +100,14 @@ async function post(edgeUrl: string, request: EnrolRequest): Promise<EnrolReply>
 
 const ErrorEnvelope = z.object({ error: z.object({ message: z.string() }) });
 
-function refusalSentence(status: number, body: unknown): string {
+function refusalMessage(status: number, body: unknown): string {
   const envelope = ErrorEnvelope.safeParse(body);
-  const words = envelope.success
-    ? plain(envelope.data.error.message, 300).replace(/\.?\s*$/, '')
+  const reason = envelope.success
+    ? printable(envelope.data.error.message, 300).replace(/\.?\s*$/, '')
     : `HTTP status ${status}`;
   const advice =
     status === 401 || status === 403 || status === 409
       ? 'create a new join token (each works once and expires) and pass it with --join'
       : 'correct this and start the agent again';
-  return `The edge refused to enrol this node (${words}): ${advice}.`;
+  return `The edge refused to enrol this node (${reason}): ${advice}.`;
 }

@@ -24,7 +24,7 @@ export interface GenerateContext {
   engine: Engine;
   watch: EngineWatch;
   journal: Journal;
-  flights: ActiveRequests;
+  activeRequests: ActiveRequests;
   aborts: AbortWatch;
   verifyToken: VerifyRequestToken;
   deadlines: Deadlines;

@@ -9,7 +9,7 @@ import { Answer } from './answer.ts';
 import { readJsonBody } from './body.ts';
 import type { GenerateContext } from './generate-context.ts';
 import { isRequestError, type RequestError, sendError } from './request-error.ts';
-import { type Ending, Run } from './run.ts';
+import { Run, type RunResult } from './run.ts';
 
 export async function generate(
   context: GenerateContext,
@@ -18,43 +18,43 @@ export async function generate(
 ): Promise<void> {
   const admitted = await admit(context, req);
   if (isRequestError(admitted)) {
-    context.metrics.refusal(admitted.code);
+    context.metrics.requestError(admitted.code);
     return sendError(res, admitted);
   }
-  const { flight, request, seq } = admitted;
+  const { activeRequest, request, seq } = admitted;
   const answer = new Answer(res, {
     readerDeadlineMs: context.deadlines.idleMs,
-    onGone: () => flight.abort('gone'),
+    onDisconnect: () => activeRequest.abort('disconnect'),
   });
-  if (res.destroyed) flight.abort('gone');
+  if (res.destroyed) activeRequest.abort('disconnect');
 
-  const run = new Run(context, { flight, request, seq, answer });
+  const run = new Run(context, { activeRequest, request, seq, answer });
   // A bug here must still close the journal, or the request would count as running for ever.
-  const ending = await run.toTheEnd().catch((error: unknown): Ending => {
+  const result = await run.execute().catch((error: unknown): RunResult => {
     context.log('bug', { name: error instanceof Error ? error.name : 'unknown' });
-    return { kind: 'failed', refusal: { code: 'engine_failed', message: 'The agent failed.' } };
+    return { kind: 'failed', error: { code: 'engine_failed', message: 'The agent failed.' } };
   });
-  const receipt = run.receipt(ending);
+  const receipt = run.receipt(result);
   // The disk failing must not cost the caller the answer: the receipt then lives in memory until acknowledged.
   await context.journal.closed(receipt).catch(() => {
     context.metrics.journalFailure('closed');
     context.log('journal_write_failed', { seq });
   });
   context.metrics.receipt(receipt);
-  if (ending.kind === 'failed') context.metrics.refusal(ending.refusal.code);
+  if (result.kind === 'failed') context.metrics.requestError(result.error.code);
   context.log('request', {
     request: receipt.request_id,
     outcome: receipt.outcome,
-    error: ending.kind === 'failed' ? ending.refusal.code : null,
+    error: result.kind === 'failed' ? result.error.code : null,
     ms: receipt.ended_at_ms - receipt.started_at_ms,
     completion_tokens: receipt.usage.completion_tokens,
   });
 
-  if (ending.kind === 'finished') answer.done();
-  else if (ending.kind === 'aborted') answer.doneEarly(receipt.usage);
-  else answer.refuse(ending.refusal);
-  context.flights.land(flight);
-  context.aborts.landed(flight, { engineEnded: run.engineEnded });
+  if (result.kind === 'finished') answer.done();
+  else if (result.kind === 'aborted') answer.doneEarly(receipt.usage);
+  else answer.fail(result.error);
+  context.activeRequests.remove(activeRequest);
+  context.aborts.requestEnded(activeRequest, { engineEnded: run.engineEnded });
   context.onReceipt();
 }
 
@@ -62,44 +62,44 @@ export async function generate(
 async function admit(
   context: GenerateContext,
   req: IncomingMessage,
-): Promise<{ flight: ActiveRequest; request: GenerateRequest; seq: number } | RequestError> {
-  const { engine, watch, deadlines, flights, journal, now } = context;
+): Promise<{ activeRequest: ActiveRequest; request: GenerateRequest; seq: number } | RequestError> {
+  const { engine, watch, deadlines, activeRequests, journal, now } = context;
   const token = await context.verifyToken(req.headers);
   if (isRequestError(token)) return token;
   if (!context.serving()) return { code: 'overloaded', message: 'This node takes no new requests.' };
   // What answers after a crash may be another engine, so nothing goes there until it has been looked at.
   if (!watch.healthy) return { code: 'engine_failed', message: 'The engine of this node is not healthy.' };
   // Here to spare the reading, and in `admit` again for what came in meanwhile.
-  const overfull = flights.overfull({ choices: 1, room: watch.room });
-  if (overfull !== null) return overfull;
+  const capacityError = activeRequests.capacityError({ choices: 1, sequencesMax: watch.sequencesMax });
+  if (capacityError !== null) return capacityError;
   const body = await readJsonBody(req);
   if (isRequestError(body)) return body;
   const request = GenerateRequest.safeParse(body.json);
-  const hasOne =
+  const hasOneInput =
     request.success && (request.data.messages === undefined) !== (request.data.prompt === undefined);
-  if (!hasOne) return { code: 'bad_request', message: 'The body is outside the protocol.' };
+  if (!hasOneInput) return { code: 'bad_request', message: 'The body is outside the protocol.' };
 
   const { claims } = token;
   const { abortGraceMs } = deadlines;
   const choices = request.data.n ?? 1;
-  const flight = flights.admit(token, {
+  const activeRequest = activeRequests.admit(token, {
     choices,
-    room: watch.room,
+    sequencesMax: watch.sequencesMax,
     create: () => new ActiveRequest({ claims, choices, engine, startedAtMs: now(), abortGraceMs }),
   });
-  if (isRequestError(flight)) return flight;
+  if (isRequestError(activeRequest)) return activeRequest;
   try {
     const seq = await journal.opened({
       request_id: claims.jti,
       account_id: claims.sub,
       model: claims.model,
-      started_at_ms: flight.startedAtMs,
+      started_at_ms: activeRequest.startedAtMs,
       expires_at_ms: token.expiresAtMs,
       ticket: claims.ticket,
     });
-    return { flight, request: request.data, seq };
+    return { activeRequest, request: request.data, seq };
   } catch {
-    flights.land(flight);
+    activeRequests.remove(activeRequest);
     context.metrics.journalFailure('opened');
     context.log('journal_write_failed', { request: claims.jti });
     // not overloaded: an idle node that refuses everything would draw everything

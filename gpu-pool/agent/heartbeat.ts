@@ -40,7 +40,7 @@ export interface HeartbeatOptions {
   onDirective: (directive: HeartbeatReply['directive']) => void;
 }
 
-type Beat = 'ok' | 'refused' | 'unreachable';
+type HeartbeatResult = 'ok' | 'refused' | 'unreachable';
 
 /** All agents lose an edge at the same instant, so each waits anywhere in the second half of its turn. */
 export function backoffMs(options: { failures: number; intervalMs: number; random: () => number }): number {
@@ -53,13 +53,13 @@ export class HeartbeatLoop {
   #token: { text: string; signedAtMs: number } | null = null;
   #timer: NodeJS.Timeout | undefined;
   #dueAtMs = 0;
-  #running: Promise<Beat> | null = null;
+  #running: Promise<HeartbeatResult> | null = null;
   #failures = 0;
-  #last: Beat = 'ok';
+  #lastResult: HeartbeatResult = 'ok';
   #acceptedAtMs: number;
   #stopped = false;
   /** something happened while a heartbeat was under way */
-  #again = false;
+  #sendAgain = false;
   #acknowledged = 0;
 
   constructor(options: HeartbeatOptions) {
@@ -69,7 +69,7 @@ export class HeartbeatLoop {
 
   /** Whether the edge took the last heartbeat. */
   get reachable(): boolean {
-    return this.#last === 'ok';
+    return this.#lastResult === 'ok';
   }
 
   /** When the edge last took a heartbeat; before the first, when this began. */
@@ -82,9 +82,9 @@ export class HeartbeatLoop {
   }
 
   /** Brings the next heartbeat forward, unless the edge does not answer anyway. */
-  soon(delayMs = DEBOUNCE_MS): void {
-    if (this.#running) this.#again = true;
-    if (this.#last !== 'ok' || this.#running) return;
+  sendSoon(delayMs = DEBOUNCE_MS): void {
+    if (this.#running) this.#sendAgain = true;
+    if (this.#lastResult !== 'ok' || this.#running) return;
     if (this.#dueAtMs - Date.now() > delayMs) this.#schedule(delayMs);
   }
 
@@ -94,29 +94,29 @@ export class HeartbeatLoop {
   }
 
   /** One heartbeat now, whatever the schedule says; true when the edge took it. */
-  async beatNow(): Promise<boolean> {
+  async sendNow(): Promise<boolean> {
     await this.#running;
-    return (await this.#beat()) === 'ok';
+    return (await this.#send()) === 'ok';
   }
 
   #schedule(delayMs: number): void {
     if (this.#stopped) return;
     clearTimeout(this.#timer);
     this.#dueAtMs = Date.now() + delayMs;
-    this.#timer = setTimeout(() => void this.#tick(), delayMs);
+    this.#timer = setTimeout(() => void this.#onTimer(), delayMs);
   }
 
-  async #tick(): Promise<void> {
+  async #onTimer(): Promise<void> {
     if (this.#running) return;
-    this.#again = false;
-    this.#running = this.#beat();
+    this.#sendAgain = false;
+    this.#running = this.#send();
     const result = await this.#running;
     this.#running = null;
     this.#failures = result === 'ok' ? 0 : this.#failures + 1;
     this.#schedule(this.#delayMs(result));
   }
 
-  #delayMs(result: Beat): number {
+  #delayMs(result: HeartbeatResult): number {
     const { intervalMs, random, pending } = this.#options;
     const jitter = 0.9 + 0.2 * random();
     if (result === 'refused') return REFUSED_RETRY_MS * jitter;
@@ -124,11 +124,11 @@ export class HeartbeatLoop {
       return backoffMs({ failures: this.#failures, intervalMs, random });
     }
     // A backlog goes on while the edge takes it; what it leaves unacknowledged waits for the regular beat.
-    const hurry = this.#again || (this.#acknowledged > 0 && pending(1).length > 0);
-    return (hurry ? Math.min(intervalMs, DEBOUNCE_MS) : intervalMs) * jitter;
+    const urgent = this.#sendAgain || (this.#acknowledged > 0 && pending(1).length > 0);
+    return (urgent ? Math.min(intervalMs, DEBOUNCE_MS) : intervalMs) * jitter;
   }
 
-  async #beat(): Promise<Beat> {
+  async #send(): Promise<HeartbeatResult> {
     const { node, now, report, onAcknowledged, onDirective, log } = this.#options;
     const heartbeat: Heartbeat = {
       sent_at_ms: now(),
@@ -138,22 +138,22 @@ export class HeartbeatLoop {
     };
     const response = await fetch(new URL(HEARTBEAT_PATH, node.edge_url), {
       method: 'POST',
-      headers: { 'content-type': 'application/json', authorization: `Bearer ${await this.#signed()}` },
+      headers: { 'content-type': 'application/json', authorization: `Bearer ${await this.#signedToken()}` },
       body: JSON.stringify(heartbeat),
       redirect: 'manual',
       signal: AbortSignal.timeout(TIMEOUT_MS),
     }).catch(() => null);
     const body: unknown = await response?.json().catch(() => null);
     if (response?.status === 401) {
-      this.#sayOnce('refused', () => log('heartbeat_refused', { advice: this.#advice(response) }));
+      this.#logTransition('refused', () => log('heartbeat_refused', { advice: this.#advice(response) }));
       return 'refused';
     }
     const reply = HeartbeatReply.safeParse(body);
     if (!response?.ok || !reply.success) {
-      this.#sayOnce('unreachable', () => log('edge_unreachable', { status: response?.status ?? null }));
+      this.#logTransition('unreachable', () => log('edge_unreachable', { status: response?.status ?? null }));
       return 'unreachable';
     }
-    this.#sayOnce('ok', () => log('edge_back'));
+    this.#logTransition('ok', () => log('edge_back'));
     this.#acceptedAtMs = now();
     this.#acknowledged = reply.data.acknowledged.length;
     onAcknowledged(reply.data.acknowledged);
@@ -172,7 +172,7 @@ export class HeartbeatLoop {
     return end === -1 ? receipts : receipts.slice(0, Math.max(1, end));
   }
 
-  async #signed(): Promise<string> {
+  async #signedToken(): Promise<string> {
     const { node, now } = this.#options;
     const nowMs = now();
     if (this.#token && Math.abs(nowMs - this.#token.signedAtMs) < TOKEN_REUSE_MS) return this.#token.text;
@@ -196,8 +196,8 @@ export class HeartbeatLoop {
   }
 
   /** A state is worth a line when it begins, not every two seconds. */
-  #sayOnce(state: Beat, say: () => void): void {
-    if (this.#last !== state) say();
-    this.#last = state;
+  #logTransition(result: HeartbeatResult, log: () => void): void {
+    if (this.#lastResult !== result) log();
+    this.#lastResult = result;
   }
 }

@@ -36,14 +36,14 @@ const Line = z.discriminatedUnion('type', [
 ]);
 export type JournalLine = z.infer<typeof Line>;
 
-export interface Replayed {
+export interface ReplayResult {
   nextSeq: number;
   /** not acknowledged, by seq; requests that never closed are among them as 'lost' */
   receipts: Receipt[];
   requestIds: Map<string, number>;
 }
 
-export function replay(text: string): Replayed {
+export function replay(text: string): ReplayResult {
   let nextSeq = 1;
   const open = new Map<number, OpenedLine>();
   const progress = new Map<number, Extract<JournalLine, { type: 'progress' }>>();

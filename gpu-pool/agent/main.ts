@@ -115,7 +115,7 @@ try {
     deadlines: { firstTokenMs: flags.firstTokenDeadline * 1_000, idleMs: flags.idleDeadline * 1_000 },
   });
   process.stdout.write(
-    `${JSON.stringify({ listening: agent.url, metrics: agent.operatorUrl, node: agent.nodeId })}\n`,
+    `${JSON.stringify({ listening: agent.url, metrics: agent.metricsUrl, node: agent.nodeId })}\n`,
   );
   live(agent, flags.drainDeadline * 1_000);
 } catch (error) {

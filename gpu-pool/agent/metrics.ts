@@ -25,7 +25,7 @@ const GAUGES = {
   aborts_pending: 'Aborted requests of which is not known yet whether the engine has stopped them.',
 };
 
-export interface Instant {
+export interface MetricsSnapshot {
   gauges: Record<keyof typeof GAUGES, number>;
   info: { version: string; node: string; engine_version: string; model_path: string };
 }
@@ -35,7 +35,7 @@ export class Metrics {
     label: 'outcome',
     values: Receipt.shape.outcome.options,
   });
-  readonly #refusals = new Counter(
+  readonly #requestErrors = new Counter(
     'tollgate_agent_refusals_total',
     'Requests refused or failed, by the code that the edge got.',
     { label: 'code', values: NODE_ERROR_CODES },
@@ -78,8 +78,8 @@ export class Metrics {
     this.#duration.observe((ended_at_ms - started_at_ms) / 1_000);
   }
 
-  refusal(code: NodeErrorCode): void {
-    this.#refusals.add(code);
+  requestError(code: NodeErrorCode): void {
+    this.#requestErrors.add(code);
   }
 
   anomaly(kind: UsageAnomaly): void {
@@ -94,10 +94,10 @@ export class Metrics {
     this.#journalFailures.add(line);
   }
 
-  print({ gauges, info }: Instant): string {
+  print({ gauges, info }: MetricsSnapshot): string {
     const counters = [
       this.#requests,
-      this.#refusals,
+      this.#requestErrors,
       this.#tokens,
       this.#anomalies,
       this.#aborts,

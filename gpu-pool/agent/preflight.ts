@@ -3,7 +3,7 @@
  * engine fits, the addresses are free, the journal can be written, the edge knows the node.
  */
 import type { Server } from 'node:http';
-import { checkEngine, type EngineDemands, parseEngine } from './engine-check.ts';
+import { checkEngine, type EngineCheckOptions, parseEngine } from './engine-check.ts';
 import type { Engine } from './engine-client.ts';
 import { join } from './enrol.ts';
 import { Journal } from './journal.ts';
@@ -19,22 +19,22 @@ export interface Preflight {
   engine: Engine;
   facts: EngineFacts;
   /** what the engine has to meet now and whenever it comes back */
-  demands: EngineDemands;
+  checkOptions: EngineCheckOptions;
   journal: Journal;
   node: NodeState;
   /** own addresses, `http://host:port` */
   url: string;
-  operatorUrl: string;
+  metricsUrl: string;
 }
 
 /** @throws StartRefused, with everything that was opened closed again */
 export async function preflight(
   options: AgentOptions,
-  doors: { front: Server; operator: Server; now: () => number },
+  servers: { requestServer: Server; metricsServer: Server; now: () => number },
 ): Promise<Preflight> {
   const opened = new AsyncDisposableStack();
   try {
-    return await prepare(options, doors, opened);
+    return await prepare(options, servers, opened);
   } catch (error) {
     await opened.disposeAsync();
     throw error;
@@ -43,7 +43,7 @@ export async function preflight(
 
 async function prepare(
   options: AgentOptions,
-  { front, operator, now }: { front: Server; operator: Server; now: () => number },
+  { requestServer, metricsServer, now }: { requestServer: Server; metricsServer: Server; now: () => number },
   opened: AsyncDisposableStack,
 ): Promise<Preflight> {
   const { stateDir } = options;
@@ -60,21 +60,21 @@ async function prepare(
     );
   }
 
-  const demands: EngineDemands = {
+  const checkOptions: EngineCheckOptions = {
     allowExposed: options.allowExposedEngine ?? false,
     version: options.acceptEngineVersion,
     revision: options.revision,
     modelPaths: saved?.model_paths,
   };
-  const facts = await checkEngine(engine, demands);
+  const facts = await checkEngine(engine, checkOptions);
 
-  const open = async (server: Server, flag: string, text: string | undefined, before?: string) => {
-    const address = await listen(server, flag, parseListen(flag, text ?? '127.0.0.1:0', before));
+  const open = async (server: Server, flag: string, text: string | undefined, savedAddress?: string) => {
+    const address = await listen(server, flag, parseListen(flag, text ?? '127.0.0.1:0', savedAddress));
     opened.defer(() => void server.close());
     return urlOf(address);
   };
-  const url = await open(front, '--listen', options.listen, saved?.listen);
-  const operatorUrl = await open(operator, '--metrics', options.metricsListen);
+  const url = await open(requestServer, '--listen', options.listen, saved?.listen);
+  const metricsUrl = await open(metricsServer, '--metrics', options.metricsListen);
   const journal = await Journal.open(stateDir, {
     now,
     ...(options.journalCompactAtBytes ? { compactAtBytes: options.journalCompactAtBytes } : {}),
@@ -94,10 +94,10 @@ async function prepare(
     lock,
     engine,
     facts,
-    demands: { ...demands, modelPaths: node.model_paths },
+    checkOptions: { ...checkOptions, modelPaths: node.model_paths },
     journal,
     node,
     url,
-    operatorUrl,
+    metricsUrl,
   };
 }

@@ -9,15 +9,15 @@ export class Counter<Value extends string> {
   readonly #label: string;
   readonly #counts: Map<Value, number>;
 
-  constructor(name: string, help: string, by: { label: string; values: readonly Value[] }) {
+  constructor(name: string, help: string, labels: { label: string; values: readonly Value[] }) {
     this.#name = name;
     this.#help = help;
-    this.#label = by.label;
-    this.#counts = new Map(by.values.map((value) => [value, 0]));
+    this.#label = labels.label;
+    this.#counts = new Map(labels.values.map((value) => [value, 0]));
   }
 
-  add(value: Value, by = 1): void {
-    this.#counts.set(value, (this.#counts.get(value) ?? 0) + by);
+  add(value: Value, amount = 1): void {
+    this.#counts.set(value, (this.#counts.get(value) ?? 0) + amount);
   }
 
   print(): string {
@@ -33,7 +33,7 @@ export class Histogram {
   readonly #help: string;
   readonly #bounds: readonly number[];
   /** observations up to each bound, those of smaller bounds included */
-  readonly #upTo: number[];
+  readonly #cumulative: number[];
   #count = 0;
   #sum = 0;
 
@@ -42,20 +42,20 @@ export class Histogram {
     this.#name = name;
     this.#help = help;
     this.#bounds = bounds;
-    this.#upTo = bounds.map(() => 0);
+    this.#cumulative = bounds.map(() => 0);
   }
 
   observe(value: number): void {
     this.#count += 1;
     this.#sum += value;
-    for (const [at, bound] of this.#bounds.entries()) {
-      if (value <= bound) this.#upTo[at] = (this.#upTo[at] ?? 0) + 1;
+    for (const [index, bound] of this.#bounds.entries()) {
+      if (value <= bound) this.#cumulative[index] = (this.#cumulative[index] ?? 0) + 1;
     }
   }
 
   print(): string {
-    const buckets = this.#bounds.map((bound, at) =>
-      sample(`${this.#name}_bucket`, { le: String(bound) }, this.#upTo[at] ?? 0),
+    const buckets = this.#bounds.map((bound, index) =>
+      sample(`${this.#name}_bucket`, { le: String(bound) }, this.#cumulative[index] ?? 0),
     );
     return family(this.#name, this.#help, 'histogram', [
       ...buckets,

@@ -4,7 +4,7 @@ import type { NODE_ERROR_CODES, NodeError } from '../protocol/schemas.ts';
 
 export type NodeErrorCode = (typeof NODE_ERROR_CODES)[number];
 
-/** A refusal is a value. `message` is in our own words: never the engine's text, never the caller's. */
+/** A error is a value. `message` is in our own words: never the engine's text, never the caller's. */
 export interface RequestError {
   code: NodeErrorCode;
   message: string;
@@ -28,10 +28,9 @@ export function isRequestError(value: object): value is RequestError {
   return 'code' in value;
 }
 
-export function sendError(res: ServerResponse, refusal: RequestError): void {
-  if (refusal.retryAfterSeconds !== undefined)
-    res.setHeader('retry-after', String(refusal.retryAfterSeconds));
-  sendJson(res, STATUS[refusal.code], toNodeError(refusal));
+export function sendError(res: ServerResponse, error: RequestError): void {
+  if (error.retryAfterSeconds !== undefined) res.setHeader('retry-after', String(error.retryAfterSeconds));
+  sendJson(res, STATUS[error.code], toNodeError(error));
 }
 
 export function sendJson(res: ServerResponse, status: number, body: unknown): void {

@@ -61,10 +61,10 @@ async function abort(context: GenerateContext, req: IncomingMessage, res: Server
   req.resume();
   const token = await context.verifyToken(req.headers);
   if (isRequestError(token)) {
-    context.metrics.refusal(token.code);
+    context.metrics.requestError(token.code);
     return sendError(res, token);
   }
-  const flight = context.flights.find(token.claims);
-  flight?.abort('edge');
-  sendJson(res, 200, { aborted: flight !== undefined });
+  const activeRequest = context.activeRequests.find(token.claims);
+  activeRequest?.abort('edge');
+  sendJson(res, 200, { aborted: activeRequest !== undefined });
 }

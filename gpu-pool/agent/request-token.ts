@@ -1,6 +1,6 @@
 /**
  * Whether the edge really sent this: the signature, issuer, audience and age of a request token, and beside it the claims
- * of the request. The edge signs one token for many requests, so each is verified once and then known.
+ * of the request. The edge signs one token for many requests, so each is verified once and then verifiedTokens.
  */
 import type { IncomingHttpHeaders } from 'node:http';
 import { createRemoteJWKSet, errors, type JWTPayload, jwtVerify } from 'jose';
@@ -14,7 +14,7 @@ const CLOCK_TOLERANCE_SECONDS = 10;
 /** The id becomes the engine's rid and a line of the journal. */
 const REQUEST_ID = /^[\w.:-]{8,128}$/;
 /** All of an edge sign the same for a minute; the rest is for edges whose clocks differ and for keys that change. */
-const KNOWN_MAX = 64;
+const VERIFIED_MAX = 64;
 
 export interface RequestToken {
   claims: RequestClaims;
@@ -31,27 +31,27 @@ export function createRequestTokenVerifier(options: {
 }): VerifyRequestToken {
   const keys = createRemoteJWKSet(new URL(JWKS_PATH, options.edgeUrl), { timeoutDuration: 5_000 });
   /** tokens that were verified, oldest first, and when they expire */
-  const known = new Map<string, number>();
+  const verifiedTokens = new Map<string, number>();
 
   return async (headers) => {
     const token = /^Bearer ([\w.-]+)$/i.exec(headers.authorization ?? '')?.[1];
     if (token === undefined || token.length > 8_192) return unauthorized('The request token is missing.');
-    const expiresAtMs = knownUntil(token) ?? (await verify(token));
+    const expiresAtMs = cachedExpiry(token) ?? (await verify(token));
     if (typeof expiresAtMs !== 'number') return expiresAtMs;
-    const claims = claimsIn(headers[CLAIMS_HEADER]);
+    const claims = parseClaims(headers[CLAIMS_HEADER]);
     return claims ? { claims, expiresAtMs } : unauthorized('The claims of the request are missing or wrong.');
   };
 
-  function knownUntil(token: string): number | null {
-    const expiresAtMs = known.get(token);
+  function cachedExpiry(token: string): number | null {
+    const expiresAtMs = verifiedTokens.get(token);
     return expiresAtMs !== undefined && options.now() < expiresAtMs ? expiresAtMs : null;
   }
 
   /** @returns when it expires */
   async function verify(token: string): Promise<number | RequestError> {
-    const verified = await signed(token);
-    if ('code' in verified) return verified;
-    const { aud, exp, iat } = verified.payload;
+    const signature = await verifySignature(token);
+    if ('code' in signature) return signature;
+    const { aud, exp, iat } = signature.payload;
     // one for several nodes could be shown by one of them to another
     if (exp === undefined || aud !== options.nodeId) return unauthorized('The request token lacks a claim.');
     if (
@@ -61,12 +61,12 @@ export function createRequestTokenVerifier(options: {
       return unauthorized('The request token lives too long.');
     }
     const expiresAtMs = (exp + CLOCK_TOLERANCE_SECONDS) * 1_000;
-    if (known.size >= KNOWN_MAX) known.delete(known.keys().next().value!);
-    known.set(token, expiresAtMs);
+    if (verifiedTokens.size >= VERIFIED_MAX) verifiedTokens.delete(verifiedTokens.keys().next().value!);
+    verifiedTokens.set(token, expiresAtMs);
     return expiresAtMs;
   }
 
-  async function signed(token: string): Promise<{ payload: JWTPayload } | RequestError> {
+  async function verifySignature(token: string): Promise<{ payload: JWTPayload } | RequestError> {
     try {
       return await jwtVerify(token, keys, {
         issuer: EDGE,
@@ -88,7 +88,7 @@ export function createRequestTokenVerifier(options: {
 
 const UNREADABLE_KEYS = new Set(['ERR_JWKS_TIMEOUT', 'ERR_JWKS_INVALID', 'ERR_JOSE_GENERIC']);
 
-function claimsIn(header: string | string[] | undefined): RequestClaims | null {
+function parseClaims(header: string | string[] | undefined): RequestClaims | null {
   // sent twice it comes joined, and is no JSON
   if (typeof header !== 'string') return null;
   try {

@@ -10,56 +10,56 @@ import { fromStatus } from './sglang/engine-error.ts';
 import { toEngineRequest, wantsJson } from './sglang/request.ts';
 import { StreamReader } from './sglang/stream.ts';
 
-export type Ending = { kind: 'finished' } | { kind: 'aborted' } | { kind: 'failed'; refusal: RequestError };
+export type RunResult = { kind: 'finished' } | { kind: 'aborted' } | { kind: 'failed'; error: RequestError };
 
 /** At most this often the journal notes how far a request is. */
-const PROGRESS_INTERVAL_MS = 1_000;
+const JOURNAL_INTERVAL_MS = 1_000;
 /** How long the last usage and [DONE] may lag behind the finish reasons. */
 const SETTLE_MS = 5_000;
 
 export class Run {
   readonly #context: GenerateContext;
-  readonly #flight: ActiveRequest;
+  readonly #activeRequest: ActiveRequest;
   readonly #request: GenerateRequest;
   readonly #seq: number;
   readonly #answer: Answer;
   readonly #reader: StreamReader;
   #firstTokenAtMs: number | null = null;
   #progressAtMs: number;
-  #notedAtMs: number;
+  #journaledAtMs: number;
   #engineEnded = false;
 
   constructor(
     context: GenerateContext,
-    parts: { flight: ActiveRequest; request: GenerateRequest; seq: number; answer: Answer },
+    parts: { activeRequest: ActiveRequest; request: GenerateRequest; seq: number; answer: Answer },
   ) {
     this.#context = context;
-    this.#flight = parts.flight;
+    this.#activeRequest = parts.activeRequest;
     this.#request = parts.request;
     this.#seq = parts.seq;
     this.#answer = parts.answer;
-    this.#progressAtMs = parts.flight.startedAtMs;
-    this.#notedAtMs = parts.flight.startedAtMs;
+    this.#progressAtMs = parts.activeRequest.startedAtMs;
+    this.#journaledAtMs = parts.activeRequest.startedAtMs;
     this.#reader = new StreamReader({
       choices: parts.request.n ?? 1,
-      maxTokens: parts.flight.claims.max_tokens,
+      maxTokens: parts.activeRequest.claims.max_tokens,
       json: wantsJson(parts.request),
       onAnomaly: (kind) => context.metrics.anomaly(kind),
     });
   }
 
-  async toTheEnd(): Promise<Ending> {
-    const stream = await this.#askEngine();
+  async execute(): Promise<RunResult> {
+    const stream = await this.#openStream();
     if ('kind' in stream) return stream;
-    this.#flight.onCut(() => stream.cut());
-    const ending = await this.#passOn(stream);
-    if (ending.kind === 'failed') this.#flight.stopEngine();
-    stream.cut();
-    return ending;
+    this.#activeRequest.onGraceExpired(() => stream.stop());
+    const result = await this.#relay(stream);
+    if (result.kind === 'failed') this.#activeRequest.abortAtEngine();
+    stream.stop();
+    return result;
   }
 
-  receipt(ending: Ending): Receipt {
-    const { claims, startedAtMs } = this.#flight;
+  receipt(result: RunResult): Receipt {
+    const { claims, startedAtMs } = this.#activeRequest;
     const ttftMs = this.#firstTokenAtMs === null ? null : Math.max(0, this.#firstTokenAtMs - startedAtMs);
     return {
       seq: this.#seq,
@@ -69,7 +69,7 @@ export class Run {
       started_at_ms: startedAtMs,
       ended_at_ms: Math.max(startedAtMs, this.#context.now()),
       ttft_ms: ttftMs,
-      outcome: ending.kind,
+      outcome: result.kind,
       usage: this.#usage,
       ticket: claims.ticket,
     };
@@ -85,15 +85,15 @@ export class Run {
   }
 
   /** Posts the request; a stream, or how it ended already. SGLang holds its head back until the first token. */
-  async #askEngine(): Promise<EngineStream | Ending> {
+  async #openStream(): Promise<EngineStream | RunResult> {
     const { engine, watch, deadlines } = this.#context;
     const { path, body } = toEngineRequest(this.#request, {
-      claims: this.#flight.claims,
+      claims: this.#activeRequest.claims,
       modelPath: watch.info.model_path,
     });
     const deadline = new AbortController();
     const timer = setTimeout(() => deadline.abort(), deadlines.firstTokenMs);
-    this.#flight.onCut(() => deadline.abort());
+    this.#activeRequest.onGraceExpired(() => deadline.abort());
     const response = await openEngine(engine, {
       method: 'POST',
       path,
@@ -103,7 +103,7 @@ export class Run {
     clearTimeout(timer);
     if ('failure' in response) {
       // After a reset the request may run on; where nobody listens there is nobody to tell.
-      if (response.failure !== 'refused') this.#flight.stopEngine();
+      if (response.failure !== 'refused') this.#activeRequest.abortAtEngine();
       if (response.failure !== 'timeout')
         return this.#failed('engine_failed', 'The engine cannot be reached.');
       return this.#failed('engine_timeout', 'The engine sent no first token in time.');
@@ -111,30 +111,30 @@ export class Run {
     const status = response.statusCode ?? 0;
     if (status !== 200) {
       const timeout = setTimeout(() => response.destroy(), SETTLE_MS);
-      const refusal = fromStatus(status, await readSmall(response), response.headers['retry-after']);
+      const error = fromStatus(status, await readSmall(response), response.headers['retry-after']);
       clearTimeout(timeout);
       this.#engineEnded = true;
-      return this.#failed(refusal);
+      return this.#failed(error);
     }
     if (!/^text\/event-stream\b/i.test(response.headers['content-type'] ?? '')) {
       response.destroy();
-      this.#flight.stopEngine();
+      this.#activeRequest.abortAtEngine();
       return this.#failed('engine_failed', 'The engine answered with something that is no event stream.');
     }
     return new EngineStream(response);
   }
 
-  async #passOn(stream: EngineStream): Promise<Ending> {
+  async #relay(stream: EngineStream): Promise<RunResult> {
     for (;;) {
       const frame = await stream.next(this.#waitMs());
       switch (frame.kind) {
         case 'event': {
           if (frame.data === '[DONE]') {
             this.#engineEnded = true;
-            return this.#ended();
+            return this.#streamEnded();
           }
-          const ending = await this.#event(frame.data);
-          if (ending !== null) return ending;
+          const result = await this.#handleEvent(frame.data);
+          if (result !== null) return result;
           break;
         }
         case 'timeout':
@@ -144,29 +144,29 @@ export class Run {
             : this.#failed('engine_timeout', 'The engine stopped sending tokens.');
         case 'end':
           this.#engineEnded = true;
-          return this.#ended();
+          return this.#streamEnded();
         case 'broken':
-        case 'cut':
-          return this.#ended();
+        case 'stopped':
+          return this.#streamEnded();
       }
     }
   }
 
-  /** Takes in one event; an ending where it is the last that matters. */
-  async #event(data: string): Promise<Ending | null> {
+  /** Takes in one event; an result where it is the last that matters. */
+  async #handleEvent(data: string): Promise<RunResult | null> {
     const reader = this.#reader;
     const step = reader.read(data);
     if (step.kind === 'malformed') return this.#failed('engine_failed', 'The engine sent a malformed frame.');
     if (step.kind === 'error') {
       this.#engineEnded = true;
-      return this.#failed(step.refusal);
+      return this.#failed(step.error);
     }
     if (step.chunk === null) return null;
-    this.#note({ text: step.chunk.choices.length > 0 });
-    if (this.#flight.aborting !== null) return null;
+    this.#noteProgress({ text: step.chunk.choices.length > 0 });
+    if (this.#activeRequest.aborting !== null) return null;
     if (reader.overrun) {
       this.#context.metrics.anomaly('overrun');
-      this.#flight.stopEngine();
+      this.#activeRequest.abortAtEngine();
       await this.#answer.chunk(reader.cutAtLimit());
       return { kind: 'finished' };
     }
@@ -176,37 +176,40 @@ export class Run {
   }
 
   /** The engine will say no more. */
-  #ended(): Ending {
-    if (this.#flight.aborting === null && !this.#reader.abortedByEngine && this.#reader.complete) {
+  #streamEnded(): RunResult {
+    if (this.#activeRequest.aborting === null && !this.#reader.abortedByEngine && this.#reader.complete) {
       return { kind: 'finished' };
     }
     return this.#failed('engine_failed', 'The engine ended before its answer was complete.');
   }
 
   /** Whoever aborted wants no error: the last known usage is the answer. */
-  #failed(refusal: RequestError): Ending;
-  #failed(code: RequestError['code'], message: string): Ending;
-  #failed(what: RequestError | RequestError['code'], message = ''): Ending {
-    switch (this.#flight.aborting) {
+  #failed(error: RequestError): RunResult;
+  #failed(code: RequestError['code'], message: string): RunResult;
+  #failed(errorOrCode: RequestError | RequestError['code'], message = ''): RunResult {
+    switch (this.#activeRequest.aborting) {
       case 'edge':
-      case 'gone':
+      case 'disconnect':
         return { kind: 'aborted' };
       case 'shutdown':
-        return { kind: 'failed', refusal: { code: 'engine_failed', message: 'This node is shutting down.' } };
+        return { kind: 'failed', error: { code: 'engine_failed', message: 'This node is shutting down.' } };
       case null:
-        return { kind: 'failed', refusal: typeof what === 'string' ? { code: what, message } : what };
+        return {
+          kind: 'failed',
+          error: typeof errorOrCode === 'string' ? { code: errorOrCode, message } : errorOrCode,
+        };
     }
   }
 
   #waitMs(): number {
-    if (this.#flight.aborting !== null) return Number.POSITIVE_INFINITY;
+    if (this.#activeRequest.aborting !== null) return Number.POSITIVE_INFINITY;
     if (this.#reader.complete) return SETTLE_MS;
     const { firstTokenMs, idleMs } = this.#context.deadlines;
     return this.#progressAtMs + (this.#firstTokenAtMs === null ? firstTokenMs : idleMs) - this.#context.now();
   }
 
   /** The stream moved: for the deadlines, the health of the engine, and the journal. */
-  #note({ text }: { text: boolean }): void {
+  #noteProgress({ text }: { text: boolean }): void {
     const nowMs = this.#context.now();
     const usage = this.#usage;
     if (text || usage.completion_tokens > 0) {
@@ -214,9 +217,10 @@ export class Run {
       this.#progressAtMs = nowMs;
       this.#context.watch.tokenSeen();
     }
-    if (nowMs - this.#notedAtMs < PROGRESS_INTERVAL_MS) return;
-    this.#notedAtMs = nowMs;
-    const ttftMs = this.#firstTokenAtMs === null ? null : this.#firstTokenAtMs - this.#flight.startedAtMs;
+    if (nowMs - this.#journaledAtMs < JOURNAL_INTERVAL_MS) return;
+    this.#journaledAtMs = nowMs;
+    const ttftMs =
+      this.#firstTokenAtMs === null ? null : this.#firstTokenAtMs - this.#activeRequest.startedAtMs;
     this.#context.journal.progress(this.#seq, { usage, ttft_ms: ttftMs });
   }
 }

@@ -22,6 +22,6 @@ export class StartRefused extends Error {
 }
 
 /** Somebody else's words on their way to a terminal: no control characters, no page of text. */
-export function plain(words: string, charactersMax = 120): string {
-  return words.replace(/\p{C}+/gu, ' ').slice(0, charactersMax);
+export function printable(text: string, charactersMax = 120): string {
+  return text.replace(/\p{C}+/gu, ' ').slice(0, charactersMax);
 }

@@ -6,11 +6,11 @@ import type { RequestError } from '../request-error.ts';
 
 /** A status other than 200; `body` is SGLang's flat `{object: "error", message, type, code}` or anything. */
 export function fromStatus(status: number, body: unknown, retryAfter: string | undefined): RequestError {
-  const refusal = fromCode(status, messageOf(body));
-  const retryAfterSeconds = saneRetryAfter(retryAfter);
-  return refusal.code === 'overloaded' && retryAfterSeconds !== undefined
-    ? { ...refusal, retryAfterSeconds }
-    : refusal;
+  const error = fromCode(status, messageOf(body));
+  const retryAfterSeconds = parseRetryAfter(retryAfter);
+  return error.code === 'overloaded' && retryAfterSeconds !== undefined
+    ? { ...error, retryAfterSeconds }
+    : error;
 }
 
 /**
@@ -28,11 +28,11 @@ function fromCode(code: number, message: string): RequestError {
   }
   // 401, 403 and 404 are the operator's mistakes (key, path, model), not the caller's.
   if (code === 400 || code === 413 || code === 422)
-    return { code: 'bad_request', message: callersMistake(message) };
+    return { code: 'bad_request', message: badRequestMessage(message) };
   return { code: 'engine_failed', message: 'The engine failed.' };
 }
 
-function callersMistake(message: string): string {
+function badRequestMessage(message: string): string {
   if (/context length|longer than|too long|exceeds? the (model|max)/i.test(message)) {
     return 'The prompt and max_tokens together exceed the context length of the model.';
   }
@@ -43,7 +43,7 @@ function callersMistake(message: string): string {
 }
 
 /** Whole seconds from 1 to 300; dates and nonsense are dropped. */
-function saneRetryAfter(value: string | undefined): number | undefined {
+function parseRetryAfter(value: string | undefined): number | undefined {
   if (value === undefined || !/^\d{1,3}$/.test(value)) return undefined;
   const seconds = Number(value);
   return seconds >= 1 && seconds <= 300 ? seconds : undefined;

@@ -2,11 +2,11 @@
  * What an engine lacks to be sold, as sentences for its operator that name the flag to change. Pure: the table
  * below is the whole of what a node asks of SGLang's arguments.
  */
-import { plain } from '../start-refused.ts';
+import { printable } from '../start-refused.ts';
 import type { EngineFacts } from './probe.ts';
 import { judgeVersion, VERSION_MIN } from './version.ts';
 
-export interface Wanted {
+export interface EngineRequirements {
   /** a version to take although it looks too old or like none */
   version?: string | undefined;
   /** of the weights; any, where not given */
@@ -15,35 +15,36 @@ export interface Wanted {
   modelPaths?: readonly string[] | undefined;
 }
 
-type Check = (facts: EngineFacts, wanted: Wanted) => string | null;
+type Check = (facts: EngineFacts, required: EngineRequirements) => string | null;
 
 const CHECKS: readonly Check[] = [version, model, revision, reasoningParser, cacheReport, radixCache, queue];
 
 /** Every fault, most telling first; none where the engine fits. */
-export function findFaults(facts: EngineFacts, wanted: Wanted): string[] {
-  return CHECKS.map((check) => check(facts, wanted)).filter((fault) => fault !== null);
+export function findFaults(facts: EngineFacts, required: EngineRequirements): string[] {
+  return CHECKS.map((check) => check(facts, required)).filter((fault) => fault !== null);
 }
 
-function version({ info }: EngineFacts, wanted: Wanted): string | null {
+function version({ info }: EngineFacts, required: EngineRequirements): string | null {
   const verdict = judgeVersion(info.version);
-  if (verdict === 'fits' || info.version === wanted.version) return null;
-  const found = plain(info.version);
+  if (verdict === 'fits' || info.version === required.version) return null;
+  const found = printable(info.version);
   return verdict === 'old'
     ? `SGLang ${found} goes on generating after a caller has left (sglang#35255): install ${VERSION_MIN} or newer, or pass --accept-engine-version ${found} to this agent if that build has the fix.`
     : `SGLang does not say which release it is (${found}): install ${VERSION_MIN} or newer, or pass --accept-engine-version ${found} to this agent if it is one.`;
 }
 
-function model({ info }: EngineFacts, { modelPaths }: Wanted): string | null {
+function model({ info }: EngineFacts, { modelPaths }: EngineRequirements): string | null {
   if (modelPaths === undefined || modelPaths.includes(info.model_path)) return null;
-  return `The engine serves ${plain(info.model_path)}, which is not the model of this node: start SGLang with --model-path ${modelPaths.map((path) => plain(path)).join(' or ')}.`;
+  return `The engine serves ${printable(info.model_path)}, which is not the model of this node: start SGLang with --model-path ${modelPaths.map((path) => printable(path)).join(' or ')}.`;
 }
 
-function revision({ info, settings }: EngineFacts, wanted: Wanted): string | null {
+function revision({ info, settings }: EngineFacts, required: EngineRequirements): string | null {
   // A snapshot of the Hugging Face cache is named after its commit.
   const found = settings.revision ?? info.model_path.split('/').at(-1);
-  if (wanted.revision === undefined || wanted.revision === found) return null;
-  const instead = settings.revision === null ? 'no pinned revision' : `revision ${plain(settings.revision)}`;
-  return `The engine serves ${instead} of the weights: start SGLang with --revision ${plain(wanted.revision)}.`;
+  if (required.revision === undefined || required.revision === found) return null;
+  const instead =
+    settings.revision === null ? 'no pinned revision' : `revision ${printable(settings.revision)}`;
+  return `The engine serves ${instead} of the weights: start SGLang with --revision ${printable(required.revision)}.`;
 }
 
 function reasoningParser({ info, settings }: EngineFacts): string | null {

@@ -17,8 +17,8 @@ const RankLoad = z.object({
   gen_throughput: number,
   cache_hit_rate: number,
 });
-/** The older /get_load knows less. */
-const OldRankLoad = z.object({
+/** The legacy /get_load knows less. */
+const LegacyRankLoad = z.object({
   num_reqs: z.int().min(0),
   num_waiting_reqs: count,
   num_tokens: count,
@@ -38,11 +38,11 @@ export async function readLoad(
   const loads = z.object({ loads: z.array(RankLoad).min(1) }).safeParse(answer.body);
   if (answer.status === 200 && loads.success) return sumLoads(loads.data.loads, queuedPerRankMax);
   if (answer.status !== 404) return null;
-  const older = await get('/get_load');
-  if ('failure' in older || older.status !== 200) return null;
+  const legacy = await get('/get_load');
+  if ('failure' in legacy || legacy.status !== 200) return null;
   const ranks = z
-    .union([z.array(OldRankLoad), OldRankLoad.transform((rank) => [rank])])
-    .safeParse(older.body);
+    .union([z.array(LegacyRankLoad), LegacyRankLoad.transform((rank) => [rank])])
+    .safeParse(legacy.body);
   if (!ranks.success) return null;
   return sumLoads(
     ranks.data.map((rank) => ({
@@ -79,8 +79,8 @@ function sumLoads(ranks: z.infer<typeof RankLoad>[], queuedPerRankMax: number | 
 }
 
 /** ok, busy (no or a bad answer, which a long prefill can cause), or gone: nobody listens. */
-export async function checkHealth(engine: Engine): Promise<'ok' | 'busy' | 'gone'> {
+export async function checkHealth(engine: Engine): Promise<'ok' | 'busy' | 'unreachable'> {
   const answer = await callEngine(engine, { method: 'GET', path: '/health', timeoutMs: PROBE_TIMEOUT_MS });
-  if ('failure' in answer) return answer.failure === 'refused' ? 'gone' : 'busy';
+  if ('failure' in answer) return answer.failure === 'refused' ? 'unreachable' : 'busy';
   return answer.status === 200 ? 'ok' : 'busy';
 }

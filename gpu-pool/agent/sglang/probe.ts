@@ -8,7 +8,7 @@ export type EngineInfo = Omit<Heartbeat['engine'], 'healthy'>;
 
 const INFO_TIMEOUT_MS = 5_000;
 /** Aborts match prefixes of rids, and no request id has a blank. */
-export const NOBODYS_RID = 'nobody (may this agent abort?)';
+export const UNUSED_RID = 'nobody (may this agent abort?)';
 
 const ModelInfo = z.object({
   model_path: z.string().min(1).max(512),
@@ -57,11 +57,11 @@ export async function readEngine(
  * Whether the engine takes aborts from this agent: with an admin key it takes them from nobody else, and its
  * other routes do not show that (utils/auth.py). Null where it does not answer.
  */
-export async function mayAbort(engine: Engine): Promise<boolean | null> {
+export async function canAbort(engine: Engine): Promise<boolean | null> {
   const answer = await callEngine(engine, {
     method: 'POST',
     path: ABORT_PATH,
-    body: { rid: NOBODYS_RID },
+    body: { rid: UNUSED_RID },
     admin: true,
     timeoutMs: INFO_TIMEOUT_MS,
   });

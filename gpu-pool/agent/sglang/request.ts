@@ -26,12 +26,12 @@ export function toEngineRequest(
   const choices = request.n ?? 1;
   // The claim covers all choices together, SGLang's max_tokens each one.
   const maxTokensPerChoice = Math.max(1, Math.floor(claims.max_tokens / choices));
-  const asked = request.prompt === undefined ? chatFields(request) : textFields(request);
+  const specificFields = request.prompt === undefined ? chatFields(request) : textFields(request);
   return {
     path: request.prompt === undefined ? CHAT_PATH : COMPLETIONS_PATH,
     choices,
     body: {
-      ...asked,
+      ...specificFields,
       model: modelPath,
       max_tokens: Math.min(request.max_tokens, maxTokensPerChoice),
       temperature: request.temperature,

@@ -11,11 +11,9 @@ import { type UsageAnomaly, UsageMeter } from './usage.ts';
 type Choice = NodeChunk['choices'][number];
 type Delta = Choice['delta'];
 
-export type Step =
+export type ReadResult =
   /** `chunk` is null where the event says nothing new */
-  | { kind: 'chunk'; chunk: NodeChunk | null }
-  | { kind: 'error'; refusal: RequestError }
-  | { kind: 'malformed' };
+  { kind: 'chunk'; chunk: NodeChunk | null } | { kind: 'error'; error: RequestError } | { kind: 'malformed' };
 
 const EngineChunk = z.object({
   choices: z
@@ -54,7 +52,7 @@ const EngineChunk = z.object({
 type EngineChoice = NonNullable<z.infer<typeof EngineChunk>['choices']>[number];
 
 /** Reasoning kept back for one choice until it is known to be reasoning. */
-interface Held {
+interface HeldReasoning {
   text: string;
   logprobs: unknown[];
 }
@@ -64,7 +62,7 @@ export class StreamReader {
   readonly #choices: number;
   readonly #json: boolean;
   readonly #finished = new Set<number>();
-  readonly #held = new Map<number, Held>();
+  readonly #held = new Map<number, HeldReasoning>();
   #usage: NodeUsage;
   #abortedByEngine = false;
 
@@ -99,11 +97,11 @@ export class StreamReader {
     return this.#abortedByEngine;
   }
 
-  read(data: string): Step {
+  read(data: string): ReadResult {
     const parsed = EngineChunk.safeParse(parseJson(data));
     if (!parsed.success) return { kind: 'malformed' };
     const { error, usage } = parsed.data;
-    if (error !== undefined && error !== null) return { kind: 'error', refusal: fromErrorEvent(error) };
+    if (error !== undefined && error !== null) return { kind: 'error', error: fromErrorEvent(error) };
     const engineChoices = parsed.data.choices ?? [];
     if (engineChoices.some(({ index }) => index >= this.#choices)) return { kind: 'malformed' };
     if (engineChoices.length === 0 && usage === undefined) return { kind: 'chunk', chunk: null };
@@ -158,10 +156,10 @@ export class StreamReader {
         ? []
         : [...this.#release(index, ending), { index, delta: {}, finish_reason: ending, ...stopped }];
     }
-    const before = empty && ending === null ? [] : this.#release(index, empty ? ending : null);
-    if (empty && ending === null && logprobs === undefined) return before;
+    const released = empty && ending === null ? [] : this.#release(index, empty ? ending : null);
+    if (empty && ending === null && logprobs === undefined) return released;
     return [
-      ...before,
+      ...released,
       { index, delta, finish_reason: ending, ...stopped, ...(logprobs === undefined ? {} : { logprobs }) },
     ];
   }
@@ -201,7 +199,7 @@ export class StreamReader {
   }
 }
 
-const RELEASED: Held = { text: '', logprobs: [] };
+const RELEASED: HeldReasoning = { text: '', logprobs: [] };
 
 /** Every delta carries each field, null or empty: only those with something in them go on. */
 function toDelta(delta: EngineChoice['delta']): Delta {
@@ -227,9 +225,9 @@ function toFinish(reason: string | null | undefined): FinishReason | 'abort' | n
   return FINISH_REASONS.find((known) => known === reason) ?? 'stop';
 }
 
-function mergeLogprobs(parts: unknown[]): unknown {
-  if (parts.length === 0) return undefined;
-  return { content: parts.flatMap((part) => (part as { content?: unknown[] }).content ?? []) };
+function mergeLogprobs(logprobs: unknown[]): unknown {
+  if (logprobs.length === 0) return undefined;
+  return { content: logprobs.flatMap((entry) => (entry as { content?: unknown[] }).content ?? []) };
 }
 
 function parseJson(text: string): unknown {

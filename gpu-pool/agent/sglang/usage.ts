@@ -33,7 +33,7 @@ export class UsageMeter {
   readonly #maxTokens: number;
   readonly #onAnomaly: (kind: UsageAnomaly) => void;
   readonly #choices: Counts[];
-  readonly #whole: Counts = { completion: 0, reasoning: 0, reported: false, deltas: 0 };
+  readonly #total: Counts = { completion: 0, reasoning: 0, reported: false, deltas: 0 };
   #prompt = 0;
   #cached = 0;
 
@@ -54,7 +54,7 @@ export class UsageMeter {
    */
   read(usage: unknown, indexes: number[]): void {
     if (usage === null || usage === undefined) return;
-    const counts = indexes.length === 1 ? this.#choices[indexes[0] ?? 0] : this.#whole;
+    const counts = indexes.length === 1 ? this.#choices[indexes[0] ?? 0] : this.#total;
     if (counts === undefined || typeof usage !== 'object') {
       this.#onAnomaly('invalid');
       return;
@@ -93,7 +93,7 @@ export class UsageMeter {
 
   current(): NodeUsage {
     const completion = Math.min(this.#completion(), this.#maxTokens);
-    const reasoning = Math.max(sum(this.#choices.map((counts) => counts.reasoning)), this.#whole.reasoning);
+    const reasoning = Math.max(sum(this.#choices.map((counts) => counts.reasoning)), this.#total.reasoning);
     return {
       prompt_tokens: this.#prompt,
       cached_tokens: Math.min(this.#cached, this.#prompt),
@@ -103,9 +103,9 @@ export class UsageMeter {
   }
 
   #completion(): number {
-    const known = (counts: Counts) => (counts.reported ? counts.completion : counts.deltas);
-    const summed = sum(this.#choices.map(known));
-    return this.#whole.reported ? Math.max(summed, this.#whole.completion) : summed;
+    const countOf = (counts: Counts) => (counts.reported ? counts.completion : counts.deltas);
+    const summed = sum(this.#choices.map(countOf));
+    return this.#total.reported ? Math.max(summed, this.#total.completion) : summed;
   }
 
   /** A usable count, or null where the last one stays. */

@@ -2,10 +2,10 @@
 import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { lockState } from '../../gpu-pool/agent/state-lock.ts';
-import { FakeEdge } from './agent-fake-edge.ts';
-import { ScriptedEngine } from './agent-fake-engine.ts';
-import { generate, spawnAgent, stage, startRefusal, startTestAgent, tempDir, until } from './agent-kit.ts';
+import { lockState } from '../../../gpu-pool/agent/state-lock.ts';
+import { FakeEdge } from './fake-edge.ts';
+import { generate, spawnAgent, stage, startRefusal, startTestAgent, tempDir, until } from './helpers.ts';
+import { ScriptedEngine } from './scripted-engine.ts';
 
 describe('a state folder', () => {
   it('is refused to a second agent, which leaves the first alone', async () => {

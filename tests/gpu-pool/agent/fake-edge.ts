@@ -8,8 +8,8 @@ import {
   Heartbeat,
   type HeartbeatReply,
   type Receipt,
-} from '../../gpu-pool/protocol/schemas.ts';
-import { readBody, serve } from './agent-http.ts';
+} from '../../../gpu-pool/protocol/schemas.ts';
+import { readBody, serve } from './http.ts';
 
 export const NODE_ID = 'node_test';
 export const MODEL_PATH = 'deepseek-ai/DeepSeek-R1-0528';

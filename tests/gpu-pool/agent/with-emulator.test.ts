@@ -1,12 +1,12 @@
 /** The agent before the emulated engine: every fault it can script, and the engine's own log as witness. */
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import type { Fault } from '../../gpu-pool/emulator/faults.ts';
-import { readEngineLog } from '../../gpu-pool/emulator/log.ts';
-import { startEmulator } from '../../gpu-pool/emulator/server.ts';
-import type { EmulatorOptions } from '../../gpu-pool/emulator/state.ts';
-import { FakeEdge, requestId } from './agent-fake-edge.ts';
-import { BODY, generate, post, read, startTestAgent, tempDir, textOf, until } from './agent-kit.ts';
+import type { Fault } from '../../../gpu-pool/emulator/faults.ts';
+import { readEngineLog } from '../../../gpu-pool/emulator/log.ts';
+import { startEmulator } from '../../../gpu-pool/emulator/server.ts';
+import type { EmulatorOptions } from '../../../gpu-pool/emulator/state.ts';
+import { FakeEdge, requestId } from './fake-edge.ts';
+import { BODY, generate, post, read, startTestAgent, tempDir, textOf, until } from './helpers.ts';
 
 async function stage(options: Partial<EmulatorOptions> = {}) {
   const [edge, stateDir] = await Promise.all([FakeEdge.start(), tempDir()]);

@@ -1,8 +1,8 @@
 /** What the agent takes for a proof that an aborted request has stopped at the engine. */
 import { describe, expect, it } from 'vitest';
-import { requestId } from './agent-fake-edge.ts';
-import { event, rankLoad, sse, total, usage } from './agent-fake-engine.ts';
-import { BODY, generate, metricsOf, post, type Stage, stage, until } from './agent-kit.ts';
+import { requestId } from './fake-edge.ts';
+import { BODY, generate, metricsOf, post, type Stage, stage, until } from './helpers.ts';
+import { event, rankLoad, sse, total, usage } from './scripted-engine.ts';
 
 const idle = { ...rankLoad(0), num_waiting_reqs: 0 };
 const busy = (running: number, waiting = 0) => ({

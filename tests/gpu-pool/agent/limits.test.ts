@@ -1,9 +1,9 @@
 /** What the agent does not take: more than its engine could run and queue, and more than a request needs. */
 import { connect } from 'node:net';
 import { describe, expect, it } from 'vitest';
-import { asking } from './agent-fake-edge.ts';
-import { event, rankLoad, sse, usage } from './agent-fake-engine.ts';
-import { BODY, generate, post, type Stage, stage, until } from './agent-kit.ts';
+import { asking } from './fake-edge.ts';
+import { BODY, generate, post, type Stage, stage, until } from './helpers.ts';
+import { event, rankLoad, sse, usage } from './scripted-engine.ts';
 
 /** An engine that runs two and queues two, over two ranks, and answers nothing yet. */
 async function stageOfFour(): Promise<Stage> {

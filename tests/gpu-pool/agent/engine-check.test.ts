@@ -1,11 +1,11 @@
 /** Which engines a node takes, at its start and when the engine has come back. */
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { judgeVersion } from '../../gpu-pool/agent/sglang/version.ts';
-import { startEmulator } from '../../gpu-pool/emulator/server.ts';
-import type { EmulatorOptions } from '../../gpu-pool/emulator/state.ts';
-import { FakeEdge } from './agent-fake-edge.ts';
-import { ScriptedEngine } from './agent-fake-engine.ts';
-import { generate, stage, startRefusal, startTestAgent, tempDir, until } from './agent-kit.ts';
+import { judgeVersion } from '../../../gpu-pool/agent/sglang/version.ts';
+import { startEmulator } from '../../../gpu-pool/emulator/server.ts';
+import type { EmulatorOptions } from '../../../gpu-pool/emulator/state.ts';
+import { FakeEdge } from './fake-edge.ts';
+import { generate, stage, startRefusal, startTestAgent, tempDir, until } from './helpers.ts';
+import { ScriptedEngine } from './scripted-engine.ts';
 
 type Start = Parameters<typeof startTestAgent>[0];
 type Script = (engine: ScriptedEngine) => void;

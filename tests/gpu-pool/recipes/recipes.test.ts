@@ -5,17 +5,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, describe, expect, it, onTestFinished } from 'vitest';
-import { DRAIN_DEADLINE_MS } from '../../gpu-pool/agent/agent.ts';
-import { findFaults } from '../../gpu-pool/agent/sglang/faults.ts';
-import { PROFILES } from '../../gpu-pool/emulator/profiles.ts';
-import { HARDWARE, type Hardware } from '../../gpu-pool/protocol/schemas.ts';
-import { bundle } from '../../gpu-pool/recipes/bundle.ts';
-import { FLAGS, flagsOf, LEFT_OUT } from '../../gpu-pool/recipes/flags.ts';
-import { createEngineKeys } from '../../gpu-pool/recipes/keys.ts';
-import { MACHINES } from '../../gpu-pool/recipes/machine.ts';
-import { FORMATS, type Format, MODELS, RANKS, type Recipe } from '../../gpu-pool/recipes/recipe.ts';
-import type { RecipeFile } from '../../gpu-pool/recipes/recipe-file.ts';
-import { parseYaml, type Yaml } from './recipes-yaml.ts';
+import { DRAIN_DEADLINE_MS } from '../../../gpu-pool/agent/agent.ts';
+import { findFaults } from '../../../gpu-pool/agent/sglang/faults.ts';
+import { PROFILES } from '../../../gpu-pool/emulator/profiles.ts';
+import { HARDWARE, type Hardware } from '../../../gpu-pool/protocol/schemas.ts';
+import { bundle } from '../../../gpu-pool/recipes/bundle.ts';
+import { FLAGS, flagsOf, LEFT_OUT } from '../../../gpu-pool/recipes/flags.ts';
+import { createEngineKeys } from '../../../gpu-pool/recipes/keys.ts';
+import { MACHINES } from '../../../gpu-pool/recipes/machine.ts';
+import { FORMATS, type Format, MODELS, RANKS, type Recipe } from '../../../gpu-pool/recipes/recipe.ts';
+import type { RecipeFile } from '../../../gpu-pool/recipes/recipe-file.ts';
+import { parseYaml, type Yaml } from './yaml.ts';
 
 const run = promisify(execFile);
 const hasSystemd = await run('systemd-analyze', ['--version']).then(

@@ -1,7 +1,7 @@
 /** A client of the emulator that keeps what it saw byte for byte. */
 import { afterEach } from 'vitest';
-import { type Emulator, startEmulator } from '../../gpu-pool/emulator/server.ts';
-import type { EmulatorOptions } from '../../gpu-pool/emulator/state.ts';
+import { type Emulator, startEmulator } from '../../../gpu-pool/emulator/server.ts';
+import type { EmulatorOptions } from '../../../gpu-pool/emulator/state.ts';
 
 const running: Emulator[] = [];
 

@@ -3,11 +3,11 @@ import { readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UnsecuredJWT } from 'jose';
 import { describe, expect, it } from 'vitest';
-import { checkEngine, parseEngine } from '../../gpu-pool/agent/engine-check.ts';
-import { backoffMs } from '../../gpu-pool/agent/heartbeat.ts';
-import { FakeEdge, requestId } from './agent-fake-edge.ts';
-import { event, ScriptedEngine, sse, usage } from './agent-fake-engine.ts';
-import { generate, stage, startRefusal, startTestAgent, tempDir, until } from './agent-kit.ts';
+import { checkEngine, parseEngine } from '../../../gpu-pool/agent/engine-check.ts';
+import { backoffMs } from '../../../gpu-pool/agent/heartbeat.ts';
+import { FakeEdge, requestId } from './fake-edge.ts';
+import { generate, stage, startRefusal, startTestAgent, tempDir, until } from './helpers.ts';
+import { event, ScriptedEngine, sse, usage } from './scripted-engine.ts';
 
 describe('enrolment', () => {
   it('sends a public key, the engine’s identity and the own address, and keeps the private key to itself', async () => {
@@ -125,7 +125,7 @@ describe('heartbeats', () => {
     expect(edge.heartbeats.at(-1)?.receipts.map(({ seq }) => seq)).toEqual([1, 2]);
     edge.acknowledging = true;
     await until(() => edge.heartbeats.at(-1)?.receipts.length === 0);
-    expect(await (await fetch(`${agent.operatorUrl}/metrics`)).text()).toContain('receipts_unacknowledged 0');
+    expect(await (await fetch(`${agent.metricsUrl}/metrics`)).text()).toContain('receipts_unacknowledged 0');
   });
 
   it('come early when a request has ended', async () => {
@@ -199,7 +199,7 @@ describe('directives', () => {
     await until(() => edge.heartbeats.at(-1)?.draining);
     const refused = await generate({ agent, edge });
     expect([refused.status, refused.error?.code]).toEqual([503, 'overloaded']);
-    expect(await (await fetch(`${agent.operatorUrl}/healthz`)).json()).toMatchObject({
+    expect(await (await fetch(`${agent.metricsUrl}/healthz`)).json()).toMatchObject({
       ok: true,
       draining: 1,
     });

@@ -1,8 +1,8 @@
 /** An engine for the agent's tests that sends exactly the bytes a test scripts, and the events to script. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { NOBODYS_RID } from '../../gpu-pool/agent/sglang/probe.ts';
-import { MODEL_PATH } from './agent-fake-edge.ts';
-import { readBody, serve } from './agent-http.ts';
+import { UNUSED_RID } from '../../../gpu-pool/agent/sglang/probe.ts';
+import { MODEL_PATH } from './fake-edge.ts';
+import { readBody, serve } from './http.ts';
 
 export interface ChatCall {
   body: Record<string, unknown>;
@@ -59,7 +59,7 @@ export class ScriptedEngine {
     if (req.url === '/get_load') return json(200, [{ num_reqs: 5, num_waiting_reqs: 2, num_tokens: 70 }]);
     if (req.url === '/abort_request') {
       if (this.abortStatus !== 200) return json(this.abortStatus, { error: 'Unauthorized' });
-      if (body.rid === NOBODYS_RID) return json(200, {});
+      if (body.rid === UNUSED_RID) return json(200, {});
       this.aborts.push(body.rid as string);
       this.onAbort(body.rid as string);
       return json(200, {});

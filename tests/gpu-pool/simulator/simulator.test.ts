@@ -5,19 +5,19 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { PROFILES } from '../../gpu-pool/emulator/profiles.ts';
-import type { Hardware } from '../../gpu-pool/protocol/schemas.ts';
-import { BlockCache } from '../../gpu-pool/simulator/block-cache.ts';
-import { ceilingHitRate } from '../../gpu-pool/simulator/ceiling.ts';
-import { makeTrace } from '../../gpu-pool/simulator/made-trace.ts';
-import { measure } from '../../gpu-pool/simulator/measure.ts';
-import { MinHeap } from '../../gpu-pool/simulator/min-heap.ts';
-import { plan } from '../../gpu-pool/simulator/plan.ts';
-import { POLICIES } from '../../gpu-pool/simulator/policies.ts';
-import { recovery } from '../../gpu-pool/simulator/recovery.ts';
-import { type Outage, replay, struckBy } from '../../gpu-pool/simulator/replay.ts';
-import { SimEngine } from '../../gpu-pool/simulator/sim-engine.ts';
-import { readTrace, type TraceRequest, widen } from '../../gpu-pool/simulator/trace.ts';
+import { PROFILES } from '../../../gpu-pool/emulator/profiles.ts';
+import type { Hardware } from '../../../gpu-pool/protocol/schemas.ts';
+import { BlockCache } from '../../../gpu-pool/simulator/block-cache.ts';
+import { ceilingHitRate } from '../../../gpu-pool/simulator/ceiling.ts';
+import { makeTrace } from '../../../gpu-pool/simulator/made-trace.ts';
+import { measure } from '../../../gpu-pool/simulator/measure.ts';
+import { MinHeap } from '../../../gpu-pool/simulator/min-heap.ts';
+import { plan } from '../../../gpu-pool/simulator/plan.ts';
+import { POLICIES } from '../../../gpu-pool/simulator/policies.ts';
+import { recovery } from '../../../gpu-pool/simulator/recovery.ts';
+import { type Outage, replay, struckBy } from '../../../gpu-pool/simulator/replay.ts';
+import { SimEngine } from '../../../gpu-pool/simulator/sim-engine.ts';
+import { readTrace, type TraceRequest, widen } from '../../../gpu-pool/simulator/trace.ts';
 
 const MIX: Hardware[] = ['8xh800-pair', '8xmi300x', '8xmi300x'];
 const pool = (nodes: number) => Array.from({ length: nodes }, (_, at) => MIX[at % MIX.length]!);
@@ -248,7 +248,7 @@ describe('the planner', () => {
 
 /** The public trace is not part of the project; where it lies beside it, the promised figures are held to. */
 const MOONCAKE = fileURLToPath(
-  new URL('../../../shared/data/mooncake/conversation_trace.jsonl', import.meta.url),
+  new URL('../../../../shared/data/mooncake/conversation_trace.jsonl', import.meta.url),
 );
 
 describe('the serving policy on sixteen mixed nodes', () => {

@@ -4,20 +4,10 @@ import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { FAULT_EFFECTS, type FaultKind } from '../../gpu-pool/emulator/faults.ts';
-import { readEngineLog } from '../../gpu-pool/emulator/log.ts';
-import type { Emulator } from '../../gpu-pool/emulator/server.ts';
-import {
-  complete,
-  emulate,
-  type Json,
-  lastUsage,
-  post,
-  stream,
-  textOf,
-  usages,
-  user,
-} from './emulator-fixture.ts';
+import { FAULT_EFFECTS, type FaultKind } from '../../../gpu-pool/emulator/faults.ts';
+import { readEngineLog } from '../../../gpu-pool/emulator/log.ts';
+import type { Emulator } from '../../../gpu-pool/emulator/server.ts';
+import { complete, emulate, type Json, lastUsage, post, stream, textOf, usages, user } from './client.ts';
 
 const messages = user('Tell me more. [[reasoning=10 answer=30]]');
 const asked = { messages, rid: 'rid-1' };
@@ -220,7 +210,7 @@ describe('faults', () => {
 describe('command line', () => {
   it('prints where it listens, and its log survives SIGKILL', async () => {
     const log = join(mkdtempSync(join(tmpdir(), 'emulator-')), 'engine.jsonl');
-    const main = join(import.meta.dirname, '../../gpu-pool/emulator/main.ts');
+    const main = join(import.meta.dirname, '../../../gpu-pool/emulator/main.ts');
     const args = ['--port', '0', '--profile', '8xmi300x', '--speed', '20', '--log', log, '--api-key', 'k'];
     args.push('--reasoning-parser', 'deepseek-r1');
     const child = spawn(process.execPath, [main, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });

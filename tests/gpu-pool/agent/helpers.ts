@@ -4,12 +4,12 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished } from 'vitest';
-import { type Agent, startAgent } from '../../gpu-pool/agent/agent.ts';
-import type { AgentOptions } from '../../gpu-pool/agent/options.ts';
-import { StartRefused } from '../../gpu-pool/agent/start-refused.ts';
-import { NodeChunk, NodeError } from '../../gpu-pool/protocol/schemas.ts';
-import { FakeEdge } from './agent-fake-edge.ts';
-import { ScriptedEngine } from './agent-fake-engine.ts';
+import { type Agent, startAgent } from '../../../gpu-pool/agent/agent.ts';
+import type { AgentOptions } from '../../../gpu-pool/agent/options.ts';
+import { StartRefused } from '../../../gpu-pool/agent/start-refused.ts';
+import { NodeChunk, NodeError } from '../../../gpu-pool/protocol/schemas.ts';
+import { FakeEdge } from './fake-edge.ts';
+import { ScriptedEngine } from './scripted-engine.ts';
 
 export const SALT = '0123456789abcdef0123456789abcdef';
 
@@ -134,8 +134,8 @@ export async function until<T>(what: () => T | undefined | null | false, timeout
 }
 
 /** The agent's metrics by series, as Prometheus would store them. */
-export async function metricsOf({ operatorUrl }: { operatorUrl: string }): Promise<Map<string, number>> {
-  const text = await (await fetch(`${operatorUrl}/metrics`)).text();
+export async function metricsOf({ metricsUrl }: { metricsUrl: string }): Promise<Map<string, number>> {
+  const text = await (await fetch(`${metricsUrl}/metrics`)).text();
   const samples = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
   return new Map(
     samples.map((line) => [line.slice(0, line.lastIndexOf(' ')), Number(line.slice(line.lastIndexOf(' ')))]),
@@ -156,7 +156,7 @@ export async function startRefusal(starting: Promise<unknown>): Promise<StartRef
 export interface AgentProcess {
   child: ChildProcess;
   url: string;
-  operatorUrl: string;
+  metricsUrl: string;
   stdout: () => string;
   stderr: () => string;
   exit: Promise<number | null>;
@@ -185,7 +185,7 @@ export async function spawnAgent(args: string[], env: Record<string, string> = {
   });
   onTestFinished(() => void child.kill('SIGKILL'));
   await until(() => /^\{.*\n/.test(stdout) || exited, 10_000);
-  const said = exited ? null : (JSON.parse(stdout) as { listening: string; metrics: string });
-  const [url, operatorUrl] = [said?.listening ?? '', said?.metrics ?? ''];
-  return { child, url, operatorUrl, stdout: () => stdout, stderr: () => stderr, exit };
+  const ready = exited ? null : (JSON.parse(stdout) as { listening: string; metrics: string });
+  const { listening: url = '', metrics: metricsUrl = '' } = ready ?? {};
+  return { child, url, metricsUrl, stdout: () => stdout, stderr: () => stderr, exit };
 }

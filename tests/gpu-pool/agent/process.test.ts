@@ -1,12 +1,12 @@
 /** Real agent processes, ended the hard way. */
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { readEngineLog } from '../../gpu-pool/emulator/log.ts';
-import { startEmulator } from '../../gpu-pool/emulator/server.ts';
-import type { EmulatorOptions } from '../../gpu-pool/emulator/state.ts';
-import { FakeEdge, requestId } from './agent-fake-edge.ts';
-import { event, ScriptedEngine, sse, total, usage } from './agent-fake-engine.ts';
-import { type AgentProcess, generate, SALT, spawnAgent, tempDir, until } from './agent-kit.ts';
+import { readEngineLog } from '../../../gpu-pool/emulator/log.ts';
+import { startEmulator } from '../../../gpu-pool/emulator/server.ts';
+import type { EmulatorOptions } from '../../../gpu-pool/emulator/state.ts';
+import { FakeEdge, requestId } from './fake-edge.ts';
+import { type AgentProcess, generate, SALT, spawnAgent, tempDir, until } from './helpers.ts';
+import { event, ScriptedEngine, sse, total, usage } from './scripted-engine.ts';
 
 async function house() {
   const [edge, engine, state] = await Promise.all([FakeEdge.start(), ScriptedEngine.start(), tempDir()]);

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { StreamReader } from '../../gpu-pool/agent/sglang/stream.ts';
-import type { UsageAnomaly } from '../../gpu-pool/agent/sglang/usage.ts';
-import type { NodeChunk } from '../../gpu-pool/protocol/schemas.ts';
-import { readPiece } from '../../worker/gateway/node/chunk.ts';
-import { event, sse, sseText, total, usage } from './agent-fake-engine.ts';
-import { BODY, generate, stage, textOf, until } from './agent-kit.ts';
+import { StreamReader } from '../../../gpu-pool/agent/sglang/stream.ts';
+import type { UsageAnomaly } from '../../../gpu-pool/agent/sglang/usage.ts';
+import type { NodeChunk } from '../../../gpu-pool/protocol/schemas.ts';
+import { readTextChunk } from '../../../worker/gateway/node/chunk.ts';
+import { BODY, generate, stage, textOf, until } from './helpers.ts';
+import { event, sse, sseText, total, usage } from './scripted-engine.ts';
 
 function readAll(events: unknown[], options: { choices?: number; maxTokens?: number; json?: boolean } = {}) {
   const anomalies: UsageAnomaly[] = [];
@@ -31,7 +31,7 @@ describe('normalised chunks', () => {
       event({ content: 'Grüß Gott!', usage: usage(2, { reasoning: 1, cached: 8 }) }),
     ]);
     expect(chunks).toHaveLength(2);
-    expect(chunks.map((chunk) => readPiece(JSON.stringify(chunk)))).toEqual(chunks);
+    expect(chunks.map((chunk) => readTextChunk(JSON.stringify(chunk)))).toEqual(chunks);
   });
 
   it('drop what is the engine’s own, what is null, and what says nothing new', () => {

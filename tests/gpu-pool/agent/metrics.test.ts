@@ -1,9 +1,9 @@
 /** The operator's door: correct Prometheus text, and nothing of it for strangers. */
 import { describe, expect, it } from 'vitest';
-import { Counter, gauge, Histogram } from '../../gpu-pool/agent/prometheus.ts';
-import { asking } from './agent-fake-edge.ts';
-import { event, sse, total, usage } from './agent-fake-engine.ts';
-import { generate, metricsOf, stage, until } from './agent-kit.ts';
+import { Counter, gauge, Histogram } from '../../../gpu-pool/agent/prometheus.ts';
+import { asking } from './fake-edge.ts';
+import { generate, metricsOf, stage, until } from './helpers.ts';
+import { event, sse, total, usage } from './scripted-engine.ts';
 
 describe('the text format', () => {
   it('has every value of a label from the start', () => {
@@ -35,7 +35,7 @@ describe('the text format', () => {
 describe('/metrics', () => {
   it('has a HELP and a TYPE for every series, each family in one piece', async () => {
     const { agent } = await stage();
-    const response = await fetch(`${agent.operatorUrl}/metrics`);
+    const response = await fetch(`${agent.metricsUrl}/metrics`);
     expect(response.headers.get('content-type')).toContain('text/plain; version=0.0.4');
     const text = await response.text();
     expect(text.endsWith('\n')).toBe(true);
@@ -116,8 +116,8 @@ describe('the front door', () => {
 
   it('is not what the operator’s door opens', async () => {
     const { agent } = await stage();
-    expect((await fetch(`${agent.operatorUrl}/v1/generate`, { method: 'POST' })).status).toBe(404);
-    expect(await (await fetch(`${agent.operatorUrl}/healthz`)).json()).toMatchObject({
+    expect((await fetch(`${agent.metricsUrl}/v1/generate`, { method: 'POST' })).status).toBe(404);
+    expect(await (await fetch(`${agent.metricsUrl}/healthz`)).json()).toMatchObject({
       ok: true,
       draining: 0,
       engine_healthy: 1,

@@ -1,10 +1,10 @@
 import { appendFile, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { JOURNAL_FILE, Journal } from '../../gpu-pool/agent/journal.ts';
-import { replay } from '../../gpu-pool/agent/journal-replay.ts';
-import { Receipt } from '../../gpu-pool/protocol/schemas.ts';
-import { tempDir } from './agent-kit.ts';
+import { JOURNAL_FILE, Journal } from '../../../gpu-pool/agent/journal.ts';
+import { replay } from '../../../gpu-pool/agent/journal-replay.ts';
+import { Receipt } from '../../../gpu-pool/protocol/schemas.ts';
+import { tempDir } from './helpers.ts';
 
 const usage = { prompt_tokens: 5, cached_tokens: 0, completion_tokens: 3, reasoning_tokens: 1 };
 const now = () => 10_000;

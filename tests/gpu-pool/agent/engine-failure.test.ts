@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { answerEvents, type ChatCall, event, sse, total, usage } from './agent-fake-engine.ts';
-import { generate, stage, textOf, until } from './agent-kit.ts';
+import { generate, stage, textOf, until } from './helpers.ts';
+import { answerEvents, type ChatCall, event, sse, total, usage } from './scripted-engine.ts';
 
 const flat = (code: number, message = 'quotes "a private prompt"') => ({
   object: 'error',
@@ -255,7 +255,7 @@ describe('after the first token', () => {
         '[DONE]',
       ]);
     expect((await generate({ agent, edge })).chunks.at(-1)?.usage.completion_tokens).toBe(4);
-    const metrics = await (await fetch(`${agent.operatorUrl}/metrics`)).text();
+    const metrics = await (await fetch(`${agent.metricsUrl}/metrics`)).text();
     expect(metrics).toContain('tollgate_agent_usage_anomalies_total{kind="invalid"} 1');
     expect(metrics).toContain('tollgate_agent_requests_total{outcome="finished"} 1');
     expect(metrics).toContain('tollgate_agent_tokens_total{kind="completion"} 4');

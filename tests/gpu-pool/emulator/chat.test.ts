@@ -1,6 +1,6 @@
 /** What the emulator says over HTTP: SGLang's shapes and quirks. */
 import { describe, expect, it } from 'vitest';
-import { complete, emulate, type Json, lastUsage, post, stream, textOf, user } from './emulator-fixture.ts';
+import { complete, emulate, type Json, lastUsage, post, stream, textOf, user } from './client.ts';
 
 const steered = (lengths: string) => user(`Tell me about caches. [[${lengths}]]`);
 

@@ -3,15 +3,15 @@ import { appendFileSync, mkdtempSync, readFileSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { virtualClock } from '../../gpu-pool/emulator/clock.ts';
-import { Engine } from '../../gpu-pool/emulator/engine.ts';
-import type { Counts, JobSpec } from '../../gpu-pool/emulator/job.ts';
-import { type LogLine, openEngineLog, readEngineLog } from '../../gpu-pool/emulator/log.ts';
-import type { Finish } from '../../gpu-pool/emulator/plan.ts';
-import { PROFILES } from '../../gpu-pool/emulator/profiles.ts';
-import { PAGE_TOKENS, RadixCache } from '../../gpu-pool/emulator/radix-cache.ts';
-import { renderChat, tokenize } from '../../gpu-pool/emulator/tokenizer.ts';
-import { complete, emulate, lastUsage, post, stream, user } from './emulator-fixture.ts';
+import { virtualClock } from '../../../gpu-pool/emulator/clock.ts';
+import { Engine } from '../../../gpu-pool/emulator/engine.ts';
+import type { Counts, JobSpec } from '../../../gpu-pool/emulator/job.ts';
+import { type LogLine, openEngineLog, readEngineLog } from '../../../gpu-pool/emulator/log.ts';
+import type { Finish } from '../../../gpu-pool/emulator/plan.ts';
+import { PROFILES } from '../../../gpu-pool/emulator/profiles.ts';
+import { PAGE_TOKENS, RadixCache } from '../../../gpu-pool/emulator/radix-cache.ts';
+import { renderChat, tokenize } from '../../../gpu-pool/emulator/tokenizer.ts';
+import { complete, emulate, lastUsage, post, stream, user } from './client.ts';
 
 const LONG = 'The quick brown fox jumps over the lazy dog and thinks about it. '.repeat(20);
 const logFile = () => join(mkdtempSync(join(tmpdir(), 'emulator-')), 'engine.jsonl');

@@ -1,8 +1,8 @@
 import { exportJWK, generateKeyPair } from 'jose';
 import { describe, expect, it } from 'vitest';
-import { CLAIMS_HEADER } from '../../gpu-pool/protocol/schemas.ts';
-import { asking, type FakeEdge, requestId } from './agent-fake-edge.ts';
-import { generate, post, SALT, stage, until } from './agent-kit.ts';
+import { CLAIMS_HEADER } from '../../../gpu-pool/protocol/schemas.ts';
+import { asking, type FakeEdge, requestId } from './fake-edge.ts';
+import { generate, post, SALT, stage, until } from './helpers.ts';
 
 const seconds = () => Math.floor(Date.now() / 1_000);
 const b64 = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url');

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { requestId } from './agent-fake-edge.ts';
-import { type ChatCall, event, sse, total, usage } from './agent-fake-engine.ts';
-import { BODY, generate, post, read, type Stage, stage, textOf, until } from './agent-kit.ts';
+import { requestId } from './fake-edge.ts';
+import { BODY, generate, post, read, type Stage, stage, textOf, until } from './helpers.ts';
+import { type ChatCall, event, sse, total, usage } from './scripted-engine.ts';
 
 /** Generates until aborted, then says exactly how much it was, as SGLang does. */
 function generateUntilAborted(
