@@ -1,23 +1,28 @@
 /**
- * Whether aborted requests have really stopped. SGLang answers an abort with 200 whatever becomes of it, and has
- * gone on decoding more than once (sglang#36333, #36876), so an abort counts only with a proof.
+ * Watches whether aborted requests have really stopped. SGLang answers an abort with 200 whatever becomes of it,
+ * and has gone on decoding more than once (sglang#36333, #36876), so an abort counts only with a proof.
  */
 import type { NodeLoad } from '../protocol/schemas.ts';
 import type { ActiveRequest } from './active-requests.ts';
 import type { Log } from './log.ts';
 
 /**
- * stream: the engine ended the request's stream itself; count: it runs and queues no more than this agent has in
- * hand; none: it still does after `boundMs`, or does not say
+ * Proofs that an aborted request has stopped.
+ * - stream: the engine ended the request's stream itself.
+ * - count: the engine runs and queues no more sequences than this agent has in flight.
+ * - none: it still runs more after `proofDeadlineMs`, or does not report its count.
  */
 export const ABORT_PROOFS = ['stream', 'count', 'none'] as const;
 export type AbortProof = (typeof ABORT_PROOFS)[number];
 
-/** Other requests come and go between two counts, so a single one proves little. */
+/**
+ * Consecutive low counts that make a proof. Other requests start and end between two counts, so a single one proves
+ * little.
+ */
 const CONFIRMATIONS_MIN = 3;
 
 export interface AbortWatchOptions {
-  /** sequences that the engine may run for this agent */
+  /** Sequences that the engine may run for this agent. */
   inFlightSequences: () => number;
   readLoad: () => Promise<NodeLoad | null>;
   intervalMs: number;
@@ -41,7 +46,7 @@ export class AbortWatch {
     return this.#pending.size;
   }
 
-  /** The agent is done with a request. `engineEnded`: the engine's stream came to an end of its own. */
+  /** Called when the agent is done with a request. `engineEnded`: the engine's stream came to an end of its own. */
   requestEnded(request: ActiveRequest, { engineEnded }: { engineEnded: boolean }): void {
     if (engineEnded) {
       if (request.aborting !== null) this.#options.onProof('stream');
@@ -66,13 +71,14 @@ export class AbortWatch {
     }, this.#options.intervalMs);
   }
 
-  /** Counts once for all, and tells the engine again. */
+  /** Reads the engine's count once for all pending aborts, and repeats the aborts that are not proved yet. */
   async #poll(): Promise<void> {
     const { inFlightSequences, readLoad, proofDeadlineMs, now, onProof, log } = this.#options;
     const polled = [...this.#pending];
     const before = inFlightSequences();
     const load = await readLoad();
-    // What began or ended meanwhile may be in the engine's count or not: give it the benefit.
+    // A request that started or ended meanwhile may or may not be in the engine's count, so the larger number is
+    // used.
     const inFlight = Math.max(before, inFlightSequences());
     const atEngine = load === null ? null : load.running_requests + load.waiting_requests;
     for (const [request, entry] of polled) {

@@ -1,22 +1,22 @@
-/** One request in the agent's hands, and the book of all of them: who runs, which ids are used up. */
+/** One running request, and the set of all of them: which requests run, and which request ids are used up. */
 import type { RequestClaims } from '../protocol/schemas.ts';
 import { callEngine, type Engine } from './engine-client.ts';
 import type { RequestError } from './request-error.ts';
 import type { RequestToken } from './request-token.ts';
 import { ABORT_PATH } from './sglang/request.ts';
 
-/** edge: POST /v1/abort; gone: the edge closed its connection; shutdown: the agent has to stop now */
+/** edge: POST /v1/abort; disconnect: the edge closed its connection; shutdown: the agent has to stop now */
 export type AbortReason = 'edge' | 'disconnect' | 'shutdown';
 
 const ABORT_CALL_TIMEOUT_MS = 3_000;
 /** An abort that overtakes its own request finds nothing to stop, so it is repeated until the stream ends. */
 const ABORT_REPEAT_MS = 1_000;
-/** By then a heartbeat has told the edge how full this node is. */
+/** After this long a heartbeat has told the edge how full this node is. */
 const RETRY_AFTER_SECONDS = 2;
 
 export class ActiveRequest {
   readonly claims: RequestClaims;
-  /** answers wanted, which the engine runs as sequences of their own */
+  /** Answers wanted (`n`); the engine runs each as a sequence of its own. */
   readonly choices: number;
   readonly startedAtMs: number;
   readonly #engine: Engine;
@@ -41,17 +41,17 @@ export class ActiveRequest {
     this.#graceMs = options.abortGraceMs;
   }
 
-  /** Why this request is being aborted; null while nobody wants that. The first reason stays. */
+  /** Why this request is being aborted; null while it is not. The first reason stays. */
   get aborting(): AbortReason | null {
     return this.#reason;
   }
 
-  /** Whether the engine was told to stop, by an abort or after a failure. */
+  /** Whether the engine was asked to abort, by an abort of the request or after a failure. */
   get abortSent(): boolean {
     return this.#abortSent;
   }
 
-  /** Tells the engine to stop, and gives it the grace period to say how much it generated. */
+  /** Asks the engine to abort, and gives it the grace period to report how much it generated. */
   abort(reason: AbortReason): void {
     if (this.#reason !== null) return;
     this.#reason = reason;
@@ -65,13 +65,18 @@ export class ActiveRequest {
     );
   }
 
-  /** `cut` is called once the grace period after an abort is over. */
+  /**
+   * Registers a callback for the end of the grace period after an abort; it is called at once if that has passed.
+   */
   onGraceExpired(callback: () => void): void {
     this.#onGraceExpired = callback;
     if (this.#graceExpired) callback();
   }
 
-  /** POST /abort_request matches prefixes of `rid`; ids have a fixed length, so this one is alone. */
+  /**
+   * Aborts this request at the engine. POST /abort_request matches prefixes of `rid`; ids have a fixed length, so
+   * no other request matches.
+   */
   abortAtEngine(): void {
     this.#abortSent = true;
     void callEngine(this.#engine, {
@@ -92,7 +97,7 @@ export class ActiveRequest {
 
 export class ActiveRequests {
   readonly #byId = new Map<string, ActiveRequest>();
-  /** ids that were used, until the tokens that they came with expire */
+  /** Request ids that were used, each with the expiry of its token, after which the token protects the id. */
   readonly #usedIds: Map<string, number>;
   readonly #now: () => number;
   #emptyWaiters: (() => void)[] = [];
@@ -107,12 +112,15 @@ export class ActiveRequests {
     return this.#byId.size;
   }
 
-  /** answers in hand, over all requests */
+  /** Sequences in flight, summed over all requests. */
   get sequences(): number {
     return [...this.#byId.values()].reduce((total, { choices }) => total + choices, 0);
   }
 
-  /** A refusal where `sequencesMax` has no place for `choices` more. One that is alone is left to the engine to judge. */
+  /**
+   * The error for a request whose `choices` would exceed `sequencesMax`, else null. A request that would be the
+   * only one is left for the engine to judge.
+   */
   capacityError({ choices, sequencesMax }: { choices: number; sequencesMax: number }): RequestError | null {
     if (this.#byId.size === 0 || this.sequences + choices <= sequencesMax) return null;
     return {
@@ -122,7 +130,7 @@ export class ActiveRequests {
     };
   }
 
-  /** An id is good for one request: it must be neither running nor used up. */
+  /** Admits a request. Its id is good for one request: it must be neither running nor used up. */
   admit(
     { claims, expiresAtMs }: RequestToken,
     { choices, sequencesMax, create }: { choices: number; sequencesMax: number; create: () => ActiveRequest },
@@ -156,7 +164,7 @@ export class ActiveRequests {
     for (const request of this.#byId.values()) request.abort(reason);
   }
 
-  /** Resolves when nothing is in request. */
+  /** Resolves when nothing is in flight. */
   whenEmpty(): Promise<void> {
     if (this.#byId.size === 0) return Promise.resolve();
     return new Promise((resolve) => this.#emptyWaiters.push(resolve));

@@ -1,4 +1,7 @@
-/** The answer to the edge as it is being written: head on demand, pauses while the reader is slow. */
+/**
+ * The HTTP answer to the edge while it is written: its head goes out with the first event, and writing pauses while
+ * the reader is slow.
+ */
 import type { ServerResponse } from 'node:http';
 import type { NodeChunk, NodeUsage } from '../protocol/schemas.ts';
 import { type RequestError, sendError, toNodeError } from './request-error.ts';
@@ -21,26 +24,26 @@ export class Answer {
     return this.#res.headersSent;
   }
 
-  /** Writes one event; resolves when the reader can take more, or has left. */
+  /** Writes one event. Resolves when the reader can take more, or has left. */
   async chunk(chunk: NodeChunk): Promise<void> {
     this.#begin();
     if (!this.#send(chunk)) await this.#drained();
   }
 
-  /** The proper end: everything the engine had to say was said. */
+  /** Ends a complete answer with [DONE]. */
   done(): void {
     this.#begin();
     if (!this.#res.destroyed) this.#res.end('data: [DONE]\n\n');
   }
 
-  /** A last usage without text, then the proper end. */
+  /** Ends an aborted answer: a last usage without text, then [DONE]. */
   doneEarly(usage: NodeUsage): void {
     this.#begin();
     this.#send({ choices: [], usage });
     this.done();
   }
 
-  /** A status while the head is still here, else an event; never [DONE]. */
+  /** Ends a failed answer: as an HTTP status while the head has not gone out, else as an event without [DONE]. */
   fail(error: RequestError): void {
     if (!this.started) {
       sendError(this.#res, error);
@@ -55,7 +58,7 @@ export class Answer {
     this.#res.writeHead(200, {
       'content-type': 'text/event-stream; charset=utf-8',
       'cache-control': 'no-store',
-      // nginx in front of an agent would collect tokens otherwise
+      // Without this header an nginx in front of the agent would collect tokens before it passes them on.
       'x-accel-buffering': 'no',
     });
   }
@@ -65,7 +68,10 @@ export class Answer {
     return this.#res.write(`data: ${JSON.stringify(event)}\n\n`);
   }
 
-  /** While the engine's socket is paused SGLang keeps the text in memory, so a reader has a deadline. */
+  /**
+   * Waits until the reader can take more. SGLang keeps the text in memory while its socket is paused, so the wait
+   * has a deadline.
+   */
   #drained(): Promise<void> {
     const res = this.#res;
     if (res.destroyed) return Promise.resolve();

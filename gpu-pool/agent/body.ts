@@ -1,8 +1,11 @@
-/** Reads a JSON body up to a bound. The edge sends plain JSON: an encoded body is refused, not unpacked. */
+/**
+ * Reads a JSON body up to a size limit. The edge sends plain JSON, so an encoded body is refused rather than
+ * unpacked.
+ */
 import type { IncomingMessage } from 'node:http';
 import type { RequestError } from './request-error.ts';
 
-/** A prompt of 128k tokens is below 1 MiB; tools and history have room. */
+/** A prompt of 128k tokens is below 1 MiB; the rest leaves space for tools and history. */
 export const BODY_BYTES_MAX = 8 << 20;
 
 export async function readJsonBody(req: IncomingMessage): Promise<{ json: unknown } | RequestError> {
@@ -18,7 +21,10 @@ export async function readJsonBody(req: IncomingMessage): Promise<{ json: unknow
   }
 }
 
-/** Null past the bound. The rest is then read and dropped, so that the refusal still reaches the sender. */
+/**
+ * The body's text, or null when it is too large or broke off. The rest of a large body is read and dropped, so that
+ * the error still reaches the sender.
+ */
 function readBounded(req: IncomingMessage): Promise<string | null> {
   return new Promise((resolve) => {
     let chunks: Buffer[] = [];

@@ -1,7 +1,8 @@
 /**
- * Looks at the engine before the node enrols, and again when the engine has come back: is it SGLang, was it
- * started so that its answers can be sold, and can others reach it past this agent? SGLang's port has had
- * unauthenticated remote code execution and shows keys, so a node whose engine is exposedHost does not enrol.
+ * Inspects the engine before the node enrols, and again when the engine has come back: whether it is SGLang,
+ * whether its arguments allow its answers to be sold, and whether others can reach it past this agent. SGLang's
+ * port has had unauthenticated remote code execution and shows keys, so a node whose engine is exposed does not
+ * enrol.
  */
 import { networkInterfaces } from 'node:os';
 import { callEngine, type Engine } from './engine-client.ts';
@@ -35,19 +36,22 @@ export function parseEngine(options: {
 }
 
 export interface EngineCheckOptions extends EngineRequirements {
-  /** skips the check that nobody else reaches the engine */
+  /** Skips the check that nothing but this agent reaches the engine. */
   allowExposed: boolean;
-  /** this host's own, other than loopback */
+  /** This host's addresses other than loopback; default: those of its network interfaces. */
   addresses?: string[];
 }
 
-/** A sentence for each fault of the engine. `facts` is null where it does not tell what it is. */
+/** The result of an inspection: a sentence for each fault. `facts` is null where the engine did not report them. */
 export interface Inspection {
   facts: EngineFacts | null;
   faults: string[];
 }
 
-/** @throws StartRefused with all faults, each in a sentence that names what to change */
+/**
+ * Checks the engine before a start. @throws StartRefused with all faults, each in a sentence that names what to
+ * change
+ */
 export async function checkEngine(engine: Engine, options: EngineCheckOptions): Promise<EngineFacts> {
   const { origin, hostname } = engine.url;
   if (!options.allowExposed && !isLoopback(hostname)) {
@@ -72,7 +76,7 @@ export async function checkEngine(engine: Engine, options: EngineCheckOptions): 
   throw new StartRefused(facts === null ? 'engine_unreachable' : 'engine_unfit', message);
 }
 
-/** Null where nothing answers in time, which says nothing about what the engine is. */
+/** Inspects a running engine. Null where nothing answers in time, which says nothing about what the engine is. */
 export async function inspectEngine(engine: Engine, options: EngineCheckOptions): Promise<Inspection | null> {
   const facts = await readEngine(engine);
   if ('failure' in facts) return null;
@@ -106,7 +110,10 @@ function isLoopback(hostname: string): boolean {
   return hostname === 'localhost' || hostname === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(hostname);
 }
 
-/** An address of this host, other than loopback, on which the engine answers; null where there is none. */
+/**
+ * The host:port of an address of this host, other than loopback, on which the engine answers; null where there is
+ * none.
+ */
 async function findExposure(engine: Engine, addresses: string[]): Promise<string | null> {
   const answers = await Promise.all(
     addresses.map(async (address) => {

@@ -1,27 +1,27 @@
 /**
- * HTTP to the engine, one connection per call. SGLang (uvicorn) closes idle connections after 5 s without
- * announcing it, so a reused one can be reset just as a generation is posted on it, and that post must not
+ * HTTP client of the engine, with one connection per call. SGLang (uvicorn) closes idle connections after 5 s
+ * without announcing it, so a reused one can be reset just as a generation is posted on it, and that post must not
  * be repeated blindly. A fresh loopback connection costs about 0.1 ms. Redirects are never followed.
  */
 import http, { type IncomingMessage } from 'node:http';
 import https from 'node:https';
 
 export interface Engine {
-  /** origin of the engine, e.g. `http://127.0.0.1:30000` */
+  /** Origin of the engine, e.g. `http://127.0.0.1:30000`. */
   url: URL;
   key?: string | undefined;
-  /** for `/abort_request`, which SGLang guards with the admin key when it has one */
+  /** Key for `/abort_request`, which SGLang guards with the admin key when it has one. */
   adminKey?: string | undefined;
 }
 
 export interface EngineFailure {
-  /** refused: nobody listens; reset: the connection broke; timeout: nothing came in time */
+  /** refused: nothing listens; reset: the connection broke; timeout: nothing came in time */
   failure: 'refused' | 'reset' | 'timeout';
 }
 
 export interface EngineAnswer {
   status: number;
-  /** parsed JSON, or null where the body is something else */
+  /** Parsed JSON, or null where the body is something else. */
   body: unknown;
 }
 
@@ -33,10 +33,10 @@ interface Call {
   signal?: AbortSignal;
 }
 
-/** Answers are small (loads, model info, errors); a longer one is cut and counts as no JSON. */
+/** The engine's short answers are loads, model info and errors; a longer one is cut and counts as not JSON. */
 const ANSWER_BYTES_MAX = 1 << 20;
 
-/** Starts a call and resolves with the response's head; destroying `signal` ends it at any point. */
+/** Starts a call and resolves with the response's head. Aborting `signal` ends the call at any point. */
 export function openEngine(engine: Engine, call: Call): Promise<IncomingMessage | EngineFailure> {
   return new Promise((resolve) => {
     const client = engine.url.protocol === 'https:' ? https : http;
@@ -60,7 +60,7 @@ export function openEngine(engine: Engine, call: Call): Promise<IncomingMessage 
   });
 }
 
-/** One whole call with a deadline over head and body. */
+/** One whole call, with a deadline over head and body. */
 export async function callEngine(
   engine: Engine,
   call: Call & { timeoutMs: number },

@@ -1,19 +1,19 @@
-/** The engine's bytes as server-sent events, one `next()` at a time, with a bounded queue between. */
+/** The engine's bytes as server-sent events, read one `next()` at a time from a bounded queue. */
 import type { IncomingMessage } from 'node:http';
 import { createParser } from 'eventsource-parser';
 
 export type Frame =
   | { kind: 'event'; data: string }
-  /** the engine closed its side properly */
+  /** The engine closed its side properly. */
   | { kind: 'end' }
-  /** reset, a line that is no SSE, or an endless one */
+  /** The connection was reset, or a line was no SSE or too long. */
   | { kind: 'broken' }
-  /** nothing arrived within the wait */
+  /** Nothing arrived within the wait. */
   | { kind: 'timeout' }
-  /** we ended it */
+  /** The agent ended the reading. */
   | { kind: 'stopped' };
 
-/** An event is some hundred bytes; a line past this is an engine gone mad, not an answer. */
+/** An event is some hundred bytes; a line longer than this comes from a broken engine. */
 export const EVENT_BYTES_MAX = 1 << 20;
 /** Events parsed ahead of a slow reader before the engine's socket is paused. */
 const EVENTS_AHEAD_MAX = 64;
@@ -43,13 +43,13 @@ export class EngineStream {
       if (this.#terminal !== null) return;
       bytesSinceEvent += bytes.length;
       feed(decoder.decode(bytes, { stream: true }));
-      // The parser drops lines that can be no field without a word, so their length is counted here.
+      // The parser silently drops lines that cannot be a field, so their length is counted here.
       if (bytesSinceEvent > EVENT_BYTES_MAX) this.#end({ kind: 'broken' });
       if (this.#queue.length > EVENTS_AHEAD_MAX) response.pause();
       this.#notify();
     });
     response.on('end', () => {
-      // A last event may lack its blank line; a torn one turns out to be no JSON.
+      // A last event may lack its blank line; a torn one turns out not to be JSON.
       if (response.complete) feed(`${decoder.decode()}\n\n`);
       this.#end({ kind: response.complete ? 'end' : 'broken' });
     });
@@ -57,7 +57,7 @@ export class EngineStream {
     response.on('close', () => this.#end({ kind: 'broken' }));
   }
 
-  /** The next event, or why there is none. After the stream has ended it repeats how. */
+  /** The next event, or why there is none. After the stream has ended, every call returns how it ended. */
   async next(waitMs: number): Promise<Frame> {
     if (this.#queue.length === 0 && this.#terminal === null) await this.#wait(waitMs);
     const data = this.#queue.shift();
@@ -68,7 +68,7 @@ export class EngineStream {
     return this.#terminal ?? { kind: 'timeout' };
   }
 
-  /** Ends reading at once; what is queued can still be read. */
+  /** Ends reading at once; events already queued can still be read. */
   stop(): void {
     this.#end({ kind: 'stopped' });
     this.#response.destroy();
@@ -89,7 +89,7 @@ export class EngineStream {
     this.#notify();
   }
 
-  /** Bytes that complete no event do not end a wait. */
+  /** Wakes the reader. Bytes that complete no event do not end its wait. */
   #notify(): void {
     if (this.#queue.length === 0 && this.#terminal === null) return;
     this.#wake?.();

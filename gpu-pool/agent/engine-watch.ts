@@ -1,4 +1,7 @@
-/** Watches the engine on its own beat, so that a slow /health never delays a heartbeat to the edge. */
+/**
+ * Polls the engine's health and load on a timer of its own, so that a slow /health never delays a heartbeat to the
+ * edge.
+ */
 import { NO_LOAD, type NodeLoad } from '../protocol/schemas.ts';
 import type { Inspection } from './engine-check.ts';
 import type { Engine } from './engine-client.ts';
@@ -6,19 +9,22 @@ import type { Log } from './log.ts';
 import { checkHealth, readLoad } from './sglang/load.ts';
 import type { EngineFacts, EngineInfo } from './sglang/probe.ts';
 
-/** A busy engine can miss its own health check (a long prefill), so one miss proves nothing. */
+/**
+ * Failed health checks in a row that make the engine unhealthy. A busy engine can miss one (a long prefill), so one
+ * miss proves nothing.
+ */
 const FAILURES_MIN = 3;
-/** An engine that sent a token this recently lives, whatever its health check says. */
+/** An engine that sent a token this recently counts as healthy, whatever its health check says. */
 const TOKENS_RECENT_MS = 10_000;
-/** How old the look at what the engine is may be. */
+/** How old the last inspection of a healthy engine may be. */
 const INSPECT_EVERY_MS = 60_000;
-/** More than any engine runs and queues: a bound for where its own is not known. */
+/** The limit for an engine that does not report its own: more than any engine runs and queues. */
 const SEQUENCES_MAX_UNKNOWN = 4_096;
 
 export interface EngineWatchOptions {
   engine: Engine;
   facts: EngineFacts;
-  /** looks again at what the engine is and how it was started */
+  /** Inspects again what the engine is and how it was started. */
   inspect: () => Promise<Inspection | null>;
   log: Log;
   now: () => number;
@@ -31,7 +37,7 @@ export class EngineWatch {
   load: NodeLoad = NO_LOAD;
   #failures = 0;
   #unreachable = false;
-  /** what answers now may be another engine than the one that was inspected */
+  /** The process that answers now may not be the one that was inspected. */
   #needsInspection = false;
   #faults: string[] = [];
   #inspectedAtMs: number;
@@ -45,7 +51,7 @@ export class EngineWatch {
     this.#inspectedAtMs = options.now();
   }
 
-  /** Looks once, then keeps looking. */
+  /** Polls once, then keeps polling every `intervalMs`. */
   async start(): Promise<void> {
     await this.#poll();
     if (!this.#stopped) this.#timer = setTimeout(() => void this.start(), this.#options.intervalMs);
@@ -64,7 +70,7 @@ export class EngineWatch {
     return this.#facts.info;
   }
 
-  /** Whether the engine, when last inspected, was one that can be sold. */
+  /** Whether the engine, when last inspected, met the requirements for being sold. */
   get fits(): boolean {
     return this.#faults.length === 0;
   }
@@ -74,7 +80,7 @@ export class EngineWatch {
     return this.#failures < FAILURES_MIN || this.#options.now() - this.#tokenAtMs < TOKENS_RECENT_MS;
   }
 
-  /** How many sequences the engine can run and queue; with more in hand it would refuse some. */
+  /** How many sequences the engine can run and queue; beyond that it would refuse some. */
   get sequencesMax(): number {
     const { max_running_requests: running, max_queued_requests: queued } = this.load;
     return running === 0 || queued === null ? SEQUENCES_MAX_UNKNOWN : running + queued;
@@ -87,7 +93,7 @@ export class EngineWatch {
     this.load = load ?? this.load;
     if (health !== 'ok') {
       this.#failures += 1;
-      // only an inspection knows that what answers again is still the engine that went
+      // Only an inspection can show that what answers again is still the same engine.
       if (health === 'unreachable') this.#unreachable = true;
       this.#needsInspection = true;
       return;
@@ -95,7 +101,7 @@ export class EngineWatch {
     if (this.#needsInspection || !this.fits) {
       if (!(await this.#inspect())) return;
     } else if (this.#options.now() - this.#inspectedAtMs > INSPECT_EVERY_MS) {
-      // weights can be exchanged while the engine runs
+      // Weights can be exchanged while the engine runs.
       await this.#inspect();
     }
     this.#failures = 0;
@@ -103,7 +109,7 @@ export class EngineWatch {
     this.#needsInspection = false;
   }
 
-  /** False where nothing answers in time: the engine then stays as healthy as it was. */
+  /** False where nothing answers in time; the engine's health then stays as it was. */
   async #inspect(): Promise<boolean> {
     const { inspect, log } = this.#options;
     const inspection = await inspect();

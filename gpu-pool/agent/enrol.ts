@@ -1,4 +1,4 @@
-/** How a node joins: a join token, used once, becomes a node id bound to a key that was made here. */
+/** Enrolment: a join token, used once, becomes a node id bound to a key pair that is generated here. */
 import { decodeJwt, exportJWK, generateKeyPair } from 'jose';
 import * as z from 'zod';
 import { ENROL_PATH, EnrolReply, type EnrolRequest } from '../protocol/schemas.ts';
@@ -8,7 +8,7 @@ import { printable, StartRefused } from './start-refused.ts';
 
 const ENROL_TIMEOUT_MS = 15_000;
 
-/** Enrols and remembers it in `stateDir`. `url` is the agent's own address. */
+/** Enrols the node and stores its state in `stateDir`. `url` is the agent's own address. */
 export async function join(options: {
   joinToken?: string | undefined;
   edgeUrl?: string | undefined;
@@ -39,7 +39,7 @@ export async function join(options: {
   return node;
 }
 
-/** The edge that a join token names in its `edge` claim. */
+/** The edge that a join token names in its `edge` claim; null where it names none. */
 function edgeOfJoinToken(joinToken: string): string | null {
   try {
     const { edge } = decodeJwt(joinToken);

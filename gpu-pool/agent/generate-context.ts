@@ -1,4 +1,4 @@
-/** Everything that the handling of one request needs of its agent. */
+/** Everything of the agent that the handling of one request needs. */
 import type { AbortWatch } from './abort-watch.ts';
 import type { ActiveRequests } from './active-requests.ts';
 import type { Engine } from './engine-client.ts';
@@ -10,13 +10,13 @@ import type { Metrics } from './metrics.ts';
 import type { VerifyRequestToken } from './request-token.ts';
 
 export interface Deadlines {
-  /** from the engine's receiving a request to its first token */
+  /** From the engine receiving a request to its first token. */
   firstTokenMs: number;
-  /** between tokens, and for a reader that takes nothing */
+  /** Between two tokens; also how long a reader may take nothing. */
   idleMs: number;
-  /** for the engine to report what it generated, after an abort */
+  /** For the engine to report what it generated, after an abort. */
   abortGraceMs: number;
-  /** for the engine's count to show that an abort it did not report has stopped it */
+  /** For the engine's count to show that an abort which it did not report has stopped the request. */
   abortProofMs: number;
 }
 
@@ -31,7 +31,7 @@ export interface GenerateContext {
   metrics: Metrics;
   log: Log;
   now: () => number;
-  /** whether new work is taken */
+  /** Whether new requests are taken. */
   serving: () => boolean;
   onReceipt: () => void;
 }

@@ -1,5 +1,5 @@
 /**
- * The way of one request, top to bottom: verify the token, read the body, open the journal, ask the engine,
+ * The lifecycle of one request: verify the token, read the body, open the journal, run the request at the engine,
  * pass its answer on, close the journal, end the answer.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
@@ -35,7 +35,7 @@ export async function generate(
     return { kind: 'failed', error: { code: 'engine_failed', message: 'The agent failed.' } };
   });
   const receipt = run.receipt(result);
-  // The disk failing must not cost the caller the answer: the receipt then lives in memory until acknowledged.
+  // A failing disk must not cost the caller the answer: the receipt then stays in memory until it is acknowledged.
   await context.journal.closed(receipt).catch(() => {
     context.metrics.journalFailure('closed');
     context.log('journal_write_failed', { seq });
@@ -58,7 +58,7 @@ export async function generate(
   context.onReceipt();
 }
 
-/** Everything before the engine hears of a request. What is refused here leaves no receipt. */
+/** Everything before the engine receives a request. A request that is refused here leaves no receipt. */
 async function admit(
   context: GenerateContext,
   req: IncomingMessage,
@@ -67,9 +67,9 @@ async function admit(
   const token = await context.verifyToken(req.headers);
   if (isRequestError(token)) return token;
   if (!context.serving()) return { code: 'overloaded', message: 'This node takes no new requests.' };
-  // What answers after a crash may be another engine, so nothing goes there until it has been looked at.
+  // After a crash another engine may answer, so no request goes there before an inspection.
   if (!watch.healthy) return { code: 'engine_failed', message: 'The engine of this node is not healthy.' };
-  // Here to spare the reading, and in `admit` again for what came in meanwhile.
+  // This check spares reading the body; `ActiveRequests.admit` checks again for requests that arrived meanwhile.
   const capacityError = activeRequests.capacityError({ choices: 1, sequencesMax: watch.sequencesMax });
   if (capacityError !== null) return capacityError;
   const body = await readJsonBody(req);
@@ -102,7 +102,7 @@ async function admit(
     activeRequests.remove(activeRequest);
     context.metrics.journalFailure('opened');
     context.log('journal_write_failed', { request: claims.jti });
-    // not overloaded: an idle node that refuses everything would draw everything
+    // The code is not `overloaded`: an idle node that refuses every request with it would attract all of them.
     return { code: 'engine_failed', message: 'This node cannot write its journal.' };
   }
 }

@@ -1,6 +1,6 @@
 /**
  * The agent's reports to the edge: every two seconds, and soon after a request has ended so that its receipt
- * arrives. While the edge is away nothing is lost: receipts stay in the journal and go out again.
+ * arrives. Nothing is lost while the edge is unreachable: receipts stay in the journal and are sent again.
  */
 import { importJWK, SignJWT } from 'jose';
 import {
@@ -20,9 +20,9 @@ const TIMEOUT_MS = 5_000;
 /** Receipts of requests that end together share one early heartbeat. */
 const DEBOUNCE_MS = 200;
 const BACKOFF_MAX_MS = 10_000;
-/** A refused token does not mend by itself: somebody has to act first. */
+/** A refused token does not become valid by itself, so retries are rare until an operator acts. */
 const REFUSED_RETRY_MS = 30_000;
-/** The protocol keeps a heartbeat under 64 KiB; the rest of it is below 2 KiB. */
+/** The protocol keeps a heartbeat under 64 KiB; everything in it but the receipts is below 2 KiB. */
 const RECEIPT_BYTES_MAX = 60 << 10;
 export const AGENT_VERSION = '0.1.0';
 
@@ -30,10 +30,10 @@ export interface HeartbeatOptions {
   node: NodeState;
   intervalMs: number;
   now: () => number;
-  /** 0 to 1, for jitter */
+  /** A number from 0 to 1, for jitter. */
   random: () => number;
   log: Log;
-  /** what to report at this instant */
+  /** The node's state at this instant. */
   report: () => Pick<Heartbeat, 'engine' | 'load' | 'in_flight' | 'draining'>;
   pending: (max: number) => Receipt[];
   onAcknowledged: (seqs: number[]) => void;
@@ -42,7 +42,10 @@ export interface HeartbeatOptions {
 
 type HeartbeatResult = 'ok' | 'refused' | 'unreachable';
 
-/** All agents lose an edge at the same instant, so each waits anywhere in the second half of its turn. */
+/**
+ * How long to wait after a failure. All agents lose an edge at the same instant, so each waits for a random time in
+ * the second half of its interval.
+ */
 export function backoffMs(options: { failures: number; intervalMs: number; random: () => number }): number {
   const longestMs = Math.min(BACKOFF_MAX_MS, options.intervalMs * 2 ** Math.min(options.failures - 1, 8));
   return longestMs * (0.5 + options.random() / 2);
@@ -58,7 +61,7 @@ export class HeartbeatLoop {
   #lastResult: HeartbeatResult = 'ok';
   #acceptedAtMs: number;
   #stopped = false;
-  /** something happened while a heartbeat was under way */
+  /** A heartbeat was requested while another was under way. */
   #sendAgain = false;
   #acknowledged = 0;
 
@@ -67,12 +70,12 @@ export class HeartbeatLoop {
     this.#acceptedAtMs = options.now();
   }
 
-  /** Whether the edge took the last heartbeat. */
+  /** Whether the edge accepted the last heartbeat. */
   get reachable(): boolean {
     return this.#lastResult === 'ok';
   }
 
-  /** When the edge last took a heartbeat; before the first, when this began. */
+  /** When the edge last accepted a heartbeat, or when this loop was created. */
   get acceptedAtMs(): number {
     return this.#acceptedAtMs;
   }
@@ -93,7 +96,7 @@ export class HeartbeatLoop {
     clearTimeout(this.#timer);
   }
 
-  /** One heartbeat now, whatever the schedule says; true when the edge took it. */
+  /** Sends one heartbeat now, whatever the schedule; true when the edge accepted it. */
   async sendNow(): Promise<boolean> {
     await this.#running;
     return (await this.#send()) === 'ok';
@@ -123,7 +126,8 @@ export class HeartbeatLoop {
     if (result === 'unreachable') {
       return backoffMs({ failures: this.#failures, intervalMs, random });
     }
-    // A backlog goes on while the edge takes it; what it leaves unacknowledged waits for the regular beat.
+    // A backlog goes out quickly while the edge acknowledges it; receipts that it leaves unacknowledged wait for
+    // the regular heartbeat.
     const urgent = this.#sendAgain || (this.#acknowledged > 0 && pending(1).length > 0);
     return (urgent ? Math.min(intervalMs, DEBOUNCE_MS) : intervalMs) * jitter;
   }
@@ -161,7 +165,7 @@ export class HeartbeatLoop {
     return 'ok';
   }
 
-  /** As many as one heartbeat holds, oldest first. */
+  /** As many receipts as one heartbeat holds, oldest first. */
   #receipts(): Receipt[] {
     let bytes = 0;
     const receipts = this.#options.pending(RECEIPTS_PER_HEARTBEAT_MAX);
@@ -195,7 +199,7 @@ export class HeartbeatLoop {
     return 'The edge does not know the key of this node: delete the state directory and enrol again with a new join token.';
   }
 
-  /** A state is worth a line when it begins, not every two seconds. */
+  /** Logs a result when it differs from the last one, not every two seconds. */
   #logTransition(result: HeartbeatResult, log: () => void): void {
     if (this.#lastResult !== result) log();
     this.#lastResult = result;

@@ -1,4 +1,4 @@
-/** The lines of the journal, and what they add up to when read again after a restart. Pure. */
+/** The line formats of the journal, and the state that they add up to when read again after a restart. Pure. */
 import * as z from 'zod';
 import { NodeUsage, Receipt } from '../protocol/schemas.ts';
 import { NO_USAGE } from './sglang/usage.ts';
@@ -10,14 +10,14 @@ const Opened = z.object({
   account_id: z.string(),
   model: z.string(),
   started_at_ms: z.int(),
-  /** when the token that it came with expires; until then its id must not be used again */
+  /** When the request's token expires; until then its id must not be used again. */
   expires_at_ms: z.int(),
   ticket: z.string().optional(),
 });
 export type OpenedLine = z.infer<typeof Opened>;
 
 const Line = z.discriminatedUnion('type', [
-  /** first line of a compacted file */
+  /** The first line of a compacted file. */
   z.object({
     type: z.literal('base'),
     next_seq: z.int().min(0),
@@ -38,7 +38,7 @@ export type JournalLine = z.infer<typeof Line>;
 
 export interface ReplayResult {
   nextSeq: number;
-  /** not acknowledged, by seq; requests that never closed are among them as 'lost' */
+  /** Receipts that are not acknowledged, by seq; requests that were never closed are among them as 'lost'. */
   receipts: Receipt[];
   requestIds: Map<string, number>;
 }
@@ -79,7 +79,7 @@ export function replay(text: string): ReplayResult {
   return { nextSeq, receipts: [...receipts.values()].sort((a, b) => a.seq - b.seq), requestIds };
 }
 
-/** The agent died during this request: what it had noted last is what can be proved. */
+/** The receipt of a request during which the agent died: the last progress line is what can be proved. */
 function lostReceipt(
   opened: OpenedLine,
   progress: Extract<JournalLine, { type: 'progress' }> | undefined,
@@ -98,7 +98,7 @@ function lostReceipt(
   };
 }
 
-/** A line that does not parse was torn by a crash: whatever it stood for had not been promised to anyone. */
+/** A line that does not parse was torn by a crash: its request or receipt had not been promised to anyone. */
 function parse(line: string): JournalLine | null {
   if (line === '') return null;
   try {

@@ -1,6 +1,7 @@
 /**
- * The receipts of this node, safe on disk until the edge has them. Append-only JSON lines; concurrent
- * requests share one fsync; opened but never closed means the agent died, and becomes a 'lost' receipt.
+ * The receipts of this node, safe on disk until the edge has them. The journal is append-only JSON lines, and
+ * concurrent requests share one fsync. A request that was opened but never closed means that the agent died, and
+ * becomes a 'lost' receipt.
  */
 import { type FileHandle, open, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -8,13 +9,13 @@ import type { NodeUsage, Receipt } from '../protocol/schemas.ts';
 import { type JournalLine, type OpenedLine, replay } from './journal-replay.ts';
 
 export const JOURNAL_FILE = 'receipts.jsonl';
-/** Past this size, and twice what was left by the last compaction, the file is rewritten. */
+/** The file is rewritten when it exceeds this size, and twice the size that the last compaction left. */
 const COMPACT_AT_BYTES = 4 << 20;
 
 interface Write {
   text: string;
   sync: boolean;
-  /** runs in the turn of the write itself, so that a compaction right after it sees the result */
+  /** Runs in the same turn as the write, so that a compaction right after it sees the result. */
   settled(error?: unknown): void;
 }
 type Progress = Extract<JournalLine, { type: 'progress' }>;
@@ -33,10 +34,10 @@ export class Journal {
   #abandoned = false;
   readonly #open = new Map<number, { opened: OpenedLine; progress?: Progress }>();
   readonly #pending = new Map<number, Receipt>();
-  /** request ids whose tokens have not expired yet, and when they do */
+  /** Request ids whose tokens have not expired yet, each with that expiry. */
   readonly #requestIds: Map<string, number>;
 
-  /** Replays what is there, turns what was cut short into 'lost' receipts, and compacts. */
+  /** Replays the file, turns requests that were cut short into 'lost' receipts, and compacts. */
   static async open(
     directory: string,
     options: { now: () => number; compactAtBytes?: number },
@@ -96,7 +97,7 @@ export class Journal {
     return seq;
   }
 
-  /** Notes how far a request is; neither awaited nor synced. */
+  /** Records how far a request is; neither awaited nor synced. */
   progress(seq: number, facts: { usage: NodeUsage; ttft_ms: number | null }): void {
     const entry = this.#open.get(seq);
     if (!entry) return;
@@ -104,7 +105,7 @@ export class Journal {
     this.#append(entry.progress).catch(() => {});
   }
 
-  /** Resolves when the receipt is on disk; it is due to the edge from then on (also when the disk fails). */
+  /** Resolves when the receipt is on disk. It is due to the edge from then on, also when the disk fails. */
   closed(receipt: Receipt): Promise<void> {
     return this.#append(
       { type: 'closed', receipt },
@@ -118,7 +119,7 @@ export class Journal {
     );
   }
 
-  /** Forgets receipts that are safe at the edge. Losing this line only sends them again. */
+  /** Forgets receipts that are safe at the edge. If this line is lost, they are only sent again. */
   acknowledged(seqs: number[]): void {
     const known = seqs.filter((seq) => this.#pending.delete(seq));
     if (known.length > 0) this.#append({ type: 'acknowledged', seqs: known }).catch(() => {});
@@ -129,7 +130,7 @@ export class Journal {
     await this.#file.close();
   }
 
-  /** Stops writing in the middle of everything, as a killed process does. */
+  /** Stops writing at once, as a killed process does. */
   async abandon(): Promise<void> {
     this.#abandoned = true;
     this.#queue = [];
@@ -167,7 +168,7 @@ export class Journal {
       }
       this.#torn = failure !== undefined;
       for (const write of batch) write.settled(failure);
-      // A failed compaction leaves the old file in use, so it only waits for the next try.
+      // A failed compaction leaves the old file in use and is retried after the file has doubled.
       if (this.#bytes > this.#compactAtBytes && this.#bytes > 2 * this.#bytesCompacted) {
         await this.#compact().catch(() => {
           this.#bytesCompacted = this.#bytes;
@@ -177,7 +178,7 @@ export class Journal {
     this.#writing = null;
   }
 
-  /** Rewrites the file with what still matters: temporary file, fsync, rename, fsync of the directory. */
+  /** Rewrites the file with the lines that still matter: temporary file, fsync, rename, fsync of the directory. */
   async #compact(): Promise<void> {
     const nowMs = this.#now();
     for (const [id, expiresAtMs] of this.#requestIds) if (expiresAtMs < nowMs) this.#requestIds.delete(id);

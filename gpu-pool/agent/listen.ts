@@ -1,4 +1,4 @@
-/** Where the agent listens. */
+/** Addresses on which the agent listens. */
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { StartRefused } from './start-refused.ts';
@@ -8,7 +8,10 @@ export interface ListenAddress {
   port: number;
 }
 
-/** `host:port`, as the option `flag` gave it. With port 0 a node that has enrolled takes the port it had, which is all the edge knows. */
+/**
+ * Parses the `host:port` that the option `flag` gave. With port 0 an enrolled node takes the port of its `saved`
+ * address, which is the only one that the edge knows.
+ */
 export function parseListen(flag: string, text: string, saved?: string): ListenAddress {
   const url = /^\d+$/.test(text) ? URL.parse(`http://127.0.0.1:${text}`) : URL.parse(`http://${text}`);
   const match = /:(\d+)$/.exec(text) ?? /^(\d+)$/.exec(text);
@@ -20,7 +23,7 @@ export function parseListen(flag: string, text: string, saved?: string): ListenA
   return { host, port: port === 0 && saved !== undefined ? Number(/\d+$/.exec(saved)?.[0] ?? 0) : port };
 }
 
-/** @throws StartRefused where the address that the option `flag` gave cannot be had */
+/** Starts listening. @throws StartRefused where the address that the option `flag` gave cannot be used */
 export function listen(server: Server, flag: string, { host, port }: ListenAddress): Promise<AddressInfo> {
   return new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {

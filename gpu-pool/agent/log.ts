@@ -1,4 +1,6 @@
-/** Logs are JSON lines on stderr. Fields are counts, ids and our own words: no prompt, no answer, no token. */
+/**
+ * Logs are JSON lines on stderr. Fields are counts, ids and fixed strings: never a prompt, an answer or a token.
+ */
 export type Log = (event: string, fields?: Record<string, string | number | boolean | null>) => void;
 
 export const logToStderr: Log = (event, fields = {}) => {

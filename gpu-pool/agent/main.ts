@@ -110,7 +110,7 @@ try {
     listen: flags.listen,
     metricsListen: flags.metrics,
     publicUrl: flags.url,
-    // One engine, one node: two agents of one host must not share a journal.
+    // Each engine has a node of its own: two agents on one host must not share a journal.
     stateDir: flags.state ?? join(homedir(), '.tollgate', `node-${flags.engine.replace(/\W+/g, '-')}`),
     deadlines: { firstTokenMs: flags.firstTokenDeadline * 1_000, idleMs: flags.idleDeadline * 1_000 },
   });
@@ -124,7 +124,10 @@ try {
   process.exitCode = 1;
 }
 
-/** Until a signal or the edge ends it. The first signal drains, a second one aborts what runs. */
+/**
+ * Keeps the agent running until a signal or the edge ends it. The first signal drains, a second one aborts running
+ * requests.
+ */
 function live(agent: Agent, drainDeadlineMs: number): void {
   let draining = false;
   const onSignal = (signal: string) => {

@@ -1,10 +1,16 @@
-/** What only the operator sees, at an address of its own: a tunnel that leads to the front door ends there. */
+/**
+ * The operator's HTTP server. It has an address of its own, so that a tunnel to the request server does not expose
+ * it.
+ */
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { Metrics, MetricsSnapshot } from './metrics.ts';
 import { CONTENT_TYPE } from './prometheus.ts';
 import { sendError, sendJson } from './request-error.ts';
 
-/** `GET /metrics` for Prometheus, `GET /healthz` for people and supervisors; `snapshot` is null until both make sense. */
+/**
+ * Serves `GET /metrics` for Prometheus and `GET /healthz` for people and supervisors. `snapshot` gives null until
+ * the node has enrolled.
+ */
 export function createMetricsServer(metrics: Metrics, snapshot: () => MetricsSnapshot | null): Server {
   return createServer((req, res) => {
     const current = snapshot();

@@ -1,4 +1,4 @@
-/** What the agent tells its operator about itself. No label ever holds a caller's text. */
+/** The agent's metrics for its operator. No label ever holds a caller's text. */
 import { NODE_ERROR_CODES, Receipt } from '../protocol/schemas.ts';
 import { ABORT_PROOFS, type AbortProof } from './abort-watch.ts';
 import { Counter, gauge, Histogram } from './prometheus.ts';
@@ -6,7 +6,7 @@ import type { NodeErrorCode } from './request-error.ts';
 import { USAGE_ANOMALIES, type UsageAnomaly } from './sglang/usage.ts';
 
 const TOKEN_KINDS = ['prompt', 'cached', 'completion', 'reasoning'] as const;
-/** Seconds. A first token waits for queue and prefill, an answer of R1 takes minutes. */
+/** Bucket bounds in seconds. A first token waits for queue and prefill; an answer of R1 takes minutes. */
 const TTFT_BOUNDS = [0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 30, 60, 120];
 const DURATION_BOUNDS = [0.5, 1, 2, 5, 10, 20, 60, 120, 300, 600, 1_200];
 

@@ -1,4 +1,4 @@
-/** Who this node is, kept in STATE/node.json (mode 0600): its id, its edge, its private key. */
+/** The identity of this node, kept in STATE/node.json (mode 0600): its id, its edge, its private key. */
 import { chmod, mkdir, open, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as z from 'zod';
@@ -9,19 +9,19 @@ export const NodeState = z.object({
   node_id: z.string().min(1),
   name: z.string(),
   model: z.string(),
-  /** `model_path` values that the edge accepts for the model; unknown to states of older agents */
+  /** `model_path` values that the edge accepts for the model; absent in states of older agents. */
   model_paths: z.array(z.string()).optional(),
   edge_url: z.url(),
-  /** where the edge was told to find this node */
+  /** The address of this node that the edge was told. */
   url: z.url(),
-  /** host:port it listened on, used again after a restart because the edge knows only that one */
+  /** The host:port it listened on. It is used again after a restart, because the edge knows only that one. */
   listen: z.string(),
-  /** Ed25519 private key as a JWK; never leaves this file */
+  /** Ed25519 private key as a JWK; it never leaves this file. */
   private_key: z.object({ kty: z.literal('OKP'), crv: z.literal('Ed25519'), x: z.string(), d: z.string() }),
 });
 export type NodeState = z.infer<typeof NodeState>;
 
-/** Null where the node has not enrolled yet. */
+/** The stored state; null where the node has not enrolled yet. */
 export async function readNodeState(directory: string): Promise<NodeState | null | { unreadable: string }> {
   const path = join(directory, NODE_FILE);
   try {

@@ -1,6 +1,6 @@
 /**
- * What an agent stands on, in the order in which a start can fail: the state folder is this agent's alone, the
- * engine fits, the addresses are free, the journal can be written, the edge knows the node.
+ * The steps that must succeed before an agent serves, in this order: the state folder is locked for this agent, the
+ * engine meets the requirements, the addresses are free, the journal can be written, the edge knows the node.
  */
 import type { Server } from 'node:http';
 import { checkEngine, type EngineCheckOptions, parseEngine } from './engine-check.ts';
@@ -18,16 +18,16 @@ export interface Preflight {
   lock: StateLock;
   engine: Engine;
   facts: EngineFacts;
-  /** what the engine has to meet now and whenever it comes back */
+  /** How the engine is inspected at the start, and whenever it comes back. */
   checkOptions: EngineCheckOptions;
   journal: Journal;
   node: NodeState;
-  /** own addresses, `http://host:port` */
+  /** The agent's own addresses, `http://host:port`. */
   url: string;
   metricsUrl: string;
 }
 
-/** @throws StartRefused, with everything that was opened closed again */
+/** Runs all steps. @throws StartRefused after it has closed whatever was opened */
 export async function preflight(
   options: AgentOptions,
   servers: { requestServer: Server; metricsServer: Server; now: () => number },

@@ -1,8 +1,10 @@
-/** Prometheus' text format 0.0.4: counters by one label, gauges, histograms. Every series is there from the start. */
+/** Prometheus' text format 0.0.4: counters by one label, gauges, histograms. Every series exists from the start. */
 
 export const CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 
-/** Counts by the values of `label`, all of them known beforehand so that a rate never begins at its first event. */
+/**
+ * Counts by the values of `label`. All values are known beforehand, so that a rate never begins at its first event.
+ */
 export class Counter<Value extends string> {
   readonly #name: string;
   readonly #help: string;
@@ -32,12 +34,12 @@ export class Histogram {
   readonly #name: string;
   readonly #help: string;
   readonly #bounds: readonly number[];
-  /** observations up to each bound, those of smaller bounds included */
+  /** Observations up to each bound, those of smaller bounds included. */
   readonly #cumulative: number[];
   #count = 0;
   #sum = 0;
 
-  /** `bounds` are upper ones, ascending, without +Inf. */
+  /** `bounds` are upper bounds in ascending order, without +Inf. */
   constructor(name: string, help: string, bounds: readonly number[]) {
     this.#name = name;
     this.#help = help;

@@ -1,14 +1,14 @@
-/** Every way to turn a request away, and the HTTP status that goes with it: one table. */
+/** Every error with which a request is refused or fails, and the HTTP status of each: one table. */
 import type { ServerResponse } from 'node:http';
 import type { NODE_ERROR_CODES, NodeError } from '../protocol/schemas.ts';
 
 export type NodeErrorCode = (typeof NODE_ERROR_CODES)[number];
 
-/** A error is a value. `message` is in our own words: never the engine's text, never the caller's. */
+/** An error is a value. `message` is a text of our own: never the engine's, never the caller's. */
 export interface RequestError {
   code: NodeErrorCode;
   message: string;
-  /** whole seconds, 1 to 300 */
+  /** Whole seconds, 1 to 300. */
   retryAfterSeconds?: number;
 }
 

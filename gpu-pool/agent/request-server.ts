@@ -1,21 +1,24 @@
-/** The agent's HTTP for the edge, which anybody may reach: two routes with a token, and that it is there. */
+/**
+ * The agent's HTTP server for the edge. Anyone may reach it: it has two routes that need a token, and a health
+ * check.
+ */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { ABORT_PATH, GENERATE_PATH } from '../protocol/schemas.ts';
 import { generate } from './generate.ts';
 import type { GenerateContext } from './generate-context.ts';
 import { isRequestError, sendError, sendJson } from './request-error.ts';
 
-/** Longer than the 60 to 75 s that proxies and workerd keep idle connections, so they close first. */
+/** Longer than the 60 to 75 s for which proxies and workerd keep idle connections, so that they close first. */
 const KEEP_ALIVE_MS = 95_000;
-/** For a whole request body to arrive. */
+/** Deadline for a whole request body to arrive. */
 const BODY_DEADLINE_MS = 60_000;
-/** Token and claims are below 8 KiB each by far; tunnel and proxies add some hundred bytes. */
+/** Token and claims are each far below 8 KiB; tunnel and proxies add some hundred bytes. */
 const HEADER_BYTES_MAX = 12 << 10;
 const HEADER_DEADLINE_MS = 10_000;
 /** Strangers can open connections through a tunnel too; the edge shares a few hundred between its requests. */
 const CONNECTIONS_MAX = 4_096;
 
-/** `context` is null until the node is enrolled; everything but /healthz waits for it. */
+/** `context` gives null until the node has enrolled; everything but /healthz is refused until then. */
 export function createRequestServer(context: () => GenerateContext | null): Server {
   const server = createServer(
     {
@@ -56,7 +59,7 @@ async function handle(
   }
 }
 
-/** The claims name the request, so the body is not read. */
+/** Aborts the request that the claims name, so the body is not read. */
 async function abort(context: GenerateContext, req: IncomingMessage, res: ServerResponse): Promise<void> {
   req.resume();
   const token = await context.verifyToken(req.headers);

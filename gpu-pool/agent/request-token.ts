@@ -1,24 +1,29 @@
 /**
- * Whether the edge really sent this: the signature, issuer, audience and age of a request token, and beside it the claims
- * of the request. The edge signs one token for many requests, so each is verified once and then verifiedTokens.
+ * Verifies that the edge sent a request: the signature, issuer, audience and age of its token, and the shape of the
+ * claims beside it. The edge signs one token for many requests, so each token is verified once and then remembered.
  */
 import type { IncomingHttpHeaders } from 'node:http';
 import { createRemoteJWKSet, errors, type JWTPayload, jwtVerify } from 'jose';
 import { CLAIMS_HEADER, EDGE, JWKS_PATH, RequestClaims } from '../protocol/schemas.ts';
 import type { RequestError } from './request-error.ts';
 
-/** The edge signs for two minutes; more is refused, so that remembering used ids stays bounded. */
+/**
+ * The edge signs for two minutes. A longer lifetime is refused, so that the set of used request ids stays bounded.
+ */
 const LIFETIME_MAX_SECONDS = 300;
 /** The clocks of edge and node may differ by this much. */
 const CLOCK_TOLERANCE_SECONDS = 10;
-/** The id becomes the engine's rid and a line of the journal. */
+/** A request id becomes the engine's rid and part of a journal line. */
 const REQUEST_ID = /^[\w.:-]{8,128}$/;
-/** All of an edge sign the same for a minute; the rest is for edges whose clocks differ and for keys that change. */
+/**
+ * All isolates of an edge sign the same token for a minute; the rest is for edges whose clocks differ and for
+ * changing keys.
+ */
 const VERIFIED_MAX = 64;
 
 export interface RequestToken {
   claims: RequestClaims;
-  /** from then on the token is refused by its age alone */
+  /** From then on the token is refused for its age alone. */
   expiresAtMs: number;
 }
 
@@ -30,7 +35,7 @@ export function createRequestTokenVerifier(options: {
   now: () => number;
 }): VerifyRequestToken {
   const keys = createRemoteJWKSet(new URL(JWKS_PATH, options.edgeUrl), { timeoutDuration: 5_000 });
-  /** tokens that were verified, oldest first, and when they expire */
+  /** Verified tokens, oldest first, each with its expiry. */
   const verifiedTokens = new Map<string, number>();
 
   return async (headers) => {
@@ -47,12 +52,12 @@ export function createRequestTokenVerifier(options: {
     return expiresAtMs !== undefined && options.now() < expiresAtMs ? expiresAtMs : null;
   }
 
-  /** @returns when it expires */
+  /** Verifies a token that is not remembered. @returns when it expires */
   async function verify(token: string): Promise<number | RequestError> {
     const signature = await verifySignature(token);
     if ('code' in signature) return signature;
     const { aud, exp, iat } = signature.payload;
-    // one for several nodes could be shown by one of them to another
+    // A token for several nodes could be replayed by one of them to another.
     if (exp === undefined || aud !== options.nodeId) return unauthorized('The request token lacks a claim.');
     if (
       exp * 1_000 - options.now() > LIFETIME_MAX_SECONDS * 1_000 ||
@@ -77,7 +82,7 @@ export function createRequestTokenVerifier(options: {
       });
     } catch (error) {
       if (error instanceof errors.JWTExpired) return unauthorized('The request token has expired.');
-      // Anything but a verdict on the token means that the edge's keys could not be read.
+      // Any other error is not a verdict on the token: the edge's keys could not be read.
       if (!(error instanceof errors.JOSEError) || UNREADABLE_KEYS.has(error.code)) {
         return { code: 'overloaded', message: 'The keys of the edge cannot be read.', retryAfterSeconds: 1 };
       }
@@ -89,7 +94,7 @@ export function createRequestTokenVerifier(options: {
 const UNREADABLE_KEYS = new Set(['ERR_JWKS_TIMEOUT', 'ERR_JWKS_INVALID', 'ERR_JOSE_GENERIC']);
 
 function parseClaims(header: string | string[] | undefined): RequestClaims | null {
-  // sent twice it comes joined, and is no JSON
+  // A header that was sent twice arrives joined, and is not JSON.
   if (typeof header !== 'string') return null;
   try {
     const claims = RequestClaims.parse(JSON.parse(header));

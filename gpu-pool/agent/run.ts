@@ -1,4 +1,7 @@
-/** One request at the engine: asks, watches the deadlines, passes tokens on, and knows how it ended. */
+/**
+ * One request at the engine: posts it, watches the deadlines, relays tokens to the edge, and determines how it
+ * ended.
+ */
 import type { GenerateRequest, NodeUsage, Receipt } from '../protocol/schemas.ts';
 import type { ActiveRequest } from './active-requests.ts';
 import type { Answer } from './answer.ts';
@@ -12,7 +15,7 @@ import { StreamReader } from './sglang/stream.ts';
 
 export type RunResult = { kind: 'finished' } | { kind: 'aborted' } | { kind: 'failed'; error: RequestError };
 
-/** At most this often the journal notes how far a request is. */
+/** The journal records the progress of a request at most this often. */
 const JOURNAL_INTERVAL_MS = 1_000;
 /** How long the last usage and [DONE] may lag behind the finish reasons. */
 const SETTLE_MS = 5_000;
@@ -84,7 +87,10 @@ export class Run {
     return this.#reader.usage;
   }
 
-  /** Posts the request; a stream, or how it ended already. SGLang holds its head back until the first token. */
+  /**
+   * Posts the request. Returns the stream, or the result where it has ended already. SGLang holds the response head
+   * back until the first token.
+   */
   async #openStream(): Promise<EngineStream | RunResult> {
     const { engine, watch, deadlines } = this.#context;
     const { path, body } = toEngineRequest(this.#request, {
@@ -102,7 +108,7 @@ export class Run {
     });
     clearTimeout(timer);
     if ('failure' in response) {
-      // After a reset the request may run on; where nobody listens there is nobody to tell.
+      // After a reset the request may run on; where the connection was refused nothing runs that could be aborted.
       if (response.failure !== 'refused') this.#activeRequest.abortAtEngine();
       if (response.failure !== 'timeout')
         return this.#failed('engine_failed', 'The engine cannot be reached.');
@@ -152,7 +158,7 @@ export class Run {
     }
   }
 
-  /** Takes in one event; an result where it is the last that matters. */
+  /** Handles one event; returns the result where the event ends the answer, else null. */
   async #handleEvent(data: string): Promise<RunResult | null> {
     const reader = this.#reader;
     const step = reader.read(data);
@@ -170,12 +176,12 @@ export class Run {
       await this.#answer.chunk(reader.cutAtLimit());
       return { kind: 'finished' };
     }
-    // Before the first token another node can still take over, so a mere prompt count does not begin the answer.
+    // Before the first token another node can still take over, so a mere prompt count does not start the answer.
     if (this.#firstTokenAtMs !== null) await this.#answer.chunk(step.chunk);
     return null;
   }
 
-  /** The engine will say no more. */
+  /** The result once the engine's stream is over. */
   #streamEnded(): RunResult {
     if (this.#activeRequest.aborting === null && !this.#reader.abortedByEngine && this.#reader.complete) {
       return { kind: 'finished' };
@@ -183,7 +189,7 @@ export class Run {
     return this.#failed('engine_failed', 'The engine ended before its answer was complete.');
   }
 
-  /** Whoever aborted wants no error: the last known usage is the answer. */
+  /** The result of a failure. For an aborted request it is no error: the last known usage is the answer. */
   #failed(error: RequestError): RunResult;
   #failed(code: RequestError['code'], message: string): RunResult;
   #failed(errorOrCode: RequestError | RequestError['code'], message = ''): RunResult {
@@ -208,7 +214,7 @@ export class Run {
     return this.#progressAtMs + (this.#firstTokenAtMs === null ? firstTokenMs : idleMs) - this.#context.now();
   }
 
-  /** The stream moved: for the deadlines, the health of the engine, and the journal. */
+  /** Records that the stream advanced: for the deadlines, the health of the engine, and the journal. */
   #noteProgress({ text }: { text: boolean }): void {
     const nowMs = this.#context.now();
     const usage = this.#usage;

@@ -1,4 +1,7 @@
-/** Why an agent does not start. The message says to the operator what to do, in one sentence for each fault. */
+/**
+ * Reasons for which an agent does not start. The message tells the operator what to do, in one sentence for each
+ * fault.
+ */
 export type StartRefusedCode =
   | 'bad_option'
   | 'edge_unreachable'
@@ -21,7 +24,7 @@ export class StartRefused extends Error {
   }
 }
 
-/** Somebody else's words on their way to a terminal: no control characters, no page of text. */
+/** Text of others made safe for a terminal: no control characters, and not too long. */
 export function printable(text: string, charactersMax = 120): string {
   return text.replace(/\p{C}+/gu, ' ').slice(0, charactersMax);
 }

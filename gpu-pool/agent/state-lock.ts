@@ -1,4 +1,7 @@
-/** One agent a state folder: two would write over each other's journal and give out the same seq twice. */
+/**
+ * The lock that lets one agent at a time use a state folder: two would overwrite each other's journal and assign
+ * the same seq twice.
+ */
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { StartRefused } from './start-refused.ts';
@@ -11,9 +14,9 @@ export interface StateLock {
 }
 
 /**
- * SQLite's exclusive lock on an empty database. The kernel lets go of it when the process ends in whatever way,
- * so unlike a file with a pid in it a lock can neither outlive its holder nor name somebody else's process.
- * @throws StartRefused when another agent has it
+ * Takes SQLite's exclusive lock on an empty database. The kernel releases it however the process ends, so unlike a
+ * file with a pid in it the lock can neither outlive its holder nor name another process.
+ * @throws StartRefused when another agent holds it
  */
 export function lockState(directory: string): StateLock {
   let database: DatabaseSync | null = null;

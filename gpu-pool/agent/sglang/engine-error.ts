@@ -1,10 +1,12 @@
 /**
- * The engine's ways to say no, as refusals in our own words. Its messages can quote the prompt (template and
- * tokenizer errors do), so they are read for their kind and thrown away.
+ * Translates the engine's errors into errors of our own. Its messages can quote the prompt (template and tokenizer
+ * errors do), so they are only classified and then dropped.
  */
 import type { RequestError } from '../request-error.ts';
 
-/** A status other than 200; `body` is SGLang's flat `{object: "error", message, type, code}` or anything. */
+/**
+ * Translates a status other than 200; `body` is SGLang's flat `{object: "error", message, type, code}` or anything.
+ */
 export function fromStatus(status: number, body: unknown, retryAfter: string | undefined): RequestError {
   const error = fromCode(status, messageOf(body));
   const retryAfterSeconds = parseRetryAfter(retryAfter);
@@ -14,8 +16,8 @@ export function fromStatus(status: number, body: unknown, retryAfter: string | u
 }
 
 /**
- * An error inside a 200 stream: `{"error": {"message", "type", "code": 503}}`. A full queue looks like this
- * when streaming (serving_chat.py, abort with a status code).
+ * Translates an error inside a 200 stream: `{"error": {"message", "type", "code": 503}}`. A full queue looks like
+ * this when streaming (serving_chat.py, abort with a status code).
  */
 export function fromErrorEvent(error: unknown): RequestError {
   const fields = typeof error === 'object' && error !== null ? (error as Record<string, unknown>) : {};
@@ -42,7 +44,7 @@ function badRequestMessage(message: string): string {
   return 'The engine refused the request as invalid.';
 }
 
-/** Whole seconds from 1 to 300; dates and nonsense are dropped. */
+/** Whole seconds from 1 to 300; dates and invalid values are dropped. */
 function parseRetryAfter(value: string | undefined): number | undefined {
   if (value === undefined || !/^\d{1,3}$/.test(value)) return undefined;
   const seconds = Number(value);

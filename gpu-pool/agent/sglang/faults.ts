@@ -1,17 +1,17 @@
 /**
- * What an engine lacks to be sold, as sentences for its operator that name the flag to change. Pure: the table
- * below is the whole of what a node asks of SGLang's arguments.
+ * Faults of an engine that keep its answers from being sold, as sentences for its operator that name the flag to
+ * change. Pure: the table below is everything that a node requires of SGLang's arguments.
  */
 import { printable } from '../start-refused.ts';
 import type { EngineFacts } from './probe.ts';
 import { judgeVersion, VERSION_MIN } from './version.ts';
 
 export interface EngineRequirements {
-  /** a version to take although it looks too old or like none */
+  /** A version to accept although it looks too old or like no version. */
   version?: string | undefined;
-  /** of the weights; any, where not given */
+  /** Revision of the weights; default: any. */
   revision?: string | undefined;
-  /** what this node may serve; any, before it has enrolled */
+  /** `model_path` values that this node may serve; undefined before it has enrolled: any. */
   modelPaths?: readonly string[] | undefined;
 }
 
@@ -19,7 +19,7 @@ type Check = (facts: EngineFacts, required: EngineRequirements) => string | null
 
 const CHECKS: readonly Check[] = [version, model, revision, reasoningParser, cacheReport, radixCache, queue];
 
-/** Every fault, most telling first; none where the engine fits. */
+/** Every fault, the most telling first; empty where the engine meets the requirements. */
 export function findFaults(facts: EngineFacts, required: EngineRequirements): string[] {
   return CHECKS.map((check) => check(facts, required)).filter((fault) => fault !== null);
 }

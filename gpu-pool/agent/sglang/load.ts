@@ -1,4 +1,4 @@
-/** How SGLang is right now: its load and its health. */
+/** SGLang's current load and health. */
 import * as z from 'zod';
 import { LOAD_MAX, NO_LOAD, type NodeLoad } from '../../protocol/schemas.ts';
 import { callEngine, type Engine } from '../engine-client.ts';
@@ -17,7 +17,7 @@ const RankLoad = z.object({
   gen_throughput: number,
   cache_hit_rate: number,
 });
-/** The legacy /get_load knows less. */
+/** The older /get_load reports less. */
 const LegacyRankLoad = z.object({
   num_reqs: z.int().min(0),
   num_waiting_reqs: count,
@@ -25,8 +25,8 @@ const LegacyRankLoad = z.object({
 });
 
 /**
- * Load summed over data-parallel ranks, of which each has a queue of `queuedPerRankMax`. NO_LOAD where nobody
- * listens; null where neither endpoint makes sense.
+ * Load summed over data-parallel ranks, each of which has a queue of `queuedPerRankMax`. NO_LOAD where the
+ * connection is refused; null where neither endpoint gives a usable answer.
  */
 export async function readLoad(
   engine: Engine,
@@ -47,7 +47,7 @@ export async function readLoad(
   return sumLoads(
     ranks.data.map((rank) => ({
       ...RankLoad.parse({}),
-      // num_reqs includes the waiting ones
+      // num_reqs includes the waiting ones.
       num_running_reqs: Math.max(0, rank.num_reqs - rank.num_waiting_reqs),
       num_waiting_reqs: rank.num_waiting_reqs,
       num_used_tokens: rank.num_tokens,
@@ -57,7 +57,7 @@ export async function readLoad(
 }
 
 function sumLoads(ranks: z.infer<typeof RankLoad>[], queuedPerRankMax: number | null): NodeLoad {
-  // a count beyond the protocol's bounds would cost the whole heartbeat
+  // A count beyond the protocol's bounds would make the edge reject the whole heartbeat.
   const sum = (field: keyof z.infer<typeof RankLoad>, most: number) =>
     Math.min(
       most,
@@ -78,7 +78,7 @@ function sumLoads(ranks: z.infer<typeof RankLoad>[], queuedPerRankMax: number | 
   };
 }
 
-/** ok, busy (no or a bad answer, which a long prefill can cause), or gone: nobody listens. */
+/** ok; busy: no answer or a bad one, which a long prefill can cause; unreachable: the connection was refused */
 export async function checkHealth(engine: Engine): Promise<'ok' | 'busy' | 'unreachable'> {
   const answer = await callEngine(engine, { method: 'GET', path: '/health', timeoutMs: PROBE_TIMEOUT_MS });
   if ('failure' in answer) return answer.failure === 'refused' ? 'unreachable' : 'busy';

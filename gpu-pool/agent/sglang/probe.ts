@@ -1,4 +1,4 @@
-/** What SGLang says about itself: what it serves and how it was started. */
+/** The engine's own description: which model it serves and how it was started. */
 import * as z from 'zod';
 import { type Heartbeat, VERSION_UNKNOWN } from '../../protocol/schemas.ts';
 import { callEngine, type Engine, type EngineFailure } from '../engine-client.ts';
@@ -7,7 +7,9 @@ import { ABORT_PATH } from './request.ts';
 export type EngineInfo = Omit<Heartbeat['engine'], 'healthy'>;
 
 const INFO_TIMEOUT_MS = 5_000;
-/** Aborts match prefixes of rids, and no request id has a blank. */
+/**
+ * A rid that no request has, for a trial abort. Aborts match prefixes of rids, and no request id contains a blank.
+ */
 export const UNUSED_RID = 'nobody (may this agent abort?)';
 
 const ModelInfo = z.object({
@@ -20,13 +22,13 @@ const Settings = z.object({
   reasoning_parser: z.string().max(128).nullable().catch(null),
   enable_cache_report: z.boolean().catch(false),
   disable_radix_cache: z.boolean().catch(false),
-  /** of each data-parallel rank: every scheduler takes the whole number for itself (scheduler.py) */
+  /** The limit of each data-parallel rank: every scheduler takes the whole number for itself (scheduler.py). */
   max_queued_requests: z.int().positive().nullable().catch(null),
   revision: z.string().max(128).nullable().catch(null),
 });
 export type EngineSettings = z.infer<typeof Settings>;
 
-/** /server_info also holds the engine's keys (sglang#37457): nothing but these fields leaves this file. */
+/** /server_info also holds the engine's keys (sglang#37457): only these fields leave this file. */
 const ServerInfo = Settings.extend({ version: z.string().min(1).max(128).catch(VERSION_UNKNOWN) });
 
 export interface EngineFacts {
@@ -34,7 +36,9 @@ export interface EngineFacts {
   settings: EngineSettings;
 }
 
-/** Reads /model_info (older: /get_model_info) and /server_info; else which of them gave no sense. */
+/**
+ * Reads /model_info (older: /get_model_info) and /server_info; else returns which of them gave no usable answer.
+ */
 export async function readEngine(
   engine: Engine,
 ): Promise<EngineFacts | EngineFailure | { path: string; status: number }> {
@@ -54,7 +58,7 @@ export async function readEngine(
 }
 
 /**
- * Whether the engine takes aborts from this agent: with an admin key it takes them from nobody else, and its
+ * Whether the engine accepts aborts from this agent. With an admin key it accepts them only with that key, and its
  * other routes do not show that (utils/auth.py). Null where it does not answer.
  */
 export async function canAbort(engine: Engine): Promise<boolean | null> {

@@ -1,4 +1,4 @@
-/** A GenerateRequest in SGLang's words. Field by field, so that nothing else can ever reach the engine. */
+/** Translates a GenerateRequest for SGLang, field by field, so that no other field can ever reach the engine. */
 import type { GenerateRequest, RequestClaims } from '../../protocol/schemas.ts';
 
 const CHAT_PATH = '/v1/chat/completions';
@@ -6,19 +6,19 @@ const COMPLETIONS_PATH = '/v1/completions';
 export const ABORT_PATH = '/abort_request';
 
 /**
- * The higher goes first, and takes the place of one that runs when it is higher by 10 or more
- * (`--priority-scheduling-preemption-threshold`). Ignored by an engine without `--enable-priority-scheduling`.
+ * Scheduling priorities. The higher runs first, and preempts a running request that is lower by 10 or more
+ * (`--priority-scheduling-preemption-threshold`). An engine without `--enable-priority-scheduling` ignores them.
  */
 const PRIORITY = { interactive: 10, background: 0 } as const;
 
 export interface EngineRequest {
   path: string;
   body: Record<string, unknown>;
-  /** answers wanted, each with its own choice index */
+  /** Answers wanted, each with a choice index of its own. */
   choices: number;
 }
 
-/** `modelPath` is the engine's own name: SGLang reads `name:adapter` in `model` as a LoRA choice. */
+/** `modelPath` is the engine's own model name: SGLang reads `name:adapter` in `model` as a LoRA choice. */
 export function toEngineRequest(
   request: GenerateRequest,
   { claims, modelPath }: { claims: RequestClaims; modelPath: string },
@@ -63,12 +63,12 @@ function chatFields(request: GenerateRequest) {
   };
 }
 
-/** Here `logprobs` is a number: of how many tokens beside the chosen one. */
+/** In text completions `logprobs` is the number of alternatives beside the chosen token. */
 function textFields(request: GenerateRequest) {
   return { prompt: request.prompt, logprobs: request.logprobs ? (request.top_logprobs ?? 0) : undefined };
 }
 
-/** Whether the answer has to be JSON, where the R1 parser may file it under reasoning (sglang#4539). */
+/** Whether the answer has to be JSON, which the R1 parser may report as reasoning (sglang#4539). */
 export function wantsJson(request: GenerateRequest): boolean {
   const type = request.response_format?.type;
   return type !== undefined && type !== 'text';

@@ -1,6 +1,6 @@
 /**
- * SGLang's chat stream as NodeChunks: engine-only fields dropped, nulls omitted, usage made cumulative,
- * finish reasons mapped. Pure: bytes and time are the caller's.
+ * Reads SGLang's chat stream as NodeChunks: engine-only fields are dropped, nulls omitted, usage made cumulative,
+ * finish reasons mapped. Pure: the caller supplies the bytes and keeps the deadlines.
  */
 import * as z from 'zod';
 import { FINISH_REASONS, type FinishReason, type NodeChunk, type NodeUsage } from '../../protocol/schemas.ts';
@@ -12,7 +12,7 @@ type Choice = NodeChunk['choices'][number];
 type Delta = Choice['delta'];
 
 export type ReadResult =
-  /** `chunk` is null where the event says nothing new */
+  /** `chunk` is null where the event brings nothing new. */
   { kind: 'chunk'; chunk: NodeChunk | null } | { kind: 'error'; error: RequestError } | { kind: 'malformed' };
 
 const EngineChunk = z.object({
@@ -37,10 +37,10 @@ const EngineChunk = z.object({
               .nullish(),
           })
           .nullish(),
-        /** of a text completion, in place of a delta */
+        /** The text of a text completion, in place of a delta. */
         text: z.string().nullish(),
         finish_reason: z.string().nullish(),
-        /** a text of `stop`, or the id of the token that ends every answer */
+        /** The matching text of `stop`, or the id of the token that ends every answer. */
         matched_stop: z.union([z.string(), z.number()]).nullish(),
         logprobs: z.unknown().optional(),
       }),
@@ -51,7 +51,7 @@ const EngineChunk = z.object({
 });
 type EngineChoice = NonNullable<z.infer<typeof EngineChunk>['choices']>[number];
 
-/** Reasoning kept back for one choice until it is known to be reasoning. */
+/** Reasoning of one choice, held back until it is known to be reasoning. */
 interface HeldReasoning {
   text: string;
   logprobs: unknown[];
@@ -87,12 +87,12 @@ export class StreamReader {
     return this.#meter.overrun;
   }
 
-  /** Every choice has its finish reason: nothing but a last usage can follow. */
+  /** Whether every choice has its finish reason: only a last usage can follow. */
   get complete(): boolean {
     return this.#finished.size === this.#choices;
   }
 
-  /** The engine said `finish_reason: "abort"`. */
+  /** Whether the engine sent `finish_reason: "abort"`. */
   get abortedByEngine(): boolean {
     return this.#abortedByEngine;
   }
@@ -115,7 +115,7 @@ export class StreamReader {
     return { kind: 'chunk', chunk: this.#chunk(choices) };
   }
 
-  /** Ends what is still open as cut off at the limit. */
+  /** Ends every open choice with the finish reason "length". */
   cutAtLimit(): NodeChunk {
     const open = Array.from({ length: this.#choices }, (_, index) => index).filter(
       (index) => !this.#finished.has(index),
@@ -165,8 +165,9 @@ export class StreamReader {
   }
 
   /**
-   * Without think tags the R1 parser files a JSON answer under reasoning (sglang#4539). What has left cannot
-   * be recalled, so where JSON is wanted reasoning waits for the first content, which proves it genuine.
+   * Holds reasoning back where JSON is wanted. Without think tags the R1 parser reports a JSON answer as reasoning
+   * (sglang#4539). Text that was passed on cannot be recalled, so reasoning waits for the first content, which
+   * proves it genuine.
    */
   #hold(index: number, delta: Delta, logprobs: unknown): boolean {
     if (!this.#json || this.#held.get(index) === RELEASED) return false;
@@ -179,13 +180,13 @@ export class StreamReader {
     return true;
   }
 
-  /** Gives up what was held: as the answer where the choice ends without one, else as reasoning. */
+  /** Releases held text: as the answer where the choice ends without content, else as reasoning. */
   #release(index: number, ending: FinishReason | null): Choice[] {
     if (!this.#json) return [];
     const held = this.#held.get(index);
     this.#held.set(index, RELEASED);
     if (held === undefined || held === RELEASED) return [];
-    // Cut off early it may be real reasoning; JSON shows by its bracket.
+    // A choice that was cut off early may hold real reasoning; JSON is recognised by its bracket.
     const isAnswer = ending === 'stop' || (ending !== null && /^\s*[[{]/.test(held.text));
     const logprobs = mergeLogprobs(held.logprobs);
     return [
@@ -201,7 +202,7 @@ export class StreamReader {
 
 const RELEASED: HeldReasoning = { text: '', logprobs: [] };
 
-/** Every delta carries each field, null or empty: only those with something in them go on. */
+/** Every delta of SGLang carries each field, null or empty: only fields with content are passed on. */
 function toDelta(delta: EngineChoice['delta']): Delta {
   const calls = delta?.tool_calls?.map((call) => ({
     index: call.index ?? 0,
@@ -218,7 +219,7 @@ function toDelta(delta: EngineChoice['delta']): Delta {
   };
 }
 
-/** 'abort' is SGLang's own; whatever else it invents is an end by itself. */
+/** Maps a finish reason. 'abort' exists in SGLang only; any other unknown reason counts as 'stop'. */
 function toFinish(reason: string | null | undefined): FinishReason | 'abort' | null {
   if (reason === null || reason === undefined || reason === '') return null;
   if (reason === 'abort') return 'abort';

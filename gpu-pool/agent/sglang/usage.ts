@@ -1,12 +1,16 @@
 /**
- * How many tokens the engine has generated so far, from what it says of itself. The result only grows,
- * fits NodeUsage and never passes the claim, whatever the engine reports.
+ * Counts how many tokens the engine has generated so far, from the usage that it reports. The result only grows, is
+ * a valid NodeUsage and never exceeds the claim, whatever the engine reports.
  */
 import type { NodeUsage } from '../../protocol/schemas.ts';
 
 /**
- * missing: text came without counts; invalid: negative, fractional, huge or no number; shrinking: less than
- * before; inconsistent: a part larger than its whole; overrun: more than the claim allows
+ * Reports that could not be taken as they were.
+ * - missing: text came without counts.
+ * - invalid: a count was negative, fractional, huge or not a number.
+ * - shrinking: a count was less than before.
+ * - inconsistent: a part was larger than its whole.
+ * - overrun: the engine generated more than the claim allows.
  */
 export const USAGE_ANOMALIES = ['missing', 'invalid', 'shrinking', 'inconsistent', 'overrun'] as const;
 export type UsageAnomaly = (typeof USAGE_ANOMALIES)[number];
@@ -23,9 +27,9 @@ const PROMPT_TOKENS_MAX = 10_000_000;
 interface Counts {
   completion: number;
   reasoning: number;
-  /** whether the engine ever gave a usable completion count here */
+  /** Whether the engine ever gave a usable completion count here. */
   reported: boolean;
-  /** deltas with something in them: stands in for tokens where nothing is ever reported */
+  /** Deltas with content; they stand in for tokens where no count is ever reported. */
   deltas: number;
 }
 
@@ -49,8 +53,8 @@ export class UsageMeter {
   }
 
   /**
-   * Takes the `usage` of one chunk. With continuous_usage_stats SGLang counts per choice
-   * (serving_chat.py, `_generate_stream_content`); the last chunk, without choices, counts the whole.
+   * Takes the `usage` of one chunk. With continuous_usage_stats SGLang counts per choice (serving_chat.py,
+   * `_generate_stream_content`); the last chunk, which has no choices, counts the whole request.
    */
   read(usage: unknown, indexes: number[]): void {
     if (usage === null || usage === undefined) return;
@@ -67,26 +71,26 @@ export class UsageMeter {
       counts.completion = completion;
       counts.reported = true;
     }
-    // SGLang puts reasoning_tokens at the top level; OpenAI's place is read too.
+    // SGLang puts reasoning_tokens at the top level; OpenAI's nested field is read too.
     const reasoning = fields.reasoning_tokens ?? detail(fields.completion_tokens_details, 'reasoning_tokens');
     counts.reasoning = this.#count(reasoning, completionMax, counts.reasoning) ?? counts.reasoning;
     if (counts.reasoning > counts.completion) this.#onAnomaly('inconsistent');
     this.#prompt = this.#count(fields.prompt_tokens, PROMPT_TOKENS_MAX, this.#prompt) ?? this.#prompt;
-    // prompt_tokens_details is null unless the cache report is on and something was cached, and
-    // continuous stats leave it out: absence says nothing.
+    // prompt_tokens_details is null unless the cache report is on and something was cached, and continuous stats
+    // leave it out: its absence says nothing.
     const cached = detail(fields.prompt_tokens_details, 'cached_tokens');
     this.#cached = this.#count(cached, PROMPT_TOKENS_MAX, this.#cached) ?? this.#cached;
     if (this.#cached > this.#prompt) this.#onAnomaly('inconsistent');
   }
 
-  /** Notes that choice `index` brought text or a tool call; `reported` says whether counts came with it. */
+  /** Records that choice `index` brought text or a tool call; `reported` says whether counts came with it. */
   delta(index: number, reported: boolean): void {
     const counts = this.#choices[index];
     if (counts) counts.deltas += 1;
     if (!reported) this.#onAnomaly('missing');
   }
 
-  /** Whether the engine generated more than the claim lets it. */
+  /** Whether the engine generated more than the claim allows. */
   get overrun(): boolean {
     return this.#completion() > this.#maxTokens;
   }

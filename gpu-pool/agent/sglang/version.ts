@@ -1,6 +1,9 @@
-/** Which releases of SGLang can be sold: those in which a caller's leaving ends the generation. */
+/** Decides which releases of SGLang can be sold: those that end the generation when the caller disconnects. */
 
-/** sglang#35255 was merged after 0.5.19 was tagged; before it an aborted stream went on to its last token. */
+/**
+ * The first release with sglang#35255, which was merged after 0.5.19 was tagged. Before it an aborted stream went
+ * on to its last token.
+ */
 export const VERSION_MIN = '0.5.20';
 
 const [MAJOR_MIN = 0, MINOR_MIN = 0, PATCH_MIN = 0] = VERSION_MIN.split('.').map(Number);
@@ -9,8 +12,10 @@ const VERSION = /^v?(\d+)\.(\d+)(?:\.(\d+))?(?:\.?(?:a|b|rc)\d+)?(?:\.post\d+)?(
 const PRE_RELEASE = /(?:\d(?:a|b|rc)\d|\.dev\d)/;
 
 /**
- * old: before VERSION_MIN, and so are its own pre-releases and development builds, which may lack the fix;
- * unknown: no version, or that of a build without git tags (`0.0.0.dev1+gdce8b0606`, slime#1455)
+ * Judges a version.
+ * - old: before VERSION_MIN; that includes the pre-releases and development builds of VERSION_MIN itself, which may
+ * lack the fix.
+ * - unknown: not a version, or that of a build without git tags (`0.0.0.dev1+gdce8b0606`, slime#1455).
  */
 export function judgeVersion(version: string): 'fits' | 'old' | 'unknown' {
   const match = VERSION.exec(version);
