@@ -1,69 +1,76 @@
-/** One request as its client makes it: asks, reads at its own pace, leaves when it likes, and remembers what it saw. */
-import type { ClientWitness } from '../laws/world.ts';
+/** One request as its client makes it: sends, reads at its own pace, may disconnect, and records what it saw. */
+import type { ClientObservation } from '../laws/world.ts';
 import { enter } from './context.ts';
 import type { Isolate } from './isolate.ts';
+import { WORLD } from './life.ts';
 import type { SimAbortController } from './platform/abort.ts';
 import type { SimResponse } from './platform/http.ts';
 import type { Account } from './population.ts';
 import { tokensIn } from './prompt.ts';
-import { WORLD } from './scheduler.ts';
-import type { Answering, Universe } from './universe.ts';
+import type { Universe } from './universe.ts';
 
-/** What a client does beside asking. */
-export interface Manner {
-  /** goes after so many pieces of the answer; null: stays */
-  readonly leaveAtPiece: number | null;
-  /** goes after so long, whatever came; null: stays */
+/** How a client sends its request and reads the answer. */
+export interface ClientBehavior {
+  /** The client disconnects after this many chunks of the answer; null: it does not. */
+  readonly leaveAfterChunks: number | null;
+  /** The client disconnects after this long, whatever has arrived; null: it does not. */
   readonly leaveAfterMs: number | null;
-  /** waits so long before it reads on */
+  /** The pause after each chunk before the client reads on. */
   readonly pauseMs: number;
+  /** The time between the two halves of the request's body. */
   readonly uploadMs: number;
 }
 
-/** A piece may be one token of thousands, and the world waits 400 s for its last client (run.ts). */
+/** A client pauses this often at most: a chunk may be one token of thousands, and a run waits 400 s for its last client. */
 const PAUSES_MAX = 100;
 
-export const PATIENT: Manner = { leaveAtPiece: null, leaveAfterMs: null, pauseMs: 0, uploadMs: 0 };
+/** A client that sends its body at once, never pauses and reads to the end. */
+export const PATIENT: ClientBehavior = {
+  leaveAfterChunks: null,
+  leaveAfterMs: null,
+  pauseMs: 0,
+  uploadMs: 0,
+};
 
-export interface Question {
+export interface ClientRequest {
   readonly account: Account;
   readonly keyIndex: number;
   readonly body: string;
   readonly idempotencyKey: string | null;
-  readonly manner: Manner;
+  readonly behavior: ClientBehavior;
 }
 
-type Seen = { -readonly [Key in keyof ClientWitness]: ClientWitness[Key] };
+type Observations = { -readonly [Key in keyof ClientObservation]: ClientObservation[Key] };
 
 export class Client {
-  readonly seen: Seen;
+  readonly seen: Observations;
   readonly #universe: Universe;
-  readonly #question: Question;
+  readonly #request: ClientRequest;
   readonly #onByte: (requestId: string) => void;
-  readonly #onEnd: (seen: ClientWitness) => void;
+  readonly #onEnd: (seen: ClientObservation) => void;
   readonly #decoder = new TextDecoder();
-  #leaving: SimAbortController | null = null;
+  #abort: SimAbortController | null = null;
   #reader: ReturnType<NonNullable<SimResponse['body']>['getReader']> | null = null;
   #isolate: Isolate | null = null;
   #stopListening: () => void = () => {};
   #text = '';
-  #pieces = 0;
+  #chunks = 0;
   #ended = false;
 
   constructor(
     universe: Universe,
-    question: Question,
-    heard: {
-      /** a byte of an answer has left the edge */
+    request: ClientRequest,
+    callbacks: {
+      /** Called when a byte of an answer has left the edge. */
       onByte(requestId: string): void;
-      onEnd(seen: ClientWitness): void;
+      onEnd(seen: ClientObservation): void;
     },
   ) {
     this.#universe = universe;
-    this.#question = question;
-    this.#onByte = heard.onByte;
-    this.#onEnd = heard.onEnd;
-    const { account, keyIndex, idempotencyKey } = question;
+    this.#request = request;
+    this.#onByte = callbacks.onByte;
+    this.#onEnd = callbacks.onEnd;
+    const { account, keyIndex, idempotencyKey } = request;
     this.seen = {
       accountId: account.id,
       keyId: account.keys[keyIndex]!.id,
@@ -75,23 +82,23 @@ export class Client {
     };
   }
 
-  ask(): void {
-    const { account, keyIndex, body, idempotencyKey, manner } = this.#question;
+  send(): void {
+    const { account, keyIndex, body, idempotencyKey, behavior } = this.#request;
     const headers: Record<string, string> = {
       authorization: `Bearer ${account.keys[keyIndex]!.key}`,
       'content-type': 'application/json',
     };
     if (idempotencyKey !== null) headers['idempotency-key'] = idempotencyKey;
-    const call = { method: 'POST', path: '/v1/chat/completions', headers, body, uploadMs: manner.uploadMs };
-    this.#leaving = this.#universe.toEdge(call, {
-      answered: (response, answering) => this.#answered(response, answering),
+    const call = { method: 'POST', path: '/v1/chat/completions', headers, body, uploadMs: behavior.uploadMs };
+    this.#abort = this.#universe.toEdge(call, {
+      answered: (response, isolate) => this.#answered(response, isolate),
       broken: () => this.#end('broken'),
     });
-    if (manner.leaveAfterMs !== null)
-      this.#universe.scheduler.after(manner.leaveAfterMs, WORLD, () => this.leave());
+    if (behavior.leaveAfterMs !== null)
+      this.#universe.scheduler.after(behavior.leaveAfterMs, WORLD, () => this.leave());
   }
 
-  #answered(response: SimResponse, { isolate }: Answering): void {
+  #answered(response: SimResponse, isolate: Isolate): void {
     if (this.#ended) return void response.body?.cancel().catch(() => undefined);
     this.seen.status = response.status;
     this.seen.requestId = response.headers.get('x-request-id');
@@ -106,30 +113,30 @@ export class Client {
     if (!this.#isolate!.life.alive) return;
     enter(this.#isolate!.life);
     this.#reader!.read().then(
-      (read) => (read.done ? this.#arrives(0, () => this.#end(null)) : this.#piece(read.value)),
-      () => this.#arrives(0, () => this.#end('broken')),
+      (read) => (read.done ? this.#afterLatency(0, () => this.#end(null)) : this.#receive(read.value)),
+      () => this.#afterLatency(0, () => this.#end('broken')),
     );
   }
 
-  #piece(bytes: Uint8Array): void {
+  #receive(bytes: Uint8Array): void {
     const text = this.#decoder.decode(bytes, { stream: true });
     const { status, requestId, replayed } = this.seen;
-    // comments of a stream and blank lines are no part of an answer
+    // keep-alive comments and blank lines of a stream are not part of an answer
     const isAnswer = text.replaceAll(': keep-alive\n\n', '').trim() !== '';
     if (status === 200 && !replayed && isAnswer) this.#onByte(requestId!);
-    // whoever reads slowly has what only keeps the connection alive at once, as a socket gives it
-    const isPaused = isAnswer && this.#pieces < PAUSES_MAX;
-    const pauseMs = isPaused ? this.#question.manner.pauseMs : 0;
-    this.#arrives(pauseMs, () => {
+    // a keep-alive comment causes no pause: a slow client's socket would have buffered it
+    const isPaused = isAnswer && this.#chunks < PAUSES_MAX;
+    const pauseMs = isPaused ? this.#request.behavior.pauseMs : 0;
+    this.#afterLatency(pauseMs, () => {
       if (this.#ended) return;
       this.#text += text;
-      this.#pieces += 1;
-      if (this.#pieces === this.#question.manner.leaveAtPiece) return this.leave();
+      this.#chunks += 1;
+      if (this.#chunks === this.#request.behavior.leaveAfterChunks) return this.leave();
       this.#read();
     });
   }
 
-  #arrives(pauseMs: number, run: () => void): void {
+  #afterLatency(pauseMs: number, run: () => void): void {
     const { scheduler, faults } = this.#universe;
     scheduler.after(faults.latencyMs() + pauseMs, WORLD, run);
   }
@@ -138,13 +145,13 @@ export class Client {
     if (this.#ended) return;
     this.#end('left');
     this.#universe.scheduler.after(this.#universe.faults.latencyMs(), WORLD, () => {
-      this.#leaving!.abort();
+      this.#abort!.abort();
       if (this.#isolate?.life.alive) void this.#reader!.cancel().catch(() => undefined);
     });
   }
 
-  /** @param ending null: the answer says how it ended */
-  #end(ending: ClientWitness['ending'] | null): void {
+  /** @param ending null: the text of the answer tells how it ended */
+  #end(ending: ClientObservation['ending'] | null): void {
     if (this.#ended) return;
     this.#ended = true;
     this.#stopListening();
@@ -162,7 +169,7 @@ export class Client {
   }
 }
 
-function endingOf(text: string, status: number): ClientWitness['ending'] {
+function endingOf(text: string, status: number): ClientObservation['ending'] {
   if (status !== 200) return 'refused';
   if (text.includes('"error":{')) return 'error';
   if (!text.includes('data: [DONE]') && !text.includes('"object":"chat.completion"')) return 'broken';

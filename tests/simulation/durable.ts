@@ -2,14 +2,14 @@
  * A Durable Object's place in the world: storage that survives, an instance that does not, one alarm, and calls that
  * are copied in and out. What it answers is on its way only when the call has been carried out.
  */
-import { observeCommit, WITNESS_SQL } from '../laws/commit-witness.ts';
+import { observeCommit, OBSERVER_SQL } from '../laws/commit-witness.ts';
 import type { CreditRow, Violation } from '../laws/world.ts';
 import type { DurableClass, DurableInstance } from './bundle/bundle.ts';
 import { type Context, enter } from './context.ts';
+import { type Life, type Task, WORLD } from './life.ts';
 import { clone } from './platform/plain.ts';
 import { SimSqlStorage } from './platform/sql-storage.ts';
-import { type Life, type Task, WORLD } from './scheduler.ts';
-import type { Universe } from './universe.ts';
+import type { Surroundings } from './surroundings.ts';
 
 const SLOW_MS = 4_000;
 const ALARM_RETRY_MS = 2_000;
@@ -24,7 +24,7 @@ export class DurableHost {
   readonly kind: string;
   readonly sql = new SimSqlStorage();
   readonly violations: Violation[] = [];
-  readonly #universe: Universe;
+  readonly #world: Surroundings;
   readonly #create: DurableClass;
   #instance: DurableInstance | null = null;
   #ready: Promise<unknown> = Promise.resolve();
@@ -35,8 +35,8 @@ export class DurableHost {
   #alarmRuns: 'no' | 'yes' | 'set_again' = 'no';
   #witnessed = false;
 
-  constructor(universe: Universe, options: { kind: string; name: string; create: DurableClass }) {
-    this.#universe = universe;
+  constructor(world: Surroundings, options: { kind: string; name: string; create: DurableClass }) {
+    this.#world = world;
     this.name = options.name;
     this.kind = options.kind;
     this.#create = options.create;
@@ -44,14 +44,14 @@ export class DurableHost {
 
   /** A call from another isolate: two messages, each of which may be lost. */
   call(from: Life, method: string, args: unknown[]): Promise<unknown> {
-    const { faults, scheduler } = this.#universe;
+    const { faults, scheduler } = this.#world;
     const fault = faults.call();
     const sent = clone(args);
     const outMs = faults.latencyMs() + (fault === 'slow' ? SLOW_MS : 0);
     return new Promise((resolve, reject) => {
       const back = (settle: () => void) => scheduler.after(faults.latencyMs(), from, settle);
       scheduler.after(outMs, WORLD, () => {
-        this.#universe.note(`${this.kind}.${method} ${fault}`, this.name);
+        this.#world.note(`${this.kind}.${method} ${fault}`, this.name);
         if (fault === 'lost_before') return void back(() => reject(new Error('Network connection lost.')));
         this.invoke(method, sent).then(
           (result) => {
@@ -105,8 +105,7 @@ export class DurableHost {
       enter(this.#life!);
       return this.#instance;
     }
-    const universe = this.#universe;
-    this.#life = universe.begin({
+    this.#life = this.#world.begin({
       offsetMs: 0,
       fetch: () => Promise.reject(new TypeError('objects call nobody')),
     });
@@ -126,9 +125,9 @@ export class DurableHost {
       waitUntil: (promise: Promise<unknown>) => void promise.catch(() => undefined),
     };
     this.#ready = Promise.resolve();
-    this.#instance = new this.#create(state, universe.bindings(this.#life));
+    this.#instance = new this.#create(state, this.#world.bindings(this.#life));
     if (this.kind === 'Wallet' && !this.#witnessed) {
-      this.sql.exec(WITNESS_SQL);
+      this.sql.exec(OBSERVER_SQL);
       this.#witnessed = true;
     }
     return this.#instance;
@@ -150,21 +149,21 @@ export class DurableHost {
   #setAlarm(atMs: number): void {
     this.#alarmAtMs = atMs;
     if (this.#alarmRuns !== 'no') this.#alarmRuns = 'set_again';
-    const { faults, random, nowMs } = this.#universe;
+    const { faults, random, nowMs } = this.#world;
     const lateMs = faults.chance('alarm_late', 0.02) ? random.between(0, ALARM_LATE_MS_MAX) : 0;
     this.#arm(atMs - nowMs + lateMs);
   }
 
   #arm(delayMs: number): void {
     if (this.#alarmTask) this.#alarmTask.run = null;
-    this.#alarmTask = this.#universe.scheduler.after(Math.max(0.01, delayMs), WORLD, () => this.#alarm());
+    this.#alarmTask = this.#world.scheduler.after(Math.max(0.01, delayMs), WORLD, () => this.#alarm());
   }
 
   #alarm(): void {
     this.#alarmTask = null;
     this.#alarmRuns = 'yes';
-    this.#universe.note('alarm', this.name);
-    const twice = this.#universe.faults.chance('alarm_twice', 0.01);
+    this.#world.note('alarm', this.name);
+    const twice = this.#world.faults.chance('alarm_twice', 0.01);
     const instance = this.#start();
     const life = this.#life!;
     const ended = (failed: boolean) => {
@@ -173,7 +172,7 @@ export class DurableHost {
       this.#alarmRuns = 'no';
       if (setAgain) return;
       if (failed) this.#arm(ALARM_RETRY_MS);
-      else if (twice) this.#arm(this.#universe.random.between(1, 2_000));
+      else if (twice) this.#arm(this.#world.random.between(1, 2_000));
       else this.#alarmAtMs = null;
     };
     this.#ready

@@ -1,37 +1,50 @@
-/** One HTTP call from an isolate to a node: bytes in order, with time between them, and an end on either side. */
-
+/** One HTTP call from an isolate to a node: bytes arrive in order and take time, and either side may end it. */
 import { CLAIMS_HEADER, RequestClaims } from '../../gpu-pool/protocol/schemas.ts';
-import type { Isolate } from './isolate.ts';
+import { type Life, WORLD } from './life.ts';
 import type { SimAbortSignal } from './platform/abort.ts';
 import { SimResponse } from './platform/http.ts';
 import { SimReadableStream } from './platform/streams.ts';
-import { WORLD } from './scheduler.ts';
-import type { Universe } from './universe.ts';
+import type { Surroundings } from './surroundings.ts';
+
+/** The isolate that makes a call, as the call sees it. */
+export interface Caller {
+  readonly life: Life;
+  /** The caller's requests at nodes. */
+  readonly exchanges: Set<Exchange>;
+}
+
+/** The network between isolates and nodes. */
+export interface Network extends Pick<Surroundings, 'faults' | 'scheduler'> {
+  /** The handler of each node's HTTP server, by origin. */
+  readonly servers: ReadonlyMap<string, (exchange: Exchange) => void>;
+  /** Called when a request leaves an isolate, before it can reach its node. */
+  onDispatch(exchange: Exchange, caller: Caller): void;
+}
 
 export class Exchange {
   readonly origin: string;
   readonly path: string;
-  /** of a request that another node was asked for before, by this isolate */
+  /** True when the request has already been sent to another node by this isolate. */
   isRetry = false;
-  /** of the edge's call */
+  /** Headers of the edge's request. */
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
-  readonly isolate: Isolate;
+  readonly caller: Caller;
   readonly response: Promise<SimResponse>;
-  /** the node's: called once when its caller has hung up */
-  onGone: () => void = () => {};
-  /** a byte of the answer has reached the caller, or the call is over */
+  /** Set by the node; called once when the caller has hung up. */
+  onHangUp: () => void = () => {};
+  /** True when a byte of the answer has reached the caller, or the call is over. */
   begun = false;
-  readonly #universe: Universe;
+  readonly #network: Network;
   readonly #settle: { resolve(response: SimResponse): void; reject(reason: unknown): void };
   #stream: SimReadableStream | null = null;
   #open = true;
-  /** bytes arrive in the order in which they were sent */
+  /** When the last bytes arrive: later ones arrive no earlier, so the order is kept. */
   #arrivedAtMs = 0;
 
-  constructor(universe: Universe, isolate: Isolate, url: string, init: Record<string, unknown>) {
-    this.#universe = universe;
-    this.isolate = isolate;
+  constructor(network: Network, caller: Caller, url: string, init: Record<string, unknown>) {
+    this.#network = network;
+    this.caller = caller;
     const { origin, pathname } = new URL(url);
     this.origin = origin;
     this.path = pathname;
@@ -46,21 +59,21 @@ export class Exchange {
       return;
     }
     signal?.addEventListener('abort', () => this.#aborted(signal));
-    isolate.exchanges.add(this);
-    universe.onDispatch(this, isolate);
-    universe.scheduler.after(universe.faults.latencyMs(), WORLD, () => {
-      const server = universe.servers.get(origin);
+    caller.exchanges.add(this);
+    network.onDispatch(this, caller);
+    network.scheduler.after(network.faults.latencyMs(), WORLD, () => {
+      const server = network.servers.get(origin);
       if (server) server(this);
       else this.refuse();
     });
   }
 
-  /** What the edge asks for, whoever it is. */
+  /** The claims of the request, whose signature is not checked here. */
   claims(): RequestClaims {
     return RequestClaims.parse(JSON.parse(this.headers[CLAIMS_HEADER]!));
   }
 
-  /** The caller has read the end, or hung up: until then the request is at a node for all that it knows. */
+  /** True when the caller has read the end or hung up; until then it must count the request as active at a node. */
   get finished(): boolean {
     return !this.#open && (this.#stream === null || this.#stream.endIsKnown);
   }
@@ -69,11 +82,11 @@ export class Exchange {
     return this.#open;
   }
 
-  /** The head, with the whole body or with what will follow by `send`. */
+  /** Sends the head. Without `body`, the body follows by `send` and `end`. */
   respond(status: number, headers: Record<string, string> = {}, body?: string): void {
     this.#arrive(() => {
       if (body !== undefined) {
-        this.#over();
+        this.#close();
         this.#settle.resolve(new SimResponse(body, { status, headers }));
         return;
       }
@@ -91,21 +104,21 @@ export class Exchange {
 
   end(): void {
     this.#arrive(() => {
-      this.#over();
+      this.#close();
       this.#stream?.finish();
     });
   }
 
-  /** Nobody listens there. */
+  /** Fails as a connection to a port without a listener does. */
   refuse(): void {
     this.reset('connection refused');
   }
 
-  /** The connection breaks. */
-  reset(why = 'connection reset'): void {
+  /** Breaks the connection. */
+  reset(reason = 'connection reset'): void {
     this.#arrive(() => {
-      this.#over();
-      const error = new TypeError(why);
+      this.#close();
+      const error = new TypeError(reason);
       this.#settle.reject(error);
       this.#stream?.fail(error);
     });
@@ -123,19 +136,19 @@ export class Exchange {
 
   #hangUp(): void {
     if (!this.#open) return;
-    this.#over();
-    this.#universe.scheduler.after(this.#universe.faults.latencyMs(), WORLD, () => this.onGone());
+    this.#close();
+    this.#network.scheduler.after(this.#network.faults.latencyMs(), WORLD, () => this.onHangUp());
   }
 
-  #over(): void {
+  #close(): void {
     this.#open = false;
     this.begun = true;
   }
 
   #arrive(run: () => void): void {
-    const { scheduler, faults } = this.#universe;
+    const { scheduler, faults } = this.#network;
     this.#arrivedAtMs = Math.max(this.#arrivedAtMs, scheduler.nowMs + faults.latencyMs());
-    scheduler.after(this.#arrivedAtMs - scheduler.nowMs, this.isolate.life, () => {
+    scheduler.after(this.#arrivedAtMs - scheduler.nowMs, this.caller.life, () => {
       if (this.#open) run();
     });
   }

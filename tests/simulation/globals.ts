@@ -2,11 +2,11 @@
 import { createHash } from 'node:crypto';
 import type { Globals } from './bundle/bundle.ts';
 import { type Context, CURRENT } from './context.ts';
+import type { Task } from './life.ts';
 import { abortSignals, SimAbortController } from './platform/abort.ts';
 import { SimBlob, SimHeaders, SimRequest, SimResponse } from './platform/http.ts';
 import { SimCompressionStream, SimReadableStream } from './platform/streams.ts';
 import { subtle } from './platform/subtle.ts';
-import type { Task } from './scheduler.ts';
 
 export function simulatedGlobals(): Globals {
   const own = {

@@ -1,12 +1,12 @@
 /**
- * The simulation: worlds from seeds, until so many requests were made or a law is broken.
+ * The simulation's command line: runs worlds from seeds until a number of requests was made or a law is broken.
  * Run it with a Node that strips types and has node:sqlite: `node tests/simulation/main.ts --help`.
  */
 import { parseArgs } from 'node:util';
 import { bundleEdge } from './bundle/bundle.ts';
-import { Totals, violationsInWords } from './report.ts';
+import { formatViolations, Totals } from './report.ts';
 import { SCENARIOS, type ScenarioName, SHARES } from './scenarios.ts';
-import { inThreads, type Job } from './threads.ts';
+import { runInThreads, type ThreadRun } from './threads.ts';
 
 const HELP = `node tests/simulation/main.ts [options]
 
@@ -35,13 +35,14 @@ if (values.help || !known) {
   console.log(HELP);
   process.exit(values.help ? 0 : 2);
 }
-const jobs = values.scenario === 'all' ? jobsOfAll() : jobsOf(values.scenario as ScenarioName, values.total);
-const worlds = jobs.length;
+const runs =
+  values.scenario === 'all' ? runsOfAllScenarios() : runsOf(values.scenario as ScenarioName, values.total);
+const worlds = runs.length;
 const startedMs = performance.now();
 const totals = new Totals();
 let broken = 0;
 
-await inThreads(jobs, {
+await runInThreads(runs, {
   threads: Math.min(worlds, Number(values.threads ?? 2)),
   bundle: await bundleEdge(),
   onResult(result) {
@@ -50,33 +51,33 @@ await inThreads(jobs, {
     else if (totals.runs % 20 === 0) console.log(`${totals.runs} of ${worlds} worlds, ${rate()}`);
     if (result.violations.length === 0) return true;
     broken += 1;
-    console.error(violationsInWords(result));
+    console.error(formatViolations(result));
     return values['keep-going'];
   },
 });
 
-console.log(`\n${totals.inWords()}\n`);
+console.log(`\n${totals.format()}\n`);
 console.log(
-  `${totals.runs} worlds, ${rate()}, ${(100 * totals.served).toFixed(1)} % of the requests reached a node`,
+  `${totals.runs} worlds, ${rate()}, ${(100 * totals.servedFraction).toFixed(1)} % of the requests reached a node`,
 );
 console.log(broken === 0 ? 'No law is broken.' : `${broken} worlds break a law.`);
 process.exit(broken === 0 ? 0 : 1);
 
 function rate(): string {
   const seconds = (performance.now() - startedMs) / 1_000;
-  const perSecond = Math.round(totals.asked / seconds).toLocaleString('en');
-  return `${totals.asked.toLocaleString('en')} requests in ${seconds.toFixed(0)} s, ${perSecond} a second`;
+  const perSecond = Math.round(totals.requestsSent / seconds).toLocaleString('en');
+  return `${totals.requestsSent.toLocaleString('en')} requests in ${seconds.toFixed(0)} s, ${perSecond} a second`;
 }
 
-/** Worlds of one scenario, each with the next seed, until so many requests are made. */
-function jobsOf(scenario: ScenarioName, total: string | number | undefined): Job[] {
+/** Runs of one scenario with consecutive seeds, as many as `total` requests need. */
+function runsOf(scenario: ScenarioName, total: string | number | undefined): ThreadRun[] {
   const requests = Number(values.requests ?? SCENARIOS[scenario].requests);
   const count = Math.max(1, Math.ceil(Number(total ?? requests) / requests));
   return Array.from({ length: count }, (_, i) => ({ seed: Number(values.seed) + i, requests, scenario }));
 }
 
-function jobsOfAll(): Job[] {
+function runsOfAllScenarios(): ThreadRun[] {
   const total = Number(values.total ?? 100_000);
   const shares = Object.entries(SHARES) as [ScenarioName, number][];
-  return shares.flatMap(([scenario, share]) => jobsOf(scenario, total * share));
+  return shares.flatMap(([scenario, fraction]) => runsOf(scenario, total * fraction));
 }

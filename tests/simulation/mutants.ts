@@ -1,12 +1,12 @@
-/** Runs each mutation until the law that it breaks says so, in a few threads; and says which stay unnoticed. */
+/** Runs each mutated Worker with a few seeds until an expected law is broken, and reports the mutations that no law noticed. */
 import type { LawName } from '../laws/world.ts';
 import { bundleEdge } from './bundle/bundle.ts';
 import { MUTATIONS, type Mutation } from './mutations.ts';
-import { inThreads, type Job } from './threads.ts';
+import { runInThreads, type ThreadRun } from './threads.ts';
 
 export interface Verdict {
   readonly mutation: Mutation;
-  /** laws that turned red, of all seeds that were tried */
+  /** The laws that were broken with any of the seeds that were tried. */
   readonly red: readonly LawName[];
   readonly noticed: boolean;
   readonly seeds: number;
@@ -15,27 +15,27 @@ export interface Verdict {
 const SEEDS = [101, 102, 103];
 const REQUESTS = 500;
 
-/** @param mutations tried with one seed each first, the unnoticed ones with further seeds */
-export async function hunt(
+/** Tries all mutations with the first seed, and those that stay unnoticed with further seeds. */
+export async function runMutations(
   mutations: readonly Mutation[] = MUTATIONS,
   threads = 2,
   onRun: (mutation: Mutation, red: readonly LawName[]) => void = () => {},
 ): Promise<readonly Verdict[]> {
-  const sound = await bundleEdge();
+  const unmutated = await bundleEdge();
   const red = new Map<Mutation, Set<LawName>>(mutations.map((mutation) => [mutation, new Set()]));
   const seeds = new Map<Mutation, number>();
   let waiting = [...mutations];
   for (const seed of SEEDS) {
-    const jobs: (Job & { mutation: Mutation })[] = [];
+    const runs: (ThreadRun & { mutation: Mutation })[] = [];
     for (const mutation of waiting) {
       const { scenario = 'mixed', requests = REQUESTS, edits } = mutation;
-      jobs.push({ seed, scenario, requests, bundle: await bundleEdge(edits), mutation });
+      runs.push({ seed, scenario, requests, bundle: await bundleEdge(edits), mutation });
     }
-    await inThreads(jobs, {
+    await runInThreads(runs, {
       threads,
-      bundle: sound,
-      onResult({ violations }, job) {
-        const { mutation } = job as (typeof jobs)[number];
+      bundle: unmutated,
+      onResult({ violations }, run) {
+        const { mutation } = run as (typeof runs)[number];
         seeds.set(mutation, (seeds.get(mutation) ?? 0) + 1);
         for (const { law } of violations) red.get(mutation)!.add(law);
         onRun(mutation, [...red.get(mutation)!]);

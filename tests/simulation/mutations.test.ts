@@ -1,12 +1,12 @@
-/** The laws and the simulation, tested: each guard that is taken out of the real code turns the law red that it serves. */
+/** Tests the laws and the simulation themselves: removing any guard from the real code breaks the law that it serves. */
 import { describe, expect, it } from 'vitest';
 import { LAWS } from '../laws/world.ts';
-import { hunt } from './mutants.ts';
+import { runMutations } from './mutants.ts';
 import { MUTATIONS } from './mutations.ts';
 
-describe('without a guard', () => {
-  it('some law is broken, for every guard', async () => {
-    const verdicts = await hunt();
+describe('a simulation of the Worker without one of its guards', () => {
+  it('breaks an expected law, whichever guard is removed', async () => {
+    const verdicts = await runMutations();
     const unnoticed = verdicts.filter(({ noticed }) => !noticed);
     expect(
       unnoticed.map(({ mutation, red, seeds }) => ({
@@ -18,7 +18,7 @@ describe('without a guard', () => {
     ).toEqual([]);
   }, 240_000);
 
-  it('every law has a guard that it serves', () => {
+  it('is tried for every law at least once', () => {
     const served = new Set(MUTATIONS.flatMap(({ expects }) => expects));
     expect(LAWS.filter((law) => !served.has(law))).toEqual([]);
   });

@@ -122,7 +122,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     what: 'what a lease is told again is charged again',
     expects: ['L1', 'L10'],
-    edits: [edit(LEASES, 'ended.slice(Math.max(0, lease.told - toldBefore))', 'ended.slice(0)')],
+    edits: [edit(LEASES, 'ended.slice(Math.max(0, lease.reported - reportedBefore))', 'ended.slice(0)')],
   },
   {
     what: 'a receipt that comes again is counted again',
@@ -218,7 +218,11 @@ export const MUTATIONS: readonly Mutation[] = [
     expects: ['L10'],
     requests: 4_000,
     edits: [
-      edit('worker/db/projection.ts', 'items.filter(({ seq }) => seq > toldSeq)', 'items.filter(() => true)'),
+      edit(
+        'worker/db/projection.ts',
+        'items.filter(({ seq }) => seq > publishedSeq)',
+        'items.filter(() => true)',
+      ),
       edit('worker/db/projection-sql.ts', '), 0) = ?2`;', '), 0) IS NOT ?2 + 0.5`;'),
       edit('worker/db/projection.ts', 'results.at(-1)!.meta.changes === 1', 'results.length > 0'),
     ],

@@ -1,14 +1,15 @@
-/** Who asks: accounts with little and much credit, keys with limits, one that will be revoked, one that pays. */
+/** The accounts of a world: little and much credit, keys with limits, a key that will be revoked, an account that pays. */
 import type { CapPeriod } from '../../worker/domain/limits.ts';
 import { enter } from './context.ts';
 import { newId } from './ids.ts';
 import type { Universe } from './universe.ts';
 
-interface Kind {
-  /** how many such accounts */
+/** One kind of account. */
+interface AccountKind {
+  /** The number of such accounts. */
   readonly accounts: number;
   readonly grantNanoUsd: number;
-  /** share of all requests */
+  /** The weight of this kind's requests among those of all kinds. */
   readonly weight: number;
   readonly keys: readonly KeyLimits[];
 }
@@ -24,21 +25,21 @@ interface KeyLimits {
 export interface Account {
   readonly id: string;
   readonly kind: string;
-  /** in each of its prompts, echoed in each of its answers */
+  /** A text that is in each of the account's prompts and echoed in each of its answers. */
   readonly marker: string;
   readonly weight: number;
   readonly keys: readonly { readonly id: string; readonly key: string }[];
 }
 
-export type Population = Readonly<Record<string, Kind>>;
+export type Population = Readonly<Record<string, AccountKind>>;
 
 const UNLIMITED = { requestsPerMinute: 100_000, concurrency: 10_000 };
 
-export const EVERYBODY: Population = {
+export const MIXED_POPULATION: Population = {
   rich: { accounts: 6, grantNanoUsd: 100_000_000_000, weight: 76, keys: [UNLIMITED, UNLIMITED] },
-  /** enough for a few answers: then credit comes back when others end */
+  /** The credit covers a few answers at once; the next is admitted when a hold is released. */
   poor: { accounts: 2, grantNanoUsd: 3_000_000, weight: 5, keys: [UNLIMITED] },
-  /** a long answer ends where its credit does */
+  /** Long answers stop when the credit runs out. */
   tight: { accounts: 1, grantNanoUsd: 20_000_000, weight: 3, keys: [UNLIMITED] },
   limited: {
     accounts: 1,
@@ -50,23 +51,23 @@ export const EVERYBODY: Population = {
     ],
   },
   revoked: { accounts: 1, grantNanoUsd: 10_000_000_000, weight: 4, keys: [UNLIMITED, UNLIMITED] },
-  /** granted and paid credit: which is spent first matters */
+  /** Has granted and paid credit, so that the order in which they are spent matters. */
   payer: { accounts: 1, grantNanoUsd: 1_000_000, weight: 6, keys: [UNLIMITED] },
 };
 
-/** The same crowd, and one who can pay. */
-export function withSomebodyRich(population: Population): Population {
-  return { ...population, rich: { ...EVERYBODY.rich!, accounts: 1, weight: 0.02 } };
+/** Adds one account that can always pay, which the probes use. */
+export function withRichAccount(population: Population): Population {
+  return { ...population, rich: { ...MIXED_POPULATION.rich!, accounts: 1, weight: 0.02 } };
 }
 
-/** Ten thousand want what a cent pays for. */
+/** One account with a cent, which thousands of requests compete for. */
 export const RACERS: Population = {
   racer: { accounts: 1, grantNanoUsd: 10_000_000, weight: 1, keys: [UNLIMITED, UNLIMITED] },
 };
 
-/** Makes them through the same code as the portal and the operator's API. */
-export async function settleIn(universe: Universe, population: Population): Promise<Account[]> {
-  const [desk] = universe.isolates;
+/** Creates the accounts through the same code as the portal and the operator's API. */
+export async function createAccounts(universe: Universe, population: Population): Promise<Account[]> {
+  const [isolate] = universe.isolates;
   const accounts: Account[] = [];
   for (const [kind, { accounts: count, grantNanoUsd, weight, keys }] of Object.entries(population)) {
     for (let i = 0; i < count; i++) {
@@ -82,15 +83,15 @@ export async function settleIn(universe: Universe, population: Population): Prom
         await universe
           .host('Wallet', id)
           .invoke('grant', [{ grantId: 'welcome', amountNanoUsd: grantNanoUsd }]);
-      const made = [];
+      const createdKeys = [];
       for (const limits of keys) {
-        enter(desk!.life);
+        enter(isolate!.life);
         const request = { accountId: id, name: kind, nowMs, ...limits };
-        const { key, row } = await universe.machine.edge.desk.createKey(desk!.env, request);
-        made.push({ id: row.id, key });
+        const { key, row } = await universe.machine.edge.portal.createKey(isolate!.env, request);
+        createdKeys.push({ id: row.id, key });
       }
       const marker = `mark-${kind}-${i}-${universe.secretRandom.int(2 ** 40).toString(36)}`;
-      accounts.push({ id, kind, marker, weight: weight / count, keys: made });
+      accounts.push({ id, kind, marker, weight: weight / count, keys: createdKeys });
     }
   }
   return accounts;

@@ -1,49 +1,49 @@
-/** What a simulated client asks for, written into its prompt, and how the simulated engine reads it. */
+/** The prompt of a simulated client, which tells the simulated engine how to answer, and how the engine reads it. */
 
-export interface Plan {
-  /** belongs to one account: in no other's answer, in no log */
+export interface AnswerPlan {
+  /** A text of one account: it must appear in no other account's answer and in no log. */
   readonly marker: string;
-  /** completion tokens that the engine will generate, over all choices */
+  /** Completion tokens that the engine will generate, over all choices. */
   readonly tokens: number;
   readonly chunkTokens: number;
   readonly stepMs: number;
   readonly prefillMs: number;
 }
 
-export interface Work extends Plan {
+export interface EngineTask extends AnswerPlan {
   readonly choices: number;
   readonly promptTokens: number;
   readonly cachedTokens: number;
-  /** the text of a chunk: each token is one tilde, and the first chunk shows the marker */
+  /** The text of a chunk: one tilde a token, after the marker in the first chunk. */
   textOf(chunk: number, tokens: number): string;
 }
 
 export const TOKEN = '~';
 
-export function promptOf(plan: Plan): string {
+export function promptOf(plan: AnswerPlan): string {
   return `${plan.marker}|${plan.tokens}|${plan.chunkTokens}|${plan.stepMs}|${plan.prefillMs}|`;
 }
 
-export function workOf(
+export function engineTaskOf(
   content: string,
-  asked: { maxTokens: number; choices: number; cached: boolean },
-): Work {
+  options: { maxTokens: number; choices: number; cached: boolean },
+): EngineTask {
   const [marker, tokens, chunkTokens, stepMs, prefillMs] = content.split('|');
   const promptTokens = 8 + (content.length >> 2);
   return {
     marker: marker!,
-    tokens: Math.min(Number(tokens), asked.maxTokens),
+    tokens: Math.min(Number(tokens), options.maxTokens),
     chunkTokens: Number(chunkTokens),
     stepMs: Number(stepMs),
     prefillMs: Number(prefillMs),
-    choices: asked.choices,
+    choices: options.choices,
     promptTokens,
-    cachedTokens: asked.cached ? promptTokens >> 1 : 0,
+    cachedTokens: options.cached ? promptTokens >> 1 : 0,
     textOf: (chunk, count) => (chunk === 1 ? marker! : '') + TOKEN.repeat(count),
   };
 }
 
-/** Tokens in whatever arrived: whole answers and events alike. */
+/** Counts the tokens in a text: a whole answer, or the events of a stream. */
 export function tokensIn(text: string): number {
   let count = 0;
   for (let at = text.indexOf(TOKEN); at !== -1; at = text.indexOf(TOKEN, at + 1)) count += 1;

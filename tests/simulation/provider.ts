@@ -1,19 +1,22 @@
-/** The payment provider: sells top-ups, says so in signed events until they are taken, twice or in another order too, beside a forger. */
+/**
+ * The payment provider. It sells top-ups and delivers signed events until each is accepted, some twice and some out of
+ * order. Forged events arrive beside them.
+ */
 import { createHmac } from 'node:crypto';
 import type { ProviderPayment } from '../laws/world.ts';
 import { enter } from './context.ts';
 import { newId } from './ids.ts';
+import { WORLD } from './life.ts';
 import type { Account } from './population.ts';
-import { WORLD } from './scheduler.ts';
 import { SETTINGS } from './settings.ts';
 import type { Universe } from './universe.ts';
 
 const REDELIVER_MS = 3_000;
-/** Only a declined payment has it; the others' readers skip it. */
+/** The reason of a declined payment. Every event carries it, because readers of other events ignore it. */
 const DECLINED = { reason: 'insufficient_funds' };
 const NANO_PER_CENT = 10_000_000;
 
-interface Event {
+interface PaymentEvent {
   readonly id: string;
   readonly body: string;
   readonly secret: string;
@@ -21,7 +24,7 @@ interface Event {
 
 export class Provider {
   readonly payments: ProviderPayment[] = [];
-  /** events that nobody has taken yet */
+  /** The number of genuine events that have not been accepted yet. */
   undelivered = 0;
   readonly #universe: Universe;
 
@@ -29,14 +32,14 @@ export class Provider {
     this.#universe = universe;
   }
 
-  /** Somebody begins a top-up and pays for it, or does not. */
-  async sell(account: Account): Promise<void> {
+  /** The account begins a top-up, and pays for it or not. */
+  async startTopUp(account: Account): Promise<void> {
     const { random, isolates, nowMs } = this.#universe;
     const amountCents = 500 + 100 * random.int(10);
     const amountNanoUsd = amountCents * NANO_PER_CENT;
     const { life, env } = random.pick(isolates);
     enter(life);
-    const begun = await this.#universe.machine.edge.desk.beginTopUp(env, {
+    const begun = await this.#universe.machine.edge.portal.beginTopUp(env, {
       accountId: account.id,
       amountNanoUsd,
       nowMs: Math.floor(nowMs),
@@ -52,7 +55,7 @@ export class Provider {
     this.#forge(orderId, amountCents);
   }
 
-  /** None of these may ever credit anybody. */
+  /** Sends forged events: none of them may credit an account. */
   #forge(orderId: string, amountCents: number): void {
     const forged = {
       ...this.#event(orderId, amountCents, 'payment.paid'),
@@ -64,10 +67,10 @@ export class Provider {
       this.#event(newId(this.#universe, 'order'), amountCents, 'payment.paid'),
       this.#event(orderId, amountCents, 'payment.paid', 'EUR'),
     ];
-    for (const forgery of forgeries) this.#post(forgery, () => {});
+    for (const forgery of forgeries) this.#send(forgery, () => {});
   }
 
-  #event(orderId: string, amountCents: number, type: string, currency = 'USD'): Event {
+  #event(orderId: string, amountCents: number, type: string, currency = 'USD'): PaymentEvent {
     return {
       id: newId(this.#universe, 'evt'),
       body: JSON.stringify({
@@ -78,19 +81,19 @@ export class Provider {
     };
   }
 
-  #deliver(event: Event): void {
+  #deliver(event: PaymentEvent): void {
     this.undelivered += 1;
-    const attempt = () => this.#post(event, (taken) => (taken ? this.#taken() : again()));
-    const again = () => void this.#universe.scheduler.after(REDELIVER_MS, WORLD, attempt);
+    const attempt = () => this.#send(event, (accepted) => (accepted ? this.#accepted() : retry()));
+    const retry = () => void this.#universe.scheduler.after(REDELIVER_MS, WORLD, attempt);
     attempt();
   }
 
-  #taken(): void {
+  #accepted(): void {
     this.undelivered -= 1;
     this.#universe.trace.count('payment event taken');
   }
 
-  #post({ id, body, secret }: Event, heard: (taken: boolean) => void): void {
+  #send({ id, body, secret }: PaymentEvent, onResult: (accepted: boolean) => void): void {
     const timestamp = String(Math.floor(this.#universe.nowMs / 1_000));
     const signature = createHmac('sha256', secret).update(`${id}.${timestamp}.${body}`).digest('base64');
     const headers = {
@@ -101,7 +104,7 @@ export class Provider {
     };
     this.#universe.toEdge(
       { method: 'POST', path: '/webhooks/sandbox', headers, body },
-      { answered: (response) => heard(response.ok), broken: () => heard(false) },
+      { answered: (response) => onResult(response.ok), broken: () => onResult(false) },
     );
   }
 }

@@ -1,20 +1,20 @@
-/** What a simulation says to its reader: the rate, what went wrong on purpose, how requests ended, and what broke a law. */
+/** The printed report of a simulation: the faults that were injected, how requests ended, and which laws were broken. */
 import type { RunResult } from './run.ts';
 
 export class Totals {
   readonly counts: Record<string, number> = {};
   runs = 0;
-  asked = 0;
+  requestsSent = 0;
 
   add(result: RunResult): void {
     this.runs += 1;
-    this.asked += result.asked;
+    this.requestsSent += result.requestsSent;
     for (const [what, count] of Object.entries(result.counts))
       this.counts[what] = (this.counts[what] ?? 0) + count;
   }
 
-  /** Every count under its first word, the largest first. */
-  inWords(): string {
+  /** Formats the counts, grouped by their first word, the largest of a group first. */
+  format(): string {
     const groups = Map.groupBy(Object.entries(this.counts), ([what]) => what.split(' ')[0]!);
     return [...groups]
       .flatMap(([group, entries]) => {
@@ -29,18 +29,18 @@ export class Totals {
       .join('\n');
   }
 
-  /** Share of requests that reached a node. */
-  get served(): number {
-    return (this.counts['requests at a node'] ?? 0) / this.asked;
+  /** The fraction of requests that reached a node. */
+  get servedFraction(): number {
+    return (this.counts['requests at a node'] ?? 0) / this.requestsSent;
   }
 }
 
-/** The command that repeats a run. */
+/** @returns the command that repeats a run */
 export function commandFor({ seed, requests, scenario }: RunResult): string {
   return `node tests/simulation/main.ts --seed ${seed} --requests ${requests} --scenario ${scenario}`;
 }
 
-export function violationsInWords(result: RunResult): string {
+export function formatViolations(result: RunResult): string {
   const distinct = new Map(
     result.violations.map((each) => [`${each.law} ${each.about}: ${each.what}`, each]),
   );

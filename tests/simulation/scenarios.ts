@@ -1,89 +1,89 @@
-/** What kinds of world there are: who asks, how, of how many nodes, and what else must hold there. */
+/** The kinds of world: their accounts, traffic, nodes, isolates and faults, and what else must hold there. */
 import type { Violation, World } from '../laws/world.ts';
-import { EVERYBODY, type Population, RACERS, withSomebodyRich } from './population.ts';
-import { MIXED, RACE, type Style } from './traffic.ts';
+import { MIXED_POPULATION, type Population, RACERS, withRichAccount } from './population.ts';
+import { MIXED, RACE, type TrafficProfile } from './traffic.ts';
 
 export interface Scenario {
   readonly population: Population;
-  readonly style: Style;
+  readonly profile: TrafficProfile;
   readonly nodes: number;
   readonly isolates: number;
-  /** how often what goes wrong: 0 never, 1 as faults.ts says */
+  /** A factor on the fault rates of faults.ts; 0 turns faults off. */
   readonly faults: number;
-  /** how often half of the pool dies at once, whatever else goes wrong */
+  /** How many times half of the pool dies at once, besides all other faults. */
   readonly storms: number;
-  /** of one world, unless somebody says otherwise */
+  /** The default number of requests in one world. */
   readonly requests: number;
-  /** laws that only this world can be held to */
-  judge(world: World): Violation[];
+  /** Checks what only a world of this kind can be held to. */
+  check(world: World): Violation[];
 }
 
 export const SCENARIOS = {
-  /** everybody, everything, every fault */
+  /** All kinds of accounts, requests and faults. */
   mixed: {
-    population: EVERYBODY,
-    style: MIXED,
+    population: MIXED_POPULATION,
+    profile: MIXED,
     nodes: 4,
     isolates: 3,
     faults: 1,
     storms: 0,
     requests: 3_000,
-    judge: () => [],
+    check: () => [],
   },
-  /** the same in a storm: half of everything fails somewhere */
+  /** The same at three times the fault rates: about half of all requests meet a fault. */
   harsh: {
-    population: EVERYBODY,
-    style: { ...MIXED, perSecond: 40, leaves: 0.15, keyed: 0.25 },
+    population: MIXED_POPULATION,
+    profile: { ...MIXED, perSecond: 40, leaves: 0.15, keyed: 0.25 },
     nodes: 4,
     isolates: 3,
     faults: 3,
     storms: 0,
     requests: 1_500,
-    judge: () => [],
+    check: () => [],
   },
-  /** much in flight in one isolate when half of the pool dies: everybody wants to try again at once */
+  /** Many requests are active in one isolate when half of the pool dies, so all want to retry at once. */
   storm: {
-    population: EVERYBODY,
-    style: { perSecond: 300, long: 0.02, leaves: 0.02, keyed: 0.02, streams: 0.2 },
+    population: MIXED_POPULATION,
+    profile: { perSecond: 300, long: 0.02, leaves: 0.02, keyed: 0.02, streams: 0.2 },
     nodes: 4,
     isolates: 1,
     faults: 0.3,
     storms: 3,
     requests: 1_500,
-    judge: () => [],
+    check: () => [],
   },
-  /** 10,000 requests for a cent: nobody overspends, and nobody is refused what could have been paid */
+  /** 10,000 requests for a cent: none overspends, and none is refused while the credit would have covered it. */
   race: {
     population: RACERS,
-    style: RACE,
+    profile: RACE,
     nodes: 3,
     isolates: 4,
     faults: 0,
     storms: 0,
     requests: 10_000,
-    judge: judgeRace,
+    check: checkRace,
   },
-  /** ten times the load: thousands of requests for each cent, while nodes, calls and isolates fail */
+  /** The race, thousands of requests for each cent, while nodes, calls and isolates fail. */
   crowd: {
-    population: withSomebodyRich(RACERS),
-    style: { ...RACE, leaves: 0.02, keyed: 0.02 },
+    population: withRichAccount(RACERS),
+    profile: { ...RACE, leaves: 0.02, keyed: 0.02 },
     nodes: 3,
     isolates: 4,
     faults: 0.5,
     storms: 0,
     requests: 10_000,
-    judge: judgeRace,
+    check: checkRace,
   },
 } as const satisfies Record<string, Scenario>;
 export type ScenarioName = keyof typeof SCENARIOS;
 
-/** Shares of requests when everything is to be simulated: what costs most has the smallest. */
+/** Each scenario's fraction of the requests with --scenario all: the costlier a scenario, the smaller its fraction. */
 export const SHARES = { mixed: 0.15, harsh: 0.01, storm: 0.01, crowd: 0.83 } as const satisfies Partial<
   Record<ScenarioName, number>
 >;
 
-/** That each refusal was right and nothing was overspent is looked at call by call: this only makes sure of the race. */
-function judgeRace({ accounts, clients }: World): Violation[] {
+/** Makes sure that the credit ran out. That each refusal was right and nothing overspent is checked at each call. */
+function checkRace({ accounts, clients }: World): Violation[] {
   if (clients!.some(({ status }) => status === 402)) return [];
-  return [{ law: 'L2', about: accounts[0]!.accountId, what: 'never ran out: this was no race' }];
+  return [{ law: 'L2', about: accounts[0]!.accountId, what: 'the credit never ran out: this was no race' }];
 }

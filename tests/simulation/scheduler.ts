@@ -4,23 +4,9 @@
  */
 import { setFlagsFromString } from 'node:v8';
 import { type Context, enter } from './context.ts';
+import type { Life, Task, Timers } from './life.ts';
 
-/** Of an isolate, an object or a node: what was begun in a life that ended is never resumed. */
-export interface Life {
-  alive: boolean;
-}
-
-/** Of what is nobody's: a message under way, the world itself. */
-export const WORLD: Life = { alive: true };
-
-export interface Task {
-  readonly atMs: number;
-  readonly order: number;
-  readonly life: Life;
-  run: (() => void) | null;
-}
-
-export class Scheduler {
+export class Scheduler implements Timers {
   nowMs: number;
   readonly #heap: Task[] = [];
   #order = 0;
@@ -29,7 +15,6 @@ export class Scheduler {
     this.nowMs = startMs;
   }
 
-  /** @param delayMs fractions of a millisecond keep tasks apart */
   after(delayMs: number, life: Life, run: () => void): Task {
     const task = { atMs: this.nowMs + Math.max(0, delayMs), order: this.#order++, life, run };
     const heap = this.#heap;

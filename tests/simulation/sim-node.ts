@@ -1,4 +1,4 @@
-/** A node: the agent's front door, its journal and its heartbeats, in front of an engine that generates over time. */
+/** A simulated node: the agent's server, journal and heartbeats before an engine that generates over time. */
 import { createPrivateKey, createPublicKey, type KeyObject, sign } from 'node:crypto';
 import {
   ABORT_PATH,
@@ -9,18 +9,18 @@ import {
   type RequestClaims,
 } from '../../gpu-pool/protocol/schemas.ts';
 import type { EngineCount } from '../laws/world.ts';
+import { ActiveRequest, type RequestHost } from './active-request.ts';
 import type { Exchange } from './exchange.ts';
 import type { NodeFault } from './faults.ts';
-import { Flight } from './flight.ts';
+import type { Life, Task } from './life.ts';
 import { quickSignature } from './platform/subtle.ts';
-import { workOf } from './prompt.ts';
-import type { Life, Task } from './scheduler.ts';
+import { engineTaskOf } from './prompt.ts';
 import type { Universe } from './universe.ts';
 
 const HEARTBEAT_EVERY_MS = 2_000;
-/** The agent signs its own token again after half of its life (gpu-pool/agent/heartbeat.ts). */
+/** The agent replaces its own token when half of the token's lifetime has passed (gpu-pool/agent/heartbeat.ts). */
 const TOKEN_REUSE_MS = 30_000;
-/** How far the clocks of edge and node may differ (gpu-pool/agent/request-token.ts). */
+/** The difference between the edge's and the node's clock that the agent accepts (gpu-pool/agent/request-token.ts). */
 const CLOCK_TOLERANCE_S = 10;
 const CACHE_ENTRIES_MAX = 500;
 const HOUR_MS = 3_600_000;
@@ -32,18 +32,19 @@ const ENGINE = {
   weight_version: 'default',
 };
 
-export class SimNode {
+export class SimNode implements RequestHost {
   readonly universe: Universe;
   readonly id: string;
   readonly origin: string;
-  /** the engine's own count: survives everything */
+  /** The engine's own counts, which survive every fault. */
   readonly counts: EngineCount[] = [];
-  /** salts and openings that the prefix cache knows */
+  /** Cache salts with prompts that the prefix cache holds. */
   readonly #cache = new Set<string>();
   readonly #key: KeyObject;
-  readonly #flights = new Map<string, Flight>();
-  readonly #used = new Set<string>();
-  /** on disk: survives the host */
+  readonly #active = new Map<string, ActiveRequest>();
+  /** Ids of all requests that this node has accepted. */
+  readonly #seenIds = new Set<string>();
+  /** Unacknowledged receipts by sequence number. They are on disk and survive a restart of the host. */
   readonly #journal = new Map<number, Receipt>();
   #nextSeq = 1;
   #life: Life = { alive: true };
@@ -77,7 +78,7 @@ export class SimNode {
     universe.servers.set(this.origin, (exchange) => this.#serve(exchange));
     if (universe.faults.chance('node_clock_1_h_off', 0.04))
       this.#offsetMs = universe.random.pick([-HOUR_MS, HOUR_MS]);
-    this.#beatAfter(universe.random.between(0, 100));
+    this.#scheduleHeartbeat(universe.random.between(0, 100));
   }
 
   get up(): boolean {
@@ -89,30 +90,30 @@ export class SimNode {
   }
 
   get inFlight(): number {
-    return this.#flights.size;
+    return this.#active.size;
   }
 
   after(ms: number, run: () => void): void {
     this.universe.scheduler.after(ms, this.#life, run);
   }
 
-  /** The host goes: every answer on it breaks, and what was not journalled is gone with it. */
+  /** The host dies: every answer on it breaks, and progress that was not journalled is lost. */
   die(): void {
     if (!this.#life.alive) return;
     this.universe.note('node dies', this.id);
-    for (const flight of [...this.#flights.values()]) flight.lose();
+    for (const request of [...this.#active.values()]) request.lose();
     this.#life.alive = false;
-    this.#flights.clear();
+    this.#active.clear();
   }
 
-  /** Comes back with its journal, and with a clock that somebody has set right. */
+  /** Restarts with its journal, an empty prefix cache and a correct clock. */
   restart(): void {
     if (this.#life.alive) return;
     this.universe.note('node restarts', this.id);
     this.#life = { alive: true };
     this.#cache.clear();
     this.setClock(0);
-    this.#beatAfter(10);
+    this.#scheduleHeartbeat(10);
   }
 
   setClock(offsetMs: number): void {
@@ -120,12 +121,12 @@ export class SimNode {
     this.#token = null;
   }
 
-  landed(flight: Flight, receipt: Omit<Receipt, 'seq'>): void {
+  finished(receipt: Omit<Receipt, 'seq'>): void {
     this.universe.note(`receipt ${receipt.outcome} ${receipt.usage.completion_tokens}`, receipt.request_id);
     this.universe.trace.count(`receipt ${receipt.outcome}`);
     const seq = this.#nextSeq++;
     this.#journal.set(seq, { seq, ...receipt });
-    this.#flights.delete(flight.claims.jti);
+    this.#active.delete(receipt.request_id);
   }
 
   #serve(exchange: Exchange): void {
@@ -135,7 +136,7 @@ export class SimNode {
     } else if (!claims) {
       refuse(exchange, 401, 'unauthorized');
     } else if (exchange.path === ABORT_PATH) {
-      this.#flights.get(claims.jti)?.abort();
+      this.#active.get(claims.jti)?.abort();
       exchange.respond(202, {}, '');
     } else {
       const fault = this.universe.faults.node();
@@ -147,12 +148,12 @@ export class SimNode {
   }
 
   #generate(exchange: Exchange, claims: RequestClaims, fault: NodeFault): void {
-    // an id is good for one request (gpu-pool/agent/active-requests.ts)
-    if (this.#used.has(claims.jti)) {
+    // the agent accepts an id once (gpu-pool/agent/active-requests.ts)
+    if (this.#seenIds.has(claims.jti)) {
       refuse(exchange, 400, 'bad_request');
       return;
     }
-    this.#used.add(claims.jti);
+    this.#seenIds.add(claims.jti);
     const { messages, max_tokens, n, cache_salt } = JSON.parse(exchange.body) as {
       messages: { content: string }[];
       max_tokens: number;
@@ -160,21 +161,27 @@ export class SimNode {
       cache_salt: string;
     };
     const content = messages.at(-1)!.content;
-    const opening = `${cache_salt} ${content}`;
+    const cacheKey = `${cache_salt} ${content}`;
     const choices = n ?? 1;
-    const work = workOf(content, {
+    const task = engineTaskOf(content, {
       maxTokens: Math.min(max_tokens * choices, claims.max_tokens),
       choices,
-      cached: this.#cache.has(opening),
+      cached: this.#cache.has(cacheKey),
     });
-    if (this.#cache.size < CACHE_ENTRIES_MAX) this.#cache.add(opening);
-    const flight = new Flight(this, { claims, exchange, work, fault, startedAtMs: this.universe.nowMs });
-    this.#flights.set(claims.jti, flight);
-    // the journal is written before the engine hears of it
-    this.after(this.universe.random.between(0.1, 2), () => flight.start());
+    if (this.#cache.size < CACHE_ENTRIES_MAX) this.#cache.add(cacheKey);
+    const request = new ActiveRequest(this, {
+      claims,
+      exchange,
+      task,
+      fault,
+      startedAtMs: this.universe.nowMs,
+    });
+    this.#active.set(claims.jti, request);
+    // the agent writes its journal before it calls the engine
+    this.after(this.universe.random.between(0.1, 2), () => request.start());
   }
 
-  /** @returns null where the token is not the edge's, not for this node, or too old */
+  /** @returns null when the token was not signed by the edge, names another node, or has expired */
   #claims(exchange: Exchange): RequestClaims | null {
     const token = exchange.headers.authorization!.slice('Bearer '.length);
     const [, payload, signature] = token.split('.');
@@ -189,24 +196,24 @@ export class SimNode {
     return aud === this.id && exp + CLOCK_TOLERANCE_S > nowS ? exchange.claims() : null;
   }
 
-  #beatAfter(ms: number): void {
+  #scheduleHeartbeat(ms: number): void {
     if (this.#heartbeat) this.#heartbeat.run = null;
-    this.#heartbeat = this.universe.scheduler.after(ms, this.#life, () => this.#beat());
+    this.#heartbeat = this.universe.scheduler.after(ms, this.#life, () => this.#sendHeartbeats());
   }
 
-  #beat(): void {
+  #sendHeartbeats(): void {
     const { universe } = this;
-    this.#beatAfter(HEARTBEAT_EVERY_MS * universe.random.between(0.9, 1.1));
+    this.#scheduleHeartbeat(HEARTBEAT_EVERY_MS * universe.random.between(0.9, 1.1));
     const receipts = [...this.#journal.values()].slice(0, RECEIPTS_PER_HEARTBEAT_MAX);
     if (universe.faults.chance('receipts_reordered', 0.05)) receipts.reverse();
-    this.#report(receipts);
-    if (universe.faults.chance('heartbeat_twice', 0.02)) this.#report(receipts);
+    this.#sendHeartbeat(receipts);
+    if (universe.faults.chance('heartbeat_twice', 0.02)) this.#sendHeartbeat(receipts);
   }
 
-  #report(receipts: readonly Receipt[]): void {
+  #sendHeartbeat(receipts: readonly Receipt[]): void {
     const { universe } = this;
     const life = this.#life;
-    const running = this.#flights.size;
+    const running = this.#active.size;
     const heartbeat = {
       sent_at_ms: this.#now(),
       agent_version: '0.1.0',
@@ -250,7 +257,7 @@ export class SimNode {
   }
 }
 
-/** DER of an Ed25519 private key up to its 32 bytes (RFC 8410). */
+/** The DER prefix of an Ed25519 private key, which its 32 bytes follow (RFC 8410). */
 const PKCS8_ED25519 = Buffer.from('302e020100300506032b657004220420', 'hex');
 
 const LOAD = {
@@ -265,7 +272,7 @@ const LOAD = {
   cache_hit_rate: 0,
 };
 
-/** Faults that need no engine. */
+/** Faults that are answered without the engine. */
 const REFUSALS: Partial<Record<NodeFault, (exchange: Exchange) => void>> = {
   refuses: (exchange) => exchange.refuse(),
   overloaded_503: (exchange) => refuse(exchange, 503, 'overloaded', { 'retry-after': '2' }),

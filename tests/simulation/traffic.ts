@@ -1,83 +1,87 @@
-/** What the population asks for, in what manner, and who asks again. */
-import type { ClientWitness } from '../laws/world.ts';
-import { Client, type Manner, PATIENT, type Question } from './client.ts';
+/** The requests of the population: their rate, their bodies, how each client behaves, and which are sent again. */
+import type { ClientObservation } from '../laws/world.ts';
+import { Client, type ClientBehavior, type ClientRequest, PATIENT } from './client.ts';
+import { WORLD } from './life.ts';
 import type { Account } from './population.ts';
-import { type Plan, promptOf } from './prompt.ts';
+import { type AnswerPlan, promptOf } from './prompt.ts';
 import type { Random } from './random.ts';
-import { WORLD } from './scheduler.ts';
 import type { Universe } from './universe.ts';
 
-export interface Style {
-  /** virtual requests per second */
+/** The rate of requests, and the fractions of them that have a property. */
+export interface TrafficProfile {
+  /** Requests per second of virtual time. */
   readonly perSecond: number;
-  /** shares of requests */
+  /** The fraction with long answers. */
   readonly long: number;
+  /** The fraction whose client disconnects early. */
   readonly leaves: number;
+  /** The fraction with an idempotency key. */
   readonly keyed: number;
+  /** The fraction that streams. */
   readonly streams: number;
 }
 
-export const MIXED: Style = { perSecond: 60, long: 0.02, leaves: 0.08, keyed: 0.08, streams: 0.6 };
-/** All at once, each short and patient. */
-export const RACE: Style = { perSecond: 2_000, long: 0, leaves: 0, keyed: 0, streams: 0.5 };
+export const MIXED: TrafficProfile = { perSecond: 60, long: 0.02, leaves: 0.08, keyed: 0.08, streams: 0.6 };
+/** Everything at once, every request short and without an early disconnect. */
+export const RACE: TrafficProfile = { perSecond: 2_000, long: 0, leaves: 0, keyed: 0, streams: 0.5 };
 
 export class Traffic {
-  readonly clients: ClientWitness[] = [];
-  /** requests of which a byte of an answer has left the edge */
-  readonly left = new Set<string>();
+  readonly clients: ClientObservation[] = [];
+  /** Ids of requests whose answer has begun to leave the edge. */
+  readonly answered = new Set<string>();
   running = 0;
   readonly #universe: Universe;
   readonly #accounts: readonly Account[];
-  readonly #style: Style;
+  readonly #profile: TrafficProfile;
   readonly #weight: number;
   readonly #waiting = new Set<Client>();
-  #asked = 0;
+  #sent = 0;
 
-  constructor(universe: Universe, accounts: readonly Account[], style: Style) {
+  constructor(universe: Universe, accounts: readonly Account[], profile: TrafficProfile) {
     this.#universe = universe;
     this.#accounts = accounts;
-    this.#style = style;
+    this.#profile = profile;
     this.#weight = accounts.reduce((sum, { weight }) => sum + weight, 0);
   }
 
-  get asked(): number {
-    return this.#asked;
+  get sent(): number {
+    return this.#sent;
   }
 
-  /** Asks `count` times, at random instants of a rate. */
+  /** Sends `count` requests as a Poisson process of the profile's rate. */
   begin(count: number): void {
     const { random, scheduler } = this.#universe;
     const next = () => {
-      if (this.#asked >= count) return;
-      this.#ask(this.#question());
-      scheduler.after((-Math.log(1 - random.next()) * 1_000) / this.#style.perSecond, WORLD, next);
+      if (this.#sent >= count) return;
+      this.#send(this.#drawRequest());
+      scheduler.after((-Math.log(1 - random.next()) * 1_000) / this.#profile.perSecond, WORLD, next);
     };
     next();
   }
 
-  /** A short request of somebody who can pay, to see whether anybody serves. */
-  probe(): Promise<ClientWitness> {
+  /** Sends a short request of an account that can pay, to see whether it is served. */
+  probe(): Promise<ClientObservation> {
     const account = this.#accounts.find(({ kind }) => kind === 'rich') ?? this.#accounts[0]!;
     const plan = { ...shortPlan(this.#universe.random), marker: account.marker };
     const body = bodyOf(plan, { stream: false, max_tokens: plan.tokens });
     return new Promise((resolve) =>
-      this.#ask({ account, keyIndex: 0, body, idempotencyKey: null, manner: PATIENT }, resolve),
+      this.#send({ account, keyIndex: 0, body, idempotencyKey: null, behavior: PATIENT }, resolve),
     );
   }
 
-  /** Whoever still waits for an answer stops waiting. @returns what they waited for */
-  giveUp(): { what: string; served: boolean }[] {
+  /** Disconnects every client that still waits. @returns their requests, as probes that were not served */
+  abandonWaiting(): { what: string; served: boolean }[] {
     return [...this.#waiting].map((client) => {
       client.leave();
       return { what: client.seen.requestId ?? client.seen.accountId, served: false };
     });
   }
 
-  #ask(question: Question, then?: (seen: ClientWitness) => void): void {
-    this.#asked += 1;
+  #send(request: ClientRequest, onEnd?: (seen: ClientObservation) => void): void {
+    this.#sent += 1;
     this.running += 1;
-    const client = new Client(this.#universe, question, {
-      onByte: (requestId) => void this.left.add(requestId),
+    const client = new Client(this.#universe, request, {
+      onByte: (requestId) => void this.answered.add(requestId),
       onEnd: (seen) => {
         this.running -= 1;
         this.#waiting.delete(client);
@@ -85,64 +89,64 @@ export class Traffic {
         this.#universe.trace.count(
           `client ${seen.ending}${seen.ending === 'refused' ? ` ${seen.status}` : ''}`,
         );
-        if (question.idempotencyKey !== null) this.#askAgain(question);
-        then?.(seen);
+        if (request.idempotencyKey !== null) this.#resend(request);
+        onEnd?.(seen);
       },
     });
     this.#waiting.add(client);
-    client.ask();
+    client.send();
   }
 
-  /** Sent again under its key: the same, or by mistake another body. */
-  #askAgain(question: Question): void {
+  /** Sends a request again under its idempotency key, at times by mistake with another body. */
+  #resend(request: ClientRequest): void {
     const { random, scheduler } = this.#universe;
     if (!random.chance(0.55)) return;
-    const other = random.chance(0.1)
-      ? { body: question.body.replace('"temperature":0', '"temperature":1') }
+    const changes = random.chance(0.1)
+      ? { body: request.body.replace('"temperature":0', '"temperature":1') }
       : {};
     this.running += 1;
     const waitMs = random.pick([1, 500, 2_000, 12_000]);
     scheduler.after(waitMs, WORLD, () => {
       this.running -= 1;
-      this.#ask({ ...question, ...other, manner: PATIENT });
+      this.#send({ ...request, ...changes, behavior: PATIENT });
     });
   }
 
-  #question(): Question {
+  #drawRequest(): ClientRequest {
     const { random } = this.#universe;
-    const account = this.#account();
-    const long = account.kind === 'tight' || random.chance(this.#style.long);
+    const account = this.#drawAccount();
+    const long = account.kind === 'tight' || random.chance(this.#profile.long);
     const plan = { ...(long ? longPlan(random) : shortPlan(random)), marker: account.marker };
     const n = random.chance(0.05) ? 2 + random.int(2) : undefined;
-    const stream = random.chance(this.#style.streams);
+    const stream = random.chance(this.#profile.streams);
     const max_tokens = random.chance(0.12)
       ? undefined
       : Math.max(1, plan.tokens + random.int(6) - (random.chance(0.1) ? 5 : 0));
-    const keyed = random.chance(this.#style.keyed);
-    const question = {
+    const keyed = random.chance(this.#profile.keyed);
+    const request = {
       account,
       keyIndex: random.int(account.keys.length),
       body: bodyOf(plan, { stream, max_tokens, n }),
-      idempotencyKey: keyed ? `key-${this.#asked}-${random.int(1_000_000)}` : null,
-      manner: this.#manner(random),
+      idempotencyKey: keyed ? `key-${this.#sent}-${random.int(1_000_000)}` : null,
+      behavior: this.#drawBehavior(random),
     };
     if (keyed && random.chance(0.15))
-      this.#universe.scheduler.after(random.between(0, 100), WORLD, () => this.#ask(question));
-    return question;
+      this.#universe.scheduler.after(random.between(0, 100), WORLD, () => this.#send(request));
+    return request;
   }
 
-  #manner(random: Random): Manner {
-    const leaves = random.chance(this.#style.leaves);
+  #drawBehavior(random: Random): ClientBehavior {
+    const leaves = random.chance(this.#profile.leaves);
     const byTime = random.chance(0.5);
     return {
-      leaveAtPiece: leaves && !byTime ? 1 + random.int(5) : null,
+      leaveAfterChunks: leaves && !byTime ? 1 + random.int(5) : null,
       leaveAfterMs: leaves && byTime ? random.between(1, 600) : null,
       pauseMs: random.chance(0.03) ? random.between(50, 3_000) : 0,
       uploadMs: random.chance(0.02) ? random.between(100, 6_000) : 0,
     };
   }
 
-  #account(): Account {
+  #drawAccount(): Account {
     let at = this.#universe.random.next() * this.#weight;
     for (const account of this.#accounts) {
       at -= account.weight;
@@ -152,9 +156,9 @@ export class Traffic {
   }
 }
 
-type Unmarked = Omit<Plan, 'marker'>;
+type UnmarkedPlan = Omit<AnswerPlan, 'marker'>;
 
-function shortPlan(random: Random): Unmarked {
+function shortPlan(random: Random): UnmarkedPlan {
   return {
     tokens: 1 + random.int(6),
     chunkTokens: 1 + random.int(3),
@@ -163,8 +167,8 @@ function shortPlan(random: Random): Unmarked {
   };
 }
 
-/** Longer than a window of credit, in few chunks. */
-function longPlan(random: Random): Unmarked {
+/** An answer that outgrows its hold's first window, in few chunks so that it costs few events. */
+function longPlan(random: Random): UnmarkedPlan {
   return {
     tokens: 300 + random.int(4_000),
     chunkTokens: 60 + random.int(200),
@@ -174,7 +178,7 @@ function longPlan(random: Random): Unmarked {
 }
 
 function bodyOf(
-  plan: Plan,
+  plan: AnswerPlan,
   fields: { stream: boolean; max_tokens: number | undefined; n?: number | undefined },
 ): string {
   return JSON.stringify({

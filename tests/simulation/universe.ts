@@ -1,42 +1,28 @@
-/** One simulated world: its time, its chance, its database and objects, and the messages between them. */
-
+/** One simulated world: its clock, its random numbers, its database and Durable Objects, and the messages between them. */
 import type { Machine } from './bundle/machine.ts';
 import type { Context } from './context.ts';
 import { DurableHost } from './durable.ts';
-import type { Exchange } from './exchange.ts';
+import type { Caller, Exchange, Network } from './exchange.ts';
 import { Faults } from './faults.ts';
-import { Isolate } from './isolate.ts';
+import { type EdgeRequest, Isolate } from './isolate.ts';
+import { type Life, WORLD } from './life.ts';
 import { SimAbortController } from './platform/abort.ts';
 import { SimCache } from './platform/cache.ts';
 import { D1Binding, D1Store } from './platform/d1.ts';
 import type { SimResponse } from './platform/http.ts';
 import { Random } from './random.ts';
-import { type Life, Scheduler, WORLD } from './scheduler.ts';
+import { Scheduler } from './scheduler.ts';
 import { SETTINGS } from './settings.ts';
+import type { Surroundings } from './surroundings.ts';
 import { Trace } from './trace.ts';
 
 const D1_TIMEOUT_MS = 10_000;
 const SLOW_MS = 4_000;
 const LOGS_MAX = 20_000;
 
-/** A request on its way to the edge, and what its sender hears. */
-export interface Call {
-  readonly method: string;
-  readonly path: string;
-  readonly headers: Record<string, string>;
-  readonly body?: string;
-  /** the body trickles in for so long */
-  readonly uploadMs?: number;
-}
-
-export interface Answering {
-  readonly isolate: Isolate;
-  readonly leaving: SimAbortController;
-}
-
-export class Universe {
+export class Universe implements Surroundings, Network {
   readonly random: Random;
-  /** for ids and keys: how much of it is used does not change what else happens */
+  /** The source of ids and keys, which is separate so that drawing more of them changes nothing else. */
   readonly secretRandom: Random;
   readonly scheduler: Scheduler;
   readonly trace = new Trace();
@@ -45,19 +31,19 @@ export class Universe {
   readonly cache = new SimCache(this);
   readonly logs: string[] = [];
   readonly isolates: Isolate[] = [];
-  /** by class and name */
+  /** Durable Objects by class and name. */
   readonly hosts = new Map<string, DurableHost>();
   readonly machine: Machine;
-  /** a node's front door, by origin */
+  /** The handler of each node's HTTP server, by origin. */
   readonly servers = new Map<string, (exchange: Exchange) => void>();
-  onDispatch: (exchange: Exchange, isolate: Isolate) => void = () => {};
+  onDispatch: (exchange: Exchange, caller: Caller) => void = () => {};
 
   constructor(options: {
     seed: number;
     startMs: number;
     migrations: readonly string[];
     isolates: number;
-    /** see Scenario.faults */
+    /** How often faults happen: see Scenario.faults. */
     faults: number;
     machine: Machine;
   }) {
@@ -80,7 +66,6 @@ export class Universe {
     this.trace.note(this.scheduler.nowMs, what, about);
   }
 
-  /** A new life with fresh module state. */
   begin(options: Pick<Context, 'offsetMs' | 'fetch'>): Context {
     const { scheduler, secretRandom, cache, logs } = this;
     return {
@@ -96,7 +81,6 @@ export class Universe {
     };
   }
 
-  /** Everything that is bound to an isolate or an object, in a life of it. */
   bindings(life: Life): object {
     return {
       ...SETTINGS,
@@ -120,26 +104,29 @@ export class Universe {
     return host;
   }
 
-  /** Sends a request to some isolate; exactly one of the two is called, unless its own life ends. */
+  /**
+   * Sends a request to a random isolate. Exactly one callback is called, unless the sender's own life ends.
+   * @returns aborts the request, as a client that disconnects does
+   */
   toEdge(
-    call: Call,
-    heard: {
-      answered(response: SimResponse, answering: Answering): void;
+    request: EdgeRequest,
+    callbacks: {
+      answered(response: SimResponse, isolate: Isolate): void;
       broken(): void;
     },
   ): SimAbortController {
-    const leaving = new SimAbortController();
+    const disconnect = new SimAbortController();
     this.scheduler.after(this.faults.latencyMs(), WORLD, () => {
       const isolate = this.random.pick(this.isolates);
-      isolate.serve(call, leaving, {
-        answered: (response) => heard.answered(response, { isolate, leaving }),
-        broken: heard.broken,
+      isolate.serve(request, disconnect.signal, {
+        answered: (response) => callbacks.answered(response, isolate),
+        broken: callbacks.broken,
       });
     });
-    return leaving;
+    return disconnect;
   }
 
-  /** The isolate in this place dies; another starts, with its own clock. */
+  /** Kills the isolate with this index and starts another, which has its own clock. */
   replaceIsolate(index: number): void {
     this.isolates[index]!.kill();
     this.isolates[index] = new Isolate(this, index);

@@ -1,6 +1,6 @@
 /**
- * The Worker's own code as one function, with globals that are the simulation's and module state that each isolate has
- * for itself. Guards can be taken out of the source on the way, to see that the laws notice.
+ * Bundles the Worker's own code as one function whose globals are the simulation's and whose module state each isolate
+ * has for itself. Edits can remove guards from the source, to prove that the laws notice.
  */
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
@@ -8,28 +8,30 @@ import { join, relative } from 'node:path';
 import { compileFunction } from 'node:vm';
 import { build, type Plugin } from 'esbuild';
 import type { SimRequest, SimResponse } from '../platform/http.ts';
-import { withStateOutside } from './module-state.ts';
+import { withStateMovedOut } from './module-state.ts';
 
 const ROOT = join(import.meta.dirname, '../../..');
 
-/** A guard taken out: `find` must be in the file exactly once. */
+/** A change of the source, such as a guard removed. `find` must be in the file exactly once. */
 export interface Edit {
-  /** path from the root of the project */
+  /** The path from the project's root. */
   readonly file: string;
   readonly find: string;
   readonly replace: string;
 }
 
+/** What the bundle exports (entry.js). */
 export interface Edge {
   readonly app: {
     fetch(request: SimRequest, env: object, context: object): SimResponse | Promise<SimResponse>;
   };
-  readonly desk: Desk;
+  readonly portal: PortalActions;
   readonly Wallet: DurableClass;
   readonly Pool: DurableClass;
 }
 
-export interface Desk {
+/** What a customer does in the portal. */
+export interface PortalActions {
   createKey(
     env: object,
     request: { accountId: string; name: string; nowMs: number; [limit: string]: unknown },
@@ -46,7 +48,7 @@ export interface DurableInstance {
 }
 export type DurableClass = new (state: object, env: object) => DurableInstance;
 
-/** What the bundle finds in place of the globals of its isolate. */
+/** The names that the bundle receives as parameters in place of an isolate's globals. */
 export const GLOBALS = [
   'CURRENT',
   'STATE_INITS',
@@ -75,7 +77,7 @@ export const GLOBALS = [
 ] as const;
 export type Globals = Record<(typeof GLOBALS)[number], unknown> & { readonly STATE_INITS: (() => void)[] };
 
-/** @returns the text of the bundle. @throws Error when an edit does not find its place exactly once */
+/** @returns the text of the bundle. @throws Error when an edit's `find` is not in its file exactly once */
 export async function bundleEdge(edits: readonly Edit[] = []): Promise<string> {
   const used = new Set<Edit>();
   const result = await build({
@@ -95,7 +97,7 @@ export async function bundleEdge(edits: readonly Edit[] = []): Promise<string> {
     },
     jsx: 'automatic',
     jsxImportSource: 'hono/jsx',
-    // a property of a wrapped Date or Math would be slower than the call itself
+    // looking up a property of a wrapped Date or Math would cost more than the call itself
     define: { 'Date.now': 'dateNow', 'Math.random': 'mathRandom' },
     logLevel: 'silent',
     plugins: [ownCode(edits, used)],
@@ -115,13 +117,13 @@ function ownCode(edits: readonly Edit[], used: Set<Edit>): Plugin {
         for (const edit of edits.filter((each) => each.file === file)) {
           const parts = source.split(edit.find);
           if (parts.length !== 2)
-            throw new Error(`${file} has ${parts.length - 1} of what is to be edited: ${edit.find}`);
+            throw new Error(`${file} contains ${parts.length - 1} times what is to be edited: ${edit.find}`);
           source = parts.join(edit.replace);
           used.add(edit);
         }
         const loader = path.endsWith('x') ? 'tsx' : 'ts';
-        const outside = await withStateOutside(file, source, loader);
-        return outside === null ? { contents: source, loader } : { contents: outside, loader: 'js' };
+        const movedOut = await withStateMovedOut(file, source, loader);
+        return movedOut === null ? { contents: source, loader } : { contents: movedOut, loader: 'js' };
       });
     },
   };

@@ -1,4 +1,4 @@
-/** `cloudflare:workers`, as far as the Durable Objects need it. */
+/** The part of `cloudflare:workers` that the Durable Objects need. */
 export class DurableObject {
   constructor(ctx, env) {
     this.ctx = ctx;
@@ -6,7 +6,7 @@ export class DurableObject {
   }
 }
 
-/** Work behind an answer: it goes on while its isolate lives. */
+/** Work that continues after the answer: here it simply runs while its isolate lives. */
 export function waitUntil(promise) {
   promise.catch(() => undefined);
 }

@@ -1,6 +1,7 @@
 /** The edge as the simulation runs it: the real handlers on their routes, without portal, sign-up and Stripe. */
 import { Hono } from 'hono';
-// made later in an isolate; here each module is made before the first isolate starts, with the state that it will have
+// an isolate loads this module lazily; here every module is evaluated before the first isolate starts, because the
+// module state that an isolate will have must be known by then
 import '../../../worker/fleet/heartbeat.ts';
 import { getBalance } from '../../../worker/api/balance.ts';
 import { getGeneration } from '../../../worker/api/generations.ts';
@@ -13,7 +14,7 @@ import { config } from '../../../worker/env.ts';
 import { fleet } from '../../../worker/fleet/index.ts';
 import { dialects } from '../../../worker/gateway/dialects/index.ts';
 import { generate } from '../../../worker/gateway/generate.ts';
-import { ANY_KEY, ANYBODY, authorized } from '../../../worker/http/access.ts';
+import { ANY_KEY, ANY_PRINCIPAL, authorized } from '../../../worker/http/access.ts';
 import { errorResponse } from '../../../worker/http/api-error.ts';
 import { withResponseHeaders } from '../../../worker/http/response-headers.ts';
 import { pepperKey } from '../../../worker/tokens/pepper.ts';
@@ -24,8 +25,8 @@ export { Wallet } from '../../../worker/wallet/wallet.ts';
 export const app = new Hono();
 app.use(withResponseHeaders());
 app.post('/v1/chat/completions', generate(dialects.openaiChat));
-app.get('/v1/generations/:id', authorized(...ANYBODY), getGeneration);
-app.get('/v1/key', authorized(...ANYBODY), getKey);
+app.get('/v1/generations/:id', authorized(...ANY_PRINCIPAL), getGeneration);
+app.get('/v1/key', authorized(...ANY_PRINCIPAL), getKey);
 app.get('/user/balance', authorized(...ANY_KEY), getBalance);
 app.route('/', fleet);
 app.route('/', webhook);
@@ -34,8 +35,8 @@ app.onError((error, c) => {
   return errorResponse({ reason: 'internal' }, new URL(c.req.url).origin);
 });
 
-/** What a person would do at the portal, before and beside the traffic. */
-export const desk = {
+/** What customers do in the portal, before and beside their requests. */
+export const portal = {
   createKey: async (env, request) => createKey(database(env), await pepperKey(config(env)), request),
   beginTopUp,
 };

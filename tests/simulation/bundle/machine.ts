@@ -1,11 +1,11 @@
-/** The compiled Worker of a thread: evaluated once, warm for every isolate of every world that runs there. */
+/** The compiled Worker of a thread. It is evaluated once, so V8 has optimized it for every world that runs later. */
 import { CURRENT } from '../context.ts';
 import { simulatedGlobals } from '../globals.ts';
 import { compileEdge, type Edge } from './bundle.ts';
 
 export interface Machine {
   readonly edge: Edge;
-  /** module state as it is when an isolate starts */
+  /** @returns module state as it is when an isolate starts */
   freshState(): object;
 }
 
@@ -15,11 +15,11 @@ export function startMachine(bundle: string): Machine {
   return {
     edge,
     freshState() {
-      const before = CURRENT.state;
+      const previous = CURRENT.state;
       const state = {};
       CURRENT.state = state;
       for (const init of globals.STATE_INITS) init();
-      CURRENT.state = before;
+      CURRENT.state = previous;
       return state;
     },
   };

@@ -1,6 +1,6 @@
 /** D1 over SQLite, in memory unless a file is named: statements are prepared once, a batch is one transaction, every call is a message. */
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
-import type { Life } from '../scheduler.ts';
+import type { Life } from '../life.ts';
 
 interface D1Result {
   readonly results: Record<string, unknown>[];

@@ -1,31 +1,43 @@
 /**
- * One attempt at a node: the engine generates over time, the agent counts, notes, passes on and closes its journal
- * before it says [DONE]. What the engine itself generated is counted apart, as the third witness.
+ * One request at a simulated node. The engine generates over time; the agent counts tokens, notes its progress in the
+ * journal, forwards chunks, and writes its receipt before it sends [DONE]. The tokens that the engine really generated
+ * are counted separately: for the laws they are a third witness beside the edge and the agent.
  */
 import { NO_USAGE, UsageMeter } from '../../gpu-pool/agent/sglang/usage.ts';
 import type { NodeUsage, Receipt, RequestClaims } from '../../gpu-pool/protocol/schemas.ts';
 import type { EngineCount } from '../laws/world.ts';
 import type { Exchange } from './exchange.ts';
 import type { NodeFault } from './faults.ts';
-import type { Work } from './prompt.ts';
-import type { SimNode } from './sim-node.ts';
+import type { EngineTask } from './prompt.ts';
+import type { Surroundings } from './surroundings.ts';
 
-/** How often the agent notes in its journal how far a request is (gpu-pool/agent/run.ts). */
+/** How often the agent notes a request's progress in its journal (gpu-pool/agent/run.ts). */
 const NOTED_EVERY_MS = 1_000;
 const ABORT_GRACE_MS = 5_000;
 const TRICKLE_EVERY_MS = 10_000;
 const ENCODER = new TextEncoder();
 const DONE = ENCODER.encode('data: [DONE]\n\n');
 
-export class Flight {
+/** The node as its requests see it. */
+export interface RequestHost {
+  readonly universe: Pick<Surroundings, 'nowMs' | 'random'>;
+  /** The engine's own counts. */
+  readonly counts: EngineCount[];
+  /** Runs `run` later, unless the host has died by then. */
+  after(ms: number, run: () => void): void;
+  /** Takes the receipt of a request that has ended. */
+  finished(receipt: Omit<Receipt, 'seq'>): void;
+}
+
+export class ActiveRequest {
   readonly claims: RequestClaims;
-  readonly #node: SimNode;
+  readonly #node: RequestHost;
   readonly #exchange: Exchange;
-  readonly #work: Work;
+  readonly #task: EngineTask;
   readonly #fault: NodeFault;
   readonly #meter: UsageMeter;
   readonly #startedAtMs: number;
-  /** chunk from which on the fault shows */
+  /** The number of the first chunk that shows the fault. */
   readonly #faultAtChunk: number;
   readonly #count: { -readonly [Key in keyof EngineCount]: EngineCount[Key] };
   readonly #byChoice: number[];
@@ -33,30 +45,37 @@ export class Flight {
   #notedAtMs: number;
   #firstTokenAtMs: number | null = null;
   #chunks = 0;
-  /** text that went ahead of its count, because the engine's counter was broken */
+  /** The most tokens whose text was forwarded before they were counted, because the engine's counter was broken. */
   #lagTokensMax = 0;
   #headSent = false;
-  #gone = false;
+  /** The edge has closed the connection. */
+  #disconnected = false;
   #aborting = false;
   #closed = false;
-  /** the engine works no more */
+  /** The engine generates no more. */
   #stopped = false;
 
   constructor(
-    node: SimNode,
-    flight: { claims: RequestClaims; exchange: Exchange; work: Work; fault: NodeFault; startedAtMs: number },
+    node: RequestHost,
+    options: {
+      claims: RequestClaims;
+      exchange: Exchange;
+      task: EngineTask;
+      fault: NodeFault;
+      startedAtMs: number;
+    },
   ) {
-    const { claims, work } = flight;
+    const { claims, task } = options;
     this.#node = node;
     this.claims = claims;
-    this.#exchange = flight.exchange;
-    // the agent counts a delta as a token where the engine counts nothing
-    this.#work = flight.fault === 'engine_usage_missing' ? inSingleTokens(work) : work;
-    this.#fault = flight.fault;
-    this.#startedAtMs = flight.startedAtMs;
-    this.#notedAtMs = flight.startedAtMs;
-    this.#meter = new UsageMeter({ choices: work.choices, maxTokens: claims.max_tokens, onAnomaly() {} });
-    this.#byChoice = Array.from({ length: work.choices }, () => 0);
+    this.#exchange = options.exchange;
+    // where the engine counts nothing, the agent counts each delta as one token
+    this.#task = options.fault === 'engine_usage_missing' ? inSingleTokens(task) : task;
+    this.#fault = options.fault;
+    this.#startedAtMs = options.startedAtMs;
+    this.#notedAtMs = options.startedAtMs;
+    this.#meter = new UsageMeter({ choices: task.choices, maxTokens: claims.max_tokens, onAnomaly() {} });
+    this.#byChoice = Array.from({ length: task.choices }, () => 0);
     this.#count = {
       requestId: claims.jti,
       completionTokens: 0,
@@ -64,11 +83,11 @@ export class Flight {
       running: true,
       tailTokensMax: 0,
     };
-    const chunks = Math.ceil(work.tokens / work.chunkTokens);
-    this.#faultAtChunk = LATE_FAULTS.has(flight.fault) ? 1 + node.universe.random.int(chunks) : 0;
+    const chunks = Math.ceil(task.tokens / task.chunkTokens);
+    this.#faultAtChunk = LATE_FAULTS.has(options.fault) ? 1 + node.universe.random.int(chunks) : 0;
     node.counts.push(this.#count);
-    this.#exchange.onGone = () => {
-      this.#gone = true;
+    this.#exchange.onHangUp = () => {
+      this.#disconnected = true;
       this.abort();
     };
   }
@@ -76,18 +95,18 @@ export class Flight {
   start(): void {
     if (this.#fault === 'resets_before_headers') {
       this.#exchange.reset();
-      this.#after(5, () => this.#exchange.onGone());
+      this.#after(5, () => this.#exchange.onHangUp());
     } else if (this.#fault === 'dies_before_first_event') {
-      this.#head();
+      this.#sendHead();
       this.#exchange.reset();
-      this.#after(5, () => this.#exchange.onGone());
+      this.#after(5, () => this.#exchange.onHangUp());
     } else if (this.#fault === 'hangs_before_headers') {
       return;
     }
-    this.#after(this.#work.prefillMs, () => this.#generate());
+    this.#after(this.#task.prefillMs, () => this.#generate());
   }
 
-  /** The edge asks to stop, or has hung up: the engine stops soon, and then says how much it generated. */
+  /** The edge aborts, or has closed the connection: the engine stops soon, and then reports how much it generated. */
   abort(): void {
     if (this.#aborting || this.#closed) return;
     this.#aborting = true;
@@ -101,12 +120,12 @@ export class Flight {
     });
   }
 
-  /** The host dies: what the journal has is all that is left. */
+  /** The host dies: only the usage last noted in the journal survives. */
   lose(): void {
     this.#stopped = true;
     this.#exchange.reset();
     if (this.#closed) return;
-    this.#receipt('lost', this.#noted);
+    this.#writeReceipt('lost', this.#noted);
   }
 
   #generate(): void {
@@ -120,24 +139,24 @@ export class Flight {
 
   #step(): void {
     this.#chunks += 1;
-    const choice = (this.#chunks - 1) % this.#work.choices;
-    const tokens = Math.min(this.#work.chunkTokens, this.#work.tokens - this.#count.completionTokens);
+    const choice = (this.#chunks - 1) % this.#task.choices;
+    const tokens = Math.min(this.#task.chunkTokens, this.#task.tokens - this.#count.completionTokens);
     this.#count.completionTokens += tokens;
     this.#byChoice[choice]! += tokens;
     if (this.#closed) {
-      // nobody hears of it any more: it was told to stop and does not
+      // these tokens reach no one: the engine was told to stop and does not
       this.#count.tailTokensMax = (this.#count.tailTokensMax ?? 0) + tokens;
     } else {
-      this.#pass(choice, tokens);
+      this.#forward(choice, tokens);
     }
-    if (this.#count.completionTokens >= this.#work.tokens) this.#finish();
+    if (this.#count.completionTokens >= this.#task.tokens) this.#finish();
     else
-      this.#after(this.#work.stepMs * this.#node.universe.random.between(0.8, 1.2), () => this.#generate());
+      this.#after(this.#task.stepMs * this.#node.universe.random.between(0.8, 1.2), () => this.#generate());
   }
 
-  /** The agent reads a chunk of the engine and passes it on. */
-  #pass(choice: number, tokens: number): void {
-    this.#meter.delta(choice, this.#read(choice));
+  /** The agent reads a chunk of the engine and forwards it. */
+  #forward(choice: number, tokens: number): void {
+    this.#meter.delta(choice, this.#readUsage(choice));
     const nowMs = this.#node.universe.nowMs;
     this.#firstTokenAtMs ??= nowMs;
     if (nowMs - this.#notedAtMs >= NOTED_EVERY_MS) {
@@ -147,28 +166,31 @@ export class Flight {
     const lagTokens = this.#count.completionTokens - this.#meter.current().completion_tokens;
     this.#lagTokensMax = Math.max(this.#lagTokensMax, lagTokens);
     if (this.#fault === 'fails_after_work') return;
-    this.#head();
+    this.#sendHead();
     const usage = this.#usage();
-    const field = this.#count.completionTokens * 2 <= this.#work.tokens ? 'reasoning_content' : 'content';
-    const delta = `{"${field}":"${this.#work.textOf(this.#chunks, tokens)}"}`;
-    this.#event(`{"choices":[{"index":${choice},"delta":${delta},"finish_reason":null}],"usage":${usage}}`);
-    if (this.#isDue('malformed_frame')) this.#event('{"choices":[{"index":0,"delta"');
-    if (this.#isDue('chunk_without_usage')) this.#event('{"choices":[]}');
-    if (this.#isDue('negative_usage')) this.#event(unsound({ prompt_tokens: -1, completion_tokens: -5 }));
+    const field = this.#count.completionTokens * 2 <= this.#task.tokens ? 'reasoning_content' : 'content';
+    const delta = `{"${field}":"${this.#task.textOf(this.#chunks, tokens)}"}`;
+    this.#sendEvent(
+      `{"choices":[{"index":${choice},"delta":${delta},"finish_reason":null}],"usage":${usage}}`,
+    );
+    if (this.#isDue('malformed_frame')) this.#sendEvent('{"choices":[{"index":0,"delta"');
+    if (this.#isDue('chunk_without_usage')) this.#sendEvent('{"choices":[]}');
+    if (this.#isDue('negative_usage'))
+      this.#sendEvent(invalidChunk({ prompt_tokens: -1, completion_tokens: -5 }));
   }
 
-  /** What the engine says of itself, faults included. @returns whether it said anything */
-  #read(choice: number): boolean {
+  /** Reads the engine's usage report, faults included. @returns false when the engine reported nothing */
+  #readUsage(choice: number): boolean {
     if (this.#fault === 'engine_usage_missing') return false;
-    const { promptTokens, cachedTokens } = this.#work;
+    const { promptTokens, cachedTokens } = this.#task;
     this.#count.promptTokens = promptTokens;
     const completion = this.#byChoice[choice]!;
-    const lie =
-      this.#fault === 'engine_usage_lies' ? this.#node.universe.random.pick(LIES) : (n: number) => n;
+    const reported =
+      this.#fault === 'engine_usage_lies' ? this.#node.universe.random.pick(FALSE_COUNTS) : (n: number) => n;
     this.#meter.read(
       {
         prompt_tokens: promptTokens,
-        completion_tokens: lie(completion),
+        completion_tokens: reported(completion),
         reasoning_tokens: Math.floor(completion / 2),
         prompt_tokens_details: { cached_tokens: cachedTokens },
       },
@@ -180,7 +202,7 @@ export class Flight {
   #usage(): string {
     const usage = this.#meter.current();
     const isBroken = this.#isDue('more_cached_than_read');
-    return JSON.stringify(isBroken ? { ...usage, cached_tokens: 10 * this.#work.promptTokens } : usage);
+    return JSON.stringify(isBroken ? { ...usage, cached_tokens: 10 * this.#task.promptTokens } : usage);
   }
 
   #finish(): void {
@@ -188,24 +210,24 @@ export class Flight {
     if (this.#closed) return;
     if (this.#fault !== 'engine_usage_missing')
       this.#meter.read(
-        { prompt_tokens: this.#work.promptTokens, completion_tokens: this.#count.completionTokens },
+        { prompt_tokens: this.#task.promptTokens, completion_tokens: this.#count.completionTokens },
         [],
       );
     const usage = this.#usage();
     const finishes = this.#byChoice.map((_, index) => `{"index":${index},"delta":{},"finish_reason":"stop"}`);
-    this.#event(`{"choices":[${finishes.join(',')}],"usage":${usage}}`);
+    this.#sendEvent(`{"choices":[${finishes.join(',')}],"usage":${usage}}`);
     this.#close('finished');
   }
 
-  /** The journal first, then the end of the answer. */
+  /** Writes the receipt, then ends the answer. */
   #close(outcome: 'finished' | 'aborted'): void {
     if (this.#closed) return;
     const usage = this.#meter.current();
-    this.#receipt(outcome, usage);
-    if (this.#gone) return;
+    this.#writeReceipt(outcome, usage);
+    if (this.#disconnected) return;
     if (outcome === 'aborted') {
-      this.#head();
-      this.#event(`{"choices":[],"usage":${JSON.stringify(usage)}}`);
+      this.#sendHead();
+      this.#sendEvent(`{"choices":[],"usage":${JSON.stringify(usage)}}`);
     }
     if (this.#fault !== 'no_done') this.#exchange.send(DONE);
     if (this.#fault === 'bytes_after_done')
@@ -213,13 +235,13 @@ export class Flight {
     this.#exchange.end();
   }
 
-  /** The engine broke: said as a status while no head has left, else as an event without [DONE]. */
+  /** The engine failed: a 502 if no head has left, else an error event without [DONE]. */
   #fail(): void {
     this.#stopped = true;
-    this.#receipt('failed', this.#meter.current());
+    this.#writeReceipt('failed', this.#meter.current());
     const error = '{"error":{"code":"engine_failed","message":"The engine failed."}}';
     if (this.#headSent) {
-      this.#event(error);
+      this.#sendEvent(error);
       this.#exchange.end();
     } else {
       this.#exchange.respond(502, { 'content-type': 'application/json' }, error);
@@ -231,18 +253,18 @@ export class Flight {
       this.#fail();
     } else {
       this.#exchange.reset();
-      this.#after(5, () => this.#exchange.onGone());
+      this.#after(5, () => this.#exchange.onHangUp());
     }
   }
 
   #trickle(): void {
-    if (this.#gone || this.#closed) return;
-    this.#head();
+    if (this.#disconnected || this.#closed) return;
+    this.#sendHead();
     this.#exchange.send(ENCODER.encode(':'));
     this.#after(TRICKLE_EVERY_MS, () => this.#trickle());
   }
 
-  #receipt(outcome: Receipt['outcome'], usage: NodeUsage): void {
+  #writeReceipt(outcome: Receipt['outcome'], usage: NodeUsage): void {
     this.#closed = true;
     this.#count.running = false;
     const hidden = this.#count.completionTokens - usage.completion_tokens;
@@ -250,7 +272,7 @@ export class Flight {
       this.#count.tailTokensMax = Math.max(hidden, this.#lagTokensMax);
     if (outcome === 'lost' || this.#fault === 'engine_usage_missing') delete this.#count.promptTokens;
     const endedAtMs = Math.floor(this.#node.universe.nowMs);
-    this.#node.landed(this, {
+    this.#node.finished({
       request_id: this.claims.jti,
       ticket: this.claims.ticket,
       account_id: this.claims.sub,
@@ -263,13 +285,13 @@ export class Flight {
     });
   }
 
-  #head(): void {
+  #sendHead(): void {
     if (this.#headSent) return;
     this.#headSent = true;
     this.#exchange.respond(200, { 'content-type': 'text/event-stream; charset=utf-8' });
   }
 
-  #event(data: string): void {
+  #sendEvent(data: string): void {
     const bytes = ENCODER.encode(`data: ${data}\n\n`);
     if (this.#fault !== 'split_at_every_byte') this.#exchange.send(bytes);
     else this.#exchange.send(...Array.from(bytes, (_, i) => bytes.subarray(i, i + 1)));
@@ -284,9 +306,9 @@ export class Flight {
   }
 }
 
-/** In the same time. */
-function inSingleTokens(work: Work): Work {
-  return { ...work, chunkTokens: 1, stepMs: work.stepMs / work.chunkTokens };
+/** The same task with chunks of one token, which takes the same time. */
+function inSingleTokens(task: EngineTask): EngineTask {
+  return { ...task, chunkTokens: 1, stepMs: task.stepMs / task.chunkTokens };
 }
 
 const LATE_FAULTS: ReadonlySet<NodeFault> = new Set([
@@ -300,13 +322,13 @@ const LATE_FAULTS: ReadonlySet<NodeFault> = new Set([
   'fails_after_work',
 ]);
 
-/** A chunk outside the protocol, as only a broken agent sends it. */
-function unsound(usage: Partial<NodeUsage>): string {
+/** A chunk that violates the protocol, as only a broken agent sends it. */
+function invalidChunk(usage: Partial<NodeUsage>): string {
   return JSON.stringify({ choices: [], usage: { ...NO_USAGE, ...usage } });
 }
 
-/** What an engine may say instead of its count: nothing, less than before, below zero, huge, no number. */
-const LIES: readonly ((count: number) => unknown)[] = [
+/** What a lying engine reports in place of its count: the truth, nothing, less than before, below zero, huge, no number. */
+const FALSE_COUNTS: readonly ((count: number) => unknown)[] = [
   (count) => count,
   () => null,
   (count) => count - 1,

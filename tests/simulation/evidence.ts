@@ -1,9 +1,9 @@
-/** Everything that a simulated world can tell the laws. */
+/** Collects everything that a simulated world shows to the laws. */
 import { observeEntryChanges } from '../laws/commit-witness.ts';
-import { type PageRow, requestsOfPages } from '../laws/paged.ts';
+import { type SettlementGroupRow, requestsOfGroups } from '../laws/paged.ts';
 import type {
-  AccountBooks,
-  ClientWitness,
+  AccountRows,
+  ClientObservation,
   Dispatch,
   ProviderPayment,
   RequestRow,
@@ -29,60 +29,61 @@ const D1_TABLES = [
   'api_key',
 ] as const;
 
-export interface Witnesses {
+/** What the evidence is read from. */
+export interface EvidenceSources {
   readonly universe: Universe;
   readonly accounts: readonly Account[];
   readonly nodes: readonly SimNode[];
-  readonly clients: readonly ClientWitness[];
+  readonly clients: readonly ClientObservation[];
   readonly dispatches: readonly Dispatch[];
   readonly payments: readonly ProviderPayment[];
   readonly revocations: World['revocations'];
   readonly probes: NonNullable<World['probes']>;
-  /** the most that two clocks of this world were apart */
+  /** The largest clock error of any isolate of this world. */
   readonly clockSkewMs: number;
 }
 
-export function testify(witnesses: Witnesses, { final }: { final: boolean }): World {
-  const { universe, accounts, nodes } = witnesses;
+export function collectEvidence(sources: EvidenceSources, { final }: { final: boolean }): World {
+  const { universe, accounts, nodes } = sources;
   const hosts = accounts.map(({ id }) => universe.host('Wallet', id));
   return {
     final,
     accounts: hosts.map(booksOf),
     d1: Object.fromEntries(D1_TABLES.map((table) => [table, universe.d1.rows(table)])),
     nodes: nodes.map(({ id, counts }) => ({ nodeId: id, counts })),
-    clients: witnesses.clients,
-    dispatches: witnesses.dispatches,
-    payments: witnesses.payments,
-    revocations: witnesses.revocations,
+    clients: sources.clients,
+    dispatches: sources.dispatches,
+    payments: sources.payments,
+    revocations: sources.revocations,
     secrets: accounts.flatMap(({ id, marker, keys }) =>
       [marker, ...keys.map(({ key }) => key)].map((text) => ({ accountId: id, text })),
     ),
     logs: universe.logs,
-    probes: witnesses.probes,
+    probes: sources.probes,
     observed: hosts.flatMap((host) => [
       ...host.violations,
       ...observeEntryChanges(host.name, host.sql.rows('SELECT * FROM entry_change')),
     ]),
     bounds: {
-      clockSkewMs: witnesses.clockSkewMs,
+      clockSkewMs: sources.clockSkewMs,
       staleMs: 30_000,
       settleMs: LEASE_MS + 2 * GRACE_MS,
       flushTokens: 0,
-      // answers whose node is done while their slow client has still to take the last pieces
+      // an isolate still counts an answer as active while a slow client reads what its finished node has sent
       unseenActive: 5,
     },
   };
 }
 
-function booksOf({ name, sql }: DurableHost): AccountBooks {
+function booksOf({ name, sql }: DurableHost): AccountRows {
   const rows = <T>(table: string) => sql.rows<T>(`SELECT * FROM ${table}`);
-  const page = rows<PageRow>('page');
-  const [credit] = rows<NonNullable<AccountBooks['credit']>>('credit');
+  const page = rows<SettlementGroupRow>('page');
+  const [credit] = rows<NonNullable<AccountRows['credit']>>('credit');
   return {
     accountId: name,
     credit: credit!,
     entry: rows('entry'),
-    request: [...rows<RequestRow>('request'), ...requestsOfPages(page)],
+    request: [...rows<RequestRow>('request'), ...requestsOfGroups(page)],
     lease: rows('lease'),
     page,
     receipt: rows('receipt'),
