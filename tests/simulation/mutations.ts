@@ -60,7 +60,7 @@ export const MUTATIONS: readonly Mutation[] = [
       edit(SETTLEMENT, 'coveredUsage(end.usage, request.heldNanoUsd, request.price)', 'end.usage'),
       edit(
         'worker/gateway/meter.ts',
-        'if (!(await purse.covers(advanced, stream.node.id))) {',
+        'if (!(await holdWindow.covers(advanced, stream.node.id))) {',
         'if (false) {',
       ),
     ],
@@ -70,7 +70,7 @@ export const MUTATIONS: readonly Mutation[] = [
     expects: ['L7'],
     edits: [
       edit(
-        'worker/gateway/settle.ts',
+        'worker/gateway/settlement.ts',
         'billed: billable ? { usage, ttftMs, conversation } : null',
         'billed: billable ? { usage: { ...usage, completionTokens: usage.completionTokens + 1 }, ttftMs, conversation } : null',
       ),
@@ -81,7 +81,7 @@ export const MUTATIONS: readonly Mutation[] = [
     expects: ['L7'],
     edits: [
       edit(
-        'worker/gateway/settle.ts',
+        'worker/gateway/settlement.ts',
         '(usage.completionTokens > 0 && (outcome.delivered',
         "(usage.completionTokens > 0 && ending !== 'client_gone' && (outcome.delivered",
       ),
@@ -92,7 +92,7 @@ export const MUTATIONS: readonly Mutation[] = [
     expects: ['L8'],
     scenario: 'harsh',
     edits: [
-      edit('worker/gateway/settle.ts', "(outcome.delivered || ending !== 'node_failed')", 'true'),
+      edit('worker/gateway/settlement.ts', "(outcome.delivered || ending !== 'node_failed')", 'true'),
       // so that the first failure is the last: three in a row are rare
       edit('worker/gateway/forward.ts', 'export const ATTEMPTS_MAX = 3;', 'export const ATTEMPTS_MAX = 1;'),
     ],
@@ -104,7 +104,7 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [
       edit(
         'worker/gateway/answer.ts',
-        'if (!forwarded.ok) await voidUnserved(work.env, work.admission, forwarded.nodeId);',
+        'if (!result.ok) await context.admission.hold.void(result.nodeId);',
         '',
       ),
     ],
@@ -166,7 +166,7 @@ export const MUTATIONS: readonly Mutation[] = [
       edit(
         'worker/gateway/answer.ts',
         "return yield { kind: 'refusal', refusal: { reason } };",
-        'return yield* streamedAnswer(work, events);',
+        'return yield* streamedAnswer(context, events);',
       ),
     ],
   },

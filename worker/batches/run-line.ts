@@ -1,15 +1,16 @@
 /** One line of a batch, run like any request and then judged: is it done, is it to be tried again, or must all wait? */
-import { findModel } from '../db/catalogue.ts';
 import type { PauseReason } from '../domain/batch.ts';
 import { type NanoUsd, nanoUsd } from '../domain/money.ts';
 import { NO_USAGE, type Usage } from '../domain/usage.ts';
 import { config, type Env } from '../env.ts';
 import type { KeptAnswer } from '../gateway/answer.ts';
 import type { Dialect } from '../gateway/dialects/dialect.ts';
-import { catalogue } from '../gateway/model-cache.ts';
+import type { RequestHold } from '../gateway/hold/request-hold.ts';
+import { WalletHold } from '../gateway/hold/wallet-hold.ts';
 import { Deadlines } from '../gateway/node/deadlines.ts';
+import { readRequest } from '../gateway/read-request.ts';
 import { serve } from '../gateway/serve.ts';
-import { type Settlement, voidUnserved } from '../gateway/settle.ts';
+import type { Settlement } from '../gateway/settlement.ts';
 import { ClientDisconnect } from '../gateway/stream/disconnect.ts';
 import { type ApiError, envelope, statusOf } from '../http/api-error.ts';
 import type { Principal } from '../http/authenticate.ts';
@@ -76,71 +77,58 @@ export interface LineRequest {
 }
 
 export async function runLine(env: Env, line: LineRequest): Promise<LineOutcome> {
-  const { requestId, principal } = line;
+  const { requestId, dialect, principal, body, nowMs, waitUntil } = line;
+  // Until admission returns, the Wallet may have made a hold whose reply was lost.
+  let hold: RequestHold = new WalletHold(env, { requestId, accountId: principal.accountId });
   try {
-    return await answerTo(env, line);
+    const read = await readRequest(env, dialect, { body, headers: new Headers(), nowMs });
+    if (!read.ok) return judge(env, line, read.error);
+    const { dialectRequest, model } = read;
+    let kept: KeptAnswer | null = null;
+    const served = await serve(env, {
+      ...{ principal, dialectRequest, model, nowMs, waitUntil },
+      head: { requestId, createdAtMs: nowMs, modelId: model.id, revision: model.revision },
+      events: null,
+      tariff: 'batch',
+      isKeyed: false,
+      // No client waits for a batch line, so none disconnects.
+      disconnect: new ClientDisconnect(),
+      deadlines: new Deadlines(),
+      keep: (answer) => {
+        kept = answer;
+        line.keep(answer);
+      },
+    });
+    if (!served.ok) return judge(env, line, served.error);
+    hold = served.hold;
+    for await (const chunk of served.chunks) {
+      if (chunk.kind === 'refusal') return judge(env, line, chunk.refusal);
+      if (chunk.kind !== 'text') continue;
+      const { settlement } = (kept as KeptAnswer | null) ?? { settlement: null };
+      return { kind: 'answered', status: 200, body: chunk.text, settlement };
+    }
+    throw new Error('an answer ended without its last chunk');
   } catch (error) {
     console.error(JSON.stringify({ event: 'batch_line_failed', requestId, error: describeError(error) }));
-    await voidUnserved(env, { requestId, accountId: principal.accountId }, null);
-    return { kind: 'again', inMs: AGAIN_MS, refused: said(env, line, { reason: 'internal' }) };
+    await hold.void(null);
+    return { kind: 'again', inMs: AGAIN_MS, refused: errorLine(env, line, { reason: 'internal' }) };
   }
 }
 
-async function answerTo(env: Env, line: LineRequest): Promise<LineOutcome> {
-  const { requestId, dialect, principal, body, nowMs, waitUntil } = line;
-  const judged = (refusal: ApiError): LineOutcome => {
-    const verdict = VERDICTS[refusal.reason];
-    if (verdict === 'again' || verdict === 'again_counted') {
-      const inMs = 'retryAfterMs' in refusal ? Math.max(AGAIN_MS, refusal.retryAfterMs) : AGAIN_MS;
-      return { kind: 'again', inMs, refused: verdict === 'again_counted' ? said(env, line, refusal) : null };
-    }
-    if (verdict !== 'final') return { kind: 'pause', by: verdict };
-    return { kind: 'refused', ...said(env, line, refusal) };
-  };
-
-  const understood = dialect.read(body, new Headers());
-  if (!understood.ok) return judged(understood.error);
-  const { dialectRequest } = understood;
-  const models = await catalogue(env, nowMs);
-  const model = findModel(models, dialectRequest.request.model);
-  if (!model)
-    return judged({
-      reason: 'model_not_found',
-      requested: dialectRequest.request.model,
-      available: models.map(({ id }) => id),
-    });
-  let kept: KeptAnswer | null = null;
-  const served = await serve(env, {
-    principal,
-    asked: dialectRequest,
-    head: { requestId, createdAtMs: nowMs, modelId: model.id, revision: model.revision },
-    events: null,
-    model,
-    tariff: 'batch',
-    isKeyed: false,
-    nowMs,
-    // nobody leaves
-    gone: new ClientDisconnect(),
-    alarms: new Deadlines(),
-    waitUntil,
-    keep: (answer) => {
-      kept = answer;
-      line.keep(answer);
-    },
-  });
-  if (!served.ok) return judged(served.refusal);
-  for await (const piece of served.pieces) {
-    if (piece.kind === 'refusal') return judged(piece.refusal);
-    if (piece.kind !== 'text') continue;
-    const { settlement } = (kept as KeptAnswer | null) ?? { settlement: null };
-    return { kind: 'answered', status: 200, body: piece.text, settlement };
+function judge(env: Env, line: LineRequest, error: ApiError): LineOutcome {
+  const verdict = VERDICTS[error.reason];
+  if (verdict === 'again' || verdict === 'again_counted') {
+    const inMs = 'retryAfterMs' in error ? Math.max(AGAIN_MS, error.retryAfterMs) : AGAIN_MS;
+    return { kind: 'again', inMs, refused: verdict === 'again_counted' ? errorLine(env, line, error) : null };
   }
-  throw new Error('an answer without a last piece');
+  if (verdict !== 'final') return { kind: 'pause', by: verdict };
+  return { kind: 'refused', ...errorLine(env, line, error) };
 }
 
-function said(env: Env, { dialect, requestId }: LineRequest, refusal: ApiError) {
-  const body = dialect.errorBody(envelope(refusal, config(env).publicOrigin), requestId);
-  return { status: statusOf(refusal), body: JSON.stringify(body) };
+/** The error as the line's result states it. */
+function errorLine(env: Env, { dialect, requestId }: LineRequest, error: ApiError) {
+  const body = dialect.errorBody(envelope(error, config(env).publicOrigin), requestId);
+  return { status: statusOf(error), body: JSON.stringify(body) };
 }
 
 /** What a settlement adds to the sums. */

@@ -3,13 +3,13 @@
  * paid is there, and what is not there was not paid.
  */
 
-import type { StopReason, PauseReason } from '../domain/batch.ts';
+import type { PauseReason, StopReason } from '../domain/batch.ts';
 import { parseLine } from '../domain/batch-line.ts';
 import { newId } from '../domain/ids.ts';
 import { idleSlots } from '../domain/routing/idle-slots.ts';
 import type { Env } from '../env.ts';
+import { WalletHold } from '../gateway/hold/wallet-hold.ts';
 import { poolSnapshot } from '../gateway/model-cache.ts';
-import { settle } from '../gateway/settle.ts';
 import type { Principal } from '../http/authenticate.ts';
 import { dialectOf } from './endpoints.ts';
 import { readPart } from './file-parts.ts';
@@ -68,7 +68,7 @@ export class BatchRunner {
     for (const { n, requestId, attempts, kept } of this.#store.begun()) {
       if (this.#running.has(n)) continue;
       if (kept) {
-        await settle(this.#env, kept.settlement);
+        await new WalletHold(this.#env, kept.settlement).settle(kept.settlement);
         this.#store.end(n, kept.result, { completed: 1, ...costOf(kept.settlement) });
         continue;
       }

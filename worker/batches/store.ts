@@ -8,11 +8,11 @@ import {
   addTotals,
   type BatchSpec,
   type BatchTotals,
-  type StopReason,
   NO_TOTALS,
   type PauseReason,
+  type StopReason,
 } from '../domain/batch.ts';
-import type { Settlement } from '../gateway/settle.ts';
+import type { Settlement } from '../gateway/settlement.ts';
 
 const SCHEMA = `
 CREATE TABLE IF NOT EXISTS job (id INTEGER PRIMARY KEY CHECK (id = 1), facts TEXT NOT NULL) STRICT;

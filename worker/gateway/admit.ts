@@ -1,4 +1,7 @@
-/** Step 3: limits and money, by a lease or in one Wallet call. What comes back is a hold, or why there is none. */
+/**
+ * Step 3: limits and money in one decision, from a lease of this isolate or in one Wallet call. Admission returns the
+ * request's hold and price, or the error that refuses it.
+ */
 import type { Model } from '../db/catalogue.ts';
 import type { ConversationHome } from '../domain/conversation.ts';
 import { firstHold, promptTokenBounds, tokenEstimate } from '../domain/hold.ts';
@@ -6,134 +9,132 @@ import type { RateLimitState } from '../domain/limits.ts';
 import { capsOnly } from '../domain/limits.ts';
 import type { NanoUsd } from '../domain/money.ts';
 import { type Price, priceAt, type Tariff } from '../domain/pricing.ts';
-import type { AdmitRequest, AdmitResult, WalletApi } from '../domain/wallet.ts';
+import type { AdmitRequest, AdmitResult, Admitted, WalletApi } from '../domain/wallet.ts';
 import type { Env } from '../env.ts';
 import type { ApiError } from '../http/api-error.ts';
 import type { Principal } from '../http/authenticate.ts';
 import type { ChatRequest } from './dialects/chat-request.ts';
+import { LeasedHold } from './hold/leased-hold.ts';
+import type { RequestHold } from './hold/request-hold.ts';
+import { WalletHold } from './hold/wallet-hold.ts';
 import { admitByLease } from './lease/registry.ts';
 
 export interface Admission {
   readonly requestId: string;
   readonly accountId: string;
+  readonly hold: RequestHold;
   readonly model: Model;
+  /** decided at admission, for the whole request */
   readonly price: Price;
-  /** per choice */
+  /** completion tokens of one choice */
   readonly maxTokens: number;
   readonly choices: number;
-  /** what the prompt can have at most: a node that says more is not believed */
+  /** Upper bound of the prompt's tokens; a node that reports more is not believed. */
   readonly promptTokensMax: number;
   readonly heldNanoUsd: NanoUsd;
-  /** what the account has beside the hold */
+  /** credit of the account beyond all that is held */
   readonly availableNanoUsd: NanoUsd;
   readonly rateLimit: RateLimitState;
+  /** affinity key of the conversation; see route.ts */
   readonly conversation: number;
-  /** where the conversation's last answer was made; null: nobody knows */
+  /** the node that gave the conversation's last answer; null: unknown */
   readonly home: ConversationHome | null;
 }
 
-type Admit =
-  | { ok: true; admission: Admission }
-  | { ok: false; refusal: ApiError; rateLimit?: RateLimitState };
+export interface AdmissionRequest {
+  readonly requestId: string;
+  readonly principal: Principal;
+  readonly request: ChatRequest;
+  readonly model: Model;
+  readonly conversation: number;
+  readonly tariff: Tariff;
+  /** the server's clock at admission */
+  readonly nowMs: number;
+  /** An Idempotency-Key names the request, so the Wallet has to know its state at any time: it is never leased. */
+  readonly isKeyed: boolean;
+  readonly waitUntil: (promise: Promise<unknown>) => void;
+}
 
-/** @param nowMs the server's clock at admission: it decides the price for the whole request */
-export async function admit(
-  env: Env,
-  {
-    requestId,
-    principal,
-    request,
-    model,
-    conversation,
-    tariff,
-    nowMs,
-    isKeyed,
-    waitUntil,
-  }: {
-    requestId: string;
-    principal: Principal;
-    request: ChatRequest;
-    model: Model;
-    conversation: number;
-    tariff: Tariff;
-    nowMs: number;
-    /** an Idempotency-Key names it: the Wallet has to know how it is at any time */
-    isKeyed: boolean;
-    waitUntil: (promise: Promise<unknown>) => void;
-  },
-): Promise<Admit> {
+type AdmissionResult =
+  | { ok: true; admission: Admission }
+  | { ok: false; error: ApiError; rateLimit?: RateLimitState };
+
+export async function admit(env: Env, admissionRequest: AdmissionRequest): Promise<AdmissionResult> {
+  const { requestId, principal, request, model, conversation, tariff, nowMs } = admissionRequest;
   if (principal.models !== null && !principal.models.includes(model.id)) {
-    return { ok: false, refusal: { reason: 'model_forbidden', model: model.id } };
+    return { ok: false, error: { reason: 'model_forbidden', model: model.id } };
   }
-  const dated = priceAt(model.prices, tariff, nowMs);
-  // a model without a price is not given away
-  if (dated === null) return { ok: false, refusal: { reason: 'model_not_available', model: model.id } };
-  const { id, cacheHitNanoUsd, cacheMissNanoUsd, outputNanoUsd } = dated;
-  const price: Price = { id, cacheHitNanoUsd, cacheMissNanoUsd, outputNanoUsd };
+  const price = priceNow(model, tariff, nowMs);
+  // A model without a price is not given away.
+  if (price === null) return { ok: false, error: { reason: 'model_not_available', model: model.id } };
 
   const prompt = promptTokenBounds(request.contentBytes, request.generate.messages?.length ?? 0);
   if (prompt.min >= model.contextTokens)
-    return { ok: false, refusal: promptTooLong(model, request.promptField) };
+    return { ok: false, error: promptTooLong(model, request.promptField) };
   const promptTokensMax = Math.min(prompt.max, model.contextTokens);
   const maxTokens = Math.min(request.maxTokens ?? model.outputTokensDefault, model.outputTokensMax);
+  const { choices, contentBytes, stream } = request;
 
   const background = tariff === 'batch';
-  const wallet = env.WALLET.getByName(principal.accountId);
-  const asked: AdmitRequest = {
+  const result = await hold(env, admissionRequest, {
     requestId,
     keyId: principal.keyId,
     modelId: model.id,
-    stream: request.stream,
+    stream,
     limits: background ? capsOnly(principal.limits) : principal.limits,
-    tokens: tokenEstimate({ contentBytes: request.contentBytes, maxTokens, choices: request.choices }),
+    tokens: tokenEstimate({ contentBytes, maxTokens, choices }),
     price,
-    hold: firstHold({
-      promptTokensMin: prompt.min,
-      promptTokensMax,
-      maxTokens,
-      choices: request.choices,
-      price,
-    }),
+    hold: firstHold({ promptTokensMin: prompt.min, promptTokensMax, maxTokens, choices, price }),
     background,
     token: principal.token,
     conversation,
-  };
-  const isAlone = background || isKeyed || asked.token !== null;
-  const leased = isAlone ? null : admitByLease(env, principal.accountId, asked, { nowMs, waitUntil });
-  const result = leased ?? (await admitAlone(wallet, asked));
-  if (!result.ok) return result;
-  const { heldNanoUsd, availableNanoUsd, rateLimit, home } = result;
-  return {
-    ok: true,
-    admission: {
-      requestId,
-      accountId: principal.accountId,
-      model,
-      price,
-      maxTokens,
-      choices: request.choices,
-      promptTokensMax,
-      heldNanoUsd,
-      availableNanoUsd,
-      rateLimit,
-      conversation,
-      home,
-    },
-  };
+  });
+  if (!result.ok) return { ok: false, error: result.refusal, rateLimit: result.rateLimit };
+  const { heldNanoUsd, availableNanoUsd, rateLimit, home } = result.admitted;
+  const terms = { model, price, maxTokens, choices, promptTokensMax, conversation };
+  const held = { hold: result.hold, heldNanoUsd, availableNanoUsd, rateLimit, home };
+  return { ok: true, admission: { requestId, accountId: principal.accountId, ...terms, ...held } };
 }
 
-/** Slack that other isolates give back is waited for this often: each does within a moment. */
-const WAITS_FOR_SLACK = 5;
+function priceNow(model: Model, tariff: Tariff, nowMs: number): Price | null {
+  const dated = priceAt(model.prices, tariff, nowMs);
+  if (dated === null) return null;
+  const { id, cacheHitNanoUsd, cacheMissNanoUsd, outputNanoUsd } = dated;
+  return { id, cacheHitNanoUsd, cacheMissNanoUsd, outputNanoUsd };
+}
 
-/** A hold of its own. */
-async function admitAlone(wallet: Pick<WalletApi, 'admit'>, asked: AdmitRequest): Promise<AdmitResult> {
+type HoldResult = { ok: true; hold: RequestHold; admitted: Admitted } | Extract<AdmitResult, { ok: false }>;
+
+/** A part of a lease where the key is busy enough to have one, else a hold of the request's own. */
+async function hold(
+  env: Env,
+  { principal, isKeyed, nowMs, waitUntil }: AdmissionRequest,
+  request: AdmitRequest,
+): Promise<HoldResult> {
+  const { accountId } = principal;
+  const { requestId } = request;
+  const ownHold = new WalletHold(env, { accountId, requestId });
+  const needsOwnHold = request.background || isKeyed || request.token !== null;
+  const leased = needsOwnHold ? null : admitByLease(env, accountId, request, { nowMs, waitUntil });
+  if (leased) {
+    const { lease, admitted } = leased;
+    return { ok: true, hold: new LeasedHold(lease, requestId, ownHold), admitted };
+  }
+  const admitted = await admitAtWallet(env.WALLET.getByName(accountId), request);
+  return admitted.ok ? { ok: true, hold: ownHold, admitted } : admitted;
+}
+
+/** How often a request waits for slack that other isolates are giving back; each of them does so within a moment. */
+const SLACK_WAITS_MAX = 5;
+
+async function admitAtWallet(wallet: Pick<WalletApi, 'admit'>, request: AdmitRequest): Promise<AdmitResult> {
   for (let waits = 0; ; waits++) {
-    // the Wallet may have made the hold and lost its reply: told again, the same request is the same hold
+    // The first call may have made the hold and lost its reply. A second one is safe: the same request id is the same hold.
     const result: AdmitResult = await wallet
-      .admit(asked)
-      .catch((): Promise<AdmitResult> => wallet.admit(asked));
-    if (result.ok || result.againInMs === null || waits === WAITS_FOR_SLACK) return result;
-    await scheduler.wait(result.againInMs);
+      .admit(request)
+      .catch((): Promise<AdmitResult> => wallet.admit(request));
+    if (result.ok || result.retryInMs === null || waits === SLACK_WAITS_MAX) return result;
+    await scheduler.wait(result.retryInMs);
   }
 }
 
@@ -141,6 +142,6 @@ function promptTooLong(model: Model, param: string): ApiError {
   return {
     reason: 'invalid_field',
     param,
-    message: `\`${param}\`: longer than the context of ${model.id}, ${model.contextTokens} tokens. Send less.`,
+    message: `\`${param}\` exceeds the context length of ${model.id}, ${model.contextTokens} tokens. Shorten it.`,
   };
 }

@@ -1,15 +1,13 @@
 /** One attempt at one node: the call, its deadline, and who is to blame when it fails. */
-
 import { GENERATE_PATH } from '../../gpu-pool/protocol/constants.ts';
 import type { NodeError } from '../../gpu-pool/protocol/schemas.ts';
 import type { PoolSnapshot } from '../domain/node.ts';
-import { usefulRetryAfterMs } from '../domain/routing/overload.ts';
+import { clampRetryAfterMs } from '../domain/routing/overload.ts';
 import type { RouteRequest } from '../domain/routing/policy.ts';
 import { config, type Env } from '../env.ts';
 import type { ApiError } from '../http/api-error.ts';
 import { nodeHeaders } from '../tokens/node-headers.ts';
 import type { Admission } from './admit.ts';
-import { leaseOf } from './lease/registry.ts';
 import type { Deadlines } from './node/deadlines.ts';
 import { readNodeErrorBody } from './node/error.ts';
 import type { NodeAttempt } from './node/local-state.ts';
@@ -19,174 +17,176 @@ import type { ClientDisconnect } from './stream/disconnect.ts';
 export interface Forwarded {
   readonly stream: NodeStream;
   readonly first: NodeEvent;
-  /** since the request was forwarded */
+  /** from the beginning of forwarding, over all attempts */
   readonly ttftMs: number;
-  /** to be ended when the answer has, however */
-  readonly visit: NodeAttempt;
+  /** Whoever reads the stream ends it when the answer has ended, however it did. */
+  readonly attempt: NodeAttempt;
 }
 
-/** What forwarding needs of a request; answer.ts has the whole of it. */
+/** The part of a request that forwarding needs; `AnswerContext` in answer.ts extends it. */
 export interface ForwardContext {
   readonly env: Env;
   readonly admission: Admission;
   /** JSON of a GenerateRequest */
   readonly body: string;
-  /** the pool as the isolate knows it now: an answer may be long, and a retry must not see an old one */
+  /** The pool as the isolate knows it at the time of the call, because a retry must not see an old snapshot. */
   readonly pool: () => Promise<PoolSnapshot>;
   readonly route: RouteRequest;
-  /** all deadlines of the request */
-  readonly alarms: Deadlines;
-  /** aborted when the client has left: no new attempt then */
-  readonly gone: ClientDisconnect;
+  readonly deadlines: Deadlines;
+  /** Once the client has disconnected, no further attempt is made. */
+  readonly disconnect: ClientDisconnect;
   readonly waitUntil: (promise: Promise<unknown>) => void;
 }
 
 /**
- * Who is to blame. A node that refuses connections or says nothing is: `node`. One that breaks on a request is only when
- * another answers the same request (`node_if_another_answers`), else whoever finds a request that breaks engines could
- * eject them all with it.
+ * The side that a failed attempt counts against. A node that refuses connections or stays silent is to blame: `node`. A node
+ * that fails on a request is to blame only once another node has answered the same request (`node_if_another_answers`):
+ * otherwise a client that finds a request which breaks engines could eject every node with it.
  */
 type Blame = 'node' | 'node_if_another_answers' | 'nobody';
 
 interface Failed {
   readonly ok: false;
-  readonly refusal: ApiError;
+  readonly error: ApiError;
+  /** Another node may do better. */
   readonly retryable: boolean;
   readonly blame: Blame;
 }
 
-type Attempt = { ok: true; forwarded: Forwarded } | Failed;
+type AttemptResult = { ok: true; forwarded: Forwarded } | Failed;
 
-/** One node, once. What comes of it is remembered here; only what the node is to blame for is told to the Pool. */
-export async function attempt(
-  errand: ForwardContext,
-  visit: NodeAttempt,
+/**
+ * Asks one node once. This isolate remembers every outcome; the Pool hears only of those that the node is to blame for.
+ */
+export async function tryNode(
+  context: ForwardContext,
+  attempt: NodeAttempt,
   startedMs: number,
-): Promise<Attempt> {
+): Promise<AttemptResult> {
   try {
-    const outcome = await ask(errand, visit, startedMs);
+    const outcome = await ask(context, attempt, startedMs);
     if (outcome.ok) {
-      visit.answered(Date.now());
+      attempt.answered(Date.now());
       return outcome;
     }
-    if (outcome.refusal.reason === 'overloaded') visit.refused(Date.now() + outcome.refusal.retryAfterMs);
-    if (outcome.blame === 'node') reportFailure(errand, visit);
-    visit.end();
+    if (outcome.error.reason === 'overloaded') attempt.refused(Date.now() + outcome.error.retryAfterMs);
+    if (outcome.blame === 'node') reportFailure(context, attempt);
+    attempt.end();
     return outcome;
   } catch (error) {
-    visit.end();
+    attempt.end();
     throw error;
   }
 }
 
 async function ask(
-  { env, admission, body, gone, alarms }: ForwardContext,
-  visit: NodeAttempt,
+  { env, admission, body, disconnect, deadlines }: ForwardContext,
+  attempt: NodeAttempt,
   startedMs: number,
-): Promise<Attempt> {
-  const { node } = visit;
+): Promise<AttemptResult> {
+  const { node } = attempt;
   const { firstTokenDeadlineMs, idleDeadlineMs } = config(env);
   const leftMs = startedMs + firstTokenDeadlineMs - Date.now();
-  if (leftMs <= 0) return timedOut(firstTokenDeadlineMs, visit);
+  if (leftMs <= 0) return timedOut(firstTokenDeadlineMs, attempt);
   const claims = {
     sub: admission.accountId,
     jti: admission.requestId,
     model: admission.model.id,
     max_tokens: admission.maxTokens * admission.choices,
-    ticket: leaseOf(admission.requestId)?.ticket(admission.requestId),
+    ticket: admission.hold.ticket(),
   };
   const headers = () => nodeHeaders(config(env), node.id, claims);
-  const asking = await headers();
+  const generateHeaders = await headers();
 
   const hangUp = new AbortController();
-  // before its first token an answer costs nothing: the agent takes a lost connection for an abort
-  const stay = gone.listen(() => hangUp.abort());
-  let late = false;
-  const alarm = alarms.alarm();
-  alarm.set(Date.now() + leftMs, () => {
-    late = true;
+  // Before its first token an answer costs nothing, so the connection is simply closed: the agent takes that for an abort.
+  const stopListening = disconnect.listen(() => hangUp.abort());
+  let isLate = false;
+  const deadline = deadlines.newDeadline();
+  deadline.set(Date.now() + leftMs, () => {
+    isLate = true;
     hangUp.abort();
   });
   let answered = false;
   const failed = (outcome: Failed): Failed => {
-    if (gone.aborted) return { ...outcome, blame: 'nobody' };
-    const over = late || Date.now() >= startedMs + firstTokenDeadlineMs;
-    return over ? timedOut(firstTokenDeadlineMs, visit) : outcome;
+    if (disconnect.aborted) return { ...outcome, blame: 'nobody' };
+    const isOver = isLate || Date.now() >= startedMs + firstTokenDeadlineMs;
+    return isOver ? timedOut(firstTokenDeadlineMs, attempt) : outcome;
   };
 
   try {
     const response = await fetch(node.url + GENERATE_PATH, {
       method: 'POST',
-      headers: asking,
+      headers: generateHeaders,
       body,
-      // a node that redirects is not one of ours
+      // A redirect would take the request to an address that nobody has enrolled.
       redirect: 'manual',
       signal: hangUp.signal,
     });
-    if (!response.ok || response.body === null) return failed(await refused(response));
+    if (!response.ok || response.body === null) return failed(await failureOf(response));
 
-    const stream = new NodeStream(node, response.body, { headers, idleDeadlineMs, alarm });
+    const stream = new NodeStream(node, response.body, { headers, idleDeadlineMs, deadline });
     const first = await stream.next(Math.max(1, startedMs + firstTokenDeadlineMs - Date.now()));
     if (first.kind === 'chunk') {
       answered = true;
-      return { ok: true, forwarded: { stream, first, ttftMs: Date.now() - startedMs, visit } };
+      return { ok: true, forwarded: { stream, first, ttftMs: Date.now() - startedMs, attempt } };
     }
-    // a mere [DONE] is no answer either
+    // A stream that ends without a chunk is a failure, too.
     const full = first.kind === 'broken' && first.why === OVERLOADED;
     return failed(full ? queueFull(null) : NODE_FAILED);
   } catch {
     return failed({ ...NODE_FAILED, blame: 'node' });
   } finally {
-    if (!answered) alarm.clear();
-    stay();
+    if (!answered) deadline.clear();
+    stopListening();
   }
 }
 
-/** As an event in a 200 it means what it means as a status. */
+/** A full engine may say so as an event of a 200 stream; it means the same as the status 503. */
 const OVERLOADED = 'overloaded' satisfies NodeError['error']['code'];
 
 const NODE_FAILED: Failed = {
   ok: false,
-  refusal: { reason: 'node_failed' },
+  error: { reason: 'node_failed' },
   retryable: true,
   blame: 'node_if_another_answers',
 };
 
 function timedOut(deadlineMs: number, { startedMs }: NodeAttempt): Failed {
-  // the deadline is the client's and it is over: another node has no time left
+  // The deadline is the request's, so no time is left for another node.
   return {
     ok: false,
-    refusal: { reason: 'first_token_timeout', deadlineMs },
+    error: { reason: 'first_token_timeout', deadlineMs },
     retryable: false,
-    // a node that had only what others left of the time is not to blame
+    // A node that got less than half of the time, because others had used the rest, is not to blame.
     blame: Date.now() - startedMs >= deadlineMs / 2 ? 'node' : 'nobody',
   };
 }
 
-/** Nothing is wrong with the node, it has enough to do. @param retryAfter in seconds, as the agent says it */
+/** The node is healthy and full. @param retryAfter value of the agent's Retry-After header, in seconds */
 function queueFull(retryAfter: string | null): Failed {
-  const retryAfterMs = usefulRetryAfterMs(1_000 * (Number(retryAfter) || 0));
+  const retryAfterMs = clampRetryAfterMs(1_000 * (Number(retryAfter) || 0));
   return {
     ok: false,
-    refusal: { reason: 'overloaded', retryAfterMs },
+    error: { reason: 'overloaded', retryAfterMs },
     retryable: true,
     blame: 'nobody',
   };
 }
 
 /**
- * What an agent's refusal means. Only what another node could do better is retried; a client's 400 is nobody's fault.
- * A token that a node does not take counts against it: its clock or its keys are wrong. Were it ours that are, every
- * node would say so, and no ejection would be believed (domain/routing/eligible.ts).
+ * The meaning of an agent's error response. Only an error that another node could avoid is retried; a 400 is the client's
+ * and counts against no node. A node that rejects our token counts as failed: its clock or its keys are wrong. If ours
+ * were wrong, every node would reject it, and the Pool believes no such wave of failures (domain/routing/eligible.ts).
  */
-async function refused(response: Response): Promise<Failed> {
+async function failureOf(response: Response): Promise<Failed> {
   const error = await readNodeErrorBody(response).catch(() => null);
   switch (error?.code ?? 'engine_failed') {
     case 'bad_request': {
       const message = `The engine refused the request: ${error!.message}`;
       return {
         ok: false,
-        refusal: { reason: 'invalid_field', param: null, message },
+        error: { reason: 'invalid_field', param: null, message },
         retryable: false,
         blame: 'nobody',
       };
@@ -198,11 +198,11 @@ async function refused(response: Response): Promise<Failed> {
   }
 }
 
-/** This isolate avoids the node from now on; the Pool hears of it and tells the others. */
-export function reportFailure({ env, admission, waitUntil }: ForwardContext, visit: NodeAttempt): void {
+/** Makes this isolate avoid the node from now on, and reports it to the Pool, which other isolates hear of it from. */
+export function reportFailure({ env, admission, waitUntil }: ForwardContext, attempt: NodeAttempt): void {
   const nowMs = Date.now();
-  visit.failed(nowMs);
-  const failure = { nodeId: visit.node.id, startedAgoMs: nowMs - visit.startedMs };
+  attempt.failed(nowMs);
+  const failure = { nodeId: attempt.node.id, startedAgoMs: nowMs - attempt.startedMs };
   const pool = env.POOL.getByName(admission.model.id);
   waitUntil(pool.reportFailure(failure).catch(() => undefined));
 }

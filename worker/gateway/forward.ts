@@ -1,74 +1,84 @@
-/** Step 5: to a node's agent. Another node is tried only while no byte of an answer has left for the client. */
-
+/**
+ * Step 5: forwards the request to a node's agent. Another node is tried only while no byte of an answer has left for the
+ * client.
+ */
 import type { ApiError } from '../http/api-error.ts';
-import { attempt, type ForwardContext, type Forwarded, reportFailure } from './attempt.ts';
+import { type ForwardContext, type Forwarded, reportFailure, tryNode } from './attempt.ts';
 import { beginAttempt, inFlightTotal, type NodeAttempt } from './node/local-state.ts';
 import { chooseNode } from './route.ts';
 import { GRACE_MS } from './stream/keep-alive.ts';
 
 /** A third failure says more about the request than about the nodes. */
 export const ATTEMPTS_MAX = 3;
-/** Retries must not double the load of a pool that is already short: a fifth of what runs, and a few … */
+/**
+ * Retry budget of this isolate: 20 % of its requests in flight plus 3, so that retries cannot double the load of a pool
+ * that is already short. Two of them are reserved for failures: requests that a full node refused may not use them up.
+ */
 const RETRY_SHARE = 0.2;
 const RETRIES_ALWAYS = 3;
-/** … of which so many are for failures alone. */
 const RETRIES_OF_FAILURES = 2;
-/** What a node drops at once does not come back to the others at once. */
+/** Retries are spread over this time, so that the requests of a node that dies do not reach the others all at once. */
 const RETRY_PAUSE_MS_MAX = 50;
 /**
- * A node that is full or drains says no before it works: that is no sign of a pool in trouble. Who was told so waits for
- * a place among the retries until that long after its start, and is refused while a refusal still has its own status.
+ * A request refused by a full or draining node may wait this long for a retry slot, because such a refusal is no sign of a
+ * failing pool. After that an error could no longer be sent as an HTTP status (stream/keep-alive.ts).
  */
-const TURN_WAIT_MS_MAX = GRACE_MS - 1_000;
-const TURN_LOOK_EVERY_MS = 100;
+const RETRY_SLOT_WAIT_MS_MAX = GRACE_MS - 1_000;
+const RETRY_SLOT_POLL_MS = 100;
 
+/** Retries of this isolate that are at a node now. */
 let retrying = 0;
 
-type Forward = { ok: true; forwarded: Forwarded } | { ok: false; refusal: ApiError; nodeId: string | null };
+type ForwardResult =
+  | { ok: true; forwarded: Forwarded }
+  /** `nodeId`: the last node that was tried; null: none was */
+  | { ok: false; error: ApiError; nodeId: string | null };
 
-/** @param tried ids of nodes that had their chance; those that get one now are added */
-export async function forward(errand: ForwardContext, tried: Set<string>): Promise<Forward> {
-  const { admission, pool, route, gone } = errand;
+/** @param tried ids of nodes that are not tried (again); those that this call tries are added */
+export async function forward(context: ForwardContext, tried: Set<string>): Promise<ForwardResult> {
+  const { admission, pool, route, disconnect } = context;
   const startedMs = Date.now();
-  let last: { refusal: ApiError; nodeId: string | null } = {
-    refusal:
+  let last: { error: ApiError; nodeId: string | null } = {
+    error:
       tried.size > 0
         ? { reason: 'node_failed' }
         : { reason: 'model_not_available', model: admission.model.id },
     nodeId: null,
   };
+  /** attempts at nodes that are to blame if another node answers */
   const suspects: NodeAttempt[] = [];
-  while (tried.size < ATTEMPTS_MAX && !gone.aborted) {
+  while (tried.size < ATTEMPTS_MAX && !disconnect.aborted) {
     const isRetry = tried.size > 0;
     if (isRetry) await scheduler.wait(Math.random() * RETRY_PAUSE_MS_MAX);
     const snapshot = await pool();
-    if (gone.aborted) break;
+    if (disconnect.aborted) break;
     const choice = chooseNode(snapshot, { ...route, tried }, Date.now());
     if (choice.node === null) {
-      if (choice.retryAfterMs !== null) last = { ...last, refusal: later(choice.retryAfterMs, last.refusal) };
+      if (choice.retryAfterMs !== null)
+        last = { ...last, error: overloaded(choice.retryAfterMs, last.error) };
       break;
     }
-    const wasFull = last.refusal.reason === 'overloaded';
+    const wasFull = last.error.reason === 'overloaded';
     if (isRetry && !mayRetry(wasFull)) {
-      if (!wasFull || Date.now() - startedMs >= TURN_WAIT_MS_MAX) break;
-      await scheduler.wait(TURN_LOOK_EVERY_MS);
+      if (!wasFull || Date.now() - startedMs >= RETRY_SLOT_WAIT_MS_MAX) break;
+      await scheduler.wait(RETRY_SLOT_POLL_MS);
       continue;
     }
     const { node } = choice;
     tried.add(node.id);
     retrying += isRetry ? 1 : 0;
-    const visiting = beginAttempt(node, route, Date.now());
-    const outcome = await attempt(errand, visiting, startedMs).finally(() => {
+    const attempt = beginAttempt(node, route, Date.now());
+    const outcome = await tryNode(context, attempt, startedMs).finally(() => {
       retrying -= isRetry ? 1 : 0;
     });
     if (outcome.ok) {
-      for (const suspect of suspects) reportFailure(errand, suspect);
+      for (const suspect of suspects) reportFailure(context, suspect);
       return outcome;
     }
-    if (outcome.blame === 'node_if_another_answers') suspects.push(visiting);
-    const { refusal } = outcome;
-    const busy = refusal.reason === 'overloaded';
-    last = { refusal: busy ? later(refusal.retryAfterMs, last.refusal) : refusal, nodeId: node.id };
+    if (outcome.blame === 'node_if_another_answers') suspects.push(attempt);
+    const { error } = outcome;
+    const isFull = error.reason === 'overloaded';
+    last = { error: isFull ? overloaded(error.retryAfterMs, last.error) : error, nodeId: node.id };
     if (!outcome.retryable) break;
   }
   return { ok: false, ...last };
@@ -79,8 +89,8 @@ function mayRetry(wasFull: boolean): boolean {
   return retrying + 1 + others <= RETRIES_ALWAYS + RETRY_SHARE * inFlightTotal();
 }
 
-/** Of several full queues the longest wait: before it is over there is no place anywhere. */
-function later(retryAfterMs: number, before: ApiError): ApiError {
+/** Of several full nodes the longest wait counts: no node has a place before it is over. */
+function overloaded(retryAfterMs: number, before: ApiError): ApiError {
   const beforeMs = before.reason === 'overloaded' ? before.retryAfterMs : 0;
   return { reason: 'overloaded', retryAfterMs: Math.max(retryAfterMs, beforeMs) };
 }

@@ -1,154 +1,175 @@
 /**
- * A request for an answer, in whatever dialect, from top to bottom: authenticate, read, then `serve` admits, routes,
- * forwards, meters and settles. Streamed or not, the engine always streams: one way to meter, one to notice who left.
+ * A request for an answer, in any dialect, from top to bottom: authenticate and read it, then `serve` admits, routes,
+ * forwards, meters and settles. The engine always streams, whether the client wants a stream or one object, so there is one
+ * way to meter and one way to notice a disconnect.
  */
-import { findModel, type Model } from '../db/catalogue.ts';
+import type { Model } from '../db/catalogue.ts';
 import { config } from '../env.ts';
 import { CAN_INFER, identify } from '../http/access.ts';
 import { type ApiError, envelope, errorResponseWith } from '../http/api-error.ts';
+import type { Principal } from '../http/authenticate.ts';
 import { readJsonObject } from '../http/read-body.ts';
 import { type ApiContext, collectResponseHeaders, responseHeaders } from '../http/response-headers.ts';
 import { describeError } from '../lib/describe-error.ts';
-import type { ChatRequest } from './dialects/chat-request.ts';
-import type { AnswerHead, Dialect } from './dialects/dialect.ts';
-import { beginIdempotent } from './idempotency/idempotency.ts';
-import { catalogue } from './model-cache.ts';
+import type { AnswerEvents, AnswerHead, Dialect, DialectRequest } from './dialects/dialect.ts';
+import type { RequestHold } from './hold/request-hold.ts';
+import { WalletHold } from './hold/wallet-hold.ts';
+import { beginIdempotent, type IdempotentRun } from './idempotency/idempotency.ts';
 import { Deadlines } from './node/deadlines.ts';
+import { readRequest } from './read-request.ts';
 import { serve } from './serve.ts';
-import { voidUnserved } from './settle.ts';
 import type { ClientChunk } from './stream/client-chunk.ts';
 import { clientStream } from './stream/client-stream.ts';
 import { ClientDisconnect } from './stream/disconnect.ts';
 import { withKeepAlive } from './stream/keep-alive.ts';
 
 /** The handler of the routes that speak a dialect. */
-export function generate(speak: () => Promise<Dialect>) {
+export function generate(loadDialect: () => Promise<Dialect>) {
   return async function generateIn(c: ApiContext): Promise<Response> {
-    const dialect = await speak();
-    const { env } = c;
-    const { publicOrigin } = config(env);
-    const requestId = c.get('requestId');
-    const waitUntil = (promise: Promise<unknown>) => c.executionCtx.waitUntil(promise);
-    const bodyOf = (refusal: ApiError) => dialect.errorBody(envelope(refusal, publicOrigin), requestId);
-    const refuse = (refusal: ApiError) => errorResponseWith(refusal, bodyOf(refusal));
-
-    const earlyMs = Date.now();
-    const early = await identify(c, CAN_INFER, earlyMs);
-    if (!early.ok) return refuse(early.refusal);
-
-    const read = await readJsonObject(c.req.raw);
-    if (!read.ok) return refuse(read.refusal);
-    // a body may take its time: price, limits and the key itself are those of now
-    const nowMs = Date.now();
-    const who = nowMs - earlyMs < SAME_MOMENT_MS ? early : await identify(c, CAN_INFER, nowMs);
-    if (!who.ok) return refuse(who.refusal);
-    const { principal } = who;
-    const understood = dialect.read(read.body, c.req.raw.headers);
-    if (!understood.ok) return refuse(understood.refusal);
-    const { dialectRequest } = understood;
-    const models = await catalogue(env, nowMs);
-    const model = findModel(models, dialectRequest.request.model);
-    if (!model)
-      return refuse({
-        reason: 'model_not_found',
-        requested: dialectRequest.request.model,
-        available: models.map(({ id }) => id),
-      });
-    const unsupported = unsupportedBy(model, dialectRequest.request);
-    if (unsupported) return refuse(unsupported);
+    const dialect = await loadDialect();
+    const request = await readAuthorized(c, dialect);
+    if (!request.ok) return refuse(c, dialect, request.error);
+    const { principal, dialectRequest, bytes } = request;
 
     const { headers } = c.req.raw;
-    const begun = await beginIdempotent(env, { headers, bytes: read.bytes, principal, requestId, waitUntil });
-    if (begun.kind === 'refusal') return refuse(begun.refusal);
-    const bodyHeaders = dialectRequest.request.stream ? EVENT_STREAM : JSON_BODY;
+    const requestId = c.get('requestId');
+    const waitUntil = (promise: Promise<unknown>) => c.executionCtx.waitUntil(promise);
+    const begun = await beginIdempotent(c.env, { headers, bytes, principal, requestId, waitUntil });
+    if (begun.kind === 'refusal') return refuse(c, dialect, begun.error);
     if (begun.kind === 'replay') {
-      const kept = { ...bodyHeaders, ...responseHeaders(begun), 'idempotent-replayed': 'true' };
-      return new Response(begun.body, { headers: kept });
+      const bodyHeaders = bodyHeadersFor(dialectRequest);
+      const replayHeaders = { ...bodyHeaders, ...responseHeaders(begun), 'idempotent-replayed': 'true' };
+      return new Response(begun.body, { headers: replayHeaders });
     }
-    const { run } = begun;
 
-    const gone = new ClientDisconnect();
-    const alarms = new Deadlines();
-    // not before somebody waits: to listen to the runtime costs as much as to answer from an idle node
-    const listen = () => gone.follow(c.req.raw.signal);
-    const head: AnswerHead = { requestId, createdAtMs: nowMs, modelId: model.id, revision: model.revision };
-    const events = dialectRequest.request.stream ? dialectRequest.events(head) : null;
-
-    const answer = async (): Promise<Response> => {
-      const served = await serve(env, {
-        principal,
-        asked: dialectRequest,
-        head,
-        events,
-        model,
-        tariff: 'standard',
-        isKeyed: headers.has('idempotency-key'),
-        nowMs,
-        gone,
-        alarms,
-        waitUntil,
-      });
-      if (served.rateLimit) c.set('rateLimit', served.rateLimit);
-      const headed = async () => ({ ...bodyHeaders, ...(await collectResponseHeaders(c)) });
-      if (!served.ok) {
-        await run.abandon();
-        return refuse(served.refusal);
-      }
-      const pieces = withKeepAlive(run.record(served.pieces), alarms.newDeadline(), listen);
-      const first = (await pieces.next()).value!;
-      if (first.kind === 'refusal') {
-        await run.abandon();
-        return refuse(first.refusal);
-      }
-      if (events === null && first.kind === 'text') {
-        // it is whole: what is left is to keep it
-        await pieces.next();
-        return new Response(first.text, { headers: await headed() });
-      }
-      const textOf = (piece: ClientChunk): string => {
-        if (piece.kind === 'text') return piece.text;
-        if (piece.kind === 'blank') return events ? COMMENT : BLANK_LINE;
-        // something has left already, so it can only be said in the body
-        const { error } = envelope(piece.refusal, publicOrigin);
-        return events ? events.failed(error) : JSON.stringify(bodyOf(piece.refusal));
-      };
-      const { body, ended } = clientStream(textOf(first), mapped(pieces, textOf), () => gone.abort());
-      waitUntil(ended);
-      return new Response(body, { headers: await headed() });
-    };
-
-    const answered = answer().catch(async (error: unknown) => {
-      console.error(JSON.stringify({ event: 'request_failed', requestId, error: describeError(error) }));
-      await voidUnserved(env, { requestId, accountId: principal.accountId }, null);
-      await run.abandon().catch(() => undefined);
-      return refuse({ reason: 'internal' });
-    });
-    // a client that leaves must not take the settlement with it
-    waitUntil(answered);
-    return answered;
+    const response = respond(c, dialect, request, begun.run);
+    // A client that disconnects must not take the settlement with it.
+    waitUntil(response);
+    return response;
   };
 }
 
-/** A body that was this quick needs no second look at its key, which may be seconds old anyway (authenticate.ts). */
+interface AuthorizedRequest {
+  readonly ok: true;
+  readonly principal: Principal;
+  readonly dialectRequest: DialectRequest;
+  readonly model: Model;
+  readonly bytes: Uint8Array;
+  /** the time of admission */
+  readonly nowMs: number;
+}
+
+/** A body that was read this quickly needs no second look at its key; isolates cache keys for seconds anyway (http/authenticate.ts). */
 const SAME_MOMENT_MS = 100;
 
-/** Compression on the way would hold blank lines and events back until it has a block full. */
-const AS_IT_COMES = { 'cache-control': 'no-cache, no-transform', 'content-encoding': 'identity' };
-const EVENT_STREAM = { 'content-type': 'text/event-stream; charset=utf-8', ...AS_IT_COMES };
-const JSON_BODY = { 'content-type': 'application/json', ...AS_IT_COMES };
+/** Steps 1 and 2: the caller, and what the body asks for. */
+async function readAuthorized(
+  c: ApiContext,
+  dialect: Dialect,
+): Promise<AuthorizedRequest | { ok: false; error: ApiError }> {
+  const startedMs = Date.now();
+  const caller = await identify(c, CAN_INFER, startedMs);
+  if (!caller.ok) return caller;
+  const body = await readJsonObject(c.req.raw);
+  if (!body.ok) return body;
+  // A body may take long to arrive: price, limits and the key itself are those of the time when it is complete.
+  const nowMs = Date.now();
+  const current = nowMs - startedMs < SAME_MOMENT_MS ? caller : await identify(c, CAN_INFER, nowMs);
+  if (!current.ok) return current;
+  const { headers } = c.req.raw;
+  const read = await readRequest(c.env, dialect, { body: body.body, headers, nowMs });
+  if (!read.ok) return read;
+  return { ...read, principal: current.principal, bytes: body.bytes, nowMs };
+}
 
-/** DeepSeek's ways to keep a waiting connection alive: readers of events and of JSON skip them. */
+/** Steps 3 to 7, and the response: an error has its own status as long as nothing of an answer has left. */
+async function respond(
+  c: ApiContext,
+  dialect: Dialect,
+  { principal, dialectRequest, model, nowMs }: AuthorizedRequest,
+  run: IdempotentRun,
+): Promise<Response> {
+  const { env } = c;
+  const requestId = c.get('requestId');
+  const waitUntil = (promise: Promise<unknown>) => c.executionCtx.waitUntil(promise);
+  const refuseAndAbandon = async (error: ApiError) => {
+    await run.abandon();
+    return refuse(c, dialect, error);
+  };
+  // Until admission returns, the Wallet may have made a hold whose reply was lost.
+  let hold: RequestHold = new WalletHold(env, { requestId, accountId: principal.accountId });
+  try {
+    const disconnect = new ClientDisconnect();
+    const deadlines = new Deadlines();
+    const head: AnswerHead = { requestId, createdAtMs: nowMs, modelId: model.id, revision: model.revision };
+    const events = dialectRequest.request.stream ? dialectRequest.events(head) : null;
+    const served = await serve(env, {
+      ...{ principal, dialectRequest, head, events, model, nowMs, disconnect, deadlines, waitUntil },
+      tariff: 'standard',
+      isKeyed: c.req.raw.headers.has('idempotency-key'),
+    });
+    if (served.rateLimit) c.set('rateLimit', served.rateLimit);
+    if (!served.ok) return await refuseAndAbandon(served.error);
+    hold = served.hold;
+
+    // Listening to the runtime costs as much CPU as answering from an idle node, so it begins only when the client waits.
+    const listen = () => disconnect.follow(c.req.raw.signal);
+    const chunks = withKeepAlive(run.record(served.chunks), deadlines.newDeadline(), listen);
+    const first = (await chunks.next()).value!;
+    if (first.kind === 'refusal') return await refuseAndAbandon(first.refusal);
+    const headers = { ...bodyHeadersFor(dialectRequest), ...(await collectResponseHeaders(c)) };
+    if (events === null && first.kind === 'text') {
+      // The answer is complete; the next step only stores it for replays.
+      await chunks.next();
+      return new Response(first.text, { headers });
+    }
+    const textOf = chunkWriter(c, dialect, events);
+    const stream = clientStream(textOf(first), mapped(chunks, textOf), () => disconnect.abort());
+    waitUntil(stream.ended);
+    return new Response(stream.body, { headers });
+  } catch (error) {
+    console.error(JSON.stringify({ event: 'request_failed', requestId, error: describeError(error) }));
+    await hold.void(null);
+    await run.abandon().catch(() => undefined);
+    return refuse(c, dialect, { reason: 'internal' });
+  }
+}
+
+/** Writes chunks as the client reads them. After the first byte an error can only be said in the body. */
+function chunkWriter(
+  c: ApiContext,
+  dialect: Dialect,
+  events: AnswerEvents | null,
+): (chunk: ClientChunk) => string {
+  return (chunk) => {
+    if (chunk.kind === 'text') return chunk.text;
+    if (chunk.kind === 'blank') return events ? COMMENT : BLANK_LINE;
+    const { error } = envelope(chunk.refusal, config(c.env).publicOrigin);
+    return events ? events.failed(error) : JSON.stringify(errorBody(c, dialect, chunk.refusal));
+  };
+}
+
+function errorBody(c: ApiContext, dialect: Dialect, error: ApiError): object {
+  return dialect.errorBody(envelope(error, config(c.env).publicOrigin), c.get('requestId'));
+}
+
+function refuse(c: ApiContext, dialect: Dialect, error: ApiError): Response {
+  return errorResponseWith(error, errorBody(c, dialect, error));
+}
+
+/** `no-transform` and `identity`: compression on the way would hold events and blank lines back until a block is full. */
+const UNBUFFERED = { 'cache-control': 'no-cache, no-transform', 'content-encoding': 'identity' };
+const EVENT_STREAM = { 'content-type': 'text/event-stream; charset=utf-8', ...UNBUFFERED };
+const JSON_BODY = { 'content-type': 'application/json', ...UNBUFFERED };
+
+function bodyHeadersFor({ request }: DialectRequest) {
+  return request.stream ? EVENT_STREAM : JSON_BODY;
+}
+
+/** Keep-alives as DeepSeek's API sends them: readers of events and of JSON skip them. */
 const COMMENT = ': keep-alive\n\n';
 const BLANK_LINE = '\n';
 
 async function* mapped<A, B>(source: AsyncGenerator<A, void>, map: (value: A) => B): AsyncGenerator<B, void> {
   for await (const value of source) yield map(value);
-}
-
-function unsupportedBy(model: Model, request: ChatRequest): ApiError | null {
-  const { logprobs, top_logprobs } = request.generate;
-  if (!model.reasoning || (!logprobs && top_logprobs === undefined)) return null;
-  const param = logprobs ? 'logprobs' : 'top_logprobs';
-  const message = `\`${param}\`: not available for ${model.id}, a reasoning model. Leave it out.`;
-  return { reason: 'invalid_field', param, message };
 }

@@ -1,37 +1,40 @@
-/** Step 6: passes chunks on and reads usage on the way. Where credit ends, so does the answer, at the last covered token. */
+/**
+ * Step 6: passes chunks on and reads their usage on the way. An answer ends where credit does, at the last token that the
+ * hold pays for.
+ */
 import type { NodeChunk, NodeUsage } from '../../gpu-pool/protocol/schemas.ts';
 import type { Ending, HoldBound } from '../domain/hold.ts';
 import { fromNodeUsage, NO_USAGE, type Usage } from '../domain/usage.ts';
 import type { Forwarded } from './attempt.ts';
-import type { Purse } from './lease/request-hold.ts';
+import type { HoldWindow } from './hold/hold-window.ts';
 import type { ClientDisconnect } from './stream/disconnect.ts';
 
 export interface MeteredAnswer {
   readonly ending: Ending;
-  /** to bill: what was delivered, or after the client left what was generated until the engine stopped */
+  /** Usage to bill: of what was delivered or, after a disconnect, of what was generated until the engine stopped. */
   readonly usage: Usage;
-  /** what ran out, when `ending` is out_of_credit */
+  /** the limit that ended the answer, when `ending` is out_of_credit */
   readonly ranOut: HoldBound | null;
 }
 
 export type TokensMost = Pick<Usage, 'promptTokens' | 'completionTokens'>;
 
 /**
- * Yields the chunks that the client may have, together those that came together, and returns how the answer ended.
- * @param most what the request can have used at most: its prompt, and over all choices what was asked for
- * @param gone aborted when the client has left: from then on chunks are only counted
+ * Yields the chunks that the client may have, those that came together in one list, and returns how the answer ended.
+ * @param most upper bounds of the request's usage: its prompt, and the completion tokens of all choices together
+ * @param disconnect once the client has disconnected, chunks are only counted
  */
 export async function* meter(
   { stream, first }: Pick<Forwarded, 'stream' | 'first'>,
   most: TokensMost,
-  purse: Purse,
-  gone: ClientDisconnect,
+  holdWindow: HoldWindow,
+  disconnect: ClientDisconnect,
 ): AsyncGenerator<readonly NodeChunk[], MeteredAnswer> {
   let usage = NO_USAGE;
   const ended = (ending: Ending): MeteredAnswer => ({
-    ending: gone.aborted ? 'client_gone' : ending,
+    ending: disconnect.aborted ? 'client_gone' : ending,
     usage,
-    ranOut: ending === 'out_of_credit' ? (purse.boundBy ?? 'insufficient_balance') : null,
+    ranOut: ending === 'out_of_credit' ? (holdWindow.boundBy ?? 'insufficient_balance') : null,
   });
   for (let event = first; ; event = await stream.next()) {
     if (event.kind === 'end') return ended('finished');
@@ -39,14 +42,14 @@ export async function* meter(
     let covered: NodeChunk[] = [];
     for (const chunk of stream.withReady(event.chunk)) {
       const advanced = advance(usage, chunk.usage, most);
-      if (!purse.coversNow(advanced)) {
-        // what is paid for does not wait for what may not be
-        if (covered.length > 0 && !gone.aborted) yield covered;
+      if (!holdWindow.coversNow(advanced)) {
+        // Chunks that are paid for do not wait for one that may not be.
+        if (covered.length > 0 && !disconnect.aborted) yield covered;
         covered = [];
-        if (!(await purse.covers(advanced, stream.node.id))) {
+        if (!(await holdWindow.covers(advanced, stream.node.id))) {
           await stream.askToStop().catch(() => undefined);
           await stream.close();
-          // the prompt was worked on, as far as credit goes; the tokens of this chunk stay here
+          // The engine has worked on the prompt, so it is billed as far as credit goes; this chunk's tokens are not delivered.
           const { completionTokens, reasoningTokens } = usage;
           usage = { ...advanced, completionTokens, reasoningTokens };
           return ended('out_of_credit');
@@ -55,13 +58,13 @@ export async function* meter(
       usage = advanced;
       covered.push(chunk);
     }
-    if (gone.aborted) continue;
-    purse.lookAhead(usage, stream.node.id);
+    if (disconnect.aborted) continue;
+    holdWindow.lookAhead(usage, stream.node.id);
     if (covered.length > 0) yield covered;
   }
 }
 
-/** Counts never go back and never pass what is possible: a node that says so is not believed. */
+/** Usage after a chunk. Counts that go down or exceed what is possible are a node's mistake and not believed. */
 function advance(before: Usage, reported: NodeUsage, most: TokensMost): Usage {
   const now = fromNodeUsage(reported);
   const completionTokens = Math.max(

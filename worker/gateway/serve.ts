@@ -1,6 +1,6 @@
 /**
- * Steps 3 to 7 for a request that has been read, whoever sent it: admit, route, then forward, meter and settle. What
- * comes out is the answer in pieces, or why there is none.
+ * Steps 3 to 7 of a request that has been read, from a client or from a batch: admit, route, then forward, meter and
+ * settle. The result is the answer in chunks, or the error that refuses the request.
  */
 import type { Model } from '../db/catalogue.ts';
 import { tokenEstimate } from '../domain/hold.ts';
@@ -14,6 +14,7 @@ import { type Admission, admit } from './admit.ts';
 import { type AnswerContext, type KeptAnswer, streamedAnswer, wholeAnswer } from './answer.ts';
 import { cacheSalt } from './cache-salt.ts';
 import type { AnswerEvents, AnswerHead, DialectRequest } from './dialects/dialect.ts';
+import type { RequestHold } from './hold/request-hold.ts';
 import { poolSnapshot } from './model-cache.ts';
 import type { Deadlines } from './node/deadlines.ts';
 import { nodeBody } from './node/request-body.ts';
@@ -23,42 +24,40 @@ import type { ClientDisconnect } from './stream/disconnect.ts';
 
 export interface ServeRequest {
   readonly principal: Principal;
-  readonly asked: DialectRequest;
+  readonly dialectRequest: DialectRequest;
   readonly head: AnswerHead;
   /** null: the answer is one object */
   readonly events: AnswerEvents | null;
   readonly model: Model;
-  /** batch: at its own price, where nobody else wants to run, and counted against caps alone */
+  /** A batch has its own price, runs only on idle capacity, and counts against spending caps alone. */
   readonly tariff: Tariff;
   /** an Idempotency-Key names the request */
   readonly isKeyed: boolean;
-  /** decides the price for the whole request */
+  /** the time of admission, which decides the price of the whole request */
   readonly nowMs: number;
-  /** aborted when nobody waits for the answer any more */
-  readonly gone: ClientDisconnect;
-  /** one for all deadlines of the request */
-  readonly alarms: Deadlines;
+  readonly disconnect: ClientDisconnect;
+  readonly deadlines: Deadlines;
   readonly waitUntil: (promise: Promise<unknown>) => void;
-  /** told of a whole answer before it is paid for: what must not be paid for and lost is kept by then */
+  /** Called with a whole answer before it is settled, so that a batch never pays for an answer that it has lost. */
   readonly keep?: (kept: KeptAnswer) => void;
 }
 
 export type Served =
-  | { ok: true; rateLimit: RateLimitState; pieces: AsyncGenerator<ClientChunk, void> }
-  | { ok: false; refusal: ApiError; rateLimit?: RateLimitState };
+  | { ok: true; hold: RequestHold; rateLimit: RateLimitState; chunks: AsyncGenerator<ClientChunk, void> }
+  | { ok: false; error: ApiError; rateLimit?: RateLimitState };
 
-export async function serve(env: Env, job: ServeRequest): Promise<Served> {
-  const { principal, asked, head, events, model, tariff, isKeyed, nowMs, gone, alarms, waitUntil, keep } =
-    job;
-  const { request } = asked;
+export async function serve(env: Env, serveRequest: ServeRequest): Promise<Served> {
+  const { principal, dialectRequest, head, events, model, tariff, isKeyed } = serveRequest;
+  const { nowMs, disconnect, deadlines, waitUntil, keep } = serveRequest;
+  const { request } = dialectRequest;
 
-  // refused before it costs anybody anything: what waits already keeps its place
+  // An overloaded pool refuses before anything is held: requests that wait already keep their places.
   const pool = () => poolSnapshot(env, model.id, Date.now(), waitUntil);
-  const busyMs = await pool().then(
+  const retryAfterMs = await pool().then(
     (snapshot) => overloadMs(snapshot, Date.now()),
     () => null,
   );
-  if (busyMs !== null) return { ok: false, refusal: { reason: 'overloaded', retryAfterMs: busyMs } };
+  if (retryAfterMs !== null) return { ok: false, error: { reason: 'overloaded', retryAfterMs } };
 
   const salt = await cacheSalt(env, principal.accountId);
   const conversation = affinityKey(request, model.id, salt);
@@ -69,10 +68,10 @@ export async function serve(env: Env, job: ServeRequest): Promise<Served> {
   if (!admitted.ok) return admitted;
   const { admission } = admitted;
 
-  const work: AnswerContext = {
+  const context: AnswerContext = {
     env,
     admission,
-    asked,
+    dialectRequest,
     head,
     body: nodeBody(request, {
       max_tokens: admission.maxTokens,
@@ -81,13 +80,13 @@ export async function serve(env: Env, job: ServeRequest): Promise<Served> {
     }),
     pool,
     route: routeOf(admission, request.contentBytes),
-    gone,
-    alarms,
+    disconnect,
+    deadlines,
     waitUntil,
     keep,
   };
-  const pieces = events ? streamedAnswer(work, events) : wholeAnswer(work);
-  return { ok: true, rateLimit: admission.rateLimit, pieces };
+  const chunks = events ? streamedAnswer(context, events) : wholeAnswer(context);
+  return { ok: true, hold: admission.hold, rateLimit: admission.rateLimit, chunks };
 }
 
 function routeOf({ conversation, home }: Admission, contentBytes: number): RouteRequest {

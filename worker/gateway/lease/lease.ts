@@ -1,23 +1,23 @@
 /**
- * This isolate's leases. A busy key's requests are admitted from what its Wallet has set aside for them, and how they
- * went is told together: no request waits for the Wallet, and hundreds share a call (domain/lease.ts, durable/leases.ts).
+ * A credit lease, as its isolate uses it. Requests of a busy key are admitted from credit that the Wallet has set aside
+ * for them, and how they ended is reported many at a time: no request waits for the Wallet, and hundreds share one call.
+ * domain/lease.ts has the terms, wallet/leases.ts the Wallet's side.
  *
- * A lease is tended by one of its requests after the other, each while its own context lives: a promise of another
- * request may never settle, so none is waited for. Where nobody tells any more, nodes' receipts do.
+ * One of the lease's requests after the other keeps it reporting, each while its own context lives, because a promise
+ * that another request made may never settle. When no context reports any more, the nodes' receipts settle what ran.
  */
-
 import type { HoldBound } from '../../domain/hold.ts';
 import { coveredUsage, type Ending } from '../../domain/hold.ts';
 import { newId } from '../../domain/ids.ts';
 import {
   type Allotment,
+  addAllotments,
   allotmentOf,
   type LeasedEnd,
   type LeaseGrant,
   type LeaseTerms,
-  minus,
   NO_ALLOTMENT,
-  plus,
+  subtractAllotments,
   ticketOf,
 } from '../../domain/lease.ts';
 import { type NanoUsd, nanoUsd } from '../../domain/money.ts';
@@ -29,64 +29,67 @@ import { homeOf, rememberHome } from './affinity-cache.ts';
 
 export type WaitUntil = (promise: Promise<unknown>) => void;
 
-/** How often the Wallet is told; what it is told of was admitted and answered long before. */
+/** Time between two reports. The requests they report were admitted and answered without waiting for them. */
 const REPORT_EVERY_MS = 250;
-/** For the next moments, at the pace of the last one: twice as much, so that it seldom runs out. */
-const AHEAD = 2;
-/** A key that has become busy may be much busier a moment later; the Wallet gives no more than a part of what is left. */
+/** Slack is wanted for twice the requests that the last interval's pace predicts, so that it seldom runs out. */
+const AHEAD_FACTOR = 2;
+/** A key that has just become busy may be much busier a moment later; the Wallet grants only a part of what is left anyway. */
 const AHEAD_REQUESTS_MIN = 32;
-/** More would make one report too long a transaction. */
+/** Settling more requests than this would make one report too long a transaction for the Wallet. */
 const AHEAD_REQUESTS_MAX = 2_000;
-/** Slack that was not renewed for so long is no longer admitted from: the Wallet may be silent, or take it back. */
+/** Slack older than this admits no request: the Wallet may have become unreachable, or may want the slack back. */
 const SLACK_AGE_MS_MAX = 2_000;
-/** After the response a context lives for 30 s; by then another request has to have taken over. */
+/** A request's context lives for 30 s after its response; another request has to take over reporting before that. */
 const TENDED_MS_MAX = 20_000;
-/** A report without an answer for so long is lost, and another may be made. */
+/** A report without a reply for this long counts as lost, and the next one may be sent. */
 const LOST_MS = 3_000;
-/** What is more is told in the next report: one should not keep a Wallet from all others for long. */
+/** Ended requests in one report at most; the next report carries the rest, so that none blocks the Wallet for long. */
 const ENDED_MAX = 1_000;
-/** An account that had no slack to give, or of which others waited for theirs, has none a moment later either. */
+/** An account without slack to grant is not asked for another lease during this time. */
 const BARREN_MS = 5_000;
-const LOOK_EVERY_MS = 5;
-const TELL_ATTEMPTS = 3;
-/** What one large request took is wanted for the next ones, too, but not for ever. */
+/** How often a report that has to wait for the one under way looks whether that has ended. */
+const POLL_MS = 5;
+/** Reports that are sent for one request whose end costs nothing, before its client is answered without them. */
+const REPORT_ATTEMPTS_MAX = 3;
+/** The largest recent request sizes the slack of the next ones, by this factor less with each report. */
 const TYPICAL_DECAY = 0.95;
 
 interface Running {
   readonly stream: boolean;
   readonly admittedAtMs: number;
   readonly waitUntil: WaitUntil;
-  /** when it last gave a sign */
+  /** when the request last grew its hold or was admitted */
   aliveAtMs: number;
   heldNanoUsd: NanoUsd;
   tokens: number;
 }
 
-export const byRequest = new Map<string, Lease>();
 export class Lease {
   readonly id: string;
   readonly terms: LeaseTerms;
   readonly #env: Env;
   readonly #accountId: string;
   readonly #running = new Map<string, Running>();
-  /** not told yet, oldest first, and how many before them have been */
+  /** ended requests that no report has settled yet, oldest first */
   readonly #ended: LeasedEnd[] = [];
-  #toldEnds = 0;
+  /** how many ended requests earlier reports have settled */
+  #reportedEnds = 0;
   #homesSeen = 0;
   #slack = NO_ALLOTMENT;
   #seq = 0;
   #admitted = 0;
-  /** of the last report */
-  #told = { seq: 0, admitted: 0, atMs: 0 };
-  /** the largest of what was admitted since */
+  /** the last report that was sent */
+  #lastReport = { seq: 0, admitted: 0, atMs: 0 };
+  /** allotment of the largest recent request */
   #typical = NO_ALLOTMENT;
   #grant: LeaseGrant | null = null;
   #grantedAtMs = 0;
   #admittedAtMs: number;
   #tendedAtMs = 0;
   #reportingSinceMs: number | null = null;
-  #over = false;
-  /** slack was wanted, and there was none to be had */
+  /** the Wallet has closed the lease: nothing is admitted any more */
+  #isClosed = false;
+  /** the last report wanted slack and got none */
   #isStinted = false;
   #hadSlack = false;
 
@@ -100,55 +103,65 @@ export class Lease {
   }
 
   get isOpen(): boolean {
-    return !this.#over;
+    return !this.#isClosed;
   }
 
-  /** Nothing runs under it, and all has been told. */
+  /** The lease is closed, no request runs under it, and every end has been reported. */
   get isDone(): boolean {
-    return this.#over && this.#running.size === 0 && this.#ended.length === 0;
+    return this.#isClosed && this.#running.size === 0 && this.#ended.length === 0;
   }
 
-  /** It was never given anything; for a while another would not be, either. */
+  /** The lease was closed without ever having slack; for a while, another one would fare the same. */
   isBarren(nowMs: number): boolean {
-    return this.#over && !this.#hadSlack && Math.abs(nowMs - this.#told.atMs) < BARREN_MS;
+    return this.#isClosed && !this.#hadSlack && Math.abs(nowMs - this.#lastReport.atMs) < BARREN_MS;
   }
 
-  /** @returns null: it has no room, and the Wallet is to be asked */
-  admit(asked: AdmitRequest, nowMs: number, waitUntil: WaitUntil): Admitted | null {
-    const share = allotmentOf(asked.hold, asked.tokens);
-    this.#typical = largest(this.#typical, share);
+  /** Whether the request runs under this lease. */
+  covers(requestId: string): boolean {
+    return this.#running.has(requestId);
+  }
+
+  /** @returns null when the lease has no slack for it: the Wallet is to be asked */
+  admit(request: AdmitRequest, nowMs: number, waitUntil: WaitUntil): Admitted | null {
+    const allotment = allotmentOf(request.hold, request.tokens);
+    this.#typical = largest(this.#typical, allotment);
     this.#admittedAtMs = nowMs;
-    const left = minus(this.#slack, share);
+    const left = subtractAllotments(this.#slack, allotment);
     const hasRoom = left.requests >= 0 && left.nanoUsd >= 0 && left.tokens >= 0;
     const isFresh = Math.abs(nowMs - this.#grantedAtMs) < SLACK_AGE_MS_MAX;
-    if (this.#over || this.#grant === null || !isFresh || !hasRoom) {
+    if (this.#isClosed || this.#grant === null || !isFresh || !hasRoom) {
       this.#tend(waitUntil, nowMs);
       if (this.#isLow(nowMs)) waitUntil(this.#report(nowMs));
       return null;
     }
     this.#slack = left;
     this.#admitted += 1;
-    const { stream, requestId } = asked;
-    const heldNanoUsd = share.nanoUsd;
+    const { stream, requestId } = request;
+    const heldNanoUsd = allotment.nanoUsd;
     this.#running.set(requestId, {
       stream,
       admittedAtMs: nowMs,
       waitUntil,
       aliveAtMs: nowMs,
       heldNanoUsd,
-      tokens: share.tokens,
+      tokens: allotment.tokens,
     });
     this.#tend(waitUntil, nowMs);
     if (this.#isLow(nowMs)) waitUntil(this.#report(nowMs));
     const { availableNanoUsd, rateLimit } = this.#grant;
-    return { ok: true, heldNanoUsd, availableNanoUsd, rateLimit, home: homeOf(asked.conversation, nowMs) };
+    return { ok: true, heldNanoUsd, availableNanoUsd, rateLimit, home: homeOf(request.conversation, nowMs) };
   }
 
+  /** The name under which the node's receipt finds the lease; see domain/lease.ts. */
   ticket(requestId: string): string {
     return ticketOf(this.id, this.#running.get(requestId)?.stream ?? false);
   }
 
-  /** As a Wallet's `resize`, from the slack while that is enough. */
+  /**
+   * Grows or shrinks one request's part of the lease: from the slack while that is enough, else by a report that waits
+   * for the Wallet.
+   * @throws Error when that report gets no reply
+   */
   async resize(
     requestId: string,
     { wantedNanoUsd, tokens, answer }: Omit<ResizeRequest, 'requestId'>,
@@ -158,7 +171,7 @@ export class Lease {
     const nowMs = Date.now();
     request.aliveAtMs = nowMs;
     request.tokens = tokens ?? request.tokens;
-    // the next ones will grow as this one does
+    // Later requests are expected to grow as this one does.
     this.#typical = largest(this.#typical, { requests: 1, nanoUsd: wantedNanoUsd, tokens: request.tokens });
     if (answer) rememberHome(answer.conversation, answer, nowMs);
     this.#tend(request.waitUntil, nowMs);
@@ -175,41 +188,41 @@ export class Lease {
     return { heldNanoUsd: request.heldNanoUsd, boundBy: grant.open ? grant.boundBy : 'insufficient_balance' };
   }
 
-  /** @returns what it costs: what its hold pays for of what was used */
+  /** Ends a request. @returns its charge: the part of its usage that its hold pays for, nano-USD */
   end(
     requestId: string,
-    how: Pick<LeasedEnd, 'nodeId' | 'usage' | 'ttftMs' | 'conversation'> & { readonly ending: Ending },
+    end: Pick<LeasedEnd, 'nodeId' | 'usage' | 'ttftMs' | 'conversation'> & { readonly ending: Ending },
   ): NanoUsd {
     const request = this.#running.get(requestId);
     if (request === undefined) return nanoUsd(0);
     const nowMs = Date.now();
     const { stream, heldNanoUsd, admittedAtMs, waitUntil } = request;
     const { price } = this.terms;
-    const { conversation, nodeId } = how;
-    if (conversation !== undefined && nodeId !== null && how.usage !== null)
-      rememberHome(conversation, { nodeId, promptTokens: how.usage.promptTokens }, nowMs);
-    const usage = how.usage && coveredUsage(how.usage, heldNanoUsd, price);
+    const { conversation, nodeId } = end;
+    if (conversation !== undefined && nodeId !== null && end.usage !== null)
+      rememberHome(conversation, { nodeId, promptTokens: end.usage.promptTokens }, nowMs);
+    const usage = end.usage && coveredUsage(end.usage, heldNanoUsd, price);
     this.#running.delete(requestId);
-    byRequest.delete(requestId);
-    this.#ended.push({ requestId, stream, heldNanoUsd, ...how, usage, admittedAgoMs: nowMs - admittedAtMs });
+    this.#ended.push({ requestId, stream, heldNanoUsd, ...end, usage, admittedAgoMs: nowMs - admittedAtMs });
     this.#tend(waitUntil, nowMs);
     return usage === null ? nanoUsd(0) : chargeFor(usage, price);
   }
 
   /**
-   * Resolves when the Wallet has heard how a request ended, or cannot be reached. What costs nothing is told before its
-   * client is: were the isolate lost with it, a node that finished in vain would be believed.
+   * Resolves when the Wallet has settled an ended request, or when several reports of it got no reply. A request that
+   * costs nothing is reported before the client is answered: if this isolate died first, the node's receipt would be
+   * billed instead.
    */
-  async told(requestId: string): Promise<void> {
-    const isUntold = () => this.#ended.some((end) => end.requestId === requestId);
-    for (let attempt = 1; isUntold() && attempt <= TELL_ATTEMPTS; attempt++) {
-      // the report that is under way, or another's after it, may tell of this one, too
+  async reported(requestId: string): Promise<void> {
+    const isUnreported = () => this.#ended.some((end) => end.requestId === requestId);
+    for (let attempt = 1; isUnreported() && attempt <= REPORT_ATTEMPTS_MAX; attempt++) {
+      // The report under way, or one that another request sends after it, may already carry this one.
       await this.#untilFree();
-      if (isUntold()) await this.#report(Date.now(), { isUrgent: true });
+      if (isUnreported()) await this.#report(Date.now(), { isUrgent: true });
     }
   }
 
-  /** Sees to it that somebody tells the Wallet. */
+  /** Makes the calling request's context keep the lease reporting, unless another context has done so recently. */
   #tend(waitUntil: WaitUntil, nowMs: number): void {
     if (nowMs - this.#tendedAtMs < 3 * REPORT_EVERY_MS) return;
     this.#tendedAtMs = nowMs;
@@ -217,13 +230,13 @@ export class Lease {
   }
 
   async #tending(sinceMs: number): Promise<void> {
-    // the first is for slack to begin with
+    // The first report asks for the slack to begin with.
     if (this.#grant === null) await this.#report(sinceMs);
     while (!this.isDone) {
       await scheduler.wait(REPORT_EVERY_MS);
       const nowMs = Date.now();
       this.#tendedAtMs = nowMs;
-      // nobody may come after this one: what is not used goes back, and comes again with the next request
+      // No other context may take over: unused slack goes back, and the next request asks for it again.
       const isLast = Math.abs(nowMs - sinceMs) > TENDED_MS_MAX;
       if (isLast || this.#isDue(nowMs)) await this.#report(nowMs, { isLast });
       if (isLast) break;
@@ -236,10 +249,10 @@ export class Lease {
     const isIdle = nowMs - this.#admittedAtMs > leaseBusyMs;
     return (
       this.#ended.length > 0 ||
-      this.#admitted > this.#told.admitted ||
+      this.#admitted > this.#lastReport.admitted ||
       (isIdle && this.isOpen && this.#running.size === 0) ||
-      (!isNothing(this.#slack) && (isIdle || this.#grant!.pressed)) ||
-      nowMs - this.#told.atMs > holdLeaseMs / 3
+      (!isNothing(this.#slack) && (isIdle || this.#grant!.contended)) ||
+      nowMs - this.#lastReport.atMs > holdLeaseMs / 3
     );
   }
 
@@ -248,10 +261,13 @@ export class Lease {
   }
 
   async #untilFree(): Promise<void> {
-    while (this.#isReporting()) await scheduler.wait(LOOK_EVERY_MS);
+    while (this.#isReporting()) await scheduler.wait(POLL_MS);
   }
 
-  /** One at a time: each says all there is, so of two that cross nobody knew which is true. @returns null: not told */
+  /**
+   * Sends one report at a time: each carries the lease's full state, so two in flight could not be ordered.
+   * @returns null when it was not sent, or got no reply
+   */
   async #report(
     nowMs: number,
     { neededNanoUsd = nanoUsd(0), isUrgent = false, isLast = false } = {},
@@ -260,47 +276,47 @@ export class Lease {
     await this.#untilFree();
     this.#reportingSinceMs = Date.now();
     const isIdle = nowMs - this.#admittedAtMs > config(this.#env).leaseBusyMs;
-    const givesBack = isIdle || isLast || this.#over || this.#grant?.pressed;
+    const givesBack = isIdle || isLast || this.#isClosed || this.#grant?.contended;
     if (givesBack) this.#slack = NO_ALLOTMENT;
-    const wants = givesBack ? NO_ALLOTMENT : this.#wants(nowMs);
+    const wantedSlack = givesBack ? NO_ALLOTMENT : this.#wants(nowMs);
     const seq = ++this.#seq;
-    this.#partFromLost(nowMs);
+    this.#partFromSilent(nowMs);
     const ended = this.#ended.slice(0, ENDED_MAX);
-    // what does not fit keeps its part of the lease until it is told
-    const running = this.#ended.slice(ENDED_MAX).reduce(withHold, this.#runningShare());
-    const toldBefore = this.#toldEnds;
-    this.#told = { seq, admitted: this.#admitted, atMs: nowMs };
+    // Ends that do not fit keep their part of the lease until a later report carries them.
+    const running = this.#ended.slice(ENDED_MAX).reduce(withHold, this.#runningAllotment());
+    const reportedBefore = this.#reportedEnds;
+    this.#lastReport = { seq, admitted: this.#admitted, atMs: nowMs };
     this.#typical = scaled(this.#typical, TYPICAL_DECAY);
     const report = {
       leaseId: this.id,
       seq,
       terms: this.terms,
       ended,
-      toldBefore,
+      reportedBefore,
       admitted: this.#admitted,
       running,
-      kept: this.#slack,
+      keptSlack: this.#slack,
       needs: { nanoUsd: neededNanoUsd, tokens: 0 },
-      wants,
-      homesSeen: this.#homesSeen,
+      wantedSlack,
+      affinitiesSeen: this.#homesSeen,
     };
     try {
       const grant = await this.#env.WALLET.getByName(this.#accountId).lease(report);
-      const told = Math.max(0, toldBefore + ended.length - this.#toldEnds);
-      this.#ended.splice(0, told);
-      this.#toldEnds += told;
-      for (const home of grant.homes) rememberHome(home.conversation, home, nowMs);
-      this.#homesSeen = Math.max(this.#homesSeen, grant.homesSeen);
+      const settled = Math.max(0, reportedBefore + ended.length - this.#reportedEnds);
+      this.#ended.splice(0, settled);
+      this.#reportedEnds += settled;
+      for (const home of grant.affinities) rememberHome(home.conversation, home, nowMs);
+      this.#homesSeen = Math.max(this.#homesSeen, grant.affinitiesSeen);
       if (!grant.open) {
-        this.#over = true;
+        this.#isClosed = true;
         this.#slack = NO_ALLOTMENT;
       }
-      // taken for lost, and another has said since how it is
-      if (this.#told.seq !== seq) return null;
-      this.#slack = plus(this.#slack, grant.slack);
+      // This report was taken for lost, and a later one carries the lease's state since.
+      if (this.#lastReport.seq !== seq) return null;
+      this.#slack = addAllotments(this.#slack, grant.slack);
       this.#grant = grant;
       this.#hadSlack ||= !isNothing(grant.slack);
-      this.#isStinted = !isNothing(wants) && isNothing(grant.slack);
+      this.#isStinted = !isNothing(wantedSlack) && isNothing(grant.slack);
       this.#grantedAtMs = nowMs;
       return grant;
     } catch (error) {
@@ -308,36 +324,41 @@ export class Lease {
       console.error(JSON.stringify(event));
       return null;
     } finally {
-      if (this.#told.seq === seq) this.#reportingSinceMs = null;
+      if (this.#lastReport.seq === seq) this.#reportingSinceMs = null;
     }
   }
 
-  /** More is asked for before it is missed; where there was none to be had, no sooner than it is time again. */
+  /** Whether slack should be refilled. After a refill that returned none, waits for REPORT_EVERY_MS. */
   #isLow(nowMs: number): boolean {
-    const isEarly = nowMs - this.#told.atMs < REPORT_EVERY_MS;
-    if (this.#over || this.#grant === null || (this.#isStinted && isEarly)) return false;
-    const least = scaled(this.#typical, this.#ahead(nowMs) / 2 / AHEAD);
+    const isEarly = nowMs - this.#lastReport.atMs < REPORT_EVERY_MS;
+    if (this.#isClosed || this.#grant === null || (this.#isStinted && isEarly)) return false;
+    const least = scaled(this.#typical, this.#ahead(nowMs) / 2 / AHEAD_FACTOR);
     const { requests, nanoUsd: nano, tokens } = this.#slack;
     return requests < least.requests || nano < least.nanoUsd || tokens < least.tokens;
   }
 
   /**
-   * The context of a request may end with nothing said while its isolate lives: after a client that left it has seconds.
-   * Its hold is then one of its own, which receipts settle.
+   * Turns the part of a silent request into a hold of its own, which the node's receipt settles. A context can end
+   * without a word while its isolate lives: after a client disconnects it has only seconds left.
    */
-  #partFromLost(nowMs: number): void {
+  #partFromSilent(nowMs: number): void {
     const silentMs = config(this.#env).holdLeaseMs;
     for (const [requestId, { stream, heldNanoUsd, admittedAtMs, aliveAtMs }] of this.#running) {
       if (nowMs - aliveAtMs <= silentMs) continue;
       this.#running.delete(requestId);
-      byRequest.delete(requestId);
-      const unknown = { nodeId: null, ending: null, usage: null, ttftMs: null };
-      this.#ended.push({ requestId, stream, heldNanoUsd, admittedAgoMs: nowMs - admittedAtMs, ...unknown });
+      const unknownEnd = { nodeId: null, ending: null, usage: null, ttftMs: null };
+      this.#ended.push({
+        requestId,
+        stream,
+        heldNanoUsd,
+        admittedAgoMs: nowMs - admittedAtMs,
+        ...unknownEnd,
+      });
     }
   }
 
   #wants(nowMs: number): Allotment {
-    const missing = minus(scaled(this.#typical, this.#ahead(nowMs)), this.#slack);
+    const missing = subtractAllotments(scaled(this.#typical, this.#ahead(nowMs)), this.#slack);
     return {
       requests: Math.max(0, missing.requests),
       nanoUsd: nanoUsd(Math.max(0, missing.nanoUsd)),
@@ -345,16 +366,16 @@ export class Lease {
     };
   }
 
-  /** Requests to have slack for. */
+  /** How many further requests slack is wanted for. */
   #ahead(nowMs = Date.now()): number {
-    const spanMs = Math.max(50, nowMs - this.#told.atMs);
-    const pace = ((this.#admitted - this.#told.admitted) / spanMs) * REPORT_EVERY_MS;
-    // those that run may end together, and each be followed by the next at once
-    const wanted = Math.max(AHEAD_REQUESTS_MIN, this.#running.size, Math.ceil(AHEAD * pace));
+    const spanMs = Math.max(50, nowMs - this.#lastReport.atMs);
+    const pace = ((this.#admitted - this.#lastReport.admitted) / spanMs) * REPORT_EVERY_MS;
+    // Running requests may end together, and each may be followed by another at once.
+    const wanted = Math.max(AHEAD_REQUESTS_MIN, this.#running.size, Math.ceil(AHEAD_FACTOR * pace));
     return Math.min(AHEAD_REQUESTS_MAX, wanted);
   }
 
-  #runningShare(): Allotment {
+  #runningAllotment(): Allotment {
     let held = 0;
     let tokens = 0;
     for (const request of this.#running.values()) {
@@ -365,8 +386,9 @@ export class Lease {
   }
 }
 
+/** Adds the part of an ended request that this report does not carry. */
 function withHold(sum: Allotment, { heldNanoUsd }: LeasedEnd): Allotment {
-  return plus(sum, { requests: 1, nanoUsd: heldNanoUsd, tokens: 0 });
+  return addAllotments(sum, { requests: 1, nanoUsd: heldNanoUsd, tokens: 0 });
 }
 
 function isNothing({ requests, nanoUsd: nano }: Allotment): boolean {

@@ -1,0 +1,105 @@
+/**
+ * The window of tokens that a request's hold pays for beyond those used. It grows the hold ahead of need, so that a
+ * stream seldom waits for the Wallet.
+ */
+import type { HoldBound } from '../../domain/hold.ts';
+import { nextHold, tokensLeft, WINDOW_TOKENS } from '../../domain/hold.ts';
+import { type NanoUsd, nanoUsd } from '../../domain/money.ts';
+import type { Usage } from '../../domain/usage.ts';
+import { config, type Env } from '../../env.ts';
+import type { Admission } from '../admit.ts';
+import type { HoldChange } from './request-hold.ts';
+
+/** A first hold is trimmed to need only where the account has less than this many times as much left: else it blocks nothing. */
+const AMPLE_FACTOR = 4;
+/** A hold is renewed when a third of the time is over after which the Wallet takes it for orphaned. */
+const RENEWALS_PER_LIFETIME = 3;
+
+/** One for the whole request: the hold stays when the request moves to another node. */
+export class HoldWindow {
+  readonly #env: Env;
+  readonly #admission: Admission;
+  #heldNanoUsd: NanoUsd;
+  #boundBy: HoldBound | null = null;
+  #renewedAtMs = Date.now();
+  /** The resize under way; there is at most one. */
+  #resizing: Promise<void> | null = null;
+  #trimmed: boolean;
+
+  constructor(env: Env, admission: Admission) {
+    this.#env = env;
+    this.#admission = admission;
+    this.#heldNanoUsd = admission.heldNanoUsd;
+    this.#trimmed = admission.availableNanoUsd > AMPLE_FACTOR * admission.heldNanoUsd;
+  }
+
+  /** What kept the last resize below what was wanted; null: nothing did. */
+  get boundBy(): HoldBound | null {
+    return this.#boundBy;
+  }
+
+  /** Whether the hold pays for `usage` as it is. */
+  coversNow(usage: Usage): boolean {
+    return this.#left(usage) >= 0;
+  }
+
+  /** Whether the hold pays for `usage`; waits for a resize only when it does not yet. */
+  async covers(usage: Usage, nodeId: string): Promise<boolean> {
+    if (this.#left(usage) >= 0) return true;
+    await this.#resizing;
+    // A second try, because one failed call to the Wallet must not end an answer.
+    for (let attempt = 0; attempt < 2 && this.#left(usage) < 0; attempt++) await this.#resize(usage, nodeId);
+    return this.#left(usage) >= 0;
+  }
+
+  /** Starts a resize when the window runs low, the hold grows old, or the first usage shows that too much is held. */
+  lookAhead(usage: Usage, nodeId: string): void {
+    if (this.#resizing) return;
+    const { maxTokens, choices } = this.#admission;
+    const left = this.#left(usage);
+    const isLow = left < (WINDOW_TOKENS * choices) / 2 && left < maxTokens * choices - usage.completionTokens;
+    const isOld = Date.now() - this.#renewedAtMs > config(this.#env).holdLeaseMs / RENEWALS_PER_LIFETIME;
+    // A hold that is as large as it can be is not asked to grow again before it must.
+    if ((isLow && this.#boundBy === null) || isOld || !this.#trimmed) void this.#resize(usage, nodeId);
+    this.#trimmed = true;
+  }
+
+  /** Renews the hold before another node is tried, because the wait for a first token may be long. */
+  async renew(): Promise<void> {
+    // Two calls at once could be answered in another order than they were carried out in.
+    await this.#resizing;
+    await this.#set({ wantedNanoUsd: this.#heldNanoUsd, tokens: null, answer: null });
+  }
+
+  #left(usage: Usage): number {
+    return tokensLeft(this.#heldNanoUsd, usage, this.#admission.price);
+  }
+
+  async #resize(usage: Usage, nodeId: string): Promise<void> {
+    const { promptTokens, completionTokens } = usage;
+    const { price, conversation } = this.#admission;
+    await this.#set({
+      wantedNanoUsd: nextHold(usage, price, this.#admission),
+      tokens: promptTokens + completionTokens,
+      answer: { conversation, nodeId, promptTokens },
+    });
+  }
+
+  async #set(change: HoldChange): Promise<void> {
+    this.#resizing = this.#admission.hold
+      .resize(change)
+      .then((resized) => {
+        this.#renewedAtMs = Date.now();
+        if (resized) this.#heldNanoUsd = resized.heldNanoUsd;
+        this.#boundBy = resized?.boundBy ?? null;
+      })
+      // Whether the call was carried out is unknown: the smaller of both amounts is surely held.
+      .catch(() => {
+        this.#heldNanoUsd = nanoUsd(Math.min(this.#heldNanoUsd, change.wantedNanoUsd));
+      })
+      .finally(() => {
+        this.#resizing = null;
+      });
+    await this.#resizing;
+  }
+}

@@ -1,0 +1,31 @@
+/**
+ * The hold of one request: credit that the account's Wallet has set aside for it, either in a hold of its own or as part
+ * of a lease. Admission returns it, and whoever carries the request grows it, names it to the node and ends it.
+ */
+import type { HoldBound } from '../../domain/hold.ts';
+import type { NanoUsd } from '../../domain/money.ts';
+import type { ResizeRequest } from '../../domain/wallet.ts';
+import type { Settlement } from '../settlement.ts';
+
+export type HoldChange = Omit<ResizeRequest, 'requestId'>;
+
+export interface ResizedHold {
+  readonly heldNanoUsd: NanoUsd;
+  /** What kept the hold below what was wanted; null: nothing did. */
+  readonly boundBy: HoldBound | null;
+}
+
+export interface RequestHold {
+  /** The lease as the node's receipt has to name it; undefined for a hold of the request's own. */
+  ticket(): string | undefined;
+  /**
+   * Sets the hold to `wantedNanoUsd`, or as near as credit and caps allow, and shows that the request is still alive.
+   * @returns null when the request is no longer held
+   * @throws Error when the Wallet cannot be reached
+   */
+  resize(change: HoldChange): Promise<ResizedHold | null>;
+  /** Ends the hold with the charge of `settlement`; safe to repeat. @returns the charge, nano-USD */
+  settle(settlement: Settlement): Promise<NanoUsd>;
+  /** Ends the hold of a request that no node served; it costs nothing. @param nodeId the last node that was tried */
+  void(nodeId: string | null): Promise<void>;
+}

@@ -1,0 +1,42 @@
+/**
+ * Step 2, for every route and every line of a batch: the dialect reads the body, the catalogue names the model, and what
+ * the model cannot do is refused before anything is held.
+ */
+import { findModel, type Model } from '../db/catalogue.ts';
+import type { Env } from '../env.ts';
+import type { ApiError } from '../http/api-error.ts';
+import type { ChatRequest } from './dialects/chat-request.ts';
+import type { Dialect, DialectRequest } from './dialects/dialect.ts';
+import { catalogue } from './model-cache.ts';
+
+export type ReadRequest =
+  | { ok: true; dialectRequest: DialectRequest; model: Model }
+  | { ok: false; error: ApiError };
+
+export async function readRequest(
+  env: Env,
+  dialect: Dialect,
+  { body, headers, nowMs }: { body: Record<string, unknown>; headers: Headers; nowMs: number },
+): Promise<ReadRequest> {
+  const read = dialect.read(body, headers);
+  if (!read.ok) return read;
+  const { dialectRequest } = read;
+  const { request } = dialectRequest;
+  const models = await catalogue(env, nowMs);
+  const model = findModel(models, request.model);
+  if (!model) {
+    const available = models.map(({ id }) => id);
+    return { ok: false, error: { reason: 'model_not_found', requested: request.model, available } };
+  }
+  const error = unsupportedBy(model, request);
+  return error ? { ok: false, error } : { ok: true, dialectRequest, model };
+}
+
+/** Log probabilities are refused for reasoning models, as DeepSeek's own API refuses them for `deepseek-reasoner`. */
+function unsupportedBy(model: Model, request: ChatRequest): ApiError | null {
+  const { logprobs, top_logprobs } = request.generate;
+  if (!model.reasoning || (!logprobs && top_logprobs === undefined)) return null;
+  const param = logprobs ? 'logprobs' : 'top_logprobs';
+  const message = `\`${param}\`: not available for ${model.id}, a reasoning model. Leave it out.`;
+  return { reason: 'invalid_field', param, message };
+}
