@@ -1,4 +1,4 @@
-/** The end of an account, and everything that it has, for whoever takes it along. */
+/** Closing an account, erasing people who belong to none, and exporting everything an account has. */
 import { and, asc, eq, gt, isNull, notExists, sql } from 'drizzle-orm';
 import type { SQLiteColumn } from 'drizzle-orm/sqlite-core';
 import { type AuditEntry, addAuditIfChanged } from './audit.ts';
@@ -21,7 +21,11 @@ import {
   webhookEndpoint,
 } from './schema.ts';
 
-/** Both or neither, and once: keys die, nothing is charged any more, nobody is invited. The ledger stays. */
+/**
+ * Closes an account once, in one batch with its audit row: keys are revoked, recharge is turned off, webhook
+ * endpoints are removed and open invitations end. The ledger stays.
+ * @returns false when it was closed already
+ */
 export async function closeAccount(
   db: Database,
   { accountId, nowMs, entry }: { accountId: string; nowMs: number; entry: AuditEntry },
@@ -50,8 +54,8 @@ export async function closeAccount(
 }
 
 /**
- * Whoever belongs to no open account any more is forgotten: what is left of them is a number that invitations and the
- * trail refer to. Who belongs to another stays.
+ * Erases a person who belongs to no open account. What is left is an id that invitations and the audit trail refer
+ * to. A person who still belongs to an open account stays as they are.
  */
 export async function forgetPerson(db: Database, personId: string): Promise<void> {
   const open = db
@@ -59,7 +63,7 @@ export async function forgetPerson(db: Database, personId: string): Promise<void
     .from(member)
     .innerJoin(account, eq(account.id, member.accountId))
     .where(and(eq(member.personId, personId), isNull(account.closedAtMs)));
-  const [gone] = await db.batch([
+  const [erased] = await db.batch([
     db
       .update(person)
       .set({
@@ -71,7 +75,7 @@ export async function forgetPerson(db: Database, personId: string): Promise<void
       })
       .where(and(eq(person.id, personId), notExists(open))),
   ]);
-  if (gone.meta.changes === 0) return;
+  if (erased.meta.changes === 0) return;
   await db.batch([
     db.delete(personSession).where(eq(personSession.userId, personId)),
     db.delete(personCredential).where(eq(personCredential.userId, personId)),
@@ -90,33 +94,40 @@ export async function renameAccount(
   ]);
 }
 
-/** Rows read at once: an export is walked, never held whole. */
+/** Rows read per query: an export is streamed and never held in memory whole. */
 const ROWS_A_PAGE = 1_000;
 
-/** Everything of the account, table by table, as objects with the table's name. Hashes of keys are no part of it. */
-export async function* exported(db: Database, accountId: string): AsyncGenerator<Record<string, unknown>> {
-  const of = <T extends { accountId: SQLiteColumn }>(table: T) => eq(table.accountId, accountId);
+/** Yields everything an account has, table by table, as objects with the table's name. Hashes of keys are left out. */
+export async function* exportAccount(
+  db: Database,
+  accountId: string,
+): AsyncGenerator<Record<string, unknown>> {
+  const ofAccount = <T extends { accountId: SQLiteColumn }>(table: T) => eq(table.accountId, accountId);
   for (const row of await db.select().from(account).where(eq(account.id, accountId)))
     yield { table: 'account', ...row };
   const members = db
     .select({ name: person.name, email: person.email, role: member.role })
     .from(member)
     .innerJoin(person, eq(person.id, member.personId))
-    .where(of(member));
+    .where(ofAccount(member));
   for (const row of await members) yield { table: 'member', ...row };
-  for (const { hash: _, ...row } of await db.select().from(apiKey).where(of(apiKey)))
+  for (const { hash: _, ...row } of await db.select().from(apiKey).where(ofAccount(apiKey)))
     yield { table: 'api_key', ...row };
-  for (const row of await db.select().from(paymentOrder).where(of(paymentOrder)))
+  for (const row of await db.select().from(paymentOrder).where(ofAccount(paymentOrder)))
     yield { table: 'payment', ...row };
-  for (const row of await db.select().from(audit).where(of(audit)).orderBy(asc(audit.atMs)))
+  for (const row of await db.select().from(audit).where(ofAccount(audit)).orderBy(asc(audit.atMs)))
     yield { table: 'trail', ...row };
-  for (const row of await db.select().from(usageHour).where(of(usageHour)).orderBy(asc(usageHour.hourMs)))
+  for (const row of await db
+    .select()
+    .from(usageHour)
+    .where(ofAccount(usageHour))
+    .orderBy(asc(usageHour.hourMs)))
     yield { table: 'usage_hour', ...row };
   for (let after = 0; ; ) {
     const rows = await db
       .select()
       .from(ledgerEntry)
-      .where(and(of(ledgerEntry), gt(ledgerEntry.seq, after)))
+      .where(and(ofAccount(ledgerEntry), gt(ledgerEntry.seq, after)))
       .orderBy(asc(ledgerEntry.seq))
       .limit(ROWS_A_PAGE);
     for (const row of rows) yield { table: 'ledger_entry', ...row };
@@ -127,7 +138,7 @@ export async function* exported(db: Database, accountId: string): AsyncGenerator
     const rows = await db
       .select()
       .from(usageEvent)
-      .where(and(of(usageEvent), gt(usageEvent.requestId, after)))
+      .where(and(ofAccount(usageEvent), gt(usageEvent.requestId, after)))
       .orderBy(asc(usageEvent.requestId))
       .limit(ROWS_A_PAGE);
     for (const row of rows) yield { table: 'request', ...row };

@@ -1,4 +1,4 @@
-/** Accounts as an operator looks for them, and the limits that an operator sets. */
+/** Accounts as an operator finds them, and the limits and suspensions that an operator sets. */
 import { and, asc, desc, eq, gte, inArray, isNotNull, isNull, lt, sql } from 'drizzle-orm';
 import { type AuditEntry, addAuditIfChanged } from './audit.ts';
 import type { Database } from './client.ts';
@@ -7,10 +7,10 @@ import { account, member, person } from './schema.ts';
 export interface LimitedAccount {
   readonly id: string;
   readonly name: string;
-  /** of its owner; null: nobody owns it */
+  /** E-mail of the account's owner; null: it has no owner. */
   readonly email: string | null;
   readonly createdAtMs: number;
-  /** an operator stopped it: its keys are refused; null: they are not */
+  /** When an operator suspended the account, so that its keys are refused; null: it is not suspended. */
   readonly suspendedAtMs: number | null;
   readonly requestsPerMinute: number;
   readonly tokensPerMinute: number | null;
@@ -30,10 +30,10 @@ const COLUMNS = {
   concurrency: account.concurrency,
 };
 
-/** Greater than every character that an id or an e-mail has: closes the range of what begins with a text. */
+/** Sorts after every character of an id or e-mail, so it closes the range of texts with a common beginning. */
 const LAST = '\uffff';
 
-/** Accounts whose id, or whose owner's e-mail, begins with the text. */
+/** Finds accounts whose id, or whose owner's e-mail, begins with `text`. */
 export async function findAccounts(db: Database, text: string, limit: number): Promise<LimitedAccount[]> {
   const wanted = text.trim().toLowerCase();
   const owned = and(eq(member.accountId, account.id), eq(member.role, 'owner'));
@@ -56,25 +56,25 @@ export async function findAccounts(db: Database, text: string, limit: number): P
     .limit(limit);
 }
 
-/** The newest first. */
+/** Lists accounts, newest first. */
 export function listAccounts(
   db: Database,
   { limit, offset }: { limit: number; offset: number },
 ): Promise<LimitedAccount[]> {
-  // ids begin with their time
-  return whole(db).orderBy(desc(account.id)).limit(limit).offset(offset);
+  // Ids begin with their creation time, so they sort by age.
+  return withOwner(db).orderBy(desc(account.id)).limit(limit).offset(offset);
 }
 
-/** In the order of the ids; those that there are not are left out. */
-export async function accountsOf(db: Database, ids: readonly string[]): Promise<LimitedAccount[]> {
-  const rows = await whole(db).where(
+/** Finds accounts by id, in the order of the ids; unknown ids are left out. */
+export async function findAccountsByIds(db: Database, ids: readonly string[]): Promise<LimitedAccount[]> {
+  const rows = await withOwner(db).where(
     sql`${account.id} in (select value from json_each(${JSON.stringify(ids)}))`,
   );
   return rows.toSorted((a, b) => ids.indexOf(a.id) - ids.indexOf(b.id));
 }
 
-/** With the first of its owners. */
-function whole(db: Database) {
+/** Accounts joined with their first owner, so that several owners do not make several rows. */
+function withOwner(db: Database) {
   const first = sql`(select min(m.person_id) from member as m where m.account_id = ${account.id} and m.role = 'owner')`;
   return db.select(COLUMNS).from(account).leftJoin(person, eq(person.id, first)).$dynamic();
 }
@@ -84,7 +84,7 @@ export async function findLimitedAccount(db: Database, accountId: string): Promi
   return found?.id === accountId ? found : null;
 }
 
-/** Sets the limits that are named; the others stay. @returns false when there is no such account */
+/** Sets the limits that are given; the others stay. @returns false when there is no such account */
 export async function setAccountLimits(
   db: Database,
   { accountId, limits, entry }: { accountId: string; limits: Partial<AccountLimits>; entry: AuditEntry },
@@ -96,23 +96,26 @@ export async function setAccountLimits(
   return changed.meta.changes === 1;
 }
 
-/** Stops an account that is not stopped, or lets one go on that is. */
+/**
+ * Suspends an account (`suspendedAtMs` set) or resumes it (null); an account that is already in that state stays as
+ * it is.
+ */
 export async function setSuspended(
   db: Database,
   change: { accountId: string; suspendedAtMs: number | null; entry: AuditEntry },
 ): Promise<void> {
   const { accountId, suspendedAtMs, entry } = change;
-  const isOther = suspendedAtMs === null ? isNotNull(account.suspendedAtMs) : isNull(account.suspendedAtMs);
+  const changes = suspendedAtMs === null ? isNotNull(account.suspendedAtMs) : isNull(account.suspendedAtMs);
   await db.batch([
     db
       .update(account)
       .set({ suspendedAtMs })
-      .where(and(eq(account.id, accountId), isOther)),
+      .where(and(eq(account.id, accountId), changes)),
     addAuditIfChanged(db, entry),
   ]);
 }
 
-/** E-mails of people, by their ids: who did what in a trail. */
+/** E-mails of people by person id, to show who did what in an audit trail. */
 export async function emailsOf(db: Database, personIds: readonly string[]): Promise<Map<string, string>> {
   const rows = await db
     .select({ id: person.id, email: person.email })

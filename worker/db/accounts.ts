@@ -1,4 +1,4 @@
-/** Accounts and who belongs to them. */
+/** Accounts and the people who belong to them. */
 import { and, eq, gt, lt, notExists, sql } from 'drizzle-orm';
 import type { CapPeriod } from '../domain/limits.ts';
 import type { NanoUsd } from '../domain/money.ts';
@@ -9,7 +9,7 @@ export type AccountRow = typeof account.$inferSelect;
 
 const ACCOUNTS_PER_PAGE = 1_000;
 
-/** The account that the person owns, or null. */
+/** The id of the account that the person owns, or null. */
 export async function accountOfPerson(db: Database, personId: string): Promise<string | null> {
   const row = await db
     .select({ accountId: member.accountId })
@@ -24,7 +24,10 @@ export async function findAccount(db: Database, id: string): Promise<AccountRow 
   return (await db.select().from(account).where(eq(account.id, id)).get()) ?? null;
 }
 
-/** Caps what all keys together spend. Isolates that remember the account see it when they forget: within seconds. */
+/**
+ * Caps what all keys of the account spend together. Isolates that have the account cached apply it when their copy
+ * expires, within seconds.
+ */
 export async function setAccountCap(
   db: Database,
   cap: { accountId: string; capNanoUsd: NanoUsd | null; capPeriod: CapPeriod },
@@ -33,7 +36,7 @@ export async function setAccountCap(
   await db.update(account).set(set).where(eq(account.id, accountId));
 }
 
-/** Opens an account with its owner, in one step. The same account twice is one account. */
+/** Opens an account with its owner, in one batch. Repeating it with the same id changes nothing. */
 export async function insertAccount(
   db: Database,
   opening: { accountId: string; ownerId: string; name: string; nowMs: number },
@@ -46,9 +49,9 @@ export async function insertAccount(
 }
 
 /**
- * Removes a person whose sign-up was cut short before the password was stored: nobody could ever sign in as them,
- * and nobody else could take the e-mail. D1 has no transaction that would span better-auth's two inserts.
- * @returns whether there was one
+ * Removes a person whose sign-up was cut short before the password was stored: they could never sign in, and the
+ * e-mail would stay taken. D1 has no transaction that would span better-auth's two inserts.
+ * @returns whether there was such a person
  */
 export async function removeUnfinishedPerson(
   db: Database,
@@ -69,7 +72,7 @@ export async function removeUnfinishedPerson(
   return removed.length > 0;
 }
 
-/** A page of account ids in their order, those after `after`. */
+/** A page of account ids in ascending order, starting after `after`. */
 export async function listAccountIds(db: Database, after: string): Promise<string[]> {
   const rows = await db
     .select({ id: account.id })

@@ -1,4 +1,4 @@
-/** The audit trail: what an operator did and what the pool noticed. Rows are only ever added. */
+/** The audit trail: what operators and teams did, and what the pool noticed. Rows are only ever added. */
 import { desc, type SQL, sql } from 'drizzle-orm';
 import { newId } from '../domain/ids.ts';
 import type { Database } from './client.ts';
@@ -8,26 +8,28 @@ export type AuditRow = typeof audit.$inferSelect;
 
 export interface AuditEntry {
   readonly atMs: number;
-  /** person id, `node:…`, `pool` or `operator-token` */
+  /** Person id, `node:…`, `pool` or `operator-token`. */
   readonly actor: string;
-  /** `noun.verb`, such as `node.draining` */
+  /** `noun.verb`, such as `node.draining`. */
   readonly action: string;
-  /** id of what it was done to */
+  /** Id of the object of the action. */
   readonly subject: string;
-  /** never content of customers, never a secret */
+  /** Never contains customers' content or a secret. */
   readonly detail: Record<string, string | number | null>;
-  /** whose trail it is a part of, too: what a team did with its account, and what an operator did to it */
+  /**
+   * The account whose own trail also shows the row: what a team did with its account, and what an operator did to it.
+   */
   readonly accountId?: string;
 }
 
-/** A statement that adds a row: await it, or put it into a batch. */
+/** A statement that adds a row: await it alone, or put it into a batch. */
 export function addAudit(db: Database, entry: AuditEntry) {
   return db.insert(audit).values({ id: newId('audit', entry.atMs), ...entry });
 }
 
 /**
- * For a batch: adds the row only when the statement just before it changed exactly one row.
- * `subject` is an expression where only that statement decided the id.
+ * For a batch: adds the row only when the statement just before it changed exactly one row. `subject` may be an SQL
+ * expression where that statement decides the id.
  */
 export function addAuditIfChanged(
   db: Database,
@@ -47,7 +49,7 @@ export function addAuditIfChanged(
   );
 }
 
-/** The newest rows first. */
+/** Lists the newest rows first. */
 export function listAudit(db: Database, limit: number): Promise<AuditRow[]> {
   return db.select().from(audit).orderBy(desc(audit.atMs), desc(audit.id)).limit(limit);
 }

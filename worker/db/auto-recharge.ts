@@ -1,6 +1,9 @@
-/** Who an account is to its payment provider, its saved card, and when that may be charged without anybody there. */
+/**
+ * An account's customer id at its payment provider, its saved card, and the rule by which that card is charged
+ * without a person present.
+ */
 import { and, eq, isNotNull, isNull, ne, or, sql } from 'drizzle-orm';
-import type { DeclineReason, OffReason } from '../domain/decline.ts';
+import type { DeclineReason, RechargeOffReason } from '../domain/decline-reasons.ts';
 import type { NanoUsd } from '../domain/money.ts';
 import type { Database } from './client.ts';
 import { autoRecharge } from './schema.ts';
@@ -30,8 +33,11 @@ interface Customer {
   readonly nowMs: number;
 }
 
-/** Keeps the first customer of an account; with another provider nothing of the last one is of use. */
-export async function keepCustomer(
+/**
+ * Stores the account's customer id unless it has one already. With another provider, everything stored for the last
+ * one is discarded.
+ */
+export async function saveCustomer(
   db: Database,
   { accountId, provider, customerRef, nowMs }: Customer,
 ): Promise<void> {
@@ -54,8 +60,8 @@ export async function keepCustomer(
     });
 }
 
-/** A new card takes the place of the last one. What was said of that is over, but recharge stays on or off. */
-export async function keepCard(
+/** Stores a card in place of the last one. The last card's decline no longer matters, but recharge stays on or off. */
+export async function saveCard(
   db: Database,
   card: Customer & { methodRef: string; methodLabel: string },
 ): Promise<void> {
@@ -72,7 +78,7 @@ export async function keepCard(
     );
 }
 
-/** Only if it is still the card that was meant. */
+/** Removes the card, only if it is still the given one. */
 export async function dropCard(
   db: Database,
   { accountId, methodRef, nowMs }: { accountId: string; methodRef: string; nowMs: number },
@@ -89,7 +95,7 @@ export interface RechargeRule {
   readonly monthlyMaxNanoUsd: NanoUsd;
 }
 
-/** @returns false: there is no card to charge */
+/** Turns recharge on with `rule`. @returns false: there is no card to charge */
 export async function turnOn(
   db: Database,
   accountId: string,
@@ -104,10 +110,10 @@ export async function turnOn(
   return changed.length === 1;
 }
 
-/** @param why null: its owner wanted it */
+/** Turns recharge off. @param why null: its owner turned it off */
 export async function turnOff(
   db: Database,
-  { accountId, why, nowMs }: { accountId: string; why: OffReason | null; nowMs: number },
+  { accountId, why, nowMs }: { accountId: string; why: RechargeOffReason | null; nowMs: number },
 ): Promise<void> {
   await db
     .update(autoRecharge)

@@ -1,4 +1,4 @@
-/** Batches as the API and the pages read them. Each one's Durable Object says here how far it is. */
+/** Batches as the API and the portal read them. Each batch's Durable Object writes its progress here. */
 import { and, desc, eq, inArray, lt, sql } from 'drizzle-orm';
 import type { Database } from './client.ts';
 import type { Page } from './files.ts';
@@ -29,7 +29,7 @@ export async function findBatch(
   return row ?? null;
 }
 
-/** Newest first. */
+/** Lists batches, newest first. */
 export function listBatches(
   db: Database,
   { accountId, afterId, limit }: Page & { accountId: string },
@@ -43,7 +43,7 @@ export function listBatches(
     .limit(limit);
 }
 
-export async function unfinishedBatches(db: Database, accountId: string): Promise<number> {
+export async function countUnfinishedBatches(db: Database, accountId: string): Promise<number> {
   const row = await db
     .select({ count: sql<number>`count(*)` })
     .from(batch)
@@ -52,13 +52,16 @@ export async function unfinishedBatches(db: Database, accountId: string): Promis
   return row!.count;
 }
 
-/** Whether a batch that has not ended reads the file. */
-export async function isInUse(db: Database, { accountId, fileId }: { accountId: string; fileId: string }) {
-  const of = and(eq(batch.accountId, accountId), eq(batch.inputFileId, fileId));
+/** Whether an unfinished batch reads the file. */
+export async function isFileInUse(
+  db: Database,
+  { accountId, fileId }: { accountId: string; fileId: string },
+) {
+  const ofFile = and(eq(batch.accountId, accountId), eq(batch.inputFileId, fileId));
   const row = await db
     .select({ id: batch.id })
     .from(batch)
-    .where(and(of, inArray(batch.state, UNFINISHED)))
+    .where(and(ofFile, inArray(batch.state, UNFINISHED)))
     .get();
   return row !== undefined;
 }

@@ -1,6 +1,6 @@
-/** Canaries: a row a try. A row is written once and ended once, whoever comes first. */
+/** Canary attempts, one row each. A row is written once and ended once, by whichever caller comes first. */
 import { and, desc, eq, inArray, isNull, max, sql } from 'drizzle-orm';
-import { asOf, type CanaryFault, type CanaryTry, TRIES_THAT_COUNT } from '../domain/canary.ts';
+import { ATTEMPTS_CONSIDERED, asOf, type CanaryAttempt, type CanaryFault } from '../domain/canary.ts';
 import type { NodeState } from '../domain/node.ts';
 import type { Usage } from '../domain/usage.ts';
 import { type AuditEntry, addAuditIfChanged } from './audit.ts';
@@ -12,19 +12,19 @@ type CanaryRow = typeof canary.$inferSelect;
 const isOpen = and(isNull(canary.fault), isNull(canary.passedAtMs));
 
 export interface CanaryStanding {
-  /** null: there is no such node */
+  /** null: there is no such node. */
   readonly state: NodeState | null;
-  /** when it last got into the state `canary` */
+  /** When it last entered the state `canary`. */
   readonly sinceMs: number;
-  /** the newest first; no more than decide */
-  readonly tries: readonly CanaryTry[];
+  /** The newest first, and no more than the decision needs. */
+  readonly tries: readonly CanaryAttempt[];
 }
 
-/** What decides whether a node is to be tried now. */
+/** Reads what decides whether a node is to be tried now. */
 export async function canaryStanding(db: Database, nodeId: string): Promise<CanaryStanding> {
   const [states, since, rows] = await db.batch([
     db.select({ state: node.state }).from(node).where(eq(node.id, nodeId)),
-    // every way into the state, and another engine in it, leaves its audit row in one batch with it
+    // Every way into the state, and a change of engine within it, writes its audit row in the same batch.
     db
       .select({ atMs: max(audit.atMs) })
       .from(audit)
@@ -34,18 +34,18 @@ export async function canaryStanding(db: Database, nodeId: string): Promise<Cana
           inArray(audit.action, ['node.enrolled', 'node.canary', 'node.engine_changed']),
         ),
       ),
-    newestTries(db, nodeId).limit(TRIES_THAT_COUNT),
+    newestTries(db, nodeId).limit(ATTEMPTS_CONSIDERED),
   ]);
   return { state: states[0]?.state ?? null, sinceMs: since[0]?.atMs ?? 0, tries: rows.map(toTry) };
 }
 
 /**
- * Begins a try, unless the node has left its state or somebody else has begun one since `newest` was read.
- * @returns whether it is this call's
+ * Begins a try, unless the node has left the state `canary` or another caller began one after `newest` was read.
+ * @returns whether this call began it
  */
 export async function beginTry(
   db: Database,
-  begun: { requestId: string; nodeId: string; atMs: number; newest: CanaryTry | undefined },
+  begun: { requestId: string; nodeId: string; atMs: number; newest: CanaryAttempt | undefined },
 ): Promise<boolean> {
   const { requestId, nodeId, atMs, newest } = begun;
   const newestNow = newestTries(db, nodeId).limit(1).as('newest');
@@ -57,8 +57,8 @@ export async function beginTry(
   return inserted.meta.changes === 1;
 }
 
-/** What the edge or its clock found out. Changes nothing about a try that has ended. */
-export async function noteTry(
+/** Records what the edge observed, or that it timed out. A try that has ended stays as it is. */
+export async function recordTry(
   db: Database,
   requestId: string,
   found: { usage?: Usage | null; fault: CanaryFault | null },
@@ -69,7 +69,10 @@ export async function noteTry(
     .where(and(eq(canary.requestId, requestId), isOpen));
 }
 
-/** For a batch: when the statement just before changed exactly one row, what is open says nothing about the node any more. */
+/**
+ * For a batch: ends the node's open tries when the statement just before changed exactly one row, because they say
+ * nothing about the node any more.
+ */
 export function endOpenTriesIfChanged(db: Database, nodeId: string, fault: CanaryFault) {
   return db
     .update(canary)
@@ -78,8 +81,8 @@ export function endOpenTriesIfChanged(db: Database, nodeId: string, fault: Canar
 }
 
 /**
- * The receipt agreed: the node gets customers, if it is still a canary and this try is still open.
- * @returns whether it does from now on
+ * Passes a try whose receipt agreed: the node becomes active if it is still a canary and this try is still open.
+ * @returns whether this call activated it
  */
 export async function passTry(
   db: Database,
@@ -100,11 +103,11 @@ export async function passTry(
   return activated.meta.changes === 1;
 }
 
-/** By the ids of their second requests. */
+/** Finds tries by the ids of their second requests. */
 export async function findTries(
   db: Database,
   requestIds: readonly string[],
-): Promise<Map<string, CanaryTry>> {
+): Promise<Map<string, CanaryAttempt>> {
   const rows = await db
     .select()
     .from(canary)
@@ -113,7 +116,7 @@ export async function findTries(
 }
 
 /** The newest try of each node that was ever tried, by node id. */
-export async function lastTries(db: Database, nowMs: number): Promise<Map<string, CanaryTry>> {
+export async function lastTries(db: Database, nowMs: number): Promise<Map<string, CanaryAttempt>> {
   const rows = await db
     .select({ canary })
     .from(node)
@@ -133,7 +136,7 @@ function newestTries(db: Database, nodeId: string) {
     .orderBy(desc(canary.atMs), desc(canary.requestId));
 }
 
-/** The faults in the table are those that this file wrote. */
-function toTry({ fault, ...row }: CanaryRow): CanaryTry {
+/** The column is plain text; only this file writes it, and only with CanaryFault values. */
+function toTry({ fault, ...row }: CanaryRow): CanaryAttempt {
   return { ...row, fault: fault as CanaryFault | null };
 }

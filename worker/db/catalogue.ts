@@ -1,4 +1,4 @@
-/** Models and their dated prices, as D1 has them. */
+/** Models and their dated prices, read from D1. */
 import type { DatedPrice } from '../domain/pricing.ts';
 import type { Database } from './client.ts';
 import { model, price } from './schema.ts';
@@ -13,12 +13,12 @@ export async function loadCatalogue(db: Database): Promise<Model[]> {
   return models.map((each) => ({ ...each, prices: prices.filter((row) => row.modelId === each.id) }));
 }
 
-/** By id or alias, whatever the case. */
+/** Finds a model by id or alias, ignoring case. */
 export function findModel(catalogue: readonly Model[], name: string): Model | null {
-  const wanted = name.toLowerCase();
+  const lowerName = name.toLowerCase();
   return (
     catalogue.find(
-      (each) => each.id === wanted || each.aliases.some((alias) => alias.toLowerCase() === wanted),
+      (each) => each.id === lowerName || each.aliases.some((alias) => alias.toLowerCase() === lowerName),
     ) ?? null
   );
 }

@@ -1,10 +1,10 @@
-/** D1 behind drizzle. One query file a noun stands beside this one. */
+/** D1 behind drizzle. Each file beside this one holds the queries about one noun. */
 import { drizzle } from 'drizzle-orm/d1';
 import * as schema from './schema.ts';
 
 export type Database = ReturnType<typeof open>;
 
-/** drizzle reads the whole schema when it opens a database: once for each is enough. */
+/** drizzle reads the whole schema when it opens a database, so each binding is opened once. */
 const opened = new WeakMap<D1Database, Database>();
 
 export function database({ DB }: { readonly DB: D1Database }): Database {

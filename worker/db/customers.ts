@@ -1,4 +1,4 @@
-/** What an operator looks at of customers: who has trouble, and of one account its people, its spend and its payments. */
+/** What an operator sees of customers: accounts with problems, and one account's people, spend and failed webhooks. */
 import { and, asc, desc, eq, isNull, sql } from 'drizzle-orm';
 import { firstIdAt } from '../domain/ids.ts';
 import type { Database } from './client.ts';
@@ -8,24 +8,27 @@ import { drift, member, noticeDelivery, person, webhookEndpoint } from './schema
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 
-/** Deliveries that failed longer ago are no news. */
+/** Deliveries that failed longer ago than a week are no longer shown. */
 export const FAILED_SINCE_MS = 7 * DAY_MS;
-/** Findings that are looked through for whose they are. */
+/** Open findings read to group them by account: bounds the query when there are very many. */
 const FINDINGS_MAX = 1_000;
 
 export interface Anomaly {
   readonly accountId: string;
-  /** open findings of the reconciliation */
+  /** Open findings of the reconciliation. */
   readonly findings: number;
-  /** webhooks that were given up within FAILED_SINCE_MS */
+  /** Webhooks that were given up within FAILED_SINCE_MS. */
   readonly failedWebhooks: number;
-  /** of refunds and disputes: what the account did not have. Its Wallet knows what is left of it */
+  /**
+   * What the account could not cover when refunds and disputes were debited. Its Wallet knows how much of it is still
+   * owed.
+   */
   readonly uncollectedNanoUsd: number;
 }
 
-/** Accounts with something that somebody should look at, the worst first. */
+/** Lists accounts that need attention, the worst first. */
 export function listAnomalies(db: Database, { nowMs, limit }: { nowMs: number; limit: number }) {
-  // ids begin with their time, so the primary key alone finds the deliveries since an instant
+  // Ids begin with their creation time, so the primary key alone finds the deliveries since an instant.
   const firstId = firstIdAt('dlv', nowMs - FAILED_SINCE_MS);
   return db.all<Anomaly>(sql`
     select account_id as accountId, sum(finding) as findings, sum(failed) as failedWebhooks, sum(uncollected) as uncollectedNanoUsd
@@ -73,7 +76,7 @@ export async function spendOf(db: Database, accountId: string, nowMs: number): P
   return row;
 }
 
-/** Open findings of the account, the oldest first. */
+/** Lists the account's open findings, the oldest first. */
 export function listAccountDrift(db: Database, accountId: string, limit: number): Promise<DriftRow[]> {
   return db
     .select()
@@ -83,14 +86,14 @@ export function listAccountDrift(db: Database, accountId: string, limit: number)
     .limit(limit);
 }
 
-/** What ledger, payment provider and receipts of an account have not agreed on yet. */
+/** Counts of what the ledger, the payment provider and the receipts of an account have not agreed on yet. */
 export interface Disagreement {
-  /** paid at the provider, and not a ledger entry in D1 */
+  /** Orders paid at the provider that are not a ledger entry in D1 yet. */
   readonly uncredited: number;
-  /** taken back by the provider, and not yet by the Wallet */
+  /** Reversals by the provider that the Wallet has not applied yet. */
   readonly uncorrected: number;
-  /** billed requests whose receipt has not come, and whose absence is no finding yet */
-  readonly unwitnessed: number;
+  /** Billed requests whose receipt has not arrived, and whose absence is not a finding yet. */
+  readonly awaitingReceipt: number;
 }
 
 export function disagreementOf(db: Database, accountId: string): Promise<Disagreement> {
@@ -102,7 +105,7 @@ export function disagreementOf(db: Database, accountId: string): Promise<Disagre
       (select count(*) from payment_order as o join payment_correction as c on c.order_id = o.id
         where o.account_id = ${accountId} and c.uncollected_nano_usd is null) as uncorrected,
       coalesce((select max(0, billed_requests - witnessed_requests - missed_requests) from projection
-        where account_id = ${accountId}), 0) as unwitnessed`);
+        where account_id = ${accountId}), 0) as awaitingReceipt`);
 }
 
 export interface FailedWebhook {
@@ -114,7 +117,7 @@ export interface FailedWebhook {
   readonly lastFault: string | null;
 }
 
-/** Webhooks that were given up, the newest first. */
+/** Lists webhooks that were given up, the newest first. */
 export function listFailedWebhooks(
   db: Database,
   { accountId, limit }: { accountId: string; limit: number },

@@ -1,4 +1,4 @@
-/** Findings of the reconciliation that wait for an operator, and how far the second witness is behind the first. */
+/** Reconciliation findings that wait for an operator, and how far nodes' receipts lag behind billing. */
 import { and, asc, eq, isNull, sql } from 'drizzle-orm';
 import type { DriftKind } from '../domain/reconciliation.ts';
 import { type AuditEntry, addAuditIfChanged } from './audit.ts';
@@ -7,23 +7,23 @@ import { drift, node, projection, receiptHour } from './schema.ts';
 
 export type DriftRow = typeof drift.$inferSelect;
 
-/** Names one finding. */
-export interface DriftName {
+/** Identifies one finding. */
+export interface DriftKey {
   readonly requestId: string;
-  /** empty: no node is concerned */
+  /** Empty: no node is concerned. */
   readonly nodeId: string;
   readonly kind: DriftKind;
 }
 
-/** Past so many it no longer matters how many. */
+/** Counting stops here: past this many the exact number no longer matters. */
 export const OPEN_COUNTED_MAX = 1_000;
 
-/** Findings that nobody has closed and nothing has explained, the oldest first. */
+/** Lists findings that are neither closed nor explained, the oldest first. */
 export function listOpenDrift(db: Database, limit: number): Promise<DriftRow[]> {
   return db.select().from(drift).where(isNull(drift.resolvedAtMs)).orderBy(asc(drift.foundAtMs)).limit(limit);
 }
 
-/** @returns at most OPEN_COUNTED_MAX */
+/** Counts open findings. @returns at most OPEN_COUNTED_MAX */
 export async function countOpenDrift(db: Database): Promise<number> {
   const open = db
     .select({ one: sql`1` })
@@ -34,40 +34,40 @@ export async function countOpenDrift(db: Database): Promise<number> {
   return row.n;
 }
 
-export async function findOpenDrift(db: Database, name: DriftName): Promise<DriftRow | null> {
+export async function findOpenDrift(db: Database, key: DriftKey): Promise<DriftRow | null> {
   return (
     (await db
       .select()
       .from(drift)
-      .where(and(isNamed(name), isNull(drift.resolvedAtMs)))
+      .where(and(matchesKey(key), isNull(drift.resolvedAtMs)))
       .get()) ?? null
   );
 }
 
-/** @returns whether it was open and is closed now */
+/** Closes a finding. @returns whether it was open and is closed now */
 export async function closeDrift(
   db: Database,
-  { name, nowMs, entry }: { name: DriftName; nowMs: number; entry: AuditEntry },
+  { key, nowMs, entry }: { key: DriftKey; nowMs: number; entry: AuditEntry },
 ): Promise<boolean> {
   const [closed] = await db.batch([
     db
       .update(drift)
       .set({ resolvedAtMs: nowMs })
-      .where(and(isNamed(name), isNull(drift.resolvedAtMs))),
+      .where(and(matchesKey(key), isNull(drift.resolvedAtMs))),
     addAuditIfChanged(db, entry),
   ]);
   return closed.meta.changes === 1;
 }
 
-function isNamed({ requestId, nodeId, kind }: DriftName) {
+function matchesKey({ requestId, nodeId, kind }: DriftKey) {
   return and(eq(drift.requestId, requestId), eq(drift.nodeId, nodeId), eq(drift.kind, kind));
 }
 
-/** What a node counted in a span of hours, by why it was billed to nobody; `reason` empty: billed to the last token. */
+/** What a node counted in a span of hours, by write-off reason; an empty `reason` means that every token was billed. */
 export type CountedTokens = Omit<typeof receiptHour.$inferSelect, 'hourMs'>;
 
-/** @param sinceMs the beginning of an hour */
-export function countedSince(sinceMs: number) {
+/** The query behind CountedTokens. @param sinceMs the beginning of an hour */
+export function countedTokensSince(sinceMs: number) {
   return sql<CountedTokens>`
     select n.id as nodeId, r.reason, sum(r.receipts) as receipts,
       sum(r.prompt_tokens) as promptTokens, sum(r.completion_tokens) as completionTokens,
@@ -77,7 +77,7 @@ export function countedSince(sinceMs: number) {
     group by n.id, r.reason order by n.name, r.reason`;
 }
 
-/** When a node's newest receipt came, and when the request that it tells of had ended (null: of no request that is known). */
+/** When a node's newest receipt arrived, and when its request had ended (null: the request is unknown). */
 export interface NewestReceipt {
   readonly nodeId: string;
   readonly receivedAtMs: number;
@@ -85,7 +85,7 @@ export interface NewestReceipt {
 }
 
 export function newestReceipts() {
-  // beside a max() the other columns are of its row
+  // SQLite takes the other columns from the row that has the max().
   return sql<NewestReceipt>`
     select n.id as nodeId, max(r.newest_received_at_ms) as receivedAtMs, nullif(r.newest_ended_at_ms, 0) as endedAtMs
     from ${node} as n
@@ -94,9 +94,12 @@ export function newestReceipts() {
     group by n.id`;
 }
 
-/** Billed requests, of all accounts, whose node has not been heard of yet; what is missing too long is a finding. */
+/**
+ * Counts billed requests of all accounts whose receipt has not arrived; those missing too long are findings and left
+ * out.
+ */
 export function waitingReceipts() {
-  // a receipt may be told before its request
+  // max(0, …): a receipt may be published before its request.
   return sql<{ waiting: number }>`
     select coalesce(sum(max(0, billed_requests - witnessed_requests - missed_requests)), 0) as waiting
     from ${projection}`;

@@ -1,9 +1,9 @@
-/** Which accounts exist: asked before a Wallet is reached for, because reaching for one creates it. */
+/** Which accounts exist. Callers check this before they address a Wallet, because addressing one creates it. */
 import { sql } from 'drizzle-orm';
 import type { Database } from './client.ts';
 import { account } from './schema.ts';
 
-/** One bound parameter however many there are: D1 allows 100 a statement. */
+/** Binds one JSON parameter however many ids there are: D1 allows 100 parameters per statement. */
 export async function existingAccounts(db: Database, accountIds: readonly string[]): Promise<string[]> {
   const rows = await db
     .select({ id: account.id })

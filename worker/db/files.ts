@@ -1,39 +1,39 @@
-/** Files of customers: what is known of them; what they hold is in R2 (batches/file-parts.ts). */
+/** Metadata of customers' files; their content is in R2 (batches/file-parts.ts). */
 import { and, desc, eq, gt, lt, sql } from 'drizzle-orm';
 import type { Database } from './client.ts';
 import { file } from './schema.ts';
 
 export type FileRow = typeof file.$inferSelect;
-type Whose = { accountId: string; nowMs: number };
+type Owner = { accountId: string; nowMs: number };
 
-/** Safe to repeat. */
+/** Adds a file. Repeating it changes nothing. */
 export async function addFile(db: Database, row: FileRow): Promise<void> {
   await db.insert(file).values(row).onConflictDoNothing();
 }
 
-/** Null for one that is not the account's or has expired. */
-export async function findFile(db: Database, { id, ...whose }: Whose & { id: string }) {
+/** Finds a file; null when it is not the account's or has expired. */
+export async function findFile(db: Database, { id, ...owner }: Owner & { id: string }) {
   return (
     (await db
       .select()
       .from(file)
-      .where(and(eq(file.id, id), owned(whose)))
+      .where(and(eq(file.id, id), isOwned(owner)))
       .get()) ?? null
   );
 }
 
-/** Newest first. @param afterId the last of the page before */
+/** Lists files, newest first. @param afterId the last id of the previous page */
 export function listFiles(
   db: Database,
-  { purpose, afterId, limit, ...whose }: Whose & Page & { purpose: FileRow['purpose'] | null },
+  { purpose, afterId, limit, ...owner }: Owner & Page & { purpose: FileRow['purpose'] | null },
 ): Promise<FileRow[]> {
   const ofPurpose = purpose === null ? undefined : eq(file.purpose, purpose);
-  // ids sort by time
+  // Ids sort by time.
   const after = afterId === null ? undefined : lt(file.id, afterId);
   return db
     .select()
     .from(file)
-    .where(and(owned(whose), ofPurpose, after))
+    .where(and(isOwned(owner), ofPurpose, after))
     .orderBy(desc(file.id))
     .limit(limit);
 }
@@ -47,16 +47,16 @@ export async function deleteFile(db: Database, { id, accountId }: { id: string; 
   await db.delete(file).where(and(eq(file.id, id), eq(file.accountId, accountId)));
 }
 
-/** What an account keeps here. */
-export async function filesKept(db: Database, whose: Whose): Promise<{ files: number; bytes: number }> {
+/** Counts the account's files and their bytes. */
+export async function fileTotals(db: Database, owner: Owner): Promise<{ files: number; bytes: number }> {
   const row = await db
     .select({ files: sql<number>`count(*)`, bytes: sql<number>`coalesce(sum(${file.bytes}), 0)` })
     .from(file)
-    .where(owned(whose))
+    .where(isOwned(owner))
     .get();
   return row!;
 }
 
-function owned({ accountId, nowMs }: Whose) {
+function isOwned({ accountId, nowMs }: Owner) {
   return and(eq(file.accountId, accountId), gt(file.expiresAtMs, nowMs));
 }

@@ -1,4 +1,4 @@
-/** Invoices as they were issued, and who the next ones are made out to. */
+/** Invoices as they were issued, and the billing details that the next ones are made out to. */
 import { and, eq, sql } from 'drizzle-orm';
 import { type AuditEntry, addAudit } from './audit.ts';
 import type { Database } from './client.ts';
@@ -17,7 +17,7 @@ export async function findBillingDetails(db: Database, accountId: string): Promi
   return row ?? null;
 }
 
-/** For the next invoices: those that were issued stay as they are. */
+/** Saves billing details for the next invoices; those already issued stay as they are. */
 export async function saveBillingDetails(
   db: Database,
   { accountId, buyer, nowMs, entry }: { accountId: string; buyer: Buyer; nowMs: number; entry: AuditEntry },
@@ -33,14 +33,14 @@ export async function saveBillingDetails(
 }
 
 /**
- * For the batch that marks an order paid: its invoice, with the number after the last and the buyer as the account has
- * said it by now. One an order; D1 runs one batch at a time, so numbers have no gap and none is given twice.
+ * For the batch that marks an order paid: issues the order's one invoice, with the next number and the account's
+ * billing details as they are now. D1 runs one batch at a time, so numbers have no gap and none is given twice.
  */
 export function issueInvoice(db: Database, { orderId, nowMs }: { orderId: string; nowMs: number }) {
   return (
     db
       .insert(invoice)
-      // the columns of the table in their order
+      // INSERT … SELECT: the table's columns in their order.
       .select(sql`
         SELECT (SELECT coalesce(max(number), 0) + 1 FROM invoice), o.id, o.account_id, ${nowMs}, o.amount_nano_usd,
           CASE WHEN d.account_id IS NULL THEN NULL ELSE json_object('legalName', d.legal_name, 'address', d.address,
@@ -52,7 +52,7 @@ export function issueInvoice(db: Database, { orderId, nowMs }: { orderId: string
   );
 }
 
-/** null: there is none, or it is another account's */
+/** Finds an invoice of the account; null: there is none, or it is another account's. */
 export async function findInvoice(
   db: Database,
   which: { accountId: string; number: number },
@@ -69,7 +69,7 @@ export async function invoiceOfOrder(db: Database, orderId: string): Promise<Inv
   return (await db.select().from(invoice).where(eq(invoice.orderId, orderId)).get()) ?? null;
 }
 
-/** Numbers of the account's invoices, by their orders. */
+/** Invoice numbers of the account, by order id. */
 export async function invoiceNumbers(db: Database, accountId: string): Promise<Map<string, number>> {
   const rows = await db
     .select({ orderId: invoice.orderId, number: invoice.number })

@@ -1,4 +1,4 @@
-/** API keys: made once, found by their hash, listed and revoked within their account. */
+/** API keys: created once, found by their hash, listed and revoked within their account. */
 import { and, desc, eq, isNull, type SQL } from 'drizzle-orm';
 import { hashApiKey, newApiKey } from '../domain/api-key.ts';
 import { newId } from '../domain/ids.ts';
@@ -13,15 +13,15 @@ export type ApiKeyRow = typeof apiKey.$inferSelect;
 export interface NewKey {
   readonly accountId: string;
   readonly name: string;
-  /** inference unless told */
+  /** Default: inference. */
   readonly scope?: ApiKeyRow['scope'];
-  /** null: all */
+  /** null: all models. */
   readonly models?: readonly string[] | null;
-  /** null: no cap */
+  /** null: no cap. */
   readonly capNanoUsd?: NanoUsd | null;
   readonly capPeriod?: CapPeriod;
   readonly requestsPerMinute?: number;
-  /** null: no limit */
+  /** null: no limit. */
   readonly tokensPerMinute?: number | null;
   readonly concurrency?: number;
   readonly expiresAtMs?: number | null;
@@ -29,48 +29,49 @@ export interface NewKey {
 }
 
 /**
- * Makes a key. `key` is its only copy: it is stored nowhere and cannot be had again.
- * @param actor who makes it, for the trail: a person's id or a management key's; null: nobody is told
+ * Creates a key. The returned `key` is its only copy: it is stored nowhere and cannot be read again.
+ * @param actor who creates it, for the audit trail: a person's id or a management key's; null: no audit row is
+ * written
  */
 export async function createKey(
   db: Database,
   pepper: CryptoKey,
   request: NewKey,
   actor: string | null = null,
-): Promise<MadeKey> {
+): Promise<CreatedKey> {
   const { key, insert, entry } = await newRow(db, pepper, request, actor);
   if (entry === null) return { key, row: await insert.get() };
   const [rows] = await db.batch([insert, addAudit(db, entry)]);
   return { key, row: rows[0]! };
 }
 
-export interface MadeKey {
+export interface CreatedKey {
   readonly key: string;
   readonly row: ApiKeyRow;
 }
 
 /**
- * A new key on the same terms. The old one goes on for the overlap, so that nothing has to be changed in one instant;
- * one that ends before that ends when it would have. Both or neither.
+ * Creates a new key on the same terms. The old one stays valid for `overlapMs`, so that clients need not switch in
+ * one instant; one that expires before that still expires then. Both changes are one batch.
  */
 export async function rotateKey(
   db: Database,
   pepper: CryptoKey,
   request: { row: ApiKeyRow; overlapMs: number; actor: string; nowMs: number },
-): Promise<MadeKey> {
+): Promise<CreatedKey> {
   const { row: old, overlapMs, actor, nowMs } = request;
   const { accountId, name, scope, models, capPeriod, requestsPerMinute, tokensPerMinute, concurrency } = old;
   const capNanoUsd = old.capNanoUsd === null ? null : nanoUsd(old.capNanoUsd);
   const terms = { models, capNanoUsd, capPeriod, requestsPerMinute, tokensPerMinute, concurrency };
   const fresh = { accountId, name, scope, ...terms, expiresAtMs: old.expiresAtMs, nowMs };
   const { key, id, insert, entry } = await newRow(db, pepper, fresh, actor);
-  const overMs = nowMs + overlapMs;
+  const overlapEndMs = nowMs + overlapMs;
   const [rows] = await db.batch([
     insert,
     addAudit(db, entry!),
     db
       .update(apiKey)
-      .set({ expiresAtMs: Math.min(overMs, old.expiresAtMs ?? overMs) })
+      .set({ expiresAtMs: Math.min(overlapEndMs, old.expiresAtMs ?? overlapEndMs) })
       .where(and(eq(apiKey.id, old.id), eq(apiKey.accountId, accountId), isNull(apiKey.revokedAtMs))),
     addAudit(db, { ...entry!, action: 'key.rotated', subject: old.id, detail: { name, what: id } }),
   ]);
@@ -106,7 +107,7 @@ async function newRow(db: Database, pepper: CryptoKey, request: NewKey, actor: s
   return { key, id, insert, entry };
 }
 
-/** Every key of the account, newest first, revoked and expired ones included. */
+/** Lists every key of the account, newest first, revoked and expired ones included. */
 export function listKeys(db: Database, accountId: string): Promise<ApiKeyRow[]> {
   return db
     .select()
@@ -115,7 +116,7 @@ export function listKeys(db: Database, accountId: string): Promise<ApiKeyRow[]> 
     .orderBy(desc(apiKey.createdAtMs), desc(apiKey.id));
 }
 
-/** The key if it is the account's, else null. */
+/** Finds a key of the account; null when it is another account's or does not exist. */
 export async function findKey(
   db: Database,
   which: { accountId: string; keyId: string },
@@ -128,22 +129,25 @@ export async function findKey(
   return row ?? null;
 }
 
-export interface KeyOfAccount {
+export interface KeyWithAccount {
   readonly key: ApiKeyRow;
   readonly account: typeof account.$inferSelect;
 }
 
-/** The key of that hash with its account, revoked and expired ones included: the caller decides what they may do. */
-export function findKeyByHash(db: Database, hash: string): Promise<KeyOfAccount | null> {
+/**
+ * Finds a key by its hash, with its account. Revoked and expired keys are included: the caller decides what they may
+ * do.
+ */
+export function findKeyByHash(db: Database, hash: string): Promise<KeyWithAccount | null> {
   return keyWithAccount(db, eq(apiKey.hash, hash));
 }
 
-/** The same by id. */
-export function findKeyById(db: Database, keyId: string): Promise<KeyOfAccount | null> {
+/** Like findKeyByHash, by id. */
+export function findKeyById(db: Database, keyId: string): Promise<KeyWithAccount | null> {
   return keyWithAccount(db, eq(apiKey.id, keyId));
 }
 
-async function keyWithAccount(db: Database, which: SQL): Promise<KeyOfAccount | null> {
+async function keyWithAccount(db: Database, which: SQL): Promise<KeyWithAccount | null> {
   const row = await db
     .select({ key: apiKey, account })
     .from(apiKey)
@@ -153,7 +157,7 @@ async function keyWithAccount(db: Database, which: SQL): Promise<KeyOfAccount | 
   return row ?? null;
 }
 
-/** Changes a key of the account and says so in the audit. @throws Error when it is not there: look first */
+/** Changes a key of the account, with an audit row. @throws Error when it does not exist: look it up first */
 export async function changeKey(
   db: Database,
   request: {
@@ -176,7 +180,7 @@ export async function changeKey(
   return rows[0];
 }
 
-/** @returns false when the account has no such key that is not yet revoked */
+/** Revokes a key. @returns false when the account has no such key that is not yet revoked */
 export async function revokeKey(
   db: Database,
   request: { accountId: string; keyId: string; actor: string; nowMs: number },

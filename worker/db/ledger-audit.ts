@@ -1,16 +1,16 @@
-/** D1's side of an account's books, for the audit. */
+/** D1's copy of an account's ledger and requests, for the ledger audit. */
 import { and, asc, eq, gt, gte, lte, sql } from 'drizzle-orm';
 import type { Entry } from '../domain/ledger.ts';
-import type { BookedRequest, Finding } from '../domain/ledger-audit.ts';
+import type { ChargedRequest, Finding } from '../domain/ledger-audit.ts';
 import { nanoUsd } from '../domain/money.ts';
 import type { Database } from './client.ts';
 import { ledgerEntry, price, usageEvent } from './schema.ts';
 
 interface SeqRange {
   readonly accountId: string;
-  /** exclusive */
+  /** Exclusive. */
   readonly afterSeq: number;
-  /** inclusive */
+  /** Inclusive. */
   readonly toSeq: number;
 }
 
@@ -28,20 +28,20 @@ export async function projectedEntries(db: Database, range: SeqRange): Promise<E
   }));
 }
 
-/** Rows of an answer: ids of many more requests may lie between the first and the last. */
+/** Rows read per query: there may be many more ids between the first and the last. */
 const ROWS_A_QUERY = 5_000;
 
 /**
- * The requests that these entries charged. An entry's number is in no index: they are looked for among the ids from the
- * first to the last that the entries refer to.
+ * Finds the requests that a range of entries charged. No index has an entry's number, so they are searched for among
+ * the ids from the first to the last that the entries refer to.
  */
-export async function bookedRequests(
+export async function findChargedRequests(
   db: Database,
   range: SeqRange,
   ids: { first: string; last: string },
-): Promise<BookedRequest[]> {
+): Promise<ChargedRequest[]> {
   const { accountId, requestId, entrySeq } = usageEvent;
-  const requests: BookedRequest[] = [];
+  const requests: ChargedRequest[] = [];
   for (let from = gte(requestId, ids.first); ; ) {
     const rows = await db
       .select({ event: usageEvent, price })
@@ -73,8 +73,8 @@ export async function bookedRequests(
   }
 }
 
-/** Hours whose rollup is not the sum of their requests. */
-export async function unevenHours(db: Database, accountId: string): Promise<Finding[]> {
+/** Finds hours whose rollup is not the sum of their requests. */
+export async function mismatchedHours(db: Database, accountId: string): Promise<Finding[]> {
   const rows = await db.all<{
     hour_ms: number;
     requests: number;

@@ -1,4 +1,4 @@
-/** What the margins of nodes are made of: their hours, what they wrote off, and what an hour of each costs. */
+/** The inputs of nodes' margins: their hours, what they wrote off, and what an hour of each costs. */
 import { and, asc, eq, gt, inArray, ne, or, sql } from 'drizzle-orm';
 import type { DatedCost, NodeWork } from '../domain/margin.ts';
 import { type AuditEntry, addAudit } from './audit.ts';
@@ -12,26 +12,27 @@ export interface MarginNode {
   readonly hardware: string;
   readonly capacity: number;
   readonly enrolledAtMs: number;
-  /** null: it is still there */
+  /** null: it has not been removed. */
   readonly removedAtMs: number | null;
   readonly costs: readonly DatedCost[];
 }
 
-/** The work of a node in a bucket; those in which it did nothing have no row. */
+/** A node's work in one bucket; a bucket in which it did nothing has no row. */
 export interface NodeBucket extends NodeWork {
   readonly nodeId: string;
   readonly bucketMs: number;
 }
 
 /**
- * Nodes that were there at some time since `fromMs`, by name.
- * @param which.nodeId null: all of them
+ * Lists nodes that were enrolled at some time since `fromMs`, by name.
+ * @param which.nodeId null: all nodes
  */
 export async function listMarginNodes(
   db: Database,
   which: { fromMs: number; nodeId: string | null; limit: number; offset: number },
 ): Promise<MarginNode[]> {
-  // names as SQL has them: a column of drizzle's loses its table's name here, and `id` would be the audit's
+  // Plain SQL names, because a drizzle column loses its table's name inside this subquery, and `id` would mean the
+  // audit's.
   const removedAtMs = sql<number | null>`case when node.state = 'removed' then
     (select max(at_ms) from audit where subject = node.id and action = 'node.removed') end`;
   const rows = await db
@@ -60,7 +61,7 @@ export async function listMarginNodes(
 }
 
 /**
- * The work of some nodes since `fromMs`, by bucket: each node's hours are one range of the table.
+ * Sums the work of some nodes since `fromMs` by bucket. Each node's hours are one range of the table.
  * @param filter.bucketMs an hour or a day, aligned to UTC
  */
 export async function listNodeBuckets(
@@ -84,7 +85,7 @@ export async function listNodeBuckets(
   return [...hours!.results, ...receipts!.results];
 }
 
-/** What an hour of the node costs from `fromMs` on; what it cost before stays. */
+/** Sets what an hour of the node costs from `fromMs` on; earlier costs stay. */
 export async function addNodeCost(
   db: Database,
   cost: { nodeId: string; fromMs: number; hourNanoUsd: number },
@@ -92,7 +93,7 @@ export async function addNodeCost(
 ): Promise<void> {
   const { hourNanoUsd } = cost;
   await db.batch([
-    // two in one millisecond: the later one holds
+    // Two costs set in one millisecond: the later one wins.
     db
       .insert(nodeCost)
       .values(cost)

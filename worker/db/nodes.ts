@@ -1,4 +1,4 @@
-/** Registered nodes and the join tokens that let them in. Which nodes are up right now is the Pool's to know. */
+/** Registered nodes and the join tokens that enrol them. Which nodes are up right now only the Pool object knows. */
 import { and, desc, eq, gt, isNull, ne, or, sql } from 'drizzle-orm';
 import type { NodeState } from '../domain/node.ts';
 import { type AuditEntry, addAudit, addAuditIfChanged } from './audit.ts';
@@ -23,7 +23,7 @@ export async function findNode(db: Database, nodeId: string): Promise<NodeWithPa
   return rows[0] ? { ...rows[0].node, modelPaths: rows[0].modelPaths } : null;
 }
 
-/** Every node that was ever enrolled, newest first; removed ones keep their row for receipts and margins. */
+/** Lists every node that was ever enrolled, newest first; removed ones keep their row for receipts and margins. */
 export function listNodes(db: Database): Promise<NodeRow[]> {
   return db.select().from(node).orderBy(desc(node.enrolledAtMs), desc(node.id));
 }
@@ -82,8 +82,8 @@ export async function useJoinToken(
 }
 
 /**
- * Gives a node another state, if it is still in the one it is thought to be in. Open tries of its canary end with it.
- * @returns whether this call did
+ * Changes a node's state if it is still in the state `from`. Its open canary tries end with it.
+ * @returns whether this call changed it
  */
 export async function changeNodeState(
   db: Database,
@@ -102,9 +102,11 @@ export async function changeNodeState(
 }
 
 /**
- * What the node's engine now says of itself, and the state that follows from it; open tries were of another engine.
- * @param engine.entries of the new engine, then of the new state if it is another
- * @returns whether this call did: not when it is no news, or when the node is in another state than it is thought to be
+ * Records a changed engine version and the state that follows from it. Open canary tries end, because they tested the
+ * previous engine.
+ * @param engine.entries audit rows: of the new engine, then of the new state if it differs
+ * @returns whether this call changed it: false when the versions are already stored or the node is not in the state
+ * `from`
  */
 export async function changeEngine(
   db: Database,
@@ -116,12 +118,12 @@ export async function changeEngine(
   },
 ): Promise<boolean> {
   const { nodeId, engineVersion, weightVersion, from, to, entries } = engine;
-  const isNews = or(ne(node.engineVersion, engineVersion), ne(node.weightVersion, weightVersion));
+  const differs = or(ne(node.engineVersion, engineVersion), ne(node.weightVersion, weightVersion));
   const [changed] = await db.batch([
     db
       .update(node)
       .set({ engineVersion, weightVersion, state: to })
-      .where(and(eq(node.id, nodeId), eq(node.state, from), isNews)),
+      .where(and(eq(node.id, nodeId), eq(node.state, from), differs)),
     ...entries.map((entry) => addAuditIfChanged(db, entry)),
     endOpenTriesIfChanged(db, nodeId, 'engine_changed'),
   ]);

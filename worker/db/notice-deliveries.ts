@@ -1,4 +1,4 @@
-/** The delivery log: one notice on its way to one address, from the first attempt to its end. */
+/** The delivery log: each row is one notice on its way to one address, from the first attempt to its end. */
 import { and, desc, eq, isNull, lt, or, sql } from 'drizzle-orm';
 import { newId } from '../domain/ids.ts';
 import type { Notification } from '../domain/notice.ts';
@@ -10,15 +10,15 @@ export type DeliveryRow = typeof noticeDelivery.$inferSelect;
 export type DeliveryTarget = Pick<DeliveryRow, 'channel' | 'target'>;
 
 /**
- * Opens a delivery to each target; one that is open already stays as it is.
- * @returns ids of the notice's deliveries that are still under way
+ * Opens a delivery to each target; an existing one stays as it is.
+ * @returns ids of the notice's deliveries that are still waiting
  */
 export async function openDeliveries(
   db: Database,
   request: { notification: Notification; targets: readonly DeliveryTarget[]; nowMs: number },
 ): Promise<string[]> {
   const { id: noticeId, accountId } = request.notification;
-  // a statement each: many rows in one would pass D1's hundred parameters
+  // One statement per row: a single statement with many rows would pass D1's limit of 100 parameters.
   const inserts = request.targets.map((target) =>
     db
       .insert(noticeDelivery)
@@ -50,8 +50,9 @@ export async function findDelivery(
 }
 
 /**
- * Takes the next attempt for whoever asks first. Until `untilMs` nobody else gets it, unless the attempt is recorded.
- * @returns whether it is the caller's
+ * Claims the next attempt: of several callers the first gets it. Nobody else gets it before `untilMs` unless the
+ * attempt is recorded.
+ * @returns whether this caller claimed it
  */
 export async function claimAttempt(
   db: Database,
@@ -72,7 +73,7 @@ export async function claimAttempt(
   return claimed.length > 0;
 }
 
-/** What became of an attempt. What is delivered stays so. */
+/** Records the outcome of an attempt. A delivered row stays delivered. */
 export async function recordAttempt(
   db: Database,
   id: string,
@@ -84,7 +85,7 @@ export async function recordAttempt(
     .where(and(eq(noticeDelivery.id, id), eq(noticeDelivery.state, 'waiting')));
 }
 
-/** Ends a delivery that is overdue because its task was given up. One that has an attempt ahead is left alone. */
+/** Fails a delivery that is overdue because its task was given up. A delivery with an attempt ahead is left alone. */
 export async function failOverdue(
   db: Database,
   request: { id: string; fault: string; nowMs: number },
@@ -101,7 +102,7 @@ export async function failOverdue(
     );
 }
 
-/** Lets a failed delivery be tried again. @returns false when there is no such one, or it has not failed */
+/** Reopens a failed delivery. @returns false when there is none with this id, or it has not failed */
 export async function reopenDelivery(
   db: Database,
   which: { accountId: string; deliveryId: string },
@@ -122,11 +123,11 @@ export async function reopenDelivery(
 
 export interface LoggedDelivery extends DeliveryRow {
   readonly notification: Notification;
-  /** where a webhook goes; null: it went by e-mail */
+  /** The URL of a webhook; null: it is an e-mail. */
   readonly url: string | null;
 }
 
-/** The account's newest deliveries first. */
+/** Lists the account's deliveries, newest first. */
 export async function listDeliveries(
   db: Database,
   { accountId, limit }: { accountId: string; limit: number },

@@ -1,11 +1,11 @@
-/** Notices and whom an account wants told. How each fares on its way is in notice-deliveries.ts. */
+/** Notices, and an account's choice of when and how it gets them. The delivery log is notice-deliveries.ts. */
 import { and, eq, inArray } from 'drizzle-orm';
 import { DEFAULT_ALERT_THRESHOLDS } from '../domain/alert-thresholds.ts';
 import type { Notification } from '../domain/notice.ts';
 import type { Database } from './client.ts';
 import { member, notice, noticeSetting, person } from './schema.ts';
 
-/** Adds the notice; one that is there stays as it is. */
+/** Adds a notice; an existing one stays as it is. */
 export async function insertNotice(db: Database, notification: Notification): Promise<void> {
   const { id, accountId, atMs, notice: facts } = notification;
   await db.insert(notice).values({ id, accountId, atMs, kind: facts.kind, facts }).onConflictDoNothing();
@@ -17,13 +17,13 @@ export async function findNotice(db: Database, id: string): Promise<Notification
 }
 
 export interface NoticeSetting {
-  /** null: never */
+  /** null: never. */
   readonly lowBalanceNanoUsd: number | null;
   readonly capPercents: readonly number[];
   readonly byEmail: boolean;
 }
 
-/** Until somebody chooses, the account has what its Wallet watches by itself, and e-mail. */
+/** The account's settings; until it chooses, the defaults that its Wallet uses, and e-mail. */
 export async function noticeSettingOf(db: Database, accountId: string): Promise<NoticeSetting> {
   const row = await db.select().from(noticeSetting).where(eq(noticeSetting.accountId, accountId)).get();
   return row ?? { ...DEFAULT_ALERT_THRESHOLDS, byEmail: true };
@@ -40,7 +40,7 @@ export async function saveNoticeSetting(
     .onConflictDoUpdate({ target: noticeSetting.accountId, set });
 }
 
-/** E-mail addresses of those who look after the account's money: its owners and billing members. */
+/** E-mail addresses of the account's owners and billing members, who look after its money. */
 export async function noticeAddresses(db: Database, accountId: string): Promise<string[]> {
   const rows = await db
     .select({ email: person.email })

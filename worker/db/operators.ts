@@ -1,4 +1,4 @@
-/** Who may see the operator's console. */
+/** Operators: people who may use the operator's console. */
 import { eq } from 'drizzle-orm';
 import { addAudit } from './audit.ts';
 import type { Database } from './client.ts';
@@ -9,7 +9,7 @@ import { person } from './schema.ts';
  * @param email in any case: people are stored under the lower-case form
  * @returns the person's id; null when nobody has that e-mail
  */
-export async function nameOperator(
+export async function makeOperator(
   db: Database,
   { email, actor, nowMs }: { email: string; actor: string; nowMs: number },
 ): Promise<string | null> {

@@ -1,4 +1,4 @@
-/** Payments that were begun, the providers' events about them, and what was taken back afterwards. */
+/** Payment orders, the providers' events about them, and later reversals. */
 import { and, asc, desc, eq, isNull, ne, sql } from 'drizzle-orm';
 import type { NanoUsd } from '../domain/money.ts';
 import { addAuditIfChanged } from './audit.ts';
@@ -18,7 +18,7 @@ export async function findOrder(db: Database, orderId: string): Promise<PaymentO
   return rows[0] ?? null;
 }
 
-/** The newest first. */
+/** Lists orders, newest first. */
 export function listOrders(db: Database, accountId: string, limit: number): Promise<PaymentOrder[]> {
   return db
     .select()
@@ -28,12 +28,12 @@ export function listOrders(db: Database, accountId: string, limit: number): Prom
     .limit(limit);
 }
 
-interface EventName {
+interface EventKey {
   readonly provider: string;
   readonly eventId: string;
 }
 
-export async function isEventKnown(db: Database, { provider, eventId }: EventName): Promise<boolean> {
+export async function isEventKnown(db: Database, { provider, eventId }: EventKey): Promise<boolean> {
   const rows = await db
     .select({ eventId: paymentEvent.eventId })
     .from(paymentEvent)
@@ -41,18 +41,18 @@ export async function isEventKnown(db: Database, { provider, eventId }: EventNam
   return rows.length > 0;
 }
 
-export interface EventRow extends EventName {
-  /** of a saved card's: the account's id */
+export interface EventRow extends EventKey {
+  /** For an event about a saved card: the account's id. */
   readonly orderId: string;
   readonly receivedAtMs: number;
 }
 
-/** A statement that remembers an event; twice is once. */
+/** A statement that stores an event's id; repeating it changes nothing. */
 export function addEvent(db: Database, event: EventRow) {
   return db.insert(paymentEvent).values(event).onConflictDoNothing();
 }
 
-/** Remembers the event, marks its order paid and issues its invoice, all or nothing; a repetition changes nothing. */
+/** Stores the event, marks its order paid and issues the invoice, in one batch; a repetition changes nothing. */
 export async function markPaid(db: Database, event: EventRow): Promise<void> {
   await db.batch([
     addEvent(db, event),
@@ -64,7 +64,7 @@ export async function markPaid(db: Database, event: EventRow): Promise<void> {
   ]);
 }
 
-/** Remembers the event and closes its order, both or neither. A paid order stays paid. */
+/** Stores the event and closes its order, in one batch. A paid order stays paid. */
 export async function markClosed(db: Database, event: EventRow): Promise<void> {
   await db.batch([
     addEvent(db, event),
@@ -75,7 +75,7 @@ export async function markClosed(db: Database, event: EventRow): Promise<void> {
   ]);
 }
 
-/** Remembers the event and where the invoice is read, both or neither. */
+/** Stores the event and the URL of the provider's invoice, in one batch. */
 export async function markInvoiced(db: Database, event: EventRow, invoiceUrl: string): Promise<void> {
   await db.batch([
     addEvent(db, event),
@@ -84,8 +84,9 @@ export async function markInvoiced(db: Database, event: EventRow, invoiceUrl: st
 }
 
 /**
- * Writes what the provider took back in all through `source`, and the step by which the account follows: the
- * difference to the steps before. Both or neither. What is taken is never more than the order was, never less than 0.
+ * Stores the total that the provider took back through `source`, and the step by which the account follows: the
+ * difference to the steps before. Both are one batch. The total taken is never more than the order was and never less
+ * than 0.
  */
 export async function addReversal(
   db: Database,
@@ -99,7 +100,7 @@ export async function addReversal(
       .values({ orderId: order.id, source, amountNanoUsd, returned, updatedAtMs: nowMs })
       .onConflictDoUpdate({
         target: [paymentReversal.orderId, paymentReversal.source],
-        // Events come late and twice: an amount only grows, and what was given back stays so.
+        // Events arrive late and twice, so the amount only grows, and `returned` never becomes false again.
         set: {
           amountNanoUsd: sql`max(amount_nano_usd, excluded.amount_nano_usd)`,
           returned: sql`max(returned, excluded.returned)`,
@@ -108,7 +109,7 @@ export async function addReversal(
       }),
     db
       .insert(paymentCorrection)
-      // the columns of the table in their order
+      // INSERT … SELECT: the table's columns in their order.
       .select(sql`
         SELECT ${order.id}, seq, step, NULL, ${nowMs} FROM (
           SELECT 1 + coalesce(max(seq), 0) AS seq, -coalesce(sum(amount_nano_usd), 0) - (
@@ -120,7 +121,7 @@ export async function addReversal(
   ]);
 }
 
-/** The steps of an order, oldest first. */
+/** Lists an order's steps, oldest first. */
 export function listCorrections(db: Database, orderId: string): Promise<PaymentCorrection[]> {
   return db
     .select()
@@ -129,7 +130,7 @@ export function listCorrections(db: Database, orderId: string): Promise<PaymentC
     .orderBy(asc(paymentCorrection.seq));
 }
 
-/** Writes what became of a step, once; what is owed goes into the audit trail, and so does a debt that is cancelled. */
+/** Stores the outcome of a step, once. An uncollected amount, and a debt that is cancelled, also get an audit row. */
 export async function closeCorrection(
   db: Database,
   order: PaymentOrder,

@@ -1,10 +1,10 @@
-/** People, as letters and pages need them. Who they are is better-auth's to know: people/auth.ts. */
+/** The parts of a person that e-mails and pages need. Sign-in itself is better-auth's (identity/auth.ts). */
 import { and, eq, isNotNull } from 'drizzle-orm';
 import type { Database } from './client.ts';
 import { person, personCredential } from './schema.ts';
 
-/** null: nobody has that address */
-export async function findCorrespondent(db: Database, email: string) {
+/** What an e-mail to this address depends on; null: nobody has the address. */
+export async function findEmailRecipient(db: Database, email: string) {
   const { locale, emailVerified, twoFactorEnabled } = person;
   const row = await db
     .select({ locale, emailVerified, twoFactorEnabled })
@@ -29,7 +29,7 @@ export async function changeName(
     .where(eq(person.id, personId));
 }
 
-/** Whoever came by a link alone has none. */
+/** Whether the person has a password: someone who only ever signed in with a link has none. */
 export async function hasPassword(db: Database, personId: string): Promise<boolean> {
   const row = await db
     .select({ id: personCredential.id })

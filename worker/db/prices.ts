@@ -1,4 +1,4 @@
-/** Dated prices: versions are added and ended, each with its audit row in the same batch; none is ever changed. */
+/** Dated prices. Versions are added and ended, each with its audit row in the same batch; none is ever changed. */
 import { and, asc, eq, gte, inArray, isNull, lt, or, sql } from 'drizzle-orm';
 import type { Tariff } from '../domain/pricing.ts';
 import { type AuditRow, addAuditIfChanged } from './audit.ts';
@@ -7,14 +7,14 @@ import { audit, price } from './schema.ts';
 
 export type PriceRow = typeof price.$inferSelect;
 
-/** A version that has no number yet. */
+/** A version before it gets its number. */
 export type NewPrice = Omit<PriceRow, 'id' | 'toMs'>;
 
 export async function findPrice(db: Database, priceId: string): Promise<PriceRow | null> {
   return (await db.select().from(price).where(eq(price.id, priceId)).get()) ?? null;
 }
 
-/** Every version that there was, is and will be, in the order in which each takes over. */
+/** Lists every past, current and future version, in the order in which they take effect. */
 export function listPrices(db: Database): Promise<PriceRow[]> {
   return db
     .select()
@@ -22,15 +22,15 @@ export function listPrices(db: Database): Promise<PriceRow[]> {
     .orderBy(asc(price.modelId), asc(price.tariff), asc(price.fromMs), asc(price.id));
 }
 
-/** Who added and ended which version, and when; those that a migration brought have no row. */
+/** Lists the audit rows of versions: who added and ended each, and when. Versions from a migration have none. */
 export function listPriceChanges(db: Database): Promise<AuditRow[]> {
   const ids = db.select({ id: price.id }).from(price);
   return db.select().from(audit).where(inArray(audit.subject, ids)).orderBy(asc(audit.atMs), asc(audit.id));
 }
 
 /**
- * Adds a version under the next number of its kind. One statement finds the number and looks for a rival that begins
- * at the same instant, so that two operators at once get two numbers, or one of them nothing.
+ * Adds a version under the next number of its kind. One statement finds the number and checks for a rival that starts
+ * at the same instant, so two operators at once get two numbers, or one of them nothing.
  * @returns its id; null when there is such a rival
  */
 export async function insertPrice(
@@ -46,7 +46,7 @@ export async function insertPrice(
   const [added] = await db.batch([
     db
       .insert(price)
-      // the columns of the table in their order
+      // INSERT … SELECT: the table's columns in their order.
       .select(
         sql`select ${prefix} || ${number}, ${row.modelId}, ${row.tariff}, ${row.fromMs}, null,
           ${row.dailyFromMinute}, ${row.dailyToMinute}, ${row.cacheHitNanoUsd}, ${row.cacheMissNanoUsd},
@@ -59,8 +59,8 @@ export async function insertPrice(
 }
 
 /**
- * Sets where a version ends, as long as the end that it has does not lie before `soonestMs`.
- * @returns whether it ends there now because of this call
+ * Sets the end of a version, unless it already ends before `soonestMs`.
+ * @returns whether this call set it
  */
 export async function setPriceEnd(
   db: Database,
@@ -83,7 +83,7 @@ export async function setPriceEnd(
   return changed.meta.changes === 1;
 }
 
-/** The middle part of an id, as the first catalogue has it: a window makes a standard price an off-peak one. */
+/** The middle part of an id, as in the first catalogue: a daily window makes a standard price an off-peak one. */
 function kindOf({ tariff, dailyFromMinute }: { tariff: Tariff; dailyFromMinute: number | null }): string {
   return tariff === 'standard' && dailyFromMinute !== null ? 'off-peak' : tariff;
 }

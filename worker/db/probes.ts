@@ -1,4 +1,4 @@
-/** Probes of the service, and what days of them come to. */
+/** Probes of the service, and their daily totals. */
 import { desc, gte, sql } from 'drizzle-orm';
 import type { Probe, ProbeFault } from '../domain/status.ts';
 import type { Database } from './client.ts';
@@ -6,12 +6,12 @@ import { probe, probeDay } from './schema.ts';
 
 const DAY_MS = 86_400_000;
 const HOUR_MS = 3_600_000;
-/** As long as "the last day" needs; the days themselves stay. */
+/** Probes are kept for two days: "the last day" needs more than one. The daily totals stay. */
 const KEPT_MS = 2 * DAY_MS;
-/** What the page shows one by one. */
+/** The status page shows the last hour's probes one by one. */
 const SHOWN_MS = HOUR_MS;
 
-/** The rows, what they add to their day, and the end of the old ones, all or nothing. The same run twice counts once. */
+/** Stores probes, adds them to their days and deletes old ones, in one batch. The same run stored twice counts once. */
 export async function recordProbes(db: Database, probes: readonly Probe[], nowMs: number): Promise<void> {
   const json = JSON.stringify(probes);
   await db.$client.batch([
@@ -21,13 +21,13 @@ export async function recordProbes(db: Database, probes: readonly Probe[], nowMs
   ]);
 }
 
-/** The rows that were sent, as a table, without those that are there already. */
+/** The rows of ?1 as a table, without those already stored. */
 const SENT = `(SELECT value ->> 'component' AS component, value ->> 'atMs' AS at_ms, value ->> 'ok' AS ok,
     value ->> 'latencyMs' AS latency_ms, value ->> 'fault' AS fault FROM json_each(?1)) AS sent
   WHERE NOT EXISTS (SELECT 1 FROM probe AS known
     WHERE known.component = sent.component AND known.at_ms = sent.at_ms)`;
 
-/** Before the rows: what is there already has been counted. */
+/** Runs before ADD: rows that are already stored have been counted. */
 const ADD_TO_DAYS = `INSERT INTO probe_day (component, day_ms, probes, failures)
   SELECT component, at_ms - at_ms % ${DAY_MS}, count(*), sum(ok = 0) FROM ${SENT} GROUP BY 1, 2
   ON CONFLICT DO UPDATE SET probes = probes + excluded.probes, failures = failures + excluded.failures`;
@@ -41,19 +41,19 @@ export interface DayRow {
   readonly failures: number;
 }
 
-export interface Standing {
-  /** of the last hour, the newest first */
+export interface ProbeSummary {
+  /** Probes of the last hour, newest first. */
   readonly recent: readonly Probe[];
-  /** the last 24 hours, a row a component */
+  /** Totals of the last 24 hours, one row per component. */
   readonly lastDay: readonly Omit<DayRow, 'dayMs'>[];
   readonly days: readonly DayRow[];
 }
 
-/** @param fromMs start of the first day that is wanted */
-export async function loadStanding(
+/** Loads what the status page shows. @param fromMs start of the first day that is wanted */
+export async function loadProbeSummary(
   db: Database,
   { fromMs, nowMs }: { fromMs: number; nowMs: number },
-): Promise<Standing> {
+): Promise<ProbeSummary> {
   const [recent, lastDay, days] = await db.batch([
     db
       .select()

@@ -1,7 +1,15 @@
-/** Receipts that have rows, beside what D1 knows of their requests: it remembers those that a Wallet has forgotten. */
+/**
+ * Receipts that get a row of their own, compared with what D1 knows of their requests: D1 remembers requests that a
+ * Wallet has already forgotten.
+ */
 import type { Ending, RequestState } from '../domain/hold.ts';
 import type { OutboxItemOf, UsageRecord } from '../domain/outbox.ts';
-import { type Settled, type WriteOff, type WriteOffReason, writeOff } from '../domain/reconciliation.ts';
+import {
+  type SettledRequest,
+  type WriteOff,
+  type WriteOffReason,
+  writeOff,
+} from '../domain/reconciliation.ts';
 import type { Usage } from '../domain/usage.ts';
 import type { WalletReceipt } from '../domain/wallet.ts';
 import type { Database } from './client.ts';
@@ -10,28 +18,31 @@ export interface SettledReceipt {
   readonly receipt: WalletReceipt;
   readonly receivedAtMs: number;
   readonly writeOff: WriteOff;
-  /** it came after its absence had been alerted of */
+  /** It came after a `receipt_missing` finding had been written for it. */
   readonly late: boolean;
-  /** of a request that was billed, and by the node whose answer it was */
-  readonly isWitness: boolean;
-  /** when its request had ended; null: no such request is known */
+  /**
+   * Its request was billed, and this node's answer is the one that was billed: it counts towards
+   * `witnessed_requests`.
+   */
+  readonly receiptMatched: boolean;
+  /** When its request ended; null: D1 knows no such request. */
   readonly endedAtMs: number | null;
 }
 
-/** What D1 knows of a receipt that it is told of. */
-export interface Known {
+/** What D1 already knows of a receipt that is about to be written. */
+export interface KnownReceipt {
   readonly requestId: string;
-  /** of the receipt */
+  /** The node that sent the receipt. */
   readonly nodeId: string;
-  /** null: not told of such a request */
+  /** null: D1 has no such request yet. */
   readonly request: KnownRequest | null;
-  /** the receipt has a row already */
-  readonly isKept: boolean;
-  /** its absence is, or was, a finding */
-  readonly wasMissed: boolean;
+  /** The receipt already has a row. */
+  readonly isStored: boolean;
+  /** A `receipt_missing` finding exists or existed for it. */
+  readonly wasReportedMissing: boolean;
 }
 
-type KnownRequest = Settled & { readonly chargeNanoUsd: number; readonly endedAtMs: number };
+type KnownRequest = SettledRequest & { readonly chargeNanoUsd: number; readonly endedAtMs: number };
 
 interface Row extends Usage {
   requestId: string;
@@ -41,8 +52,8 @@ interface Row extends Usage {
   ending: Ending;
   endedAtMs: number;
   chargeNanoUsd: number;
-  isKept: number;
-  wasMissed: number;
+  isStored: number;
+  wasReportedMissing: number;
 }
 
 const KNOWN = `
@@ -50,50 +61,57 @@ const KNOWN = `
     u.ended_at_ms AS endedAtMs, u.charge_nano_usd AS chargeNanoUsd, u.prompt_tokens AS promptTokens,
     u.cached_tokens AS cachedTokens, u.completion_tokens AS completionTokens, u.reasoning_tokens AS reasoningTokens,
     EXISTS (SELECT 1 FROM node_receipt AS r
-      WHERE r.request_id = sent.value ->> 0 AND r.node_id = sent.value ->> 1) AS isKept,
+      WHERE r.request_id = sent.value ->> 0 AND r.node_id = sent.value ->> 1) AS isStored,
     EXISTS (SELECT 1 FROM drift AS d WHERE d.request_id = sent.value ->> 0 AND d.node_id = sent.value ->> 1
-      AND d.kind = 'receipt_missing') AS wasMissed
+      AND d.kind = 'receipt_missing') AS wasReportedMissing
   FROM json_each(?2) AS sent
   LEFT JOIN usage_event AS u ON u.account_id = ?1 AND u.request_id = sent.value ->> 0`;
 
-export async function askReceipts(
+export async function lookUpReceipts(
   db: Database,
   { accountId, items }: { accountId: string; items: readonly OutboxItemOf<'receipt'>[] },
-): Promise<Known[]> {
-  const names = JSON.stringify(items.map(({ receipt }) => [receipt.requestId, receipt.nodeId]));
-  const { results } = await db.$client.prepare(KNOWN).bind(accountId, names).all<Row>();
+): Promise<KnownReceipt[]> {
+  const keys = JSON.stringify(items.map(({ receipt }) => [receipt.requestId, receipt.nodeId]));
+  const { results } = await db.$client.prepare(KNOWN).bind(accountId, keys).all<Row>();
   return results.map((row) => ({
     requestId: row.requestId,
     nodeId: row.nodeId,
     request: row.state === null ? null : { ...row, state: row.state, nodeId: row.billedNodeId, billed: row },
-    isKept: row.isKept === 1,
-    wasMissed: row.wasMissed === 1,
+    isStored: row.isStored === 1,
+    wasReportedMissing: row.wasReportedMissing === 1,
   }));
 }
 
-/** @param told.requests those that D1 is told of at the same time */
+/**
+ * Decides for each receipt which row it becomes; a receipt that says nothing new becomes none.
+ * @param batch.requests the requests that are published in the same batch, which D1 does not have yet
+ */
 export function settledReceipts(
-  told: { requests: readonly UsageRecord[]; items: readonly OutboxItemOf<'receipt'>[] },
-  known: readonly Known[],
+  batch: { requests: readonly UsageRecord[]; items: readonly OutboxItemOf<'receipt'>[] },
+  known: readonly KnownReceipt[],
 ): SettledReceipt[] {
-  const requests = new Map(told.requests.map((request) => [request.requestId, request]));
-  const nameOf = ({ requestId, nodeId }: { requestId: string; nodeId: string }) => `${requestId} ${nodeId}`;
-  const before = new Map(known.map((each) => [nameOf(each), each]));
-  return told.items.flatMap((item): SettledReceipt[] => {
+  const requests = new Map(batch.requests.map((request) => [request.requestId, request]));
+  const keyOf = ({ requestId, nodeId }: { requestId: string; nodeId: string }) => `${requestId} ${nodeId}`;
+  const knownByKey = new Map(known.map((each) => [keyOf(each), each]));
+  return batch.items.flatMap((item): SettledReceipt[] => {
     const { receipt, receivedAtMs } = item;
-    const earlier = before.get(nameOf(receipt))!;
+    const earlier = knownByKey.get(keyOf(receipt))!;
     const request = earlier.request ?? knownFrom(requests.get(receipt.requestId));
-    const isWitness = request !== null && request.chargeNanoUsd > 0 && request.nodeId === receipt.nodeId;
+    const receiptMatched = request !== null && request.chargeNanoUsd > 0 && request.nodeId === receipt.nodeId;
     const endedAtMs = request?.endedAtMs ?? null;
     if (item.writeOff !== null) {
-      const guessed = request === null && isOfBilled(item.writeOff.reason);
-      return [{ ...item, writeOff: item.writeOff, isWitness: isWitness || guessed, endedAtMs }];
+      // D1 may get a receipt before its request: then only the write-off's reason tells whether the node was billed.
+      const presumedMatched = request === null && isOfBilledNode(item.writeOff.reason);
+      return [
+        { ...item, writeOff: item.writeOff, receiptMatched: receiptMatched || presumedMatched, endedAtMs },
+      ];
     }
-    // a day after its end a Wallet has forgotten a request and its receipts: a node that sends one again says nothing new
-    const isOld = earlier.request !== null && isWitness && !earlier.wasMissed;
-    if (earlier.isKept || isOld) return [];
+    // A Wallet forgets a request and its receipts a day after the request's end, so a node that resends a receipt
+    // later looks unknown to it: the receipt says nothing new.
+    const isOld = earlier.request !== null && receiptMatched && !earlier.wasReportedMissing;
+    if (earlier.isStored || isOld) return [];
     const late = request !== null;
-    return [{ receipt, receivedAtMs, writeOff: writeOff(receipt, request), late, isWitness, endedAtMs }];
+    return [{ receipt, receivedAtMs, writeOff: writeOff(receipt, request), late, receiptMatched, endedAtMs }];
   });
 }
 
@@ -103,6 +121,6 @@ function knownFrom(request: UsageRecord | undefined): KnownRequest | null {
     : null;
 }
 
-function isOfBilled(reason: WriteOffReason | null): boolean {
+function isOfBilledNode(reason: WriteOffReason | null): boolean {
   return reason !== 'retried_elsewhere' && reason !== 'voided' && reason !== 'unknown_request';
 }

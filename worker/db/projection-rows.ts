@@ -1,35 +1,38 @@
-/** What Wallets tell D1, as rows by the columns of their tables; rollups are summed here, not by D1. */
+/**
+ * Outbox items as table rows, keyed by column name. Rollups are summed here rather than in D1, which bills each row
+ * written.
+ */
 import type { OutboxItemOf, UsageRecord } from '../domain/outbox.ts';
 import type { SettledReceipt } from './projection-receipts.ts';
 
 export type Row = Readonly<Record<string, string | number | null>>;
 
-/** D1 takes 2 MB a string; a character is three bytes at most. */
-const PART_CHARS_MAX = 600_000;
+/** D1 takes strings of up to 2 MB, and a character is at most three bytes in UTF-8: this stays below it. */
+const CHUNK_CHARS_MAX = 600_000;
 const HOUR_MS = 3_600_000;
 
-/** The rows as JSON arrays in the order of the columns, in as few texts as D1 takes. */
-export function inParts(columns: readonly string[], rows: readonly Row[]): string[] {
-  const parts: string[][] = [];
+/** Encodes rows as JSON arrays in column order, split into as few strings as D1's limit allows. */
+export function toJsonChunks(columns: readonly string[], rows: readonly Row[]): string[] {
+  const chunks: string[][] = [];
   let chars = Number.POSITIVE_INFINITY;
   for (const row of rows) {
     const text = JSON.stringify(columns.map((column) => row[column]));
-    if (chars + text.length > PART_CHARS_MAX) {
-      parts.push([]);
+    if (chars + text.length > CHUNK_CHARS_MAX) {
+      chunks.push([]);
       chars = 0;
     }
-    parts.at(-1)!.push(text);
+    chunks.at(-1)!.push(text);
     chars += text.length;
   }
-  return parts.map((part) => `[${part.join(',')}]`);
+  return chunks.map((chunk) => `[${chunk.join(',')}]`);
 }
 
-/** The same for what is always small. */
-export function inOne(columns: readonly string[], rows: readonly Row[]): string {
+/** Encodes rows as one JSON string, for sets that are always small. */
+export function toJson(columns: readonly string[], rows: readonly Row[]): string {
   return JSON.stringify(rows.map((row) => columns.map((column) => row[column])));
 }
 
-// ---- rows of their own ----
+// ---- one row per item ----
 
 export function usage(request: UsageRecord): Row {
   return {
@@ -83,11 +86,12 @@ export function receipt({ receipt, receivedAtMs, writeOff }: SettledReceipt): Ro
   };
 }
 
-export function late({ receipt, receivedAtMs }: SettledReceipt): Row {
+export function lateReceipt({ receipt, receivedAtMs }: SettledReceipt): Row {
   return { request_id: receipt.requestId, node_id: receipt.nodeId, received_at_ms: receivedAtMs };
 }
 
-export function lateOfWitnessed({ late, nodeId, receivedAtMs }: OutboxItemOf<'witnessed'>): Row[] {
+/** 'witnessed' is the stored kind of the item that counts one node's matched receipts. */
+export function lateReceiptsOfMatched({ late, nodeId, receivedAtMs }: OutboxItemOf<'witnessed'>): Row[] {
   return late.map((requestId) => ({
     request_id: requestId,
     node_id: nodeId,
@@ -109,11 +113,11 @@ export function notice({ notification: { id, atMs, notice } }: OutboxItemOf<'not
   return { id, at_ms: atMs, kind: notice.kind, facts: JSON.stringify(notice) };
 }
 
-// ---- sums ----
+// ---- sums over items ----
 
 export function usageHours(requests: readonly UsageRecord[]): Row[] {
   return summed(requests, (request) => ({
-    name: { hour_ms: hourOf(request.admittedAtMs), key_id: request.keyId, model_id: request.modelId },
+    key: { hour_ms: hourOf(request.admittedAtMs), key_id: request.keyId, model_id: request.modelId },
     sums: {
       requests: 1,
       cached_tokens: request.usage.cachedTokens,
@@ -130,7 +134,7 @@ export function usageHours(requests: readonly UsageRecord[]): Row[] {
 export function nodeHours(requests: readonly UsageRecord[]): Row[] {
   const served = requests.filter(({ nodeId }) => nodeId !== null);
   return summed(served, (request) => ({
-    name: { node_id: request.nodeId, hour_ms: hourOf(request.admittedAtMs) },
+    key: { node_id: request.nodeId, hour_ms: hourOf(request.admittedAtMs) },
     sums: {
       requests: 1,
       prompt_tokens: request.usage.promptTokens,
@@ -143,11 +147,11 @@ export function nodeHours(requests: readonly UsageRecord[]): Row[] {
 }
 
 export function receiptHours(
-  witnessed: readonly OutboxItemOf<'witnessed'>[],
+  matched: readonly OutboxItemOf<'witnessed'>[],
   receipts: readonly SettledReceipt[],
 ): Row[] {
   const counted = [
-    ...witnessed.map((item) => ({ ...item, reason: '', writtenOffPrompt: 0, writtenOffCompletion: 0 })),
+    ...matched.map((item) => ({ ...item, reason: '', writtenOffPrompt: 0, writtenOffCompletion: 0 })),
     ...receipts.map(({ receipt, receivedAtMs, writeOff, endedAtMs }) => ({
       ...receipt.usage,
       nodeId: receipt.nodeId,
@@ -160,7 +164,7 @@ export function receiptHours(
     })),
   ];
   return summed(counted, (each) => ({
-    name: { node_id: each.nodeId, hour_ms: hourOf(each.receivedAtMs), reason: each.reason },
+    key: { node_id: each.nodeId, hour_ms: hourOf(each.receivedAtMs), reason: each.reason },
     sums: {
       receipts: each.receipts,
       prompt_tokens: each.promptTokens,
@@ -174,15 +178,15 @@ export function receiptHours(
 
 export function keysUsed(requests: readonly UsageRecord[]): Row[] {
   return summed(requests, ({ keyId, admittedAtMs }) => ({
-    name: { key_id: keyId },
+    key: { key_id: keyId },
     newest: { at_ms: admittedAtMs },
   }));
 }
 
-/** What the requests of each price used and cost, for D1 to recompute from its own prices. */
+/** Token and charge sums for each price, which D1 checks against its own price rows. */
 export function priceSums(requests: readonly UsageRecord[]): Row[] {
   return summed(requests, ({ price, usage, chargeNanoUsd }) => ({
-    name: { price_id: price.id },
+    key: { price_id: price.id },
     sums: {
       cached_tokens: usage.cachedTokens,
       uncached_tokens: usage.promptTokens - usage.cachedTokens,
@@ -192,36 +196,42 @@ export function priceSums(requests: readonly UsageRecord[]): Row[] {
   }));
 }
 
-/** What is added to the account's counters; findings that were explained are taken off by D1. */
-export function counts(told: {
+/**
+ * Increments of the account's counters in `projection`. D1 subtracts the missing-receipt findings that late receipts
+ * explain.
+ */
+export function counts(published: {
   requests: readonly UsageRecord[];
-  witnessed: readonly OutboxItemOf<'witnessed'>[];
+  matched: readonly OutboxItemOf<'witnessed'>[];
   receipts: readonly SettledReceipt[];
   drift: readonly OutboxItemOf<'drift'>[];
-}): { billed: number; witnessed: number; missed: number } {
-  const alike = told.witnessed.reduce((sum, item) => sum + item.receipts, 0);
+}): { billed: number; receiptMatched: number; missed: number } {
+  const matched = published.matched.reduce((sum, item) => sum + item.receipts, 0);
   return {
-    billed: told.requests.filter(({ chargeNanoUsd, nodeId }) => chargeNanoUsd > 0 && nodeId !== null).length,
-    witnessed: alike + told.receipts.filter(({ isWitness }) => isWitness).length,
-    missed: told.drift.filter(({ drift, nodeId }) => drift === 'receipt_missing' && nodeId !== '').length,
+    billed: published.requests.filter(({ chargeNanoUsd, nodeId }) => chargeNanoUsd > 0 && nodeId !== null)
+      .length,
+    receiptMatched: matched + published.receipts.filter(({ receiptMatched }) => receiptMatched).length,
+    missed: published.drift.filter(({ drift, nodeId }) => drift === 'receipt_missing' && nodeId !== '')
+      .length,
   };
 }
 
 interface Summand {
-  readonly name: Row;
+  /** The columns that identify the row. */
+  readonly key: Row;
   readonly sums?: Readonly<Record<string, number>>;
   readonly newest?: Readonly<Record<string, number>>;
 }
 
-/** A row for each name: what is to be summed is summed, of what is to be newest the greatest is kept. */
-function summed<T>(things: readonly T[], partOf: (thing: T) => Summand): Row[] {
+/** Groups things by `key`: `sums` are added up, of `newest` the greatest value is kept. */
+function summed<T>(things: readonly T[], summandOf: (thing: T) => Summand): Row[] {
   const rows = new Map<string, Record<string, string | number | null>>();
   for (const thing of things) {
-    const { name, sums = {}, newest = {} } = partOf(thing);
-    const key = JSON.stringify(name);
-    const row = rows.get(key);
+    const { key, sums = {}, newest = {} } = summandOf(thing);
+    const keyText = JSON.stringify(key);
+    const row = rows.get(keyText);
     if (!row) {
-      rows.set(key, { ...name, ...sums, ...newest });
+      rows.set(keyText, { ...key, ...sums, ...newest });
       continue;
     }
     for (const column in sums) row[column] = Number(row[column]) + sums[column]!;

@@ -1,18 +1,21 @@
 /**
- * What Wallets tell D1: usage rows with their hourly rollups, ledger entries, node receipts, notices, drift. Each item
- * lands once however often it is told: `projection` remembers the highest number that an account was told, and every
- * statement of a batch asks whether that is still so. A batch is a few statements, each over one JSON table of rows
- * that are summed already, because D1 runs one statement at a time for everybody and bills each row written.
+ * Publishes Wallets' outboxes to D1: usage rows with their hourly rollups, ledger entries, node receipts, notices and
+ * drift findings.
+ *
+ * Each item lands once however often it is published: `projection` stores the highest sequence number that was
+ * published for an account (column `told_seq`), and every statement of a batch checks that it has not moved. A batch
+ * is a few statements, each over one JSON table of rows that are already summed, because D1 runs one statement at a
+ * time for everybody and bills each row written.
  */
 import type { NumberedItem, OutboxItem, OutboxItemOf, UsageRecord } from '../domain/outbox.ts';
 import type { Database } from './client.ts';
-import { askReceipts, type SettledReceipt, settledReceipts } from './projection-receipts.ts';
+import { lookUpReceipts, type SettledReceipt, settledReceipts } from './projection-receipts.ts';
 import * as rows from './projection-rows.ts';
 import * as sql from './projection-sql.ts';
 
 /**
- * Writes items of one Wallet's outbox, in its order, in one transaction. What D1 has been told already is passed over.
- * Throws when D1 did; telling it again is safe, also by two at once.
+ * Writes items of one Wallet's outbox, in order and in one transaction, leaving out those already published. Throws
+ * when D1 did; publishing the same items again is safe, also for two callers at once.
  */
 export async function project(
   db: Database,
@@ -20,68 +23,76 @@ export async function project(
   items: readonly NumberedItem[],
 ): Promise<void> {
   for (;;) {
-    const toldSeq = await toldSeqOf(db, accountId);
-    const news = items.filter(({ seq }) => seq > toldSeq);
-    if (news.length === 0 || (await tell(db, { accountId, toldSeq }, news))) return;
+    const publishedSeq = await publishedSeqOf(db, accountId);
+    const unpublished = items.filter(({ seq }) => seq > publishedSeq);
+    if (unpublished.length === 0 || (await publish(db, { accountId, publishedSeq }, unpublished))) return;
   }
 }
 
-async function toldSeqOf(db: Database, accountId: string): Promise<number> {
-  const seq = await db.$client.prepare(sql.TOLD_SEQ).bind(accountId).first<number>('told_seq');
+async function publishedSeqOf(db: Database, accountId: string): Promise<number> {
+  const seq = await db.$client.prepare(sql.PUBLISHED_SEQ).bind(accountId).first<number>('told_seq');
   return seq ?? 0;
 }
 
-/** @returns false when somebody else told D1 something in between: then nothing was written */
-async function tell(
+/** @returns false when another caller published in between: then nothing was written */
+async function publish(
   db: Database,
-  { accountId, toldSeq }: { accountId: string; toldSeq: number },
-  news: readonly NumberedItem[],
+  { accountId, publishedSeq }: { accountId: string; publishedSeq: number },
+  items: readonly NumberedItem[],
 ): Promise<boolean> {
-  const of = <K extends OutboxItem['kind']>(kind: K) =>
-    news.flatMap(({ item }) => (item.kind === kind ? [item as OutboxItemOf<K>] : []));
-  const requests = of('usage').flatMap((item) => item.requests);
-  const witnessed = of('witnessed');
-  const drift = of('drift');
-  const receipts = await receiptsAmong(db, { accountId, requests, items: of('receipt') });
+  const ofKind = <K extends OutboxItem['kind']>(kind: K) =>
+    items.flatMap(({ item }) => (item.kind === kind ? [item as OutboxItemOf<K>] : []));
+  const requests = ofKind('usage').flatMap((item) => item.requests);
+  // 'witnessed' is the stored kind of receipts that match what was billed.
+  const matched = ofKind('witnessed');
+  const drift = ofKind('drift');
+  const receipts = await readSettledReceipts(db, { accountId, requests, items: ofKind('receipt') });
   const late = [
-    ...witnessed.flatMap(rows.lateOfWitnessed),
-    ...receipts.filter(({ late }) => late).map(rows.late),
+    ...matched.flatMap(rows.lateReceiptsOfMatched),
+    ...receipts.filter(({ late }) => late).map(rows.lateReceipt),
   ];
 
   const prepared = (statement: string, ...values: unknown[]) =>
-    db.$client.prepare(statement).bind(accountId, toldSeq, ...values);
-  const sent = ({ text, columns }: sql.Statement, some: readonly rows.Row[]) =>
-    rows.inParts(columns, some).map((json) => prepared(text, json));
-  const seq = Math.max(...news.map((each) => each.seq));
-  const count = rows.counts({ requests, witnessed, receipts, drift });
+    db.$client.prepare(statement).bind(accountId, publishedSeq, ...values);
+  const write = ({ text, columns }: sql.Statement, newRows: readonly rows.Row[]) =>
+    rows.toJsonChunks(columns, newRows).map((json) => prepared(text, json));
+  const seq = Math.max(...items.map((each) => each.seq));
+  const count = rows.counts({ requests, matched, receipts, drift });
   const results = await db.$client.batch([
-    ...sent(sql.USAGE, requests.map(rows.usage)),
-    ...sent(sql.USAGE_HOUR, rows.usageHours(requests)),
-    ...sent(sql.NODE_HOUR, rows.nodeHours(requests)),
-    ...sent(sql.KEYS_USED, rows.keysUsed(requests)),
-    ...unevenCharges(),
-    ...sent(sql.ENTRIES, of('entry').map(rows.entry)),
-    ...sent(sql.RECEIPTS, receipts.map(rows.receipt)),
-    ...sent(sql.RECEIPT_HOUR, rows.receiptHours(witnessed, receipts)),
-    ...sent(sql.DRIFT, drift.map(rows.drift)),
-    ...sent(sql.LATE_RECEIPTS, late),
-    ...sent(sql.NOTICES, of('notice').map(rows.notice)),
-    prepared(sql.TOLD, seq, count.billed, count.witnessed, count.missed, rows.inOne(sql.LATE_COLUMNS, late)),
+    ...write(sql.USAGE, requests.map(rows.usage)),
+    ...write(sql.USAGE_HOUR, rows.usageHours(requests)),
+    ...write(sql.NODE_HOUR, rows.nodeHours(requests)),
+    ...write(sql.KEYS_USED, rows.keysUsed(requests)),
+    ...findMismatchedCharges(),
+    ...write(sql.ENTRIES, ofKind('entry').map(rows.entry)),
+    ...write(sql.RECEIPTS, receipts.map(rows.receipt)),
+    ...write(sql.RECEIPT_HOUR, rows.receiptHours(matched, receipts)),
+    ...write(sql.DRIFT, drift.map(rows.drift)),
+    ...write(sql.LATE_RECEIPTS, late),
+    ...write(sql.NOTICES, ofKind('notice').map(rows.notice)),
+    prepared(
+      sql.RECORD_PUBLISHED,
+      seq,
+      count.billed,
+      count.receiptMatched,
+      count.missed,
+      rows.toJson(sql.LATE_COLUMNS, late),
+    ),
   ]);
   return results.at(-1)!.meta.changes === 1;
 
-  function unevenCharges(): D1PreparedStatement[] {
+  function findMismatchedCharges(): D1PreparedStatement[] {
     if (requests.length === 0) return [];
     const ids = requests.map(({ requestId }) => requestId).sort();
-    const sums = rows.inOne(sql.PRICE_SUM_COLUMNS, rows.priceSums(requests));
-    return [prepared(sql.UNEVEN_CHARGES, sums, ids[0], ids.at(-1))];
+    const sums = rows.toJson(sql.PRICE_SUM_COLUMNS, rows.priceSums(requests));
+    return [prepared(sql.MISMATCHED_CHARGES, sums, ids[0], ids.at(-1))];
   }
 }
 
-async function receiptsAmong(
+async function readSettledReceipts(
   db: Database,
-  told: { accountId: string; requests: readonly UsageRecord[]; items: readonly OutboxItemOf<'receipt'>[] },
+  batch: { accountId: string; requests: readonly UsageRecord[]; items: readonly OutboxItemOf<'receipt'>[] },
 ): Promise<SettledReceipt[]> {
-  if (told.items.length === 0) return [];
-  return settledReceipts(told, await askReceipts(db, told));
+  if (batch.items.length === 0) return [];
+  return settledReceipts(batch, await lookUpReceipts(db, batch));
 }

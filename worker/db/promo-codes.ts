@@ -1,4 +1,4 @@
-/** Promo codes and who redeemed them: the database alone decides whether there is one left. */
+/** Promo codes and their redemptions. The database alone decides whether a redemption is left. */
 import { and, count, desc, eq, sql } from 'drizzle-orm';
 import { type AuditEntry, addAuditIfChanged } from './audit.ts';
 import type { Database } from './client.ts';
@@ -6,7 +6,7 @@ import { promoCode, promoRedemption } from './schema.ts';
 
 export type PromoCodeRow = typeof promoCode.$inferSelect;
 
-/** @returns false when there is such a code already */
+/** Adds a code. @returns false when the code already exists */
 export async function insertPromoCode(db: Database, row: PromoCodeRow, entry: AuditEntry): Promise<boolean> {
   const [added] = await db.batch([
     db.insert(promoCode).values(row).onConflictDoNothing(),
@@ -19,7 +19,7 @@ export async function findPromoCode(db: Database, code: string): Promise<PromoCo
   return (await db.select().from(promoCode).where(eq(promoCode.code, code)).get()) ?? null;
 }
 
-/** The newest first, with how often each was redeemed. */
+/** Lists codes, newest first, with how often each was redeemed. */
 export function listPromoCodes(
   db: Database,
   limit: number,
@@ -56,9 +56,9 @@ export async function hasRedeemed(
 }
 
 /**
- * Takes one redemption, if there is one left: one statement counts and takes, so however many ask at once, never one
- * too many is given.
- * @returns whether the account has it now because of this call
+ * Takes one redemption if one is left. A single statement counts and takes, so however many callers there are, never
+ * one too many is given.
+ * @returns whether this call took it for the account
  */
 export async function takeRedemption(
   db: Database,

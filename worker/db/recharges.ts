@@ -1,6 +1,6 @@
-/** Orders that a saved card pays: at most one open an account, and no more in a month than its owner allows. */
+/** Orders that a saved card pays: at most one open per account, and per month no more than its owner allows. */
 import { and, eq, gte, inArray, sql } from 'drizzle-orm';
-import type { DeclineReason } from '../domain/decline.ts';
+import type { DeclineReason } from '../domain/decline-reasons.ts';
 import { type NanoUsd, nanoUsd } from '../domain/money.ts';
 import { turnOffIfChanged } from './auto-recharge.ts';
 import type { Database } from './client.ts';
@@ -14,9 +14,9 @@ export function monthStartMs(nowMs: number): number {
 }
 
 /**
- * Opens a recharge, in one statement with everything that must hold for it: recharge is on with this card, none is
- * open, and the month has room for it.
- * @returns null: one of these does not hold
+ * Opens a recharge, checking every condition in the same statement: recharge is on with this card, no other is open,
+ * and the monthly maximum allows it.
+ * @returns null: one of the conditions does not hold
  */
 export async function openRecharge(
   db: Database,
@@ -25,7 +25,7 @@ export async function openRecharge(
   const { orderId, accountId, methodRef, currency, nowMs } = recharge;
   const opened = await db
     .insert(paymentOrder)
-    // the columns of the table in their order
+    // INSERT … SELECT: the table's columns in their order. The unique index on open recharges rejects a second one.
     .select(sql`
       SELECT ${orderId}, account_id, provider, 'recharge', amount_nano_usd, ${currency}, 'open', ${nowMs}, NULL, NULL, NULL
       FROM auto_recharge
@@ -47,7 +47,7 @@ export async function findOpenRecharge(db: Database, accountId: string): Promise
   return rows[0] ?? null;
 }
 
-/** What was recharged or is about to be since the month began. */
+/** The sum of this month's paid and open recharges. */
 export async function rechargedInMonth(db: Database, accountId: string, nowMs: number): Promise<NanoUsd> {
   const { kind, state, createdAtMs } = paymentOrder;
   const rows = await db
@@ -64,23 +64,23 @@ export async function rechargedInMonth(db: Database, accountId: string, nowMs: n
   return nanoUsd(rows[0]!.sum);
 }
 
-/** Closes a recharge that no money was moved for. One that was paid meanwhile stays paid. */
-export async function dropRecharge(db: Database, orderId: string): Promise<void> {
-  await closing(db, orderId);
+/** Closes a recharge for which no money moved. One that was paid meanwhile stays paid. */
+export async function closeUnchargedRecharge(db: Database, orderId: string): Promise<void> {
+  await closeOpen(db, orderId);
 }
 
-/** The bank refused: the order is closed and recharge is off, both or neither. A late refusal changes nothing. */
-export async function refuseRecharge(
+/** Closes a declined recharge and turns recharge off, in one batch. A late decline changes nothing. */
+export async function declineRecharge(
   db: Database,
   order: PaymentOrder,
   { why, event, nowMs }: { why: DeclineReason; event: EventRow | null; nowMs: number },
 ): Promise<void> {
-  const close = closing(db, order.id);
+  const close = closeOpen(db, order.id);
   const off = turnOffIfChanged(db, order.accountId, why, nowMs);
   await db.batch(event === null ? [close, off] : [close, off, addEvent(db, event)]);
 }
 
-function closing(db: Database, orderId: string) {
+function closeOpen(db: Database, orderId: string) {
   return db
     .update(paymentOrder)
     .set({ state: 'closed' })

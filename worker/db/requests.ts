@@ -1,4 +1,4 @@
-/** Ended requests, page by page and one by one: D1 keeps them for good, the Wallet forgets them after a day. */
+/** Ended requests, in pages and one by one. D1 keeps them for good; the Wallet forgets them after a day. */
 import { and, desc, eq, gte, lt, lte, sql } from 'drizzle-orm';
 import type { Ending } from '../domain/hold.ts';
 import { firstIdAt } from '../domain/ids.ts';
@@ -7,7 +7,7 @@ import type { RequestRecord } from '../domain/wallet.ts';
 import type { Database } from './client.ts';
 import { drift, nodeReceipt, price, usageEvent } from './schema.ts';
 
-/** The request if it is the account's, else null. */
+/** Finds an ended request of the account; null when there is none. */
 export async function findRequest(
   db: Database,
   { accountId, requestId }: { accountId: string; requestId: string },
@@ -41,7 +41,10 @@ export async function findRequest(
   };
 }
 
-/** Whose request it was; null: none that has ended has this id. Every account is asked, one look into the key each. */
+/**
+ * Finds the account of an ended request; null: no ended request has this id. The primary key begins with the account,
+ * so every account is checked, with one key lookup each.
+ */
 export async function accountOfRequest(db: Database, requestId: string): Promise<string | null> {
   const row = await db.get<{ accountId: string } | undefined>(sql`
     select u.account_id as accountId from account as a
@@ -53,7 +56,7 @@ export type RequestRow = typeof usageEvent.$inferSelect;
 export type ReceiptRow = typeof nodeReceipt.$inferSelect;
 
 /** Requests that one ledger entry charged, as its reference names them; see domain/ledger.ts. */
-export interface OfEntry {
+export interface EntryRequests {
   readonly seq: number;
   readonly first: string;
   readonly last: string;
@@ -62,42 +65,48 @@ export interface OfEntry {
 export interface RequestFilter {
   readonly accountId: string;
   readonly fromMs: number;
-  /** a place in the list: that request and all after it are behind */
+  /** Cursor: only requests after this id in the list (older ones) are returned. */
   readonly before: string | null;
   readonly keyId: string | null;
   readonly modelId: string | null;
   readonly ending: Ending | null;
-  /** null: whatever entry it was */
-  readonly entry: OfEntry | null;
+  /** null: requests of any entry. */
+  readonly entry: EntryRequests | null;
   readonly limit: number;
 }
 
 export interface RequestPage {
-  /** newest first, by id */
+  /** Newest first, by id. */
   readonly rows: RequestRow[];
-  /** `before` of the next page; null: no more */
+  /** `before` of the next page; null: no more. */
   readonly next: string | null;
 }
 
-/** An id is as old as the edge that made it says, its admission as the Wallet says: their clocks may differ. */
-const CLOCKS_MS = 3_600_000;
+/** An id carries the edge's time, an admission the Wallet's: their clocks may differ by up to an hour. */
+const CLOCK_SKEW_MAX_MS = 3_600_000;
 
-/** Ids of requests that were admitted in that time, and of some beside it: the exact time is asked of the rows. */
+/**
+ * The id range of requests admitted in that time, widened by the clock skew: callers check the exact time on the
+ * rows.
+ */
 export function requestIdsIn({ fromMs, toMs }: { fromMs: number; toMs: number }) {
-  return { first: firstIdAt('req', fromMs - CLOCKS_MS), end: firstIdAt('req', toMs + CLOCKS_MS) };
+  return {
+    first: firstIdAt('req', fromMs - CLOCK_SKEW_MAX_MS),
+    end: firstIdAt('req', toMs + CLOCK_SKEW_MAX_MS),
+  };
 }
 
 /**
- * Rows that a filter looks through at most. The key knows an account's requests by time alone: a filter that matches
- * few of ten million would read them all. A page that looked so far says where to go on instead.
+ * Rows that one page scans at most. The primary key orders an account's requests by time alone, so a filter that
+ * matches few of ten million would read them all. A page that stops at this limit returns a cursor to go on from.
  */
-export const LOOKED_AT_MAX = 5_000;
+export const ROWS_SCANNED_MAX = 5_000;
 
 /** A page of an account's ended requests. It may be short, or even empty, and still have a next one. */
 export async function listRequests(
   db: Database,
   filter: RequestFilter,
-  lookedAtMax = LOOKED_AT_MAX,
+  scannedMax = ROWS_SCANNED_MAX,
 ): Promise<RequestPage> {
   const { accountId, fromMs, before, keyId, modelId, ending, entry, limit } = filter;
   const { first } = requestIdsIn({ fromMs, toMs: fromMs });
@@ -107,27 +116,27 @@ export async function listRequests(
     entry === null ? undefined : lte(usageEvent.requestId, entry.last),
     before === null ? undefined : lt(usageEvent.requestId, before),
   );
-  const looked = db
+  const scanned = db
     .select()
     .from(usageEvent)
     .where(within)
     .orderBy(desc(usageEvent.requestId))
-    .limit(lookedAtMax)
-    .as('looked');
-  const [found, [edge]] = await db.batch([
+    .limit(scannedMax)
+    .as('scanned');
+  const [found, [lastScanned]] = await db.batch([
     db
       .select()
-      .from(looked)
+      .from(scanned)
       .where(
         and(
-          gte(looked.admittedAtMs, fromMs),
-          keyId === null ? undefined : eq(looked.keyId, keyId),
-          modelId === null ? undefined : eq(looked.modelId, modelId),
-          ending === null ? undefined : eq(looked.ending, ending),
-          entry === null ? undefined : eq(looked.entrySeq, entry.seq),
+          gte(scanned.admittedAtMs, fromMs),
+          keyId === null ? undefined : eq(scanned.keyId, keyId),
+          modelId === null ? undefined : eq(scanned.modelId, modelId),
+          ending === null ? undefined : eq(scanned.ending, ending),
+          entry === null ? undefined : eq(scanned.entrySeq, entry.seq),
         ),
       )
-      .orderBy(desc(looked.requestId))
+      .orderBy(desc(scanned.requestId))
       .limit(limit + 1),
     db
       .select({ admittedAtMs: usageEvent.admittedAtMs, requestId: usageEvent.requestId })
@@ -135,14 +144,14 @@ export async function listRequests(
       .where(within)
       .orderBy(desc(usageEvent.requestId))
       .limit(1)
-      .offset(lookedAtMax - 1),
+      .offset(scannedMax - 1),
   ]);
   const rows = found.slice(0, limit);
   if (found.length > limit) return { rows, next: rows.at(-1)!.requestId };
-  return { rows, next: edge && edge.admittedAtMs >= fromMs ? edge.requestId : null };
+  return { rows, next: lastScanned && lastScanned.admittedAtMs >= fromMs ? lastScanned.requestId : null };
 }
 
-/** What nodes said of a request of this account, as far as it is not what was billed. */
+/** Receipts of a request of this account that differ from what was billed; matching ones have no row. */
 export function receiptsOf(
   db: Database,
   { accountId, requestId }: { accountId: string; requestId: string },
@@ -153,8 +162,8 @@ export function receiptsOf(
     .where(and(eq(nodeReceipt.requestId, requestId), eq(nodeReceipt.accountId, accountId)));
 }
 
-/** Whether it is, or was, a finding that no node sent a receipt of the request. */
-export async function wasMissed(db: Database, requestId: string): Promise<boolean> {
+/** Whether a missing receipt of the request is, or was, a finding. */
+export async function wasReceiptReportedMissing(db: Database, requestId: string): Promise<boolean> {
   const row = await db
     .select({ kind: drift.kind })
     .from(drift)

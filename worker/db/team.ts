@@ -1,4 +1,4 @@
-/** Who belongs to an account, in which role, and who was asked to. */
+/** Members of an account with their roles, and invitations to it. */
 import { and, asc, count, desc, eq, gt, isNull, ne, sql } from 'drizzle-orm';
 import type { MemberRole } from '../domain/team.ts';
 import { type AuditEntry, addAudit, addAuditIfChanged } from './audit.ts';
@@ -11,7 +11,7 @@ export interface Membership {
   readonly role: MemberRole;
 }
 
-/** Accounts that are not closed, the person's own first. */
+/** Accounts of the person that are not closed, their own first. */
 export function membershipsOf(db: Database, personId: string): Promise<Membership[]> {
   return db
     .select({ accountId: account.id, accountName: account.name, role: member.role })
@@ -44,18 +44,24 @@ export function listMembers(db: Database, accountId: string): Promise<MemberRow[
     .orderBy(asc(person.createdAt), asc(person.id));
 }
 
-interface Change {
+interface MemberChange {
   readonly accountId: string;
   readonly personId: string;
   readonly entry: AuditEntry;
 }
 
-/** Holds while the row is another owner's, or there is more than one: decided with the change, not before it. */
+/**
+ * True unless the row is the account's last owner. It is part of the changing statement, so two changes at once
+ * cannot both pass.
+ */
 const staysOwned = (accountId: string) =>
   sql`(${member.role} <> 'owner' OR (SELECT count(*) FROM member AS m WHERE m.account_id = ${accountId} AND m.role = 'owner') > 1)`;
 
 /** @returns false: no such member, or the last owner */
-export async function changeRole(db: Database, change: Change & { role: MemberRole }): Promise<boolean> {
+export async function changeRole(
+  db: Database,
+  change: MemberChange & { role: MemberRole },
+): Promise<boolean> {
   const { accountId, personId, role, entry } = change;
   const which = and(
     eq(member.accountId, accountId),
@@ -71,7 +77,7 @@ export async function changeRole(db: Database, change: Change & { role: MemberRo
 }
 
 /** @returns false: no such member, or the last owner */
-export async function removeMember(db: Database, change: Change): Promise<boolean> {
+export async function removeMember(db: Database, change: MemberChange): Promise<boolean> {
   const { accountId, personId, entry } = change;
   const which = and(eq(member.accountId, accountId), eq(member.personId, personId), staysOwned(accountId));
   const [removed] = await db.batch([db.delete(member).where(which), addAuditIfChanged(db, entry)]);
@@ -79,40 +85,40 @@ export async function removeMember(db: Database, change: Change): Promise<boolea
 }
 
 export type InvitationRow = typeof invitation.$inferSelect;
-/** The longest list that a team page shows, and the most that wait at once: an inbox is nobody's to fill. */
+/** Open invitations per account, all of which the team page lists: an account must not flood inboxes. */
 export const INVITATIONS_OPEN_MAX = 25;
 
-const open = (nowMs: number) =>
+const isOpen = (nowMs: number) =>
   and(isNull(invitation.acceptedAtMs), isNull(invitation.revokedAtMs), gt(invitation.expiresAtMs, nowMs));
 
 export function openInvitations(db: Database, accountId: string, nowMs: number): Promise<InvitationRow[]> {
   return db
     .select()
     .from(invitation)
-    .where(and(eq(invitation.accountId, accountId), open(nowMs)))
+    .where(and(eq(invitation.accountId, accountId), isOpen(nowMs)))
     .orderBy(desc(invitation.createdAtMs))
     .limit(INVITATIONS_OPEN_MAX);
 }
 
-/** One invitation an address: an older one to it ends. @returns false: too many wait */
+/** Adds an invitation; an older open one to the same address ends. @returns false: too many are open */
 export async function insertInvitation(
   db: Database,
   row: typeof invitation.$inferInsert,
   entry: AuditEntry,
 ): Promise<boolean> {
   const { accountId, email, createdAtMs: nowMs } = row;
-  const mine = eq(invitation.accountId, accountId);
-  const waiting = await db
+  const ofAccount = eq(invitation.accountId, accountId);
+  const others = await db
     .select({ n: count() })
     .from(invitation)
-    .where(and(mine, open(nowMs), ne(invitation.email, email)))
+    .where(and(ofAccount, isOpen(nowMs), ne(invitation.email, email)))
     .get();
-  if ((waiting?.n ?? 0) >= INVITATIONS_OPEN_MAX) return false;
+  if ((others?.n ?? 0) >= INVITATIONS_OPEN_MAX) return false;
   await db.batch([
     db
       .update(invitation)
       .set({ revokedAtMs: nowMs })
-      .where(and(mine, eq(invitation.email, email), open(nowMs))),
+      .where(and(ofAccount, eq(invitation.email, email), isOpen(nowMs))),
     db.insert(invitation).values(row),
     addAudit(db, entry),
   ]);
@@ -128,38 +134,38 @@ export async function revokeInvitation(
     db
       .update(invitation)
       .set({ revokedAtMs: nowMs })
-      .where(and(eq(invitation.id, invitationId), eq(invitation.accountId, accountId), open(nowMs))),
+      .where(and(eq(invitation.id, invitationId), eq(invitation.accountId, accountId), isOpen(nowMs))),
     addAuditIfChanged(db, entry),
   ]);
   return revoked.meta.changes === 1;
 }
 
-/** With the account's name and who invites; null: there is none that still holds. */
+/** Finds an open invitation with the account's name and the inviter's e-mail; null: none is still valid. */
 export async function findOpenInvitation(db: Database, tokenHash: string, nowMs: number) {
   const row = await db
     .select({ invitation, accountName: account.name, invitedBy: person.email })
     .from(invitation)
     .innerJoin(account, eq(account.id, invitation.accountId))
     .innerJoin(person, eq(person.id, invitation.invitedBy))
-    .where(and(eq(invitation.tokenHash, tokenHash), open(nowMs), isNull(account.closedAtMs)))
+    .where(and(eq(invitation.tokenHash, tokenHash), isOpen(nowMs), isNull(account.closedAtMs)))
     .get();
   return row ?? null;
 }
 
 /**
- * The invitation is spent and the person is a member, both or neither. A member already keeps the role they have.
- * The link came by e-mail, so the address is shown to be theirs.
+ * Accepts an invitation and adds the member, in one batch. An existing member keeps their role. The link came by
+ * e-mail, so the address counts as verified.
  */
 export async function acceptInvitation(
   db: Database,
-  accepted: { row: InvitationRow; personId: string; nowMs: number; entry: AuditEntry },
+  acceptance: { row: InvitationRow; personId: string; nowMs: number; entry: AuditEntry },
 ): Promise<boolean> {
-  const { row, personId, nowMs, entry } = accepted;
-  const [spent] = await db.batch([
+  const { row, personId, nowMs, entry } = acceptance;
+  const [accepted] = await db.batch([
     db
       .update(invitation)
       .set({ acceptedAtMs: nowMs })
-      .where(and(eq(invitation.id, row.id), open(nowMs))),
+      .where(and(eq(invitation.id, row.id), isOpen(nowMs))),
     addAuditIfChanged(db, entry),
     db
       .insert(member)
@@ -169,12 +175,12 @@ export async function acceptInvitation(
       .onConflictDoNothing(),
     db.update(person).set({ emailVerified: true }).where(eq(person.id, personId)),
   ]);
-  return spent.meta.changes === 1;
+  return accepted.meta.changes === 1;
 }
 
 export type TrailRow = typeof audit.$inferSelect;
 
-/** What was done in the account, newest first. */
+/** Lists the account's audit rows, newest first. */
 export function accountTrail(db: Database, accountId: string, limit: number): Promise<TrailRow[]> {
   return db
     .select()

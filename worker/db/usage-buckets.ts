@@ -1,4 +1,7 @@
-/** What an account used in spans of time, for programs: minutes from the requests themselves, the rest from the rollup. */
+/**
+ * An account's usage in buckets of time, for the API: minutes from the requests themselves, hours and days from the
+ * hourly rollup.
+ */
 import { type SQL, sql } from 'drizzle-orm';
 import type { Database } from './client.ts';
 import { requestIdsIn } from './requests.ts';
@@ -9,29 +12,29 @@ export type BucketWidth = keyof typeof BUCKET_MS;
 export interface BucketQuery {
   readonly accountId: string;
   readonly width: BucketWidth;
-  /** start of the first bucket */
+  /** Start of the first bucket. */
   readonly fromMs: number;
-  /** exclusive */
+  /** Exclusive. */
   readonly toMs: number;
-  /** null: all */
+  /** null: all. */
   readonly keyId: string | null;
   readonly modelId: string | null;
   readonly byKey: boolean;
   readonly byModel: boolean;
-  /** the last row of the page before; null: the first page */
-  readonly after: BucketPlace | null;
+  /** The last row of the previous page; null: this is the first page. */
+  readonly after: BucketCursor | null;
   readonly limit: number;
 }
 
-/** Rows are in this order. Empty where it is not told apart. */
-export interface BucketPlace {
+/** The sort key of rows. `keyId` or `modelId` is empty when rows are not grouped by it. */
+export interface BucketCursor {
   readonly bucketMs: number;
   readonly keyId: string;
   readonly modelId: string;
 }
 
-/** Sums stay under 2⁵³ as long as the account's balance did. */
-export interface BucketRow extends BucketPlace {
+/** Sums stay below 2⁵³ as long as the account's balance did. */
+export interface BucketRow extends BucketCursor {
   readonly requests: number;
   readonly promptTokens: number;
   readonly cachedTokens: number;
@@ -40,7 +43,10 @@ export interface BucketRow extends BucketPlace {
   readonly chargeNanoUsd: number;
 }
 
-/** Both by (account, time), requests by that of their ids: the range is walked, not the table. */
+/**
+ * Both sources are read as one range by account and time (requests through the time in their ids), not as a whole
+ * table.
+ */
 const SOURCES: Record<'requests' | 'rollup', SQL> = {
   requests: sql`(SELECT account_id, request_id, admitted_at_ms AS at_ms, key_id, model_id, 1 AS requests, prompt_tokens,
     cached_tokens, completion_tokens, reasoning_tokens, charge_nano_usd FROM usage_event)`,
@@ -49,20 +55,20 @@ const SOURCES: Record<'requests' | 'rollup', SQL> = {
     reasoning_tokens + answer_tokens AS completion_tokens, reasoning_tokens, charge_nano_usd FROM usage_hour)`,
 };
 
-/** Oldest first. Buckets in which nothing happened have no row. */
+/** Lists buckets, oldest first. Buckets in which nothing happened have no row. */
 export function listBuckets(db: Database, query: BucketQuery): Promise<BucketRow[]> {
   const { accountId, fromMs, toMs, keyId, modelId, after, limit } = query;
-  // inlined, not bound: an expression that is bound twice is not the same expression to GROUP BY
+  // Inlined, not bound: to GROUP BY, an expression with bound parameters is not the same expression twice.
   const width = sql.raw(String(BUCKET_MS[query.width]));
   const key = query.byKey ? sql`key_id` : sql`''`;
   const model = query.byModel ? sql`model_id` : sql`''`;
   const isByRequest = query.width === 'minute';
   const ids = requestIdsIn({ fromMs, toMs });
-  const inIds = isByRequest ? sql`AND request_id >= ${ids.first} AND request_id < ${ids.end}` : sql``;
+  const idRange = isByRequest ? sql`AND request_id >= ${ids.first} AND request_id < ${ids.end}` : sql``;
   const source = isByRequest ? SOURCES.requests : SOURCES.rollup;
-  const ofKey = keyId === null ? sql`` : sql`AND key_id = ${keyId}`;
-  const ofModel = modelId === null ? sql`` : sql`AND model_id = ${modelId}`;
-  const next = after
+  const keyFilter = keyId === null ? sql`` : sql`AND key_id = ${keyId}`;
+  const modelFilter = modelId === null ? sql`` : sql`AND model_id = ${modelId}`;
+  const afterCursor = after
     ? sql`HAVING (bucket_ms, key, model) > (${after.bucketMs}, ${after.keyId}, ${after.modelId})`
     : sql``;
   return db.all<BucketRow>(sql`
@@ -72,6 +78,6 @@ export function listBuckets(db: Database, query: BucketQuery): Promise<BucketRow
       sum(completion_tokens) AS "completionTokens", sum(reasoning_tokens) AS "reasoningTokens",
       sum(charge_nano_usd) AS "chargeNanoUsd"
     FROM ${source}
-    WHERE account_id = ${accountId} AND at_ms >= ${fromMs} AND at_ms < ${toMs} ${inIds} ${ofKey} ${ofModel}
-    GROUP BY bucket_ms, key, model ${next} ORDER BY bucket_ms, key, model LIMIT ${limit}`);
+    WHERE account_id = ${accountId} AND at_ms >= ${fromMs} AND at_ms < ${toMs} ${idRange} ${keyFilter} ${modelFilter}
+    GROUP BY bucket_ms, key, model ${afterCursor} ORDER BY bucket_ms, key, model LIMIT ${limit}`);
 }

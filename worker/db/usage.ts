@@ -1,4 +1,4 @@
-/** What an account used: the hourly rollup that charts and tables read, and its latest requests one by one. */
+/** An account's usage: the hourly rollup that charts and tables read, and its latest requests one by one. */
 import { and, asc, desc, eq, gte, sql } from 'drizzle-orm';
 import type { SQLiteColumn } from 'drizzle-orm/sqlite-core';
 import type { Database } from './client.ts';
@@ -7,13 +7,13 @@ import { price, usageEvent, usageHour } from './schema.ts';
 export interface UsageFilter {
   readonly accountId: string;
   readonly fromMs: number;
-  /** width of a bucket: an hour or a day, aligned to UTC */
+  /** Width of a bucket: an hour or a day, aligned to UTC. */
   readonly bucketMs: number;
   readonly keyId: string | null;
   readonly modelId: string | null;
 }
 
-/** Sums of one bucket, key and model. Sums stay under 2⁵³ as long as the account's balance did. */
+/** Sums of one bucket, key and model. They stay below 2⁵³ as long as the account's balance did. */
 export interface UsageRow {
   readonly bucketMs: number;
   readonly keyId: string;
@@ -24,13 +24,13 @@ export interface UsageRow {
   readonly reasoningTokens: number;
   readonly answerTokens: number;
   readonly chargeNanoUsd: number;
-  /** what the cached tokens would have cost more, uncached */
+  /** How much more the cached tokens would have cost uncached. */
   readonly cacheSavingNanoUsd: number;
 }
 
-/** Newest bucket first; within it by key and model. Buckets in which nothing happened have no row. */
+/** Lists rows, newest bucket first, then by key and model. Buckets in which nothing happened have no row. */
 export function listUsage(db: Database, filter: UsageFilter): Promise<UsageRow[]> {
-  // inlined, not bound: an expression that is bound twice is not the same expression to GROUP BY
+  // Inlined, not bound: to GROUP BY, an expression with bound parameters is not the same expression twice.
   const width = sql.raw(String(Math.trunc(filter.bucketMs)));
   const bucket = sql<number>`(${usageHour.hourMs} / ${width}) * ${width}`;
   const sum = (column: SQLiteColumn) => sql<number>`sum(${column})`;
@@ -60,7 +60,7 @@ export function listUsage(db: Database, filter: UsageFilter): Promise<UsageRow[]
     .orderBy(desc(bucket), asc(usageHour.keyId), asc(usageHour.modelId));
 }
 
-/** What the account was charged since then, in nano-USD, to the hour. */
+/** The account's charges since `fromMs` in nano-USD, to the hour. */
 export async function chargedSince(db: Database, accountId: string, fromMs: number): Promise<number> {
   const row = await db
     .select({ sum: sql<number>`coalesce(sum(${usageHour.chargeNanoUsd}), 0)` })
@@ -70,14 +70,14 @@ export async function chargedSince(db: Database, accountId: string, fromMs: numb
   return row?.sum ?? 0;
 }
 
-/** An ended request beside the price that it was charged at. */
+/** An ended request with the price that it was charged at. */
 export interface RecentRequest {
   readonly event: typeof usageEvent.$inferSelect;
-  /** null: the price row is gone, which nothing does */
+  /** null: the price row is missing, which does not happen because prices are never deleted. */
   readonly price: typeof price.$inferSelect | null;
 }
 
-/** The latest ended requests, newest first. */
+/** Lists the latest ended requests, newest first. */
 export function listRecentRequests(
   db: Database,
   filter: { accountId: string; limit: number },
@@ -91,7 +91,9 @@ export function listRecentRequests(
     .limit(filter.limit);
 }
 
-/** Whether the account has ended a request yet: the tick on the start page. */
+/**
+ * When the account's first request was admitted; null: it has ended none. The start page ticks that step off with it.
+ */
 export async function firstRequestAtMs(db: Database, accountId: string): Promise<number | null> {
   const row = await db
     .select({ admittedAtMs: usageEvent.admittedAtMs })

@@ -1,26 +1,26 @@
-/** Where an account wants its webhooks sent. A removed endpoint stays as a row: the delivery log names it. */
+/** An account's webhook endpoints. A removed endpoint stays as a row, because the delivery log refers to it. */
 import { and, eq, isNull, sql } from 'drizzle-orm';
 import type { Database } from './client.ts';
 import { webhookEndpoint } from './schema.ts';
 
 export type WebhookEndpointRow = typeof webhookEndpoint.$inferSelect;
 
-/** Each notice is a request to every one of them. */
+/** Endpoints per account. Bounded because each notice is a request to every one of them. */
 export const ENDPOINTS_MAX = 5;
 
-interface Which {
+interface EndpointKey {
   readonly accountId: string;
   readonly endpointId: string;
 }
 
-const isLive = ({ accountId, endpointId }: Which) =>
+const isLive = ({ accountId, endpointId }: EndpointKey) =>
   and(
     eq(webhookEndpoint.id, endpointId),
     eq(webhookEndpoint.accountId, accountId),
     isNull(webhookEndpoint.removedAtMs),
   );
 
-/** The account's endpoints that are not removed, the oldest first. */
+/** Lists the account's endpoints that are not removed, oldest first. */
 export function listEndpoints(db: Database, accountId: string): Promise<WebhookEndpointRow[]> {
   return db
     .select()
@@ -29,19 +29,22 @@ export function listEndpoints(db: Database, accountId: string): Promise<WebhookE
     .orderBy(webhookEndpoint.id);
 }
 
-/** The endpoint if it is the account's and not removed, else null. */
-export async function findEndpoint(db: Database, which: Which): Promise<WebhookEndpointRow | null> {
-  return (await db.select().from(webhookEndpoint).where(isLive(which)).get()) ?? null;
+/** Finds an endpoint of the account that is not removed, else null. */
+export async function findEndpoint(db: Database, key: EndpointKey): Promise<WebhookEndpointRow | null> {
+  return (await db.select().from(webhookEndpoint).where(isLive(key)).get()) ?? null;
 }
 
-/** @returns false when the account has as many as it may: counted in the same statement, so two at once do not slip by */
+/**
+ * Adds an endpoint. @returns false when the account already has ENDPOINTS_MAX: the same statement counts and inserts,
+ * so two calls at once cannot both pass
+ */
 export async function insertEndpoint(
   db: Database,
   { id, accountId, url, nowMs }: { id: string; accountId: string; url: string; nowMs: number },
 ): Promise<boolean> {
   const inserted = await db
     .insert(webhookEndpoint)
-    // the columns of the table in their order
+    // INSERT … SELECT: the table's columns in their order.
     .select(sql`
       SELECT ${id}, ${accountId}, ${url}, 1, ${nowMs}, NULL
       WHERE (
@@ -52,22 +55,25 @@ export async function insertEndpoint(
   return inserted.length > 0;
 }
 
-/** Gives the endpoint its next secret. @returns the endpoint as it now is, or null when the account has no such one */
-export async function rotateEndpointSecret(db: Database, which: Which): Promise<WebhookEndpointRow | null> {
+/** Gives the endpoint its next secret. @returns the changed endpoint, or null when the account has none with this id */
+export async function rotateEndpointSecret(
+  db: Database,
+  key: EndpointKey,
+): Promise<WebhookEndpointRow | null> {
   const [row] = await db
     .update(webhookEndpoint)
     .set({ secretVersion: sql`${webhookEndpoint.secretVersion} + 1` })
-    .where(isLive(which))
+    .where(isLive(key))
     .returning();
   return row ?? null;
 }
 
-/** @returns false when the account has no such endpoint */
-export async function removeEndpoint(db: Database, which: Which & { nowMs: number }): Promise<boolean> {
+/** Removes an endpoint. @returns false when the account has no such endpoint */
+export async function removeEndpoint(db: Database, key: EndpointKey & { nowMs: number }): Promise<boolean> {
   const removed = await db
     .update(webhookEndpoint)
-    .set({ removedAtMs: which.nowMs })
-    .where(isLive(which))
+    .set({ removedAtMs: key.nowMs })
+    .where(isLive(key))
     .returning({ id: webhookEndpoint.id });
   return removed.length > 0;
 }

@@ -1,27 +1,27 @@
-/** Accounts and keys. */
+/** Accounts, their members and invitations, and API keys. */
 import { index, integer, primaryKey, sqliteTable, text } from 'drizzle-orm/sqlite-core';
 import { KEY_SCOPES } from '../../domain/principal-kind.ts';
 import { MEMBER_ROLES } from '../../domain/team.ts';
 import { person } from './people.ts';
 
-/** Who pays. Its money is not here: the Wallet of the same id owns it. */
+/** The party that pays. Its money is not stored here: the Wallet with the same id owns it. */
 export const account = sqliteTable('account', {
   id: text('id').primaryKey(),
   name: text('name').notNull(),
   createdAtMs: integer('created_at_ms').notNull(),
-  /** of all its keys together; each key may have less */
+  /** Of all its keys together; each key may have a lower limit. */
   requestsPerMinute: integer('requests_per_minute').notNull().default(6_000),
   /** null: no limit */
   tokensPerMinute: integer('tokens_per_minute'),
   concurrency: integer('concurrency').notNull().default(1_000),
-  /** spend per `capPeriod` over all keys; null: no cap */
+  /** Spend per `capPeriod` over all keys; null: no cap. */
   capNanoUsd: integer('cap_nano_usd'),
   capPeriod: text('cap_period', { enum: ['day', 'month', 'total'] })
     .notNull()
     .default('month'),
-  /** an operator stopped it: its keys are refused; null: they are not */
+  /** When an operator suspended it, so that its keys are refused; null: it is not suspended. */
   suspendedAtMs: integer('suspended_at_ms'),
-  /** its owner ended it, for ever */
+  /** When its owner closed it, for good; null: it is open. */
   closedAtMs: integer('closed_at_ms'),
 });
 
@@ -39,7 +39,7 @@ export const member = sqliteTable(
   (t) => [primaryKey({ columns: [t.accountId, t.personId] }), index('member_by_person').on(t.personId)],
 );
 
-/** An asked-for member. The link in the letter carries a token that is stored only as its SHA-256. */
+/** An invitation to become a member. The link in the e-mail carries a token that is stored only as its SHA-256. */
 export const invitation = sqliteTable(
   'invitation',
   {
@@ -69,14 +69,14 @@ export const apiKey = sqliteTable(
       .notNull()
       .references(() => account.id),
     name: text('name').notNull(),
-    /** HMAC-SHA-256 of the key under KEY_PEPPER, base64url; the key itself is nowhere */
+    /** HMAC-SHA-256 of the key under KEY_PEPPER, base64url; the key itself is stored nowhere. */
     hash: text('hash').notNull().unique(),
     lastFour: text('last_four').notNull(),
-    /** a management key manages keys and can do nothing else */
+    /** A management key can manage keys and nothing else. */
     scope: text('scope', { enum: KEY_SCOPES }).notNull().default('inference'),
-    /** model ids that the key may use; null: all */
+    /** Model ids that the key may use; null: all. */
     models: text('models', { mode: 'json' }).$type<string[]>(),
-    /** spend per `capPeriod`; null: no cap */
+    /** Spend per `capPeriod`; null: no cap. */
     capNanoUsd: integer('cap_nano_usd'),
     capPeriod: text('cap_period', { enum: ['day', 'month', 'total'] })
       .notNull()
@@ -88,7 +88,7 @@ export const apiKey = sqliteTable(
     createdAtMs: integer('created_at_ms').notNull(),
     expiresAtMs: integer('expires_at_ms'),
     revokedAtMs: integer('revoked_at_ms'),
-    /** to a minute */
+    /** Accurate to a minute. */
     lastUsedAtMs: integer('last_used_at_ms'),
   },
   (t) => [index('api_key_by_account').on(t.accountId, t.createdAtMs)],

@@ -1,4 +1,4 @@
-/** Files of customers and the batches that are made of them. What the files hold is in R2. */
+/** Customers' files and the batches made from them. The content of the files is in R2. */
 import { index, integer, sqliteTable, text } from 'drizzle-orm/sqlite-core';
 import type { Usage } from '../../domain/usage.ts';
 import { account, apiKey } from './accounts.ts';
@@ -15,7 +15,7 @@ export const file = sqliteTable(
     name: text('name').notNull(),
     purpose: text('purpose', { enum: FILE_PURPOSES }).notNull(),
     bytes: integer('bytes').notNull(),
-    /** R2 objects that hold it, one after the other; each ends with a whole line */
+    /** Number of R2 objects that hold it in sequence; each ends with a whole line. */
     parts: integer('parts').notNull(),
     createdAtMs: integer('created_at_ms').notNull(),
     expiresAtMs: integer('expires_at_ms').notNull(),
@@ -34,7 +34,10 @@ export const BATCH_STATES = [
   'cancelled',
 ] as const;
 
-/** What pages and the API read of a batch; its own Durable Object knows every line and says here how far it is. */
+/**
+ * The state of a batch as the portal and the API read it. The batch's Durable Object knows every line and writes its
+ * progress here.
+ */
 export const batch = sqliteTable(
   'batch',
   {
@@ -42,7 +45,7 @@ export const batch = sqliteTable(
     accountId: text('account_id')
       .notNull()
       .references(() => account.id),
-    /** whose limits, models and cap count */
+    /** The key whose limits, models and cap apply. */
     keyId: text('key_id')
       .notNull()
       .references(() => apiKey.id),
@@ -51,11 +54,11 @@ export const batch = sqliteTable(
     outputFileId: text('output_file_id'),
     errorFileId: text('error_file_id'),
     state: text('state', { enum: BATCH_STATES }).notNull(),
-    /** why no line is running although some wait; null: nothing is in the way */
+    /** Why no line is running although some wait; null: nothing blocks it. */
     pausedBy: text('paused_by'),
-    /** the client's own, up to 16 pairs */
+    /** The client's own key-value pairs, up to 16. */
     metadata: text('metadata', { mode: 'json' }).$type<Record<string, string>>(),
-    /** faults of the whole, each with its line where it has one */
+    /** Faults of the batch as a whole, each with its line where it has one. */
     errors: text('errors', { mode: 'json' }).$type<
       { code: string; message: string; line: number | null; param: string | null }[]
     >(),
@@ -65,7 +68,7 @@ export const batch = sqliteTable(
     chargeNanoUsd: integer('charge_nano_usd').notNull().default(0),
     usage: text('usage', { mode: 'json' }).$type<Usage>(),
     createdAtMs: integer('created_at_ms').notNull(),
-    /** the end of its window: what has not begun by then is not done */
+    /** The end of its window: lines that have not started by then are not run. */
     expiresAtMs: integer('expires_at_ms').notNull(),
     inProgressAtMs: integer('in_progress_at_ms'),
     cancellingAtMs: integer('cancelling_at_ms'),

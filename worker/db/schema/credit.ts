@@ -1,12 +1,12 @@
-/** Credit that is given. */
+/** Free credit: promo codes and their redemptions. */
 import { integer, primaryKey, sqliteTable, text } from 'drizzle-orm/sqlite-core';
 import { account } from './accounts.ts';
 
 export const promoCode = sqliteTable('promo_code', {
-  /** upper case, as it is compared */
+  /** Upper case, the form in which codes are compared. */
   code: text('code').primaryKey(),
   amountNanoUsd: integer('amount_nano_usd').notNull(),
-  /** accounts that may redeem it, each once */
+  /** How many accounts may redeem it, each once. */
   redemptionsMax: integer('redemptions_max').notNull(),
   expiresAtMs: integer('expires_at_ms'),
   createdAtMs: integer('created_at_ms').notNull(),

@@ -1,22 +1,25 @@
-/** Notices: what an account is told, and by what way. */
+/** Notices to accounts, and the log of their deliveries. */
 import { index, integer, sqliteTable, text, uniqueIndex } from 'drizzle-orm/sqlite-core';
 import type { Notice } from '../../domain/notice.ts';
 import { account } from './accounts.ts';
 
-/** What an account wants to be told of. Without a row: DEFAULT_WATCH of domain/watch.ts. */
+/** An account's alert settings. Without a row, DEFAULT_ALERT_THRESHOLDS of domain/alert-thresholds.ts apply. */
 export const noticeSetting = sqliteTable('notice_setting', {
   accountId: text('account_id')
     .primaryKey()
     .references(() => account.id),
-  /** tell when less than this is available; null: never */
+  /** Alert when less than this is available; null: never. */
   lowBalanceNanoUsd: integer('low_balance_nano_usd'),
-  /** tell when so much of a cap is used, in percent */
+  /** Alert when so much of a cap is used, in percent. */
   capPercents: text('cap_percents', { mode: 'json' }).$type<number[]>().notNull(),
-  /** to every owner and billing member */
+  /** Whether every owner and billing member gets an e-mail. */
   byEmail: integer('by_email', { mode: 'boolean' }).notNull(),
 });
 
-/** A customer's address for signed webhooks. Its secret is derived, never stored: see notices/endpoint-secret.ts. */
+/**
+ * A customer's address for signed webhooks. Its secret is derived, never stored: see
+ * notifications/webhook/endpoint-secret.ts.
+ */
 export const webhookEndpoint = sqliteTable(
   'webhook_endpoint',
   {
@@ -25,7 +28,7 @@ export const webhookEndpoint = sqliteTable(
       .notNull()
       .references(() => account.id),
     url: text('url').notNull(),
-    /** counts up when the secret is rotated */
+    /** Counts up when the secret is rotated. */
     secretVersion: integer('secret_version').notNull().default(1),
     createdAtMs: integer('created_at_ms').notNull(),
     removedAtMs: integer('removed_at_ms'),
@@ -47,7 +50,7 @@ export const notice = sqliteTable(
 
 export const DELIVERY_STATES = ['waiting', 'delivered', 'failed'] as const;
 
-/** One notice on its way to one address: the delivery log. */
+/** The delivery log: one notice on its way to one address. */
 export const noticeDelivery = sqliteTable(
   'notice_delivery',
   {
@@ -57,12 +60,12 @@ export const noticeDelivery = sqliteTable(
       .references(() => notice.id),
     accountId: text('account_id').notNull(),
     channel: text('channel', { enum: ['email', 'webhook'] }).notNull(),
-    /** an e-mail address, or the id of a webhook endpoint */
+    /** An e-mail address, or the id of a webhook endpoint. */
     target: text('target').notNull(),
     state: text('state', { enum: DELIVERY_STATES }).notNull().default('waiting'),
     attempts: integer('attempts').notNull().default(0),
     lastAtMs: integer('last_at_ms'),
-    /** HTTP status of the last attempt; null: no answer, or not HTTP */
+    /** HTTP status of the last attempt; null: no answer, or not HTTP. */
     lastStatus: integer('last_status'),
     lastFault: text('last_fault'),
     nextAtMs: integer('next_at_ms'),

@@ -1,4 +1,4 @@
-/** People (better-auth's five tables under the project's names; its columns are Dates). */
+/** People: better-auth's five tables under the project's names. Its time columns are Dates. */
 import { index, integer, sqliteTable, text } from 'drizzle-orm/sqlite-core';
 
 export const person = sqliteTable('person', {
@@ -7,11 +7,11 @@ export const person = sqliteTable('person', {
   email: text('email').notNull().unique(),
   emailVerified: integer('email_verified', { mode: 'boolean' }).notNull().default(false),
   image: text('image'),
-  /** operator: sees the pool and margin console */
+  /** An operator sees the pool and margin console. */
   role: text('role', { enum: ['customer', 'operator'] })
     .notNull()
     .default('customer'),
-  /** the language of letters to them; null: they have not been seen to choose one */
+  /** The language of e-mails to them; null: they have not chosen one. */
   locale: text('locale'),
   twoFactorEnabled: integer('two_factor_enabled', { mode: 'boolean' }).notNull().default(false),
   createdAt: integer('created_at', { mode: 'timestamp_ms' }).notNull(),
@@ -35,7 +35,7 @@ export const personSession = sqliteTable(
   (t) => [index('person_session_by_person').on(t.userId)],
 );
 
-/** How a person proves who they are: a password hash, later an OAuth identity. */
+/** How a person proves who they are: a password hash or an OAuth identity. */
 export const personCredential = sqliteTable(
   'person_credential',
   {
@@ -67,7 +67,7 @@ export const personVerification = sqliteTable('person_verification', {
   updatedAt: integer('updated_at', { mode: 'timestamp_ms' }).notNull(),
 });
 
-/** A person's second factor: a TOTP secret and one-time codes in its place, both encrypted by better-auth. */
+/** A person's second factor: a TOTP secret and one-time backup codes, both encrypted by better-auth. */
 export const personTwoFactor = sqliteTable(
   'person_two_factor',
   {
@@ -77,7 +77,7 @@ export const personTwoFactor = sqliteTable(
     userId: text('person_id')
       .notNull()
       .references(() => person.id),
-    /** false: begun, no code was shown to be right yet */
+    /** false: set-up has begun, but no code has been verified yet. */
     verified: integer('verified', { mode: 'boolean' }).notNull().default(true),
     failedVerificationCount: integer('failed_verification_count').notNull().default(0),
     lockedUntil: integer('locked_until', { mode: 'timestamp_ms' }),

@@ -1,11 +1,11 @@
-/** The GPU pool. */
+/** The GPU pool: nodes, their costs, canaries, probes, join tokens and the audit trail. */
 import { type SQL, sql } from 'drizzle-orm';
 import { index, integer, primaryKey, sqliteTable, text } from 'drizzle-orm/sqlite-core';
 import { NODE_STATES } from '../../domain/node.ts';
 import type { Usage } from '../../domain/usage.ts';
 import { model } from './catalogue.ts';
 
-/** A registered SGLang server behind its agent. Which nodes are up right now is the Pool's to know. */
+/** A registered SGLang server behind its agent. Which nodes are up right now only the Pool object knows. */
 export const node = sqliteTable('node', {
   id: text('id').primaryKey(),
   name: text('name').notNull(),
@@ -14,23 +14,26 @@ export const node = sqliteTable('node', {
     .references(() => model.id),
   hardware: text('hardware').notNull(),
   url: text('url').notNull(),
-  /** Ed25519 public key, `x` of its JWK */
+  /** Ed25519 public key, `x` of its JWK. */
   publicKey: text('public_key').notNull(),
-  /** share of traffic relative to other nodes: output tokens per second it is expected to reach */
+  /**
+   * Weight relative to other nodes when traffic is shared out: the output tokens per second that it is expected to
+   * reach.
+   */
   capacity: integer('capacity').notNull(),
   engineVersion: text('engine_version').notNull(),
   weightVersion: text('weight_version').notNull(),
-  /** every writer says it: the default is older than canaries, and SQLite changes none in place */
+  /** Every writer sets it: the default predates canaries, and SQLite cannot change a default in place. */
   state: text('state', { enum: NODE_STATES }).notNull().default('active'),
   enrolledAtMs: integer('enrolled_at_ms').notNull(),
-  /** raised with every update, so that the Pool knows which of two copies is the later */
+  /** Raised with every update, so that the Pool knows which of two copies is the later one. */
   revision: integer('revision')
     .notNull()
     .default(0)
     .$onUpdate((): SQL => sql`${node.revision} + 1`),
 });
 
-/** What an hour of a node costs its operator, from a time on: margins of the past stay what they were. */
+/** The cost of a node's hour from a time on; margins of the past keep the cost of their time. */
 export const nodeCost = sqliteTable(
   'node_cost',
   {
@@ -43,42 +46,42 @@ export const nodeCost = sqliteTable(
   (t) => [primaryKey({ columns: [t.nodeId, t.fromMs] })],
 );
 
-/** One try of a canary: what the edge saw of it, and once the node's receipt is there, whether both agree. */
+/** One canary try: the edge's observations and, once the node's receipt has arrived, whether both agree. */
 export const canary = sqliteTable(
   'canary',
   {
-    /** of the last request that was sent */
+    /** Id of the last request that was sent. */
     requestId: text('request_id').primaryKey(),
     nodeId: text('node_id')
       .notNull()
       .references(() => node.id),
     atMs: integer('at_ms').notNull(),
-    /** what the edge counted; null where no whole answer came */
+    /** The edge's token counts; null when no complete answer came. */
     usage: text('usage', { mode: 'json' }).$type<Usage>(),
-    /** what was wrong; null while nothing is */
+    /** The fault found; null while there is none. */
     fault: text('fault'),
-    /** when the receipt said the same as the edge */
+    /** When the receipt agreed with the edge. */
     passedAtMs: integer('passed_at_ms'),
   },
   (t) => [index('canary_by_node').on(t.nodeId, t.atMs)],
 );
 
-/** What a probe asks: the edge's own stores, or a model from its gateway to an engine. */
+/** Probes: each tests the edge's own stores, or a model from its gateway to an engine. */
 export const probe = sqliteTable(
   'probe',
   {
-    /** `api`, or a model's id */
+    /** `api`, or a model's id. */
     component: text('component').notNull(),
     atMs: integer('at_ms').notNull(),
     ok: integer('ok', { mode: 'boolean' }).notNull(),
     latencyMs: integer('latency_ms').notNull(),
-    /** why not, in one word; null where it is ok */
+    /** One word for the failure; null where it is ok. */
     fault: text('fault'),
   },
   (t) => [primaryKey({ columns: [t.component, t.atMs] })],
 );
 
-/** Rollup of `probe` by day: what is left of it when the probes themselves are gone. */
+/** Rollup of `probe` by day, which stays when the probes themselves are deleted. */
 export const probeDay = sqliteTable(
   'probe_day',
   {
@@ -102,18 +105,18 @@ export const joinToken = sqliteTable('join_token', {
   usedAtMs: integer('used_at_ms'),
 });
 
-/** What an operator did, and what the pool noticed: append-only. */
+/** The audit trail: what an operator did and what the pool noticed. Append-only. */
 export const audit = sqliteTable(
   'audit',
   {
     id: text('id').primaryKey(),
     atMs: integer('at_ms').notNull(),
-    /** person id, `node:…`, `pool` or `operator-token` */
+    /** Person id, `node:…`, `pool` or `operator-token`. */
     actor: text('actor').notNull(),
     action: text('action').notNull(),
     subject: text('subject').notNull(),
     detail: text('detail', { mode: 'json' }).$type<Record<string, string | number | null>>().notNull(),
-    /** whose trail it is a part of, too; null: the operator's alone */
+    /** The account whose own trail also shows the row; null: only operators see it. */
     accountId: text('account_id'),
   },
   (t) => [

@@ -1,27 +1,28 @@
-/** Projections of the Wallets, written from their outboxes only. */
+/** Projections of the Wallets, written only from their outboxes. */
 import { sql } from 'drizzle-orm';
 import { index, integer, primaryKey, sqliteTable, text, uniqueIndex } from 'drizzle-orm/sqlite-core';
 import type { Ending } from '../../domain/hold.ts';
 import type { DriftKind } from '../../domain/reconciliation.ts';
 
 /**
- * How far D1 has been told of an account, and how many requests were billed and witnessed: an outbox item with a higher
- * number is news, any other has been counted already.
+ * How far an account's outbox has been published to D1, and how many of its requests were billed and matched by a
+ * receipt. An outbox item with a higher number is new; any other has been counted already.
  */
 export const projection = sqliteTable('projection', {
   accountId: text('account_id').primaryKey(),
-  toldSeq: integer('told_seq').notNull(),
+  /** The highest outbox number published so far. The column predates the name. */
+  publishedSeq: integer('told_seq').notNull(),
   billedRequests: integer('billed_requests').notNull(),
-  /** of those billed: their node has sent its receipt */
-  witnessedRequests: integer('witnessed_requests').notNull(),
-  /** of those billed: the missing receipt is a finding */
+  /** Billed requests whose node has sent its receipt. The column predates the name. */
+  receiptMatchedRequests: integer('witnessed_requests').notNull(),
+  /** Billed requests whose missing receipt is a finding. */
   missedRequests: integer('missed_requests').notNull(),
 });
 
 /**
- * One ended request: what was counted, what it cost, by which price and which ledger entry. Its migration makes it
- * WITHOUT ROWID, which drizzle has no word for, and it has no index: every request is one row written, and its id
- * begins with its time, so an account's requests are read by time from the primary key.
+ * One ended request: its tokens, its charge, the price and the ledger entry. Its migration makes it WITHOUT ROWID,
+ * which drizzle cannot express. It has no index, so every request is one row written; its id begins with its time, so
+ * an account's requests are read by time from the primary key.
  */
 export const usageEvent = sqliteTable(
   'usage_event',
@@ -33,9 +34,9 @@ export const usageEvent = sqliteTable(
     nodeId: text('node_id'),
     admittedAtMs: integer('admitted_at_ms').notNull(),
     endedAtMs: integer('ended_at_ms').notNull(),
-    /** posted, voided, expired: how the hold ended */
+    /** How the hold ended. */
     state: text('state', { enum: ['posted', 'voided', 'expired'] }).notNull(),
-    /** why, in one of the words of domain/hold.ts */
+    /** Why it ended, one of `Ending` in domain/hold.ts. */
     ending: text('ending').$type<Ending>().notNull(),
     stream: integer('stream', { mode: 'boolean' }).notNull(),
     promptTokens: integer('prompt_tokens').notNull(),
@@ -44,9 +45,9 @@ export const usageEvent = sqliteTable(
     reasoningTokens: integer('reasoning_tokens').notNull(),
     priceId: text('price_id').notNull(),
     chargeNanoUsd: integer('charge_nano_usd').notNull(),
-    /** part of the charge that granted credit paid */
+    /** The part of the charge that granted credit paid. */
     grantedNanoUsd: integer('granted_nano_usd').notNull().default(0),
-    /** ledger entry of the charge, which others may share; null when nothing was charged */
+    /** Ledger entry of the charge, which other requests may share; null when nothing was charged. */
     entrySeq: integer('entry_seq'),
     ttftMs: integer('ttft_ms'),
   },
@@ -54,8 +55,8 @@ export const usageEvent = sqliteTable(
 );
 
 /**
- * What a node said it generated for an attempt, and how much of that nobody was billed for. A receipt that says what
- * was billed has no row: it is counted in `receipt_hour`. WITHOUT ROWID and without an index, as `usage_event` is.
+ * A node's receipt for an attempt, and how much of it nobody was billed for. A receipt that matches what was billed
+ * has no row: it is counted in `receipt_hour`. WITHOUT ROWID and without an index, like `usage_event`.
  */
 export const nodeReceipt = sqliteTable(
   'node_receipt',
@@ -69,22 +70,22 @@ export const nodeReceipt = sqliteTable(
     cachedTokens: integer('cached_tokens').notNull(),
     completionTokens: integer('completion_tokens').notNull(),
     reasoningTokens: integer('reasoning_tokens').notNull(),
-    /** counted by the node and billed to nobody; below zero when more was billed than the node counted (drift) */
+    /** Counted by the node and billed to nobody; below zero when more was billed than the node counted (drift). */
     writtenOffPromptTokens: integer('written_off_prompt_tokens').notNull(),
     writtenOffCompletionTokens: integer('written_off_completion_tokens').notNull(),
-    /** why, in one of the words of domain/reconciliation.ts; null when every token was billed */
+    /** Why, one of `WriteOffReason` in domain/reconciliation.ts; null when every token was billed. */
     writeOffReason: text('write_off_reason'),
   },
   (t) => [primaryKey({ columns: [t.requestId, t.nodeId] })],
 );
 
-/** Receipts by hour, node and reason: what the two witnesses are compared by. */
+/** Receipts by hour, node and write-off reason, for comparison with what was billed. */
 export const receiptHour = sqliteTable(
   'receipt_hour',
   {
     nodeId: text('node_id').notNull(),
     hourMs: integer('hour_ms').notNull(),
-    /** as in `node_receipt`; empty: every token was billed */
+    /** As in `node_receipt`; empty: every token was billed. */
     reason: text('reason').notNull(),
     receipts: integer('receipts').notNull(),
     promptTokens: integer('prompt_tokens').notNull(),
@@ -92,13 +93,13 @@ export const receiptHour = sqliteTable(
     writtenOffPromptTokens: integer('written_off_prompt_tokens').notNull(),
     writtenOffCompletionTokens: integer('written_off_completion_tokens').notNull(),
     newestReceivedAtMs: integer('newest_received_at_ms').notNull().default(0),
-    /** when the newest request that they tell of had ended; 0: none is known */
+    /** When the newest request among them had ended; 0: none is known. */
     newestEndedAtMs: integer('newest_ended_at_ms').notNull().default(0),
   },
   (t) => [primaryKey({ columns: [t.nodeId, t.hourMs, t.reason] })],
 );
 
-/** Rollup of `usage_event` by hour, account, key and model: what charts read. */
+/** Rollup of `usage_event` by hour, account, key and model, which charts read. */
 export const usageHour = sqliteTable(
   'usage_hour',
   {
@@ -112,13 +113,13 @@ export const usageHour = sqliteTable(
     reasoningTokens: integer('reasoning_tokens').notNull(),
     answerTokens: integer('answer_tokens').notNull(),
     chargeNanoUsd: integer('charge_nano_usd').notNull(),
-    /** what the cached tokens would have cost more, uncached: tokens × (miss − hit), at each request's own price */
+    /** How much more the cached tokens would have cost uncached: tokens × (miss − hit), at each request's own price. */
     cacheSavingNanoUsd: integer('cache_saving_nano_usd').notNull().default(0),
   },
   (t) => [primaryKey({ columns: [t.accountId, t.hourMs, t.keyId, t.modelId] })],
 );
 
-/** Rollup of `usage_event` by hour and node: what the margin is made of. */
+/** Rollup of `usage_event` by hour and node, from which margins are computed. */
 export const nodeHour = sqliteTable(
   'node_hour',
   {
@@ -134,7 +135,7 @@ export const nodeHour = sqliteTable(
   (t) => [primaryKey({ columns: [t.nodeId, t.hourMs] }), index('node_hour_by_hour').on(t.hourMs)],
 );
 
-/** The Wallet's ledger, entry by entry. */
+/** The Wallet's ledger, one row per entry. */
 export const ledgerEntry = sqliteTable(
   'ledger_entry',
   {
@@ -142,12 +143,12 @@ export const ledgerEntry = sqliteTable(
     seq: integer('seq').notNull(),
     atMs: integer('at_ms').notNull(),
     kind: text('kind', { enum: ['grant', 'top_up', 'charge', 'correction'] }).notNull(),
-    /** change of granted and of paid credit; the counterparty's leg is minus their sum */
+    /** Change of granted and of paid credit; the counterparty's leg is minus their sum. */
     grantedNanoUsd: integer('granted_nano_usd').notNull(),
     paidNanoUsd: integer('paid_nano_usd').notNull(),
-    /** ledger balance after this entry, granted and paid together */
+    /** Ledger balance after this entry, granted and paid together. */
     balanceNanoUsd: integer('balance_nano_usd').notNull(),
-    /** payment order, grant, reversal, or the requests of a charge (domain/ledger.ts): one entry each */
+    /** Id of a payment order, grant or reversal, or the requests of a charge (domain/ledger.ts). Each has one entry. */
     reference: text('reference').notNull(),
     hash: text('hash').notNull(),
   },
@@ -157,19 +158,22 @@ export const ledgerEntry = sqliteTable(
   ],
 );
 
-/** Where the two witnesses, or the ledger and its prices, disagree: an alert for the operator, one row a finding. */
+/**
+ * Disagreements between billing and receipts, or between the ledger and its prices: an alert for the operator, one
+ * row per finding.
+ */
 export const drift = sqliteTable(
   'drift',
   {
     requestId: text('request_id').notNull(),
-    /** empty: no node is concerned */
+    /** Empty: no node is concerned. */
     nodeId: text('node_id').notNull(),
     kind: text('kind').$type<DriftKind>().notNull(),
     accountId: text('account_id').notNull(),
     foundAtMs: integer('found_at_ms').notNull(),
-    /** what the two sides say, in counts and nano-USD */
+    /** Both sides' values, in counts and nano-USD. */
     detail: text('detail', { mode: 'json' }).$type<Record<string, string | number | null>>().notNull(),
-    /** a receipt that came late explains a missing one; an operator closes the others */
+    /** When it was resolved: a late receipt resolves a missing one; an operator closes the others. */
     resolvedAtMs: integer('resolved_at_ms'),
   },
   (t) => [
