@@ -1,8 +1,9 @@
-/** HMAC-SHA-256 under KEY_PEPPER, 64 hex digits: names a thing for us without telling anybody what it is. */
+/** Keyed hashes: identifiers that are stable for us and from which nobody without KEY_PEPPER can recover the input. */
 
 import { config, type Env } from '../env.ts';
 import { pepperKey } from '../tokens/pepper.ts';
 
+/** HMAC-SHA-256 of a text under KEY_PEPPER, as 64 hex digits. */
 export async function keyedHash(env: Env, text: string): Promise<string> {
   const message = new TextEncoder().encode(text);
   return hex(await crypto.subtle.sign('HMAC', await pepperKey(config(env)), message));

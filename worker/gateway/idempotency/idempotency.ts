@@ -1,36 +1,39 @@
 /**
- * Idempotency-Key: the same key and body give the same answer, streamed again, never billed twice. The Wallet knows
- * what became of the first attempt; the answer is kept sealed, so that only its caller can have it again.
+ * Idempotency-Key: a repeated request with the same key and body gets the same response, which is streamed again and never
+ * billed twice. The Wallet knows the state of the first request; its response is stored sealed, so that only its caller can
+ * read it again.
  */
 
-import type { IdempotentWork } from '../../domain/wallet.ts';
+import type { IdempotentRequest } from '../../domain/wallet.ts';
 import type { Env } from '../../env.ts';
 import type { ApiError } from '../../http/api-error.ts';
 import type { Principal } from '../../http/authenticate.ts';
 import { describeError } from '../../lib/describe-error.ts';
 import type { ClientChunk } from '../stream/client-chunk.ts';
-import { AnswerRecorder, sealFor, unseal } from './sealed-response.ts';
+import { ResponseRecorder, sealFor, unseal } from './sealed-response.ts';
 
-/** Long enough for any UUID with a prefix, short enough to be no payload. */
+/** At most 255 characters: long enough for any UUID with a prefix, too short to carry a payload. */
 const KEY_SHAPE = /^[\x21-\x7e]{1,255}$/;
-/** When to ask again for an answer that is still being given. */
+/** When a client should retry while the first request is still running. */
 const RETRY_RUNNING_MS = 1_000;
 
-/** How the work is tied to its key: wrap the answer, or say that there will be none. */
-export interface Once {
-  /** Passes the pieces on and keeps them when the answer became whole. */
-  keeping(pieces: AsyncGenerator<ClientChunk, void>): AsyncGenerator<ClientChunk, void>;
+/** A request that runs under an idempotency key: its answer is recorded, or it is abandoned. */
+export interface IdempotentRun {
+  /** Passes the chunks on and stores the response once the answer is complete; an incomplete one is abandoned. */
+  record(chunks: AsyncGenerator<ClientChunk, void>): AsyncGenerator<ClientChunk, void>;
+  /** Releases the key: there will be no response to store. */
   abandon(): Promise<void>;
 }
 
-export type Begun =
-  | { kind: 'work'; once: Once }
+export type IdempotentStart =
+  | { kind: 'work'; run: IdempotentRun }
   | { kind: 'replay'; requestId: string; body: ReadableStream<Uint8Array> }
-  | { kind: 'refusal'; refusal: ApiError };
+  | { kind: 'refusal'; error: ApiError };
 
-const UNKEYED: Once = { keeping: (pieces) => pieces, abandon: async () => undefined };
+const UNKEYED: IdempotentRun = { record: (chunks) => chunks, abandon: async () => undefined };
 
-export async function beginOnce(
+/** Looks the request's idempotency key up in the Wallet. A request without a key always runs. */
+export async function beginIdempotent(
   env: Env,
   request: {
     headers: Headers;
@@ -39,49 +42,51 @@ export async function beginOnce(
     requestId: string;
     waitUntil: (promise: Promise<unknown>) => void;
   },
-): Promise<Begun> {
+): Promise<IdempotentStart> {
   const idempotencyKey = request.headers.get('idempotency-key');
-  if (idempotencyKey === null) return { kind: 'work', once: UNKEYED };
+  if (idempotencyKey === null) return { kind: 'work', run: UNKEYED };
   if (!KEY_SHAPE.test(idempotencyKey)) {
-    const message = '`Idempotency-Key`: must be 1 to 255 visible ASCII characters, such as a UUID.';
-    return { kind: 'refusal', refusal: { reason: 'invalid_field', param: 'Idempotency-Key', message } };
+    const message = '`Idempotency-Key` must be 1 to 255 visible ASCII characters, such as a UUID.';
+    return { kind: 'refusal', error: { reason: 'invalid_field', param: 'Idempotency-Key', message } };
   }
   const { principal, requestId, bytes, waitUntil } = request;
   const { accountId, secret } = principal;
   const seal = await sealFor(env, { accountId, secret, idempotencyKey, body: bytes });
-  const work: IdempotentWork = { lookup: seal.lookup, fingerprint: seal.fingerprint, requestId };
+  const work: IdempotentRequest = { lookup: seal.lookup, fingerprint: seal.fingerprint, requestId };
   const wallet = env.WALLET.getByName(accountId);
-  const begun = await wallet.begin(work);
+  const begun = await wallet.beginIdempotent(work);
   switch (begun.state) {
     case 'replay':
       return { kind: 'replay', requestId: begun.requestId, body: await unseal(seal, begun.parts) };
     case 'running':
-      return { kind: 'refusal', refusal: { reason: 'idempotency_running', retryAfterMs: RETRY_RUNNING_MS } };
+      return { kind: 'refusal', error: { reason: 'idempotency_running', retryAfterMs: RETRY_RUNNING_MS } };
     case 'mismatch':
     case 'exhausted':
-      return { kind: 'refusal', refusal: { reason: `idempotency_${begun.state}` } };
+      return { kind: 'refusal', error: { reason: `idempotency_${begun.state}` } };
     case 'fresh':
       break;
   }
 
-  const abandon = () => wallet.abandon(work);
-  async function* keeping(pieces: AsyncGenerator<ClientChunk, void>): AsyncGenerator<ClientChunk, void> {
-    const recorder = new AnswerRecorder();
-    let whole = false;
-    for await (const piece of pieces) {
-      if (piece.kind === 'text') {
-        recorder.write(piece.text);
-        whole = piece.last;
+  const abandon = () => wallet.abandonIdempotent(work);
+  async function* record(chunks: AsyncGenerator<ClientChunk, void>): AsyncGenerator<ClientChunk, void> {
+    const recorder = new ResponseRecorder();
+    let isComplete = false;
+    for await (const chunk of chunks) {
+      if (chunk.kind === 'text') {
+        recorder.write(chunk.text);
+        isComplete = chunk.last;
       }
-      yield piece;
+      yield chunk;
     }
-    // not awaited: the client has its answer; a retry that comes meanwhile is told to ask again
-    const kept = whole ? recorder.seal(seal).then((parts) => wallet.keep(work, parts)) : abandon();
+    // not awaited: the client has its answer; a retry that arrives meanwhile is told to retry later
+    const stored = isComplete
+      ? recorder.seal(seal).then((parts) => wallet.keepAnswer(work, parts))
+      : abandon();
     waitUntil(
-      kept.catch((error) =>
+      stored.catch((error) =>
         console.error(JSON.stringify({ event: 'keep_failed', requestId, error: describeError(error) })),
       ),
     );
   }
-  return { kind: 'work', once: { keeping, abandon } };
+  return { kind: 'work', run: { record, abandon } };
 }

@@ -1,21 +1,22 @@
 /**
- * Answers kept for retries: compressed, then encrypted under a key that only the caller can derive, so that what is
- * stored can be read by nobody, us included, until the same caller asks again with the same idempotency key.
+ * Responses stored for retries. They are compressed, then encrypted under a key that only the caller can derive, so
+ * nobody can read a stored response, us included, until the same caller repeats the request with the same idempotency
+ * key.
  */
 import type { Env } from '../../env.ts';
 import { hex, keyedHash } from '../keyed-hash.ts';
 
-/** What one idempotency key of one caller leads to; nothing of it can be traced back to key or body. */
+/** Values derived from one idempotency key of one caller. None of them can be traced back to the key or the body. */
 export interface Seal {
-  /** where the Wallet files it: keyed hash of account and idempotency key */
+  /** The Wallet's lookup key: keyed hash of account and idempotency key. */
   readonly lookup: string;
-  /** keyed hash of key or token and body: the same request gives the same */
+  /** Keyed hash of API key or token and body; equal for equal requests. */
   readonly fingerprint: string;
-  /** AES-256-GCM */
+  /** The AES-256-GCM key of the response. */
   readonly key: CryptoKey;
 }
 
-/** SQLite in a Durable Object takes at most 2 MB a value. */
+/** Sealed responses are stored in parts, because SQLite in a Durable Object limits a value to 2 MB. */
 const PART_BYTES = 1_000_000;
 
 export async function sealFor(
@@ -39,8 +40,8 @@ export async function sealFor(
   };
 }
 
-/** Takes the text of an answer as it is sent; `seal` then gives what is stored. */
-export class AnswerRecorder {
+/** Records the text of a response while it is sent. `seal` then returns the parts to store: the IV, then the ciphertext. */
+export class ResponseRecorder {
   readonly #compressed: Promise<ArrayBuffer>;
   readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
 
@@ -66,7 +67,7 @@ export class AnswerRecorder {
   }
 }
 
-/** The text that was recorded, as a stream. @throws when another caller's key is used or a byte was changed */
+/** The recorded text, as a stream. @throws when another caller's key is used or a byte was changed */
 export async function unseal(
   seal: Seal,
   [iv, ...parts]: readonly Uint8Array[],

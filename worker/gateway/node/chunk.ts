@@ -1,7 +1,8 @@
 /**
- * A chunk of a node, and its refusal, read by hand: each token of each answer is a chunk, and zod's interpreter takes ten
- * times as long; an isolate need not make the protocol's schemas either. As strict as `NodeChunk` and `NodeError` there, which
- * are its oracles (tests/domain/node-chunk.test.ts): the same is refused, and what is not named there is left behind.
+ * Hand-written parsers of a node's chunks and errors. Every token of every answer is a chunk and zod takes ten times as
+ * long; besides, an isolate need not build the protocol's schemas. The parsers are exactly as strict as the schemas
+ * `NodeChunk` and `NodeError`, which serve as their test oracles (tests/domain/node-chunk.test.ts): they reject the same
+ * input and drop the same unknown fields.
  */
 
 import {
@@ -16,49 +17,49 @@ type Fields = Readonly<Record<string, unknown>>;
 type Choice = NodeChunk['choices'][number];
 type ToolCall = NonNullable<Choice['delta']['tool_calls']>[number];
 
-/** Thrown and caught within this file. */
-class OutsideTheProtocol extends Error {}
+/** Input that the protocol does not allow. It is thrown and caught within this file. */
+class ProtocolViolation extends Error {}
 
-/** A piece of text as agents write it, with nothing escaped: so are most chunks of prose, not those of code or JSON. */
-const CHOICE =
+/** A text choice as agents write it, without escapes. Most chunks of prose match; those of code or JSON do not. */
+const TEXT_CHOICE =
   /\{"index":(\d),"delta":\{"(reasoning_)?content":"([ !#-[\]-\uffff]*)"\},"finish_reason":null\}/;
 const USAGE =
   /\{"prompt_tokens":N,"cached_tokens":N,"completion_tokens":N,"reasoning_tokens":N\}/.source.replaceAll(
     'N',
     '(0|[1-9]\\d*)',
   );
-const PIECE = new RegExp(`^\\{"choices":\\[${CHOICE.source}\\],"usage":${USAGE}\\}$`);
+const TEXT_CHUNK = new RegExp(`^\\{"choices":\\[${TEXT_CHOICE.source}\\],"usage":${USAGE}\\}$`);
 
 /**
- * A piece of text from its JSON, without JSON.parse: each token of each answer is one.
- * @returns null: something else, or not as agents write it; JSON.parse and `readNodeChunk` know
+ * Reads a chunk that carries plain text from its JSON without JSON.parse, since every token of every answer is one.
+ * @returns null when the chunk has another form; then JSON.parse and `readNodeChunk` must read it
  */
-export function readPiece(data: string): NodeChunk | null {
-  const found = PIECE.exec(data);
-  if (found === null) return null;
-  const said = found[3]!;
+export function readTextChunk(data: string): NodeChunk | null {
+  const match = TEXT_CHUNK.exec(data);
+  if (match === null) return null;
+  const text = match[3]!;
   const usage = {
-    prompt_tokens: Number(found[4]),
-    cached_tokens: Number(found[5]),
-    completion_tokens: Number(found[6]),
-    reasoning_tokens: Number(found[7]),
+    prompt_tokens: Number(match[4]),
+    cached_tokens: Number(match[5]),
+    completion_tokens: Number(match[6]),
+    reasoning_tokens: Number(match[7]),
   };
   if (!isSound(usage)) return null;
-  const delta = found[2] === undefined ? { content: said } : { reasoning_content: said };
-  return { choices: [{ index: Number(found[1]), delta, finish_reason: null }], usage };
+  const delta = match[2] === undefined ? { content: text } : { reasoning_content: text };
+  return { choices: [{ index: Number(match[1]), delta, finish_reason: null }], usage };
 }
 
-/** @param json as JSON.parse gave it. @returns null: no chunk */
+/** @param json as JSON.parse returned it. @returns null when it is not a chunk of the protocol */
 export function readNodeChunk(json: unknown): NodeChunk | null {
-  return insideTheProtocol(() => {
+  return nullOnViolation(() => {
     const { choices, usage } = fields(json);
     return { choices: list(choices).map(readChoice), usage: readUsage(fields(usage)) };
   });
 }
 
-/** @param json as JSON.parse gave it. @returns null: no refusal */
+/** @param json as JSON.parse returned it. @returns null when it is not an error of the protocol */
 export function readNodeError(json: unknown): NodeError['error'] | null {
-  return insideTheProtocol(() => {
+  return nullOnViolation(() => {
     const { code, message } = fields(fields(json).error);
     return { code: oneOf(NODE_ERROR_CODES, code), message: text(message) };
   });
@@ -85,15 +86,15 @@ function readDelta({ content, reasoning_content, tool_calls }: Fields): Choice['
 }
 
 function readToolCall(value: unknown): ToolCall {
-  const { index, id, type, function: named } = fields(value);
-  const { name, arguments: given } = fields(named);
+  const { index, id, type, function: called } = fields(value);
+  const { name, arguments: args } = fields(called);
   return {
     index: count(index),
     ...(id === undefined ? {} : { id: text(id) }),
-    ...(type === undefined ? {} : { type: type === 'function' ? type : refuse() }),
+    ...(type === undefined ? {} : { type: type === 'function' ? type : violation() }),
     function: {
       ...(name === undefined ? {} : { name: text(name) }),
-      ...(given === undefined ? {} : { arguments: text(given) }),
+      ...(args === undefined ? {} : { arguments: text(args) }),
     },
   };
 }
@@ -110,49 +111,51 @@ function readUsage({
     completion_tokens: count(completion_tokens),
     reasoning_tokens: count(reasoning_tokens),
   };
-  return isSound(usage) ? usage : refuse();
+  return isSound(usage) ? usage : violation();
 }
 
 function isSound(usage: NodeChunk['usage']): boolean {
   const { prompt_tokens, cached_tokens, completion_tokens, reasoning_tokens } = usage;
-  // the other two are parts of these
-  const most = Math.max(prompt_tokens, completion_tokens);
-  return most <= TOKENS_MAX && cached_tokens <= prompt_tokens && reasoning_tokens <= completion_tokens;
+  // cached and reasoning tokens are parts of these two
+  const largest = Math.max(prompt_tokens, completion_tokens);
+  return largest <= TOKENS_MAX && cached_tokens <= prompt_tokens && reasoning_tokens <= completion_tokens;
 }
 
-function insideTheProtocol<T>(read: () => T): T | null {
+function nullOnViolation<T>(read: () => T): T | null {
   try {
     return read();
   } catch (error) {
-    if (error instanceof OutsideTheProtocol) return null;
+    if (error instanceof ProtocolViolation) return null;
     throw error;
   }
 }
 
 function fields(value: unknown): Fields {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Fields) : refuse();
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+    ? (value as Fields)
+    : violation();
 }
 
 function list(value: unknown): unknown[] {
-  return Array.isArray(value) ? value : refuse();
+  return Array.isArray(value) ? value : violation();
 }
 
 function text(value: unknown): string {
-  return typeof value === 'string' ? value : refuse();
+  return typeof value === 'string' ? value : violation();
 }
 
 function count(value: unknown): number {
-  return Number.isSafeInteger(value) && (value as number) >= 0 ? (value as number) : refuse();
+  return Number.isSafeInteger(value) && (value as number) >= 0 ? (value as number) : violation();
 }
 
 function finish(value: unknown): FinishReason | null {
   return value === null ? value : oneOf(FINISH_REASONS, value);
 }
 
-function oneOf<Word>(words: readonly Word[], value: unknown): Word {
-  return words.includes(value as Word) ? (value as Word) : refuse();
+function oneOf<Literal>(literals: readonly Literal[], value: unknown): Literal {
+  return literals.includes(value as Literal) ? (value as Literal) : violation();
 }
 
-function refuse(): never {
-  throw new OutsideTheProtocol();
+function violation(): never {
+  throw new ProtocolViolation();
 }

@@ -1,55 +1,57 @@
 /**
- * The deadlines of a request on one timer: the runtime's cost as much as a token each, and an answer has hundreds of
- * deadlines that move on. The timer rings for whatever is due, and is started again only for what is due earlier.
+ * All deadlines of a request on one timer. A runtime timer costs as much as a token of the answer, and an answer moves
+ * its deadlines on hundreds of times. When the timer fires, every due deadline is called; it is restarted only for a
+ * deadline that is earlier than the one it was set for.
  */
 export class Deadlines {
-  readonly #due = new Map<Deadline, { atMs: number; ring: () => void }>();
-  #timer: { id: ReturnType<typeof setTimeout>; atMs: number } | null = null;
+  readonly #pending = new Map<Deadline, { dueMs: number; onDue: () => void }>();
+  #timer: { id: ReturnType<typeof setTimeout>; dueMs: number } | null = null;
 
-  /** One deadline among the others. */
-  alarm(): Deadline {
-    const alarm: Deadline = {
-      set: (atMs, ring) => {
-        this.#due.set(alarm, { atMs, ring });
-        this.#startBy(atMs, Date.now());
+  /** Creates a deadline, which is not set yet. */
+  newDeadline(): Deadline {
+    const deadline: Deadline = {
+      set: (dueMs, onDue) => {
+        this.#pending.set(deadline, { dueMs, onDue });
+        this.#startTimer(dueMs, Date.now());
       },
       clear: () => {
-        this.#due.delete(alarm);
-        if (this.#due.size === 0) this.#stop();
+        this.#pending.delete(deadline);
+        if (this.#pending.size === 0) this.#stopTimer();
       },
     };
-    return alarm;
+    return deadline;
   }
 
-  #startBy(atMs: number, nowMs: number): void {
-    if (this.#timer !== null && this.#timer.atMs <= atMs) return;
-    this.#stop();
-    const id = setTimeout(() => this.#ring(), Math.max(0, atMs - nowMs));
-    this.#timer = { id, atMs };
+  /** Makes the timer fire at `dueMs` or earlier. */
+  #startTimer(dueMs: number, nowMs: number): void {
+    if (this.#timer !== null && this.#timer.dueMs <= dueMs) return;
+    this.#stopTimer();
+    const id = setTimeout(() => this.#fire(), Math.max(0, dueMs - nowMs));
+    this.#timer = { id, dueMs };
   }
 
-  #stop(): void {
+  #stopTimer(): void {
     if (this.#timer) clearTimeout(this.#timer.id);
     this.#timer = null;
   }
 
-  #ring(): void {
-    // a clock that was set back makes nothing later
-    const nowMs = Math.max(Date.now(), this.#timer!.atMs);
+  #fire(): void {
+    // a clock that was set back must not postpone what is due
+    const nowMs = Math.max(Date.now(), this.#timer!.dueMs);
     this.#timer = null;
-    for (const [alarm, { atMs, ring }] of [...this.#due]) {
-      if (atMs > nowMs) continue;
-      this.#due.delete(alarm);
-      ring();
+    for (const [deadline, { dueMs, onDue }] of [...this.#pending]) {
+      if (dueMs > nowMs) continue;
+      this.#pending.delete(deadline);
+      onDue();
     }
-    // those that rang may have set some anew
-    const nextMs = Math.min(...[...this.#due.values()].map(({ atMs }) => atMs));
-    if (this.#due.size > 0) this.#startBy(nextMs, nowMs);
+    // the callbacks may have set deadlines again
+    const nextMs = Math.min(...[...this.#pending.values()].map(({ dueMs }) => dueMs));
+    if (this.#pending.size > 0) this.#startTimer(nextMs, nowMs);
   }
 }
 
 export interface Deadline {
-  /** Instead of whatever was set before. Once it has rung it has to be set again. */
-  set(dueMs: number, ring: () => void): void;
+  /** Replaces what was set before. A deadline fires once and must then be set again. */
+  set(dueMs: number, onDue: () => void): void;
   clear(): void;
 }

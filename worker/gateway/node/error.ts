@@ -1,10 +1,14 @@
-/** What an agent says instead of an answer. A node may be broken or not be one, so no more is read than a line. */
+/**
+ * The error body that an agent sends instead of an answer. A node may be broken or no node at all, so little of it is
+ * read.
+ */
 import type { NodeError } from '../../../gpu-pool/protocol/schemas.ts';
 import { readNodeError } from './chunk.ts';
 
+/** Several times the length of an error that an agent writes. */
 const CHARS_MAX = 4_096;
 
-/** @returns null for what no agent says; throws where the connection breaks */
+/** @returns null when the body is not an agent's error. @throws when the connection breaks */
 export async function readNodeErrorBody(response: Response): Promise<NodeError['error'] | null> {
   const decoder = new TextDecoder();
   let text = '';

@@ -1,68 +1,71 @@
-/** What this isolate knows of nodes from its own requests: newer than any snapshot, and lost with the isolate. */
+/** The state of nodes as this isolate knows it from its own requests: newer than any snapshot, and lost with the isolate. */
 import type { NodeView, PoolSnapshot } from '../../domain/node.ts';
 import { type Breaker, CLOSED, fail, phaseOf, succeed } from '../../domain/routing/breaker.ts';
 import { hash32 } from '../../domain/routing/hash.ts';
-import { isGone } from '../../domain/routing/health.ts';
-import type { OwnTraffic } from '../../domain/routing/policy.ts';
+import { isUnreachable } from '../../domain/routing/health.ts';
+import type { LocalLoad } from '../../domain/routing/policy.ts';
 
 interface LocalState {
   readonly modelId: string;
   readonly seed: number;
-  readonly own: { -readonly [count in keyof OwnTraffic]: OwnTraffic[count] };
+  readonly load: { -readonly [count in keyof LocalLoad]: LocalLoad[count] };
   breaker: Breaker;
-  /** the one request that finds out whether a half-open node is back */
+  /** The one request that tests whether a node with a half-open breaker is back. */
   probe: NodeAttempt | null;
-  /** its queue was full: not before then again */
+  /** The node's queue was full; it gets no request before this time. */
   busyUntilMs: number;
-  /** in the snapshot before */
-  wasGone: boolean;
+  /** Whether the previous snapshot reported the node as unreachable. */
+  wasUnreachable: boolean;
 }
 
-const memories = new Map<string, LocalState>();
-/** Of breakers, probes and full queues, since the isolate began. */
+const states = new Map<string, LocalState>();
+/** Changes of breakers, probes and full queues since the isolate started. */
 let changes = 0;
 let inFlight = 0;
 
-/** Moves on whenever a node should be looked at anew. */
+/** A counter that increases whenever cached routing candidates must be recomputed. */
 export function changeCount(): number {
   return changes;
 }
 
-/** Requests of this isolate that are at a node now. */
+/** The number of this isolate's requests that are at a node now. */
 export function inFlightTotal(): number {
   return inFlight;
 }
 
 export function localStateOf({ id, modelId }: NodeView): Readonly<LocalState> {
-  return remember(id, modelId);
+  return stateFor(id, modelId);
 }
 
-/** A snapshot that is seen for the first time: who came back, and who is no longer there. */
-export function meet({ nodes }: PoolSnapshot): void {
+/**
+ * Applies a snapshot that the isolate sees for the first time: closes the breakers of nodes that came back, and forgets
+ * nodes that left the pool.
+ */
+export function observeSnapshot({ nodes }: PoolSnapshot): void {
   const [first] = nodes;
   if (first === undefined) return;
   for (const { id, modelId, health } of nodes) {
-    const memory = remember(id, modelId);
-    // the Pool has heard of it since: what it did to us before is over
-    if (memory.wasGone && !isGone(health)) memory.breaker = CLOSED;
-    memory.wasGone = isGone(health);
+    const state = stateFor(id, modelId);
+    // the Pool has had a heartbeat from it since, so its earlier failures no longer count
+    if (state.wasUnreachable && !isUnreachable(health)) state.breaker = CLOSED;
+    state.wasUnreachable = isUnreachable(health);
   }
   const ids = new Set(nodes.map(({ id }) => id));
-  for (const [id, { modelId, own }] of memories)
-    if (modelId === first.modelId && own.requests === 0 && !ids.has(id)) memories.delete(id);
+  for (const [id, { modelId, load }] of states)
+    if (modelId === first.modelId && load.requests === 0 && !ids.has(id)) states.delete(id);
 }
 
-/** A request at a node, from the decision on. */
+/** A request at a node, from the routing decision on. */
 export interface NodeAttempt {
   readonly node: NodeView;
   readonly startedMs: number;
-  /** Its first token came. */
+  /** The first token has arrived. */
   answered(nowMs: number): void;
-  /** The node failed it: this isolate avoids the node from now on. */
+  /** The node failed the request; this isolate avoids the node from now on. */
   failed(nowMs: number): void;
-  /** The node's queue is full: this isolate leaves it alone until then. */
+  /** The node's queue is full; this isolate sends it nothing before `untilMs`. */
   refused(untilMs: number): void;
-  /** It has left the node, however. Safe to repeat. */
+  /** The request has left the node, for whatever reason. Safe to repeat. */
   end(): void;
 }
 
@@ -71,63 +74,63 @@ export function beginAttempt(
   { promptTokens }: { promptTokens: number },
   nowMs: number,
 ): NodeAttempt {
-  const memory = remember(node.id, node.modelId);
+  const state = stateFor(node.id, node.modelId);
   let waitingTokens = promptTokens;
   let ended = false;
-  const noLongerWaits = () => {
-    memory.own.waitingTokens -= waitingTokens;
+  const stopWaiting = () => {
+    state.load.waitingTokens -= waitingTokens;
     waitingTokens = 0;
-    if (memory.probe !== self) return;
-    memory.probe = null;
+    if (state.probe !== attempt) return;
+    state.probe = null;
     changes += 1;
   };
-  const become = (breaker: Breaker) => {
-    if (breaker === memory.breaker) return;
-    memory.breaker = breaker;
+  const setBreaker = (breaker: Breaker) => {
+    if (breaker === state.breaker) return;
+    state.breaker = breaker;
     changes += 1;
   };
-  const self: NodeAttempt = {
+  const attempt: NodeAttempt = {
     node,
     startedMs: nowMs,
     answered(atMs) {
-      noLongerWaits();
-      become(succeed(memory.breaker, atMs));
+      stopWaiting();
+      setBreaker(succeed(state.breaker, atMs));
     },
-    failed: (atMs) => become(fail(memory.breaker, { startedMs: nowMs, nowMs: atMs })),
+    failed: (atMs) => setBreaker(fail(state.breaker, { startedMs: nowMs, nowMs: atMs })),
     refused(untilMs) {
-      memory.busyUntilMs = untilMs;
+      state.busyUntilMs = untilMs;
       changes += 1;
     },
     end() {
       if (ended) return;
       ended = true;
-      noLongerWaits();
-      memory.own.requests -= 1;
+      stopWaiting();
+      state.load.requests -= 1;
       inFlight -= 1;
     },
   };
-  memory.own.requests += 1;
-  memory.own.waitingTokens += waitingTokens;
+  state.load.requests += 1;
+  state.load.waitingTokens += waitingTokens;
   inFlight += 1;
-  if (memory.probe === null && phaseOf(memory.breaker, nowMs) === 'half_open') {
-    memory.probe = self;
+  if (state.probe === null && phaseOf(state.breaker, nowMs) === 'half_open') {
+    state.probe = attempt;
     changes += 1;
   }
-  return self;
+  return attempt;
 }
 
-function remember(id: string, modelId: string): LocalState {
-  const memory = memories.get(id);
-  if (memory !== undefined) return memory;
+function stateFor(id: string, modelId: string): LocalState {
+  const state = states.get(id);
+  if (state !== undefined) return state;
   const fresh: LocalState = {
     modelId,
     seed: hash32(id),
-    own: { requests: 0, waitingTokens: 0 },
+    load: { requests: 0, waitingTokens: 0 },
     breaker: CLOSED,
     probe: null,
     busyUntilMs: 0,
-    wasGone: false,
+    wasUnreachable: false,
   };
-  memories.set(id, fresh);
+  states.set(id, fresh);
   return fresh;
 }

@@ -1,4 +1,7 @@
-/** The body of `POST /v1/generate`. What is rendered was written when it was read and may be long; the rest is short. */
+/**
+ * The JSON body of `POST /v1/generate`. The prompt fields may be long and were serialized when the client's body was
+ * read, so that text is reused; only the short fields are serialized here.
+ */
 import type { GenerateRequest } from '../../../gpu-pool/protocol/schemas.ts';
 import type { ChatRequest } from '../dialects/chat-request.ts';
 

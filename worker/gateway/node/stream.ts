@@ -1,40 +1,46 @@
-/** The answer of a node's agent as events: chunks, then an end. Whatever else comes is a broken node. */
+/** The stream of a node's agent as events: chunks, then an end. Anything else means that the node is broken. */
 
 import { ABORT_PATH } from '../../../gpu-pool/protocol/constants.ts';
 import type { NodeChunk } from '../../../gpu-pool/protocol/schemas.ts';
 import type { NodeView } from '../../domain/node.ts';
 import { SseDecoder } from '../../domain/sse.ts';
-import { readNodeChunk, readNodeError, readPiece } from './chunk.ts';
+import { readNodeChunk, readNodeError, readTextChunk } from './chunk.ts';
 import { type Deadline, Deadlines } from './deadlines.ts';
 
 export type NodeEvent =
   | { kind: 'chunk'; chunk: NodeChunk }
-  /** `[DONE]` was seen: the answer is whole */
+  /** `[DONE]` was received: the answer is complete */
   | { kind: 'end' }
   | { kind: 'broken'; why: string };
 
-/** The last event of an answer cut by its credit waits for this call; hanging up then stops the engine, too. */
+/**
+ * Timeout of the abort call. The last event of an answer that ran out of credit waits for this call; if it fails, closing
+ * the connection stops the engine, too.
+ */
 const ABORT_DEADLINE_MS = 3_000;
 
-/** How long an engine that was asked to stop gets to report its final count: less than what waitUntil has left. */
+/** How long an engine that was asked to stop has to report its final usage: less than the time that waitUntil has left. */
 const STOP_DEADLINE_MS = 10_000;
-const LATE = 'asked to stop, did not';
+const STOP_OVERDUE = 'asked to stop, did not';
 const SILENT = 'nothing for too long';
-/** A break only where [DONE] has not been. */
+/** An end of the body, which is a break only if `[DONE]` has not been received. */
 const CLOSED = 'closed before [DONE]';
 
 /**
- * Chunks that follow the last ones sooner are taken together: to enter JavaScript and to leave it again costs more than
- * all that is done with a chunk. One choice at less than 200 tokens a second waits for nothing, nor does the end.
+ * Chunks that arrive within this time of the last delivery are delivered together: entering and leaving JavaScript costs
+ * more than everything that is done with a chunk. An answer of one choice at less than 200 tokens per second is never
+ * delayed, nor is the end of any answer.
  */
-const TOGETHER_MS = 5;
-/** A node that floods may let no timer ring. */
-const TOGETHER_EVENTS_MAX = 500;
+const COALESCE_MS = 5;
+/** Delivery does not rely on the timer alone, because a node that floods the isolate may keep timers from firing. */
+const COALESCED_EVENTS_MAX = 500;
 
 export interface NodeStreamOptions {
+  /** Headers with a fresh token, for a further call about the same request. */
   readonly headers: () => Promise<Record<string, string>>;
   readonly idleDeadlineMs: number;
-  readonly alarm?: Deadline;
+  /** One of the request's deadlines. Its former owner may have set it; the stream sets it again. */
+  readonly deadline?: Deadline;
 }
 
 export class NodeStream {
@@ -46,34 +52,34 @@ export class NodeStream {
   readonly #ready: NodeEvent[] = [];
   #isReading = false;
   #isBodyOver = false;
-  /** when some of the answer was handed on last */
-  #saidAtMs = 0;
-  /** ends the wait for bytes, where somebody waits */
+  /** When chunks with text were last delivered. */
+  #deliveredAtMs = 0;
+  /** Ends a pending wait for bytes; with a reason, the stream is broken. */
   #wake: (why?: string) => void = () => {};
-  readonly #alarm: Deadline;
+  readonly #deadline: Deadline;
+  /** Once a stop was requested, the time by which the stream must have ended. */
   #stopByMs = Number.POSITIVE_INFINITY;
   #ended = false;
 
-  /** @param options `headers`: of a further call about the same request; `alarm`: set again by whoever uses it next */
   constructor(node: NodeView, body: ReadableStream<Uint8Array>, options: NodeStreamOptions) {
-    const { headers, idleDeadlineMs, alarm = new Deadlines().alarm() } = options;
+    const { headers, idleDeadlineMs, deadline = new Deadlines().newDeadline() } = options;
     this.node = node;
     this.#reader = body.getReader();
     this.#headers = headers;
     this.#idleDeadlineMs = idleDeadlineMs;
-    this.#alarm = alarm;
+    this.#deadline = deadline;
   }
 
-  /** The next event, within `deadlineMs` and the idle deadline. After an end or a break it keeps answering the same. */
+  /** The next event, within `deadlineMs` and the idle deadline. After an end or a break it returns that event again. */
   async next(deadlineMs = Number.POSITIVE_INFINITY): Promise<NodeEvent> {
-    // a node that floods is never silent, so the clock is looked at, too
-    if (Date.now() >= this.#stopByMs) return this.#end({ kind: 'broken', why: LATE });
+    // a node that floods is never idle, so the clock is checked, too
+    if (Date.now() >= this.#stopByMs) return this.#end({ kind: 'broken', why: STOP_OVERDUE });
     if (this.#ready.length === 0) await this.#fill(Math.min(deadlineMs, this.#idleDeadlineMs));
     const event = this.#ready.shift()!;
     return event.kind === 'chunk' ? event : this.#end(event);
   }
 
-  /** `first`, and what has come together with it: nobody needs to wait for these chunks one by one. */
+  /** `first` and the chunks that are ready behind it, which need not be awaited one by one. */
   withReady(first: NodeChunk): NodeChunk[] {
     const chunks = [first];
     let taken = 0;
@@ -86,72 +92,77 @@ export class NodeStream {
     return chunks;
   }
 
-  /** Asks the agent to stop the engine; the stream then ends with the exact final usage, or breaks when that takes long. */
+  /**
+   * Asks the agent to stop the engine. The stream then ends with the exact final usage, or breaks if that takes too long.
+   */
   async askToStop(): Promise<void> {
     if (this.#ended) return;
     this.#stopByMs = Math.min(this.#stopByMs, Date.now() + STOP_DEADLINE_MS);
     setTimeout(() => {
       this.#stopByMs = 0;
-      this.#wake(LATE);
+      this.#wake(STOP_OVERDUE);
     }, STOP_DEADLINE_MS);
-    // the token that began the request lives for a minute or two, the stream may be older
+    // the token that started the request expires after a minute or two, and the stream may be older
     const headers = await this.#headers();
-    const answer = await fetch(this.node.url + ABORT_PATH, {
+    const response = await fetch(this.node.url + ABORT_PATH, {
       method: 'POST',
       headers,
       redirect: 'manual',
       signal: AbortSignal.timeout(ABORT_DEADLINE_MS),
     });
-    await answer.body?.cancel();
+    await response.body?.cancel();
   }
 
-  /** Hangs up. The agent takes that for an abort, too. */
+  /** Closes the connection. The agent treats that as an abort, too. */
   async close(): Promise<void> {
     this.#ended = true;
-    this.#alarm.clear();
+    this.#deadline.clear();
     await this.#reader.cancel().catch(() => undefined);
   }
 
   #end(event: NodeEvent): NodeEvent {
     this.#ready.unshift(event);
     this.#ready.length = 1;
-    if (!this.#ended) void (event.kind === 'end' ? this.#leave() : this.close());
+    if (!this.#ended) void (event.kind === 'end' ? this.#drain() : this.close());
     return event;
   }
 
-  /** Reads the end of the body, so that its connection serves another request; from a node that says more it hangs up. */
-  async #leave(): Promise<void> {
+  /**
+   * Reads the body to its end, so that the connection can serve another request. If the node sends more after its end event,
+   * the connection is closed.
+   */
+  async #drain(): Promise<void> {
     this.#ended = true;
-    this.#alarm.set(Date.now() + this.#idleDeadlineMs, () => this.#wake(SILENT));
+    this.#deadline.set(Date.now() + this.#idleDeadlineMs, () => this.#wake(SILENT));
     await this.#more();
-    if (this.#isBodyOver) this.#alarm.clear();
+    if (this.#isBodyOver) this.#deadline.clear();
     else await this.close();
   }
 
-  /** Waits until some events are ready, and for those right behind them. */
+  /** Waits until events are ready, and for those that follow at once. */
   async #fill(withinMs: number): Promise<void> {
-    // by the clock, not by the last byte: one byte now and then is silence, too
-    this.#alarm.set(Date.now() + withinMs, () => this.#wake(SILENT));
+    // counted from now rather than from the last byte: a byte now and then does not count as progress
+    this.#deadline.set(Date.now() + withinMs, () => this.#wake(SILENT));
     while (this.#ready.length === 0) await this.#more();
-    await this.#gather();
-    // engines say the prompt's usage by itself, and the first token a moment later
+    await this.#coalesce();
+    // chunks without choices do not count: engines report the prompt's usage by itself and the first token a moment later
     if (this.#ready.some((event) => event.kind === 'chunk' && event.chunk.choices.length > 0))
-      this.#saidAtMs = Date.now();
+      this.#deliveredAtMs = Date.now();
   }
 
-  async #gather(): Promise<void> {
-    // a clock that was set back makes nobody wait
-    if (Math.abs(Date.now() - this.#saidAtMs) >= TOGETHER_MS) return;
+  async #coalesce(): Promise<void> {
+    // the absolute value, so that a clock that was set back does not delay anything
+    if (Math.abs(Date.now() - this.#deliveredAtMs) >= COALESCE_MS) return;
     let isOver = false;
-    this.#alarm.set(this.#saidAtMs + TOGETHER_MS, () => {
+    this.#deadline.set(this.#deliveredAtMs + COALESCE_MS, () => {
       isOver = true;
       this.#wake();
     });
-    while (!isOver && this.#ready.length < TOGETHER_EVENTS_MAX && this.#ready.at(-1)!.kind === 'chunk')
+    while (!isOver && this.#ready.length < COALESCED_EVENTS_MAX && this.#ready.at(-1)!.kind === 'chunk')
       await this.#more();
   }
 
-  /** Waits for bytes, or until it is woken: with a reason that is a break. */
+  /** Waits for bytes, or until it is woken; a wake-up with a reason breaks the stream. */
   async #more(): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<string | undefined>();
     this.#wake = resolve;
@@ -166,7 +177,7 @@ export class NodeStream {
     if (why !== undefined) this.#ready.push({ kind: 'broken', why });
   }
 
-  /** Bytes into events, whether somebody waits or not. @param bytes null: there will be none any more */
+  /** Decodes bytes into events, whether or not a caller is waiting. @param bytes null: the body has ended */
   #take(bytes: Uint8Array | null, why = CLOSED): void {
     this.#isReading = false;
     this.#isBodyOver = bytes === null && why === CLOSED;
@@ -182,8 +193,8 @@ export class NodeStream {
 
 function toEvent(data: string): NodeEvent {
   if (data === '[DONE]') return { kind: 'end' };
-  const piece = readPiece(data);
-  if (piece) return { kind: 'chunk', chunk: piece };
+  const textChunk = readTextChunk(data);
+  if (textChunk) return { kind: 'chunk', chunk: textChunk };
   let json: unknown;
   try {
     json = JSON.parse(data);

@@ -1,10 +1,10 @@
-/** Pieces of an answer on their way to the client. */
+/** Chunks of an answer on their way to the client. */
 import type { ApiError } from '../../http/api-error.ts';
 
-/** The text of an answer as it becomes ready, or why there is none. A refusal is the last piece. */
+/** A part of an answer's text as it becomes ready, or the error that ends it. An error is the last chunk. */
 export type ClientChunk =
-  /** `last`: with it the answer is whole */
+  /** `last`: this text completes the answer */
   | { kind: 'text'; text: string; last: boolean }
-  /** keeps the connection alive and is no part of the answer */
+  /** Keeps the connection alive and is not part of the answer. */
   | { kind: 'blank' }
   | { kind: 'refusal'; refusal: ApiError };

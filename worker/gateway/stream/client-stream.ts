@@ -1,34 +1,37 @@
-/** A response body that the client pulls. When the client leaves, its source is still run to its end. */
-
 /**
- * How far an answer may be ahead of its reader: some thousand tokens. The engine does not wait for a slow reader, so the
- * sooner its tokens are metered, the sooner it is stopped where credit ends. Bounded, because isolates have 128 MB.
+ * A response body that the client pulls. When the client disconnects, its source is still consumed to its end, so that the
+ * request is metered and settled.
  */
-const AHEAD_BYTES = 256 * 1024;
 
 /**
- * @param first what was taken from the source already
- * @param source written text by text, as fast as the client reads and `AHEAD_BYTES` more
- * @param onGone called when the client left before the end
+ * How far an answer may run ahead of its reader: several thousand tokens. The engine does not wait for a slow reader, so the
+ * sooner its tokens are metered, the sooner it is stopped when credit runs out. It is bounded because an isolate has 128 MB.
+ */
+const READ_AHEAD_BYTES = 256 * 1024;
+
+/**
+ * @param first the text that was already taken from the source
+ * @param source the remaining texts; they are pulled as fast as the client reads, plus `READ_AHEAD_BYTES`
+ * @param onDisconnect called when the client disconnects before the end
  * @returns the body, and a promise for `waitUntil` that settles when the source has ended
  */
 export function clientStream(
   first: string,
   source: AsyncGenerator<string, void>,
-  onGone: () => void,
+  onDisconnect: () => void,
 ): { body: ReadableStream<Uint8Array>; ended: Promise<void> } {
   const encoder = new TextEncoder();
   const { promise: ended, resolve } = Promise.withResolvers<void>();
-  let gone = false;
-  const answer: UnderlyingSource<Uint8Array> = {
+  let isDisconnected = false;
+  const underlying: UnderlyingSource<Uint8Array> = {
     start(controller) {
       controller.enqueue(encoder.encode(first));
     },
     async pull(controller) {
       try {
         const { done, value } = await source.next();
-        // what was being pulled when the client left: cancel() sees to the rest
-        if (gone) return;
+        // the client disconnected during this pull: cancel() consumes the rest
+        if (isDisconnected) return;
         if (!done) return controller.enqueue(encoder.encode(value));
         resolve();
         controller.close();
@@ -38,8 +41,8 @@ export function clientStream(
       }
     },
     async cancel() {
-      gone = true;
-      onGone();
+      isDisconnected = true;
+      onDisconnect();
       try {
         while (!(await source.next()).done);
       } finally {
@@ -47,6 +50,9 @@ export function clientStream(
       }
     },
   };
-  const body = new ReadableStream(answer, new ByteLengthQueuingStrategy({ highWaterMark: AHEAD_BYTES }));
+  const body = new ReadableStream(
+    underlying,
+    new ByteLengthQueuingStrategy({ highWaterMark: READ_AHEAD_BYTES }),
+  );
   return { body, ended };
 }

@@ -1,17 +1,17 @@
 /**
- * Whether anybody still waits for an answer. What an AbortSignal does, for those who are within the isolate: there each
- * listener is a call into the runtime, and every request has some.
+ * Tells whether the client still waits for its answer. It does what an AbortSignal does, without the cost: each listener
+ * of an AbortSignal is a call into the runtime, and every request has several.
  */
 export class ClientDisconnect {
   #aborted = false;
   readonly #listeners = new Set<() => void>();
 
-  /** Nobody waits any more. */
+  /** True once the client has disconnected. */
   get aborted(): boolean {
     return this.#aborted;
   }
 
-  /** Safe to repeat: each listener hears of it once. */
+  /** Marks the client as disconnected. Safe to repeat: each listener is called once. */
   abort(): void {
     this.#aborted = true;
     for (const listener of this.#listeners) {
@@ -20,13 +20,16 @@ export class ClientDisconnect {
     }
   }
 
-  /** Who waits is gone when this says so. */
+  /** Takes the abort of `signal` for a disconnect of the client. */
   follow(signal: AbortSignal): void {
     if (signal.aborted) this.abort();
     else signal.addEventListener('abort', () => this.abort(), { once: true });
   }
 
-  /** Calls `listener` when the last one leaves, now if that has been. @returns stops that */
+  /**
+   * Calls `listener` when the client disconnects, or at once if it has already.
+   * @returns a function that removes the listener
+   */
   listen(listener: () => void): () => void {
     if (this.#aborted) listener();
     else this.#listeners.add(listener);

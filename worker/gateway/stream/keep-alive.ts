@@ -1,75 +1,81 @@
 /**
- * A word now and then while there is nothing to say: connections that are silent get closed on the way, and what is
- * written shows whether anybody still listens.
+ * Keep-alive of client connections while an answer has nothing to send. Intermediaries close silent connections, and only a
+ * write shows whether the client is still there.
  */
 import type { Deadline } from '../node/deadlines.ts';
 import type { ClientChunk } from './client-chunk.ts';
 
-/** Most pieces are there by then; who waits longer may be gone. */
-const WAITING_MS = 250;
-/** Until the first one a failure still has its own status … */
+/**
+ * Most first chunks arrive within this time. Only after it does the caller start to listen for a disconnect, which costs
+ * time.
+ */
+const WAITING_AFTER_MS = 250;
+/**
+ * The first keep-alive is sent after this time. Until then nothing has been written, so a failure can have its own HTTP
+ * status.
+ */
 export const GRACE_MS = 5_000;
-/** … after it, each shows within a second that the client has left, and the engine can stop. */
+/** Keep-alives follow at this interval, so a disconnect is noticed within a second and the engine can be stopped. */
 const EVERY_MS = 1_000;
 
 /**
- * The pieces, and `blank` ones for as long as the next piece keeps waiting.
- * @param alarm of the request's
- * @param onWaiting called once, if all of it takes longer than a moment
+ * Passes chunks on and yields `blank` ones for as long as the next chunk is not there.
+ * @param deadline one of the request's deadlines, for the use of this function alone
+ * @param onWaiting called once, when the answer takes longer than `WAITING_AFTER_MS`
  */
-export async function* keptAlive(
-  pieces: AsyncGenerator<ClientChunk, void>,
-  alarm: Deadline,
+export async function* withKeepAlive(
+  chunks: AsyncGenerator<ClientChunk, void>,
+  deadline: Deadline,
   onWaiting: () => void = () => {},
 ): AsyncGenerator<ClientChunk, void> {
-  const tick = new Tick(alarm);
+  const tick = new Tick(deadline);
   try {
-    tick.set(WAITING_MS);
+    tick.set(WAITING_AFTER_MS);
     let isWaiting = false;
-    let saidSinceTick = false;
-    let next = pieces.next();
+    let sentSinceTick = false;
+    let next = chunks.next();
     for (;;) {
-      const step = await Promise.race([next, tick.over]);
+      const step = await Promise.race([next, tick.elapsed]);
       if (step === TICK && !isWaiting) {
         isWaiting = true;
         onWaiting();
-        tick.set(GRACE_MS - WAITING_MS);
+        tick.set(GRACE_MS - WAITING_AFTER_MS);
         continue;
       }
       if (step === TICK) {
         tick.set(EVERY_MS);
-        if (!saidSinceTick) yield { kind: 'blank' };
-        saidSinceTick = false;
+        if (!sentSinceTick) yield { kind: 'blank' };
+        sentSinceTick = false;
         continue;
       }
       if (step.done) return;
-      saidSinceTick = true;
+      sentSinceTick = true;
       yield step.value;
-      next = pieces.next();
+      next = chunks.next();
     }
   } finally {
     tick.clear();
   }
 }
 
-const TICK = Symbol('a second is over');
+const TICK = Symbol('tick');
 
-/** Once a second, not once a chunk: there are hundreds of chunks. */
+/** A timer that is set once per second, not once per chunk, because an answer has hundreds of chunks. */
 class Tick {
-  over: Promise<typeof TICK> = Promise.resolve(TICK);
-  readonly #alarm: Deadline;
+  elapsed: Promise<typeof TICK> = Promise.resolve(TICK);
+  readonly #deadline: Deadline;
 
-  constructor(alarm: Deadline) {
-    this.#alarm = alarm;
+  constructor(deadline: Deadline) {
+    this.#deadline = deadline;
   }
 
   set(ms: number): void {
     const { promise, resolve } = Promise.withResolvers<typeof TICK>();
-    this.over = promise;
-    this.#alarm.set(Date.now() + ms, () => resolve(TICK));
+    this.elapsed = promise;
+    this.#deadline.set(Date.now() + ms, () => resolve(TICK));
   }
 
   clear(): void {
-    this.#alarm.clear();
+    this.#deadline.clear();
   }
 }
