@@ -6,10 +6,10 @@ import { Heads, Sheet } from '../components/sheet.tsx';
 import { type PortalContext, words } from '../frame/context.ts';
 import { keyState } from '../keys/key-state.ts';
 
-/** The newest of an account that has many. */
+/** Only the newest keys are shown, because some accounts have hundreds. */
 const KEYS_SHOWN = 20;
 
-/** @param props.empty what stands there instead of a table without rows */
+/** A titled section with a table. @param props.empty stands in place of a table without rows */
 function Facts(props: {
   id: string;
   title: string;

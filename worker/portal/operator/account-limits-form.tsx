@@ -1,4 +1,4 @@
-/** The limits of a whole account, and the form that sets them. */
+/** The form that shows and sets the limits of a whole account. */
 import type { LimitedAccount } from '../../db/account-limits.ts';
 import { TextField } from '../components/field.tsx';
 import { type PortalContext, words } from '../frame/context.ts';

@@ -1,4 +1,4 @@
-/** What an operator does to an account and must confirm by its name: grant credit, suspend it, resume it. */
+/** Forms that an operator confirms by typing the account's name: grant credit, suspend, resume. */
 import type { LimitedAccount } from '../../db/account-limits.ts';
 import { TextField } from '../components/field.tsx';
 import { type PortalContext, words } from '../frame/context.ts';
@@ -11,8 +11,8 @@ interface OrderProps {
   readonly faults?: Faults;
 }
 
-/** Its number is made with the form, so that a form that is sent twice grants once. */
-export function GrantForm({ c, account, ...fields }: OrderProps) {
+/** Grants credit. The grant's id is made with the form, so that a form that is sent twice grants once. */
+export function GrantSection({ c, account, ...fields }: OrderProps) {
   const names = words(c).t.customers;
   return (
     <section aria-labelledby="grant" class="mb-10 max-w-3xl">
@@ -46,7 +46,7 @@ export function GrantForm({ c, account, ...fields }: OrderProps) {
   );
 }
 
-export function SuspendForm({ c, account, ...fields }: OrderProps) {
+export function SuspendSection({ c, account, ...fields }: OrderProps) {
   const names = words(c).t.customers;
   const isSuspended = account.suspendedAtMs !== null;
   return (

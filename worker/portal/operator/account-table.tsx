@@ -1,4 +1,4 @@
-/** Accounts: whose they are, what they have, what they may. */
+/** A table of accounts: owner, balance and limits of each. */
 import type { LimitedAccount } from '../../db/account-limits.ts';
 import type { Balance } from '../../domain/wallet.ts';
 import { describeError } from '../../lib/describe-error.ts';
@@ -15,7 +15,7 @@ export async function AccountTable({
   c: PortalContext;
   label: string;
   accounts: readonly LimitedAccount[];
-  /** what is wrong with each, by its id; absent: the column is left out */
+  /** the problem of each account, by account id; absent: the column is left out */
   why?: ReadonlyMap<string, string>;
 }) {
   const { t, f } = words(c);
@@ -69,7 +69,7 @@ export async function AccountTable({
   );
 }
 
-/** null: the Wallet does not answer; the table is of use without it. */
+/** @returns null: the Wallet does not answer. The table is useful without it. */
 async function balanceOf(c: PortalContext, accountId: string): Promise<Balance | null> {
   try {
     return await c.env.WALLET.getByName(accountId).balance();

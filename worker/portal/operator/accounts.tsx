@@ -1,6 +1,11 @@
-/** The operator's customers: found by id, e-mail or a request's id, else those who have trouble, and the newest. */
+/** The operator's customers: results of a search by id, e-mail or request id, or else accounts in trouble and the newest. */
 import { Hono } from 'hono';
-import { accountsOf, findAccounts, type LimitedAccount, listAccounts } from '../../db/account-limits.ts';
+import {
+  findAccounts,
+  findAccountsByIds,
+  type LimitedAccount,
+  listAccounts,
+} from '../../db/account-limits.ts';
 import { database } from '../../db/client.ts';
 import { type Anomaly, listAnomalies } from '../../db/customers.ts';
 import { accountOfRequest } from '../../db/requests.ts';
@@ -13,7 +18,7 @@ import { AccountTable } from './account-table.tsx';
 import { operatorNav } from './operator-nav.tsx';
 
 const PATH = '/operator/accounts';
-/** Each asks its Wallet for the balance. */
+/** Accounts per page. Each row asks its Wallet for the balance, so a longer page would be slow. */
 const SHOWN_MAX = 20;
 
 export const accountsPage = new Hono<PortalEnv>();
@@ -23,9 +28,9 @@ accountsPage.use(operator);
 accountsPage.get('/accounts', async (c) => {
   const { t } = words(c);
   const names = t.operator.accounts;
-  const asked = (c.req.query('q') ?? '').trim();
-  const accountId = isId('req', asked) ? await accountOfRequest(database(c.env), asked) : null;
-  if (accountId !== null) return c.redirect(`${PATH}/${accountId}/requests/${asked}`, 303);
+  const search = (c.req.query('q') ?? '').trim();
+  const accountId = isId('req', search) ? await accountOfRequest(database(c.env), search) : null;
+  if (accountId !== null) return c.redirect(`${PATH}/${accountId}/requests/${search}`, 303);
   return page(
     c,
     { title: names.title },
@@ -35,21 +40,21 @@ accountsPage.get('/accounts', async (c) => {
       <p class="mb-4">{names.lead}</p>
       <form method="get" class="mb-8 flex max-w-xl flex-wrap items-end gap-3">
         <div class="grow">
-          <TextField c={c} name="q" label={names.search} value={asked} />
+          <TextField c={c} name="q" label={names.search} value={search} />
         </div>
         <button class="btn" type="submit">
           {names.submit}
         </button>
       </form>
-      {asked === '' ? await overview(c) : await found(c, asked)}
+      {search === '' ? await overview(c) : await searchResults(c, search)}
     </>,
   );
 });
 
-async function found(c: PortalContext, asked: string) {
+async function searchResults(c: PortalContext, search: string) {
   const { t, f } = words(c);
   const names = t.operator.accounts;
-  const accounts = await findAccounts(database(c.env), asked, SHOWN_MAX);
+  const accounts = await findAccounts(database(c.env), search, SHOWN_MAX);
   if (accounts.length === 0) return <p>{names.none}</p>;
   return (
     <>
@@ -64,29 +69,29 @@ async function overview(c: PortalContext) {
   const names = t.customers;
   const db = database(c.env);
   const pageText = c.req.query('page') ?? '';
-  const at = /^\d{1,6}$/.test(pageText) ? Number(pageText) : 0;
+  const pageIndex = /^\d{1,6}$/.test(pageText) ? Number(pageText) : 0;
   const [anomalies, newest] = await Promise.all([
-    at === 0 ? listAnomalies(db, { nowMs: Date.now(), limit: SHOWN_MAX }) : [],
-    listAccounts(db, { limit: SHOWN_MAX + 1, offset: at * SHOWN_MAX }),
+    pageIndex === 0 ? listAnomalies(db, { nowMs: Date.now(), limit: SHOWN_MAX }) : [],
+    listAccounts(db, { limit: SHOWN_MAX + 1, offset: pageIndex * SHOWN_MAX }),
   ]);
   const ids = anomalies.map(({ accountId }) => accountId);
-  const troubled = ids.length === 0 ? [] : await accountsOf(db, ids);
+  const troubled = ids.length === 0 ? [] : await findAccountsByIds(db, ids);
   return (
     <>
-      {at === 0 && <Troubled c={c} accounts={troubled} anomalies={anomalies} />}
+      {pageIndex === 0 && <Troubled c={c} accounts={troubled} anomalies={anomalies} />}
       <section aria-labelledby="newest">
         <h2 id="newest" class="mb-2">
           {names.newestTitle}
         </h2>
         <AccountTable c={c} label={names.newestTitle} accounts={newest.slice(0, SHOWN_MAX)} />
         <p class="mt-3 flex gap-x-5 text-sm">
-          {at > 0 && (
-            <a class="link" href={`${PATH}?page=${at - 1}`}>
+          {pageIndex > 0 && (
+            <a class="link" href={`${PATH}?page=${pageIndex - 1}`}>
               {names.newer}
             </a>
           )}
           {newest.length > SHOWN_MAX && (
-            <a class="link" href={`${PATH}?page=${at + 1}`}>
+            <a class="link" href={`${PATH}?page=${pageIndex + 1}`}>
               {names.older}
             </a>
           )}

@@ -1,4 +1,4 @@
-/** What was done to the pool lately, and by whom. */
+/** The pool's latest audit entries: what was done, to which node, and by whom. */
 import type { AuditRow } from '../../fleet/nodes.ts';
 import { Heads, Sheet } from '../components/sheet.tsx';
 import { type PortalContext, words } from '../frame/context.ts';
@@ -54,7 +54,7 @@ export function AuditTable(props: {
   );
 }
 
-/** What the other columns do not say already. */
+/** The entry's details that no other column shows. */
 function details(c: PortalContext, { detail }: AuditRow): string {
   const { t } = words(c);
   return Object.entries(detail)

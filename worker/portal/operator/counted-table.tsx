@@ -1,4 +1,4 @@
-/** Tokens by node: counted = billed + written off, and why what was written off was. */
+/** Tokens by node: counted = billed + written off, with the reasons for what was written off. */
 
 import type { Reconciliation } from '../../billing/reconciliation.ts';
 import type { CountedTokens } from '../../db/drift.ts';
@@ -54,10 +54,10 @@ function NodeLine({ c, name, rows }: { c: PortalContext; name: string; rows: rea
   const { reasons } = t.operator.reconciliation;
   const sum = (value: (row: CountedTokens) => number) => rows.reduce((total, row) => total + value(row), 0);
   const counted = sum((row) => row.promptTokens + row.completionTokens);
-  const writtenOff = sum(offOf);
+  const writtenOff = sum(writtenOffOf);
   const why = rows
-    .filter((row) => offOf(row) !== 0)
-    .map((row) => `${reasons[row.reason] ?? row.reason}: ${f.count(offOf(row))}`);
+    .filter((row) => writtenOffOf(row) !== 0)
+    .map((row) => `${reasons[row.reason] ?? row.reason}: ${f.count(writtenOffOf(row))}`);
   return (
     <tr>
       <th scope="row">{name}</th>
@@ -70,6 +70,6 @@ function NodeLine({ c, name, rows }: { c: PortalContext; name: string; rows: rea
   );
 }
 
-function offOf(row: CountedTokens): number {
+function writtenOffOf(row: CountedTokens): number {
   return row.writtenOffPromptTokens + row.writtenOffCompletionTokens;
 }

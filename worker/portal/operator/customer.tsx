@@ -1,4 +1,4 @@
-/** One customer for the operator: money, people, keys, payments, what does not agree, and what can be done about it. */
+/** One customer for the operator: money, people, keys, payments, open findings, and the forms to act on the account. */
 import { Hono } from 'hono';
 import * as z from 'zod';
 import { GRANT_MAX, grantCredit } from '../../billing/grants.ts';
@@ -35,13 +35,13 @@ import { notFoundPage } from '../frame/not-found.tsx';
 import { requestView } from '../usage/request-view.tsx';
 import { KeyTable, TeamTable, WebhookTable } from './account-facts.tsx';
 import { AccountLimitsForm } from './account-limits-form.tsx';
-import { GrantForm, SuspendForm } from './account-orders.tsx';
+import { GrantSection, SuspendSection } from './account-orders.tsx';
 import { DriftTable } from './drift-table.tsx';
 import { Line } from './form.ts';
 import { operatorNav } from './operator-nav.tsx';
 
 const PATH = '/operator/accounts';
-/** Enough to see what kind of trouble it is. */
+/** Rows per table: enough to see what kind of trouble an account has. */
 const SHOWN_MAX = 10;
 
 const fault = (word: Fault) => ({ error: word });
@@ -52,7 +52,7 @@ const LimitsForm = z.object({
   concurrency: Whole(LIMIT_BOUNDS.concurrency),
 });
 
-const OrderForm = z.object({
+const GrantForm = z.object({
   grantId: z.string(fault('choice')).regex(/^[0-9a-f-]{36}$/, fault('choice')),
   amount: Usd.refine((amount) => amount > 0 && amount <= GRANT_MAX, fault('grant_bounds')),
   note: Line(200),
@@ -71,14 +71,14 @@ customerPage.post('/accounts/:accountId', async (c) => {
   if (!read.ok) return show(c, accountId, read);
   const order = { accountId, limits: read.values, actor: c.get('person')!.id, nowMs: Date.now() };
   const changed = await changeAccountLimits(c.env, order);
-  return changed ? done(c, accountId, 'saved') : notFoundPage(c);
+  return changed ? redirectDone(c, accountId, 'saved') : notFoundPage(c);
 });
 
 customerPage.post('/accounts/:accountId/grants', async (c) => {
   const accountId = c.req.param('accountId');
-  const account = await known(c, accountId);
+  const account = await findAccount(c, accountId);
   if (!account) return notFoundPage(c);
-  const read = await readForm(c, OrderForm);
+  const read = await readForm(c, GrantForm);
   if (!read.ok) return show(c, accountId, read);
   const { typed, values } = read;
   if (!isNamed(account, values.confirmGrant))
@@ -87,32 +87,32 @@ customerPage.post('/accounts/:accountId/grants', async (c) => {
   const order = { accountId, grant, actor: c.get('person')!.id, nowMs: Date.now() };
   const granted = await grantCredit(c.env, order);
   if (!granted.ok) return show(c, accountId, { typed, faults: { amount: 'grant_taken' } });
-  return done(c, accountId, 'granted');
+  return redirectDone(c, accountId, 'granted');
 });
 
 customerPage.post('/accounts/:accountId/:verb{suspend|resume}', async (c) => {
   const { accountId, verb } = c.req.param();
-  const account = await known(c, accountId);
+  const account = await findAccount(c, accountId);
   if (!account) return notFoundPage(c);
   const typed = await typedFields(c);
   if (!isNamed(account, typed.confirmState ?? ''))
     return show(c, accountId, { typed, faults: { confirmState: 'confirm_account' } });
   const order = { accountId, suspended: verb === 'suspend', actor: c.get('person')!.id, nowMs: Date.now() };
   await suspendAccount(c.env, order);
-  return done(c, accountId, verb === 'suspend' ? 'suspended' : 'resumed');
+  return redirectDone(c, accountId, verb === 'suspend' ? 'suspended' : 'resumed');
 });
 
 customerPage.get('/accounts/:accountId/requests/:requestId', async (c) => {
   const { accountId, requestId } = c.req.param();
-  const account = await known(c, accountId);
+  const account = await findAccount(c, accountId);
   const found = account && (await findAccountRequest(c.env, { accountId, requestId }));
   if (!found) return notFoundPage(c);
   const view = await requestView({ c, accountId, found, forOperator: true });
   return page(c, { title: words(c).t.requests.one.title, back: `${PATH}/${accountId}` }, view);
 });
 
-/** Looked up before its Wallet is reached for, because reaching for one creates it. */
-async function known(c: PortalContext, accountId: string): Promise<LimitedAccount | null> {
+/** The account, looked up before its Wallet is addressed: addressing a Wallet creates it, even for a made-up id. */
+async function findAccount(c: PortalContext, accountId: string): Promise<LimitedAccount | null> {
   return isId('acct', accountId) ? findLimitedAccount(database(c.env), accountId) : null;
 }
 
@@ -124,8 +124,8 @@ function isNamed(account: LimitedAccount, typed: string): boolean {
 
 type Done = 'saved' | 'granted' | 'suspended' | 'resumed';
 
-function done(c: PortalContext, accountId: string, what: Done) {
-  return c.redirect(`${PATH}/${accountId}?${what}`, 303);
+function redirectDone(c: PortalContext, accountId: string, done: Done) {
+  return c.redirect(`${PATH}/${accountId}?${done}`, 303);
 }
 
 async function show(
@@ -135,12 +135,12 @@ async function show(
 ): Promise<Response> {
   const { t, f } = words(c);
   const names = t.customers;
-  const account = await known(c, accountId);
+  const account = await findAccount(c, accountId);
   if (!account) return notFoundPage(c);
   const db = database(c.env);
   const nowMs = Date.now();
   const wallet = c.env.WALLET.getByName(accountId);
-  const [balance, books, spend, team, keys, orders, findings, disagreement, failed, nodes] =
+  const [balance, audit, spend, team, keys, orders, findings, disagreement, failed, nodes] =
     await Promise.all([
       wallet.balance(),
       wallet.auditPage({ afterSeq: Number.MAX_SAFE_INTEGER, limit: 1 }),
@@ -153,7 +153,7 @@ async function show(
       listFailedWebhooks(db, { accountId, limit: SHOWN_MAX }),
       listNodes(db),
     ]);
-  const untold = books.headSeq + 1 - books.untoldFromSeq;
+  const unpublished = audit.headSeq + 1 - audit.unpublishedFromSeq;
   return page(
     c,
     { title: account.name, status: state.faults ? 422 : 200, back: `${PATH}/${accountId}` },
@@ -165,11 +165,11 @@ async function show(
       <p class="muted mb-6 text-sm break-all">
         <span class="font-mono">{account.id}</span> {account.email ?? '–'}
       </p>
-      <WhatWasDone c={c} />
+      <DoneCallout c={c} />
       {account.suspendedAtMs !== null && (
         <Callout tone="warning">{names.suspendedSince(f.dateTime(account.suspendedAtMs))}</Callout>
       )}
-      <Figures c={c} balance={balance} spend={spend} untold={untold} />
+      <Figures c={c} balance={balance} spend={spend} unpublished={unpublished} />
       <TeamTable c={c} team={team} />
       <KeyTable c={c} keys={keys} nowMs={nowMs} />
       <section aria-labelledby="payments" class="mb-10">
@@ -181,14 +181,15 @@ async function show(
       <Agreement c={c} disagreement={disagreement} />
       <DriftTable c={c} findings={findings} nodeNames={new Map(nodes.map(({ id, name }) => [id, name]))} />
       <WebhookTable c={c} failed={failed} />
-      <GrantForm c={c} account={account} {...state} />
+      <GrantSection c={c} account={account} {...state} />
       <AccountLimitsForm c={c} account={account} {...state} />
-      <SuspendForm c={c} account={account} {...state} />
+      <SuspendSection c={c} account={account} {...state} />
     </>,
   );
 }
 
-function WhatWasDone({ c }: { c: PortalContext }) {
+/** Confirms the action that the page returns from, as the query names it. */
+function DoneCallout({ c }: { c: PortalContext }) {
   const { t } = words(c);
   const texts: Record<Done, string> = {
     saved: t.operator.accounts.saved,
@@ -196,12 +197,12 @@ function WhatWasDone({ c }: { c: PortalContext }) {
     suspended: t.customers.suspendDone,
     resumed: t.customers.resumeDone,
   };
-  const what = (Object.keys(texts) as Done[]).find((each) => c.req.query(each) !== undefined);
-  return what ? <Callout tone="success">{texts[what]}</Callout> : null;
+  const done = (Object.keys(texts) as Done[]).find((each) => c.req.query(each) !== undefined);
+  return done ? <Callout tone="success">{texts[done]}</Callout> : null;
 }
 
-function Figures(props: { c: PortalContext; balance: Balance; spend: Spend; untold: number }) {
-  const { c, balance, spend, untold } = props;
+function Figures(props: { c: PortalContext; balance: Balance; spend: Spend; unpublished: number }) {
+  const { c, balance, spend, unpublished } = props;
   const { t, f } = words(c);
   const names = t.operator.accounts;
   const money = (amount: number) => <Money c={c} amount={nanoUsd(amount)} />;
@@ -214,7 +215,7 @@ function Figures(props: { c: PortalContext; balance: Balance; spend: Spend; unto
       <Tile label={names.owed} value={money(balance.owedNanoUsd)} note={names.owedNote} />
       <Tile label={t.customers.spendDay} value={money(spend.dayNanoUsd)} />
       <Tile label={t.customers.spendWeek} value={money(spend.weekNanoUsd)} />
-      <Tile label={names.untold} value={f.count(untold)} note={names.untoldNote} />
+      <Tile label={names.untold} value={f.count(unpublished)} note={names.untoldNote} />
     </dl>
   );
 }
@@ -222,7 +223,7 @@ function Figures(props: { c: PortalContext; balance: Balance; spend: Spend; unto
 function Agreement({ c, disagreement }: { c: PortalContext; disagreement: Disagreement }) {
   const { t, f } = words(c);
   const names = t.customers;
-  const { uncredited, uncorrected, unwitnessed } = disagreement;
+  const { uncredited, uncorrected, awaitingReceipt } = disagreement;
   return (
     <section aria-labelledby="agreement" class="mb-10">
       <h2 id="agreement" class="mb-2">
@@ -231,7 +232,7 @@ function Agreement({ c, disagreement }: { c: PortalContext; disagreement: Disagr
       <ul class="mb-2 list-disc ps-5">
         <li>{names.uncredited(f.count(uncredited))}</li>
         <li>{names.uncorrected(f.count(uncorrected))}</li>
-        <li>{names.unwitnessed(f.count(unwitnessed))}</li>
+        <li>{names.unwitnessed(f.count(awaitingReceipt))}</li>
       </ul>
       <a class="link text-sm" href="/operator/reconciliation">
         {names.toReconciliation}

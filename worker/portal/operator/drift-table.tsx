@@ -1,4 +1,4 @@
-/** Open findings of the reconciliation: what both sides say, in words, and the way to close each. */
+/** Open findings of the reconciliation: the numbers of both sides as a sentence, and a link to close each. */
 import type { DriftRow } from '../../db/drift.ts';
 import { Heads, Sheet } from '../components/sheet.tsx';
 import { type PortalContext, words } from '../frame/context.ts';

@@ -1,11 +1,11 @@
-/** Fields that only the operator's forms have: instants, hours of the day, prices. Times are UTC, as the pages are. */
+/** Field schemas of the operator's forms: instants, hours of the day, prices. Times are UTC, as on all operator pages. */
 import * as z from 'zod';
 import { minuteOf, nanoPerToken } from '../../domain/price-change.ts';
 import type { Fault } from '../../i18n/en/index.ts';
 
 const fault = (word: Fault) => ({ error: word });
 
-/** `2026-12-01T00:00`, as a browser's field for day and time sends it. */
+/** `2026-12-01T00:00`, as an `<input type="datetime-local">` sends it, read as UTC; in ms since 1970. */
 export const Instant = z
   .string(fault('instant'))
   .transform(utc)
@@ -27,20 +27,20 @@ export const UsdPerMillion = z
   .refine((nano) => nano !== null, fault('usd_per_million'))
   .transform((nano) => nano!);
 
-/** A share such as `56.3`, with at most one place, in thousandths. */
+/** A percentage such as `56.3`, with at most one decimal place, in thousandths. */
 export const Percent = z
   .string(fault('percent'))
   .regex(/^\d{1,3}([.,]\d)?$/, fault('percent'))
   .transform((text) => Math.round(Number(text.replace(',', '.')) * 10))
   .refine((permille) => permille <= 1_000, fault('percent'));
 
-/** So many to one, with at most two places, in hundredths. */
+/** A ratio to one such as `3.62`, with at most two decimal places, in hundredths. */
 export const Ratio = z
   .string(fault('ratio'))
   .regex(/^\d{1,4}([.,]\d{1,2})?$/, fault('ratio'))
   .transform((text) => Math.round(Number(text.replace(',', '.')) * 100));
 
-/** A line of text that goes into a trail or a catalogue. */
+/** One line of text for an audit entry or the catalogue. */
 export function Line(max: number) {
   return z
     .string(fault('required'))
@@ -49,7 +49,7 @@ export function Line(max: number) {
     .regex(/^[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]*$/u, fault('unprintable'));
 }
 
-/** What an instant looks like in a field. */
+/** An instant in the notation of an `<input type="datetime-local">`, in UTC. */
 export function fieldInstant(atMs: number): string {
   return new Date(atMs).toISOString().slice(0, 16);
 }

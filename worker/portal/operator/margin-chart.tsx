@@ -1,4 +1,4 @@
-/** What nodes earned beside what they cost, bucket by bucket. */
+/** Bar chart of nodes' revenue beside their cost, bucket by bucket. */
 import { raw } from 'hono/html';
 import type { MarginSums } from '../../domain/margin.ts';
 import { SLIM, WIDE } from '../components/chart/bars.ts';
@@ -38,7 +38,7 @@ export function MarginChart(props: {
         ))}
       </ul>
       <figure role="img" aria-label={names.chartLabel(period, total('earned'), total('cost'))} class="chart">
-        {/* one drawing for each width: scaled, its letters would not be readable */}
+        {/* one drawing per screen width: scaled down, the labels would be unreadable */}
         <div class="max-lg:hidden">{raw(marginBars(bars, texts, WIDE))}</div>
         <div class="max-w-xl lg:hidden">{raw(marginBars(bars, texts, SLIM))}</div>
       </figure>

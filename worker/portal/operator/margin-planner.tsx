@@ -1,14 +1,14 @@
-/** An hour of a node on paper: what it would earn and cost, and from which throughput on it pays. */
+/** Planner for an hour of a node: its revenue, its cost, and the throughput at which it breaks even. */
 import * as z from 'zod';
 import type { Model } from '../../db/catalogue.ts';
-import { type Plan, planned } from '../../domain/margin.ts';
+import { evaluatePlan, type Plan } from '../../domain/margin.ts';
 import { nanoUsd } from '../../domain/money.ts';
-import { dayOfPrices } from '../../domain/price-change.ts';
+import { dailySchedule } from '../../domain/price-change.ts';
 import { SelectField, TextField } from '../components/field.tsx';
 import { Money } from '../components/money.tsx';
 import { TILES, Tile } from '../components/tile.tsx';
 import { type PortalContext, words } from '../frame/context.ts';
-import { readFields, type Typed, Usd, Whole } from '../frame/form.ts';
+import { type Faults, readFields, type Typed, Usd, Whole } from '../frame/form.ts';
 import { Percent, Ratio } from './form.ts';
 
 const PlanForm = z.object({
@@ -21,10 +21,10 @@ const PlanForm = z.object({
   model: z.string(),
 });
 
-/** Their sources stand in the hints. */
+/** Initial values of the form; each field's hint names the source of its value. */
 const DEFAULTS = { price: '2', gpus: '16', speed: '622', cached: '56.3', ratio: '3.62', offPeak: '33.3' };
 
-/** @param period of the page, which the form leaves as it is */
+/** @param props.period the page's period, which the form passes on unchanged */
 export function MarginPlanner(props: {
   c: PortalContext;
   catalogue: readonly Model[];
@@ -36,7 +36,6 @@ export function MarginPlanner(props: {
   const names = t.margin;
   const typed: Typed = { ...DEFAULTS, model: catalogue[0]?.id ?? '', ...c.req.query() };
   const read = readFields(typed, PlanForm);
-  const fields = { c, typed, ...(read.ok ? {} : { faults: read.faults }) };
   const model = catalogue.find(({ id }) => id === typed.model) ?? catalogue[0];
   const prices = model && pricesOf(model, nowMs);
   return (
@@ -52,56 +51,7 @@ export function MarginPlanner(props: {
         novalidate
       >
         <input type="hidden" name="period" value={period} />
-        <SelectField
-          {...fields}
-          name="model"
-          label={names.planModel}
-          options={catalogue.map(({ id }) => [id, id])}
-        />
-        <TextField
-          {...fields}
-          name="price"
-          label={names.planPrice}
-          hint={names.planPriceHint}
-          inputmode="decimal"
-        />
-        <TextField
-          {...fields}
-          name="gpus"
-          label={names.planGpus}
-          hint={names.planGpusHint}
-          inputmode="numeric"
-        />
-        <TextField
-          {...fields}
-          name="offPeak"
-          label={names.planOffPeak}
-          hint={names.planOffPeakHint}
-          inputmode="decimal"
-        />
-        <div class="sm:col-span-2">
-          <TextField
-            {...fields}
-            name="speed"
-            label={names.planSpeed}
-            hint={names.planSpeedHint}
-            inputmode="numeric"
-          />
-        </div>
-        <TextField
-          {...fields}
-          name="cached"
-          label={names.planCached}
-          hint={names.planCachedHint}
-          inputmode="decimal"
-        />
-        <TextField
-          {...fields}
-          name="ratio"
-          label={names.planRatio}
-          hint={names.planRatioHint}
-          inputmode="decimal"
-        />
+        <PlanFields c={c} catalogue={catalogue} typed={typed} faults={read.ok ? undefined : read.faults} />
         <div>
           <button class="btn btn-primary" type="submit">
             {names.planSubmit}
@@ -109,15 +59,74 @@ export function MarginPlanner(props: {
         </div>
       </form>
       {!prices && <p>{names.planNoPrice}</p>}
-      {read.ok && prices && <Answer c={c} plan={planOf(read.values, prices)} />}
+      {read.ok && prices && <PlannedHour c={c} plan={planOf(read.values, prices)} />}
     </section>
   );
 }
 
-function Answer({ c, plan }: { c: PortalContext; plan: Plan }) {
+function PlanFields(props: { c: PortalContext; catalogue: readonly Model[]; typed: Typed; faults?: Faults }) {
+  const { catalogue, ...fields } = props;
+  const names = words(fields.c).t.margin;
+  return (
+    <>
+      <SelectField
+        {...fields}
+        name="model"
+        label={names.planModel}
+        options={catalogue.map(({ id }) => [id, id])}
+      />
+      <TextField
+        {...fields}
+        name="price"
+        label={names.planPrice}
+        hint={names.planPriceHint}
+        inputmode="decimal"
+      />
+      <TextField
+        {...fields}
+        name="gpus"
+        label={names.planGpus}
+        hint={names.planGpusHint}
+        inputmode="numeric"
+      />
+      <TextField
+        {...fields}
+        name="offPeak"
+        label={names.planOffPeak}
+        hint={names.planOffPeakHint}
+        inputmode="decimal"
+      />
+      <div class="sm:col-span-2">
+        <TextField
+          {...fields}
+          name="speed"
+          label={names.planSpeed}
+          hint={names.planSpeedHint}
+          inputmode="numeric"
+        />
+      </div>
+      <TextField
+        {...fields}
+        name="cached"
+        label={names.planCached}
+        hint={names.planCachedHint}
+        inputmode="decimal"
+      />
+      <TextField
+        {...fields}
+        name="ratio"
+        label={names.planRatio}
+        hint={names.planRatioHint}
+        inputmode="decimal"
+      />
+    </>
+  );
+}
+
+function PlannedHour({ c, plan }: { c: PortalContext; plan: Plan }) {
   const { t, f } = words(c);
   const names = t.margin;
-  const hour = planned(plan);
+  const hour = evaluatePlan(plan);
   const { marginShare, breakEven, utilisation } = hour;
   return (
     <dl class={TILES}>
@@ -153,11 +162,11 @@ function planOf(form: z.output<typeof PlanForm>, prices: Plan['prices']): Plan {
   };
 }
 
-/** Where there is no off-peak price, the one of the whole day holds then, too. */
+/** The model's peak and off-peak prices. Without an off-peak price, the all-day price counts for both. */
 function pricesOf(model: Model, nowMs: number): Plan['prices'] | null {
-  const held = dayOfPrices(model.prices, 'standard', nowMs).flatMap(({ price }) => price ?? []);
-  const allDay = held.find(({ dailyFromMinute }) => dailyFromMinute === null);
-  const window = held.find(({ dailyFromMinute }) => dailyFromMinute !== null);
+  const inForce = dailySchedule(model.prices, 'standard', nowMs).flatMap(({ price }) => price ?? []);
+  const allDay = inForce.find(({ dailyFromMinute }) => dailyFromMinute === null);
+  const window = inForce.find(({ dailyFromMinute }) => dailyFromMinute !== null);
   const peak = allDay ?? window;
   return peak ? { peak, offPeak: window ?? peak } : null;
 }

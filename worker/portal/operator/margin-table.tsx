@@ -1,13 +1,13 @@
-/** Margins as numbers: a bucket or a node a row, and the sum of the rows. */
+/** Margins as numbers: one row per bucket or node, and the sum of the rows. */
 import type { Child } from 'hono/jsx';
-import { figuresOf, type MarginSums, sumOf } from '../../domain/margin.ts';
+import { type MarginSums, marginFigures, sumMargins } from '../../domain/margin.ts';
 import { nanoUsd } from '../../domain/money.ts';
 import { Heads, Sheet } from '../components/sheet.tsx';
 import { type PortalContext, words } from '../frame/context.ts';
 
 export interface MarginRow {
   readonly head: Child;
-  /** between the head and the numbers */
+  /** cells between the head and the numbers */
   readonly more?: Child;
   readonly sums: MarginSums;
 }
@@ -16,7 +16,7 @@ export function MarginTable(props: {
   c: PortalContext;
   id: string;
   title: string;
-  /** of the columns before the numbers */
+  /** names of the columns before the numbers */
   heads: readonly string[];
   rows: readonly MarginRow[];
 }) {
@@ -58,7 +58,7 @@ export function MarginTable(props: {
             <th scope="row" colspan={heads.length}>
               {names.total}
             </th>
-            <Cells c={c} sums={sumOf(rows.map(({ sums }) => sums))} />
+            <Cells c={c} sums={sumMargins(rows.map(({ sums }) => sums))} />
           </tr>
         </tfoot>
       </Sheet>
@@ -68,8 +68,8 @@ export function MarginTable(props: {
 
 function Cells({ c, sums }: { c: PortalContext; sums: MarginSums }) {
   const { t, f } = words(c);
-  const { costNanoUsd, marginNanoUsd, marginGpuHourNanoUsd, reached, breakEven, idle } = figuresOf(sums);
-  const known = (value: number | null, text: (value: number) => string) =>
+  const { costNanoUsd, marginNanoUsd, marginGpuHourNanoUsd, reached, breakEven, idle } = marginFigures(sums);
+  const orDash = (value: number | null, text: (value: number) => string) =>
     value === null ? '–' : text(value);
   return (
     <>
@@ -80,11 +80,11 @@ function Cells({ c, sums }: { c: PortalContext; sums: MarginSums }) {
         {marginNanoUsd === null ? '–' : f.usdColumn(marginNanoUsd)}
         {marginNanoUsd !== null && sums.uncosted > 0 && '*'}
       </td>
-      <td class="num">{known(marginGpuHourNanoUsd, f.usd)}</td>
+      <td class="num">{orDash(marginGpuHourNanoUsd, f.usd)}</td>
       <td class="num">{f.count(sums.completionTokens)}</td>
-      <td class="num">{known(reached, f.count)}</td>
-      <td class="num">{known(breakEven, f.count)}</td>
-      <td class="num">{known(idle, f.percent)}</td>
+      <td class="num">{orDash(reached, f.count)}</td>
+      <td class="num">{orDash(breakEven, f.count)}</td>
+      <td class="num">{orDash(idle, f.percent)}</td>
       <td class="num">{f.count(sums.writtenOffTokens)}</td>
     </>
   );

@@ -1,4 +1,4 @@
-/** The operator's margins: what nodes earned and what they cost, what an hour of each costs, and a planner. */
+/** The operator's margins: revenue and cost of nodes, the form for an hour's cost, and a planner. */
 import { Hono } from 'hono';
 import * as z from 'zod';
 import { type MarginCell, type Margins, NODES_MAX, readMargins } from '../../billing/margin.ts';
@@ -6,7 +6,7 @@ import { loadCatalogue } from '../../db/catalogue.ts';
 import { database } from '../../db/client.ts';
 import { addNodeCost, listMarginNodes, type MarginNode } from '../../db/margin.ts';
 import { isId } from '../../domain/ids.ts';
-import { figuresOf, type MarginSums, sumOf } from '../../domain/margin.ts';
+import { type MarginSums, marginFigures, sumMargins } from '../../domain/margin.ts';
 import { formatUsd, nanoUsd } from '../../domain/money.ts';
 import type { Fault } from '../../i18n/en/index.ts';
 import { csvFile } from '../../lib/csv.ts';
@@ -58,38 +58,38 @@ marginPage.post('/margin', async (c) => {
 });
 
 marginPage.get('/margin.csv', async (c) => {
-  const { read } = await margins(c, Date.now());
-  const data = read.cells.map(csvRow);
+  const { margins } = await readQuery(c, Date.now());
+  const data = margins.cells.map(csvRow);
   return csvFile({ name: 'tollgate-margin.csv', fields: CSV_COLUMNS, data });
 });
 
-/** What the address asks for. */
-async function margins(c: PortalContext, nowMs: number) {
-  const asked = c.req.query('period');
-  const period: Period = isPeriod(asked) ? asked : '24h';
+/** Reads the margins that the query selects by `period`, `node` and `page`. */
+async function readQuery(c: PortalContext, nowMs: number) {
+  const periodText = c.req.query('period');
+  const period: Period = isPeriod(periodText) ? periodText : '24h';
   const buckets = bucketsOf(period, nowMs);
   const nodeId = c.req.query('node') || null;
   const pageText = c.req.query('page') ?? '';
-  const at = /^\d{1,6}$/.test(pageText) ? Number(pageText) : 0;
-  const read = await readMargins(c.env, { ...buckets, nodeId, page: at, nowMs, gpusOf });
-  return { period, buckets, nodeId, at, read };
+  const pageIndex = /^\d{1,6}$/.test(pageText) ? Number(pageText) : 0;
+  const margins = await readMargins(c.env, { ...buckets, nodeId, page: pageIndex, nowMs, gpusOf });
+  return { period, buckets, nodeId, pageIndex, margins };
 }
 
 async function show(c: PortalContext, state: { typed?: Typed; faults?: Faults }) {
   const { t } = words(c);
   const names = t.margin;
   const nowMs = Date.now();
-  const [{ period, buckets, nodeId, at, read }, catalogue] = await Promise.all([
-    margins(c, nowMs),
+  const [{ period, buckets, nodeId, pageIndex, margins }, catalogue] = await Promise.all([
+    readQuery(c, nowMs),
     loadCatalogue(database(c.env)),
   ]);
-  const { nodes, cells } = read;
-  if (nodes.length === 0 && (nodeId !== null || at > 0)) return notFoundPage(c);
+  const { nodes, cells } = margins;
+  if (nodes.length === 0 && (nodeId !== null || pageIndex > 0)) return notFoundPage(c);
   const periods = PERIODS.map((each): FilterOption => [each, t.usage.periods[each]]);
   const saved = nodes.find(({ id }) => id === c.req.query('saved'));
-  const total = sumOf(cells.map(({ sums }) => sums));
+  const total = sumMargins(cells.map(({ sums }) => sums));
   const address = (more: Record<string, string>) =>
-    queryOf({ period, node: nodeId, page: String(at), ...more });
+    queryOf({ period, node: nodeId, page: String(pageIndex), ...more });
   return page(
     c,
     { title: names.title, status: state.faults ? 422 : 200, back: `${PATH}${address({})}` },
@@ -118,19 +118,21 @@ async function show(c: PortalContext, state: { typed?: Typed; faults?: Faults })
               c={c}
               width={buckets.width}
               period={t.usage.periods[period]}
-              buckets={buckets.starts.map((startMs) => ({ startMs, sums: within(cells, { startMs }) }))}
+              buckets={buckets.starts.map((startMs) => ({ startMs, sums: sumWhere(cells, { startMs }) }))}
             />
           )}
-          <Tables c={c} read={read} width={buckets.width} period={period} />
+          <Tables c={c} margins={margins} width={buckets.width} period={period} />
           <p class="mb-4 flex flex-wrap gap-x-5 gap-y-1 text-sm">
             {nodeId !== null && <Link href={`${PATH}${queryOf({ period })}`} text={names.allNodes} />}
-            {at > 0 && <Link href={`${PATH}${address({ page: String(at - 1) })}`} text={names.nodesBefore} />}
-            {read.hasMore && (
-              <Link href={`${PATH}${address({ page: String(at + 1) })}`} text={names.nodesAfter} />
+            {pageIndex > 0 && (
+              <Link href={`${PATH}${address({ page: String(pageIndex - 1) })}`} text={names.nodesBefore} />
+            )}
+            {margins.hasMore && (
+              <Link href={`${PATH}${address({ page: String(pageIndex + 1) })}`} text={names.nodesAfter} />
             )}
             <Link href={`${PATH}.csv${address({})}`} text={names.csv} />
           </p>
-          <Notes c={c} isPaged={at > 0 || read.hasMore} />
+          <Notes c={c} isPaged={pageIndex > 0 || margins.hasMore} />
           <CostSection c={c} nodes={nodes} {...state} />
         </>
       )}
@@ -139,7 +141,7 @@ async function show(c: PortalContext, state: { typed?: Typed; faults?: Faults })
   );
 }
 
-/** Defaults are left out. */
+/** The query of a page of margins; defaults are left out. */
 function queryOf(fields: { period: string; node?: string | null; page?: string }): string {
   const query = new URLSearchParams({ period: fields.period });
   if (fields.node) query.set('node', fields.node);
@@ -147,13 +149,14 @@ function queryOf(fields: { period: string; node?: string | null; page?: string }
   return `?${query}`;
 }
 
-function within(cells: readonly MarginCell[], which: { startMs?: number; nodeId?: string }): MarginSums {
-  const { startMs, nodeId } = which;
+/** The sum of the cells of one bucket or one node. */
+function sumWhere(cells: readonly MarginCell[], where: { startMs?: number; nodeId?: string }): MarginSums {
+  const { startMs, nodeId } = where;
   const chosen = cells.filter(
     ({ bucketMs, node }) =>
       (startMs === undefined || bucketMs === startMs) && (nodeId === undefined || node.id === nodeId),
   );
-  return sumOf(chosen.map(({ sums }) => sums));
+  return sumMargins(chosen.map(({ sums }) => sums));
 }
 
 function Link({ href, text }: { href: string; text: string }) {
@@ -164,11 +167,11 @@ function Link({ href, text }: { href: string; text: string }) {
   );
 }
 
-/** To the cent, so that a month of many nodes has room on a phone; the tables are exact. */
+/** Totals to the cent, so that a month of many nodes fits on a phone; the tables are exact. */
 function Totals({ c, sums }: { c: PortalContext; sums: MarginSums }) {
   const { t, f } = words(c);
   const names = t.margin;
-  const { costNanoUsd, marginNanoUsd, marginGpuHourNanoUsd: perHour } = figuresOf(sums);
+  const { costNanoUsd, marginNanoUsd, marginGpuHourNanoUsd: perHour } = marginFigures(sums);
   return (
     <dl class={TILES}>
       <Tile label={names.revenue} value={f.usd(sums.chargeNanoUsd)} />
@@ -183,12 +186,12 @@ function Totals({ c, sums }: { c: PortalContext; sums: MarginSums }) {
   );
 }
 
-function Tables(props: { c: PortalContext; read: Margins; width: 'hour' | 'day'; period: Period }) {
-  const { c, read, width, period } = props;
+function Tables(props: { c: PortalContext; margins: Margins; width: 'hour' | 'day'; period: Period }) {
+  const { c, margins, width, period } = props;
   const { t, f } = words(c);
   const names = t.margin;
-  const when = width === 'hour' ? f.dateTime : f.date;
-  const starts = [...new Set(read.cells.map(({ bucketMs }) => bucketMs))].sort((a, b) => b - a);
+  const formatStart = width === 'hour' ? f.dateTime : f.date;
+  const starts = [...new Set(margins.cells.map(({ bucketMs }) => bucketMs))].sort((a, b) => b - a);
   return (
     <>
       <MarginTable
@@ -196,14 +199,17 @@ function Tables(props: { c: PortalContext; read: Margins; width: 'hour' | 'day';
         id="by-bucket"
         title={names.bucketTitle[width]}
         heads={[t.usage.when[width]]}
-        rows={starts.map((startMs) => ({ head: when(startMs), sums: within(read.cells, { startMs }) }))}
+        rows={starts.map((startMs) => ({
+          head: formatStart(startMs),
+          sums: sumWhere(margins.cells, { startMs }),
+        }))}
       />
       <MarginTable
         c={c}
         id="by-node"
         title={names.nodeTitle}
         heads={[names.node, t.pool.hardware, names.costNow]}
-        rows={read.nodes.map((node) => ({
+        rows={margins.nodes.map((node) => ({
           head: <Link href={`${PATH}${queryOf({ period, node: node.id })}`} text={node.name} />,
           more: (
             <>
@@ -211,7 +217,7 @@ function Tables(props: { c: PortalContext; read: Margins; width: 'hour' | 'day';
               <td>{costNow(c, node)}</td>
             </>
           ),
-          sums: within(read.cells, { nodeId: node.id }),
+          sums: sumWhere(margins.cells, { nodeId: node.id }),
         }))}
       />
     </>
@@ -312,13 +318,13 @@ const CSV_COLUMNS = [
   'written_off_tokens',
 ] as const;
 
-/** What is not known is empty. Amounts are numbers, so that one below zero is not taken for a formula. */
+/** One row of the CSV; unknown values are empty. Amounts are numbers: a text with a minus would be escaped as a formula. */
 function csvRow({
   node,
   bucketMs,
   sums,
 }: MarginCell): Record<(typeof CSV_COLUMNS)[number], string | number | null> {
-  const figures = figuresOf(sums);
+  const figures = marginFigures(sums);
   const usd = (nano: number | null) => (nano === null ? null : Number(formatUsd(nanoUsd(nano))));
   return {
     start: new Date(bucketMs).toISOString(),

@@ -1,4 +1,4 @@
-/** The form of a new price version. */
+/** The form for a new version of a model's prices. */
 import { TARIFFS } from '../../domain/pricing.ts';
 import { Callout } from '../components/callout.tsx';
 import { SelectField, TextField } from '../components/field.tsx';
@@ -39,27 +39,7 @@ export function NewPriceForm(props: {
             options={TARIFFS.map((tariff) => [tariff, names.tariffs[tariff]])}
           />
         </div>
-        <div class="sm:col-span-2">
-          <TextField {...fields} name="fromMs" type="datetime-local" label={names.fromField} required />
-        </div>
-        <div class="sm:col-span-2">
-          <TextField
-            {...fields}
-            name="dailyFromMinute"
-            type="time"
-            label={names.dailyFrom}
-            hint={names.windowHint}
-          />
-        </div>
-        <div class="sm:col-span-2">
-          <TextField
-            {...fields}
-            name="dailyToMinute"
-            type="time"
-            label={names.dailyTo}
-            hint={names.windowHint}
-          />
-        </div>
+        <ValidityFields {...fields} />
         {(
           [
             ['cacheHitNanoUsd', names.cacheHit],
@@ -81,5 +61,35 @@ export function NewPriceForm(props: {
         </div>
       </form>
     </section>
+  );
+}
+
+/** From when on the version is in force, and the part of the day for which it counts. */
+function ValidityFields(fields: { c: PortalContext; typed: Typed; faults?: Faults }) {
+  const names = words(fields.c).t.operator.prices;
+  return (
+    <>
+      <div class="sm:col-span-2">
+        <TextField {...fields} name="fromMs" type="datetime-local" label={names.fromField} required />
+      </div>
+      <div class="sm:col-span-2">
+        <TextField
+          {...fields}
+          name="dailyFromMinute"
+          type="time"
+          label={names.dailyFrom}
+          hint={names.windowHint}
+        />
+      </div>
+      <div class="sm:col-span-2">
+        <TextField
+          {...fields}
+          name="dailyToMinute"
+          type="time"
+          label={names.dailyTo}
+          hint={names.windowHint}
+        />
+      </div>
+    </>
   );
 }

@@ -1,12 +1,12 @@
-/** The nodes of one model: what is registered, joined with what the Pool heard last. */
-import type { CanaryTry } from '../../domain/canary.ts';
-import type { NodeHealth, NodeState, NodeVerb, NodeView, PoolSnapshot } from '../../domain/node.ts';
+/** The nodes of one model: each registered node, joined with its latest state in the Pool. */
+import type { CanaryAttempt } from '../../domain/canary.ts';
+import type { NodeAction, NodeHealth, NodeState, NodeView, PoolSnapshot } from '../../domain/node.ts';
 import type { NodeRow } from '../../fleet/nodes.ts';
 import { Heads, Sheet } from '../components/sheet.tsx';
 import { type PortalContext, words } from '../frame/context.ts';
 import { hardwareName } from './hardware-names.ts';
 
-/** As high as its text, which may take two lines. */
+/** A badge that grows with its text, which may take two lines. */
 const BADGE = 'badge badge-sm badge-soft h-auto min-h-5';
 
 const HEALTH_BADGES: Record<NodeHealth | 'unseen', string> = {
@@ -17,8 +17,8 @@ const HEALTH_BADGES: Record<NodeHealth | 'unseen', string> = {
   unseen: 'badge-warning',
 };
 
-/** What a click does at once; removal has a page of its own. */
-const OFFERED: Record<NodeState, readonly Exclude<NodeVerb, 'remove'>[]> = {
+/** Actions that one click carries out, by the node's state. Removal is confirmed on a page of its own. */
+const ACTIONS: Record<NodeState, readonly Exclude<NodeAction, 'remove'>[]> = {
   canary: ['restore', 'quarantine'],
   active: ['drain', 'quarantine'],
   draining: ['restore', 'quarantine'],
@@ -31,10 +31,10 @@ export function NodeTable(props: {
   title: string;
   nodes: readonly NodeRow[];
   snapshot: PoolSnapshot | null;
-  /** the newest canary of each node */
-  tries: ReadonlyMap<string, CanaryTry>;
+  /** the newest canary of each node, by node id */
+  canaries: ReadonlyMap<string, CanaryAttempt>;
 }) {
-  const { c, title, nodes, snapshot, tries } = props;
+  const { c, title, nodes, snapshot, canaries } = props;
   const { t } = words(c);
   if (nodes.length === 0) return <p class="muted">{t.pool.empty}</p>;
   return (
@@ -58,7 +58,7 @@ export function NodeTable(props: {
             node={node}
             view={snapshot?.nodes.find((each) => each.id === node.id) ?? null}
             atMs={snapshot?.atMs ?? Date.now()}
-            canary={canaryText(c, node, tries.get(node.id))}
+            canary={canaryText(c, node, canaries.get(node.id))}
           />
         ))}
       </tbody>
@@ -77,7 +77,7 @@ function NodeLine(props: {
   const { t, f } = words(c);
   const health = view?.health ?? 'unseen';
   const load = view?.load;
-  const share = (part: number, whole: number) => (whole === 0 ? '–' : f.percent(part / whole));
+  const percentOf = (part: number, whole: number) => (whole === 0 ? '–' : f.percent(part / whole));
   return (
     <>
       <tr class="led-in">
@@ -102,7 +102,7 @@ function NodeLine(props: {
         <td class="num">
           {load ? `${f.count(load.running_requests)} / ${f.count(load.waiting_requests)}` : '–'}
         </td>
-        <td class="num">{load ? share(load.used_tokens, load.capacity_tokens) : '–'}</td>
+        <td class="num">{load ? percentOf(load.used_tokens, load.capacity_tokens) : '–'}</td>
         <td class="num">{load ? f.percent(load.cache_hit_rate) : '–'}</td>
         <td class="num">{load ? f.count(load.generation_tokens_per_second) : '–'}</td>
         <td class="num">{view ? f.count(view.inFlight) : '–'}</td>
@@ -123,10 +123,14 @@ function Actions({ c, node }: { c: PortalContext; node: NodeRow }) {
   const { t } = words(c);
   return (
     <div class="flex flex-wrap items-center gap-2">
-      {OFFERED[node.state].map((verb) => (
-        <form method="post" action={`/operator/nodes/${node.id}/${verb}`}>
-          <button class="btn btn-xs" type="submit" aria-label={`${verbText(c, node, verb)}: ${node.name}`}>
-            {verbText(c, node, verb)}
+      {ACTIONS[node.state].map((action) => (
+        <form method="post" action={`/operator/nodes/${node.id}/${action}`}>
+          <button
+            class="btn btn-xs"
+            type="submit"
+            aria-label={`${actionText(c, node, action)}: ${node.name}`}
+          >
+            {actionText(c, node, action)}
           </button>
         </form>
       ))}
@@ -141,13 +145,13 @@ function Actions({ c, node }: { c: PortalContext; node: NodeRow }) {
   );
 }
 
-function verbText(c: PortalContext, { state }: NodeRow, verb: Exclude<NodeVerb, 'remove'>): string {
+function actionText(c: PortalContext, { state }: NodeRow, action: Exclude<NodeAction, 'remove'>): string {
   const { t } = words(c);
-  return state === 'canary' && verb === 'restore' ? t.pool.tryAgain : t.pool[verb];
+  return state === 'canary' && action === 'restore' ? t.pool.tryAgain : t.pool[action];
 }
 
-/** Whether the node is trusted and how it was tried last; empty for one that never was and need not be. */
-function canaryText(c: PortalContext, { state }: NodeRow, attempt: CanaryTry | undefined): string {
+/** Whether the node is trusted, and how its last canary went. Empty for a node that never had one and needs none. */
+function canaryText(c: PortalContext, { state }: NodeRow, attempt: CanaryAttempt | undefined): string {
   const { t, f } = words(c);
   const { canary } = t.pool;
   const sentences: string[] = [];

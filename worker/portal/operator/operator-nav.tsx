@@ -1,4 +1,4 @@
-/** The way between the operator's pages, with the number of findings that wait for somebody. */
+/** Navigation between the operator's pages, with the number of open findings. */
 import { database } from '../../db/client.ts';
 import { countOpenDrift, OPEN_COUNTED_MAX } from '../../db/drift.ts';
 import { type PortalContext, words } from '../frame/context.ts';

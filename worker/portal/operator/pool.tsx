@@ -1,4 +1,4 @@
-/** The operator's pool: every node as its last heartbeat had it, and what can be done with it. */
+/** The operator's pool: every node with the state of its last heartbeat, and the actions on it. */
 import { Hono } from 'hono';
 import * as z from 'zod';
 import { HARDWARE } from '../../../gpu-pool/protocol/constants.ts';
@@ -6,7 +6,7 @@ import { lastTries } from '../../db/canary.ts';
 import { loadCatalogue } from '../../db/catalogue.ts';
 import { database } from '../../db/client.ts';
 import { isId } from '../../domain/ids.ts';
-import type { NodeVerb, PoolSnapshot } from '../../domain/node.ts';
+import type { NodeAction, PoolSnapshot } from '../../domain/node.ts';
 import { changeNode, createJoinToken, listAudit, listNodes, NODE_NAME } from '../../fleet/nodes.ts';
 import type { Fault } from '../../i18n/en/index.ts';
 import { describeError } from '../../lib/describe-error.ts';
@@ -53,26 +53,26 @@ poolPage.post('/pool', async (c) => {
   return c.redirect('/operator/pool', 303);
 });
 
-poolPage.post('/nodes/:nodeId/:verb{drain|quarantine|restore}', async (c) => {
-  const verb = c.req.param('verb') as NodeVerb;
-  return (await change(c, c.req.param('nodeId'), verb)) ?? notFoundPage(c);
+poolPage.post('/nodes/:nodeId/:action{drain|quarantine|restore}', async (c) => {
+  const action = c.req.param('action') as NodeAction;
+  return (await change(c, c.req.param('nodeId'), action)) ?? notFoundPage(c);
 });
 
-poolPage.get('/nodes/:nodeId/remove', (c) => removal(c, c.req.param('nodeId'), {}));
+poolPage.get('/nodes/:nodeId/remove', (c) => confirmRemoval(c, c.req.param('nodeId'), {}));
 
 poolPage.post('/nodes/:nodeId/remove', async (c) => {
   const nodeId = c.req.param('nodeId');
   const typed = await typedFields(c);
   const node = await findListedNode(c, nodeId);
   if (node && typed.confirm !== node.name)
-    return removal(c, nodeId, { typed, faults: { confirm: 'confirm' } });
+    return confirmRemoval(c, nodeId, { typed, faults: { confirm: 'confirm' } });
   return (await change(c, nodeId, 'remove')) ?? notFoundPage(c);
 });
 
-async function change(c: PortalContext, nodeId: string, verb: NodeVerb) {
+async function change(c: PortalContext, nodeId: string, action: NodeAction) {
   if (!isId('node', nodeId)) return null;
   const actor = c.get('person')!.id;
-  const state = await changeNode(c.env, { nodeId, verb, actor, nowMs: Date.now() });
+  const state = await changeNode(c.env, { nodeId, verb: action, actor, nowMs: Date.now() });
   return state && c.redirect(`/operator/pool?changed=${nodeId}`, 303);
 }
 
@@ -82,10 +82,10 @@ async function findListedNode(c: PortalContext, nodeId: string) {
 }
 
 async function show(c: PortalContext, state: { typed?: Typed; faults?: Faults }) {
-  const { t, f } = words(c);
+  const { t } = words(c);
   const db = database(c.env);
   const person = c.get('person')!;
-  const [catalogue, registered, tries, audit] = await Promise.all([
+  const [catalogue, registered, canaries, audit] = await Promise.all([
     loadCatalogue(db),
     listNodes(db),
     lastTries(db, Date.now()),
@@ -106,18 +106,7 @@ async function show(c: PortalContext, state: { typed?: Typed; faults?: Faults })
     { title: t.pool.title, status: state.faults ? 422 : 200, back: '/operator/pool' },
     <>
       {await operatorNav(c, '/operator/pool')}
-      <div class="mb-6 flex flex-wrap items-baseline justify-between gap-x-6 gap-y-2">
-        <div>
-          <h1 class="mb-2">{t.pool.title}</h1>
-          <p>{t.pool.lead}</p>
-        </div>
-        <p class="muted text-sm">
-          {t.pool.readAt(f.time(Date.now()))}{' '}
-          <a class="link" href="/operator/pool">
-            {t.pool.refresh}
-          </a>
-        </p>
-      </div>
+      <Heading c={c} />
       {changed && <Callout tone="success">{t.pool.changed(changed.name)}</Callout>}
       {joinToken && <JoinCommand c={c} token={joinToken.text} expiresAtMs={Number(joinToken.note)} />}
       {catalogue.map((model, index) => (
@@ -131,44 +120,77 @@ async function show(c: PortalContext, state: { typed?: Typed; faults?: Faults })
             title={model.name}
             nodes={nodes.filter((node) => node.modelId === model.id)}
             snapshot={snapshots[index] ?? null}
-            tries={tries}
+            canaries={canaries}
           />
         </section>
       ))}
-      <section aria-labelledby="join" class="mb-12 max-w-3xl">
-        <h2 id="join" class="mb-1">
-          {t.pool.joinTitle}
-        </h2>
-        <p class="muted mb-4 text-sm">{t.pool.joinNote}</p>
-        <form method="post" action="/operator/pool" class="grid items-start gap-5 sm:grid-cols-3" novalidate>
-          <TextField c={c} {...state} name="name" label={t.pool.joinName} required />
-          <SelectField
-            c={c}
-            {...state}
-            name="modelId"
-            label={t.pool.model}
-            options={catalogue.map((model) => [model.id, model.id])}
-          />
-          <SelectField
-            c={c}
-            {...state}
-            name="hardware"
-            label={t.pool.hardware}
-            options={HARDWARE.map((each) => [each, hardwareName(each)])}
-          />
-          <div class="sm:col-span-3">
-            <button class="btn btn-primary" type="submit">
-              {t.pool.joinSubmit}
-            </button>
-          </div>
-        </form>
-      </section>
+      <JoinSection c={c} modelIds={catalogue.map(({ id }) => id)} {...state} />
       <AuditTable c={c} rows={audit} names={names} />
     </>,
   );
 }
 
-/** null: the Pool does not answer. The registered nodes are shown all the same. */
+/** The title, and the instant at which the page was read. */
+function Heading({ c }: { c: PortalContext }) {
+  const { t, f } = words(c);
+  return (
+    <div class="mb-6 flex flex-wrap items-baseline justify-between gap-x-6 gap-y-2">
+      <div>
+        <h1 class="mb-2">{t.pool.title}</h1>
+        <p>{t.pool.lead}</p>
+      </div>
+      <p class="muted text-sm">
+        {t.pool.readAt(f.time(Date.now()))}{' '}
+        <a class="link" href="/operator/pool">
+          {t.pool.refresh}
+        </a>
+      </p>
+    </div>
+  );
+}
+
+/** The form that makes a join token for a new node. */
+function JoinSection(props: {
+  c: PortalContext;
+  modelIds: readonly string[];
+  typed?: Typed;
+  faults?: Faults;
+}) {
+  const { c, modelIds, ...fields } = props;
+  const { t } = words(c);
+  return (
+    <section aria-labelledby="join" class="mb-12 max-w-3xl">
+      <h2 id="join" class="mb-1">
+        {t.pool.joinTitle}
+      </h2>
+      <p class="muted mb-4 text-sm">{t.pool.joinNote}</p>
+      <form method="post" action="/operator/pool" class="grid items-start gap-5 sm:grid-cols-3" novalidate>
+        <TextField c={c} {...fields} name="name" label={t.pool.joinName} required />
+        <SelectField
+          c={c}
+          {...fields}
+          name="modelId"
+          label={t.pool.model}
+          options={modelIds.map((id) => [id, id])}
+        />
+        <SelectField
+          c={c}
+          {...fields}
+          name="hardware"
+          label={t.pool.hardware}
+          options={HARDWARE.map((each) => [each, hardwareName(each)])}
+        />
+        <div class="sm:col-span-3">
+          <button class="btn btn-primary" type="submit">
+            {t.pool.joinSubmit}
+          </button>
+        </div>
+      </form>
+    </section>
+  );
+}
+
+/** @returns null: the Pool does not answer. The registered nodes are shown all the same. */
 async function snapshotOf(c: PortalContext, modelId: string): Promise<PoolSnapshot | null> {
   try {
     return await c.env.POOL.getByName(modelId).snapshot();
@@ -191,7 +213,7 @@ function JoinCommand({ c, token, expiresAtMs }: { c: PortalContext; token: strin
   );
 }
 
-async function removal(c: PortalContext, nodeId: string, state: { typed?: Typed; faults?: Faults }) {
+async function confirmRemoval(c: PortalContext, nodeId: string, state: { typed?: Typed; faults?: Faults }) {
   const { t } = words(c);
   const node = isId('node', nodeId) ? await findListedNode(c, nodeId) : null;
   if (!node) return notFoundPage(c);

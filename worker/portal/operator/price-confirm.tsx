@@ -1,13 +1,13 @@
-/** The question before prices change: what it does to a day, and the model's id to be typed where that surprises. */
-import { type Effect, isSurprising } from '../../domain/price-change.ts';
+/** The confirmation before prices change: the effect on a day, and for a large change the model's id to be typed. */
+import { needsConfirmation, type SlotPriceChange } from '../../domain/price-change.ts';
 import { TextField } from '../components/field.tsx';
 import { type PortalContext, words } from '../frame/context.ts';
 import type { Faults, Typed } from '../frame/form.ts';
 import { page } from '../frame/layout.tsx';
 import { operatorNav } from './operator-nav.tsx';
-import { PriceEffect } from './price-effect.tsx';
+import { PriceEffectTable } from './price-effect.tsx';
 
-/** Says that the form was seen with what it does. */
+/** Value of the field `step` once the operator has seen the effect of the change. */
 export const SEEN = 'seen';
 
 export async function priceConfirmPage(props: {
@@ -17,16 +17,16 @@ export async function priceConfirmPage(props: {
   action: string;
   modelId: string;
   atMs: number;
-  effects: readonly Effect[];
-  /** what was typed, sent again as it is */
+  effects: readonly SlotPriceChange[];
+  /** the form as it was typed; hidden fields send it again unchanged */
   typed: Typed;
   faults?: Faults;
 }) {
   const { c, title, submit, action, modelId, atMs, effects, typed, faults } = props;
   const { t, f } = words(c);
   const names = t.operator.prices;
-  const surprising = isSurprising(effects);
-  const kept = Object.entries(typed).filter(([name]) => name !== 'confirm' && name !== 'step');
+  const isLarge = needsConfirmation(effects);
+  const hidden = Object.entries(typed).filter(([name]) => name !== 'confirm' && name !== 'step');
   return page(
     c,
     { title, status: faults ? 422 : 200, back: '/operator/prices' },
@@ -34,14 +34,14 @@ export async function priceConfirmPage(props: {
       {await operatorNav(c, '/operator/prices')}
       <h1 class="mb-3">{title}</h1>
       <p class="mb-3">{names.effectFrom(f.dateTime(atMs))}</p>
-      <PriceEffect c={c} effects={effects} />
+      <PriceEffectTable c={c} effects={effects} />
       <p class="muted mt-2 mb-6 text-sm">{names.unit}</p>
       <form method="post" action={action} class="grid max-w-xl gap-5" novalidate>
-        {kept.map(([name, value]) => (
+        {hidden.map(([name, value]) => (
           <input type="hidden" name={name} value={value} />
         ))}
         <input type="hidden" name="step" value={SEEN} />
-        {surprising && (
+        {isLarge && (
           <TextField
             c={c}
             faults={faults}
@@ -52,7 +52,7 @@ export async function priceConfirmPage(props: {
           />
         )}
         <div class="flex flex-wrap gap-3">
-          <button class={`btn ${surprising ? 'btn-error' : 'btn-primary'}`} type="submit">
+          <button class={`btn ${isLarge ? 'btn-error' : 'btn-primary'}`} type="submit">
             {submit}
           </button>
           <a class="btn" href="/operator/prices">

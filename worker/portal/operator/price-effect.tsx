@@ -1,9 +1,9 @@
-/** What a change of prices does: the parts of a day, and each price before and after. */
-import { changeOf, type Effect, PRICE_KINDS, SURPRISE } from '../../domain/price-change.ts';
+/** The effect of a change of prices: each part of the day with its prices before and after. */
+import { CONFIRM_ABOVE, changeOf, PRICE_KINDS, type SlotPriceChange } from '../../domain/price-change.ts';
 import { Heads, Sheet } from '../components/sheet.tsx';
 import { type PortalContext, words } from '../frame/context.ts';
 
-export function PriceEffect({ c, effects }: { c: PortalContext; effects: readonly Effect[] }) {
+export function PriceEffectTable({ c, effects }: { c: PortalContext; effects: readonly SlotPriceChange[] }) {
   const { t } = words(c);
   const names = t.operator.prices;
   return (
@@ -15,7 +15,7 @@ export function PriceEffect({ c, effects }: { c: PortalContext; effects: readonl
             <th scope="row">{hours(c, effect.fromMinute, effect.toMinute)}</th>
             <td class="font-mono">{versions(c, effect)}</td>
             {PRICE_KINDS.map((kind) => (
-              <td class={`num ${Math.abs(changeOf(effect, kind)) > SURPRISE ? 'text-error' : ''}`}>
+              <td class={`num ${Math.abs(changeOf(effect, kind)) > CONFIRM_ABOVE ? 'text-error' : ''}`}>
                 {amounts(c, effect, kind)}
               </td>
             ))}
@@ -26,13 +26,13 @@ export function PriceEffect({ c, effects }: { c: PortalContext; effects: readonl
   );
 }
 
-/** The columns of prices, in the order of PRICE_KINDS. */
+/** Names of the price columns, in the order of PRICE_KINDS. */
 export function kindNames(c: PortalContext): string[] {
   const { cacheHit, cacheMiss, output } = words(c).t.operator.prices;
   return [cacheHit, cacheMiss, output];
 }
 
-/** A part of the day; the whole of it has a name. */
+/** A part of the day as `16:30–00:30`; the whole day has a name. */
 export function hours(c: PortalContext, fromMinute: number | null, toMinute: number | null): string {
   const { t, f } = words(c);
   const allDay = fromMinute === null || toMinute === null || (fromMinute === 0 && toMinute === 1_440);
@@ -40,21 +40,21 @@ export function hours(c: PortalContext, fromMinute: number | null, toMinute: num
   return `${f.time(fromMinute * 60_000)}–${f.time(toMinute * 60_000)}`;
 }
 
-function versions(c: PortalContext, { before, after }: Effect): string {
+function versions(c: PortalContext, { before, after }: SlotPriceChange): string {
   const names = words(c).t.operator.prices;
   if (before?.id === after?.id) return `${before?.id ?? '–'} (${names.unchanged})`;
-  // the one that is asked for has no number yet
+  // a version that is only previewed has no id yet
   return `${before?.id ?? '–'} → ${after === null ? '–' : after.id || '…'}`;
 }
 
-function amounts(c: PortalContext, effect: Effect, kind: (typeof PRICE_KINDS)[number]): string {
+function amounts(c: PortalContext, effect: SlotPriceChange, kind: (typeof PRICE_KINDS)[number]): string {
   const { t, f } = words(c);
   const { before, after } = effect;
-  const show = (price: Effect['before']) =>
+  const amount = (price: SlotPriceChange['before']) =>
     price === null ? t.operator.prices.notSold : f.usdPerMillion(price[kind]);
-  if (before?.[kind] === after?.[kind]) return show(after);
+  if (before?.[kind] === after?.[kind]) return amount(after);
   const change = changeOf(effect, kind);
-  const share =
+  const percent =
     change === 0 || !Number.isFinite(change) ? '' : ` (${change > 0 ? '+' : ''}${f.percent(change)})`;
-  return `${show(before)} → ${show(after)}${share}`;
+  return `${amount(before)} → ${amount(after)}${percent}`;
 }

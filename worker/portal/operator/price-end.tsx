@@ -1,4 +1,4 @@
-/** The end of a price version: when, what it does, and then it is set. */
+/** Ends a price version in two steps: the operator chooses an instant, sees the effect, and confirms. */
 import { Hono } from 'hono';
 import * as z from 'zod';
 import { endPrice, type PriceRefusal } from '../../billing/change-prices.ts';
@@ -23,7 +23,7 @@ const EndForm = z.object({
   confirm: z.string().max(128).default(''),
 });
 
-/** A refusal that marks no field: there is no such version, so there is no such page. */
+/** The faults that each refusal marks. A refusal without an entry means that the version does not exist: a 404 page. */
 const FAULTS: Partial<Record<PriceRefusal, Faults>> = {
   price_too_soon: { toMs: 'price_too_soon' },
   price_end_before_start: { toMs: 'price_end_before_start' },
@@ -49,7 +49,7 @@ priceEndPage.post('/prices/end', async (c) => {
   const { version, toMs, step, confirm } = read.values;
   const order = { actor: c.get('person')!.id, nowMs: Date.now(), confirm, preview: step !== SEEN };
   const result = await endPrice(c.env, { priceId: version, toMs }, order);
-  const asked = {
+  const confirmation = {
     c,
     title: t.operator.prices.endTitle(version),
     submit: t.operator.prices.submitEnd,
@@ -62,10 +62,10 @@ priceEndPage.post('/prices/end', async (c) => {
   if (!result.ok) {
     const faults = FAULTS[result.reason];
     if (faults === undefined) return notFoundPage(c);
-    if (result.reason === 'price_unconfirmed') return priceConfirmPage({ ...asked, faults });
+    if (result.reason === 'price_unconfirmed') return priceConfirmPage({ ...confirmation, faults });
     return ask(c, row, { typed: read.typed, faults });
   }
-  if (order.preview) return priceConfirmPage(asked);
+  if (order.preview) return priceConfirmPage(confirmation);
   return c.redirect(`/operator/prices?ended=${encodeURIComponent(version)}`, 303);
 });
 

@@ -1,7 +1,7 @@
-/** Every version of a model's prices: what is in force, what comes next, what was; who added and ended it. */
+/** Every version of a model's prices with its state, its times, and who added and ended it. */
 import type { AuditRow } from '../../db/audit.ts';
 import type { PriceRow } from '../../db/prices.ts';
-import { dayOfPrices, PRICE_KINDS, PRICE_NOTICE_MS } from '../../domain/price-change.ts';
+import { dailySchedule, PRICE_KINDS, PRICE_NOTICE_MS } from '../../domain/price-change.ts';
 import { Heads, Sheet } from '../components/sheet.tsx';
 import { type PortalContext, words } from '../frame/context.ts';
 import { hours, kindNames } from './price-effect.tsx';
@@ -15,13 +15,13 @@ const BADGES: Record<State, string> = {
   over: '',
 };
 
-/** In force first, then what comes, then what was; within each the newest first. */
+/** Order of the rows by state; within a state the newest version comes first. */
 const ORDER: readonly State[] = ['in_force', 'next', 'replaced', 'over'];
 
 export function PriceTable(props: {
   c: PortalContext;
   title: string;
-  /** of one model */
+  /** all versions of one model */
   prices: readonly PriceRow[];
   changes: readonly AuditRow[];
   /** e-mails, by person id */
@@ -31,7 +31,7 @@ export function PriceTable(props: {
   const { c, title, prices, changes, people, nowMs } = props;
   const { t, f } = words(c);
   const names = t.operator.prices;
-  const stated = prices
+  const rows = prices
     .map((price) => ({ price, state: stateOf(price, prices, nowMs) }))
     .sort((a, b) => ORDER.indexOf(a.state) - ORDER.indexOf(b.state) || b.price.fromMs - a.price.fromMs);
   return (
@@ -48,7 +48,7 @@ export function PriceTable(props: {
         ]}
       />
       <tbody>
-        {stated.map(({ price, state }) => (
+        {rows.map(({ price, state }) => (
           <tr class={state === 'replaced' || state === 'over' ? 'muted' : undefined}>
             <th scope="row" class="font-mono" title={price.id}>
               {price.id.replace(`${price.modelId}/`, '')}
@@ -87,7 +87,7 @@ export function PriceTable(props: {
 function stateOf(price: PriceRow, all: readonly PriceRow[], nowMs: number): State {
   if (price.toMs !== null && price.toMs <= nowMs) return 'over';
   if (price.fromMs > nowMs) return 'next';
-  const day = dayOfPrices(all, price.tariff, nowMs);
+  const day = dailySchedule(all, price.tariff, nowMs);
   return day.some((slot) => slot.price?.id === price.id) ? 'in_force' : 'replaced';
 }
 

@@ -1,4 +1,4 @@
-/** The operator's prices: every version, and a new one. What a change does is shown before it is made. */
+/** The operator's prices: every version, and the form for a new one, whose effect is shown before it is added. */
 import { Hono } from 'hono';
 import * as z from 'zod';
 import { addPrice, type PriceRefusal } from '../../billing/change-prices.ts';
@@ -20,7 +20,7 @@ import { priceConfirmPage, SEEN } from './price-confirm.tsx';
 import { PriceTable } from './price-table.tsx';
 
 const PATH = '/operator/prices';
-/** Time to fill in the rest of the form, and to look at what it does. */
+/** The suggested start of a new version leaves an hour to fill in the form and study its effect. */
 const SUGGESTED_AHEAD_MS = 3_600_000;
 
 const fault = (word: Fault) => ({ error: word });
@@ -34,7 +34,7 @@ const PriceForm = z
     dailyToMinute: OptionalMinute,
     cacheHitNanoUsd: UsdPerMillion,
     cacheMissNanoUsd: UsdPerMillion,
-    // credit has to end somewhere
+    // with a free output price a response would cost nothing and credit would never end
     outputNanoUsd: UsdPerMillion.refine((nano) => nano > 0, fault('usd_per_million')),
     source: Line(200),
     step: z.string().default(''),
@@ -45,7 +45,7 @@ const PriceForm = z
     ...fault('minute'),
   });
 
-/** Which field each refusal marks, and with what sentence. */
+/** The field that each refusal marks, and its fault. */
 const FAULTS: Record<PriceRefusal, Faults> = {
   model_not_found: { modelId: 'choice' },
   price_not_found: {},
@@ -71,7 +71,7 @@ pricesPage.post('/prices', async (c) => {
   const { step, confirm, ...row } = read.values;
   const order = { actor: c.get('person')!.id, nowMs: Date.now(), confirm, preview: step !== SEEN };
   const result = await addPrice(c.env, row, order);
-  const asked = {
+  const confirmation = {
     c,
     title: t.operator.prices.previewTitle,
     submit: t.operator.prices.submitAdd,
@@ -83,10 +83,10 @@ pricesPage.post('/prices', async (c) => {
   };
   if (!result.ok) {
     const faults = FAULTS[result.reason];
-    if (result.reason === 'price_unconfirmed') return priceConfirmPage({ ...asked, faults });
+    if (result.reason === 'price_unconfirmed') return priceConfirmPage({ ...confirmation, faults });
     return show(c, { typed: read.typed, faults });
   }
-  if (order.preview) return priceConfirmPage(asked);
+  if (order.preview) return priceConfirmPage(confirmation);
   return c.redirect(`${PATH}?added=${encodeURIComponent(result.priceId)}`, 303);
 });
 
@@ -104,9 +104,9 @@ async function show(c: PortalContext, state: { typed?: Typed; faults?: Faults })
     db,
     changes.map(({ actor }) => actor),
   );
-  // only what there is: nothing is said because an address says it
-  const named = (query: string) => prices.find(({ id }) => id === c.req.query(query))?.id;
-  const [added, ended] = [named('added'), named('ended')];
+  // only ids of real versions are shown, so that a crafted link cannot put text on the page
+  const versionIn = (parameter: string) => prices.find(({ id }) => id === c.req.query(parameter))?.id;
+  const [added, ended] = [versionIn('added'), versionIn('ended')];
   return page(
     c,
     { title: names.title, status: state.faults ? 422 : 200, back: PATH },

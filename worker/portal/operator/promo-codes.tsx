@@ -1,4 +1,4 @@
-/** The operator's promo codes: those that there are with how often each was redeemed, and a new one. */
+/** The operator's promo codes: each with its number of redemptions, and the form for a new one. */
 import { Hono } from 'hono';
 import * as z from 'zod';
 import {

@@ -1,4 +1,4 @@
-/** How far receipts are behind: the newest of each node, and billed requests that still wait for theirs. */
+/** How far receipts lag behind: the newest of each node, and the number of billed requests still without a receipt. */
 import type { Reconciliation } from '../../billing/reconciliation.ts';
 import { Heads, Sheet } from '../components/sheet.tsx';
 import { type PortalContext, words } from '../frame/context.ts';
@@ -6,18 +6,18 @@ import { type PortalContext, words } from '../frame/context.ts';
 export function ReceiptLag({ c, read }: { c: PortalContext; read: Reconciliation }) {
   const { t, f } = words(c);
   const names = t.operator.reconciliation;
-  const known = read.nodes.filter(({ state }) => state !== 'removed');
+  const present = read.nodes.filter(({ state }) => state !== 'removed');
   return (
     <section aria-labelledby="lag">
       <h2 id="lag" class="mb-1">
         {names.lagTitle}
       </h2>
       <p class="mb-1">{read.waiting === 0 ? names.waitingNone : names.waiting(f.count(read.waiting))}</p>
-      {known.length > 0 && (
+      {present.length > 0 && (
         <Sheet label={names.lagTitle}>
           <Heads names={[names.node, names.newest, `#${names.delay}`]} />
           <tbody>
-            {known.map((node) => {
+            {present.map((node) => {
               const newest = read.newest.find(({ nodeId }) => nodeId === node.id);
               const delayMs = newest?.endedAtMs == null ? null : newest.receivedAtMs - newest.endedAtMs;
               return (

@@ -1,9 +1,9 @@
-/** The operator's reconciliation: what both witnesses do not agree on, and how far the second is behind the first. */
+/** The operator's reconciliation of charges with nodes' receipts: findings, token counts, and how far receipts lag. */
 import { Hono } from 'hono';
 import * as z from 'zod';
 import { closeFinding, DRIFT_KINDS, readReconciliation } from '../../billing/reconciliation.ts';
 import { database } from '../../db/client.ts';
-import { type DriftName, findOpenDrift } from '../../db/drift.ts';
+import { type DriftKey, findOpenDrift } from '../../db/drift.ts';
 import { Callout } from '../components/callout.tsx';
 import { TextField } from '../components/field.tsx';
 import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
@@ -19,13 +19,13 @@ import { ReceiptLag } from './receipt-lag.tsx';
 
 const PATH = '/operator/reconciliation';
 
-/** Which finding: in the address of the question, and in its form. */
-const Named = z.object({
+/** The key of a finding, as the query and the form of the closing page carry it. */
+const FindingKey = z.object({
   request: z.string().max(64),
   node: z.string().max(64),
   kind: z.enum(DRIFT_KINDS),
 });
-const CloseForm = Named.extend({ note: Line(500) });
+const CloseForm = FindingKey.extend({ note: Line(500) });
 
 export const reconciliationPage = new Hono<PortalEnv>();
 
@@ -56,21 +56,21 @@ reconciliationPage.get('/reconciliation/close', (c) => ask(c, c.req.query(), {})
 reconciliationPage.post('/reconciliation/close', async (c) => {
   const read = await readForm(c, CloseForm);
   if (!read.ok) return ask(c, read.typed, read);
-  const { note, ...named } = read.values;
-  const order = { name: nameOf(named), note, actor: c.get('person')!.id, nowMs: Date.now() };
+  const { note, ...key } = read.values;
+  const order = { key: driftKey(key), note, actor: c.get('person')!.id, nowMs: Date.now() };
   return (await closeFinding(c.env, order)) ? c.redirect(`${PATH}?closed`, 303) : notFoundPage(c);
 });
 
-function nameOf({ request, node, kind }: z.infer<typeof Named>): DriftName {
+function driftKey({ request, node, kind }: z.infer<typeof FindingKey>): DriftKey {
   return { requestId: request, nodeId: node, kind };
 }
 
-async function ask(c: PortalContext, named: Typed, state: { typed?: Typed; faults?: Faults }) {
+async function ask(c: PortalContext, query: Typed, state: { typed?: Typed; faults?: Faults }) {
   const { t } = words(c);
   const names = t.operator.reconciliation;
-  const asked = Named.safeParse(named);
-  const finding = asked.success ? await findOpenDrift(database(c.env), nameOf(asked.data)) : null;
-  if (!asked.success || finding === null) return notFoundPage(c);
+  const key = FindingKey.safeParse(query);
+  const finding = key.success ? await findOpenDrift(database(c.env), driftKey(key.data)) : null;
+  if (!key.success || finding === null) return notFoundPage(c);
   return page(
     c,
     { title: names.closeTitle, narrow: true, status: state.faults ? 422 : 200, back: PATH },
@@ -81,7 +81,7 @@ async function ask(c: PortalContext, named: Typed, state: { typed?: Typed; fault
       <p class="mb-3">{driftText(c, finding)}</p>
       <p class="mb-6">{names.closeText}</p>
       <form method="post" action={`${PATH}/close`} class="grid gap-5" novalidate>
-        {Object.entries(asked.data).map(([name, value]) => (
+        {Object.entries(key.data).map(([name, value]) => (
           <input type="hidden" name={name} value={value} />
         ))}
         <TextField c={c} {...state} name="note" label={names.note} required />
