@@ -1,111 +1,91 @@
-/** Turns the engine's tokens into an answer: chunk by chunk, or collected into one body. */
-import type { Counts } from './job.ts';
-import {
-  chatCompletion,
-  type Delta,
-  deltaChunk,
-  type Envelope,
-  type FinishedChoice,
-  finishReason,
-  logprobOf,
-  toolChunk,
-  usageChunk,
-  usageOf,
-} from './openai-shape.ts';
+/**
+ * Turns the engine's tokens into an answer: streamed chunk by chunk, or collected into one body. How chunks and body
+ * look is up to a format: chat-format.ts for chat completions, text-format.ts for text completions.
+ */
+import type { TokenCounts } from './engine-request.ts';
+import { type Envelope, type Usage, usageOf } from './openai-shape.ts';
 import type { Finish, PlannedToken } from './plan.ts';
 import type { ChatRequest } from './request.ts';
-import { THINK_END } from './tokenizer.ts';
 import type { Wire } from './wire.ts';
 
 export interface Answer {
-  token(choice: number, token: PlannedToken, counts: Counts): void;
-  end(finishes: Finish[], totals: Counts): void;
+  token(choice: number, token: PlannedToken, counts: TokenCounts): void;
+  end(finishes: Finish[], totals: TokenCounts): void;
 }
 
 export interface AnswerOptions {
   request: ChatRequest;
   envelope: Envelope;
   wire: Wire;
+  /** `--enable-cache-report`: whether usage names cached tokens. */
   cacheReport: boolean;
+}
+
+export type Chunk = { usage?: Usage | null };
+
+/** The chunks of a streamed answer. An instance belongs to one answer and may keep state. */
+export interface StreamFormat {
+  /** Chunks that must precede the first one of a choice; called before each token and each end. */
+  opening(choice: number): Chunk[];
+  /** Null where the token shows nothing. `usage` is undefined unless the request wants continuous usage. */
+  token(choice: number, token: PlannedToken, usage: Usage | undefined): Chunk | null;
+  finish(choice: number, finish: Finish): Chunk[];
+  /** The last chunk, which has no choices and sums over them. */
+  usage(usage: Usage): Chunk;
 }
 
 export class StreamedAnswer implements Answer {
   readonly #options: AnswerOptions;
-  #started = new Set<number>();
-  #calledTools = new Set<number>();
-  #heldReasoning = new Map<number, string>();
-  /** tokens that showed nothing, to be counted with the next event */
+  readonly #format: StreamFormat;
+  /** Tokens that showed nothing, to be counted with the next event. */
   #unshownTokens = 0;
 
-  constructor(options: AnswerOptions) {
+  constructor(options: AnswerOptions, format: StreamFormat) {
     this.#options = options;
+    this.#format = format;
   }
 
-  token(choice: number, token: PlannedToken, counts: Counts): void {
-    const { request, envelope, cacheReport } = this.#options;
-    this.#start(choice);
+  token(choice: number, token: PlannedToken, counts: TokenCounts): void {
+    const { request, wire, cacheReport } = this.#options;
+    for (const chunk of this.#format.opening(choice)) wire.event(chunk);
     this.#unshownTokens += 1;
-    // Usage comes with chunks that carry output, and only them: neither the role chunk nor the one with the
-    // finish reason has it (sglang#12241). It is this choice's own, cached tokens included (sglang#29703).
+    // Usage comes only with chunks that carry output: neither the role chunk nor the one with the finish reason has
+    // it (sglang#12241). It is this choice's own, cached tokens included (sglang#29703).
     const usage = request.continuousUsage ? usageOf(counts, { cacheReport }) : undefined;
-    if (token.tool) {
-      this.#calledTools.add(choice);
-      this.#send(toolChunk(envelope, { index: choice, tool: token.tool, usage }));
-      return;
-    }
-    const delta = this.#deltaOf(choice, token);
-    if (!delta) return;
-    const logprobs = request.logprobs ? { content: [logprobOf(token, request.topLogprobs)] } : null;
-    this.#send(deltaChunk(envelope, { index: choice, delta, logprobs, usage }));
-  }
-
-  end(finishes: Finish[], totals: Counts): void {
-    const { request, envelope, wire, cacheReport } = this.#options;
-    // Finish reasons go out together, when the last choice has ended (serving_chat.py).
-    for (const [index, finish] of finishes.entries()) {
-      this.#start(index);
-      const held = this.#heldReasoning.get(index);
-      // Generation ended inside the reasoning, so no end tag has released it.
-      if (held) wire.event(deltaChunk(envelope, { index, delta: { reasoning: held } }));
-      const reason = finishReason(finish, this.#calledTools.has(index));
-      wire.event(deltaChunk(envelope, { index, delta: {}, finish: { reason, matched: finish.matched } }));
-    }
-    if (request.includeUsage) wire.event(usageChunk(envelope, usageOf(totals, { cacheReport })));
-    wire.finishStream();
-  }
-
-  #start(choice: number): void {
-    if (this.#started.has(choice)) return;
-    this.#started.add(choice);
-    const { envelope, wire } = this.#options;
-    wire.event(deltaChunk(envelope, { index: choice, delta: { role: 'assistant', content: '' } }));
-  }
-
-  #deltaOf(choice: number, token: PlannedToken): Delta | null {
-    const { separateReasoning, streamReasoning } = this.#options.request;
-    if (!separateReasoning) {
-      const content = rawText(token);
-      return content === '' ? null : { content };
-    }
-    if (!token.reasoning) return token.shown === '' ? null : { content: token.shown };
-    if (streamReasoning) return token.shown === '' ? null : { reasoning: token.shown };
-    const reasoning = (this.#heldReasoning.get(choice) ?? '') + token.shown;
-    this.#heldReasoning.set(choice, token.text === THINK_END ? '' : reasoning);
-    return token.text === THINK_END ? { reasoning } : null;
-  }
-
-  #send(chunk: object): void {
-    this.#options.wire.event(chunk, { tokens: this.#unshownTokens });
+    const chunk = this.#format.token(choice, token, usage);
+    if (chunk === null) return;
+    wire.event(chunk, { tokens: this.#unshownTokens });
     this.#unshownTokens = 0;
+  }
+
+  end(finishes: Finish[], totals: TokenCounts): void {
+    const { request, wire, cacheReport } = this.#options;
+    // Finish reasons go out together, when the last choice has ended (serving_chat.py).
+    for (const [choice, finish] of finishes.entries()) {
+      const chunks = [...this.#format.opening(choice), ...this.#format.finish(choice, finish)];
+      for (const chunk of chunks) wire.event(chunk);
+    }
+    if (request.includeUsage) wire.event(this.#format.usage(usageOf(totals, { cacheReport })));
+    wire.finishStream();
   }
 }
 
-export class CollectedAnswer implements Answer {
-  readonly #options: AnswerOptions & { weightVersion: string };
-  #tokens: PlannedToken[][];
+/** All tokens of one choice, in order. */
+export interface CollectedChoice {
+  tokens: PlannedToken[];
+  finish: Finish;
+}
 
-  constructor(options: AnswerOptions & { weightVersion: string }) {
+export type BodyFormat = (choices: CollectedChoice[], usage: Usage) => Chunk;
+
+export class CollectedAnswer implements Answer {
+  readonly #options: AnswerOptions;
+  readonly #toBody: BodyFormat;
+  readonly #tokens: PlannedToken[][];
+
+  constructor(options: AnswerOptions, toBody: BodyFormat) {
     this.#options = options;
+    this.#toBody = toBody;
     this.#tokens = Array.from({ length: options.request.n }, () => []);
   }
 
@@ -114,51 +94,9 @@ export class CollectedAnswer implements Answer {
     this.#options.wire.countTokens(1);
   }
 
-  end(finishes: Finish[], totals: Counts): void {
-    const { envelope, wire, cacheReport, weightVersion } = this.#options;
-    const choices = finishes.map((finish, index) => this.#choice(this.#tokens[index]!, finish));
-    const usage = usageOf(totals, { cacheReport });
-    wire.json(200, wire.spoilUsage(chatCompletion(envelope, { choices, usage, weightVersion })));
+  end(finishes: Finish[], totals: TokenCounts): void {
+    const { wire, cacheReport } = this.#options;
+    const choices = finishes.map((finish, index) => ({ tokens: this.#tokens[index]!, finish }));
+    wire.json(200, wire.spoilUsage(this.#toBody(choices, usageOf(totals, { cacheReport }))));
   }
-
-  #choice(tokens: PlannedToken[], finish: Finish): FinishedChoice {
-    const { separateReasoning, logprobs, topLogprobs } = this.#options.request;
-    const inReasoning = (token: PlannedToken) => separateReasoning && token.reasoning;
-    const reasoning = tokens
-      .filter(inReasoning)
-      .map((token) => token.shown)
-      .join('');
-    const content = tokens
-      .filter((token) => !inReasoning(token))
-      .map(separateReasoning ? shownText : rawText);
-    return {
-      content: content.join(''),
-      reasoning: reasoning === '' ? null : reasoning,
-      tools: wholeTools(tokens),
-      finish,
-      logprobs: logprobs ? { content: tokens.map((token) => logprobOf(token, topLogprobs)) } : null,
-    };
-  }
-}
-
-function wholeTools(tokens: PlannedToken[]) {
-  const deltas = tokens.flatMap((token) => token.tool ?? []);
-  return deltas
-    .filter((delta) => delta.id !== null)
-    .map((opening) => ({
-      ...opening,
-      arguments: deltas
-        .filter(({ index }) => index === opening.index)
-        .map((delta) => delta.arguments)
-        .join(''),
-    }));
-}
-
-function shownText(token: PlannedToken): string {
-  return token.shown;
-}
-
-/** Without separate_reasoning the end tag stays in the text. */
-function rawText(token: PlannedToken): string {
-  return token.text === THINK_END ? THINK_END : token.shown;
 }

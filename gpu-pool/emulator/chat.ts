@@ -2,15 +2,16 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type Answer, CollectedAnswer, StreamedAnswer } from './answer.ts';
+import { ChatStreamFormat, chatBody } from './chat-format.ts';
 import type { Engine } from './engine.ts';
+import type { TokenCounts } from './engine-request.ts';
 import type { FaultBoard, FaultSet } from './faults.ts';
 import { readJson } from './http.ts';
-import type { Counts } from './job.ts';
 import { type Envelope, flatError, streamError } from './openai-shape.ts';
 import { type ChoicePlan, planChoice } from './plan.ts';
 import { CONTEXT_TOKENS } from './profiles.ts';
 import { type ChatRequest, type ParsedRequest, parseChatRequest, parseTextRequest } from './request.ts';
-import { CollectedText, StreamedText } from './text-answer.ts';
+import { TextStreamFormat, textBody } from './text-format.ts';
 import { BOS, renderChat, tokenize } from './tokenizer.ts';
 import { Wire } from './wire.ts';
 
@@ -45,7 +46,7 @@ async function complete(
   const parsed = parse(body);
   const rid = (parsed.ok ? parsed.request.rid : null) ?? randomUUID().replaceAll('-', '');
   context.record({ rid, body });
-  if (faults.kinds.length > 0) context.engine.noteStruck(rid, faults.kinds);
+  if (faults.kinds.length > 0) context.engine.logFaults(rid, faults.kinds);
   if (strikesBeforeWork(faults, { wire, res, streaming: parsed.ok && parsed.request.stream })) return;
   if (!parsed.ok) return wire.json(400, flatError({ ...parsed, code: 400 }));
 
@@ -59,10 +60,11 @@ async function complete(
     request.text === null
       ? renderChat(request.messages, { tools: request.rawTools, reasoning })
       : [BOS, ...tokenize(request.text)];
-  const room = CONTEXT_TOKENS - prompt.length;
-  const tooLong = contextRefusal(prompt.length, request.maxTokens);
-  if (tooLong) return wire.json(400, flatError({ message: tooLong, type: 'BadRequestError', code: 400 }));
-  const bounded = { ...request, maxTokens: Math.min(request.maxTokens, room) };
+  const tokensLeft = CONTEXT_TOKENS - prompt.length;
+  const tooLongMessage = contextError(prompt.length, request.maxTokens);
+  if (tooLongMessage)
+    return wire.json(400, flatError({ message: tooLongMessage, type: 'BadRequestError', code: 400 }));
+  const bounded = { ...request, maxTokens: Math.min(request.maxTokens, tokensLeft) };
   const plan = (choice: number) =>
     planChoice(bounded, { seed: context.seed, choice, promptTokens: prompt, reasoning });
   const choices = Array.from({ length: request.n }, (_, choice) => plan(choice));
@@ -82,7 +84,7 @@ async function complete(
     priority: request.priority,
     ignoreAbort: faults.has('ignore_abort'),
     onToken: (choice, token, counts) => answer.token(choice, token, counts),
-    onEnd: (finishes, counts: Counts) => answer.end(finishes, counts),
+    onEnd: (finishes, counts: TokenCounts) => answer.end(finishes, counts),
   });
   if (verdict === 'queue_full') return queueFull(wire, request.stream);
   if (verdict === 'duplicate_rid') {
@@ -93,7 +95,7 @@ async function complete(
     if (res.writableFinished) return;
     // A node that died has stopped at once; a client that left is noticed only later.
     if (faults.has('die_mid_stream')) context.engine.abort({ rid });
-    else context.engine.clientLeft(rid);
+    else context.engine.clientDisconnected(rid);
   });
 }
 
@@ -115,9 +117,14 @@ function answerFor(
     });
     return { token() {}, end: () => wire.json(500, error) };
   }
-  if (request.text !== null) return request.stream ? new StreamedText(options) : new CollectedText(options);
-  if (request.stream) return new StreamedAnswer(options);
-  return new CollectedAnswer({ ...options, weightVersion: context.weightVersion });
+  const isText = request.text !== null;
+  if (request.stream) {
+    return new StreamedAnswer(
+      options,
+      isText ? new TextStreamFormat(options) : new ChatStreamFormat(options),
+    );
+  }
+  return new CollectedAnswer(options, isText ? textBody(options) : chatBody(options, context));
 }
 
 /** Faults for which the engine never sees the request; true when one has struck. */
@@ -156,7 +163,7 @@ function queueFull(wire: Wire, streaming: boolean): void {
 }
 
 /** tokenizer_manager.py refuses what cannot fit the context. */
-function contextRefusal(promptTokens: number, maxTokens: number): string | null {
+function contextError(promptTokens: number, maxTokens: number): string | null {
   if (promptTokens >= CONTEXT_TOKENS) {
     return `The input (${promptTokens} tokens) is longer than the model's context length (${CONTEXT_TOKENS} tokens).`;
   }

@@ -1,7 +1,7 @@
 /** `/emulator/faults` and `/emulator/requests`: how tests steer the emulator over HTTP. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { ZodError, z } from 'zod';
-import { FAULT_EFFECTS, type Fault } from './faults.ts';
+import { FAULT_DESCRIPTIONS, type Fault } from './faults.ts';
 import { readJson, send } from './http.ts';
 import type { EmulatorState } from './state.ts';
 
@@ -11,7 +11,7 @@ export async function control(
 ): Promise<void> {
   switch (`${req.method} ${path}`) {
     case 'GET /emulator/faults':
-      return send(res, 200, { faults: faults.list(), kinds: FAULT_EFFECTS });
+      return send(res, 200, { faults: faults.list(), kinds: FAULT_DESCRIPTIONS });
     case 'POST /emulator/faults': {
       try {
         return send(res, 201, faults.add((await readJson(req)) as z.input<typeof Fault>));

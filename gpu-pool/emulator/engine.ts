@@ -4,18 +4,18 @@
  */
 import assert from 'node:assert/strict';
 import type { Clock } from './clock.ts';
-import type { FaultKind } from './faults.ts';
 import {
-  choiceCounts,
+  countsOfChoice,
+  type EngineRequest,
+  type EngineRequestSpec,
   endLine,
   finishesOf,
-  type Job,
-  type JobSpec,
-  newJob,
+  newEngineRequest,
   privateTokens,
   reservedTokens,
-  totalsOf,
-} from './job.ts';
+  totalCounts,
+} from './engine-request.ts';
+import type { FaultKind } from './faults.ts';
 import type { EngineLog } from './log.ts';
 import type { Profile } from './profiles.ts';
 import { type CacheNode, RadixCache } from './radix-cache.ts';
@@ -36,9 +36,9 @@ export class Engine {
   #clock: Clock;
   #log: EngineLog;
   #queuedMax: number;
-  #waiting: Job[] = [];
-  #running: Job[] = [];
-  #cursorMs = 0;
+  #waiting: EngineRequest[] = [];
+  #running: EngineRequest[] = [];
+  #stepEndMs = 0;
   #wake: (() => void) | null = null;
   #closed = false;
 
@@ -58,38 +58,40 @@ export class Engine {
     void this.#loop();
   }
 
-  /** Takes a job into the queue, or says why not. */
-  submit(spec: JobSpec): 'accepted' | 'queue_full' | 'duplicate_rid' {
-    if (this.#jobs().some((job) => job.rid === spec.rid)) return 'duplicate_rid';
+  /** Takes a request into the queue, or says why not. */
+  submit(spec: EngineRequestSpec): 'accepted' | 'queue_full' | 'duplicate_rid' {
+    if (this.#requests().some((request) => request.rid === spec.rid)) return 'duplicate_rid';
     // SGLang counts the waiting queue alone, so a burst can be refused while slots are free (scheduler.py).
     if (this.#waiting.length >= this.#queuedMax) return 'queue_full';
     // by priority, then as they came (schedule_policy.py, `--enable-priority-scheduling`)
-    const behind = this.#waiting.findIndex(({ priority }) => priority < spec.priority);
-    const job = newJob(spec, this.#clock.nowMs());
-    this.#waiting.splice(behind === -1 ? this.#waiting.length : behind, 0, job);
+    const insertAt = this.#waiting.findIndex(({ priority }) => priority < spec.priority);
+    const request = newEngineRequest(spec, this.#clock.nowMs());
+    this.#waiting.splice(insertAt === -1 ? this.#waiting.length : insertAt, 0, request);
     this.#wake?.();
     return 'accepted';
   }
 
   /** Stops at the next step every request whose rid *begins* with `rid` (scheduler.py, `abort_request`). */
   abort({ rid, abortAll = false }: { rid: string; abortAll?: boolean }): void {
-    for (const job of this.#jobs()) if (abortAll || job.rid.startsWith(rid)) job.aborted = true;
+    for (const request of this.#requests())
+      if (abortAll || request.rid.startsWith(rid)) request.aborted = true;
   }
 
   /** The client's connection is gone. The engine learns of it later, see `DISCONNECT_NOTICE_MS`. */
-  clientLeft(rid: string): void {
-    const job = this.#jobs().find((candidate) => candidate.rid === rid);
-    if (job) job.leftAtMs ??= this.#clock.nowMs();
+  clientDisconnected(rid: string): void {
+    const request = this.#requests().find((candidate) => candidate.rid === rid);
+    if (request) request.disconnectedAtMs ??= this.#clock.nowMs();
   }
 
   /** Puts on record that scripted faults struck a request, before they do. */
-  noteStruck(rid: string, faults: FaultKind[]): void {
+  logFaults(rid: string, faults: FaultKind[]): void {
     this.#log.write({ t: this.#now(), struck: rid, faults });
   }
 
   get load() {
     const waitingTokens = this.#waiting.reduce(
-      (sum, job) => sum + job.prompt.length - this.cache.match(job.cacheKey, job.prompt).depthTokens,
+      (sum, request) =>
+        sum + request.prompt.length - this.cache.match(request.cacheKey, request.prompt).depthTokens,
       0,
     );
     return {
@@ -100,7 +102,7 @@ export class Engine {
     };
   }
 
-  /** Ends the loop; jobs in hand get no further callback. */
+  /** Ends the loop; requests in hand get no further callback. */
   close(): void {
     this.#closed = true;
     this.#wake?.();
@@ -110,7 +112,7 @@ export class Engine {
     while (!this.#closed) {
       this.#dropAborted();
       this.#admit();
-      const prefilling = this.#running.filter((job) => job.phase === 'prefill');
+      const prefilling = this.#running.filter((request) => request.phase === 'prefill');
       if (prefilling.length > 0) await this.#prefill(prefilling);
       else if (this.#running.length > 0) await this.#decode();
       else await this.#idle();
@@ -126,86 +128,92 @@ export class Engine {
 
   #dropAborted(): void {
     const nowMs = this.#clock.nowMs();
-    for (const job of this.#jobs()) {
-      const noticeMs = DISCONNECT_NOTICE_MS[job.streaming ? 'streaming' : 'notStreaming'];
-      const leaverNoticed = job.leftAtMs !== null && nowMs - job.leftAtMs >= noticeMs;
-      if (job.ignoreAbort || !(job.aborted || leaverNoticed)) continue;
+    for (const request of this.#requests()) {
+      const noticeMs = DISCONNECT_NOTICE_MS[request.streaming ? 'streaming' : 'notStreaming'];
+      const disconnectNoticed =
+        request.disconnectedAtMs !== null && nowMs - request.disconnectedAtMs >= noticeMs;
+      if (request.ignoreAbort || !(request.aborted || disconnectNoticed)) continue;
       this.stats.abortedRequests += 1;
-      this.#finish(job, 'abort');
-      job.onEnd(finishesOf(job), totalsOf(job));
+      this.#finish(request, 'abort');
+      request.onEnd(finishesOf(request), totalCounts(request));
     }
   }
 
   #admit(): void {
     for (;;) {
-      const job = this.#waiting[0];
-      if (!job) return;
+      const request = this.#waiting[0];
+      if (!request) return;
       if (
-        this.#runningSequences() + job.choices.length > this.profile.maxRunningRequests &&
+        this.#runningSequences() + request.choices.length > this.profile.maxRunningRequests &&
         this.#running.length
       ) {
-        if (!this.#retractFor(job)) return;
+        if (!this.#retractFor(request)) return;
         continue;
       }
-      const node = this.cache.match(job.cacheKey, job.prompt);
-      const needed = job.prompt.length - node.depthTokens + reservedTokens(job);
-      const taken =
+      const node = this.cache.match(request.cacheKey, request.prompt);
+      const needed = request.prompt.length - node.depthTokens + reservedTokens(request);
+      const occupied =
         this.cache.lockedTokens +
         this.#privateTokens() +
-        this.#running.reduce((sum, j) => sum + reservedTokens(j), 0);
+        this.#running.reduce((sum, running) => sum + reservedTokens(running), 0);
       // One that would not fit an empty cache is let in alone rather than never.
-      if (taken + needed > this.profile.kvCapacityTokens && this.#running.length > 0) {
-        if (!this.#retractFor(job)) return;
+      if (occupied + needed > this.profile.kvCapacityTokens && this.#running.length > 0) {
+        if (!this.#retractFor(request)) return;
         continue;
       }
       this.#waiting.shift();
       this.cache.lock(node);
-      const again = job.lastTokenMs !== null;
-      const cachedTokens = again ? job.cachedTokens : node.depthTokens;
-      const known = job.prompt.length + job.produced.reduce((sum, each) => sum + each, 0);
-      Object.assign(job, { phase: 'prefill', node, cachedTokens, prefillLeft: known - node.depthTokens });
-      this.#running.push(job);
-      if (again) continue;
-      this.stats.admitted({ promptTokens: job.prompt.length, cachedTokens });
+      const resumed = request.lastTokenMs !== null;
+      const cachedTokens = resumed ? request.cachedTokens : node.depthTokens;
+      const knownTokens = request.prompt.length + request.produced.reduce((sum, each) => sum + each, 0);
+      Object.assign(request, {
+        phase: 'prefill',
+        cacheNode: node,
+        cachedTokens,
+        prefillLeft: knownTokens - node.depthTokens,
+      });
+      this.#running.push(request);
+      if (resumed) continue;
+      this.stats.admitted({ promptTokens: request.prompt.length, cachedTokens });
       this.#log.write({
         t: this.#now(),
-        start: job.rid,
-        prompt_tokens: job.prompt.length,
+        start: request.rid,
+        prompt_tokens: request.prompt.length,
         cached_tokens: cachedTokens,
       });
     }
   }
 
   /** Sends the least of the running back to the queue, with what it has generated, if it is less by the threshold. */
-  #retractFor(job: Job): boolean {
+  #retractFor(request: EngineRequest): boolean {
     const least = this.#running.reduce((lowest, each) => (each.priority < lowest.priority ? each : lowest));
-    if (job.priority - least.priority < PREEMPTION_THRESHOLD) return false;
+    if (request.priority - least.priority < PREEMPTION_THRESHOLD) return false;
     this.#running = this.#running.filter((other) => other !== least);
-    if (least.node) this.cache.unlock(least.node);
-    Object.assign(least, { phase: 'waiting', node: null, prefillLeft: 0 });
+    if (least.cacheNode) this.cache.unlock(least.cacheNode);
+    Object.assign(least, { phase: 'waiting', cacheNode: null, prefillLeft: 0 });
     this.#waiting.push(least);
     return true;
   }
 
   /** One chunk of prefill. While it runs nothing decodes (SGLang's default, without mixed chunks). */
-  async #prefill(prefilling: Job[]): Promise<void> {
+  async #prefill(prefilling: EngineRequest[]): Promise<void> {
     let budget = this.profile.chunkedPrefillTokens;
-    const done: Job[] = [];
-    for (const job of prefilling) {
-      const chunk = Math.min(budget, job.prefillLeft);
+    const done: EngineRequest[] = [];
+    for (const request of prefilling) {
+      const chunk = Math.min(budget, request.prefillLeft);
       budget -= chunk;
-      job.prefillLeft -= chunk;
-      if (job.prefillLeft === 0) done.push(job);
+      request.prefillLeft -= chunk;
+      if (request.prefillLeft === 0) done.push(request);
       if (budget === 0) break;
     }
     const chunkTokens = this.profile.chunkedPrefillTokens - budget;
-    await this.#pass(
+    await this.#sleep(
       this.profile.prefillBaseMs + (chunkTokens / this.profile.prefillTokensPerSecond) * 1_000,
     );
-    for (const job of done) {
-      job.phase = 'decode';
+    for (const request of done) {
+      request.phase = 'decode';
       // Others with the same prefix profit from now on, not only when this request has ended.
-      this.#moveLock(job, this.cache.insert(job.cacheKey, job.prompt));
+      this.#moveLock(request, this.cache.insert(request.cacheKey, request.prompt));
     }
     // The last chunk of a prompt yields the first token.
     this.#produce(done);
@@ -213,86 +221,87 @@ export class Engine {
 
   async #decode(): Promise<void> {
     const { decodeBaseMs, decodePerSequenceMs } = this.profile;
-    await this.#pass(decodeBaseMs + decodePerSequenceMs * this.#runningSequences());
+    await this.#sleep(decodeBaseMs + decodePerSequenceMs * this.#runningSequences());
     this.#produce(this.#running);
   }
 
-  async #pass(ms: number): Promise<void> {
-    this.#cursorMs = Math.max(this.#cursorMs, this.#clock.nowMs() - LAG_MS_MAX) + ms;
-    if (this.stats.isIdle) this.#cursorMs = this.#clock.nowMs() + ms;
+  async #sleep(ms: number): Promise<void> {
+    this.#stepEndMs = Math.max(this.#stepEndMs, this.#clock.nowMs() - LAG_MS_MAX) + ms;
+    if (this.stats.isIdle) this.#stepEndMs = this.#clock.nowMs() + ms;
     this.stats.busy();
-    await this.#clock.sleepUntil(this.#cursorMs);
+    await this.#clock.sleepUntil(this.#stepEndMs);
   }
 
-  /** Gives every unfinished choice of `jobs` its next token: first in the counts, then in the log, then out. */
-  #produce(jobs: Job[]): void {
-    if (this.#closed || jobs.length === 0) return;
+  /** Gives every unfinished choice of `requests` its next token: first in the counts, then in the log, then out. */
+  #produce(requests: EngineRequest[]): void {
+    if (this.#closed || requests.length === 0) return;
     const outgoing: Array<() => void> = [];
     const step: Record<string, [number, number]> = {};
-    const ended: Job[] = [];
+    const ended: EngineRequest[] = [];
     const nowMs = this.#clock.nowMs();
     let tokens = 0;
-    for (const job of jobs) {
-      for (const [choice, plan] of job.choices.entries()) {
-        const token = plan.tokens[job.produced[choice]!];
+    for (const request of requests) {
+      for (const [choice, plan] of request.choices.entries()) {
+        const token = plan.tokens[request.produced[choice]!];
         if (!token) continue;
-        job.produced[choice]! += 1;
-        if (token.reasoning) job.reasoned[choice]! += 1;
+        request.produced[choice]! += 1;
+        if (token.reasoning) request.reasoningProduced[choice]! += 1;
         tokens += 1;
-        const counts = choiceCounts(job, choice);
-        outgoing.push(() => job.onToken(choice, token, counts));
+        const counts = countsOfChoice(request, choice);
+        outgoing.push(() => request.onToken(choice, token, counts));
       }
-      const { completionTokens, reasoningTokens } = totalsOf(job);
-      step[job.rid] = [completionTokens, reasoningTokens];
+      const { completionTokens, reasoningTokens } = totalCounts(request);
+      step[request.rid] = [completionTokens, reasoningTokens];
       this.stats.token({
-        sinceMs: nowMs - (job.lastTokenMs ?? job.submittedMs),
-        first: job.lastTokenMs === null,
+        sinceMs: nowMs - (request.lastTokenMs ?? request.submittedMs),
+        first: request.lastTokenMs === null,
       });
-      job.lastTokenMs = nowMs;
-      if (job.choices.every((plan, choice) => job.produced[choice] === plan.tokens.length)) ended.push(job);
+      request.lastTokenMs = nowMs;
+      if (request.choices.every((plan, choice) => request.produced[choice] === plan.tokens.length))
+        ended.push(request);
     }
     this.stats.step({ tokens, nowMs });
     this.#log.write({ t: this.#now(), step });
-    for (const job of ended) {
-      this.#finish(job, 'done');
-      outgoing.push(() => job.onEnd(finishesOf(job), totalsOf(job)));
+    for (const request of ended) {
+      this.#finish(request, 'done');
+      outgoing.push(() => request.onEnd(finishesOf(request), totalCounts(request)));
     }
     this.cache.evictTo(this.profile.kvCapacityTokens - this.#privateTokens());
     for (const send of outgoing) send();
   }
 
-  #finish(job: Job, how: 'done' | 'abort'): void {
-    this.#waiting = this.#waiting.filter((other) => other !== job);
-    this.#running = this.#running.filter((other) => other !== job);
-    if (job.node && job.phase === 'decode') {
+  #finish(request: EngineRequest, how: 'done' | 'abort'): void {
+    this.#waiting = this.#waiting.filter((other) => other !== request);
+    this.#running = this.#running.filter((other) => other !== request);
+    if (request.cacheNode && request.phase === 'decode') {
       // Generated tokens are cached too, also those of an aborted request (`cache_finished_req`).
-      for (const [choice, plan] of job.choices.entries()) {
-        const generated = plan.tokens.slice(0, job.produced[choice]).map((token) => token.text);
-        this.cache.insert(job.cacheKey, job.prompt.concat(generated));
+      for (const [choice, plan] of request.choices.entries()) {
+        const generated = plan.tokens.slice(0, request.produced[choice]).map((token) => token.text);
+        this.cache.insert(request.cacheKey, request.prompt.concat(generated));
       }
     }
-    if (job.node) this.cache.unlock(job.node);
+    if (request.cacheNode) this.cache.unlock(request.cacheNode);
     this.stats.finished();
-    this.#log.write(endLine(job, { t: this.#now(), aborted: how === 'abort' }));
+    this.#log.write(endLine(request, { t: this.#now(), aborted: how === 'abort' }));
   }
 
-  #moveLock(job: Job, node: CacheNode): void {
-    assert(job.node, 'an admitted job has a place in the cache');
+  #moveLock(request: EngineRequest, node: CacheNode): void {
+    assert(request.cacheNode, 'an admitted request has a place in the cache');
     this.cache.lock(node);
-    this.cache.unlock(job.node);
-    job.node = node;
+    this.cache.unlock(request.cacheNode);
+    request.cacheNode = node;
   }
 
   /** KV tokens of running requests that are not (yet) part of the tree. */
   #privateTokens(): number {
-    return this.#running.reduce((total, job) => total + privateTokens(job), 0);
+    return this.#running.reduce((total, request) => total + privateTokens(request), 0);
   }
 
   #runningSequences(): number {
-    return this.#running.reduce((total, job) => total + job.choices.length, 0);
+    return this.#running.reduce((total, request) => total + request.choices.length, 0);
   }
 
-  #jobs(): Job[] {
+  #requests(): EngineRequest[] {
     return [...this.#waiting, ...this.#running];
   }
 

@@ -42,7 +42,7 @@ export type Fault = z.infer<typeof Fault>;
 export type FaultKind = Fault['kind'];
 
 /** What each fault does, as `GET /emulator/faults` explains it. */
-export const FAULT_EFFECTS = {
+export const FAULT_DESCRIPTIONS = {
   refuse: 'destroys the socket of every request at once; spent by chat completions',
   reset_before_headers: 'reads the request, then resets the connection',
   empty_200: 'answers 200 with its headers, then dies before the first event',
@@ -71,7 +71,7 @@ export const FAULT_EFFECTS = {
 } satisfies Record<FaultKind, string>;
 
 /** Strikes every path, so a caller's probes see it too. */
-const EVERYWHERE: readonly FaultKind[] = ['refuse', 'unhealthy'];
+const NOT_CHAT_ONLY: readonly FaultKind[] = ['refuse', 'unhealthy'];
 
 export class FaultBoard {
   #faults: Array<{ fault: Fault; timesLeft: number }> = [];
@@ -105,7 +105,7 @@ export class FaultBoard {
 
   /** All faults that strike the chat completion which has just arrived. Different kinds combine. */
   takeForChat(): FaultSet {
-    return new FaultSet(this.#take((fault) => !EVERYWHERE.includes(fault.kind)));
+    return new FaultSet(this.#take((fault) => !NOT_CHAT_ONLY.includes(fault.kind)));
   }
 
   #take(matches: (fault: Fault) => boolean): Fault[] {

@@ -12,19 +12,19 @@ export function jsonSample(schema: unknown, random: () => number): unknown {
   return sample(schema, { random, root: schema, depth: 0 });
 }
 
-interface Walk {
+interface SampleContext {
   random: () => number;
   root: unknown;
   depth: number;
 }
 
-function sample(schema: unknown, walk: Walk): unknown {
-  if (typeof schema !== 'object' || schema === null || walk.depth > DEPTH_MAX) return null;
+function sample(schema: unknown, context: SampleContext): unknown {
+  if (typeof schema !== 'object' || schema === null || context.depth > DEPTH_MAX) return null;
   const node = schema as Schema;
-  const deeper = { ...walk, depth: walk.depth + 1 };
+  const deeper = { ...context, depth: context.depth + 1 };
   if ('const' in node) return node.const;
-  if (Array.isArray(node.enum) && node.enum.length > 0) return pick(walk.random, node.enum);
-  if (typeof node.$ref === 'string') return sample(resolveRef(walk.root, node.$ref), deeper);
+  if (Array.isArray(node.enum) && node.enum.length > 0) return pick(context.random, node.enum);
+  if (typeof node.$ref === 'string') return sample(resolveRef(context.root, node.$ref), deeper);
   const alternatives = node.anyOf ?? node.oneOf;
   if (Array.isArray(alternatives)) return sample(alternatives[0], deeper);
   if (Array.isArray(node.allOf)) return sample(mergeAll(node.allOf), deeper);
@@ -37,21 +37,23 @@ function sample(schema: unknown, walk: Walk): unknown {
       return Array.from({ length }, () => sample(node.items ?? { type: 'string' }, deeper));
     }
     case 'integer':
-      return Math.ceil(numberOr(node.minimum, 0)) + Math.floor(walk.random() * spread(node));
+      return Math.ceil(numberOr(node.minimum, 0)) + Math.floor(context.random() * rangeOf(node));
     case 'number':
-      return numberOr(node.minimum, 0) + Math.round(walk.random() * spread(node) * 4) / 4;
+      return numberOr(node.minimum, 0) + Math.round(context.random() * rangeOf(node) * 4) / 4;
     case 'boolean':
-      return walk.random() < 0.5;
+      return context.random() < 0.5;
     case 'null':
       return null;
     default:
-      return sampleString(node, walk.random);
+      return sampleString(node, context.random);
   }
 }
 
-function sampleObject(node: Schema, walk: Walk): Record<string, unknown> {
+function sampleObject(node: Schema, context: SampleContext): Record<string, unknown> {
   const properties = (node.properties ?? {}) as Record<string, unknown>;
-  return Object.fromEntries(Object.entries(properties).map(([name, schema]) => [name, sample(schema, walk)]));
+  return Object.fromEntries(
+    Object.entries(properties).map(([name, schema]) => [name, sample(schema, context)]),
+  );
 }
 
 function sampleString(node: Schema, random: () => number): string {
@@ -61,7 +63,7 @@ function sampleString(node: Schema, random: () => number): string {
 
 function resolveRef(root: unknown, ref: string): unknown {
   const steps = ref.replace(/^#\/?/, '').split('/').filter(Boolean);
-  return steps.reduce<unknown>((at, step) => (at as Schema | undefined)?.[step], root);
+  return steps.reduce<unknown>((node, step) => (node as Schema | undefined)?.[step], root);
 }
 
 function mergeAll(schemas: unknown[]): Schema {
@@ -73,7 +75,7 @@ function mergeAll(schemas: unknown[]): Schema {
   return merged;
 }
 
-function spread(node: Schema): number {
+function rangeOf(node: Schema): number {
   const minimum = numberOr(node.minimum, 0);
   return Math.max(0, Math.min(100, numberOr(node.maximum, minimum + 100) - minimum));
 }

@@ -62,23 +62,28 @@ export function readEngineLog(path: string): Map<string, LoggedRequest> {
     const line = parseLine(text);
     if (!line) continue;
     if ('start' in line) {
-      const before = requests.get(line.start);
-      const attempts = (before?.attempts ?? 0) + 1;
-      requests.set(line.start, { ...blank(), ...countsOf(line), attempts, faults: before?.faults ?? [] });
+      const previous = requests.get(line.start);
+      const attempts = (previous?.attempts ?? 0) + 1;
+      requests.set(line.start, {
+        ...emptyEntry(),
+        ...countsOf(line),
+        attempts,
+        faults: previous?.faults ?? [],
+      });
     } else if ('struck' in line) {
-      const before = requests.get(line.struck) ?? { ...blank(), attempts: 0 };
-      requests.set(line.struck, { ...before, faults: [...before.faults, ...line.faults] });
+      const previous = requests.get(line.struck) ?? { ...emptyEntry(), attempts: 0 };
+      requests.set(line.struck, { ...previous, faults: [...previous.faults, ...line.faults] });
     } else if ('step' in line) {
       for (const [rid, [completionTokens, reasoningTokens]] of Object.entries(line.step)) {
-        requests.set(rid, { ...(requests.get(rid) ?? blank()), completionTokens, reasoningTokens });
+        requests.set(rid, { ...(requests.get(rid) ?? emptyEntry()), completionTokens, reasoningTokens });
       }
     } else {
       // A request that was aborted while it waited has an end and no start.
-      const before = requests.get(line.end);
+      const previous = requests.get(line.end);
       const attempts =
-        before === undefined || before.finished || before.attempts === 0
-          ? (before?.attempts ?? 0) + 1
-          : before.attempts;
+        previous === undefined || previous.finished || previous.attempts === 0
+          ? (previous?.attempts ?? 0) + 1
+          : previous.attempts;
       requests.set(line.end, {
         ...countsOf(line),
         completionTokens: line.completion_tokens,
@@ -86,7 +91,7 @@ export function readEngineLog(path: string): Map<string, LoggedRequest> {
         finished: true,
         finish: line.finish,
         attempts,
-        faults: before?.faults ?? [],
+        faults: previous?.faults ?? [],
       });
     }
   }
@@ -105,7 +110,7 @@ function countsOf(line: { prompt_tokens: number; cached_tokens: number }) {
   return { promptTokens: line.prompt_tokens, cachedTokens: line.cached_tokens };
 }
 
-function blank(): LoggedRequest {
+function emptyEntry(): LoggedRequest {
   return {
     promptTokens: 0,
     cachedTokens: 0,

@@ -25,7 +25,9 @@ export function renderMetrics(engine: Engine, modelPath: string): string {
 }
 
 function histogram(name: string, { bounds, below, count, sumSeconds }: Histogram, labels: string): string {
-  const buckets = bounds.map((bound, at) => `sglang:${name}_bucket{${labels},le="${bound}"} ${below[at]}\n`);
+  const buckets = bounds.map(
+    (bound, index) => `sglang:${name}_bucket{${labels},le="${bound}"} ${below[index]}\n`,
+  );
   return [
     `# TYPE sglang:${name} histogram\n`,
     ...buckets,

@@ -2,7 +2,7 @@
  * The JSON that SGLang puts on the wire, quirks included. References are to SGLang's
  * python/sglang/srt/entrypoints/openai/.
  */
-import type { Counts } from './job.ts';
+import type { TokenCounts } from './engine-request.ts';
 import type { Finish, PlannedToken, ToolDelta } from './plan.ts';
 import { createRandom } from './random.ts';
 
@@ -14,7 +14,7 @@ export interface Usage {
   reasoning_tokens: number;
 }
 
-export function usageOf(counts: Counts, { cacheReport }: { cacheReport: boolean }): Usage {
+export function usageOf(counts: TokenCounts, { cacheReport }: { cacheReport: boolean }): Usage {
   return {
     prompt_tokens: counts.promptTokens,
     total_tokens: counts.promptTokens + counts.completionTokens,

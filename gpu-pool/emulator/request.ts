@@ -110,7 +110,7 @@ export function parseChatRequest(body: unknown): ParsedRequest {
   const tools = fields.tools ?? [];
   const choice = fields.tool_choice ?? 'auto';
   const toolChoice = typeof choice === 'string' ? choice : { name: choice.function.name };
-  const message = refusalOf(fields, toolChoice);
+  const message = validationError(fields, toolChoice);
   if (message) return { ok: false, type: 'BadRequestError', message };
   return {
     ok: true,
@@ -155,12 +155,17 @@ export function parseTextRequest(body: unknown): ParsedRequest {
   if (text === '') return { ok: false, type: 'BadRequestError', message: 'Prompt cannot be empty' };
   const parsed = parseChatRequest({ ...rest, messages: [{ role: 'user', content: text }] });
   if (!parsed.ok) return parsed;
-  const asked = { text, logprobs: logprobs != null, topLogprobs: logprobs ?? 0, separateReasoning: false };
-  return { ok: true, request: { ...parsed.request, ...asked } };
+  const textFields = {
+    text,
+    logprobs: logprobs != null,
+    topLogprobs: logprobs ?? 0,
+    separateReasoning: false,
+  };
+  return { ok: true, request: { ...parsed.request, ...textFields } };
 }
 
 /** The checks of serving_chat.py, `_validate_request`. */
-function refusalOf(fields: z.infer<typeof Body>, toolChoice: ChatRequest['toolChoice']): string | null {
+function validationError(fields: z.infer<typeof Body>, toolChoice: ChatRequest['toolChoice']): string | null {
   const tools = fields.tools ?? [];
   if (fields.messages.length === 0) return 'Messages cannot be empty.';
   if (toolChoice === 'required' && tools.length === 0) {

@@ -21,7 +21,7 @@ export class Histogram {
   observe(seconds: number): void {
     this.count += 1;
     this.sumSeconds += seconds;
-    for (const [at, bound] of this.bounds.entries()) if (seconds <= bound) this.below[at]! += 1;
+    for (const [index, bound] of this.bounds.entries()) if (seconds <= bound) this.below[index]! += 1;
   }
 }
 

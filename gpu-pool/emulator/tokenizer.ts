@@ -16,13 +16,13 @@ export interface PromptMessage {
 }
 
 /** Up to four letters or digits with the space that follows, two Han characters, a run of spaces, or a sign. */
-const PIECE = /\p{Script=Han}{1,2}|[\p{L}\p{M}\p{N}_]{1,4} ?|\s{1,8}|\S/gu;
+const TOKEN_PATTERN = /\p{Script=Han}{1,2}|[\p{L}\p{M}\p{N}_]{1,4} ?|\s{1,8}|\S/gu;
 
 export const BOS = '<｜begin▁of▁sentence｜>';
 
 /** Tokens of a text, in order; joined they give the text back. */
 export function tokenize(text: string): string[] {
-  return text.match(PIECE) ?? [];
+  return text.match(TOKEN_PATTERN) ?? [];
 }
 
 /**

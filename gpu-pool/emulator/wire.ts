@@ -15,8 +15,8 @@ export class Wire {
   readonly #nextByte: ((send: () => void) => void) | null;
   #bytes: Buffer[] = [];
   #dripping = false;
-  #dead = false;
-  #usages = 0;
+  #dying = false;
+  #usageCount = 0;
   #tokens = 0;
   #malformedSent = false;
   #ended = false;
@@ -25,7 +25,7 @@ export class Wire {
     this.#res = res;
     this.#faults = faults;
     this.#lineEnd = faults.has('crlf') ? '\r\n' : '\n';
-    this.#nextByte = bytePace(faults);
+    this.#nextByte = byteScheduler(faults);
   }
 
   /** Sends the headers of an event stream, once. */
@@ -37,7 +37,7 @@ export class Wire {
 
   /** One `data:` event. `tokens` is how many generated tokens it stands for. */
   event(data: { usage?: Usage | null } | '[DONE]', { tokens = 0 }: { tokens?: number } = {}): void {
-    if (this.#gone()) return;
+    if (this.#closed()) return;
     this.openStream();
     const text = data === '[DONE]' ? data : JSON.stringify(this.spoilUsage(data));
     this.#write(`data: ${text}${this.#lineEnd}${this.#lineEnd}`);
@@ -56,7 +56,7 @@ export class Wire {
   }
 
   json(status: number, body: object, headers: Record<string, string> = {}): void {
-    if (this.#gone()) return;
+    if (this.#closed()) return;
     this.#res.writeHead(status, { ...CONNECTION, 'content-type': 'application/json', ...headers });
     this.#write(JSON.stringify(body));
     this.end();
@@ -72,29 +72,29 @@ export class Wire {
   countTokens(tokens: number): void {
     this.#tokens += tokens;
     const fault = this.#faults.get('die_mid_stream');
-    if (!fault || this.#dead || this.#tokens < fault.afterTokens) return;
-    this.#dead = true;
+    if (!fault || this.#dying || this.#tokens < fault.afterTokens) return;
+    this.#dying = true;
     // What was written must leave first, so that exactly so many tokens arrive.
     setImmediate(() => this.#res.destroy());
   }
 
   end(): void {
     this.#ended = true;
-    if (!this.#dripping && !this.#gone()) this.#res.end();
+    if (!this.#dripping && !this.#closed()) this.#res.end();
   }
 
   /** Usage as the set faults leave it; the very same body when there are none. */
   spoilUsage<T extends { usage?: Usage | null }>(body: T): T {
     const { usage } = body;
     if (!usage) return body;
-    this.#usages += 1;
+    this.#usageCount += 1;
     if (this.#faults.has('usage_missing')) return { ...body, usage: undefined };
     if (this.#faults.has('usage_null')) return { ...body, usage: null };
     if (this.#faults.has('usage_negative')) return { ...body, usage: mapCounts(usage, (count) => -count) };
     if (this.#faults.has('usage_huge')) return { ...body, usage: mapCounts(usage, () => HUGE) };
-    const isWhole = 'object' in body && body.object === 'chat.completion';
-    const isLast = isWhole || ('choices' in body && (body.choices as unknown[]).length === 0);
-    if (this.#faults.has('usage_shrinking') && (isLast || this.#usages % 2 === 0)) {
+    const isWholeAnswer = 'object' in body && body.object === 'chat.completion';
+    const isLast = isWholeAnswer || ('choices' in body && (body.choices as unknown[]).length === 0);
+    if (this.#faults.has('usage_shrinking') && (isLast || this.#usageCount % 2 === 0)) {
       return { ...body, usage: halved(usage) };
     }
     return body;
@@ -110,12 +110,12 @@ export class Wire {
     }
   }
 
-  #gone(): boolean {
-    return this.#dead || this.#res.destroyed;
+  #closed(): boolean {
+    return this.#dying || this.#res.destroyed;
   }
 
   #write(text: string): void {
-    if (this.#gone()) return;
+    if (this.#closed()) return;
     if (!this.#nextByte) return void this.#res.write(text);
     this.#bytes.push(Buffer.from(text));
     if (!this.#dripping) this.#drip(this.#nextByte);
@@ -139,7 +139,7 @@ export class Wire {
 }
 
 /** A turn of the loop between bytes is what keeps Node from joining them into one chunk. */
-function bytePace(faults: FaultSet): ((send: () => void) => void) | null {
+function byteScheduler(faults: FaultSet): ((send: () => void) => void) | null {
   const everyMs = faults.get('trickle')?.everyMs;
   if (everyMs !== undefined) return (send) => void setTimeout(send, everyMs).unref();
   return faults.has('split_bytes') ? setImmediate : null;

@@ -2,13 +2,13 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs, parseEnv } from 'node:util';
-import { type AuditMark, FIRST_PAGE, type Finding } from '../../worker/domain/ledger-audit.ts';
+import { AUDIT_START, type AuditCursor, type Finding } from '../../worker/domain/ledger-audit.ts';
 import { operatorApi } from './stack.ts';
 
 /** What the edge answers; see worker/billing/ledger-audit.ts. */
 interface Page {
   findings: Finding[];
-  mark: AuditMark;
+  mark: AuditCursor;
   checked: number;
   complete: boolean;
 }
@@ -47,7 +47,7 @@ try {
 }
 
 async function auditAccount(account: string): Promise<Pick<Page, 'findings' | 'checked'>> {
-  let mark = FIRST_PAGE;
+  let mark = AUDIT_START;
   const findings: Finding[] = [];
   let checked = 0;
   for (;;) {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseEnv } from 'node:util';
 import type { EdgeProcessOptions } from './edge-process.ts';
-import { listening, type Running, run, start } from './process.ts';
+import { parseListening, type RunningProcess, run, start } from './process.ts';
 
 /** wrangler stays quiet and asks nobody anything. */
 const QUIET = {
@@ -29,7 +29,7 @@ export interface EdgeOptions {
   readonly probes?: boolean;
 }
 
-export interface Edge extends Running {
+export interface Edge extends RunningProcess {
   readonly url: string;
   readonly operatorToken: string;
 }
@@ -80,7 +80,7 @@ export async function startEdge(edge: EdgeOptions): Promise<Edge> {
       ...settings,
     },
   };
-  const process_ = await start(
+  const edgeProcess = await start(
     {
       command: process.execPath,
       args: [fileURLToPath(new URL('./edge-process.ts', import.meta.url))],
@@ -88,9 +88,9 @@ export async function startEdge(edge: EdgeOptions): Promise<Edge> {
       logFile: join(stateDir, 'edge.log'),
       readyWithinMs: 60_000,
     },
-    listening,
+    parseListening,
   );
-  return { ...process_, url: `http://localhost:${port}`, operatorToken: secrets.OPERATOR_TOKEN! };
+  return { ...edgeProcess, url: `http://localhost:${port}`, operatorToken: secrets.OPERATOR_TOKEN! };
 }
 
 /** Secrets made once for this folder: another pepper would void every key in its database. */

@@ -3,7 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Hardware } from '../protocol/schemas.ts';
-import { listening, type Started, start } from './process.ts';
+import { parseListening, type StartedProcess, start } from './process.ts';
 
 const EMULATOR = fileURLToPath(new URL('../emulator/main.ts', import.meta.url));
 const AGENT = fileURLToPath(new URL('../agent/main.ts', import.meta.url));
@@ -18,7 +18,7 @@ export interface EngineOptions {
   readonly port?: number;
 }
 
-export interface Engine extends Started<string> {
+export interface Engine extends StartedProcess<string> {
   /** what it generated, by its own account */
   readonly log: string;
 }
@@ -45,7 +45,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
       logFile: join(options.stateDir, 'engine.log'),
       readyWithinMs: 20_000,
     },
-    listening,
+    parseListening,
   );
   return { ...running, log };
 }
@@ -60,7 +60,7 @@ export interface AgentOptions {
 }
 
 /** `ready` is the agent's address. */
-export async function startAgentProcess(options: AgentOptions): Promise<Started<string>> {
+export async function startAgentProcess(options: AgentOptions): Promise<StartedProcess<string>> {
   mkdirSync(options.stateDir, { recursive: true });
   return start(
     {
@@ -74,6 +74,6 @@ export async function startAgentProcess(options: AgentOptions): Promise<Started<
       logFile: join(options.stateDir, 'agent.log'),
       readyWithinMs: 30_000,
     },
-    listening,
+    parseListening,
   );
 }

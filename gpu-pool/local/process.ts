@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { createWriteStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 
-export interface Running {
+export interface RunningProcess {
   readonly pid: number;
   /** Resolves with the exit code, or null when a signal ended it. */
   readonly exited: Promise<number | null>;
@@ -13,14 +13,14 @@ export interface Running {
   stop(graceMs?: number): Promise<void>;
 }
 
-const running = new Set<Running>();
+const running = new Set<RunningProcess>();
 
 /** Ends whatever was started and still runs. */
 export async function stopAll(): Promise<void> {
   await Promise.all([...running].map((each) => each.stop()));
 }
 
-export interface Started<T> extends Running {
+export interface StartedProcess<T> extends RunningProcess {
   /** what the process said when it was ready */
   readonly ready: T;
 }
@@ -41,7 +41,7 @@ export interface StartOptions {
 export async function start<T>(
   options: StartOptions,
   isReady: (line: string) => T | null,
-): Promise<Started<T>> {
+): Promise<StartedProcess<T>> {
   const child = spawn(options.command, options.args, {
     env: { ...process.env, ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -59,8 +59,8 @@ export async function start<T>(
   let timer: NodeJS.Timeout | undefined;
   try {
     const ready = await new Promise<T>((resolve, reject) => {
-      const what = `${options.command} ${options.args.slice(0, 2).join(' ')}`;
-      const fail = (why: string) => reject(new Error(`${what} ${why}\n${tail.join('\n')}`));
+      const description = `${options.command} ${options.args.slice(0, 2).join(' ')}`;
+      const fail = (reason: string) => reject(new Error(`${description} ${reason}\n${tail.join('\n')}`));
       timer = setTimeout(
         () => fail(`was not ready within ${options.readyWithinMs / 1000} s`),
         options.readyWithinMs,
@@ -84,7 +84,7 @@ export async function start<T>(
 }
 
 /** The address in a line like `{"listening": "http://…"}`, which each of our processes prints when it is ready. */
-export function listening(line: string): string | null {
+export function parseListening(line: string): string | null {
   try {
     return (JSON.parse(line) as { listening?: string }).listening ?? null;
   } catch {
@@ -114,7 +114,7 @@ export async function run(
   return output;
 }
 
-function supervise(child: ChildProcess): Running {
+function supervise(child: ChildProcess): RunningProcess {
   const pid = child.pid ?? 0;
   const exited = new Promise<number | null>((resolve) => {
     child.on('exit', (code) => resolve(code));
@@ -128,7 +128,7 @@ function supervise(child: ChildProcess): Running {
       // the group is gone already
     }
   };
-  const group: Running = {
+  const group: RunningProcess = {
     pid,
     exited,
     signal,

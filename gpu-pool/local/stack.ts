@@ -7,8 +7,8 @@ import { setTimeout } from 'node:timers/promises';
 import type { Hardware } from '../protocol/schemas.ts';
 import { bundle, databaseIn, type Edge, migrate, startEdge } from './edge.ts';
 import { type Engine, startAgentProcess, startEngine } from './node.ts';
-import { type Credentials, obtainKey, Visitor } from './people.ts';
-import { type Started, stopAll } from './process.ts';
+import { type Credentials, obtainKey, PortalSession } from './portal-session.ts';
+import { type StartedProcess, stopAll } from './process.ts';
 
 export interface StackOptions {
   readonly stateDir: string;
@@ -25,7 +25,7 @@ export interface StackOptions {
   /** settings of worker/env.ts */
   readonly settings?: Record<string, string>;
   /** told of each step before it begins */
-  readonly onStep?: (what: string) => void;
+  readonly onStep?: (step: string) => void;
   /** the status page is fed: requests that no customer sent */
   readonly probes?: boolean;
 }
@@ -36,7 +36,7 @@ export interface LocalNode {
   readonly port: number;
   readonly stateDir: string;
   engine: Engine;
-  agent: Started<string>;
+  agent: StartedProcess<string>;
   /** Starts the process again at the same address, after it was ended. */
   restartEngine(): Promise<void>;
   restartAgent(): Promise<void>;
@@ -72,8 +72,8 @@ const MODEL = 'deepseek-r1-0528';
 export async function startStack(options: StackOptions): Promise<Stack> {
   const { stateDir, port, nodePort, onStep = () => undefined } = options;
   try {
-    await mustBeFree(port, 'TOLLGATE_PORT');
-    for (let i = 0; i < NODES.length; i++) await mustBeFree(nodePort + i, 'TOLLGATE_NODE_PORT');
+    await assertPortFree(port, 'TOLLGATE_PORT');
+    for (let i = 0; i < NODES.length; i++) await assertPortFree(nodePort + i, 'TOLLGATE_NODE_PORT');
     onStep('Bringing the local database up to date');
     if (options.database) cpSync(options.database, databaseIn(stateDir), { recursive: true });
     else await migrate(stateDir);
@@ -90,9 +90,9 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       ),
     );
     onStep('Opening the demo account');
-    const dev = await openDemo(edge, nodes, stateDir);
+    const dev = await setUpDemo(edge, nodes, stateDir);
     onStep('Waiting for each node’s canary');
-    await canariesEnd(edge, dev);
+    await waitForCanaries(edge, dev);
     const stack: Stack = {
       edge,
       nodes,
@@ -123,7 +123,7 @@ async function startNode(
   const { name, hardware, stateDir } = node;
   const joinToken = existsSync(join(stateDir, 'node.json'))
     ? null
-    : await makeJoinToken(edge, { name, hardware });
+    : await createJoinToken(edge, { name, hardware });
   const engine = await startEngine({ name, hardware, stateDir, speed });
   const engineUrl = new URL(engine.ready);
   const startAgent = (token: string | null) =>
@@ -142,7 +142,7 @@ async function startNode(
   return local;
 }
 
-async function makeJoinToken(
+async function createJoinToken(
   edge: Pick<Edge, 'url' | 'operatorToken'>,
   { name, hardware }: { name: string; hardware: Hardware },
 ): Promise<string> {
@@ -161,12 +161,12 @@ export async function operatorApi<T>(
   path: string,
   body?: unknown,
 ): Promise<T> {
-  const asked = fetch(`${edge.url}/operator/api${path}`, {
+  const pending = fetch(`${edge.url}/operator/api${path}`, {
     method,
     headers: { authorization: `Bearer ${edge.operatorToken}`, 'content-type': 'application/json' },
     body: body === undefined ? undefined : JSON.stringify(body),
   });
-  const response = await asked.catch(() => {
+  const response = await pending.catch(() => {
     throw new Error(`No edge answers at ${edge.url}. Start it, or name the right address.`);
   });
   if (!response.ok)
@@ -176,9 +176,9 @@ export async function operatorApi<T>(
 
 /** Real time: an engine at the speed of its hardware makes its two answers in twenty seconds. */
 const CANARY_MS_MAX = 90_000;
-const LOOK_EVERY_MS = 250;
+const POLL_INTERVAL_MS = 250;
 
-interface KnownNode {
+interface RegisteredNode {
   readonly id: string;
   readonly name: string;
   readonly url: string;
@@ -187,39 +187,39 @@ interface KnownNode {
 }
 
 /** Until then a node gets no customers. @throws Error that says which one did not pass, and why */
-async function canariesEnd(edge: Edge, { nodes }: DevFile): Promise<void> {
+async function waitForCanaries(edge: Edge, { nodes }: DevFile): Promise<void> {
   const ids = new Set(nodes.map(({ id }) => id));
-  for (const endMs = Date.now() + CANARY_MS_MAX; ; await setTimeout(LOOK_EVERY_MS)) {
-    const known = await operatorApi<{ nodes: KnownNode[] }>(edge, 'GET', '/nodes');
-    const waiting = known.nodes.filter(({ id, state }) => ids.has(id) && state === 'canary');
+  for (const endMs = Date.now() + CANARY_MS_MAX; ; await setTimeout(POLL_INTERVAL_MS)) {
+    const registered = await operatorApi<{ nodes: RegisteredNode[] }>(edge, 'GET', '/nodes');
+    const waiting = registered.nodes.filter(({ id, state }) => ids.has(id) && state === 'canary');
     if (waiting.length === 0) return;
     if (Date.now() < endMs) continue;
-    const whys = waiting.map(({ name, canary }) => `${name} (${canary?.fault ?? 'no answer yet'})`);
+    const reasons = waiting.map(({ name, canary }) => `${name} (${canary?.fault ?? 'no answer yet'})`);
     throw new Error(
-      `After ${CANARY_MS_MAX / 1_000} s these nodes have not passed their canary: ${whys.join(', ')}. ` +
+      `After ${CANARY_MS_MAX / 1_000} s these nodes have not passed their canary: ${reasons.join(', ')}. ` +
         'Look into agent.log and engine.log in the folder of each.',
     );
   }
 }
 
-async function openDemo(edge: Edge, nodes: readonly LocalNode[], stateDir: string): Promise<DevFile> {
+async function setUpDemo(edge: Edge, nodes: readonly LocalNode[], stateDir: string): Promise<DevFile> {
   const file = join(stateDir, 'dev.json');
-  const before = existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as DevFile) : null;
-  const portal = before?.portal ?? {
+  const saved = existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as DevFile) : null;
+  const portal = saved?.portal ?? {
     email: 'demo@tollgate.example',
     password: randomBytes(9).toString('base64url'),
   };
-  const operator = before?.operator ?? {
+  const operator = saved?.operator ?? {
     email: 'operator@tollgate.example',
     password: randomBytes(9).toString('base64url'),
   };
 
-  const apiKey = await demoKey(edge, portal, before?.apiKey ?? null);
-  const { account_id: account } = await ownKey(edge.url, apiKey);
-  await new Visitor(edge.url).enter({ ...operator, name: 'Operator' });
+  const apiKey = await demoKey(edge, portal, saved?.apiKey ?? null);
+  const { account_id: account } = await readOwnKey(edge.url, apiKey);
+  await new PortalSession(edge.url).signInOrSignUp({ ...operator, name: 'Operator' });
   await operatorApi(edge, 'POST', '/operators', { email: operator.email });
 
-  const known = await operatorApi<{ nodes: KnownNode[] }>(edge, 'GET', '/nodes');
+  const registered = await operatorApi<{ nodes: RegisteredNode[] }>(edge, 'GET', '/nodes');
   const urls = new Set(nodes.map(({ agent }) => agent.ready));
   const dev: DevFile = {
     baseUrl: edge.url,
@@ -227,7 +227,7 @@ async function openDemo(edge: Edge, nodes: readonly LocalNode[], stateDir: strin
     account,
     portal,
     operator,
-    nodes: known.nodes
+    nodes: registered.nodes
       .filter(({ url, state }) => urls.has(url) && state !== 'removed')
       .map(({ id, url }) => ({ id, url })),
   };
@@ -235,20 +235,20 @@ async function openDemo(edge: Edge, nodes: readonly LocalNode[], stateDir: strin
   return dev;
 }
 
-async function demoKey(edge: Edge, who: Credentials, before: string | null): Promise<string> {
-  if (before !== null && (await ownKey(edge.url, before).catch(() => null))) return before;
-  const visitor = new Visitor(edge.url);
-  await visitor.enter({ ...who, name: 'Demo Startup' });
-  return obtainKey(visitor);
+async function demoKey(edge: Edge, credentials: Credentials, savedKey: string | null): Promise<string> {
+  if (savedKey !== null && (await readOwnKey(edge.url, savedKey).catch(() => null))) return savedKey;
+  const session = new PortalSession(edge.url);
+  await session.signInOrSignUp({ ...credentials, name: 'Demo Startup' });
+  return obtainKey(session);
 }
 
-async function ownKey(edgeUrl: string, apiKey: string): Promise<{ account_id: string }> {
+async function readOwnKey(edgeUrl: string, apiKey: string): Promise<{ account_id: string }> {
   const response = await fetch(`${edgeUrl}/v1/key`, { headers: { authorization: `Bearer ${apiKey}` } });
   if (!response.ok) throw new Error(`the key is not valid at ${edgeUrl}`);
   return (await response.json()) as { account_id: string };
 }
 
-async function mustBeFree(port: number, setting: string): Promise<void> {
+async function assertPortFree(port: number, setting: string): Promise<void> {
   const free = await new Promise<boolean>((resolve) => {
     const probe = createServer();
     probe.once('error', () => resolve(false));

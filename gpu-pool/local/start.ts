@@ -3,7 +3,7 @@ import { rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { type Running, stopAll } from './process.ts';
+import { type RunningProcess, stopAll } from './process.ts';
 import { type Stack, startStack } from './stack.ts';
 
 /** Long enough to see that the others go on without it. */
@@ -33,7 +33,7 @@ try {
     port: port('TOLLGATE_PORT', 8787),
     nodePort: port('TOLLGATE_NODE_PORT', 8791),
     speed: Number(process.env.TOLLGATE_ENGINE_SPEED ?? 5),
-    onStep: (what) => console.log(`· ${what} …`),
+    onStep: (step) => console.log(`· ${step} …`),
   });
   const { baseUrl, apiKey, portal, operator, nodes } = stack.dev;
   console.log(`
@@ -55,10 +55,10 @@ The same is in ${join(stateDir, 'dev.json')}, logs are beside it. The answers co
 Ctrl-C ends everything; \`npm start -- --fresh\` begins with an empty database.`);
 
   const { edge, restartEdge } = stack;
-  void keep('the edge', edge, restartEdge, () => stack!.edge);
+  void keepRunning('the edge', edge, restartEdge, () => stack!.edge);
   for (const node of stack.nodes) {
-    void keep(`the engine of ${node.name}`, node.engine, node.restartEngine, () => node.engine);
-    void keep(`the agent of ${node.name}`, node.agent, node.restartAgent, () => node.agent);
+    void keepRunning(`the engine of ${node.name}`, node.engine, node.restartEngine, () => node.engine);
+    void keepRunning(`the agent of ${node.name}`, node.agent, node.restartAgent, () => node.agent);
   }
 } catch (error) {
   // after Ctrl-C during the start, what was starting fails: that is no news
@@ -68,23 +68,23 @@ Ctrl-C ends everything; \`npm start -- --fresh\` begins with an empty database.`
 }
 
 /** Starts a process again whenever it ends, as a service manager would on a real host. */
-async function keep(
-  what: string,
-  first: Running,
+async function keepRunning(
+  name: string,
+  first: RunningProcess,
   restart: () => Promise<void>,
-  current: () => Running,
+  current: () => RunningProcess,
 ): Promise<void> {
   for (let running = first; ; running = current()) {
     await running.exited;
     if (stopping) return;
     // what it had started itself may live on and hold its port
     running.signal('SIGKILL');
-    console.log(`${what} has ended; starting it again in ${RESTART_AFTER_MS / 1000} s.`);
+    console.log(`${name} has ended; starting it again in ${RESTART_AFTER_MS / 1000} s.`);
     await setTimeout(RESTART_AFTER_MS);
     if (stopping) return;
     await restart().then(
-      () => console.log(`${what} is back.`),
-      (error: Error) => console.error(`${what} cannot be started: ${error.message}`),
+      () => console.log(`${name} is back.`),
+      (error: Error) => console.error(`${name} cannot be started: ${error.message}`),
     );
   }
 }

@@ -104,7 +104,7 @@ function engine(recipe: Recipe): string {
       # GPU and RDMA buffers are locked memory.
       memlock: -1
       stack: 67108864
-${access(machine)}${environment(machine)}    volumes:
+${gpuAccess(machine)}${environment(machine)}    volumes:
       # Weights and compiled kernels, some 700 GB.
       - ${scalar(`${recipe.cacheDir}:${CACHE_PATH}`)}
 ${recipe.rank === 0 ? `      - ./engine.yaml:${CONFIG_PATH}:ro\n` : ''}    entrypoint: [${LAUNCH.join(', ')}]
@@ -126,7 +126,7 @@ ${engineArguments(recipe)
 }
 
 /** The way to the GPUs. */
-function access(machine: Machine): string {
+function gpuAccess(machine: Machine): string {
   const nvidia = `    deploy:
       resources:
         reservations:

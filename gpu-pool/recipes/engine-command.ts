@@ -4,7 +4,7 @@ import { MACHINES, type Machine } from './machine.ts';
 import type { Recipe } from './recipe.ts';
 
 /** A line of a command. */
-export interface Line {
+export interface CommandLine {
   words: readonly string[];
   why?: string;
 }
@@ -16,9 +16,9 @@ export const LAUNCH = ['python3', '-m', 'sglang.launch_server'] as const;
 export const CACHE_PATH = '/root/.cache';
 
 /** What follows LAUNCH. */
-export function engineArguments(recipe: Recipe): Line[] {
+export function engineArguments(recipe: Recipe): CommandLine[] {
   const flags = flagsOf(recipe);
-  const config: Line[] = flags.some(({ flag }) => flag.secret)
+  const config: CommandLine[] = flags.some(({ flag }) => flag.secret)
     ? [
         {
           words: ['--config', CONFIG_PATH],
@@ -36,7 +36,7 @@ export function engineArguments(recipe: Recipe): Line[] {
 }
 
 /** `configFile` is the host's path of engine.yaml. */
-export function dockerRun(recipe: Recipe, configFile: string): Line[] {
+export function dockerRun(recipe: Recipe, configFile: string): CommandLine[] {
   const machine: Machine = MACHINES[recipe.hardware];
   const [python, ...launch] = LAUNCH;
   return [

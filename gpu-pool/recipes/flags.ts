@@ -31,12 +31,12 @@ const DEEPSEEK = 'https://docs.sglang.io/docs/basic_usage/deepseek_v3';
 const COOKBOOK = 'https://docs.sglang.io/cookbook/autoregressive/DeepSeek/DeepSeek-R1';
 const TEMPLATES = '/sgl-workspace/sglang/examples/chat_template';
 
-const onPair =
+const ifPair =
   (value: (recipe: Recipe) => Scalar) =>
   (recipe: Recipe): Scalar | undefined =>
     recipe.hardware === '8xh800-pair' ? value(recipe) : undefined;
 /** Rank 1 answers no API, so it is not told the keys. */
-const onNode =
+const ifRankZero =
   (value: (recipe: Recipe) => Scalar) =>
   (recipe: Recipe): Scalar | undefined =>
     recipe.rank === 0 ? value(recipe) : undefined;
@@ -86,13 +86,13 @@ export const FLAGS: readonly Flag[] = [
   },
   {
     name: '--node-rank',
-    value: { byHost: onPair(({ rank }) => rank) },
+    value: { byHost: ifPair(({ rank }) => rank) },
     why: 'Rank 0 answers HTTP; rank 1 has only a health check.',
     source: `${FIELDS}/parallel.py`,
   },
   {
     name: '--dist-init-addr',
-    value: { byHost: onPair(({ distInitAddr }) => distInitAddr) },
+    value: { byHost: ifPair(({ distInitAddr }) => distInitAddr) },
     why: 'Rank 0 on the network between the two hosts. Nothing there asks for a key: keep it private.',
     source: `${FIELDS}/parallel.py`,
   },
@@ -222,14 +222,14 @@ export const FLAGS: readonly Flag[] = [
   },
   {
     name: '--api-key',
-    value: { byHost: onNode(({ keys }) => keys.api) },
+    value: { byHost: ifRankZero(({ keys }) => keys.api) },
     secret: true,
     why: "The agent's ENGINE_API_KEY. SGLang reads no environment variable for it (sglang#36346).",
     source: 'https://github.com/sgl-project/sglang/issues/36346',
   },
   {
     name: '--admin-api-key',
-    value: { byHost: onNode(({ keys }) => keys.admin) },
+    value: { byHost: ifRankZero(({ keys }) => keys.admin) },
     secret: true,
     why: "The agent's ENGINE_ADMIN_API_KEY: aborts need it.",
     source: `${FIELDS}/serving.py`,

@@ -16,7 +16,7 @@ import { bundle } from './bundle.ts';
 import { explain } from './explain.ts';
 import { createEngineKeys } from './keys.ts';
 import { MACHINES } from './machine.ts';
-import { NotWritten, printed, write } from './out.ts';
+import { printBundles, WriteError, writeBundles } from './out.ts';
 import { FORMATS, type Format, MODELS, type Model, RANKS, type Rank, type Recipe } from './recipe.ts';
 
 interface Options {
@@ -126,11 +126,11 @@ if (options.explain) {
     files: bundle(recipe, options.format),
   }));
   if (options.out === undefined) {
-    process.stdout.write(printed(bundles));
+    process.stdout.write(printBundles(bundles));
     note('The keys above are real: with --out they go into files that only their owner reads.');
   } else {
-    const paths = await write(bundles, options.out).catch((error: unknown) => {
-      if (!(error instanceof NotWritten)) throw error;
+    const paths = await writeBundles(bundles, options.out).catch((error: unknown) => {
+      if (!(error instanceof WriteError)) throw error;
       return command.error(`error: ${error.message}`);
     });
     for (const path of paths) note(`wrote ${path}`);

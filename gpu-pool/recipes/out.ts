@@ -5,14 +5,14 @@ import { dirname, join } from 'node:path';
 import type { RecipeFile } from './recipe-file.ts';
 
 /** The files of one host. */
-export interface Bundle {
+export interface HostBundle {
   /** of its own within the output, `rank-0` for example; empty where there is one host only */
   directory: string;
   files: RecipeFile[];
 }
 
 /** Each file after a line that names it. */
-export function printed(bundles: readonly Bundle[]): string {
+export function printBundles(bundles: readonly HostBundle[]): string {
   return bundles
     .flatMap(({ directory, files }) =>
       files.map(({ name, mode, text }) => {
@@ -25,7 +25,7 @@ export function printed(bundles: readonly Bundle[]): string {
 }
 
 /** Why nothing was written; the message is one sentence for the operator. */
-export class NotWritten extends Error {
+export class WriteError extends Error {
   override readonly name = 'NotWritten';
 }
 
@@ -34,13 +34,13 @@ export class NotWritten extends Error {
  * @returns their paths
  * @throws NotWritten
  */
-export async function write(bundles: readonly Bundle[], out: string): Promise<string[]> {
+export async function writeBundles(bundles: readonly HostBundle[], out: string): Promise<string[]> {
   const files = bundles.flatMap(({ directory, files }) =>
     files.map(({ name, ...file }) => ({ path: join(out, directory, name), ...file })),
   );
   const existing = files.find(({ path }) => existsSync(path));
   if (existing)
-    throw new NotWritten(`${existing.path} exists already: choose another --out, or move it away.`);
+    throw new WriteError(`${existing.path} exists already: choose another --out, or move it away.`);
   try {
     for (const { path, mode, text } of files) {
       await mkdir(dirname(path), { recursive: true });
@@ -48,7 +48,7 @@ export async function write(bundles: readonly Bundle[], out: string): Promise<st
     }
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    throw new NotWritten(`${out} cannot be written (${code}): choose another directory as --out.`);
+    throw new WriteError(`${out} cannot be written (${code}): choose another directory as --out.`);
   }
   return files.map(({ path }) => path);
 }

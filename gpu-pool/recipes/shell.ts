@@ -1,5 +1,5 @@
 /** A script that starts engine, tunnel and agent in the foreground, and on Ctrl-C or SIGTERM stops them in turn. */
-import { CONTAINER, dockerRun, type Line } from './engine-command.ts';
+import { CONTAINER, type CommandLine, dockerRun } from './engine-command.ts';
 import { header } from './header.ts';
 import { ENGINE_PORT, type Recipe, TUNNEL_METRICS_PORT } from './recipe.ts';
 import type { RecipeFile } from './recipe-file.ts';
@@ -126,7 +126,7 @@ done
 echo 'The engine is ready.' >&2`;
 
 /** Bash reads comments between the words of an array. */
-function array(lines: readonly Line[]): string {
+function array(lines: readonly CommandLine[]): string {
   return lines
     .filter(({ words }) => words.length > 0)
     .map(({ words, why }) => `${why === undefined ? '' : `  # ${why}\n`}  ${words.map(quote).join(' ')}`)

@@ -1,5 +1,5 @@
 /** systemd: a unit for each of engine, tunnel and agent. The engine stays in its container, which brings CUDA or ROCm. */
-import { CONTAINER, dockerRun, type Line } from './engine-command.ts';
+import { CONTAINER, type CommandLine, dockerRun } from './engine-command.ts';
 import { header, title } from './header.ts';
 import { ENGINE_PORT, type Recipe, TUNNEL_METRICS_PORT } from './recipe.ts';
 import type { RecipeFile } from './recipe-file.ts';
@@ -171,7 +171,7 @@ UMask=0077
 `;
 
 /** systemd reads comments between continued lines (systemd.syntax). */
-function command(lines: readonly Line[]): string {
+function command(lines: readonly CommandLine[]): string {
   return lines
     .filter(({ words }) => words.length > 0)
     .map(({ words, why }, index) => {

@@ -9,15 +9,15 @@ import { measure } from './measure.ts';
 import { type ReplayOptions, replay } from './replay.ts';
 
 /** @returns token hit rate, 0 to 1 */
-export function ceilingHitRate(options: Omit<ReplayOptions, 'contender' | 'profiles'>): number {
+export function ceilingHitRate(options: Omit<ReplayOptions, 'policySetup' | 'profiles'>): number {
   const [any] = options.hardware;
-  const profiles = { ...PROFILES, [any!]: asOne(options.hardware) };
-  const contender = { make: roundRobin, oneRouter: true } as const;
+  const profiles = { ...PROFILES, [any!]: mergedProfile(options.hardware) };
+  const policySetup = { make: roundRobin, oneRouter: true } as const;
   const queuedMax = options.queuedMax * options.hardware.length;
-  return measure(replay({ ...options, queuedMax, hardware: [any!], contender, profiles })).hitRate;
+  return measure(replay({ ...options, queuedMax, hardware: [any!], policySetup, profiles })).hitRate;
 }
 
-function asOne(hardware: readonly Hardware[]): Profile {
+function mergedProfile(hardware: readonly Hardware[]): Profile {
   const profiles = hardware.map((each): Profile => PROFILES[each]);
   const sum = (of: (profile: Profile) => number) => profiles.reduce((total, each) => total + of(each), 0);
   const slots = sum((each) => each.maxRunningRequests);

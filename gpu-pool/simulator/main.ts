@@ -3,15 +3,15 @@ import { writeFile } from 'node:fs/promises';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { HARDWARE, type Hardware } from '../protocol/schemas.ts';
 import { ceilingHitRate } from './ceiling.ts';
-import { makeTrace } from './made-trace.ts';
 import { measure } from './measure.ts';
 import { plan } from './plan.ts';
 import { plot } from './plot.ts';
 import { POLICIES, type PolicyName } from './policies.ts';
 import { percent, policyTable, type Row, recoveryTable, table } from './print.ts';
 import { recovery } from './recovery.ts';
-import { type Outage, replay, struckBy } from './replay.ts';
-import { readTrace, type TraceRequest, widen } from './trace.ts';
+import { failedNodeIndexes, type Outage, replay } from './replay.ts';
+import { makeSyntheticTrace } from './synthetic-trace.ts';
+import { readTrace, resizeTrace, type TraceRequest } from './trace.ts';
 
 interface SimulateFlags {
   trace?: string;
@@ -114,7 +114,7 @@ async function simulate(flags: SimulateFlags): Promise<void> {
   for (const nodes of flags.nodes) {
     const hardware = Array.from({ length: nodes }, (_, at) => flags.mix[at % flags.mix.length]!);
     const copies = flags.copies ?? wholeIfLarge(nodes / NODES_PER_COPY);
-    const trace = widen(source, copies, flags.minutes);
+    const trace = resizeTrace(source, copies, flags.minutes);
     const options = {
       trace,
       hardware,
@@ -132,14 +132,14 @@ async function simulate(flags: SimulateFlags): Promise<void> {
     const own: Row[] = [];
     for (const policy of flags.policies) {
       if (process.stderr.isTTY) process.stderr.write(`  ${policy.padEnd(40)}\r`);
-      const contender = POLICIES[policy];
+      const policySetup = POLICIES[policy];
       const { outage } = flags;
-      const replayed = replay({ ...options, contender, outage });
+      const replayed = replay({ ...options, policySetup, outage });
       const figures = measure(replayed);
-      const dead = outage ? struckBy(outage, hardware) : null;
+      const dead = outage ? failedNodeIndexes(outage, hardware) : null;
       const survivors = dead && hardware.filter((_, at) => !dead.has(at));
       const recovered =
-        outage && recovery(replayed, replay({ ...options, hardware: survivors!, contender }), outage);
+        outage && recovery(replayed, replay({ ...options, hardware: survivors!, policySetup }), outage);
       own.push({ policy, nodes, figures, recovery: recovered ?? null });
     }
     console.log(policyTable(own, ceiling));
@@ -157,7 +157,7 @@ async function simulate(flags: SimulateFlags): Promise<void> {
 
 async function sourceTrace({ trace, outputScale, rate, seed }: SimulateFlags): Promise<TraceRequest[]> {
   if (trace !== undefined) return readTrace(trace, { output: outputScale ?? 8, rate });
-  return makeTrace({ requests: 4_000, seed }).map((request) => ({
+  return makeSyntheticTrace({ requests: 4_000, seed }).map((request) => ({
     ...request,
     atMs: request.atMs / rate,
     outputTokens: Math.max(1, Math.round(request.outputTokens * (outputScale ?? 1))),

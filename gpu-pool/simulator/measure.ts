@@ -1,5 +1,5 @@
 /** Figures of a replay. */
-import type { Outcome, Replayed } from './replay.ts';
+import type { ReplayResult, RequestOutcome } from './replay.ts';
 
 /** Goodput counts the answers that came this quickly (DistServe's way to count, with the bounds of routing work since). */
 const GOOD_TTFT_MS = 2_000;
@@ -23,7 +23,7 @@ export interface Figures {
   readonly amplification: number;
 }
 
-export function measure({ outcomes, fullness }: Replayed): Figures {
+export function measure({ outcomes, fullness }: ReplayResult): Figures {
   const begun = outcomes.filter(({ ttftMs }) => ttftMs !== null);
   const ttfts = begun.map(({ ttftMs }) => ttftMs!).sort((a, b) => a - b);
   const mean = sum(fullness, (each) => each) / fullness.length;
@@ -41,13 +41,13 @@ export function measure({ outcomes, fullness }: Replayed): Figures {
   };
 }
 
-export function hitRate(outcomes: readonly Outcome[]): number {
+export function hitRate(outcomes: readonly RequestOutcome[]): number {
   return (
     sum(outcomes, ({ cachedTokens }) => cachedTokens) / sum(outcomes, (each) => each.request.promptTokens)
   );
 }
 
-function isGood({ request, end, ttftMs, decodeMs }: Outcome): boolean {
+function isGood({ request, end, ttftMs, decodeMs }: RequestOutcome): boolean {
   return (
     end === 'served' && ttftMs! <= GOOD_TTFT_MS && decodeMs! <= GOOD_TOKEN_MS * (request.outputTokens - 1)
   );

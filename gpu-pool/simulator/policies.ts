@@ -9,7 +9,7 @@ import { random } from './baselines/random.ts';
 import type { MakePolicy } from './baselines/request.ts';
 import { roundRobin } from './baselines/round-robin.ts';
 
-export interface Contender {
+export interface PolicySetup {
   readonly make: MakePolicy;
   /** one router, which every request goes through and which sees every node as it is now */
   readonly oneRouter?: true;
@@ -27,5 +27,5 @@ export const POLICIES = {
   cache_aware: { make: cacheAware },
   cache_aware_one_router: { make: cacheAware, oneRouter: true },
   longest_prefix_one_router: { make: longestPrefix, oneRouter: true },
-} satisfies Record<string, Contender>;
+} satisfies Record<string, PolicySetup>;
 export type PolicyName = keyof typeof POLICIES;

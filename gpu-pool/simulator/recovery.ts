@@ -1,6 +1,6 @@
 /** How long after an outage conversations find their prefixes again. */
 import { hitRate } from './measure.ts';
-import type { Outage, Outcome, Replayed } from './replay.ts';
+import type { Outage, ReplayResult, RequestOutcome } from './replay.ts';
 
 export interface Recovery {
   /** nodes that died */
@@ -23,14 +23,14 @@ const WINDOW_MS = 120_000;
 const STEP_MS = 10_000;
 
 /** @param survivors the same replay on the nodes that did not die, from the beginning */
-export function recovery(disturbed: Replayed, survivors: Replayed, { atMs }: Outage): Recovery {
+export function recovery(disturbed: ReplayResult, survivors: ReplayResult, { atMs }: Outage): Recovery {
   const { outcomes, lostTokens, struck } = disturbed;
   const last = outcomes.at(-1)!.request.atMs;
   const computed = within(survivors.outcomes, atMs, last).reduce(
     (sum, { request, cachedTokens }) => sum + request.promptTokens - cachedTokens,
     0,
   );
-  const count = (kind: Outcome['end']) => outcomes.filter(({ end }) => end === kind).length;
+  const count = (kind: RequestOutcome['end']) => outcomes.filter(({ end }) => end === kind).length;
   return {
     struck,
     recoveredAfterMs: recoveredAfterMs(outcomes, survivors.outcomes, atMs),
@@ -42,8 +42,8 @@ export function recovery(disturbed: Replayed, survivors: Replayed, { atMs }: Out
 }
 
 function recoveredAfterMs(
-  disturbed: readonly Outcome[],
-  survivors: readonly Outcome[],
+  disturbed: readonly RequestOutcome[],
+  survivors: readonly RequestOutcome[],
   atMs: number,
 ): number | null {
   const endMs = disturbed.at(-1)!.request.atMs;
@@ -56,7 +56,7 @@ function recoveredAfterMs(
   return null;
 }
 
-function within(outcomes: readonly Outcome[], fromMs: number, toMs: number): Outcome[] {
+function within(outcomes: readonly RequestOutcome[], fromMs: number, toMs: number): RequestOutcome[] {
   return outcomes.filter(
     ({ request, ttftMs }) => ttftMs !== null && request.atMs >= fromMs && request.atMs < toMs,
   );

@@ -1,13 +1,13 @@
 /** Replays a trace through a policy: many isolates, each with a snapshot that is some seconds old, over simulated engines. */
 import { type Breaker, CLOSED, fail, phaseOf } from '../../worker/domain/routing/breaker.ts';
-import type { Candidate, Home } from '../../worker/domain/routing/policy.ts';
+import type { Candidate, HomeNode } from '../../worker/domain/routing/policy.ts';
 import { PROFILES, type Profile } from '../emulator/profiles.ts';
 import { createRandom } from '../emulator/random.ts';
 import { type Hardware, HEARTBEAT_INTERVAL_MS } from '../protocol/schemas.ts';
 import type { SimPolicy, SimRequest } from './baselines/request.ts';
 import { MinHeap } from './min-heap.ts';
-import type { Contender } from './policies.ts';
-import type { SimJob } from './sim-engine.ts';
+import type { PolicySetup } from './policies.ts';
+import type { SimEngineRequest } from './sim-engine.ts';
 import { indexOf, PUBLISH_MS, type SimNode, SimPool } from './sim-pool.ts';
 import { conversationOf, type TraceRequest } from './trace.ts';
 
@@ -15,7 +15,7 @@ export interface ReplayOptions {
   readonly trace: readonly TraceRequest[];
   /** of each node */
   readonly hardware: readonly Hardware[];
-  readonly contender: Contender;
+  readonly policySetup: PolicySetup;
   readonly isolates: number;
   readonly snapshotAgeMs: number;
   readonly queuedMax: number;
@@ -32,7 +32,7 @@ export interface Outage {
 }
 
 /** Of each hardware its part. @returns places in `hardware` */
-export function struckBy({ share }: Outage, hardware: readonly Hardware[]): Set<number> {
+export function failedNodeIndexes({ share }: Outage, hardware: readonly Hardware[]): Set<number> {
   const seen = new Map<Hardware, number>();
   return new Set(
     hardware.flatMap((each, index) => {
@@ -44,7 +44,7 @@ export function struckBy({ share }: Outage, hardware: readonly Hardware[]): Set<
 }
 
 /** What became of one request. */
-export interface Outcome {
+export interface RequestOutcome {
   readonly request: TraceRequest;
   /** served: whole · refused: before its first token, the client may ask again · broken: after it */
   end: 'served' | 'refused' | 'broken';
@@ -57,8 +57,8 @@ export interface Outcome {
   decodeMs: number | null;
 }
 
-export interface Replayed {
-  readonly outcomes: readonly Outcome[];
+export interface ReplayResult {
+  readonly outcomes: readonly RequestOutcome[];
   /** mean fullness of each node over the whole run */
   readonly fullness: readonly number[];
   /** nodes that an outage killed, and tokens that were in their caches */
@@ -86,7 +86,7 @@ interface Isolate {
   readonly breakers: Map<number, Breaker>;
 }
 
-export function replay(options: ReplayOptions): Replayed {
+export function replay(options: ReplayOptions): ReplayResult {
   return new Replay(options).run();
 }
 
@@ -96,7 +96,7 @@ class Replay {
   readonly #pool: SimPool;
   readonly #isolates: readonly Isolate[];
   /** what the accounts' Wallets remember of conversations */
-  readonly #homes = new Map<number, Home>();
+  readonly #homes = new Map<number, HomeNode>();
   readonly #random: () => number;
   #nowMs = 0;
   #running: number;
@@ -104,19 +104,19 @@ class Replay {
   #lostTokens = 0;
 
   constructor(options: ReplayOptions) {
-    const { hardware, contender, queuedMax, profiles = PROFILES } = options;
+    const { hardware, policySetup, queuedMax, profiles = PROFILES } = options;
     this.#options = options;
     this.#random = createRandom(`replay ${options.seed}`);
     this.#pool = new SimPool(hardware, { profiles, queuedMax, ageMs: options.snapshotAgeMs });
-    this.#isolates = Array.from({ length: contender.oneRouter ? 1 : options.isolates }, () => ({
-      policy: contender.make(this.#random),
+    this.#isolates = Array.from({ length: policySetup.oneRouter ? 1 : options.isolates }, () => ({
+      policy: policySetup.make(this.#random),
       own: new Map(),
       breakers: new Map(),
     }));
     this.#running = options.trace.length;
   }
 
-  run(): Replayed {
+  run(): ReplayResult {
     const { trace, outage } = this.#options;
     const outcomes = trace.map(unserved);
     for (const node of this.#pool.nodes) {
@@ -136,7 +136,7 @@ class Replay {
     return { outcomes, fullness, struck: this.#struck().length, lostTokens: this.#lostTokens };
   }
 
-  #handle(event: Event, outcomes: readonly Outcome[]): void {
+  #handle(event: Event, outcomes: readonly RequestOutcome[]): void {
     const { atMs } = event;
     switch (event.kind) {
       case 'arrival': {
@@ -182,12 +182,12 @@ class Replay {
 
   #struck(): SimNode[] {
     const { outage, hardware } = this.#options;
-    const struck = outage ? struckBy(outage, hardware) : new Set();
+    const struck = outage ? failedNodeIndexes(outage, hardware) : new Set();
     return this.#pool.nodes.filter(({ index }) => struck.has(index));
   }
 
   /** As the gateway does: another node each time, as long as no token has come. */
-  #forward(outcome: Outcome, isolate: Isolate, tried: Set<number>): void {
+  #forward(outcome: RequestOutcome, isolate: Isolate, tried: Set<number>): void {
     while (tried.size < ATTEMPTS_MAX) {
       const chosen = isolate.policy(this.#candidates(isolate, tried), this.#requestOf(outcome.request));
       if (chosen === null) break;
@@ -201,12 +201,14 @@ class Replay {
   }
 
   #candidates(isolate: Isolate, tried: ReadonlySet<number>): readonly Candidate[] {
-    const { contender } = this.#options;
-    const known = contender.oneRouter ? this.#pool.seeNow(this.#nowMs) : this.#pool.see(this.#nowMs);
+    const { policySetup } = this.#options;
+    const known = policySetup.oneRouter
+      ? this.#pool.currentView(this.#nowMs)
+      : this.#pool.staleView(this.#nowMs);
     const all = [...known.candidates];
-    for (const [index, own] of isolate.own) {
-      const at = known.placeOf.get(index);
-      if (at !== undefined) all[at] = { ...all[at]!, own };
+    for (const [index, local] of isolate.own) {
+      const at = known.candidateIndexOf.get(index);
+      if (at !== undefined) all[at] = { ...all[at]!, local };
     }
     if (isolate.breakers.size === 0 && tried.size === 0) return all;
     return all.filter(({ node }) => {
@@ -223,7 +225,7 @@ class Replay {
   }
 
   /** @returns false where the queue is full */
-  #send(outcome: Outcome, isolate: Isolate, node: SimNode, tried: Set<number>): boolean {
+  #send(outcome: RequestOutcome, isolate: Isolate, node: SimNode, tried: Set<number>): boolean {
     const { request } = outcome;
     const own = isolate.own.get(node.index) ?? { requests: 0, waitingTokens: 0 };
     const startedMs = this.#nowMs;
@@ -233,7 +235,7 @@ class Replay {
       if (own.requests === 0) isolate.own.delete(node.index);
       if (firstTokenAtMs === null) own.waitingTokens -= request.promptTokens;
     };
-    const job: SimJob = {
+    const job: SimEngineRequest = {
       request,
       onFirstToken: (atMs, cachedTokens) => {
         firstTokenAtMs = atMs;
@@ -286,6 +288,6 @@ class Replay {
   }
 }
 
-function unserved(request: TraceRequest): Outcome {
+function unserved(request: TraceRequest): RequestOutcome {
   return { request, end: 'refused', node: null, attempts: 0, cachedTokens: 0, ttftMs: null, decodeMs: null };
 }

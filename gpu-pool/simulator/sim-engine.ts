@@ -12,7 +12,7 @@ import { BLOCK_TOKENS, type TraceRequest } from './trace.ts';
 /** SGLang reserves room for the output it expects, and for no more than this (CLIP_MAX_NEW_TOKENS_ESTIMATION). */
 const RESERVED_OUTPUT_TOKENS = 4_096;
 
-export interface SimJob {
+export interface SimEngineRequest {
   readonly request: TraceRequest;
   /** told once, when the first token is there */
   readonly onFirstToken: (atMs: number, cachedTokens: number) => void;
@@ -21,7 +21,7 @@ export interface SimJob {
   readonly onLost: () => void;
 }
 
-interface Running extends SimJob {
+interface RunningRequest extends SimEngineRequest {
   cachedTokens: number;
   prefillLeft: number;
   /** of the engine's token counter, at which the last token comes */
@@ -30,16 +30,16 @@ interface Running extends SimJob {
 }
 
 type Pass =
-  | { kind: 'prefill'; endsAtMs: number; done: Running[] }
+  | { kind: 'prefill'; endsAtMs: number; done: RunningRequest[] }
   | { kind: 'decode'; startedAtMs: number; stepMs: number; steps: number; endsAtMs: number };
 
 export class SimEngine {
   readonly profile: Profile;
   readonly cache = new BlockCache();
   readonly #queuedMax: number;
-  #waiting: SimJob[] = [];
-  #prefilling: Running[] = [];
-  readonly #decoding = new MinHeap<Running>((job) => job.endsAtToken);
+  #waiting: SimEngineRequest[] = [];
+  #prefilling: RunningRequest[] = [];
+  readonly #decoding = new MinHeap<RunningRequest>((job) => job.endsAtToken);
   /** tokens that each running sequence has got since the beginning */
   #tokenCounter = 0;
   #pass: Pass | null = null;
@@ -63,7 +63,7 @@ export class SimEngine {
     return this.profile.decodeBaseMs + this.profile.decodePerSequenceMs * this.#decoding.size;
   }
 
-  submit(job: SimJob, nowMs: number): 'accepted' | 'queue_full' {
+  submit(job: SimEngineRequest, nowMs: number): 'accepted' | 'queue_full' {
     if (this.#waiting.length >= this.#queuedMax) return 'queue_full';
     this.#waiting.push(job);
     if (this.#pass === null) this.#begin(nowMs);
@@ -81,7 +81,7 @@ export class SimEngine {
   }
 
   /** Waiting and running. */
-  get jobs(): SimJob[] {
+  get requests(): SimEngineRequest[] {
     return [...this.#waiting, ...this.#prefilling, ...this.#decoding.items];
   }
 
@@ -141,7 +141,7 @@ export class SimEngine {
   #beginPrefill(nowMs: number): void {
     const { chunkedPrefillTokens, prefillBaseMs, prefillTokensPerSecond } = this.profile;
     let budget = chunkedPrefillTokens;
-    const done: Running[] = [];
+    const done: RunningRequest[] = [];
     for (const job of this.#prefilling) {
       const chunk = Math.min(budget, job.prefillLeft);
       budget -= chunk;
@@ -153,7 +153,7 @@ export class SimEngine {
     this.#pass = { kind: 'prefill', endsAtMs: nowMs + ms, done };
   }
 
-  #endPrefill(done: readonly Running[], nowMs: number): void {
+  #endPrefill(done: readonly RunningRequest[], nowMs: number): void {
     if (done.length === 0) return;
     this.#prefilling = this.#prefilling.filter((job) => !done.includes(job));
     for (const job of done) {
@@ -196,7 +196,7 @@ export class SimEngine {
     this.cache.evictTo(this.profile.kvCapacityTokens - this.#privateTokens());
   }
 
-  #finish(job: Running, nowMs: number): void {
+  #finish(job: RunningRequest, nowMs: number): void {
     this.cache.unlock(job.request.blocks);
     job.onEnd(nowMs);
   }

@@ -11,8 +11,8 @@ import {
   warmByTime,
 } from '../../worker/domain/routing/breaker.ts';
 import { hash32 } from '../../worker/domain/routing/hash.ts';
-import { learnPace, type Pace, weigh } from '../../worker/domain/routing/measured-capacity.ts';
-import type { Candidate, OwnTraffic } from '../../worker/domain/routing/policy.ts';
+import { learnPace, nodeWeights, type Pace } from '../../worker/domain/routing/measured-capacity.ts';
+import type { Candidate, LocalLoad } from '../../worker/domain/routing/policy.ts';
 import type { Profile } from '../emulator/profiles.ts';
 import { type Hardware, HEARTBEAT_INTERVAL_MS, type NodeLoad } from '../protocol/schemas.ts';
 import { SimEngine } from './sim-engine.ts';
@@ -39,17 +39,17 @@ export interface SimNode {
 }
 
 /** What a router that has nothing under way itself would choose from. */
-export interface Sight {
+export interface PoolView {
   readonly candidates: readonly Candidate[];
   /** index of a node → its place among the candidates */
-  readonly placeOf: ReadonlyMap<number, number>;
+  readonly candidateIndexOf: ReadonlyMap<number, number>;
 }
 
 export class SimPool {
   readonly nodes: readonly SimNode[];
   readonly #makeEngine: (hardware: Hardware) => SimEngine;
   readonly #ageMs: number;
-  #snapshots: (Sight & { readonly atMs: number })[] = [];
+  #snapshots: (PoolView & { readonly atMs: number })[] = [];
 
   /** @param ageMs of the newest snapshot that a router can have */
   constructor(
@@ -86,7 +86,7 @@ export class SimPool {
 
   publish(nowMs: number): void {
     const up = this.nodes.filter(({ breaker }) => phaseOf(breaker, nowMs) !== 'open');
-    for (const [at, weight] of weigh(up).entries()) up[at]!.weight = weight;
+    for (const [at, weight] of nodeWeights(up).entries()) up[at]!.weight = weight;
     for (const node of this.nodes) node.fullness += node.alive ? fullnessOf(node.engine.load(nowMs)) : 0;
     this.#snapshots.push({ atMs: nowMs, ...sight(up, ({ load }) => load, nowMs) });
     // one that is old enough stays
@@ -95,12 +95,12 @@ export class SimPool {
   }
 
   /** What a router sees. */
-  see(nowMs: number): Sight {
+  staleView(nowMs: number): PoolView {
     return this.#snapshots.findLast(({ atMs }) => atMs <= nowMs - this.#ageMs) ?? this.#snapshots[0]!;
   }
 
   /** What one router at every node's side would see. */
-  seeNow(nowMs: number): Sight {
+  currentView(nowMs: number): PoolView {
     const up = this.nodes.filter(({ breaker }) => phaseOf(breaker, nowMs) !== 'open');
     return sight(up, ({ engine }) => engine.load(nowMs), nowMs);
   }
@@ -111,7 +111,7 @@ export class SimPool {
 
   /** The host dies, its caches with it. @returns what it had in hand */
   kill(node: SimNode) {
-    const jobs = node.engine.jobs;
+    const jobs = node.engine.requests;
     node.alive = false;
     node.version += 1;
     node.engine = this.#makeEngine(node.hardware);
@@ -135,15 +135,15 @@ function fullnessOf(load: NodeLoad): number {
   return Math.max(slots, (load.used_tokens + load.waiting_tokens) / load.capacity_tokens);
 }
 
-function sight(nodes: readonly SimNode[], loadOf: (node: SimNode) => NodeLoad, nowMs: number): Sight {
+function sight(nodes: readonly SimNode[], loadOf: (node: SimNode) => NodeLoad, nowMs: number): PoolView {
   const candidates = nodes.map((node): Candidate => {
     const view = viewOf(node, loadOf(node), nowMs);
-    return { node: view, seed: hash32(view.id), weight: view.weight * view.share, own: NOTHING };
+    return { node: view, seed: hash32(view.id), weight: view.weight * view.share, local: NOTHING };
   });
-  return { candidates, placeOf: new Map(nodes.map(({ index }, place) => [index, place])) };
+  return { candidates, candidateIndexOf: new Map(nodes.map(({ index }, place) => [index, place])) };
 }
 
-const NOTHING: OwnTraffic = { requests: 0, waitingTokens: 0 };
+const NOTHING: LocalLoad = { requests: 0, waitingTokens: 0 };
 
 function viewOf(node: SimNode, load: NodeLoad, nowMs: number): NodeView {
   const { id, hardware, capacity, breaker } = node;

@@ -37,7 +37,7 @@ export interface Scaling {
  * @param copies each of other people; below 1 that part of the conversations
  * @param minutes of its beginning that are used
  */
-export function widen(trace: readonly TraceRequest[], copies: number, minutes: number): TraceRequest[] {
+export function resizeTrace(trace: readonly TraceRequest[], copies: number, minutes: number): TraceRequest[] {
   const head = trace.filter(
     (request) =>
       request.atMs < minutes * 60_000 && (copies >= 1 || conversationOf(request) < copies * 2 ** 32),

@@ -6,7 +6,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { gzipSync } from 'node:zlib';
 import type { BrowserContext, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { makeKey, Visitor } from '../../gpu-pool/local/people.ts';
+import { createKey, PortalSession } from '../../gpu-pool/local/portal-session.ts';
 import { newId } from '../../worker/domain/ids.ts';
 import { api, chatBody, type Local } from '../e2e/local.ts';
 import { GITHUB_SETTINGS, openPortal, type Portal, signIn } from './kit.ts';
@@ -110,12 +110,12 @@ afterAll(() => portal?.end());
 /** Three keys, requests by all of them, and rollups of a month, few of them today: axe's time grows with the rows. */
 async function useIt({ local }: Portal): Promise<void> {
   const { dev } = local.stack;
-  const visitor = new Visitor(dev.baseUrl);
-  await visitor.enter({ ...dev.portal, name: 'Demo' });
+  const visitor = new PortalSession(dev.baseUrl);
+  await visitor.signInOrSignUp({ ...dev.portal, name: 'Demo' });
   const keys = [
     dev.apiKey,
-    await makeKey(visitor, { name: 'chat backend', capUsd: '25' }),
-    await makeKey(visitor, {
+    await createKey(visitor, { name: 'chat backend', capUsd: '25' }),
+    await createKey(visitor, {
       name: 'a-name-that-is-as-long-as-names-may-be-and-never-breaks-here',
       capUsd: '5',
     }),

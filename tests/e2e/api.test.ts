@@ -3,7 +3,7 @@ import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import OpenAI from 'openai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { makeKey, Visitor } from '../../gpu-pool/local/people.ts';
+import { createKey, PortalSession } from '../../gpu-pool/local/portal-session.ts';
 import { operatorApi } from '../../gpu-pool/local/stack.ts';
 import {
   api,
@@ -306,9 +306,9 @@ describe('refusals', () => {
 });
 
 describe('keys', () => {
-  async function enter(email: string): Promise<Visitor> {
-    const visitor = new Visitor(local.stack.dev.baseUrl);
-    await visitor.enter({ email, password: 'correct horse battery', name: email });
+  async function enter(email: string): Promise<PortalSession> {
+    const visitor = new PortalSession(local.stack.dev.baseUrl);
+    await visitor.signInOrSignUp({ email, password: 'correct horse battery', name: email });
     return visitor;
   }
   const ask = (key: string, content = 'Hi [[reasoning=5 answer=5]]', over = {}) =>
@@ -324,13 +324,13 @@ describe('keys', () => {
   };
 
   it('stop working when revoked, within ten seconds', async () => {
-    const visitor = new Visitor(local.stack.dev.baseUrl);
-    await visitor.enter({ ...local.stack.dev.portal, name: 'Demo' });
-    const key = await makeKey(visitor, { name: 'to revoke' });
+    const visitor = new PortalSession(local.stack.dev.baseUrl);
+    await visitor.signInOrSignUp({ ...local.stack.dev.portal, name: 'Demo' });
+    const key = await createKey(visitor, { name: 'to revoke' });
     expect((await ask(key)).status).toBe(200);
-    const page = await visitor.page('/keys');
+    const page = await visitor.getPage('/keys');
     const id = page.slice(page.indexOf('to revoke')).match(/key_[0-9a-z]{26}/)![0];
-    await visitor.form(`/keys/${id}/revoke`, {});
+    await visitor.submitForm(`/keys/${id}/revoke`, {});
     const revokedMs = Date.now();
     await eventually(async () => (await ask(key)).status === 401);
     expect(Date.now() - revokedMs).toBeLessThan(10_000);
@@ -338,7 +338,7 @@ describe('keys', () => {
 
   it('are served up to their cap and not past it', async () => {
     const visitor = await enter('capped@tollgate.example');
-    const key = await makeKey(visitor, { name: 'capped', capUsd: '0.01', capPeriod: 'day' });
+    const key = await createKey(visitor, { name: 'capped', capUsd: '0.01', capPeriod: 'day' });
     await giveCredit(await accountOf(key));
     const long = await ask(key, 'Go on. [[reasoning=2000 answer=18000]]', { max_tokens: 64_000 });
     const cut = (await long.json()) as {
@@ -357,7 +357,7 @@ describe('keys', () => {
 
   it('are refused more concurrency than they have', async () => {
     const visitor = await enter('single@tollgate.example');
-    const key = await makeKey(visitor, { name: 'single', concurrency: '1' });
+    const key = await createKey(visitor, { name: 'single', concurrency: '1' });
     await giveCredit(await accountOf(key));
     const running = await ask(key, 'Slowly. [[reasoning=300 answer=300]]', { stream: true });
     const second = await ask(key);
@@ -370,7 +370,7 @@ describe('keys', () => {
   });
 
   it('are refused with an empty balance, and told where to top up', async () => {
-    const key = await makeKey(await enter('poor@tollgate.example'), { name: 'poor' });
+    const key = await createKey(await enter('poor@tollgate.example'), { name: 'poor' });
     const refused = await ask(key);
     expect(refused.status).toBe(402);
     const { error } = (await refused.json()) as { error: { code: string; message: string } };

@@ -1,6 +1,6 @@
 /** The last cent: an answer ends where credit does, and requests that race for it get it once. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { makeKey, Visitor } from '../../gpu-pool/local/people.ts';
+import { createKey, PortalSession } from '../../gpu-pool/local/portal-session.ts';
 import { operatorApi } from '../../gpu-pool/local/stack.ts';
 import { readMoney } from './books.ts';
 import { chatBody, expectLaws, type Local, startLocal } from './local.ts';
@@ -20,9 +20,13 @@ afterAll(() => local.end());
 /** An account with one cent, and a key for it that is not what limits it. */
 async function withOneCent(name: string): Promise<{ apiKey: string; accountId: string }> {
   const origin = local.stack.dev.baseUrl;
-  const visitor = new Visitor(origin);
-  await visitor.enter({ email: `${name}@tollgate.example`, password: 'correct horse battery', name });
-  const apiKey = await makeKey(visitor, { name, concurrency: '10000', requestsPerMinute: '100000' });
+  const visitor = new PortalSession(origin);
+  await visitor.signInOrSignUp({
+    email: `${name}@tollgate.example`,
+    password: 'correct horse battery',
+    name,
+  });
+  const apiKey = await createKey(visitor, { name, concurrency: '10000', requestsPerMinute: '100000' });
   const key = await fetch(`${origin}/v1/key`, { headers: { authorization: `Bearer ${apiKey}` } });
   const { account_id: accountId } = (await key.json()) as { account_id: string };
   await operatorApi(local.stack.edge, 'POST', `/accounts/${accountId}/grants`, {

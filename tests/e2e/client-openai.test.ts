@@ -3,7 +3,7 @@ import OpenAI from 'openai';
 import { zodResponseFormat } from 'openai/helpers/zod';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { makeKey, Visitor } from '../../gpu-pool/local/people.ts';
+import { createKey, PortalSession } from '../../gpu-pool/local/portal-session.ts';
 import { publishedShape } from '../shapes/published-shape.ts';
 import {
   eventually,
@@ -228,9 +228,9 @@ describe('refusals', () => {
   });
 
   it('of a rate limit is retried by the client when it was told to, and then answered', async () => {
-    const visitor = new Visitor(local.stack.dev.baseUrl);
-    await visitor.enter({ ...local.stack.dev.portal, name: 'Demo' });
-    const key = await makeKey(visitor, { name: 'single', concurrency: '1' });
+    const visitor = new PortalSession(local.stack.dev.baseUrl);
+    await visitor.signInOrSignUp({ ...local.stack.dev.portal, name: 'Demo' });
+    const key = await createKey(visitor, { name: 'single', concurrency: '1' });
     const patient = clientWith(key, { maxRetries: 8 });
     const first = await patient.chat.completions.create({
       ...ask('Slowly. [[reasoning=200 answer=600]]'),

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startAgentProcess, startEngine } from '../../gpu-pool/local/node.ts';
-import { makeKey, Visitor } from '../../gpu-pool/local/people.ts';
+import { createKey, PortalSession } from '../../gpu-pool/local/portal-session.ts';
 import { type LocalNode, operatorApi } from '../../gpu-pool/local/stack.ts';
 import type { Hardware } from '../../gpu-pool/protocol/schemas.ts';
 import { type BookNode, openBooks } from './books.ts';
@@ -87,9 +87,9 @@ async function addNode(
 /** As far as the account's limits go: they are not what is tested here. */
 async function eagerKey(): Promise<string> {
   const { edge, dev } = local.stack;
-  const visitor = new Visitor(edge.url);
-  await visitor.enter({ ...dev.portal, name: 'Demo Startup' });
-  return makeKey(visitor, { name: 'load', requestsPerMinute: '6000', concurrency: '1000' });
+  const visitor = new PortalSession(edge.url);
+  await visitor.signInOrSignUp({ ...dev.portal, name: 'Demo Startup' });
+  return createKey(visitor, { name: 'load', requestsPerMinute: '6000', concurrency: '1000' });
 }
 
 interface Seen {

@@ -1,5 +1,5 @@
 /** The customers of a soak, who sign up, get credit and make keys as anybody would. */
-import { makeKey, Visitor } from '../../gpu-pool/local/people.ts';
+import { createKey, PortalSession } from '../../gpu-pool/local/portal-session.ts';
 import { operatorApi, type Stack } from '../../gpu-pool/local/stack.ts';
 import { insist } from './insist.ts';
 import type { Asker } from './request-plan.ts';
@@ -11,7 +11,7 @@ export interface SoakKey {
 }
 
 interface Customer {
-  readonly visitor: Visitor;
+  readonly visitor: PortalSession;
   readonly keys: SoakKey[];
 }
 
@@ -34,8 +34,8 @@ const STRANGERS_KEY = 'sk-tg-0000000000000000000000000000000000000000000000';
 
 export async function openAccounts(stack: Stack): Promise<Household> {
   const origin = stack.dev.baseUrl;
-  const demo = new Visitor(origin);
-  await demo.enter({ ...stack.dev.portal, name: 'Demo' });
+  const demo = new PortalSession(origin);
+  await demo.signInOrSignUp({ ...stack.dev.portal, name: 'Demo' });
   const rich = [
     await customer(origin, demo, 3),
     await signUp(origin, 'large', 3),
@@ -69,26 +69,30 @@ export async function openAccounts(stack: Stack): Promise<Household> {
       const gone = new Set(revocations.map(({ keyId }) => keyId));
       const next = leaving.keys.find(({ keyId }) => !gone.has(keyId));
       if (!next) return void leaving.keys.push(await newKey(origin, leaving.visitor, `late ${gone.size}`));
-      await leaving.visitor.form(`/keys/${next.keyId}/revoke`, {});
+      await leaving.visitor.submitForm(`/keys/${next.keyId}/revoke`, {});
       revocations.push({ keyId: next.keyId, atMs: Date.now() });
     },
   };
 }
 
 async function signUp(origin: string, name: string, keys: number): Promise<Customer> {
-  const visitor = new Visitor(origin);
-  await visitor.enter({ email: `${name}@tollgate.example`, password: 'correct horse battery', name });
+  const visitor = new PortalSession(origin);
+  await visitor.signInOrSignUp({
+    email: `${name}@tollgate.example`,
+    password: 'correct horse battery',
+    name,
+  });
   return customer(origin, visitor, keys);
 }
 
-async function customer(origin: string, visitor: Visitor, count: number): Promise<Customer> {
+async function customer(origin: string, visitor: PortalSession, count: number): Promise<Customer> {
   const keys: SoakKey[] = [];
   for (let n = 0; n < count; n++) keys.push(await newKey(origin, visitor, `soak ${n}`));
   return { visitor, keys };
 }
 
-async function newKey(origin: string, visitor: Visitor, name: string): Promise<SoakKey> {
-  const apiKey = await makeKey(visitor, { name, requestsPerMinute: '100000', concurrency: '10000' });
+async function newKey(origin: string, visitor: PortalSession, name: string): Promise<SoakKey> {
+  const apiKey = await createKey(visitor, { name, requestsPerMinute: '100000', concurrency: '10000' });
   const response = await fetch(`${origin}/v1/key`, { headers: { authorization: `Bearer ${apiKey}` } });
   const { account_id, id } = (await response.json()) as { account_id: string; id: string };
   return { accountId: account_id, keyId: id, apiKey };

@@ -1,4 +1,4 @@
-import { fullness } from '../../../worker/domain/routing/wait.ts';
+import { fullness } from '../../../worker/domain/routing/wait-estimate.ts';
 import { leastBy, type MakePolicy } from './request.ts';
 
 /** Knows what every cache holds at this moment: the longest prefix decides, and among equals the emptiest node. */

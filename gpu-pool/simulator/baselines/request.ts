@@ -14,8 +14,8 @@ export type SimPolicy = Policy<SimRequest>;
 export type MakePolicy = (random: () => number) => SimPolicy;
 
 /** Requests at a node as the usual routers count them: not weighted, and their own in the larger of two counts. */
-export function requestsAt({ node, own }: Candidate): number {
-  return Math.max(node.load.running_requests + node.load.waiting_requests, own.requests);
+export function requestsAt({ node, local }: Candidate): number {
+  return Math.max(node.load.running_requests + node.load.waiting_requests, local.requests);
 }
 
 export function leastBy(

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { virtualClock } from '../../../gpu-pool/emulator/clock.ts';
 import { Engine } from '../../../gpu-pool/emulator/engine.ts';
-import type { Counts, JobSpec } from '../../../gpu-pool/emulator/job.ts';
+import type { EngineRequestSpec, TokenCounts } from '../../../gpu-pool/emulator/engine-request.ts';
 import { type LogLine, openEngineLog, readEngineLog } from '../../../gpu-pool/emulator/log.ts';
 import type { Finish } from '../../../gpu-pool/emulator/plan.ts';
 import { PROFILES } from '../../../gpu-pool/emulator/profiles.ts';
@@ -19,11 +19,11 @@ const logFile = () => join(mkdtempSync(join(tmpdir(), 'emulator-')), 'engine.jso
 /** A job of `length` tokens whose end is a promise. */
 function job(
   rid: string,
-  { length = 1_000, onToken = () => {}, ...rest }: Partial<JobSpec> & { length?: number } = {},
+  { length = 1_000, onToken = () => {}, ...rest }: Partial<EngineRequestSpec> & { length?: number } = {},
 ) {
-  const { promise: ended, resolve } = Promise.withResolvers<{ finishes: Finish[]; counts: Counts }>();
+  const { promise: ended, resolve } = Promise.withResolvers<{ finishes: Finish[]; counts: TokenCounts }>();
   const token = { text: 'x', shown: 'x', reasoning: false };
-  const spec: JobSpec = {
+  const spec: EngineRequestSpec = {
     rid,
     cacheKey: '',
     prompt: [rid],
@@ -254,7 +254,7 @@ describe('scheduler', () => {
       onToken: (_, __, { completionTokens }) => {
         if (completionTokens !== 10) return;
         leftAtMs = clock.nowMs();
-        engine.clientLeft('leaver');
+        engine.clientDisconnected('leaver');
       },
     });
     engine.submit(leaver.spec);

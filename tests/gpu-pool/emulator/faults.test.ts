@@ -4,7 +4,7 @@ import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { FAULT_EFFECTS, type FaultKind } from '../../../gpu-pool/emulator/faults.ts';
+import { FAULT_DESCRIPTIONS, type FaultKind } from '../../../gpu-pool/emulator/faults.ts';
 import { readEngineLog } from '../../../gpu-pool/emulator/log.ts';
 import type { Emulator } from '../../../gpu-pool/emulator/server.ts';
 import { complete, emulate, type Json, lastUsage, post, stream, textOf, usages, user } from './client.ts';
@@ -147,7 +147,7 @@ const CHECKS: Record<FaultKind, (emulator: Emulator) => Promise<void>> = {
 const EXTRAS: Partial<Record<FaultKind, object>> = { trickle: { everyMs: 5 } };
 
 describe('faults', () => {
-  it.each(Object.keys(FAULT_EFFECTS) as FaultKind[])('%s strikes once and is gone', async (kind) => {
+  it.each(Object.keys(FAULT_DESCRIPTIONS) as FaultKind[])('%s strikes once and is gone', async (kind) => {
     const emulator = await emulate();
     const set = await fetch(`${emulator.url}/emulator/faults`, {
       method: 'POST',

@@ -9,15 +9,15 @@ import { PROFILES } from '../../../gpu-pool/emulator/profiles.ts';
 import type { Hardware } from '../../../gpu-pool/protocol/schemas.ts';
 import { BlockCache } from '../../../gpu-pool/simulator/block-cache.ts';
 import { ceilingHitRate } from '../../../gpu-pool/simulator/ceiling.ts';
-import { makeTrace } from '../../../gpu-pool/simulator/made-trace.ts';
 import { measure } from '../../../gpu-pool/simulator/measure.ts';
 import { MinHeap } from '../../../gpu-pool/simulator/min-heap.ts';
 import { plan } from '../../../gpu-pool/simulator/plan.ts';
 import { POLICIES } from '../../../gpu-pool/simulator/policies.ts';
 import { recovery } from '../../../gpu-pool/simulator/recovery.ts';
-import { type Outage, replay, struckBy } from '../../../gpu-pool/simulator/replay.ts';
+import { failedNodeIndexes, type Outage, replay } from '../../../gpu-pool/simulator/replay.ts';
 import { SimEngine } from '../../../gpu-pool/simulator/sim-engine.ts';
-import { readTrace, type TraceRequest, widen } from '../../../gpu-pool/simulator/trace.ts';
+import { makeSyntheticTrace } from '../../../gpu-pool/simulator/synthetic-trace.ts';
+import { readTrace, resizeTrace, type TraceRequest } from '../../../gpu-pool/simulator/trace.ts';
 
 const MIX: Hardware[] = ['8xh800-pair', '8xmi300x', '8xmi300x'];
 const pool = (nodes: number) => Array.from({ length: nodes }, (_, at) => MIX[at % MIX.length]!);
@@ -153,24 +153,24 @@ describe('traces', () => {
   });
 
   it('grow by other people’s conversations and shrink by whole conversations', () => {
-    const trace = makeTrace({ requests: 800, seed: 3 });
-    const wide = widen(trace, 3, 1e6);
+    const trace = makeSyntheticTrace({ requests: 800, seed: 3 });
+    const wide = resizeTrace(trace, 3, 1e6);
     expect(wide.length).toBe(3 * trace.length);
     expect(new Set(wide.flatMap(({ blocks }) => blocks)).size).toBe(
       3 * new Set(trace.flatMap(({ blocks }) => blocks)).size,
     );
-    const narrow = widen(trace, 0.25, 1e6);
+    const narrow = resizeTrace(trace, 0.25, 1e6);
     expect(narrow.length / trace.length).toBeGreaterThan(0.1);
     expect(narrow.length / trace.length).toBeLessThan(0.4);
   });
 });
 
 describe('a replay', () => {
-  const trace = makeTrace({ requests: 1_500, seed: 7 });
+  const trace = makeSyntheticTrace({ requests: 1_500, seed: 7 });
 
   it('is the same for the same seed, and another for another', () => {
     const run = (seed: number) =>
-      measure(replay({ ...ROUTERS, trace, hardware: pool(8), contender: POLICIES.random, seed }));
+      measure(replay({ ...ROUTERS, trace, hardware: pool(8), policySetup: POLICIES.random, seed }));
     expect(run(1)).toEqual(run(1));
     expect(run(1)).not.toEqual(run(2));
   });
@@ -178,7 +178,7 @@ describe('a replay', () => {
   it.each(Object.keys(POLICIES) as (keyof typeof POLICIES)[])(
     'of %s accounts for every request',
     (policy) => {
-      const { outcomes } = replay({ ...ROUTERS, trace, hardware: pool(8), contender: POLICIES[policy] });
+      const { outcomes } = replay({ ...ROUTERS, trace, hardware: pool(8), policySetup: POLICIES[policy] });
       expect(outcomes.length).toBe(trace.length);
       for (const { end, ttftMs, decodeMs, node, attempts, cachedTokens, request } of outcomes) {
         expect(end).toBe('served');
@@ -191,7 +191,7 @@ describe('a replay', () => {
   it('of a pool that is too small refuses early instead of piling up', () => {
     const crowd = trace.map((request) => ({ ...request, atMs: request.atMs / 200 }));
     const figures = measure(
-      replay({ ...ROUTERS, queuedMax: 8, trace: crowd, hardware: pool(2), contender: POLICIES.affinity }),
+      replay({ ...ROUTERS, queuedMax: 8, trace: crowd, hardware: pool(2), policySetup: POLICIES.affinity }),
     );
     expect(figures.served).toBeLessThan(figures.requests);
     expect(figures.served + figures.broken).toBeGreaterThan(0);
@@ -200,12 +200,12 @@ describe('a replay', () => {
 
   it('loses no request that had no token when nodes die, and finds the way back', () => {
     const outage: Outage = { atMs: 1_200_000, share: 1 / 3, forMs: 600_000 };
-    const options = { ...ROUTERS, trace, hardware: pool(9), contender: POLICIES.affinity };
-    expect([...struckBy(outage, options.hardware)].map((at) => options.hardware[at])).toEqual(
+    const options = { ...ROUTERS, trace, hardware: pool(9), policySetup: POLICIES.affinity };
+    expect([...failedNodeIndexes(outage, options.hardware)].map((at) => options.hardware[at])).toEqual(
       expect.arrayContaining(['8xh800-pair', '8xmi300x']),
     );
     const replayed = replay({ ...options, outage });
-    const dead = struckBy(outage, options.hardware);
+    const dead = failedNodeIndexes(outage, options.hardware);
     const told = recovery(
       replayed,
       replay({ ...options, hardware: options.hardware.filter((_, at) => !dead.has(at)) }),
@@ -256,11 +256,11 @@ describe('the serving policy on sixteen mixed nodes', () => {
   const load = () =>
     existsSync(MOONCAKE)
       ? readTrace(MOONCAKE, { output: 8, rate: 1 })
-      : makeTrace({ requests: 8_000, seed: 1 });
+      : makeSyntheticTrace({ requests: 8_000, seed: 1 });
 
   it(`finds at least 97 % of what can be found, sooner than every baseline, on ${held}`, async () => {
     const options = { ...ROUTERS, trace: await load(), hardware: pool(16) };
-    const ours = measure(replay({ ...options, contender: POLICIES.affinity }));
+    const ours = measure(replay({ ...options, policySetup: POLICIES.affinity }));
     expect(ours.hitRate / ceilingHitRate(options)).toBeGreaterThanOrEqual(0.97);
     expect(ours).toMatchObject({ served: options.trace.length, amplification: 1 });
     const {
@@ -269,21 +269,23 @@ describe('the serving policy on sixteen mixed nodes', () => {
       longest_prefix_one_router: _omniscient,
       ...baselines
     } = POLICIES;
-    for (const [name, contender] of Object.entries(baselines)) {
-      const { ttftP99Ms } = measure(replay({ ...options, contender }));
+    for (const [name, policySetup] of Object.entries(baselines)) {
+      const { ttftP99Ms } = measure(replay({ ...options, policySetup }));
       expect([name, ours.ttftP99Ms < ttftP99Ms]).toEqual([name, true]);
     }
   }, 120_000);
 
   it.runIf(existsSync(MOONCAKE))(`keeps the nodes balanced, on ${held}`, async () => {
     const options = { ...ROUTERS, trace: await load(), hardware: pool(16) };
-    expect(measure(replay({ ...options, contender: POLICIES.affinity })).imbalance).toBeLessThanOrEqual(1.15);
+    expect(measure(replay({ ...options, policySetup: POLICIES.affinity })).imbalance).toBeLessThanOrEqual(
+      1.15,
+    );
   });
 
   it(`is back within the time of a refill when a third of the nodes dies, on ${held}`, async () => {
-    const options = { ...ROUTERS, trace: await load(), hardware: pool(16), contender: POLICIES.affinity };
+    const options = { ...ROUTERS, trace: await load(), hardware: pool(16), policySetup: POLICIES.affinity };
     const outage: Outage = { atMs: 1_800_000, share: 1 / 3, forMs: 1e9 };
-    const dead = struckBy(outage, options.hardware);
+    const dead = failedNodeIndexes(outage, options.hardware);
     const survivors = replay({ ...options, hardware: options.hardware.filter((_, at) => !dead.has(at)) });
     const told = recovery(replay({ ...options, outage }), survivors, outage);
     expect(told.recoveredAfterMs).toBeLessThanOrEqual(told.refillMs);

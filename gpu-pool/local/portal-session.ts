@@ -6,7 +6,7 @@ export interface Credentials {
 }
 
 /** A browser without a screen: keeps cookies, sends forms as the portal's pages do. */
-export class Visitor {
+export class PortalSession {
   readonly #origin: string;
   readonly #cookies = new Map<string, string>();
 
@@ -15,28 +15,28 @@ export class Visitor {
   }
 
   /** Signs in, or signs up when there is no such person yet. @throws Error when neither works */
-  async enter(who: Credentials & { name: string }): Promise<void> {
-    const { email, password, name } = who;
-    if (await this.#lets('/sign-in', { email, password })) return;
-    if (await this.#lets('/sign-up', { name, email, password })) return;
+  async signInOrSignUp(credentials: Credentials & { name: string }): Promise<void> {
+    const { email, password, name } = credentials;
+    if (await this.#tryForm('/sign-in', { email, password })) return;
+    if (await this.#tryForm('/sign-up', { name, email, password })) return;
     throw new Error(`${email} can neither sign in nor sign up at ${this.#origin}`);
   }
 
-  async page(path: string): Promise<string> {
+  async getPage(path: string): Promise<string> {
     return (await this.#send(path, {})).text();
   }
 
   /** Sends a form and returns the page that its redirect leads to. */
-  async form(path: string, fields: Record<string, string>): Promise<string> {
-    const answer = await this.#send(path, { method: 'POST', body: new URLSearchParams(fields) });
-    const next = answer.headers.get('location');
-    if (next === null) throw new Error(`the form at ${path} was refused with ${answer.status}`);
-    return this.page(new URL(next, this.#origin).pathname);
+  async submitForm(path: string, fields: Record<string, string>): Promise<string> {
+    const response = await this.#send(path, { method: 'POST', body: new URLSearchParams(fields) });
+    const next = response.headers.get('location');
+    if (next === null) throw new Error(`the form at ${path} was refused with ${response.status}`);
+    return this.getPage(new URL(next, this.#origin).pathname);
   }
 
-  async #lets(path: string, fields: Record<string, string>): Promise<boolean> {
-    const answer = await this.#send(path, { method: 'POST', body: new URLSearchParams(fields) });
-    return answer.status === 302 || answer.status === 303;
+  async #tryForm(path: string, fields: Record<string, string>): Promise<boolean> {
+    const response = await this.#send(path, { method: 'POST', body: new URLSearchParams(fields) });
+    return response.status === 302 || response.status === 303;
   }
 
   async #send(path: string, init: RequestInit): Promise<Response> {
@@ -54,14 +54,14 @@ export class Visitor {
 const API_KEY = /sk-tg-[0-9A-Za-z]{46}/;
 
 /** A key of this person: the first one, which sign-up shows, or a new one. */
-export async function obtainKey(visitor: Visitor): Promise<string> {
-  const shown = (await visitor.page('/start')).match(API_KEY);
-  return shown ? shown[0] : makeKey(visitor, { name: 'npm start' });
+export async function obtainKey(session: PortalSession): Promise<string> {
+  const shown = (await session.getPage('/start')).match(API_KEY);
+  return shown ? shown[0] : createKey(session, { name: 'npm start' });
 }
 
 /** A new key; fields that are left out stay as the portal's form has them. */
-export async function makeKey(
-  visitor: Visitor,
+export async function createKey(
+  session: PortalSession,
   fields: {
     name: string;
     capUsd?: string;
@@ -70,7 +70,7 @@ export async function makeKey(
     concurrency?: string;
   },
 ): Promise<string> {
-  const asTheFormHas = {
+  const formDefaults = {
     capUsd: '',
     capPeriod: 'month',
     requestsPerMinute: '600',
@@ -78,7 +78,7 @@ export async function makeKey(
     concurrency: '100',
     expiryDays: '',
   };
-  const made = (await visitor.form('/keys', { ...asTheFormHas, ...fields })).match(API_KEY);
-  if (!made) throw new Error('the portal showed no key');
-  return made[0];
+  const key = (await session.submitForm('/keys', { ...formDefaults, ...fields })).match(API_KEY);
+  if (!key) throw new Error('the portal showed no key');
+  return key[0];
 }

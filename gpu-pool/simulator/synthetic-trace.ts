@@ -10,7 +10,7 @@ const SYSTEM_PROMPTS = 12;
 const TURNS_MEAN = 3;
 
 /** @returns about an hour of `requests` requests, oldest first */
-export function makeTrace({ requests, seed }: { requests: number; seed: number }): TraceRequest[] {
+export function makeSyntheticTrace({ requests, seed }: { requests: number; seed: number }): TraceRequest[] {
   const random = createRandom(`trace ${seed}`);
   const exponential = (mean: number) => -mean * Math.log(1 - random());
   const between = (least: number, most: number) => Math.round(least * (most / least) ** random());

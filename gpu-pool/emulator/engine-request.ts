@@ -1,0 +1,114 @@
+/** One request inside the scheduler, and the sums over its choices. */
+import type { LogLine } from './log.ts';
+import type { ChoicePlan, Finish, PlannedToken } from './plan.ts';
+import type { CacheNode } from './radix-cache.ts';
+
+/** Cumulative counts of one choice, or, at the end, summed over choices. */
+export interface TokenCounts {
+  promptTokens: number;
+  cachedTokens: number;
+  completionTokens: number;
+  reasoningTokens: number;
+}
+
+export interface EngineRequestSpec {
+  rid: string;
+  cacheKey: string;
+  prompt: string[];
+  choices: ChoicePlan[];
+  maxTokens: number;
+  streaming: boolean;
+  /** the higher goes first */
+  priority: number;
+  /** scripted fault: neither an abort nor the client's leaving stops it */
+  ignoreAbort: boolean;
+  onToken(choice: number, token: PlannedToken, counts: TokenCounts): void;
+  onEnd(finishes: Finish[], counts: TokenCounts): void;
+}
+
+export interface EngineRequest extends EngineRequestSpec {
+  phase: 'waiting' | 'prefill' | 'decode';
+  cacheNode: CacheNode | null;
+  cachedTokens: number;
+  prefillLeft: number;
+  /** tokens generated so far, a choice */
+  produced: number[];
+  reasoningProduced: number[];
+  aborted: boolean;
+  disconnectedAtMs: number | null;
+  submittedMs: number;
+  lastTokenMs: number | null;
+}
+
+/** The scheduler reserves at most this much output a sequence (`SGLANG_CLIP_MAX_NEW_TOKENS_ESTIMATION`). */
+const RESERVED_OUTPUT_TOKENS_MAX = 4_096;
+export function newEngineRequest(spec: EngineRequestSpec, submittedMs: number): EngineRequest {
+  return {
+    ...spec,
+    phase: 'waiting',
+    cacheNode: null,
+    cachedTokens: 0,
+    prefillLeft: 0,
+    produced: spec.choices.map(() => 0),
+    reasoningProduced: spec.choices.map(() => 0),
+    aborted: false,
+    disconnectedAtMs: null,
+    submittedMs,
+    lastTokenMs: null,
+  };
+}
+
+/** Counts of one choice so far. */
+export function countsOfChoice(request: EngineRequest, choice: number): TokenCounts {
+  return counts(request, request.produced[choice]!, request.reasoningProduced[choice]!);
+}
+
+/** Counts so far, summed over choices; the prompt counts once. */
+export function totalCounts(request: EngineRequest): TokenCounts {
+  return counts(request, sum(request.produced), sum(request.reasoningProduced));
+}
+
+/** How each choice ended: as planned, or aborted on its way. */
+export function finishesOf(request: EngineRequest): Finish[] {
+  return request.choices.map((plan, choice) =>
+    request.produced[choice] === plan.tokens.length ? plan.finish : { type: 'abort', matched: null },
+  );
+}
+
+/** KV tokens of a running request that are not (yet) part of the prefix cache. */
+export function privateTokens(request: EngineRequest): number {
+  return (
+    request.prompt.length -
+    request.prefillLeft -
+    (request.cacheNode?.depthTokens ?? 0) +
+    sum(request.produced)
+  );
+}
+
+export function endLine(request: EngineRequest, { t, aborted }: { t: number; aborted: boolean }): LogLine {
+  const totals = totalCounts(request);
+  return {
+    t,
+    end: request.rid,
+    prompt_tokens: totals.promptTokens,
+    cached_tokens: totals.cachedTokens,
+    completion_tokens: totals.completionTokens,
+    reasoning_tokens: totals.reasoningTokens,
+    finish: aborted ? 'abort' : request.choices.map((plan) => plan.finish.type).join(','),
+  };
+}
+
+function counts(request: EngineRequest, completionTokens: number, reasoningTokens: number): TokenCounts {
+  const { prompt, cachedTokens } = request;
+  return { promptTokens: prompt.length, cachedTokens, completionTokens, reasoningTokens };
+}
+
+/** Output that a request may still need room for. */
+export function reservedTokens(request: EngineRequest): number {
+  const each = Math.min(request.maxTokens, RESERVED_OUTPUT_TOKENS_MAX);
+  return request.produced.reduce((total, produced) => total + Math.max(0, each - produced), 0);
+}
+
+function sum(numbers: number[]): number {
+  return numbers.reduce((total, next) => total + next, 0);
+}
