@@ -1,10 +1,10 @@
-/** One route of the document: what goes in, what comes out, and which refusals it has. */
+/** One operation of the OpenAPI document: its parameters and body, its response, and its errors. */
 import * as z from 'zod';
 import type { ZodOpenApiOperationObject, ZodOpenApiResponsesObject } from 'zod-openapi';
 import { ErrorEnvelope } from './responses.ts';
 
-/** What each status means, in one breath. */
-const REFUSALS = {
+/** The description of each error status. */
+const ERRORS = {
   400: 'A field is wrong; `param` names it.',
   401: 'The key is missing, malformed, unknown, revoked or expired.',
   402: 'The balance or a cap is reached; the message says which and how much is missing.',
@@ -19,13 +19,14 @@ const REFUSALS = {
   503: 'All nodes are busy, or none serves the model now. Nothing was charged.',
   504: 'No first token came in time. Nothing was charged.',
 } as const;
-export type Refused = keyof typeof REFUSALS;
+export type ErrorStatus = keyof typeof ERRORS;
 
-export const INFERENCE: readonly Refused[] = [
+/** Errors of a route that asks a model for an answer. */
+export const INFERENCE_ERRORS: readonly ErrorStatus[] = [
   400, 401, 402, 403, 404, 409, 413, 415, 422, 429, 502, 503, 504,
 ];
 
-/** Sent with every answer; the limits where somebody was recognised. */
+/** Headers of every response; the rate limits are sent where a key was recognised. */
 const HEADERS = z.object({
   'x-request-id': z.string().meta({ description: 'names the request for ever, as does `request-id`' }),
   'openai-processing-ms': z.string(),
@@ -34,7 +35,7 @@ const HEADERS = z.object({
   'x-ratelimit-reset-requests': z.string().optional(),
 });
 
-export interface Described {
+export interface OperationSpec {
   readonly tag: string;
   readonly summary: string;
   readonly description?: string;
@@ -42,39 +43,42 @@ export interface Described {
   readonly query?: z.ZodObject;
   readonly body?: z.ZodType;
   readonly bodyExample?: unknown;
-  /** of its body; default: JSON */
+  /** media type of the body; default: JSON */
   readonly bodyType?: string;
-  readonly answer: z.ZodType;
+  readonly response: z.ZodType;
   readonly status?: 200 | 201;
-  /** another form of the answer: its media type and what it is */
-  readonly also?: readonly [mediaType: string, description: string];
-  readonly refusals: readonly Refused[];
-  readonly refusalShape?: z.ZodType;
-  /** null: nobody has to say who they are */
+  /** another form of the response */
+  readonly alternative?: readonly [mediaType: string, description: string];
+  readonly errors: readonly ErrorStatus[];
+  /** of the error's body; default: OpenAI's envelope */
+  readonly errorSchema?: z.ZodType;
+  /** names of accepted security schemes, default: bearer; null: no key is needed */
   readonly security?: readonly string[] | null;
   readonly samples?: readonly { lang: string; label: string; source: string }[];
 }
 
-export function operation(described: Described): ZodOpenApiOperationObject {
-  const { tag, summary, description, path, query, body, bodyExample, answer, also, refusals } = described;
-  const { bodyType = 'application/json', status = 200, refusalShape = ErrorEnvelope } = described;
+export function operation(spec: OperationSpec): ZodOpenApiOperationObject {
+  const { tag, summary, description, path, query, body, bodyExample, response, alternative, errors } = spec;
+  const { bodyType = 'application/json', status = 200, errorSchema = ErrorEnvelope } = spec;
   const responses: ZodOpenApiResponsesObject = {
     [status]: {
       description: summary,
       headers: HEADERS,
       content: {
-        'application/json': { schema: answer },
-        ...(also ? { [also[0]]: { schema: z.string().meta({ description: also[1] }) } } : {}),
+        'application/json': { schema: response },
+        ...(alternative
+          ? { [alternative[0]]: { schema: z.string().meta({ description: alternative[1] }) } }
+          : {}),
       },
     },
   };
-  for (const each of refusals)
-    responses[`${each}`] = {
-      description: REFUSALS[each],
-      content: { 'application/json': { schema: refusalShape } },
+  for (const error of errors)
+    responses[`${error}`] = {
+      description: ERRORS[error],
+      content: { 'application/json': { schema: errorSchema } },
     };
   const params = { ...(path ? { path } : {}), ...(query ? { query } : {}) };
-  const { security = ['bearer'], samples } = described;
+  const { security = ['bearer'], samples } = spec;
   return {
     tags: [tag],
     summary,

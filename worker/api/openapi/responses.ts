@@ -1,4 +1,4 @@
-/** What the API answers, for its description; tests hold real answers against it. Unknown fields may be added. */
+/** Schemas of the API's responses, for its description. Tests check real responses against them; fields may be added. */
 import * as z from 'zod';
 
 const Usd = z.string().meta({ description: 'US dollars, exact', example: '0.000009' });
@@ -162,7 +162,7 @@ export const AnthropicModels = z.object({
   last_id: z.string().nullable(),
 });
 
-/** OpenAI's list, in pages. */
+/** One page of a list, in OpenAI's form. */
 export function listOf<Item extends z.ZodType>(item: Item) {
   return z.looseObject({ object: z.literal('list'), data: z.array(item), has_more: z.boolean() });
 }

@@ -1,0 +1,96 @@
+/** Routes of files and batches. */
+import * as z from 'zod';
+import type { ZodOpenApiPathsObject } from 'zod-openapi';
+import { BatchBody } from '../batches.ts';
+import { FileForm, FilesQuery } from '../files.ts';
+import { PageQuery } from '../page-query.ts';
+import { operation } from './operation.ts';
+import * as responses from './responses.ts';
+import { AUTH_ERRORS, idParameter, TAGS } from './shared.ts';
+
+const FILE_ID = idParameter('`file_…`');
+const BATCH_ID = idParameter('`batch_…`');
+
+export const batchPaths: ZodOpenApiPathsObject = {
+  '/v1/files': {
+    get: operation({
+      tag: TAGS.batches,
+      summary: 'Files, newest first',
+      query: FilesQuery,
+      response: responses.listOf(responses.File),
+      errors: [400, ...AUTH_ERRORS],
+    }),
+    post: operation({
+      tag: TAGS.batches,
+      summary: 'Upload a file of requests',
+      description: 'JSONL of at most 100 MiB and 50,000 lines.',
+      body: FileForm.extend({ file: z.string().meta({ format: 'binary' }) }),
+      bodyType: 'multipart/form-data',
+      response: responses.File,
+      errors: [400, ...AUTH_ERRORS, 413],
+    }),
+  },
+  '/v1/files/{id}': {
+    get: operation({
+      tag: TAGS.batches,
+      summary: 'One file',
+      path: FILE_ID,
+      response: responses.File,
+      errors: [...AUTH_ERRORS, 404],
+    }),
+    delete: operation({
+      tag: TAGS.batches,
+      summary: 'Delete a file',
+      path: FILE_ID,
+      response: responses.Deleted,
+      errors: [...AUTH_ERRORS, 404, 409],
+    }),
+  },
+  '/v1/files/{id}/content': {
+    get: operation({
+      tag: TAGS.batches,
+      summary: 'What a file holds',
+      path: FILE_ID,
+      response: z.string(),
+      alternative: ['application/jsonl', 'one JSON object a line'],
+      errors: [...AUTH_ERRORS, 404],
+    }),
+  },
+  '/v1/batches': {
+    get: operation({
+      tag: TAGS.batches,
+      summary: 'Batches, newest first',
+      query: PageQuery,
+      response: responses.listOf(responses.Batch),
+      errors: [400, ...AUTH_ERRORS],
+    }),
+    post: operation({
+      tag: TAGS.batches,
+      summary: 'Answer a file of requests within a day, at half the price',
+      description:
+        'A bad line gets its own error and the rest run. Out of credit, at a cap or while its account is suspended the batch waits; `tollgate.paused_by` says for what.',
+      body: BatchBody,
+      response: responses.Batch,
+      errors: [400, ...AUTH_ERRORS, 429],
+    }),
+  },
+  '/v1/batches/{id}': {
+    get: operation({
+      tag: TAGS.batches,
+      summary: 'How far a batch is',
+      path: BATCH_ID,
+      response: responses.Batch,
+      errors: [...AUTH_ERRORS, 404],
+    }),
+  },
+  '/v1/batches/{id}/cancel': {
+    post: operation({
+      tag: TAGS.batches,
+      summary: 'Begin no further line',
+      description: 'Lines that run are finished, and paid for.',
+      path: BATCH_ID,
+      response: responses.Batch,
+      errors: [...AUTH_ERRORS, 404],
+    }),
+  },
+};
