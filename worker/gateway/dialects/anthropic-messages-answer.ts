@@ -1,6 +1,6 @@
 /**
- * Anthropic's message: blocks of thinking, text and tool use, put together from a node's chunks. Streamed, every step of
- * that is an event; whole, only the end is seen.
+ * Answers as Anthropic's message: content blocks of thinking, text and tool use, assembled from a node's chunks. In a stream
+ * every step of the assembly is an event; otherwise only the finished message is sent.
  */
 import type { FinishReason, NodeChunk } from '../../../gpu-pool/protocol/schemas.ts';
 import { formatUsd } from '../../domain/money.ts';
@@ -9,8 +9,8 @@ import type { ErrorEnvelope } from '../../http/api-error.ts';
 import type { AnswerEnd, AnswerEvents, AnswerHead, WholeAnswer } from './dialect.ts';
 
 /**
- * `signature` lets Anthropic check that thinking sent back is its own. Here it is dropped whatever it says, so there is
- * nothing to sign.
+ * Anthropic uses `signature` to verify that thinking which a client sends back is its own. This API drops such thinking
+ * unread, so there is nothing to sign.
  */
 interface ThinkingBlock {
   readonly type: 'thinking';
@@ -27,18 +27,18 @@ interface ToolUseBlock {
   readonly id: string;
   readonly name: string;
   readonly caller: { readonly type: 'direct' };
-  /** JSON text, as it grows */
+  /** JSON text, complete once the block is closed. */
   input: string;
 }
 type Block = ThinkingBlock | TextBlock | ToolUseBlock;
 type Choice = NodeChunk['choices'][number];
 type Emit = (type: string, fields: object) => void;
 
-/** The blocks of one answer, as they grow. */
+/** Assembles the content blocks of one answer and emits an event for each step. */
 class Blocks {
   readonly #blocks: Block[] = [];
   readonly #emit: Emit;
-  /** calls are told apart by the index that the engine gives them */
+  /** The block that is growing. `call` is the engine's index of a tool call, by which calls are told apart. */
   #open: { block: Block; call: number | null } | null = null;
   #finish: Pick<Choice, 'finish_reason' | 'stop_sequence'> | null = null;
 
@@ -67,7 +67,7 @@ class Blocks {
     if (finish_reason !== null) this.#finish = { finish_reason, stop_sequence };
   }
 
-  /** How it ended, in Anthropic's words; `max_tokens` also where credit ran out or the engine said nothing. */
+  /** The stop reason in Anthropic's terms: `max_tokens` also when credit ran out or the engine gave no reason. */
   stop() {
     const sequence = this.#finish?.stop_sequence ?? null;
     const reason = this.#finish?.finish_reason ?? 'length';
@@ -79,7 +79,7 @@ class Blocks {
 
   content(): object[] {
     return this.#blocks.map((block) =>
-      block.type === 'tool_use' ? { ...block, input: parsed(block.input) } : block,
+      block.type === 'tool_use' ? { ...block, input: parseInput(block.input) } : block,
     );
   }
 
@@ -129,8 +129,8 @@ const STOP_REASONS: Record<FinishReason, string> = {
   insufficient_system_resource: 'max_tokens',
 };
 
-/** A call that was cut in the middle of its arguments has none that can be read. */
-function parsed(json: string): unknown {
+/** A call that was cut off within its arguments has no valid JSON; it gets an empty input. */
+function parseInput(json: string): unknown {
   try {
     return json === '' ? {} : JSON.parse(json);
   } catch {
@@ -151,7 +151,7 @@ export class MessageEvents implements AnswerEvents {
   chunk({ choices, usage }: NodeChunk): string {
     this.#begin(fromNodeUsage(usage));
     for (const choice of choices) this.#blocks.take(choice);
-    return this.#said();
+    return this.#takeText();
   }
 
   end({ usage, charge, ranOut }: AnswerEnd): string {
@@ -164,19 +164,19 @@ export class MessageEvents implements AnswerEvents {
       ...(ranOut === null ? {} : { tollgate: { stop: ranOut } }),
     });
     this.#event('message_stop', {});
-    return this.#said();
+    return this.#takeText();
   }
 
   failed(error: ErrorEnvelope['error']): string {
     this.#event('error', { error: anthropicError(error) });
-    return this.#said();
+    return this.#takeText();
   }
 
   #begin(usage: Usage): void {
     if (this.#begun) return;
     this.#begun = true;
     const message = { ...messageOf(this.#head), content: [], stop_reason: null, stop_sequence: null };
-    // the prompt is known with the first chunk; what is generated is told at the end
+    // the prompt's usage comes with the first chunk; completion tokens are reported at the end
     this.#event('message_start', {
       message: { ...message, usage: usageOf({ ...usage, completionTokens: 0 }) },
     });
@@ -186,7 +186,7 @@ export class MessageEvents implements AnswerEvents {
     this.#text += `event: ${type}\ndata: ${JSON.stringify({ type, ...fields })}\n\n`;
   }
 
-  #said(): string {
+  #takeText(): string {
     const text = this.#text;
     this.#text = '';
     return text;
@@ -228,7 +228,7 @@ function messageOf({ requestId, modelId }: AnswerHead) {
   };
 }
 
-/** Anthropic's `input_tokens` are those that no cache had. */
+/** Anthropic's `input_tokens` count only the prompt tokens that were not cached. */
 function usageOf({ promptTokens, cachedTokens, completionTokens, reasoningTokens }: Usage) {
   return {
     input_tokens: promptTokens - cachedTokens,
@@ -244,7 +244,7 @@ function usageOf({ promptTokens, cachedTokens, completionTokens, reasoningTokens
   };
 }
 
-/** By our own type, else by our code. */
+/** Anthropic's error types by our error `type`, or by our `code` where the type does not decide. */
 const ERROR_TYPES: Record<string, string> = {
   authentication_error: 'authentication_error',
   insufficient_balance: 'billing_error',
@@ -257,8 +257,8 @@ const ERROR_TYPES: Record<string, string> = {
   route_not_found: 'not_found_error',
 };
 
-/** Anthropic's error object; our `code` and `param` ride along. */
+/** Anthropic's error object, with our `code` and `param` added. */
 export function anthropicError({ type, code, message, param }: ErrorEnvelope['error']) {
-  const known = ERROR_TYPES[type] ?? ERROR_TYPES[code] ?? 'invalid_request_error';
-  return { type: known, message, code, param };
+  const anthropicType = ERROR_TYPES[type] ?? ERROR_TYPES[code] ?? 'invalid_request_error';
+  return { type: anthropicType, message, code, param };
 }

@@ -1,4 +1,7 @@
-/** The body of Anthropic's Messages: blocks instead of strings, and a system prompt beside the conversation. */
+/**
+ * The request body of Anthropic's Messages API. Content is made of blocks instead of strings, and the system prompt is a
+ * field beside the conversation.
+ */
 import * as z from 'zod';
 import type { ChatMessage } from '../../../gpu-pool/protocol/schemas.ts';
 import type { ApiError } from '../../http/api-error.ts';
@@ -18,7 +21,7 @@ import {
 
 const BLOCK = 'must be a text, tool_use or tool_result block: only text is supported';
 
-/** A string is one block of text: said before the blocks are looked at. */
+/** An array of blocks. A string stands for one text block and is converted before validation. */
 const blocks = <Block extends z.ZodType>(block: Block) =>
   z.preprocess(
     (content) => (typeof content === 'string' ? [{ type: 'text', text: content }] : content),
@@ -26,7 +29,7 @@ const blocks = <Block extends z.ZodType>(block: Block) =>
   );
 
 const TextBlock = z.object({ type: z.literal('text'), text: z.string() });
-const Texts = blocks(TextBlock).transform((parts) => parts.map(({ text }) => text).join(''));
+const Texts = blocks(TextBlock).transform((textBlocks) => textBlocks.map(({ text }) => text).join(''));
 const ToolResult = z.object({
   type: z.literal('tool_result'),
   tool_use_id: z.string(),
@@ -39,11 +42,11 @@ const ToolUse = z.object({
   name: z.string(),
   input: z.unknown(),
 });
-/** Dropped: R1 must not see its old reasoning. */
-const Thought = z.object({ type: z.enum(['thinking', 'redacted_thinking']) });
+/** Thinking that is sent back. It is dropped, because R1 must not see its earlier reasoning. */
+const ThinkingBlock = z.object({ type: z.enum(['thinking', 'redacted_thinking']) });
 
 const UserBlock = z.discriminatedUnion('type', [TextBlock, ToolResult], { error: BLOCK });
-const AssistantBlock = z.discriminatedUnion('type', [TextBlock, ToolUse, Thought], { error: BLOCK });
+const AssistantBlock = z.discriminatedUnion('type', [TextBlock, ToolUse, ThinkingBlock], { error: BLOCK });
 
 const Message = z.discriminatedUnion(
   'role',
@@ -66,7 +69,7 @@ const Tool = z.object({
 
 export const MessagesBody = z.object({
   model: ModelName,
-  /** Anthropic's clients always say it, and count on being told when they do not */
+  /** Required: Anthropic's clients always send it and rely on an error when it is missing. */
   max_tokens: TokenLimit,
   system: Texts.nullish(),
   messages: z.array(Message).min(1, 'must have at least one message').max(MESSAGES_MAX),
@@ -88,9 +91,9 @@ export function readMessagesRequest(
   body: Record<string, unknown>,
   headers: Headers,
 ): { ok: true; request: ChatRequest } | { ok: false; error: ApiError } {
-  const read = readFields(MessagesBody, body, headers);
-  if (!read.ok) return read;
-  const { fields, session } = read;
+  const parsed = readFields(MessagesBody, body, headers);
+  if (!parsed.ok) return parsed;
+  const { fields, session } = parsed;
   const messages = toMessages(fields);
   const tools = fields.tools?.map(({ name, description, input_schema: parameters }) => ({
     type: 'function',
@@ -119,8 +122,8 @@ export function readMessagesRequest(
 }
 
 function toMessages({ system, messages }: Fields): ChatMessage[] {
-  const before: ChatMessage[] = system ? [{ role: 'system', content: system }] : [];
-  return [...before, ...messages.flatMap(toChatMessages)];
+  const systemMessages: ChatMessage[] = system ? [{ role: 'system', content: system }] : [];
+  return [...systemMessages, ...messages.flatMap(toChatMessages)];
 }
 
 function toChatMessages(message: Fields['messages'][number]): ChatMessage[] {
@@ -148,13 +151,13 @@ function toChatMessages(message: Fields['messages'][number]): ChatMessage[] {
   }
 }
 
-/** What tools gave are turns of their own; text beside them stays in its place. */
+/** Converts a user message: each tool result becomes a turn of its own, and the text between them keeps its position. */
 function toTurns(content: readonly z.infer<typeof UserBlock>[]): ChatMessage[] {
   const turns: ChatMessage[] = [];
   for (const block of content) {
     const last = turns.at(-1);
     if (block.type === 'tool_result') {
-      // the engine's template knows no failed call, so the model is told in words
+      // the engine's chat template has no failed calls, so the text tells the model of the failure
       const result = block.is_error ? `Error: ${block.content}` : block.content;
       turns.push({ role: 'tool', content: result, tool_call_id: block.tool_use_id });
     } else if (last?.role === 'user') last.content += block.text;

@@ -1,4 +1,4 @@
-/** Anthropic's Messages. */
+/** The dialect of Anthropic's Messages API. */
 
 import { anthropicError, MessageEvents, WholeMessage } from './anthropic-messages-answer.ts';
 import { readMessagesRequest } from './anthropic-messages-request.ts';
@@ -6,12 +6,12 @@ import type { Dialect } from './dialect.ts';
 
 export const anthropicMessages: Dialect = {
   read(body, headers) {
-    const read = readMessagesRequest(body, headers);
-    if (!read.ok) return read;
+    const parsed = readMessagesRequest(body, headers);
+    if (!parsed.ok) return parsed;
     return {
       ok: true,
       dialectRequest: {
-        request: read.request,
+        request: parsed.request,
         events: (head) => new MessageEvents(head),
         whole: (head) => new WholeMessage(head),
       },

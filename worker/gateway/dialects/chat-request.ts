@@ -1,21 +1,21 @@
-/** The canonical request: what every dialect reads its body into, and what the pipeline works on. */
+/** The canonical request, into which every dialect reads its body and with which the rest of the pipeline works. */
 import type { GenerateRequest } from '../../../gpu-pool/protocol/schemas.ts';
 
 export interface ChatRequest {
-  /** as the client named it */
+  /** The model's name as the client wrote it. */
   readonly model: string;
   readonly stream: boolean;
-  /** null: the model's default */
+  /** The limit on completion tokens per choice; null: the model's default. */
   readonly maxTokens: number | null;
   readonly choices: number;
-  /** what the client says its conversation is; null: its opening is what it is known by */
+  /** The client's name for the conversation; null: the conversation is recognized by its opening. */
   readonly sessionKey: string | null;
-  /** the field that holds the prompt, as the client knows it */
+  /** The name of the prompt's field in the dialect, for error messages. */
   readonly promptField: string;
-  /** UTF-8 bytes of everything that is rendered into the prompt */
+  /** UTF-8 bytes of everything that is rendered into the prompt. */
   readonly contentBytes: number;
-  /** of `generate` what is rendered, as fields of its JSON: `"messages":[…],"tools":[…]` */
+  /** The fields of `generate` that are rendered into the prompt, as JSON members: `"messages":[…],"tools":[…]`. */
   readonly rendered: string;
-  /** the allow-listed fields for the node */
+  /** The allow-listed fields that are sent to the node. */
   readonly generate: Omit<GenerateRequest, 'max_tokens' | 'cache_salt'>;
 }

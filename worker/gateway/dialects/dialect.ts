@@ -1,6 +1,6 @@
 /**
- * A dialect is a way to ask and to be answered: OpenAI's chat, Anthropic's messages … Between its two ends lies one
- * pipeline for all, which knows only the canonical request and the node's chunks.
+ * A dialect is one provider's format of requests and answers, such as OpenAI's chat or Anthropic's messages. One pipeline
+ * between its two ends serves all dialects; it works only with the canonical request and the node's chunks.
  */
 import type { NodeChunk } from '../../../gpu-pool/protocol/schemas.ts';
 import type { HoldBound } from '../../domain/hold.ts';
@@ -10,9 +10,9 @@ import type { ApiError, ErrorEnvelope } from '../../http/api-error.ts';
 import type { ChatRequest } from './chat-request.ts';
 
 export interface Dialect {
-  /** Unknown fields are ignored and never forwarded. */
+  /** Reads a request body. Unknown fields are ignored and never forwarded. */
   read(body: Record<string, unknown>, headers: Headers): ReadDialectRequest;
-  /** What a refusal says on these routes. */
+  /** The body of an error response on the dialect's routes. */
   errorBody(envelope: ErrorEnvelope, requestId: string): object;
 }
 
@@ -20,22 +20,22 @@ export type ReadDialectRequest =
   | { ok: true; dialectRequest: DialectRequest }
   | { ok: false; error: ApiError };
 
-/** A request, and how it wants to be answered. */
+/** A request with the formatters of its answer. */
 export interface DialectRequest {
   readonly request: ChatRequest;
-  /** for `request.stream` */
+  /** Formats a streamed answer, when `request.stream` is set. */
   events(head: AnswerHead): AnswerEvents;
-  /** for any other; one is made for each attempt */
+  /** Formats an answer that is sent as one object. Each attempt at a node gets a new one. */
   whole(head: AnswerHead): WholeAnswer;
 }
 
-/** What is known of an answer before it begins. */
+/** The facts about an answer that are known before it begins. */
 export interface AnswerHead {
-  /** `req_` and 26 characters */
+  /** `req_` and 26 characters. */
   readonly requestId: string;
   readonly createdAtMs: number;
   readonly modelId: string;
-  /** of the weights */
+  /** The revision of the model's weights. */
   readonly revision: string;
 }
 
@@ -43,21 +43,21 @@ export interface AnswerHead {
 export interface AnswerEnd {
   readonly usage: Usage;
   readonly charge: NanoUsd;
-  /** what ran out in the middle: choices that the engine had not finished end with `length` */
+  /** The limit that cut the answer off; null: none. Choices that the engine had not finished then end with `length`. */
   readonly ranOut: HoldBound | null;
 }
 
-/** An answer as server-sent events, each with its blank line. */
+/** Formats an answer as server-sent events. Every event includes its final blank line. */
 export interface AnswerEvents {
-  /** The events for a chunk; empty when there is nothing to say. */
+  /** The events of a chunk; empty when the chunk has nothing for the client. */
   chunk(chunk: NodeChunk): string;
-  /** The last events; usage is among all events exactly once. */
+  /** The last events. Exactly one event of the answer carries usage. */
   end(end: AnswerEnd): string;
-  /** Instead of `end`: the answer broke off, or nothing but keep-alives has left yet. */
+  /** The events that replace `end` when the answer fails after something was sent, be it only keep-alives. */
   failed(error: ErrorEnvelope['error']): string;
 }
 
-/** An answer as one object. */
+/** Assembles an answer into one object. */
 export interface WholeAnswer {
   chunk(chunk: NodeChunk): void;
   end(end: AnswerEnd): object;

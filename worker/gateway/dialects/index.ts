@@ -1,6 +1,6 @@
 /**
- * The dialects. Most requests speak chat, which is there when an isolate starts; the module of another is made for the first
- * request that speaks it.
+ * All dialects. Most requests use OpenAI's chat, which is loaded when an isolate starts; the module of any other dialect is
+ * loaded by the first request that uses it.
  */
 import type { Dialect } from './dialect.ts';
 import { openaiChat } from './openai-chat.ts';

@@ -1,4 +1,4 @@
-/** OpenAI's and DeepSeek's chat answers: chunks of a stream, or one object put together from the same chunks. */
+/** Answers as OpenAI's and DeepSeek's chat completions: chunks of a stream, or one object assembled from the same chunks. */
 import type { FinishReason, NodeChunk } from '../../../gpu-pool/protocol/schemas.ts';
 import type { HoldBound } from '../../domain/hold.ts';
 import { sseEvent } from '../../domain/sse.ts';
@@ -8,12 +8,12 @@ import type { AnswerEnd, AnswerEvents, AnswerHead, WholeAnswer } from './dialect
 
 type Choice = NodeChunk['choices'][number];
 
-/** Why an answer was cut, as the client reads it beside `finish_reason: "length"`. */
-function cutBy(ranOut: HoldBound | null) {
+/** The member that tells the client why its answer was cut off, beside `finish_reason: "length"`. */
+function stopMember(ranOut: HoldBound | null) {
   return ranOut === null ? {} : { tollgate: { stop: ranOut } };
 }
 
-/** What every chunk of an answer repeats. */
+/** The members that every chunk of an answer repeats. */
 function headOf({ requestId, createdAtMs, modelId, revision }: AnswerHead, object: string) {
   return {
     id: requestId,
@@ -26,19 +26,19 @@ function headOf({ requestId, createdAtMs, modelId, revision }: AnswerHead, objec
 
 export class ChatEvents implements AnswerEvents {
   readonly #head: ReturnType<typeof headOf>;
-  /** what the JSON of every chunk but the last begins and ends with */
-  readonly #before: string;
-  readonly #after: string;
+  /** The start and end of the JSON of every chunk but the last. */
+  readonly #prefix: string;
+  readonly #suffix: string;
   readonly #includeUsage: boolean;
   readonly #unfinished: Set<number>;
   readonly #begun = new Set<number>();
-  /** the last finish is held back: DeepSeek's clients look for usage on it */
+  /** The latest choice with a finish reason. It is held back, because DeepSeek's clients expect usage on the last one. */
   #heldBack: Choice | null = null;
 
   constructor(head: AnswerHead, options: { choices: number; includeUsage: boolean }) {
     this.#head = headOf(head, 'chat.completion.chunk');
-    this.#before = `${JSON.stringify(this.#head).slice(0, -1)},"choices":`;
-    this.#after = options.includeUsage ? ',"usage":null}' : '}';
+    this.#prefix = `${JSON.stringify(this.#head).slice(0, -1)},"choices":`;
+    this.#suffix = options.includeUsage ? ',"usage":null}' : '}';
     this.#includeUsage = options.includeUsage;
     this.#unfinished = new Set(Array.from({ length: options.choices }, (_, index) => index));
   }
@@ -47,7 +47,7 @@ export class ChatEvents implements AnswerEvents {
     let text = '';
     for (const choice of chunk.choices) {
       if (choice.finish_reason === null) {
-        text += this.#piece(choice) ?? this.#event([this.#delta(choice)]);
+        text += this.#textEvent(choice) ?? this.#event([this.#delta(choice)]);
         continue;
       }
       this.#unfinished.delete(choice.index);
@@ -65,7 +65,7 @@ export class ChatEvents implements AnswerEvents {
     }
     const last = {
       usage: toPublicUsage(usage, charge),
-      ...cutBy(ranOut),
+      ...stopMember(ranOut),
     };
     if (this.#includeUsage) {
       text += this.#flush() + sseEvent(JSON.stringify({ ...this.#head, choices: [], ...last }));
@@ -87,26 +87,29 @@ export class ChatEvents implements AnswerEvents {
     return choice ? this.#event([choice]) : '';
   }
 
-  /** `#event` of what nearly every event is: a piece of text, after the first of its choice. @returns null: something else */
-  #piece({ index, delta, logprobs }: Choice): string | null {
+  /**
+   * A fast `#event` for the most common case, plain text after the first delta of its choice.
+   * @returns null for any other choice
+   */
+  #textEvent({ index, delta, logprobs }: Choice): string | null {
     const { content, reasoning_content: reasoning, tool_calls: calls } = delta;
     const isText = (content === undefined) !== (reasoning === undefined) && calls === undefined && !logprobs;
     if (!isText || !this.#begun.has(index)) return null;
-    const said =
+    const member =
       content === undefined
         ? `"reasoning_content":${JSON.stringify(reasoning)}`
         : `"content":${JSON.stringify(content)}`;
-    const choice = `{"index":${index},"delta":{${said}},"finish_reason":null,"logprobs":null}`;
-    return sseEvent(`${this.#before}[${choice}]${this.#after}`);
+    const choice = `{"index":${index},"delta":{${member}},"finish_reason":null,"logprobs":null}`;
+    return sseEvent(`${this.#prefix}[${choice}]${this.#suffix}`);
   }
 
   #event(choices: Choice[]): string {
-    return sseEvent(this.#before + JSON.stringify(choices) + this.#after);
+    return sseEvent(this.#prefix + JSON.stringify(choices) + this.#suffix);
   }
 
-  /** Clients want the role on a choice's first delta; DeepSeek's want `content` there, null while it reasons. */
-  #delta({ index, delta, finish_reason, logprobs: said }: Choice): Choice {
-    const logprobs = said ? publicLogprobs(logprobContent(said)) : null;
+  /** Clients expect the role on a choice's first delta; DeepSeek's also expect `content` there, null while it reasons. */
+  #delta({ index, delta, finish_reason, logprobs: nodeLogprobs }: Choice): Choice {
+    const logprobs = nodeLogprobs ? publicLogprobs(logprobContent(nodeLogprobs)) : null;
     if (this.#begun.has(index)) return { index, delta, finish_reason, logprobs };
     this.#begun.add(index);
     const role = { role: 'assistant', content: delta.reasoning_content === undefined ? '' : null };
@@ -114,12 +117,12 @@ export class ChatEvents implements AnswerEvents {
   }
 }
 
-/** Engines say more beside it. */
+/** The per-token list of a node's logprobs. Engines send more members beside it, which are dropped. */
 function logprobContent(logprobs: unknown): unknown[] {
   return (logprobs as { content?: unknown[] | null } | null | undefined)?.content ?? [];
 }
 
-/** `refusal` is not optional to OpenAI's clients, here as in a message; these models have no such channel. */
+/** OpenAI's clients require `refusal`, here as in a message. It is null, because these models have no refusal channel. */
 function publicLogprobs(content: readonly unknown[]) {
   return content.length === 0 ? null : { content, refusal: null };
 }
@@ -133,7 +136,7 @@ interface ToolCall {
 interface Message {
   content: string | null;
   reasoning: string | null;
-  /** by the engine's index, which may leave one out: a hole in a list would be a null to the client */
+  /** By the engine's index. It is a map because the engine may skip an index, and a hole in a list would become a null. */
   readonly toolCalls: Map<number, ToolCall>;
   finishReason: FinishReason | null;
   logprobs: unknown[];
@@ -162,15 +165,14 @@ export class WholeChat implements WholeAnswer {
       if (delta.reasoning_content !== undefined)
         message.reasoning = (message.reasoning ?? '') + delta.reasoning_content;
       for (const call of delta.tool_calls ?? []) {
-        const known = message.toolCalls.get(call.index);
-        const into: ToolCall = known ?? {
+        const toolCall: ToolCall = message.toolCalls.get(call.index) ?? {
           id: call.id ?? '',
           type: 'function',
           function: { name: '', arguments: '' },
         };
-        message.toolCalls.set(call.index, into);
-        into.function.name += call.function.name ?? '';
-        into.function.arguments += call.function.arguments ?? '';
+        message.toolCalls.set(call.index, toolCall);
+        toolCall.function.name += call.function.name ?? '';
+        toolCall.function.arguments += call.function.arguments ?? '';
       }
       if (finish_reason !== null) message.finishReason = finish_reason;
       message.logprobs.push(...logprobContent(logprobs));
@@ -193,7 +195,7 @@ export class WholeChat implements WholeAnswer {
         finish_reason: message.finishReason ?? 'length',
       })),
       usage: toPublicUsage(usage, charge),
-      ...cutBy(ranOut),
+      ...stopMember(ranOut),
     };
   }
 }

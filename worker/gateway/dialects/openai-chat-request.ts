@@ -1,4 +1,7 @@
-/** OpenAI's and DeepSeek's chat body: what is accepted, what is forgiven, and what is said of the rest. */
+/**
+ * The request body of OpenAI's and DeepSeek's chat completions: the accepted fields, and the errors of all others'
+ * values.
+ */
 import * as z from 'zod';
 import type { ChatMessage, GenerateRequest } from '../../../gpu-pool/protocol/schemas.ts';
 import type { ApiError } from '../../http/api-error.ts';
@@ -32,7 +35,10 @@ const ToolCall = z.object({
   function: z.object({ name: z.string(), arguments: z.string() }),
 });
 
-/** `reasoning_content` sent back is dropped with every other unknown field: R1 must not see its old reasoning. */
+/**
+ * A `reasoning_content` that is sent back is dropped like every unknown field, because R1 must not see its earlier
+ * reasoning.
+ */
 const Message = z.discriminatedUnion(
   'role',
   [
@@ -82,14 +88,14 @@ export const ChatBody = z.object({
   prompt_cache_key: SessionKey.nullish(),
 });
 
-type Read =
-  /** `includeUsage`: the client asked for OpenAI's separate usage chunk */
+type ReadChatRequest =
+  /** `includeUsage`: the client requested OpenAI's separate usage chunk */
   { ok: true; request: ChatRequest; includeUsage: boolean } | { ok: false; error: ApiError };
 
-export function readChatRequest(body: Record<string, unknown>, headers: Headers): Read {
-  const read = readFields(ChatBody, body, headers);
-  if (!read.ok) return read;
-  const { fields, session } = read;
+export function readChatRequest(body: Record<string, unknown>, headers: Headers): ReadChatRequest {
+  const parsed = readFields(ChatBody, body, headers);
+  if (!parsed.ok) return parsed;
+  const { fields, session } = parsed;
   const messages = fields.messages.map(toChatMessage);
   return {
     ok: true,

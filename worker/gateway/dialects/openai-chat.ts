@@ -1,13 +1,13 @@
-/** OpenAI's chat completions, with DeepSeek's reasoning beside the content. */
+/** The dialect of OpenAI's chat completions, with DeepSeek's `reasoning_content` beside the content. */
 import type { Dialect } from './dialect.ts';
 import { ChatEvents, WholeChat } from './openai-chat-answer.ts';
 import { readChatRequest } from './openai-chat-request.ts';
 
 export const openaiChat: Dialect = {
   read(body, headers) {
-    const read = readChatRequest(body, headers);
-    if (!read.ok) return read;
-    const { request, includeUsage } = read;
+    const parsed = readChatRequest(body, headers);
+    if (!parsed.ok) return parsed;
+    const { request, includeUsage } = parsed;
     const { choices } = request;
     return {
       ok: true,

@@ -1,4 +1,6 @@
-/** OpenAI's first API: a text goes in, and what follows it comes out. No chat template is put around it. */
+/**
+ * The dialect of OpenAI's original completions API: the model continues a text. No chat template is applied to the prompt.
+ */
 import * as z from 'zod';
 import type { FinishReason, NodeChunk } from '../../../gpu-pool/protocol/schemas.ts';
 import { sseEvent } from '../../domain/sse.ts';
@@ -38,17 +40,17 @@ export const CompletionsBody = z.object({
 
 export const openaiCompletions: Dialect = {
   read(body, headers) {
-    const read = readFields(CompletionsBody, body, headers);
-    if (!read.ok) return read;
-    const { fields, session } = read;
+    const parsed = readFields(CompletionsBody, body, headers);
+    if (!parsed.ok) return parsed;
+    const { fields, session } = parsed;
     const choices = fields.n ?? 1;
     if ((fields.best_of ?? choices) !== choices) {
       const message = '`best_of` must be absent or equal to `n`: every generated choice is returned.';
       return { ok: false, error: { reason: 'invalid_field', param: 'best_of', message } };
     }
-    const shape: Shape = {
+    const options: AnswerOptions = {
       choices,
-      before: fields.echo ? fields.prompt : '',
+      prefix: fields.echo ? fields.prompt : '',
       includeUsage: fields.stream_options?.include_usage ?? false,
     };
     return {
@@ -75,42 +77,42 @@ export const openaiCompletions: Dialect = {
             top_logprobs: fields.logprobs ?? undefined,
           },
         },
-        events: (head) => new TextEvents(head, shape),
-        whole: (head) => new WholeText(head, shape),
+        events: (head) => new TextEvents(head, options),
+        whole: (head) => new WholeText(head, options),
       },
     };
   },
   errorBody: (envelope) => envelope,
 };
 
-interface Shape {
+interface AnswerOptions {
   readonly choices: number;
-  /** what every choice begins with: the prompt, where it is to be echoed */
-  readonly before: string;
+  /** The text that every choice begins with: the prompt if it is to be echoed, otherwise empty. */
+  readonly prefix: string;
   readonly includeUsage: boolean;
 }
 
 class TextEvents implements AnswerEvents {
   readonly #head: ReturnType<typeof headOf>;
-  readonly #shape: Shape;
-  /** ends are said together, when all have ended: the last carries usage, as DeepSeek's does */
+  readonly #options: AnswerOptions;
+  /** Finish reasons by choice. They are sent together at the end, and the last one carries usage, as DeepSeek's does. */
   readonly #finishes: (FinishReason | null)[];
   readonly #begun = new Set<number>();
 
-  constructor(head: AnswerHead, shape: Shape) {
+  constructor(head: AnswerHead, options: AnswerOptions) {
     this.#head = headOf(head);
-    this.#shape = shape;
-    this.#finishes = Array.from({ length: shape.choices }, () => null);
+    this.#options = options;
+    this.#finishes = Array.from({ length: options.choices }, () => null);
   }
 
   chunk({ choices }: NodeChunk): string {
-    let said = '';
+    let events = '';
     for (const { index, delta, finish_reason, logprobs } of choices) {
       if (finish_reason !== null) this.#finishes[index] = finish_reason;
-      const text = this.#before(index) + textOf(delta);
-      if (text !== '') said += this.#event([choiceOf({ index, text, finish: null, logprobs })]);
+      const text = this.#prefix(index) + textOf(delta);
+      if (text !== '') events += this.#event([choiceOf({ index, text, finish: null, logprobs })]);
     }
-    return said;
+    return events;
   }
 
   end({ usage, charge, ranOut }: AnswerEnd): string {
@@ -118,9 +120,9 @@ class TextEvents implements AnswerEvents {
       usage: toPublicUsage(usage, charge),
       ...(ranOut === null ? {} : { tollgate: { stop: ranOut } }),
     };
-    const { includeUsage } = this.#shape;
+    const { includeUsage } = this.#options;
     const ends = this.#finishes.map((finish, index) => {
-      const choice = choiceOf({ index, text: this.#before(index), finish: finish ?? 'length' });
+      const choice = choiceOf({ index, text: this.#prefix(index), finish: finish ?? 'length' });
       const isLast = index === this.#finishes.length - 1;
       return this.#event([choice], isLast && !includeUsage ? last : {});
     });
@@ -131,15 +133,15 @@ class TextEvents implements AnswerEvents {
     return sseEvent(JSON.stringify({ error }));
   }
 
-  #before(index: number): string {
+  #prefix(index: number): string {
     if (this.#begun.has(index)) return '';
     this.#begun.add(index);
-    return this.#shape.before;
+    return this.#options.prefix;
   }
 
-  #event(choices: object[], more: object = {}): string {
-    const none = this.#shape.includeUsage ? { usage: null } : {};
-    return sseEvent(JSON.stringify({ ...this.#head, choices, ...none, ...more }));
+  #event(choices: object[], extra: object = {}): string {
+    const noUsage = this.#options.includeUsage ? { usage: null } : {};
+    return sseEvent(JSON.stringify({ ...this.#head, choices, ...noUsage, ...extra }));
   }
 }
 
@@ -147,9 +149,9 @@ class WholeText implements WholeAnswer {
   readonly #head: ReturnType<typeof headOf>;
   readonly #choices: { text: string; finish: FinishReason | null; logprobs: Logprobs | null }[];
 
-  constructor(head: AnswerHead, { choices, before }: Shape) {
+  constructor(head: AnswerHead, { choices, prefix }: AnswerOptions) {
     this.#head = headOf(head);
-    this.#choices = Array.from({ length: choices }, () => ({ text: before, finish: null, logprobs: null }));
+    this.#choices = Array.from({ length: choices }, () => ({ text: prefix, finish: null, logprobs: null }));
   }
 
   chunk({ choices }: NodeChunk): void {
@@ -158,7 +160,7 @@ class WholeText implements WholeAnswer {
       if (!choice) continue;
       choice.text += textOf(delta);
       choice.finish = finish_reason ?? choice.finish;
-      if (logprobs) choice.logprobs = joined(choice.logprobs, logprobs as Logprobs);
+      if (logprobs) choice.logprobs = appended(choice.logprobs, logprobs as Logprobs);
     }
   }
 
@@ -189,15 +191,15 @@ function choiceOf(choice: { index: number; text: string; finish: FinishReason | 
   return { index, text, logprobs, finish_reason: finish };
 }
 
-/** Nothing parses a bare text, so an engine that calls a part of it reasoning is mistaken. */
+/** A raw completion has no reasoning: if an engine labels a part of it as such, that part is text all the same. */
 function textOf({ content = '', reasoning_content = '' }: NodeChunk['choices'][number]['delta']): string {
   return reasoning_content + content;
 }
 
-/** Four lists side by side, one entry a token. */
+/** Four parallel lists with one entry per token. */
 type Logprobs = Record<string, unknown[]>;
 
-function joined(before: Logprobs | null, more: Logprobs): Logprobs {
+function appended(before: Logprobs | null, more: Logprobs): Logprobs {
   if (before === null) return more;
   return Object.fromEntries(
     Object.entries(more).map(([name, entries]) => [name, [...(before[name] ?? []), ...entries]]),

@@ -1,6 +1,6 @@
 /**
- * OpenAI's response object: items of reasoning, text and calls, put together from a node's chunks. Streamed, every step
- * of that is an event; whole, only the end is seen.
+ * Answers as OpenAI's response object: items of reasoning, text and function calls, assembled from a node's chunks. In a
+ * stream every step of the assembly is an event; otherwise only the finished object is sent.
  */
 import type { NodeChunk } from '../../../gpu-pool/protocol/schemas.ts';
 import { formatUsd } from '../../domain/money.ts';
@@ -35,7 +35,7 @@ interface CallItem {
 type Item = ReasoningItem | MessageItem | CallItem;
 type TextItem = ReasoningItem | MessageItem;
 
-/** Both texts grow in the same way; their events are named apart. */
+/** Reasoning and message text grow in the same way but have different event names. */
 const TEXT_EVENTS = {
   reasoning: { delta: 'response.reasoning_text.delta', done: 'response.reasoning_text.done' },
   message: { delta: 'response.output_text.delta', done: 'response.output_text.done' },
@@ -44,15 +44,15 @@ const TEXT_EVENTS = {
 type Emit = (type: string, fields: object) => void;
 type Delta = NodeChunk['choices'][number]['delta'];
 
-/** The items of one answer, as they grow. */
+/** Assembles the output items of one answer and emits an event for each step. */
 class Output {
   readonly items: Item[] = [];
   readonly #suffix: string;
   readonly #emit: Emit;
-  /** the item that is growing; calls are told apart by the index that the engine gives them */
+  /** The item that is growing. `call` is the engine's index of a tool call, by which calls are told apart. */
   #open: { item: Item; call: number | null } | null = null;
 
-  /** @param suffix makes ids of items that no other answer has */
+  /** @param suffix part of every item's id, so that no other answer has the same ids */
   constructor(suffix: string, emit: Emit) {
     this.#suffix = suffix;
     this.#emit = emit;
@@ -66,7 +66,7 @@ class Output {
       const delta = call.function.arguments ?? '';
       if (delta === '') continue;
       item.arguments += delta;
-      this.#emit('response.function_call_arguments.delta', { ...this.#place(item), delta });
+      this.#emit('response.function_call_arguments.delta', { ...this.#position(item), delta });
     }
   }
 
@@ -77,13 +77,13 @@ class Output {
     item.status = status;
     if (item.type === 'function_call') {
       const { arguments: args } = item;
-      this.#emit('response.function_call_arguments.done', { ...this.#place(item), arguments: args });
+      this.#emit('response.function_call_arguments.done', { ...this.#position(item), arguments: args });
     } else {
       const [part] = item.content;
-      const place = { ...this.#place(item), content_index: 0 };
+      const position = { ...this.#position(item), content_index: 0 };
       const logprobs = item.type === 'message' ? { logprobs: [] } : {};
-      this.#emit(TEXT_EVENTS[item.type].done, { ...place, text: part!.text, ...logprobs });
-      this.#emit('response.content_part.done', { ...place, part });
+      this.#emit(TEXT_EVENTS[item.type].done, { ...position, text: part!.text, ...logprobs });
+      this.#emit('response.content_part.done', { ...position, part });
     }
     this.#emit('response.output_item.done', { output_index: this.items.indexOf(item), item });
   }
@@ -91,8 +91,8 @@ class Output {
   #grow(item: TextItem, delta: string): void {
     item.content[0]!.text += delta;
     const logprobs = item.type === 'message' ? { logprobs: [] } : {};
-    const place = { ...this.#place(item), content_index: 0 };
-    this.#emit(TEXT_EVENTS[item.type].delta, { ...place, delta, ...logprobs });
+    const position = { ...this.#position(item), content_index: 0 };
+    this.#emit(TEXT_EVENTS[item.type].delta, { ...position, delta, ...logprobs });
   }
 
   #text(type: TextItem['type']): TextItem {
@@ -106,7 +106,7 @@ class Output {
       item.type === 'reasoning'
         ? ({ type: 'reasoning_text', text: '' } as const)
         : ({ type: 'output_text', text: '', annotations: [], logprobs: [] } as const);
-    this.#emit('response.content_part.added', { ...this.#place(item), content_index: 0, part });
+    this.#emit('response.content_part.added', { ...this.#position(item), content_index: 0, part });
     item.content.push(part as never);
     return item;
   }
@@ -133,7 +133,7 @@ class Output {
     this.#emit('response.output_item.added', { output_index: this.items.length - 1, item });
   }
 
-  #place(item: Item) {
+  #position(item: Item) {
     return { item_id: item.id, output_index: this.items.indexOf(item) };
   }
 
@@ -143,17 +143,17 @@ class Output {
 }
 
 export class ResponseEvents implements AnswerEvents {
-  readonly #asked: ResponsesFields;
+  readonly #fields: ResponsesFields;
   readonly #head: AnswerHead;
   readonly #output: Output;
   #text = '';
   #sequence = 0;
   #finish: string | null = null;
 
-  constructor(head: AnswerHead, asked: ResponsesFields) {
+  constructor(head: AnswerHead, fields: ResponsesFields) {
     this.#head = head;
-    this.#asked = asked;
-    this.#output = new Output(suffixOf(head), (type, fields) => this.#event(type, fields));
+    this.#fields = fields;
+    this.#output = new Output(suffixOf(head), (type, data) => this.#event(type, data));
   }
 
   chunk({ choices }: NodeChunk): string {
@@ -162,26 +162,30 @@ export class ResponseEvents implements AnswerEvents {
       this.#output.take(delta);
       this.#finish = finish_reason ?? this.#finish;
     }
-    return this.#said();
+    return this.#takeText();
   }
 
   end(end: AnswerEnd): string {
     this.#begin();
     const reason = incompleteReason(this.#finish, end);
     this.#output.close(reason ? 'incomplete' : 'completed');
-    const response = finished(this.#head, this.#asked, { ...end, items: this.#output.items, reason });
+    const response = finishedResponse(this.#head, this.#fields, {
+      ...end,
+      items: this.#output.items,
+      reason,
+    });
     this.#event(reason ? 'response.incomplete' : 'response.completed', { response });
-    return this.#said();
+    return this.#takeText();
   }
 
   failed({ code, message, param }: ErrorEnvelope['error']): string {
     this.#event('error', { code, message, param });
-    return this.#said();
+    return this.#takeText();
   }
 
   #begin(): void {
     if (this.#sequence > 0) return;
-    const response = responseOf(this.#head, this.#asked, { status: 'in_progress', output: [] });
+    const response = responseOf(this.#head, this.#fields, { status: 'in_progress', output: [] });
     this.#event('response.created', { response });
     this.#event('response.in_progress', { response });
   }
@@ -191,7 +195,7 @@ export class ResponseEvents implements AnswerEvents {
     this.#text += `event: ${type}\ndata: ${data}\n\n`;
   }
 
-  #said(): string {
+  #takeText(): string {
     const text = this.#text;
     this.#text = '';
     return text;
@@ -199,14 +203,14 @@ export class ResponseEvents implements AnswerEvents {
 }
 
 export class WholeResponse implements WholeAnswer {
-  readonly #asked: ResponsesFields;
+  readonly #fields: ResponsesFields;
   readonly #head: AnswerHead;
   readonly #output: Output;
   #finish: string | null = null;
 
-  constructor(head: AnswerHead, asked: ResponsesFields) {
+  constructor(head: AnswerHead, fields: ResponsesFields) {
     this.#head = head;
-    this.#asked = asked;
+    this.#fields = fields;
     this.#output = new Output(suffixOf(head), () => undefined);
   }
 
@@ -220,7 +224,7 @@ export class WholeResponse implements WholeAnswer {
   end(end: AnswerEnd): object {
     const reason = incompleteReason(this.#finish, end);
     this.#output.close(reason ? 'incomplete' : 'completed');
-    return finished(this.#head, this.#asked, { ...end, items: this.#output.items, reason });
+    return finishedResponse(this.#head, this.#fields, { ...end, items: this.#output.items, reason });
   }
 }
 
@@ -233,13 +237,13 @@ function incompleteReason(finish: string | null, { ranOut }: AnswerEnd) {
   return ranOut !== null || finish === 'length' || finish === null ? 'max_output_tokens' : null;
 }
 
-function finished(
+function finishedResponse(
   head: AnswerHead,
-  asked: ResponsesFields,
+  fields: ResponsesFields,
   { items, reason, usage, charge, ranOut }: AnswerEnd & { items: readonly Item[]; reason: string | null },
 ) {
   return {
-    ...responseOf(head, asked, { status: reason ? 'incomplete' : 'completed', output: items }),
+    ...responseOf(head, fields, { status: reason ? 'incomplete' : 'completed', output: items }),
     incomplete_details: reason === null ? null : { reason },
     ...(reason === null ? { completed_at: Math.floor(Date.now() / 1_000) } : {}),
     usage: {
@@ -248,17 +252,17 @@ function finished(
       output_tokens: usage.completionTokens,
       output_tokens_details: { reasoning_tokens: usage.reasoningTokens },
       total_tokens: usage.promptTokens + usage.completionTokens,
-      /** US dollars */
+      // in US dollars
       cost: formatUsd(charge),
     },
     ...(ranOut === null ? {} : { tollgate: { stop: ranOut } }),
   };
 }
 
-/** The object as it is at any time, with the request's fields said back as OpenAI says them. */
+/** The response object at any point of the answer. It repeats the request's fields as OpenAI's does. */
 function responseOf(
   head: AnswerHead,
-  asked: ResponsesFields,
+  fields: ResponsesFields,
   { status, output }: { status: Status; output: readonly Item[] },
 ) {
   return {
@@ -270,24 +274,24 @@ function responseOf(
     background: false,
     error: null,
     incomplete_details: null as { reason: string } | null,
-    instructions: asked.instructions ?? null,
-    max_output_tokens: asked.max_output_tokens ?? null,
-    metadata: asked.metadata ?? {},
+    instructions: fields.instructions ?? null,
+    max_output_tokens: fields.max_output_tokens ?? null,
+    metadata: fields.metadata ?? {},
     model: head.modelId,
     output,
-    parallel_tool_calls: asked.parallel_tool_calls ?? true,
+    parallel_tool_calls: fields.parallel_tool_calls ?? true,
     previous_response_id: null,
-    reasoning: asked.reasoning ?? null,
+    reasoning: fields.reasoning ?? null,
     store: false,
-    temperature: asked.temperature ?? null,
-    text: { format: asked.text?.format ?? { type: 'text' } },
-    tool_choice: asked.tool_choice ?? 'auto',
-    tools: (asked.tools ?? []).map((tool) => ({
+    temperature: fields.temperature ?? null,
+    text: { format: fields.text?.format ?? { type: 'text' } },
+    tool_choice: fields.tool_choice ?? 'auto',
+    tools: (fields.tools ?? []).map((tool) => ({
       ...tool,
       parameters: tool.parameters ?? null,
       strict: tool.strict ?? null,
     })),
-    top_p: asked.top_p ?? null,
+    top_p: fields.top_p ?? null,
     truncation: 'disabled',
     system_fingerprint: head.revision,
   };

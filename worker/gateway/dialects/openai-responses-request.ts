@@ -1,4 +1,4 @@
-/** The body of OpenAI's Responses: items instead of messages, and nothing remembered from one call to the next. */
+/** The request body of OpenAI's Responses API: items instead of messages. Nothing is stored between calls. */
 import * as z from 'zod';
 import type { ChatMessage } from '../../../gpu-pool/protocol/schemas.ts';
 import type { ApiError } from '../../http/api-error.ts';
@@ -43,7 +43,7 @@ const CallOutputItem = z.object({
   call_id: z.string(),
   output: Text,
 });
-/** Dropped: R1 must not see its old reasoning. */
+/** Reasoning that is sent back. It is dropped, because R1 must not see its earlier reasoning. */
 const ReasoningItem = z.object({ type: z.literal('reasoning') });
 
 const ITEM =
@@ -52,7 +52,7 @@ const Item = z.discriminatedUnion('type', [MessageItem, CallItem, CallOutputItem
   error: ITEM,
 });
 
-/** A string is one turn of the user, and an item without a type is a message: said before the items are looked at. */
+/** Normalizes the input before validation: a string is one user message, and an item without a type is a message. */
 function toItems(input: unknown): unknown {
   if (typeof input === 'string') return [{ type: 'message', role: 'user', content: input }];
   if (!Array.isArray(input)) return input;
@@ -90,8 +90,9 @@ const Format = z.discriminatedUnion('type', [
   }),
 ]);
 
-const stateless = (what: string) =>
-  z.null({ error: `is not supported: this API is stateless. ${what}` }).optional();
+/** A field that refers to stored state. `instead` tells the client what to send instead. */
+const stateless = (instead: string) =>
+  z.null({ error: `is not supported: this API is stateless. ${instead}` }).optional();
 
 export const ResponsesBody = z.object({
   model: ModelName,
@@ -121,18 +122,20 @@ export const ResponsesBody = z.object({
 });
 export type ResponsesFields = z.infer<typeof ResponsesBody>;
 
-type Read = { ok: true; request: ChatRequest; fields: ResponsesFields } | { ok: false; error: ApiError };
+type ReadResponsesRequest =
+  | { ok: true; request: ChatRequest; fields: ResponsesFields }
+  | { ok: false; error: ApiError };
 
-export function readResponsesRequest(body: Record<string, unknown>, headers: Headers): Read {
-  const read = readFields(ResponsesBody, body, headers);
-  if (!read.ok) return read;
-  const { fields, session } = read;
+export function readResponsesRequest(body: Record<string, unknown>, headers: Headers): ReadResponsesRequest {
+  const parsed = readFields(ResponsesBody, body, headers);
+  if (!parsed.ok) return parsed;
+  const { fields, session } = parsed;
   const messages = toMessages(fields);
   if (messages.length === 0) {
     const message = '`input` must have at least one message or function call output.';
     return { ok: false, error: { reason: 'invalid_field', param: 'input', message } };
   }
-  const tools = fields.tools?.map(({ type, ...named }) => ({ type, function: withoutNull(named) }));
+  const tools = fields.tools?.map(({ type, ...definition }) => ({ type, function: withoutNull(definition) }));
   return {
     ok: true,
     fields,
@@ -167,7 +170,7 @@ function toMessages({ instructions, input }: ResponsesFields): ChatMessage[] {
         const { call_id: id, name, arguments: args } = item;
         const call = { id, type: 'function' as const, function: { name, arguments: args } };
         const last = messages.at(-1);
-        // calls that were made at once are one turn
+        // parallel calls belong to one assistant turn
         if (last?.role === 'assistant') last.tool_calls = [...(last.tool_calls ?? []), call];
         else messages.push({ role: 'assistant', content: null, tool_calls: [call] });
         break;

@@ -1,13 +1,13 @@
-/** OpenAI's Responses, without a memory. */
+/** The dialect of OpenAI's Responses API, without its stored state. */
 import type { Dialect } from './dialect.ts';
 import { ResponseEvents, WholeResponse } from './openai-responses-answer.ts';
 import { readResponsesRequest } from './openai-responses-request.ts';
 
 export const openaiResponses: Dialect = {
   read(body, headers) {
-    const read = readResponsesRequest(body, headers);
-    if (!read.ok) return read;
-    const { request, fields } = read;
+    const parsed = readResponsesRequest(body, headers);
+    if (!parsed.ok) return parsed;
+    const { request, fields } = parsed;
     return {
       ok: true,
       dialectRequest: {
