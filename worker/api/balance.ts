@@ -1,4 +1,4 @@
-/** GET /user/balance, as DeepSeek answers it: amounts are decimal strings, here exact to the nano-USD. */
+/** GET /user/balance in DeepSeek's form: amounts are decimal strings, here exact to the nano-USD. */
 import { formatUsd, nanoUsd } from '../domain/money.ts';
 import type { ApiContext } from '../http/response-headers.ts';
 
@@ -12,9 +12,9 @@ export async function getBalance(c: ApiContext): Promise<Response> {
         total_balance: formatUsd(nanoUsd(balance.grantedNanoUsd + balance.paidNanoUsd)),
         granted_balance: formatUsd(balance.grantedNanoUsd),
         topped_up_balance: formatUsd(balance.paidNanoUsd),
-        /** part of the total that requests in flight hold */
+        /** part of the total, held for requests in flight */
         held_balance: formatUsd(balance.heldNanoUsd),
-        /** taken back by a refund or dispute after it was spent: the next top-up pays it off */
+        /** credit that a refund or dispute took back after it was spent; the next top-up pays it off */
         owed_balance: formatUsd(balance.owedNanoUsd),
       },
     ],

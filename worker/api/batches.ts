@@ -1,4 +1,4 @@
-/** /v1/batches: thousands of requests in a file, answered within a day at half the price, as OpenAI has it. */
+/** /v1/batches in OpenAI's form: thousands of requests in one file, answered within a day at half the price. */
 import * as z from 'zod';
 import { BATCH_ENDPOINTS } from '../batches/endpoints.ts';
 import {
@@ -14,18 +14,18 @@ import { findFile } from '../db/files.ts';
 import { isId, newId } from '../domain/ids.ts';
 import { formatUsd, nanoUsd } from '../domain/money.ts';
 import { NO_USAGE } from '../domain/usage.ts';
-import { config, type Env } from '../env.ts';
-import { type ApiError, errorResponse } from '../http/api-error.ts';
+import type { Env } from '../env.ts';
 import { Metadata, readFields } from '../http/fields.ts';
 import { readJsonObject } from '../http/read-body.ts';
 import type { ApiContext } from '../http/response-headers.ts';
 import { PageQuery, pageOf } from './page-query.ts';
+import { respondWithError } from './respond-with-error.ts';
 
-/** Each looks at the pool every two seconds; more of them would not be done sooner. */
+/** Unfinished batches per account. Each polls the pool every two seconds, and more of them would not finish sooner. */
 const UNFINISHED_MAX = 20;
 const WINDOW_MS = 24 * 3_600_000;
-/** A batch whose object has not been heard of for this long was lost between its row and its beginning. */
-const BEGIN_AGAIN_MS = 10_000;
+/** A batch still `validating` after this long was lost between writing its row and starting its object. */
+const RESTART_AFTER_MS = 10_000;
 
 export const BatchBody = z.object({
   input_file_id: z.string(),
@@ -35,11 +35,10 @@ export const BatchBody = z.object({
 });
 
 export async function createBatch(c: ApiContext): Promise<Response> {
-  const refuse = (refusal: ApiError) => errorResponse(refusal, config(c.env).publicOrigin);
   const read = await readJsonObject(c.req.raw);
-  if (!read.ok) return refuse(read.error);
+  if (!read.ok) return respondWithError(c, read.error);
   const parsed = readFields(BatchBody, read.body, new Headers());
-  if (!parsed.ok) return refuse(parsed.error);
+  if (!parsed.ok) return respondWithError(c, parsed.error);
   const { input_file_id: id, endpoint, metadata = null } = parsed.fields;
   const { accountId, keyId } = c.get('principal');
   const nowMs = Date.now();
@@ -48,10 +47,10 @@ export async function createBatch(c: ApiContext): Promise<Response> {
   if (input?.purpose !== 'batch') {
     const message =
       '`input_file_id`: no file with this id and the purpose "batch" in this account. Upload one with POST /v1/files.';
-    return refuse({ reason: 'invalid_field', param: 'input_file_id', message });
+    return respondWithError(c, { reason: 'invalid_field', param: 'input_file_id', message });
   }
   if ((await countUnfinishedBatches(db, accountId)) >= UNFINISHED_MAX) {
-    return refuse({ reason: 'too_many_batches', limit: UNFINISHED_MAX });
+    return respondWithError(c, { reason: 'too_many_batches', limit: UNFINISHED_MAX });
   }
   const row = await addBatch(db, {
     id: newId('batch', nowMs),
@@ -64,14 +63,13 @@ export async function createBatch(c: ApiContext): Promise<Response> {
     createdAtMs: nowMs,
     expiresAtMs: nowMs + WINDOW_MS,
   });
-  await begin(c.env, row, input.parts);
+  await start(c.env, row, input.parts);
   return c.json(describe(row));
 }
 
 export async function getBatches(c: ApiContext): Promise<Response> {
-  const refuse = (refusal: ApiError) => errorResponse(refusal, config(c.env).publicOrigin);
   const query = readFields(PageQuery, c.req.query(), new Headers());
-  if (!query.ok) return refuse(query.error);
+  if (!query.ok) return respondWithError(c, query.error);
   const { limit, after = null } = query.fields;
   const { accountId } = c.get('principal');
   const rows = await listBatches(database(c.env), { accountId, afterId: after, limit: limit + 1 });
@@ -81,10 +79,10 @@ export async function getBatches(c: ApiContext): Promise<Response> {
 export async function getBatch(c: ApiContext): Promise<Response> {
   return withBatch(c, async (row) => {
     const nowMs = Date.now();
-    if (row.state === 'validating' && nowMs - row.createdAtMs > BEGIN_AGAIN_MS) {
+    if (row.state === 'validating' && nowMs - row.createdAtMs > RESTART_AFTER_MS) {
       const { accountId, inputFileId } = row;
       const input = await findFile(database(c.env), { id: inputFileId, accountId, nowMs });
-      if (input) await begin(c.env, row, input.parts);
+      if (input) await start(c.env, row, input.parts);
     }
     return c.json(describe(row));
   });
@@ -97,16 +95,16 @@ export async function cancelBatch(c: ApiContext): Promise<Response> {
   });
 }
 
-async function withBatch(c: ApiContext, then: (row: BatchRow) => Promise<Response>): Promise<Response> {
-  const refuse = (refusal: ApiError) => errorResponse(refusal, config(c.env).publicOrigin);
+/** Responds with the account's batch that the path names, or with 404. */
+async function withBatch(c: ApiContext, respond: (row: BatchRow) => Promise<Response>): Promise<Response> {
   const id = c.req.param('id') ?? '';
   const { accountId } = c.get('principal');
   const row = isId('batch', id) ? await findBatch(database(c.env), { id, accountId }) : null;
-  return row ? then(row) : refuse({ reason: 'batch_not_found' });
+  return row ? respond(row) : respondWithError(c, { reason: 'batch_not_found' });
 }
 
-/** Safe to repeat: the object begins once. */
-async function begin(env: Env, row: BatchRow, parts: number): Promise<void> {
+/** Starts the Batch object. Safe to repeat: the object starts once. */
+async function start(env: Env, row: BatchRow, parts: number): Promise<void> {
   const { id: batchId, accountId, keyId, endpoint, inputFileId, expiresAtMs, createdAtMs } = row;
   await env.BATCH.getByName(batchId).begin({
     batchId,
@@ -120,7 +118,7 @@ async function begin(env: Env, row: BatchRow, parts: number): Promise<void> {
   });
 }
 
-/** The field in which OpenAI says when a batch came to this end. */
+/** OpenAI's field for the time at which a batch reached each final state. */
 const ENDED_AT: Partial<Record<BatchState, string>> = {
   completed: 'completed_at',
   failed: 'failed_at',
@@ -159,7 +157,7 @@ function describe(row: BatchRow) {
       output_tokens: usage.completionTokens,
       output_tokens_details: { reasoning_tokens: usage.reasoningTokens },
       total_tokens: usage.promptTokens + usage.completionTokens,
-      /** US dollars, so far */
+      /** US dollars charged so far */
       cost: formatUsd(nanoUsd(row.chargeNanoUsd)),
     },
     metadata: row.metadata,

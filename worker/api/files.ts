@@ -1,4 +1,4 @@
-/** /v1/files: what goes into batches and what comes out of them, as OpenAI has it. */
+/** /v1/files in OpenAI's form: the inputs of batches, and their results. */
 import * as z from 'zod';
 import { fileContent } from '../batches/file-content.ts';
 import { deleteParts } from '../batches/file-parts.ts';
@@ -7,20 +7,19 @@ import { database } from '../db/client.ts';
 import { addFile, deleteFile, type FileRow, fileTotals, findFile, listFiles } from '../db/files.ts';
 import { FILE_PURPOSES } from '../db/schema.ts';
 import { isId, newId } from '../domain/ids.ts';
-import { config } from '../env.ts';
-import { type ApiError, errorResponse } from '../http/api-error.ts';
 import { readFields } from '../http/fields.ts';
 import type { ApiContext } from '../http/response-headers.ts';
 import { PageQuery, pageOf } from './page-query.ts';
+import { respondWithError } from './respond-with-error.ts';
 
-/** R2 is cheap and not free: a startup's batches of a month fit many times. */
+/** Storage per account. R2 is cheap but not free; a startup's batches of a month fit many times over. */
 const FILES_MAX = 1_000;
-const KEPT_BYTES_MAX = 10 * 1024 ** 3;
+const STORED_BYTES_MAX = 10 * 1024 ** 3;
 
 const HOUR_S = 3_600;
 const KEEP_S = 30 * 24 * HOUR_S;
 
-/** The fields of the form beside `file`, as text; OpenAI's names. */
+/** The text fields of the upload form beside `file`, with OpenAI's names. */
 export const FileForm = z.object({
   purpose: z.literal('batch', { error: 'must be "batch": files can be used only for batches' }),
   'expires_after[seconds]': z.coerce.number().int().min(HOUR_S).max(KEEP_S).default(KEEP_S),
@@ -29,23 +28,22 @@ export const FilesQuery = PageQuery.extend({ purpose: z.enum(FILE_PURPOSES).opti
 
 export async function uploadFile(c: ApiContext): Promise<Response> {
   const nowMs = Date.now();
-  const refuse = (refusal: ApiError) => errorResponse(refusal, config(c.env).publicOrigin);
   const { accountId } = c.get('principal');
   const db = database(c.env);
-  const kept = await fileTotals(db, { accountId, nowMs });
-  if (kept.files >= FILES_MAX || kept.bytes >= KEPT_BYTES_MAX) {
-    return refuse({ reason: 'storage_full', filesMax: FILES_MAX, bytesMax: KEPT_BYTES_MAX });
+  const stored = await fileTotals(db, { accountId, nowMs });
+  if (stored.files >= FILES_MAX || stored.bytes >= STORED_BYTES_MAX) {
+    return respondWithError(c, { reason: 'storage_full', filesMax: FILES_MAX, bytesMax: STORED_BYTES_MAX });
   }
 
   const id = newId('file', nowMs);
   const { receiveUpload } = await import('../batches/upload.ts');
   const received = await receiveUpload(c.env.FILES, c.req.raw, id);
-  if (!received.ok) return refuse(received.refusal);
+  if (!received.ok) return respondWithError(c, received.refusal);
   const { name, bytes, parts, fields } = received.upload;
   const form = readFields(FileForm, fields, new Headers());
   if (!form.ok) {
     await deleteParts(c.env.FILES, id, parts);
-    return refuse(form.error);
+    return respondWithError(c, form.error);
   }
   const row: FileRow = {
     id,
@@ -63,9 +61,8 @@ export async function uploadFile(c: ApiContext): Promise<Response> {
 
 export async function getFiles(c: ApiContext): Promise<Response> {
   const nowMs = Date.now();
-  const refuse = (refusal: ApiError) => errorResponse(refusal, config(c.env).publicOrigin);
   const query = readFields(FilesQuery, c.req.query(), new Headers());
-  if (!query.ok) return refuse(query.error);
+  if (!query.ok) return respondWithError(c, query.error);
   const { purpose = null, limit, after = null } = query.fields;
   const { accountId } = c.get('principal');
   const rows = await listFiles(database(c.env), {
@@ -90,22 +87,22 @@ export async function removeFile(c: ApiContext): Promise<Response> {
   return withFile(c, async ({ id, accountId, parts }) => {
     const db = database(c.env);
     if (await isFileInUse(db, { accountId, fileId: id })) {
-      return errorResponse({ reason: 'file_in_use' }, config(c.env).publicOrigin);
+      return respondWithError(c, { reason: 'file_in_use' });
     }
-    // the row first: a file without a row is nobody's, a row without a file would be an error
+    // the row is deleted first: parts without a row only waste space, a row without parts would make downloads fail
     await deleteFile(db, { id, accountId });
     await deleteParts(c.env.FILES, id, parts);
     return c.json({ id, object: 'file', deleted: true });
   });
 }
 
-async function withFile(c: ApiContext, then: (row: FileRow) => Promise<Response>): Promise<Response> {
+/** Responds with the account's file that the path names, or with 404. */
+async function withFile(c: ApiContext, respond: (row: FileRow) => Promise<Response>): Promise<Response> {
   const nowMs = Date.now();
-  const refuse = (refusal: ApiError) => errorResponse(refusal, config(c.env).publicOrigin);
   const id = c.req.param('id') ?? '';
   const { accountId } = c.get('principal');
   const row = isId('file', id) ? await findFile(database(c.env), { id, accountId, nowMs }) : null;
-  return row ? then(row) : refuse({ reason: 'file_not_found' });
+  return row ? respond(row) : respondWithError(c, { reason: 'file_not_found' });
 }
 
 function describe({ id, name, purpose, bytes, createdAtMs, expiresAtMs }: FileRow) {

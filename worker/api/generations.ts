@@ -1,10 +1,10 @@
-/** GET /v1/generations/{request_id}: one request and the arithmetic of its price, there as soon as it has ended. */
+/** GET /v1/generations/{request_id}: one request and the arithmetic of its price, available as soon as it has ended. */
 import { type BillLine, billOf } from '../domain/bill.ts';
 import { formatUsd } from '../domain/money.ts';
-import { config } from '../env.ts';
-import { errorResponse } from '../http/api-error.ts';
+
 import type { ApiContext } from '../http/response-headers.ts';
 import { type FoundRequest, findAccountRequest } from '../wallet/find-request.ts';
+import { respondWithError } from './respond-with-error.ts';
 
 const LINES: Record<BillLine['kind'], string> = {
   cached: 'cached prompt tokens',
@@ -13,10 +13,9 @@ const LINES: Record<BillLine['kind'], string> = {
 };
 
 export async function getGeneration(c: ApiContext): Promise<Response> {
-  const { publicOrigin } = config(c.env);
-  const asked = { accountId: c.get('principal').accountId, requestId: c.req.param('id') ?? '' };
-  const found = await findAccountRequest(c.env, asked);
-  return found ? c.json(describe(found)) : errorResponse({ reason: 'request_not_found' }, publicOrigin);
+  const which = { accountId: c.get('principal').accountId, requestId: c.req.param('id') ?? '' };
+  const request = await findAccountRequest(c.env, which);
+  return request ? c.json(describe(request)) : respondWithError(c, { reason: 'request_not_found' });
 }
 
 function describe({ record, creditedBackNanoUsd }: FoundRequest) {
@@ -48,7 +47,7 @@ function describe({ record, creditedBackNanoUsd }: FoundRequest) {
     })),
     charge: formatUsd(record.chargeNanoUsd),
     charge_nano_usd: record.chargeNanoUsd,
-    /** the same work had been paid before, under the same Idempotency-Key */
+    /** credited back, because the same Idempotency-Key had already paid for this work */
     given_back: formatUsd(creditedBackNanoUsd),
     held: formatUsd(record.heldNanoUsd),
     ledger_entry: record.entrySeq,

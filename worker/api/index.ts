@@ -1,4 +1,4 @@
-/** The map of the public API: a route a line, with who may ask it. openapi/document.ts describes each. */
+/** The map of the public API: one line per route, with the kinds of keys that may call it. openapi/ describes each. */
 import { Hono } from 'hono';
 import { dialects } from '../gateway/dialects/index.ts';
 import { generate } from '../gateway/generate.ts';
@@ -15,12 +15,12 @@ const tokens = lazyFrom(() => import('./tokens.ts'));
 const generations = lazyFrom(() => import('./generations.ts'));
 const files = lazyFrom(() => import('./files.ts'));
 const batches = lazyFrom(() => import('./batches.ts'));
-// its schemas describe every body in words, which no other request needs
+// lazy, because its schemas describe every body in words, which no other request needs
 const openapi = lazyFrom(() => import('./openapi/document.ts'));
 
 export const api = new Hono<Api>();
 
-// DeepSeek's clients leave out /v1, LangChain's say /beta
+// DeepSeek's clients leave out /v1, LangChain's DeepSeek client uses /beta
 for (const path of ['/v1/chat/completions', '/chat/completions', '/beta/chat/completions']) {
   api.post(path, generate(dialects.openaiChat));
 }

@@ -1,4 +1,4 @@
-/** GET /v1/key: what the key that asks may do, what it has used, and when that resets. */
+/** GET /v1/key: the limits of the calling key, its use of them, and when its cap resets. */
 import { capLeft, type Limits, type Load, periodEndMs } from '../domain/limits.ts';
 import { formatUsd, type NanoUsd } from '../domain/money.ts';
 import type { TokenCap } from '../domain/wallet.ts';
@@ -8,10 +8,10 @@ export async function getKey(c: ApiContext): Promise<Response> {
   const nowMs = Date.now();
   const { accountId, keyId, models, limits, token, expiresAtMs } = c.get('principal');
   const wallet = c.env.WALLET.getByName(accountId);
-  // who has a token learns what is left of it, and nothing of whose it is
+  // a token's holder learns what is left of the token, and nothing about the account behind it
   if (token)
     return c.json({
-      ...describedToken(token, await wallet.tokenUse(token.id)),
+      ...describeToken(token, await wallet.tokenUse(token.id)),
       models,
       expires_at: new Date(expiresAtMs!).toISOString(),
     });
@@ -24,13 +24,13 @@ export async function getKey(c: ApiContext): Promise<Response> {
     object: 'key',
     account_id: accountId,
     models,
-    ...described(limits.key, own, nowMs),
-    /** what all keys of the account share */
-    account: described(limits.account, whole, nowMs),
+    ...describeLimits(limits.key, own, nowMs),
+    /** the limits that all keys of the account share */
+    account: describeLimits(limits.account, whole, nowMs),
   });
 }
 
-function describedToken({ id, capNanoUsd }: TokenCap, use: { spentNanoUsd: NanoUsd; heldNanoUsd: NanoUsd }) {
+function describeToken({ id, capNanoUsd }: TokenCap, use: { spentNanoUsd: NanoUsd; heldNanoUsd: NanoUsd }) {
   return {
     id,
     object: 'token',
@@ -41,7 +41,7 @@ function describedToken({ id, capNanoUsd }: TokenCap, use: { spentNanoUsd: NanoU
   };
 }
 
-function described(limits: Limits, load: Load, nowMs: number) {
+function describeLimits(limits: Limits, load: Load, nowMs: number) {
   const { requestsPerMinute, tokensPerMinute, concurrency, capNanoUsd, capPeriod } = limits;
   const left = capLeft(limits, load);
   const resetAtMs = capNanoUsd === null ? null : periodEndMs(capPeriod, nowMs);

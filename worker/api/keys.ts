@@ -1,4 +1,4 @@
-/** /v1/keys: a management key makes, changes, rotates and revokes the keys that ask for answers. */
+/** /v1/keys: a management key makes, changes, rotates and revokes inference keys. */
 import * as z from 'zod';
 import { findModel } from '../db/catalogue.ts';
 import { database } from '../db/client.ts';
@@ -9,7 +9,7 @@ import { CAP_PERIODS } from '../domain/limits.ts';
 import { formatUsd, nanoUsd } from '../domain/money.ts';
 import { config } from '../env.ts';
 import { catalogue } from '../gateway/model-cache.ts';
-import { type ApiError, errorResponse } from '../http/api-error.ts';
+import type { ApiError } from '../http/api-error.ts';
 import type { Principal } from '../http/authenticate.ts';
 import { readFields } from '../http/fields.ts';
 import { readJsonObject } from '../http/read-body.ts';
@@ -17,19 +17,20 @@ import type { ApiContext } from '../http/response-headers.ts';
 import { UsdText } from '../http/usd-text.ts';
 import { pepperKey } from '../tokens/pepper.ts';
 import { PageQuery, pageOf } from './page-query.ts';
+import { respondWithError } from './respond-with-error.ts';
 
-/** As many as the portal lets a person type. */
+/** Upper bounds of a key's limits, the same as in the portal's form. */
 const LIMITS = { requests: 100_000, tokens: 100_000_000, concurrency: 10_000 } as const;
-/** A service that cannot be restarted within a week has other troubles. */
+/** The longest overlap of a rotation: a week is enough to restart any service with the new key. */
 const OVERLAP_S_MAX = 7 * 86_400;
 
 const count = (max: number) => z.int().min(1).max(max);
 
 export const KeyBody = z.object({
   name: z.string().trim().min(1).max(80),
-  /** null: all */
+  /** null: all models */
   models: z.array(z.string().max(256)).min(1).max(100).nullish(),
-  /** null: none */
+  /** null: no cap */
   cap: UsdText.nullish(),
   cap_period: z.enum(CAP_PERIODS).optional(),
   requests_per_minute: count(LIMITS.requests).optional(),
@@ -42,21 +43,21 @@ export const KeyBody = z.object({
 export const KeyPatch = KeyBody.partial();
 export const RotateBody = z.object({ overlap_seconds: z.int().min(0).max(OVERLAP_S_MAX).default(0) });
 
-type Wanted = z.infer<typeof KeyPatch>;
+type KeyChanges = z.infer<typeof KeyPatch>;
 
 export async function createKeyByApi(c: ApiContext): Promise<Response> {
   const body = await bodyOf(c, KeyBody);
-  if (!body.ok) return refuse(c, body.error);
+  if (!body.ok) return respondWithError(c, body.error);
   const principal = c.get('principal');
   const terms = await termsOf(c, body.fields, defaultTerms(termsOfPrincipal(principal)));
-  if (!terms.ok) return refuse(c, terms.refusal);
+  if (!terms.ok) return respondWithError(c, terms.error);
   const { name } = body.fields;
   return created(c, await newKey(c, { name, ...terms.terms }));
 }
 
 export async function getKeys(c: ApiContext): Promise<Response> {
   const query = readFields(PageQuery, c.req.query(), new Headers());
-  if (!query.ok) return refuse(c, query.error);
+  if (!query.ok) return respondWithError(c, query.error);
   const { limit, after } = query.fields;
   const all = await listKeys(database(c.env), c.get('principal').accountId);
   const from = after === undefined ? 0 : all.findIndex(({ id }) => id === after) + 1;
@@ -65,16 +66,16 @@ export async function getKeys(c: ApiContext): Promise<Response> {
 
 export async function getKeyById(c: ApiContext): Promise<Response> {
   const row = await keyOf(c);
-  return row ? c.json(describe(row)) : refuse(c, { reason: 'key_not_found' });
+  return row ? c.json(describe(row)) : respondWithError(c, { reason: 'key_not_found' });
 }
 
 export async function patchKey(c: ApiContext): Promise<Response> {
   const row = await managedKeyOf(c);
-  if ('reason' in row) return refuse(c, row);
+  if ('reason' in row) return respondWithError(c, row);
   const body = await bodyOf(c, KeyPatch);
-  if (!body.ok) return refuse(c, body.error);
+  if (!body.ok) return respondWithError(c, body.error);
   const terms = await termsOf(c, body.fields, row);
-  if (!terms.ok) return refuse(c, terms.refusal);
+  if (!terms.ok) return respondWithError(c, terms.error);
   const { name = row.name } = body.fields;
   const changed = await change(c, row, { name, ...terms.terms }, 'key.changed', Object.keys(body.fields));
   return c.json(describe(changed));
@@ -82,32 +83,32 @@ export async function patchKey(c: ApiContext): Promise<Response> {
 
 export async function deleteKey(c: ApiContext): Promise<Response> {
   const row = await managedKeyOf(c);
-  if ('reason' in row) return refuse(c, row);
+  if ('reason' in row) return respondWithError(c, row);
   if (row.revokedAtMs === null) await change(c, row, { revokedAtMs: Date.now() }, 'key.revoked', []);
   return c.json({ id: row.id, object: 'key', deleted: true });
 }
 
 export async function rotateKey(c: ApiContext): Promise<Response> {
   const row = await managedKeyOf(c);
-  if ('reason' in row) return refuse(c, row);
+  if ('reason' in row) return respondWithError(c, row);
   const body = await bodyOf(c, RotateBody);
-  if (!body.ok) return refuse(c, body.error);
-  const giver = termsOfPrincipal(c.get('principal'));
-  const faulty = firstTermExceeded(row, giver);
-  if (faulty) return refuse(c, tooMuch(faulty));
+  if (!body.ok) return respondWithError(c, body.error);
+  const granter = termsOfPrincipal(c.get('principal'));
+  const exceeded = firstTermExceeded(row, granter);
+  if (exceeded) return respondWithError(c, tooMuch(exceeded));
   const nowMs = Date.now();
-  const made = await rotate(database(c.env), await pepperKey(config(c.env)), {
+  const successor = await rotate(database(c.env), await pepperKey(config(c.env)), {
     row,
     overlapMs: body.fields.overlap_seconds * 1_000,
     actor: c.get('principal').keyId,
     nowMs,
   });
-  return created(c, made);
+  return created(c, successor);
 }
 
 // ---- terms ----
 
-/** The parameter that a client knows a term by. */
+/** The request field of each term. */
 const PARAMS: Record<keyof KeyTerms, string> = {
   models: 'models',
   capNanoUsd: 'cap',
@@ -128,40 +129,40 @@ function termsOfPrincipal({ limits, models, expiresAtMs }: Principal): KeyTerms 
   return { ...limits.key, models, expiresAtMs };
 }
 
-/** What is wanted, over what is there already; models by their ids. */
+/** The terms with the changes applied and models by their ids; an error if they exceed the management key's terms. */
 async function termsOf(
   c: ApiContext,
-  wanted: Wanted,
+  changes: KeyChanges,
   before: KeyTerms,
-): Promise<{ ok: true; terms: KeyTerms } | { ok: false; refusal: ApiError }> {
-  const models = wanted.models && (await idsOf(c, wanted.models));
-  if (models && 'reason' in models) return { ok: false, refusal: models };
+): Promise<{ ok: true; terms: KeyTerms } | { ok: false; error: ApiError }> {
+  const models = changes.models && (await idsOf(c, changes.models));
+  if (models && 'reason' in models) return { ok: false, error: models };
   const terms: KeyTerms = {
     models: models === undefined ? before.models : models,
-    capNanoUsd: wanted.cap === undefined ? before.capNanoUsd : wanted.cap,
-    capPeriod: wanted.cap_period ?? before.capPeriod,
-    requestsPerMinute: wanted.requests_per_minute ?? before.requestsPerMinute,
+    capNanoUsd: changes.cap === undefined ? before.capNanoUsd : changes.cap,
+    capPeriod: changes.cap_period ?? before.capPeriod,
+    requestsPerMinute: changes.requests_per_minute ?? before.requestsPerMinute,
     tokensPerMinute:
-      wanted.tokens_per_minute === undefined ? before.tokensPerMinute : wanted.tokens_per_minute,
-    concurrency: wanted.concurrency ?? before.concurrency,
+      changes.tokens_per_minute === undefined ? before.tokensPerMinute : changes.tokens_per_minute,
+    concurrency: changes.concurrency ?? before.concurrency,
     expiresAtMs:
-      wanted.expires_at === undefined
+      changes.expires_at === undefined
         ? before.expiresAtMs
-        : wanted.expires_at === null
+        : changes.expires_at === null
           ? null
-          : Date.parse(wanted.expires_at),
+          : Date.parse(changes.expires_at),
   };
-  const faulty = firstTermExceeded(terms, termsOfPrincipal(c.get('principal')));
-  return faulty ? { ok: false, refusal: tooMuch(faulty) } : { ok: true, terms };
+  const exceeded = firstTermExceeded(terms, termsOfPrincipal(c.get('principal')));
+  return exceeded ? { ok: false, error: tooMuch(exceeded) } : { ok: true, terms };
 }
 
 async function idsOf(c: ApiContext, names: readonly string[]): Promise<readonly string[] | ApiError> {
   const models = await catalogue(c.env, Date.now());
   const ids: string[] = [];
-  for (const [at, name] of names.entries()) {
+  for (const [index, name] of names.entries()) {
     const model = findModel(models, name);
     if (!model) {
-      const param = `models[${at}]`;
+      const param = `models[${index}]`;
       const available = models.map(({ id }) => id).join(', ');
       return {
         reason: 'invalid_field',
@@ -190,15 +191,16 @@ async function newKey(c: ApiContext, terms: NewTerms) {
   );
 }
 
+/** Changes a key and writes an audit entry. @param fields names of the request's fields, for the entry */
 function change(
   c: ApiContext,
   { id: keyId, accountId }: ApiKeyRow,
   values: Partial<NewTerms> & { revokedAtMs?: number },
   action: string,
-  what: readonly string[],
+  fields: readonly string[],
 ): Promise<ApiKeyRow> {
   const actor = c.get('principal').keyId;
-  const detail = { what: what.join(' ') };
+  const detail = { what: fields.join(' ') };
   const entry = { atMs: Date.now(), actor, action, subject: keyId, detail, accountId };
   const { models, ...rest } = values;
   const row = models === undefined ? rest : { ...rest, models: models && [...models] };
@@ -211,7 +213,7 @@ async function keyOf(c: ApiContext): Promise<ApiKeyRow | null> {
   return isId('key', keyId) ? findKey(database(c.env), { accountId, keyId }) : null;
 }
 
-/** One that management keys manage: not their own kind, or a key that leaked could lock its owner out. */
+/** The inference key that the path names. Management keys are excluded: one that leaked could lock its owner out. */
 async function managedKeyOf(c: ApiContext): Promise<ApiKeyRow | ApiError> {
   const row = await keyOf(c);
   if (row === null) return { reason: 'key_not_found' };
@@ -223,11 +225,7 @@ async function bodyOf<Fields>(c: ApiContext, schema: z.ZodType<Fields>) {
   return read.ok ? readFields(schema, read.body, new Headers()) : read;
 }
 
-function refuse(c: ApiContext, refusal: ApiError): Response {
-  return errorResponse(refusal, config(c.env).publicOrigin);
-}
-
-/** The only time that the key itself is said. */
+/** The response to a new key: the only one that contains the key itself. */
 function created(c: ApiContext, { key, row }: { key: string; row: ApiKeyRow }): Response {
   return c.json({ ...describe(row), key }, 201);
 }

@@ -1,12 +1,11 @@
-/** GET /v1/models and /v1/models/{id}: the catalogue as OpenAI lists it, with what Tollgate knows beside. */
+/** GET /v1/models and /v1/models/{id}: the catalogue in OpenAI's form, with Tollgate's details in an own object. */
 import { findModel, type Model } from '../db/catalogue.ts';
 import { formatUsd, nanoUsd } from '../domain/money.ts';
 import { isServing } from '../domain/node.ts';
 import { type DatedPrice, priceAt } from '../domain/pricing.ts';
-import { config } from '../env.ts';
 import { catalogue, poolSnapshot } from '../gateway/model-cache.ts';
-import { errorResponse } from '../http/api-error.ts';
 import type { ApiContext } from '../http/response-headers.ts';
+import { respondWithError } from './respond-with-error.ts';
 
 export async function listModels(c: ApiContext): Promise<Response> {
   const nowMs = Date.now();
@@ -17,7 +16,7 @@ export async function listModels(c: ApiContext): Promise<Response> {
   });
 }
 
-/** The same as Anthropic's clients list them. */
+/** GET /anthropic/v1/models: the catalogue in Anthropic's form. */
 export async function listAnthropicModels(c: ApiContext): Promise<Response> {
   const models = await catalogue(c.env, Date.now());
   const data = models.map((model) => ({
@@ -35,11 +34,10 @@ export async function getModel(c: ApiContext): Promise<Response> {
   const requested = c.req.param('id') ?? '';
   const model = findModel(models, requested);
   if (model) return c.json(await describe(c, model, nowMs));
-  const refusal = { reason: 'model_not_found', requested, available: models.map(({ id }) => id) } as const;
-  return errorResponse(refusal, config(c.env).publicOrigin);
+  return respondWithError(c, { reason: 'model_not_found', requested, available: models.map(({ id }) => id) });
 }
 
-/** When it was first sold. */
+/** When the model was first sold. */
 function createdAtMs({ prices }: Model): number {
   return Math.min(...prices.map(({ fromMs }) => fromMs));
 }
@@ -77,7 +75,7 @@ function pricing(price: DatedPrice) {
   };
 }
 
-/** A Pool that cannot be reached serves nobody: the catalogue is there all the same. */
+/** Whether a node serves the model now. An unreachable Pool counts as no: the catalogue is answered all the same. */
 async function isServed(c: ApiContext, modelId: string, nowMs: number): Promise<boolean> {
   const waitUntil = (promise: Promise<unknown>) => c.executionCtx.waitUntil(promise);
   const pool = await poolSnapshot(c.env, modelId, nowMs, waitUntil).catch(() => null);

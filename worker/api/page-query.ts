@@ -1,13 +1,13 @@
-/** Lists in pages, as OpenAI's clients turn them: `limit` and `after`, the id that the last page ended with. */
+/** Pagination in OpenAI's form: `limit`, and `after`, the last id of the previous page. */
 import * as z from 'zod';
 
-/** OpenAI's default and bound. */
+/** The query of a list. The default and the maximum of `limit` are OpenAI's. */
 export const PageQuery = z.object({
   limit: z.coerce.number().int().min(1).max(100).default(20),
   after: z.string().max(64).optional(),
 });
 
-/** @param rows one more than `limit` where there are more */
+/** One page of a list. @param rows one more than `limit` where a further page exists */
 export function pageOf<Row extends { id: string }>(rows: readonly Row[], limit: number) {
   const data = rows.slice(0, limit);
   return {

@@ -1,42 +1,42 @@
-/** POST /v1/tokens: a key makes a token for a browser or a phone, which ends soon and can spend little. */
+/** POST /v1/tokens: makes a token for a browser or a phone, which expires soon and can spend little. */
 import * as z from 'zod';
 import { findModel } from '../db/catalogue.ts';
 import { formatUsd } from '../domain/money.ts';
 import { config } from '../env.ts';
 import { catalogue } from '../gateway/model-cache.ts';
-import { type ApiError, errorResponse } from '../http/api-error.ts';
 import { mintClientToken } from '../http/client-token.ts';
 import { readFields } from '../http/fields.ts';
 import { readJsonObject } from '../http/read-body.ts';
 import type { ApiContext } from '../http/response-headers.ts';
 import { UsdText } from '../http/usd-text.ts';
+import { respondWithError } from './respond-with-error.ts';
 
-/** It cannot be taken back by itself, only with its key: an hour is what a page stays open. */
+/** The longest lifetime. A token cannot be revoked without its key, so it lasts at most as long as a page stays open. */
 const LIFETIME_S_MAX = 3_600;
 
 export const TokenBody = z.object({
   expires_in: z.int().min(1).max(LIFETIME_S_MAX).default(600),
-  /** what it may spend in all */
+  /** the most that the token may spend in all */
   cap: UsdText.refine((value) => value > 0, 'must be greater than 0'),
-  /** absent: those of the key */
+  /** absent: the models of the key */
   models: z.array(z.string().max(256)).min(1).max(100).nullish(),
 });
 
 export async function mintToken(c: ApiContext): Promise<Response> {
-  const refuse = (refusal: ApiError) => errorResponse(refusal, config(c.env).publicOrigin);
   const read = await readJsonObject(c.req.raw);
-  if (!read.ok) return refuse(read.error);
+  if (!read.ok) return respondWithError(c, read.error);
   const body = readFields(TokenBody, read.body, new Headers());
-  if (!body.ok) return refuse(body.error);
+  if (!body.ok) return respondWithError(c, body.error);
   const { cap, expires_in: expiresInS, models: names } = body.fields;
   const { keyId, models: allowed, expiresAtMs: keyEndsMs } = c.get('principal');
   const nowMs = Date.now();
   const known = await catalogue(c.env, nowMs);
   const models = names ? names.map((name) => findModel(known, name)?.id ?? null) : null;
-  const wrong = models?.findIndex((id) => id === null || (allowed !== null && !allowed.includes(id))) ?? -1;
-  if (wrong >= 0) {
-    const param = `models[${wrong}]`;
-    return refuse({
+  const wrongIndex =
+    models?.findIndex((id) => id === null || (allowed !== null && !allowed.includes(id))) ?? -1;
+  if (wrongIndex >= 0) {
+    const param = `models[${wrongIndex}]`;
+    return respondWithError(c, {
       reason: 'invalid_field',
       param,
       message: `\`${param}\`: not a model that this key can use. List the models with GET /v1/models.`,

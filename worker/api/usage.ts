@@ -1,4 +1,4 @@
-/** GET /v1/usage: what the account used, by minute, hour or day, key and model; as JSON or as a table for accountants. */
+/** GET /v1/usage: the account's usage by minute, hour or day, by key and model, as JSON or as CSV for accountants. */
 import * as z from 'zod';
 import { findModel } from '../db/catalogue.ts';
 import { database } from '../db/client.ts';
@@ -10,25 +10,24 @@ import {
   listBuckets,
 } from '../db/usage-buckets.ts';
 import { formatUsd, nanoUsd } from '../domain/money.ts';
-import { config } from '../env.ts';
 import { catalogue } from '../gateway/model-cache.ts';
-import { type ApiError, errorResponse } from '../http/api-error.ts';
 import { readFields } from '../http/fields.ts';
 import type { ApiContext } from '../http/response-headers.ts';
+import { respondWithError } from './respond-with-error.ts';
 
-/** Minutes are sums over requests one by one; of hours and days a rollup is kept, so they may go further. */
+/** The longest span by bucket. Minutes are summed from single requests; hours and days are stored, so they may span more. */
 const SPAN_MS_MAX: Record<BucketWidth, number> = {
   minute: 86_400_000,
   hour: 31 * 86_400_000,
   day: 731 * 86_400_000,
 };
-/** What is looked at most: the last hour, day, month. */
+/** The default span by bucket: the most common question, the last hour, day or month. */
 const SPAN_MS_DEFAULT: Record<BucketWidth, number> = {
   minute: 3_600_000,
   hour: 86_400_000,
   day: 30 * 86_400_000,
 };
-/** An hour-by-hour month of a dozen keys and models; about 2 MB. */
+/** The most rows of a page, about 2 MB: enough for an hourly month of a dozen keys and models. */
 const ROWS_MAX = 10_000;
 
 const Time = z
@@ -42,7 +41,7 @@ const GROUPS = ['key', 'model'] as const;
 export const UsageQuery = z.object({
   bucket: z.enum(['minute', 'hour', 'day']).default('day'),
   start: Time.optional(),
-  /** exclusive */
+  /** exclusive end of the span */
   end: Time.optional(),
   key_id: z.string().max(64).optional(),
   model: z.string().max(256).optional(),
@@ -53,30 +52,29 @@ export const UsageQuery = z.object({
     .pipe(z.array(z.enum(GROUPS, { error: 'must be `key`, `model` or `key,model`' }))),
   format: z.enum(['json', 'csv']).optional(),
   limit: z.coerce.number().int().min(1).max(ROWS_MAX).default(ROWS_MAX),
-  /** `next` of the page before */
+  /** `next` of the previous page */
   after: z.string().max(400).optional(),
 });
 
 export async function getUsage(c: ApiContext): Promise<Response> {
-  const refuse = (refusal: ApiError) => errorResponse(refusal, config(c.env).publicOrigin);
-  const wrong = (param: string, what: string) =>
-    refuse({ reason: 'invalid_field', param, message: `\`${param}\` ${what}.` });
+  const invalid = (param: string, problem: string) =>
+    respondWithError(c, { reason: 'invalid_field', param, message: `\`${param}\` ${problem}.` });
   const read = readFields(UsageQuery, c.req.query(), new Headers());
-  if (!read.ok) return refuse(read.error);
+  if (!read.ok) return respondWithError(c, read.error);
   const { bucket, start, end, key_id: keyId = null, model: name, group_by: groups, limit } = read.fields;
 
   const nowMs = Date.now();
   const widthMs = BUCKET_MS[bucket];
   const toMs = end ?? nowMs + 1;
   const fromMs = Math.floor((start ?? toMs - SPAN_MS_DEFAULT[bucket]) / widthMs) * widthMs;
-  if (fromMs >= toMs) return wrong('start', 'must be before `end`');
+  if (fromMs >= toMs) return invalid('start', 'must be before `end`');
   const days = SPAN_MS_MAX[bucket] / 86_400_000;
   if (toMs - fromMs > SPAN_MS_MAX[bucket] + widthMs)
-    return wrong('start', `must be at most ${days} days before \`end\` for ${bucket} buckets`);
+    return invalid('start', `must be at most ${days} days before \`end\` for ${bucket} buckets`);
   const models = await catalogue(c.env, nowMs);
   const modelId = name === undefined ? null : (findModel(models, name)?.id ?? name);
-  const after = read.fields.after === undefined ? null : placeOf(read.fields.after);
-  if (after === undefined) return wrong('after', 'must be the `next` value of the previous page');
+  const after = read.fields.after === undefined ? null : parseCursor(read.fields.after);
+  if (after === undefined) return invalid('after', 'must be the `next` value of the previous page');
 
   const rows = await listBuckets(database(c.env), {
     accountId: c.get('principal').accountId,
@@ -91,10 +89,9 @@ export async function getUsage(c: ApiContext): Promise<Response> {
     limit: limit + 1,
   });
   const data = rows.slice(0, limit).map((row) => describe(row, groups));
-  const next = rows.length > limit ? nameOf(rows[limit - 1]!) : null;
-  const wantsCsv =
-    read.fields.format ?? (/\btext\/csv\b/.test(c.req.header('accept') ?? '') ? 'csv' : 'json');
-  if (wantsCsv === 'csv') return csv(data, next);
+  const next = rows.length > limit ? formatCursor(rows[limit - 1]!) : null;
+  const format = read.fields.format ?? (/\btext\/csv\b/.test(c.req.header('accept') ?? '') ? 'csv' : 'json');
+  if (format === 'csv') return csv(data, next);
   return c.json({
     object: 'list',
     bucket,
@@ -119,7 +116,7 @@ const COLUMNS = [
   'charge_nano_usd',
 ] as const;
 
-/** Of what is not told apart there is no column, and no field. */
+/** Omits key_id or model when the result is not grouped by it. */
 function describe(row: BucketRow, groups: readonly (typeof GROUPS)[number][]) {
   return {
     start: new Date(row.bucketMs).toISOString(),
@@ -143,13 +140,14 @@ async function csv(data: readonly ReturnType<typeof describe>[], next: string | 
   return csvFile({ name: 'tollgate-usage.csv', fields: columns, data, headers });
 }
 
-function nameOf({ bucketMs, keyId, modelId }: BucketCursor): string {
+/** The cursor as text, which a client sends back as `after`. */
+function formatCursor({ bucketMs, keyId, modelId }: BucketCursor): string {
   return [bucketMs, keyId, modelId].join('~');
 }
 
-/** undefined: not a name that was given out */
-function placeOf(name: string): BucketCursor | undefined {
-  const [time, keyId, modelId, ...rest] = name.split('~');
+/** @returns undefined: the text is no cursor that this route gave out */
+function parseCursor(text: string): BucketCursor | undefined {
+  const [time, keyId, modelId, ...rest] = text.split('~');
   if (!/^\d{1,15}$/.test(time!) || keyId === undefined || modelId === undefined || rest.length > 0)
     return undefined;
   return { bucketMs: Number(time), keyId, modelId };
