@@ -14,9 +14,9 @@ import {
 } from '../../worker/domain/ledger.ts';
 import {
   type AuditPage,
-  type BookedRequest,
-  checkPage,
-  FIRST_PAGE,
+  type ChargedRequest,
+  checkAuditPage,
+  AUDIT_START,
 } from '../../worker/domain/ledger-audit.ts';
 import { nanoUsd } from '../../worker/domain/money.ts';
 
@@ -73,7 +73,7 @@ function pageOf(entries: readonly Entry[]): AuditPage {
       price,
       chargeNanoUsd: -(grantedNanoUsd + paidNanoUsd),
     }));
-  return { entries, projected: entries, requests, untoldFromSeq: entries.length + 1 };
+  return { entries, projected: entries, requests, unpublishedFromSeq: entries.length + 1 };
 }
 
 describe('credit', () => {
@@ -98,8 +98,8 @@ describe('the audit', () => {
   it('finds nothing in a ledger that is whole, page by page as well', () => {
     fc.assert(
       fc.property(anyLedger, fc.nat(25), (entries, cut) => {
-        const first = checkPage(FIRST_PAGE, pageOf(entries.slice(0, cut)), sha256);
-        const second = checkPage(first.mark, { ...pageOf(entries), entries: entries.slice(cut) }, sha256);
+        const first = checkAuditPage(AUDIT_START, pageOf(entries.slice(0, cut)), sha256);
+        const second = checkAuditPage(first.mark, { ...pageOf(entries), entries: entries.slice(cut) }, sha256);
         expect([...first.findings, ...second.findings]).toEqual([]);
         expect(second.mark.balanceNanoUsd).toBe(entries.at(-1)!.balanceNanoUsd);
       }),
@@ -120,7 +120,7 @@ describe('the audit', () => {
             i === at ? { ...entry, [field]: nanoUsd(entry[field] + by) } : entry,
           );
           const page = { ...pageOf(entries), [where]: changed };
-          expect(checkPage(FIRST_PAGE, page, sha256).findings).not.toEqual([]);
+          expect(checkAuditPage(AUDIT_START, page, sha256).findings).not.toEqual([]);
         },
       ),
     );
@@ -156,7 +156,7 @@ describe('the audit', () => {
       }));
       return { page: { ...pageOf(entries), requests }, requests };
     }
-    const saidOf = (page: AuditPage) => checkPage(FIRST_PAGE, page, sha256).findings.map(({ what }) => what);
+    const saidOf = (page: AuditPage) => checkAuditPage(AUDIT_START, page, sha256).findings.map(({ what }) => what);
 
     it('finds nothing when they make its sum and its span', () => {
       expect(saidOf(ofThree().page)).toEqual([]);
@@ -175,7 +175,7 @@ describe('the audit', () => {
 
     it('finds two that are wrong by as much, of which the sum is right', () => {
       const { page, requests } = ofThree();
-      const [b, a, c] = requests as [BookedRequest, BookedRequest, BookedRequest];
+      const [b, a, c] = requests as [ChargedRequest, ChargedRequest, ChargedRequest];
       const shifted = [{ ...b, chargeNanoUsd: 2 }, { ...a, chargeNanoUsd: 1 }, c];
       expect(saidOf({ ...page, requests: shifted })).toEqual([
         'took 2 for req_b, tokens × p/1 is 1',
@@ -197,7 +197,7 @@ describe('the audit', () => {
           if (how === 'swap') [changed[at], changed[at + 1]] = [changed[at + 1]!, changed[at]!];
           if (how === 'extra') changed.splice(at, 0, { ...entries[at]!, reference: 'made_up' });
           expect(
-            checkPage(FIRST_PAGE, { ...pageOf(entries), entries: changed }, sha256).findings,
+            checkAuditPage(AUDIT_START, { ...pageOf(entries), entries: changed }, sha256).findings,
           ).not.toEqual([]);
         },
       ),

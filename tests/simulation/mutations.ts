@@ -16,6 +16,7 @@ export interface Mutation {
 }
 
 const WALLET = 'worker/wallet/wallet.ts';
+const ADMISSION = 'worker/wallet/admission.ts';
 const SETTLEMENT = 'worker/wallet/settlement.ts';
 const LEASES = 'worker/wallet/leases.ts';
 
@@ -24,7 +25,7 @@ export const MUTATIONS: readonly Mutation[] = [
     what: 'a hold may be larger than what is there',
     expects: ['L2'],
     edits: [
-      edit(WALLET, 'nanoUsd(Math.min(wantedNanoUsd, available, tokenLeft, ...room))', 'wantedNanoUsd'),
+      edit(ADMISSION, 'nanoUsd(Math.min(wantedNanoUsd, available, tokenLeft, ...capsLeft))', 'wantedNanoUsd'),
       edit('worker/wallet/schema.ts', ',\n  CHECK (held_nano_usd <= granted_nano_usd + paid_nano_usd)', ''),
     ],
   },
@@ -36,7 +37,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     what: 'a hold that grows is added twice',
     expects: ['L4'],
-    edits: [edit(WALLET, 'changeHeld(more)', 'changeHeld(heldNanoUsd)')],
+    edits: [edit(ADMISSION, 'changeHeld(more)', 'changeHeld(heldNanoUsd)')],
   },
   {
     what: 'a request can end twice',
@@ -112,12 +113,12 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     what: 'orphaned holds are never settled',
     expects: ['L3', 'L13'],
-    edits: [edit(SETTLEMENT, 'if (nowMs <= request.leaseUntilMs) return;', 'if (nowMs > 0) return;')],
+    edits: [edit(SETTLEMENT, 'if (nowMs <= request.holdExpiresAtMs) return;', 'if (nowMs > 0) return;')],
   },
   {
     what: 'what a lease has is not held',
     expects: ['L2'],
-    edits: [edit(LEASES, 'if (more.nanoUsd !== 0) store.changeHeld(more.nanoUsd);', '')],
+    edits: [edit(LEASES, 'if (more.nanoUsd !== 0) ledgerStore.changeHeld(more.nanoUsd);', '')],
   },
   {
     what: 'what a lease is told again is charged again',
@@ -138,7 +139,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     what: 'the leases of lost isolates are never given back',
     expects: ['L3', 'L13'],
-    edits: [edit(LEASES, 'if (nowMs <= lease.untilMs) continue;', 'if (nowMs > 0) continue;')],
+    edits: [edit(LEASES, 'if (nowMs <= lease.expiresAtMs) continue;', 'if (nowMs > 0) continue;')],
   },
   {
     what: 'a lease does not see to the receipts of its requests',
@@ -239,7 +240,7 @@ export const MUTATIONS: readonly Mutation[] = [
       edit(
         'worker/wallet/outbox.ts',
         'await project(',
-        'store.dequeue(rows.map(({ seq }) => seq)); await project(',
+        'outboxStore.dequeue(items.map(({ seq }) => seq)); await project(',
       ),
     ],
   },
@@ -330,7 +331,7 @@ export const MUTATIONS: readonly Mutation[] = [
     what: 'receipts that come after the end are left lying',
     expects: ['L5'],
     edits: [
-      edit('worker/wallet/receipt-intake.ts', 'receipts.weigh(receipt, ended, agreed, nowMs);', 'return;'),
+      edit('worker/wallet/receipt-intake.ts', 'receipts.compare(receipt, ended, agreed, nowMs);', 'return;'),
     ],
   },
   {

@@ -1,28 +1,28 @@
-/** The audit of an account's books: its Wallet against D1, a page of entries at a time. */
+/** The audit of an account's ledger: its Wallet's entries against D1's copy, a page of entries at a time. */
 import { createHash } from 'node:crypto';
 import { database } from '../db/client.ts';
-import { bookedRequests, projectedEntries, unevenHours } from '../db/ledger-audit.ts';
+import { findChargedRequests, mismatchedHours, projectedEntries } from '../db/ledger-audit.ts';
 import { chargedRequests, type Entry } from '../domain/ledger.ts';
-import { type AuditMark, checkPage, type Finding } from '../domain/ledger-audit.ts';
+import { type AuditCursor, checkAuditPage, type Finding } from '../domain/ledger-audit.ts';
 import type { Env } from '../env.ts';
 
-/** Keeps a page's rows and hashes well within one invocation: an entry may be of a thousand requests. */
+/** Keeps a page's rows and hashes well within one invocation: an entry may stand for a thousand requests. */
 const PAGE_ENTRIES = 100;
 
 export interface AuditedPage {
   readonly findings: readonly Finding[];
-  /** where the next page begins */
-  readonly mark: AuditMark;
-  /** entries on this page */
+  /** Where the next page begins. The operator API returns it under this name. */
+  readonly mark: AuditCursor;
+  /** Number of entries on this page. */
   readonly checked: number;
   readonly complete: boolean;
 }
 
-/** Checks the entries after `mark`; on the last page also the balance and the hourly rollup. */
-export async function auditPage(env: Env, accountId: string, mark: AuditMark): Promise<AuditedPage> {
+/** Audits the entries after `mark`; on the last page also the balance and the hourly rollup. */
+export async function auditLedgerPage(env: Env, accountId: string, mark: AuditCursor): Promise<AuditedPage> {
   const db = database(env);
   const wallet = env.WALLET.getByName(accountId);
-  const { entries, headSeq, balanceNanoUsd, untoldFromSeq } = await wallet.auditPage({
+  const { entries, headSeq, balanceNanoUsd, unpublishedFromSeq } = await wallet.auditPage({
     afterSeq: mark.seq,
     limit: PAGE_ENTRIES,
   });
@@ -30,15 +30,15 @@ export async function auditPage(env: Env, accountId: string, mark: AuditMark): P
   const ids = chargedIds(entries);
   const [projected, requests] = await Promise.all([
     projectedEntries(db, range),
-    ids ? bookedRequests(db, range, ids) : [],
+    ids ? findChargedRequests(db, range, ids) : [],
   ]);
-  const page = checkPage(mark, { entries, projected, requests, untoldFromSeq }, (text) =>
+  const page = checkAuditPage(mark, { entries, projected, requests, unpublishedFromSeq }, (text) =>
     createHash('sha256').update(text).digest('hex'),
   );
   if (page.mark.seq < headSeq && entries.length > 0)
     return { ...page, checked: entries.length, complete: false };
 
-  const findings = [...page.findings, ...(await unevenHours(db, accountId))];
+  const findings = [...page.findings, ...(await mismatchedHours(db, accountId))];
   if (balanceNanoUsd !== page.mark.balanceNanoUsd) {
     const what = `is ${balanceNanoUsd}, the entries sum to ${page.mark.balanceNanoUsd}`;
     findings.push({ about: 'the balance', what });
@@ -46,7 +46,7 @@ export async function auditPage(env: Env, accountId: string, mark: AuditMark): P
   return { findings, mark: page.mark, checked: entries.length, complete: true };
 }
 
-/** From the first to the last request that they charge; null: they charge none. */
+/** The first and last ids of the requests that the entries charge; null: they charge none. */
 function chargedIds(entries: readonly Entry[]): { first: string; last: string } | null {
   const spans = entries
     .filter(({ kind }) => kind === 'charge')

@@ -1,9 +1,9 @@
 /**
- * A lease: what a Wallet sets aside for one isolate and one key, so that the isolate admits by itself and tells of many
- * requests in one call. It covers the holds of the requests that run under it, and some slack for the next ones.
- * Slack is a share of what is left, so it shrinks as that does: down to none, where every request has its own hold again.
+ * A lease is credit that a Wallet sets aside for one isolate and one key, so that the isolate admits requests by itself
+ * and reports many of them in one call. It covers the holds of the requests that run under it, and some slack for the
+ * next ones. Slack is a fraction of what the account has left, so it shrinks with that, down to none: then every request
+ * has a hold of its own again.
  */
-
 import type { ConversationHome } from './conversation.ts';
 import type { Ending, HoldBound, HoldRange } from './hold.ts';
 import type { LimitScope, Load, RateLimitState, ScopedLimits } from './limits.ts';
@@ -11,7 +11,7 @@ import { type NanoUsd, nanoUsd } from './money.ts';
 import type { Price } from './pricing.ts';
 import type { Usage } from './usage.ts';
 
-/** What is set aside, or used of it: holds, and what counts against limits. */
+/** An amount that is set aside or used: credit for holds, and requests and tokens that count against limits. */
 export interface Allotment {
   readonly requests: number;
   readonly nanoUsd: NanoUsd;
@@ -20,7 +20,7 @@ export interface Allotment {
 
 export const NO_ALLOTMENT: Allotment = { requests: 0, nanoUsd: nanoUsd(0), tokens: 0 };
 
-/** A lease is for requests that are alike in these. */
+/** What all requests under one lease have in common. */
 export interface LeaseTerms {
   readonly keyId: string;
   readonly modelId: string;
@@ -28,118 +28,121 @@ export interface LeaseTerms {
   readonly limits: ScopedLimits;
 }
 
-/** A lease as its Wallet keeps it. */
+/** A lease as its Wallet keeps it (wallet/lease-store.ts, whose column `told` is `reported` here). */
 export interface Lease {
   readonly leaseId: string;
   readonly terms: LeaseTerms;
-  /** of the last report that was carried out */
+  /** `seq` of the last report that was applied. */
   readonly seq: number;
-  /** requests that it admitted */
+  /** Requests admitted under it. */
   readonly admitted: number;
-  /** requests whose end it has told; they are settled, and told again they are passed over */
-  readonly told: number;
-  /** its isolate was taken for lost, and nodes' receipts have settled requests of which it may still tell */
+  /** Requests whose end has been reported. They are settled; if reported again they are skipped. */
+  readonly reported: number;
+  /** Its isolate was taken for lost, and nodes' receipts have settled requests that it may still report. */
   readonly doubtful: boolean;
-  /** all that is set aside, slack and all */
-  readonly share: Allotment;
+  /** All that is set aside, slack included. */
+  readonly allotment: Allotment;
   readonly slack: Allotment;
-  /** not heard of until then: its isolate is lost */
-  readonly untilMs: number;
-  /** null: open */
+  /** Its isolate counts as lost when no report has come by then. */
+  readonly expiresAtMs: number;
+  /** Null: the lease is open. */
   readonly endedAtMs: number | null;
 }
 
-/** How a request under a lease ended: what a post or a void says of a request that has a hold of its own. */
+/** How a request under a lease ended: the counterpart of `post` and `void` for a request with a hold of its own. */
 export interface LeasedEnd {
   readonly requestId: string;
   readonly stream: boolean;
-  /** since then, by the isolate's clock; the Wallet dates it by its own */
+  /** Time since admission, by the isolate's clock. The Wallet computes the date by its own clock. */
   readonly admittedAgoMs: number;
-  /** its part of the lease */
+  /** Its part of the lease. */
   readonly heldNanoUsd: NanoUsd;
   readonly nodeId: string | null;
-  /** null: nobody knows. It was not heard of for as long as a hold may be silent, and has one of its own from now on */
+  /** Null: not known. The request was silent for as long as a hold may be, and has a hold of its own from now on. */
   readonly ending: Ending | null;
-  /** null: it costs nothing */
+  /** Null: it costs nothing. */
   readonly usage: Usage | null;
   readonly ttftMs: number | null;
-  /** where the conversation was answered, if it is worth remembering */
+  /** Hash of the conversation, when the node that answered should be remembered as its home. */
   readonly conversation?: number | undefined;
 }
 
-/** What an isolate says of its lease. Told again, or late, it changes nothing twice. */
+/** A report of an isolate about its lease. It is idempotent: sent again, or late, it changes nothing twice. */
 export interface LeaseReport {
   readonly leaseId: string;
-  /** rises with each report */
+  /** Rises with each report. */
   readonly seq: number;
   readonly terms: LeaseTerms;
-  /** in the order in which they ended, from the one after `toldBefore` on: all that no answered report has told */
+  /** Requests in the order in which they ended, from the one after `reportedBefore` on: those that no answered report carried. */
   readonly ended: readonly LeasedEnd[];
-  readonly toldBefore: number;
-  /** admitted under it since it began */
+  /** How many ended requests earlier, answered reports carried. */
+  readonly reportedBefore: number;
+  /** Requests admitted under it since it began. */
   readonly admitted: number;
-  /** the holds of what runs now */
+  /** The holds of the requests that run now. */
   readonly running: Allotment;
-  /** slack that it goes on admitting from while this report is on its way */
-  readonly kept: Allotment;
-  /** what a running request's hold has to grow by: had before any slack */
+  /** Slack that the isolate keeps admitting from while this report is under way. */
+  readonly keptSlack: Allotment;
+  /** How much a running request's hold has to grow. It is granted before any slack. */
   readonly needs: Pick<Allotment, 'nanoUsd' | 'tokens'>;
-  /** slack beyond what is kept */
-  readonly wants: Allotment;
-  /** number of the last home that a grant has told of */
-  readonly homesSeen: number;
+  /** Slack wanted beyond `keptSlack`. */
+  readonly wantedSlack: Allotment;
+  /** Number of the last affinity that a grant carried. */
+  readonly affinitiesSeen: number;
 }
 
-export interface HomeOf extends ConversationHome {
+/** A conversation, named by its hash, with its home. */
+export interface ConversationAffinity extends ConversationHome {
   readonly conversation: number;
 }
 
+/** The Wallet's answer to a report. */
 export interface LeaseGrant {
-  /** false: the lease is over, and nothing is set aside any more: what is told of it is paid if there is credit */
+  /** False: the lease has ended and nothing is set aside for it; requests reported later are charged if there is credit. */
   readonly open: boolean;
-  /** of `needs` */
+  /** The part of `needs` that was granted. */
   readonly grown: Pick<Allotment, 'nanoUsd' | 'tokens'>;
-  /** why `grown` is less than was needed; null: it is not */
+  /** What kept `grown` below `needs`; null: nothing did. */
   readonly boundBy: HoldBound | null;
-  /** of `wants` */
+  /** The part of `wantedSlack` that was granted. */
   readonly slack: Allotment;
-  /** others wait for what is left: give slack back */
-  readonly pressed: boolean;
-  /** what the account has beside all that is set aside */
+  /** Other requests wait for what is left: the isolate should give slack back. */
+  readonly contended: boolean;
+  /** What the account has left beside everything that is set aside. */
   readonly availableNanoUsd: NanoUsd;
   readonly rateLimit: RateLimitState;
-  /** where conversations of other isolates were answered since, the latest at most */
-  readonly homes: readonly HomeOf[];
-  readonly homesSeen: number;
+  /** Homes of other isolates' conversations since `affinitiesSeen`; of very many, the latest only. */
+  readonly affinities: readonly ConversationAffinity[];
+  readonly affinitiesSeen: number;
 }
 
-/** Of what is left each lease may have one part in this many: it goes back as soon as anybody has to wait for it. */
-const SLACK_SHARE = 8;
-/** Fewer than this are not worth a call ahead. */
+/** A lease gets at most one part in this many of what is left. Slack goes back as soon as another request waits for it. */
+const SLACK_DIVISOR = 8;
+/** Slack for fewer requests than this is not worth a call ahead. */
 const SLACK_REQUESTS_MIN = 2;
 
 /**
- * What may be set aside ahead of need: never more than a share of what is left of anything, and of requests whole ones
- * like those that are wanted. Running requests' holds grow, so more credit may be wanted with no more requests.
- * @param left may be infinite
+ * The slack to grant: at most a fraction of what is left of each kind, and a whole number of requests of the wanted size.
+ * Credit alone may be wanted too, because running requests' holds grow.
+ * @param left what is left of each kind; may be infinite
  */
 export function slackFor(
-  wants: Allotment,
+  wanted: Allotment,
   left: { requests: number; nanoUsd: number; tokens: number },
 ): Allotment {
-  const kinds = (['requests', 'nanoUsd', 'tokens'] as const).filter((kind) => wants[kind] > 0);
-  const part = Math.min(1, ...kinds.map((kind) => left[kind] / SLACK_SHARE / wants[kind]));
-  const requests = Math.floor(wants.requests * part);
-  if (wants.requests > 0 && requests < SLACK_REQUESTS_MIN) return NO_ALLOTMENT;
-  const whole = wants.requests > 0 ? requests / wants.requests : part;
+  const kinds = (['requests', 'nanoUsd', 'tokens'] as const).filter((kind) => wanted[kind] > 0);
+  const fraction = Math.min(1, ...kinds.map((kind) => left[kind] / SLACK_DIVISOR / wanted[kind]));
+  const requests = Math.floor(wanted.requests * fraction);
+  if (wanted.requests > 0 && requests < SLACK_REQUESTS_MIN) return NO_ALLOTMENT;
+  const granted = wanted.requests > 0 ? requests / wanted.requests : fraction;
   return {
     requests,
-    nanoUsd: nanoUsd(Math.floor(wants.nanoUsd * whole)),
-    tokens: Math.floor(wants.tokens * whole),
+    nanoUsd: nanoUsd(Math.floor(wanted.nanoUsd * granted)),
+    tokens: Math.floor(wanted.tokens * granted),
   };
 }
 
-/** What is left of the limits that count requests and tokens, of key and account the one that has less. */
+/** What is left of the limits on requests and tokens: of key and account, whichever has less. */
 export function limitsLeft(
   limits: ScopedLimits,
   loads: Readonly<Record<LimitScope, Load>>,
@@ -155,7 +158,7 @@ export function limitsLeft(
   return { requests: Math.max(0, Math.min(...requests)), tokens: Math.max(0, Math.min(...tokens)) };
 }
 
-export function plus(a: Allotment, b: Allotment): Allotment {
+export function addAllotments(a: Allotment, b: Allotment): Allotment {
   return {
     requests: a.requests + b.requests,
     nanoUsd: nanoUsd(a.nanoUsd + b.nanoUsd),
@@ -163,24 +166,31 @@ export function plus(a: Allotment, b: Allotment): Allotment {
   };
 }
 
-export function minus(a: Allotment, b: Allotment): Allotment {
-  return plus(a, { requests: 0 - b.requests, nanoUsd: nanoUsd(0 - b.nanoUsd), tokens: 0 - b.tokens });
+export function subtractAllotments(a: Allotment, b: Allotment): Allotment {
+  return addAllotments(a, {
+    requests: 0 - b.requests,
+    nanoUsd: nanoUsd(0 - b.nanoUsd),
+    tokens: 0 - b.tokens,
+  });
 }
 
-/** What a request takes of a lease at its admission. */
+/** What a request takes from a lease at its admission. */
 export function allotmentOf(hold: HoldRange, tokens: number): Allotment {
   return { requests: 1, nanoUsd: hold.wantedNanoUsd, tokens };
 }
 
-/** How a node's receipt names the lease of a request. Streams are told apart: a part of one has been delivered. */
+/**
+ * The ticket by which a node's receipt names the lease of a request. It marks streams, because part of a stream has been
+ * delivered even when its end was never reported.
+ */
 export function ticketOf(leaseId: string, stream: boolean): string {
   return `${leaseId}${stream ? STREAM : ''}`;
 }
 
 const STREAM = '.stream';
 
-/** null: no ticket of a lease */
-export function readTicket(ticket: string | null): { leaseId: string; stream: boolean } | null {
+/** @returns null when the ticket is not a lease's */
+export function parseTicket(ticket: string | null): { leaseId: string; stream: boolean } | null {
   if (ticket === null || !/^lease_[0-9a-z]{26}(\.stream)?$/.test(ticket)) return null;
   const stream = ticket.endsWith(STREAM);
   return { leaseId: stream ? ticket.slice(0, -STREAM.length) : ticket, stream };

@@ -1,22 +1,22 @@
 /**
- * An account's books, checked: the Wallet's chain of entries, its projection in D1, and the arithmetic of each charge.
- * Pure; read page by page, so that the longest ledger can be audited.
+ * The audit of an account's ledger: the Wallet's chain of entries, its projection in D1, and the arithmetic of each charge.
+ * It is pure and works page by page, so that a ledger of any length can be audited.
  */
 import { chargeReference, type Entry, GENESIS_HASH, hashInput } from './ledger.ts';
 import { chargeFor, type Price } from './pricing.ts';
 import type { Usage } from './usage.ts';
 
-/** Where the last page ended. */
-export interface AuditMark {
+/** Where the last page ended, and the next one begins. */
+export interface AuditCursor {
   readonly seq: number;
   readonly hash: string;
   readonly balanceNanoUsd: number;
 }
 
-export const FIRST_PAGE: AuditMark = { seq: 0, hash: GENESIS_HASH, balanceNanoUsd: 0 };
+export const AUDIT_START: AuditCursor = { seq: 0, hash: GENESIS_HASH, balanceNanoUsd: 0 };
 
-/** A charged request as D1 has it, beside the price row that it names. Others may share its entry. */
-export interface BookedRequest {
+/** A charged request as D1 has it, with the price row that it names. Other requests may share its entry. */
+export interface ChargedRequest {
   readonly requestId: string;
   readonly entrySeq: number;
   readonly usage: Usage;
@@ -25,28 +25,35 @@ export interface BookedRequest {
 }
 
 export interface AuditPage {
-  /** the Wallet's, oldest first, following the mark */
+  /** The Wallet's entries after the cursor, oldest first. */
   readonly entries: readonly Entry[];
-  /** D1's rows of the same numbers */
+  /** D1's rows with the same sequence numbers. */
   readonly projected: readonly Entry[];
-  /** D1's requests that name one of these entries */
-  readonly requests: readonly BookedRequest[];
-  /** from this entry on D1 may not have been told yet: only the chain is checked there */
-  readonly untoldFromSeq: number;
+  /** D1's requests that name one of these entries. */
+  readonly requests: readonly ChargedRequest[];
+  /** From this entry on D1 may lag behind, so only the chain is checked there. */
+  readonly unpublishedFromSeq: number;
 }
 
-/** Where the books differ, in a sentence that names the entry or the request. */
+/** A difference that the audit found. */
 export interface Finding {
+  /** the entry or request */
   readonly about: string;
+  /** a sentence without its subject, which is `about` */
   readonly what: string;
 }
 
-/** @param hash SHA-256 of a text, hex */
-export function checkPage(
-  mark: AuditMark,
+/**
+ * Checks one page.
+ * @param mark the cursor that the page before returned
+ * @param hash SHA-256 of a text, hex
+ * @returns the findings, and the cursor for the next page
+ */
+export function checkAuditPage(
+  mark: AuditCursor,
   page: AuditPage,
   hash: (text: string) => string,
-): { findings: Finding[]; mark: AuditMark } {
+): { findings: Finding[]; mark: AuditCursor } {
   const findings: Finding[] = [];
   const projected = new Map(page.projected.map((entry) => [entry.seq, entry]));
   const requests = Map.groupBy(page.requests, ({ entrySeq }) => entrySeq);
@@ -54,21 +61,21 @@ export function checkPage(
   for (const entry of page.entries) {
     const about = `entry ${entry.seq} (${entry.kind} ${entry.reference})`;
     const find = (what: string) => findings.push({ about, what });
-    const { hash: said, ...body } = entry;
+    const { hash: storedHash, ...body } = entry;
 
     seq += 1;
     if (entry.seq !== seq) find(`follows entry ${seq - 1}: ${entry.seq - seq} missing in between`);
     seq = entry.seq;
-    if (hash(hashInput(head, body)) !== said)
+    if (hash(hashInput(head, body)) !== storedHash)
       find('the hash is not that of its content and of the entry before it');
-    head = said;
+    head = storedHash;
     balanceNanoUsd += entry.grantedNanoUsd + entry.paidNanoUsd;
     if (entry.balanceNanoUsd !== balanceNanoUsd) {
       find(`says a balance of ${entry.balanceNanoUsd}, the entries sum to ${balanceNanoUsd}`);
       balanceNanoUsd = entry.balanceNanoUsd;
     }
 
-    if (entry.seq >= page.untoldFromSeq) continue;
+    if (entry.seq >= page.unpublishedFromSeq) continue;
     const copy = projected.get(entry.seq);
     if (!copy) find('is missing in D1');
     else if (JSON.stringify(inOrder(copy)) !== JSON.stringify(inOrder(entry))) find('differs in D1');
@@ -77,7 +84,7 @@ export function checkPage(
   return { findings, mark: { seq, hash: head, balanceNanoUsd } };
 }
 
-function checkCharge(entry: Entry, requests: readonly BookedRequest[], find: (what: string) => void): void {
+function checkCharge(entry: Entry, requests: readonly ChargedRequest[], find: (what: string) => void): void {
   if (requests.length === 0) return void find('has no request in D1');
   const reference = chargeReference(requests.map(({ requestId }) => requestId));
   if (reference !== entry.reference) find(`belongs to ${reference} in D1`);

@@ -1,4 +1,4 @@
-/** How a task ended that did not throw: done, or to be run again after a while. */
-export type TaskResult = { done: true } | { done: false; againInMs: number };
+/** Result of a task that did not throw: it is done, or it is to run again after a pause. */
+export type TaskResult = { done: true } | { done: false; retryInMs: number };
 
 export const DONE: TaskResult = { done: true };

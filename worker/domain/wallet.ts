@@ -56,7 +56,7 @@ export type AdmitResult =
       refusal: AdmitRefusal;
       rateLimit: RateLimitState;
       /** only the slack of leases is in the way: by then it may have been given back; null: it is not that */
-      againInMs: number | null;
+      retryInMs: number | null;
     };
 
 export interface ResizeRequest {
@@ -125,7 +125,7 @@ export interface WalletAuditPage {
   /** ledger balance at that instant */
   readonly balanceNanoUsd: NanoUsd;
   /** from this entry on D1 may not have been told yet */
-  readonly untoldFromSeq: number;
+  readonly unpublishedFromSeq: number;
 }
 
 export interface LedgerPage {
@@ -136,7 +136,7 @@ export interface LedgerPage {
 }
 
 /** Work that an idempotency key names; see gateway/sealed-answer.ts for how the two hashes are made. */
-export interface IdempotentWork {
+export interface IdempotentRequest {
   readonly lookup: string;
   readonly fingerprint: string;
   readonly requestId: string;
@@ -173,13 +173,13 @@ export interface WalletApi {
    */
   reconcile(receipts: readonly WalletReceipt[]): Promise<string[]>;
   /** Whether the node that was billed for a request has sent its receipt; null: not known, or not any more. */
-  witnessed(requestId: string): Promise<boolean | null>;
+  receiptMatched(requestId: string): Promise<boolean | null>;
   /** Before a request that carries an idempotency key. */
-  begin(work: IdempotentWork): Promise<BeginResult>;
+  beginIdempotent(work: IdempotentRequest): Promise<BeginResult>;
   /** Keeps the sealed answer for a day. */
-  keep(work: IdempotentWork, parts: Uint8Array[]): Promise<void>;
+  keepAnswer(work: IdempotentRequest, parts: Uint8Array[]): Promise<void>;
   /** No answer will be kept: the request was refused, or broke off. The next retry does the work again. */
-  abandon(work: IdempotentWork): Promise<void>;
+  abandonIdempotent(work: IdempotentRequest): Promise<void>;
   grant(grant: { grantId: string; amountNanoUsd: NanoUsd }): Promise<Entry>;
   topUp(topUp: { orderId: string; amountNanoUsd: NanoUsd }): Promise<Entry>;
   /**
@@ -195,7 +195,7 @@ export interface WalletApi {
   /** null: not this account's, or older than a day (D1 has it then) */
   request(requestId: string): Promise<RequestRecord | null>;
   /** Part of a request's charge that was given back, because the same work had been paid before (Idempotency-Key). */
-  givenBack(requestId: string): Promise<NanoUsd>;
+  creditedBack(requestId: string): Promise<NanoUsd>;
   /** For the audit. */
   auditPage(page: { afterSeq: number; limit: number }): Promise<WalletAuditPage>;
   ledger(page: { beforeSeq?: number; limit: number }): Promise<LedgerPage>;

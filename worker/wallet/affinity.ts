@@ -1,49 +1,59 @@
 /**
- * Where conversations of busy keys were answered last, by what isolates report. In memory alone: engines forget, too, and
- * a row for each turn would cost as much as all the rest of a request. Isolates hear of each other's with their grants.
+ * The nodes that gave conversations of busy keys their last answers, as isolates report them. They are kept in memory
+ * only: engines forget prefixes too, and a row for each turn would cost as much as the rest of a request. Isolates learn
+ * of each other's with their lease grants.
  */
 
 import type { ConversationHome } from '../domain/conversation.ts';
-import type { HomeOf } from '../domain/lease.ts';
+import type { ConversationAffinity } from '../domain/lease.ts';
 
-const HOMES_MAX = 20_000;
-/** Of one grant: what is more is older, and found out again. */
-const TOLD_MAX = 1_000;
+/** Conversations remembered. Past it, those that were reported longest ago are dropped. */
+const CONVERSATIONS_MAX = 20_000;
+/** Most changes in one grant. Older ones are left out: an isolate that asks for one of them finds a node anew. */
+const CHANGES_PER_GRANT_MAX = 1_000;
 
-interface News extends HomeOf {
-  readonly number: number;
-  /** lease that told of it */
-  readonly by: string;
+interface AffinityChange extends ConversationAffinity {
+  readonly seq: number;
+  /** The lease whose isolate reported it. */
+  readonly leaseId: string;
 }
 
 export class Affinity {
   readonly #homes = new Map<number, ConversationHome>();
-  #news: News[] = [];
-  /** numbers go on rising when the object begins anew */
-  #number = Date.now();
+  #changes: AffinityChange[] = [];
+  /** Starts from the clock, so that sequence numbers still rise after the object restarts. */
+  #seq = Date.now();
 
   find(conversation: number): ConversationHome | null {
     return this.#homes.get(conversation) ?? null;
   }
 
-  keep({ conversation, nodeId, promptTokens }: HomeOf, by: string): void {
+  keep({ conversation, nodeId, promptTokens }: ConversationAffinity, leaseId: string): void {
     const before = this.#homes.get(conversation);
     this.#homes.delete(conversation);
     this.#homes.set(conversation, { nodeId, promptTokens });
-    if (this.#homes.size > HOMES_MAX) this.#homes.delete(this.#homes.keys().next().value!);
+    if (this.#homes.size > CONVERSATIONS_MAX) this.#homes.delete(this.#homes.keys().next().value!);
     if (before?.nodeId === nodeId && before.promptTokens === promptTokens) return;
-    this.#number += 1;
-    this.#news.push({ number: this.#number, by, conversation, nodeId, promptTokens });
-    if (this.#news.length > 2 * TOLD_MAX) this.#news = this.#news.slice(-TOLD_MAX);
+    this.#seq += 1;
+    this.#changes.push({ seq: this.#seq, leaseId, conversation, nodeId, promptTokens });
+    if (this.#changes.length > 2 * CHANGES_PER_GRANT_MAX)
+      this.#changes = this.#changes.slice(-CHANGES_PER_GRANT_MAX);
   }
 
-  /** What other leases have told since. @param seen number of the last that is known */
-  since(seen: number, lease: string): { readonly homes: HomeOf[]; readonly homesSeen: number } {
-    const from = this.#news.findIndex(({ number }) => number > seen);
-    const news = from === -1 ? [] : this.#news.slice(Math.max(from, this.#news.length - TOLD_MAX));
-    const homes = news
-      .filter(({ by }) => by !== lease)
+  /**
+   * The changes that other leases reported since.
+   * @param seenSeq sequence number of the last change that the lease's isolate knows
+   */
+  since(
+    seenSeq: number,
+    leaseId: string,
+  ): { readonly affinities: ConversationAffinity[]; readonly affinitiesSeen: number } {
+    const from = this.#changes.findIndex(({ seq }) => seq > seenSeq);
+    const changes =
+      from === -1 ? [] : this.#changes.slice(Math.max(from, this.#changes.length - CHANGES_PER_GRANT_MAX));
+    const affinities = changes
+      .filter((change) => change.leaseId !== leaseId)
       .map(({ conversation, nodeId, promptTokens }) => ({ conversation, nodeId, promptTokens }));
-    return { homes, homesSeen: this.#number };
+    return { affinities, affinitiesSeen: this.#seq };
   }
 }

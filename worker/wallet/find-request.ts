@@ -1,4 +1,7 @@
-/** One request of an account: the Wallet knows it for a day, D1 for good; one of a busy key from its end on. */
+/**
+ * Finds one request of an account. Its Wallet knows a request for a day and D1 knows it for good. A request of a busy
+ * key runs under a lease, so both know it only once its isolate has reported its end.
+ */
 import { database } from '../db/client.ts';
 import { findRequest } from '../db/requests.ts';
 import { isId, timeOfId } from '../domain/ids.ts';
@@ -8,17 +11,17 @@ import type { Env } from '../env.ts';
 
 export interface FoundRequest {
   readonly record: RequestRecord;
-  /** of the charge: the same work had been paid before, under the same Idempotency-Key */
-  readonly givenBackNanoUsd: NanoUsd;
+  /** Part of the charge that was credited back: an earlier run under the same Idempotency-Key had paid for it. */
+  readonly creditedBackNanoUsd: NanoUsd;
 }
 
-/** Of a busy key it is told in groups, well within this time of its end (gateway/leases.ts). */
-const TOLD_WITHIN_MS = 600;
-const LOOK_EVERY_MS = 200;
-/** What began longer ago has long been told, or never was. */
+/** Isolates report ends in groups, well within this time of the end (worker/gateway/lease/lease.ts). */
+const REPORTED_WITHIN_MS = 600;
+const RETRY_EVERY_MS = 200;
+/** A request that began longer ago has been reported long since, or never will be, so it is not waited for. */
 const YOUNG_MS = 2 * 3_600_000;
 
-/** @returns null for an id that is no request of this account, whosever else it may be */
+/** @returns null for an id that is no request of this account, even if it is one of another account */
 export async function findAccountRequest(
   env: Env,
   { accountId, requestId }: { accountId: string; requestId: string },
@@ -28,9 +31,13 @@ export async function findAccountRequest(
   const isYoung = Math.abs(Date.now() - timeOfId(requestId)) < YOUNG_MS;
   let record: RequestRecord | null = await wallet.request(requestId);
   record ??= await findRequest(database(env), { accountId, requestId });
-  for (let waitedMs = 0; record === null && isYoung && waitedMs < TOLD_WITHIN_MS; waitedMs += LOOK_EVERY_MS) {
-    await scheduler.wait(LOOK_EVERY_MS);
+  for (
+    let waitedMs = 0;
+    record === null && isYoung && waitedMs < REPORTED_WITHIN_MS;
+    waitedMs += RETRY_EVERY_MS
+  ) {
+    await scheduler.wait(RETRY_EVERY_MS);
     record = await wallet.request(requestId);
   }
-  return record && { record, givenBackNanoUsd: await wallet.givenBack(requestId) };
+  return record && { record, creditedBackNanoUsd: await wallet.creditedBack(requestId) };
 }

@@ -1,4 +1,4 @@
-/** What is left for requests now: credit, caps and limits, in one place for all who hand it out. */
+/** How much requests may still use: credit, caps and limits. Admission, resizing and leases all read it here. */
 
 import type { HoldBound } from '../domain/hold.ts';
 import {
@@ -19,45 +19,49 @@ import type { WalletStore } from './store.ts';
 
 export type Caps = Readonly<Record<LimitScope, Cap>> | ScopedLimits;
 
-/** How much more may be held, and what keeps it from being more. */
+/** How much more may be held, and which bound sets that amount. */
 interface Bound {
   readonly by: HoldBound;
-  /** may be infinite */
+  /** May be infinite. */
   readonly leftNanoUsd: number;
 }
 
 export class Headroom {
   readonly #store: WalletStore;
   readonly #ledger: Ledger;
-  readonly #traffic: RateCounters;
+  readonly #rateCounters: RateCounters;
 
-  constructor(parts: { store: WalletStore; ledger: Ledger; traffic: RateCounters }) {
-    this.#store = parts.store;
-    this.#ledger = parts.ledger;
-    this.#traffic = parts.traffic;
+  constructor(deps: { store: WalletStore; ledger: Ledger; rateCounters: RateCounters }) {
+    this.#store = deps.store;
+    this.#ledger = deps.ledger;
+    this.#rateCounters = deps.rateCounters;
   }
 
+  /** @param counted whether slack of leases counts as used */
   loads(
     keyId: string,
     caps: Caps,
     nowMs: number,
-    of: { slack: boolean } = { slack: true },
+    counted: { slack: boolean } = { slack: true },
   ): Record<LimitScope, Load> {
-    const load = (whose: string | null, { capNanoUsd, capPeriod }: Cap): Load => ({
-      ...this.#traffic.load(whose, nowMs, of),
-      // without a cap nobody asks, so the sum is not worth its rows
+    const load = (scopeKeyId: string | null, { capNanoUsd, capPeriod }: Cap): Load => ({
+      ...this.#rateCounters.load(scopeKeyId, nowMs, counted),
+      // Without a cap the sum is not needed, so its rows are not read.
       spentNanoUsd:
-        capNanoUsd === null ? nanoUsd(0) : this.#store.spentSince(whose, periodStartDay(capPeriod, nowMs)),
+        capNanoUsd === null
+          ? nanoUsd(0)
+          : this.#store.spentSince(scopeKeyId, periodStartDay(capPeriod, nowMs)),
     });
     return { key: load(keyId, caps.key), account: load(null, caps.account) };
   }
 
+  /** What a short-lived token may still spend, in nano-USD: infinite without a token. */
   tokenLeft(token: TokenCap | null): number {
     if (token === null) return Number.POSITIVE_INFINITY;
     return capLeft(token, this.#store.tokenUse(token.id))!;
   }
 
-  /** The tightest of what bounds a hold that grows. */
+  /** The tightest bound on the growth of a hold. */
   bound(request: { keyId: string; caps: Caps; token: TokenCap | null }, nowMs: number): Bound {
     const { keyId, caps, token } = request;
     const loads = this.loads(keyId, caps, nowMs);

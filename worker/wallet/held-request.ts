@@ -1,28 +1,29 @@
-/** A request as its Wallet keeps it, and the part of it that others may know. */
+/** A request as its Wallet stores it, and the public part of it. */
 import type { LimitScope, Limits } from '../domain/limits.ts';
 import type { RequestRecord, TokenCap } from '../domain/wallet.ts';
 
-/** A request with what only the Wallet needs to know of it. */
+/** A request with the fields that only the Wallet needs. */
 export interface HeldRequest extends RequestRecord {
-  /** those in force at admission */
+  /** The caps that were in force at admission. */
   readonly caps: Readonly<Record<LimitScope, Cap>>;
-  /** counted against tokens/min while it runs: an estimate, then what is known */
+  /** Tokens counted against tokens/min while the request runs: an estimate at first, later the known count. */
   readonly tokens: number;
-  readonly leaseUntilMs: number;
-  /** counts against caps alone */
+  /** After this time without renewal the hold is orphaned. Stored in the column `lease_until_ms`. */
+  readonly holdExpiresAtMs: number;
+  /** Background work counts against caps only, not against the limits per minute. */
   readonly background: boolean;
-  /** null: asked with a key */
+  /** null: the request came with an API key */
   readonly token: TokenCap | null;
 }
 
 export type Cap = Pick<Limits, 'capNanoUsd' | 'capPeriod'>;
 
-/** What others may know of a request. */
+/** The request without the Wallet's own fields. */
 export function publicRecord(request: HeldRequest): RequestRecord {
   const {
     caps: _caps,
     tokens: _tokens,
-    leaseUntilMs: _lease,
+    holdExpiresAtMs: _holdExpiresAtMs,
     background: _background,
     token: _token,
     ...record

@@ -1,10 +1,10 @@
 /**
- * Idempotency keys in a Wallet's SQLite, and the sealed answers that retries get. Statements only, no decision.
+ * Idempotency keys in a Wallet's SQLite, and the sealed answers that retries get: every statement, no decision.
  *
- * replay       one row an idempotency key: which request it began, and what became of the answer
+ * replay       one row an idempotency key: the request that it began, and whether the answer was kept
  * replay_part  the sealed answer in order; the first part is its nonce
  */
-import type { KnownKey } from '../domain/idempotency.ts';
+import type { IdempotencyRecord } from '../domain/idempotency.ts';
 
 const SCHEMA = `
 CREATE TABLE IF NOT EXISTS replay (
@@ -34,7 +34,7 @@ export class IdempotencyStore {
     sql.exec(SCHEMA);
   }
 
-  find(lookup: string): Omit<KnownKey, 'request'> | null {
+  find(lookup: string): Omit<IdempotencyRecord, 'request'> | null {
     const [row] = this.#sql.exec('SELECT * FROM replay WHERE lookup = ?', lookup).toArray();
     if (!row) return null;
     return {
@@ -42,23 +42,24 @@ export class IdempotencyStore {
       requestId: row.request_id as string,
       begunAtMs: row.begun_at_ms as number,
       runs: row.runs as number,
-      answer: row.answer as KnownKey['answer'],
+      answer: row.answer as IdempotencyRecord['answer'],
     };
   }
 
-  /** Files that `requestId` does the work now, for the first time or again. */
-  begin(lookup: string, work: { fingerprint: string; requestId: string; nowMs: number }): void {
+  /** Records that `requestId` runs under the key from now on, for the first time or again. */
+  begin(lookup: string, run: { fingerprint: string; requestId: string; nowMs: number }): void {
     this.#sql.exec(
       `INSERT INTO replay (lookup, fingerprint, request_id, begun_at_ms, runs) VALUES (?, ?, ?, ?, 1)
        ON CONFLICT DO UPDATE SET request_id = excluded.request_id, begun_at_ms = excluded.begun_at_ms,
          runs = runs + 1, answer = 'open'`,
       lookup,
-      work.fingerprint,
-      work.requestId,
-      work.nowMs,
+      run.fingerprint,
+      run.requestId,
+      run.nowMs,
     );
   }
 
+  /** Keeps the sealed answer of the key's current run. */
   keep(lookup: string, parts: readonly Uint8Array[]): void {
     parts.forEach((bytes, part) => {
       this.#sql.exec('INSERT OR REPLACE INTO replay_part VALUES (?, ?, ?)', lookup, part, bytes);
@@ -66,7 +67,7 @@ export class IdempotencyStore {
     this.#sql.exec("UPDATE replay SET answer = 'kept' WHERE lookup = ?", lookup);
   }
 
-  /** The run gave no answer that can be kept. A run that cost nothing does not count against the key. */
+  /** Records that the run gave no answer that can be kept. A run that cost nothing does not count against the key. */
   lose(lookup: string, { counts }: { counts: boolean }): void {
     this.#sql.exec(
       "UPDATE replay SET answer = 'lost', runs = runs - ? WHERE lookup = ?",
@@ -75,7 +76,7 @@ export class IdempotencyStore {
     );
   }
 
-  /** The key under which a request runs, and what the runs of that key have cost together. */
+  /** The key under which a request runs, and what its runs have cost in total: the charge of the dearest one. */
   paidBy(requestId: string): { lookup: string; paidNanoUsd: number } | null {
     const [row] = this.#sql
       .exec('SELECT lookup, paid_nano_usd FROM replay WHERE request_id = ?', requestId)
@@ -87,7 +88,7 @@ export class IdempotencyStore {
     this.#sql.exec('UPDATE replay SET paid_nano_usd = ? WHERE lookup = ?', paidNanoUsd, lookup);
   }
 
-  /** When the oldest key was begun; null: there is none. */
+  /** When the oldest key was begun; null: there is no key. */
   oldestMs(): number | null {
     const [row] = this.#sql.exec('SELECT min(begun_at_ms) AS at FROM replay').toArray();
     return (row?.at as number | null) ?? null;

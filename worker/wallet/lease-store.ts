@@ -1,8 +1,7 @@
-/** The Wallet's leases as rows: every statement, no decision. */
+/** The leases' rows: every statement, no decision. */
 import type { Lease, LeaseTerms } from '../domain/lease.ts';
 import { nanoUsd } from '../domain/money.ts';
-import type { WalletReceipt } from '../domain/wallet.ts';
-import { type Row, toReceipt } from './rows.ts';
+import { allRows, firstRow, type Row } from './rows.ts';
 
 export class LeaseStore {
   readonly #sql: SqlStorage;
@@ -12,16 +11,18 @@ export class LeaseStore {
   }
 
   find(leaseId: string): Lease | null {
-    const [row] = this.#all('SELECT * FROM lease WHERE lease_id = ?', leaseId);
+    const row = firstRow(this.#sql, 'SELECT * FROM lease WHERE lease_id = ?', leaseId);
     return row ? toLease(row) : null;
   }
 
   open(): Lease[] {
-    return this.#all('SELECT * FROM lease WHERE ended_at_ms IS NULL').map(toLease);
+    return allRows(this.#sql, 'SELECT * FROM lease WHERE ended_at_ms IS NULL').map(toLease);
   }
 
+  /** Inserts the lease or overwrites its row. Stored names differ: `told` is `reported`, the three sums are `allotment`. */
   put(lease: Lease): void {
-    const { leaseId, terms, seq, admitted, told, doubtful, share, slack, untilMs, endedAtMs } = lease;
+    const { leaseId, terms, seq, admitted, reported, doubtful, allotment, slack, expiresAtMs, endedAtMs } =
+      lease;
     this.#sql.exec(
       `INSERT INTO lease VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET seq = excluded.seq,
          admitted = excluded.admitted, told = excluded.told, doubtful = excluded.doubtful, requests = excluded.requests, held_nano_usd = excluded.held_nano_usd,
@@ -31,31 +32,22 @@ export class LeaseStore {
       JSON.stringify(terms),
       seq,
       admitted,
-      told,
+      reported,
       doubtful ? 1 : 0,
-      share.requests,
-      share.nanoUsd,
-      share.tokens,
+      allotment.requests,
+      allotment.nanoUsd,
+      allotment.tokens,
       slack.requests,
       slack.nanoUsd,
       slack.tokens,
-      untilMs,
+      expiresAtMs,
       endedAtMs,
     );
   }
 
-  /** Receipts of its requests that wait to hear how those ended. A scan: leases whose isolates are lost are rare. */
-  receiptsOf(leaseId: string): WalletReceipt[] {
-    const query = "SELECT * FROM receipt WHERE settled = 0 AND ticket IN (?1, ?1 || '.stream')";
-    return this.#all(query, leaseId).map(toReceipt);
-  }
-
+  /** Forgets leases that ended before `beforeMs`. */
   trim(beforeMs: number): void {
     this.#sql.exec('DELETE FROM lease WHERE ended_at_ms < ?', beforeMs);
-  }
-
-  #all(query: string, ...bindings: SqlStorageValue[]): Row[] {
-    return this.#sql.exec<Row>(query, ...bindings).toArray();
   }
 }
 
@@ -65,9 +57,9 @@ function toLease(row: Row): Lease {
     terms: JSON.parse(row.terms as string) as LeaseTerms,
     seq: row.seq as number,
     admitted: row.admitted as number,
-    told: row.told as number,
+    reported: row.told as number,
     doubtful: row.doubtful === 1,
-    share: {
+    allotment: {
       requests: row.requests as number,
       nanoUsd: nanoUsd(row.held_nano_usd as number),
       tokens: row.tokens as number,
@@ -77,7 +69,7 @@ function toLease(row: Row): Lease {
       nanoUsd: nanoUsd(row.slack_nano_usd as number),
       tokens: row.slack_tokens as number,
     },
-    untilMs: row.until_ms as number,
+    expiresAtMs: row.until_ms as number,
     endedAtMs: row.ended_at_ms as number | null,
   };
 }

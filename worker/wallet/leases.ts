@@ -1,21 +1,21 @@
 /**
- * Leases in the Wallet: what isolates say of them, what they are given, and what becomes of one whose isolate is lost.
- * Every call runs in the caller's transaction.
+ * Leases in the Wallet: takes isolates' reports, grants them credit and slack, and settles leases whose isolates are
+ * lost. Calls run in the caller's transaction.
  */
 import type { Ending } from '../domain/hold.ts';
 import { timeOfId } from '../domain/ids.ts';
 import {
   type Allotment,
+  addAllotments,
   type Lease,
   type LeasedEnd,
   type LeaseGrant,
   type LeaseReport,
   limitsLeft,
-  minus,
   NO_ALLOTMENT,
-  plus,
-  readTicket,
+  parseTicket,
   slackFor,
+  subtractAllotments,
 } from '../domain/lease.ts';
 import { nanoUsd } from '../domain/money.ts';
 import { chargeFor } from '../domain/pricing.ts';
@@ -26,183 +26,206 @@ import type { Headroom } from './headroom.ts';
 import type { HeldRequest } from './held-request.ts';
 import type { LeaseStore } from './lease-store.ts';
 import type { Ledger } from './ledger.ts';
+import type { LedgerStore } from './ledger-store.ts';
 import { NOTHING_LEASED, type RateCounters } from './rate-counters.ts';
 import { rateLimitState } from './rate-limit-state.ts';
+import type { ReceiptStore } from './receipt-store.ts';
 import { type LeasedHold, provenBy, type Settlement } from './settlement.ts';
 import type { SettlementGroups } from './settlement-groups.ts';
 import type { WalletStore } from './store.ts';
 
-/** An isolate that lives reports several times within it: the slack of one that does not is not worth waiting for. */
+/** A live isolate reports several times within this time. Slack of one that is silent for longer is not worth waiting for. */
 const LIVE_MS = 2_000;
-/** No answer takes longer, and clocks that make ids may differ. */
+/** A request is over by this age, even if the clock that made its id differs from this one. */
 const YOUNG_MS = 3 * 3_600_000;
-/** After somebody had to wait for slack there is none, so that nobody else has to. */
-const PRESSED_MS = 5_000;
+/** For so long after a request had to wait for slack no slack is granted, so that the next request need not wait. */
+const CONTENDED_MS = 5_000;
 
-interface Parts {
+interface LeasesDeps {
   readonly store: WalletStore;
-  readonly leases: LeaseStore;
-  readonly pages: SettlementGroups;
-  readonly homes: Affinity;
+  readonly ledgerStore: LedgerStore;
+  readonly leaseStore: LeaseStore;
+  readonly receiptStore: ReceiptStore;
+  readonly groups: SettlementGroups;
+  readonly affinity: Affinity;
   readonly ledger: Ledger;
-  readonly room: Headroom;
-  readonly traffic: RateCounters;
+  readonly headroom: Headroom;
+  readonly rateCounters: RateCounters;
   readonly settlement: Settlement;
-  /** how long an isolate may be silent before its lease belongs to the nodes' receipts */
+  /** How long an isolate may be silent before its lease is settled from the nodes' receipts. */
   readonly leaseMs: () => number;
-  /** how long a receipt is waited for */
+  /** How long an expired lease waits for receipts. */
   readonly graceMs: () => number;
 }
 
 export class Leases {
-  readonly #parts: Parts;
-  /** when each was last heard of */
-  readonly #heardMs = new Map<string, number>();
-  #reportedAtMs = 0;
-  #pressedAtMs = Number.NEGATIVE_INFINITY;
+  readonly #deps: LeasesDeps;
+  /** When each lease was last reported, by lease id. */
+  readonly #reportedMs = new Map<string, number>();
+  /** When any lease was last reported. */
+  #lastReportMs = 0;
+  #contendedAtMs = Number.NEGATIVE_INFINITY;
 
-  constructor(parts: Parts) {
-    this.#parts = parts;
+  constructor(deps: LeasesDeps) {
+    this.#deps = deps;
   }
 
+  /** Settles what the report says has ended, then grants what it asks for. A repeated or late report changes nothing twice. */
   report(report: LeaseReport, nowMs: number): LeaseGrant {
-    const { ledger, room, leases, homes } = this.#parts;
+    const { ledger, headroom, leaseStore, affinity } = this.#deps;
     const { leaseId, terms, seq } = report;
-    this.#reportedAtMs = nowMs;
-    this.#heardMs.set(leaseId, nowMs);
-    const before = leases.find(leaseId) ?? this.#begin(report, nowMs);
+    this.#lastReportMs = nowMs;
+    this.#reportedMs.set(leaseId, nowMs);
+    const before = leaseStore.find(leaseId) ?? this.#begin(report, nowMs);
     const settled = this.#settle(before, report, nowMs);
 
-    const isNews = settled.endedAtMs === null && seq > settled.seq;
-    const grant = isNews ? this.#grant(settled, report, nowMs) : NOTHING_GRANTED;
-    if (!isNews && settled !== before) leases.put(settled);
+    const isNew = settled.endedAtMs === null && seq > settled.seq;
+    const grant = isNew ? this.#grant(settled, report, nowMs) : NOTHING_GRANTED;
+    if (!isNew && settled !== before) leaseStore.put(settled);
     const open = settled.endedAtMs === null && !isOver(report);
-    if (!open) this.#heardMs.delete(leaseId);
-    const loads = room.loads(terms.keyId, terms.limits, nowMs);
+    if (!open) this.#reportedMs.delete(leaseId);
+    const loads = headroom.loads(terms.keyId, terms.limits, nowMs);
     return {
       open,
       ...grant,
-      pressed: this.#isPressed(nowMs),
+      contended: this.#isContended(nowMs),
       availableNanoUsd: ledger.available(),
       rateLimit: rateLimitState(terms.limits, loads),
-      ...homes.since(report.homesSeen, leaseId),
+      ...affinity.since(report.affinitiesSeen, leaseId),
     };
   }
 
-  /** Whether the receipt is of a request of which a living isolate has yet to tell. */
-  willTell(receipt: WalletReceipt, nowMs: number): boolean {
-    const ticket = readTicket(receipt.ticket);
-    const heardMs = ticket && this.#heardMs.get(ticket.leaseId);
-    // a node that was away for long brings receipts that everybody has forgotten: they must not wait for ever
+  /** Whether a live isolate has yet to report the end of the receipt's request. */
+  willReport(receipt: WalletReceipt, nowMs: number): boolean {
+    const ticket = parseTicket(receipt.ticket);
+    const reportedMs = ticket && this.#reportedMs.get(ticket.leaseId);
+    // A node that was away for long brings receipts of requests that were reported and forgotten. They must not wait forever.
     const isYoung = Math.abs(nowMs - timeOfId(receipt.requestId)) < YOUNG_MS;
-    return isYoung && typeof heardMs === 'number' && Math.abs(nowMs - heardMs) < LIVE_MS;
+    return isYoung && typeof reportedMs === 'number' && Math.abs(nowMs - reportedMs) < LIVE_MS;
   }
 
-  /** Whether it is worth waiting for slack that others have; from now on it is given to nobody for a while. */
-  press(nowMs: number): boolean {
-    if (Math.abs(nowMs - this.#reportedAtMs) > LIVE_MS) return false;
-    this.#pressedAtMs = nowMs;
+  /**
+   * Asks isolates to return their slack: for a while none is granted, and grants say so.
+   * @returns false: no isolate has reported lately, so waiting for slack is pointless
+   */
+  reclaimSlack(nowMs: number): boolean {
+    if (Math.abs(nowMs - this.#lastReportMs) > LIVE_MS) return false;
+    this.#contendedAtMs = nowMs;
     return true;
   }
 
-  /** @returns whether the receipt is of a lease, which then sees to it */
+  /** Settles the receipt's request if its lease is over. @returns whether the receipt belongs to a lease of this Wallet */
   takeReceipt(receipt: WalletReceipt, nowMs: number): boolean {
-    const ticket = readTicket(receipt.ticket);
-    const lease = ticket && this.#parts.leases.find(ticket.leaseId);
+    const ticket = parseTicket(receipt.ticket);
+    const lease = ticket && this.#deps.leaseStore.find(ticket.leaseId);
     if (!lease) return false;
-    // else its isolate tells how the request ended, or its end is settled when the lease runs out
+    // While the lease lives, its isolate reports how the request ended, or `expire` settles it when the lease expires.
     const isOver = lease.endedAtMs !== null;
-    if (isOver || nowMs > lease.untilMs) this.#settleByReceipts(lease, [receipt], { isLast: isOver }, nowMs);
+    if (isOver || nowMs > lease.expiresAtMs)
+      this.#settleByReceipts(lease, [receipt], { isLast: isOver }, nowMs);
     return true;
   }
 
-  /** Settles what lost isolates have left by what nodes say; what nobody has proved by the end of the grace is free again. */
+  /**
+   * Settles the leases of lost isolates from nodes' receipts. What no receipt has proved by the end of the grace is
+   * released.
+   */
   expire(nowMs: number): void {
-    const { leases, graceMs } = this.#parts;
-    for (const lease of leases.open()) {
-      if (nowMs <= lease.untilMs) continue;
-      this.#heardMs.delete(lease.leaseId);
-      const isLast = nowMs > lease.untilMs + graceMs();
-      // nobody is left who could admit from it, or give it back
-      const dead = this.#move(lease, { ...lease, slack: NO_ALLOTMENT });
-      leases.put(dead);
-      const left = this.#settleByReceipts(dead, leases.receiptsOf(lease.leaseId), { isLast }, nowMs);
-      if (isLast) leases.put(this.#move(left, { ...left, ...NOTHING_LEASED, endedAtMs: nowMs }));
+    const { leaseStore, receiptStore, graceMs } = this.#deps;
+    for (const lease of leaseStore.open()) {
+      if (nowMs <= lease.expiresAtMs) continue;
+      this.#reportedMs.delete(lease.leaseId);
+      const isLast = nowMs > lease.expiresAtMs + graceMs();
+      // Its isolate is lost, so no request will be admitted from the slack.
+      const withoutSlack = this.#change(lease, { ...lease, slack: NO_ALLOTMENT });
+      leaseStore.put(withoutSlack);
+      const receipts = receiptStore.unsettledOfLease(lease.leaseId);
+      const left = this.#settleByReceipts(withoutSlack, receipts, { isLast }, nowMs);
+      if (isLast) leaseStore.put(this.#change(left, { ...left, ...NOTHING_LEASED, endedAtMs: nowMs }));
     }
   }
 
-  /** When there is something to do for `expire`; null: no lease is open. */
-  nextLookMs(nowMs: number): number | null {
-    const { leases, graceMs } = this.#parts;
-    const times = leases.open().map(({ untilMs }) => (nowMs <= untilMs ? untilMs : untilMs + graceMs()) + 1);
+  /** When `expire` has something to do next; null: no lease is open. */
+  nextExpiryMs(nowMs: number): number | null {
+    const { leaseStore, graceMs } = this.#deps;
+    const times = leaseStore
+      .open()
+      .map(({ expiresAtMs }) => (nowMs <= expiresAtMs ? expiresAtMs : expiresAtMs + graceMs()) + 1);
     return times.length === 0 ? null : Math.min(...times);
   }
 
   #begin({ leaseId, terms }: LeaseReport, nowMs: number): Lease {
-    const untilMs = nowMs + this.#parts.leaseMs();
-    const counts = { seq: 0, admitted: 0, told: 0, doubtful: false };
-    return { leaseId, terms, ...counts, ...NOTHING_LEASED, untilMs, endedAtMs: null };
+    const expiresAtMs = nowMs + this.#deps.leaseMs();
+    const counts = { seq: 0, admitted: 0, reported: 0, doubtful: false };
+    return { leaseId, terms, ...counts, ...NOTHING_LEASED, expiresAtMs, endedAtMs: null };
   }
 
-  /** Sets aside what runs, then what a running request needs, then what others leave as slack. */
+  /** Sets aside credit for what runs, then for the growth of running holds, then, of what is left, for slack. */
   #grant(lease: Lease, report: LeaseReport, nowMs: number): Pick<LeaseGrant, 'grown' | 'boundBy' | 'slack'> {
-    const { leases, ledger, room, traffic, leaseMs } = this.#parts;
-    const { terms, needs, kept, seq, admitted } = report;
+    const { leaseStore, ledger, headroom, rateCounters, leaseMs } = this.#deps;
+    const { terms, needs, keptSlack, seq, admitted } = report;
     const { keyId, limits } = terms;
-    traffic.admitted(keyId, admitted - lease.admitted, nowMs);
-    const used = plus(report.running, kept);
-    // what an isolate says it has was given to it, so it is there; more than that is never promised
-    const nano = Math.min(used.nanoUsd, lease.share.nanoUsd + ledger.available());
-    const base = this.#move(lease, {
+    rateCounters.admitted(keyId, admitted - lease.admitted, nowMs);
+    const used = addAllotments(report.running, keptSlack);
+    // What the isolate says it uses was granted to it, so the credit is there. More than lease and balance cover is never set aside.
+    const allottedNanoUsd = Math.min(used.nanoUsd, lease.allotment.nanoUsd + ledger.available());
+    const base = this.#change(lease, {
       ...lease,
       ...{ seq, admitted: Math.max(admitted, lease.admitted) },
-      share: { ...used, nanoUsd: nanoUsd(nano) },
-      slack: kept,
-      untilMs: nowMs + leaseMs(),
+      allotment: { ...used, nanoUsd: nanoUsd(allottedNanoUsd) },
+      slack: keptSlack,
+      expiresAtMs: nowMs + leaseMs(),
       endedAtMs: isOver(report) ? nowMs : null,
     });
 
-    const tightest = room.bound({ keyId, caps: limits, token: null }, nowMs);
+    const tightest = headroom.bound({ keyId, caps: limits, token: null }, nowMs);
     const grown = {
       nanoUsd: nanoUsd(Math.max(0, Math.min(needs.nanoUsd, tightest.leftNanoUsd))),
       tokens: needs.tokens,
     };
     const left = {
-      ...limitsLeft(limits, room.loads(keyId, limits, nowMs)),
+      ...limitsLeft(limits, headroom.loads(keyId, limits, nowMs)),
       nanoUsd: tightest.leftNanoUsd - grown.nanoUsd,
     };
-    const slack = this.#isPressed(nowMs) ? NO_ALLOTMENT : slackFor(report.wants, left);
-    const share = plus(plus(base.share, { requests: 0, ...grown }), slack);
-    leases.put(this.#move(base, { ...base, share, slack: plus(kept, slack) }));
+    const slack = this.#isContended(nowMs) ? NO_ALLOTMENT : slackFor(report.wantedSlack, left);
+    const allotment = addAllotments(addAllotments(base.allotment, { requests: 0, ...grown }), slack);
+    leaseStore.put(this.#change(base, { ...base, allotment, slack: addAllotments(keptSlack, slack) }));
     return { grown, slack, boundBy: grown.nanoUsd < needs.nanoUsd ? tightest.by : null };
   }
 
-  /** Of what has ended and was not told before, each has its part of the lease charged or given back. */
-  #settle(lease: Lease, { ended, toldBefore }: LeaseReport, nowMs: number): Lease {
-    const { pages, homes } = this.#parts;
+  /** Settles the requests that ended since the last report: each one's hold is charged or returned to the lease. */
+  #settle(lease: Lease, { ended, reportedBefore }: LeaseReport, nowMs: number): Lease {
+    const { groups, affinity } = this.#deps;
     const { leaseId } = lease;
-    const untold = ended.slice(Math.max(0, lease.told - toldBefore));
-    if (untold.length === 0) return lease;
-    for (const { conversation, nodeId, usage } of untold)
+    const unreported = ended.slice(Math.max(0, lease.reported - reportedBefore));
+    if (unreported.length === 0) return lease;
+    for (const { conversation, nodeId, usage } of unreported)
       if (conversation !== undefined && nodeId !== null && usage !== null)
-        homes.keep({ conversation, nodeId, promptTokens: usage.promptTokens }, leaseId);
+        affinity.keep({ conversation, nodeId, promptTokens: usage.promptTokens }, leaseId);
     const fresh = lease.doubtful
-      ? untold.filter(({ requestId }) => pages.find(requestId, nowMs) === null)
-      : untold;
-    const told = { ...lease, told: Math.max(lease.told, toldBefore + ended.length) };
+      ? unreported.filter(({ requestId }) => groups.find(requestId, nowMs) === null)
+      : unreported;
+    const reported = { ...lease, reported: Math.max(lease.reported, reportedBefore + ended.length) };
     const left = fresh
       .filter(({ ending }) => ending === null)
-      .reduce((of, end) => this.#part(of, end, nowMs), told);
+      .reduce((remaining, end) => this.#makeOwnHold(remaining, end, nowMs), reported);
     const holds = fresh.flatMap((end) => (end.ending === null ? [] : [holdOf(end, end.ending, nowMs)]));
     return this.#draw(left, holds, nowMs);
   }
 
-  /** Its part of the lease becomes a hold of its own, of which nobody has been heard for too long. */
-  #part(lease: Lease, { requestId, stream, admittedAgoMs, heldNanoUsd }: LeasedEnd, nowMs: number): Lease {
-    const { store, ledger, traffic } = this.#parts;
+  /**
+   * Turns a request's part of the lease into an expired hold of its own. The isolate has lost track of the request, so the
+   * node's receipt decides how it ended.
+   */
+  #makeOwnHold(
+    lease: Lease,
+    { requestId, stream, admittedAgoMs, heldNanoUsd }: LeasedEnd,
+    nowMs: number,
+  ): Lease {
+    const { store, ledgerStore, ledger, rateCounters } = this.#deps;
     const { keyId, modelId, price, limits } = lease.terms;
-    const own = nanoUsd(Math.min(heldNanoUsd, lease.share.nanoUsd + ledger.available()));
-    const fromLeaseNanoUsd = Math.min(own, lease.share.nanoUsd);
+    const ownNanoUsd = nanoUsd(Math.min(heldNanoUsd, lease.allotment.nanoUsd + ledger.available()));
+    const fromLeaseNanoUsd = Math.min(ownNanoUsd, lease.allotment.nanoUsd);
     const held: HeldRequest = {
       requestId,
       keyId,
@@ -215,8 +238,8 @@ export class Leases {
       nodeId: null,
       admittedAtMs: nowMs - Math.max(0, admittedAgoMs),
       endedAtMs: null,
-      leaseUntilMs: nowMs,
-      heldNanoUsd: own,
+      holdExpiresAtMs: nowMs,
+      heldNanoUsd: ownNanoUsd,
       usage: NO_USAGE,
       chargeNanoUsd: nanoUsd(0),
       entrySeq: null,
@@ -226,32 +249,32 @@ export class Leases {
       token: null,
     };
     store.insertRequest(held);
-    store.changeHeld(own - fromLeaseNanoUsd);
-    traffic.admit(held);
-    const share = { ...lease.share, nanoUsd: nanoUsd(lease.share.nanoUsd - fromLeaseNanoUsd) };
-    const after = { ...lease, share };
-    traffic.lease(keyId, lease, after);
+    ledgerStore.changeHeld(ownNanoUsd - fromLeaseNanoUsd);
+    rateCounters.admit(held);
+    const allotment = { ...lease.allotment, nanoUsd: nanoUsd(lease.allotment.nanoUsd - fromLeaseNanoUsd) };
+    const after = { ...lease, allotment };
+    rateCounters.lease(keyId, lease, after);
     return after;
   }
 
-  /** @returns the lease without what was charged of it */
+  /** Settles requests of a lost isolate from their receipts. @returns the lease without what was charged to it */
   #settleByReceipts(
     lease: Lease,
     receipts: readonly WalletReceipt[],
     { isLast }: { isLast: boolean },
     nowMs: number,
   ): Lease {
-    const { store, pages, leases, traffic } = this.#parts;
+    const { store, groups, leaseStore, rateCounters } = this.#deps;
     const holds: LeasedHold[] = [];
     for (const [requestId, own] of Map.groupBy(receipts, (receipt) => receipt.requestId)) {
-      if (pages.find(requestId, nowMs) !== null || store.request(requestId) !== null) continue;
-      const stream = readTicket(own[0]!.ticket)!.stream;
-      // more than it admitted nobody can prove
-      const isOpen = lease.endedAtMs === null && holds.length < lease.share.requests;
+      if (groups.find(requestId, nowMs) !== null || store.request(requestId) !== null) continue;
+      const stream = parseTicket(own[0]!.ticket)!.stream;
+      // A lease cannot have more proven requests than it admitted.
+      const isOpen = lease.endedAtMs === null && holds.length < lease.allotment.requests;
       const proof = isOpen ? provenBy(own, { stream, background: false }) : null;
-      // another node's receipt may show more, as long as there is time for it
+      // Until the grace is over, another node's receipt may still prove output.
       if (proof === null && !isLast) continue;
-      // nobody has told when it was admitted, but its id was made at that time
+      // The admission was never reported, but the request's id was made at that time.
       const request = { requestId, stream, admittedAtMs: timeOfId(requestId), state: 'expired' as const };
       holds.push(
         proof
@@ -261,7 +284,9 @@ export class Leases {
               nodeId: proof.nodeId,
               usage: proof.usage,
               ttftMs: proof.ttftMs,
-              heldNanoUsd: nanoUsd(Math.min(chargeFor(proof.usage, lease.terms.price), lease.share.nanoUsd)),
+              heldNanoUsd: nanoUsd(
+                Math.min(chargeFor(proof.usage, lease.terms.price), lease.allotment.nanoUsd),
+              ),
             }
           : {
               ...request,
@@ -275,51 +300,51 @@ export class Leases {
     }
     if (holds.length === 0) return lease;
     const drawn = this.#draw({ ...lease, doubtful: true }, holds, nowMs, { spareNanoUsd: 0 });
-    const requests = Math.max(0, drawn.share.requests - holds.length);
-    const tokens = Math.floor((drawn.share.tokens * requests) / Math.max(1, drawn.share.requests));
-    const left = { ...drawn, share: { ...drawn.share, requests, tokens } };
-    traffic.lease(lease.terms.keyId, drawn, left);
-    leases.put(left);
+    const requests = Math.max(0, drawn.allotment.requests - holds.length);
+    const tokens = Math.floor((drawn.allotment.tokens * requests) / Math.max(1, drawn.allotment.requests));
+    const left = { ...drawn, allotment: { ...drawn.allotment, requests, tokens } };
+    rateCounters.lease(lease.terms.keyId, drawn, left);
+    leaseStore.put(left);
     return left;
   }
 
   /**
-   * Takes the holds of requests out of the lease, and has them resolved. A lease that has run out has nothing left for
-   * what its isolate tells late: that is paid if there is credit.
+   * Takes the holds of requests out of the lease and settles them. A lease that has expired has nothing left for requests
+   * that its isolate reports late, so those are charged to the available balance, as far as that goes.
    */
   #draw(
     lease: Lease,
     holds: readonly LeasedHold[],
     nowMs: number,
-    { spareNanoUsd = this.#parts.ledger.available() as number } = {},
+    { spareNanoUsd = this.#deps.ledger.available() as number } = {},
   ): Lease {
     if (holds.length === 0) return lease;
-    let left = lease.share.nanoUsd + spareNanoUsd;
+    let left = lease.allotment.nanoUsd + spareNanoUsd;
     const drawn = holds.map((hold) => {
       const heldNanoUsd = nanoUsd(Math.min(hold.heldNanoUsd, left));
       left -= heldNanoUsd;
       return { ...hold, heldNanoUsd };
     });
     const heldNanoUsd = drawn.reduce((sum, each) => sum + each.heldNanoUsd, 0);
-    const fromLeaseNanoUsd = nanoUsd(Math.min(heldNanoUsd, lease.share.nanoUsd));
-    this.#parts.settlement.resolveTogether(lease, drawn, fromLeaseNanoUsd, nowMs);
-    const share = { ...lease.share, nanoUsd: nanoUsd(lease.share.nanoUsd - fromLeaseNanoUsd) };
-    const after = { ...lease, share };
-    this.#parts.traffic.lease(lease.terms.keyId, lease, after);
+    const fromLeaseNanoUsd = nanoUsd(Math.min(heldNanoUsd, lease.allotment.nanoUsd));
+    this.#deps.settlement.resolveTogether(lease, drawn, fromLeaseNanoUsd, nowMs);
+    const allotment = { ...lease.allotment, nanoUsd: nanoUsd(lease.allotment.nanoUsd - fromLeaseNanoUsd) };
+    const after = { ...lease, allotment };
+    this.#deps.rateCounters.lease(lease.terms.keyId, lease, after);
     return after;
   }
 
-  /** Moves held credit and what counts against limits along with it. */
-  #move(before: Lease, after: Lease): Lease {
-    const { store, traffic } = this.#parts;
-    const more = minus(after.share, before.share);
-    if (more.nanoUsd !== 0) store.changeHeld(more.nanoUsd);
-    traffic.lease(after.terms.keyId, before, after);
+  /** Changes a lease's allotment, and with it the held credit and the rate counters. The caller stores the lease. */
+  #change(before: Lease, after: Lease): Lease {
+    const { ledgerStore, rateCounters } = this.#deps;
+    const more = subtractAllotments(after.allotment, before.allotment);
+    if (more.nanoUsd !== 0) ledgerStore.changeHeld(more.nanoUsd);
+    rateCounters.lease(after.terms.keyId, before, after);
     return after;
   }
 
-  #isPressed(nowMs: number): boolean {
-    return Math.abs(nowMs - this.#pressedAtMs) < PRESSED_MS;
+  #isContended(nowMs: number): boolean {
+    return Math.abs(nowMs - this.#contendedAtMs) < CONTENDED_MS;
   }
 }
 
@@ -329,9 +354,9 @@ const NOTHING_GRANTED = {
   slack: NO_ALLOTMENT,
 } as const;
 
-/** Nothing runs and nothing is wanted: the isolate gives the lease back. */
-function isOver({ running, kept, needs, wants }: LeaseReport): boolean {
-  return [running, kept, wants].every(isNothing) && needs.nanoUsd === 0 && needs.tokens === 0;
+/** Whether the isolate gives the lease back: nothing runs and nothing is wanted. */
+function isOver({ running, keptSlack, needs, wantedSlack }: LeaseReport): boolean {
+  return [running, keptSlack, wantedSlack].every(isNothing) && needs.nanoUsd === 0 && needs.tokens === 0;
 }
 
 function isNothing({ requests, nanoUsd: nano, tokens }: Allotment): boolean {

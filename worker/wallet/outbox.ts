@@ -1,12 +1,16 @@
-/** What a Wallet tells others, in the order in which it happened: D1 first, then the queue for what somebody must do. */
+/**
+ * Publishes what a Wallet recorded, in the order in which it happened: everything goes to D1 first, then the tasks that
+ * follow from it go to the queue.
+ */
 import { database } from '../db/client.ts';
 import { project } from '../db/projection.ts';
 import type { Entry } from '../domain/ledger.ts';
 import type { NanoUsd } from '../domain/money.ts';
-import type { OutboxItem, UsageRecord } from '../domain/outbox.ts';
+import type { NumberedItem, OutboxItem, UsageRecord } from '../domain/outbox.ts';
 import type { Task } from '../domain/task.ts';
 import type { RequestRecord } from '../domain/wallet.ts';
 import type { Env } from '../env.ts';
+import type { OutboxStore } from './outbox-store.ts';
 import {
   grantedOf,
   positionsOf,
@@ -14,11 +18,10 @@ import {
   type SettlementGroup,
   type SettlementGroups,
 } from './settlement-groups.ts';
-import type { WalletStore } from './store.ts';
 
-/** One look at the outbox; a page is an item of many requests. */
+/** Rows read at a time. A settlement group is one row that stands for many requests. */
 const ITEMS_MAX = 50;
-/** Of one batch: a D1 that is busy for longer keeps all others waiting. */
+/** Requests in one D1 batch: D1 is one database for all accounts, and a longer batch keeps the others waiting. */
 const REQUESTS_MAX = 2_000;
 
 interface Charged {
@@ -27,43 +30,43 @@ interface Charged {
   readonly entry: Entry | null;
 }
 
-/** What waits in an outbox: items as D1 hears of them, a request with its charge, and pages, which are read when it does. */
+/**
+ * An item as the outbox stores it. Besides items in their published form there are two short forms: a request with its
+ * charge (`settled`), and a settlement group by its time (`page`, after its SQL table), which is read when it is
+ * published.
+ */
 export type Published =
   | OutboxItem
   | (Charged & { readonly kind: 'settled'; readonly request: UsageRecord })
   | (Charged & { readonly kind: 'page'; readonly atMs: number });
 
-interface Numbered {
-  readonly seq: number;
-  readonly item: OutboxItem;
-}
-
 /**
- * Delivers until nothing is left. An item leaves the outbox when all it says has arrived, so it may be told twice. What
- * only D1 had to know does not wait for the queue.
+ * Publishes until the outbox is empty. A row leaves the outbox once all of its items have arrived, so an item may arrive
+ * twice. Rows without a task for the queue leave as soon as D1 has them.
  */
 export async function emptyOutbox(
   env: Env,
-  { store, pages }: { store: WalletStore; pages: SettlementGroups },
+  deps: { accountId: () => string; outboxStore: OutboxStore; groups: SettlementGroups },
 ): Promise<void> {
+  const { accountId, outboxStore, groups } = deps;
   for (;;) {
-    const rows = nextItems(store, pages);
-    if (rows.length === 0) return;
-    await project(database(env), store.accountId(), rows);
-    const forQueue = rows.filter(({ item }) => taskOf(item) !== null);
-    store.dequeue(rows.filter((row) => !forQueue.includes(row)).map(({ seq }) => seq));
+    const items = nextItems(outboxStore, groups);
+    if (items.length === 0) return;
+    await project(database(env), accountId(), items);
+    const forQueue = items.filter(({ item }) => taskOf(item) !== null);
+    outboxStore.dequeue(items.filter((each) => !forQueue.includes(each)).map(({ seq }) => seq));
     if (forQueue.length === 0) continue;
     await env.TASKS.sendBatch(forQueue.map(({ item }) => ({ body: taskOf(item)! })));
-    store.dequeue(forQueue.map(({ seq }) => seq));
+    outboxStore.dequeue(forQueue.map(({ seq }) => seq));
   }
 }
 
-function nextItems(store: WalletStore, pages: SettlementGroups): Numbered[] {
-  const items: Numbered[] = [];
+function nextItems(outboxStore: OutboxStore, groups: SettlementGroups): NumberedItem[] {
+  const items: NumberedItem[] = [];
   let requests = 0;
-  for (const { seq, item } of store.outbox(ITEMS_MAX)) {
+  for (const { seq, item } of outboxStore.items(ITEMS_MAX)) {
     if (requests >= REQUESTS_MAX) break;
-    for (const each of inFull(JSON.parse(item) as Published | LegacyUsage, pages)) {
+    for (const each of inFull(JSON.parse(item) as Published | LegacyUsage, groups)) {
       items.push({ seq, item: each });
       if (each.kind === 'usage') requests += each.requests.length;
     }
@@ -71,16 +74,16 @@ function nextItems(store: WalletStore, pages: SettlementGroups): Numbered[] {
   return items;
 }
 
-/** As outboxes have it that were filled before requests were told together. */
+/** Usage as older versions stored it, one request an item. Outboxes that were filled then may still hold it. */
 type LegacyUsage = { kind: 'usage'; accountId: string; request: RequestRecord; grantedNanoUsd: NanoUsd };
 
-/** @throws Error when only another version knows such an item: after a rollback it waits, and is not lost */
-function inFull(item: Published | LegacyUsage, pages: SettlementGroups): OutboxItem[] {
+/** @throws Error for a kind that only another version knows: after a rollback such an item waits, so it is not lost */
+function inFull(item: Published | LegacyUsage, groups: SettlementGroups): OutboxItem[] {
   switch (item.kind) {
     case 'settled':
       return withEntry(item, [item.request]);
     case 'page':
-      return withEntry(item, requestsOf(pages.page(item.atMs)));
+      return withEntry(item, requestsOf(groups.at(item.atMs)));
     case 'usage': {
       if ('requests' in item) return [item];
       const { kind, accountId, request, grantedNanoUsd } = item;
@@ -103,8 +106,11 @@ function withEntry({ accountId, entry }: Charged, requests: UsageRecord[]): Outb
   return entry === null ? [usage] : [{ kind: 'entry', accountId, entry }, usage];
 }
 
-function requestsOf(page: SettlementGroup): UsageRecord[] {
-  return positionsOf(page).map((place) => ({ ...recordOf(place), grantedNanoUsd: grantedOf(place) }));
+function requestsOf(group: SettlementGroup): UsageRecord[] {
+  return positionsOf(group).map((position) => ({
+    ...recordOf(position),
+    grantedNanoUsd: grantedOf(position),
+  }));
 }
 
 function taskOf(item: OutboxItem): Task | null {

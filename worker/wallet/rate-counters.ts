@@ -1,31 +1,39 @@
 /**
- * What counts against limits: requests and tokens of the last minute and in flight, by key and for the whole account.
- * In memory, so that admission need not count rows; the request table can make it anew at any time.
+ * Counters of what counts against the limits: requests and tokens of the last minute and in flight, for each key and for
+ * the whole account. They are kept in memory so that admission need not count rows, and can be rebuilt from the stored
+ * requests at any time.
  */
-import { type Allotment, type Lease, minus, NO_ALLOTMENT, plus } from '../domain/lease.ts';
+import {
+  type Allotment,
+  addAllotments,
+  type Lease,
+  NO_ALLOTMENT,
+  subtractAllotments,
+} from '../domain/lease.ts';
 import type { Load } from '../domain/limits.ts';
 import { nanoUsd } from '../domain/money.ts';
 import type { HeldRequest } from './held-request.ts';
 
 const WINDOW_MS = 60_000;
 
-/** A request's part in what is in flight. */
-type Part = Pick<HeldRequest, 'heldNanoUsd' | 'tokens' | 'background'>;
+/** What a request in flight counts for. */
+type InFlight = Pick<HeldRequest, 'heldNanoUsd' | 'tokens' | 'background'>;
 
-/** A request of the last minute, as rows remember it. */
-export type Recent = Part & Pick<HeldRequest, 'keyId' | 'state' | 'admittedAtMs' | 'endedAtMs' | 'usage'>;
+/** A stored request that is held or ended within the last minute. */
+export type RecentRequest = InFlight &
+  Pick<HeldRequest, 'keyId' | 'state' | 'admittedAtMs' | 'endedAtMs' | 'usage'>;
 
-/** What a lease has set aside, and how much of it is slack. */
-export type Leased = Pick<Lease, 'share' | 'slack'>;
-export const NOTHING_LEASED: Leased = { share: NO_ALLOTMENT, slack: NO_ALLOTMENT };
+/** What a lease has set aside, and how much of that is slack. */
+export type LeasedAllotment = Pick<Lease, 'allotment' | 'slack'>;
+export const NOTHING_LEASED: LeasedAllotment = { allotment: NO_ALLOTMENT, slack: NO_ALLOTMENT };
 
 export class RateCounters {
   readonly #keys = new Map<string, Scope>();
   #account = new Scope();
 
-  /** Forgets everything and counts again from the rows; see WalletStore.recentRequests. */
+  /** Discards all counts and counts again from the stored requests and the open leases. */
   reload(
-    { recent, leases }: { recent: (afterMs: number) => readonly Recent[]; leases: readonly Lease[] },
+    { recent, leases }: { recent: (afterMs: number) => readonly RecentRequest[]; leases: readonly Lease[] },
     nowMs: number,
   ): void {
     this.#keys.clear();
@@ -35,7 +43,7 @@ export class RateCounters {
     for (const lease of leases) {
       const { keyId } = lease.terms;
       this.lease(keyId, NOTHING_LEASED, lease);
-      this.admitted(keyId, lease.share.requests - lease.slack.requests, nowMs);
+      this.admitted(keyId, lease.allotment.requests - lease.slack.requests, nowMs);
     }
     const ended = requests.filter(({ state }) => state !== 'held');
     for (const request of ended.sort((a, b) => a.endedAtMs! - b.endedAtMs!)) this.end(request, request);
@@ -43,61 +51,62 @@ export class RateCounters {
 
   /**
    * @param keyId null: the whole account
-   * @param of without slack it is what requests themselves use
+   * @param counted without slack, only what requests themselves use counts
    */
   load(
     keyId: string | null,
     nowMs: number,
-    of: { slack: boolean } = { slack: true },
+    counted: { slack: boolean } = { slack: true },
   ): Omit<Load, 'spentNanoUsd'> {
-    return (keyId === null ? this.#account : (this.#keys.get(keyId) ?? new Scope())).load(nowMs, of);
+    return (keyId === null ? this.#account : (this.#keys.get(keyId) ?? new Scope())).load(nowMs, counted);
   }
 
-  /** Slack of all leases together. */
+  /** The slack of all leases together. */
   get slack(): Allotment {
     return this.#account.slack;
   }
 
-  lease(keyId: string, before: Leased, after: Leased): void {
-    for (const scope of this.#of(keyId)) scope.lease(before, after);
+  /** Replaces what a lease has set aside. */
+  lease(keyId: string, before: LeasedAllotment, after: LeasedAllotment): void {
+    for (const scope of this.#scopesOf(keyId)) scope.lease(before, after);
   }
 
-  /** Requests that leases admitted; how they end is told by `lease` and `used`. */
+  /** Counts requests that leases admitted. Their ends are counted by `lease` and `used`. */
   admitted(keyId: string, requests: number, nowMs: number): void {
-    if (requests > 0) for (const scope of this.#of(keyId)) scope.admitted(nowMs, requests);
+    if (requests > 0) for (const scope of this.#scopesOf(keyId)) scope.admitted(nowMs, requests);
   }
 
-  /** What a request of a lease used in the end. */
+  /** Counts tokens that a lease's requests used in the end. */
   used(keyId: string, tokens: number, nowMs: number): void {
-    if (tokens > 0) for (const scope of this.#of(keyId)) scope.used(nowMs, tokens);
+    if (tokens > 0) for (const scope of this.#scopesOf(keyId)) scope.used(nowMs, tokens);
   }
 
-  admit({ keyId, admittedAtMs, ...share }: Part & Pick<HeldRequest, 'keyId' | 'admittedAtMs'>): void {
-    for (const scope of this.#of(keyId)) scope.admit(admittedAtMs, share);
+  admit({ keyId, admittedAtMs, ...request }: InFlight & Pick<HeldRequest, 'keyId' | 'admittedAtMs'>): void {
+    for (const scope of this.#scopesOf(keyId)) scope.admit(admittedAtMs, request);
   }
 
   resize(
-    { keyId, background, ...before }: Part & Pick<HeldRequest, 'keyId'>,
-    after: Omit<Part, 'background'>,
+    { keyId, background, ...before }: InFlight & Pick<HeldRequest, 'keyId'>,
+    after: Omit<InFlight, 'background'>,
   ): void {
-    for (const scope of this.#of(keyId)) scope.resize(before, after, background);
+    for (const scope of this.#scopesOf(keyId)) scope.resize(before, after, background);
   }
 
-  /** @param held as it was in flight; `ended` says what it used and when */
+  /** @param usage what the request used in the end, and `endedAtMs` when it ended */
   end(
-    { keyId, ...share }: Part & Pick<HeldRequest, 'keyId'>,
+    { keyId, ...request }: InFlight & Pick<HeldRequest, 'keyId'>,
     { usage, endedAtMs }: Pick<HeldRequest, 'usage' | 'endedAtMs'>,
   ): void {
     const used = usage.promptTokens + usage.completionTokens;
-    for (const scope of this.#of(keyId)) scope.end(endedAtMs!, share, used);
+    for (const scope of this.#scopesOf(keyId)) scope.end(endedAtMs!, request, used);
   }
 
-  /** Keys that did nothing for a minute take no room. */
+  /** Drops the counters of keys that did nothing for a minute, to free their memory. */
   forgetIdle(nowMs: number): void {
     for (const [keyId, scope] of this.#keys) if (scope.isIdle(nowMs)) this.#keys.delete(keyId);
   }
 
-  #of(keyId: string): [Scope, Scope] {
+  #scopesOf(keyId: string): [Scope, Scope] {
     const key = this.#keys.get(keyId) ?? new Scope();
     this.#keys.set(keyId, key);
     return [key, this.#account];
@@ -107,34 +116,35 @@ export class RateCounters {
 type Amounts = { readonly heldNanoUsd: number; readonly tokens: number };
 const NOTHING: Amounts = { heldNanoUsd: 0, tokens: 0 };
 
+/** The counters of one key, or of the whole account. */
 class Scope {
-  readonly #admitted = new Minute();
-  readonly #endedTokens = new Minute();
+  readonly #admitted = new MinuteSum();
+  readonly #endedTokens = new MinuteSum();
   #inFlight = 0;
   #heldNanoUsd = 0;
   #tokens = 0;
   slack = NO_ALLOTMENT;
 
-  load(nowMs: number, of: { slack: boolean } = { slack: true }): Omit<Load, 'spentNanoUsd'> {
+  load(nowMs: number, counted: { slack: boolean } = { slack: true }): Omit<Load, 'spentNanoUsd'> {
     this.#admitted.prune(nowMs);
     this.#endedTokens.prune(nowMs);
     const oldestMs = this.#admitted.oldestMs;
     const oldestEndMs = this.#endedTokens.oldestMs;
-    // slack may be admitted within the minute, and is in hand for whoever has it
-    const idle = of.slack ? NO_ALLOTMENT : this.slack;
+    // Slack counts like running requests: its lease may admit them within the minute without asking.
+    const uncounted = counted.slack ? NO_ALLOTMENT : this.slack;
     return {
-      requestsLastMinute: this.#admitted.sum + this.slack.requests - idle.requests,
+      requestsLastMinute: this.#admitted.sum + this.slack.requests - uncounted.requests,
       oldestRequestAgeMs: oldestMs === null ? 0 : nowMs - oldestMs,
-      tokensLastMinute: this.#endedTokens.sum + this.#tokens - idle.tokens,
+      tokensLastMinute: this.#endedTokens.sum + this.#tokens - uncounted.tokens,
       tokensFreeInMs: oldestEndMs === null ? null : oldestEndMs + WINDOW_MS - nowMs,
-      inFlight: this.#inFlight - idle.requests,
-      heldNanoUsd: nanoUsd(this.#heldNanoUsd - idle.nanoUsd),
+      inFlight: this.#inFlight - uncounted.requests,
+      heldNanoUsd: nanoUsd(this.#heldNanoUsd - uncounted.nanoUsd),
     };
   }
 
-  admit(atMs: number, share: Part): void {
-    this.resize(NOTHING, share, share.background);
-    if (share.background) return;
+  admit(atMs: number, request: InFlight): void {
+    this.resize(NOTHING, request, request.background);
+    if (request.background) return;
     this.#admitted.add(atMs, 1);
     this.#inFlight += 1;
   }
@@ -144,12 +154,12 @@ class Scope {
     if (!background) this.#tokens += after.tokens - before.tokens;
   }
 
-  lease(before: Leased, after: Leased): void {
-    const more = minus(after.share, before.share);
+  lease(before: LeasedAllotment, after: LeasedAllotment): void {
+    const more = subtractAllotments(after.allotment, before.allotment);
     this.#heldNanoUsd += more.nanoUsd;
     this.#tokens += more.tokens;
     this.#inFlight += more.requests;
-    this.slack = plus(this.slack, minus(after.slack, before.slack));
+    this.slack = addAllotments(this.slack, subtractAllotments(after.slack, before.slack));
   }
 
   admitted(atMs: number, requests: number): void {
@@ -160,9 +170,9 @@ class Scope {
     this.#endedTokens.add(atMs, tokens);
   }
 
-  end(atMs: number, share: Part, usedTokens: number): void {
-    this.resize(share, NOTHING, share.background);
-    if (share.background) return;
+  end(atMs: number, request: InFlight, usedTokens: number): void {
+    this.resize(request, NOTHING, request.background);
+    if (request.background) return;
     this.#inFlight -= 1;
     if (usedTokens > 0) this.#endedTokens.add(atMs, usedTokens);
   }
@@ -173,11 +183,11 @@ class Scope {
   }
 }
 
-/** Amounts by the time at which they were added, as long as they are no older than a minute. */
-class Minute {
+/** A sliding sum: the amounts that were added within the last minute. */
+class MinuteSum {
   #times: number[] = [];
   #amounts: number[] = [];
-  /** those before it are over; they are cut off when they are many, not one by one */
+  /** Index of the first amount that still counts. Those before it are cut off in bulk, not one by one. */
   #first = 0;
   sum = 0;
 

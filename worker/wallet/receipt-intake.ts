@@ -1,70 +1,80 @@
 /**
- * The way of receipts into a Wallet. Nearly all say what was billed: they are counted. One of a request in a page costs a
- * mark there; of a request with a hold of its own a row is kept, and of what differs, comes too early of a lost isolate,
- * or is not known.
+ * Takes nodes' receipts into a Wallet. A receipt that matches a charge of a settlement group only sets a flag there.
+ * Receipts of individually held requests, and those that differ from the charge, come before a lost isolate's request
+ * is settled, or belong to no known request, are stored as rows.
  */
 import { isSound } from '../domain/usage.ts';
 import type { WalletReceipt } from '../domain/wallet.ts';
 import type { Leases } from './leases.ts';
+import type { ReceiptStore } from './receipt-store.ts';
 import { type Agreement, agrees, type Receipts } from './receipts.ts';
 import type { Settlement } from './settlement.ts';
 import { type GroupPosition, proofOf, recordOf, type SettlementGroups } from './settlement-groups.ts';
 import type { WalletStore } from './store.ts';
 
-interface Parts {
+interface IntakeDeps {
   readonly store: WalletStore;
-  readonly pages: SettlementGroups;
+  readonly receiptStore: ReceiptStore;
+  readonly groups: SettlementGroups;
   readonly receipts: Receipts;
   readonly settlement: Settlement;
   readonly leases: Leases;
 }
 
-/** @returns ids of requests whose receipts are to come again: their isolate tells of them within a moment */
-export function takeReceipts(parts: Parts, taken: readonly WalletReceipt[], nowMs: number): string[] {
+/**
+ * @returns ids of requests whose receipts are to be sent again: their isolate reports the requests within moments, and
+ *   then the receipts can be compared without being stored
+ */
+export function takeReceipts(deps: IntakeDeps, taken: readonly WalletReceipt[], nowMs: number): string[] {
   const agreed: Agreement[] = [];
-  const later = taken.filter((receipt) => take(parts, receipt, agreed, nowMs) === 'later');
-  parts.receipts.agreed(agreed, nowMs);
-  parts.pages.flush();
-  return later.map(({ requestId }) => requestId);
+  const deferred = taken.filter((receipt) => take(deps, receipt, agreed, nowMs) === 'deferred');
+  deps.receipts.publishAgreed(agreed, nowMs);
+  deps.groups.flush();
+  return deferred.map(({ requestId }) => requestId);
 }
 
-function take(parts: Parts, receipt: WalletReceipt, agreed: Agreement[], nowMs: number): 'later' | undefined {
-  const { store, pages, receipts, settlement, leases } = parts;
+function take(
+  deps: IntakeDeps,
+  receipt: WalletReceipt,
+  agreed: Agreement[],
+  nowMs: number,
+): 'deferred' | undefined {
+  const { store, receiptStore, groups, receipts, settlement, leases } = deps;
   const { requestId } = receipt;
   if (!isSound(receipt.usage)) return;
-  const known = pages.known(requestId, nowMs);
-  const request = known ? null : store.request(requestId);
-  const isSearched = known === null && request === null && !pages.isSurelyNew(requestId, nowMs);
-  const place = isSearched ? pages.find(requestId, nowMs) : known;
-  if (place) return takeOfGroup(parts, place, receipt, agreed, nowMs);
+  const indexed = groups.indexed(requestId, nowMs);
+  const request = indexed ? null : store.request(requestId);
+  const needsSearch = indexed === null && request === null && !groups.isSurelyNew(requestId, nowMs);
+  const position = needsSearch ? groups.find(requestId, nowMs) : indexed;
+  if (position) return takeOfGroup(deps, position, receipt, agreed, nowMs);
 
-  if (request === null && leases.willTell(receipt, nowMs)) return 'later';
+  if (request === null && leases.willReport(receipt, nowMs)) return 'deferred';
   const ended = request?.state === 'held' ? null : request;
-  if (!store.insertReceipt(receipt, nowMs, { settled: ended !== null })) return;
-  if (ended) receipts.weigh(receipt, ended, agreed, nowMs);
+  if (!receiptStore.insert(receipt, nowMs, { settled: ended !== null })) return;
+  if (ended) receipts.compare(receipt, ended, agreed, nowMs);
   else if (request) settlement.settleOrphan(request, nowMs);
   else if (!leases.takeReceipt(receipt, nowMs)) receipts.settle(requestId, null, nowMs);
-  receipts.alarmIfGivenTwice(receipt, [], nowMs);
+  receipts.checkGivenTwice(receipt, [], nowMs);
 }
 
 function takeOfGroup(
-  { store, pages, receipts }: Parts,
-  place: GroupPosition,
+  { receiptStore, groups, receipts }: IntakeDeps,
+  position: GroupPosition,
   receipt: WalletReceipt,
   agreed: Agreement[],
   nowMs: number,
 ): undefined {
-  const request = recordOf(place);
-  const proof = proofOf(place);
+  const request = recordOf(position);
+  const proof = proofOf(position);
   const isOwn = receipt.nodeId === request.nodeId;
-  // the node has not heard that its first was taken
+  // The node sends its receipt again when it missed the edge's reply to the first.
   if (isOwn && proof !== 'none') return;
-  if (isOwn) pages.prove(place, receipt.outcome);
+  if (isOwn) groups.prove(position, receipt.outcome);
   if (isOwn && agrees(receipt, request)) agreed.push([receipt, request]);
-  else if (store.insertReceipt(receipt, nowMs, { settled: true })) {
-    place.page.hasRows = true;
-    receipts.weigh(receipt, request, agreed, nowMs);
+  else if (receiptStore.insert(receipt, nowMs, { settled: true })) {
+    position.group.hasRows = true;
+    receipts.compare(receipt, request, agreed, nowMs);
   } else return;
-  if (!place.page.hasRows) return;
-  receipts.alarmIfGivenTwice(receipt, proof === 'finished' ? [request.nodeId!] : [], nowMs);
+  if (!position.group.hasRows) return;
+  receipts.checkGivenTwice(receipt, proof === 'finished' ? [request.nodeId!] : [], nowMs);
 }

@@ -1,73 +1,86 @@
-/** What nodes' receipts say against what was billed: counted where both agree, written off or alarmed of where they differ. */
+/**
+ * Compares nodes' receipts with what was billed. Receipts that agree are counted; for those that differ, the difference
+ * is written off, and drift is published where the way in which the request ended does not explain it.
+ */
 import type { OutboxItem } from '../domain/outbox.ts';
-import { type DriftKind, isDrift, type Settled, type WriteOff, writeOff } from '../domain/reconciliation.ts';
+import {
+  type DriftKind,
+  isDrift,
+  type SettledRequest,
+  type WriteOff,
+  writeOff,
+} from '../domain/reconciliation.ts';
 import type { RequestRecord, WalletReceipt } from '../domain/wallet.ts';
+import type { ReceiptStore } from './receipt-store.ts';
 import { positionsOf, recordOf, type SettlementGroup, type SettlementGroups } from './settlement-groups.ts';
 import type { WalletStore } from './store.ts';
 
-/** How often it is looked for receipts that are missing; each look writes a row. */
-const PROOF_EVERY_MS = 60_000;
-/** A node that was lost with its journal leaves many; one transaction need not tell all of them. */
-const MISSING_PER_LOOK_MAX = 500;
+/** How often charges are checked for missing receipts. Each check writes a row. */
+const CHECK_EVERY_MS = 60_000;
+/** Most missing receipts that one check reports. A node that is lost with its journal leaves many; one transaction need not report all. */
+const MISSING_PER_CHECK_MAX = 500;
 
-interface Parts {
+interface ReceiptsDeps {
   readonly store: WalletStore;
-  readonly pages: SettlementGroups;
-  readonly tell: (item: OutboxItem) => void;
-  /** how long a receipt is waited for */
+  readonly receiptStore: ReceiptStore;
+  readonly groups: SettlementGroups;
+  readonly publish: (item: OutboxItem) => void;
+  /** How long a charge waits for its receipt. */
   readonly graceMs: () => number;
 }
 
-/** A receipt that says what was billed, and for what. */
+/** A receipt that counts exactly what was billed, and the request that it is for. */
 export type Agreement = readonly [receipt: WalletReceipt, request: RequestRecord];
 
 export class Receipts {
-  readonly #parts: Parts;
+  readonly #deps: ReceiptsDeps;
 
-  constructor(parts: Parts) {
-    this.#parts = parts;
+  constructor(deps: ReceiptsDeps) {
+    this.#deps = deps;
   }
 
-  /** Works out what of each waiting receipt of a request nobody was billed for. @param request null: it is not known */
+  /** Works out the write-off of each waiting receipt of a request. @param request null: the Wallet does not know it */
   settle(requestId: string, request: RequestRecord | null, nowMs: number): void {
     const agreed: Agreement[] = [];
-    for (const receipt of this.#parts.store.unsettledReceipts(requestId)) {
-      this.#parts.store.settleReceipt(receipt);
-      this.weigh(receipt, request, agreed, nowMs);
+    const { receiptStore } = this.#deps;
+    for (const receipt of receiptStore.unsettled(requestId)) {
+      receiptStore.settle(receipt);
+      this.compare(receipt, request, agreed, nowMs);
     }
-    this.agreed(agreed, nowMs);
+    this.publishAgreed(agreed, nowMs);
   }
 
-  /** Adds a receipt that says what was billed to `agreed`; tells of one that does not. */
-  weigh(receipt: WalletReceipt, request: RequestRecord | null, agreed: Agreement[], nowMs: number): void {
+  /** Adds a receipt that counts what was billed to `agreed`, and publishes one that differs. */
+  compare(receipt: WalletReceipt, request: RequestRecord | null, agreed: Agreement[], nowMs: number): void {
     if (request && agrees(receipt, request)) agreed.push([receipt, request]);
-    else this.#differs(receipt, request, nowMs);
+    else this.#publishDifference(receipt, request, nowMs);
   }
 
-  /** As `settle`, for the requests of a page; their nodes' receipts may have come before. */
-  settlePage(page: SettlementGroup, nowMs: number): void {
-    const { store, pages } = this.#parts;
-    const ids = page.requests.map(({ request_id }) => request_id);
-    const waiting = store.unsettledBetween(ids.reduce(least), ids.reduce(greatest));
+  /** Does what `settle` does for each request of a new group, since their nodes' receipts may have come before it. */
+  settleGroup(group: SettlementGroup, nowMs: number): void {
+    const { receiptStore, groups } = this.#deps;
+    const ids = group.requests.map(({ request_id }) => request_id);
+    const waiting = receiptStore.unsettledBetween(ids.reduce(least), ids.reduce(greatest));
     if (waiting.length === 0) return;
-    page.hasRows = true;
-    for (const place of positionsOf(page)) {
-      const record = recordOf(place);
+    group.hasRows = true;
+    for (const position of positionsOf(group)) {
+      const record = recordOf(position);
       const own = waiting.filter(({ requestId }) => requestId === record.requestId);
       if (own.length === 0) continue;
       const billed = own.find(({ nodeId }) => nodeId === record.nodeId);
-      if (billed) pages.prove(place, billed.outcome);
+      if (billed) groups.prove(position, billed.outcome);
       this.settle(record.requestId, record, nowMs);
     }
-    pages.flush();
+    groups.flush();
   }
 
-  /** Tells of receipts that say what was billed, those of a node together. */
-  agreed(agreed: readonly Agreement[], nowMs: number): void {
-    const { store, tell, graceMs } = this.#parts;
+  /** Publishes receipts that count what was billed, one item a node. */
+  publishAgreed(agreed: readonly Agreement[], nowMs: number): void {
+    const { store, publish, graceMs } = this.#deps;
     for (const [nodeId, own] of Map.groupBy(agreed, ([receipt]) => receipt.nodeId)) {
-      const sum = (of: (receipt: WalletReceipt) => number) => own.reduce((all, [each]) => all + of(each), 0);
-      tell({
+      const sum = (count: (receipt: WalletReceipt) => number) =>
+        own.reduce((total, [receipt]) => total + count(receipt), 0);
+      publish({
         kind: 'witnessed',
         accountId: store.accountId(),
         nodeId,
@@ -83,47 +96,50 @@ export class Receipts {
     }
   }
 
-  /** Two nodes that say they gave the whole answer of one request. @param alsoBy who is known to say so */
-  alarmIfGivenTwice(receipt: WalletReceipt, alsoBy: readonly string[], nowMs: number): void {
+  /**
+   * Publishes drift when two nodes say that they gave the whole answer of one request.
+   * @param otherNodeIds nodes that are known to say so without a row in `receipt`
+   */
+  checkGivenTwice(receipt: WalletReceipt, otherNodeIds: readonly string[], nowMs: number): void {
     if (receipt.outcome !== 'finished') return;
-    const nodes = [...this.#parts.store.finishedAt(receipt.requestId), ...alsoBy];
+    const nodes = [...this.#deps.receiptStore.finishedAt(receipt.requestId), ...otherNodeIds];
     const other = nodes.find((nodeId) => nodeId !== receipt.nodeId);
-    if (other !== undefined) this.#alarm('double', receipt, { alsoBy: other }, nowMs);
+    if (other !== undefined) this.#publishDrift('double', receipt, { alsoBy: other }, nowMs);
   }
 
-  /** Alerts of charges for which no node has sent a receipt in time. */
-  miss(nowMs: number): void {
-    const { store, pages, graceMs } = this.#parts;
-    const span = { afterMs: store.proofCheckedToMs(), toMs: nowMs - graceMs() };
-    if (span.toMs - span.afterMs < PROOF_EVERY_MS) return;
-    // what does not fit is looked at next time
-    const paged = pages.unproved(span, MISSING_PER_LOOK_MAX);
-    const rows = store.chargedWithoutReceipt({ ...span, toMs: paged.toMs }, MISSING_PER_LOOK_MAX);
-    const isAll = rows.length < MISSING_PER_LOOK_MAX;
-    const toMs = isAll ? paged.toMs : rows.at(-1)!.endedAtMs! - 1;
-    const missing = [...rows, ...paged.requests.filter(({ endedAtMs }) => endedAtMs! <= toMs)];
+  /** Publishes drift for charges whose node has sent no receipt in time. */
+  checkMissing(nowMs: number): void {
+    const { receiptStore, groups, graceMs } = this.#deps;
+    const span = { afterMs: receiptStore.checkedToMs(), toMs: nowMs - graceMs() };
+    if (span.toMs - span.afterMs < CHECK_EVERY_MS) return;
+    // Charges past the maximum are left for the next check.
+    const grouped = groups.unproved(span, MISSING_PER_CHECK_MAX);
+    const rows = receiptStore.chargedWithoutReceipt({ ...span, toMs: grouped.toMs }, MISSING_PER_CHECK_MAX);
+    const isAll = rows.length < MISSING_PER_CHECK_MAX;
+    const toMs = isAll ? grouped.toMs : rows.at(-1)!.endedAtMs! - 1;
+    const missing = [...rows, ...grouped.requests.filter(({ endedAtMs }) => endedAtMs! <= toMs)];
     for (const { requestId, nodeId, usage } of missing) {
       const detail = { billedPrompt: usage.promptTokens, billedCompletion: usage.completionTokens };
-      this.#alarm('receipt_missing', { requestId, nodeId: nodeId ?? '' }, detail, nowMs);
+      this.#publishDrift('receipt_missing', { requestId, nodeId: nodeId ?? '' }, detail, nowMs);
     }
-    store.setProofCheckedTo(toMs);
+    receiptStore.setCheckedTo(toMs);
   }
 
-  /** When there will be something to look for; null: nothing was charged since the last look. */
-  nextLookMs(): number | null {
-    const { store, pages, graceMs } = this.#parts;
-    const checkedToMs = store.proofCheckedToMs();
-    const ends = [store.nextEndMs(checkedToMs), pages.nextMs(checkedToMs)].filter((atMs) => atMs !== null);
+  /** When `checkMissing` is due next; null: nothing has ended since the last check. */
+  nextCheckMs(): number | null {
+    const { store, receiptStore, groups, graceMs } = this.#deps;
+    const checkedToMs = receiptStore.checkedToMs();
+    const ends = [store.nextEndMs(checkedToMs), groups.nextMs(checkedToMs)].filter((atMs) => atMs !== null);
     return ends.length === 0
       ? null
-      : Math.max(Math.min(...ends), checkedToMs + PROOF_EVERY_MS) + graceMs() + 1;
+      : Math.max(Math.min(...ends), checkedToMs + CHECK_EVERY_MS) + graceMs() + 1;
   }
 
-  #differs(receipt: WalletReceipt, request: RequestRecord | null, nowMs: number): void {
-    const { store, tell, graceMs } = this.#parts;
+  #publishDifference(receipt: WalletReceipt, request: RequestRecord | null, nowMs: number): void {
+    const { store, publish, graceMs } = this.#deps;
     const settled = request && settledOf(request);
     const off = settled && writeOff(receipt, settled);
-    tell({
+    publish({
       kind: 'receipt',
       accountId: store.accountId(),
       receivedAtMs: nowMs,
@@ -138,21 +154,21 @@ export class Receipts {
       countedPrompt: receipt.usage.promptTokens,
       countedCompletion: receipt.usage.completionTokens,
     };
-    this.#alarm('tokens', receipt, detail, nowMs);
+    this.#publishDrift('tokens', receipt, detail, nowMs);
   }
 
-  #alarm(
+  #publishDrift(
     drift: DriftKind,
     { requestId, nodeId }: { requestId: string; nodeId: string },
     detail: Record<string, string | number>,
     foundAtMs: number,
   ): void {
-    const { store, tell } = this.#parts;
-    tell({ kind: 'drift', accountId: store.accountId(), drift, requestId, nodeId, detail, foundAtMs });
+    const { store, publish } = this.#deps;
+    publish({ kind: 'drift', accountId: store.accountId(), drift, requestId, nodeId, detail, foundAtMs });
   }
 }
 
-/** Whether a receipt is of the node that was billed, and counts what was billed. What cost nothing has no witness. */
+/** Whether a receipt is from the billed node and counts what was billed. A request that cost nothing agrees with none. */
 export function agrees(receipt: WalletReceipt, request: RequestRecord): boolean {
   const isBilled = receipt.nodeId === request.nodeId && request.chargeNanoUsd > 0;
   return isBilled && isEven(writeOff(receipt, settledOf(request)));
@@ -162,7 +178,7 @@ function isEven({ promptTokens, completionTokens }: WriteOff): boolean {
   return promptTokens === 0 && completionTokens === 0;
 }
 
-function settledOf(request: RequestRecord): Settled {
+function settledOf(request: RequestRecord): SettledRequest {
   const { state, nodeId, usage } = request;
   return { state, ending: request.ending!, nodeId, billed: usage };
 }

@@ -1,4 +1,4 @@
-/** Rows of the Wallet's tables as the values that the rest of the Wallet speaks of. */
+/** Reads rows of the Wallet's tables into the types that the rest of the Wallet uses. */
 import type { Ending, RequestState } from '../domain/hold.ts';
 import type { Entry, EntryKind } from '../domain/ledger.ts';
 import { nanoUsd } from '../domain/money.ts';
@@ -7,6 +7,15 @@ import type { WalletReceipt } from '../domain/wallet.ts';
 import type { Cap, HeldRequest } from './held-request.ts';
 
 export type Row = Record<string, SqlStorageValue>;
+
+export function allRows(sql: SqlStorage, query: string, ...bindings: SqlStorageValue[]): Row[] {
+  return sql.exec<Row>(query, ...bindings).toArray();
+}
+
+/** The first row, or null when there is none. */
+export function firstRow(sql: SqlStorage, query: string, ...bindings: SqlStorageValue[]): Row | null {
+  return allRows(sql, query, ...bindings)[0] ?? null;
+}
 
 export function toEntry(row: Row): Entry {
   return {
@@ -48,7 +57,7 @@ export function toRequest(row: Row): HeldRequest {
       account: toCap(row.account_cap_nano_usd, row.account_cap_period),
     },
     tokens: row.tokens as number,
-    leaseUntilMs: row.lease_until_ms as number,
+    holdExpiresAtMs: row.lease_until_ms as number,
     background: row.background === 1,
     token:
       row.token_id === null
@@ -75,9 +84,9 @@ function toCap(amount: SqlStorageValue | undefined, period: SqlStorageValue | un
   };
 }
 
-/** Of a row, or of what a page has in its place. */
-export function toUsage(of: object): Usage {
-  const row = of as Record<
+/** Usage of a row of `request` or `receipt`, or of a request inside a settlement group, which has the same columns. */
+export function toUsage(columns: object): Usage {
+  const row = columns as Record<
     'prompt_tokens' | 'cached_tokens' | 'completion_tokens' | 'reasoning_tokens',
     number
   >;

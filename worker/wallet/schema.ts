@@ -1,24 +1,25 @@
 /**
- * The Wallet's tables, in SQLite inside its Durable Object.
+ * The tables of a Wallet, in SQLite inside its Durable Object.
  *
- * account    one row: whose Wallet this is
- * credit     one row: granted, paid, held and owed sums, head of the hash chain
- * entry      the ledger, append-only
- * request    every admitted request, from its hold to a day after its end
- * receipt    what nodes said of those requests; `settled` once its write-off is known
- * key_spend  posted charges by key and UTC day: caps are sums over it
- * outbox     what D1 has not been told yet
- * proof      one row: up to when it has been looked whether every charge has its receipt
- * token_spend  what short-lived tokens have spent and hold: a part of their keys' spend
- * home       where a conversation's last answer was made
- * lease      what isolates may admit by themselves; kept for a day after its end
- * page       requests of a lease that were settled together, each as JSON with the columns of `request`; one character of
- *            `proofs` each: 0 no receipt yet, p its node's receipt has come, f and says that the whole answer was given
- * version    one row: how many of these migrations the Wallet has
+ * account      one row: the id of the account that this Wallet belongs to
+ * credit       one row: sums of what is granted, paid, held and owed, and the head of the hash chain
+ * entry        the ledger, append-only
+ * request      every request that was admitted with a hold of its own, until a day after its end
+ * receipt      receipts of nodes for those requests; `settled` is 1 once the receipt's write-off is known
+ * key_spend    posted charges by key and UTC day; what counts against a cap is a sum over it
+ * outbox       items that D1 or the queue has not received yet
+ * proof        one row: the time up to which every charge has been checked for its receipt
+ * token_spend  what short-lived tokens have spent and hold: a part of the spend of their keys
+ * home         the node that gave a conversation its last answer
+ * lease        what isolates may admit by themselves; a row is kept for a day after the lease ends
+ * page         one row a settlement group: requests of a lease that were settled together, as JSON with the columns of
+ *              `request`. `proofs` has one character a request: 0 while its node has sent no receipt, p once it has, f
+ *              once a receipt says that the whole answer was given
+ * version      one row: how many of the migrations below this Wallet has run
  */
 import { GENESIS_HASH } from '../domain/ledger.ts';
 
-/** Each runs once in a Wallet's life, in order. What customers' Wallets have run is never changed: add another. */
+/** Each migration runs once in a Wallet's life, in order. Wallets of customers have run these, so change none: append another. */
 export const WALLET_MIGRATIONS: readonly string[] = [
   `
 CREATE TABLE IF NOT EXISTS account (id TEXT NOT NULL) STRICT;
@@ -165,9 +166,20 @@ DROP INDEX request_by_key;
 DROP INDEX request_held_by_key;
 DROP INDEX receipt_by_time;
 `,
-  // each window of a stream moves the end of its lease, which was a row of the index; an alarm looks through what is held
+  // Each window of a stream moves the expiry of its hold, which rewrote a row of the old index. An alarm scans the held rows.
   `
 DROP INDEX request_held;
 CREATE INDEX request_held ON request (state) WHERE state = 'held';
 `,
 ];
+
+/** Runs the migrations that this Wallet has not run yet. */
+export function migrate(sql: SqlStorage): void {
+  sql.exec('CREATE TABLE IF NOT EXISTS version (migrations INTEGER NOT NULL) STRICT');
+  const done =
+    (sql.exec('SELECT migrations FROM version').toArray()[0]?.migrations as number | undefined) ?? 0;
+  if (done === WALLET_MIGRATIONS.length) return;
+  for (const migration of WALLET_MIGRATIONS.slice(done)) sql.exec(migration);
+  sql.exec('DELETE FROM version');
+  sql.exec('INSERT INTO version VALUES (?)', WALLET_MIGRATIONS.length);
+}

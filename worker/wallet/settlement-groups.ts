@@ -1,25 +1,26 @@
 /**
- * Requests of leases, settled together: a row a page. Those of the last minute, and those that wait for their node's
- * receipt, are known by id; others are looked for in the pages of their time.
+ * Settlement groups: requests of a lease that were settled together, one row of the table `page` a group. Requests of the
+ * last minute, and those that wait for their node's receipt, are indexed in memory by id; others are searched for in
+ * the groups of their time.
  */
 import type { Ending, RequestState } from '../domain/hold.ts';
 import { timeOfId } from '../domain/ids.ts';
-import { nanoUsd } from '../domain/money.ts';
+import { type NanoUsd, nanoUsd } from '../domain/money.ts';
 import type { Price } from '../domain/pricing.ts';
 import type { RequestRecord, WalletReceipt } from '../domain/wallet.ts';
 import { type Row, toUsage } from './rows.ts';
 
-/** A node that has lost its edge's reply sends its receipts again within moments. */
-const KNOWN_MS = 60_000;
-/** Looked for in pages that old, then: ids are made by clocks of isolates, and answers take their time. */
-const SKEW_MS = 3_600_000 + KNOWN_MS;
+/** How long a settled request stays indexed: a node that missed the edge's reply sends its receipts again within moments. */
+const INDEXED_MS = 60_000;
+/** Search window around an id's timestamp: isolate clocks may differ by an hour, and a request may run for two. */
+const SKEW_MS = 3_600_000 + INDEXED_MS;
 const REQUEST_MS_MAX = 2 * 3_600_000;
-/** Some twenty megabytes; what waits for its receipt for longer than others is no reason for more. */
-const KNOWN_REQUESTS_MAX = 50_000;
-/** How often it is looked for what need not be known any longer. */
-const FORGET_EVERY_MS = 10_000;
+/** Most requests in the index, some 20 MB. Beyond it, even requests that still wait for a receipt are dropped. */
+const INDEXED_REQUESTS_MAX = 50_000;
+/** How often the index is cleared of requests that need not be in it any more. */
+const EVICT_EVERY_MS = 10_000;
 
-/** A request in its page, by the columns of the table `request`. */
+/** A request as its group stores it, with the column names of the table `request`. */
 interface GroupedRequest {
   readonly request_id: string;
   readonly stream: 0 | 1;
@@ -32,9 +33,9 @@ interface GroupedRequest {
   readonly completion_tokens: number;
   readonly reasoning_tokens: number;
   readonly charge_nano_usd: number;
-  /** part of the charge that granted credit paid */
+  /** The part of the charge that granted credit paid. */
   readonly granted_nano_usd: number;
-  /** its part of the lease until then */
+  /** Its hold, which was drawn from the lease. */
   readonly drawn_nano_usd: number;
   readonly ttft_ms: number | null;
 }
@@ -48,8 +49,8 @@ type NewGroupedRequest = Omit<
   readonly drawnNanoUsd: number;
 };
 
-/** What the requests of a page have in common. */
-interface GroupOf {
+/** What the requests of a group have in common. */
+interface GroupTerms {
   readonly leaseId: string;
   readonly keyId: string;
   readonly modelId: string;
@@ -58,51 +59,55 @@ interface GroupOf {
   readonly entrySeq: number | null;
 }
 
-export interface SettlementGroup extends GroupOf {
-  /** when they were settled, in milliseconds; no two pages have the same */
+export interface SettlementGroup extends GroupTerms {
+  /** When the group was settled, and its key: no two groups of a Wallet have the same time. */
   readonly atMs: number;
   readonly requests: readonly GroupedRequest[];
+  /** One character a request; see PROOFS. */
   proofs: string;
-  /** receipts of its requests may be among the rows of `receipt`, which else need not be looked for */
+  /** Whether the table `receipt` may hold rows of its requests. When false, that table need not be searched. */
   hasRows: boolean;
 }
 
-/** A request in a page. */
+/** One request of a group. */
 export interface GroupPosition {
-  readonly page: SettlementGroup;
-  readonly at: number;
+  readonly group: SettlementGroup;
+  readonly index: number;
 }
 
+/** Whether the billed node's receipt has come, and whether it says that the whole answer was given. */
 type Proof = 'none' | 'came' | 'finished';
 const PROOFS = { none: '0', came: 'p', finished: 'f' } as const satisfies Record<Proof, string>;
 
 export class SettlementGroups {
   readonly #sql: SqlStorage;
-  /** how long a receipt is waited for */
+  /** How long a charge waits for its receipt. */
   readonly #graceMs: () => number;
-  #known: Map<string, GroupPosition> | null = null;
-  /** whose requests are known, oldest first */
-  #pages: SettlementGroup[] = [];
-  #forgotAtMs = 0;
-  readonly #proved = new Set<SettlementGroup>();
+  /** The index by request id; null until it is first needed, and after a failed transaction. */
+  #index: Map<string, GroupPosition> | null = null;
+  /** The groups whose requests are indexed, oldest first. */
+  #indexedGroups: SettlementGroup[] = [];
+  #evictedAtMs = 0;
+  /** Groups whose `proofs` have changed and are not stored yet. */
+  readonly #changed = new Set<SettlementGroup>();
 
   constructor(sql: SqlStorage, graceMs: () => number) {
     this.#sql = sql;
     this.#graceMs = graceMs;
   }
 
-  insert(of: GroupOf, requests: readonly NewGroupedRequest[], nowMs: number): SettlementGroup {
+  insert(terms: GroupTerms, requests: readonly NewGroupedRequest[], nowMs: number): SettlementGroup {
     const last = this.#sql.exec<Row>('SELECT max(at_ms) AS at_ms FROM page').one().at_ms as number | null;
     const atMs = Math.max(nowMs, (last ?? 0) + 1);
     const proofs = PROOFS.none.repeat(requests.length);
-    const page: SettlementGroup = {
-      ...of,
+    const group: SettlementGroup = {
+      ...terms,
       atMs,
       requests: requests.map(toGroupedRequest),
       proofs,
       hasRows: false,
     };
-    const { leaseId, keyId, modelId, price, entrySeq } = page;
+    const { leaseId, keyId, modelId, price, entrySeq } = group;
     const ids = requests.map(({ requestId }) => requestId).sort();
     this.#sql.exec(
       'INSERT INTO page VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
@@ -117,30 +122,30 @@ export class SettlementGroups {
       price.cacheMissNanoUsd,
       price.outputNanoUsd,
       entrySeq,
-      JSON.stringify(page.requests),
+      JSON.stringify(group.requests),
       proofs,
     );
-    this.#learn(nowMs);
-    this.#remember(page);
-    return page;
+    this.#readIndex(nowMs);
+    this.#add(group);
+    return group;
   }
 
-  /** @throws Error when there is none of that time */
-  page(atMs: number): SettlementGroup {
-    const known = this.#pages.findLast((page) => page.atMs === atMs);
-    return known ?? toGroup(this.#sql.exec<Row>('SELECT * FROM page WHERE at_ms = ?', atMs).one());
+  /** The group that was settled at that time. @throws Error when there is none */
+  at(atMs: number): SettlementGroup {
+    const indexed = this.#indexedGroups.findLast((group) => group.atMs === atMs);
+    return indexed ?? toGroup(this.#sql.exec<Row>('SELECT * FROM page WHERE at_ms = ?', atMs).one());
   }
 
-  /** @returns null: it was settled more than a minute ago, if at all */
-  known(requestId: string, nowMs: number): GroupPosition | null {
-    return this.#learn(nowMs).get(requestId) ?? null;
+  /** Looks a request up in the index only. @returns null: it was settled more than a minute ago, if at all */
+  indexed(requestId: string, nowMs: number): GroupPosition | null {
+    return this.#readIndex(nowMs).get(requestId) ?? null;
   }
 
-  /** @returns null: no page has it, or it was more than a day ago */
+  /** Looks a request up in the index, then in the table. @returns null: no group has it, or its group is over a day old */
   find(requestId: string, nowMs: number): GroupPosition | null {
-    const known = this.known(requestId, nowMs);
+    const indexed = this.indexed(requestId, nowMs);
     const madeAtMs = timeOfId(requestId);
-    if (known || Number.isNaN(madeAtMs)) return known;
+    if (indexed || Number.isNaN(madeAtMs)) return indexed;
     const [row] = this.#sql
       .exec<Row>(
         `SELECT * FROM page WHERE at_ms BETWEEN ?1 AND ?2 AND first_request_id <= ?3 AND last_request_id >= ?3
@@ -151,38 +156,38 @@ export class SettlementGroups {
       )
       .toArray();
     if (!row) return null;
-    const page = toGroup(row);
-    return { page, at: page.requests.findIndex(({ request_id }) => request_id === requestId) };
+    const group = toGroup(row);
+    return { group, index: group.requests.findIndex(({ request_id }) => request_id === requestId) };
   }
 
-  /** Whether it was admitted so lately that, were it in a page, it would be known without a search. */
+  /** Whether a request was admitted so recently that the index would have it if it were in a group, so no search is needed. */
   isSurelyNew(requestId: string, nowMs: number): boolean {
-    return this.known(requestId, nowMs) === null && Math.abs(nowMs - timeOfId(requestId)) < KNOWN_MS / 2;
+    return this.indexed(requestId, nowMs) === null && Math.abs(nowMs - timeOfId(requestId)) < INDEXED_MS / 2;
   }
 
-  /** The receipt of the node that was billed has come. Written by `flush`, once for all of a page. */
-  prove({ page, at }: GroupPosition, outcome: WalletReceipt['outcome']): void {
+  /** Marks that the billed node's receipt has come. `flush` stores the marks, one write a group. */
+  prove({ group, index }: GroupPosition, outcome: WalletReceipt['outcome']): void {
     const proof = outcome === 'finished' ? PROOFS.finished : PROOFS.came;
-    page.proofs = page.proofs.slice(0, at) + proof + page.proofs.slice(at + 1);
-    this.#proved.add(page);
+    group.proofs = group.proofs.slice(0, index) + proof + group.proofs.slice(index + 1);
+    this.#changed.add(group);
   }
 
   flush(): void {
-    for (const { proofs, atMs } of this.#proved)
+    for (const { proofs, atMs } of this.#changed)
       this.#sql.exec('UPDATE page SET proofs = ? WHERE at_ms = ?', proofs, atMs);
-    this.#proved.clear();
+    this.#changed.clear();
   }
 
-  /** After a transaction that failed: what is remembered may not be what is stored. */
-  forget(): void {
-    this.#known = null;
-    this.#pages = [];
-    this.#proved.clear();
+  /** Drops the index after a failed transaction, because it may differ from what is stored. */
+  dropIndex(): void {
+    this.#index = null;
+    this.#indexedGroups = [];
+    this.#changed.clear();
   }
 
   /**
-   * Charged requests that were settled in a span of time and of which their node has sent no receipt, oldest first.
-   * @returns whole pages until there are `limit` or more, and up to when it has been looked
+   * Charged requests that were settled in a span of time and whose node has sent no receipt, oldest first.
+   * @returns the requests of whole groups until there are `limit` or more, and the time up to which they are complete
    */
   unproved(
     { afterMs, toMs }: { afterMs: number; toMs: number },
@@ -191,21 +196,21 @@ export class SettlementGroups {
     const query = 'SELECT * FROM page WHERE at_ms > ? AND at_ms <= ? AND instr(proofs, ?) ORDER BY at_ms';
     const requests: RequestRecord[] = [];
     for (const row of this.#sql.exec<Row>(query, afterMs, toMs, PROOFS.none)) {
-      const page = toGroup(row);
-      const own = positionsOf(page).filter((place) => proofOf(place) === 'none' && isCharged(place));
-      requests.push(...own.map(recordOf));
-      if (requests.length >= limit) return { requests, toMs: page.atMs };
+      const group = toGroup(row);
+      const unproved = positionsOf(group).filter(isUnproved);
+      requests.push(...unproved.map(recordOf));
+      if (requests.length >= limit) return { requests, toMs: group.atMs };
     }
     return { requests, toMs };
   }
 
-  /** Settled after `afterMs`. */
+  /** Requests that were settled after `afterMs`. */
   recent(afterMs: number): RequestRecord[] {
     const rows = this.#sql.exec<Row>('SELECT * FROM page WHERE at_ms > ?', afterMs).toArray();
     return rows.flatMap((row) => positionsOf(toGroup(row)).map(recordOf));
   }
 
-  /** When the first page after `afterMs` was settled, or null. */
+  /** When the first group after `afterMs` was settled; null: none was. */
   nextMs(afterMs: number): number | null {
     const query = 'SELECT min(at_ms) AS at_ms FROM page WHERE at_ms > ?';
     return this.#sql.exec<Row>(query, afterMs).one().at_ms as number | null;
@@ -215,76 +220,81 @@ export class SettlementGroups {
     this.#sql.exec('DELETE FROM page WHERE at_ms < ?', beforeMs);
   }
 
-  /** Requests are known by id from the first time that anybody asks, until nobody can ask any more. */
-  #learn(nowMs: number): Map<string, GroupPosition> {
-    if (this.#known === null) {
-      this.#known = new Map();
-      const fromMs = nowMs - this.#graceMs() - KNOWN_MS;
+  /** The index, read from the table on first use. Entries leave it once no receipt is expected for them. */
+  #readIndex(nowMs: number): Map<string, GroupPosition> {
+    if (this.#index === null) {
+      this.#index = new Map();
+      const fromMs = nowMs - this.#graceMs() - INDEXED_MS;
       const rows = this.#sql.exec<Row>('SELECT * FROM page WHERE at_ms > ? ORDER BY at_ms', fromMs);
-      for (const row of rows) this.#remember(toGroup(row));
+      for (const row of rows) this.#add(toGroup(row));
     }
-    if (Math.abs(nowMs - this.#forgotAtMs) > FORGET_EVERY_MS) {
-      this.#forgotAtMs = nowMs;
-      const { over = [], kept = [] } = Object.groupBy(this.#pages, (page) =>
-        this.#isOver(page, nowMs) ? 'over' : 'kept',
+    if (Math.abs(nowMs - this.#evictedAtMs) > EVICT_EVERY_MS) {
+      this.#evictedAtMs = nowMs;
+      const { evicted = [], kept = [] } = Object.groupBy(this.#indexedGroups, (group) =>
+        this.#isEvictable(group, nowMs) ? 'evicted' : 'kept',
       );
-      this.#pages = kept;
-      for (const { requests } of over) for (const { request_id } of requests) this.#known.delete(request_id);
+      this.#indexedGroups = kept;
+      for (const { requests } of evicted)
+        for (const { request_id } of requests) this.#index.delete(request_id);
     }
-    return this.#known;
+    return this.#index;
   }
 
-  #remember(page: SettlementGroup): void {
-    this.#pages.push(page);
-    for (const place of positionsOf(page)) this.#known!.set(page.requests[place.at]!.request_id, place);
+  #add(group: SettlementGroup): void {
+    this.#indexedGroups.push(group);
+    for (const position of positionsOf(group))
+      this.#index!.set(group.requests[position.index]!.request_id, position);
   }
 
-  #isOver(page: SettlementGroup, nowMs: number): boolean {
-    const ageMs = nowMs - page.atMs;
-    // what is forgotten here is searched for, should anybody ask
-    if (ageMs > KNOWN_MS && this.#known!.size > KNOWN_REQUESTS_MAX) return true;
-    const waits = positionsOf(page).some((place) => isCharged(place) && proofOf(place) === 'none');
-    return ageMs > KNOWN_MS + (waits ? this.#graceMs() : 0);
+  #isEvictable(group: SettlementGroup, nowMs: number): boolean {
+    const ageMs = nowMs - group.atMs;
+    // A request that is not indexed can still be found by a search of the table.
+    if (ageMs > INDEXED_MS && this.#index!.size > INDEXED_REQUESTS_MAX) return true;
+    const waits = positionsOf(group).some(isUnproved);
+    return ageMs > INDEXED_MS + (waits ? this.#graceMs() : 0);
   }
 }
 
-export function positionsOf(page: SettlementGroup): GroupPosition[] {
-  return page.requests.map((_, at) => ({ page, at }));
+export function positionsOf(group: SettlementGroup): GroupPosition[] {
+  return group.requests.map((_, index) => ({ group, index }));
 }
 
-export function recordOf({ page, at }: GroupPosition): RequestRecord {
-  const row = page.requests[at]!;
+/** The request as the rest of the Wallet knows it: its hold is over, so nothing is held. */
+export function recordOf({ group, index }: GroupPosition): RequestRecord {
+  const row = group.requests[index]!;
   return {
     requestId: row.request_id,
-    keyId: page.keyId,
-    modelId: page.modelId,
+    keyId: group.keyId,
+    modelId: group.modelId,
     stream: row.stream === 1,
     state: row.state,
     ending: row.ending,
     nodeId: row.node_id,
     admittedAtMs: row.admitted_at_ms,
-    endedAtMs: page.atMs,
+    endedAtMs: group.atMs,
     heldNanoUsd: nanoUsd(0),
-    price: page.price,
+    price: group.price,
     usage: toUsage(row),
     chargeNanoUsd: nanoUsd(row.charge_nano_usd),
-    entrySeq: row.charge_nano_usd === 0 ? null : page.entrySeq,
+    entrySeq: row.charge_nano_usd === 0 ? null : group.entrySeq,
     ttftMs: row.ttft_ms,
   };
 }
 
-/** Part of its charge that granted credit paid. */
-export function grantedOf({ page, at }: GroupPosition) {
-  return nanoUsd(page.requests[at]!.granted_nano_usd);
+/** The part of a request's charge that granted credit paid. */
+export function grantedOf({ group, index }: GroupPosition): NanoUsd {
+  return nanoUsd(group.requests[index]!.granted_nano_usd);
 }
 
-export function proofOf({ page, at }: GroupPosition): Proof {
-  const proof = page.proofs[at];
+export function proofOf({ group, index }: GroupPosition): Proof {
+  const proof = group.proofs[index];
   return proof === PROOFS.finished ? 'finished' : proof === PROOFS.came ? 'came' : 'none';
 }
 
-function isCharged({ page, at }: GroupPosition): boolean {
-  return page.requests[at]!.charge_nano_usd > 0;
+/** Whether a request was charged and its node has sent no receipt. */
+function isUnproved(position: GroupPosition): boolean {
+  const { group, index } = position;
+  return group.requests[index]!.charge_nano_usd > 0 && proofOf(position) === 'none';
 }
 
 function toGroupedRequest(request: NewGroupedRequest): GroupedRequest {

@@ -1,6 +1,6 @@
 /**
- * How a hold ends: a charge or nothing, by its edge or, when that has vanished, by the node's receipt. Every call runs in
- * the caller's transaction.
+ * Settles holds: each ends as a charge or as nothing. The edge that served the request decides or, when that edge was
+ * lost, the node's receipt. Calls run in the caller's transaction.
  */
 
 import { coveredUsage, type Ending } from '../domain/hold.ts';
@@ -14,44 +14,49 @@ import type { RequestRecord, WalletReceipt } from '../domain/wallet.ts';
 import { type HeldRequest, publicRecord } from './held-request.ts';
 import type { IdempotencyStore } from './idempotency-store.ts';
 import type { Ledger } from './ledger.ts';
+import type { LedgerStore } from './ledger-store.ts';
 import type { Published } from './outbox.ts';
 import type { RateCounters } from './rate-counters.ts';
+import type { ReceiptStore } from './receipt-store.ts';
 import type { Receipts } from './receipts.ts';
 import type { SettlementGroups } from './settlement-groups.ts';
 import type { WalletStore } from './store.ts';
 import type { ThresholdAlerts } from './threshold-alerts.ts';
 
+/** The end of a request as it is known before the request is charged. */
 export type HoldEnd = Pick<RequestRecord, 'state' | 'nodeId' | 'usage' | 'ttftMs'> & { ending: Ending };
 
-interface Parts {
+interface SettlementDeps {
   readonly store: WalletStore;
+  readonly ledgerStore: LedgerStore;
+  readonly receiptStore: ReceiptStore;
   readonly ledger: Ledger;
-  readonly replays: IdempotencyStore;
-  readonly traffic: RateCounters;
-  readonly watcher: ThresholdAlerts;
-  readonly pages: SettlementGroups;
+  readonly idempotencyStore: IdempotencyStore;
+  readonly rateCounters: RateCounters;
+  readonly alerts: ThresholdAlerts;
+  readonly groups: SettlementGroups;
   readonly receipts: Receipts;
-  readonly tell: (item: Published) => void;
-  /** how long a receipt is waited for */
+  readonly publish: (item: Published) => void;
+  /** How long an orphaned hold waits for a receipt. */
   readonly graceMs: () => number;
 }
 
-/** How a request of a lease ended, and what of the lease was its own. */
+/** How a request of a lease ended, and its hold: the part of the lease that was set aside for it. */
 export type LeasedHold = Omit<HoldEnd, 'state'> &
   Pick<HeldRequest, 'requestId' | 'stream' | 'admittedAtMs' | 'heldNanoUsd'> & {
     readonly state: 'posted' | 'voided' | 'expired';
   };
 
 export class Settlement {
-  readonly #parts: Parts;
+  readonly #deps: SettlementDeps;
 
-  constructor(parts: Parts) {
-    this.#parts = parts;
+  constructor(deps: SettlementDeps) {
+    this.#deps = deps;
   }
 
-  /** The one place where a hold becomes a charge or nothing. */
+  /** Ends the hold of one request: charges what it used, as far as the hold covers that, and releases the rest. */
   resolve(request: HeldRequest, end: HoldEnd, nowMs: number): RequestRecord {
-    const { store, traffic, receipts, tell } = this.#parts;
+    const { store, rateCounters, receipts, publish } = this.#deps;
     const usage = coveredUsage(end.usage, request.heldNanoUsd, request.price);
     const chargeNanoUsd = chargeFor(usage, request.price);
     const entry = this.#charge([request.requestId], {
@@ -69,22 +74,22 @@ export class Settlement {
       entrySeq: entry?.seq ?? null,
     };
     const grantedNanoUsd = nanoUsd(entry === null ? 0 : 0 - entry.grantedNanoUsd);
-    tell({ kind: 'settled', accountId: store.accountId(), entry, request: { ...ended, grantedNanoUsd } });
-    const backNanoUsd = entry ? this.#giveBackRepeated(request, entry, nowMs) : 0;
+    publish({ kind: 'settled', accountId: store.accountId(), entry, request: { ...ended, grantedNanoUsd } });
+    const backNanoUsd = entry ? this.#creditBackRepeated(request, entry, nowMs) : 0;
     if (request.token) {
       const use = { spentNanoUsd: chargeNanoUsd - backNanoUsd, heldNanoUsd: -request.heldNanoUsd };
       store.changeTokenUse(request.token.id, use, nowMs);
     }
-    if (entry) this.#spent(request, nanoUsd(chargeNanoUsd - backNanoUsd), nowMs);
+    if (entry) this.#addSpend(request, nanoUsd(chargeNanoUsd - backNanoUsd), nowMs);
     store.endRequest(ended);
-    traffic.end(request, ended);
+    rateCounters.end(request, ended);
     receipts.settle(request.requestId, ended, nowMs);
     return ended;
   }
 
   /**
-   * Resolves requests of a lease together: one entry for what they cost, one page for what they were.
-   * @param fromLeaseNanoUsd what of their holds the lease had set aside
+   * Ends requests of a lease together: one ledger entry for what they cost, one settlement group for their records.
+   * @param fromLeaseNanoUsd the part of their holds that the lease had set aside
    */
   resolveTogether(
     { leaseId, terms }: Pick<Lease, 'leaseId' | 'terms'>,
@@ -92,7 +97,7 @@ export class Settlement {
     fromLeaseNanoUsd: NanoUsd,
     nowMs: number,
   ): void {
-    const { store, pages, traffic, receipts, tell } = this.#parts;
+    const { store, groups, rateCounters, receipts, publish } = this.#deps;
     const { keyId, modelId, price, limits } = terms;
     const requests = ends.map((end) => {
       const usage = coveredUsage(end.usage, end.heldNanoUsd, price);
@@ -103,67 +108,73 @@ export class Settlement {
     const heldByNanoUsd = 0 - fromLeaseNanoUsd;
     const ids = charged.map(({ requestId }) => requestId);
     const entry = this.#charge(ids, { chargeNanoUsd, heldByNanoUsd, atMs: nowMs });
-    if (entry) this.#spent({ keyId, caps: limits }, chargeNanoUsd, nowMs);
+    if (entry) this.#addSpend({ keyId, caps: limits }, chargeNanoUsd, nowMs);
     const tokens = requests.reduce((sum, { usage }) => sum + usage.promptTokens + usage.completionTokens, 0);
-    traffic.used(keyId, tokens, nowMs);
+    rateCounters.used(keyId, tokens, nowMs);
 
     let grantedLeft = entry === null ? 0 : 0 - entry.grantedNanoUsd;
-    const paged = requests.map((each) => {
+    const grouped = requests.map((each) => {
       const grantedNanoUsd = Math.min(grantedLeft, each.chargeNanoUsd);
       grantedLeft -= grantedNanoUsd;
       return { ...each, drawnNanoUsd: each.heldNanoUsd, grantedNanoUsd };
     });
-    const page = pages.insert({ leaseId, keyId, modelId, price, entrySeq: entry?.seq ?? null }, paged, nowMs);
-    tell({ kind: 'page', accountId: store.accountId(), atMs: page.atMs, entry });
-    receipts.settlePage(page, nowMs);
+    const groupTerms = { leaseId, keyId, modelId, price, entrySeq: entry?.seq ?? null };
+    const group = groups.insert(groupTerms, grouped, nowMs);
+    publish({ kind: 'page', accountId: store.accountId(), atMs: group.atMs, entry });
+    receipts.settleGroup(group, nowMs);
   }
 
   /**
-   * A hold whose edge has not been heard of: the node's receipt decides as soon as one shows output;
-   * without one it is voided when the grace is over, because nobody pays for what cannot be proved.
+   * Settles a hold that its edge has stopped renewing. The node's receipt decides as soon as one shows output. Without
+   * one the hold is voided when the grace is over, because what cannot be proved is not charged.
    */
   settleOrphan(request: HeldRequest, nowMs: number): void {
-    if (nowMs <= request.leaseUntilMs) return;
-    const proof = provenBy(this.#parts.store.unsettledReceipts(request.requestId), request);
+    if (nowMs <= request.holdExpiresAtMs) return;
+    const proof = provenBy(this.#deps.receiptStore.unsettled(request.requestId), request);
     if (proof) {
       const { nodeId, usage, ttftMs } = proof;
       this.resolve(request, { state: 'expired', ending: 'settled_by_receipt', nodeId, usage, ttftMs }, nowMs);
-    } else if (nowMs > request.leaseUntilMs + this.#parts.graceMs()) {
+    } else if (nowMs > request.holdExpiresAtMs + this.#deps.graceMs()) {
       const nothing = { nodeId: null, usage: NO_USAGE, ttftMs: null };
       this.resolve(request, { state: 'expired', ending: 'unproved', ...nothing }, nowMs);
     }
   }
 
-  /** One entry for what requests cost, if anything, and the end of what was held for them. @param ids of those it is for */
-  #charge(ids: readonly string[], charge: Parameters<Ledger['charge']>[1]): Entry | null {
-    const { store, ledger } = this.#parts;
-    if (charge.chargeNanoUsd > 0) return ledger.charge(ids, charge);
-    store.changeHeld(charge.heldByNanoUsd);
+  /** Posts one entry for what requests cost, and releases their holds. @returns null: they cost nothing, so there is no entry */
+  #charge(requestIds: readonly string[], charge: Parameters<Ledger['charge']>[1]): Entry | null {
+    const { ledgerStore, ledger } = this.#deps;
+    if (charge.chargeNanoUsd > 0) return ledger.charge(requestIds, charge);
+    ledgerStore.changeHeld(charge.heldByNanoUsd);
     return null;
   }
 
-  #spent({ keyId, caps }: Pick<HeldRequest, 'keyId' | 'caps'>, chargeNanoUsd: NanoUsd, nowMs: number): void {
-    const { store, ledger, watcher } = this.#parts;
+  /** Counts a charge against the caps, and raises the alerts that it sets off. */
+  #addSpend(
+    { keyId, caps }: Pick<HeldRequest, 'keyId' | 'caps'>,
+    chargeNanoUsd: NanoUsd,
+    nowMs: number,
+  ): void {
+    const { store, ledger, alerts } = this.#deps;
     store.addSpend(keyId, dayOf(nowMs), chargeNanoUsd);
-    const spentSince = (whose: string | null, day: number) => store.spentSince(whose, day);
-    watcher.caps({ keyId, caps, chargeNanoUsd }, spentSince, nowMs);
-    watcher.balance(ledger.balance(), nowMs);
+    const spentSince = (scopeKeyId: string | null, day: number) => store.spentSince(scopeKeyId, day);
+    alerts.caps({ keyId, caps, chargeNanoUsd }, spentSince, nowMs);
+    alerts.balance(ledger.balance(), nowMs);
   }
 
   /**
-   * A request that runs again for its idempotency key is paid only as far as it cost more than the runs before it:
-   * of all runs together the customer pays the dearest.
-   * @returns what was given back
+   * Credits back what earlier runs under the same idempotency key have paid already: of all runs of a key, the customer
+   * pays only the dearest.
+   * @returns the amount that was credited back
    */
-  #giveBackRepeated(request: HeldRequest, charge: Entry, nowMs: number): NanoUsd {
-    const { ledger, replays } = this.#parts;
-    const key = replays.paidBy(request.requestId);
+  #creditBackRepeated(request: HeldRequest, charge: Entry, nowMs: number): NanoUsd {
+    const { ledger, idempotencyStore } = this.#deps;
+    const key = idempotencyStore.paidBy(request.requestId);
     if (!key) return nanoUsd(0);
     const chargeNanoUsd = -(charge.grantedNanoUsd + charge.paidNanoUsd);
     const back = nanoUsd(Math.min(key.paidNanoUsd, chargeNanoUsd));
-    replays.setPaid(key.lookup, Math.max(key.paidNanoUsd, chargeNanoUsd));
+    idempotencyStore.setPaid(key.lookup, Math.max(key.paidNanoUsd, chargeNanoUsd));
     if (back === 0) return back;
-    // paid credit first: it is the last that the charge took
+    // Paid credit comes back first, because the charge took it last.
     const paidNanoUsd = nanoUsd(Math.min(back, -charge.paidNanoUsd));
     const legs = { grantedNanoUsd: nanoUsd(back - paidNanoUsd), paidNanoUsd };
     ledger.append('correction', request.requestId, legs, nowMs);
@@ -171,7 +182,7 @@ export class Settlement {
   }
 }
 
-/** The receipt that shows what of a request reached its client; null: none does. */
+/** The receipt that proves what was delivered of a request, the one with the most output; null: none does. */
 export function provenBy(
   receipts: readonly WalletReceipt[],
   request: Pick<HeldRequest, 'stream' | 'background'>,
@@ -181,8 +192,9 @@ export function provenBy(
 }
 
 /**
- * A whole answer leaves the edge only when it is complete: an attempt that failed on the way reached nobody. The answer
- * of a batch is kept before it is paid for, so one that nobody paid for is one that nobody has.
+ * Whether a receipt proves that output reached the client. An answer that is not streamed leaves the edge only when it is
+ * complete, so an attempt that failed on the way delivered nothing. A batch stores each answer before it pays for it, so
+ * an answer that was not paid for was not stored either.
  */
 function provesDelivery(
   { usage, outcome }: WalletReceipt,

@@ -1,8 +1,8 @@
 /**
- * Looks at the balance and the caps whenever money has moved, and says once what its account wants to be told of.
- * Runs in the caller's transaction.
+ * Compares the balance and the caps with the account's alert thresholds whenever money has moved, and raises each alert
+ * once. Calls run in the caller's transaction.
  *
- * watch  one row: the levels, and whether it was said already
+ * watch  one row: the thresholds, and when their alerts were last raised
  */
 
 import { type AlertThresholds, DEFAULT_ALERT_THRESHOLDS } from '../domain/alert-thresholds.ts';
@@ -23,29 +23,31 @@ CREATE TABLE IF NOT EXISTS watch (
 ) STRICT;
 `;
 
-/** However the balance or the level moves to and fro: nobody wants a letter for each. */
-const TELL_AGAIN_MS = 3_600_000;
-/** A recharge that came to nothing is asked for again, but not with every request. */
-const ASK_AGAIN_MS = 3_600_000;
+/** The least time between two low-balance notices: the balance may cross the threshold many times, one e-mail is enough. */
+const NOTICE_AGAIN_MS = 3_600_000;
+/** A recharge that brought no credit is requested again after this time, not with every request. */
+const RECHARGE_AGAIN_MS = 3_600_000;
 
-interface State extends AlertThresholds {
+interface AlertState extends AlertThresholds {
   readonly isLow: boolean;
-  readonly lowToldAtMs: number | null;
-  readonly rechargeAskedAtMs: number | null;
+  /** The column `low_told_at_ms`. */
+  readonly lowNoticedAtMs: number | null;
+  /** The column `recharge_asked_at_ms`. */
+  readonly rechargeRequestedAtMs: number | null;
 }
 
-interface Say {
+interface AlertSink {
   notice(notice: Notice, atMs: number): void;
   recharge(): void;
 }
 
 export class ThresholdAlerts {
   readonly #sql: SqlStorage;
-  readonly #say: Say;
+  readonly #sink: AlertSink;
 
-  constructor(sql: SqlStorage, say: Say) {
+  constructor(sql: SqlStorage, sink: AlertSink) {
     this.#sql = sql;
-    this.#say = say;
+    this.#sink = sink;
     sql.exec(SCHEMA);
     const { lowBalanceNanoUsd, rechargeBelowNanoUsd, capPercents } = DEFAULT_ALERT_THRESHOLDS;
     sql.exec(
@@ -56,60 +58,74 @@ export class ThresholdAlerts {
     );
   }
 
+  /** Changes the thresholds that are given, and compares them with the balance at once. */
   change(change: Partial<AlertThresholds>, balanceNanoUsd: NanoUsd, nowMs: number): void {
     const before = this.#read();
     const after = { ...before, ...change };
     const isLow = before.isLow && after.lowBalanceNanoUsd === before.lowBalanceNanoUsd;
-    const isSameLevel = after.rechargeBelowNanoUsd === before.rechargeBelowNanoUsd;
-    this.#write({ ...after, isLow, rechargeAskedAtMs: isSameLevel ? before.rechargeAskedAtMs : null });
+    const isSameThreshold = after.rechargeBelowNanoUsd === before.rechargeBelowNanoUsd;
+    this.#write({
+      ...after,
+      isLow,
+      rechargeRequestedAtMs: isSameThreshold ? before.rechargeRequestedAtMs : null,
+    });
     this.balance(balanceNanoUsd, nowMs);
   }
 
-  /** Credit came in: should it not be enough, there is reason to ask again at once. */
+  /** Credit came in. If the balance is still too low, a recharge may be requested again at once. */
   credited(balanceNanoUsd: NanoUsd, nowMs: number): void {
     const state = this.#read();
-    if (state.rechargeAskedAtMs !== null) this.#write({ ...state, rechargeAskedAtMs: null });
+    if (state.rechargeRequestedAtMs !== null) this.#write({ ...state, rechargeRequestedAtMs: null });
     this.balance(balanceNanoUsd, nowMs);
   }
 
+  /** Raises the alerts that the ledger balance calls for. */
   balance(balanceNanoUsd: NanoUsd, nowMs: number): void {
     const state = this.#read();
-    const { lowBalanceNanoUsd: low, rechargeBelowNanoUsd: below, rechargeAskedAtMs: askedAtMs } = state;
+    const {
+      lowBalanceNanoUsd: low,
+      rechargeBelowNanoUsd: below,
+      rechargeRequestedAtMs: requestedAtMs,
+    } = state;
     const isLow = low !== null && balanceNanoUsd < low;
-    const asks = below !== null && balanceNanoUsd < below;
-    const asksNow = asks && (askedAtMs === null || nowMs - askedAtMs > ASK_AGAIN_MS);
-    const tellsNow =
-      isLow && !state.isLow && nowMs - (state.lowToldAtMs ?? Number.NEGATIVE_INFINITY) > TELL_AGAIN_MS;
-    if (tellsNow) this.#say.notice({ kind: 'balance.low', balanceNanoUsd, belowNanoUsd: low }, nowMs);
-    if (asksNow) this.#say.recharge();
-    const rechargeAskedAtMs = asksNow ? nowMs : asks ? askedAtMs : null;
-    const lowToldAtMs = tellsNow ? nowMs : state.lowToldAtMs;
-    if (isLow !== state.isLow || tellsNow || rechargeAskedAtMs !== askedAtMs)
-      this.#write({ ...state, isLow, lowToldAtMs, rechargeAskedAtMs });
+    const needsRecharge = below !== null && balanceNanoUsd < below;
+    const requestsNow =
+      needsRecharge && (requestedAtMs === null || nowMs - requestedAtMs > RECHARGE_AGAIN_MS);
+    const noticesNow =
+      isLow && !state.isLow && nowMs - (state.lowNoticedAtMs ?? Number.NEGATIVE_INFINITY) > NOTICE_AGAIN_MS;
+    if (noticesNow) this.#sink.notice({ kind: 'balance.low', balanceNanoUsd, belowNanoUsd: low }, nowMs);
+    if (requestsNow) this.#sink.recharge();
+    const rechargeRequestedAtMs = requestsNow ? nowMs : needsRecharge ? requestedAtMs : null;
+    const lowNoticedAtMs = noticesNow ? nowMs : state.lowNoticedAtMs;
+    if (isLow !== state.isLow || noticesNow || rechargeRequestedAtMs !== requestedAtMs)
+      this.#write({ ...state, isLow, lowNoticedAtMs, rechargeRequestedAtMs });
   }
 
-  /** @param spentAfter posted in the period of a cap, the charge included */
+  /**
+   * Raises a notice for each cap of which the charge has used up another alert percentage.
+   * @param spentSince what was posted from a day on, this charge included
+   */
   caps(
     charge: { keyId: string; chargeNanoUsd: NanoUsd; caps: Readonly<Record<LimitScope, Cap>> },
-    spentAfter: (keyId: string | null, day: number) => NanoUsd,
+    spentSince: (keyId: string | null, day: number) => NanoUsd,
     nowMs: number,
   ): void {
     for (const scope of LIMIT_SCOPES) {
       const { capNanoUsd, capPeriod } = charge.caps[scope];
       if (capNanoUsd === null) continue;
       const keyId = scope === 'key' ? charge.keyId : null;
-      const spentNanoUsd = spentAfter(keyId, periodStartDay(capPeriod, nowMs));
+      const spentNanoUsd = spentSince(keyId, periodStartDay(capPeriod, nowMs));
       const before = spentNanoUsd - charge.chargeNanoUsd;
-      const share = (percent: number) => Math.ceil((capNanoUsd * percent) / 100);
+      const amountAt = (percent: number) => Math.ceil((capNanoUsd * percent) / 100);
       const percent = this.#read().capPercents.findLast(
-        (each) => before < share(each) && spentNanoUsd >= share(each),
+        (each) => before < amountAt(each) && spentNanoUsd >= amountAt(each),
       );
       if (percent === undefined) continue;
-      this.#say.notice({ kind: 'cap.used', keyId, percent, spentNanoUsd, capNanoUsd, capPeriod }, nowMs);
+      this.#sink.notice({ kind: 'cap.used', keyId, percent, spentNanoUsd, capNanoUsd, capPeriod }, nowMs);
     }
   }
 
-  #read(): State {
+  #read(): AlertState {
     const row = this.#sql.exec('SELECT * FROM watch').one();
     const amount = (value: SqlStorageValue | undefined) =>
       typeof value === 'number' ? nanoUsd(value) : null;
@@ -118,20 +134,20 @@ export class ThresholdAlerts {
       rechargeBelowNanoUsd: amount(row.recharge_below_nano_usd),
       capPercents: JSON.parse(row.cap_percents as string) as number[],
       isLow: row.is_low === 1,
-      lowToldAtMs: row.low_told_at_ms as number | null,
-      rechargeAskedAtMs: row.recharge_asked_at_ms as number | null,
+      lowNoticedAtMs: row.low_told_at_ms as number | null,
+      rechargeRequestedAtMs: row.recharge_asked_at_ms as number | null,
     };
   }
 
-  #write(state: State): void {
+  #write(state: AlertState): void {
     this.#sql.exec(
       `UPDATE watch SET low_balance_nano_usd = ?, is_low = ?, low_told_at_ms = ?, recharge_below_nano_usd = ?,
          recharge_asked_at_ms = ?, cap_percents = ?`,
       state.lowBalanceNanoUsd,
       state.isLow ? 1 : 0,
-      state.lowToldAtMs,
+      state.lowNoticedAtMs,
       state.rechargeBelowNanoUsd,
-      state.rechargeAskedAtMs,
+      state.rechargeRequestedAtMs,
       JSON.stringify([...state.capPercents].sort((a, b) => a - b)),
     );
   }

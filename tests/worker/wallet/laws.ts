@@ -3,8 +3,8 @@ import { runInDurableObject } from 'cloudflare:test';
 import { afterEach, expect } from 'vitest';
 import type { Wallet } from '../../../worker/wallet/wallet.ts';
 import { brokenLaws } from '../../laws/laws.ts';
-import { type PageRow, requestsOfPages } from '../../laws/paged.ts';
-import type { AccountBooks, RequestRow } from '../../laws/world.ts';
+import { requestsOfGroups } from '../../laws/settlement-group-rows.ts';
+import type { AccountRows, RequestRow, SettlementGroupRow } from '../../laws/world.ts';
 
 const TABLES = ['entry', 'lease', 'receipt', 'key_spend', 'token_spend', 'replay'] as const;
 
@@ -22,13 +22,13 @@ afterEach(async () => {
   expect(brokenLaws({ final: false, accounts })).toEqual([]);
 });
 
-function booksOf(accountId: string, wallet: DurableObjectStub<Wallet>): Promise<AccountBooks> {
+function booksOf(accountId: string, wallet: DurableObjectStub<Wallet>): Promise<AccountRows> {
   return runInDurableObject(wallet, (_, { storage: { sql } }) => {
     const rows = <T>(table: string) => sql.exec(`SELECT * FROM ${table}`).toArray() as T[];
     const tables = TABLES.map((table) => [table, rows(table)]);
-    const page = rows<PageRow>('page');
-    const request = [...rows<RequestRow>('request'), ...requestsOfPages(page)];
+    const page = rows<SettlementGroupRow>('page');
+    const request = [...rows<RequestRow>('request'), ...requestsOfGroups(page)];
     const credit = sql.exec('SELECT * FROM credit').one();
-    return { accountId, credit, page, request, ...Object.fromEntries(tables) } as unknown as AccountBooks;
+    return { accountId, credit, page, request, ...Object.fromEntries(tables) } as unknown as AccountRows;
   });
 }

@@ -53,8 +53,8 @@ async function leasing(balance = usd(1), limits = limited()) {
       leaseId,
       /** @param over.ended is taken for what no report has told before */
       report: (over: Partial<LeaseReport> = {}) => {
-        const toldBefore = told;
-        told += over.toldBefore === undefined ? (over.ended?.length ?? 0) : 0;
+        const reportedBefore = told;
+        told += over.reportedBefore === undefined ? (over.ended?.length ?? 0) : 0;
         return made.wallet.lease({
           leaseId,
           seq: ++seq,
@@ -62,11 +62,11 @@ async function leasing(balance = usd(1), limits = limited()) {
           ended: [],
           admitted: 0,
           running: NO_ALLOTMENT,
-          kept: NO_ALLOTMENT,
+          keptSlack: NO_ALLOTMENT,
           needs: { nanoUsd: nanoUsd(0), tokens: 0 },
-          wants: NO_ALLOTMENT,
-          toldBefore,
-          homesSeen: 0,
+          wantedSlack: NO_ALLOTMENT,
+          reportedBefore,
+          affinitiesSeen: 0,
           ...over,
         });
       },
@@ -78,13 +78,13 @@ async function leasing(balance = usd(1), limits = limited()) {
 describe('a lease', () => {
   it('holds what it is given, posts what is told of, and gives all back at its end', async () => {
     const { wallet, report } = await leasing();
-    const grant = await report({ wants: shares(4) });
-    expect(grant).toMatchObject({ open: true, slack: shares(4), pressed: false });
+    const grant = await report({ wantedSlack: shares(4) });
+    expect(grant).toMatchObject({ open: true, slack: shares(4), contended: false });
     expect(await wallet.balance()).toMatchObject({ heldNanoUsd: 4 * HOLD });
 
     const first = ended();
     const second = ended({ usage: null, ending: 'not_served', nodeId: null });
-    await report({ ended: [first, second], admitted: 3, running: shares(1), kept: shares(1) });
+    await report({ ended: [first, second], admitted: 3, running: shares(1), keptSlack: shares(1) });
     expect(await wallet.balance()).toMatchObject({
       heldNanoUsd: 2 * HOLD,
       grantedNanoUsd: usd(1) - COST,
@@ -103,20 +103,20 @@ describe('a lease', () => {
 
   it('charges once what is told twice, late, or after its end', async () => {
     const { wallet, leaseId, report } = await leasing();
-    await report({ wants: shares(4) });
+    await report({ wantedSlack: shares(4) });
     const one = ended();
-    const told = { ended: [one], toldBefore: 0, admitted: 1, kept: shares(3) };
+    const told = { ended: [one], reportedBefore: 0, admitted: 1, keptSlack: shares(3) };
     await report(told);
     await report(told);
     // overtaken by a later one: what ended counts, how it then was does not
     const two = ended();
-    await report({ ended: [one, two], toldBefore: 0, admitted: 2, running: shares(3), seq: 1 });
+    await report({ ended: [one, two], reportedBefore: 0, admitted: 2, running: shares(3), seq: 1 });
     expect(await wallet.balance()).toMatchObject({
       heldNanoUsd: 2 * HOLD,
       grantedNanoUsd: usd(1) - 2 * COST,
     });
     await report({ admitted: 2 });
-    const late = { ended: [two, ended()], toldBefore: 1, admitted: 3, leaseId };
+    const late = { ended: [two, ended()], reportedBefore: 1, admitted: 3, leaseId };
     expect(await report(late)).toMatchObject({ open: false });
     await report(late);
     expect(await wallet.balance()).toMatchObject({ heldNanoUsd: 0, grantedNanoUsd: usd(1) - 3 * COST });
@@ -124,17 +124,17 @@ describe('a lease', () => {
 
   it('has no slack where it would be much of what is left, so that each request asks for itself', async () => {
     const { report } = await leasing(nanoUsd(15 * HOLD));
-    expect((await report({ wants: shares(10) })).slack).toEqual(NO_ALLOTMENT);
+    expect((await report({ wantedSlack: shares(10) })).slack).toEqual(NO_ALLOTMENT);
     const limits = limited({ concurrency: 20 }, { requestsPerMinute: 100 });
     const { report: within } = await leasing(usd(1), limits);
-    expect((await within({ wants: shares(10) })).slack).toEqual(shares(2));
+    expect((await within({ wantedSlack: shares(10) })).slack).toEqual(shares(2));
   });
 
   it('grows a running request’s hold as far as credit goes, and says what bounds it', async () => {
     const { wallet, report } = await leasing(nanoUsd(64 * HOLD));
-    await report({ wants: shares(4) });
+    await report({ wantedSlack: shares(4) });
     const needs = { nanoUsd: nanoUsd(30 * HOLD), tokens: 7 };
-    expect(await report({ admitted: 1, running: shares(1), kept: shares(3), needs })).toMatchObject({
+    expect(await report({ admitted: 1, running: shares(1), keptSlack: shares(3), needs })).toMatchObject({
       grown: needs,
       boundBy: null,
     });
@@ -150,8 +150,8 @@ describe('a lease', () => {
   it('counts against limits with what runs and with its slack', async () => {
     const limits = limited({ requestsPerMinute: 64 });
     const { admit, report, wallet } = await leasing(usd(1), limits);
-    await report({ wants: shares(4) });
-    await report({ admitted: 3, running: shares(3), kept: shares(1), wants: NO_ALLOTMENT });
+    await report({ wantedSlack: shares(4) });
+    await report({ admitted: 3, running: shares(3), keptSlack: shares(1), wantedSlack: NO_ALLOTMENT });
     expect(await wallet.load({ keyId: 'key_1', capPeriod: 'total' })).toMatchObject({
       requestsLastMinute: 4,
       inFlight: 4,
@@ -162,23 +162,23 @@ describe('a lease', () => {
     expect(admitted).toMatchObject({ ok: true });
     const refused = await admit({ limits: limited({ requestsPerMinute: 5 }) });
     // the fifth is slack of an isolate that lives
-    expect(refused).toMatchObject({ ok: false, againInMs: expect.any(Number) });
+    expect(refused).toMatchObject({ ok: false, retryInMs: expect.any(Number) });
     expect(
-      await report({ admitted: 3, running: shares(3), kept: NO_ALLOTMENT, wants: shares(9) }),
+      await report({ admitted: 3, running: shares(3), keptSlack: NO_ALLOTMENT, wantedSlack: shares(9) }),
     ).toMatchObject({
-      pressed: true,
+      contended: true,
       slack: NO_ALLOTMENT,
     });
     expect(await admit({ limits: limited({ requestsPerMinute: 5 }) })).toMatchObject({ ok: true });
     expect(await admit({ limits: limited({ requestsPerMinute: 5 }) })).toMatchObject({
       ok: false,
-      againInMs: null,
+      retryInMs: null,
     });
   });
 
   it('keeps its holds and counts when the Wallet begins anew', async () => {
     const { wallet, report } = await leasing();
-    await report({ wants: shares(4) });
+    await report({ wantedSlack: shares(4) });
     await evictDurableObject(wallet);
     expect(await wallet.load({ keyId: 'key_1', capPeriod: 'total' })).toMatchObject({ inFlight: 4 });
     const late = ended();
@@ -191,7 +191,7 @@ describe('a lease', () => {
 describe('a lease whose isolate is lost', () => {
   it('pays what receipts prove, once, and gives the rest back after the grace', async () => {
     const { wallet, leaseId, report } = await leasing();
-    await report({ wants: shares(4) });
+    await report({ wantedSlack: shares(4) });
     const streamed = {
       ...receiptOf(newId('req', Date.now()), 'node_a', usage(10, 0, 20)),
       ticket: ticketOf(leaseId, true),
@@ -232,23 +232,23 @@ describe('a lease whose isolate is lost', () => {
   it('is not waited for: who wants its slack is refused', async () => {
     const limits = limited({ concurrency: 40 });
     const { admit, report } = await leasing(usd(1), limits);
-    await report({ wants: shares(2) });
+    await report({ wantedSlack: shares(2) });
     const tight = { limits: limited({ concurrency: 2 }) };
-    expect(await admit(tight)).toMatchObject({ ok: false, againInMs: expect.any(Number) });
+    expect(await admit(tight)).toMatchObject({ ok: false, retryInMs: expect.any(Number) });
     passTime(3_000);
-    expect(await admit(tight)).toMatchObject({ ok: false, againInMs: null });
+    expect(await admit(tight)).toMatchObject({ ok: false, retryInMs: null });
   });
 
   it('is believed by its node when a receipt comes before its isolate tells', async () => {
     const { wallet, leaseId, report } = await leasing();
-    await report({ wants: shares(4) });
+    await report({ wantedSlack: shares(4) });
     const own = ended({ usage: usage(10, 0, 15), ending: 'client_gone' });
     const receipt = receiptOf(own.requestId, 'node_a', usage(10, 0, 20));
     passTime(3_000);
     await wallet.reconcile([{ ...receipt, ticket: ticketOf(leaseId, true) }]);
-    expect(await wallet.witnessed(own.requestId)).toBeNull();
+    expect(await wallet.receiptMatched(own.requestId)).toBeNull();
     await report({ ended: [own], admitted: 1 });
-    expect(await wallet.witnessed(own.requestId)).toBe(true);
+    expect(await wallet.receiptMatched(own.requestId)).toBe(true);
     expect(await wallet.request(own.requestId)).toMatchObject({
       state: 'posted',
       usage: { completionTokens: 15 },
@@ -261,7 +261,7 @@ describe('a request of a lease of which nobody has been heard', () => {
 
   it('has a hold of its own, which its node’s receipt settles', async () => {
     const { wallet, leaseId, report } = await leasing();
-    await report({ wants: shares(4) });
+    await report({ wantedSlack: shares(4) });
     const own = lost();
     await report({ ended: [own], admitted: 2, running: shares(1) });
     expect(await wallet.request(own.requestId)).toMatchObject({ state: 'held', heldNanoUsd: HOLD });
@@ -280,7 +280,7 @@ describe('a request of a lease of which nobody has been heard', () => {
 
   it('is paid once by whoever tells of it in the end, and free after the grace if nobody does', async () => {
     const { wallet, report } = await leasing();
-    await report({ wants: shares(4) });
+    await report({ wantedSlack: shares(4) });
     const [late, never] = [lost(), lost()];
     await report({ ended: [late, never], admitted: 2, running: shares(0) });
     const { requestId } = late;
@@ -302,7 +302,7 @@ describe('a request of a lease of which nobody has been heard', () => {
 describe('requests that are told together', () => {
   it('are one entry, which names the first and the last, and each its own charge', async () => {
     const { wallet, report } = await leasing();
-    await report({ wants: shares(8) });
+    await report({ wantedSlack: shares(8) });
     const all = [ended(), ended({ usage: null, ending: 'not_served', nodeId: null }), ended(), ended()];
     await report({ ended: all, admitted: 4 });
     const { entries } = await wallet.ledger({ limit: 10 });
@@ -315,21 +315,21 @@ describe('requests that are told together', () => {
 
   it('are marked by the receipts of their nodes, once each, also when the Wallet has begun anew', async () => {
     const { wallet, report } = await leasing();
-    await report({ wants: shares(8) });
+    await report({ wantedSlack: shares(8) });
     const all = [ended(), ended(), ended()];
     await report({ ended: all, admitted: 3 });
     const receipts = all.map(({ requestId }) => receiptOf(requestId, 'node_a', usage(10, 0, 20), 'finished'));
     await wallet.reconcile(receipts.slice(0, 2));
     await evictDurableObject(wallet);
     await wallet.reconcile(receipts.slice(0, 2));
-    expect(await wallet.witnessed(all[1]!.requestId)).toBe(true);
-    expect(await wallet.witnessed(all[2]!.requestId)).toBe(false);
+    expect(await wallet.receiptMatched(all[1]!.requestId)).toBe(true);
+    expect(await wallet.receiptMatched(all[2]!.requestId)).toBe(false);
     expect(await told(wallet)).toMatchObject([{ kind: 'entry' }, { kind: 'page' }, { receipts: 2 }]);
   });
 
   it('are looked at one by one where a receipt says something else, or another node says the same', async () => {
     const { wallet, report } = await leasing();
-    await report({ wants: shares(8) });
+    await report({ wantedSlack: shares(8) });
     const all = [ended(), ended()];
     const [one, two] = all.map(({ requestId }) => requestId) as [string, string];
     await report({ ended: all, admitted: 2 });
@@ -350,7 +350,7 @@ describe('requests that are told together', () => {
 
   it('tell of what no receipt came for, and of one that comes late', async () => {
     const { wallet, report } = await leasing();
-    await report({ wants: shares(8) });
+    await report({ wantedSlack: shares(8) });
     const only = ended();
     await report({ ended: [only], admitted: 1 });
     passTime(700_000);

@@ -1,9 +1,10 @@
-/** A Wallet that another version has left, as the present one finds it. */
+/** The present version opens Wallets that another version stored. */
 import { runInDurableObject } from 'cloudflare:test';
 import { expect, it } from 'vitest';
 import { newId } from '../../../worker/domain/ids.ts';
 import { emptyOutbox } from '../../../worker/wallet/outbox.ts';
-import { WALLET_MIGRATIONS } from '../../../worker/wallet/schema.ts';
+import { OutboxStore } from '../../../worker/wallet/outbox-store.ts';
+import { migrate, WALLET_MIGRATIONS } from '../../../worker/wallet/schema.ts';
 import { SettlementGroups } from '../../../worker/wallet/settlement-groups.ts';
 import { WalletStore } from '../../../worker/wallet/store.ts';
 import { env } from './fixtures.ts';
@@ -18,7 +19,7 @@ const INSERT = `INSERT INTO request (request_id, key_id, model_id, stream, cap_p
 const newWallet = () => env.WALLET.getByName(newId('acct', Date.now()));
 
 const earlier = WALLET_MIGRATIONS.map((_, done) => done).slice(1);
-it.each(earlier)('after %i migrations: what it holds is found', async (done) => {
+it.each(earlier)('after %i migrations: its rows are found', async (done) => {
   await runInDurableObject(newWallet(), async (_, { storage }) => {
     await storage.deleteAll();
     const { sql } = storage;
@@ -29,24 +30,27 @@ it.each(earlier)('after %i migrations: what it holds is found', async (done) => 
     sql.exec(INSERT, 'req_orphaned', 'held', NOW - 200_000, null, NOW - 100_000, 50);
     sql.exec(INSERT, 'req_running', 'held', NOW - 1_000, null, NOW + 100_000, 70);
 
+    migrate(sql);
     const store = new WalletStore(sql);
-    const ids = (some: readonly { requestId: string }[]) => some.map(({ requestId }) => requestId).sort();
+    const ids = (requests: readonly { requestId: string }[]) =>
+      requests.map(({ requestId }) => requestId).sort();
     expect(ids(store.settleable(NOW, GRACE_MS, 10))).toEqual(['req_orphaned']);
-    expect(store.nextLeaseEndMs(0)).toBe(NOW - 100_000);
-    expect(store.nextLeaseEndMs(NOW)).toBe(NOW + 100_000);
+    expect(store.nextHoldExpiryMs(0)).toBe(NOW - 100_000);
+    expect(store.nextHoldExpiryMs(NOW)).toBe(NOW + 100_000);
     expect(ids(store.recentRequests(NOW - 60_000))).toEqual(['req_ended', 'req_orphaned', 'req_running']);
     expect(store.request('req_running')).toMatchObject({ heldNanoUsd: 70, state: 'held' });
   });
 });
 
-it('after a rollback: what only a newer version understands waits for it', async () => {
+it('after a rollback: an item that only a newer version knows stays in the outbox', async () => {
   await runInDurableObject(newWallet(), async (_, { storage: { sql } }) => {
-    const store = new WalletStore(sql);
-    store.enqueue({ kind: 'of_tomorrow' });
-    const delivery = emptyOutbox(env, { store, pages: new SettlementGroups(sql, () => GRACE_MS) });
+    const outboxStore = new OutboxStore(sql);
+    outboxStore.enqueue({ kind: 'of_tomorrow' });
+    const groups = new SettlementGroups(sql, () => GRACE_MS);
+    const delivery = emptyOutbox(env, { accountId: () => 'acct_1', outboxStore, groups });
     await expect(delivery).rejects.toThrow('of_tomorrow');
-    expect(store.outbox(10)).toHaveLength(1);
-    // else the alarm would try again for as long as the test's Worker lives
-    store.dequeue(store.outbox(10).map(({ seq }) => seq));
+    expect(outboxStore.items(10)).toHaveLength(1);
+    // Otherwise the alarm would retry for as long as the test's Worker lives.
+    outboxStore.dequeue(outboxStore.items(10).map(({ seq }) => seq));
   });
 });

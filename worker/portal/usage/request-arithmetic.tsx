@@ -8,9 +8,9 @@ import { type PortalContext, words } from '../frame/context.ts';
 export function RequestArithmetic(props: {
   c: PortalContext;
   record: RequestRecord;
-  givenBackNanoUsd: NanoUsd;
+  creditedBackNanoUsd: NanoUsd;
 }) {
-  const { c, record, givenBackNanoUsd } = props;
+  const { c, record, creditedBackNanoUsd } = props;
   const { t, f } = words(c);
   const names = t.requests.one;
   const { usage } = record;
@@ -48,7 +48,7 @@ export function RequestArithmetic(props: {
               <tr>
                 <th scope="row">{names.lines[line.kind]}</th>
                 <td class="num">
-                  {f.count(line.tokens)} × {f.count(line.eachNanoUsd)}
+                  {f.count(line.tokens)} × {f.count(line.perTokenNanoUsd)}
                 </td>
                 <td class="num">{f.count(line.amountNanoUsd)}</td>
               </tr>
@@ -56,10 +56,10 @@ export function RequestArithmetic(props: {
           </tbody>
           <tfoot>
             <Sum c={c} name={names.sum} amount={bill.sumNanoUsd} />
-            {givenBackNanoUsd > 0 && (
+            {creditedBackNanoUsd > 0 && (
               <>
-                <Sum c={c} name={names.givenLine} amount={nanoUsd(0 - givenBackNanoUsd)} />
-                <Sum c={c} name={names.paid} amount={nanoUsd(bill.sumNanoUsd - givenBackNanoUsd)} />
+                <Sum c={c} name={names.givenLine} amount={nanoUsd(0 - creditedBackNanoUsd)} />
+                <Sum c={c} name={names.paid} amount={nanoUsd(bill.sumNanoUsd - creditedBackNanoUsd)} />
               </>
             )}
           </tfoot>

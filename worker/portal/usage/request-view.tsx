@@ -4,7 +4,7 @@ import { database } from '../../db/client.ts';
 import { findKey } from '../../db/keys.ts';
 import { listNodes } from '../../db/nodes.ts';
 import { findPrice } from '../../db/prices.ts';
-import { receiptsOf, wasMissed } from '../../db/requests.ts';
+import { receiptsOf, wasReceiptReportedMissing } from '../../db/requests.ts';
 import { isId } from '../../domain/ids.ts';
 import type { Entry } from '../../domain/ledger.ts';
 import { type NanoUsd, nanoUsd } from '../../domain/money.ts';
@@ -28,7 +28,7 @@ export async function requestView(props: {
   forOperator: boolean;
 }) {
   const { c, accountId, found, forOperator } = props;
-  const { record, givenBackNanoUsd } = found;
+  const { record, creditedBackNanoUsd } = found;
   const { t, f } = words(c);
   const names = t.requests.one;
   const db = database(c.env);
@@ -64,12 +64,12 @@ export async function requestView(props: {
           label={names.ending}
           value={record.ending === null ? names.running : (t.usage.endings[record.ending] ?? record.ending)}
         />
-        {givenBackNanoUsd > 0 ? (
+        {creditedBackNanoUsd > 0 ? (
           <>
-            <Tile label={names.given} value={<Money c={c} amount={givenBackNanoUsd} />} />
+            <Tile label={names.given} value={<Money c={c} amount={creditedBackNanoUsd} />} />
             <Tile
               label={names.paid}
-              value={<Money c={c} amount={nanoUsd(record.chargeNanoUsd - givenBackNanoUsd)} />}
+              value={<Money c={c} amount={nanoUsd(record.chargeNanoUsd - creditedBackNanoUsd)} />}
             />
           </>
         ) : (
@@ -89,7 +89,7 @@ export async function requestView(props: {
         nodeName={nodeName(record.nodeId)}
         price={price}
       />
-      <RequestArithmetic c={c} record={record} givenBackNanoUsd={givenBackNanoUsd} />
+      <RequestArithmetic c={c} record={record} creditedBackNanoUsd={creditedBackNanoUsd} />
       {!running && <InLedger c={c} entry={entry} own={accountId === c.get('accountId')} />}
       <RequestReceipts c={c} receipts={receipts} isSame={isSame} nodeName={nodeName} />
       <p class="muted mt-8 text-sm">
@@ -107,8 +107,8 @@ async function saidTheSame(c: PortalContext, accountId: string, record: RequestR
   const { requestId, endedAtMs, chargeNanoUsd } = record;
   if (endedAtMs === null || chargeNanoUsd === 0) return false;
   const isOld = Date.now() - endedAtMs > FOUND_MISSING_MS;
-  if (isOld && !(await wasMissed(database(c.env), requestId))) return true;
-  return (await c.env.WALLET.getByName(accountId).witnessed(requestId)) === true;
+  if (isOld && !(await wasReceiptReportedMissing(database(c.env), requestId))) return true;
+  return (await c.env.WALLET.getByName(accountId).receiptMatched(requestId)) === true;
 }
 
 function InLedger({ c, entry, own }: { c: PortalContext; entry: Entry | null; own: boolean }) {

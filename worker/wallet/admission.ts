@@ -1,0 +1,169 @@
+/**
+ * Admission: checks a request against balance, limits and caps, and places its hold in the same transaction, so nothing
+ * can come between the check and the hold. Calls run in the caller's transaction.
+ */
+import { capLeft, LIMIT_SCOPES, type LimitScope, type Load, limitRefusal } from '../domain/limits.ts';
+import { type NanoUsd, nanoUsd } from '../domain/money.ts';
+import { NO_USAGE } from '../domain/usage.ts';
+import type {
+  AdmitRefusal,
+  AdmitRequest,
+  AdmitResult,
+  ResizeRequest,
+  TokenCap,
+  WalletApi,
+} from '../domain/wallet.ts';
+import type { Affinity } from './affinity.ts';
+import type { Headroom } from './headroom.ts';
+import type { HeldRequest } from './held-request.ts';
+import type { Leases } from './leases.ts';
+import type { Ledger } from './ledger.ts';
+import type { LedgerStore } from './ledger-store.ts';
+import type { RateCounters } from './rate-counters.ts';
+import { rateLimitState } from './rate-limit-state.ts';
+import type { WalletStore } from './store.ts';
+
+type ResizeResult = Awaited<ReturnType<WalletApi['resize']>>;
+
+/** Isolates report several times a second, so within this time each has heard that it is to return its slack. */
+const SLACK_RETURNS_MS = 300;
+
+interface AdmissionDeps {
+  readonly store: WalletStore;
+  readonly ledgerStore: LedgerStore;
+  readonly ledger: Ledger;
+  readonly headroom: Headroom;
+  readonly rateCounters: RateCounters;
+  readonly leases: Leases;
+  readonly affinity: Affinity;
+  /** How long a hold lasts without renewal. */
+  readonly holdMs: () => number;
+  readonly wakeAt: (atMs: number) => void;
+}
+
+export class Admission {
+  readonly #deps: AdmissionDeps;
+
+  constructor(deps: AdmissionDeps) {
+    this.#deps = deps;
+  }
+
+  /** Admits a request with a hold, or refuses it. The same request twice is one hold. */
+  admit(request: AdmitRequest, nowMs: number): AdmitResult {
+    const { store, ledger, headroom } = this.#deps;
+    const { keyId, limits } = request;
+    const known = store.request(request.requestId);
+    if (known) return this.#admitted(known.heldNanoUsd, request, nowMs);
+
+    const loads = headroom.loads(keyId, limits, nowMs);
+    const available = ledger.available();
+    const refusal = this.#refusal(request, loads, available, nowMs);
+    if (refusal) {
+      const retryInMs = this.#isOnlySlackInTheWay(request, nowMs) ? SLACK_RETURNS_MS : null;
+      return { ok: false, refusal, rateLimit: rateLimitState(limits, loads), retryInMs };
+    }
+
+    const { wantedNanoUsd } = request.hold;
+    const tokenLeft = headroom.tokenLeft(request.token ?? null);
+    const capsLeft = LIMIT_SCOPES.map((scope) => capLeft(limits[scope], loads[scope]) ?? available);
+    const heldNanoUsd = nanoUsd(Math.min(wantedNanoUsd, available, tokenLeft, ...capsLeft));
+    this.#hold(request, heldNanoUsd, nowMs);
+    return this.#admitted(heldNanoUsd, request, nowMs);
+  }
+
+  /** Changes the size of a hold, as far as balance and caps allow, and renews it. */
+  resize({ requestId, wantedNanoUsd, tokens, answer }: ResizeRequest, nowMs: number): ResizeResult {
+    const { store, ledgerStore, headroom, rateCounters, holdMs } = this.#deps;
+    const request = store.request(requestId);
+    if (request?.state !== 'held') return null;
+    const tightest = headroom.bound(request, nowMs);
+    const heldNanoUsd = nanoUsd(Math.min(wantedNanoUsd, request.heldNanoUsd + tightest.leftNanoUsd));
+    const after = { heldNanoUsd, tokens: tokens ?? request.tokens, holdExpiresAtMs: nowMs + holdMs() };
+    if (answer) store.keepHome(answer.conversation, answer, nowMs);
+    store.setHold(requestId, after);
+    const more = heldNanoUsd - request.heldNanoUsd;
+    ledgerStore.changeHeld(more);
+    if (request.token) store.changeTokenUse(request.token.id, { spentNanoUsd: 0, heldNanoUsd: more }, nowMs);
+    rateCounters.resize(request, after);
+    return { heldNanoUsd, boundBy: heldNanoUsd < wantedNanoUsd ? tightest.by : null };
+  }
+
+  #hold(request: AdmitRequest, heldNanoUsd: NanoUsd, nowMs: number): void {
+    const { store, ledgerStore, rateCounters, holdMs, wakeAt } = this.#deps;
+    const token = request.token ?? null;
+    const holdExpiresAtMs = nowMs + holdMs();
+    const held: HeldRequest = {
+      requestId: request.requestId,
+      keyId: request.keyId,
+      modelId: request.modelId,
+      stream: request.stream,
+      state: 'held',
+      ending: null,
+      nodeId: null,
+      admittedAtMs: nowMs,
+      endedAtMs: null,
+      heldNanoUsd,
+      price: request.price,
+      usage: NO_USAGE,
+      chargeNanoUsd: nanoUsd(0),
+      entrySeq: null,
+      ttftMs: null,
+      caps: request.limits,
+      tokens: request.tokens,
+      holdExpiresAtMs,
+      background: request.background,
+      token,
+    };
+    store.insertRequest(held);
+    ledgerStore.changeHeld(heldNanoUsd);
+    if (token) store.changeTokenUse(token.id, { spentNanoUsd: 0, heldNanoUsd }, nowMs);
+    rateCounters.admit(held);
+    wakeAt(holdExpiresAtMs);
+  }
+
+  #admitted(heldNanoUsd: NanoUsd, request: AdmitRequest, nowMs: number): AdmitResult {
+    const { store, ledger, headroom, affinity } = this.#deps;
+    const { keyId, limits, conversation } = request;
+    const rateLimit = rateLimitState(limits, headroom.loads(keyId, limits, nowMs));
+    const home =
+      conversation === undefined ? null : (affinity.find(conversation) ?? store.home(conversation));
+    return { ok: true, heldNanoUsd, availableNanoUsd: ledger.available(), rateLimit, home };
+  }
+
+  #refusal(
+    { limits, tokens, token = null, hold: { leastNanoUsd } }: AdmitRequest,
+    loads: Readonly<Record<LimitScope, Load>>,
+    availableNanoUsd: NanoUsd,
+    nowMs: number,
+  ): AdmitRefusal | null {
+    return (
+      limitRefusal(limits, loads, { leastNanoUsd, tokens }, nowMs) ??
+      (availableNanoUsd < leastNanoUsd
+        ? { reason: 'insufficient_balance', requiredNanoUsd: leastNanoUsd, availableNanoUsd }
+        : tokenRefusal(token, this.#deps.headroom.tokenLeft(token), leastNanoUsd))
+    );
+  }
+
+  /**
+   * Whether only the unused slack of isolates keeps the request out. It is then not refused for good: the isolates are
+   * asked to return their slack, which they do within SLACK_RETURNS_MS.
+   */
+  #isOnlySlackInTheWay(request: AdmitRequest, nowMs: number): boolean {
+    const { ledger, headroom, rateCounters, leases } = this.#deps;
+    const { slack } = rateCounters;
+    if (slack.requests === 0 && slack.nanoUsd === 0) return false;
+    const loads = headroom.loads(request.keyId, request.limits, nowMs, { slack: false });
+    const available = nanoUsd(ledger.available() + slack.nanoUsd);
+    return this.#refusal(request, loads, available, nowMs) === null && leases.reclaimSlack(nowMs);
+  }
+}
+
+function tokenRefusal(
+  token: TokenCap | null,
+  leftNanoUsd: number,
+  leastNanoUsd: NanoUsd,
+): AdmitRefusal | null {
+  if (token === null || leftNanoUsd >= leastNanoUsd) return null;
+  const { capNanoUsd } = token;
+  return { reason: 'token_cap_reached', capNanoUsd, usedNanoUsd: nanoUsd(capNanoUsd - leftNanoUsd) };
+}
