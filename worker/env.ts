@@ -1,4 +1,7 @@
-/** Bindings and settings, typed and parsed once per isolate. A missing secret is a sentence, not a surprise later. */
+/**
+ * Bindings and settings, typed, and parsed once per isolate. A missing or malformed setting fails at the first
+ * request with an error that names it.
+ */
 import * as z from 'zod';
 import type { BatchApi } from './domain/batch.ts';
 import { type NanoUsd, nanoUsd } from './domain/money.ts';
@@ -6,21 +9,21 @@ import type { PoolApi } from './domain/node.ts';
 import type { Task } from './domain/task.ts';
 import type { WalletApi } from './domain/wallet.ts';
 
-/** A Durable Object's class known by its interface alone, so that this file imports none of the classes. */
+/** A Durable Object namespace typed by the object's interface, so that this file imports none of the classes. */
 type ObjectNamespace<Api> = DurableObjectNamespace<Api & Rpc.DurableObjectBranded>;
 
 export interface Env {
   readonly DB: D1Database;
-  /** one per account, by account id */
+  /** One object per account, by account id. */
   readonly WALLET: ObjectNamespace<WalletApi>;
-  /** one per model, by model id */
+  /** One object per model, by model id. */
   readonly POOL: ObjectNamespace<PoolApi>;
-  /** one per batch, by batch id */
+  /** One object per batch, by batch id. */
   readonly BATCH: ObjectNamespace<BatchApi>;
-  /** what customers' files hold */
+  /** Content of customers' files. */
   readonly FILES: R2Bucket;
   readonly TASKS: Queue<Task>;
-  /** Cloudflare's Email Service; not there where it is not bound */
+  /** Cloudflare's Email Service; undefined when it is not bound. */
   readonly EMAIL?: SendEmail;
   readonly [setting: string]: unknown;
 }
@@ -32,26 +35,26 @@ const Settings = z
   .object({
     PUBLIC_ORIGIN: z.url(),
     ENVIRONMENT: z.enum(['development', 'production']).default('production'),
-    /** signs portal sessions */
+    /** Signs portal sessions. */
     AUTH_SECRET: secret,
-    /** keys the hash under which API keys are stored: losing it voids every key */
+    /** Keys the hash under which API keys are stored: losing it voids every key. */
     KEY_PEPPER: secret,
-    /** Ed25519 private JWK; its public half is served at the JWKS, agents trust it */
+    /** Ed25519 private JWK. Its public half is served at the JWKS, which agents trust. */
     EDGE_SIGNING_KEY: secret,
-    /** bearer token of the operator API, for automation and for naming the first operator */
+    /** Bearer token of the operator API, for automation and for appointing the first operator. */
     OPERATOR_TOKEN: secret,
     SANDBOX_WEBHOOK_SECRET: secret,
-    /** secret or restricted API key; with it top-ups are paid through Stripe */
+    /** Secret or restricted API key. When it is set, top-ups are paid through Stripe. */
     STRIPE_SECRET_KEY: z
       .string()
       .regex(/^(sk|rk)_(test|live)_\S{8,}$/, 'must be a Stripe secret or restricted key (sk_… or rk_…)')
       .optional(),
-    /** signing secret of the Stripe endpoint that delivers to /webhooks/stripe */
+    /** Signing secret of the Stripe endpoint that delivers to /webhooks/stripe. */
     STRIPE_WEBHOOK_SECRET: z
       .string()
       .regex(/^whsec_\S{16,}$/, 'must be the signing secret of the Stripe webhook endpoint (whsec_…)')
       .optional(),
-    /** of a GitHub OAuth app; with both, people can sign in with GitHub */
+    /** Client id of a GitHub OAuth app. When id and secret are set, people can sign in with GitHub. */
     GITHUB_CLIENT_ID: z
       .string()
       .regex(/^[\w.]{16,40}$/, 'must be the client id of a GitHub OAuth app')
@@ -60,21 +63,36 @@ const Settings = z
       .string()
       .regex(/^\w{32,80}$/, 'must be a client secret of the GitHub OAuth app')
       .optional(),
-    /** the address that notices come from, on a domain of Cloudflare's Email Service; without it none go by e-mail */
+    /** Sender of e-mails, on a domain of Cloudflare's Email Service. Without it no e-mail is sent. */
     MAIL_FROM: z.email('must be an e-mail address').optional(),
-    /** who issues invoices: a name and an address, lines apart by `|` */
+    /** Issuer of invoices: a name and an address, with lines separated by `|`. */
     INVOICE_SELLER: z.string().min(1).default('Tollgate'),
-    /** credit that an account gets when it is opened */
+    /** Credit in nano-USD that an account gets when it is opened. The default is $5. */
     TRIAL_GRANT_NANO_USD: z.coerce.number().int().min(0).default(5_000_000_000),
-    /** a hold whose edge is not heard of for this long belongs to the node's receipt; longer than a first token may take */
+    /**
+     * In ms. After this long without renewal a hold is orphaned and settled from the node's receipt; must exceed
+     * FIRST_TOKEN_DEADLINE_MS. The default exceeds that setting's default by 30 s.
+     */
     HOLD_LEASE_MS: milliseconds(150_000),
-    /** a key with several requests within it gets a lease, and keeps it as long without another; 0: nobody does */
+    /**
+     * In ms. A key that makes several requests within this time gets a credit lease, and loses it after as long
+     * without one; 0: no key gets a lease. The default of 1 s leases only to keys that are busy right now.
+     */
     LEASE_BUSY_MS: z.coerce.number().int().min(0).default(1_000),
-    /** how long after its lease a hold waits for a receipt before it is voided */
+    /**
+     * In ms. An orphaned hold waits this long for the node's receipt before it is voided. The default of ten minutes
+     * lets an agent restart and resend what its journal holds.
+     */
     RECEIPT_GRACE_MS: milliseconds(600_000),
-    /** how long a client waits for a first token before 504 */
+    /**
+     * In ms. A client waits at most this long for a first token, then gets a 504. The default of two minutes allows
+     * for a queue and a long prompt.
+     */
     FIRST_TOKEN_DEADLINE_MS: milliseconds(120_000),
-    /** how long a stream may be silent before the node counts as dead */
+    /**
+     * In ms. A stream that is silent for longer counts as broken and its node as dead. The default of 45 s is far
+     * longer than a working node pauses between tokens.
+     */
     IDLE_DEADLINE_MS: milliseconds(45_000),
   })
   .check(({ value, issues }) => {
@@ -90,7 +108,7 @@ const Settings = z
       fault('GITHUB_CLIENT_SECRET', 'is not set, but GITHUB_CLIENT_ID is: set both or neither');
     if (clientId === undefined && clientSecret !== undefined)
       fault('GITHUB_CLIENT_ID', 'is not set, but GITHUB_CLIENT_SECRET is: set both or neither');
-    // Test mode takes card 4242…, which anybody can type: in production that would be credit for nothing.
+    // Test mode takes card 4242…, which anybody can type: in production that would give credit for nothing.
     if (key !== undefined && value.ENVIRONMENT === 'production' && !key.includes('_live_'))
       fault('STRIPE_SECRET_KEY', 'is a test key: production needs a live one');
   });
@@ -113,13 +131,13 @@ export interface Config {
   readonly edgeSigningKey: string;
   readonly operatorToken: string;
   readonly sandboxWebhookSecret: string;
-  /** null: top-ups are not paid through Stripe */
+  /** null: top-ups are not paid through Stripe. */
   readonly stripe: StripeSettings | null;
-  /** null: nobody signs in with GitHub */
+  /** null: sign-in with GitHub is not offered. */
   readonly github: GithubSettings | null;
-  /** null: no e-mail is sent */
+  /** null: no e-mail is sent. */
   readonly mailFrom: string | null;
-  /** lines of an address block */
+  /** Lines of an address block. */
   readonly seller: readonly string[];
   readonly trialGrantNanoUsd: NanoUsd;
   readonly holdLeaseMs: number;
@@ -131,7 +149,7 @@ export interface Config {
 
 const parsed = new WeakMap<object, Config>();
 
-/** @throws Error naming each setting that is missing or wrong, and how to set it */
+/** The parsed settings. @throws Error naming each setting that is missing or wrong, and how to set it */
 export function config(env: Env): Config {
   const known = parsed.get(env);
   if (known) return known;

@@ -1,13 +1,13 @@
-/** The provider says that a card was saved: the account has it from now on, in the place of the last one. */
-import { findAutoRecharge, keepCard } from '../db/auto-recharge.ts';
+/** Applies a provider's `card_saved` event: the account has the new card from now on, in place of the last one. */
+import { findAutoRecharge, saveCard } from '../db/auto-recharge.ts';
 import { database } from '../db/client.ts';
 import { addEvent } from '../db/payments.ts';
 import type { Env } from '../env.ts';
 import type { CardSavedEvent, PaymentProvider } from './provider.ts';
 
 /**
- * Only for the account whose customer it is: what else an event may say of who owns a card is not believed.
- * Broken off anywhere, the redelivery goes on: forgetting and keeping are the same twice.
+ * Saves the card if its customer is the account's own; anything else that an event says about a card's owner is not
+ * trusted. If it breaks off anywhere, the redelivery completes it: forgetting and saving a card can be repeated.
  */
 export async function applyCardSaved(
   env: Env,
@@ -19,7 +19,7 @@ export async function applyCardSaved(
   const row = await findAutoRecharge(db, accountId);
   if (row?.provider !== provider.name || row.customerRef !== customerRef) return 'customer_mismatch';
   if (row.methodRef !== null && row.methodRef !== methodRef) await provider.forgetCard(row.methodRef);
-  await keepCard(db, { accountId, provider: provider.name, customerRef, methodRef, methodLabel, nowMs });
+  await saveCard(db, { accountId, provider: provider.name, customerRef, methodRef, methodLabel, nowMs });
   await addEvent(db, { provider: provider.name, eventId, orderId: accountId, receivedAtMs: nowMs });
   return 'saved';
 }

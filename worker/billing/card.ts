@@ -1,4 +1,4 @@
-/** The saved card: typed on the provider's page, kept by its event (card-saved.ts), forgotten when its owner says so. */
+/** The saved card: typed on the provider's page, stored by its event (card-saved.ts), removed when its owner asks. */
 import { dropCard, findAutoRecharge } from '../db/auto-recharge.ts';
 import { database } from '../db/client.ts';
 import type { Env } from '../env.ts';
@@ -6,14 +6,17 @@ import { describeError } from '../lib/describe-error.ts';
 import { customerOf } from './customer.ts';
 import { ProviderError } from './provider.ts';
 import { providerNamed, topUpProvider } from './providers.ts';
-import { syncRechargeWatch } from './recharge/watch.ts';
+import { syncRechargeThreshold } from './recharge/threshold.ts';
 
 interface Request {
   readonly accountId: string;
   readonly nowMs: number;
 }
 
-/** @throws Error when no provider is configured: see `canTopUp` */
+/**
+ * Begins saving a card: the customer is sent to the provider's page.
+ * @throws Error when no provider is configured: see `canTopUp`
+ */
 export async function beginCardSetup(
   env: Env,
   request: Request,
@@ -25,11 +28,11 @@ export async function beginCardSetup(
     const customerRef = await customerOf(env, provider, request);
     return { ok: true, ...(await provider.beginCardSetup({ accountId, customerRef })) };
   } catch (error) {
-    return unavailable('card_setup_failed', accountId, error);
+    return providerUnavailable('card_setup_failed', accountId, error);
   }
 }
 
-/** The provider forgets it first: what it no longer has, nobody can charge. */
+/** Removes the saved card. The provider forgets it first: a card that the provider no longer has cannot be charged. */
 export async function removeCard(
   env: Env,
   { accountId, nowMs }: Request,
@@ -40,15 +43,15 @@ export async function removeCard(
     try {
       await providerNamed(env, row.provider)?.forgetCard(row.methodRef);
     } catch (error) {
-      return unavailable('card_removal_failed', accountId, error);
+      return providerUnavailable('card_removal_failed', accountId, error);
     }
     await dropCard(db, { accountId, methodRef: row.methodRef, nowMs });
   }
-  await syncRechargeWatch(env, accountId);
+  await syncRechargeThreshold(env, accountId);
   return { ok: true };
 }
 
-function unavailable(event: string, accountId: string, error: unknown) {
+function providerUnavailable(event: string, accountId: string, error: unknown) {
   if (!(error instanceof ProviderError)) throw error;
   console.error(JSON.stringify({ event, accountId, error: describeError(error) }));
   return { ok: false, reason: error.code } as const;

@@ -1,6 +1,6 @@
 /**
- * How an operator changes prices: a new version from a time to come, or an end for one. What was charged stays as it
- * was, because a charge names the version that was in force when its request was admitted, and no version changes.
+ * An operator's changes of prices: a new version from a future time on, or an end for one. Past charges stay as they
+ * were, because a charge names the version in force when its request was admitted, and no version changes.
  */
 import { database } from '../db/client.ts';
 import { modelExists } from '../db/nodes.ts';
@@ -12,7 +12,12 @@ import {
   type PriceRow,
   setPriceEnd,
 } from '../db/prices.ts';
-import { type Effect, effectOf, isSurprising, PRICE_NOTICE_MS } from '../domain/price-change.ts';
+import {
+  needsConfirmation,
+  PRICE_NOTICE_MS,
+  priceEffects,
+  type SlotPriceChange,
+} from '../domain/price-change.ts';
 import type { Env } from '../env.ts';
 
 export type PriceRefusal =
@@ -27,23 +32,23 @@ export type PriceRefusal =
   | 'price_unconfirmed';
 
 export type PriceChange =
-  | { ok: true; priceId: string; effects: Effect[] }
-  /** `effects` where it came so far: what is to be confirmed */
-  | { ok: false; reason: PriceRefusal; effects: Effect[] };
+  | { ok: true; priceId: string; effects: SlotPriceChange[] }
+  /** `effects` is filled when the change was computed: it is what the operator has to confirm. */
+  | { ok: false; reason: PriceRefusal; effects: SlotPriceChange[] };
 
-interface Order {
+interface PriceCommand {
   readonly actor: string;
   readonly nowMs: number;
-  /** the model's id, typed; needed for a change that surprises */
+  /** The model's id, typed by the operator; required for a change that `needsConfirmation`. */
   readonly confirm: string;
-  /** only say what it would do */
+  /** true: only report what the change would do. */
   readonly preview: boolean;
 }
 
-export async function addPrice(env: Env, row: NewPrice, order: Order): Promise<PriceChange> {
+/** Adds a version. @returns its id, or why it was refused; a preview writes nothing and has an empty id */
+export async function addPrice(env: Env, row: NewPrice, command: PriceCommand): Promise<PriceChange> {
   const db = database(env);
-  const refuse = (reason: PriceRefusal, effects: Effect[] = []) => ({ ok: false, reason, effects }) as const;
-  if (row.fromMs < order.nowMs + PRICE_NOTICE_MS) return refuse('price_too_soon');
+  if (row.fromMs < command.nowMs + PRICE_NOTICE_MS) return refuse('price_too_soon');
   if (row.tariff === 'batch' && row.dailyFromMinute !== null) return refuse('price_window_batch');
   if (row.dailyFromMinute !== null && row.dailyFromMinute === row.dailyToMinute)
     return refuse('price_window_empty');
@@ -52,32 +57,33 @@ export async function addPrice(env: Env, row: NewPrice, order: Order): Promise<P
   const prices = (await listPrices(db)).filter(({ modelId }) => modelId === row.modelId);
   if (prices.some((each) => isRival(each, row))) return refuse('price_same_instant');
   const draft: PriceRow = { ...row, id: '', toMs: null };
-  const effects = effectOf(prices, [...prices, draft], { tariff: row.tariff, atMs: row.fromMs });
-  if (order.preview) return { ok: true, priceId: '', effects };
-  if (isSurprising(effects) && order.confirm !== row.modelId) return refuse('price_unconfirmed', effects);
+  const effects = priceEffects(prices, [...prices, draft], { tariff: row.tariff, atMs: row.fromMs });
+  if (command.preview) return { ok: true, priceId: '', effects };
+  if (needsConfirmation(effects) && command.confirm !== row.modelId)
+    return refuse('price_unconfirmed', effects);
 
-  const { actor, nowMs } = order;
+  const { actor, nowMs } = command;
   const detail = {
     usd_per_million: [row.cacheHitNanoUsd, row.cacheMissNanoUsd, row.outputNanoUsd]
       .map((each) => each / 1_000)
       .join(' / '),
-    from: new Date(row.fromMs).toISOString(),
+    from: iso(row.fromMs),
   };
   const priceId = await insertPrice(db, row, { atMs: nowMs, actor, detail });
   return priceId === null ? refuse('price_same_instant') : { ok: true, priceId, effects };
 }
 
+/** Ends a version at `toMs`, or moves its end there. A preview writes nothing. */
 export async function endPrice(
   env: Env,
   { priceId, toMs }: { priceId: string; toMs: number },
-  order: Order,
+  command: PriceCommand,
 ): Promise<PriceChange> {
   const db = database(env);
-  const refuse = (reason: PriceRefusal, effects: Effect[] = []) => ({ ok: false, reason, effects }) as const;
-  const soonestMs = order.nowMs + PRICE_NOTICE_MS;
+  const soonestMs = command.nowMs + PRICE_NOTICE_MS;
   const row = await findPrice(db, priceId);
   if (row === null) return refuse('price_not_found');
-  // an end that is nearer than isolates learn of a change has as good as passed
+  // Isolates learn of a change within PRICE_NOTICE_MS: an end nearer than that can no longer be moved.
   if (row.toMs !== null && row.toMs < soonestMs) return refuse('price_ended');
   if (toMs < soonestMs) return refuse('price_too_soon');
   if (toMs <= row.fromMs) return refuse('price_end_before_start');
@@ -85,16 +91,22 @@ export async function endPrice(
   const prices = (await listPrices(db)).filter(({ modelId }) => modelId === row.modelId);
   const others = prices.filter(({ id }) => id !== priceId);
   const open = [...others, { ...row, toMs: null }];
-  const effects = effectOf(open, others, { tariff: row.tariff, atMs: toMs });
-  if (order.preview) return { ok: true, priceId, effects };
-  if (isSurprising(effects) && order.confirm !== row.modelId) return refuse('price_unconfirmed', effects);
+  const effects = priceEffects(open, others, { tariff: row.tariff, atMs: toMs });
+  if (command.preview) return { ok: true, priceId, effects };
+  if (needsConfirmation(effects) && command.confirm !== row.modelId)
+    return refuse('price_unconfirmed', effects);
 
-  const { actor, nowMs } = order;
+  const { actor, nowMs } = command;
   const detail = { to: iso(toMs), was: row.toMs === null ? null : iso(row.toMs) };
   const changed = await setPriceEnd(db, { priceId, toMs, soonestMs }, { atMs: nowMs, actor, detail });
   return changed ? { ok: true, priceId, effects } : refuse('price_ended');
 }
 
+function refuse(reason: PriceRefusal, effects: SlotPriceChange[] = []) {
+  return { ok: false, reason, effects } as const;
+}
+
+/** Two versions of one kind cannot take effect at the same instant. */
 function isRival(known: PriceRow, row: NewPrice): boolean {
   return (
     known.tariff === row.tariff &&

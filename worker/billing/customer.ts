@@ -1,10 +1,13 @@
-/** An account as its provider's customer: made once, when it first goes to one of the provider's pages. */
-import { findAutoRecharge, keepCustomer } from '../db/auto-recharge.ts';
+/** An account as its provider's customer, created once, when the account first goes to one of the provider's pages. */
+import { findAutoRecharge, saveCustomer } from '../db/auto-recharge.ts';
 import { database } from '../db/client.ts';
 import type { Env } from '../env.ts';
 import type { PaymentProvider } from './provider.ts';
 
-/** @throws ProviderError when the provider does not answer */
+/**
+ * The provider's id of the account as a customer; it is created when there is none.
+ * @throws ProviderError when the provider does not answer
+ */
 export async function customerOf(
   env: Env,
   provider: PaymentProvider,
@@ -14,8 +17,8 @@ export async function customerOf(
   const known = await refOf(env, provider, accountId);
   if (known !== null) return known;
   const customerRef = await provider.newCustomer(accountId);
-  await keepCustomer(db, { accountId, provider: provider.name, customerRef, nowMs });
-  // the first one that was kept, should two have been made
+  await saveCustomer(db, { accountId, provider: provider.name, customerRef, nowMs });
+  // Two calls at once may each create a customer; the first one stored is used.
   const kept = await refOf(env, provider, accountId);
   if (kept === null) throw new Error(`account ${accountId} has no customer`);
   return kept;

@@ -5,34 +5,28 @@ import { database } from '../db/client.ts';
 import { existingAccounts } from '../db/existing-accounts.ts';
 import { operatorGrantId } from '../domain/grant-id.ts';
 import { isId } from '../domain/ids.ts';
-import { formatUsd, parseUsd, usd } from '../domain/money.ts';
+import { formatUsd, usd } from '../domain/money.ts';
 import type { Env } from '../env.ts';
+import { DecimalText, usdDecimal } from '../http/usd-text.ts';
 
-/** A slip of the keyboard should not give away more than this at once. */
+/** A typing error should not give away more than this at once. */
 export const GRANT_MAX = usd(10_000);
 
-/** `"20"` and `"0.000000001"` are amounts; exponents, signs and more than nine places are not. */
-const amount = z
-  .string()
-  .regex(
-    /^\d{1,5}(\.\d{1,9})?$/,
-    'must be a string of US dollars such as "20.00", with at most nine decimal places',
-  )
-  .transform(parseUsd)
-  .refine(
+/** An operator's amount in US dollars, above 0 and at most GRANT_MAX, as nano-USD. */
+export const UsdAmount = DecimalText.pipe(
+  usdDecimal(5).refine(
     (value) => value > 0 && value <= GRANT_MAX,
     `must be greater than 0 and at most ${formatUsd(GRANT_MAX)}`,
-  );
-
-export const UsdAmount = z.union([z.string(), z.number().transform(String)]).pipe(amount);
+  ),
+);
 
 export const GrantRequest = z.object({
-  /** names the grant: the same one twice is one grant */
+  /** Identifies the grant: the same one twice is one grant. */
   grant_id: z
     .string()
     .regex(/^[\w.-]{1,64}$/, 'must be 1 to 64 letters, digits, dots, dashes or underscores'),
   amount_usd: UsdAmount,
-  /** why, for the trail */
+  /** The reason, for the audit trail. */
   note: z.string().max(200).optional(),
 });
 
@@ -50,7 +44,7 @@ export async function grantCredit(
     return { ok: false, reason: 'account_not_found' };
   }
   const amountNanoUsd = grant.amount_usd;
-  // First on record, then done: an attempt that breaks off half-way is still seen.
+  // The audit row comes before the grant, so that an attempt which breaks off half-way is still on record.
   await addAudit(db, {
     atMs: nowMs,
     actor,

@@ -1,4 +1,4 @@
-/** Billing's doors: providers' webhooks, and the pages of the embedded sandbox. */
+/** Billing's routes: providers' webhooks, and the pages of the embedded sandbox. */
 import { Hono } from 'hono';
 import type { Env } from '../env.ts';
 import { sandboxCard } from './sandbox/card.tsx';

@@ -1,4 +1,4 @@
-/** An invoice as PDF: one page of A4, in the standard fonts, the same bytes for the same facts. */
+/** An invoice as PDF: one page of A4 in the standard fonts. The same facts give the same bytes. */
 import { PDFDocument, type PDFFont, StandardFonts } from '@cantoo/pdf-lib';
 import { type InvoiceFacts, invoiceName, printable } from '../domain/invoice.ts';
 
@@ -16,12 +16,12 @@ export interface InvoiceWords {
   readonly total: string;
   readonly paid: string;
   readonly order: string;
-  /** as the language writes them */
+  /** Date and amount as the language writes them. */
   readonly dateText: string;
   readonly amountText: string;
 }
 
-/** Points, of which A4 has these; the origin is below left. */
+/** A4 in points; the origin is at the lower left. */
 const [WIDTH, HEIGHT] = [595.28, 841.89];
 const MARGIN = 56;
 const RIGHT = WIDTH - MARGIN;

@@ -1,19 +1,19 @@
-/** The margin of nodes: what they earned and what they cost, by node and bucket. */
+/** The margins of nodes: what each earned and cost, by node and bucket. */
 import { database } from '../db/client.ts';
 import { listMarginNodes, listNodeBuckets, type MarginNode } from '../db/margin.ts';
-import { bucketOf, type MarginSums, NO_WORK, type NodeWork } from '../domain/margin.ts';
+import { type MarginSums, marginOfBucket, NO_WORK, type NodeWork } from '../domain/margin.ts';
 import type { Env } from '../env.ts';
 
-/** Nodes of one page: keeps its queries to a few ten thousand rows, however many nodes there are. */
+/** Nodes per page. Keeps a page's queries to a few ten thousand rows, however many nodes there are. */
 export const NODES_MAX = 25;
 
 export interface MarginQuery {
-  /** starts of the buckets, oldest first */
+  /** Starts of the buckets, oldest first. */
   readonly starts: readonly number[];
   readonly bucketMs: number;
-  /** null: all nodes */
+  /** null: all nodes. */
   readonly nodeId: string | null;
-  /** from 0 */
+  /** Counts from 0. */
   readonly page: number;
   readonly nowMs: number;
   readonly gpusOf: (hardware: string) => number;
@@ -27,9 +27,9 @@ export interface MarginCell {
 
 export interface Margins {
   readonly nodes: readonly MarginNode[];
-  /** node by node, oldest bucket first; none for a time at which the node was not there */
+  /** Grouped by node, oldest bucket first; there is none for a time at which the node was not enrolled. */
   readonly cells: readonly MarginCell[];
-  /** another page follows */
+  /** Whether another page follows. */
   readonly hasMore: boolean;
 }
 
@@ -41,23 +41,23 @@ export async function readMargins(env: Env, query: MarginQuery): Promise<Margins
   const found = await listMarginNodes(db, which);
   const nodes = found.slice(0, NODES_MAX);
   const rows = await listNodeBuckets(db, { nodeIds: nodes.map(({ id }) => id), fromMs, bucketMs });
-  const works = new Map<string, NodeWork>();
+  const workByBucket = new Map<string, NodeWork>();
   for (const row of rows) {
-    const name = `${row.nodeId} ${row.bucketMs}`;
-    works.set(name, both(works.get(name) ?? NO_WORK, row));
+    const key = `${row.nodeId} ${row.bucketMs}`;
+    workByBucket.set(key, sumOf(workByBucket.get(key) ?? NO_WORK, row));
   }
   const cells = nodes.flatMap((node) =>
     starts.flatMap((startMs): MarginCell[] => {
       const span = { fromMs: startMs, toMs: Math.min(startMs + bucketMs, nowMs) };
-      const work = works.get(`${node.id} ${startMs}`);
-      const sums = bucketOf({ ...node, gpus: gpusOf(node.hardware) }, span, work ?? NO_WORK);
+      const work = workByBucket.get(`${node.id} ${startMs}`);
+      const sums = marginOfBucket({ ...node, gpus: gpusOf(node.hardware) }, span, work ?? NO_WORK);
       return work || sums.enrolledMs > 0 ? [{ node, bucketMs: startMs, sums }] : [];
     }),
   );
   return { nodes, cells, hasMore: found.length > NODES_MAX };
 }
 
-function both(a: NodeWork, b: NodeWork): NodeWork {
+function sumOf(a: NodeWork, b: NodeWork): NodeWork {
   return {
     requests: a.requests + b.requests,
     completionTokens: a.completionTokens + b.completionTokens,

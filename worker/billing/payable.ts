@@ -1,4 +1,4 @@
-/** What may be paid at once, by hand or by a saved card, and in what. */
+/** Bounds and currency of a single payment, whether a person makes it or a saved card is charged. */
 import { usd } from '../domain/money.ts';
 import { NANO_PER_CENT } from './provider.ts';
 
@@ -8,7 +8,7 @@ export const TOP_UP_MIN = usd(5);
 /** Above this a stolen card or a slip of the keyboard costs too much; larger sums are invoiced. */
 export const TOP_UP_MAX = usd(5_000);
 
-/** Whole cents within the bounds. */
+/** Whether an amount is whole cents within the bounds. */
 export function isPayable(amountNanoUsd: number): boolean {
   return (
     Number.isSafeInteger(amountNanoUsd) &&

@@ -1,4 +1,4 @@
-/** The letter that says a payment has arrived, to those who pay for the account. */
+/** The e-mail that confirms a payment, to the account's owners and billing members. */
 import { database } from '../db/client.ts';
 import { invoiceOfOrder } from '../db/invoices.ts';
 import { noticeAddresses } from '../db/notices.ts';
@@ -18,6 +18,6 @@ export async function sendPaymentReceipt(env: Env, order: PaymentOrder, nowMs: n
   const url = `${config(env).publicOrigin}/billing/invoices/${invoice}`;
   const post = { kind: 'receipt', url, invoice, amountNanoUsd: nanoUsd(row.amountNanoUsd) } as const;
   const addresses = await noticeAddresses(db, order.accountId);
-  // whoever never chose a language gets the first
+  // The addresses come without a language, so all get the first locale.
   await Promise.all(addresses.map((to) => sendAccountEmail(env, { to, locale: LOCALES[0], post }, nowMs)));
 }

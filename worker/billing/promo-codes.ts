@@ -1,6 +1,6 @@
 /**
- * Promo codes: an operator makes them, an account redeems each once. D1 decides who gets one of those that are left,
- * then the Wallet gives the credit. A redemption that broke off between the two is completed by redeeming again.
+ * Promo codes: an operator creates them, an account redeems each once. D1 decides who gets one of those that are
+ * left, then the Wallet credits it. A redemption that broke off between the two is completed by redeeming again.
  */
 import { database } from '../db/client.ts';
 import {
@@ -17,11 +17,11 @@ import type { Env } from '../env.ts';
 import { Throttle, type ThrottleRule } from '../lib/throttle.ts';
 
 export const PROMO_CODE = /^[A-Z0-9-]{4,32}$/;
-/** A slip of the keyboard should not give away more than this to each who redeems. */
+/** A typing error should not give away more than this to each account that redeems the code. */
 export const PROMO_AMOUNT_MAX = usd(1_000);
 export const PROMO_REDEMPTIONS_MAX = 1_000_000;
 
-/** Enough for a code copied wrongly a few times, hopeless for guessing. Counted an account, within one isolate. */
+/** Enough for a code mistyped a few times, hopeless for guessing. Counted per account, within one isolate. */
 const ATTEMPTS: ThrottleRule = { attempts: 10, windowMs: 600_000 };
 const throttle = new Throttle();
 
@@ -49,13 +49,13 @@ export async function createPromoCode(
 }
 
 export type Redemption =
-  /** `before`: the account had redeemed it earlier; its credit is there all the same */
+  /** `before`: the account had already redeemed it; its credit exists all the same. */
   | { ok: true; entry: Entry; before: boolean }
-  /** an unknown code and an expired one are one: nobody learns by guessing which codes there were */
+  /** Unknown and expired codes have the same reason, so that guessing does not reveal which codes there were. */
   | { ok: false; reason: 'promo_unknown' | 'promo_used_up' }
   | { ok: false; reason: 'too_many_attempts'; retryAfterMs: number };
 
-/** @param typed as a person typed it: case and spaces around it do not count */
+/** Redeems a code. @param typed as a person typed it: case and surrounding spaces do not count */
 export async function redeemPromoCode(
   env: Env,
   { accountId, typed, nowMs }: { accountId: string; typed: string; nowMs: number },
@@ -69,7 +69,7 @@ export async function redeemPromoCode(
 
   const before = await hasRedeemed(db, { code, accountId });
   if (!before && !(await takeRedemption(db, { code, accountId, nowMs }))) {
-    // of two forms sent at once one finds that the other has taken it
+    // Of two forms sent at once, one finds that the other has taken the redemption.
     if (!(await hasRedeemed(db, { code, accountId })))
       return { ok: false, reason: isOver(known, nowMs) ? 'promo_unknown' : 'promo_used_up' };
   }

@@ -1,29 +1,30 @@
 /**
- * What Tollgate asks of a payment provider: pages to send the customer to, charges of a card that was saved there, and
- * signed events about what happened. Credit comes from an event only, so a provider is as trustworthy as its signature.
+ * The interface to a payment provider: pages to send the customer to, charges of a card that was saved there, and
+ * signed events about what happened. Credit comes from an event only, so a provider is as trustworthy as its
+ * signature.
  */
 
 import type { PaymentOrder } from '../db/payments.ts';
-import type { DeclineReason } from '../domain/decline.ts';
+import type { DeclineReason } from '../domain/decline-reasons.ts';
 import type { NanoUsd } from '../domain/money.ts';
 
-/** Providers count in cents, so an order must be whole cents to be compared exactly. */
+/** Nano-USD in a cent. Providers count in cents, so an order must be whole cents to be compared exactly. */
 export const NANO_PER_CENT = 10_000_000;
 
 export interface CheckoutOrder {
-  /** also the provider's idempotency key: the same order begun twice is one checkout */
+  /** Also the provider's idempotency key: the same order begun twice is one checkout. */
   readonly orderId: string;
   readonly amountNanoUsd: NanoUsd;
   readonly currency: string;
-  /** who pays, as the provider calls them: tax id and address that are typed once stay with them */
+  /** The provider's id of the payer; a tax id and address that were typed once stay with it. */
   readonly customerRef: string;
-  /** printed on the invoice; null: none */
+  /** Printed on the invoice; null: none. */
   readonly purchaseOrder: string | null;
 }
 
-/** A saved card that is to be charged while nobody is there to be asked. */
+/** A charge of a saved card without a person present. */
 export interface CardCharge {
-  /** also the provider's idempotency key: the same order charged twice is one charge */
+  /** Also the provider's idempotency key: the same order charged twice is one charge. */
   readonly orderId: string;
   readonly amountNanoUsd: NanoUsd;
   readonly currency: string;
@@ -31,41 +32,43 @@ export interface CardCharge {
   readonly methodRef: string;
 }
 
-/** pending: the bank agreed or is still asked, and the event will say so; declined: no money moved nor will */
+/**
+ * `pending`: the bank agreed or is still deciding, and an event will report it; `declined`: no money moved nor will.
+ */
 export type ChargeState = { state: 'pending' } | { state: 'declined'; why: DeclineReason };
 
-/** The payment that an event is about, to be compared with the order before anything is done. */
-interface OfPayment {
-  /** the provider's own id of the event, the same at every delivery */
+/** The payment that an event is about, which is compared with the order before anything is done. */
+interface PaymentFacts {
+  /** The provider's own id of the event, the same at every delivery. */
   readonly eventId: string;
   readonly orderId: string;
-  /** what was to be paid, in the currency's smallest unit, as providers count it */
+  /** The amount to be paid, in the currency's smallest unit, as providers count it. */
   readonly amountCents: number;
-  /** ISO 4217, upper case */
+  /** ISO 4217, upper case. */
   readonly currency: string;
 }
 
-/** An event about an attempt to pay: it fits orders of its own kind only. */
-interface OfAttempt extends OfPayment {
+/** An event about an attempt to pay, which applies to orders of its own kind only. */
+interface AttemptFacts extends PaymentFacts {
   readonly orderKind: PaymentOrder['kind'];
 }
 
-/** What an event says, in words that every provider can be translated into. */
+/** A provider's event in terms that every provider can be translated into. */
 export type PaymentEvent =
-  /** nothing that credit depends on */
+  /** An event that credit does not depend on. */
   | { readonly kind: 'other'; readonly eventId: string }
-  /** the money is there; `charge`: of a card that was saved, and not yet invoiced */
-  | (OfAttempt & { readonly kind: 'paid'; readonly charge: ChargeRef | null })
-  /** it is not; a checkout stays open for another card */
-  | (OfAttempt & { readonly kind: 'declined'; readonly why: DeclineReason })
-  /** it will not be paid any more */
-  | (OfAttempt & { readonly kind: 'closed' })
-  /** where the customer reads the invoice of what was paid */
-  | (OfPayment & { readonly kind: 'invoiced'; readonly invoiceUrl: string })
+  /** The money arrived. `charge` is set for a saved card's charge, which has no invoice yet. */
+  | (AttemptFacts & { readonly kind: 'paid'; readonly charge: ChargeRef | null })
+  /** The attempt failed; a checkout stays open for another card. */
+  | (AttemptFacts & { readonly kind: 'declined'; readonly why: DeclineReason })
+  /** The order can no longer be paid. */
+  | (AttemptFacts & { readonly kind: 'closed' })
+  /** The payment's invoice can be read at `invoiceUrl`. */
+  | (PaymentFacts & { readonly kind: 'invoiced'; readonly invoiceUrl: string })
   | CardSavedEvent
   | ReversalEvent;
 
-/** The provider's ids of a charge that succeeded and of who paid it. */
+/** The provider's ids of a charge that succeeded and of its payer. */
 export interface ChargeRef {
   readonly paymentRef: string;
   readonly customerRef: string;
@@ -78,18 +81,18 @@ export interface CardSavedEvent {
   readonly accountId: string;
   readonly customerRef: string;
   readonly methodRef: string;
-  /** as a person knows it: `Visa …4242` */
+  /** As a person recognises it: `Visa …4242`. */
   readonly methodLabel: string;
 }
 
-/** The provider took money back, or gave it again after that. */
-export interface ReversalEvent extends OfPayment {
+/** The provider took money back, or returned it after that. */
+export interface ReversalEvent extends PaymentFacts {
   readonly kind: 'reversed';
-  /** the provider's id of what did it: a charge (its refunds together), a refund that failed, a dispute */
+  /** The provider's id of the source: a charge (its refunds together), a refund that failed, or a dispute. */
   readonly source: string;
-  /** all that `source` has taken so far, not only now; below zero for a refund that failed */
+  /** The total that `source` has taken so far, not only this time; below zero for a refund that failed. */
   readonly reversedCents: number;
-  /** true: it was given back for good, whatever a late event still says */
+  /** true: it was given back for good, whatever a late event still says. */
   readonly returned: boolean;
 }
 
@@ -102,42 +105,52 @@ export type WebhookFault =
 
 export type VerifiedWebhook = { ok: true; event: PaymentEvent } | { ok: false; reason: WebhookFault };
 
-/** Every call throws `ProviderError` when the provider cannot be reached, refuses, or its answer was lost. */
+/**
+ * A payment provider. Every call throws `ProviderError` when the provider cannot be reached, refuses, or its answer
+ * was lost.
+ */
 export interface PaymentProvider {
-  /** in webhook paths and order rows; never changes */
+  /** Appears in webhook paths and order rows, so it never changes. */
   readonly name: string;
-  /** the largest event that it may send */
+  /** Size limit of its events, in bytes. */
   readonly eventBytesMax: number;
-  /** @returns the provider's id of the account as a customer; asked twice it is one customer */
+  /** Creates the account's customer. @returns the provider's id of it; repeated calls return one customer */
   newCustomer(accountId: string): Promise<string>;
-  /** @returns where to send the customer's browser */
+  /** Begins a checkout. @returns where to send the customer's browser */
   beginCheckout(order: CheckoutOrder): Promise<{ redirectUrl: string }>;
-  /** Where a card is typed and kept without paying. @returns where to send the customer's browser */
+  /** Begins saving a card without paying. @returns where to send the customer's browser */
   beginCardSetup(of: { accountId: string; customerRef: string }): Promise<{ redirectUrl: string }>;
-  /** Forgets a saved card; one that is forgotten already is no error. */
+  /** Forgets a saved card; a card that is forgotten already is no error. */
   forgetCard(methodRef: string): Promise<void>;
-  /** When it throws, the card may have been charged all the same: ask again with the same order, or look it up. */
+  /**
+   * Charges a saved card. When it throws, the card may have been charged all the same: call it again with the same
+   * order, or look the charge up.
+   */
   chargeCard(charge: CardCharge): Promise<ChargeState>;
-  /** What became of a charge whose answer was lost; null: it never came to one. */
+  /** Looks up a charge whose answer was lost; null: the charge was never made. */
   findCharge(of: { orderId: string; customerRef: string; createdAtMs: number }): Promise<ChargeState | null>;
-  /** Writes the invoice of a charge that succeeded; repeated it is one. Its address comes by an `invoiced` event. */
+  /**
+   * Issues the invoice of a charge that succeeded; repeated calls issue one. Its URL arrives in an `invoiced` event.
+   */
   writeInvoice(paid: Omit<CardCharge, 'methodRef'> & { paymentRef: string }): Promise<void>;
   /**
-   * @param delivery the body's bytes exactly as they came: the signature is over them
-   * @throws when the event is genuine but the provider had to be asked about it and did not answer: deliver it again
+   * Verifies an event's signature and translates it.
+   * @param delivery the body's bytes exactly as they arrived: the signature is over them
+   * @throws when the event is genuine but the provider had to be asked about it and did not answer: it must be
+   * redelivered
    */
-  verifyWebhook(delivery: Delivery): Promise<VerifiedWebhook>;
+  verifyWebhook(delivery: WebhookDelivery): Promise<VerifiedWebhook>;
 }
 
-export interface Delivery {
+export interface WebhookDelivery {
   readonly headers: Headers;
   readonly body: Uint8Array;
   readonly nowMs: number;
 }
 
-/** A call to a provider that failed. Its message tells an operator where to look, and nothing that was sent. */
+/** A failed call to a provider. Its message tells an operator where to look, and nothing that was sent. */
 export abstract class ProviderError extends Error {
   readonly code = 'provider_unavailable';
-  /** false: the same call will not be answered otherwise, until an operator or the customer changes something */
-  abstract readonly passing: boolean;
+  /** false: the same call will fail again until an operator or the customer changes something. */
+  abstract readonly retryable: boolean;
 }

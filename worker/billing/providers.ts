@@ -1,10 +1,13 @@
-/** The payment providers that are in use: the first for new top-ups, and every one whose events are still believed. */
+/** The configured payment providers: the first is used for new top-ups; events are accepted from all of them. */
 import { config, type Env } from '../env.ts';
 import type { PaymentProvider } from './provider.ts';
 import { sandboxProvider } from './sandbox/sandbox.ts';
 import { stripeProvider } from './stripe/stripe.ts';
 
-/** The sandbox moves no money, so in production it would hand out credit for a click: there it does not exist. */
+/**
+ * All configured providers. The sandbox moves no money and would give away credit for a click, so it does not exist
+ * in production.
+ */
 export function providersOf(env: Env): readonly PaymentProvider[] {
   const { publicOrigin, stripe, development } = config(env);
   return [
@@ -13,7 +16,7 @@ export function providersOf(env: Env): readonly PaymentProvider[] {
   ];
 }
 
-/** The provider of new top-ups; null while none is configured. */
+/** The provider of new top-ups; null: none is configured. */
 export function topUpProvider(env: Env): PaymentProvider | null {
   return providersOf(env)[0] ?? null;
 }

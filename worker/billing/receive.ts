@@ -1,4 +1,6 @@
-/** What a provider's event does: nothing before its signature is right and it fits its order, everything once. */
+/**
+ * Applies providers' events: nothing before the signature is right and the event fits its order, and everything once.
+ */
 import { database } from '../db/client.ts';
 import {
   addEvent,
@@ -14,10 +16,10 @@ import type { Env } from '../env.ts';
 import { applyCardSaved } from './card-saved.ts';
 import { sendPaymentReceipt } from './payment-receipt-email.ts';
 import {
-  type Delivery,
   NANO_PER_CENT,
   type PaymentEvent,
   type PaymentProvider,
+  type WebhookDelivery,
   type WebhookFault,
 } from './provider.ts';
 import { applyDecline } from './recharge/decline.ts';
@@ -43,8 +45,15 @@ type Applied = 'duplicate' | 'noted' | 'credited' | 'reversed' | 'saved' | (type
 
 export type Received = { ok: true; result: string } | { ok: false; reason: EventRefusal };
 
-/** @throws whatever is down (a Wallet, D1, the provider's API): the provider is to deliver it again */
-export async function receive(env: Env, provider: PaymentProvider, delivery: Delivery): Promise<Received> {
+/**
+ * Verifies and applies one delivery.
+ * @throws when a Wallet, D1 or the provider's API is down: the provider is to deliver the event again
+ */
+export async function receive(
+  env: Env,
+  provider: PaymentProvider,
+  delivery: WebhookDelivery,
+): Promise<Received> {
   const verified = await provider.verifyWebhook(delivery);
   if (!verified.ok) return verified;
   const { event } = verified;
@@ -53,17 +62,17 @@ export async function receive(env: Env, provider: PaymentProvider, delivery: Del
   const db = database(env);
   if (event.kind === 'card_saved') {
     const known = await isEventKnown(db, { provider: provider.name, eventId: event.eventId });
-    return answer(known ? 'duplicate' : await applyCardSaved(env, provider, { event, nowMs }));
+    return resultOf(known ? 'duplicate' : await applyCardSaved(env, provider, { event, nowMs }));
   }
   const order = await findOrder(db, event.orderId);
   if (order === null) return { ok: false, reason: 'order_unknown' };
   const reason = mismatch(event, order, provider.name);
   return reason !== null
     ? { ok: false, reason }
-    : answer(await apply(env, provider, { event, order, nowMs }));
+    : resultOf(await apply(env, provider, { event, order, nowMs }));
 }
 
-function answer(result: Applied): Received {
+function resultOf(result: Applied): Received {
   const reason = REFUSED.find((each) => each === result);
   return reason === undefined ? { ok: true, result } : { ok: false, reason };
 }
@@ -76,10 +85,11 @@ function mismatch(event: OrderEvent, order: PaymentOrder, provider: string): Eve
 }
 
 /**
- * Exactly one credit, wherever it breaks off: the Wallet is told before the event is remembered, and it takes an order
- * or a step once. Broken off before the Wallet: nothing happened, the redelivery credits. Between the Wallet and D1: the
- * redelivery finds no event, asks the Wallet again, which answers with the entry it has, and D1 catches up. After D1:
- * the redelivery is known by its id. Were the event remembered first, a break in between would lose the credit.
+ * Credits exactly once, wherever it breaks off: the Wallet is called before the event is stored, and it takes an
+ * order or a step once. If it breaks off before the Wallet, nothing happened and the redelivery credits. Between the
+ * Wallet and D1, the redelivery finds no event and calls the Wallet again, which returns the entry it has, and D1
+ * catches up. After D1, the redelivery is recognised by its id. If the event were stored first, a break in between
+ * would lose the credit.
  */
 async function apply(
   env: Env,
@@ -90,14 +100,14 @@ async function apply(
   const { eventId } = event;
   const row = { provider: provider.name, eventId, orderId: order.id, receivedAtMs: nowMs };
   const known = await isEventKnown(db, row);
-  // The invoice comes last, so of a known event it is all that can be missing.
+  // The invoice comes last, so for a known event it is the only thing that can be missing.
   if (event.kind === 'paid' && event.charge !== null && known)
     return invoiceRecharge(provider, { order, charge: event.charge, nowMs }, 'duplicate');
   if (known) return 'duplicate';
   switch (event.kind) {
     case 'declined':
       if (order.kind === 'recharge') await applyDecline(env, { order, why: event.why, event: row, nowMs });
-      // Leaves a checkout as it is: open for another card, or paid when the decline comes late.
+      // A declined checkout stays as it is: open for another card, or paid when the decline arrives late.
       else await addEvent(db, row);
       return 'noted';
     case 'closed':
@@ -115,7 +125,7 @@ async function apply(
       return invoiceRecharge(provider, { order, charge: event.charge, nowMs }, 'credited');
     }
     case 'reversed':
-      // Before its credit there is nothing to take back from: the provider keeps it and comes again.
+      // Before the credit there is nothing to take back: the provider keeps the event and sends it again.
       if (order.state !== 'paid') return 'order_not_credited';
       await applyReversal(env, db, { event, order, nowMs });
       await addEvent(db, row);

@@ -1,10 +1,13 @@
-/** The two witnesses side by side, for the operator: open findings, tokens by node, and how far receipts are behind. */
+/**
+ * Billing and receipts side by side, for the operator: open findings, tokens by node, and how far receipts lag
+ * behind.
+ */
 import { database } from '../db/client.ts';
 import {
   type CountedTokens,
   closeDrift,
-  countedSince,
-  type DriftName,
+  countedTokensSince,
+  type DriftKey,
   type DriftRow,
   findOpenDrift,
   listOpenDrift,
@@ -23,7 +26,7 @@ export const DRIFT_KINDS = [
   'double',
 ] as const satisfies readonly DriftKind[];
 
-/** Enough to see what kind of trouble it is; closing some shows the next. */
+/** Enough to see what kind of problem it is; closing some shows the next. */
 const FINDINGS_SHOWN = 100;
 const DAY_MS = 86_400_000;
 
@@ -31,10 +34,10 @@ export interface Reconciliation {
   readonly findings: readonly DriftRow[];
   readonly nodes: readonly NodeRow[];
   readonly counted: readonly CountedTokens[];
-  /** midnight, UTC */
+  /** Midnight, UTC. */
   readonly countedSinceMs: number;
   readonly newest: readonly NewestReceipt[];
-  /** billed requests whose receipt has not come yet */
+  /** Billed requests whose receipt has not arrived yet. */
   readonly waiting: number;
 }
 
@@ -44,7 +47,7 @@ export async function readReconciliation(env: Env, nowMs: number): Promise<Recon
   const [findings, nodes, counted, newest, { waiting }] = await Promise.all([
     listOpenDrift(db, FINDINGS_SHOWN),
     listNodes(db),
-    db.all<CountedTokens>(countedSince(countedSinceMs)),
+    db.all<CountedTokens>(countedTokensSince(countedSinceMs)),
     db.all<NewestReceipt>(newestReceipts()),
     db.get<{ waiting: number }>(waitingReceipts()),
   ]);
@@ -52,18 +55,18 @@ export async function readReconciliation(env: Env, nowMs: number): Promise<Recon
 }
 
 /**
- * Closes a finding with the words of whoever looked into it.
+ * Closes a finding with the note of the operator who looked into it.
  * @returns false when it is not open: explained by a late receipt, closed before, or never found
  */
 export async function closeFinding(
   env: Env,
-  order: { name: DriftName; note: string; actor: string; nowMs: number },
+  order: { key: DriftKey; note: string; actor: string; nowMs: number },
 ): Promise<boolean> {
-  const { name, note, actor, nowMs } = order;
+  const { key, note, actor, nowMs } = order;
   const db = database(env);
-  const found = await findOpenDrift(db, name);
+  const found = await findOpenDrift(db, key);
   if (found === null) return false;
-  const detail = { kind: name.kind, node: name.nodeId || null, note };
-  const entry = { atMs: nowMs, actor, action: 'drift.closed', subject: name.requestId, detail };
-  return closeDrift(db, { name, nowMs, entry });
+  const detail = { kind: key.kind, node: key.nodeId || null, note };
+  const entry = { atMs: nowMs, actor, action: 'drift.closed', subject: key.requestId, detail };
+  return closeDrift(db, { key, nowMs, entry });
 }

@@ -1,4 +1,4 @@
-/** A top-up begins: an order is written, then the customer is sent to the provider's page. No credit comes from here. */
+/** Begins a top-up: stores an order, then sends the customer to the provider's page. No credit comes from here. */
 import { database } from '../db/client.ts';
 import { addOrder } from '../db/payments.ts';
 import { newId } from '../domain/ids.ts';
@@ -13,10 +13,10 @@ import { topUpProvider } from './providers.ts';
 export type TopUpResult =
   | { ok: true; redirectUrl: string }
   | { ok: false; reason: 'amount_out_of_bounds'; minNanoUsd: NanoUsd; maxNanoUsd: NanoUsd }
-  /** the payment provider did not answer or refused: trying again can help */
+  /** The payment provider did not answer or refused; a retry may succeed. */
   | { ok: false; reason: 'provider_unavailable' };
 
-/** Whether there is anybody to pay through: a page asks before it offers the form. */
+/** Whether a payment provider is configured: a page checks this before it offers the form. */
 export function canTopUp(env: Env): boolean {
   return topUpProvider(env) !== null;
 }
@@ -41,7 +41,7 @@ export async function beginTopUp(
     amountNanoUsd: nanoUsd(amountNanoUsd),
     currency: CURRENCY,
   };
-  // The order first: an event about an order that is not there yet would be refused for good.
+  // The order is stored first: an event about an unknown order would be refused for good.
   await addOrder(database(env), {
     id: order.orderId,
     accountId,

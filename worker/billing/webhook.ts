@@ -1,4 +1,4 @@
-/** Providers' events come in here, and nowhere else does paid credit come from. */
+/** The webhook endpoint for providers' events, the only source of paid credit. */
 import { type Context, Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import type { Env } from '../env.ts';
@@ -9,7 +9,7 @@ import { type EventRefusal, receive } from './receive.ts';
 type WebhookRefusal = EventRefusal | 'provider_unknown' | 'body_too_large';
 
 /**
- * What stays wrong however often it is sent is 4xx. What gets better is 5xx, on which providers deliver again: a
+ * Faults that a redelivery cannot fix are 4xx. Those that it can fix are 5xx, on which providers deliver again: a
  * refund that overtook its payment, and everything that is thrown (a Wallet, D1 or a provider's API that is down).
  */
 const STATUS = {
@@ -49,7 +49,7 @@ webhook.post(
   },
 );
 
-/** Logged by reason alone: what an unknown sender wrote is in no log. */
+/** Logs the reason alone: content from an unknown sender must not get into a log. */
 function refuse(c: Context, reason: WebhookRefusal) {
   console.warn('webhook_refused', reason);
   const advice =

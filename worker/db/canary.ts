@@ -17,10 +17,10 @@ export interface CanaryStanding {
   /** When it last entered the state `canary`. */
   readonly sinceMs: number;
   /** The newest first, and no more than the decision needs. */
-  readonly tries: readonly CanaryAttempt[];
+  readonly attempts: readonly CanaryAttempt[];
 }
 
-/** Reads what decides whether a node is to be tried now. */
+/** Reads what decides whether a node's next attempt is due. */
 export async function canaryStanding(db: Database, nodeId: string): Promise<CanaryStanding> {
   const [states, since, rows] = await db.batch([
     db.select({ state: node.state }).from(node).where(eq(node.id, nodeId)),
@@ -34,21 +34,25 @@ export async function canaryStanding(db: Database, nodeId: string): Promise<Cana
           inArray(audit.action, ['node.enrolled', 'node.canary', 'node.engine_changed']),
         ),
       ),
-    newestTries(db, nodeId).limit(ATTEMPTS_CONSIDERED),
+    newestAttempts(db, nodeId).limit(ATTEMPTS_CONSIDERED),
   ]);
-  return { state: states[0]?.state ?? null, sinceMs: since[0]?.atMs ?? 0, tries: rows.map(toTry) };
+  return {
+    state: states[0]?.state ?? null,
+    sinceMs: since[0]?.atMs ?? 0,
+    attempts: rows.map(toCanaryAttempt),
+  };
 }
 
 /**
- * Begins a try, unless the node has left the state `canary` or another caller began one after `newest` was read.
+ * Begins an attempt, unless the node has left the state `canary` or another caller began one after `newest` was read.
  * @returns whether this call began it
  */
-export async function beginTry(
+export async function beginCanaryAttempt(
   db: Database,
   begun: { requestId: string; nodeId: string; atMs: number; newest: CanaryAttempt | undefined },
 ): Promise<boolean> {
   const { requestId, nodeId, atMs, newest } = begun;
-  const newestNow = newestTries(db, nodeId).limit(1).as('newest');
+  const newestNow = newestAttempts(db, nodeId).limit(1).as('newest');
   const inserted = await db.insert(canary).select(
     sql`select ${requestId}, ${nodeId}, ${atMs}, null, null, null
       where exists (select 1 from ${node} where ${node.id} = ${nodeId} and ${node.state} = 'canary')
@@ -57,8 +61,8 @@ export async function beginTry(
   return inserted.meta.changes === 1;
 }
 
-/** Records what the edge observed, or that it timed out. A try that has ended stays as it is. */
-export async function recordTry(
+/** Records what the edge observed, or that it timed out. An attempt that has ended stays as it is. */
+export async function recordCanaryAttempt(
   db: Database,
   requestId: string,
   found: { usage?: Usage | null; fault: CanaryFault | null },
@@ -70,10 +74,10 @@ export async function recordTry(
 }
 
 /**
- * For a batch: ends the node's open tries when the statement just before changed exactly one row, because they say
- * nothing about the node any more.
+ * For a batch: ends the node's open attempts when the statement just before it changed exactly one row, because they
+ * say nothing about the node any more.
  */
-export function endOpenTriesIfChanged(db: Database, nodeId: string, fault: CanaryFault) {
+export function endOpenCanaryAttemptsIfChanged(db: Database, nodeId: string, fault: CanaryFault) {
   return db
     .update(canary)
     .set({ fault })
@@ -81,10 +85,11 @@ export function endOpenTriesIfChanged(db: Database, nodeId: string, fault: Canar
 }
 
 /**
- * Passes a try whose receipt agreed: the node becomes active if it is still a canary and this try is still open.
+ * Passes an attempt whose receipt agreed: the node becomes active if it is still a canary and this attempt is still
+ * open.
  * @returns whether this call activated it
  */
-export async function passTry(
+export async function passCanaryAttempt(
   db: Database,
   { requestId, nodeId, entry }: { requestId: string; nodeId: string; entry: AuditEntry },
 ): Promise<boolean> {
@@ -103,8 +108,8 @@ export async function passTry(
   return activated.meta.changes === 1;
 }
 
-/** Finds tries by the ids of their second requests. */
-export async function findTries(
+/** Finds attempts by the ids of their second requests. */
+export async function findCanaryAttempts(
   db: Database,
   requestIds: readonly string[],
 ): Promise<Map<string, CanaryAttempt>> {
@@ -112,11 +117,11 @@ export async function findTries(
     .select()
     .from(canary)
     .where(sql`${canary.requestId} in (select value from json_each(${JSON.stringify(requestIds)}))`);
-  return new Map(rows.map((row) => [row.requestId, toTry(row)]));
+  return new Map(rows.map((row) => [row.requestId, toCanaryAttempt(row)]));
 }
 
-/** The newest try of each node that was ever tried, by node id. */
-export async function lastTries(db: Database, nowMs: number): Promise<Map<string, CanaryAttempt>> {
+/** The newest attempt of each node that was ever tested, by node id. */
+export async function latestCanaryAttempts(db: Database, nowMs: number): Promise<Map<string, CanaryAttempt>> {
   const rows = await db
     .select({ canary })
     .from(node)
@@ -125,10 +130,10 @@ export async function lastTries(db: Database, nowMs: number): Promise<Map<string
       sql`${canary.requestId} = (select c.request_id from canary as c where c.node_id = ${node.id}
         order by c.at_ms desc, c.request_id desc limit 1)`,
     );
-  return new Map(rows.map((row) => [row.canary.nodeId, asOf(toTry(row.canary), nowMs)]));
+  return new Map(rows.map((row) => [row.canary.nodeId, asOf(toCanaryAttempt(row.canary), nowMs)]));
 }
 
-function newestTries(db: Database, nodeId: string) {
+function newestAttempts(db: Database, nodeId: string) {
   return db
     .select()
     .from(canary)
@@ -137,6 +142,6 @@ function newestTries(db: Database, nodeId: string) {
 }
 
 /** The column is plain text; only this file writes it, and only with CanaryFault values. */
-function toTry({ fault, ...row }: CanaryRow): CanaryAttempt {
+function toCanaryAttempt({ fault, ...row }: CanaryRow): CanaryAttempt {
   return { ...row, fault: fault as CanaryFault | null };
 }

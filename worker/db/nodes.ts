@@ -2,7 +2,7 @@
 import { and, desc, eq, gt, isNull, ne, or, sql } from 'drizzle-orm';
 import type { NodeState } from '../domain/node.ts';
 import { type AuditEntry, addAudit, addAuditIfChanged } from './audit.ts';
-import { endOpenTriesIfChanged } from './canary.ts';
+import { endOpenCanaryAttemptsIfChanged } from './canary.ts';
 import type { Database } from './client.ts';
 import { joinToken, model, node } from './schema.ts';
 
@@ -82,7 +82,7 @@ export async function useJoinToken(
 }
 
 /**
- * Changes a node's state if it is still in the state `from`. Its open canary tries end with it.
+ * Changes a node's state if it is still in the state `from`. Its open canary attempts end with it.
  * @returns whether this call changed it
  */
 export async function changeNodeState(
@@ -96,14 +96,14 @@ export async function changeNodeState(
       .set({ state: to })
       .where(and(eq(node.id, nodeId), eq(node.state, from))),
     addAuditIfChanged(db, entry),
-    endOpenTriesIfChanged(db, nodeId, 'withdrawn'),
+    endOpenCanaryAttemptsIfChanged(db, nodeId, 'withdrawn'),
   ]);
   return changed.meta.changes === 1;
 }
 
 /**
- * Records a changed engine version and the state that follows from it. Open canary tries end, because they tested the
- * previous engine.
+ * Records a changed engine version and the state that follows from it. Open canary attempts end, because they tested
+ * the previous engine.
  * @param engine.entries audit rows: of the new engine, then of the new state if it differs
  * @returns whether this call changed it: false when the versions are already stored or the node is not in the state
  * `from`
@@ -125,7 +125,7 @@ export async function changeEngine(
       .set({ engineVersion, weightVersion, state: to })
       .where(and(eq(node.id, nodeId), eq(node.state, from), differs)),
     ...entries.map((entry) => addAuditIfChanged(db, entry)),
-    endOpenTriesIfChanged(db, nodeId, 'engine_changed'),
+    endOpenCanaryAttemptsIfChanged(db, nodeId, 'engine_changed'),
   ]);
   return changed.meta.changes === 1;
 }

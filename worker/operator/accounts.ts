@@ -1,4 +1,7 @@
-/** The operator API's limits of accounts, and what suspends and resumes them. Ids, grants and books of accounts are in index.ts. */
+/**
+ * The operator API's limits of accounts, and their suspension and resumption. Account ids, grants and ledger audits
+ * are in index.ts.
+ */
 import { Hono } from 'hono';
 import * as z from 'zod';
 import type { Env } from '../env.ts';
@@ -13,7 +16,7 @@ const within = ({ min, max }: { min: number; max: number }) => z.int().min(min).
 const LimitsRequest = z
   .strictObject({
     requests_per_minute: within(LIMIT_BOUNDS.requestsPerMinute),
-    /** null: no limit */
+    /** null: no limit. */
     tokens_per_minute: within(LIMIT_BOUNDS.tokensPerMinute).nullable(),
     concurrency: within(LIMIT_BOUNDS.concurrency),
   })
@@ -31,13 +34,13 @@ accountsApi.patch('/:id/limits', async (c) => {
     ...(body.concurrency !== undefined && { concurrency: body.concurrency }),
   };
   const accountId = c.req.param('id');
-  const now = await changeAccountLimits(c.env, { accountId, limits, actor, nowMs: Date.now() });
-  if (now === null) return refuse(c, 'account_not_found');
+  const changed = await changeAccountLimits(c.env, { accountId, limits, actor, nowMs: Date.now() });
+  if (changed === null) return refuse(c, 'account_not_found');
   return c.json({
     id: accountId,
-    requests_per_minute: now.requestsPerMinute,
-    tokens_per_minute: now.tokensPerMinute,
-    concurrency: now.concurrency,
+    requests_per_minute: changed.requestsPerMinute,
+    tokens_per_minute: changed.tokensPerMinute,
+    concurrency: changed.concurrency,
   });
 });
 
@@ -45,8 +48,8 @@ for (const verb of ['suspend', 'resume'] as const) {
   accountsApi.post(`/:id/${verb}`, async (c) => {
     const { id: accountId } = c.req.param();
     const order = { accountId, suspended: verb === 'suspend', actor, nowMs: Date.now() };
-    const now = await suspendAccount(c.env, order);
-    if (now === null) return refuse(c, 'account_not_found');
-    return c.json({ id: accountId, suspended_at_ms: now.suspendedAtMs });
+    const changed = await suspendAccount(c.env, order);
+    if (changed === null) return refuse(c, 'account_not_found');
+    return c.json({ id: accountId, suspended_at_ms: changed.suspendedAtMs });
   });
 }

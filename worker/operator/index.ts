@@ -1,11 +1,11 @@
-/** The operator API, for automation and for naming the first operator. People use the portal's console instead. */
+/** The operator API, for automation and for appointing the first operator. People use the portal's console instead. */
 import { Hono } from 'hono';
 import * as z from 'zod';
 import { Hardware } from '../../gpu-pool/protocol/schemas.ts';
 import { GrantRequest, grantCredit } from '../billing/grants.ts';
 import { auditLedgerPage } from '../billing/ledger-audit.ts';
 import { listAccountIds } from '../db/accounts.ts';
-import { lastTries } from '../db/canary.ts';
+import { latestCanaryAttempts } from '../db/canary.ts';
 import { database } from '../db/client.ts';
 import { existingAccounts } from '../db/existing-accounts.ts';
 import { modelExists, type NodeRow } from '../db/nodes.ts';
@@ -28,8 +28,8 @@ const JoinTokenRequest = z.object({
   model: z.string().max(128),
   hardware: Hardware,
 });
-/** Where the audit of an account's books stands; see domain/books.ts. */
-const Mark = z.object({
+/** Where the audit of an account's ledger stands: AuditCursor of domain/ledger-audit.ts. */
+const Cursor = z.object({
   seq: z.int().min(0),
   hash: z.string().regex(/^[0-9a-f]{64}$/),
   balanceNanoUsd: z.int(),
@@ -58,8 +58,8 @@ operator.post('/join-tokens', async (c) => {
 
 operator.get('/nodes', async (c) => {
   const db = database(c.env);
-  const [nodes, tries] = await Promise.all([listNodes(db), lastTries(db, Date.now())]);
-  return c.json({ nodes: nodes.map((node) => toPublicNode(node, tries.get(node.id))) });
+  const [nodes, attempts] = await Promise.all([listNodes(db), latestCanaryAttempts(db, Date.now())]);
+  return c.json({ nodes: nodes.map((node) => toPublicNode(node, attempts.get(node.id))) });
 });
 
 operator.post(`/nodes/:id/:verb{${NODE_ACTIONS.join('|')}}`, async (c) => {
@@ -88,7 +88,7 @@ operator.post('/accounts/:id/grants', async (c) => {
 });
 
 operator.post('/accounts/:id/books', async (c) => {
-  const body = await parseBody(c, Mark);
+  const body = await parseBody(c, Cursor);
   if (body instanceof Response) return body;
   const accountId = c.req.param('id');
   const known = isId('acct', accountId) && (await existingAccounts(database(c.env), [accountId])).length > 0;

@@ -1,19 +1,22 @@
-/** The operator API's prices: every version with its history, a new version, an end. The console does the same. */
+/**
+ * The operator API's prices: every version with its history, a new version, and the end of one. The console offers
+ * the same.
+ */
 import { Hono } from 'hono';
 import * as z from 'zod';
 import { addPrice, endPrice, type PriceChange } from '../billing/change-prices.ts';
 import { database } from '../db/client.ts';
 import { listPriceChanges, listPrices, type PriceRow } from '../db/prices.ts';
-import { minuteOf, nanoPerToken, type PriceEffect } from '../domain/price-change.ts';
+import { minuteOf, nanoPerToken, type SlotPriceChange } from '../domain/price-change.ts';
 import { TARIFFS } from '../domain/pricing.ts';
 import type { Env } from '../env.ts';
 import { parseBody } from '../http/control-body.ts';
 import { refuse } from '../http/control-error.ts';
+import { DecimalText } from '../http/usd-text.ts';
+import { Instant, iso } from './fields.ts';
 import { OPERATOR_TOKEN_ACTOR as actor } from './token.ts';
 
-const UsdPerMillion = z
-  .union([z.string(), z.number().transform(String)])
-  .transform(nanoPerToken)
+const UsdPerMillion = DecimalText.transform(nanoPerToken)
   .refine(
     (value) => value !== null,
     'must be US dollars per million tokens with at most three decimal places, such as "2.19": a token costs a whole number of nano-USD',
@@ -26,14 +29,10 @@ const Minute = z
   .refine((value) => value !== null, 'must be a time of day in UTC, such as "16:30"')
   .transform((value) => value!);
 
-const Instant = z.iso
-  .datetime({ error: 'must be a date and time in UTC, such as "2026-12-01T00:00:00Z"' })
-  .transform((text) => Date.parse(text));
-
 const Confirmed = {
-  /** the model's id, where a change is refused without it */
+  /** The model's id, required where a change is refused without it. */
   confirm: z.string().max(128).default(''),
-  /** true: only say what it would do */
+  /** true: only report what the change would do. */
   preview: z.boolean().default(false),
 };
 
@@ -95,7 +94,7 @@ pricesApi.post('/', async (c) => {
   return c.json(toPublicChange(result), preview ? 200 : 201);
 });
 
-// a version's id has slashes
+// A version's id contains slashes.
 pricesApi.post('/:id{.+/[0-9]+}/end', async (c) => {
   const body = await parseBody(c, EndRequest);
   if (body instanceof Response) return body;
@@ -135,10 +134,10 @@ function toPublicPrice(price: Omit<PriceRow, 'modelId' | 'source'> & Partial<Pri
   };
 }
 
-/** What is to be confirmed, in one line a part of the day. */
-function summary(effects: readonly PriceEffect[]): string | undefined {
+/** The change that the operator has to confirm, one entry for each part of the day that changes. */
+function summary(effects: readonly SlotPriceChange[]): string | undefined {
   if (effects.length === 0) return undefined;
-  const usd = (price: PriceEffect['before']) =>
+  const usd = (price: SlotPriceChange['before']) =>
     price === null
       ? 'not sold'
       : [price.cacheHitNanoUsd, price.cacheMissNanoUsd, price.outputNanoUsd]
@@ -156,8 +155,4 @@ function summary(effects: readonly PriceEffect[]): string | undefined {
 function clock(minute: number): string {
   const two = (value: number) => String(value).padStart(2, '0');
   return `${two(Math.floor(minute / 60))}:${two(minute % 60)}`;
-}
-
-function iso(atMs: number): string {
-  return new Date(atMs).toISOString();
 }

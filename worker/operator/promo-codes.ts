@@ -1,4 +1,4 @@
-/** The operator API's promo codes: those that there are, and a new one. The console does the same. */
+/** The operator API's promo codes: the existing ones, and a new one. The console offers the same. */
 import { Hono } from 'hono';
 import * as z from 'zod';
 import { UsdAmount } from '../billing/grants.ts';
@@ -14,9 +14,10 @@ import { formatUsd, nanoUsd } from '../domain/money.ts';
 import type { Env } from '../env.ts';
 import { parseBody } from '../http/control-body.ts';
 import { refuse } from '../http/control-error.ts';
+import { Instant, iso } from './fields.ts';
 import { OPERATOR_TOKEN_ACTOR as actor } from './token.ts';
 
-/** More than any console shows at once; older codes are in the audit trail. */
+/** More than the console shows at once; older codes are in the audit trail. */
 const LISTED_MAX = 1_000;
 
 const PromoCodeRequest = z.strictObject({
@@ -26,12 +27,8 @@ const PromoCodeRequest = z.strictObject({
     `must be at most ${formatUsd(PROMO_AMOUNT_MAX)}`,
   ),
   redemptions_max: z.int().min(1).max(PROMO_REDEMPTIONS_MAX),
-  /** null: never */
-  expires_at: z.iso
-    .datetime({ error: 'must be a date and time in UTC, such as "2026-12-01T00:00:00Z"' })
-    .transform((text) => Date.parse(text))
-    .nullable()
-    .default(null),
+  /** null: it does not expire. */
+  expires_at: Instant.nullable().default(null),
 });
 
 export const promoCodesApi = new Hono<{ Bindings: Env }>();
@@ -44,8 +41,8 @@ promoCodesApi.get('/', async (c) => {
       amount_usd: formatUsd(nanoUsd(row.amountNanoUsd)),
       redeemed: row.redeemed,
       redemptions_max: row.redemptionsMax,
-      expires_at: row.expiresAtMs === null ? null : new Date(row.expiresAtMs).toISOString(),
-      created_at: new Date(row.createdAtMs).toISOString(),
+      expires_at: row.expiresAtMs === null ? null : iso(row.expiresAtMs),
+      created_at: iso(row.createdAtMs),
       created_by: row.createdBy,
     })),
   });

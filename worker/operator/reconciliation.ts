@@ -1,10 +1,11 @@
-/** The operator API's reconciliation: what the console shows, and the closing of a finding. */
+/** The operator API's reconciliation: the figures that the console shows, and the closing of a finding. */
 import { Hono } from 'hono';
 import * as z from 'zod';
 import { closeFinding, DRIFT_KINDS, readReconciliation } from '../billing/reconciliation.ts';
 import type { Env } from '../env.ts';
 import { parseBody } from '../http/control-body.ts';
 import { refuse } from '../http/control-error.ts';
+import { iso } from './fields.ts';
 import { OPERATOR_TOKEN_ACTOR as actor } from './token.ts';
 
 const Closing = z.strictObject({
@@ -50,11 +51,7 @@ reconciliationApi.post('/close', async (c) => {
   const body = await parseBody(c, Closing);
   if (body instanceof Response) return body;
   const { request_id, node_id, kind, note } = body;
-  const name = { requestId: request_id, nodeId: node_id, kind };
-  const closed = await closeFinding(c.env, { name, note, actor, nowMs: Date.now() });
+  const key = { requestId: request_id, nodeId: node_id, kind };
+  const closed = await closeFinding(c.env, { key, note, actor, nowMs: Date.now() });
   return closed ? c.json({ request_id, kind, closed: true }) : refuse(c, 'finding_not_open');
 });
-
-function iso(atMs: number): string {
-  return new Date(atMs).toISOString();
-}

@@ -1,9 +1,9 @@
-/** The operator API's door: one bearer token, compared in constant time. */
+/** Authentication of the operator API: one bearer token, compared in constant time. */
 import { createMiddleware } from 'hono/factory';
 import { config, type Env } from '../env.ts';
 import { refuse } from '../http/control-error.ts';
 
-/** Who the audit trail names for calls made with the token. */
+/** The actor in the audit trail for calls made with the token. */
 export const OPERATOR_TOKEN_ACTOR = 'operator-token';
 
 export const operatorsOnly = createMiddleware<{ Bindings: Env }>(async function operatorsOnly(c, next) {
@@ -12,7 +12,10 @@ export const operatorsOnly = createMiddleware<{ Bindings: Env }>(async function 
   await next();
 });
 
-/** Digests have one length, so neither content nor length of the token shows in the time taken. */
+/**
+ * Compares digests, which all have one length, so that the time taken reveals neither content nor length of the
+ * token.
+ */
 async function isSame(a: string, b: string): Promise<boolean> {
   const digest = (text: string) => crypto.subtle.digest('SHA-256', new TextEncoder().encode(text));
   const [left, right] = await Promise.all([digest(a), digest(b)]);

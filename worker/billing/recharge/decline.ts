@@ -1,17 +1,21 @@
-/** A bank refused a recharge: its owner is told, the order is closed, recharge is off, and the Wallet asks no more. */
+/**
+ * Applies a declined recharge: the account gets a notice, the order is closed, recharge is turned off, and the Wallet
+ * stops asking for recharges.
+ */
 import { database } from '../../db/client.ts';
 import type { EventRow, PaymentOrder } from '../../db/payments.ts';
-import { refuseRecharge } from '../../db/recharges.ts';
-import type { DeclineReason } from '../../domain/decline.ts';
+import { declineRecharge } from '../../db/recharges.ts';
+import type { DeclineReason } from '../../domain/decline-reasons.ts';
 import { nanoUsd } from '../../domain/money.ts';
 import type { Env } from '../../env.ts';
 import { raiseNotice } from '../../notifications/raise.ts';
-import { syncRechargeWatch } from './watch.ts';
+import { syncRechargeThreshold } from './threshold.ts';
 
 /**
- * The provider's answer and its event both lead here, in any order and repeatedly: the notice is named after the order,
- * and only an open order is closed. The notice comes first, for afterwards nobody would come back to raise it.
- * @param request.event to be remembered with it; null: the provider answered so itself
+ * The provider's response and its event both lead here, in any order and repeatedly: the notice's id comes from the
+ * order, and only an open order is closed. The notice comes first, because after the order is closed nothing would
+ * retry it.
+ * @param request.event stored together with the decline; null: the provider's response declined it
  */
 export async function applyDecline(
   env: Env,
@@ -27,6 +31,6 @@ export async function applyDecline(
       nowMs,
     });
   }
-  await refuseRecharge(database(env), order, { why, event, nowMs });
-  await syncRechargeWatch(env, order.accountId);
+  await declineRecharge(database(env), order, { why, event, nowMs });
+  await syncRechargeThreshold(env, order.accountId);
 }

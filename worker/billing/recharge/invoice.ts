@@ -1,15 +1,19 @@
-/** The invoice of a recharge: written when the credit is there, and never in its way. */
+/** The invoice of a recharge. It is issued after the credit, and its failure does not hold the credit up. */
 import type { PaymentOrder } from '../../db/payments.ts';
 import { nanoUsd } from '../../domain/money.ts';
 import { describeError } from '../../lib/describe-error.ts';
 import { type ChargeRef, type PaymentProvider, ProviderError } from '../provider.ts';
 
-/** As long as the provider surely knows its idempotency keys: later a second try would be a second invoice. */
+/**
+ * The provider surely remembers its idempotency keys this long (Stripe: 24 hours at least); a later retry would issue
+ * a second invoice.
+ */
 const RETRY_MS_MAX = 20 * 3_600_000;
 
 /**
- * @returns `done`, or that the event is to be delivered again, because the provider may do it the next time. What it
- * refuses for good (an API key without that right, say) is logged, for a person to write that invoice.
+ * Issues the invoice. A refusal for good (an API key without that right, say) is logged, so that a person can issue
+ * it.
+ * @returns `done`, or that the event is to be delivered again, because a retry may succeed
  */
 export async function invoiceRecharge<Done extends string>(
   provider: PaymentProvider,
@@ -30,6 +34,6 @@ export async function invoiceRecharge<Done extends string>(
   } catch (error) {
     if (!(error instanceof ProviderError)) throw error;
     console.error(JSON.stringify({ event: 'invoice_failed', order: orderId, error: describeError(error) }));
-    return error.passing ? 'invoice_not_written' : done;
+    return error.retryable ? 'invoice_not_written' : done;
   }
 }

@@ -1,4 +1,7 @@
-/** What an account is told about its recharges, besides a refusal. Each notice is named after what it is about. */
+/**
+ * Notices about recharges, except declines (decline.ts). A notice's `cause` names its subject, so each is raised
+ * once.
+ */
 
 import type { PaymentOrder } from '../../db/payments.ts';
 import { monthStartMs } from '../../db/recharges.ts';
@@ -15,12 +18,12 @@ export async function noticePaid(
   await raiseNotice(env, { accountId, cause: `${orderId}/paid`, notice, nowMs });
 }
 
-/** Once a month, however often the balance asks. */
+/** Raised once a month, however often the balance falls below the level. */
 export async function noticeMonthlyMax(
   env: Env,
-  about: { accountId: string; rechargedNanoUsd: NanoUsd; monthlyMaxNanoUsd: NanoUsd; nowMs: number },
+  maximum: { accountId: string; rechargedNanoUsd: NanoUsd; monthlyMaxNanoUsd: NanoUsd; nowMs: number },
 ): Promise<void> {
-  const { accountId, nowMs, ...sums } = about;
+  const { accountId, nowMs, ...sums } = maximum;
   const month = new Date(monthStartMs(nowMs)).toISOString().slice(0, 'yyyy-mm'.length);
   const notice = { kind: 'recharge.monthly_max', ...sums } as const;
   await raiseNotice(env, { accountId, cause: `monthly_max/${month}`, notice, nowMs });

@@ -1,26 +1,26 @@
-/** What the owner of an account decides about recharge: on or off, when, how much, and how much in a month. */
+/** The owner's rule for recharge: on or off, below which balance, how much, and how much in a month. */
 import { type RechargeRule, turnOff, turnOn } from '../../db/auto-recharge.ts';
 import { database } from '../../db/client.ts';
 import { type NanoUsd, usd } from '../../domain/money.ts';
 import type { Env } from '../../env.ts';
 import { isPayable, TOP_UP_MAX } from '../payable.ts';
-import { syncRechargeWatch } from './watch.ts';
+import { syncRechargeThreshold } from './threshold.ts';
 
-/** One recharge lifts the balance to its level, so that cannot be more than one payment. */
+/** One recharge should lift the balance to its level, so the level cannot exceed one payment. */
 export const BELOW_MAX = TOP_UP_MAX;
-/** Ten of the largest payments: what an account spends beyond that in a month is agreed on with the operator. */
+/** Ten of the largest payments: more than that in a month is agreed on with the operator. */
 export const MONTHLY_MAX = usd(50_000);
 
 export type RuleFault =
   | 'below_out_of_bounds'
   | 'amount_out_of_bounds'
-  /** an empty balance would be charged several times in a row */
+  /** An empty balance would need several charges in a row. */
   | 'amount_too_small'
   | 'monthly_max_out_of_bounds';
 
 export type AutoRechargeResult = { ok: true } | { ok: false; reason: RuleFault | 'no_card' };
 
-/** Turns it on with `rule`, or off. What is off stays off for charges that are not under way yet. */
+/** Turns recharge on with `rule`, or off (null). Turning it off does not stop a charge that is under way. */
 export async function setAutoRecharge(
   env: Env,
   { accountId, rule, nowMs }: { accountId: string; rule: Rule | null; nowMs: number },
@@ -33,7 +33,7 @@ export async function setAutoRecharge(
     if (fault !== null) return { ok: false, reason: fault };
     if (!(await turnOn(db, accountId, rule as RechargeRule, nowMs))) return { ok: false, reason: 'no_card' };
   }
-  await syncRechargeWatch(env, accountId);
+  await syncRechargeThreshold(env, accountId);
   return { ok: true };
 }
 
@@ -43,7 +43,7 @@ function faultOf({ belowNanoUsd, amountNanoUsd, monthlyMaxNanoUsd }: Rule): Rule
   if (!within(belowNanoUsd, { min: 1, max: BELOW_MAX })) return 'below_out_of_bounds';
   if (!isPayable(amountNanoUsd)) return 'amount_out_of_bounds';
   if (amountNanoUsd < belowNanoUsd) return 'amount_too_small';
-  // less than one recharge would be none
+  // A maximum below one recharge would allow none.
   return within(monthlyMaxNanoUsd, { min: amountNanoUsd, max: MONTHLY_MAX })
     ? null
     : 'monthly_max_out_of_bounds';

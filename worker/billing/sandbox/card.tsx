@@ -1,4 +1,4 @@
-/** The sandbox's page to save a card: a button for each test card, whose press makes the sandbox send a signed event. */
+/** The sandbox's page to save a card: a button for each test card, on which the sandbox sends a signed event. */
 import { type AutoRecharge, findByCustomer } from '../../db/auto-recharge.ts';
 import { database } from '../../db/client.ts';
 import { config, type Env } from '../../env.ts';

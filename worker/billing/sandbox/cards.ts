@@ -1,11 +1,11 @@
-/** The sandbox's test cards, by what they are for: one that works, and the ways in which cards do not. */
-import type { DeclineReason } from '../../domain/decline.ts';
+/** The sandbox's test cards: one that works, and one for each way in which cards fail. */
+import type { DeclineReason } from '../../domain/decline-reasons.ts';
 
 interface SandboxCard {
-  /** kept as the saved card */
+  /** Stored as the id of the saved card. */
   readonly methodRef: string;
   readonly label: string;
-  /** null: every charge works */
+  /** null: every charge works. */
   readonly declines: DeclineReason | null;
 }
 
@@ -25,7 +25,7 @@ export function isSandboxCard(name: unknown): name is SandboxCardName {
   return typeof name === 'string' && Object.hasOwn(SANDBOX_CARDS, name);
 }
 
-/** @returns what a charge of it comes to; a card that is none is unusable */
+/** The outcome of charging a card. @returns null: the charge works; an unknown card is unusable */
 export function declineOfCard(methodRef: string): DeclineReason | null {
   const card = Object.values(SANDBOX_CARDS).find((each) => each.methodRef === methodRef);
   return card === undefined ? 'card_unusable' : card.declines;

@@ -1,7 +1,7 @@
 /**
- * The sandbox's checkout: a page, and the form whose press makes the sandbox send a signed event.
- * Who knows the order id may pay it, as with any provider's checkout link: its 80 random bits cannot be guessed, and
- * paying somebody else's order only gives them credit that moved no money.
+ * The sandbox's checkout: a page with a form, on whose submission the sandbox sends a signed event. Anybody who knows
+ * the order id may pay it, as with any provider's checkout link: its 80 random bits cannot be guessed, and paying
+ * another account's order only gives that account credit that moved no money.
  */
 import { database } from '../../db/client.ts';
 import { findOrder, type PaymentOrder } from '../../db/payments.ts';

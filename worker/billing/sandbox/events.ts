@@ -1,6 +1,6 @@
-/** The sandbox's events: how they are signed, and what each says in our words. */
+/** The sandbox's events: their signature, and their translation into `PaymentEvent`. */
 import * as z from 'zod';
-import { DECLINE_REASONS } from '../../domain/decline.ts';
+import { DECLINE_REASONS } from '../../domain/decline-reasons.ts';
 import { newId } from '../../domain/ids.ts';
 import type { Config } from '../../env.ts';
 import { signWebhook } from '../../lib/standard-webhooks.ts';
@@ -16,7 +16,7 @@ const Attempt = z.object({
 });
 const Declined = Attempt.extend({ reason: z.enum(DECLINE_REASONS) });
 const Invoiced = Attempt.omit({ order_kind: true }).extend({
-  // becomes a link on a page of ours: plain http is a developer's own machine
+  // The URL becomes a link on a portal page; plain http is allowed for a developer's own machine.
   invoice_url: z.url({ protocol: /^https?$/ }).max(2_048),
 });
 const CardSaved = z.object({
@@ -26,7 +26,7 @@ const CardSaved = z.object({
   method_label: z.string().max(40),
 });
 
-/** By the event's type, its data. */
+/** Each event type with its data. */
 export type SandboxEvent =
   | { type: 'payment.paid'; data: z.input<typeof Attempt> }
   | { type: 'payment.declined'; data: z.input<typeof Declined> }
@@ -84,7 +84,7 @@ const READERS: Readonly<Record<SandboxEvent['type'], Reader>> = {
 
 const Envelope = z.object({ type: z.string(), data: z.unknown() });
 
-/** @returns null: not an event of the sandbox */
+/** Translates an event's body. @returns null: it is not an event of the sandbox */
 export function readSandboxEvent(eventId: string, body: Uint8Array): PaymentEvent | null {
   let json: unknown;
   try {
@@ -98,9 +98,13 @@ export function readSandboxEvent(eventId: string, body: Uint8Array): PaymentEven
   return READERS[envelope.type as SandboxEvent['type']](eventId, envelope.data);
 }
 
-function read<T>(schema: z.ZodType<T>, data: unknown, say: (data: T) => PaymentEvent): PaymentEvent | null {
+function read<T>(
+  schema: z.ZodType<T>,
+  data: unknown,
+  translate: (data: T) => PaymentEvent,
+): PaymentEvent | null {
   const result = schema.safeParse(data);
-  return result.success ? say(result.data) : null;
+  return result.success ? translate(result.data) : null;
 }
 
 function attempt(eventId: string, data: { order_id: string; amount_cents: number; currency: string }) {

@@ -1,6 +1,6 @@
 /**
- * The sandbox's invoice: a page to print, with the facts that a real one has. As with the checkout page, who knows the
- * order's id may see it; nobody can guess one.
+ * The sandbox's invoice: a page to print, with the facts that a real one has. As with the checkout page, anybody who
+ * knows the order's id may see it; the id cannot be guessed.
  */
 import { database } from '../../db/client.ts';
 import { findOrder, type PaymentOrder } from '../../db/payments.ts';

@@ -42,7 +42,7 @@ export function CheckoutPage(props: { order: PaymentOrder; language: Language; f
   );
 }
 
-/** For a link that leads to nothing: an order, a customer, an invoice. */
+/** The page for a link to an unknown order, customer or invoice. */
 export function UnknownPage({ language }: { language: Language }) {
   return (
     <Shell language={language} title={WORDS[language].unknownTitle}>

@@ -1,4 +1,4 @@
-/** What all pages of the sandbox pass through, and where they lead back to. They exist in development only. */
+/** The middleware of all sandbox pages, and the page they lead back to. The pages exist in development only. */
 import { Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { csrf } from 'hono/csrf';
@@ -8,13 +8,13 @@ import type { Child } from 'hono/jsx';
 import { secureHeaders } from 'hono/secure-headers';
 import { config, type Env } from '../../env.ts';
 
-/** Where the customer came from and goes back to; told by its query what came of it. */
+/** The portal page that the customer comes from and returns to; its query carries the outcome. */
 export const BILLING_PAGE_PATH = '/billing';
 
 /** An empty app under `path`, with the guards of a page that takes money. */
 export function sandboxPages(path: string) {
   const pages = new Hono<{ Bindings: Env }>().basePath(path);
-  // The guards below throw their refusals; only what is a fault goes on to the whole Worker's handler.
+  // The guards below throw their refusals as HTTPException; other errors go on to the Worker's own handler.
   pages.onError((error) => {
     if (error instanceof HTTPException) return error.getResponse();
     throw error;

@@ -1,7 +1,7 @@
 /**
- * The sandbox: a payment provider inside the Worker that moves no money. Its events are signed and received like a real
- * provider's, so everything behind that door is exercised without an account anywhere. It keeps nothing: what a card
- * does follows from its name.
+ * The sandbox: a payment provider inside the Worker that moves no money. Its events are signed and received like a
+ * real provider's, so all code behind the webhook is exercised without an account anywhere. It stores nothing: a
+ * card's behaviour follows from its name.
  */
 
 import { waitUntil } from 'cloudflare:workers';
@@ -9,7 +9,13 @@ import { createHmac } from 'node:crypto';
 import { config, type Env } from '../../env.ts';
 import { describeError } from '../../lib/describe-error.ts';
 import { verifyWebhookSignature } from '../../lib/standard-webhooks.ts';
-import type { CardCharge, ChargeState, Delivery, PaymentProvider, VerifiedWebhook } from '../provider.ts';
+import type {
+  CardCharge,
+  ChargeState,
+  PaymentProvider,
+  VerifiedWebhook,
+  WebhookDelivery,
+} from '../provider.ts';
 import { declineOfCard } from './cards.ts';
 import { readSandboxEvent } from './events.ts';
 import { sendOutcome } from './send.ts';
@@ -23,7 +29,7 @@ export function sandboxProvider(env: Env): PaymentProvider {
   const sandbox: PaymentProvider = {
     name: SANDBOX,
     eventBytesMax: 64 * 1024,
-    // its page is found by this id alone, so nobody may guess it
+    // The card page is found by this id alone, so the id must not be guessable.
     newCustomer: async (accountId) =>
       `sandbox_${createHmac('sha256', sandboxWebhookSecret).update(`customer ${accountId}`).digest('hex')}`,
     beginCheckout: async ({ orderId }) => ({
@@ -34,16 +40,16 @@ export function sandboxProvider(env: Env): PaymentProvider {
     }),
     forgetCard: async () => {},
     chargeCard: async (charge) => chargeCard(env, sandbox, charge),
-    // it remembers no charge: to ask for the same one again only sends the event again
+    // It stores no charge: charging the same order again only sends the event again.
     findCharge: async () => null,
-    // comes by itself after the payment
+    // The invoice event follows the payment by itself.
     writeInvoice: async () => {},
     verifyWebhook: (delivery) => verify(sandboxWebhookSecret, delivery),
   };
   return sandbox;
 }
 
-/** The event follows the answer, as a real provider's mostly does. */
+/** The event follows the response, as a real provider's mostly does. */
 function chargeCard(env: Env, sandbox: PaymentProvider, charge: CardCharge): ChargeState {
   const { orderId, amountNanoUsd, currency, methodRef } = charge;
   const declines = declineOfCard(methodRef);
@@ -58,7 +64,7 @@ function chargeCard(env: Env, sandbox: PaymentProvider, charge: CardCharge): Cha
   return declines === null ? { state: 'pending' } : { state: 'declined', why: declines };
 }
 
-async function verify(secret: string, delivery: Delivery): Promise<VerifiedWebhook> {
+async function verify(secret: string, delivery: WebhookDelivery): Promise<VerifiedWebhook> {
   const signature = await verifyWebhookSignature(secret, delivery);
   if (!signature.ok) return signature;
   const event = readSandboxEvent(signature.id, delivery.body);

@@ -1,4 +1,4 @@
-/** What the sandbox's pages say, in English and French. */
+/** The texts of the sandbox's pages, in English and French. */
 import type { Context } from 'hono';
 import { getCookie } from 'hono/cookie';
 import type { PaymentOrder } from '../../db/payments.ts';
@@ -69,7 +69,9 @@ export const WORDS = {
 
 export type Language = keyof typeof WORDS;
 
-/** The language that was chosen in the portal (its `language` cookie), else French where the browser asks for it first. */
+/**
+ * The language chosen in the portal (its `language` cookie), else French where the browser prefers it, else English.
+ */
 export function languageOf(c: Context): Language {
   const chosen = getCookie(c, 'language');
   if (chosen === 'en' || chosen === 'fr') return chosen;

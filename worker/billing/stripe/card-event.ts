@@ -1,4 +1,7 @@
-/** Checkout saved a card: the event names a setup intent, and Stripe says which card came of it and whose it is. */
+/**
+ * Translates the event of a card saved in Checkout: it names a setup intent, which Stripe is asked for the card and
+ * its customer.
+ */
 import * as z from 'zod';
 import type { PaymentEvent } from '../provider.ts';
 import { other, type StripeEvent, StripeId, type StripeLookUps } from './event.ts';
@@ -12,13 +15,13 @@ const Setup = z.object({
   payment_method: z.object({
     id: StripeId,
     type: z.literal('card'),
-    /** null: detached since */
+    /** null: detached since. */
     customer: StripeId.nullable(),
     card: z.object({ brand: z.string().max(40), last4: z.string().regex(/^\d{4}$/) }),
   }),
 });
 
-/** As they write themselves; others are written as Stripe does. */
+/** Brands as they write themselves; others are shown as Stripe writes them. */
 const BRANDS: Readonly<Record<string, string>> = {
   amex: 'American Express',
   cartes_bancaires: 'Cartes Bancaires',
@@ -31,17 +34,17 @@ const BRANDS: Readonly<Record<string, string>> = {
   visa: 'Visa',
 };
 
-export async function cardSaved(event: StripeEvent, look: StripeLookUps): Promise<PaymentEvent | null> {
-  const ours = z.object({ metadata: Metadata }).safeParse(event.data.object).data;
-  const accountId = accountIn(ours?.metadata);
+export async function cardSaved(event: StripeEvent, lookUps: StripeLookUps): Promise<PaymentEvent | null> {
+  const tagged = z.object({ metadata: Metadata }).safeParse(event.data.object).data;
+  const accountId = accountIn(tagged?.metadata);
   if (accountId === null) return other(event);
   const session = SetupSession.safeParse(event.data.object).data;
   if (session === undefined) return null;
-  const setup = Setup.safeParse(await look.setup(session.setup_intent)).data;
+  const setup = Setup.safeParse(await lookUps.setup(session.setup_intent)).data;
   if (setup === undefined || setup.status !== 'succeeded') return null;
   if (accountIn(setup.metadata) !== accountId) return null;
   const { id, customer, card } = setup.payment_method;
-  // A late delivery of what was removed meanwhile brings no card back.
+  // A late delivery does not bring back a card that was removed meanwhile.
   if (customer === null) return other(event);
   if (customer !== session.customer) return null;
   return {

@@ -1,4 +1,4 @@
-/** The envelope of Stripe's events, and what the readers of their types share. */
+/** The envelope of Stripe's events, and the types that their readers share. */
 import * as z from 'zod';
 import type { PaymentEvent } from '../provider.ts';
 
@@ -13,16 +13,16 @@ export type StripeEvent = z.infer<typeof StripeEventShape>;
 export const Cents = z.int().nonnegative();
 export const StripeId = z.string().regex(/^\w{1,255}$/);
 
-/** Asks Stripe for what an event only names. */
+/** Reads from Stripe the objects that an event only names. */
 export interface StripeLookUps {
-  /** a payment intent: refunds and disputes do not carry its metadata */
+  /** A payment intent: refunds and disputes do not carry its metadata. */
   payment(paymentIntentId: string): Promise<unknown>;
-  /** a setup intent with its payment method in full */
+  /** A setup intent with its payment method in full. */
   setup(setupIntentId: string): Promise<unknown>;
 }
 
-/** @returns null: not what Stripe's documentation says it looks like */
-export type Reader = (event: StripeEvent, look: StripeLookUps) => Promise<PaymentEvent | null>;
+/** Translates one type of event. @returns null: it does not look as Stripe documents it */
+export type Reader = (event: StripeEvent, lookUps: StripeLookUps) => Promise<PaymentEvent | null>;
 
 export function other(event: StripeEvent): PaymentEvent {
   return { kind: 'other', eventId: event.id };

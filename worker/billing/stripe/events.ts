@@ -1,6 +1,7 @@
 /**
- * Stripe's events in our words, one reader for each type that money depends on; every other type is `other`.
- * Only what is read here is looked at: the rest of an event (names, addresses) goes nowhere.
+ * Translates Stripe's events into `PaymentEvent`, with one reader for each type that money depends on; every other
+ * type is `other`. Readers parse only the fields that they need: the rest of an event (names, addresses) goes
+ * nowhere.
  */
 import * as z from 'zod';
 import type { PaymentEvent } from '../provider.ts';
@@ -24,7 +25,7 @@ const Invoice = z.object({
   amount_paid: Cents,
   currency: z.string(),
   metadata: Metadata,
-  // becomes a link on a page of ours
+  // The URL becomes a link on a portal page.
   hosted_invoice_url: z.url({ protocol: /^https$/ }).max(2_048),
 });
 
@@ -38,20 +39,20 @@ const READERS: Readonly<Record<string, Reader>> = {
   ...REVERSAL_READERS,
 };
 
-/** @returns null on an event of a known type that lacks what it must have */
-export async function translate(event: StripeEvent, look: StripeLookUps): Promise<PaymentEvent | null> {
+/** @returns null for an event of a known type that lacks a required field */
+export async function translate(event: StripeEvent, lookUps: StripeLookUps): Promise<PaymentEvent | null> {
   if (!Object.hasOwn(READERS, event.type)) return other(event);
-  return READERS[event.type]!(event, look);
+  return READERS[event.type]!(event, lookUps);
 }
 
 function checkoutEnded(kind: 'paid' | 'closed'): Reader {
-  return async (event, look) => {
+  return async (event, lookUps) => {
     const session = Session.safeParse(event.data.object).data;
     if (session === undefined) return null;
     const orderId = orderIn(session.metadata);
-    // Checkout without an order sold nothing: it may have saved a card.
+    // A checkout without an order sold nothing; it may have saved a card.
     if (orderId === null)
-      return session.mode === 'setup' && kind === 'paid' ? cardSaved(event, look) : other(event);
+      return session.mode === 'setup' && kind === 'paid' ? cardSaved(event, lookUps) : other(event);
     if (session.mode !== 'payment' || session.client_reference_id !== orderId) return null;
     // `unpaid` is a bank transfer under way: async_payment_succeeded or _failed follows.
     if (kind === 'paid' && session.payment_status !== 'paid') return other(event);
@@ -68,9 +69,9 @@ function checkoutEnded(kind: 'paid' | 'closed'): Reader {
 }
 
 async function invoiced(event: StripeEvent): Promise<PaymentEvent | null> {
-  const ours = z.object({ metadata: Metadata }).safeParse(event.data.object).data;
-  if (ours === undefined) return null;
-  const orderId = orderIn(ours.metadata);
+  const tagged = z.object({ metadata: Metadata }).safeParse(event.data.object).data;
+  if (tagged === undefined) return null;
+  const orderId = orderIn(tagged.metadata);
   if (orderId === null) return other(event);
   const invoice = Invoice.safeParse(event.data.object).data;
   if (invoice === undefined || invoice.amount_paid !== invoice.total) return null;

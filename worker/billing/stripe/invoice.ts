@@ -1,11 +1,11 @@
 /**
- * The invoice of a recharge, written after it was paid: number, tax id and address of the customer, and the payment
- * attached to it. Each call has its own idempotency key, so broken off anywhere it is gone on with.
+ * Issues the invoice of a paid recharge, with a number and the customer's tax id and address, and attaches the
+ * payment to it. Each call has its own idempotency key, so a retry continues wherever the last attempt broke off.
  */
 import type { CardCharge } from '../provider.ts';
 import { NANO_PER_CENT } from '../provider.ts';
 import type { StripeCalls } from './api.ts';
-import { called } from './call-error.ts';
+import { fromStripe } from './call-error.ts';
 import { orderMetadata } from './metadata.ts';
 
 export async function writeInvoice(
@@ -16,13 +16,13 @@ export async function writeInvoice(
   const currency = paid.currency.toLowerCase();
   const once = (step: string) => ({ idempotencyKey: `invoice/${orderId}/${step}` });
   const { invoices, invoiceItems } = api();
-  const { id } = await called(
+  const { id } = await fromStripe(
     'POST /v1/invoices',
     invoices.create(
       {
         customer: customerRef,
         currency,
-        // never to be collected by Stripe: the money is there already
+        // Stripe must not collect it: it is paid already.
         auto_advance: false,
         metadata: orderMetadata(orderId, 'recharge'),
         description: `Tollgate credit, ${orderId}`,
@@ -31,15 +31,15 @@ export async function writeInvoice(
     ),
   );
   const line = { customer: customerRef, invoice: id, currency, description: 'Tollgate credit' };
-  await called(
+  await fromStripe(
     'POST /v1/invoiceitems',
     invoiceItems.create({ ...line, amount: amountNanoUsd / NANO_PER_CENT }, once('line')),
   );
-  await called(
+  await fromStripe(
     'POST /v1/invoices/finalize',
     invoices.finalizeInvoice(id, { auto_advance: false }, once('finalize')),
   );
-  await called(
+  await fromStripe(
     'POST /v1/invoices/attach_payment',
     invoices.attachPayment(id, { payment_intent: paymentRef }, once('attach')),
   );

@@ -1,4 +1,4 @@
-/** What Tollgate writes into Stripe's metadata, to know its own again. One Stripe account may sell other things. */
+/** The metadata by which Tollgate recognises its own objects at Stripe: one Stripe account may sell other things. */
 import * as z from 'zod';
 import type { PaymentOrder } from '../../db/payments.ts';
 
@@ -9,7 +9,10 @@ const ACCOUNT_KEY = 'tollgate_account_id';
 export const Metadata = z.record(z.string(), z.unknown()).nullish();
 type Metadata = z.infer<typeof Metadata>;
 
-/** Of a payment and all that Stripe makes of it: a charge has its payment's, which is how a refund finds its order. */
+/**
+ * Metadata of a payment and of everything that Stripe derives from it: a charge inherits its payment's, by which a
+ * refund finds its order.
+ */
 export function orderMetadata(orderId: string, kind: PaymentOrder['kind']): Record<string, string> {
   return { [ORDER_KEY]: orderId, [KIND_KEY]: kind };
 }

@@ -1,17 +1,20 @@
-/** Stripe's pages: Checkout to pay, with an invoice and a tax id for those who need them, and Checkout to save a card. */
+/** Stripe's pages: Checkout to pay, with an invoice and an optional tax id, and Checkout to save a card. */
 import { CURRENCY } from '../payable.ts';
 import { type CheckoutOrder, NANO_PER_CENT } from '../provider.ts';
 import type { StripeCalls } from './api.ts';
-import { called, StripeCallError } from './call-error.ts';
+import { fromStripe, StripeCallError } from './call-error.ts';
 import { accountMetadata, orderMetadata } from './metadata.ts';
 
 const SESSIONS = 'POST /v1/checkout/sessions';
 
-/** Without name and e-mail: Checkout asks for what the invoice needs and keeps it with the customer. */
+/**
+ * Creates a customer without name and e-mail: Checkout asks for what the invoice needs and keeps it with the
+ * customer.
+ */
 export async function newCustomer({ api }: StripeCalls, accountId: string): Promise<string> {
   const params = { metadata: accountMetadata(accountId) };
   const options = { idempotencyKey: `customer/${accountId}` };
-  return (await called('POST /v1/customers', api().customers.create(params, options))).id;
+  return (await fromStripe('POST /v1/customers', api().customers.create(params, options))).id;
 }
 
 export async function beginCheckout(
@@ -20,7 +23,7 @@ export async function beginCheckout(
 ): Promise<{ redirectUrl: string }> {
   const metadata = orderMetadata(orderId, 'checkout');
   const description = `Tollgate credit, ${orderId}`;
-  const session = await called(
+  const session = await fromStripe(
     SESSIONS,
     api().checkout.sessions.create(
       {
@@ -38,10 +41,10 @@ export async function beginCheckout(
             },
           },
         ],
-        // What is paid must be what was ordered, to the cent and in its currency.
+        // The amount paid must be the amount ordered, to the cent and in its currency.
         adaptive_pricing: { enabled: false },
         customer: customerRef,
-        // A tax id belongs to a name and an address, which Stripe keeps only where it is told so.
+        // A tax id belongs to a name and an address, which Stripe stores on the customer only with these options.
         customer_update: { name: 'auto', address: 'auto' },
         billing_address_collection: 'auto',
         tax_id_collection: { enabled: true },
@@ -62,18 +65,18 @@ export async function beginCheckout(
   return redirectTo(session.url);
 }
 
-/** The card is kept for charges without anybody there: Stripe has the bank confirm it now, so that it need not later. */
+/** The card is for charges without a person present: Stripe has the bank confirm it now, so that it need not later. */
 export async function beginCardSetup(
   { api, publicOrigin }: StripeCalls,
   { accountId, customerRef }: { accountId: string; customerRef: string },
 ): Promise<{ redirectUrl: string }> {
   const metadata = accountMetadata(accountId);
-  const session = await called(
+  const session = await fromStripe(
     SESSIONS,
     api().checkout.sessions.create({
       mode: 'setup',
       currency: CURRENCY.toLowerCase(),
-      // transfers and the like decide days later: too late for a balance that runs out now
+      // Bank transfers and the like settle days later, too late for a balance that runs out now.
       allowed_payment_method_types: ['card'],
       customer: customerRef,
       metadata,

@@ -1,4 +1,7 @@
-/** Stripe's events about charges of a saved card. Checkout's payments have events of these types too: they are not ours. */
+/**
+ * Translates Stripe's events about charges of a saved card. Checkout's payments have events of these types too; they
+ * are handled by their checkout.session events.
+ */
 import * as z from 'zod';
 import type { PaymentEvent } from '../provider.ts';
 import { Cents, other, type Reader, type StripeEvent, StripeId } from './event.ts';
@@ -16,7 +19,7 @@ const Intent = z.object({
   last_payment_error: z.object({ code: z.string().nullish(), decline_code: z.string().nullish() }).nullish(),
 });
 
-/** The status that goes with each type: another says that the event is not what it seems. */
+/** The statuses that fit each event type: any other means that the event is malformed. */
 const STATUSES = {
   paid: ['succeeded'],
   declined: ['requires_payment_method', 'requires_action', 'requires_confirmation', 'canceled'],
@@ -31,10 +34,10 @@ export const RECHARGE_READERS: Readonly<Record<string, Reader>> = {
 
 function chargeEnded(kind: keyof typeof STATUSES): Reader {
   return async (event) => {
-    const ours = z.object({ metadata: Metadata }).safeParse(event.data.object).data;
-    if (ours === undefined) return null;
-    const orderId = orderIn(ours.metadata);
-    if (orderId === null || orderKindIn(ours.metadata) !== 'recharge') return other(event);
+    const tagged = z.object({ metadata: Metadata }).safeParse(event.data.object).data;
+    if (tagged === undefined) return null;
+    const orderId = orderIn(tagged.metadata);
+    if (orderId === null || orderKindIn(tagged.metadata) !== 'recharge') return other(event);
     const intent = Intent.safeParse(event.data.object).data;
     if (intent === undefined || !(STATUSES[kind] as readonly string[]).includes(intent.status)) return null;
     return outcome(kind, intent, event, orderId);
@@ -47,17 +50,17 @@ function outcome(
   event: StripeEvent,
   orderId: string,
 ): PaymentEvent {
-  const about = {
+  const facts = {
     eventId: event.id,
     orderId,
     orderKind: 'recharge',
-    // a part of it would not be the order
+    // A partial payment would not match the order's amount.
     amountCents: kind === 'paid' ? intent.amount_received : intent.amount,
     currency: intent.currency.toUpperCase(),
   } as const;
   if (kind === 'paid')
-    return { ...about, kind, charge: { paymentRef: intent.id, customerRef: intent.customer } };
-  if (kind === 'closed') return { ...about, kind };
+    return { ...facts, kind, charge: { paymentRef: intent.id, customerRef: intent.customer } };
+  if (kind === 'closed') return { ...facts, kind };
   const state = chargeState(intent);
-  return { ...about, kind, why: state.state === 'declined' ? state.why : 'card_declined' };
+  return { ...facts, kind, why: state.state === 'declined' ? state.why : 'card_declined' };
 }

@@ -1,21 +1,21 @@
 /**
- * Stripe without anybody there: a saved card is charged by one PaymentIntent, created and confirmed in one call, so that
- * one idempotency key covers all of it and a lost answer leaves one question. The invoice follows what was paid
- * (`attach_payment`); an invoice that charges by itself takes four calls before the money moves, each of which can be
- * lost, and hides the order from refunds, because its payment does not get its metadata.
+ * Charges of a saved card without a person present. A charge is one PaymentIntent, created and confirmed in one call,
+ * so that one idempotency key covers all of it and a lost response leaves one open question. The invoice follows the
+ * payment (`attach_payment`). An invoice that charges by itself would take four calls before the money moves, each of
+ * which can be lost, and would hide the order from refunds, because its payment does not get its metadata.
  */
 import Stripe from 'stripe';
-import type { DeclineReason } from '../../domain/decline.ts';
+import type { DeclineReason } from '../../domain/decline-reasons.ts';
 import { type CardCharge, type ChargeState, NANO_PER_CENT } from '../provider.ts';
 import type { StripeCalls } from './api.ts';
-import { called, StripeCallError } from './call-error.ts';
+import { fromStripe, StripeCallError } from './call-error.ts';
 import { orderIn, orderMetadata } from './metadata.ts';
 
 const INTENTS = '/v1/payment_intents';
-/** Stripe's clock and ours may differ by that much when a list begins at a time. */
+/** Seconds by which Stripe's clock and ours may differ when a list begins at a time. */
 const CLOCK_SKEW_S = 600;
 
-/** Stripe's error and decline codes that the owner of the card can do something particular about. */
+/** Stripe's error and decline codes for which the card's owner can do something in particular. */
 const REASONS: Readonly<Record<string, DeclineReason>> = {
   insufficient_funds: 'insufficient_funds',
   withdrawal_count_limit_exceeded: 'insufficient_funds',
@@ -25,7 +25,7 @@ const REASONS: Readonly<Record<string, DeclineReason>> = {
   payment_intent_authentication_failure: 'authentication_required',
 };
 
-/** By a payment's status. What is not here needs somebody to type a card, so this attempt is over. */
+/** Payment statuses of a charge under way or done. Any other needs a person to type a card, so the attempt is over. */
 const PENDING: ReadonlySet<string> = new Set(['succeeded', 'processing']);
 
 export async function chargeCard(
@@ -55,14 +55,16 @@ export async function chargeCard(
   }
 }
 
-/** By the customer's list, which is exact at once; Stripe's search by metadata lags by up to an hour. */
+/**
+ * Looks through the customer's list, which is up to date at once; Stripe's search by metadata lags by up to an hour.
+ */
 export async function findCharge(
   { api }: StripeCalls,
   { orderId, customerRef, createdAtMs }: { orderId: string; customerRef: string; createdAtMs: number },
 ): Promise<ChargeState | null> {
   const created = { gte: Math.floor(createdAtMs / 1_000) - CLOCK_SKEW_S };
   const intents = api().paymentIntents.list({ customer: customerRef, created, limit: 100 });
-  return called(
+  return fromStripe(
     `GET ${INTENTS}`,
     (async () => {
       for await (const intent of intents)
@@ -72,7 +74,7 @@ export async function findCharge(
   );
 }
 
-/** A card that is not attached any more answers with 400: that is what was wanted. */
+/** Detaching a card that is no longer attached returns a 400: the goal is reached. */
 export async function forgetCard({ api }: StripeCalls, methodRef: string): Promise<void> {
   try {
     await api().paymentMethods.detach(methodRef);
@@ -82,7 +84,7 @@ export async function forgetCard({ api }: StripeCalls, methodRef: string): Promi
   }
 }
 
-/** Also what an event and a list say of a payment. */
+/** Translates a payment intent's status, from a call's response, an event or a list. */
 export function chargeState(intent: {
   status: string;
   last_payment_error?: { code?: string | null; decline_code?: string | null } | null;
@@ -97,12 +99,12 @@ function reasonOf({ code, decline_code }: { code?: string | null; decline_code?:
   return 'card_declined';
 }
 
-/** null: nobody can tell from this error whether the card was charged. */
+/** null: the error does not tell whether the card was charged. */
 function declineOf(error: unknown): DeclineReason | null {
   if (error instanceof Stripe.errors.StripeCardError) return reasonOf(error);
-  // The card was removed, or its customer, behind our back: refused before anything was tried.
-  const aboutCard =
+  // The card or its customer was removed at Stripe: the call was refused before any charge was tried.
+  const isAboutCard =
     error instanceof Stripe.errors.StripeInvalidRequestError &&
     (error.param === 'payment_method' || error.param === 'customer');
-  return aboutCard ? 'card_unusable' : null;
+  return isAboutCard ? 'card_unusable' : null;
 }

@@ -1,4 +1,6 @@
-/** Stripe's refunds and disputes in our words. They carry no metadata of ours, so the payment is asked for its order. */
+/**
+ * Translates Stripe's refunds and disputes. They do not carry our metadata, so the payment is read to find its order.
+ */
 import * as z from 'zod';
 import type { PaymentEvent } from '../provider.ts';
 import { Cents, other, type Reader, type StripeEvent, StripeId, type StripeLookUps } from './event.ts';
@@ -23,12 +25,12 @@ const Dispute = Refund.extend({ status: z.string() });
 
 const PaymentIntent = z.object({ amount: Cents, currency: z.string(), metadata: Metadata });
 
-/** By a dispute's status: whether its money is gone, came back, or (an inquiry) never left. */
+/** For each dispute status: whether its money was taken, was returned, or (an inquiry) never left. */
 const DISPUTE_STATUS: Readonly<Record<string, 'kept' | 'taken' | 'returned'>> = {
   warning_needs_response: 'kept',
   warning_under_review: 'kept',
   warning_closed: 'kept',
-  // settled before it began, by a refund that has its own event
+  // Settled before it began, by a refund that has its own event.
   prevented: 'kept',
   needs_response: 'taken',
   under_review: 'taken',
@@ -41,7 +43,7 @@ const DISPUTE_STATUS: Readonly<Record<string, 'kept' | 'taken' | 'returned'>> = 
 export const REVERSAL_READERS: Readonly<Record<string, Reader>> = {
   'charge.refunded': refunded,
   'refund.failed': refundFailed,
-  // Any of the four may come first, twice or never: the dispute's status says it all.
+  // Any of the four may arrive first, twice or never, so only the dispute's status counts.
   'charge.dispute.created': disputed,
   'charge.dispute.funds_withdrawn': disputed,
   'charge.dispute.funds_reinstated': disputed,
@@ -65,19 +67,22 @@ async function refunded(event: StripeEvent): Promise<PaymentEvent | null> {
   };
 }
 
-/** The bank did not take the refund (a closed card, say): the money is with us again, so the customer's credit is too. */
-async function refundFailed(event: StripeEvent, look: StripeLookUps): Promise<PaymentEvent | null> {
+/**
+ * The bank did not accept the refund (a closed card, say): the money is with us again, and so is the customer's
+ * credit.
+ */
+async function refundFailed(event: StripeEvent, lookUps: StripeLookUps): Promise<PaymentEvent | null> {
   const refund = Refund.safeParse(event.data.object).data;
   if (refund === undefined) return null;
-  return reversal(event, refund, look, { reversedCents: 0 - refund.amount, returned: false });
+  return reversal(event, refund, lookUps, { reversedCents: 0 - refund.amount, returned: false });
 }
 
-async function disputed(event: StripeEvent, look: StripeLookUps): Promise<PaymentEvent | null> {
+async function disputed(event: StripeEvent, lookUps: StripeLookUps): Promise<PaymentEvent | null> {
   const dispute = Dispute.safeParse(event.data.object).data;
   if (dispute === undefined || !Object.hasOwn(DISPUTE_STATUS, dispute.status)) return null;
   const money = DISPUTE_STATUS[dispute.status];
   if (money === 'kept') return other(event);
-  return reversal(event, dispute, look, {
+  return reversal(event, dispute, lookUps, {
     reversedCents: dispute.amount,
     returned: money === 'returned',
   });
@@ -86,12 +91,12 @@ async function disputed(event: StripeEvent, look: StripeLookUps): Promise<Paymen
 async function reversal(
   event: StripeEvent,
   { id, currency, payment_intent }: z.infer<typeof Refund>,
-  look: StripeLookUps,
-  what: { reversedCents: number; returned: boolean },
+  lookUps: StripeLookUps,
+  amounts: { reversedCents: number; returned: boolean },
 ): Promise<PaymentEvent | null> {
-  // Checkout always makes one; what has none was not sold here.
+  // Checkout always creates a payment intent, so an object without one was not sold here.
   if (payment_intent === null) return other(event);
-  const payment = PaymentIntent.safeParse(await look.payment(payment_intent)).data;
+  const payment = PaymentIntent.safeParse(await lookUps.payment(payment_intent)).data;
   if (payment === undefined || payment.currency !== currency) return null;
   const orderId = orderIn(payment.metadata);
   if (orderId === null) return other(event);
@@ -102,6 +107,6 @@ async function reversal(
     amountCents: payment.amount,
     currency: currency.toUpperCase(),
     source: id,
-    ...what,
+    ...amounts,
   };
 }

@@ -1,13 +1,14 @@
 /**
- * Stripe: top-ups and saved cards through Checkout, recharges without anybody there, and Stripe's signed events in our
- * words. Stripe keeps the card; what comes here and stays is the order's id, amounts and Stripe's own ids.
+ * Stripe as a payment provider: top-ups and saved cards through Checkout, recharges without a person present, and
+ * Stripe's signed events, translated. Stripe keeps the card; only the order's id, amounts and Stripe's own ids are
+ * stored here.
  */
 import Stripe from 'stripe';
 import type { StripeSettings } from '../../env.ts';
 import { TOLERANCE_MS } from '../../lib/standard-webhooks.ts';
-import type { Delivery, PaymentProvider, VerifiedWebhook } from '../provider.ts';
+import type { PaymentProvider, VerifiedWebhook, WebhookDelivery } from '../provider.ts';
 import { stripeApi } from './api.ts';
-import { called } from './call-error.ts';
+import { fromStripe } from './call-error.ts';
 import { type StripeEvent, StripeEventShape, type StripeLookUps } from './event.ts';
 import { translate } from './events.ts';
 import { writeInvoice } from './invoice.ts';
@@ -16,9 +17,14 @@ import { chargeCard, findCharge, forgetCard } from './recharge.ts';
 
 export const STRIPE = 'stripe';
 
-/** A dispute's event carries its evidence, 150,000 characters at most (docs.stripe.com/disputes/responding). */
+/**
+ * In bytes. A dispute's event carries its evidence, 150,000 characters at most (docs.stripe.com/disputes/responding).
+ */
 const EVENT_BYTES_MAX = 640 * 1024;
-/** `t=` once, so that the time which is signed is the time which is looked at; a few signatures while a secret is rotated. */
+/**
+ * `t=` may appear only once, so that the signed time is the one that is checked; several signatures are allowed while
+ * a secret is rotated.
+ */
 const SIGNATURE_HEADER = /^t=(\d{1,12})(?:,v\d=[0-9a-f]{1,128}){1,8}$/;
 
 interface StripeConfig {
@@ -26,16 +32,19 @@ interface StripeConfig {
   readonly stripe: StripeSettings;
 }
 
-/** @param options.fetch how Stripe's API is reached; the Worker's own unless a test brings another */
+/** The Stripe provider. @param options.fetch reaches Stripe's API; the Worker's own unless a test passes one */
 export function stripeProvider(
   { publicOrigin, stripe: settings }: StripeConfig,
   options: { fetch?: typeof fetch } = {},
 ): PaymentProvider {
   const calls = { publicOrigin, api: () => stripeApi(settings.secretKey, options.fetch) };
-  const look: StripeLookUps = {
-    payment: (id) => called('GET /v1/payment_intents', calls.api().paymentIntents.retrieve(id)),
+  const lookUps: StripeLookUps = {
+    payment: (id) => fromStripe('GET /v1/payment_intents', calls.api().paymentIntents.retrieve(id)),
     setup: (id) =>
-      called('GET /v1/setup_intents', calls.api().setupIntents.retrieve(id, { expand: ['payment_method'] })),
+      fromStripe(
+        'GET /v1/setup_intents',
+        calls.api().setupIntents.retrieve(id, { expand: ['payment_method'] }),
+      ),
   };
   return {
     name: STRIPE,
@@ -47,45 +56,45 @@ export function stripeProvider(
     chargeCard: (charge) => chargeCard(calls, charge),
     findCharge: (of) => findCharge(calls, of),
     writeInvoice: (paid) => writeInvoice(calls, paid),
-    verifyWebhook: (delivery) => verifyWebhook(settings, look, delivery),
+    verifyWebhook: (delivery) => verifyWebhook(settings, lookUps, delivery),
   };
 }
 
 async function verifyWebhook(
   { secretKey, webhookSecret }: StripeSettings,
-  look: StripeLookUps,
-  { headers, body, nowMs }: Delivery,
+  lookUps: StripeLookUps,
+  { headers, body, nowMs }: WebhookDelivery,
 ): Promise<VerifiedWebhook> {
   // With an empty secret anybody can sign (new-api, CVE-2026-41432). `config` refuses one too.
   if (webhookSecret.length < 16) throw new Error('the Stripe webhook secret is too short');
   const header = headers.get('stripe-signature') ?? '';
   const timestamp = SIGNATURE_HEADER.exec(header)?.[1];
   if (timestamp === undefined) return { ok: false, reason: 'signature_missing' };
-  const event = await genuineEvent(body, header, webhookSecret);
+  const event = await verifiedEvent(body, header, webhookSecret);
   if (event === 'signature_mismatch') return { ok: false, reason: event };
-  // Only a signed time is worth looking at, and in both directions, which the SDK does not.
+  // The time is checked after the signature, and in both directions, which the SDK does not do.
   if (Math.abs(nowMs - Number(timestamp) * 1_000) > TOLERANCE_MS) {
     return { ok: false, reason: 'timestamp_out_of_tolerance' };
   }
   if (event === 'event_malformed') return { ok: false, reason: event };
-  // Stripe's test mode takes cards that anybody can type: its events never touch an account of live money.
+  // Stripe's test mode takes cards that anybody can type, so its events must never reach an account of live money.
   if (event.livemode !== secretKey.includes('_live_')) return { ok: false, reason: 'mode_mismatch' };
-  const translated = await translate(event, look);
+  const translated = await translate(event, lookUps);
   return translated ? { ok: true, event: translated } : { ok: false, reason: 'event_malformed' };
 }
 
-async function genuineEvent(
+async function verifiedEvent(
   body: Uint8Array,
   header: string,
   secret: string,
 ): Promise<StripeEvent | 'signature_mismatch' | 'event_malformed'> {
   try {
-    // 0: no look at the time
+    // 0 turns the SDK's check of the time off; it is checked above.
     const provider = Stripe.createSubtleCryptoProvider();
     const event = await Stripe.webhooks.constructEventAsync(body, header, secret, 0, provider);
     return StripeEventShape.safeParse(event).data ?? 'event_malformed';
   } catch (error) {
-    // Stripe's errors carry the whole body: they are neither thrown on nor logged.
+    // Stripe's errors carry the whole body, so they are neither rethrown nor logged.
     return error instanceof Stripe.errors.StripeSignatureVerificationError
       ? 'signature_mismatch'
       : 'event_malformed';

@@ -46,7 +46,7 @@ export const nodeCost = sqliteTable(
   (t) => [primaryKey({ columns: [t.nodeId, t.fromMs] })],
 );
 
-/** One canary try: the edge's observations and, once the node's receipt has arrived, whether both agree. */
+/** One canary attempt: the edge's observations and, once the node's receipt has arrived, whether both agree. */
 export const canary = sqliteTable(
   'canary',
   {

@@ -1,19 +1,19 @@
-/** Keeps the Wallet watching for what D1 says: the level of the owner's choice, or nothing. */
+/** Keeps the Wallet's recharge threshold in step with D1: the owner's level, or none. */
 import { type AutoRecharge, findAutoRecharge } from '../../db/auto-recharge.ts';
 import { database } from '../../db/client.ts';
 import { type NanoUsd, nanoUsd } from '../../domain/money.ts';
 import type { Env } from '../../env.ts';
 
-/** Looks again after it told the Wallet: of two who change it at once, the one who tells last has seen both. */
-export async function syncRechargeWatch(env: Env, accountId: string): Promise<void> {
+/** Reads D1 again after it set the Wallet: of two concurrent changes, the call that sets last has seen both. */
+export async function syncRechargeThreshold(env: Env, accountId: string): Promise<void> {
   const db = database(env);
   const wallet = env.WALLET.getByName(accountId);
-  let told: NanoUsd | null | undefined;
+  let setLevel: NanoUsd | null | undefined;
   for (;;) {
     const level = levelOf(await findAutoRecharge(db, accountId));
-    if (level === told) return;
+    if (level === setLevel) return;
     await wallet.setAlertThresholds({ rechargeBelowNanoUsd: level });
-    told = level;
+    setLevel = level;
   }
 }
 
