@@ -1,4 +1,4 @@
-/** Every example is run as it is shown, against the whole of it; the README shows the same ones. */
+/** Every example is run as it is shown, against the whole of it; docs/api.md shows the same ones. */
 import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -132,10 +132,12 @@ describe('the settings of', () => {
   });
 });
 
-it('the README shows them as they are', () => {
+it('docs/api.md shows them as they are, and the README the first', () => {
+  const document = readFileSync(join(ROOT, 'docs/api.md'), 'utf8');
   const readme = readFileSync(join(ROOT, 'README.md'), 'utf8');
   const baseUrl = 'http://localhost:8787/v1';
   const question = 'How many primes are below 100?';
-  for (const { name, code } of examples({ baseUrl, model: MODEL, question, key: null }))
-    expect(readme.includes(code), name).toBe(true);
+  const shown = examples({ baseUrl, model: MODEL, question, key: null });
+  for (const { name, code } of shown) expect(document.includes(code), name).toBe(true);
+  expect(readme).toContain(shown[0]!.code);
 });

@@ -22,13 +22,18 @@ export function projectFiles(): string[] {
   return listed.split('\n').filter((path) => path !== '' && existsSync(join(ROOT, path)));
 }
 
+/** The specifiers of a file's relative imports, static and dynamic. */
+export function relativeImports(text: string): string[] {
+  return [...text.matchAll(RELATIVE_IMPORT)].map(([, , specifier]) => specifier!);
+}
+
 /** Relative imports between the TypeScript files of `worker/` and `gpu-pool/`. */
 export function sourceImports(): Import[] {
   const sources = projectFiles().filter((path) => /^(worker|gpu-pool)\/.*\.tsx?$/.test(path));
   const known = new Set(sources);
   return sources.flatMap((from) => {
     const text = readFileSync(join(ROOT, from), 'utf8');
-    const targets = [...text.matchAll(RELATIVE_IMPORT)].map(([, , to]) => join(dirname(from), to!));
+    const targets = relativeImports(text).map((specifier) => join(dirname(from), specifier));
     return targets.filter((to) => known.has(to)).map((to) => ({ from, to }));
   });
 }

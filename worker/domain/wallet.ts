@@ -1,5 +1,4 @@
-/** What callers say to a Wallet and what it answers. Plain data: it crosses a Durable Object call. */
-
+/** The interface of a Wallet, an account's Durable Object. Requests and results are plain data, as they cross a Durable Object call. */
 import type { AlertThresholds } from './alert-thresholds.ts';
 import type { ConversationHome } from './conversation.ts';
 import type { Ending, HoldBound, HoldRange, RequestState } from './hold.ts';
@@ -10,7 +9,7 @@ import type { NanoUsd } from './money.ts';
 import type { Price } from './pricing.ts';
 import type { Usage } from './usage.ts';
 
-/** The cap of a short-lived token: what it may spend in all its life, exact like every cap. */
+/** The cap of a short-lived token: the most it may spend in its whole life, exact like every cap. */
 export interface TokenCap {
   readonly id: string;
   readonly capNanoUsd: NanoUsd;
@@ -22,16 +21,16 @@ export interface AdmitRequest {
   readonly modelId: string;
   readonly stream: boolean;
   readonly limits: ScopedLimits;
-  /** prompt and first window, as far as can be told: counted against tokens/min until the request knows better */
+  /** Estimate of the prompt and a first window of output; it counts against tokens/min until the usage is known. */
   readonly tokens: number;
-  /** in force at admission; holds for the whole request */
+  /** The price in force at admission. It applies to the whole request. */
   readonly price: Price;
   readonly hold: HoldRange;
-  /** work that can wait counts against caps alone */
+  /** Background work counts against caps only, not against rate limits. */
   readonly background: boolean;
-  /** absent: asked with a key */
+  /** The token that the request came with; absent: it came with a key. */
   readonly token?: TokenCap | null;
-  /** hash of what the request's conversation keeps as it grows; absent where nobody asks for its home */
+  /** Hash of the part of the conversation that stays as it grows; absent when the home is not needed. */
   readonly conversation?: number;
 }
 
@@ -43,7 +42,7 @@ export type AdmitRefusal =
 export interface Admitted {
   readonly ok: true;
   readonly heldNanoUsd: NanoUsd;
-  /** what is left beside the hold */
+  /** What is left beside the hold. */
   readonly availableNanoUsd: NanoUsd;
   readonly rateLimit: RateLimitState;
   readonly home: ConversationHome | null;
@@ -55,16 +54,16 @@ export type AdmitResult =
       ok: false;
       refusal: AdmitRefusal;
       rateLimit: RateLimitState;
-      /** only the slack of leases is in the way: by then it may have been given back; null: it is not that */
+      /** Set when only slack of leases is in the way, which may have been given back by then; null otherwise. */
       retryInMs: number | null;
     };
 
 export interface ResizeRequest {
   readonly requestId: string;
   readonly wantedNanoUsd: NanoUsd;
-  /** prompt and completion so far, for tokens/min; null: nothing new is known */
+  /** Prompt and completion so far, for tokens/min; null: nothing new is known. */
   readonly tokens: number | null;
-  /** what is being answered and where: another turn may come before the end */
+  /** The conversation and the node that is answering it: its next turn may come before this request ends. */
   readonly answer?: (ConversationHome & { readonly conversation: number }) | null;
 }
 
@@ -74,15 +73,15 @@ export interface PostRequest {
   readonly usage: Usage;
   readonly ending: Ending;
   readonly ttftMs: number | null;
-  /** as at admission */
+  /** As at admission. */
   readonly conversation?: number;
 }
 
 export interface Balance extends Credit {
   readonly heldNanoUsd: NanoUsd;
-  /** granted + paid − held */
+  /** Granted + paid − held. */
   readonly availableNanoUsd: NanoUsd;
-  /** a refund or dispute took back what had been spent: the next top-up pays this off first */
+  /** Credit that a refund or dispute took back after it was spent. The next top-up pays this off first. */
   readonly owedNanoUsd: NanoUsd;
 }
 
@@ -99,43 +98,43 @@ export interface RequestRecord {
   readonly endedAtMs: number | null;
   readonly heldNanoUsd: NanoUsd;
   readonly price: Price;
-  /** billed usage */
+  /** Billed usage. */
   readonly usage: Usage;
   readonly chargeNanoUsd: NanoUsd;
   readonly entrySeq: number | null;
   readonly ttftMs: number | null;
 }
 
-/** What a node says it generated, as the Wallet takes it. */
+/** A node's receipt for one attempt, as the Wallet takes it. */
 export interface WalletReceipt {
   readonly requestId: string;
   readonly nodeId: string;
   readonly outcome: 'finished' | 'aborted' | 'failed' | 'lost';
   readonly usage: Usage;
   readonly ttftMs: number | null;
-  /** what the edge admitted it by (lease.ts); null: by a hold of its own */
+  /** Names the lease that admitted the request (lease.ts); null: it had a hold of its own. */
   readonly ticket: string | null;
 }
 
-/** A page of the ledger for the audit, taken in one instant. */
+/** A page of the ledger for the audit, read at one instant. */
 export interface WalletAuditPage {
-  /** oldest first */
+  /** Oldest first. */
   readonly entries: Entry[];
   readonly headSeq: number;
-  /** ledger balance at that instant */
+  /** Ledger balance at that instant. */
   readonly balanceNanoUsd: NanoUsd;
-  /** from this entry on D1 may not have been told yet */
+  /** From this entry on, D1 may lag behind. */
   readonly unpublishedFromSeq: number;
 }
 
 export interface LedgerPage {
-  /** newest first */
+  /** Newest first. */
   readonly entries: readonly Entry[];
-  /** `beforeSeq` of the next page; null: no more */
+  /** `beforeSeq` of the next page; null: this is the last one. */
   readonly nextBeforeSeq: number | null;
 }
 
-/** Work that an idempotency key names; see gateway/sealed-answer.ts for how the two hashes are made. */
+/** Work that an idempotency key names; see gateway/idempotency/sealed-response.ts for how the two hashes are made. */
 export interface IdempotentRequest {
   readonly lookup: string;
   readonly fingerprint: string;
@@ -143,68 +142,68 @@ export interface IdempotentRequest {
 }
 
 export type BeginResult =
-  /** do the work under this request id */
+  /** Do the work under this request id. */
   | { state: 'fresh' }
   | { state: 'running' | 'mismatch' | 'exhausted' }
-  /** the answer of that request, sealed */
+  /** The sealed answer of that request. */
   | { state: 'replay'; requestId: string; parts: Uint8Array[] };
 
 /**
- * An account's Wallet. Every call is idempotent by the id it names: the same hold twice is one hold,
- * the same grant twice is one grant.
+ * An account's Wallet. Every call is idempotent by the id that it names: the same hold twice is one hold, and the same
+ * grant twice is one grant.
  */
 export interface WalletApi {
-  /** Limits and money in one step. `insufficient_balance` and limits come back as values. */
+  /** Checks limits and balance, and makes the hold, in one step. Refusals come back as values. */
   admit(request: AdmitRequest): Promise<AdmitResult>;
   /**
-   * Sets a hold to `wantedNanoUsd`, or as near as balance and caps allow, and renews its lease.
-   * @returns the hold as it now is, and what kept it below what was wanted; null when the request is no longer held
+   * Sets a hold to `wantedNanoUsd`, or as near as balance and caps allow, and renews its expiry.
+   * @returns the new hold, and what kept it below the wanted size; null when the request is no longer held
    */
   resize(request: ResizeRequest): Promise<{ heldNanoUsd: NanoUsd; boundBy: HoldBound | null } | null>;
-  /** Bills usage, at most what is held, and gives the rest back. */
+  /** Bills usage, at most what is held, and releases the rest. */
   post(request: PostRequest): Promise<RequestRecord | null>;
   /** Ends a request that costs nothing. */
   void(request: { requestId: string; nodeId: string | null; ending: Ending }): Promise<RequestRecord | null>;
-  /** What an isolate did under its lease, and what it needs; see lease.ts. */
+  /** Takes an isolate's report about its lease, and grants what it needs; see lease.ts. */
   lease(report: LeaseReport): Promise<LeaseGrant>;
   /**
-   * Takes a node's word for what was generated: settles orphaned holds, writes off what nobody was billed.
-   * @returns ids of requests of which an isolate will tell within a moment: their receipts are to come again
+   * Takes nodes' receipts: settles orphaned holds by them, and writes off tokens that were billed to no account.
+   * @returns ids of requests that a living isolate will report shortly; their receipts must be sent again
    */
   reconcile(receipts: readonly WalletReceipt[]): Promise<string[]>;
-  /** Whether the node that was billed for a request has sent its receipt; null: not known, or not any more. */
+  /** Whether the receipt of the node that was billed for has arrived; null: the request is not known (any more). */
   receiptMatched(requestId: string): Promise<boolean | null>;
-  /** Before a request that carries an idempotency key. */
+  /** Called before a request with an idempotency key. */
   beginIdempotent(work: IdempotentRequest): Promise<BeginResult>;
   /** Keeps the sealed answer for a day. */
   keepAnswer(work: IdempotentRequest, parts: Uint8Array[]): Promise<void>;
-  /** No answer will be kept: the request was refused, or broke off. The next retry does the work again. */
+  /** Reports that no answer will be kept: the request was refused or broke off. The next retry does the work again. */
   abandonIdempotent(work: IdempotentRequest): Promise<void>;
   grant(grant: { grantId: string; amountNanoUsd: NanoUsd }): Promise<Entry>;
   topUp(topUp: { orderId: string; amountNanoUsd: NanoUsd }): Promise<Entry>;
   /**
-   * Takes credit back (a refund, a lost dispute: below zero) or gives it again (a dispute won).
-   * The balance never goes below zero: what is not available is owed. What is given again cancels that debt first.
-   * `uncollectedNanoUsd` is what came to the debt, below zero what was cancelled of it.
+   * Takes credit back (a refund or a lost dispute, a negative amount) or returns it (a dispute won).
+   * The balance never goes below zero: credit that is not available is owed. Credit that is returned cancels that debt
+   * first. `uncollectedNanoUsd` is the amount added to the debt; it is negative for an amount cancelled.
    */
   correct(correction: {
     reference: string;
     amountNanoUsd: NanoUsd;
   }): Promise<{ entry: Entry; uncollectedNanoUsd: NanoUsd }>;
   balance(): Promise<Balance>;
-  /** null: not this account's, or older than a day (D1 has it then) */
+  /** Null: the request is not this account's, or ended more than a day ago (then D1 has it). */
   request(requestId: string): Promise<RequestRecord | null>;
-  /** Part of a request's charge that was given back, because the same work had been paid before (Idempotency-Key). */
+  /** The part of a request's charge that was credited back because the same work had been paid before (Idempotency-Key). */
   creditedBack(requestId: string): Promise<NanoUsd>;
-  /** For the audit. */
+  /** A page of entries for the audit (ledger-audit.ts). */
   auditPage(page: { afterSeq: number; limit: number }): Promise<WalletAuditPage>;
   ledger(page: { beforeSeq?: number; limit: number }): Promise<LedgerPage>;
-  /** How much of its limits a key has used now, or (null) the account; spend is that of the cap's current period. */
+  /** How much a key has used of its limits, or with null the account. Spend is that of the cap's current period. */
   load(of: { keyId: string | null; capPeriod: CapPeriod }): Promise<Load>;
-  /** What is left of the limits per minute, of key and account the one that has less. */
+  /** What is left of the per-minute limits: of key and account, whichever has less. */
   rateLimit(of: { keyId: string; limits: ScopedLimits }): Promise<RateLimitState>;
-  /** What a token has spent and holds. */
+  /** What a short-lived token has spent and what it holds. */
   tokenUse(tokenId: string): Promise<{ spentNanoUsd: NanoUsd; heldNanoUsd: NanoUsd }>;
-  /** Changes what is watched, and looks at once. What is not named stays as it is. */
+  /** Changes the named alert thresholds and checks them at once. */
   setAlertThresholds(change: Partial<AlertThresholds>): Promise<void>;
 }

@@ -177,7 +177,7 @@ function queueFull(retryAfter: string | null): Failed {
 /**
  * The meaning of an agent's error response. Only an error that another node could avoid is retried; a 400 is the client's
  * and counts against no node. A node that rejects our token counts as failed: its clock or its keys are wrong. If ours
- * were wrong, every node would reject it, and the Pool believes no such wave of failures (domain/routing/eligible.ts).
+ * were wrong, every node would reject it, and the Pool believes no such wave of failures (domain/routing/eligibility.ts).
  */
 async function failureOf(response: Response): Promise<Failed> {
   const error = await readNodeErrorBody(response).catch(() => null);

@@ -80,7 +80,7 @@ mailboxPage.get('/:letterId', async (c) => {
   );
 });
 
-/** The letter as a reader of mail shows it: nothing runs in it, and its own styles hold. See portal/security.ts. */
+/** The letter as a reader of mail shows it: nothing runs in it, and its own styles hold. See portal/frame/security.ts. */
 mailboxPage.get('/:letterId/html', async (c) => {
   const letter = await found(c, c.req.param('letterId'));
   return letter ? c.html(letter.html) : notFoundPage(c);
