@@ -1,4 +1,7 @@
-/** `/v1/chat/completions` and `/v1/completions`: fault or read, plan, submit, then stream or collect. */
+/**
+ * Handles `/v1/chat/completions` and `/v1/completions`: apply faults, read the body, plan the output, submit it to
+ * the engine, then stream or collect the answer.
+ */
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type Answer, CollectedAnswer, StreamedAnswer } from './answer.ts';
@@ -23,7 +26,7 @@ export interface ChatContext {
   weightVersion: string;
   cacheReport: boolean;
   reasoningParser: string | null;
-  /** keeps what arrived, for tests */
+  /** Keeps each request that arrived, for tests. */
   record(entry: { rid: string; body: unknown }): void;
 }
 
@@ -54,7 +57,7 @@ async function complete(
     ...parsed.request,
     separateReasoning: parsed.request.separateReasoning && context.reasoningParser !== null,
   };
-  // V3 answers at once, R1 thinks first; nothing makes either think about a bare text.
+  // V3 answers at once and R1 thinks first; neither thinks about a raw text prompt.
   const reasoning = request.text === null && !/v3/i.test(context.modelPath);
   const prompt =
     request.text === null
@@ -69,7 +72,7 @@ async function complete(
     planChoice(bounded, { seed: context.seed, choice, promptTokens: prompt, reasoning });
   const choices = Array.from({ length: request.n }, (_, choice) => plan(choice));
   if (context.reasoningParser === null || request.text !== null) choices.forEach(countAsAnswer);
-  // The R1 parser begins inside the reasoning, and V3 never ends it.
+  // The R1 parser assumes that the text begins inside the reasoning, which V3 never ends.
   else if (!reasoning || faults.has('answer_in_reasoning')) choices.forEach(mistakeForReasoning);
 
   const envelope: Envelope = { id: rid, created: Math.floor(Date.now() / 1_000), model: request.model };
@@ -93,7 +96,7 @@ async function complete(
   }
   res.on('close', () => {
     if (res.writableFinished) return;
-    // A node that died has stopped at once; a client that left is noticed only later.
+    // A node that died has stopped at once; a client's disconnect is noticed only later.
     if (faults.has('die_mid_stream')) context.engine.abort({ rid });
     else context.engine.clientDisconnected(rid);
   });
@@ -127,7 +130,7 @@ function answerFor(
   return new CollectedAnswer(options, isText ? textBody(options) : chatBody(options, context));
 }
 
-/** Faults for which the engine never sees the request; true when one has struck. */
+/** Applies the faults for which the engine never sees the request; true when one has struck. */
 function strikesBeforeWork(
   faults: FaultSet,
   { wire, res, streaming }: { wire: Wire; res: ServerResponse; streaming: boolean },
@@ -152,8 +155,9 @@ function strikesBeforeWork(
 }
 
 /**
- * With streaming the status is out before the scheduler refuses, so it is a 200 whose first event is an
- * error (serving_chat.py); without, an HTTPException whose type is the status (http_server.py).
+ * Refuses a request because the queue is full. With streaming the status is out before the scheduler refuses, so it
+ * is a 200 whose first event is an error (serving_chat.py); without, it is an HTTPException whose type is the
+ * status (http_server.py).
  */
 function queueFull(wire: Wire, streaming: boolean): void {
   if (streaming) {
@@ -162,7 +166,9 @@ function queueFull(wire: Wire, streaming: boolean): void {
   } else wire.json(503, flatError({ ...QUEUE_FULL, type: '503' }));
 }
 
-/** tokenizer_manager.py refuses what cannot fit the context. */
+/**
+ * The message with which tokenizer_manager.py refuses a request that cannot fit the context; null where it fits.
+ */
 function contextError(promptTokens: number, maxTokens: number): string | null {
   if (promptTokens >= CONTEXT_TOKENS) {
     return `The input (${promptTokens} tokens) is longer than the model's context length (${CONTEXT_TOKENS} tokens).`;
@@ -176,12 +182,15 @@ function contextError(promptTokens: number, maxTokens: number): string | null {
   return null;
 }
 
-/** Without a parser the engine does not know where reasoning ends, and counts none (batch_result_processor.py). */
+/**
+ * Without a parser the engine does not know where reasoning ends, and counts no reasoning tokens
+ * (batch_result_processor.py).
+ */
 function countAsAnswer(plan: ChoicePlan): void {
   plan.tokens = plan.tokens.map((token) => ({ ...token, reasoning: false }));
 }
 
-/** Without an end tag the parser takes all of the text for reasoning, and the engine counts it so. */
+/** Without an end tag the parser takes all of the text for reasoning, and the engine counts it as such. */
 function mistakeForReasoning(plan: ChoicePlan): void {
   plan.tokens = plan.tokens.map((token) => ({ ...token, reasoning: true }));
 }

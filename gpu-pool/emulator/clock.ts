@@ -1,9 +1,11 @@
 /** Engine time: real, faster than real, or virtual. Every delay of the scheduler goes through a clock. */
 
 export interface Clock {
-  /** milliseconds of engine time since the clock was made */
+  /** Milliseconds of engine time since the clock was created. */
   nowMs(): number;
-  /** resolves when engine time has reached `atMs`; always lets sockets have their turn */
+  /**
+   * Resolves when engine time has reached `atMs`. It always yields to the event loop, so that sockets are served.
+   */
   sleepUntil(atMs: number): Promise<void>;
 }
 
@@ -12,7 +14,7 @@ export function createClock(speed: number): Clock {
   return speed === 0 ? virtualClock() : scaledClock(speed);
 }
 
-/** Time that passes only by being slept: deterministic, and as fast as the machine. */
+/** Virtual time, which advances only by being slept: deterministic, and as fast as the machine. */
 export function virtualClock(): Clock {
   let nowMs = 0;
   return {

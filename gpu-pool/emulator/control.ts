@@ -1,4 +1,4 @@
-/** `/emulator/faults` and `/emulator/requests`: how tests steer the emulator over HTTP. */
+/** `/emulator/faults` and `/emulator/requests`, by which tests control the emulator over HTTP. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { ZodError, z } from 'zod';
 import { FAULT_DESCRIPTIONS, type Fault } from './faults.ts';

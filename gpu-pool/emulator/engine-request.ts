@@ -1,9 +1,9 @@
-/** One request inside the scheduler, and the sums over its choices. */
+/** A request inside the scheduler, and sums over its choices. Each choice runs as a sequence of its own. */
 import type { LogLine } from './log.ts';
 import type { ChoicePlan, Finish, PlannedToken } from './plan.ts';
 import type { CacheNode } from './radix-cache.ts';
 
-/** Cumulative counts of one choice, or, at the end, summed over choices. */
+/** Cumulative counts of one choice or, at the end, summed over choices. */
 export interface TokenCounts {
   promptTokens: number;
   cachedTokens: number;
@@ -18,9 +18,9 @@ export interface EngineRequestSpec {
   choices: ChoicePlan[];
   maxTokens: number;
   streaming: boolean;
-  /** the higher goes first */
+  /** The higher runs first. */
   priority: number;
-  /** scripted fault: neither an abort nor the client's leaving stops it */
+  /** A scripted fault: neither an abort nor the client's disconnect stops this request. */
   ignoreAbort: boolean;
   onToken(choice: number, token: PlannedToken, counts: TokenCounts): void;
   onEnd(finishes: Finish[], counts: TokenCounts): void;
@@ -31,7 +31,7 @@ export interface EngineRequest extends EngineRequestSpec {
   cacheNode: CacheNode | null;
   cachedTokens: number;
   prefillLeft: number;
-  /** tokens generated so far, a choice */
+  /** Tokens generated so far, by choice. */
   produced: number[];
   reasoningProduced: number[];
   aborted: boolean;
@@ -68,7 +68,7 @@ export function totalCounts(request: EngineRequest): TokenCounts {
   return counts(request, sum(request.produced), sum(request.reasoningProduced));
 }
 
-/** How each choice ended: as planned, or aborted on its way. */
+/** How each choice ended: as planned, or aborted before its end. */
 export function finishesOf(request: EngineRequest): Finish[] {
   return request.choices.map((plan, choice) =>
     request.produced[choice] === plan.tokens.length ? plan.finish : { type: 'abort', matched: null },
@@ -103,7 +103,7 @@ function counts(request: EngineRequest, completionTokens: number, reasoningToken
   return { promptTokens: prompt.length, cachedTokens, completionTokens, reasoningTokens };
 }
 
-/** Output that a request may still need room for. */
+/** Output tokens for which a request may still need KV cache. */
 export function reservedTokens(request: EngineRequest): number {
   const each = Math.min(request.maxTokens, RESERVED_OUTPUT_TOKENS_MAX);
   return request.produced.reduce((total, produced) => total + Math.max(0, each - produced), 0);

@@ -1,6 +1,6 @@
 /**
  * The scheduler: continuous batching over one KV cache. Prefill goes first and in chunks, then every running
- * sequence gets one token a step. It knows tokens and time, and nothing of HTTP.
+ * sequence gets one token a step. It deals in tokens and time, and knows nothing of HTTP.
  */
 import assert from 'node:assert/strict';
 import type { Clock } from './clock.ts';
@@ -21,12 +21,15 @@ import type { Profile } from './profiles.ts';
 import { type CacheNode, RadixCache } from './radix-cache.ts';
 import { EngineStats } from './stats.ts';
 
-/** How long the engine goes on for a client that has gone (tokenizer_manager.py polls for a disconnect). */
+/**
+ * How long the engine goes on generating after the client has disconnected (tokenizer_manager.py polls for a
+ * disconnect).
+ */
 export const DISCONNECT_NOTICE_MS = { streaming: 2_000, notStreaming: 4_000 } as const;
-/** Behind its clock by more than this, the scheduler gives the lost time up instead of racing after it. */
+/** A scheduler that lags behind its clock by more than this drops the lost time instead of catching up. */
 const LAG_MS_MAX = 1_000;
 
-/** `--priority-scheduling-preemption-threshold`, its default. */
+/** The default of `--priority-scheduling-preemption-threshold`. */
 const PREEMPTION_THRESHOLD = 10;
 
 export class Engine {
@@ -47,7 +50,7 @@ export class Engine {
     clock: Clock;
     log: EngineLog;
     queuedMax: number;
-    /** true unless told otherwise */
+    /** Default: true. */
     radixCache?: boolean;
   }) {
     this.profile = options.profile;
@@ -58,12 +61,12 @@ export class Engine {
     void this.#loop();
   }
 
-  /** Takes a request into the queue, or says why not. */
+  /** Takes a request into the queue, or returns why not. */
   submit(spec: EngineRequestSpec): 'accepted' | 'queue_full' | 'duplicate_rid' {
     if (this.#requests().some((request) => request.rid === spec.rid)) return 'duplicate_rid';
     // SGLang counts the waiting queue alone, so a burst can be refused while slots are free (scheduler.py).
     if (this.#waiting.length >= this.#queuedMax) return 'queue_full';
-    // by priority, then as they came (schedule_policy.py, `--enable-priority-scheduling`)
+    // The queue is ordered by priority, then by arrival (schedule_policy.py, `--enable-priority-scheduling`).
     const insertAt = this.#waiting.findIndex(({ priority }) => priority < spec.priority);
     const request = newEngineRequest(spec, this.#clock.nowMs());
     this.#waiting.splice(insertAt === -1 ? this.#waiting.length : insertAt, 0, request);
@@ -77,13 +80,13 @@ export class Engine {
       if (abortAll || request.rid.startsWith(rid)) request.aborted = true;
   }
 
-  /** The client's connection is gone. The engine learns of it later, see `DISCONNECT_NOTICE_MS`. */
+  /** The client's connection is closed. The engine notices that later, see `DISCONNECT_NOTICE_MS`. */
   clientDisconnected(rid: string): void {
     const request = this.#requests().find((candidate) => candidate.rid === rid);
     if (request) request.disconnectedAtMs ??= this.#clock.nowMs();
   }
 
-  /** Puts on record that scripted faults struck a request, before they do. */
+  /** Logs which scripted faults will strike a request, before they do. */
   logFaults(rid: string, faults: FaultKind[]): void {
     this.#log.write({ t: this.#now(), struck: rid, faults });
   }
@@ -102,7 +105,7 @@ export class Engine {
     };
   }
 
-  /** Ends the loop; requests in hand get no further callback. */
+  /** Ends the loop; requests under way get no further callback. */
   close(): void {
     this.#closed = true;
     this.#wake?.();
@@ -156,7 +159,7 @@ export class Engine {
         this.cache.lockedTokens +
         this.#privateTokens() +
         this.#running.reduce((sum, running) => sum + reservedTokens(running), 0);
-      // One that would not fit an empty cache is let in alone rather than never.
+      // A request that would not fit an empty cache is admitted alone rather than never.
       if (occupied + needed > this.profile.kvCapacityTokens && this.#running.length > 0) {
         if (!this.#retractFor(request)) return;
         continue;
@@ -184,7 +187,10 @@ export class Engine {
     }
   }
 
-  /** Sends the least of the running back to the queue, with what it has generated, if it is less by the threshold. */
+  /**
+   * Moves the running request of the lowest priority back to the queue, with what it has generated, if `request` is
+   * higher by the threshold.
+   */
   #retractFor(request: EngineRequest): boolean {
     const least = this.#running.reduce((lowest, each) => (each.priority < lowest.priority ? each : lowest));
     if (request.priority - least.priority < PREEMPTION_THRESHOLD) return false;
@@ -195,7 +201,7 @@ export class Engine {
     return true;
   }
 
-  /** One chunk of prefill. While it runs nothing decodes (SGLang's default, without mixed chunks). */
+  /** Runs one chunk of prefill. Meanwhile nothing decodes (SGLang's default, without mixed chunks). */
   async #prefill(prefilling: EngineRequest[]): Promise<void> {
     let budget = this.profile.chunkedPrefillTokens;
     const done: EngineRequest[] = [];
@@ -212,7 +218,7 @@ export class Engine {
     );
     for (const request of done) {
       request.phase = 'decode';
-      // Others with the same prefix profit from now on, not only when this request has ended.
+      // Other requests with the same prefix can use it from now on, not only when this request has ended.
       this.#moveLock(request, this.cache.insert(request.cacheKey, request.prompt));
     }
     // The last chunk of a prompt yields the first token.
@@ -232,7 +238,10 @@ export class Engine {
     await this.#clock.sleepUntil(this.#stepEndMs);
   }
 
-  /** Gives every unfinished choice of `requests` its next token: first in the counts, then in the log, then out. */
+  /**
+   * Gives every unfinished choice of `requests` its next token: first in the counts, then in the log, then to the
+   * callbacks.
+   */
   #produce(requests: EngineRequest[]): void {
     if (this.#closed || requests.length === 0) return;
     const outgoing: Array<() => void> = [];

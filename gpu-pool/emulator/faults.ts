@@ -1,12 +1,12 @@
 /**
- * Scripted faults: each is one way a real node has broken a caller. They are set through `/emulator/faults`,
- * or in process through the emulator's `faults`.
+ * Scripted faults: each is one way in which a real node has failed its caller. They are set through
+ * `/emulator/faults`, or in process through the emulator's `faults`.
  */
 import * as z from 'zod';
 
-/** Uses before the fault is spent; without it the fault stays until it is deleted. */
+/** How often the fault strikes before it is spent; without it the fault stays until it is deleted. */
 const times = z.int().positive().optional();
-/** How many tokens of the answer go out well before the fault strikes, summed over choices. */
+/** How many tokens of the answer are sent correctly before the fault strikes, summed over choices. */
 const afterTokens = z.int().min(0).default(3);
 
 const simple = <K extends string>(kind: K) => z.strictObject({ kind: z.literal(kind), times });
@@ -17,7 +17,7 @@ export const Fault = z.discriminatedUnion('kind', [
   simple('empty_200'),
   z.strictObject({ kind: z.literal('die_mid_stream'), times, afterTokens }),
   simple('hang'),
-  /** `everyMs` is real time, whatever the engine's speed: it tests the caller's timers */
+  /** `everyMs` is real time, whatever the engine's speed, because it tests the caller's timers. */
   z.strictObject({ kind: z.literal('trickle'), times, everyMs: z.number().positive().default(10_000) }),
   simple('split_bytes'),
   simple('crlf'),
@@ -41,7 +41,7 @@ export const Fault = z.discriminatedUnion('kind', [
 export type Fault = z.infer<typeof Fault>;
 export type FaultKind = Fault['kind'];
 
-/** What each fault does, as `GET /emulator/faults` explains it. */
+/** The effect of each fault, as `GET /emulator/faults` explains it. */
 export const FAULT_DESCRIPTIONS = {
   refuse: 'destroys the socket of every request at once; spent by chat completions',
   reset_before_headers: 'reads the request, then resets the connection',
@@ -70,13 +70,13 @@ export const FAULT_DESCRIPTIONS = {
   answer_in_reasoning: 'puts the answer into reasoning_content',
 } satisfies Record<FaultKind, string>;
 
-/** Strikes every path, so a caller's probes see it too. */
+/** Faults that strike every path, so that a caller's probes see them too. */
 const NOT_CHAT_ONLY: readonly FaultKind[] = ['refuse', 'unhealthy'];
 
 export class FaultBoard {
   #faults: Array<{ fault: Fault; timesLeft: number }> = [];
 
-  /** Adds a fault; throws a ZodError when it is none. */
+  /** Adds a fault. @throws ZodError when the input is not a fault */
   add(input: z.input<typeof Fault>): Fault {
     const fault = Fault.parse(input);
     this.#faults.push({ fault, timesLeft: fault.times ?? Number.POSITIVE_INFINITY });
@@ -98,12 +98,12 @@ export class FaultBoard {
     return this.#faults.some(({ fault }) => fault.kind === kind);
   }
 
-  /** Uses up one time of a fault that strikes outside chat completions; false when it is not set. */
+  /** Uses up one strike of a fault that strikes outside chat completions; false when it is not set. */
   spend(kind: FaultKind): boolean {
     return this.#take((fault) => fault.kind === kind).length > 0;
   }
 
-  /** All faults that strike the chat completion which has just arrived. Different kinds combine. */
+  /** All faults that strike the chat completion that has just arrived. Faults of different kinds combine. */
   takeForChat(): FaultSet {
     return new FaultSet(this.#take((fault) => !NOT_CHAT_ONLY.includes(fault.kind)));
   }
@@ -116,7 +116,7 @@ export class FaultBoard {
   }
 }
 
-/** Faults of one request. */
+/** The faults of one request. */
 export class FaultSet {
   readonly #faults: Fault[];
 

@@ -1,9 +1,9 @@
-/** Bodies in, bodies out: what every route needs of HTTP. */
+/** Reading and sending bodies, for every route. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
 /**
- * Said outright, this keeps Node from adding `Keep-Alive: timeout=5`. uvicorn gives no such hint, and a client
- * that saw one would never meet the race between reuse and closing.
+ * Headers of every answer. An explicit `connection` keeps Node from adding `Keep-Alive: timeout=5`: uvicorn gives
+ * no such hint, and a client that saw one would never meet the race between reuse and closing.
  */
 export const CONNECTION = { connection: 'keep-alive', server: 'uvicorn' } as const;
 
@@ -15,7 +15,7 @@ export function send(res: ServerResponse, status: number, body: object | string,
   res.end(text);
 }
 
-/** The body as JSON; undefined when it is empty or no JSON, which each route refuses in its own words. */
+/** The body as JSON; undefined when it is empty or not JSON, which each route refuses with a message of its own. */
 export async function readJson(req: IncomingMessage): Promise<unknown> {
   const parts: Buffer[] = [];
   for await (const part of req) parts.push(part as Buffer);

@@ -1,13 +1,13 @@
-/** Makes a JSON value that fits a JSON Schema: what grammar-constrained decoding would have produced. */
+/** Generates a JSON value that fits a JSON Schema, as grammar-constrained decoding would have produced. */
 import { pick } from './text.ts';
 
 type Schema = Record<string, unknown>;
 
-/** Deeper than this a recursive schema ends in null; SGLang's grammar would go on until `max_tokens`. */
+/** Below this depth a recursive schema ends in null; SGLang's grammar would go on until `max_tokens`. */
 const DEPTH_MAX = 12;
 const STRINGS = ['alpha', 'beta', 'café', '中文', 'gamma', 'rocket 🚀', 'delta'];
 
-/** Knows type, properties, required, items, enum, const, anyOf/oneOf/allOf, local $ref, bounds. */
+/** Supports type, properties, required, items, enum, const, anyOf/oneOf/allOf, local $ref and bounds. */
 export function jsonSample(schema: unknown, random: () => number): unknown {
   return sample(schema, { random, root: schema, depth: 0 });
 }

@@ -1,6 +1,6 @@
 /**
- * The engine's own log: what it generated, written before any of it reaches the wire. An independent witness
- * for bills and receipts. It holds counts, never text.
+ * The engine's own log of what it generated, written before any of it reaches the wire. It is independent evidence
+ * against which bills and receipts are checked. It holds counts, never text.
  */
 import { closeSync, fstatSync, openSync, readFileSync, readSync, writeSync } from 'node:fs';
 import type { FaultKind } from './faults.ts';
@@ -8,9 +8,9 @@ import type { FaultKind } from './faults.ts';
 /** Lines of the file, one JSON object each. `t` is engine time in milliseconds; counts sum over choices. */
 export type LogLine =
   | { t: number; start: string; prompt_tokens: number; cached_tokens: number }
-  /** one line a step: rid → [completion tokens, reasoning tokens], cumulative */
+  /** One line a step: rid → [completion tokens, reasoning tokens], cumulative. */
   | { t: number; step: Record<string, [number, number]> }
-  /** scripted faults that struck a request: what the engine then says of its own counts may be wrong */
+  /** Scripted faults that struck a request: the counts that the engine then reports may be wrong. */
   | { t: number; struck: string; faults: FaultKind[] }
   | {
       t: number;
@@ -27,13 +27,16 @@ export interface EngineLog {
   close(): void;
 }
 
-/** Appends synchronously: once a token is on the wire its line is with the kernel, and SIGKILL cannot lose it. */
+/**
+ * Opens the log. Lines are appended synchronously: once a token is on the wire its line is with the kernel, and
+ * SIGKILL cannot lose it.
+ */
 export function openEngineLog(path: string | undefined): EngineLog {
   if (path === undefined) return { write() {}, close() {} };
   const file = openSync(path, 'a+');
   const { size } = fstatSync(file);
   const last = Buffer.alloc(1);
-  // A predecessor killed in the middle of a line must not swallow our first one.
+  // A process that was killed in the middle of a line must not swallow the first line of this one.
   if (size > 0 && readSync(file, last, 0, 1, size - 1) === 1 && last[0] !== 0x0a) writeSync(file, '\n');
   return {
     write: (line) => void writeSync(file, `${JSON.stringify(line)}\n`),
@@ -49,9 +52,9 @@ export interface LoggedRequest {
   finished: boolean;
   /** stop, length or abort (joined by commas for several choices); null while it is not finished */
   finish: string | null;
-  /** how often this rid was started; the counts are those of the last attempt */
+  /** How often this rid was started; the counts are those of the last attempt. */
   attempts: number;
-  /** scripted faults that struck it */
+  /** Scripted faults that struck it. */
   faults: FaultKind[];
 }
 
@@ -78,7 +81,7 @@ export function readEngineLog(path: string): Map<string, LoggedRequest> {
         requests.set(rid, { ...(requests.get(rid) ?? emptyEntry()), completionTokens, reasoningTokens });
       }
     } else {
-      // A request that was aborted while it waited has an end and no start.
+      // A request that was aborted while it waited has an end line and no start line.
       const previous = requests.get(line.end);
       const attempts =
         previous === undefined || previous.finished || previous.attempts === 0

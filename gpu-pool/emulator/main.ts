@@ -1,4 +1,4 @@
-/** Command line of the engine emulator; its flags are SGLang's where SGLang has them. */
+/** Command line of the engine emulator. Its flags are SGLang's wherever SGLang has them. */
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { HARDWARE, type Hardware } from '../protocol/schemas.ts';
 import { startEmulator } from './server.ts';

@@ -22,17 +22,17 @@ export function usageOf(counts: TokenCounts, { cacheReport }: { cacheReport: boo
     // Null without --enable-cache-report, and also when nothing was cached (usage_processor.py).
     prompt_tokens_details:
       cacheReport && counts.cachedTokens > 0 ? { cached_tokens: counts.cachedTokens } : null,
-    // Top-level, where OpenAI nests it in completion_tokens_details (protocol.py, UsageInfo).
+    // SGLang puts this at the top level, OpenAI into completion_tokens_details (protocol.py, UsageInfo).
     reasoning_tokens: counts.reasoningTokens,
   };
 }
 
-/** What all chunks and answers of a request share. */
+/** Fields that all chunks and answers of a request share. */
 export interface Envelope {
   id: string;
-  /** seconds since the epoch */
+  /** Seconds since 1970. */
   created: number;
-  /** echoes the request's `model`, whatever it is */
+  /** Echoes the request's `model`, whatever it is. */
   model: string;
 }
 
@@ -42,7 +42,7 @@ export interface Delta {
   reasoning?: string;
 }
 
-/** A chunk as sse_utils.py builds it: null members of the delta are left out, save reasoning_content. */
+/** A chunk as sse_utils.py builds it: null members of the delta are left out, except reasoning_content. */
 export function deltaChunk(
   envelope: Envelope,
   {
@@ -64,7 +64,7 @@ export function deltaChunk(
     choices: [
       {
         index,
-        // Always there, null or text: OpenAI's SDK would raise on a missing attribute (sse_utils.py).
+        // Always present, null or text: OpenAI's SDK would raise on a missing attribute (sse_utils.py).
         delta: { reasoning_content: delta.reasoning ?? null, role: delta.role, content: delta.content },
         logprobs,
         finish_reason: finish?.reason ?? null,
@@ -75,7 +75,9 @@ export function deltaChunk(
   };
 }
 
-/** A tool chunk goes through pydantic instead, so its nulls are written out (serving_chat.py). */
+/**
+ * A chunk with a tool call, which goes through pydantic instead, so its nulls are written out (serving_chat.py).
+ */
 export function toolChunk(
   envelope: Envelope,
   { index, tool, usage }: { index: number; tool: ToolDelta; usage?: Usage },
@@ -90,7 +92,7 @@ export function toolChunk(
   };
 }
 
-/** The last chunk, sums over the choices. */
+/** The last chunk, with usage summed over the choices. */
 export function usageChunk(envelope: Envelope, usage: Usage) {
   return { ...chunkHead(envelope), choices: [], usage };
 }
@@ -129,7 +131,7 @@ export function chatCompletion(
       matched_stop: choice.finish.matched,
     })),
     usage,
-    // SGLang's own (protocol.py, ChatCompletionResponse.metadata).
+    // A field that only SGLang has (protocol.py, ChatCompletionResponse.metadata).
     metadata: { weight_version: weightVersion },
   };
 }
@@ -138,22 +140,25 @@ function wholeCall({ id, index, name, arguments: text }: ToolDelta) {
   return { id, index, type: 'function', function: { name, arguments: text } };
 }
 
-/** A natural end after tool calls is called tool_calls; "abort" goes out as it is (serving_chat.py). */
+/**
+ * The finish reason on the wire: a natural end after tool calls is called tool_calls, and "abort" goes out as it is
+ * (serving_chat.py).
+ */
 export function finishReason(finish: Finish, calledTools: boolean): string {
   return calledTools && finish.type === 'stop' ? 'tool_calls' : finish.type;
 }
 
-/** Flat, without OpenAI's `error` envelope (serving_base.py, create_error_response). */
+/** An error without OpenAI's `error` envelope (serving_base.py, create_error_response). */
 export function flatError({ message, type, code }: { message: string; type: string; code: number }) {
   return { object: 'error', message, type, param: null, code };
 }
 
-/** Inside a stream the same error is wrapped (serving_base.py, create_streaming_error_response). */
+/** The same error inside a stream, where it is wrapped (serving_base.py, create_streaming_error_response). */
 export function streamError(error: { message: string; type: string; code: number }) {
   return { error: flatError(error) };
 }
 
-/** Log-probabilities of one token, made up but deterministic. */
+/** Log-probabilities of one token, invented but deterministic. */
 export function logprobOf(token: PlannedToken, topCount: number) {
   const random = createRandom(token.text);
   const entry = (text: string, logprob: number) => ({ token: text, bytes: [...Buffer.from(text)], logprob });

@@ -1,6 +1,6 @@
 /**
- * What the model will say: the whole output of a choice, decided before the first step from the seed and the
- * prompt. The scheduler only plays it out, so speed and batching never change a text.
+ * Plans the whole output of a choice before the first step, from the seed and the prompt. The scheduler only plays
+ * it out, so speed and batching never change a text.
  */
 import { jsonSample } from './json-sample.ts';
 import { createRandom, hash32 } from './random.ts';
@@ -16,9 +16,9 @@ export interface ToolDelta {
 }
 
 export interface PlannedToken {
-  /** the token itself, as the prefix cache keeps it */
+  /** The token itself, as the prefix cache keeps it. */
   text: string;
-  /** what the client sees of it; special tokens and text behind a stop string show nothing */
+  /** The text that the client sees of it: empty for special tokens and for text behind a stop string. */
   shown: string;
   reasoning: boolean;
   tool?: ToolDelta;
@@ -26,7 +26,7 @@ export interface PlannedToken {
 
 export interface Finish {
   type: 'stop' | 'length' | 'abort';
-  /** the stop string, or the id of the end token; null for a length */
+  /** The stop string, or the id of the end token; null when the length limit ended it. */
   matched: string | number | null;
 }
 
@@ -35,10 +35,10 @@ export interface ChoicePlan {
   finish: Finish;
 }
 
-/** Longest length that a marker may ask for. */
+/** The longest length that a marker may set, in tokens. */
 const MARKED_TOKENS_MAX = 100_000;
 
-/** Plans one choice. Different choices of a request differ; the cache key never matters. */
+/** Plans one choice. The choices of a request differ; the cache key never matters. */
 export function planChoice(
   request: ChatRequest,
   {
@@ -60,20 +60,20 @@ export function planChoice(
   return { tokens, finish: { type: 'stop', matched: stopped ?? EOS_ID } };
 }
 
-/** The tool calls that this request is to get, which may be none. */
+/** The tools that this request is to call, which may be none. */
 function calledTools(request: ChatRequest, count: number) {
   const { tools, toolChoice } = request;
   if (tools.length === 0 || toolChoice === 'none') return [];
   if (typeof toolChoice === 'object') return tools.filter((tool) => tool.name === toolChoice.name);
-  // a model that has the results of its calls answers
+  // A model that has received the results of its calls answers instead of calling again.
   const answered = request.messages.at(-1)?.role === 'tool';
   if (toolChoice !== 'required' && (answered || !lastUserText(request).includes('[tool]'))) return [];
   return Array.from({ length: count }, (_, at) => tools[at % tools.length]!);
 }
 
 /**
- * Emulator only: `[[reasoning=50 answer=200 tools=2]]` in the last user message sets the lengths in tokens
- * (each counts its closing special token, so these come to 250) and the number of tool calls.
+ * Chooses the lengths in tokens and the number of tool calls. For tests, `[[reasoning=50 answer=200 tools=2]]` in
+ * the last user message sets them; each length counts its closing special token, so these come to 250.
  */
 function chooseLengths(request: ChatRequest, random: () => number) {
   const drawn = { reasoning: 40 + Math.floor(random() ** 2 * 260), answer: 30 + Math.floor(random() * 220) };
@@ -133,8 +133,8 @@ function toolCall(
 }
 
 /**
- * Ends the output with the token that completes the first stop string and hides the string itself. Counted
- * tokens include it, shown text does not.
+ * Ends the output with the token that completes the first stop string and hides the string itself. Counted tokens
+ * include it, shown text does not. Returns the stop string, or null where none occurs.
  */
 function cutAtStop(tokens: PlannedToken[], stops: string[]): string | null {
   if (stops.length === 0) return null;

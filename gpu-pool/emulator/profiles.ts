@@ -1,28 +1,28 @@
 /**
- * What each hardware group can do, as the scheduler's clock sees it. Measured numbers carry their source;
- * where none is published the number is an estimate and says so.
+ * The performance of each hardware group, which sets the pace of the scheduler. Measured numbers carry their
+ * source; where none is published the number is an estimate and says so.
  */
 import type { Hardware } from '../protocol/schemas.ts';
 
 export interface Profile {
-  /** hosts that form the node; only rank 0 answers HTTP */
+  /** Hosts that form the node; only rank 0 answers HTTP. */
   hosts: number;
   gpus: number;
   tensorParallel: number;
-  /** share of GPU memory for weights and KV cache (`--mem-fraction-static`) */
+  /** Share of GPU memory for weights and KV cache (`--mem-fraction-static`). */
   memFractionStatic: number;
-  /** tokens that fit the KV cache, shared by running requests and the prefix cache */
+  /** Tokens that fit the KV cache, shared by running requests and the prefix cache. */
   kvCapacityTokens: number;
   maxRunningRequests: number;
   chunkedPrefillTokens: number;
   prefillTokensPerSecond: number;
   prefillBaseMs: number;
-  /** a decode step takes `decodeBaseMs + decodePerSequenceMs × batch` and yields a token a sequence */
+  /** A decode step takes `decodeBaseMs + decodePerSequenceMs × batch` and yields a token a sequence. */
   decodeBaseMs: number;
   decodePerSequenceMs: number;
 }
 
-/** R1's and V3's context length (config.json, `max_position_embeddings`). */
+/** The context length of R1 and V3 (config.json, `max_position_embeddings`). */
 export const CONTEXT_TOKENS = 163_840;
 
 export const PROFILES = {
@@ -53,7 +53,7 @@ export const PROFILES = {
     kvCapacityTokens: 400_000,
     maxRunningRequests: 256,
     chunkedPrefillTokens: 32_768,
-    // Estimate.
+    // Estimate: no number is published for this hardware.
     prefillTokensPerSecond: 16_000,
     prefillBaseMs: 30,
     // Fit to 597 and 1,789 tokens/s at 8 and 64 concurrent (InferenceX#870).
@@ -67,10 +67,10 @@ export const PROFILES = {
     memFractionStatic: 0.8,
     // Estimate as above, with an fp8 KV cache: (192 GB × 0.8 − 671 GB ÷ 8 − 4 GB) ÷ 35.1 KB.
     kvCapacityTokens: 1_850_000,
-    // `--cuda-graph-max-bs-decode 128`: larger batches fall off the captured graphs.
+    // `--cuda-graph-max-bs-decode 128`: larger batches exceed the captured graphs.
     maxRunningRequests: 128,
     chunkedPrefillTokens: 131_072,
-    // Estimates: no like-for-like number is published. Near H200, with a slower launch path.
+    // Estimates: no like-for-like number is published. They are close to H200, with a slower launch path.
     prefillTokensPerSecond: 14_000,
     prefillBaseMs: 40,
     decodeBaseMs: 14,

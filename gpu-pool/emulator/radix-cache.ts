@@ -1,12 +1,12 @@
 /**
- * The prefix cache: a tree of pages of 64 tokens under one root per key, from which the least recently used
- * leaves are evicted. A running request locks its path, so eviction never takes what is in use.
+ * The prefix cache: a tree of pages of 64 tokens under one root per key, from which the least recently used leaves
+ * are evicted. A running request locks its path, so eviction never takes a page in use.
  */
 import assert from 'node:assert/strict';
 
 export const PAGE_TOKENS = 64;
 
-/** Place in the tree; the path from its root is a cached prefix of `depthTokens` tokens. */
+/** A node of the tree; the path from its root is a cached prefix of `depthTokens` tokens. */
 export interface CacheNode {
   readonly parent: CacheNode | null;
   readonly page: string;
@@ -24,24 +24,25 @@ export class RadixCache {
   #uses = 0;
   readonly #enabled: boolean;
 
-  /** Not `enabled` it stays empty, as SGLang's chunk cache does (`--disable-radix-cache`). */
+  /** When not `enabled` the cache stays empty, as SGLang's chunk cache does (`--disable-radix-cache`). */
   constructor({ enabled }: { enabled: boolean } = { enabled: true }) {
     this.#enabled = enabled;
   }
 
-  /** tokens in the tree */
+  /** Tokens in the tree. */
   get tokens(): number {
     return this.#tokens;
   }
 
-  /** tokens of the tree that running requests use, which cannot be evicted */
+  /** Tokens of the tree that running requests use, which cannot be evicted. */
   get lockedTokens(): number {
     return this.#lockedTokens;
   }
 
   /**
-   * Longest cached prefix, in whole pages. The last token is never matched: the engine must compute at least
-   * one token to have something to sample from. Looking is not using: only a lock refreshes the path.
+   * Finds the longest cached prefix, in whole pages. The last token is never matched: the engine must compute at
+   * least one token to have something to sample from. A match does not count as use: only a lock refreshes the
+   * path.
    */
   match(key: string, tokens: readonly string[]): CacheNode {
     let node = this.#root(key);
@@ -107,7 +108,7 @@ export class RadixCache {
     }
   }
 
-  /** Evicts from the front until enough has gone, or until a parent has become a leaf that is not next in line. */
+  /** Evicts from the front until enough is free, or until a parent has become a leaf that is not next in order. */
   #evictInOrder(leaves: CacheNode[], tokensMax: number): void {
     for (const [at, oldest] of leaves.entries()) {
       const nextUsedAt = leaves[at + 1]?.usedAt ?? Number.POSITIVE_INFINITY;

@@ -1,4 +1,4 @@
-/** Seeded chance: the emulator's text depends on nothing but the seed and the prompt. */
+/** Seeded randomness: the emulator's text depends only on the seed and the prompt. */
 
 /** Deterministic numbers in [0, 1) for a seed of any text (FNV-1a into mulberry32; not for secrets). */
 export function createRandom(seedText: string): () => number {
@@ -11,7 +11,7 @@ export function createRandom(seedText: string): () => number {
   };
 }
 
-/** FNV-1a over UTF-16 units, 0 to 2³² − 1. */
+/** FNV-1a over UTF-16 units; from 0 to 2³² − 1. */
 export function hash32(text: string): number {
   let hash = 0x811c9dc5;
   for (let at = 0; at < text.length; at++) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193);

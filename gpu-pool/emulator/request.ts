@@ -1,13 +1,15 @@
-/** Reads the body of `/v1/chat/completions` as SGLang does: lenient with extras, strict with what it uses. */
+/**
+ * Reads the body of `/v1/chat/completions` as SGLang does: lenient with extra fields, strict with those it uses.
+ */
 import * as z from 'zod';
 import type { PromptMessage } from './tokenizer.ts';
 
 export interface ChatRequest {
   model: string;
   messages: PromptMessage[];
-  /** of a text completion: no template is put around it */
+  /** The prompt of a text completion, which gets no chat template; null for a chat. */
   text: string | null;
-  /** Infinity until the context length bounds it */
+  /** Infinity until the context length bounds it. */
   maxTokens: number;
   n: number;
   stop: string[];
@@ -21,9 +23,9 @@ export interface ChatRequest {
   topLogprobs: number;
   rid: string | null;
   priority: number;
-  /** key of the prefix cache: salt and extra key, joined */
+  /** Key of the prefix cache: salt and extra key, joined. */
   cacheKey: string;
-  /** definitions as sent, for the chat template */
+  /** Tool definitions as sent, for the chat template. */
   rawTools: unknown[] | null;
   tools: Array<{ name: string; parameters: unknown }>;
   toolChoice: 'auto' | 'none' | 'required' | { name: string };
@@ -71,7 +73,7 @@ const Body = z.looseObject({
   stream_reasoning: z.boolean().default(true),
   logprobs: z.boolean().nullish(),
   top_logprobs: z.int().min(0).nullish(),
-  // Accepted and without effect: the text depends on the seed and the prompt alone.
+  // These are accepted and have no effect: the text depends on the seed and the prompt alone.
   temperature: number,
   top_p: number,
   presence_penalty: number,
@@ -97,7 +99,7 @@ const Body = z.looseObject({
     .nullish(),
 });
 
-/** Either the request, or why it is refused and how SGLang types that refusal (all are 400). */
+/** Either the request, or why it is refused and how SGLang types that error (all are 400). */
 export type ParsedRequest =
   | { ok: true; request: ChatRequest }
   | { ok: false; type: 'Bad Request' | 'BadRequestError'; message: string };
@@ -131,7 +133,7 @@ export function parseChatRequest(body: unknown): ParsedRequest {
       topLogprobs: fields.top_logprobs ?? 0,
       rid: fields.rid ?? null,
       priority: fields.priority ?? 0,
-      // No delimiter: ("ab", "c") and ("a", "bc") are one key (serving_base.py, `_compute_extra_key`).
+      // There is no delimiter: ("ab", "c") and ("a", "bc") are one key (serving_base.py, `_compute_extra_key`).
       cacheKey: (fields.cache_salt ?? '') + (fields.extra_key ?? ''),
       rawTools: toolChoice === 'none' ? null : tools,
       tools: tools.map((tool) => ({ name: tool.function.name, parameters: tool.function.parameters })),
@@ -146,12 +148,15 @@ const TextBody = z.looseObject({
   logprobs: z.int().min(0).nullish(),
 });
 
-/** The body of `/v1/completions`: what it has in common with a chat is read as one turn of the user. */
+/**
+ * Reads the body of `/v1/completions`. The fields that it shares with a chat are read as a chat of one user
+ * message.
+ */
 export function parseTextRequest(body: unknown): ParsedRequest {
   const own = TextBody.safeParse(body);
   if (!own.success) return { ok: false, type: 'Bad Request', message: z.prettifyError(own.error) };
   const { prompt: text, logprobs, ...rest } = own.data;
-  // serving_completions.py, `_validate_request`
+  // This check is from serving_completions.py, `_validate_request`.
   if (text === '') return { ok: false, type: 'BadRequestError', message: 'Prompt cannot be empty' };
   const parsed = parseChatRequest({ ...rest, messages: [{ role: 'user', content: text }] });
   if (!parsed.ok) return parsed;
@@ -164,7 +169,7 @@ export function parseTextRequest(body: unknown): ParsedRequest {
   return { ok: true, request: { ...parsed.request, ...textFields } };
 }
 
-/** The checks of serving_chat.py, `_validate_request`. */
+/** The error of the checks in serving_chat.py, `_validate_request`; null where all pass. */
 function validationError(fields: z.infer<typeof Body>, toolChoice: ChatRequest['toolChoice']): string | null {
   const tools = fields.tools ?? [];
   if (fields.messages.length === 0) return 'Messages cannot be empty.';

@@ -1,4 +1,4 @@
-/** SGLang's routes other than chat completions, by path. */
+/** SGLang's routes other than completions, by path. */
 
 import { renderMetrics } from './metrics.ts';
 import { CONTEXT_TOKENS } from './profiles.ts';
@@ -6,7 +6,7 @@ import type { EmulatorState } from './state.ts';
 
 export interface RouteAnswer {
   status: number;
-  /** a string goes out as it is, an object as JSON */
+  /** A string goes out as it is, an object as JSON. */
   body: object | string;
   type?: string;
 }
@@ -37,7 +37,7 @@ export const ROUTES: Record<string, Route | undefined> = {
   '/abort_request': { methods: ['POST'], handle: abortRequest },
 };
 
-/** Real ones generate a token; the answer has no body. */
+/** A real engine generates a token for a health check; the answer has no body. */
 function health({ faults }: EmulatorState): RouteAnswer {
   return { status: faults.spend('unhealthy') ? 503 : 200, body: '' };
 }
@@ -56,7 +56,10 @@ function modelInfo({ modelPath, weightVersion }: EmulatorState): RouteAnswer {
   });
 }
 
-/** All server arguments, keys included: SGLang dumps them as they are (sglang#37457), so nobody may pass this on. */
+/**
+ * All server arguments, keys included: SGLang dumps them as they are (sglang#37457), so a caller must not pass this
+ * on.
+ */
 function serverInfo({
   engine,
   options,
@@ -104,7 +107,7 @@ function serverInfo({
   });
 }
 
-/** One rank: the profiles run without data-parallel attention. */
+/** The load of a single rank: the profiles run without data-parallel attention. */
 function loads({ engine, options }: EmulatorState): RouteAnswer {
   const { load, profile, stats } = engine;
   return ok({
@@ -143,7 +146,7 @@ function models({ modelPath }: EmulatorState): RouteAnswer {
   return ok({ object: 'list', data: [model] });
 }
 
-/** 200 with an empty body whether or not anything matched (http_server.py). */
+/** Answers 200 with an empty body whether or not a request matched (http_server.py). */
 function abortRequest({ engine }: EmulatorState, body: unknown): RouteAnswer {
   const { rid, abort_all: abortAll } = (body ?? {}) as { rid?: unknown; abort_all?: unknown };
   if (abortAll === true) engine.abort({ rid: '', abortAll: true });

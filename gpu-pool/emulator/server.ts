@@ -18,9 +18,9 @@ export interface Emulator {
   port: number;
   engine: Engine;
   faults: FaultBoard;
-  /** the last 50 chat completions as they arrived, messages included: a test aid */
+  /** The last 50 chat completions as they arrived, messages included; for tests. */
   requests: ReadonlyArray<ReceivedRequest>;
-  /** drops all connections at once, as a killed process would */
+  /** Drops all connections at once, as a killed process would. */
   close(): Promise<void>;
 }
 
@@ -28,14 +28,14 @@ const REQUESTS_KEPT = 50;
 /** uvicorn's default, which SGLang keeps: a client that reuses a connection then races with its closing. */
 const KEEP_ALIVE_MS = 5_000;
 
-/** Starts an emulator in this process. Listens on loopback unless told otherwise. */
+/** Starts an emulator in this process. It listens on loopback unless `host` is given. */
 export async function startEmulator(options: EmulatorOptions): Promise<Emulator> {
   const log = openEngineLog(options.log);
   const state = createState(options, log);
   const server = createServer({ keepAliveTimeout: KEEP_ALIVE_MS, noDelay: true }, (req, res) => {
     serve(state, req, res).catch((error: unknown) => fail(res, error));
   });
-  // Node would add a second to it (since 24.6).
+  // Node would add a second to the keep-alive timeout (since 24.6).
   Object.assign(server, { keepAliveTimeoutBuffer: 0 });
   await listen(server, options.port ?? 0, options.host ?? '127.0.0.1');
   const { port } = server.address() as AddressInfo;
@@ -87,7 +87,7 @@ const GENERATORS: Record<string, typeof chatCompletions> = {
 
 async function serve(state: EmulatorState, req: IncomingMessage, res: ServerResponse): Promise<void> {
   const path = new URL(req.url ?? '/', 'http://emulator').pathname;
-  // The control routes stay reachable under every fault, and are no part of SGLang.
+  // The control routes stay reachable under every fault, and are not part of SGLang.
   if (path.startsWith('/emulator/')) return control(state, { path, req, res });
   const generate = GENERATORS[path];
   if (state.faults.has('refuse')) {
@@ -106,7 +106,10 @@ async function serve(state: EmulatorState, req: IncomingMessage, res: ServerResp
   send(res, status, body, type);
 }
 
-/** `decide_request_auth` of SGLang's utils/auth.py: health and metrics are open, only aborts ask for the admin key. */
+/**
+ * Follows `decide_request_auth` of SGLang's utils/auth.py: health and metrics are open, only aborts require the
+ * admin key.
+ */
 function authorized({ apiKey, adminApiKey }: EmulatorOptions, req: IncomingMessage, path: string): boolean {
   if (path.startsWith('/health') || path.startsWith('/metrics')) return true;
   const key = path === '/abort_request' ? (adminApiKey ?? apiKey) : apiKey;
@@ -122,7 +125,7 @@ function fail(res: ServerResponse, error: unknown): void {
 function listen(server: Server, port: number, host: string): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
-    // A thousand clients may knock at once; the system's default backlog is 511.
+    // A thousand clients may connect at once; the system's default backlog is 511.
     server.listen({ port, host, backlog: 4_096 }, resolve);
   });
 }

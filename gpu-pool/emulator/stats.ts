@@ -3,7 +3,7 @@
 /** Throughput is measured over this many steps (`--decode-log-interval`). */
 const WINDOW_STEPS = 40;
 
-/** Upper bounds in seconds of the two latency histograms. */
+/** Upper bounds of the two latency histograms, in seconds. */
 const TTFT_BUCKETS = [0.1, 0.2, 0.4, 0.6, 0.8, 1, 2, 4, 6, 8, 10, 20, 40, 60, 80, 100];
 const ITL_BUCKETS = [0.002, 0.004, 0.006, 0.01, 0.015, 0.02, 0.03, 0.04, 0.06, 0.08, 0.1, 0.2, 0.4, 1, 2, 4];
 
@@ -64,7 +64,7 @@ export class EngineStats {
     this.#window = [];
   }
 
-  /** output tokens per second of engine time over the last steps; 0 when idle */
+  /** Output tokens per second of engine time over the last steps; 0 when idle. */
   get generationThroughput(): number {
     const [first, ...rest] = this.#window;
     const last = rest.at(-1);
@@ -72,7 +72,7 @@ export class EngineStats {
     return (rest.reduce((sum, step) => sum + step.tokens, 0) * 1_000) / (last.atMs - first.atMs);
   }
 
-  /** share of prompt tokens found in the prefix cache since the start, 0 to 1 */
+  /** Share of prompt tokens found in the prefix cache since the start, 0 to 1. */
   get cacheHitRate(): number {
     return this.promptTokens === 0 ? 0 : this.cachedTokens / this.promptTokens;
   }

@@ -1,6 +1,6 @@
 /**
- * Prose to generate: plausible sentences of an exact token count. Characters of two, three and four UTF-8
- * bytes occur now and then, because a byte stream that is cut inside one is a classic fault.
+ * Generates prose: plausible sentences with an exact token count. Characters of two, three and four UTF-8 bytes
+ * occur now and then, because a byte stream that is cut inside one is a classic fault.
  */
 import { tokenize } from './tokenizer.ts';
 
@@ -31,7 +31,7 @@ const MULTIBYTE_WORDS = [
 ];
 const MULTIBYTE_SHARE = 0.05;
 
-/** Exactly `count` tokens of prose; `opening` begins it. */
+/** Exactly `count` tokens of prose, which begin with `opening`. */
 export function proseTokens(random: () => number, { count, opening }: { count: number; opening: string }) {
   const tokens = tokenize(opening);
   while (tokens.length < count) tokens.push(...tokenize(sentence(random)));
@@ -47,7 +47,7 @@ function sentence(random: () => number): string {
   return text.charAt(0).toUpperCase() + text.slice(1) + end;
 }
 
-/** One member of a list that is not empty. */
+/** A random member of a non-empty list. */
 export function pick<T>(random: () => number, list: readonly T[]): T {
   return list[Math.floor(random() * list.length)] as T;
 }

@@ -1,7 +1,7 @@
 /**
- * A stand-in for DeepSeek's tokenizer and chat template: deterministic, about four characters a token,
- * never splitting a code point. Each token is at least one byte of its text, so a prompt never counts more
- * tokens than the UTF-8 bytes of what it renders plus a few special tokens a message.
+ * A stand-in for DeepSeek's tokenizer and chat template: deterministic, about four characters a token, never
+ * splitting a code point. Each token is at least one byte of its text, so a prompt never counts more tokens than
+ * the UTF-8 bytes of its rendered text plus a few special tokens a message.
  */
 
 /** DeepSeek's end-of-sentence token, and its id, which SGLang reports as `matched_stop`. */
@@ -15,20 +15,23 @@ export interface PromptMessage {
   tool_calls?: Array<{ function?: { name?: string; arguments?: string } }> | null;
 }
 
-/** Up to four letters or digits with the space that follows, two Han characters, a run of spaces, or a sign. */
+/**
+ * A token is up to four letters or digits with the space that follows, two Han characters, a run of spaces, or one
+ * other character.
+ */
 const TOKEN_PATTERN = /\p{Script=Han}{1,2}|[\p{L}\p{M}\p{N}_]{1,4} ?|\s{1,8}|\S/gu;
 
 export const BOS = '<｜begin▁of▁sentence｜>';
 
-/** Tokens of a text, in order; joined they give the text back. */
+/** The tokens of a text, in order; joined they give the text back. */
 export function tokenize(text: string): string[] {
   return text.match(TOKEN_PATTERN) ?? [];
 }
 
 /**
- * Prompt tokens of a conversation. Special tokens are pushed as themselves: text that merely looks like one
- * is split like any other. A conversation's earlier turns render to the same tokens when turns follow,
- * which is what lets the prefix cache work.
+ * The prompt tokens of a conversation. Special tokens are added as themselves: text that merely looks like one is
+ * split like any other. Earlier turns of a conversation render to the same tokens when turns follow, which is what
+ * makes the prefix cache work.
  */
 export function renderChat(
   messages: PromptMessage[],
@@ -68,13 +71,13 @@ export function renderChat(
   return tokens;
 }
 
-/** Text of a message; parts that are not text are left out. */
+/** The text of a message; parts that are not text are left out. */
 export function contentText(content: PromptMessage['content']): string {
   if (typeof content === 'string') return content;
   return (content ?? []).map((part) => part.text ?? '').join(' ');
 }
 
 function append(tokens: string[], ...texts: string[]): void {
-  // Not `push(...)`: a long prompt has more tokens than a call may have arguments.
+  // This is not `push(...)`, because a long prompt has more tokens than a call may have arguments.
   for (const text of texts) for (const token of tokenize(text)) tokens.push(token);
 }

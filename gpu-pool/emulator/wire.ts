@@ -1,4 +1,4 @@
-/** The last step before the socket: SSE framing, and the faults that spoil bytes and usage on the way. */
+/** The last step before the socket: SSE framing, and the faults that spoil bytes and usage. */
 import type { ServerResponse } from 'node:http';
 import type { FaultSet } from './faults.ts';
 import { CONNECTION } from './http.ts';
@@ -6,12 +6,12 @@ import type { Usage } from './openai-shape.ts';
 
 const HUGE = 9_007_199_254_740_991;
 
-/** One answer on its way out. */
+/** Writes one answer. */
 export class Wire {
   readonly #res: ServerResponse;
   readonly #faults: FaultSet;
   readonly #lineEnd: string;
-  /** bytes that leave one at a time, and when the next may; null sends whole writes */
+  /** Schedules the next byte for faults that send one byte at a time; null sends whole writes. */
   readonly #nextByte: ((send: () => void) => void) | null;
   #bytes: Buffer[] = [];
   #dripping = false;
@@ -35,7 +35,7 @@ export class Wire {
     this.#res.flushHeaders();
   }
 
-  /** One `data:` event. `tokens` is how many generated tokens it stands for. */
+  /** Sends one `data:` event. `tokens` is how many generated tokens it stands for. */
   event(data: { usage?: Usage | null } | '[DONE]', { tokens = 0 }: { tokens?: number } = {}): void {
     if (this.#closed()) return;
     this.openStream();
@@ -45,7 +45,7 @@ export class Wire {
     this.#sendMalformed();
   }
 
-  /** The end of a stream that ran to its end. */
+  /** Ends a stream that is complete. */
   finishStream(): void {
     if (!this.#faults.has('no_done')) this.event('[DONE]');
     if (this.#faults.has('bytes_after_done')) {
@@ -68,13 +68,15 @@ export class Wire {
     this.end();
   }
 
-  /** Lets the connection die when `die_mid_stream` is due; a whole answer dies with it too. */
+  /**
+   * Counts sent tokens, and closes the connection when `die_mid_stream` is due. A collected answer is cut off too.
+   */
   countTokens(tokens: number): void {
     this.#tokens += tokens;
     const fault = this.#faults.get('die_mid_stream');
     if (!fault || this.#dying || this.#tokens < fault.afterTokens) return;
     this.#dying = true;
-    // What was written must leave first, so that exactly so many tokens arrive.
+    // Data written so far must leave first, so that exactly this many tokens arrive.
     setImmediate(() => this.#res.destroy());
   }
 
@@ -83,7 +85,7 @@ export class Wire {
     if (!this.#dripping && !this.#closed()) this.#res.end();
   }
 
-  /** Usage as the set faults leave it; the very same body when there are none. */
+  /** Applies the usage faults to a body; returns the same body when there are none. */
   spoilUsage<T extends { usage?: Usage | null }>(body: T): T {
     const { usage } = body;
     if (!usage) return body;
@@ -138,7 +140,7 @@ export class Wire {
   }
 }
 
-/** A turn of the loop between bytes is what keeps Node from joining them into one chunk. */
+/** A turn of the event loop between bytes keeps Node from joining them into one chunk. */
 function byteScheduler(faults: FaultSet): ((send: () => void) => void) | null {
   const everyMs = faults.get('trickle')?.everyMs;
   if (everyMs !== undefined) return (send) => void setTimeout(send, everyMs).unref();

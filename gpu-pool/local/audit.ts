@@ -5,7 +5,7 @@ import { parseArgs, parseEnv } from 'node:util';
 import { AUDIT_START, type AuditCursor, type Finding } from '../../worker/domain/ledger-audit.ts';
 import { operatorApi } from './stack.ts';
 
-/** What the edge answers; see worker/billing/ledger-audit.ts. */
+/** The edge's answer; see worker/billing/ledger-audit.ts. */
 interface Page {
   findings: Finding[];
   mark: AuditCursor;

@@ -1,22 +1,26 @@
 /**
- * The edge as a process: the Worker's production bundle in workerd, with the bindings that wrangler.toml names.
- * Not `wrangler dev`, whose proxy hides from the Worker that a client left before its answer began.
+ * Runs the edge as a process: the Worker's production bundle in workerd, with the bindings that wrangler.toml
+ * names. It does not use `wrangler dev`, whose proxy hides from the Worker that a client left before its answer
+ * began.
  */
 import { dirname, join } from 'node:path';
 import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from 'miniflare';
 import { unstable_getMiniflareWorkerOptions } from 'wrangler';
 import { modulesOf } from './modules.ts';
 
-/** What startEdge (edge.ts) hands over, as JSON in the environment: secrets have no place on a command line. */
+/**
+ * Options that startEdge (edge.ts) passes as JSON in the environment, because secrets must not be on a command
+ * line.
+ */
 export interface EdgeProcessOptions {
   readonly port: number;
-  /** a bundled Worker's program, its parts beside it */
+  /** The main module of a bundled Worker, with its other modules beside it. */
   readonly script: string;
-  /** where D1 and the Durable Objects live: the folder that wrangler calls `--persist-to` */
+  /** Where D1 and the Durable Objects live: the folder that wrangler calls `--persist-to`. */
   readonly persistTo: string;
-  /** every minute causes what Cloudflare's cron does */
+  /** Runs every minute what Cloudflare's cron runs. */
   readonly probes?: boolean;
-  /** settings and secrets of worker/env.ts */
+  /** Settings and secrets of worker/env.ts. */
   readonly settings: Record<string, string>;
 }
 
@@ -29,9 +33,9 @@ const edge = new Miniflare(
     host: '127.0.0.1',
     port: options.port,
     log: new Log(LogLevel.INFO),
-    // a cron by hand: GET /cdn-cgi/local/scheduled
+    // Allows a cron run by hand: GET /cdn-cgi/local/scheduled.
     unsafeTriggerHandlers: true,
-    // the layout under which wrangler's own commands find the same database
+    // The layout in which wrangler's own commands find the same database.
     resourcePersistencePath: join(options.persistTo, 'v3'),
     workers: [
       {
@@ -47,7 +51,7 @@ const edge = new Miniflare(
 const url = await edge.ready;
 console.log(JSON.stringify({ listening: url.origin }));
 
-/** A node takes some seconds to be let in: the first look comes when there is something to see. */
+/** A node takes some seconds to be admitted; before this delay a probe would find none. */
 const FIRST_PROBE_MS = 10_000;
 const PROBE_EVERY_MS = 60_000;
 

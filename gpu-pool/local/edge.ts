@@ -1,4 +1,4 @@
-/** The edge on this machine, over a state folder of its own: its database, its bundle, its secrets, its process. */
+/** The edge on this machine, with a state folder of its own: its database, its bundle, its secrets, its process. */
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -7,7 +7,7 @@ import { parseEnv } from 'node:util';
 import type { EdgeProcessOptions } from './edge-process.ts';
 import { parseListening, type RunningProcess, run, start } from './process.ts';
 
-/** wrangler stays quiet and asks nobody anything. */
+/** Keeps wrangler quiet: no metrics, no banner, no requests to Cloudflare. */
 const QUIET = {
   WRANGLER_SEND_METRICS: 'false',
   WRANGLER_SEND_ERROR_REPORTS: 'false',
@@ -19,13 +19,13 @@ const QUIET = {
 
 export interface EdgeOptions {
   readonly port: number;
-  /** secrets, database and logs live here */
+  /** Folder of secrets, database and logs. */
   readonly stateDir: string;
-  /** of `bundle` */
+  /** The result of `bundle`. */
   readonly script: string;
-  /** settings of worker/env.ts beside the secrets */
+  /** Settings of worker/env.ts beside the secrets. */
   readonly settings?: Record<string, string>;
-  /** every minute the service is probed, as its cron does in production */
+  /** Probes the service every minute, as its cron does in production. */
   readonly probes?: boolean;
 }
 
@@ -34,7 +34,7 @@ export interface Edge extends RunningProcess {
   readonly operatorToken: string;
 }
 
-/** Where `migrate` and `startEdge` keep the database: a folder. */
+/** The folder in which `migrate` and `startEdge` keep the database. */
 export function databaseIn(stateDir: string): string {
   return join(stateDir, 'd1');
 }
@@ -57,7 +57,10 @@ export async function migrate(stateDir: string): Promise<void> {
   }
 }
 
-/** Bundles the Worker as a deployment would. @returns the path of its program; its parts are beside it (modules.ts) */
+/**
+ * Bundles the Worker as a deployment would. @returns the path of its main module; the others are beside it
+ * (modules.ts)
+ */
 export async function bundle(stateDir: string): Promise<string> {
   const outDir = join(stateDir, 'bundle');
   await run('wrangler', ['deploy', '--dry-run', '--outdir', outDir], QUIET);
@@ -93,7 +96,7 @@ export async function startEdge(edge: EdgeOptions): Promise<Edge> {
   return { ...edgeProcess, url: `http://localhost:${port}`, operatorToken: secrets.OPERATOR_TOKEN! };
 }
 
-/** Secrets made once for this folder: another pepper would void every key in its database. */
+/** Secrets that are generated once for this folder: another pepper would invalidate every key in its database. */
 function localSecrets(stateDir: string): Record<string, string> {
   mkdirSync(stateDir, { recursive: true });
   const file = join(stateDir, 'edge.env');

@@ -1,8 +1,11 @@
-/** The Worker's bundle as workerd takes it: the first module is the program, the others are its parts. */
+/** The modules of the Worker's bundle in the order that workerd needs: the main module first, then the others. */
 import { readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
-/** @param script of `bundle` (edge.ts). @returns the paths of it and of all that was split from it */
+/**
+ * @param script the result of `bundle` (edge.ts). @returns the paths of it and of all modules that were split from
+ * it
+ */
 export function modulesOf(script: string): [string, ...string[]] {
   const root = dirname(script);
   const parts = readdirSync(root, { recursive: true, encoding: 'utf8' })

@@ -11,15 +11,15 @@ const AGENT = fileURLToPath(new URL('../agent/main.ts', import.meta.url));
 export interface EngineOptions {
   readonly name: string;
   readonly hardware: Hardware;
-  /** 1 is real time, 0 never waits */
+  /** 1 is real time, 0 never waits. */
   readonly speed: number;
   readonly stateDir: string;
-  /** keeps the same address over a restart; 0 picks a free one */
+  /** A fixed port keeps the same address over a restart; 0 picks a free one. */
   readonly port?: number;
 }
 
 export interface Engine extends StartedProcess<string> {
-  /** what it generated, by its own account */
+  /** File of the engine's own log of what it generated. */
   readonly log: string;
 }
 
@@ -59,7 +59,7 @@ export interface AgentOptions {
   readonly stateDir: string;
 }
 
-/** `ready` is the agent's address. */
+/** Starts an agent; `ready` of the result is its address. */
 export async function startAgentProcess(options: AgentOptions): Promise<StartedProcess<string>> {
   mkdirSync(options.stateDir, { recursive: true });
   return start(

@@ -1,11 +1,13 @@
-/** People of a local Tollgate: they sign up through the portal's own forms, as anybody would. */
+/**
+ * A customer's session at a local Tollgate, which signs up through the portal's own forms, as any customer does.
+ */
 
 export interface Credentials {
   readonly email: string;
   readonly password: string;
 }
 
-/** A browser without a screen: keeps cookies, sends forms as the portal's pages do. */
+/** A browser without a screen: keeps cookies, and sends forms as the portal's pages do. */
 export class PortalSession {
   readonly #origin: string;
   readonly #cookies = new Map<string, string>();
@@ -14,7 +16,7 @@ export class PortalSession {
     this.#origin = origin;
   }
 
-  /** Signs in, or signs up when there is no such person yet. @throws Error when neither works */
+  /** Signs in, or signs up when there is no such account yet. @throws Error when neither works */
   async signInOrSignUp(credentials: Credentials & { name: string }): Promise<void> {
     const { email, password, name } = credentials;
     if (await this.#tryForm('/sign-in', { email, password })) return;
@@ -26,7 +28,7 @@ export class PortalSession {
     return (await this.#send(path, {})).text();
   }
 
-  /** Sends a form and returns the page that its redirect leads to. */
+  /** Sends a form and returns the page to which it redirects. */
   async submitForm(path: string, fields: Record<string, string>): Promise<string> {
     const response = await this.#send(path, { method: 'POST', body: new URLSearchParams(fields) });
     const next = response.headers.get('location');
@@ -53,13 +55,13 @@ export class PortalSession {
 
 const API_KEY = /sk-tg-[0-9A-Za-z]{46}/;
 
-/** A key of this person: the first one, which sign-up shows, or a new one. */
+/** An API key of this account: the first one, which sign-up shows, or a new one. */
 export async function obtainKey(session: PortalSession): Promise<string> {
   const shown = (await session.getPage('/start')).match(API_KEY);
   return shown ? shown[0] : createKey(session, { name: 'npm start' });
 }
 
-/** A new key; fields that are left out stay as the portal's form has them. */
+/** Creates an API key; fields that are left out stay as the portal's form has them. */
 export async function createKey(
   session: PortalSession,
   fields: {

@@ -1,4 +1,7 @@
-/** Child processes of a local Tollgate: started in groups of their own, so that ending one ends all it started. */
+/**
+ * Child processes of a local Tollgate. Each is started in a process group of its own, so that ending it ends
+ * everything that it started.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createWriteStream } from 'node:fs';
 import { createInterface } from 'node:readline';
@@ -9,19 +12,19 @@ export interface RunningProcess {
   readonly exited: Promise<number | null>;
   /** Signals the whole group. */
   signal(signal: NodeJS.Signals): void;
-  /** Asks it to end, then insists after `graceMs`. */
+  /** Sends SIGTERM, then SIGKILL after `graceMs`. */
   stop(graceMs?: number): Promise<void>;
 }
 
 const running = new Set<RunningProcess>();
 
-/** Ends whatever was started and still runs. */
+/** Stops every process that was started and still runs. */
 export async function stopAll(): Promise<void> {
   await Promise.all([...running].map((each) => each.stop()));
 }
 
 export interface StartedProcess<T> extends RunningProcess {
-  /** what the process said when it was ready */
+  /** What `isReady` returned when the process was ready. */
   readonly ready: T;
 }
 
@@ -29,13 +32,13 @@ export interface StartOptions {
   readonly command: string;
   readonly args: readonly string[];
   readonly env?: Record<string, string | undefined>;
-  /** where its output goes */
+  /** File to which its output is appended. */
   readonly logFile: string;
   readonly readyWithinMs: number;
 }
 
 /**
- * Starts a process and waits for the line on stdout in which `isReady` finds what it looks for.
+ * Starts a process and waits for a line on stdout for which `isReady` does not return null.
  * @throws Error with the last lines of its output when it exits first or the time is over
  */
 export async function start<T>(
@@ -83,7 +86,10 @@ export async function start<T>(
   }
 }
 
-/** The address in a line like `{"listening": "http://…"}`, which each of our processes prints when it is ready. */
+/**
+ * The address in a line like `{"listening": "http://…"}`, which each of our processes prints when it is ready; null
+ * for other lines.
+ */
 export function parseListening(line: string): string | null {
   try {
     return (JSON.parse(line) as { listening?: string }).listening ?? null;
@@ -125,7 +131,7 @@ function supervise(child: ChildProcess): RunningProcess {
     try {
       process.kill(-pid, name);
     } catch {
-      // the group is gone already
+      // The group has ended already.
     }
   };
   const group: RunningProcess = {

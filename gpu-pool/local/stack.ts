@@ -12,21 +12,24 @@ import { type StartedProcess, stopAll } from './process.ts';
 
 export interface StackOptions {
   readonly stateDir: string;
-  /** the edge's */
+  /** The edge's port. */
   readonly port: number;
-  /** agents take this port and the ones after it */
+  /** The first agent takes this port, the others the ones after it. */
   readonly nodePort: number;
-  /** of the engines: 1 is real time, 0 never waits */
+  /** Speed of the engines: 1 is real time, 0 never waits. */
   readonly speed: number;
-  /** a bundled Worker; made anew when left out */
+  /** A bundled Worker; default: it is bundled now. */
   readonly script?: string;
-  /** an empty database that is up to date, for a `stateDir` without one; left out, the one that is there is brought up to date */
+  /**
+   * An empty, fully migrated database for a `stateDir` without one; default: the database in `stateDir` is
+   * migrated.
+   */
   readonly database?: string;
-  /** settings of worker/env.ts */
+  /** Settings of worker/env.ts. */
   readonly settings?: Record<string, string>;
-  /** told of each step before it begins */
+  /** Called with the description of each step before it begins. */
   readonly onStep?: (step: string) => void;
-  /** the status page is fed: requests that no customer sent */
+  /** Feeds the status page with requests that no customer sent. */
   readonly probes?: boolean;
 }
 
@@ -42,7 +45,7 @@ export interface LocalNode {
   restartAgent(): Promise<void>;
 }
 
-/** What `.tollgate/dev.json` holds. */
+/** The contents of `.tollgate/dev.json`. */
 export interface DevFile {
   readonly baseUrl: string;
   readonly apiKey: string;
@@ -56,7 +59,7 @@ export interface Stack {
   edge: Edge;
   readonly nodes: readonly LocalNode[];
   readonly dev: DevFile;
-  /** Starts the edge again over the same state, after it was ended. */
+  /** Starts the edge again with the same state, after it was ended. */
   restartEdge(): Promise<void>;
   stop(): Promise<void>;
 }
@@ -68,7 +71,9 @@ const NODES: readonly { name: string; hardware: Hardware }[] = [
 ];
 const MODEL = 'deepseek-r1-0528';
 
-/** @throws Error whose message says what to do: a port in use, a database that cannot be migrated */
+/**
+ * Starts everything. @throws Error whose message says what to do: a port in use, a database that cannot be migrated
+ */
 export async function startStack(options: StackOptions): Promise<Stack> {
   const { stateDir, port, nodePort, onStep = () => undefined } = options;
   try {
@@ -101,7 +106,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
         stack.edge = await startEdge(edgeOptions);
       },
       async stop() {
-        // agents first: they still have receipts for the edge
+        // Agents stop first, because they still have receipts for the edge.
         await Promise.all(nodes.map(({ agent }) => agent.stop()));
         await Promise.all(nodes.map(({ engine }) => engine.stop()));
         await stack.edge.stop();
@@ -174,7 +179,7 @@ export async function operatorApi<T>(
   return (await response.json()) as T;
 }
 
-/** Real time: an engine at the speed of its hardware makes its two answers in twenty seconds. */
+/** Real time: an engine at the speed of its hardware generates its two canary answers in twenty seconds. */
 const CANARY_MS_MAX = 90_000;
 const POLL_INTERVAL_MS = 250;
 
@@ -186,7 +191,10 @@ interface RegisteredNode {
   readonly canary: { readonly fault: string | null } | null;
 }
 
-/** Until then a node gets no customers. @throws Error that says which one did not pass, and why */
+/**
+ * Waits until all nodes have passed their canary, before which they get no customers. @throws Error that says which
+ * node did not pass, and why
+ */
 async function waitForCanaries(edge: Edge, { nodes }: DevFile): Promise<void> {
   const ids = new Set(nodes.map(({ id }) => id));
   for (const endMs = Date.now() + CANARY_MS_MAX; ; await setTimeout(POLL_INTERVAL_MS)) {

@@ -1,4 +1,4 @@
-/** `npm start`: a whole Tollgate on this machine, until Ctrl-C. */
+/** `npm start`: runs a whole Tollgate on this machine, until Ctrl-C. */
 import { rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
@@ -6,7 +6,7 @@ import { parseArgs } from 'node:util';
 import { type RunningProcess, stopAll } from './process.ts';
 import { type Stack, startStack } from './stack.ts';
 
-/** Long enough to see that the others go on without it. */
+/** Long enough to see that the other processes work without the one that ended. */
 const RESTART_AFTER_MS = 5_000;
 
 const { values } = parseArgs({ options: { fresh: { type: 'boolean', default: false } } });
@@ -61,7 +61,7 @@ Ctrl-C ends everything; \`npm start -- --fresh\` begins with an empty database.`
     void keepRunning(`the agent of ${node.name}`, node.agent, node.restartAgent, () => node.agent);
   }
 } catch (error) {
-  // after Ctrl-C during the start, what was starting fails: that is no news
+  // After Ctrl-C during the start, whatever was starting fails; that is expected and not reported.
   if (stopping) await new Promise(() => undefined);
   console.error(`\n${(error as Error).message}`);
   process.exit(1);
@@ -77,7 +77,7 @@ async function keepRunning(
   for (let running = first; ; running = current()) {
     await running.exited;
     if (stopping) return;
-    // what it had started itself may live on and hold its port
+    // Processes that it had started itself may live on and hold its port.
     running.signal('SIGKILL');
     console.log(`${name} has ended; starting it again in ${RESTART_AFTER_MS / 1000} s.`);
     await setTimeout(RESTART_AFTER_MS);

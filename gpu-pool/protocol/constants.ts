@@ -1,6 +1,6 @@
 /**
- * The words of the protocol: paths, headers, names and bounds. An isolate of the edge starts with these; the schemas
- * (schemas.ts) take milliseconds to make, and it makes them when a node is first heard.
+ * Constants of the protocol between edge and nodes: paths, headers, names and bounds. They are apart from the schemas
+ * (schemas.ts), which take milliseconds to build, so that an isolate of the edge starts without those.
  */
 
 export const GENERATE_PATH = '/v1/generate';
@@ -9,29 +9,29 @@ export const ENROL_PATH = '/fleet/enrol';
 export const HEARTBEAT_PATH = '/fleet/heartbeat';
 export const JWKS_PATH = '/.well-known/jwks.json';
 
-/** How often an agent reports, in milliseconds. */
+/** Interval of an agent's heartbeats, in milliseconds. */
 export const HEARTBEAT_INTERVAL_MS = 2_000;
-/** Receipts carried by one heartbeat at most: at about 400 bytes each its body stays under 64 KiB. */
+/** Most receipts in one heartbeat: at about 400 bytes each, the body stays under 64 KiB. */
 export const RECEIPTS_PER_HEARTBEAT_MAX = 160;
 /** `aud` of tokens that agents sign for the edge; `iss` of tokens that the edge signs. */
 export const EDGE = 'tollgate-edge';
 /** `aud` of a join token. */
 export const JOIN_AUDIENCE = 'tollgate-join';
 
-/** `engine.version` of an agent that could not find it out. */
+/** `engine.version` of an agent that could not determine it. */
 export const VERSION_UNKNOWN = 'unknown';
 
+/** Hardware that a node can have. A `pair` is one node over two hosts. */
 export const HARDWARE = ['8xh800-pair', '8xh200', '8xmi300x'] as const;
 
-/** No request has more. */
+/** Bound on every token count of a request: no real one has more. */
 export const TOKENS_MAX = 100_000_000;
 
 /**
- * The header in which the edge says what a call is about: JSON in ASCII. It is not signed itself. The token beside it
- * proves that the edge asks this node and nobody else, and is the same for all requests of a minute or two; the two travel
- * together, from edge to node over TLS alone. Whoever got hold of a token could ask that one node until it expires; the
- * node counts and reports what it does for them. A receipt bills an account only where the edge itself is silent, and no more
- * than was held.
+ * The header with a request's claims: JSON in ASCII. It is not signed. The token beside it proves that the edge calls this
+ * node and no other, and is the same for all requests of a minute; both travel from edge to node over TLS only. A stolen
+ * token allows requests to that one node until it expires, and the node counts and reports them. Even then a receipt bills
+ * an account only for a request that the edge did not settle itself, and never more than was held.
  */
 export const CLAIMS_HEADER = 'tollgate-request';
 
@@ -44,23 +44,24 @@ export const FINISH_REASONS = [
 ] as const;
 export type FinishReason = (typeof FINISH_REASONS)[number];
 
+/** Error codes of an agent, with the HTTP status of each. */
 export const NODE_ERROR_CODES = [
-  /** token missing, expired, for another node, or signed by another edge (401) */
+  /** The token is missing, expired, for another node, or signed by another edge (401). */
   'unauthorized',
-  /** body outside the protocol, or the engine refused it as the caller's mistake (400) */
+  /** The body breaks the protocol, or the engine refused it as the caller's mistake (400). */
   'bad_request',
-  /** the engine's queue is full, or the agent is draining (503): try another node */
+  /** The engine's queue is full, or the agent is draining (503). Another node may serve the request. */
   'overloaded',
-  /** the engine cannot be reached or answered with nonsense (502): try another node */
+  /** The engine cannot be reached, or its answer is malformed (502). Another node may serve the request. */
   'engine_failed',
-  /** no first token or no further token within the deadline (504): try another node */
+  /** No first token or no further token came within the deadline (504). Another node may serve the request. */
   'engine_timeout',
 ] as const;
 
-/** More than any node has: what is larger is no count but an attempt to bend everybody's routing. */
+/** Bounds on reported loads, beyond any real node: a larger figure would be an attempt to distort routing. */
 export const LOAD_MAX = { requests: 1_000_000, tokens: 10_000_000_000, tokensPerSecond: 10_000_000 } as const;
 
-/** Of an engine that is not there, or not heard of yet. */
+/** The load of an engine that is down, or has not reported yet. */
 export const NO_LOAD = {
   running_requests: 0,
   waiting_requests: 0,

@@ -1,8 +1,8 @@
-/** What the command accepts, option by option; each refusal says how to write it. */
+/** Parsers of the command's options; each error says how to write the value. */
 import { InvalidArgumentError } from 'commander';
 import { judgeVersion, VERSION_MIN } from '../agent/sglang/version.ts';
 
-/** An origin; http only where the edge runs on this machine. */
+/** Parses an origin; http is accepted only where the edge runs on this machine. */
 export function edgeUrl(text: string): string {
   const url = URL.parse(text);
   if (url !== null && url.pathname === '/' && url.search + url.hash === '' && isSafe(url)) return url.origin;
@@ -24,7 +24,7 @@ function isSafe({ protocol, hostname }: URL): boolean {
   );
 }
 
-/** It goes into a file of settings, where a space or a line break would begin something else. */
+/** Whether a token can go into a settings file, where a space or a line break would begin another setting. */
 export function isToken(text: string): boolean {
   return /^[\w.~+/=-]+$/.test(text);
 }
@@ -47,7 +47,7 @@ export function commit(text: string): string {
   );
 }
 
-/** An image whose tag names a version has to name one that the agent takes. */
+/** Parses an image. If its tag names a version, it must be one that the agent accepts. */
 export function image(text: string): string {
   if (!/^[\w.:/@-]+$/.test(text)) {
     throw new InvalidArgumentError('Write an image as Docker does, for example lmsysorg/sglang:v0.5.20.');
@@ -60,7 +60,7 @@ export function image(text: string): string {
   return text;
 }
 
-/** Null where the tag names none (`latest`, a digest). */
+/** The version that the tag names; null where it names none (`latest`, a digest). */
 export function versionOf(image: string): string | null {
   return /:v?(\d+\.\d+\.\d+(?:\.post\d+|rc\d+)?)/.exec(image)?.[1] ?? null;
 }

@@ -1,4 +1,4 @@
-/** The files of one host in a format. */
+/** The files of one host, in any format. */
 import { composeFiles } from './compose.ts';
 import type { Format, Recipe } from './recipe.ts';
 import type { RecipeFile } from './recipe-file.ts';

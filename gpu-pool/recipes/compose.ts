@@ -1,4 +1,4 @@
-/** Compose: engine, tunnel and agent as containers on the host's network. */
+/** Compose format: engine, tunnel and agent as containers on the host's network. */
 
 import { CACHE_PATH, CONFIG_PATH, CONTAINER, engineArguments, LAUNCH } from './engine-command.ts';
 import { header } from './header.ts';
@@ -10,7 +10,9 @@ import { AGENT_STOP_SECONDS, DRAIN_DEADLINE_SECONDS, secretFiles } from './secre
 const STATE_PATH = '/var/lib/tollgate';
 const CLOUDFLARED_IMAGE = 'cloudflare/cloudflared:2026.8.2';
 const NODE_IMAGE = 'node:24-slim';
-/** Until then a failed health check does not count. */
+/**
+ * While the engine loads, a failed health check does not count; loading may include the download of the weights.
+ */
 const LOADING_SECONDS_MAX = 6 * 60 * 60;
 
 export function composeFiles(recipe: Recipe): RecipeFile[] {
@@ -125,7 +127,7 @@ ${engineArguments(recipe)
 `;
 }
 
-/** The way to the GPUs. */
+/** Settings that give the container its GPUs. */
 function gpuAccess(machine: Machine): string {
   const nvidia = `    deploy:
       resources:
@@ -154,7 +156,7 @@ function environment({ environment }: Machine): string {
   return `    environment:\n${lines.join('')}`;
 }
 
-/** Plain where YAML reads it as this very string; JSON's quoting is YAML's otherwise. */
+/** A YAML scalar: unquoted where YAML reads it as this very string, else in JSON's quoting, which YAML accepts. */
 function scalar(text: string): string {
   return /^(?:[\w/]|-+[a-z])[\w./=:+-]*$/.test(text) && !/:$|^[\d.:]+$/.test(text)
     ? text

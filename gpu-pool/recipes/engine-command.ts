@@ -1,4 +1,6 @@
-/** How the engine's container is started: the words of `docker run` and of SGLang, each with its reason. */
+/**
+ * The command that starts the engine's container: the words of `docker run` and of SGLang, each with its reason.
+ */
 import { flagsOf } from './flags.ts';
 import { MACHINES, type Machine } from './machine.ts';
 import type { Recipe } from './recipe.ts';
@@ -10,12 +12,12 @@ export interface CommandLine {
 }
 
 export const CONTAINER = 'tollgate-engine';
-/** in the container; SGLang accepts only .yaml and .yml */
+/** Path in the container; SGLang accepts only .yaml and .yml. */
 export const CONFIG_PATH = '/run/secrets/engine.yaml';
 export const LAUNCH = ['python3', '-m', 'sglang.launch_server'] as const;
 export const CACHE_PATH = '/root/.cache';
 
-/** What follows LAUNCH. */
+/** The arguments after LAUNCH. */
 export function engineArguments(recipe: Recipe): CommandLine[] {
   const flags = flagsOf(recipe);
   const config: CommandLine[] = flags.some(({ flag }) => flag.secret)

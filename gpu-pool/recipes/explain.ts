@@ -1,4 +1,6 @@
-/** `--explain`: every argument of the engine with its reason and its source, and what is left out on purpose. */
+/**
+ * `--explain`: every argument of the engine with its reason and source, and the ones that are left out on purpose.
+ */
 import { flagsOf, LEFT_OUT } from './flags.ts';
 import { MACHINES, type Machine } from './machine.ts';
 import type { Recipe } from './recipe.ts';

@@ -1,7 +1,7 @@
 /**
- * Every argument of the engine: what it is set to, for which models and hardware, why, and who says so. All
- * recipes are built from this table. Spellings are those of SGLang 0.5.20 and later; where the documentation
- * uses an abbreviation (`--tp`), the declared name stands here.
+ * Every argument of the engine: its value, for which models and hardware it is set, why, and the source. All
+ * recipes are built from this table. Spellings are those of SGLang 0.5.20 and later; where the documentation uses
+ * an abbreviation (`--tp`), the table has the declared name.
  */
 import type { Hardware } from '../protocol/schemas.ts';
 import { ENGINE_PORT, type Model, type Recipe } from './recipe.ts';
@@ -10,24 +10,29 @@ type Scalar = string | number;
 
 export interface Flag {
   name: `--${string}`;
-  /** true: a switch. A record names the models or the hardware that the flag is for; others go without it. */
+  /**
+   * true: a switch. A record lists the models or the hardware for which the flag is set; it is left out for others.
+   */
   value:
     | true
     | Scalar
     | { byModel: Partial<Record<Model, Scalar>> }
     | { byHardware: Partial<Record<Hardware, Scalar>> }
-    /** known only when a recipe is written; undefined: this host goes without the flag */
+    /** A value that is known only when a recipe is written; undefined: this host does not get the flag. */
     | { byHost: (recipe: Recipe) => Scalar | undefined };
-  /** reaches the engine in a file that only root reads, not as an argument, which every user of a host sees */
+  /**
+   * Set for flags that reach the engine in a file that only root reads, because every user of a host sees
+   * arguments.
+   */
   secret?: true;
-  /** one line: it stands above the flag in what is generated */
+  /** The reason in one line, printed above the flag in what is generated. */
   why: string;
   source: string;
 }
 
 const FIELDS = 'https://github.com/sgl-project/sglang/blob/main/python/sglang/srt/arg_groups/fields';
 const DEEPSEEK = 'https://docs.sglang.io/docs/basic_usage/deepseek_v3';
-/** The published H200 and MI300X launches; both add --disable-radix-cache, which is left out below. */
+/** The published H200 and MI300X launches. Both add --disable-radix-cache, which is left out below. */
 const COOKBOOK = 'https://docs.sglang.io/cookbook/autoregressive/DeepSeek/DeepSeek-R1';
 const TEMPLATES = '/sgl-workspace/sglang/examples/chat_template';
 
@@ -35,7 +40,7 @@ const ifPair =
   (value: (recipe: Recipe) => Scalar) =>
   (recipe: Recipe): Scalar | undefined =>
     recipe.hardware === '8xh800-pair' ? value(recipe) : undefined;
-/** Rank 1 answers no API, so it is not told the keys. */
+/** Rank 1 answers no API, so it does not get the keys. */
 const ifRankZero =
   (value: (recipe: Recipe) => Scalar) =>
   (recipe: Recipe): Scalar | undefined =>
@@ -98,7 +103,8 @@ export const FLAGS: readonly Flag[] = [
   },
   {
     name: '--mem-fraction-static',
-    // H800: SGLang's own estimate, about 0.8 at TP16 in chunks of 8,192 (memory_hook.py); none is published.
+    // The H800 pair uses SGLang's own estimate, about 0.8 at TP16 in chunks of 8,192 (memory_hook.py); no value is
+    // published.
     value: { byHardware: { '8xh200': 0.82, '8xmi300x': 0.8 } },
     why: 'Share of GPU memory for weights and KV cache; the rest is for activations and graphs.',
     source: COOKBOOK,
@@ -117,7 +123,8 @@ export const FLAGS: readonly Flag[] = [
   },
   {
     name: '--max-queued-requests',
-    // What a full batch frees in 95 s, at 2,000 tokens an answer and the speeds of emulator/profiles.ts.
+    // As many requests as a full batch completes in 95 s, at 2,000 tokens an answer and the speeds of
+    // emulator/profiles.ts.
     value: { byHardware: { '8xh800-pair': 32, '8xh200': 96, '8xmi300x': 96 } },
     why: 'Unlimited by default. Who waits behind more than this sees no first token before the deadline.',
     source: `${FIELDS}/schedule.py`,
@@ -236,7 +243,7 @@ export const FLAGS: readonly Flag[] = [
   },
 ];
 
-/** What published configurations have and these must not. */
+/** Flags that published configurations have and these must not. */
 export const LEFT_OUT: readonly Pick<Flag, 'name' | 'why' | 'source'>[] = [
   {
     name: '--disable-radix-cache',

@@ -1,14 +1,14 @@
-/** What a container needs to reach the GPUs of each kind of host, and the image that drives them. */
+/** The container settings that give access to the GPUs of each kind of host, and the image that drives them. */
 import type { Hardware } from '../protocol/schemas.ts';
 
 export interface Machine {
-  /** that form the node */
+  /** Hosts that form the node. */
   hosts: 1 | 2;
-  /** what the operator sees to; each ends a sentence that begins with `Needs` */
+  /** Prerequisites that the operator provides; each completes a sentence that begins with `Needs`. */
   needs: readonly string[];
-  /** pinned; `--image` overrides it */
+  /** A pinned image; `--image` overrides it. */
   image: string;
-  /** by the NVIDIA container toolkit; ROCm shows GPUs as devices instead */
+  /** Whether GPUs come through the NVIDIA container toolkit; ROCm exposes them as devices instead. */
   nvidia: boolean;
   devices: readonly string[];
   groups: readonly string[];
@@ -17,7 +17,7 @@ export interface Machine {
   environment: readonly { name: string; value: string; why: string; source: string }[];
 }
 
-// CUDA 13, the only CUDA of these images since 0.5.20 (docs.sglang.io/docs/get-started/install).
+// CUDA 13 is the only CUDA of these images since 0.5.20 (docs.sglang.io/docs/get-started/install).
 const CUDA_IMAGE = 'lmsysorg/sglang:v0.5.20';
 const NVIDIA = {
   needs: ['a driver for CUDA 13 (580 or newer) and the NVIDIA container toolkit.'],
@@ -39,7 +39,7 @@ export const MACHINES = {
       'a firewall: the ports of --dist-init-addr and NCCL ask for no key, so only the other host may reach them.',
       'NCCL_SOCKET_IFNAME and GLOO_SOCKET_IFNAME in the environment of the engine where a host has several networks.',
     ],
-    // RDMA between the hosts: without it every layer's all-reduce crosses TCP.
+    // RDMA between the hosts: without it every layer's all-reduce would cross TCP.
     devices: ['/dev/infiniband'],
     capabilities: ['IPC_LOCK'],
   },
@@ -50,7 +50,8 @@ export const MACHINES = {
     // The tag that InferenceX#3362 swept on gfx942, which MI300X and MI325X share.
     image: 'lmsysorg/sglang:v0.5.20-rocm720-mi30x',
     nvidia: false,
-    // As https://docs.sglang.io/docs/hardware-platforms/amd_gpu, without its --privileged, which is for RDMA.
+    // These follow https://docs.sglang.io/docs/hardware-platforms/amd_gpu, without its --privileged, which is for
+    // RDMA.
     devices: ['/dev/kfd', '/dev/dri'],
     groups: ['video'],
     capabilities: ['SYS_PTRACE'],

@@ -1,4 +1,4 @@
-/** `npm run recipe`: writes what starts a node on a GPU host, engine, agent and tunnel. */
+/** `npm run recipe`: writes the files that start a node on a GPU host: engine, agent and tunnel. */
 import { Command, Option } from 'commander';
 import { VERSION_MIN } from '../agent/sglang/version.ts';
 import { HARDWARE, type Hardware } from '../protocol/schemas.ts';
@@ -94,7 +94,7 @@ const { hosts, image: pinned } = MACHINES[options.hardware];
 if (hosts === 1 && (options.rank !== undefined || options.distInitAddr !== undefined)) {
   command.error(`error: ${options.hardware} is one host: leave out --rank and --dist-init-addr.`);
 }
-// Not as the option's parser: commander repeats what it refuses, and this is a secret.
+// This is not the option's parser, because commander repeats the value that it refuses, and this is a secret.
 if (options.join !== undefined && !isToken(options.join)) {
   command.error('error: The join token has spaces or line breaks in it: paste it as the pool page shows it.');
 }
@@ -135,11 +135,11 @@ if (options.explain) {
     });
     for (const path of paths) note(`wrote ${path}`);
   }
-  for (const line of leftToDo()) note(line);
+  for (const line of remainingSteps()) note(line);
 }
 
-/** What the generated files still lack. */
-function leftToDo(): string[] {
+/** What the operator still has to fill in. */
+function remainingSteps(): string[] {
   const missing = [
     ...(options.join === undefined ? ['TOLLGATE_JOIN_TOKEN'] : []),
     ...(options.url === undefined ? ['TOLLGATE_URL'] : []),

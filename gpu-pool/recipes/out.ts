@@ -1,4 +1,4 @@
-/** Where the files of a recipe go: to stdout, or into a directory. */
+/** Output of a recipe's files: to stdout, or into a directory. */
 import { existsSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -6,12 +6,12 @@ import type { RecipeFile } from './recipe-file.ts';
 
 /** The files of one host. */
 export interface HostBundle {
-  /** of its own within the output, `rank-0` for example; empty where there is one host only */
+  /** The host's own directory within the output, `rank-0` for example; empty where there is one host only. */
   directory: string;
   files: RecipeFile[];
 }
 
-/** Each file after a line that names it. */
+/** All files as one text, each after a line that names it. */
 export function printBundles(bundles: readonly HostBundle[]): string {
   return bundles
     .flatMap(({ directory, files }) =>
@@ -24,15 +24,15 @@ export function printBundles(bundles: readonly HostBundle[]): string {
     .join('\n');
 }
 
-/** Why nothing was written; the message is one sentence for the operator. */
+/** Nothing was written; the message is one sentence for the operator. */
 export class WriteError extends Error {
   override readonly name = 'NotWritten';
 }
 
 /**
- * Where one of the files exists, nothing is written: it may hold keys in use and tokens that were filled in.
+ * Writes all files, or none if one of them exists: it may hold keys in use and tokens that were filled in.
  * @returns their paths
- * @throws NotWritten
+ * @throws WriteError
  */
 export async function writeBundles(bundles: readonly HostBundle[], out: string): Promise<string[]> {
   const files = bundles.flatMap(({ directory, files }) =>

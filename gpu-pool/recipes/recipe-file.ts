@@ -1,6 +1,6 @@
 export interface RecipeFile {
   name: string;
-  /** permissions; 0o600 marks a file with secrets */
+  /** Permissions; 0o600 marks a file with secrets. */
   mode: 0o600 | 0o644 | 0o755;
   text: string;
 }

@@ -1,8 +1,8 @@
-/** What a recipe is made for: one host of one node. */
+/** The input of a recipe: one host of one node. */
 import type { Hardware } from '../protocol/schemas.ts';
 import type { EngineKeys } from './keys.ts';
 
-/** Ids of the catalogue (`model` in D1, migrations). */
+/** Model ids of the catalogue (`model` in D1, migrations). */
 export const MODELS = ['deepseek-r1-0528', 'deepseek-v3-0324', 'deepseek-r1-zero'] as const;
 export type Model = (typeof MODELS)[number];
 
@@ -17,27 +17,27 @@ export interface Recipe {
   model: Model;
   hardware: Hardware;
   rank: Rank;
-  /** of the engine, e.g. `lmsysorg/sglang:v0.5.20` */
+  /** Image of the engine, e.g. `lmsysorg/sglang:v0.5.20`. */
   image: string;
-  /** `host:port` of rank 0 on the network between the two hosts */
+  /** `host:port` of rank 0 on the network between the two hosts. */
   distInitAddr: string;
-  /** commit of the model's repository; absent: its newest */
+  /** Commit of the model's repository; absent: its newest. */
   revision?: string | undefined;
   keys: EngineKeys;
   joinToken?: string | undefined;
-  /** absent: the one that the join token names */
+  /** Absent: the edge that the join token names. */
   edgeUrl?: string | undefined;
-  /** where the edge reaches the agent */
+  /** Where the edge reaches the agent. */
   publicUrl?: string | undefined;
-  /** on the host: weights and compiled kernels */
+  /** Directory on the host for weights and compiled kernels. */
   cacheDir: string;
-  /** on the host: a checkout of Tollgate after `npm ci` */
+  /** Directory on the host with a checkout of Tollgate after `npm ci`. */
   checkoutDir: string;
 }
 
 export const ENGINE_PORT = 30_000;
 export const AGENT_PORT = 8_700;
-/** of the agent's /metrics, to which the tunnel does not lead */
+/** Port of the agent's /metrics, to which the tunnel does not lead. */
 export const AGENT_METRICS_PORT = 8_701;
-/** of cloudflared's own /ready */
+/** Port of cloudflared's own /ready. */
 export const TUNNEL_METRICS_PORT = 20_241;

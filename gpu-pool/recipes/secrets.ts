@@ -1,19 +1,23 @@
-/** The files that hold secrets, alike in every format: the engine's keys, the agent's and the tunnel's settings. */
+/**
+ * The files that hold secrets, the same in every format: the engine's keys, the agent's and the tunnel's settings.
+ */
 import { DRAIN_DEADLINE_MS } from '../agent/agent.ts';
 import { flagsOf } from './flags.ts';
 import { AGENT_METRICS_PORT, AGENT_PORT, ENGINE_PORT, type Recipe } from './recipe.ts';
 import type { RecipeFile } from './recipe-file.ts';
 
 /**
- * Cloudflare gives up on an origin that is silent for 100 s (error 524): the agent ends such a request before,
- * so that the edge learns why and the engine stops.
+ * Cloudflare gives up on an origin that is silent for 100 s (error 524). The agent ends such a request earlier, so
+ * that the edge learns the reason and the engine stops.
  */
 const FIRST_TOKEN_DEADLINE_SECONDS = 95;
 export const DRAIN_DEADLINE_SECONDS = DRAIN_DEADLINE_MS / 1_000;
-/** For a service manager's patience: aborts, the last receipts and some air come after the drain's deadline. */
+/**
+ * How long a service manager should wait: aborts, the last receipts and a margin come after the drain's deadline.
+ */
 export const AGENT_STOP_SECONDS = DRAIN_DEADLINE_SECONDS + 60;
 
-/** `stateDir` is the agent's; absent: under its home. */
+/** `stateDir` is the agent's; absent: under its home directory. */
 export function secretFiles(recipe: Recipe, { stateDir }: { stateDir?: string } = {}): RecipeFile[] {
   return [
     { name: 'engine.yaml', mode: 0o600, text: engineYaml(recipe) },
@@ -78,7 +82,10 @@ ${setting('TUNNEL_TOKEN', undefined, 'paste-the-tunnel-token')}
 `;
 }
 
-/** An example is commented out: what is forgotten is then reported as missing, not tried. */
+/**
+ * A line of a settings file. An example is commented out, so that a forgotten value is reported as missing, not
+ * tried.
+ */
 function setting(name: string, value: string | undefined, example: string): string {
   return value === undefined ? `#${name}=${example}` : `${name}=${value}`;
 }

@@ -1,4 +1,7 @@
-/** A script that starts engine, tunnel and agent in the foreground, and on Ctrl-C or SIGTERM stops them in turn. */
+/**
+ * Shell format: a script that starts engine, tunnel and agent in the foreground, and stops them in turn on Ctrl-C
+ * or SIGTERM.
+ */
 import { CONTAINER, type CommandLine, dockerRun } from './engine-command.ts';
 import { header } from './header.ts';
 import { ENGINE_PORT, type Recipe, TUNNEL_METRICS_PORT } from './recipe.ts';
@@ -78,7 +81,7 @@ fail 'The engine, the tunnel or the agent has ended, so the others are stopped.'
 `;
 }
 
-/** Rank 1: nothing of Tollgate runs there. */
+/** The script of rank 1, where nothing of Tollgate runs. */
 function engineScript(recipe: Recipe): string {
   return `#!/usr/bin/env bash
 ${header(recipe, { tools: 'Docker and curl.' })}
@@ -125,7 +128,7 @@ until curl --silent --fail --max-time 25 --output /dev/null http://127.0.0.1:${E
 done
 echo 'The engine is ready.' >&2`;
 
-/** Bash reads comments between the words of an array. */
+/** The words of a Bash array. Bash accepts comments between them. */
 function array(lines: readonly CommandLine[]): string {
   return lines
     .filter(({ words }) => words.length > 0)
@@ -133,7 +136,7 @@ function array(lines: readonly CommandLine[]): string {
     .join('\n');
 }
 
-/** Only $PWD is meant to be expanded; the rest stands as it is. */
+/** Quotes a word. Only $PWD is meant to be expanded; the rest stays literal. */
 function quote(word: string): string {
   if (/^[\w./:=@,+-]+$/.test(word)) return word;
   return word.includes('$PWD') ? `"${word}"` : `'${word.replaceAll("'", `'\\''`)}'`;

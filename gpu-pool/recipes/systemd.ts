@@ -1,4 +1,7 @@
-/** systemd: a unit for each of engine, tunnel and agent. The engine stays in its container, which brings CUDA or ROCm. */
+/**
+ * systemd format: a unit each for engine, tunnel and agent. The engine stays in its container, which brings CUDA or
+ * ROCm.
+ */
 import { CONTAINER, type CommandLine, dockerRun } from './engine-command.ts';
 import { header, title } from './header.ts';
 import { ENGINE_PORT, type Recipe, TUNNEL_METRICS_PORT } from './recipe.ts';
@@ -154,7 +157,7 @@ WantedBy=multi-user.target
 `;
 }
 
-/** Common to all three. MemoryDenyWriteExecute is not: V8 compiles as it runs. */
+/** Hardening of all three units. MemoryDenyWriteExecute is missing because V8 compiles code as it runs. */
 const HARDENING = `ProtectClock=yes
 ProtectControlGroups=yes
 ProtectHostname=yes
@@ -170,7 +173,7 @@ SystemCallFilter=@system-service
 UMask=0077
 `;
 
-/** systemd reads comments between continued lines (systemd.syntax). */
+/** The lines of a command as one directive. systemd accepts comments between continued lines (systemd.syntax). */
 function command(lines: readonly CommandLine[]): string {
   return lines
     .filter(({ words }) => words.length > 0)
@@ -182,7 +185,7 @@ function command(lines: readonly CommandLine[]): string {
     .join(' \\\n');
 }
 
-/** % and $ would be expanded. */
+/** Quotes a word; % and $ are escaped because systemd would expand them. */
 function quote(word: string): string {
   const literal = word.replaceAll('%', '%%').replaceAll('$', '$$$$');
   return /^[\w./:=@,+%$-]+$/.test(literal) ? literal : `"${literal.replaceAll(/["\\]/g, '\\$&')}"`;

@@ -1,15 +1,15 @@
 /**
- * A node's prefix cache in blocks of the trace: least recently used blocks go first, never those in use. A block's id
- * names its whole prefix, so a set of ids is a radix tree; touching a prompt from its end to its start keeps leaves
- * older than their parents, as eviction in a radix tree would.
+ * A node's prefix cache in blocks of the trace: the least recently used blocks are evicted first, never those in
+ * use. A block's id names its whole prefix, so a set of ids is a radix tree. A prompt is touched from its end to
+ * its start, which keeps leaves older than their parents, as eviction in a radix tree would.
  */
 export class BlockCache {
-  /** in order of use, oldest first */
+  /** In order of use, oldest first. */
   readonly #blocks = new Map<number, Block>();
   #tokens = 0;
   #lockedTokens = 0;
 
-  /** all blocks, in tokens */
+  /** All blocks, in tokens. */
   get tokens(): number {
     return this.#tokens;
   }
@@ -18,14 +18,14 @@ export class BlockCache {
     return this.#lockedTokens;
   }
 
-  /** How many leading blocks are computed and here. Looking is not using. */
+  /** How many leading blocks are computed and cached. A match does not count as use. */
   match(blocks: readonly number[]): number {
     let matched = 0;
     while (matched < blocks.length && this.#blocks.get(blocks[matched]!)?.ready) matched += 1;
     return matched;
   }
 
-  /** Blocks that no running request holds yet, in tokens: what locking them would newly occupy. */
+  /** Tokens of the blocks that no running request holds yet: locking the prompt would newly occupy them. */
   unlockedTokens(blocks: readonly number[], tokensOf: (at: number) => number): number {
     let tokens = 0;
     for (let at = 0; at < blocks.length; at++) {
@@ -34,7 +34,7 @@ export class BlockCache {
     return tokens;
   }
 
-  /** Room for a prompt; what is not here yet counts as computed only from `ready` on. */
+  /** Reserves a prompt's blocks. A block that is not cached yet counts as computed only after `ready`. */
   lock(blocks: readonly number[], tokensOf: (at: number) => number): void {
     for (let at = blocks.length - 1; at >= 0; at--) {
       const id = blocks[at]!;
@@ -82,7 +82,7 @@ export class BlockCache {
 
 interface Block {
   readonly tokens: number;
-  /** running requests that use it */
+  /** Number of running requests that use it. */
   locks: number;
   ready: boolean;
 }

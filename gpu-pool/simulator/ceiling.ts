@@ -1,6 +1,7 @@
 /**
- * The most that any router could find in caches of these sizes: one engine that has all of them as one, with the slots
- * and the speeds of all, so that requests hold their memory for as long as they would.
+ * The highest hit rate that any router could reach with caches of these sizes: that of one engine which has all
+ * caches as one. It has the slots and speeds of all nodes too, so that requests hold their memory for as long as
+ * they would.
  */
 import { PROFILES, type Profile } from '../emulator/profiles.ts';
 import type { Hardware } from '../protocol/schemas.ts';
@@ -21,7 +22,7 @@ function mergedProfile(hardware: readonly Hardware[]): Profile {
   const profiles = hardware.map((each): Profile => PROFILES[each]);
   const sum = (of: (profile: Profile) => number) => profiles.reduce((total, each) => total + of(each), 0);
   const slots = sum((each) => each.maxRunningRequests);
-  /** of a running request: it is at each node in proportion to its slots */
+  /** The mean over running requests, which are at each node in proportion to its slots. */
   const mean = (of: (profile: Profile) => number) =>
     sum((each) => of(each) * each.maxRunningRequests) / slots;
   return {

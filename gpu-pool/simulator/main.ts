@@ -1,4 +1,4 @@
-/** `npm run simulate`: the policies over a trace, and the planner. */
+/** `npm run simulate`: replays a trace through the policies, or plans a pool's capacity. */
 import { writeFile } from 'node:fs/promises';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { HARDWARE, type Hardware } from '../protocol/schemas.ts';
@@ -43,7 +43,10 @@ interface PlanFlags {
   json: boolean;
 }
 
-/** The trace is one customer base for so many nodes: more nodes get copies of it, each of other people. */
+/**
+ * The trace holds the customers of this many nodes. A larger pool gets several copies of it, each with customers of
+ * its rowsOfSize.
+ */
 const NODES_PER_COPY = 16;
 const POLICY_NAMES = Object.keys(POLICIES) as PolicyName[];
 
@@ -98,11 +101,11 @@ program
   .action(showPlan);
 
 await program.parseAsync().catch((error: unknown) => {
-  process.stderr.write(`${sentence(error)}\n`);
+  process.stderr.write(`${errorMessage(error)}\n`);
   process.exitCode = 1;
 });
 
-function sentence(error: unknown): string {
+function errorMessage(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   return 'path' in error ? `${error.path} cannot be read or written: choose another file.` : error.message;
 }
@@ -129,7 +132,7 @@ async function simulate(flags: SimulateFlags): Promise<void> {
       `\n${describe(trace, hardware)}, ${flags.isolates} isolates, ${flags.snapshotAge} ms old snapshots`,
     );
     console.log(`ceiling of the hit rate, all caches as one: ${percent(ceiling)}`);
-    const own: Row[] = [];
+    const rowsOfSize: Row[] = [];
     for (const policy of flags.policies) {
       if (process.stderr.isTTY) process.stderr.write(`  ${policy.padEnd(40)}\r`);
       const policySetup = POLICIES[policy];
@@ -140,11 +143,11 @@ async function simulate(flags: SimulateFlags): Promise<void> {
       const survivors = dead && hardware.filter((_, at) => !dead.has(at));
       const recovered =
         outage && recovery(replayed, replay({ ...options, hardware: survivors!, policySetup }), outage);
-      own.push({ policy, nodes, figures, recovery: recovered ?? null });
+      rowsOfSize.push({ policy, nodes, figures, recovery: recovered ?? null });
     }
-    console.log(policyTable(own, ceiling));
-    if (flags.outage) console.log(`\n${recoveryTable(own)}`);
-    rows.push(...own);
+    console.log(policyTable(rowsOfSize, ceiling));
+    if (flags.outage) console.log(`\n${recoveryTable(rowsOfSize)}`);
+    rows.push(...rowsOfSize);
   }
   if (flags.json) {
     await writeFile(
@@ -251,8 +254,12 @@ function list<T>(item: (text: string) => T) {
 }
 
 function outage(text: string): Outage {
-  const [part, minute, ...rest] = text.split('@');
-  const value = { share: Number(part), atMs: Number(minute) * 60_000, forMs: Number.MAX_SAFE_INTEGER };
+  const [shareText, minuteText, ...rest] = text.split('@');
+  const value = {
+    share: Number(shareText),
+    atMs: Number(minuteText) * 60_000,
+    forMs: Number.MAX_SAFE_INTEGER,
+  };
   if (rest.length === 0 && value.share > 0 && value.share < 1 && value.atMs >= 0) return value;
   throw new InvalidArgumentError('Write a share and a minute, for example 0.33@30.');
 }
@@ -261,7 +268,7 @@ function nodeCounts(text: string): Partial<Record<Hardware, number>> {
   return Object.fromEntries(pairs(text).map(([hardware, count]) => [hardware, wholeFrom(0, 10_000)(count)]));
 }
 
-/** One price for all hardware, or a price for each. */
+/** Parses one price for all hardware, or a price for each. */
 function gpuPrices(text: string): Record<Hardware, number> {
   if (!text.includes(':')) {
     const price = factor(text);

@@ -1,7 +1,10 @@
 /** Figures of a replay. */
 import type { ReplayResult, RequestOutcome } from './replay.ts';
 
-/** Goodput counts the answers that came this quickly (DistServe's way to count, with the bounds of routing work since). */
+/**
+ * Goodput counts the answers that are at least this fast (DistServe's definition, with the bounds of later work on
+ * routing).
+ */
 const GOOD_TTFT_MS = 2_000;
 const GOOD_TOKEN_MS = 25;
 
@@ -9,17 +12,17 @@ export interface Figures {
   readonly requests: number;
   readonly served: number;
   readonly broken: number;
-  /** share of prompt tokens that were found in a cache, of requests that got a first token */
+  /** Share of prompt tokens found in a cache, over the requests that got a first token. */
   readonly hitRate: number;
-  /** mean fullness of the fullest node ÷ of all nodes */
+  /** Mean fullness of the fullest node ÷ mean fullness of all nodes. */
   readonly imbalance: number;
-  /** mean fullness of all nodes: part of KV cache or slots that is taken, queue included */
+  /** Mean fullness of all nodes: the share of KV cache or slots that is occupied, queue included. */
   readonly fullness: number;
   readonly ttftP50Ms: number;
   readonly ttftP99Ms: number;
-  /** share of all requests within the bounds above */
+  /** Share of all requests within the bounds above. */
   readonly goodput: number;
-  /** attempts ÷ requests */
+  /** Attempts ÷ requests. */
   readonly amplification: number;
 }
 

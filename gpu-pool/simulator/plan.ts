@@ -1,21 +1,21 @@
-/** The capacity planner: what a pool costs, what it can do, what is left of each million tokens sold. */
+/** The capacity planner: what a pool costs, what it can do, and what remains of each million tokens sold. */
 import { CAPACITY_TOKENS_PER_SECOND } from '../../worker/domain/node-capacity.ts';
 import { PROFILES } from '../emulator/profiles.ts';
 import type { Hardware } from '../protocol/schemas.ts';
 
 export interface Pool {
   readonly nodes: Readonly<Partial<Record<Hardware, number>>>;
-  /** USD for one GPU and hour, by hardware */
+  /** USD for one GPU and hour, by hardware. */
   readonly gpuHourUsd: Readonly<Record<Hardware, number>>;
 }
 
-/** What is sold in a day, and for how much. */
+/** The tokens sold in a day, and their prices. */
 export interface Sales {
   readonly promptTokensPerDay: number;
   readonly outputTokensPerDay: number;
-  /** share of prompt tokens found in a cache, 0 to 1 */
+  /** Share of prompt tokens found in a cache, 0 to 1. */
   readonly hitRate: number;
-  /** USD per million tokens */
+  /** USD per million tokens. */
   readonly hitUsd: number;
   readonly missUsd: number;
   readonly outputUsd: number;
@@ -24,16 +24,19 @@ export interface Sales {
 export interface Plan {
   readonly gpus: number;
   readonly costPerDayUsd: number;
-  /** share of the pool's time that the work takes: prefill and decode, each at its hardware's pace; above 1 it does not fit */
+  /**
+   * Share of the pool's time that the work takes: prefill and decode, each at its hardware's speed. Above 1 the
+   * work does not fit.
+   */
   readonly utilisation: number;
   readonly revenuePerDayUsd: number;
-  /** per million tokens sold, prompt and output together */
+  /** Per million tokens sold, prompt and output together. */
   readonly costPerMillionUsd: number;
   readonly revenuePerMillionUsd: number;
   readonly marginPerMillionUsd: number;
-  /** margin ÷ revenue */
+  /** Margin ÷ revenue. */
   readonly margin: number;
-  /** utilisation at which revenue pays for the GPUs, with this mix of tokens */
+  /** The utilisation at which revenue pays for the GPUs, with this mix of tokens. */
   readonly breakEvenUtilisation: number;
 }
 

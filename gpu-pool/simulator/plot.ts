@@ -1,4 +1,7 @@
-/** The figures as one SVG: hit rate and TTFT of every policy, over the size of the pool where sizes were swept. */
+/**
+ * Draws the figures as one SVG: hit rate and TTFT of every policy, over the size of the pool where several sizes
+ * were replayed.
+ */
 import * as echarts from 'echarts';
 import type { Row } from './print.ts';
 

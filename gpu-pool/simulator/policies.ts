@@ -1,4 +1,6 @@
-/** Every policy by its name: the one that serves, what others use, and a router that knows everything. */
+/**
+ * Every policy by its name: the one that serves, those that other routers use, and a router that knows everything.
+ */
 import { affinity } from '../../worker/domain/routing/affinity.ts';
 import { cacheAware } from './baselines/cache-aware.ts';
 import { leastLoad } from './baselines/least-load.ts';
@@ -11,13 +13,16 @@ import { roundRobin } from './baselines/round-robin.ts';
 
 export interface PolicySetup {
   readonly make: MakePolicy;
-  /** one router, which every request goes through and which sees every node as it is now */
+  /**
+   * Set for a policy with a single router, which every request goes through and which sees every node's current
+   * state.
+   */
   readonly oneRouter?: true;
 }
 
 export const POLICIES = {
   affinity: { make: () => affinity },
-  /** what it would be if nobody remembered where conversations went */
+  /** The serving policy without the memory of which node served a conversation. */
   affinity_without_homes: { make: () => (all, request) => affinity(all, { ...request, home: null }) },
   random: { make: random },
   round_robin: { make: roundRobin },

@@ -1,4 +1,4 @@
-/** Figures as text: a table whose columns are as wide as they must be. */
+/** Prints figures as a table whose columns are as wide as they must be. */
 import type { Figures } from './measure.ts';
 import type { Recovery } from './recovery.ts';
 

@@ -1,30 +1,32 @@
-/** How long after an outage conversations find their prefixes again. */
+/** Measures how long after an outage conversations find their prefixes in a cache again. */
 import { hitRate } from './measure.ts';
 import type { Outage, ReplayResult, RequestOutcome } from './replay.ts';
 
 export interface Recovery {
-  /** nodes that died */
+  /** Number of nodes that died. */
   readonly struck: number;
-  /** until the hit rate is 95 % of what the surviving nodes reach by themselves; null: not within the trace */
+  /**
+   * Time until the hit rate is 95 % of what the surviving nodes reach by themselves; null: not within the trace.
+   */
   readonly recoveredAfterMs: number | null;
-  /** what the caches that died held, at the pace at which the survivors compute prompts */
+  /** Time in which the survivors compute as many prompt tokens as the lost caches held. */
   readonly refillMs: number;
-  /** of requests that had to be tried more than once, those that were served */
+  /** Requests that were served after more than one attempt. */
   readonly rescued: number;
-  /** broken off in the middle, which nobody can help */
+  /** Requests that broke off after their first token, which cannot be retried. */
   readonly broken: number;
-  /** refused although they were tried */
+  /** Requests that were refused although they were retried. */
   readonly refused: number;
 }
 
 const ENOUGH = 0.95;
-/** Hit rates of a shorter time are mostly chance. */
+/** Over a shorter time hit rates are mostly noise. */
 const WINDOW_MS = 120_000;
 const STEP_MS = 10_000;
 
 /** @param survivors the same replay on the nodes that did not die, from the beginning */
 export function recovery(disturbed: ReplayResult, survivors: ReplayResult, { atMs }: Outage): Recovery {
-  const { outcomes, lostTokens, struck } = disturbed;
+  const { outcomes, lostTokens, nodesLost } = disturbed;
   const last = outcomes.at(-1)!.request.atMs;
   const computed = within(survivors.outcomes, atMs, last).reduce(
     (sum, { request, cachedTokens }) => sum + request.promptTokens - cachedTokens,
@@ -32,7 +34,7 @@ export function recovery(disturbed: ReplayResult, survivors: ReplayResult, { atM
   );
   const count = (kind: RequestOutcome['end']) => outcomes.filter(({ end }) => end === kind).length;
   return {
-    struck,
+    struck: nodesLost,
     recoveredAfterMs: recoveredAfterMs(outcomes, survivors.outcomes, atMs),
     refillMs: (lostTokens / computed) * (last - atMs),
     rescued: outcomes.filter(({ attempts, end }) => attempts > 1 && end === 'served').length,

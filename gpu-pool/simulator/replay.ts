@@ -1,4 +1,7 @@
-/** Replays a trace through a policy: many isolates, each with a snapshot that is some seconds old, over simulated engines. */
+/**
+ * Replays a trace through a policy: many isolates, each with a snapshot that is some seconds old, over simulated
+ * engines.
+ */
 import { type Breaker, CLOSED, fail, phaseOf } from '../../worker/domain/routing/breaker.ts';
 import type { Candidate, HomeNode } from '../../worker/domain/routing/policy.ts';
 import { PROFILES, type Profile } from '../emulator/profiles.ts';
@@ -13,7 +16,7 @@ import { conversationOf, type TraceRequest } from './trace.ts';
 
 export interface ReplayOptions {
   readonly trace: readonly TraceRequest[];
-  /** of each node */
+  /** Hardware of each node. */
   readonly hardware: readonly Hardware[];
   readonly policySetup: PolicySetup;
   readonly isolates: number;
@@ -24,14 +27,14 @@ export interface ReplayOptions {
   readonly profiles?: Record<Hardware, Profile>;
 }
 
-/** A share of the nodes dies at a moment, caches and all, and comes back later. */
+/** A share of the nodes dies at one moment, with their caches, and comes back later. */
 export interface Outage {
   readonly atMs: number;
   readonly share: number;
   readonly forMs: number;
 }
 
-/** Of each hardware its part. @returns places in `hardware` */
+/** The nodes that an outage kills, which are the same share of each hardware. @returns indexes of `hardware` */
 export function failedNodeIndexes({ share }: Outage, hardware: readonly Hardware[]): Set<number> {
   const seen = new Map<Hardware, number>();
   return new Set(
@@ -43,46 +46,49 @@ export function failedNodeIndexes({ share }: Outage, hardware: readonly Hardware
   );
 }
 
-/** What became of one request. */
+/** The result of one request. */
 export interface RequestOutcome {
   readonly request: TraceRequest;
-  /** served: whole · refused: before its first token, the client may ask again · broken: after it */
+  /** served: complete · refused: before its first token, so the client may retry · broken: after its first token */
   end: 'served' | 'refused' | 'broken';
-  /** that answered */
+  /** Index of the node that answered. */
   node: number | null;
   attempts: number;
   cachedTokens: number;
   ttftMs: number | null;
-  /** all tokens after the first */
+  /** Time of all tokens after the first. */
   decodeMs: number | null;
 }
 
 export interface ReplayResult {
   readonly outcomes: readonly RequestOutcome[];
-  /** mean fullness of each node over the whole run */
+  /** Mean fullness of each node over the whole run. */
   readonly fullness: readonly number[];
-  /** nodes that an outage killed, and tokens that were in their caches */
-  readonly struck: number;
+  /** Nodes that an outage killed, and the tokens that their caches held. */
+  readonly nodesLost: number;
   readonly lostTokens: number;
 }
 
 const ATTEMPTS_MAX = 3;
-/** The edge tells the Wallet where an answer is made when it renews the lease of its hold (gateway/purse.ts) or at its end. */
-const HEARD_AFTER_MS = 50_000;
+/**
+ * The edge tells the Wallet which node serves a conversation when it renews the lease of its hold
+ * (worker/gateway/hold/) or at the answer's end.
+ */
+const HOME_REPORTED_AFTER_MS = 50_000;
 
 type Event = { readonly atMs: number } & (
-  | { readonly kind: 'arrival'; readonly at: number }
+  | { readonly kind: 'arrival'; readonly index: number }
   | { readonly kind: 'engine'; readonly node: SimNode; readonly version: number }
   | { readonly kind: 'heartbeat'; readonly node: SimNode }
   | { readonly kind: 'home'; readonly request: TraceRequest; readonly nodeId: string }
   | { readonly kind: 'publish' | 'outage' | 'return' }
 );
 
-/** One edge isolate, or the one router: what it remembers is its own. */
+/** One edge isolate, or the single router; its memory is its local. */
 interface Isolate {
   readonly policy: SimPolicy;
-  /** by node, where there is something to know */
-  readonly own: Map<number, { requests: number; waitingTokens: number }>;
+  /** Load by node index, for nodes at which this isolate has requests. */
+  readonly localLoad: Map<number, { requests: number; waitingTokens: number }>;
   readonly breakers: Map<number, Breaker>;
 }
 
@@ -95,11 +101,11 @@ class Replay {
   readonly #events = new MinHeap<Event>(({ atMs }) => atMs);
   readonly #pool: SimPool;
   readonly #isolates: readonly Isolate[];
-  /** what the accounts' Wallets remember of conversations */
-  readonly #homes = new Map<number, HomeNode>();
+  /** Home nodes of conversations, which the accounts' Wallets remember. */
+  readonly #homeNodes = new Map<number, HomeNode>();
   readonly #random: () => number;
   #nowMs = 0;
-  #running: number;
+  #unfinished: number;
   #published = 0;
   #lostTokens = 0;
 
@@ -110,53 +116,53 @@ class Replay {
     this.#pool = new SimPool(hardware, { profiles, queuedMax, ageMs: options.snapshotAgeMs });
     this.#isolates = Array.from({ length: policySetup.oneRouter ? 1 : options.isolates }, () => ({
       policy: policySetup.make(this.#random),
-      own: new Map(),
+      localLoad: new Map(),
       breakers: new Map(),
     }));
-    this.#running = options.trace.length;
+    this.#unfinished = options.trace.length;
   }
 
   run(): ReplayResult {
     const { trace, outage } = this.#options;
-    const outcomes = trace.map(unserved);
+    const outcomes = trace.map(initialOutcome);
     for (const node of this.#pool.nodes) {
       this.#events.push({ kind: 'heartbeat', node, atMs: this.#random() * HEARTBEAT_INTERVAL_MS });
     }
     this.#events.push({ kind: 'publish', atMs: PUBLISH_MS });
-    this.#events.push({ kind: 'arrival', at: 0, atMs: trace[0]!.atMs });
+    this.#events.push({ kind: 'arrival', index: 0, atMs: trace[0]!.atMs });
     if (outage) {
       this.#events.push({ kind: 'outage', atMs: outage.atMs });
       this.#events.push({ kind: 'return', atMs: outage.atMs + outage.forMs });
     }
-    for (let event = this.#events.pop(); event && this.#running > 0; event = this.#events.pop()) {
+    for (let event = this.#events.pop(); event && this.#unfinished > 0; event = this.#events.pop()) {
       this.#nowMs = event.atMs;
       this.#handle(event, outcomes);
     }
     const fullness = this.#pool.nodes.map((node) => node.fullness / this.#published);
-    return { outcomes, fullness, struck: this.#struck().length, lostTokens: this.#lostTokens };
+    return { outcomes, fullness, nodesLost: this.#failedNodes().length, lostTokens: this.#lostTokens };
   }
 
   #handle(event: Event, outcomes: readonly RequestOutcome[]): void {
     const { atMs } = event;
     switch (event.kind) {
       case 'arrival': {
-        const next = outcomes[event.at + 1];
-        if (next) this.#events.push({ kind: 'arrival', at: event.at + 1, atMs: next.request.atMs });
+        const next = outcomes[event.index + 1];
+        if (next) this.#events.push({ kind: 'arrival', index: event.index + 1, atMs: next.request.atMs });
         const isolate = this.#isolates[Math.floor(this.#random() * this.#isolates.length)]!;
-        this.#forward(outcomes[event.at]!, isolate, new Set());
+        this.#forward(outcomes[event.index]!, isolate, new Set());
         break;
       }
       case 'engine':
         if (event.version !== event.node.version) break;
         event.node.engine.advance(atMs);
-        this.#wake(event.node);
+        this.#scheduleEngine(event.node);
         break;
       case 'heartbeat':
         this.#pool.heartbeat(event.node, atMs);
         this.#events.push({ ...event, atMs: atMs + HEARTBEAT_INTERVAL_MS });
         break;
       case 'home':
-        this.#homes.set(conversationOf(event.request), {
+        this.#homeNodes.set(conversationOf(event.request), {
           nodeId: event.nodeId,
           cachedTokens: event.request.promptTokens,
         });
@@ -167,26 +173,26 @@ class Replay {
         this.#events.push({ kind: 'publish', atMs: atMs + PUBLISH_MS });
         break;
       case 'outage':
-        for (const node of this.#struck()) {
+        for (const node of this.#failedNodes()) {
           this.#lostTokens += node.engine.cache.tokens;
-          for (const job of this.#pool.kill(node)) job.onLost();
+          for (const engineRequest of this.#pool.kill(node)) engineRequest.onLost();
         }
         break;
       case 'return': {
         const goneAtMs = this.#options.outage!.atMs;
-        for (const node of this.#struck()) this.#pool.restore(node, { goneAtMs, nowMs: atMs });
+        for (const node of this.#failedNodes()) this.#pool.restore(node, { goneAtMs, nowMs: atMs });
         break;
       }
     }
   }
 
-  #struck(): SimNode[] {
+  #failedNodes(): SimNode[] {
     const { outage, hardware } = this.#options;
-    const struck = outage ? failedNodeIndexes(outage, hardware) : new Set();
-    return this.#pool.nodes.filter(({ index }) => struck.has(index));
+    const failed = outage ? failedNodeIndexes(outage, hardware) : new Set();
+    return this.#pool.nodes.filter(({ index }) => failed.has(index));
   }
 
-  /** As the gateway does: another node each time, as long as no token has come. */
+  /** Forwards a request as the gateway does: to another node each time, as long as no token has come. */
   #forward(outcome: RequestOutcome, isolate: Isolate, tried: Set<number>): void {
     while (tried.size < ATTEMPTS_MAX) {
       const chosen = isolate.policy(this.#candidates(isolate, tried), this.#requestOf(outcome.request));
@@ -197,21 +203,21 @@ class Replay {
       if (!node.alive) this.#noteFailure(isolate, node, this.#nowMs);
       else if (this.#send(outcome, isolate, node, tried)) return;
     }
-    this.#running -= 1;
+    this.#unfinished -= 1;
   }
 
   #candidates(isolate: Isolate, tried: ReadonlySet<number>): readonly Candidate[] {
     const { policySetup } = this.#options;
-    const known = policySetup.oneRouter
+    const view = policySetup.oneRouter
       ? this.#pool.currentView(this.#nowMs)
       : this.#pool.staleView(this.#nowMs);
-    const all = [...known.candidates];
-    for (const [index, local] of isolate.own) {
-      const at = known.candidateIndexOf.get(index);
-      if (at !== undefined) all[at] = { ...all[at]!, local };
+    const candidates = [...view.candidates];
+    for (const [nodeIndex, local] of isolate.localLoad) {
+      const index = view.candidateIndexOf.get(nodeIndex);
+      if (index !== undefined) candidates[index] = { ...candidates[index]!, local };
     }
-    if (isolate.breakers.size === 0 && tried.size === 0) return all;
-    return all.filter(({ node }) => {
+    if (isolate.breakers.size === 0 && tried.size === 0) return candidates;
+    return candidates.filter(({ node }) => {
       const breaker = isolate.breakers.get(indexOf(node));
       const isOpen = breaker !== undefined && phaseOf(breaker, this.#nowMs) === 'open';
       return !isOpen && !tried.has(indexOf(node));
@@ -227,49 +233,50 @@ class Replay {
   /** @returns false where the queue is full */
   #send(outcome: RequestOutcome, isolate: Isolate, node: SimNode, tried: Set<number>): boolean {
     const { request } = outcome;
-    const own = isolate.own.get(node.index) ?? { requests: 0, waitingTokens: 0 };
+    const local = isolate.localLoad.get(node.index) ?? { requests: 0, waitingTokens: 0 };
     const startedMs = this.#nowMs;
     let firstTokenAtMs: number | null = null;
-    const leave = () => {
-      own.requests -= 1;
-      if (own.requests === 0) isolate.own.delete(node.index);
-      if (firstTokenAtMs === null) own.waitingTokens -= request.promptTokens;
+    const release = () => {
+      local.requests -= 1;
+      if (local.requests === 0) isolate.localLoad.delete(node.index);
+      if (firstTokenAtMs === null) local.waitingTokens -= request.promptTokens;
     };
-    const job: SimEngineRequest = {
+    const engineRequest: SimEngineRequest = {
       request,
       onFirstToken: (atMs, cachedTokens) => {
         firstTokenAtMs = atMs;
-        own.waitingTokens -= request.promptTokens;
+        local.waitingTokens -= request.promptTokens;
         Object.assign(outcome, { node: node.index, cachedTokens, ttftMs: atMs - request.atMs });
-        const heardAtMs = atMs + Math.min(HEARD_AFTER_MS, request.outputTokens * node.engine.stepMs);
-        this.#events.push({ kind: 'home', request, nodeId: node.id, atMs: heardAtMs });
+        const reportedAtMs =
+          atMs + Math.min(HOME_REPORTED_AFTER_MS, request.outputTokens * node.engine.stepMs);
+        this.#events.push({ kind: 'home', request, nodeId: node.id, atMs: reportedAtMs });
       },
       onEnd: (atMs) => {
-        leave();
+        release();
         Object.assign(outcome, { end: 'served', decodeMs: atMs - firstTokenAtMs! });
-        this.#running -= 1;
+        this.#unfinished -= 1;
       },
       onLost: () => {
-        leave();
+        release();
         this.#noteFailure(isolate, node, startedMs);
         if (firstTokenAtMs === null) {
           this.#forward(outcome, isolate, tried);
           return;
         }
         outcome.end = 'broken';
-        this.#running -= 1;
+        this.#unfinished -= 1;
       },
     };
-    if (node.engine.submit(job, this.#nowMs) === 'queue_full') return false;
-    isolate.own.set(node.index, own);
-    own.requests += 1;
-    own.waitingTokens += request.promptTokens;
-    this.#wake(node);
+    if (node.engine.submit(engineRequest, this.#nowMs) === 'queue_full') return false;
+    isolate.localLoad.set(node.index, local);
+    local.requests += 1;
+    local.waitingTokens += request.promptTokens;
+    this.#scheduleEngine(node);
     return true;
   }
 
-  /** The engine's next moment may be another one now. */
-  #wake(node: SimNode): void {
+  /** Schedules the engine's next event, which may have moved; older events of the engine become void. */
+  #scheduleEngine(node: SimNode): void {
     node.version += 1;
     const atMs = node.engine.nextAtMs;
     if (atMs !== null) this.#events.push({ kind: 'engine', node, version: node.version, atMs });
@@ -277,7 +284,7 @@ class Replay {
 
   #requestOf(request: TraceRequest): SimRequest {
     const { blocks, promptTokens } = request;
-    const home = this.#homes.get(conversationOf(request)) ?? null;
+    const home = this.#homeNodes.get(conversationOf(request)) ?? null;
     return {
       affinity: conversationOf(request),
       promptTokens,
@@ -288,6 +295,6 @@ class Replay {
   }
 }
 
-function unserved(request: TraceRequest): RequestOutcome {
+function initialOutcome(request: TraceRequest): RequestOutcome {
   return { request, end: 'refused', node: null, attempts: 0, cachedTokens: 0, ttftMs: null, decodeMs: null };
 }

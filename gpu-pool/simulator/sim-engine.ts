@@ -1,7 +1,7 @@
 /**
  * An engine in virtual time: continuous batching as gpu-pool/emulator does it (prefill first and in chunks, then a
- * token for every running sequence a step) with the same hardware profiles, but whole runs of equal steps at once, so
- * an hour of sixteen nodes takes seconds.
+ * token for every running sequence a step) with the same hardware profiles. It computes whole runs of equal steps
+ * at once, so that an hour of sixteen nodes takes seconds.
  */
 import type { Profile } from '../emulator/profiles.ts';
 import type { NodeLoad } from '../protocol/schemas.ts';
@@ -9,22 +9,24 @@ import { BlockCache } from './block-cache.ts';
 import { MinHeap } from './min-heap.ts';
 import { BLOCK_TOKENS, type TraceRequest } from './trace.ts';
 
-/** SGLang reserves room for the output it expects, and for no more than this (CLIP_MAX_NEW_TOKENS_ESTIMATION). */
+/**
+ * SGLang reserves KV cache for the output that it expects, but at most this much (CLIP_MAX_NEW_TOKENS_ESTIMATION).
+ */
 const RESERVED_OUTPUT_TOKENS = 4_096;
 
 export interface SimEngineRequest {
   readonly request: TraceRequest;
-  /** told once, when the first token is there */
+  /** Called once, when the first token is generated. */
   readonly onFirstToken: (atMs: number, cachedTokens: number) => void;
   readonly onEnd: (atMs: number) => void;
-  /** the host died meanwhile */
+  /** Called when the host died before the end. */
   readonly onLost: () => void;
 }
 
 interface RunningRequest extends SimEngineRequest {
   cachedTokens: number;
   prefillLeft: number;
-  /** of the engine's token counter, at which the last token comes */
+  /** Value of the engine's token counter at which the last token comes. */
   endsAtToken: number;
   startedAtToken: number;
 }
@@ -39,11 +41,14 @@ export class SimEngine {
   readonly #queuedMax: number;
   #waiting: SimEngineRequest[] = [];
   #prefilling: RunningRequest[] = [];
-  readonly #decoding = new MinHeap<RunningRequest>((job) => job.endsAtToken);
-  /** tokens that each running sequence has got since the beginning */
+  readonly #decoding = new MinHeap<RunningRequest>((engineRequest) => engineRequest.endsAtToken);
+  /** Number of tokens that a sequence running since the beginning would have. */
   #tokenCounter = 0;
   #pass: Pass | null = null;
-  /** sum over the decoding of what they have produced is (#tokenCounter × count − #startedSum) */
+  /**
+   * Sum of `startedAtToken` over the decoding requests. They have generated (#tokenCounter × count − #startedSum)
+   * tokens.
+   */
   #startedSum = 0;
   #generated = 0;
   #generatedBefore = { atMs: 0, tokens: 0, perSecond: 0 };
@@ -63,10 +68,10 @@ export class SimEngine {
     return this.profile.decodeBaseMs + this.profile.decodePerSequenceMs * this.#decoding.size;
   }
 
-  submit(job: SimEngineRequest, nowMs: number): 'accepted' | 'queue_full' {
+  submit(engineRequest: SimEngineRequest, nowMs: number): 'accepted' | 'queue_full' {
     if (this.#waiting.length >= this.#queuedMax) return 'queue_full';
-    this.#waiting.push(job);
-    if (this.#pass === null) this.#begin(nowMs);
+    this.#waiting.push(engineRequest);
+    if (this.#pass === null) this.#beginPass(nowMs);
     else if (this.#pass.kind === 'decode') this.#interrupt(this.#pass, nowMs);
     return 'accepted';
   }
@@ -77,20 +82,20 @@ export class SimEngine {
     this.#pass = null;
     if (pass.kind === 'prefill') this.#endPrefill(pass.done, nowMs);
     else this.#endDecode(pass.steps, nowMs);
-    this.#begin(nowMs);
+    this.#beginPass(nowMs);
   }
 
-  /** Waiting and running. */
+  /** Waiting and running requests. */
   get requests(): SimEngineRequest[] {
     return [...this.#waiting, ...this.#prefilling, ...this.#decoding.items];
   }
 
   load(nowMs: number): NodeLoad {
-    let waitingTokens = this.#prefilling.reduce((sum, job) => sum + job.prefillLeft, 0);
+    let waitingTokens = this.#prefilling.reduce((sum, engineRequest) => sum + engineRequest.prefillLeft, 0);
     for (const { request } of this.#waiting)
       waitingTokens += request.promptTokens - this.#cachedTokens(request);
     const before = this.#generatedBefore;
-    const generated = this.#generated + this.#underWay(nowMs);
+    const generated = this.#generated + this.#tokensOfCurrentPass(nowMs);
     if (nowMs - before.atMs >= 1_000) {
       const perSecond = ((generated - before.tokens) * 1_000) / (nowMs - before.atMs);
       this.#generatedBefore = { atMs: nowMs, tokens: generated, perSecond };
@@ -108,7 +113,7 @@ export class SimEngine {
     };
   }
 
-  #begin(nowMs: number): void {
+  #beginPass(nowMs: number): void {
     this.#admit();
     const next = this.#decoding.peek();
     if (this.#prefilling.length > 0) this.#beginPrefill(nowMs);
@@ -116,24 +121,32 @@ export class SimEngine {
   }
 
   #admit(): void {
-    for (let job = this.#waiting[0]; job; job = this.#waiting[0]) {
+    for (let engineRequest = this.#waiting[0]; engineRequest; engineRequest = this.#waiting[0]) {
       const running = this.#prefilling.length + this.#decoding.size;
       if (running >= this.profile.maxRunningRequests) return;
-      const { request } = job;
+      const { request } = engineRequest;
       const needed = this.cache.unlockedTokens(request.blocks, tokensOf(request)) + RESERVED_OUTPUT_TOKENS;
-      const taken = this.cache.lockedTokens + this.#reservedTokens();
-      // one that would not fit an empty cache is let in alone rather than never
-      if (taken + needed > this.profile.kvCapacityTokens && running > 0) return;
+      const occupied = this.cache.lockedTokens + this.#reservedTokens();
+      // A request that would not fit an empty cache is admitted alone rather than never.
+      if (occupied + needed > this.profile.kvCapacityTokens && running > 0) return;
       this.#waiting.shift();
       const cachedTokens = this.#cachedTokens(request);
       this.cache.lock(request.blocks, tokensOf(request));
       this.cache.evictTo(this.profile.kvCapacityTokens - this.#privateTokens());
       const prefillLeft = request.promptTokens - cachedTokens;
-      this.#prefilling.push({ ...job, cachedTokens, prefillLeft, endsAtToken: 0, startedAtToken: 0 });
+      this.#prefilling.push({
+        ...engineRequest,
+        cachedTokens,
+        prefillLeft,
+        endsAtToken: 0,
+        startedAtToken: 0,
+      });
     }
   }
 
-  /** The last token is never taken from the cache: the engine needs one to sample from. */
+  /**
+   * Cached tokens of a prompt. The last token is never taken from the cache: the engine needs one to sample from.
+   */
   #cachedTokens(request: TraceRequest): number {
     return Math.min(this.cache.match(request.blocks) * BLOCK_TOKENS, request.promptTokens - 1);
   }
@@ -142,11 +155,11 @@ export class SimEngine {
     const { chunkedPrefillTokens, prefillBaseMs, prefillTokensPerSecond } = this.profile;
     let budget = chunkedPrefillTokens;
     const done: RunningRequest[] = [];
-    for (const job of this.#prefilling) {
-      const chunk = Math.min(budget, job.prefillLeft);
+    for (const engineRequest of this.#prefilling) {
+      const chunk = Math.min(budget, engineRequest.prefillLeft);
       budget -= chunk;
-      job.prefillLeft -= chunk;
-      if (job.prefillLeft === 0) done.push(job);
+      engineRequest.prefillLeft -= chunk;
+      if (engineRequest.prefillLeft === 0) done.push(engineRequest);
       if (budget === 0) break;
     }
     const ms = prefillBaseMs + ((chunkedPrefillTokens - budget) / prefillTokensPerSecond) * 1_000;
@@ -155,19 +168,19 @@ export class SimEngine {
 
   #endPrefill(done: readonly RunningRequest[], nowMs: number): void {
     if (done.length === 0) return;
-    this.#prefilling = this.#prefilling.filter((job) => !done.includes(job));
-    for (const job of done) {
-      this.cache.ready(job.request.blocks);
-      job.onFirstToken(nowMs, job.cachedTokens);
+    this.#prefilling = this.#prefilling.filter((engineRequest) => !done.includes(engineRequest));
+    for (const engineRequest of done) {
+      this.cache.ready(engineRequest.request.blocks);
+      engineRequest.onFirstToken(nowMs, engineRequest.cachedTokens);
       this.#generated += 1;
-      if (job.request.outputTokens <= 1) {
-        this.#finish(job, nowMs);
+      if (engineRequest.request.outputTokens <= 1) {
+        this.#finish(engineRequest, nowMs);
         continue;
       }
-      job.startedAtToken = this.#tokenCounter - 1;
-      job.endsAtToken = this.#tokenCounter + job.request.outputTokens - 1;
-      this.#startedSum += job.startedAtToken;
-      this.#decoding.push(job);
+      engineRequest.startedAtToken = this.#tokenCounter - 1;
+      engineRequest.endsAtToken = this.#tokenCounter + engineRequest.request.outputTokens - 1;
+      this.#startedSum += engineRequest.startedAtToken;
+      this.#decoding.push(engineRequest);
     }
   }
 
@@ -176,7 +189,7 @@ export class SimEngine {
     this.#pass = { kind: 'decode', startedAtMs: nowMs, stepMs, steps, endsAtMs: nowMs + steps * stepMs };
   }
 
-  /** Someone came: the run of steps ends with the one under way. */
+  /** A request arrived: the run of steps ends with the one under way. */
   #interrupt(pass: Extract<Pass, { kind: 'decode' }>, nowMs: number): void {
     const steps = Math.max(1, Math.ceil((nowMs - pass.startedAtMs) / pass.stepMs));
     if (steps >= pass.steps) return;
@@ -187,27 +200,27 @@ export class SimEngine {
     this.#tokenCounter += steps;
     this.#generated += steps * this.#decoding.size;
     for (;;) {
-      const job = this.#decoding.peek();
-      if (!job || job.endsAtToken > this.#tokenCounter) break;
+      const engineRequest = this.#decoding.peek();
+      if (!engineRequest || engineRequest.endsAtToken > this.#tokenCounter) break;
       this.#decoding.pop();
-      this.#startedSum -= job.startedAtToken;
-      this.#finish(job, nowMs);
+      this.#startedSum -= engineRequest.startedAtToken;
+      this.#finish(engineRequest, nowMs);
     }
     this.cache.evictTo(this.profile.kvCapacityTokens - this.#privateTokens());
   }
 
-  #finish(job: RunningRequest, nowMs: number): void {
-    this.cache.unlock(job.request.blocks);
-    job.onEnd(nowMs);
+  #finish(engineRequest: RunningRequest, nowMs: number): void {
+    this.cache.unlock(engineRequest.request.blocks);
+    engineRequest.onEnd(nowMs);
   }
 
-  #underWay(nowMs: number): number {
+  #tokensOfCurrentPass(nowMs: number): number {
     const pass = this.#pass;
     if (pass?.kind !== 'decode') return 0;
     return Math.floor((nowMs - pass.startedAtMs) / pass.stepMs) * this.#decoding.size;
   }
 
-  /** generated tokens of running requests */
+  /** Generated tokens of running requests. */
   #privateTokens(): number {
     return this.#tokenCounter * this.#decoding.size - this.#startedSum;
   }

@@ -1,4 +1,7 @@
-/** The Pool of the simulation: heartbeats every two seconds, measured capacity, ejection; published as snapshots that age. */
+/**
+ * The Pool of the simulation: heartbeats every two seconds, measured capacity and ejection, published as snapshots
+ * that age.
+ */
 import type { NodeView } from '../../worker/domain/node.ts';
 import { CAPACITY_TOKENS_PER_SECOND } from '../../worker/domain/node-capacity.ts';
 import {
@@ -28,20 +31,20 @@ export interface SimNode {
   engine: SimEngine;
   alive: boolean;
   breaker: Breaker;
-  /** as the last heartbeat had it */
+  /** The load that the last heartbeat reported. */
   load: NodeLoad;
   pace: Pace | null;
   weight: number | null;
-  /** of its wake-up calls: an older one is void */
+  /** Version of the engine's scheduled event: an older one is void. */
   version: number;
-  /** fullness, summed over the snapshots */
+  /** Fullness, summed over the snapshots. */
   fullness: number;
 }
 
-/** What a router that has nothing under way itself would choose from. */
+/** The candidates of a router that has no requests of its own under way. */
 export interface PoolView {
   readonly candidates: readonly Candidate[];
-  /** index of a node → its place among the candidates */
+  /** Index of a node → its index among the candidates. */
   readonly candidateIndexOf: ReadonlyMap<number, number>;
 }
 
@@ -51,7 +54,7 @@ export class SimPool {
   readonly #ageMs: number;
   #snapshots: (PoolView & { readonly atMs: number })[] = [];
 
-  /** @param ageMs of the newest snapshot that a router can have */
+  /** @param ageMs age of the newest snapshot that a router can have */
   constructor(
     hardware: readonly Hardware[],
     options: { profiles: Record<Hardware, Profile>; queuedMax: number; ageMs: number },
@@ -85,31 +88,31 @@ export class SimPool {
   }
 
   publish(nowMs: number): void {
-    const up = this.nodes.filter(({ breaker }) => phaseOf(breaker, nowMs) !== 'open');
-    for (const [at, weight] of nodeWeights(up).entries()) up[at]!.weight = weight;
+    const available = this.nodes.filter(({ breaker }) => phaseOf(breaker, nowMs) !== 'open');
+    for (const [index, weight] of nodeWeights(available).entries()) available[index]!.weight = weight;
     for (const node of this.nodes) node.fullness += node.alive ? fullnessOf(node.engine.load(nowMs)) : 0;
-    this.#snapshots.push({ atMs: nowMs, ...sight(up, ({ load }) => load, nowMs) });
-    // one that is old enough stays
+    this.#snapshots.push({ atMs: nowMs, ...poolView(available, ({ load }) => load, nowMs) });
+    // The newest snapshot that is old enough stays.
     while (this.#snapshots.length > 1 && this.#snapshots[1]!.atMs <= nowMs - this.#ageMs)
       this.#snapshots.shift();
   }
 
-  /** What a router sees. */
+  /** The snapshot that a router has. */
   staleView(nowMs: number): PoolView {
     return this.#snapshots.findLast(({ atMs }) => atMs <= nowMs - this.#ageMs) ?? this.#snapshots[0]!;
   }
 
-  /** What one router at every node's side would see. */
+  /** The view of one router that sees every node's current state. */
   currentView(nowMs: number): PoolView {
-    const up = this.nodes.filter(({ breaker }) => phaseOf(breaker, nowMs) !== 'open');
-    return sight(up, ({ engine }) => engine.load(nowMs), nowMs);
+    const available = this.nodes.filter(({ breaker }) => phaseOf(breaker, nowMs) !== 'open');
+    return poolView(available, ({ engine }) => engine.load(nowMs), nowMs);
   }
 
   reportFailure(node: SimNode, startedMs: number, nowMs: number): void {
     node.breaker = warmByTime(fail(node.breaker, { startedMs, nowMs }));
   }
 
-  /** The host dies, its caches with it. @returns what it had in hand */
+  /** The host dies, and its caches with it. @returns the requests that it had */
   kill(node: SimNode) {
     const jobs = node.engine.requests;
     node.alive = false;
@@ -129,23 +132,23 @@ export function indexOf({ id }: Pick<NodeView, 'id'>): number {
   return Number(id.slice('node_'.length));
 }
 
-/** The larger part of KV cache and slots that is taken, and the queue on top. */
+/** The larger occupied share of KV cache and slots, queue included. */
 function fullnessOf(load: NodeLoad): number {
   const slots = (load.running_requests + load.waiting_requests) / load.max_running_requests;
   return Math.max(slots, (load.used_tokens + load.waiting_tokens) / load.capacity_tokens);
 }
 
-function sight(nodes: readonly SimNode[], loadOf: (node: SimNode) => NodeLoad, nowMs: number): PoolView {
+function poolView(nodes: readonly SimNode[], loadOf: (node: SimNode) => NodeLoad, nowMs: number): PoolView {
   const candidates = nodes.map((node): Candidate => {
-    const view = viewOf(node, loadOf(node), nowMs);
-    return { node: view, seed: hash32(view.id), weight: view.weight * view.share, local: NOTHING };
+    const view = nodeView(node, loadOf(node), nowMs);
+    return { node: view, seed: hash32(view.id), weight: view.weight * view.share, local: NO_LOCAL_LOAD };
   });
   return { candidates, candidateIndexOf: new Map(nodes.map(({ index }, place) => [index, place])) };
 }
 
-const NOTHING: LocalLoad = { requests: 0, waitingTokens: 0 };
+const NO_LOCAL_LOAD: LocalLoad = { requests: 0, waitingTokens: 0 };
 
-function viewOf(node: SimNode, load: NodeLoad, nowMs: number): NodeView {
+function nodeView(node: SimNode, load: NodeLoad, nowMs: number): NodeView {
   const { id, hardware, capacity, breaker } = node;
   return {
     id,

@@ -1,7 +1,7 @@
 /**
- * A small trace of our own making, for a first look without a download: conversations under a few shared system
- * prompts, each turn with the ones before it in its prompt. Sizes and gaps are drawn from a seed; they look like chat
- * and are nobody's.
+ * A small synthetic trace, for a first look without a download: conversations under a few shared system prompts,
+ * each turn with the earlier ones in its prompt. Sizes and gaps are drawn from a seed; they resemble chat and
+ * contain no real data.
  */
 import { createRandom } from '../emulator/random.ts';
 import { BLOCK_TOKENS, type TraceRequest } from './trace.ts';
@@ -27,7 +27,7 @@ export function makeSyntheticTrace({ requests, seed }: { requests: number; seed:
     for (let turn = 0; turn < turns; turn++) {
       blocks = [...blocks, ...fresh(between(1, turn === 0 ? 60 : 6))];
       const outputTokens = between(200, 6_000);
-      // the last block of a prompt is rarely full: the next turn has it anew
+      // The last block of a prompt is rarely full, so the next turn has a new block in its place.
       const promptTokens = blocks.length * BLOCK_TOKENS - Math.floor(random() * (BLOCK_TOKENS - 1));
       trace.push({ atMs, promptTokens, outputTokens, blocks });
       blocks = [...blocks.slice(0, -1), ...fresh(Math.ceil(outputTokens / BLOCK_TOKENS / 8))];

@@ -1,5 +1,5 @@
 /**
- * A trace of requests, in the shape that Mooncake published (FAST '25 artifact): a JSON object a line,
+ * A trace of requests, in the format that Mooncake published (FAST '25 artifact): a JSON object a line,
  * `{timestamp: ms, input_length, output_length: tokens, hash_ids: number[]}`. A hash id names a block of 512 prompt
  * tokens together with everything before it, so equal ids are equal prefixes.
  */
@@ -14,7 +14,7 @@ export interface TraceRequest {
   readonly atMs: number;
   readonly promptTokens: number;
   readonly outputTokens: number;
-  /** prefix blocks, the last one usually not full */
+  /** Prefix blocks; the last one is usually not full. */
   readonly blocks: readonly number[];
 }
 
@@ -26,16 +26,19 @@ const Line = z.object({
 });
 
 export interface Scaling {
-  /** traces of the time before reasoning have short outputs: R1 thinks for thousands of tokens */
+  /**
+   * Factor of output lengths. Traces from before reasoning models have short outputs: R1 thinks for thousands of
+   * tokens.
+   */
   readonly output: number;
-  /** requests come this many times as fast */
+  /** Requests come this many times as fast. */
   readonly rate: number;
 }
 
 /**
- * The trace for a pool of another size: a larger one has more customers, not the same ones more often.
- * @param copies each of other people; below 1 that part of the conversations
- * @param minutes of its beginning that are used
+ * Resizes a trace for a pool of another size: a larger one has more customers, not the same ones more often.
+ * @param copies number of copies, each with customers of its own; below 1, that share of the conversations
+ * @param minutes how much of the trace's beginning is used
  */
 export function resizeTrace(trace: readonly TraceRequest[], copies: number, minutes: number): TraceRequest[] {
   const head = trace.filter(
@@ -55,12 +58,15 @@ export function resizeTrace(trace: readonly TraceRequest[], copies: number, minu
     .sort((a, b) => a.atMs - b.atMs);
 }
 
-/** What a conversation keeps: system prompt and first message, which in a trace are the first two blocks. 0 to 2³² − 1. */
+/**
+ * A hash of what a conversation keeps: system prompt and first message, which in a trace are the first two blocks.
+ * From 0 to 2³² − 1.
+ */
 export function conversationOf({ blocks }: TraceRequest): number {
   return mix32(mix32(blocks[0]! + 1) ^ (blocks[1] ?? 0));
 }
 
-/** @throws Error naming the line that is no request */
+/** @throws Error naming the line that is not a request */
 export async function readTrace(path: string, scaling: Scaling): Promise<TraceRequest[]> {
   const requests: TraceRequest[] = [];
   const lines = createInterface({ input: createReadStream(path), crlfDelay: Number.POSITIVE_INFINITY });

@@ -1,7 +1,8 @@
 /**
- * SGLang router's `cache_aware`: an approximate radix tree of what was sent where. Above a match of 0.3 the node that
- * has the prefix gets the request, else the node with the smallest tree; when nodes are out of balance (max − min > 64
- * and max > 1.5 × min requests) the shortest queue does. Each router knows only what went through itself.
+ * SGLang router's `cache_aware`: an approximate radix tree of which prompts were sent to which node. Above a match
+ * of 0.3 the node that has the prefix gets the request, else the node with the smallest tree. When nodes are out of
+ * balance (max − min > 64 and max > 1.5 × min requests) the shortest queue gets it. Each router knows only its own
+ * requests.
  */
 import type { Candidate } from '../../../worker/domain/routing/policy.ts';
 import { leastBy, type MakePolicy, requestsAt, type SimRequest } from './request.ts';
@@ -34,7 +35,7 @@ function choose(candidates: readonly Candidate[], { blocks }: SimRequest, tree: 
   return leastBy(candidates, ({ node }) => tree.size(node.id));
 }
 
-/** Block → the node that was last sent it. Least recently used blocks go first. */
+/** Maps each block to the node that it was last sent to. The least recently used blocks are dropped first. */
 class PrefixTree {
   readonly #owner = new Map<number, string>();
   readonly #sizes = new Map<string, number>();

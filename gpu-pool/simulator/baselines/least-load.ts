@@ -1,6 +1,6 @@
 import { leastBy, type MakePolicy } from './request.ts';
 
-/** Queued and running tokens over throughput, plus KV pressure (SGLang gateway, `least_load`). */
+/** Chooses the least queued and running tokens over throughput, plus KV pressure (SGLang gateway, `least_load`). */
 export const leastLoad: MakePolicy = () => (candidates) =>
   leastBy(candidates, ({ node: { load, capacity }, local }) => {
     const tokens = load.waiting_tokens + load.used_tokens + local.waitingTokens;

@@ -1,6 +1,6 @@
 import { leastBy, type MakePolicy, requestsAt } from './request.ts';
 
-/** Two by chance, of which the one with fewer requests (SGLang router, `power_of_two`). */
+/** Chooses two nodes at random, and takes the one with fewer requests (SGLang router, `power_of_two`). */
 export const powerOfTwo: MakePolicy = (random) => (candidates) => {
   const pick = () => candidates[Math.floor(random() * candidates.length)];
   return leastBy(

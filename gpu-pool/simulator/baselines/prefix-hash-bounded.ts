@@ -1,6 +1,6 @@
 /**
- * Consistent hashing on the first blocks with a bounded load (KubeAI's CHWBL, SGLang router's `prefix_hash`): along
- * the ring to the first node whose requests are at most 1.25 times the mean.
+ * Consistent hashing on the first blocks with a bounded load (KubeAI's CHWBL, SGLang router's `prefix_hash`):
+ * follows the ring to the first node whose requests are at most 1.25 times the mean.
  */
 import { mix32 } from '../../../worker/domain/routing/hash.ts';
 import { type MakePolicy, requestsAt } from './request.ts';

@@ -1,19 +1,22 @@
-/** What the simulator's policies may know of a request; those that serve know less. */
+/** The information about a request that the simulator's policies may use; serving policies know less. */
 import type { Candidate, Policy, RouteRequest } from '../../../worker/domain/routing/policy.ts';
 
 export interface SimRequest extends RouteRequest {
-  /** prefix blocks: equal ids are equal prefixes */
+  /** Prefix blocks: equal ids are equal prefixes. */
   readonly blocks: readonly number[];
-  /** what the node's cache really holds of the prompt now, in tokens: nobody's to know but an omniscient router's */
+  /** Tokens of the prompt that the node's cache really holds now; only an omniscient router can know this. */
   readonly cachedAt: (candidate: Candidate) => number;
 }
 
 export type SimPolicy = Policy<SimRequest>;
 
-/** One router process or isolate: what it remembers is its own. */
+/** Creates the policy of one router process or isolate, whose memory is its own. */
 export type MakePolicy = (random: () => number) => SimPolicy;
 
-/** Requests at a node as the usual routers count them: not weighted, and their own in the larger of two counts. */
+/**
+ * Requests at a node as common routers count them: unweighted, and the larger of the snapshot's count and their
+ * own.
+ */
 export function requestsAt({ node, local }: Candidate): number {
   return Math.max(node.load.running_requests + node.load.waiting_requests, local.requests);
 }
