@@ -1,7 +1,7 @@
 import { runInDurableObject } from 'cloudflare:test';
 import { describe, expect, it } from 'vitest';
 import { database } from '../../../worker/db/client.ts';
-import { listRequests, type OfEntry } from '../../../worker/db/requests.ts';
+import { type EntryRequests, listRequests } from '../../../worker/db/requests.ts';
 import { usageEvent } from '../../../worker/db/schema.ts';
 import type { Ending } from '../../../worker/domain/hold.ts';
 import { newId, timeOfId } from '../../../worker/domain/ids.ts';
@@ -12,7 +12,7 @@ import { formats } from '../../../worker/i18n/formats.ts';
 import { MESSAGES } from '../../../worker/i18n/locale.ts';
 import { Browser } from '../portal/browser.ts';
 import { operatorBrowser, textOf } from '../portal/operator/console.ts';
-import { env, passTime, receiptOf, told, walletWith } from '../wallet/fixtures.ts';
+import { env, passTime, publish, receiptOf, walletWith } from '../wallet/fixtures.ts';
 
 const { requests, usage: words } = MESSAGES.en;
 const { one } = requests;
@@ -159,7 +159,7 @@ describe('the list of requests', () => {
 
   it('is read from the key of the account’s requests, in its order', async () => {
     const who = await customer();
-    const list = (entry: OfEntry | null) =>
+    const list = (entry: EntryRequests | null) =>
       listRequests(db, {
         accountId: who.accountId,
         fromMs: 0,
@@ -327,7 +327,7 @@ describe('the page of a request', () => {
       receiptOf(id, 'node_a', { ...USED, completionTokens: 103 }, 'finished'),
       receiptOf(id, 'node_b', counted, 'aborted'),
     ]);
-    await told(who.wallet);
+    await publish(who.wallet);
     const text = await textOf(who.browser.get(`/requests/${id}`));
     expect(text).toMatch(/node_a .{15,30} finished 30 103 3 never reached the edge/);
     expect(text).toMatch(/node_b .{15,30} stopped 30 120 150 another attempt was billed/);
@@ -338,7 +338,7 @@ describe('the page of a request', () => {
     const id = await who.charge(USED);
     expect(await textOf(who.browser.get(`/requests/${id}`))).toContain(one.noReceipts);
     await who.wallet.reconcile([receiptOf(id, 'node_a', USED, 'finished')]);
-    await told(who.wallet);
+    await publish(who.wallet);
     expect(await textOf(who.browser.get(`/requests/${id}`))).toContain(one.sameReceipt);
   });
 
@@ -370,7 +370,7 @@ describe('the page of a request', () => {
     const work = (requestId: string) => ({ lookup: 'order-1', fingerprint: 'f', requestId });
     for (const completionTokens of [50, 100]) {
       const requestId = newId('req', Date.now());
-      await who.wallet.begin(work(requestId));
+      await who.wallet.beginIdempotent(work(requestId));
       await who.admit({ requestId });
       await who.wallet.post({
         requestId,
@@ -379,7 +379,7 @@ describe('the page of a request', () => {
         ending: 'node_failed',
         ttftMs: 1,
       });
-      await who.wallet.abandon(work(requestId));
+      await who.wallet.abandonIdempotent(work(requestId));
       const text = await textOf(who.browser.get(`/requests/${requestId}`));
       if (completionTokens === 50) expect(text).not.toContain(one.given);
       // the first run had cost 121,900
@@ -400,10 +400,10 @@ describe('the page of a request', () => {
   it('is there when the Wallet has forgotten the request', async () => {
     const who = await customer();
     const id = await who.charge(USED);
-    await told(who.wallet);
+    await publish(who.wallet);
     passTime(25 * 3_600_000);
-    await told(who.wallet);
-    await told(who.wallet);
+    await publish(who.wallet);
+    await publish(who.wallet);
     expect(await who.wallet.request(id)).toBeNull();
     expect(await textOf(who.browser.get(`/requests/${id}`))).toContain(`${one.sum} $0.0002314 231,400`);
   });
@@ -411,7 +411,7 @@ describe('the page of a request', () => {
   it('does not exist for another account, nor for what is no id', async () => {
     const who = await customer();
     const id = await who.charge(USED);
-    await told(who.wallet);
+    await publish(who.wallet);
     const stranger = await customer();
     for (const path of [id, newId('req', Date.now()), 'req_x', '../../etc', '%00']) {
       expect((await stranger.browser.get(`/requests/${path}`)).status).toBe(404);

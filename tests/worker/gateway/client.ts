@@ -1,4 +1,4 @@
-/** A customer of the API: an account with credit and a key, and models that no other test uses. */
+/** A customer of the API for tests: an account with credit and a key. Each test takes models that no other test uses. */
 import { createExecutionContext, waitOnExecutionContext } from 'cloudflare:test';
 import { env as bindings } from 'cloudflare:workers';
 import { database } from '../../../worker/db/client.ts';
@@ -9,14 +9,14 @@ import { config, type Env } from '../../../worker/env.ts';
 import app from '../../../worker/index.ts';
 import { pepperKey } from '../../../worker/tokens/pepper.ts';
 import { newAccount } from '../fleet/fixtures.ts';
-import { watched } from '../wallet/laws.ts';
+import { checkedAtEnd } from '../wallet/laws.ts';
 
 export const env = bindings as unknown as Env;
 
-/** nano-USD per token, the same for every model here */
+/** Prices in nano-USD per token, the same for every test model. */
 export const PRICE = { hit: 100, miss: 500, output: 2_000 };
 
-/** Before the first request: the gateway keeps the catalogue for ten seconds. */
+/** The models are inserted before the first request, because the gateway caches the catalogue for ten seconds. */
 const MODELS = 300;
 const models = Array.from({ length: MODELS }, (_, i) => `model-${i}`);
 await env.DB.batch(
@@ -30,7 +30,7 @@ await env.DB.batch(
   ]),
 );
 
-/** A model with a Pool of its own, so that what one test does to nodes is nothing to the next. */
+/** Takes an unused model. Its Pool is its own, so that what one test does to nodes cannot affect another test. */
 export function newModel(): string {
   const model = models.shift();
   if (model === undefined) throw new Error(`more than ${MODELS} models asked for: raise MODELS`);
@@ -43,17 +43,17 @@ export interface AskOptions {
   readonly headers?: Record<string, string>;
 }
 
-/** What came back once everything has settled. */
+/** A response, read to its end, with the request's record after everything has settled. */
 export interface Answer {
   readonly status: number;
   readonly headers: Headers;
   readonly requestId: string;
   readonly text: string;
-  /** `data:` of each event */
+  /** The `data:` of each event; the whole text when the response is not a stream. */
   readonly events: string[];
-  /** events that are JSON */
+  /** The events that are JSON, parsed. */
   readonly chunks: Chunk[];
-  /** the text of the first choice */
+  /** The text of the first choice. */
   readonly content: string;
   readonly record: RequestRecord | null;
 }
@@ -98,7 +98,7 @@ export class Customer {
       ...limits,
     });
     const customer = new Customer(accountId, key, row.id);
-    watched(accountId, env.WALLET.getByName(accountId));
+    checkedAtEnd(accountId, env.WALLET.getByName(accountId));
     if (credit > 0) await customer.wallet.grant({ grantId: 'trial', amountNanoUsd: credit });
     return customer;
   }
@@ -111,7 +111,7 @@ export class Customer {
     return this.wallet.balance();
   }
 
-  /** Sends a request and returns as soon as there are headers; `settled` once the Worker has nothing left to do. */
+  /** Sends a request and returns as soon as there are headers. `settled` resolves once the Worker has nothing left to do. */
   async send(
     body: object,
     { using = env, signal, headers }: AskOptions = {},
@@ -128,7 +128,7 @@ export class Customer {
     return { response, requestId, settled: () => waitOnExecutionContext(context) };
   }
 
-  /** Sends a request and reads the answer to its end. */
+  /** Sends a request and reads the response to its end. */
   async ask(body: object, options?: AskOptions): Promise<Answer> {
     const { response, requestId, settled } = await this.send(body, options);
     const text = await response.text();
@@ -155,11 +155,12 @@ export class Customer {
   }
 }
 
-/** The real environment with other settings, as strings, the way variables come. */
+/** The real environment with other settings. They are strings, like environment variables. */
 export function withSettings(settings: Record<string, string>): Env {
   return { ...env, ...settings };
 }
 
+/** The charge for such usage at `PRICE`. */
 export function costOf(prompt: number, completion: number, cached = 0): NanoUsd {
   return nanoUsd(cached * PRICE.hit + (prompt - cached) * PRICE.miss + completion * PRICE.output);
 }

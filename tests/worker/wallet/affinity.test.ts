@@ -1,4 +1,4 @@
-/** Where a conversation's last answer was made: the Wallet tells it with the hold. */
+/** A conversation's home: the node that gave its last answer. The Wallet returns it with the hold. */
 import { runDurableObjectAlarm } from 'cloudflare:test';
 import { expect, it, vi } from 'vitest';
 import { newId } from '../../../worker/domain/ids.ts';
@@ -8,15 +8,16 @@ import { env, usage, walletWith } from './fixtures.ts';
 const CONVERSATION = 3_735_928_559;
 const KEEP_MS = 25 * 3_600_000;
 
-async function talk(conversation: number) {
+/** A Wallet, and calls that are all about one conversation. */
+async function conversationWith(conversation: number) {
   const { wallet, admit, accountId } = await walletWith(nanoUsd(100_000_000));
-  const about = { conversation };
+  const named = { conversation };
   const home = async () => {
-    const admitted = await admit(about);
+    const admitted = await admit(named);
     return admitted.ok ? admitted.home : expect.unreachable();
   };
   const answer = async (nodeId: string, promptTokens: number, requestId = newId('req', Date.now())) => {
-    await admit({ requestId, ...about });
+    await admit({ requestId, ...named });
     const post = {
       requestId,
       nodeId,
@@ -24,14 +25,14 @@ async function talk(conversation: number) {
       ending: 'finished',
       ttftMs: 1,
     } as const;
-    await wallet.post({ ...post, ...about });
+    await wallet.post({ ...post, ...named });
     return post;
   };
   return { wallet, home, answer, accountId, admit };
 }
 
-it('is nowhere before the first answer, then where the last one was', async () => {
-  const { home, answer } = await talk(CONVERSATION);
+it('has no home before the first answer, then the node of the last one', async () => {
+  const { home, answer } = await conversationWith(CONVERSATION);
   expect(await home()).toBeNull();
   await answer('node_a', 100);
   expect(await home()).toEqual({ nodeId: 'node_a', promptTokens: 100 });
@@ -39,8 +40,8 @@ it('is nowhere before the first answer, then where the last one was', async () =
   expect(await home()).toEqual({ nodeId: 'node_b', promptTokens: 170 });
 });
 
-it('is kept for each conversation, and for none that was not named', async () => {
-  const { home, answer, wallet, admit } = await talk(CONVERSATION);
+it('is kept per conversation, and not for a request that names none', async () => {
+  const { home, answer, wallet, admit } = await conversationWith(CONVERSATION);
   await answer('node_a', 100);
   const unnamed = await admit();
   expect(unnamed.ok && unnamed.home).toBeNull();
@@ -48,15 +49,15 @@ it('is kept for each conversation, and for none that was not named', async () =>
   expect(await home()).toEqual({ nodeId: 'node_a', promptTokens: 100 });
 });
 
-it('is the account’s own', async () => {
-  const { answer } = await talk(CONVERSATION);
+it('belongs to one account', async () => {
+  const { answer } = await conversationWith(CONVERSATION);
   await answer('node_a', 100);
-  const { home } = await talk(CONVERSATION);
+  const { home } = await conversationWith(CONVERSATION);
   expect(await home()).toBeNull();
 });
 
-it('is forgotten after a day, when no cache has it any more', async () => {
-  const { home, answer, accountId } = await talk(CONVERSATION);
+it('is forgotten after a day, when no node’s cache has the conversation any more', async () => {
+  const { home, answer, accountId } = await conversationWith(CONVERSATION);
   await answer('node_a', 100);
   vi.useFakeTimers({ now: Date.now() + KEEP_MS, toFake: ['Date'] });
   await runDurableObjectAlarm(env.WALLET.getByName(accountId));

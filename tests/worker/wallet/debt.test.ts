@@ -1,16 +1,17 @@
-/** What a refund or dispute could not take: it is owed, and the next top-up pays it off. */
+/** Debt: credit that a refund or dispute could not take back is owed, and the next top-up pays it off. */
 import { expect, it } from 'vitest';
 import { nanoUsd, usd } from '../../../worker/domain/money.ts';
 import { usage, walletWith } from './fixtures.ts';
 
+/** An account that has spent part of a top-up of $5. */
 async function spentTopUp() {
-  const made = await walletWith(nanoUsd(0));
-  await made.wallet.topUp({ orderId: 'order_1', amountNanoUsd: usd(5) });
-  await made.charge(usage(0, 0, 1_000_000), { wanted: usd(3) });
-  return made;
+  const account = await walletWith(nanoUsd(0));
+  await account.wallet.topUp({ orderId: 'order_1', amountNanoUsd: usd(5) });
+  await account.charge(usage(0, 0, 1_000_000), { wanted: usd(3) });
+  return account;
 }
 
-it('owes what is not there, and says so as often as it is asked', async () => {
+it('owes the credit that is not there, and returns the same answer to a repeated refund', async () => {
   const { wallet } = await spentTopUp();
   for (let again = 0; again < 3; again++) {
     const refund = await wallet.correct({ reference: 'order_1/1', amountNanoUsd: nanoUsd(-usd(5)) });
@@ -31,7 +32,7 @@ it('pays the debt from the next top-up, once, and keeps the rest', async () => {
   ]);
 });
 
-it('pays off what it can when the top-up is smaller, and grants pay nothing', async () => {
+it('pays off part of the debt when the top-up is smaller, and none of it from grants', async () => {
   const { wallet } = await spentTopUp();
   await wallet.correct({ reference: 'order_1/1', amountNanoUsd: nanoUsd(-usd(5)) });
   await wallet.grant({ grantId: 'gift', amountNanoUsd: usd(1) });
@@ -40,7 +41,7 @@ it('pays off what it can when the top-up is smaller, and grants pay nothing', as
   expect(await wallet.balance()).toMatchObject({ paidNanoUsd: 0, owedNanoUsd: 190_000_000 });
 });
 
-it('cancels the debt first when credit is given back', async () => {
+it('cancels the debt first when credit is returned', async () => {
   const { wallet } = await spentTopUp();
   await wallet.correct({ reference: 'order_1/1', amountNanoUsd: nanoUsd(-usd(5)) });
   const back = await wallet.correct({ reference: 'order_1/2', amountNanoUsd: usd(5) });
@@ -48,7 +49,7 @@ it('cancels the debt first when credit is given back', async () => {
   expect(await wallet.balance()).toMatchObject({ paidNanoUsd: 2_810_000_000, owedNanoUsd: 0 });
 });
 
-it('takes nothing of what running requests hold', async () => {
+it('takes none of the credit that running requests hold', async () => {
   const { wallet, admit } = await walletWith(nanoUsd(0));
   await wallet.topUp({ orderId: 'order_1', amountNanoUsd: usd(5) });
   await admit({ wanted: usd(4) });

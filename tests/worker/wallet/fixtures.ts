@@ -1,4 +1,4 @@
-/** Wallets to try: one with credit, a clock to move, and what edges and nodes say to it. */
+/** Fixtures for tests of the Wallet: an account with credit, a clock to move, and calls as edges and nodes make them. */
 import { runDurableObjectAlarm } from 'cloudflare:test';
 import { env as bindings } from 'cloudflare:workers';
 import { afterEach, vi } from 'vitest';
@@ -8,7 +8,7 @@ import { type NanoUsd, nanoUsd } from '../../../worker/domain/money.ts';
 import type { Usage } from '../../../worker/domain/usage.ts';
 import type { AdmitRequest, WalletReceipt } from '../../../worker/domain/wallet.ts';
 import type { Env } from '../../../worker/env.ts';
-import { watched } from './laws.ts';
+import { checkedAtEnd } from './laws.ts';
 
 export const env = bindings as unknown as Env;
 
@@ -19,7 +19,7 @@ export const price = {
   outputNanoUsd: 2_190,
 };
 
-const ROOMY: Limits = {
+const UNREACHED: Limits = {
   requestsPerMinute: 1_000_000,
   tokensPerMinute: null,
   concurrency: 1_000_000,
@@ -27,9 +27,9 @@ const ROOMY: Limits = {
   capPeriod: 'total',
 };
 
-/** Limits that nothing meets but what is named. */
+/** Limits so wide that no test reaches them, except those that are named. */
 export function limited(key: Partial<Limits> = {}, account: Partial<Limits> = {}): ScopedLimits {
-  return { key: { ...ROOMY, ...key }, account: { ...ROOMY, ...account } };
+  return { key: { ...UNREACHED, ...key }, account: { ...UNREACHED, ...account } };
 }
 
 export function usage(prompt: number, cached: number, completion: number): Usage {
@@ -37,7 +37,7 @@ export function usage(prompt: number, cached: number, completion: number): Usage
 }
 
 export async function walletWith(amount: NanoUsd, accountId = newId('acct', Date.now())) {
-  const wallet = watched(accountId, env.WALLET.getByName(accountId));
+  const wallet = checkedAtEnd(accountId, env.WALLET.getByName(accountId));
   if (amount > 0) await wallet.grant({ grantId: 'trial', amountNanoUsd: amount });
   const admit = (over: Partial<AdmitRequest> & { wanted?: number; least?: number } = {}) => {
     const { wanted = 1_000_000, least = 1_000, ...rest } = over;
@@ -70,22 +70,22 @@ export async function walletWith(amount: NanoUsd, accountId = newId('acct', Date
 export function receiptOf(
   requestId: string,
   nodeId: string,
-  of: Usage,
+  counted: Usage,
   outcome: WalletReceipt['outcome'] = 'aborted',
 ): WalletReceipt {
-  return { requestId, nodeId, outcome, usage: of, ttftMs: 5, ticket: null };
+  return { requestId, nodeId, outcome, usage: counted, ttftMs: 5, ticket: null };
 }
 
 afterEach(() => {
   vi.useRealTimers();
 });
 
-/** Moves the clock that the Wallet reads; alarms are then run by hand. */
+/** Moves the clock that the Wallet reads. Alarms do not follow it, so tests run them by hand. */
 export function passTime(ms: number) {
   vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + ms });
 }
 
-/** Lets the Wallet tell D1 what it has to tell. */
-export async function told(wallet: Parameters<typeof runDurableObjectAlarm>[0]): Promise<void> {
+/** Runs the Wallet's alarm, which publishes its outbox to D1. */
+export async function publish(wallet: Parameters<typeof runDurableObjectAlarm>[0]): Promise<void> {
   await runDurableObjectAlarm(wallet);
 }

@@ -1,4 +1,4 @@
-/** Every history that a test of the Wallet makes ends before the laws of money; see tests/laws. */
+/** Checks the laws of money (tests/laws) on every Wallet that a test used, when the test ends. */
 import { runInDurableObject } from 'cloudflare:test';
 import { afterEach, expect } from 'vitest';
 import type { Wallet } from '../../../worker/wallet/wallet.ts';
@@ -8,21 +8,26 @@ import type { AccountRows, RequestRow, SettlementGroupRow } from '../../laws/wor
 
 const TABLES = ['entry', 'lease', 'receipt', 'key_spend', 'token_spend', 'replay'] as const;
 
-const made = new Map<string, DurableObjectStub<Wallet>>();
+const checkedWallets = new Map<string, DurableObjectStub<Wallet>>();
 
-/** From now to the end of the test this Wallet is one whose books will be looked at. */
-export function watched(accountId: string, wallet: DurableObjectStub<Wallet>): DurableObjectStub<Wallet> {
-  made.set(accountId, wallet);
+/** Has the Wallet's rows checked when the test ends. */
+export function checkedAtEnd(
+  accountId: string,
+  wallet: DurableObjectStub<Wallet>,
+): DurableObjectStub<Wallet> {
+  checkedWallets.set(accountId, wallet);
   return wallet;
 }
 
 afterEach(async () => {
-  const accounts = await Promise.all([...made].map(([accountId, wallet]) => booksOf(accountId, wallet)));
-  made.clear();
+  const accounts = await Promise.all(
+    [...checkedWallets].map(([accountId, wallet]) => rowsOf(accountId, wallet)),
+  );
+  checkedWallets.clear();
   expect(brokenLaws({ final: false, accounts })).toEqual([]);
 });
 
-function booksOf(accountId: string, wallet: DurableObjectStub<Wallet>): Promise<AccountRows> {
+function rowsOf(accountId: string, wallet: DurableObjectStub<Wallet>): Promise<AccountRows> {
   return runInDurableObject(wallet, (_, { storage: { sql } }) => {
     const rows = <T>(table: string) => sql.exec(`SELECT * FROM ${table}`).toArray() as T[];
     const tables = TABLES.map((table) => [table, rows(table)]);

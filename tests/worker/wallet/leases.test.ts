@@ -1,4 +1,4 @@
-/** Leases in the Wallet: what is set aside, what is told late, twice or never, and who waits for whom. */
+/** Leases in the Wallet: what they set aside, ends that are reported late, twice or never, and requests that wait for slack. */
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
 import { eq } from 'drizzle-orm';
 import { describe, expect, it } from 'vitest';
@@ -16,11 +16,11 @@ import { nanoUsd, usd } from '../../../worker/domain/money.ts';
 import { env } from '../gateway/client.ts';
 import { limited, passTime, price, receiptOf, usage, walletWith } from './fixtures.ts';
 
-/** As in vitest.config.ts, and a little. */
+/** HOLD_LEASE_MS of vitest.config.ts, and a little more. */
 const LEASE_MS = 60_000 + 1;
 const HOLD = 1_000_000;
 
-const shares = (requests: number, held = requests * HOLD): Allotment => ({
+const allotment = (requests: number, held = requests * HOLD): Allotment => ({
   requests,
   nanoUsd: nanoUsd(held),
   tokens: requests * 10,
@@ -44,18 +44,18 @@ const COST = 10 * price.cacheMissNanoUsd + 20 * price.outputNanoUsd;
 
 /** An account with a lease of one isolate. */
 async function leasing(balance = usd(1), limits = limited()) {
-  const made = await walletWith(balance);
+  const account = await walletWith(balance);
   const isolate = () => {
     const leaseId = newId('lease', Date.now());
     let seq = 0;
-    let told = 0;
+    let reported = 0;
     return {
       leaseId,
-      /** @param over.ended is taken for what no report has told before */
+      /** @param over.ended ends that no earlier report has contained */
       report: (over: Partial<LeaseReport> = {}) => {
-        const reportedBefore = told;
-        told += over.reportedBefore === undefined ? (over.ended?.length ?? 0) : 0;
-        return made.wallet.lease({
+        const reportedBefore = reported;
+        reported += over.reportedBefore === undefined ? (over.ended?.length ?? 0) : 0;
+        return account.wallet.lease({
           leaseId,
           seq: ++seq,
           terms: { keyId: 'key_1', modelId: 'deepseek-r1-0528', price, limits },
@@ -72,19 +72,19 @@ async function leasing(balance = usd(1), limits = limited()) {
       },
     };
   };
-  return { ...made, isolate, ...isolate() };
+  return { ...account, isolate, ...isolate() };
 }
 
 describe('a lease', () => {
-  it('holds what it is given, posts what is told of, and gives all back at its end', async () => {
+  it('holds what it is granted, posts the ends that are reported, and returns all at its end', async () => {
     const { wallet, report } = await leasing();
-    const grant = await report({ wantedSlack: shares(4) });
-    expect(grant).toMatchObject({ open: true, slack: shares(4), contended: false });
+    const grant = await report({ wantedSlack: allotment(4) });
+    expect(grant).toMatchObject({ open: true, slack: allotment(4), contended: false });
     expect(await wallet.balance()).toMatchObject({ heldNanoUsd: 4 * HOLD });
 
     const first = ended();
     const second = ended({ usage: null, ending: 'not_served', nodeId: null });
-    await report({ ended: [first, second], admitted: 3, running: shares(1), keptSlack: shares(1) });
+    await report({ ended: [first, second], admitted: 3, running: allotment(1), keptSlack: allotment(1) });
     expect(await wallet.balance()).toMatchObject({
       heldNanoUsd: 2 * HOLD,
       grantedNanoUsd: usd(1) - COST,
@@ -101,16 +101,16 @@ describe('a lease', () => {
     expect(await wallet.balance()).toMatchObject({ heldNanoUsd: 0, grantedNanoUsd: usd(1) - 2 * COST });
   });
 
-  it('charges once what is told twice, late, or after its end', async () => {
+  it('charges once an end that is reported twice, late, or after the lease is over', async () => {
     const { wallet, leaseId, report } = await leasing();
-    await report({ wantedSlack: shares(4) });
+    await report({ wantedSlack: allotment(4) });
     const one = ended();
-    const told = { ended: [one], reportedBefore: 0, admitted: 1, keptSlack: shares(3) };
-    await report(told);
-    await report(told);
-    // overtaken by a later one: what ended counts, how it then was does not
+    const repeated = { ended: [one], reportedBefore: 0, admitted: 1, keptSlack: allotment(3) };
+    await report(repeated);
+    await report(repeated);
+    // A report that a later one overtook: its ends count, its sums do not.
     const two = ended();
-    await report({ ended: [one, two], reportedBefore: 0, admitted: 2, running: shares(3), seq: 1 });
+    await report({ ended: [one, two], reportedBefore: 0, admitted: 2, running: allotment(3), seq: 1 });
     expect(await wallet.balance()).toMatchObject({
       heldNanoUsd: 2 * HOLD,
       grantedNanoUsd: usd(1) - 2 * COST,
@@ -122,23 +122,25 @@ describe('a lease', () => {
     expect(await wallet.balance()).toMatchObject({ heldNanoUsd: 0, grantedNanoUsd: usd(1) - 3 * COST });
   });
 
-  it('has no slack where it would be much of what is left, so that each request asks for itself', async () => {
+  it('has no slack where that would be much of what is left, so that each request is admitted by itself', async () => {
     const { report } = await leasing(nanoUsd(15 * HOLD));
-    expect((await report({ wantedSlack: shares(10) })).slack).toEqual(NO_ALLOTMENT);
+    expect((await report({ wantedSlack: allotment(10) })).slack).toEqual(NO_ALLOTMENT);
     const limits = limited({ concurrency: 20 }, { requestsPerMinute: 100 });
     const { report: within } = await leasing(usd(1), limits);
-    expect((await within({ wantedSlack: shares(10) })).slack).toEqual(shares(2));
+    expect((await within({ wantedSlack: allotment(10) })).slack).toEqual(allotment(2));
   });
 
-  it('grows a running request’s hold as far as credit goes, and says what bounds it', async () => {
+  it('grows a running request’s hold as far as credit goes, and names what bounds it', async () => {
     const { wallet, report } = await leasing(nanoUsd(64 * HOLD));
-    await report({ wantedSlack: shares(4) });
+    await report({ wantedSlack: allotment(4) });
     const needs = { nanoUsd: nanoUsd(30 * HOLD), tokens: 7 };
-    expect(await report({ admitted: 1, running: shares(1), keptSlack: shares(3), needs })).toMatchObject({
+    expect(
+      await report({ admitted: 1, running: allotment(1), keptSlack: allotment(3), needs }),
+    ).toMatchObject({
       grown: needs,
       boundBy: null,
     });
-    const running = { ...shares(1), nanoUsd: nanoUsd(31 * HOLD) };
+    const running = { ...allotment(1), nanoUsd: nanoUsd(31 * HOLD) };
     const much = { ...needs, nanoUsd: nanoUsd(60 * HOLD) };
     expect(await report({ admitted: 1, running, needs: much })).toMatchObject({
       grown: { nanoUsd: 33 * HOLD },
@@ -147,11 +149,11 @@ describe('a lease', () => {
     expect(await wallet.balance()).toMatchObject({ availableNanoUsd: 0 });
   });
 
-  it('counts against limits with what runs and with its slack', async () => {
+  it('counts both what runs and its slack against limits', async () => {
     const limits = limited({ requestsPerMinute: 64 });
     const { admit, report, wallet } = await leasing(usd(1), limits);
-    await report({ wantedSlack: shares(4) });
-    await report({ admitted: 3, running: shares(3), keptSlack: shares(1), wantedSlack: NO_ALLOTMENT });
+    await report({ wantedSlack: allotment(4) });
+    await report({ admitted: 3, running: allotment(3), keptSlack: allotment(1), wantedSlack: NO_ALLOTMENT });
     expect(await wallet.load({ keyId: 'key_1', capPeriod: 'total' })).toMatchObject({
       requestsLastMinute: 4,
       inFlight: 4,
@@ -161,10 +163,15 @@ describe('a lease', () => {
     const admitted = await admit({ limits: limited({ requestsPerMinute: 5 }) });
     expect(admitted).toMatchObject({ ok: true });
     const refused = await admit({ limits: limited({ requestsPerMinute: 5 }) });
-    // the fifth is slack of an isolate that lives
+    // The fifth place is slack of a live isolate.
     expect(refused).toMatchObject({ ok: false, retryInMs: expect.any(Number) });
     expect(
-      await report({ admitted: 3, running: shares(3), keptSlack: NO_ALLOTMENT, wantedSlack: shares(9) }),
+      await report({
+        admitted: 3,
+        running: allotment(3),
+        keptSlack: NO_ALLOTMENT,
+        wantedSlack: allotment(9),
+      }),
     ).toMatchObject({
       contended: true,
       slack: NO_ALLOTMENT,
@@ -176,9 +183,9 @@ describe('a lease', () => {
     });
   });
 
-  it('keeps its holds and counts when the Wallet begins anew', async () => {
+  it('keeps its holds and counts when the Wallet restarts', async () => {
     const { wallet, report } = await leasing();
-    await report({ wantedSlack: shares(4) });
+    await report({ wantedSlack: allotment(4) });
     await evictDurableObject(wallet);
     expect(await wallet.load({ keyId: 'key_1', capPeriod: 'total' })).toMatchObject({ inFlight: 4 });
     const late = ended();
@@ -189,9 +196,9 @@ describe('a lease', () => {
 });
 
 describe('a lease whose isolate is lost', () => {
-  it('pays what receipts prove, once, and gives the rest back after the grace', async () => {
+  it('charges what receipts prove, once, and releases the rest after the grace', async () => {
     const { wallet, leaseId, report } = await leasing();
-    await report({ wantedSlack: shares(4) });
+    await report({ wantedSlack: allotment(4) });
     const streamed = {
       ...receiptOf(newId('req', Date.now()), 'node_a', usage(10, 0, 20)),
       ticket: ticketOf(leaseId, true),
@@ -200,7 +207,7 @@ describe('a lease whose isolate is lost', () => {
       ...receiptOf(newId('req', Date.now()), 'node_a', usage(10, 0, 20), 'failed'),
       ticket: ticketOf(leaseId, false),
     };
-    // its isolate may tell within a moment: the node is to say it again
+    // The isolate may report within moments, so the node is to send the receipts again.
     expect(await wallet.reconcile([streamed, broken])).toEqual([streamed.requestId, broken.requestId]);
     passTime(3_000);
     expect(await wallet.reconcile([streamed, broken])).toEqual([]);
@@ -213,7 +220,7 @@ describe('a lease whose isolate is lost', () => {
       ending: 'settled_by_receipt',
       chargeNanoUsd: COST,
     });
-    // another node's receipt may show more
+    // Until the grace is over, another node's receipt may still prove output.
     expect(await wallet.request(broken.requestId)).toBeNull();
     const late = { ...streamed, requestId: newId('req', Date.now()) };
     await wallet.reconcile([streamed, late]);
@@ -229,19 +236,19 @@ describe('a lease whose isolate is lost', () => {
     expect(await wallet.balance()).toMatchObject({ grantedNanoUsd: usd(1) - 2 * COST });
   });
 
-  it('is not waited for: who wants its slack is refused', async () => {
+  it('is not waited for: a request that needs its slack is refused', async () => {
     const limits = limited({ concurrency: 40 });
     const { admit, report } = await leasing(usd(1), limits);
-    await report({ wantedSlack: shares(2) });
+    await report({ wantedSlack: allotment(2) });
     const tight = { limits: limited({ concurrency: 2 }) };
     expect(await admit(tight)).toMatchObject({ ok: false, retryInMs: expect.any(Number) });
     passTime(3_000);
     expect(await admit(tight)).toMatchObject({ ok: false, retryInMs: null });
   });
 
-  it('is believed by its node when a receipt comes before its isolate tells', async () => {
+  it('charges what its isolate reports, even if the node’s receipt came first', async () => {
     const { wallet, leaseId, report } = await leasing();
-    await report({ wantedSlack: shares(4) });
+    await report({ wantedSlack: allotment(4) });
     const own = ended({ usage: usage(10, 0, 15), ending: 'client_gone' });
     const receipt = receiptOf(own.requestId, 'node_a', usage(10, 0, 20));
     passTime(3_000);
@@ -256,14 +263,14 @@ describe('a lease whose isolate is lost', () => {
   });
 });
 
-describe('a request of a lease of which nobody has been heard', () => {
+describe('a request of a lease that its isolate has lost track of', () => {
   const lost = () => ended({ nodeId: null, ending: null, usage: null, ttftMs: null });
 
-  it('has a hold of its own, which its node’s receipt settles', async () => {
+  it('gets a hold of its own, which its node’s receipt settles', async () => {
     const { wallet, leaseId, report } = await leasing();
-    await report({ wantedSlack: shares(4) });
+    await report({ wantedSlack: allotment(4) });
     const own = lost();
-    await report({ ended: [own], admitted: 2, running: shares(1) });
+    await report({ ended: [own], admitted: 2, running: allotment(1) });
     expect(await wallet.request(own.requestId)).toMatchObject({ state: 'held', heldNanoUsd: HOLD });
     expect(await wallet.balance()).toMatchObject({ heldNanoUsd: 2 * HOLD });
     expect(await wallet.load({ keyId: 'key_1', capPeriod: 'total' })).toMatchObject({ inFlight: 2 });
@@ -278,11 +285,11 @@ describe('a request of a lease of which nobody has been heard', () => {
     expect(await wallet.balance()).toMatchObject({ heldNanoUsd: HOLD });
   });
 
-  it('is paid once by whoever tells of it in the end, and free after the grace if nobody does', async () => {
+  it('is charged once if its end is posted later, and costs nothing after the grace if it is not', async () => {
     const { wallet, report } = await leasing();
-    await report({ wantedSlack: shares(4) });
+    await report({ wantedSlack: allotment(4) });
     const [late, never] = [lost(), lost()];
-    await report({ ended: [late, never], admitted: 2, running: shares(0) });
+    await report({ ended: [late, never], admitted: 2, running: allotment(0) });
     const { requestId } = late;
     const posted = {
       requestId,
@@ -299,10 +306,10 @@ describe('a request of a lease of which nobody has been heard', () => {
   });
 });
 
-describe('requests that are told together', () => {
-  it('are one entry, which names the first and the last, and each its own charge', async () => {
+describe('requests that are settled together', () => {
+  it('are one entry, which names the first and the last, and each has its own charge', async () => {
     const { wallet, report } = await leasing();
-    await report({ wantedSlack: shares(8) });
+    await report({ wantedSlack: allotment(8) });
     const all = [ended(), ended({ usage: null, ending: 'not_served', nodeId: null }), ended(), ended()];
     await report({ ended: all, admitted: 4 });
     const { entries } = await wallet.ledger({ limit: 10 });
@@ -313,9 +320,9 @@ describe('requests that are told together', () => {
       expect(await wallet.request(id)).toMatchObject({ chargeNanoUsd: COST, entrySeq: entries[0]!.seq });
   });
 
-  it('are marked by the receipts of their nodes, once each, also when the Wallet has begun anew', async () => {
+  it('are marked by the receipts of their nodes, once each, also after the Wallet restarts', async () => {
     const { wallet, report } = await leasing();
-    await report({ wantedSlack: shares(8) });
+    await report({ wantedSlack: allotment(8) });
     const all = [ended(), ended(), ended()];
     await report({ ended: all, admitted: 3 });
     const receipts = all.map(({ requestId }) => receiptOf(requestId, 'node_a', usage(10, 0, 20), 'finished'));
@@ -324,12 +331,12 @@ describe('requests that are told together', () => {
     await wallet.reconcile(receipts.slice(0, 2));
     expect(await wallet.receiptMatched(all[1]!.requestId)).toBe(true);
     expect(await wallet.receiptMatched(all[2]!.requestId)).toBe(false);
-    expect(await told(wallet)).toMatchObject([{ kind: 'entry' }, { kind: 'page' }, { receipts: 2 }]);
+    expect(await waitingItems(wallet)).toMatchObject([{ kind: 'entry' }, { kind: 'page' }, { receipts: 2 }]);
   });
 
-  it('are looked at one by one where a receipt says something else, or another node says the same', async () => {
+  it('are compared one by one where a receipt differs, or where another node claims the answer', async () => {
     const { wallet, report } = await leasing();
-    await report({ wantedSlack: shares(8) });
+    await report({ wantedSlack: allotment(8) });
     const all = [ended(), ended()];
     const [one, two] = all.map(({ requestId }) => requestId) as [string, string];
     await report({ ended: all, admitted: 2 });
@@ -338,7 +345,7 @@ describe('requests that are told together', () => {
       receiptOf(two, 'node_b', usage(10, 0, 20), 'finished'),
       receiptOf(two, 'node_a', usage(10, 0, 20), 'finished'),
     ]);
-    const items = (await told(wallet)).slice(2);
+    const items = (await waitingItems(wallet)).slice(2);
     expect(items).toMatchObject([
       { kind: 'receipt', writeOff: { completionTokens: 5, reason: 'undelivered' } },
       { kind: 'drift', drift: 'tokens', requestId: one },
@@ -348,9 +355,9 @@ describe('requests that are told together', () => {
     ]);
   });
 
-  it('tell of what no receipt came for, and of one that comes late', async () => {
+  it('report a charge without a receipt, and the receipt when it comes late', async () => {
     const { wallet, report } = await leasing();
-    await report({ wantedSlack: shares(8) });
+    await report({ wantedSlack: allotment(8) });
     const only = ended();
     await report({ ended: [only], admitted: 1 });
     passTime(700_000);
@@ -358,14 +365,16 @@ describe('requests that are told together', () => {
     const missing = () => database(env).select().from(drift).where(eq(drift.requestId, only.requestId)).get();
     expect(await missing()).toMatchObject({ kind: 'receipt_missing', resolvedAtMs: null });
     await wallet.reconcile([receiptOf(only.requestId, 'node_a', usage(10, 0, 20), 'finished')]);
-    expect((await told(wallet)).at(-1)).toMatchObject({ kind: 'witnessed', late: [only.requestId] });
+    expect((await waitingItems(wallet)).at(-1)).toMatchObject({ kind: 'witnessed', late: [only.requestId] });
     await runDurableObjectAlarm(wallet);
     expect(await missing()).toMatchObject({ resolvedAtMs: expect.any(Number) });
   });
 });
 
-/** What waits for D1. */
-function told(wallet: Awaited<ReturnType<typeof walletWith>>['wallet']): Promise<Record<string, unknown>[]> {
+/** Outbox items that D1 does not have yet, notices left out. */
+function waitingItems(
+  wallet: Awaited<ReturnType<typeof walletWith>>['wallet'],
+): Promise<Record<string, unknown>[]> {
   return runInDurableObject(wallet, (_, { storage: { sql } }) => {
     const rows = sql.exec<{ item: string }>('SELECT item FROM outbox ORDER BY seq').toArray();
     const items = rows.map(({ item }) => JSON.parse(item) as Record<string, unknown>);

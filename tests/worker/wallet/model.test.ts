@@ -1,6 +1,6 @@
 /**
- * The real Wallet against a reference of a few sums, over random histories in which any call may be repeated and the
- * object may lose its memory at any time. Every history ends before the laws of money.
+ * Compares the real Wallet with a reference model of a few sums, over random histories in which any call may be repeated
+ * and the object may restart at any time. Every history is then checked against the laws of money (tests/laws).
  */
 import { evictDurableObject } from 'cloudflare:test';
 import fc from 'fast-check';
@@ -8,8 +8,8 @@ import { expect, it } from 'vitest';
 import { nanoUsd } from '../../../worker/domain/money.ts';
 import { limited, price, usage, walletWith } from './fixtures.ts';
 
-/** What the books must say: credit by origin, debts, and holds by request. */
-class Reference {
+/** The expected state: credit by origin, debt, and holds by request. */
+class ReferenceWallet {
   granted = 0;
   paid = 0;
   owed = 0;
@@ -25,19 +25,19 @@ class Reference {
   }
 
   grant(id: string, amount: number): void {
-    if (this.#again(`grant ${id}`)) return;
+    if (this.#isRepeated(`grant ${id}`)) return;
     this.granted += amount;
   }
 
   topUp(id: string, amount: number): void {
-    if (this.#again(`top-up ${id}`)) return;
+    if (this.#isRepeated(`top-up ${id}`)) return;
     const debt = Math.min(this.owed, amount);
     this.owed -= debt;
     this.paid += amount - debt;
   }
 
   correct(id: string, amount: number): void {
-    if (this.#again(`correct ${id}`)) return;
+    if (this.#isRepeated(`correct ${id}`)) return;
     if (amount > 0) {
       const cancelled = Math.min(this.owed, amount);
       this.owed -= cancelled;
@@ -64,7 +64,7 @@ class Reference {
     if (hold !== undefined) this.holds.set(id, Math.min(wanted, hold + this.available));
   }
 
-  /** One output token costs 2,190: as many as the hold pays for. */
+  /** Bills as many output tokens as the hold pays for; one costs 2,190 nano-USD. */
   post(id: string, completion: number): void {
     const hold = this.holds.get(id);
     if (hold === undefined) return;
@@ -79,9 +79,9 @@ class Reference {
     this.holds.delete(id);
   }
 
-  #again(what: string): boolean {
-    const known = this.done.has(what);
-    this.done.add(what);
+  #isRepeated(call: string): boolean {
+    const known = this.done.has(call);
+    this.done.add(call);
     return known;
   }
 }
@@ -104,19 +104,21 @@ const step = fc.oneof(
   fc.record({ call: fc.constant('evict' as const) }),
 );
 
-it('a Wallet is what its history says, whatever is repeated or forgotten', { timeout: 60_000 }, async () => {
+it('a Wallet’s balance follows from its history, whatever is repeated and whenever it restarts', {
+  timeout: 60_000,
+}, async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
       const { accountId, wallet, admit, resize } = await walletWith(nanoUsd(0));
       await wallet.balance();
-      const reference = new Reference();
-      /** Of this account alone, as ids of requests are. */
-      const requestIdOf = (which: string) => `${accountId}/${which}`;
+      const reference = new ReferenceWallet();
+      /** Request ids are unique to the account, as real ones are. */
+      const requestIdOf = (id: string) => `${accountId}/${id}`;
       const amounts = new Map<string, number>();
-      /** The same id is the same amount: a caller repeats itself, it does not contradict itself. */
-      const sameAmount = (call: string, which: string, amount: number) => {
-        const known = amounts.get(call + which) ?? amount;
-        amounts.set(call + which, known);
+      /** The same id always names the same amount: a caller may repeat a call, but never with another amount. */
+      const sameAmount = (call: string, id: string, amount: number) => {
+        const known = amounts.get(call + id) ?? amount;
+        amounts.set(call + id, known);
         return known;
       };
       for (const each of steps) {

@@ -1,16 +1,16 @@
-/** What a Wallet says by itself: the balance is low, a recharge is due, a cap is nearly used. */
+/** Alerts that a Wallet raises by itself: the balance is low, a recharge is due, a cap is nearly used up. */
 import { runInDurableObject } from 'cloudflare:test';
 import { eq } from 'drizzle-orm';
 import { describe, expect, it } from 'vitest';
 import { database } from '../../../worker/db/client.ts';
 import { notice } from '../../../worker/db/schema.ts';
 import { nanoUsd, usd } from '../../../worker/domain/money.ts';
-import { env, limited, passTime, told, usage, walletWith } from './fixtures.ts';
+import { env, limited, passTime, publish, usage, walletWith } from './fixtures.ts';
 
 type Wallet = Awaited<ReturnType<typeof walletWith>>['wallet'];
 
-/** What waits to be told, by kind. */
-async function waiting(wallet: Wallet, kind: string): Promise<unknown[]> {
+/** Outbox items of a kind that are not published yet. */
+async function waitingItems(wallet: Wallet, kind: string): Promise<unknown[]> {
   return runInDurableObject(wallet, (_, { storage }) =>
     storage.sql
       .exec<{ item: string }>("SELECT item FROM outbox WHERE item ->> '$.kind' = ? ORDER BY seq", kind)
@@ -20,7 +20,7 @@ async function waiting(wallet: Wallet, kind: string): Promise<unknown[]> {
 }
 
 const notices = async (wallet: Wallet) =>
-  (await waiting(wallet, 'notice')).map(
+  (await waitingItems(wallet, 'notice')).map(
     (item) => (item as { notification: { notice: object } }).notification.notice,
   );
 
@@ -28,7 +28,7 @@ const notices = async (wallet: Wallet) =>
 const tokens = (count: number) => usage(0, 0, count);
 
 describe('a low balance', () => {
-  it('is said once, and again after it was higher', async () => {
+  it('is noticed once, and again after it was higher', async () => {
     const { wallet, charge } = await walletWith(nanoUsd(usd(1) + 5_000));
     await charge(tokens(1));
     expect(await notices(wallet)).toEqual([]);
@@ -42,7 +42,7 @@ describe('a low balance', () => {
     expect(await notices(wallet)).toHaveLength(2);
   });
 
-  it('is said once an hour at most, however the level and the balance move', async () => {
+  it('is noticed at most once an hour, however threshold and balance move', async () => {
     const { wallet, charge } = await walletWith(usd(2));
     for (let i = 0; i < 5; i++) {
       await wallet.setAlertThresholds({ lowBalanceNanoUsd: nanoUsd(usd(3) + i), capPercents: [i + 1] });
@@ -52,80 +52,80 @@ describe('a low balance', () => {
     expect(await notices(wallet)).toHaveLength(1);
   });
 
-  it('is not said to those who do not want to hear it', async () => {
+  it('is not noticed when its threshold is off', async () => {
     const { wallet, charge } = await walletWith(usd(1));
     await wallet.setAlertThresholds({ lowBalanceNanoUsd: null });
     await charge(tokens(1));
     expect(await notices(wallet)).toEqual([]);
   });
 
-  it('arrives in D1 once, however often it is told', async () => {
+  it('arrives in D1 once, however often it is published', async () => {
     const { accountId, wallet, charge } = await walletWith(usd(1));
     await charge(tokens(1));
-    const item = (await waiting(wallet, 'notice'))[0];
-    await told(wallet);
+    const item = (await waitingItems(wallet, 'notice'))[0];
+    await publish(wallet);
     await runInDurableObject(wallet, (_, { storage }) => {
       storage.sql.exec('INSERT INTO outbox (item) VALUES (?)', JSON.stringify(item));
     });
-    await told(wallet);
+    await publish(wallet);
     const rows = await database(env).select().from(notice).where(eq(notice.accountId, accountId));
     expect(rows).toMatchObject([{ kind: 'balance.low', facts: { belowNanoUsd: usd(1) } }]);
   });
 });
 
 describe('a recharge', () => {
-  it('is asked for when the balance falls below its level, and not with every request', async () => {
+  it('is requested when the balance falls below its threshold, and not with every request', async () => {
     const { wallet, charge } = await walletWith(usd(5));
     await wallet.setAlertThresholds({ rechargeBelowNanoUsd: usd(5) });
-    expect(await waiting(wallet, 'recharge')).toEqual([]);
+    expect(await waitingItems(wallet, 'recharge')).toEqual([]);
     await charge(tokens(1));
     await charge(tokens(1));
-    expect(await waiting(wallet, 'recharge')).toHaveLength(1);
+    expect(await waitingItems(wallet, 'recharge')).toHaveLength(1);
   });
 
-  it('is asked for at once by an account that is below already', async () => {
+  it('is requested at once when the balance is below the new threshold already', async () => {
     const { wallet } = await walletWith(usd(1));
     await wallet.setAlertThresholds({ rechargeBelowNanoUsd: usd(2) });
-    expect(await waiting(wallet, 'recharge')).toHaveLength(1);
+    expect(await waitingItems(wallet, 'recharge')).toHaveLength(1);
   });
 
-  it('is asked for again after an hour, and after credit that is not enough', async () => {
+  it('is requested again after an hour, and after credit that is not enough', async () => {
     const { wallet, charge } = await walletWith(usd(1));
     await wallet.setAlertThresholds({ rechargeBelowNanoUsd: usd(10) });
     passTime(3_600_001);
     await charge(tokens(1));
-    expect(await waiting(wallet, 'recharge')).toHaveLength(2);
+    expect(await waitingItems(wallet, 'recharge')).toHaveLength(2);
     await wallet.topUp({ orderId: 'order_1', amountNanoUsd: usd(5) });
-    expect(await waiting(wallet, 'recharge')).toHaveLength(3);
+    expect(await waitingItems(wallet, 'recharge')).toHaveLength(3);
     await wallet.topUp({ orderId: 'order_2', amountNanoUsd: usd(5) });
     await charge(tokens(1));
-    expect(await waiting(wallet, 'recharge')).toHaveLength(3);
+    expect(await waitingItems(wallet, 'recharge')).toHaveLength(3);
   });
 
-  it('is not asked for when it is off', async () => {
+  it('is not requested when it is off', async () => {
     const { wallet, charge } = await walletWith(usd(1));
     await wallet.setAlertThresholds({ rechargeBelowNanoUsd: usd(2) });
     await wallet.setAlertThresholds({ rechargeBelowNanoUsd: null });
     passTime(3_600_001);
     await charge(tokens(1));
-    expect(await waiting(wallet, 'recharge')).toHaveLength(1);
+    expect(await waitingItems(wallet, 'recharge')).toHaveLength(1);
   });
 });
 
-describe('the share of a cap', () => {
-  it('is said at each step once, the highest when several are passed at once', async () => {
+describe('a cap', () => {
+  it('is noticed at each percentage once, at the highest when a charge passes several', async () => {
     const { wallet, charge } = await walletWith(usd(5));
     await wallet.setAlertThresholds({ capPercents: [90, 50, 75] });
     const limits = limited({ capNanoUsd: nanoUsd(21_900), capPeriod: 'month' });
-    const said = async () =>
+    const percents = async () =>
       (await notices(wallet)).map((each) => (each as unknown as { percent: number }).percent);
     await charge(tokens(4), { limits });
-    expect(await said()).toEqual([]);
+    expect(await percents()).toEqual([]);
     await charge(tokens(1), { limits });
-    expect(await said()).toEqual([50]);
+    expect(await percents()).toEqual([50]);
     await charge(tokens(4), { limits });
     await charge(tokens(1), { limits });
-    expect(await said()).toEqual([50, 90]);
+    expect(await percents()).toEqual([50, 90]);
     expect((await notices(wallet)).at(-1)).toEqual({
       kind: 'cap.used',
       keyId: 'key_1',
@@ -136,7 +136,7 @@ describe('the share of a cap', () => {
     });
   });
 
-  it('is that of the whole account, too', async () => {
+  it('of the whole account is noticed, too', async () => {
     const { wallet, charge } = await walletWith(usd(5));
     const limits = limited({}, { capNanoUsd: nanoUsd(21_900), capPeriod: 'day' });
     await charge(tokens(3), { limits });

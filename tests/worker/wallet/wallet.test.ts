@@ -1,3 +1,4 @@
+/** The Wallet's holds, settlement, orphaned holds, and what it publishes to D1. */
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
@@ -11,14 +12,14 @@ import type { OutboxItem } from '../../../worker/domain/outbox.ts';
 import { env, passTime, receiptOf, usage, walletWith } from './fixtures.ts';
 
 describe('holds', () => {
-  it('holds what is wanted, or all that is there', async () => {
+  it('holds what is wanted, or all that is available', async () => {
     const { wallet, admit } = await walletWith(nanoUsd(1_500_000));
     expect(await admit()).toMatchObject({ ok: true, heldNanoUsd: 1_000_000, availableNanoUsd: 500_000 });
     expect(await admit()).toMatchObject({ ok: true, heldNanoUsd: 500_000, availableNanoUsd: 0 });
     expect(await wallet.balance()).toMatchObject({ heldNanoUsd: 1_500_000, availableNanoUsd: 0 });
   });
 
-  it('refuses only when the least is not there, and says how much is', async () => {
+  it('refuses only when the least is not available, and says how much is', async () => {
     const { admit } = await walletWith(nanoUsd(1_000));
     expect(await admit({ least: 1_000 })).toMatchObject({ ok: true, heldNanoUsd: 1_000 });
     expect(await admit({ least: 1_000 })).toMatchObject({
@@ -27,7 +28,7 @@ describe('holds', () => {
     });
   });
 
-  it('makes one hold of the same request told twice', async () => {
+  it('makes one hold of a request that is admitted twice', async () => {
     const { wallet, admit } = await walletWith(usd(1));
     const requestId = newId('req', Date.now());
     await admit({ requestId });
@@ -35,7 +36,7 @@ describe('holds', () => {
     expect((await wallet.balance()).heldNanoUsd).toBe(1_000_000);
   });
 
-  it('never holds more than there is when many ask at once', async () => {
+  it('never holds more than is available when many ask at once', async () => {
     const { wallet, admit } = await walletWith(nanoUsd(10_000_000));
     const results = await Promise.all(
       Array.from({ length: 500 }, () => admit({ wanted: 30_000, least: 30_000 })),
@@ -58,7 +59,7 @@ describe('holds', () => {
     expect(await resize(requestId, 1_000)).toBeNull();
   });
 
-  it('survives the loss of the object', async () => {
+  it('keeps holds when the object restarts', async () => {
     const { wallet, admit } = await walletWith(usd(1));
     await admit();
     await evictDurableObject(wallet);
@@ -67,7 +68,7 @@ describe('holds', () => {
 });
 
 describe('settling', () => {
-  it('bills usage × price and gives the rest back', async () => {
+  it('bills usage × price and releases the rest', async () => {
     const { wallet, admit } = await walletWith(usd(1));
     const requestId = newId('req', Date.now());
     await admit({ requestId });
@@ -82,7 +83,7 @@ describe('settling', () => {
     expect(await wallet.post(post)).toMatchObject({ state: 'posted', chargeNanoUsd: charge, entrySeq: 2 });
     expect(await wallet.balance()).toMatchObject({ grantedNanoUsd: 1_000_000_000 - charge, heldNanoUsd: 0 });
 
-    // told again, or voided after: nothing changes
+    // Posting again, or voiding afterwards, changes nothing.
     expect(await wallet.post({ ...post, usage: usage(900, 0, 900) })).toMatchObject({
       chargeNanoUsd: charge,
     });
@@ -107,14 +108,14 @@ describe('settling', () => {
     expect(posted).toMatchObject({ usage: { completionTokens: 20 }, chargeNanoUsd: 5_500 + 20 * 2_190 });
   });
 
-  it('refuses usage that cannot be', async () => {
+  it('throws for unsound usage', async () => {
     const { wallet, admit } = await walletWith(usd(1));
     const requestId = newId('req', Date.now());
     await admit({ requestId });
-    const bad = { requestId, nodeId: 'n', ending: 'finished' as const, ttftMs: null };
+    const unsound = { requestId, nodeId: 'n', ending: 'finished' as const, ttftMs: null };
     await runInDurableObject(wallet, async (instance) => {
-      await expect(instance.post({ ...bad, usage: usage(10, 11, 1) })).rejects.toThrow(RangeError);
-      await expect(instance.post({ ...bad, usage: usage(10, 0, -1) })).rejects.toThrow(RangeError);
+      await expect(instance.post({ ...unsound, usage: usage(10, 11, 1) })).rejects.toThrow(RangeError);
+      await expect(instance.post({ ...unsound, usage: usage(10, 0, -1) })).rejects.toThrow(RangeError);
     });
     expect((await wallet.request(requestId))?.state).toBe('held');
   });
@@ -174,8 +175,8 @@ describe('settling', () => {
   });
 });
 
-describe('an abandoned hold', () => {
-  it("is settled by the node's receipt once its lease is over", async () => {
+describe('an orphaned hold', () => {
+  it("is settled by the node's receipt once it has expired", async () => {
     const { wallet, admit } = await walletWith(usd(1));
     const requestId = newId('req', Date.now());
     await admit({ requestId });
@@ -192,7 +193,7 @@ describe('an abandoned hold', () => {
     expect((await wallet.balance()).heldNanoUsd).toBe(0);
   });
 
-  it('is settled at once by a receipt that comes after its lease', async () => {
+  it('is settled at once by a receipt that comes after it has expired', async () => {
     const { wallet, admit } = await walletWith(usd(1));
     const requestId = newId('req', Date.now());
     await admit({ requestId });
@@ -201,7 +202,7 @@ describe('an abandoned hold', () => {
     expect(await wallet.request(requestId)).toMatchObject({ state: 'expired', chargeNanoUsd: 20_830 });
   });
 
-  it('of a whole answer is not settled by an attempt that failed: it reached nobody', async () => {
+  it('of an answer that is not streamed is not settled by a failed attempt: nothing was delivered', async () => {
     const { wallet, admit } = await walletWith(usd(1));
     const requestId = newId('req', Date.now());
     await admit({ requestId, stream: false });
@@ -230,7 +231,7 @@ describe('an abandoned hold', () => {
     expect(await wallet.balance()).toMatchObject({ heldNanoUsd: 0, grantedNanoUsd: 1_000_000_000 });
   });
 
-  it('keeps its hold as long as its edge renews it', async () => {
+  it('is not settled as long as its edge renews it', async () => {
     const { wallet, admit } = await walletWith(usd(1));
     const requestId = newId('req', Date.now());
     await admit({ requestId });
@@ -243,10 +244,10 @@ describe('an abandoned hold', () => {
   });
 });
 
-describe('what D1 is told', () => {
+describe('publishing to D1', () => {
   const db = database(env);
 
-  it('has each request, entry and receipt once, however often it is told', async () => {
+  it('writes each request, entry and receipt once, however often it is published', async () => {
     const { accountId, wallet, admit } = await walletWith(usd(1));
     const requestId = newId('req', Date.now());
     await admit({ requestId });
@@ -262,19 +263,19 @@ describe('what D1 is told', () => {
       receiptOf(requestId, 'node_b', usage(100, 0, 2), 'failed'),
     ]);
     await wallet.reconcile([receiptOf(requestId, 'node_a', usage(100, 40, 33))]);
-    const told = await runInDurableObject(wallet, (_, state) =>
+    const items = await runInDurableObject(wallet, (_, state) =>
       state.storage.sql
         .exec<{ seq: number; item: string }>('SELECT seq, item FROM outbox ORDER BY seq')
         .toArray()
         .map(({ seq, item }) => ({ seq, item: JSON.parse(item) as OutboxItem })),
     );
     await runDurableObjectAlarm(wallet);
-    await project(db, accountId, told);
-    await project(db, accountId, told);
+    await project(db, accountId, items);
+    await project(db, accountId, items);
 
-    const mine = <T extends { accountId: string }>(rows: T[]) =>
+    const ownRows = <T extends { accountId: string }>(rows: T[]) =>
       rows.filter((row) => row.accountId === accountId);
-    expect(mine(await db.select().from(usageEvent))).toMatchObject([
+    expect(ownRows(await db.select().from(usageEvent))).toMatchObject([
       {
         requestId,
         state: 'posted',
@@ -284,7 +285,7 @@ describe('what D1 is told', () => {
         entrySeq: 2,
       },
     ]);
-    expect(mine(await db.select().from(usageHour))).toMatchObject([
+    expect(ownRows(await db.select().from(usageHour))).toMatchObject([
       {
         requests: 1,
         cachedTokens: 40,
@@ -295,12 +296,12 @@ describe('what D1 is told', () => {
       },
     ]);
     expect(
-      mine(await db.select().from(ledgerEntry)).map(({ kind, balanceNanoUsd }) => [kind, balanceNanoUsd]),
+      ownRows(await db.select().from(ledgerEntry)).map(({ kind, balanceNanoUsd }) => [kind, balanceNanoUsd]),
     ).toEqual([
       ['grant', 1_000_000_000],
       ['charge', 999_895_700],
     ]);
-    expect(mine(await db.select().from(nodeReceipt))).toMatchObject([
+    expect(ownRows(await db.select().from(nodeReceipt))).toMatchObject([
       {
         nodeId: 'node_a',
         writtenOffPromptTokens: 0,
@@ -332,7 +333,7 @@ describe('what D1 is told', () => {
     ]);
   });
 
-  it('keeps what D1 refused and tells it later', async () => {
+  it('keeps what D1 refused and publishes it later', async () => {
     const { accountId, wallet, admit } = await walletWith(usd(1));
     await env.DB.exec('ALTER TABLE ledger_entry RENAME TO ledger_entry_away');
     await admit();
