@@ -1,7 +1,7 @@
 import { cloudflareTest, readD1Migrations } from '@cloudflare/vitest-plugin';
 import { defineConfig } from 'vitest/config';
 
-/** Bundled once: every test file has a Worker of its own, which would load each of their modules anew. */
+/** Libraries that are bundled once, because every test file has a Worker of its own that would load each of their modules anew. */
 const LIBRARIES = [
   'better-auth/minimal',
   'better-auth/plugins/magic-link',
@@ -22,23 +22,28 @@ const LIBRARIES = [
   'uqr',
   'zod',
 ];
-/** In one piece it is more than the pool's connection takes at once (1 MiB): it comes file by file. */
+/** In one piece pdf-lib is larger than the pool's connection takes at once (1 MiB), so it comes file by file. */
 const LARGE = ['@cantoo/pdf-lib'];
-/** Modules of the platform. */
+/** Modules that the platform provides. */
 const BUILT_IN = [/^node:/, /^cloudflare:/];
 
-/** Test files at a time, however many cores there are: what they wait for is made for two on two. */
+/** Test files at a time, however many cores there are: CI has two, and what the tests wait for is made for that. */
 const WORKERS = 2;
+
+/** A test that takes this long hangs. Nothing shorter, or a busy machine would decide whether a test passes. */
+const HANGS_MS = 120_000;
+const TIMEOUTS = { testTimeout: HANGS_MS, hookTimeout: HANGS_MS };
 
 /** Rules in plain Node, Worker parts in workerd, the whole in real processes and a real browser. */
 export default defineConfig({
-  // libraries that ship maps without their sources are no news
+  // Warnings about libraries that ship source maps without their sources would hide everything else.
   logLevel: 'error',
   test: {
     projects: [
       {
         test: {
           name: 'domain',
+          ...TIMEOUTS,
           maxWorkers: WORKERS,
           include: ['tests/domain/**/*.test.ts', 'tests/laws/**/*.test.ts', 'tests/structure/**/*.test.ts'],
         },
@@ -48,7 +53,9 @@ export default defineConfig({
           name: 'simulation',
           include: ['tests/simulation/**/*.test.ts', 'tests/scale/**/*.test.ts'],
           maxWorkers: WORKERS,
-          testTimeout: 240_000,
+          // A simulation computes for minutes, in processor time that other tests leave idle.
+          testTimeout: 10 * HANGS_MS,
+          hookTimeout: 10 * HANGS_MS,
         },
       },
       {
@@ -56,7 +63,7 @@ export default defineConfig({
           name: 'gpu-pool',
           maxWorkers: WORKERS,
           include: ['tests/gpu-pool/**/*.test.ts'],
-          testTimeout: 20_000,
+          ...TIMEOUTS,
         },
       },
       {
@@ -80,7 +87,7 @@ export default defineConfig({
                 OPERATOR_TOKEN: 'test-operator-token-0123456789',
                 SANDBOX_WEBHOOK_SECRET: 'test-webhook-secret-0123456789',
                 HOLD_LEASE_MS: '60000',
-                // tests ask as fast as a busy key and wait until all has been told: leases have tests of their own
+                // Tests send as fast as a busy key and wait until everything is settled; leases have tests of their own.
                 LEASE_BUSY_MS: '0',
               },
             },
@@ -98,11 +105,10 @@ export default defineConfig({
               },
             },
           },
-          // half of a file's time is its Worker's start, and for a third of it the cores have nothing to do
+          // Half of a file's time is its Worker's start, and for a third of that the cores are idle.
           maxWorkers: WORKERS + 1,
           sequence: { groupOrder: 1 },
-          // the first test of a file waits for its Worker to start
-          testTimeout: 20_000,
+          ...TIMEOUTS,
           include: ['tests/worker/**/*.test.ts'],
           setupFiles: ['tests/worker/apply-migrations.ts'],
         },
@@ -112,11 +118,11 @@ export default defineConfig({
           name: 'e2e',
           globalSetup: ['tests/e2e/setup.ts'],
           include: ['tests/e2e/**/*.test.ts', 'tests/browser/**/*.test.ts'],
-          // much of their time is waiting, for deadlines and for processes
+          // Much of their time is waiting, for deadlines and for processes.
           maxWorkers: WORKERS,
           sequence: { groupOrder: 2 },
-          testTimeout: 120_000,
-          hookTimeout: 180_000,
+          testTimeout: 2 * HANGS_MS,
+          hookTimeout: 2 * HANGS_MS,
         },
       },
     ],

@@ -8,8 +8,9 @@ import { ASSETS, LINT, runSteps, TYPES, tests } from './checks.ts';
 import { projectFiles, ROOT, relativeImports } from './structure/imports.ts';
 
 const [path] = process.argv.slice(2);
-if (path === undefined) await runSteps([[LINT, ...TYPES], [tests('tests of rules', ['domain'])]]);
-else await runSteps([[ASSETS], [tests(`tests of ${path}`, [], testsOf(path))]]);
+if (path === undefined)
+  await runSteps([[LINT, ...TYPES].map((each) => [each]), [[tests('tests of rules', ['domain'])]]]);
+else await runSteps([[[ASSETS]], [[tests(`tests of ${path}`, [], testsOf(path))]]]);
 
 /** The test files of a path, by their place (`tests/worker/wallet` mirrors `worker/wallet`) and by what they import. */
 function testsOf(given: string): string[] {
