@@ -1,4 +1,4 @@
-/** What a client gets when nothing goes wrong, and that it is the same however the node's bytes are cut. */
+/** Answers when nothing goes wrong, and that they do not depend on how the node's bytes are split. */
 import { describe, expect, it } from 'vitest';
 import { formatUsd } from '../../../worker/domain/money.ts';
 import { NodeStream } from '../../../worker/gateway/node/stream.ts';
@@ -20,7 +20,7 @@ const THINKING = { prompt: 12, cached: 4, reasoning: ['Let me ', 'think.'], cont
 const deltas = (chunks: Chunk[]) => chunks.flatMap(({ choices }) => choices.map(({ delta }) => delta));
 
 describe('a stream', () => {
-  it('has the role once, reasoning then content, usage and cost once on the last chunk, then [DONE]', async () => {
+  it('sends the role once, reasoning before content, usage and cost once on the last chunk, then [DONE]', async () => {
     const model = newModel();
     const node = await network().add(model, answer(THINKING));
     const customer = await Customer.withCredit();
@@ -80,7 +80,7 @@ describe('a stream', () => {
     });
   });
 
-  it('has usage in a chunk without choices when asked for, and null before', async () => {
+  it('sends usage in a chunk without choices when requested, and null usage before', async () => {
     const model = newModel();
     await network().add(model, answer(THINKING));
     const customer = await Customer.withCredit();
@@ -98,7 +98,7 @@ describe('a stream', () => {
     expect(events.at(-1)).toBe('[DONE]');
   });
 
-  it('keeps several choices apart, each with a role and an end', async () => {
+  it('keeps several choices apart, each with its own role and finish', async () => {
     const model = newModel();
     const node = await network().add(model, [
       ...[0, 1, 0, 1].map((index, i) => ({
@@ -114,11 +114,13 @@ describe('a stream', () => {
     const customer = await Customer.withCredit();
     const { chunks, record } = await customer.ask({ model, stream: true, n: 2, max_tokens: 50 });
     for (const index of [0, 1]) {
-      const mine = chunks.flatMap(({ choices }) => choices).filter((choice) => choice.index === index);
-      expect(mine.filter(({ delta }) => delta.role)).toHaveLength(1);
-      expect(mine[0]!.delta.role).toBe('assistant');
-      expect(mine.filter(({ finish_reason }) => finish_reason === 'stop')).toHaveLength(1);
-      expect(mine.map(({ delta }) => delta.content ?? '').join('')).toBe(index === 0 ? '00 02 ' : '11 13 ');
+      const ofChoice = chunks.flatMap(({ choices }) => choices).filter((choice) => choice.index === index);
+      expect(ofChoice.filter(({ delta }) => delta.role)).toHaveLength(1);
+      expect(ofChoice[0]!.delta.role).toBe('assistant');
+      expect(ofChoice.filter(({ finish_reason }) => finish_reason === 'stop')).toHaveLength(1);
+      expect(ofChoice.map(({ delta }) => delta.content ?? '').join('')).toBe(
+        index === 0 ? '00 02 ' : '11 13 ',
+      );
     }
     expect(chunks.filter(({ usage }) => usage)).toHaveLength(1);
     expect(record).toMatchObject({ chargeNanoUsd: costOf(10, 4) });
@@ -126,7 +128,7 @@ describe('a stream', () => {
     expect(node.asked[0]!.claims.max_tokens).toBe(100);
   });
 
-  it('passes tool calls on with their index, and puts them together when not streamed', async () => {
+  it('passes tool calls on with their index, and assembles them when not streamed', async () => {
     const call = (delta: object, completion: number) => ({
       choices: [{ index: 0, delta: { tool_calls: [delta] }, finish_reason: null }],
       usage: usageOf(10, completion),
@@ -171,7 +173,7 @@ describe('a stream', () => {
     });
   });
 
-  it('leaves engine-only fields behind', async () => {
+  it('drops fields that only the engine uses', async () => {
     const model = newModel();
     const chunk = said('Hi', usageOf(10, 1));
     const leaky = JSON.stringify({ ...chunk, matched_stop: 1, rid: 'engine-secret' });
@@ -189,14 +191,14 @@ describe("the node's bytes", () => {
   const untimed = (text: string, requestId: string) =>
     text.replaceAll(requestId, 'REQ').replace(/"created":\d+/g, '"created":0');
 
-  async function output(pieces: Step[]): Promise<string> {
+  async function output(parts: Step[]): Promise<string> {
     const model = newModel();
-    await network().add(model, pieces);
+    await network().add(model, parts);
     const { text, requestId } = await (await Customer.withCredit()).ask({ model, stream: true });
     return untimed(text, requestId).replaceAll(model, 'MODEL');
   }
 
-  it('give the same answer whole, byte by byte, with CRLF, or with events joined', async () => {
+  it('give the same answer at once, byte by byte, with CRLF, or with events joined', async () => {
     const expected = await output([...steps]);
     expect(expected).toContain('日本');
     expect(expected).toMatch(/data: \[DONE\]\n\n$/);
@@ -209,14 +211,14 @@ describe("the node's bytes", () => {
     );
   });
 
-  it('give the same events cut in two at every byte', async () => {
+  it('give the same events when split in two at any byte', async () => {
     const bytes = bytesOf(wire);
     const options = { headers: async () => ({}), idleDeadlineMs: 1_000 };
     const node = await new FakeNode(newModel(), []).report();
-    const eventsOf = async (pieces: Uint8Array[]) => {
-      const reading = new NodeStream(node, stream(pieces).body!, options);
-      const events = [await reading.next()];
-      while (events.at(-1)!.kind === 'chunk') events.push(await reading.next());
+    const eventsOf = async (parts: Uint8Array[]) => {
+      const nodeStream = new NodeStream(node, stream(parts).body!, options);
+      const events = [await nodeStream.next()];
+      while (events.at(-1)!.kind === 'chunk') events.push(await nodeStream.next());
       return JSON.stringify(events);
     };
     const expected = await eventsOf([bytes]);

@@ -1,4 +1,7 @@
-/** Who may ask: keys that are malformed, unknown, dead, or not for this model; and what that costs D1. */
+/**
+ * Authentication: keys that are malformed, unknown, expired, revoked or not allowed to use the model, and their cost in
+ * D1 queries.
+ */
 
 import { createExecutionContext } from 'cloudflare:test';
 import { describe, expect, it, vi } from 'vitest';
@@ -26,7 +29,7 @@ async function ask(authorization: string | null, model: string) {
 }
 
 describe('a key that', () => {
-  it('is missing or malformed is refused without asking D1', async () => {
+  it('is missing or malformed is rejected without a query to D1', async () => {
     const key = newApiKey();
     const typo = key.slice(0, 20) + (key[20] === 'A' ? 'B' : 'A') + key.slice(21);
     const malformed = [null, '', 'Bearer', 'Bearer ', `Basic ${key}`, key, `Bearer ${typo}`];
@@ -42,7 +45,7 @@ describe('a key that', () => {
     }
   });
 
-  it('is unknown, expired or revoked is refused in the same words', async () => {
+  it('is unknown, expired or revoked gets the same error', async () => {
     const model = newModel();
     await pool(model);
     const expired = await Customer.withCredit(undefined, { expiresAtMs: Date.now() - 1 });
@@ -51,17 +54,17 @@ describe('a key that', () => {
     expect(await revokeKey(database(env), { accountId, keyId, actor: 'person', nowMs: Date.now() })).toBe(
       true,
     );
-    const answers = [];
+    const responses = [];
     for (const key of ['nonsense', newApiKey(), expired.key, revoked.key]) {
-      answers.push(await ask(`Bearer ${key}`, model));
+      responses.push(await ask(`Bearer ${key}`, model));
     }
-    expect(answers.map(({ status }) => status)).toEqual([401, 401, 401, 401]);
-    expect(answers.map(({ keyQueries }) => keyQueries)).toEqual([0, 1, 1, 1]);
-    expect(new Set(answers.map(({ text }) => text)).size).toBe(1);
-    expect(JSON.parse(answers[0]!.text)).toMatchObject({
+    expect(responses.map(({ status }) => status)).toEqual([401, 401, 401, 401]);
+    expect(responses.map(({ keyQueries }) => keyQueries)).toEqual([0, 1, 1, 1]);
+    expect(new Set(responses.map(({ text }) => text)).size).toBe(1);
+    expect(JSON.parse(responses[0]!.text)).toMatchObject({
       error: { type: 'authentication_error', code: 'invalid_api_key', param: null },
     });
-    expect(answers[0]!.headers.get('x-should-retry')).toBe('false');
+    expect(responses[0]!.headers.get('x-should-retry')).toBe('false');
     expect(network().calls).toEqual([]);
   });
 
@@ -74,7 +77,7 @@ describe('a key that', () => {
     vi.useRealTimers();
   });
 
-  it('is revoked or expires while it is in use dies within ten seconds', async () => {
+  it('is revoked or expires while in use stops working within ten seconds', async () => {
     const model = newModel();
     const node = await pool(model);
     const revoked = await Customer.withCredit();
@@ -90,12 +93,12 @@ describe('a key that', () => {
     vi.useRealTimers();
   });
 
-  it('is for other models is refused with 403, and holds nothing', async () => {
-    const [mine, other] = [newModel(), newModel()];
-    await pool(mine);
+  it('does not allow the model is rejected with 403, and nothing is held', async () => {
+    const [allowed, other] = [newModel(), newModel()];
+    await pool(allowed);
     await pool(other);
-    const customer = await Customer.withCredit(undefined, { models: [mine] });
-    expect((await customer.ask({ model: mine })).status).toBe(200);
+    const customer = await Customer.withCredit(undefined, { models: [allowed] });
+    expect((await customer.ask({ model: allowed })).status).toBe(200);
     const { status, chunks, record } = await customer.ask({ model: other });
     expect(status).toBe(403);
     expect(chunks[0]!.error).toMatchObject({ type: 'permission_error', code: 'model_not_allowed' });
@@ -103,7 +106,7 @@ describe('a key that', () => {
     expect(network().calls).toHaveLength(1);
   });
 
-  it('may start two requests a minute is refused the third, and told when to come back', async () => {
+  it('allows two requests per minute is refused the third, with a Retry-After', async () => {
     const model = newModel();
     await pool(model);
     const customer = await Customer.withCredit(undefined, { requestsPerMinute: 2 });

@@ -1,4 +1,4 @@
-/** Requests that are wrong before any field is: how they are encoded, where they are sent, what they hide. */
+/** Requests that are invalid before any field is read: wrong encodings, wrong routes and hidden content. */
 import { describe, expect, it } from 'vitest';
 import { BODY_BYTES_MAX } from '../../../worker/http/read-body.ts';
 import { answer, freshNetwork, stream } from '../fake-node.ts';
@@ -26,7 +26,7 @@ function brokenOff(): ReadableStream<Uint8Array> {
 }
 
 describe('a body', () => {
-  const refused: [string, RawAsk, number, string][] = [
+  const invalid: [string, RawAsk, number, string][] = [
     ['empty', { body: '' }, 400, 'invalid_json'],
     ['missing', { body: null }, 400, 'invalid_json'],
     ['of blanks', { body: ' \r\n ' }, 400, 'invalid_json'],
@@ -39,67 +39,67 @@ describe('a body', () => {
     ['invalid UTF-8', { body: Uint8Array.of(...bytes(body()), 0xff) }, 400, 'invalid_json'],
     ['an overlong encoding of a quote', { body: Uint8Array.of(0x7b, 0xc0, 0xa2, 0x7d) }, 400, 'invalid_json'],
     ['UTF-16', { body: utf16(body()) }, 400, 'invalid_json'],
-    ['as deep as a well', { body: withExtra(nested(100_000)) }, 400, 'invalid_json'],
+    ['nested 100,000 levels deep', { body: withExtra(nested(100_000)) }, 400, 'invalid_json'],
     ['one level too deep', { body: withExtra(nested(40)) }, 400, 'invalid_json'],
     ['broken off', { body: brokenOff() }, 400, 'invalid_json'],
     ['one byte too large', { body: ofSize(BODY_BYTES_MAX + 1) }, 413, 'body_too_large'],
     [
-      'said to be too large',
+      'declared to be too large',
       { body: body(), headers: { 'content-length': '999999999' } },
       413,
       'body_too_large',
     ],
     [
-      'said to be gzip',
+      'declared as gzip',
       { body: body(), headers: { 'content-encoding': 'gzip' } },
       415,
       'unsupported_encoding',
     ],
     [
-      'said to be br twice',
+      'declared as br twice',
       { body: body(), headers: { 'content-encoding': 'br, br' } },
       415,
       'unsupported_encoding',
     ],
     [
-      'said to be latin1',
+      'declared as latin1',
       { body: body(), headers: { 'content-type': 'application/json; charset=latin1' } },
       415,
       'unsupported_media_type',
     ],
     [
-      'said to be a form',
+      'declared as a form',
       { body: body(), headers: { 'content-type': 'multipart/form-data; boundary=x' } },
       415,
       'unsupported_media_type',
     ],
     [
-      'said to be text',
+      'declared as text',
       { body: body(), headers: { 'content-type': 'text/plain, application/json' } },
       415,
       'unsupported_media_type',
     ],
   ];
 
-  it.each(refused)('that is %s is refused, and nothing is held', async (_, ask, status, code) => {
-    const answer = await rawAsk(customer, ask);
-    expect([answer.status, answer.error?.code]).toEqual([status, code]);
-    expect(refusalFaults(answer)).toEqual([]);
+  it.each(invalid)('that is %s is rejected, and nothing is held', async (_, ask, status, code) => {
+    const response = await rawAsk(customer, ask);
+    expect([response.status, response.error?.code]).toEqual([status, code]);
+    expect(refusalFaults(response)).toEqual([]);
     expect(network().calls).toEqual([]);
     expect(await customer.balance()).toEqual(before);
   });
 
-  const taken: [string, (mine: string) => RawAsk][] = [
+  const valid: [string, (json: string) => RawAsk][] = [
     ['with a byte order mark', (json) => ({ body: `\uFEFF${json}` })],
     [
-      'in UTF-8, said so',
+      'declared as UTF-8',
       (json) => ({ body: json, headers: { 'content-type': 'application/json; charset=UTF-8' } }),
     ],
     [
       'of another JSON type',
       (json) => ({ body: json, headers: { 'content-type': 'application/vnd.api+json' } }),
     ],
-    ['not encoded, said so', (json) => ({ body: json, headers: { 'content-encoding': 'identity' } })],
+    ['declared as not encoded', (json) => ({ body: json, headers: { 'content-encoding': 'identity' } })],
     ['just deep enough', (json) => ({ body: json.replace(/\}$/, `,"extra":${nested(39)}}`) })],
     ['of exactly 4 MiB', (json) => ({ body: json.padEnd(BODY_BYTES_MAX) })],
     ['with brackets in its text', (json) => ({ body: json.replace('Hello', '['.repeat(1_000)) })],
@@ -109,40 +109,42 @@ describe('a body', () => {
     ],
   ];
 
-  it.each(taken)('%s is answered', async (_, askWith) => {
-    const mine = newModel();
-    await network().add(mine, answer({ content: ['Yes'] }));
-    const rich = await Customer.withCredit();
-    const { status, text } = await rawAsk(rich, askWith(body({ model: mine })));
+  it.each(valid)('%s is answered', async (_, askWith) => {
+    const usedModel = newModel();
+    await network().add(usedModel, answer({ content: ['Yes'] }));
+    const funded = await Customer.withCredit();
+    const { status, text } = await rawAsk(funded, askWith(body({ model: usedModel })));
     expect([status, JSON.parse(text).choices?.[0].message.content]).toEqual([200, 'Yes']);
   });
 
-  it('that says a field twice means the last', async () => {
-    const mine = newModel();
-    const node = await network().add(mine, answer({ content: ['Yes'] }));
-    const twice = body({ model: mine, max_tokens: 5 }).replace(/\}$/, ',"max_tokens":7}');
+  it('with a duplicate field uses the last one', async () => {
+    const usedModel = newModel();
+    const node = await network().add(usedModel, answer({ content: ['Yes'] }));
+    const twice = body({ model: usedModel, max_tokens: 5 }).replace(/\}$/, ',"max_tokens":7}');
     expect((await rawAsk(await Customer.withCredit(), { body: twice })).status).toBe(200);
     expect(node.asked[0]!.request.max_tokens).toBe(7);
   });
 
-  it('that reaches for the prototype reaches nothing', async () => {
-    const mine = newModel();
-    const node = await network().add(mine, () => stream(answer({ content: ['Yes'] })));
-    const rich = await Customer.withCredit();
+  it('cannot change the prototype of objects', async () => {
+    const usedModel = newModel();
+    const node = await network().add(usedModel, () => stream(answer({ content: ['Yes'] })));
+    const funded = await Customer.withCredit();
     const polluting = '"__proto__":{"n":8,"polluted":1},"constructor":{"prototype":{"polluted":1}}';
-    const { status } = await rawAsk(rich, { body: body({ model: mine }).replace(/\}$/, `,${polluting}}`) });
+    const { status } = await rawAsk(funded, {
+      body: body({ model: usedModel }).replace(/\}$/, `,${polluting}}`),
+    });
     expect(status).toBe(200);
     expect(node.asked[0]!.request.n).toBeUndefined();
     expect(({} as { polluted?: unknown }).polluted).toBeUndefined();
-    const hidden = await rawAsk(rich, { body: `{"__proto__":${body()}}` });
+    const hidden = await rawAsk(funded, { body: `{"__proto__":${body()}}` });
     expect(hidden.error).toMatchObject({ code: 'invalid_value', param: 'model' });
   });
 });
 
 describe('a conversation', () => {
-  it('with turns in a row, parts of text and old reasoning is passed on as the engine takes it', async () => {
-    const mine = newModel();
-    const node = await network().add(mine, answer({ content: ['Yes'] }));
+  it('with consecutive turns, text parts and old reasoning is passed on in the form that the engine accepts', async () => {
+    const usedModel = newModel();
+    const node = await network().add(usedModel, answer({ content: ['Yes'] }));
     const part = (text: string) => ({ type: 'text', text });
     const messages = [
       { role: 'developer', content: 'Be brief.' },
@@ -156,7 +158,9 @@ describe('a conversation', () => {
       },
       { role: 'tool', content: [part('5')], tool_call_id: 'a' },
     ];
-    const { status } = await rawAsk(await Customer.withCredit(), { body: body({ model: mine, messages }) });
+    const { status } = await rawAsk(await Customer.withCredit(), {
+      body: body({ model: usedModel, messages }),
+    });
     expect(status).toBe(200);
     expect(node.asked[0]!.request.messages).toEqual([
       { role: 'system', content: 'Be brief.' },
@@ -172,16 +176,18 @@ describe('a conversation', () => {
     ]);
   });
 
-  it('with a model that does not reason may have logprobs, and their shape is whole', async () => {
-    const mine = newModel();
+  it('with a model that does not reason may have logprobs, in their full shape', async () => {
+    const usedModel = newModel();
     const logprobs = {
       content: [{ token: 'Yes', bytes: [89], logprob: -0.1, top_logprobs: [] }],
       engine_only: 1,
     };
     const usage = { prompt_tokens: 10, cached_tokens: 0, completion_tokens: 1, reasoning_tokens: 0 };
     const choice = { index: 0, delta: { content: 'Yes' }, finish_reason: 'stop' as const, logprobs };
-    const node = await network().add(mine, () => stream([{ choices: [choice], usage }, 'data: [DONE]\n\n']));
-    const asked = body({ model: mine, logprobs: true, top_logprobs: 2 });
+    const node = await network().add(usedModel, () =>
+      stream([{ choices: [choice], usage }, 'data: [DONE]\n\n']),
+    );
+    const asked = body({ model: usedModel, logprobs: true, top_logprobs: 2 });
     const { status, text } = await rawAsk(await Customer.withCredit(), { body: asked });
     expect(status).toBe(200);
     expect(node.asked[0]!.request).toMatchObject({ logprobs: true, top_logprobs: 2 });
@@ -201,21 +207,21 @@ describe('a model name', () => {
     'constructor',
     '%00',
     '\u0000',
-  ])('of %j is not found, and not said back', async (name) => {
-    const answer = await rawAsk(customer, { body: body({ model: name }) });
-    expect(refusalFaults(answer)).toEqual([]);
-    expect([answer.status, answer.error!.code, answer.error!.param]).toEqual([
+  ])('of %j is not found, and not reflected', async (name) => {
+    const response = await rawAsk(customer, { body: body({ model: name }) });
+    expect(refusalFaults(response)).toEqual([]);
+    expect([response.status, response.error!.code, response.error!.param]).toEqual([
       404,
       'model_not_found',
       'model',
     ]);
-    expect(answer.text).not.toContain(JSON.stringify(name).slice(1, -1));
-    expect(JSON.stringify([...answer.headers])).not.toContain(JSON.stringify(name).slice(1, -1));
+    expect(response.text).not.toContain(JSON.stringify(name).slice(1, -1));
+    expect(JSON.stringify([...response.headers])).not.toContain(JSON.stringify(name).slice(1, -1));
   });
 });
 
-describe('an address', () => {
-  const wrong: [string, string][] = [
+describe('a route', () => {
+  const unknown: [string, string][] = [
     ['GET', '/v1/chat/completions'],
     ['PUT', '/v1/chat/completions'],
     ['DELETE', '/chat/completions'],
@@ -231,15 +237,15 @@ describe('an address', () => {
     ['GET', '/v1/%ff'],
   ];
 
-  it.each(wrong)('%s %s is not there, and says so as an API does', async (method, path) => {
-    const answer = await rawAsk(customer, { method, path, ...(method === 'GET' ? {} : { body: body() }) });
-    expect(refusalFaults(answer)).toEqual([]);
-    expect([answer.status, answer.error!.code]).toEqual([404, 'route_not_found']);
+  it.each(unknown)('%s %s does not exist and gets a JSON error', async (method, path) => {
+    const response = await rawAsk(customer, { method, path, ...(method === 'GET' ? {} : { body: body() }) });
+    expect(refusalFaults(response)).toEqual([]);
+    expect([response.status, response.error!.code]).toEqual([404, 'route_not_found']);
   });
 });
 
 describe('headers', () => {
-  it('of two keys are refused, and so is a key in quotes, with a tab, or twice', async () => {
+  it('with two keys are rejected, and so is a key in quotes, with a tab, or twice', async () => {
     const { key } = customer;
     for (const authorization of [
       `Bearer ${key}, Bearer ${key}`,
@@ -249,14 +255,14 @@ describe('headers', () => {
       `Basic ${key}`,
       key,
     ]) {
-      const answer = await rawAsk(customer, { headers: { authorization }, body: body() });
-      expect([authorization, answer.status, answer.error!.code]).toEqual([
+      const response = await rawAsk(customer, { headers: { authorization }, body: body() });
+      expect([authorization, response.status, response.error!.code]).toEqual([
         authorization,
         401,
         'invalid_api_key',
       ]);
-      expect(refusalFaults(answer)).toEqual([]);
-      expect(answer.text).not.toContain(key);
+      expect(refusalFaults(response)).toEqual([]);
+      expect(response.text).not.toContain(key);
     }
   });
 });

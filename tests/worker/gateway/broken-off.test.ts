@@ -1,5 +1,5 @@
-/** A node that breaks in the middle: what was delivered is billed, nothing else, and the client is told. */
-import { describe, expect, it } from 'vitest';
+/** Nodes that break in the middle of an answer: only what was delivered is billed, and the client gets an error. */
+import { describe, expect, it, vi } from 'vitest';
 import { formatUsd } from '../../../worker/domain/money.ts';
 import {
   answer,
@@ -19,22 +19,22 @@ const customer = await Customer.withCredit(undefined, { requestsPerMinute: 10_00
 const using = withSettings({ IDLE_DEADLINE_MS: '150' });
 const never = new Promise<never>(() => undefined);
 
-const BEGUN = [said('One ', usageOf(10, 1)), said('two ', usageOf(10, 2))];
+const FIRST_CHUNKS = [said('One ', usageOf(10, 1)), said('two ', usageOf(10, 2))];
 
-/** An answer that begins well; then this comes, or nothing more. */
+/** The way in which an answer that started well goes wrong; null: nothing more is sent. */
 type Break = Step | null | (() => AsyncGenerator<Step>);
 
-function breaking(then: Break, begun: readonly Step[] = BEGUN): Script {
+function breaking(fault: Break, firstSteps: readonly Step[] = FIRST_CHUNKS): Script {
   const steps = async function* () {
-    yield* begun;
-    if (typeof then === 'function') yield* then();
-    else if (then !== null) yield then;
-    await (then === null ? never : wait(0));
+    yield* firstSteps;
+    if (typeof fault === 'function') yield* fault();
+    else if (fault !== null) yield fault;
+    await (fault === null ? never : wait(0));
   };
   return () => stream(steps());
 }
 
-/** Bytes of an event that never becomes whole. */
+/** The bytes of an event that never completes. */
 async function* trickle(): AsyncGenerator<Step> {
   for (;;) {
     await wait(60);
@@ -49,14 +49,14 @@ const BREAKS: Record<string, Break> = {
   'sends a byte now and then': trickle,
   'sends a malformed frame': 'data: {"choices": [nonsense\n\n',
   'sends a frame outside the protocol': 'data: {"hello":"world"}\n\n',
-  'says that it failed': { error: { code: 'engine_failed', message: 'scripted' } },
+  'reports that it failed': { error: { code: 'engine_failed', message: 'scripted' } },
   'sends no usage': 'data: {"choices":[{"index":0,"delta":{"content":"x"},"finish_reason":null}]}\n\n',
   'sends null usage': 'data: {"choices":[],"usage":null}\n\n',
   'sends negative usage': said('three', usageOf(10, -3)),
-  'says that more was cached than asked': said('three', usageOf(10, 3, 11)),
+  'reports more cached than prompt tokens': said('three', usageOf(10, 3, 11)),
 };
 
-/** What the ledger has under a request, in nano-USD. */
+/** The ledger entries of a request, in nano-USD. */
 async function chargesFor(requestId: string): Promise<number[]> {
   const { entries } = await customer.wallet.ledger({ limit: 1_000 });
   return entries.filter((entry) => entry.reference === requestId).map((entry) => entry.grantedNanoUsd);
@@ -64,7 +64,7 @@ async function chargesFor(requestId: string): Promise<number[]> {
 
 describe('a stream whose node', () => {
   it.each(Object.entries(BREAKS))(
-    '%s ends with an error event and a bill for what came',
+    '%s ends with an error event and a bill for what was delivered',
     async (_, fault) => {
       const model = newModel();
       const node = await network().add(model, breaking(fault));
@@ -81,7 +81,7 @@ describe('a stream whose node', () => {
       expect(chunks.some(({ usage }) => usage)).toBe(false);
       expect(record).toMatchObject({ state: 'posted', ending: 'node_failed', chargeNanoUsd: costOf(10, 2) });
       expect((await customer.balance()).heldNanoUsd).toBe(0);
-      // no second node after the first byte
+      // no second node is tried after the first byte
       expect(network().calls).toHaveLength(1);
       const { nodes } = await env.POOL.getByName(model).snapshot();
       const failed = network().calls[0]!.split(' ')[0];
@@ -108,10 +108,10 @@ describe('a stream whose node', () => {
 describe('a whole answer whose node', () => {
   const GOOD = { prompt: 10, content: ['Well ', 'said ', 'then.'] };
 
-  it.each(Object.entries(BREAKS))('%s is given by another node and billed once', async (_, fault) => {
+  it.each(Object.entries(BREAKS))('%s is served by another node and billed once', async (_, fault) => {
     const model = newModel();
-    let met = 0;
-    const script: Script = (asked) => (met++ === 0 ? breaking(fault)(asked) : stream(answer(GOOD)));
+    let attempts = 0;
+    const script: Script = (asked) => (attempts++ === 0 ? breaking(fault)(asked) : stream(answer(GOOD)));
     for (let i = 0; i < 3; i++) await network().add(model, script);
     const { status, content, chunks, requestId, record } = await customer.ask({ model }, { using });
     expect(status).toBe(200);
@@ -123,7 +123,7 @@ describe('a whole answer whose node', () => {
     expect(await chargesFor(requestId)).toEqual([-costOf(10, 3)]);
   });
 
-  it.each([1, 5])('breaks off is refused when none of %i nodes can end it', async (nodes) => {
+  it.each([1, 5])('breaks off becomes an error when none of %i nodes can complete it', async (nodes) => {
     const model = newModel();
     for (let i = 0; i < nodes; i++) await network().add(model, breaking(new Error('reset')));
     const { status, chunks, record } = await customer.ask({ model });
@@ -136,16 +136,18 @@ describe('a whole answer whose node', () => {
 
   it('breaks off is billed in full although the first node trimmed the hold', async () => {
     const model = newModel();
-    // a prompt that is far shorter in tokens than in bytes, so that its first count trims the hold by much
+    // a prompt with far fewer tokens than bytes, so that its first count trims the hold by a lot
     const messages = [{ role: 'user', content: 'x'.repeat(20_000) }];
     const words = Array.from({ length: 1_500 }, (_, i) => `${i} `);
-    let met = 0;
-    const script: Script = () => {
-      if (met++ > 0) return stream(answer({ prompt: 200, content: words }));
+    let attempts = 0;
+    const heldNanoUsd = async () => (await tight.balance()).heldNanoUsd;
+    const script: Script = async () => {
+      if (attempts++ > 0) return stream(answer({ prompt: 200, content: words }));
+      const heldAtFirst = await heldNanoUsd();
       const steps = async function* () {
         yield said('One ', usageOf(200, 1));
-        // until the Wallet has answered
-        await wait(30);
+        // waits until the Wallet has trimmed the hold
+        await vi.waitFor(async () => expect(await heldNanoUsd()).toBeLessThan(heldAtFirst));
         yield new Error('reset');
       };
       return stream(steps());
@@ -159,7 +161,7 @@ describe('a whole answer whose node', () => {
   });
 });
 
-describe('usage that is odd', () => {
+describe('implausible usage', () => {
   async function billed(steps: Step[], body: object = {}) {
     const model = newModel();
     await network().add(model, [...steps, DONE]);
@@ -173,12 +175,12 @@ describe('usage that is odd', () => {
     expect(record.chargeNanoUsd).toBe(costOf(10, 5, 4));
   });
 
-  it('may come late for the prompt', async () => {
+  it('may report the prompt late', async () => {
     const { record } = await billed([said('a', usageOf(0, 1)), said('b', usageOf(10, 2, 4))]);
     expect(record.chargeNanoUsd).toBe(costOf(10, 2, 4));
   });
 
-  it('never passes what was asked for', async () => {
+  it('never exceeds the requested maximum', async () => {
     const { usage, record } = await billed([said('a', usageOf(10, 90_000_000))], { max_tokens: 50, n: 2 });
     expect(usage).toMatchObject({ completion_tokens: 100 });
     expect(record.chargeNanoUsd).toBe(costOf(10, 100));

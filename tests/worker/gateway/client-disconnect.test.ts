@@ -1,4 +1,4 @@
-/** A client that leaves: the engine is told to stop, what it generated until then is billed, once. */
+/** Clients that disconnect: the engine is asked to stop, and what it generated until then is billed once. */
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { clientStream } from '../../../worker/gateway/stream/client-stream.ts';
 import { answer, DONE, endless, freshNetwork, type Step, said, stream, usageOf, wait } from '../fake-node.ts';
@@ -11,7 +11,7 @@ afterEach(() => {
 
 const decode = (bytes: Uint8Array | undefined) => new TextDecoder().decode(bytes);
 
-describe('a client that leaves', () => {
+describe('a client that disconnects', () => {
   it('by closing a stream stops the engine and pays for its final count', async () => {
     const model = newModel();
     const node = await network().add(model, endless());
@@ -33,15 +33,26 @@ describe('a client that leaves', () => {
     expect((await env.POOL.getByName(model).snapshot()).nodes[0]!.health).toBe('up');
   });
 
-  it('by aborting a request for a whole answer is billed the same way', async () => {
+  it('by aborting a request that is not streamed is billed the same way', async () => {
     const model = newModel();
-    const node = await network().add(model, endless());
+    let generated = 0;
+    const node = await network().add(model, ({ stop }) => {
+      const steps = async function* (): AsyncGenerator<Step> {
+        for (; !stop.aborted; await wait(2)) {
+          generated += 1;
+          yield said(`${generated} `, usageOf(10, generated));
+        }
+        yield { choices: [], usage: usageOf(10, generated) };
+        yield DONE;
+      };
+      return stream(steps());
+    });
     const customer = await Customer.withCredit();
-    const leaving = new AbortController();
-    const sending = customer.send({ model }, { signal: leaving.signal });
-    await vi.waitFor(() => expect(node.asked).toHaveLength(1));
-    await wait(30);
-    leaving.abort();
+    const client = new AbortController();
+    const sending = customer.send({ model }, { signal: client.signal });
+    // by the time it pulls the fifth token, the edge has read the first one
+    await vi.waitFor(() => expect(generated).toBeGreaterThanOrEqual(5), { interval: 1 });
+    client.abort();
     const { response, requestId, settled } = await sending;
     await response.text();
     await settled();
@@ -52,7 +63,7 @@ describe('a client that leaves', () => {
     expect(record.usage.completionTokens).toBeLessThan(100);
   });
 
-  it('pays the last count that comes after the stop, not the last that was delivered', async () => {
+  it('pays for the final count after the stop, not for the last one that was delivered', async () => {
     const model = newModel();
     await network().add(model, ({ stop }) => {
       const steps = async function* (): AsyncGenerator<Step> {
@@ -102,20 +113,20 @@ describe('a client that leaves', () => {
     expect(node.asked[0]!.stop.aborted).toBe(true);
   });
 
-  it('before the first token costs nothing, and the node is hung up on but not blamed', async () => {
+  it('before the first token pays nothing; the connection to the node is closed, and the node is not blamed', async () => {
     const model = newModel();
     const node = await network().add(model, () => new Promise(() => undefined));
     await network().add(model, () => new Promise(() => undefined));
     const customer = await Customer.withCredit();
-    const leaving = new AbortController();
-    const sending = customer.send({ model, stream: true }, { signal: leaving.signal });
-    const asked = () => network().nodes.flatMap((each) => each.asked);
-    await vi.waitFor(() => expect(asked()).toHaveLength(1));
-    leaving.abort();
+    const client = new AbortController();
+    const sending = customer.send({ model, stream: true }, { signal: client.signal });
+    const received = () => network().nodes.flatMap((each) => each.asked);
+    await vi.waitFor(() => expect(received()).toHaveLength(1));
+    client.abort();
     const { requestId, settled } = await sending;
     await settled();
-    expect(asked()).toHaveLength(1);
-    expect(asked()[0]!.stop.aborted).toBe(true);
+    expect(received()).toHaveLength(1);
+    expect(received()[0]!.stop.aborted).toBe(true);
     expect(await customer.wallet.request(requestId)).toMatchObject({ state: 'voided', chargeNanoUsd: 0 });
     const { nodes } = await env.POOL.getByName(model).snapshot();
     expect(nodes.map(({ health }) => health)).toEqual(['up', 'up']);
@@ -126,16 +137,16 @@ describe('a client that leaves', () => {
     const model = newModel();
     const node = await network().add(model, () => stream(answer({ content: ['Hi'] })));
     const customer = await Customer.withCredit();
-    const leaving = new AbortController();
-    const { record } = await customer.ask({ model, stream: true }, { signal: leaving.signal });
-    leaving.abort();
+    const client = new AbortController();
+    const { record } = await customer.ask({ model, stream: true }, { signal: client.signal });
+    client.abort();
     expect(record).toMatchObject({ ending: 'finished', chargeNanoUsd: costOf(10, 1) });
     expect(node.aborts).toEqual([]);
   });
 });
 
 describe('the body of an answer', () => {
-  it('has ended only when its source has, though the client left in the middle of a pull', async () => {
+  it('has ended only when its source has, even if the client disconnected during a pull', async () => {
     let finish = () => {};
     const finished = new Promise<void>((resolve) => {
       finish = resolve;
@@ -145,22 +156,22 @@ describe('the body of an answer', () => {
       yield 'second';
       await finished;
     };
-    let gone = false;
+    let isDisconnected = false;
     const { body, ended } = clientStream('first', source(), () => {
-      gone = true;
+      isDisconnected = true;
     });
-    let over = false;
+    let hasEnded = false;
     void ended.then(() => {
-      over = true;
+      hasEnded = true;
     });
     const reader = body.getReader();
     await reader.read();
     const pull = reader.read();
     const cancelled = reader.cancel();
     await pull;
-    expect(gone).toBe(true);
+    expect(isDisconnected).toBe(true);
     await wait(20);
-    expect(over).toBe(false);
+    expect(hasEnded).toBe(false);
     finish();
     await Promise.all([ended, cancelled]);
   });

@@ -1,4 +1,7 @@
-/** Where credit ends, so does the answer; where it does not, the hold grows ahead of need and nobody notices. */
+/**
+ * Credit during an answer: the answer ends where credit does; while there is credit, the hold grows ahead of need
+ * unnoticed.
+ */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type NanoUsd, nanoUsd, usd } from '../../../worker/domain/money.ts';
 import { Wallet } from '../../../worker/wallet/wallet.ts';
@@ -25,7 +28,7 @@ afterEach(() => {
 describe('credit for ten tokens', () => {
   const credit = nanoUsd(costOf(10, 10) + PRICE.output - 1);
 
-  it('gives exactly ten, a clear ending, and stops the engine', async () => {
+  it('buys exactly ten, with a clear finish reason, and the engine is stopped', async () => {
     const model = newModel();
     const node = await network().add(model, endless(10));
     const customer = await Customer.withCredit(credit);
@@ -57,7 +60,7 @@ describe('credit for ten tokens', () => {
     expect((await env.POOL.getByName(model).snapshot()).nodes[0]!.health).toBe('up');
   });
 
-  it('stops the engine there although the client reads nothing', async () => {
+  it('stops the engine when it runs out, even if the client reads nothing', async () => {
     const model = newModel();
     const node = await network().add(model, endless(10));
     const customer = await Customer.withCredit(nanoUsd(costOf(10, 300)));
@@ -66,7 +69,7 @@ describe('credit for ten tokens', () => {
     expect(await response.text()).toContain('"completion_tokens":300');
   });
 
-  it('gives the same ten in a whole answer', async () => {
+  it('buys the same ten in an answer that is not streamed', async () => {
     const model = newModel();
     const node = await network().add(model, endless(10));
     const customer = await Customer.withCredit(credit);
@@ -81,7 +84,7 @@ describe('credit for ten tokens', () => {
     expect(node.aborts).toEqual([requestId]);
   });
 
-  it('is enough for an answer of ten, which ends by itself', async () => {
+  it('is enough for an answer of ten tokens, which finishes by itself', async () => {
     const model = newModel();
     const node = await network().add(model, () => stream(answer({ content: words(10) })));
     const customer = await Customer.withCredit(costOf(10, 10));
@@ -93,7 +96,7 @@ describe('credit for ten tokens', () => {
     expect(node.aborts).toEqual([]);
   });
 
-  it('goes further with a cached prompt', async () => {
+  it('buys more tokens with a cached prompt', async () => {
     const model = newModel();
     await network().add(model, () => stream(answer({ prompt: 10, cached: 10, content: words(30) })));
     const { record } = await (await Customer.withCredit(credit)).ask({ model, stream: true });
@@ -101,20 +104,20 @@ describe('credit for ten tokens', () => {
     expect(record).toMatchObject({ usage: { completionTokens: 12 }, chargeNanoUsd: costOf(10, 12, 10) });
   });
 
-  it('pays for the prompt as far as it goes, when that leaves nothing for output', async () => {
+  it('pays for as much of the prompt as it covers, even if nothing is left for output', async () => {
     const model = newModel();
     await network().add(model, () => stream(answer({ prompt: 100, content: words(30) })));
     const customer = await Customer.withCredit(credit);
     const { status, content, record } = await customer.ask({ model, stream: true });
     expect([status, content]).toEqual([200, '']);
-    // the engine worked on the prompt: for nothing, it would do so again and again
+    // the engine processed the prompt; if that were free, a client could make it do so again and again
     expect(record).toMatchObject({ state: 'posted', ending: 'out_of_credit' });
     expect(record!.usage).toMatchObject({ completionTokens: 0 });
     expect(record!.usage.promptTokens).toBe(Math.floor(credit / PRICE.miss));
     expect((await customer.balance()).availableNanoUsd).toBeLessThan(PRICE.miss);
   });
 
-  it('ends an answer although the node does not hear that it should stop', async () => {
+  it('ends an answer even if the abort call to the node fails', async () => {
     const model = newModel();
     const node = await network().add(model, endless(10));
     const serve = node.serve.bind(node);
@@ -124,11 +127,11 @@ describe('credit for ten tokens', () => {
     const { events, record } = await (await Customer.withCredit(credit)).ask({ model, stream: true });
     expect(events.at(-1)).toBe('[DONE]');
     expect(record).toMatchObject({ ending: 'out_of_credit' });
-    // hanging up says it, too
+    // closing the connection aborts the request, too
     await vi.waitFor(() => expect(node.asked[0]!.stop.aborted).toBe(true));
   });
 
-  it('is too little for a choice more, so the first is cut for both', async () => {
+  it('ends all choices of an answer at the same time', async () => {
     const model = newModel();
     const both = (n: number) => ({
       choices: [0, 1].map((index) => ({ index, delta: { content: 'x' }, finish_reason: null })),
@@ -146,7 +149,7 @@ describe('credit for ten tokens', () => {
 });
 
 describe('a hold', () => {
-  it('grows with a long answer, in few calls, and all of it is billed', async () => {
+  it('grows with a long answer in few calls, and the whole answer is billed', async () => {
     const model = newModel();
     const node = await network().add(model, () => stream(answer({ content: words(3_500) })));
     const customer = await Customer.withCredit(usd(5));
@@ -168,7 +171,7 @@ describe('a hold', () => {
     expect(record).toMatchObject({ ending: 'finished', chargeNanoUsd: costOf(10, 5_000) });
   });
 
-  it('that cannot grow to a huge usage bills what was covered before it', async () => {
+  it('that cannot grow to a huge usage bills what it covered before', async () => {
     const model = newModel();
     await network().add(model, [said('a', usageOf(10, 1)), said('b', usageOf(10, 5_000)), DONE]);
     const customer = await Customer.withCredit(costOf(10, 100));
@@ -178,7 +181,7 @@ describe('a hold', () => {
     expect((await customer.balance()).availableNanoUsd).toBe(costOf(10, 100) - costOf(10, 1));
   });
 
-  it('is left alone beside an ample balance', async () => {
+  it('is not resized while the balance is ample', async () => {
     const model = newModel();
     await network().add(model, () => stream(answer({ content: words(20) })));
     await (await Customer.withCredit(usd(5))).ask({ model, stream: true });
@@ -187,10 +190,7 @@ describe('a hold', () => {
 
   it('is trimmed to the exact prompt at the first count when the balance is tight', async () => {
     const model = newModel();
-    let go = () => {};
-    const trimmed = new Promise<void>((resolve) => {
-      go = resolve;
-    });
+    const { promise: trimmed, resolve: proceed } = Promise.withResolvers<void>();
     const steps = async function* () {
       yield said('a', usageOf(10, 1));
       await trimmed;
@@ -200,19 +200,19 @@ describe('a hold', () => {
     const customer = await Customer.withCredit(costOf(3_000, 100));
     const messages = [{ role: 'user', content: 'x'.repeat(2_000) }];
     const sent = await customer.send({ model, stream: true, messages, max_tokens: 100 });
-    // the first chunk leaves only when it is read
+    // the first chunk is sent only when it is read
     const reader = sent.response.body!.getReader();
     await reader.read();
     await vi.waitFor(async () => expect(await holdOf(customer)).toBe(costOf(10, 100)));
     expect(resizes).toHaveLength(1);
-    go();
+    proceed();
     while (!(await reader.read()).done);
     await sent.settled();
     expect(resizes).toHaveLength(1);
     expect(await holdOf(customer)).toBe(0);
   });
 
-  it('is renewed before its lease is over, however slow the answer', async () => {
+  it('is renewed before it expires, however slow the answer', async () => {
     const model = newModel();
     const steps = async function* () {
       yield said('a', usageOf(10, 1));
@@ -226,7 +226,7 @@ describe('a hold', () => {
     expect(resizes).toHaveLength(1);
   });
 
-  it('outlives a Wallet that fails to grow it once', async () => {
+  it('survives one failure of the Wallet to grow it', async () => {
     const model = newModel();
     await network().add(model, () => stream(answer({ content: words(1_500) })));
     const customer = await Customer.withCredit();
@@ -247,8 +247,8 @@ describe('a hold', () => {
   });
 });
 
-describe('a request that cannot be paid', () => {
-  it('is refused with 402 before any node hears of it', async () => {
+describe('a request that cannot be paid for', () => {
+  it('is rejected with 402 before it reaches any node', async () => {
     const model = newModel();
     await network().add(model, () => stream(answer({ content: words(2) })));
     const { status, headers, chunks } = await (await Customer.withCredit(nanoUsd(100))).ask({ model });
@@ -259,7 +259,7 @@ describe('a request that cannot be paid', () => {
     expect(network().calls).toEqual([]);
   });
 
-  it('is refused with 402 when the key has reached its cap, and names the cap', async () => {
+  it('is rejected with 402 when the key has reached its cap, and the error names the cap', async () => {
     const model = newModel();
     await network().add(model, () => stream(answer({ content: words(2) })));
     const customer = await Customer.withCredit(usd(5), { capNanoUsd: costOf(10, 3), capPeriod: 'day' });

@@ -1,4 +1,4 @@
-/** Whatever is sent, the answer is a proper refusal that names the field, and nobody is billed or held for it. */
+/** Fuzzing: any invalid request gets a well-formed error that names the field, and nothing is billed or held for it. */
 import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
 import { answer, freshNetwork, stream } from '../fake-node.ts';
@@ -11,10 +11,10 @@ const before = await customer.balance();
 const model = newModel();
 const VALID = { model, messages: [{ role: 'user', content: 'Hello' }] };
 
-/** Some milliseconds each. */
+/** Each run takes a few milliseconds. */
 const RUNS = { numRuns: 300 };
 
-async function expectNothingTaken(): Promise<void> {
+async function expectNoEffect(): Promise<void> {
   expect(network().calls).toEqual([]);
   expect(await customer.balance()).toEqual(before);
 }
@@ -34,8 +34,8 @@ const notWithin = (min: number, max: number) => fc.oneof(outside(min, max), fc.c
 const list = <T>(length: number, item: T): T[] => Array.from({ length }, () => item);
 const tool = (name: unknown) => ({ type: 'function', function: { name } });
 
-/** The field as it is named to the client → where it is put, and what is wrong there. */
-const WRONG: Record<string, fc.Arbitrary<object>> = {
+/** Invalid values by field: the key is the field's name in the error, the value generates the change to a valid body. */
+const INVALID: Record<string, fc.Arbitrary<object>> = {
   model: fc.oneof(notString, fc.constantFrom('', null, 'x'.repeat(257))).map((model) => ({ model })),
   messages: fc.oneof(notObject, fc.object(), fc.constantFrom([], null)).map((messages) => ({ messages })),
   'messages[0]': notObject.map((message) => ({ messages: [message] })),
@@ -88,43 +88,43 @@ const WRONG: Record<string, fc.Arbitrary<object>> = {
     .map((prompt_cache_key) => ({ prompt_cache_key })),
 };
 
-describe('a body that is almost right', () => {
-  afterEach(expectNothingTaken);
+describe('a body with one invalid field', () => {
+  afterEach(expectNoEffect);
 
-  it.each(Object.entries(WRONG))('is refused for its %s, by name', async (param, wrong) => {
+  it.each(Object.entries(INVALID))('is rejected for %s, which the error names', async (param, invalid) => {
     await fc.assert(
-      fc.asyncProperty(wrong, async (change) => {
-        const refused = await rawAsk(customer, { body: JSON.stringify({ ...VALID, ...change }) });
-        expect(refusalFaults(refused)).toEqual([]);
-        expect([refused.status, refused.error!.code, refused.error!.param]).toEqual([
+      fc.asyncProperty(invalid, async (change) => {
+        const response = await rawAsk(customer, { body: JSON.stringify({ ...VALID, ...change }) });
+        expect(refusalFaults(response)).toEqual([]);
+        expect([response.status, response.error!.code, response.error!.param]).toEqual([
           400,
           'invalid_value',
           param,
         ]);
-        expect(refused.error!.message).toContain(`\`${param}\``);
+        expect(response.error!.message).toContain(`\`${param}\``);
       }),
       { numRuns: 30 },
     );
   });
 
   it.each(['max_tokens', 'temperature', 'top_p', 'n', 'seed', 'presence_penalty', 'top_logprobs'])(
-    'is refused for a %s past all numbers',
+    'is rejected for a %s beyond all numbers',
     async (param) => {
       for (const number of ['1e999', '-1e999']) {
         const body = JSON.stringify(VALID).replace(/\}$/, `,"${param}":${number}}`);
-        const refused = await rawAsk(customer, { body });
-        expect(refusalFaults(refused)).toEqual([]);
-        expect(refused.error).toMatchObject({ code: 'invalid_value', param });
+        const response = await rawAsk(customer, { body });
+        expect(refusalFaults(response)).toEqual([]);
+        expect(response.error).toMatchObject({ code: 'invalid_value', param });
       }
     },
   );
 });
 
 describe('anything', () => {
-  afterEach(expectNothingTaken);
+  afterEach(expectNoEffect);
 
-  it('as a body is refused', async () => {
-    const field = fc.constantFrom(...Object.keys(WRONG), 'extra', '__proto__', 'constructor', 'toString');
+  it('as a body is rejected', async () => {
+    const field = fc.constantFrom(...Object.keys(INVALID), 'extra', '__proto__', 'constructor', 'toString');
     const body = fc.oneof(
       fc.json(),
       fc.string({ unit: 'binary' }),
@@ -142,7 +142,7 @@ describe('anything', () => {
     );
   });
 
-  it('as headers is refused or ignored, and never an error of ours', async () => {
+  it('as headers is rejected or ignored, and never an internal error', async () => {
     const value = fc.string({
       unit: fc.integer({ min: 0x20, max: 0x7e }).map((code) => String.fromCharCode(code)),
     });
@@ -164,7 +164,7 @@ describe('anything', () => {
       { requiredKeys: [] },
     );
     await fc.assert(
-      // the model is one that nobody has: headers that are right lead no further than that
+      // the model does not exist, so that valid headers lead no further than to that error
       fc.asyncProperty(headers, async (headers) => {
         const body = JSON.stringify({ ...VALID, model: 'nobody-has-this' });
         expect(refusalFaults(await rawAsk(customer, { headers, body }))).toEqual([]);
@@ -174,24 +174,24 @@ describe('anything', () => {
   });
 });
 
-describe('a body that is right', () => {
-  const mine = newModel();
-  const KNOWN = new Set([...Object.keys(WRONG), 'messages']);
+describe('a valid body', () => {
+  const servedModel = newModel();
+  const KNOWN = new Set([...Object.keys(INVALID), 'messages']);
   const reserved = (name: string) => KNOWN.has(name) || name === '__proto__';
 
-  it('is answered with any unknown fields beside, and none of them reaches a node', async () => {
-    // the node that plays the agent complains of a field outside the protocol
-    await network().add(mine, () => stream(answer({ content: ['Yes', '.'] })));
-    const rich = await Customer.withCredit(undefined, { requestsPerMinute: 10_000 });
+  it('is answered whatever unknown fields it has, and none of them reaches a node', async () => {
+    // the fake node complains about any field outside the protocol
+    await network().add(servedModel, () => stream(answer({ content: ['Yes', '.'] })));
+    const funded = await Customer.withCredit(undefined, { requestsPerMinute: 10_000 });
     const extra = fc.dictionary(
       fc.string().filter((name) => !reserved(name)),
       fc.jsonValue({ maxDepth: 5 }),
     );
     await fc.assert(
-      fc.asyncProperty(extra, extra, fc.boolean(), async (beside, inMessage, stream) => {
+      fc.asyncProperty(extra, extra, fc.boolean(), async (inBody, inMessage, stream) => {
         const message = { ...inMessage, ...VALID.messages[0], name: undefined };
-        const body = JSON.stringify({ ...beside, model: mine, messages: [message], stream });
-        expect((await rawAsk(rich, { body })).status).toBe(200);
+        const body = JSON.stringify({ ...inBody, model: servedModel, messages: [message], stream });
+        expect((await rawAsk(funded, { body })).status).toBe(200);
       }),
       { numRuns: 60 },
     );

@@ -1,6 +1,6 @@
-/** A busy key at the gateway: few calls to its Wallet, the same bills, the same refusals. */
+/** Leases at the gateway: a busy key makes few calls to its Wallet and gets the same bills and errors as without a lease. */
 import { beforeEach, describe, expect, it, vi } from 'vitest';
-import { type LeaseReport, readTicket } from '../../../worker/domain/lease.ts';
+import { type LeaseReport, parseTicket } from '../../../worker/domain/lease.ts';
 import { nanoUsd, usd } from '../../../worker/domain/money.ts';
 import { Wallet } from '../../../worker/wallet/wallet.ts';
 import { answer, endless, freshNetwork, stream, wait } from '../fake-node.ts';
@@ -8,15 +8,16 @@ import { Customer, costOf, env, newModel, PRICE, withSettings } from './client.t
 
 const network = freshNetwork();
 const using = withSettings({ LEASE_BUSY_MS: '1000' });
-/** Where a machine that stumbles must not make a key idle. */
+/** A longer busy time for tests in which a pause of a slow machine must not make the key idle. */
 const patient = withSettings({ LEASE_BUSY_MS: '10000' });
 const ASKING_MS = 4_000;
-/** More than a lease asks for at the least (AHEAD_REQUESTS_MIN in leases.ts), and how many of them come before it has any. */
+/** More requests than a lease reserves at least (AHEAD_REQUESTS_MIN in lease.ts). */
 const AT_ONCE = 60;
+/** How many of them may come before the lease has slack again. */
 const ALONE = 10;
 const WIDE = { requestsPerMinute: 100_000, concurrency: 10_000 };
 const SLOWLY_MS = 25;
-/** Than a report takes. */
+/** Longer than a report takes. */
 const LONGER_MS = 400;
 const words = (count: number) => Array.from({ length: count }, (_, i) => `${i} `);
 const COST = costOf(10, 3);
@@ -38,7 +39,7 @@ beforeEach(() => {
 
 const short = () => stream(answer({ prompt: 10, content: words(3) }));
 
-/** Requests one after the other, as fast as they are answered; settles when the Worker has told all of them. */
+/** Sends requests one after the other, as fast as they are answered. Resolves when the Worker has reported all of them. */
 async function ask(customer: Customer, model: string, count: number, settings = using) {
   const sent: Awaited<ReturnType<Customer['send']>>[] = [];
   for (let i = 0; i < count; i++) {
@@ -52,7 +53,7 @@ async function ask(customer: Customer, model: string, count: number, settings = 
 }
 
 describe('a busy key', () => {
-  it('has a fifth of a call a request or less, and every request on its bill', async () => {
+  it('needs at most a fifth of a call per request, and every request is billed', async () => {
     const model = newModel();
     const node = await network().add(model, short);
     const customer = await Customer.withCredit(usd(5));
@@ -63,25 +64,25 @@ describe('a busy key', () => {
       expect(record).toMatchObject({ state: 'posted', ending: 'finished', chargeNanoUsd: COST });
     expect(await customer.balance()).toMatchObject({ heldNanoUsd: 0, availableNanoUsd: usd(5) - 150 * COST });
     const tickets = node.asked.map(({ claims }) => claims.ticket ?? null);
-    expect(tickets.filter((ticket) => readTicket(ticket) !== null).length).toBeGreaterThan(130);
+    expect(tickets.filter((ticket) => parseTicket(ticket) !== null).length).toBeGreaterThan(130);
   });
 
-  it('pays nothing for what no node gave it', async () => {
+  it('pays nothing for requests that no node served', async () => {
     const model = newModel();
     await network().add(model, short);
     const customer = await Customer.withCredit(usd(5));
     await ask(customer, model, 20);
-    const gone = newModel();
+    const unserved = newModel();
     const spent = usd(5) - 20 * COST;
     for (let i = 0; i < 12; i++) {
-      const { response, settled } = await customer.send({ model: gone }, { using });
+      const { response, settled } = await customer.send({ model: unserved }, { using });
       expect(response.status).toBe(503);
       await settled();
     }
     expect(await customer.balance()).toMatchObject({ heldNanoUsd: 0, availableNanoUsd: spent });
   });
 
-  it('asks with an Idempotency-Key by itself', async () => {
+  it('uses no lease for requests with an Idempotency-Key', async () => {
     const model = newModel();
     await network().add(model, short);
     const customer = await Customer.withCredit(usd(5));
@@ -96,7 +97,7 @@ describe('a busy key', () => {
     expect(await customer.balance()).toMatchObject({ availableNanoUsd: usd(5) - 15 * COST });
   });
 
-  it('is refused by no limit that it keeps, and by each that it does not', async () => {
+  it('is refused exactly those requests that exceed its limit', async () => {
     const model = newModel();
     await network().add(model, short);
     const customer = await Customer.withCredit(usd(5), { requestsPerMinute: 40 });
@@ -126,11 +127,11 @@ describe('a busy key', () => {
     expect(availableNanoUsd).toBe(credit - charged);
   }, 60_000);
 
-  it('has slack for as many as run: when they end, as many may come at once', async () => {
+  it('has slack for as many requests as are running, so that as many may start at once', async () => {
     const model = newModel();
     const node = await network().add(model, short);
     const customer = await Customer.withCredit(usd(50), WIDE);
-    // a lease has an eighth of what is left, at the most
+    // a lease gets at most an eighth of what is left of the limits
     const { requestsPerMinute, concurrency } = WIDE;
     const widened = 'update account set requests_per_minute = ?, concurrency = ? where id = ?';
     await env.DB.prepare(widened).bind(requestsPerMinute, concurrency, customer.accountId).run();
@@ -138,7 +139,7 @@ describe('a busy key', () => {
     node.script = endless(10);
     const running: Awaited<ReturnType<Customer['send']>>[] = [];
     const begin = () => customer.send({ model, stream: true, max_tokens: 4_000 }, { using: patient });
-    // one by one, so that their pace asks for less
+    // one by one, so that their pace alone requires less slack
     for (let i = 0; i < AT_ONCE; i++) {
       running.push(await begin());
       await wait(SLOWLY_MS);
@@ -151,7 +152,7 @@ describe('a busy key', () => {
     await Promise.all(running.map(({ settled }) => settled()));
   }, 30_000);
 
-  it('of an account with no credit to set aside has no lease after the other', async () => {
+  it('of an account without credit does not open one lease after the other', async () => {
     const model = newModel();
     await network().add(model, short);
     const customers = await Promise.all([1, 2].map(() => Customer.withCredit(nanoUsd(1))));

@@ -1,45 +1,45 @@
-/** When the events of a node's answer are handed on: at an engine's pace at once, faster ones together. */
+/** Delivery of the events of a node's answer: at once at an engine's pace, together when they arrive faster. */
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import type { NodeView } from '../../../worker/domain/node.ts';
 import { NodeStream } from '../../../worker/gateway/node/stream.ts';
 import { DONE, FakeNode, frame, said, usageOf, wait } from '../fake-node.ts';
 import { newModel } from './client.ts';
 
-/** Rings when the test says so, and never by itself. */
-class HeldAlarm {
+/** A deadline that fires when the test says so, and never by itself. */
+class ManualDeadline {
   dueMs = 0;
   isSet = false;
-  ring = () => {};
-  set(dueMs: number, ring: () => void) {
+  onDue = () => {};
+  set(dueMs: number, onDue: () => void) {
     this.dueMs = dueMs;
     this.isSet = true;
-    this.ring = ring;
+    this.onDue = onDue;
   }
   clear() {
     this.isSet = false;
-    this.ring = () => {};
+    this.onDue = () => {};
   }
 }
 
 let node: NodeView;
-let alarm: HeldAlarm;
-let isHungUp: boolean;
+let deadline: ManualDeadline;
+let isClosed: boolean;
 let answer: ReadableStreamDefaultController<Uint8Array>;
-let reading: NodeStream;
+let nodeStream: NodeStream;
 beforeEach(async () => {
   node = await new FakeNode(newModel(), []).report();
   vi.useFakeTimers({ toFake: ['Date'], now: Date.now() });
-  alarm = new HeldAlarm();
+  deadline = new ManualDeadline();
   const body = new ReadableStream<Uint8Array>({
     start(controller) {
       answer = controller;
     },
     cancel() {
-      isHungUp = true;
+      isClosed = true;
     },
   });
-  isHungUp = false;
-  reading = read(body);
+  isClosed = false;
+  nodeStream = read(body);
 });
 afterEach(() => {
   vi.useRealTimers();
@@ -47,53 +47,53 @@ afterEach(() => {
 });
 
 const read = (body: ReadableStream<Uint8Array>) =>
-  new NodeStream(node, body, { headers: async () => ({}), idleDeadlineMs: 1_000, alarm });
+  new NodeStream(node, body, { headers: async () => ({}), idleDeadlineMs: 1_000, deadline });
 const passTime = (ms: number) => vi.setSystemTime(Date.now() + ms);
 const write = (text: string) => answer.enqueue(new TextEncoder().encode(text));
-const say = (content: string) => write(frame(said(content, usageOf(1, 1))));
+const writeText = (content: string) => write(frame(said(content, usageOf(1, 1))));
 
-/** All that is handed on together. */
-async function together(): Promise<string> {
-  const event = await reading.next();
+/** The text that is delivered together. */
+async function nextText(): Promise<string> {
+  const event = await nodeStream.next();
   if (event.kind !== 'chunk') return event.kind;
-  return reading
+  return nodeStream
     .withReady(event.chunk)
     .map(({ choices }) => choices[0]!.delta.content)
     .join('');
 }
 
-/** @returns whether it still waits after what has come has had its turn */
+/** Tells whether a promise is still pending after everything that arrived has been processed. */
 async function isWaiting(promise: Promise<unknown>): Promise<boolean> {
   return (await Promise.race([promise, wait(20).then(() => 'waiting')])) === 'waiting';
 }
 
-async function begun(): Promise<void> {
-  say('a');
-  expect(await together()).toBe('a');
+async function deliverFirst(): Promise<void> {
+  writeText('a');
+  expect(await nextText()).toBe('a');
 }
 
-it('what comes at the pace of an engine waits for nothing, the first token least of all', async () => {
+it('chunks at the pace of an engine are delivered at once, the first token above all', async () => {
   write(frame({ choices: [], usage: usageOf(1, 0) }));
-  expect((await reading.next()).kind).toBe('chunk');
-  await begun();
+  expect((await nodeStream.next()).kind).toBe('chunk');
+  await deliverFirst();
   for (const content of ['b', 'c', 'd']) {
     passTime(5);
-    say(content);
-    expect(await together()).toBe(content);
+    writeText(content);
+    expect(await nextText()).toBe(content);
   }
 });
 
-it('what comes faster is handed on together, after five milliseconds at the latest', async () => {
-  await begun();
-  const next = together();
-  say('b');
+it('faster chunks are delivered together, after five milliseconds at the latest', async () => {
+  await deliverFirst();
+  const next = nextText();
+  writeText('b');
   expect(await isWaiting(next)).toBe(true);
-  say('c');
+  writeText('c');
   passTime(4);
-  say('d');
+  writeText('d');
   expect(await isWaiting(next)).toBe(true);
-  expect(alarm.dueMs).toBe(Date.now() + 1);
-  alarm.ring();
+  expect(deadline.dueMs).toBe(Date.now() + 1);
+  deadline.onDue();
   expect(await next).toBe('bcd');
 });
 
@@ -102,53 +102,53 @@ it.each([
   ['broken', () => answer.close()],
   ['broken', () => answer.error(new Error('reset'))],
   ['broken', () => write('data: {}\n\n')],
-])('%s: nothing more will come, so nobody waits for more', async (kind, over) => {
-  await begun();
-  say('b');
-  say('c');
-  const next = together();
+])('%s: chunks before the end are delivered without a wait', async (kind, end) => {
+  await deliverFirst();
+  writeText('b');
+  writeText('c');
+  const next = nextText();
   expect(await isWaiting(next)).toBe(true);
-  over();
+  end();
   expect(await next).toBe('bc');
-  expect(await together()).toBe(kind);
-  expect(await together()).toBe(kind);
+  expect(await nextText()).toBe(kind);
+  expect(await nextText()).toBe(kind);
 });
 
-it('a clock that was set back makes nobody wait', async () => {
-  await begun();
+it('a clock that was set back delays nothing', async () => {
+  await deliverFirst();
   passTime(-3_600_000);
-  say('b');
-  expect(await together()).toBe('b');
+  writeText('b');
+  expect(await nextText()).toBe('b');
 });
 
-it('silence is only where somebody listens', async () => {
-  await begun();
-  // of the deadline before: its reader is slow
-  alarm.ring();
+it('the idle deadline counts only while a read is pending', async () => {
+  await deliverFirst();
+  // the deadline of the previous read fires while the client is slow
+  deadline.onDue();
   passTime(10_000);
-  say('b');
-  expect(await together()).toBe('b');
-  const next = reading.next();
+  writeText('b');
+  expect(await nextText()).toBe('b');
+  const next = nodeStream.next();
   expect(await isWaiting(next)).toBe(true);
-  alarm.ring();
+  deadline.onDue();
   expect(await next).toEqual({ kind: 'broken', why: 'nothing for too long' });
 });
 
-it('bytes that come after the wait for them is over are not lost', async () => {
-  await begun();
-  say('b');
-  const next = together();
+it('bytes that arrive after the wait for them has ended are not lost', async () => {
+  await deliverFirst();
+  writeText('b');
+  const next = nextText();
   expect(await isWaiting(next)).toBe(true);
-  alarm.ring();
+  deadline.onDue();
   expect(await next).toBe('b');
-  // to the read that the wait left behind
-  say('c');
+  // these bytes resolve the read that is still pending from that wait
+  writeText('c');
   await wait(20);
   passTime(5);
-  expect(await together()).toBe('c');
+  expect(await nextText()).toBe('c');
 });
 
-it('a node that floods is still handed on, and stopped when it was asked to', async () => {
+it('chunks of a node that floods are still delivered, and it is cut off when asked to stop', async () => {
   const flood = frame(said('x', usageOf(1, 1))).repeat(100);
   let pulls = 0;
   const endless = new ReadableStream<Uint8Array>({
@@ -157,35 +157,33 @@ it('a node that floods is still handed on, and stopped when it was asked to', as
       controller.enqueue(new TextEncoder().encode(flood));
     },
   });
-  reading = read(endless);
-  expect(await together()).toHaveLength(100);
-  expect(await together()).toHaveLength(500);
+  nodeStream = read(endless);
+  expect(await nextText()).toHaveLength(100);
+  expect(await nextText()).toHaveLength(500);
   expect(pulls).toBeLessThan(10);
   vi.spyOn(globalThis, 'fetch').mockResolvedValue(new Response(null, { status: 204 }));
-  await reading.askToStop();
+  await nodeStream.askToStop();
   passTime(10_000);
-  expect(await together()).toBe('broken');
+  expect(await nextText()).toBe('broken');
 });
 
-it('after the end it reads on until the body is over', async () => {
-  await begun();
+it('after the end event it reads the body to its end', async () => {
+  await deliverFirst();
   write(DONE);
-  expect(await together()).toBe('end');
-  expect(alarm.isSet).toBe(true);
+  expect(await nextText()).toBe('end');
+  expect(deadline.isSet).toBe(true);
   answer.close();
-  await wait(20);
-  expect([alarm.isSet, isHungUp]).toEqual([false, false]);
+  await vi.waitFor(() => expect([deadline.isSet, isClosed]).toEqual([false, false]));
 });
 
 it.each([
-  ['more', () => say('b')],
-  ['nothing', () => alarm.ring()],
-])('after the end it hangs up on who says %s', async (_, then) => {
-  await begun();
+  ['more', () => writeText('b')],
+  ['nothing', () => deadline.onDue()],
+])('after the end event it closes the connection to a node that sends %s', async (_, act) => {
+  await deliverFirst();
   write(DONE);
-  expect(await together()).toBe('end');
-  then();
-  await wait(20);
-  expect([alarm.isSet, isHungUp]).toEqual([false, true]);
-  expect(await together()).toBe('end');
+  expect(await nextText()).toBe('end');
+  act();
+  await vi.waitFor(() => expect([deadline.isSet, isClosed]).toEqual([false, true]));
+  expect(await nextText()).toBe('end');
 });

@@ -1,31 +1,32 @@
+/** Keep-alive chunks of an answer, by a fake clock. */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Deadlines } from '../../../worker/gateway/node/deadlines.ts';
 import type { ClientChunk } from '../../../worker/gateway/stream/client-chunk.ts';
-import { keptAlive } from '../../../worker/gateway/stream/keep-alive.ts';
+import { withKeepAlive } from '../../../worker/gateway/stream/keep-alive.ts';
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 
 const text = (value: string): ClientChunk => ({ kind: 'text', text: value, last: false });
 
-/** A source that says each text after so many ms of its own silence, then ends or throws. */
-async function* said(
-  steps: readonly [waitMs: number, said: string | Error][],
+/** A source that yields each text after a delay of its own, then ends; an Error is thrown instead. */
+async function* source(
+  steps: readonly [waitMs: number, result: string | Error][],
 ): AsyncGenerator<ClientChunk, void> {
-  for (const [waitMs, said] of steps) {
+  for (const [waitMs, result] of steps) {
     await new Promise((resolve) => setTimeout(resolve, waitMs));
-    if (said instanceof Error) throw said;
-    yield text(said);
+    if (result instanceof Error) throw result;
+    yield text(result);
   }
 }
 
-/** What comes of it and when, for a reader that is always ready. */
-async function timeline(source: AsyncGenerator<ClientChunk, void>): Promise<string[]> {
+/** The chunks with their times, for a reader that is always ready. */
+async function timeline(chunks: AsyncGenerator<ClientChunk, void>): Promise<string[]> {
   const startMs = Date.now();
   const seen: string[] = [];
   const read = async () => {
-    for await (const piece of keptAlive(source, new Deadlines().alarm())) {
-      seen.push(`${Date.now() - startMs} ${piece.kind === 'text' ? piece.text : piece.kind}`);
+    for await (const chunk of withKeepAlive(chunks, new Deadlines().newDeadline())) {
+      seen.push(`${Date.now() - startMs} ${chunk.kind === 'text' ? chunk.text : chunk.kind}`);
     }
     seen.push(`${Date.now() - startMs} end`);
   };
@@ -35,9 +36,9 @@ async function timeline(source: AsyncGenerator<ClientChunk, void>): Promise<stri
   return seen;
 }
 
-describe('an answer that lets itself be waited for', () => {
-  it('is silent for five seconds, then says so each second', async () => {
-    expect(await timeline(said([[8_500, 'a']]))).toEqual([
+describe('an answer that is slow', () => {
+  it('sends nothing for five seconds, then a keep-alive each second', async () => {
+    expect(await timeline(source([[8_500, 'a']]))).toEqual([
       '5000 blank',
       '6000 blank',
       '7000 blank',
@@ -47,16 +48,16 @@ describe('an answer that lets itself be waited for', () => {
     ]);
   });
 
-  it('says nothing more than itself when it comes within the grace', async () => {
-    expect(await timeline(said([[4_999, 'a']]))).toEqual(['4999 a', '4999 end']);
+  it('gets no keep-alive when it arrives within the grace period', async () => {
+    expect(await timeline(source([[4_999, 'a']]))).toEqual(['4999 a', '4999 end']);
   });
 
-  it('is interrupted only where it pauses for longer than a second', async () => {
+  it('gets keep-alives only where it pauses for longer than a second', async () => {
     const steady: [number, string][] = Array.from({ length: 10 }, (_, i) => [900, `${i}`]);
-    expect((await timeline(said(steady))).filter((line) => line.endsWith('blank'))).toEqual([]);
+    expect((await timeline(source(steady))).filter((line) => line.endsWith('blank'))).toEqual([]);
     expect(
       await timeline(
-        said([
+        source([
           [100, 'a'],
           [7_000, 'b'],
           [100, 'c'],
@@ -65,29 +66,29 @@ describe('an answer that lets itself be waited for', () => {
     ).toEqual(['100 a', '6000 blank', '7000 blank', '7100 b', '7200 c', '7200 end']);
   });
 
-  it('fails as it would have failed', async () => {
-    expect(await timeline(said([[5_500, new Error('lost')]]))).toEqual(['5000 blank', 'Error: lost']);
+  it('fails with its own error', async () => {
+    expect(await timeline(source([[5_500, new Error('lost')]]))).toEqual(['5000 blank', 'Error: lost']);
   });
 
   it.each([
-    ['ends', said([[1, 'a']])],
-    ['fails', said([[1, new Error('lost')]])],
-  ])('leaves no timer behind when it %s', async (_, source) => {
+    ['ends', source([[1, 'a']])],
+    ['fails', source([[1, new Error('lost')]])],
+  ])('leaves no timer behind when it %s', async (_, chunks) => {
     const reading = (async () => {
-      for await (const _ of keptAlive(source, new Deadlines().alarm()));
+      for await (const _ of withKeepAlive(chunks, new Deadlines().newDeadline()));
     })().catch(() => undefined);
     await vi.advanceTimersByTimeAsync(2);
     await reading;
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it('does not pile up words for a reader who is away', async () => {
-    const pieces = keptAlive(said([[20_000, 'a']]), new Deadlines().alarm());
-    const first = pieces.next();
+  it('does not queue up keep-alives for a reader that is away', async () => {
+    const chunks = withKeepAlive(source([[20_000, 'a']]), new Deadlines().newDeadline());
+    const first = chunks.next();
     await vi.advanceTimersByTimeAsync(5_000);
     expect((await first).value).toEqual({ kind: 'blank' });
     await vi.advanceTimersByTimeAsync(60_000);
-    expect((await pieces.next()).value).toEqual(text('a'));
-    expect((await pieces.next()).done).toBe(true);
+    expect((await chunks.next()).value).toEqual(text('a'));
+    expect((await chunks.next()).done).toBe(true);
   });
 });
