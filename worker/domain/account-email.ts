@@ -1,14 +1,17 @@
-/** Letters to one person about what they, or somebody of their team, just did. Notices of an account are domain/notice.ts. */
+/**
+ * E-mails to one person about something that they, or a member of their team, just did. E-mails about an account's
+ * balance and limits are notices (notice.ts).
+ */
 import type { NanoUsd } from './money.ts';
 
 export type AccountEmail =
-  /** shows that the address is theirs */
+  /** The link proves that the address belongs to the person. */
   | { kind: 'verify'; url: string }
-  /** signs in whoever opens it, once */
+  /** The link signs in whoever opens it, and works once. */
   | { kind: 'sign_in'; url: string }
   | { kind: 'reset'; url: string }
   | { kind: 'invitation'; url: string; role: string; accountName: string; invitedBy: string }
-  /** somebody changed how this person signs in: they are told, in case it was not them */
+  /** The way this person signs in was changed. They are told in case the change was not theirs. */
   | { kind: 'sign_in_changed'; what: 'password' | 'second_factor_on' | 'second_factor_off'; url: string }
   | { kind: 'receipt'; url: string; invoice: string; amountNanoUsd: NanoUsd };
 

@@ -1,16 +1,16 @@
-/** What a Wallet watches for its account while money moves: levels of the balance, and shares of the caps. */
+/** Alert thresholds: the balance levels and the percentages of caps that a Wallet checks whenever money moves. */
 import { type NanoUsd, usd } from './money.ts';
 
 export interface AlertThresholds {
-  /** give notice when the ledger balance falls below; null: never */
+  /** A notice is sent when the ledger balance falls below this; null: never. */
   readonly lowBalanceNanoUsd: NanoUsd | null;
-  /** ask for a recharge when the ledger balance falls below; null: never */
+  /** A recharge is requested when the ledger balance falls below this; null: never. */
   readonly rechargeBelowNanoUsd: NanoUsd | null;
-  /** give notice when so much of a cap is posted, in percent */
+  /** A notice is sent when spend reaches each of these percentages of a cap. */
   readonly capPercents: readonly number[];
 }
 
-/** Until somebody chooses: the last dollar, and the usual steps of a cap. */
+/** The thresholds of an account that has not chosen any: the last dollar, and the customary steps of a cap. */
 export const DEFAULT_ALERT_THRESHOLDS: AlertThresholds = {
   lowBalanceNanoUsd: usd(1),
   rechargeBelowNanoUsd: null,

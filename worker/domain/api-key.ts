@@ -1,45 +1,45 @@
 /**
- * API keys: `sk-tg-` + 40 base62 characters of chance + 6 of checksum. A typo is refused without a look-up,
- * and secret scanners can tell a leaked key from noise. Only a keyed hash is stored.
+ * API keys: `sk-tg-`, 40 random base62 characters, and 6 characters of checksum. The checksum lets the edge refuse a
+ * typo without a look-up, and lets secret scanners tell a leaked key from noise. Only a keyed hash is stored.
  */
 
 const PREFIX = 'sk-tg-';
 const BASE62 = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
-const CHANCE_LENGTH = 40;
+const RANDOM_LENGTH = 40;
 const CHECKSUM_LENGTH = 6;
-const SHAPE = new RegExp(`^${PREFIX}[0-9A-Za-z]{${CHANCE_LENGTH + CHECKSUM_LENGTH}}$`);
+const SHAPE = new RegExp(`^${PREFIX}[0-9A-Za-z]{${RANDOM_LENGTH + CHECKSUM_LENGTH}}$`);
 
-/** A new key from the runtime's random source. */
+/** Makes a key from the runtime's cryptographic random source. */
 export function newApiKey(): string {
-  let chance = '';
-  while (chance.length < CHANCE_LENGTH) {
-    // 248 = 4 × 62: bytes above it would make the first characters of the alphabet likelier
+  let random = '';
+  while (random.length < RANDOM_LENGTH) {
+    // 248 is 4 × 62: larger bytes are dropped, as they would make the first characters of the alphabet more likely.
     for (const byte of crypto.getRandomValues(new Uint8Array(64))) {
-      if (byte < 248 && chance.length < CHANCE_LENGTH) chance += BASE62[byte % 62];
+      if (byte < 248 && random.length < RANDOM_LENGTH) random += BASE62[byte % 62];
     }
   }
-  return PREFIX + chance + checksum(chance);
+  return PREFIX + random + checksum(random);
 }
 
-/** Whether `text` has the shape and checksum of a key. Says nothing of whether the key exists. */
+/** Whether `text` has the shape and checksum of a key; the key need not exist. */
 export function isWellFormedApiKey(text: string): boolean {
   if (!SHAPE.test(text)) return false;
-  const chance = text.slice(PREFIX.length, PREFIX.length + CHANCE_LENGTH);
-  return checksum(chance) === text.slice(-CHECKSUM_LENGTH);
+  const random = text.slice(PREFIX.length, PREFIX.length + RANDOM_LENGTH);
+  return checksum(random) === text.slice(-CHECKSUM_LENGTH);
 }
 
-/** What is shown of a key after its first and only showing. */
+/** A key as it is displayed after its creation, when it was shown in full for the only time. */
 export function maskedApiKey(lastFour: string): string {
   return `${PREFIX}…${lastFour}`;
 }
 
-/** HMAC-SHA-256 under the pepper, base64url: what the database holds. */
+/** HMAC-SHA-256 of the key under the pepper, base64url. The database holds only this hash. */
 export async function hashApiKey(key: string, pepper: CryptoKey): Promise<string> {
   const digest = new Uint8Array(await crypto.subtle.sign('HMAC', pepper, new TextEncoder().encode(key)));
   return btoa(String.fromCharCode(...digest)).replace(/[+/=]/g, (c) => ({ '+': '-', '/': '_' })[c] ?? '');
 }
 
-/** CRC-32 (IEEE) in base62, as GitHub does for its tokens. */
+/** CRC-32 (IEEE) in six base62 digits, as in GitHub's tokens. */
 function checksum(text: string): string {
   let crc = 0xffffffff;
   for (let i = 0; i < text.length; i++) {

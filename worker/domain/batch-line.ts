@@ -1,25 +1,31 @@
-/** A line of a batch's input: `{"custom_id", "method": "POST", "url", "body"}`, as OpenAI has it, or what is wrong. */
+/**
+ * Parses one line of a batch's input: `{"custom_id", "method": "POST", "url", "body"}`, the format of OpenAI's Batch
+ * API.
+ */
 import * as z from 'zod';
 import { fieldMessage } from './field-message.ts';
 
-/** OpenAI's bound. The whole is one Durable Object's work, and a list of this many is made in a second. */
+/**
+ * The most lines of a batch. It is OpenAI's limit; one Durable Object handles the whole batch and lists this many in a
+ * second.
+ */
 export const LINES_MAX = 50_000;
 
 export interface BatchFault {
   readonly code: string;
   readonly message: string;
   readonly param: string | null;
-  /** in the input, from 1 */
+  /** Line number in the input, from 1; null: the fault is of the whole file. */
   readonly line: number | null;
 }
 
 export interface BatchLine {
-  /** the customer's own: what finds the answer again */
+  /** The customer's own id, by which they find the answer in the output. */
   readonly customId: string;
   readonly body: Record<string, unknown>;
 }
 
-/** `customId` of a line with a fault is what could be made out of it. */
+/** A parsed line. With a fault, `customId` is null when it could not be read either. */
 export type ParsedLine =
   | { ok: true; line: BatchLine }
   | { ok: false; customId: string | null; fault: BatchFault };
@@ -33,7 +39,12 @@ const Line = z.object({
   body: z.record(z.string(), z.unknown()),
 });
 
-/** @param bytes UTF-8 of one line without its end. @param number in the input, from 1 */
+/**
+ * Parses a line and checks that it fits the batch.
+ * @param bytes UTF-8 of one line without its line end
+ * @param number line number in the input, from 1
+ * @param endpoint URL path that the batch was created for; every line must name it
+ */
 export function parseLine(bytes: Uint8Array, number: number, endpoint: string): ParsedLine {
   const fault = (code: string, message: string, param: string | null = null) => ({
     code,
@@ -47,15 +58,15 @@ export function parseLine(bytes: Uint8Array, number: number, endpoint: string): 
   } catch {
     return { ok: false, customId: null, fault: fault('invalid_json', 'The line is not valid UTF-8 JSON.') };
   }
-  const read = Line.safeParse(json);
-  if (!read.success) {
-    const { path, message } = read.error.issues[0]!;
+  const parsed = Line.safeParse(json);
+  if (!parsed.success) {
+    const { path, message } = parsed.error.issues[0]!;
     const param = path.join('.') || null;
     const text = param === null ? 'The line must be a JSON object.' : fieldMessage(param, message);
     const customId = CustomId.safeParse((json as { custom_id?: unknown } | null)?.custom_id).data ?? null;
     return { ok: false, customId, fault: fault('invalid_line', text, param) };
   }
-  const { custom_id: customId, url, body } = read.data;
+  const { custom_id: customId, url, body } = parsed.data;
   if (url !== endpoint) {
     const message = `\`url\` must be ${endpoint}, the batch’s endpoint.`;
     return { ok: false, customId, fault: fault('mismatched_url', message, 'url') };

@@ -1,33 +1,38 @@
-/** What is said to a batch's Durable Object, and what it knows of the whole. */
+/** The interface of a batch's Durable Object, and the totals that it keeps. */
 import { type NanoUsd, nanoUsd } from './money.ts';
 import { addUsage, NO_USAGE, type Usage } from './usage.ts';
 
-/** Everything it was made with. */
-export interface BatchOrder {
+/** Everything that a batch is created with. */
+export interface BatchSpec {
   readonly batchId: string;
   readonly accountId: string;
-  /** whose models, caps and life count */
+  /** The API key whose model list, caps and expiry apply to every line. */
   readonly keyId: string;
   readonly endpoint: string;
   readonly input: { readonly fileId: string; readonly parts: number };
   readonly outputFileId: string;
   readonly errorFileId: string;
-  /** what has not begun by then is not done */
+  /** Lines that have not begun by then are not run. */
   readonly expiresAtMs: number;
 }
 
-/** Why no line is begun although some wait. */
-export type PausedBy =
+/** Why no line is started although some are waiting. */
+export type PauseReason =
   | 'insufficient_balance'
   | 'key_cap_reached'
   | 'account_cap_reached'
-  /** an operator stopped the account; lines that run end */
+  /** An operator suspended the account; lines already running are finished. */
   | 'account_suspended'
-  /** all nodes have enough to do with those who wait for their answer */
+  /** Every node is busy with interactive requests. */
   | 'no_idle_capacity';
 
-/** Why lines were left undone. */
-export type CutBy = 'batch_expired' | 'batch_cancelled' | 'key_revoked' | 'empty_file' | 'too_many_lines';
+/** Why lines were never run. */
+export type StopReason =
+  | 'batch_expired'
+  | 'batch_cancelled'
+  | 'key_revoked'
+  | 'empty_file'
+  | 'too_many_lines';
 
 /** Sums over the lines that have ended. */
 export interface BatchTotals {
@@ -37,10 +42,10 @@ export interface BatchTotals {
   readonly chargeNanoUsd: NanoUsd;
 }
 
-/** One per batch, by batch id. Both calls are safe to repeat. */
+/** A batch's Durable Object, named by its batch id. Both calls are safe to repeat. */
 export interface BatchApi {
-  begin(order: BatchOrder): Promise<void>;
-  /** Begins no further line; those that run are finished, and paid for. */
+  begin(order: BatchSpec): Promise<void>;
+  /** Starts no further line; running lines are finished and billed. */
   cancel(): Promise<void>;
 }
 
@@ -51,11 +56,11 @@ export const NO_TOTALS: BatchTotals = {
   chargeNanoUsd: nanoUsd(0),
 };
 
-export function addTotals(totals: BatchTotals, more: Partial<BatchTotals>): BatchTotals {
+export function addTotals(totals: BatchTotals, delta: Partial<BatchTotals>): BatchTotals {
   return {
-    completed: totals.completed + (more.completed ?? 0),
-    failed: totals.failed + (more.failed ?? 0),
-    usage: addUsage(totals.usage, more.usage ?? NO_USAGE),
-    chargeNanoUsd: nanoUsd(totals.chargeNanoUsd + (more.chargeNanoUsd ?? 0)),
+    completed: totals.completed + (delta.completed ?? 0),
+    failed: totals.failed + (delta.failed ?? 0),
+    usage: addUsage(totals.usage, delta.usage ?? NO_USAGE),
+    chargeNanoUsd: nanoUsd(totals.chargeNanoUsd + (delta.chargeNanoUsd ?? 0)),
   };
 }

@@ -1,28 +1,29 @@
-/** The arithmetic of a charge: a line a kind of token, and their sum. What the API answers and the pages show. */
+/** The arithmetic of a charge as the API and the portal show it: one line for each kind of token, and their sum. */
 import { type NanoUsd, nanoUsd } from './money.ts';
 import { chargeFor, type Price } from './pricing.ts';
 import type { Usage } from './usage.ts';
 
 export interface BillLine {
-  /** reasoning is billed as output, so both are one line */
+  /** Reasoning tokens are billed as output, so both share one line. */
   readonly kind: 'cached' | 'uncached' | 'output';
   readonly tokens: number;
-  readonly eachNanoUsd: NanoUsd;
+  readonly perTokenNanoUsd: NanoUsd;
   readonly amountNanoUsd: NanoUsd;
 }
 
 export interface Bill {
   readonly lines: readonly BillLine[];
-  /** of the lines; the charge of the request, or `drift` would have been raised */
+  /** Sum of the lines. It equals the request's charge; a difference raises a `price` drift (reconciliation.ts). */
   readonly sumNanoUsd: NanoUsd;
 }
 
+/** Recomputes the bill of a request from its usage and the price it was charged at. */
 export function billOf(usage: Usage, price: Price): Bill {
-  const line = (kind: BillLine['kind'], tokens: number, each: number): BillLine => ({
+  const line = (kind: BillLine['kind'], tokens: number, perToken: number): BillLine => ({
     kind,
     tokens,
-    eachNanoUsd: nanoUsd(each),
-    amountNanoUsd: nanoUsd(tokens * each),
+    perTokenNanoUsd: nanoUsd(perToken),
+    amountNanoUsd: nanoUsd(tokens * perToken),
   });
   return {
     lines: [

@@ -1,91 +1,95 @@
 /**
- * The canary: a known prompt, asked twice of a node before any customer is sent there. What is asked, which answers
- * will do, which receipts agree with them, and when a node that failed is tried again.
+ * The canary: a known prompt that is sent to a node twice before any customer's request is. This file holds the request,
+ * the checks on the answers and on the node's receipt, and the schedule of further attempts after a failure.
  */
 import type { GenerateRequest, NODE_ERROR_CODES, Receipt } from '../../gpu-pool/protocol/schemas.ts';
 import { promptTokenBounds } from './hold.ts';
 import { newId } from './ids.ts';
 import { fromNodeUsage, type Usage } from './usage.ts';
 
-/** `sub` of its request tokens, where a customer's has the account: no Wallet is ever called by this name. */
+/** The account id in a canary's request claims. It names no account, so no Wallet is ever called for it. */
 export const CANARY_SUBJECT = 'canary';
 
 export type CanaryFault =
   | 'unreachable'
-  /** a redirect, or a refusal that is not in the agent's words */
+  /** The answer was a redirect, or an error that is not in the agent's format. */
   | 'not_an_agent'
   | `refused_${(typeof NODE_ERROR_CODES)[number]}`
   | 'first_token_late'
-  /** no [DONE]: cut, silent, endless, or outside the protocol */
+  /** The stream ended without [DONE], stalled, did not end, or broke the protocol. */
   | 'broken_off'
-  /** more or fewer tokens than this prompt can have */
+  /** The prompt token count is outside what this prompt can have. */
   | 'prompt_tokens'
-  /** the same prompt counted in two ways */
+  /** The two answers counted the same prompt differently. */
   | 'prompt_differs'
-  /** the second answer found nothing of the first in the prefix cache, or did not say so */
+  /** The second answer reported no cached tokens, although the first had just filled the prefix cache. */
   | 'nothing_cached'
   | 'no_reasoning'
-  /** none at all, more than asked for, or more reasoning than answer and reasoning together */
+  /** No completion tokens, more than max_tokens, or more reasoning tokens than completion tokens. */
   | 'completion_tokens'
   | 'receipt_differs'
   | 'receipt_missing'
-  /** the edge ended in the middle of it */
+  /** The edge's isolate ended during the attempt. */
   | 'interrupted'
   | 'engine_changed'
-  /** the operator had other plans */
+  /** The operator changed the node's state during the attempt. */
   | 'withdrawn';
 
-/** One try: two requests, of which the second counts. */
-export interface CanaryTry {
-  /** of the second request */
+/** One attempt: two requests, of which the second is judged. */
+export interface CanaryAttempt {
+  /** Id of the second request. */
   readonly requestId: string;
   readonly nodeId: string;
   readonly atMs: number;
-  /** what the edge counted; null where no whole answer came */
+  /** Usage as the edge counted it; null: no complete answer came. */
   readonly usage: Usage | null;
   readonly fault: CanaryFault | null;
-  /** when the receipt said the same */
+  /** When a matching receipt arrived; null: not yet. */
   readonly passedAtMs: number | null;
 }
 
-/** Neither failed nor passed: it is being asked, or its receipt is waited for. */
-export function isOpen({ fault, passedAtMs }: Pick<CanaryTry, 'fault' | 'passedAtMs'>): boolean {
+/** An open attempt has neither failed nor passed: an answer or its receipt is still awaited. */
+export function isOpen({ fault, passedAtMs }: Pick<CanaryAttempt, 'fault' | 'passedAtMs'>): boolean {
   return fault === null && passedAtMs === null;
 }
 
-/** Two whole answers (worker/fleet/canary.ts), and two minutes for the receipt. */
+/**
+ * Longest time that an attempt may stay open: two full answers (worker/fleet/canary.ts), and two minutes for the
+ * receipt.
+ */
 export const OPEN_MS_MAX = 240_000;
 
-/** Why a try that was left open so long has failed; null while it may still end. */
-export function overdueFault(attempt: CanaryTry, nowMs: number): CanaryFault | null {
+/** The fault of an attempt that has been open for too long; null while it may still end. */
+export function overdueFault(attempt: CanaryAttempt, nowMs: number): CanaryFault | null {
   if (!isOpen(attempt) || nowMs - attempt.atMs <= OPEN_MS_MAX) return null;
   return attempt.usage === null ? 'interrupted' : 'receipt_missing';
 }
 
-/** A try as it stands at an instant, whoever has or has not noticed that it is overdue. */
-export function asOf(attempt: CanaryTry, nowMs: number): CanaryTry {
+/** An attempt as of `nowMs`: when it is overdue it has its fault, even if no row says so yet. */
+export function asOf(attempt: CanaryAttempt, nowMs: number): CanaryAttempt {
   return { ...attempt, fault: overdueFault(attempt, nowMs) ?? attempt.fault };
 }
 
+/** Pause after the first failure; it doubles with each further one, up to ten minutes. */
 const BACKOFF_MS = 15_000;
 const BACKOFF_MS_MAX = 600_000;
-/** Tries that decide when the next one is due: with more of them it is no later. */
-export const TRIES_THAT_COUNT = 1 + Math.ceil(Math.log2(BACKOFF_MS_MAX / BACKOFF_MS));
+/** How many attempts to read for the back-off: with this many failures it is at its maximum. */
+export const ATTEMPTS_CONSIDERED = 1 + Math.ceil(Math.log2(BACKOFF_MS_MAX / BACKOFF_MS));
 
 /**
- * When the next try may begin; null while one is open.
- * @param tries of one node, the newest first
- * @param sinceMs when the node got into its state: what failed before does not count
+ * When the next attempt may begin; null while one is open.
+ * @param attempts attempts at one node, newest first
+ * @param sinceMs when the node entered its present state; earlier failures do not count
  */
-export function nextTryAtMs(tries: readonly CanaryTry[], sinceMs: number): number | null {
-  const last = tries[0];
+export function nextAttemptAtMs(attempts: readonly CanaryAttempt[], sinceMs: number): number | null {
+  const last = attempts[0];
   if (last && isOpen(last)) return null;
-  const failed = tries.filter(({ fault, atMs }) => fault !== null && atMs >= sinceMs).length;
+  const failed = attempts.filter(({ fault, atMs }) => fault !== null && atMs >= sinceMs).length;
   if (!last || failed === 0) return sinceMs;
   return last.atMs + Math.min(BACKOFF_MS_MAX, BACKOFF_MS * 2 ** (failed - 1));
 }
 
-/** Longer than two pages of 64 tokens, so that the prefix cache has something to find. */
+/** The prompt is longer than two cache pages of 64 tokens, so that the prefix cache has something to find. */
 const PROMPT = `A canary is a small yellow bird that feels bad air long before a person does. Miners took one along in a
 cage, and as long as it sang they went on with their work. When it fell silent they turned round, climbed back to the
 daylight, and asked later what had been wrong below. Lamps, fans and instruments came in time, each better than the
@@ -96,31 +100,31 @@ those who come after it. What made a canary a good sign, and what made it a bad 
 
 const MESSAGES = [{ role: 'user' as const, content: PROMPT }];
 
-/** Enough tokens to see how they are counted; a slow node makes them in seconds. */
+/** 64 tokens are enough to check the counts, and even a slow node generates them in seconds. */
 export const CANARY_REQUEST: GenerateRequest = {
   messages: MESSAGES,
   max_tokens: 64,
   temperature: 0,
-  // "canary" in ASCII: what it leaves in the prefix cache no customer's salt can find
+  // "canary" in ASCII, padded: no customer has this salt, so the prefix cache entries stay out of customers' reach.
   cache_salt: '63616e61727900000000000000000000',
 };
 
 const PROMPT_BOUNDS = promptTokenBounds(new TextEncoder().encode(PROMPT).length, MESSAGES.length);
 
 export interface CanaryAnswer {
-  /** as its last chunk had it */
+  /** Usage of the last chunk. */
   readonly usage: Usage;
-  /** some of it came as reasoning */
+  /** Some of the output was reasoning. */
   readonly reasoned: boolean;
 }
 
-/** What is wrong with two answers of a node to CANARY_REQUEST; null: nothing that the edge can see. */
-export function answersFault(
+/** The first fault in a node's two answers to CANARY_REQUEST; null: none that the edge can see. */
+export function faultInAnswers(
   [first, second]: readonly [CanaryAnswer, CanaryAnswer],
   model: { readonly reasoning: boolean },
 ): CanaryFault | null {
-  const alone = answerFault(first, model) ?? answerFault(second, model);
-  if (alone !== null) return alone;
+  const ownFault = answerFault(first, model) ?? answerFault(second, model);
+  if (ownFault !== null) return ownFault;
   if (first.usage.promptTokens !== second.usage.promptTokens) return 'prompt_differs';
   return second.usage.cachedTokens > 0 ? null : 'nothing_cached';
 }
@@ -137,7 +141,7 @@ function answerFault(
   return model.reasoning && !reasoned ? 'no_reasoning' : null;
 }
 
-/** Whether both witnesses say the same: the edge, which read the answer, and the node's journal. */
+/** Whether the node's receipt has the same counts as the edge, which read the answer. */
 export function receiptAgrees(usage: Usage, receipt: Pick<Receipt, 'outcome' | 'usage'>): boolean {
   const counted = fromNodeUsage(receipt.usage);
   return (
@@ -146,19 +150,19 @@ export function receiptAgrees(usage: Usage, receipt: Pick<Receipt, 'outcome' | '
   );
 }
 
-/** Ids of a try's two requests: like a request's, but nobody takes them for a customer's. */
+/** Ids of an attempt's two requests: as long as a customer's request id, with a prefix of their own. */
 export function newCanaryIds(nowMs: number): { firstId: string; secondId: string } {
   const suffix = newId('req', nowMs).slice('req'.length);
   return { firstId: `canary_1${suffix}`, secondId: `canary_2${suffix}` };
 }
 
-/** Of which try a request was; null for what was never the id of a canary. */
+/** The attempt (by its second request's id) that a canary request belongs to; null: not a canary's id. */
 export function parseCanaryId(id: string): { secondId: string; isSecond: boolean } | null {
   const parts = /^canary_([12])(_[0-9a-hjkmnp-tv-z]{26})$/.exec(id);
   return parts && { secondId: `canary_2${parts[2]}`, isSecond: parts[1] === '2' };
 }
 
-/** Of a probe of the status page: the same request, after which nothing is decided. */
+/** Id of a status page probe: it sends the canary's request, but decides nothing about the node. */
 export function newProbeId(nowMs: number): string {
   return `probe${newId('req', nowMs).slice('req'.length)}`;
 }

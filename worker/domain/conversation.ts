@@ -1,6 +1,9 @@
-/** Where a conversation's last answer was made. The Wallet is asked anyway, so isolates need not remember it. */
+/**
+ * A conversation's home: the node that generated its last answer and may still have its prompt in the prefix cache. The
+ * Wallet keeps it, since every admission calls the Wallet anyway.
+ */
 export interface ConversationHome {
   readonly nodeId: string;
-  /** of its prompt: what that node may have in its cache, and the next turn begins with */
+  /** Tokens of that answer's prompt: the next turn begins with them, and the node may have them cached. */
   readonly promptTokens: number;
 }

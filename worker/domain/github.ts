@@ -1,8 +1,8 @@
-/** Whom GitHub vouches for: of what it says about a person, what counts here. */
+/** Sign-in with GitHub: which of a profile's e-mail addresses and names are used. */
 import { NAME_LENGTH_MAX, PRINTABLE } from './name.ts';
 
 export interface GithubProfile {
-  /** does not change when the login does */
+  /** Stays the same when the login changes. */
   readonly id: number;
   readonly login: string;
   readonly name: string | null;
@@ -14,17 +14,20 @@ export interface GithubEmail {
   readonly verified: boolean;
 }
 
-/** Stands in for a private address on commits; letters to it arrive nowhere. */
+/** GitHub's stand-in for a private address on commits; e-mail to it is not delivered. */
 const NO_REPLY = /@users\.noreply\.github\.com$/i;
 
-/** The primary address if it is confirmed, else the first that is; null: none is. The public one of a profile proves nothing. */
+/**
+ * The primary address if it is verified, else the first verified one; null: none is. A profile's public address is not
+ * used, since GitHub does not verify it.
+ */
 export function confirmedEmail(emails: readonly GithubEmail[]): string | null {
   const confirmed = emails.filter(({ email, verified }) => verified && !NO_REPLY.test(email));
   return (confirmed.find(({ primary }) => primary) ?? confirmed[0])?.email ?? null;
 }
 
-/** The name on the profile, unless it is none that could be typed here: then the login. */
+/** The profile's name, or the login when that name would not be accepted here. */
 export function nameOf({ name, login }: GithubProfile): string {
-  const typed = name?.trim() ?? '';
-  return typed !== '' && typed.length <= NAME_LENGTH_MAX && PRINTABLE.test(typed) ? typed : login;
+  const trimmed = name?.trim() ?? '';
+  return trimmed !== '' && trimmed.length <= NAME_LENGTH_MAX && PRINTABLE.test(trimmed) ? trimmed : login;
 }

@@ -1,17 +1,17 @@
 /**
- * Ids of grants. A Wallet gives a grant of one id once, so two features that named theirs alike would keep each other's
- * credit from the customer: each has a space of its own, and what people type never leaves theirs.
+ * Ids of grants. A Wallet gives each grant id once, so two features that chose the same id would block each other's
+ * credit. Each feature therefore has its own prefix, which also keeps ids that people type apart from all others.
  */
 
-/** The credit of a new account. */
+/** Id of a new account's trial credit. */
 export const TRIAL_GRANT_ID = 'trial';
 
-/** @param code as it is compared, upper case */
+/** @param code in upper case, as codes are compared */
 export function promoGrantId(code: string): string {
   return `promo/${code}`;
 }
 
-/** @param named by the operator, unique within the account */
-export function operatorGrantId(named: string): string {
-  return `operator/${named}`;
+/** @param name chosen by the operator, unique within the account */
+export function operatorGrantId(name: string): string {
+  return `operator/${name}`;
 }

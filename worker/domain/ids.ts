@@ -1,4 +1,4 @@
-/** Ids: a prefix that says of what, then 26 characters that sort by time (48 bits of ms, 80 of chance). */
+/** Ids: a prefix that names the kind, then 26 characters that sort by time (48 bits of milliseconds, 80 random bits). */
 
 const CROCKFORD = '0123456789abcdefghjkmnpqrstvwxyz';
 
@@ -24,10 +24,10 @@ export type IdPrefix =
 /** @param bytes ten random bytes */
 export function newId(prefix: IdPrefix, nowMs: number, bytes = tenRandomBytes()): string {
   const time = digits(Math.floor(nowMs / 2 ** 20), 6) + digits(nowMs % 2 ** 20, 4);
-  return `${prefix}_${time}${chance(bytes, 0)}${chance(bytes, 5)}`;
+  return `${prefix}_${time}${encodeFiveBytes(bytes, 0)}${encodeFiveBytes(bytes, 5)}`;
 }
 
-/** Asked for by the hundred: a call of the random source costs more than an id. */
+/** Random bytes are drawn for a hundred ids at once: a call of the random source costs more than making an id. */
 let random = new Uint8Array(0);
 let used = 0;
 
@@ -40,8 +40,8 @@ function tenRandomBytes(): Uint8Array {
   return random.subarray(used - 10, used);
 }
 
-/** Five bytes as eight digits: twice twenty bits, because shifts know thirty-two. */
-function chance(bytes: Uint8Array, at: number): string {
+/** Encodes five bytes as eight digits, twenty bits at a time because shifts work on 32 bits. */
+function encodeFiveBytes(bytes: Uint8Array, at: number): string {
   const middle = bytes[at + 2]!;
   const high = (bytes[at]! << 12) | (bytes[at + 1]! << 4) | (middle >> 4);
   const low = ((middle & 15) << 16) | (bytes[at + 3]! << 8) | bytes[at + 4]!;
@@ -54,18 +54,18 @@ function digits(bits: number, count: number): string {
   return text;
 }
 
-/** Whether `text` has the shape of an id of that kind: checked before any look-up. */
+/** Whether `text` has the shape of an id of that kind; it is checked before any look-up. */
 export function isId(prefix: IdPrefix, text: string): boolean {
   return text.length === prefix.length + 27 && new RegExp(`^${prefix}_[0-9a-hjkmnp-tv-z]{26}$`).test(text);
 }
 
-/** When an id was made, by the clock of its maker. @returns NaN for what is no id */
+/** When an id was made (ms), by the clock of the isolate that made it. @returns NaN when `id` is not an id */
 export function timeOfId(id: string): number {
   const time = id.slice(id.indexOf('_') + 1).slice(0, 10);
   return [...time].reduce((ms, char) => ms * 32 + indexOf(char), 0);
 }
 
-/** The least id that can be made at that time: what sorts from it on is as young or younger. */
+/** The smallest id that can be made at `atMs`: ids made then or later sort at or after it. */
 export function firstIdAt(prefix: IdPrefix, atMs: number): string {
   return newId(prefix, Math.max(0, atMs), new Uint8Array(10));
 }

@@ -1,21 +1,22 @@
-/** What is printed on an invoice, whatever draws it. */
+/** Facts and text of an invoice, independent of how it is drawn. */
 import type { NanoUsd } from './money.ts';
 
-/** As it is printed: `TG-000042`. Six digits sort as text for the first million. */
+/** The invoice number as printed: `TG-000042`. Six digits sort correctly as text for the first million. */
 export function invoiceName(number: number): string {
   return `TG-${String(number).padStart(6, '0')}`;
 }
 
-/** What the letters of the standard fonts of PDF can print: Windows-1252, and line ends. */
-const PRINTABLE = /^[\n\x20-\x7e\xa0-\xff€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]*$/;
+/** The characters of PDF's standard fonts: Windows-1252, and line ends. */
+const PDF_PRINTABLE = /^[\n\x20-\x7e\xa0-\xff€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]*$/;
 
 export function isPrintable(text: string): boolean {
-  return PRINTABLE.test(text);
+  return PDF_PRINTABLE.test(text);
 }
 
 /**
- * Text that came from before or from elsewhere: what cannot be printed is a question mark, not a failed invoice. Spaces
- * of other widths, like the one between the thousands of French, are printed as one that does not break.
+ * Makes text printable that was never checked with `isPrintable`, such as old or imported text: characters that cannot be
+ * printed become question marks, so the invoice does not fail. Spaces of other widths, like the narrow one between
+ * thousands in French, become no-break spaces.
  */
 export function printable(text: string): string {
   const spaced = text.normalize('NFC').replace(/[^\P{Zs} ]/gu, '\u00a0');
@@ -26,9 +27,9 @@ export interface InvoiceFacts {
   readonly number: number;
   readonly issuedAtMs: number;
   readonly amountNanoUsd: NanoUsd;
-  /** lines of an address block */
+  /** Lines of an address block. */
   readonly seller: readonly string[];
-  /** empty: nobody was named */
+  /** Lines of an address block; empty: the account has named no buyer. */
   readonly buyer: readonly string[];
   readonly taxId: string | null;
   readonly purchaseOrder: string | null;

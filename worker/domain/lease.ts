@@ -73,7 +73,10 @@ export interface LeaseReport {
   /** Rises with each report. */
   readonly seq: number;
   readonly terms: LeaseTerms;
-  /** Requests in the order in which they ended, from the one after `reportedBefore` on: those that no answered report carried. */
+  /**
+   * Requests in the order in which they ended, from the one after `reportedBefore` on: those that no answered report
+   * carried.
+   */
   readonly ended: readonly LeasedEnd[];
   /** How many ended requests earlier, answered reports carried. */
   readonly reportedBefore: number;

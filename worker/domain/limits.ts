@@ -1,4 +1,7 @@
-/** Limits of a key and of its whole account, decided in the same step as the hold so that they are exact across the world. */
+/**
+ * Limits of a key and of its account. The Wallet decides them in the same step as the hold, so they are exact
+ * worldwide.
+ */
 import { type NanoUsd, nanoUsd } from './money.ts';
 
 export const CAP_PERIODS = ['day', 'month', 'total'] as const;
@@ -6,11 +9,11 @@ export type CapPeriod = (typeof CAP_PERIODS)[number];
 
 export interface Limits {
   readonly requestsPerMinute: number;
-  /** prompt and completion tokens together; null: no limit */
+  /** Prompt and completion tokens together; null: no limit. */
   readonly tokensPerMinute: number | null;
-  /** requests in flight at once */
+  /** Requests in flight at once. */
   readonly concurrency: number;
-  /** spend per `capPeriod`; null: no cap */
+  /** Spend per `capPeriod`; null: no cap. */
   readonly capNanoUsd: NanoUsd | null;
   readonly capPeriod: CapPeriod;
 }
@@ -19,30 +22,30 @@ export const LIMIT_SCOPES = ['key', 'account'] as const;
 export type LimitScope = (typeof LIMIT_SCOPES)[number];
 export type ScopedLimits = Readonly<Record<LimitScope, Limits>>;
 
-/** Of work that can wait only the spend is limited: it takes nobody's turn, so it has no pace to keep. */
+/** The limits of background work: only spend is limited. It yields to interactive requests, so its rate need not be. */
 export function capsOnly(limits: ScopedLimits): ScopedLimits {
-  const free = (each: Limits): Limits => ({
-    ...each,
+  const withoutRates = (limits: Limits): Limits => ({
+    ...limits,
     requestsPerMinute: Number.POSITIVE_INFINITY,
     tokensPerMinute: null,
     concurrency: Number.POSITIVE_INFINITY,
   });
-  return { key: free(limits.key), account: free(limits.account) };
+  return { key: withoutRates(limits.key), account: withoutRates(limits.account) };
 }
 
 /** How much of its limits a key or an account has used at an instant. */
 export interface Load {
-  /** admitted within the last 60 s */
+  /** Requests admitted within the last 60 s. */
   readonly requestsLastMinute: number;
-  /** age of the oldest of them, ms */
+  /** Age of the oldest of them, ms. */
   readonly oldestRequestAgeMs: number;
-  /** of requests in flight, as far as is known, and of those that ended within the last 60 s */
+  /** Tokens of requests in flight, as far as known, and of those that ended within the last 60 s. */
   readonly tokensLastMinute: number;
-  /** until some of these tokens no longer count; null: all of them are in flight */
+  /** Time until some of these tokens no longer count; null: all of them are in flight. */
   readonly tokensFreeInMs: number | null;
   readonly inFlight: number;
   readonly heldNanoUsd: NanoUsd;
-  /** posted in the cap's period; only known where there is a cap */
+  /** Spend posted in the cap's period; known only where there is a cap. */
   readonly spentNanoUsd: NanoUsd;
 }
 
@@ -59,7 +62,7 @@ export type LimitRefusal =
       scope: LimitScope;
       limit: number;
       used: number;
-      /** what this request is expected to use */
+      /** Tokens that this request is expected to use. */
       wanted: number;
       retryAfterMs: number;
     }
@@ -72,11 +75,11 @@ export type LimitRefusal =
 
 export const CAP_REACHED = { key: 'key_cap_reached', account: 'account_cap_reached' } as const;
 
-/** A slot comes free when a stream ends; a second is a polite time to ask again. */
+/** A slot comes free when any stream ends, which cannot be predicted; one second keeps retries from becoming a flood. */
 const SLOT_RETRY_MS = 1_000;
 const DAY_MS = 86_400_000;
 
-/** The first limit that a request would break, the key's before its account's, or null. */
+/** The first limit that a request would exceed, the key's before its account's; null: none. */
 export function limitRefusal(
   limits: ScopedLimits,
   loads: Readonly<Record<LimitScope, Load>>,
@@ -104,7 +107,7 @@ function refusalIn(
     return { reason: 'requests_per_minute', scope, limit: requestsPerMinute, used, retryAfterMs };
   }
   const used = load.tokensLastMinute;
-  // one that is alone is served however large: otherwise it never could be
+  // A request that is alone is served however large it is: otherwise it never could be.
   if (tokensPerMinute !== null && used > 0 && used + tokens > tokensPerMinute) {
     const retryAfterMs = Math.max(1, load.tokensFreeInMs ?? SLOT_RETRY_MS);
     return { reason: 'tokens_per_minute', scope, limit: tokensPerMinute, used, wanted: tokens, retryAfterMs };
@@ -125,7 +128,7 @@ function refusalIn(
   return null;
 }
 
-/** What the cap still allows beyond what is posted and held; null: no cap. */
+/** What the cap still allows beyond the spend that is posted and held; null: no cap. */
 export function capLeft(
   limits: Pick<Limits, 'capNanoUsd'>,
   load: Pick<Load, 'spentNanoUsd' | 'heldNanoUsd'>,
@@ -134,7 +137,7 @@ export function capLeft(
   return nanoUsd(Math.max(0, limits.capNanoUsd - load.spentNanoUsd - load.heldNanoUsd));
 }
 
-/** First day (UTC days since 1970) of the period that `nowMs` lies in. */
+/** First day (UTC days since 1970) of the period that contains `nowMs`. */
 export function periodStartDay(period: CapPeriod, nowMs: number): number {
   if (period === 'total') return 0;
   if (period === 'day') return dayOf(nowMs);
@@ -142,7 +145,7 @@ export function periodStartDay(period: CapPeriod, nowMs: number): number {
   return dayOf(Date.UTC(now.getUTCFullYear(), now.getUTCMonth(), 1));
 }
 
-/** When the period ends and the cap is whole again; null: never. */
+/** When the period ends and the cap starts afresh; null: never. */
 export function periodEndMs(period: CapPeriod, nowMs: number): number | null {
   if (period === 'total') return null;
   if (period === 'day') return (dayOf(nowMs) + 1) * DAY_MS;
@@ -154,15 +157,18 @@ export function periodEndMs(period: CapPeriod, nowMs: number): number | null {
 export function dayOf(atMs: number): number {
   return Math.floor(atMs / DAY_MS);
 }
-/** A limit per minute, of the key or of its account, whichever has less left. */
+
+/** State of a per-minute limit: of key and account, whichever has less left. */
 export interface MinuteLimitState {
   readonly limit: number;
   readonly remaining: number;
-  /** until the oldest that counts no longer does */
+  /** Time until the oldest request or token in the window no longer counts. */
   readonly resetMs: number;
 }
+
+/** State of the per-minute limits, as response headers show it. */
 export interface RateLimitState {
   readonly requests: MinuteLimitState;
-  /** null: no such limit */
+  /** Null: there is no token limit. */
   readonly tokens: MinuteLimitState | null;
 }

@@ -1,53 +1,53 @@
 /**
- * What a node earned against what it cost: sums of the past, and a plan for a node to come. Exact integers of nano-USD
- * all the way; what is divided is rounded half away from zero to the nano-USD, a cost once for each bucket of a node.
+ * Margin: what a node earned against what it cost, over past buckets of time, and a plan for a future node. Amounts are
+ * exact integers of nano-USD. A division rounds half away from zero; a node's cost is divided once for each bucket.
  */
 import { type NanoUsd, nanoUsd } from './money.ts';
 import type { Price } from './pricing.ts';
 
 const HOUR_MS = 3_600_000;
 
-/** What an hour of a node costs from an instant on, until the next one. */
+/** The hourly cost of a node from an instant on, until the next dated cost. */
 export interface DatedCost {
   readonly fromMs: number;
   readonly hourNanoUsd: number;
 }
 
-/** What a node did in a span. */
+/** What a node served within a span of time. */
 export interface NodeWork {
   readonly requests: number;
   readonly completionTokens: number;
   readonly chargeNanoUsd: number;
-  /** part of the charges that granted credit paid */
+  /** The part of the charges that granted credit paid. */
   readonly grantedNanoUsd: number;
-  /** counted by the node and billed to nobody, prompt and completion */
+  /** Tokens that the node counted and no account was billed for, prompt and completion together. */
   readonly writtenOffTokens: number;
 }
 
 export interface CostedNode {
   readonly gpus: number;
-  /** output tokens a second that it is expected to reach */
+  /** Output tokens per second that it is expected to reach. */
   readonly capacity: number;
   readonly enrolledAtMs: number;
-  /** null: it is still there */
+  /** Null: it is still enrolled. */
   readonly removedAtMs: number | null;
-  /** in any order */
+  /** In any order. */
   readonly costs: readonly DatedCost[];
 }
 
-/** A bucket of a node, or any sum of such; every field adds up. */
+/** Sums of one bucket of a node, or of several buckets; every field is additive. */
 export interface MarginSums extends NodeWork {
-  /** for which nodes were enrolled, each node's time counted by itself */
+  /** Time that nodes were enrolled, summed over nodes. */
   readonly enrolledMs: number;
-  /** the part of it for which a cost was set, and what it cost */
+  /** The part of `enrolledMs` for which a cost was set, and that cost. */
   readonly coveredMs: number;
   readonly costNanoUsd: number;
-  /** of the buckets whose whole cost is known: what is left of their earnings, and the GPUs' time that it took */
+  /** Earnings less cost, and GPU time, over those buckets whose cost is completely known. */
   readonly marginNanoUsd: number;
   readonly marginGpuMs: number;
-  /** buckets whose cost is not known, or not for the whole of them */
+  /** Number of buckets whose cost is not known, or only for part of their time. */
   readonly uncosted: number;
-  /** output tokens that were expected, times a thousand */
+  /** Output tokens that were expected at the nodes' capacity, times a thousand. */
   readonly expectedMilliTokens: number;
 }
 
@@ -70,16 +70,19 @@ const NOTHING: MarginSums = {
   expectedMilliTokens: 0,
 };
 
-/** @param span of the bucket, the end exclusive and not after now */
-export function bucketOf(
+/**
+ * The sums of one bucket of a node.
+ * @param span the bucket's time, end exclusive, not after now
+ */
+export function marginOfBucket(
   node: CostedNode,
   span: { fromMs: number; toMs: number },
   work: NodeWork,
 ): MarginSums {
-  const there = { fromMs: Math.max(span.fromMs, node.enrolledAtMs), toMs: span.toMs };
-  if (node.removedAtMs !== null) there.toMs = Math.min(there.toMs, node.removedAtMs);
-  const enrolledMs = Math.max(0, there.toMs - there.fromMs);
-  const { coveredMs, costNanoUsd } = costOf(node.costs, there);
+  const enrolled = { fromMs: Math.max(span.fromMs, node.enrolledAtMs), toMs: span.toMs };
+  if (node.removedAtMs !== null) enrolled.toMs = Math.min(enrolled.toMs, node.removedAtMs);
+  const enrolledMs = Math.max(0, enrolled.toMs - enrolled.fromMs);
+  const { coveredMs, costNanoUsd } = costOf(node.costs, enrolled);
   const isCosted = enrolledMs > 0 && coveredMs === enrolledMs;
   const isEmpty = enrolledMs === 0 && work.requests === 0;
   return {
@@ -104,30 +107,30 @@ function costOf(costs: readonly DatedCost[], { fromMs, toMs }: { fromMs: number;
     coveredMs += ms;
     nanoMs += BigInt(cost.hourNanoUsd) * BigInt(ms);
   }
-  return { coveredMs, costNanoUsd: divided(nanoMs, BigInt(HOUR_MS)) };
+  return { coveredMs, costNanoUsd: divideRounded(nanoMs, BigInt(HOUR_MS)) };
 }
 
-export function sumOf(parts: readonly MarginSums[]): MarginSums {
+export function sumMargins(parts: readonly MarginSums[]): MarginSums {
   const sums: Record<keyof MarginSums, number> = { ...NOTHING };
   for (const part of parts)
     for (const name of Object.keys(NOTHING) as (keyof MarginSums)[]) sums[name] += part[name];
   return sums;
 }
 
-/** What follows from sums; null where it cannot be told. Rates are those of one node, on average. */
+/** Figures derived from sums; null where the sums do not suffice. Rates are averages per node. */
 export interface MarginFigures {
   readonly costNanoUsd: NanoUsd | null;
   readonly marginNanoUsd: NanoUsd | null;
   readonly marginGpuHourNanoUsd: NanoUsd | null;
-  /** output tokens a second at which what a token earned here would pay for the node */
+  /** Output tokens per second at which the node would pay for itself, at the average earnings per token. */
   readonly breakEven: number | null;
-  /** output tokens a second */
+  /** Output tokens per second that the node reached. */
   readonly reached: number | null;
-  /** 0 to 1 */
+  /** Unused part of the expected output, 0 to 1. */
   readonly idle: number | null;
 }
 
-export function figuresOf(sums: MarginSums): MarginFigures {
+export function marginFigures(sums: MarginSums): MarginFigures {
   const { coveredMs, costNanoUsd, marginNanoUsd, marginGpuMs, completionTokens, enrolledMs } = sums;
   const earned = sums.chargeNanoUsd - sums.grantedNanoUsd;
   const hasEarned = earned > 0 && completionTokens > 0;
@@ -137,7 +140,7 @@ export function figuresOf(sums: MarginSums): MarginFigures {
     marginGpuHourNanoUsd:
       marginGpuMs === 0
         ? null
-        : nanoUsd(divided(BigInt(marginNanoUsd) * BigInt(HOUR_MS), BigInt(marginGpuMs))),
+        : nanoUsd(divideRounded(BigInt(marginNanoUsd) * BigInt(HOUR_MS), BigInt(marginGpuMs))),
     breakEven:
       coveredMs === 0 || !hasEarned
         ? null
@@ -157,42 +160,43 @@ type Rates = Pick<Price, 'cacheHitNanoUsd' | 'cacheMissNanoUsd' | 'outputNanoUsd
 export interface Plan {
   readonly gpuHourNanoUsd: NanoUsd;
   readonly gpus: number;
-  /** output tokens a second of the node */
+  /** Output tokens per second of the node. */
   readonly tokensPerSecond: number;
-  /** of the input tokens, in thousandths */
+  /** Thousandths of the input tokens that come from the prefix cache. */
   readonly cachedPermille: number;
-  /** input tokens to a hundred output tokens */
+  /** Input tokens for every hundred output tokens. */
   readonly inputPerHundredOutput: number;
-  /** of the tokens, in thousandths */
+  /** Thousandths of the tokens that are sold at the off-peak price. */
   readonly offPeakPermille: number;
   readonly prices: { readonly peak: Rates; readonly offPeak: Rates };
 }
 
-export interface Planned {
+/** One hour of a planned node. */
+export interface PlanResult {
   readonly revenueNanoUsd: NanoUsd;
   readonly costNanoUsd: NanoUsd;
   readonly marginNanoUsd: NanoUsd;
-  /** of the revenue; null: there is none */
+  /** Margin divided by revenue; null: there is no revenue. */
   readonly marginShare: number | null;
-  /** whole output tokens a second, rounded up; null: none would pay */
+  /** Output tokens per second at which the node pays for itself, rounded up; null: tokens earn nothing. */
   readonly breakEven: number | null;
-  /** break-even as a share of what is reached; above 1 it never pays */
+  /** Break-even divided by the planned rate; above 1 the node never pays for itself. */
   readonly utilisation: number | null;
 }
 
-/** An hour of a node. */
-export function planned(plan: Plan): Planned {
+/** Computes revenue, cost and margin of one hour of a planned node. */
+export function evaluatePlan(plan: Plan): PlanResult {
   const { peak, offPeak } = plan.prices;
   const cached = BigInt(plan.cachedPermille);
   const input = BigInt(plan.inputPerHundredOutput);
-  // what an output token and its input earn, in nano-USD / 10⁸
-  const earns = ({ cacheHitNanoUsd, cacheMissNanoUsd, outputNanoUsd }: Rates) =>
+  // Earnings of an output token and its input; with the off-peak weight below, in units of nano-USD ÷ SCALE.
+  const earnings = ({ cacheHitNanoUsd, cacheMissNanoUsd, outputNanoUsd }: Rates) =>
     BigInt(outputNanoUsd) * 100_000n +
     input * (cached * BigInt(cacheHitNanoUsd) + (1_000n - cached) * BigInt(cacheMissNanoUsd));
-  const off = BigInt(plan.offPeakPermille);
-  const perToken = off * earns(offPeak) + (1_000n - off) * earns(peak);
+  const offPeakWeight = BigInt(plan.offPeakPermille);
+  const perToken = offPeakWeight * earnings(offPeak) + (1_000n - offPeakWeight) * earnings(peak);
   const tokens = BigInt(plan.tokensPerSecond) * 3_600n;
-  const revenueNanoUsd = nanoUsd(divided(tokens * perToken, SCALE));
+  const revenueNanoUsd = nanoUsd(divideRounded(tokens * perToken, SCALE));
   const costNanoUsd = nanoUsd(plan.gpuHourNanoUsd * plan.gpus);
   const perSecond = perToken * 3_600n;
   const exactBreakEven = perToken === 0n ? null : Number(BigInt(costNanoUsd) * SCALE) / Number(perSecond);
@@ -207,12 +211,12 @@ export function planned(plan: Plan): Planned {
   };
 }
 
-/** Thousandths of off-peak × thousandths from cache × hundredths of the ratio. */
+/** Thousandths of off-peak tokens × thousandths of cached input × hundredths of the input ratio. */
 const SCALE = 100_000_000n;
 
-/** Half away from zero. @param by above zero */
-function divided(amount: bigint, by: bigint): number {
-  const size = amount < 0n ? -amount : amount;
-  const whole = Number((size * 2n + by) / (by * 2n));
-  return amount < 0n ? -whole : whole;
+/** Divides, rounding half away from zero. @param divisor above zero */
+function divideRounded(amount: bigint, divisor: bigint): number {
+  const magnitude = amount < 0n ? -amount : amount;
+  const rounded = Number((magnitude * 2n + divisor) / (divisor * 2n));
+  return amount < 0n ? -rounded : rounded;
 }

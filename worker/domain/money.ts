@@ -19,7 +19,10 @@ export function usd(dollars: number): NanoUsd {
   return nanoUsd(dollars * NANO_PER_USD);
 }
 
-/** A decimal of up to nine places, with a point or a comma: `"0.5"` → 500,000,000. The caller has seen to its shape. */
+/**
+ * Parses a decimal of up to nine places, with a point or a comma: `"0.5"` → 500,000,000. The caller must validate its
+ * shape.
+ */
 export function parseUsd(text: string): NanoUsd {
   const [dollars = '0', fraction = ''] = text.split(/[.,]/);
   return nanoUsd(Number(dollars) * NANO_PER_USD + Number(fraction.padEnd(9, '0')));

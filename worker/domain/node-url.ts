@@ -1,6 +1,6 @@
 /**
- * Which addresses a node may give as its own. The edge sends customers' prompts there, so an address that could
- * point back inside a network (loopback, link-local, private) is refused before anything is stored.
+ * Validates the address that a node registers for itself. The edge sends customers' prompts there, so an address that
+ * could point inside a private network (loopback, link-local, private) is refused before anything is stored.
  */
 import { type HostFault, hostFault, isLoopback } from './public-host.ts';
 
@@ -9,12 +9,12 @@ export type NodeUrlFault = 'not_a_url' | 'not_https' | 'has_credentials' | 'has_
 export type NodeUrlCheck = { ok: true; origin: string } | { ok: false; fault: NodeUrlFault };
 
 /**
- * @param text what the node sent
- * @param development allows plain http on loopback, for a pool on one's own machine
- * @returns the origin (scheme, host, port) that is stored, or what is wrong with the address
+ * @param text the address as the node sent it
+ * @param development allows plain http on loopback, for a pool on the developer's machine
+ * @returns the origin (scheme, host, port) to store, or the address's fault
  */
 export function checkNodeUrl(text: string, { development }: { development: boolean }): NodeUrlCheck {
-  // The parser also normalises: decimal, hexadecimal, octal and full-width IPv4 come out as four decimal numbers.
+  // The parser also normalises: decimal, hexadecimal, octal and full-width IPv4 become four decimal numbers.
   const url = URL.parse(text);
   if (url === null) return refused('not_a_url');
   if (url.username !== '' || url.password !== '') return refused('has_credentials');

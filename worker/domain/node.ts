@@ -1,20 +1,23 @@
-/** A node as the edge sees it: what is registered, how it was at its last heartbeat, and whether it may serve. */
+/** A node as the edge sees it: its registration, its state at the last heartbeat, and whether it may serve. */
 import type { NodeLoad } from '../../gpu-pool/protocol/schemas.ts';
 
 /**
- * canary: enrolled or restored, gets no customer before its canary has passed · active: serves · draining: finishes
- * what runs · quarantined: held back by an operator · removed: for ever
+ * canary: enrolled or restored, and gets no customer's request before its canary has passed · active: serves · draining:
+ * finishes the requests that run · quarantined: held back by an operator · removed: final
  */
 export const NODE_STATES = ['canary', 'active', 'draining', 'quarantined', 'removed'] as const;
 export type NodeState = (typeof NODE_STATES)[number];
 
-/** What an operator can do to a node. */
-export const NODE_VERBS = ['drain', 'quarantine', 'restore', 'remove'] as const;
-export type NodeVerb = (typeof NODE_VERBS)[number];
+/** The actions of an operator on a node. */
+export const NODE_ACTIONS = ['drain', 'quarantine', 'restore', 'remove'] as const;
+export type NodeAction = (typeof NODE_ACTIONS)[number];
 
-/** No way leads to `active` past a canary: only draining, which begins there and ends with the engine, goes back. */
-const NEXT: Record<NodeVerb | 'engine_changed', Record<Exclude<NodeState, 'removed'>, NodeState>> = {
-  /** finishes what runs; one that has no customers is held back at once */
+/**
+ * State transitions. No transition bypasses the canary on the way to `active`, except `restore` of a draining node: it came
+ * from `active`, and draining ends if its engine changes.
+ */
+const NEXT: Record<NodeAction | 'engine_changed', Record<Exclude<NodeState, 'removed'>, NodeState>> = {
+  /** An active node finishes the requests that run; a node without customers is held back at once. */
   drain: { canary: 'quarantined', active: 'draining', draining: 'draining', quarantined: 'quarantined' },
   quarantine: {
     canary: 'quarantined',
@@ -22,10 +25,10 @@ const NEXT: Record<NodeVerb | 'engine_changed', Record<Exclude<NodeState, 'remov
     draining: 'quarantined',
     quarantined: 'quarantined',
   },
-  /** of a canary: it is tried again at once */
+  /** For a node in `canary`: its canary is tried again at once. */
   restore: { canary: 'canary', active: 'active', draining: 'active', quarantined: 'canary' },
   remove: { canary: 'removed', active: 'removed', draining: 'removed', quarantined: 'removed' },
-  /** not the operator's doing: another version or other weights, which the last canary says nothing about */
+  /** Not an action: the engine has another version or other weights, for which the last canary proves nothing. */
   engine_changed: {
     canary: 'canary',
     active: 'canary',
@@ -34,37 +37,38 @@ const NEXT: Record<NodeVerb | 'engine_changed', Record<Exclude<NodeState, 'remov
   },
 };
 
-/** The state that follows; null where it cannot be done: removal is for ever. */
+/** The state after an event; null when the event is not possible, because removal is final. */
 export function nextState(state: NodeState, event: keyof typeof NEXT): NodeState | null {
   if (state === 'removed') return event === 'remove' ? 'removed' : null;
   return NEXT[event][state];
 }
 
-/** From D1: changes by enrolment, by the operator, by a canary that passed and by an engine that changed. */
+/** A node's row in D1. Enrolment, the operator, a passed canary and a changed engine change it. */
 export interface RegisteredNode {
   readonly id: string;
   readonly name: string;
   readonly modelId: string;
   readonly hardware: string;
   readonly url: string;
-  /** output tokens per second it is expected to reach: its share of traffic */
+  /** Output tokens per second it is expected to reach; its share of traffic follows from it. */
   readonly capacity: number;
   readonly state: NodeState;
-  /** raised with every change of its row in D1: of two copies the later one has the higher */
+  /** Rises with every change of its row in D1: of two copies, the one with the higher revision is newer. */
   readonly revision: number;
 }
 
 /**
- * up: serves · ejected: failed for the edge, its breaker is open · silent: its heartbeats stopped · engine_down: the
- * agent lives, the engine does not
+ * up: serves · ejected: requests failed, so its circuit breaker is open · silent: its heartbeats stopped · engine_down: the
+ * agent runs and the engine does not
  */
 export type NodeHealth = 'up' | 'ejected' | 'silent' | 'engine_down';
 
+/** A node in a snapshot: its row, and what the Pool knows of it. */
 export interface NodeView extends RegisteredNode {
   readonly health: NodeHealth;
-  /** part of its capacity that it may be given now, above 0 to 1: less than all while it starts slowly */
+  /** The fraction of its weight that it may get now, above 0, at most 1; it is less than 1 during a slow start. */
   readonly share: number;
-  /** its part of the traffic relative to the others: what it can do with the work there is, in tokens per second */
+  /** Its traffic relative to the other nodes: output tokens per second that it can reach with the present workload. */
   readonly weight: number;
   readonly draining: boolean;
   readonly lastHeartbeatMs: number;
@@ -78,7 +82,7 @@ export interface PoolSnapshot {
   readonly nodes: readonly NodeView[];
 }
 
-/** What one heartbeat tells the Pool. */
+/** The part of a heartbeat that the Pool uses. */
 export interface NodeReport {
   readonly engineHealthy: boolean;
   readonly draining: boolean;
@@ -86,7 +90,7 @@ export interface NodeReport {
   readonly load: NodeLoad;
 }
 
-/** Heartbeats come every 2 s; three missed in a row mean that the node is gone. */
+/** A node without a heartbeat for so long is silent. Heartbeats come every 2 s, so three in a row were missed. */
 export const HEARTBEAT_AGE_MS_MAX = 7_000;
 
 /** Whether a node takes new requests. */
@@ -94,19 +98,25 @@ export function isServing(node: NodeView): boolean {
   return node.state === 'active' && !node.draining && node.health === 'up';
 }
 
-/** The Pool of a model: how its nodes are right now. */
+/** The Pool, a model's Durable Object: it knows the present state of the model's nodes. */
 export interface PoolApi {
-  /** @returns the view that the Pool now has of the node */
+  /** Takes a heartbeat. @returns the view that the Pool now has of the node */
   heartbeat(node: RegisteredNode, report: NodeReport): Promise<NodeView>;
-  /** As it is at this instant. */
+  /** The pool at this instant. */
   snapshot(): Promise<PoolSnapshot>;
-  /** What isolates route by: a fraction of a second old, as text (pool-text.ts), so that many can read it. */
-  routes(): Promise<string>;
   /**
-   * An edge saw a retryable failure (connect error, 5xx, time-out).
-   * @param failure.startedAgoMs of the request that failed: by the edge's own clock, since clocks differ
+   * The snapshot that isolates route by. It is text (snapshot-text.ts) and up to a fraction of a second old, so that
+   * many can read it.
+   */
+  snapshotText(): Promise<string>;
+  /**
+   * Reports a retryable failure that an isolate saw (connect error, 5xx, time-out).
+   * @param failure.startedAgoMs time since the failed request began; a duration, since clocks differ
    */
   reportFailure(failure: { nodeId: string; startedAgoMs: number }): Promise<void>;
-  /** A node's row was changed in D1. One that the Pool does not know yet comes with its first heartbeat. */
+  /**
+   * Passes on a changed row of D1. A node that the Pool does not know yet is ignored: its first heartbeat brings the
+   * row.
+   */
   register(node: RegisteredNode): Promise<void>;
 }

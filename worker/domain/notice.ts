@@ -1,11 +1,11 @@
-/** Notices: what an account is told of by e-mail and webhook. Each carries its facts, never content. */
+/** Notices that an account gets by e-mail and webhook. Each carries facts, never the content of requests. */
 import type { CapPeriod } from './limits.ts';
 import type { NanoUsd } from './money.ts';
 
 export type Notice =
-  /** the ledger balance fell below the level that its account watches */
+  /** The ledger balance fell below the account's alert threshold. */
   | { kind: 'balance.low'; balanceNanoUsd: NanoUsd; belowNanoUsd: NanoUsd }
-  /** so much of a cap is posted; `keyId` null: the cap of the whole account */
+  /** Spend reached `percent` of a cap; `keyId` null: the cap is the account's. */
   | {
       kind: 'cap.used';
       keyId: string | null;
@@ -15,14 +15,14 @@ export type Notice =
       capPeriod: CapPeriod;
     }
   | { kind: 'recharge.paid'; orderId: string; amountNanoUsd: NanoUsd }
-  /** the bank refused, so recharge is off until its owner turns it on again */
+  /** The bank declined, so automatic recharge is off until the owner turns it on again. */
   | { kind: 'recharge.declined'; orderId: string; amountNanoUsd: NanoUsd; why: string }
-  /** another recharge would pass the month's maximum: none until the month ends */
+  /** Another recharge would exceed the month's maximum, so there is none until the month ends. */
   | { kind: 'recharge.monthly_max'; rechargedNanoUsd: NanoUsd; monthlyMaxNanoUsd: NanoUsd }
-  /** somebody asked for it, to see whether their receiver works; to that endpoint only */
+  /** A test that a user requested to check their receiver; it goes to that endpoint only. */
   | { kind: 'endpoint.test'; endpointId: string };
 
-/** A notice on its way: the id is made once, where the notice arises, so telling it again is safe. */
+/** A notice with its id. The id is made once, where the notice arises, so publishing it again is safe. */
 export interface Notification {
   /** `note_…` */
   readonly id: string;

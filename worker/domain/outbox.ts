@@ -1,18 +1,23 @@
+/**
+ * Items of a Wallet's outbox: what D1 and the queue have yet to be told. A Wallet stores items as JSON, so kinds and fields
+ * keep their names.
+ */
 import type { Entry } from './ledger.ts';
 import type { NanoUsd } from './money.ts';
 import type { Notification } from './notice.ts';
 import type { DriftKind, WriteOff } from './reconciliation.ts';
 import type { RequestRecord, WalletReceipt } from './wallet.ts';
 
-/** A request as it ended, and what of its charge granted credit paid. */
+/** A request as it ended, and the part of its charge that granted credit paid. */
 export interface UsageRecord extends RequestRecord {
   readonly grantedNanoUsd: NanoUsd;
 }
+
 export type OutboxItem =
-  /** all ended requests of one settlement; alike in nothing but the account */
+  /** All requests that one settlement ended. They have only the account in common. */
   | { kind: 'usage'; accountId: string; requests: readonly UsageRecord[] }
   | { kind: 'entry'; accountId: string; entry: Entry }
-  /** receipts of one node that say what was billed: nothing to look at, so they are counted and have no rows */
+  /** Receipts of one node that match what was billed. They need no attention, so they are counted and get no rows. */
   | {
       kind: 'witnessed';
       accountId: string;
@@ -22,18 +27,18 @@ export type OutboxItem =
       promptTokens: number;
       completionTokens: number;
       newestEndedAtMs: number;
-      /** requests whose absence had been alerted of */
+      /** Requests whose receipt an operator had been alerted to be missing. */
       late: readonly string[];
     }
-  /** a receipt that says something else, or of a request that the Wallet does not know (any more): a row each */
+  /** A receipt that differs from the bill, or whose request the Wallet does not know (any more). Each gets a row. */
   | {
       kind: 'receipt';
       accountId: string;
       receivedAtMs: number;
       receipt: WalletReceipt;
-      /** null: the Wallet does not know the request (any more) */
+      /** Null: the Wallet does not know the request (any more). */
       writeOff: WriteOff | null;
-      /** it came after its absence had been alerted of */
+      /** It came after an operator had been alerted that it was missing. */
       late: boolean;
     }
   | {
@@ -46,11 +51,13 @@ export type OutboxItem =
       foundAtMs: number;
     }
   | { kind: 'notice'; notification: Notification }
-  /** for the queue alone */
+  /** Goes to the queue only, never to D1. */
   | { kind: 'recharge'; accountId: string };
+
 export type OutboxItemOf<K extends OutboxItem['kind']> = Extract<OutboxItem, { kind: K }>;
+
 export interface NumberedItem {
-  /** rises along an account's outbox and is never used again; items of one number are told together */
+  /** Rises along an account's outbox and is never reused; items of one number are published together. */
   readonly seq: number;
   readonly item: OutboxItem;
 }

@@ -2,7 +2,7 @@
 import { type NanoUsd, nanoUsd } from './money.ts';
 import type { Usage } from './usage.ts';
 
-/** Integer nano-USD per token. `id` is the price version that a charge names. */
+/** Prices in integer nano-USD per token. `id` is the price version that a charge names. */
 export interface Price {
   readonly id: string;
   readonly cacheHitNanoUsd: number;
@@ -17,9 +17,9 @@ export type Tariff = (typeof TARIFFS)[number];
 export interface DatedPrice extends Price {
   readonly tariff: Tariff;
   readonly fromMs: number;
-  /** exclusive; null: open-ended */
+  /** Exclusive; null: open-ended. */
   readonly toMs: number | null;
-  /** minutes after midnight UTC, the end exclusive, may wrap over midnight; null: all day */
+  /** Minutes after midnight UTC, end exclusive; the window may wrap around midnight. Null: all day. */
   readonly dailyFromMinute: number | null;
   readonly dailyToMinute: number | null;
 }
@@ -45,7 +45,7 @@ function inWindow({ dailyFromMinute: from, dailyToMinute: to }: DatedPrice, minu
   return from <= to ? from <= minute && minute < to : minute >= from || minute < to;
 }
 
-/** Exact: integers all the way, so nothing is ever rounded. */
+/** The charge for usage. It is exact: all factors are integers, so nothing is rounded. */
 export function chargeFor(usage: Usage, price: Price): NanoUsd {
   return nanoUsd(
     usage.cachedTokens * price.cacheHitNanoUsd +

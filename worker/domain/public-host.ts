@@ -1,6 +1,6 @@
 /**
- * Which hosts are on the public internet, by their name or address alone. A public name that resolves to a private
- * address is not visible here, and a Worker cannot look it up and pin it: the platform's egress refuses those.
+ * Decides by name or address alone whether a host is on the public internet. A public name that resolves to a private
+ * address cannot be seen here, and a Worker cannot look it up and pin it; the platform's egress refuses those.
  */
 
 export type HostFault = 'private_address' | 'private_name' | 'malformed_name';
@@ -9,7 +9,10 @@ export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '[::1]' || /^127(\.\d+){3}$/.test(host);
 }
 
-/** @param host as `URL` gives it: normalised, IPv6 in brackets. @returns what keeps it from being public, or null */
+/**
+ * @param host as `URL` gives it: normalised, IPv6 in brackets
+ * @returns the reason why it is not public; null: it is
+ */
 export function hostFault(host: string): HostFault | null {
   if (host.startsWith('[')) return isPublicIpv6(host.slice(1, -1)) ? null : 'private_address';
   if (/^\d+(\.\d+){3}$/.test(host)) return isPublicIpv4(host) ? null : 'private_address';
@@ -39,7 +42,10 @@ function nameFault(name: string): HostFault | null {
   return PRIVATE_SUFFIXES.some((suffix) => name.endsWith(`.${suffix}`)) ? 'private_name' : null;
 }
 
-/** [network, prefix bits] that are not globally reachable (IANA's IPv4 special-purpose registry), and multicast. */
+/**
+ * Networks [address, prefix bits] that are not globally reachable (IANA's IPv4 special-purpose registry), and
+ * multicast.
+ */
 const SPECIAL_IPV4: readonly (readonly [string, number])[] = [
   ['0.0.0.0', 8],
   ['10.0.0.0', 8],
@@ -71,8 +77,8 @@ function ipv4Value(address: string): number {
 }
 
 /**
- * Allow-list: only global unicast, 2000::/3. That leaves out loopback, unique-local, link-local, IPv4-mapped and
- * NAT64; inside it 2001::/23 (Teredo), 2001:db8::/32, 2002::/16 (6to4) and 3fff::/20 are special again.
+ * Allows global unicast only, 2000::/3. That excludes loopback, unique-local, link-local, IPv4-mapped and NAT64 addresses.
+ * Inside it, 2001::/23 (Teredo), 2001:db8::/32, 2002::/16 (6to4) and 3fff::/20 are special-purpose and refused too.
  */
 function isPublicIpv6(address: string): boolean {
   const [first = 0, second = 0] = address.split(':', 2).map((part) => Number.parseInt(part || '0', 16));

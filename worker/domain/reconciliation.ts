@@ -1,72 +1,77 @@
-/** Two witnesses: what a node counted for a request against what was billed for it. */
+/** Reconciliation: the tokens that a node's receipt counts for a request, against the tokens that were billed for it. */
 import type { Ending, RequestState } from './hold.ts';
 import type { Usage } from './usage.ts';
 import type { WalletReceipt } from './wallet.ts';
 
-/** Why tokens that a node counted are billed to nobody. */
+/** Why tokens that a node counted are billed to no account. */
 export type WriteOffReason =
-  /** another node's attempt was the one that was billed */
+  /** Another node's attempt was billed. */
   | 'retried_elsewhere'
-  /** the request had no usable answer, so it cost nothing */
+  /** The request had no usable answer, so it cost nothing. */
   | 'voided'
-  /** generated after the client left, before the engine stopped */
+  /** Generated between the client's disconnect and the engine's stop. */
   | 'after_client_gone'
-  /** generated past the last token that credit covered */
+  /** Generated past the last token that credit covered. */
   | 'after_credit_end'
-  /** generated, but never reached the edge */
+  /** Generated, but never arrived at the edge. */
   | 'undelivered'
-  /** the account knows of no such request */
+  /** The account has no such request. */
   | 'unknown_request';
 
-/** What an operator is alerted of, with the request's id. */
+/** Kinds of drift. An operator is alerted to each, with the request's id. */
 export type DriftKind =
-  /** billed and counted differ where they have to be equal, or more was billed than counted */
+  /** The billed and the counted tokens differ where they must be equal, or more was billed than counted. */
   | 'tokens'
-  /** the charge is not usage × the price that it names */
+  /** The charge is not usage × the price that it names. */
   | 'price'
-  /** billed, and no node sent a receipt within the grace */
+  /** The request was billed and its node sent no receipt within the grace period. */
   | 'receipt_missing'
-  /** two nodes say that they gave the whole answer of one request */
+  /** Two nodes report the whole answer of one request. */
   | 'double';
 
 export interface WriteOff {
-  /** node's count minus billed count; below zero is drift: more was billed than the node counted */
+  /** Node's count minus billed count. A negative value is drift: more was billed than the node counted. */
   readonly promptTokens: number;
   readonly completionTokens: number;
   readonly reason: WriteOffReason | null;
 }
 
-export interface Settled {
+export interface SettledRequest {
   readonly state: RequestState;
   readonly ending: Ending;
-  /** node whose attempt was billed */
+  /** The node whose attempt was billed. */
   readonly nodeId: string | null;
   readonly billed: Usage;
 }
 
 /**
- * What of a receipt's tokens is written off, once its request is settled (null: the request is unknown).
- * A node that died in between remembers only part of what it generated: what the edge billed beyond that part
- * did reach the edge, so it is no drift.
+ * The part of a receipt's tokens that is written off.
+ * A `lost` receipt comes from a node whose agent died and journalled only part of what it generated. Tokens billed beyond
+ * that part did reach the edge, so they are no drift.
+ * @param settled the request as it was settled; null: the request is unknown
  */
 export function writeOff(
   receipt: { nodeId: string; usage: Usage; outcome: WalletReceipt['outcome'] },
-  settled: Settled | null,
+  settled: SettledRequest | null,
 ): WriteOff {
-  const own = settled !== null && settled.nodeId === receipt.nodeId;
+  const isOwn = settled !== null && settled.nodeId === receipt.nodeId;
   const least = receipt.outcome === 'lost' ? 0 : Number.NEGATIVE_INFINITY;
-  const beyond = (counted: number, billed: number) => Math.max(least, counted - (own ? billed : 0));
-  const promptTokens = beyond(receipt.usage.promptTokens, settled?.billed.promptTokens ?? 0);
-  const completionTokens = beyond(receipt.usage.completionTokens, settled?.billed.completionTokens ?? 0);
-  const even = promptTokens === 0 && completionTokens === 0;
-  return { promptTokens, completionTokens, reason: even ? null : reasonFor(own, settled) };
+  const excess = (counted: number, billed: number) => Math.max(least, counted - (isOwn ? billed : 0));
+  const promptTokens = excess(receipt.usage.promptTokens, settled?.billed.promptTokens ?? 0);
+  const completionTokens = excess(receipt.usage.completionTokens, settled?.billed.completionTokens ?? 0);
+  const isEven = promptTokens === 0 && completionTokens === 0;
+  return { promptTokens, completionTokens, reason: isEven ? null : reasonFor(isOwn, settled) };
 }
 
 /**
- * Whether a write-off is more than the way in which a request ended explains: more billed than counted, or another
- * count than was billed for an answer that went through from beginning to end.
+ * Whether a write-off is more than the request's ending explains: more was billed than counted, or the counts differ for
+ * an answer that was delivered completely.
  */
-export function isDrift(off: WriteOff, receipt: { nodeId: string }, { nodeId, ending }: Settled): boolean {
+export function isDrift(
+  off: WriteOff,
+  receipt: { nodeId: string },
+  { nodeId, ending }: SettledRequest,
+): boolean {
   if (off.promptTokens < 0 || off.completionTokens < 0) return true;
   return off.reason !== null && ending === 'finished' && nodeId === receipt.nodeId;
 }
@@ -81,8 +86,8 @@ const REASONS: Record<Ending, WriteOffReason> = {
   unproved: 'voided',
 };
 
-function reasonFor(own: boolean, settled: Settled | null): WriteOffReason {
+function reasonFor(isOwn: boolean, settled: SettledRequest | null): WriteOffReason {
   if (settled === null) return 'unknown_request';
   if (settled.state === 'voided') return 'voided';
-  return own ? REASONS[settled.ending] : 'retried_elsewhere';
+  return isOwn ? REASONS[settled.ending] : 'retried_elsewhere';
 }

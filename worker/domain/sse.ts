@@ -1,9 +1,9 @@
 /**
- * Server-sent events, reading side: bytes in, the `data` of each complete event out, whatever way the bytes were cut.
- * Lines end in LF, CRLF or CR (WHATWG HTML, "9.2.6 Interpreting an event stream"). Only `data` is of interest here.
+ * Decodes server-sent events: bytes go in, and the `data` of each complete event comes out, however the bytes were cut.
+ * Lines end in LF, CRLF or CR (WHATWG HTML, "9.2.6 Interpreting an event stream"). Fields other than `data` are ignored.
  */
 
-/** A longer event is none of ours but a fault or an attack: the largest real one is a tool call's arguments. */
+/** Longest event. The largest real one holds a tool call's arguments; a longer one is a fault or an attack. */
 const EVENT_CHARS_MAX = 1_048_576;
 
 export class SseDecoder {
@@ -18,7 +18,10 @@ export class SseDecoder {
     return this.#take(this.#utf8.decode(bytes, { stream: true }));
   }
 
-  /** Jumps from one line end to the next: a stream is mostly text in between, and mostly without a CR. */
+  /**
+   * Jumps from one line end to the next, since a stream is mostly text between them. It looks for CR only where there
+   * is one.
+   */
   #take(text: string): string[] {
     const events: string[] = [];
     let start = 0;
@@ -56,7 +59,7 @@ export class SseDecoder {
   }
 }
 
-/** One event; `data` must hold no line break, which JSON never does. */
+/** Encodes one event. `data` must hold no line break; JSON never does. */
 export function sseEvent(data: string): string {
   return `data: ${data}\n\n`;
 }

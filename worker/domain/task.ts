@@ -1,15 +1,17 @@
-/** Work that is done behind a request, through the queue: at least once each, so every task is safe to repeat. */
-
+/**
+ * Background tasks, as JSON messages of the queue. Each runs at least once, so every task is safe to repeat. Messages may
+ * be in the queue during a deployment, so kinds and fields keep their names: an e-mail's are `letter`, `letterId`, `post`.
+ */
 import type { AccountEmail } from './account-email.ts';
 
 export type Task =
-  /** fan a notice out to everybody whom its account wants told */
+  /** Creates a delivery for each address and endpoint that the account wants notified. */
   | { kind: 'notify'; noticeId: string }
-  /** one attempt to bring a notice to one address */
+  /** Makes one attempt to deliver a notice to one address or endpoint. */
   | { kind: 'deliver'; deliveryId: string }
-  /** the balance fell below the level at which the saved card is charged */
+  /** Charges the saved card: the balance fell below the recharge threshold. */
   | { kind: 'recharge'; accountId: string }
-  /** a node that gets no customer yet is tried */
+  /** Runs a canary attempt at a node that gets no customers' requests yet. */
   | { kind: 'canary'; nodeId: string }
-  /** one letter to one person; what it links to is a secret, so it goes into no log */
+  /** Sends one e-mail to one person. Its link is a secret, so the task is never logged. */
   | { kind: 'letter'; letterId: string; to: string; locale: 'en' | 'fr'; post: AccountEmail };

@@ -4,9 +4,9 @@ import { formatUsd, type NanoUsd } from './money.ts';
 
 export interface Usage {
   readonly promptTokens: number;
-  /** part of `promptTokens` found in the prefix cache */
+  /** The part of `promptTokens` found in the prefix cache. */
   readonly cachedTokens: number;
-  /** includes `reasoningTokens` */
+  /** Includes `reasoningTokens`. */
   readonly completionTokens: number;
   readonly reasoningTokens: number;
 }
@@ -31,7 +31,7 @@ export function fromNodeUsage(usage: NodeUsage): Usage {
   };
 }
 
-/** Whether the counts are whole, not negative, and the parts no larger than their wholes. */
+/** Whether the counts are integers, not negative, and no part exceeds its whole. */
 export function isSound(usage: Usage): boolean {
   return (
     Object.values(usage).every((count) => Number.isSafeInteger(count) && count >= 0) &&

@@ -1,4 +1,7 @@
-/** The interface of a Wallet, an account's Durable Object. Requests and results are plain data, as they cross a Durable Object call. */
+/**
+ * The interface of a Wallet, an account's Durable Object. Requests and results are plain data, as they cross a Durable
+ * Object call.
+ */
 import type { AlertThresholds } from './alert-thresholds.ts';
 import type { ConversationHome } from './conversation.ts';
 import type { Ending, HoldBound, HoldRange, RequestState } from './hold.ts';

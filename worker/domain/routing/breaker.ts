@@ -1,49 +1,56 @@
 /**
- * A node's circuit breaker: closed → open → half-open → slow start → closed, as a value that time moves on by itself.
- * The Pool has one a node for everybody; each isolate has its own for what it saw itself, until the Pool's word is round.
+ * A node's circuit breaker: closed → open → half-open → slow start → closed. It is a value; its phase follows from the
+ * time. The Pool has one for each node, shared by all isolates. Each isolate also has its own for failures that it saw,
+ * which acts until the Pool's snapshot has spread.
  */
 
 export interface Breaker {
-  /** failures in a row: each doubles the next opening */
+  /** Failures in a row. Each doubles the time that the breaker stays open. */
   readonly failures: number;
-  /** times in a row that the node was gone and came back: the first is forgiven */
+  /** Times in a row that the node was unreachable and came back. The first has no penalty. */
   readonly returns: number;
-  /** no traffic before */
+  /** The node gets no traffic before this. */
   readonly openUntilMs: number;
-  /** from then on its share of traffic grows; null: nothing has come through since it opened */
+  /** Start of the slow start, in which its share of traffic grows; null: no request has succeeded since it opened. */
   readonly warmFromMs: number | null;
 }
 
-/** half_open: one request at a time, until one gets a first token */
+/** half_open: one request at a time is tried, until one gets a first token */
 export type Phase = 'closed' | 'open' | 'half_open' | 'slow_start';
 
 export const CLOSED: Breaker = { failures: 0, returns: 0, openUntilMs: 0, warmFromMs: 0 };
 
-/** The first opening is as long as a heartbeat: by then the node has had its say. */
+/** The first opening lasts one heartbeat interval: by then the node has reported its own state. */
 const FIRST_OPENING_MS = 2_000;
-/** What has failed for long is still looked at once a minute. */
+/** Longest opening: a node that has failed for long is still tried once a minute. */
 const OPENING_MS_MAX = 60_000;
-/** A failure after less service than this is the same trouble: the next opening is longer. Later, it is one in thousands. */
+/**
+ * A failure within this time of serving again belongs to the same fault, so the next opening is longer. Later ones are
+ * single events.
+ */
 const FAILURE_MEMORY_MS = 15_000;
-/** An engine that crashes as soon as it has work takes longer to do so. */
+/** The same for returns. It is longer, because an engine that crashes under load takes a while to do so. */
 const RETURN_MEMORY_MS = 120_000;
-/** Who had no request to try the node with by then has no news of it either: the Pool's are newer. */
+/** After so long without a request to try the node with, the breaker closes: the Pool's knowledge of the node is newer. */
 const HALF_OPEN_MS_MAX = 10_000;
-/** Full again five seconds after the first sign of life, with a cold cache and cold kernels behind it. */
+/** The node has its full share again five seconds after its first token, when its cache and kernels have warmed up. */
 const SLOW_START_MS = 5_000;
-/** In steps, so that a decision need not be made anew at every millisecond. */
+/** The share grows in steps, so that routing weights can be cached and need not be computed at every millisecond. */
 const SLOW_START_STEPS = 10;
 const STEP_MS = SLOW_START_MS / SLOW_START_STEPS;
 export const SHARE_MIN = 1 / SLOW_START_STEPS;
 
 export function phaseOf({ openUntilMs, warmFromMs }: Breaker, nowMs: number): Phase {
-  // further ahead than any opening: the clock was set back
+  // An end further ahead than the longest opening means that the clock was set back.
   if (nowMs < openUntilMs && openUntilMs - nowMs <= OPENING_MS_MAX) return 'open';
   if (warmFromMs === null) return nowMs < openUntilMs + HALF_OPEN_MS_MAX ? 'half_open' : 'closed';
   return nowMs < warmFromMs + SLOW_START_MS ? 'slow_start' : 'closed';
 }
 
-/** The part of its full share of traffic that the node may have, above 0 to 1; while it is open, what a try may cost. */
+/**
+ * The fraction of its full share of traffic that a node may get, above 0, at most 1. While open or half-open it is
+ * SHARE_MIN, for trial requests.
+ */
 export function shareOf(breaker: Breaker, nowMs: number): number {
   switch (phaseOf(breaker, nowMs)) {
     case 'closed':
@@ -55,7 +62,7 @@ export function shareOf(breaker: Breaker, nowMs: number): number {
   }
 }
 
-/** When phase or share will next be another by themselves. */
+/** When phase or share will next change with time alone. */
 export function changesAtMs(breaker: Breaker, nowMs: number): number {
   const { openUntilMs, warmFromMs } = breaker;
   switch (phaseOf(breaker, nowMs)) {
@@ -71,8 +78,9 @@ export function changesAtMs(breaker: Breaker, nowMs: number): number {
 }
 
 /**
- * A failure that counts against the node.
- * @param startedMs of the request that failed: one that began before the breaker was open is an echo and changes nothing
+ * Records a failure.
+ * @param startedMs when the failed request began. A request from before the last opening's end is an echo of the same
+ *   fault and changes nothing.
  */
 export function fail(breaker: Breaker, { startedMs, nowMs }: { startedMs: number; nowMs: number }): Breaker {
   if (startedMs < breaker.openUntilMs) return breaker;
@@ -81,24 +89,25 @@ export function fail(breaker: Breaker, { startedMs, nowMs }: { startedMs: number
   return { ...breaker, failures, openUntilMs: nowMs + openingMs(failures), warmFromMs: null };
 }
 
-/** A first token: what was half open begins its slow start. */
+/** Records a first token: a half-open breaker begins its slow start. */
 export function succeed(breaker: Breaker, nowMs: number): Breaker {
   return phaseOf(breaker, nowMs) === 'half_open' ? { ...breaker, warmFromMs: nowMs } : breaker;
 }
 
-/** The slow start of a breaker to which nobody reports successes: the Pool hears of failures only. */
+/** Lets the slow start begin when the opening ends. The Pool uses this, as isolates report only failures to it. */
 export function warmByTime(breaker: Breaker): Breaker {
   return { ...breaker, warmFromMs: breaker.openUntilMs };
 }
 
-/** A node that begins to serve: nothing is held against it, and nothing is warm. */
+/** The breaker of a node that begins to serve: it has no failures, and begins with a slow start. */
 export function begin(nowMs: number): Breaker {
   return { ...CLOSED, openUntilMs: nowMs, warmFromMs: nowMs };
 }
 
 /**
- * The node was gone (silent, or without its engine) and is back. Failures of that outage are over with it, so a first
- * return serves at once, slowly; each further one in a row waits, and twice as long as the one before.
+ * Records that the node is back after it was unreachable (silent, or without its engine). The failures of that outage are
+ * over, so after a first return it serves at once, with a slow start. Each further return in a row waits, twice as long
+ * as the one before.
  */
 export function comeBack(
   breaker: Breaker,

@@ -1,4 +1,4 @@
-/** A node's health from what is known of it at an instant. */
+/** A node's health, from its last heartbeat and its circuit breaker. */
 import { HEARTBEAT_AGE_MS_MAX, type NodeHealth, type NodeReport } from '../node.ts';
 import { type Breaker, phaseOf } from './breaker.ts';
 
@@ -11,7 +11,7 @@ export function healthOf(
   return phaseOf(known.breaker, nowMs) === 'open' ? 'ejected' : 'up';
 }
 
-/** Nobody answers there: no request can find out otherwise. */
-export function isGone(health: NodeHealth): boolean {
+/** Whether the node has no heartbeat or no engine. A request to it would fail, so none is tried. */
+export function isUnreachable(health: NodeHealth): boolean {
   return health === 'silent' || health === 'engine_down';
 }

@@ -1,54 +1,64 @@
 /**
- * What a node can do with the work there really is. The registered capacity is one figure at one yardstick; with long
- * prompts a small KV cache is full long before its GPUs are busy. Nodes report what it takes to know better: a node
- * holds as many requests as its cache or its slots allow, and gives each so many tokens a second.
+ * Measures what a node can do with the actual workload. The registered capacity is one figure for one benchmark; with
+ * long prompts a small KV cache is full long before its GPUs are busy. Heartbeats allow a better figure: a node holds as
+ * many requests as its cache or its slots allow, and gives each a measured number of tokens per second.
  */
 import type { NodeLoad } from '../../../gpu-pool/protocol/schemas.ts';
 
-/** Of one node, averaged over minutes. */
+/** Measurements of one node, averaged over minutes. */
 export interface Pace {
-  /** output tokens per second that one running request gets */
+  /** Output tokens per second that one running request gets. */
   readonly tokensPerSecond: number;
-  /** KV tokens that one running request holds */
+  /** KV cache tokens that one running request holds. */
   readonly contextTokens: number;
 }
 
-/** Long enough that a few long prompts are no trend: an answer of a reasoning model takes minutes. */
+/**
+ * Time constant of the average: long enough that a few long prompts are no trend, as a reasoning model's answer takes
+ * minutes.
+ */
 const MEMORY_MS = 300_000;
-/** A weight follows its measure in steps: every change moves conversations away from what is cached of them. */
+/** A weight changes only in steps of 20 %, because every change moves conversations away from their cached prompts. */
 const STEP = Math.log(1.2);
-/** No measure makes a node more than this many times as much, or as little, as it was registered with: nodes may lie. */
+/**
+ * A measured weight is at most this many times more or less than the registered capacity, since nodes may report
+ * falsehoods.
+ */
 const FACTOR_MAX = 8;
 
-/** @param pace null: nothing ran there yet; @param elapsedMs since the last report */
+/**
+ * Updates a node's averages with one report.
+ * @param pace null: nothing has run there yet
+ * @param elapsedMs time since the last report
+ */
 export function learnPace(pace: Pace | null, load: NodeLoad, elapsedMs: number): Pace | null {
   const { running_requests: running, generation_tokens_per_second: perSecond, used_tokens: used } = load;
   if (running === 0 || perSecond === 0 || used === 0) return pace;
-  const now = { tokensPerSecond: perSecond / running, contextTokens: used / running };
-  if (pace === null) return now;
-  const news = 1 - Math.exp(-elapsedMs / MEMORY_MS);
+  const current = { tokensPerSecond: perSecond / running, contextTokens: used / running };
+  if (pace === null) return current;
+  const blend = 1 - Math.exp(-elapsedMs / MEMORY_MS);
   return {
-    tokensPerSecond: pace.tokensPerSecond + news * (now.tokensPerSecond - pace.tokensPerSecond),
-    contextTokens: pace.contextTokens + news * (now.contextTokens - pace.contextTokens),
+    tokensPerSecond: pace.tokensPerSecond + blend * (current.tokensPerSecond - pace.tokensPerSecond),
+    contextTokens: pace.contextTokens + blend * (current.contextTokens - pace.contextTokens),
   };
 }
 
-export interface Measured {
+export interface MeasuredNode {
   readonly hardware: string;
-  /** as registered */
+  /** Registered capacity, output tokens per second. */
   readonly capacity: number;
   readonly load: NodeLoad;
   readonly pace: Pace | null;
-  /** as published last; null: never */
+  /** Weight as last published; null: never. */
   readonly weight: number | null;
 }
 
 /**
- * The weight of each node, in the order given, in the unit of the registered capacities. Nodes of one hardware
- * share a measure, which a single node would be too noisy for; hardware that nothing is known of keeps its registered
- * ratio to what is known.
+ * The weight of each node, in the given order and in the unit of the registered capacities. Nodes with the same hardware
+ * share a measurement, since that of a single node is too noisy. Hardware without measurements keeps its registered ratio
+ * to the rest.
  */
-export function weigh(nodes: readonly Measured[]): number[] {
+export function nodeWeights(nodes: readonly MeasuredNode[]): number[] {
   const known = nodes.filter(({ pace }) => pace !== null);
   if (known.length === 0) return nodes.map(({ capacity }) => capacity);
   const contextTokens = mean(known, ({ pace }) => pace!.contextTokens);
@@ -69,9 +79,9 @@ export function weigh(nodes: readonly Measured[]): number[] {
   const raw = nodes.map(({ capacity }, at) => measured[at] ?? capacity * (perCapacity || 1));
   const scale = total(nodes.map(({ capacity }) => capacity)) / total(raw);
   return nodes.map(({ weight, capacity }, at) => {
-    const measure = Math.max(capacity / FACTOR_MAX, Math.min(capacity * FACTOR_MAX, raw[at]! * scale));
-    const fresh = Number.isFinite(measure) ? measure : capacity;
-    return weight !== null && Math.abs(Math.log(fresh / weight)) < STEP ? weight : fresh;
+    const bounded = Math.max(capacity / FACTOR_MAX, Math.min(capacity * FACTOR_MAX, raw[at]! * scale));
+    const next = Number.isFinite(bounded) ? bounded : capacity;
+    return weight !== null && Math.abs(Math.log(next / weight)) < STEP ? weight : next;
   });
 }
 

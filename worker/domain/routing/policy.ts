@@ -1,42 +1,43 @@
-/** What a routing policy is: nodes that may serve and a request in, the node to ask out. */
+/** The interface of a routing policy: from candidate nodes and a request it chooses the node to send it to. */
 import type { NodeView } from '../node.ts';
 
-/** A node that may serve, with what this isolate has sent it that the snapshot cannot know of. */
+/** A node that may serve, with the requests of this isolate that the snapshot does not include. */
 export interface Candidate {
   readonly node: NodeView;
-  /** hash of its id, made once a snapshot */
+  /** Hash of its id, computed once per snapshot. */
   readonly seed: number;
-  /** share of traffic relative to the others: capacity, less while it warms up after a failure */
+  /** Share of traffic relative to the others: its capacity, reduced during a slow start. */
   readonly weight: number;
-  readonly own: OwnTraffic;
+  readonly local: LocalLoad;
 }
 
-/** What this isolate has at a node: newer than any snapshot. */
-export interface OwnTraffic {
-  /** requests in flight */
+/** This isolate's own requests at a node. They are newer than any snapshot. */
+export interface LocalLoad {
+  /** Requests in flight. */
   readonly requests: number;
-  /** prompt tokens of those that wait for their first token */
+  /** Prompt tokens of the requests that wait for their first token. */
   readonly waitingTokens: number;
 }
 
 export interface RouteRequest {
-  /** hash of what the conversation keeps as it grows: account, model, system prompt, tools, first user message */
+  /** Hash of the parts that stay as a conversation grows: account, model, system prompt, tools, first user message. */
   readonly affinity: number;
-  /** estimated */
+  /** An estimate. */
   readonly promptTokens: number;
-  /** where the conversation's last answer was made, and how much of this prompt that node knows; null: unknown */
-  readonly home: Home | null;
+  /** The conversation's home node; null: unknown. */
+  readonly home: HomeNode | null;
 }
 
-export interface Home {
+/** The node that generated a conversation's last answer. */
+export interface HomeNode {
   readonly nodeId: string;
-  /** at most `promptTokens` */
+  /** Tokens of this prompt that the node may have cached; at most `promptTokens`. */
   readonly cachedTokens: number;
 }
 
 /**
- * The node to ask, null where there is no candidate. A retry asks again without those that were tried. The policy that
- * serves is a pure function; a baseline may remember what one router would.
+ * Chooses a node; null when there is no candidate. A retry calls it again without the nodes that were tried. The policy in
+ * production is a pure function; a baseline in the simulator may keep the state that a central router would.
  */
 export type Policy<R extends RouteRequest = RouteRequest> = (
   candidates: readonly Candidate[],

@@ -1,21 +1,24 @@
 /**
- * A snapshot as text: what the Pool hands to isolates and the edge's cache keeps. Rows without field names are well
- * under half as long as objects, and text is copied where objects would be walked: a thousand nodes go to thousands of
- * readers.
+ * Encodes a pool snapshot as text, which the Pool hands to isolates and the edge's cache keeps. Rows without field names
+ * are well under half as long as objects, and a Durable Object call copies text where it would walk objects: with a
+ * thousand nodes and thousands of readers, both count.
  */
 import type { NodeView, PoolSnapshot } from './node.ts';
 
-/** Raised with every change to a row: another version of the code may have written what is in the cache. */
-export const SHAPE = 3;
+/**
+ * Version of the row format. Raise it with every change to a row: an older version of the code may have filled the
+ * cache.
+ */
+export const SNAPSHOT_VERSION = 3;
 
-export function toText({ atMs, nodes }: PoolSnapshot): string {
-  return JSON.stringify([SHAPE, atMs, nodes.map(toRow)]);
+export function encodeSnapshot({ atMs, nodes }: PoolSnapshot): string {
+  return JSON.stringify([SNAPSHOT_VERSION, atMs, nodes.map(toRow)]);
 }
 
-/** @throws Error when another version wrote it */
-export function fromText(text: string): PoolSnapshot {
+/** @throws Error when another version wrote the text */
+export function decodeSnapshot(text: string): PoolSnapshot {
   const [shape, atMs, rows] = JSON.parse(text) as [number, number, Row[]];
-  if (shape !== SHAPE) throw new Error(`a snapshot of shape ${shape}, not ${SHAPE}`);
+  if (shape !== SNAPSHOT_VERSION) throw new Error(`a snapshot of shape ${shape}, not ${SNAPSHOT_VERSION}`);
   return { atMs, nodes: rows.map(fromRow) };
 }
 

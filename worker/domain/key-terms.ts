@@ -1,0 +1,40 @@
+/** Terms of an API key. A key that creates another cannot give it more than it has itself. */
+import type { Limits } from './limits.ts';
+
+export interface KeyTerms extends Omit<Limits, 'capNanoUsd'> {
+  /** Model ids; null: all models. */
+  readonly models: readonly string[] | null;
+  readonly capNanoUsd: number | null;
+  /** Null: the key never expires. */
+  readonly expiresAtMs: number | null;
+}
+
+/** The first of the wanted terms that exceeds the grantor's; null: none does. */
+export function firstTermExceeded(wanted: KeyTerms, grantor: KeyTerms): keyof KeyTerms | null {
+  const exceeds = (term: 'requestsPerMinute' | 'tokensPerMinute' | 'concurrency' | 'expiresAtMs') => {
+    const [asked, allowed] = [wanted[term], grantor[term]];
+    return allowed !== null && (asked === null || asked > allowed);
+  };
+  const { models } = wanted;
+  if (grantor.models !== null && !models?.every((model) => grantor.models!.includes(model))) return 'models';
+  if (grantor.capNanoUsd !== null) {
+    if (wanted.capNanoUsd === null || wanted.capNanoUsd > grantor.capNanoUsd) return 'capNanoUsd';
+    // Caps of different periods do not compare: a daily cap can be spent thirty times a month.
+    if (wanted.capPeriod !== grantor.capPeriod) return 'capPeriod';
+  }
+  const terms = ['requestsPerMinute', 'tokensPerMinute', 'concurrency', 'expiresAtMs'] as const;
+  return terms.find(exceeds) ?? null;
+}
+
+/** The terms of a key that names none: the usual limits, or the grantor's where those are lower. */
+export function defaultTerms(grantor: KeyTerms): KeyTerms {
+  return {
+    models: grantor.models,
+    capNanoUsd: grantor.capNanoUsd,
+    capPeriod: grantor.capPeriod,
+    requestsPerMinute: Math.min(600, grantor.requestsPerMinute),
+    tokensPerMinute: grantor.tokensPerMinute,
+    concurrency: Math.min(100, grantor.concurrency),
+    expiresAtMs: grantor.expiresAtMs,
+  };
+}

@@ -1,0 +1,76 @@
+/** Eligibility: sorts the nodes of a snapshot into those that a policy chooses among, and fallbacks. */
+import type { NodeView } from '../node.ts';
+import type { Phase } from './breaker.ts';
+import { isUnreachable } from './health.ts';
+import { isFull } from './overload.ts';
+
+/** What an isolate knows of a node from its own requests; it is newer than the snapshot. */
+export interface LocalNodeView {
+  readonly phase: Phase;
+  /** A request of this isolate is testing whether the node is back. */
+  readonly probing: boolean;
+  /** The node refused a request because its queue was full, and the retry time has not come yet. */
+  readonly busy: boolean;
+}
+
+/**
+ * idle: not in service · gone: it has no heartbeat or no engine · full: its queue is full · out: its breaker is open, the
+ * Pool's or this isolate's · probed: half open, and its one trial request is under way · ready: it may get requests
+ */
+export type Eligibility = 'idle' | 'gone' | 'full' | 'out' | 'probed' | 'ready';
+
+export function eligibilityOf(node: NodeView, local: LocalNodeView): Eligibility {
+  if (node.state !== 'active' || node.draining) return 'idle';
+  if (isUnreachable(node.health)) return 'gone';
+  if (local.busy || isFull(node.load)) return 'full';
+  if (local.phase === 'open' || node.health === 'ejected') return 'out';
+  return local.probing ? 'probed' : 'ready';
+}
+
+/** The nodes that a policy chooses among, and the fallbacks when no candidate is left. */
+export interface Eligible<T> {
+  readonly candidates: T[];
+  /** Nodes whose queues are full. Any candidate is better. */
+  readonly full: T[];
+  /** Nodes that are not trusted at present. Trying one is better than refusing the request. */
+  readonly lastResort: T[];
+  /**
+   * More of the pool is out than in. Ejections are then ignored, since a fault of the edge looks like a fault of every
+   * node.
+   */
+  readonly panic: boolean;
+}
+
+/**
+ * Sorts nodes by eligibility.
+ * @param silenceCounts false when the snapshot is old: nodes that were silent then may be back
+ */
+export function partitionNodes<T>(
+  nodes: readonly T[],
+  eligibility: (node: T) => Eligibility,
+  { silenceCounts }: { silenceCounts: boolean },
+): Eligible<T> {
+  const groups: Record<Eligibility, T[]> = { idle: [], gone: [], full: [], out: [], probed: [], ready: [] };
+  for (const node of nodes) groups[eligibility(node)].push(node);
+  const outside = groups.out.length + groups.gone.length;
+  const panic = outside > nodes.length - groups.idle.length - outside;
+  const untrusted = [...groups.probed, ...groups.out];
+  const lastResort = silenceCounts || groups.ready.length + untrusted.length > 0 ? untrusted : groups.gone;
+  return panic
+    ? { candidates: [...groups.ready, ...untrusted], full: groups.full, lastResort, panic }
+    : { candidates: groups.ready, full: groups.full, lastResort, panic };
+}
+
+/**
+ * When no candidate is left: whether the cause is overload, so that the request should be refused early. Nodes that are
+ * not trusted cannot take the overflow of a whole pool, but a single full queue is no reason not to try them.
+ */
+export function isOverloaded({
+  full,
+  lastResort,
+}: {
+  full: readonly unknown[];
+  lastResort: readonly unknown[];
+}): boolean {
+  return full.length > 0 && full.length >= lastResort.length;
+}
