@@ -1,4 +1,4 @@
-import { type Example, type ExampleRequest, keyInNode, quoted } from './example.ts';
+import { apiKeyInJavaScript, type Example, type ExampleRequest, quoted } from './example.ts';
 
 export function aiSdk({ baseUrl, model, question, key }: ExampleRequest): Example {
   return {
@@ -11,7 +11,7 @@ import { generateText } from 'ai';
 
 const tollgate = createDeepSeek({
   baseURL: ${quoted(baseUrl)},
-  apiKey: ${keyInNode(key)},
+  apiKey: ${apiKeyInJavaScript(key)},
 });
 const { reasoningText, text } = await generateText({
   model: tollgate(${quoted(model)}),

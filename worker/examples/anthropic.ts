@@ -1,4 +1,4 @@
-import { type Example, type ExampleRequest, keyInNode, quoted } from './example.ts';
+import { apiKeyInJavaScript, type Example, type ExampleRequest, quoted } from './example.ts';
 
 export function anthropic({ baseUrl, model, question, key }: ExampleRequest): Example {
   return {
@@ -10,7 +10,7 @@ import Anthropic from '@anthropic-ai/sdk';
 
 const client = new Anthropic({
   baseURL: ${quoted(baseUrl.replace(/\/v1$/, '/anthropic'))},
-  apiKey: ${keyInNode(key)},
+  apiKey: ${apiKeyInJavaScript(key)},
 });
 const message = await client.messages.create({
   model: ${quoted(model)},

@@ -1,6 +1,6 @@
 import type { Example, ExampleRequest } from './example.ts';
 
-/** What is typed into the settings of the extension. */
+/** The values to enter in the extension's settings. */
 export function cline({ baseUrl, model, key }: ExampleRequest): Example {
   return {
     id: 'cline',

@@ -1,8 +1,8 @@
 import type { Example, ExampleRequest } from './example.ts';
 
 export function curl({ baseUrl, model, question, key }: ExampleRequest): Example {
-  // a quote would end the shell's string
-  const shell = (text: string) => JSON.stringify(text).replaceAll("'", "'\\''");
+  // A single quote would end the shell's string.
+  const quotedInShell = (text: string) => JSON.stringify(text).replaceAll("'", "'\\''");
   return {
     id: 'curl',
     name: 'curl',
@@ -11,8 +11,8 @@ export function curl({ baseUrl, model, question, key }: ExampleRequest): Example
   -H "Authorization: Bearer ${key ?? '$TOLLGATE_API_KEY'}" \\
   -H "Content-Type: application/json" \\
   -d '{
-    "model": ${shell(model)},
-    "messages": [{"role": "user", "content": ${shell(question)}}]
+    "model": ${quotedInShell(model)},
+    "messages": [{"role": "user", "content": ${quotedInShell(question)}}]
   }'`,
   };
 }

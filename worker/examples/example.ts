@@ -1,27 +1,28 @@
-/** A first request in a language or tool that people arrive with: shown in the portal, the API's description and the README. */
+/** A code example of a first request in one language or tool. The portal, the OpenAPI document and the README show it. */
 
 export interface Example {
   readonly id: string;
   readonly name: string;
-  /** of its text, for highlighting */
+  /** Language of `code`, for highlighting. */
   readonly language: 'bash' | 'python' | 'javascript' | 'json' | 'text';
   readonly code: string;
 }
 
 export interface ExampleRequest {
-  /** ends in /v1 */
+  /** Base URL of the API; it ends in /v1. */
   readonly baseUrl: string;
   readonly model: string;
   readonly question: string;
-  /** the key itself when it is fresh; null: read from the environment */
+  /** The key itself when it was just created; null: the code reads it from the environment. */
   readonly key: string | null;
 }
 
-/** As a literal of JavaScript, Python and JSON alike. */
+/** A string literal that is valid in JavaScript, Python and JSON. */
 export function quoted(text: string): string {
   return JSON.stringify(text);
 }
 
-export function keyInNode(key: string | null): string {
+/** A JavaScript expression for the key. */
+export function apiKeyInJavaScript(key: string | null): string {
   return key === null ? 'process.env.TOLLGATE_API_KEY' : quoted(key);
 }

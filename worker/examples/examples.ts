@@ -1,4 +1,4 @@
-/** All examples, in the order of their tabs. A test runs each as it is shown. */
+/** All examples, in the order of their tabs. A test runs each of them exactly as it is shown. */
 import { aiSdk } from './ai-sdk.ts';
 import { anthropic } from './anthropic.ts';
 import { cline } from './cline.ts';

@@ -1,4 +1,4 @@
-import { type Example, type ExampleRequest, keyInNode, quoted } from './example.ts';
+import { apiKeyInJavaScript, type Example, type ExampleRequest, quoted } from './example.ts';
 
 export function langchain({ baseUrl, model, question, key }: ExampleRequest): Example {
   return {
@@ -10,7 +10,7 @@ import { ChatDeepSeek } from '@langchain/deepseek';
 
 const model = new ChatDeepSeek({
   model: ${quoted(model)},
-  apiKey: ${keyInNode(key)},
+  apiKey: ${apiKeyInJavaScript(key)},
   configuration: { baseURL: ${quoted(baseUrl)} },
 });
 const answer = await model.invoke(${quoted(question)});

@@ -1,4 +1,4 @@
-import { type Example, type ExampleRequest, keyInNode, quoted } from './example.ts';
+import { apiKeyInJavaScript, type Example, type ExampleRequest, quoted } from './example.ts';
 
 export function node({ baseUrl, model, question, key }: ExampleRequest): Example {
   return {
@@ -10,7 +10,7 @@ import OpenAI from 'openai';
 
 const client = new OpenAI({
   baseURL: ${quoted(baseUrl)},
-  apiKey: ${keyInNode(key)},
+  apiKey: ${apiKeyInJavaScript(key)},
 });
 const answer = await client.chat.completions.create({
   model: ${quoted(model)},

@@ -1,6 +1,6 @@
 import type { Example, ExampleRequest } from './example.ts';
 
-/** `opencode.json` in the project, or in ~/.config/opencode. */
+/** The content of `opencode.json`, in the project or in ~/.config/opencode. */
 export function opencode({ baseUrl, model, key }: ExampleRequest): Example {
   const config = {
     $schema: 'https://opencode.ai/config.json',

@@ -1,7 +1,7 @@
-/** A table that a spreadsheet can open. */
+/** CSV downloads. */
 import Papa from 'papaparse';
 
-/** @param table.headers beside those of a CSV */
+/** A CSV file as a download. @param table.headers response headers besides those of the CSV */
 export function csvFile(table: {
   name: string;
   fields: readonly string[];
@@ -9,7 +9,7 @@ export function csvFile(table: {
   headers?: Record<string, string>;
 }): Response {
   const { name, fields, data, headers } = table;
-  // a spreadsheet runs what begins with =, + or @
+  // A spreadsheet would run a cell that begins with =, +, - or @ as a formula.
   const text = Papa.unparse({ fields: [...fields], data: [...data] }, { escapeFormulae: true });
   return new Response(`${text}\r\n`, {
     headers: {

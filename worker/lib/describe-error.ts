@@ -1,4 +1,7 @@
-/** An error for the log. Drizzle puts a query's parameters into its message: e-mails, hashes, tokens. They stay out. */
+/**
+ * Describes an error for the log. Drizzle's messages contain query parameters (e-mails, hashes, tokens), so only its
+ * cause is logged.
+ */
 export function describeError(error: unknown): string {
   if (!(error instanceof Error)) return 'not an Error';
   if (error.name === 'DrizzleQueryError' || error.message.startsWith('Failed query')) {

@@ -1,9 +1,9 @@
 /**
- * Signatures as in Standard Webhooks (standardwebhooks.com, v1): HMAC-SHA-256 over `id.timestamp.body`, base64.
- * The id and the time are signed too, so an event can be neither renamed nor sent again much later.
+ * Webhook signatures by the Standard Webhooks specification (standardwebhooks.com, v1): HMAC-SHA-256 over
+ * `id.timestamp.body`, base64. Id and time are signed too, so an event can be neither renamed nor replayed much later.
  */
 
-/** How far `webhook-timestamp` may be from now, either way. */
+/** How far `webhook-timestamp` may be from now, in either direction. */
 export const TOLERANCE_MS = 5 * 60_000;
 
 export const SECRET_PREFIX = 'whsec_';
@@ -12,12 +12,12 @@ export type SignatureFault = 'signature_missing' | 'signature_mismatch' | 'times
 
 interface Message {
   readonly id: string;
-  /** Unix time in whole seconds, as it stands in the header */
+  /** Unix time in whole seconds, as in the header. */
   readonly timestamp: string;
   readonly body: Uint8Array;
 }
 
-/** Headers that go with a message. */
+/** The headers to send with a message. */
 export async function signWebhook(secret: string, message: Message): Promise<Record<string, string>> {
   const digest = new Uint8Array(await crypto.subtle.sign('HMAC', await keyOf(secret), signedBytes(message)));
   return {
@@ -27,7 +27,7 @@ export async function signWebhook(secret: string, message: Message): Promise<Rec
   };
 }
 
-/** @returns the message's id, or why it is not believed */
+/** @returns the message's id, or the reason why the signature is not accepted */
 export async function verifyWebhookSignature(
   secret: string,
   { headers, body, nowMs }: { headers: Headers; body: Uint8Array; nowMs: number },
@@ -35,25 +35,28 @@ export async function verifyWebhookSignature(
   const id = headers.get('webhook-id') ?? '';
   const timestamp = headers.get('webhook-timestamp') ?? '';
   const signatures = v1Signatures(headers.get('webhook-signature') ?? '');
-  // Neither part may hold the dot that separates them, or two messages could be signed alike.
+  // Neither part may contain the dot that separates them, or two different messages could have the same signature.
   if (!/^[\w-]{1,128}$/.test(id) || !/^\d{1,12}$/.test(timestamp) || signatures.length === 0) {
     return { ok: false, reason: 'signature_missing' };
   }
   const key = await keyOf(secret);
   const bytes = signedBytes({ id, timestamp, body });
   // `verify` compares in constant time.
-  const verdicts = await Promise.all(
+  const matches = await Promise.all(
     signatures.map((signature) => crypto.subtle.verify('HMAC', key, signature, bytes)),
   );
-  if (!verdicts.includes(true)) return { ok: false, reason: 'signature_mismatch' };
-  // Only a signed time is worth looking at.
+  if (!matches.includes(true)) return { ok: false, reason: 'signature_mismatch' };
+  // The time is checked only now, because an unsigned one proves nothing.
   if (Math.abs(nowMs - Number(timestamp) * 1_000) > TOLERANCE_MS) {
     return { ok: false, reason: 'timestamp_out_of_tolerance' };
   }
   return { ok: true, id };
 }
 
-/** While a secret is rotated a sender signs with both: `v1,… v1,…`. More than a few are no rotation. */
+/**
+ * The v1 signatures of the header. During a rotation a sender signs with both secrets: `v1,… v1,…`. At most four are
+ * read.
+ */
 function v1Signatures(header: string): Uint8Array[] {
   return header
     .split(' ', 4)
@@ -70,8 +73,9 @@ function signedBytes({ id, timestamp, body }: Message): Uint8Array {
 }
 
 /**
- * A secret that is written as the specification has it, `whsec_` and base64, stands for those bytes; another for itself.
- * @throws Error on a short secret: with an empty one anybody can sign (new-api, CVE-2026-41432)
+ * The HMAC key of a secret. In the specification's form, `whsec_` and base64, it is the decoded bytes; any other secret is
+ * used as its UTF-8 bytes.
+ * @throws Error when the secret is short: with an empty one, anyone can sign (new-api, CVE-2026-41432)
  */
 function keyOf(secret: string): Promise<CryptoKey> {
   if (secret.length < 16) throw new Error('a webhook secret must have at least 16 characters');

@@ -1,24 +1,25 @@
-/** Short-lived tokens of browsers and phones: their claims, signed and verified. */
+/** Signs and verifies the short-lived client tokens that an API key makes for browsers and phones. */
 import * as z from 'zod';
 import { type KeyConfig, sign, verify } from './edge-keys.ts';
 
 const CLIENT_AUDIENCE = 'tollgate-client';
 
-/** What a short-lived token of a browser or a phone may do; its parent key has the rest. */
+/** The token's claims: what it may do. All other terms are those of the key that made it. */
 const ClientClaims = z.object({
-  /** token id */
+  /** Token id. */
   jti: z.string(),
-  /** id of the key that made it */
+  /** Id of the key that made it. */
   key: z.string(),
-  /** model ids; null: those of the key */
+  /** Model ids; null: those of the key. */
   models: z.array(z.string()).nullable(),
-  /** what it may spend in all, nano-USD */
+  /** The most it may spend in its life, nano-USD. */
   cap: z.int().positive(),
-  /** seconds since 1970 */
+  /** Seconds since 1970. */
   exp: z.int(),
 });
 
 export type ClientClaims = z.infer<typeof ClientClaims>;
+
 export function signClientToken(
   config: KeyConfig,
   claims: Omit<ClientClaims, 'exp'>,

@@ -1,6 +1,6 @@
 /**
- * The edge's own key: it signs what nodes are asked to do and who may join. One Ed25519 key, known by its
- * RFC 7638 thumbprint; agents find its public half at the JWKS.
+ * The edge's signing key: one Ed25519 key, named by its RFC 7638 thumbprint. It signs requests to nodes, join tokens and
+ * client tokens. Agents fetch its public half from the JWKS endpoint.
  */
 import { calculateJwkThumbprint, importJWK, type JWTPayload, jwtVerify, SignJWT } from 'jose';
 import * as z from 'zod';
@@ -8,8 +8,9 @@ import { EDGE } from '../../gpu-pool/protocol/constants.ts';
 
 const ALGORITHM = 'EdDSA';
 
-/** The one setting that signing needs. */
+/** The part of the configuration that signing needs. */
 export interface KeyConfig {
+  /** JSON of an Ed25519 private JWK. */
   readonly edgeSigningKey: string;
 }
 
@@ -27,7 +28,10 @@ interface EdgeKeys {
   readonly publicJwk: { kty: 'OKP'; crv: 'Ed25519'; x: string; kid: string; use: 'sig'; alg: string };
 }
 
-/** Imported once per isolate. Holds the result and never a promise: another request's promise may never settle. */
+/**
+ * The keys, imported once per isolate. It holds the result and never a promise: another request's promise may never
+ * settle.
+ */
 let imported: EdgeKeys | null = null;
 
 /** @throws Error when EDGE_SIGNING_KEY is not an Ed25519 private JWK */
@@ -55,18 +59,19 @@ function parsePrivateJwk(text: string): z.infer<typeof PrivateJwk> {
   try {
     return PrivateJwk.parse(JSON.parse(text));
   } catch {
-    // The parser's message could quote the key, so it goes nowhere.
+    // The parser's message could quote the key, so it is dropped.
     throw new Error(
       'EDGE_SIGNING_KEY is not the private JWK of an Ed25519 key: {"kty":"OKP","crv":"Ed25519",…}',
     );
   }
 }
 
-/** The public half, as agents read it. */
+/** The public half as a JWKS, for agents. */
 export async function publicJwks(config: KeyConfig) {
   return { keys: [(await edgeKeys(config)).publicJwk] };
 }
 
+/** @returns the token's payload; null when it is not signed by this edge for `audience`, or has expired */
 export async function verify(
   config: KeyConfig,
   token: string,
@@ -87,6 +92,7 @@ export async function verify(
   }
 }
 
+/** Signs a JWT with `iss`, `iat` and `exp` set. */
 export async function sign(
   config: KeyConfig,
   claims: JWTPayload,

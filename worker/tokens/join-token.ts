@@ -1,20 +1,21 @@
-/** Join tokens: what an operator hands to a node so that its agent may enrol once. */
+/** Signs and verifies join tokens. An operator gives one to a node, and its agent enrols with it, once. */
 import * as z from 'zod';
 import { HARDWARE, JOIN_AUDIENCE } from '../../gpu-pool/protocol/constants.ts';
 import { type KeyConfig, sign, verify } from './edge-keys.ts';
 
 const JoinClaims = z.object({
-  /** join id: the row that says whether the token was used */
+  /** Join id: names the row that records whether the token was used. */
   jti: z.string(),
-  /** origin at which to enrol */
+  /** Origin of the edge at which to enrol. */
   edge: z.string(),
   name: z.string(),
   model: z.string(),
-  // as the protocol's `Hardware`, whose module makes all schemas of nodes
+  // The same as the protocol's `Hardware` schema, whose module would load the schemas of all node messages.
   hardware: z.enum(HARDWARE),
 });
 
 export type JoinClaims = z.infer<typeof JoinClaims>;
+
 export function signJoinToken(
   config: KeyConfig,
   claims: JoinClaims,

@@ -1,5 +1,7 @@
-/** What every call of the edge to a node begins with: a token that says who asks, and beside it what is asked. */
-
+/**
+ * Headers of every call from the edge to a node: a token that authenticates the edge, and the request's claims beside
+ * it.
+ */
 import { CLAIMS_HEADER } from '../../gpu-pool/protocol/constants.ts';
 import type { RequestClaims } from '../../gpu-pool/protocol/schemas.ts';
 import type { KeyConfig } from './edge-keys.ts';
@@ -17,7 +19,7 @@ export async function nodeHeaders(
   };
 }
 
-/** JSON says the same in escapes, which a header can carry. */
+/** Escapes all other characters, since a header carries only ASCII; the JSON keeps its meaning. */
 function ascii(json: string): string {
   return json.replace(/[^\x20-\x7e]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }

@@ -1,19 +1,20 @@
-/** The pepper of API keys as a key of Web Crypto. */
-/** The secret that API keys are hashed under. */
+/** The pepper, the secret under which API keys are hashed, as a Web Crypto key. */
+
+/** The part of the configuration that it needs. */
 interface PepperConfig {
   readonly keyPepper: string;
 }
 
 const peppers = new WeakMap<PepperConfig, CryptoKey>();
 
-/** The HMAC key under which API keys are hashed; imported once per configuration. */
+/** The HMAC key of the pepper. It is imported once per configuration object. */
 export async function pepperKey(config: PepperConfig): Promise<CryptoKey> {
-  const known = peppers.get(config);
-  if (known) return known;
+  const cached = peppers.get(config);
+  if (cached) return cached;
   const secret = new TextEncoder().encode(config.keyPepper);
-  const fresh = await crypto.subtle.importKey('raw', secret, { name: 'HMAC', hash: 'SHA-256' }, false, [
+  const key = await crypto.subtle.importKey('raw', secret, { name: 'HMAC', hash: 'SHA-256' }, false, [
     'sign',
   ]);
-  peppers.set(config, fresh);
-  return fresh;
+  peppers.set(config, key);
+  return key;
 }

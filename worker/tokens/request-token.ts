@@ -1,4 +1,4 @@
-/** Tokens of the edge's calls to nodes: one a node and minute, signed once. */
+/** Request tokens, which authenticate the edge's calls to nodes. Each is signed once per node and minute. */
 import { TtlCache } from '../lib/ttl-cache.ts';
 import { edgeKeys, type KeyConfig, sign } from './edge-keys.ts';
 
@@ -8,27 +8,30 @@ interface RequestToken {
   readonly signing: CryptoKey;
 }
 
-/** A request token is signed at the beginning of each minute … */
+/** A token is dated to the beginning of its minute. */
 const REQUEST_TOKEN_EVERY_S = 60;
 
-/** … and lives for two, so that every request has one with life left; the stream that it opens may last longer. */
+/**
+ * A token lives for two minutes, so every request has one that is valid for a minute more. The stream it opens may last
+ * longer.
+ */
 const REQUEST_TOKEN_LIFETIME_S = 120;
 
-/** by node id; what was signed in a minute that is over is of no use */
+/** Tokens by node id. They are kept for a minute, as a token is not used after its minute. */
 const requestTokens = new TtlCache<string, RequestToken>({
   ttlMs: REQUEST_TOKEN_EVERY_S * 1_000,
-  sizeMax: 1_0000,
+  sizeMax: 10_000,
 });
 
 /**
- * The token with which this minute's requests come to a node. It begins with the minute, so that all isolates sign the
- * same bytes (Ed25519 has no chance in it), and a node has one to verify.
+ * The token of this minute's requests to a node. It is dated to the minute, so that all isolates sign the same bytes
+ * (Ed25519 signatures are deterministic) and a node verifies one token a minute.
  */
 export async function requestToken(config: KeyConfig, nodeId: string, nowMs: number): Promise<string> {
   const { signing } = await edgeKeys(config);
   const signedAtMs = nowMs - (nowMs % (REQUEST_TOKEN_EVERY_S * 1_000));
-  const known = requestTokens.get(nodeId, nowMs);
-  if (known?.signedAtMs === signedAtMs && known.signing === signing) return known.text;
+  const cached = requestTokens.get(nodeId, nowMs);
+  if (cached?.signedAtMs === signedAtMs && cached.signing === signing) return cached.text;
   const times = { nowMs: signedAtMs, expiresAtMs: signedAtMs + REQUEST_TOKEN_LIFETIME_S * 1_000 };
   const text = await sign(config, { aud: nodeId }, times);
   requestTokens.set(nodeId, { text, signedAtMs, signing }, nowMs);
