@@ -1,44 +1,45 @@
-/** The pool page's words for canaries in English: how a node was tried, what was wrong, and what to do. */
+/** Canary tests on the pool page, in English: how a node was tested, what went wrong, and what to do. */
 import type { CanaryFault } from '../../domain/canary.ts';
 
 export const canaryEn = {
-  waiting: 'No customer is sent here before a canary has passed. The first try follows its next heartbeat.',
-  held: 'Held back: it finishes what runs and takes nothing new. Restored, it is tried by a canary first.',
-  asking: (at: string) => `Canary of ${at} UTC: being asked.`,
-  receiptAwaited: (at: string) => `Canary of ${at} UTC: answered; the node’s receipt is awaited.`,
-  passed: (at: string) => `Canary passed, ${at} UTC.`,
-  failed: (at: string, fault: string) => `Canary of ${at} UTC failed: ${fault}`,
-  triedAgain: 'It is tried again by itself, after a while that grows with each failure.',
+  waiting:
+    'Receives no customer traffic until it passes a canary test. The first test runs after its next heartbeat.',
+  held: 'Held back: it finishes running requests and takes no new ones. After you restore it, it must first pass a canary test.',
+  asking: (at: string) => `Canary test of ${at} UTC: running.`,
+  receiptAwaited: (at: string) => `Canary test of ${at} UTC: answered; waiting for the node’s receipt.`,
+  passed: (at: string) => `Canary test passed, ${at} UTC.`,
+  failed: (at: string, fault: string) => `Canary test of ${at} UTC failed: ${fault}`,
+  triedAgain: 'It is retried automatically, with a longer wait after each failure.',
   counts: (prompt: string, cached: string, completion: string, reasoning: string) =>
-    `Prompt ${prompt} tokens, ${cached} of them cached; answer ${completion}, ${reasoning} of them reasoning.`,
+    `Prompt: ${prompt} tokens, ${cached} of them cached. Answer: ${completion} tokens, ${reasoning} of them reasoning.`,
   faults: {
     unreachable:
-      'nothing answers at its address. Check that the agent runs and that its URL, tunnel and certificate are right.',
+      'nothing responds at its URL. Check that the agent is running and that its URL, tunnel and certificate are correct.',
     not_an_agent:
-      'what answers at its address is not the agent: a redirect, or a page of something in front of it. Let the tunnel or proxy pass everything through.',
+      'its URL does not lead to the agent but to a redirect or another page. Make the tunnel or proxy pass everything through.',
     refused_unauthorized:
-      'the agent does not trust the edge’s token. Check the node’s clock, and that it reads its keys from this edge.',
-    refused_bad_request: 'the agent or the engine does not understand the request. Bring both up to date.',
-    refused_overloaded: 'it takes no requests: it is full, draining, or cannot write its journal.',
-    refused_engine_failed: 'its engine failed. Look at SGLang’s log.',
-    refused_engine_timeout: 'its engine sent no token in time. Look at SGLang’s log.',
+      'the agent rejected the edge’s token. Check the node’s clock, and that the agent fetches its keys from this edge.',
+    refused_bad_request: 'the agent or the engine rejected the request as invalid. Update both.',
+    refused_overloaded: 'it accepts no requests: it is full, draining, or cannot write its journal.',
+    refused_engine_failed: 'its engine failed. Check the SGLang log.',
+    refused_engine_timeout: 'its engine sent no token in time. Check the SGLang log.',
     first_token_late:
-      'no token within 30 seconds. Wait until the engine has warmed up; if it stays, look at SGLang’s log.',
+      'no token within 30 seconds. Wait for the engine to warm up; if this persists, check the SGLang log.',
     broken_off:
-      'the answer broke off before its end. Look at the agent’s log, and for something between that collects or cuts streams.',
-    prompt_tokens:
-      'it counted more or fewer prompt tokens than the prompt can have. Check the chat template.',
-    prompt_differs: 'it counted the same prompt in two ways. Is it one engine that answers?',
+      'the answer was cut off. Check the agent’s log, and whether a proxy in between buffers or closes streams.',
+    prompt_tokens: 'its prompt token count is impossible for the prompt. Check the chat template.',
+    prompt_differs:
+      'it counted the same prompt differently twice. Check that a single engine answers at its URL.',
     nothing_cached:
-      'the same prompt, asked again, was not found in the prefix cache. Start SGLang with --enable-cache-report and leave the radix cache on.',
-    no_reasoning: 'no reasoning came. Start SGLang with --reasoning-parser deepseek-r1.',
+      'the repeated prompt was not found in the prefix cache. Start SGLang with --enable-cache-report and keep the radix cache enabled.',
+    no_reasoning: 'the answer had no reasoning. Start SGLang with --reasoning-parser deepseek-r1.',
     completion_tokens:
-      'it counted more tokens than were asked for, or none. Check the versions of SGLang and agent.',
+      'it counted no tokens, or more than the limit. Check the versions of SGLang and the agent.',
     receipt_differs:
-      'its receipt says other counts than its answer did. Do not trust it before you know why; bring the agent up to date.',
-    receipt_missing: 'its receipt did not come. Look for heartbeat errors in the agent’s log.',
-    interrupted: 'it was interrupted on our side.',
-    engine_changed: 'the engine was changed meanwhile.',
-    withdrawn: 'you changed the node’s state meanwhile.',
+      'the counts in its receipt differ from those in its answer. Do not trust the node until you know why; update the agent.',
+    receipt_missing: 'its receipt did not arrive. Check the agent’s log for heartbeat errors.',
+    interrupted: 'the test was interrupted on the edge.',
+    engine_changed: 'the engine changed during the test.',
+    withdrawn: 'the node’s state was changed during the test.',
   } satisfies Record<CanaryFault, string> as Record<CanaryFault, string>,
 };

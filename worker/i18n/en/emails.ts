@@ -1,48 +1,48 @@
-/** The letters to a person, in English. */
+/** E-mails to a person, in English. */
 export const emailsEn = {
   verify: {
     title: 'Confirm your e-mail address',
-    text: 'Open the link to show that this address is yours. It works for 24 hours.',
-    link: 'Confirm the address',
+    text: 'Open the link to confirm that this address is yours. It is valid for 24 hours.',
+    link: 'Confirm address',
     small:
-      'You get this letter because somebody used this address at Tollgate. If it was not you, ignore it.',
+      'You receive this e-mail because this address was used on Tollgate. If that was not you, ignore it.',
   },
   signIn: {
-    title: 'Your link to sign in',
-    text: 'Open the link in the browser in which you want to be signed in. It works once, for 15 minutes.',
+    title: 'Your sign-in link',
+    text: 'Open the link in the browser where you want to sign in. It works once and expires after 15 minutes.',
     unverified:
-      'This address has not been confirmed yet. The link confirms it, and takes away a password that was set before: set a new one under Settings.',
+      'This address has not been confirmed yet. The link confirms it and removes any password set before; you can set a new one under Settings.',
     link: 'Sign in',
-    small: 'If you did not ask for it, ignore this letter: without the link nobody gets in.',
+    small: 'If you did not request this link, ignore this e-mail. Nobody can sign in without it.',
   },
   reset: {
     title: 'Set a new password',
-    text: 'Open the link to set a new password. It works once, for an hour, and ends all your sessions.',
-    link: 'Set a new password',
-    small: 'If you did not ask for it, ignore this letter: your password stays as it is.',
+    text: 'Open the link to set a new password. It works once, expires after one hour, and ends all your sessions.',
+    link: 'Set new password',
+    small: 'If you did not request this, ignore this e-mail. Your password stays the same.',
   },
   invitation: {
-    title: 'You are invited to a team',
+    title: 'You are invited to join a team',
     text: (by: string, account: string, role: string) =>
-      `${by} invites you to the account “${account}” at Tollgate, as ${role}. The invitation holds for seven days.`,
-    link: 'See the invitation',
-    small: 'If you do not know who that is, ignore this letter: nothing happens without you.',
+      `${by} invites you to join the account “${account}” on Tollgate. Your role: ${role}. The invitation is valid for seven days.`,
+    link: 'View invitation',
+    small: 'If you do not know the sender, ignore this e-mail. You are not added unless you accept.',
   },
   signInChanged: {
-    title: 'How you sign in has changed',
+    title: 'Your sign-in settings have changed',
     what: {
-      password: 'Your password was changed, and your other sessions have ended.',
-      second_factor_on: 'A second factor is now asked for when you sign in.',
-      second_factor_off: 'The second factor is no longer asked for when you sign in.',
+      password: 'Your password was changed, and your other sessions were ended.',
+      second_factor_on: 'Two-factor authentication is now on.',
+      second_factor_off: 'Two-factor authentication is now off.',
     },
-    link: 'Look at your sessions',
-    small: 'If it was not you, set a new password at once and end all sessions.',
+    link: 'Review your sessions',
+    small: 'If this was not you, set a new password now and end all sessions.',
   },
   receipt: {
     title: (amount: string) => `Receipt: ${amount}`,
     text: (amount: string, invoice: string) =>
-      `Your top-up of ${amount} has been credited. Invoice ${invoice} can be opened as PDF.`,
-    link: 'Open the invoice',
-    small: 'You get receipts because you pay for this account or own it.',
+      `Your top-up of ${amount} has been credited. Invoice ${invoice} is available as a PDF.`,
+    link: 'Open invoice',
+    small: 'You receive receipts because you are an owner or billing member of this account.',
   },
 };
