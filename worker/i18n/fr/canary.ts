@@ -1,46 +1,50 @@
-/** The pool page's words for canaries in French. */
+/** Canary tests on the pool page, in French. */
 import type { canaryEn } from '../en/canary.ts';
 
 export const canaryFr: typeof canaryEn = {
   waiting:
-    'Aucun client n’y est envoyé avant qu’un canari soit passé. Le premier essai suit son prochain battement.',
-  held: 'Retenu : il finit ce qui est en cours et ne prend rien de nouveau. Une fois rétabli, un canari l’essaie d’abord.',
-  asking: (at) => `Canari du ${at} UTC : en cours.`,
-  receiptAwaited: (at) => `Canari du ${at} UTC : réponse reçue ; le reçu du nœud est attendu.`,
-  passed: (at) => `Canari passé le ${at} UTC.`,
-  failed: (at, fault) => `Échec du canari du ${at} UTC : ${fault}`,
-  triedAgain: 'Un nouvel essai suit de lui-même, après une attente qui croît à chaque échec.',
+    'Ne reçoit aucun trafic client avant d’avoir réussi un test canari. Le premier test suit son prochain signal.',
+  held: 'Isolé : il termine les requêtes en cours et n’en prend pas de nouvelles. Une fois rétabli, il doit d’abord réussir un test canari.',
+  asking: (at) => `Test canari du ${at} UTC : en cours.`,
+  receiptAwaited: (at) => `Test canari du ${at} UTC : réponse obtenue, en attente du reçu du nœud.`,
+  passed: (at) => `Test canari réussi le ${at} UTC.`,
+  failed: (at, fault) => `Échec du test canari du ${at} UTC : ${fault}`,
+  triedAgain: 'Un nouveau test suit automatiquement, après une attente qui s’allonge à chaque échec.',
   counts: (prompt, cached, completion, reasoning) =>
-    `Entrée : ${prompt} jetons, dont ${cached} en cache ; réponse : ${completion}, dont ${reasoning} de raisonnement.`,
+    `Entrée : ${prompt} jetons, dont ${cached} en cache ; réponse : ${completion} jetons, dont ${reasoning} de raisonnement.`,
   faults: {
     unreachable:
-      'rien ne répond à son adresse. Vérifiez que l’agent tourne et que son URL, son tunnel et son certificat sont justes.',
+      'rien ne répond à son URL. Vérifiez que l’agent tourne et que son URL, son tunnel et son certificat sont corrects.',
     not_an_agent:
-      'ce qui répond à son adresse n’est pas l’agent : une redirection, ou une page de ce qui est devant lui. Le tunnel ou le proxy doit tout laisser passer.',
+      'son URL ne mène pas à l’agent, mais à une redirection ou à une autre page. Le tunnel ou le proxy doit tout laisser passer.',
     refused_unauthorized:
-      'l’agent ne reconnaît pas le jeton du point d’accès. Vérifiez l’horloge du nœud, et qu’il lit les clés de ce point d’accès.',
-    refused_bad_request: 'l’agent ou le moteur ne comprend pas la requête. Mettez les deux à jour.',
+      'l’agent a refusé le jeton d’accès du point d’accès. Vérifiez l’horloge du nœud, et que l’agent lit les clés de ce point d’accès.',
+    refused_bad_request: 'l’agent ou le moteur a refusé la requête comme invalide. Mettez les deux à jour.',
     refused_overloaded:
-      'il ne prend pas de requête : il est plein, en vidange, ou ne peut pas écrire son journal.',
-    refused_engine_failed: 'son moteur a échoué. Regardez le journal de SGLang.',
-    refused_engine_timeout: 'son moteur n’a envoyé aucun jeton dans le délai. Regardez le journal de SGLang.',
+      'il n’accepte pas de requête : il est plein, en cours de retrait, ou ne peut pas écrire son journal.',
+    refused_engine_failed: 'son moteur est en panne. Consultez le journal de SGLang.',
+    refused_engine_timeout:
+      'son moteur n’a envoyé aucun jeton dans le délai. Consultez le journal de SGLang.',
     first_token_late:
-      'aucun jeton en 30 secondes. Attendez que le moteur soit chaud ; si cela persiste, regardez le journal de SGLang.',
+      'aucun jeton en 30 secondes. Attendez que le moteur ait chauffé ; si cela persiste, consultez le journal de SGLang.',
     broken_off:
-      'la réponse s’est interrompue avant la fin. Regardez le journal de l’agent, et ce qui, sur le chemin, retient ou coupe les flux.',
+      'la réponse s’est interrompue avant la fin. Consultez le journal de l’agent, et vérifiez qu’aucun proxy ne retient ni ne coupe les flux.',
     prompt_tokens:
-      'il a compté plus ou moins de jetons d’entrée que le texte n’en peut avoir. Vérifiez le modèle de conversation.',
-    prompt_differs: 'il a compté le même texte de deux façons. Est-ce bien un seul moteur qui répond ?',
+      'son nombre de jetons d’entrée est impossible pour ce texte. Vérifiez le modèle de conversation (chat template).',
+    prompt_differs:
+      'il a compté deux fois différemment le même texte. Vérifiez qu’un seul moteur répond à son URL.',
     nothing_cached:
-      'le même texte, demandé deux fois, n’a pas été trouvé dans le cache de préfixes. Lancez SGLang avec --enable-cache-report et laissez le cache radix actif.',
-    no_reasoning: 'aucun raisonnement n’est venu. Lancez SGLang avec --reasoning-parser deepseek-r1.',
+      'le texte envoyé de nouveau n’a pas été trouvé dans le cache de préfixes. Lancez SGLang avec --enable-cache-report et laissez le cache radix activé.',
+    no_reasoning:
+      'la réponse ne contient pas de raisonnement. Lancez SGLang avec --reasoning-parser deepseek-r1.',
     completion_tokens:
-      'il a compté plus de jetons que demandé, ou aucun. Vérifiez les versions de SGLang et de l’agent.',
+      'il n’a compté aucun jeton, ou plus que la limite. Vérifiez les versions de SGLang et de l’agent.',
     receipt_differs:
-      'son reçu ne dit pas les mêmes comptes que sa réponse. Ne lui faites pas confiance avant d’en savoir la cause ; mettez l’agent à jour.',
-    receipt_missing: 'son reçu n’est pas venu. Cherchez des erreurs de battement dans le journal de l’agent.',
-    interrupted: 'il a été interrompu de notre côté.',
-    engine_changed: 'le moteur a été changé entre-temps.',
-    withdrawn: 'vous avez changé l’état du nœud entre-temps.',
+      'les nombres de son reçu diffèrent de ceux de sa réponse. Ne faites pas confiance au nœud avant d’en connaître la cause ; mettez l’agent à jour.',
+    receipt_missing:
+      'son reçu n’est pas arrivé. Cherchez des erreurs d’envoi du signal (heartbeat) dans le journal de l’agent.',
+    interrupted: 'le test a été interrompu par le point d’accès.',
+    engine_changed: 'le moteur a changé pendant le test.',
+    withdrawn: 'l’état du nœud a été modifié pendant le test.',
   },
 };
