@@ -41,7 +41,7 @@ it.each(['/sign-in', '/sign-up'])('from %s to GitHub’s page, and back after a 
   // in a tab of its own: Chromium is about to say in the first that it cannot be reached
   const tab = await visitor.newPage();
   await tab.goto(back.href);
-  await tab.getByRole('heading', { name: 'You said no at GitHub' }).waitFor();
+  await tab.getByRole('heading', { name: 'GitHub sign-in cancelled' }).waitFor();
   await tab.getByRole('link', { name: 'Back to sign-in' }).click();
   await tab.waitForURL('**/sign-in');
   await visitor.close();

@@ -149,7 +149,7 @@ async function useAlerts(page: Page): Promise<void> {
   // a level above the balance is told of at once
   await page.locator('#lowBalanceUsd').fill('999999');
   await page.locator('form[action="/alerts/watch"] button').click();
-  const failed = page.getByRole('cell', { name: 'cannot be reached' });
+  const failed = page.getByRole('cell', { name: 'unreachable' });
   for (let seconds = 0; seconds < 20 && (await failed.count()) === 0; seconds++) {
     await page.waitForTimeout(1_000);
     await page.goto('/alerts');
@@ -189,7 +189,7 @@ function writeRollups({ stateDir, stack: { dev } }: Local): void {
     BATCH,
     dev.account,
     ids[0]!.id,
-    JSON.stringify([{ code: 'invalid_json', message: 'The line is no JSON.', line: 7, param: null }]),
+    JSON.stringify([{ code: 'invalid_json', message: 'The line is not valid UTF-8 JSON.', line: 7, param: null }]),
     thisHourMs,
     thisHourMs + 86_400_000,
   );

@@ -49,7 +49,7 @@ async function ask(page: Page, text: string): Promise<void> {
 
 /** What the API says of the request to which the last answer links. */
 async function generation(page: Page) {
-  const link = last(page).getByRole('link', { name: 'See the request' });
+  const link = last(page).getByRole('link', { name: 'View request' });
   const id = (await link.getAttribute('href'))!.replace('/requests/', '');
   return (await (await api(portal.local, `/v1/generations/${id}`)).json()) as {
     state: string;
@@ -78,9 +78,9 @@ it('streams reasoning and answer, and says what they took, to the nano-USD', asy
   expect([state, ending]).toEqual(['posted', 'finished']);
   expect(await costShown(page)).toBe(charge_nano_usd);
   const facts = await shownIn(last(page).locator('dl'));
-  expect(facts).toMatch(/First token here after\s+[\d.,]+ (ms|s)/);
+  expect(facts).toMatch(/Time to first token\s+[\d.,]+ (ms|s)/);
   expect(facts.replace(/\s+/g, ' ')).toContain(
-    `Input ${usage.prompt_tokens} of it cached 0 Reasoning 40 Answer ${usage.completion_tokens - 40}`,
+    `Input ${usage.prompt_tokens} of which cached 0 Reasoning 40 Answer ${usage.completion_tokens - 40}`,
   );
 
   // what was answered is part of the next question; of the one before only the answer stays open, unless pinned
@@ -135,7 +135,7 @@ it('says what the API refuses, and what to do, and keeps what was typed', async 
   await page.getByLabel('Max tokens').fill('5');
   await page.getByRole('button', { name: 'Retry' }).click();
   await settled(page);
-  expect(await shownIn(last(page))).toContain('Cut:');
+  expect(await shownIn(last(page))).toContain('Stopped: a token limit');
   expect((await generation(page)).usage.completion_tokens).toBe(5);
 
   // a session that has ended, and a token that was never had
@@ -173,7 +173,7 @@ it.each([
   await ask(page, 'Hello [[reasoning=30 answer=30]]');
   await settled(page);
   expect((await paceOf(page)).shifts).toBeLessThanOrEqual(CLS_MAX);
-  await page.locator('summary', { hasText: 'As code' }).click();
+  await page.locator('summary', { hasText: 'View code' }).click();
   const code = page.locator('pre.snippet');
   expect(await shownIn(code)).toContain(`"content": "Be brief: it'\\''s late"`);
   await page.getByRole('radio', { name: 'Python' }).check();

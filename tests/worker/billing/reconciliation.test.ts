@@ -1,7 +1,7 @@
 import { sql } from 'drizzle-orm';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { database } from '../../../worker/db/client.ts';
-import { countedSince, newestReceipts, waitingReceipts } from '../../../worker/db/drift.ts';
+import { countedTokensSince, newestReceipts, waitingReceipts } from '../../../worker/db/drift.ts';
 import { project } from '../../../worker/db/projection.ts';
 import { drift } from '../../../worker/db/schema.ts';
 import { newId } from '../../../worker/domain/ids.ts';
@@ -11,12 +11,12 @@ import type { DriftKind, WriteOffReason } from '../../../worker/domain/reconcili
 import { MESSAGES } from '../../../worker/i18n/locale.ts';
 import { auditOf, enrolledNode, env } from '../fleet/fixtures.ts';
 import { Browser } from '../portal/browser.ts';
-import { operatorBrowser, operatorGet, operatorSend, outcome, textOf } from '../portal/operator/console.ts';
+import { operatorBrowser, operatorGet, operatorSend, outcomeOf, textOf } from '../portal/operator/console.ts';
 
 const names = MESSAGES.en.operator.reconciliation;
 const db = database(env);
 
-interface Read {
+interface ReconciliationBody {
   findings: { request_id: string; kind: string }[];
   counted: {
     node_id: string;
@@ -31,7 +31,7 @@ interface Read {
   waiting: { requests: number };
 }
 
-const read = async () => (await operatorGet('/reconciliation')).json<Read>();
+const read = async () => (await operatorGet('/reconciliation')).json<ReconciliationBody>();
 const close = (body: object) => operatorSend('/reconciliation/close', body);
 
 async function finding(kind: DriftKind, detail: Record<string, string | number>, nodeId = '') {
@@ -48,8 +48,8 @@ async function finding(kind: DriftKind, detail: Record<string, string | number>,
 }
 
 let seq = 0;
-/** As the Wallet of `acct_1` tells D1. */
-async function tell(...items: OutboxItem[]): Promise<void> {
+/** Publishes items as the Wallet of `acct_1` does. */
+async function publish(...items: OutboxItem[]): Promise<void> {
   const numbered = items.map((item) => ({ seq: ++seq, item }));
   await project(db, 'acct_1', numbered);
 }
@@ -57,8 +57,8 @@ async function tell(...items: OutboxItem[]): Promise<void> {
 const accountId = 'acct_1';
 const USED = { promptTokens: 10, cachedTokens: 0, completionTokens: 20, reasoningTokens: 0 };
 
-/** A billed request that ended so long ago. */
-async function billed(nodeId: string, agoMs: number, change: { chargeNanoUsd?: number } = {}) {
+/** Publishes a billed request that ended `agoMs` ago. */
+async function publishBilled(nodeId: string, agoMs: number, change: { chargeNanoUsd?: number } = {}) {
   const endedAtMs = Date.now() - agoMs;
   const requestId = newId('req', endedAtMs - 1_000);
   const { chargeNanoUsd = 49_300 } = change;
@@ -86,17 +86,17 @@ async function billed(nodeId: string, agoMs: number, change: { chargeNanoUsd?: n
     entrySeq: 2,
     ttftMs: 1,
   };
-  await tell({ kind: 'usage', accountId, requests: [request] });
+  await publish({ kind: 'usage', accountId, requests: [request] });
   return { requestId, endedAtMs };
 }
 
-/** A receipt that has a row, as the Wallet tells D1 of it. */
-function receipt(
+/** Publishes a receipt that gets a row of its own. */
+function publishReceipt(
   nodeId: string,
-  of: { requestId: string; receivedAtMs?: number; off?: number; reason?: WriteOffReason },
+  options: { requestId: string; receivedAtMs?: number; writtenOff?: number; reason?: WriteOffReason },
 ) {
-  const { requestId, receivedAtMs = Date.now(), off = 0, reason = null } = of;
-  return tell({
+  const { requestId, receivedAtMs = Date.now(), writtenOff = 0, reason = null } = options;
+  return publish({
     kind: 'receipt',
     accountId,
     receivedAtMs,
@@ -104,23 +104,23 @@ function receipt(
       requestId,
       nodeId,
       outcome: 'finished',
-      usage: { ...USED, completionTokens: 20 + off },
+      usage: { ...USED, completionTokens: 20 + writtenOff },
       ttftMs: 1,
       ticket: null,
     },
-    writeOff: { promptTokens: 0, completionTokens: off, reason },
+    writeOff: { promptTokens: 0, completionTokens: writtenOff, reason },
     late: false,
   });
 }
 
-/** Receipts that say what was billed. */
-function witnessed(
+/** Publishes receipts that match what was billed. 'witnessed' is the stored kind of that item. */
+function publishMatched(
   nodeId: string,
-  of: { receipts?: number; receivedAtMs?: number; newestEndedAtMs?: number; late?: string[] },
+  options: { receipts?: number; receivedAtMs?: number; newestEndedAtMs?: number; late?: string[] },
 ) {
-  const { receipts = 1, receivedAtMs = Date.now(), newestEndedAtMs = Date.now(), late = [] } = of;
+  const { receipts = 1, receivedAtMs = Date.now(), newestEndedAtMs = Date.now(), late = [] } = options;
   const tokens = { promptTokens: 10 * receipts, completionTokens: 20 * receipts };
-  return tell({
+  return publish({
     kind: 'witnessed',
     accountId,
     nodeId,
@@ -145,10 +145,10 @@ describe('open findings', () => {
     expect((await read()).findings.map((each) => each.request_id)).toEqual([one.requestId, other.requestId]);
 
     const name = { request_id: one.requestId, kind: 'price' };
-    expect(await outcome(close({ ...name, note: '' }))).toBe('400 body_invalid');
-    expect(await outcome(close({ ...name, kind: 'tokens', note: 'x' }))).toBe('404 finding_not_open');
-    expect(await outcome(close({ ...name, note: 'a test of ours' }))).toBe('200');
-    expect(await outcome(close({ ...name, note: 'again' }))).toBe('404 finding_not_open');
+    expect(await outcomeOf(close({ ...name, note: '' }))).toBe('400 body_invalid');
+    expect(await outcomeOf(close({ ...name, kind: 'tokens', note: 'x' }))).toBe('404 finding_not_open');
+    expect(await outcomeOf(close({ ...name, note: 'a test of ours' }))).toBe('200');
+    expect(await outcomeOf(close({ ...name, note: 'again' }))).toBe('404 finding_not_open');
     expect((await read()).findings.map((each) => each.request_id)).toEqual([other.requestId]);
     const rows = await auditOf(one.requestId);
     expect(rows).toMatchObject([{ action: 'drift.closed', actor: 'operator-token' }]);
@@ -158,7 +158,7 @@ describe('open findings', () => {
   it('are closed once when many do so at once', async () => {
     const { requestId } = await finding('price', {});
     const body = { request_id: requestId, kind: 'price', note: 'seen' };
-    const outcomes = await Promise.all(Array.from({ length: 6 }, () => outcome(close(body))));
+    const outcomes = await Promise.all(Array.from({ length: 6 }, () => outcomeOf(close(body))));
     expect(outcomes.toSorted()).toEqual(['200', ...Array(5).fill('404 finding_not_open')]);
     expect(await auditOf(requestId)).toHaveLength(1);
   });
@@ -173,9 +173,9 @@ describe('open findings', () => {
     await finding('double', { alsoBy: 'node_b' }, 'node_a');
     const text = await textOf(console.get('/operator/reconciliation'));
     expect(text).toContain('Billed 10 prompt and 2,000 completion tokens; the node counted 10 and 1,999.');
-    expect(text).toContain('Charged 500 nano-USD; tokens × r1/standard/1 make 501.');
-    expect(text).toContain('no node has said that it generated them');
-    expect(text).toContain('This node gave a whole answer, and so did node_b.');
+    expect(text).toContain('Charged 500 nano-USD; tokens × r1/standard/1 come to 501.');
+    expect(text).toContain('no node has reported generating them');
+    expect(text).toContain('This node gave a complete answer, and so did node_b.');
     expect(text).not.toContain('undefined');
     for (const page of ['pool', 'prices', 'promo-codes', 'reconciliation', 'accounts']) {
       expect(await textOf(console.get(`/operator/${page}`))).toContain(MESSAGES.en.operator.nav.open('4'));
@@ -217,26 +217,26 @@ describe('open findings', () => {
 describe('tokens by node', () => {
   it('that were counted are those billed and those written off, each with its reason', async () => {
     const node = await enrolledNode();
-    await witnessed(node.id, { receipts: 2 });
-    await receipt(node.id, { requestId: newId('req', Date.now()) });
+    await publishMatched(node.id, { receipts: 2 });
+    await publishReceipt(node.id, { requestId: newId('req', Date.now()) });
     const reason = 'after_client_gone';
-    await receipt(node.id, { requestId: newId('req', Date.now()), off: 7, reason });
+    await publishReceipt(node.id, { requestId: newId('req', Date.now()), writtenOff: 7, reason });
     const old = Date.now() - 86_400_000;
-    await receipt(node.id, { requestId: newId('req', old), receivedAtMs: old });
+    await publishReceipt(node.id, { requestId: newId('req', old), receivedAtMs: old });
     const rows = (await read()).counted.filter(({ node_id }) => node_id === node.id);
     expect(rows).toMatchObject([
       { write_off_reason: null, receipts: 3, prompt_tokens: 30, completion_tokens: 60 },
       { write_off_reason: reason, receipts: 1, completion_tokens: 27, written_off_completion_tokens: 7 },
     ]);
     const text = await textOf((await operatorBrowser()).get('/operator/reconciliation'));
-    expect(text).toContain('gpu-1 4 127 120 7 after the client left: 7');
+    expect(text).toContain('gpu-1 4 127 120 7 after the client disconnected: 7');
   });
 
   it('are those since midnight', async () => {
     const node = await enrolledNode();
     const midnightMs = Math.floor(Date.now() / 86_400_000) * 86_400_000;
-    await receipt(node.id, { requestId: newId('req', 1), receivedAtMs: midnightMs });
-    await receipt(node.id, { requestId: newId('req', 2), receivedAtMs: midnightMs - 1 });
+    await publishReceipt(node.id, { requestId: newId('req', 1), receivedAtMs: midnightMs });
+    await publishReceipt(node.id, { requestId: newId('req', 2), receivedAtMs: midnightMs - 1 });
     expect((await read()).counted).toMatchObject([{ node_id: node.id, receipts: 1, completion_tokens: 20 }]);
   });
 });
@@ -244,20 +244,24 @@ describe('tokens by node', () => {
 describe('the lag', () => {
   it('of each node is what its newest receipt came after its request ended', async () => {
     const [node, silent] = [await enrolledNode(), await enrolledNode()];
-    const { requestId, endedAtMs } = await billed(node.id, 60_000);
-    await receipt(node.id, { requestId, receivedAtMs: endedAtMs + 2_500 });
-    const older = await billed(node.id, 3_600_000);
-    await receipt(node.id, { requestId: older.requestId, receivedAtMs: older.endedAtMs + 9_000 });
-    const alike = await enrolledNode();
+    const { requestId, endedAtMs } = await publishBilled(node.id, 60_000);
+    await publishReceipt(node.id, { requestId, receivedAtMs: endedAtMs + 2_500 });
+    const older = await publishBilled(node.id, 3_600_000);
+    await publishReceipt(node.id, { requestId: older.requestId, receivedAtMs: older.endedAtMs + 9_000 });
+    const matching = await enrolledNode();
     const at = Date.now() - 120_000;
-    await witnessed(alike.id, { receipts: 50, receivedAtMs: at, newestEndedAtMs: at - 700 });
-    await witnessed(alike.id, { receipts: 50, receivedAtMs: at - 60_000, newestEndedAtMs: at - 90_000 });
+    await publishMatched(matching.id, { receipts: 50, receivedAtMs: at, newestEndedAtMs: at - 700 });
+    await publishMatched(matching.id, {
+      receipts: 50,
+      receivedAtMs: at - 60_000,
+      newestEndedAtMs: at - 90_000,
+    });
     const { newest_receipts } = await read();
     const delays = new Map(newest_receipts.map(({ node_id, delay_ms }) => [node_id, delay_ms]));
     expect(delays).toEqual(
       new Map([
         [node.id, 2_500],
-        [alike.id, 700],
+        [matching.id, 700],
       ]),
     );
     expect(delays.has(silent.id)).toBe(false);
@@ -267,39 +271,43 @@ describe('the lag', () => {
 
   it('counts billed requests without a receipt of their node, until one is missing too long', async () => {
     expect((await read()).waiting).toEqual({ requests: 0 });
-    const [first, second] = [await billed('node_a', 7_200_000), await billed('node_a', 60_000)];
-    for (let i = 0; i < 3; i++) await billed('node_a', 60_000);
-    await billed('node_a', 60_000, { chargeNanoUsd: 0 });
-    await witnessed('node_a', { receipts: 2 });
-    // it says something else, but it is the word of the node that was billed
-    await receipt('node_a', { requestId: second.requestId, off: 1, reason: 'undelivered' });
-    // another node's receipt is not
-    await receipt('node_b', { requestId: first.requestId, off: 1, reason: 'retried_elsewhere' });
+    const [first, second] = [await publishBilled('node_a', 7_200_000), await publishBilled('node_a', 60_000)];
+    for (let i = 0; i < 3; i++) await publishBilled('node_a', 60_000);
+    await publishBilled('node_a', 60_000, { chargeNanoUsd: 0 });
+    await publishMatched('node_a', { receipts: 2 });
+    // It differs, but it comes from the node that was billed.
+    await publishReceipt('node_a', { requestId: second.requestId, writtenOff: 1, reason: 'undelivered' });
+    // Another node's receipt does not count.
+    await publishReceipt('node_b', {
+      requestId: first.requestId,
+      writtenOff: 1,
+      reason: 'retried_elsewhere',
+    });
     expect((await read()).waiting).toEqual({ requests: 2 });
     const text = await textOf((await operatorBrowser()).get('/operator/reconciliation'));
     expect(text).toContain(names.waiting('2'));
-    await tell(missing(first.requestId));
+    await publish(missing(first.requestId));
     expect((await read()).waiting).toEqual({ requests: 1 });
-    // it came after all: nothing waits for it any more, and nothing is amiss
-    await witnessed('node_a', { late: [first.requestId] });
+    // It arrived after all: nothing waits for it any more, and its finding is resolved.
+    await publishMatched('node_a', { late: [first.requestId] });
     expect((await read()).waiting).toEqual({ requests: 1 });
     expect((await read()).findings).toEqual([]);
   });
 
-  it('is not below nothing when receipts are told before their requests', async () => {
-    await witnessed('node_a', { receipts: 3 });
+  it('is never negative when receipts are published before their requests', async () => {
+    await publishMatched('node_a', { receipts: 3 });
     expect((await read()).waiting).toEqual({ requests: 0 });
     expect(await textOf((await operatorBrowser()).get('/operator/reconciliation'))).toContain(
       names.waitingNone,
     );
-    for (let i = 0; i < 4; i++) await billed('node_a', 1_000);
+    for (let i = 0; i < 4; i++) await publishBilled('node_a', 1_000);
     expect((await read()).waiting).toEqual({ requests: 1 });
   });
 
   it('counts a late receipt once, whether its absence was a finding or not', async () => {
-    const { requestId } = await billed('node_a', 7_200_000);
-    await witnessed('node_a', { late: [requestId] });
-    await billed('node_a', 1_000);
+    const { requestId } = await publishBilled('node_a', 7_200_000);
+    await publishMatched('node_a', { late: [requestId] });
+    await publishBilled('node_a', 1_000);
     expect((await read()).waiting).toEqual({ requests: 1 });
   });
 });
@@ -317,7 +325,7 @@ function missing(requestId: string): OutboxItem {
 }
 
 it.each([
-  ['countedSince', countedSince(1), [/SEARCH r USING PRIMARY KEY \(node_id=\? AND hour_ms>/]],
+  ['countedTokensSince', countedTokensSince(1), [/SEARCH r USING PRIMARY KEY \(node_id=\? AND hour_ms>/]],
   [
     'newestReceipts',
     newestReceipts(),

@@ -1,12 +1,12 @@
 /** A node is tried before it gets customers: what is asked of it, what it must answer, and who has to agree. */
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { HeartbeatReply, NodeChunk, Receipt } from '../../../gpu-pool/protocol/schemas.ts';
-import { canaryStanding, lastTries, passTry } from '../../../worker/db/canary.ts';
+import { canaryStanding, latestCanaryAttempts, passCanaryAttempt } from '../../../worker/db/canary.ts';
 import { database } from '../../../worker/db/client.ts';
 import { changeEngine, changeNodeState } from '../../../worker/db/nodes.ts';
 import { CANARY_REQUEST, OPEN_MS_MAX, parseCanaryId } from '../../../worker/domain/canary.ts';
 import { newId } from '../../../worker/domain/ids.ts';
-import type { NodeState, NodeVerb } from '../../../worker/domain/node.ts';
+import type { NodeState, NodeAction } from '../../../worker/domain/node.ts';
 import type { Task } from '../../../worker/domain/task.ts';
 import type { Env } from '../../../worker/env.ts';
 import { runCanary } from '../../../worker/fleet/canary.ts';
@@ -104,7 +104,7 @@ async function stateInPool({ id }: Trialled) {
 }
 
 async function lastTry({ id }: Trialled) {
-  return (await lastTries(db, Date.now())).get(id) ?? null;
+  return (await latestCanaryAttempts(db, Date.now())).get(id) ?? null;
 }
 
 async function actionsOf({ id }: Trialled): Promise<string[]> {
@@ -113,7 +113,7 @@ async function actionsOf({ id }: Trialled): Promise<string[]> {
     .filter((action) => !['node.up', 'node.silent'].includes(action));
 }
 
-function order({ id: nodeId }: Trialled, verb: NodeVerb) {
+function order({ id: nodeId }: Trialled, verb: NodeAction) {
   return changeNode(env, { nodeId, verb, actor: 'test', nowMs: Date.now() });
 }
 
@@ -216,7 +216,7 @@ describe('the two requests', () => {
     for (const { ack, retry } of messages)
       expect([ack.mock.calls.length > 0, retry.mock.calls]).toEqual([true, []]);
     expect(node.fake.asked).toHaveLength(2);
-    expect((await canaryStanding(db, node.id)).tries).toHaveLength(1);
+    expect((await canaryStanding(db, node.id)).attempts).toHaveLength(1);
   });
 
   it.each(['active', 'draining', 'quarantined', 'removed'] as const)(
@@ -495,7 +495,7 @@ describe('a state that has changed since it was read', () => {
     await due(node);
     const { requestId } = (await lastTry(node))!;
     await order(node, 'restore');
-    const passed = await passTry(db, { requestId, nodeId: node.id, entry: { ...entry, subject: node.id } });
+    const passed = await passCanaryAttempt(db, { requestId, nodeId: node.id, entry: { ...entry, subject: node.id } });
     expect([passed, await stateOf(node)]).toEqual([false, 'canary']);
   });
 
@@ -526,7 +526,7 @@ describe('the pool’s page', () => {
     for (const shown of [
       canary.faults.nothing_cached,
       canary.triedAgain,
-      'Prompt 250 tokens, 0 of them cached',
+      'Prompt: 250 tokens, 0 of them cached',
     ])
       expect(failed).toContain(shown);
     const verbs = async (node: Trialled) => {
@@ -537,10 +537,10 @@ describe('the pool’s page', () => {
 
     const passing = await trialNode();
     await due(passing);
-    expect(await page()).toContain('the node’s receipt is awaited');
+    expect(await page()).toContain('waiting for the node’s receipt');
     await replyOf(passing, { receipts: [receiptOf(passing)] });
     expect(await page()).toMatch(
-      /Canary passed, [^.]+ UTC. Prompt 250 tokens, 192 of them cached; answer 4, 2 of them/,
+      /Canary test passed, [^.]+ UTC. Prompt: 250 tokens, 192 of them cached. Answer: 4 tokens, 2 of them/,
     );
     expect(await verbs(passing)).toEqual(['drain', 'quarantine']);
     const quarantined = await browser.postAndFollow(`/operator/nodes/${passing.id}/quarantine`, {});

@@ -5,25 +5,25 @@ import { usd } from '../../../worker/domain/money.ts';
 import { raiseNotice } from '../../../worker/notifications/raise.ts';
 import { ATTEMPTS_MAX, nextDelayMs } from '../../../worker/notifications/retry-schedule.ts';
 import { FAILED_QUEUE } from '../../../worker/queue.ts';
-import { Desk, db, LOW, letTimePass, logOf, newAccount, WITHOUT_MAIL } from './fixtures.ts';
-import { answer, received } from './receiver.ts';
+import { TaskHarness, db, LOW_BALANCE, letTimePass, logOf, newAccount, WITHOUT_MAIL } from './fixtures.ts';
+import { respond, received } from './receiver.ts';
 
-const raise = (desk: Desk, accountId: string, cause = 'test') =>
-  raiseNotice(desk.env, { accountId, cause, notice: LOW, nowMs: Date.now() });
+const raise = (desk: TaskHarness, accountId: string, cause = 'test') =>
+  raiseNotice(desk.env, { accountId, cause, notice: LOW_BALANCE, nowMs: Date.now() });
 
 /** An account with one endpoint and no e-mail, and the task of its one delivery. */
-async function oneDelivery(desk = new Desk()) {
+async function oneDelivery(desk = new TaskHarness()) {
   const accountId = await newAccount();
   await saveNoticeSetting(db, { accountId, lowBalanceNanoUsd: null, capPercents: [], byEmail: false });
   const endpoint = await desk.endpoint(accountId);
   await raise(desk, accountId);
-  await desk.hand(desk.tasks.splice(0));
+  await desk.consume(desk.tasks.splice(0));
   const [task] = desk.tasks.splice(0);
   return { desk, accountId, endpoint, task: task! };
 }
 
 it('tells owners, billing members and every live endpoint, nobody else, once each', async () => {
-  const desk = new Desk();
+  const desk = new TaskHarness();
   const [owner, billing, developer] = ['o', 'b', 'd'].map((who) => `${who}-${crypto.randomUUID()}@x.example`);
   const accountId = await newAccount({ owner, billing, developer });
   await newAccount({ owner: `${crypto.randomUUID()}@y.example` });
@@ -38,13 +38,13 @@ it('tells owners, billing members and every live endpoint, nobody else, once eac
   await desk.drain();
   await raise(desk, accountId);
   await desk.drain();
-  expect(desk.letters.map(({ to }) => to).sort()).toEqual([billing, owner].sort());
+  expect(desk.emails.map(({ to }) => to).sort()).toEqual([billing, owner].sort());
   expect(received.map(({ url }) => url).sort()).toEqual([first.url, second.url].sort());
   expect((await logOf(accountId)).map(({ state }) => state)).toEqual(Array(4).fill('delivered'));
 });
 
 it('is one notice for one cause, and another for another cause or account', async () => {
-  const desk = new Desk();
+  const desk = new TaskHarness();
   const [mine, other] = [await newAccount(), await newAccount()];
   await raise(desk, mine);
   await raise(desk, mine);
@@ -57,21 +57,21 @@ it('is one notice for one cause, and another for another cause or account', asyn
 
 it('sends no e-mail where the account wants none', async () => {
   const { desk, task } = await oneDelivery();
-  await desk.hand([task]);
-  expect(desk.letters).toEqual([]);
+  await desk.consume([task]);
+  expect(desk.emails).toEqual([]);
   expect(received).toHaveLength(1);
 });
 
 it('never sends again what is delivered, however often the task comes', async () => {
   const { desk, task } = await oneDelivery();
-  expect(await desk.hand([task])).toEqual(['ack']);
-  expect(await desk.hand([task, task])).toEqual(['ack', 'ack']);
+  expect(await desk.consume([task])).toEqual(['ack']);
+  expect(await desk.consume([task, task])).toEqual(['ack', 'ack']);
   expect(received).toHaveLength(1);
 });
 
 it('sends once when the same task is taken twice at the same time', async () => {
   const { desk, accountId, task } = await oneDelivery();
-  const answers = await desk.hand([task, task]);
+  const answers = await desk.consume([task, task]);
   expect(received).toHaveLength(1);
   // the loser comes back to see whether the winner came through
   expect(answers.toSorted()).toEqual([30, 'ack']);
@@ -80,24 +80,26 @@ it('sends once when the same task is taken twice at the same time', async () => 
 
 it('takes up what an isolate left behind that died while it sent', async () => {
   const { desk, accountId, task } = await oneDelivery();
+  vi.useFakeTimers({ toFake: ['Date'] });
   await desk.env.DB.prepare('UPDATE notice_delivery SET attempts = 1, next_at_ms = ? WHERE account_id = ?')
     .bind(Date.now() + 30_000, accountId)
     .run();
-  const [waitS] = await desk.hand([task]);
+  const [waitS] = await desk.consume([task]);
+  vi.useRealTimers();
   expect(waitS).toBeGreaterThan(28);
   expect(received).toEqual([]);
   await letTimePass(accountId);
-  expect(await desk.hand([task])).toEqual(['ack']);
+  expect(await desk.consume([task])).toEqual(['ack']);
   expect((await logOf(accountId))[0]).toMatchObject({ state: 'delivered', attempts: 2 });
 });
 
 it('waits longer after each failure, gives up after three days, and records every attempt', async () => {
   const { desk, accountId, task } = await oneDelivery();
   vi.spyOn(Math, 'random').mockReturnValue(0);
-  answer(500);
+  respond(500);
   const waits: (number | 'ack')[] = [];
   for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt++) {
-    waits.push(...(await desk.hand([task])));
+    waits.push(...(await desk.consume([task])));
     const [row] = await logOf(accountId);
     expect(row).toMatchObject({ attempts: attempt, last_status: 500, last_fault: 'status' });
     await letTimePass(accountId);
@@ -116,7 +118,7 @@ it('waits longer after each failure, gives up after three days, and records ever
     'ack',
   ]);
   expect((await logOf(accountId))[0]).toMatchObject({ state: 'failed', next_at_ms: null });
-  expect(await desk.hand([task])).toEqual(['ack']);
+  expect(await desk.consume([task])).toEqual(['ack']);
   expect(received).toHaveLength(ATTEMPTS_MAX);
 });
 
@@ -129,16 +131,16 @@ it('spreads what failed together, and asks the queue for no more than a day', ()
 
 it('does not send before its time, whoever asks', async () => {
   const { desk, task } = await oneDelivery();
-  answer(500);
-  await desk.hand([task]);
-  const [waitS] = await desk.hand([task]);
+  respond(500);
+  await desk.consume([task]);
+  const [waitS] = await desk.consume([task]);
   expect(waitS).toBeLessThanOrEqual(5);
   expect(received).toHaveLength(1);
 });
 
 it('says so when no e-mail can be sent, and tries no more', async () => {
   for (const over of [WITHOUT_MAIL, { ...WITHOUT_MAIL, EMAIL: undefined }]) {
-    const desk = new Desk(over);
+    const desk = new TaskHarness(over);
     const accountId = await newAccount();
     await raise(desk, accountId);
     expect(await desk.drain()).toEqual(['ack', 'ack']);
@@ -156,8 +158,8 @@ it.each([
   ['E_RECIPIENT_SUPPRESSED', 'failed', 'mail_recipient_refused'],
   ['E_VALIDATION_ERROR', 'failed', 'mail_refused'],
 ])('takes %s of the mail service for %s', async (code, state, fault) => {
-  const desk = new Desk();
-  desk.mailFault = Object.assign(new Error('to ada@example.com'), code && { code });
+  const desk = new TaskHarness();
+  desk.emailFault = Object.assign(new Error('to ada@example.com'), code && { code });
   const accountId = await newAccount();
   await raise(desk, accountId);
   await desk.drain();
@@ -165,7 +167,7 @@ it.each([
 });
 
 it('does not wait for ever for the mail service', async () => {
-  const desk = new Desk({ EMAIL: { send: () => new Promise(() => undefined) } });
+  const desk = new TaskHarness({ EMAIL: { send: () => new Promise(() => undefined) } });
   const timeout = AbortSignal.timeout.bind(AbortSignal);
   const spy = vi.spyOn(AbortSignal, 'timeout').mockImplementation(() => timeout(20));
   const accountId = await newAccount();
@@ -176,7 +178,7 @@ it('does not wait for ever for the mail service', async () => {
 });
 
 it('writes a letter in both languages, exact, with links, and without names that customers chose', async () => {
-  const desk = new Desk();
+  const desk = new TaskHarness();
   const accountId = await newAccount();
   const key =
     "INSERT INTO api_key (id, account_id, name, hash, last_four, created_at_ms) VALUES (?, ?, ?, ?, 'wxyz', 1)";
@@ -192,8 +194,8 @@ it('writes a letter in both languages, exact, with links, and without names that
   } as const;
   await raiseNotice(desk.env, { accountId, cause: 'cap', notice, nowMs: Date.now() });
   await desk.drain();
-  const [letter] = desk.letters;
-  expect(letter!.subject).toBe('Tollgate: 90% of a cap is spent / 90\u00a0% d’un plafond dépensé');
+  const [letter] = desk.emails;
+  expect(letter!.subject).toBe('Tollgate: 90% of a cap used / Plafond utilisé à 90\u00a0%');
   for (const text of [letter!.text, letter!.html]) {
     expect(text).toContain('$9.00');
     expect(text).toContain('wxyz');
@@ -205,12 +207,12 @@ it('writes a letter in both languages, exact, with links, and without names that
 
 it('ends the delivery of a task that the queue gave up, but none that has an attempt ahead', async () => {
   const { desk, accountId, task } = await oneDelivery();
-  answer(500);
-  await desk.hand([task]);
-  expect(await desk.hand([task], { name: FAILED_QUEUE })).toEqual(['ack']);
+  respond(500);
+  await desk.consume([task]);
+  expect(await desk.consume([task], { name: FAILED_QUEUE })).toEqual(['ack']);
   expect((await logOf(accountId))[0]).toMatchObject({ state: 'waiting' });
   await letTimePass(accountId);
-  expect(await desk.hand([task], { name: FAILED_QUEUE })).toEqual(['ack']);
+  expect(await desk.consume([task], { name: FAILED_QUEUE })).toEqual(['ack']);
   expect((await logOf(accountId))[0]).toMatchObject({ state: 'failed', last_fault: 'given_up' });
 });
 

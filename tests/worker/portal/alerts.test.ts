@@ -7,8 +7,8 @@ import { usd } from '../../../worker/domain/money.ts';
 import type { Task } from '../../../worker/domain/task.ts';
 import { raiseNotice } from '../../../worker/notifications/raise.ts';
 import { endpointSecret } from '../../../worker/notifications/webhook/endpoint-secret.ts';
-import { Desk, db, LOW, logOf, WITHOUT_MAIL } from '../notifications/fixtures.ts';
-import { answer, received } from '../notifications/receiver.ts';
+import { TaskHarness, db, LOW_BALANCE, logOf, WITHOUT_MAIL } from '../notifications/fixtures.ts';
+import { respond, received } from '../notifications/receiver.ts';
 import { Browser, bindings } from './browser.ts';
 
 const URL_1 = 'https://hooks.example.com/tollgate';
@@ -51,7 +51,7 @@ describe('what is used', () => {
     for (const text of ['Whole account', 'First key', 'capped', '0 of 60 (0%)', '0 of 90,000', '0 of 7'])
       expect(page).toContain(text);
     expect(page).toMatch(/\$0\.00 of \$5\.00 \(0%\)/);
-    expect(page).toMatch(/a month, begins anew 1 \w+ 20\d\d, 00:00 UTC/);
+    expect(page).toMatch(/monthly, resets 1 \w+ 20\d\d, 00:00 UTC/);
     expect(page).toContain('0, no limit');
     expect(page).toContain('no cap');
   });
@@ -64,7 +64,7 @@ describe('what is used', () => {
     });
     const answered = await browser.get('/alerts');
     expect(answered.status).toBe(200);
-    expect(await answered.text()).toContain('not known right now');
+    expect(await answered.text()).toContain('unavailable right now');
   });
 });
 
@@ -139,8 +139,8 @@ describe('a webhook endpoint', () => {
     ['https://10.0.0.1/', 'public internet'],
     ['https://example.com:25/', 'ports'],
     ['https://a:b@example.com/', 'password'],
-    ['nonsense', 'whole address'],
-    ['', 'fill this in'],
+    ['nonsense', 'full URL'],
+    ['', 'required'],
   ])('is refused at %s', async (url, fault) => {
     const { browser, accountId } = await owner();
     const answered = await browser.post('/alerts/endpoints', { url });
@@ -154,7 +154,7 @@ describe('a webhook endpoint', () => {
     const urls = Array.from({ length: ENDPOINTS_MAX + 3 }, (_, i) => `https://hooks.example.com/${i}`);
     await Promise.all(urls.map((url) => browser.post('/alerts/endpoints', { url })));
     expect(await listEndpoints(db, accountId)).toHaveLength(ENDPOINTS_MAX);
-    expect(await read(browser.get('/alerts'))).toContain('at most 5 addresses');
+    expect(await read(browser.get('/alerts'))).toContain('up to 5 endpoints');
   });
 
   it('gets another secret by rotation', async () => {
@@ -171,18 +171,18 @@ describe('a webhook endpoint', () => {
     const path = `/alerts/endpoints/${endpoint.id}/test`;
     await Promise.all([browser.post(path, {}), browser.post(path, {})]);
     expect(new Set(sent.map((task) => JSON.stringify(task))).size).toBe(1);
-    const desk = new Desk();
-    await desk.hand(sent);
+    const desk = new TaskHarness();
+    await desk.consume(sent);
     expect(received.map(({ url }) => url)).toEqual([URL_1]);
     expect(JSON.parse(new TextDecoder().decode(received[0]!.body)).type).toBe('endpoint.test');
     expect(await logOf(accountId)).toMatchObject([{ target: endpoint.id, state: 'delivered' }]);
-    expect(desk.letters).toEqual([]);
+    expect(desk.emails).toEqual([]);
   });
 
   it('is gone when it is removed, and its address can be added again', async () => {
     const { browser, accountId, endpoint } = await withEndpoint();
     const path = `/alerts/endpoints/${endpoint.id}`;
-    expect(await read(browser.postAndFollow(`${path}/remove`, {}))).toContain('No addresses yet');
+    expect(await read(browser.postAndFollow(`${path}/remove`, {}))).toContain('No endpoints yet');
     for (const what of ['remove', 'rotate', 'test'])
       expect((await browser.post(`${path}/${what}`, {})).status).toBe(404);
     await browser.post('/alerts/endpoints', { url: URL_1 });
@@ -193,18 +193,18 @@ describe('a webhook endpoint', () => {
 describe('the delivery log', () => {
   it('says what, to whom, how far, why, and what comes next, and sends again what failed', async () => {
     const { browser, accountId, email, endpoint } = await withEndpoint();
-    answer(503);
-    const desk = new Desk(WITHOUT_MAIL);
-    await raiseNotice(desk.env, { accountId, cause: 'low', notice: LOW, nowMs: Date.now() });
+    respond(503);
+    const desk = new TaskHarness(WITHOUT_MAIL);
+    await raiseNotice(desk.env, { accountId, cause: 'low', notice: LOW_BALANCE, nowMs: Date.now() });
     await desk.drain();
     const page = await read(browser.get('/alerts'));
     for (const text of [
       'The balance is $1.00, below $2.00.',
       email,
       URL_1,
-      'this site does not send e-mail',
-      '503: not accepted',
-      'under way',
+      'e-mail is not configured',
+      '503: error response',
+      'pending',
       'failed',
     ])
       expect(page).toContain(text);
@@ -215,9 +215,9 @@ describe('the delivery log', () => {
     for (const { id } of [waiting, failed, failed])
       await browser.postAndFollow(`/alerts/deliveries/${id}/again`, {});
     expect(sent).toEqual([{ kind: 'deliver', deliveryId: failed.id }]);
-    const later = new Desk();
-    await later.hand(sent);
-    expect(later.letters.map(({ to }) => to)).toEqual([email]);
+    const later = new TaskHarness();
+    await later.consume(sent);
+    expect(later.emails.map(({ to }) => to)).toEqual([email]);
     expect((await logOf(accountId)).find(({ id }) => id === failed.id)).toMatchObject({
       state: 'delivered',
       attempts: 2,
@@ -226,12 +226,12 @@ describe('the delivery log', () => {
 
   it('is French in French', async () => {
     const { browser, accountId } = await owner('fr');
-    const desk = new Desk(WITHOUT_MAIL);
+    const desk = new TaskHarness(WITHOUT_MAIL);
     const notice = { kind: 'recharge.paid', orderId: 'order_1', amountNanoUsd: usd(20) } as const;
     await raiseNotice(desk.env, { accountId, cause: 'paid', notice, nowMs: Date.now() });
     await desk.drain();
     const page = await read(browser.get('/alerts'));
-    for (const text of ['Limites et alertes', 'ce site n’envoie pas d’e-mail', 'échouée', 'Renvoyer'])
+    for (const text of ['Limites et alertes', 'e-mail non configuré', 'échouée', 'Renvoyer'])
       expect(page).toContain(text);
   });
 });
@@ -245,14 +245,14 @@ it('stays small when it is full', async () => {
     concurrency: '7',
     expiryDays: '',
   };
-  const desk = new Desk(WITHOUT_MAIL);
+  const desk = new TaskHarness(WITHOUT_MAIL);
   for (let i = 0; i < ENDPOINTS_MAX; i++) await desk.endpoint(accountId);
   for (let i = 0; i < 25; i++) {
     await browser.post('/keys', { ...fields, name: crypto.randomUUID(), tokensPerMinute: '90000' });
     if (i % 5 === 0)
-      await raiseNotice(desk.env, { accountId, cause: `${i}`, notice: LOW, nowMs: Date.now() });
+      await raiseNotice(desk.env, { accountId, cause: `${i}`, notice: LOW_BALANCE, nowMs: Date.now() });
   }
-  answer(500);
+  respond(500);
   await desk.drain();
   const page = await read(browser.get('/alerts'));
   expect(page.match(/<tr/g)).toHaveLength(1 + 26 + 1 + 25);
@@ -263,8 +263,8 @@ it('stays small when it is full', async () => {
 describe('a stranger', () => {
   it('finds neither endpoint nor delivery of another account', async () => {
     const { accountId, endpoint } = await withEndpoint();
-    const desk = new Desk(WITHOUT_MAIL);
-    await raiseNotice(desk.env, { accountId, cause: 'low', notice: LOW, nowMs: Date.now() });
+    const desk = new TaskHarness(WITHOUT_MAIL);
+    await raiseNotice(desk.env, { accountId, cause: 'low', notice: LOW_BALANCE, nowMs: Date.now() });
     await desk.drain();
     const failed = (await logOf(accountId)).find(({ state }) => state === 'failed')!;
     const { browser } = await owner();

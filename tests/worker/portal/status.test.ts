@@ -92,5 +92,5 @@ it('takes the receipt of a probe, bills nobody and writes nothing into the trail
 
 it('stands before anything was probed, in French, too', async () => {
   const page = await (await new Browser('fr').get('/status')).text();
-  expect(page).toContain('Personne n’a regardé récemment');
+  expect(page).toContain('Aucun contrôle récent');
 });
