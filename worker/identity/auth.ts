@@ -19,7 +19,7 @@ import {
 import type { AccountEmail } from '../domain/account-email.ts';
 import { config, type Env } from '../env.ts';
 import { isLocale, LOCALES, type Locale } from '../i18n/locale.ts';
-import { attemptFrom, SIGN_UPS_PER_ADDRESS } from '../lib/throttle.ts';
+import { attemptFromAddress, SIGN_UPS_PER_ADDRESS } from '../lib/throttle.ts';
 import { sendAccountEmail } from '../notifications/email/send.ts';
 import { githubPerson } from './github-person.ts';
 
@@ -92,7 +92,7 @@ const MODELS = {
       // this hook is the only place that knows whether a sign-in with GitHub makes a new person
       if (source.action !== 'create-user' || source.method !== 'oauth') return;
       const headers = context.headers ?? new Headers();
-      const waitMs = attemptFrom(headers, 'sign-up', SIGN_UPS_PER_ADDRESS, Date.now());
+      const waitMs = attemptFromAddress(headers, 'sign-up', SIGN_UPS_PER_ADDRESS, Date.now());
       return waitMs > 0 ? { error: TOO_MANY_SIGN_UPS, errorDescription: String(waitMs) } : undefined;
     },
   },

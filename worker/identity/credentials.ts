@@ -5,7 +5,7 @@
 import { isAPIError } from 'better-auth/api';
 import { config, type Env } from '../env.ts';
 import type { Locale } from '../i18n/locale.ts';
-import { attemptFrom, EMAILS_PER_ADDRESS } from '../lib/throttle.ts';
+import { attemptFromAddress, EMAILS_PER_ADDRESS } from '../lib/throttle.ts';
 import { sendAccountEmail } from '../notifications/email/send.ts';
 import type { Person } from './account.ts';
 import { auth } from './auth.ts';
@@ -24,7 +24,7 @@ export async function askForSignInLink(
   env: Env,
   { email, locale, headers, nowMs }: EmailRequest,
 ): RetryAfterMs {
-  const retryAfterMs = attemptFrom(headers, 'e-mail', EMAILS_PER_ADDRESS, nowMs);
+  const retryAfterMs = attemptFromAddress(headers, 'e-mail', EMAILS_PER_ADDRESS, nowMs);
   if (retryAfterMs === 0) {
     await auth(env).api.signInMagicLink({ body: { email, metadata: { locale } }, headers });
   }
@@ -32,13 +32,13 @@ export async function askForSignInLink(
 }
 
 export async function askForPasswordReset(env: Env, { email, headers, nowMs }: EmailRequest): RetryAfterMs {
-  const retryAfterMs = attemptFrom(headers, 'e-mail', EMAILS_PER_ADDRESS, nowMs);
+  const retryAfterMs = attemptFromAddress(headers, 'e-mail', EMAILS_PER_ADDRESS, nowMs);
   if (retryAfterMs === 0) await auth(env).api.requestPasswordReset({ body: { email }, headers });
   return retryAfterMs;
 }
 
 export async function askForVerification(env: Env, { email, headers, nowMs }: EmailRequest): RetryAfterMs {
-  const retryAfterMs = attemptFrom(headers, 'e-mail', EMAILS_PER_ADDRESS, nowMs);
+  const retryAfterMs = attemptFromAddress(headers, 'e-mail', EMAILS_PER_ADDRESS, nowMs);
   if (retryAfterMs === 0) await auth(env).api.sendVerificationEmail({ body: { email }, headers });
   return retryAfterMs;
 }

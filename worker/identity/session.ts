@@ -6,7 +6,7 @@ import type { Env } from '../env.ts';
 import {
   ATTEMPTS_PER_ADDRESS,
   ATTEMPTS_PER_PERSON,
-  attemptFrom,
+  attemptFromAddress,
   SIGN_UPS_PER_ADDRESS,
   throttle,
 } from '../lib/throttle.ts';
@@ -42,7 +42,7 @@ export async function signUp(
   request: { name: string; email: string; password: string; headers: Headers; nowMs: number },
 ): Promise<SessionResult> {
   const { name, email, password, headers, nowMs } = request;
-  const retryAfterMs = attemptFrom(headers, 'sign-up', SIGN_UPS_PER_ADDRESS, nowMs);
+  const retryAfterMs = attemptFromAddress(headers, 'sign-up', SIGN_UPS_PER_ADDRESS, nowMs);
   if (retryAfterMs > 0) return { ok: false, refusal: { reason: 'too_many_attempts', retryAfterMs } };
   try {
     return signedIn(
@@ -67,7 +67,7 @@ export async function signIn(
   const subject = `person ${email.toLowerCase()}`;
   const retryAfterMs = Math.max(
     throttle.attempt(subject, ATTEMPTS_PER_PERSON, nowMs),
-    attemptFrom(headers, 'sign-in', ATTEMPTS_PER_ADDRESS, nowMs),
+    attemptFromAddress(headers, 'sign-in', ATTEMPTS_PER_ADDRESS, nowMs),
   );
   if (retryAfterMs > 0) return { ok: false, refusal: { reason: 'too_many_attempts', retryAfterMs } };
   try {
@@ -93,7 +93,7 @@ export async function signInWithCode(
   env: Env,
   { code, headers, nowMs }: { code: string; headers: Headers; nowMs: number },
 ): Promise<SessionResult> {
-  const retryAfterMs = attemptFrom(headers, 'code', ATTEMPTS_PER_ADDRESS, nowMs);
+  const retryAfterMs = attemptFromAddress(headers, 'code', ATTEMPTS_PER_ADDRESS, nowMs);
   if (retryAfterMs > 0) return { ok: false, refusal: { reason: 'too_many_attempts', retryAfterMs } };
   const { api } = auth(env);
   try {
@@ -111,7 +111,7 @@ export async function signInByLink(
   env: Env,
   { token, headers, nowMs }: { token: string; headers: Headers; nowMs: number },
 ): Promise<SessionResult> {
-  const retryAfterMs = attemptFrom(headers, 'link', ATTEMPTS_PER_ADDRESS, nowMs);
+  const retryAfterMs = attemptFromAddress(headers, 'link', ATTEMPTS_PER_ADDRESS, nowMs);
   if (retryAfterMs > 0) return { ok: false, refusal: { reason: 'too_many_attempts', retryAfterMs } };
   try {
     return signedIn(await auth(env).api.magicLinkVerify({ query: { token }, headers, returnHeaders: true }));

@@ -1,16 +1,14 @@
-/** A page that asks for an address to send a link to, and what it says then: the same whoever is there. */
+/** The page that asks for the address to send a link to. Its answer is the same whether or not the address is known. */
 import * as z from 'zod';
-import type { Fault } from '../../i18n/en/index.ts';
 import { sendsEmail } from '../../notifications/email/send.ts';
 import { Callout } from '../components/callout.tsx';
-import { TextField } from '../components/field.tsx';
+import { TooManyAttempts } from '../components/too-many-attempts.tsx';
 import { type PortalContext, words } from '../frame/context.ts';
-import { type Faults, readForm, type Typed } from '../frame/form.ts';
+import { Email, type Faults, readForm, type Typed } from '../frame/form.ts';
 import { page } from '../frame/layout.tsx';
+import { EmailField, SignInLink } from './sign-in-parts.tsx';
 
-const fault = (word: Fault) => ({ error: word });
-
-export const EmailForm = z.object({ email: z.email(fault('email')).max(254, fault('email')) });
+export const EmailForm = z.object({ email: Email });
 
 export interface AskTexts {
   readonly title: string;
@@ -25,7 +23,7 @@ interface State {
 }
 
 export function askEmail(c: PortalContext, texts: AskTexts, state: State = {}) {
-  const { t, f } = words(c);
+  const { t } = words(c);
   const { typed, faults, waitMs = 0 } = state;
   return page(
     c,
@@ -33,36 +31,23 @@ export function askEmail(c: PortalContext, texts: AskTexts, state: State = {}) {
     <>
       <h1 class="mb-2">{texts.title}</h1>
       <p class="mb-6">{texts.lead}</p>
-      {waitMs > 0 && <Callout tone="error">{t.tooManyAttempts(f.duration(waitMs))}</Callout>}
+      {waitMs > 0 && <TooManyAttempts c={c} waitMs={waitMs} />}
       {!sendsEmail(c.env) ? (
         <Callout tone="warning">{t.people.noLetters}</Callout>
       ) : (
         <form method="post" class="grid gap-5" novalidate>
-          <TextField
-            c={c}
-            typed={typed}
-            faults={faults}
-            name="email"
-            label={t.signUp.email}
-            type="email"
-            autocomplete="username"
-            required
-          />
+          <EmailField c={c} typed={typed} faults={faults} />
           <button class="btn btn-primary" type="submit">
             {texts.submit}
           </button>
         </form>
       )}
-      <p class="mt-6 text-sm">
-        <a class="link" href="/sign-in">
-          {t.signIn.title}
-        </a>
-      </p>
+      <SignInLink c={c} />
     </>,
   );
 }
 
-/** @param ask answers how long to wait, in ms; 0: it was asked for */
+/** Answers the page's form. @param ask requests the e-mail; @returns 0, or how long to wait before asking again, in ms */
 export async function answerEmail(
   c: PortalContext,
   texts: AskTexts,
@@ -84,7 +69,7 @@ export async function answerEmail(
   );
 }
 
-/** A link that leads nowhere any more. */
+/** The page of a link that was used or has expired. @param again path at which a new link can be asked for; null: none */
 export function linkOver(c: PortalContext, again: string | null, texts?: { title: string; text: string }) {
   const { t } = words(c);
   const { title, text } = texts ?? { title: t.people.overTitle, text: t.people.over };

@@ -1,4 +1,4 @@
-/** What a new password must be, beside its field. */
+/** The hint beside the field of a new password. */
 import { PASSWORD_LENGTH_MIN } from '../../identity/auth.ts';
 import { type PortalContext, words } from '../frame/context.ts';
 

@@ -1,4 +1,4 @@
-/** A new password for whoever has the inbox. Setting it ends every session. */
+/** Resets a forgotten password through a link in an e-mail. Setting the new password ends every session. */
 import { Hono } from 'hono';
 import * as z from 'zod';
 import { askForPasswordReset, resetPassword } from '../../identity/credentials.ts';
@@ -22,16 +22,16 @@ resetPasswordPage.post('/', (c) =>
   }),
 );
 
-resetPasswordPage.get('/:token', (c) => form(c));
+resetPasswordPage.get('/:token', (c) => showForm(c));
 
 resetPasswordPage.post('/:token', async (c) => {
   const read = await readForm(c, PasswordForm);
-  if (!read.ok) return form(c, read.faults);
+  if (!read.ok) return showForm(c, read.faults);
   const done = await resetPassword(c.env, { token: c.req.param('token'), password: read.values.password });
   return done ? c.redirect('/sign-in?reset', 303) : linkOver(c, '/reset-password');
 });
 
-function form(c: PortalContext, faults?: Faults) {
+function showForm(c: PortalContext, faults?: Faults) {
   const { t } = words(c);
   const names = t.people.reset;
   return page(

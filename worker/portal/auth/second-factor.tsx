@@ -1,4 +1,4 @@
-/** Setting up the second factor, in two steps, and turning it off. The secret is shown once, behind the password. */
+/** Sets up the second factor in two steps, and turns it off. The secret is shown once, after the password was typed. */
 import { Hono } from 'hono';
 import { raw } from 'hono/html';
 import { renderSVG } from 'uqr';
@@ -8,9 +8,10 @@ import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
 import { type Faults, typedFields } from '../frame/form.ts';
 import { signedIn } from '../frame/guard.ts';
 import { page } from '../frame/layout.tsx';
+import { setCookies } from '../frame/set-cookies.ts';
 import { carrySecret, takeSecret } from '../frame/shown-once.ts';
 
-const HERE = '/settings/second-factor';
+const PATH = '/settings/second-factor';
 
 export const secondFactorPage = new Hono<PortalEnv>();
 
@@ -21,23 +22,24 @@ secondFactorPage.get('/', (c) => askPassword(c));
 secondFactorPage.post('/', async (c) => {
   const { password = '' } = await typedFields(c);
   const person = c.get('person')!;
-  const by = { person, locale: words(c).locale, headers: c.req.raw.headers, nowMs: Date.now() };
+  const { headers } = c.req.raw;
   if (person.twoFactor) {
-    const cookies = await endSecondFactor(c.env, { ...by, password });
+    const request = { password, person, locale: words(c).locale, headers, nowMs: Date.now() };
+    const cookies = await endSecondFactor(c.env, request);
     if (cookies === null) return askPassword(c, { password: 'password_wrong' });
-    for (const cookie of cookies) c.header('Set-Cookie', cookie, { append: true });
+    setCookies(c, cookies);
     return c.redirect('/settings?done=off', 303);
   }
-  const begun = await beginSecondFactor(c.env, { password, headers: by.headers });
+  const begun = await beginSecondFactor(c.env, { password, headers });
   if (begun === null) return askPassword(c, { password: 'password_wrong' });
   const note = begun.backupCodes.join(' ');
   await carrySecret(c, { kind: 'second_factor', subject: person.id, text: begun.uri, note });
-  return c.redirect(`${HERE}/confirm`, 303);
+  return c.redirect(`${PATH}/confirm`, 303);
 });
 
 secondFactorPage.get('/confirm', async (c) => {
   const secret = await takeSecret(c, { kind: 'second_factor', subject: c.get('person')!.id });
-  return confirmation(c, { secret });
+  return askCode(c, { secret });
 });
 
 secondFactorPage.post('/confirm', async (c) => {
@@ -49,8 +51,8 @@ secondFactorPage.post('/confirm', async (c) => {
     headers: c.req.raw.headers,
     nowMs: Date.now(),
   });
-  if (cookies === null) return confirmation(c, { secret: null, faults: { code: 'code_wrong' } });
-  for (const cookie of cookies) c.header('Set-Cookie', cookie, { append: true });
+  if (cookies === null) return askCode(c, { secret: null, faults: { code: 'code_wrong' } });
+  setCookies(c, cookies);
   return c.redirect('/settings?done=on', 303);
 });
 
@@ -64,7 +66,7 @@ function askPassword(c: PortalContext, faults?: Faults) {
     <>
       <h1 class="mb-2">{names.secondFactor}</h1>
       <p class="mb-6">{isOn ? names.secondFactorOn : names.secondFactorOff}</p>
-      <form method="post" action={HERE} class="grid gap-5" novalidate>
+      <form method="post" action={PATH} class="grid gap-5" novalidate>
         <TextField
           c={c}
           faults={faults}
@@ -87,8 +89,11 @@ function askPassword(c: PortalContext, faults?: Faults) {
   );
 }
 
-/** Without the secret, when the page is opened again: then the app has it, or the person begins once more. */
-function confirmation(
+/**
+ * The page that shows the secret and asks for a code. Opened again, it no longer has the secret: then either the app
+ * has it, or the person starts over.
+ */
+function askCode(
   c: PortalContext,
   state: { secret: { text: string; note: string } | null; faults?: Faults },
 ) {
@@ -96,7 +101,7 @@ function confirmation(
   const { secret, faults } = state;
   return page(
     c,
-    { title: names.scanTitle, narrow: true, status: faults ? 422 : 200, back: HERE },
+    { title: names.scanTitle, narrow: true, status: faults ? 422 : 200, back: PATH },
     <>
       <h1 class="mb-4">{names.scanTitle}</h1>
       {secret && (
@@ -118,7 +123,7 @@ function confirmation(
           </ul>
         </>
       )}
-      <form method="post" action={`${HERE}/confirm`} class="grid gap-5" novalidate>
+      <form method="post" action={`${PATH}/confirm`} class="grid gap-5" novalidate>
         <TextField
           c={c}
           faults={faults}
@@ -132,7 +137,7 @@ function confirmation(
           <button class="btn btn-primary" type="submit">
             {names.confirm}
           </button>
-          <a class="btn" href={HERE}>
+          <a class="btn" href={PATH}>
             {words(c).t.people.again}
           </a>
         </div>

@@ -1,50 +1,52 @@
-/** Sign-in and sign-up with GitHub: a form leads there, GitHub leads back. Where it is not set up there is no such page. */
+/** Sign-in and sign-up with GitHub: a form redirects there, and GitHub redirects back. A 404 where it is not configured. */
 import { Hono } from 'hono';
 import { createMiddleware } from 'hono/factory';
 import { database } from '../../db/client.ts';
 import { setLocale } from '../../db/people.ts';
 import { config } from '../../env.ts';
 import { beginWithGithub, finishWithGithub, type GithubRefusal } from '../../identity/github.ts';
-import { signOut } from '../../identity/session.ts';
-import { Callout } from '../components/callout.tsx';
+import { TooManyAttempts } from '../components/too-many-attempts.tsx';
 import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
 import { typedFields } from '../frame/form.ts';
 import { safePath } from '../frame/guard.ts';
 import { page } from '../frame/layout.tsx';
 import { notFoundPage } from '../frame/not-found.tsx';
+import { setCookies } from '../frame/set-cookies.ts';
+import { replaceSession, withNext } from './sign-in-parts.tsx';
 import { welcome } from './welcome.ts';
 
 export const signInGithubPage = new Hono<PortalEnv>();
 
-const setUp = createMiddleware<PortalEnv>(async function setUp(c, next) {
+const configured = createMiddleware<PortalEnv>(async function configured(c, next) {
   return config(c.env).github === null ? notFoundPage(c) : next();
 });
 
-signInGithubPage.post('/', setUp, async (c) => {
+signInGithubPage.post('/', configured, async (c) => {
   const next = safePath((await typedFields(c)).next, '');
   const begun = await beginWithGithub(c.env, { next, headers: c.req.raw.headers, nowMs: Date.now() });
-  if ('retryAfterMs' in begun) return wait(c, begun.retryAfterMs);
-  for (const cookie of begun.cookies) c.header('Set-Cookie', cookie, { append: true });
+  if ('retryAfterMs' in begun) return tooManyAttemptsPage(c, begun.retryAfterMs);
+  setCookies(c, begun.cookies);
   return c.redirect(begun.url, 303);
 });
 
-signInGithubPage.get('/callback', setUp, async (c) => {
+signInGithubPage.get('/callback', configured, async (c) => {
   const { headers } = c.req.raw;
   const nowMs = Date.now();
   const result = await finishWithGithub(c.env, { query: c.req.query(), headers, nowMs });
-  // a session that was here before ends: the browser holds one, and it is new
-  if (result.ok && c.get('person')) await signOut(c.env, headers);
-  for (const cookie of result.cookies) c.header('Set-Cookie', cookie, { append: true });
-  if (!result.ok) return refused(c, result.refusal);
+  if (!result.ok) {
+    setCookies(c, result.cookies);
+    return refusedPage(c, result.refusal);
+  }
+  await replaceSession(c, result.cookies);
   const next = safePath(result.next, '');
-  if (result.person === null)
-    return c.redirect(`/sign-in/code${next && `?next=${encodeURIComponent(next)}`}`, 303);
+  if (result.person === null) return c.redirect(withNext('/sign-in/code', next), 303);
   if (!result.isNew) return c.redirect(next || '/usage', 303);
   await setLocale(database(c.env), result.person.id, words(c).locale);
   return welcome(c, { person: result.person, next, nowMs });
 });
 
-const WAYS_ON = {
+/** For each refusal: the page to go on to, and the status. */
+const REFUSED = {
   denied: ['/sign-in', 403],
   over: ['/sign-in', 410],
   no_email: ['/sign-up', 403],
@@ -52,10 +54,10 @@ const WAYS_ON = {
   failed: ['/sign-in', 502],
 } as const;
 
-function refused(c: PortalContext, refusal: GithubRefusal) {
-  if (refusal.reason === 'too_many_attempts') return wait(c, refusal.retryAfterMs);
+function refusedPage(c: PortalContext, refusal: GithubRefusal) {
+  if (refusal.reason === 'too_many_attempts') return tooManyAttemptsPage(c, refusal.retryAfterMs);
   const { title, text, link } = words(c).t.github.refused[refusal.reason];
-  const [href, status] = WAYS_ON[refusal.reason];
+  const [href, status] = REFUSED[refusal.reason];
   return page(
     c,
     { title, narrow: true, status, back: '/sign-in' },
@@ -69,14 +71,14 @@ function refused(c: PortalContext, refusal: GithubRefusal) {
   );
 }
 
-function wait(c: PortalContext, waitMs: number) {
-  const { t, f } = words(c);
+function tooManyAttemptsPage(c: PortalContext, waitMs: number) {
+  const { t } = words(c);
   return page(
     c,
     { title: t.signIn.title, narrow: true, status: 429, back: '/sign-in' },
     <>
       <h1 class="mb-6">{t.signIn.title}</h1>
-      <Callout tone="error">{t.tooManyAttempts(f.duration(waitMs))}</Callout>
+      <TooManyAttempts c={c} waitMs={waitMs} />
     </>,
   );
 }

@@ -1,16 +1,17 @@
 /**
- * Sign-in by a link in a letter. Opening it asks for one more click, because mail scanners open every link and would
- * spend it.
+ * Sign-in with a link in an e-mail. Opening the link shows a button to press, because mail scanners open every link
+ * and would use this one up.
  */
 import { Hono } from 'hono';
 import { askForSignInLink } from '../../identity/credentials.ts';
-import { signInByLink, signOut } from '../../identity/session.ts';
-import { Callout } from '../components/callout.tsx';
+import { signInByLink } from '../../identity/session.ts';
+import { TooManyAttempts } from '../components/too-many-attempts.tsx';
 import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
 import { page } from '../frame/layout.tsx';
 import { answerEmail, askEmail, linkOver } from './ask-email.tsx';
+import { replaceSession } from './sign-in-parts.tsx';
 
-const HERE = '/sign-in/link';
+const PATH = '/sign-in/link';
 
 export const signInLinkPage = new Hono<PortalEnv>();
 
@@ -23,29 +24,27 @@ signInLinkPage.post('/', (c) =>
   }),
 );
 
-signInLinkPage.get('/:token', (c) => open(c, null));
+signInLinkPage.get('/:token', (c) => askToOpen(c, null));
 
 signInLinkPage.post('/:token', async (c) => {
   const { headers } = c.req.raw;
   const result = await signInByLink(c.env, { token: c.req.param('token'), headers, nowMs: Date.now() });
   if (!result.ok) {
     const { refusal } = result;
-    return refusal.reason === 'too_many_attempts' ? open(c, refusal.retryAfterMs) : linkOver(c, HERE);
+    return refusal.reason === 'too_many_attempts' ? askToOpen(c, refusal.retryAfterMs) : linkOver(c, PATH);
   }
-  if (c.get('person')) await signOut(c.env, headers);
-  for (const cookie of result.cookies) c.header('Set-Cookie', cookie, { append: true });
+  await replaceSession(c, result.cookies);
   return c.redirect('/usage', 303);
 });
 
-function open(c: PortalContext, waitMs: number | null) {
-  const { t, f } = words(c);
-  const { link } = t.people;
+function askToOpen(c: PortalContext, waitMs: number | null) {
+  const { link } = words(c).t.people;
   return page(
     c,
     { title: link.openTitle, narrow: true, status: waitMs === null ? 200 : 429 },
     <>
       <h1 class="mb-3">{link.openTitle}</h1>
-      {waitMs !== null && <Callout tone="error">{t.tooManyAttempts(f.duration(waitMs))}</Callout>}
+      {waitMs !== null && <TooManyAttempts c={c} waitMs={waitMs} />}
       <p class="mb-6">{link.openText}</p>
       <form method="post">
         <button class="btn btn-primary" type="submit">

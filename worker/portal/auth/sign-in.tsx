@@ -1,73 +1,64 @@
-/** Sign-in and sign-out. One sentence for an unknown e-mail and a wrong password. */
+/** Sign-in and sign-out. An unknown address and a wrong password are answered with the same sentence. */
 import { Hono } from 'hono';
 import { PASSWORD_LENGTH_MAX } from '../../identity/auth.ts';
 import { type SessionRefusal, signIn, signOut } from '../../identity/session.ts';
 import { Callout } from '../components/callout.tsx';
 import { TextField } from '../components/field.tsx';
+import { TooManyAttempts } from '../components/too-many-attempts.tsx';
 import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
 import { type Typed, typedFields } from '../frame/form.ts';
 import { safePath } from '../frame/guard.ts';
 import { page } from '../frame/layout.tsx';
+import { setCookies } from '../frame/set-cookies.ts';
 import { GithubButton } from './github-button.tsx';
+import { EmailField, NextField, replaceSession, withNext } from './sign-in-parts.tsx';
 
-/** Where a person lands who came for no page in particular. */
+/** The page that opens after a sign-in without `next`. */
 const HOME = '/usage';
 
 export const signInPage = new Hono<PortalEnv>();
 
 signInPage.get('/sign-in', (c) =>
-  c.get('person') ? c.redirect(safePath(c.req.query('next'), HOME), 303) : form(c, {}),
+  c.get('person') ? c.redirect(safePath(c.req.query('next'), HOME), 303) : showForm(c, {}),
 );
 
 signInPage.post('/sign-in', async (c) => {
   const typed = await typedFields(c);
   const { email = '', password = '' } = typed;
   if (!email || !password || password.length > PASSWORD_LENGTH_MAX) {
-    return form(c, { typed, refusal: { reason: 'wrong_credentials' } });
+    return showForm(c, { typed, refusal: { reason: 'wrong_credentials' } });
   }
   const result = await signIn(c.env, { email, password, headers: c.req.raw.headers, nowMs: Date.now() });
   if (!result.ok && result.refusal.reason === 'second_factor') {
-    for (const cookie of result.refusal.cookies) c.header('Set-Cookie', cookie, { append: true });
-    const next = safePath(typed.next, '');
-    return c.redirect(`/sign-in/code${next && `?next=${encodeURIComponent(next)}`}`, 303);
+    setCookies(c, result.refusal.cookies);
+    return c.redirect(withNext('/sign-in/code', safePath(typed.next, '')), 303);
   }
-  if (!result.ok) return form(c, { typed, refusal: result.refusal });
-  // a session that was here before ends: the browser holds one, and it is new
-  if (c.get('person')) await signOut(c.env, c.req.raw.headers);
-  for (const cookie of result.cookies) c.header('Set-Cookie', cookie, { append: true });
+  if (!result.ok) return showForm(c, { typed, refusal: result.refusal });
+  await replaceSession(c, result.cookies);
   return c.redirect(safePath(typed.next, HOME), 303);
 });
 
 signInPage.post('/sign-out', async (c) => {
-  for (const cookie of await signOut(c.env, c.req.raw.headers))
-    c.header('Set-Cookie', cookie, { append: true });
+  setCookies(c, await signOut(c.env, c.req.raw.headers));
   return c.redirect('/', 303);
 });
 
-function form(c: PortalContext, state: { typed?: Typed; refusal?: SessionRefusal }) {
-  const { t, f } = words(c);
+function showForm(c: PortalContext, state: { typed?: Typed; refusal?: SessionRefusal }) {
+  const { t } = words(c);
   const { refusal, typed } = state;
   const next = typed?.next ?? c.req.query('next') ?? '';
-  const waiting = refusal?.reason === 'too_many_attempts' ? refusal.retryAfterMs : null;
+  const waitMs = refusal?.reason === 'too_many_attempts' ? refusal.retryAfterMs : null;
   return page(
     c,
-    { title: t.signIn.title, narrow: true, status: waiting !== null ? 429 : refusal ? 422 : 200 },
+    { title: t.signIn.title, narrow: true, status: waitMs !== null ? 429 : refusal ? 422 : 200 },
     <>
       <h1 class="mb-6">{t.signIn.title}</h1>
       {c.req.query('reset') !== undefined && <Callout tone="success">{t.people.reset.saved}</Callout>}
-      {waiting !== null && <Callout tone="error">{t.tooManyAttempts(f.duration(waiting))}</Callout>}
-      {refusal && waiting === null && <Callout tone="error">{t.signIn.wrong}</Callout>}
+      {waitMs !== null && <TooManyAttempts c={c} waitMs={waitMs} />}
+      {refusal && waitMs === null && <Callout tone="error">{t.signIn.wrong}</Callout>}
       <form method="post" action="/sign-in" class="grid gap-5">
-        {next && <input type="hidden" name="next" value={next} />}
-        <TextField
-          c={c}
-          typed={typed}
-          name="email"
-          label={t.signUp.email}
-          type="email"
-          autocomplete="username"
-          required
-        />
+        <NextField next={next} />
+        <EmailField c={c} typed={typed} />
         <TextField
           c={c}
           name="password"
@@ -95,7 +86,7 @@ function form(c: PortalContext, state: { typed?: Typed; refusal?: SessionRefusal
       </ul>
       <p class="mt-4 text-sm">
         {t.signIn.none}{' '}
-        <a class="link" href={next ? `/sign-up?next=${encodeURIComponent(next)}` : '/sign-up'}>
+        <a class="link" href={withNext('/sign-up', next)}>
           {t.signUp.title}
         </a>
       </p>

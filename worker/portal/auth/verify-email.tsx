@@ -1,4 +1,4 @@
-/** The link that shows an address to be a person's. Opening it twice says the same. */
+/** The link that verifies an e-mail address. Opening it twice gives the same page. */
 import { Hono } from 'hono';
 import { verifyEmail } from '../../identity/credentials.ts';
 import { type PortalEnv, words } from '../frame/context.ts';

@@ -1,4 +1,4 @@
-/** What awaits whoever has just signed up: an account with credit and a first key, or the account that invited them. */
+/** Completes a sign-up: makes an account with credit and a first key, or leads on to the invitation. */
 import { database } from '../../db/client.ts';
 import { createKey } from '../../db/keys.ts';
 import { config } from '../../env.ts';
@@ -7,12 +7,12 @@ import { pepperKey } from '../../tokens/pepper.ts';
 import { type PortalContext, words } from '../frame/context.ts';
 import { carrySecret } from '../frame/shown-once.ts';
 
-/** The person exists already: whatever fails here is made good by the next page that they open. */
+/** The person exists already: if anything fails here, the next page that they open completes the account. */
 export async function welcome(
   c: PortalContext,
   { person, next, nowMs }: { person: Person; next: string; nowMs: number },
 ): Promise<Response> {
-  // whoever was invited joins that account, and needs none of their own
+  // an invited person joins an account and needs none of their own
   if (next.startsWith('/invitation/')) return c.redirect(next, 303);
   const accountId = await ensureAccount(c.env, person, nowMs);
   const name = words(c).t.signUp.firstKeyName;

@@ -1,4 +1,4 @@
-/** Reads a plain form: what was typed is kept, and each field that is wrong has one fault. */
+/** Reads HTML forms: keeps what was typed, and gives each wrong field one fault. */
 import * as z from 'zod';
 import { parseUsd } from '../../domain/money.ts';
 import { NAME_LENGTH_MAX, PRINTABLE } from '../../domain/name.ts';
@@ -6,15 +6,16 @@ import type { Fault } from '../../i18n/en/index.ts';
 import { PASSWORD_LENGTH_MAX, PASSWORD_LENGTH_MIN } from '../../identity/auth.ts';
 import type { PortalContext } from './context.ts';
 
-/** The fields of a form as they were typed. */
+/** The fields of a form as they were typed, by name. */
 export type Typed = Readonly<Record<string, string>>;
+/** The fault of each wrong field, by name; a key of the dictionary's `faults`. */
 export type Faults = Readonly<Record<string, Fault | undefined>>;
 
 export type FormResult<Values> =
   | { ok: true; values: Values; typed: Typed }
   | { ok: false; typed: Typed; faults: Faults };
 
-/** @param schema its messages are words of the dictionary's `faults` */
+/** Reads the form in the request's body. @param schema its messages are keys of the dictionary's `faults` */
 export async function readForm<Schema extends z.ZodType>(
   c: PortalContext,
   schema: Schema,
@@ -22,7 +23,7 @@ export async function readForm<Schema extends z.ZodType>(
   return readFields(await typedFields(c), schema);
 }
 
-/** The same of fields that came in an address. */
+/** Reads fields that are at hand already, such as those of a query. */
 export function readFields<Schema extends z.ZodType>(
   typed: Typed,
   schema: Schema,
@@ -34,9 +35,9 @@ export function readFields<Schema extends z.ZodType>(
   return { ok: false, typed, faults };
 }
 
-/** Text fields only, spaces around them gone; of a field sent twice the last counts. Passwords keep their spaces. */
+/** The text fields of the body, trimmed except for `password`. A field that is sent twice counts with its last value. */
 export async function typedFields(c: PortalContext): Promise<Typed> {
-  // a body that is no form has no fields, so each that is needed is missing
+  // a body that is no form reads as one without fields, so every required field is missing
   const body = await c.req.parseBody().catch(() => ({}));
   const entries = Object.entries(body).filter(
     (entry): entry is [string, string] => typeof entry[1] === 'string',
@@ -44,28 +45,33 @@ export async function typedFields(c: PortalContext): Promise<Typed> {
   return Object.fromEntries(entries.map(([name, text]) => [name, name === 'password' ? text : text.trim()]));
 }
 
-const fault = (word: Fault) => ({ error: word });
+/** A message for a zod schema: a key of the dictionary's `faults`. */
+export function fault(key: Fault) {
+  return { error: key };
+}
 
-/** A name that people give to a thing. */
+/** A name that people give to a key or an account, or their own. */
 export const Name = z
   .string(fault('required'))
   .min(1, fault('required'))
   .max(NAME_LENGTH_MAX, fault('too_long'))
   .regex(PRINTABLE, fault('unprintable'));
 
+export const Email = z.email(fault('email')).max(254, fault('email'));
+
 export const NewPassword = z
   .string(fault('required'))
   .min(PASSWORD_LENGTH_MIN, fault('password_short'))
-  // counted as better-auth counts: in UTF-16 units
+  // better-auth counts UTF-16 units, so this does, too
   .refine((password) => password.length <= PASSWORD_LENGTH_MAX, fault('password_long'));
 
-/** US dollars with at most nine places, comma or point, as exact nano-USD. Empty: null. */
+/** US dollars with at most nine decimal places after a comma or a point, as exact nano-USD. Empty: null. */
 export const OptionalUsd = z
   .string(fault('amount'))
   .regex(/^$|^\d{1,6}([.,]\d{1,9})?$/, fault('amount'))
   .transform((text) => (text === '' ? null : parseUsd(text)));
 
-/** As above, and not empty. */
+/** US dollars as in OptionalUsd, and not empty. */
 export const Usd = OptionalUsd.refine((amount) => amount !== null, fault('amount')).transform(
   (amount) => amount!,
 );

@@ -2,7 +2,7 @@
 import { getCookie, setCookie } from 'hono/cookie';
 import { createMiddleware } from 'hono/factory';
 import { parseAccept } from 'hono/utils/accept';
-import { type Area, mayRole } from '../../domain/team.ts';
+import { type Area, isRoleAllowed } from '../../domain/team.ts';
 import { config } from '../../env.ts';
 import { isLocale, LOCALES, type Locale } from '../../i18n/locale.ts';
 import { accountsOf } from '../../identity/account.ts';
@@ -61,14 +61,14 @@ export const signedIn = createMiddleware<PortalEnv>(async function signedIn(c, n
 export function allowed(area: Area) {
   return createMiddleware<PortalEnv>(async function allowed(c, next) {
     const act = c.req.method === 'GET' || c.req.method === 'HEAD' ? 'read' : 'write';
-    if (!mayRole(c.get('memberRole'), act, area)) return problemPage(c, 'role');
+    if (!isRoleAllowed(c.get('memberRole'), act, area)) return problemPage(c, 'role');
     await next();
   });
 }
 
 /** Whether the person may send the forms of that area: a page shows no others. */
 export function mayWrite(c: PortalContext, area: Area): boolean {
-  return mayRole(c.get('memberRole'), 'write', area);
+  return isRoleAllowed(c.get('memberRole'), 'write', area);
 }
 
 /**

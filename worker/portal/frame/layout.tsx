@@ -1,7 +1,7 @@
 /** The frame of every page: head, header with navigation, the page itself, footer with the language. */
 import { html } from 'hono/html';
 import type { Child } from 'hono/jsx';
-import { type Area, type MemberRole, mayRole } from '../../domain/team.ts';
+import { type Area, isRoleAllowed, type MemberRole } from '../../domain/team.ts';
 import { LOCALE_NAMES, LOCALES } from '../../i18n/locale.ts';
 import { type PortalContext, words } from './context.ts';
 import { Mark } from './mark.tsx';
@@ -62,7 +62,7 @@ function Header({ c, path }: { c: PortalContext; path: string }) {
   const person = c.get('person');
   const role = c.get('memberRole') as MemberRole | undefined;
   // a page for strangers, too, does not know the account: then every way is shown, and the page itself decides
-  const mayRead = (area: Area) => role === undefined || mayRole(role, 'read', area);
+  const mayRead = (area: Area) => role === undefined || isRoleAllowed(role, 'read', area);
   const links = person
     ? [
         ['/start', t.nav.start],

@@ -1,4 +1,4 @@
-/** What a key is good for at an instant, in one word. */
+/** Whether a key can be used at an instant. */
 import type { ApiKeyRow } from '../../db/keys.ts';
 
 export function keyState(

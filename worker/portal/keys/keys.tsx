@@ -1,4 +1,4 @@
-/** Keys: what each has spent of its cap, and the making of a new one, which is shown once. */
+/** Keys: each with its spend and its limits, and the form for a new one, which is shown once. */
 import { Hono } from 'hono';
 import * as z from 'zod';
 import { database } from '../../db/client.ts';
@@ -32,7 +32,7 @@ import { carrySecret, takeSecret } from '../frame/shown-once.ts';
 import { keyState } from './key-state.ts';
 
 const DAY_MS = 86_400_000;
-/** Each live key asks the Wallet for its spend: more than this would be a slow page. */
+/** Keys per page. Each active one asks the Wallet for its spend, so a longer page would be slow. */
 const KEYS_SHOWN_MAX = 50;
 
 const KeyForm = z.object({
@@ -46,7 +46,7 @@ const KeyForm = z.object({
   expiryDays: OptionalWhole({ min: 1, max: 3_650 }),
 });
 
-/** What a key has without anybody choosing, as in db/schema.ts. */
+/** Initial values of the form: the defaults of the columns in db/schema/accounts.ts. */
 const DEFAULTS: Typed = {
   scope: 'inference',
   capPeriod: 'month',
@@ -116,7 +116,7 @@ async function show(c: PortalContext, state: { typed?: Typed; faults?: Faults })
   );
 }
 
-/** null: the key is over, or the Wallet does not answer; the page is of use without it. */
+/** @returns null: the key is not active, or the Wallet does not answer. The page is useful without the spend. */
 async function spendOf(c: PortalContext, key: ApiKeyRow, nowMs: number): Promise<NanoUsd | null> {
   if (keyState(key, nowMs) !== 'active') return null;
   try {
@@ -135,7 +135,7 @@ function KeyTable(props: {
   nowMs: number;
 }) {
   const { c, keys, spends, nowMs } = props;
-  const { t, f } = words(c);
+  const { t } = words(c);
   const heads = [
     t.keys.name,
     t.keys.key,
@@ -159,53 +159,62 @@ function KeyTable(props: {
         </tr>
       </thead>
       <tbody>
-        {keys.map((key, index) => {
-          const state = keyState(key, nowMs);
-          return (
-            <tr class={state === 'active' ? undefined : 'muted'}>
-              <th scope="row" class="wraps">
-                <bdi>{key.name}</bdi>
-                {key.scope === 'management' && (
-                  <span class="muted block text-xs font-normal">{t.keys.scopes.management}</span>
-                )}
-              </th>
-              <td class="font-mono">{maskedApiKey(key.lastFour)}</td>
-              <td>
-                <span class={`badge badge-sm badge-soft ${state === 'active' ? 'badge-success' : ''}`}>
-                  {t.keys.states[state]}
-                </span>
-              </td>
-              <td>{f.date(key.createdAtMs)}</td>
-              <td>{key.lastUsedAtMs === null ? t.keys.never : f.dateTime(key.lastUsedAtMs)}</td>
-              <td>{state === 'active' ? <Spend c={c} apiKey={key} spent={spends[index] ?? null} /> : '–'}</td>
-              <td>
-                {t.keys.limitsText(
-                  f.count(key.requestsPerMinute),
-                  key.tokensPerMinute === null ? null : f.count(key.tokensPerMinute),
-                  f.count(key.concurrency),
-                )}
-              </td>
-              <td>{key.expiresAtMs === null ? t.keys.never : f.date(key.expiresAtMs)}</td>
-              <td>
-                {state === 'active' && mayWrite(c, 'keys') && (
-                  <span class="flex gap-3">
-                    {(['rotate', 'revoke'] as const).map((verb) => (
-                      <a
-                        class="link"
-                        href={`/keys/${key.id}/${verb}`}
-                        aria-label={`${t.keys[verb]}: ${key.name}`}
-                      >
-                        {t.keys[verb]}
-                      </a>
-                    ))}
-                  </span>
-                )}
-              </td>
-            </tr>
-          );
-        })}
+        {keys.map((apiKey, index) => (
+          <KeyRow c={c} apiKey={apiKey} spent={spends[index] ?? null} nowMs={nowMs} />
+        ))}
       </tbody>
     </Sheet>
+  );
+}
+
+function KeyRow(props: { c: PortalContext; apiKey: ApiKeyRow; spent: NanoUsd | null; nowMs: number }) {
+  const { c, apiKey, spent, nowMs } = props;
+  const { t, f } = words(c);
+  const state = keyState(apiKey, nowMs);
+  return (
+    <tr class={state === 'active' ? undefined : 'muted'}>
+      <th scope="row" class="wraps">
+        <bdi>{apiKey.name}</bdi>
+        {apiKey.scope === 'management' && (
+          <span class="muted block text-xs font-normal">{t.keys.scopes.management}</span>
+        )}
+      </th>
+      <td class="font-mono">{maskedApiKey(apiKey.lastFour)}</td>
+      <td>
+        <span class={`badge badge-sm badge-soft ${state === 'active' ? 'badge-success' : ''}`}>
+          {t.keys.states[state]}
+        </span>
+      </td>
+      <td>{f.date(apiKey.createdAtMs)}</td>
+      <td>{apiKey.lastUsedAtMs === null ? t.keys.never : f.dateTime(apiKey.lastUsedAtMs)}</td>
+      <td>{state === 'active' ? <Spend c={c} apiKey={apiKey} spent={spent} /> : '–'}</td>
+      <td>
+        {t.keys.limitsText(
+          f.count(apiKey.requestsPerMinute),
+          apiKey.tokensPerMinute === null ? null : f.count(apiKey.tokensPerMinute),
+          f.count(apiKey.concurrency),
+        )}
+      </td>
+      <td>{apiKey.expiresAtMs === null ? t.keys.never : f.date(apiKey.expiresAtMs)}</td>
+      <td>{state === 'active' && mayWrite(c, 'keys') && <Actions c={c} apiKey={apiKey} />}</td>
+    </tr>
+  );
+}
+
+function Actions({ c, apiKey }: { c: PortalContext; apiKey: ApiKeyRow }) {
+  const { t } = words(c);
+  return (
+    <span class="flex gap-3">
+      {(['rotate', 'revoke'] as const).map((action) => (
+        <a
+          class="link"
+          href={`/keys/${apiKey.id}/${action}`}
+          aria-label={`${t.keys[action]}: ${apiKey.name}`}
+        >
+          {t.keys[action]}
+        </a>
+      ))}
+    </span>
   );
 }
 

@@ -1,14 +1,12 @@
-/** The question before a key is revoked, as a page of its own. Another account's key is no key here. */
+/** The page that asks before a key is revoked. A key of another account is answered with 404. */
 import { Hono } from 'hono';
 import { database } from '../../db/client.ts';
-import { findKey, revokeKey } from '../../db/keys.ts';
-import { maskedApiKey } from '../../domain/api-key.ts';
+import { revokeKey } from '../../db/keys.ts';
 import { isId } from '../../domain/ids.ts';
 import { type PortalEnv, words } from '../frame/context.ts';
 import { allowed, mayWrite, signedIn } from '../frame/guard.ts';
-import { page } from '../frame/layout.tsx';
 import { notFoundPage } from '../frame/not-found.tsx';
-import { keyState } from './key-state.ts';
+import { activeKey, ConfirmButtons, confirmKeyPage } from './confirm-key.tsx';
 
 export const revokePage = new Hono<PortalEnv>();
 
@@ -16,29 +14,18 @@ revokePage.use(signedIn, allowed('keys'));
 
 revokePage.get('/:keyId/revoke', async (c) => {
   const { t } = words(c);
-  const which = { accountId: c.get('accountId'), keyId: c.req.param('keyId') };
-  const key = mayWrite(c, 'keys') && isId('key', which.keyId) ? await findKey(database(c.env), which) : null;
-  if (!key || keyState(key, Date.now()) !== 'active') return notFoundPage(c);
-  const title = t.keys.revokeTitle(key.name);
-  return page(
-    c,
-    { title, narrow: true },
-    <>
-      <h1 class="mb-3">
-        <bdi>{title}</bdi>
-      </h1>
-      <p class="mb-3 font-mono text-sm">{maskedApiKey(key.lastFour)}</p>
-      <p class="mb-6">{t.keys.revokeText}</p>
+  const key = mayWrite(c, 'keys') ? await activeKey(c) : null;
+  if (!key) return notFoundPage(c);
+  return confirmKeyPage(c, {
+    key,
+    title: t.keys.revokeTitle(key.name),
+    text: t.keys.revokeText,
+    form: (
       <form method="post" class="flex flex-wrap gap-3">
-        <button class="btn btn-error" type="submit">
-          {t.keys.revokeSubmit}
-        </button>
-        <a class="btn" href="/keys">
-          {t.keys.cancel}
-        </a>
+        <ConfirmButtons c={c} tone="btn-error" submit={t.keys.revokeSubmit} />
       </form>
-    </>,
-  );
+    ),
+  });
 });
 
 revokePage.post('/:keyId/revoke', async (c) => {

@@ -1,4 +1,4 @@
-/** Start: the fresh key inside requests that can be pasted, and a tick when the first one has arrived. */
+/** Start: sample requests with the new key filled in, and a tick as soon as the first request has arrived. */
 import { Hono } from 'hono';
 import { html } from 'hono/html';
 import { database } from '../../db/client.ts';
@@ -15,7 +15,7 @@ import { takeSecret } from '../frame/shown-once.ts';
 import { keyState } from './key-state.ts';
 
 const MODEL = 'deepseek-reasoner';
-/** Usage is projected within a second of a request's end: together it is seen within five. */
+/** Reload interval of the tick. Usage reaches D1 within a second of a request's end, so the tick appears within five. */
 const TICK_REFRESH_S = 3;
 
 export const startPage = new Hono<PortalEnv>();
@@ -27,7 +27,7 @@ startPage.get('/', async (c) => {
   const accountId = c.get('accountId');
   const secret = await takeSecret(c, { kind: 'api_key', subject: accountId });
   const keys = await listKeys(database(c.env), accountId);
-  const working = keys.find((key) => keyState(key, Date.now()) === 'active');
+  const active = keys.find((key) => keyState(key, Date.now()) === 'active');
   const baseUrl = `${config(c.env).publicOrigin}/v1`;
   return page(
     c,
@@ -38,8 +38,8 @@ startPage.get('/', async (c) => {
       <div class="grid gap-10 lg:grid-cols-[minmax(0,1fr)_18rem]">
         <div class="min-w-0">
           {secret && <ShownSecret title={t.start.keyTitle} text={secret.text} note={t.start.keyOnce} />}
-          {!secret && working && <p class="mb-6">{t.start.keyElsewhere(maskedApiKey(working.lastFour))}</p>}
-          {!secret && !working && (
+          {!secret && active && <p class="mb-6">{t.start.keyElsewhere(maskedApiKey(active.lastFour))}</p>}
+          {!secret && !active && (
             <div class="panel mb-6 px-5 py-4">
               <p class="mb-3">{t.start.noKey}</p>
               <a href="/keys#new" class="btn btn-primary">
@@ -72,7 +72,7 @@ startPage.get('/', async (c) => {
   );
 });
 
-/** A page in the page that reloads itself, so that the key beside it stays where it is. */
+/** A framed page that reloads itself, so that the page around it, with the key shown once, stays as it is. */
 startPage.get('/first-request', async (c) => {
   const { t, f, locale } = words(c);
   const receivedAtMs = await firstRequestAtMs(database(c.env), c.get('accountId'));
@@ -110,14 +110,14 @@ startPage.get('/first-request', async (c) => {
 
 function Snippets({ c, baseUrl, apiKey }: { c: PortalContext; baseUrl: string; apiKey: string | null }) {
   const { t } = words(c);
-  const each = examples({ baseUrl, model: MODEL, question: t.start.question, key: apiKey });
+  const snippets = examples({ baseUrl, model: MODEL, question: t.start.question, key: apiKey });
   return (
     <section aria-labelledby="snippets">
       <h2 id="snippets" class="sr-only">
         {t.start.snippets}
       </h2>
       <div class="tabs tabs-border">
-        {each.map(({ id, name, code }, index) => (
+        {snippets.map(({ id, name, code }, index) => (
           <>
             <input type="radio" name="snippet" class="tab" aria-label={name} checked={index === 0} />
             <section class="tab-content pt-4" aria-label={name} data-snippet={id}>

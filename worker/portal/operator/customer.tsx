@@ -19,7 +19,6 @@ import { listOrders } from '../../db/payments.ts';
 import { isId } from '../../domain/ids.ts';
 import { nanoUsd } from '../../domain/money.ts';
 import type { Balance } from '../../domain/wallet.ts';
-import type { Fault } from '../../i18n/en/index.ts';
 import { changeAccountLimits, LIMIT_BOUNDS } from '../../identity/account-limits.ts';
 import { suspendAccount } from '../../identity/suspend.ts';
 import { findAccountRequest } from '../../wallet/find-request.ts';
@@ -28,7 +27,16 @@ import { Callout } from '../components/callout.tsx';
 import { Money } from '../components/money.tsx';
 import { TILES, Tile } from '../components/tile.tsx';
 import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
-import { type Faults, OptionalWhole, readForm, type Typed, typedFields, Usd, Whole } from '../frame/form.ts';
+import {
+  type Faults,
+  fault,
+  OptionalWhole,
+  readForm,
+  type Typed,
+  typedFields,
+  Usd,
+  Whole,
+} from '../frame/form.ts';
 import { operator } from '../frame/guard.ts';
 import { page } from '../frame/layout.tsx';
 import { notFoundPage } from '../frame/not-found.tsx';
@@ -43,8 +51,6 @@ import { operatorNav } from './operator-nav.tsx';
 const PATH = '/operator/accounts';
 /** Rows per table: enough to see what kind of trouble an account has. */
 const SHOWN_MAX = 10;
-
-const fault = (word: Fault) => ({ error: word });
 
 const LimitsForm = z.object({
   requestsPerMinute: Whole(LIMIT_BOUNDS.requestsPerMinute),

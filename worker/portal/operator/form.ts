@@ -1,9 +1,7 @@
 /** Field schemas of the operator's forms: instants, hours of the day, prices. Times are UTC, as on all operator pages. */
 import * as z from 'zod';
 import { minuteOf, nanoPerToken } from '../../domain/price-change.ts';
-import type { Fault } from '../../i18n/en/index.ts';
-
-const fault = (word: Fault) => ({ error: word });
+import { fault } from '../frame/form.ts';
 
 /** `2026-12-01T00:00`, as an `<input type="datetime-local">` sends it, read as UTC; in ms since 1970. */
 export const Instant = z

@@ -8,14 +8,13 @@ import { addNodeCost, listMarginNodes, type MarginNode } from '../../db/margin.t
 import { isId } from '../../domain/ids.ts';
 import { type MarginSums, marginFigures, sumMargins } from '../../domain/margin.ts';
 import { formatUsd, nanoUsd } from '../../domain/money.ts';
-import type { Fault } from '../../i18n/en/index.ts';
 import { csvFile } from '../../lib/csv.ts';
 import { Callout } from '../components/callout.tsx';
 import { SelectField, TextField } from '../components/field.tsx';
 import { FilterForm, type FilterOption } from '../components/filter-form.tsx';
 import { TILES, Tile } from '../components/tile.tsx';
 import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
-import { type Faults, readForm, type Typed, Usd } from '../frame/form.ts';
+import { type Faults, fault, readForm, type Typed, Usd } from '../frame/form.ts';
 import { operator } from '../frame/guard.ts';
 import { page } from '../frame/layout.tsx';
 import { notFoundPage } from '../frame/not-found.tsx';
@@ -27,8 +26,6 @@ import { MarginTable } from './margin-table.tsx';
 import { operatorNav } from './operator-nav.tsx';
 
 const PATH = '/operator/margin';
-
-const fault = (word: Fault) => ({ error: word });
 
 const CostForm = z.object({ node: z.string(fault('choice')), gpuHour: Usd });
 

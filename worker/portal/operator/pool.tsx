@@ -2,18 +2,17 @@
 import { Hono } from 'hono';
 import * as z from 'zod';
 import { HARDWARE } from '../../../gpu-pool/protocol/constants.ts';
-import { lastTries } from '../../db/canary.ts';
+import { latestCanaryAttempts } from '../../db/canary.ts';
 import { loadCatalogue } from '../../db/catalogue.ts';
 import { database } from '../../db/client.ts';
 import { isId } from '../../domain/ids.ts';
 import type { NodeAction, PoolSnapshot } from '../../domain/node.ts';
 import { changeNode, createJoinToken, listAudit, listNodes, NODE_NAME } from '../../fleet/nodes.ts';
-import type { Fault } from '../../i18n/en/index.ts';
 import { describeError } from '../../lib/describe-error.ts';
 import { Callout } from '../components/callout.tsx';
 import { SelectField, TextField } from '../components/field.tsx';
 import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
-import { Choice, type Faults, readForm, type Typed, typedFields } from '../frame/form.ts';
+import { Choice, type Faults, fault, readForm, type Typed, typedFields } from '../frame/form.ts';
 import { operator } from '../frame/guard.ts';
 import { page } from '../frame/layout.tsx';
 import { notFoundPage } from '../frame/not-found.tsx';
@@ -24,8 +23,6 @@ import { NodeTable } from './node-table.tsx';
 import { operatorNav } from './operator-nav.tsx';
 
 const AUDIT_SHOWN = 20;
-
-const fault = (word: Fault) => ({ error: word });
 
 const JoinForm = z.object({
   name: z.string(fault('required')).min(1, fault('required')).regex(NODE_NAME, fault('node_name')),
@@ -88,7 +85,7 @@ async function show(c: PortalContext, state: { typed?: Typed; faults?: Faults })
   const [catalogue, registered, canaries, audit] = await Promise.all([
     loadCatalogue(db),
     listNodes(db),
-    lastTries(db, Date.now()),
+    latestCanaryAttempts(db, Date.now()),
     listAudit(db, AUDIT_SHOWN),
   ]);
   const nodes = registered

@@ -7,10 +7,9 @@ import { loadCatalogue } from '../../db/catalogue.ts';
 import { database } from '../../db/client.ts';
 import { listPriceChanges, listPrices } from '../../db/prices.ts';
 import { TARIFFS } from '../../domain/pricing.ts';
-import type { Fault } from '../../i18n/en/index.ts';
 import { Callout } from '../components/callout.tsx';
 import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
-import { Choice, type Faults, readForm, type Typed } from '../frame/form.ts';
+import { Choice, type Faults, fault, readForm, type Typed } from '../frame/form.ts';
 import { operator } from '../frame/guard.ts';
 import { page } from '../frame/layout.tsx';
 import { fieldInstant, Instant, Line, OptionalMinute, UsdPerMillion } from './form.ts';
@@ -22,8 +21,6 @@ import { PriceTable } from './price-table.tsx';
 const PATH = '/operator/prices';
 /** The suggested start of a new version leaves an hour to fill in the form and study its effect. */
 const SUGGESTED_AHEAD_MS = 3_600_000;
-
-const fault = (word: Fault) => ({ error: word });
 
 const PriceForm = z
   .object({

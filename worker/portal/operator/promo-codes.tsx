@@ -11,13 +11,12 @@ import {
 import { database } from '../../db/client.ts';
 import { listPromoCodes } from '../../db/promo-codes.ts';
 import { nanoUsd } from '../../domain/money.ts';
-import type { Fault } from '../../i18n/en/index.ts';
 import { Callout } from '../components/callout.tsx';
 import { TextField } from '../components/field.tsx';
 import { Money } from '../components/money.tsx';
 import { Heads, Sheet } from '../components/sheet.tsx';
 import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
-import { type Faults, OptionalUsd, readForm, type Typed, Whole } from '../frame/form.ts';
+import { type Faults, fault, OptionalUsd, readForm, type Typed, Whole } from '../frame/form.ts';
 import { operator } from '../frame/guard.ts';
 import { page } from '../frame/layout.tsx';
 import { OptionalInstant } from './form.ts';
@@ -25,8 +24,6 @@ import { operatorNav } from './operator-nav.tsx';
 
 const PATH = '/operator/promo-codes';
 const CODES_SHOWN_MAX = 100;
-
-const fault = (word: Fault) => ({ error: word });
 
 const CodeForm = z.object({
   code: z.string(fault('promo_code')).toUpperCase().regex(PROMO_CODE, fault('promo_code')),
