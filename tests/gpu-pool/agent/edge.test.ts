@@ -1,4 +1,4 @@
-/** How the agent gets along with its edge: enrolment, heartbeats, receipts, directives. */
+/** The agent and its edge: enrolment, heartbeats, receipts, directives. */
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UnsecuredJWT } from 'jose';
@@ -6,12 +6,12 @@ import { describe, expect, it } from 'vitest';
 import { checkEngine, parseEngine } from '../../../gpu-pool/agent/engine-check.ts';
 import { backoffMs } from '../../../gpu-pool/agent/heartbeat.ts';
 import { FakeEdge, requestId } from './fake-edge.ts';
-import { generate, stage, startRefusal, startTestAgent, tempDir, until } from './helpers.ts';
+import { expectStartRefused, generate, setUp, startTestAgent, tempDir, until } from './helpers.ts';
 import { event, ScriptedEngine, sse, usage } from './scripted-engine.ts';
 
 describe('enrolment', () => {
-  it('sends a public key, the engine’s identity and the own address, and keeps the private key to itself', async () => {
-    const { edge, agent, stateDir, logs } = await stage();
+  it('sends a public key, the engine’s identity and the agent’s address, and never the private key', async () => {
+    const { edge, agent, stateDir, logs } = await setUp();
     expect(edge.enrolments).toHaveLength(1);
     expect(edge.enrolments[0]).toMatchObject({
       url: agent.url,
@@ -28,13 +28,13 @@ describe('enrolment', () => {
   it('takes the edge from the join token', async () => {
     const [edge, engine, stateDir] = await Promise.all([FakeEdge.start(), ScriptedEngine.start(), tempDir()]);
     const joinToken = new UnsecuredJWT({ edge: edge.url }).encode();
-    const error = await startRefusal(startTestAgent({ engineUrl: engine.url, stateDir, joinToken }));
+    const error = await expectStartRefused(startTestAgent({ engineUrl: engine.url, stateDir, joinToken }));
     expect(error.code).toBe('enrol_refused');
     expect(error.message).toContain('The join token was used before');
   });
 
   it('happens once: a restart needs no token and keeps id, key, address and edge', async () => {
-    const { edge, engine, agent, stateDir } = await stage();
+    const { edge, engine, agent, stateDir } = await setUp();
     const { url, nodeId } = agent;
     await agent.close();
     const again = await startTestAgent({ engineUrl: engine.url, stateDir, joinToken: undefined });
@@ -47,16 +47,16 @@ describe('enrolment', () => {
   it.each<[string, string, (parts: { engine: ScriptedEngine; edge: FakeEdge; stateDir: string }) => object]>([
     ['no join token', 'join_token_missing', () => ({ joinToken: undefined })],
     ['a used join token', 'enrol_refused', () => ({ joinToken: 'used' })],
-    ['an edge that is away', 'edge_unreachable', () => ({ edgeUrl: 'http://127.0.0.1:9' })],
+    ['an unreachable edge', 'edge_unreachable', () => ({ edgeUrl: 'http://127.0.0.1:9' })],
     ['something else as edge', 'enrol_refused', ({ engine }) => ({ edgeUrl: engine.url })],
-    ['an engine that is away', 'engine_unreachable', () => ({ engineUrl: 'http://127.0.0.1:9' })],
+    ['an unreachable engine', 'engine_unreachable', () => ({ engineUrl: 'http://127.0.0.1:9' })],
     ['something else as engine', 'engine_unreachable', ({ edge }) => ({ engineUrl: edge.url })],
     ['an engine beyond loopback', 'engine_exposed', () => ({ engineUrl: 'http://10.1.2.3:30000' })],
     ['a listen address in use', 'listen_failed', ({ edge }) => ({ listen: edge.url.replace('http://', '') })],
     ['a state directory that is a file', 'state_unusable', () => ({ stateDir: '/dev/null/state' })],
   ])('is refused in one sentence with %s', async (_, code, options) => {
     const [edge, engine, stateDir] = await Promise.all([FakeEdge.start(), ScriptedEngine.start(), tempDir()]);
-    const error = await startRefusal(
+    const error = await expectStartRefused(
       startTestAgent({
         engineUrl: engine.url,
         edgeUrl: edge.url,
@@ -71,14 +71,16 @@ describe('enrolment', () => {
     const { url } = await ScriptedEngine.start();
     const check = (addresses: string[]) =>
       checkEngine(parseEngine({ engineUrl: url }), { allowExposed: false, addresses });
-    expect((await startRefusal(check(['127.0.0.1']))).message).toContain('start it with --host 127.0.0.1');
+    expect((await expectStartRefused(check(['127.0.0.1']))).message).toContain(
+      'start it with --host 127.0.0.1',
+    );
     expect((await check(['127.0.0.9'])).info.version).toBe('0.5.20');
   });
 });
 
 describe('heartbeats', () => {
-  it('report load summed over ranks, and the older load where that is all there is', async () => {
-    const { edge, engine } = await stage();
+  it('report load summed over ranks, and fall back to the older load endpoint', async () => {
+    const { edge, engine } = await setUp();
     await until(() => edge.heartbeats.length > 0);
     expect(edge.heartbeats[0]?.load).toEqual({
       running_requests: 7,
@@ -99,7 +101,7 @@ describe('heartbeats', () => {
 
   it('call an engine unhealthy after three misses, but not while tokens flow', async () => {
     let nowMs = Date.now();
-    const { edge, engine, agent } = await stage({ now: () => nowMs });
+    const { edge, engine, agent } = await setUp({ now: () => nowMs });
     await generate({ agent, edge });
     engine.health = 503;
     await new Promise((resolve) => setTimeout(resolve, 400));
@@ -110,8 +112,8 @@ describe('heartbeats', () => {
     await until(() => edge.heartbeats.at(-1)?.engine.healthy === true);
   });
 
-  it('send receipts again until they are acknowledged, also after the edge was away', async () => {
-    const { edge, agent } = await stage();
+  it('send receipts again until they are acknowledged, also after the edge was unreachable', async () => {
+    const { edge, agent } = await setUp();
     edge.acknowledging = false;
     await generate({ agent, edge });
     await until(() => edge.heartbeats.filter(({ receipts }) => receipts.length > 0).length >= 3);
@@ -129,7 +131,7 @@ describe('heartbeats', () => {
   });
 
   it('come early when a request has ended', async () => {
-    const { edge, agent } = await stage({ heartbeatIntervalMs: 60_000 });
+    const { edge, agent } = await setUp({ heartbeatIntervalMs: 60_000 });
     await until(() => edge.heartbeats.length === 1);
     const endedAt = Date.now();
     await generate({ agent, edge });
@@ -139,7 +141,7 @@ describe('heartbeats', () => {
   });
 
   it('keep the order and the size bound with a long backlog', async () => {
-    const { edge, engine, agent, stateDir } = await stage();
+    const { edge, engine, agent, stateDir } = await setUp();
     await agent.close();
     const receipt = (seq: number) => ({
       ...{
@@ -174,7 +176,7 @@ describe('heartbeats', () => {
   });
 
   it('say what to do when the edge refuses the token', async () => {
-    const { edge, agent, logs } = await stage();
+    const { edge, agent, logs } = await setUp();
     edge.heartbeatStatus = 401;
     await until(() =>
       logs.some((line) => line.includes('heartbeat_refused') && line.includes('enrol again')),
@@ -183,7 +185,7 @@ describe('heartbeats', () => {
   });
 });
 
-it('agents that lost the edge together come back spread over half their wait, and never later than it', () => {
+it('spreads the retries of agents that lost the edge together over the second half of their interval', () => {
   for (const failures of [1, 2, 5, 40]) {
     const wait = (random: number) => backoffMs({ failures, intervalMs: 2_000, random: () => random });
     expect(wait(1)).toBe(Math.min(10_000, 2_000 * 2 ** (failures - 1)));
@@ -194,7 +196,7 @@ it('agents that lost the edge together come back spread over half their wait, an
 
 describe('directives', () => {
   it('drain and serve switch new work off and on', async () => {
-    const { edge, agent, engine } = await stage();
+    const { edge, agent, engine } = await setUp();
     edge.directive = 'drain';
     await until(() => edge.heartbeats.at(-1)?.draining);
     const refused = await generate({ agent, edge });
@@ -210,7 +212,7 @@ describe('directives', () => {
   });
 
   it('removed lets the running request end first', async () => {
-    const { edge, agent, engine } = await stage();
+    const { edge, agent, engine } = await setUp();
     let removed = false;
     void agent.removed.then(() => {
       removed = true;
@@ -229,7 +231,7 @@ describe('directives', () => {
 
 describe('other routes', () => {
   it('are 404 in JSON', async () => {
-    const { agent } = await stage();
+    const { agent } = await setUp();
     for (const path of ['/', '/metrics', '/v1/chat/completions', '/server_info', '/v1/generate']) {
       const response = await fetch(`${agent.url}${path}`);
       expect([path, response.status]).toEqual([path, 404]);

@@ -1,10 +1,10 @@
-/** Which engines a node takes, at its start and when the engine has come back. */
+/** Engines that a node accepts, at its start and when the engine has come back. */
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { judgeVersion } from '../../../gpu-pool/agent/sglang/version.ts';
 import { startEmulator } from '../../../gpu-pool/emulator/server.ts';
 import type { EmulatorOptions } from '../../../gpu-pool/emulator/state.ts';
 import { FakeEdge } from './fake-edge.ts';
-import { generate, stage, startRefusal, startTestAgent, tempDir, until } from './helpers.ts';
+import { expectStartRefused, generate, setUp, startTestAgent, tempDir, until } from './helpers.ts';
 import { ScriptedEngine } from './scripted-engine.ts';
 
 type Start = Parameters<typeof startTestAgent>[0];
@@ -77,7 +77,7 @@ describe('a start', () => {
     ],
   ])('is refused where the engine %s', async (_, script, advice) => {
     const { edge, starting } = await start(script);
-    const { code, message } = await startRefusal(starting);
+    const { code, message } = await expectStartRefused(starting);
     expect(code).toBe('engine_unfit');
     expect(message).toContain(advice);
     expect(message).not.toContain('\n');
@@ -106,14 +106,14 @@ describe('a start', () => {
     ['no revision', set({ revision: null }), { revision: 'abc' }, '--revision abc'],
   ])('is refused with %s', async (_, script, options, advice) => {
     const { starting } = await start(script, options);
-    expect((await startRefusal(starting)).message).toContain(advice);
+    expect((await expectStartRefused(starting)).message).toContain(advice);
   });
 
   it.each([404, 401])('is refused where /server_info is %i', async (status) => {
     const { starting } = await start((engine) => {
       engine.settingsStatus = status;
     });
-    const { code, message } = await startRefusal(starting);
+    const { code, message } = await expectStartRefused(starting);
     expect(code).toBe('engine_unreachable');
     expect(message).toContain(status === 401 ? 'ENGINE_API_KEY' : '/server_info gives 404');
   });
@@ -133,7 +133,7 @@ describe('a start', () => {
       revision: 'abc',
       stateDir: await tempDir(),
     };
-    const { message } = await startRefusal(startTestAgent(options));
+    const { message } = await expectStartRefused(startTestAgent(options));
     const [title, ...faults] = message.split('\n- ');
     expect(title).toContain('has 7 faults');
     for (const advice of [
@@ -152,22 +152,22 @@ describe('a start', () => {
 
   it('keeps control characters of an engine off the terminal', async () => {
     const { starting } = await start(set({ version: `0.1.0\u001b[2J\n${'x'.repeat(100)}` }));
-    expect((await startRefusal(starting)).message).not.toMatch(/\p{C}/u);
+    expect((await expectStartRefused(starting)).message).not.toMatch(/\p{C}/u);
   });
 
-  it('of a known node is refused where the engine serves another model', async () => {
-    const { engine, agent, stateDir } = await stage();
+  it('of an enrolled node is refused where the engine serves another model', async () => {
+    const { engine, agent, stateDir } = await setUp();
     await agent.close();
     engine.modelPath = 'deepseek-ai/DeepSeek-R1-Zero';
-    const { code, message } = await startRefusal(startTestAgent({ engineUrl: engine.url, stateDir }));
+    const { code, message } = await expectStartRefused(startTestAgent({ engineUrl: engine.url, stateDir }));
     expect(code).toBe('engine_unfit');
     expect(message).toContain('--model-path deepseek-ai/DeepSeek-R1-0528');
   });
 });
 
 describe('an engine that comes back', () => {
-  it('as one that cannot be sold gets no work, and its faults are logged once, until it fits', async () => {
-    const { edge, engine, agent, logs } = await stage();
+  it('with faults gets no work until it fits, and its faults are logged once', async () => {
+    const { edge, engine, agent, logs } = await setUp();
     const unfit = () => logs.filter((line) => line.includes('engine_unfit'));
     engine.settings.enable_cache_report = false;
     engine.health = 503;
@@ -191,8 +191,8 @@ describe('an engine that comes back', () => {
     expect(logs.join()).not.toMatch(/engine-secret|engine-admin-secret/);
   });
 
-  it('stays unhealthy until it has told what it is', async () => {
-    const { edge, engine } = await stage();
+  it('stays unhealthy until it was inspected', async () => {
+    const { edge, engine } = await setUp();
     engine.health = 503;
     await until(() => edge.heartbeats.at(-1)?.engine.healthy === false);
     engine.silent = true;
@@ -207,7 +207,7 @@ describe('an engine that comes back', () => {
     await until(() => edge.heartbeats.at(-1)?.engine.healthy);
   });
 
-  it('as another process, which really serves otherwise', async () => {
+  it('is inspected when it is another process with other arguments', async () => {
     const [edge, stateDir] = await Promise.all([FakeEdge.start(), tempDir()]);
     const fitting: EmulatorOptions = {
       profile: '8xh200',

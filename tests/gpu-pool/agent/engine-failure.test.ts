@@ -1,5 +1,6 @@
+/** Failures of the engine before and after the first token, and the errors and receipts that follow. */
 import { describe, expect, it } from 'vitest';
-import { generate, stage, textOf, until } from './helpers.ts';
+import { generate, setUp, textOf, until } from './helpers.ts';
 import { answerEvents, type ChatCall, event, sse, total, usage } from './scripted-engine.ts';
 
 const flat = (code: number, message = 'quotes "a private prompt"') => ({
@@ -81,8 +82,8 @@ describe('before the first token', () => {
       502,
       'engine_failed',
     ],
-  ])('%s becomes a refusal, with a failed receipt', async (_, onChat, status, code) => {
-    const { agent, edge, engine, logs } = await stage();
+  ])('%s becomes an error, with a failed receipt', async (_, onChat, status, code) => {
+    const { agent, edge, engine, logs } = await setUp();
     engine.onChat = onChat;
     const answer = await generate({ agent, edge });
     expect([answer.status, answer.error?.code]).toEqual([status, code]);
@@ -96,8 +97,8 @@ describe('before the first token', () => {
     expect(logs.join()).not.toContain('private');
   });
 
-  it('says in its own words what the engine disliked', async () => {
-    const { agent, edge, engine } = await stage();
+  it('explains in a text of its own why the engine refused', async () => {
+    const { agent, edge, engine } = await setUp();
     engine.onChat = json(
       400,
       flat(400, "The input (9 tokens) is longer than the model's context length (8 tokens)."),
@@ -111,7 +112,7 @@ describe('before the first token', () => {
     ['99999', null],
     ['Fri, 31 Dec 1999 23:59:59 GMT', null],
   ])('passes Retry-After %s on as %s', async (sent, passed) => {
-    const { agent, edge, engine } = await stage();
+    const { agent, edge, engine } = await setUp();
     engine.onChat = json(429, flat(429), { 'retry-after': sent });
     expect((await generate({ agent, edge })).headers.get('retry-after')).toBe(passed);
   });
@@ -121,7 +122,7 @@ describe('before the first token', () => {
     ['no event', ({ res }) => sse(res, [], { end: false })],
     ['only a role', ({ res }) => sse(res, [event({ role: 'assistant', content: '' })], { end: false })],
   ])('gives up at the deadline when %s comes, and aborts', async (_, onChat) => {
-    const { agent, edge, engine } = await stage({ deadlines: { firstTokenMs: 100 } });
+    const { agent, edge, engine } = await setUp({ deadlines: { firstTokenMs: 100 } });
     engine.onChat = onChat;
     const answer = await generate({ agent, edge });
     expect([answer.status, answer.error?.code]).toEqual([504, 'engine_timeout']);
@@ -193,7 +194,7 @@ describe('after the first token', () => {
       'engine_failed',
     ],
   ])('an engine that %s ends in an error event without [DONE]', async (_, onChat, code) => {
-    const { agent, edge, engine } = await stage({ deadlines: { idleMs: 200 } });
+    const { agent, edge, engine } = await setUp({ deadlines: { idleMs: 200 } });
     engine.onChat = onChat;
     const answer = await generate({ agent, edge });
     expect(answer.status).toBe(200);
@@ -217,7 +218,7 @@ describe('after the first token', () => {
     ],
     ['that keeps its socket open after [DONE]', [...answerEvents(['a', 'b']), '[DONE]'], false],
   ])('an answer %s is complete', async (_, events, end) => {
-    const { agent, edge, engine } = await stage();
+    const { agent, edge, engine } = await setUp();
     engine.onChat = ({ res }) => sse(res, events, { end });
     const answer = await generate({ agent, edge });
     expect([answer.done, answer.error, textOf(answer.chunks)]).toEqual([true, null, 'ab']);
@@ -229,7 +230,7 @@ describe('after the first token', () => {
   });
 
   it('stops an engine that runs past the claim, with finish_reason length', async () => {
-    const { agent, edge, engine } = await stage();
+    const { agent, edge, engine } = await setUp();
     engine.onChat = ({ res }) =>
       sse(
         res,
@@ -246,7 +247,7 @@ describe('after the first token', () => {
   });
 
   it('counts usage anomalies in /metrics', async () => {
-    const { agent, edge, engine } = await stage();
+    const { agent, edge, engine } = await setUp();
     engine.onChat = ({ res }) =>
       sse(res, [
         event({ content: 'a', usage: usage(4) }),

@@ -1,4 +1,4 @@
-/** An edge for the agent's tests, and the headers with which it asks. */
+/** A fake edge for the agent's tests, and the headers of its requests. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createLocalJWKSet, exportJWK, generateKeyPair, type JWK, jwtVerify, SignJWT } from 'jose';
 import {
@@ -14,22 +14,25 @@ import { readBody, serve } from './http.ts';
 export const NODE_ID = 'node_test';
 export const MODEL_PATH = 'deepseek-ai/DeepSeek-R1-0528';
 
-/** An edge that enrols whoever brings 'join-me', keeps every heartbeat, and does what the test sets. */
+/**
+ * A fake edge that enrols every agent whose join token begins with 'join-me', keeps every heartbeat, and behaves as
+ * the test sets.
+ */
 export class FakeEdge {
   url = '';
   readonly heartbeats: Heartbeat[] = [];
   readonly enrolments: EnrolRequest[] = [];
   directive: HeartbeatReply['directive'] = 'serve';
   acknowledging = true;
-  /** drops every connection, as a lost network does */
-  away = false;
-  /** answers heartbeats with this status instead */
+  /** Drops every connection, as a lost network does. */
+  unreachable = false;
+  /** Status of the answer to heartbeats. */
   heartbeatStatus = 200;
   readonly #acknowledged = new Set<number>();
   #nodeKey: JWK | null = null;
   #privateKey!: CryptoKey;
   #publicJwk!: JWK;
-  /** further keys in the JWKS */
+  /** Further keys in the JWKS. */
   readonly extraKeys: JWK[] = [];
 
   static async start(): Promise<FakeEdge> {
@@ -46,7 +49,7 @@ export class FakeEdge {
     return this.#publicJwk;
   }
 
-  /** Every receipt that arrived, once each, by arrival. */
+  /** Every receipt that arrived, once each, in order of arrival. */
   get receipts(): Receipt[] {
     const seen = new Map<number, Receipt>();
     for (const { receipts } of this.heartbeats)
@@ -54,7 +57,7 @@ export class FakeEdge {
     return [...seen.values()];
   }
 
-  /** Headers of a call about one request: claims, and a token. @param token what it says otherwise than a good one */
+  /** Headers of a request: claims, and a token. @param token fields that differ from those of a valid token */
   async sign(
     claims: Record<string, unknown> = {},
     token: Record<string, unknown> = {},
@@ -66,11 +69,11 @@ export class FakeEdge {
     const text = await signed
       .setProtectedHeader({ alg: 'EdDSA', kid: 'edge-1', ...header })
       .sign(key ?? this.#privateKey);
-    return asking(text, claims);
+    return requestHeaders(text, claims);
   }
 
   async #handle(req: IncomingMessage, res: ServerResponse): Promise<void> {
-    if (this.away) return void req.socket.destroy();
+    if (this.unreachable) return void req.socket.destroy();
     const reply = (status: number, body: unknown) => {
       res.writeHead(status, { 'content-type': 'application/json' });
       res.end(JSON.stringify(body));
@@ -109,7 +112,7 @@ export class FakeEdge {
   }
 }
 
-export function asking(token: string, claims: Record<string, unknown> = {}): Record<string, string> {
+export function requestHeaders(token: string, claims: Record<string, unknown> = {}): Record<string, string> {
   const good = { sub: 'acct_1', jti: requestId(), model: 'deepseek-reasoner', max_tokens: 1_000 };
   return { authorization: `Bearer ${token}`, [CLAIMS_HEADER]: JSON.stringify({ ...good, ...claims }) };
 }

@@ -1,4 +1,4 @@
-/** What the agent's tests share: an agent between fakes, a caller, a real agent process. */
+/** Helpers of the agent's tests: an agent between fakes, a client, a real agent process. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -19,7 +19,7 @@ export async function tempDir(): Promise<string> {
   return directory;
 }
 
-export interface Stage {
+export interface TestSetup {
   edge: FakeEdge;
   engine: ScriptedEngine;
   agent: Agent;
@@ -27,7 +27,7 @@ export interface Stage {
   logs: string[];
 }
 
-export async function stage(options: Partial<AgentOptions> = {}): Promise<Stage> {
+export async function setUp(options: Partial<AgentOptions> = {}): Promise<TestSetup> {
   const [edge, engine, stateDir] = await Promise.all([FakeEdge.start(), ScriptedEngine.start(), tempDir()]);
   const logs: string[] = [];
   const agent = await startTestAgent({
@@ -84,13 +84,13 @@ export async function generate(
 export function post(
   url: string,
   path: string,
-  asking: Record<string, string>,
+  headers: Record<string, string>,
   body: unknown,
   signal?: AbortSignal,
 ): Promise<Response> {
   return fetch(`${url}${path}`, {
     method: 'POST',
-    headers: { ...asking, 'content-type': 'application/json' },
+    headers: { ...headers, 'content-type': 'application/json' },
     body: JSON.stringify(body),
     signal: signal ?? null,
   });
@@ -103,10 +103,10 @@ export async function read(response: Response): Promise<Generated> {
   if (status !== 200) {
     return { status, headers, text, chunks: [], error: NodeError.parse(JSON.parse(text)).error, done: false };
   }
-  const events = text.split('\n\n').filter((part) => part !== '');
-  const data = events.map((part) => part.replace(/^data: /, ''));
+  const events = text.split('\n\n').filter((event) => event !== '');
+  const data = events.map((event) => event.replace(/^data: /, ''));
   const done = data.at(-1) === '[DONE]';
-  const parsed = data.slice(0, done ? -1 : undefined).map((part) => JSON.parse(part));
+  const parsed = data.slice(0, done ? -1 : undefined).map((event) => JSON.parse(event));
   const failed = parsed.at(-1)?.error !== undefined;
   const chunks = (failed ? parsed.slice(0, -1) : parsed).map((chunk) => NodeChunk.strict().parse(chunk));
   return { status, headers, text, chunks, error: failed ? NodeError.parse(parsed.at(-1)).error : null, done };
@@ -123,12 +123,12 @@ export function textOf(
     .join('');
 }
 
-export async function until<T>(what: () => T | undefined | null | false, timeoutMs = 4_000): Promise<T> {
+export async function until<T>(condition: () => T | undefined | null | false, timeoutMs = 4_000): Promise<T> {
   const end = Date.now() + timeoutMs;
   for (;;) {
-    const value = what();
+    const value = condition();
     if (value) return value;
-    if (Date.now() > end) throw new Error(`never became true: ${what}`);
+    if (Date.now() > end) throw new Error(`never became true: ${condition}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }
@@ -142,8 +142,8 @@ export async function metricsOf({ metricsUrl }: { metricsUrl: string }): Promise
   );
 }
 
-/** The refusal with which a start has to end. */
-export async function startRefusal(starting: Promise<unknown>): Promise<StartRefused> {
+/** Expects a start to be refused, with one sentence for each fault. @returns the error */
+export async function expectStartRefused(starting: Promise<unknown>): Promise<StartRefused> {
   const error = await starting.then(
     () => null,
     (reason: unknown) => reason,

@@ -1,4 +1,4 @@
-/** What both fakes of the agent's tests need of HTTP. */
+/** HTTP helpers that both fakes of the agent's tests share. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { onTestFinished } from 'vitest';

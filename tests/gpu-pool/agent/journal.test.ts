@@ -1,3 +1,4 @@
+/** The journal of receipts, over restarts, torn writes and compactions. */
 import { appendFile, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -51,7 +52,7 @@ describe('the journal', () => {
     journal = await Journal.open(directory, { now });
     expect(journal.unacknowledged).toBe(0);
     await journal.close();
-    // the file now holds nothing but where the count stands
+    // The compacted file now holds only the next seq.
     journal = await Journal.open(directory, { now });
     expect(await journal.opened(request('c'))).toBe(Math.max(...seqs) + 1);
     await journal.close();
@@ -84,9 +85,9 @@ describe('the journal', () => {
       ttft_ms: null,
     });
     expect(third?.request_id).toBe('later');
-    for (const one of journal.pending(10)) Receipt.parse(one);
+    for (const each of journal.pending(10)) Receipt.parse(each);
     await journal.close();
-    // once lost, lost once
+    // A receipt becomes 'lost' only once.
     journal = await Journal.open(directory, { now });
     expect(journal.unacknowledged).toBe(3);
     await journal.close();
@@ -106,7 +107,7 @@ describe('the journal', () => {
     await journal.closed(receipt(next));
     await journal.close();
     journal = await Journal.open(directory, { now });
-    expect(journal.pending(10).map((one) => one.seq)).toEqual([seq, next]);
+    expect(journal.pending(10).map(({ seq }) => seq)).toEqual([seq, next]);
     await journal.close();
   });
 

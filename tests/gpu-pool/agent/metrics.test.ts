@@ -1,8 +1,8 @@
-/** The operator's door: correct Prometheus text, and nothing of it for strangers. */
+/** The metrics server: correct Prometheus text, none of which the request server shows to strangers. */
 import { describe, expect, it } from 'vitest';
 import { Counter, gauge, Histogram } from '../../../gpu-pool/agent/prometheus.ts';
-import { asking } from './fake-edge.ts';
-import { generate, metricsOf, stage, until } from './helpers.ts';
+import { requestHeaders } from './fake-edge.ts';
+import { generate, metricsOf, setUp, until } from './helpers.ts';
 import { event, sse, total, usage } from './scripted-engine.ts';
 
 describe('the text format', () => {
@@ -27,14 +27,14 @@ describe('the text format', () => {
     ]);
   });
 
-  it('escapes what stands in a label', () => {
+  it('escapes label values', () => {
     expect(gauge('z', 'Z.', 1, { path: 'a\\b"c\nd' })).toContain('z{path="a\\\\b\\"c\\nd"} 1\n');
   });
 });
 
 describe('/metrics', () => {
   it('has a HELP and a TYPE for every series, each family in one piece', async () => {
-    const { agent } = await stage();
+    const { agent } = await setUp();
     const response = await fetch(`${agent.metricsUrl}/metrics`);
     expect(response.headers.get('content-type')).toContain('text/plain; version=0.0.4');
     const text = await response.text();
@@ -54,15 +54,15 @@ describe('/metrics', () => {
     expect(seen.size).toBeGreaterThan(15);
   });
 
-  it('tells an operator how requests, tokens, latencies and refusals went', async () => {
-    const { agent, edge, engine } = await stage();
+  it('counts requests, tokens, latencies and errors', async () => {
+    const { agent, edge, engine } = await setUp();
     await generate({ agent, edge });
     engine.onChat = ({ res }) =>
       sse(res, [event({ content: 'a', usage: usage(4) }), total(usage(4, { reasoning: 1, cached: 8 }))], {
         end: true,
       });
     await generate({ agent, edge });
-    await generate({ agent, edge }, { token: asking('a.b.c') });
+    await generate({ agent, edge }, { token: requestHeaders('a.b.c') });
     await fetch(`${agent.url}/v1/abort`, { method: 'POST' });
     await until(() => edge.receipts.length === 2 && edge.heartbeats.at(-1)?.receipts.length === 0);
     expect(Object.fromEntries(await metricsOf(agent))).toMatchObject({
@@ -87,9 +87,9 @@ describe('/metrics', () => {
     });
   });
 
-  it('shows an edge that is away, and for how long', async () => {
+  it('shows that the edge is unreachable, and for how long', async () => {
     let nowMs = Date.now();
-    const { agent, edge } = await stage({ now: () => nowMs });
+    const { agent, edge } = await setUp({ now: () => nowMs });
     const seen = async () => {
       const metrics = await metricsOf(agent);
       return ['edge_reachable', 'heartbeat_age_seconds'].map((name) => metrics.get(`tollgate_agent_${name}`));
@@ -107,15 +107,15 @@ describe('/metrics', () => {
   });
 });
 
-describe('the front door', () => {
-  it('tells strangers nothing but that it is there', async () => {
-    const { agent } = await stage();
+describe('the servers', () => {
+  it('show strangers only that the agent is up', async () => {
+    const { agent } = await setUp();
     expect((await fetch(`${agent.url}/metrics`)).status).toBe(404);
     expect(await (await fetch(`${agent.url}/healthz`)).json()).toEqual({ ok: true });
   });
 
-  it('is not what the operator’s door opens', async () => {
-    const { agent } = await stage();
+  it('serve requests and metrics at separate addresses', async () => {
+    const { agent } = await setUp();
     expect((await fetch(`${agent.metricsUrl}/v1/generate`, { method: 'POST' })).status).toBe(404);
     expect(await (await fetch(`${agent.metricsUrl}/healthz`)).json()).toMatchObject({
       ok: true,

@@ -1,4 +1,4 @@
-/** Real agent processes, ended the hard way. */
+/** Real agent processes that are killed, signalled, or refused. */
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { readEngineLog } from '../../../gpu-pool/emulator/log.ts';
@@ -8,7 +8,7 @@ import { FakeEdge, requestId } from './fake-edge.ts';
 import { type AgentProcess, generate, SALT, spawnAgent, tempDir, until } from './helpers.ts';
 import { event, ScriptedEngine, sse, total, usage } from './scripted-engine.ts';
 
-async function house() {
+async function setUpProcess() {
   const [edge, engine, state] = await Promise.all([FakeEdge.start(), ScriptedEngine.start(), tempDir()]);
   const args = ['--engine', engine.url, '--edge', edge.url, '--state', state];
   return { edge, engine, args };
@@ -17,7 +17,7 @@ const secrets = { TOLLGATE_JOIN_TOKEN: 'join-me', ENGINE_API_KEY: 'engine-secret
 
 describe('a killed agent', () => {
   it('reports the running request as lost and the finished one exactly once, under the seqs they had', async () => {
-    const { edge, engine, args } = await house();
+    const { edge, engine, args } = await setUpProcess();
     const first = await spawnAgent(args, secrets);
     const metrics = expect.stringMatching(/^http:\/\/127\.0\.0\.1:\d+$/);
     expect(JSON.parse(first.stdout())).toEqual({ listening: first.url, metrics, node: 'node_test' });
@@ -34,7 +34,7 @@ describe('a killed agent', () => {
     const token = await edge.sign({ jti });
     const cutOff = generate({ agent: first, edge }, { token }).catch(() => null);
     await until(() => engine.calls.length === 2);
-    // past the first progress line
+    // This is past the first progress line.
     await new Promise((resolve) => setTimeout(resolve, 1_300));
     first.child.kill('SIGKILL');
     await first.exit;
@@ -49,7 +49,7 @@ describe('a killed agent', () => {
     expect(lost).toMatchObject({ seq: 2, request_id: jti, outcome: 'lost' });
     expect(lost!.usage.completion_tokens).toBeGreaterThan(20);
     expect(lost!.usage.completion_tokens).toBeLessThanOrEqual(80);
-    // the token of the lost request is used up
+    // The token of the lost request is used up.
     expect((await generate({ agent: second, edge }, { token })).status).toBe(400);
 
     edge.acknowledging = true;
@@ -64,8 +64,8 @@ describe('a killed agent', () => {
   });
 });
 
-describe('an edge that is away, an agent killed and an engine crashed', () => {
-  it('lose no receipt between them, and what can be served is', async () => {
+describe('an unreachable edge, a killed agent and a crashed engine', () => {
+  it('lose no receipt, and requests that can be served are', async () => {
     const [edge, state] = await Promise.all([FakeEdge.start(), tempDir()]);
     const log = join(state, 'engine.jsonl');
     const options: EmulatorOptions = {
@@ -88,19 +88,19 @@ describe('an edge that is away, an agent killed and an engine crashed', () => {
     expect((await ask(first, calm)).done).toBe(true);
     await until(() => edge.receipts.length === 1);
 
-    // the keys of the edge are known, so its tokens still count
-    edge.away = true;
+    // The agent has the keys of the edge, so the edge's tokens are still valid.
+    edge.unreachable = true;
     expect((await ask(first, cutOff)).done).toBe(true);
     const dying = ask(first, killed, 900).catch(() => null);
     await new Promise((resolve) => setTimeout(resolve, 1_500));
     first.child.kill('SIGKILL');
     await Promise.all([first.exit, dying]);
 
-    // up again without an edge, it serves as soon as it has the keys, heartbeats or not
+    // Restarted without an edge, it serves as soon as it has the keys, with or without heartbeats.
     const second = await spawnAgent(args);
     expect((await ask(second, crashed)).error?.code).toBe('overloaded');
     edge.heartbeatStatus = 500;
-    edge.away = false;
+    edge.unreachable = false;
     const breaking = ask(second, crashed, 900);
     await new Promise((resolve) => setTimeout(resolve, 1_000));
     await engine.close();
@@ -119,20 +119,22 @@ describe('an edge that is away, an agent killed and an engine crashed', () => {
       [4, crashed, 'failed'],
       [5, last, 'finished'],
     ]);
-    const witness = readEngineLog(log);
+    const engineLog = readEngineLog(log);
     for (const { request_id, outcome, usage } of receipts) {
-      const generated = witness.get(request_id)!.completionTokens;
+      const generated = engineLog.get(request_id)!.completionTokens;
       if (outcome === 'finished') expect(usage.completion_tokens).toBe(generated);
       expect(usage.completion_tokens).toBeGreaterThan(0);
       expect(usage.completion_tokens).toBeLessThanOrEqual(generated);
     }
-    expect(new Set(edge.heartbeats.flatMap((beat) => beat.receipts.map(({ seq }) => seq))).size).toBe(5);
+    expect(
+      new Set(edge.heartbeats.flatMap((heartbeat) => heartbeat.receipts.map(({ seq }) => seq))).size,
+    ).toBe(5);
   }, 60_000);
 });
 
 describe('SIGTERM', () => {
-  it('drains: refuses new work, ends what runs, reports its receipt, exits 0', async () => {
-    const { edge, engine, args } = await house();
+  it('drains: refuses new requests, finishes running ones, reports their receipts, exits 0', async () => {
+    const { edge, engine, args } = await setUpProcess();
     const agent = await spawnAgent(args, secrets);
     engine.onChat = ({ res }) => sse(res, [event({ content: 'a', usage: usage(1) })], { end: false });
     const answering = generate({ agent, edge });
@@ -147,8 +149,8 @@ describe('SIGTERM', () => {
     expect(edge.receipts).toMatchObject([{ outcome: 'finished', usage: { completion_tokens: 1 } }]);
   });
 
-  it('twice aborts what runs, and journals and reports it', async () => {
-    const { edge, engine, args } = await house();
+  it('twice aborts running requests, and journals and reports them', async () => {
+    const { edge, engine, args } = await setUpProcess();
     const agent = await spawnAgent(args, secrets);
     engine.onChat = ({ res }) => sse(res, [event({ content: 'a', usage: usage(1) })], { end: false });
     engine.onAbort = () => sse(engine.calls[0]!.res, [event({ finish: 'abort' }), total(usage(4)), '[DONE]']);
@@ -166,7 +168,7 @@ describe('SIGTERM', () => {
 
 describe('the command line', () => {
   it('prints one sentence and exits 1 when the node cannot start', async () => {
-    const { args } = await house();
+    const { args } = await setUpProcess();
     const agent = await spawnAgent(args, { TOLLGATE_JOIN_TOKEN: 'used' });
     expect(await agent.exit).toBe(1);
     expect(agent.stdout()).toBe('');
@@ -185,7 +187,7 @@ describe('the command line', () => {
   });
 
   it('ends by itself when the edge has removed the node', async () => {
-    const { edge, args } = await house();
+    const { edge, args } = await setUpProcess();
     edge.directive = 'removed';
     const agent = await spawnAgent(args, secrets);
     expect(await agent.exit).toBe(0);

@@ -1,8 +1,9 @@
+/** Request tokens and claims, and the fields of a request that reach the engine. */
 import { exportJWK, generateKeyPair } from 'jose';
 import { describe, expect, it } from 'vitest';
 import { CLAIMS_HEADER } from '../../../gpu-pool/protocol/schemas.ts';
-import { asking, type FakeEdge, requestId } from './fake-edge.ts';
-import { generate, post, SALT, stage, until } from './helpers.ts';
+import { type FakeEdge, requestHeaders, requestId } from './fake-edge.ts';
+import { generate, post, SALT, setUp, until } from './helpers.ts';
 
 const seconds = () => Math.floor(Date.now() / 1_000);
 const b64 = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url');
@@ -21,11 +22,11 @@ async function refusesAll(
 }
 
 describe('request tokens', () => {
-  it('refuses every token that is not for this node from this edge, before the engine hears of it', async () => {
-    const { agent, edge, engine } = await stage();
+  it('refuses every token that is not for this node from this edge, before the request reaches the engine', async () => {
+    const { agent, edge, engine } = await setUp();
     const other = await generateKeyPair('EdDSA', { crv: 'Ed25519' });
     const good = { iss: 'tollgate-edge', aud: 'node_test', exp: seconds() + 60 };
-    // even a key that the edge publishes signs with EdDSA only
+    // Only EdDSA is accepted, even for a key that the edge publishes.
     const es256 = await generateKeyPair('ES256');
     edge.extraKeys.push({ ...(await exportJWK(es256.publicKey)), kid: 'edge-2' });
     const secret = new TextEncoder().encode(JSON.stringify(edge.publicJwk));
@@ -33,8 +34,8 @@ describe('request tokens', () => {
     expect((await generate({ agent, edge }, { token: known })).done).toBe(true);
     const [head, , signature] = known.authorization!.split('.');
     const calls: Record<string, Record<string, string>> = {
-      missing: asking(''),
-      garbage: asking('a.b.c'),
+      missing: requestHeaders(''),
+      garbage: requestHeaders('a.b.c'),
       expired: await edge.sign({}, { iat: seconds() - 120, exp: seconds() - 60 }),
       'without expiry': await edge.sign({}, { exp: undefined }),
       'living for a day': await edge.sign({}, { exp: seconds() + 86_400 }),
@@ -43,7 +44,7 @@ describe('request tokens', () => {
       'for nobody': await edge.sign({}, { aud: undefined }),
       'from another issuer': await edge.sign({}, { iss: 'somebody' }),
       'of another key': await edge.sign({}, {}, {}, other.privateKey),
-      'alg none': asking(`${b64({ alg: 'none' })}.${b64(good)}.`),
+      'alg none': requestHeaders(`${b64({ alg: 'none' })}.${b64(good)}.`),
       'HS256 with the public key': await edge.sign({}, {}, { alg: 'HS256' }, secret),
       'of another algorithm': await edge.sign({}, {}, { alg: 'ES256', kid: 'edge-2' }, es256.privateKey),
       'a known one with another life': {
@@ -56,8 +57,8 @@ describe('request tokens', () => {
     expect((await generate({ agent, edge })).done).toBe(true);
   });
 
-  it('refuses claims that are missing or are not what the protocol says, however good the token', async () => {
-    const { agent, edge, engine } = await stage();
+  it('refuses claims that are missing or outside the protocol, even with a good token', async () => {
+    const { agent, edge, engine } = await setUp();
     const { authorization } = await edge.sign();
     const raw = (header: string) => ({ authorization: authorization!, [CLAIMS_HEADER]: header });
     const calls: Record<string, Record<string, string>> = {
@@ -79,9 +80,9 @@ describe('request tokens', () => {
     expect(engine.calls).toHaveLength(0);
   });
 
-  it('takes many requests with one token, until it expires', async () => {
+  it('accepts many requests with one token, until it expires', async () => {
     let nowMs = Date.now();
-    const { agent, edge } = await stage({ now: () => nowMs });
+    const { agent, edge } = await setUp({ now: () => nowMs });
     const { authorization } = await edge.sign();
     const again = async () => ({ ...(await edge.sign()), authorization: authorization! });
     for (let i = 0; i < 3; i++)
@@ -92,8 +93,8 @@ describe('request tokens', () => {
     expect((await generate({ agent, edge }, { token: await again() })).error?.code).toBe('unauthorized');
   });
 
-  it('takes a request id once, while it runs and after it has ended', async () => {
-    const { agent, edge, engine } = await stage();
+  it('accepts a request id once, while it runs and after it has ended', async () => {
+    const { agent, edge, engine } = await setUp();
     const token = await edge.sign({ jti: requestId() });
     const answers = await Promise.all([
       generate({ agent, edge }, { token }),
@@ -109,7 +110,7 @@ describe('request tokens', () => {
 
 describe('the allow-list', () => {
   it('sends the engine exactly the protocol, clamped to the claim', async () => {
-    const { agent, edge, engine } = await stage({ engineKey: 'engine-secret' });
+    const { agent, edge, engine } = await setUp({ engineKey: 'engine-secret' });
     const jti = requestId();
     const body = {
       messages: [{ role: 'user', content: 'hi', cache_salt: 'x', name: 'bob' }],
@@ -173,14 +174,14 @@ describe('the allow-list', () => {
   });
 
   it('splits the claim between the choices', async () => {
-    const { agent, edge, engine } = await stage();
+    const { agent, edge, engine } = await setUp();
     engine.onChat = ({ res }) => res.writeHead(400).end();
     await generate({ agent, edge }, { body: { ...BODY_N, n: 4 }, claims: { max_tokens: 50 } });
     expect(engine.calls[0]?.body.max_tokens).toBe(12);
   });
 
   it('refuses a body outside the protocol or above 8 MiB', async () => {
-    const { agent, edge, engine } = await stage();
+    const { agent, edge, engine } = await setUp();
     const huge = { ...BODY_N, messages: [{ role: 'user', content: 'x'.repeat(8 << 20) }] };
     for (const body of [{}, { ...BODY_N, cache_salt: 'short' }, { ...BODY_N, messages: [] }, 'text', huge]) {
       const answer = await generate({ agent, edge }, { body });

@@ -1,4 +1,4 @@
-/** An engine for the agent's tests that sends exactly the bytes a test scripts, and the events to script. */
+/** A fake engine for the agent's tests that sends exactly the bytes a test scripts, and the events to script. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { UNUSED_RID } from '../../../gpu-pool/agent/sglang/probe.ts';
 import { MODEL_PATH } from './fake-edge.ts';
@@ -15,9 +15,9 @@ export class ScriptedEngine {
   url = '';
   readonly calls: ChatCall[] = [];
   readonly aborts: string[] = [];
-  /** what /health answers */
+  /** Status of /health. */
   health = 200;
-  /** what /server_info says; by default that it fits */
+  /** Body of /server_info; by default that of an engine which meets the requirements. */
   settings: Record<string, unknown> = {
     version: '0.5.20',
     api_key: 'engine-secret',
@@ -30,9 +30,9 @@ export class ScriptedEngine {
   };
   modelPath = MODEL_PATH;
   settingsStatus = 200;
-  /** keeps what it is to itself */
+  /** Leaves /model_info without an answer. */
   silent = false;
-  /** status of /abort_request */
+  /** Status of /abort_request. */
   abortStatus = 200;
   loads: unknown = { loads: [rankLoad(3), rankLoad(4)] };
   onChat: (call: ChatCall) => void = ({ res }) => sse(res, [...answerEvents(['Hello', ' world']), '[DONE]']);
@@ -85,7 +85,7 @@ export function rankLoad(running: number) {
   };
 }
 
-/** Starts a stream of events as SGLang writes them; objects become JSON. */
+/** Writes a stream of events as SGLang does; objects become JSON. */
 export function sse(res: ServerResponse, events: unknown[], { end = true } = {}): void {
   if (!res.headersSent) res.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' });
   res.write(sseText(events));
@@ -98,7 +98,7 @@ export function sseText(events: unknown[], newline = '\n'): string {
     .join('');
 }
 
-interface EventParts {
+interface EventOptions {
   index?: number;
   content?: string | null;
   reasoning?: string | null;
@@ -110,7 +110,7 @@ interface EventParts {
 }
 
 /** A chunk with every field that SGLang sends, nulls and engine-only ones included. */
-export function event(parts: EventParts): Record<string, unknown> {
+export function event(options: EventOptions): Record<string, unknown> {
   return {
     id: 'req',
     object: 'chat.completion.chunk',
@@ -118,20 +118,20 @@ export function event(parts: EventParts): Record<string, unknown> {
     model: MODEL_PATH,
     choices: [
       {
-        index: parts.index ?? 0,
+        index: options.index ?? 0,
         delta: {
-          role: parts.role ?? null,
-          content: parts.content ?? null,
-          reasoning_content: parts.reasoning ?? null,
-          tool_calls: parts.toolCalls ?? null,
+          role: options.role ?? null,
+          content: options.content ?? null,
+          reasoning_content: options.reasoning ?? null,
+          tool_calls: options.toolCalls ?? null,
           hidden_states: null,
         },
-        logprobs: parts.logprobs ?? null,
-        finish_reason: parts.finish ?? null,
-        matched_stop: parts.finish ? 1 : null,
+        logprobs: options.logprobs ?? null,
+        finish_reason: options.finish ?? null,
+        matched_stop: options.finish ? 1 : null,
       },
     ],
-    usage: parts.usage,
+    usage: options.usage,
     metadata: { weight_version: 'w1' },
   };
 }
@@ -149,17 +149,17 @@ export function usage(
   };
 }
 
-/** A last chunk without choices. */
+/** A last chunk without choices, with the usage of the whole request. */
 export function total(counts: unknown): Record<string, unknown> {
   return { id: 'req', object: 'chat.completion.chunk', choices: [], usage: counts };
 }
 
-/** A whole answer of one token a piece, without [DONE]. */
-export function answerEvents(pieces: string[]): unknown[] {
+/** The events of a whole answer, one for each token, without [DONE]. */
+export function answerEvents(tokens: string[]): unknown[] {
   return [
     event({ role: 'assistant', content: '' }),
-    ...pieces.map((content, i) => event({ content, usage: usage(i + 1) })),
+    ...tokens.map((content, i) => event({ content, usage: usage(i + 1) })),
     event({ finish: 'stop' }),
-    total(usage(pieces.length, { cached: 4 })),
+    total(usage(tokens.length, { cached: 4 })),
   ];
 }

@@ -1,17 +1,25 @@
-/** One agent a state folder. */
+/** Only one agent at a time uses a state folder. */
 import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { lockState } from '../../../gpu-pool/agent/state-lock.ts';
 import { FakeEdge } from './fake-edge.ts';
-import { generate, spawnAgent, stage, startRefusal, startTestAgent, tempDir, until } from './helpers.ts';
+import {
+  expectStartRefused,
+  generate,
+  setUp,
+  spawnAgent,
+  startTestAgent,
+  tempDir,
+  until,
+} from './helpers.ts';
 import { ScriptedEngine } from './scripted-engine.ts';
 
 describe('a state folder', () => {
   it('is refused to a second agent, which leaves the first alone', async () => {
-    const { edge, engine, agent, stateDir } = await stage();
+    const { edge, engine, agent, stateDir } = await setUp();
     const before = await readdir(stateDir);
-    const { code, message } = await startRefusal(startTestAgent({ engineUrl: engine.url, stateDir }));
+    const { code, message } = await expectStartRefused(startTestAgent({ engineUrl: engine.url, stateDir }));
     expect(code).toBe('state_locked');
     expect(message).toContain(stateDir);
     expect(await readdir(stateDir)).toEqual(before);
@@ -20,7 +28,7 @@ describe('a state folder', () => {
   });
 
   it.each(['close', 'drain', 'kill'] as const)('is free after %s', async (how) => {
-    const { engine, agent, stateDir } = await stage();
+    const { engine, agent, stateDir } = await setUp();
     await agent[how]();
     await startTestAgent({ engineUrl: engine.url, stateDir });
   });
@@ -28,7 +36,7 @@ describe('a state folder', () => {
   it('is free after a refused start', async () => {
     const [edge, engine, stateDir] = await Promise.all([FakeEdge.start(), ScriptedEngine.start(), tempDir()]);
     const options = { engineUrl: engine.url, edgeUrl: edge.url, stateDir };
-    await startRefusal(startTestAgent({ ...options, joinToken: 'used' }));
+    await expectStartRefused(startTestAgent({ ...options, joinToken: 'used' }));
     const { url } = await startTestAgent(options);
     expect(edge.enrolments[0]?.url).toBe(url);
   });
@@ -46,7 +54,7 @@ describe('a state folder', () => {
     expect(third.url).toBe(first.url);
   });
 
-  it('is not held by what a dead agent left there', async () => {
+  it('is not locked by files that a dead agent left', async () => {
     const stateDir = await tempDir();
     await writeFile(join(stateDir, 'lock'), '');
     await writeFile(join(stateDir, 'lock-journal'), '');

@@ -1,9 +1,10 @@
+/** The engine's stream as the edge receives it: chunks, usage, JSON answers, and arbitrary splits of its bytes. */
 import { describe, expect, it } from 'vitest';
 import { StreamReader } from '../../../gpu-pool/agent/sglang/stream.ts';
 import type { UsageAnomaly } from '../../../gpu-pool/agent/sglang/usage.ts';
 import type { NodeChunk } from '../../../gpu-pool/protocol/schemas.ts';
 import { readTextChunk } from '../../../worker/gateway/node/chunk.ts';
-import { BODY, generate, stage, textOf, until } from './helpers.ts';
+import { BODY, generate, setUp, textOf, until } from './helpers.ts';
 import { event, sse, sseText, total, usage } from './scripted-engine.ts';
 
 function readAll(events: unknown[], options: { choices?: number; maxTokens?: number; json?: boolean } = {}) {
@@ -16,16 +17,16 @@ function readAll(events: unknown[], options: { choices?: number; maxTokens?: num
     ...options,
   });
   const chunks: NodeChunk[] = [];
-  for (const one of events) {
-    const step = reader.read(JSON.stringify(one));
-    if (step.kind !== 'chunk') throw new Error(step.kind);
-    if (step.chunk) chunks.push(step.chunk);
+  for (const event of events) {
+    const result = reader.read(JSON.stringify(event));
+    if (result.kind !== 'chunk') throw new Error(result.kind);
+    if (result.chunk) chunks.push(result.chunk);
   }
   return { reader, chunks, anomalies };
 }
 
 describe('normalised chunks', () => {
-  it('are written as the edge reads pieces of text fastest', () => {
+  it('have the form that the edge reads fastest', () => {
     const { chunks } = readAll([
       event({ reasoning: 'Hm, ', usage: usage(1, { reasoning: 1 }) }),
       event({ content: 'Grüß Gott!', usage: usage(2, { reasoning: 1, cached: 8 }) }),
@@ -34,7 +35,7 @@ describe('normalised chunks', () => {
     expect(chunks.map((chunk) => readTextChunk(JSON.stringify(chunk)))).toEqual(chunks);
   });
 
-  it('drop what is the engine’s own, what is null, and what says nothing new', () => {
+  it('drop engine-only fields, nulls, and events without news', () => {
     const { chunks } = readAll([
       event({ role: 'assistant', content: '' }),
       event({ reasoning: 'Hm', usage: usage(1, { reasoning: 1 }) }),
@@ -88,7 +89,7 @@ describe('normalised chunks', () => {
     expect(reader.complete).toBe(true);
   });
 
-  it('read reasoning_tokens in OpenAI’s place too', () => {
+  it('read reasoning_tokens nested as in OpenAI’s API too', () => {
     const counts = {
       prompt_tokens: 1,
       completion_tokens: 9,
@@ -125,7 +126,7 @@ describe('normalised chunks', () => {
   it.each([
     ['no JSON', '{"choices": ['],
     ['a list', '[]'],
-    ['a choice nobody asked for', JSON.stringify(event({ index: 3, content: 'x' }))],
+    ['a choice that was not requested', JSON.stringify(event({ index: 3, content: 'x' }))],
     ['text that is no text', JSON.stringify(event({ content: 5 as unknown as string }))],
   ])('are malformed where the engine sends %s', (_, data) => {
     const { reader } = readAll([]);
@@ -190,7 +191,7 @@ describe('JSON answers (sglang#4539)', () => {
       content: [1, 2],
     });
     expect(chunks.at(-1)?.choices.at(-1)?.finish_reason).toBe('stop');
-    // metering goes on meanwhile
+    // Metering goes on while the text is held back.
     expect(chunks[0]).toMatchObject({ choices: [], usage: { completion_tokens: 1 } });
   });
 
@@ -211,7 +212,7 @@ describe('JSON answers (sglang#4539)', () => {
     expect(first?.delta).toEqual({ reasoning_content: 'Let me think' });
   });
 
-  it('stay reasoning where the limit cut off what is no JSON', () => {
+  it('stay reasoning where the limit cut off text that is not JSON', () => {
     const { chunks } = readAll(
       [event({ reasoning: 'Let me', usage: usage(1) }), event({ finish: 'length' })],
       { json: true },
@@ -221,12 +222,12 @@ describe('JSON answers (sglang#4539)', () => {
 });
 
 describe('bytes', () => {
-  const pieces = ['né', '日本', '👩‍💻', ' "quoted"\n\ndata: x'];
+  const texts = ['né', '日本', '👩‍💻', ' "quoted"\n\ndata: x'];
   const events = [
     event({ role: 'assistant', content: '' }),
-    ...pieces.map((content, i) => event({ content, usage: usage(i + 1) })),
+    ...texts.map((content, i) => event({ content, usage: usage(i + 1) })),
     event({ finish: 'stop' }),
-    total(usage(pieces.length)),
+    total(usage(texts.length)),
     '[DONE]',
   ];
 
@@ -235,7 +236,7 @@ describe('bytes', () => {
     ['\r\n', 'CRLF'],
     ['\r', 'CR'],
   ])('give the same answer split at every byte (%j)', async (newline) => {
-    const { agent, edge, engine } = await stage();
+    const { agent, edge, engine } = await setUp();
     const whole = await generate({ agent, edge });
     engine.onChat = async ({ res }) => {
       res.writeHead(200, { 'content-type': 'text/event-stream' });
@@ -249,19 +250,19 @@ describe('bytes', () => {
     const split = await generate({ agent, edge });
     expect(whole.done).toBe(true);
     expect(split.done).toBe(true);
-    expect(textOf(split.chunks)).toBe(pieces.join(''));
-    expect(split.chunks.at(-1)?.usage.completion_tokens).toBe(pieces.length);
+    expect(textOf(split.chunks)).toBe(texts.join(''));
+    expect(split.chunks.at(-1)?.usage.completion_tokens).toBe(texts.length);
   });
 
   it('are all passed on to a slow reader, without reading the engine far ahead', async () => {
-    const { agent, edge, engine } = await stage();
-    const piece = 'x'.repeat(64 << 10);
-    let taken = 0;
+    const { agent, edge, engine } = await setUp();
+    const text = 'x'.repeat(64 << 10);
+    let sent = 0;
     engine.onChat = async ({ res }) => {
       res.writeHead(200, { 'content-type': 'text/event-stream' });
       for (let i = 1; i <= 400; i += 1) {
-        const free = res.write(sseText([event({ content: piece, usage: usage(i) })]));
-        taken = i;
+        const free = res.write(sseText([event({ content: text, usage: usage(i) })]));
+        sent = i;
         if (!free) await new Promise((resolve) => res.once('drain', resolve));
       }
       sse(res, [event({ finish: 'stop' }), '[DONE]']);
@@ -274,14 +275,14 @@ describe('bytes', () => {
     const reader = response.body!.getReader();
     await reader.read();
     let before = -1;
-    while (taken > before) {
-      before = taken;
+    while (sent > before) {
+      before = sent;
       await new Promise((resolve) => setTimeout(resolve, 200));
     }
-    expect(taken).toBeLessThan(350);
+    expect(sent).toBeLessThan(350);
     let bytes = 0;
     for (let part = await reader.read(); !part.done; part = await reader.read()) bytes += part.value.length;
-    expect(bytes).toBeGreaterThan(399 * piece.length);
+    expect(bytes).toBeGreaterThan(399 * text.length);
     await until(() => edge.receipts[0]?.outcome === 'finished');
   });
 });

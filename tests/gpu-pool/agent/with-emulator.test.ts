@@ -1,4 +1,7 @@
-/** The agent before the emulated engine: every fault it can script, and the engine's own log as witness. */
+/**
+ * The agent in front of the emulated engine, with every fault that the emulator can script. The engine's own log is
+ * the independent evidence of what was generated.
+ */
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { Fault } from '../../../gpu-pool/emulator/faults.ts';
@@ -8,7 +11,7 @@ import type { EmulatorOptions } from '../../../gpu-pool/emulator/state.ts';
 import { FakeEdge, requestId } from './fake-edge.ts';
 import { BODY, generate, post, read, startTestAgent, tempDir, textOf, until } from './helpers.ts';
 
-async function stage(options: Partial<EmulatorOptions> = {}) {
+async function setUp(options: Partial<EmulatorOptions> = {}) {
   const [edge, stateDir] = await Promise.all([FakeEdge.start(), tempDir()]);
   const log = join(stateDir, 'engine.jsonl');
   const emulator = await startEmulator({
@@ -26,12 +29,12 @@ async function stage(options: Partial<EmulatorOptions> = {}) {
     stateDir,
     deadlines: { firstTokenMs: 1_000, idleMs: 500, abortGraceMs: 300 },
   });
-  return { edge, emulator, agent, witness: () => readEngineLog(log) };
+  return { edge, emulator, agent, engineLog: () => readEngineLog(log) };
 }
 
-describe('the agent before an emulated engine', () => {
+describe('the agent in front of an emulated engine', () => {
   it('counts exactly what the engine logged, for one choice and for several', async () => {
-    const { edge, agent, witness } = await stage();
+    const { edge, agent, engineLog } = await setUp();
     for (const n of [1, 3]) {
       const jti = requestId();
       const answer = await generate(
@@ -41,7 +44,7 @@ describe('the agent before an emulated engine', () => {
       expect(answer.done).toBe(true);
       const receipt = await until(() => edge.receipts.find(({ request_id }) => request_id === jti));
       expect(answer.chunks.at(-1)?.usage).toEqual(receipt.usage);
-      expect(witness().get(jti)).toMatchObject({
+      expect(engineLog().get(jti)).toMatchObject({
         promptTokens: receipt.usage.prompt_tokens,
         completionTokens: receipt.usage.completion_tokens,
       });
@@ -54,7 +57,7 @@ describe('the agent before an emulated engine', () => {
     ['no_done', {}],
     ['bytes_after_done', {}],
   ])('hides %s', async (kind, fault) => {
-    const { edge, agent, emulator } = await stage();
+    const { edge, agent, emulator } = await setUp();
     const whole = await generate({ agent, edge }, { claims: { jti: 'req_000000000000000same0' } });
     emulator.faults.add({ kind, ...fault } as Fault);
     const answer = await generate({ agent, edge });
@@ -72,7 +75,7 @@ describe('the agent before an emulated engine', () => {
     ['usage_negative'],
     ['usage_huge'],
   ])('stays within bounds under %s', async (kind) => {
-    const { edge, agent, emulator, witness } = await stage();
+    const { edge, agent, emulator, engineLog } = await setUp();
     emulator.faults.add({ kind } as Fault);
     const jti = requestId();
     const answer = await generate({ agent, edge }, { claims: { jti } });
@@ -80,7 +83,7 @@ describe('the agent before an emulated engine', () => {
     const counts = answer.chunks.map(({ usage }) => usage.completion_tokens);
     expect(counts).toEqual([...counts].sort((a, b) => a - b));
     expect(counts.at(-1)).toBeGreaterThan(0);
-    expect(counts.at(-1)).toBeLessThanOrEqual(witness().get(jti)?.completionTokens ?? 0);
+    expect(counts.at(-1)).toBeLessThanOrEqual(engineLog().get(jti)?.completionTokens ?? 0);
   });
 
   it.each<[Fault, number, string | undefined]>([
@@ -95,7 +98,7 @@ describe('the agent before an emulated engine', () => {
     [{ kind: 'die_mid_stream', afterTokens: 3 }, 200, 'engine_failed'],
     [{ kind: 'malformed_frame', afterTokens: 3 }, 200, 'engine_failed'],
   ])('turns %j into %i %s', async (fault, status, code) => {
-    const { edge, agent, emulator } = await stage();
+    const { edge, agent, emulator } = await setUp();
     emulator.faults.add(fault);
     const answer = await generate({ agent, edge });
     expect([answer.status, answer.error?.code, answer.done]).toEqual([status, code, false]);
@@ -103,7 +106,7 @@ describe('the agent before an emulated engine', () => {
   });
 
   it('gives a JSON answer as content although the parser called it reasoning', async () => {
-    const { edge, agent, emulator } = await stage();
+    const { edge, agent, emulator } = await setUp();
     emulator.faults.add({ kind: 'answer_in_reasoning' });
     const body = { ...BODY, max_tokens: 1_000, response_format: { type: 'json_object' } };
     const answer = await generate({ agent, edge }, { body });
@@ -113,10 +116,10 @@ describe('the agent before an emulated engine', () => {
   });
 
   it.each([false, true])(
-    'books an aborted request exactly (engine ignoring the abort: %s)',
-    async (ignores) => {
-      const { edge, agent, emulator, witness } = await stage({ speed: 1 });
-      if (ignores) emulator.faults.add({ kind: 'ignore_abort' });
+    'records an aborted request exactly (engine ignoring the abort: %s)',
+    async (ignoresAbort) => {
+      const { edge, agent, emulator, engineLog } = await setUp({ speed: 1 });
+      if (ignoresAbort) emulator.faults.add({ kind: 'ignore_abort' });
       const jti = requestId();
       const token = await edge.sign({ jti });
       const response = await post(agent.url, '/v1/generate', token, { ...BODY, max_tokens: 500 });
@@ -126,9 +129,9 @@ describe('the agent before an emulated engine', () => {
       expect(answer.done).toBe(true);
       const receipt = await until(() => edge.receipts[0]);
       expect(receipt).toMatchObject({ outcome: 'aborted', usage: answer.chunks.at(-1)?.usage });
-      if (!ignores) {
-        await until(() => witness().get(jti)?.completionTokens === receipt.usage.completion_tokens);
-        expect(witness().get(jti)?.finish).toBe('abort');
+      if (!ignoresAbort) {
+        await until(() => engineLog().get(jti)?.completionTokens === receipt.usage.completion_tokens);
+        expect(engineLog().get(jti)?.finish).toBe('abort');
       }
     },
   );

@@ -1,11 +1,11 @@
-/** What the emulator says over HTTP: SGLang's shapes and quirks. */
+/** The emulator over HTTP: SGLang's shapes and quirks. */
 import { describe, expect, it } from 'vitest';
 import { complete, emulate, type Json, lastUsage, post, stream, textOf, user } from './client.ts';
 
 const steered = (lengths: string) => user(`Tell me about caches. [[${lengths}]]`);
 
 describe('chat completions', () => {
-  it('answers in SGLang’s shape, with reasoning_tokens top-level and its own members', async () => {
+  it('answers in SGLang’s shape, with top-level reasoning_tokens and SGLang’s own members', async () => {
     const { url } = await emulate({ weightVersion: 'w7' });
     const answer = await complete(url, { messages: steered('reasoning=50 answer=200') });
     expect(answer.usage).toEqual({
@@ -28,7 +28,7 @@ describe('chat completions', () => {
     expect(choice.message.tool_calls).toBeNull();
   });
 
-  it('streams the same text as it answers whole, however often it is asked', async () => {
+  it('streams the same text as it answers without streaming, every time', async () => {
     const [one, two] = [await emulate(), await emulate({ speed: 2_000, profile: '8xmi300x' })];
     const messages = user('Explain prefix caches in depth.');
     const whole = await complete(one.url, { messages });
@@ -66,7 +66,7 @@ describe('chat completions', () => {
     expect(usage.usage).toMatchObject({ completion_tokens: 14, reasoning_tokens: 5 });
   });
 
-  it('sends no usage in a stream unless asked', async () => {
+  it('sends no usage in a stream unless requested', async () => {
     const { url } = await emulate();
     const silent = await stream(url, {
       messages: steered('reasoning=3 answer=3'),

@@ -1,4 +1,4 @@
-/** A client of the emulator that keeps what it saw byte for byte. */
+/** A client of the emulator that keeps the bytes it received. */
 import { afterEach } from 'vitest';
 import { type Emulator, startEmulator } from '../../../gpu-pool/emulator/server.ts';
 import type { EmulatorOptions } from '../../../gpu-pool/emulator/state.ts';
@@ -9,7 +9,7 @@ afterEach(async () => {
   await Promise.all(running.splice(0).map((emulator) => emulator.close()));
 });
 
-/** An emulator that never waits, parses R1's reasoning and reports its cache; closed after the test. */
+/** An emulator that never waits, parses R1's reasoning and reports its cache; it is closed after the test. */
 export async function emulate(options: Partial<EmulatorOptions> = {}): Promise<Emulator> {
   const emulator = await startEmulator({
     profile: '8xh200',
@@ -41,11 +41,11 @@ export interface Streamed {
   raw: string;
   events: Json[];
   done: boolean;
-  /** the connection ended before the stream did */
+  /** The connection ended before the stream did. */
   broken: boolean;
 }
 
-/** One streamed answer, to its end or to the end of the connection. */
+/** Reads one streamed answer, to its end or to the end of the connection. */
 export async function stream(url: string, body: object): Promise<Streamed> {
   const options = { include_usage: true, continuous_usage_stats: true };
   const response = await post(url, { model: 'r1', stream: true, stream_options: options, ...body });
@@ -57,9 +57,9 @@ export async function stream(url: string, body: object): Promise<Streamed> {
     broken = true;
   }
   const raw = Buffer.concat(parts).toString('utf8');
-  const datas = raw.split(/\r?\n\r?\n/).flatMap((frame) => /^data: (.*)$/.exec(frame)?.[1] ?? []);
-  const events = datas.filter((data) => data !== '[DONE]').flatMap(parsed);
-  return { status: response.status, raw, events, done: datas.includes('[DONE]'), broken };
+  const payloads = raw.split(/\r?\n\r?\n/).flatMap((frame) => /^data: (.*)$/.exec(frame)?.[1] ?? []);
+  const events = payloads.filter((data) => data !== '[DONE]').flatMap(parsed);
+  return { status: response.status, raw, events, done: payloads.includes('[DONE]'), broken };
 }
 
 function parsed(data: string): Json[] {
@@ -70,7 +70,7 @@ function parsed(data: string): Json[] {
   }
 }
 
-/** Text of one choice, of the deltas' given member. */
+/** The text of one choice, from the given member of its deltas. */
 export function textOf({ events }: Streamed, member: 'content' | 'reasoning_content', index = 0): string {
   return events
     .flatMap((event) => event.choices ?? [])

@@ -16,8 +16,8 @@ import { complete, emulate, lastUsage, post, stream, user } from './client.ts';
 const LONG = 'The quick brown fox jumps over the lazy dog and thinks about it. '.repeat(20);
 const logFile = () => join(mkdtempSync(join(tmpdir(), 'emulator-')), 'engine.jsonl');
 
-/** A job of `length` tokens whose end is a promise. */
-function job(
+/** A request of `length` tokens, and a promise of its end. */
+function engineRequest(
   rid: string,
   { length = 1_000, onToken = () => {}, ...rest }: Partial<EngineRequestSpec> & { length?: number } = {},
 ) {
@@ -73,7 +73,7 @@ describe('tokenizer', () => {
     expect(tokenize('👨‍👩‍👧').every((token) => token.isWellFormed())).toBe(true);
   });
 
-  it('takes text that looks like a special token for text', () => {
+  it('treats text that looks like a special token as text', () => {
     expect(tokenize('<｜User｜>').length).toBeGreaterThan(1);
   });
 });
@@ -81,7 +81,7 @@ describe('tokenizer', () => {
 describe('prefix cache', () => {
   const page = (name: string) => Array.from({ length: PAGE_TOKENS }, (_, at) => `${name}${at}`);
 
-  it('keeps nothing where it is switched off', () => {
+  it('keeps nothing when it is switched off', () => {
     const cache = new RadixCache({ enabled: false });
     cache.insert('', [...page('a'), 'tail']);
     expect(cache.tokens).toBe(0);
@@ -148,12 +148,12 @@ describe('prefix cache', () => {
 
   it('forgets old prompts when the KV cache is full', async () => {
     const { url, engine } = await emulate({ override: { kvCapacityTokens: 1_000 } });
-    const ask = (name: string) =>
+    const completeWith = (name: string) =>
       complete(url, { messages: user(`${name} ${LONG} [[reasoning=1 answer=2]]`), max_tokens: 4 });
-    for (const name of ['one', 'two', 'six', 'ten']) await ask(name);
+    for (const name of ['one', 'two', 'six', 'ten']) await completeWith(name);
     expect(engine.cache.tokens).toBeLessThanOrEqual(1_000);
-    expect((await ask('ten')).usage.prompt_tokens_details.cached_tokens).toBeGreaterThan(300);
-    expect((await ask('one')).usage.prompt_tokens_details).toBeNull();
+    expect((await completeWith('ten')).usage.prompt_tokens_details.cached_tokens).toBeGreaterThan(300);
+    expect((await completeWith('one')).usage.prompt_tokens_details).toBeNull();
   });
 });
 
@@ -162,9 +162,9 @@ describe('scheduler', () => {
     const { engine, clock } = virtualEngine();
     const { prefillBaseMs, prefillTokensPerSecond, decodeBaseMs, decodePerSequenceMs } = PROFILES['8xh200'];
     const prompt = Array.from({ length: 16_000 }, (_, at) => `t${at}`);
-    const only = job('a', { length: 11, prompt });
-    engine.submit(only.spec);
-    await only.ended;
+    const request = engineRequest('a', { length: 11, prompt });
+    engine.submit(request.spec);
+    await request.ended;
     const prefillMs = prefillBaseMs + (16_000 / prefillTokensPerSecond) * 1_000;
     const expectedMs = prefillMs + 10 * (decodeBaseMs + decodePerSequenceMs);
     expect(clock.nowMs()).toBeCloseTo(expectedMs, 3);
@@ -173,11 +173,11 @@ describe('scheduler', () => {
 
   it('decodes a batch together, slower than one but far faster than one after the other', async () => {
     const alone = virtualEngine();
-    const one = job('one', { length: 100 });
+    const one = engineRequest('one', { length: 100 });
     alone.engine.submit(one.spec);
     await one.ended;
     const batch = virtualEngine();
-    const many = Array.from({ length: 50 }, (_, at) => job(`many-${at}`, { length: 100 }));
+    const many = Array.from({ length: 50 }, (_, at) => engineRequest(`many-${at}`, { length: 100 }));
     for (const { spec } of many) batch.engine.submit(spec);
     await Promise.all(many.map(({ ended }) => ended));
     expect(batch.clock.nowMs()).toBeGreaterThan(alone.clock.nowMs() * 1.5);
@@ -187,29 +187,31 @@ describe('scheduler', () => {
 
   it('queues what exceeds the running requests and refuses what exceeds the queue', async () => {
     const { engine } = virtualEngine({ profile: { maxRunningRequests: 2 }, queuedMax: 3 });
-    const jobs = ['a', 'b', 'c', 'd', 'e', 'f'].map((rid, at) => job(rid, { length: 10 + 5 * at }));
-    const verdicts = jobs.map(({ spec }) => engine.submit(spec));
+    const requests = ['a', 'b', 'c', 'd', 'e', 'f'].map((rid, at) =>
+      engineRequest(rid, { length: 10 + 5 * at }),
+    );
+    const verdicts = requests.map(({ spec }) => engine.submit(spec));
     expect(verdicts).toEqual(['accepted', 'accepted', 'accepted', 'queue_full', 'queue_full', 'queue_full']);
-    await jobs[0]!.ended;
+    await requests[0]!.ended;
     expect(engine.load).toMatchObject({ runningRequests: 1, waitingRequests: 1 });
-    await jobs[1]!.ended;
+    await requests[1]!.ended;
     expect(engine.load).toMatchObject({ runningRequests: 1, waitingRequests: 0 });
-    expect(engine.submit(jobs[3]!.spec)).toBe('accepted');
-    expect(engine.submit(jobs[3]!.spec)).toBe('duplicate_rid');
+    expect(engine.submit(requests[3]!.spec)).toBe('accepted');
+    expect(engine.submit(requests[3]!.spec)).toBe('duplicate_rid');
     engine.close();
   });
 
-  it('lets what has the lower priority wait, and sends it back to the queue when its place is wanted', async () => {
+  it('lets lower priorities wait, and preempts them when a higher priority needs the slot', async () => {
     const { engine } = virtualEngine({ profile: { maxRunningRequests: 1 } });
     const ended: string[] = [];
-    const running = job('background', {
+    const running = engineRequest('background', {
       length: 40,
       onToken: (_, __, { completionTokens }) => {
         if (completionTokens === 5) for (const { spec } of [second, first]) engine.submit(spec);
       },
     });
-    const second = job('background-2', { length: 5 });
-    const first = job('interactive', { length: 5, priority: 10 });
+    const second = engineRequest('background-2', { length: 5 });
+    const first = engineRequest('interactive', { length: 5, priority: 10 });
     engine.submit(running.spec);
     const all = [running, second, first].map(async ({ spec, ended: end }) => {
       const { counts } = await end;
@@ -225,17 +227,17 @@ describe('scheduler', () => {
   it('stops at the next step after an abort, by prefix of the rid', async () => {
     const { engine } = virtualEngine();
     const counted = new Map<string, number>();
-    const watch = (rid: string) =>
-      job(rid, {
+    const countingRequest = (rid: string) =>
+      engineRequest(rid, {
         length: 60,
         onToken: (_, __, { completionTokens }) => {
           counted.set(rid, completionTokens);
           if (rid === 'req-1' && completionTokens === 10) engine.abort({ rid: 'req-1' });
         },
       });
-    const jobs = ['req-1', 'req-12', 'other'].map(watch);
-    for (const { spec } of jobs) engine.submit(spec);
-    const [first, second, other] = await Promise.all(jobs.map(({ ended }) => ended));
+    const requests = ['req-1', 'req-12', 'other'].map(countingRequest);
+    for (const { spec } of requests) engine.submit(spec);
+    const [first, second, other] = await Promise.all(requests.map(({ ended }) => ended));
     expect(first!.finishes).toEqual([{ type: 'abort', matched: null }]);
     expect(first!.counts.completionTokens).toBe(10);
     expect(second!.finishes[0]!.type).toBe('abort');
@@ -246,30 +248,33 @@ describe('scheduler', () => {
   it.each([
     { streaming: true, noticeMs: 2_000 },
     { streaming: false, noticeMs: 4_000 },
-  ])('generates on for $noticeMs ms after the client has left (streaming: $streaming)', async (given) => {
-    const { engine, clock } = virtualEngine();
-    let leftAtMs = 0;
-    const leaver = job('leaver', {
-      streaming: given.streaming,
-      onToken: (_, __, { completionTokens }) => {
-        if (completionTokens !== 10) return;
-        leftAtMs = clock.nowMs();
-        engine.clientDisconnected('leaver');
-      },
-    });
-    engine.submit(leaver.spec);
-    const { finishes, counts } = await leaver.ended;
-    const stepMs = PROFILES['8xh200'].decodeBaseMs + PROFILES['8xh200'].decodePerSequenceMs;
-    expect(finishes[0]!.type).toBe('abort');
-    expect(clock.nowMs() - leftAtMs).toBeGreaterThanOrEqual(given.noticeMs);
-    expect(counts.completionTokens).toBe(10 + Math.ceil(given.noticeMs / stepMs));
-    engine.close();
-  });
+  ])(
+    'generates on for $noticeMs ms after the client has disconnected (streaming: $streaming)',
+    async (options) => {
+      const { engine, clock } = virtualEngine();
+      let leftAtMs = 0;
+      const request = engineRequest('leaver', {
+        streaming: options.streaming,
+        onToken: (_, __, { completionTokens }) => {
+          if (completionTokens !== 10) return;
+          leftAtMs = clock.nowMs();
+          engine.clientDisconnected('leaver');
+        },
+      });
+      engine.submit(request.spec);
+      const { finishes, counts } = await request.ended;
+      const stepMs = PROFILES['8xh200'].decodeBaseMs + PROFILES['8xh200'].decodePerSequenceMs;
+      expect(finishes[0]!.type).toBe('abort');
+      expect(clock.nowMs() - leftAtMs).toBeGreaterThanOrEqual(options.noticeMs);
+      expect(counts.completionTokens).toBe(10 + Math.ceil(options.noticeMs / stepMs));
+      engine.close();
+    },
+  );
 
   it('writes a step to the log before its tokens go out', async () => {
     const { engine, lines } = virtualEngine();
     const seen: boolean[] = [];
-    const logged = job('a', {
+    const logged = engineRequest('a', {
       length: 5,
       onToken: (_, __, { completionTokens }) =>
         seen.push(lines.some((line) => 'step' in line && line.step.a?.[0] === completionTokens)),
@@ -299,7 +304,7 @@ describe('over HTTP', () => {
     expect(sent).toBeGreaterThan(10);
   });
 
-  it('notices a client that left, and stops', async () => {
+  it('notices a client that disconnected, and stops', async () => {
     const log = logFile();
     const { url } = await emulate({ speed: 40, log });
     const controller = new AbortController();
@@ -310,13 +315,13 @@ describe('over HTTP', () => {
     await expect
       .poll(() => readEngineLog(log).get('rid-left')?.finish, { timeout: 3_000, interval: 20 })
       .toBe('abort');
-    // Two seconds of engine time at one token in 10.6 ms, and what came before.
+    // Two seconds of engine time at one token in 10.6 ms, and the tokens before the disconnect.
     const { completionTokens } = readEngineLog(log).get('rid-left')!;
     expect(completionTokens).toBeGreaterThan(150);
     expect(completionTokens).toBeLessThan(1_000);
   });
 
-  it('logs what it sent, for many at once', async () => {
+  it('logs what it sent, for many requests at once', async () => {
     const log = logFile();
     const { url } = await emulate({ log });
     const sent = await Promise.all(
@@ -343,10 +348,10 @@ describe('over HTTP', () => {
 
   it('serves a thousand streams at once', async () => {
     const { url } = await emulate();
-    const asked = Array.from({ length: 1_000 }, (_, at) =>
+    const pending = Array.from({ length: 1_000 }, (_, at) =>
       stream(url, { messages: user(`${at} [[reasoning=2 answer=6]]`) }),
     );
-    const streams = await Promise.all(asked);
+    const streams = await Promise.all(pending);
     expect(streams.every(({ done }) => done)).toBe(true);
     expect(new Set(streams.map((streamed) => lastUsage(streamed).completion_tokens))).toEqual(new Set([8]));
   }, 15_000);

@@ -1,4 +1,4 @@
-/** Every scripted fault does what it says, and nothing stays behind when it is spent. */
+/** Every scripted fault has its effect, and leaves nothing behind when it is spent. */
 import { spawn } from 'node:child_process';
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -10,34 +10,34 @@ import type { Emulator } from '../../../gpu-pool/emulator/server.ts';
 import { complete, emulate, type Json, lastUsage, post, stream, textOf, usages, user } from './client.ts';
 
 const messages = user('Tell me more. [[reasoning=10 answer=30]]');
-const asked = { messages, rid: 'rid-1' };
+const request = { messages, rid: 'rid-1' };
 
-/** How each fault shows. `check` gets an emulator on which the fault is set once. */
+/** A check for the effect of each fault. It gets an emulator on which the fault is set once. */
 const CHECKS: Record<FaultKind, (emulator: Emulator) => Promise<void>> = {
   async refuse({ url }) {
     await expect(fetch(`${url}/health`)).rejects.toThrow();
-    await expect(post(url, asked)).rejects.toThrow();
+    await expect(post(url, request)).rejects.toThrow();
   },
   async reset_before_headers({ url, requests }) {
-    await expect(post(url, asked)).rejects.toThrow();
+    await expect(post(url, request)).rejects.toThrow();
     expect(requests).toHaveLength(1);
   },
   async empty_200({ url }) {
-    expect(await stream(url, asked)).toMatchObject({ status: 200, raw: '', broken: true });
+    expect(await stream(url, request)).toMatchObject({ status: 200, raw: '', broken: true });
   },
   async die_mid_stream({ url, engine }) {
-    const streamed = await stream(url, asked);
+    const streamed = await stream(url, request);
     expect(streamed).toMatchObject({ broken: true, done: false });
     expect(lastUsage(streamed).completion_tokens).toBe(3);
     await expect.poll(() => engine.stats.abortedRequests).toBe(1);
     expect(engine.stats.generationTokens).toBeLessThan(10);
   },
   async hang({ url, engine }) {
-    await expect(post(url, asked, { signal: AbortSignal.timeout(150) })).rejects.toThrow(/timeout/);
+    await expect(post(url, request, { signal: AbortSignal.timeout(150) })).rejects.toThrow(/timeout/);
     expect(engine.stats.promptTokens).toBe(0);
   },
   async trickle({ url }) {
-    const response = await post(url, { ...asked, stream: true }, { signal: AbortSignal.timeout(150) });
+    const response = await post(url, { ...request, stream: true }, { signal: AbortSignal.timeout(150) });
     const sizes: number[] = [];
     await expect(
       (async () => {
@@ -49,7 +49,7 @@ const CHECKS: Record<FaultKind, (emulator: Emulator) => Promise<void>> = {
     expect(new Set(sizes)).toEqual(new Set([1]));
   },
   async split_bytes({ url }) {
-    const response = await post(url, { ...asked, stream: true });
+    const response = await post(url, { ...request, stream: true });
     let largest = 0;
     const parts: Uint8Array[] = [];
     for await (const part of response.body!) {
@@ -60,69 +60,69 @@ const CHECKS: Record<FaultKind, (emulator: Emulator) => Promise<void>> = {
     expect(Buffer.concat(parts).toString()).toMatch(/data: \[DONE\]\n\n$/);
   },
   async crlf({ url }) {
-    const { raw, done } = await stream(url, asked);
+    const { raw, done } = await stream(url, request);
     expect(raw).toContain('}\r\n\r\ndata: [DONE]\r\n\r\n');
     expect(raw).not.toMatch(/[^\r]\n/);
     expect(done).toBe(true);
   },
   async malformed_frame({ url }) {
-    const { raw, events, done } = await stream(url, asked);
+    const { raw, events, done } = await stream(url, request);
     const frames = raw.split('\n\n').filter((frame) => frame !== '');
-    // One frame is no JSON, and the one behind it is [DONE].
+    // One frame is not JSON, and the one after it is [DONE].
     expect(frames.length - events.length).toBe(2);
     expect(done).toBe(true);
   },
   async usage_missing({ url }) {
-    expect((await stream(url, asked)).raw).not.toContain('usage');
+    expect((await stream(url, request)).raw).not.toContain('usage');
   },
   async usage_null({ url }) {
-    const { raw, events } = await stream(url, asked);
+    const { raw, events } = await stream(url, request);
     expect(raw).not.toContain('prompt_tokens');
     expect(events.at(-1)).toMatchObject({ choices: [], usage: null });
   },
   async usage_shrinking({ url }) {
-    const counts = usages(await stream(url, asked)).map((usage) => usage.completion_tokens);
+    const counts = usages(await stream(url, request)).map((usage) => usage.completion_tokens);
     expect(counts.slice(0, 4)).toEqual([1, 1, 3, 2]);
     expect(counts.at(-1)).toBe(20);
   },
   async usage_negative({ url }) {
-    expect(lastUsage(await stream(url, asked))).toMatchObject({
+    expect(lastUsage(await stream(url, request))).toMatchObject({
       completion_tokens: -40,
       reasoning_tokens: -10,
     });
   },
   async usage_huge({ url }) {
-    expect(lastUsage(await stream(url, asked)).completion_tokens).toBe(Number.MAX_SAFE_INTEGER);
+    expect(lastUsage(await stream(url, request)).completion_tokens).toBe(Number.MAX_SAFE_INTEGER);
   },
   async no_done({ url }) {
-    expect(await stream(url, asked)).toMatchObject({ done: false, broken: false });
+    expect(await stream(url, request)).toMatchObject({ done: false, broken: false });
   },
   async bytes_after_done({ url }) {
-    const { raw } = await stream(url, asked);
+    const { raw } = await stream(url, request);
     expect(raw.split('data: [DONE]\n\n')[1]).toContain('late');
   },
   async status_429({ url }) {
-    const response = await post(url, asked);
+    const response = await post(url, request);
     expect(response.status).toBe(429);
     expect(response.headers.get('retry-after')).toBe('2');
   },
   async status_503({ url }) {
-    expect((await post(url, asked)).status).toBe(503);
+    expect((await post(url, request)).status).toBe(503);
   },
   async queue_full_200({ url }) {
-    const { status, events, done } = await stream(url, asked);
+    const { status, events, done } = await stream(url, request);
     expect(status).toBe(200);
     expect(events).toEqual([{ error: expect.objectContaining({ code: 503 }) }]);
     expect(done).toBe(true);
   },
   async error_500_after_work({ url, engine }) {
-    const response = await post(url, { ...asked, stream: true });
+    const response = await post(url, { ...request, stream: true });
     expect(response.status).toBe(500);
     expect(await response.json()).toMatchObject({ object: 'error', type: 'InternalServerError', code: 500 });
     expect(engine.stats.generationTokens).toBe(40);
   },
   async html_200({ url }) {
-    const response = await post(url, asked);
+    const response = await post(url, request);
     expect(response.status).toBe(200);
     expect(response.headers.get('content-type')).toContain('text/html');
     expect(await response.text()).toMatch(/^<!doctype html>/);
@@ -138,7 +138,7 @@ const CHECKS: Record<FaultKind, (emulator: Emulator) => Promise<void>> = {
     expect(status).toBe(503);
   },
   async answer_in_reasoning({ url }) {
-    const streamed = await stream(url, asked);
+    const streamed = await stream(url, request);
     expect(textOf(streamed, 'content')).toBe('');
     expect(textOf(streamed, 'reasoning_content')).toContain('Here is the answer');
   },
@@ -165,11 +165,11 @@ describe('faults', () => {
   it('stay until they are deleted when no times are given, and are listed', async () => {
     const { url, faults } = await emulate();
     faults.add({ kind: 'status_503' });
-    for (let turn = 0; turn < 3; turn++) expect((await post(url, asked)).status).toBe(503);
+    for (let turn = 0; turn < 3; turn++) expect((await post(url, request)).status).toBe(503);
     const listed = (await (await fetch(`${url}/emulator/faults`)).json()) as Json;
     expect(listed.faults).toEqual([{ kind: 'status_503', timesLeft: null }]);
     expect((await fetch(`${url}/emulator/faults`, { method: 'DELETE' })).status).toBe(204);
-    expect((await post(url, asked)).status).toBe(200);
+    expect((await post(url, request)).status).toBe(200);
   });
 
   it('combine', async () => {
@@ -177,28 +177,28 @@ describe('faults', () => {
     faults.add({ kind: 'crlf' });
     faults.add({ kind: 'split_bytes' });
     faults.add({ kind: 'no_done' });
-    const { raw, done } = await stream(url, asked);
+    const { raw, done } = await stream(url, request);
     expect(raw).toContain('}\r\n\r\n');
     expect(done).toBe(false);
   });
 
-  it('spoil whole answers too', async () => {
+  it('spoil answers without streaming too', async () => {
     const { url, faults } = await emulate();
     faults.add({ kind: 'usage_missing', times: 1 });
-    expect(await complete(url, asked)).not.toHaveProperty('usage');
+    expect(await complete(url, request)).not.toHaveProperty('usage');
     faults.add({ kind: 'usage_shrinking', times: 1 });
-    expect((await complete(url, asked)).usage.completion_tokens).toBe(20);
+    expect((await complete(url, request)).usage.completion_tokens).toBe(20);
     faults.add({ kind: 'die_mid_stream', afterTokens: 5, times: 1 });
-    await expect(post(url, asked)).rejects.toThrow();
+    await expect(post(url, request)).rejects.toThrow();
   });
 
   it('kill an answer even on its last token', async () => {
     const { url, faults } = await emulate();
     faults.add({ kind: 'die_mid_stream', afterTokens: 39 });
-    expect(await stream(url, asked)).toMatchObject({ broken: true, done: false });
+    expect(await stream(url, request)).toMatchObject({ broken: true, done: false });
   });
 
-  it('are refused when they are none', async () => {
+  it('are refused when they are invalid', async () => {
     const { url } = await emulate();
     for (const body of [{ kind: 'nonsense' }, { kind: 'hang', times: 0 }, { kind: 'hang', extra: 1 }, null]) {
       const init = { method: 'POST', body: JSON.stringify(body) };
@@ -241,13 +241,13 @@ describe('command line', () => {
   });
 });
 
-it('puts into its log which faults struck a request', async () => {
+it('logs which faults struck a request', async () => {
   const log = join(mkdtempSync(join(tmpdir(), 'emulator-')), 'log.jsonl');
   const { url, faults } = await emulate({ log });
   faults.add({ kind: 'usage_null', times: 1 });
   faults.add({ kind: 'no_done', times: 1 });
-  await stream(url, asked);
-  await stream(url, { ...asked, rid: 'rid-2' });
+  await stream(url, request);
+  await stream(url, { ...request, rid: 'rid-2' });
   const logged = readEngineLog(log);
   expect(logged.get('rid-1')).toMatchObject({
     faults: ['usage_null', 'no_done'],

@@ -1,4 +1,4 @@
-/** Launch recipes: the same engine in every format, closed to all but its agent. */
+/** Launch recipes: they start the same engine in every format, reachable only by its agent. */
 import { execFile, spawn } from 'node:child_process';
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -76,7 +76,7 @@ async function unpack(files: readonly RecipeFile[]): Promise<string> {
   return directory;
 }
 
-/** The whole command line of the engine, as whoever runs the format reads it. */
+/** Reads the engine's whole command line as the program that runs the format does. */
 const READERS = {
   async shell(files) {
     const directory = await unpack(files);
@@ -95,7 +95,7 @@ const READERS = {
   },
 } satisfies Record<Format, (files: RecipeFile[]) => Promise<string[]>>;
 
-/** SGLang's own part. */
+/** SGLang's own arguments. */
 async function engineArguments(files: RecipeFile[], format: Format): Promise<string[]> {
   const words = await READERS[format](files);
   expect(words).toContain('sglang.launch_server');
@@ -112,7 +112,7 @@ function strings(value: Yaml | undefined): string[] {
   return (value as Yaml[]).map(String);
 }
 
-/** Values of a directive, continued lines joined and their comments dropped as systemd.syntax(7) says. */
+/** Values of a directive, with continued lines joined and their comments dropped as systemd.syntax(7) defines. */
 function directive(unit: string, name: string): string[] {
   const lines = unit.split('\n').filter((line) => !/^\s*[#;]/.test(line));
   const joined = lines.join('\n').replaceAll(/\\\n\s*/g, '');
@@ -163,7 +163,7 @@ describe('the table of flags', () => {
     expect(MACHINES[hardware].hosts).toBe(profile.hosts);
     expect(set.get('--tp-size')).toBe(profile.tensorParallel);
     expect(set.get('--max-running-requests')).toBe(profile.maxRunningRequests);
-    // unset on the pair, where SGLang chooses both
+    // Both are unset on the pair, where SGLang chooses them.
     if (hardware === '8xh800-pair') return;
     expect(set.get('--mem-fraction-static')).toBe(profile.memFractionStatic);
     expect(set.get('--chunked-prefill-size')).toBe(profile.chunkedPrefillTokens);
@@ -179,7 +179,7 @@ const COMMON = [
   '--host=127.0.0.1',
   '--port=30000',
 ];
-/** What is published for each, the switched-off prefix cache apart. */
+/** The published configuration of each hardware, without its switched-off prefix cache. */
 const BY_HARDWARE = {
   '8xh800-pair': [
     '--tp-size=16',
@@ -227,21 +227,21 @@ const BY_MODEL = {
   ],
 };
 
-describe.each<Case>(matrix)(EACH, ({ format, ...what }) => {
-  const made = recipe(what);
-  const files = bundle(made, format);
+describe.each<Case>(matrix)(EACH, ({ format, ...target }) => {
+  const built = recipe(target);
+  const files = bundle(built, format);
   const open = files.filter(({ mode }) => mode !== 0o600);
 
-  it('starts the engine with all it needs and nothing that is left out', async () => {
+  it('starts the engine with all required flags and none that is left out on purpose', async () => {
     const words = await engineArguments(files, format);
     expect(words).toEqual(
-      expect.arrayContaining([...COMMON, ...BY_HARDWARE[what.hardware], ...BY_MODEL[what.model]]),
+      expect.arrayContaining([...COMMON, ...BY_HARDWARE[target.hardware], ...BY_MODEL[target.model]]),
     );
     const names = words.map((word) => word.split('=')[0]);
     expect(new Set(names).size).toBe(names.length);
-    expect(names.filter((name) => LEFT_OUT.some((left) => left.name === name))).toEqual([]);
+    expect(names.filter((name) => LEFT_OUT.some((flag) => flag.name === name))).toEqual([]);
     const parser = words.filter((word) => word.startsWith('--reasoning-parser'));
-    expect(parser).toEqual(what.model === 'deepseek-v3-0324' ? [] : ['--reasoning-parser=deepseek-r1']);
+    expect(parser).toEqual(target.model === 'deepseek-v3-0324' ? [] : ['--reasoning-parser=deepseek-r1']);
     for (const { text } of files) expect(text).not.toContain('--disable-radix-cache');
   });
 
@@ -259,11 +259,11 @@ describe.each<Case>(matrix)(EACH, ({ format, ...what }) => {
   it('keeps secrets in files that only their owner reads', async () => {
     expect(open.length).toBeGreaterThan(0);
     for (const { name, text } of open) {
-      for (const secret of [made.keys.api, made.keys.admin, JOIN_TOKEN])
+      for (const secret of [built.keys.api, built.keys.admin, JOIN_TOKEN])
         expect(text, name).not.toContain(secret);
       expect(text, name).not.toMatch(/api-key=|[\da-f]{64}/);
     }
-    if (what.rank === 1) {
+    if (target.rank === 1) {
       expect(open).toEqual(files);
       return;
     }
@@ -272,7 +272,7 @@ describe.each<Case>(matrix)(EACH, ({ format, ...what }) => {
       'api-key': setting(agent, 'ENGINE_API_KEY'),
       'admin-api-key': setting(agent, 'ENGINE_ADMIN_API_KEY'),
     });
-    expect(setting(agent, 'ENGINE_API_KEY')).toBe(made.keys.api);
+    expect(setting(agent, 'ENGINE_API_KEY')).toBe(built.keys.api);
     expect(setting(agent, 'TOLLGATE_JOIN_TOKEN')).toBe(JOIN_TOKEN);
     const words = await engineArguments(files, format);
     const [, inContainer] = words.slice(words.indexOf('--config'));
@@ -281,7 +281,7 @@ describe.each<Case>(matrix)(EACH, ({ format, ...what }) => {
   });
 
   it('gives the container its GPUs', async () => {
-    const { nvidia, devices, environment } = MACHINES[what.hardware];
+    const { nvidia, devices, environment } = MACHINES[target.hardware];
     const text =
       format === 'compose' ? textOf(files, 'compose.yaml') : (await READERS[format](files)).join(' ');
     expect(/driver: nvidia|--gpus=all/.test(text)).toBe(nvidia);
@@ -291,11 +291,11 @@ describe.each<Case>(matrix)(EACH, ({ format, ...what }) => {
   });
 });
 
-describe('what stands beside the engine', () => {
+describe('beside the engine', () => {
   it.each<Case>(matrix.filter(({ rank }) => rank === 0))(
     `is an agent behind a tunnel: ${EACH}`,
-    ({ format, ...what }) => {
-      const files = bundle(recipe(what), format);
+    ({ format, ...target }) => {
+      const files = bundle(recipe(target), format);
       const open = files.filter(({ mode }) => mode !== 0o600);
       const agent = textOf(files, 'agent.env');
       expect(setting(agent, 'TOLLGATE_ENGINE')).toBe('http://127.0.0.1:30000');
@@ -310,8 +310,8 @@ describe('what stands beside the engine', () => {
     },
   );
 
-  it.each<Case>(matrix.filter(({ rank }) => rank === 1))(`is nothing: ${EACH}`, ({ format, ...what }) => {
-    const files = bundle(recipe(what), format);
+  it.each<Case>(matrix.filter(({ rank }) => rank === 1))(`is nothing: ${EACH}`, ({ format, ...target }) => {
+    const files = bundle(recipe(target), format);
     expect(files).toHaveLength(1);
     expect(files[0]!.text).not.toMatch(/gpu-pool\/agent|cloudflared|--config/);
   });
@@ -333,14 +333,14 @@ describe('a pair', () => {
 });
 
 describe('the agent', () => {
-  it.each(MODELS)('takes the engine of %s as it is launched', (model) => {
+  it.each(MODELS)('accepts the engine of %s as it is launched', (model) => {
     const revision = 'c'.repeat(40);
     for (const host of hosts.filter(({ rank }) => rank === 0)) {
-      const made = recipe({ model, ...host, revision });
-      const set = new Map<string, unknown>(flagsOf(made).map(({ flag, value }) => [flag.name, value]));
+      const built = recipe({ model, ...host, revision });
+      const set = new Map<string, unknown>(flagsOf(built).map(({ flag, value }) => [flag.name, value]));
       const facts = {
         info: {
-          version: /v(\d+\.\d+\.\d+)/.exec(made.image)![1]!,
+          version: /v(\d+\.\d+\.\d+)/.exec(built.image)![1]!,
           model_path: String(set.get('--model-path')),
           weight_version: 'default',
         },
@@ -352,18 +352,18 @@ describe('the agent', () => {
           revision: set.get('--revision') as string,
         },
       };
-      const wanted = setting(textOf(bundle(made, 'shell'), 'agent.env'), 'TOLLGATE_REVISION');
-      expect(wanted).toBe(revision);
-      expect(findFaults(facts, { revision: wanted })).toEqual([]);
+      const revisionSetting = setting(textOf(bundle(built, 'shell'), 'agent.env'), 'TOLLGATE_REVISION');
+      expect(revisionSetting).toBe(revision);
+      expect(findFaults(facts, { revision: revisionSetting })).toEqual([]);
     }
   });
 });
 
 describe('keys', () => {
   it('are 256 random bits, each its own', () => {
-    const made = Array.from({ length: 20 }, createEngineKeys).flatMap(({ api, admin }) => [api, admin]);
-    for (const key of made) expect(key).toMatch(/^[\da-f]{64}$/);
-    expect(new Set(made).size).toBe(40);
+    const built = Array.from({ length: 20 }, createEngineKeys).flatMap(({ api, admin }) => [api, admin]);
+    for (const key of built) expect(key).toMatch(/^[\da-f]{64}$/);
+    expect(new Set(built).size).toBe(40);
   });
 });
 
@@ -403,7 +403,7 @@ describe('compose', () => {
 describe('systemd', () => {
   const files = bundle(recipe({ hardware: '8xmi300x' }), 'systemd');
 
-  it('stops the agent before what its answers need, and waits for its drain', () => {
+  it('stops the agent before the engine and the tunnel, and waits for its drain', () => {
     const agent = textOf(files, 'tollgate-agent.service');
     for (const name of ['tollgate-engine.service', 'tollgate-tunnel.service']) {
       expect(directive(agent, 'After')[0]).toContain(name);
@@ -411,7 +411,7 @@ describe('systemd', () => {
     expect(directive(agent, 'PartOf')).toEqual(['tollgate-engine.service']);
     expect(Number(directive(agent, 'TimeoutStopSec')[0])).toBeGreaterThan(DRAIN_DEADLINE_MS / 1_000);
     expect(directive(agent, 'EnvironmentFile')).toEqual(['/etc/tollgate/agent.env']);
-    // the folder that outlives restarts is the one that the agent writes to
+    // The folder that outlives restarts must be the one that the agent writes to.
     expect(`/var/lib/${directive(agent, 'StateDirectory')[0]}`).toBe(
       setting(textOf(files, 'agent.env'), 'TOLLGATE_STATE'),
     );
@@ -424,7 +424,7 @@ describe('systemd', () => {
   });
 
   it.runIf(hasSystemd).each(hosts)('has no complaint about $hardware, rank $rank', async (host) => {
-    // what the units run and require need not be on the machine of the test
+    // Programs and units that these units need may be missing on the test's machine, so they are replaced.
     const units = bundle(recipe(host), 'systemd').map((file) => ({
       ...file,
       text: file.text.replaceAll(/^(Exec\w+=-?)(?:docker|node|cloudflared) /gm, '$1/bin/true '),
@@ -444,26 +444,26 @@ describe('systemd', () => {
 describe('the script', () => {
   it.each<Case>(matrix.filter(({ format }) => format === 'shell'))(
     'is bash: $model on $hardware, rank $rank',
-    async (what) => {
-      const directory = await unpack(bundle(recipe(what), 'shell'));
+    async (target) => {
+      const directory = await unpack(bundle(recipe(target), 'shell'));
       await expect(run('bash', ['-n', join(directory, 'start.sh')])).resolves.toMatchObject({ stderr: '' });
     },
   );
 });
 
-// setsid and a bash of this decade: what GPU hosts have
-describe.runIf(process.platform === 'linux')('the script at work', () => {
-  it('says what is not filled in, before it starts anything', async () => {
-    const { start, log } = await stage(recipe({ publicUrl: undefined }), { tunnelToken: '' });
+// The script needs setsid and a recent bash, which GPU hosts have.
+describe.runIf(process.platform === 'linux')('the running script', () => {
+  it('reports missing settings before it starts anything', async () => {
+    const { start, log } = await setUpScript(recipe({ publicUrl: undefined }), { tunnelToken: '' });
     const { exit, stderr } = start();
     expect(await exit).toBe(1);
     expect(stderr()).toBe('Fill in TOLLGATE_URL in agent.env.\n');
     expect(await log()).toEqual([]);
   });
 
-  it('starts engine, tunnel and agent, and stops them the other way round', async () => {
-    const made = recipe();
-    const { start, log } = await stage(made, {});
+  it('starts engine, tunnel and agent, and stops them in reverse', async () => {
+    const built = recipe();
+    const { start, log } = await setUpScript(built, {});
     const { child, exit } = start();
     await expect.poll(log).toContain('agent up');
     child.kill('SIGTERM');
@@ -475,14 +475,14 @@ describe.runIf(process.platform === 'linux')('the script at work', () => {
       'tunnel down',
       'engine down',
     ]);
-    // each knows its own secrets
-    expect(events).toContain(`agent has ${made.keys.api}`);
+    // Each process gets only its own secrets.
+    expect(events).toContain(`agent has ${built.keys.api}`);
     expect(events).toContain('tunnel has tunnel-secret');
     expect(events).toContain('engine has ');
   });
 
   it('stops the others when one of them ends', async () => {
-    const { start, log } = await stage(recipe(), { agentExits: true });
+    const { start, log } = await setUpScript(recipe(), { agentExits: true });
     const { exit, stderr } = start();
     expect(await exit).toBe(1);
     expect(stderr()).toContain('has ended');
@@ -490,15 +490,15 @@ describe.runIf(process.platform === 'linux')('the script at work', () => {
   });
 });
 
-/** A script among programs that only note down what becomes of them. */
-async function stage(made: Recipe, { tunnelToken = 'tunnel-secret', agentExits = false }) {
+/** Runs a script among stub programs that only log their start and end. */
+async function setUpScript(built: Recipe, { tunnelToken = 'tunnel-secret', agentExits = false }) {
   const checkoutDir = await tempDir();
-  const directory = await unpack(bundle({ ...made, checkoutDir }, 'shell'));
+  const directory = await unpack(bundle({ ...built, checkoutDir }, 'shell'));
   await writeFile(join(directory, 'tunnel.env'), `TUNNEL_TOKEN=${tunnelToken}\n`);
   const bin = join(directory, 'bin');
   const logFile = join(directory, 'log');
   await mkdir(bin);
-  // without it the programs end by themselves, whatever became of the script
+  // Without the folder the stubs end by themselves, whatever happened to the script.
   onTestFinished(() => rm(bin, { recursive: true, force: true }));
   const stub = (name: string, text: string) =>
     writeFile(join(bin, name), `#!/usr/bin/env bash\nlog() { echo "$1" >>${logFile}; }\n${text}\n`, {
@@ -516,7 +516,7 @@ esac`,
   );
   await stub('cloudflared', serve('tunnel', '$ENGINE_API_KEY$TUNNEL_TOKEN'));
   await stub('node', agentExits ? 'exit 1' : serve('agent', '$ENGINE_API_KEY$TUNNEL_TOKEN'));
-  // ready once the tunnel is up
+  // The engine is ready once the tunnel is up.
   await stub('curl', `grep --quiet 'tunnel up' ${logFile}`);
   await stub('sleep', 'exec /bin/sleep 0.05');
   return {
@@ -536,7 +536,7 @@ esac`,
   };
 }
 
-/** The command itself. */
+/** Runs the command itself. */
 async function recipeCommand(...args: string[]) {
   const { TOLLGATE_EDGE: _edge, TOLLGATE_URL: _url, TOLLGATE_JOIN_TOKEN: _join, ...env } = process.env;
   return run(process.execPath, ['gpu-pool/recipes/main.ts', ...args], { env }).then(
@@ -547,7 +547,7 @@ async function recipeCommand(...args: string[]) {
 const R1_ON_H200 = ['--model', 'deepseek-r1-0528', '--hardware', '8xh200'];
 
 describe('npm run recipe', () => {
-  it('prints both hosts of a pair, and notes apart', async () => {
+  it('prints both hosts of a pair, and notes to stderr', async () => {
     const { code, stdout, stderr } = await recipeCommand(
       ...['--model', 'deepseek-v3-0324', '--hardware', '8xh800-pair', '--format', 'systemd'],
     );
@@ -562,7 +562,7 @@ describe('npm run recipe', () => {
     expect(stderr).toContain('HOST0:5000');
   });
 
-  it('writes one host of a pair where it is told', async () => {
+  it('writes one host of a pair into the given directory', async () => {
     const out = join(await tempDir(), 'new');
     const args = [
       '--model',
@@ -651,7 +651,7 @@ describe('npm run recipe', () => {
       'Choose SGLang 0.5.20 or newer',
     ],
     [
-      'a place that cannot be written',
+      'a directory that cannot be written',
       [...R1_ON_H200, '--out', 'package.json/x'],
       'choose another directory as --out',
     ],

@@ -1,6 +1,7 @@
 /**
- * Reads the YAML that recipes are written in: block maps and lists, flow lists, plain and JSON-quoted scalars,
- * comments. Whatever else a file holds is an error, so that nothing slips by unread. Checked against PyYAML.
+ * Parses the YAML subset in which recipes are written: block maps and lists, flow lists, plain and JSON-quoted
+ * scalars, comments. Anything else in a file is an error, so that no part of it goes unread. The parser was checked
+ * against PyYAML.
  */
 export type Yaml = string | number | boolean | null | Yaml[] | { [key: string]: Yaml };
 
@@ -24,7 +25,7 @@ export function parseYaml(source: string): Yaml {
   return value;
 }
 
-/** Takes from `rows` what is indented by `indent`. */
+/** Takes the lines that are indented by `indent` from the front of `rows`. */
 function block(rows: Row[], indent: number): Yaml {
   const [first] = rows;
   if (first === undefined || first.indent < indent) return null;
@@ -36,7 +37,7 @@ function list(rows: Row[], indent: number): Yaml[] {
   while (rows[0]?.indent === indent && rows[0].text.startsWith('- ')) {
     const { text, line } = rows.shift()!;
     const item = text.slice(2);
-    // `- key: value` begins a map whose other keys stand under the first
+    // `- key: value` begins a map whose other keys are aligned with the first.
     if (/^[\w-]+: /.test(item)) {
       rows.unshift({ indent: indent + 2, text: item, line });
       values.push(map(rows, indent + 2));

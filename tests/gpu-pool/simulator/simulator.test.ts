@@ -25,15 +25,15 @@ const ROUTERS = { isolates: 200, snapshotAgeMs: 2_000, queuedMax: 256, seed: 1 }
 
 describe('an engine in virtual time', () => {
   const profile = PROFILES['8xmi300x'];
-  const ask = (blocks: number[], outputTokens: number): TraceRequest => ({
+  const traceRequest = (blocks: number[], outputTokens: number): TraceRequest => ({
     atMs: 0,
     promptTokens: blocks.length * 512,
     outputTokens,
     blocks,
   });
 
-  function run(requests: TraceRequest[], over: Partial<typeof profile> = {}) {
-    const engine = new SimEngine({ ...profile, ...over }, 100);
+  function run(requests: TraceRequest[], override: Partial<typeof profile> = {}) {
+    const engine = new SimEngine({ ...profile, ...override }, 100);
     const seen = requests.map(() => ({ firstMs: 0, endMs: 0, cached: 0 }));
     for (const [at, request] of requests.entries()) {
       engine.submit(
@@ -51,23 +51,28 @@ describe('an engine in virtual time', () => {
   }
 
   it('takes prefill and a step for each further token', () => {
-    const { seen } = run([ask([1, 2], 11)]);
+    const { seen } = run([traceRequest([1, 2], 11)]);
     const prefillMs = profile.prefillBaseMs + (1_024 / profile.prefillTokensPerSecond) * 1_000;
     const stepMs = profile.decodeBaseMs + profile.decodePerSequenceMs;
     expect(seen[0]!.firstMs).toBeCloseTo(prefillMs);
     expect(seen[0]!.endMs).toBeCloseTo(prefillMs + 10 * stepMs);
   });
 
-  it('finds what was computed before, and not what is only being computed', () => {
+  it('finds blocks that were computed before, and not those that are being computed', () => {
     const engine = new SimEngine(profile, 100);
     const cached: number[] = [];
     const submit = (blocks: number[], atMs: number) =>
       engine.submit(
-        { request: ask(blocks, 2), onFirstToken: (_, found) => cached.push(found), onEnd() {}, onLost() {} },
+        {
+          request: traceRequest(blocks, 2),
+          onFirstToken: (_, found) => cached.push(found),
+          onEnd() {},
+          onLost() {},
+        },
         atMs,
       );
     submit([9], 0);
-    // both wait for the first, and are then computed together
+    // Both wait for the first, and are then computed together.
     submit([1, 2, 3], 0);
     submit([1, 2, 4], 0);
     let nowMs = 0;
@@ -77,8 +82,8 @@ describe('an engine in virtual time', () => {
     expect(cached).toEqual([0, 0, 0, 1_536]);
   });
 
-  it('lets wait what does not fit, refuses what finds its queue full, and forgets nothing', () => {
-    const requests = Array.from({ length: 40 }, (_, i) => ask([10 * i, 10 * i + 1], 50 + i));
+  it('queues requests that do not fit, refuses them when the queue is full, and loses none', () => {
+    const requests = Array.from({ length: 40 }, (_, i) => traceRequest([10 * i, 10 * i + 1], 50 + i));
     const { engine, seen } = run(requests, { kvCapacityTokens: 20_000 });
     expect(Math.max(...seen.map(({ endMs }) => endMs))).toBeGreaterThan(2_000);
     for (const { firstMs, endMs } of seen) expect(endMs).toBeGreaterThan(firstMs);
@@ -86,8 +91,10 @@ describe('an engine in virtual time', () => {
     expect(engine.cache.tokens).toBeLessThanOrEqual(20_000);
 
     const narrow = new SimEngine({ ...profile, maxRunningRequests: 1 }, 2);
-    const job = { onFirstToken() {}, onEnd() {}, onLost() {} };
-    const answers = [1, 2, 3, 4].map((id) => narrow.submit({ request: ask([id], 5), ...job }, 0));
+    const callbacks = { onFirstToken() {}, onEnd() {}, onLost() {} };
+    const answers = [1, 2, 3, 4].map((id) =>
+      narrow.submit({ request: traceRequest([id], 5), ...callbacks }, 0),
+    );
     expect(answers).toEqual(['accepted', 'accepted', 'accepted', 'queue_full']);
   });
 });
@@ -110,7 +117,7 @@ describe('the block cache', () => {
   });
 });
 
-it('a heap gives the least first', () => {
+it('a heap returns the least item first', () => {
   const heap = new MinHeap<number>((item) => item);
   const numbers = Array.from({ length: 200 }, (_, i) => (i * 7_919) % 199);
   for (const each of numbers) heap.push(each);
@@ -152,7 +159,7 @@ describe('traces', () => {
     await expect(readTrace(await file(''), { output: 1, rate: 1 })).rejects.toThrow(/no requests/);
   });
 
-  it('grow by other people’s conversations and shrink by whole conversations', () => {
+  it('grow by conversations of other customers and shrink by whole conversations', () => {
     const trace = makeSyntheticTrace({ requests: 800, seed: 3 });
     const wide = resizeTrace(trace, 3, 1e6);
     expect(wide.length).toBe(3 * trace.length);
@@ -168,7 +175,7 @@ describe('traces', () => {
 describe('a replay', () => {
   const trace = makeSyntheticTrace({ requests: 1_500, seed: 7 });
 
-  it('is the same for the same seed, and another for another', () => {
+  it('is the same for the same seed, and differs for another', () => {
     const run = (seed: number) =>
       measure(replay({ ...ROUTERS, trace, hardware: pool(8), policySetup: POLICIES.random, seed }));
     expect(run(1)).toEqual(run(1));
@@ -198,7 +205,7 @@ describe('a replay', () => {
     expect(figures.amplification).toBeLessThanOrEqual(3);
   });
 
-  it('loses no request that had no token when nodes die, and finds the way back', () => {
+  it('loses no request without a token when nodes die, and uses them again when they are back', () => {
     const outage: Outage = { atMs: 1_200_000, share: 1 / 3, forMs: 600_000 };
     const options = { ...ROUTERS, trace, hardware: pool(9), policySetup: POLICIES.affinity };
     expect([...failedNodeIndexes(outage, options.hardware)].map((at) => options.hardware[at])).toEqual(
@@ -206,14 +213,14 @@ describe('a replay', () => {
     );
     const replayed = replay({ ...options, outage });
     const dead = failedNodeIndexes(outage, options.hardware);
-    const told = recovery(
+    const result = recovery(
       replayed,
       replay({ ...options, hardware: options.hardware.filter((_, at) => !dead.has(at)) }),
       outage,
     );
-    expect(told).toMatchObject({ struck: 3, refused: 0 });
-    expect(told.rescued).toBeGreaterThan(0);
-    expect(told.broken).toBeGreaterThan(0);
+    expect(result).toMatchObject({ struck: 3, refused: 0 });
+    expect(result.rescued).toBeGreaterThan(0);
+    expect(result.broken).toBeGreaterThan(0);
     const back = replayed.outcomes.filter(
       ({ request, node }) => request.atMs > 1_815_000 && node !== null && dead.has(node),
     );
@@ -231,7 +238,7 @@ describe('the planner', () => {
     outputUsd: 2,
   };
 
-  it('adds up', () => {
+  it('computes cost, revenue, margin and utilisation', () => {
     const gpuHourUsd = { '8xh800-pair': 2, '8xh200': 3, '8xmi300x': 2.5 };
     const result = plan({ nodes: { '8xmi300x': 2, '8xh200': 1 }, gpuHourUsd }, sales);
     expect(result.gpus).toBe(24);
@@ -246,23 +253,23 @@ describe('the planner', () => {
   });
 });
 
-/** The public trace is not part of the project; where it lies beside it, the promised figures are held to. */
+/** The public trace is not part of the project; where it is present, the promised figures are checked on it. */
 const MOONCAKE = fileURLToPath(
   new URL('../../../../shared/data/mooncake/conversation_trace.jsonl', import.meta.url),
 );
 
 describe('the serving policy on sixteen mixed nodes', () => {
-  const held = existsSync(MOONCAKE) ? 'the Mooncake conversation trace' : 'a made trace';
+  const traceName = existsSync(MOONCAKE) ? 'the Mooncake conversation trace' : 'a synthetic trace';
   const load = () =>
     existsSync(MOONCAKE)
       ? readTrace(MOONCAKE, { output: 8, rate: 1 })
       : makeSyntheticTrace({ requests: 8_000, seed: 1 });
 
-  it(`finds at least 97 % of what can be found, sooner than every baseline, on ${held}`, async () => {
+  it(`reaches 97 % of the possible hit rate, with a lower TTFT than every baseline, on ${traceName}`, async () => {
     const options = { ...ROUTERS, trace: await load(), hardware: pool(16) };
-    const ours = measure(replay({ ...options, policySetup: POLICIES.affinity }));
-    expect(ours.hitRate / ceilingHitRate(options)).toBeGreaterThanOrEqual(0.97);
-    expect(ours).toMatchObject({ served: options.trace.length, amplification: 1 });
+    const affinity = measure(replay({ ...options, policySetup: POLICIES.affinity }));
+    expect(affinity.hitRate / ceilingHitRate(options)).toBeGreaterThanOrEqual(0.97);
+    expect(affinity).toMatchObject({ served: options.trace.length, amplification: 1 });
     const {
       affinity: _,
       affinity_without_homes: _ablated,
@@ -271,25 +278,26 @@ describe('the serving policy on sixteen mixed nodes', () => {
     } = POLICIES;
     for (const [name, policySetup] of Object.entries(baselines)) {
       const { ttftP99Ms } = measure(replay({ ...options, policySetup }));
-      expect([name, ours.ttftP99Ms < ttftP99Ms]).toEqual([name, true]);
+      expect([name, affinity.ttftP99Ms < ttftP99Ms]).toEqual([name, true]);
     }
   }, 120_000);
 
-  it.runIf(existsSync(MOONCAKE))(`keeps the nodes balanced, on ${held}`, async () => {
+  it.runIf(existsSync(MOONCAKE))(`keeps the nodes balanced, on ${traceName}`, async () => {
     const options = { ...ROUTERS, trace: await load(), hardware: pool(16) };
     expect(measure(replay({ ...options, policySetup: POLICIES.affinity })).imbalance).toBeLessThanOrEqual(
       1.15,
     );
   });
 
-  it(`is back within the time of a refill when a third of the nodes dies, on ${held}`, async () => {
+  it(`recovers within the time of a cache refill when a third of the nodes dies, on ${traceName}`, async () => {
     const options = { ...ROUTERS, trace: await load(), hardware: pool(16), policySetup: POLICIES.affinity };
     const outage: Outage = { atMs: 1_800_000, share: 1 / 3, forMs: 1e9 };
     const dead = failedNodeIndexes(outage, options.hardware);
     const survivors = replay({ ...options, hardware: options.hardware.filter((_, at) => !dead.has(at)) });
-    const told = recovery(replay({ ...options, outage }), survivors, outage);
-    expect(told.recoveredAfterMs).toBeLessThanOrEqual(told.refillMs);
-    // who meets three dead nodes in the two seconds that a snapshot is old is refused and may ask again
-    expect(told.refused / options.trace.length).toBeLessThan(0.002);
+    const result = recovery(replay({ ...options, outage }), survivors, outage);
+    expect(result.recoveredAfterMs).toBeLessThanOrEqual(result.refillMs);
+    // A request that meets three dead nodes within the two seconds of a snapshot's age is refused, and may be
+    // retried.
+    expect(result.refused / options.trace.length).toBeLessThan(0.002);
   });
 });
