@@ -1,22 +1,22 @@
-/** An environment that breaks off at a certain call to D1, a Wallet or the queue: before the call did its work, or after. */
+/** An environment that fails at a chosen call to D1, a Wallet or the queue, before or after the call did its work. */
 import type { Env } from '../../../worker/env.ts';
 
-export const WHENS = ['before', 'after'] as const;
-export type When = (typeof WHENS)[number];
+export const TIMINGS = ['before', 'after'] as const;
+export type Timing = (typeof TIMINGS)[number];
 
-/** A fault in what is called next, counted from 1 over everything that is called. */
-export function breakAt(step: number, when: When) {
+/** Fails one call, counted from 1 over all calls. */
+export function breakAt(step: number, when: Timing) {
   let calls = 0;
   return async function call<T>(work: () => Promise<T>): Promise<T> {
-    const breaks = ++calls === step;
-    if (breaks && when === 'before') throw new Error(`broken before call ${step}`);
+    const isBroken = ++calls === step;
+    if (isBroken && when === 'before') throw new Error(`broken before call ${step}`);
     const result = await work();
-    if (breaks) throw new Error(`broken after call ${step}`);
+    if (isBroken) throw new Error(`broken after call ${step}`);
     return result;
   };
 }
 
-/** The real one, except that each call goes through `call`. */
+/** The real environment, except that each call goes through `call`. */
 export function brokenEnv(env: Env, call: ReturnType<typeof breakAt>): Env {
   const real = new WeakMap<object, D1PreparedStatement>();
   function statement(inner: D1PreparedStatement): D1PreparedStatement {
@@ -41,7 +41,7 @@ export function brokenEnv(env: Env, call: ReturnType<typeof breakAt>): Env {
       topUp: (topUp: never) => call(() => wallet.topUp(topUp)),
       correct: (correction: never) => call(() => wallet.correct(correction)),
       balance: () => call(() => wallet.balance()),
-      watch: (change: never) => call(() => wallet.setAlertThresholds(change)),
+      setAlertThresholds: (change: never) => call(() => wallet.setAlertThresholds(change)),
     };
   };
   const TASKS = { send: (task: never) => call(() => env.TASKS.send(task)) };

@@ -3,11 +3,11 @@ import { beginCardSetup, removeCard } from '../../../worker/billing/card.ts';
 import { beginTopUp } from '../../../worker/billing/top-up.ts';
 import { usd } from '../../../worker/domain/money.ts';
 import { env, newAccount } from './fixtures.ts';
-import { accountWithCard, accountWithRecharge, ask, rule } from './recharge-fixtures.ts';
+import { accountWithCard, accountWithRecharge, rule, runRecharge } from './recharge-fixtures.ts';
 import { deliver, send, withStripe } from './stripe-fixtures.ts';
 import { stripe } from './stripe-fresh.ts';
-import { CARD } from './stripe-shop.ts';
 import { stripeEvent } from './stripe-signed.ts';
+import { CARD } from './stripe-state.ts';
 
 const COMPLETED = 'checkout.session.completed';
 
@@ -16,7 +16,7 @@ beforeEach(() => {
   vi.spyOn(console, 'warn').mockImplementation(() => {});
 });
 
-async function begun(accountId?: string): Promise<string> {
+async function beginSetup(accountId?: string): Promise<string> {
   const account = accountId ?? (await newAccount());
   const result = await beginCardSetup(withStripe, { accountId: account, nowMs: Date.now() });
   expect(result).toEqual({ ok: true, redirectUrl: stripe.sessions.at(-1)!.url });
@@ -25,7 +25,7 @@ async function begun(accountId?: string): Promise<string> {
 
 describe('saving a card', () => {
   it('goes to Stripe’s page in setup mode, and keeps the card by the signed event', async () => {
-    const accountId = await begun();
+    const accountId = await beginSetup();
     const [customer] = stripe.customers.keys();
     expect(stripe.calls.at(-1)!.params).toEqual({
       mode: 'setup',
@@ -61,20 +61,20 @@ describe('saving a card', () => {
     expect(new Set(stripe.sessions.map((session) => session.customer))).toEqual(new Set([customer]));
   });
 
-  it('another one takes the place of the last, which Stripe forgets', async () => {
+  it('replaces the last card, which Stripe forgets', async () => {
     const accountId = await accountWithRecharge(stripe, { card: { code: 'expired_card' } });
     const old = String((await rule(accountId)).method_ref);
-    await ask(accountId);
-    await begun(accountId);
+    await runRecharge(accountId);
+    await beginSetup(accountId);
     expect(await send(COMPLETED, stripe.saveCard())).toEqual([200, 'saved']);
     const row = await rule(accountId);
     expect(row.method_ref).not.toBe(old);
     expect(row).toMatchObject({ enabled: 0, off_reason: null });
-    expect(stripe.made('POST', `/v1/payment_methods/${old}/detach`)).toHaveLength(1);
+    expect(stripe.callsTo('POST', `/v1/payment_methods/${old}/detach`)).toHaveLength(1);
   });
 
   it('is tried again when Stripe cannot be asked about it', async () => {
-    await begun();
+    await beginSetup();
     const event = await stripeEvent(COMPLETED, stripe.saveCard());
     stripe.faults.push({ status: 429, error: { type: 'invalid_request_error', code: 'rate_limit' } });
     expect(await deliver(event)).toEqual([500, 'broken']);
@@ -91,15 +91,15 @@ describe('saving a card', () => {
 
 describe('an event about a card', () => {
   it('of another account’s customer is refused', async () => {
-    const mine = await begun();
+    const mine = await beginSetup();
     const mySession = stripe.saveCard();
     const theirs = await accountWithCard(stripe);
     const before = await rule(theirs);
-    // the account in both metadata is theirs, the customer is mine
+    // Both metadata name their account, but the customer is mine.
     const setup = stripe.setup(String(mySession.setup_intent));
-    const posing = { tollgate_account_id: theirs };
-    Object.assign(setup.metadata as object, posing);
-    const answer = await send(COMPLETED, { ...mySession, metadata: posing });
+    const forged = { tollgate_account_id: theirs };
+    Object.assign(setup.metadata as object, forged);
+    const answer = await send(COMPLETED, { ...mySession, metadata: forged });
     expect(answer).toEqual([400, 'customer_mismatch']);
     expect(await rule(theirs)).toEqual(before);
     expect((await rule(mine)).method_ref).toBe(null);
@@ -111,26 +111,26 @@ describe('an event about a card', () => {
     ['without a setup', { setup_intent: null }],
     ['without a customer', { customer: null }],
   ])('%s is refused', async (_, change) => {
-    const accountId = await begun();
+    const accountId = await beginSetup();
     const session = stripe.saveCard();
     expect(await send(COMPLETED, { ...session, ...change })).toEqual([400, 'event_malformed']);
     expect((await rule(accountId)).method_ref).toBe(null);
   });
 
   it('of an account that never asked is refused', async () => {
-    await begun();
+    await beginSetup();
     const session = stripe.saveCard();
     await env.DB.prepare('delete from auto_recharge').run();
     expect(await send(COMPLETED, session)).toEqual([400, 'customer_mismatch']);
   });
 
   it('that is not ours is ignored', async () => {
-    await begun();
+    await beginSetup();
     expect(await send(COMPLETED, { ...stripe.saveCard(), metadata: {} })).toEqual([200, 'ignored']);
   });
 
   it('that comes late brings back no card that was removed', async () => {
-    const accountId = await begun();
+    const accountId = await beginSetup();
     const session = stripe.saveCard();
     expect(await send(COMPLETED, session)).toEqual([200, 'saved']);
     await removeCard(withStripe, { accountId, nowMs: Date.now() });
@@ -144,9 +144,9 @@ describe('removing the card', () => {
     const accountId = await accountWithRecharge(stripe);
     const { method_ref, customer_ref } = await rule(accountId);
     expect(await removeCard(withStripe, { accountId, nowMs: Date.now() })).toEqual({ ok: true });
-    expect(stripe.made('POST', `/v1/payment_methods/${method_ref}/detach`)).toHaveLength(1);
+    expect(stripe.callsTo('POST', `/v1/payment_methods/${method_ref}/detach`)).toHaveLength(1);
     expect(await rule(accountId)).toMatchObject({ method_ref: null, enabled: 0, customer_ref });
-    expect(await ask(accountId)).toBe('off');
+    expect(await runRecharge(accountId)).toBe('off');
     expect(stripe.intents).toEqual([]);
     expect(await removeCard(withStripe, { accountId, nowMs: Date.now() })).toEqual({ ok: true });
   });
@@ -158,7 +158,7 @@ describe('removing the card', () => {
     expect((await rule(accountId)).method_ref).toBe(null);
   });
 
-  it('leaves it when Stripe cannot be reached: nobody is told that it is gone', async () => {
+  it('keeps it when Stripe cannot be reached', async () => {
     const accountId = await accountWithCard(stripe);
     stripe.faults.push('reset', 'reset', 'reset');
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });

@@ -1,4 +1,4 @@
-/** Orders, and events as a provider or a forger would send them. */
+/** Accounts and orders, and events as a provider or a forger would send them. */
 import { env as bindings } from 'cloudflare:workers';
 import { billing } from '../../../worker/billing/index.ts';
 import { signedSandboxEvent } from '../../../worker/billing/sandbox/events.ts';
@@ -32,27 +32,27 @@ export interface Payment {
   readonly decision?: 'paid' | 'declined';
 }
 
-export interface Delivery {
+export interface SignedDelivery {
   readonly headers: Record<string, string>;
   readonly body: string;
 }
 
-/** A rightly signed event, of $20 paid unless it says otherwise. */
+/** A correctly signed event, of $20 paid unless `payment` says otherwise. */
 export function signedEvent(
   payment: Payment,
   { secret, atMs = Date.now() }: { secret?: string; atMs?: number } = {},
-): Promise<Delivery> {
+): Promise<SignedDelivery> {
   const settings = config(env);
   const { orderId, orderKind = 'checkout', amountCents = 2_000, currency = 'USD', decision } = payment;
-  const sum = { order_id: orderId, order_kind: orderKind, amount_cents: amountCents, currency };
+  const amount = { order_id: orderId, order_kind: orderKind, amount_cents: amountCents, currency };
   const event =
     decision === 'declined'
-      ? ({ type: 'payment.declined', data: { ...sum, reason: 'card_declined' } } as const)
-      : ({ type: 'payment.paid', data: sum } as const);
+      ? ({ type: 'payment.declined', data: { ...amount, reason: 'card_declined' } } as const)
+      : ({ type: 'payment.paid', data: amount } as const);
   return signedSandboxEvent({ sandboxWebhookSecret: secret ?? settings.sandboxWebhookSecret }, event, atMs);
 }
 
-/** @returns status, and the result or the refusal's code */
+/** Delivers an event. @returns the status, and the result or the error code */
 export async function deliver(
   { headers, body }: { headers: Record<string, string>; body: BodyInit },
   { using = env, path = '/webhooks/sandbox' }: { using?: Env; path?: string } = {},

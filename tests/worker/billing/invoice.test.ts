@@ -4,7 +4,7 @@ import { isPrintable, printable } from '../../../worker/domain/invoice.ts';
 import { MESSAGES } from '../../../worker/i18n/locale.ts';
 import { COUNTRIES } from '../../../worker/portal/billing/billing-details.tsx';
 import { drawnIn } from '../../pdf-text.ts';
-import { Desk } from '../notifications/fixtures.ts';
+import { TaskHarness } from '../notifications/fixtures.ts';
 import { Browser, bindings } from '../portal/browser.ts';
 import { deliver, newOrder, signedEvent } from './fixtures.ts';
 
@@ -24,7 +24,7 @@ async function customer(language = 'en') {
   return { browser, email, accountId };
 }
 
-async function paid(accountId: string, using = bindings): Promise<string> {
+async function payOrder(accountId: string, using = bindings): Promise<string> {
   const orderId = await newOrder(accountId);
   expect(await deliver(await signedEvent({ orderId }), { using })).toEqual([200, 'credited']);
   return orderId;
@@ -32,7 +32,7 @@ async function paid(accountId: string, using = bindings): Promise<string> {
 
 const pathsOn = (page: string) => [...page.matchAll(/\/billing\/invoices\/TG-\d{6}/g)].map(([path]) => path);
 
-const drawn = (pdf: Buffer) => drawnIn(pdf).join('\n');
+const textIn = (pdf: Buffer) => drawnIn(pdf).join('\n');
 
 async function pdfOf(browser: Browser, path: string) {
   const answer = await browser.get(path);
@@ -53,7 +53,7 @@ describe('an invoice', () => {
     const paths = pathsOn(await (await browser.get('/billing')).text());
     expect(paths).toHaveLength(1);
     const pdf = await pdfOf(browser, paths[0]!);
-    const text = drawn(pdf);
+    const text = textIn(pdf);
     for (const each of [
       'Invoice',
       'PO 4711',
@@ -66,11 +66,11 @@ describe('an invoice', () => {
       orderId,
     ])
       expect(text).toContain(each);
-    // what is printed does not change afterwards
+    // An issued invoice does not change afterwards.
     await browser.post('/billing/details', { ...DETAILS, legalName: 'Another' });
     expect(Buffer.compare(await pdfOf(browser, paths[0]!), pdf)).toBe(0);
     browser.cookies.set('language', 'fr');
-    expect(drawn(await pdfOf(browser, paths[0]!))).toContain('Facture');
+    expect(textIn(await pdfOf(browser, paths[0]!))).toContain('Facture');
   });
 
   it('has its amount as French writes it, the space between the thousands included', async () => {
@@ -80,14 +80,14 @@ describe('an invoice', () => {
     await deliver(await signedEvent({ orderId, amountCents: 125_050 }));
     browser.cookies.set('language', 'fr');
     const [path] = pathsOn(await (await browser.get('/billing')).text());
-    const text = drawn(await pdfOf(browser, path!));
+    const text = textIn(await pdfOf(browser, path!));
     expect(text).toContain('1\u00a0250,50\u00a0$');
     expect(text).not.toContain('?');
   });
 
   it('has the number after the last, whoever pays at the same time', async () => {
     const accounts = await Promise.all([1, 2, 3].map(() => customer()));
-    await Promise.all(accounts.flatMap(({ accountId }) => [paid(accountId), paid(accountId)]));
+    await Promise.all(accounts.flatMap(({ accountId }) => [payOrder(accountId), payOrder(accountId)]));
     const { results } = await bindings.DB.prepare('SELECT number FROM invoice ORDER BY number').all<{
       number: number;
     }>();
@@ -96,7 +96,7 @@ describe('an invoice', () => {
 
   it('is nobody else’s', async () => {
     const { browser, accountId } = await customer();
-    await paid(accountId);
+    await payOrder(accountId);
     const [path] = pathsOn(await (await browser.get('/billing')).text());
     const stranger = await customer();
     expect((await stranger.browser.get(path!)).status).toBe(404);
@@ -104,21 +104,21 @@ describe('an invoice', () => {
       expect((await browser.get(`/billing/invoices/${wrong}`)).status).toBe(404);
   });
 
-  it('is made out to nobody where nobody was named, and is not issued for what was not paid', async () => {
+  it('has no buyer where the account has no billing details, and is not issued for an unpaid order', async () => {
     const { browser, accountId } = await customer();
     await newOrder(accountId);
     expect(pathsOn(await (await browser.get('/billing')).text())).toEqual([]);
-    await paid(accountId);
+    await payOrder(accountId);
     const [path] = pathsOn(await (await browser.get('/billing')).text());
-    expect(drawn(await pdfOf(browser, path!))).not.toContain(MESSAGES.en.billing.invoicePdf.taxId);
+    expect(textIn(await pdfOf(browser, path!))).not.toContain(MESSAGES.en.billing.invoicePdf.taxId);
   });
 
   it('is announced by a receipt to those who pay', async () => {
     const { accountId, email } = await customer();
-    const desk = new Desk();
-    await paid(accountId, desk.env);
+    const desk = new TaskHarness();
+    await payOrder(accountId, desk.env);
     await desk.drain();
-    const receipt = desk.letters.find(({ to, subject }) => to === email && subject.includes('$20.00'))!;
+    const receipt = desk.emails.find(({ to, subject }) => to === email && subject.includes('$20.00'))!;
     expect(receipt.text).toMatch(/https:\/\/tollgate\.test\/billing\/invoices\/TG-\d{6}/);
   });
 });

@@ -1,17 +1,17 @@
 import { runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { auditPage } from '../../../worker/billing/ledger-audit.ts';
+import { auditLedgerPage } from '../../../worker/billing/ledger-audit.ts';
 import { database } from '../../../worker/db/client.ts';
-import { bookedRequests } from '../../../worker/db/ledger-audit.ts';
+import { findChargedRequests } from '../../../worker/db/ledger-audit.ts';
 import { newId } from '../../../worker/domain/ids.ts';
-import { FIRST_PAGE } from '../../../worker/domain/ledger-audit.ts';
+import { AUDIT_START } from '../../../worker/domain/ledger-audit.ts';
 import { nanoUsd, usd } from '../../../worker/domain/money.ts';
 import { env, limited, price } from '../wallet/fixtures.ts';
 
 let accountId: string;
 let requestId: string;
 
-/** Three charges on a dollar of credit, told to D1. */
+/** Three charges on a dollar of credit, published to D1. */
 beforeEach(async () => {
   accountId = newId('acct', Date.now());
   const wallet = env.WALLET.getByName(accountId);
@@ -36,9 +36,9 @@ beforeEach(async () => {
 });
 
 const audit = async () =>
-  (await auditPage(env, accountId, FIRST_PAGE)).findings.map(({ about, what }) => `${about} ${what}`);
+  (await auditLedgerPage(env, accountId, AUDIT_START)).findings.map(({ about, what }) => `${about} ${what}`);
 const d1 = (sql: string) => env.DB.prepare(sql).run();
-/** What only somebody with the database in their hands can do. */
+/** A change that only somebody with direct access to the database can make. */
 const unguardedD1 = async (trigger: string, sql: string) => {
   await d1(`DROP TRIGGER IF EXISTS ${trigger}`);
   await d1(sql);
@@ -67,8 +67,8 @@ describe('entries', () => {
 });
 
 describe('the audit', () => {
-  it('finds nothing in books that agree', async () => {
-    expect(await auditPage(env, accountId, FIRST_PAGE)).toMatchObject({
+  it('finds nothing in a ledger that agrees', async () => {
+    expect(await auditLedgerPage(env, accountId, AUDIT_START)).toMatchObject({
       findings: [],
       checked: 4,
       complete: true,
@@ -143,16 +143,20 @@ describe('the audit', () => {
   });
 
   it('goes on where the page before it ended', async () => {
-    const { mark } = await auditPage(env, accountId, FIRST_PAGE);
+    const { mark } = await auditLedgerPage(env, accountId, AUDIT_START);
     expect(mark.seq).toBe(4);
-    expect(await auditPage(env, accountId, mark)).toMatchObject({ findings: [], checked: 0, complete: true });
-    const wrong = await auditPage(env, accountId, { ...mark, seq: 2 });
+    expect(await auditLedgerPage(env, accountId, mark)).toMatchObject({
+      findings: [],
+      checked: 0,
+      complete: true,
+    });
+    const wrong = await auditLedgerPage(env, accountId, { ...mark, seq: 2 });
     expect(wrong.findings.length).toBeGreaterThan(0);
   });
 });
 
 describe('the requests that entries charged', () => {
-  /** Requests of the account, the n-th with the entry that `entryOf` says of its number i. */
+  /** Inserts requests of the account; `entryOf` is SQL for the entry of the request with number i. */
   const insert = (count: number, entryOf: string) =>
     d1(`INSERT INTO usage_event
       WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${count})
@@ -166,7 +170,7 @@ describe('the requests that entries charged', () => {
   it('are those of its span that name it, whoever else lies between', async () => {
     await insert(20, 'CASE i % 4 WHEN 0 THEN NULL WHEN 1 THEN 91 WHEN 2 THEN 92 ELSE 93 END');
     const range = { accountId, afterSeq: 90, toSeq: 92 };
-    const found = await bookedRequests(database(env), range, span(2, 13));
+    const found = await findChargedRequests(database(env), range, span(2, 13));
     expect(found.map(({ requestId, entrySeq }) => [Number(requestId.slice(4)), entrySeq])).toEqual([
       [2, 92],
       [5, 91],
@@ -180,7 +184,11 @@ describe('the requests that entries charged', () => {
 
   it('are all there when they are more than one answer of D1 holds', async () => {
     await insert(5_003, '91');
-    const found = await bookedRequests(database(env), { accountId, afterSeq: 90, toSeq: 91 }, span(1, 6_000));
+    const found = await findChargedRequests(
+      database(env),
+      { accountId, afterSeq: 90, toSeq: 91 },
+      span(1, 6_000),
+    );
     expect(new Set(found.map(({ requestId }) => requestId)).size).toBe(5_003);
   });
 });

@@ -8,11 +8,11 @@ import { operatorSend } from '../portal/operator/console.ts';
 
 const network: () => FakeNetwork = freshNetwork();
 
-/** Midnight UTC of some day to come: windows and versions begin where the test says. */
+/** Midnight UTC of a future day: windows and versions begin where the test says. */
 const MIDNIGHT_MS = Date.parse('2027-03-01T00:00:00Z');
 const DAY_MS = 86_400_000;
 
-// later tests are on later days, so that no isolate's memory of one reaches the next
+// Each test runs on a later day, so that no isolate's cache of one test is valid in the next.
 let dayMs = MIDNIGHT_MS;
 beforeEach(() => {
   dayMs += DAY_MS;
@@ -22,7 +22,11 @@ afterEach(() => vi.useRealTimers());
 
 const iso = (atMs: number) => new Date(atMs).toISOString();
 
-async function add(model: string, fromMs: number, change: Record<string, unknown> = {}): Promise<string> {
+async function addPrice(
+  model: string,
+  fromMs: number,
+  change: Record<string, unknown> = {},
+): Promise<string> {
   const answer = await operatorSend('/prices', {
     model,
     from: iso(fromMs),
@@ -37,9 +41,9 @@ async function add(model: string, fromMs: number, change: Record<string, unknown
   return (await answer.json<{ id: string }>()).id;
 }
 
-/** Asks for an answer in the middle of which the clock jumps. */
-async function askAcross(model: string, { beginMs, endMs }: { beginMs: number; endMs: number }) {
-  // a node that has not been heard of since the clock jumped would count as silent
+/** Makes a request during whose answer the clock jumps from `beginMs` to `endMs`. */
+async function requestAcross(model: string, { beginMs, endMs }: { beginMs: number; endMs: number }) {
+  // A node without a heartbeat since the clock jumped would count as silent.
   vi.setSystemTime(beginMs);
   const customer = await Customer.withCredit();
   await network().add(model, () =>
@@ -57,21 +61,21 @@ async function askAcross(model: string, { beginMs, endMs }: { beginMs: number; e
 it('charges what was admitted before a change at the old price, however late it ends', async () => {
   const model = newModel();
   const changeMs = dayMs + 3_600_000;
-  const fresh = await add(model, changeMs, { output: '9' });
-  const before = await askAcross(model, { beginMs: changeMs - 1, endMs: changeMs + 60_000 });
+  const fresh = await addPrice(model, changeMs, { output: '9' });
+  const before = await requestAcross(model, { beginMs: changeMs - 1, endMs: changeMs + 60_000 });
   expect(before.admittedAtMs).toBe(changeMs - 1);
   expect(before.endedAtMs).toBeGreaterThan(changeMs);
   expect(before.price.id).toBe(`${model}/1`);
   expect(before.chargeNanoUsd).toBe(4 * 100 + 6 * 500 + 5 * 2_000);
 
-  const after = await askAcross(model, { beginMs: changeMs, endMs: changeMs + 1_000 });
+  const after = await requestAcross(model, { beginMs: changeMs, endMs: changeMs + 1_000 });
   expect(after.price.id).toBe(fresh);
   expect(after.chargeNanoUsd).toBe(4 * 100 + 6 * 500 + 5 * 9_000);
 });
 
 it('charges a request over the edge of the off-peak hours as it began', async () => {
   const model = newModel();
-  const peak = await add(model, dayMs + 60_000, {
+  const peak = await addPrice(model, dayMs + 60_000, {
     daily_from: '16:30',
     daily_to: '00:30',
     cache_hit: '0.02',
@@ -79,23 +83,23 @@ it('charges a request over the edge of the off-peak hours as it began', async ()
     output: '0.5',
   });
   const edgeMs = dayMs + 16.5 * 3_600_000;
-  const into = await askAcross(model, { beginMs: edgeMs - 1_000, endMs: edgeMs + 1_000 });
+  const into = await requestAcross(model, { beginMs: edgeMs - 1_000, endMs: edgeMs + 1_000 });
   expect([into.price.id, into.chargeNanoUsd]).toEqual([`${model}/1`, 4 * 100 + 6 * 500 + 5 * 2_000]);
 
   const outMs = dayMs + DAY_MS + 30 * 60_000;
-  const out = await askAcross(model, { beginMs: outMs - 1, endMs: outMs + 1_000 });
+  const out = await requestAcross(model, { beginMs: outMs - 1, endMs: outMs + 1_000 });
   expect([out.price.id, out.chargeNanoUsd]).toEqual([peak, 4 * 20 + 6 * 100 + 5 * 500]);
   dayMs += DAY_MS;
 });
 
 it('is known to an edge that had just read the catalogue, because it lies a minute ahead', async () => {
   const model = newModel();
-  const first = await askAcross(model, { beginMs: dayMs, endMs: dayMs + 10 });
+  const first = await requestAcross(model, { beginMs: dayMs, endMs: dayMs + 10 });
   expect(first.price.id).toBe(`${model}/1`);
-  // the catalogue is in memory now; the soonest change that there may be
+  // The catalogue is cached now; this is the earliest change allowed.
   const changeMs = Date.now() + 60_000;
-  const fresh = await add(model, changeMs);
-  const second = await askAcross(model, { beginMs: changeMs, endMs: changeMs + 10 });
+  const fresh = await addPrice(model, changeMs);
+  const second = await requestAcross(model, { beginMs: changeMs, endMs: changeMs + 10 });
   expect(second.price.id).toBe(fresh);
 });
 
@@ -117,7 +121,7 @@ it('sells nothing after the end of the only price', async () => {
 it('shows the right price at the right time in /v1/models and on the first page', async () => {
   const model = 'deepseek-v3-0324';
   const changeMs = dayMs + 3_600_000;
-  const fresh = await add(model, changeMs, { cache_hit: '0.08', cache_miss: '0.3', output: '1.234' });
+  const fresh = await addPrice(model, changeMs, { cache_hit: '0.08', cache_miss: '0.3', output: '1.234' });
   const listed = async () => {
     const request = new Request(`https://tollgate.test/v1/models/${model}`);
     const answer = await app.fetch(request, env, createExecutionContext());
@@ -132,7 +136,7 @@ it('shows the right price at the right time in /v1/models and on the first page'
   expect(await listed()).toMatchObject({ price_version: fresh, output: '0.000001234' });
   const page = await first();
   expect(page).toContain('$1.234');
-  // what was replaced is no longer offered
+  // The replaced price is no longer shown.
   expect(page).not.toContain('$1.1<');
   expect(page.match(/deepseek-v3-0324/g)).toHaveLength(1);
 });

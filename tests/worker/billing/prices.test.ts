@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { dayOfPrices, minuteOf, nanoPerToken } from '../../../worker/domain/price-change.ts';
+import { dailySchedule, minuteOf, nanoPerToken } from '../../../worker/domain/price-change.ts';
 import type { DatedPrice } from '../../../worker/domain/pricing.ts';
 import { auditOf, env } from '../fleet/fixtures.ts';
 import { newModel } from '../gateway/client.ts';
-import { operatorGet, operatorSend, outcome } from '../portal/operator/console.ts';
+import { operatorGet, operatorSend, outcomeOf } from '../portal/operator/console.ts';
 
-/** A change that lies far enough ahead and surprises nobody: the test model costs 0.1 / 0.5 / 2. */
+/** A change that is far enough ahead and needs no confirmation: the test model costs 0.1 / 0.5 / 2. */
 function version(model: string, change: Record<string, unknown> = {}) {
   return {
     model,
@@ -59,30 +59,30 @@ describe('a new price', () => {
   it.each(['2.1999', '0.0001', '-1', '1e3', '', '100000', 'free', 0.0005, null])(
     'of %j US dollars per million tokens is refused: a token costs whole nano-USD',
     async (output) => {
-      expect(await outcome(add(version(newModel(), { output })))).toBe('400 body_invalid');
+      expect(await outcomeOf(add(version(newModel(), { output })))).toBe('400 body_invalid');
     },
   );
 
   it('costs something for output, where credit has to end', async () => {
-    expect(await outcome(add(version(newModel(), { output: '0' })))).toBe('400 body_invalid');
+    expect(await outcomeOf(add(version(newModel(), { output: '0' })))).toBe('400 body_invalid');
   });
 
   it('begins at least a minute from now, never in the past', async () => {
     const model = newModel();
     for (const seconds of [-86_400, 0, 50]) {
-      expect(await outcome(add(version(model, { from: inSeconds(seconds) })))).toBe('400 price_too_soon');
+      expect(await outcomeOf(add(version(model, { from: inSeconds(seconds) })))).toBe('400 price_too_soon');
     }
-    expect(await outcome(add(version(model, { from: inSeconds(65) })))).toBe('201');
+    expect(await outcomeOf(add(version(model, { from: inSeconds(65) })))).toBe('201');
   });
 
   it('is refused where another begins at the same instant', async () => {
     const model = newModel();
     const body = version(model);
-    expect(await outcome(add(body))).toBe('201');
-    expect(await outcome(add(body))).toBe('409 price_same_instant');
+    expect(await outcomeOf(add(body))).toBe('201');
+    expect(await outcomeOf(add(body))).toBe('409 price_same_instant');
     const window = { daily_from: '16:30', daily_to: '00:30', confirm: model };
-    expect(await outcome(add({ ...body, ...window }))).toBe('201');
-    expect(await outcome(add({ ...body, tariff: 'batch' }))).toBe('201');
+    expect(await outcomeOf(add({ ...body, ...window }))).toBe('201');
+    expect(await outcomeOf(add({ ...body, tariff: 'batch' }))).toBe('201');
   });
 
   it('gets a number of its own when many operators add one at once', async () => {
@@ -96,7 +96,7 @@ describe('a new price', () => {
 
   it('is one when many operators add the same at once', async () => {
     const body = version(newModel());
-    const outcomes = await Promise.all(Array.from({ length: 8 }, () => outcome(add(body))));
+    const outcomes = await Promise.all(Array.from({ length: 8 }, () => outcomeOf(add(body))));
     expect(outcomes.toSorted()).toEqual(['201', ...Array(7).fill('409 price_same_instant')]);
     expect(await listed(body.model)).toHaveLength(2);
   });
@@ -105,18 +105,20 @@ describe('a new price', () => {
     const model = newModel();
     const hours = { daily_from: '16:30', daily_to: '00:30' };
     expect(await added(version(model, hours))).toBe(`${model}/off-peak/1`);
-    expect(await outcome(add(version(model, { ...hours, tariff: 'batch' })))).toBe('400 price_window_batch');
-    expect(await outcome(add(version(model, { daily_from: '16:30' })))).toBe('400 body_invalid');
-    expect(await outcome(add(version(model, { daily_from: '25:00', daily_to: '01:00' })))).toBe(
+    expect(await outcomeOf(add(version(model, { ...hours, tariff: 'batch' })))).toBe(
+      '400 price_window_batch',
+    );
+    expect(await outcomeOf(add(version(model, { daily_from: '16:30' })))).toBe('400 body_invalid');
+    expect(await outcomeOf(add(version(model, { daily_from: '25:00', daily_to: '01:00' })))).toBe(
       '400 body_invalid',
     );
-    expect(await outcome(add(version(model, { daily_from: '16:30', daily_to: '16:30' })))).toBe(
+    expect(await outcomeOf(add(version(model, { daily_from: '16:30', daily_to: '16:30' })))).toBe(
       '400 price_window_empty',
     );
   });
 
   it('of an unknown model is refused', async () => {
-    expect(await outcome(add(version('gpt-2')))).toBe('404 model_not_found');
+    expect(await outcomeOf(add(version('gpt-2')))).toBe('404 model_not_found');
   });
 
   it.each([
@@ -124,10 +126,10 @@ describe('a new price', () => {
     ['falls by more than a quarter', { cache_hit: '0.07' }],
   ])('is confirmed by typing the model when it %s', async (_, change) => {
     const model = newModel();
-    expect(await outcome(add(version(model, change)))).toBe('409 price_unconfirmed');
-    expect(await outcome(add(version(model, { ...change, confirm: 'yes' })))).toBe('409 price_unconfirmed');
+    expect(await outcomeOf(add(version(model, change)))).toBe('409 price_unconfirmed');
+    expect(await outcomeOf(add(version(model, { ...change, confirm: 'yes' })))).toBe('409 price_unconfirmed');
     expect(await listed(model)).toHaveLength(1);
-    expect(await outcome(add(version(model, { ...change, confirm: model })))).toBe('201');
+    expect(await outcomeOf(add(version(model, { ...change, confirm: model })))).toBe('201');
   });
 
   it('can be looked at before it is made', async () => {
@@ -151,33 +153,33 @@ describe('the end of a price', () => {
     const model = newModel();
     const id = `${model}/1`;
     const confirm = model;
-    expect(await outcome(end(id, { to: inSeconds(30), confirm }))).toBe('400 price_too_soon');
-    expect(await outcome(end(id, { to: inSeconds(-30), confirm }))).toBe('400 price_too_soon');
-    expect(await outcome(end(id, { to: inSeconds(120), confirm }))).toBe('200');
-    expect(await outcome(end(id, { to: inSeconds(65), confirm }))).toBe('200');
-    expect(await outcome(end(id, { to: inSeconds(600), confirm }))).toBe('200');
+    expect(await outcomeOf(end(id, { to: inSeconds(30), confirm }))).toBe('400 price_too_soon');
+    expect(await outcomeOf(end(id, { to: inSeconds(-30), confirm }))).toBe('400 price_too_soon');
+    expect(await outcomeOf(end(id, { to: inSeconds(120), confirm }))).toBe('200');
+    expect(await outcomeOf(end(id, { to: inSeconds(65), confirm }))).toBe('200');
+    expect(await outcomeOf(end(id, { to: inSeconds(600), confirm }))).toBe('200');
     await env.DB.prepare('update price set to_ms = ? where id = ?')
       .bind(Date.now() + 30_000, id)
       .run();
-    expect(await outcome(end(id, { to: inSeconds(600), confirm }))).toBe('409 price_ended');
+    expect(await outcomeOf(end(id, { to: inSeconds(600), confirm }))).toBe('409 price_ended');
     expect((await auditOf(id)).map(({ action }) => action)).toEqual(Array(3).fill('price.ended'));
   });
 
   it('comes after its beginning', async () => {
     const model = newModel();
     const id = await added(version(model, { from: inSeconds(7_200) }));
-    expect(await outcome(end(id, { to: inSeconds(3_600) }))).toBe('400 price_end_before_start');
-    expect(await outcome(end(id, { to: inSeconds(9_000) }))).toBe('200');
+    expect(await outcomeOf(end(id, { to: inSeconds(3_600) }))).toBe('400 price_end_before_start');
+    expect(await outcomeOf(end(id, { to: inSeconds(9_000) }))).toBe('200');
   });
 
   it('that leaves a model unsold is confirmed by typing the model', async () => {
     const model = newModel();
-    expect(await outcome(end(`${model}/1`, { to: inSeconds(600) }))).toBe('409 price_unconfirmed');
+    expect(await outcomeOf(end(`${model}/1`, { to: inSeconds(600) }))).toBe('409 price_unconfirmed');
     expect((await listed(model))[0]!.to).toBeNull();
   });
 
   it('is refused for a version that never was', async () => {
-    expect(await outcome(end('deepseek-r1-0528/standard/999', { to: inSeconds(600) }))).toBe(
+    expect(await outcomeOf(end('deepseek-r1-0528/standard/999', { to: inSeconds(600) }))).toBe(
       '404 price_not_found',
     );
   });
@@ -189,8 +191,8 @@ describe('the past', () => {
     ['moved', 'update price set from_ms = 0 where id = ?'],
     ['removed', 'delete from price where id = ?'],
   ])('of prices cannot be %s, whoever asks the database', async (_, statement) => {
-    const asked = env.DB.prepare(statement).bind('deepseek-r1-0528/standard/1').run();
-    await expect(asked).rejects.toThrow(/a price is never/);
+    const attempt = env.DB.prepare(statement).bind('deepseek-r1-0528/standard/1').run();
+    await expect(attempt).rejects.toThrow(/a price is never/);
   });
 });
 
@@ -208,7 +210,7 @@ describe('a day of prices', () => {
     ...change,
   });
   const ids = (prices: DatedPrice[], atMs = 1_000) =>
-    dayOfPrices(prices, 'standard', atMs).map(({ fromMinute, toMinute, price }) => [
+    dailySchedule(prices, 'standard', atMs).map(({ fromMinute, toMinute, price }) => [
       fromMinute,
       toMinute,
       price?.id ?? null,

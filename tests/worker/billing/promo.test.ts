@@ -5,7 +5,7 @@ import type { Env } from '../../../worker/env.ts';
 import { MESSAGES } from '../../../worker/i18n/locale.ts';
 import { auditOf, env, newAccount } from '../fleet/fixtures.ts';
 import { Browser } from '../portal/browser.ts';
-import { operatorBrowser, operatorGet, operatorSend, outcome, textOf } from '../portal/operator/console.ts';
+import { operatorBrowser, operatorGet, operatorSend, outcomeOf, textOf } from '../portal/operator/console.ts';
 
 let codes = 0;
 
@@ -13,7 +13,7 @@ async function newCode(change: Record<string, unknown> = {}): Promise<string> {
   codes += 1;
   const code = `WELCOME-${codes}`;
   const body = { code, amount_usd: '7.5', redemptions_max: 10, ...change };
-  expect(await outcome(operatorSend('/promo-codes', body))).toBe('201');
+  expect(await outcomeOf(operatorSend('/promo-codes', body))).toBe('201');
   return code;
 }
 
@@ -31,7 +31,7 @@ describe('a promo code', () => {
   it('is made by an operator, once, and is on record', async () => {
     const code = await newCode({ expires_at: '2100-01-01T00:00:00Z' });
     const again = { code, amount_usd: '100', redemptions_max: 1 };
-    expect(await outcome(operatorSend('/promo-codes', again))).toBe('409 promo_code_taken');
+    expect(await outcomeOf(operatorSend('/promo-codes', again))).toBe('409 promo_code_taken');
     const { promo_codes } = await (await operatorGet('/promo-codes')).json<{ promo_codes: object[] }>();
     expect(promo_codes[0]).toMatchObject({ code, amount_usd: '7.50', redeemed: 0, redemptions_max: 10 });
     expect(await auditOf(code)).toMatchObject([{ action: 'promo_code.created', actor: 'operator-token' }]);
@@ -47,7 +47,7 @@ describe('a promo code', () => {
     { expires_at: 'tomorrow' },
   ])('is refused as %j', async (change) => {
     const body = { code: 'GOOD-CODE', amount_usd: '5', redemptions_max: 1, ...change };
-    expect(await outcome(operatorSend('/promo-codes', body))).toBe('400 body_invalid');
+    expect(await outcomeOf(operatorSend('/promo-codes', body))).toBe('400 body_invalid');
   });
 
   it('does not expire before it is made', async () => {
@@ -57,7 +57,7 @@ describe('a promo code', () => {
       redemptions_max: 1,
       expires_at: '2020-01-01T00:00:00Z',
     };
-    expect(await outcome(operatorSend('/promo-codes', body))).toBe('400 promo_expires_in_past');
+    expect(await outcomeOf(operatorSend('/promo-codes', body))).toBe('400 promo_expires_in_past');
   });
 });
 
@@ -126,7 +126,7 @@ describe('redeeming', () => {
     for (const typed of [code, 'NO-SUCH-CODE', "' OR 1=1 --", '']) {
       expect(await redeem(accountId, typed)).toEqual(unknown);
     }
-    // an expired one that was used up before says no more
+    // An expired code that was used up before gives the same reason.
     await env.DB.prepare('update promo_code set redemptions_max = 0 where code = ?').bind(code).run();
     expect(await redeem(accountId, code)).toEqual(unknown);
     expect(await grantedOf(accountId)).toBe(0);
@@ -149,11 +149,11 @@ describe('the ids of grants', () => {
     const accountId = await newAccount();
     await env.WALLET.getByName(accountId).grant({ grantId: 'trial', amountNanoUsd: usd(5) });
     const grants = `/accounts/${accountId}/grants`;
-    expect(await outcome(operatorSend(grants, { grant_id: 'trial', amount_usd: '5' }))).toBe('201');
-    expect(await outcome(operatorSend(grants, { grant_id: `promo/${code}`, amount_usd: '5' }))).toBe(
+    expect(await outcomeOf(operatorSend(grants, { grant_id: 'trial', amount_usd: '5' }))).toBe('201');
+    expect(await outcomeOf(operatorSend(grants, { grant_id: `promo/${code}`, amount_usd: '5' }))).toBe(
       '400 body_invalid',
     );
-    expect(await outcome(operatorSend(grants, { grant_id: code, amount_usd: '5' }))).toBe('201');
+    expect(await outcomeOf(operatorSend(grants, { grant_id: code, amount_usd: '5' }))).toBe('201');
     await redeem(accountId, code);
     expect(await grantedOf(accountId)).toBe(usd(15) + AMOUNT);
     const { entries } = await env.WALLET.getByName(accountId).ledger({ limit: 10 });

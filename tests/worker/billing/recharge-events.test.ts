@@ -8,33 +8,33 @@ import { usd } from '../../../worker/domain/money.ts';
 import { env, newAccount, orderState, topUpEntries } from './fixtures.ts';
 import {
   accountWithRecharge,
-  ask,
   FAILED,
   lastIntent,
   recharges,
   rule,
+  runRecharge,
   SUCCEEDED,
 } from './recharge-fixtures.ts';
 import { available, corrections, deliver, send, withStripe } from './stripe-fixtures.ts';
 import { stripe } from './stripe-fresh.ts';
 import { dispute, refunded } from './stripe-reversals.ts';
-import { chargeOf, type StripeObject } from './stripe-shop.ts';
 import { stripeEvent } from './stripe-signed.ts';
+import { chargeOf, type StripeObject } from './stripe-state.ts';
 
 beforeEach(() => {
   vi.spyOn(console, 'warn').mockImplementation(() => {});
 });
 
-interface Asked {
+interface ChargedRecharge {
   readonly accountId: string;
   readonly orderId: string;
   readonly intent: StripeObject;
 }
 
-/** A recharge of $20 that was charged, and not yet told of. */
-async function asked(): Promise<Asked> {
+/** A recharge of $20 that was charged and whose event has not been delivered yet. */
+async function chargedRecharge(): Promise<ChargedRecharge> {
   const accountId = await accountWithRecharge(stripe);
-  await ask(accountId);
+  await runRecharge(accountId);
   return { accountId, orderId: (await recharges(accountId))[0]!.id, intent: lastIntent(stripe) };
 }
 
@@ -42,14 +42,14 @@ function ofOrder(orderId: string, kind = 'recharge') {
   return { metadata: { tollgate_order_id: orderId, tollgate_order_kind: kind } };
 }
 
-async function untouched({ accountId, orderId }: Pick<Asked, 'accountId' | 'orderId'>) {
+async function expectUntouched({ accountId, orderId }: Pick<ChargedRecharge, 'accountId' | 'orderId'>) {
   expect(await available(accountId)).toBe(0);
   expect(await orderState(orderId)).toBe('open');
 }
 
 describe('an event about a recharge', () => {
   it('credits once, however often and under whatever id it comes', async () => {
-    const { accountId, intent } = await asked();
+    const { accountId, intent } = await chargedRecharge();
     const event = await stripeEvent(SUCCEEDED, intent);
     expect(await deliver(event)).toEqual([200, 'credited']);
     expect(await deliver(event)).toEqual([200, 'duplicate']);
@@ -64,17 +64,17 @@ describe('an event about a recharge', () => {
     ['of last week', { atMs: Date.now() - 7 * 86_400_000 }, 'timestamp_out_of_tolerance'],
     ['of Stripe’s other mode', { livemode: true }, 'mode_mismatch'],
   ])('%s is refused', async (_, how, code) => {
-    const order = await asked();
+    const order = await chargedRecharge();
     expect(await deliver(await stripeEvent(SUCCEEDED, order.intent, how))).toEqual([400, code]);
-    await untouched(order);
+    await expectUntouched(order);
   });
 
   it('is not believed where the secret is empty', async () => {
     vi.spyOn(console, 'error').mockImplementation(() => {});
-    const order = await asked();
+    const order = await chargedRecharge();
     const event = await stripeEvent(SUCCEEDED, order.intent);
     expect(await deliver(event, { ...withStripe, STRIPE_WEBHOOK_SECRET: '' })).toEqual([500, 'broken']);
-    await untouched(order);
+    await expectUntouched(order);
   });
 
   it.each([
@@ -89,13 +89,13 @@ describe('an event about a recharge', () => {
     ['a status that is none of success', { status: 'processing' }, 'event_malformed'],
     ['nobody', { customer: null }, 'event_malformed'],
   ])('with %s is refused', async (_, change, code) => {
-    const order = await asked();
+    const order = await chargedRecharge();
     expect(await send(SUCCEEDED, { ...order.intent, ...change })).toEqual([400, code]);
-    await untouched(order);
+    await expectUntouched(order);
   });
 
   it('for another order is refused, and one for an order that is not there, too', async () => {
-    const [mine, theirs] = [await asked(), await asked()];
+    const [mine, theirs] = [await chargedRecharge(), await chargedRecharge()];
     await env.DB.prepare('update payment_order set amount_nano_usd = ? where id = ?')
       .bind(usd(50), theirs.orderId)
       .run();
@@ -103,37 +103,41 @@ describe('an event about a recharge', () => {
     expect(await send(SUCCEEDED, swapped)).toEqual([400, 'amount_mismatch']);
     const nowhere = { ...mine.intent, ...ofOrder(newId('order', Date.now())) };
     expect(await send(SUCCEEDED, nowhere)).toEqual([404, 'order_unknown']);
-    await untouched(mine);
-    await untouched(theirs);
+    await expectUntouched(mine);
+    await expectUntouched(theirs);
   });
 
   it('for an order of another provider is refused', async () => {
-    const order = await asked();
+    const order = await chargedRecharge();
     await env.DB.prepare("update payment_order set provider = 'sandbox' where id = ?")
       .bind(order.orderId)
       .run();
     expect(await send(SUCCEEDED, order.intent)).toEqual([400, 'provider_mismatch']);
-    await untouched(order);
+    await expectUntouched(order);
   });
 
   it('does not pay a checkout, nor does one about a checkout pay a recharge', async () => {
-    const order = await asked();
+    const order = await chargedRecharge();
     const accountId = await newAccount();
     await beginTopUp(withStripe, { accountId, amountNanoUsd: usd(20), nowMs: Date.now() });
     const { session, intent } = stripe.pay();
     const checkoutId = String(session.client_reference_id);
-    const posing = { ...intent, ...ofOrder(checkoutId) };
-    expect(await send(SUCCEEDED, posing)).toEqual([400, 'kind_mismatch']);
-    expect(await send(FAILED, { ...posing, status: 'requires_payment_method' })).toEqual([
+    const forged = { ...intent, ...ofOrder(checkoutId) };
+    expect(await send(SUCCEEDED, forged)).toEqual([400, 'kind_mismatch']);
+    expect(await send(FAILED, { ...forged, status: 'requires_payment_method' })).toEqual([
       400,
       'kind_mismatch',
     ]);
-    await untouched({ accountId, orderId: checkoutId });
+    await expectUntouched({ accountId, orderId: checkoutId });
 
-    const posed = { ...session, ...ofOrder(order.orderId, 'checkout'), client_reference_id: order.orderId };
-    expect(await send('checkout.session.completed', posed)).toEqual([400, 'kind_mismatch']);
-    expect(await send('checkout.session.expired', posed)).toEqual([400, 'kind_mismatch']);
-    await untouched(order);
+    const forgedSession = {
+      ...session,
+      ...ofOrder(order.orderId, 'checkout'),
+      client_reference_id: order.orderId,
+    };
+    expect(await send('checkout.session.completed', forgedSession)).toEqual([400, 'kind_mismatch']);
+    expect(await send('checkout.session.expired', forgedSession)).toEqual([400, 'kind_mismatch']);
+    await expectUntouched(order);
   });
 
   it('of a checkout’s own payment is not about a recharge at all', async () => {
@@ -158,7 +162,7 @@ describe('an event about a recharge', () => {
 
 describe('events out of order', () => {
   it('a refusal after the success takes nothing back, and leaves recharge on', async () => {
-    const { accountId, orderId, intent } = await asked();
+    const { accountId, orderId, intent } = await chargedRecharge();
     await send(SUCCEEDED, intent);
     const failed = {
       ...intent,
@@ -172,7 +176,7 @@ describe('events out of order', () => {
   });
 
   it('a success after the refusal is credited: the money is there', async () => {
-    const { accountId, orderId, intent } = await asked();
+    const { accountId, orderId, intent } = await chargedRecharge();
     await send('payment_intent.canceled', { ...intent, status: 'canceled' });
     expect(await orderState(orderId)).toBe('closed');
     expect(await send(SUCCEEDED, intent)).toEqual([200, 'credited']);
@@ -181,10 +185,10 @@ describe('events out of order', () => {
   });
 
   it('the invoice may come before the credit', async () => {
-    const { accountId, intent } = await asked();
+    const { accountId, intent } = await chargedRecharge();
     await send(SUCCEEDED, intent);
     const invoice = { ...stripe.invoices[0]! };
-    const other = await asked();
+    const other = await chargedRecharge();
     const early = { ...invoice, ...ofOrder(other.orderId) };
     expect(await send('invoice.paid', early)).toEqual([200, 'noted']);
     await send(SUCCEEDED, other.intent);
@@ -239,7 +243,7 @@ describe('the invoice of a checkout', () => {
 
 describe('what is taken back of a recharge', () => {
   it('by a refund or a dispute debits like any other payment', async () => {
-    const { accountId, orderId, intent } = await asked();
+    const { accountId, orderId, intent } = await chargedRecharge();
     await send(SUCCEEDED, intent);
     const charged = { intent, charge: chargeOf(intent) };
     expect(await send('charge.refunded', refunded(charged, 500))).toEqual([200, 'reversed']);
@@ -252,7 +256,7 @@ describe('what is taken back of a recharge', () => {
   });
 
   it('is not charged again: recharge is off, says why, and the Wallet asks for none', async () => {
-    const { accountId, intent } = await asked();
+    const { accountId, intent } = await chargedRecharge();
     await send(SUCCEEDED, intent);
     await send('charge.refunded', refunded({ intent, charge: chargeOf(intent) }, 2_000));
     const rule = await findAutoRecharge(database(env), accountId);

@@ -1,10 +1,9 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { usd } from '../../../worker/domain/money.ts';
-import { breakAt, brokenEnv, WHENS } from './breaking.ts';
+import { breakAt, brokenEnv, TIMINGS } from './breaking.ts';
 import { env, topUpEntries } from './fixtures.ts';
 import {
   accountWithRecharge,
-  ask,
   FAILED,
   HOUR_MS,
   lastIntent,
@@ -12,6 +11,7 @@ import {
   notices,
   recharges,
   rule,
+  runRecharge,
   SUCCEEDED,
 } from './recharge-fixtures.ts';
 import type { Fault } from './stripe-fake.ts';
@@ -27,8 +27,8 @@ beforeEach(() => {
   vi.spyOn(console, 'warn').mockImplementation(() => {});
 });
 
-/** Lets the SDK's timeouts and pauses between tries pass at once. */
-async function hurried<T>(work: () => Promise<T>): Promise<T> {
+/** Runs work with the SDK's timeouts and pauses between retries skipped. */
+async function withoutPauses<T>(work: () => Promise<T>): Promise<T> {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
   const running = work();
   await vi.advanceTimersByTimeAsync(60_000);
@@ -69,17 +69,19 @@ describe('an answer that is lost', () => {
       const accountId = await accountWithRecharge(stripe);
       const nowMs = Date.now();
       stripe.faults.push(...faults);
-      expect(await hurried(() => ask(accountId, { nowMs }))).toBe('unknown');
+      expect(await withoutPauses(() => runRecharge(accountId, { nowMs }))).toBe('unknown');
       expect(stripe.intents).toHaveLength(charged);
       expect(await recharges(accountId)).toMatchObject([{ state: 'open' }]);
       expect(await rule(accountId)).toMatchObject({ enabled: 1, off_reason: null });
-      expect(await ask(accountId, { nowMs: nowMs + 1 })).toBe('in_flight');
+      expect(await runRecharge(accountId, { nowMs: nowMs + 1 })).toBe('in_flight');
 
-      await hurried(() => ask(accountId, { nowMs: nowMs + LATER_MS }));
+      await withoutPauses(() => runRecharge(accountId, { nowMs: nowMs + LATER_MS }));
       const remembered = faults.some((fault) => typeof fault === 'object' && fault.kept);
       expect(stripe.intents).toHaveLength(remembered ? 0 : 1);
       expect(await recharges(accountId)).toHaveLength(1);
-      expect(new Set(stripe.made('POST', INTENTS).map(({ idempotencyKey }) => idempotencyKey)).size).toBe(1);
+      expect(new Set(stripe.callsTo('POST', INTENTS).map(({ idempotencyKey }) => idempotencyKey)).size).toBe(
+        1,
+      );
       if (remembered) return;
       await send(SUCCEEDED, lastIntent(stripe));
       expect(await topUpEntries(accountId)).toBe(1);
@@ -91,31 +93,31 @@ describe('an answer that is lost', () => {
     const accountId = await accountWithRecharge(stripe, { card: { code: 'expired_card' } });
     const nowMs = Date.now();
     stripe.faults.push('lost after the work', 'reset', 'reset');
-    expect(await hurried(() => ask(accountId, { nowMs }))).toBe('unknown');
-    expect(await ask(accountId, { nowMs: nowMs + LATER_MS })).toBe('declined');
+    expect(await withoutPauses(() => runRecharge(accountId, { nowMs }))).toBe('unknown');
+    expect(await runRecharge(accountId, { nowMs: nowMs + LATER_MS })).toBe('declined');
     expect(await rule(accountId)).toMatchObject({ enabled: 0, off_reason: 'expired_card' });
     expect(await recharges(accountId)).toMatchObject([{ state: 'closed' }]);
-    expect(stripe.made('POST', INTENTS)).toHaveLength(2 + 1);
+    expect(stripe.callsTo('POST', INTENTS)).toHaveLength(2 + 1);
   });
 
   it('that never came to a charge is given up within a day, before Stripe forgets the key', async () => {
     const accountId = await accountWithRecharge(stripe);
     const nowMs = Date.now();
     stripe.faults.push('reset', 'reset', 'reset');
-    await hurried(() => ask(accountId, { nowMs }));
-    const before = stripe.made('POST', INTENTS).length;
-    expect(await ask(accountId, { nowMs: nowMs + 24 * HOUR_MS })).toBe('not_needed');
-    expect(stripe.made('POST', INTENTS)).toHaveLength(before);
+    await withoutPauses(() => runRecharge(accountId, { nowMs }));
+    const before = stripe.callsTo('POST', INTENTS).length;
+    expect(await runRecharge(accountId, { nowMs: nowMs + 24 * HOUR_MS })).toBe('not_needed');
+    expect(stripe.callsTo('POST', INTENTS)).toHaveLength(before);
     expect(await recharges(accountId)).toMatchObject([{ state: 'closed' }]);
-    expect(await ask(accountId, { nowMs: nowMs + 24 * HOUR_MS })).toBe('pending');
+    expect(await runRecharge(accountId, { nowMs: nowMs + 24 * HOUR_MS })).toBe('pending');
   });
 
   it('is never credited by a look-up, only by the event', async () => {
     const accountId = await accountWithRecharge(stripe);
     const nowMs = Date.now();
     stripe.faults.push('lost after the work', 'reset', 'reset');
-    await hurried(() => ask(accountId, { nowMs }));
-    expect(await ask(accountId, { nowMs: nowMs + 30 * HOUR_MS })).toBe('in_flight');
+    await withoutPauses(() => runRecharge(accountId, { nowMs }));
+    expect(await runRecharge(accountId, { nowMs: nowMs + 30 * HOUR_MS })).toBe('in_flight');
     expect(await available(accountId)).toBe(0);
     await send(SUCCEEDED, lastIntent(stripe));
     expect(await available(accountId)).toBe(usd(20));
@@ -125,35 +127,36 @@ describe('an answer that is lost', () => {
     const accountId = await accountWithRecharge(stripe);
     const nowMs = Date.now();
     stripe.faults.push(...thrice('reset'), ...thrice('reset'));
-    await hurried(() => ask(accountId, { nowMs }));
-    expect(await hurried(() => ask(accountId, { nowMs: nowMs + LATER_MS }))).toBe('unknown');
+    await withoutPauses(() => runRecharge(accountId, { nowMs }));
+    expect(await withoutPauses(() => runRecharge(accountId, { nowMs: nowMs + LATER_MS }))).toBe('unknown');
     expect(await recharges(accountId)).toMatchObject([{ state: 'open' }]);
-    expect(stripe.made('POST', INTENTS)).toHaveLength(3);
+    expect(stripe.callsTo('POST', INTENTS)).toHaveLength(3);
   });
 });
 
-/** The environment and Stripe, until the `step`-th call to either. */
-function breaking(step: number, when: (typeof WHENS)[number]) {
+/** The environment and Stripe, with a fault at the `step`-th call to either. */
+function breaking(step: number, when: (typeof TIMINGS)[number]) {
   const call = breakAt(step, when);
   vi.stubGlobal('fetch', (url: string, init: RequestInit) => call(() => stripe.fetch(url, init)));
   return brokenEnv(withStripe, call);
 }
 
-describe.each(WHENS)('a task that is killed %s any of its steps', (when) => {
+describe.each(TIMINGS)('a task that is killed %s any of its steps', (when) => {
   it('ends in one charge and one credit, or none', async () => {
     for (let step = 1; ; step++) {
       const accountId = await accountWithRecharge(stripe);
       const nowMs = Date.now();
       const charged = stripe.intents.length;
       const broken = breaking(step, when);
-      // the SDK asks again after a lost connection: that is one step that breaks nothing
-      const outcome = await ask(accountId, { using: broken, nowMs }).catch(() => 'killed');
+      // The SDK retries after a lost connection, so that step fails without an effect.
+      const outcome = await runRecharge(accountId, { using: broken, nowMs }).catch(() => 'killed');
       vi.stubGlobal('fetch', stripe.fetch);
       if (outcome === 'pending' && step > 12) return;
-      for (let again = 1; again <= 3; again++) await ask(accountId, { nowMs: nowMs + again * LATER_MS });
+      for (let again = 1; again <= 3; again++)
+        await runRecharge(accountId, { nowMs: nowMs + again * LATER_MS });
       expect(stripe.intents.length - charged).toBe(1);
       await send(SUCCEEDED, lastIntent(stripe));
-      await ask(accountId, { nowMs: nowMs + HOUR_MS });
+      await runRecharge(accountId, { nowMs: nowMs + HOUR_MS });
       expect(stripe.intents.length - charged).toBe(1);
       expect(await topUpEntries(accountId)).toBe(1);
       expect((await recharges(accountId)).filter(({ state }) => state === 'open')).toEqual([]);
@@ -165,11 +168,14 @@ describe.each(WHENS)('a task that is killed %s any of its steps', (when) => {
       const accountId = await accountWithRecharge(stripe, { card: { code: 'expired_card' } });
       const nowMs = Date.now();
       const charged = stripe.intents.length;
-      const outcome = await ask(accountId, { using: breaking(step, when), nowMs }).catch(() => 'killed');
+      const outcome = await runRecharge(accountId, { using: breaking(step, when), nowMs }).catch(
+        () => 'killed',
+      );
       vi.stubGlobal('fetch', stripe.fetch);
       if (outcome === 'declined' && step > 14) return;
-      for (let again = 1; again <= 2; again++) await ask(accountId, { nowMs: nowMs + again * LATER_MS });
-      expect(await ask(accountId, { nowMs: nowMs + HOUR_MS })).toBe('off');
+      for (let again = 1; again <= 2; again++)
+        await runRecharge(accountId, { nowMs: nowMs + again * LATER_MS });
+      expect(await runRecharge(accountId, { nowMs: nowMs + HOUR_MS })).toBe('off');
       expect(stripe.intents.length - charged).toBe(1);
       expect(await notices(accountId)).toHaveLength(1);
       expect(await rule(accountId)).toMatchObject({ enabled: 0, off_reason: 'expired_card' });
@@ -177,11 +183,11 @@ describe.each(WHENS)('a task that is killed %s any of its steps', (when) => {
   }, 60_000);
 });
 
-describe.each(WHENS)('an event that is killed %s any of its steps', (when) => {
+describe.each(TIMINGS)('an event that is killed %s any of its steps', (when) => {
   it('ends in one credit, one notice and one invoice', async () => {
     for (let step = 1; ; step++) {
       const accountId = await accountWithRecharge(stripe);
-      await ask(accountId);
+      await runRecharge(accountId);
       const invoiced = stripe.invoices.length;
       const event = await stripeEvent(SUCCEEDED, lastIntent(stripe));
       const [status] = await deliver(event, breaking(step, when));
@@ -200,7 +206,7 @@ describe.each(WHENS)('an event that is killed %s any of its steps', (when) => {
     for (let step = 1; ; step++) {
       const accountId = await accountWithRecharge(stripe, { card: { code: 'expired_card' } });
       stripe.faults.push('lost after the work', 'reset', 'reset');
-      await hurried(() => ask(accountId));
+      await withoutPauses(() => runRecharge(accountId));
       const event = await stripeEvent(FAILED, lastIntent(stripe));
       const [status] = await deliver(event, breaking(step, when));
       vi.stubGlobal('fetch', stripe.fetch);
@@ -211,7 +217,7 @@ describe.each(WHENS)('an event that is killed %s any of its steps', (when) => {
       expect((await deliver(event))[0]).toBe(200);
       expect(await notices(accountId)).toHaveLength(1);
       expect(await rule(accountId)).toMatchObject({ enabled: 0, off_reason: 'expired_card' });
-      expect(await ask(accountId)).toBe('off');
+      expect(await runRecharge(accountId)).toBe('off');
     }
   }, 60_000);
 });
@@ -219,10 +225,10 @@ describe.each(WHENS)('an event that is killed %s any of its steps', (when) => {
 describe('an invoice that cannot be written', () => {
   it('holds no credit back, and is tried again with the next delivery', async () => {
     const accountId = await accountWithRecharge(stripe);
-    await ask(accountId);
+    await runRecharge(accountId);
     const event = await stripeEvent(SUCCEEDED, lastIntent(stripe));
     stripe.faults.push('reset', 'reset', 'reset');
-    expect(await hurried(() => deliver(event))).toEqual([503, 'invoice_not_written']);
+    expect(await withoutPauses(() => deliver(event))).toEqual([503, 'invoice_not_written']);
     expect(await available(accountId)).toBe(usd(20));
     expect(await recharges(accountId)).toMatchObject([{ state: 'paid' }]);
     expect(await deliver(event)).toEqual([200, 'duplicate']);
@@ -231,10 +237,10 @@ describe('an invoice that cannot be written', () => {
 
   it('is left to a person once Stripe may have forgotten the keys of the first try', async () => {
     const accountId = await accountWithRecharge(stripe);
-    await ask(accountId);
+    await runRecharge(accountId);
     const event = await stripeEvent(SUCCEEDED, lastIntent(stripe));
     stripe.faults.push('reset', 'reset', 'reset');
-    await hurried(() => deliver(event));
+    await withoutPauses(() => deliver(event));
     const [order] = await recharges(accountId);
     await env.DB.prepare('update payment_order set paid_at_ms = ? where id = ?')
       .bind(Date.now() - 24 * HOUR_MS, order!.id)
@@ -245,7 +251,7 @@ describe('an invoice that cannot be written', () => {
 
   it('because our key may not is logged, and the event is done', async () => {
     const accountId = await accountWithRecharge(stripe);
-    await ask(accountId);
+    await runRecharge(accountId);
     stripe.faults.push({ status: 403, error: { type: 'invalid_request_error' } });
     expect(await send(SUCCEEDED, lastIntent(stripe))).toEqual([200, 'credited']);
     expect(stripe.invoices).toEqual([]);

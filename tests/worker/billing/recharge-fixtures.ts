@@ -1,4 +1,4 @@
-/** Accounts with a card saved at Stripe and a rule to charge it, and what became of that. */
+/** Accounts with a card saved at Stripe and a recharge rule, and readers of what came of it. */
 
 import { beginCardSetup } from '../../../worker/billing/card.ts';
 import { recharge } from '../../../worker/billing/recharge/recharge.ts';
@@ -8,7 +8,7 @@ import type { Env } from '../../../worker/env.ts';
 import { env, newAccount } from './fixtures.ts';
 import type { FakeStripe } from './stripe-fake.ts';
 import { send, withStripe } from './stripe-fixtures.ts';
-import type { CardBehaviour, StripeObject } from './stripe-shop.ts';
+import type { CardBehaviour, StripeObject } from './stripe-state.ts';
 
 export const SUCCEEDED = 'payment_intent.succeeded';
 export const FAILED = 'payment_intent.payment_failed';
@@ -21,7 +21,7 @@ export interface RuleUsd {
   readonly monthlyMax: number;
 }
 
-/** An account that saved a card; recharge is not on. */
+/** An account with a saved card; recharge is off. */
 export async function accountWithCard(
   stripe: FakeStripe,
   behaviour: CardBehaviour = 'works',
@@ -34,7 +34,7 @@ export async function accountWithCard(
   return accountId;
 }
 
-/** An account whose balance is nothing and which recharges $20 below $10, at most $100 in a month. */
+/** An account with an empty balance that recharges $20 below $10, at most $100 in a month. */
 export async function accountWithRecharge(
   stripe: FakeStripe,
   { card = 'works', ...rule }: Partial<RuleUsd> & { card?: CardBehaviour } = {},
@@ -51,8 +51,8 @@ export async function turnOn(accountId: string, rule: Partial<RuleUsd> = {}) {
   if (!result.ok) throw new Error(result.reason);
 }
 
-/** One task of the queue. */
-export async function ask(accountId: string, { using = withStripe as Env, nowMs = Date.now() } = {}) {
+/** Runs one recharge task of the queue. */
+export async function runRecharge(accountId: string, { using = withStripe as Env, nowMs = Date.now() } = {}) {
   return (await recharge(using, { accountId, nowMs })).outcome;
 }
 

@@ -5,7 +5,6 @@ import { env, paidBalance, topUpEntries } from './fixtures.ts';
 import {
   accountWithCard,
   accountWithRecharge,
-  ask,
   FAILED,
   HOUR_MS,
   lastIntent,
@@ -13,6 +12,7 @@ import {
   notices,
   recharges,
   rule,
+  runRecharge,
   SUCCEEDED,
   turnOn,
 } from './recharge-fixtures.ts';
@@ -28,9 +28,9 @@ beforeEach(() => {
 describe('a balance below the level', () => {
   it('charges the saved card for the amount, and the event credits it', async () => {
     const accountId = await accountWithRecharge(stripe);
-    expect(await ask(accountId)).toBe('pending');
+    expect(await runRecharge(accountId)).toBe('pending');
     const [order] = await recharges(accountId);
-    const [call] = stripe.made('POST', INTENTS);
+    const [call] = stripe.callsTo('POST', INTENTS);
     expect(call).toEqual({
       method: 'POST',
       path: INTENTS,
@@ -59,7 +59,7 @@ describe('a balance below the level', () => {
 
   it('is followed by an invoice with the payment attached, whose address comes by its event', async () => {
     const accountId = await accountWithRecharge(stripe);
-    await ask(accountId);
+    await runRecharge(accountId);
     await send(SUCCEEDED, lastIntent(stripe));
     const [invoice] = stripe.invoices;
     const [order] = await recharges(accountId);
@@ -77,20 +77,20 @@ describe('a balance below the level', () => {
 
   it('is charged again only when it has fallen again', async () => {
     const accountId = await accountWithRecharge(stripe);
-    await ask(accountId);
+    await runRecharge(accountId);
     await send(SUCCEEDED, lastIntent(stripe));
-    expect(await ask(accountId)).toBe('not_needed');
+    expect(await runRecharge(accountId)).toBe('not_needed');
     await spend(accountId, 10.5);
-    expect(await ask(accountId)).toBe('pending');
+    expect(await runRecharge(accountId)).toBe('pending');
     expect(stripe.intents).toHaveLength(2);
   });
 
   it('is not charged while it is at the level, nor above', async () => {
     const accountId = await accountWithRecharge(stripe);
     await env.WALLET.getByName(accountId).grant({ grantId: 'grant-1', amountNanoUsd: usd(10) });
-    expect(await ask(accountId)).toBe('not_needed');
+    expect(await runRecharge(accountId)).toBe('not_needed');
     await env.WALLET.getByName(accountId).correct({ reference: 'spent', amountNanoUsd: nanoUsd(-1) });
-    expect(await ask(accountId)).toBe('pending');
+    expect(await runRecharge(accountId)).toBe('pending');
   });
 });
 
@@ -98,13 +98,13 @@ describe('a slow event', () => {
   it('leads to no second charge, however often and late the balance asks', async () => {
     const accountId = await accountWithRecharge(stripe);
     const nowMs = Date.now();
-    await ask(accountId, { nowMs });
+    await runRecharge(accountId, { nowMs });
     for (const lateMs of [1, MINUTE_MS, HOUR_MS, 23 * HOUR_MS, 30 * HOUR_MS, 71 * HOUR_MS])
-      expect(await ask(accountId, { nowMs: nowMs + lateMs })).toBe('in_flight');
-    expect(stripe.made('POST', INTENTS)).toHaveLength(1);
+      expect(await runRecharge(accountId, { nowMs: nowMs + lateMs })).toBe('in_flight');
+    expect(stripe.callsTo('POST', INTENTS)).toHaveLength(1);
     expect(await available(accountId)).toBe(0);
     await send(SUCCEEDED, lastIntent(stripe));
-    expect(await ask(accountId, { nowMs: nowMs + 72 * HOUR_MS })).toBe('not_needed');
+    expect(await runRecharge(accountId, { nowMs: nowMs + 72 * HOUR_MS })).toBe('not_needed');
     expect(await topUpEntries(accountId)).toBe(1);
     expect(stripe.intents).toHaveLength(1);
   });
@@ -112,22 +112,22 @@ describe('a slow event', () => {
   it('that comes just after the balance was looked at leads to none either', async () => {
     const accountId = await accountWithRecharge(stripe);
     const wallet = env.WALLET.getByName(accountId);
-    let looks = 0;
+    let reads = 0;
     const getByName = () => ({
       balance: async () => {
-        const seen = await wallet.balance();
-        looks += 1;
-        // another task begins and ends a whole recharge between this look and the next
-        if (looks === 1) {
-          await ask(accountId);
+        const balance = await wallet.balance();
+        reads += 1;
+        // Another task begins and completes a whole recharge between this read and the next.
+        if (reads === 1) {
+          await runRecharge(accountId);
           await send(SUCCEEDED, lastIntent(stripe));
         }
-        return seen;
+        return balance;
       },
     });
     const using = { ...withStripe, WALLET: { getByName } as unknown as typeof withStripe.WALLET };
-    expect(await ask(accountId, { using })).toBe('not_needed');
-    expect(looks).toBe(2);
+    expect(await runRecharge(accountId, { using })).toBe('not_needed');
+    expect(reads).toBe(2);
     expect(stripe.intents).toHaveLength(1);
     expect((await recharges(accountId)).map(({ state }) => state).sort()).toEqual(['closed', 'paid']);
   });
@@ -140,7 +140,7 @@ describe('a slow event', () => {
       if (url.endsWith(INTENTS)) expect((await send(SUCCEEDED, lastIntent(stripe)))[0]).toBe(200);
       return answer;
     });
-    expect(await ask(accountId)).toBe('pending');
+    expect(await runRecharge(accountId)).toBe('pending');
     expect(await available(accountId)).toBe(usd(20));
     expect((await recharges(accountId)).map(({ state }) => state)).toEqual(['paid']);
   });
@@ -150,10 +150,10 @@ describe('many who ask at once', () => {
   it('are one charge', async () => {
     const accountId = await accountWithRecharge(stripe, { monthlyMax: 5_000 });
     stripe.delayMs = 20;
-    const outcomes = await Promise.all(Array.from({ length: 50 }, () => ask(accountId)));
+    const outcomes = await Promise.all(Array.from({ length: 50 }, () => runRecharge(accountId)));
     expect(outcomes.filter((outcome) => outcome === 'pending')).toHaveLength(1);
     expect(outcomes.filter((outcome) => outcome === 'in_flight')).toHaveLength(49);
-    expect(stripe.made('POST', INTENTS)).toHaveLength(1);
+    expect(stripe.callsTo('POST', INTENTS)).toHaveLength(1);
     expect(await recharges(accountId)).toHaveLength(1);
   });
 
@@ -165,7 +165,7 @@ describe('many who ask at once', () => {
       if (url.endsWith(INTENTS)) await send(SUCCEEDED, lastIntent(stripe));
       return answer;
     });
-    await Promise.all(Array.from({ length: 50 }, () => ask(accountId)));
+    await Promise.all(Array.from({ length: 50 }, () => runRecharge(accountId)));
     expect(stripe.intents).toHaveLength(1);
     expect(await topUpEntries(accountId)).toBe(1);
   });
@@ -183,15 +183,15 @@ describe('a card that is refused', () => {
 
   it.each(refusals)('%j turns recharge off, and its owner is told why', async (card, why) => {
     const accountId = await accountWithRecharge(stripe, { card });
-    expect(await ask(accountId)).toBe('declined');
+    expect(await runRecharge(accountId)).toBe('declined');
     const [order] = await recharges(accountId);
     expect(order!.state).toBe('closed');
     expect(await rule(accountId)).toMatchObject({ enabled: 0, off_reason: why });
     const facts = { kind: 'recharge.declined', orderId: order!.id, amountNanoUsd: usd(20), why };
     expect(await notices(accountId)).toEqual([facts]);
-    // the event says the same once more, and the next task finds it off
+    // The event repeats the decline, and the next task finds recharge off.
     expect(await send(FAILED, lastIntent(stripe))).toEqual([200, 'noted']);
-    expect(await ask(accountId)).toBe('off');
+    expect(await runRecharge(accountId)).toBe('off');
     expect(await notices(accountId)).toHaveLength(1);
     expect(stripe.intents).toHaveLength(1);
     expect(await paidBalance(accountId)).toBe(0);
@@ -201,10 +201,10 @@ describe('a card that is refused', () => {
     const accountId = await accountWithRecharge(stripe, { card: { code: 'expired_card' } });
     stripe.faults.push('lost after the work');
     vi.useFakeTimers({ toFake: ['setTimeout'] });
-    const asked = ask(accountId, { nowMs: Date.now() });
+    const running = runRecharge(accountId, { nowMs: Date.now() });
     stripe.faults.push('reset', 'reset');
     await vi.advanceTimersByTimeAsync(60_000);
-    expect(await asked).toBe('unknown');
+    expect(await running).toBe('unknown');
     vi.useRealTimers();
     expect(await rule(accountId)).toMatchObject({ enabled: 1 });
     expect(await send(FAILED, lastIntent(stripe))).toEqual([200, 'noted']);
@@ -214,7 +214,7 @@ describe('a card that is refused', () => {
 
   it('stays off until its owner turns it on, and a refusal that comes late does not turn it off again', async () => {
     const accountId = await accountWithRecharge(stripe, { card: { code: 'expired_card' } });
-    await ask(accountId);
+    await runRecharge(accountId);
     const late = lastIntent(stripe);
     await turnOn(accountId);
     expect(await rule(accountId)).toMatchObject({ enabled: 1, off_reason: null });
@@ -228,7 +228,7 @@ describe('a card that is refused', () => {
       const accountId = await accountWithRecharge(stripe);
       if (param === 'customer') stripe.customers.clear();
       else stripe.detach(String((await rule(accountId)).method_ref));
-      expect(await ask(accountId)).toBe('declined');
+      expect(await runRecharge(accountId)).toBe('declined');
       expect(await rule(accountId)).toMatchObject({ enabled: 0, off_reason: 'card_unusable' });
     },
   );
@@ -239,25 +239,27 @@ describe('the month’s maximum', () => {
     const accountId = await accountWithRecharge(stripe, { amount: 20, monthlyMax: 50 });
     const may = Date.UTC(2027, 4, 20);
     for (let i = 0; i < 2; i++) {
-      expect(await ask(accountId, { nowMs: may + i })).toBe('pending');
+      expect(await runRecharge(accountId, { nowMs: may + i })).toBe('pending');
       await send(SUCCEEDED, lastIntent(stripe));
       await spend(accountId, 20);
     }
-    expect(await ask(accountId, { nowMs: may + 2 })).toBe('monthly_max');
-    expect(await ask(accountId, { nowMs: Date.UTC(2027, 4, 31, 23, 59, 59, 999) })).toBe('monthly_max');
-    const told = (await notices(accountId)).filter(({ kind }) => kind === 'recharge.monthly_max');
-    expect(told).toEqual([
+    expect(await runRecharge(accountId, { nowMs: may + 2 })).toBe('monthly_max');
+    expect(await runRecharge(accountId, { nowMs: Date.UTC(2027, 4, 31, 23, 59, 59, 999) })).toBe(
+      'monthly_max',
+    );
+    const raised = (await notices(accountId)).filter(({ kind }) => kind === 'recharge.monthly_max');
+    expect(raised).toEqual([
       { kind: 'recharge.monthly_max', rechargedNanoUsd: usd(40), monthlyMaxNanoUsd: usd(50) },
     ]);
     expect(await rule(accountId)).toMatchObject({ enabled: 1 });
-    expect(await ask(accountId, { nowMs: Date.UTC(2027, 5, 1) })).toBe('pending');
+    expect(await runRecharge(accountId, { nowMs: Date.UTC(2027, 5, 1) })).toBe('pending');
   });
 
   it('does not count what was refused', async () => {
     const accountId = await accountWithRecharge(stripe, { monthlyMax: 20, card: { code: 'expired_card' } });
-    await ask(accountId);
+    await runRecharge(accountId);
     await turnOn(accountId, { monthlyMax: 20 });
-    expect(await ask(accountId)).toBe('declined');
+    expect(await runRecharge(accountId)).toBe('declined');
   });
 });
 
@@ -282,7 +284,7 @@ describe('the rule', () => {
     const accountId = await accountWithCard(stripe);
     const request = { accountId, rule: { ...sound, ...change }, nowMs: Date.now() };
     expect(await setAutoRecharge(withStripe, request)).toEqual({ ok: false, reason });
-    expect(await ask(accountId)).toBe('off');
+    expect(await runRecharge(accountId)).toBe('off');
   });
 
   it('needs a card', async () => {
@@ -297,27 +299,27 @@ describe('the rule', () => {
   it('turned off charges nothing', async () => {
     const accountId = await accountWithRecharge(stripe);
     await setAutoRecharge(withStripe, { accountId, rule: null, nowMs: Date.now() });
-    expect(await ask(accountId)).toBe('off');
+    expect(await runRecharge(accountId)).toBe('off');
     expect(stripe.intents).toEqual([]);
   });
 
-  it('is what the Wallet watches for in the end, also when it is turned off while that is being told', async () => {
+  it('is the Wallet’s threshold in the end, also when it is turned off while the Wallet is being set', async () => {
     const accountId = await accountWithCard(stripe);
-    const told: unknown[] = [];
+    const levels: unknown[] = [];
     let change: (() => Promise<unknown>) | null = null;
-    const watch = async ({ rechargeBelowNanoUsd }: { rechargeBelowNanoUsd: unknown }) => {
+    const setAlertThresholds = async ({ rechargeBelowNanoUsd }: { rechargeBelowNanoUsd: unknown }) => {
       const meanwhile = change;
       change = null;
       await meanwhile?.();
-      told.push(rechargeBelowNanoUsd);
+      levels.push(rechargeBelowNanoUsd);
     };
-    const WALLET = { getByName: () => ({ watch }) } as unknown as typeof withStripe.WALLET;
+    const WALLET = { getByName: () => ({ setAlertThresholds }) } as unknown as typeof withStripe.WALLET;
     const set = (rule: typeof sound | null) =>
       setAutoRecharge({ ...withStripe, WALLET }, { accountId, rule, nowMs: Date.now() });
     await set(sound);
-    expect(told).toEqual([usd(10)]);
+    expect(levels).toEqual([usd(10)]);
     change = () => set(null);
     await set(sound);
-    expect(told).toEqual([usd(10), null, usd(10), null]);
+    expect(levels).toEqual([usd(10), null, usd(10), null]);
   });
 });

@@ -6,11 +6,11 @@ import { type SandboxEvent, signedSandboxEvent } from '../../../worker/billing/s
 import { usd } from '../../../worker/domain/money.ts';
 import { config, type Env } from '../../../worker/env.ts';
 import { deliver, env, newAccount, newOrder, paidBalance, signedEvent, topUpEntries } from './fixtures.ts';
-import { ask, notices, recharges, rule } from './recharge-fixtures.ts';
+import { notices, recharges, rule, runRecharge } from './recharge-fixtures.ts';
 
 const ORIGIN = 'https://tollgate.test';
 
-async function begun(accountId?: string): Promise<{ accountId: string; page: string }> {
+async function beginSetup(accountId?: string): Promise<{ accountId: string; page: string }> {
   const account = accountId ?? (await newAccount());
   const result = await beginCardSetup(env, { accountId: account, nowMs: Date.now() });
   if (!result.ok) throw new Error(result.reason);
@@ -26,12 +26,15 @@ function press(page: string, card: string, origin = ORIGIN) {
   return billing.request(page, init, env);
 }
 
-/** Recharge of $20 below $10 with one of the test cards. The Wallet may ask by itself: nothing here minds. */
+/**
+ * An account that recharges $20 below $10 with one of the test cards. Its Wallet may start a recharge by itself,
+ * which the tests tolerate.
+ */
 async function withRecharge(card: string): Promise<string> {
-  const { accountId, page } = await begun();
+  const { accountId, page } = await beginSetup();
   await press(page, card);
-  const sums = { belowNanoUsd: usd(10), amountNanoUsd: usd(20), monthlyMaxNanoUsd: usd(100) };
-  await setAutoRecharge(env, { accountId, rule: sums, nowMs: Date.now() });
+  const newRule = { belowNanoUsd: usd(10), amountNanoUsd: usd(20), monthlyMaxNanoUsd: usd(100) };
+  await setAutoRecharge(env, { accountId, rule: newRule, nowMs: Date.now() });
   return accountId;
 }
 
@@ -41,7 +44,7 @@ async function send(event: SandboxEvent): Promise<[number, string]> {
 
 describe('the page to save a card', () => {
   it('says what it is and offers each test card', async () => {
-    const { page } = await begun();
+    const { page } = await beginSetup();
     const response = await open(page);
     const html = await response.text();
     expect(response.status).toBe(200);
@@ -51,7 +54,7 @@ describe('the page to save a card', () => {
   });
 
   it('saves the card through the signed event, and goes back to billing', async () => {
-    const { accountId, page } = await begun();
+    const { accountId, page } = await beginSetup();
     const response = await press(page, 'works');
     expect([response.status, response.headers.get('location')]).toEqual([
       303,
@@ -61,7 +64,7 @@ describe('the page to save a card', () => {
   });
 
   it('is found by nothing that can be guessed, and not in production', async () => {
-    const { accountId, page } = await begun();
+    const { accountId, page } = await beginSetup();
     expect(page).not.toContain(accountId);
     for (const other of [accountId, `sandbox_${accountId}`, '..%2F', "' or 1=1 --"])
       expect((await open(`${ORIGIN}/sandbox/cards/${encodeURIComponent(other)}`)).status).toBe(404);
@@ -69,7 +72,7 @@ describe('the page to save a card', () => {
   });
 
   it('from another site, or with a card that is none, saves nothing', async () => {
-    const { accountId, page } = await begun();
+    const { accountId, page } = await beginSetup();
     expect((await press(page, 'works', 'https://evil.example')).status).toBe(403);
     expect((await press(page, 'constructor')).status).toBe(400);
     expect((await rule(accountId)).method_ref).toBe(null);
@@ -79,12 +82,12 @@ describe('the page to save a card', () => {
 describe('a recharge in the sandbox', () => {
   it('credits by an event that follows the answer, once, with an invoice', async () => {
     const accountId = await withRecharge('works');
-    await Promise.all(Array.from({ length: 20 }, () => ask(accountId, { using: env })));
+    await Promise.all(Array.from({ length: 20 }, () => runRecharge(accountId, { using: env })));
     await vi.waitFor(async () => expect((await recharges(accountId))[0]?.invoice_url).toBeTruthy());
     const [order] = await recharges(accountId);
     expect(order).toMatchObject({ state: 'paid', invoice_url: `${ORIGIN}/sandbox/invoices/${order!.id}` });
     expect(await paidBalance(accountId)).toBe(usd(20));
-    expect(await ask(accountId, { using: env })).toBe('not_needed');
+    expect(await runRecharge(accountId, { using: env })).toBe('not_needed');
     expect(await topUpEntries(accountId)).toBe(1);
     expect(await notices(accountId)).toMatchObject([{ kind: 'recharge.paid', orderId: order!.id }]);
   });
@@ -94,7 +97,7 @@ describe('a recharge in the sandbox', () => {
     ['asks', 'authentication_required'],
   ])('with the card that %s turns itself off', async (card, why) => {
     const accountId = await withRecharge(card);
-    await ask(accountId, { using: env });
+    await runRecharge(accountId, { using: env });
     await vi.waitFor(async () =>
       expect(await rule(accountId)).toMatchObject({ enabled: 0, off_reason: why }),
     );
@@ -107,10 +110,10 @@ describe('a recharge in the sandbox', () => {
 describe('the sandbox’s events', () => {
   it('are refused where they do not fit', async () => {
     const checkout = await newOrder(await newAccount());
-    const posing = await signedEvent({ orderId: checkout, orderKind: 'recharge' });
-    expect(await deliver(posing)).toEqual([400, 'kind_mismatch']);
+    const forged = await signedEvent({ orderId: checkout, orderKind: 'recharge' });
+    expect(await deliver(forged)).toEqual([400, 'kind_mismatch']);
 
-    const [mine, theirs] = [await begun(), await begun()];
+    const [mine, theirs] = [await beginSetup(), await beginSetup()];
     const card = { method_ref: 'sandbox_card_works', method_label: 'Sandbox …4242' };
     const myCustomer = String((await rule(mine.accountId)).customer_ref);
     const data = { account_id: theirs.accountId, customer_ref: myCustomer, ...card };
@@ -130,7 +133,7 @@ describe('the sandbox’s events', () => {
   });
 
   it('about a card bring nothing back when they come again', async () => {
-    const { accountId } = await begun();
+    const { accountId } = await beginSetup();
     const customer_ref = String((await rule(accountId)).customer_ref);
     const data = { account_id: accountId, customer_ref, method_ref: 'sandbox_card_works', method_label: 'x' };
     const event = await signedSandboxEvent(config(env), { type: 'card.saved', data }, Date.now());
@@ -163,7 +166,7 @@ describe('the invoice page', () => {
 
   it('of a recharge is no checkout page', async () => {
     const accountId = await withRecharge('works');
-    await ask(accountId, { using: env });
+    await runRecharge(accountId, { using: env });
     const [order] = await recharges(accountId);
     expect((await open(`${ORIGIN}/sandbox/checkout/${order!.id}`)).status).toBe(404);
   });

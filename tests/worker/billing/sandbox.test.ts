@@ -19,14 +19,14 @@ function press(
   return billing.request(`${ORIGIN}/sandbox/checkout/${orderId}`, init, using);
 }
 
-async function begun(dollars = 20) {
+async function beginOrder(dollars = 20) {
   const accountId = await newAccount();
   return { accountId, orderId: await newOrder(accountId, dollars) };
 }
 
 describe('the checkout page', () => {
   it('says what it is, what will be paid, and offers both buttons', async () => {
-    const { orderId } = await begun();
+    const { orderId } = await beginOrder();
     const response = await open(orderId);
     const html = await response.text();
     expect(html.startsWith('<!doctype html><html lang="en">')).toBe(true);
@@ -39,7 +39,7 @@ describe('the checkout page', () => {
   });
 
   it('speaks French to those who do', async () => {
-    const { orderId } = await begun(1_234.5);
+    const { orderId } = await beginOrder(1_234.5);
     const french = await (await open(orderId, { 'accept-language': 'fr-CA,fr;q=0.9,en;q=0.5' })).text();
     expect(french).toContain('<html lang="fr">');
     expect(french).toMatch(/Payer 1\s234,50\s\$/);
@@ -48,7 +48,7 @@ describe('the checkout page', () => {
   });
 
   it('does not exist for unknown orders, for those of other providers, and in production', async () => {
-    const { orderId } = await begun();
+    const { orderId } = await beginOrder();
     expect((await open('order_00000000000000000000000000')).status).toBe(404);
     const script = await open('%3Cscript%3Ealert(1)%3C%2Fscript%3E');
     expect([script.status, await script.text()]).toEqual([404, expect.not.stringContaining('alert')]);
@@ -61,7 +61,7 @@ describe('the checkout page', () => {
 
 describe('pressing pay', () => {
   it('credits the account through the webhook and goes back to billing', async () => {
-    const { accountId, orderId } = await begun();
+    const { accountId, orderId } = await beginOrder();
     const response = await press(orderId, 'paid');
     expect([response.status, response.headers.get('location')]).toEqual([303, `/billing?order=${orderId}`]);
     expect(await paidBalance(accountId)).toBe(20_000_000_000);
@@ -71,14 +71,14 @@ describe('pressing pay', () => {
   });
 
   it('twice credits once', async () => {
-    const { accountId, orderId } = await begun();
+    const { accountId, orderId } = await beginOrder();
     await Promise.all([press(orderId, 'paid'), press(orderId, 'paid')]);
     await press(orderId, 'paid');
     expect(await topUpEntries(accountId)).toBe(1);
   });
 
   it('from another site does nothing', async () => {
-    const { accountId, orderId } = await begun();
+    const { accountId, orderId } = await beginOrder();
     const foreign = [
       {},
       { origin: 'https://evil.example' },
@@ -94,7 +94,7 @@ describe('pressing pay', () => {
   });
 
   it('is refused as 403 also inside a Worker that answers what is thrown with 500', async () => {
-    const { orderId } = await begun();
+    const { orderId } = await beginOrder();
     const whole = new Hono().onError((_, c) => c.text('broken', 500)).route('/', billing);
     const headers = { origin: 'https://evil.example', 'content-type': 'application/x-www-form-urlencoded' };
     const init = { method: 'POST', headers, body: 'decision=paid' };
@@ -102,7 +102,7 @@ describe('pressing pay', () => {
   });
 
   it('says so when the event could not be delivered, and can be pressed again', async () => {
-    const { accountId, orderId } = await begun();
+    const { accountId, orderId } = await beginOrder();
     const wallet = { topUp: () => Promise.reject(new Error('this Wallet is down')) };
     const using = { ...env, WALLET: { getByName: () => wallet } as unknown as Env['WALLET'] };
     const response = await press(orderId, 'paid', { using });
@@ -115,7 +115,7 @@ describe('pressing pay', () => {
 
 describe('pressing anything else', () => {
   it('declined leaves the order open and credits nothing', async () => {
-    const { accountId, orderId } = await begun();
+    const { accountId, orderId } = await beginOrder();
     const response = await press(orderId, 'declined');
     expect([response.status, response.headers.get('location')]).toEqual([303, '/billing?top_up=declined']);
     expect(await orderState(orderId)).toBe('open');
@@ -123,7 +123,7 @@ describe('pressing anything else', () => {
   });
 
   it('is refused', async () => {
-    const { orderId } = await begun();
+    const { orderId } = await beginOrder();
     expect((await press(orderId, 'x'.repeat(2_000))).status).toBe(413);
     expect((await press(orderId, 'constructor')).status).toBe(400);
     expect(await orderState(orderId)).toBe('open');

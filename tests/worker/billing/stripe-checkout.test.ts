@@ -136,8 +136,8 @@ describe('a top-up', () => {
 });
 
 describe('a Stripe that fails', () => {
-  /** Lets the SDK's timeouts and pauses between tries pass at once. */
-  async function hurried<T>(work: Promise<T>): Promise<T | Error> {
+  /** Settles work with the SDK's timeouts and pauses between retries skipped. */
+  async function withoutPauses<T>(work: Promise<T>): Promise<T | Error> {
     const settled = work.catch((error: Error) => error);
     await vi.advanceTimersByTimeAsync(60_000);
     return settled;
@@ -155,7 +155,7 @@ describe('a Stripe that fails', () => {
     ['by silence', ['never answers']],
   ] as const)('%s is asked again under the same key: one checkout', async (_, faults) => {
     stripe.faults.push(...faults);
-    expect(await hurried(provider().beginCheckout(order()))).toEqual({
+    expect(await withoutPauses(provider().beginCheckout(order()))).toEqual({
       redirectUrl: stripe.sessions[0]!.url,
     });
     expect(stripe.sessions).toHaveLength(1);
@@ -181,7 +181,7 @@ describe('a Stripe that fails', () => {
     ['a page of HTML', Array(3).fill('html'), 'StripeAPIError'],
   ])('with %s ends in an error that says where to look, and no more', async (_, faults, says) => {
     stripe.faults.push(...(faults as never[]));
-    const error = (await hurried(provider().beginCheckout(order()))) as Error;
+    const error = (await withoutPauses(provider().beginCheckout(order()))) as Error;
     expect(String(error)).toMatch(/^StripeCallError: Stripe POST \/v1\/checkout\/sessions failed: /);
     expect(String(error)).toContain(says);
     if (says.includes('status')) expect(String(error)).toContain('request req_of_the_failure');
@@ -193,7 +193,7 @@ describe('a Stripe that fails', () => {
     stripe.faults.push(...Array(3).fill('reset'));
     const accountId = await newAccount();
     const begun = beginTopUp(withStripe, { accountId, amountNanoUsd: usd(20), nowMs: Date.now() });
-    expect(await hurried(begun)).toEqual({ ok: false, reason: 'provider_unavailable' });
+    expect(await withoutPauses(begun)).toEqual({ ok: false, reason: 'provider_unavailable' });
     const state = await env.DB.prepare('select state from payment_order where account_id = ?')
       .bind(accountId)
       .first('state');

@@ -1,20 +1,20 @@
-/** Top-ups by Stripe's Checkout: begun, and paid. */
+/** Top-ups through Stripe's Checkout, begun or paid. */
 import { expect } from 'vitest';
 import { beginTopUp } from '../../../worker/billing/top-up.ts';
 import { usd } from '../../../worker/domain/money.ts';
 import { newAccount } from './fixtures.ts';
 import { send, withStripe } from './stripe-fixtures.ts';
 import { stripe } from './stripe-fresh.ts';
-import type { Payment } from './stripe-shop.ts';
+import type { Payment } from './stripe-state.ts';
 
 export const COMPLETED = 'checkout.session.completed';
 
-export interface Begun {
+export interface BegunOrder {
   readonly accountId: string;
   readonly orderId: string;
 }
 
-export async function begun(dollars = 20): Promise<Begun> {
+export async function beginOrder(dollars = 20): Promise<BegunOrder> {
   const accountId = await newAccount();
   const nowMs = Date.now();
   const result = await beginTopUp(withStripe, { accountId, amountNanoUsd: usd(dollars), nowMs });
@@ -23,8 +23,8 @@ export async function begun(dollars = 20): Promise<Begun> {
 }
 
 /** A top-up of $20 that was begun, paid and credited. */
-export async function credited(): Promise<Begun & { payment: Payment }> {
-  const order = await begun();
+export async function creditedOrder(): Promise<BegunOrder & { payment: Payment }> {
+  const order = await beginOrder();
   const payment = stripe.pay();
   expect(await send(COMPLETED, payment.session)).toEqual([200, 'credited']);
   return { ...order, payment };

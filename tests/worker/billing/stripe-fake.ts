@@ -1,8 +1,8 @@
 /**
- * FakeStripe stands where Stripe's API stands. It answers the official SDK over an injected `fetch`, with Stripe's
- * idempotency and errors; what is behind it is a shop (billing-stripe-shop.ts).
+ * FakeStripe replaces Stripe's API. It serves the official SDK over an injected `fetch`, with Stripe's idempotency
+ * and errors; the objects behind it are StripeState (stripe-state.ts).
  */
-import { newStripeId, type Params, Refused, type StripeObject, StripeShop } from './stripe-shop.ts';
+import { newStripeId, type Params, StripeApiError, type StripeObject, StripeState } from './stripe-state.ts';
 
 export const API_KEY = 'sk_test_0123456789abcdef';
 
@@ -20,37 +20,37 @@ interface Call {
   readonly idempotencyKey: string | null;
 }
 
-interface Answer {
+interface StripeResponse {
   readonly status: number;
   readonly body: Record<string, unknown>;
 }
 
-type Work = (shop: StripeShop, params: Params, id: string) => StripeObject;
+type Handler = (state: StripeState, params: Params, id: string) => StripeObject;
 
-const ROUTES: readonly [method: string, path: RegExp, work: Work][] = [
-  ['POST', /^\/v1\/customers$/, (shop, params) => shop.newCustomer(params)],
-  ['POST', /^\/v1\/checkout\/sessions$/, (shop, params) => shop.newSession(params)],
-  ['POST', /^\/v1\/payment_intents$/, (shop, params) => shop.newIntent(params)],
-  ['GET', /^\/v1\/payment_intents$/, (shop, params) => shop.listIntents(params)],
-  ['GET', /^\/v1\/payment_intents\/(\w+)$/, (shop, _, id) => shop.intent(id)],
-  ['GET', /^\/v1\/setup_intents\/(\w+)$/, (shop, _, id) => shop.setup(id)],
-  ['POST', /^\/v1\/payment_methods\/(\w+)\/detach$/, (shop, _, id) => shop.detach(id)],
-  ['POST', /^\/v1\/invoices$/, (shop, params) => shop.newInvoice(params)],
-  ['POST', /^\/v1\/invoiceitems$/, (shop, params) => shop.addLine(params)],
-  ['POST', /^\/v1\/invoices\/(\w+)\/finalize$/, (shop, _, id) => shop.finalize(id)],
-  ['POST', /^\/v1\/invoices\/(\w+)\/attach_payment$/, (shop, params, id) => shop.attachPayment(id, params)],
+const ROUTES: readonly [method: string, path: RegExp, work: Handler][] = [
+  ['POST', /^\/v1\/customers$/, (state, params) => state.newCustomer(params)],
+  ['POST', /^\/v1\/checkout\/sessions$/, (state, params) => state.newSession(params)],
+  ['POST', /^\/v1\/payment_intents$/, (state, params) => state.newIntent(params)],
+  ['GET', /^\/v1\/payment_intents$/, (state, params) => state.listIntents(params)],
+  ['GET', /^\/v1\/payment_intents\/(\w+)$/, (state, _, id) => state.intent(id)],
+  ['GET', /^\/v1\/setup_intents\/(\w+)$/, (state, _, id) => state.setup(id)],
+  ['POST', /^\/v1\/payment_methods\/(\w+)\/detach$/, (state, _, id) => state.detach(id)],
+  ['POST', /^\/v1\/invoices$/, (state, params) => state.newInvoice(params)],
+  ['POST', /^\/v1\/invoiceitems$/, (state, params) => state.addLine(params)],
+  ['POST', /^\/v1\/invoices\/(\w+)\/finalize$/, (state, _, id) => state.finalize(id)],
+  ['POST', /^\/v1\/invoices\/(\w+)\/attach_payment$/, (state, params, id) => state.attachPayment(id, params)],
 ];
 
-/** Removed from the API in 2026: the SDK's types know it, a test of what is sent should, too. */
+/** Removed from the API in 2026, though the SDK's types still have it: the fake rejects it. */
 const UNKNOWN_PARAMS = ['payment_method_types', 'payment_method_types[0]'];
 
-export class FakeStripe extends StripeShop {
+export class FakeStripe extends StripeState {
   readonly calls: Call[] = [];
-  /** what happens to the next calls, one each */
+  /** Faults of the next calls, one each. */
   readonly faults: Fault[] = [];
-  /** how long each answer takes */
+  /** Delay of each response. */
   delayMs = 0;
-  readonly #answers = new Map<string, { sent: string; answer: Answer }>();
+  readonly #answers = new Map<string, { bodyOf: string; answer: StripeResponse }>();
   readonly #running = new Set<string>();
 
   readonly fetch = async (input: RequestInfo | URL, init?: RequestInit): Promise<Response> => {
@@ -78,16 +78,18 @@ export class FakeStripe extends StripeShop {
     return answer;
   };
 
-  /** The calls of one kind. */
-  made(method: string, path: string): Call[] {
+  /** The calls to one endpoint. */
+  callsTo(method: string, path: string): Call[] {
     return this.calls.filter((call) => call.method === method && call.path === path);
   }
 
-  /** The first answer under a key, a card's refusal or a fault of Stripe's too, is the answer of every later one. */
+  /**
+   * The first response under a key is repeated for every later call with it, also a declined card and a server error.
+   */
   async #answerOnce(call: Call): Promise<Response> {
     const key = call.method === 'POST' ? call.idempotencyKey : null;
     const known = key === null ? undefined : this.#answers.get(key);
-    if (known && known.sent !== sent(call))
+    if (known && known.bodyOf !== sent(call))
       return failure(400, {
         type: 'idempotency_error',
         message: 'Keys for idempotent requests can only be used with the same parameters.',
@@ -103,26 +105,30 @@ export class FakeStripe extends StripeShop {
     return response(answer);
   }
 
-  #keep(call: Call, answer: Answer): void {
+  #keep(call: Call, answer: StripeResponse): void {
     const { idempotencyKey: key } = call;
-    if (key !== null) this.#answers.set(key, { sent: sent(call), answer: structuredClone(answer) });
+    if (key !== null) this.#answers.set(key, { bodyOf: sent(call), answer: structuredClone(answer) });
   }
 
-  #work({ method, path, params }: Call): Answer {
+  #work({ method, path, params }: Call): StripeResponse {
     const unknown = UNKNOWN_PARAMS.find((name) => name in params);
     try {
       if (unknown)
-        throw new Refused(400, { type: 'invalid_request_error', code: 'parameter_unknown', param: unknown });
+        throw new StripeApiError(400, {
+          type: 'invalid_request_error',
+          code: 'parameter_unknown',
+          param: unknown,
+        });
       for (const [verb, pattern, work] of ROUTES) {
         const match = verb === method ? pattern.exec(path) : null;
         if (match) return { status: 200, body: work(this, params, match[1] ?? '') };
       }
-      throw new Refused(404, {
+      throw new StripeApiError(404, {
         type: 'invalid_request_error',
         message: `Unrecognized request URL (${path})`,
       });
     } catch (error) {
-      if (!(error instanceof Refused)) throw error;
+      if (!(error instanceof StripeApiError)) throw error;
       return { status: error.status, body: { error: error.error } };
     }
   }
@@ -132,7 +138,7 @@ function sent({ path, params }: Call): string {
   return JSON.stringify([path, params]);
 }
 
-function response({ status, body }: Answer, headers: Record<string, string> = {}): Response {
+function response({ status, body }: StripeResponse, headers: Record<string, string> = {}): Response {
   return Response.json(body, { status, headers: { 'request-id': newStripeId('req'), ...headers } });
 }
 

@@ -1,4 +1,4 @@
-/** An edge with Stripe behind it, its webhook, and what an account has afterwards. */
+/** An edge configured with Stripe, its webhook, and readers of an account's balance and ledger. */
 import { billing } from '../../../worker/billing/index.ts';
 import { newId } from '../../../worker/domain/ids.ts';
 import { nanoUsd, usd } from '../../../worker/domain/money.ts';
@@ -9,7 +9,7 @@ import { type SignedEvent, stripeEvent, WEBHOOK_SECRET } from './stripe-signed.t
 
 export const withStripe = { ...env, STRIPE_SECRET_KEY: API_KEY, STRIPE_WEBHOOK_SECRET: WEBHOOK_SECRET };
 
-/** @returns status, and the result or the refusal's code */
+/** Delivers an event. @returns the status, and the result or the error code */
 export async function deliver(
   { headers, body }: SignedEvent,
   using: Env = withStripe,
@@ -28,13 +28,13 @@ export async function available(accountId: string): Promise<number> {
   return (await env.WALLET.getByName(accountId).balance()).availableNanoUsd;
 }
 
-/** Stands for usage: the account has that much less to give back. */
+/** Stands for usage: takes an amount from the account. */
 export async function spend(accountId: string, dollars: number): Promise<void> {
   const usage = { reference: newId('req', Date.now()), amountNanoUsd: nanoUsd(0 - usd(dollars)) };
   await env.WALLET.getByName(accountId).correct(usage);
 }
 
-/** What the ledger says of an order's reversals, in dollars, oldest first. */
+/** The ledger's corrections for an order's reversals, in dollars, oldest first. */
 export async function corrections(accountId: string, orderId: string): Promise<number[]> {
   const { entries } = await env.WALLET.getByName(accountId).ledger({ limit: 100 });
   return entries

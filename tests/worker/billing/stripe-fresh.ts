@@ -1,8 +1,8 @@
-/** A Stripe of its own for each test of the file that imports it; clocks and spies are as they were after each. */
+/** Gives each test of the importing file a FakeStripe of its own, and restores clocks and spies after each. */
 import { afterEach, beforeEach, vi } from 'vitest';
 import { FakeStripe } from './stripe-fake.ts';
 
-/** this test's */
+/** The FakeStripe of the running test. */
 export let stripe: FakeStripe;
 
 beforeEach(() => {

@@ -1,38 +1,38 @@
 import { describe, expect, it } from 'vitest';
 import { usd } from '../../../worker/domain/money.ts';
 import { env } from './fixtures.ts';
-import { begun, COMPLETED, credited } from './stripe-checkouts.ts';
+import { beginOrder, COMPLETED, creditedOrder } from './stripe-checkouts.ts';
 import { available, corrections, deliver, send, spend } from './stripe-fixtures.ts';
 import { stripe } from './stripe-fresh.ts';
-import { audited, dispute, refund, refunded } from './stripe-reversals.ts';
+import { dispute, refund, refunded, uncollectedInAudit } from './stripe-reversals.ts';
 import { stripeEvent } from './stripe-signed.ts';
 
 describe('a refund', () => {
   it('in full takes the credit back, once', async () => {
-    const { accountId, orderId, payment } = await credited();
+    const { accountId, orderId, payment } = await creditedOrder();
     const event = await stripeEvent('charge.refunded', refunded(payment, 2_000));
     expect(await deliver(event)).toEqual([200, 'reversed']);
     expect(await deliver(event)).toEqual([200, 'duplicate']);
     expect(await send('charge.refunded', refunded(payment, 2_000))).toEqual([200, 'reversed']);
     expect(await corrections(accountId, orderId)).toEqual([-20]);
     expect(await available(accountId)).toBe(0);
-    expect(await audited(orderId)).toEqual([]);
+    expect(await uncollectedInAudit(orderId)).toEqual([]);
   });
 
   it('in parts takes each part', async () => {
-    const { accountId, orderId, payment } = await credited();
+    const { accountId, orderId, payment } = await creditedOrder();
     for (const cents of [500, 1_200, 2_000]) await send('charge.refunded', refunded(payment, cents));
     expect(await corrections(accountId, orderId)).toEqual([-5, -7, -8]);
   });
 
   it('in parts that arrive in the wrong order takes the sum', async () => {
-    const { accountId, orderId, payment } = await credited();
+    const { accountId, orderId, payment } = await creditedOrder();
     for (const cents of [1_200, 500, 1_200]) await send('charge.refunded', refunded(payment, cents));
     expect(await corrections(accountId, orderId)).toEqual([-12]);
   });
 
   it('in parts that arrive at once takes the sum', async () => {
-    const { accountId, orderId, payment } = await credited();
+    const { accountId, orderId, payment } = await creditedOrder();
     const parts = [500, 1_200, 1_500, 500, 1_500, 800].map((cents) => refunded(payment, cents));
     const answers = await Promise.all(parts.map((charge) => send('charge.refunded', charge)));
     for (const [status] of answers) expect(status).toBe(200);
@@ -41,7 +41,7 @@ describe('a refund', () => {
   });
 
   it('that overtakes its payment is to come again, and loses nothing', async () => {
-    const { accountId, orderId } = await begun();
+    const { accountId, orderId } = await beginOrder();
     const payment = stripe.pay();
     const event = await stripeEvent('charge.refunded', refunded(payment, 800));
     expect(await deliver(event)).toEqual([503, 'order_not_credited']);
@@ -52,17 +52,17 @@ describe('a refund', () => {
   });
 
   it('takes what is left and writes down the rest as uncollected', async () => {
-    const { accountId, orderId, payment } = await credited();
+    const { accountId, orderId, payment } = await creditedOrder();
     await spend(accountId, 15);
     const event = await stripeEvent('charge.refunded', refunded(payment, 2_000));
     await Promise.all([deliver(event), deliver(event)]);
     expect(await available(accountId)).toBe(0);
     expect(await corrections(accountId, orderId)).toEqual([-5]);
-    expect(await audited(orderId)).toEqual([['payment.uncollected', 15]]);
+    expect(await uncollectedInAudit(orderId)).toEqual([['payment.uncollected', 15]]);
   });
 
   it('that the bank sends back gives the credit back', async () => {
-    const { accountId, orderId, payment } = await credited();
+    const { accountId, orderId, payment } = await creditedOrder();
     await send('charge.refunded', refunded(payment, 1_200));
     const failed = refund(payment, 700, 'failed');
     expect(await send('refund.failed', failed)).toEqual([200, 'reversed']);
@@ -71,7 +71,7 @@ describe('a refund', () => {
   });
 
   it('that the bank sends back first ends in the same', async () => {
-    const { accountId, payment } = await credited();
+    const { accountId, payment } = await creditedOrder();
     await send('refund.failed', refund(payment, 700, 'failed'));
     expect(await available(accountId)).toBe(usd(20));
     await send('charge.refunded', refunded(payment, 1_200));
@@ -83,7 +83,7 @@ describe('a refund', () => {
     ['of another charge', { amount: 9_000 }, 'amount_mismatch'],
     ['in another currency', { currency: 'eur' }, 'currency_mismatch'],
   ])('%s is refused', async (_, change, code) => {
-    const { accountId, payment } = await credited();
+    const { accountId, payment } = await creditedOrder();
     expect(await send('charge.refunded', { ...refunded(payment, 500), ...change })).toEqual([400, code]);
     expect(await available(accountId)).toBe(usd(20));
   });
@@ -91,7 +91,7 @@ describe('a refund', () => {
 
 describe('a dispute', () => {
   it('takes the credit back, and gives it again when it is won', async () => {
-    const { accountId, orderId, payment } = await credited();
+    const { accountId, orderId, payment } = await creditedOrder();
     const opened = dispute(payment);
     expect(await send('charge.dispute.created', opened)).toEqual([200, 'reversed']);
     expect(await send('charge.dispute.funds_withdrawn', opened)).toEqual([200, 'reversed']);
@@ -103,7 +103,7 @@ describe('a dispute', () => {
   });
 
   it('that is lost stays taken', async () => {
-    const { accountId, orderId, payment } = await credited();
+    const { accountId, orderId, payment } = await creditedOrder();
     const opened = dispute(payment);
     await send('charge.dispute.created', opened);
     await send('charge.dispute.closed', { ...opened, status: 'lost' });
@@ -111,7 +111,7 @@ describe('a dispute', () => {
   });
 
   it('whose end arrives before its beginning takes nothing in the end', async () => {
-    const { accountId, payment } = await credited();
+    const { accountId, payment } = await creditedOrder();
     const opened = dispute(payment);
     await send('charge.dispute.closed', { ...opened, status: 'won' });
     await send('charge.dispute.created', opened);
@@ -119,7 +119,7 @@ describe('a dispute', () => {
   });
 
   it('that only inquires takes nothing until it becomes one', async () => {
-    const { accountId, orderId, payment } = await credited();
+    const { accountId, orderId, payment } = await creditedOrder();
     const inquiry = dispute(payment, { status: 'warning_needs_response' });
     expect(await send('charge.dispute.created', inquiry)).toEqual([200, 'ignored']);
     expect(await available(accountId)).toBe(usd(20));
@@ -129,21 +129,21 @@ describe('a dispute', () => {
   });
 
   it('that is won gives back only what was taken', async () => {
-    const { accountId, orderId, payment } = await credited();
+    const { accountId, orderId, payment } = await creditedOrder();
     await spend(accountId, 15);
     const opened = dispute(payment);
     await send('charge.dispute.created', opened);
     await send('charge.dispute.closed', { ...opened, status: 'won' });
     expect(await corrections(accountId, orderId)).toEqual([-5, 5]);
     expect(await available(accountId)).toBe(usd(5));
-    expect(await audited(orderId)).toEqual([
+    expect(await uncollectedInAudit(orderId)).toEqual([
       ['payment.uncollected', 15],
       ['payment.debt_cancelled', -15],
     ]);
   });
 
   it('beside a refund takes no more than was paid, and its end restores what the refund leaves', async () => {
-    const { accountId, payment } = await credited();
+    const { accountId, payment } = await creditedOrder();
     await env.WALLET.getByName(accountId).topUp({ orderId: 'order_other', amountNanoUsd: usd(50) });
     const opened = dispute(payment);
     await send('charge.refunded', refunded(payment, 800));
@@ -154,7 +154,7 @@ describe('a dispute', () => {
   });
 
   it('that overtakes the payment, or that Stripe cannot be asked about, is to come again', async () => {
-    const { accountId } = await begun();
+    const { accountId } = await beginOrder();
     const payment = stripe.pay();
     const event = await stripeEvent('charge.dispute.created', dispute(payment));
     expect(await deliver(event)).toEqual([503, 'order_not_credited']);
@@ -171,7 +171,7 @@ describe('a dispute', () => {
     ['with a status that nobody knows', { status: 'pondered' }],
     ['of less than nothing', { amount: -1 }],
   ])('%s is refused', async (_, change) => {
-    const { accountId, payment } = await credited();
+    const { accountId, payment } = await creditedOrder();
     const answer = await send('charge.dispute.created', dispute(payment, change));
     expect(answer).toEqual([400, 'event_malformed']);
     expect(await available(accountId)).toBe(usd(20));
@@ -188,7 +188,7 @@ describe('refunds and a dispute of one payment', () => {
     'end in the same balance in whatever order they arrive: %j',
     async ({ spent, end, left }) => {
       for (const order of permutations([0, 1, 2, 3])) {
-        const { accountId, payment } = await credited();
+        const { accountId, payment } = await creditedOrder();
         await spend(accountId, spent);
         const opened = dispute(payment, { amount: 600 });
         const events: [string, unknown][] = [

@@ -1,12 +1,12 @@
-/** Refunds and disputes of a payment, as Stripe's events have them. */
+/** Refunds and disputes of a payment, as Stripe's events carry them. */
 import { usd } from '../../../worker/domain/money.ts';
 import { env } from './fixtures.ts';
-import { CARD, newStripeId, type Payment, type StripeObject } from './stripe-shop.ts';
+import { CARD, newStripeId, type Payment, type StripeObject } from './stripe-state.ts';
 
-/** What was charged, and how it was paid. */
+/** A charge and its payment intent. */
 export type Charged = Pick<Payment, 'charge' | 'intent'>;
 
-/** The charge after refunds of `cents` in all. */
+/** The charge after refunds of `cents` in total. */
 export function refunded({ charge }: Charged, cents: number): StripeObject {
   return { ...charge, amount_refunded: cents, refunded: cents === charge.amount };
 }
@@ -42,8 +42,8 @@ export function dispute({ charge, intent }: Charged, change: Record<string, unkn
   };
 }
 
-/** What of an order was owed or cancelled, in dollars, as the audit trail has it. */
-export async function audited(orderId: string): Promise<[string, number][]> {
+/** The audit rows of an order's uncollected and cancelled amounts, in dollars. */
+export async function uncollectedInAudit(orderId: string): Promise<[string, number][]> {
   const { results } = await env.DB.prepare('select action, detail from audit where subject = ? order by id')
     .bind(orderId)
     .all<{ action: string; detail: string }>();

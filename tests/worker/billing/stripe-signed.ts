@@ -1,6 +1,6 @@
-/** Events as Stripe sends them: the envelope, and a signature by Stripe's own SDK over the exact bytes. */
+/** Events as Stripe sends them: the envelope, with a signature by Stripe's own SDK over the exact bytes. */
 import Stripe from 'stripe';
-import { newStripeId } from './stripe-shop.ts';
+import { newStripeId } from './stripe-state.ts';
 
 export const WEBHOOK_SECRET = 'whsec_test_0123456789abcdef';
 

@@ -2,21 +2,21 @@ import Stripe from 'stripe';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { newId } from '../../../worker/domain/ids.ts';
 import { usd } from '../../../worker/domain/money.ts';
-import { breakAt, brokenEnv, WHENS, type When } from './breaking.ts';
+import { breakAt, brokenEnv, TIMINGS, type Timing } from './breaking.ts';
 import { env, newAccount, newOrder, orderState, topUpEntries } from './fixtures.ts';
-import { begun, COMPLETED, credited } from './stripe-checkouts.ts';
+import { beginOrder, COMPLETED, creditedOrder } from './stripe-checkouts.ts';
 import { API_KEY } from './stripe-fake.ts';
 import { available, corrections, deliver, send, spend, withStripe } from './stripe-fixtures.ts';
 import { stripe } from './stripe-fresh.ts';
-import { audited, dispute, refunded } from './stripe-reversals.ts';
-import { CARD, newStripeId } from './stripe-shop.ts';
+import { dispute, refunded, uncollectedInAudit } from './stripe-reversals.ts';
 import { type SignedEvent, signedBody, stripeEvent, WEBHOOK_SECRET } from './stripe-signed.ts';
+import { CARD, newStripeId } from './stripe-state.ts';
 
 describe('a paid checkout', () => {
   it.each([COMPLETED, 'checkout.session.async_payment_succeeded'])(
     'credits once, by %s, however often',
     async (type) => {
-      const { accountId, orderId } = await begun();
+      const { accountId, orderId } = await beginOrder();
       const { session } = stripe.pay();
       const event = await stripeEvent(type, session);
       expect(await deliver(event)).toEqual([200, 'credited']);
@@ -29,7 +29,7 @@ describe('a paid checkout', () => {
   );
 
   it('delivered many times at once credits once', async () => {
-    const { accountId } = await begun();
+    const { accountId } = await beginOrder();
     const { session } = stripe.pay();
     const events = await Promise.all([stripeEvent(COMPLETED, session), stripeEvent(COMPLETED, session)]);
     const answers = await Promise.all(Array.from({ length: 16 }, (_, i) => deliver(events[i % 2]!)));
@@ -39,7 +39,7 @@ describe('a paid checkout', () => {
   });
 
   it('credits when the bank transfer arrives, not when it is promised', async () => {
-    const { accountId, orderId } = await begun();
+    const { accountId, orderId } = await beginOrder();
     const { session } = stripe.pay();
     expect(await send(COMPLETED, { ...session, payment_status: 'unpaid' })).toEqual([200, 'ignored']);
     expect(await available(accountId)).toBe(0);
@@ -51,13 +51,13 @@ describe('a paid checkout', () => {
   it.each(['checkout.session.expired', 'checkout.session.async_payment_failed'])(
     '%s closes the order, but takes nothing from a paid one',
     async (type) => {
-      const { accountId, orderId } = await begun();
+      const { accountId, orderId } = await beginOrder();
       const { session } = stripe.pay();
       const unpaid = { ...session, payment_status: 'unpaid' };
       expect(await send(type, unpaid)).toEqual([200, 'noted']);
       expect(await orderState(orderId)).toBe('closed');
       expect(await available(accountId)).toBe(0);
-      // The money is there all the same: a signed `paid` is believed whenever it comes.
+      // The money arrived all the same: a signed `paid` is accepted whenever it comes.
       expect(await send(COMPLETED, session)).toEqual([200, 'credited']);
       expect(await send(type, unpaid)).toEqual([200, 'noted']);
       expect(await orderState(orderId)).toBe('paid');
@@ -78,14 +78,14 @@ describe('an event that is signed but does not fit', () => {
     ['no reference', { client_reference_id: null }, 'event_malformed'],
     ['a subscription', { mode: 'subscription' }, 'event_malformed'],
   ])('%s is refused', async (_, change, code) => {
-    const { accountId, orderId } = await begun();
+    const { accountId, orderId } = await beginOrder();
     expect(await send(COMPLETED, stripe.pay(change).session)).toEqual([400, code]);
     expect(await available(accountId)).toBe(0);
     expect(await orderState(orderId)).toBe('open');
   });
 
   it('an order that is not there is refused, and one of another provider too', async () => {
-    await begun();
+    await beginOrder();
     const { session } = stripe.pay();
     const pays = (id: string) => ({
       ...session,
@@ -101,18 +101,18 @@ describe('an event that is signed but does not fit', () => {
   });
 
   it('an order of another amount is refused, though both are ours', async () => {
-    const dear = await begun(50);
-    const cheap = await begun(20);
+    const expensive = await beginOrder(50);
+    const cheap = await beginOrder(20);
     const { session } = stripe.pay();
-    const metadata = { tollgate_order_id: dear.orderId };
-    const swapped = { ...session, client_reference_id: dear.orderId, metadata };
+    const metadata = { tollgate_order_id: expensive.orderId };
+    const swapped = { ...session, client_reference_id: expensive.orderId, metadata };
     expect(await send(COMPLETED, swapped)).toEqual([400, 'amount_mismatch']);
-    expect(await available(dear.accountId)).toBe(0);
+    expect(await available(expensive.accountId)).toBe(0);
     expect(await available(cheap.accountId)).toBe(0);
   });
 
   it('Stripe’s other mode is refused', async () => {
-    const { accountId } = await begun();
+    const { accountId } = await beginOrder();
     const event = await stripeEvent(COMPLETED, stripe.pay().session, { livemode: true });
     expect(await deliver(event)).toEqual([400, 'mode_mismatch']);
     expect(await available(accountId)).toBe(0);
@@ -187,7 +187,7 @@ describe('a forged event', () => {
     ['one byte more', 'signature_mismatch', ({ headers, body }) => ({ headers, body: `${body} ` })],
     ['an empty body', 'signature_mismatch', ({ headers }) => ({ headers, body: '' })],
   ])('with %s is refused: %s', async (_, code, forge) => {
-    const { accountId, orderId } = await begun();
+    const { accountId, orderId } = await beginOrder();
     const event = await stripeEvent(COMPLETED, stripe.pay().session);
     expect(await deliver(forge(event))).toEqual([400, code]);
     expect(await available(accountId)).toBe(0);
@@ -195,7 +195,7 @@ describe('a forged event', () => {
   });
 
   it('signed with another secret is refused, also with an empty one', async () => {
-    const { accountId } = await begun();
+    const { accountId } = await beginOrder();
     const { session } = stripe.pay();
     const other = await stripeEvent(COMPLETED, session, { secret: 'whsec_another_0123456789abcdef' });
     expect(await deliver(other)).toEqual([400, 'signature_mismatch']);
@@ -209,7 +209,7 @@ describe('a forged event', () => {
   });
 
   it('is believed when one of several signatures is right, as while a secret is rotated', async () => {
-    await begun();
+    await beginOrder();
     const { headers, body } = await stripeEvent(COMPLETED, stripe.pay().session);
     const both = signatureOf(headers).replace(',', `,v1=${'0'.repeat(64)},`);
     expect(await deliver(header(both, body))).toEqual([200, 'credited']);
@@ -221,7 +221,7 @@ describe('a forged event', () => {
     [290_000, 200],
     [302_000, 400],
   ])('signed %i ms from now is answered with %i', async (offsetMs, status) => {
-    await begun();
+    await beginOrder();
     const { session } = stripe.pay();
     const answer = await deliver(await stripeEvent(COMPLETED, session, { atMs: Date.now() + offsetMs }));
     expect(answer).toEqual(status === 200 ? [200, 'credited'] : [400, 'timestamp_out_of_tolerance']);
@@ -240,9 +240,9 @@ describe('a delivery that breaks off', () => {
     vi.spyOn(console, 'error').mockImplementation(() => {});
   });
 
-  it.each(WHENS)('%s any step of a credit ends in one credit', async (when) => {
+  it.each(TIMINGS)('%s any step of a credit ends in one credit', async (when) => {
     for (let step = 1; ; step++) {
-      const { accountId, orderId } = await begun();
+      const { accountId, orderId } = await beginOrder();
       const event = await stripeEvent(COMPLETED, stripe.pay().session);
       const [status] = await deliver(event, breaking(step, when));
       if (status === 200) {
@@ -256,9 +256,9 @@ describe('a delivery that breaks off', () => {
     }
   });
 
-  it.each(WHENS)('%s any step of a refund ends in one debit, with its debt written once', async (when) => {
+  it.each(TIMINGS)('%s any step of a refund ends in one debit, with its debt written once', async (when) => {
     for (let step = 1; ; step++) {
-      const { accountId, orderId, payment } = await credited();
+      const { accountId, orderId, payment } = await creditedOrder();
       await spend(accountId, 15);
       const event = await stripeEvent('charge.refunded', refunded(payment, 2_000));
       const [status] = await deliver(event, breaking(step, when));
@@ -268,13 +268,13 @@ describe('a delivery that breaks off', () => {
       }
       expect((await deliver(event))[0]).toBe(200);
       expect(await corrections(accountId, orderId)).toEqual([-5]);
-      expect(await audited(orderId)).toEqual([['payment.uncollected', 15]]);
+      expect(await uncollectedInAudit(orderId)).toEqual([['payment.uncollected', 15]]);
     }
   });
 
-  it.each(WHENS)('%s any step of a dispute’s end gives back once', async (when) => {
+  it.each(TIMINGS)('%s any step of a dispute’s end gives back once', async (when) => {
     for (let step = 1; ; step++) {
-      const { accountId, orderId, payment } = await credited();
+      const { accountId, orderId, payment } = await creditedOrder();
       await spend(accountId, 15);
       const opened = dispute(payment);
       await send('charge.dispute.created', opened);
@@ -286,7 +286,7 @@ describe('a delivery that breaks off', () => {
       }
       expect((await deliver(event))[0]).toBe(200);
       expect(await corrections(accountId, orderId)).toEqual([-5, 5]);
-      expect((await audited(orderId)).map(([action]) => action)).toEqual([
+      expect((await uncollectedInAudit(orderId)).map(([action]) => action)).toEqual([
         'payment.uncollected',
         'payment.debt_cancelled',
       ]);
@@ -294,7 +294,7 @@ describe('a delivery that breaks off', () => {
   });
 
   it('after a refund was written is finished by the next event about the order', async () => {
-    const { accountId, payment } = await credited();
+    const { accountId, payment } = await creditedOrder();
     const first = await stripeEvent('charge.refunded', refunded(payment, 500));
     expect(await deliver(first, breaking(4, 'after'))).toEqual([500, 'broken']);
     expect(await available(accountId)).toBe(usd(20));
@@ -310,7 +310,7 @@ describe('a customer’s card', () => {
     const logged: unknown[] = [];
     for (const level of ['log', 'info', 'warn', 'error', 'debug'] as const)
       vi.spyOn(console, level).mockImplementation((...args) => void logged.push(...args));
-    const { payment } = await credited();
+    const { payment } = await creditedOrder();
     await send('charge.refunded', refunded(payment, 500));
     await send('charge.dispute.created', dispute(payment));
     await send(COMPLETED, { ...payment.session, amount_total: 1 });
@@ -323,7 +323,7 @@ describe('a customer’s card', () => {
     const rows = await Promise.all(tables.map((table) => env.DB.prepare(`select * from ${table}`).all()));
     const kept = JSON.stringify([rows.map(({ results }) => results), logged.map(String)]);
     expect(logged.length).toBeGreaterThan(0);
-    // as words: four digits of an id or of a time are no card
+    // Matched as whole words: four digits inside an id or a time are no card number.
     for (const secret of [...Object.values(CARD), API_KEY, WEBHOOK_SECRET])
       expect(kept).not.toMatch(new RegExp(`(?<!\\w)${RegExp.escape(secret)}(?!\\w)`));
   });
@@ -344,6 +344,6 @@ function header(signature: string, body: string): SignedEvent {
   return { headers: { 'stripe-signature': signature }, body };
 }
 
-function breaking(step: number, when: When) {
+function breaking(step: number, when: Timing) {
   return brokenEnv(withStripe, breakAt(step, when));
 }

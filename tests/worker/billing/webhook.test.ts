@@ -3,32 +3,32 @@ import { newId } from '../../../worker/domain/ids.ts';
 import { config, type Env } from '../../../worker/env.ts';
 import { signWebhook } from '../../../worker/lib/standard-webhooks.ts';
 import {
-  type Delivery,
   deliver,
   env,
   newAccount,
   newOrder,
   orderState,
   paidBalance,
+  type SignedDelivery,
   signedEvent,
   topUpEntries,
 } from './fixtures.ts';
 
 const TWENTY_DOLLARS = 20_000_000_000;
 
-async function begun() {
+async function beginOrder() {
   const accountId = await newAccount();
   return { accountId, orderId: await newOrder(accountId) };
 }
 
-/** Signs any bytes as the provider would. */
-async function signed(body: string, id = newId('evt', Date.now())): Promise<Delivery> {
+/** Signs any body as the provider would. */
+async function signed(body: string, id = newId('evt', Date.now())): Promise<SignedDelivery> {
   const timestamp = String(Math.floor(Date.now() / 1_000));
   const message = { id, timestamp, body: new TextEncoder().encode(body) };
   return { headers: await signWebhook(config(env).sandboxWebhookSecret, message), body };
 }
 
-/** The real environment, except for one Wallet call. Stands in where a test breaks the flow at a certain point. */
+/** The real environment, except for one Wallet call, which a test can make fail. */
 function withTopUp(topUp: (real: Env['WALLET'], accountId: string, order: never) => Promise<unknown>): Env {
   const getByName = (accountId: string) => ({
     topUp: (order: never) => topUp(env.WALLET, accountId, order),
@@ -38,14 +38,14 @@ function withTopUp(topUp: (real: Env['WALLET'], accountId: string, order: never)
 
 describe('a paid event', () => {
   it('credits the account of its order and marks the order paid', async () => {
-    const { accountId, orderId } = await begun();
+    const { accountId, orderId } = await beginOrder();
     expect(await deliver(await signedEvent({ orderId }))).toEqual([200, 'credited']);
     expect(await paidBalance(accountId)).toBe(TWENTY_DOLLARS);
     expect(await orderState(orderId)).toBe('paid');
   });
 
   it('delivered again is known by its id', async () => {
-    const { accountId, orderId } = await begun();
+    const { accountId, orderId } = await beginOrder();
     const event = await signedEvent({ orderId });
     await deliver(event);
     expect(await deliver(event)).toEqual([200, 'duplicate']);
@@ -53,14 +53,14 @@ describe('a paid event', () => {
   });
 
   it('under another id credits its order no second time', async () => {
-    const { accountId, orderId } = await begun();
+    const { accountId, orderId } = await beginOrder();
     await deliver(await signedEvent({ orderId }));
     expect((await deliver(await signedEvent({ orderId })))[0]).toBe(200);
     expect(await topUpEntries(accountId)).toBe(1);
   });
 
   it('delivered many times at once credits once', async () => {
-    const { accountId, orderId } = await begun();
+    const { accountId, orderId } = await beginOrder();
     const event = await signedEvent({ orderId });
     const other = await signedEvent({ orderId });
     const deliveries = Array.from({ length: 16 }, (_, i) => deliver(i % 2 ? event : other));
@@ -72,7 +72,7 @@ describe('a paid event', () => {
 
 describe('a delivery that breaks off', () => {
   it('before the Wallet is answered with 500, and the redelivery credits', async () => {
-    const { accountId, orderId } = await begun();
+    const { accountId, orderId } = await beginOrder();
     const event = await signedEvent({ orderId });
     const using = withTopUp(() => Promise.reject(new Error('this Wallet is down')));
     expect((await deliver(event, { using }))[0]).toBe(500);
@@ -82,7 +82,7 @@ describe('a delivery that breaks off', () => {
   });
 
   it('after the Wallet, before D1, ends in one credit as well', async () => {
-    const { accountId, orderId } = await begun();
+    const { accountId, orderId } = await beginOrder();
     const event = await signedEvent({ orderId });
     const using = withTopUp(async (wallet, id, order) => {
       await wallet.getByName(id).topUp(order);
@@ -99,7 +99,7 @@ describe('a delivery that breaks off', () => {
 
 describe('events out of order', () => {
   it('a decline that comes late takes nothing back', async () => {
-    const { accountId, orderId } = await begun();
+    const { accountId, orderId } = await beginOrder();
     const declined = await signedEvent({ orderId, decision: 'declined' });
     await deliver(await signedEvent({ orderId }));
     expect(await deliver(declined)).toEqual([200, 'noted']);
@@ -108,7 +108,7 @@ describe('events out of order', () => {
   });
 
   it('a decline credits nothing, and the next card still can', async () => {
-    const { accountId, orderId } = await begun();
+    const { accountId, orderId } = await beginOrder();
     expect(await deliver(await signedEvent({ orderId, decision: 'declined' }))).toEqual([200, 'noted']);
     expect(await paidBalance(accountId)).toBe(0);
     expect(await deliver(await signedEvent({ orderId }))).toEqual([200, 'credited']);
@@ -116,7 +116,7 @@ describe('events out of order', () => {
 });
 
 describe('a forged event', () => {
-  it.each<[string, string, (event: Delivery) => Delivery | Promise<Delivery>]>([
+  it.each<[string, string, (event: SignedDelivery) => SignedDelivery | Promise<SignedDelivery>]>([
     [
       'no signature',
       'signature_missing',
@@ -168,21 +168,21 @@ describe('a forged event', () => {
     ['one byte more', 'signature_mismatch', ({ headers, body }) => ({ headers, body: `${body} ` })],
     ['an empty body', 'signature_mismatch', ({ headers }) => ({ headers, body: '' })],
   ])('with %s is refused: %s', async (_, code, forge) => {
-    const { accountId, orderId } = await begun();
+    const { accountId, orderId } = await beginOrder();
     expect(await deliver(await forge(await signedEvent({ orderId })))).toEqual([400, code]);
     expect(await paidBalance(accountId)).toBe(0);
     expect(await orderState(orderId)).toBe('open');
   });
 
   it('signed with another secret is refused', async () => {
-    const { accountId, orderId } = await begun();
+    const { accountId, orderId } = await beginOrder();
     const event = await signedEvent({ orderId }, { secret: 'another-webhook-secret-0123' });
     expect(await deliver(event)).toEqual([400, 'signature_mismatch']);
     expect(await paidBalance(accountId)).toBe(0);
   });
 
   it('cannot be signed with an empty secret, nor can the edge start with one', async () => {
-    const { orderId } = await begun();
+    const { orderId } = await beginOrder();
     await expect(signedEvent({ orderId }, { secret: '' })).rejects.toThrow('at least 16 characters');
     const using = { ...env, SANDBOX_WEBHOOK_SECRET: '' };
     expect((await deliver(await signedEvent({ orderId }), { using }))[0]).toBe(500);
@@ -190,7 +190,7 @@ describe('a forged event', () => {
   });
 
   it('is believed when one of several signatures is right, as while a secret is rotated', async () => {
-    const { orderId } = await begun();
+    const { orderId } = await beginOrder();
     const event = await signedEvent({ orderId });
     const right = event.headers['webhook-signature'];
     const both = changed(event, { 'webhook-signature': `v1,${'A'.repeat(43)}= ${right}` });
@@ -205,7 +205,7 @@ describe('an old or early event', () => {
     [290_000, 200],
     [302_000, 400],
   ])('%i ms from now is answered with %i', async (offsetMs, status) => {
-    const { accountId, orderId } = await begun();
+    const { accountId, orderId } = await beginOrder();
     const [answered, code] = await deliver(await signedEvent({ orderId }, { atMs: Date.now() + offsetMs }));
     expect(answered).toBe(status);
     if (status === 400) expect(code).toBe('timestamp_out_of_tolerance');
@@ -220,7 +220,7 @@ describe('an event that is signed but does not fit', () => {
     ['another currency', { currency: 'JPY' }, 'currency_mismatch'],
     ['the currency in another case', { currency: 'usd' }, 'currency_mismatch'],
   ])('its order for %s is refused', async (_, change, code) => {
-    const { accountId, orderId } = await begun();
+    const { accountId, orderId } = await beginOrder();
     expect(await deliver(await signedEvent({ orderId, ...change }))).toEqual([400, code]);
     expect(await paidBalance(accountId)).toBe(0);
     expect(await orderState(orderId)).toBe('open');
@@ -233,14 +233,14 @@ describe('an event that is signed but does not fit', () => {
   });
 
   it('an order of another provider is refused', async () => {
-    const { accountId, orderId } = await begun();
+    const { accountId, orderId } = await beginOrder();
     await env.DB.prepare("update payment_order set provider = 'stripe' where id = ?").bind(orderId).run();
     expect(await deliver(await signedEvent({ orderId }))).toEqual([400, 'provider_mismatch']);
     expect(await paidBalance(accountId)).toBe(0);
   });
 
   it('pays its own order and nobody else’s', async () => {
-    const [mine, theirs] = [await begun(), await begun()];
+    const [mine, theirs] = [await beginOrder(), await beginOrder()];
     await deliver(await signedEvent({ orderId: mine.orderId }));
     expect(await paidBalance(mine.accountId)).toBe(TWENTY_DOLLARS);
     expect(await paidBalance(theirs.accountId)).toBe(0);
@@ -264,7 +264,7 @@ describe('an event that is signed but does not fit', () => {
   });
 });
 
-describe('the door', () => {
+describe('the endpoint', () => {
   it('refuses a body above 64 KiB unread', async () => {
     const body = 'x'.repeat(64 * 1024 + 1);
     expect(await deliver({ headers: {}, body })).toEqual([413, 'body_too_large']);
@@ -278,7 +278,7 @@ describe('the door', () => {
   });
 
   it('knows no other provider, and in production no sandbox', async () => {
-    const { accountId, orderId } = await begun();
+    const { accountId, orderId } = await beginOrder();
     const event = await signedEvent({ orderId });
     expect(await deliver(event, { path: '/webhooks/stripe' })).toEqual([404, 'provider_unknown']);
     const using = { ...env, ENVIRONMENT: 'production' };
@@ -291,6 +291,6 @@ function without(headers: Record<string, string>, name: string): Record<string, 
   return Object.fromEntries(Object.entries(headers).filter(([key]) => key !== name));
 }
 
-function changed({ headers, body }: Delivery, change: Record<string, string>): Delivery {
+function changed({ headers, body }: SignedDelivery, change: Record<string, string>): SignedDelivery {
   return { headers: { ...headers, ...change }, body };
 }

@@ -1,4 +1,7 @@
-/** What Wallets tell D1 lands once, however often and by however many it is told, and writes few rows. */
+/**
+ * Outbox items that Wallets publish to D1 land once, however often and by however many callers, and cost few written
+ * rows.
+ */
 import { and, eq } from 'drizzle-orm';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { database } from '../../../worker/db/client.ts';
@@ -65,7 +68,8 @@ function request(change: Partial<UsageRecord> = {}): UsageRecord {
 }
 
 const usageItem = (...requests: UsageRecord[]): OutboxItem => ({ kind: 'usage', accountId, requests });
-const witnessedItem = (receipts: number, late: string[] = []): OutboxItem => ({
+/** 'witnessed' is the stored kind of receipts that match what was billed. */
+const matchedItem = (receipts: number, late: string[] = []): OutboxItem => ({
   kind: 'witnessed',
   accountId,
   nodeId,
@@ -106,7 +110,7 @@ const missingItem = (requestId: string): OutboxItem => ({
 });
 
 const numbered = (items: readonly OutboxItem[]) => items.map((item) => ({ seq: ++seq, item }));
-const tell = (...items: OutboxItem[]) => project(db, accountId, numbered(items));
+const publish = (...items: OutboxItem[]) => project(db, accountId, numbered(items));
 
 const counters = async () =>
   (await db.select().from(projection).where(eq(projection.accountId, accountId))).map(
@@ -117,11 +121,11 @@ const hours = () => db.select().from(usageHour).where(eq(usageHour.accountId, ac
 const nodeHours = () => db.select().from(nodeHour).where(eq(nodeHour.nodeId, nodeId));
 const receiptHours = () => db.select().from(receiptHour).where(eq(receiptHour.nodeId, nodeId));
 
-describe('what is told', () => {
-  it('lands once, however often it is told, in parts as well', async () => {
+describe('published items', () => {
+  it('land once, however often they are published, also in parts', async () => {
     const items = numbered([
       usageItem(request(), request()),
-      witnessedItem(2),
+      matchedItem(2),
       usageItem(request({ admittedAtMs: NOON + HOUR_MS })),
     ]);
     await project(db, accountId, items.slice(0, 2));
@@ -131,26 +135,26 @@ describe('what is told', () => {
     expect(await nodeHours()).toMatchObject([{ requests: 2 }, { requests: 1 }]);
     expect(await receiptHours()).toMatchObject([{ receipts: 2 }]);
     expect(await counters()).toEqual({
-      toldSeq: 3,
+      publishedSeq: 3,
       billedRequests: 3,
-      witnessedRequests: 2,
+      receiptMatchedRequests: 2,
       missedRequests: 0,
     });
   });
 
-  it('lands once when many tell it at the same time, and some of them more', async () => {
+  it('land once when many callers publish at the same time, some of them more items', async () => {
     const items = numbered(Array.from({ length: 12 }, () => usageItem(request(), request())));
-    const told = [12, 3, 7, 12, 1, 9, 12].map((count) => project(db, accountId, items.slice(0, count)));
-    await Promise.all(told);
+    const calls = [12, 3, 7, 12, 1, 9, 12].map((count) => project(db, accountId, items.slice(0, count)));
+    await Promise.all(calls);
     expect(await ofAccount()).toHaveLength(24);
     expect(await hours()).toMatchObject([{ requests: 24 }]);
-    expect(await counters()).toMatchObject({ toldSeq: 12, billedRequests: 24 });
+    expect(await counters()).toMatchObject({ publishedSeq: 12, billedRequests: 24 });
   });
 
-  it('is as nothing when somebody else told it between the look and the batch', async () => {
+  it('are left out when another caller published them between the read and the batch', async () => {
     const items = numbered([
       usageItem(request()),
-      witnessedItem(1),
+      matchedItem(1),
       missingItem(newId('req', NOON)),
       receiptItem(newId('req', NOON), { promptTokens: 30, completionTokens: 107, reason: 'unknown_request' }),
     ]);
@@ -176,24 +180,24 @@ describe('what is told', () => {
     expect(await hours()).toMatchObject([{ requests: 2 }]);
     expect(await receiptHours()).toMatchObject([{ receipts: 1 }, { receipts: 1 }]);
     expect(await counters()).toEqual({
-      toldSeq: 5,
+      publishedSeq: 5,
       billedRequests: 2,
-      witnessedRequests: 1,
+      receiptMatchedRequests: 1,
       missedRequests: 1,
     });
   });
 
-  it('is of one account: another’s numbers are its own', async () => {
-    await tell(usageItem(request()));
+  it('are numbered per account', async () => {
+    await publish(usageItem(request()));
     const other = newId('acct', Date.now());
     await project(db, other, [{ seq: 1, item: { kind: 'usage', accountId: other, requests: [request()] } }]);
-    expect(await counters()).toMatchObject({ toldSeq: 1, billedRequests: 1 });
+    expect(await counters()).toMatchObject({ publishedSeq: 1, billedRequests: 1 });
     expect(await nodeHours()).toMatchObject([{ requests: 2 }]);
   });
 
-  it('leaves nothing behind when D1 refuses a part of it', async () => {
+  it('leave nothing behind when D1 refuses one statement', async () => {
     await env.DB.exec('ALTER TABLE ledger_entry RENAME TO ledger_entry_away');
-    await expect(tell(usageItem(request()), entryOf([request()]))).rejects.toThrow();
+    await expect(publish(usageItem(request()), entryOf([request()]))).rejects.toThrow();
     await env.DB.exec('ALTER TABLE ledger_entry_away RENAME TO ledger_entry');
     expect([await ofAccount(), await counters()]).toEqual([[], undefined]);
   });
@@ -217,7 +221,7 @@ function entryOf(requests: readonly UsageRecord[]): OutboxItem {
 describe('rollups', () => {
   it('are the sums of the requests, by hour, key, model and node, at each request’s own price', async () => {
     const dear = { ...price, id: 'deepseek-r1-0528/standard/2', cacheMissNanoUsd: 1_140 };
-    await tell(
+    await publish(
       usageItem(
         request({ usage: { ...usage(30, 10, 100), reasoningTokens: 60 } }),
         request({ price: dear }),
@@ -245,11 +249,13 @@ describe('rollups', () => {
     expect(await counters()).toMatchObject({ billedRequests: 3 });
   });
 
-  it('of receipts know the newest and what it told of', async () => {
+  it('of receipts keep when the newest arrived and when its request ended', async () => {
     const [first, second] = [request(), request()];
-    await tell(usageItem(first, second), witnessedItem(5));
-    await tell(receiptItem(first.requestId, { promptTokens: 0, completionTokens: 7, reason: 'undelivered' }));
-    await tell(receiptItem(newId('req', NOON), null));
+    await publish(usageItem(first, second), matchedItem(5));
+    await publish(
+      receiptItem(first.requestId, { promptTokens: 0, completionTokens: 7, reason: 'undelivered' }),
+    );
+    await publish(receiptItem(newId('req', NOON), null));
     expect((await receiptHours()).toSorted((a, b) => a.reason.localeCompare(b.reason))).toMatchObject([
       { reason: '', receipts: 5, promptTokens: 150, newestReceivedAtMs: NOON, newestEndedAtMs: NOON - 700 },
       {
@@ -273,12 +279,12 @@ describe('rollups', () => {
     });
     const lastUsed = async () =>
       (await db.select().from(apiKey).where(eq(apiKey.id, key.id)))[0]!.lastUsedAtMs;
-    await tell(usageItem(request({ keyId: key.id, admittedAtMs: NOON + 5 }), request({ keyId: key.id })));
+    await publish(usageItem(request({ keyId: key.id, admittedAtMs: NOON + 5 }), request({ keyId: key.id })));
     expect(await lastUsed()).toBe(NOON + 5);
-    await tell(usageItem(request({ keyId: key.id })));
-    await tell(usageItem(request({ keyId: key.id, admittedAtMs: NOON + 60_000 })));
+    await publish(usageItem(request({ keyId: key.id })));
+    await publish(usageItem(request({ keyId: key.id, admittedAtMs: NOON + 60_000 })));
     expect(await lastUsed()).toBe(NOON + 5);
-    await tell(usageItem(request({ keyId: key.id, admittedAtMs: NOON + 60_005 })));
+    await publish(usageItem(request({ keyId: key.id, admittedAtMs: NOON + 60_005 })));
     expect(await lastUsed()).toBe(NOON + 60_005);
   });
 });
@@ -293,7 +299,7 @@ describe('a charge that is not usage × the price that D1 has', () => {
   it('is found by its request, among many that are right', async () => {
     const wrong = request({ chargeNanoUsd: nanoUsd(231_401) });
     const unpriced = request({ price: { ...price, id: 'no/such/price' } });
-    await tell(usageItem(request(), wrong, request()), usageItem(unpriced));
+    await publish(usageItem(request(), wrong, request()), usageItem(unpriced));
     const found = await findings();
     expect(found.map(({ requestId }) => requestId).toSorted()).toEqual(
       [wrong.requestId, unpriced.requestId].toSorted(),
@@ -303,63 +309,71 @@ describe('a charge that is not usage × the price that D1 has', () => {
       charged: 231_401,
       recomputed: 231_400,
     });
-    await tell(usageItem(request()));
+    await publish(usageItem(request()));
     expect(await findings()).toHaveLength(2);
   });
 
   it('is not found where there is none', async () => {
-    await tell(usageItem(...Array.from({ length: 20 }, () => request())));
+    await publish(usageItem(...Array.from({ length: 20 }, () => request())));
     expect(await findings()).toEqual([]);
   });
 });
 
 describe('a receipt', () => {
-  const off = { promptTokens: 0, completionTokens: 7, reason: 'undelivered' } as const;
+  const writeOff = { promptTokens: 0, completionTokens: 7, reason: 'undelivered' } as const;
   const rows = () => db.select().from(nodeReceipt).where(eq(nodeReceipt.accountId, accountId));
 
-  it('that says something else has a row; of the node that was billed it is a witness', async () => {
-    const told = request();
-    await tell(
-      usageItem(told),
-      receiptItem(told.requestId, off),
-      receiptItem(told.requestId, { ...off, reason: 'retried_elsewhere' }, { nodeId: 'node_other' }),
+  it('that differs has a row; from the node that was billed it counts as matched', async () => {
+    const billed = request();
+    await publish(
+      usageItem(billed),
+      receiptItem(billed.requestId, writeOff),
+      receiptItem(billed.requestId, { ...writeOff, reason: 'retried_elsewhere' }, { nodeId: 'node_other' }),
     );
     expect(await rows()).toHaveLength(2);
-    expect(await counters()).toMatchObject({ billedRequests: 1, witnessedRequests: 1 });
+    expect(await counters()).toMatchObject({ billedRequests: 1, receiptMatchedRequests: 1 });
   });
 
   it('of a request that only D1 remembers is compared with what was billed', async () => {
-    const told = request();
-    await tell(usageItem(told), missingItem(told.requestId));
-    await tell(receiptItem(told.requestId, null));
+    const billed = request();
+    await publish(usageItem(billed), missingItem(billed.requestId));
+    await publish(receiptItem(billed.requestId, null));
     expect(await rows()).toMatchObject([{ writtenOffCompletionTokens: 7, writeOffReason: 'undelivered' }]);
-    expect(await counters()).toMatchObject({ billedRequests: 1, witnessedRequests: 1, missedRequests: 0 });
-    const [finding] = await db.select().from(drift).where(eq(drift.requestId, told.requestId));
+    expect(await counters()).toMatchObject({
+      billedRequests: 1,
+      receiptMatchedRequests: 1,
+      missedRequests: 0,
+    });
+    const [finding] = await db.select().from(drift).where(eq(drift.requestId, billed.requestId));
     expect(finding!.resolvedAtMs).toBe(NOON + 1_000);
   });
 
-  it('that comes again when its Wallet has forgotten it is not counted again', async () => {
+  it('that is resent after its Wallet has forgotten it is not counted again', async () => {
     const [same, other] = [request(), request()];
-    await tell(usageItem(same, other), witnessedItem(1), receiptItem(other.requestId, off));
-    await tell(
+    await publish(usageItem(same, other), matchedItem(1), receiptItem(other.requestId, writeOff));
+    await publish(
       receiptItem(same.requestId, null, { completionTokens: 100 }),
       receiptItem(other.requestId, null),
     );
     expect(await rows()).toHaveLength(1);
-    expect(await counters()).toMatchObject({ billedRequests: 2, witnessedRequests: 2 });
+    expect(await counters()).toMatchObject({ billedRequests: 2, receiptMatchedRequests: 2 });
     const counted = (await receiptHours()).reduce((sum, { receipts }) => sum + receipts, 0);
     expect(counted).toBe(2);
   });
 
-  it('that was missed and comes explains the finding, also when both are told at once', async () => {
+  it('that arrives late resolves its missing-receipt finding, also when both are published at once', async () => {
     const [one, two, three] = [request(), request(), request()];
-    await tell(
+    await publish(
       usageItem(one, two, three),
       ...[one, two, three].map(({ requestId }) => missingItem(requestId)),
-      witnessedItem(1, [one.requestId]),
-      receiptItem(two.requestId, off, { late: true }),
+      matchedItem(1, [one.requestId]),
+      receiptItem(two.requestId, writeOff, { late: true }),
     );
-    expect(await counters()).toMatchObject({ billedRequests: 3, witnessedRequests: 2, missedRequests: 1 });
+    expect(await counters()).toMatchObject({
+      billedRequests: 3,
+      receiptMatchedRequests: 2,
+      missedRequests: 1,
+    });
     const open = await db.select().from(drift).where(eq(drift.accountId, accountId));
     expect(open.filter(({ resolvedAtMs }) => resolvedAtMs === null).map((row) => row.requestId)).toEqual([
       three.requestId,
@@ -368,7 +382,7 @@ describe('a receipt', () => {
 });
 
 describe('rows written', () => {
-  /** Rows that D1 bills for what is told. */
+  /** The number of rows that D1 bills for publishing these items. */
   async function written(...items: OutboxItem[]): Promise<number> {
     let rows = 0;
     const counting = database({
@@ -388,10 +402,10 @@ describe('rows written', () => {
   }
 
   it.each([1, 50, 1_000])('are one a request and a few a batch, of %i', async (count) => {
-    await written(usageItem(request()), witnessedItem(1));
+    await written(usageItem(request()), matchedItem(1));
     const requests = Array.from({ length: count }, (_, i) => request({ admittedAtMs: NOON + i }));
-    const rows = await written(usageItem(...requests), entryOf(requests), witnessedItem(count));
-    // the hour of the account, the hour of the node, the hour of its receipts, the watermark; an entry and its index
+    const rows = await written(usageItem(...requests), entryOf(requests), matchedItem(count));
+    // The account's hour, the node's hour, its receipt hour, the `projection` row, and an entry with its index.
     expect(rows - count).toBe(6);
     expect(await db.select().from(ledgerEntry).where(eq(ledgerEntry.accountId, accountId))).toHaveLength(1);
   });
@@ -399,8 +413,8 @@ describe('rows written', () => {
   it('take several statements when a text would be too long for one', async () => {
     const long = 'm'.repeat(2_000);
     const requests = Array.from({ length: 1_000 }, () => request({ modelId: long }));
-    await tell(usageItem(...requests));
-    expect(await counters()).toMatchObject({ toldSeq: 1, billedRequests: 1_000 });
+    await publish(usageItem(...requests));
+    expect(await counters()).toMatchObject({ publishedSeq: 1, billedRequests: 1_000 });
     const [row] = await db.all<{ n: number }>(
       `select count(*) as n from usage_event where account_id = '${accountId}'`,
     );

@@ -1,12 +1,12 @@
 /**
- * What is at Stripe: customers, sessions, cards, payments and invoices, in Stripe's shapes and with its refusals. What
- * people do there (pay, save a card, dispute) is called on it.
+ * The objects at Stripe: customers, sessions, cards, payments and invoices, in Stripe's shapes and with its errors.
+ * Actions of people there (paying, saving a card) are methods.
  */
 
 export type Params = Record<string, string>;
 export type StripeObject = Record<string, unknown> & { id: string };
 
-/** What must never leave the event it came in. */
+/** Card data that must never leave the event it came in. */
 export const CARD = {
   last4: '4242',
   name: 'Jenny Rosen',
@@ -14,11 +14,11 @@ export const CARD = {
   fingerprint: 'Xt5EWLLDS7FJjR1c',
 };
 
-/** How a saved card answers; the codes are Stripe's. */
+/** The outcome of charging a saved card; the codes are Stripe's. */
 export type CardBehaviour = 'works' | { code: string; decline_code?: string };
 
-/** As Stripe answers a request that it refuses. */
-export class Refused extends Error {
+/** A request that Stripe refuses. */
+export class StripeApiError extends Error {
   readonly status: number;
   readonly error: Record<string, unknown>;
   constructor(status: number, error: Record<string, unknown>) {
@@ -35,7 +35,7 @@ export interface Payment {
   readonly invoice: StripeObject;
 }
 
-export class StripeShop {
+export class StripeState {
   readonly customers = new Map<string, StripeObject>();
   readonly sessions: StripeObject[] = [];
   readonly intents: StripeObject[] = [];
@@ -78,7 +78,7 @@ export class StripeShop {
     return session;
   }
 
-  /** The customer pays the newest session, or what `change` says. */
+  /** The customer pays the newest session; `change` overrides fields of the event's session. */
   pay(change: Record<string, unknown> = {}): Payment {
     const { intentMetadata, setupMetadata: _, invoiceMetadata, ...opened } = this.sessions.at(-1)!;
     const intent = this.#addIntent({
@@ -108,7 +108,7 @@ export class StripeShop {
     return this.pay();
   }
 
-  /** The customer types a card into the newest session. @returns the session as its event has it */
+  /** The customer types a card into the newest session. @returns the session as its event carries it */
   saveCard(behaviour: CardBehaviour = 'works', brand = 'visa'): StripeObject {
     const { setupMetadata, intentMetadata: _, invoiceMetadata: __, ...opened } = this.sessions.at(-1)!;
     const customer = String(opened.customer);
@@ -146,7 +146,7 @@ export class StripeShop {
     return card;
   }
 
-  /** `off_session` and `confirm`: it succeeds, or it is a card error that carries the intent. */
+  /** Creates and confirms an off-session intent: it succeeds, or fails with a card error that carries the intent. */
   newIntent(params: Params): StripeObject {
     this.#mustExist(this.customers, params.customer, 'customer');
     const card = this.#mustExist(this.#cards, params.payment_method, 'payment_method');
@@ -163,7 +163,7 @@ export class StripeShop {
     const last_payment_error = { type: 'card_error', message: `${CARD.name}’s card`, ...card.behaviour };
     const status = 'requires_payment_method';
     const intent = this.#addIntent({ ...facts, amount_received: 0, status, last_payment_error });
-    throw new Refused(402, { ...last_payment_error, payment_intent: intent });
+    throw new StripeApiError(402, { ...last_payment_error, payment_intent: intent });
   }
 
   listIntents({ customer, 'created[gte]': since = '0' }: Params): StripeObject {
@@ -272,13 +272,13 @@ function hostedUrl(id: string): string {
   return `https://invoice.stripe.com/i/acct_1/test_${id}`;
 }
 
-function invalid(param: string, message: string, status = 400, code?: string): Refused {
-  return new Refused(status, { type: 'invalid_request_error', param, message, ...(code && { code }) });
+function invalid(param: string, message: string, status = 400, code?: string): StripeApiError {
+  return new StripeApiError(status, { type: 'invalid_request_error', param, message, ...(code && { code }) });
 }
 
-let made = 0;
+let idsMade = 0;
 export function newStripeId(prefix: string): string {
-  return `${prefix}_${String(++made).padStart(6, '0')}${crypto.randomUUID().replaceAll('-', '')}`;
+  return `${prefix}_${String(++idsMade).padStart(6, '0')}${crypto.randomUUID().replaceAll('-', '')}`;
 }
 
 function metadataOf(params: Params, prefix: string): Params {
