@@ -1,4 +1,4 @@
-/** The map of the portal: what every page passes through, then a page a line. Mount it last: it answers every path. */
+/** The map of the portal: the middleware of every page, then one line per page. Mount it last: it answers every path. */
 import { Hono } from 'hono';
 import { HTTPException } from 'hono/http-exception';
 import { describeError } from '../lib/describe-error.ts';

@@ -1,4 +1,4 @@
-/** A sentence that the page wants read first. */
+/** A highlighted message at the top of a page; screen readers announce it. */
 import type { Child } from 'hono/jsx';
 
 const TONES = {

@@ -1,4 +1,4 @@
-/** One field of a form: label, hint, what was typed, and its fault, tied together for screen readers. */
+/** One field of a form: label, hint, typed value and fault, linked for screen readers. */
 import type { Child } from 'hono/jsx';
 import { type PortalContext, words } from '../frame/context.ts';
 import type { Faults, Typed } from '../frame/form.ts';

@@ -1,4 +1,4 @@
-/** What a table or chart shows: a row of selects that become the page's query. */
+/** The filter above a table or chart: a row of selects whose values become the page's query. */
 import type { Model } from '../../db/catalogue.ts';
 import type { ApiKeyRow } from '../../db/keys.ts';
 import { type PortalContext, words } from '../frame/context.ts';
@@ -6,7 +6,7 @@ import { type PortalContext, words } from '../frame/context.ts';
 export type FilterOption = readonly [value: string, text: string];
 
 export interface FilterSelect {
-  /** of the query's parameter */
+  /** name of the query's parameter */
   readonly name: string;
   readonly label: string;
   readonly value: string;
@@ -27,7 +27,7 @@ function orAll(c: PortalContext, options: readonly FilterOption[]): FilterOption
   return [['', words(c).t.usage.all], ...options];
 }
 
-/** @param props.class where the form stands on its page */
+/** @param props.class utility classes that place the form on its page */
 export function FilterForm(props: { c: PortalContext; selects: readonly FilterSelect[]; class: string }) {
   const { c, selects } = props;
   return (

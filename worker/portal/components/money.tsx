@@ -1,4 +1,4 @@
-/** An exact amount: dollars and cents to read, and the digits beyond them, fainter. */
+/** An exact amount: dollars and cents, followed by the digits beyond cents in a fainter colour. */
 import type { NanoUsd } from '../../domain/money.ts';
 import { type PortalContext, words } from '../frame/context.ts';
 

@@ -1,4 +1,4 @@
-/** A secret on its one showing: a click selects all of it. */
+/** A secret that is shown once; a click selects all of it. */
 export function ShownSecret({ title, text, note }: { title: string; text: string; note: string }) {
   return (
     <section aria-label={title} class="mb-6 rounded-box border border-accent px-5 py-4">

@@ -1,4 +1,4 @@
-/** A figure that a page is opened for, with its name and a word on it. */
+/** One of the key figures of a page, with its name and an optional note. */
 import type { Child } from 'hono/jsx';
 
 export function Tile({ label, value, note }: { label: string; value: Child; note?: string }) {
@@ -11,4 +11,5 @@ export function Tile({ label, value, note }: { label: string; value: Child; note
   );
 }
 
+/** Classes of the list of tiles. */
 export const TILES = 'panel mb-8 grid grid-cols-2 gap-px overflow-hidden bg-base-300 lg:grid-cols-4';

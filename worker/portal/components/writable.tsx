@@ -1,4 +1,4 @@
-/** Forms that the person's role may look at and not send: their fields are there, switched off. */
+/** Forms of an area. A role that may read but not write the area sees them disabled. */
 import type { Child } from 'hono/jsx';
 import type { Area } from '../../domain/team.ts';
 import type { PortalContext } from '../frame/context.ts';

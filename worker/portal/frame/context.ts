@@ -1,4 +1,4 @@
-/** What every page of the portal finds in its Hono context. */
+/** The Hono context of every page of the portal. */
 import type { Context } from 'hono';
 import type { Membership } from '../../db/team.ts';
 import type { MemberRole } from '../../domain/team.ts';
@@ -12,13 +12,13 @@ export interface PortalEnv {
   Bindings: Env;
   Variables: {
     locale: Locale;
-    /** null: nobody is signed in */
+    /** the signed-in person; null: nobody is signed in */
     person: Person | null;
-    /** of the person's session; empty: nobody is signed in */
+    /** id of the person's session; empty: nobody is signed in */
     sessionId: string;
-    /** set by the guard of pages that need a person */
+    /** the account that the page shows; set by the guard `signedIn`, as are the two below */
     accountId: string;
-    /** what the person is in that account */
+    /** the person's role in that account */
     memberRole: MemberRole;
     /** all accounts that the person belongs to */
     memberships: readonly Membership[];
@@ -27,6 +27,7 @@ export interface PortalEnv {
 
 export type PortalContext = Context<PortalEnv>;
 
+/** The texts and the formats of the page's language. */
 export function words(c: PortalContext): Words {
   const locale = c.get('locale');
   return { locale, t: MESSAGES[locale], f: formats(locale) };

@@ -1,4 +1,4 @@
-/** Who may see a page: anybody, a person with an account, or an operator. */
+/** Middleware that decides who may see a page: anybody, a person with an account, or an operator. */
 import { getCookie, setCookie } from 'hono/cookie';
 import { createMiddleware } from 'hono/factory';
 import { parseAccept } from 'hono/utils/accept';
@@ -10,43 +10,44 @@ import { personOf } from '../../identity/session.ts';
 import type { PortalContext, PortalEnv } from './context.ts';
 import { notFoundPage } from './not-found.tsx';
 import { problemPage } from './problem.tsx';
+import { setCookies } from './set-cookies.ts';
 
-/** better-auth's, whatever its prefix */
+/** Part of better-auth's cookie name, which over HTTPS begins with `__Secure-`. */
 const SESSION_COOKIE = 'tollgate.session_token=';
 const LANGUAGE_COOKIE = 'language';
-/** the account that a person of several looks at */
+/** The account that a person who belongs to several has chosen. */
 const ACCOUNT_COOKIE = 'account';
 const YEAR_S = 31_536_000;
 
-/** Language: the choice in the cookie, else the browser's. */
+/** Sets the page's language: the choice in the cookie, or else the browser's preference. */
 export const language = createMiddleware<PortalEnv>(async function language(c, next) {
   c.set('locale', localeOf(c));
   await next();
   c.header('Vary', 'Accept-Language, Cookie');
 });
 
-/** Puts the person behind the session into the context, or null. Asks the database only where there is a cookie. */
+/** Puts the person behind the session into the context, or null. Reads the database only if there is a session cookie. */
 export const visitor = createMiddleware<PortalEnv>(async function visitor(c, next) {
   const hasSession = c.req.header('cookie')?.includes(SESSION_COOKIE);
-  const found = hasSession ? await personOf(c.env, c.req.raw.headers) : null;
-  c.set('person', found?.person ?? null);
-  c.set('sessionId', found?.sessionId ?? '');
+  const session = hasSession ? await personOf(c.env, c.req.raw.headers) : null;
+  c.set('person', session?.person ?? null);
+  c.set('sessionId', session?.sessionId ?? '');
   await next();
-  // signing in or out sets the session's cookie itself: mostly on a POST, from GitHub on a GET
-  if (!found || c.req.method !== 'GET' || setsSession(c.res)) return;
-  for (const cookie of found.cookies) c.header('Set-Cookie', cookie, { append: true });
+  // a page that signs in or out sets the session's cookie itself: usually on a POST, coming from GitHub on a GET
+  if (!session || c.req.method !== 'GET' || setsSession(c.res)) return;
+  setCookies(c, session.cookies);
 });
 
-function setsSession(answer: Response): boolean {
-  return answer.headers.getSetCookie().some((line) => line.includes(SESSION_COOKIE));
+function setsSession(response: Response): boolean {
+  return response.headers.getSetCookie().some((cookie) => cookie.includes(SESSION_COOKIE));
 }
 
-/** Sends strangers to sign in and brings them back; opens an account for whoever belongs to none. */
+/** Requires a person. Redirects others to sign in and back; opens an account for a person who belongs to none. */
 export const signedIn = createMiddleware<PortalEnv>(async function signedIn(c, next) {
   const person = c.get('person');
   if (!person) {
-    const back = c.req.method === 'GET' ? `?next=${encodeURIComponent(c.req.path)}` : '';
-    return c.redirect(`/sign-in${back}`, 303);
+    const query = c.req.method === 'GET' ? `?next=${encodeURIComponent(c.req.path)}` : '';
+    return c.redirect(`/sign-in${query}`, 303);
   }
   const memberships = await accountsOf(c.env, person, Date.now());
   const chosen = getCookie(c, ACCOUNT_COOKIE);
@@ -57,23 +58,23 @@ export const signedIn = createMiddleware<PortalEnv>(async function signedIn(c, n
   await next();
 });
 
-/** A page of the account's team: who may read it opens it, who may write sends its forms. Stands behind `signedIn`. */
+/** Requires a role: one that may read the area to open its pages, one that may write to send its forms. Needs `signedIn`. */
 export function allowed(area: Area) {
   return createMiddleware<PortalEnv>(async function allowed(c, next) {
-    const act = c.req.method === 'GET' || c.req.method === 'HEAD' ? 'read' : 'write';
-    if (!isRoleAllowed(c.get('memberRole'), act, area)) return problemPage(c, 'role');
+    const access = c.req.method === 'GET' || c.req.method === 'HEAD' ? 'read' : 'write';
+    if (!isRoleAllowed(c.get('memberRole'), access, area)) return problemPage(c, 'role');
     await next();
   });
 }
 
-/** Whether the person may send the forms of that area: a page shows no others. */
+/** Whether the person's role may send the forms of the area; pages show only such forms as enabled. */
 export function mayWrite(c: PortalContext, area: Area): boolean {
   return isRoleAllowed(c.get('memberRole'), 'write', area);
 }
 
 /**
- * To anybody else the operator's pages do not exist. A password alone does not open them; in development it does, so
- * that whoever tries the project needs no authenticator.
+ * Requires an operator; for anybody else the operator's pages do not exist. A second factor is required, too, except
+ * in development, so that trying the project takes no authenticator.
  */
 export const operator = createMiddleware<PortalEnv>(async function operator(c, next) {
   const person = c.get('person');
@@ -90,7 +91,7 @@ export function rememberAccount(c: PortalContext, accountId: string): void {
   remember(c, ACCOUNT_COOKIE, accountId);
 }
 
-/** A choice of how the portal looks to this browser; it proves nothing. */
+/** Remembers a display choice of this browser. The cookie grants nothing: its value is checked wherever it is read. */
 function remember(c: PortalContext, name: string, value: string): void {
   setCookie(c, name, value, {
     path: '/',
@@ -101,7 +102,7 @@ function remember(c: PortalContext, name: string, value: string): void {
   });
 }
 
-/** A path of this site to return to, or the fallback: never another site's address. */
+/** The path if it is one of this site, or else the fallback: a redirect never leads to another site. */
 export function safePath(path: string | undefined, fallback: string): string {
   return path && /^\/(?![/\\])[\w\-./?=&%]*$/.test(path) ? path : fallback;
 }

@@ -1,4 +1,4 @@
-/** The frame of every page: head, header with navigation, the page itself, footer with the language. */
+/** The layout of every page: head, header with navigation, the page's content, footer with the choice of language. */
 import { html } from 'hono/html';
 import type { Child } from 'hono/jsx';
 import { type Area, isRoleAllowed, type MemberRole } from '../../domain/team.ts';
@@ -12,14 +12,14 @@ const ICON = `data:image/svg+xml,${encodeURIComponent(
 
 export interface PageProps {
   readonly title: string;
-  /** where the language switch returns to; default: the request's own path and query */
+  /** path that the language switch returns to; default: the request's own path and query */
   readonly back?: string;
   readonly status?: 200 | 403 | 404 | 410 | 413 | 422 | 429 | 500 | 502;
-  /** reading width for forms and prose; tables take all there is */
+  /** limits the content to reading width, for forms and prose; default: the full width, for tables */
   readonly narrow?: boolean;
 }
 
-/** A whole page as the answer to the request. */
+/** Responds with a whole page. */
 export function page(c: PortalContext, props: PageProps, content: Child): Response | Promise<Response> {
   const { t, locale } = words(c);
   const url = new URL(c.req.url);
@@ -59,28 +59,6 @@ export function page(c: PortalContext, props: PageProps, content: Child): Respon
 
 function Header({ c, path }: { c: PortalContext; path: string }) {
   const { t } = words(c);
-  const person = c.get('person');
-  const role = c.get('memberRole') as MemberRole | undefined;
-  // a page for strangers, too, does not know the account: then every way is shown, and the page itself decides
-  const mayRead = (area: Area) => role === undefined || isRoleAllowed(role, 'read', area);
-  const links = person
-    ? [
-        ['/start', t.nav.start],
-        ...(mayRead('playground') ? [['/playground', t.nav.playground]] : []),
-        ['/keys', t.nav.keys],
-        ['/usage', t.nav.usage],
-        ['/requests', t.nav.requests],
-        ['/batches', t.nav.batches],
-        ...(mayRead('billing') ? [['/billing', t.nav.billing]] : []),
-        ['/alerts', t.nav.alerts],
-        ['/team', t.nav.team],
-        ...(person.role === 'operator' ? [['/operator/pool', t.nav.pool]] : []),
-      ]
-    : [
-        ['/pricing', t.nav.pricing],
-        ['/status', t.nav.status],
-        ['/docs', t.nav.docs],
-      ];
   return (
     <header class="border-b border-base-300">
       <div class="mx-auto flex max-w-6xl flex-wrap items-center gap-x-6 gap-y-1 px-4 py-2 sm:px-6">
@@ -88,39 +66,10 @@ function Header({ c, path }: { c: PortalContext; path: string }) {
           <Mark />
           Tollgate
         </a>
-        {person ? (
-          <form method="post" action="/sign-out" class="-me-3 ms-auto flex items-center gap-3 sm:order-3">
-            <a
-              href="/settings"
-              class="muted text-sm hover:underline"
-              title={t.nav.signedInAs(person.email)}
-              aria-current={path === '/settings' ? 'page' : undefined}
-            >
-              {t.nav.settings}
-            </a>
-            <button class="btn btn-sm btn-ghost" type="submit">
-              {t.nav.signOut}
-            </button>
-          </form>
-        ) : (
-          <div class="ms-auto flex items-center gap-2 sm:order-3">
-            <a
-              href="/sign-in"
-              class="btn btn-sm btn-ghost"
-              aria-current={path === '/sign-in' ? 'page' : undefined}
-            >
-              {t.nav.signIn}
-            </a>
-            {path === '/sign-up' ? null : (
-              <a href="/sign-up" class="btn btn-sm btn-primary max-sm:hidden">
-                {t.nav.signUp}
-              </a>
-            )}
-          </div>
-        )}
+        <SessionActions c={c} path={path} />
         <nav aria-label={t.nav.label} class="-mx-2 w-full sm:mx-0 sm:w-auto">
           <ul class="flex flex-wrap gap-x-1">
-            {links.map(([href, text]) => (
+            {navigationLinks(c).map(([href, text]) => (
               <li>
                 <a
                   href={href}
@@ -135,6 +84,66 @@ function Header({ c, path }: { c: PortalContext; path: string }) {
         </nav>
       </div>
     </header>
+  );
+}
+
+function navigationLinks(c: PortalContext): (readonly [href: string, text: string])[] {
+  const { nav } = words(c).t;
+  const person = c.get('person');
+  if (!person) {
+    return [
+      ['/pricing', nav.pricing],
+      ['/status', nav.status],
+      ['/docs', nav.docs],
+    ];
+  }
+  const role = c.get('memberRole') as MemberRole | undefined;
+  // pages that are open to anybody do not load the account: they show every link, and the linked page decides
+  const mayRead = (area: Area) => role === undefined || isRoleAllowed(role, 'read', area);
+  const link = (href: string, text: string) => [href, text] as const;
+  return [
+    link('/start', nav.start),
+    ...(mayRead('playground') ? [link('/playground', nav.playground)] : []),
+    link('/keys', nav.keys),
+    link('/usage', nav.usage),
+    link('/requests', nav.requests),
+    link('/batches', nav.batches),
+    ...(mayRead('billing') ? [link('/billing', nav.billing)] : []),
+    link('/alerts', nav.alerts),
+    link('/team', nav.team),
+    ...(person.role === 'operator' ? [link('/operator/pool', nav.pool)] : []),
+  ];
+}
+
+/** Settings and sign-out for a person, sign-in and sign-up for a visitor. */
+function SessionActions({ c, path }: { c: PortalContext; path: string }) {
+  const { t } = words(c);
+  const person = c.get('person');
+  return person ? (
+    <form method="post" action="/sign-out" class="-me-3 ms-auto flex items-center gap-3 sm:order-3">
+      <a
+        href="/settings"
+        class="muted text-sm hover:underline"
+        title={t.nav.signedInAs(person.email)}
+        aria-current={path === '/settings' ? 'page' : undefined}
+      >
+        {t.nav.settings}
+      </a>
+      <button class="btn btn-sm btn-ghost" type="submit">
+        {t.nav.signOut}
+      </button>
+    </form>
+  ) : (
+    <div class="ms-auto flex items-center gap-2 sm:order-3">
+      <a href="/sign-in" class="btn btn-sm btn-ghost" aria-current={path === '/sign-in' ? 'page' : undefined}>
+        {t.nav.signIn}
+      </a>
+      {path === '/sign-up' ? null : (
+        <a href="/sign-up" class="btn btn-sm btn-primary max-sm:hidden">
+          {t.nav.signUp}
+        </a>
+      )}
+    </div>
   );
 }
 

@@ -1,4 +1,4 @@
-/** The mark: a post and its barrier, raised. */
+/** Tollgate's logo: a post with a raised barrier. */
 export function Mark() {
   return (
     <svg viewBox="0 0 24 24" width="22" height="22" fill="none" aria-hidden="true" stroke-linecap="round">

@@ -1,4 +1,4 @@
-/** No such page, and nothing of whether it exists for somebody else. */
+/** The 404 page. It is the same for what does not exist and for what belongs to another account. */
 import { type PortalContext, words } from './context.ts';
 import { page } from './layout.tsx';
 

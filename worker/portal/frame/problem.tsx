@@ -1,4 +1,4 @@
-/** When a page cannot be had: what it means for the person, and a number for whoever looks into it. Never the cause. */
+/** The page of an error: what it means for the person, and a reference for support. It never shows the cause. */
 
 import { LOCALES, type Locale } from '../../i18n/locale.ts';
 import { type PortalContext, words } from './context.ts';
@@ -6,18 +6,19 @@ import { page } from './layout.tsx';
 
 type Problem = 403 | 413 | 500 | 'role' | 'second_factor';
 
+/** @param reference names the error in the logs; empty: none is shown */
 export function problemPage(c: PortalContext, problem: Problem, reference = '') {
-  // the fault may have come before the language was known
+  // the error may have come before the language was set
   c.set('locale', (c.get('locale') as Locale | undefined) ?? LOCALES[0]);
   const { t } = words(c);
-  const said = {
+  const texts = {
     403: [t.problem.forbiddenTitle, t.problem.forbiddenText],
     413: [t.problem.title, t.problem.tooLarge],
     500: [t.problem.title, t.problem.text],
     role: [t.problem.roleTitle, t.problem.roleText],
     second_factor: [t.problem.secondFactorTitle, t.problem.secondFactorText],
   } as const;
-  const [title, text] = said[problem];
+  const [title, text] = texts[problem];
   return page(
     c,
     { title, narrow: true, status: typeof problem === 'number' ? problem : 403, back: '/' },

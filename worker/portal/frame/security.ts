@@ -1,4 +1,4 @@
-/** Headers of every page, and the refusal of forms that another site sends. */
+/** Security headers of every page, and the refusal of forms that another site sends. */
 
 import { bodyLimit } from 'hono/body-limit';
 import { csrf } from 'hono/csrf';
@@ -8,34 +8,37 @@ import { config } from '../../env.ts';
 import type { PortalEnv } from './context.ts';
 import { problemPage } from './problem.tsx';
 
-/** The longest form of the portal is under 1 KiB; this leaves room for what people paste by mistake. */
+/** The largest form body. The portal's longest form takes under 1 KiB; the rest is room for text pasted by mistake. */
 const FORM_BYTES_MAX = 16_384;
 
-/** No script at all, styles from our own stylesheet only: an injected tag has nothing to run. */
+/**
+ * Sets a page's security headers. Most pages forbid every script and allow only our own style sheet, so that an
+ * injected tag has nothing to run; the exceptions are listed below.
+ */
 export const pageHeaders = createMiddleware<PortalEnv>(async function pageHeaders(c, next) {
   if (c.req.path === DOCS_PATH) return docsHeaders(c, next);
-  if (LETTER_PATH.test(c.req.path)) return letterHeaders(c, next);
+  if (EMAIL_PATH.test(c.req.path)) return emailHeaders(c, next);
   if (c.req.path === PLAYGROUND_PATH) return playgroundHeaders(c, next);
   if (WITH_GITHUB.has(c.req.path) && config(c.env).github !== null) return githubHeaders(c, next);
-  return (c.req.path === FRAMED_PATH ? framedHeaders : wholeHeaders)(c, next);
+  return (c.req.path === FRAMED_PATH ? framedHeaders : defaultHeaders)(c, next);
 });
 
-/** A page with script that is not ours. It shows nothing that anybody typed. */
+/** The API reference, the one page with a third party's script. It shows nothing that a user typed. */
 const DOCS_PATH = '/docs';
 
-/** The one page with a script of our own, which writes what it is told as text. */
+/** The one page with a script of our own, which inserts everything it receives as text, never as markup. */
 const PLAYGROUND_PATH = '/playground';
 
-/** The pages with a form that is answered by a redirect to GitHub. */
+/** Pages with a form whose response is a redirect to GitHub. */
 const WITH_GITHUB = new Set(['/sign-in', '/sign-up']);
 
 /** The one page that another page of ours shows in a frame. */
 export const FRAMED_PATH = '/start/first-request';
 
-/** A letter in the local mailbox, which brings its styles at its elements, as letters do. */
-const LETTER_PATH = /^\/mailbox\/\w+\/html$/;
+/** An e-mail in the development mailbox. Its styles are inline, as in every e-mail. */
+const EMAIL_PATH = /^\/mailbox\/\w+\/html$/;
 
-const letterHeaders = secureHeaders({
+const emailHeaders = secureHeaders({
   contentSecurityPolicy: {
     defaultSrc: ["'none'"],
     styleSrc: ["'unsafe-inline'"],
@@ -46,14 +49,14 @@ const letterHeaders = secureHeaders({
   referrerPolicy: 'no-referrer',
 });
 
-const wholeHeaders = headers("'none'");
+const defaultHeaders = headers("'none'");
 const githubHeaders = headers("'none'", { formAction: ['https://github.com'] });
 const framedHeaders = headers("'self'");
 
-/** Its script comes from our origin and asks nobody else; nothing inline runs. */
+/** The script comes from our origin and connects only to it; inline scripts are forbidden. */
 const playgroundHeaders = headers("'none'", { scriptSrc: ["'self'"], connectSrc: ["'self'"] });
 
-/** Scalar brings its script from here and writes its styles itself; it evaluates no text and asks nobody else. */
+/** Scalar's script comes from our origin and connects only to it. It inserts styles of its own and never calls eval. */
 const docsHeaders = secureHeaders({
   contentSecurityPolicy: {
     defaultSrc: ["'none'"],
@@ -79,32 +82,33 @@ function headers(
       styleSrc: ["'self'"],
       imgSrc: ["'self'", 'data:'],
       frameSrc: ["'self'"],
-      // a top-up's form is answered by a redirect to Stripe's page, which this directive covers, too
+      // a top-up's form is answered by a redirect to Stripe's page, and this directive applies to redirects, too
       formAction: ["'self'", 'https://checkout.stripe.com', ...formAction],
       baseUri: ["'none'"],
       frameAncestors: [frameAncestors],
     },
     xFrameOptions: frameAncestors === "'none'" ? 'DENY' : 'SAMEORIGIN',
-    // with 'no-referrer' browsers would send our own forms with `Origin: null`
+    // with 'no-referrer' browsers would send our own forms with `Origin: null`, which the check of the origin refuses
     referrerPolicy: 'same-origin',
   });
 }
 
-/** What one page shows to one person is kept by no cache. */
+/** Forbids every cache to store a page, because pages are personal. */
 export const neverCached = createMiddleware<PortalEnv>(async function neverCached(c, next) {
   await next();
   c.header('Cache-Control', 'private, no-store');
 });
 
 /**
- * Accepts forms from the one configured origin only, whatever Host says. A browser sends Origin or Sec-Fetch-Site
- * with every POST; a request that has neither is no browser's form.
+ * Accepts forms only from the configured origin, whatever the Host header says. A browser sends Origin or
+ * Sec-Fetch-Site with every POST; a request with neither is no browser's form.
  */
 export const ownForms = createMiddleware<PortalEnv>(async function ownForms(c, next) {
   const { publicOrigin } = config(c.env);
   return csrf({ origin: publicOrigin })(c, next);
 });
 
+/** Refuses bodies above FORM_BYTES_MAX. */
 export function smallForms() {
   return bodyLimit({ maxSize: FORM_BYTES_MAX, onError: (c) => problemPage(c, 413) });
 }

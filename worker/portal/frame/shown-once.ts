@@ -1,6 +1,6 @@
 /**
- * Carries a fresh secret over the redirect to the page that shows it: encrypted in a cookie that lives for minutes
- * and is taken away by the first showing. The server keeps nothing, so there is nothing of it to leak.
+ * Carries a new secret across the redirect to the page that shows it, encrypted in a cookie that lives for five minutes
+ * and is deleted when the page is first shown. The server stores no copy, so none can leak from it.
  */
 import { deleteCookie, getCookie, setCookie } from 'hono/cookie';
 import { EncryptJWT, jwtDecrypt } from 'jose';
@@ -14,11 +14,11 @@ export type SecretKind = 'api_key' | 'join_token' | 'webhook_secret' | 'second_f
 
 export interface Secret {
   readonly text: string;
-  /** what stands beside it on the page: the key's name, the token's expiry */
+  /** shown beside the secret: the key's name, the token's expiry */
   readonly note: string;
 }
 
-/** Puts the secret into the answer's cookie. `subject` (the account) is the only one to whom it is shown. */
+/** Puts the secret into a cookie of the response. Only `subject`, an account's or a person's id, gets to see it. */
 export async function carrySecret(
   c: PortalContext,
   secret: Secret & { kind: SecretKind; subject: string },
@@ -33,7 +33,7 @@ export async function carrySecret(
   setCookie(c, COOKIE, token, { ...attributes(c), maxAge: LIFETIME_S });
 }
 
-/** Takes the secret of that kind out of the request and its cookie away, or null. */
+/** Reads the secret of that kind from the request's cookie, and deletes the cookie. @returns null: there is none */
 export async function takeSecret(
   c: PortalContext,
   which: { kind: SecretKind; subject: string },
@@ -50,12 +50,12 @@ export async function takeSecret(
     deleteCookie(c, COOKIE, attributes(c));
     return { text: payload.text, note: payload.note };
   } catch {
-    // another page's secret, another account's, or one that has expired: it stays until its few minutes are over
+    // the secret is for another page or account, or has expired: its cookie stays until its five minutes are over
     return null;
   }
 }
 
-/** Derived, so that this cookie's key is not the one that signs sessions. */
+/** Derives a key from AUTH_SECRET, so that this cookie does not share the key that signs sessions. */
 async function encryptionKey(c: PortalContext): Promise<Uint8Array> {
   const text = new TextEncoder();
   const secret = await crypto.subtle.importKey('raw', text.encode(config(c.env).authSecret), 'HKDF', false, [

@@ -1,6 +1,6 @@
 /**
- * Stacked bars, drawn to SVG on the server. Colours are the stylesheet's variables, so both themes fit; ECharts' inline
- * styles become attributes, so that the page's policy can forbid inline styles.
+ * Stacked bars, drawn as SVG on the server. Colours are variables of the style sheet, so the chart follows the theme.
+ * ECharts' inline styles are turned into attributes, because the pages' content security policy forbids inline styles.
  */
 import { BarChart } from 'echarts/charts';
 import { GridComponent } from 'echarts/components';
@@ -11,21 +11,21 @@ use([BarChart, GridComponent, SVGRenderer]);
 
 export interface Series {
   readonly name: string;
-  /** series of one stack stand on each other, stacks beside each other */
+  /** series with the same stack are stacked on each other; different stacks stand side by side */
   readonly stack: string;
-  /** a colour of CSS */
+  /** a CSS colour */
   readonly color: string;
-  /** one for each label */
+  /** one value per label */
   readonly values: readonly number[];
 }
 
-/** Of a drawing, near the width at which it is shown, so that letters keep their size. */
+/** The size of a drawing in px. It is close to the displayed size, so that labels are not scaled. */
 export interface Size {
   readonly width: number;
   readonly height: number;
 }
 
-/** The page's column, and a phone's. */
+/** The width of the page's content on a desktop, and on a phone. */
 export const WIDE: Size = { width: 1104, height: 280 };
 export const SLIM: Size = { width: 390, height: 240 };
 
@@ -33,9 +33,9 @@ export const SLIM: Size = { width: 390, height: 240 };
 export function drawBars(
   labels: readonly string[],
   series: readonly Series[],
-  shown: Size & { axis: (value: number) => string; axisWidth: number },
+  options: Size & { axis: (value: number) => string; axisWidth: number },
 ): string {
-  const { width, height, axis, axisWidth } = shown;
+  const { width, height, axis, axisWidth } = options;
   const chart = init(null, null, { renderer: 'svg', ssr: true, width, height });
   try {
     const text = { color: 'var(--muted)', fontSize: 12, fontFamily: 'sans-serif' };
@@ -73,7 +73,7 @@ export function drawBars(
   }
 }
 
-/** Takes out what only a script or a pointer would use, bars of no height, and inline styles. */
+/** Removes parts that only scripts or pointers use and bars of zero height, and turns inline styles into attributes. */
 function staticSvg(svg: string): string {
   return svg
     .replace(/<style[\s\S]*?<\/style>/g, '')
@@ -82,7 +82,7 @@ function staticSvg(svg: string): string {
     .replace(/ style="([^"]*)"/g, (_, style: string) => asAttributes(style));
 }
 
-/** `font-size:12px;font-family:x` → `font-size="12px" font-family="x"`: SVG knows both spellings. */
+/** `font-size:12px;font-family:x` → `font-size="12px" font-family="x"`, which SVG treats alike. */
 function asAttributes(style: string): string {
   return style
     .split(';')

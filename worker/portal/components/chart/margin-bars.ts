@@ -1,4 +1,4 @@
-/** What was earned beside what it cost: granted credit stands on what was paid, the cost beside both. */
+/** Revenue beside cost as bars: revenue from granted credit is stacked on paid revenue, and the cost stands beside both. */
 import { drawBars, type Size } from './bars.ts';
 
 export const MARGIN_PARTS = ['earned', 'granted', 'cost'] as const;
@@ -10,7 +10,7 @@ export const PART_COLORS: Record<MarginPart, string> = {
   cost: 'var(--chart-reasoning)',
 };
 
-/** Nano-USD of a bucket. */
+/** The amounts of a bucket, in nano-USD. */
 export interface MarginBar extends Readonly<Record<MarginPart, number>> {
   readonly label: string;
 }
