@@ -1,6 +1,6 @@
 /** The API's reference in a real browser: every route, light and dark, wide and narrow, and not a word to anybody else. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { faultsOf, openPortal, type Portal } from './kit.ts';
+import { faultsOf, openPortal, type Portal } from './fixtures.ts';
 
 let portal: Portal;
 beforeAll(async () => {

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, inject, it } from 'vitest';
 import { databaseIn, type Edge, startEdge } from '../../gpu-pool/local/edge.ts';
 import { freePorts } from '../e2e/ports.ts';
 import { launchChromium } from './chromium.ts';
-import { GITHUB_SETTINGS } from './kit.ts';
+import { GITHUB_SETTINGS } from './fixtures.ts';
 
 const stateDir = mkdtempSync(join(tmpdir(), 'tollgate-github-'));
 let edge: Edge | undefined;

@@ -3,7 +3,7 @@ import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { en } from '../../worker/i18n/en/index.ts';
 import { api, chatBody, eventually } from '../e2e/local.ts';
-import { openPortal, type Portal, rowsOf, shownIn, signIn } from './kit.ts';
+import { openPortal, type Portal, rowsOf, shownIn, signIn } from './fixtures.ts';
 
 const POOL = '/operator/pool';
 const MODEL = 'DeepSeek-R1';

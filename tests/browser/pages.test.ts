@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createKey, PortalSession } from '../../gpu-pool/local/portal-session.ts';
 import { newId } from '../../worker/domain/ids.ts';
 import { api, chatBody, type Local } from '../e2e/local.ts';
-import { GITHUB_SETTINGS, openPortal, type Portal, signIn } from './kit.ts';
+import { GITHUB_SETTINGS, openPortal, type Portal, signIn } from './fixtures.ts';
 
 const KIB = 1024;
 const HTML_GZ_MAX = 15 * KIB;

@@ -1,7 +1,7 @@
 /** Four people and what each comes for, from the first page to the last, in both languages, over one running Tollgate. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { expectLaws } from '../e2e/local.ts';
-import { openPortal, type Portal, paceOf, watchPace } from './kit.ts';
+import { openPortal, type Portal, paceOf, watchPace } from './fixtures.ts';
 import { develops, developsWithoutScript } from './people/developer.ts';
 import { seesNodesDie, traces } from './people/engineer.ts';
 import { operates } from './people/operator.ts';

@@ -6,7 +6,7 @@ import { gzipSync } from 'node:zlib';
 import type { BrowserContext, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { api, expectLaws } from '../e2e/local.ts';
-import { amountNano, faultsOf, openPortal, type Portal, paceOf, shownIn, signIn, watchPace } from './kit.ts';
+import { amountNano, faultsOf, openPortal, type Portal, paceOf, shownIn, signIn, watchPace } from './fixtures.ts';
 
 const SCRIPT_GZ_MAX = 40 * 1024;
 const HTML_GZ_MAX = 15 * 1024;

@@ -4,13 +4,13 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { readEngineLog } from '../../gpu-pool/emulator/log.ts';
 import { type Engine, startEngine } from '../../gpu-pool/local/node.ts';
-import { listening, type Started, start } from '../../gpu-pool/local/process.ts';
+import { parseListening, type StartedProcess, start } from '../../gpu-pool/local/process.ts';
 import { operatorApi } from '../../gpu-pool/local/stack.ts';
 import { parseCanaryId } from '../../worker/domain/canary.ts';
-import { readMoney } from './books.ts';
 import { api, chatBody, eventually, type Local, startLocal } from './local.ts';
 import { freePorts } from './ports.ts';
-import { type Tamper, tamperWith } from './tamper.ts';
+import { readLedgers } from './stored-state.ts';
+import { startTamperingProxy, type TamperingProxy } from './tampering-proxy.ts';
 
 const AGENT = fileURLToPath(new URL('../../gpu-pool/agent/main.ts', import.meta.url));
 
@@ -44,7 +44,7 @@ async function known(name: string): Promise<Known | undefined> {
 async function addNode(
   name: string,
   tamper: { engine?: (line: string) => string; agent?: (line: string) => string } = {},
-): Promise<{ engine: Engine; agent: Started<string> }> {
+): Promise<{ engine: Engine; agent: StartedProcess<string> }> {
   const stateDir = join(local.stateDir, name);
   const { token } = await operatorApi<{ token: string }>(local.stack.edge, 'POST', '/join-tokens', {
     ...{ name, model: 'deepseek-r1-0528', hardware: '8xmi300x' },
@@ -53,7 +53,7 @@ async function addNode(
   ends.push(() => engine.stop());
   const between = async (target: string, change: ((line: string) => string) | undefined) => {
     if (!change) return target;
-    const proxy: Tamper = await tamperWith(target, change);
+    const proxy: TamperingProxy = await startTamperingProxy(target, change);
     ends.push(() => proxy.close());
     return proxy.url;
   };
@@ -68,7 +68,7 @@ async function addNode(
       logFile: join(stateDir, 'agent.log'),
       readyWithinMs: 30_000,
     },
-    listening,
+    parseListening,
   );
   ends.push(() => agent.stop());
   return { engine, agent };
@@ -98,7 +98,7 @@ it('nodes are up when each has passed its canary, which is on nobody’s books',
     expect(asked).toHaveLength(2);
     expect(asked.every((id) => parseCanaryId(id) !== null)).toBe(true);
   }
-  const { accounts, d1 } = readMoney(local.stateDir);
+  const { accounts, d1 } = readLedgers(local.stateDir);
   expect([d1.usage_event, d1.node_receipt]).toEqual([[], []]);
   expect(accounts.flatMap(({ request = [], receipt = [] }) => [...request, ...receipt])).toEqual([]);
 });

@@ -8,9 +8,9 @@ import { APICallError, generateText, type LanguageModel, Output, stepCountIs, st
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { everyEngine, expectLaws, type Local, startLocal, whileSilent } from './local.ts';
-import { Tape } from './tape.ts';
+import { ResponseRecorder } from './response-recorder.ts';
 
-const tape = new Tape();
+const recorder = new ResponseRecorder();
 let local: Local;
 beforeAll(async () => {
   local = await startLocal();
@@ -22,7 +22,7 @@ type ModelOf = (options?: { apiKey?: string; model?: string }) => LanguageModel;
 const connect = (apiKey?: string) => ({
   baseURL: `${local.stack.dev.baseUrl}/v1`,
   apiKey: apiKey ?? local.stack.dev.apiKey,
-  fetch: tape.fetch,
+  fetch: recorder.fetch,
 });
 const deepSeek: ModelOf = ({ apiKey, model = 'deepseek-reasoner' } = {}) =>
   createDeepSeek(connect(apiKey))(model);
@@ -162,7 +162,7 @@ describe.each([
 });
 
 it('every answer had the published shape', async () => {
-  const { answers, faults } = await tape.faults();
+  const { answers, faults } = await recorder.faults();
   expect(answers).toBeGreaterThan(20);
   expect(faults).toEqual([]);
 });

@@ -3,9 +3,13 @@ import Anthropic from '@anthropic-ai/sdk';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { messageErrorFaults, messageFaults, messageStreamFaults } from '../shapes/anthropic-messages.ts';
 import { api, eventually, expectLaws, type Local, runningAt, startLocal } from './local.ts';
-import { Tape } from './tape.ts';
+import { ResponseRecorder } from './response-recorder.ts';
 
-const tape = new Tape({ whole: messageFaults, stream: messageStreamFaults, error: messageErrorFaults });
+const recorder = new ResponseRecorder({
+  whole: messageFaults,
+  stream: messageStreamFaults,
+  error: messageErrorFaults,
+});
 let local: Local;
 let anthropic: Anthropic;
 beforeAll(async () => {
@@ -16,7 +20,7 @@ afterAll(() => local.end());
 
 function clientWith(apiKey: string, path = '/anthropic'): Anthropic {
   const baseURL = `${local.stack.dev.baseUrl}${path}`;
-  return new Anthropic({ baseURL, apiKey, maxRetries: 0, fetch: tape.fetch });
+  return new Anthropic({ baseURL, apiKey, maxRetries: 0, fetch: recorder.fetch });
 }
 
 const ask = (content: string, max_tokens = 1_000) => ({
@@ -154,7 +158,7 @@ describe('a refusal', () => {
 });
 
 it('every answer had the shape that the client’s own types declare, and the books add up', async () => {
-  const { answers, faults } = await tape.faults();
+  const { answers, faults } = await recorder.faults();
   expect(answers).toBeGreaterThan(15);
   expect(faults).toEqual([]);
   await expectLaws(local);

@@ -5,9 +5,9 @@ import { ChatDeepSeek } from '@langchain/deepseek';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { everyEngine, expectLaws, type Local, startLocal, whileSilent } from './local.ts';
-import { Tape } from './tape.ts';
+import { ResponseRecorder } from './response-recorder.ts';
 
-const tape = new Tape();
+const recorder = new ResponseRecorder();
 let local: Local;
 beforeAll(async () => {
   local = await startLocal();
@@ -16,7 +16,7 @@ afterAll(() => local.end());
 
 function chat(over: { apiKey?: string; model?: string; streamUsage?: boolean } = {}): ChatDeepSeek {
   const { baseUrl, apiKey } = local.stack.dev;
-  const configuration = { baseURL: `${baseUrl}/v1`, fetch: tape.fetch };
+  const configuration = { baseURL: `${baseUrl}/v1`, fetch: recorder.fetch };
   return new ChatDeepSeek({ model: 'deepseek-reasoner', apiKey, maxRetries: 0, configuration, ...over });
 }
 
@@ -108,7 +108,7 @@ describe('ChatDeepSeek', () => {
 });
 
 it('every answer had the published shape', async () => {
-  const { answers, faults } = await tape.faults();
+  const { answers, faults } = await recorder.faults();
   expect(answers).toBeGreaterThan(10);
   expect(faults).toEqual([]);
 });

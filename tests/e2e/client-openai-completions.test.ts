@@ -4,10 +4,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { errorFaults } from '../shapes/openai-chat.ts';
 import { textFaults, textStreamFaults } from '../shapes/openai-completions.ts';
 import { expectLaws, type Local, startLocal } from './local.ts';
-import { Tape } from './tape.ts';
+import { ResponseRecorder } from './response-recorder.ts';
 
 const MODEL = 'deepseek-reasoner';
-const tape = new Tape({ whole: textFaults, stream: textStreamFaults, error: errorFaults });
+const recorder = new ResponseRecorder({ whole: textFaults, stream: textStreamFaults, error: errorFaults });
 let local: Local;
 let openai: OpenAI;
 beforeAll(async () => {
@@ -18,7 +18,7 @@ afterAll(() => local.end());
 
 function clientWith(path: string): OpenAI {
   const { baseUrl, apiKey } = local.stack.dev;
-  return new OpenAI({ baseURL: `${baseUrl}${path}`, apiKey, maxRetries: 0, fetch: tape.fetch });
+  return new OpenAI({ baseURL: `${baseUrl}${path}`, apiKey, maxRetries: 0, fetch: recorder.fetch });
 }
 
 describe('a text', () => {
@@ -76,7 +76,7 @@ describe('a text', () => {
 });
 
 it('every answer had the shape that the client’s own types declare, and the books add up', async () => {
-  const { answers, faults } = await tape.faults();
+  const { answers, faults } = await recorder.faults();
   expect(answers).toBeGreaterThan(10);
   expect(faults).toEqual([]);
   await expectLaws(local);

@@ -6,16 +6,20 @@ import { z } from 'zod';
 import { errorFaults } from '../shapes/openai-chat.ts';
 import { responseFaults, responseStreamFaults } from '../shapes/openai-responses.ts';
 import { eventually, expectLaws, type Local, runningAt, startLocal } from './local.ts';
-import { Tape } from './tape.ts';
+import { ResponseRecorder } from './response-recorder.ts';
 
 const MODEL = 'deepseek-reasoner';
-const tape = new Tape({ whole: responseFaults, stream: responseStreamFaults, error: errorFaults });
+const recorder = new ResponseRecorder({
+  whole: responseFaults,
+  stream: responseStreamFaults,
+  error: errorFaults,
+});
 let local: Local;
 let openai: OpenAI;
 beforeAll(async () => {
   local = await startLocal();
   const { baseUrl, apiKey } = local.stack.dev;
-  openai = new OpenAI({ baseURL: `${baseUrl}/v1`, apiKey, maxRetries: 0, fetch: tape.fetch });
+  openai = new OpenAI({ baseURL: `${baseUrl}/v1`, apiKey, maxRetries: 0, fetch: recorder.fetch });
 });
 afterAll(() => local.end());
 
@@ -132,7 +136,7 @@ describe('what is not offered is refused by name', () => {
 });
 
 it('every answer had the shape that the client’s own types declare, and the books add up', async () => {
-  const { answers, faults } = await tape.faults();
+  const { answers, faults } = await recorder.faults();
   expect(answers).toBeGreaterThan(15);
   expect(faults).toEqual([]);
   await expectLaws(local);

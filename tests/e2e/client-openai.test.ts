@@ -14,10 +14,10 @@ import {
   startLocal,
   whileSilent,
 } from './local.ts';
-import { Tape } from './tape.ts';
+import { ResponseRecorder } from './response-recorder.ts';
 
 const MODEL = 'deepseek-reasoner';
-const tape = new Tape();
+const recorder = new ResponseRecorder();
 let local: Local;
 let openai: OpenAI;
 beforeAll(async () => {
@@ -28,7 +28,7 @@ afterAll(() => local.end());
 
 function clientWith(apiKey: string, over: Partial<OpenAI['_options']> = {}): OpenAI {
   const baseURL = `${local.stack.dev.baseUrl}/v1`;
-  return new OpenAI({ baseURL, apiKey, maxRetries: 0, fetch: tape.fetch, ...over });
+  return new OpenAI({ baseURL, apiKey, maxRetries: 0, fetch: recorder.fetch, ...over });
 }
 
 const ask = (content: string) => ({ model: MODEL, messages: [{ role: 'user' as const, content }] });
@@ -257,7 +257,7 @@ it('a first token that comes late is waited for, whole and streamed, past commen
   );
   expect(whole.choices[0]!.message.content).toMatch(/answer/);
   expect(streamed.choices[0]!.message.content).toMatch(/answer/);
-  expect(await tape.kept(/^(: keep-alive\n\n|\n)+/)).toBe(2);
+  expect(await recorder.countMatching(/^(: keep-alive\n\n|\n)+/)).toBe(2);
 });
 
 describe('an engine that dies', () => {
@@ -301,7 +301,7 @@ it('the models have the shape that the client’s own types declare', async () =
 });
 
 it('every answer had the shape that the client’s own types declare', async () => {
-  const { answers, faults } = await tape.faults();
+  const { answers, faults } = await recorder.faults();
   expect(answers).toBeGreaterThan(20);
   expect(faults).toEqual([]);
 });

@@ -2,7 +2,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { LocalNode } from '../../gpu-pool/local/stack.ts';
 import { operatorApi } from '../../gpu-pool/local/stack.ts';
-import { openBooks } from './books.ts';
 import {
   api,
   balance,
@@ -15,6 +14,7 @@ import {
   runningAt,
   startLocal,
 } from './local.ts';
+import { readStoredState } from './stored-state.ts';
 
 let local: Local;
 let ids: Map<string, string>;
@@ -24,7 +24,7 @@ beforeAll(async () => {
 });
 afterAll(() => local.end());
 
-const books = () => openBooks(local.stateDir, local.nodes);
+const books = () => readStoredState(local.stateDir, local.nodes);
 
 interface Streamed {
   status: number;

@@ -10,7 +10,6 @@ import { startAgentProcess, startEngine } from '../../gpu-pool/local/node.ts';
 import { createKey, PortalSession } from '../../gpu-pool/local/portal-session.ts';
 import { type LocalNode, operatorApi } from '../../gpu-pool/local/stack.ts';
 import type { Hardware } from '../../gpu-pool/protocol/schemas.ts';
-import { type BookNode, openBooks } from './books.ts';
 import { JournalKeeper } from './journals.ts';
 import {
   api,
@@ -23,6 +22,7 @@ import {
   startLocal,
 } from './local.ts';
 import { freePorts } from './ports.ts';
+import { type EnrolledNode, readStoredState } from './stored-state.ts';
 
 let local: Local;
 /** the stack's three and one more, so that half of them is two */
@@ -54,7 +54,7 @@ afterAll(async () => {
 async function addNode(
   { stack, stateDir, speed }: Local,
   { name, hardware }: { name: string; hardware: Hardware },
-): Promise<{ node: LocalNode; book: BookNode }> {
+): Promise<{ node: LocalNode; book: EnrolledNode }> {
   const order = { name, model: 'deepseek-r1-0528', hardware };
   const { token } = await operatorApi<{ token: string }>(stack.edge, 'POST', '/join-tokens', order);
   const dir = join(stateDir, name);
@@ -78,7 +78,11 @@ async function addNode(
     },
   };
   const book = await eventually(async () => {
-    const all = await operatorApi<{ nodes: (BookNode & { state: string })[] }>(stack.edge, 'GET', '/nodes');
+    const all = await operatorApi<{ nodes: (EnrolledNode & { state: string })[] }>(
+      stack.edge,
+      'GET',
+      '/nodes',
+    );
     return all.nodes.find((each) => each.name === name && each.state === 'active');
   }, 30_000);
   return { node, book };
@@ -190,7 +194,7 @@ async function grave(node: LocalNode): Promise<{ knocksAtMs: number[]; close(): 
 
 /** Requests that each engine has begun, by its own log. */
 function begun(): Map<string, ReadonlySet<string>> {
-  const { engines } = openBooks(local.stateDir, local.nodes);
+  const { engines } = readStoredState(local.stateDir, local.nodes);
   return new Map([...engines].map(([name, requests]) => [name, new Set(requests.keys())]));
 }
 

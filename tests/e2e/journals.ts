@@ -1,12 +1,12 @@
 /**
- * Every line that the agents' journals ever held. A journal forgets what the edge has acknowledged when it is
- * rewritten; the second witness must not, so its lines are copied out while the agents run.
+ * Collects every line that the agents' journals ever held. A journal drops acknowledged receipts when it is rewritten,
+ * but the law checker needs them all as its second witness, so the lines are copied while the agents run.
  */
 import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Receipt } from '../../gpu-pool/protocol/schemas.ts';
 import { CANARY_SUBJECT } from '../../worker/domain/canary.ts';
-import type { BookNode } from './books.ts';
+import type { EnrolledNode } from './stored-state.ts';
 
 export interface Opened {
   readonly seq: number;
@@ -16,9 +16,9 @@ export interface Opened {
 }
 
 export interface NodeJournal {
-  /** what was begun, by seq */
+  /** Requests that were begun, by sequence number. */
   readonly opened: ReadonlyMap<number, Opened>;
-  /** how it ended, by seq */
+  /** How they ended, by sequence number. */
   readonly receipts: ReadonlyMap<number, Receipt>;
 }
 
@@ -27,25 +27,25 @@ type Line =
   | { type: 'closed'; receipt: Receipt }
   | { type: 'base' | 'progress' | 'acknowledged' };
 
-/** How often the files are looked at. */
-const LOOK_EVERY_MS = 500;
+/** The interval at which the files are read. */
+const READ_EVERY_MS = 500;
 
 export class JournalKeeper {
-  readonly #nodes: readonly (BookNode & { readonly tail: Tail })[];
+  readonly #nodes: readonly (EnrolledNode & { readonly tail: Tail })[];
   readonly #timer: NodeJS.Timeout;
 
-  constructor(stateDir: string, nodes: readonly BookNode[]) {
+  constructor(stateDir: string, nodes: readonly EnrolledNode[]) {
     this.#nodes = nodes.map((node) => ({
       ...node,
       tail: new Tail(join(stateDir, node.name, 'receipts.jsonl')),
     }));
-    this.#timer = setInterval(() => this.#look(), LOOK_EVERY_MS);
+    this.#timer = setInterval(() => this.#readAll(), READ_EVERY_MS);
     this.#timer.unref();
   }
 
-  /** By node id. */
+  /** Reads what is new. @returns the journals by node id */
   read(): Map<string, NodeJournal> {
-    this.#look();
+    this.#readAll();
     return new Map(this.#nodes.map(({ id, tail }) => [id, { opened: tail.opened, receipts: tail.receipts }]));
   }
 
@@ -54,12 +54,12 @@ export class JournalKeeper {
     for (const { tail } of this.#nodes) tail.close();
   }
 
-  #look(): void {
-    for (const { tail } of this.#nodes) tail.look();
+  #readAll(): void {
+    for (const { tail } of this.#nodes) tail.readNew();
   }
 }
 
-/** Follows a file that is appended to and now and then replaced. */
+/** Follows a file that is appended to and sometimes replaced, as `tail -F` does. */
 class Tail {
   readonly opened = new Map<number, Opened>();
   readonly receipts = new Map<number, Receipt>();
@@ -73,8 +73,8 @@ class Tail {
     this.#path = path;
   }
 
-  look(): void {
-    // what was written to a file until it was replaced can still be read from it, while it is held open
+  readNew(): void {
+    // the old file, held open, still has what was written until it was replaced
     if (this.#file !== null) this.#read(this.#file);
     const found = statSync(this.#path, { throwIfNoEntry: false });
     if (!found || found.ino === this.#inode) return;
@@ -109,12 +109,12 @@ class Tail {
   }
 }
 
-/** The edge's own requests are on nobody's books. */
+/** The edge's own canary requests belong to no account. */
 function isCanary(line: { readonly account_id: string }): boolean {
   return line.account_id === CANARY_SUBJECT;
 }
 
-/** A line that was torn by a kill is nobody's. */
+/** @returns null for a line that a kill cut off */
 function parse(text: string): Line | null {
   try {
     return JSON.parse(text) as Line;

@@ -1,4 +1,4 @@
-/** A local Tollgate for one test file: real edge, real agents, emulated engines, in a folder of its own. */
+/** A local Tollgate for one test file: a real edge, real agents and emulated engines in a folder of their own. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,28 +12,28 @@ import {
   startStack,
 } from '../../gpu-pool/local/stack.ts';
 import { brokenLaws } from '../laws/laws.ts';
-import type { ClientWitness } from '../laws/world.ts';
-import { type BookNode, openBooks, worldOf } from './books.ts';
+import type { ClientObservation } from '../laws/world.ts';
 import { JournalKeeper } from './journals.ts';
 import { freePorts } from './ports.ts';
-import { tailsBy } from './tails.ts';
+import { type EnrolledNode, readStoredState, worldOf } from './stored-state.ts';
+import { tailTokensBy } from './tail-tokens.ts';
 
 export { chatBody } from './chat-body.ts';
-export { nano } from './witness.ts';
+export { nano } from './observed-answer.ts';
 
 export interface Local {
   readonly stack: Stack;
   readonly stateDir: string;
-  /** in the order of the stack's */
-  readonly nodes: readonly BookNode[];
+  /** The enrolled nodes in the order of `stack.nodes`. */
+  readonly nodes: readonly EnrolledNode[];
   readonly journals: JournalKeeper;
-  /** of the engines */
+  /** The engines' speed; 1 is real time. */
   readonly speed: number;
   readonly openai: OpenAI;
   end(): Promise<void>;
 }
 
-/** Holds expire soon and receipts are waited for briefly, so that tests of both are short. */
+/** Short hold leases and receipt grace, so that tests of their ends are short. */
 const SETTINGS = { HOLD_LEASE_MS: '4000', RECEIPT_GRACE_MS: '15000', IDLE_DEADLINE_MS: '8000' };
 
 export async function startLocal(over: Partial<StackOptions> = {}): Promise<Local> {
@@ -49,8 +49,8 @@ export async function startLocal(over: Partial<StackOptions> = {}): Promise<Loca
     ...over,
     settings: { ...SETTINGS, ...over.settings },
   });
-  const { nodes: known } = await operatorApi<{ nodes: BookNode[] }>(stack.edge, 'GET', '/nodes');
-  const nodes = stack.nodes.map(({ name }) => known.find((node) => node.name === name)!);
+  const { nodes: enrolled } = await operatorApi<{ nodes: EnrolledNode[] }>(stack.edge, 'GET', '/nodes');
+  const nodes = stack.nodes.map(({ name }) => enrolled.find((node) => node.name === name)!);
   const journals = new JournalKeeper(stateDir, nodes);
   const openai = new OpenAI({ baseURL: `${stack.dev.baseUrl}/v1`, apiKey: stack.dev.apiKey, maxRetries: 0 });
   return {
@@ -89,7 +89,7 @@ export async function balance(local: Local): Promise<BalanceInfo> {
   return body.balance_infos[0]!;
 }
 
-/** Asks again until `probe` gives something or the time is over. */
+/** Repeats `probe` until it returns something truthy. @throws Error when it has not within `withinMs` */
 export async function eventually<T>(
   probe: () => Promise<T | null | undefined | false>,
   withinMs = 15_000,
@@ -111,37 +111,35 @@ export function eventsOf(text: string): string[] {
 }
 
 /**
- * Within `withinMs` holds are settled, D1 is told and receipts are in; then no law of money is broken.
- * @param clients what they saw, when the test kept it
+ * Expects that no law of money is broken once holds are settled, D1 is up to date and receipts have arrived, which must
+ * be so within `withinMs`.
+ * @param clients what clients observed, when the test recorded it
  */
 export async function expectLaws(
   local: Local,
-  { clients, withinMs = 45_000 }: { clients?: readonly ClientWitness[]; withinMs?: number } = {},
+  { clients, withinMs = 45_000 }: { clients?: readonly ClientObservation[]; withinMs?: number } = {},
 ): Promise<void> {
   const { stateDir, nodes, stack, speed, journals } = local;
   const hardware = new Map(stack.nodes.map((node) => [node.name, node.hardware]));
   const broken = () => {
-    const tails = tailsBy({ hardware, speed, journals: journals.read() });
-    return brokenLaws({ ...worldOf(openBooks(stateDir, nodes), nodes, tails), clients });
+    const tailTokens = tailTokensBy({ hardware, speed, journals: journals.read() });
+    return brokenLaws({ ...worldOf(readStoredState(stateDir, nodes), nodes, tailTokens), clients });
   };
-  // looked at once more it could be a moment later: a receipt may have come and be on its way to D1
+  // a receipt may still be on its way to D1, so the check is repeated
   let found = broken();
-  const agree = async () => {
-    found = broken();
-    return found.length === 0;
-  };
-  await eventually(agree, withinMs).catch(() => undefined);
+  for (const endMs = Date.now() + withinMs; found.length > 0 && Date.now() < endMs; found = broken())
+    await new Promise((resolve) => setTimeout(resolve, 100));
   expect(found).toEqual([]);
 }
 
-/** Sequences that an engine works on right now. */
+/** The number of sequences that an engine generates right now. */
 export async function runningAt({ engine }: LocalNode): Promise<number> {
   const response = await fetch(`${engine.ready}/v1/loads?include=core`);
   const { loads } = (await response.json()) as { loads: { num_running_reqs: number }[] };
   return loads.reduce((sum, load) => sum + load.num_running_reqs, 0);
 }
 
-/** Sets a fault at every engine, so that no node can take over; null takes all faults away. */
+/** Sets a fault at every engine, so that no other node can take over; null removes all faults. */
 export async function everyEngine({ stack }: Local, fault: object | null): Promise<void> {
   const headers = { 'content-type': 'application/json' };
   const init =
@@ -152,7 +150,7 @@ export async function everyEngine({ stack }: Local, fault: object | null): Promi
   }
 }
 
-/** Does `work` while no engine says a word for `silentMs`: long enough for the edge to say that it still waits. */
+/** Does `work` while all engines are stopped for `silentMs`, long enough for the edge to send keep-alives. */
 export async function whileSilent<T>({ stack }: Local, silentMs: number, work: () => Promise<T>): Promise<T> {
   for (const { engine } of stack.nodes) engine.signal('SIGSTOP');
   try {

@@ -1,14 +1,14 @@
-/** Ports of loopback that nobody listens on. */
+/** Finds free ports of loopback. */
 import { createServer } from 'node:net';
 
-/** Below those that the kernel gives to whoever names none: a connection out could have one by the time it is used. */
+/** The range lies below the kernel's ephemeral ports: an outgoing connection could take one of those before it is used. */
 const FIRST_MIN = 20_000;
 const FIRST_MAX = 32_000;
 
-/** Of one process: what it has found free it may not use at once, while another looks. */
+/** Each process starts its search at another block, because a port found free is not in use at once and another process may find it too. */
 const BLOCK = 20;
 
-/** The first of `count` ports in a row. */
+/** @returns the first of `count` consecutive free ports */
 export async function freePorts(count: number): Promise<number> {
   for (let first = FIRST_MIN + ((process.pid * BLOCK) % (FIRST_MAX - FIRST_MIN)); ; first += count) {
     const free = await Promise.all(Array.from({ length: count }, (_, i) => isFree(first + i)));

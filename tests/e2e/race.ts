@@ -1,16 +1,16 @@
-/** Many requests that race for what is left on an account, and what must be true of it afterwards. */
-import type { AccountBooks, RequestRow } from '../laws/world.ts';
-import { sum } from './books.ts';
+/** Many requests that compete for the credit left on an account, and the check of what came of it. */
+import type { AccountRows, RequestRow } from '../laws/world.ts';
 import { chatBody } from './chat-body.ts';
+import { nano, observedAnswer } from './observed-answer.ts';
 import { type RawAnswer, rawPost } from './raw-client.ts';
-import { untimely } from './timely.ts';
-import { nano, witnessed } from './witness.ts';
+import { prematureRefusals } from './refusal-timing.ts';
+import { sum } from './stored-state.ts';
 
 export interface RaceOptions {
   readonly url: string;
   readonly apiKey: string;
   readonly requests: number;
-  /** at a time */
+  /** How many run at a time. */
   readonly width: number;
 }
 
@@ -28,22 +28,22 @@ export async function race({ url, apiKey, requests, width }: RaceOptions): Promi
     for (; begun < requests; await one()) begun += 1;
   };
   await Promise.all(Array.from({ length: width }, client));
-  // the last of the crowd may have been refused beside holds that were then given back
+  // the last requests may have been refused because of holds that were then released: ask on until the credit is spent
   do await one();
   while (answers.at(-1)!.status === 200);
   return answers;
 }
 
-/** What is wrong about a race for `fundedNanoUsd`, in words; empty when all is well. Run it when nothing is held. */
+/** Describes the faults of a race for `fundedNanoUsd`; empty when there are none. Call it when nothing is held any more. */
 export function raceFaults(
   answers: readonly RawAnswer[],
-  { credit, entry = [], request = [] }: AccountBooks,
+  { credit, entry = [], request = [] }: AccountRows,
   fundedNanoUsd: number,
 ): string[] {
   const found: string[] = [];
   const charges = new Map(request.map((row) => [row.request_id, row.charge_nano_usd]));
   const served = answers
-    .map((answer) => ({ ...answer, ...witnessed(answer) }))
+    .map((answer) => ({ ...answer, ...observedAnswer(answer) }))
     .filter(({ ending }) => ending === 'whole' || ending === 'cut')
     .map((answer) => ({ ...answer, chargeNanoUsd: charges.get(answer.requestId ?? '') ?? 0 }));
   const refused = answers.filter(({ status }) => status === 402);
@@ -57,18 +57,18 @@ export function raceFaults(
     entry.filter(({ kind }) => kind === 'charge'),
     (row) => row.granted_nano_usd + row.paid_nano_usd,
   );
-  const told = sum(served, ({ costNanoUsd }) => costNanoUsd ?? 0);
+  const reported = sum(served, ({ costNanoUsd }) => costNanoUsd ?? 0);
   if (charged > fundedNanoUsd) found.push(`${charged} charged of ${fundedNanoUsd}`);
   if (charged + left !== fundedNanoUsd) found.push(`${charged} charged and ${left} left of ${fundedNanoUsd}`);
-  if (told !== charged) found.push(`${charged} charged, clients were told ${told}`);
+  if (reported !== charged) found.push(`${charged} charged, but ${reported} reported to clients`);
   if (left < 0) found.push(`the balance ended at ${left}`);
   const leastNanoUsd = nano(refused[0]!.body.match(/needs at least \$([\d.]+)/)?.[1] ?? '0');
   if (left >= leastNanoUsd) found.push(`${left} are left, ${leastNanoUsd} would have been enough`);
   const funds = { fundedNanoUsd, leastNanoUsd, wantedNanoUsd: wantedNanoUsd(request[0]!) };
-  return [...found, ...untimely(refused, served, funds)];
+  return [...found, ...prematureRefusals(refused, served, funds)];
 }
 
-/** What one of them holds at most: its prompt, never more tokens than bytes of the body (hold.ts), and its answer. */
+/** The most that one request holds: its prompt, which has at most as many tokens as the body has bytes (hold.ts), and its answer. */
 function wantedNanoUsd({ cache_miss_nano_usd, output_nano_usd }: RequestRow): number {
   return (Buffer.byteLength(BODY) + 16 + 64) * cache_miss_nano_usd + MAX_TOKENS * output_nano_usd;
 }

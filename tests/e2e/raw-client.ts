@@ -1,6 +1,6 @@
 /**
- * An HTTP client down at the socket: it can leave at any byte of the answer and read as slowly as it likes,
- * and what it saw is kept byte by byte.
+ * An HTTP client on a bare socket. It can disconnect at any byte of the answer, read as slowly as it likes, and keeps
+ * every byte that arrived.
  */
 import { connect } from 'node:net';
 
@@ -8,39 +8,39 @@ export interface RawRequest {
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
-  /** leaves once so many bytes of the answer, its head included, have come; 0 leaves when the request is sent */
+  /** Disconnects after this many bytes of the answer, its head included; 0: as soon as the request is sent. */
   readonly leaveAfterBytes?: number;
-  /** leaves so long after the request was sent, whatever has come */
+  /** Disconnects this long after the request was sent, whatever has arrived. */
   readonly leaveAfterMs?: number;
-  /** how it leaves: as a program that ends, or as one whose host vanishes and comes back */
+  /** How it disconnects: `close` as a program that ends, `reset` as a host that vanishes and comes back. */
   readonly leaveBy?: 'close' | 'reset';
-  /** rests between two reads */
+  /** The pause between two reads. */
   readonly restMs?: number;
-  /** gives up: a client that waited for ever would hold up its test */
+  /** The client gives up after this long, so that it cannot block its test for ever. */
   readonly patienceMs?: number;
 }
 
 export interface RawAnswer {
-  /** whether anybody took the connection at all */
+  /** True when the connection was accepted. */
   readonly connected: boolean;
-  /** null: the connection broke before a head */
+  /** null: the connection broke before a head arrived */
   readonly status: number | null;
   readonly headers: ReadonlyMap<string, string>;
-  /** what of the body came, its chunks joined */
+  /** What arrived of the body, without chunk framing. */
   readonly body: string;
-  /** the body came to its proper end */
+  /** True when the body arrived to its proper end. */
   readonly complete: boolean;
-  /** the client left before that */
+  /** True when the client disconnected before that. */
   readonly left: boolean;
-  /** it gave up waiting */
+  /** True when the client gave up waiting. */
   readonly gaveUp: boolean;
-  /** bytes that came, as they were on the wire */
+  /** The number of bytes that arrived on the wire. */
   readonly bytes: number;
   readonly sentAtMs: number;
   readonly endedAtMs: number;
 }
 
-/** Sends a POST and waits until the answer has ended, one way or another. Never throws. */
+/** Sends a POST and waits until the answer has ended in any way. Never throws. */
 export function rawPost(request: RawRequest): Promise<RawAnswer> {
   const { hostname, port, pathname } = new URL(request.url);
   const { leaveAfterBytes = Number.POSITIVE_INFINITY, patienceMs = 90_000, restMs = 0 } = request;
@@ -104,7 +104,7 @@ function requestText({ headers, body }: RawRequest, host: string, path: string):
 
 type Parsed = Pick<RawAnswer, 'status' | 'headers' | 'body' | 'complete'>;
 
-/** Reads an answer that may have been cut at any byte. */
+/** Parses an answer that may have been cut at any byte. */
 export function parseAnswer(bytes: Buffer): Parsed {
   const headEnd = bytes.indexOf('\r\n\r\n');
   if (headEnd < 0) return { status: null, headers: new Map(), body: '', complete: false };
@@ -122,7 +122,7 @@ export function parseAnswer(bytes: Buffer): Parsed {
   return { status, headers, body: rest.subarray(0, length).toString(), complete: rest.length >= length };
 }
 
-/** The chunks of a body, joined, and whether the last one came. */
+/** Joins the chunks of a body. `complete` is true when the last chunk arrived. */
 function dechunk(bytes: Buffer): { body: string; complete: boolean } {
   const parts: Buffer[] = [];
   let at = 0;

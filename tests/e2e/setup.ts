@@ -1,4 +1,4 @@
-/** Before the end-to-end tests: one bundle of the Worker and one migrated database for all of them. */
+/** Runs before the end-to-end tests: makes one bundle of the Worker and one migrated database for all of them. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,9 +7,9 @@ import { bundle, databaseIn, migrate } from '../../gpu-pool/local/edge.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
-    /** path of the bundled Worker */
+    /** The path of the bundled Worker. */
     script: string;
-    /** path of an empty database that is up to date, to be copied */
+    /** The path of an empty, migrated database, which each test file copies. */
     database: string;
   }
 }

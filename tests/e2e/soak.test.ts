@@ -21,6 +21,6 @@ it('survives kills of every process without losing or making up a token', async 
   expect(failed(result), `${report(result)}\nState in ${stateDir}`).toBe(false);
   for (const kill of ['kill_edge', 'kill_agent', 'kill_engine', 'kill_node'])
     expect(result.faults.get(kill)).toBeGreaterThan(0);
-  expect(result.testimonies.some(({ ending }) => ending === 'whole')).toBe(true);
+  expect(result.observations.some(({ ending }) => ending === 'whole')).toBe(true);
   rmSync(stateDir, { recursive: true, force: true });
 }, 300_000);

@@ -1,8 +1,8 @@
-/** The customers of a soak, who sign up, get credit and make keys as anybody would. */
+/** The customers of a soak. They sign up in the portal, receive credit and create keys as real customers do. */
 import { createKey, PortalSession } from '../../gpu-pool/local/portal-session.ts';
 import { operatorApi, type Stack } from '../../gpu-pool/local/stack.ts';
-import { insist } from './insist.ts';
-import type { Asker } from './request-plan.ts';
+import type { Requester } from './request-plan.ts';
+import { retryFor } from './retry.ts';
 
 export interface SoakKey {
   readonly accountId: string;
@@ -15,24 +15,24 @@ interface Customer {
   readonly keys: SoakKey[];
 }
 
-/** Keys by who holds them; nobody's key is as well-formed as any. */
-export type Customers = Readonly<Record<Asker, readonly SoakKey[]>>;
+/** The keys by kind of holder. A stranger's key is well-formed and unknown. */
+export type Customers = Readonly<Record<Requester, readonly SoakKey[]>>;
 
-export interface Household {
+export interface CustomerBase {
   readonly customers: Customers;
   readonly revocations: { keyId: string; atMs: number }[];
   /** Gives credit to an account. The same id twice is one grant. */
   grant(accountId: string, id: string, amountUsd: string): Promise<void>;
   /** Opens an account without credit. */
   open(name: string): Promise<SoakKey>;
-  /** Revokes the next key that is there to be revoked; makes another when none is left. */
+  /** Revokes the next of the keys that are meant for it; creates another one when none is left. */
   revoke(): Promise<void>;
 }
 
 const RICH_USD = '500.00';
 const STRANGERS_KEY = 'sk-tg-0000000000000000000000000000000000000000000000';
 
-export async function openAccounts(stack: Stack): Promise<Household> {
+export async function openAccounts(stack: Stack): Promise<CustomerBase> {
   const origin = stack.dev.baseUrl;
   const demo = new PortalSession(origin);
   await demo.signInOrSignUp({ ...stack.dev.portal, name: 'Demo' });
@@ -43,7 +43,7 @@ export async function openAccounts(stack: Stack): Promise<Household> {
   ];
   const poor = [await signUp(origin, 'poor', 2), await signUp(origin, 'poorer', 1)];
   const broke = await signUp(origin, 'broke', 1);
-  const leaving = await signUp(origin, 'leaving', 6);
+  const revocable = await signUp(origin, 'leaving', 6);
 
   const grant = async (accountId: string, id: string, amountUsd: string) => {
     await operatorApi(stack.edge, 'POST', `/accounts/${accountId}/grants`, {
@@ -51,25 +51,26 @@ export async function openAccounts(stack: Stack): Promise<Household> {
       amount_usd: amountUsd,
     });
   };
-  for (const { keys } of [...rich, leaving]) await grant(keys[0]!.accountId, 'opening', RICH_USD);
+  for (const { keys } of [...rich, revocable]) await grant(keys[0]!.accountId, 'opening', RICH_USD);
 
-  const revocations: Household['revocations'] = [];
+  const revocations: CustomerBase['revocations'] = [];
   return {
     customers: {
       rich: rich.flatMap(({ keys }) => keys),
       poor: poor.flatMap(({ keys }) => keys),
       broke: broke.keys,
-      revoked: leaving.keys,
+      revoked: revocable.keys,
       stranger: [{ accountId: 'nobody', keyId: 'none', apiKey: STRANGERS_KEY }],
     },
     revocations,
     open: async (name) => (await signUp(origin, name, 1)).keys[0]!,
-    grant: (accountId, id, amountUsd) => insist(() => grant(accountId, id, amountUsd), 15_000),
+    grant: (accountId, id, amountUsd) => retryFor(() => grant(accountId, id, amountUsd), 15_000),
     async revoke() {
-      const gone = new Set(revocations.map(({ keyId }) => keyId));
-      const next = leaving.keys.find(({ keyId }) => !gone.has(keyId));
-      if (!next) return void leaving.keys.push(await newKey(origin, leaving.visitor, `late ${gone.size}`));
-      await leaving.visitor.submitForm(`/keys/${next.keyId}/revoke`, {});
+      const revoked = new Set(revocations.map(({ keyId }) => keyId));
+      const next = revocable.keys.find(({ keyId }) => !revoked.has(keyId));
+      if (!next)
+        return void revocable.keys.push(await newKey(origin, revocable.visitor, `late ${revoked.size}`));
+      await revocable.visitor.submitForm(`/keys/${next.keyId}/revoke`, {});
       revocations.push({ keyId: next.keyId, atMs: Date.now() });
     },
   };

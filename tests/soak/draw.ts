@@ -1,13 +1,13 @@
-/** Seeded draws. What is drawn for the n-th request or fault depends on the seed and n alone, never on what ran before. */
+/** Seeded random draws. The draws for the n-th request or fault depend on the seed and n alone, never on what ran before. */
 import { createRandom } from '../../gpu-pool/emulator/random.ts';
 
 export interface Draw {
-  /** in [0, 1) */
+  /** A number in [0, 1). */
   fraction(): number;
-  /** whole, both ends included */
+  /** An integer; both ends are included. */
   between(least: number, most: number): number;
   of<T>(list: readonly T[]): T;
-  /** a key of the table, as often as its weight says */
+  /** A key of the table, with the probability of its weight. */
   weighted<K extends string>(weights: Readonly<Record<K, number>>): K;
 }
 

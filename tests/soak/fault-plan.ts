@@ -1,11 +1,11 @@
-/** What goes wrong in a soak: the n-th fault of a seed, and before which request it strikes. */
+/** The plan of a soak's faults: the n-th fault of a seed, and before which request it happens. */
 import type { FaultKind } from '../../gpu-pool/emulator/faults.ts';
 import { type Draw, drawsFor } from './draw.ts';
 
 export type PlannedFault = {
-  /** strikes when so many requests have begun */
+  /** The fault happens when this many requests have begun. */
   readonly atRequest: number;
-  /** index of the node; faults of the edge leave it alone */
+  /** The index of the node; faults of the edge do not use it. */
   readonly node: number;
 } & (
   | { readonly kind: KillKind; readonly downMs: number }
@@ -19,7 +19,7 @@ const OTHERS = { hang_engine: 3, hang_agent: 3, drain: 3, revoke: 1, engine: 26 
 export type KillKind = keyof typeof KILLS;
 export type HangKind = 'hang_engine' | 'hang_agent';
 
-/** The ways in which an engine breaks its callers; all but those that only split bytes in other places. */
+/** The faults of an engine that its callers must survive. */
 export const ENGINE_FAULTS = [
   'refuse',
   'reset_before_headers',
@@ -50,7 +50,7 @@ export function isKill(kind: PlannedFault['kind']): kind is KillKind {
   return kind in KILLS;
 }
 
-/** Endless. The first four kill edge, agent, engine and node, so that the shortest soak has seen each. */
+/** Yields faults without end. The first four kill edge, agent, engine and node, so that even a short soak has each. */
 export function* faultPlan(
   seed: number,
   { nodes, kills = Number.POSITIVE_INFINITY, everyRequests = 12 }: FaultPlanOptions,
@@ -70,7 +70,7 @@ export function* faultPlan(
 
 export interface FaultPlanOptions {
   readonly nodes: number;
-  /** at most so many processes are killed */
+  /** The most processes that are killed. */
   readonly kills?: number;
   readonly everyRequests?: number;
 }

@@ -1,13 +1,13 @@
-/** Whether the pool serves again once the faults are off. */
+/** Probes whether the pool serves again after the faults have ended. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { observedAnswer } from '../e2e/observed-answer.ts';
 import { rawPost } from '../e2e/raw-client.ts';
-import { witnessed } from '../e2e/witness.ts';
 
-/** A node that was ejected gets its next chance within seconds; see worker/domain/routing/breaker.ts. */
+/** Generous: an ejected node is tried again within seconds (worker/domain/routing/breaker.ts). */
 const BACK_WITHIN_MS = 45_000;
 const PROBES = 12;
 
-/** Waits for a first answer, then asks for more, all of which must be whole. */
+/** Waits for a first whole answer, then sends the probes, all of which must be served. */
 export async function probe({ url, key }: { url: string; key: string }) {
   const ask = async (n: number) => {
     const answer = await rawPost({
@@ -19,7 +19,7 @@ export async function probe({ url, key }: { url: string; key: string }) {
         messages: [{ role: 'user', content: `Back? ${n} [[reasoning=5 answer=5]]` }],
       }),
     });
-    return witnessed(answer).ending === 'whole';
+    return observedAnswer(answer).ending === 'whole';
   };
   for (const endMs = Date.now() + BACK_WITHIN_MS; Date.now() < endMs && !(await ask(0)); ) await sleep(500);
   const probes: { what: string; served: boolean }[] = [];

@@ -1,5 +1,5 @@
-/** What a soak found, in lines for a person. */
-import { sum } from '../e2e/books.ts';
+/** The printed report of a soak. */
+import { sum } from '../e2e/stored-state.ts';
 import type { SoakResult } from './soak.ts';
 
 export function failed({ violations, audit, unsettled }: SoakResult): boolean {
@@ -7,16 +7,16 @@ export function failed({ violations, audit, unsettled }: SoakResult): boolean {
 }
 
 export function report(result: SoakResult): string {
-  const { seed, tookMs, testimonies, faults, violations, audit, unsettled } = result;
+  const { seed, tookMs, observations, faults, violations, audit, unsettled } = result;
   return [
     `Seed ${seed}, ${(tookMs / 1_000).toFixed(0)} s`,
-    `${testimonies.length} requests: ${counts(testimonies, ({ ending, status }) => (ending === 'refused' ? `refused ${status}` : ending))}`,
-    `  by kind: ${counts(testimonies, ({ kind }) => kind)}`,
+    `${observations.length} requests: ${counts(observations, ({ ending, status }) => (ending === 'refused' ? `refused ${status}` : ending))}`,
+    `  by kind: ${counts(observations, ({ kind }) => kind)}`,
     `  refusals: ${counts(
-      testimonies.filter(({ code }) => code !== null),
+      observations.filter(({ code }) => code !== null),
       ({ code }) => code!,
     )}`,
-    `  the books: ${counts(result.books.d1.usage_event ?? [], ({ ending }) => ending ?? 'none')}`,
+    `  endings: ${counts(result.state.d1.usage_event ?? [], ({ ending }) => ending ?? 'none')}`,
     `${sum([...faults.values()], (n) => n)} faults, ${sum(
       [...faults].filter(([name]) => name.startsWith('kill')),
       ([, n]) => n,
@@ -29,8 +29,8 @@ export function report(result: SoakResult): string {
   ].join('\n');
 }
 
-function tokenLines({ books, journals, world }: SoakResult): string[] {
-  const { d1, engines } = books;
+function tokenLines({ state, journals, world }: SoakResult): string[] {
+  const { d1, engines } = state;
   const written = d1.node_receipt ?? [];
   const counted = sum(
     [...engines.values()].flatMap((log) => [...log.values()]),

@@ -1,22 +1,22 @@
-/** What clients ask in a soak: the n-th request of a seed, with its body, its key and its manners. */
+/** The plan of a soak's requests: the n-th request of a seed, with its body, its key and its client's behaviour. */
 import { type Draw, drawsFor } from './draw.ts';
 
-/** Whose key asks: somebody with credit, with next to none, with none; one whose key is revoked; nobody. */
-export type Asker = 'rich' | 'poor' | 'broke' | 'revoked' | 'stranger';
+/** The holder of the key: with credit, with almost none, with none, with a key that is revoked, or unknown. */
+export type Requester = 'rich' | 'poor' | 'broke' | 'revoked' | 'stranger';
 
 export interface PlannedRequest {
   readonly n: number;
   readonly kind: RequestKind;
-  readonly asker: Asker;
-  /** which of the asker's keys */
+  readonly requester: Requester;
+  /** A number that selects one of the requester's keys. */
   readonly pick: number;
-  /** credit given to the asker before it asks */
+  /** Credit granted to the requester's account before the request. */
   readonly grantUsd?: string;
-  /** JSON, or what should have been */
+  /** JSON, or invalid input. */
   readonly body: string;
-  /** sends it so often in turn, under one Idempotency-Key */
+  /** How many times it is sent, one after the other, under one Idempotency-Key. */
   readonly times?: number;
-  /** … and then this body, under the same key */
+  /** Another body that is sent last under the same Idempotency-Key. */
   readonly otherBody?: string;
   readonly leaveAfterBytes?: number;
   readonly leaveAfterMs?: number;
@@ -24,7 +24,7 @@ export interface PlannedRequest {
   readonly restMs?: number;
 }
 
-type Shape = Omit<PlannedRequest, 'n' | 'kind' | 'asker' | 'pick'> & { readonly asker?: Asker };
+type Shape = Omit<PlannedRequest, 'n' | 'kind' | 'requester' | 'pick'> & { readonly requester?: Requester };
 
 const KINDS = {
   short_stream: 20,
@@ -50,10 +50,10 @@ export type RequestKind = keyof typeof KINDS;
 export function plannedRequest(seed: number, n: number): PlannedRequest {
   const draw = drawsFor(seed, 'request', n);
   const kind = draw.weighted(KINDS);
-  return { n, kind, asker: 'rich', pick: draw.between(0, 1_000), ...SHAPES[kind](draw, n) };
+  return { n, kind, requester: 'rich', pick: draw.between(0, 1_000), ...SHAPES[kind](draw, n) };
 }
 
-/** An event of a stream is about so long; a leaver's byte is drawn over the whole answer and a little beyond. */
+/** The typical length of a stream's event. A client disconnects at a byte of the whole answer or a little beyond. */
 const EVENT_BYTES = 300;
 
 const SHAPES: Record<RequestKind, (draw: Draw, n: number) => Shape> = {
@@ -77,7 +77,7 @@ const SHAPES: Record<RequestKind, (draw: Draw, n: number) => Shape> = {
     body: body(n, { marker: '' }, { max_tokens: undefined, stream: draw.fraction() < 0.5 }),
   }),
   poor: (draw, n) => ({
-    asker: 'poor',
+    requester: 'poor',
     grantUsd: (draw.between(1, 900) / 1_000_000).toFixed(6),
     body: body(
       n,
@@ -85,7 +85,7 @@ const SHAPES: Record<RequestKind, (draw: Draw, n: number) => Shape> = {
       { max_tokens: 64_000, stream: draw.fraction() < 0.6 },
     ),
   }),
-  broke: (draw, n) => ({ asker: 'broke', body: body(n, short(draw)) }),
+  broke: (draw, n) => ({ requester: 'broke', body: body(n, short(draw)) }),
   retried: (draw, n) => ({
     times: draw.between(2, 4),
     body: body(n, short(draw), { stream: draw.fraction() < 0.6 }),
@@ -114,8 +114,11 @@ const SHAPES: Record<RequestKind, (draw: Draw, n: number) => Shape> = {
     restMs: draw.between(20, 250),
   }),
   bad_input: (draw) => ({ body: draw.of(BAD_BODIES) }),
-  stranger: (draw, n) => ({ asker: 'stranger', body: body(n, short(draw)) }),
-  revoked: (draw, n) => ({ asker: 'revoked', body: body(n, short(draw), { stream: draw.fraction() < 0.5 }) }),
+  stranger: (draw, n) => ({ requester: 'stranger', body: body(n, short(draw)) }),
+  revoked: (draw, n) => ({
+    requester: 'revoked',
+    body: body(n, short(draw), { stream: draw.fraction() < 0.5 }),
+  }),
 };
 
 interface Length {
@@ -139,7 +142,7 @@ function usage(draw: Draw) {
   return draw.fraction() < 0.5 ? { include_usage: true } : undefined;
 }
 
-/** Openings that many requests share, so that the prefix cache has something to find. */
+/** System messages that many requests share, so that the prefix cache has hits. */
 const PREFIXES = [400, 1_500, 6_000, 20_000].map((characters, i) =>
   `You are assistant number ${i}. Answer as the house rules say. `.repeat(Math.ceil(characters / 60)),
 );

@@ -1,10 +1,10 @@
-/** After the faults: waits until everything that is under way has reached its end, as far as it ever will. */
+/** Waits, after the faults have ended, until no hold, lease, outbox item, receipt or engine is pending. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { LocalNode } from '../../gpu-pool/local/stack.ts';
-import { readMoney, sum } from '../e2e/books.ts';
 import type { JournalKeeper } from '../e2e/journals.ts';
+import { readLedgers, sum } from '../e2e/stored-state.ts';
 
-/** @returns what was still under way when the time was over, in words; empty when all is at rest */
+/** @returns descriptions of what was still pending after `withinMs`; empty when nothing was */
 export async function settled(
   { stateDir, nodes, journals }: { stateDir: string; nodes: readonly LocalNode[]; journals: JournalKeeper },
   withinMs: number,
@@ -18,13 +18,13 @@ export async function settled(
 
 function unsettledMoney(stateDir: string, journals: JournalKeeper): string[] {
   const busy: string[] = [];
-  const { accounts, d1 } = readMoney(stateDir);
+  const { accounts, d1 } = readLedgers(stateDir);
   for (const { accountId, credit, outbox, request, lease } of accounts) {
     if (credit?.held_nano_usd) busy.push(`${accountId} holds ${credit.held_nano_usd}`);
-    if (outbox) busy.push(`${accountId} has ${outbox} items that D1 was not told`);
+    if (outbox) busy.push(`${accountId} has ${outbox} items that are not in D1`);
     const held = request?.filter(({ state }) => state === 'held') ?? [];
     if (held.length > 0) busy.push(`${accountId} has ${held.length} requests under way`);
-    // an idle one is given back a moment after its last request, whose hold may be settled already
+    // an idle lease is returned a moment after its last request, whose hold may be settled already
     const open = lease?.filter(({ ended_at_ms }) => ended_at_ms === null) ?? [];
     if (open.length > 0) busy.push(`${accountId} has ${open.length} open leases`);
   }
@@ -46,7 +46,7 @@ async function busyEngines(nodes: readonly LocalNode[]): Promise<string[]> {
     .map(({ node, running }) => `${node.name} runs ${running}`);
 }
 
-/** Requests that an engine works on, or that wait for it. */
+/** The number of requests that an engine runs or has queued. */
 export async function runningAt({ engine }: LocalNode): Promise<number> {
   const response = await fetch(`${engine.ready}/v1/loads?include=core`);
   const { loads } = (await response.json()) as { loads: { num_total_reqs: number }[] };

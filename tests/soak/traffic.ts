@@ -1,45 +1,45 @@
-/** Clients of a soak: each asks its planned requests one after the other and puts on record what it saw. */
+/** The clients of a soak. Each sends planned requests one after the other and records what it observed. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { observedAnswer } from '../e2e/observed-answer.ts';
 import { type RawAnswer, type RawRequest, rawPost } from '../e2e/raw-client.ts';
-import { witnessed } from '../e2e/witness.ts';
-import type { ClientWitness, Violation } from '../laws/world.ts';
-import type { Household, SoakKey } from './customers.ts';
+import type { ClientObservation, Violation } from '../laws/world.ts';
+import type { CustomerBase, SoakKey } from './customers.ts';
 import { type PlannedRequest, plannedRequest, type RequestKind } from './request-plan.ts';
 
-export interface Testimony extends ClientWitness {
+export interface SoakObservation extends ClientObservation {
   readonly kind: RequestKind;
-  /** the code of a refusal, or null */
+  /** The error code of a refusal, or null. */
   readonly code: string | null;
-  /** its client read slowly */
+  /** True when its client read slowly. */
   readonly slow: boolean;
 }
 
-/** Every prompt carries what belongs to its account alone; see L11. */
+/** Every prompt carries a text of its account alone, which must appear nowhere else (law L11). */
 export const MARK = 'mark-of-';
 
-/** Somebody whom nobody listens to comes back a little later. */
+/** The pause before a client tries again to connect to an edge that is down. */
 const REST_MS = 300;
 const PATIENCE_MS = 30_000;
-/** An answer that is still being given can be had a little later. */
+/** The pause after a 409: the first request under the idempotency key is still running. */
 const RUNNING_REST_MS = 700;
 
 export class Traffic {
-  readonly testimonies: Testimony[] = [];
-  /** replays that differ from the answer that they repeat */
+  readonly observations: SoakObservation[] = [];
+  /** Replays that differ from the answer that they should repeat. */
   readonly observed: Violation[] = [];
   begun = 0;
   open = 0;
   readonly #url: string;
   readonly #seed: number;
-  readonly #household: Household;
+  readonly #customerBase: CustomerBase;
 
-  constructor(options: { url: string; seed: number; household: Household }) {
+  constructor(options: { url: string; seed: number; customerBase: CustomerBase }) {
     this.#url = `${options.url}/v1/chat/completions`;
     this.#seed = options.seed;
-    this.#household = options.household;
+    this.#customerBase = options.customerBase;
   }
 
-  /** Runs until `more` says no; `onNext` is told how many requests have begun. */
+  /** Runs until `more` returns false. `onNext` receives the number of requests that have begun. */
   async run(
     clients: number,
     { more, onNext }: { more: () => boolean; onNext: (begun: number) => void },
@@ -48,18 +48,18 @@ export class Traffic {
       while (more()) {
         const n = this.begun++;
         onNext(n);
-        await this.ask(plannedRequest(this.#seed, n));
+        await this.send(plannedRequest(this.#seed, n));
       }
     };
     await Promise.all(Array.from({ length: clients }, client));
   }
 
-  /** One planned request: usually one call, several for one that is sent again. */
-  async ask(planned: PlannedRequest): Promise<void> {
-    const keys = this.#household.customers[planned.asker];
+  /** Sends a planned request, several times if it is planned to be repeated. */
+  async send(planned: PlannedRequest): Promise<void> {
+    const keys = this.#customerBase.customers[planned.requester];
     const key = keys[planned.pick % keys.length]!;
     if (planned.grantUsd !== undefined) {
-      const granted = this.#household.grant(key.accountId, `soak-${planned.n}`, planned.grantUsd);
+      const granted = this.#customerBase.grant(key.accountId, `soak-${planned.n}`, planned.grantUsd);
       if (!(await granted.then(() => true).catch(() => false))) return;
     }
     if (planned.times === undefined) return void (await this.#send(planned, key, {}));
@@ -67,7 +67,7 @@ export class Traffic {
     const idempotencyKey = `soak-${this.#seed}-${planned.n}`;
     const wholes = new Map<string, string>();
     for (let time = 0; time < planned.times; time++) {
-      // only the first one leaves: the retry is what it left for
+      // only the first client disconnects: the others are its retries
       const answer = await this.#send(planned, key, { idempotencyKey, stays: time > 0 });
       if (answer.status === 409) await sleep(RUNNING_REST_MS);
       this.#compare(wholes, answer);
@@ -101,8 +101,8 @@ export class Traffic {
       restMs: planned.restMs,
     });
     this.open -= 1;
-    this.testimonies.push({
-      ...witnessed(answer),
+    this.observations.push({
+      ...observedAnswer(answer),
       kind: planned.kind,
       code: refusalCode(answer),
       slow: planned.restMs !== undefined,
@@ -116,9 +116,9 @@ export class Traffic {
     return answer;
   }
 
-  /** @param wholes answers that came whole, by request id: sent again, each must be the same */
+  /** @param wholes complete answers by request id: a replay must equal the first */
   #compare(wholes: Map<string, string>, answer: RawAnswer): void {
-    const { requestId, ending } = witnessed(answer);
+    const { requestId, ending } = observedAnswer(answer);
     if (requestId === null || (ending !== 'whole' && ending !== 'cut')) return;
     const body = answer.body.trim();
     const before = wholes.get(requestId) ?? body;
@@ -128,7 +128,7 @@ export class Traffic {
   }
 }
 
-/** An edge that is down is no answer to a request: its client tries until somebody takes the connection. */
+/** Sends a request until a connection is accepted: an edge that is down gives no answer that could be checked. */
 async function connectedPost(request: RawRequest): Promise<RawAnswer> {
   for (const endMs = Date.now() + PATIENCE_MS; ; ) {
     const answer = await rawPost(request);

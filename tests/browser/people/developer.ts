@@ -3,7 +3,7 @@ import type { Page } from 'playwright-core';
 import { expect } from 'vitest';
 import { LOCALE_NAMES } from '../../../worker/i18n/locale.ts';
 import { eventsOf, eventually } from '../../e2e/local.ts';
-import { amountNano, count, fact, faultsOf, rowsOf, shownIn, tabTo, tile, tileNano } from '../kit.ts';
+import { amountNano, count, fact, faultsOf, rowsOf, shownIn, tabTo, tile, tileNano } from '../fixtures.ts';
 import { type Customer, call, generation, type Person, type Story, sum } from './story.ts';
 
 export async function develops(story: Story): Promise<Customer> {

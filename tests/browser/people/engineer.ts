@@ -2,7 +2,7 @@
 import { expect } from 'vitest';
 import { chatBody } from '../../e2e/chat-body.ts';
 import { eventually } from '../../e2e/local.ts';
-import { count, fact, faultsOf, type Portal, probe, rowsOf, shownIn, tileNano } from '../kit.ts';
+import { count, fact, faultsOf, type Portal, probe, rowsOf, shownIn, tileNano } from '../fixtures.ts';
 import { pool } from './operator.ts';
 import { type Customer, call, generation, type Story } from './story.ts';
 

@@ -2,7 +2,7 @@
 import type { Page } from 'playwright-core';
 import { expect } from 'vitest';
 import { eventually } from '../../e2e/local.ts';
-import { amountNano, count, faultsOf, rowsOf, tileNano } from '../kit.ts';
+import { amountNano, count, faultsOf, rowsOf, tileNano } from '../fixtures.ts';
 import { type Customer, call, type Story, sum } from './story.ts';
 
 const GRANT = 2.5e9;

@@ -4,7 +4,7 @@ import type { Page } from 'playwright-core';
 import { expect } from 'vitest';
 import { type BalanceInfo, eventually, nano } from '../../e2e/local.ts';
 import { drawnIn } from '../../pdf-text.ts';
-import { amountNano, faultsOf, rowsOf, tileNano } from '../kit.ts';
+import { amountNano, faultsOf, rowsOf, tileNano } from '../fixtures.ts';
 import { type Customer, call, type Person, type Story, sum } from './story.ts';
 
 const DETAILS = {

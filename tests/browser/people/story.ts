@@ -3,7 +3,7 @@ import type { BrowserContextOptions, Page } from 'playwright-core';
 import type { Messages } from '../../../worker/i18n/en/index.ts';
 import { type Formats, formats } from '../../../worker/i18n/formats.ts';
 import { type Locale, MESSAGES } from '../../../worker/i18n/locale.ts';
-import { type Portal, signIn } from '../kit.ts';
+import { type Portal, signIn } from '../fixtures.ts';
 
 /** of the browsers */
 export const LOCALES = ['en-GB', 'fr-FR'] as const;

@@ -1,10 +1,10 @@
-/** In a soak any process may be gone at any moment: what must be done is tried until it is. */
+/** Retries for a soak, where any process may be down at any moment. */
 import { setTimeout as sleep } from 'node:timers/promises';
 
 const REST_MS = 300;
 
-/** @throws what the last try threw, when none succeeded within `withinMs` */
-export async function insist<T>(work: () => Promise<T>, withinMs = 45_000): Promise<T> {
+/** Repeats `work` until it succeeds. @throws the last error, when none succeeded within `withinMs` */
+export async function retryFor<T>(work: () => Promise<T>, withinMs = 45_000): Promise<T> {
   for (const endMs = Date.now() + withinMs; ; ) {
     try {
       return await work();

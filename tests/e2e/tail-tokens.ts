@@ -1,14 +1,14 @@
 /**
- * How many tokens an engine may have generated and told nobody of. Nearly always none; where a process died, stood
- * still, or was made to lie about its counts, a bound that follows from what happened.
+ * The tail tokens of an attempt: how many tokens an engine may have generated without reporting them. There are nearly
+ * always none; where a process died, was stopped or was made to report false counts, the bound follows from what happened.
  */
 import type { FaultKind } from '../../gpu-pool/emulator/faults.ts';
 import { PROFILES } from '../../gpu-pool/emulator/profiles.ts';
 import type { Hardware } from '../../gpu-pool/protocol/schemas.ts';
-import type { TailOf } from './books.ts';
 import type { NodeJournal } from './journals.ts';
+import type { TailTokensOf } from './stored-state.ts';
 
-/** A process that stood still and went on. */
+/** A period in which a process was stopped (SIGSTOP) and then continued. */
 export interface Outage {
   readonly nodeName: string;
   readonly part: 'engine' | 'agent';
@@ -16,31 +16,31 @@ export interface Outage {
   readonly toMs: number;
 }
 
-export interface TailFacts {
+export interface TailTokenFacts {
   readonly hardware: ReadonlyMap<string, Hardware>;
-  /** of the engines */
+  /** The engines' speed; 1 is real time. */
   readonly speed: number;
   readonly journals: ReadonlyMap<string, NodeJournal>;
   readonly outages?: readonly Outage[];
-  /** requests whose client reads slowly: what it has not read waits in buffers that die with a process */
+  /** Ids of requests whose client reads slowly: what it has not read waits in buffers that are lost when a process dies. */
   readonly slow?: ReadonlySet<string>;
 }
 
-/** From a token's step to its way through a busy machine into the agent's count. */
+/** The time from a token's generation to the agent's count on a busy machine. */
 const MOMENT_MS = 750;
-/** An agent notes at most this often how far a request is (run.ts). */
+/** An agent notes a request's progress in its journal at most this often (gpu-pool/agent/run.ts). */
 const PROGRESS_MS = 1_000;
-/** The engine goes on so long for an agent that is gone, in engine time (DISCONNECT_NOTICE_MS). */
+/** How long the engine generates on after its agent has died, in engine time (DISCONNECT_NOTICE_MS). */
 const NOTICE_MS = 2_000;
-/** For an engine that does not answer, an agent waits so long after an abort (DEFAULT_DEADLINES). */
+/** How long an agent waits after an abort for an engine that does not answer (DEFAULT_DEADLINES). */
 const ABORT_GRACE_MS = 5_000;
-/** Choices of a request at most. */
+/** The most choices of a request in these tests. */
 const CHOICES_MAX = 2;
 
 const ANY = Number.POSITIVE_INFINITY;
 
-/** Real time in which an engine goes on unheard, by the fault that struck its request. */
-const UNHEARD_MS: Partial<Record<FaultKind, number>> = {
+/** The real time in which an engine may generate unreported tokens, by the fault of its request. */
+const UNREPORTED_MS: Partial<Record<FaultKind, number>> = {
   // generation ends with the connection; the agent's abort follows a nonsensical frame
   die_mid_stream: MOMENT_MS,
   malformed_frame: MOMENT_MS,
@@ -50,15 +50,15 @@ const UNHEARD_MS: Partial<Record<FaultKind, number>> = {
   usage_shrinking: MOMENT_MS,
   usage_negative: MOMENT_MS,
   usage_huge: MOMENT_MS,
-  // bytes wait in the engine while it goes on
+  // bytes wait in the engine while it generates on
   trickle: ANY,
   split_bytes: ANY,
-  // everything is generated and nothing is said
+  // everything is generated and nothing is reported
   error_500_after_work: ANY,
   ignore_abort: ANY,
 };
 
-export function tailsBy(facts: TailFacts): TailOf {
+export function tailTokensBy(facts: TailTokenFacts): TailTokensOf {
   const { hardware, speed, journals, outages = [], slow } = facts;
   const receipts = new Map(
     [...journals].flatMap(([nodeId, journal]) =>
@@ -69,7 +69,7 @@ export function tailsBy(facts: TailFacts): TailOf {
     const receipt = receipts.get(`${node.id} ${requestId}`);
     const died = !finished || receipt?.outcome === 'lost';
     if (died && slow?.has(requestId)) return ANY;
-    const stoodStill = outages.some(
+    const wasStopped = outages.some(
       ({ nodeName, fromMs, toMs }) =>
         nodeName === node.name &&
         receipt !== undefined &&
@@ -77,14 +77,14 @@ export function tailsBy(facts: TailFacts): TailOf {
         receipt.started_at_ms <= toMs &&
         receipt.ended_at_ms + ABORT_GRACE_MS >= fromMs,
     );
-    if (stoodStill) return ANY;
-    const unheardMs = Math.max(
+    if (wasStopped) return ANY;
+    const unreportedMs = Math.max(
       0,
       finished ? 0 : MOMENT_MS,
       receipt?.outcome === 'lost' ? PROGRESS_MS + NOTICE_MS / speed + MOMENT_MS : 0,
-      ...faults.map((kind) => UNHEARD_MS[kind] ?? 0),
+      ...faults.map((kind) => UNREPORTED_MS[kind] ?? 0),
     );
     const { decodeBaseMs } = PROFILES[hardware.get(node.name)!];
-    return Math.ceil((unheardMs * speed * CHOICES_MAX) / decodeBaseMs);
+    return Math.ceil((unreportedMs * speed * CHOICES_MAX) / decodeBaseMs);
   };
 }

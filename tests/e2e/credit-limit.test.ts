@@ -2,11 +2,11 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createKey, PortalSession } from '../../gpu-pool/local/portal-session.ts';
 import { operatorApi } from '../../gpu-pool/local/stack.ts';
-import { readMoney } from './books.ts';
 import { chatBody, expectLaws, type Local, startLocal } from './local.ts';
+import { observedAnswer } from './observed-answer.ts';
 import { race, raceFaults } from './race.ts';
 import { rawPost } from './raw-client.ts';
-import { witnessed } from './witness.ts';
+import { readLedgers } from './stored-state.ts';
 
 const CENT_NANO_USD = 10_000_000;
 
@@ -42,7 +42,7 @@ function ask(apiKey: string, body: string) {
 }
 
 const moneyOf = (accountId: string) =>
-  readMoney(local.stateDir).accounts.find((account) => account.accountId === accountId)!;
+  readLedgers(local.stateDir).accounts.find((account) => account.accountId === accountId)!;
 
 describe('an account with one cent', () => {
   it.each([
@@ -52,7 +52,7 @@ describe('an account with one cent', () => {
     const { apiKey, accountId } = await withOneCent(`cent-${shape}`);
     const content = 'Go on and on. [[reasoning=20000 answer=40000]]';
     const answer = await ask(apiKey, chatBody(content, { max_tokens: 64_000, ...over }));
-    expect(witnessed(answer)).toMatchObject({ status: 200, ending: 'cut' });
+    expect(observedAnswer(answer)).toMatchObject({ status: 200, ending: 'cut' });
     expect(answer.body).toContain('"finish_reason":"length"');
     expect(answer.body).toContain('insufficient_balance');
 
@@ -73,6 +73,6 @@ describe(`${RACERS} requests that race for one cent`, () => {
     const { apiKey, accountId } = await withOneCent('race');
     const answers = await race({ url: local.stack.dev.baseUrl, apiKey, requests: RACERS, width: 100 });
     expect(raceFaults(answers, moneyOf(accountId), CENT_NANO_USD)).toEqual([]);
-    await expectLaws(local, { clients: answers.map((answer) => ({ ...witnessed(answer), accountId })) });
+    await expectLaws(local, { clients: answers.map((answer) => ({ ...observedAnswer(answer), accountId })) });
   });
 });

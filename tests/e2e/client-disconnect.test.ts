@@ -1,9 +1,9 @@
 /** Clients that leave, at any byte and in any way: what the engine generated until it stopped is paid, and nothing else. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { openBooks, readMoney } from './books.ts';
 import { chatBody, eventually, expectLaws, type Local, runningAt, startLocal } from './local.ts';
+import { observedAnswer } from './observed-answer.ts';
 import { type RawAnswer, type RawRequest, rawPost } from './raw-client.ts';
-import { witnessed } from './witness.ts';
+import { readLedgers, readStoredState } from './stored-state.ts';
 
 const MAX_TOKENS = 64_000;
 
@@ -41,7 +41,7 @@ async function inTurns<T>(count: number, width: number, job: (i: number) => Prom
 
 /** The requests that the Wallets know, each beside what the engines counted for it. */
 function settledRequests() {
-  const { accounts, engines } = openBooks(local.stateDir, local.nodes);
+  const { accounts, engines } = readStoredState(local.stateDir, local.nodes);
   const names = new Map(local.nodes.map(({ id, name }) => [id, name]));
   return accounts
     .flatMap(({ request = [] }) => request)
@@ -59,7 +59,7 @@ describe.each([
   it('at any place pays what the engine counted, never max_tokens and never nothing for something', async () => {
     const story = (i: number) => `A story, number ${i}. [[reasoning=300 answer=700]]`;
     const full = await ask(story(-1), { stream }, {});
-    expect(witnessed(full)).toMatchObject({ ending: 'whole' });
+    expect(observedAnswer(full)).toMatchObject({ ending: 'whole' });
     const tookMs = full.endedAtMs - full.sentAtMs;
     const before = new Set(settledRequests().map(({ row }) => row.request_id));
 
@@ -76,7 +76,7 @@ describe.each([
     });
 
     await eventually(async () =>
-      readMoney(local.stateDir).accounts.every(({ credit }) => credit?.held_nano_usd === 0),
+      readLedgers(local.stateDir).accounts.every(({ credit }) => credit?.held_nano_usd === 0),
     );
     const settled = settledRequests().filter(({ row }) => !before.has(row.request_id));
     // one that left before it was admitted is in no book
@@ -97,7 +97,10 @@ describe.each([
       }
     }
     const charges = new Map(settled.map(({ row }) => [row.request_id, row.charge_nano_usd]));
-    const clients = answers.map((answer) => ({ ...witnessed(answer), accountId: local.stack.dev.account }));
+    const clients = answers.map((answer) => ({
+      ...observedAnswer(answer),
+      accountId: local.stack.dev.account,
+    }));
     expect(clients.filter(({ ending }) => ending === 'left').length).toBeGreaterThan(leavers * 0.8);
     for (const { requestId, deliveredTokens } of clients)
       if (deliveredTokens > 0) expect(charges.get(requestId!)).toBeGreaterThan(0);

@@ -1,57 +1,57 @@
-/** Makes a planned fault happen to real processes, and undoes it. Faults of one process follow one another. */
+/** Applies planned faults to real processes and undoes them. Faults of one target happen one after the other. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { LocalNode, Stack } from '../../gpu-pool/local/stack.ts';
 import { operatorApi } from '../../gpu-pool/local/stack.ts';
-import type { BookNode } from '../e2e/books.ts';
-import type { Outage } from '../e2e/tails.ts';
+import type { EnrolledNode } from '../e2e/stored-state.ts';
+import type { Outage } from '../e2e/tail-tokens.ts';
 import type { PlannedFault } from './fault-plan.ts';
-import { insist } from './insist.ts';
+import { retryFor } from './retry.ts';
 
-export interface StrikerOptions {
+export interface FaultInjectorOptions {
   readonly stack: Stack;
-  /** in the order of the stack's */
-  readonly nodes: readonly BookNode[];
-  /** revokes the next key that is there to be revoked */
+  /** The enrolled nodes in the order of `stack.nodes`. */
+  readonly nodes: readonly EnrolledNode[];
+  /** Revokes the next of the keys that are meant for it. */
   readonly revoke: () => Promise<void>;
 }
 
-export class Striker {
-  /** how often each fault struck, by its name */
-  readonly struck = new Map<string, number>();
-  /** when which process of which node stood still */
+export class FaultInjector {
+  /** How many times each fault was applied, by its name. */
+  readonly injected = new Map<string, number>();
+  /** The periods in which processes were stopped. */
   readonly outages: Outage[] = [];
-  readonly #options: StrikerOptions;
-  /** the last fault of each target */
+  readonly #options: FaultInjectorOptions;
+  /** The end of the last fault of each target. */
   readonly #last = new Map<string, Promise<void>>();
 
-  constructor(options: StrikerOptions) {
+  constructor(options: FaultInjectorOptions) {
     this.#options = options;
   }
 
-  /** @throws never: what goes wrong on the way is in the promise of `calm` */
-  strike(fault: PlannedFault): void {
+  /** Starts a fault. It never throws: `recover` rejects when a fault could not be undone. */
+  inject(fault: PlannedFault): void {
     const name = fault.kind === 'engine' ? fault.fault : fault.kind;
     const target =
       fault.kind === 'kill_edge' ? 'edge' : fault.kind === 'revoke' ? 'keys' : `node ${fault.node}`;
     const before = this.#last.get(target) ?? Promise.resolve();
     const after = before.then(() => {
-      this.struck.set(name, (this.struck.get(name) ?? 0) + 1);
-      return this.#happen(fault);
+      this.injected.set(name, (this.injected.get(name) ?? 0) + 1);
+      return this.#apply(fault);
     });
-    // a fault that could not be undone must not end the process before `calm` says so
+    // its rejection is reported by `recover`; unhandled, it would end the process before
     after.catch(() => undefined);
     this.#last.set(target, after);
   }
 
-  /** Waits for the faults that were begun, and ends what may have stayed behind of any. */
-  async calm(): Promise<void> {
+  /** Waits until all faults have ended, and removes what they may have left behind. */
+  async recover(): Promise<void> {
     await Promise.all(this.#last.values());
     const { stack, nodes } = this.#options;
     await Promise.all(stack.nodes.map((node) => clearEngine(node)));
-    for (const { id } of nodes) await this.#tellPool(id, 'restore');
+    for (const { id } of nodes) await this.#setNodeState(id, 'restore');
   }
 
-  async #happen(fault: PlannedFault): Promise<void> {
+  async #apply(fault: PlannedFault): Promise<void> {
     const { stack, nodes, revoke } = this.#options;
     const node = stack.nodes[fault.node]!;
     switch (fault.kind) {
@@ -59,30 +59,30 @@ export class Striker {
         stack.edge.signal('SIGKILL');
         await stack.edge.exited;
         await sleep(fault.downMs);
-        return insist(() => stack.restartEdge());
+        return retryFor(() => stack.restartEdge());
       case 'kill_agent':
         await kill(node, 'agent');
         await sleep(fault.downMs);
-        return insist(() => node.restartAgent());
+        return retryFor(() => node.restartAgent());
       case 'kill_engine':
         await kill(node, 'engine');
         await sleep(fault.downMs);
-        return insist(() => node.restartEngine());
+        return retryFor(() => node.restartEngine());
       case 'kill_node':
         await Promise.all([kill(node, 'agent'), kill(node, 'engine')]);
         await sleep(fault.downMs);
-        await insist(() => node.restartEngine());
-        return insist(() => node.restartAgent());
+        await retryFor(() => node.restartEngine());
+        return retryFor(() => node.restartAgent());
       case 'hang_engine':
         return this.#hang(node, 'engine', fault.forMs);
       case 'hang_agent':
         return this.#hang(node, 'agent', fault.forMs);
       case 'drain':
-        await this.#tellPool(nodes[fault.node]!.id, 'drain');
+        await this.#setNodeState(nodes[fault.node]!.id, 'drain');
         await sleep(fault.forMs);
-        return this.#tellPool(nodes[fault.node]!.id, 'restore');
+        return this.#setNodeState(nodes[fault.node]!.id, 'restore');
       case 'revoke':
-        return insist(revoke);
+        return retryFor(revoke);
       case 'engine':
         await controlEngine(node, 'POST', { kind: fault.fault, times: fault.times });
         await sleep(fault.forMs);
@@ -98,9 +98,9 @@ export class Striker {
     this.outages.push({ nodeName: node.name, part, fromMs, toMs: Date.now() });
   }
 
-  async #tellPool(nodeId: string, verb: 'drain' | 'restore'): Promise<void> {
+  async #setNodeState(nodeId: string, verb: 'drain' | 'restore'): Promise<void> {
     const { stack } = this.#options;
-    await insist(() => operatorApi(stack.edge, 'POST', `/nodes/${nodeId}/${verb}`));
+    await retryFor(() => operatorApi(stack.edge, 'POST', `/nodes/${nodeId}/${verb}`));
   }
 }
 
@@ -110,7 +110,7 @@ async function kill(node: LocalNode, part: 'engine' | 'agent'): Promise<void> {
 }
 
 function clearEngine(node: LocalNode): Promise<void> {
-  return insist(() => controlEngine(node, 'DELETE'));
+  return retryFor(() => controlEngine(node, 'DELETE'));
 }
 
 async function controlEngine(node: LocalNode, method: 'POST' | 'DELETE', fault?: object): Promise<void> {
@@ -119,5 +119,6 @@ async function controlEngine(node: LocalNode, method: 'POST' | 'DELETE', fault?:
     headers: { 'content-type': 'application/json' },
     body: fault && JSON.stringify(fault),
   });
-  if (!response.ok) throw new Error(`the engine of ${node.name} took no order: ${await response.text()}`);
+  if (!response.ok)
+    throw new Error(`the engine of ${node.name} rejected the fault: ${await response.text()}`);
 }

@@ -1,7 +1,7 @@
-/** A `fetch` for clients that keeps what came over the wire, to be held against what OpenAI published. */
+/** A `fetch` for client libraries that records the responses, so that they can be checked against the published shapes. */
 import { completionFaults, errorFaults, streamFaults } from '../shapes/openai-chat.ts';
 
-/** What is wrong with an answer, a line each. */
+/** Checks of response bodies. Each returns one line per fault. */
 export interface Shapes {
   readonly whole: (body: unknown) => string[];
   readonly stream: (text: string) => string[];
@@ -10,14 +10,14 @@ export interface Shapes {
 
 const OPENAI_CHAT: Shapes = { whole: completionFaults, stream: streamFaults, error: errorFaults };
 
-interface Taken {
+interface Recorded {
   readonly response: Response;
-  /** null: the client left before the end */
+  /** null: the client disconnected before the end */
   readonly text: Promise<string | null>;
 }
 
-export class Tape {
-  readonly #taken: Taken[] = [];
+export class ResponseRecorder {
+  readonly #recorded: Recorded[] = [];
   readonly #shapes: Shapes;
 
   constructor(shapes: Shapes = OPENAI_CHAT) {
@@ -30,28 +30,30 @@ export class Tape {
       .clone()
       .text()
       .catch(() => null);
-    this.#taken.push({ response, text });
+    this.#recorded.push({ response, text });
     return response;
   };
 
-  /** How many of the bodies that were kept look like this. */
-  async kept(pattern: RegExp): Promise<number> {
-    const texts = await Promise.all(this.#taken.map(({ text }) => text));
+  /** Counts the recorded bodies that match. */
+  async countMatching(pattern: RegExp): Promise<number> {
+    const texts = await Promise.all(this.#recorded.map(({ text }) => text));
     return texts.filter((text) => pattern.test(text ?? '')).length;
   }
 
-  /** Faults of all that was kept since the last look, and how many answers that were. */
+  /** Checks and removes what was recorded since the last call. */
   async faults(): Promise<{ answers: number; faults: string[] }> {
-    const taken = this.#taken.splice(0);
-    const faults = await Promise.all(taken.map((each) => faultsOf(each, this.#shapes)));
-    return { answers: taken.length, faults: faults.flat() };
+    const recorded = this.#recorded.splice(0);
+    const faults = await Promise.all(recorded.map((each) => faultsOf(each, this.#shapes)));
+    return { answers: recorded.length, faults: faults.flat() };
   }
 }
 
+/** Headers of every response. */
 const ALWAYS = ['openai-processing-ms', 'x-request-id'];
+/** Statuses that tell the client how long to wait. */
 const WAITING = [429, 503];
 
-async function faultsOf({ response, text }: Taken, shapes: Shapes): Promise<string[]> {
+async function faultsOf({ response, text }: Recorded, shapes: Shapes): Promise<string[]> {
   const { status, headers } = response;
   const faults = ALWAYS.filter((name) => !headers.has(name)).map((name) => `${status} without ${name}`);
   if (headers.get('request-id') !== headers.get('x-request-id')) faults.push('two request ids');

@@ -1,48 +1,58 @@
 /**
- * The books of a local Tollgate, read from the files of its processes and not through their code: wallets and D1 from
- * their SQLite files, receipts from the journals, engines from their own logs. Together they are the world of the law
- * checker.
+ * What a local Tollgate has stored, read from the files of its processes and not through their code: Wallets and D1 from
+ * their SQLite files, engines' token counts from their own logs. The law checker compares them.
  */
 import { existsSync, globSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { type LoggedRequest, readEngineLog } from '../../gpu-pool/emulator/log.ts';
 import { parseCanaryId } from '../../worker/domain/canary.ts';
-import { type PageRow, requestsOfPages } from '../laws/paged.ts';
-import type { AccountBooks, D1Books, EngineCount, RequestRow, World } from '../laws/world.ts';
+import { requestsOfGroups } from '../laws/settlement-group-rows.ts';
+import type {
+  AccountRows,
+  D1Rows,
+  EngineCount,
+  RequestRow,
+  SettlementGroupRow,
+  World,
+} from '../laws/world.ts';
 
-export interface BookNode {
+export interface EnrolledNode {
   readonly id: string;
   readonly name: string;
 }
 
-export interface Books {
-  readonly accounts: readonly AccountBooks[];
-  readonly d1: D1Books;
-  /** per node name: request id → what the engine says that it generated */
+export interface StoredState {
+  readonly accounts: readonly AccountRows[];
+  readonly d1: D1Rows;
+  /** By node name and request id: what the engine generated, by its own log. */
   readonly engines: ReadonlyMap<string, ReadonlyMap<string, LoggedRequest>>;
 }
 
-/** Tokens of one engine's attempt that it may have told nobody of. */
-export type TailOf = (attempt: LoggedRequest & { requestId: string; node: BookNode }) => number;
+/** The most tokens that an attempt at an engine may have generated without reporting them. */
+export type TailTokensOf = (attempt: LoggedRequest & { requestId: string; node: EnrolledNode }) => number;
 
-export function openBooks(stateDir: string, nodes: readonly BookNode[]): Books {
+export function readStoredState(stateDir: string, nodes: readonly EnrolledNode[]): StoredState {
   const engines = nodes.map(({ name }) => [name, readLogOf(stateDir, name)] as const);
-  return { ...readMoney(stateDir), engines: new Map(engines) };
+  return { ...readLedgers(stateDir), engines: new Map(engines) };
 }
 
-/** Only what Wallets and D1 have: cheap enough to look at again and again. */
-export function readMoney(stateDir: string): Pick<Books, 'accounts' | 'd1'> {
+/** Reads only the Wallets and D1, which is cheap enough to be repeated while waiting. */
+export function readLedgers(stateDir: string): Pick<StoredState, 'accounts' | 'd1'> {
   const files = (pattern: string) =>
     globSync(join(stateDir, 'd1/v3', pattern)).filter((file) => !file.endsWith('metadata.sqlite'));
   return {
-    accounts: files('do/tollgate-Wallet/*.sqlite').flatMap((file) => reading(file, accountBooks) ?? []),
-    d1: files('d1/miniflare-D1DatabaseObject/*.sqlite').map((file) => reading(file, d1Books))[0] ?? {},
+    accounts: files('do/tollgate-Wallet/*.sqlite').flatMap((file) => reading(file, readAccount) ?? []),
+    d1: files('d1/miniflare-D1DatabaseObject/*.sqlite').map((file) => reading(file, readD1))[0] ?? {},
   };
 }
 
-/** What these books say, for `brokenLaws`; what clients, probes and others saw is added by who saw it. */
-export function worldOf(books: Books, nodes: readonly BookNode[], tailOf: TailOf = () => 0): World {
+/** The stored state as input of `brokenLaws`. The caller adds what clients, probes and others observed. */
+export function worldOf(
+  books: StoredState,
+  nodes: readonly EnrolledNode[],
+  tailTokensOf: TailTokensOf = () => 0,
+): World {
   return {
     final: true,
     accounts: books.accounts,
@@ -50,7 +60,7 @@ export function worldOf(books: Books, nodes: readonly BookNode[], tailOf: TailOf
     nodes: nodes.map((node) => ({
       nodeId: node.id,
       counts: [...(books.engines.get(node.name) ?? [])].map(([requestId, attempt]) =>
-        engineCount(requestId, attempt, tailOf({ ...attempt, requestId, node })),
+        engineCount(requestId, attempt, tailTokensOf({ ...attempt, requestId, node })),
       ),
     })),
   };
@@ -62,8 +72,8 @@ export interface TokenCount {
   readonly writtenOff: number;
 }
 
-/** Completion tokens of a node: as its engine counted them, as they were billed, as they were written off. */
-export function tokensOf({ engines, d1 }: Books, node: BookNode): TokenCount {
+/** A node's completion tokens as its engine counted them, as they were billed and as they were written off. */
+export function tokensOf({ engines, d1 }: StoredState, node: EnrolledNode): TokenCount {
   const own = <T extends { readonly node_id: string | null }>(rows: readonly T[] = []) =>
     rows.filter((row) => row.node_id === node.id);
   return {
@@ -79,24 +89,24 @@ export function sum<T>(rows: readonly T[], of: (row: T) => number): number {
 
 function engineCount(requestId: string, attempt: LoggedRequest, tailTokensMax: number): EngineCount {
   const { completionTokens, promptTokens } = attempt;
-  // an engine speaks of the prompt with its first token: until then nobody can know that it was read
-  const told = completionTokens > 0 ? { promptTokens } : {};
-  return { requestId, completionTokens, tailTokensMax, ...told };
+  // an engine reports the prompt's tokens with its first token: until then no one can know that the prompt was read
+  const reported = completionTokens > 0 ? { promptTokens } : {};
+  return { requestId, completionTokens, tailTokensMax, ...reported };
 }
 
 function readLogOf(stateDir: string, name: string): Map<string, LoggedRequest> {
   const file = join(stateDir, name, 'engine-log.jsonl');
   const logged = existsSync(file) ? readEngineLog(file) : [];
-  // the edge's own requests are on nobody's books
+  // the edge's own canary requests belong to no account
   return new Map([...logged].filter(([requestId]) => parseCanaryId(requestId) === null));
 }
 
 type Select = <T>(table: string, columns?: string) => T[] | undefined;
 
-/** Who opens a database after a crash locks it until what was written is recovered. */
+/** The process that opens a database after a crash locks it until the recovery is done; readers wait this long. */
 const LOCK_MS_MAX = 5_000;
 
-/** Reads a database in one transaction: its processes may be writing. */
+/** Reads a database in one transaction, because its process may be writing. */
 function reading<T>(file: string, read: (select: Select) => T): T {
   const db = new DatabaseSync(file, { readOnly: true, timeout: LOCK_MS_MAX });
   try {
@@ -112,17 +122,17 @@ function reading<T>(file: string, read: (select: Select) => T): T {
   }
 }
 
-/** Null: a Wallet that was never called by its account's name. */
-function accountBooks(select: Select): AccountBooks | null {
+/** @returns null for a Wallet that was never called by its account's id */
+function readAccount(select: Select): AccountRows | null {
   const accountId = select<{ id: string }>('account')?.[0]?.id;
   if (accountId === undefined) return null;
   const requests = select<RequestRow>('request');
-  const page = select<PageRow>('page');
+  const page = select<SettlementGroupRow>('page');
   return {
     accountId,
     credit: select<never>('credit')?.[0],
     entry: select('entry'),
-    request: requests && [...requests, ...requestsOfPages(page ?? [])],
+    request: requests && [...requests, ...requestsOfGroups(page ?? [])],
     lease: select('lease'),
     page,
     receipt: select('receipt'),
@@ -133,7 +143,7 @@ function accountBooks(select: Select): AccountBooks | null {
   };
 }
 
-function d1Books(select: Select): D1Books {
+function readD1(select: Select): D1Rows {
   return {
     usage_event: select('usage_event'),
     usage_hour: select('usage_hour'),

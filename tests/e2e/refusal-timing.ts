@@ -1,9 +1,10 @@
 /**
- * Whether refusals for want of credit came when credit was wanting. Clocks of two processes differ, so this goes by
- * what is certain: a request is admitted after its client sent it, and its hold is gone before its client has the end.
+ * Checks that requests were refused for insufficient balance only while the balance was insufficient. Clocks of two
+ * processes differ, so this relies on what is certain: a request is admitted after its client sent it, and its hold has
+ * ended before its client has the end of the answer.
  */
 
-/** Something of the Wallet happened between these two. */
+/** The client's view of a request: whatever its Wallet did for it happened between these two instants. */
 export interface Span {
   readonly sentAtMs: number;
   readonly endedAtMs: number;
@@ -11,14 +12,14 @@ export interface Span {
 
 export interface Funds {
   readonly fundedNanoUsd: number;
-  /** below this nothing can be held */
+  /** The least available balance that admits a request. */
   readonly leastNanoUsd: number;
-  /** what a request holds at most */
+  /** The most that a request holds. */
   readonly wantedNanoUsd: number;
 }
 
-/** The refusals during all of whose time there was credit for another request, however much the others held. */
-export function untimely(
+/** Finds the refusals during whose whole span the balance would have admitted a request, however much others held. */
+export function prematureRefusals(
   refused: readonly Span[],
   served: readonly (Span & { readonly chargeNanoUsd: number })[],
   { fundedNanoUsd, leastNanoUsd, wantedNanoUsd }: Funds,

@@ -1,10 +1,10 @@
-/** The README's picture: the usage page of a Tollgate that has some. `node tests/browser/picture.ts BASE_URL EMAIL PASSWORD OUT.png` */
+/** The README's picture: the usage page of a Tollgate that has some. `node tests/browser/readme-picture.ts BASE_URL EMAIL PASSWORD OUT.png` */
 import { launchChromium } from './chromium.ts';
-import { signIn } from './kit.ts';
+import { signIn } from './fixtures.ts';
 
 const [baseURL, email, password, path] = process.argv.slice(2);
 if (!baseURL || !email || !password || !path) {
-  console.error('Usage: node tests/browser/picture.ts BASE_URL EMAIL PASSWORD OUT.png');
+  console.error('Usage: node tests/browser/readme-picture.ts BASE_URL EMAIL PASSWORD OUT.png');
   process.exit(2);
 }
 

@@ -1,9 +1,9 @@
-/** What a client saw of an answer, in the words of the law checker: how it ended, what came, what it was told it costs. */
-import type { ClientWitness } from '../laws/world.ts';
+/** A client's observation of an answer for the law checker: how it ended, how many tokens arrived, which cost it stated. */
+import type { ClientObservation } from '../laws/world.ts';
 import type { RawAnswer } from './raw-client.ts';
 
-type Seen = Required<
-  Pick<ClientWitness, 'requestId' | 'status' | 'ending' | 'deliveredTokens' | 'costNanoUsd' | 'replayed'>
+type ObservedAnswer = Required<
+  Pick<ClientObservation, 'requestId' | 'status' | 'ending' | 'deliveredTokens' | 'costNanoUsd' | 'replayed'>
 >;
 
 interface Usage {
@@ -11,7 +11,7 @@ interface Usage {
   readonly cost: string;
 }
 
-interface Part {
+interface Body {
   readonly error?: { readonly code: string };
   readonly choices?: readonly { readonly delta?: Delta; readonly finish_reason?: string | null }[];
   readonly usage?: Usage | null;
@@ -20,8 +20,8 @@ interface Part {
 
 type Delta = Readonly<Partial<Record<'content' | 'reasoning_content', string | null>>>;
 
-/** Reads the answer as its client would; what was cut off in the middle of an event counts for nothing. */
-export function witnessed(answer: RawAnswer): Seen {
+/** Reads the answer as its client would: an event that was cut off counts for nothing. */
+export function observedAnswer(answer: RawAnswer): ObservedAnswer {
   const { status, headers, body } = answer;
   const seen = {
     requestId: headers.get('x-request-id') ?? null,
@@ -35,7 +35,7 @@ export function witnessed(answer: RawAnswer): Seen {
 }
 
 function ofStream(answer: RawAnswer) {
-  // the last piece has no blank line behind it: it is empty, or cut
+  // the text after the last blank line is empty or an event that was cut off
   const events = answer.body
     .split('\n\n')
     .slice(0, -1)
@@ -43,23 +43,23 @@ function ofStream(answer: RawAnswer) {
   const parts = events
     .map((event) => event.slice(6))
     .filter((data) => data !== '[DONE]')
-    .map((data) => JSON.parse(data) as Part);
+    .map((data) => JSON.parse(data) as Body);
   const last = parts.findLast(({ usage }) => usage)?.usage ?? null;
-  const deltas = parts.flatMap(({ choices }) => choices ?? []).filter(({ delta }) => saysSomething(delta));
+  const deltas = parts.flatMap(({ choices }) => choices ?? []).filter(({ delta }) => hasText(delta));
   return {
     ending: endingOf(answer, {
       done: events.at(-1) === 'data: [DONE]',
       failed: parts.some(({ error }) => error),
       cut: parts.some(({ tollgate }) => tollgate?.stop),
     }),
-    // an event stands for a token at least
+    // an event carries at least one token
     deliveredTokens: deltas.length,
     costNanoUsd: last && nano(last.cost),
   };
 }
 
 function ofWhole(body: string, answer: RawAnswer) {
-  const part = answer.complete ? (JSON.parse(body) as Part) : null;
+  const part = answer.complete ? (JSON.parse(body) as Body) : null;
   return {
     ending: endingOf(answer, {
       done: part !== null,
@@ -74,13 +74,13 @@ function ofWhole(body: string, answer: RawAnswer) {
 function endingOf(
   { left }: RawAnswer,
   is: { done: boolean; failed: boolean; cut: boolean },
-): ClientWitness['ending'] {
+): ClientObservation['ending'] {
   if (is.failed) return 'error';
   if (is.done) return is.cut ? 'cut' : 'whole';
   return left ? 'left' : 'broken';
 }
 
-function saysSomething(delta: Delta | undefined): boolean {
+function hasText(delta: Delta | undefined): boolean {
   return Boolean(delta?.content) || Boolean(delta?.reasoning_content);
 }
 
