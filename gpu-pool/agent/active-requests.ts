@@ -125,7 +125,7 @@ export class ActiveRequests {
     if (this.#byId.size === 0 || this.sequences + choices <= sequencesMax) return null;
     return {
       code: 'overloaded',
-      message: 'This node has as much in hand as its engine can run and queue.',
+      message: 'This node is full: its engine cannot run or queue more requests.',
       retryAfterSeconds: RETRY_AFTER_SECONDS,
     };
   }
@@ -139,7 +139,7 @@ export class ActiveRequests {
     if (this.#byId.has(claims.jti))
       return { code: 'bad_request', message: 'This request is already running.' };
     if (this.#usedIds.has(claims.jti))
-      return { code: 'bad_request', message: 'This request id was used before.' };
+      return { code: 'bad_request', message: 'This request id has already been used.' };
     const capacityError = this.capacityError({ choices, sequencesMax });
     if (capacityError !== null) return capacityError;
     this.#usedIds.set(claims.jti, expiresAtMs);

@@ -105,7 +105,7 @@ function logChangedUrl({ publicUrl }: AgentOptions, { url, node }: Preflight, lo
   if (!differs || (publicUrl === undefined && !enrolledOwnAddress)) return;
   log('url_changed', {
     enrolled: node.url,
-    advice: 'The edge looks for this node at the enrolled URL: keep it, or enrol again.',
+    advice: 'The edge expects this node at the URL it enrolled with: keep that URL, or enrol again.',
   });
 }
 

@@ -9,15 +9,16 @@ import type { RequestError } from './request-error.ts';
 export const BODY_BYTES_MAX = 8 << 20;
 
 export async function readJsonBody(req: IncomingMessage): Promise<{ json: unknown } | RequestError> {
-  if (req.headers['content-encoding'] !== undefined) return badRequest('The body must not be encoded.');
+  if (req.headers['content-encoding'] !== undefined)
+    return badRequest('The request body must not be compressed.');
   if (Number(req.headers['content-length'] ?? 0) > BODY_BYTES_MAX)
-    return badRequest('The body is too large.');
+    return badRequest('The request body is too large.');
   const text = await readBounded(req);
-  if (text === null) return badRequest('The body is too large or broke off.');
+  if (text === null) return badRequest('The request body is too large or incomplete.');
   try {
     return { json: JSON.parse(text) };
   } catch {
-    return badRequest('The body is no JSON.');
+    return badRequest('The request body is not valid JSON.');
   }
 }
 

@@ -19,16 +19,13 @@ export function parseEngine(options: {
 }): Engine {
   const url = URL.parse(options.engineUrl);
   if (url === null || !/^https?:$/.test(url.protocol)) {
-    throw new StartRefused(
-      'bad_option',
-      'Pass the address of the engine as --engine http://127.0.0.1:30000.',
-    );
+    throw new StartRefused('bad_option', 'Invalid engine URL: pass it like --engine http://127.0.0.1:30000.');
   }
   for (const key of [options.engineKey, options.engineAdminKey]) {
     if (key !== undefined && !/^[\x21-\x7e]+$/.test(key)) {
       throw new StartRefused(
         'bad_option',
-        'An engine key has spaces or line breaks in it: correct ENGINE_API_KEY or ENGINE_ADMIN_API_KEY.',
+        'An engine key contains spaces or line breaks: correct ENGINE_API_KEY or ENGINE_ADMIN_API_KEY.',
       );
     }
   }
@@ -64,7 +61,7 @@ export async function checkEngine(engine: Engine, options: EngineCheckOptions): 
   if (inspection === null) {
     throw new StartRefused(
       'engine_unreachable',
-      `No engine answers at ${origin}: start SGLang first, or correct --engine.`,
+      `No engine responds at ${origin}: start SGLang first, or correct --engine.`,
     );
   }
   const { facts, faults } = inspection;
@@ -72,7 +69,7 @@ export async function checkEngine(engine: Engine, options: EngineCheckOptions): 
   const message =
     faults.length === 1
       ? (faults[0] ?? '')
-      : [`The engine at ${origin} has ${faults.length} faults:`, ...faults].join('\n- ');
+      : [`The engine at ${origin} has ${faults.length} problems:`, ...faults].join('\n- ');
   throw new StartRefused(facts === null ? 'engine_unreachable' : 'engine_unfit', message);
 }
 
@@ -89,12 +86,12 @@ export async function inspectEngine(engine: Engine, options: EngineCheckOptions)
   const faults = findFaults(facts, options);
   if (abortAllowed === false) {
     faults.push(
-      'The engine takes no aborts from this agent: pass its --admin-api-key as ENGINE_ADMIN_API_KEY.',
+      'The engine rejects aborts from this agent: pass its --admin-api-key as ENGINE_ADMIN_API_KEY.',
     );
   }
   if (exposedHost !== null) {
     faults.push(
-      `The engine can be reached at ${exposedHost}, past this agent: start it with --host 127.0.0.1, or pass --allow-exposed-engine if that network is private.`,
+      `The engine can be reached at ${exposedHost} without this agent: start it with --host 127.0.0.1, or pass --allow-exposed-engine if that network is private.`,
     );
   }
   return { facts, faults };
@@ -102,8 +99,8 @@ export async function inspectEngine(engine: Engine, options: EngineCheckOptions)
 
 function unreadable(origin: string, { path, status }: { path: string; status: number }): string {
   return status === 401 || status === 403
-    ? `The engine at ${origin} wants its API key: pass it as ENGINE_API_KEY.`
-    : `What answers at ${origin} is no SGLang engine (${path} gives ${status}): correct --engine.`;
+    ? `The engine at ${origin} requires its API key: pass it as ENGINE_API_KEY.`
+    : `The server at ${origin} is not an SGLang engine (${path} returned ${status}): correct --engine.`;
 }
 
 function isLoopback(hostname: string): boolean {

@@ -26,7 +26,7 @@ export async function join(options: {
   }
   const edge = edgeUrl ?? edgeOfJoinToken(joinToken);
   if (edge === null || !URL.canParse(edge)) {
-    throw new StartRefused('bad_option', 'The join token names no edge: pass its address with --edge.');
+    throw new StartRefused('bad_option', 'The join token contains no edge URL: pass it with --edge.');
   }
   const node = await enrol({
     edgeUrl: edge,
@@ -95,7 +95,10 @@ async function postEnrolment(edgeUrl: string, request: EnrolRequest): Promise<En
   if (!response.ok) throw new StartRefused('enrol_refused', refusalMessage(response.status, body));
   const reply = EnrolReply.safeParse(body);
   if (reply.success) return reply.data;
-  throw new StartRefused('enrol_refused', `${edgeUrl} is no Tollgate edge of this version: check --edge.`);
+  throw new StartRefused(
+    'enrol_refused',
+    `${edgeUrl} is not a Tollgate edge of a compatible version: check --edge.`,
+  );
 }
 
 const ErrorEnvelope = z.object({ error: z.object({ message: z.string() }) });

@@ -7,9 +7,9 @@ import { GenerateRequest } from '../protocol/schemas.ts';
 import { ActiveRequest } from './active-requests.ts';
 import { Answer } from './answer.ts';
 import { readJsonBody } from './body.ts';
+import { EngineRun, type EngineRunResult } from './engine-run.ts';
 import type { GenerateContext } from './generate-context.ts';
 import { isRequestError, type RequestError, sendError } from './request-error.ts';
-import { Run, type RunResult } from './run.ts';
 
 export async function generate(
   context: GenerateContext,
@@ -28,9 +28,9 @@ export async function generate(
   });
   if (res.destroyed) activeRequest.abort('disconnect');
 
-  const run = new Run(context, { activeRequest, request, seq, answer });
+  const run = new EngineRun(context, { activeRequest, request, seq, answer });
   // A bug here must still close the journal, or the request would count as running for ever.
-  const result = await run.execute().catch((error: unknown): RunResult => {
+  const result = await run.execute().catch((error: unknown): EngineRunResult => {
     context.log('bug', { name: error instanceof Error ? error.name : 'unknown' });
     return { kind: 'failed', error: { code: 'engine_failed', message: 'The agent failed.' } };
   });
@@ -66,9 +66,9 @@ async function admit(
   const { engine, watch, deadlines, activeRequests, journal, now } = context;
   const token = await context.verifyToken(req.headers);
   if (isRequestError(token)) return token;
-  if (!context.serving()) return { code: 'overloaded', message: 'This node takes no new requests.' };
+  if (!context.serving()) return { code: 'overloaded', message: 'This node accepts no new requests.' };
   // After a crash another engine may answer, so no request goes there before an inspection.
-  if (!watch.healthy) return { code: 'engine_failed', message: 'The engine of this node is not healthy.' };
+  if (!watch.healthy) return { code: 'engine_failed', message: 'This node’s engine is unhealthy.' };
   // This check spares reading the body; `ActiveRequests.admit` checks again for requests that arrived meanwhile.
   const capacityError = activeRequests.capacityError({ choices: 1, sequencesMax: watch.sequencesMax });
   if (capacityError !== null) return capacityError;
@@ -77,7 +77,7 @@ async function admit(
   const request = GenerateRequest.safeParse(body.json);
   const hasOneInput =
     request.success && (request.data.messages === undefined) !== (request.data.prompt === undefined);
-  if (!hasOneInput) return { code: 'bad_request', message: 'The body is outside the protocol.' };
+  if (!hasOneInput) return { code: 'bad_request', message: 'The request body does not follow the protocol.' };
 
   const { claims } = token;
   const { abortGraceMs } = deadlines;

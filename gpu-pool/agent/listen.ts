@@ -16,7 +16,10 @@ export function parseListen(flag: string, text: string, saved?: string): ListenA
   const url = /^\d+$/.test(text) ? URL.parse(`http://127.0.0.1:${text}`) : URL.parse(`http://${text}`);
   const match = /:(\d+)$/.exec(text) ?? /^(\d+)$/.exec(text);
   if (url === null || match === null) {
-    throw new StartRefused('bad_option', `${flag} ${text} is no address: write it as 127.0.0.1:8700.`);
+    throw new StartRefused(
+      'bad_option',
+      `${flag} ${text} is not a valid address: write it like 127.0.0.1:8700.`,
+    );
   }
   const port = Number(match[1]);
   const host = url.hostname.replace(/^\[|\]$/g, '');

@@ -26,74 +26,82 @@ interface Flags {
 
 const seconds = (text: string): number => {
   const value = Number(text);
-  if (!(value > 0 && value <= 86_400)) throw new InvalidArgumentError('Write seconds, for example 30.');
+  if (!(value > 0 && value <= 86_400))
+    throw new InvalidArgumentError('Enter a number of seconds up to 86400, for example 30.');
   return value;
 };
 const command = new Command('npm run node --')
-  .description('The front door of a SGLang engine: enrols it at the edge and serves its requests.')
+  .description('Connects an SGLang engine to Tollgate: enrols it at the edge and serves requests from it.')
   .allowExcessArguments(false)
   .addOption(
-    new Option('--engine <url>', 'the engine').env('TOLLGATE_ENGINE').default('http://127.0.0.1:30000'),
+    new Option('--engine <url>', 'URL of the engine')
+      .env('TOLLGATE_ENGINE')
+      .default('http://127.0.0.1:30000'),
   )
-  .addOption(new Option('--join <token>', 'join token, needed once').env('TOLLGATE_JOIN_TOKEN'))
-  .addOption(new Option('--edge <url>', "the edge (default: the join token's)").env('TOLLGATE_EDGE'))
-  .addOption(new Option('--listen <host:port>', 'own address').env('TOLLGATE_LISTEN').default('127.0.0.1:0'))
+  .addOption(new Option('--join <token>', 'join token, needed only to enrol').env('TOLLGATE_JOIN_TOKEN'))
   .addOption(
-    new Option('--metrics <host:port>', 'own address of /metrics, for nobody but the operator')
+    new Option('--edge <url>', 'URL of the edge (default: from the join token)').env('TOLLGATE_EDGE'),
+  )
+  .addOption(
+    new Option('--listen <host:port>', 'address to listen on').env('TOLLGATE_LISTEN').default('127.0.0.1:0'),
+  )
+  .addOption(
+    new Option('--metrics <host:port>', 'address to serve /metrics on; keep it private to the operator')
       .env('TOLLGATE_METRICS')
       .default('127.0.0.1:0'),
   )
   .addOption(
-    new Option('--url <url>', 'where the edge reaches this agent (default: its own address)').env(
+    new Option('--url <url>', 'URL at which the edge reaches this agent (default: the listen address)').env(
       'TOLLGATE_URL',
     ),
   )
   .addOption(
-    new Option('--state <dir>', 'identity and receipts (default: ~/.tollgate/node-<engine>)').env(
-      'TOLLGATE_STATE',
-    ),
+    new Option(
+      '--state <dir>',
+      'directory for identity and receipts (default: ~/.tollgate/node-<engine>)',
+    ).env('TOLLGATE_STATE'),
   )
   .addOption(new Option('--engine-key <key>', "the engine's --api-key").env('ENGINE_API_KEY'))
   .addOption(
     new Option('--engine-admin-key <key>', "the engine's --admin-api-key").env('ENGINE_ADMIN_API_KEY'),
   )
   .addOption(
-    new Option('--allow-exposed-engine', 'serve although others reach the engine too').env(
+    new Option('--allow-exposed-engine', 'serve even though the engine is reachable without this agent').env(
       'TOLLGATE_ALLOW_EXPOSED_ENGINE',
     ),
   )
   .addOption(
     new Option(
       '--accept-engine-version <version>',
-      'take this version of SGLang although it looks too old or like none',
+      'accept this SGLang version even though it looks too old or unrecognized',
     ).env('TOLLGATE_ACCEPT_ENGINE_VERSION'),
   )
   .addOption(
-    new Option('--revision <commit>', 'of the weights that the engine has to serve (default: any)').env(
+    new Option('--revision <commit>', 'required revision of the weights (default: any)').env(
       'TOLLGATE_REVISION',
     ),
   )
   .addOption(
-    new Option('--first-token-deadline <seconds>', 'for a first token')
+    new Option('--first-token-deadline <seconds>', 'longest wait for a first token')
       .env('TOLLGATE_FIRST_TOKEN_DEADLINE')
       .argParser(seconds)
       .default(DEFAULT_DEADLINES.firstTokenMs / 1_000),
   )
   .addOption(
-    new Option('--idle-deadline <seconds>', 'between tokens')
+    new Option('--idle-deadline <seconds>', 'longest wait between tokens')
       .env('TOLLGATE_IDLE_DEADLINE')
       .argParser(seconds)
       .default(DEFAULT_DEADLINES.idleMs / 1_000),
   )
   .addOption(
-    new Option('--drain-deadline <seconds>', 'for running requests after SIGTERM')
+    new Option('--drain-deadline <seconds>', 'time for running requests to finish after SIGTERM')
       .env('TOLLGATE_DRAIN_DEADLINE')
       .argParser(seconds)
       .default(DRAIN_DEADLINE_MS / 1_000),
   )
   .addHelpText(
     'after',
-    '\nSecrets are safer in the environment than on the command line, where every user sees them.',
+    '\nPass secrets through the environment: every user of the host can see the command line.',
   );
 
 const flags = command.parse().opts<Flags>();
@@ -141,7 +149,7 @@ function live(agent: Agent, drainDeadlineMs: number): void {
   void agent.removed.then(async () => {
     logToStderr('removed', {
       advice:
-        'The edge has removed this node: to bring it back, delete its state directory and enrol it with a new join token.',
+        'The edge removed this node. To bring it back, delete its state directory and enrol it with a new join token.',
     });
     await agent.drain();
     process.exit(0);

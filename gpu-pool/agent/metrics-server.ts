@@ -23,7 +23,7 @@ export function createMetricsServer(metrics: Metrics, snapshot: () => MetricsSna
       case 'GET /healthz':
         return sendJson(res, 200, { ok: true, ...current.info, ...current.gauges });
       default:
-        return sendJson(res, 404, { error: { code: 'not_found', message: 'No such route.' } });
+        return sendJson(res, 404, { error: { code: 'not_found', message: 'Route not found.' } });
     }
   });
 }

@@ -56,7 +56,7 @@ async function prepare(
   if (saved !== null && 'unreadable' in saved) {
     throw new StartRefused(
       'state_unusable',
-      `${saved.unreadable} is damaged: delete it and enrol with a new join token.`,
+      `${saved.unreadable} is corrupt: delete it and enrol with a new join token.`,
     );
   }
 

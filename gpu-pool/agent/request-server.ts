@@ -55,7 +55,7 @@ async function handle(
     case `POST ${ABORT_PATH}`:
       return abort(context, req, res);
     default:
-      return sendJson(res, 404, { error: { code: 'not_found', message: 'No such route.' } });
+      return sendJson(res, 404, { error: { code: 'not_found', message: 'Route not found.' } });
   }
 }
 

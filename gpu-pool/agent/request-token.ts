@@ -44,7 +44,9 @@ export function createRequestTokenVerifier(options: {
     const expiresAtMs = cachedExpiry(token) ?? (await verify(token));
     if (typeof expiresAtMs !== 'number') return expiresAtMs;
     const claims = parseClaims(headers[CLAIMS_HEADER]);
-    return claims ? { claims, expiresAtMs } : unauthorized('The claims of the request are missing or wrong.');
+    return claims
+      ? { claims, expiresAtMs }
+      : unauthorized('The request token’s claims are missing or invalid.');
   };
 
   function cachedExpiry(token: string): number | null {
@@ -58,12 +60,13 @@ export function createRequestTokenVerifier(options: {
     if ('code' in signature) return signature;
     const { aud, exp, iat } = signature.payload;
     // A token for several nodes could be replayed by one of them to another.
-    if (exp === undefined || aud !== options.nodeId) return unauthorized('The request token lacks a claim.');
+    if (exp === undefined || aud !== options.nodeId)
+      return unauthorized('The request token has a missing or wrong claim.');
     if (
       exp * 1_000 - options.now() > LIFETIME_MAX_SECONDS * 1_000 ||
       exp - (iat ?? exp) > LIFETIME_MAX_SECONDS
     ) {
-      return unauthorized('The request token lives too long.');
+      return unauthorized('The request token’s lifetime is too long.');
     }
     const expiresAtMs = (exp + CLOCK_TOLERANCE_SECONDS) * 1_000;
     if (verifiedTokens.size >= VERIFIED_MAX) verifiedTokens.delete(verifiedTokens.keys().next().value!);
@@ -84,7 +87,7 @@ export function createRequestTokenVerifier(options: {
       if (error instanceof errors.JWTExpired) return unauthorized('The request token has expired.');
       // Any other error is not a verdict on the token: the edge's keys could not be read.
       if (!(error instanceof errors.JOSEError) || UNREADABLE_KEYS.has(error.code)) {
-        return { code: 'overloaded', message: 'The keys of the edge cannot be read.', retryAfterSeconds: 1 };
+        return { code: 'overloaded', message: 'The edge’s keys cannot be fetched.', retryAfterSeconds: 1 };
       }
       return unauthorized('The request token is not for this node or not from this edge.');
     }

@@ -28,7 +28,7 @@ export function lockState(directory: string): StateLock {
     throw (error as { errcode?: number }).errcode === SQLITE_BUSY
       ? new StartRefused(
           'state_locked',
-          `Another agent runs with the state in ${directory}: end it, or choose another --state for this one.`,
+          `Another agent is using the state in ${directory}: stop it, or choose another --state for this one.`,
         )
       : new StartRefused(
           'state_unusable',

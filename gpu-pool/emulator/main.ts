@@ -8,25 +8,25 @@ const program = new Command('emulator')
   .addOption(
     new Option('--profile <hardware>', 'hardware to emulate').choices(HARDWARE).default('8xh200' as Hardware),
   )
-  .option('--port <number>', '0 picks a free one', wholeNumber, 30_000)
+  .option('--port <number>', 'port to listen on; 0 picks a free one', wholeNumber, 30_000)
   .option('--host <address>', 'address to listen on', '127.0.0.1')
   .option(
     '--model-path <path>',
-    'a path that contains V3 answers without reasoning',
+    'model to emulate; a path with V3 in it answers without reasoning',
     'deepseek-ai/DeepSeek-R1-0528',
   )
   .option('--weight-version <version>', 'reported as metadata', 'default')
-  .option('--speed <factor>', '1 is real time, 20 twenty times faster, 0 never waits', factor, 1)
+  .option('--speed <factor>', '1 is real time, 20 is twenty times faster, 0 never waits', factor, 1)
   .option('--seed <number>', 'seed of all generated text', wholeNumber, 1)
-  .option('--log <file>', 'log of what was generated, JSON lines')
+  .option('--log <file>', 'file for a log of generated answers, as JSON lines')
   .option('--api-key <key>')
   .option('--admin-api-key <key>')
   .option('--max-queued-requests <number>', 'unlimited by default', wholeNumber)
-  .option('--enable-cache-report', 'name cached tokens in usage', false)
-  .option('--reasoning-parser <name>', 'without it an answer begins with its reasoning')
-  .option('--disable-radix-cache', 'use no prefix again', false)
-  .option('--revision <commit>', 'of the weights')
-  .option('--sglang-version <version>', 'the release to claim to be');
+  .option('--enable-cache-report', 'report cached tokens in usage', false)
+  .option('--reasoning-parser <name>', 'without it, answers begin with their reasoning')
+  .option('--disable-radix-cache', 'do not reuse prefixes', false)
+  .option('--revision <commit>', 'revision of the weights to report')
+  .option('--sglang-version <version>', 'SGLang version to report');
 
 const { enableCacheReport, sglangVersion, ...options } = program.parse().opts<{
   profile: Hardware;

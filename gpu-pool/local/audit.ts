@@ -14,7 +14,7 @@ interface Page {
 }
 
 const USAGE = `Usage: npm run audit -- [--edge http://localhost:8787] [--account acct_…]
-Checks every account, or the one named. The operator's token comes from OPERATOR_TOKEN, or from .tollgate/edge.env.`;
+Checks every account, or only the given one. The operator token is read from OPERATOR_TOKEN or .tollgate/edge.env.`;
 
 const { values } = parseArgs({
   options: {
@@ -38,7 +38,7 @@ try {
     differing += findings.length > 0 ? 1 : 0;
     for (const { about, what } of findings) console.log(`${account}: ${about} ${what}`);
   }
-  const verdict = differing === 0 ? 'The books agree.' : `${differing} of them differ.`;
+  const verdict = differing === 0 ? 'All ledgers match.' : `${differing} of them differ.`;
   console.log(`${accounts.length} accounts, ${entries} entries checked. ${verdict}`);
   process.exit(differing === 0 ? 0 : 1);
 } catch (error) {
@@ -56,7 +56,7 @@ async function auditAccount(account: string): Promise<Pick<Page, 'findings' | 'c
     checked += page.checked;
     if (page.complete) return { findings, checked };
     mark = page.mark;
-    if (process.stdout.isTTY) process.stdout.write(`\r${account}: ${checked} entries …`);
+    if (process.stdout.isTTY) process.stdout.write(`\r${account}: ${checked} entries…`);
   }
 }
 
@@ -78,6 +78,6 @@ function operatorToken(): string {
   const token =
     process.env.OPERATOR_TOKEN ??
     (existsSync(file) ? parseEnv(readFileSync(file, 'utf8')).OPERATOR_TOKEN : undefined);
-  if (token === undefined) throw new Error('Set OPERATOR_TOKEN to the secret of that name at the edge.');
+  if (token === undefined) throw new Error('Set OPERATOR_TOKEN to the edge’s secret of that name.');
   return token;
 }

@@ -50,8 +50,8 @@ export async function migrate(stateDir: string): Promise<void> {
   } catch (error) {
     const cause = (error as Error).message.split('\n').filter((line) => line.includes('ERROR'));
     throw new Error(
-      `The database in ${stateDir} cannot be brought up to date; it may be half-migrated. ` +
-        'Remove the folder and start again: its demo data is made anew.\n' +
+      `The database in ${stateDir} could not be migrated and may be half-migrated. ` +
+        'Delete the folder and start again: the demo data is created anew.\n' +
         cause.join('\n'),
     );
   }

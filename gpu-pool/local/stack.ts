@@ -79,7 +79,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   try {
     await assertPortFree(port, 'TOLLGATE_PORT');
     for (let i = 0; i < NODES.length; i++) await assertPortFree(nodePort + i, 'TOLLGATE_NODE_PORT');
-    onStep('Bringing the local database up to date');
+    onStep('Migrating the local database');
     if (options.database) cpSync(options.database, databaseIn(stateDir), { recursive: true });
     else await migrate(stateDir);
     onStep('Bundling the Worker');
@@ -94,9 +94,9 @@ export async function startStack(options: StackOptions): Promise<Stack> {
         startNode(edge, { ...node, port: nodePort + i, stateDir: join(stateDir, node.name) }, options.speed),
       ),
     );
-    onStep('Opening the demo account');
+    onStep('Creating the demo account');
     const dev = await setUpDemo(edge, nodes, stateDir);
-    onStep('Waiting for each node’s canary');
+    onStep('Waiting for each node’s canary test');
     await waitForCanaries(edge, dev);
     const stack: Stack = {
       edge,
@@ -172,10 +172,10 @@ export async function operatorApi<T>(
     body: body === undefined ? undefined : JSON.stringify(body),
   });
   const response = await pending.catch(() => {
-    throw new Error(`No edge answers at ${edge.url}. Start it, or name the right address.`);
+    throw new Error(`No edge responds at ${edge.url}. Start it, or correct the URL.`);
   });
   if (!response.ok)
-    throw new Error(`${method} ${path} was refused with ${response.status}: ${await response.text()}`);
+    throw new Error(`${method} ${path} failed with status ${response.status}: ${await response.text()}`);
   return (await response.json()) as T;
 }
 
@@ -204,8 +204,8 @@ async function waitForCanaries(edge: Edge, { nodes }: DevFile): Promise<void> {
     if (Date.now() < endMs) continue;
     const reasons = waiting.map(({ name, canary }) => `${name} (${canary?.fault ?? 'no answer yet'})`);
     throw new Error(
-      `After ${CANARY_MS_MAX / 1_000} s these nodes have not passed their canary: ${reasons.join(', ')}. ` +
-        'Look into agent.log and engine.log in the folder of each.',
+      `These nodes did not pass their canary test within ${CANARY_MS_MAX / 1_000} s: ${reasons.join(', ')}. ` +
+        'Check agent.log and engine.log in the folder of each.',
     );
   }
 }
@@ -252,7 +252,7 @@ async function demoKey(edge: Edge, credentials: Credentials, savedKey: string | 
 
 async function readOwnKey(edgeUrl: string, apiKey: string): Promise<{ account_id: string }> {
   const response = await fetch(`${edgeUrl}/v1/key`, { headers: { authorization: `Bearer ${apiKey}` } });
-  if (!response.ok) throw new Error(`the key is not valid at ${edgeUrl}`);
+  if (!response.ok) throw new Error(`The key is not valid at ${edgeUrl}.`);
   return (await response.json()) as { account_id: string };
 }
 
@@ -263,6 +263,8 @@ async function assertPortFree(port: number, setting: string): Promise<void> {
     probe.listen(port, '127.0.0.1', () => probe.close(() => resolve(true)));
   });
   if (!free) {
-    throw new Error(`Port ${port} is in use. End what listens there, or choose another with ${setting}=…`);
+    throw new Error(
+      `Port ${port} is in use. Stop the process that uses it, or choose another port with ${setting}=…`,
+    );
   }
 }

@@ -18,7 +18,7 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.on(signal, async () => {
     if (stopping) return;
     stopping = true;
-    console.log('\nStopping …');
+    console.log('\nStopping…');
     await stack?.stop();
     await stopAll();
     process.exit(0);
@@ -33,11 +33,11 @@ try {
     port: port('TOLLGATE_PORT', 8787),
     nodePort: port('TOLLGATE_NODE_PORT', 8791),
     speed: Number(process.env.TOLLGATE_ENGINE_SPEED ?? 5),
-    onStep: (step) => console.log(`· ${step} …`),
+    onStep: (step) => console.log(`· ${step}…`),
   });
   const { baseUrl, apiKey, portal, operator, nodes } = stack.dev;
   console.log(`
-Tollgate is up, with ${nodes.length} nodes behind it.
+Tollgate is running with ${nodes.length} nodes.
 
   Ask DeepSeek-R1:
 
@@ -49,10 +49,10 @@ Tollgate is up, with ${nodes.length} nodes behind it.
   API key    ${apiKey}
   Portal     ${baseUrl}/sign-in   ${portal.email}   ${portal.password}
   Operator   ${baseUrl}/sign-in   ${operator.email}   ${operator.password}
-  Mailbox    ${baseUrl}/mailbox   letters end here
+  Mailbox    ${baseUrl}/mailbox   receives all e-mails
 
-The same is in ${join(stateDir, 'dev.json')}, logs are beside it. The answers come from emulated engines.
-Ctrl-C ends everything; \`npm start -- --fresh\` begins with an empty database.`);
+These credentials are also in ${join(stateDir, 'dev.json')}, next to the logs. Answers come from emulated engines.
+Press Ctrl-C to stop. \`npm start -- --fresh\` starts with an empty database.`);
 
   const { edge, restartEdge } = stack;
   void keepRunning('the edge', edge, restartEdge, () => stack!.edge);
@@ -79,12 +79,12 @@ async function keepRunning(
     if (stopping) return;
     // Processes that it had started itself may live on and hold its port.
     running.signal('SIGKILL');
-    console.log(`${name} has ended; starting it again in ${RESTART_AFTER_MS / 1000} s.`);
+    console.log(`${name} has exited; restarting it in ${RESTART_AFTER_MS / 1000} s.`);
     await setTimeout(RESTART_AFTER_MS);
     if (stopping) return;
     await restart().then(
-      () => console.log(`${name} is back.`),
-      (error: Error) => console.error(`${name} cannot be started: ${error.message}`),
+      () => console.log(`${name} is running again.`),
+      (error: Error) => console.error(`${name} could not be started: ${error.message}`),
     );
   }
 }

@@ -6,7 +6,7 @@ import { judgeVersion, VERSION_MIN } from '../agent/sglang/version.ts';
 export function edgeUrl(text: string): string {
   const url = URL.parse(text);
   if (url !== null && url.pathname === '/' && url.search + url.hash === '' && isSafe(url)) return url.origin;
-  throw new InvalidArgumentError('Write the origin of the edge, for example https://tollgate.example.com.');
+  throw new InvalidArgumentError('Enter the origin of the edge, for example https://tollgate.example.com.');
 }
 
 export function publicUrl(text: string): string {
@@ -14,7 +14,7 @@ export function publicUrl(text: string): string {
   if (url !== null && url.pathname === '/' && url.search + url.hash === '' && url.protocol === 'https:')
     return url.origin;
   throw new InvalidArgumentError(
-    "Write the tunnel's public hostname without a path, for example https://node-1.example.com.",
+    "Enter the tunnel's public https URL without a path, for example https://node-1.example.com.",
   );
 }
 
@@ -32,29 +32,29 @@ export function isToken(text: string): boolean {
 export function hostAndPort(text: string): string {
   const port = Number(/^(?:[\w.-]+|\[[\da-fA-F:]+\]):(\d{1,5})$/.exec(text)?.[1]);
   if (port > 0 && port < 65_536) return text;
-  throw new InvalidArgumentError('Write the address of rank 0 as host:port, for example 10.0.0.1:5000.');
+  throw new InvalidArgumentError('Enter the address of rank 0 as host:port, for example 10.0.0.1:5000.');
 }
 
 export function directory(text: string): string {
   if (/^\/[\w./-]*$/.test(text)) return text.replace(/(?<=.)\/+$/, '');
-  throw new InvalidArgumentError('Write an absolute path of letters, digits, dots and dashes.');
+  throw new InvalidArgumentError('Enter an absolute path of letters, digits, dots, dashes and underscores.');
 }
 
 export function commit(text: string): string {
   if (/^[\da-f]{40}$/.test(text)) return text;
   throw new InvalidArgumentError(
-    'Write the full commit of the model on Hugging Face, 40 hex digits: a branch moves.',
+    'Enter the full commit of the model on Hugging Face, 40 hex digits: a branch can move.',
   );
 }
 
 /** Parses an image. If its tag names a version, it must be one that the agent accepts. */
 export function image(text: string): string {
   if (!/^[\w.:/@-]+$/.test(text)) {
-    throw new InvalidArgumentError('Write an image as Docker does, for example lmsysorg/sglang:v0.5.20.');
+    throw new InvalidArgumentError('Enter a Docker image, for example lmsysorg/sglang:v0.5.20.');
   }
   if (judgeVersion(versionOf(text) ?? '') === 'old') {
     throw new InvalidArgumentError(
-      `Choose SGLang ${VERSION_MIN} or newer: older ones go on generating after an abort.`,
+      `Choose SGLang ${VERSION_MIN} or newer: older versions keep generating after an abort.`,
     );
   }
   return text;

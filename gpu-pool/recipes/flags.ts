@@ -56,7 +56,7 @@ export const FLAGS: readonly Flag[] = [
         'deepseek-r1-zero': 'deepseek-ai/DeepSeek-R1-Zero',
       },
     },
-    why: 'The name by which the edge knows the model: a node that reports a local path is refused.',
+    why: 'The name under which the edge knows the model: a node that reports a local path is refused.',
     source: 'migrations: model.model_paths',
   },
   {
@@ -68,13 +68,13 @@ export const FLAGS: readonly Flag[] = [
   {
     name: '--weight-version',
     value: { byHost: ({ revision }) => revision },
-    why: 'What the node reports to the edge as its weights.',
+    why: 'The version of the weights that the node reports to the edge.',
     source: `${FIELDS}/serving.py`,
   },
   {
     name: '--trust-remote-code',
     value: true,
-    why: "The model's repository brings a configuration class of its own.",
+    why: "The model's repository has its own configuration class.",
     source: DEEPSEEK,
   },
   {
@@ -86,7 +86,7 @@ export const FLAGS: readonly Flag[] = [
   {
     name: '--nnodes',
     value: { byHardware: { '8xh800-pair': 2 } },
-    why: 'One host of 8×80 GB cannot hold them.',
+    why: 'One host with 8×80 GB cannot hold the weights.',
     source: DEEPSEEK,
   },
   {
@@ -98,7 +98,7 @@ export const FLAGS: readonly Flag[] = [
   {
     name: '--dist-init-addr',
     value: { byHost: ifPair(({ distInitAddr }) => distInitAddr) },
-    why: 'Rank 0 on the network between the two hosts. Nothing there asks for a key: keep it private.',
+    why: 'Rank 0 on the network between the two hosts. The port is unauthenticated: keep the network private.',
     source: `${FIELDS}/parallel.py`,
   },
   {
@@ -112,13 +112,13 @@ export const FLAGS: readonly Flag[] = [
   {
     name: '--max-running-requests',
     value: { byHardware: { '8xh800-pair': 128, '8xh200': 256, '8xmi300x': 128 } },
-    why: 'More would overflow the KV cache and be retracted, or fall off the captured graphs.',
+    why: 'More requests would overflow the KV cache and be retracted, or exceed the captured graphs.',
     source: `${COOKBOOK}; H800: sglang#3361, measured up to 96`,
   },
   {
     name: '--cuda-graph-max-bs-decode',
     value: { byHardware: { '8xh800-pair': 128, '8xh200': 256, '8xmi300x': 128 } },
-    why: 'A graph for every batch that can run, and memory for none beyond.',
+    why: 'Captures a graph for every batch size that can run, and spends no memory on larger ones.',
     source: COOKBOOK,
   },
   {
@@ -126,19 +126,19 @@ export const FLAGS: readonly Flag[] = [
     // As many requests as a full batch completes in 95 s, at 2,000 tokens an answer and the speeds of
     // emulator/profiles.ts.
     value: { byHardware: { '8xh800-pair': 32, '8xh200': 96, '8xmi300x': 96 } },
-    why: 'Unlimited by default. Who waits behind more than this sees no first token before the deadline.',
+    why: 'Unlimited by default. Behind a longer queue, a request would get no first token before the deadline.',
     source: `${FIELDS}/schedule.py`,
   },
   {
     name: '--enable-priority-scheduling',
     value: true,
-    why: 'Lines of a batch run where nobody waits, and make room for whoever does.',
+    why: 'Batch lines run on idle capacity and make room for interactive requests.',
     source: `${FIELDS}/schedule.py`,
   },
   {
     name: '--chunked-prefill-size',
     value: { byHardware: { '8xh200': 32_768, '8xmi300x': 131_072 } },
-    why: 'Tokens of prefill a step: throughput for long prompts against pauses in running answers.',
+    why: 'Prefill tokens per step: trades throughput of long prompts against pauses in running answers.',
     source: COOKBOOK,
   },
   {
@@ -150,19 +150,19 @@ export const FLAGS: readonly Flag[] = [
   {
     name: '--attention-backend',
     value: { byHardware: { '8xh200': 'flashinfer', '8xmi300x': 'aiter' } },
-    why: 'The one that the published numbers were measured with.',
+    why: 'The backend that the published numbers were measured with.',
     source: COOKBOOK,
   },
   {
     name: '--kv-cache-dtype',
     value: { byHardware: { '8xmi300x': 'fp8_e4m3' } },
-    why: 'Twice the tokens in the KV cache.',
+    why: 'Doubles the tokens that fit in the KV cache.',
     source: COOKBOOK,
   },
   {
     name: '--num-continuous-decode-steps',
     value: { byHardware: { '8xmi300x': 4 } },
-    why: 'Four decode steps for each look at the queue: less scheduling, a little later first tokens.',
+    why: 'Four decode steps between checks of the queue: less scheduling overhead, slightly later first tokens.',
     source: COOKBOOK,
   },
   {
@@ -175,13 +175,13 @@ export const FLAGS: readonly Flag[] = [
         'deepseek-r1-zero': 'deepseek-r1',
       },
     },
-    why: 'Splits what stands before </think> from the answer, as reasoning_content.',
+    why: 'Separates the text before </think> from the answer, as reasoning_content.',
     source: 'https://github.com/sgl-project/sglang/blob/main/python/sglang/srt/parser/reasoning_parser.py',
   },
   {
     name: '--tool-call-parser',
     value: 'deepseekv3',
-    why: "Turns the model's own markup of calls into tool_calls.",
+    why: "Turns the model's own markup for calls into tool_calls.",
     source:
       'https://github.com/sgl-project/sglang/blob/main/python/sglang/srt/function_call/function_call_parser.py',
   },
@@ -194,37 +194,37 @@ export const FLAGS: readonly Flag[] = [
         'deepseek-r1-zero': `${TEMPLATES}/tool_chat_template_deepseekr1.jinja`,
       },
     },
-    why: 'Tells the model how to call tools, in the words that the parser knows. Part of the image.',
+    why: 'Tells the model how to call tools, in the format that the parser expects. Included in the image.',
     source: DEEPSEEK,
   },
   {
     name: '--enable-cache-report',
     value: true,
-    why: 'Without it usage says nothing of cached tokens, which are billed lower.',
+    why: 'Without it, usage does not report cached tokens, which are billed at a lower price.',
     source: `${FIELDS}/serving.py`,
   },
   {
     name: '--enable-metrics',
     value: true,
-    why: 'Queue, cache and latency at /metrics, on loopback.',
+    why: 'Serves queue, cache and latency metrics at /metrics, on loopback.',
     source: `${FIELDS}/observability.py`,
   },
   {
     name: '--log-level',
     value: 'warning',
-    why: 'At info the engine writes both keys into its log when it starts (sglang#37457).',
+    why: 'At level info, the engine logs both keys when it starts (sglang#37457).',
     source: 'https://github.com/sgl-project/sglang/issues/37457',
   },
   {
     name: '--host',
     value: '127.0.0.1',
-    why: 'Only the agent may reach it; an agent whose engine others reach does not enrol.',
+    why: 'Only the agent may reach the engine; an agent does not enrol an exposed engine.',
     source: `${FIELDS}/serving.py`,
   },
   {
     name: '--port',
     value: ENGINE_PORT,
-    why: 'Where the agent looks for it (TOLLGATE_ENGINE).',
+    why: 'The port at which the agent expects the engine (TOLLGATE_ENGINE).',
     source: `${FIELDS}/serving.py`,
   },
   {
@@ -238,7 +238,7 @@ export const FLAGS: readonly Flag[] = [
     name: '--admin-api-key',
     value: { byHost: ifRankZero(({ keys }) => keys.admin) },
     secret: true,
-    why: "The agent's ENGINE_ADMIN_API_KEY: aborts need it.",
+    why: "The agent's ENGINE_ADMIN_API_KEY, required for aborts.",
     source: `${FIELDS}/serving.py`,
   },
 ];
@@ -247,27 +247,27 @@ export const FLAGS: readonly Flag[] = [
 export const LEFT_OUT: readonly Pick<Flag, 'name' | 'why' | 'source'>[] = [
   {
     name: '--disable-radix-cache',
-    why: 'Conversations are routed to the node that has their prefix; without the cache that is worth nothing.',
+    why: 'Conversations are routed to the node that has their prefix cached, which is useless without the cache.',
     source: COOKBOOK,
   },
   {
     name: '--enable-lmcache',
-    why: "It ignores cache_salt, so that one tenant's prompts would warm another's (sglang#37160).",
+    why: "It ignores cache_salt, so one tenant's prompts would warm the cache for another's (sglang#37160).",
     source: 'https://github.com/sgl-project/sglang/issues/37160',
   },
   {
     name: '--served-model-name',
-    why: 'The agent names the model as /model_info does, so a second name changes nothing.',
+    why: 'The agent uses the name in /model_info, so a second name has no effect.',
     source: `${FIELDS}/serving.py`,
   },
   {
     name: '--log-requests',
-    why: "It writes customers' prompts and answers into the log.",
+    why: "It writes customers' prompts and answers to the log.",
     source: `${FIELDS}/observability.py`,
   },
   {
     name: '--enable-custom-logit-processor',
-    why: 'It unpickles code out of requests.',
+    why: 'It unpickles code from requests.',
     source: `${FIELDS}/exec_.py`,
   },
 ];

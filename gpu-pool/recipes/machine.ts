@@ -36,8 +36,8 @@ export const MACHINES = {
     hosts: 2,
     needs: [
       ...NVIDIA.needs,
-      'a firewall: the ports of --dist-init-addr and NCCL ask for no key, so only the other host may reach them.',
-      'NCCL_SOCKET_IFNAME and GLOO_SOCKET_IFNAME in the environment of the engine where a host has several networks.',
+      'a firewall: the --dist-init-addr and NCCL ports are unauthenticated, so only the other host may reach them.',
+      "NCCL_SOCKET_IFNAME and GLOO_SOCKET_IFNAME in the engine's environment if a host has several networks.",
     ],
     // RDMA between the hosts: without it every layer's all-reduce would cross TCP.
     devices: ['/dev/infiniband'],
@@ -60,13 +60,13 @@ export const MACHINES = {
       {
         name: 'SGLANG_USE_AITER',
         value: '1',
-        why: "AMD's own kernels, for attention and experts.",
+        why: "AMD's own kernels for attention and experts.",
         source: 'https://docs.sglang.io/docs/hardware-platforms/amd_gpu',
       },
       {
         name: 'SGLANG_AITER_MLA_PERSIST',
         value: '1',
-        why: 'Persistent MLA decode kernel, made for an fp8 KV cache.',
+        why: 'Persistent MLA decode kernel, designed for an fp8 KV cache.',
         source: 'https://docs.sglang.io/cookbook/autoregressive/DeepSeek/DeepSeek-R1',
       },
     ],

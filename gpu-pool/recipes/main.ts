@@ -39,64 +39,73 @@ interface Options {
 const DIST_INIT_ADDR_EXAMPLE = 'HOST0:5000';
 
 const command = new Command('npm run recipe --')
-  .description('Writes what starts a node on a GPU host: SGLang, the agent in front of it, and a tunnel.')
+  .description(
+    'Writes the files that start a node on a GPU host: SGLang, the agent in front of it, and a tunnel.',
+  )
   .allowExcessArguments(false)
-  .addOption(new Option('--model <id>', 'the model').choices(MODELS).makeOptionMandatory())
-  .addOption(new Option('--hardware <hosts>', 'the hardware').choices(HARDWARE).makeOptionMandatory())
+  .addOption(new Option('--model <id>', 'model to serve').choices(MODELS).makeOptionMandatory())
+  .addOption(new Option('--hardware <hosts>', 'hardware of the node').choices(HARDWARE).makeOptionMandatory())
   .addOption(
-    new Option('--format <format>', 'a script, a Compose file or systemd units')
+    new Option('--format <format>', 'shell script, Compose file or systemd units')
       .choices(FORMATS)
       .default('compose' satisfies Format),
   )
   .addOption(
-    new Option('--rank <number>', 'of a pair: which host (default: both)').choices(RANKS.map(String)),
+    new Option('--rank <number>', 'for a pair: which host (default: both)').choices(RANKS.map(String)),
   )
   .addOption(
     new Option(
       '--dist-init-addr <host:port>',
-      'of a pair: rank 0 on the network between the hosts',
+      'for a pair: address of rank 0 on the network between the hosts',
     ).argParser(hostAndPort),
   )
+  .addOption(new Option('--image <image>', `another SGLang image, ${VERSION_MIN} or newer`).argParser(image))
   .addOption(
-    new Option('--image <image>', `another image of SGLang, ${VERSION_MIN} or newer`).argParser(image),
+    new Option('--revision <commit>', "commit of the model's repository, to pin weights and code").argParser(
+      commit,
+    ),
   )
   .addOption(
-    new Option('--revision <commit>', "pins the model's repository, weights and code").argParser(commit),
+    new Option('--url <url>', 'URL at which the edge reaches the agent')
+      .env('TOLLGATE_URL')
+      .argParser(publicUrl),
   )
   .addOption(
-    new Option('--url <url>', 'where the edge reaches the agent').env('TOLLGATE_URL').argParser(publicUrl),
-  )
-  .addOption(
-    new Option('--edge <url>', "the edge (default: the join token's)")
+    new Option('--edge <url>', 'URL of the edge (default: from the join token)')
       .env('TOLLGATE_EDGE')
       .argParser(edgeUrl),
   )
   .addOption(new Option('--join <token>', 'join token; safer in the environment').env('TOLLGATE_JOIN_TOKEN'))
   .addOption(
-    new Option('--cache-dir <dir>', 'on the host: weights and compiled kernels')
+    new Option('--cache-dir <dir>', 'directory on the host for weights and compiled kernels')
       .argParser(directory)
       .default('/srv/sglang'),
   )
   .addOption(
-    new Option('--checkout-dir <dir>', 'on the host: this repository after npm ci')
+    new Option('--checkout-dir <dir>', 'directory on the host with this repository, after npm ci')
       .argParser(directory)
       .default('/opt/tollgate'),
   )
-  .option('--out <dir>', 'writes the files there, secrets readable by their owner only (default: to stdout)')
-  .option('--explain', "instead of files: each of the engine's arguments, why it is set and who says so")
+  .option(
+    '--out <dir>',
+    'directory to write the files to, secrets readable only by their owner (default: stdout)',
+  )
+  .option('--explain', 'print each engine argument with its reason and source instead of files')
   .addHelpText(
     'after',
-    '\nEvery run makes new keys for the engine. Write both hosts of a pair in one run, or one after the other:\nrank 1 has no keys.',
+    '\nEach run creates new engine keys. The hosts of a pair can be written in one run or in two, because rank 1\nhas no keys.',
   );
 
 const options = command.parse().opts<Options>();
 const { hosts, image: pinned } = MACHINES[options.hardware];
 if (hosts === 1 && (options.rank !== undefined || options.distInitAddr !== undefined)) {
-  command.error(`error: ${options.hardware} is one host: leave out --rank and --dist-init-addr.`);
+  command.error(`error: ${options.hardware} is a single host: leave out --rank and --dist-init-addr.`);
 }
 // This is not the option's parser, because commander repeats the value that it refuses, and this is a secret.
 if (options.join !== undefined && !isToken(options.join)) {
-  command.error('error: The join token has spaces or line breaks in it: paste it as the pool page shows it.');
+  command.error(
+    'error: The join token contains spaces or line breaks: paste it exactly as the pool page shows it.',
+  );
 }
 
 const keys = createEngineKeys();
@@ -127,7 +136,7 @@ if (options.explain) {
   }));
   if (options.out === undefined) {
     process.stdout.write(printBundles(bundles));
-    note('The keys above are real: with --out they go into files that only their owner reads.');
+    note('The keys above are real. Use --out to write them to files that only their owner can read.');
   } else {
     const paths = await writeBundles(bundles, options.out).catch((error: unknown) => {
       if (!(error instanceof WriteError)) throw error;
@@ -149,11 +158,11 @@ function remainingSteps(): string[] {
     ...(ranks.includes(0) ? [`Still to fill in: ${agent}TUNNEL_TOKEN in tunnel.env.`] : []),
     ...(hosts === 2 && options.distInitAddr === undefined
       ? [
-          `Still to fill in: ${DIST_INIT_ADDR_EXAMPLE}, the address of rank 0; --dist-init-addr does it on both hosts.`,
+          `Still to fill in: ${DIST_INIT_ADDR_EXAMPLE}, the address of rank 0; --dist-init-addr sets it on both hosts.`,
         ]
       : []),
     ...(versionOf(options.image ?? pinned) === null
-      ? [`The image names no version: make sure that it is SGLang ${VERSION_MIN} or newer.`]
+      ? [`The image tag has no version: make sure it is SGLang ${VERSION_MIN} or newer.`]
       : []),
   ];
 }

@@ -40,7 +40,7 @@ export async function writeBundles(bundles: readonly HostBundle[], out: string):
   );
   const existing = files.find(({ path }) => existsSync(path));
   if (existing)
-    throw new WriteError(`${existing.path} exists already: choose another --out, or move it away.`);
+    throw new WriteError(`${existing.path} already exists: choose another --out, or move the file away.`);
   try {
     for (const { path, mode, text } of files) {
       await mkdir(dirname(path), { recursive: true });
@@ -48,7 +48,7 @@ export async function writeBundles(bundles: readonly HostBundle[], out: string):
     }
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    throw new WriteError(`${out} cannot be written (${code}): choose another directory as --out.`);
+    throw new WriteError(`${out} cannot be written (${code}): choose another --out.`);
   }
   return files.map(({ path }) => path);
 }

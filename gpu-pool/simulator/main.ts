@@ -56,44 +56,63 @@ const program = new Command('npm run simulate --').description(
 
 program
   .command('policies', { isDefault: true })
-  .description('token hit rate, balance and time to first token of each policy over simulated engines')
-  .option('--trace <file>', 'JSON lines of Mooncake’s shape (default: a small one made from the seed)')
-  .option('--nodes <counts>', 'one size, or several to compare: 4,16,64', list(wholeFrom(1, 4_096)), [16])
-  .option('--mix <hardware>', `repeated over the nodes: ${HARDWARE.join(', ')}`, list(oneOf(HARDWARE)), [
-    '8xh800-pair',
-    '8xmi300x',
-    '8xmi300x',
-  ] satisfies Hardware[])
+  .description('compares hit rate, balance and time to first token of the policies over simulated engines')
+  .option(
+    '--trace <file>',
+    'JSON lines in Mooncake’s format (default: a small trace generated from the seed)',
+  )
+  .option('--nodes <counts>', 'pool size, or several to compare: 4,16,64', list(wholeFrom(1, 4_096)), [16])
+  .option(
+    '--mix <hardware>',
+    `hardware, repeated over the nodes: ${HARDWARE.join(', ')}`,
+    list(oneOf(HARDWARE)),
+    ['8xh800-pair', '8xmi300x', '8xmi300x'] satisfies Hardware[],
+  )
   .option('--policies <names>', POLICY_NAMES.join(', '), list(oneOf(POLICY_NAMES)), POLICY_NAMES)
-  .option('--isolates <count>', 'edge isolates that share nothing', wholeFrom(1, 100_000), 200)
-  .option('--snapshot-age <ms>', 'of what a router knows', wholeFrom(0, 600_000), 2_000)
+  .option('--isolates <count>', 'number of edge isolates, which share no state', wholeFrom(1, 100_000), 200)
+  .option(
+    '--snapshot-age <ms>',
+    'age of the pool snapshot that the router sees',
+    wholeFrom(0, 600_000),
+    2_000,
+  )
   .option(
     '--output-scale <factor>',
-    'makes outputs as long as a reasoning model’s (a made trace has them so)',
+    'multiplies output lengths, to match a reasoning model (a generated trace already does)',
     factor,
   )
-  .option('--rate <factor>', 'requests come this many times as fast', factor, 1)
-  .option('--minutes <count>', 'of the trace’s beginning', wholeFrom(1, 100_000), 100_000)
+  .option('--rate <factor>', 'multiplies the request rate', factor, 1)
+  .option('--minutes <count>', 'minutes to use from the start of the trace', wholeFrom(1, 100_000), 100_000)
   .option(
     '--copies <count>',
-    'of the trace, each of other people (default: one for 16 nodes)',
+    'copies of the trace, each with its own users (default: one per 16 nodes)',
     wholeFrom(1, 1_000),
   )
-  .option('--queue <requests>', 'that may wait at a node (--max-queued-requests)', wholeFrom(1, 100_000), 256)
-  .option('--outage <share@minute>', 'this share of the nodes dies then, for good: 0.33@30', outage)
-  .option('--seed <number>', 'of everything left to chance', wholeFrom(0, 2 ** 32), 1)
-  .option('--json <file>', 'writes the figures')
-  .option('--svg <file>', 'draws the figures')
+  .option(
+    '--queue <requests>',
+    'requests that can queue at a node (--max-queued-requests)',
+    wholeFrom(1, 100_000),
+    256,
+  )
+  .option('--outage <share@minute>', 'share of the nodes that dies for good at this minute: 0.33@30', outage)
+  .option('--seed <number>', 'seed of all random choices', wholeFrom(0, 2 ** 32), 1)
+  .option('--json <file>', 'file to write the results to')
+  .option('--svg <file>', 'file to plot the results to')
   .action(simulate);
 
 program
   .command('plan')
-  .description('cost, utilisation and margin of a pool for what it is to sell')
+  .description('plans cost, utilisation and margin of a pool for a given demand')
   .requiredOption('--nodes <hardware:count,…>', 'for example 8xh800-pair:2,8xmi300x:1', nodeCounts)
   .option('--gpu-hour <usd>', 'one price, or hardware:price,… (default: 2 USD)', gpuPrices, gpuPrices('2'))
-  .requiredOption('--prompt-tokens <count>', 'a day', factor)
-  .requiredOption('--output-tokens <count>', 'a day', factor)
-  .option('--hit-rate <share>', 'of prompt tokens, 0 to 1, as `simulate` measures it', share, 0.3)
+  .requiredOption('--prompt-tokens <count>', 'prompt tokens per day', factor)
+  .requiredOption('--output-tokens <count>', 'output tokens per day', factor)
+  .option(
+    '--hit-rate <share>',
+    'share of prompt tokens found in the cache, 0 to 1, as `simulate` measures it',
+    share,
+    0.3,
+  )
   .addOption(usd('--hit-price', 0.14, 'prompt tokens found in the cache'))
   .addOption(usd('--miss-price', 0.55, 'other prompt tokens'))
   .addOption(usd('--output-price', 2.19, 'output tokens'))
@@ -107,7 +126,7 @@ await program.parseAsync().catch((error: unknown) => {
 
 function errorMessage(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  return 'path' in error ? `${error.path} cannot be read or written: choose another file.` : error.message;
+  return 'path' in error ? `${error.path} cannot be read or written. Choose another file.` : error.message;
 }
 
 async function simulate(flags: SimulateFlags): Promise<void> {
@@ -115,7 +134,7 @@ async function simulate(flags: SimulateFlags): Promise<void> {
   const rows: Row[] = [];
   const ceilings = new Map<number, number>();
   for (const nodes of flags.nodes) {
-    const hardware = Array.from({ length: nodes }, (_, at) => flags.mix[at % flags.mix.length]!);
+    const hardware = Array.from({ length: nodes }, (_, index) => flags.mix[index % flags.mix.length]!);
     const copies = flags.copies ?? wholeIfLarge(nodes / NODES_PER_COPY);
     const trace = resizeTrace(source, copies, flags.minutes);
     const options = {
@@ -129,9 +148,9 @@ async function simulate(flags: SimulateFlags): Promise<void> {
     const ceiling = ceilingHitRate(options);
     ceilings.set(nodes, ceiling);
     console.log(
-      `\n${describe(trace, hardware)}, ${flags.isolates} isolates, ${flags.snapshotAge} ms old snapshots`,
+      `\n${describe(trace, hardware)}, ${flags.isolates} isolates, snapshots ${flags.snapshotAge} ms old`,
     );
-    console.log(`ceiling of the hit rate, all caches as one: ${percent(ceiling)}`);
+    console.log(`upper bound of the hit rate, with one shared cache: ${percent(ceiling)}`);
     const rowsOfSize: Row[] = [];
     for (const policy of flags.policies) {
       if (process.stderr.isTTY) process.stderr.write(`  ${policy.padEnd(40)}\r`);
@@ -140,7 +159,7 @@ async function simulate(flags: SimulateFlags): Promise<void> {
       const replayed = replay({ ...options, policySetup, outage });
       const figures = measure(replayed);
       const dead = outage ? failedNodeIndexes(outage, hardware) : null;
-      const survivors = dead && hardware.filter((_, at) => !dead.has(at));
+      const survivors = dead && hardware.filter((_, index) => !dead.has(index));
       const recovered =
         outage && recovery(replayed, replay({ ...options, hardware: survivors!, policySetup }), outage);
       rowsOfSize.push({ policy, nodes, figures, recovery: recovered ?? null });
@@ -195,20 +214,20 @@ function showPlan(flags: PlanFlags): void {
       ['plan', ''],
       [
         ['GPUs', String(result.gpus)],
-        ['GPU cost a day', dollars(result.costPerDayUsd)],
+        ['GPU cost per day', dollars(result.costPerDayUsd)],
         ['utilisation', percent(result.utilisation)],
-        ['revenue a day', dollars(result.revenuePerDayUsd)],
+        ['revenue per day', dollars(result.revenuePerDayUsd)],
         ['cost per million tokens', dollars(result.costPerMillionUsd)],
         ['revenue per million tokens', dollars(result.revenuePerMillionUsd)],
         ['margin per million tokens', dollars(result.marginPerMillionUsd)],
         ['margin', percent(result.margin)],
-        ['breaks even at a utilisation of', percent(result.breakEvenUtilisation)],
+        ['break-even utilisation', percent(result.breakEvenUtilisation)],
       ],
     ),
   );
   if (result.utilisation > 1) {
     console.log(
-      `\nThis does not fit: the work takes ${result.utilisation.toFixed(1)} times what the pool can do.`,
+      `\nThe pool is too small: the demand is ${result.utilisation.toFixed(1)} times its capacity.`,
     );
   }
 }
@@ -225,27 +244,27 @@ function wholeFrom(least: number, most: number) {
   return (text: string): number => {
     const value = Number(text);
     if (/^\d+$/.test(text) && value >= least && value <= most) return value;
-    throw new InvalidArgumentError(`Write a whole number from ${least} to ${most}.`);
+    throw new InvalidArgumentError(`Enter a whole number from ${least} to ${most}.`);
   };
 }
 
 function factor(text: string): number {
   const value = Number(text);
   if (text.trim() !== '' && value > 0 && Number.isFinite(value)) return value;
-  throw new InvalidArgumentError('Write a number above 0.');
+  throw new InvalidArgumentError('Enter a number above 0.');
 }
 
 function share(text: string): number {
   const value = Number(text);
   if (text.trim() !== '' && value >= 0 && value <= 1) return value;
-  throw new InvalidArgumentError('Write a number from 0 to 1.');
+  throw new InvalidArgumentError('Enter a number from 0 to 1.');
 }
 
 function oneOf<T extends string>(known: readonly T[]) {
   return (text: string): T => {
     const found = known.find((each) => each === text);
     if (found !== undefined) return found;
-    throw new InvalidArgumentError(`${text} is unknown. Choose among ${known.join(', ')}.`);
+    throw new InvalidArgumentError(`${text} is unknown. Choose from ${known.join(', ')}.`);
   };
 }
 
@@ -261,7 +280,7 @@ function outage(text: string): Outage {
     forMs: Number.MAX_SAFE_INTEGER,
   };
   if (rest.length === 0 && value.share > 0 && value.share < 1 && value.atMs >= 0) return value;
-  throw new InvalidArgumentError('Write a share and a minute, for example 0.33@30.');
+  throw new InvalidArgumentError('Enter a share and a minute, for example 0.33@30.');
 }
 
 function nodeCounts(text: string): Partial<Record<Hardware, number>> {
@@ -276,7 +295,7 @@ function gpuPrices(text: string): Record<Hardware, number> {
   }
   const named = Object.fromEntries(pairs(text).map(([hardware, price]) => [hardware, factor(price)]));
   const missing = HARDWARE.filter((each) => named[each] === undefined);
-  if (missing.length > 0) throw new InvalidArgumentError(`Name a price for ${missing.join(', ')}, too.`);
+  if (missing.length > 0) throw new InvalidArgumentError(`Also give a price for ${missing.join(', ')}.`);
   return named as Record<Hardware, number>;
 }
 

@@ -26,7 +26,7 @@ export function fromErrorEvent(error: unknown): RequestError {
 
 function fromCode(code: number, message: string): RequestError {
   if (code === 429 || code === 503 || /queue is full|too many requests|overloaded/i.test(message)) {
-    return { code: 'overloaded', message: 'The queue of the engine is full.' };
+    return { code: 'overloaded', message: 'The engine’s queue is full.' };
   }
   // 401, 403 and 404 are the operator's mistakes (key, path, model), not the caller's.
   if (code === 400 || code === 413 || code === 422)
@@ -36,12 +36,11 @@ function fromCode(code: number, message: string): RequestError {
 
 function badRequestMessage(message: string): string {
   if (/context length|longer than|too long|exceeds? the (model|max)/i.test(message)) {
-    return 'The prompt and max_tokens together exceed the context length of the model.';
+    return 'The prompt and max_tokens together exceed the model’s context length.';
   }
-  if (/grammar|schema|response_format|regex/i.test(message))
-    return 'The engine cannot use this response_format.';
-  if (/tool/i.test(message)) return 'The engine cannot use these tools.';
-  return 'The engine refused the request as invalid.';
+  if (/grammar|schema|response_format|regex/i.test(message)) return 'This response_format is not supported.';
+  if (/tool/i.test(message)) return 'These tools are not supported.';
+  return 'The request is invalid.';
 }
 
 /** Whole seconds from 1 to 300; dates and invalid values are dropped. */

@@ -29,13 +29,13 @@ function version({ info }: EngineFacts, required: EngineRequirements): string | 
   if (verdict === 'fits' || info.version === required.version) return null;
   const found = printable(info.version);
   return verdict === 'old'
-    ? `SGLang ${found} goes on generating after a caller has left (sglang#35255): install ${VERSION_MIN} or newer, or pass --accept-engine-version ${found} to this agent if that build has the fix.`
-    : `SGLang does not say which release it is (${found}): install ${VERSION_MIN} or newer, or pass --accept-engine-version ${found} to this agent if it is one.`;
+    ? `SGLang ${found} keeps generating after a client disconnects (sglang#35255): install ${VERSION_MIN} or newer, or pass --accept-engine-version ${found} to this agent if that build has the fix.`
+    : `SGLang reports an unrecognized version (${found}): install ${VERSION_MIN} or newer, or pass --accept-engine-version ${found} to this agent if it is new enough.`;
 }
 
 function model({ info }: EngineFacts, { modelPaths }: EngineRequirements): string | null {
   if (modelPaths === undefined || modelPaths.includes(info.model_path)) return null;
-  return `The engine serves ${printable(info.model_path)}, which is not the model of this node: start SGLang with --model-path ${modelPaths.map((path) => printable(path)).join(' or ')}.`;
+  return `The engine serves ${printable(info.model_path)}, which is not this node's model: start SGLang with --model-path ${modelPaths.map((path) => printable(path)).join(' or ')}.`;
 }
 
 function revision({ info, settings }: EngineFacts, required: EngineRequirements): string | null {
@@ -53,27 +53,27 @@ function reasoningParser({ info, settings }: EngineFacts): string | null {
   if (!/v3/i.test(info.model_path)) {
     return parsesR1
       ? null
-      : 'Callers would get the reasoning as part of the answer: start SGLang with --reasoning-parser deepseek-r1.';
+      : 'Reasoning would be returned as part of the answer: start SGLang with --reasoning-parser deepseek-r1.';
   }
   return parsesR1
-    ? `V3 does not reason, and the parser would take its answers for reasoning: start SGLang without --reasoning-parser.`
+    ? `V3 does not reason, and the parser would treat its answers as reasoning: start SGLang without --reasoning-parser.`
     : null;
 }
 
 function cacheReport({ settings }: EngineFacts): string | null {
   return settings.enable_cache_report
     ? null
-    : 'Cached tokens would be billed as uncached ones: start SGLang with --enable-cache-report.';
+    : 'Cached tokens would be billed as uncached: start SGLang with --enable-cache-report.';
 }
 
 function radixCache({ settings }: EngineFacts): string | null {
   return settings.disable_radix_cache
-    ? 'The engine would compute every conversation from its beginning: start SGLang without --disable-radix-cache.'
+    ? 'Every turn of a conversation would be recomputed from the start: start SGLang without --disable-radix-cache.'
     : null;
 }
 
 function queue({ settings }: EngineFacts): string | null {
   return settings.max_queued_requests === null
-    ? 'The queue of the engine has no bound, so requests would wait there although other nodes are free: start SGLang with --max-queued-requests 256.'
+    ? 'The engine’s queue is unlimited, so requests would wait there while other nodes are free: start SGLang with --max-queued-requests 256.'
     : null;
 }

@@ -47,7 +47,7 @@ describe('a state folder', () => {
     const first = await spawnAgent(args, { TOLLGATE_JOIN_TOKEN: 'join-me' });
     const second = await spawnAgent(args);
     expect(await second.exit).toBe(1);
-    expect(second.stderr()).toMatch(/^Another agent runs with the state in [^\n]+\.\n$/);
+    expect(second.stderr()).toMatch(/^Another agent is using the state in [^\n]+\.\n$/);
     first.child.kill('SIGKILL');
     await first.exit;
     const third = await spawnAgent(args);

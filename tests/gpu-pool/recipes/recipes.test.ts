@@ -624,18 +624,18 @@ describe('npm run recipe', () => {
     ],
     ['an unknown format', [...R1_ON_H200, '--format', 'helm'], 'Allowed choices are shell, compose, systemd'],
     ['an unknown rank', [...R1_ON_H200, '--rank', '2'], 'Allowed choices are 0, 1'],
-    ['a rank of one host', [...R1_ON_H200, '--rank', '0'], '8xh200 is one host: leave out --rank'],
+    ['a rank of one host', [...R1_ON_H200, '--rank', '0'], '8xh200 is a single host: leave out --rank'],
     ['no model', ['--hardware', '8xh200'], "required option '--model <id>' not specified"],
-    ['an edge that is no URL', [...R1_ON_H200, '--edge', 'tollgate'], 'Write the origin of the edge'],
+    ['an edge that is no URL', [...R1_ON_H200, '--edge', 'tollgate'], 'Enter the origin of the edge'],
     [
       'an edge without TLS',
       [...R1_ON_H200, '--edge', 'http://tollgate.test'],
-      'Write the origin of the edge',
+      'Enter the origin of the edge',
     ],
     [
       'a URL with a path',
       [...R1_ON_H200, '--url', 'https://node-1.test/v1'],
-      'public hostname without a path',
+      'public https URL without a path',
     ],
     [
       'a token of two lines',
@@ -653,7 +653,7 @@ describe('npm run recipe', () => {
     [
       'a directory that cannot be written',
       [...R1_ON_H200, '--out', 'package.json/x'],
-      'choose another directory as --out',
+      'choose another --out',
     ],
   ])('refuses %s with one sentence', async (_what, args, advice) => {
     const { code, stdout, stderr } = await recipeCommand(...args);
