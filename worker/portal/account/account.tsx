@@ -1,7 +1,7 @@
-/** The account as a whole: its name, everything that it has as a file, and its end. */
+/** The account as a whole: renaming it, exporting all its data, and closing it. */
 import { Hono } from 'hono';
 import * as z from 'zod';
-import { closeAccount, exported, forgetPerson, renameAccount } from '../../db/account-end.ts';
+import { closeAccount, exportAccount, forgetPerson, renameAccount } from '../../db/account-end.ts';
 import { addAudit } from '../../db/audit.ts';
 import { database } from '../../db/client.ts';
 import { signOut } from '../../identity/session.ts';
@@ -11,12 +11,13 @@ import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
 import { type Faults, Name, readForm, typedFields } from '../frame/form.ts';
 import { allowed, signedIn } from '../frame/guard.ts';
 import { page } from '../frame/layout.tsx';
+import { setCookies } from '../frame/set-cookies.ts';
 
 const NameForm = z.object({ accountName: Name });
 
 export const accountPage = new Hono<PortalEnv>();
 
-/** Where a person lands who has just ended theirs: nobody is signed in then. */
+/** The page after closing an account. It stands before the guard, because nobody is signed in any more. */
 accountPage.get('/closed', (c) => {
   const names = words(c).t.people.settings;
   return page(
@@ -36,7 +37,7 @@ accountPage.post('/name', async (c) => {
   if (!read.ok) return c.redirect('/team', 303);
   const name = read.values.accountName;
   const accountId = c.get('accountId');
-  const entry = { ...by(c), action: 'account.renamed', subject: accountId, detail: { name } };
+  const entry = { ...auditEntry(c), action: 'account.renamed', subject: accountId, detail: { name } };
   await renameAccount(database(c.env), { accountId, name, entry });
   return c.redirect('/team?done=saved', 303);
 });
@@ -44,14 +45,14 @@ accountPage.post('/name', async (c) => {
 accountPage.get('/export', async (c) => {
   const db = database(c.env);
   const accountId = c.get('accountId');
-  await addAudit(db, { ...by(c), action: 'account.exported', subject: accountId, detail: {} });
-  const rows = exported(db, accountId);
-  const text = new TextEncoder();
+  await addAudit(db, { ...auditEntry(c), action: 'account.exported', subject: accountId, detail: {} });
+  const rows = exportAccount(db, accountId);
+  const encoder = new TextEncoder();
   const body = new ReadableStream<Uint8Array>({
     async pull(controller) {
       const { done, value } = await rows.next();
       if (done) controller.close();
-      else controller.enqueue(text.encode(`${JSON.stringify(value)}\n`));
+      else controller.enqueue(encoder.encode(`${JSON.stringify(value)}\n`));
     },
   });
   return new Response(body, {
@@ -62,27 +63,27 @@ accountPage.get('/export', async (c) => {
   });
 });
 
-accountPage.get('/close', (c) => ask(c));
+accountPage.get('/close', (c) => askToClose(c));
 
 accountPage.post('/close', async (c) => {
   const { email = '' } = await typedFields(c);
   const person = c.get('person')!;
-  if (email.toLowerCase() !== person.email.toLowerCase()) return ask(c, { email: 'confirm_email' });
+  if (email.toLowerCase() !== person.email.toLowerCase()) return askToClose(c, { email: 'confirm_email' });
   const db = database(c.env);
   const accountId = c.get('accountId');
-  const entry = { ...by(c), action: 'account.closed', subject: accountId, detail: {} };
+  const entry = { ...auditEntry(c), action: 'account.closed', subject: accountId, detail: {} };
   await closeAccount(db, { accountId, nowMs: entry.atMs, entry });
-  for (const cookie of await signOut(c.env, c.req.raw.headers))
-    c.header('Set-Cookie', cookie, { append: true });
+  setCookies(c, await signOut(c.env, c.req.raw.headers));
   await forgetPerson(db, person.id);
   return c.redirect('/account/closed', 303);
 });
 
-function by(c: PortalContext) {
+/** The part of an audit entry that all actions of this page share. */
+function auditEntry(c: PortalContext) {
   return { atMs: Date.now(), actor: c.get('person')!.id, accountId: c.get('accountId') };
 }
 
-async function ask(c: PortalContext, faults?: Faults) {
+async function askToClose(c: PortalContext, faults?: Faults) {
   const { t, f } = words(c);
   const names = t.people.settings;
   const accountId = c.get('accountId');

@@ -1,7 +1,8 @@
-/** An invitation, opened by the link of its letter: whose account it is, and one click to join. */
+/** An invitation, opened through the link of its e-mail: the inviting account, and one click to join. */
 import { Hono } from 'hono';
 import { accept, openInvitation } from '../../identity/team.ts';
 import { linkOver } from '../auth/ask-email.tsx';
+import { withNext } from '../auth/sign-in-parts.tsx';
 import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
 import { rememberAccount } from '../frame/guard.ts';
 import { page } from '../frame/layout.tsx';
@@ -22,9 +23,9 @@ invitationPage.post('/:token', async (c) => {
 async function show(c: PortalContext, token: string) {
   const { t } = words(c);
   const names = t.team;
-  const found = await openInvitation(c.env, token, Date.now());
-  if (!found) return linkOver(c, null, { title: names.overTitle, text: names.over });
-  const { invitation, accountName, invitedBy } = found;
+  const open = await openInvitation(c.env, token, Date.now());
+  if (!open) return linkOver(c, null, { title: names.overTitle, text: names.over });
+  const { invitation, accountName, invitedBy } = open;
   const title = names.invitationTitle(accountName);
   return page(
     c,
@@ -35,12 +36,13 @@ async function show(c: PortalContext, token: string) {
       </h1>
       <p class="mb-1">{names.invitationText(invitedBy, names.roles[invitation.role])}</p>
       <p class="muted mb-6 text-sm">{names.rights[invitation.role]}</p>
-      <Ways c={c} email={invitation.email} path={`/invitation/${token}`} />
+      <NextStep c={c} email={invitation.email} path={`/invitation/${token}`} />
     </>,
   );
 }
 
-function Ways({ c, email, path }: { c: PortalContext; email: string; path: string }) {
+/** Sign-in for a visitor, joining for the invited person, an explanation for anybody else. */
+function NextStep({ c, email, path }: { c: PortalContext; email: string; path: string }) {
   const { t } = words(c);
   const names = t.team;
   const person = c.get('person');
@@ -49,10 +51,10 @@ function Ways({ c, email, path }: { c: PortalContext; email: string; path: strin
       <>
         <p class="mb-4 break-words">{names.signInFirst(email)}</p>
         <div class="flex flex-wrap gap-3">
-          <a class="btn btn-primary" href={`/sign-in?next=${encodeURIComponent(path)}`}>
+          <a class="btn btn-primary" href={withNext('/sign-in', path)}>
             {t.signIn.title}
           </a>
-          <a class="btn" href={`/sign-up?next=${encodeURIComponent(path)}`}>
+          <a class="btn" href={withNext('/sign-up', path)}>
             {t.signUp.title}
           </a>
         </div>

@@ -1,4 +1,4 @@
-/** What was done in an account, by whom. */
+/** The audit trail of an account: what was done, by whom and when. */
 import type { TrailRow } from '../../db/team.ts';
 import { Heads, Sheet } from '../components/sheet.tsx';
 import { type PortalContext, words } from '../frame/context.ts';
@@ -6,7 +6,7 @@ import { type PortalContext, words } from '../frame/context.ts';
 interface Props {
   readonly c: PortalContext;
   readonly trail: readonly TrailRow[];
-  /** of the people in it that are known still, by id */
+  /** e-mail addresses of the people in the trail who still exist, by person id */
   readonly emails: ReadonlyMap<string, string>;
 }
 
@@ -45,7 +45,7 @@ export function TeamTrail({ c, trail, emails }: Props) {
   );
 }
 
-/** The name of what it was done to, where the row has one. */
+/** What the action was done to: by e-mail or name where the row has one, by id otherwise. */
 function aboutOf({ subject, detail }: TrailRow): string {
   return String(detail.email ?? detail.name ?? subject);
 }

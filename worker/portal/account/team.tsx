@@ -1,4 +1,4 @@
-/** Team: who belongs to the account in which role, who was invited, and what was done in it. */
+/** The team: members with their roles, open invitations, and the account's audit trail. */
 import { Hono } from 'hono';
 import * as z from 'zod';
 import { emailsOf } from '../../db/account-limits.ts';
@@ -36,7 +36,7 @@ const InviteForm = EmailForm.extend(RoleForm.shape);
 export const teamPage = new Hono<PortalEnv>();
 
 teamPage.use(signedIn);
-// whoever belongs to an account may leave it, and look at another: that changes nothing for the rest
+// leaving an account and switching to another need no right, because they change nothing for the others
 teamPage.use('/', allowed('team'));
 teamPage.use('/members/:personId/role', allowed('team'));
 teamPage.use('/invitations/*', allowed('team'));
@@ -64,23 +64,23 @@ teamPage.post('/members/:personId/role', async (c) => {
     accountId,
     personId,
     role: read.data.role,
-    entry: { ...by(c, nowMs), action: 'member.role', subject: personId, detail },
+    entry: { ...auditEntry(c, nowMs), action: 'member.role', subject: personId, detail },
   });
-  const refused = !changed && member.role !== read.data.role;
-  return refused ? show(c, { faults: { role: 'last_owner' } }) : c.redirect('/team?done=saved', 303);
+  const wasRefused = !changed && member.role !== read.data.role;
+  return wasRefused ? show(c, { faults: { role: 'last_owner' } }) : c.redirect('/team?done=saved', 303);
 });
 
 teamPage.get('/members/:personId/remove', async (c) => {
-  const member = await removable(c);
+  const member = await removableMember(c);
   return member ? askRemoval(c, member) : notFoundPage(c);
 });
 
 teamPage.post('/members/:personId/remove', async (c) => {
-  const member = await removable(c);
+  const member = await removableMember(c);
   if (!member) return notFoundPage(c);
   const { accountId, nowMs } = here(c);
   const { personId, email } = member;
-  const entry = { ...by(c, nowMs), action: 'member.removed', subject: personId, detail: { email } };
+  const entry = { ...auditEntry(c, nowMs), action: 'member.removed', subject: personId, detail: { email } };
   if (!(await removeMember(database(c.env), { accountId, personId, entry })))
     return askRemoval(c, member, true);
   return c.redirect(personId === c.get('person')!.id ? '/start' : '/team?done=removed', 303);
@@ -89,7 +89,7 @@ teamPage.post('/members/:personId/remove', async (c) => {
 teamPage.post('/invitations/:invitationId/revoke', async (c) => {
   const { accountId, nowMs } = here(c);
   const invitationId = c.req.param('invitationId');
-  const entry = { ...by(c, nowMs), action: 'invitation.revoked', subject: invitationId, detail: {} };
+  const entry = { ...auditEntry(c, nowMs), action: 'invitation.revoked', subject: invitationId, detail: {} };
   const revoked =
     isId('inv', invitationId) &&
     (await revokeInvitation(database(c.env), { accountId, invitationId, nowMs, entry }));
@@ -103,13 +103,15 @@ teamPage.post('/switch', async (c) => {
   return c.redirect('/usage', 303);
 });
 
+/** The account that the page shows, and the current time. */
 function here(c: PortalContext) {
   const accountId = c.get('accountId');
   const { accountName } = c.get('memberships').find((each) => each.accountId === accountId)!;
   return { accountId, accountName, nowMs: Date.now() };
 }
 
-function by(c: PortalContext, atMs: number) {
+/** The part of an audit entry that all actions of this page share. */
+function auditEntry(c: PortalContext, atMs: number) {
   return { atMs, actor: c.get('person')!.id, accountId: c.get('accountId') };
 }
 
@@ -118,11 +120,11 @@ async function memberOf(c: PortalContext, personId: string): Promise<MemberRow |
   return members.find((each) => each.personId === personId);
 }
 
-/** Owners remove others, everybody removes themselves. */
-async function removable(c: PortalContext): Promise<MemberRow | undefined> {
+/** The member that the path names, if this person may remove them: owners remove anybody, others only themselves. */
+async function removableMember(c: PortalContext): Promise<MemberRow | undefined> {
   const personId = c.req.param('personId') ?? '';
-  const may = mayWrite(c, 'team') || personId === c.get('person')!.id;
-  return may ? memberOf(c, personId) : undefined;
+  const mayRemove = mayWrite(c, 'team') || personId === c.get('person')!.id;
+  return mayRemove ? memberOf(c, personId) : undefined;
 }
 
 const DONE = ['invited', 'saved', 'removed', 'revoked'] as const;
@@ -174,8 +176,8 @@ async function show(c: PortalContext, state: { typed?: Typed; faults?: Faults })
           </button>
         </form>
       )}
-      {invitations.length > 0 && <Waiting c={c} invitations={invitations} isOwner={isOwner} />}
-      <Accounts c={c} />
+      {invitations.length > 0 && <Invitations c={c} invitations={invitations} isOwner={isOwner} />}
+      <AccountSwitch c={c} />
       <TeamTrail c={c} trail={trail} emails={emails} />
     </>,
   );
@@ -248,19 +250,20 @@ function Members(props: { c: PortalContext; members: readonly MemberRow[]; isOwn
   }
 }
 
-function askRemoval(c: PortalContext, member: MemberRow, refused = false) {
+/** @param wasLastOwner the removal was refused, because the account would have no owner left */
+function askRemoval(c: PortalContext, member: MemberRow, wasLastOwner = false) {
   const { t } = words(c);
   const names = t.team;
   const isMe = member.personId === c.get('person')!.id;
   const title = isMe ? names.leaveTitle(here(c).accountName) : names.removeTitle(member.email);
   return page(
     c,
-    { title, narrow: true, status: refused ? 422 : 200 },
+    { title, narrow: true, status: wasLastOwner ? 422 : 200 },
     <>
       <h1 class="mb-3">
         <bdi>{title}</bdi>
       </h1>
-      {refused && <Callout tone="error">{names.lastOwner}</Callout>}
+      {wasLastOwner && <Callout tone="error">{names.lastOwner}</Callout>}
       {!isMe && <p class="mb-6">{names.removeText}</p>}
       <form method="post" class="mt-6 flex flex-wrap gap-3">
         <button class="btn btn-error" type="submit">
@@ -300,7 +303,7 @@ function Invite({ c, typed, faults }: { c: PortalContext; typed?: Typed; faults?
   );
 }
 
-function Waiting(props: { c: PortalContext; invitations: readonly InvitationRow[]; isOwner: boolean }) {
+function Invitations(props: { c: PortalContext; invitations: readonly InvitationRow[]; isOwner: boolean }) {
   const { c, invitations, isOwner } = props;
   const { t, f } = words(c);
   const names = t.team;
@@ -338,8 +341,8 @@ function Waiting(props: { c: PortalContext; invitations: readonly InvitationRow[
   );
 }
 
-/** For whoever belongs to several. */
-function Accounts({ c }: { c: PortalContext }) {
+/** The choice between accounts, for a person who belongs to several. */
+function AccountSwitch({ c }: { c: PortalContext }) {
   const names = words(c).t.team;
   const memberships = c.get('memberships');
   if (memberships.length < 2) return null;

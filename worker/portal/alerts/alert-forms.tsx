@@ -1,4 +1,4 @@
-/** The two forms of the page of alerts: what the account may spend at most, and when somebody is told. */
+/** Two forms of the alerts page: the account's spending cap, and the thresholds that send an alert. */
 import * as z from 'zod';
 import type { AccountRow } from '../../db/accounts.ts';
 import type { NoticeSetting } from '../../db/notices.ts';
@@ -9,19 +9,19 @@ import { SelectField, TextField } from '../components/field.tsx';
 import { type PortalContext, words } from '../frame/context.ts';
 import { Choice, type Faults, OptionalUsd, type Typed } from '../frame/form.ts';
 
-/** Steps of a cap that can be chosen. */
+/** The shares of a cap, in percent, at which an alert can be chosen. */
 const PERCENTS = DEFAULT_ALERT_THRESHOLDS.capPercents;
 
 export const CapForm = z.object({ capUsd: OptionalUsd, capPeriod: Choice(CAP_PERIODS) });
 
-/** A browser sends a box only when it is ticked. */
-const Ticked = z
+/** A checkbox: browsers send it only if it is ticked. */
+const Checkbox = z
   .string()
   .optional()
   .transform((text) => text !== undefined);
 
-export const WatchForm = z
-  .looseObject({ lowBalanceUsd: OptionalUsd, byEmail: Ticked })
+export const ThresholdForm = z
+  .looseObject({ lowBalanceUsd: OptionalUsd, byEmail: Checkbox })
   .transform(({ lowBalanceUsd, byEmail, ...rest }) => ({
     lowBalanceNanoUsd: lowBalanceUsd,
     byEmail,
@@ -34,7 +34,7 @@ interface FormProps {
   readonly faults?: Faults;
 }
 
-export function AccountCap({ account, ...fields }: FormProps & { account: AccountRow }) {
+export function CapSection({ account, ...fields }: FormProps & { account: AccountRow }) {
   const { t } = words(fields.c);
   return (
     <section aria-labelledby="cap" class="max-w-xl">
@@ -66,10 +66,10 @@ export function AccountCap({ account, ...fields }: FormProps & { account: Accoun
   );
 }
 
-export function AlertChoice({ setting, ...fields }: FormProps & { setting: NoticeSetting }) {
+export function ThresholdSection({ setting, ...fields }: FormProps & { setting: NoticeSetting }) {
   const { c, typed } = fields;
   const { t, f } = words(c);
-  const ticked = (name: string, saved: boolean) => (typed ? name in typed : saved);
+  const isTicked = (name: string, saved: boolean) => (typed ? name in typed : saved);
   return (
     <section aria-labelledby="watch" class="max-w-xl">
       <h2 id="watch" class="mb-4">
@@ -88,15 +88,19 @@ export function AlertChoice({ setting, ...fields }: FormProps & { setting: Notic
           <legend class="mb-2 text-sm font-medium">{t.alerts.percents}</legend>
           <div class="flex flex-wrap gap-x-6 gap-y-3">
             {PERCENTS.map((percent) => (
-              <Tick
+              <LabelledCheckbox
                 name={percentName(percent)}
-                checked={ticked(percentName(percent), setting.capPercents.includes(percent))}
+                checked={isTicked(percentName(percent), setting.capPercents.includes(percent))}
                 text={f.percent(percent / 100)}
               />
             ))}
           </div>
         </fieldset>
-        <Tick name="byEmail" checked={ticked('byEmail', setting.byEmail)} text={t.alerts.byEmail} />
+        <LabelledCheckbox
+          name="byEmail"
+          checked={isTicked('byEmail', setting.byEmail)}
+          text={t.alerts.byEmail}
+        />
         <button class="btn btn-primary justify-self-start" type="submit">
           {t.alerts.watchSubmit}
         </button>
@@ -105,7 +109,7 @@ export function AlertChoice({ setting, ...fields }: FormProps & { setting: Notic
   );
 }
 
-function Tick({ name, checked, text }: { name: string; checked: boolean; text: string }) {
+function LabelledCheckbox({ name, checked, text }: { name: string; checked: boolean; text: string }) {
   return (
     <label class="flex items-center gap-2">
       <input type="checkbox" name={name} checked={checked} class="checkbox checkbox-sm" />

@@ -1,6 +1,6 @@
 /**
- * Limits and alerts: what is used of each limit, the account's cap, when somebody is told, where webhooks go and how
- * each delivery fared. Another account's endpoint or delivery is none here.
+ * Limits and alerts: current use of each limit, the account's cap, alert thresholds, webhook endpoints and the delivery
+ * log. An endpoint or delivery of another account is answered with 404.
  */
 import { Hono } from 'hono';
 import * as z from 'zod';
@@ -23,13 +23,13 @@ import { page } from '../frame/layout.tsx';
 import { notFoundPage } from '../frame/not-found.tsx';
 import { carrySecret, takeSecret } from '../frame/shown-once.ts';
 import { keyState } from '../keys/key-state.ts';
-import { AccountCap, AlertChoice, CapForm, WatchForm } from './alert-forms.tsx';
+import { CapForm, CapSection, ThresholdForm, ThresholdSection } from './alert-forms.tsx';
 import { DeliveryLog } from './delivery-log.tsx';
 import { EndpointList } from './endpoint-list.tsx';
 import { GaugeTable } from './gauge-table.tsx';
-import { gauges } from './gauges.ts';
+import { readGauges } from './gauges.ts';
 
-/** Each asks the Wallet for its load: more than this would be a slow page. */
+/** Keys per page. Each asks the Wallet for its load, so a longer page would be slow. */
 const KEYS_SHOWN_MAX = 25;
 const DELIVERIES_SHOWN = 25;
 
@@ -46,17 +46,17 @@ alertsPage.post('/cap', async (c) => {
   if (!read.ok) return show(c, { cap: read });
   const { capUsd: capNanoUsd, capPeriod } = read.values;
   await setAccountCap(database(c.env), { accountId: c.get('accountId'), capNanoUsd, capPeriod });
-  return done(c, 'cap');
+  return redirectDone(c, 'cap');
 });
 
 alertsPage.post('/watch', async (c) => {
-  const read = await readForm(c, WatchForm);
+  const read = await readForm(c, ThresholdForm);
   if (!read.ok) return show(c, { watch: read });
   const accountId = c.get('accountId');
   await saveNoticeSetting(database(c.env), { accountId, ...read.values });
   const { lowBalanceNanoUsd, capPercents } = read.values;
   await c.env.WALLET.getByName(accountId).setAlertThresholds({ lowBalanceNanoUsd, capPercents });
-  return done(c, 'watch');
+  return redirectDone(c, 'watch');
 });
 
 alertsPage.post('/endpoints', async (c) => {
@@ -77,19 +77,19 @@ alertsPage.post('/endpoints/:id/rotate', async (c) => {
 alertsPage.post('/endpoints/:id/remove', async (c) => {
   const which = endpointOf(c);
   const removed = which && (await removeEndpoint(database(c.env), { ...which, nowMs: Date.now() }));
-  return removed ? done(c, 'removed') : notFoundPage(c);
+  return removed ? redirectDone(c, 'removed') : notFoundPage(c);
 });
 
 alertsPage.post('/endpoints/:id/test', async (c) => {
   const which = endpointOf(c);
   const begun = which && (await testEndpoint(c.env, { ...which, nowMs: Date.now() }));
-  return begun ? done(c, 'test') : notFoundPage(c);
+  return begun ? redirectDone(c, 'test') : notFoundPage(c);
 });
 
 alertsPage.post('/deliveries/:id/again', async (c) => {
   const which = { accountId: c.get('accountId'), deliveryId: c.req.param('id') };
   const begun = isId('dlv', which.deliveryId) && (await deliverAgain(c.env, which));
-  return begun ? done(c, 'again') : notFoundPage(c);
+  return begun ? redirectDone(c, 'again') : notFoundPage(c);
 });
 
 function endpointOf(c: PortalContext): { accountId: string; endpointId: string } | null {
@@ -97,10 +97,11 @@ function endpointOf(c: PortalContext): { accountId: string; endpointId: string }
   return isId('hook', endpointId) ? { accountId: c.get('accountId'), endpointId } : null;
 }
 
+/** Values of the query `done`, each with a confirming text. */
 type Done = 'cap' | 'watch' | 'removed' | 'test' | 'again';
 
-function done(c: PortalContext, what: Done) {
-  return c.redirect(`/alerts?done=${what}`, 303);
+function redirectDone(c: PortalContext, done: Done) {
+  return c.redirect(`/alerts?done=${done}`, 303);
 }
 
 async function showSecret(c: PortalContext, { url, secret }: { url: string; secret: string }) {
@@ -114,7 +115,7 @@ interface FormState {
   readonly faults: Faults;
 }
 
-/** At most one of the forms comes back with what was typed and its faults. */
+/** The form that comes back with its typed values and faults; at most one. */
 type State = Partial<Record<'cap' | 'watch' | 'endpoint', FormState>>;
 
 async function show(c: PortalContext, state: State) {
@@ -131,12 +132,12 @@ async function show(c: PortalContext, state: State) {
     takeSecret(c, { kind: 'webhook_secret', subject: accountId }),
   ]);
   const keys = allKeys.filter((key) => keyState(key, nowMs) === 'active');
-  const gauged = await gauges(c, account!, keys.slice(0, KEYS_SHOWN_MAX));
+  const gauges = await readGauges(c, account!, keys.slice(0, KEYS_SHOWN_MAX));
   const failed = Object.keys(state).length > 0;
-  const finished = t.alerts.done[c.req.query('done') as Done] as string | undefined;
+  const doneText = t.alerts.done[c.req.query('done') as Done] as string | undefined;
   return page(
     c,
-    // a form is posted to an address of its own, which is no page to return to
+    // each form posts to a path of its own, to which the language switch could not return
     { title: t.alerts.title, back: '/alerts', status: failed ? 422 : 200 },
     <>
       <h1 class="mb-2">{t.alerts.title}</h1>
@@ -149,19 +150,19 @@ async function show(c: PortalContext, state: State) {
           note={t.alerts.secretNote}
         />
       )}
-      {!failed && finished !== undefined && <Callout tone="success">{finished}</Callout>}
+      {!failed && doneText !== undefined && <Callout tone="success">{doneText}</Callout>}
       <section aria-labelledby="load" class="mb-12">
         <h2 id="load" class="mb-1">
           {t.alerts.loadTitle}
         </h2>
         <p class="muted mb-3 max-w-3xl text-sm">{t.alerts.loadNote(f.time(nowMs))}</p>
-        <GaugeTable c={c} rows={gauged} nowMs={nowMs} />
+        <GaugeTable c={c} gauges={gauges} nowMs={nowMs} />
         {keys.length > KEYS_SHOWN_MAX && <p class="muted mt-2 text-sm">{t.alerts.shownOf(KEYS_SHOWN_MAX)}</p>}
       </section>
       <Writable c={c} area="alerts">
         <div class="grid gap-12 lg:grid-cols-2">
-          <AlertChoice c={c} setting={setting} {...state.watch} />
-          <AccountCap c={c} account={account!} {...state.cap} />
+          <ThresholdSection c={c} setting={setting} {...state.watch} />
+          <CapSection c={c} account={account!} {...state.cap} />
         </div>
         <EndpointList c={c} endpoints={endpoints} {...state.endpoint} />
         <DeliveryLog

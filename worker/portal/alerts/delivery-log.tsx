@@ -1,4 +1,4 @@
-/** What was told to whom, how far each delivery has come, and why one failed. */
+/** The delivery log: each notice with its recipient, its state, and the reason of a failure. */
 import type { LoggedDelivery } from '../../db/notice-deliveries.ts';
 import { noticeWords } from '../../notifications/wording.ts';
 import { Sheet } from '../components/sheet.tsx';
@@ -6,7 +6,7 @@ import { type PortalContext, words } from '../frame/context.ts';
 
 const TONES = { waiting: 'badge-info', delivered: 'badge-success', failed: 'badge-error' } as const;
 
-/** @param keyNames by key id */
+/** @param props.keyNames names of keys, by key id */
 export function DeliveryLog(props: {
   c: PortalContext;
   deliveries: readonly LoggedDelivery[];
@@ -61,13 +61,13 @@ function Row(props: { c: PortalContext; delivery: LoggedDelivery; keyNames: Read
   const { alerts } = t;
   const { notice, atMs } = delivery.notification;
   const keyId = notice.kind === 'cap.used' ? notice.keyId : null;
-  const said = noticeWords(notice, { t, f }, keyId && (keyNames.get(keyId) ?? null));
+  const noticeText = noticeWords(notice, { t, f }, keyId && (keyNames.get(keyId) ?? null));
   const last = [delivery.lastStatus, delivery.lastFault && (alerts.faults[delivery.lastFault] ?? null)];
   return (
     <tr>
       <td>{f.dateTime(atMs)}</td>
       <td class="wraps">
-        <bdi>{said.text}</bdi>
+        <bdi>{noticeText.text}</bdi>
       </td>
       <td class="wraps">
         <bdi>{delivery.url ?? delivery.target}</bdi>

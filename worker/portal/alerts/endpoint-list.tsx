@@ -1,4 +1,4 @@
-/** Addresses for webhooks: what can be done with each, and the form for another. */
+/** Webhook endpoints with their actions, and the form for another one. */
 import { ENDPOINTS_MAX, type WebhookEndpointRow } from '../../db/webhook-endpoints.ts';
 import { TextField } from '../components/field.tsx';
 import { type PortalContext, words } from '../frame/context.ts';
@@ -52,7 +52,7 @@ export function EndpointList(props: {
 function Endpoint({ c, endpoint }: { c: PortalContext; endpoint: WebhookEndpointRow }) {
   const { t, f } = words(c);
   const { alerts } = t;
-  const at = `/alerts/endpoints/${endpoint.id}`;
+  const path = `/alerts/endpoints/${endpoint.id}`;
   return (
     <li class="px-4 py-3">
       <p class="font-mono text-sm break-all">
@@ -60,41 +60,41 @@ function Endpoint({ c, endpoint }: { c: PortalContext; endpoint: WebhookEndpoint
       </p>
       <p class="muted mb-2 text-sm">{alerts.added(f.date(endpoint.createdAtMs))}</p>
       <div class="flex flex-wrap items-start gap-x-4 gap-y-2">
-        <form method="post" action={`${at}/test`}>
+        <form method="post" action={`${path}/test`}>
           <button class="btn btn-sm" type="submit" aria-label={`${alerts.test}: ${endpoint.url}`}>
             {alerts.test}
           </button>
         </form>
-        <Question
-          action={`${at}/rotate`}
+        <ConfirmedAction
+          action={`${path}/rotate`}
           url={endpoint.url}
           name={alerts.rotate}
           note={alerts.rotateNote}
           submit={alerts.rotateSubmit}
         />
-        <Question
-          action={`${at}/remove`}
+        <ConfirmedAction
+          action={`${path}/remove`}
           url={endpoint.url}
           name={alerts.remove}
           note={alerts.removeNote}
           submit={alerts.removeSubmit}
-          grave
+          destructive
         />
       </div>
     </li>
   );
 }
 
-/** A button that first says what it does: it opens without script. */
-function Question(props: {
+/** A button that unfolds to an explanation and a second button, without script. */
+function ConfirmedAction(props: {
   action: string;
   url: string;
   name: string;
   note: string;
   submit: string;
-  grave?: boolean;
+  destructive?: boolean;
 }) {
-  const { action, url, name, note, submit, grave } = props;
+  const { action, url, name, note, submit, destructive } = props;
   return (
     <details class="max-w-md open:basis-full">
       <summary class="btn btn-sm" aria-label={`${name}: ${url}`}>
@@ -102,7 +102,7 @@ function Question(props: {
       </summary>
       <form method="post" action={action} class="py-3">
         <p class="mb-3 text-sm">{note}</p>
-        <button class={`btn btn-sm ${grave ? 'btn-error' : 'btn-primary'}`} type="submit">
+        <button class={`btn btn-sm ${destructive ? 'btn-error' : 'btn-primary'}`} type="submit">
           {submit}
         </button>
       </form>

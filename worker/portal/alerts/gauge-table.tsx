@@ -1,18 +1,19 @@
-/** How much of its limits the account and each key have used right now: in words, with a bar for the eye. */
+/** The current use of the limits of the account and of each key, in words and as a bar. */
 import { type Load, periodEndMs } from '../../domain/limits.ts';
 import { nanoUsd } from '../../domain/money.ts';
 import { Heads, Sheet } from '../components/sheet.tsx';
 import { type PortalContext, words } from '../frame/context.ts';
-import type { Gauged } from './gauges.ts';
+import type { LimitGauge } from './gauges.ts';
 
-export function GaugeTable({ c, rows, nowMs }: { c: PortalContext; rows: readonly Gauged[]; nowMs: number }) {
+export function GaugeTable(props: { c: PortalContext; gauges: readonly LimitGauge[]; nowMs: number }) {
+  const { c, gauges, nowMs } = props;
   const { t, f } = words(c);
   const { alerts } = t;
   return (
     <Sheet label={alerts.loadTitle}>
       <Heads names={[alerts.whose, alerts.requests, alerts.tokens, alerts.inFlight, alerts.cap]} />
       <tbody>
-        {rows.map(({ name, limits, load }) => (
+        {gauges.map(({ name, limits, load }) => (
           <tr>
             <th scope="row" class="wraps">
               <bdi>{name}</bdi>
@@ -26,14 +27,14 @@ export function GaugeTable({ c, rows, nowMs }: { c: PortalContext; rows: readonl
                     c={c}
                     used={load.requestsLastMinute}
                     limit={limits.requestsPerMinute}
-                    say={f.count}
+                    format={f.count}
                   />
                 </td>
                 <td>
-                  <Gauge c={c} used={load.tokensLastMinute} limit={limits.tokensPerMinute} say={f.count} />
+                  <Gauge c={c} used={load.tokensLastMinute} limit={limits.tokensPerMinute} format={f.count} />
                 </td>
                 <td>
-                  <Gauge c={c} used={load.inFlight} limit={limits.concurrency} say={f.count} />
+                  <Gauge c={c} used={load.inFlight} limit={limits.concurrency} format={f.count} />
                 </td>
                 <td>
                   <Cap c={c} limits={limits} load={load} nowMs={nowMs} />
@@ -47,7 +48,7 @@ export function GaugeTable({ c, rows, nowMs }: { c: PortalContext; rows: readonl
   );
 }
 
-function Cap(props: { c: PortalContext; limits: Gauged['limits']; load: Load; nowMs: number }) {
+function Cap(props: { c: PortalContext; limits: LimitGauge['limits']; load: Load; nowMs: number }) {
   const { c, limits, load, nowMs } = props;
   const { t, f } = words(c);
   if (limits.capNanoUsd === null) return <>{t.keys.noCap}</>;
@@ -55,7 +56,7 @@ function Cap(props: { c: PortalContext; limits: Gauged['limits']; load: Load; no
   const endsAtMs = periodEndMs(limits.capPeriod, nowMs);
   return (
     <>
-      <Gauge c={c} used={load.spentNanoUsd + load.heldNanoUsd} limit={limits.capNanoUsd} say={exact} />
+      <Gauge c={c} used={load.spentNanoUsd + load.heldNanoUsd} limit={limits.capNanoUsd} format={exact} />
       <span class="muted">
         {t.keys.periods[limits.capPeriod]}
         {', '}
@@ -69,18 +70,18 @@ function Gauge(props: {
   c: PortalContext;
   used: number;
   limit: number | null;
-  say: (amount: number) => string;
+  format: (amount: number) => string;
 }) {
-  const { c, used, limit, say } = props;
+  const { c, used, limit, format } = props;
   const { t, f } = words(c);
-  if (limit === null) return <>{t.alerts.unlimited(say(used))}</>;
-  const reached = used >= limit;
+  if (limit === null) return <>{t.alerts.unlimited(format(used))}</>;
+  const isReached = used >= limit;
   return (
     <>
-      {t.alerts.used(say(used), say(limit), f.percent(limit === 0 ? 1 : used / limit))}
-      {reached && <strong class="text-error">{` ${t.alerts.reached}`}</strong>}
+      {t.alerts.used(format(used), format(limit), f.percent(limit === 0 ? 1 : used / limit))}
+      {isReached && <strong class="text-error">{` ${t.alerts.reached}`}</strong>}
       <progress
-        class={`progress block ${reached ? 'progress-error' : 'progress-primary'}`}
+        class={`progress block ${isReached ? 'progress-error' : 'progress-primary'}`}
         value={Math.min(used, limit)}
         max={Math.max(limit, 1)}
         aria-hidden="true"

@@ -1,22 +1,26 @@
-/** What the account and its keys have used of their limits, as their Wallet says it now. */
+/** The limits of an account and of its keys, with their current use as the Wallet counts it. */
 import type { AccountRow } from '../../db/accounts.ts';
 import type { ApiKeyRow } from '../../db/keys.ts';
 import type { CapPeriod, Load } from '../../domain/limits.ts';
 import { describeError } from '../../lib/describe-error.ts';
 import { type PortalContext, words } from '../frame/context.ts';
 
-export interface Gauged {
+export interface LimitGauge {
   readonly name: string;
   readonly limits: Pick<
     AccountRow,
     'requestsPerMinute' | 'tokensPerMinute' | 'concurrency' | 'capNanoUsd' | 'capPeriod'
   >;
-  /** null: the Wallet does not answer */
+  /** null: the Wallet did not answer */
   readonly load: Load | null;
 }
 
-/** The account first, then the keys in their order. */
-export function gauges(c: PortalContext, account: AccountRow, keys: readonly ApiKeyRow[]): Promise<Gauged[]> {
+/** The account's gauge first, then those of the keys in the given order. */
+export function readGauges(
+  c: PortalContext,
+  account: AccountRow,
+  keys: readonly ApiKeyRow[],
+): Promise<LimitGauge[]> {
   const rows = [
     { keyId: null, name: words(c).t.alerts.account, limits: account },
     ...keys.map((key) => ({ keyId: key.id, name: key.name, limits: key })),
@@ -32,13 +36,13 @@ export function gauges(c: PortalContext, account: AccountRow, keys: readonly Api
 
 async function loadOf(
   c: PortalContext,
-  of: { keyId: string | null; capPeriod: CapPeriod },
+  which: { keyId: string | null; capPeriod: CapPeriod },
 ): Promise<Load | null> {
   try {
-    return await c.env.WALLET.getByName(c.get('accountId')).load(of);
+    return await c.env.WALLET.getByName(c.get('accountId')).load(which);
   } catch (error) {
-    // the rest of the page is of use without it
-    console.error(JSON.stringify({ event: 'load_failed', keyId: of.keyId, error: describeError(error) }));
+    // the rest of the page is useful without the load
+    console.error(JSON.stringify({ event: 'load_failed', keyId: which.keyId, error: describeError(error) }));
     return null;
   }
 }
