@@ -1,9 +1,9 @@
-/** A real Chromium for the tests of the portal: the one that is named, the one from npm, or the system's. */
+/** Starts Chromium for the portal's tests: the one that CHROMIUM_PATH names, the one from npm, or the system's. */
 import { existsSync } from 'node:fs';
 import chromium from '@sparticuz/chromium';
 import { type Browser, type LaunchOptions, chromium as playwright } from 'playwright-core';
 
-/** Runs as root and without a network; asks nobody anything. */
+/** Flags to run as root and without a network, and to send no requests in the background. */
 const FLAGS = [
   '--no-sandbox',
   '--disable-gpu',
@@ -16,7 +16,7 @@ const FLAGS = [
 
 const SYSTEM = '/usr/bin/chromium';
 
-/** @throws Error that says what to do when none can be started; a browser test is never skipped */
+/** @throws Error that tells how to install one, when none can be started: a browser test is never skipped */
 export async function launchChromium(): Promise<Browser> {
   const causes: string[] = [];
   for (const [where, find] of candidates()) {
@@ -35,7 +35,7 @@ export async function launchChromium(): Promise<Browser> {
 
 function candidates(): [where: string, find: () => string | Promise<string>][] {
   const named = process.env.CHROMIUM_PATH;
-  // who names one means that one: falling back would hide a typo
+  // a named browser has no fallback, which would hide a typo
   if (named) return [[`CHROMIUM_PATH=${named}`, () => named]];
   return [
     ['@sparticuz/chromium', () => chromium.executablePath()],

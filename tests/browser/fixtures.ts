@@ -1,11 +1,11 @@
-/** What the browser tests share: a local Tollgate, a Chromium, and ways to read its pages as a person does. */
+/** Shared fixtures of the browser tests: a local Tollgate, Chromium, and helpers that read pages as a person does. */
 import type { Browser, BrowserContext, BrowserContextOptions, Locator, Page } from 'playwright-core';
 import { expect } from 'vitest';
 import type { StackOptions } from '../../gpu-pool/local/stack.ts';
 import { type Local, nano, startLocal } from '../e2e/local.ts';
 import { launchChromium } from './chromium.ts';
 
-/** Of an app that GitHub never heard of. */
+/** The settings of a GitHub app that does not exist. */
 export const GITHUB_SETTINGS = {
   GITHUB_CLIENT_ID: 'Ov23liTestTestTest01',
   GITHUB_CLIENT_SECRET: '0123456789abcdef0123456789abcdef01234567',
@@ -14,7 +14,7 @@ export const GITHUB_SETTINGS = {
 export interface Portal {
   readonly local: Local;
   readonly origin: string;
-  /** A visitor with cookies of their own. Playwright closes it with the browser. */
+  /** Opens a browser context with its own cookies. Playwright closes it with the browser. */
   visitor(options?: BrowserContextOptions): Promise<BrowserContext>;
   end(): Promise<void>;
 }
@@ -41,7 +41,7 @@ export async function openPortal(over: Partial<StackOptions> = {}): Promise<Port
   };
 }
 
-/** Does now what the edge does every minute. */
+/** Runs the edge's scheduled handler, which probes the nodes every minute, now. */
 export async function probe({ origin }: Portal): Promise<void> {
   const answer = await fetch(`${origin}/cdn-cgi/local/scheduled`);
   expect([answer.status, await answer.text()]).toEqual([200, 'ok']);
@@ -52,14 +52,14 @@ export async function signIn(page: Page, who: { email: string; password: string 
   await page.locator('#email').fill(who.email);
   await page.locator('#password').fill(who.password);
   await page.locator('form[action="/sign-in"] button').click();
-  // until it has loaded: Chromium may never answer who closes a page in the middle of a navigation
+  // wait for the load: Chromium may hang when a page is closed in the middle of a navigation
   await page.waitForURL(({ pathname }) => pathname !== '/sign-in');
 }
 
-/** The rows of the table with that label, each cell under the name of its column; rows that span columns are left out. */
+/** The rows of the table with this label as records by column name. Rows with cells that span columns are left out. */
 export async function rowsOf(page: Page, label: string): Promise<Record<string, string>[]> {
   const table = page.getByRole('group', { name: label, exact: true });
-  // half a page has half a table
+  // a page that is still loading may have a part of the table
   await page.waitForLoadState('domcontentloaded');
   const names = await table.locator('thead th').allInnerTexts();
   const rows: Record<string, string>[] = [];
@@ -71,13 +71,13 @@ export async function rowsOf(page: Page, label: string): Promise<Record<string, 
   return rows;
 }
 
-/** The text of the one element that is meant, as it is shown. */
+/** The text of the located element as it is shown. */
 export async function shownIn(locator: Locator): Promise<string> {
   await locator.waitFor();
   return (await locator.allInnerTexts()).join();
 }
 
-/** The amount in a tile of the page, in nano-USD. */
+/** The amount in the tile with this label, in nano-USD. */
 export async function tileNano(page: Page, label: string): Promise<number> {
   return amountNano(await shownIn(tile(page, label)));
 }
@@ -86,7 +86,7 @@ export function tile(page: Page, label: string): Locator {
   return fact(page.locator('dl > div'), label);
 }
 
-/** What a list of facts says under that name. */
+/** The value of a description list under this name. */
 export function fact(within: Page | Locator, name: string): Locator {
   return within
     .locator('dt')
@@ -94,7 +94,10 @@ export function fact(within: Page | Locator, name: string): Locator {
     .locator('xpath=following-sibling::dd[1]');
 }
 
-/** `-$1,234.5`, `1 234,5 $` or `0.000000001` as nano-USD. A whole amount has its cents, or is 0: the last mark is theirs. */
+/**
+ * Parses `-$1,234.5`, `1 234,5 $` or `0.000000001` as nano-USD. Every amount but 0 is shown with its cents, so the last
+ * mark is the decimal one.
+ */
 export function amountNano(text: string): number {
   const marks = text.replace(/[^\d.,]/g, '');
   const at = Math.max(marks.lastIndexOf('.'), marks.lastIndexOf(','));
@@ -102,20 +105,20 @@ export function amountNano(text: string): number {
   return /[-−]/.test(text) ? -amount : amount;
 }
 
-/** `1,234` or `1 234` as a number. */
+/** Parses `1,234` or `1 234`. */
 export function count(text: string): number {
   return Number(text.replace(/[\s,]/g, ''));
 }
 
-/** What the browser complains of from now on: errors of the page and of the console, refused by the policy included. */
-export function faultsOf(page: Page): string[] {
+/** Collects errors of the page and the console from now on, violations of the Content-Security-Policy included. */
+export function browserErrorsOf(page: Page): string[] {
   const faults: string[] = [];
   page.on('console', (message) => message.type() === 'error' && faults.push(message.text()));
   page.on('pageerror', (error) => faults.push(String(error)));
   return faults;
 }
 
-/** Presses Tab until the element has the focus, which can be seen at every stop. */
+/** Presses Tab until the element has the focus. The focus must be visible at every stop. */
 export async function tabTo(page: Page, wanted: Locator): Promise<void> {
   for (let stops = 0; stops < 40; stops++) {
     await page.keyboard.press('Tab');
@@ -132,25 +135,25 @@ export async function tabTo(page: Page, wanted: Locator): Promise<void> {
 }
 
 declare global {
-  /** what `watchPace` has seen of the page */
-  var pace: { shifts: number; largestPaintMs: number };
+  /** What `watchRendering` has recorded about the page. */
+  var rendering: { shifts: number; largestPaintMs: number };
 }
 
-/** From now on every page of the context counts how far its parts move by themselves, and when the largest was painted. */
-export async function watchPace(context: BrowserContext): Promise<void> {
+/** Makes every page of the context record its layout shifts and its largest contentful paint. */
+export async function watchRendering(context: BrowserContext): Promise<void> {
   await context.addInitScript(() => {
-    globalThis.pace = { shifts: 0, largestPaintMs: 0 };
+    globalThis.rendering = { shifts: 0, largestPaintMs: 0 };
     type Shift = PerformanceEntry & { value: number; hadRecentInput: boolean };
     new PerformanceObserver((list) => {
       for (const entry of list.getEntries() as Shift[])
-        if (!entry.hadRecentInput) globalThis.pace.shifts += entry.value;
+        if (!entry.hadRecentInput) globalThis.rendering.shifts += entry.value;
     }).observe({ type: 'layout-shift', buffered: true });
     new PerformanceObserver((list) => {
-      globalThis.pace.largestPaintMs = list.getEntries().at(-1)!.startTime;
+      globalThis.rendering.largestPaintMs = list.getEntries().at(-1)!.startTime;
     }).observe({ type: 'largest-contentful-paint', buffered: true });
   });
 }
 
-export function paceOf(page: Page): Promise<typeof globalThis.pace> {
-  return page.evaluate(() => globalThis.pace);
+export function renderingOf(page: Page): Promise<typeof globalThis.rendering> {
+  return page.evaluate(() => globalThis.rendering);
 }

@@ -1,4 +1,4 @@
-/** The way to GitHub and back in a Chromium, which holds a form's redirects to the page's policy, too. */
+/** Sign-in with GitHub in Chromium, which applies the page's Content-Security-Policy to a form's redirects, too. */
 import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -25,24 +25,27 @@ afterAll(async () => {
   rmSync(stateDir, { recursive: true, force: true });
 });
 
-it.each(['/sign-in', '/sign-up'])('from %s to GitHub’s page, and back after a no', async (path) => {
-  const visitor = await browser!.newContext({ baseURL: edge!.url, locale: 'en-GB' });
-  const page = await visitor.newPage();
-  await page.goto(path);
-  // GitHub itself cannot be reached from here: that Chromium asks for its page is enough
-  const [request] = await Promise.all([
-    page.waitForRequest('https://github.com/login/oauth/authorize?**', { timeout: 15_000 }),
-    page.getByRole('button', { name: 'Continue with GitHub' }).click({ noWaitAfter: true }),
-  ]);
-  const asked = new URL(request.url()).searchParams;
-  const back = new URL(asked.get('redirect_uri')!);
-  expect(back.origin).toBe(edge!.url);
-  back.search = `${new URLSearchParams({ error: 'access_denied', state: asked.get('state')! })}`;
-  // in a tab of its own: Chromium is about to say in the first that it cannot be reached
-  const tab = await visitor.newPage();
-  await tab.goto(back.href);
-  await tab.getByRole('heading', { name: 'GitHub sign-in cancelled' }).waitFor();
-  await tab.getByRole('link', { name: 'Back to sign-in' }).click();
-  await tab.waitForURL('**/sign-in');
-  await visitor.close();
-});
+it.each(['/sign-in', '/sign-up'])(
+  'the button at %s leads to GitHub’s page, and the callback explains a denied request',
+  async (path) => {
+    const visitor = await browser!.newContext({ baseURL: edge!.url, locale: 'en-GB' });
+    const page = await visitor.newPage();
+    await page.goto(path);
+    // GitHub cannot be reached from a test: it is enough that Chromium requests its page
+    const [request] = await Promise.all([
+      page.waitForRequest('https://github.com/login/oauth/authorize?**', { timeout: 15_000 }),
+      page.getByRole('button', { name: 'Continue with GitHub' }).click({ noWaitAfter: true }),
+    ]);
+    const query = new URL(request.url()).searchParams;
+    const callback = new URL(query.get('redirect_uri')!);
+    expect(callback.origin).toBe(edge!.url);
+    callback.search = `${new URLSearchParams({ error: 'access_denied', state: query.get('state')! })}`;
+    // in another tab, because the first is about to show that GitHub cannot be reached
+    const tab = await visitor.newPage();
+    await tab.goto(callback.href);
+    await tab.getByRole('heading', { name: 'GitHub sign-in cancelled' }).waitFor();
+    await tab.getByRole('link', { name: 'Back to sign-in' }).click();
+    await tab.waitForURL('**/sign-in');
+    await visitor.close();
+  },
+);

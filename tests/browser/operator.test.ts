@@ -1,4 +1,4 @@
-/** The operator's pool in a real browser: what each node said last, and what can be done with it. */
+/** The operator's pool page in a real browser: the state of each node and the actions on it. */
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { en } from '../../worker/i18n/en/index.ts';
@@ -12,7 +12,7 @@ let portal: Portal;
 let page: Page;
 
 beforeAll(async () => {
-  // slow enough that a drained node still has streams to finish
+  // engines so slow that a drained node still has streams to finish
   portal = await openPortal({ speed: 4 });
   page = await (await portal.visitor({ javaScriptEnabled: false })).newPage();
   await signIn(page, portal.local.stack.dev.operator);
@@ -20,14 +20,14 @@ beforeAll(async () => {
 });
 afterAll(() => portal?.end());
 
-/** The pool as it is now: node name → its row. */
+/** Loads the pool page. @returns its rows by node name */
 async function pool(): Promise<Record<string, Record<string, string>>> {
   await page.goto(POOL);
   const rows = await rowsOf(page, MODEL);
   return Object.fromEntries(rows.map((row) => [row[en.pool.node]!.split('\n')[0]!, row]));
 }
 
-/** Asks once. @returns the node that answered, by its id */
+/** Sends a request. @returns the id of the node that served it */
 async function servedBy(question: string): Promise<string> {
   const body = chatBody(`${question} [[reasoning=1 answer=2]]`);
   const answer = await api(portal.local, '/v1/chat/completions', { method: 'POST', body });
@@ -50,12 +50,12 @@ it('shows three nodes with hardware, heartbeat and load', async () => {
 });
 
 it('drains a node: its streams finish, it gets no new request, and it comes back when restored', async () => {
-  const left = new AbortController();
+  const disconnect = new AbortController();
   const streams = Array.from({ length: 6 }, (_, i) =>
     api(portal.local, '/v1/chat/completions', {
       method: 'POST',
       body: chatBody(`A long story, number ${i}. [[reasoning=2000 answer=2000]]`, { stream: true }),
-      signal: left.signal,
+      signal: disconnect.signal,
     }),
   );
   await Promise.all(streams);
@@ -68,7 +68,7 @@ it('drains a node: its streams finish, it gets no new request, and it comes back
   await page.getByRole('button', { name: `${en.pool.drain}: ${busy}` }).click();
   await page.getByText(en.pool.changed(busy)).waitFor();
   expect((await pool())[busy]![en.pool.health]).toMatch(/draining: \d+ streams? finishing/);
-  left.abort();
+  disconnect.abort();
   await eventually(async () => (await pool())[busy]![en.pool.health]!.includes(en.pool.drained));
   const served = await Promise.all(Array.from({ length: 20 }, (_, i) => servedBy(`What is ${i} squared?`)));
   expect(served).not.toContain(nodeId);
@@ -83,7 +83,7 @@ it('drains a node: its streams finish, it gets no new request, and it comes back
   });
 });
 
-it('quarantines a node, which comes back by a canary', async () => {
+it('quarantines a node, which returns by passing a canary', async () => {
   const name = 'mi300x-1';
   await page.goto(POOL);
   await page.getByRole('button', { name: `${en.pool.quarantine}: ${name}` }).click();
@@ -101,7 +101,7 @@ it('quarantines a node, which comes back by a canary', async () => {
   });
 });
 
-it('shows a join token once', async () => {
+it('shows a join token only once', async () => {
   await page.goto(POOL);
   await page.locator('#name').fill('not/a/name');
   await page.getByRole('button', { name: en.pool.joinSubmit }).click();
@@ -125,7 +125,7 @@ it('shows a join token once', async () => {
   });
 });
 
-it('does not exist for a customer', async () => {
+it('answers 404 to a customer', async () => {
   const customer = await (await portal.visitor({ javaScriptEnabled: false })).newPage();
   await signIn(customer, portal.local.stack.dev.portal);
   expect(await customer.getByRole('link', { name: en.nav.pool, exact: true }).count()).toBe(0);

@@ -1,4 +1,4 @@
-/** Every page on a phone and a desk, light and dark, English and French: accessible, within its width, small, silent. */
+/** Every page on a phone and a desktop, light and dark, in English and French: accessible, within its width, small, without errors. */
 import { globSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
@@ -22,7 +22,7 @@ const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.mi
 
 type Who = 'nobody' | 'customer' | 'operator';
 
-/** One that waits, of the customer. */
+/** A paused batch of the customer. */
 const BATCH = newId('batch', Date.now());
 
 const PAGES: readonly [name: string, who: Who, path: string, status?: number][] = [
@@ -76,13 +76,13 @@ const PAGES: readonly [name: string, who: Who, path: string, status?: number][] 
 ];
 
 let portal: Portal;
-/** paths that are known only when there is something to see */
-const places: Record<string, string> = {};
+/** Paths that are known only after the setup, by their placeholder in PAGES. */
+const dynamicPaths: Record<string, string> = {};
 const contexts = new Map<string, BrowserContext>();
 
 beforeAll(async () => {
   portal = await openPortal({ settings: GITHUB_SETTINGS });
-  await useIt(portal);
+  await createUsage(portal);
   const { portal: customer, operator } = portal.local.stack.dev;
   for (const locale of LOCALES) {
     for (const who of ['nobody', 'customer', 'operator'] as const) {
@@ -93,22 +93,22 @@ beforeAll(async () => {
     }
   }
   const page = await contexts.get(`customer ${LOCALES[0]}`)!.newPage();
-  await useAlerts(page);
+  await createAlerts(page);
   await page.goto('/billing');
   await page.locator('form[action="/billing"] button').click();
   await page.waitForURL('**/sandbox/checkout/*');
-  places.CHECKOUT = new URL(page.url()).pathname;
+  dynamicPaths.CHECKOUT = new URL(page.url()).pathname;
   await page.goto('/requests');
-  places.REQUEST = (await page.locator('tbody a').first().getAttribute('href'))!;
-  await page.goto(places.REQUEST);
+  dynamicPaths.REQUEST = (await page.locator('tbody a').first().getAttribute('href'))!;
+  await page.goto(dynamicPaths.REQUEST);
   const entry = (await page.locator('[aria-labelledby="ledger"] a').first().getAttribute('href'))!;
-  places.ENTRY = `/requests?entry=${Number(/before=(\d+)/.exec(entry)![1]) - 1}`;
-  places.ACCOUNT = `/operator/accounts/${portal.local.stack.dev.account}`;
+  dynamicPaths.ENTRY = `/requests?entry=${Number(/before=(\d+)/.exec(entry)![1]) - 1}`;
+  dynamicPaths.ACCOUNT = `/operator/accounts/${portal.local.stack.dev.account}`;
 });
 afterAll(() => portal?.end());
 
-/** Three keys, requests by all of them, and rollups of a month, few of them today: axe's time grows with the rows. */
-async function useIt({ local }: Portal): Promise<void> {
+/** Creates three keys, requests of each, and a month of rollups, of which few are today's: axe's time grows with the rows. */
+async function createUsage({ local }: Portal): Promise<void> {
   const { dev } = local.stack;
   const visitor = new PortalSession(dev.baseUrl);
   await visitor.signInOrSignUp({ ...dev.portal, name: 'Demo' });
@@ -131,14 +131,14 @@ async function useIt({ local }: Portal): Promise<void> {
       await answer.text();
     }),
   );
-  // two writers of one database file would wait for each other
+  // two writers of one database file would block each other
   await local.stack.edge.stop();
   writeRollups(local);
   await local.stack.restartEdge();
 }
 
-/** A cap that is passed, an endpoint where nobody listens, and a notice that is told to it and by e-mail. */
-async function useAlerts(page: Page): Promise<void> {
+/** Creates an exceeded cap, an endpoint without a listener, and a notice that is sent to it and by e-mail. */
+async function createAlerts(page: Page): Promise<void> {
   await page.goto('/alerts');
   await page.locator('#capUsd').fill('0.000000001');
   await page.locator('form[action="/alerts/cap"] button').click();
@@ -146,7 +146,7 @@ async function useAlerts(page: Page): Promise<void> {
     .locator('#url')
     .fill('http://127.0.0.1:9/a-path-that-is-as-long-as-paths-are-when-nobody-looks-at-them');
   await page.locator('form[action="/alerts/endpoints"] button').click();
-  // a level above the balance is told of at once
+  // a threshold above the balance is notified at once
   await page.locator('#lowBalanceUsd').fill('999999');
   await page.locator('form[action="/alerts/watch"] button').click();
   const failed = page.getByRole('cell', { name: 'unreachable' });
@@ -189,7 +189,9 @@ function writeRollups({ stateDir, stack: { dev } }: Local): void {
     BATCH,
     dev.account,
     ids[0]!.id,
-    JSON.stringify([{ code: 'invalid_json', message: 'The line is not valid UTF-8 JSON.', line: 7, param: null }]),
+    JSON.stringify([
+      { code: 'invalid_json', message: 'The line is not valid UTF-8 JSON.', line: 7, param: null },
+    ]),
     thisHourMs,
     thisHourMs + 86_400_000,
   );
@@ -207,14 +209,14 @@ describe.each(LOCALES)('in %s', (locale) => {
   it.concurrent.each(PAGES)('%s', async (_, who, path, status = 200) => {
     const page = await contexts.get(`${who} ${locale}`)!.newPage();
     try {
-      const complaints: string[] = [];
-      page.on('pageerror', (error) => complaints.push(error.message));
+      const errors: string[] = [];
+      page.on('pageerror', (error) => errors.push(error.message));
       page.on('console', (message) => {
-        // Chromium reports a page that is meant to be missing as an error, too
+        // Chromium reports an expected error status of the page as an error, too
         if (message.type() === 'error' && !(status >= 400 && message.location().url === page.url()))
-          complaints.push(message.text());
+          errors.push(message.text());
       });
-      const response = await page.goto(places[path] ?? path);
+      const response = await page.goto(dynamicPaths[path] ?? path);
       expect(response!.status()).toBe(status);
       const html = await response!.text();
       expect(html).toMatch(new RegExp(`<html lang="${locale.slice(0, 2)}"`));
@@ -231,21 +233,21 @@ describe.each(LOCALES)('in %s', (locale) => {
           expect(wide, `width of the document at ${width} px`).toBeLessThanOrEqual(width);
         }
       }
-      expect(complaints).toEqual([]);
+      expect(errors).toEqual([]);
     } finally {
       await page.close();
     }
   });
 });
 
-it('stays small where a month has ninety rows', async () => {
+it('the usage page stays small where a month has ninety rows', async () => {
   const answer = await contexts.get(`customer ${LOCALES[0]}`)!.request.get('/usage?period=30d');
   const html = await answer.text();
   expect(html.match(/<tr/g)!.length).toBeGreaterThan(120);
   expect(gzipSync(html).length).toBeLessThanOrEqual(HTML_GZ_MAX);
 });
 
-it('has one stylesheet of at most 20 KB', async () => {
+it('the portal has one stylesheet of at most 20 KB', async () => {
   const css = await fetch(`${portal.origin}/app.css`);
   expect(css.status).toBe(200);
   expect(gzipSync(await css.text()).length).toBeLessThanOrEqual(CSS_GZ_MAX);
@@ -257,8 +259,8 @@ interface Axe {
 
 async function violations(page: Page): Promise<string[]> {
   return page.evaluate(async () => {
-    // Colours that are still on their way to the other scheme are nobody's to judge. They are not waited for:
-    // a page that is not in front may get no frames to animate in.
+    // axe must not judge colours in transition to the other scheme. Finish the animations instead of waiting for them:
+    // a page in the background may get no frames to animate.
     for (const animation of document.getAnimations()) animation.finish();
     const { axe } = globalThis as unknown as { axe: Axe };
     const { violations } = await axe.run({ resultTypes: ['violations'] });

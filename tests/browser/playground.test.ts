@@ -1,4 +1,4 @@
-/** The playground in a real browser: reasoning, answer and cost as they come, a stop that is paid to the token, and code. */
+/** The playground in a real browser: streamed reasoning, answer and cost, stopping an answer, errors, and code. */
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
@@ -6,7 +6,16 @@ import { gzipSync } from 'node:zlib';
 import type { BrowserContext, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { api, expectLaws } from '../e2e/local.ts';
-import { amountNano, faultsOf, openPortal, type Portal, paceOf, shownIn, signIn, watchPace } from './fixtures.ts';
+import {
+  amountNano,
+  browserErrorsOf,
+  openPortal,
+  type Portal,
+  renderingOf,
+  shownIn,
+  signIn,
+  watchRendering,
+} from './fixtures.ts';
 
 const SCRIPT_GZ_MAX = 40 * 1024;
 const HTML_GZ_MAX = 15 * 1024;
@@ -20,19 +29,19 @@ beforeAll(async () => {
 });
 afterAll(() => portal?.end());
 
-interface Watched {
+interface OpenPlayground {
   page: Page;
   context: BrowserContext;
-  /** errors of the console and the page, refused by the policy included */
+  /** Errors of the page and the console, violations of the Content-Security-Policy included. */
   faults: string[];
 }
 
-async function open(width: number, colorScheme: 'light' | 'dark'): Promise<Watched> {
+async function open(width: number, colorScheme: 'light' | 'dark'): Promise<OpenPlayground> {
   const context = await portal.visitor({ viewport: { width, height: 900 }, colorScheme });
-  await watchPace(context);
+  await watchRendering(context);
   const page = await context.newPage();
   await signIn(page, portal.local.stack.dev.portal);
-  const faults = faultsOf(page);
+  const faults = browserErrorsOf(page);
   await page.goto('/playground');
   await page.getByLabel('Message').waitFor();
   return { page, context, faults };
@@ -47,7 +56,7 @@ async function ask(page: Page, text: string): Promise<void> {
   await page.getByLabel('Message').press('Control+Enter');
 }
 
-/** What the API says of the request to which the last answer links. */
+/** The API's record of the request to which the last answer links. */
 async function generation(page: Page) {
   const link = last(page).getByRole('link', { name: 'View request' });
   const id = (await link.getAttribute('href'))!.replace('/requests/', '');
@@ -63,11 +72,11 @@ async function costShown(page: Page): Promise<number> {
   return amountNano(await shownIn(last(page).locator('[data-settled=true]')));
 }
 
-it('streams reasoning and answer, and says what they took, to the nano-USD', async () => {
+it('streams reasoning and answer, and shows their tokens and cost to the nano-USD', async () => {
   const { page, context, faults } = await open(1280, 'light');
   await ask(page, 'How <b>many</b> primes? [[reasoning=40 answer=900]]');
   expect(await page.getByLabel('Message').inputValue()).toBe('');
-  // in one look, over seconds: a slow page may have the next thing to see by a second one
+  // one locator for both, because between two a slow page could move on
   await page.locator('[role=log][aria-busy=true] [data-part=reasoning]').waitFor();
   await settled(page);
   expect(await log(page).getAttribute('aria-busy')).toBe('false');
@@ -83,7 +92,7 @@ it('streams reasoning and answer, and says what they took, to the nano-USD', asy
     `Input ${usage.prompt_tokens} of which cached 0 Reasoning 40 Answer ${usage.completion_tokens - 40}`,
   );
 
-  // what was answered is part of the next question; of the one before only the answer stays open, unless pinned
+  // the answer is part of the next prompt; the reasoning of earlier answers closes unless pinned
   await ask(page, 'And below 200? [[reasoning=10 answer=10]]');
   await settled(page);
   const openOnes = () => log(page).locator('details[open]').count();
@@ -92,16 +101,16 @@ it('streams reasoning and answer, and says what they took, to the nano-USD', asy
   await expect.poll(openOnes).toBe(2);
   expect((await generation(page)).usage.prompt_tokens).toBeGreaterThan(usage.prompt_tokens + 50);
   expect(faults).toEqual([]);
-  expect((await paceOf(page)).shifts).toBeLessThanOrEqual(CLS_MAX);
+  expect((await renderingOf(page)).shifts).toBeLessThanOrEqual(CLS_MAX);
   await context.close();
 });
 
-it('stops an answer, which is paid to the token, and asks it again', async () => {
+it('stops an answer, which is charged to the token, and retries it', async () => {
   const { page, context, faults } = await open(1280, 'light');
   await page.getByLabel('Message').fill('Tell me all. [[reasoning=20 answer=6000]]');
   await page.getByRole('button', { name: 'Send' }).press('Enter');
   await last(page).locator('[data-part=answer]').waitFor();
-  // the focus goes to what can be done: to Stop, and back to the message
+  // the focus moves to Stop, and back to the message
   await page.keyboard.press('Enter');
   await settled(page);
   expect(await page.evaluate(() => document.activeElement?.id)).toBe('message');
@@ -110,8 +119,8 @@ it('stops an answer, which is paid to the token, and asks it again', async () =>
   expect(stopped.usage.completion_tokens).toBeGreaterThan(20);
   expect(stopped.usage.completion_tokens).toBeLessThan(6_000);
   expect(await costShown(page)).toBe(stopped.charge_nano_usd);
-  const said = await shownIn(last(page).locator('[data-part=stopped]'));
-  expect(amountNano(/\$[\d.]*\d/.exec(said)![0])).toBe(stopped.charge_nano_usd);
+  const note = await shownIn(last(page).locator('[data-part=stopped]'));
+  expect(amountNano(/\$[\d.]*\d/.exec(note)![0])).toBe(stopped.charge_nano_usd);
 
   await page.getByRole('button', { name: 'Retry' }).click();
   await last(page).locator('[data-part=answer]').waitFor();
@@ -123,7 +132,7 @@ it('stops an answer, which is paid to the token, and asks it again', async () =>
   await expectLaws(portal.local);
 });
 
-it('says what the API refuses, and what to do, and keeps what was typed', async () => {
+it('shows the API’s error and what to do, and keeps the message', async () => {
   const { page, context } = await open(1280, 'light');
   await page.getByLabel('Max tokens').fill('99999999');
   await ask(page, 'Hello?');
@@ -138,7 +147,7 @@ it('says what the API refuses, and what to do, and keeps what was typed', async 
   expect(await shownIn(last(page))).toContain('Stopped: a token limit');
   expect((await generation(page)).usage.completion_tokens).toBe(5);
 
-  // a session that has ended, and a token that was never had
+  // the session has ended before a token was fetched
   await page.reload();
   await page.context().clearCookies();
   await ask(page, 'Hello?');
@@ -146,7 +155,7 @@ it('says what the API refuses, and what to do, and keeps what was typed', async 
   await context.close();
 });
 
-it('asks for a fresh token when its own has ended', async () => {
+it('fetches a new token when its own is rejected', async () => {
   const { page, context } = await open(1280, 'light');
   let minted = 0;
   await page.route('**/playground/token', async (route) => {
@@ -165,14 +174,14 @@ it('asks for a fresh token when its own has ended', async () => {
 it.each([
   [1280, 'light'],
   [390, 'dark'],
-] as const)('is accessible at %i px in the %s, with everything open', async (width, scheme) => {
+] as const)('is accessible at %i px in the %s scheme, with everything open', async (width, scheme) => {
   const { page, context, faults } = await open(width, scheme);
   expect(await axe(page)).toEqual([]);
   await page.getByLabel('System prompt').fill("Be brief: it's late");
   await page.getByLabel('Temperature').fill('0.6');
   await ask(page, 'Hello [[reasoning=30 answer=30]]');
   await settled(page);
-  expect((await paceOf(page)).shifts).toBeLessThanOrEqual(CLS_MAX);
+  expect((await renderingOf(page)).shifts).toBeLessThanOrEqual(CLS_MAX);
   await page.locator('summary', { hasText: 'View code' }).click();
   const code = page.locator('pre.snippet');
   expect(await shownIn(code)).toContain(`"content": "Be brief: it'\\''s late"`);
@@ -201,7 +210,7 @@ it('speaks French', async () => {
   await context.close();
 });
 
-it('says without script what it needs, and leads to the start page', async () => {
+it('explains without JavaScript what it needs, and leads to the start page', async () => {
   const context = await portal.visitor({ javaScriptEnabled: false });
   const page = await context.newPage();
   await signIn(page, portal.local.stack.dev.portal);
@@ -212,7 +221,7 @@ it('says without script what it needs, and leads to the start page', async () =>
   await context.close();
 });
 
-it('is small: page and script', async () => {
+it('has a small page and a small script', async () => {
   const { page, context } = await open(390, 'light');
   const html = await (await page.request.get('/playground')).text();
   expect(gzipSync(html).length).toBeLessThanOrEqual(HTML_GZ_MAX);

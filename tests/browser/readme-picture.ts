@@ -1,4 +1,4 @@
-/** The README's picture: the usage page of a Tollgate that has some. `node tests/browser/readme-picture.ts BASE_URL EMAIL PASSWORD OUT.png` */
+/** Takes the README picture, the usage page: `node tests/browser/readme-picture.ts BASE_URL EMAIL PASSWORD OUT.png` */
 import { launchChromium } from './chromium.ts';
 import { signIn } from './fixtures.ts';
 

@@ -1,59 +1,59 @@
-/** The operator: a node that is drained and comes back, what nodes earn, and a customer who is helped and stopped. */
+/** The journey of the operator: draining a node, checking margins, and granting credit to and suspending a customer. */
 import type { Page } from 'playwright-core';
 import { expect } from 'vitest';
 import { eventually } from '../../e2e/local.ts';
-import { amountNano, count, faultsOf, rowsOf, tileNano } from '../fixtures.ts';
-import { type Customer, call, type Story, sum } from './story.ts';
+import { amountNano, browserErrorsOf, count, rowsOf, tileNano } from '../fixtures.ts';
+import { type Customer, call, type Journey, sum } from './journey.ts';
 
 const GRANT = 2.5e9;
 
-/** @param node the name of one that is this operator's to drain */
-export async function operates(story: Story, customer: Customer, node: string): Promise<void> {
-  const page = await story.openAs(story.portal.local.stack.dev.operator);
-  const faults = faultsOf(page);
-  await drainsAndRestores(story, page, node);
-  await reckons(story, page, node);
-  await findsTheCustomer(story, page, customer);
+/** @param node the name of a node that no other journey drains */
+export async function operatorJourney(journey: Journey, customer: Customer, node: string): Promise<void> {
+  const page = await journey.openAs(journey.portal.local.stack.dev.operator);
+  const faults = browserErrorsOf(page);
+  await drainAndRestore(journey, page, node);
+  await checkMargin(journey, page, node);
+  await findCustomer(journey, page, customer);
   expect(faults).toEqual([]);
-  await grants(story, page, customer);
-  await suspendsAndResumes(story, page, customer);
+  await grantCredit(journey, page, customer);
+  await suspendAndResume(journey, page, customer);
   await page.context().close();
 }
 
-/** The nodes as the pool's page has them now: name → row. */
-export async function pool({ t }: Story, page: Page): Promise<Record<string, Record<string, string>>> {
+/** Loads the pool page. @returns its rows by node name */
+export async function pool({ t }: Journey, page: Page): Promise<Record<string, Record<string, string>>> {
   await page.goto('/operator/pool');
   const rows = await rowsOf(page, 'DeepSeek-R1');
   return Object.fromEntries(rows.map((row) => [row[t.pool.node]!.split('\n')[0]!, row]));
 }
 
-async function drainsAndRestores(story: Story, page: Page, node: string): Promise<void> {
-  const { t } = story;
+async function drainAndRestore(journey: Journey, page: Page, node: string): Promise<void> {
+  const { t } = journey;
   const { health } = t.pool;
-  const nodes = await pool(story, page);
-  expect(Object.keys(nodes)).toEqual(story.portal.local.stack.nodes.map(({ name }) => name));
+  const nodes = await pool(journey, page);
+  expect(Object.keys(nodes)).toEqual(journey.portal.local.stack.nodes.map(({ name }) => name));
   expect(nodes[node]![health]).toBe(t.pool.healths.up);
   await page.getByRole('button', { name: `${t.pool.drain}: ${node}` }).click();
   await page.getByText(t.pool.changed(node)).waitFor();
-  await eventually(async () => (await pool(story, page))[node]![health]!.includes(t.pool.drained));
+  await eventually(async () => (await pool(journey, page))[node]![health]!.includes(t.pool.drained));
   const [latest] = (await rowsOf(page, t.pool.auditTitle)).filter((row) => row[t.pool.auditSubject] === node);
   expect(latest).toMatchObject({
-    [t.pool.auditActor]: story.portal.local.stack.dev.operator.email,
+    [t.pool.auditActor]: journey.portal.local.stack.dev.operator.email,
     [t.pool.auditAction]: t.pool.auditActions['node.draining'],
   });
 
-  // what cannot be taken back asks for the name
+  // a removal cannot be undone, so it requires the node's name
   await page.getByRole('link', { name: `${t.pool.remove}: ${node}` }).click();
   expect(await page.getByLabel(t.pool.removeConfirm(node)).inputValue()).toBe('');
   await page.getByRole('link', { name: t.pool.cancel }).click();
 
   await page.getByRole('button', { name: `${t.pool.restore}: ${node}` }).click();
   await page.getByText(t.pool.changed(node)).waitFor();
-  await eventually(async () => (await pool(story, page))[node]![health] === t.pool.healths.up);
+  await eventually(async () => (await pool(journey, page))[node]![health] === t.pool.healths.up);
 }
 
-/** Hours and nodes come to the same revenue, and an hour of a node costs what the operator says. */
-async function reckons({ t, f, portal }: Story, page: Page, node: string): Promise<void> {
+/** Enters a node's cost, and checks that the revenue by hour equals the revenue by node. */
+async function checkMargin({ t, f, portal }: Journey, page: Page, node: string): Promise<void> {
   const names = t.margin;
   await page.getByRole('link', { name: t.operator.nav.margin, exact: true }).click();
   const form = page.locator('form[action="/operator/margin"]');
@@ -75,7 +75,7 @@ function gpusOf(node: string): number {
   return node.startsWith('h800-pair') ? 16 : 8;
 }
 
-async function findsTheCustomer({ t }: Story, page: Page, { name, email }: Customer): Promise<void> {
+async function findCustomer({ t }: Journey, page: Page, { name, email }: Customer): Promise<void> {
   await page.getByRole('link', { name: t.operator.nav.accounts, exact: true }).click();
   await page.getByLabel(t.operator.accounts.search).fill(email);
   await page.getByRole('button', { name: t.operator.accounts.submit }).click();
@@ -87,9 +87,9 @@ async function findsTheCustomer({ t }: Story, page: Page, { name, email }: Custo
   await page.getByRole('heading', { name, exact: true, level: 1 }).waitFor();
 }
 
-/** A name that is mistyped grants nothing; the right one is seen in the customer's ledger. */
-async function grants(story: Story, page: Page, customer: Customer): Promise<void> {
-  const { t } = story;
+/** Grants credit: a mistyped confirmation grants nothing; the right one appears in the customer's ledger. */
+async function grantCredit(journey: Journey, page: Page, customer: Customer): Promise<void> {
+  const { t } = journey;
   const names = t.customers;
   const before = await tileNano(page, names.granted);
   const form = page.locator('form[action$="/grants"]');
@@ -104,7 +104,7 @@ async function grants(story: Story, page: Page, customer: Customer): Promise<voi
   await page.getByText(names.grantDone).waitFor();
   expect(await tileNano(page, names.granted)).toBe(before + GRANT);
 
-  const theirs = await story.openAs(customer);
+  const theirs = await journey.openAs(customer);
   await theirs.goto('/billing');
   const [entry] = await rowsOf(theirs, t.billing.ledgerTitle);
   expect(entry![t.billing.kind]).toBe(t.billing.kinds.grant);
@@ -112,8 +112,8 @@ async function grants(story: Story, page: Page, customer: Customer): Promise<voi
   await theirs.context().close();
 }
 
-/** Within ten seconds every key is refused, and works again. */
-async function suspendsAndResumes({ t, portal }: Story, page: Page, customer: Customer): Promise<void> {
+/** Suspends the account and resumes it. Its keys follow within ten seconds. */
+async function suspendAndResume({ t, portal }: Journey, page: Page, customer: Customer): Promise<void> {
   const names = t.customers;
   const answers = async () => {
     const answer = await call(portal, customer.apiKey, '/v1/key');

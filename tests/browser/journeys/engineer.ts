@@ -1,13 +1,13 @@
-/** The engineer on call: from the id of one request to its node and its ledger entry, and from a dead node to what is seen of it. */
+/** The journey of the engineer on call: tracing a request by its id, and watching nodes die in the pool and on the status page. */
 import { expect } from 'vitest';
 import { chatBody } from '../../e2e/chat-body.ts';
 import { eventually } from '../../e2e/local.ts';
-import { count, fact, faultsOf, type Portal, probe, rowsOf, shownIn, tileNano } from '../fixtures.ts';
+import { browserErrorsOf, count, fact, type Portal, probe, rowsOf, shownIn, tileNano } from '../fixtures.ts';
+import { type Customer, call, generation, type Journey } from './journey.ts';
 import { pool } from './operator.ts';
-import { type Customer, call, generation, type Story } from './story.ts';
 
-export async function traces(story: Story, customer: Customer): Promise<void> {
-  const { portal, t } = story;
+export async function traceRequest(journey: Journey, customer: Customer): Promise<void> {
+  const { portal, t } = journey;
   const body = JSON.parse(chatBody('Where did this go? [[reasoning=30 answer=12]]'));
   const answer = await call(portal, customer.apiKey, '/v1/chat/completions', body);
   expect(answer.status).toBe(200);
@@ -15,16 +15,16 @@ export async function traces(story: Story, customer: Customer): Promise<void> {
   const requestId = answer.headers.get('x-request-id')!;
   const { node_id, charge_nano_usd, ledger_entry } = await generation(portal, customer.apiKey, requestId);
   const { name: node } = portal.local.nodes.find(({ id }) => id === node_id)!;
-  const page = await story.openAs(portal.local.stack.dev.operator);
-  const faults = faultsOf(page);
+  const page = await journey.openAs(portal.local.stack.dev.operator);
+  const faults = browserErrorsOf(page);
   const names = t.requests.one;
 
-  // whose it is is not known: the id is all there is
+  // the engineer knows only the request's id, not its account
   await eventually(async () => {
     await page.goto('/operator/accounts');
     await page.getByLabel(t.operator.accounts.search).fill(requestId);
     await page.getByRole('button', { name: t.operator.accounts.submit }).click();
-    // to the request, or back to the search when it is not there yet
+    // leads to the request, or back to the search when it is not in D1 yet
     await page.waitForURL(/\?q=|\/requests\//);
     return page.url().endsWith(`/requests/${requestId}`);
   });
@@ -32,16 +32,16 @@ export async function traces(story: Story, customer: Customer): Promise<void> {
   const facts = page.getByRole('region', { name: names.factsTitle });
   expect(await shownIn(fact(facts, names.node))).toBe(node);
   const entry = page.getByRole('region', { name: names.ledgerTitle });
-  expect(await shownIn(fact(entry, t.billing.seq))).toBe(names.entry(story.f.count(ledger_entry)));
+  expect(await shownIn(fact(entry, t.billing.seq))).toBe(names.entry(journey.f.count(ledger_entry)));
 
-  // the node's own count comes with a heartbeat: it is what was billed
+  // the node's receipt arrives with a heartbeat and equals what was billed
   await eventually(async () => {
     await page.reload();
     const region = page.getByRole('region', { name: names.receiptsTitle });
     return (await shownIn(region)).includes(names.sameReceipt);
   });
 
-  // both witnesses agree, by the request and by the node
+  // counted and billed tokens agree, per request and per node
   await page.goto('/operator/reconciliation');
   const { reconciliation } = t.operator;
   await page.getByText(reconciliation.none).waitFor();
@@ -50,22 +50,22 @@ export async function traces(story: Story, customer: Customer): Promise<void> {
   expect(count(line[reconciliation.counted]!)).toBe(
     count(line[reconciliation.billed]!) + count(line[reconciliation.writtenOff]!),
   );
-  expect((await pool(story, page))[node]![t.pool.health]).toBe(t.pool.healths.up);
+  expect((await pool(journey, page))[node]![t.pool.health]).toBe(t.pool.healths.up);
 
-  await seesItAsCustomer(story, customer, { requestId, nodeId: node_id });
+  await checkAsCustomer(journey, customer, { requestId, nodeId: node_id });
   expect(faults).toEqual([]);
   await page.context().close();
 }
 
-/** The same request on the customer's own page, which names no node and leads to the entry of the ledger. */
-async function seesItAsCustomer(
-  story: Story,
+/** Checks the request on the customer's own page, which shows the node's id and leads to the ledger entry. */
+async function checkAsCustomer(
+  journey: Journey,
   customer: Customer,
   { requestId, nodeId }: { requestId: string; nodeId: string },
 ): Promise<void> {
-  const { t } = story;
+  const { t } = journey;
   const names = t.requests.one;
-  const page = await story.openAs(customer);
+  const page = await journey.openAs(customer);
   await page.goto(`/requests/${requestId}`);
   const facts = page.getByRole('region', { name: names.factsTitle });
   expect(await shownIn(fact(facts, names.node))).toBe(nodeId);
@@ -79,32 +79,32 @@ async function seesItAsCustomer(
   await page.context().close();
 }
 
-/** A node that dies is seen in the pool while the others serve; when the last is gone, the status says so in public. */
-export async function seesNodesDie(portal: Portal, stories: readonly Story[]): Promise<void> {
+/** Kills one node: the pool page shows it while the others serve. Kills all: the public status page shows the outage. */
+export async function watchNodesDie(portal: Portal, journeys: readonly Journey[]): Promise<void> {
   const { nodes, dev } = portal.local.stack;
   const [first, ...others] = nodes;
-  const watchers = await Promise.all(
-    stories.map(async (story) => ({
-      story,
-      console: await story.openAs(dev.operator),
-      visitor: await story.open(),
+  const viewers = await Promise.all(
+    journeys.map(async (journey) => ({
+      journey,
+      console: await journey.openAs(dev.operator),
+      visitor: await journey.open(),
     })),
   );
-  const poolSays = (dead: readonly { name: string }[]) =>
+  const expectPool = (dead: readonly { name: string }[]) =>
     Promise.all(
-      watchers.map(({ story, console }) =>
+      viewers.map(({ journey, console }) =>
         eventually(async () => {
-          const rows = await pool(story, console);
-          const { healths, health } = story.t.pool;
+          const rows = await pool(journey, console);
+          const { healths, health } = journey.t.pool;
           return nodes.every(
             (node) => rows[node.name]![health] === (dead.includes(node) ? healths.silent : healths.up),
           );
         }, 20_000),
       ),
     );
-  const statusSays = async (overall: 'operational' | 'down') => {
-    for (const { story, visitor } of watchers) {
-      const { status } = story.t;
+  const expectStatus = async (overall: 'operational' | 'down') => {
+    for (const { journey, visitor } of viewers) {
+      const { status } = journey.t;
       await visitor.goto('/status');
       await visitor.getByRole('heading', { name: status.overall[overall], level: 1 }).waitFor();
       const parts = await rowsOf(visitor, status.title);
@@ -117,15 +117,15 @@ export async function seesNodesDie(portal: Portal, stories: readonly Story[]): P
   };
 
   first!.agent.signal('SIGKILL');
-  await poolSays([first!]);
+  await expectPool([first!]);
   await probe(portal);
-  await statusSays('operational');
+  await expectStatus('operational');
 
   for (const { agent } of others) agent.signal('SIGKILL');
-  await poolSays(nodes);
-  // one that fails may be chance
+  await expectPool(nodes);
+  // a single failed probe is not reported as an outage
   for (let probes = 0; probes < 3; probes++) await probe(portal);
-  await statusSays('down');
+  await expectStatus('down');
   const refused = await call(portal, dev.apiKey, '/v1/chat/completions', JSON.parse(chatBody('Hello?')));
   expect(refused.status).toBe(503);
 }

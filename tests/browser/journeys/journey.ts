@@ -1,11 +1,11 @@
-/** What a person's path needs: where it happens, in which language, and the person. */
+/** The context of a journey: the portal, the language, and its people. */
 import type { BrowserContextOptions, Page } from 'playwright-core';
 import type { Messages } from '../../../worker/i18n/en/index.ts';
 import { type Formats, formats } from '../../../worker/i18n/formats.ts';
 import { type Locale, MESSAGES } from '../../../worker/i18n/locale.ts';
 import { type Portal, signIn } from '../fixtures.ts';
 
-/** of the browsers */
+/** The locales of the browsers. */
 export const LOCALES = ['en-GB', 'fr-FR'] as const;
 
 export interface Person {
@@ -14,20 +14,20 @@ export interface Person {
   readonly password: string;
 }
 
-export interface Story {
+export interface Journey {
   readonly portal: Portal;
   readonly language: Locale;
   readonly t: Messages;
   readonly f: Formats;
-  /** Somebody who speaks this language. */
+  /** A person with an e-mail address of this language. */
   person(name: string): Person;
-  /** A page in a browser of its own. */
+  /** Opens a page in a browser context of its own. */
   open(options?: BrowserContextOptions): Promise<Page>;
-  /** The same for somebody who has signed up before. */
+  /** Opens a page and signs in as a person who has signed up before. */
   openAs(who: Pick<Person, 'email' | 'password'>, options?: BrowserContextOptions): Promise<Page>;
 }
 
-export function story(portal: Portal, locale: (typeof LOCALES)[number]): Story {
+export function journey(portal: Portal, locale: (typeof LOCALES)[number]): Journey {
   const language: Locale = locale === 'fr-FR' ? 'fr' : 'en';
   const open = async (options?: BrowserContextOptions) =>
     (await portal.visitor({ locale, ...options })).newPage();
@@ -46,7 +46,7 @@ export function story(portal: Portal, locale: (typeof LOCALES)[number]): Story {
   };
 }
 
-/** What the developer's path leaves for those who come after. */
+/** A person with an API key, as the developer's journey leaves it for the other journeys. */
 export interface Customer extends Person {
   readonly apiKey: string;
 }
@@ -58,7 +58,7 @@ export function call(portal: Portal, key: string, path: string, body?: object): 
   return fetch(portal.origin + path, { ...init, headers });
 }
 
-/** What `GET /v1/generations/{id}` says of a request. */
+/** The response of `GET /v1/generations/{id}`. */
 export interface Generation {
   readonly usage: {
     readonly prompt_tokens: number;

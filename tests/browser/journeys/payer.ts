@@ -1,11 +1,11 @@
-/** The one who pays: invited by the developer, with rights over money and none over keys. */
+/** The journey of a billing member, whom the developer invites: full rights over payments, none over keys. */
 import { readFileSync } from 'node:fs';
 import type { Page } from 'playwright-core';
 import { expect } from 'vitest';
 import { type BalanceInfo, eventually, nano } from '../../e2e/local.ts';
 import { drawnIn } from '../../pdf-text.ts';
-import { amountNano, faultsOf, rowsOf, tileNano } from '../fixtures.ts';
-import { type Customer, call, type Person, type Story, sum } from './story.ts';
+import { amountNano, browserErrorsOf, rowsOf, tileNano } from '../fixtures.ts';
+import { type Customer, call, type Journey, type Person, sum } from './journey.ts';
 
 const DETAILS = {
   legalName: 'Analytique SARL',
@@ -14,30 +14,30 @@ const DETAILS = {
   taxId: 'FR40303265045',
 };
 const PURCHASE_ORDER = 'PO-2026-0042';
-/** enough that the languages write it differently */
+/** So large that both languages write it differently. */
 const TOP_UP = 1_250.5e9;
 
-export async function pays(story: Story, customer: Customer): Promise<void> {
-  const carla = story.person('carla');
-  const page = await story.open();
-  const faults = faultsOf(page);
-  await invites(story, customer, carla);
-  await joins(story, page, carla);
-  // they open what they may, so that the browser has nothing to complain of until here
-  await namesTheCompany(story, page);
-  await topsUp(story, page);
-  await openInvoice(story, page);
-  await readsReceipt(story, page, carla);
-  await sumsUsage(story, page);
-  await sumsLedger(story, page, customer);
+export async function payerJourney(journey: Journey, customer: Customer): Promise<void> {
+  const carla = journey.person('carla');
+  const page = await journey.open();
+  const faults = browserErrorsOf(page);
+  await inviteMember(journey, customer, carla);
+  await acceptInvitation(journey, page, carla);
+  // up to here only permitted pages were opened, so the browser has reported no error
+  await saveBillingDetails(journey, page);
+  await topUp(journey, page);
+  await openInvoice(journey, page);
+  await readReceiptEmail(journey, page, carla);
+  await sumUsage(journey, page);
+  await sumLedger(journey, page, customer);
   expect(faults).toEqual([]);
-  await findsNoKey(story, page, customer);
+  await checkKeysAreReadOnly(journey, page, customer);
   await page.context().close();
 }
 
-async function invites(story: Story, owner: Customer, guest: Person): Promise<void> {
-  const { t } = story;
-  const page = await story.openAs(owner);
+async function inviteMember(journey: Journey, owner: Customer, guest: Person): Promise<void> {
+  const { t } = journey;
+  const page = await journey.openAs(owner);
   await page.goto('/team');
   const form = page.locator('form[action="/team"]');
   await form.getByLabel(t.team.email).fill(guest.email);
@@ -47,9 +47,9 @@ async function invites(story: Story, owner: Customer, guest: Person): Promise<vo
   await page.context().close();
 }
 
-async function joins(story: Story, page: Page, who: Person): Promise<void> {
-  const { t } = story;
-  await openLetter(story, page, { to: who.email, subject: t.emails.invitation.title });
+async function acceptInvitation(journey: Journey, page: Page, who: Person): Promise<void> {
+  const { t } = journey;
+  await openEmail(journey, page, { to: who.email, subject: t.emails.invitation.title });
   await page.locator('a[href*="/invitation/"]').click();
   await page.getByText(t.team.signInFirst(who.email)).waitFor();
   await page.getByRole('main').getByRole('link', { name: t.signUp.title }).click();
@@ -60,31 +60,31 @@ async function joins(story: Story, page: Page, who: Person): Promise<void> {
   await page.getByText(t.team.rights.billing).waitFor();
   await page.getByRole('button', { name: t.team.accept }).click();
   await page.waitForURL('**/start');
-  // an account of the developer's, and none beside it
+  // the member joined the developer's account and has no other
   await page.goto('/team');
   const members = await rowsOf(page, t.team.title);
   expect(members.map((row) => row[t.team.role])).toEqual([t.team.roles.owner, t.team.roles.billing]);
 }
 
-/** The newest letter to somebody with that title, in the local mailbox. */
-async function openLetter(
-  { t }: Story,
+/** Opens the newest e-mail with this recipient and subject in the local mailbox. */
+async function openEmail(
+  { t }: Journey,
   page: Page,
   { to, subject }: { to: string; subject: string },
 ): Promise<void> {
-  const letter = page
+  const email = page
     .getByRole('row')
     .filter({ hasText: to })
     .getByRole('link', { name: `Tollgate: ${subject}`, exact: true });
   await eventually(async () => {
     await page.goto('/mailbox');
-    return (await letter.count()) > 0;
+    return (await email.count()) > 0;
   });
-  await letter.first().click();
+  await email.first().click();
   await page.getByRole('heading', { name: t.people.mailbox.asText }).waitFor();
 }
 
-async function namesTheCompany({ t }: Story, page: Page): Promise<void> {
+async function saveBillingDetails({ t }: Journey, page: Page): Promise<void> {
   const names = t.billing.details;
   await page.getByRole('link', { name: t.nav.billing, exact: true }).click();
   await page.waitForURL('**/billing');
@@ -97,9 +97,9 @@ async function namesTheCompany({ t }: Story, page: Page): Promise<void> {
     expect(await page.getByLabel(names[field], { exact: true }).inputValue()).toBe(DETAILS[field]);
 }
 
-/** What is paid is there, once however often its pages are sent again; a payment that is declined is none. */
-async function topsUp(story: Story, page: Page): Promise<void> {
-  const { t, f, portal } = story;
+/** Tops up: a payment is credited once, however often its form is sent; a declined payment is not credited. */
+async function topUp(journey: Journey, page: Page): Promise<void> {
+  const { t, f, portal } = journey;
   const before = await tileNano(page, t.billing.available);
   await page.getByLabel(t.billing.other, { exact: true }).check();
   await page.locator('#otherUsd').fill('1250.50');
@@ -109,14 +109,14 @@ async function topsUp(story: Story, page: Page): Promise<void> {
   const checkout = page.url();
   await page.locator('button[value=paid]').click();
   await page.getByText(t.billing.paidNotice(f.usd(TOP_UP))).waitFor();
-  const isThereOnce = async () => {
+  const expectCreditedOnce = async () => {
     const ledger = await rowsOf(page, t.billing.ledgerTitle);
     const topUps = ledger.filter((entry) => entry[t.billing.kind] === t.billing.kinds.top_up);
     expect(topUps.map((entry) => amountNano(entry[t.billing.paidUsd]!))).toEqual([TOP_UP]);
     expect(await tileNano(page, t.billing.paid)).toBe(TOP_UP);
     expect(await tileNano(page, t.billing.available)).toBe(before + TOP_UP);
   };
-  await isThereOnce();
+  await expectCreditedOnce();
   await page.goto(checkout);
   expect(await page.getByRole('button').count()).toBe(0);
   const again = await page.request.post(checkout, {
@@ -130,11 +130,11 @@ async function topsUp(story: Story, page: Page): Promise<void> {
   await page.getByRole('button', { name: t.billing.submit }).click();
   await page.locator('button[value=declined]').click();
   await page.getByText(t.billing.declinedNotice).waitFor();
-  await isThereOnce();
+  await expectCreditedOnce();
 }
 
-/** The only one that was paid: a PDF with a number, the company, its tax id and its purchase order. */
-async function openInvoice({ t, f, language }: Story, page: Page): Promise<void> {
+/** Opens the invoice of the only payment: a PDF with number, company, tax id and purchase order. */
+async function openInvoice({ t, f, language }: Journey, page: Page): Promise<void> {
   const payments = page.getByRole('group', { name: t.billing.paymentsTitle });
   const link = payments.getByRole('link').filter({ hasText: 'TG-' });
   await eventually(async () => {
@@ -144,7 +144,7 @@ async function openInvoice({ t, f, language }: Story, page: Page): Promise<void>
   const [number, ...others] = await link.allInnerTexts();
   expect(others).toEqual([]);
   expect(number).toMatch(/^TG-\d{6}$/);
-  // as the browser would ask for it, which shows no PDF here
+  // by request, because a headless Chromium does not show PDFs
   const headers = { 'accept-language': language };
   const answer = await page.request.get((await link.getAttribute('href'))!, { headers });
   expect(answer.headers()).toMatchObject({
@@ -162,24 +162,24 @@ async function openInvoice({ t, f, language }: Story, page: Page): Promise<void>
   ])
     expect(drawn).toContain(text);
   expect(drawn).toContain(`${t.billing.invoicePdf.taxId} ${DETAILS.taxId}`);
-  expect(drawn.map(evenly)).toContain(evenly(f.usd(TOP_UP)));
+  expect(drawn.map(normalizeSpaces)).toContain(normalizeSpaces(f.usd(TOP_UP)));
 }
 
-/** Print knows fewer kinds of spaces. */
-function evenly(text: string): string {
+/** Replaces special spaces, which the PDF's encoding lacks. */
+function normalizeSpaces(text: string): string {
   return text.replace(/\s/g, ' ');
 }
 
-async function readsReceipt(story: Story, page: Page, who: Person): Promise<void> {
-  const { t, f } = story;
+async function readReceiptEmail(journey: Journey, page: Page, who: Person): Promise<void> {
+  const { t, f } = journey;
   const subject = t.emails.receipt.title(f.usd(TOP_UP));
-  await openLetter(story, page, { to: who.email, subject });
+  await openEmail(journey, page, { to: who.email, subject });
   await page.getByText(t.emails.receipt.small).waitFor();
   expect(await page.locator('main a[href*="/billing/invoices/"]').getAttribute('href')).toMatch(/TG-\d{6}$/);
 }
 
-/** The file's money is the page's, to the nano-USD. */
-async function sumsUsage({ t }: Story, page: Page): Promise<void> {
+/** Checks that the CSV file sums up to the page's charge, to the nano-USD. */
+async function sumUsage({ t }: Journey, page: Page): Promise<void> {
   await page.getByRole('link', { name: t.nav.usage, exact: true }).click();
   await page.waitForURL('**/usage');
   const charged = await tileNano(page, t.usage.charge);
@@ -199,8 +199,8 @@ async function sumsUsage({ t }: Story, page: Page): Promise<void> {
   expect(charged).toBeGreaterThan(0);
 }
 
-/** Every entry is the sum of those before it, and the last of them is the balance, in the tiles and by the API. */
-async function sumsLedger({ t, portal }: Story, page: Page, { apiKey }: Customer): Promise<void> {
+/** Checks that each entry's balance is the sum so far, and that the last equals the balance of the tiles and the API. */
+async function sumLedger({ t, portal }: Journey, page: Page, { apiKey }: Customer): Promise<void> {
   await page.goto('/billing');
   const ledger = (await rowsOf(page, t.billing.ledgerTitle)).toReversed();
   let balance = 0;
@@ -217,8 +217,8 @@ async function sumsLedger({ t, portal }: Story, page: Page, { apiKey }: Customer
   expect(await tileNano(page, t.billing.paid)).toBe(nano(api!.topped_up_balance));
 }
 
-/** Keys are seen by name and last letters, and cannot be made, rotated or revoked. */
-async function findsNoKey({ t, portal }: Story, page: Page, { apiKey }: Customer): Promise<void> {
+/** Checks that a billing member sees keys by name and last characters, and cannot create, rotate or revoke one. */
+async function checkKeysAreReadOnly({ t, portal }: Journey, page: Page, { apiKey }: Customer): Promise<void> {
   await page.goto('/keys');
   const keys = await rowsOf(page, t.keys.title);
   expect(keys.map((key) => key[t.keys.name])).toContain(t.signUp.firstKeyName);

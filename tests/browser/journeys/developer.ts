@@ -1,47 +1,57 @@
-/** A startup's developer: from the first page to a first request, its price, and keys that can be trusted to others. */
+/** The journey of a startup's developer: from the first page to a first request, its charge, and keys with limits. */
 import type { Page } from 'playwright-core';
 import { expect } from 'vitest';
 import { LOCALE_NAMES } from '../../../worker/i18n/locale.ts';
 import { eventsOf, eventually } from '../../e2e/local.ts';
-import { amountNano, count, fact, faultsOf, rowsOf, shownIn, tabTo, tile, tileNano } from '../fixtures.ts';
-import { type Customer, call, generation, type Person, type Story, sum } from './story.ts';
+import {
+  amountNano,
+  browserErrorsOf,
+  count,
+  fact,
+  rowsOf,
+  shownIn,
+  tabTo,
+  tile,
+  tileNano,
+} from '../fixtures.ts';
+import { type Customer, call, generation, type Journey, type Person, sum } from './journey.ts';
 
-export async function develops(story: Story): Promise<Customer> {
-  const ada = story.person('ada');
-  const page = await story.open();
-  const faults = faultsOf(page);
-  await signsUpByKeyboard(story, page, ada);
-  const { apiKey, requestId } = await asksFirst(story, page);
-  await seesUsage(story, page, { apiKey, requestId });
-  await redoesTheSum(story, page, { apiKey, requestId });
-  const { old, fresh } = await rotatesAKey(story, page);
-  await revokes(story, page, fresh);
-  // meanwhile the key dies
+export async function developerJourney(journey: Journey): Promise<Customer> {
+  const ada = journey.person('ada');
+  const page = await journey.open();
+  const faults = browserErrorsOf(page);
+  await signUpByKeyboard(journey, page, ada);
+  const { apiKey, requestId } = await sendFirstRequest(journey, page);
+  await checkUsage(journey, page, { apiKey, requestId });
+  await recomputeCharge(journey, page, { apiKey, requestId });
+  const { old, fresh } = await rotateKey(journey, page);
+  await revokeKey(journey, page, fresh);
+  // a revoked key stops working within ten seconds, in which the playground is used
   await Promise.all([
-    eventually(async () => (await call(story.portal, fresh, '/v1/key')).status === 401, 10_000),
-    plays(story, page, apiKey),
+    eventually(async () => (await call(journey.portal, fresh, '/v1/key')).status === 401, 10_000),
+    usePlayground(journey, page, apiKey),
   ]);
-  expect((await call(story.portal, old, '/v1/key')).status).toBe(200);
-  await changesTheLanguage(story, page);
+  expect((await call(journey.portal, old, '/v1/key')).status).toBe(200);
+  await changeLanguage(journey, page);
   expect(faults).toEqual([]);
-  await leavesAndReturns(story, page, ada);
+  await signOutAndIn(journey, page, ada);
   await page.context().close();
   return { ...ada, apiKey };
 }
 
-/** The same without script, as another startup, which sees nothing of the first. */
-export async function developsWithoutScript(story: Story): Promise<void> {
-  const page = await story.open({ javaScriptEnabled: false });
-  const { t } = story;
+/** The same without JavaScript, as another startup, which sees nothing of the first. */
+export async function developerJourneyWithoutScript(journey: Journey): Promise<void> {
+  const page = await journey.open({ javaScriptEnabled: false });
+  const { t } = journey;
   await page.goto('/');
   await page.locator('main').getByRole('link', { name: t.landing.call }).click();
-  const bob = story.person('bob');
+  const bob = journey.person('bob');
   await page.getByLabel(t.signUp.name).fill(bob.name);
   await page.getByLabel(t.signUp.email).fill(bob.email);
   await page.getByLabel(t.signUp.password).fill(bob.password);
   await page.getByRole('button', { name: t.signUp.submit }).click();
-  const first = await asksFirst(story, page);
-  await seesUsage(story, page, first);
+  const first = await sendFirstRequest(journey, page);
+  await checkUsage(journey, page, first);
   await page.getByRole('link', { name: t.nav.keys, exact: true }).click();
   await page.waitForURL('**/keys');
   const keys = await rowsOf(page, t.keys.title);
@@ -49,8 +59,8 @@ export async function developsWithoutScript(story: Story): Promise<void> {
   await page.context().close();
 }
 
-/** No click: Tab, Enter and letters. */
-async function signsUpByKeyboard({ t }: Story, page: Page, who: Person): Promise<void> {
+/** Signs up with the keyboard alone. */
+async function signUpByKeyboard({ t }: Journey, page: Page, who: Person): Promise<void> {
   await page.goto('/');
   await tabTo(page, page.locator('main').getByRole('link', { name: t.landing.call }));
   await page.keyboard.press('Enter');
@@ -59,7 +69,7 @@ async function signsUpByKeyboard({ t }: Story, page: Page, who: Person): Promise
     await tabTo(page, page.getByLabel(t.signUp[field]));
     await page.keyboard.type(who[field]);
   }
-  // what is asked for is all there is: no card
+  // no other field is required, and no card
   expect(await page.locator('main input').count()).toBe(3);
   await tabTo(page, page.getByRole('button', { name: t.signUp.submit }));
   await page.keyboard.press('Enter');
@@ -70,8 +80,8 @@ interface First {
   readonly requestId: string;
 }
 
-/** The key is shown once, inside a request that works as it stands; its arrival is seen within five seconds. */
-async function asksFirst({ t, portal }: Story, page: Page): Promise<First> {
+/** Sends the request of the start page, which shows the key once. The page notices its arrival within five seconds. */
+async function sendFirstRequest({ t, portal }: Journey, page: Page): Promise<First> {
   await page.waitForURL('**/start');
   const curl = await shownIn(page.locator('[data-snippet=curl] code'));
   const [, url = '', apiKey = '', body = '{}'] =
@@ -95,8 +105,8 @@ async function asksFirst({ t, portal }: Story, page: Page): Promise<First> {
   return { apiKey, requestId: answer.headers.get('x-request-id')! };
 }
 
-/** One request in the sums, with the tokens and the charge that the API gives, and nobody else's. */
-async function seesUsage({ t, portal }: Story, page: Page, { apiKey, requestId }: First): Promise<void> {
+/** Checks that the usage page counts this request and no other, with the tokens and the charge that the API gives. */
+async function checkUsage({ t, portal }: Journey, page: Page, { apiKey, requestId }: First): Promise<void> {
   const { usage, charge_nano_usd: charge, ledger_entry } = await generation(portal, apiKey, requestId);
   await page.frameLocator('iframe').getByRole('link', { name: t.start.seeUsage }).click();
   await page.waitForURL('**/usage');
@@ -132,8 +142,12 @@ async function seesUsage({ t, portal }: Story, page: Page, { apiKey, requestId }
   expect(count(right.replace(/\D+$/, ''))).toBe(charge);
 }
 
-/** The charge is worked out again from what the request's page says, line by line. */
-async function redoesTheSum({ t, portal }: Story, page: Page, { apiKey, requestId }: First): Promise<void> {
+/** Recomputes the charge from the lines of the request's page. */
+async function recomputeCharge(
+  { t, portal }: Journey,
+  page: Page,
+  { apiKey, requestId }: First,
+): Promise<void> {
   const names = t.requests.one;
   const { usage, charge_nano_usd: charge } = await generation(portal, apiKey, requestId);
   await page.getByRole('link', { name: requestId }).click();
@@ -157,20 +171,20 @@ async function redoesTheSum({ t, portal }: Story, page: Page, { apiKey, requestI
   expect(await tileNano(page, names.charged)).toBe(charge);
 }
 
-/** A key with a cap, and its successor beside it for an hour. */
-async function rotatesAKey(story: Story, page: Page): Promise<{ old: string; fresh: string }> {
-  const { t, f, portal } = story;
+/** Creates a key with a cap and rotates it, so that both keys work for an hour. */
+async function rotateKey(journey: Journey, page: Page): Promise<{ old: string; fresh: string }> {
+  const { t, f, portal } = journey;
   const works = async (key: string) => expect((await call(portal, key, '/v1/key')).status).toBe(200);
   await page.getByRole('link', { name: t.nav.keys, exact: true }).click();
   await page.waitForURL('**/keys');
   await page.getByLabel(t.keys.name).fill('chat backend');
-  await page.getByLabel(t.keys.cap, { exact: true }).fill(story.language === 'fr' ? '12,50' : '12.50');
+  await page.getByLabel(t.keys.cap, { exact: true }).fill(journey.language === 'fr' ? '12,50' : '12.50');
   await page.getByLabel(t.keys.capPeriod).selectOption('day');
   await page.getByRole('button', { name: t.keys.submit }).click();
   const old = await shownIn(page.locator('[data-secret]'));
   await works(old);
   const capped = `${f.usd(0)} / ${f.usd(12.5e9)} (${t.keys.periods.day})`;
-  expect((await rowOf(story, page, old))[t.keys.spent]).toBe(capped);
+  expect((await rowOf(journey, page, old))[t.keys.spent]).toBe(capped);
   await page.reload();
   expect(await page.content()).not.toContain(old);
 
@@ -182,7 +196,7 @@ async function rotatesAKey(story: Story, page: Page): Promise<{ old: string; fre
   expect(fresh).not.toBe(old);
   for (const key of [old, fresh]) {
     await works(key);
-    expect(await rowOf(story, page, key)).toMatchObject({
+    expect(await rowOf(journey, page, key)).toMatchObject({
       [t.keys.name]: 'chat backend',
       [t.keys.state]: t.keys.states.active,
       [t.keys.spent]: capped,
@@ -191,23 +205,23 @@ async function rotatesAKey(story: Story, page: Page): Promise<{ old: string; fre
   return { old, fresh };
 }
 
-async function revokes(story: Story, page: Page, key: string): Promise<void> {
-  const { t } = story;
+async function revokeKey(journey: Journey, page: Page, key: string): Promise<void> {
+  const { t } = journey;
   const row = page.getByRole('row').filter({ hasText: key.slice(-4) });
   await row.getByRole('link', { name: `${t.keys.revoke}: chat backend` }).click();
   await page.getByRole('button', { name: t.keys.revokeSubmit }).click();
   await page.getByText(t.keys.revoked, { exact: true }).waitFor();
-  expect((await rowOf(story, page, key))[t.keys.state]).toBe(t.keys.states.revoked);
+  expect((await rowOf(journey, page, key))[t.keys.state]).toBe(t.keys.states.revoked);
 }
 
-/** The key's row, found by what is shown of it. */
-async function rowOf({ t }: Story, page: Page, key: string): Promise<Record<string, string>> {
+/** The key's row, found by its last characters. */
+async function rowOf({ t }: Journey, page: Page, key: string): Promise<Record<string, string>> {
   const rows = await rowsOf(page, t.keys.title);
   return rows.find((row) => row[t.keys.key]!.endsWith(key.slice(-4)))!;
 }
 
-/** Reasoning can be seen, and the cost is the API's. */
-async function plays({ t, portal }: Story, page: Page, apiKey: string): Promise<void> {
+/** Asks in the playground: the reasoning is visible, and the cost equals the API's. */
+async function usePlayground({ t, portal }: Journey, page: Page, apiKey: string): Promise<void> {
   const { island } = t.playground;
   await page.getByRole('link', { name: t.nav.playground, exact: true }).click();
   await page.getByLabel(island.message).fill('Why? [[reasoning=40 answer=20]]');
@@ -222,8 +236,8 @@ async function plays({ t, portal }: Story, page: Page, apiKey: string): Promise<
   expect([cost, usage.reasoning_tokens]).toEqual([charge_nano_usd, 40]);
 }
 
-/** To the other language and back, on the same page. */
-async function changesTheLanguage({ t, f, language }: Story, page: Page): Promise<void> {
+/** Switches to the other language and back on the same page. */
+async function changeLanguage({ t, f, language }: Journey, page: Page): Promise<void> {
   await page.goto('/usage?period=7d');
   const charged = await shownIn(tile(page, t.usage.charge));
   expect(charged.endsWith('$')).toBe(f.usd(1e9).endsWith('$'));
@@ -235,8 +249,8 @@ async function changesTheLanguage({ t, f, language }: Story, page: Page): Promis
   await page.getByRole('heading', { name: t.usage.title, exact: true }).waitFor();
 }
 
-/** Signed out, every page asks to sign in and leads back to where one wanted to be. */
-async function leavesAndReturns({ t }: Story, page: Page, who: Person): Promise<void> {
+/** After signing out, every page leads to the sign-in, which leads back to the wanted page. */
+async function signOutAndIn({ t }: Journey, page: Page, who: Person): Promise<void> {
   await page.getByRole('button', { name: t.nav.signOut }).click();
   await page.locator('header').getByRole('link', { name: t.nav.signIn }).waitFor();
   for (const path of ['/start', '/keys', '/usage', '/requests', '/billing']) {
