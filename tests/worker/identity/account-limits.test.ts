@@ -1,9 +1,10 @@
+/** Account limits: set by the operator's API and in the portal's operator pages, within bounds. */
 import { describe, expect, it } from 'vitest';
 import { nanoUsd } from '../../../worker/domain/money.ts';
 import { MESSAGES } from '../../../worker/i18n/locale.ts';
 import { auditOf, env, newAccount } from '../fleet/fixtures.ts';
 import { Browser } from '../portal/browser.ts';
-import { operatorBrowser, operatorSend, outcome, textOf } from '../portal/operator/console.ts';
+import { operatorBrowser, operatorSend, outcomeOf, textOf } from '../portal/operator/console.ts';
 
 const names = MESSAGES.en.operator.accounts;
 
@@ -25,17 +26,17 @@ async function accountOf(email: string): Promise<string> {
 }
 
 describe('the limits of an account', () => {
-  it('are set one by one, on record with what they were', async () => {
+  it('are set one by one, and the audit log has their former values', async () => {
     const accountId = await newAccount();
-    expect(await outcome(limit(accountId, { tokens_per_minute: 50_000 }))).toBe('200');
-    const answer = await limit(accountId, { requests_per_minute: 60, concurrency: 5 });
-    expect(await answer.json()).toEqual({
+    expect(await outcomeOf(limit(accountId, { tokens_per_minute: 50_000 }))).toBe('200');
+    const response = await limit(accountId, { requests_per_minute: 60, concurrency: 5 });
+    expect(await response.json()).toEqual({
       id: accountId,
       requests_per_minute: 60,
       tokens_per_minute: 50_000,
       concurrency: 5,
     });
-    expect(await outcome(limit(accountId, { tokens_per_minute: null }))).toBe('200');
+    expect(await outcomeOf(limit(accountId, { tokens_per_minute: null }))).toBe('200');
     expect(await limitsOf(accountId)).toEqual({
       requests_per_minute: 60,
       tokens_per_minute: null,
@@ -56,19 +57,19 @@ describe('the limits of an account', () => {
     { cap_nano_usd: 1 },
   ])('are not set to %j', async (body) => {
     const accountId = await newAccount();
-    expect(await outcome(limit(accountId, body))).toBe('400 body_invalid');
+    expect(await outcomeOf(limit(accountId, body))).toBe('400 body_invalid');
     expect(await limitsOf(accountId)).toMatchObject({ requests_per_minute: 6_000, concurrency: 1_000 });
   });
 
-  it('are refused for accounts that do not exist', async () => {
+  it('are rejected for accounts that do not exist', async () => {
     for (const id of ['acct_00000000000000000000000000', 'nonsense']) {
-      expect(await outcome(limit(id, { concurrency: 1 }))).toBe('404 account_not_found');
+      expect(await outcomeOf(limit(id, { concurrency: 1 }))).toBe('404 account_not_found');
     }
   });
 });
 
 describe('the operator’s accounts', () => {
-  it('are found by id and by e-mail, whole or begun, with what they have', async () => {
+  it('are found by id and by e-mail, complete or by prefix, and show their balances', async () => {
     const console = await operatorBrowser();
     const { email } = await new Browser().signUp();
     const accountId = await accountOf(email);
@@ -85,7 +86,7 @@ describe('the operator’s accounts', () => {
     for (const shown of ['$6.25', names.owed, `${names.untold} 2`, email]) expect(detail).toContain(shown);
   });
 
-  it('get their limits in the console, within bounds', async () => {
+  it('get their limits in the operator pages, within bounds', async () => {
     const console = await operatorBrowser();
     const accountId = await newAccount();
     const path = `/operator/accounts/${accountId}`;
@@ -97,8 +98,8 @@ describe('the operator’s accounts', () => {
       concurrency: 8,
     });
     for (const change of [{ requestsPerMinute: '0' }, { tokensPerMinute: 'many' }, { concurrency: '' }]) {
-      const answer = await console.post(path, { ...fields, ...change });
-      expect([answer.status, await textOf(answer)]).toEqual([
+      const response = await console.post(path, { ...fields, ...change });
+      expect([response.status, await textOf(response)]).toEqual([
         422,
         expect.stringContaining(MESSAGES.en.faults.whole_number),
       ]);
@@ -106,7 +107,7 @@ describe('the operator’s accounts', () => {
     expect(await limitsOf(accountId)).toMatchObject({ requests_per_minute: 77 });
   });
 
-  it('do not exist for a customer, nor for an operator where there is no such account', async () => {
+  it('do not exist for a customer, nor for an operator when there is no such account', async () => {
     const customer = new Browser();
     const { email } = await customer.signUp();
     const path = `/operator/accounts/${await accountOf(email)}`;

@@ -1,7 +1,7 @@
 /**
- * FakeGithub stands where GitHub stands: its page that asks the person, its token endpoint, and the two calls of its API
- * that tell who they are. It holds to GitHub's habits: a refused code is status 200, `email` of a profile is null where
- * the person keeps it private, and the list of addresses needs its scope.
+ * FakeGithub plays GitHub: its authorization page, its token endpoint, and the two API calls that identify a person. It
+ * behaves like GitHub: a rejected code gets status 200, `email` of a profile is null when the person keeps it private,
+ * and the list of addresses needs its scope.
  */
 export const CLIENT_ID = 'Ov23liTestTestTest01';
 export const CLIENT_SECRET = '0123456789abcdef0123456789abcdef01234567';
@@ -12,7 +12,7 @@ export interface GithubAccount {
   readonly id: number;
   login: string;
   name: string | null;
-  /** the public one; null: kept private */
+  /** The public address; null: kept private. */
   email: string | null;
   emails: { email: string; primary: boolean; verified: boolean; visibility: 'public' | 'private' | null }[];
 }
@@ -29,7 +29,7 @@ type Fault = 'reset' | 'html' | { status: number };
 
 let accounts = 0;
 
-/** An account with one confirmed address, kept private. */
+/** An account with one confirmed address, which is kept private. */
 export function githubAccount(email: string, over: Partial<GithubAccount> = {}): GithubAccount {
   accounts += 1;
   const emails = [{ email, primary: true, verified: true, visibility: 'private' as const }];
@@ -44,23 +44,23 @@ export function githubAccount(email: string, over: Partial<GithubAccount> = {}):
 }
 
 export class FakeGithub {
-  /** while set, an endpoint fails so */
+  /** The fault of an endpoint, while set. */
   readonly faults: Partial<Record<Endpoint, Fault>> = {};
   readonly #codes = new Map<string, Grant>();
   readonly #tokens = new Map<string, Grant>();
 
-  /** The person says yes. @returns the path by which GitHub sends the browser back */
-  allow(authorizeUrl: string, account: GithubAccount): string {
-    const { state, ...asked } = this.#asked(authorizeUrl);
+  /** The person approves the app. @returns the path to which GitHub sends the browser back */
+  approve(authorizeUrl: string, account: GithubAccount): string {
+    const { state, ...authorization } = this.#parse(authorizeUrl);
     const code = crypto.randomUUID().replaceAll('-', '').slice(0, 20);
-    this.#codes.set(code, { account, ...asked });
-    return back({ code, state });
+    this.#codes.set(code, { account, ...authorization });
+    return callbackPath({ code, state });
   }
 
-  /** The person says no. */
+  /** The person declines. @returns the path to which GitHub sends the browser back */
   deny(authorizeUrl: string): string {
-    const { state } = this.#asked(authorizeUrl);
-    return back({
+    const { state } = this.#parse(authorizeUrl);
+    return callbackPath({
       error: 'access_denied',
       error_description: 'The user has denied your application access.',
       error_uri: 'https://docs.github.com/apps/troubleshooting-authorization-request-errors/#access-denied',
@@ -72,81 +72,81 @@ export class FakeGithub {
     const request = new Request(input as string, init);
     const { origin, pathname } = new URL(request.url);
     if (origin === 'https://github.com' && pathname === '/login/oauth/access_token')
-      return this.#faulty('token', () => this.#exchange(request));
+      return this.#orFault('token', () => this.#exchange(request));
     if (origin === 'https://api.github.com' && pathname === '/user')
-      return this.#faulty('user', () => this.#profile(request));
+      return this.#orFault('user', () => this.#profile(request));
     if (origin === 'https://api.github.com' && pathname === '/user/emails')
-      return this.#faulty('emails', () => this.#emails(request));
+      return this.#orFault('emails', () => this.#emails(request));
     throw new Error(`FakeGithub has no ${request.url}`);
   };
 
-  #asked(authorizeUrl: string) {
+  #parse(authorizeUrl: string) {
     const { origin, pathname, searchParams } = new URL(authorizeUrl);
     if (origin + pathname !== 'https://github.com/login/oauth/authorize')
       throw new Error(`not GitHub's page: ${authorizeUrl}`);
-    const of = (name: string) => searchParams.get(name) ?? '';
-    if (of('client_id') !== CLIENT_ID) throw new Error('no such app');
-    if (of('redirect_uri') !== CALLBACK) throw new Error('redirect_uri_mismatch');
-    if (of('code_challenge_method') !== 'S256') throw new Error('GitHub knows S256 only');
-    const [state, scope, challenge] = [of('state'), of('scope'), of('code_challenge')];
+    const param = (name: string) => searchParams.get(name) ?? '';
+    if (param('client_id') !== CLIENT_ID) throw new Error('no such app');
+    if (param('redirect_uri') !== CALLBACK) throw new Error('redirect_uri_mismatch');
+    if (param('code_challenge_method') !== 'S256') throw new Error('GitHub knows S256 only');
+    const [state, scope, challenge] = [param('state'), param('scope'), param('code_challenge')];
     return { state, scope, challenge, redirectUri: CALLBACK };
   }
 
-  async #faulty(endpoint: Endpoint, answer: () => Promise<Response> | Response): Promise<Response> {
+  async #orFault(endpoint: Endpoint, respond: () => Promise<Response> | Response): Promise<Response> {
     const fault = this.faults[endpoint];
     if (fault === 'reset') throw new TypeError('Network connection lost.');
     if (fault === 'html') return new Response('<html>Unicorn!</html>', { status: 200 });
-    return fault ? new Response(null, fault) : answer();
+    return fault ? new Response(null, fault) : respond();
   }
 
   async #exchange(request: Request): Promise<Response> {
     const sent = new URLSearchParams(await request.text());
     if (sent.get('client_id') !== CLIENT_ID || sent.get('client_secret') !== CLIENT_SECRET)
-      return refusal('incorrect_client_credentials');
+      return tokenError('incorrect_client_credentials');
     const code = sent.get('code') ?? '';
     const grant = this.#codes.get(code);
-    if (!grant) return refusal('bad_verification_code');
-    if (sent.get('redirect_uri') !== grant.redirectUri) return refusal('redirect_uri_mismatch');
+    if (!grant) return tokenError('bad_verification_code');
+    if (sent.get('redirect_uri') !== grant.redirectUri) return tokenError('redirect_uri_mismatch');
     if ((await challengeOf(sent.get('code_verifier') ?? '')) !== grant.challenge)
-      return refusal('bad_verification_code');
+      return tokenError('bad_verification_code');
     this.#codes.delete(code);
     const token = `gho_${crypto.randomUUID().replaceAll('-', '')}`;
     this.#tokens.set(token, grant);
     const fields = { access_token: token, scope: grant.scope.replaceAll(' ', ','), token_type: 'bearer' };
-    // without the header it answers as a form
+    // without an accept header GitHub answers with a form
     return request.headers.get('accept')?.includes('json')
       ? Response.json(fields)
       : new Response(new URLSearchParams(fields).toString());
   }
 
   #profile(request: Request): Response {
-    return this.#asking(request, ({ account: { emails: _, ...profile } }) =>
+    return this.#withGrant(request, ({ account: { emails: _, ...profile } }) =>
       Response.json({ ...profile, type: 'User', avatar_url: 'https://avatars.githubusercontent.com/u/1' }),
     );
   }
 
   #emails(request: Request): Response {
-    return this.#asking(request, ({ account, scope }) =>
+    return this.#withGrant(request, ({ account, scope }) =>
       scope.split(/[ ,]/).some((each) => each === 'user' || each === 'user:email')
         ? Response.json(account.emails)
         : Response.json({ message: 'Not Found', status: '404' }, { status: 404 }),
     );
   }
 
-  #asking(request: Request, answer: (grant: Grant) => Response): Response {
+  #withGrant(request: Request, respond: (grant: Grant) => Response): Response {
     if (!request.headers.get('user-agent'))
       return new Response('Request forbidden by administrative rules.', { status: 403 });
     const grant = this.#tokens.get(request.headers.get('authorization')?.replace(/^Bearer /, '') ?? '');
-    return grant ? answer(grant) : Response.json({ message: 'Bad credentials' }, { status: 401 });
+    return grant ? respond(grant) : Response.json({ message: 'Bad credentials' }, { status: 401 });
   }
 }
 
-function back(fields: Record<string, string>): string {
+function callbackPath(fields: Record<string, string>): string {
   return `${new URL(CALLBACK).pathname}?${new URLSearchParams(fields)}`;
 }
 
-/** GitHub refuses with status 200. */
-function refusal(error: string): Response {
+/** GitHub sends errors of the token endpoint with status 200. */
+function tokenError(error: string): Response {
   return Response.json({
     error,
     error_description: 'As the documentation says.',

@@ -1,21 +1,24 @@
-/** An account that an operator stops: its keys and tokens are refused by name, what runs ends, and it can go on. */
+/**
+ * Suspension of accounts by an operator: keys and tokens get an error of their own, running requests finish, and it can
+ * be undone.
+ */
 import { createExecutionContext } from 'cloudflare:test';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import app from '../../../worker/index.ts';
 import { answer, freshNetwork, stream } from '../fake-node.ts';
 import { auditOf } from '../fleet/fixtures.ts';
 import { Customer, env, newModel } from '../gateway/client.ts';
-import { operatorSend, outcome } from '../portal/operator/console.ts';
+import { operatorSend, outcomeOf } from '../portal/operator/console.ts';
 
 const network = freshNetwork();
 const greets = () => stream(answer({ content: ['Hi'] }));
-/** What an isolate knows of a key it believes for so long. */
-const BELIEVED_MS = 5_001;
+/** Just longer than an isolate caches a key. */
+const KEY_CACHE_MS = 5_001;
 
 const change = (accountId: string, verb: 'suspend' | 'resume') =>
   operatorSend(`/accounts/${accountId}/${verb}`, {});
 
-function later(ms: number): void {
+function passTime(ms: number): void {
   vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + ms });
 }
 
@@ -33,7 +36,7 @@ afterEach(() => {
 });
 
 describe('a suspended account', () => {
-  it('has its keys and tokens refused by name within ten seconds, and served again when it is resumed', async () => {
+  it('has its keys and tokens rejected with an error of its own within ten seconds, until it is resumed', async () => {
     const model = newModel();
     const node = await network().add(model, greets);
     const customer = await Customer.withCredit();
@@ -46,7 +49,7 @@ describe('a suspended account', () => {
 
     const suspended = await change(customer.accountId, 'suspend');
     expect(await suspended.json()).toEqual({ id: customer.accountId, suspended_at_ms: expect.any(Number) });
-    later(BELIEVED_MS);
+    passTime(KEY_CACHE_MS);
     await node.report();
     const { status, chunks, headers, record } = await customer.ask({ model });
     expect(status).toBe(403);
@@ -69,15 +72,15 @@ describe('a suspended account', () => {
       ['/v1/batches', customer.key, {}],
       ['/v1/tokens', customer.key, { method: 'POST', body: '{}' }],
     ] as const) {
-      const refused = await ask(path, key, init);
-      const { error } = await refused.json<{ error: { code: string } }>();
-      expect([path, refused.status, error.code]).toEqual([path, 403, 'account_suspended']);
+      const rejected = await ask(path, key, init);
+      const { error } = await rejected.json<{ error: { code: string } }>();
+      expect([path, rejected.status, error.code]).toEqual([path, 403, 'account_suspended']);
     }
 
     expect(await (await change(customer.accountId, 'resume')).json()).toMatchObject({
       suspended_at_ms: null,
     });
-    later(BELIEVED_MS);
+    passTime(KEY_CACHE_MS);
     await node.report();
     expect((await customer.ask({ model })).status).toBe(200);
     const trail = (await auditOf(customer.accountId)).map(({ action, actor }) => [action, actor]);
@@ -87,13 +90,13 @@ describe('a suspended account', () => {
     ]);
   });
 
-  it('says nothing to a key that is dead', async () => {
+  it('does not reveal its suspension to an expired key', async () => {
     const customer = await Customer.withCredit(undefined, { expiresAtMs: Date.now() - 1 });
     await change(customer.accountId, 'suspend');
     expect((await ask('/v1/key', customer.key)).status).toBe(401);
   });
 
-  it('has the answers that run to their end', async () => {
+  it('gets its running answers to their end', async () => {
     const model = newModel();
     const { promise: released, resolve: release } = Promise.withResolvers<void>();
     await network().add(model, async () => {
@@ -108,18 +111,18 @@ describe('a suspended account', () => {
     expect(await running).toMatchObject({ status: 200, content: 'Hi', record: { ending: 'finished' } });
   });
 
-  it('is suspended once however often that is asked, and only where it exists', async () => {
+  it('is suspended once however often that is requested, and only if it exists', async () => {
     const { accountId } = await Customer.withCredit();
     const first = await (await change(accountId, 'suspend')).json();
     expect(await (await change(accountId, 'suspend')).json()).toEqual(first);
     expect(await auditOf(accountId)).toHaveLength(1);
     for (const id of ['acct_00000000000000000000000000', 'nonsense'])
-      expect(await outcome(change(id, 'suspend'))).toBe('404 account_not_found');
-    const refused = await app.fetch(
+      expect(await outcomeOf(change(id, 'suspend'))).toBe('404 account_not_found');
+    const rejected = await app.fetch(
       new Request(`https://tollgate.test/operator/api/accounts/${accountId}/resume`, { method: 'POST' }),
       env,
       createExecutionContext(),
     );
-    expect(refused.status).toBe(401);
+    expect(rejected.status).toBe(401);
   });
 });

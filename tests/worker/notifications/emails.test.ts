@@ -1,4 +1,4 @@
-/** Every letter to a person, in every language: as HTML and as text, with its link, and with nobody's name as markup. */
+/** Every e-mail to a person in every language: HTML and text, with its link, and with names escaped. */
 import { expect, it } from 'vitest';
 import type { AccountEmail, AccountEmailKind } from '../../../worker/domain/account-email.ts';
 import { nanoUsd } from '../../../worker/domain/money.ts';
@@ -10,7 +10,7 @@ import { accountEmailWords } from '../../../worker/notifications/email/wording.t
 const url = 'https://tollgate.test/somewhere?token=a&next=b';
 const name = '<img src=x onerror=alert(1)>\r\nBcc: all@example.com';
 
-const POSTS: { [K in AccountEmailKind]: Extract<AccountEmail, { kind: K }> } = {
+const EMAILS: { [K in AccountEmailKind]: Extract<AccountEmail, { kind: K }> } = {
   verify: { kind: 'verify', url },
   sign_in: { kind: 'sign_in', url },
   reset: { kind: 'reset', url },
@@ -19,28 +19,28 @@ const POSTS: { [K in AccountEmailKind]: Extract<AccountEmail, { kind: K }> } = {
   receipt: { kind: 'receipt', url, invoice: 'TG-000042', amountNanoUsd: nanoUsd(20_000_000_000) },
 };
 
-const CASES = Object.values(POSTS).flatMap((post) =>
-  LOCALES.map((locale) => [post.kind, locale, post] as const),
+const CASES = Object.values(EMAILS).flatMap((email) =>
+  LOCALES.map((locale) => [email.kind, locale, email] as const),
 );
 
-it.each(CASES)('%s in %s', (_, locale, post) => {
+it.each(CASES)('%s in %s', (_, locale, email) => {
   const language = { t: MESSAGES[locale], f: formats(locale) };
   const { subject, html, text } = renderEmail([
-    { locale, ...accountEmailWords(post, language, { verified: false }) },
+    { locale, ...accountEmailWords(email, language, { verified: false }) },
   ]);
   expect(subject).toMatch(/^\S[^\r\n]*\S$/);
   expect(text).toContain(url);
   expect(html).toContain(`href="${url.replace('&', '&amp;')}"`);
   expect(html).toContain(`lang="${locale}"`);
   expect(html).not.toContain('<img');
-  for (const written of [subject, html, text]) expect(written).not.toMatch(/undefined|\[object|NaN/);
+  for (const part of [subject, html, text]) expect(part).not.toMatch(/undefined|\[object|NaN/);
 });
 
-it('has words of its own in each language', () => {
-  for (const post of Object.values(POSTS)) {
+it('has a subject of its own in each language', () => {
+  for (const email of Object.values(EMAILS)) {
     const subjects = LOCALES.map((locale) => {
-      const said = accountEmailWords(post, { t: MESSAGES[locale], f: formats(locale) }, { verified: true });
-      return renderEmail([{ locale, ...said }]).subject;
+      const words = accountEmailWords(email, { t: MESSAGES[locale], f: formats(locale) }, { verified: true });
+      return renderEmail([{ locale, ...words }]).subject;
     });
     expect(new Set(subjects).size).toBe(LOCALES.length);
   }

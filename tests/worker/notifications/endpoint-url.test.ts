@@ -1,3 +1,4 @@
+/** Which URLs a webhook endpoint may have: public https only. */
 import { describe, expect, it } from 'vitest';
 import {
   checkEndpointUrl,
@@ -6,7 +7,7 @@ import {
 
 const production = { development: false };
 
-describe('the address of a webhook endpoint', () => {
+describe('the URL of a webhook endpoint', () => {
   it.each([
     ['https://example.com/hooks?tenant=7', 'https://example.com/hooks?tenant=7'],
     ['https://Example.com:443', 'https://example.com/'],
@@ -43,7 +44,7 @@ describe('the address of a webhook endpoint', () => {
     ['https://[fe80::1]', 'endpoint_private'],
     ['https://[fd00:ec2::254]', 'endpoint_private'],
     ['https://[::ffff:169.254.169.254]', 'endpoint_private'],
-  ])('%s is refused: %s', (text, fault) => {
+  ])('%s is rejected: %s', (text, fault) => {
     expect(checkEndpointUrl(text, production)).toEqual({ ok: false, fault });
   });
 

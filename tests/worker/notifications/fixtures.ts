@@ -1,4 +1,7 @@
-/** An account with people to tell, a queue whose messages the test hands on, and a mail service that keeps its letters. */
+/**
+ * Test accounts with people to notify, a queue whose messages the test delivers, and a mail service that keeps its
+ * e-mails.
+ */
 import { env as bindings } from 'cloudflare:workers';
 import { insertAccount } from '../../../worker/db/accounts.ts';
 import { database } from '../../../worker/db/client.ts';
@@ -12,72 +15,72 @@ import { queue } from '../../../worker/queue.ts';
 
 export const db = database(bindings as unknown as Env);
 
-export const LOW: Notice = { kind: 'balance.low', balanceNanoUsd: usd(1), belowNanoUsd: usd(2) };
+export const LOW_BALANCE: Notice = { kind: 'balance.low', balanceNanoUsd: usd(1), belowNanoUsd: usd(2) };
 
-/** A production installation in which nothing is set up that could send e-mail. */
+/** Settings of a production installation without any mail service. */
 export const WITHOUT_MAIL = { MAIL_FROM: undefined, ENVIRONMENT: 'production' };
 
-export interface Sent {
+export interface SentEmail {
   readonly to: string;
   readonly subject: string;
   readonly text: string;
   readonly html: string;
 }
 
-/** The Worker's environment with a queue and a mail service that can be looked into. */
-export class Desk {
+/** The Worker's environment with an inspectable task queue and mail service. */
+export class TaskHarness {
   readonly tasks: Task[] = [];
-  readonly letters: Sent[] = [];
-  /** thrown instead of sending, while set */
-  mailFault: Error | null = null;
+  readonly emails: SentEmail[] = [];
+  /** While set, sending an e-mail throws it. */
+  emailFault: Error | null = null;
   readonly env: Env;
 
   constructor(over: Record<string, unknown> = {}) {
     const send = async (task: Task) => void this.tasks.push(task);
     const sendBatch = async (messages: { body: Task }[]) =>
       void this.tasks.push(...messages.map(({ body }) => body));
-    const mail = async (letter: Sent) => {
-      if (this.mailFault) throw this.mailFault;
-      this.letters.push(letter);
+    const sendEmail = async (email: SentEmail) => {
+      if (this.emailFault) throw this.emailFault;
+      this.emails.push(email);
       return { messageId: 'm' };
     };
     this.env = {
       ...(bindings as unknown as Env),
       TASKS: { send, sendBatch },
-      EMAIL: { send: mail },
+      EMAIL: { send: sendEmail },
       MAIL_FROM: 'notices@tollgate.test',
       ...over,
     } as unknown as Env;
   }
 
-  /** Hands bodies to the consumer as one batch. @returns for each `ack`, or the seconds after which it comes again */
-  async hand(
+  /** Delivers bodies to the consumer as one batch. @returns per message `ack`, or the seconds until it is retried */
+  async consume(
     bodies: readonly unknown[],
     { name = 'tollgate-tasks', attempts = 1 } = {},
   ): Promise<('ack' | number)[]> {
-    // the plugin's createMessageBatch() forgets how long a message is to wait
-    const answers = new Map<string, 'ack' | number>();
+    // the test plugin's createMessageBatch() does not record the delay of a retry
+    const outcomes = new Map<string, 'ack' | number>();
     const messages = bodies.map((body, i) => ({
       id: `m${i}`,
       timestamp: new Date(),
       attempts,
       body,
-      ack: () => void answers.set(`m${i}`, 'ack'),
-      retry: ({ delaySeconds = 0 } = {}) => void answers.set(`m${i}`, delaySeconds),
+      ack: () => void outcomes.set(`m${i}`, 'ack'),
+      retry: ({ delaySeconds = 0 } = {}) => void outcomes.set(`m${i}`, delaySeconds),
     }));
     await queue({ queue: name, messages } as unknown as MessageBatch, this.env);
     return messages.map(({ id }) => {
-      const answer = answers.get(id);
-      if (answer === undefined) throw new Error(`${id} was not answered for`);
-      return answer;
+      const outcome = outcomes.get(id);
+      if (outcome === undefined) throw new Error(`${id} was neither acknowledged nor retried`);
+      return outcome;
     });
   }
 
-  /** Hands over everything that is in the queue, and what that puts there, until it is empty. */
+  /** Delivers everything in the queue, and the tasks that this adds, until the queue is empty. */
   async drain(): Promise<('ack' | number)[]> {
-    const answers: ('ack' | number)[] = [];
-    while (this.tasks.length > 0) answers.push(...(await this.hand(this.tasks.splice(0))));
-    return answers;
+    const outcomes: ('ack' | number)[] = [];
+    while (this.tasks.length > 0) outcomes.push(...(await this.consume(this.tasks.splice(0))));
+    return outcomes;
   }
 
   async endpoint(
@@ -93,12 +96,12 @@ export class Desk {
   }
 }
 
-/** An address that no other test has. */
+/** A webhook URL that no other test uses. */
 export function receiverUrl(): string {
   return `https://hooks.example.com/${crypto.randomUUID()}`;
 }
 
-/** @returns the account's id; its people have the addresses that are given, by role */
+/** Creates an account with members. @param people their e-mail addresses by role @returns the account's id */
 export async function newAccount(people: Partial<Record<'owner' | 'billing' | 'developer', string>> = {}) {
   const accountId = newId('acct', Date.now());
   const owner = await newPerson(people.owner ?? `${crypto.randomUUID()}@example.com`);
@@ -142,7 +145,7 @@ export interface LogRow {
   readonly next_at_ms: number | null;
 }
 
-/** The account's delivery log as the database has it. */
+/** The rows of the account's delivery log. */
 export async function logOf(accountId: string): Promise<LogRow[]> {
   const { results } = await (bindings as unknown as Env).DB.prepare(
     'SELECT * FROM notice_delivery WHERE account_id = ? ORDER BY channel, target',
@@ -152,7 +155,7 @@ export async function logOf(accountId: string): Promise<LogRow[]> {
   return results;
 }
 
-/** Lets the time of the next attempt come. */
+/** Makes the next attempt of each delivery due. */
 export function letTimePass(accountId: string) {
   return run('UPDATE notice_delivery SET next_at_ms = 1 WHERE account_id = ? AND next_at_ms IS NOT NULL', [
     accountId,

@@ -1,4 +1,7 @@
-/** Customers' servers as far as fetch can tell: they answer what the test scripts, redirect, hang, or send a huge body. */
+/**
+ * Customers' webhook servers behind a fake `fetch`: they respond as the test scripts it, redirect, hang, or send a huge
+ * body.
+ */
 import { afterEach, beforeEach, vi } from 'vitest';
 
 export interface Received {
@@ -10,13 +13,13 @@ export interface Received {
 type Script = (received: Received) => Response | 'hang' | 'refuse';
 
 let script: Script;
-/** what arrived, in order */
+/** The requests that arrived, in order. */
 export let received: Received[] = [];
-/** chunks of huge bodies that were read */
+/** Chunks of huge bodies that were read. */
 export let chunksRead = 0;
 
-/** What servers answer from now on; until it is said, 204. */
-export function answer(next: Script | number): void {
+/** Sets the response of all servers from now on; the default is 204. */
+export function respond(next: Script | number): void {
   script = typeof next === 'number' ? () => new Response(null, { status: next }) : next;
 }
 
@@ -26,7 +29,7 @@ export function hugeBody(): ReadableStream<Uint8Array> {
       pull(controller) {
         chunksRead += 1;
         controller.enqueue(new Uint8Array(65_536));
-        // whoever reads on is to fail the test, not to hang it
+        // a reader that goes on must fail the test rather than hang it
         if (chunksRead > 100) controller.close();
       },
     },
@@ -37,7 +40,7 @@ export function hugeBody(): ReadableStream<Uint8Array> {
 beforeEach(() => {
   received = [];
   chunksRead = 0;
-  answer(204);
+  respond(204);
   vi.spyOn(globalThis, 'fetch').mockImplementation((input, init) => serve(String(input), init ?? {}));
 });
 afterEach(() => vi.restoreAllMocks());
@@ -45,14 +48,14 @@ afterEach(() => vi.restoreAllMocks());
 async function serve(url: string, init: RequestInit): Promise<Response> {
   const request = new Request(url, init);
   const body = new Uint8Array(await request.arrayBuffer());
-  const got = { url, headers: request.headers, body };
-  received.push(got);
-  const answered = script(got);
-  if (answered === 'refuse') throw new TypeError('Network connection lost.');
-  if (answered === 'hang') return untilAborted(init.signal);
-  const location = answered.headers.get('location');
-  // as fetch does unless it is told otherwise
-  return location !== null && init.redirect !== 'manual' ? serve(location, init) : answered;
+  const arrived = { url, headers: request.headers, body };
+  received.push(arrived);
+  const response = script(arrived);
+  if (response === 'refuse') throw new TypeError('Network connection lost.');
+  if (response === 'hang') return untilAborted(init.signal);
+  const location = response.headers.get('location');
+  // fetch follows redirects unless it is told otherwise
+  return location !== null && init.redirect !== 'manual' ? serve(location, init) : response;
 }
 
 function untilAborted(signal: AbortSignal | null | undefined): Promise<never> {

@@ -1,3 +1,4 @@
+/** Webhook deliveries: signatures, bodies, secret rotation, and the treatment of every kind of response. */
 import { createHmac } from 'node:crypto';
 import { expect, it, vi } from 'vitest';
 import { nanoUsd, usd } from '../../../worker/domain/money.ts';
@@ -5,49 +6,47 @@ import type { Notice } from '../../../worker/domain/notice.ts';
 import { verifyWebhookSignature } from '../../../worker/lib/standard-webhooks.ts';
 import { raiseNotice } from '../../../worker/notifications/raise.ts';
 import { rotateEndpoint } from '../../../worker/notifications/webhook/endpoints.ts';
-import { Desk, LOW, letTimePass, logOf, newAccount, WITHOUT_MAIL } from './fixtures.ts';
-import { answer, chunksRead, hugeBody, type Received, received } from './receiver.ts';
+import { LOW_BALANCE, letTimePass, logOf, newAccount, TaskHarness, WITHOUT_MAIL } from './fixtures.ts';
+import { chunksRead, hugeBody, type Received, received, respond } from './receiver.ts';
 
-const noMail = WITHOUT_MAIL;
-
-/** The account of a desk without e-mail, with one endpoint. */
+/** A harness without e-mail, and an account with one endpoint. */
 async function oneEndpoint() {
-  const desk = new Desk(noMail);
+  const harness = new TaskHarness(WITHOUT_MAIL);
   const accountId = await newAccount();
-  return { desk, accountId, endpoint: await desk.endpoint(accountId) };
+  return { harness, accountId, endpoint: await harness.endpoint(accountId) };
 }
 
 async function raised(over: { notice?: Notice; nowMs?: number } = {}) {
   const setUp = await oneEndpoint();
-  const { desk, accountId } = setUp;
-  const request = { accountId, cause: 'test', notice: LOW, nowMs: Date.now(), ...over };
-  await raiseNotice(desk.env, request);
-  await desk.drain();
+  const { harness, accountId } = setUp;
+  const request = { accountId, cause: 'test', notice: LOW_BALANCE, nowMs: Date.now(), ...over };
+  await raiseNotice(harness.env, request);
+  await harness.drain();
   const [delivery] = (await logOf(accountId)).filter(({ channel }) => channel === 'webhook');
   return { ...setUp, delivery: delivery! };
 }
 
-/** As a receiver does with the specification in hand, in another language's library. */
+/** The signature as a receiver computes it from the specification, with an independent library. */
 function signature(secret: string, { headers, body }: Received): string {
   const key = Buffer.from(secret.replace(/^whsec_/, ''), 'base64');
   const text = `${headers.get('webhook-id')}.${headers.get('webhook-timestamp')}.${Buffer.from(body)}`;
   return `v1,${createHmac('sha256', key).update(text).digest('base64')}`;
 }
 
-it('signs as Standard Webhooks says, with a secret of at least 24 bytes', async () => {
+it('signs according to Standard Webhooks, with a secret of at least 24 bytes', async () => {
   const { endpoint, delivery } = await raised();
   expect(endpoint.secret).toMatch(/^whsec_[A-Za-z0-9+/]{43}=$/);
-  const [got] = received;
-  expect(got!.url).toBe(endpoint.url);
-  expect(got!.headers.get('webhook-id')).toBe(delivery.id);
-  expect(got!.headers.get('content-type')).toBe('application/json');
-  expect(got!.headers.get('webhook-signature')).toBe(signature(endpoint.secret, got!));
-  const verdict = await verifyWebhookSignature(endpoint.secret, { ...got!, nowMs: Date.now() });
+  const [request] = received;
+  expect(request!.url).toBe(endpoint.url);
+  expect(request!.headers.get('webhook-id')).toBe(delivery.id);
+  expect(request!.headers.get('content-type')).toBe('application/json');
+  expect(request!.headers.get('webhook-signature')).toBe(signature(endpoint.secret, request!));
+  const verdict = await verifyWebhookSignature(endpoint.secret, { ...request!, nowMs: Date.now() });
   expect(verdict).toEqual({ ok: true, id: delivery.id });
   expect(delivery).toMatchObject({ state: 'delivered', attempts: 1, last_status: 204, next_at_ms: null });
 });
 
-it('says type, time and facts, amounts exactly and twice', async () => {
+it('sends type, time and data, with exact amounts as integers and as strings', async () => {
   const atMs = Date.UTC(2026, 10, 1);
   const notice: Notice = {
     kind: 'cap.used',
@@ -77,20 +76,20 @@ it('says type, time and facts, amounts exactly and twice', async () => {
 });
 
 it('signs with the new secret and the one before it after a rotation, and with no older one', async () => {
-  const { desk, accountId, endpoint } = await oneEndpoint();
-  const which = { accountId, endpointId: endpoint.id };
-  const second = await rotateEndpoint(desk.env, which);
-  await raiseNotice(desk.env, { accountId, cause: 'a', notice: LOW, nowMs: Date.now() });
-  await desk.drain();
-  const third = await rotateEndpoint(desk.env, which);
-  await raiseNotice(desk.env, { accountId, cause: 'b', notice: LOW, nowMs: Date.now() });
-  await desk.drain();
-  const believed = async (secret: string, got: Received) =>
-    (await verifyWebhookSignature(secret, { ...got, nowMs: Date.now() })).ok;
+  const { harness, accountId, endpoint } = await oneEndpoint();
+  const selected = { accountId, endpointId: endpoint.id };
+  const second = await rotateEndpoint(harness.env, selected);
+  await raiseNotice(harness.env, { accountId, cause: 'a', notice: LOW_BALANCE, nowMs: Date.now() });
+  await harness.drain();
+  const third = await rotateEndpoint(harness.env, selected);
+  await raiseNotice(harness.env, { accountId, cause: 'b', notice: LOW_BALANCE, nowMs: Date.now() });
+  await harness.drain();
+  const isValid = async (secret: string, request: Received) =>
+    (await verifyWebhookSignature(secret, { ...request, nowMs: Date.now() })).ok;
   const secrets = [endpoint.secret, second!.secret, third!.secret];
   expect(new Set(secrets).size).toBe(3);
-  expect(await Promise.all(secrets.map((each) => believed(each, received[0]!)))).toEqual([true, true, false]);
-  expect(await Promise.all(secrets.map((each) => believed(each, received[1]!)))).toEqual([false, true, true]);
+  expect(await Promise.all(secrets.map((each) => isValid(each, received[0]!)))).toEqual([true, true, false]);
+  expect(await Promise.all(secrets.map((each) => isValid(each, received[1]!)))).toEqual([false, true, true]);
 });
 
 it.each([
@@ -99,25 +98,25 @@ it.each([
   [400, 'waiting', 'status', true],
   [404, 'waiting', 'status', true],
   [500, 'waiting', 'status', true],
-])('takes a %i for %s', async (status, state, fault, again) => {
-  answer(status);
+])('treats a %i as %s', async (status, state, fault, isRetried) => {
+  respond(status);
   const { delivery } = await raised();
   expect(delivery).toMatchObject({ state, attempts: 1, last_status: status, last_fault: fault });
-  expect(delivery.next_at_ms !== null).toBe(again);
+  expect(delivery.next_at_ms !== null).toBe(isRetried);
 });
 
-it('removes the endpoint at a 410, and sends it nothing more', async () => {
-  answer(410);
-  const { desk, accountId, delivery } = await raised();
+it('removes the endpoint after a 410, and sends it nothing more', async () => {
+  respond(410);
+  const { harness, accountId, delivery } = await raised();
   expect(delivery).toMatchObject({ state: 'failed', last_status: 410, last_fault: 'gone', next_at_ms: null });
-  answer(200);
-  await raiseNotice(desk.env, { accountId, cause: 'another', notice: LOW, nowMs: Date.now() });
-  await desk.drain();
+  respond(200);
+  await raiseNotice(harness.env, { accountId, cause: 'another', notice: LOW_BALANCE, nowMs: Date.now() });
+  await harness.drain();
   expect(received).toHaveLength(1);
 });
 
 it('does not follow a redirect', async () => {
-  answer(({ url }) =>
+  respond(({ url }) =>
     url.startsWith('https://hooks.example.com')
       ? new Response(null, { status: 307, headers: { location: 'http://169.254.169.254/' } })
       : new Response('secrets'),
@@ -127,47 +126,47 @@ it('does not follow a redirect', async () => {
   expect(delivery).toMatchObject({ state: 'waiting', last_status: 307, last_fault: 'redirect' });
 });
 
-it('waits 15 seconds for an answer and not longer', async () => {
+it('waits at most 15 seconds for a response', async () => {
   const timeout = AbortSignal.timeout.bind(AbortSignal);
   const spy = vi.spyOn(AbortSignal, 'timeout').mockImplementation(() => timeout(20));
-  answer(() => 'hang');
+  respond(() => 'hang');
   const { delivery } = await raised();
   expect(spy).toHaveBeenCalledWith(15_000);
   expect(delivery).toMatchObject({ state: 'waiting', last_status: null, last_fault: 'timeout' });
 });
 
-it('tries again when nobody is there', async () => {
-  answer(() => 'refuse');
+it('retries when the server is unreachable', async () => {
+  respond(() => 'refuse');
   const { delivery } = await raised();
   expect(delivery).toMatchObject({ state: 'waiting', last_status: null, last_fault: 'unreachable' });
 });
 
-it('reads nothing of an answer, however much it is', async () => {
-  answer(() => new Response(hugeBody(), { status: 200 }));
+it('does not read the response body, however large it is', async () => {
+  respond(() => new Response(hugeBody(), { status: 200 }));
   const { delivery } = await raised();
   expect(delivery.state).toBe('delivered');
   expect(chunksRead).toBeLessThanOrEqual(1);
 });
 
-it('waits as long as the receiver asks, but not past the queue’s patience', async () => {
-  const asked = async (retryAfter: string) => {
-    answer(() => new Response(null, { status: 503, headers: { 'retry-after': retryAfter } }));
+it('honours Retry-After up to a limit', async () => {
+  const delayMinutes = async (retryAfter: string) => {
+    respond(() => new Response(null, { status: 503, headers: { 'retry-after': retryAfter } }));
     const { delivery } = await raised();
     return Math.round((delivery.next_at_ms! - Date.now()) / 60_000);
   };
-  expect(await asked('1800')).toBe(30);
-  expect(await asked('99999999')).toBe(4 * 60);
-  expect(await asked('-5')).toBe(0);
-  expect(await asked('tomorrow')).toBe(0);
+  expect(await delayMinutes('1800')).toBe(30);
+  expect(await delayMinutes('99999999')).toBe(4 * 60);
+  expect(await delayMinutes('-5')).toBe(0);
+  expect(await delayMinutes('tomorrow')).toBe(0);
 });
 
-it('checks the address again when it sends', async () => {
-  const { desk, accountId, endpoint } = await oneEndpoint();
-  await desk.env.DB.prepare('UPDATE webhook_endpoint SET url = ? WHERE id = ?')
+it('checks the URL again before it sends', async () => {
+  const { harness, accountId, endpoint } = await oneEndpoint();
+  await harness.env.DB.prepare('UPDATE webhook_endpoint SET url = ? WHERE id = ?')
     .bind('https://169.254.169.254/', endpoint.id)
     .run();
-  await raiseNotice(desk.env, { accountId, cause: 'test', notice: LOW, nowMs: Date.now() });
-  await desk.drain();
+  await raiseNotice(harness.env, { accountId, cause: 'test', notice: LOW_BALANCE, nowMs: Date.now() });
+  await harness.drain();
   expect(received).toEqual([]);
   const log = await logOf(accountId);
   expect(log.find(({ channel }) => channel === 'webhook')).toMatchObject({
@@ -176,13 +175,13 @@ it('checks the address again when it sends', async () => {
   });
 });
 
-it('keeps its id and gets a new time at each attempt', async () => {
-  answer(500);
-  const { desk, accountId, delivery } = await raised();
+it('keeps its id and gets a new timestamp at each attempt', async () => {
+  respond(500);
+  const { harness, accountId, delivery } = await raised();
   await letTimePass(accountId);
   vi.spyOn(Date, 'now').mockReturnValue(Date.now() + 60_000);
-  answer(200);
-  await desk.hand([{ kind: 'deliver', deliveryId: delivery.id }]);
+  respond(200);
+  await harness.consume([{ kind: 'deliver', deliveryId: delivery.id }]);
   const [first, second] = received.map(({ headers }) => headers);
   expect(second!.get('webhook-id')).toBe(first!.get('webhook-id'));
   expect(second!.get('webhook-timestamp')).not.toBe(first!.get('webhook-timestamp'));

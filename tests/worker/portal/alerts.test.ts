@@ -1,4 +1,4 @@
-/** The page of limits and alerts, as its owner and as a stranger. */
+/** The page of limits and alerts, for the account's owner and for strangers. */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { accountOfPerson } from '../../../worker/db/accounts.ts';
 import { noticeSettingOf } from '../../../worker/db/notices.ts';
@@ -7,14 +7,14 @@ import { usd } from '../../../worker/domain/money.ts';
 import type { Task } from '../../../worker/domain/task.ts';
 import { raiseNotice } from '../../../worker/notifications/raise.ts';
 import { endpointSecret } from '../../../worker/notifications/webhook/endpoint-secret.ts';
-import { TaskHarness, db, LOW_BALANCE, logOf, WITHOUT_MAIL } from '../notifications/fixtures.ts';
-import { respond, received } from '../notifications/receiver.ts';
+import { db, LOW_BALANCE, logOf, TaskHarness, WITHOUT_MAIL } from '../notifications/fixtures.ts';
+import { received, respond } from '../notifications/receiver.ts';
 import { Browser, bindings } from './browser.ts';
 
 const URL_1 = 'https://hooks.example.com/tollgate';
 const SECRET = /whsec_[A-Za-z0-9+/]{43}=/;
 
-/** what the pages sent to the queue, letters to newcomers apart */
+/** The tasks that pages sent to the queue, except e-mails to newcomers. */
 let sent: Task[] = [];
 
 beforeEach(() => {
@@ -33,17 +33,17 @@ async function owner(language = 'en') {
   return { browser, email, accountId: (await accountOfPerson(db, String(person)))! };
 }
 
-const read = async (answered: Response | Promise<Response>) => (await answered).text();
+const read = async (response: Response | Promise<Response>) => (await response).text();
 
 async function withEndpoint() {
-  const known = await owner();
-  const page = await read(known.browser.postAndFollow('/alerts/endpoints', { url: URL_1 }));
-  const [endpoint] = await listEndpoints(db, known.accountId);
-  return { ...known, page, endpoint: endpoint! };
+  const customer = await owner();
+  const page = await read(customer.browser.postAndFollow('/alerts/endpoints', { url: URL_1 }));
+  const [endpoint] = await listEndpoints(db, customer.accountId);
+  return { ...customer, page, endpoint: endpoint! };
 }
 
-describe('what is used', () => {
-  it('says so for the account and each key that works, in words', async () => {
+describe('the usage of limits', () => {
+  it('is shown in words for the account and each active key', async () => {
     const { browser } = await owner();
     const fields = { name: 'capped', capUsd: '5', capPeriod: 'month', requestsPerMinute: '60' };
     await browser.post('/keys', { ...fields, tokensPerMinute: '90000', concurrency: '7', expiryDays: '' });
@@ -56,20 +56,20 @@ describe('what is used', () => {
     expect(page).toContain('no cap');
   });
 
-  it('is of use when the Wallet does not answer', async () => {
+  it('is shown as unknown when the Wallet does not reply', async () => {
     const { browser } = await owner();
     vi.spyOn(console, 'error').mockImplementation(() => undefined);
     vi.spyOn(bindings.WALLET, 'getByName').mockImplementation(() => {
       throw new Error('overloaded');
     });
-    const answered = await browser.get('/alerts');
-    expect(answered.status).toBe(200);
-    expect(await answered.text()).toContain('unavailable right now');
+    const response = await browser.get('/alerts');
+    expect(response.status).toBe(200);
+    expect(await response.text()).toContain('unavailable right now');
   });
 });
 
 describe('the account’s cap', () => {
-  it('is kept with its period, and shown', async () => {
+  it('is saved with its period, and shown', async () => {
     const { browser, accountId } = await owner();
     const page = await read(browser.postAndFollow('/alerts/cap', { capUsd: '12,5', capPeriod: 'day' }));
     expect(page).toContain('value="12.50"');
@@ -80,11 +80,11 @@ describe('the account’s cap', () => {
     expect(await row.bind(accountId).first()).toEqual({ cap_nano_usd: null, cap_period: 'month' });
   });
 
-  it('is refused when it makes no sense, with what was typed', async () => {
+  it('is rejected when it is invalid, and the input is kept', async () => {
     const { browser } = await owner();
-    const answered = await browser.post('/alerts/cap', { capUsd: '-5', capPeriod: 'day' });
-    expect(answered.status).toBe(422);
-    const page = await answered.text();
+    const response = await browser.post('/alerts/cap', { capUsd: '-5', capPeriod: 'day' });
+    expect(response.status).toBe(422);
+    const page = await response.text();
     expect(page).toContain('value="-5"');
     expect(page).toContain('id="capUsd-fault"');
     expect(page).toContain('name="back" value="/alerts"');
@@ -92,7 +92,7 @@ describe('the account’s cap', () => {
 });
 
 describe('the alerts', () => {
-  it('are what the Wallet watches until somebody chooses', async () => {
+  it('are the Wallet’s defaults until they are changed', async () => {
     const { browser, accountId } = await owner();
     const page = await read(browser.get('/alerts'));
     expect(page).toContain('name="lowBalanceUsd" type="text" value="1.00"');
@@ -100,7 +100,7 @@ describe('the alerts', () => {
     expect(await noticeSettingOf(db, accountId)).toMatchObject({ byEmail: true });
   });
 
-  it('are kept, and told to the Wallet', async () => {
+  it('are saved, and sent to the Wallet', async () => {
     const { browser, accountId } = await owner();
     const stub = bindings.WALLET.getByName(accountId);
     const watch = vi.fn(async () => undefined);
@@ -119,7 +119,7 @@ describe('the alerts', () => {
     expect(await noticeSettingOf(db, accountId)).toMatchObject(none);
   });
 
-  it('take no percentage that is not offered', async () => {
+  it('accept only percentages that are offered', async () => {
     const { browser, accountId } = await owner();
     await browser.post('/alerts/watch', { lowBalanceUsd: '', percent50: 'on', percent1: 'on' });
     expect((await noticeSettingOf(db, accountId)).capPercents).toEqual([50]);
@@ -127,7 +127,7 @@ describe('the alerts', () => {
 });
 
 describe('a webhook endpoint', () => {
-  it('shows its secret once, and stores it nowhere', async () => {
+  it('shows its secret once, and the secret is not stored', async () => {
     const { browser, page, endpoint } = await withEndpoint();
     expect(SECRET.exec(page)?.[0]).toBe(await endpointSecret(bindings, endpoint));
     expect(await read(browser.get('/alerts'))).not.toMatch(SECRET);
@@ -141,15 +141,15 @@ describe('a webhook endpoint', () => {
     ['https://a:b@example.com/', 'password'],
     ['nonsense', 'full URL'],
     ['', 'required'],
-  ])('is refused at %s', async (url, fault) => {
+  ])('is rejected at %s', async (url, fault) => {
     const { browser, accountId } = await owner();
-    const answered = await browser.post('/alerts/endpoints', { url });
-    expect(answered.status).toBe(422);
-    expect(await answered.text()).toContain(fault);
+    const response = await browser.post('/alerts/endpoints', { url });
+    expect(response.status).toBe(422);
+    expect(await response.text()).toContain(fault);
     expect(await listEndpoints(db, accountId)).toEqual([]);
   });
 
-  it('is one of five at most, however fast they come', async () => {
+  it('is one of five at most, even when added concurrently', async () => {
     const { browser, accountId } = await owner();
     const urls = Array.from({ length: ENDPOINTS_MAX + 3 }, (_, i) => `https://hooks.example.com/${i}`);
     await Promise.all(urls.map((url) => browser.post('/alerts/endpoints', { url })));
@@ -157,46 +157,46 @@ describe('a webhook endpoint', () => {
     expect(await read(browser.get('/alerts'))).toContain('up to 5 endpoints');
   });
 
-  it('gets another secret by rotation', async () => {
+  it('gets a new secret by rotation', async () => {
     const { browser, page, endpoint } = await withEndpoint();
     const after = await read(browser.postAndFollow(`/alerts/endpoints/${endpoint.id}/rotate`, {}));
     expect(SECRET.exec(after)?.[0]).toMatch(SECRET);
     expect(SECRET.exec(after)?.[0]).not.toBe(SECRET.exec(page)?.[0]);
   });
 
-  it('is sent a test, one for a double click, and nobody else is told', async () => {
+  it('is sent a test, only one for a double click, and no other endpoint is', async () => {
     const { browser, accountId, endpoint } = await withEndpoint();
     await browser.post('/alerts/endpoints', { url: `${URL_1}/2` });
     vi.spyOn(Date, 'now').mockReturnValue(1_790_000_000_000);
     const path = `/alerts/endpoints/${endpoint.id}/test`;
     await Promise.all([browser.post(path, {}), browser.post(path, {})]);
     expect(new Set(sent.map((task) => JSON.stringify(task))).size).toBe(1);
-    const desk = new TaskHarness();
-    await desk.consume(sent);
+    const harness = new TaskHarness();
+    await harness.consume(sent);
     expect(received.map(({ url }) => url)).toEqual([URL_1]);
     expect(JSON.parse(new TextDecoder().decode(received[0]!.body)).type).toBe('endpoint.test');
     expect(await logOf(accountId)).toMatchObject([{ target: endpoint.id, state: 'delivered' }]);
-    expect(desk.emails).toEqual([]);
+    expect(harness.emails).toEqual([]);
   });
 
-  it('is gone when it is removed, and its address can be added again', async () => {
+  it('no longer exists after its removal, and its URL can be added again', async () => {
     const { browser, accountId, endpoint } = await withEndpoint();
     const path = `/alerts/endpoints/${endpoint.id}`;
     expect(await read(browser.postAndFollow(`${path}/remove`, {}))).toContain('No endpoints yet');
-    for (const what of ['remove', 'rotate', 'test'])
-      expect((await browser.post(`${path}/${what}`, {})).status).toBe(404);
+    for (const action of ['remove', 'rotate', 'test'])
+      expect((await browser.post(`${path}/${action}`, {})).status).toBe(404);
     await browser.post('/alerts/endpoints', { url: URL_1 });
     expect(await listEndpoints(db, accountId)).toHaveLength(1);
   });
 });
 
 describe('the delivery log', () => {
-  it('says what, to whom, how far, why, and what comes next, and sends again what failed', async () => {
+  it('shows each delivery with its target, state and fault, and sends a failed one again', async () => {
     const { browser, accountId, email, endpoint } = await withEndpoint();
     respond(503);
-    const desk = new TaskHarness(WITHOUT_MAIL);
-    await raiseNotice(desk.env, { accountId, cause: 'low', notice: LOW_BALANCE, nowMs: Date.now() });
-    await desk.drain();
+    const harness = new TaskHarness(WITHOUT_MAIL);
+    await raiseNotice(harness.env, { accountId, cause: 'low', notice: LOW_BALANCE, nowMs: Date.now() });
+    await harness.drain();
     const page = await read(browser.get('/alerts'));
     for (const text of [
       'The balance is $1.00, below $2.00.',
@@ -211,32 +211,32 @@ describe('the delivery log', () => {
     const failed = (await logOf(accountId)).find(({ state }) => state === 'failed')!;
     const waiting = (await logOf(accountId)).find(({ state }) => state === 'waiting')!;
     expect(waiting.target).toBe(endpoint.id);
-    // what is under way is not begun once more, nor twice by a double click
+    // a delivery under way is not started again, nor is a failed one started twice by a double click
     for (const { id } of [waiting, failed, failed])
       await browser.postAndFollow(`/alerts/deliveries/${id}/again`, {});
     expect(sent).toEqual([{ kind: 'deliver', deliveryId: failed.id }]);
-    const later = new TaskHarness();
-    await later.consume(sent);
-    expect(later.emails.map(({ to }) => to)).toEqual([email]);
+    const working = new TaskHarness();
+    await working.consume(sent);
+    expect(working.emails.map(({ to }) => to)).toEqual([email]);
     expect((await logOf(accountId)).find(({ id }) => id === failed.id)).toMatchObject({
       state: 'delivered',
       attempts: 2,
     });
   });
 
-  it('is French in French', async () => {
+  it('is in French for a French browser', async () => {
     const { browser, accountId } = await owner('fr');
-    const desk = new TaskHarness(WITHOUT_MAIL);
+    const harness = new TaskHarness(WITHOUT_MAIL);
     const notice = { kind: 'recharge.paid', orderId: 'order_1', amountNanoUsd: usd(20) } as const;
-    await raiseNotice(desk.env, { accountId, cause: 'paid', notice, nowMs: Date.now() });
-    await desk.drain();
+    await raiseNotice(harness.env, { accountId, cause: 'paid', notice, nowMs: Date.now() });
+    await harness.drain();
     const page = await read(browser.get('/alerts'));
     for (const text of ['Limites et alertes', 'e-mail non configuré', 'échouée', 'Renvoyer'])
       expect(page).toContain(text);
   });
 });
 
-it('stays small when it is full', async () => {
+it('stays small with as much on it as there can be', async () => {
   const { browser, accountId } = await owner();
   const fields = {
     capUsd: '5',
@@ -245,15 +245,15 @@ it('stays small when it is full', async () => {
     concurrency: '7',
     expiryDays: '',
   };
-  const desk = new TaskHarness(WITHOUT_MAIL);
-  for (let i = 0; i < ENDPOINTS_MAX; i++) await desk.endpoint(accountId);
+  const harness = new TaskHarness(WITHOUT_MAIL);
+  for (let i = 0; i < ENDPOINTS_MAX; i++) await harness.endpoint(accountId);
   for (let i = 0; i < 25; i++) {
     await browser.post('/keys', { ...fields, name: crypto.randomUUID(), tokensPerMinute: '90000' });
     if (i % 5 === 0)
-      await raiseNotice(desk.env, { accountId, cause: `${i}`, notice: LOW_BALANCE, nowMs: Date.now() });
+      await raiseNotice(harness.env, { accountId, cause: `${i}`, notice: LOW_BALANCE, nowMs: Date.now() });
   }
   respond(500);
-  await desk.drain();
+  await harness.drain();
   const page = await read(browser.get('/alerts'));
   expect(page.match(/<tr/g)).toHaveLength(1 + 26 + 1 + 25);
   const zipped = new Response(page).body!.pipeThrough(new CompressionStream('gzip'));
@@ -261,15 +261,15 @@ it('stays small when it is full', async () => {
 }, 30_000);
 
 describe('a stranger', () => {
-  it('finds neither endpoint nor delivery of another account', async () => {
+  it('cannot reach an endpoint or delivery of another account', async () => {
     const { accountId, endpoint } = await withEndpoint();
-    const desk = new TaskHarness(WITHOUT_MAIL);
-    await raiseNotice(desk.env, { accountId, cause: 'low', notice: LOW_BALANCE, nowMs: Date.now() });
-    await desk.drain();
+    const harness = new TaskHarness(WITHOUT_MAIL);
+    await raiseNotice(harness.env, { accountId, cause: 'low', notice: LOW_BALANCE, nowMs: Date.now() });
+    await harness.drain();
     const failed = (await logOf(accountId)).find(({ state }) => state === 'failed')!;
     const { browser } = await owner();
     const paths = [
-      ...['rotate', 'remove', 'test'].map((what) => `/alerts/endpoints/${endpoint.id}/${what}`),
+      ...['rotate', 'remove', 'test'].map((action) => `/alerts/endpoints/${endpoint.id}/${action}`),
       `/alerts/deliveries/${failed.id}/again`,
       '/alerts/endpoints/hook_1/remove',
       "/alerts/deliveries/' OR 1=1 --/again",
@@ -281,7 +281,7 @@ describe('a stranger', () => {
     expect(sent).toEqual([]);
   });
 
-  it('is sent to sign in, and a form of another site is refused', async () => {
+  it('is sent to sign in, and forms of other sites are rejected', async () => {
     expect((await new Browser().get('/alerts')).headers.get('location')).toBe('/sign-in?next=%2Falerts');
     const { browser } = await owner();
     for (const path of ['/alerts/cap', '/alerts/watch', '/alerts/endpoints'])

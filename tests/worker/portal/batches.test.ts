@@ -1,4 +1,7 @@
-/** The pages of batches say what the API says, hand out results to those who may have them, and cancel after asking. */
+/**
+ * The pages of batches: the same state as in the API, downloads of results for members only, and cancellation after a
+ * confirmation.
+ */
 import { expect, it } from 'vitest';
 import { addBatch } from '../../../worker/db/batches.ts';
 import { createKey } from '../../../worker/db/keys.ts';
@@ -17,7 +20,7 @@ await sellBatches(40);
 const network = freshNetwork();
 const words = MESSAGES.en.batches;
 
-/** A person, and the key that their program has. */
+/** A person in a browser, and a program with a key of their account. */
 async function customer() {
   const browser = new Browser();
   const { email } = await browser.signUp();
@@ -39,14 +42,14 @@ async function textAt(browser: Browser, path: string): Promise<string> {
   return (await (await browser.get(path)).text()).replaceAll(/<[^>]+>/g, ' ').replaceAll(/\s+/g, ' ');
 }
 
-it('teach where there is nothing yet', async () => {
+it('explain batches while there are none', async () => {
   const { browser } = await customer();
   const text = await textAt(browser, '/batches');
   expect(text).toContain(words.emptyTitle);
   expect(text).toContain('https://tollgate.test/v1/batches');
 });
 
-it('say how far it is as the API does, and hand out the results', async () => {
+it('show the same progress as the API, and offer the results', async () => {
   const model = newModel();
   await network().add(model, () => stream(answer({ prompt: 10, content: ['Hi'] })));
   const { browser, program } = await customer();
@@ -67,11 +70,11 @@ it('say how far it is as the API does, and hand out the results', async () => {
   const lines = (await output.text()).trim().split('\n');
   expect(lines.map((each) => JSON.parse(each))).toEqual(await results(program, ended.output_file_id));
   expect(await (await browser.get(`/batches/${id}/files/errors`)).text()).toContain('invalid_json');
-  // it has ended: there is nothing to cancel
+  // a batch that has ended cannot be cancelled
   expect((await browser.get(`/batches/${id}/cancel`)).status).toBe(404);
 });
 
-it('are nobody else’s', async () => {
+it('do not exist for other accounts', async () => {
   const { program } = await customer();
   const { id } = await create(program, [hello(newModel(), 'a')]);
   const { browser: stranger } = await customer();
@@ -81,9 +84,9 @@ it('are nobody else’s', async () => {
   expect((await get(program, id)).status).not.toMatch(/cancel/);
 });
 
-it('cancel after asking', async () => {
+it('cancel a batch after a confirmation', async () => {
   const { browser, program } = await customer();
-  // no node has this model: it waits
+  // no node serves this model, so the batch waits
   const { id } = await create(program, [hello(newModel(), 'a'), hello(newModel(), 'b')]);
   await until(program, id, ({ status }) => status === 'in_progress');
   expect(await textAt(browser, `/batches/${id}/cancel`)).toContain(words.cancelText('2'));
@@ -92,7 +95,7 @@ it('cancel after asking', async () => {
   expect(await textAt(browser, `/batches/${id}`)).toContain(words.states.cancelled);
 });
 
-it('say what a batch waits for, and list on where a page ends', async () => {
+it('show why a batch is paused, and list batches page by page', async () => {
   const { browser, accountId, keyId } = await customer();
   const nowMs = Date.now();
   const ids = Array.from({ length: 26 }, (_, n) => newId('batch', nowMs - n * 1_000));

@@ -5,13 +5,13 @@ import { usd } from '../../../worker/domain/money.ts';
 import { en } from '../../../worker/i18n/en/index.ts';
 import { fr } from '../../../worker/i18n/fr/index.ts';
 import { env } from '../billing/fixtures.ts';
-import { ask, recharges, rule } from '../billing/recharge-fixtures.ts';
+import { recharges, rule, runRecharge } from '../billing/recharge-fixtures.ts';
 import { Browser, ORIGIN } from './browser.ts';
 
 let browser: Browser;
 let accountId: string;
 
-/** Whoever signed up last. */
+/** Signs up a person, whose browser and account the test then uses. */
 async function signUp(language = 'en') {
   browser = new Browser(language);
   const { email } = await browser.signUp();
@@ -23,17 +23,17 @@ async function signUp(language = 'en') {
   accountId = row!.id;
 }
 
-async function shown(path = '/billing'): Promise<string> {
+async function pageAt(path = '/billing'): Promise<string> {
   return (await browser.get(path)).text();
 }
 
 async function saveCard(card = 'works') {
   const redirect = await browser.post('/billing/card', {});
-  const page = redirect.headers.get('location')!;
-  expect(page).toMatch(/^https:\/\/tollgate\.test\/sandbox\/cards\/sandbox_/);
+  const cardPage = redirect.headers.get('location')!;
+  expect(cardPage).toMatch(/^https:\/\/tollgate\.test\/sandbox\/cards\/sandbox_/);
   const init = { method: 'POST', headers: { origin: ORIGIN }, body: new URLSearchParams({ card }) };
-  const back = await billing.request(page, init, env);
-  return shown(back.headers.get('location')!);
+  const back = await billing.request(cardPage, init, env);
+  return pageAt(back.headers.get('location')!);
 }
 
 const RULE = { belowUsd: '2', rechargeUsd: '20', monthlyMaxUsd: '50' };
@@ -47,8 +47,8 @@ afterEach(() => {
 });
 
 describe('the billing page', () => {
-  it('offers to save a card, and no rule without one', async () => {
-    const html = await shown();
+  it('offers to save a card, and no auto-recharge rule without one', async () => {
+    const html = await pageAt();
     expect(html).toContain(en.billing.noCard);
     expect(html).toContain(en.billing.saveCard);
     expect(html).not.toContain('name="belowUsd"');
@@ -67,7 +67,7 @@ describe('the billing page', () => {
       amount_nano_usd: usd(20),
       monthly_max_nano_usd: usd(50),
     });
-    expect(await shown()).toContain('value="50.00"');
+    expect(await pageAt()).toContain('value="50.00"');
     const off = await browser.postAndFollow('/billing/recharge/off', {});
     expect(await off.text()).toContain(en.billing.rechargeNotice.off);
     const removed = await browser.postAndFollow('/billing/card/remove', {});
@@ -86,11 +86,11 @@ describe('the billing page', () => {
     ['rechargeUsd', '999999', 'amount_bounds'],
     ['monthlyMaxUsd', '19.99', 'monthly_max_bounds'],
     ['monthlyMaxUsd', '50000.01', 'monthly_max_bounds'],
-  ] as const)('marks %s of %j with a sentence, and keeps what was typed', async (field, typed, fault) => {
+  ] as const)('marks %s of %j with a message, and keeps the input', async (field, typed, fault) => {
     await saveCard();
-    const answer = await browser.post('/billing/recharge', { ...RULE, [field]: typed });
-    expect(answer.status).toBe(422);
-    const html = await answer.text();
+    const response = await browser.post('/billing/recharge', { ...RULE, [field]: typed });
+    expect(response.status).toBe(422);
+    const html = await response.text();
     expect(html).toContain(en.faults[fault]);
     expect(html).toContain(`value="${typed}"`);
     expect((await rule(accountId)).enabled).toBe(0);
@@ -98,27 +98,27 @@ describe('the billing page', () => {
 
   it('says why recharge was turned off and what to do, in both languages', async () => {
     await saveCard('asks');
-    // more than the trial credit, so that there is need at once
+    // the threshold is above the trial credit, so that a recharge is due at once
     await browser.post('/billing/recharge', { belowUsd: '100', rechargeUsd: '100', monthlyMaxUsd: '150' });
-    await ask(accountId, { using: env });
+    await runRecharge(accountId, { using: env });
     await vi.waitFor(async () => expect((await rule(accountId)).enabled).toBe(0));
-    const html = await shown();
+    const html = await pageAt();
     expect(html).toContain(en.billing.offTitle);
     expect(html).toContain(en.billing.declines.authentication_required);
     expect(html).toContain(en.billing.orderStates.recharge.closed);
     browser.cookies.set('language', 'fr');
-    const french = await shown();
+    const french = await pageAt();
     expect(french).toContain(fr.billing.offTitle);
     expect(french).toContain(fr.billing.declines.authentication_required);
   });
 
-  it('lists payments with their invoices, and the month’s sum', async () => {
+  it('lists payments with their invoices, and the month’s total', async () => {
     await saveCard();
     await browser.post('/billing/recharge', { belowUsd: '100', rechargeUsd: '100', monthlyMaxUsd: '150' });
-    await ask(accountId, { using: env });
+    await runRecharge(accountId, { using: env });
     await vi.waitFor(async () => expect((await recharges(accountId))[0]?.invoice_url).toBeTruthy());
     await beginTopUp(env, { accountId, amountNanoUsd: usd(33), nowMs: Date.now() });
-    const html = await shown();
+    const html = await pageAt();
     const [order] = await recharges(accountId);
     expect(html).toContain(`href="${ORIGIN}/sandbox/invoices/${order!.id}"`);
     expect(html).toContain(en.billing.monthlyMaxHint('$100.00'));
@@ -126,15 +126,15 @@ describe('the billing page', () => {
     expect(html).toContain(en.billing.orderStates.checkout.open);
   });
 
-  it('says what is owed', async () => {
+  it('shows what is owed', async () => {
     const wallet = env.WALLET.getByName(accountId);
     await wallet.correct({ reference: 'order_x/1', amountNanoUsd: (0 - usd(12)) as never });
     const owed = (await wallet.balance()).owedNanoUsd;
     expect(owed).toBeGreaterThan(0);
-    expect(await shown()).toContain(en.billing.owed('$7.00'));
+    expect(await pageAt()).toContain(en.billing.owed('$7.00'));
   });
 
-  it('changes nothing for another site, nor for nobody', async () => {
+  it('accepts no form of another site or of a person who is not signed in', async () => {
     await saveCard();
     for (const path of [
       '/billing/recharge',
@@ -149,7 +149,7 @@ describe('the billing page', () => {
     expect(await rule(accountId)).toMatchObject({ enabled: 0, method_label: 'Sandbox …4242' });
   });
 
-  it('refuses a purchase order that nobody can print', async () => {
+  it('rejects a purchase order number that cannot be printed', async () => {
     for (const purchaseOrder of ['x'.repeat(61), 'PO\u202e4711'])
       expect((await browser.post('/billing', { amount: '20', otherUsd: '', purchaseOrder })).status).toBe(
         422,

@@ -1,4 +1,4 @@
-/** A browser as far as the portal can tell: keeps cookies, follows nothing, sends its forms from an origin. */
+/** A minimal browser for the portal's tests: it keeps cookies, follows no redirects, and sends forms with an origin. */
 import { createExecutionContext, waitOnExecutionContext } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import type { Env } from '../../../worker/env.ts';
@@ -13,21 +13,25 @@ export function newEmail(): string {
   return `person-${crypto.randomUUID()}@example.com`;
 }
 
-let people = 0;
+let browsers = 0;
 
 export class Browser {
   readonly cookies = new Map<string, string>();
+  /** The client's IP address; each browser has its own. */
   readonly address: string;
   readonly language: string;
 
   readonly #env: Env;
 
-  /** @param language as the browser asks for it; `env` another environment than the tests' */
+  /**
+   * @param language the browser's Accept-Language
+   * @param env another environment than the tests' own
+   */
   constructor(language = 'en', env = bindings) {
-    people += 1;
+    browsers += 1;
     this.language = language;
     this.#env = env;
-    this.address = `192.0.${2 + (people >> 8)}.${people & 255}`;
+    this.address = `192.0.${2 + (browsers >> 8)}.${browsers & 255}`;
   }
 
   get(path: string, headers: Record<string, string> = {}): Promise<Response> {
@@ -40,18 +44,18 @@ export class Browser {
     return this.send(path, { method: 'POST', headers, body: new URLSearchParams(fields).toString() });
   }
 
-  /** Posts, expects a redirect, and opens where it leads. */
+  /** Posts a form, expects a redirect, and follows it. */
   async postAndFollow(path: string, fields: Record<string, string>): Promise<Response> {
-    const answer = await this.post(path, fields);
-    const location = answer.headers.get('location');
-    if (answer.status !== 303 || location === null) throw new Error(`no redirect but ${answer.status}`);
+    const response = await this.post(path, fields);
+    const location = response.headers.get('location');
+    if (response.status !== 303 || location === null) throw new Error(`no redirect but ${response.status}`);
     return this.get(location);
   }
 
   async signUp(name = 'Ada', email = newEmail()): Promise<{ email: string; password: string }> {
     const person = { name, email, password: PASSWORD };
-    const answer = await this.post('/sign-up', person);
-    if (answer.status !== 303) throw new Error(`sign-up: ${answer.status} ${await answer.text()}`);
+    const response = await this.post('/sign-up', person);
+    if (response.status !== 303) throw new Error(`sign-up: ${response.status} ${await response.text()}`);
     return person;
   }
 
@@ -70,15 +74,15 @@ export class Browser {
       },
     });
     const context = createExecutionContext();
-    const answer = await portal.fetch(request, this.#env, context);
-    // read before what runs behind it is waited for: that may be what sends it
-    const response = new Response(answer.body && (await answer.arrayBuffer()), answer);
+    const streaming = await portal.fetch(request, this.#env, context);
+    // the body is read before the background work is awaited, because that work may be what writes the body
+    const response = new Response(streaming.body && (await streaming.arrayBuffer()), streaming);
     await waitOnExecutionContext(context);
-    for (const line of response.headers.getSetCookie()) this.keep(line);
+    for (const line of response.headers.getSetCookie()) this.storeCookie(line);
     return response;
   }
 
-  private keep(line: string): void {
+  private storeCookie(line: string): void {
     const [pair = '', ...attributes] = line.split(';');
     const at = pair.indexOf('=');
     const [name, value] = [pair.slice(0, at), pair.slice(at + 1)];

@@ -1,3 +1,4 @@
+/** The portal's pages: security headers, languages, and the content of the main pages. */
 import { describe, expect, it } from 'vitest';
 import { database } from '../../../worker/db/client.ts';
 import { listKeys } from '../../../worker/db/keys.ts';
@@ -55,39 +56,39 @@ describe('every page', () => {
     const browser = new Browser();
     const { email } = await browser.signUp();
     await makeOperator(email);
-    const answer = await browser.get(path);
-    const policy = answer.headers.get('content-security-policy') ?? '';
+    const response = await browser.get(path);
+    const policy = response.headers.get('content-security-policy') ?? '';
     expect(policy).toContain("default-src 'none'");
     expect(policy).toContain("frame-ancestors 'none'");
     expect(policy).not.toContain('unsafe');
-    expect(answer.headers.get('x-content-type-options')).toBe('nosniff');
-    expect(answer.headers.get('referrer-policy')).toBe('same-origin');
-    expect(answer.headers.get('cache-control')).toBe('private, no-store');
-    const text = await answer.text();
+    expect(response.headers.get('x-content-type-options')).toBe('nosniff');
+    expect(response.headers.get('referrer-policy')).toBe('same-origin');
+    expect(response.headers.get('cache-control')).toBe('private, no-store');
+    const text = await response.text();
     expect(text).not.toMatch(/<script|\son\w+=|\sstyle=|<style/);
     expect(text).not.toContain('undefined');
   });
 
-  it('speaks French to a French browser, and to whoever chose it', async () => {
+  it('is in French for a French browser, and after French was chosen', async () => {
     const french = await (await new Browser('fr-CA,fr;q=0.9,en;q=0.5').get('/')).text();
     expect(french).toContain('<html lang="fr"');
     expect(french).toContain(MESSAGES.fr.landing.title);
     const browser = new Browser('en');
-    const answer = await browser.post('/language', { language: 'fr', back: '/sign-in' });
-    expect(answer.headers.get('location')).toBe('/sign-in');
+    const response = await browser.post('/language', { language: 'fr', back: '/sign-in' });
+    expect(response.headers.get('location')).toBe('/sign-in');
     expect(await (await browser.get('/sign-in')).text()).toContain(MESSAGES.fr.signIn.none);
   });
 
-  it('falls back to English, and leads the language switch nowhere else', async () => {
+  it('falls back to English, and the language switch redirects to our own pages only', async () => {
     expect(await (await new Browser('tlh, *;q=0.1').get('/')).text()).toContain('<html lang="en"');
-    const answer = await new Browser().post('/language', { language: 'fr', back: '//evil.example' });
-    expect(answer.headers.get('location')).toBe('/');
+    const response = await new Browser().post('/language', { language: 'fr', back: '//evil.example' });
+    expect(response.headers.get('location')).toBe('/');
   });
 
-  it('answers an unknown path with a page of its own', async () => {
-    const answer = await new Browser().get('/no/such/page');
-    expect(answer.status).toBe(404);
-    expect(await answer.text()).toContain(MESSAGES.en.notFound.title);
+  it('responds to an unknown path with a page of its own', async () => {
+    const response = await new Browser().get('/no/such/page');
+    expect(response.status).toBe(404);
+    expect(await response.text()).toContain(MESSAGES.en.notFound.title);
   });
 
   it('has every phrase in every language', () => {
@@ -111,7 +112,7 @@ describe('landing', () => {
 });
 
 describe('keys', () => {
-  it('makes a key with its limits and shows it once', async () => {
+  it('creates a key with its limits and shows it once', async () => {
     const browser = new Browser();
     await browser.signUp();
     await browser.get('/start');
@@ -128,7 +129,7 @@ describe('keys', () => {
     });
   });
 
-  it('encodes a name that is markup', async () => {
+  it('escapes a name that contains markup', async () => {
     const browser = new Browser();
     await browser.signUp();
     const name = '"><img src=x onerror=alert(1)>';
@@ -148,18 +149,18 @@ describe('keys', () => {
     ['tokensPerMinute', '0'],
     ['concurrency', '1.5'],
     ['expiryDays', '99999'],
-  ])('refuses %s %j, keeps the rest, and makes no key', async (field, value) => {
+  ])('rejects %s %j, keeps the other input, and creates no key', async (field, value) => {
     const browser = new Browser();
     await browser.signUp();
-    const answer = await browser.post('/keys', { ...NEW_KEY, concurrency: '7', [field]: value });
-    expect(answer.status).toBe(422);
-    const text = await answer.text();
+    const response = await browser.post('/keys', { ...NEW_KEY, concurrency: '7', [field]: value });
+    expect(response.status).toBe(422);
+    const text = await response.text();
     if (field !== 'concurrency') expect(text).toContain('value="7"');
     const { account_id } = await newestKey(browser);
     expect(await listKeys(db, String(account_id))).toHaveLength(1);
   });
 
-  it('revokes its own key after asking', async () => {
+  it('revokes a key after a confirmation', async () => {
     const browser = new Browser();
     await browser.signUp();
     const { id } = await newestKey(browser);
@@ -211,7 +212,7 @@ describe('usage', () => {
     return { browser, key, requestId };
   }
 
-  it('teaches where there is nothing yet', async () => {
+  it('explains how to start while there is no usage', async () => {
     const browser = new Browser();
     await browser.signUp();
     const text = await (await browser.get('/usage')).text();
@@ -238,14 +239,14 @@ describe('usage', () => {
     expect(10 * 140 + 20 * 550 + 100 * 2_190).toBe(231_400);
   });
 
-  it('says what the cache saved, at the prices of the requests', async () => {
+  it('shows what the cache saved, at the prices of the requests', async () => {
     const { browser } = await withUsage();
     expect(await (await browser.get('/usage')).text()).toContain(
       MESSAGES.en.usage.fromCache('33.3%', '$0.00041'),
     );
   });
 
-  it('says what the same tokens would have cost at o1’s list price', async () => {
+  it('shows what the same tokens would have cost at o1’s list price', async () => {
     const { browser } = await withUsage();
     // 1,000 × 7,500 + 2,000 × 15,000 + 5,400 × 60,000 − 13,085,001 nano-USD
     expect(await (await browser.get('/usage')).text()).toContain(
@@ -253,7 +254,7 @@ describe('usage', () => {
     );
   });
 
-  it('is a pace on the page of the bill: days that are left', async () => {
+  it('gives the days of credit left on the billing page', async () => {
     const { browser } = await withUsage();
     // $5 granted, 13,085,001 nano-USD in a week
     const days = Math.floor(5_000_000_000 / (13_085_001 / 7));
@@ -263,12 +264,12 @@ describe('usage', () => {
     );
   });
 
-  it('comes as CSV, with names that no spreadsheet runs', async () => {
+  it('can be downloaded as CSV, with names that no spreadsheet executes', async () => {
     const { browser, key } = await withUsage();
     await bindings.DB.prepare("UPDATE api_key SET name = '=1+1' WHERE id = ?").bind(key.id).run();
-    const answer = await browser.get('/usage/csv?period=7d');
-    expect(answer.headers.get('content-type')).toContain('text/csv');
-    const [head, row] = (await answer.text()).split('\r\n');
+    const response = await browser.get('/usage/csv?period=7d');
+    expect(response.headers.get('content-type')).toContain('text/csv');
+    const [head, row] = (await response.text()).split('\r\n');
     expect(head).toContain('start,key_id,key,model,requests,');
     expect(row).toContain(`${key.id},"'=1+1",deepseek-r1-0528,3,1000,2000,5000,400,0.013085001,13085001`);
     const none = await (await browser.get('/usage/csv?model=deepseek-v3-0324')).text();
@@ -284,7 +285,7 @@ describe('usage', () => {
     expect(await (await stranger.get(`/usage?key=${key.id}`)).text()).not.toContain('0.013085001');
   });
 
-  it('ticks when the first request has ended, in a frame of our own only', async () => {
+  it('ticks off the first request, in a frame that only our own pages may embed', async () => {
     const { browser } = await withUsage();
     const ticked = await browser.get('/start/first-request');
     expect(await ticked.text()).toContain('✓');
@@ -294,7 +295,7 @@ describe('usage', () => {
     expect(await (await fresh.get('/start/first-request')).text()).toContain('http-equiv="refresh"');
   });
 
-  it('draws every kind without an inline style', () => {
+  it('draws every kind of token without an inline style', () => {
     const bar = { label: '14:00', cached: 1, uncached: 2, reasoning: 3, answer: 4 };
     const { kinds } = MESSAGES.fr.usage;
     const svg = tokenBars([bar], { kinds, shortCount: formats('fr').shortCount });
@@ -322,15 +323,15 @@ describe('billing', () => {
   ])('sends a top-up of %j to the provider', async (fields) => {
     const browser = new Browser();
     await browser.signUp();
-    const answer = await browser.post('/billing', fields);
-    expect(answer.status).toBe(303);
+    const response = await browser.post('/billing', fields);
+    expect(response.status).toBe(303);
     const order = await bindings.DB.prepare(
       'SELECT * FROM payment_order ORDER BY created_at_ms DESC',
     ).first();
     expect(order?.amount_nano_usd).toBe(fields.amount === '20' ? 20_000_000_000 : 33_500_000_000);
   });
 
-  it.each(['', '0', '-20', '1000000', 'all'])('refuses to top up by %j', async (otherUsd) => {
+  it.each(['', '0', '-20', '1000000', 'all'])('rejects a top-up of %j', async (otherUsd) => {
     const browser = new Browser();
     await browser.signUp();
     expect((await browser.post('/billing', { amount: 'other', otherUsd })).status).toBe(422);
@@ -347,14 +348,14 @@ describe('operator pool', () => {
     const browser = new Browser();
     await browser.signUp();
     const fields = { name: 'n1', modelId: 'deepseek-r1-0528', hardware: '8xmi300x' };
-    const answer = await (method === 'GET' ? browser.get(path) : browser.post(path, fields));
-    expect(answer.status).toBe(404);
+    const response = await (method === 'GET' ? browser.get(path) : browser.post(path, fields));
+    expect(response.status).toBe(404);
     expect(
       (await (method === 'GET' ? new Browser().get(path) : new Browser().post(path, fields))).status,
     ).toBe(404);
   });
 
-  it('makes a join token that is shown once', async () => {
+  it('creates a join token that is shown once', async () => {
     const browser = new Browser();
     const { email } = await browser.signUp();
     await makeOperator(email);
@@ -365,7 +366,7 @@ describe('operator pool', () => {
     expect((await browser.post('/operator/pool', { ...fields, modelId: 'gpt-4' })).status).toBe(422);
   });
 
-  it('shows what a node said last, and how many streams a drain still waits for', async () => {
+  it('shows a node’s last report, and how many streams its drain still waits for', async () => {
     const browser = new Browser();
     const { email } = await browser.signUp();
     await makeOperator(email);

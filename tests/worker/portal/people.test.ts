@@ -1,3 +1,4 @@
+/** Sign-up, sign-in and sessions of people, and their limits against abuse. */
 import { expect, it } from 'vitest';
 import { accountOfPerson } from '../../../worker/db/accounts.ts';
 import { database } from '../../../worker/db/client.ts';
@@ -42,7 +43,7 @@ it('shows the first key once, inside the snippets', async () => {
   expect(second).toContain('$TOLLGATE_API_KEY');
 });
 
-it('carries the key over the redirect unreadable to scripts and to whoever reads cookies', async () => {
+it('carries the key over the redirect encrypted, so that neither scripts nor readers of cookies see it', async () => {
   const browser = new Browser();
   await browser.signUp();
   const start = await (await new Browser().get('/start')).text();
@@ -51,7 +52,7 @@ it('carries the key over the redirect unreadable to scripts and to whoever reads
   expect([...browser.cookies.values()].join()).not.toContain('sk-tg-');
 });
 
-it('opens one account however often it is asked, and grants the trial credit once', async () => {
+it('opens one account however often that is requested, and grants the trial credit once', async () => {
   const person: Person = {
     id: crypto.randomUUID(),
     name: 'Half made',
@@ -72,7 +73,7 @@ it('opens one account however often it is asked, and grants the trial credit onc
   expect(balance.grantedNanoUsd).toBe(config(bindings).trialGrantNanoUsd);
 });
 
-it('completes an account whose sign-up was cut short, on the next page', async () => {
+it('completes an account whose sign-up was interrupted, on the next page', async () => {
   const browser = new Browser();
   const { email } = await browser.signUp();
   const person = await personByEmail(email);
@@ -88,15 +89,15 @@ it('lets a person sign up again whose first sign-up never stored a password', as
   )
     .bind(crypto.randomUUID(), 'Cut short', email)
     .run();
-  const answer = await new Browser().post('/sign-up', {
+  const response = await new Browser().post('/sign-up', {
     name: 'Ada',
     email,
     password: 'correct horse battery',
   });
-  expect(answer.status).toBe(303);
+  expect(response.status).toBe(303);
 });
 
-it('signs in with the right password, in whatever case the e-mail is typed', async () => {
+it('signs in with the right password, whatever the case of the e-mail', async () => {
   const { email, password } = await new Browser().signUp();
   const browser = new Browser();
   const page = await browser.postAndFollow('/sign-in', { email: email.toUpperCase(), password });
@@ -104,7 +105,7 @@ it('signs in with the right password, in whatever case the e-mail is typed', asy
   expect(await page.text()).toContain(email);
 });
 
-it('says the same of a wrong password and of an unknown e-mail', async () => {
+it('responds the same to a wrong password and to an unknown e-mail', async () => {
   const { email } = await new Browser().signUp();
   const wrong = await new Browser().post('/sign-in', { email, password: 'wrong horse battery' });
   const unknown = await new Browser().post('/sign-in', {
@@ -117,7 +118,7 @@ it('says the same of a wrong password and of an unknown e-mail', async () => {
   expect(wrong.headers.getSetCookie()).toEqual([]);
 });
 
-it('stops the guessing of a password after eight attempts, whatever the address', async () => {
+it('stops guesses of a password after eight attempts, whatever their IP addresses', async () => {
   const { email, password } = await new Browser().signUp();
   for (let i = 0; i < ATTEMPTS_PER_PERSON.attempts; i++) {
     await new Browser().post('/sign-in', { email, password: `guess number ${i}` });
@@ -125,20 +126,24 @@ it('stops the guessing of a password after eight attempts, whatever the address'
   expect((await new Browser().post('/sign-in', { email, password })).status).toBe(429);
 });
 
-it('stops one address from opening accounts for their trial credit', async () => {
+it('stops one IP address from opening many accounts for their trial credit', async () => {
   const browser = new Browser();
   const statuses: number[] = [];
   for (let i = 0; i <= SIGN_UPS_PER_ADDRESS.attempts; i++) {
     browser.cookies.clear();
     const email = `${crypto.randomUUID()}@example.com`;
-    const answer = await browser.post('/sign-up', { name: 'Many', email, password: 'correct horse battery' });
-    statuses.push(answer.status);
+    const response = await browser.post('/sign-up', {
+      name: 'Many',
+      email,
+      password: 'correct horse battery',
+    });
+    statuses.push(response.status);
   }
   expect(new Set(statuses.slice(0, -1))).toEqual(new Set([303]));
   expect(statuses.at(-1)).toBe(429);
 });
 
-it('counts attempts anew after the window, and keeps its memory bounded', () => {
+it('restarts the count of attempts after the window, and keeps its memory bounded', () => {
   const throttle = new Throttle();
   const rule = { attempts: 2, windowMs: 1_000 };
   expect([0, 1, 2].map((at) => throttle.attempt('a', rule, at))).toEqual([0, 0, 998]);
@@ -147,7 +152,7 @@ it('counts attempts anew after the window, and keeps its memory bounded', () => 
   expect(throttle.attempt('flood 49999', rule, 1_002)).toBe(0);
 });
 
-it('gives a new session at every sign-in and ends the one before', async () => {
+it('starts a new session at every sign-in and ends the previous one', async () => {
   const browser = new Browser();
   const { email, password } = await browser.signUp();
   const name = '__Secure-tollgate.session_token';
@@ -166,8 +171,8 @@ it('marks the session cookie Secure, HttpOnly and SameSite', async () => {
     email: `${crypto.randomUUID()}@example.com`,
     password: 'correct horse battery',
   };
-  const answer = await new Browser().post('/sign-up', fields);
-  const line = answer.headers.getSetCookie().find((each) => each.includes('session_token'));
+  const response = await new Browser().post('/sign-up', fields);
+  const line = response.headers.getSetCookie().find((each) => each.includes('session_token'));
   expect(line).toMatch(/; Secure/i);
   expect(line).toMatch(/; HttpOnly/i);
   expect(line).toMatch(/; SameSite=Lax/i);
@@ -182,20 +187,20 @@ it('ends the session at sign-out', async () => {
   expect((await browser.get('/keys')).status).toBe(303);
 });
 
-it('keeps what was typed and marks what is wrong, but never sends a password back', async () => {
-  const answer = await new Browser().post('/sign-up', {
+it('keeps the input and marks what is invalid, but never sends a password back', async () => {
+  const response = await new Browser().post('/sign-up', {
     name: 'Ada',
     email: 'not an address',
     password: 'short',
   });
-  expect(answer.status).toBe(422);
-  const text = await answer.text();
+  expect(response.status).toBe(422);
+  const text = await response.text();
   expect(text).toContain('value="not an address"');
   expect(text).toContain('aria-describedby="email-fault"');
   expect(text).not.toContain('value="short"');
 });
 
-it('refuses a taken e-mail and names nobody operator for asking', async () => {
+it('rejects a taken e-mail, and a role in the form makes nobody an operator', async () => {
   const { email } = await new Browser().signUp();
   const again = { name: 'Eve', email, password: 'correct horse battery', role: 'operator' };
   expect((await new Browser().post('/sign-up', again)).status).toBe(422);
@@ -204,7 +209,7 @@ it('refuses a taken e-mail and names nobody operator for asking', async () => {
   expect((await personByEmail(fresh.email))?.role).toBe('customer');
 });
 
-it('returns after sign-in to a page of its own only', async () => {
+it('redirects after sign-in to our own pages only', async () => {
   const { email, password } = await new Browser().signUp();
   for (const [next, expected] of [
     ['/keys', '/keys'],
@@ -212,8 +217,8 @@ it('returns after sign-in to a page of its own only', async () => {
     ['/\\evil.example', '/usage'],
     ['https://evil.example', '/usage'],
   ]) {
-    const answer = await new Browser().post('/sign-in', { email, password, next: next! });
-    expect(answer.headers.get('location')).toBe(expected);
+    const response = await new Browser().post('/sign-in', { email, password, next: next! });
+    expect(response.headers.get('location')).toBe(expected);
   }
 });
 
@@ -226,20 +231,20 @@ it.each([
   ['/billing', 'https://evil.example'],
   ['/alerts/endpoints', 'https://evil.example'],
   ['/operator/pool', 'https://evil.example'],
-] as const)('refuses a form to %s from %s', async (path, origin) => {
-  const answer = await new Browser().post(path, { language: 'fr' }, origin);
-  expect(answer.status).toBe(403);
-  expect(answer.headers.getSetCookie()).toEqual([]);
+] as const)('rejects a form to %s from %s', async (path, origin) => {
+  const response = await new Browser().post(path, { language: 'fr' }, origin);
+  expect(response.status).toBe(403);
+  expect(response.headers.getSetCookie()).toEqual([]);
 });
 
-it('makes one person of two sign-ups at once, and tells the other that the e-mail is taken', async () => {
+it('creates one person from concurrent sign-ups, and the others learn that the e-mail is taken', async () => {
   const email = `twice-${crypto.randomUUID()}@example.com`;
   const fields = { name: 'Twice', email, password: 'correct horse battery' };
-  const answers = await Promise.all([1, 2, 3].map(() => new Browser().post('/sign-up', fields)));
-  expect(answers.map(({ status }) => status).sort()).toEqual([303, 422, 422]);
+  const responses = await Promise.all([1, 2, 3].map(() => new Browser().post('/sign-up', fields)));
+  expect(responses.map(({ status }) => status).sort()).toEqual([303, 422, 422]);
 });
 
-it('refuses a password that is too long for better-auth to count', async () => {
+it('rejects a password that is too long by better-auth’s count', async () => {
   const fields = {
     name: 'Long',
     email: `long-${crypto.randomUUID()}@example.com`,
@@ -248,7 +253,7 @@ it('refuses a password that is too long for better-auth to count', async () => {
   expect((await new Browser().post('/sign-up', fields)).status).toBe(422);
 });
 
-it('keeps the session that is there when a sign-in fails', async () => {
+it('keeps the current session when a sign-in fails', async () => {
   const browser = new Browser();
   const { email } = await browser.signUp('Stays');
   expect((await browser.post('/sign-in', { email, password: 'wrong wrong wrong' })).status).toBe(422);

@@ -1,4 +1,4 @@
-/** The playground's page, and the tokens that it hands to its script. */
+/** The playground's page, and the tokens that it gives to its script. */
 import { describe, expect, it } from 'vitest';
 import { usd } from '../../../worker/domain/money.ts';
 import { config } from '../../../worker/env.ts';
@@ -29,30 +29,30 @@ async function dataOf(browser: Browser): Promise<PlaygroundData> {
   return JSON.parse(json);
 }
 
-/** Id of the newest key that the page offers. */
+/** Creates a key. @returns the id of the newest key that the page offers */
 async function offeredKey(browser: Browser, over: Partial<typeof KEY & { scope: string }> = {}) {
   await browser.postAndFollow('/keys', { ...KEY, ...over });
   return (await dataOf(browser)).keys[0]!.id;
 }
 
-async function claimsOf(answer: Response) {
-  expect(answer.status).toBe(200);
-  const { token, expiresAtMs } = (await answer.json()) as PlaygroundToken;
+async function claimsOf(response: Response) {
+  expect(response.status).toBe(200);
+  const { token, expiresAtMs } = (await response.json()) as PlaygroundToken;
   return { claims: await verifyClientToken(config(bindings), token, Date.now()), expiresAtMs };
 }
 
 describe('the page', () => {
-  it('runs its own script and nothing inline, and says what it needs', async () => {
+  it('runs its own script and nothing inline, and its policy allows no more than it needs', async () => {
     const browser = await customer();
-    const answer = await browser.get('/playground');
-    const policy = answer.headers.get('content-security-policy')!;
+    const response = await browser.get('/playground');
+    const policy = response.headers.get('content-security-policy')!;
     expect(policy).toContain("default-src 'none'");
     expect(policy).toContain("script-src 'self'");
     expect(policy).toContain("connect-src 'self'");
     expect(policy).toContain("frame-ancestors 'none'");
     expect(policy).not.toContain('unsafe');
-    expect(answer.headers.get('cache-control')).toBe('private, no-store');
-    const text = await answer.text();
+    expect(response.headers.get('cache-control')).toBe('private, no-store');
+    const text = await response.text();
     expect(text).toContain('<script type="module" src="/playground.js"></script>');
     expect(text).toMatch(/<noscript>.*href="\/start".*<\/noscript>/s);
     expect(text).not.toMatch(/sk-tg-|\sstyle=|\son\w+=/);
@@ -61,11 +61,11 @@ describe('the page', () => {
   });
 
   it('is for people who are signed in', async () => {
-    const answer = await new Browser().get('/playground');
-    expect(answer.headers.get('location')).toBe('/sign-in?next=%2Fplayground');
+    const response = await new Browser().get('/playground');
+    expect(response.headers.get('location')).toBe('/sign-in?next=%2Fplayground');
   });
 
-  it('tells the name of a key as data, whatever is in it', async () => {
+  it('embeds the name of a key as data, whatever it contains', async () => {
     const browser = await customer();
     const name = '</script><img src=x onerror=alert(1)>';
     await offeredKey(browser, { name });
@@ -73,7 +73,7 @@ describe('the page', () => {
     expect((await dataOf(browser)).keys[0]!.name).toContain(name);
   });
 
-  it('asks for a key where none could pay', async () => {
+  it('asks for a key when no key can be used', async () => {
     const browser = await customer();
     const { keys } = await dataOf(browser);
     for (const { id } of keys) await browser.post(`/keys/${id}/revoke`, {});
@@ -85,13 +85,13 @@ describe('the page', () => {
 });
 
 describe('a token for the page', () => {
-  it('lives a quarter of an hour and may spend a dollar', async () => {
+  it('expires after a quarter of an hour and may spend a dollar', async () => {
     const browser = await customer();
     const keyId = await offeredKey(browser);
     const beforeMs = Date.now();
-    const answer = await browser.post('/playground/token', { keyId });
-    expect(answer.headers.get('cache-control')).toBe('private, no-store');
-    const { claims, expiresAtMs } = await claimsOf(answer);
+    const response = await browser.post('/playground/token', { keyId });
+    expect(response.headers.get('cache-control')).toBe('private, no-store');
+    const { claims, expiresAtMs } = await claimsOf(response);
     expect(claims).toMatchObject({ key: keyId, models: null, cap: usd(1), exp: expiresAtMs / 1_000 });
     expect(expiresAtMs).toBeGreaterThan(beforeMs + 899_000 - 1_000);
     expect(expiresAtMs).toBeLessThanOrEqual(Date.now() + 900_000);
@@ -117,7 +117,7 @@ describe('a token for the page', () => {
     expect(expiresAtMs).toBeLessThanOrEqual(endsMs);
   });
 
-  it('is not made of a key that is foreign, over, for managing, or none', async () => {
+  it('is not minted for a key that is foreign, expired, revoked, for management, or unknown', async () => {
     const [browser, stranger] = [await customer(), await customer()];
     const own = await offeredKey(browser);
     expect((await stranger.post('/playground/token', { keyId: own })).status).toBe(404);
@@ -137,7 +137,7 @@ describe('a token for the page', () => {
     expect((await browser.post('/playground/token', {})).status).toBe(404);
   });
 
-  it('is made for who is signed in, on our own page', async () => {
+  it('is minted only for people who are signed in, on our own page', async () => {
     const browser = await customer();
     const keyId = await offeredKey(browser);
     const stranger = await new Browser().post('/playground/token', { keyId });

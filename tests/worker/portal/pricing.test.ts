@@ -1,13 +1,13 @@
-/** Prices in public: read from D1, compared with dated prices of others, worked out in the open. */
+/** The public pricing page: prices from D1, a cost calculation, and a comparison with dated prices of other providers. */
 import { expect, it } from 'vitest';
 import { MESSAGES } from '../../../worker/i18n/locale.ts';
 import { Browser, bindings } from './browser.ts';
 
 const text = async (path: string, language = 'en') => (await new Browser(language).get(path)).text();
-/** Characters that only `Intl` and the markup put there. */
+/** A page without its markup, and without the special spaces that `Intl` inserts. */
 const plain = (html: string) => html.replaceAll(/<[^>]+>/g, ' ').replaceAll(/[\u202f\u00a0]/g, ' ');
 
-it('works a month out, line by line, and against o1', async () => {
+it('calculates a month line by line, and compares it with o1', async () => {
   const page = plain(
     await text(
       '/pricing?model=deepseek-r1-0528&requestsPerDay=1000&promptTokens=2000&cachedPercent=50&outputTokens=1000&batchPercent=0&offPeakPercent=0',
@@ -20,7 +20,7 @@ it('works a month out, line by line, and against o1', async () => {
   expect(page).toContain('96.5%');
 });
 
-it('says a third of it off-peak and half of it as batch at their own prices', async () => {
+it('calculates off-peak and batch requests at their own prices', async () => {
   const page = plain(await text('/pricing?batchPercent=50&offPeakPercent=40'));
   const { standard, offPeak, batch } = MESSAGES.en.pricing.tariffs;
   for (const part of [`${standard}, 9,000`, `${offPeak}, 6,000`, `${batch}, 15,000`])
@@ -28,22 +28,22 @@ it('says a third of it off-peak and half of it as batch at their own prices', as
 });
 
 it.each(['0', '-1', '1e9', 'many', '', '10000001', '1.5'])(
-  'marks %j requests a day, and keeps it',
+  'marks %j requests a day as invalid, and keeps the input',
   async (typed) => {
-    const answer = await new Browser().get(`/pricing?requestsPerDay=${encodeURIComponent(typed)}`);
-    expect(answer.status).toBe(422);
-    const page = await answer.text();
+    const response = await new Browser().get(`/pricing?requestsPerDay=${encodeURIComponent(typed)}`);
+    expect(response.status).toBe(422);
+    const page = await response.text();
     expect(page).toContain(MESSAGES.en.faults.whole_number);
     expect(page).toContain(`value="${typed}"`);
   },
 );
 
-it('takes nothing that is typed for markup, and an unknown model for the first', async () => {
-  const answer = await new Browser().get('/pricing?model=%3Cscript%3E&promptTokens=%22%3E%3Cscript%3E');
-  expect(await answer.text()).not.toContain('<script>');
+it('escapes input, and treats an unknown model as the first one', async () => {
+  const response = await new Browser().get('/pricing?model=%3Cscript%3E&promptTokens=%22%3E%3Cscript%3E');
+  expect(await response.text()).not.toContain('<script>');
 });
 
-it('compares with what D1 says of others, with its dates, in both languages', async () => {
+it('compares with the reference prices in D1 and their dates, in both languages', async () => {
   expect(plain(await text('/pricing'))).toContain('17 Dec 2024');
   expect(plain(await text('/pricing', 'fr'))).toContain('23 oct. 2026');
   const set = (output: number) =>

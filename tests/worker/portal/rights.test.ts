@@ -1,27 +1,27 @@
 /**
- * Every route of the portal × every role × another account's things, from the portal's own route table: a route that is
- * not said here to be somebody's fails the first test, so a new one cannot be forgotten.
+ * Access rights: every route of the portal × every role × resources of another account, from the portal's own route table. A
+ * route that is missing in `ACCESS` fails the first test, so a new route cannot be forgotten.
  */
 import { beforeAll, describe, expect, it } from 'vitest';
 import { addBatch } from '../../../worker/db/batches.ts';
 import { createKey } from '../../../worker/db/keys.ts';
 import { newId } from '../../../worker/domain/ids.ts';
-import { type Area, type MemberRole, mayRole } from '../../../worker/domain/team.ts';
+import { type Area, isRoleAllowed, type MemberRole } from '../../../worker/domain/team.ts';
 import { config } from '../../../worker/env.ts';
 import { portal } from '../../../worker/portal/index.tsx';
 import { pepperKey } from '../../../worker/tokens/pepper.ts';
-import { Desk, db } from '../notifications/fixtures.ts';
+import { db, TaskHarness } from '../notifications/fixtures.ts';
 import { Browser, bindings, newEmail } from './browser.ts';
 
 type Access =
-  /** strangers too */
+  /** everybody, signed in or not */
   | { by: 'anybody' }
-  /** signed in, whatever the role: about the person alone, or decided by what is asked about */
+  /** signed in, whatever the role: the page is about the person alone, or the resource decides */
   | { by: 'person' }
   | { by: 'role'; area: Area }
   | { by: 'operator' };
 
-/** By the longest beginning that fits. */
+/** Access by path; the longest prefix that matches counts. */
 const ACCESS: Record<string, Access> = {
   '/': { by: 'anybody' },
   '/language': { by: 'anybody' },
@@ -60,7 +60,7 @@ interface Route {
   readonly access: Access | undefined;
 }
 
-/** Guards and the like stand for all methods; only `GET` and `POST` answer. */
+/** The routes that respond. Middleware is registered for all methods and is left out. */
 const ROUTES: Route[] = [
   ...new Map(
     portal.routes
@@ -70,49 +70,49 @@ const ROUTES: Route[] = [
 ];
 
 function accessOf(path: string): Access | undefined {
-  const fits = Object.keys(ACCESS).filter(
-    (start) => path === start || (start !== '/' && path.startsWith(`${start}/`)),
+  const prefixes = Object.keys(ACCESS).filter(
+    (prefix) => path === prefix || (prefix !== '/' && path.startsWith(`${prefix}/`)),
   );
-  return ACCESS[fits.sort((a, b) => b.length - a.length)[0] ?? ''];
+  return ACCESS[prefixes.sort((a, b) => b.length - a.length)[0] ?? ''];
 }
 
-const of = <K extends Access['by']>(by: K) =>
+const routesFor = <K extends Access['by']>(by: K) =>
   ROUTES.filter((route): route is Route & { access: Extract<Access, { by: K }> } => route.access?.by === by);
 
-/** With every parameter filled in: ids of the account `theirs`, or such as nobody has. */
-function filled(path: string, ids: Record<string, string>): string {
+/** The path with every parameter filled in, by these ids or by ids that do not exist. */
+function fillPath(path: string, ids: Record<string, string>): string {
   return path.replace(/:(\w+)(\{[^}]*\})?/g, (_, name: string, options?: string) => {
     if (options) return options.slice(1, -1).split('|')[0]!;
     return ids[name] ?? 'nobody';
   });
 }
 
-const send = (at: Browser, method: string, path: string) =>
-  method === 'GET' ? at.get(path) : at.post(path, {});
+const send = (browser: Browser, method: string, path: string) =>
+  method === 'GET' ? browser.get(path) : browser.post(path, {});
 
 const browsers = {} as Record<MemberRole | 'stranger' | 'elsewhere', Browser>;
-/** Things of the account in which the roles are. */
+/** Ids of resources of the account whose members have the roles. */
 let ids: Record<string, string>;
 
 beforeAll(async () => {
-  const desk = new Desk();
-  const at = () => new Browser('en', desk.env);
-  browsers.stranger = at();
-  browsers.elsewhere = at();
+  const harness = new TaskHarness();
+  const newBrowser = () => new Browser('en', harness.env);
+  browsers.stranger = newBrowser();
+  browsers.elsewhere = newBrowser();
   await browsers.elsewhere.signUp('Eve');
-  browsers.owner = at();
+  browsers.owner = newBrowser();
   const { email } = await browsers.owner.signUp('Ada');
   for (const role of ['billing', 'developer', 'viewer'] as const) {
     const invited = newEmail();
-    await desk.drain();
-    desk.letters.splice(0);
+    await harness.drain();
+    harness.emails.splice(0);
     await browsers.owner.post('/team', { email: invited, role });
-    await desk.drain();
-    const path = desk.letters
+    await harness.drain();
+    const path = harness.emails
       .splice(0)
       .map(({ text }) => text.match(/\/invitation\/[\w-]+/)?.[0])
       .find(Boolean)!;
-    browsers[role] = at();
+    browsers[role] = newBrowser();
     await browsers[role].post('/sign-up', {
       name: role,
       email: invited,
@@ -144,7 +144,7 @@ beforeAll(async () => {
     createdAtMs: nowMs,
     expiresAtMs: nowMs + 1,
   });
-  const { id: endpointId } = await desk.endpoint(accountId);
+  const { id: endpointId } = await harness.endpoint(accountId);
   await browsers.owner.post('/team', { email: newEmail(), role: 'viewer' });
   const invitationId = await bindings.DB.prepare(
     'SELECT id FROM invitation WHERE account_id = ? AND accepted_at_ms IS NULL',
@@ -166,61 +166,61 @@ beforeAll(async () => {
   };
 });
 
-it('every route is somebody’s', () => {
+it('every route has an access rule', () => {
   expect(ROUTES.filter(({ access }) => access === undefined)).toEqual([]);
   expect(ROUTES.length).toBeGreaterThan(50);
 });
 
-it('a stranger is sent to sign in, and learns nothing of the operator’s pages', async () => {
-  const found: unknown[] = [];
-  for (const { method, path } of [...of('person'), ...of('role'), ...of('operator')]) {
-    const answer = await send(browsers.stranger, method, filled(path, ids));
-    const isSentAway = answer.status === 303 && answer.headers.get('location')!.startsWith('/sign-in');
-    const expected = path.startsWith('/operator') ? answer.status === 404 : isSentAway;
-    if (!expected) found.push([method, path, answer.status]);
+it('a stranger is sent to sign in, and operator pages do not exist for them', async () => {
+  const violations: unknown[] = [];
+  for (const { method, path } of [...routesFor('person'), ...routesFor('role'), ...routesFor('operator')]) {
+    const response = await send(browsers.stranger, method, fillPath(path, ids));
+    const isSentAway = response.status === 303 && response.headers.get('location')!.startsWith('/sign-in');
+    const expected = path.startsWith('/operator') ? response.status === 404 : isSentAway;
+    if (!expected) violations.push([method, path, response.status]);
   }
-  expect(found).toEqual([]);
+  expect(violations).toEqual([]);
 });
 
-it('the operator’s pages do not exist for customers, whatever they are in their account', async () => {
-  const found: unknown[] = [];
+it('operator pages do not exist for customers, whatever their role', async () => {
+  const violations: unknown[] = [];
   for (const role of ['owner', 'billing', 'developer', 'viewer'] as const)
-    for (const { method, path } of of('operator')) {
-      const { status } = await send(browsers[role], method, filled(path, ids));
-      if (status !== 404) found.push([role, method, path, status]);
+    for (const { method, path } of routesFor('operator')) {
+      const { status } = await send(browsers[role], method, fillPath(path, ids));
+      if (status !== 404) violations.push([role, method, path, status]);
     }
-  expect(found).toEqual([]);
+  expect(violations).toEqual([]);
 });
 
-it('what names another account’s thing is 404, in every role', async () => {
-  const found: unknown[] = [];
-  for (const { method, path } of [...of('person'), ...of('role')].filter((route) =>
+it('a resource of another account is 404', async () => {
+  const violations: unknown[] = [];
+  for (const { method, path } of [...routesFor('person'), ...routesFor('role')].filter((route) =>
     route.path.includes(':'),
   )) {
-    const { status } = await send(browsers.elsewhere, method, filled(path, ids));
-    if (status !== 404) found.push([method, path, status]);
+    const { status } = await send(browsers.elsewhere, method, fillPath(path, ids));
+    if (status !== 404) violations.push([method, path, status]);
   }
-  expect(found).toEqual([]);
+  expect(violations).toEqual([]);
 });
 
 describe.each(['billing', 'developer', 'viewer', 'owner'] as const)('as %s', (role) => {
-  it('what the role may not is 403 before anything is looked at, and what it may is not', async () => {
-    const found: unknown[] = [];
-    for (const { method, path, access } of of('role')) {
-      const may = mayRole(role, method === 'GET' ? 'read' : 'write', access.area);
-      // with nobody's ids and no fields: what is allowed is refused for that, and nothing is changed
-      const { status } = await send(browsers[role], method, filled(path, {}));
-      if ((status === 403) === may) found.push([method, path, status]);
+  it('forbidden routes are 403 before anything is read, and allowed ones are not', async () => {
+    const violations: unknown[] = [];
+    for (const { method, path, access } of routesFor('role')) {
+      const isAllowed = isRoleAllowed(role, method === 'GET' ? 'read' : 'write', access.area);
+      // unknown ids and no fields: allowed requests fail for that reason, and nothing is changed
+      const { status } = await send(browsers[role], method, fillPath(path, {}));
+      if ((status === 403) === isAllowed) violations.push([method, path, status]);
     }
-    expect(found).toEqual([]);
+    expect(violations).toEqual([]);
   });
 });
 
-it('a form that another site sends is refused on every route', async () => {
-  const found: unknown[] = [];
+it('a form of another site is rejected on every route', async () => {
+  const violations: unknown[] = [];
   for (const { path } of ROUTES.filter(({ method }) => method === 'POST')) {
-    const answer = await browsers.owner.post(filled(path, ids), {}, 'https://evil.example');
-    if (answer.status !== 403) found.push([path, answer.status]);
+    const response = await browsers.owner.post(fillPath(path, ids), {}, 'https://evil.example');
+    if (response.status !== 403) violations.push([path, response.status]);
   }
-  expect(found).toEqual([]);
+  expect(violations).toEqual([]);
 });

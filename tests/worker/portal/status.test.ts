@@ -1,18 +1,21 @@
-/** Probes ask what customers ask, of nobody's money; the public page says what they said, and nothing of nodes. */
+/**
+ * Probes send requests like customers' at nobody's expense; the public status page shows their results without naming
+ * nodes.
+ */
 import { env as bindings } from 'cloudflare:workers';
 import { beforeEach, expect, it, vi } from 'vitest';
 import type { Env } from '../../../worker/env.ts';
 import { takeCanaryReceipts } from '../../../worker/fleet/canary-receipts.ts';
 import { probeAll } from '../../../worker/fleet/probe.ts';
 import { en } from '../../../worker/i18n/en/index.ts';
-import { answer, type FakeNode, freshNetwork, refusal, stream } from '../fake-node.ts';
+import { answer, type FakeNode, freshNetwork, nodeError, stream } from '../fake-node.ts';
 import { auditOf, receipt } from '../fleet/fixtures.ts';
 import { newModel } from '../gateway/client.ts';
 import { Browser } from './browser.ts';
 
 const env = bindings as unknown as Env;
 const network = freshNetwork();
-const sound = () => stream(answer({ prompt: 250, reasoning: ['Hm.'], content: ['They sing.'] }));
+const healthy = () => stream(answer({ prompt: 250, reasoning: ['Hm.'], content: ['They sing.'] }));
 const MIN_MS = 60_000;
 
 let model: string;
@@ -20,7 +23,7 @@ let node: FakeNode;
 beforeEach(async () => {
   await env.DB.exec('DELETE FROM probe; DELETE FROM probe_day');
   model = newModel();
-  node = await network().add(model, sound);
+  node = await network().add(model, healthy);
   vi.spyOn(console, 'error').mockImplementation(() => undefined);
 });
 
@@ -32,41 +35,41 @@ interface Component {
   uptime_90d: number | null;
 }
 
-async function told(component: string): Promise<Component | undefined> {
+async function statusOf(component: string): Promise<Component | undefined> {
   const { components } = await (await new Browser().get('/status.json')).json<{ components: Component[] }>();
   return components.find((each) => each.component === component);
 }
 
 const probe = (minutesAgo = 0) => probeAll(env, { nowMs: Date.now() - minutesAgo * MIN_MS, random: 0 });
 
-it('asks the stores, and a node of each model that has one', async () => {
+it('probes the stores, and one node of each model that has nodes', async () => {
   await probe();
-  expect(node.asked).toHaveLength(1);
-  expect(node.asked[0]!.claims.sub).toBe('canary');
-  expect(await told('api')).toMatchObject({ state: 'operational', uptime_24h: 1, uptime_90d: 1 });
-  expect(await told(model)).toMatchObject({ state: 'operational', fault: null });
-  // nobody has a node for it, so it is not offered and not down
-  expect(await told(newModel())).toBeUndefined();
+  expect(node.received).toHaveLength(1);
+  expect(node.received[0]!.claims.sub).toBe('canary');
+  expect(await statusOf('api')).toMatchObject({ state: 'operational', uptime_24h: 1, uptime_90d: 1 });
+  expect(await statusOf(model)).toMatchObject({ state: 'operational', fault: null });
+  // no node serves it, so it is not offered rather than down
+  expect(await statusOf(newModel())).toBeUndefined();
 });
 
-it('says that a model is down when its node is gone, and unsteady when it is back', async () => {
-  node.script = () => refusal(503, 'overloaded');
+it('reports a model as degraded after failed probes, and as down when its node is gone', async () => {
+  node.script = () => nodeError(503, 'overloaded');
   for (const ago of [4, 3]) await probe(ago);
-  expect(await told(model)).toMatchObject({ state: 'degraded', fault: 'no_answer' });
+  expect(await statusOf(model)).toMatchObject({ state: 'degraded', fault: 'no_answer' });
   network().unplug(node);
   await probe(2);
-  expect(await told(model)).toMatchObject({ state: 'down' });
+  expect(await statusOf(model)).toMatchObject({ state: 'down' });
   const page = await (await new Browser().get('/status')).text();
   expect(page).toContain(en.status.overall.down);
   expect(page).toContain(en.status.faults.no_answer);
   expect(page).not.toContain(node.id);
   await node.report({ engineHealthy: false });
   await probe(1);
-  expect(await told(model)).toMatchObject({ state: 'down', fault: 'no_node' });
-  expect(await told('api')).toMatchObject({ state: 'operational' });
+  expect(await statusOf(model)).toMatchObject({ state: 'down', fault: 'no_node' });
+  expect(await statusOf('api')).toMatchObject({ state: 'operational' });
 });
 
-it('counts the same minute once, and forgets probes after two days but not their days', async () => {
+it('counts the same minute once, and deletes probes after two days but keeps the daily sums', async () => {
   const nowMs = Date.now();
   for (const _ of 'twice') await probeAll(env, { nowMs, random: 0 });
   await probe(3 * 24 * 60);
@@ -76,9 +79,9 @@ it('counts the same minute once, and forgets probes after two days but not their
   expect(await sum('SELECT sum(probes) AS n FROM probe_day WHERE component = ?')).toBe(3);
 });
 
-it('takes the receipt of a probe, bills nobody and writes nothing into the trail', async () => {
+it('accepts the receipt of a probe, bills nobody and writes no audit row', async () => {
   await probe();
-  const { jti, sub } = node.asked[0]!.claims;
+  const { jti, sub } = node.received[0]!.claims;
   const taken = await takeCanaryReceipts(
     env,
     { id: node.id, modelId: model },
@@ -90,7 +93,7 @@ it('takes the receipt of a probe, bills nobody and writes nothing into the trail
   expect(actions).not.toContain('receipts.refused');
 });
 
-it('stands before anything was probed, in French, too', async () => {
+it('renders before anything was probed, in French, too', async () => {
   const page = await (await new Browser('fr').get('/status')).text();
   expect(page).toContain('Aucun contrôle récent');
 });

@@ -1,43 +1,43 @@
-/** Teams: invitations that only the invited can use, roles that hold on every page, an account that keeps an owner. */
+/** Teams: invitations that only the invited can use, roles, and accounts that always keep an owner. */
 import { beforeEach, describe, expect, it } from 'vitest';
 import { MESSAGES } from '../../../worker/i18n/locale.ts';
-import { Desk } from '../notifications/fixtures.ts';
+import { TaskHarness } from '../notifications/fixtures.ts';
 import { Browser, bindings, newEmail, PASSWORD } from './browser.ts';
 
 const { en } = MESSAGES;
 
-let desk: Desk;
+let harness: TaskHarness;
 beforeEach(() => {
-  desk = new Desk();
+  harness = new TaskHarness();
 });
 
-const browser = (language = 'en') => new Browser(language, desk.env);
+const newBrowser = (language = 'en') => new Browser(language, harness.env);
 
-async function invited(owner: Browser, email: string, role = 'developer'): Promise<string> {
-  await desk.drain();
-  desk.letters.splice(0);
-  const asked = await owner.post('/team', { email, role });
-  expect([asked.status, asked.headers.get('location')]).toEqual([303, '/team?done=invited']);
-  await desk.drain();
-  const letter = desk.letters.splice(0).find(({ to }) => to === email)!;
-  return letter.text.match(/https:\/\/tollgate\.test(\/invitation\/\S*)/)![1]!;
+async function invite(owner: Browser, email: string, role = 'developer'): Promise<string> {
+  await harness.drain();
+  harness.emails.splice(0);
+  const response = await owner.post('/team', { email, role });
+  expect([response.status, response.headers.get('location')]).toEqual([303, '/team?done=invited']);
+  await harness.drain();
+  const invitation = harness.emails.splice(0).find(({ to }) => to === email)!;
+  return invitation.text.match(/https:\/\/tollgate\.test(\/invitation\/\S*)/)![1]!;
 }
 
 async function owner() {
-  const at = browser();
-  const person = await at.signUp('Ada');
-  return { at, ...person };
+  const browser = newBrowser();
+  const person = await browser.signUp('Ada');
+  return { browser, ...person };
 }
 
-/** Somebody new who joins by their invitation. */
-async function joined(by: Browser, role: string) {
+/** A newcomer who signs up and joins by an invitation. */
+async function joinAs(inviter: Browser, role: string) {
   const email = newEmail();
-  const path = await invited(by, email, role);
-  const at = browser();
-  const signedUp = await at.post('/sign-up', { name: 'Bob', email, password: PASSWORD, next: path });
+  const path = await invite(inviter, email, role);
+  const browser = newBrowser();
+  const signedUp = await browser.post('/sign-up', { name: 'Bob', email, password: PASSWORD, next: path });
   expect(signedUp.headers.get('location')).toBe(path);
-  expect((await at.post(path, {})).headers.get('location')).toBe('/start');
-  return { at, email, path };
+  expect((await browser.post(path, {})).headers.get('location')).toBe('/start');
+  return { browser, email, path };
 }
 
 async function personId(email: string): Promise<string> {
@@ -56,24 +56,24 @@ async function accountsOf(email: string) {
 }
 
 describe('an invitation', () => {
-  it('brings a newcomer into the account and opens none of their own', async () => {
-    const { at, email: by } = await owner();
-    const { at: bob, email } = await joined(at, 'developer');
-    expect(await accountsOf(email)).toEqual([{ ...(await accountsOf(by))[0], role: 'developer' }]);
-    expect(await (await bob.get('/team')).text()).toContain(by);
+  it('adds a newcomer to the account without opening one of their own', async () => {
+    const { browser, email: ownerEmail } = await owner();
+    const { browser: bob, email } = await joinAs(browser, 'developer');
+    expect(await accountsOf(email)).toEqual([{ ...(await accountsOf(ownerEmail))[0], role: 'developer' }]);
+    expect(await (await bob.get('/team')).text()).toContain(ownerEmail);
     const verified = 'SELECT email_verified FROM person WHERE email = ?';
     expect(await bindings.DB.prepare(verified).bind(email).first('email_verified')).toBe(1);
-    expect(await (await at.get('/team')).text()).toContain(en.team.actionNames['member.joined']);
+    expect(await (await browser.get('/team')).text()).toContain(en.team.actionNames['member.joined']);
   });
 
   it('is for the address that it was sent to, and for one use', async () => {
-    const { at } = await owner();
+    const { browser } = await owner();
     const email = newEmail();
-    const path = await invited(at, email);
+    const path = await invite(browser, email);
     const thief = await owner();
-    expect(await (await thief.at.post(path, {})).text()).toContain(email);
+    expect(await (await thief.browser.post(path, {})).text()).toContain(email);
     expect(await accountsOf(thief.email)).toHaveLength(1);
-    const bob = browser();
+    const bob = newBrowser();
     await bob.signUp('Bob', email);
     await bob.post(path, {});
     expect(await accountsOf(email)).toHaveLength(2);
@@ -82,85 +82,87 @@ describe('an invitation', () => {
   });
 
   it('ends when it is revoked, when a newer one is sent, and after seven days', async () => {
-    const { at } = await owner();
+    const { browser } = await owner();
     const email = newEmail();
-    const [first, second] = [await invited(at, email), await invited(at, email)];
-    expect((await browser().get(first)).status).toBe(410);
-    expect((await browser().get(second)).status).toBe(200);
-    const id = (await (await at.get('/team')).text()).match(/invitations\/(inv_\w+)\/revoke/)![1];
+    const [first, second] = [await invite(browser, email), await invite(browser, email)];
+    expect((await newBrowser().get(first)).status).toBe(410);
+    expect((await newBrowser().get(second)).status).toBe(200);
+    const id = (await (await browser.get('/team')).text()).match(/invitations\/(inv_\w+)\/revoke/)![1];
     const foreign = await owner();
-    expect((await foreign.at.post(`/team/invitations/${id}/revoke`, {})).status).toBe(404);
-    expect((await at.post(`/team/invitations/${id}/revoke`, {})).status).toBe(303);
-    expect((await browser().get(second)).status).toBe(410);
-    const third = await invited(at, email);
+    expect((await foreign.browser.post(`/team/invitations/${id}/revoke`, {})).status).toBe(404);
+    expect((await browser.post(`/team/invitations/${id}/revoke`, {})).status).toBe(303);
+    expect((await newBrowser().get(second)).status).toBe(410);
+    const third = await invite(browser, email);
     await bindings.DB.prepare('UPDATE invitation SET expires_at_ms = 1 WHERE email = ?').bind(email).run();
-    expect((await browser().get(third)).status).toBe(410);
+    expect((await newBrowser().get(third)).status).toBe(410);
   });
 
-  it('is bounded in number, and its link is in no row', async () => {
-    const { at } = await owner();
-    const path = await invited(at, newEmail());
+  it('is limited in number, and its link is not stored', async () => {
+    const { browser } = await owner();
+    const path = await invite(browser, newEmail());
     const { results } = await bindings.DB.prepare('SELECT * FROM invitation').all();
     expect(JSON.stringify(results)).not.toContain(path.split('/').at(-1));
     for (let i = 1; i < 25; i++)
-      expect((await at.post('/team', { email: newEmail(), role: 'viewer' })).status).toBe(303);
-    const refused = await at.post('/team', { email: newEmail(), role: 'viewer' });
-    expect(refused.status).toBe(422);
-    expect(await refused.text()).toContain(en.faults.too_many_invitations);
+      expect((await browser.post('/team', { email: newEmail(), role: 'viewer' })).status).toBe(303);
+    const response = await browser.post('/team', { email: newEmail(), role: 'viewer' });
+    expect(response.status).toBe(422);
+    expect(await response.text()).toContain(en.faults.too_many_invitations);
   });
 
-  it('keeps what was typed wrong', async () => {
-    const { at } = await owner();
-    const refused = await at.post('/team', { email: 'not an address', role: 'viewer' });
-    expect(refused.status).toBe(422);
-    expect(await refused.text()).toContain('value="not an address"');
+  it('keeps invalid input in the form', async () => {
+    const { browser } = await owner();
+    const response = await browser.post('/team', { email: 'not an address', role: 'viewer' });
+    expect(response.status).toBe(422);
+    expect(await response.text()).toContain('value="not an address"');
   });
 });
 
 describe('an owner', () => {
   it('changes roles, and the account keeps an owner', async () => {
-    const { at, email } = await owner();
-    const bob = await joined(at, 'viewer');
+    const { browser, email } = await owner();
+    const bob = await joinAs(browser, 'viewer');
     const [ada, other] = [await personId(email), await personId(bob.email)];
     const role = (browser: Browser, id: string, to: string) =>
       browser.post(`/team/members/${id}/role`, { role: to });
-    expect((await role(at, ada, 'viewer')).status).toBe(422);
-    expect((await role(bob.at, other, 'owner')).status).toBe(403);
-    expect((await role(at, other, 'king')).status).toBe(404);
-    expect((await role(at, other, 'owner')).status).toBe(303);
-    // both at once: one of them stays
-    await Promise.all([role(at, ada, 'viewer'), role(bob.at, other, 'viewer')]);
+    expect((await role(browser, ada, 'viewer')).status).toBe(422);
+    expect((await role(bob.browser, other, 'owner')).status).toBe(403);
+    expect((await role(browser, other, 'king')).status).toBe(404);
+    expect((await role(browser, other, 'owner')).status).toBe(303);
+    // both resign at once, and one of them must stay an owner
+    await Promise.all([role(browser, ada, 'viewer'), role(bob.browser, other, 'viewer')]);
     const owners = (await Promise.all([email, bob.email].map(accountsOf)))
       .flat()
       .filter((each) => each.role === 'owner');
     expect(owners).toHaveLength(1);
   });
 
-  it('removes a member, who then sees nothing of it any more', async () => {
-    const { at, email } = await owner();
-    const bob = await joined(at, 'developer');
+  it('removes a member, who then no longer sees the account', async () => {
+    const { browser, email } = await owner();
+    const bob = await joinAs(browser, 'developer');
     const id = await personId(bob.email);
-    expect((await bob.at.post(`/team/members/${await personId(email)}/remove`, {})).status).toBe(404);
-    expect((await at.post(`/team/members/${id}/remove`, {})).headers.get('location')).toBe(
+    expect((await bob.browser.post(`/team/members/${await personId(email)}/remove`, {})).status).toBe(404);
+    expect((await browser.post(`/team/members/${id}/remove`, {})).headers.get('location')).toBe(
       '/team?done=removed',
     );
-    expect(await (await bob.at.get('/team')).text()).not.toContain(email);
+    expect(await (await bob.browser.get('/team')).text()).not.toContain(email);
   });
 
-  it('cannot leave as the last', async () => {
-    const { at, email } = await owner();
-    expect((await at.post(`/team/members/${await personId(email)}/remove`, {})).status).toBe(422);
-    const bob = await joined(at, 'developer');
-    expect((await bob.at.post(`/team/members/${await personId(bob.email)}/remove`, {})).status).toBe(303);
+  it('cannot leave as the last owner', async () => {
+    const { browser, email } = await owner();
+    expect((await browser.post(`/team/members/${await personId(email)}/remove`, {})).status).toBe(422);
+    const bob = await joinAs(browser, 'developer');
+    expect((await bob.browser.post(`/team/members/${await personId(bob.email)}/remove`, {})).status).toBe(
+      303,
+    );
   });
 
-  it('renames the account, and takes its data without the secrets', async () => {
-    const { at, email } = await owner();
-    await at.post('/account/name', { accountName: 'Lovelace Ltd' });
-    expect(await (await at.get('/team')).text()).toContain('Lovelace Ltd');
-    const answer = await at.get('/account/export');
-    expect(answer.headers.get('content-disposition')).toContain('tollgate-account.ndjson');
-    const rows = (await answer.text())
+  it('renames the account, and exports its data without the secrets', async () => {
+    const { browser, email } = await owner();
+    await browser.post('/account/name', { accountName: 'Lovelace Ltd' });
+    expect(await (await browser.get('/team')).text()).toContain('Lovelace Ltd');
+    const response = await browser.get('/account/export');
+    expect(response.headers.get('content-disposition')).toContain('tollgate-account.ndjson');
+    const rows = (await response.text())
       .trim()
       .split('\n')
       .map((line) => JSON.parse(line));
@@ -170,14 +172,14 @@ describe('an owner', () => {
     expect(new Set(rows.map(({ table }) => table))).toContain('trail');
   });
 
-  it('closes the account for good, with its keys, and is forgotten', async () => {
-    const { at, email } = await owner();
-    const bob = await joined(at, 'developer');
+  it('closes the account and its keys for good, and their personal data is erased', async () => {
+    const { browser, email } = await owner();
+    const bob = await joinAs(browser, 'developer');
     const { account_id: accountId } = (await accountsOf(email))[0]!;
     const id = await personId(email);
-    expect((await bob.at.post('/account/close', { email: bob.email })).status).toBe(403);
-    expect((await at.post('/account/close', { email: 'somebody@example.com' })).status).toBe(422);
-    expect((await at.post('/account/close', { email })).headers.get('location')).toBe('/account/closed');
+    expect((await bob.browser.post('/account/close', { email: bob.email })).status).toBe(403);
+    expect((await browser.post('/account/close', { email: 'somebody@example.com' })).status).toBe(422);
+    expect((await browser.post('/account/close', { email })).headers.get('location')).toBe('/account/closed');
     const alive = 'SELECT count(*) AS n FROM api_key WHERE account_id = ? AND revoked_at_ms IS NULL';
     expect(await bindings.DB.prepare(alive).bind(accountId).first('n')).toBe(0);
     for (const table of ['person_session', 'person_credential', 'member'])
@@ -188,21 +190,21 @@ describe('an owner', () => {
       ).toBe(0);
     const left = await bindings.DB.prepare('SELECT name, email FROM person WHERE id = ?').bind(id).first();
     expect(JSON.stringify(left)).not.toContain(email);
-    expect((await at.get('/team')).status).toBe(303);
-    // who belonged to it has an account of their own now
-    expect(await (await bob.at.get('/team')).text()).not.toContain('Ada');
+    expect((await browser.get('/team')).status).toBe(303);
+    // a former member has an account of their own now
+    expect(await (await bob.browser.get('/team')).text()).not.toContain('Ada');
   });
 });
 
-it('a person of two accounts looks at one, and at the other when they switch', async () => {
+it('a member of two accounts sees one of them, and the other after switching', async () => {
   const ada = await owner();
   const bob = await owner();
-  const path = await invited(ada.at, bob.email, 'billing');
-  await bob.at.post(path, {});
-  const [own, hers] = [(await accountsOf(ada.email))[0]!, await accountsOf(bob.email)];
-  expect(await (await bob.at.get('/team')).text()).toContain(ada.email);
-  expect((await bob.at.post('/team/switch', { accountId: `${own.account_id}x` })).status).toBe(404);
-  const mine = hers.find((each) => each.role === 'owner')!;
-  await bob.at.post('/team/switch', { accountId: String(mine.account_id) });
-  expect(await (await bob.at.get('/team')).text()).not.toContain(ada.email);
+  const path = await invite(ada.browser, bob.email, 'billing');
+  await bob.browser.post(path, {});
+  const [adas, bobs] = [(await accountsOf(ada.email))[0]!, await accountsOf(bob.email)];
+  expect(await (await bob.browser.get('/team')).text()).toContain(ada.email);
+  expect((await bob.browser.post('/team/switch', { accountId: `${adas.account_id}x` })).status).toBe(404);
+  const own = bobs.find((each) => each.role === 'owner')!;
+  await bob.browser.post('/team/switch', { accountId: String(own.account_id) });
+  expect(await (await bob.browser.get('/team')).text()).not.toContain(ada.email);
 });

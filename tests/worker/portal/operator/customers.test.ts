@@ -1,4 +1,4 @@
-/** The operator's customers: who has trouble, one account whole, and what is done to it by name. */
+/** The operator's pages of customers: accounts with problems, one account in full, and grants and suspensions. */
 import { describe, expect, it } from 'vitest';
 import { database } from '../../../../worker/db/client.ts';
 import { createKey } from '../../../../worker/db/keys.ts';
@@ -18,7 +18,7 @@ const d1 = (text: string, ...values: unknown[]) =>
     .bind(...values)
     .run();
 
-/** Somebody who has signed up, with the account that came of it. */
+/** A person who has signed up, with their account. */
 async function newCustomer(): Promise<{ browser: Browser; accountId: string; email: string }> {
   const browser = new Browser();
   const { email } = await browser.signUp();
@@ -59,8 +59,8 @@ function finding(accountId: string) {
   );
 }
 
-/** The part of a page under a heading. */
-function under(html: string, id: string): string {
+/** The section of a page under a heading. */
+function sectionOf(html: string, id: string): string {
   return new RegExp(`aria-labelledby="${id}".*?</section>`, 's').exec(html)?.[0] ?? '';
 }
 
@@ -70,9 +70,9 @@ async function grantIdOf(browser: Browser, accountId: string): Promise<string> {
 }
 
 describe('the customers', () => {
-  it('that have trouble come first, with what it is; the newest follow, page by page', async () => {
+  it('with problems come first, with their problems; the newest follow, page by page', async () => {
     const console = await operatorBrowser();
-    const [found, failed, old, sound] = [
+    const [found, failed, old, healthy] = [
       await newAccount(),
       await newAccount(),
       await newAccount(),
@@ -83,24 +83,24 @@ describe('the customers', () => {
     await failedWebhook(failed);
     await failedWebhook(old, { ageMs: 8 * 86_400_000 });
     const html = await (await console.get(PATH)).text();
-    const troubled = under(html, 'troubled');
+    const troubled = sectionOf(html, 'troubled');
     expect(troubled).toContain(found);
     expect(troubled).toContain(names.findings('2'));
     expect(troubled.indexOf(failed)).toBeGreaterThan(troubled.indexOf(found));
     expect(troubled).toContain(names.failedWebhooks('1'));
-    for (const id of [old, sound]) expect(troubled).not.toContain(id);
-    expect(under(html, 'newest')).toContain(sound);
+    for (const id of [old, healthy]) expect(troubled).not.toContain(id);
+    expect(sectionOf(html, 'newest')).toContain(healthy);
 
     for (let i = 0; i < 20; i++) await newAccount();
     const first = await (await console.get(PATH)).text();
-    expect(under(first, 'newest')).not.toContain(found);
+    expect(sectionOf(first, 'newest')).not.toContain(found);
     expect(first).toContain(`href="${PATH}?page=1"`);
     const second = await (await console.get(`${PATH}?page=1`)).text();
-    expect(under(second, 'newest')).toContain(found);
+    expect(sectionOf(second, 'newest')).toContain(found);
     expect(second).toContain(`href="${PATH}?page=0"`);
   });
 
-  it('are shown whole: credit, spend, people, keys, payments, what disagrees, lost webhooks', async () => {
+  it('are shown in full: credit, spend, people, keys, payments, findings, failed webhooks', async () => {
     const console = await operatorBrowser();
     const { accountId, email } = await newCustomer();
     const db = database(env);
@@ -131,9 +131,9 @@ describe('the customers', () => {
     await finding(accountId);
     await failedWebhook(accountId);
     await env.WALLET.getByName(accountId).topUp({ orderId: 'order_y', amountNanoUsd: nanoUsd(usd(3)) });
-    const answer = await console.get(`${PATH}/${accountId}`);
-    const html = await answer.clone().text();
-    const text = await textOf(answer);
+    const response = await console.get(`${PATH}/${accountId}`);
+    const html = await response.clone().text();
+    const text = await textOf(response);
     for (const shown of [
       `${names.granted} $5.00`,
       `${names.paid} $3.00`,
@@ -150,7 +150,7 @@ describe('the customers', () => {
       names.roles.owner!,
     ])
       expect(text).toContain(shown);
-    expect(under(html, 'team')).toContain(email);
+    expect(sectionOf(html, 'team')).toContain(email);
     expect(html).not.toContain(key);
     expect(html).not.toMatch(/<script|\sstyle=|undefined/);
     expect(await textOf((await operatorBrowser('fr')).get(`${PATH}/${accountId}`))).toContain(
@@ -158,7 +158,7 @@ describe('the customers', () => {
     );
   });
 
-  it('do not exist for anybody else, by any route and method', async () => {
+  it('exist for operators only, by any route and method', async () => {
     const { browser, accountId, email } = await newCustomer();
     const fields = {
       confirmState: email,
@@ -167,11 +167,11 @@ describe('the customers', () => {
       note: 'x',
       grantId: crypto.randomUUID(),
     };
-    for (const who of [browser, new Browser()]) {
+    for (const visitor of [browser, new Browser()]) {
       for (const path of [PATH, `${PATH}?page=1`, `${PATH}/${accountId}`])
-        expect((await who.get(path)).status).toBe(404);
+        expect((await visitor.get(path)).status).toBe(404);
       for (const verb of ['', '/grants', '/suspend', '/resume'])
-        expect((await who.post(`${PATH}/${accountId}${verb}`, fields)).status).toBe(404);
+        expect((await visitor.post(`${PATH}/${accountId}${verb}`, fields)).status).toBe(404);
     }
     expect(
       await env.DB.prepare('select suspended_at_ms from account where id = ?').bind(accountId).first(),
@@ -186,15 +186,15 @@ describe('the customers', () => {
 });
 
 describe('a grant', () => {
-  it('is given once, however often its form is sent', async () => {
+  it('is granted once, however often its form is sent', async () => {
     const console = await operatorBrowser();
     const { accountId, email } = await newCustomer();
     const grantId = await grantIdOf(console, accountId);
     const fields = { grantId, amount: '12,50', note: 'an outage', confirmGrant: email.toUpperCase() };
     const path = `${PATH}/${accountId}/grants`;
-    const answers = await Promise.all([console.post(path, fields), console.post(path, fields)]);
-    expect(answers.map(({ status }) => status)).toEqual([303, 303]);
-    expect(await textOf(console.get(answers[0]!.headers.get('location')!))).toContain(names.grantDone);
+    const responses = await Promise.all([console.post(path, fields), console.post(path, fields)]);
+    expect(responses.map(({ status }) => status)).toEqual([303, 303]);
+    expect(await textOf(console.get(responses[0]!.headers.get('location')!))).toContain(names.grantDone);
     expect((await env.WALLET.getByName(accountId).balance()).availableNanoUsd).toBe(17_500_000_000);
     expect(await grantIdOf(console, accountId)).not.toBe(grantId);
     const [row] = (await auditOf(accountId)).filter(({ action }) => action === 'account.granted');
@@ -215,7 +215,7 @@ describe('a grant', () => {
     [{ confirmGrant: 'somebody@example.com' }, 'confirm_account'],
     [{ confirmGrant: '' }, 'confirm_account'],
     [{ grantId: '../other' }, null],
-  ] as const)('is refused with %j, and what was typed stays', async (wrong, fault) => {
+  ] as const)('is rejected with %j, and the input is kept', async (invalid, fault) => {
     const console = await operatorBrowser();
     const { accountId } = await newCustomer();
     const fields = {
@@ -223,19 +223,19 @@ describe('a grant', () => {
       amount: '5',
       note: 'a “reason”',
       confirmGrant: accountId,
-      ...wrong,
+      ...invalid,
     };
-    const answer = await console.post(`${PATH}/${accountId}/grants`, fields);
-    const html = await answer.text();
-    expect(answer.status).toBe(422);
+    const response = await console.post(`${PATH}/${accountId}/grants`, fields);
+    const html = await response.text();
+    expect(response.status).toBe(422);
     if (fault !== null) expect(html).toContain(MESSAGES.en.faults[fault]);
-    if (!('note' in wrong)) expect(html).toContain('a “reason”');
+    if (!('note' in invalid)) expect(html).toContain('a “reason”');
     expect((await env.WALLET.getByName(accountId).balance()).availableNanoUsd).toBe(usd(5));
   });
 });
 
 describe('a request', () => {
-  it('is found by its id alone, for an operator', async () => {
+  it('is found by its id alone', async () => {
     const console = await operatorBrowser();
     const { browser, accountId } = await newCustomer();
     const requestId = newId('req', Date.now());
@@ -256,7 +256,7 @@ describe('a request', () => {
 });
 
 describe('a suspension', () => {
-  it('asks for the name of the account, is seen, on record and undone', async () => {
+  it('requires a confirmation, is shown and audited, and can be undone', async () => {
     const console = await operatorBrowser();
     const { accountId, email } = await newCustomer();
     const suspend = (confirmState: string) => console.post(`${PATH}/${accountId}/suspend`, { confirmState });
@@ -265,15 +265,17 @@ describe('a suspension', () => {
       422,
       expect.stringContaining(MESSAGES.en.faults.confirm_account),
     ]);
-    const stopped = await textOf(
+    const suspended = await textOf(
       console.postAndFollow(`${PATH}/${accountId}/suspend`, { confirmState: accountId }),
     );
-    expect(stopped).toContain(names.suspendDone);
-    expect(stopped).toContain(names.resumeNote);
+    expect(suspended).toContain(names.suspendDone);
+    expect(suspended).toContain(names.resumeNote);
     expect(await textOf(console.get(`${PATH}?q=${accountId}`))).toContain(`${email} ${names.suspended}`);
-    const going = await textOf(console.postAndFollow(`${PATH}/${accountId}/resume`, { confirmState: email }));
-    expect(going).toContain(names.resumeDone);
-    expect(going).toContain(names.suspendTitle);
+    const resumed = await textOf(
+      console.postAndFollow(`${PATH}/${accountId}/resume`, { confirmState: email }),
+    );
+    expect(resumed).toContain(names.resumeDone);
+    expect(resumed).toContain(names.suspendTitle);
     const person = await env.DB.prepare('select id from person where email = ?')
       .bind(console.email)
       .first<{ id: string }>();

@@ -1,4 +1,4 @@
-/** The operator's margins: sums by bucket and node, costs that are dated, the planner, and how long a big pool takes. */
+/** The operator's page of margins: sums by bucket and node, dated costs, the planner, and query times of a large pool. */
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { database } from '../../../../worker/db/client.ts';
 import { listMarginNodes, listNodeBuckets } from '../../../../worker/db/margin.ts';
@@ -34,7 +34,7 @@ async function newNode(
   return id;
 }
 
-function worked(nodeId: string, hourMs: number, [tokens, charge, granted]: [number, number, number]) {
+function addNodeHour(nodeId: string, hourMs: number, [tokens, charge, granted]: [number, number, number]) {
   return d1(
     'INSERT INTO node_hour VALUES (?, ?, 3, 1000, 500, ?, ?, ?)',
     nodeId,
@@ -45,7 +45,7 @@ function worked(nodeId: string, hourMs: number, [tokens, charge, granted]: [numb
   );
 }
 
-function costs(nodeId: string, fromMs: number, hourNanoUsd: number) {
+function addNodeCost(nodeId: string, fromMs: number, hourNanoUsd: number) {
   return d1('INSERT INTO node_cost VALUES (?, ?, ?)', nodeId, fromMs, hourNanoUsd);
 }
 
@@ -65,7 +65,7 @@ beforeEach(async () => {
 });
 
 describe('the margins', () => {
-  it('are of operators alone', async () => {
+  it('are for operators only', async () => {
     const browser = new Browser();
     await browser.signUp();
     for (const path of [PATH, `${PATH}.csv`]) expect((await browser.get(path)).status).toBe(404);
@@ -75,22 +75,22 @@ describe('the margins', () => {
     expect(await d1('SELECT * FROM node_cost')).toMatchObject({ results: [] });
   });
 
-  it('teach where there is no node', async () => {
+  it('explain themselves while there is no node', async () => {
     const text = await textOf((await operatorBrowser()).get(PATH));
     expect(text).toContain(names.emptyTitle);
     expect(text).toContain(names.planTitle);
   });
 
-  it('are charges less granted credit less cost, and the total is the sum of the rows', async () => {
-    // the hour that runs costs more with every millisecond
+  it('are charges minus granted credit minus cost, and the total is the sum of the rows', async () => {
+    // the clock stands still, because the cost of the current hour grows with every millisecond
     vi.useFakeTimers({ toFake: ['Date'] });
     const console = await operatorBrowser();
     const [a, b] = [await newNode('alpha'), await newNode('beta', { hardware: '8xmi300x' })];
-    await costs(a, 0, usd(32));
-    await costs(b, 0, usd(8));
-    await worked(a, hourNow() - 2 * HOUR, [1_119_600, usd(40), usd(4)]);
-    await worked(a, hourNow() - 3 * HOUR, [2_000, 5_000_000_123, 0]);
-    await worked(b, hourNow() - 2 * HOUR, [1_000, usd(9), usd(9)]);
+    await addNodeCost(a, 0, usd(32));
+    await addNodeCost(b, 0, usd(8));
+    await addNodeHour(a, hourNow() - 2 * HOUR, [1_119_600, usd(40), usd(4)]);
+    await addNodeHour(a, hourNow() - 3 * HOUR, [2_000, 5_000_000_123, 0]);
+    await addNodeHour(b, hourNow() - 2 * HOUR, [1_000, usd(9), usd(9)]);
     await d1(
       "INSERT INTO receipt_hour VALUES (?, ?, 'voided', 1, 9, 9, 30, 4, 0, 0)",
       a,
@@ -111,7 +111,7 @@ describe('the margins', () => {
       gpus: '16',
     });
     const loss = rows.find((row) => row.node_id === b && Date.parse(row.start!) === hourNow() - 2 * HOUR);
-    // a number stays one: no apostrophe against formulas
+    // a negative number gets no apostrophe as text that starts a formula would
     expect(loss).toMatchObject({ margin_usd: '-8', break_even_tokens_per_second: '' });
 
     const html = await (await console.get(PATH)).text();
@@ -131,18 +131,18 @@ describe('the margins', () => {
     expect(html).not.toMatch(/<script|\sstyle=|undefined|NaN/);
   });
 
-  it('assume no cost: without one there is no margin', async () => {
+  it('are unknown without a cost, because no cost is assumed', async () => {
     const console = await operatorBrowser();
     const nodeId = await newNode('alpha');
-    await worked(nodeId, hourNow() - HOUR, [1_000, usd(40), 0]);
+    await addNodeHour(nodeId, hourNow() - HOUR, [1_000, usd(40), 0]);
     expect(await textOf(console.get(PATH))).toContain(names.noCost);
     for (const row of await csv(console)) expect([row.cost_usd, row.margin_usd]).toEqual(['', '']);
-    await costs(nodeId, hourNow() - HOUR / 2, usd(1));
+    await addNodeCost(nodeId, hourNow() - HOUR / 2, usd(1));
     const partly = (await csv(console)).find((row) => Date.parse(row.start!) === hourNow() - HOUR);
     expect(partly).toMatchObject({ cost_usd: '0.5', margin_usd: '' });
   });
 
-  it('are of a node alone, of days, and in French', async () => {
+  it('can be shown for one node, by days, and in French', async () => {
     const console = await operatorBrowser('fr');
     const [a] = [await newNode('alpha'), await newNode('beta', { ageMs: 2 * HOUR })];
     expect(await textOf(console.get(`${PATH}?node=${a}&period=7d`))).toContain(
@@ -156,10 +156,10 @@ describe('the margins', () => {
 });
 
 describe('the cost of a node', () => {
-  it('is set by its GPUs from now on, on record, and changes nothing of the past', async () => {
+  it('is set per GPU from now on, is audited, and leaves the past unchanged', async () => {
     const console = await operatorBrowser();
     const nodeId = await newNode('alpha');
-    await costs(nodeId, 0, usd(16));
+    await addNodeCost(nodeId, 0, usd(16));
     const beforeMs = Date.now();
     const text = await textOf(console.postAndFollow(PATH, { node: nodeId, gpuHour: '2,5' }));
     expect(text).toContain(names.costSaved('alpha', '$40.00'));
@@ -174,11 +174,11 @@ describe('the cost of a node', () => {
     expect(JSON.parse(row!.detail)).toEqual({ name: 'alpha', usd_per_gpu_hour: '2.50', gpus: 16 });
   });
 
-  it('keeps what was typed where it is no price, and is of nodes that are there', async () => {
+  it('keeps invalid input, and can be set only for existing nodes', async () => {
     const console = await operatorBrowser();
     const nodeId = await newNode('alpha');
-    const wrong = await console.post(PATH, { node: nodeId, gpuHour: 'a lot' });
-    expect([wrong.status, await wrong.text()]).toEqual([422, expect.stringContaining('value="a lot"')]);
+    const invalid = await console.post(PATH, { node: nodeId, gpuHour: 'a lot' });
+    expect([invalid.status, await invalid.text()]).toEqual([422, expect.stringContaining('value="a lot"')]);
     expect((await console.post(PATH, { node: newId('node', Date.now()), gpuHour: '2' })).status).toBe(422);
     await d1("UPDATE node SET state = 'removed' WHERE id = ?", nodeId);
     expect((await console.post(PATH, { node: nodeId, gpuHour: '2' })).status).toBe(422);
@@ -189,7 +189,7 @@ describe('the cost of a node', () => {
 describe('a node that was removed', () => {
   async function removed(name: string, removedAtMs: number): Promise<void> {
     const nodeId = await newNode(name);
-    await costs(nodeId, 0, usd(16));
+    await addNodeCost(nodeId, 0, usd(16));
     await d1("UPDATE node SET state = 'removed' WHERE id = ?", nodeId);
     const auditId = newId('audit', removedAtMs);
     await d1(
@@ -200,7 +200,7 @@ describe('a node that was removed', () => {
     );
   }
 
-  it('costs nothing from then on, and is not there later', async () => {
+  it('costs nothing from then on, and is not listed afterwards', async () => {
     const console = await operatorBrowser();
     await removed('alpha', hourNow() - 5 * HOUR + HOUR / 4);
     await removed('beta', hourNow() - 48 * HOUR);
@@ -211,7 +211,7 @@ describe('a node that was removed', () => {
 });
 
 describe('the planner', () => {
-  it('works out an hour from the prices in force', async () => {
+  it('calculates an hour from the prices in force', async () => {
     const console = await operatorBrowser();
     const query = '?price=2&gpus=16&speed=622&cached=56.3&ratio=3.62&offPeak=0&model=deepseek-r1-0528';
     const text = (await textOf(console.get(PATH + query))).replaceAll(' ', '');
@@ -222,7 +222,7 @@ describe('the planner', () => {
     expect(text).toContain(names.planNever.replaceAll(' ', ''));
   });
 
-  it('names its sources, begins with them, and keeps what is wrong to be mended', async () => {
+  it('names the sources of its defaults, and keeps invalid input', async () => {
     const console = await operatorBrowser();
     const text = await textOf(console.get(PATH));
     for (const source of ['sglang#3361', 'InferenceX#870', '14,800', 'measure it on each node'])
@@ -236,12 +236,12 @@ describe('the planner', () => {
 
 it('reads a page of a thousand nodes’ year within 50 ms a query', async () => {
   const db = database(env);
-  // as many nodes; a month of each hour is what a page reads, the older rows only lie beside it
+  // a thousand nodes; a page reads a month of hours, and the older rows only fill the table
   await d1(`WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 999)
     INSERT INTO node SELECT printf('node_%026d', i), printf('node-%04d', i), 'deepseek-r1-0528', '8xh200', 'https://n', 'k',
       600, '1', '1', 'active', 0, 0 FROM n`);
   const year = hourNow() - 365 * 24 * HOUR;
-  // a year of the nodes of the page, a fortnight of the others
+  // a year of hours for the nodes on the page, a fortnight for the others
   for (const [from, to, hours] of [
     [0, 24, 8_760],
     [25, 999, 336],
@@ -256,7 +256,7 @@ it('reads a page of a thousand nodes’ year within 50 ms a query', async () => 
       hours,
       year,
     );
-  // the fastest of three: what else the machine does is no time of the query's
+  // the fastest of three runs, so that other load on the machine does not count
   const timed = async <T>(work: () => Promise<T>) => {
     let ms = Number.POSITIVE_INFINITY;
     let value: T;

@@ -1,3 +1,7 @@
+/**
+ * The operator's page of prices: new versions with a preview, confirmation of surprising changes, and the end of a
+ * version.
+ */
 import { describe, expect, it } from 'vitest';
 import { MESSAGES } from '../../../../worker/i18n/locale.ts';
 import { auditOf, env } from '../../fleet/fixtures.ts';
@@ -36,7 +40,7 @@ async function versions(modelId: string): Promise<number> {
 }
 
 describe('the operator’s prices', () => {
-  it('show what a new version does before it is made, then make it, by whom and when', async () => {
+  it('preview the effect of a new version, then add it, with its author and time', async () => {
     const console = await operatorBrowser();
     const model = newModel();
     const fields = fieldsOf(model);
@@ -58,14 +62,14 @@ describe('the operator’s prices', () => {
     expect(await auditOf(id)).toHaveLength(1);
   });
 
-  it('have a surprising change confirmed by typing the model', async () => {
+  it('require the model’s id to confirm a surprising change', async () => {
     const console = await operatorBrowser();
     const model = newModel();
     const fields = fieldsOf(model, { outputNanoUsd: '22' });
     expect(await textOf(console.post(PATH, fields))).toContain(names.surprise);
     for (const confirm of ['', 'yes']) {
-      const answer = await console.post(PATH, { ...fields, step: 'seen', confirm });
-      expect([answer.status, await textOf(answer)]).toEqual([
+      const response = await console.post(PATH, { ...fields, step: 'seen', confirm });
+      expect([response.status, await textOf(response)]).toEqual([
         422,
         expect.stringContaining(faults.price_unconfirmed),
       ]);
@@ -89,18 +93,18 @@ describe('the operator’s prices', () => {
       { tariff: 'batch', dailyFromMinute: '16:30', dailyToMinute: '00:30' },
       faults.price_window_batch,
     ],
-  ])('refuse %s with a sentence and keep the rest', async (_, change, sentence) => {
+  ])('reject %s with a message and keep the other input', async (_, change, message) => {
     const console = await operatorBrowser();
     const model = newModel();
-    const answer = await console.post(PATH, { ...fieldsOf(model, change), step: 'seen' });
-    expect(answer.status).toBe(422);
-    const html = await answer.text();
-    expect(html).toContain(sentence);
+    const response = await console.post(PATH, { ...fieldsOf(model, change), step: 'seen' });
+    expect(response.status).toBe(422);
+    const html = await response.text();
+    expect(html).toContain(message);
     if (!('source' in change)) expect(html).toContain('value="a letter to all customers"');
     expect(await versions(model)).toBe(1);
   });
 
-  it('end a version after asking', async () => {
+  it('end a version after a confirmation', async () => {
     const console = await operatorBrowser();
     const model = newModel();
     const version = `${model}/1`;
@@ -108,8 +112,8 @@ describe('the operator’s prices', () => {
     expect((await console.get(`${path}?version=${encodeURIComponent(version)}`)).status).toBe(200);
     expect((await console.get(`${path}?version=none`)).status).toBe(404);
     const fields = { version, toMs: instant(7_200) };
-    const asked = await textOf(console.post(path, fields));
-    expect(asked).toContain(`$0.10 → ${names.notSold}`);
+    const preview = await textOf(console.post(path, fields));
+    expect(preview).toContain(`$0.10 → ${names.notSold}`);
     expect(await textOf(console.post(path, { ...fields, step: 'seen' }))).toContain(faults.price_unconfirmed);
     const soon = await console.post(path, { version, toMs: instant(-60), step: 'seen' });
     expect(await textOf(soon)).toContain(faults.price_too_soon);
