@@ -1,3 +1,4 @@
+/** Set-up of each test file of the Worker: applies the migrations to its D1 database. */
 import { applyD1Migrations, type D1Migration } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 

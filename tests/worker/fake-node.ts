@@ -1,6 +1,6 @@
 /**
- * A node's agent as far as the edge can tell: it takes requests as the protocol says, answers what the test
- * scripts, and stops when told. One spy on fetch is the network between them; a node that is not on it refuses.
+ * A fake node agent that the edge cannot tell from a real one: it takes requests by the protocol, answers what the test
+ * scripts, and stops on an abort. A spy on fetch is the network; a call to any other address fails as refused.
  */
 import { env as bindings } from 'cloudflare:workers';
 import { createLocalJWKSet, jwtVerify } from 'jose';
@@ -23,29 +23,29 @@ import { QUIET_LOAD } from './fleet/fixtures.ts';
 
 const env = bindings as unknown as Env;
 
-/** One request as the agent has it in hand. */
-export interface Asked {
+/** A request as the agent received it. */
+export interface ReceivedRequest {
   readonly request: GenerateRequest;
   readonly claims: RequestClaims;
-  /** aborted by POST /v1/abort, or when the edge hangs up */
+  /** Aborted by POST /v1/abort, or when the edge closes the connection. */
   readonly stop: AbortSignal;
 }
 
-/** A chunk or an error is one event; text and bytes go out as they are; an Error cuts the connection. */
+/** One step of an answer. A chunk or an error is one event; text and bytes are sent as they are; an Error cuts the connection. */
 export type Step = NodeChunk | NodeError | string | Uint8Array | Error;
 type Steps = Iterable<Step> | AsyncIterable<Step>;
-export type Script = (asked: Asked) => Response | Promise<Response>;
+export type Script = (received: ReceivedRequest) => Response | Promise<Response>;
 
 export const DONE = 'data: [DONE]\n\n';
 
 export class FakeNode {
   readonly registered: RegisteredNode;
-  /** what it was asked for, in order */
-  readonly asked: Asked[] = [];
-  /** request ids that it was told to stop */
+  /** The generation requests it received, in order. */
+  readonly received: ReceivedRequest[] = [];
+  /** Ids of the requests that the edge aborted, in order. */
   readonly aborts: string[] = [];
-  /** faults of the edge against the protocol: a test ends with none */
-  readonly complaints: string[] = [];
+  /** The edge's violations of the protocol: a test must end with none. */
+  readonly violations: string[] = [];
   script: Script;
 
   constructor(modelId: string, script: Script | Steps) {
@@ -71,34 +71,35 @@ export class FakeNode {
     });
   }
 
-  /** One call from the edge. */
+  /** Handles one call from the edge. */
   async serve(url: URL, init: RequestInit): Promise<Response> {
     const claims = await this.#claims(new Headers(init.headers));
-    if (claims === null) return refusal(401, 'unauthorized');
-    if (init.redirect !== 'manual') this.complaints.push('redirects would be followed');
+    if (claims === null) return nodeError(401, 'unauthorized');
+    if (init.redirect !== 'manual') this.violations.push('redirects would be followed');
     if (url.pathname === ABORT_PATH) {
       this.aborts.push(claims.jti);
       this.#stops.get(claims.jti)?.abort();
       return new Response(null, { status: 202 });
     }
-    if (url.pathname !== GENERATE_PATH || init.method !== 'POST') this.complaints.push(`asked for ${url}`);
+    if (url.pathname !== GENERATE_PATH || init.method !== 'POST')
+      this.violations.push(`unexpected call: ${url}`);
     const body = JSON.parse(String(init.body));
     const request = GenerateRequest.strict().safeParse(body);
     if (!request.success) {
-      this.complaints.push(request.error.message);
-      return refusal(400, 'bad_request');
+      this.violations.push(request.error.message);
+      return nodeError(400, 'bad_request');
     }
     const stop = new AbortController();
     this.#stops.set(claims.jti, stop);
     init.signal?.addEventListener('abort', () => stop.abort());
-    const asked = { request: request.data, claims, stop: stop.signal };
-    this.asked.push(asked);
-    return untilHungUp(this.script(asked), init.signal ?? null, () => stop.abort());
+    const received = { request: request.data, claims, stop: stop.signal };
+    this.received.push(received);
+    return untilDisconnected(this.script(received), init.signal ?? null, () => stop.abort());
   }
 
   readonly #stops = new Map<string, AbortController>();
 
-  /** What the edge asks; null when its token is not for this node, not for this model, or not the edge's. */
+  /** The claims of a call; null when its token is not the edge's, or not for this node and model. */
   async #claims(headers: Headers): Promise<RequestClaims | null> {
     const token = headers.get('authorization')?.match(/^Bearer (.+)$/)?.[1] ?? '';
     try {
@@ -108,16 +109,16 @@ export class FakeNode {
       if (claims.model !== this.registered.modelId) throw new Error(`a request for ${claims.model}`);
       return claims;
     } catch (error) {
-      this.complaints.push(String(error));
+      this.violations.push(String(error));
       return null;
     }
   }
 }
 
-/** What lies between the edge and its nodes. A call to anyone else is refused like a closed port. */
+/** The network between the edge and its nodes. A call to any other address is refused like a closed port. */
 export class FakeNetwork {
   readonly #nodes = new Map<string, FakeNode>();
-  /** every call, in order: node id and path */
+  /** Every call, in order, as node id and path. */
   readonly calls: string[] = [];
 
   constructor() {
@@ -134,7 +135,7 @@ export class FakeNetwork {
     return [...this.#nodes.values()];
   }
 
-  /** A node that is up, in its Pool and on the network. */
+  /** Adds a node that is healthy, known to its Pool and on the network. */
   async add(modelId: string, script: Script | Steps): Promise<FakeNode> {
     const node = new FakeNode(modelId, script);
     this.#nodes.set(node.registered.url, node);
@@ -142,13 +143,13 @@ export class FakeNetwork {
     return node;
   }
 
-  /** From now on the node's port is closed. */
+  /** Closes the node's port. */
   unplug(node: FakeNode): void {
     this.#nodes.delete(node.registered.url);
   }
 }
 
-/** A network for each test of a file; a test in which the edge broke the protocol has failed. */
+/** A new network for each test of a file. A test fails if the edge violated the protocol in it. */
 export function freshNetwork(): () => FakeNetwork {
   let network: FakeNetwork;
   beforeEach(() => {
@@ -156,12 +157,12 @@ export function freshNetwork(): () => FakeNetwork {
   });
   afterEach(() => {
     vi.restoreAllMocks();
-    expect(network.nodes.flatMap(({ complaints }) => complaints)).toEqual([]);
+    expect(network.nodes.flatMap(({ violations }) => violations)).toEqual([]);
   });
   return () => network;
 }
 
-/** A 200 whose body is these steps. */
+/** A response with status 200 whose body is these steps. */
 export function stream(steps: Steps, headers: Record<string, string> = {}): Response {
   const iterator = (async function* () {
     yield* steps;
@@ -181,27 +182,27 @@ export function frame(step: NodeChunk | NodeError | string): string {
   return typeof step === 'string' ? step : `data: ${JSON.stringify(step)}\n\n`;
 }
 
-export function refusal(status: number, code: NodeError['error']['code'], headers = {}): Response {
+export function nodeError(status: number, code: NodeError['error']['code'], headers = {}): Response {
   return Response.json({ error: { code, message: `scripted ${code}` } }, { status, headers });
 }
 
-interface Said {
-  /** tokens of the prompt, 10 unless told */
+interface AnswerSpec {
+  /** Tokens of the prompt; 10 when absent. */
   readonly prompt?: number;
   readonly cached?: number;
-  /** one token each */
+  /** Texts of one token each. */
   readonly reasoning?: readonly string[];
   readonly content?: readonly string[];
   readonly finish?: 'stop' | 'length';
 }
 
-/** The chunks of an answer, one a token, without its end. */
+/** The chunks of an answer, one for each token, without its end. */
 export function* tokens({
   prompt = 10,
   cached = 0,
   reasoning = [],
   content = [],
-}: Said): Generator<NodeChunk> {
+}: AnswerSpec): Generator<NodeChunk> {
   let completion = 0;
   const usage = () => ({
     prompt_tokens: prompt,
@@ -221,13 +222,13 @@ export function* tokens({
 }
 
 /** A whole answer, as an agent sends it. */
-export function* answer(said: Said): Generator<Step> {
-  let usage = usageOf(said.prompt ?? 10, 0, said.cached ?? 0);
-  for (const chunk of tokens(said)) {
+export function* answer(spec: AnswerSpec): Generator<Step> {
+  let usage = usageOf(spec.prompt ?? 10, 0, spec.cached ?? 0);
+  for (const chunk of tokens(spec)) {
     usage = chunk.usage;
     yield chunk;
   }
-  yield { choices: [{ index: 0, delta: {}, finish_reason: said.finish ?? 'stop' }], usage };
+  yield { choices: [{ index: 0, delta: {}, finish_reason: spec.finish ?? 'stop' }], usage };
   yield DONE;
 }
 
@@ -236,7 +237,7 @@ export function usageOf(prompt: number, completion: number, cached = 0): NodeChu
 }
 
 /** A chunk of text with the usage so far. */
-export function said(content: string, usage: NodeChunk['usage']): NodeChunk {
+export function textChunk(content: string, usage: NodeChunk['usage']): NodeChunk {
   return { choices: [{ index: 0, delta: { content }, finish_reason: null }], usage };
 }
 
@@ -244,14 +245,14 @@ export function wait(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-/** A token every few milliseconds until it is told to stop; then, as agents do, the last count and the end. */
+/** A script that sends a token every few milliseconds until it is aborted; then, as agents do, the last count and the end. */
 export function endless(prompt = 10, everyMs = 2): Script {
   return ({ stop }) => {
     const steps = async function* (): AsyncGenerator<Step> {
       let count = 0;
       for (; !stop.aborted; await wait(everyMs)) {
         count += 1;
-        yield said(`${count} `, usageOf(prompt, count));
+        yield textChunk(`${count} `, usageOf(prompt, count));
       }
       yield { choices: [], usage: usageOf(prompt, count) };
       yield DONE;
@@ -260,16 +261,16 @@ export function endless(prompt = 10, everyMs = 2): Script {
   };
 }
 
-/** As fetch does: an aborted signal ends the wait for the head, and breaks a body that is under way. */
-async function untilHungUp(
+/** Makes an abort act as it does in fetch: it ends the wait for the response, and breaks a body that is being read. */
+async function untilDisconnected(
   answering: Response | Promise<Response>,
   signal: AbortSignal | null,
-  onHungUp: () => void,
+  onDisconnected: () => void,
 ): Promise<Response> {
   const aborted = new Promise<never>((_, reject) => {
-    const hangUp = () => reject(signal?.reason ?? new Error('aborted'));
-    if (signal?.aborted) hangUp();
-    signal?.addEventListener('abort', hangUp);
+    const disconnect = () => reject(signal?.reason ?? new Error('aborted'));
+    if (signal?.aborted) disconnect();
+    signal?.addEventListener('abort', disconnect);
   });
   aborted.catch(() => undefined);
   const response = await Promise.race([answering, aborted]);
@@ -282,7 +283,7 @@ async function untilHungUp(
       else controller.enqueue(value);
     },
     cancel() {
-      onHungUp();
+      onDisconnected();
       return reader.cancel();
     },
   };

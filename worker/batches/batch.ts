@@ -1,6 +1,6 @@
 /**
- * A batch: a Durable Object that reads its lines, runs them where the pool is idle and writes down what came of each.
- * An alarm every two seconds moves it on, so it goes on by itself after a crash or a deployment.
+ * A batch's Durable Object: it reads the input's lines, runs them where the pool is idle, and writes the result of each.
+ * An alarm every two seconds runs the next step, so a batch continues by itself after a crash or a deployment.
  */
 import { DurableObject } from 'cloudflare:workers';
 import { type BatchState, saveProgress } from '../db/batches.ts';
@@ -12,14 +12,14 @@ import { principalOfKey } from '../http/authenticate.ts';
 import { describeError } from '../lib/describe-error.ts';
 import { readNextPart } from './reader.ts';
 import { BatchRunner } from './runner.ts';
-import { BatchStore, type Job } from './store.ts';
+import { type BatchJob, BatchStore } from './store.ts';
 import { writeFullParts, writeRest } from './writer.ts';
 
-/** As often as nodes report how busy they are. */
-const TICK_MS = 2_000;
+/** Time between steps: nodes report their load this often. */
+const STEP_EVERY_MS = 2_000;
 
-/** What a batch is at its end, by what cut it short. */
-const ENDS: Record<StopReason, BatchState> = {
+/** The final state of a batch that was stopped early, by the reason. */
+const FINAL_STATES: Record<StopReason, BatchState> = {
   batch_expired: 'expired',
   batch_cancelled: 'cancelled',
   key_revoked: 'cancelled',
@@ -27,6 +27,7 @@ const ENDS: Record<StopReason, BatchState> = {
   too_many_lines: 'failed',
 };
 
+/** The errors of a batch as a whole, as the customer reads them. Other reasons are no error. */
 const FAULTS: Partial<Record<StopReason, string>> = {
   key_revoked: 'The key that created the batch was revoked or has expired.',
   empty_file: 'The input file has no lines.',
@@ -36,15 +37,15 @@ const FAULTS: Partial<Record<StopReason, string>> = {
 export class Batch extends DurableObject<Env> implements BatchApi {
   readonly #store: BatchStore;
   readonly #runner: BatchRunner;
-  /** what D1 was told last */
-  #told = '';
+  /** The progress that D1 has, as JSON text. */
+  #savedProgress = '';
 
   constructor(state: DurableObjectState, env: Env) {
     super(state, env);
     this.#store = new BatchStore(state.storage.sql);
     this.#runner = new BatchRunner(env, this.#store, {
       waitUntil: (promise) => state.waitUntil(promise),
-      lastEnded: () => void this.#wakeIn(0),
+      onIdle: () => void this.#wakeIn(0),
     });
   }
 
@@ -56,8 +57,8 @@ export class Batch extends DurableObject<Env> implements BatchApi {
   async cancel(): Promise<void> {
     const job = this.#store.job();
     if (job === null || isOver(job) || job.cut) return;
-    this.#cut('batch_cancelled', Date.now());
-    await this.#tell();
+    this.#stop('batch_cancelled', Date.now());
+    await this.#saveProgress();
     await this.#wakeIn(0);
   }
 
@@ -65,22 +66,22 @@ export class Batch extends DurableObject<Env> implements BatchApi {
     const job = this.#store.job();
     if (job === null || job.state === 'closed') return;
     const nowMs = Date.now();
-    let inMs = TICK_MS;
+    let nextStepInMs = STEP_EVERY_MS;
     try {
       await this.#step(job, nowMs);
-      await this.#tell();
+      await this.#saveProgress();
       if (job.state === 'ended') this.#store.close();
-      // what leads to another step at once need not wait
-      if (this.#store.job()!.state !== 'running' || this.#runner.isDone()) inMs = 0;
+      // A step that makes the next one possible is followed by it at once.
+      if (this.#store.job()!.state !== 'running' || this.#runner.isDone()) nextStepInMs = 0;
     } catch (error) {
       const { batchId } = job.order;
       console.error(JSON.stringify({ event: 'batch_failed', batchId, error: describeError(error) }));
     } finally {
-      if (this.#store.job()!.state !== 'closed') await this.#wakeIn(inMs);
+      if (this.#store.job()!.state !== 'closed') await this.#wakeIn(nextStepInMs);
     }
   }
 
-  async #step(job: Job, nowMs: number): Promise<void> {
+  async #step(job: BatchJob, nowMs: number): Promise<void> {
     switch (job.state) {
       case 'validating':
         return this.#read(job, nowMs);
@@ -97,47 +98,48 @@ export class Batch extends DurableObject<Env> implements BatchApi {
     }
   }
 
-  async #read(job: Job, nowMs: number): Promise<void> {
+  async #read(job: BatchJob, nowMs: number): Promise<void> {
     if (job.cut === null && job.partsRead < job.order.input.parts) {
-      const inOneStep = (closure: () => void) => this.ctx.storage.transactionSync(closure);
-      await readNextPart(this.env, { store: this.#store, job, nowMs, inOneStep });
-      if (this.#store.job()!.lines > LINES_MAX) this.#cut('too_many_lines', nowMs);
+      const transaction = (work: () => void) => this.ctx.storage.transactionSync(work);
+      await readNextPart(this.env, { store: this.#store, job, nowMs, transaction });
+      if (this.#store.job()!.lines > LINES_MAX) this.#stop('too_many_lines', nowMs);
       return;
     }
-    if (job.cut === null && job.lines === 0) this.#cut('empty_file', nowMs);
+    if (job.cut === null && job.lines === 0) this.#stop('empty_file', nowMs);
     this.#store.change({ state: 'running', runningAtMs: nowMs });
   }
 
-  async #run(job: Job, nowMs: number): Promise<void> {
+  async #run(job: BatchJob, nowMs: number): Promise<void> {
     const { order } = job;
     await this.#runner.recover(job, nowMs);
-    if (nowMs >= order.expiresAtMs) this.#cut('batch_expired', nowMs);
-    const who = await principalOfKey(this.env, order.keyId, nowMs);
-    if (who === null) this.#cut('key_revoked', nowMs);
+    if (nowMs >= order.expiresAtMs) this.#stop('batch_expired', nowMs);
+    const principal = await principalOfKey(this.env, order.keyId, nowMs);
+    if (principal === null) this.#stop('key_revoked', nowMs);
     const { cut, pausedUntilMs } = this.#store.job()!;
-    if (cut) this.#runner.cut(cut.by, order.batchId);
+    if (cut) this.#runner.endWaiting(cut.by, order.batchId);
     else if (nowMs >= pausedUntilMs) {
-      const pausedBy = who === 'account_suspended' ? who : await this.#runner.begin(job, who!, nowMs);
-      // a line that was refused meanwhile knows better
+      const pausedBy =
+        principal === 'account_suspended' ? principal : await this.#runner.begin(job, principal!, nowMs);
+      // A line that was refused meanwhile has set a newer reason.
       if (this.#store.job()!.pausedUntilMs <= nowMs) this.#store.change({ pausedBy });
     }
     await writeFullParts(this.env, this.#store);
     if (this.#runner.isDone()) this.#store.change({ state: 'ending', endingAtMs: nowMs, pausedBy: null });
   }
 
-  /** The first reason counts. */
-  #cut(by: StopReason, atMs: number): void {
-    if (this.#store.job()!.cut === null) this.#store.change({ cut: { by, atMs }, pausedBy: null });
+  /** Stops the batch from starting further lines. Only the first reason is kept. */
+  #stop(reason: StopReason, atMs: number): void {
+    if (this.#store.job()!.cut === null) this.#store.change({ cut: { by: reason, atMs }, pausedBy: null });
   }
 
-  /** D1 is told of what changed since it was last told. */
-  async #tell(): Promise<void> {
+  /** Saves the batch's progress to D1 if it has changed since it was last saved. */
+  async #saveProgress(): Promise<void> {
     const job = this.#store.job()!;
     const progress = progressOf(job);
     const text = JSON.stringify(progress);
-    if (text === this.#told) return;
+    if (text === this.#savedProgress) return;
     await saveProgress(database(this.env), { id: job.order.batchId, ...progress });
-    this.#told = text;
+    this.#savedProgress = text;
   }
 
   async #wakeIn(ms: number): Promise<void> {
@@ -145,8 +147,8 @@ export class Batch extends DurableObject<Env> implements BatchApi {
   }
 }
 
-/** The columns of its row that a batch's progress is told in. */
-function progressOf(job: Job) {
+/** The batch's progress as the columns of its row in D1. */
+function progressOf(job: BatchJob) {
   const { totals, cut, written, order } = job;
   const fault = cut && FAULTS[cut.by];
   return {
@@ -167,13 +169,13 @@ function progressOf(job: Job) {
   };
 }
 
-function isOver({ state }: Job): boolean {
+function isOver({ state }: BatchJob): boolean {
   return state === 'ended' || state === 'closed';
 }
 
-function stateOf(job: Job): BatchState {
+function stateOf(job: BatchJob): BatchState {
   const { state, cut } = job;
-  if (isOver(job)) return cut ? ENDS[cut.by] : 'completed';
+  if (isOver(job)) return cut ? FINAL_STATES[cut.by] : 'completed';
   if (state === 'ending') return 'finalizing';
   if (cut?.by === 'batch_cancelled') return 'cancelling';
   return state === 'validating' ? 'validating' : 'in_progress';

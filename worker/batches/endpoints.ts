@@ -1,4 +1,4 @@
-/** What a batch can ask for: the routes that answer, each with its dialect. */
+/** The API routes that a batch's lines may name, each with the dialect that answers it. */
 import type { Dialect } from '../gateway/dialects/dialect.ts';
 import { type DialectName, dialects } from '../gateway/dialects/index.ts';
 
@@ -11,7 +11,7 @@ const DIALECT_NAMES: Record<BatchEndpoint, DialectName> = {
   '/v1/responses': 'openaiResponses',
 };
 
-/** @param endpoint of a batch's order, which was looked at when it was made */
+/** @param endpoint of a batch; it was checked when the batch was created */
 export function dialectOf(endpoint: string): Promise<Dialect> {
   return dialects[DIALECT_NAMES[endpoint as BatchEndpoint]]();
 }

@@ -1,4 +1,4 @@
-/** A file as the answer to whoever may have it, part after part. */
+/** A file's content as an HTTP response, streamed part by part. Callers check that the account owns the file. */
 import type { FileRow } from '../db/files.ts';
 import { streamParts } from './file-parts.ts';
 
@@ -8,7 +8,7 @@ export function fileContent(
   context: Pick<ExecutionContext, 'waitUntil'>,
 ): Response {
   const { readable, writable } = new FixedLengthStream(bytes);
-  // a client that leaves ends the pipe, and there is nothing to clean up
+  // A client that disconnects ends the pipe with an error, and there is nothing to clean up.
   context.waitUntil(
     streamParts(bucket, id, parts)
       .pipeTo(writable)

@@ -1,11 +1,11 @@
-/** What a file holds, in R2: its parts (domain/file-parts.ts), one after the other, at `files/{id}/{part}`. */
+/** A file's content in R2: its parts (worker/domain/file-parts.ts) are the objects `files/{id}/{part}`, from part 0. */
 import { PartSplitter } from '../domain/file-parts.ts';
 
 export function partName(fileId: string, part: number): string {
   return `files/${fileId}/${part}`;
 }
 
-/** A file that is being written. */
+/** Writes a file to R2 part by part. */
 export class PartWriter {
   readonly #bucket: R2Bucket;
   readonly #fileId: string;
@@ -18,7 +18,7 @@ export class PartWriter {
     this.#fileId = fileId;
   }
 
-  /** @returns false when a line is too long: nothing more should be written then */
+  /** @returns false when a line is too long: the caller should then stop writing */
   async write(bytes: Uint8Array): Promise<boolean> {
     this.bytes += bytes.byteLength;
     const part = this.#cutter.push(bytes);
@@ -38,14 +38,14 @@ export class PartWriter {
   }
 }
 
-/** @throws Error when the part is not there: rows and parts of a file are made and removed together */
+/** @throws Error when the part is missing: a file's row and its parts are created and removed together */
 export async function readPart(bucket: R2Bucket, fileId: string, part: number): Promise<Uint8Array> {
   const object = await bucket.get(partName(fileId, part));
   if (object === null) throw new Error(`part ${part} of ${fileId} is missing`);
   return new Uint8Array(await object.arrayBuffer());
 }
 
-/** The whole file, a part at a time. */
+/** Streams the whole file, reading one part at a time. */
 export function streamParts(bucket: R2Bucket, fileId: string, parts: number): ReadableStream<Uint8Array> {
   let part = 0;
   return new ReadableStream<Uint8Array>(

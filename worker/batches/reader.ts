@@ -1,4 +1,4 @@
-/** A batch's input becomes rows, a part at a time: a line that can be run waits, any other has ended with its fault. */
+/** Reads a batch's input into rows, a part at a time. A line that can be run waits; any other ends at once with its fault. */
 
 import { findModel } from '../db/catalogue.ts';
 import { LINES_MAX, parseLine } from '../domain/batch-line.ts';
@@ -8,15 +8,20 @@ import { catalogue } from '../gateway/model-cache.ts';
 import { dialectOf } from './endpoints.ts';
 import { readPart } from './file-parts.ts';
 import { faultLine } from './result-line.ts';
-import type { BatchStore, Job, LinePlace } from './store.ts';
+import type { BatchJob, BatchStore, LineLocation } from './store.ts';
 
-/** What a line is filed under whose model is not known: it waits for no node, only to be told so. */
+/** The model id of lines whose model is unknown. They need no node: running them only produces their error. */
 export const NO_MODEL = '';
 
-/** @param inOneStep runs its argument as one transaction: a part is known whole or not at all */
+/** @param transaction runs its argument as one transaction, so that a part is recorded whole or not at all */
 export async function readNextPart(
   env: Env,
-  { store, job, nowMs, inOneStep }: { store: BatchStore; job: Job; nowMs: number; inOneStep: Transaction },
+  {
+    store,
+    job,
+    nowMs,
+    transaction,
+  }: { store: BatchStore; job: BatchJob; nowMs: number; transaction: Transaction },
 ): Promise<void> {
   const { order, partsRead } = job;
   const bytes = await readPart(env.FILES, order.input.fileId, partsRead);
@@ -30,29 +35,29 @@ export async function readNextPart(
     if (!understood.ok) return NO_MODEL;
     return findModel(models, understood.dialectRequest.request.model)?.id ?? NO_MODEL;
   };
-  const add = (place: LinePlace): void => {
-    const read = parseLine(bytes.subarray(place.start, place.end), place.n, order.endpoint);
+  const add = (location: LineLocation): void => {
+    const read = parseLine(bytes.subarray(location.start, location.end), location.n, order.endpoint);
     if (!read.ok) {
-      store.addFaulty(place, faultLine(order.batchId, read.customId, read.fault));
+      store.addFaulty(location, faultLine(order.batchId, read.customId, read.fault));
       return;
     }
     const { customId, body } = read.line;
     const modelId = modelOf(body);
     modelIds.add(modelId);
-    if (store.addWaiting({ ...place, customId, modelId })) return;
+    if (store.addWaiting({ ...location, customId, modelId })) return;
     const message = '`custom_id` is used by another line. Give each line its own.';
-    const fault = { code: 'duplicate_custom_id', message, param: 'custom_id', line: place.n };
-    store.addFaulty(place, faultLine(order.batchId, customId, fault));
+    const fault = { code: 'duplicate_custom_id', message, param: 'custom_id', line: location.n };
+    store.addFaulty(location, faultLine(order.batchId, customId, fault));
   };
 
-  inOneStep(() => {
-    for (const place of linesOf(bytes)) {
+  transaction(() => {
+    for (const range of linesOf(bytes)) {
       n += 1;
       if (n > LINES_MAX) break;
-      add({ n, part: partsRead, ...place });
+      add({ n, part: partsRead, ...range });
     }
     store.change({ partsRead: partsRead + 1, lines: n, modelIds: [...modelIds] });
   });
 }
 
-export type Transaction = (closure: () => void) => void;
+type Transaction = (work: () => void) => void;

@@ -1,7 +1,7 @@
-/** Lines of a batch's output and of its errors, as OpenAI has them. */
+/** Formats lines of a batch's output file and error file, in the format of OpenAI's Batch API. */
 import type { BatchFault } from '../domain/batch-line.ts';
 
-/** @param body JSON text, passed on as it is */
+/** The result of a line that became a request. @param body JSON text, passed on unchanged */
 export function answerLine(
   { customId, requestId }: { customId: string; requestId: string },
   { status, body }: { status: number; body: string },
@@ -11,7 +11,7 @@ export function answerLine(
   return `{"id":"batch_${requestId}","custom_id":${custom},"response":${response},"error":null}`;
 }
 
-/** A line that never became a request. */
+/** The result of a line that never became a request. */
 export function faultLine(id: string, customId: string | null, fault: BatchFault): string {
   return JSON.stringify({ id, custom_id: customId, response: null, error: fault });
 }

@@ -1,4 +1,4 @@
-/** One line of a batch, run like any request and then judged: is it done, is it to be tried again, or must all wait? */
+/** Runs one line of a batch like any other request, and decides what its outcome means: an end, a retry, or a pause of the batch. */
 import type { PauseReason } from '../domain/batch.ts';
 import { type NanoUsd, nanoUsd } from '../domain/money.ts';
 import { NO_USAGE, type Usage } from '../domain/usage.ts';
@@ -19,28 +19,29 @@ import { describeError } from '../lib/describe-error.ts';
 export type LineOutcome =
   | { kind: 'answered'; status: number; body: string; settlement: Settlement | null }
   | { kind: 'refused'; status: number; body: string }
-  /** `refused`: it may be the line's own fault, so it is not tried for ever; what is said of it then */
-  | { kind: 'again'; inMs: number; refused: { status: number; body: string } | null }
-  | { kind: 'pause'; by: PauseReason };
+  /** `failure`: the error with which the line ends if it fails too often; null: the failure is not the line's own and not counted */
+  | { kind: 'retry'; inMs: number; failure: { status: number; body: string } | null }
+  | { kind: 'pause'; reason: PauseReason };
 
-const AGAIN_MS = 5_000;
+/** Least time before a line is retried. */
+const RETRY_MS = 5_000;
 
-/** What each refusal means to a batch, which has a day's time. */
-const VERDICTS: Record<ApiError['reason'], 'final' | 'again' | 'again_counted' | PauseReason> = {
+/** What each API error means to a line. A batch has a day, so whatever may pass is retried or waited for. */
+const VERDICTS: Record<ApiError['reason'], 'final' | 'retry' | 'retry_counted' | PauseReason> = {
   insufficient_balance: 'insufficient_balance',
   key_cap_reached: 'key_cap_reached',
   account_cap_reached: 'account_cap_reached',
   account_suspended: 'account_suspended',
   token_cap_reached: 'final',
-  overloaded: 'again',
-  model_not_available: 'again',
-  requests_per_minute: 'again',
-  tokens_per_minute: 'again',
-  concurrency: 'again',
-  first_token_timeout: 'again_counted',
-  node_failed: 'again_counted',
-  broken_off: 'again_counted',
-  internal: 'again_counted',
+  overloaded: 'retry',
+  model_not_available: 'retry',
+  requests_per_minute: 'retry',
+  tokens_per_minute: 'retry',
+  concurrency: 'retry',
+  first_token_timeout: 'retry_counted',
+  node_failed: 'retry_counted',
+  broken_off: 'retry_counted',
+  internal: 'retry_counted',
   unauthenticated: 'final',
   conflicting_keys: 'final',
   not_for_this_key: 'final',
@@ -72,7 +73,7 @@ export interface LineRequest {
   readonly body: Record<string, unknown>;
   readonly nowMs: number;
   readonly waitUntil: (promise: Promise<unknown>) => void;
-  /** the answer, before it is paid for */
+  /** Stores the answer before it is paid for. */
   readonly keep: (kept: KeptAnswer) => void;
 }
 
@@ -111,17 +112,17 @@ export async function runLine(env: Env, line: LineRequest): Promise<LineOutcome>
   } catch (error) {
     console.error(JSON.stringify({ event: 'batch_line_failed', requestId, error: describeError(error) }));
     await hold.void(null);
-    return { kind: 'again', inMs: AGAIN_MS, refused: errorLine(env, line, { reason: 'internal' }) };
+    return { kind: 'retry', inMs: RETRY_MS, failure: errorLine(env, line, { reason: 'internal' }) };
   }
 }
 
 function judge(env: Env, line: LineRequest, error: ApiError): LineOutcome {
   const verdict = VERDICTS[error.reason];
-  if (verdict === 'again' || verdict === 'again_counted') {
-    const inMs = 'retryAfterMs' in error ? Math.max(AGAIN_MS, error.retryAfterMs) : AGAIN_MS;
-    return { kind: 'again', inMs, refused: verdict === 'again_counted' ? errorLine(env, line, error) : null };
+  if (verdict === 'retry' || verdict === 'retry_counted') {
+    const inMs = 'retryAfterMs' in error ? Math.max(RETRY_MS, error.retryAfterMs) : RETRY_MS;
+    return { kind: 'retry', inMs, failure: verdict === 'retry_counted' ? errorLine(env, line, error) : null };
   }
-  if (verdict !== 'final') return { kind: 'pause', by: verdict };
+  if (verdict !== 'final') return { kind: 'pause', reason: verdict };
   return { kind: 'refused', ...errorLine(env, line, error) };
 }
 
@@ -131,7 +132,7 @@ function errorLine(env: Env, { dialect, requestId }: LineRequest, error: ApiErro
   return { status: statusOf(error), body: JSON.stringify(body) };
 }
 
-/** What a settlement adds to the sums. */
+/** What a settlement adds to a batch's totals. */
 export function costOf(settlement: Settlement | null): { usage: Usage; chargeNanoUsd: NanoUsd } {
   return {
     usage: settlement?.billed?.usage ?? NO_USAGE,

@@ -1,6 +1,6 @@
 /**
- * Runs the lines of a batch where the pool is idle. An answer is kept before it is paid for, so after a crash what was
- * paid is there, and what is not there was not paid.
+ * Runs the lines of a batch where the pool is idle. Each answer is stored before it is paid for, so after a crash every
+ * paid answer is there, and an answer that is missing was not paid for.
  */
 
 import type { PauseReason, StopReason } from '../domain/batch.ts';
@@ -16,22 +16,23 @@ import { readPart } from './file-parts.ts';
 import { NO_MODEL } from './reader.ts';
 import { answerLine, faultLine } from './result-line.ts';
 import { costOf, type LineOutcome, runLine } from './run-line.ts';
-import type { BatchStore, Job, WaitingLine } from './store.ts';
+import type { BatchJob, BatchStore, WaitingLine } from './store.ts';
 
-/** Answers that are being put together, in an object's 128 MB. */
+/** Lines that run at once. Their answers are collected in the object's memory of 128 MB. */
 const RUNNING_MAX = 64;
-/** Several batches look at the same idle places: none takes all of them at once. */
-const BEGIN_AT_ONCE_MAX = 16;
-/** Nodes report every two seconds: what was begun since is in nobody's count yet. */
+/** Lines started in one step for each model. Several batches see the same idle slots, so none takes all of them at once. */
+const STARTS_PER_STEP_MAX = 16;
+/** Nodes report every two seconds, so lines started within this time are missing from their counts. */
 const REPORT_AGE_MS = 2_000;
-/** Credit and caps change when a person does something. */
+/** How long a batch pauses when credit or a cap stops it: both change only when a person acts. */
 const PAUSE_MS = 30_000;
-/** After as many failures, each at up to three nodes, it is the line that breaks them. */
+/** After this many failures, each at up to three nodes, the line itself is taken to be the cause. */
 const FAILURES_MAX = 3;
-/** Lines that are ended without being run, at once. */
-const CUT_AT_ONCE_MAX = 5_000;
+/** Lines ended without being run in one step, so that the step stays short. */
+const ENDS_PER_STEP_MAX = 5_000;
 
-const CUTS: Record<StopReason, string> = {
+/** The error of a line that was never run, by the reason why the batch was stopped. */
+const STOP_MESSAGES: Record<StopReason, string> = {
   batch_expired: 'The batch expired before this line started. Nothing was charged for it.',
   batch_cancelled: 'The batch was cancelled before this line started. Nothing was charged for it.',
   key_revoked: 'The batch’s key was revoked or has expired. Nothing was charged for this line.',
@@ -45,26 +46,27 @@ export class BatchRunner {
   readonly #env: Env;
   readonly #store: BatchStore;
   readonly #waitUntil: WaitUntil;
-  /** nothing runs any more: what comes next need not wait for the next look */
-  readonly #lastEnded: () => void;
-  /** lines that this instance runs, and since when; what else is begun in the store belongs to one that died */
+  /** Called when the last running line has ended, so that the next step need not wait for the alarm. */
+  readonly #onIdle: () => void;
+  /** Start times of the lines that this instance runs, by line number. Other started lines belong to an instance that died. */
   readonly #running = new Map<number, number>();
+  /** The input part that was read last: lines are started in order, mostly from one part. */
   #part: { readonly part: number; readonly bytes: Uint8Array } | null = null;
 
-  constructor(env: Env, store: BatchStore, on: { waitUntil: WaitUntil; lastEnded: () => void }) {
+  constructor(env: Env, store: BatchStore, events: { waitUntil: WaitUntil; onIdle: () => void }) {
     this.#env = env;
     this.#store = store;
-    this.#waitUntil = on.waitUntil;
-    this.#lastEnded = on.lastEnded;
+    this.#waitUntil = events.waitUntil;
+    this.#onIdle = events.onIdle;
   }
 
-  /** Nothing runs and nothing waits. */
+  /** Whether no line runs and none waits. */
   isDone(): boolean {
     return this.#running.size === 0 && !this.#store.isAnyWaiting() && this.#store.begun().length === 0;
   }
 
-  /** What an instance that died had begun: paid for if its answer was kept, else given up and begun anew. */
-  async recover(job: Job, nowMs: number): Promise<void> {
+  /** Takes over lines that an instance started before it died: pays for a stored answer, and runs a line without one again. */
+  async recover(job: BatchJob, nowMs: number): Promise<void> {
     for (const { n, requestId, attempts, kept } of this.#store.begun()) {
       if (this.#running.has(n)) continue;
       if (kept) {
@@ -78,34 +80,34 @@ export class BatchRunner {
     }
   }
 
-  /** Begins as many lines as there are idle places. @returns what keeps others from beginning */
-  async begin(job: Job, principal: Principal, nowMs: number): Promise<PauseReason | null> {
-    let waits = false;
-    let begins = false;
+  /** Starts as many lines as there are idle slots. @returns why lines that wait could not be started; null: some were, or none waits */
+  async begin(job: BatchJob, principal: Principal, nowMs: number): Promise<PauseReason | null> {
+    let anyWaits = false;
+    let anyStarted = false;
     for (const modelId of job.modelIds) {
-      const room = Math.min(
-        modelId === NO_MODEL ? BEGIN_AT_ONCE_MAX : await this.#idlePlaces(modelId, nowMs),
+      const slots = Math.min(
+        modelId === NO_MODEL ? STARTS_PER_STEP_MAX : await this.#idleSlots(modelId, nowMs),
         RUNNING_MAX - this.#running.size,
-        BEGIN_AT_ONCE_MAX,
+        STARTS_PER_STEP_MAX,
       );
-      const lines = this.#store.waiting(modelId, nowMs, Math.max(1, room));
-      waits ||= lines.length > 0;
-      if (room <= 0) continue;
-      begins ||= lines.length > 0;
-      for (const line of lines) await this.#beginOne(job, principal, line);
+      const lines = this.#store.waiting(modelId, nowMs, Math.max(1, slots));
+      anyWaits ||= lines.length > 0;
+      if (slots <= 0) continue;
+      anyStarted ||= lines.length > 0;
+      for (const line of lines) await this.#start(job, principal, line);
     }
-    return waits && !begins && this.#running.size < RUNNING_MAX ? 'no_idle_capacity' : null;
+    return anyWaits && !anyStarted && this.#running.size < RUNNING_MAX ? 'no_idle_capacity' : null;
   }
 
-  /** Ends lines that wait, a few thousand at a time. */
-  cut(by: StopReason, batchId: string): void {
-    for (const { n, customId } of this.#store.someWaiting(CUT_AT_ONCE_MAX)) {
-      const fault = { code: by, message: CUTS[by], param: null, line: n };
+  /** Ends lines that wait without running them, a few thousand at a time. */
+  endWaiting(reason: StopReason, batchId: string): void {
+    for (const { n, customId } of this.#store.firstWaiting(ENDS_PER_STEP_MAX)) {
+      const fault = { code: reason, message: STOP_MESSAGES[reason], param: null, line: n };
       this.#store.end(n, faultLine(batchId, customId, fault), { failed: 1 });
     }
   }
 
-  async #idlePlaces(modelId: string, nowMs: number): Promise<number> {
+  async #idleSlots(modelId: string, nowMs: number): Promise<number> {
     const snapshot = await poolSnapshot(this.#env, modelId, nowMs, this.#waitUntil);
     const uncounted = [...this.#running.values()].filter(
       (sinceMs) => sinceMs > snapshot.atMs - REPORT_AGE_MS,
@@ -113,7 +115,7 @@ export class BatchRunner {
     return idleSlots(snapshot) - uncounted.length;
   }
 
-  async #beginOne(job: Job, principal: Principal, line: WaitingLine): Promise<void> {
+  async #start(job: BatchJob, principal: Principal, line: WaitingLine): Promise<void> {
     const { n, customId } = line;
     const read = parseLine(await this.#bytesOf(job, line), n, job.order.endpoint);
     if (!read.ok) throw new Error(`line ${n} of ${job.order.batchId} was well-formed when it was read`);
@@ -135,7 +137,7 @@ export class BatchRunner {
       .then((outcome) => this.#judge({ ...line, requestId }, outcome, Date.now()))
       .finally(() => {
         this.#running.delete(n);
-        if (this.#running.size === 0) this.#lastEnded();
+        if (this.#running.size === 0) this.#onIdle();
       });
     this.#waitUntil(ran);
   }
@@ -149,20 +151,20 @@ export class BatchRunner {
       case 'refused':
         this.#store.end(n, answerLine(line, outcome), { failed: 1 });
         break;
-      case 'again': {
-        const failures = attempts + (outcome.refused ? 1 : 0);
-        if (outcome.refused && failures >= FAILURES_MAX)
-          this.#store.end(n, answerLine(line, outcome.refused), { failed: 1 });
+      case 'retry': {
+        const failures = attempts + (outcome.failure ? 1 : 0);
+        if (outcome.failure && failures >= FAILURES_MAX)
+          this.#store.end(n, answerLine(line, outcome.failure), { failed: 1 });
         else this.#store.wait(n, { attempts: failures, notBeforeMs: nowMs + outcome.inMs });
         break;
       }
       case 'pause':
         this.#store.wait(n, { attempts, notBeforeMs: nowMs });
-        this.#store.change({ pausedBy: outcome.by, pausedUntilMs: nowMs + PAUSE_MS });
+        this.#store.change({ pausedBy: outcome.reason, pausedUntilMs: nowMs + PAUSE_MS });
     }
   }
 
-  async #bytesOf(job: Job, { part, start, end }: WaitingLine): Promise<Uint8Array> {
+  async #bytesOf(job: BatchJob, { part, start, end }: WaitingLine): Promise<Uint8Array> {
     if (this.#part?.part !== part) {
       this.#part = { part, bytes: await readPart(this.#env.FILES, job.order.input.fileId, part) };
     }

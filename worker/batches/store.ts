@@ -1,7 +1,7 @@
 /**
- * A batch's own tables and nothing else: every statement, no decision.
+ * A batch's tables: every statement, no decision.
  *
- * job   one row: the order, its state, the sums
+ * job   one row: the batch's specification, its state and its totals, as JSON
  * line  every line of the input: `waiting → running → answered → ended`, or ended at once
  */
 import {
@@ -37,50 +37,60 @@ CREATE INDEX IF NOT EXISTS line_begun ON line (state) WHERE state IN ('running',
 CREATE INDEX IF NOT EXISTS line_unwritten ON line (failed, written_to) WHERE result IS NOT NULL;
 `;
 
-/**
- * validating: its lines are read · running: they are answered · ending: what is left is written down · ended: D1 is yet
- * to be told · closed: it was, and the lines are forgotten
- */
-export type JobState = 'validating' | 'running' | 'ending' | 'ended' | 'closed';
+export type JobState =
+  /** The input's lines are being read. */
+  | 'validating'
+  /** Lines are being run. */
+  | 'running'
+  /** Every line has ended; the results that are left are being written to R2. */
+  | 'ending'
+  /** The files are complete; D1 does not know yet. */
+  | 'ended'
+  /** D1 knows, and the lines are deleted. */
+  | 'closed';
 
-/** Parts of a file that are written already. */
-export interface Written {
+/** How much of a result file is written to R2. */
+export interface WrittenParts {
   readonly parts: number;
   readonly bytes: number;
 }
 
-export interface Job {
+/** The batch as the row of `job` stores it. Its field names are stored JSON, so they stay as they are. */
+export interface BatchJob {
   readonly order: BatchSpec;
   readonly state: JobState;
-  /** parts of the input whose lines are known */
+  /** Parts of the input whose lines are in the table `line`. */
   readonly partsRead: number;
   readonly lines: number;
-  /** of the lines that can be run */
+  /** The models that the lines name. */
   readonly modelIds: readonly string[];
   readonly totals: BatchTotals;
+  /** Why and when the batch was stopped early; null: it was not. */
   readonly cut: { readonly by: StopReason; readonly atMs: number } | null;
   readonly pausedBy: PauseReason | null;
-  /** nothing is begun before it */
+  /** No line is started before this time. */
   readonly pausedUntilMs: number;
-  /** by outcome: answers and faults are files of their own */
-  readonly written: { readonly output: Written; readonly error: Written };
+  /** Successful results and errors are written to a file each. */
+  readonly written: { readonly output: WrittenParts; readonly error: WrittenParts };
   readonly beganAtMs: number;
   readonly runningAtMs: number | null;
   readonly endingAtMs: number | null;
   readonly endedAtMs: number | null;
 }
 
-const NOTHING_WRITTEN: Written = { parts: 0, bytes: 0 };
+const NOTHING_WRITTEN: WrittenParts = { parts: 0, bytes: 0 };
 
-export interface LinePlace {
+/** Where a line is in the input. */
+export interface LineLocation {
+  /** Line number in the input, from 1. */
   readonly n: number;
   readonly part: number;
-  /** bytes of the part; the end exclusive */
+  /** Byte offsets in the part; `end` is exclusive. */
   readonly start: number;
   readonly end: number;
 }
 
-export interface WaitingLine extends LinePlace {
+export interface WaitingLine extends LineLocation {
   readonly customId: string;
   readonly attempts: number;
 }
@@ -90,7 +100,7 @@ export interface BegunLine {
   readonly customId: string;
   readonly requestId: string;
   readonly attempts: number;
-  /** null: no answer was kept */
+  /** The stored answer and the settlement that pays for it; null: the line has no answer yet. */
   readonly kept: { readonly result: string; readonly settlement: Settlement } | null;
 }
 
@@ -102,13 +112,13 @@ export class BatchStore {
     sql.exec(SCHEMA);
   }
 
-  job(): Job | null {
+  job(): BatchJob | null {
     const row = this.#sql.exec('SELECT facts FROM job').toArray()[0];
-    return row ? (JSON.parse(row.facts as string) as Job) : null;
+    return row ? (JSON.parse(row.facts as string) as BatchJob) : null;
   }
 
   begin(order: BatchSpec, nowMs: number): void {
-    const job: Job = {
+    const job: BatchJob = {
       order,
       state: 'validating',
       partsRead: 0,
@@ -127,14 +137,14 @@ export class BatchStore {
     this.#sql.exec('INSERT OR IGNORE INTO job VALUES (1, ?)', JSON.stringify(job));
   }
 
-  change(change: Partial<Job>): Job {
+  change(change: Partial<BatchJob>): BatchJob {
     const job = { ...this.job()!, ...change };
     this.#sql.exec('UPDATE job SET facts = ?', JSON.stringify(job));
     return job;
   }
 
   /** @returns false when another line has the same custom id */
-  addWaiting(line: LinePlace & { customId: string; modelId: string }): boolean {
+  addWaiting(line: LineLocation & { customId: string; modelId: string }): boolean {
     const { n, part, start, end, customId, modelId } = line;
     const added = this.#sql.exec(
       "INSERT OR IGNORE INTO line (n, part, start, end, custom_id, model_id, state) VALUES (?, ?, ?, ?, ?, ?, 'waiting')",
@@ -148,8 +158,8 @@ export class BatchStore {
     return added.rowsWritten > 0;
   }
 
-  /** A line that was ended by what is wrong with it. */
-  addFaulty({ n, part, start, end }: LinePlace, result: string): void {
+  /** Adds a line that has ended at once, with the fault as its result. */
+  addFaulty({ n, part, start, end }: LineLocation, result: string): void {
     this.#sql.exec(
       "INSERT INTO line (n, part, start, end, state, failed, result) VALUES (?, ?, ?, ?, 'ended', 1, ?)",
       n,
@@ -161,7 +171,7 @@ export class BatchStore {
     this.#count({ failed: 1 });
   }
 
-  /** In the order in which they may begin. */
+  /** Lines of a model that may start now, in the order in which they became due. */
   waiting(modelId: string, nowMs: number, limit: number): WaitingLine[] {
     return this.#sql
       .exec(
@@ -185,7 +195,7 @@ export class BatchStore {
     return this.#sql.exec("SELECT 1 FROM line WHERE state = 'waiting' LIMIT 1").toArray().length > 0;
   }
 
-  /** Running or answered, and not ended. */
+  /** Lines that were started and have not ended. */
   begun(): BegunLine[] {
     return this.#sql
       .exec("SELECT * FROM line WHERE state IN ('running', 'answered')")
@@ -205,11 +215,12 @@ export class BatchStore {
       }));
   }
 
+  /** Marks a line as started under a request id. */
   run(n: number, requestId: string): void {
     this.#sql.exec("UPDATE line SET state = 'running', request_id = ? WHERE n = ?", requestId, n);
   }
 
-  /** Before it is paid for. */
+  /** Stores a line's answer. This comes before the answer is paid for, so that no paid answer can be lost. */
   answer(n: number, result: string, settlement: Settlement): void {
     this.#sql.exec(
       "UPDATE line SET state = 'answered', result = ?, settlement = ? WHERE n = ?",
@@ -219,6 +230,7 @@ export class BatchStore {
     );
   }
 
+  /** Returns a line to those that wait. */
   wait(n: number, { attempts, notBeforeMs }: { attempts: number; notBeforeMs: number }): void {
     this.#sql.exec(
       "UPDATE line SET state = 'waiting', request_id = NULL, attempts = ?, not_before_ms = ? WHERE n = ?",
@@ -228,7 +240,7 @@ export class BatchStore {
     );
   }
 
-  /** Once: what has ended stays as it is. @param counts `failed: 1` sends the result to the file of errors */
+  /** Ends a line once; a line that has ended stays as it is. @param counts `failed: 1` puts the result in the error file */
   end(n: number, result: string, counts: Partial<BatchTotals>): void {
     const ended = this.#sql.exec(
       "UPDATE line SET state = 'ended', settlement = NULL, result = ?, failed = ? WHERE n = ? AND state <> 'ended'",
@@ -239,18 +251,19 @@ export class BatchStore {
     if (ended.rowsWritten > 0) this.#count(counts);
   }
 
-  #count(more: Partial<BatchTotals>): void {
-    this.change({ totals: addTotals(this.job()!.totals, more) });
+  #count(counts: Partial<BatchTotals>): void {
+    this.change({ totals: addTotals(this.job()!.totals, counts) });
   }
 
-  /** Any of those that wait. */
-  someWaiting(limit: number): { n: number; customId: string }[] {
+  /** The first lines that wait, due or not. */
+  firstWaiting(limit: number): { n: number; customId: string }[] {
     return this.#sql
       .exec("SELECT n, custom_id FROM line WHERE state = 'waiting' ORDER BY n LIMIT ?", limit)
       .toArray()
       .map((row) => ({ n: row.n as number, customId: row.custom_id as string }));
   }
 
+  /** Size of the results that are not written to R2 yet, in characters: a lower bound of their bytes. */
   unwrittenBytes(failed: boolean): number {
     return this.#sql
       .exec(
@@ -261,8 +274,8 @@ export class BatchStore {
   }
 
   /**
-   * The results that go into a part: those that were meant for it before, else the next up to `bytesMax`. Asked again
-   * after a crash it names the same, so that a part is never written in two ways.
+   * The results of a part of a result file: those that were assigned to it before, else the next ones up to `bytesMax`.
+   * A repeated call after a crash returns the same results, so a part is never written with two contents.
    */
   resultsFor(part: number, failed: boolean, bytesMax: number): string[] {
     const flag = failed ? 1 : 0;
@@ -292,13 +305,13 @@ export class BatchStore {
       .map((row) => row.result as string);
   }
 
-  /** What they came to is in R2, and their sums are in the job. */
+  /** Deletes the lines: their results are in R2, and their totals are in the job. */
   close(): void {
     this.#sql.exec('DELETE FROM line');
     this.change({ state: 'closed' });
   }
 
-  /** They are in R2 now. */
+  /** Drops the results of a part that R2 has. */
   forgetResults(part: number, failed: boolean): void {
     this.#sql.exec('UPDATE line SET result = NULL WHERE written_to = ? AND failed = ?', part, failed ? 1 : 0);
   }

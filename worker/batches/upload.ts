@@ -1,11 +1,11 @@
-/** A form with a file, as it comes: the file goes to R2 part by part and is never in memory as a whole. */
+/** Receives a form with a file as a stream: the file goes to R2 part by part and is never in memory as a whole. */
 import { Readable } from 'node:stream';
 import { Busboy, type BusboyFileStream } from '@fastify/busboy';
 import { LINE_BYTES_MAX } from '../domain/file-parts.ts';
 import type { ApiError } from '../http/api-error.ts';
 import { deleteParts, PartWriter } from './file-parts.ts';
 
-/** What Cloudflare takes of a request on its plans for everybody. */
+/** The largest request body that Cloudflare accepts on its Free and Pro plans. */
 export const FILE_BYTES_MAX = 100 * 1024 * 1024;
 
 export interface Upload {
@@ -17,7 +17,7 @@ export interface Upload {
 
 type Uploaded = { ok: true; upload: Upload } | { ok: false; refusal: ApiError };
 
-/** Takes the field `file`. Nothing stays behind of an upload that was refused or broke off. */
+/** Stores the form's field `file`. An upload that is refused or broken off leaves no parts behind. */
 export async function receiveUpload(bucket: R2Bucket, request: Request, fileId: string): Promise<Uploaded> {
   const writer = new PartWriter(bucket, fileId);
   try {
@@ -61,7 +61,7 @@ async function receive(request: Request, writer: PartWriter): Promise<Uploaded> 
   } catch {
     return refused('file', 'is incomplete, or the form is malformed');
   }
-  // TypeScript does not see that the listener sets it
+  // TypeScript does not see that the listener assigns `file`.
   const received = file as { name: string; written: Promise<boolean>; stream: BusboyFileStream } | null;
   if (received === null) return refused('file', 'is required');
   if (!(await received.written)) {
@@ -78,7 +78,7 @@ async function receive(request: Request, writer: PartWriter): Promise<Uploaded> 
 
 async function writeAll(stream: BusboyFileStream, writer: PartWriter): Promise<boolean> {
   let fits = true;
-  // read to its end all the same: the form ends only when its file has
+  // A file that does not fit is still read to its end, because the form ends only when its file has.
   for await (const chunk of stream as AsyncIterable<Uint8Array>) fits &&= await writer.write(chunk);
   if (fits) await writer.end();
   return fits;

@@ -1,9 +1,9 @@
-/** Batches: every line is answered or told why not, is paid once at half the price, and waits for idle nodes. */
+/** Batches: every line gets an answer or an error, is charged once at half the price, and waits for idle nodes. */
 import { runInDurableObject } from 'cloudflare:test';
 import { describe, expect, it } from 'vitest';
 import { newId } from '../../../worker/domain/ids.ts';
 import { nanoUsd, usd } from '../../../worker/domain/money.ts';
-import type { Settlement } from '../../../worker/gateway/settle.ts';
+import type { Settlement } from '../../../worker/gateway/settlement.ts';
 import { answer, freshNetwork, stream, wait } from '../fake-node.ts';
 import { QUIET_LOAD } from '../fleet/fixtures.ts';
 import { Customer, costOf, env, newModel } from '../gateway/client.ts';
@@ -15,11 +15,11 @@ const network = freshNetwork();
 
 const greets = () => stream(answer({ prompt: 10, content: ['Hi', ' there'] }));
 const BUSY = { load: { ...QUIET_LOAD, waiting_requests: 3 } };
-/** a line of `greets`, at half of the standard price */
-const EACH = nanoUsd(costOf(10, 2) / 2);
+/** Charge of one line that `greets` answers, at half of the standard price. */
+const LINE_CHARGE = nanoUsd(costOf(10, 2) / 2);
 
 describe('a batch', () => {
-  it('answers each line or says what is wrong with it, and charges half of the price', async () => {
+  it('gives each line an answer or an error, and charges half of the price', async () => {
     const model = newModel();
     const node = await network().add(model, greets);
     const customer = await Customer.withCredit(usd(1));
@@ -44,7 +44,7 @@ describe('a batch', () => {
       request_counts: { total: 8, completed: 2, failed: 6 },
       usage: { input_tokens: 20, output_tokens: 4 },
     });
-    expect(Number(ended.usage.cost)).toBeCloseTo((2 * EACH) / 1e9, 12);
+    expect(Number(ended.usage.cost)).toBeCloseTo((2 * LINE_CHARGE) / 1e9, 12);
 
     const answers = await results(customer, ended.output_file_id);
     expect(answers.map(({ custom_id }) => custom_id)).toEqual(['a', 'b']);
@@ -63,14 +63,21 @@ describe('a batch', () => {
       ['e', 'mismatched_url'],
       ['f', 'invalid_line'],
     ]);
-    expect(node.asked).toHaveLength(2);
-    expect(node.asked.every(({ request }) => request.background)).toBe(true);
-    expect(await customer.balance()).toMatchObject({ heldNanoUsd: 0, grantedNanoUsd: usd(1) - 2 * EACH });
+    expect(node.received).toHaveLength(2);
+    expect(node.received.every(({ request }) => request.background)).toBe(true);
+    expect(await customer.balance()).toMatchObject({
+      heldNanoUsd: 0,
+      grantedNanoUsd: usd(1) - 2 * LINE_CHARGE,
+    });
     const record = await customer.wallet.request(answers[0]!.response!.request_id);
-    expect(record).toMatchObject({ state: 'posted', chargeNanoUsd: EACH, price: { id: `${model}/batch` } });
+    expect(record).toMatchObject({
+      state: 'posted',
+      chargeNanoUsd: LINE_CHARGE,
+      price: { id: `${model}/batch` },
+    });
   });
 
-  it('counts against caps alone: not against requests a minute, tokens a minute or places in flight', async () => {
+  it('counts against caps only: not against requests/min, tokens/min or concurrency', async () => {
     const model = newModel();
     await network().add(model, greets);
     const customer = await Customer.withCredit(usd(1), {
@@ -86,7 +93,7 @@ describe('a batch', () => {
     expect((await customer.ask({ model })).status).toBe(200);
   });
 
-  it('begins nothing while somebody waits for a node, and goes on when nobody does', async () => {
+  it('starts no line while interactive requests wait for a node, and continues when none does', async () => {
     const model = newModel();
     const node = await network().add(model, greets);
     await node.report(BUSY);
@@ -94,7 +101,7 @@ describe('a batch', () => {
     const { id } = await create(customer, [hello(model, 'a')]);
     const paused = await until(customer, id, ({ tollgate }) => tollgate.paused_by !== null);
     expect(paused).toMatchObject({ status: 'in_progress', tollgate: { paused_by: 'no_idle_capacity' } });
-    expect(node.asked).toHaveLength(0);
+    expect(node.received).toHaveLength(0);
     await node.report();
     expect((await until(customer, id, hasEnded)).request_counts.completed).toBe(1);
   });
@@ -112,37 +119,37 @@ describe('a batch', () => {
     });
   });
 
-  it('waits while its account is suspended, and goes on when it is resumed', async () => {
+  it('waits while its account is suspended, and continues when the account is resumed', async () => {
     const model = newModel();
     await network().add(model, greets);
     const customer = await Customer.withCredit(usd(1));
     const { id } = await create(customer, [hello(model, 'a')]);
     const { accountId } = customer;
-    const set = (atMs: number | null) =>
+    const setSuspended = (atMs: number | null) =>
       env.DB.prepare('UPDATE account SET suspended_at_ms = ? WHERE id = ?').bind(atMs, accountId).run();
-    await set(1);
-    // the key itself may still be believed for a few seconds, so the batch can be looked at
+    await setSuspended(1);
+    // The key is cached as valid for a few seconds, so the batch can still be read with it.
     const paused = await until(customer, id, ({ tollgate }) => tollgate.paused_by !== null);
     expect(paused).toMatchObject({ status: 'in_progress', tollgate: { paused_by: 'account_suspended' } });
-    await set(null);
+    await setSuspended(null);
     expect((await until(customer, id, hasEnded)).request_counts.completed).toBe(1);
   });
 
-  it('finishes what runs when it is cancelled, and begins nothing more', async () => {
+  it('finishes running lines when it is cancelled, and starts no more', async () => {
     const model = newModel();
     const { promise: released, resolve: release } = Promise.withResolvers<void>();
     const node = await network().add(model, async () => {
       await released;
       return greets();
     });
-    // places for one alone
+    // The node has room for one line only.
     await node.report({ load: { ...QUIET_LOAD, max_running_requests: 4, running_requests: 2 } });
     const customer = await Customer.withCredit(usd(1));
     const { id } = await create(
       customer,
       ['a', 'b', 'c'].map((each) => hello(model, each)),
     );
-    await expect.poll(() => node.asked.length, { timeout: 10_000 }).toBe(1);
+    await expect.poll(() => node.received.length, { timeout: 10_000 }).toBe(1);
     const cancelling = await call(customer, 'POST', `/v1/batches/${id}/cancel`);
     expect(await cancelling.json()).toMatchObject({ status: 'cancelling' });
     release();
@@ -153,10 +160,10 @@ describe('a batch', () => {
       ['b', 'batch_cancelled'],
       ['c', 'batch_cancelled'],
     ]);
-    expect(await customer.balance()).toMatchObject({ heldNanoUsd: 0, grantedNanoUsd: usd(1) - EACH });
+    expect(await customer.balance()).toMatchObject({ heldNanoUsd: 0, grantedNanoUsd: usd(1) - LINE_CHARGE });
   });
 
-  it('is resumed after a crash: a line that was under way runs again, and is paid once', async () => {
+  it('continues after a crash: a line that was running runs again, and is charged once', async () => {
     const model = newModel();
     let hangs = true;
     const node = await network().add(model, async () => {
@@ -165,17 +172,17 @@ describe('a batch', () => {
     });
     const customer = await Customer.withCredit(usd(1));
     const { id } = await create(customer, [hello(model, 'a')]);
-    await expect.poll(() => node.asked.length, { timeout: 10_000 }).toBe(1);
+    await expect.poll(() => node.received.length, { timeout: 10_000 }).toBe(1);
     const crash = runInDurableObject(env.BATCH.getByName(id), (_, state) => state.abort('a crash'));
     await crash.catch(() => undefined);
     hangs = false;
     const ended = await until(customer, id, hasEnded);
     expect(ended.request_counts).toEqual({ total: 1, completed: 1, failed: 0 });
     expect(await results(customer, ended.output_file_id)).toHaveLength(1);
-    expect(await customer.balance()).toMatchObject({ heldNanoUsd: 0, grantedNanoUsd: usd(1) - EACH });
+    expect(await customer.balance()).toMatchObject({ heldNanoUsd: 0, grantedNanoUsd: usd(1) - LINE_CHARGE });
   });
 
-  it('is resumed after a crash: an answer that was kept is paid for and not asked for again', async () => {
+  it('continues after a crash: a stored answer is charged and not generated again', async () => {
     const model = newModel();
     const node = await network().add(model, greets);
     await node.report(BUSY);
@@ -183,7 +190,7 @@ describe('a batch', () => {
     const { id } = await create(customer, [hello(model, 'a')]);
     await until(customer, id, ({ tollgate }) => tollgate.paused_by !== null);
 
-    // what an object leaves behind that dies between the keeping and the paying
+    // This is the state of an object that dies after it stores an answer and before it pays for it.
     const requestId = newId('req', Date.now());
     const price = { id: `${model}/batch`, cacheHitNanoUsd: 50, cacheMissNanoUsd: 250, outputNanoUsd: 1_000 };
     await customer.wallet.admit({
@@ -204,7 +211,7 @@ describe('a batch', () => {
       nodeId: node.id,
       ending: 'finished',
       billed: { usage, ttftMs: 1 },
-      chargeNanoUsd: EACH,
+      chargeNanoUsd: LINE_CHARGE,
     };
     const kept = JSON.stringify({ custom_id: 'a', kept: true });
     await runInDurableObject(env.BATCH.getByName(id), (_, { storage: { sql } }) => {
@@ -222,11 +229,14 @@ describe('a batch', () => {
         sql.exec('SELECT count(*) AS lines FROM line').one(),
       );
     await expect.poll(left).toEqual({ lines: 0 });
-    expect(node.asked).toHaveLength(0);
-    expect(await customer.wallet.request(requestId)).toMatchObject({ state: 'posted', chargeNanoUsd: EACH });
+    expect(node.received).toHaveLength(0);
+    expect(await customer.wallet.request(requestId)).toMatchObject({
+      state: 'posted',
+      chargeNanoUsd: LINE_CHARGE,
+    });
   });
 
-  it('is over with its day: what has not begun is not charged', async () => {
+  it('expires after its day: lines that have not started are not charged', async () => {
     const model = newModel();
     const node = await network().add(model, greets);
     await node.report(BUSY);
@@ -243,7 +253,7 @@ describe('a batch', () => {
     expect(await customer.balance()).toMatchObject({ heldNanoUsd: 0, grantedNanoUsd: usd(1) });
   });
 
-  it('ends with its key, and says so', async () => {
+  it('ends when its key is revoked, and names the reason', async () => {
     const model = newModel();
     const node = await network().add(model, greets);
     await node.report(BUSY);
@@ -257,7 +267,7 @@ describe('a batch', () => {
       .run();
     const ended = await until(other, id, hasEnded);
     expect(ended).toMatchObject({ status: 'cancelled', errors: { data: [{ code: 'key_revoked' }] } });
-    expect(node.asked).toHaveLength(0);
+    expect(node.received).toHaveLength(0);
   });
 
   it.each([
@@ -276,19 +286,19 @@ describe('a batch', () => {
 });
 
 describe('files', () => {
-  it('are given back as they came, listed and deleted', async () => {
+  it('are returned unchanged, listed and deleted', async () => {
     const customer = await Customer.withCredit(usd(0));
-    // cut into parts on the way
+    // Large enough to be stored in several parts.
     const content = `${JSON.stringify({ text: 'é'.repeat(1_000) })}\n`.repeat(3_000);
     const file = (await (await upload(customer, content)).json()) as { id: string; bytes: number };
     expect(file).toMatchObject({ object: 'file', purpose: 'batch', filename: 'lines.jsonl' });
     expect(file.bytes).toBe(new TextEncoder().encode(content).byteLength);
-    const back = await call(customer, 'GET', `/v1/files/${file.id}/content`);
-    expect((await back.text()) === content).toBe(true);
+    const returned = await call(customer, 'GET', `/v1/files/${file.id}/content`);
+    expect((await returned.text()) === content).toBe(true);
     const list = await call(customer, 'GET', '/v1/files?limit=1');
     expect(await list.json()).toMatchObject({ data: [{ id: file.id }], has_more: false });
-    const gone = await call(customer, 'DELETE', `/v1/files/${file.id}`);
-    expect(await gone.json()).toEqual({ id: file.id, object: 'file', deleted: true });
+    const deleted = await call(customer, 'DELETE', `/v1/files/${file.id}`);
+    expect(await deleted.json()).toEqual({ id: file.id, object: 'file', deleted: true });
     expect((await call(customer, 'GET', `/v1/files/${file.id}/content`)).status).toBe(404);
     expect((await env.FILES.list({ prefix: `files/${file.id}/` })).objects).toEqual([]);
   });
@@ -296,8 +306,8 @@ describe('files', () => {
   it.each([
     ['another purpose', { purpose: 'fine-tune' }, 'x\n', 'purpose'],
     ['nothing in it', {}, '', 'file'],
-    ['a line that never ends', {}, 'x'.repeat(9_000_000), 'file'],
-  ])('with %s are refused, and nothing stays behind', async (_, fields, content, param) => {
+    ['a line without an end', {}, 'x'.repeat(9_000_000), 'file'],
+  ])('with %s are refused, and leave no parts behind', async (_, fields, content, param) => {
     const customer = await Customer.withCredit(usd(0));
     const before = (await env.FILES.list()).objects.length;
     const refused = await upload(customer, content, fields as Record<string, string>);
@@ -306,7 +316,7 @@ describe('files', () => {
     expect((await env.FILES.list()).objects).toHaveLength(before);
   });
 
-  it('and batches of another account are not there', async () => {
+  it('and batches of another account are not found', async () => {
     const [owner, stranger] = [await Customer.withCredit(usd(0)), await Customer.withCredit(usd(0))];
     const { id } = await create(owner, ['x']);
     const { input_file_id: fileId } = await get(owner, id);

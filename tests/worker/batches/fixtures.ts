@@ -1,10 +1,10 @@
-/** Batches as a customer has them, over the real routes. */
+/** Fixtures for tests of batches: calls as a customer makes them, over the real routes. */
 import { createExecutionContext, waitOnExecutionContext } from 'cloudflare:test';
 import { expect, vi } from 'vitest';
 import app from '../../../worker/index.ts';
 import { type Customer, env, PRICE } from '../gateway/client.ts';
 
-/** Before the first request: the gateway keeps the catalogue for ten seconds. */
+/** Adds batch prices. It must run before the first request, because the gateway caches the catalogue for ten seconds. */
 export async function sellBatches(models: number): Promise<void> {
   const insert = env.DB.prepare(
     "insert into price (id, model_id, tariff, from_ms, cache_hit_nano_usd, cache_miss_nano_usd, output_nano_usd, source) values (?, ?, 'batch', 0, ?, ?, ?, 'test')",
@@ -16,7 +16,7 @@ export async function sellBatches(models: number): Promise<void> {
   );
 }
 
-export interface BatchAnswer {
+export interface BatchResponse {
   id: string;
   status: string;
   errors: { data: { code: string }[] } | null;
@@ -63,7 +63,7 @@ export function line(customId: string, body: object, over: object = {}): string 
   return JSON.stringify({ ...request, ...over });
 }
 
-/** A line that asks `model` for a greeting. */
+/** A line whose prompt is a greeting to `model`. */
 export function hello(model: string, customId: string): string {
   return line(customId, { model, messages: [{ role: 'user', content: `Hello, ${customId}` }] });
 }
@@ -85,25 +85,25 @@ export async function create(customer: Customer, lines: readonly string[], more:
   };
   const created = await call(customer, 'POST', '/v1/batches', body);
   expect(created.status).toBe(200);
-  return (await created.json()) as BatchAnswer;
+  return (await created.json()) as BatchResponse;
 }
 
-export async function get(customer: Customer, id: string): Promise<BatchAnswer> {
+export async function get(customer: Customer, id: string): Promise<BatchResponse> {
   return (await call(customer, 'GET', `/v1/batches/${id}`)).json();
 }
 
-/** Waits for what the batch's alarms bring about. */
-export function until(customer: Customer, id: string, what: (batch: BatchAnswer) => boolean) {
+/** Waits until the batch's alarms have brought it to a state. @returns the batch in that state */
+export function until(customer: Customer, id: string, isReached: (batch: BatchResponse) => boolean) {
   return vi.waitUntil(
     async () => {
       const batch = await get(customer, id);
-      return what(batch) && batch;
+      return isReached(batch) && batch;
     },
     { timeout: 15_000, interval: 50 },
-  ) as Promise<BatchAnswer>;
+  ) as Promise<BatchResponse>;
 }
 
-export const hasEnded = ({ status }: BatchAnswer) =>
+export const hasEnded = ({ status }: BatchResponse) =>
   ['completed', 'failed', 'expired', 'cancelled'].includes(status);
 
 export async function results(customer: Customer, fileId: string | null): Promise<ResultLine[]> {

@@ -6,7 +6,7 @@ import { database } from '../../../worker/db/client.ts';
 import { changeEngine, changeNodeState } from '../../../worker/db/nodes.ts';
 import { CANARY_REQUEST, OPEN_MS_MAX, parseCanaryId } from '../../../worker/domain/canary.ts';
 import { newId } from '../../../worker/domain/ids.ts';
-import type { NodeState, NodeAction } from '../../../worker/domain/node.ts';
+import type { NodeAction, NodeState } from '../../../worker/domain/node.ts';
 import type { Task } from '../../../worker/domain/task.ts';
 import type { Env } from '../../../worker/env.ts';
 import { runCanary } from '../../../worker/fleet/canary.ts';
@@ -20,9 +20,9 @@ import {
   DONE,
   type FakeNode,
   freshNetwork,
-  refusal,
+  nodeError,
   type Script,
-  said,
+  textChunk,
   stream,
   usageOf,
 } from '../fake-node.ts';
@@ -30,14 +30,14 @@ import { Browser } from '../portal/browser.ts';
 import { operatorBrowser, operatorGet, textOf } from '../portal/operator/console.ts';
 import {
   auditOf,
-  beat,
   env,
+  heartbeat,
   newTestNode,
   R1,
   receipt,
-  sendBeat,
+  sendHeartbeat,
   type TestNode,
-  withWatchedWallets,
+  withRecordedWallets,
 } from './fixtures.ts';
 
 const network = freshNetwork();
@@ -83,14 +83,14 @@ function withTasks(using: Env = env): { using: Env; tasks: Task[] } {
 
 const { using: quiet } = withTasks();
 
-async function replyOf(node: Trialled, change: Parameters<typeof beat>[0] = {}, using: Env = quiet) {
-  return (await sendBeat(node, beat(change), using)).json<HeartbeatReply>();
+async function replyOf(node: Trialled, change: Parameters<typeof heartbeat>[0] = {}, using: Env = quiet) {
+  return (await sendHeartbeat(node, heartbeat(change), using)).json<HeartbeatReply>();
 }
 
 /** The node's word for the second request of its latest try; `second: false` for the first. */
 function receiptOf(node: Trialled, change: Partial<Receipt> & { second?: boolean } = {}): Receipt {
   const { second = true, ...over } = change;
-  const { claims } = node.fake.asked.at(second ? -1 : -2)!;
+  const { claims } = node.fake.received.at(second ? -1 : -2)!;
   return receipt(second ? 2 : 1, claims.sub, { request_id: claims.jti, usage: USAGE, ...over });
 }
 
@@ -132,7 +132,7 @@ describe('a node that has enrolled', () => {
   it('is not tried while it cannot answer, or in another state', async () => {
     const node = await trialNode();
     const { using, tasks } = withTasks();
-    const engine = beat().engine;
+    const engine = heartbeat().engine;
     await replyOf(node, { draining: true }, using);
     await replyOf(node, { engine: { ...engine, healthy: false } }, using);
     await replyOf(node, { engine: { ...engine, model_path: 'deepseek-ai/DeepSeek-V3-0324' } }, using);
@@ -142,7 +142,7 @@ describe('a node that has enrolled', () => {
   });
 
   it('is tried by what D1 says: not while a try is open, nor too soon after one that failed', async () => {
-    const node = await trialNode(() => refusal(503, 'overloaded'));
+    const node = await trialNode(() => nodeError(503, 'overloaded'));
     const nowMs = Date.now();
     const ordered = async (atMs: number) => {
       const { using, tasks } = withTasks();
@@ -189,11 +189,11 @@ describe('the two requests', () => {
   it('are the known prompt twice, as the gateway asks, for an account that does not exist', async () => {
     const node = await trialNode();
     await due(node);
-    expect(node.fake.asked).toMatchObject([
+    expect(node.fake.received).toMatchObject([
       { request: CANARY_REQUEST, claims: { sub: 'canary', max_tokens: 64, model: R1 } },
       { request: CANARY_REQUEST, claims: { sub: 'canary', max_tokens: 64, model: R1 } },
     ]);
-    const [first, second] = node.fake.asked.map(({ claims }) => claims.jti);
+    const [first, second] = node.fake.received.map(({ claims }) => claims.jti);
     expect(parseCanaryId(first!)).toEqual({ secondId: second, isSecond: false });
     expect(await lastTry(node)).toMatchObject({
       requestId: second,
@@ -215,7 +215,7 @@ describe('the two requests', () => {
     await queue({ queue: 'tollgate-tasks', messages: messages.slice(0, 1) } as unknown as MessageBatch, env);
     for (const { ack, retry } of messages)
       expect([ack.mock.calls.length > 0, retry.mock.calls]).toEqual([true, []]);
-    expect(node.fake.asked).toHaveLength(2);
+    expect(node.fake.received).toHaveLength(2);
     expect((await canaryStanding(db, node.id)).attempts).toHaveLength(1);
   });
 
@@ -224,7 +224,7 @@ describe('the two requests', () => {
     async (state) => {
       const node = await trialNode(sound, state);
       await due(node);
-      expect([node.fake.asked, await lastTry(node)]).toEqual([[], null]);
+      expect([node.fake.received, await lastTry(node)]).toEqual([[], null]);
     },
   );
 
@@ -233,7 +233,7 @@ describe('the two requests', () => {
     const node = await trialNode();
     vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 60_000 });
     await due(node);
-    expect([node.fake.asked, await lastTry(node)]).toEqual([[], null]);
+    expect([node.fake.received, await lastTry(node)]).toEqual([[], null]);
   });
 });
 
@@ -243,7 +243,7 @@ async function* endlessLine() {
 }
 
 async function* chunksForEver(usage: NodeChunk['usage']) {
-  for (;;) yield said('x', usage);
+  for (;;) yield textChunk('x', usage);
 }
 
 const asSecond =
@@ -262,21 +262,21 @@ describe('an answer that will not do', () => {
     ],
     ['a page with an error', () => new Response('<h1>502</h1>', { status: 502 }), 'not_an_agent'],
     ['an error without end', () => new Response(stream(endlessLine()).body, { status: 500 }), 'not_an_agent'],
-    ['a refusal', () => refusal(503, 'overloaded'), 'refused_overloaded'],
-    ['a node that trusts another edge', () => refusal(401, 'unauthorized'), 'refused_unauthorized'],
-    ['an engine that failed', () => refusal(502, 'engine_failed'), 'refused_engine_failed'],
+    ['a refusal', () => nodeError(503, 'overloaded'), 'refused_overloaded'],
+    ['a node that trusts another edge', () => nodeError(401, 'unauthorized'), 'refused_unauthorized'],
+    ['an engine that failed', () => nodeError(502, 'engine_failed'), 'refused_engine_failed'],
     ['a page', () => new Response('<h1>It works!</h1>\n\n'), 'broken_off'],
     ['nothing', () => new Response(''), 'broken_off'],
     ['a mere end', () => stream([DONE]), 'broken_off'],
     ['no end', () => stream([...answer(said250)].slice(0, -1)), 'broken_off'],
     ['no end of the second', asSecond(() => stream([...answer(said250)].slice(0, -1))), 'broken_off'],
-    ['a cut connection', () => stream([said('x', usageOf(250, 1)), new Error('reset')]), 'broken_off'],
+    ['a cut connection', () => stream([textChunk('x', usageOf(250, 1)), new Error('reset')]), 'broken_off'],
     ['an endless line', () => stream(endlessLine()), 'broken_off'],
     ['tokens without end', () => stream(chunksForEver(usageOf(250, 1))), 'broken_off'],
-    ['counts beyond reason', () => stream([said('x', usageOf(2 ** 52, 1)), DONE]), 'broken_off'],
+    ['counts beyond reason', () => stream([textChunk('x', usageOf(2 ** 52, 1)), DONE]), 'broken_off'],
     [
       'more tokens than were asked for',
-      () => stream([said('x', usageOf(250, 65)), DONE]),
+      () => stream([textChunk('x', usageOf(250, 65)), DONE]),
       'completion_tokens',
     ],
     ['too long a prompt', () => stream(answer({ ...said250, prompt: 9_999 })), 'prompt_tokens'],
@@ -292,7 +292,7 @@ describe('an answer that will not do', () => {
     await due(node);
     expect(await lastTry(node)).toMatchObject({ fault, passedAtMs: null });
     // whatever its receipt says then
-    if (node.fake.asked.length === 2) await replyOf(node, { receipts: [receiptOf(node)] });
+    if (node.fake.received.length === 2) await replyOf(node, { receipts: [receiptOf(node)] });
     expect([await stateOf(node), (await lastTry(node))?.fault]).toEqual(['canary', fault]);
   });
 
@@ -300,7 +300,7 @@ describe('an answer that will not do', () => {
     const node = await trialNode(() => new Promise<Response>(() => undefined));
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'], now: Date.now() });
     const running = due(node);
-    await vi.waitFor(() => expect(node.fake.asked).toHaveLength(1));
+    await vi.waitFor(() => expect(node.fake.received).toHaveLength(1));
     await vi.advanceTimersByTimeAsync(30_000);
     await running;
     expect(await lastTry(node)).toMatchObject({ fault: 'first_token_late' });
@@ -311,7 +311,7 @@ describe('the receipt', () => {
   it('that says the same gives the node customers, and nobody is billed', async () => {
     const node = await trialNode();
     await due(node);
-    const { using, reached } = withWatchedWallets();
+    const { using, reached } = withRecordedWallets();
     const receipts = [receiptOf(node, { second: false }), receiptOf(node)];
     expect((await replyOf(node, { receipts }, withTasks(using).using)).acknowledged).toEqual([1, 2]);
     expect([await stateOf(node), await stateInPool(node)]).toEqual(['active', 'active']);
@@ -359,7 +359,7 @@ describe('the receipt', () => {
       return sound(asked);
     });
     const running = due(node);
-    await vi.waitFor(() => expect(node.fake.asked).toHaveLength(2));
+    await vi.waitFor(() => expect(node.fake.received).toHaveLength(2));
     const receipts = [receiptOf(node, { second: false }), receiptOf(node)];
     expect((await replyOf(node, { receipts })).acknowledged).toEqual([1]);
     gate.resolve();
@@ -393,7 +393,7 @@ describe('the receipt', () => {
       // by a clock that is far off
       unknown(5, { ended_at_ms: atMs + 3_600_000 }),
     ];
-    const { using, reached } = withWatchedWallets();
+    const { using, reached } = withRecordedWallets();
     const { acknowledged } = await replyOf(node, { receipts }, withTasks(using).using);
     expect(acknowledged.sort()).toEqual([1, 2, 4, 5]);
     expect(reached).toEqual([]);
@@ -410,7 +410,7 @@ describe('the operator', () => {
       return sound(asked);
     });
     const running = due(node);
-    await vi.waitFor(() => expect(node.fake.asked).toHaveLength(2));
+    await vi.waitFor(() => expect(node.fake.received).toHaveLength(2));
     expect(await order(node, 'quarantine')).toBe('quarantined');
     gate.resolve();
     await running;
@@ -433,12 +433,12 @@ describe('the operator', () => {
   });
 
   it('restores a node that failed, and it is tried at once', async () => {
-    const node = await trialNode(() => refusal(503, 'overloaded'));
+    const node = await trialNode(() => nodeError(503, 'overloaded'));
     for (let i = 0; i < 2; i++) {
       await due(node);
       await due(node, Date.now() + 15_000);
     }
-    expect(node.fake.asked).toHaveLength(2);
+    expect(node.fake.received).toHaveLength(2);
     const { using, tasks } = withTasks();
     await replyOf(node, {}, using);
     expect(tasks).toEqual([]);
@@ -459,7 +459,7 @@ describe('the operator', () => {
   });
 
   it('sees in the API how the node was tried last', async () => {
-    const node = await trialNode(() => refusal(503, 'overloaded'));
+    const node = await trialNode(() => nodeError(503, 'overloaded'));
     const seen = async () => {
       const { nodes } = await (await operatorGet('/nodes')).json<{
         nodes: { id: string; canary: unknown }[];
@@ -495,7 +495,11 @@ describe('a state that has changed since it was read', () => {
     await due(node);
     const { requestId } = (await lastTry(node))!;
     await order(node, 'restore');
-    const passed = await passCanaryAttempt(db, { requestId, nodeId: node.id, entry: { ...entry, subject: node.id } });
+    const passed = await passCanaryAttempt(db, {
+      requestId,
+      nodeId: node.id,
+      entry: { ...entry, subject: node.id },
+    });
     expect([passed, await stateOf(node)]).toEqual([false, 'canary']);
   });
 
@@ -552,7 +556,7 @@ describe('the pool’s page', () => {
   });
 
   it('says it in French, too', async () => {
-    await due(await trialNode(() => refusal(503, 'overloaded')));
+    await due(await trialNode(() => nodeError(503, 'overloaded')));
     const page = await textOf((await operatorBrowser('fr')).get('/operator/pool'));
     expect(page).toContain(fr.pool.canary.faults.refused_overloaded);
   });
@@ -567,7 +571,7 @@ describe('the pool’s page', () => {
 });
 
 describe('another engine', () => {
-  const engine = beat().engine;
+  const engine = heartbeat().engine;
   const version = (to: string) => ({ engine: { ...engine, version: to } });
 
   it.each([

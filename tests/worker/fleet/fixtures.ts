@@ -1,4 +1,4 @@
-/** A pool's worth of things to test the fleet with: nodes that hold their own keys, and an account to bill. */
+/** Fixtures for tests of the fleet: nodes that hold their own keys, their calls, and an account to bill. */
 import { env as bindings } from 'cloudflare:workers';
 import { Hono } from 'hono';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
@@ -20,8 +20,8 @@ import { operator } from '../../../worker/operator/index.ts';
 export const env = bindings as unknown as Env;
 export const R1 = 'deepseek-r1-0528';
 export const R1_PATH = 'deepseek-ai/DeepSeek-R1-0528';
-/** What nodes and the operator's scripts come to. */
-export const doors = new Hono<{ Bindings: Env }>().route('/', fleet).route('/operator/api', operator);
+/** The routes that nodes and the operator's scripts call. */
+export const server = new Hono<{ Bindings: Env }>().route('/', fleet).route('/operator/api', operator);
 export const OPERATOR = { authorization: 'Bearer test-operator-token-0123456789' };
 
 export interface TestNode {
@@ -35,8 +35,8 @@ export async function newTestNode(): Promise<TestNode> {
 }
 
 export async function newJoinToken(model = R1): Promise<string> {
-  const order = { name: 'gpu-1', modelId: model, hardware: '8xmi300x', actor: 'test', nowMs: Date.now() };
-  return (await createJoinToken(env, order)).token;
+  const token = { name: 'gpu-1', modelId: model, hardware: '8xmi300x', actor: 'test', nowMs: Date.now() };
+  return (await createJoinToken(env, token)).token;
 }
 
 export function enrolBody(node: TestNode, joinToken: string, change: Record<string, unknown> = {}) {
@@ -60,10 +60,10 @@ export function postJson(
     headers: { 'content-type': 'application/json', ...headers },
     body: JSON.stringify(body),
   };
-  return doors.request(path, init, using);
+  return server.request(path, init, using);
 }
 
-/** A node that has passed its canary, or in another state. */
+/** Enrols a node and puts it in the state given: by default active, as if it had passed its canary. */
 export async function enrolledNode(
   model = R1,
   path = R1_PATH,
@@ -105,7 +105,7 @@ export const QUIET_LOAD = {
   cache_hit_rate: 0,
 };
 
-export function beat(change: Partial<Heartbeat> = {}): Heartbeat {
+export function heartbeat(change: Partial<Heartbeat> = {}): Heartbeat {
   return {
     sent_at_ms: Date.now(),
     agent_version: '0.1.0',
@@ -118,7 +118,7 @@ export function beat(change: Partial<Heartbeat> = {}): Heartbeat {
   };
 }
 
-export async function sendBeat(node: TestNode & { id: string }, body: unknown, using: Env = env) {
+export async function sendHeartbeat(node: TestNode & { id: string }, body: unknown, using: Env = env) {
   const authorization = `Bearer ${await nodeToken(node, node.id)}`;
   return postJson(HEARTBEAT_PATH, body, { authorization }, using);
 }
@@ -155,7 +155,7 @@ export async function auditOf(subject: string): Promise<{ action: string; actor:
   return rows.results;
 }
 
-/** The real environment, in which the Wallets of these accounts are down. */
+/** The real environment, except that the Wallets of these accounts fail. */
 export function withBrokenWallets(accountIds: readonly string[]): Env {
   const getByName = (name: string) => {
     if (!accountIds.includes(name)) return env.WALLET.getByName(name);
@@ -164,8 +164,8 @@ export function withBrokenWallets(accountIds: readonly string[]): Env {
   return { ...env, WALLET: { getByName } as unknown as Env['WALLET'] };
 }
 
-/** The real environment, with a note of every Wallet that was reached for. */
-export function withWatchedWallets(): { using: Env; reached: string[] } {
+/** The real environment, and a record of the account ids whose Wallets were called. */
+export function withRecordedWallets(): { using: Env; reached: string[] } {
   const reached: string[] = [];
   const getByName = (name: string) => {
     reached.push(name);

@@ -1,14 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { HEARTBEAT_PATH, type HeartbeatReply } from '../../../gpu-pool/protocol/schemas.ts';
 import { newId } from '../../../worker/domain/ids.ts';
-import type { NodeReport, NodeVerb, PoolApi, RegisteredNode } from '../../../worker/domain/node.ts';
+import type { NodeAction, NodeReport, PoolApi, RegisteredNode } from '../../../worker/domain/node.ts';
 import type { Env } from '../../../worker/env.ts';
 import { changeNode } from '../../../worker/fleet/nodes.ts';
 import {
   auditOf,
-  beat,
   enrolledNode,
   env,
+  heartbeat,
   newAccount,
   newTestNode,
   nodeToken,
@@ -16,9 +16,9 @@ import {
   QUIET_LOAD,
   R1,
   receipt,
-  sendBeat,
+  sendHeartbeat,
   withBrokenWallets,
-  withWatchedWallets,
+  withRecordedWallets,
 } from './fixtures.ts';
 
 async function replyOf(response: Response): Promise<HeartbeatReply> {
@@ -26,7 +26,7 @@ async function replyOf(response: Response): Promise<HeartbeatReply> {
   return response.json<HeartbeatReply>();
 }
 
-function order(nodeId: string, verb: NodeVerb) {
+function order(nodeId: string, verb: NodeAction) {
   return changeNode(env, { nodeId, verb, actor: 'test', nowMs: Date.now() });
 }
 
@@ -46,7 +46,10 @@ function withRecordingPool(): { using: Env; told: { node: RegisteredNode; report
 describe('who may send a heartbeat', () => {
   it('the node itself', async () => {
     const node = await enrolledNode();
-    expect(await replyOf(await sendBeat(node, beat()))).toEqual({ directive: 'serve', acknowledged: [] });
+    expect(await replyOf(await sendHeartbeat(node, heartbeat()))).toEqual({
+      directive: 'serve',
+      acknowledged: [],
+    });
     const snapshot = await env.POOL.getByName(R1).snapshot();
     expect(snapshot.nodes.find((each) => each.id === node.id)).toMatchObject({
       health: 'up',
@@ -64,14 +67,14 @@ describe('who may send a heartbeat', () => {
     ];
     const headers = [{}, ...tokens.map((token) => ({ authorization: `Bearer ${token}` }))];
     for (const header of headers as Record<string, string>[]) {
-      expect((await postJson(HEARTBEAT_PATH, beat(), header)).status).toBe(401);
+      expect((await postJson(HEARTBEAT_PATH, heartbeat(), header)).status).toBe(401);
     }
   });
 
   it('no node under the name of another', async () => {
     const [victim, rogue] = [await enrolledNode(), await enrolledNode()];
     const token = await nodeToken(rogue, victim.id);
-    const response = await postJson(HEARTBEAT_PATH, beat(), { authorization: `Bearer ${token}` });
+    const response = await postJson(HEARTBEAT_PATH, heartbeat(), { authorization: `Bearer ${token}` });
     expect(response.status).toBe(401);
     expect(await response.json()).toMatchObject({ error: { code: 'node_token_invalid', param: null } });
   });
@@ -80,7 +83,7 @@ describe('who may send a heartbeat', () => {
     const stranger = await newTestNode();
     for (const id of [newId('node', Date.now()), "node_' or 1=1 --", '']) {
       const token = await nodeToken(stranger, id);
-      const response = await postJson(HEARTBEAT_PATH, beat(), { authorization: `Bearer ${token}` });
+      const response = await postJson(HEARTBEAT_PATH, heartbeat(), { authorization: `Bearer ${token}` });
       expect(response.status).toBe(401);
     }
   });
@@ -91,7 +94,7 @@ describe('what a heartbeat brings about', () => {
     const node = await enrolledNode();
     const { using, told } = withRecordingPool();
     const load = { ...QUIET_LOAD, running_requests: 3 };
-    await sendBeat(node, beat({ load, in_flight: 2, draining: true }), using);
+    await sendHeartbeat(node, heartbeat({ load, in_flight: 2, draining: true }), using);
     expect(told).toEqual([
       {
         node: {
@@ -113,14 +116,14 @@ describe('what a heartbeat brings about', () => {
   it('counts an engine with other weights as down', async () => {
     const node = await enrolledNode();
     const { using, told } = withRecordingPool();
-    const engine = { ...beat().engine, model_path: 'deepseek-ai/DeepSeek-V3-0324' };
-    await sendBeat(node, beat({ engine }), using);
+    const engine = { ...heartbeat().engine, model_path: 'deepseek-ai/DeepSeek-V3-0324' };
+    await sendHeartbeat(node, heartbeat({ engine }), using);
     expect(told[0]!.report.engineHealthy).toBe(false);
   });
 
   it('asks a draining or quarantined node to drain, a restored one to serve, and a removed one to stop', async () => {
     const node = await enrolledNode();
-    await sendBeat(node, beat());
+    await sendHeartbeat(node, heartbeat());
     for (const [verb, state, directive] of [
       ['drain', 'draining', 'drain'],
       ['restore', 'active', 'serve'],
@@ -129,13 +132,13 @@ describe('what a heartbeat brings about', () => {
       ['remove', 'removed', 'removed'],
     ] as const) {
       expect(await order(node.id, verb)).toBe(state);
-      expect((await replyOf(await sendBeat(node, beat()))).directive).toBe(directive);
+      expect((await replyOf(await sendHeartbeat(node, heartbeat()))).directive).toBe(directive);
     }
   });
 
   it('is not waited for when the operator drains: the Pool knows at once', async () => {
     const node = await enrolledNode();
-    await sendBeat(node, beat());
+    await sendHeartbeat(node, heartbeat());
     await order(node.id, 'drain');
     const { nodes } = await env.POOL.getByName(R1).snapshot();
     expect(nodes.find((each) => each.id === node.id)).toMatchObject({ state: 'draining' });
@@ -144,9 +147,9 @@ describe('what a heartbeat brings about', () => {
   it('takes nothing from a removed node', async () => {
     const node = await enrolledNode();
     await order(node.id, 'remove');
-    const { using, reached } = withWatchedWallets();
-    const body = beat({ receipts: [receipt(1, await newAccount())] });
-    expect(await replyOf(await sendBeat(node, body, using))).toEqual({
+    const { using, reached } = withRecordedWallets();
+    const body = heartbeat({ receipts: [receipt(1, await newAccount())] });
+    expect(await replyOf(await sendHeartbeat(node, body, using))).toEqual({
       directive: 'removed',
       acknowledged: [],
     });
@@ -155,9 +158,9 @@ describe('what a heartbeat brings about', () => {
 
   it('writes versions to D1 once, when they change', async () => {
     const node = await enrolledNode();
-    const engine = { ...beat().engine, version: '0.5.21', weight_version: 'v2' };
-    await sendBeat(node, beat({ engine }));
-    await sendBeat(node, beat({ engine }));
+    const engine = { ...heartbeat().engine, version: '0.5.21', weight_version: 'v2' };
+    await sendHeartbeat(node, heartbeat({ engine }));
+    await sendHeartbeat(node, heartbeat({ engine }));
     const row = await env.DB.prepare('select engine_version, weight_version from node where id = ?')
       .bind(node.id)
       .first();
@@ -168,11 +171,11 @@ describe('what a heartbeat brings about', () => {
 
   it.each([
     ['no JSON at all', 'nonsense'],
-    ['a field that is missing', { ...beat(), load: undefined }],
-    ['a count below zero', beat({ load: { ...QUIET_LOAD, running_requests: -1 } })],
+    ['a field that is missing', { ...heartbeat(), load: undefined }],
+    ['a count below zero', heartbeat({ load: { ...QUIET_LOAD, running_requests: -1 } })],
     [
       'more reasoning than completion',
-      beat({
+      heartbeat({
         receipts: [
           receipt(1, 'acct_x', {
             usage: { prompt_tokens: 1, cached_tokens: 0, completion_tokens: 1, reasoning_tokens: 2 },
@@ -182,17 +185,17 @@ describe('what a heartbeat brings about', () => {
     ],
     [
       'too many receipts',
-      beat({ receipts: Array.from({ length: 201 }, (_, seq) => receipt(seq, 'acct_x')) }),
+      heartbeat({ receipts: Array.from({ length: 201 }, (_, seq) => receipt(seq, 'acct_x')) }),
     ],
   ])('refuses %s', async (_, body) => {
-    const response = await sendBeat(await enrolledNode(), body);
+    const response = await sendHeartbeat(await enrolledNode(), body);
     expect(response.status).toBe(400);
     expect(await response.json()).toMatchObject({ error: { code: 'body_invalid' } });
   });
 
   it('refuses a body above 1 MiB before reading it as JSON', async () => {
-    const body = beat({ agent_version: 'x'.repeat(1024 * 1024) });
-    expect((await sendBeat(await enrolledNode(), body)).status).toBe(413);
+    const body = heartbeat({ agent_version: 'x'.repeat(1024 * 1024) });
+    expect((await sendHeartbeat(await enrolledNode(), body)).status).toBe(413);
   });
 });
 
@@ -209,7 +212,9 @@ describe('receipts', () => {
     };
     const using = { ...env, WALLET: { getByName: () => wallet } as unknown as Env['WALLET'] };
     const own = receipt(7, accountId, { outcome: 'lost', ttft_ms: null });
-    expect((await replyOf(await sendBeat(node, beat({ receipts: [own] }), using))).acknowledged).toEqual([7]);
+    expect(
+      (await replyOf(await sendHeartbeat(node, heartbeat({ receipts: [own] }), using))).acknowledged,
+    ).toEqual([7]);
     expect(calls).toEqual([
       [
         {
@@ -227,18 +232,20 @@ describe('receipts', () => {
   it('are acknowledged by the real Wallet, and again when they come again', async () => {
     const node = await enrolledNode();
     const accountId = await newAccount();
-    const body = beat({ receipts: [receipt(1, accountId), receipt(2, accountId)] });
-    expect((await replyOf(await sendBeat(node, body))).acknowledged).toEqual([1, 2]);
-    expect((await replyOf(await sendBeat(node, body))).acknowledged).toEqual([1, 2]);
+    const body = heartbeat({ receipts: [receipt(1, accountId), receipt(2, accountId)] });
+    expect((await replyOf(await sendHeartbeat(node, body))).acknowledged).toEqual([1, 2]);
+    expect((await replyOf(await sendHeartbeat(node, body))).acknowledged).toEqual([1, 2]);
   });
 
   it('of a failing account stay with the node; the others leave', async () => {
     const node = await enrolledNode();
     const [good, broken] = [await newAccount(), await newAccount()];
     const receipts = [receipt(1, good), receipt(2, broken), receipt(3, good), receipt(4, broken)];
-    const reply = await replyOf(await sendBeat(node, beat({ receipts }), withBrokenWallets([broken])));
+    const reply = await replyOf(
+      await sendHeartbeat(node, heartbeat({ receipts }), withBrokenWallets([broken])),
+    );
     expect(reply).toEqual({ directive: 'serve', acknowledged: [1, 3] });
-    expect((await replyOf(await sendBeat(node, beat({ receipts })))).acknowledged.sort()).toEqual([
+    expect((await replyOf(await sendHeartbeat(node, heartbeat({ receipts })))).acknowledged.sort()).toEqual([
       1, 2, 3, 4,
     ]);
   });
@@ -247,15 +254,15 @@ describe('receipts', () => {
     const node = await enrolledNode();
     const pool = { heartbeat: () => Promise.reject(new Error('this Pool is down')) };
     const using = { ...env, POOL: { getByName: () => pool } as unknown as Env['POOL'] };
-    const body = beat({ receipts: [receipt(5, await newAccount())] });
-    expect((await replyOf(await sendBeat(node, body, using))).acknowledged).toEqual([5]);
+    const body = heartbeat({ receipts: [receipt(5, await newAccount())] });
+    expect((await replyOf(await sendHeartbeat(node, body, using))).acknowledged).toEqual([5]);
   });
 
   it('that name no account, no request or another model reach no Wallet and are put on record', async () => {
     const node = await enrolledNode();
     const accountId = await newAccount();
     const stranger = newId('acct', Date.now());
-    const { using, reached } = withWatchedWallets();
+    const { using, reached } = withRecordedWallets();
     const receipts = [
       receipt(1, 'not-an-account'),
       receipt(2, stranger),
@@ -263,7 +270,7 @@ describe('receipts', () => {
       receipt(4, accountId, { request_id: 'x' }),
       receipt(5, accountId),
     ];
-    const reply = await replyOf(await sendBeat(node, beat({ receipts }), using));
+    const reply = await replyOf(await sendHeartbeat(node, heartbeat({ receipts }), using));
     expect(reply.acknowledged.sort()).toEqual([1, 2, 3, 4, 5]);
     expect(reached).toEqual([accountId]);
     const refused = (await auditOf(node.id)).find((entry) => entry.action === 'receipts.refused');

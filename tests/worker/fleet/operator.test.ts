@@ -2,12 +2,12 @@ import { createExecutionContext } from 'cloudflare:test';
 import { decodeJwt } from 'jose';
 import { describe, expect, it, vi } from 'vitest';
 import app from '../../../worker/index.ts';
-import { auditOf, doors, enrolledNode, env, newAccount, OPERATOR, postJson, R1 } from './fixtures.ts';
+import { auditOf, enrolledNode, env, newAccount, OPERATOR, postJson, R1, server } from './fixtures.ts';
 
 const API = '/operator/api';
 
 function get(path: string) {
-  return doors.request(API + path, { headers: OPERATOR }, env);
+  return server.request(API + path, { headers: OPERATOR }, env);
 }
 
 function post(path: string, body: unknown = {}) {
@@ -37,7 +37,7 @@ describe('the operator token', () => {
       ['GET', '/anything-else'],
     ];
     for (const [method, path] of routes) {
-      const response = await doors.request(API + path, { method, headers }, env);
+      const response = await server.request(API + path, { method, headers }, env);
       expect(await codeOf(response)).toEqual([401, 'operator_token_invalid']);
     }
   });

@@ -51,9 +51,9 @@ export class Isolates {
     this.#modelId = modelId;
     const pool = env.POOL.getByName(modelId);
     const counted = {
-      routes: () => {
+      snapshotText: () => {
         this.poolCalls += 1;
-        return pool.routes();
+        return pool.snapshotText();
       },
     };
     this.#env = { ...env, POOL: { getByName: () => counted } as unknown as Env['POOL'] };

@@ -90,7 +90,7 @@ class Drive {
 
   #ask = async () => {
     const startedMs = Date.now();
-    this.#snapshotBytes = (await this.#pool.routes()).length;
+    this.#snapshotBytes = (await this.#pool.snapshotText()).length;
     this.#reads.push(Date.now() - startedMs);
   };
 

@@ -1,7 +1,7 @@
 /** A Pool among a thousand nodes and hundreds of isolates: how often it is asked, and how often it does the work of an answer. */
 import { createExecutionContext } from 'cloudflare:test';
 import { afterEach, expect, it, vi } from 'vitest';
-import { fromText } from '../../../worker/domain/pool-text.ts';
+import { decodeSnapshot } from '../../../worker/domain/snapshot-text.ts';
 import { env } from '../gateway/client.ts';
 import { busyReport, crowdOfNodes, Isolates } from './pool-crowd.ts';
 
@@ -44,13 +44,13 @@ it('tells hundreds of isolates of a thousand nodes, a few calls a second', async
   const texts = new Set<string>();
   for (let heartbeats = 0; heartbeats < 100; heartbeats++) {
     await pool.heartbeat(nodes[heartbeats]!, busyReport(heartbeats));
-    texts.add(await pool.routes());
+    texts.add(await pool.snapshotText());
     vi.setSystemTime(Date.now() + 10);
   }
   // a second of them, a window is a quarter
   expect(texts.size).toBeLessThanOrEqual(5);
   const [text] = texts;
-  expect(fromText(text!).nodes).toHaveLength(NODES);
+  expect(decodeSnapshot(text!).nodes).toHaveLength(NODES);
   expect(text!.length / NODES).toBeLessThan(250);
 });
 

@@ -9,8 +9,8 @@ import {
   frame,
   freshNetwork,
   type Step,
-  said,
   stream,
+  textChunk,
   usageOf,
 } from '../fake-node.ts';
 import { type Chunk, Customer, costOf, newModel } from './client.ts';
@@ -72,8 +72,8 @@ describe('a stream', () => {
       chargeNanoUsd: costOf(12, 4, 4),
     });
     expect((await customer.balance()).heldNanoUsd).toBe(0);
-    expect(node.asked).toHaveLength(1);
-    expect(node.asked[0]!.claims).toMatchObject({
+    expect(node.received).toHaveLength(1);
+    expect(node.received[0]!.claims).toMatchObject({
       jti: requestId,
       sub: customer.accountId,
       max_tokens: 8_192,
@@ -124,8 +124,8 @@ describe('a stream', () => {
     }
     expect(chunks.filter(({ usage }) => usage)).toHaveLength(1);
     expect(record).toMatchObject({ chargeNanoUsd: costOf(10, 4) });
-    expect(node.asked[0]!.request).toMatchObject({ n: 2, max_tokens: 50 });
-    expect(node.asked[0]!.claims.max_tokens).toBe(100);
+    expect(node.received[0]!.request).toMatchObject({ n: 2, max_tokens: 50 });
+    expect(node.received[0]!.claims.max_tokens).toBe(100);
   });
 
   it('passes tool calls on with their index, and assembles them when not streamed', async () => {
@@ -175,7 +175,7 @@ describe('a stream', () => {
 
   it('drops fields that only the engine uses', async () => {
     const model = newModel();
-    const chunk = said('Hi', usageOf(10, 1));
+    const chunk = textChunk('Hi', usageOf(10, 1));
     const leaky = JSON.stringify({ ...chunk, matched_stop: 1, rid: 'engine-secret' });
     await network().add(model, [`data: ${leaky}\n\n`, DONE]);
     const { text, content } = await (await Customer.withCredit()).ask({ model, stream: true });

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { BODY_BYTES_MAX } from '../../../worker/http/read-body.ts';
 import { answer, freshNetwork, stream } from '../fake-node.ts';
-import { type RawAsk, rawAsk, refusalFaults } from '../raw-ask.ts';
+import { errorFaults, type RawRequest, sendRaw } from '../raw-request.ts';
 import { Customer, newModel } from './client.ts';
 
 const network = freshNetwork();
@@ -26,7 +26,7 @@ function brokenOff(): ReadableStream<Uint8Array> {
 }
 
 describe('a body', () => {
-  const invalid: [string, RawAsk, number, string][] = [
+  const invalid: [string, RawRequest, number, string][] = [
     ['empty', { body: '' }, 400, 'invalid_json'],
     ['missing', { body: null }, 400, 'invalid_json'],
     ['of blanks', { body: ' \r\n ' }, 400, 'invalid_json'],
@@ -82,14 +82,14 @@ describe('a body', () => {
   ];
 
   it.each(invalid)('that is %s is rejected, and nothing is held', async (_, ask, status, code) => {
-    const response = await rawAsk(customer, ask);
+    const response = await sendRaw(customer, ask);
     expect([response.status, response.error?.code]).toEqual([status, code]);
-    expect(refusalFaults(response)).toEqual([]);
+    expect(errorFaults(response)).toEqual([]);
     expect(network().calls).toEqual([]);
     expect(await customer.balance()).toEqual(before);
   });
 
-  const valid: [string, (json: string) => RawAsk][] = [
+  const valid: [string, (json: string) => RawRequest][] = [
     ['with a byte order mark', (json) => ({ body: `\uFEFF${json}` })],
     [
       'declared as UTF-8',
@@ -113,7 +113,7 @@ describe('a body', () => {
     const usedModel = newModel();
     await network().add(usedModel, answer({ content: ['Yes'] }));
     const funded = await Customer.withCredit();
-    const { status, text } = await rawAsk(funded, askWith(body({ model: usedModel })));
+    const { status, text } = await sendRaw(funded, askWith(body({ model: usedModel })));
     expect([status, JSON.parse(text).choices?.[0].message.content]).toEqual([200, 'Yes']);
   });
 
@@ -121,8 +121,8 @@ describe('a body', () => {
     const usedModel = newModel();
     const node = await network().add(usedModel, answer({ content: ['Yes'] }));
     const twice = body({ model: usedModel, max_tokens: 5 }).replace(/\}$/, ',"max_tokens":7}');
-    expect((await rawAsk(await Customer.withCredit(), { body: twice })).status).toBe(200);
-    expect(node.asked[0]!.request.max_tokens).toBe(7);
+    expect((await sendRaw(await Customer.withCredit(), { body: twice })).status).toBe(200);
+    expect(node.received[0]!.request.max_tokens).toBe(7);
   });
 
   it('cannot change the prototype of objects', async () => {
@@ -130,13 +130,13 @@ describe('a body', () => {
     const node = await network().add(usedModel, () => stream(answer({ content: ['Yes'] })));
     const funded = await Customer.withCredit();
     const polluting = '"__proto__":{"n":8,"polluted":1},"constructor":{"prototype":{"polluted":1}}';
-    const { status } = await rawAsk(funded, {
+    const { status } = await sendRaw(funded, {
       body: body({ model: usedModel }).replace(/\}$/, `,${polluting}}`),
     });
     expect(status).toBe(200);
-    expect(node.asked[0]!.request.n).toBeUndefined();
+    expect(node.received[0]!.request.n).toBeUndefined();
     expect(({} as { polluted?: unknown }).polluted).toBeUndefined();
-    const hidden = await rawAsk(funded, { body: `{"__proto__":${body()}}` });
+    const hidden = await sendRaw(funded, { body: `{"__proto__":${body()}}` });
     expect(hidden.error).toMatchObject({ code: 'invalid_value', param: 'model' });
   });
 });
@@ -158,11 +158,11 @@ describe('a conversation', () => {
       },
       { role: 'tool', content: [part('5')], tool_call_id: 'a' },
     ];
-    const { status } = await rawAsk(await Customer.withCredit(), {
+    const { status } = await sendRaw(await Customer.withCredit(), {
       body: body({ model: usedModel, messages }),
     });
     expect(status).toBe(200);
-    expect(node.asked[0]!.request.messages).toEqual([
+    expect(node.received[0]!.request.messages).toEqual([
       { role: 'system', content: 'Be brief.' },
       { role: 'user', content: 'One' },
       { role: 'user', content: 'Two three' },
@@ -188,9 +188,9 @@ describe('a conversation', () => {
       stream([{ choices: [choice], usage }, 'data: [DONE]\n\n']),
     );
     const asked = body({ model: usedModel, logprobs: true, top_logprobs: 2 });
-    const { status, text } = await rawAsk(await Customer.withCredit(), { body: asked });
+    const { status, text } = await sendRaw(await Customer.withCredit(), { body: asked });
     expect(status).toBe(200);
-    expect(node.asked[0]!.request).toMatchObject({ logprobs: true, top_logprobs: 2 });
+    expect(node.received[0]!.request).toMatchObject({ logprobs: true, top_logprobs: 2 });
     expect(JSON.parse(text).choices[0].logprobs).toEqual({ content: logprobs.content, refusal: null });
   });
 });
@@ -208,8 +208,8 @@ describe('a model name', () => {
     '%00',
     '\u0000',
   ])('of %j is not found, and not reflected', async (name) => {
-    const response = await rawAsk(customer, { body: body({ model: name }) });
-    expect(refusalFaults(response)).toEqual([]);
+    const response = await sendRaw(customer, { body: body({ model: name }) });
+    expect(errorFaults(response)).toEqual([]);
     expect([response.status, response.error!.code, response.error!.param]).toEqual([
       404,
       'model_not_found',
@@ -238,8 +238,8 @@ describe('a route', () => {
   ];
 
   it.each(unknown)('%s %s does not exist and gets a JSON error', async (method, path) => {
-    const response = await rawAsk(customer, { method, path, ...(method === 'GET' ? {} : { body: body() }) });
-    expect(refusalFaults(response)).toEqual([]);
+    const response = await sendRaw(customer, { method, path, ...(method === 'GET' ? {} : { body: body() }) });
+    expect(errorFaults(response)).toEqual([]);
     expect([response.status, response.error!.code]).toEqual([404, 'route_not_found']);
   });
 });
@@ -255,13 +255,13 @@ describe('headers', () => {
       `Basic ${key}`,
       key,
     ]) {
-      const response = await rawAsk(customer, { headers: { authorization }, body: body() });
+      const response = await sendRaw(customer, { headers: { authorization }, body: body() });
       expect([authorization, response.status, response.error!.code]).toEqual([
         authorization,
         401,
         'invalid_api_key',
       ]);
-      expect(refusalFaults(response)).toEqual([]);
+      expect(errorFaults(response)).toEqual([]);
       expect(response.text).not.toContain(key);
     }
   });

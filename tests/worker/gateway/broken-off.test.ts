@@ -7,8 +7,8 @@ import {
   freshNetwork,
   type Script,
   type Step,
-  said,
   stream,
+  textChunk,
   usageOf,
   wait,
 } from '../fake-node.ts';
@@ -19,7 +19,7 @@ const customer = await Customer.withCredit(undefined, { requestsPerMinute: 10_00
 const using = withSettings({ IDLE_DEADLINE_MS: '150' });
 const never = new Promise<never>(() => undefined);
 
-const FIRST_CHUNKS = [said('One ', usageOf(10, 1)), said('two ', usageOf(10, 2))];
+const FIRST_CHUNKS = [textChunk('One ', usageOf(10, 1)), textChunk('two ', usageOf(10, 2))];
 
 /** The way in which an answer that started well goes wrong; null: nothing more is sent. */
 type Break = Step | null | (() => AsyncGenerator<Step>);
@@ -52,8 +52,8 @@ const BREAKS: Record<string, Break> = {
   'reports that it failed': { error: { code: 'engine_failed', message: 'scripted' } },
   'sends no usage': 'data: {"choices":[{"index":0,"delta":{"content":"x"},"finish_reason":null}]}\n\n',
   'sends null usage': 'data: {"choices":[],"usage":null}\n\n',
-  'sends negative usage': said('three', usageOf(10, -3)),
-  'reports more cached than prompt tokens': said('three', usageOf(10, 3, 11)),
+  'sends negative usage': textChunk('three', usageOf(10, -3)),
+  'reports more cached than prompt tokens': textChunk('three', usageOf(10, 3, 11)),
 };
 
 /** The ledger entries of a request, in nano-USD. */
@@ -145,7 +145,7 @@ describe('a whole answer whose node', () => {
       if (attempts++ > 0) return stream(answer({ prompt: 200, content: words }));
       const heldAtFirst = await heldNanoUsd();
       const steps = async function* () {
-        yield said('One ', usageOf(200, 1));
+        yield textChunk('One ', usageOf(200, 1));
         // waits until the Wallet has trimmed the hold
         await vi.waitFor(async () => expect(await heldNanoUsd()).toBeLessThan(heldAtFirst));
         yield new Error('reset');
@@ -170,18 +170,24 @@ describe('implausible usage', () => {
   }
 
   it('never shrinks', async () => {
-    const { usage, record } = await billed([said('a', usageOf(10, 5, 4)), said('b', usageOf(2, 3, 1))]);
+    const { usage, record } = await billed([
+      textChunk('a', usageOf(10, 5, 4)),
+      textChunk('b', usageOf(2, 3, 1)),
+    ]);
     expect(usage).toMatchObject({ prompt_tokens: 10, prompt_cache_hit_tokens: 4, completion_tokens: 5 });
     expect(record.chargeNanoUsd).toBe(costOf(10, 5, 4));
   });
 
   it('may report the prompt late', async () => {
-    const { record } = await billed([said('a', usageOf(0, 1)), said('b', usageOf(10, 2, 4))]);
+    const { record } = await billed([textChunk('a', usageOf(0, 1)), textChunk('b', usageOf(10, 2, 4))]);
     expect(record.chargeNanoUsd).toBe(costOf(10, 2, 4));
   });
 
   it('never exceeds the requested maximum', async () => {
-    const { usage, record } = await billed([said('a', usageOf(10, 90_000_000))], { max_tokens: 50, n: 2 });
+    const { usage, record } = await billed([textChunk('a', usageOf(10, 90_000_000))], {
+      max_tokens: 50,
+      n: 2,
+    });
     expect(usage).toMatchObject({ completion_tokens: 100 });
     expect(record.chargeNanoUsd).toBe(costOf(10, 100));
   });

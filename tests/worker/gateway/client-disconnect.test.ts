@@ -1,7 +1,17 @@
 /** Clients that disconnect: the engine is asked to stop, and what it generated until then is billed once. */
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { clientStream } from '../../../worker/gateway/stream/client-stream.ts';
-import { answer, DONE, endless, freshNetwork, type Step, said, stream, usageOf, wait } from '../fake-node.ts';
+import {
+  answer,
+  DONE,
+  endless,
+  freshNetwork,
+  type Step,
+  stream,
+  textChunk,
+  usageOf,
+  wait,
+} from '../fake-node.ts';
 import { Customer, costOf, env, newModel } from './client.ts';
 
 const network = freshNetwork();
@@ -40,7 +50,7 @@ describe('a client that disconnects', () => {
       const steps = async function* (): AsyncGenerator<Step> {
         for (; !stop.aborted; await wait(2)) {
           generated += 1;
-          yield said(`${generated} `, usageOf(10, generated));
+          yield textChunk(`${generated} `, usageOf(10, generated));
         }
         yield { choices: [], usage: usageOf(10, generated) };
         yield DONE;
@@ -67,7 +77,7 @@ describe('a client that disconnects', () => {
     const model = newModel();
     await network().add(model, ({ stop }) => {
       const steps = async function* (): AsyncGenerator<Step> {
-        yield said('One ', usageOf(10, 1));
+        yield textChunk('One ', usageOf(10, 1));
         await new Promise((resolve) => stop.addEventListener('abort', resolve));
         yield { choices: [], usage: usageOf(10, 7, 4) };
         yield DONE;
@@ -91,7 +101,7 @@ describe('a client that disconnects', () => {
     const node = await network().add(model, () => {
       const steps = async function* (): AsyncGenerator<Step> {
         for (let n = 1; n < 1_000; n++) {
-          yield said('x', usageOf(10, n));
+          yield textChunk('x', usageOf(10, n));
           await wait(1);
           if (node.aborts.length > 0) {
             vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 2_000 });
@@ -110,7 +120,7 @@ describe('a client that disconnects', () => {
     const record = (await customer.wallet.request(requestId))!;
     expect(record).toMatchObject({ state: 'posted', ending: 'client_gone' });
     expect(record.usage.completionTokens).toBeLessThan(100);
-    expect(node.asked[0]!.stop.aborted).toBe(true);
+    expect(node.received[0]!.stop.aborted).toBe(true);
   });
 
   it('before the first token pays nothing; the connection to the node is closed, and the node is not blamed', async () => {
@@ -120,7 +130,7 @@ describe('a client that disconnects', () => {
     const customer = await Customer.withCredit();
     const client = new AbortController();
     const sending = customer.send({ model, stream: true }, { signal: client.signal });
-    const received = () => network().nodes.flatMap((each) => each.asked);
+    const received = () => network().nodes.flatMap((each) => each.received);
     await vi.waitFor(() => expect(received()).toHaveLength(1));
     client.abort();
     const { requestId, settled } = await sending;

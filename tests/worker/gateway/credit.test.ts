@@ -5,7 +5,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type NanoUsd, nanoUsd, usd } from '../../../worker/domain/money.ts';
 import { Wallet } from '../../../worker/wallet/wallet.ts';
-import { answer, DONE, endless, freshNetwork, said, stream, usageOf, wait } from '../fake-node.ts';
+import { answer, DONE, endless, freshNetwork, stream, textChunk, usageOf, wait } from '../fake-node.ts';
 import { Customer, costOf, env, newModel, PRICE } from './client.ts';
 
 const network = freshNetwork();
@@ -128,7 +128,7 @@ describe('credit for ten tokens', () => {
     expect(events.at(-1)).toBe('[DONE]');
     expect(record).toMatchObject({ ending: 'out_of_credit' });
     // closing the connection aborts the request, too
-    await vi.waitFor(() => expect(node.asked[0]!.stop.aborted).toBe(true));
+    await vi.waitFor(() => expect(node.received[0]!.stop.aborted).toBe(true));
   });
 
   it('ends all choices of an answer at the same time', async () => {
@@ -165,7 +165,7 @@ describe('a hold', () => {
 
   it('waits for the Wallet when usage jumps past it', async () => {
     const model = newModel();
-    await network().add(model, [said('a', usageOf(10, 1)), said('b', usageOf(10, 5_000)), DONE]);
+    await network().add(model, [textChunk('a', usageOf(10, 1)), textChunk('b', usageOf(10, 5_000)), DONE]);
     const { content, record } = await (await Customer.withCredit()).ask({ model, stream: true });
     expect(content).toBe('ab');
     expect(record).toMatchObject({ ending: 'finished', chargeNanoUsd: costOf(10, 5_000) });
@@ -173,7 +173,7 @@ describe('a hold', () => {
 
   it('that cannot grow to a huge usage bills what it covered before', async () => {
     const model = newModel();
-    await network().add(model, [said('a', usageOf(10, 1)), said('b', usageOf(10, 5_000)), DONE]);
+    await network().add(model, [textChunk('a', usageOf(10, 1)), textChunk('b', usageOf(10, 5_000)), DONE]);
     const customer = await Customer.withCredit(costOf(10, 100));
     const { content, record } = await customer.ask({ model, stream: true });
     expect(content).toBe('a');
@@ -192,7 +192,7 @@ describe('a hold', () => {
     const model = newModel();
     const { promise: trimmed, resolve: proceed } = Promise.withResolvers<void>();
     const steps = async function* () {
-      yield said('a', usageOf(10, 1));
+      yield textChunk('a', usageOf(10, 1));
       await trimmed;
       yield* answer({ content: words(2) });
     };
@@ -215,9 +215,9 @@ describe('a hold', () => {
   it('is renewed before it expires, however slow the answer', async () => {
     const model = newModel();
     const steps = async function* () {
-      yield said('a', usageOf(10, 1));
+      yield textChunk('a', usageOf(10, 1));
       vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 21_000 });
-      yield said('b', usageOf(10, 2));
+      yield textChunk('b', usageOf(10, 2));
       await wait(10);
       yield DONE;
     };

@@ -4,10 +4,10 @@ import {
   answer,
   DONE,
   freshNetwork,
-  refusal,
+  nodeError,
   type Script,
-  said,
   stream,
+  textChunk,
   usageOf,
   wait,
 } from '../fake-node.ts';
@@ -51,17 +51,17 @@ const refusesConnection: Script = () => {
 const busyFor =
   (seconds: number): Script =>
   () =>
-    refusal(503, 'overloaded', { 'retry-after': `${seconds}` });
+    nodeError(503, 'overloaded', { 'retry-after': `${seconds}` });
 const busy = busyFor(7);
 /** A full queue as some engines report it: an error event within a 200. */
 const busyIn200: Script = () => stream([{ error: { code: 'overloaded', message: 'no' } }]);
 
 const FAULTS: Record<string, Script> = {
   'refuses the connection': refusesConnection,
-  'answers 502': () => refusal(502, 'engine_failed'),
-  'answers 504': () => refusal(504, 'engine_timeout'),
+  'answers 502': () => nodeError(502, 'engine_failed'),
+  'answers 504': () => nodeError(504, 'engine_timeout'),
   'answers 500 with nonsense': () => new Response('<h1>oops</h1>', { status: 500 }),
-  'answers 401': () => refusal(401, 'unauthorized'),
+  'answers 401': () => nodeError(401, 'unauthorized'),
   'ends before the first event': () => stream([]),
   'dies before the first event': () => stream([': hello\n\n', new Error('reset')]),
   'ends within the first event': () => stream(['data: {"choices":[],']),
@@ -70,7 +70,7 @@ const FAULTS: Record<string, Script> = {
   'answers with no body': () => new Response(null, { status: 200 }),
   redirects: () => new Response(null, { status: 302, headers: { location: 'https://elsewhere.example' } }),
   'sends a malformed first frame': () => stream(['data: {"hello":\n\n']),
-  'sends usage that cannot be': () => stream([said('Free?', usageOf(10, 1, 11)), DONE]),
+  'sends usage that cannot be': () => stream([textChunk('Free?', usageOf(10, 1, 11)), DONE]),
   'reports a failure within a 200': () => stream([{ error: { code: 'engine_failed', message: 'no' } }]),
 };
 
@@ -162,7 +162,7 @@ describe('when nodes do not answer', () => {
   it('a failure report tells the Pool how long ago the failed request started', async () => {
     const slow: Script = async () => {
       await wait(120);
-      return refusal(502, 'engine_failed');
+      return nodeError(502, 'engine_failed');
     };
     const { model } = await poolWithFaults([slow], 2);
     const pool = env.POOL.getByName(model);
@@ -198,7 +198,7 @@ describe('when nodes do not answer', () => {
     const model = newModel();
     const slowFault: Script = async () => {
       await wait(50);
-      return refusal(502, 'engine_failed');
+      return nodeError(502, 'engine_failed');
     };
     for (let i = 0; i < 3; i++) await network().add(model, slowFault);
     await Promise.all(Array.from({ length: 20 }, () => customer.ask({ model })));
@@ -260,7 +260,7 @@ describe('when nodes do not answer', () => {
 
 describe("a request that is the caller's mistake", () => {
   it('gets the 400 of the engine and is not retried, and the node is not ejected', async () => {
-    const { model } = await poolWithFaults([() => refusal(400, 'bad_request')], 2);
+    const { model } = await poolWithFaults([() => nodeError(400, 'bad_request')], 2);
     const { status, headers, chunks, record } = await customer.ask({ model, stream: true });
     expect(status).toBe(400);
     expect(headers.get('x-should-retry')).toBe('false');
@@ -297,7 +297,7 @@ describe('the first-token deadline', () => {
   it('covers all attempts together, and closes the connection of the last', async () => {
     const slow: Script = () => {
       vi.advanceTimersByTime(150);
-      return refusal(502, 'engine_failed');
+      return nodeError(502, 'engine_failed');
     };
     const secondAttempt = Promise.withResolvers<void>();
     const hangsAtSecond: Script = () => {
@@ -310,7 +310,7 @@ describe('the first-token deadline', () => {
     await secondAttempt.promise;
     const closed = () =>
       network()
-        .nodes.flatMap((node) => node.asked)
+        .nodes.flatMap((node) => node.received)
         .filter(({ stop }) => stop.aborted);
     vi.advanceTimersByTime(49);
     expect(closed()).toEqual([]);
@@ -330,7 +330,7 @@ it('never logs the prompt, the key or the answer, whatever fails', async () => {
     vi.spyOn(console, method).mockImplementation((...args) => void lines.push(args));
   }
   const messages = [{ role: 'user', content: 'my-secret-prompt' }];
-  const secret = said('my-secret-answer', usageOf(10, 1));
+  const secret = textChunk('my-secret-answer', usageOf(10, 1));
   for (const fault of [...Object.values(FAULTS), () => stream([secret, new Error('my-secret-fault')])]) {
     const { model } = await poolWithFaults([fault, refusesConnection], 2);
     await customer.ask({ model, stream: true, messages });

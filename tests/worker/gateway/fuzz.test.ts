@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
 import { answer, freshNetwork, stream } from '../fake-node.ts';
-import { rawAsk, refusalFaults } from '../raw-ask.ts';
+import { errorFaults, sendRaw } from '../raw-request.ts';
 import { Customer, newModel } from './client.ts';
 
 const network = freshNetwork();
@@ -94,8 +94,8 @@ describe('a body with one invalid field', () => {
   it.each(Object.entries(INVALID))('is rejected for %s, which the error names', async (param, invalid) => {
     await fc.assert(
       fc.asyncProperty(invalid, async (change) => {
-        const response = await rawAsk(customer, { body: JSON.stringify({ ...VALID, ...change }) });
-        expect(refusalFaults(response)).toEqual([]);
+        const response = await sendRaw(customer, { body: JSON.stringify({ ...VALID, ...change }) });
+        expect(errorFaults(response)).toEqual([]);
         expect([response.status, response.error!.code, response.error!.param]).toEqual([
           400,
           'invalid_value',
@@ -112,8 +112,8 @@ describe('a body with one invalid field', () => {
     async (param) => {
       for (const number of ['1e999', '-1e999']) {
         const body = JSON.stringify(VALID).replace(/\}$/, `,"${param}":${number}}`);
-        const response = await rawAsk(customer, { body });
-        expect(refusalFaults(response)).toEqual([]);
+        const response = await sendRaw(customer, { body });
+        expect(errorFaults(response)).toEqual([]);
         expect(response.error).toMatchObject({ code: 'invalid_value', param });
       }
     },
@@ -136,7 +136,7 @@ describe('anything', () => {
     );
     await fc.assert(
       fc.asyncProperty(body, async (body) => {
-        expect(refusalFaults(await rawAsk(customer, { body }))).toEqual([]);
+        expect(errorFaults(await sendRaw(customer, { body }))).toEqual([]);
       }),
       RUNS,
     );
@@ -167,7 +167,7 @@ describe('anything', () => {
       // the model does not exist, so that valid headers lead no further than to that error
       fc.asyncProperty(headers, async (headers) => {
         const body = JSON.stringify({ ...VALID, model: 'nobody-has-this' });
-        expect(refusalFaults(await rawAsk(customer, { headers, body }))).toEqual([]);
+        expect(errorFaults(await sendRaw(customer, { headers, body }))).toEqual([]);
       }),
       RUNS,
     );
@@ -191,7 +191,7 @@ describe('a valid body', () => {
       fc.asyncProperty(extra, extra, fc.boolean(), async (inBody, inMessage, stream) => {
         const message = { ...inMessage, ...VALID.messages[0], name: undefined };
         const body = JSON.stringify({ ...inBody, model: servedModel, messages: [message], stream });
-        expect((await rawAsk(funded, { body })).status).toBe(200);
+        expect((await sendRaw(funded, { body })).status).toBe(200);
       }),
       { numRuns: 60 },
     );

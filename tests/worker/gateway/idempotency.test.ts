@@ -2,7 +2,7 @@
 import { evictDurableObject, runInDurableObject } from 'cloudflare:test';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { usd } from '../../../worker/domain/money.ts';
-import { answer, endless, freshNetwork, type Script, said, stream, usageOf } from '../fake-node.ts';
+import { answer, endless, freshNetwork, type Script, stream, textChunk, usageOf } from '../fake-node.ts';
 import { Customer, costOf, newModel } from './client.ts';
 
 const network = freshNetwork();
@@ -36,7 +36,7 @@ describe('a retry with the same Idempotency-Key', () => {
     expect(second.requestId).toBe(first.requestId);
     expect(second.headers.get('idempotent-replayed')).toBe('true');
     expect(second.headers.get('content-type')).toBe(first.headers.get('content-type'));
-    expect(node.asked).toHaveLength(1);
+    expect(node.received).toHaveLength(1);
     expect(await charges(customer)).toHaveLength(1);
   });
 
@@ -47,7 +47,7 @@ describe('a retry with the same Idempotency-Key', () => {
     await customer.ask({ model }, withKey('a'));
     await customer.ask({ model }, withKey('b'));
     await customer.ask({ model });
-    expect(node.asked).toHaveLength(3);
+    expect(node.received).toHaveLength(3);
   });
 
   it('is rejected with another body, and by another API key', async () => {
@@ -59,7 +59,7 @@ describe('a retry with the same Idempotency-Key', () => {
     expect(other.status).toBe(422);
     expect(other.chunks[0]!.error).toMatchObject({ type: 'idempotency_error', code: 'idempotency_mismatch' });
     expect(other.headers.get('x-should-retry')).toBe('false');
-    expect(node.asked).toHaveLength(1);
+    expect(node.received).toHaveLength(1);
   });
 
   it('has no effect on another account', async () => {
@@ -69,7 +69,7 @@ describe('a retry with the same Idempotency-Key', () => {
     const first = await one.ask({ model }, withKey('order-1'));
     const second = await two.ask({ model }, withKey('order-1'));
     expect(second.requestId).not.toBe(first.requestId);
-    expect(node.asked).toHaveLength(2);
+    expect(node.received).toHaveLength(2);
   });
 
   it('gets a Retry-After while the first request runs', async () => {
@@ -89,7 +89,7 @@ describe('a retry with the same Idempotency-Key', () => {
 
   it('runs again when the first answer broke off, and the cheaper run is refunded', async () => {
     const model = newModel();
-    const node = await network().add(model, [said('Half ', usageOf(10, 3)), new Error('cut')]);
+    const node = await network().add(model, [textChunk('Half ', usageOf(10, 3)), new Error('cut')]);
     const customer = await Customer.withCredit();
     const first = await customer.ask({ model, stream: true }, withKey('order-1'));
     expect(first.chunks.at(-1)!.error).toBeDefined();
@@ -98,7 +98,7 @@ describe('a retry with the same Idempotency-Key', () => {
     await node.report();
     const second = await customer.ask({ model, stream: true }, withKey('order-1'));
     expect(second.events.at(-1)).toBe('[DONE]');
-    expect(node.asked).toHaveLength(2);
+    expect(node.received).toHaveLength(2);
     // only the more expensive run is paid: three tokens, not five
     expect(await charges(customer)).toEqual([
       ['charge', -costOf(10, 3)],

@@ -103,7 +103,7 @@ beforeAll(async () => {
   await Promise.all(Object.entries(CASES).map(async ([name, run]) => void observed.set(name, await run())));
 }, 30_000);
 
-afterAll(() => expect(network.nodes.flatMap(({ complaints }) => complaints)).toEqual([]));
+afterAll(() => expect(network.nodes.flatMap(({ violations }) => violations)).toEqual([]));
 
 const events = ({ text }: Observed) =>
   text

@@ -63,7 +63,7 @@ describe('a busy key', () => {
     for (const record of records)
       expect(record).toMatchObject({ state: 'posted', ending: 'finished', chargeNanoUsd: COST });
     expect(await customer.balance()).toMatchObject({ heldNanoUsd: 0, availableNanoUsd: usd(5) - 150 * COST });
-    const tickets = node.asked.map(({ claims }) => claims.ticket ?? null);
+    const tickets = node.received.map(({ claims }) => claims.ticket ?? null);
     expect(tickets.filter((ticket) => parseTicket(ticket) !== null).length).toBeGreaterThan(130);
   });
 

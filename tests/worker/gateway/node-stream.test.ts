@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import type { NodeView } from '../../../worker/domain/node.ts';
 import { NodeStream } from '../../../worker/gateway/node/stream.ts';
-import { DONE, FakeNode, frame, said, usageOf, wait } from '../fake-node.ts';
+import { DONE, FakeNode, frame, textChunk, usageOf, wait } from '../fake-node.ts';
 import { newModel } from './client.ts';
 
 /** A deadline that fires when the test says so, and never by itself. */
@@ -50,7 +50,7 @@ const read = (body: ReadableStream<Uint8Array>) =>
   new NodeStream(node, body, { headers: async () => ({}), idleDeadlineMs: 1_000, deadline });
 const passTime = (ms: number) => vi.setSystemTime(Date.now() + ms);
 const write = (text: string) => answer.enqueue(new TextEncoder().encode(text));
-const writeText = (content: string) => write(frame(said(content, usageOf(1, 1))));
+const writeText = (content: string) => write(frame(textChunk(content, usageOf(1, 1))));
 
 /** The text that is delivered together. */
 async function nextText(): Promise<string> {
@@ -149,7 +149,7 @@ it('bytes that arrive after the wait for them has ended are not lost', async () 
 });
 
 it('chunks of a node that floods are still delivered, and it is cut off when asked to stop', async () => {
-  const flood = frame(said('x', usageOf(1, 1))).repeat(100);
+  const flood = frame(textChunk('x', usageOf(1, 1))).repeat(100);
   let pulls = 0;
   const endless = new ReadableStream<Uint8Array>({
     pull(controller) {

@@ -1,31 +1,31 @@
-/** A request to the edge in any shape, well-formed or not, and what is wrong with how it was refused. */
+/** Sends the edge requests of any shape, well-formed or not, and checks that its errors have the proper form. */
 import { createExecutionContext, waitOnExecutionContext } from 'cloudflare:test';
 import app from '../../worker/index.ts';
 import { type Customer, env } from './gateway/client.ts';
 
-export interface RawAsk {
+export interface RawRequest {
   readonly method?: string;
   readonly path?: string;
   readonly headers?: Record<string, string>;
   readonly body?: BodyInit | null;
 }
 
-export interface RawAnswer {
+export interface RawResponse {
   readonly status: number;
   readonly headers: Headers;
   readonly text: string;
-  /** of an envelope */
+  /** The error of the envelope; undefined: there is none. */
   readonly error: { message: string; type: string; param: string | null; code: string } | undefined;
 }
 
-/** Sends it with the customer's key unless the headers say another, and reads the answer to its end. */
-export async function rawAsk(customer: Customer, ask: RawAsk): Promise<RawAnswer> {
-  const { method = 'POST', path = '/v1/chat/completions', body } = ask;
+/** Sends the request, with the customer's key unless its headers name another, and reads the response to its end. */
+export async function sendRaw(customer: Customer, raw: RawRequest): Promise<RawResponse> {
+  const { method = 'POST', path = '/v1/chat/completions', body } = raw;
   const headers = new Headers({
     authorization: `Bearer ${customer.key}`,
     'content-type': 'application/json',
   });
-  for (const [name, value] of Object.entries(ask.headers ?? {})) headers.set(name, value);
+  for (const [name, value] of Object.entries(raw.headers ?? {})) headers.set(name, value);
   const context = createExecutionContext();
   const request = new Request(`https://tollgate.test${path}`, { method, headers, body });
   const response = await app.fetch(request, env, context);
@@ -35,8 +35,8 @@ export async function rawAsk(customer: Customer, ask: RawAsk): Promise<RawAnswer
   return { status: response.status, headers: response.headers, text, error };
 }
 
-/** What an answer lacks of a proper refusal: a client error in the envelope, with the headers of every answer. */
-export function refusalFaults({ status, headers, text, error }: RawAnswer): string[] {
+/** The faults of an error response, which must be a 4xx in the envelope with the headers that every response has. */
+export function errorFaults({ status, headers, text, error }: RawResponse): string[] {
   const faults: string[] = [];
   if (status < 400 || status > 499) faults.push(`status ${status}`);
   if (headers.get('content-type') !== 'application/json') faults.push('not said to be JSON');
