@@ -1,12 +1,13 @@
 /**
  * L1: entries of a transaction sum to 0; entries of an account sum to its balance.
- * The other side of a charge is what the request's bill says, tokens × the price in force at admission; so a charge
- * that differs from its bill, or a bill without its charge, is a transaction that does not sum to 0.
+ * The other side of a charge is its requests' bill, tokens × the price in force at admission. A charge that differs from
+ * its bill, or a bill without a charge, is therefore a transaction that does not sum to 0.
  */
-import { balanceOf, boundsOf, chargeOf, findings, requestsOf } from './books.ts';
-import type { AccountBooks, EntryRow, Law, PriceRow, RequestRow, World } from './world.ts';
 
-/** Which way the legs of an entry may point: granted, paid. */
+import type { AccountRows, EntryRow, Law, PriceRow, RequestRow, World } from './world.ts';
+import { balanceOf, boundsOf, chargeOf, findings, requestsOf } from './world-views.ts';
+
+/** The signs that the granted and the paid leg of each kind of entry may have. */
 const LEGS: Record<string, (entry: EntryRow) => boolean> = {
   grant: (entry) => entry.granted_nano_usd > 0 && entry.paid_nano_usd === 0,
   top_up: (entry) => entry.granted_nano_usd === 0 && entry.paid_nano_usd > 0,
@@ -20,8 +21,8 @@ export const sums: Law = (world) => [
   ...world.accounts.flatMap(({ request }) => (request ?? []).flatMap((row) => billIsExact(world, row))),
 ];
 
-function entriesSum(account: AccountBooks) {
-  const { found, say, equal } = findings('L1');
+function entriesSum(account: AccountRows) {
+  const { found, report, equal } = findings('L1');
   const { accountId, entry, credit } = account;
   if (!entry) return found;
   const balance = balanceOf(account);
@@ -33,30 +34,30 @@ function entriesSum(account: AccountBooks) {
   let paid = 0;
   for (const row of inOrder(entry)) {
     const about = aboutEntry(accountId, row);
-    if (!LEGS[row.kind]?.(row)) say(about, `has legs ${row.granted_nano_usd} and ${row.paid_nano_usd}`);
+    if (!LEGS[row.kind]?.(row)) report(about, `has legs ${row.granted_nano_usd} and ${row.paid_nano_usd}`);
     granted += row.granted_nano_usd;
     paid += row.paid_nano_usd;
     equal(about, 'its balance', row.balance_nano_usd, granted + paid);
     if (row.kind === 'charge' && row.paid_nano_usd < 0 && granted > 0)
-      say(about, `took ${-row.paid_nano_usd} of paid credit while ${granted} of granted credit was left`);
+      report(about, `took ${-row.paid_nano_usd} of paid credit while ${granted} of granted credit was left`);
   }
   return found;
 }
 
-function chargesMeetBills(world: World, { accountId, entry, request }: AccountBooks) {
-  const { found, say, equal } = findings('L1');
+function chargesMeetBills(world: World, { accountId, entry, request }: AccountRows) {
+  const { found, report, equal } = findings('L1');
   if (!entry) return found;
   const charges = new Map(entry.filter(({ kind }) => kind === 'charge').map((row) => [row.seq, row]));
-  const mine = [...requestsOf(world).values()].filter(({ accountId: whose }) => whose === accountId);
-  const bills = Map.groupBy(mine, ({ row }) => row.entry_seq);
+  const ownRequests = [...requestsOf(world).values()].filter((request) => request.accountId === accountId);
+  const bills = Map.groupBy(ownRequests, ({ row }) => row.entry_seq);
   for (const row of charges.values()) {
     const about = aboutEntry(accountId, row);
     const billed = bills.get(row.seq);
     if (!billed) {
-      if (request && world.d1?.usage_event) say(about, 'charges a request that is in no book');
+      if (request && world.d1?.usage_event) report(about, 'charges a request that is in no book');
       continue;
     }
-    const sum = billed.reduce((all, { row: { charge_nano_usd } }) => all + charge_nano_usd, 0);
+    const sum = billed.reduce((total, { row: { charge_nano_usd } }) => total + charge_nano_usd, 0);
     equal(about, 'what it took', -(row.granted_nano_usd + row.paid_nano_usd), sum);
     const ids = billed.map(({ row: { request_id } }) => request_id).sort();
     const span = ids.length === 1 ? ids[0]! : `${ids[0]}..${ids.at(-1)}`;
@@ -64,19 +65,19 @@ function chargesMeetBills(world: World, { accountId, entry, request }: AccountBo
   }
   for (const row of request ?? []) {
     if (row.charge_nano_usd !== 0 && !(row.entry_seq !== null && charges.has(row.entry_seq)))
-      say(row.request_id, `was billed ${row.charge_nano_usd} and charged by no entry`);
+      report(row.request_id, `was billed ${row.charge_nano_usd} and charged by no entry`);
   }
   return found;
 }
 
 function billIsExact(world: World, row: RequestRow) {
-  const { found, say, equal } = findings('L1');
+  const { found, report, equal } = findings('L1');
   equal(row.request_id, 'its charge', row.charge_nano_usd, chargeOf(row, row));
   const prices = world.d1?.price;
   const named = prices?.find(({ id }) => id === row.price_id);
   if (!prices) return found;
   if (!named) {
-    say(row.request_id, `names the price ${row.price_id}, which is in no book`);
+    report(row.request_id, `names the price ${row.price_id}, which is in no book`);
     return found;
   }
   for (const column of ['cache_hit_nano_usd', 'cache_miss_nano_usd', 'output_nano_usd'] as const) {
@@ -92,7 +93,7 @@ function billIsExact(world: World, row: RequestRow) {
     staleMs,
   };
   if (!inForceWithin(candidates, span).has(row.price_id))
-    say(row.request_id, `was charged by ${row.price_id}, which was not in force at its admission`);
+    report(row.request_id, `was charged by ${row.price_id}, which was not in force at its admission`);
   return found;
 }
 
@@ -100,8 +101,8 @@ const MINUTE_MS = 60_000;
 const DAY_MS = 86_400_000;
 
 /**
- * Ids of the rows that were in force at some instant of the span, for somebody who may not have heard yet of a row
- * that began within `staleMs` before. What is in force changes only at the edges of rows and of their daily windows.
+ * Ids of the rows that were in force at some instant of the span, for an isolate that may not yet know rows that began
+ * within `staleMs` before. The row in force changes only at the edges of rows and of their daily windows.
  */
 function inForceWithin(
   prices: readonly PriceRow[],
@@ -115,13 +116,13 @@ function inForceWithin(
         edges.push(edge);
   }
   const instants = [fromMs, toMs, ...edges.filter((edge) => edge >= fromMs && edge <= toMs)];
-  const heardTo = [toMs, ...prices.map((price) => price.from_ms - 1)].filter(
+  const knownUntil = [toMs, ...prices.map((price) => price.from_ms - 1)].filter(
     (atMs) => atMs >= fromMs - staleMs,
   );
   return new Set(
-    heardTo.flatMap((heardToMs) => {
-      const heard = prices.filter((price) => price.from_ms <= heardToMs);
-      return instants.flatMap((atMs) => inForce(heard, atMs) ?? []);
+    knownUntil.flatMap((knownUntilMs) => {
+      const known = prices.filter((price) => price.from_ms <= knownUntilMs);
+      return instants.flatMap((atMs) => inForce(known, atMs) ?? []);
     }),
   );
 }

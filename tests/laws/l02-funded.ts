@@ -1,34 +1,38 @@
-/** L2: posted + held ≤ funded at every commit; overshoot is 0. commit-witness.ts looks at every commit, this at the last. */
-import { findings } from './books.ts';
-import type { AccountBooks, Law, Violation } from './world.ts';
+/**
+ * L2: posted + held ≤ funded at every commit; overshoot is 0. This checks the last commit, commit-observer.ts every
+ * one.
+ */
+
+import type { AccountRows, Law, Violation } from './world.ts';
+import { findings } from './world-views.ts';
 
 export const funded: Law = (world) => world.accounts.flatMap(overshoot);
 
-/** What an account has promised beyond what it has. */
+/** Violations of an account that has promised more than it has. */
 export function overshoot({
   accountId,
   credit,
   entry,
   request,
   lease,
-}: Pick<AccountBooks, 'accountId' | 'credit' | 'entry' | 'request' | 'lease'>): Violation[] {
-  const { found, say } = findings('L2');
+}: Pick<AccountRows, 'accountId' | 'credit' | 'entry' | 'request' | 'lease'>): Violation[] {
+  const { found, report } = findings('L2');
   if (credit) {
     const { granted_nano_usd: granted, paid_nano_usd: paid, held_nano_usd: held } = credit;
     if (granted < 0 || paid < 0 || held < 0)
-      say(accountId, `has ${granted} granted, ${paid} paid, ${held} held`);
-    if (held > granted + paid) say(accountId, `holds ${held} of ${granted + paid}`);
+      report(accountId, `has ${granted} granted, ${paid} paid, ${held} held`);
+    if (held > granted + paid) report(accountId, `holds ${held} of ${granted + paid}`);
     const promised = heldBy({ request, lease });
     if (promised !== null && promised > held)
-      say(accountId, `holds ${held}, but its requests and leases count on ${promised}`);
+      report(accountId, `holds ${held}, but its requests and leases count on ${promised}`);
   }
   for (const { seq, balance_nano_usd } of entry ?? [])
-    if (balance_nano_usd < 0) say(accountId, `had ${balance_nano_usd} after entry ${seq}`);
+    if (balance_nano_usd < 0) report(accountId, `had ${balance_nano_usd} after entry ${seq}`);
   return found;
 }
 
 /** Sum of the holds of running requests and of open leases; null: not known. */
-export function heldBy({ request, lease }: Pick<AccountBooks, 'request' | 'lease'>): number | null {
+export function heldBy({ request, lease }: Pick<AccountRows, 'request' | 'lease'>): number | null {
   if (!request) return null;
   let sum = 0;
   for (const { state, held_nano_usd } of request) if (state === 'held') sum += held_nano_usd;

@@ -1,25 +1,25 @@
 /**
  * L10: entries are append-only and hash-chained; replaying them rebuilds every projection (dashboard = ledger =
- * invoice). D1 may lag behind until the world is final; what it has must be right at any time.
+ * invoice). D1 may lag behind until the world is final, but the rows that it has must be right at any time.
  */
 import { createHash } from 'node:crypto';
 import { GENESIS_HASH, hashInput } from '../../worker/domain/ledger.ts';
-import { findings, groupBy, requestsOf, SHARED_COLUMNS } from './books.ts';
-import { proofsOfPages } from './paged.ts';
-import { rollup } from './rollup.ts';
-import type { AccountBooks, EntryRow, Law, World } from './world.ts';
+import { rollupsMatch } from './l10-rollups.ts';
+import { matchedReceipts } from './settlement-group-rows.ts';
+import type { AccountRows, EntryRow, Law, World } from './world.ts';
+import { findings, groupBy, requestsOf, SHARED_COLUMNS } from './world-views.ts';
 
 export const projections: Law = (world) => [
   ...world.accounts.flatMap(chains),
   ...world.accounts.flatMap((account) => ledgerIsProjected(world, account)),
   ...world.accounts.flatMap((account) => usageIsProjected(world, account)),
   ...world.accounts.flatMap((account) => spendAddsUp(world, account)),
-  ...rollup(world),
+  ...rollupsMatch(world),
   ...receiptsAreCounted(world),
 ];
 
-function chains({ accountId, entry, credit }: AccountBooks) {
-  const { found, say, equal } = findings('L10');
+function chains({ accountId, entry, credit }: AccountRows) {
+  const { found, report, equal } = findings('L10');
   if (!entry) return found;
   let hash = GENESIS_HASH;
   let seq = 0;
@@ -30,7 +30,7 @@ function chains({ accountId, entry, credit }: AccountBooks) {
       .update(hashInput(hash, bodyOf(row)))
       .digest('hex');
     if (hash !== row.hash)
-      say(`${accountId} entry ${row.seq}`, 'has not the hash of its content and of the entry before');
+      report(`${accountId} entry ${row.seq}`, 'has not the hash of its content and of the entry before');
     hash = row.hash;
   }
   if (credit) {
@@ -62,9 +62,9 @@ const ENTRY_COLUMNS = [
   'hash',
 ] as const satisfies readonly (keyof EntryRow)[];
 
-function ledgerIsProjected({ d1, final }: World, { accountId, entry, outbox }: AccountBooks) {
-  const { found, say, equal } = findings('L10');
-  if (final && outbox) say(accountId, `has ${outbox} items that D1 was not told`);
+function ledgerIsProjected({ d1, final }: World, { accountId, entry, outbox }: AccountRows) {
+  const { found, report, equal } = findings('L10');
+  if (final && outbox) report(accountId, `has ${outbox} items that D1 was not told`);
   if (!entry || !d1?.ledger_entry) return found;
   const copies = new Map(
     d1.ledger_entry.filter((row) => row.account_id === accountId).map((row) => [row.seq, row]),
@@ -73,31 +73,31 @@ function ledgerIsProjected({ d1, final }: World, { accountId, entry, outbox }: A
     const copy = copies.get(row.seq);
     copies.delete(row.seq);
     if (!copy) {
-      if (final) say(`${accountId} entry ${row.seq}`, 'is missing in D1');
+      if (final) report(`${accountId} entry ${row.seq}`, 'is missing in D1');
       continue;
     }
     for (const column of ENTRY_COLUMNS)
       equal(`${accountId} entry ${row.seq}`, `${column} in D1`, copy[column], row[column]);
   }
-  for (const seq of copies.keys()) say(`${accountId} entry ${seq}`, 'is in D1 and not in the ledger');
+  for (const seq of copies.keys()) report(`${accountId} entry ${seq}`, 'is in D1 and not in the ledger');
   return found;
 }
 
-function usageIsProjected({ d1, final }: World, { accountId, request, entry }: AccountBooks) {
-  const { found, say, equal } = findings('L10');
+function usageIsProjected({ d1, final }: World, { accountId, request, entry }: AccountRows) {
+  const { found, report, equal } = findings('L10');
   const usage = d1?.usage_event?.filter((row) => row.account_id === accountId);
   if (!usage) return found;
   for (const [id, rows] of groupBy(usage, (row) => row.request_id))
-    if (rows.length > 1) say(id, `has ${rows.length} rows of usage in D1`);
+    if (rows.length > 1) report(id, `has ${rows.length} rows of usage in D1`);
   const copies = new Map(usage.map((row) => [row.request_id, row]));
   for (const row of request ?? []) {
     const copy = copies.get(row.request_id);
     if (row.state === 'held') {
-      if (copy) say(row.request_id, 'is held and has usage in D1');
+      if (copy) report(row.request_id, 'is held and has usage in D1');
       continue;
     }
     if (!copy) {
-      if (final) say(row.request_id, 'is missing in D1');
+      if (final) report(row.request_id, 'is missing in D1');
       continue;
     }
     for (const column of SHARED_COLUMNS) equal(row.request_id, `${column} in D1`, copy[column], row[column]);
@@ -115,15 +115,15 @@ function usageIsProjected({ d1, final }: World, { accountId, request, entry }: A
   return found;
 }
 
-/** Caps are sums over key_spend: what was charged, less what was given back. */
-function spendAddsUp(world: World, { accountId, key_spend, entry, request }: AccountBooks) {
+/** Caps are sums over key_spend: the charges, less what was credited back. */
+function spendAddsUp(world: World, { accountId, key_spend, entry, request }: AccountRows) {
   const { found, equal } = findings('L10');
   if (!key_spend || !entry || !request || !world.d1?.usage_event) return found;
   const requests = requestsOf(world);
   const spent = new Map<string, number>();
   for (const row of entry) {
-    // a correction that names a request gives back what was paid twice; others are payments'. One key's requests are
-    // charged together, so the first tells of all
+    // A correction that names a request credits back what was paid twice; other corrections belong to payments. Only
+    // requests of one key are charged together, so the first one gives the key.
     const known =
       row.kind === 'charge' || row.kind === 'correction'
         ? requests.get(row.reference.split('..')[0]!)
@@ -132,30 +132,30 @@ function spendAddsUp(world: World, { accountId, key_spend, entry, request }: Acc
     const id = known.row.key_id;
     spent.set(id, (spent.get(id) ?? 0) - row.granted_nano_usd - row.paid_nano_usd);
   }
-  const said = new Map<string, number>();
+  const stored = new Map<string, number>();
   for (const row of key_spend)
     if (spent.has(row.key_id) || row.key_id.startsWith('key_'))
-      said.set(row.key_id, (said.get(row.key_id) ?? 0) + row.spent_nano_usd);
-  for (const keyId of new Set([...spent.keys(), ...said.keys()]))
-    equal(`${accountId} ${keyId}`, 'its spend', said.get(keyId) ?? 0, spent.get(keyId) ?? 0);
+      stored.set(row.key_id, (stored.get(row.key_id) ?? 0) + row.spent_nano_usd);
+  for (const keyId of new Set([...spent.keys(), ...stored.keys()]))
+    equal(`${accountId} ${keyId}`, 'its spend', stored.get(keyId) ?? 0, spent.get(keyId) ?? 0);
   return found;
 }
 
-/** Every receipt that a Wallet has taken is in the hours of its node, once. */
+/** Every receipt that a Wallet has settled is counted once in the hours of its node. */
 function receiptsAreCounted({ final, accounts, d1 }: World) {
   const { found, equal } = findings('L10');
   const isKnown = accounts.every(({ receipt, page }) => receipt && page);
   if (!final || !isKnown || !d1?.receipt_hour) return found;
   const taken = accounts.flatMap(({ receipt = [], page = [] }) => [
     ...receipt.filter(({ settled }) => settled === 1),
-    ...proofsOfPages(page),
+    ...matchedReceipts(page),
   ]);
   const ofNode = Map.groupBy(taken, ({ node_id }) => node_id);
   const counted = Map.groupBy(d1.receipt_hour, ({ node_id }) => node_id);
   for (const nodeId of new Set([...ofNode.keys(), ...counted.keys()])) {
-    const names = new Set((ofNode.get(nodeId) ?? []).map(({ request_id }) => request_id));
-    const said = (counted.get(nodeId) ?? []).reduce((sum, { receipts }) => sum + receipts, 0);
-    equal(nodeId, 'the number of its receipts in D1', said, names.size);
+    const requestIds = new Set((ofNode.get(nodeId) ?? []).map(({ request_id }) => request_id));
+    const counts = (counted.get(nodeId) ?? []).reduce((sum, { receipts }) => sum + receipts, 0);
+    equal(nodeId, 'the number of its receipts in D1', counts, requestIds.size);
   }
   return found;
 }

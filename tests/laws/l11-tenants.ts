@@ -1,19 +1,20 @@
-/** L11: nothing of one account appears in another's response, log, cache hit or metric. */
-import { findings } from './books.ts';
+/** L11: no content of one account appears in another's response, or in a log, cache hit or metric. */
+
 import type { Law } from './world.ts';
+import { findings } from './world-views.ts';
 
 export const tenants: Law = (world) => {
-  const { found, say } = findings('L11');
+  const { found, report } = findings('L11');
   const secrets = world.secrets ?? [];
   for (const { accountId, requestId, text } of world.clients ?? []) {
     if (!text) continue;
     for (const secret of secrets)
       if (secret.accountId !== accountId && text.includes(secret.text))
-        say(requestId ?? accountId, `was answered with what belongs to ${secret.accountId}`);
+        report(requestId ?? accountId, `was answered with what belongs to ${secret.accountId}`);
   }
   for (const line of world.logs ?? [])
     for (const secret of secrets)
-      if (line.includes(secret.text)) say(secret.accountId, `appears in a log: ${line.slice(0, 200)}`);
+      if (line.includes(secret.text)) report(secret.accountId, `appears in a log: ${line.slice(0, 200)}`);
   const owners = new Map<string, string>();
   const reported = new Set<string>();
   for (const { cacheSalt, accountId } of world.dispatches ?? []) {
@@ -22,7 +23,7 @@ export const tenants: Law = (world) => {
     owners.set(cacheSalt, owner);
     if (owner === accountId || reported.has(accountId)) continue;
     reported.add(accountId);
-    say(accountId, `shares its prefix cache with ${owner}`);
+    report(accountId, `shares its prefix cache with ${owner}`);
   }
   return found;
 };

@@ -1,14 +1,17 @@
-/** The checker, checked: a sound world breaks no law, and each corruption breaks the law it is named after and no other. */
+/** Tests the checker: a sound world breaks no law, and each corruption breaks the law it is listed under and no other. */
 import { describe, expect, it } from 'vitest';
-import { observeCommit } from './commit-witness.ts';
+import { observeCommit } from './commit-observer.ts';
 import { brokenLaws } from './laws.ts';
 import { ACCOUNT, chained, soundWorld } from './sample-world.ts';
 import { LAWS, type LawName, type World } from './world.ts';
 
 type Corrupt = (world: ReturnType<typeof soundWorld>) => void;
 
-/** The same change of an entry in the Wallet and in D1, chained anew, so that only its meaning is wrong. */
-function reledger(world: ReturnType<typeof soundWorld>, change: (legs: ReturnType<typeof chained>) => void) {
+/** Changes entries in the Wallet and in D1 alike and rebuilds the chain, so that only the entries' meaning is wrong. */
+function rewriteLedger(
+  world: ReturnType<typeof soundWorld>,
+  change: (legs: ReturnType<typeof chained>) => void,
+) {
   const wallet = world.accounts[0];
   change(wallet.entry);
   wallet.entry = chained(wallet.entry);
@@ -40,7 +43,7 @@ const CORRUPTIONS: readonly (readonly [law: LawName, what: string, corrupt: Corr
     'L1',
     'paid credit is spent before granted credit',
     (w) => {
-      reledger(w, (legs) => {
+      rewriteLedger(w, (legs) => {
         legs[2]!.paid_nano_usd = legs[2]!.granted_nano_usd;
         legs[2]!.granted_nano_usd = 0;
       });
@@ -214,7 +217,7 @@ describe('the checker', () => {
     expect(new Set(CORRUPTIONS.map(([law]) => law))).toEqual(new Set(LAWS));
   });
 
-  it('says nothing of what it is not given', () => {
+  it('skips what a world does not include', () => {
     expect(brokenLaws({ final: true, accounts: [] })).toEqual([]);
     const { accounts } = soundWorld();
     expect(brokenLaws({ final: true, accounts: [{ accountId: ACCOUNT }] })).toEqual([]);
@@ -225,7 +228,7 @@ describe('the checker', () => {
     expect(brokenLaws({ final: true, accounts: [], d1: { usage_event: d1.usage_event } })).toEqual([]);
   });
 
-  it('sees a commit that promises too much or keeps what ended', () => {
+  it('reports a commit that promises too much, or still holds credit for an ended request', () => {
     const credit = { granted_nano_usd: 10, paid_nano_usd: 0, held_nano_usd: 11, head_seq: 1, head_hash: '' };
     const commit = (heldNanoUsd: number, held: number) =>
       observeCommit({

@@ -1,4 +1,4 @@
-/** The one checker of the laws of money: unit histories, the simulation and the soak all end by running it. */
+/** The checker of the laws of money. Unit histories, the simulation and the soak test all run it at their end. */
 import { sums } from './l01-sums.ts';
 import { funded } from './l02-funded.ts';
 import { ends } from './l03-ends.ts';
@@ -32,7 +32,7 @@ const CHECKS: Record<LawName, Law> = {
   L13: rest,
 };
 
-/** Everything that breaks a law in what is known of the world; empty when all is well. */
+/** Every violation of a law in the known part of a world; empty when there is none. */
 export function brokenLaws(world: World): Violation[] {
   return [...(world.observed ?? []), ...Object.values(CHECKS).flatMap((check) => check(world))];
 }

@@ -1,4 +1,7 @@
-/** A small sound world for the checker's own test: a grant, a top-up, an answer, one that no node gave, one of a node that died. */
+/**
+ * A small world that breaks no law, for the checker's own test. It has a grant, a top-up, a complete answer, a request
+ * that no node answered, and one whose node died.
+ */
 import { createHash } from 'node:crypto';
 import { GENESIS_HASH, hashInput } from '../../worker/domain/ledger.ts';
 import type { EndedColumns, EntryRow, NodeHourRow, NodeReceiptRow, RequestRow, World } from './world.ts';
@@ -43,7 +46,7 @@ export function soundWorld(): Sample {
       9_670 + 350,
     ]),
   ];
-  // req_3: 5 cached, 5 uncached, 3 out
+  // req_3 has 5 cached, 5 uncached and 3 output tokens.
   request[0] = { ...request[0]!, token_id: 'tok_1', token_cap_nano_usd: 30_000 };
   request[2] = { ...request[2]!, charge_nano_usd: 5 * 140 + 5 * 550 + 3 * 2_190 };
   entry[3] = { ...entry[3]!, granted_nano_usd: -request[2]!.charge_nano_usd };
@@ -193,7 +196,7 @@ export function soundWorld(): Sample {
 
 type Legs = Pick<EntryRow, 'kind' | 'reference' | 'granted_nano_usd' | 'paid_nano_usd'>;
 
-/** Numbers, balances and hashes of a ledger of these legs. */
+/** Makes entries of these legs: it adds their numbers, balances and hashes. */
 export function chained(legs: readonly Legs[]): Mutable<EntryRow>[] {
   let hash = GENESIS_HASH;
   let balance = 0;
@@ -214,16 +217,16 @@ export function chained(legs: readonly Legs[]): Mutable<EntryRow>[] {
   });
 }
 
-type How = Pick<EndedColumns, 'state' | 'ending' | 'node_id' | 'entry_seq'>;
+type RequestEnd = Pick<EndedColumns, 'state' | 'ending' | 'node_id' | 'entry_seq'>;
 
 function ended(
   request_id: string,
-  how: How,
+  end: RequestEnd,
   [prompt, cached, completion, charge]: number[],
 ): Mutable<RequestRow> {
   return {
     request_id,
-    ...how,
+    ...end,
     key_id: 'key_1',
     model_id: 'model',
     admitted_at_ms: AT_MS,
@@ -241,7 +244,7 @@ function ended(
   };
 }
 
-/** Of the one request that its node served in the hour. */
+/** The hour of a node that served only this request in it. */
 function servedHour(row: RequestRow): Mutable<NodeHourRow> {
   return {
     node_id: row.node_id!,
@@ -276,14 +279,14 @@ function receipt(
   };
 }
 
-type Seen = Pick<Sample['clients'][number], 'status' | 'ending' | 'deliveredTokens' | 'costNanoUsd'>;
+type ClientEnd = Pick<Sample['clients'][number], 'status' | 'ending' | 'deliveredTokens' | 'costNanoUsd'>;
 
-function client(requestId: string, seen: Seen): Sample['clients'][number] {
+function client(requestId: string, end: ClientEnd): Sample['clients'][number] {
   return {
     accountId: ACCOUNT,
     keyId: 'key_1',
     requestId,
-    ...seen,
+    ...end,
     text: 'an answer with marker-one',
     idempotencyKey: null,
     replayed: false,

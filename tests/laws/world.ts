@@ -1,9 +1,7 @@
 /**
- * What is known of a Tollgate when its laws are checked. Rows are as their tables have them, so that any harness fills
- * them with SELECT *; what a harness cannot know it leaves out, and the laws about it then say nothing.
+ * The world: everything known of a running Tollgate when its laws are checked. Rows have the columns of their tables, so a
+ * harness fills them with SELECT *. It leaves out what it cannot know, and the laws then skip what is missing.
  */
-import type { PageRow } from './paged.ts';
-
 export const LAWS = [
   'L1',
   'L2',
@@ -23,46 +21,47 @@ export type LawName = (typeof LAWS)[number];
 
 export interface Violation {
   readonly law: LawName;
-  /** the request, account, entry, node or key that it is about */
+  /** The request, account, entry, node or key that it is about. */
   readonly about: string;
+  /** A sentence without its subject, which is `about`. */
   readonly what: string;
 }
 
-/** Finds what breaks a law; silent about what the world does not tell. */
+/** Finds the violations of a law. It skips what the world does not include. */
 export type Law = (world: World) => Violation[];
 
 export interface World {
-  /** faults are off and time was given: what may lag behind before must be exact now */
+  /** Faults are off and time has passed, so everything that may lag behind must be exact now. */
   readonly final: boolean;
-  readonly accounts: readonly AccountBooks[];
-  readonly d1?: D1Books;
-  readonly nodes?: readonly NodeWitness[];
-  readonly clients?: readonly ClientWitness[];
+  readonly accounts: readonly AccountRows[];
+  readonly d1?: D1Rows;
+  readonly nodes?: readonly NodeObservation[];
+  readonly clients?: readonly ClientObservation[];
   readonly dispatches?: readonly Dispatch[];
-  /** orders as the payment provider itself knows them */
+  /** Orders as the payment provider knows them. */
   readonly payments?: readonly ProviderPayment[];
-  /** when keys were revoked, by the world's clock */
+  /** When keys were revoked, by the world's clock. */
   readonly revocations?: readonly { readonly keyId: string; readonly atMs: number }[];
-  /** what belongs to one account alone and may be in no other's answer and in no log */
+  /** Text of one account that must not be in another's answer or in a log. */
   readonly secrets?: readonly { readonly accountId: string; readonly text: string }[];
   readonly logs?: readonly string[];
-  /** requests made at the end, when the pool must serve again */
+  /** Requests made at the end, when the pool must serve again. */
   readonly probes?: readonly { readonly what: string; readonly served: boolean }[];
-  /** what observers found on the way, at each commit for example */
+  /** Violations that observers found during the run, for example at a commit. */
   readonly observed?: readonly Violation[];
   readonly bounds?: Partial<Bounds>;
 }
 
 export interface Bounds {
-  /** how far two clocks of the world may be apart */
+  /** How far two clocks of the world may differ. */
   readonly clockSkewMs: number;
-  /** how long an isolate may use a price row or a key that D1 has changed */
+  /** How long an isolate may use a price row or a key that has changed in D1. */
   readonly staleMs: number;
-  /** L3: from the end of a request for its client to the end of its hold */
+  /** L3: time from the end of a request for its client to the end of its hold. */
   readonly settleMs: number;
-  /** L7: tokens that may have left for the client and be billed to nobody when a process dies */
+  /** L7: tokens that may have left for the client without being billed when a process dies. */
   readonly flushTokens: number;
-  /** L6: requests that an isolate still has in hand while nothing of them can be seen from outside */
+  /** L6: requests that an isolate still counts as active although they cannot be seen from outside. */
   readonly unseenActive: number;
 }
 
@@ -76,21 +75,21 @@ export const DEFAULT_BOUNDS: Bounds = {
 
 // ---- the Wallet of an account, table by table ----
 
-export interface AccountBooks {
+export interface AccountRows {
   readonly accountId: string;
   readonly credit?: CreditRow;
   readonly entry?: readonly EntryRow[];
   readonly request?: readonly RequestRow[];
   readonly lease?: readonly LeaseRow[];
-  /** whose requests are among those of `request` */
-  readonly page?: readonly PageRow[];
+  /** Settlement groups, stored in the table `page`. Their requests are also among those of `request`. */
+  readonly page?: readonly SettlementGroupRow[];
   readonly receipt?: readonly ReceiptRow[];
   readonly key_spend?: readonly KeySpendRow[];
   readonly token_spend?: readonly TokenSpendRow[];
   readonly replay?: readonly ReplayRow[];
-  /** rows that wait for D1 */
+  /** Number of rows that wait for D1. */
   readonly outbox?: number;
-  /** how holds ended, from commit-witness.ts */
+  /** How holds ended, from commit-observer.ts. */
   readonly ends?: readonly HoldEnd[];
 }
 
@@ -120,7 +119,7 @@ interface TokenColumns {
   readonly reasoning_tokens: number;
 }
 
-/** What the Wallet and D1 both say of a request. */
+/** Columns of a request that the Wallet and D1 share. */
 export interface EndedColumns extends TokenColumns {
   readonly request_id: string;
   readonly key_id: string;
@@ -136,18 +135,34 @@ export interface EndedColumns extends TokenColumns {
 }
 
 export interface RequestRow extends EndedColumns {
-  /** null: asked with a key */
+  /** Null: it came with a key, not a token. */
   readonly token_id: string | null;
   readonly token_cap_nano_usd: number | null;
   readonly held_nano_usd: number;
-  /** of one that a lease admitted: its hold when it ended */
+  /** For a request under a lease: its hold when it ended. */
   readonly drawn_nano_usd?: number | null;
   readonly cache_hit_nano_usd: number;
   readonly cache_miss_nano_usd: number;
   readonly output_nano_usd: number;
 }
 
-/** What an isolate has to admit requests from; their rows are written when they have ended. */
+/** A settlement group: a row of the Wallet's table `page`. */
+export interface SettlementGroupRow {
+  readonly at_ms: number;
+  readonly key_id: string;
+  readonly model_id: string;
+  readonly price_id: string;
+  readonly cache_hit_nano_usd: number;
+  readonly cache_miss_nano_usd: number;
+  readonly output_nano_usd: number;
+  readonly entry_seq: number | null;
+  /** JSON: the columns that each request has of its own. */
+  readonly requests: string;
+  /** One character for each request; 0: its node's receipt has not arrived. */
+  readonly proofs: string;
+}
+
+/** A lease, from which an isolate admits requests; their rows are written when they have ended. */
 export interface LeaseRow {
   readonly lease_id: string;
   readonly held_nano_usd: number;
@@ -167,7 +182,7 @@ export interface KeySpendRow {
   readonly spent_nano_usd: number;
 }
 
-/** What a short-lived token has spent and holds, a part of its key's. */
+/** What a short-lived token has spent and holds; both are included in its key's. */
 export interface TokenSpendRow {
   readonly token_id: string;
   readonly spent_nano_usd: number;
@@ -194,7 +209,7 @@ export interface HoldEnd {
 
 // ---- D1 ----
 
-export interface D1Books {
+export interface D1Rows {
   readonly usage_event?: readonly UsageEventRow[];
   readonly usage_hour?: readonly UsageHourRow[];
   readonly node_hour?: readonly NodeHourRow[];
@@ -297,10 +312,10 @@ export interface ApiKeyRow {
   readonly revoked_at_ms: number | null;
 }
 
-// ---- witnesses ----
+// ---- observations from outside ----
 
-/** What the engine of a node itself counted. */
-export interface NodeWitness {
+/** The counts of a node's engine itself. */
+export interface NodeObservation {
   readonly nodeId: string;
   readonly counts: readonly EngineCount[];
 }
@@ -310,34 +325,37 @@ export interface EngineCount {
   readonly requestId: string;
   readonly completionTokens: number;
   readonly promptTokens?: number;
-  /** still generating: nothing is owed for it yet */
+  /** Still generating, so it is not compared yet. */
   readonly running?: boolean;
-  /** tokens of it that the engine may have told nobody of: its host died, or its counter broke. Default 0 */
+  /** Tokens that the engine may never have reported, because its host died or its counter broke. Default 0. */
   readonly tailTokensMax?: number;
 }
 
-/** whole: ended as it should · cut: ended for want of credit · error: said to have failed · broken: the connection went · left: the client went */
+/**
+ * whole: completed · cut: ended because credit ran out · error: the answer reported a failure · broken: the connection
+ * broke · left: the client disconnected · refused: an HTTP error
+ */
 export type Ending = 'whole' | 'cut' | 'error' | 'broken' | 'left' | 'refused';
 
 /** One request as its client saw it. */
-export interface ClientWitness {
+export interface ClientObservation {
   readonly accountId: string;
   readonly keyId?: string;
-  /** null: neither a head nor a node's dispatch told it */
+  /** Null: neither a response header nor a node's dispatch gave it. */
   readonly requestId: string | null;
-  /** null: the connection broke before a head */
+  /** Null: the connection broke before the response headers. */
   readonly status: number | null;
   readonly ending: Ending;
-  /** completion tokens in what arrived */
+  /** Completion tokens that arrived. */
   readonly deliveredTokens?: number;
-  /** charge that the answer named */
+  /** Charge that the answer named. */
   readonly costNanoUsd?: number | null;
-  /** everything that arrived */
+  /** Everything that arrived. */
   readonly text?: string;
   readonly idempotencyKey?: string | null;
-  /** the answer was another request's, sent again */
+  /** The answer was another request's, replayed. */
   readonly replayed?: boolean;
-  /** by the world's clock */
+  /** By the world's clock. */
   readonly sentAtMs?: number;
   readonly endedAtMs?: number;
 }
@@ -348,9 +366,9 @@ export interface Dispatch {
   readonly accountId: string;
   readonly nodeId: string;
   readonly atMs: number;
-  /** a byte of an answer had left for the client; blank lines are no part of an answer */
+  /** A byte of an answer had left for the client before. Keep-alive lines are no part of an answer. */
   readonly byteLeftBefore?: boolean;
-  /** of the isolate at that instant, before this dispatch: requests at nodes, and how many of them wait as a retry */
+  /** Requests that the isolate had at nodes just before this dispatch; `retrying` counts those that wait as a retry. */
   readonly active?: number;
   readonly retrying?: number;
   readonly cacheSalt?: string;
@@ -360,8 +378,8 @@ export interface ProviderPayment {
   readonly orderId: string;
   readonly accountId: string;
   readonly amountNanoUsd: number;
-  /** the provider has the money and has said so, in an event that was accepted or will be sent again */
+  /** The provider has the money and has sent an event, which was accepted or will be sent again. */
   readonly succeeded: boolean;
-  /** what the provider took back of it so far */
+  /** The amount that the provider has taken back so far. */
   readonly reversedNanoUsd?: number;
 }

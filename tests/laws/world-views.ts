@@ -1,6 +1,6 @@
-/** Views of a world that several laws share. Sums and charges are worked out here anew, not by the code under test. */
+/** Views of a world that several laws share. They compute sums and charges themselves, not with the code under test. */
 import {
-  type AccountBooks,
+  type AccountRows,
   type Bounds,
   DEFAULT_BOUNDS,
   type EndedColumns,
@@ -10,7 +10,7 @@ import {
   type World,
 } from './world.ts';
 
-export interface KnownRequest {
+export interface AccountRequest {
   readonly accountId: string;
   readonly row: EndedColumns;
 }
@@ -21,26 +21,26 @@ export function boundsOf(world: World): Bounds {
   return { ...DEFAULT_BOUNDS, ...world.bounds };
 }
 
-/** Collects the violations of one law. */
+/** Collects violations of one law. */
 export function findings(law: LawName) {
   const found: Violation[] = [];
   return {
     found,
-    say: (about: string, what: string) => void found.push({ law, about, what }),
-    /** @param what names the value: "its charge" */
+    report: (about: string, what: string) => void found.push({ law, about, what }),
+    /** Reports a difference. @param what names the value, such as "its charge" */
     equal: (about: string, what: string, actual: unknown, expected: unknown) => {
       if (actual !== expected) found.push({ law, about, what: `${what} is ${actual}, not ${expected}` });
     },
   };
 }
 
-const requestsByWorld = new WeakMap<World, ReadonlyMap<string, KnownRequest>>();
+const requestsByWorld = new WeakMap<World, ReadonlyMap<string, AccountRequest>>();
 
-/** Every request that anybody's books know: the Wallet's row, or D1's where the Wallet has forgotten it. */
-export function requestsOf(world: World): ReadonlyMap<string, KnownRequest> {
-  const known = requestsByWorld.get(world);
-  if (known) return known;
-  const requests = new Map<string, KnownRequest>();
+/** Every known request, by id: the Wallet's row, or D1's when the Wallet no longer has it. */
+export function requestsOf(world: World): ReadonlyMap<string, AccountRequest> {
+  const cached = requestsByWorld.get(world);
+  if (cached) return cached;
+  const requests = new Map<string, AccountRequest>();
   for (const row of world.d1?.usage_event ?? []) {
     requests.set(row.request_id, { accountId: row.account_id, row });
   }
@@ -51,12 +51,12 @@ export function requestsOf(world: World): ReadonlyMap<string, KnownRequest> {
   return requests;
 }
 
-/** Whether a request that is in no book was never admitted: only when every Wallet's requests are known. */
+/** Whether the world has every request, so that one without a row was never admitted. */
 export function knowsAllRequests({ accounts, d1 }: World): boolean {
   return accounts.every(({ request }) => request !== undefined) && d1?.usage_event !== undefined;
 }
 
-export function balanceOf({ entry }: Pick<AccountBooks, 'entry'>): { granted: number; paid: number } {
+export function balanceOf({ entry }: Pick<AccountRows, 'entry'>): { granted: number; paid: number } {
   let granted = 0;
   let paid = 0;
   for (const row of entry ?? []) {
@@ -72,9 +72,9 @@ interface PriceColumns {
   readonly output_nano_usd: number;
 }
 
-/** Tokens × price, in integers past 2⁵³ too. */
+/** Tokens × price. Bigints keep it exact beyond 2⁵³. */
 export function chargeOf(row: EndedColumns, price: PriceColumns): number {
-  const times = (tokens: number, each: number) => BigInt(tokens) * BigInt(each);
+  const times = (tokens: number, perToken: number) => BigInt(tokens) * BigInt(perToken);
   return Number(
     times(row.cached_tokens, price.cache_hit_nano_usd) +
       times(row.prompt_tokens - row.cached_tokens, price.cache_miss_nano_usd) +
@@ -93,7 +93,7 @@ export function groupBy<T>(rows: Iterable<T>, keyOf: (row: T) => string): Map<st
   return groups;
 }
 
-/** The columns in which the Wallet and D1 must agree about an ended request. */
+/** The columns of an ended request in which the Wallet and D1 must agree. */
 export const SHARED_COLUMNS = [
   'key_id',
   'model_id',

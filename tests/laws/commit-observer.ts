@@ -1,13 +1,16 @@
 /**
- * Watches a Wallet's SQLite from inside it, for what is gone when a history is over: L2 at every commit, how much a
- * hold was when it ended (L4), an end that came twice (L3), an entry that was changed (L10).
+ * Observes a Wallet's SQLite database from inside, for facts that its final state no longer shows: L2 at every commit, the
+ * size of a hold when it ended (L4), a request that ended twice (L3), an entry that was changed (L10).
  */
 import { overshoot } from './l02-funded.ts';
-import { kept } from './l04-holds.ts';
+import { unreleased } from './l04-holds.ts';
 import type { CreditRow, RequestRow, Violation } from './world.ts';
 
-/** Run once on a Wallet's database that has its tables: what it sees goes into temp tables, for the `ends` of a world. */
-export const WITNESS_SQL = `
+/**
+ * Run it once on a Wallet's database that has its tables. Triggers record into temporary tables; `hold_end` is a
+ * world's `ends`.
+ */
+export const OBSERVER_SQL = `
 CREATE TEMP TABLE IF NOT EXISTS hold_end (
   request_id TEXT, from_state TEXT, to_state TEXT,
   held_before_nano_usd INTEGER, held_after_nano_usd INTEGER, charge_nano_usd INTEGER);
@@ -24,7 +27,7 @@ CREATE TEMP TRIGGER IF NOT EXISTS entry_deleted AFTER DELETE ON main.entry BEGIN
 END;
 `;
 
-/** What a commit leaves behind must hold at once: L2, and that nothing is held for a request that ended. */
+/** Checks what must hold after each commit: L2, and that nothing is held for a request that has ended. */
 export function observeCommit(commit: {
   accountId: string;
   credit: CreditRow;
@@ -32,7 +35,7 @@ export function observeCommit(commit: {
 }): Violation[] {
   const { accountId, credit } = commit;
   const request = commit.held as readonly RequestRow[];
-  return [...overshoot({ accountId, credit, request }), ...kept({ accountId, credit, request })];
+  return [...overshoot({ accountId, credit, request }), ...unreleased({ accountId, credit, request })];
 }
 
 /** @param changes the rows of `entry_change` */

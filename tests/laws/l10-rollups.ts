@@ -1,21 +1,15 @@
 /**
- * Part of L10: the hourly rollups are the sums of their requests, by key and by node, and what granted credit paid of a
- * request is what its ledger entry says. Rollup and request are written in one batch, so this holds at any time.
+ * Part of L10: the hourly rollups are the sums of their requests, by key and by node, and the part of a request's charge
+ * that granted credit paid is that of its ledger entry. Rollup and request are written in one batch, so this holds at any
+ * time.
  */
-import { findings } from './books.ts';
-import type {
-  D1Books,
-  EntryRow,
-  NodeHourRow,
-  PriceRow,
-  UsageEventRow,
-  UsageHourRow,
-  World,
-} from './world.ts';
+
+import type { D1Rows, EntryRow, NodeHourRow, PriceRow, UsageEventRow, UsageHourRow, World } from './world.ts';
+import { findings } from './world-views.ts';
 
 const HOUR_MS = 3_600_000;
 
-export function rollup(world: World) {
+export function rollupsMatch(world: World) {
   const { found, equal } = findings('L10');
   const { usage_event: events, usage_hour, node_hour } = world.d1 ?? {};
   if (!events) return found;
@@ -31,14 +25,14 @@ export function rollup(world: World) {
   for (const [name, requests] of charged) {
     const entry = requests[0]!.entry_seq === null ? NO_ENTRY : entries.get(name);
     const granted = requests.reduce((sum, { granted_nano_usd }) => sum + granted_nano_usd, 0);
-    // an entry that is told later than its requests is on its way
+    // Without its entry a request is not checked: D1 may get the entry later.
     if (entry) equal(`entry ${name}`, 'what granted credit paid', granted, 0 - entry.granted_nano_usd);
   }
   return found;
 
-  function compare(expected: ReadonlyMap<string, Sums>, said: ReadonlyMap<string, object>) {
-    for (const name of new Set([...expected.keys(), ...said.keys()])) {
-      const row = said.get(name) as Sums | undefined;
+  function compare(expected: ReadonlyMap<string, Sums>, stored: ReadonlyMap<string, object>) {
+    for (const name of new Set([...expected.keys(), ...stored.keys()])) {
+      const row = stored.get(name) as Sums | undefined;
       const sums = expected.get(name);
       for (const column of Object.keys(sums ?? countsOf(row!)))
         equal(name, `${column} of the hour`, row?.[column] ?? 0, sums?.[column] ?? 0);
@@ -48,7 +42,7 @@ export function rollup(world: World) {
 
 type Sums = Readonly<Record<string, number>>;
 
-/** Of a row that no request explains. */
+/** The counts of a stored row for which there is no request. */
 function countsOf(row: Sums): Sums {
   const counts = Object.entries(row).filter(
     ([name, value]) => typeof value === 'number' && name !== 'hour_ms',
@@ -58,17 +52,17 @@ function countsOf(row: Sums): Sums {
 
 const NO_ENTRY = { granted_nano_usd: 0 };
 
-/** What each request adds to the columns of its row, summed by the row's name. */
+/** Sums the contributions of requests, by the name of the row they belong to. */
 function sumsOf(
   events: readonly UsageEventRow[],
   nameOf: (row: UsageEventRow) => string,
-  adds: (row: UsageEventRow) => Sums,
+  contributionOf: (row: UsageEventRow) => Sums,
 ): Map<string, Sums> {
   const sums = new Map<string, Sums>();
   for (const row of events) {
     const name = nameOf(row);
     const before = sums.get(name);
-    const added = Object.entries(adds(row)).map(([column, value]) => [
+    const added = Object.entries(contributionOf(row)).map(([column, value]) => [
       column,
       (before?.[column] ?? 0) + value,
     ]);
@@ -125,11 +119,11 @@ function hourOf({ admitted_at_ms: atMs }: UsageEventRow): number {
   return atMs - (atMs % HOUR_MS);
 }
 
-/** Entries by account and number: the Wallets' own, and D1's where a Wallet does not tell. */
+/** Entries by account and number: the Wallet's, or D1's when the world lacks the Wallet's. */
 function entriesOf({ accounts, d1 }: World): ReadonlyMap<string, Pick<EntryRow, 'granted_nano_usd'>> {
-  const told = (d1 as D1Books).ledger_entry ?? [];
+  const projected = (d1 as D1Rows).ledger_entry ?? [];
   return new Map([
-    ...told.map((row) => [`${row.account_id} ${row.seq}`, row] as const),
+    ...projected.map((row) => [`${row.account_id} ${row.seq}`, row] as const),
     ...accounts.flatMap(({ accountId, entry = [] }) =>
       entry.map((row) => [`${accountId} ${row.seq}`, row] as const),
     ),
