@@ -1,4 +1,4 @@
-/** Whatever a node says within the protocol, what leaves has the shape that OpenAI's clients were built for. */
+/** For any chunks that the protocol allows, the edge's chat answers have the shape that OpenAI's package declares. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { FinishReason, NodeChunk } from '../../gpu-pool/protocol/schemas.ts';
@@ -39,11 +39,11 @@ const choice = (choices: number) =>
     },
     { requiredKeys: ['index', 'delta', 'finish_reason'] },
   );
-// `insufficient_system_resource` is DeepSeek's own and in no type of OpenAI's
+// `insufficient_system_resource` is DeepSeek's own and not in OpenAI's types.
 const finish = fc.constantFrom<FinishReason>('stop', 'length', 'tool_calls', 'content_filter');
 
-/** Deltas in any order, then some choices end and the others are cut. */
-const said = fc.integer({ min: 1, max: CHOICES_MAX }).chain((choices) =>
+/** Deltas in any order; then some choices end and the others are cut. */
+const anyAnswer = fc.integer({ min: 1, max: CHOICES_MAX }).chain((choices) =>
   fc.record({
     choices: fc.constant(choices),
     includeUsage: fc.boolean(),
@@ -73,10 +73,10 @@ function chunksOf({
   return [...deltas, ...ends].map((choices) => ({ choices, usage: USAGE }) as NodeChunk);
 }
 
-describe('whatever the node says', () => {
+describe('for any answer of a node', () => {
   it("a stream has OpenAI's shape, with one usage, a role and an end for each choice", () => {
     fc.assert(
-      fc.property(said, ({ choices, includeUsage, ranOut, ...rest }) => {
+      fc.property(anyAnswer, ({ choices, includeUsage, ranOut, ...rest }) => {
         const events = new ChatEvents(HEAD, { choices, includeUsage });
         const stream = chunksOf(rest).map((chunk) => events.chunk(chunk));
         expect(streamFaults([...stream, events.end(end(ranOut))].join(''))).toEqual([]);
@@ -84,13 +84,13 @@ describe('whatever the node says', () => {
     );
   });
 
-  it('a stream says each delta as it is, the role before the first of a choice', () => {
+  it('a stream passes on each delta unchanged, with the role in the first of a choice', () => {
     fc.assert(
-      fc.property(said, ({ choices, includeUsage, deltas }) => {
+      fc.property(anyAnswer, ({ choices, includeUsage, deltas }) => {
         const events = new ChatEvents(HEAD, { choices, includeUsage });
         const begun = new Set<number>();
-        for (const { choices: each } of chunksOf({ deltas, finishes: [] })) {
-          const expected = each.map(({ index, delta, logprobs: given }) => {
+        for (const { choices: chunkChoices } of chunksOf({ deltas, finishes: [] })) {
+          const expected = chunkChoices.map(({ index, delta, logprobs: given }) => {
             const isFirst = !begun.has(index);
             begun.add(index);
             const role = { role: 'assistant', content: delta.reasoning_content === undefined ? '' : null };
@@ -106,7 +106,7 @@ describe('whatever the node says', () => {
               ...(includeUsage && { usage: null }),
             };
           });
-          const text = events.chunk({ choices: each, usage: USAGE });
+          const text = events.chunk({ choices: chunkChoices, usage: USAGE });
           expect(text).toBe(expected.map((event) => `data: ${JSON.stringify(event)}\n\n`).join(''));
         }
       }),
@@ -114,9 +114,9 @@ describe('whatever the node says', () => {
     );
   });
 
-  it("a whole answer has OpenAI's shape, and every choice that was asked for", () => {
+  it("an answer that is not streamed has OpenAI's shape, and every requested choice", () => {
     fc.assert(
-      fc.property(said, ({ choices, ranOut, ...rest }) => {
+      fc.property(anyAnswer, ({ choices, ranOut, ...rest }) => {
         const whole = new WholeChat(HEAD, { choices });
         for (const chunk of chunksOf(rest)) whole.chunk(chunk);
         const body = JSON.parse(JSON.stringify(whole.end(end(ranOut))));

@@ -1,12 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { estimate, estimateElsewhere, type Workload } from '../../worker/domain/estimate.ts';
+import { estimate, estimateAtListPrice, type Workload } from '../../worker/domain/estimate.ts';
 import { chargeFor } from '../../worker/domain/pricing.ts';
 
 const standard = { id: 's', cacheHitNanoUsd: 140, cacheMissNanoUsd: 550, outputNanoUsd: 2_190 };
 const offPeak = { id: 'o', cacheHitNanoUsd: 35, cacheMissNanoUsd: 135, outputNanoUsd: 550 };
 const batch = { id: 'b', cacheHitNanoUsd: 70, cacheMissNanoUsd: 275, outputNanoUsd: 1_095 };
-const LOAD: Workload = {
+const WORKLOAD: Workload = {
   requestsPerDay: 1_000,
   promptTokens: 2_000,
   cachedPercent: 50,
@@ -16,16 +16,16 @@ const LOAD: Workload = {
 };
 
 describe('an estimate', () => {
-  it('is what the same requests would be charged', () => {
+  it('equals the charge of the same requests', () => {
     const usage = { promptTokens: 2_000, cachedTokens: 1_000, completionTokens: 1_000, reasoningTokens: 0 };
-    const { totalNanoUsd, requests } = estimate(LOAD, { standard, offPeak, batch });
+    const { totalNanoUsd, requests } = estimate(WORKLOAD, { standard, offPeak, batch });
     expect(requests).toBe(30_000);
     expect(totalNanoUsd).toBe(30_000n * BigInt(chargeFor(usage, standard)));
   });
 
-  it('splits requests into parts that are all of them, and its lines into its sum', () => {
+  it('has parts that add up to all requests, and lines that add up to the total', () => {
     const percent = fc.integer({ min: 0, max: 100 });
-    const load = fc.record({
+    const anyWorkload = fc.record({
       requestsPerDay: fc.integer({ min: 0, max: 10_000_000 }),
       promptTokens: fc.integer({ min: 0, max: 200_000 }),
       cachedPercent: percent,
@@ -34,22 +34,22 @@ describe('an estimate', () => {
       offPeakPercent: percent,
     });
     fc.assert(
-      fc.property(load, (load) => {
-        const { parts, requests, totalNanoUsd } = estimate(load, { standard, offPeak, batch });
+      fc.property(anyWorkload, (workload) => {
+        const { parts, requests, totalNanoUsd } = estimate(workload, { standard, offPeak, batch });
         expect(parts.reduce((sum, part) => sum + part.requests, 0)).toBe(requests);
         const lines = parts.flatMap((part) => part.lines);
         for (const line of lines) expect(line.nanoUsd).toBe(line.tokens * BigInt(line.nanoUsdPerToken));
         expect(lines.reduce((sum, line) => sum + line.nanoUsd, 0n)).toBe(totalNanoUsd);
-        // nothing is dearer than the standard price, and nothing cheaper than all of it off-peak
-        const at = (price: typeof standard) => estimateElsewhere(load, price);
+        // The total lies between everything off-peak and everything at the standard price.
+        const at = (price: typeof standard) => estimateAtListPrice(workload, price);
         expect(totalNanoUsd <= at(standard) && totalNanoUsd >= at(offPeak)).toBe(true);
       }),
     );
   });
 
-  it('charges as standard what is not sold otherwise', () => {
-    const load = { ...LOAD, batchPercent: 100, offPeakPercent: 100 };
-    const { parts } = estimate(load, { standard, offPeak: null, batch: null });
+  it('charges as standard the parts without a price of their own', () => {
+    const workload = { ...WORKLOAD, batchPercent: 100, offPeakPercent: 100 };
+    const { parts } = estimate(workload, { standard, offPeak: null, batch: null });
     expect(parts.map(({ name }) => name)).toEqual(['standard']);
   });
 });

@@ -9,7 +9,7 @@ it.each([
   [[address('a@example.com', true), address('b@example.com', true, true)], 'b@example.com'],
   [[address('a@example.com', false, true), address('b@example.com', true)], 'b@example.com'],
   [[address('1+mona@users.noreply.github.com', true, true)], null],
-])('of %j the address is %j', (emails, expected) => {
+])('from %j takes the address %j', (emails, expected) => {
   expect(confirmedEmail(emails)).toBe(expected);
 });
 
@@ -19,6 +19,6 @@ it.each([
   ['  ', 'mona'],
   ['x'.repeat(61), 'mona'],
   ['Mo\u202ena', 'mona'],
-])('a profile that says %j is called %j', (name, expected) => {
+])('a profile named %j is called %j', (name, expected) => {
   expect(nameOf({ id: 1, login: 'mona', name })).toBe(expected);
 });

@@ -45,24 +45,24 @@ describe('the first hold', () => {
     expect(hold.leastNanoUsd).toBe(140 + 2_190);
   });
 
-  it('covers no more output than was asked for', () => {
+  it('covers no more output than max_tokens', () => {
     const hold = firstHold({ promptTokensMin: 1, promptTokensMax: 100, maxTokens: 10, choices: 1, price });
     expect(hold.wantedNanoUsd).toBe(100 * 550 + 10 * 2_190);
   });
 
-  it('knows that a prompt has at most as many tokens as bytes, and the template', () => {
+  it('assumes at most one token per byte, and the chat template', () => {
     expect(promptTokenBounds(1_000, 3)).toEqual({ min: 8, max: 1_112 });
   });
 });
 
 describe('the next hold', () => {
-  it('stops growing at the limit of the request', () => {
+  it('stops growing at the request’s max_tokens', () => {
     const usage = { ...NO_USAGE, promptTokens: 10, completionTokens: 95 };
     expect(nextHold(usage, price, { maxTokens: 100, choices: 1 })).toBe(10 * 550 + 100 * 2_190);
     expect(nextHold(usage, price, { maxTokens: 50, choices: 1 })).toBe(10 * 550 + 95 * 2_190);
   });
 
-  it('always covers what is used already', () => {
+  it('always covers the usage so far', () => {
     fc.assert(
       fc.property(anyUsage, anyPrice, fc.integer({ min: 1, max: 65_536 }), (usage, any, maxTokens) => {
         expect(
@@ -86,7 +86,7 @@ describe('covered usage', () => {
     );
   });
 
-  it('gives up output first and only tokens that the hold cannot pay', () => {
+  it('gives up output first, and only tokens that the hold cannot pay', () => {
     const usage = { promptTokens: 10, cachedTokens: 4, completionTokens: 5, reasoningTokens: 5 };
     expect(coveredUsage(usage, nanoUsd(4 * 140 + 6 * 550 + 3 * 2_190 + 2_189), price)).toEqual({
       ...usage,
@@ -101,10 +101,18 @@ describe('a write-off', () => {
   const settled = { state: 'posted', ending: 'finished', nodeId: 'a', billed } as const;
 
   it.each([
-    ['nothing when both count the same', 'a', billed, settled, 0, 0, null],
-    ['what never reached the edge', 'a', { ...billed, completionTokens: 7 }, settled, 0, 2, 'undelivered'],
+    ['nothing when the counts agree', 'a', billed, settled, 0, 0, null],
     [
-      'drift, when more was billed than counted',
+      'the tokens that never reached the edge',
+      'a',
+      { ...billed, completionTokens: 7 },
+      settled,
+      0,
+      2,
+      'undelivered',
+    ],
+    [
+      'negative when more was billed than counted',
       'a',
       { ...billed, completionTokens: 4 },
       settled,
@@ -114,7 +122,7 @@ describe('a write-off', () => {
     ],
     ["another attempt's tokens", 'b', billed, settled, 10, 5, 'retried_elsewhere'],
     [
-      'all of a void',
+      'everything of a voided request',
       'a',
       billed,
       { ...settled, state: 'voided', billed: NO_USAGE } as const,
@@ -122,9 +130,9 @@ describe('a write-off', () => {
       5,
       'voided',
     ],
-    ['all of an unknown request', 'a', billed, null, 10, 5, 'unknown_request'],
+    ['everything of an unknown request', 'a', billed, null, 10, 5, 'unknown_request'],
     [
-      'what came after the client left',
+      'the tokens generated after the client disconnected',
       'a',
       { ...billed, completionTokens: 6 },
       { ...settled, ending: 'client_gone' } as const,
@@ -140,10 +148,10 @@ describe('a write-off', () => {
     });
   });
 
-  it('is nothing when a node that died remembers less than the edge received', () => {
-    const remembered = { ...billed, completionTokens: 2 };
+  it('is nothing when a node that died journalled less than the edge received', () => {
+    const journalled = { ...billed, completionTokens: 2 };
     expect(
-      writeOff({ nodeId: 'a', usage: remembered, outcome: 'lost' }, { ...settled, ending: 'node_failed' }),
+      writeOff({ nodeId: 'a', usage: journalled, outcome: 'lost' }, { ...settled, ending: 'node_failed' }),
     ).toEqual({
       promptTokens: 0,
       completionTokens: 0,

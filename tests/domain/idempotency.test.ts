@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest';
-import { begin, type KnownKey } from '../../worker/domain/idempotency.ts';
+import { decideBegin, type IdempotencyRecord } from '../../worker/domain/idempotency.ts';
 
 const NOW = 1_000_000_000;
-const known: KnownKey = {
+const known: IdempotencyRecord = {
   fingerprint: 'f',
   requestId: 'req_1',
   begunAtMs: NOW - 1_000,
@@ -11,19 +11,19 @@ const known: KnownKey = {
   request: null,
 };
 
-it.each<[string, KnownKey | null, ReturnType<typeof begin>]>([
+it.each<[string, IdempotencyRecord | null, ReturnType<typeof decideBegin>]>([
   ['an unknown key', null, 'fresh'],
   ['another body', { ...known, fingerprint: 'g', answer: 'kept' }, 'mismatch'],
   ['a kept answer', { ...known, answer: 'kept' }, 'replay'],
-  ['a request that was only just begun', known, 'running'],
-  ['a request that never came to be admitted', { ...known, begunAtMs: NOW - 30_000 }, 'again'],
+  ['a request that has just begun', known, 'running'],
+  ['a request that was never admitted', { ...known, begunAtMs: NOW - 30_000 }, 'again'],
   [
     'a request that runs, however long',
     { ...known, begunAtMs: NOW - 3_600_000, request: { state: 'held', endedAtMs: null } },
     'running',
   ],
   [
-    'an answer that is just being kept',
+    'an answer that is being stored',
     { ...known, request: { state: 'posted', endedAtMs: NOW - 9_999 } },
     'running',
   ],
@@ -34,5 +34,5 @@ it.each<[string, KnownKey | null, ReturnType<typeof begin>]>([
     'exhausted',
   ],
 ])('%s', (_, key, expected) => {
-  expect(begin(key, 'f', NOW)).toBe(expected);
+  expect(decideBegin(key, 'f', NOW)).toBe(expected);
 });

@@ -4,13 +4,13 @@ import { firstIdAt, isId, newId, timeOfId } from '../../worker/domain/ids.ts';
 import { periodEndMs, periodStartDay } from '../../worker/domain/limits.ts';
 
 describe('API keys', () => {
-  it('are well formed, and never the same', () => {
+  it('are well formed and unique', () => {
     const keys = Array.from({ length: 200 }, newApiKey);
     expect(keys.every(isWellFormedApiKey)).toBe(true);
     expect(new Set(keys).size).toBe(200);
   });
 
-  it('show a typo in any place without a look-up', () => {
+  it('reveal a typo in any place without a look-up', () => {
     const key = newApiKey();
     for (let i = 'sk-tg-'.length; i < key.length; i++) {
       const typo = key.slice(0, i) + (key[i] === 'A' ? 'B' : 'A') + key.slice(i + 1);
@@ -50,12 +50,12 @@ describe('ids', () => {
     expect(ids.every((id) => id.length === 30 && isId('req', id))).toBe(true);
   });
 
-  it('come from the bytes that are passed in', () => {
+  it('encode the bytes that are passed in', () => {
     expect(newId('acct', 0, new Uint8Array(10))).toBe(`acct_${'0'.repeat(26)}`);
     expect(newId('acct', 0, new Uint8Array(10).fill(255))).toBe(`acct_${'0'.repeat(10)}${'z'.repeat(16)}`);
   });
 
-  it('say when they were made, and none of that time sorts before the first', () => {
+  it('carry the time they were made, and none of that time sorts before the first', () => {
     for (const ms of [1, 1_700_000_000_000, 2 ** 48 - 2]) {
       expect(timeOfId(newId('req', ms))).toBe(ms);
       expect(firstIdAt('req', ms) <= newId('req', ms)).toBe(true);

@@ -1,4 +1,4 @@
-/** The ledger against a reference in two sums, and the audit against anybody who changes a figure. */
+/** Tests the ledger against a reference of two running sums, and that the audit finds any figure that was changed. */
 import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -13,17 +13,17 @@ import {
   hashInput,
 } from '../../worker/domain/ledger.ts';
 import {
+  AUDIT_START,
   type AuditPage,
   type ChargedRequest,
   checkAuditPage,
-  AUDIT_START,
 } from '../../worker/domain/ledger-audit.ts';
 import { nanoUsd } from '../../worker/domain/money.ts';
 
 const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
 const none: Credit = { grantedNanoUsd: nanoUsd(0), paidNanoUsd: nanoUsd(0) };
 
-/** A chain of entries as the Wallet would make them from these movements, each within the balance. */
+/** Makes the chain of entries that a Wallet would make from these movements. Amounts are cut to the balance. */
 function ledgerOf(movements: readonly { kind: EntryKind; amount: number }[]): Entry[] {
   const entries: Entry[] = [];
   let credit = none;
@@ -36,14 +36,14 @@ function ledgerOf(movements: readonly { kind: EntryKind; amount: number }[]): En
       charge: () => chargeLegs(credit, nanoUsd(Math.min(amount, balance))),
       correction: () => correctionLegs(credit, nanoUsd(-Math.min(amount, balance))),
     };
-    const moved = legs[kind]();
+    const entryLegs = legs[kind]();
     credit = {
-      grantedNanoUsd: nanoUsd(credit.grantedNanoUsd + moved.grantedNanoUsd),
-      paidNanoUsd: nanoUsd(credit.paidNanoUsd + moved.paidNanoUsd),
+      grantedNanoUsd: nanoUsd(credit.grantedNanoUsd + entryLegs.grantedNanoUsd),
+      paidNanoUsd: nanoUsd(credit.paidNanoUsd + entryLegs.paidNanoUsd),
     };
     const seq = entries.length + 1;
     const balanceNanoUsd = nanoUsd(credit.grantedNanoUsd + credit.paidNanoUsd);
-    const body = { seq, atMs: 1_000 + seq, kind, reference: `ref_${seq}`, ...moved, balanceNanoUsd };
+    const body = { seq, atMs: 1_000 + seq, kind, reference: `ref_${seq}`, ...entryLegs, balanceNanoUsd };
     head = sha256(hashInput(head, body));
     entries.push({ ...body, hash: head });
   }
@@ -56,7 +56,7 @@ const movement = fc.record({
 });
 const anyLedger = fc.array(movement, { minLength: 1, maxLength: 25 }).map(ledgerOf);
 
-/** What D1 has when it was told everything: the same entries, and a request of one price for each charge. */
+/** An audit page with a complete projection: the same entries, and one request for each charge. */
 function pageOf(entries: readonly Entry[]): AuditPage {
   const price = { id: 'p/1', cacheHitNanoUsd: 1, cacheMissNanoUsd: 1, outputNanoUsd: 1 };
   const requests = entries
@@ -77,7 +77,7 @@ function pageOf(entries: readonly Entry[]): AuditPage {
 }
 
 describe('credit', () => {
-  it('is never below zero, granted is spent before paid, and taken back after it', () => {
+  it('is never below zero; granted credit is spent before paid credit, and taken back after it', () => {
     fc.assert(
       fc.property(anyLedger, (entries) => {
         let granted = 0;
@@ -95,11 +95,15 @@ describe('credit', () => {
 });
 
 describe('the audit', () => {
-  it('finds nothing in a ledger that is whole, page by page as well', () => {
+  it('finds nothing in a sound ledger, in one page or two', () => {
     fc.assert(
       fc.property(anyLedger, fc.nat(25), (entries, cut) => {
         const first = checkAuditPage(AUDIT_START, pageOf(entries.slice(0, cut)), sha256);
-        const second = checkAuditPage(first.mark, { ...pageOf(entries), entries: entries.slice(cut) }, sha256);
+        const second = checkAuditPage(
+          first.mark,
+          { ...pageOf(entries), entries: entries.slice(cut) },
+          sha256,
+        );
         expect([...first.findings, ...second.findings]).toEqual([]);
         expect(second.mark.balanceNanoUsd).toBe(entries.at(-1)!.balanceNanoUsd);
       }),
@@ -113,11 +117,11 @@ describe('the audit', () => {
         anyLedger,
         fc.nat(),
         fc.constantFrom(...FIELDS),
-        fc.integer().filter((by) => by !== 0),
-        (entries, pick, field, by) => {
+        fc.integer().filter((delta) => delta !== 0),
+        (entries, pick, field, delta) => {
           const at = pick % entries.length;
           const changed = entries.map((entry, i) =>
-            i === at ? { ...entry, [field]: nanoUsd(entry[field] + by) } : entry,
+            i === at ? { ...entry, [field]: nanoUsd(entry[field] + delta) } : entry,
           );
           const page = { ...pageOf(entries), [where]: changed };
           expect(checkAuditPage(AUDIT_START, page, sha256).findings).not.toEqual([]);
@@ -128,7 +132,7 @@ describe('the audit', () => {
 
   describe('of an entry that charged several requests', () => {
     /** A charge of 6 for requests of 1, 2 and 3. */
-    function ofThree() {
+    function threeRequests() {
       const [grant] = ledgerOf([{ kind: 'grant', amount: 10 }]);
       const ids = ['req_b', 'req_a', 'req_c'];
       const body = {
@@ -156,46 +160,49 @@ describe('the audit', () => {
       }));
       return { page: { ...pageOf(entries), requests }, requests };
     }
-    const saidOf = (page: AuditPage) => checkAuditPage(AUDIT_START, page, sha256).findings.map(({ what }) => what);
+    const findingsIn = (page: AuditPage) =>
+      checkAuditPage(AUDIT_START, page, sha256).findings.map(({ what }) => what);
 
-    it('finds nothing when they make its sum and its span', () => {
-      expect(saidOf(ofThree().page)).toEqual([]);
+    it('finds nothing when they match its sum and its span', () => {
+      expect(findingsIn(threeRequests().page)).toEqual([]);
     });
 
-    it('finds one that is missing, at an end of the span or within', () => {
-      const { page, requests } = ofThree();
+    it('finds a missing one, at an end of the span or within', () => {
+      const { page, requests } = threeRequests();
       for (let out = 0; out < 3; out++) {
-        const left = requests.filter((_, i) => i !== out);
+        const rest = requests.filter((_, i) => i !== out);
         const sum = 6 - requests[out]!.chargeNanoUsd;
-        expect(saidOf({ ...page, requests: left })).toContain(`took 6, its requests in D1 sum to ${sum}`);
+        expect(findingsIn({ ...page, requests: rest })).toContain(`took 6, its requests in D1 sum to ${sum}`);
       }
-      expect(saidOf({ ...page, requests: requests.slice(0, 2) })).toContain('belongs to req_a..req_b in D1');
-      expect(saidOf({ ...page, requests: [] })).toEqual(['has no request in D1']);
+      expect(findingsIn({ ...page, requests: requests.slice(0, 2) })).toContain(
+        'belongs to req_a..req_b in D1',
+      );
+      expect(findingsIn({ ...page, requests: [] })).toEqual(['has no request in D1']);
     });
 
-    it('finds two that are wrong by as much, of which the sum is right', () => {
-      const { page, requests } = ofThree();
+    it('finds two whose errors cancel in the sum', () => {
+      const { page, requests } = threeRequests();
       const [b, a, c] = requests as [ChargedRequest, ChargedRequest, ChargedRequest];
       const shifted = [{ ...b, chargeNanoUsd: 2 }, { ...a, chargeNanoUsd: 1 }, c];
-      expect(saidOf({ ...page, requests: shifted })).toEqual([
+      expect(findingsIn({ ...page, requests: shifted })).toEqual([
         'took 2 for req_b, tokens × p/1 is 1',
         'took 1 for req_a, tokens × p/1 is 2',
       ]);
     });
   });
 
-  it('finds an entry that was taken out, put elsewhere or made up', () => {
+  it('finds an entry that was removed, moved or invented', () => {
     fc.assert(
       fc.property(
         anyLedger.filter((entries) => entries.length > 2),
         fc.nat(),
-        fc.constantFrom('out', 'swap', 'extra'),
-        (entries, pick, how) => {
+        fc.constantFrom('remove', 'swap', 'insert'),
+        (entries, pick, change) => {
           const at = pick % (entries.length - 1);
           const changed = [...entries];
-          if (how === 'out') changed.splice(at, 1);
-          if (how === 'swap') [changed[at], changed[at + 1]] = [changed[at + 1]!, changed[at]!];
-          if (how === 'extra') changed.splice(at, 0, { ...entries[at]!, reference: 'made_up' });
+          if (change === 'remove') changed.splice(at, 1);
+          if (change === 'swap') [changed[at], changed[at + 1]] = [changed[at + 1]!, changed[at]!];
+          if (change === 'insert') changed.splice(at, 0, { ...entries[at]!, reference: 'invented' });
           expect(
             checkAuditPage(AUDIT_START, { ...pageOf(entries), entries: changed }, sha256).findings,
           ).not.toEqual([]);

@@ -1,4 +1,4 @@
-/** Limits against a reference that keeps every request and counts them all anew each time. */
+/** Tests limits against a reference that keeps every request and counts them anew each time. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
@@ -13,8 +13,8 @@ import { NO_USAGE } from '../../worker/domain/usage.ts';
 import type { HeldRequest } from '../../worker/wallet/held-request.ts';
 import { RateCounters } from '../../worker/wallet/rate-counters.ts';
 
-/** The reference: rows, as the Wallet's table would have them. */
-class Rows {
+/** The reference: it keeps rows like the Wallet's table. */
+class ReferenceRows {
   readonly all: HeldRequest[] = [];
 
   recent = (afterMs: number) =>
@@ -74,21 +74,21 @@ const step = fc.oneof(
   fc.record({ kind: fc.constant('forget' as const) }),
 );
 
-it('traffic is what counting every row would say, also after the memory is lost', () => {
+it('rate counters equal a count of every row, also after a reload', () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
-      const rows = new Rows();
-      let traffic = new RateCounters();
+      const rows = new ReferenceRows();
+      let counters = new RateCounters();
       let nowMs = 1_000_000;
-      const heldOne = (pick: number) => {
+      const heldIndex = (pick: number) => {
         const held = rows.all.filter(({ state }) => state === 'held');
         return held.length === 0 ? -1 : rows.all.indexOf(held[pick % held.length]!);
       };
       for (const each of steps) {
         if (each.kind === 'wait') nowMs += each.ms;
         if (each.kind === 'forget') {
-          traffic = new RateCounters();
-          traffic.reload({ recent: rows.recent, leases: [] }, nowMs);
+          counters = new RateCounters();
+          counters.reload({ recent: rows.recent, leases: [] }, nowMs);
         }
         if (each.kind === 'admit') {
           const row = {
@@ -102,24 +102,24 @@ it('traffic is what counting every row would say, also after the memory is lost'
             usage: NO_USAGE,
           } as HeldRequest;
           rows.all.push(row);
-          traffic.admit(row);
+          counters.admit(row);
         }
-        if (each.kind === 'resize' && heldOne(each.pick) >= 0) {
-          const at = heldOne(each.pick);
+        if (each.kind === 'resize' && heldIndex(each.pick) >= 0) {
+          const at = heldIndex(each.pick);
           const before = rows.all[at]!;
           const after = { ...before, heldNanoUsd: nanoUsd(each.held), tokens: each.tokens };
           rows.all[at] = after;
-          traffic.resize(before, after);
+          counters.resize(before, after);
         }
-        if (each.kind === 'end' && heldOne(each.pick) >= 0) {
-          const at = heldOne(each.pick);
+        if (each.kind === 'end' && heldIndex(each.pick) >= 0) {
+          const at = heldIndex(each.pick);
           const before = rows.all[at]!;
           const usage = { ...NO_USAGE, promptTokens: each.prompt, completionTokens: each.completion };
           rows.all[at] = { ...before, state: 'posted', endedAtMs: nowMs, heldNanoUsd: nanoUsd(0), usage };
-          traffic.end(before, rows.all[at]);
+          counters.end(before, rows.all[at]);
         }
         for (const keyId of ['key_1', 'key_2', null])
-          expect(traffic.load(keyId, nowMs)).toEqual(rows.load(keyId, nowMs));
+          expect(counters.load(keyId, nowMs)).toEqual(rows.load(keyId, nowMs));
       }
     }),
     { numRuns: 300 },
@@ -154,13 +154,22 @@ describe('a refusal', () => {
     (limits.capNanoUsd === null ||
       request.leastNanoUsd <= Math.max(0, limits.capNanoUsd - load.spentNanoUsd - load.heldNanoUsd));
 
-  it('is given exactly when the key or its account would pass a limit', () => {
+  it('is given exactly when the key or its account would exceed a limit', () => {
     fc.assert(
-      fc.property(anyLimits, anyLimits, anyLoad, anyLoad, anyRequest, (key, account, mine, all, request) => {
-        const refusal = limitRefusal({ key, account }, { key: mine, account: all }, request, 0);
-        expect(refusal === null).toBe(within(key, mine, request) && within(account, all, request));
-        if (refusal && 'retryAfterMs' in refusal) expect(refusal.retryAfterMs).toBeGreaterThan(0);
-      }),
+      fc.property(
+        anyLimits,
+        anyLimits,
+        anyLoad,
+        anyLoad,
+        anyRequest,
+        (key, account, keyLoad, accountLoad, request) => {
+          const refusal = limitRefusal({ key, account }, { key: keyLoad, account: accountLoad }, request, 0);
+          expect(refusal === null).toBe(
+            within(key, keyLoad, request) && within(account, accountLoad, request),
+          );
+          if (refusal && 'retryAfterMs' in refusal) expect(refusal.retryAfterMs).toBeGreaterThan(0);
+        },
+      ),
       { numRuns: 2_000 },
     );
   });

@@ -1,13 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
-  bucketOf,
   type CostedNode,
-  figuresOf,
+  evaluatePlan,
+  marginFigures,
+  marginOfBucket,
   NO_WORK,
   type Plan,
-  planned,
-  sumOf,
+  sumMargins,
 } from '../../worker/domain/margin.ts';
 import { nanoUsd, usd } from '../../worker/domain/money.ts';
 
@@ -26,11 +26,11 @@ const WORK = {
   chargeNanoUsd: usd(3),
   grantedNanoUsd: usd(1),
 };
-const anHour = { fromMs: HOUR, toMs: 2 * HOUR };
+const HOUR_SPAN = { fromMs: HOUR, toMs: 2 * HOUR };
 
 describe('a bucket of a node', () => {
-  it('is charges less granted credit less the cost of its hours', () => {
-    const figures = figuresOf(bucketOf(NODE, anHour, WORK));
+  it('has a margin of charges less granted credit less cost', () => {
+    const figures = marginFigures(marginOfBucket(NODE, HOUR_SPAN, WORK));
     expect(figures).toMatchObject({
       costNanoUsd: usd(32),
       marginNanoUsd: usd(-30),
@@ -38,57 +38,63 @@ describe('a bucket of a node', () => {
       reached: 311,
       idle: 0.5,
     });
-    // $2 for 1,119,600 tokens: at $32 an hour sixteen times as many
+    // The node earned $2 with 1,119,600 tokens, so $32 an hour takes sixteen times as many.
     expect(figures.breakEven).toBeCloseTo(311 * 16, 6);
   });
 
-  it('costs by the time that each price held, rounded once', () => {
+  it('weighs each dated cost by its time, and rounds once', () => {
     const costs = [
       { fromMs: HOUR + 20 * 60_000, hourNanoUsd: 20 },
       { fromMs: 0, hourNanoUsd: 10 },
     ];
-    // 20 minutes at 10 and 40 minutes at 20: 16.67
-    expect(bucketOf({ ...NODE, costs }, anHour, WORK).costNanoUsd).toBe(17);
+    // 20 minutes at 10 and 40 minutes at 20 are 16.67.
+    expect(marginOfBucket({ ...NODE, costs }, HOUR_SPAN, WORK).costNanoUsd).toBe(17);
   });
 
-  it('has no margin where its cost is not known for the whole of it', () => {
-    const late = bucketOf({ ...NODE, costs: [{ fromMs: HOUR + 1, hourNanoUsd: usd(32) }] }, anHour, WORK);
+  it('has no margin unless its cost is known for all of its time', () => {
+    const late = marginOfBucket(
+      { ...NODE, costs: [{ fromMs: HOUR + 1, hourNanoUsd: usd(32) }] },
+      HOUR_SPAN,
+      WORK,
+    );
     expect(late).toMatchObject({ uncosted: 1, marginNanoUsd: 0, marginGpuMs: 0 });
-    expect(figuresOf(late)).toMatchObject({ marginNanoUsd: null, marginGpuHourNanoUsd: null });
-    const never = bucketOf({ ...NODE, costs: [] }, anHour, WORK);
-    expect(figuresOf(never)).toMatchObject({ costNanoUsd: null, marginNanoUsd: null, breakEven: null });
+    expect(marginFigures(late)).toMatchObject({ marginNanoUsd: null, marginGpuHourNanoUsd: null });
+    const never = marginOfBucket({ ...NODE, costs: [] }, HOUR_SPAN, WORK);
+    expect(marginFigures(never)).toMatchObject({ costNanoUsd: null, marginNanoUsd: null, breakEven: null });
   });
 
-  it('counts only the time for which the node was there', () => {
+  it('counts only the time that the node was enrolled', () => {
     const brief = { ...NODE, enrolledAtMs: HOUR + HOUR / 4, removedAtMs: HOUR + HOUR / 2 };
-    expect(bucketOf(brief, anHour, NO_WORK)).toMatchObject({
+    expect(marginOfBucket(brief, HOUR_SPAN, NO_WORK)).toMatchObject({
       enrolledMs: HOUR / 4,
       costNanoUsd: usd(8),
       marginGpuMs: 4 * HOUR,
       expectedMilliTokens: 622 * (HOUR / 4),
     });
-    expect(bucketOf({ ...NODE, enrolledAtMs: 2 * HOUR }, anHour, NO_WORK).uncosted).toBe(0);
+    expect(marginOfBucket({ ...NODE, enrolledAtMs: 2 * HOUR }, HOUR_SPAN, NO_WORK).uncosted).toBe(0);
   });
 
-  it('has no break-even where nothing was earned', () => {
+  it('has no break-even when nothing was earned', () => {
     const free = { ...WORK, grantedNanoUsd: WORK.chargeNanoUsd };
-    expect(figuresOf(bucketOf(NODE, anHour, free)).breakEven).toBeNull();
+    expect(marginFigures(marginOfBucket(NODE, HOUR_SPAN, free)).breakEven).toBeNull();
   });
 
-  it('is never idler than idle, and busier than expected is not idle', () => {
-    expect(figuresOf(bucketOf(NODE, anHour, NO_WORK)).idle).toBe(1);
-    expect(figuresOf(bucketOf(NODE, anHour, { ...WORK, completionTokens: 9_000_000 })).idle).toBe(0);
+  it('has an idle fraction between 0 and 1', () => {
+    expect(marginFigures(marginOfBucket(NODE, HOUR_SPAN, NO_WORK)).idle).toBe(1);
+    expect(
+      marginFigures(marginOfBucket(NODE, HOUR_SPAN, { ...WORK, completionTokens: 9_000_000 })).idle,
+    ).toBe(0);
   });
 
-  it('adds up by node as by time', () => {
+  it('sums to the same by node and by time', () => {
     const amount = fc.integer({ min: 0, max: 1_000_000_000 });
     fc.assert(
       fc.property(fc.array(fc.array(amount, { minLength: 3, maxLength: 3 }), { minLength: 1 }), (rows) => {
         const cells = rows.map((row) =>
-          row.map((chargeNanoUsd) => bucketOf(NODE, anHour, { ...WORK, chargeNanoUsd })),
+          row.map((chargeNanoUsd) => marginOfBucket(NODE, HOUR_SPAN, { ...WORK, chargeNanoUsd })),
         );
-        const byRow = sumOf(cells.map(sumOf));
-        const byColumn = sumOf([0, 1, 2].map((at) => sumOf(cells.map((row) => row[at]!))));
+        const byRow = sumMargins(cells.map(sumMargins));
+        const byColumn = sumMargins([0, 1, 2].map((at) => sumMargins(cells.map((row) => row[at]!))));
         expect(byRow).toEqual(byColumn);
         expect(byRow.marginNanoUsd).toBe(byRow.chargeNanoUsd - byRow.grantedNanoUsd - byRow.costNanoUsd);
       }),
@@ -108,9 +114,9 @@ describe('a plan', () => {
     prices: { peak: R1, offPeak: { cacheHitNanoUsd: 35, cacheMissNanoUsd: 135, outputNanoUsd: 550 } },
   };
 
-  it('says revenue, cost and what is missing, to the nano-USD', () => {
+  it('computes revenue, cost and margin to the nano-USD', () => {
     // 2,239,200 tokens × (2,190 + 3.62 × (0.563 × 140 + 0.437 × 550)) = 2,239,200 × 3,345.3954
-    const hour = planned(PLAN);
+    const hour = evaluatePlan(PLAN);
     expect(hour.revenueNanoUsd).toBe(Math.round(22_392 * 334_539.54));
     expect(hour).toMatchObject({ costNanoUsd: usd(32), marginNanoUsd: hour.revenueNanoUsd - usd(32) });
     expect(hour.breakEven).toBe(2_658);
@@ -118,29 +124,32 @@ describe('a plan', () => {
     expect(hour.marginShare).toBeCloseTo(-3.272, 3);
   });
 
-  it('is even at its break-even and not a token below', () => {
-    const { breakEven } = planned(PLAN);
-    expect(planned({ ...PLAN, tokensPerSecond: breakEven! }).marginNanoUsd).toBeGreaterThanOrEqual(0);
-    expect(planned({ ...PLAN, tokensPerSecond: breakEven! - 1 }).marginNanoUsd).toBeLessThan(0);
+  it('has no loss at its break-even, and a loss one token below', () => {
+    const { breakEven } = evaluatePlan(PLAN);
+    expect(evaluatePlan({ ...PLAN, tokensPerSecond: breakEven! }).marginNanoUsd).toBeGreaterThanOrEqual(0);
+    expect(evaluatePlan({ ...PLAN, tokensPerSecond: breakEven! - 1 }).marginNanoUsd).toBeLessThan(0);
   });
 
-  it('mixes the two prices by the share of tokens', () => {
-    const of = (offPeakPermille: number) => planned({ ...PLAN, offPeakPermille }).revenueNanoUsd;
-    expect(Math.abs(of(500) - (of(0) + of(1_000)) / 2)).toBeLessThanOrEqual(1);
-    expect(of(1_000)).toBe(
-      planned({ ...PLAN, prices: { peak: PLAN.prices.offPeak, offPeak: R1 } }).revenueNanoUsd,
+  it('weighs the two prices by the fraction of tokens', () => {
+    const revenueAt = (offPeakPermille: number) => evaluatePlan({ ...PLAN, offPeakPermille }).revenueNanoUsd;
+    expect(Math.abs(revenueAt(500) - (revenueAt(0) + revenueAt(1_000)) / 2)).toBeLessThanOrEqual(1);
+    expect(revenueAt(1_000)).toBe(
+      evaluatePlan({ ...PLAN, prices: { peak: PLAN.prices.offPeak, offPeak: R1 } }).revenueNanoUsd,
     );
   });
 
-  it('has no break-even where nothing is charged, and no share of nothing', () => {
+  it('has no break-even when nothing is charged, and no ratios without revenue or tokens', () => {
     const free = { cacheHitNanoUsd: 0, cacheMissNanoUsd: 0, outputNanoUsd: 0 };
-    const hour = planned({ ...PLAN, prices: { peak: free, offPeak: free } });
+    const hour = evaluatePlan({ ...PLAN, prices: { peak: free, offPeak: free } });
     expect(hour).toMatchObject({
       revenueNanoUsd: nanoUsd(0),
       breakEven: null,
       utilisation: null,
       marginShare: null,
     });
-    expect(planned({ ...PLAN, tokensPerSecond: 0 })).toMatchObject({ utilisation: null, marginShare: null });
+    expect(evaluatePlan({ ...PLAN, tokensPerSecond: 0 })).toMatchObject({
+      utilisation: null,
+      marginShare: null,
+    });
   });
 });

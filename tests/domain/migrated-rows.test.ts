@@ -1,4 +1,4 @@
-/** Rows that are there when a migration comes are there after it, and what it adds to them follows from them. */
+/** A migration keeps existing rows, and fills the columns and tables that it adds from them. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { expect, it } from 'vitest';
@@ -8,12 +8,12 @@ const files = readdirSync('migrations')
   .filter((file) => file.endsWith('.sql'))
   .sort();
 
-/** A database as all migrations before that one leave it, and what carries it out. */
+/** A database with all migrations before the named one, and a function that runs the rest. */
 function before(name: string) {
   const at = files.findIndex((file) => file.includes(name));
   const db = new DatabaseSync(':memory:');
-  const run = (some: readonly string[]) => {
-    for (const file of some) db.exec(readFileSync(`migrations/${file}`, 'utf8'));
+  const run = (names: readonly string[]) => {
+    for (const file of names) db.exec(readFileSync(`migrations/${file}`, 'utf8'));
   };
   run(files.slice(0, at));
   return { db, migrate: () => run(files.slice(at)) };
@@ -21,7 +21,7 @@ function before(name: string) {
 
 const NOON = Date.UTC(2026, 10, 20, 12);
 
-it('keeps every request when their key changes, and counts those billed, witnessed and missed', () => {
+it('keeps every request when the primary key changes, and counts those that are billed, matched by a receipt, and missing one', () => {
   const { db, migrate } = before('one_row_a_request');
   const insert = (table: string, row: Record<string, string | number | null>) => {
     const columns = Object.keys(row);
@@ -88,9 +88,9 @@ it('keeps every request when their key changes, and counts those billed, witness
   };
   for (const id of [ids[1]!, ids[3]!]) insert('drift', { request_id: id, ...missing });
   const hour = { node_id: 'node_a', reason: '', prompt_tokens: 6, completion_tokens: 10 };
-  const nothing = { written_off_prompt_tokens: 0, written_off_completion_tokens: 0 };
-  insert('receipt_hour', { hour_ms: NOON, receipts: 2, ...hour, ...nothing });
-  insert('receipt_hour', { hour_ms: NOON - 3_600_000, receipts: 1, ...hour, ...nothing });
+  const noWriteOff = { written_off_prompt_tokens: 0, written_off_completion_tokens: 0 };
+  insert('receipt_hour', { hour_ms: NOON, receipts: 2, ...hour, ...noWriteOff });
+  insert('receipt_hour', { hour_ms: NOON - 3_600_000, receipts: 1, ...hour, ...noWriteOff });
 
   migrate();
 
@@ -112,6 +112,6 @@ it('keeps every request when their key changes, and counts those billed, witness
     { r: 0, e: 0 },
     { r: NOON + 900, e: NOON + 500 },
   ]);
-  const made = db.prepare("SELECT type, sql FROM sqlite_schema WHERE tbl_name = 'usage_event'").all();
-  expect(made).toMatchObject([{ type: 'table', sql: expect.stringMatching(/\) STRICT, WITHOUT ROWID$/) }]);
+  const tables = db.prepare("SELECT type, sql FROM sqlite_schema WHERE tbl_name = 'usage_event'").all();
+  expect(tables).toMatchObject([{ type: 'table', sql: expect.stringMatching(/\) STRICT, WITHOUT ROWID$/) }]);
 });

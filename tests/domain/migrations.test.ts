@@ -1,4 +1,4 @@
-/** Migrations are what D1 will run: they must match the schema, and must not lose rows without anybody noticing. */
+/** Migrations, which D1 runs, must match the schema and must not lose rows unnoticed. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { generateSQLiteDrizzleJson, generateSQLiteMigration } from 'drizzle-kit/api';
 import { describe, expect, it } from 'vitest';
@@ -18,16 +18,16 @@ it('match the schema', async () => {
 describe.each(files)('%s', (file) => {
   const sql = readFileSync(`migrations/${file}`, 'utf8');
 
-  it('never cascades: on D1 a rebuilt parent takes its children with it', () => {
+  it('never cascades, as rebuilding a parent table on D1 would delete its children', () => {
     expect(sql).not.toMatch(/on delete cascade/i);
   });
 
-  it('drops no table without saying why', () => {
+  it('drops no table without a reason beside it', () => {
     for (const line of sql.split('\n').filter((each) => /drop table/i.test(each)))
       expect(line).toMatch(/-- because /);
   });
 
-  it('makes only STRICT tables', () => {
+  it('creates STRICT tables only', () => {
     const tables = sql.match(/CREATE TABLE/g) ?? [];
     expect(sql.match(/\) STRICT(, WITHOUT ROWID)?;/g) ?? []).toHaveLength(tables.length);
   });

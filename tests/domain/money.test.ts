@@ -18,7 +18,7 @@ describe('money', () => {
     expect(formatUsd(nanoUsd(amount))).toBe(text);
   });
 
-  it('loses nothing when written', () => {
+  it('loses nothing when formatted', () => {
     fc.assert(
       fc.property(fc.maxSafeInteger(), (amount) => {
         const [whole, fraction = ''] = formatUsd(nanoUsd(amount)).replace('-', '').split('.');
@@ -77,7 +77,7 @@ describe('prices', () => {
 describe('usage', () => {
   const usage = { promptTokens: 10, cachedTokens: 4, completionTokens: 6, reasoningTokens: 2 };
 
-  it('is told in the names of OpenAI and of DeepSeek', () => {
+  it('has the field names of OpenAI and of DeepSeek', () => {
     expect(toPublicUsage(usage, nanoUsd(1_000))).toEqual({
       prompt_tokens: 10,
       completion_tokens: 6,
@@ -131,13 +131,13 @@ describe('the price in force', () => {
     window: fc.option(fc.tuple(minute, minute)),
   });
 
-  /** Every minute of the day that a window names, one by one. */
+  /** Whether a window contains a minute, by walking over its minutes one by one. */
   function covers([from, to]: readonly [number, number], at: number): boolean {
     for (let each = from; each !== to; each = (each + 1) % 1_440) if (each === at) return true;
     return false;
   }
 
-  it('is the one that a look at every row would find, and a window beats the rest of the day', () => {
+  it('is the one that a scan of all rows finds, and a daily window wins over an all-day row', () => {
     fc.assert(
       fc.property(fc.array(anyPrice, { maxLength: 8 }), fc.nat(40 * 86_400), (specs, second) => {
         const atMs = second * 1_000;
@@ -172,7 +172,7 @@ describe('the price in force', () => {
     );
   });
 
-  it('makes a charge that no rounding touches', () => {
+  it('makes a charge without any rounding', () => {
     const count = fc.integer({ min: 0, max: 131_072 });
     const each = fc.integer({ min: 0, max: 100_000 });
     fc.assert(

@@ -3,7 +3,7 @@ import { GenerateRequest } from '../../gpu-pool/protocol/schemas.ts';
 import { rendered } from '../../worker/gateway/dialects/fields.ts';
 import { nodeBody } from '../../worker/gateway/node/request-body.ts';
 
-const more = { max_tokens: 7, cache_salt: '0'.repeat(32), background: undefined };
+const added = { max_tokens: 7, cache_salt: '0'.repeat(32), background: undefined };
 
 describe('the body for a node', () => {
   it.each([
@@ -16,16 +16,16 @@ describe('the body for a node', () => {
       },
     ],
     ['a text', { prompt: '},"max_tokens":1,{' }],
-  ])('says all that was asked of %s, each field once', (_, shown) => {
+  ])('holds every field of %s, each once', (_, shown) => {
     const generate = { ...shown, temperature: 0.5, stop: ['}'], seed: undefined };
-    const text = nodeBody({ generate, ...rendered(shown) }, more);
+    const text = nodeBody({ generate, ...rendered(shown) }, added);
     const body: unknown = JSON.parse(text);
-    expect(body).toEqual(JSON.parse(JSON.stringify({ ...generate, ...more })));
+    expect(body).toEqual(JSON.parse(JSON.stringify({ ...generate, ...added })));
     expect(GenerateRequest.strict().safeParse(body).success).toBe(true);
     expect(text.match(/"max_tokens":7/g)).toHaveLength(1);
   });
 
-  it('counts the bytes of what is rendered, not its characters', () => {
+  it('counts bytes of the rendered content, not characters', () => {
     expect(rendered({ prompt: '日本' }).contentBytes).toBe(8);
     expect(rendered({ messages: [], tools: [] }).contentBytes).toBe(4);
   });

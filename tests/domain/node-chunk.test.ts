@@ -7,9 +7,9 @@ import {
   NodeError,
   TOKENS_MAX,
 } from '../../gpu-pool/protocol/schemas.ts';
-import { readNodeChunk, readNodeError, readPiece } from '../../worker/gateway/node/chunk.ts';
+import { readNodeChunk, readNodeError, readTextChunk } from '../../worker/gateway/node/chunk.ts';
 
-/** What JSON.parse can give, and now and then what the protocol wants there. */
+/** Any JSON value, including values at the protocol's bounds. */
 const anything = fc.oneof(
   fc.jsonValue({ maxDepth: 2 }),
   fc.constantFrom<unknown>(
@@ -29,34 +29,34 @@ const anything = fc.oneof(
   ),
 );
 
-/** Mostly a good value, sometimes another, sometimes none. */
-function field<T>(good: fc.Arbitrary<T>): fc.Arbitrary<{ value: unknown } | null> {
+/** Mostly a valid value, sometimes any value, sometimes none. */
+function field<T>(valid: fc.Arbitrary<T>): fc.Arbitrary<{ value: unknown } | null> {
   return fc.oneof(
-    { weight: 20, arbitrary: good.map((value) => ({ value })) },
+    { weight: 20, arbitrary: valid.map((value) => ({ value })) },
     { weight: 1, arbitrary: anything.map((value) => ({ value })) },
     { weight: 1, arbitrary: fc.constant(null) },
   );
 }
 
-/** An object of these fields, with one more now and then that nobody knows. */
+/** An object of these fields, sometimes with an unknown field more. */
 function object(shape: Record<string, fc.Arbitrary<unknown>>): fc.Arbitrary<Record<string, unknown>> {
   const known = fc.record(
-    Object.fromEntries(Object.entries(shape).map(([name, good]) => [name, field(good)])),
+    Object.fromEntries(Object.entries(shape).map(([name, valid]) => [name, field(valid)])),
   );
-  const more = fc.option(
+  const unknown = fc.option(
     fc.tuple(fc.constantFrom('meta_info', 'hidden_states', '__proto__', 'id'), anything),
     {
       freq: 4,
     },
   );
-  return fc.tuple(known, more).map(([fields, extra]) => {
+  return fc.tuple(known, unknown).map(([fields, extra]) => {
     const entries = Object.entries(fields).flatMap(([name, each]) => (each ? [[name, each.value]] : []));
     return Object.fromEntries(extra ? [...entries, extra] : entries) as Record<string, unknown>;
   });
 }
 
-/** Half of what may be left out is. */
-const optional = (good: fc.Arbitrary<unknown>) => fc.oneof(good, fc.constant(undefined));
+/** Leaves an optional field out half of the time. */
+const optional = (valid: fc.Arbitrary<unknown>) => fc.oneof(valid, fc.constant(undefined));
 const tokens = fc.oneof(fc.nat(50), fc.nat(TOKENS_MAX));
 const toolCall = object({
   index: fc.nat(3),
@@ -86,23 +86,23 @@ const chunk = object({
 });
 
 describe("a node's chunk", () => {
-  it('is read as the schema of the protocol reads it: the same is refused, the same is left behind', () => {
-    let taken = 0;
+  it('is read as the protocol’s schema reads it: the same chunks are refused, the same fields are stripped', () => {
+    let accepted = 0;
     const check = (value: unknown) => {
       const json: unknown = JSON.parse(JSON.stringify(value) ?? 'null');
       const expected = NodeChunk.safeParse(json);
       const read = readNodeChunk(json);
-      // as it is written: no field more, no field in another place
+      // Compared as text: there is no additional field, and the order of fields is the same.
       expect(JSON.stringify(read)).toBe(JSON.stringify(expected.success ? expected.data : null));
-      taken += expected.success ? 1 : 0;
+      accepted += expected.success ? 1 : 0;
     };
     fc.assert(fc.property(chunk, check), { numRuns: 5_000 });
     fc.assert(fc.property(anything, check), { numRuns: 1_000 });
-    expect(taken).toBeGreaterThan(500);
+    expect(accepted).toBeGreaterThan(500);
   });
 
   const text = fc.string({ unit: 'binary' });
-  const piece = fc.record({
+  const textChunk = fc.record({
     choices: fc.tuple(
       fc.record({
         index: fc.nat(11),
@@ -118,17 +118,17 @@ describe("a node's chunk", () => {
     }),
   });
 
-  it('that is a piece of text is read without JSON.parse, and is what JSON.parse would have made of it', () => {
-    let taken = 0;
+  it('that holds only text is read without JSON.parse, to the same result', () => {
+    let accepted = 0;
     const check = (data: string) => {
-      const read = readPiece(data);
+      const read = readTextChunk(data);
       if (read === null) return;
-      taken += 1;
+      accepted += 1;
       expect(read).toEqual(readNodeChunk(JSON.parse(data)));
     };
-    const written = piece.map((value) => JSON.stringify(value));
+    const written = textChunk.map((value) => JSON.stringify(value));
     fc.assert(fc.property(written, check), { numRuns: 5_000 });
-    // a character or a few are others, too many or missing
+    // A few characters are changed, added or missing.
     const damaged = fc
       .tuple(written, fc.nat(), fc.nat(1), fc.oneof(fc.constantFrom(...'"\\{}[],:0123-.e \n'), fc.string()))
       .map(
@@ -136,39 +136,39 @@ describe("a node's chunk", () => {
           data.slice(0, at % data.length) + text + data.slice((at % data.length) + cut),
       );
     fc.assert(fc.property(damaged, check), { numRuns: 20_000 });
-    expect(taken).toBeGreaterThan(2_000);
+    expect(accepted).toBeGreaterThan(2_000);
   });
 
   it.each([
-    ['a zero before its number', '"prompt_tokens":20', '"prompt_tokens":020'],
+    ['a leading zero', '"prompt_tokens":20', '"prompt_tokens":020'],
     ['an escape', 'zebra', 'zebra\\n'],
     ['a raw line end', 'zebra', 'zebra\n'],
-    ['a reason to end', 'null', '"stop"'],
-    ['a field more', '"index"', '"id":1,"index"'],
+    ['a finish reason', 'null', '"stop"'],
+    ['an additional field', '"index"', '"id":1,"index"'],
     ['a text that ends early', 'zebra', 'zeb"ra'],
-    ['more behind it', '}}', '}} '],
-  ])('is left to JSON.parse with %s', (_why, from, to) => {
+    ['text after it', '}}', '}} '],
+  ])('is left to JSON.parse with %s', (_difference, from, to) => {
     const data =
       '{"choices":[{"index":0,"delta":{"content":"zebra"},"finish_reason":null}],"usage":{"prompt_tokens":20,"cached_tokens":0,"completion_tokens":1,"reasoning_tokens":0}}';
-    expect(readPiece(data)).not.toBeNull();
-    expect(readPiece(data.replace(from, to))).toBeNull();
+    expect(readTextChunk(data)).not.toBeNull();
+    expect(readTextChunk(data.replace(from, to))).toBeNull();
   });
 });
 
-describe("a node's refusal", () => {
-  it('is read as the schema of the protocol reads it', () => {
-    const refusal = object({
+describe("a node's error", () => {
+  it('is read as the protocol’s schema reads it', () => {
+    const nodeError = object({
       error: object({ code: fc.constantFrom(...NODE_ERROR_CODES), message: fc.string() }),
     });
-    let taken = 0;
+    let accepted = 0;
     const check = (value: unknown) => {
       const json: unknown = JSON.parse(JSON.stringify(value) ?? 'null');
       const expected = NodeError.safeParse(json);
       expect(readNodeError(json)).toEqual(expected.success ? expected.data.error : null);
-      taken += expected.success ? 1 : 0;
+      accepted += expected.success ? 1 : 0;
     };
-    fc.assert(fc.property(refusal, check), { numRuns: 2_000 });
+    fc.assert(fc.property(nodeError, check), { numRuns: 2_000 });
     fc.assert(fc.property(anything, check), { numRuns: 1_000 });
-    expect(taken).toBeGreaterThan(500);
+    expect(accepted).toBeGreaterThan(500);
   });
 });

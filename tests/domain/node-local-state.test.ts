@@ -1,4 +1,4 @@
-/** What an isolate remembers of nodes beside its snapshot: its own requests, its own breaker, queues it found full. */
+/** An isolate's local state of nodes, beside the snapshot: its own requests, its own breakers, and queues it found full. */
 import { describe, expect, it } from 'vitest';
 import type { NodeHealth, NodeView, PoolSnapshot } from '../../worker/domain/node.ts';
 import { hash32 } from '../../worker/domain/routing/hash.ts';
@@ -8,7 +8,7 @@ import {
   inFlightTotal,
   localStateOf,
 } from '../../worker/gateway/node/local-state.ts';
-import { chooseNode, overloadMs } from '../../worker/gateway/route.ts';
+import { chooseNode, overloadWaitMs } from '../../worker/gateway/route.ts';
 
 const T = 1_000_000;
 const prompt = { promptTokens: 700 };
@@ -32,7 +32,7 @@ const choose = (snapshot: PoolSnapshot, key: number, nowMs: number, tried: strin
     nowMs,
   ).node?.id;
 
-/** Who is chosen for many conversations, none of which is begun. */
+/** The nodes that are chosen for many conversations, without a request being sent. */
 const chosen = (snapshot: PoolSnapshot, nowMs: number) =>
   new Set(Array.from({ length: 500 }, (_, key) => choose(snapshot, key, nowMs)));
 
@@ -43,25 +43,25 @@ function failAt(node: NodeView, nowMs: number): void {
 }
 
 describe('a request at a node', () => {
-  it('counts until it has left, its prompt until its first token', () => {
+  it('counts until it ends, and its prompt until its first token', () => {
     const [node] = newPool(1).nodes as [NodeView];
     const before = inFlightTotal();
     const one = beginAttempt(node, prompt, T);
     const two = beginAttempt(node, prompt, T);
-    expect(localStateOf(node).own).toEqual({ requests: 2, waitingTokens: 1_400 });
+    expect(localStateOf(node).load).toEqual({ requests: 2, waitingTokens: 1_400 });
     expect(inFlightTotal()).toBe(before + 2);
     one.answered(T);
-    expect(localStateOf(node).own).toEqual({ requests: 2, waitingTokens: 700 });
+    expect(localStateOf(node).load).toEqual({ requests: 2, waitingTokens: 700 });
     one.end();
     one.end();
-    expect(localStateOf(node).own).toEqual({ requests: 1, waitingTokens: 700 });
+    expect(localStateOf(node).load).toEqual({ requests: 1, waitingTokens: 700 });
     two.end();
     two.answered(T);
-    expect(localStateOf(node).own).toEqual({ requests: 0, waitingTokens: 0 });
+    expect(localStateOf(node).load).toEqual({ requests: 0, waitingTokens: 0 });
     expect(inFlightTotal()).toBe(before);
   });
 
-  it('changes nothing for others while all is well', () => {
+  it('causes no new routing decision while the node is well', () => {
     const [node] = newPool(1).nodes as [NodeView];
     const before = changeCount();
     const one = beginAttempt(node, prompt, T);
@@ -72,18 +72,18 @@ describe('a request at a node', () => {
 });
 
 describe('a node that failed here', () => {
-  it('is asked by one request after its opening, whose end lets in the next', () => {
+  it('gets one request when its opening ends, and the next when that one ends', () => {
     const { nodes, snapshot } = newPool(4);
     const [failed, ...others] = nodes as [NodeView, ...NodeView[]];
     const now = snapshot(T);
     failAt(failed, T);
-    // as busy as it will be
+    // The other nodes are as busy as the failed one will be.
     for (const other of others) beginAttempt(other, prompt, T);
     expect(chosen(now, T + 1_999)).not.toContain(failed.id);
     expect(chosen(now, T + 2_000)).toContain(failed.id);
     const probe = beginAttempt(failed, prompt, T + 2_000);
     expect(chosen(now, T + 2_000)).not.toContain(failed.id);
-    // its client left: nothing is known
+    // The client disconnected, so nothing is known about the node.
     probe.end();
     expect(chosen(now, T + 2_000)).toContain(failed.id);
     const next = beginAttempt(failed, prompt, T + 2_100);
@@ -92,7 +92,7 @@ describe('a node that failed here', () => {
     expect(chosen(now, T + 2_200)).toContain(failed.id);
   });
 
-  it('waits for the answer of a request that hangs, however long', () => {
+  it('gets no other request while its trial request hangs', () => {
     const { nodes, snapshot } = newPool(4);
     const [failed, ...others] = nodes as [NodeView, ...NodeView[]];
     failAt(failed, T);
@@ -118,19 +118,19 @@ describe('a node that failed here', () => {
     expect(share(T + 7_000)).toBeGreaterThan(0.2);
   });
 
-  it('starts anew when the Pool has seen it go and come back', () => {
+  it('has a closed breaker when the Pool has seen it fail and recover', () => {
     const { nodes, snapshot } = newPool(4);
     const [failed, other] = nodes as [NodeView, NodeView];
     for (const nowMs of [T, T + 2_000, T + 6_000]) failAt(failed, nowMs);
     for (const nowMs of [T, T + 2_000, T + 6_000]) failAt(other, nowMs);
-    // open until T + 14,000
+    // Both breakers are open until T + 14,000.
     expect(chosen(snapshot(T + 7_000, { 0: 'silent' }), T + 7_000)).not.toContain(failed.id);
     const back = chosen(snapshot(T + 10_000), T + 10_000);
     expect(back).toContain(failed.id);
     expect(back).not.toContain(other.id);
   });
 
-  it('is asked when all others were, and when it is one of more than half', () => {
+  it('is chosen when all others were tried, and when more than half of the nodes failed', () => {
     const { nodes, snapshot } = newPool(3);
     const ids = nodes.map(({ id }) => id);
     failAt(nodes[0]!, T);
@@ -144,38 +144,38 @@ describe('a node that failed here', () => {
 });
 
 describe('a node whose queue was full', () => {
-  it('is left alone until then, and alone it makes the pool an overloaded one', () => {
+  it('is avoided until its retry time; the pool is overloaded when no other node is left', () => {
     const { nodes, snapshot } = newPool(2);
     const [full, other] = nodes as [NodeView, NodeView];
     const now = snapshot(T);
     beginAttempt(full, prompt, T).refused(T + 7_000);
     expect(chosen(now, T + 6_999)).toEqual(new Set([other.id]));
-    expect(overloadMs(now, T)).toBeNull();
+    expect(overloadWaitMs(now, T)).toBeNull();
     beginAttempt(other, prompt, T).refused(T + 4_000);
-    expect(overloadMs(now, T)).toBe(4_000);
-    expect(overloadMs(now, T + 3_500)).toBe(1_000);
+    expect(overloadWaitMs(now, T)).toBe(4_000);
+    expect(overloadWaitMs(now, T + 3_500)).toBe(1_000);
     expect(chosen(now, T + 4_000)).toEqual(new Set([other.id]));
-    expect(overloadMs(now, T + 4_000)).toBeNull();
+    expect(overloadWaitMs(now, T + 4_000)).toBeNull();
     expect(chosen(now, T + 7_000).size).toBe(2);
   });
 });
 
-it('a node that is no longer in its pool is forgotten, once its last request has left', () => {
+it('the state of a node that left its pool is dropped when its last request ends', () => {
   const { nodes, snapshot } = newPool(2);
   const [kept, gone] = nodes as [NodeView, NodeView];
   chosen(snapshot(T), T);
   const last = beginAttempt(gone, prompt, T);
-  const memories = [localStateOf(kept), localStateOf(gone)];
+  const states = [localStateOf(kept), localStateOf(gone)];
   const without = (atMs: number): PoolSnapshot => ({ atMs, nodes: [kept] });
   chosen(without(T + 1_000), T + 1_000);
-  expect(localStateOf(gone)).toBe(memories[1]);
+  expect(localStateOf(gone)).toBe(states[1]);
   last.end();
   chosen(without(T + 2_000), T + 2_000);
-  expect(localStateOf(gone)).not.toBe(memories[1]);
-  expect(localStateOf(kept)).toBe(memories[0]);
+  expect(localStateOf(gone)).not.toBe(states[1]);
+  expect(localStateOf(kept)).toBe(states[0]);
 });
 
-it('silence in an old snapshot is the Pool’s own', () => {
+it('silent nodes are tried when the snapshot is old', () => {
   const { nodes, snapshot } = newPool(2);
   const silent = snapshot(T, { 0: 'silent', 1: 'silent' });
   expect(choose(silent, 1, T + 9_999)).toBeUndefined();

@@ -1,4 +1,4 @@
-/** The code that the playground shows is the request that it sends, whatever was typed. */
+/** The code that the playground shows makes the same request as the playground, whatever was typed. */
 import { execFileSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
 import { asCode } from '../../worker/portal/playground/client/as-code.ts';
@@ -28,7 +28,7 @@ describe('the request', () => {
     });
   });
 
-  it('leaves to the model what nobody chose', () => {
+  it('leaves out settings that were not chosen', () => {
     expect(bodyFor(SETTINGS, [], 'Hi')).toEqual({
       model: 'deepseek-r1-0528',
       messages: [{ role: 'user', content: 'Hi' }],
@@ -52,8 +52,8 @@ describe('as code', () => {
     class OpenAI {
       readonly chat = {
         completions: {
-          create: async (asked: object) => {
-            sent.push(asked);
+          create: async (request: object) => {
+            sent.push(request);
             return [];
           },
         },

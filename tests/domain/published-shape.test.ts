@@ -7,14 +7,14 @@ const CHUNK = { id: 'x', object: 'chat.completion.chunk', created: 1, model: 'm'
 describe('a published shape', () => {
   const faults = publishedShape({ package: CHAT, type: 'ChatCompletionChunk' });
 
-  it('is what the package declares', () => {
+  it('accepts what the package declares', () => {
     expect(faults(CHUNK)).toEqual([]);
     expect(faults({ ...CHUNK, usage: null, system_fingerprint: 'r' })).toEqual([]);
   });
 
   it('names the field that is missing, of a wrong type, or undeclared', () => {
-    const { id: _, ...nameless } = CHUNK;
-    expect(faults(nameless)).toEqual(["/ must have required property 'id'"]);
+    const { id: _, ...withoutId } = CHUNK;
+    expect(faults(withoutId)).toEqual(["/ must have required property 'id'"]);
     expect(faults({ ...CHUNK, created: '1' })).toEqual(['/created must be number']);
     expect(faults({ ...CHUNK, meta_info: {} })).toEqual(['/ must NOT have additional properties meta_info']);
     expect(faults({ ...CHUNK, choices: [{ index: 0, delta: {} }] })).toEqual([
@@ -24,15 +24,15 @@ describe('a published shape', () => {
 
   it('allows the additions that are named, and no others', () => {
     const also = { ChatCompletionChunk: ['tollgate'], CompletionUsage: ['cost'] };
-    const ours = publishedShape({ package: CHAT, type: 'ChatCompletionChunk', also });
-    expect(ours({ ...CHUNK, tollgate: { stop: 'credit' } })).toEqual([]);
-    expect(ours({ ...CHUNK, cost: '1' })).toEqual(['/ must NOT have additional properties cost']);
+    const withAdditions = publishedShape({ package: CHAT, type: 'ChatCompletionChunk', also });
+    expect(withAdditions({ ...CHUNK, tollgate: { stop: 'credit' } })).toEqual([]);
+    expect(withAdditions({ ...CHUNK, cost: '1' })).toEqual(['/ must NOT have additional properties cost']);
     expect(() =>
       publishedShape({ package: CHAT, type: 'ChatCompletionChunk', also: { Usage: ['cost'] } }),
     ).toThrow('no type Usage');
   });
 
-  it('says of a union what is wrong with the member that was meant', () => {
+  it('reports faults of the union’s member that the value’s `type` names', () => {
     const event = publishedShape({
       package: '@anthropic-ai/sdk/resources/messages/messages',
       type: 'RawMessageStreamEvent',

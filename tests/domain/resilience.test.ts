@@ -1,8 +1,7 @@
-/** Which nodes may be asked: breakers that open and close, who is eligible, and when a pool has enough to do. */
+/** Which nodes may get requests: circuit breakers, eligibility, and overload of a pool. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { NodeView } from '../../worker/domain/node.ts';
-import { fromText, toText } from '../../worker/domain/pool-text.ts';
 import {
   type Breaker,
   begin,
@@ -17,14 +16,15 @@ import {
   warmByTime,
 } from '../../worker/domain/routing/breaker.ts';
 import {
-  isCrowded,
-  type OwnView,
-  type Standing,
-  sortOut,
-  standingOf,
-} from '../../worker/domain/routing/eligible.ts';
+  type Eligibility,
+  eligibilityOf,
+  isOverloaded,
+  type LocalNodeView,
+  partitionNodes,
+} from '../../worker/domain/routing/eligibility.ts';
 import { healthOf } from '../../worker/domain/routing/health.ts';
-import { drainMs, isFull, usefulRetryAfterMs } from '../../worker/domain/routing/overload.ts';
+import { clampRetryAfterMs, halfDrainMs, isFull } from '../../worker/domain/routing/overload.ts';
+import { decodeSnapshot, encodeSnapshot } from '../../worker/domain/snapshot-text.ts';
 
 const T = 1_000_000;
 const idle: NodeView['load'] = {
@@ -60,7 +60,7 @@ function node(id: string, over: Partial<NodeView> = {}): NodeView {
   };
 }
 
-/** A request that begins and fails at once. */
+/** The breaker after a request that begins and fails at once. */
 const failAt = (breaker: Breaker, nowMs: number) => fail(breaker, { startedMs: nowMs, nowMs });
 const openingAt = (breaker: Breaker, nowMs: number) => failAt(breaker, nowMs).openUntilMs - nowMs;
 
@@ -74,7 +74,7 @@ describe('a breaker', () => {
     expect(phases(answered, 2_500, 7_499, 7_500)).toEqual(['slow_start', 'slow_start', 'closed']);
   });
 
-  it('takes no success while it is open, and none that it does not need', () => {
+  it('ignores a success while it is open, and one that changes nothing', () => {
     const failed = failAt(CLOSED, T);
     expect(succeed(failed, T + 1_999)).toBe(failed);
     expect(succeed(CLOSED, T)).toBe(CLOSED);
@@ -82,14 +82,14 @@ describe('a breaker', () => {
     expect(succeed(warm, T + 3_000)).toBe(warm);
   });
 
-  it('that had nobody to try the node is closed after a while: others have had', () => {
+  it('closes after a while without a trial request, as other isolates have tried the node', () => {
     const failed = failAt(CLOSED, T);
     expect(phaseOf(failed, T + 12_000)).toBe('closed');
     expect(shareOf(failed, T + 12_000)).toBe(1);
     expect(succeed(failed, T + 12_000)).toBe(failed);
   });
 
-  it('gives a tenth at first and all of it five seconds later, in steps that only rise', () => {
+  it('gives a tenth of the share at first and all of it five seconds later, in rising steps', () => {
     const warm = warmByTime(failAt(CLOSED, T));
     const shares = Array.from({ length: 60 }, (_, i) => shareOf(warm, T + 2_000 + i * 100));
     expect(shares[0]).toBe(0.1);
@@ -116,14 +116,14 @@ describe('a breaker', () => {
     expect(openingAt(failed, T + 2_000 + 15_000)).toBe(2_000);
   });
 
-  it('takes failures of requests that began before it was open for echoes', () => {
+  it('ignores failures of requests that began before its opening ended', () => {
     const failed = failAt(CLOSED, T);
     expect(fail(failed, { startedMs: T - 100, nowMs: T + 50 })).toBe(failed);
     expect(fail(failed, { startedMs: T - 100_000, nowMs: T + 60_000 })).toBe(failed);
     expect(fail(failed, { startedMs: T + 2_000, nowMs: T + 2_001 })).not.toBe(failed);
   });
 
-  it('says when it will be another, and is the same until then', () => {
+  it('tells when it will change, and does not change before', () => {
     const breakers = fc
       .array(fc.tuple(fc.constantFrom('fail', 'succeed', 'back'), fc.integer({ min: 0, max: 40_000 })), {
         maxLength: 8,
@@ -161,7 +161,7 @@ describe('a breaker', () => {
 describe('a node that comes back', () => {
   const back = (breaker: Breaker, goneAtMs: number, nowMs: number) => comeBack(breaker, { goneAtMs, nowMs });
 
-  it('for the first time is in full service within ten seconds, however often it failed while it went', () => {
+  it('for the first time serves fully within ten seconds, however many failures came before', () => {
     let failing = CLOSED;
     for (let i = 0; i < 5; i++) failing = failAt(failing, failing.openUntilMs + T);
     for (const before of [CLOSED, failing]) {
@@ -173,7 +173,7 @@ describe('a node that comes back', () => {
     }
   });
 
-  it('again and again waits longer each time, up to a minute', () => {
+  it('repeatedly waits longer each time, up to a minute', () => {
     let breaker = CLOSED;
     const waits: number[] = [];
     for (let nowMs = T; waits.length < 9; nowMs = breaker.openUntilMs + 30_000) {
@@ -183,7 +183,7 @@ describe('a node that comes back', () => {
     expect(waits).toEqual([0, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000, 60_000]);
   });
 
-  it('is forgiven once it has served for two minutes', () => {
+  it('has no penalty any more once it has served for two minutes', () => {
     const twice = back(back(CLOSED, T, T + 10_000), T + 20_000, T + 30_000);
     expect(twice.openUntilMs - (T + 30_000)).toBe(2_000);
     const later = twice.openUntilMs + 120_000;
@@ -193,7 +193,7 @@ describe('a node that comes back', () => {
 });
 
 describe('health', () => {
-  it('is ejection only where a heartbeat with a healthy engine says otherwise nothing', () => {
+  it('is ejected only when there is a heartbeat with a healthy engine', () => {
     const known = { lastHeartbeatMs: T, report: { engineHealthy: true }, breaker: CLOSED };
     expect(healthOf(known, T + 7_000)).toBe('up');
     expect(healthOf(known, T + 7_001)).toBe('silent');
@@ -205,18 +205,18 @@ describe('health', () => {
   });
 });
 
-describe('the standing of a node', () => {
-  const trusted: OwnView = { phase: 'closed', probing: false, busy: false };
+describe('the eligibility of a node', () => {
+  const trusted: LocalNodeView = { phase: 'closed', probing: false, busy: false };
   const full = { ...idle, waiting_requests: 256 };
-  const cases: [string, Standing, Partial<NodeView>, Partial<OwnView>][] = [
+  const cases: [string, Eligibility, Partial<NodeView>, Partial<LocalNodeView>][] = [
     ['up', 'ready', {}, {}],
     ['up, in its slow start', 'ready', { share: 0.1 }, { phase: 'slow_start' }],
     ['half open', 'ready', {}, { phase: 'half_open' }],
-    ['half open with its one request', 'probed', {}, { phase: 'half_open', probing: true }],
-    ['open for us', 'out', {}, { phase: 'open' }],
-    ['open for the Pool', 'out', { health: 'ejected' }, {}],
+    ['half open with its trial request', 'probed', {}, { phase: 'half_open', probing: true }],
+    ['open in this isolate', 'out', {}, { phase: 'open' }],
+    ['open in the Pool', 'out', { health: 'ejected' }, {}],
     ['full', 'full', { load: full }, {}],
-    ['full as it told us', 'full', {}, { busy: true }],
+    ['full by its last refusal', 'full', {}, { busy: true }],
     ['silent', 'gone', { health: 'silent' }, {}],
     ['without an engine', 'gone', { health: 'engine_down' }, {}],
     ['draining', 'idle', { draining: true }, {}],
@@ -227,17 +227,17 @@ describe('the standing of a node', () => {
     ['draining, silent and full', 'idle', { draining: true, health: 'silent', load: full }, { busy: true }],
     ['silent and full', 'gone', { health: 'silent', load: full }, {}],
   ];
-  it.each(cases)('that is %s: %s', (_, standing, view, own) => {
-    expect(standingOf(node('a', view), { ...trusted, ...own })).toBe(standing);
+  it.each(cases)('that is %s: %s', (_, eligibility, view, local) => {
+    expect(eligibilityOf(node('a', view), { ...trusted, ...local })).toBe(eligibility);
   });
 });
 
-describe('sorting out', () => {
-  const sorted = (standings: Standing[], silenceCounts = true) =>
-    sortOut(standings, (standing) => standing, { silenceCounts });
+describe('partitioning nodes', () => {
+  const partition = (eligibilities: Eligibility[], silenceCounts = true) =>
+    partitionNodes(eligibilities, (eligibility) => eligibility, { silenceCounts });
 
-  it('keeps those that are ready; the rest of those that live is a last resort', () => {
-    expect(sorted(['ready', 'ready', 'ready', 'out', 'probed', 'full', 'gone', 'idle'])).toEqual({
+  it('takes ready nodes as candidates, and other nodes with a heartbeat as a last resort', () => {
+    expect(partition(['ready', 'ready', 'ready', 'out', 'probed', 'full', 'gone', 'idle'])).toEqual({
       candidates: ['ready', 'ready', 'ready'],
       full: ['full'],
       lastResort: ['probed', 'out'],
@@ -245,39 +245,39 @@ describe('sorting out', () => {
     });
   });
 
-  it('believes no ejection when more than half of those in service is out, and still no dead node', () => {
-    expect(sorted(['out', 'out', 'ready'])).toMatchObject({
+  it('ignores ejections when more than half of the nodes in service are out, but never silence', () => {
+    expect(partition(['out', 'out', 'ready'])).toMatchObject({
       candidates: ['ready', 'out', 'out'],
       panic: true,
     });
-    expect(sorted(['out', 'ready'])).toMatchObject({ candidates: ['ready'], panic: false });
-    expect(sorted(['out', 'gone', 'ready'])).toMatchObject({ candidates: ['ready', 'out'], panic: true });
-    expect(sorted(['gone', 'gone', 'ready'])).toMatchObject({ candidates: ['ready'], lastResort: [] });
-    expect(sorted(['idle', 'idle', 'out', 'ready', 'ready'])).toMatchObject({ panic: false });
+    expect(partition(['out', 'ready'])).toMatchObject({ candidates: ['ready'], panic: false });
+    expect(partition(['out', 'gone', 'ready'])).toMatchObject({ candidates: ['ready', 'out'], panic: true });
+    expect(partition(['gone', 'gone', 'ready'])).toMatchObject({ candidates: ['ready'], lastResort: [] });
+    expect(partition(['idle', 'idle', 'out', 'ready', 'ready'])).toMatchObject({ panic: false });
   });
 
-  it('asks the dead, too, where nobody else is and silence may be the Pool’s own', () => {
-    expect(sorted(['gone', 'gone', 'idle'])).toMatchObject({ candidates: [], lastResort: [] });
-    expect(sorted(['gone', 'gone', 'idle'], false)).toMatchObject({ lastResort: ['gone', 'gone'] });
-    expect(sorted(['gone', 'probed'], false)).toMatchObject({ lastResort: ['probed'] });
+  it('takes silent nodes as a last resort when there is no other and the snapshot is old', () => {
+    expect(partition(['gone', 'gone', 'idle'])).toMatchObject({ candidates: [], lastResort: [] });
+    expect(partition(['gone', 'gone', 'idle'], false)).toMatchObject({ lastResort: ['gone', 'gone'] });
+    expect(partition(['gone', 'probed'], false)).toMatchObject({ lastResort: ['probed'] });
   });
 
-  it('never leaves a node with a heartbeat out of all lists', () => {
-    const standings = fc.array(fc.constantFrom<Standing>('gone', 'full', 'out', 'probed', 'ready'));
+  it('has every node with a heartbeat in some list', () => {
+    const eligibilities = fc.array(fc.constantFrom<Eligibility>('gone', 'full', 'out', 'probed', 'ready'));
     fc.assert(
-      fc.property(standings, (all) => {
-        const { candidates, full, lastResort } = sorted(all);
+      fc.property(eligibilities, (all) => {
+        const { candidates, full, lastResort } = partition(all);
         const listed = new Set([...candidates, ...full, ...lastResort]);
         for (const each of all) if (each !== 'gone') expect(listed).toContain(each);
       }),
     );
   });
 
-  it('calls a pool crowded when at least as many of those that live are full as cannot be trusted', () => {
-    const crowded = (full: number, lastResort: number) =>
-      isCrowded({ full: Array(full).fill(0), lastResort: Array(lastResort).fill(0) });
-    expect([crowded(3, 0), crowded(3, 1), crowded(2, 2)]).toEqual([true, true, true]);
-    expect([crowded(0, 0), crowded(0, 2), crowded(1, 3)]).toEqual([false, false, false]);
+  it('calls a pool overloaded when at least as many nodes are full as are not trusted', () => {
+    const overloaded = (full: number, lastResort: number) =>
+      isOverloaded({ full: Array(full).fill(0), lastResort: Array(lastResort).fill(0) });
+    expect([overloaded(3, 0), overloaded(3, 1), overloaded(2, 2)]).toEqual([true, true, true]);
+    expect([overloaded(0, 0), overloaded(0, 2), overloaded(1, 3)]).toEqual([false, false, false]);
   });
 });
 
@@ -288,7 +288,7 @@ describe('a queue', () => {
     ...over,
   });
 
-  it('is full at its limit, or where that is not known at the length of a batch', () => {
+  it('is full at its limit, or when that is unknown, at as many requests as can run', () => {
     expect(isFull(load(9, { max_queued_requests: 10 }))).toBe(false);
     expect(isFull(load(10, { max_queued_requests: 10 }))).toBe(true);
     expect(isFull(load(255))).toBe(false);
@@ -301,29 +301,29 @@ describe('a queue', () => {
     expect(isFull(load(0, { ...none, running_requests: 256 }))).toBe(true);
   });
 
-  it('of an engine that says nothing of itself is never full', () => {
+  it('of an engine that does not report its sizes is never full', () => {
     expect(isFull(load(0, { max_running_requests: 0 }))).toBe(false);
   });
 
-  it('tells when half of it will be worked off, within one and thirty seconds', () => {
+  it('gives the time until half of it is done, between 1 and 30 s', () => {
     const busy = (waiting: number, perSecond: number) =>
-      drainMs([node('a', { load: load(waiting, { generation_tokens_per_second: perSecond }) })]);
+      halfDrainMs([node('a', { load: load(waiting, { generation_tokens_per_second: perSecond }) })]);
     expect(busy(20, 2_000)).toBe(10_000);
     expect(busy(20, 4_000)).toBe(5_000);
     expect(busy(0, 2_000)).toBe(1_000);
     expect(busy(10_000, 2_000)).toBe(30_000);
-    // nothing measured: by its registered capacity
+    // Without a measured rate the registered capacity counts.
     expect(busy(20, 0)).toBe(20_000);
     const two = [node('a', { load: load(20) }), node('b', { load: load(0) })];
-    expect(drainMs(two)).toBe(10_000);
-    expect([usefulRetryAfterMs(0), usefulRetryAfterMs(7_000), usefulRetryAfterMs(300_000)]).toEqual([
+    expect(halfDrainMs(two)).toBe(10_000);
+    expect([clampRetryAfterMs(0), clampRetryAfterMs(7_000), clampRetryAfterMs(300_000)]).toEqual([
       1_000, 7_000, 30_000,
     ]);
   });
 });
 
 describe('a snapshot as text', () => {
-  it('is the same snapshot again, in less than half of its size', () => {
+  it('decodes to the same snapshot, and has less than half the size of JSON', () => {
     const nodes = Array.from({ length: 20 }, (_, i) =>
       node(`node_${i}`, {
         share: (i + 1) / 20,
@@ -332,11 +332,11 @@ describe('a snapshot as text', () => {
       }),
     );
     const snapshot = { atMs: T, nodes };
-    expect(fromText(toText(snapshot))).toEqual(snapshot);
-    expect(toText(snapshot).length).toBeLessThan(JSON.stringify(snapshot).length / 2);
+    expect(decodeSnapshot(encodeSnapshot(snapshot))).toEqual(snapshot);
+    expect(encodeSnapshot(snapshot).length).toBeLessThan(JSON.stringify(snapshot).length / 2);
   });
 
-  it('of another shape is not read', () => {
-    expect(() => fromText('[0,1,[]]')).toThrow('shape 0');
+  it('of another version is refused', () => {
+    expect(() => decodeSnapshot('[0,1,[]]')).toThrow('shape 0');
   });
 });

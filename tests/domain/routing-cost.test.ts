@@ -1,4 +1,7 @@
-/** What a decision costs with a thousand nodes: candidates are made ready once, so it is one walk over them. */
+/**
+ * Cost of a routing decision with a thousand nodes. Candidates are prepared once per snapshot, so a decision is one
+ * pass over them.
+ */
 import { expect, it } from 'vitest';
 import type { NodeView, PoolSnapshot } from '../../worker/domain/node.ts';
 import { hash32 } from '../../worker/domain/routing/hash.ts';
@@ -7,7 +10,7 @@ import { chooseNode } from '../../worker/gateway/route.ts';
 
 const NODES = 1_000;
 const DECISIONS = 20_000;
-/** Ten times what it takes, for machines that do other things as well. */
+/** About ten times the usual median, as a test machine may be busy with other work. */
 const MEDIAN_US_MAX = 200;
 
 const snapshot = (atMs: number): PoolSnapshot => ({
@@ -21,7 +24,7 @@ const route = (key: number) => ({
   tried: new Set<string>(),
 });
 
-it('takes microseconds, with requests of its own under way', () => {
+it('takes microseconds, with requests of this isolate in flight', () => {
   const atMs = 1_000_000;
   const pool = snapshot(atMs);
   const tookUs: number[] = [];
@@ -40,32 +43,32 @@ it('takes microseconds, with requests of its own under way', () => {
   expect(medianUs).toBeLessThan(MEDIAN_US_MAX);
 });
 
-it('makes candidates ready once for a snapshot, and again only when something changed', () => {
+it('prepares candidates once per snapshot, and again only after a change', () => {
   const atMs = 2_000_000;
   const pool = snapshot(atMs);
   let read = 0;
-  const watched: PoolSnapshot = {
+  const observed: PoolSnapshot = {
     atMs,
     get nodes() {
       read += 1;
       return pool.nodes;
     },
   };
-  const ask = (nowMs: number) => chooseNode(watched, route(1), nowMs).node!;
-  const home = ask(atMs);
+  const choose = (nowMs: number) => chooseNode(observed, route(1), nowMs).node!;
+  const home = choose(atMs);
   const once = read;
-  for (let i = 0; i < 100; i++) ask(atMs + i);
+  for (let i = 0; i < 100; i++) choose(atMs + i);
   expect(read).toBe(once);
   const failed = beginAttempt(home, { promptTokens: 1 }, atMs);
   failed.failed(atMs + 100);
   failed.end();
-  expect(ask(atMs + 100)).not.toBe(home);
+  expect(choose(atMs + 100)).not.toBe(home);
   expect(read).toBeGreaterThan(once);
   const twice = read;
-  for (let i = 0; i < 100; i++) ask(atMs + 100 + i);
+  for (let i = 0; i < 100; i++) choose(atMs + 100 + i);
   expect(read).toBe(twice);
-  // half open by then
-  ask(atMs + 2_100);
+  // The breaker is half open by then.
+  choose(atMs + 2_100);
   expect(read).toBeGreaterThan(twice);
 });
 

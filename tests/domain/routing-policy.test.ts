@@ -2,9 +2,9 @@ import { describe, expect, it } from 'vitest';
 import type { NodeView } from '../../worker/domain/node.ts';
 import { affinity } from '../../worker/domain/routing/affinity.ts';
 import { hash32 } from '../../worker/domain/routing/hash.ts';
-import { learnPace, type Measured, weigh } from '../../worker/domain/routing/measured-capacity.ts';
+import { learnPace, type MeasuredNode, nodeWeights } from '../../worker/domain/routing/measured-capacity.ts';
 import type { Candidate, RouteRequest } from '../../worker/domain/routing/policy.ts';
-import { fullness, waitSeconds } from '../../worker/domain/routing/wait.ts';
+import { fullness, waitSeconds } from '../../worker/domain/routing/wait-estimate.ts';
 
 const idle = {
   running_requests: 0,
@@ -18,13 +18,13 @@ const idle = {
   cache_hit_rate: 0,
 };
 
-interface Over {
+interface CandidateChange {
   weight?: number;
   load?: Partial<NodeView['load']>;
-  own?: Candidate['own'];
+  local?: Candidate['local'];
 }
 
-function candidate(id: string, { weight = 1, load = {}, own }: Over = {}): Candidate {
+function candidate(id: string, { weight = 1, load = {}, local }: CandidateChange = {}): Candidate {
   const node: NodeView = {
     id,
     name: id,
@@ -42,7 +42,7 @@ function candidate(id: string, { weight = 1, load = {}, own }: Over = {}): Candi
     inFlight: 0,
     load: { ...idle, ...load },
   };
-  return { node, seed: hash32(id), weight, own: own ?? { requests: 0, waitingTokens: 0 } };
+  return { node, seed: hash32(id), weight, local: local ?? { requests: 0, waitingTokens: 0 } };
 }
 
 const request = (over: Partial<RouteRequest> = {}): RouteRequest => ({
@@ -55,10 +55,10 @@ const keys = Array.from({ length: 8_000 }, (_, i) => hash32(`conversation ${i}`)
 const choice = (all: readonly Candidate[], over: Partial<RouteRequest> = {}) =>
   affinity(all, request(over))?.node.id ?? null;
 
-describe('a conversation that nobody knows', () => {
+describe('a conversation without a home', () => {
   const pool = [candidate('a'), candidate('b', { weight: 2 }), candidate('c')];
 
-  it('goes to no node where there is none', () => {
+  it('goes to no node when there is none', () => {
     expect(choice([])).toBeNull();
     expect(choice([candidate('a')])).toBe('a');
   });
@@ -74,7 +74,7 @@ describe('a conversation that nobody knows', () => {
     expect(counts.c! / keys.length).toBeCloseTo(0.25, 1);
   });
 
-  it("moves only a leaving or joining node's part", () => {
+  it('moves only to the node that joined', () => {
     const joined = [...pool, candidate('d')];
     for (const key of keys) {
       const before = choice(pool, { affinity: key });
@@ -88,7 +88,7 @@ describe('a conversation that nobody knows', () => {
       expect(choice([...pool].reverse(), { affinity: key })).toBe(choice(pool, { affinity: key }));
   });
 
-  it('takes the emptier of its two nodes, and no third however empty', () => {
+  it('takes the emptier of its two nodes, and no third, however empty', () => {
     const ids = ['a', 'b', 'c', 'd', 'e'];
     const busy = { load: { used_tokens: 600_000 } };
     for (const key of keys.slice(0, 300)) {
@@ -101,7 +101,7 @@ describe('a conversation that nobody knows', () => {
         { affinity: key },
       )!;
       const rest = ids.filter((id) => id !== first && id !== second).map((id) => candidate(id));
-      const among = (one: Over, two: Over) =>
+      const among = (one: CandidateChange, two: CandidateChange) =>
         choice([candidate(first, one), candidate(second, two), ...rest], { affinity: key });
       expect(among(busy, {})).toBe(second);
       expect(among({}, busy)).toBe(first);
@@ -109,7 +109,7 @@ describe('a conversation that nobody knows', () => {
     }
   });
 
-  it('does not call a node empty because it says nothing of its sizes', () => {
+  it('does not take a node for empty when it reports no sizes', () => {
     const first = choice(pool)!;
     const silent = { capacity_tokens: 0, max_running_requests: 0 };
     const among = (quiet: (id: string) => boolean) =>
@@ -124,57 +124,57 @@ describe('a conversation that nobody knows', () => {
     expect(among((id) => id === first)).toBe(first);
   });
 
-  it('counts what this isolate has sent since the snapshot', () => {
+  it('counts the requests that this isolate has sent since the snapshot', () => {
     const first = choice(pool)!;
-    const own = { requests: 40, waitingTokens: 900_000 };
-    expect(choice(pool.map((each) => (each.node.id === first ? { ...each, own } : each)))).not.toBe(first);
+    const local = { requests: 40, waitingTokens: 900_000 };
+    expect(choice(pool.map((each) => (each.node.id === first ? { ...each, local } : each)))).not.toBe(first);
   });
 });
 
 describe('a conversation with a home', () => {
   const ids = ['a', 'b', 'c', 'd'];
-  const stranger = ids.find((id) => {
+  const otherNode = ids.find((id) => {
     const all = ids.map((each) => candidate(each));
     const first = choice(all)!;
     return id !== first && id !== choice(all.filter(({ node }) => node.id !== first));
   })!;
-  const at = (over: Over, promptTokens = 30_000, cachedTokens = 28_000) =>
+  const at = (change: CandidateChange, promptTokens = 30_000, cachedTokens = 28_000) =>
     choice(
-      ids.map((id) => candidate(id, id === stranger ? over : {})),
-      { promptTokens, home: { nodeId: stranger, cachedTokens } },
+      ids.map((id) => candidate(id, id === otherNode ? change : {})),
+      { promptTokens, home: { nodeId: otherNode, cachedTokens } },
     );
 
   it('stays, wherever hashing would put it', () => {
-    expect(at({})).toBe(stranger);
-    expect(at({ load: { used_tokens: 900_000, running_requests: 200 } })).toBe(stranger);
+    expect(at({})).toBe(otherNode);
+    expect(at({ load: { used_tokens: 900_000, running_requests: 200 } })).toBe(otherNode);
   });
 
   it('stays while waiting there costs less than computing its prompt elsewhere', () => {
-    expect(at({ load: { waiting_tokens: 20_000 } })).toBe(stranger);
+    expect(at({ load: { waiting_tokens: 20_000 } })).toBe(otherNode);
   });
 
-  it('moves when waiting costs more, the sooner the less is cached', () => {
-    expect(at({ load: { waiting_tokens: 40_000 } })).not.toBe(stranger);
-    expect(at({ load: { waiting_tokens: 20_000 } }, 30_000, 1_000)).not.toBe(stranger);
+  it('moves when waiting costs more, and sooner when less is cached', () => {
+    expect(at({ load: { waiting_tokens: 40_000 } })).not.toBe(otherNode);
+    expect(at({ load: { waiting_tokens: 20_000 } }, 30_000, 1_000)).not.toBe(otherNode);
   });
 
-  it('is a new one when its home is gone', () => {
-    const left = ids.filter((id) => id !== stranger).map((id) => candidate(id));
-    const home = { nodeId: stranger, cachedTokens: 3_000 };
+  it('is placed anew when its home is not a candidate', () => {
+    const left = ids.filter((id) => id !== otherNode).map((id) => candidate(id));
+    const home = { nodeId: otherNode, cachedTokens: 3_000 };
     expect(choice(left, { home })).toBe(choice(left));
   });
 });
 
-describe('expectations of a node', () => {
-  it('count its queue by how quickly the running make room', () => {
+describe('the estimates for a node', () => {
+  it('convert its queue to seconds by its output rate', () => {
     const slow = { waiting_requests: 4, generation_tokens_per_second: 200 };
     expect(waitSeconds(candidate('a', { load: slow }))).toBeCloseTo(40);
     expect(waitSeconds(candidate('a', { load: { ...slow, waiting_requests: 0 } }))).toBe(0);
-    const own = { requests: 1, waitingTokens: 16_000 };
-    expect(waitSeconds(candidate('a', { own }))).toBeCloseTo(1);
+    const local = { requests: 1, waitingTokens: 16_000 };
+    expect(waitSeconds(candidate('a', { local }))).toBeCloseTo(1);
   });
 
-  it('take the nearer end: cache or slots', () => {
+  it('take the fuller of cache and slots', () => {
     expect(fullness(candidate('a', { load: { used_tokens: 400_000 } }), 100_000)).toBeCloseTo(0.5);
     expect(fullness(candidate('a', { load: { running_requests: 127 } }), 100)).toBeCloseTo(0.5);
     for (const missing of ['capacity_tokens', 'max_running_requests'] as const)
@@ -184,7 +184,7 @@ describe('expectations of a node', () => {
 
 describe('measured capacity', () => {
   const running = { running_requests: 10, used_tokens: 100_000, generation_tokens_per_second: 300 };
-  const measured = (hardware: string, over: Partial<Measured> = {}): Measured => ({
+  const measured = (hardware: string, over: Partial<MeasuredNode> = {}): MeasuredNode => ({
     hardware,
     capacity: 100,
     load: idle,
@@ -195,10 +195,12 @@ describe('measured capacity', () => {
 
   it('is the registered one until something has run', () => {
     expect(learnPace(null, idle, 2_000)).toBeNull();
-    expect(weigh([measured('x', { capacity: 100 }), measured('y', { capacity: 300 })])).toEqual([100, 300]);
+    expect(nodeWeights([measured('x', { capacity: 100 }), measured('y', { capacity: 300 })])).toEqual([
+      100, 300,
+    ]);
   });
 
-  it('learns at once what it knows nothing of, and slowly afterwards', () => {
+  it('takes the first measurement at once, and later ones slowly', () => {
     const pace = learnPace(null, { ...idle, ...running }, 2_000)!;
     expect(pace).toEqual({ tokensPerSecond: 30, contextTokens: 10_000 });
     const next = learnPace(pace, { ...idle, ...running, generation_tokens_per_second: 600 }, 2_000)!;
@@ -207,24 +209,24 @@ describe('measured capacity', () => {
     expect(learnPace(pace, idle, 1e9)).toBe(pace);
   });
 
-  it('is what the cache holds of such requests, or the slots, times what each is given', () => {
+  it('is the requests that fit cache and slots, times the rate of each', () => {
     const small = { ...idle, capacity_tokens: 200_000 };
     const pace = { tokensPerSecond: 10, contextTokens: 10_000 };
     // 20 requests in the small cache; 100 in the large one
-    const [a, b] = weigh([measured('small', { load: small, pace }), measured('large', { pace })]);
+    const [a, b] = nodeWeights([measured('small', { load: small, pace }), measured('large', { pace })]);
     expect(b! / a!).toBeCloseTo(5);
     expect(a! + b!).toBeCloseTo(200);
     const shallow = { tokensPerSecond: 10, contextTokens: 100 };
-    const [c, d] = weigh([
+    const [c, d] = nodeWeights([
       measured('small', { load: small, pace: shallow }),
       measured('large', { pace: shallow }),
     ]);
     expect(d! / c!).toBeCloseTo(1);
   });
 
-  it('is one for all nodes of a hardware, and keeps the ratio to hardware not heard of', () => {
+  it('is shared by all nodes with the same hardware, and keeps the ratio to hardware without measurements', () => {
     const pace = (tokensPerSecond: number) => ({ tokensPerSecond, contextTokens: 10_000 });
-    const weights = weigh([
+    const weights = nodeWeights([
       measured('x', { pace: pace(10) }),
       measured('x', { pace: pace(30) }),
       measured('y', { capacity: 50 }),
@@ -233,23 +235,23 @@ describe('measured capacity', () => {
     expect(weights[2]! / weights[0]!).toBeCloseTo(0.5);
   });
 
-  it('cannot be bent by a node that lies', () => {
+  it('is bounded when a node reports falsehoods', () => {
     const lies = { ...idle, capacity_tokens: 1e10, max_running_requests: 1e6 };
     const paces = [1e308, 1e7, 0].map((tokensPerSecond) => ({ tokensPerSecond, contextTokens: 1 }));
     for (const pace of paces) {
-      const weights = weigh([measured('x', { load: lies, pace }), measured('y'), measured('z')]);
+      const weights = nodeWeights([measured('x', { load: lies, pace }), measured('y'), measured('z')]);
       for (const weight of weights) expect(weight >= 100 / 8 && weight <= 100 * 8).toBe(true);
     }
   });
 
-  it('follows in steps, so that conversations are not moved for nothing', () => {
+  it('changes in steps, so that conversations do not move without need', () => {
     const pace = (tokensPerSecond: number) => ({ tokensPerSecond, contextTokens: 10_000 });
     const nodes = (tokensPerSecond: number) => [
       measured('x', { pace: pace(10), weight: 100 }),
       measured('y', { pace: pace(tokensPerSecond), weight: 100 }),
     ];
-    expect(weigh(nodes(11))).toEqual([100, 100]);
-    const [x, y] = weigh(nodes(20));
+    expect(nodeWeights(nodes(11))).toEqual([100, 100]);
+    const [x, y] = nodeWeights(nodes(20));
     expect(y! / x!).toBeCloseTo(2);
   });
 });

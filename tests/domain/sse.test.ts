@@ -5,12 +5,12 @@ import { SseDecoder, sseEvent } from '../../worker/domain/sse.ts';
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 
-function decode(pieces: readonly Uint8Array[]): string[] {
+function decode(chunks: readonly Uint8Array[]): string[] {
   const decoder = new SseDecoder();
-  return pieces.flatMap((piece) => decoder.push(piece));
+  return chunks.flatMap((chunk) => decoder.push(chunk));
 }
 
-/** The library that most clients use reads the same. */
+/** The reference: the parser library that most clients use. */
 function oracle(text: string): string[] {
   const events: string[] = [];
   const parser = createParser({ onEvent: (event) => events.push(event.data) });
@@ -26,7 +26,7 @@ describe('an event stream', () => {
     expect(decode([bytes(STREAM)])).toEqual(['{"text":"héllo 中文 🚀"}', 'no space', 'two\nlines', '[DONE]']);
   });
 
-  it('reads the same cut in two at any byte', () => {
+  it('reads the same when cut in two at any byte', () => {
     const whole = bytes(STREAM);
     for (let cut = 0; cut <= whole.length; cut++) {
       expect(decode([whole.subarray(0, cut), whole.subarray(cut)])).toEqual(oracle(STREAM));
@@ -69,8 +69,8 @@ describe('an event stream', () => {
         const text = lines.map((each) => each.join('')).join('') + last;
         const whole = bytes((mark ? '\uFEFF' : '') + text);
         const cuts = [0, ...at.filter((cut) => cut < whole.length).sort((a, b) => a - b), whole.length];
-        const pieces = cuts.slice(1).map((cut, i) => whole.subarray(cuts[i], cut));
-        expect(decode(pieces)).toEqual(oracle(text.toWellFormed()));
+        const chunks = cuts.slice(1).map((cut, i) => whole.subarray(cuts[i], cut));
+        expect(decode(chunks)).toEqual(oracle(text.toWellFormed()));
       }),
       { numRuns: 2_000 },
     );
@@ -85,14 +85,14 @@ describe('an event stream', () => {
     ['comments within an event', 'data: a\n: keep-alive\ndata: b\n\n', ['a\nb']],
     ['no final newline', 'data: a\n\ndata: b\n', ['a']],
     ['CR alone', 'data: a\r\rdata: b\r\r', ['a', 'b']],
-  ])('with %s is what the standard says, cut at every byte', (_, text, expected) => {
+  ])('with %s is read as the standard says, cut at every byte', (_, text, expected) => {
     const whole = bytes(text);
     for (let cut = 0; cut <= whole.length; cut++) {
       expect(decode([whole.subarray(0, cut), whole.subarray(cut)])).toEqual(expected);
     }
   });
 
-  it('gives nothing for an event that was cut off', () => {
+  it('yields nothing for an event that was cut off', () => {
     expect(decode([bytes('data: half')])).toEqual([]);
     expect(decode([bytes('data: one line\n')])).toEqual([]);
   });
@@ -102,7 +102,7 @@ describe('an event stream', () => {
     expect(() => decoder.push(bytes(`data: ${'x'.repeat(2 ** 20)}`))).toThrow(RangeError);
   });
 
-  it('refuses an event without an end, however short its lines, and counts each event for itself', () => {
+  it('refuses an event without an end, however short its lines, and counts each event separately', () => {
     const lines = bytes(`data: ${'x'.repeat(1_000)}\n`.repeat(500));
     const decoder = new SseDecoder();
     const push = () => decoder.push(lines);
@@ -116,18 +116,18 @@ describe('an event stream', () => {
     }
   });
 
-  it('is written so that the library of most clients reads it, cut at every byte, with comments between', () => {
-    const said = fc.array(fc.jsonValue({ stringUnit: 'binary' }), { maxLength: 4 });
+  it('is written so that the clients’ library reads it, cut at every byte, with comments between', () => {
+    const anyValues = fc.array(fc.jsonValue({ stringUnit: 'binary' }), { maxLength: 4 });
     fc.assert(
-      fc.property(said, (values) => {
+      fc.property(anyValues, (values) => {
         const data = [...values.map((value) => JSON.stringify(value)), '[DONE]'];
         const whole = bytes(data.map((each) => `: keep-alive\n\n${sseEvent(each)}`).join(''));
         for (let cut = 0; cut <= whole.length; cut++) {
           const utf8 = new TextDecoder();
           const seen: string[] = [];
           const parser = createParser({ onEvent: (event) => seen.push(event.data) });
-          for (const piece of [whole.subarray(0, cut), whole.subarray(cut)])
-            parser.feed(utf8.decode(piece, { stream: true }));
+          for (const chunk of [whole.subarray(0, cut), whole.subarray(cut)])
+            parser.feed(utf8.decode(chunk, { stream: true }));
           expect(seen).toEqual(data);
         }
       }),

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { medianLatencyMs, overall, type Probe, stateOf, uptime } from '../../worker/domain/status.ts';
 
 const NOW = 1_790_000_000_000;
-/** One probe a minute, the newest first: `.` was answered, `x` was not. */
+/** One probe a minute, newest first: `.` was answered, `x` was not. */
 const probes = (text: string, lastAgoMs = 30_000): Probe[] =>
   [...text].map((each, index) => ({
     component: 'api',
@@ -12,7 +12,7 @@ const probes = (text: string, lastAgoMs = 30_000): Probe[] =>
     fault: each === '.' ? null : 'store',
   }));
 
-describe('the state of a part', () => {
+describe('the state of a component', () => {
   it.each([
     ['....................', 'operational'],
     ['x...................', 'degraded'],
@@ -20,20 +20,20 @@ describe('the state of a part', () => {
     ['xxx.................', 'down'],
     ['.xxx................', 'degraded'],
     ['..............x.....', 'degraded'],
-    // sixteen minutes ago
+    // The failure was sixteen minutes ago.
     ['................x...', 'operational'],
     ['', 'unknown'],
-    // the service is new
+    // The service is new and has two probes only.
     ['xx', 'degraded'],
   ])('%s is %s', (text, state) => expect(stateOf(probes(text), NOW)).toBe(state));
 
-  it('is unknown when nobody has looked for five minutes', () => {
+  it('is unknown after five minutes without a probe', () => {
     expect(stateOf(probes('...', 300_000), NOW)).toBe('operational');
     expect(stateOf(probes('xxx', 300_001), NOW)).toBe('unknown');
   });
 });
 
-it('the whole is as bad as its worst known part', () => {
+it('the overall state is that of the worst known component', () => {
   expect(overall(['operational', 'degraded', 'unknown'])).toBe('degraded');
   expect(overall(['down', 'degraded'])).toBe('down');
   expect(overall(['unknown', 'operational'])).toBe('operational');
@@ -41,7 +41,7 @@ it('the whole is as bad as its worst known part', () => {
   expect(overall([])).toBe('unknown');
 });
 
-it('counts what was answered', () => {
+it('computes uptime and median latency', () => {
   expect(uptime([])).toBeNull();
   expect(uptime([{ probes: 0, failures: 0 }])).toBeNull();
   expect(
