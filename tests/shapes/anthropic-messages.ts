@@ -1,4 +1,4 @@
-/** Messages as Anthropic's package declares them, with our documented additions and nothing else. */
+/** Checks messages against the types of Anthropic's package, with our documented additions and nothing else. */
 import { publishedShape } from './published-shape.ts';
 
 const MESSAGES = '@anthropic-ai/sdk/resources/messages/messages';
@@ -12,14 +12,17 @@ const eventShape = publishedShape({
 });
 const errorShape = publishedShape({ package: '@anthropic-ai/sdk/resources/shared', type: 'ErrorResponse' });
 
-/** Without `code` and `param`, which ride along in every error here. */
+/**
+ * Faults of an error body. `code` and `param`, which every error of ours has, are checked apart from the published
+ * type.
+ */
 export function messageErrorFaults(body: unknown): string[] {
   const { error, ...rest } = body as { error?: { code?: unknown; param?: unknown } };
   const { code, param: _param, ...published } = error ?? {};
   return [...(code ? [] : ['an error without a code']), ...errorShape({ ...rest, error: published })];
 }
 
-/** Of a whole stream: each event by its name, one start, one delta and one stop, and blocks that begin and end in turn. */
+/** Faults of a whole stream: event names, one start, one delta and one stop, and blocks that begin and end in turn. */
 export function messageStreamFaults(text: string): string[] {
   const events = text
     .split('\n\n')

@@ -1,4 +1,4 @@
-/** Chat answers as OpenAI's package declares them, with our documented additions and nothing else. */
+/** Checks chat answers against the types of OpenAI's package, with our documented additions and nothing else. */
 import { publishedShape } from './published-shape.ts';
 
 const CHAT = 'openai/resources/chat/completions/completions';
@@ -26,13 +26,13 @@ export const chunkFaults = publishedShape({
 
 const errorObjectFaults = publishedShape({ package: 'openai/resources/shared', type: 'ErrorObject' });
 
-/** Of a body whose only field is `error`, with all four of its fields. */
+/** Faults of an error body: its only field is `error`, which has all four of its fields. */
 export function errorFaults(body: unknown): string[] {
   const { error, ...rest } = body as { error?: unknown };
   return [...Object.keys(rest).map((name) => `/ has ${name} beside error`), ...errorObjectFaults(error)];
 }
 
-/** Of a whole stream: each event, one usage, a role and an end for each choice, and `[DONE]` last. */
+/** Faults of a whole stream: each event, one usage, a role and an end for each choice, and `[DONE]` last. */
 export function streamFaults(text: string): string[] {
   const events = text
     .split('\n\n')

@@ -1,4 +1,4 @@
-/** Text completions as OpenAI's package declares them, with our documented additions and nothing else. */
+/** Checks text completions against the types of OpenAI's package, with our documented additions and nothing else. */
 import { publishedShape } from './published-shape.ts';
 
 const textShape = publishedShape({
@@ -19,7 +19,10 @@ interface Chunk {
   readonly usage?: object | null;
 }
 
-/** Of a whole stream. A chunk is a completion whose choices may not have ended, which the type does not say. */
+/**
+ * Faults of a whole stream. A chunk is a completion whose choices may not have ended, which the type does not allow
+ * for.
+ */
 export function textStreamFaults(text: string): string[] {
   const events = text
     .split('\n\n')

@@ -1,4 +1,4 @@
-/** Responses as OpenAI's package declares them, with our documented additions and nothing else. */
+/** Checks responses against the types of OpenAI's package, with our documented additions and nothing else. */
 import { publishedShape } from './published-shape.ts';
 
 const RESPONSES = 'openai/resources/responses/responses';
@@ -10,14 +10,14 @@ const ALSO = {
 const responseShape = publishedShape({ package: RESPONSES, type: 'Response', also: ALSO });
 const eventShape = publishedShape({ package: RESPONSES, type: 'ResponseStreamEvent', also: ALSO });
 
-/** The client's own sum of the text: required by its type, never sent. */
+/** Adds `output_text`, which the client computes itself: its type requires the field, but it is never sent. */
 const withOutputText = (response: object) => ({ ...response, output_text: '' });
 
 export function responseFaults(body: unknown): string[] {
   return responseShape(withOutputText(body as object));
 }
 
-/** Of a whole stream: each event by its name, numbered from 0, one end, usage in it alone. */
+/** Faults of a whole stream: event names, numbers from 0, one end, and usage in that event only. */
 export function responseStreamFaults(text: string): string[] {
   const events = text
     .split('\n\n')
@@ -29,9 +29,9 @@ export function responseStreamFaults(text: string): string[] {
     event: JSON.parse(groups!.data!) as { type: string; sequence_number: number; response?: object },
   }));
   const faults = parsed.flatMap(({ name, event }, at) => {
-    const given = event.response ? { ...event, response: withOutputText(event.response) } : event;
+    const complete = event.response ? { ...event, response: withOutputText(event.response) } : event;
     return [
-      ...eventShape(given),
+      ...eventShape(complete),
       ...(name === event.type ? [] : [`${event.type} is named ${name}`]),
       ...(event.sequence_number === at
         ? []

@@ -1,23 +1,23 @@
 /**
- * What a client's own package says an answer looks like, as a check at run time: its `.d.ts` becomes a JSON schema.
- * So an upgrade of the package moves the check with it, and a field of ours that nobody declared is a fault.
+ * Run-time checks from the types of a client package: its `.d.ts` is converted to a JSON schema. An upgrade of the package
+ * updates the check, and an undeclared field of ours is a fault.
  */
 import { createRequire } from 'node:module';
 import { Ajv, type ErrorObject } from 'ajv';
 import { createGenerator, type SchemaGenerator } from 'ts-json-schema-generator';
 
 export interface PublishedType {
-  /** the module that declares it: `openai/resources/chat/completions/completions`, its file and no re-export */
+  /** The module that declares the type, not one that re-exports it: `openai/resources/chat/completions/completions`. */
   readonly package: string;
-  /** `ChatCompletionChunk` */
+  /** Name of the type, such as `ChatCompletionChunk`. */
   readonly type: string;
-  /** our documented additions: type → further fields, `{ CompletionUsage: ['cost'] }` */
+  /** Our documented additions: the fields added to each type, such as `{ CompletionUsage: ['cost'] }`. */
   readonly also?: Readonly<Record<string, readonly string[]>>;
 }
 
 /**
- * The faults of a value, a line each; none is the shape. Takes a second or two the first time that a module is asked
- * for, so make it once for each file.
+ * Makes a check that returns a value's faults, one line each; none when it has the shape. The first call for a module takes
+ * a second or two, so make the check once per file.
  * @throws Error when the module, the type or a type of `also` does not exist
  */
 export function publishedShape({
@@ -31,7 +31,7 @@ export function publishedShape({
     if (!properties) throw new Error(`${name} has no type ${definition} in ${type}`);
     for (const field of fields) properties[field] = {};
   }
-  // what may be null is written `type: ['string', 'null']`
+  // The generator writes nullable types as `type: ['string', 'null']`.
   const validate = new Ajv({ allErrors: true, allowUnionTypes: true }).compile(schema);
   return (value) => (validate(value) ? [] : readable(validate.errors!));
 }
@@ -54,14 +54,17 @@ function generatorOf(name: string): SchemaGenerator {
   return generator;
 }
 
-/** Without the members of a union that the value's own `type` rules out, which would hide the one that was meant. */
+/**
+ * Formats errors. It drops those of union members that the value's `type` rules out, as they would hide the relevant
+ * ones.
+ */
 function readable(errors: readonly ErrorObject[]): string[] {
   const definitionOf = ({ schemaPath }: ErrorObject) => schemaPath.match(/^#\/definitions\/[^/]+/)?.[0] ?? '';
-  const others = new Set(
+  const ruledOut = new Set(
     errors.filter(({ schemaPath }) => schemaPath.endsWith('/properties/type/const')).map(definitionOf),
   );
-  const meant = errors.filter((error) => !others.has(definitionOf(error)));
-  return (meant.length > 0 ? meant : errors).map(({ instancePath, message, params }) => {
+  const relevant = errors.filter((error) => !ruledOut.has(definitionOf(error)));
+  return (relevant.length > 0 ? relevant : errors).map(({ instancePath, message, params }) => {
     const detail = params.additionalProperty ?? params.allowedValue ?? params.allowedValues ?? '';
     return `${instancePath || '/'} ${message} ${detail}`.trimEnd();
   });

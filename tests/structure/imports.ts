@@ -1,4 +1,4 @@
-/** The import graph of the sources, read from the files git knows; types count like values. */
+/** The import graph of the sources, read from the files that git knows. Imports of types count like those of values. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -6,14 +6,14 @@ import { dirname, join } from 'node:path';
 export const ROOT = join(import.meta.dirname, '../..');
 
 export interface Import {
-  /** paths from the project's root */
+  /** Paths from the project's root. */
   readonly from: string;
   readonly to: string;
 }
 
 const RELATIVE_IMPORT = /(?:\bfrom\s+|\bimport\s*\(\s*|\bimport\s+)(['"])(\.[^'"]+)\1/g;
 
-/** Every file of the project: tracked, or new and not ignored. */
+/** Every file of the project: tracked ones, and new ones that are not ignored. */
 export function projectFiles(): string[] {
   const listed = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard'], {
     cwd: ROOT,

@@ -1,11 +1,11 @@
 /**
- * The layers of the code, from the ground up. A room imports only from lower floors, so whoever changes a room needs to
- * look no lower than its floor; Biome's noImportCycles holds the same between files.
+ * The layers of the code, lowest first. A module (a folder, or a file directly in `worker/`) imports only from lower
+ * layers, so a change to it cannot affect the layers below. Biome's noImportCycles forbids circles between files.
  */
 import { describe, expect, it } from 'vitest';
 import { type Import, sourceImports } from './imports.ts';
 
-const FLOORS: readonly (readonly string[])[] = [
+const LAYERS: readonly (readonly string[])[] = [
   ['worker/lib', 'worker/examples', 'gpu-pool/protocol'],
   ['worker/domain', 'worker/tokens'],
   ['worker/env.ts', 'worker/i18n', 'worker/db'],
@@ -16,7 +16,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ['worker/index.ts'],
 ];
 
-/** Each room of the GPU pool, and all that it may import beside its own files. */
+/** Each module of the GPU pool, with the other modules that it may import. */
 const GPU_POOL: Readonly<Record<string, readonly string[]>> = {
   'gpu-pool/protocol': [],
   'gpu-pool/agent': ['gpu-pool/protocol'],
@@ -26,36 +26,38 @@ const GPU_POOL: Readonly<Record<string, readonly string[]>> = {
   'gpu-pool/local': ['gpu-pool/protocol', 'worker/domain'],
 };
 
-const floorOf = new Map(FLOORS.flatMap((rooms, floor) => rooms.map((room) => [room, floor] as const)));
+const layerOf = new Map(
+  LAYERS.flatMap((modules, layer) => modules.map((module) => [module, layer] as const)),
+);
 const imports = sourceImports();
-const between = imports.filter(({ from, to }) => roomOf(from) !== roomOf(to));
+const betweenModules = imports.filter(({ from, to }) => moduleOf(from) !== moduleOf(to));
 
 describe('layers', () => {
-  it('gives every room a floor', () => {
-    const rooms = new Set(imports.flatMap(({ from, to }) => [roomOf(from), roomOf(to)]));
-    const unknown = [...rooms].filter((room) => !floorOf.has(room) && GPU_POOL[room] === undefined);
-    expect(unknown, 'name the room in FLOORS, or move its files into a room that is').toEqual([]);
-    const empty = [...floorOf.keys(), ...Object.keys(GPU_POOL)].filter((room) => !rooms.has(room));
-    expect(empty, 'no file of these rooms imports or is imported').toEqual([]);
+  it('include every module', () => {
+    const modules = new Set(imports.flatMap(({ from, to }) => [moduleOf(from), moduleOf(to)]));
+    const unknown = [...modules].filter((module) => !layerOf.has(module) && GPU_POOL[module] === undefined);
+    expect(unknown, 'add the module to LAYERS, or move its files into a module that is listed').toEqual([]);
+    const empty = [...layerOf.keys(), ...Object.keys(GPU_POOL)].filter((module) => !modules.has(module));
+    expect(empty, 'no file of these modules imports or is imported').toEqual([]);
   });
 
-  it('lets the Worker import from lower floors only', () => {
-    const wrong = between.filter(({ from, to }) => {
-      const floor = floorOf.get(roomOf(from));
-      return from.startsWith('worker/') && floor! <= (floorOf.get(roomOf(to)) ?? Number.POSITIVE_INFINITY);
+  it('let the Worker import from lower layers only', () => {
+    const wrong = betweenModules.filter(({ from, to }) => {
+      const layer = layerOf.get(moduleOf(from));
+      return from.startsWith('worker/') && layer! <= (layerOf.get(moduleOf(to)) ?? Number.POSITIVE_INFINITY);
     });
     expect(wrong.map(arrow)).toEqual([]);
   });
 
-  it('lets the GPU pool import the protocol and little else', () => {
-    const wrong = between.filter(
-      ({ from, to }) => from.startsWith('gpu-pool/') && !GPU_POOL[roomOf(from)]!.includes(roomOf(to)),
+  it('let the GPU pool import the protocol and little else', () => {
+    const wrong = betweenModules.filter(
+      ({ from, to }) => from.startsWith('gpu-pool/') && !GPU_POOL[moduleOf(from)]!.includes(moduleOf(to)),
     );
     expect(wrong.map(arrow)).toEqual([]);
   });
 
-  it('has no circle between folders, at any depth', () => {
-    // The two halves of the project are held by the tables above: both stand on the protocol.
+  it('have no circle between folders, at any depth', () => {
+    // `worker` and `gpu-pool` import each other (both use the protocol); the tables above restrict that.
     const graphs = [...folderGraphs(imports)].filter(([parent]) => parent !== '');
     const circles = graphs.flatMap(([parent, graph]) =>
       circlesIn(graph).map((folders) => `${parent}: ${folders.join(' → ')}`),
@@ -64,8 +66,11 @@ describe('layers', () => {
   });
 });
 
-/** `worker/gateway` of `worker/gateway/node/stream.ts`; a file directly in `worker/` is a room of its own. */
-function roomOf(path: string): string {
+/**
+ * The module of a file: `worker/gateway` for `worker/gateway/node/stream.ts`. A file directly in `worker/` is its own
+ * module.
+ */
+function moduleOf(path: string): string {
   return path.split('/').slice(0, 2).join('/');
 }
 
@@ -75,14 +80,17 @@ function arrow({ from, to }: Import): string {
 
 type Graph = Map<string, Set<string>>;
 
-/** For each folder a graph of its children, files and folders: an edge where something in one imports something in the other. */
+/**
+ * For each folder, the graph of its children (files and folders). An edge means that a file in one imports a file in
+ * the other.
+ */
 function folderGraphs(all: readonly Import[]): Map<string, Graph> {
   const graphs = new Map<string, Graph>();
   for (const { from, to } of all) {
     const a = from.split('/');
     const b = to.split('/');
     const common = a.findIndex((part, i) => part !== b[i]);
-    // A folder and the files directly in it are one whole; only folders beside each other can form a circle.
+    // A folder and the files directly in it count as one; only sibling folders can form a circle.
     if (common === a.length - 1 || common === b.length - 1) continue;
     const parent = a.slice(0, common).join('/');
     const graph = graphs.get(parent) ?? new Map<string, Set<string>>();
@@ -93,7 +101,7 @@ function folderGraphs(all: readonly Import[]): Map<string, Graph> {
   return graphs;
 }
 
-/** One circle for each edge that closes one, as the folders along it. */
+/** One circle for each edge that closes one, given as the folders along it. */
 function circlesIn(graph: Graph): string[][] {
   const circles: string[][] = [];
   const done = new Set<string>();
