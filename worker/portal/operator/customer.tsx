@@ -111,9 +111,9 @@ customerPage.post('/accounts/:accountId/:verb{suspend|resume}', async (c) => {
 customerPage.get('/accounts/:accountId/requests/:requestId', async (c) => {
   const { accountId, requestId } = c.req.param();
   const account = await findAccount(c, accountId);
-  const found = account && (await findAccountRequest(c.env, { accountId, requestId }));
-  if (!found) return notFoundPage(c);
-  const view = await requestView({ c, accountId, found, forOperator: true });
+  const request = account && (await findAccountRequest(c.env, { accountId, requestId }));
+  if (!request) return notFoundPage(c);
+  const view = await requestView({ c, accountId, request, forOperator: true });
   return page(c, { title: words(c).t.requests.one.title, back: `${PATH}/${accountId}` }, view);
 });
 

@@ -1,7 +1,7 @@
 /** Ends a price version in two steps: the operator chooses an instant, sees the effect, and confirms. */
 import { Hono } from 'hono';
 import * as z from 'zod';
-import { endPrice, type PriceRefusal } from '../../billing/change-prices.ts';
+import { endPrice, type PriceFault } from '../../billing/change-prices.ts';
 import { database } from '../../db/client.ts';
 import { findPrice, type PriceRow } from '../../db/prices.ts';
 import { TextField } from '../components/field.tsx';
@@ -24,7 +24,7 @@ const EndForm = z.object({
 });
 
 /** The faults that each refusal marks. A refusal without an entry means that the version does not exist: a 404 page. */
-const FAULTS: Partial<Record<PriceRefusal, Faults>> = {
+const FAULTS: Partial<Record<PriceFault, Faults>> = {
   price_too_soon: { toMs: 'price_too_soon' },
   price_end_before_start: { toMs: 'price_end_before_start' },
   price_ended: { toMs: 'price_ended' },

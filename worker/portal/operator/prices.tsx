@@ -1,7 +1,7 @@
 /** The operator's prices: every version, and the form for a new one, whose effect is shown before it is added. */
 import { Hono } from 'hono';
 import * as z from 'zod';
-import { addPrice, type PriceRefusal } from '../../billing/change-prices.ts';
+import { addPrice, type PriceFault } from '../../billing/change-prices.ts';
 import { emailsOf } from '../../db/account-limits.ts';
 import { loadCatalogue } from '../../db/catalogue.ts';
 import { database } from '../../db/client.ts';
@@ -43,7 +43,7 @@ const PriceForm = z
   });
 
 /** The field that each refusal marks, and its fault. */
-const FAULTS: Record<PriceRefusal, Faults> = {
+const FAULTS: Record<PriceFault, Faults> = {
   model_not_found: { modelId: 'choice' },
   price_not_found: {},
   price_too_soon: { fromMs: 'price_too_soon' },

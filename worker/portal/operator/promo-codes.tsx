@@ -6,7 +6,7 @@ import {
   PROMO_AMOUNT_MAX,
   PROMO_CODE,
   PROMO_REDEMPTIONS_MAX,
-  type PromoCodeRefusal,
+  type PromoCodeFault,
 } from '../../billing/promo-codes.ts';
 import { database } from '../../db/client.ts';
 import { listPromoCodes } from '../../db/promo-codes.ts';
@@ -35,7 +35,7 @@ const CodeForm = z.object({
   expiresAtMs: OptionalInstant,
 });
 
-const FAULTS: Record<PromoCodeRefusal, Faults> = {
+const FAULTS: Record<PromoCodeFault, Faults> = {
   promo_code_taken: { code: 'promo_code_taken' },
   promo_expires_in_past: { expiresAtMs: 'promo_expires_in_past' },
 };

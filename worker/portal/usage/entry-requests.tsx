@@ -1,4 +1,4 @@
-/** What an entry refers to, as text: of several requests that were charged together the times of the first and the last. */
+/** The reference of a ledger entry: a request's id, or the time span of several requests that were charged together. */
 import { isId, timeOfId } from '../../domain/ids.ts';
 import { chargedRequests, type Entry } from '../../domain/ledger.ts';
 import { type PortalContext, words } from '../frame/context.ts';

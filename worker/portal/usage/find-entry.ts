@@ -1,8 +1,8 @@
-/** An entry of an account's ledger, from the Wallet, which has it at once and for good. */
+/** Reads a ledger entry from the Wallet, which has every entry from the instant of its posting, and keeps all. */
 import type { Entry } from '../../domain/ledger.ts';
 import type { PortalContext } from '../frame/context.ts';
 
-/** @returns null for a number that is no entry of the account */
+/** @returns null: the account has no entry with this number */
 export async function findEntry(c: PortalContext, accountId: string, seq: number): Promise<Entry | null> {
   const { entries } = await c.env.WALLET.getByName(accountId).ledger({ beforeSeq: seq + 1, limit: 1 });
   return entries.find((entry) => entry.seq === seq) ?? null;

@@ -1,4 +1,4 @@
-/** The latest requests, each with the sum by which anyone can recompute its charge. */
+/** The latest requests, each with the arithmetic that anyone can repeat to check its charge. */
 import type { RecentRequest } from '../../db/usage.ts';
 import { billOf } from '../../domain/bill.ts';
 import { nanoUsd } from '../../domain/money.ts';
@@ -71,10 +71,10 @@ function Arithmetic({
   const { lines, sumNanoUsd } = billOf(event, price);
   return (
     <>
-      {lines.map(({ kind, tokens, eachNanoUsd }, index) => (
+      {lines.map(({ kind, tokens, perTokenNanoUsd }, index) => (
         <>
           {index > 0 && ' + '}
-          {names[kind]} {f.count(tokens)} × {f.count(eachNanoUsd)}
+          {names[kind]} {f.count(tokens)} × {f.count(perTokenNanoUsd)}
         </>
       ))}
       {` = ${f.count(sumNanoUsd)} ${t.usage.arithmeticUnit}`}

@@ -1,4 +1,4 @@
-/** Tokens by kind, and the charge line by line, to the nano-USD: all that is needed to redo it by hand. */
+/** Tokens by kind, and the charge line by line to the nano-USD, so that it can be recomputed by hand. */
 import { billOf } from '../../domain/bill.ts';
 import { type NanoUsd, nanoUsd } from '../../domain/money.ts';
 import type { RequestRecord } from '../../domain/wallet.ts';

@@ -1,4 +1,4 @@
-/** What a request was: who asked what of whom and when, and which version of the prices held for it. */
+/** The facts of a request: key, model, node, times, and the price version that it was charged at. */
 import type { Child } from 'hono/jsx';
 import type { PriceRow } from '../../db/prices.ts';
 import type { RequestRecord } from '../../domain/wallet.ts';
@@ -9,7 +9,7 @@ export function RequestFacts(props: {
   record: RequestRecord;
   keyName: string;
   nodeName: string;
-  /** null: the row is gone, which nothing does */
+  /** null: the version's row is missing, although nothing deletes such rows */
   price: PriceRow | null;
 }) {
   const { c, record, keyName, nodeName, price } = props;

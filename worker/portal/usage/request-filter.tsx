@@ -1,4 +1,4 @@
-/** The filter over the list of requests: a plain form, so that its address says what is shown. */
+/** The filter above the list of requests: a plain form, so that the page's address holds the choice and can be shared. */
 
 import type { Model } from '../../db/catalogue.ts';
 import type { ApiKeyRow } from '../../db/keys.ts';
@@ -16,23 +16,23 @@ export function RequestFilterForm(props: {
   c: PortalContext;
   keys: readonly ApiKeyRow[];
   models: readonly Model[];
-  chosen: RequestQuery;
+  query: RequestQuery;
 }) {
-  const { c, keys, models, chosen } = props;
+  const { c, keys, models, query } = props;
   const { t } = words(c);
   const selects: FilterSelect[] = [
     {
       name: 'period',
       label: t.requests.period,
-      value: chosen.period,
+      value: query.period,
       options: Object.entries(t.requests.periods),
     },
-    keySelect(c, keys, chosen.keyId),
-    modelSelect(c, models, chosen.modelId),
+    keySelect(c, keys, query.keyId),
+    modelSelect(c, models, query.modelId),
     {
       name: 'ending',
       label: t.requests.ending,
-      value: chosen.ending ?? '',
+      value: query.ending ?? '',
       options: [
         ['', t.requests.anyEnding],
         ...ENDINGS.map((ending): FilterOption => [ending, t.usage.endings[ending] ?? ending]),

@@ -1,9 +1,10 @@
-/** What the address of the list of requests asks for; whatever it does not say rightly is as if not said. */
+/** The query of the list of requests. Values that are not valid are ignored. */
 import type { Ending } from '../../domain/hold.ts';
 import { isId } from '../../domain/ids.ts';
 import type { PortalContext } from '../frame/context.ts';
 import { DAY_MS } from './usage-period.ts';
 
+/** How far back each period reaches. */
 export const SPANS_MS = {
   '24h': DAY_MS,
   '7d': 7 * DAY_MS,
@@ -40,13 +41,16 @@ export function requestQuery(c: PortalContext): RequestQuery {
   };
 }
 
-/** The request after which the page begins, or null for the newest. Older addresses have its time before it: `1795454687802.req_…`. */
+/**
+ * The request after which the page begins; null: the newest. Links of former versions have a time before the id:
+ * `1795454687802.req_…`.
+ */
 export function cursorOf(text = ''): string | null {
   const requestId = text.slice(text.indexOf('.') + 1);
   return isId('req', requestId) ? requestId : null;
 }
 
-/** The number of a ledger entry; null: requests of any. */
+/** The number of the ledger entry whose requests are listed; null: requests of any entry. */
 export function entryOf(text = ''): number | null {
   return /^[1-9]\d{0,14}$/.test(text) ? Number(text) : null;
 }

@@ -1,4 +1,4 @@
-/** The second witness: what nodes say they generated for a request, as far as it is not what was billed. */
+/** The nodes' receipts of a request: the tokens that each node counted, where they differ from the billed ones. */
 import type { ReceiptRow } from '../../db/requests.ts';
 import { Heads, Sheet } from '../components/sheet.tsx';
 import { type PortalContext, words } from '../frame/context.ts';
@@ -6,11 +6,11 @@ import { type PortalContext, words } from '../frame/context.ts';
 export function RequestReceipts(props: {
   c: PortalContext;
   receipts: readonly ReceiptRow[];
-  /** the node said what was billed */
-  isSame: boolean;
+  /** the node's receipt matched the charge; such a receipt has no row */
+  isMatched: boolean;
   nodeName: (id: string) => string;
 }) {
-  const { c, receipts, isSame, nodeName } = props;
+  const { c, receipts, isMatched, nodeName } = props;
   const { t, f } = words(c);
   const names = t.requests.one;
   return (
@@ -20,7 +20,7 @@ export function RequestReceipts(props: {
       </h2>
       <p class="muted mb-2 text-sm">{names.receiptsNote}</p>
       {receipts.length === 0 ? (
-        <p>{isSame ? names.sameReceipt : names.noReceipts}</p>
+        <p>{isMatched ? names.sameReceipt : names.noReceipts}</p>
       ) : (
         <Sheet label={names.receiptsTitle}>
           <Heads

@@ -1,4 +1,4 @@
-/** Ended requests, a row each; the id leads to the arithmetic. */
+/** Ended requests, one per row; the id links to the page with the arithmetic. */
 import type { RequestRow } from '../../db/requests.ts';
 import { nanoUsd } from '../../domain/money.ts';
 import { Heads, Sheet } from '../components/sheet.tsx';

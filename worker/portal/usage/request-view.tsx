@@ -1,4 +1,4 @@
-/** One request whole: what it was, its tokens, the arithmetic of its price, its ledger entry, what nodes say of it. */
+/** One request in full: facts, tokens, the arithmetic of its price, its ledger entry, and the nodes' receipts. */
 
 import { database } from '../../db/client.ts';
 import { findKey } from '../../db/keys.ts';
@@ -20,15 +20,15 @@ import { RequestArithmetic } from './request-arithmetic.tsx';
 import { RequestFacts } from './request-facts.tsx';
 import { RequestReceipts } from './request-receipts.tsx';
 
-/** @param props.forOperator nodes have names; customers see ids. The ledger is linked only for its owner */
+/** @param props.forOperator shows nodes' names instead of ids; the ledger is linked only for the account's own people */
 export async function requestView(props: {
   c: PortalContext;
   accountId: string;
-  found: FoundRequest;
+  request: FoundRequest;
   forOperator: boolean;
 }) {
-  const { c, accountId, found, forOperator } = props;
-  const { record, creditedBackNanoUsd } = found;
+  const { c, accountId, request, forOperator } = props;
+  const { record, creditedBackNanoUsd } = request;
   const { t, f } = words(c);
   const names = t.requests.one;
   const db = database(c.env);
@@ -41,16 +41,15 @@ export async function requestView(props: {
     receiptsOf(db, which),
     forOperator ? listNodes(db) : [],
   ]);
-  const isSame = receipts.length === 0 && (await saidTheSame(c, accountId, record));
+  const isMatched = receipts.length === 0 && (await isReceiptMatched(c, accountId, record));
   const nodeNames = new Map(nodes.map((node) => [node.id, node.name]));
   const nodeName = (id: string | null) => (id === null ? names.noNode : (nodeNames.get(id) ?? id));
-  const running = record.state === 'held';
-  const duration = (ms: number | null) => (ms === null ? '–' : f.duration(ms));
+  const isRunning = record.state === 'held';
   return (
     <>
       <h1 class="mb-1">{names.title}</h1>
       <p class="mb-6 font-mono text-sm break-all">{record.requestId}</p>
-      {running && (
+      {isRunning && (
         <Callout tone="info">
           {names.runningNote(f.usdExact(record.heldNanoUsd).join(''))}{' '}
           <a class="link" href={c.req.path}>
@@ -58,30 +57,7 @@ export async function requestView(props: {
           </a>
         </Callout>
       )}
-      <dl class={TILES}>
-        <Tile label={names.charged} value={<Money c={c} amount={record.chargeNanoUsd} />} />
-        <Tile
-          label={names.ending}
-          value={record.ending === null ? names.running : (t.usage.endings[record.ending] ?? record.ending)}
-        />
-        {creditedBackNanoUsd > 0 ? (
-          <>
-            <Tile label={names.given} value={<Money c={c} amount={creditedBackNanoUsd} />} />
-            <Tile
-              label={names.paid}
-              value={<Money c={c} amount={nanoUsd(record.chargeNanoUsd - creditedBackNanoUsd)} />}
-            />
-          </>
-        ) : (
-          <>
-            <Tile label={names.ttft} value={duration(record.ttftMs)} />
-            <Tile
-              label={names.took}
-              value={duration(record.endedAtMs === null ? null : record.endedAtMs - record.admittedAtMs)}
-            />
-          </>
-        )}
-      </dl>
+      <Figures c={c} request={request} />
       <RequestFacts
         c={c}
         record={record}
@@ -90,8 +66,8 @@ export async function requestView(props: {
         price={price}
       />
       <RequestArithmetic c={c} record={record} creditedBackNanoUsd={creditedBackNanoUsd} />
-      {!running && <InLedger c={c} entry={entry} own={accountId === c.get('accountId')} />}
-      <RequestReceipts c={c} receipts={receipts} isSame={isSame} nodeName={nodeName} />
+      {!isRunning && <InLedger c={c} entry={entry} isOwn={accountId === c.get('accountId')} />}
+      <RequestReceipts c={c} receipts={receipts} isMatched={isMatched} nodeName={nodeName} />
       <p class="muted mt-8 text-sm">
         {names.json} <code class="break-all">GET /v1/generations/{record.requestId}</code>
       </p>
@@ -99,22 +75,60 @@ export async function requestView(props: {
   );
 }
 
-/** Long enough for a receipt that does not come to have become a finding; until then the Wallet knows. */
-const FOUND_MISSING_MS = 900_000;
+/** The charge, the ending, and either the amounts of a retry or the times of the request. */
+function Figures({ c, request }: { c: PortalContext; request: FoundRequest }) {
+  const { record, creditedBackNanoUsd } = request;
+  const { t, f } = words(c);
+  const names = t.requests.one;
+  const duration = (ms: number | null) => (ms === null ? '–' : f.duration(ms));
+  return (
+    <dl class={TILES}>
+      <Tile label={names.charged} value={<Money c={c} amount={record.chargeNanoUsd} />} />
+      <Tile
+        label={names.ending}
+        value={record.ending === null ? names.running : (t.usage.endings[record.ending] ?? record.ending)}
+      />
+      {creditedBackNanoUsd > 0 ? (
+        <>
+          <Tile label={names.given} value={<Money c={c} amount={creditedBackNanoUsd} />} />
+          <Tile
+            label={names.paid}
+            value={<Money c={c} amount={nanoUsd(record.chargeNanoUsd - creditedBackNanoUsd)} />}
+          />
+        </>
+      ) : (
+        <>
+          <Tile label={names.ttft} value={duration(record.ttftMs)} />
+          <Tile
+            label={names.took}
+            value={duration(record.endedAtMs === null ? null : record.endedAtMs - record.admittedAtMs)}
+          />
+        </>
+      )}
+    </dl>
+  );
+}
 
-/** Whether its node said what was billed: a receipt that did is counted, and has no row. */
-async function saidTheSame(c: PortalContext, accountId: string, record: RequestRecord): Promise<boolean> {
+/** After 15 min a missing receipt is a finding of the reconciliation; before that only the Wallet knows of it. */
+const FINDING_AFTER_MS = 900_000;
+
+/** Whether the node's receipt matched the charge. Such a receipt is only counted, and has no row. */
+async function isReceiptMatched(
+  c: PortalContext,
+  accountId: string,
+  record: RequestRecord,
+): Promise<boolean> {
   const { requestId, endedAtMs, chargeNanoUsd } = record;
   if (endedAtMs === null || chargeNanoUsd === 0) return false;
-  const isOld = Date.now() - endedAtMs > FOUND_MISSING_MS;
+  const isOld = Date.now() - endedAtMs > FINDING_AFTER_MS;
   if (isOld && !(await wasReceiptReportedMissing(database(c.env), requestId))) return true;
   return (await c.env.WALLET.getByName(accountId).receiptMatched(requestId)) === true;
 }
 
-function InLedger({ c, entry, own }: { c: PortalContext; entry: Entry | null; own: boolean }) {
+function InLedger({ c, entry, isOwn }: { c: PortalContext; entry: Entry | null; isOwn: boolean }) {
   const { t, f } = words(c);
   const names = t.requests.one;
-  const leg = (amount: NanoUsd) => nanoUsd(0 - amount);
+  const paidPart = (amount: NanoUsd) => nanoUsd(0 - amount);
   return (
     <section aria-labelledby="ledger" class="mb-10">
       <h2 id="ledger" class="mb-2">
@@ -126,7 +140,7 @@ function InLedger({ c, entry, own }: { c: PortalContext; entry: Entry | null; ow
         <dl class="grid grid-cols-[max-content_1fr] gap-x-6 gap-y-1 text-sm">
           <dt class="muted">{t.billing.seq}</dt>
           <dd>
-            {own ? (
+            {isOwn ? (
               <a class="link" href={`/billing?before=${entry.seq + 1}#ledger`}>
                 {names.entry(f.count(entry.seq))}
               </a>
@@ -134,7 +148,7 @@ function InLedger({ c, entry, own }: { c: PortalContext; entry: Entry | null; ow
               names.entry(f.count(entry.seq))
             )}
           </dd>
-          {own && !isId('req', entry.reference) && (
+          {isOwn && !isId('req', entry.reference) && (
             <>
               <dt class="muted">{names.sharedWith}</dt>
               <dd>
@@ -144,11 +158,11 @@ function InLedger({ c, entry, own }: { c: PortalContext; entry: Entry | null; ow
           )}
           <dt class="muted">{names.fromGranted}</dt>
           <dd>
-            <Money c={c} amount={leg(entry.grantedNanoUsd)} />
+            <Money c={c} amount={paidPart(entry.grantedNanoUsd)} />
           </dd>
           <dt class="muted">{names.fromPaid}</dt>
           <dd>
-            <Money c={c} amount={leg(entry.paidNanoUsd)} />
+            <Money c={c} amount={paidPart(entry.paidNanoUsd)} />
           </dd>
           <dt class="muted">{names.hash}</dt>
           <dd class="font-mono break-all">{entry.hash}</dd>

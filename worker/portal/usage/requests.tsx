@@ -1,4 +1,4 @@
-/** Requests: every one that has ended, newest first, by key, model, ending and period, or those of one ledger entry. One page a request beside it. */
+/** Ended requests, newest first: filtered, or those of one ledger entry. Each request has a page of its own. */
 import { Hono } from 'hono';
 import { loadCatalogue } from '../../db/catalogue.ts';
 import { database } from '../../db/client.ts';
@@ -18,9 +18,9 @@ import { RequestTable } from './request-table.tsx';
 import { requestView } from './request-view.tsx';
 
 const PATH = '/requests';
-const PAGE = 25;
-/** An entry has all of its requests. */
-const OF_ANY_KIND = { keyId: null, modelId: null, ending: null } as const;
+const PAGE_SIZE = 25;
+/** The list of an entry's requests is not filtered. */
+const NO_FILTER = { keyId: null, modelId: null, ending: null } as const;
 
 export const requestsPage = new Hono<PortalEnv>();
 
@@ -34,45 +34,45 @@ requestsPage.get('/', async (c) => {
   const seq = entryOf(c.req.query('entry'));
   const entry = seq === null ? null : await findEntry(c, accountId, seq);
   if (seq !== null && entry?.kind !== 'charge') return notFoundPage(c);
-  const chosen = requestQuery(c);
+  const query = requestQuery(c);
   const before = cursorOf(c.req.query('before'));
   const [keys, models, list] = await Promise.all([
     listKeys(db, accountId),
     loadCatalogue(db),
     listRequests(db, {
-      ...(entry ? OF_ANY_KIND : chosen),
+      ...(entry ? NO_FILTER : query),
       accountId,
-      fromMs: entry ? 0 : Math.max(0, nowMs - SPANS_MS[chosen.period]),
+      fromMs: entry ? 0 : Math.max(0, nowMs - SPANS_MS[query.period]),
       before,
       entry: entry && { seq: entry.seq, ...chargedRequests(entry.reference) },
-      limit: PAGE,
+      limit: PAGE_SIZE,
     }),
   ]);
   const keyNames = new Map(keys.map((key) => [key.id, key.name]));
   const linkTo = (cursor: string | null) => {
-    const query = new URLSearchParams(c.req.query());
-    query.delete('before');
-    if (cursor) query.set('before', cursor);
-    const text = query.toString();
+    const params = new URLSearchParams(c.req.query());
+    params.delete('before');
+    if (cursor) params.set('before', cursor);
+    const text = params.toString();
     return text === '' ? PATH : `${PATH}?${text}`;
   };
   const title = entry ? t.requests.ofEntryTitle(f.count(entry.seq)) : t.requests.title;
-  const none = entry && !before ? t.requests.ofEntryNone : t.requests.none;
+  const emptyText = entry && !before ? t.requests.ofEntryNone : t.requests.none;
   return page(
     c,
     { title },
     <>
       <h1 class="mb-2">{title}</h1>
       {entry ? (
-        <OfEntry c={c} entry={entry} />
+        <EntryIntro c={c} entry={entry} />
       ) : (
         <>
           <p class="mb-6">{t.requests.lead}</p>
-          <RequestFilterForm c={c} keys={keys} models={models} chosen={chosen} />
+          <RequestFilterForm c={c} keys={keys} models={models} query={query} />
         </>
       )}
       {list.rows.length === 0 ? (
-        <p class="muted">{list.next ? t.requests.noneSoFar : none}</p>
+        <p class="muted">{list.next ? t.requests.noneSoFar : emptyText}</p>
       ) : (
         <RequestTable c={c} rows={list.rows} keyNames={keyNames} />
       )}
@@ -92,7 +92,8 @@ requestsPage.get('/', async (c) => {
   );
 });
 
-function OfEntry({ c, entry }: { c: PortalContext; entry: Entry }) {
+/** What the requests of an entry cost together, with links to the ledger and to all requests. */
+function EntryIntro({ c, entry }: { c: PortalContext; entry: Entry }) {
   const { t, f } = words(c);
   const charge = nanoUsd(0 - (entry.grantedNanoUsd + entry.paidNanoUsd));
   return (
@@ -112,10 +113,10 @@ function OfEntry({ c, entry }: { c: PortalContext; entry: Entry }) {
 
 requestsPage.get('/:requestId', async (c) => {
   const which = { accountId: c.get('accountId'), requestId: c.req.param('requestId') };
-  const found = await findAccountRequest(c.env, which);
-  if (!found) return notFoundPage(c);
+  const request = await findAccountRequest(c.env, which);
+  if (!request) return notFoundPage(c);
   const { t } = words(c);
   const isOperator = c.get('person')?.role === 'operator';
-  const view = await requestView({ c, accountId: which.accountId, found, forOperator: isOperator });
+  const view = await requestView({ c, accountId: which.accountId, request, forOperator: isOperator });
   return page(c, { title: t.requests.one.title, back: `${PATH}/${which.requestId}` }, view);
 });

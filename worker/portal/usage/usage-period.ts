@@ -1,4 +1,4 @@
-/** The periods of the usage page, and the buckets that each is cut into. */
+/** The periods of the usage page, and the time buckets that each is divided into. */
 
 export const PERIODS = ['24h', '7d', '30d'] as const;
 export type Period = (typeof PERIODS)[number];
@@ -17,7 +17,7 @@ export interface Buckets {
   readonly bucketMs: number;
   /** start of the first bucket */
   readonly fromMs: number;
-  /** start of each bucket, oldest first; the last one is the one that `nowMs` lies in */
+  /** start of each bucket, oldest first; the last bucket contains `nowMs` */
   readonly starts: readonly number[];
 }
 

@@ -1,10 +1,10 @@
-/** The numbers under the chart: an hour or a day, a key and a model a row, charged to the nano-USD. */
+/** The numbers of the chart: one row per hour or day, key and model, with the charge to the nano-USD. */
 import type { UsageRow } from '../../db/usage.ts';
 import { nanoUsd } from '../../domain/money.ts';
 import { Heads, Sheet } from '../components/sheet.tsx';
 import { type PortalContext, words } from '../frame/context.ts';
 
-/** Keeps the page under its 15 KB; the filters lead to the rest. */
+/** The most rows shown, so that the page stays under 15 KB; the filters lead to the rest. */
 const ROWS_MAX = 100;
 
 const COUNTS = ['requests', 'cachedTokens', 'uncachedTokens', 'reasoningTokens', 'answerTokens'] as const;
@@ -20,7 +20,7 @@ export function UsageTable(props: {
   const { kinds } = t.usage;
   const title = t.usage.tableTitle[width];
   const shown = rows.slice(0, ROWS_MAX);
-  const when = width === 'hour' ? f.dateTime : f.date;
+  const formatStart = width === 'hour' ? f.dateTime : f.date;
   const sum = (column: (keyof UsageRow & (typeof COUNTS)[number]) | 'chargeNanoUsd') =>
     rows.reduce((total, row) => total + row[column], 0);
   return (
@@ -43,7 +43,7 @@ export function UsageTable(props: {
         <tbody>
           {shown.map((row) => (
             <tr>
-              <td>{when(row.bucketMs)}</td>
+              <td>{formatStart(row.bucketMs)}</td>
               <td>
                 <bdi>{keyNames.get(row.keyId) ?? t.usage.removedKey}</bdi>
               </td>

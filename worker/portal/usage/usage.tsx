@@ -1,7 +1,6 @@
-/** Usage: how many tokens of each kind, by when, by key and model, and what they cost. From the hourly rollup. */
+/** Usage: tokens of each kind and their cost by time, key and model, read from the hourly rollup. */
 
 import { Hono } from 'hono';
-import { raw } from 'hono/html';
 import { loadCatalogue, type Model } from '../../db/catalogue.ts';
 import { database } from '../../db/client.ts';
 import { type ApiKeyRow, listKeys } from '../../db/keys.ts';
@@ -15,7 +14,7 @@ import {
 } from '../../db/usage.ts';
 import { formatUsd, nanoUsd } from '../../domain/money.ts';
 import { csvFile } from '../../lib/csv.ts';
-import { SLIM, WIDE } from '../components/chart/bars.ts';
+import { ChartSection } from '../components/chart/chart-section.tsx';
 import { KINDS, type Kind, tokenBars } from '../components/chart/token-bars.ts';
 import {
   FilterForm,
@@ -40,11 +39,11 @@ export const usagePage = new Hono<PortalEnv>();
 usagePage.use(signedIn, allowed('usage'));
 
 usagePage.get('/', async (c) => {
-  const { t, f } = words(c);
+  const { t } = words(c);
   const db = database(c.env);
   const accountId = c.get('accountId');
   const nowMs = Date.now();
-  const { period, buckets, keyId, modelId, filter } = askedFor(c, nowMs);
+  const { period, buckets, keyId, modelId, filter } = readQuery(c, nowMs);
   const [keys, catalogue, rows, recent, others] = await Promise.all([
     listKeys(db, accountId),
     loadCatalogue(db),
@@ -79,18 +78,20 @@ usagePage.get('/', async (c) => {
       {recent.length > 0 && <RecentRequests c={c} recent={recent} keyNames={keyNames} />}
     </>,
   );
-
-  function freshness(c: PortalContext, recent: readonly RecentRequest[], nowMs: number): string {
-    const readAt = f.time(nowMs);
-    const lastMs = recent.reduce((last, { event }) => Math.max(last, event.endedAtMs), 0);
-    return lastMs === 0 ? words(c).t.usage.fresh(readAt) : t.usage.freshUntil(readAt, f.dateTime(lastMs));
-  }
 });
 
-/** Every row of the period, not those of the page alone. Names are people's: a spreadsheet runs none of them. */
+/** When the page was read, and until when requests are included in it. */
+function freshness(c: PortalContext, recent: readonly RecentRequest[], nowMs: number): string {
+  const { t, f } = words(c);
+  const readAt = f.time(nowMs);
+  const lastMs = recent.reduce((last, { event }) => Math.max(last, event.endedAtMs), 0);
+  return lastMs === 0 ? t.usage.fresh(readAt) : t.usage.freshUntil(readAt, f.dateTime(lastMs));
+}
+
+/** All rows of the period as CSV, also those that the page leaves out. Keys' names are escaped, as all texts in a CSV. */
 usagePage.get('/csv', async (c) => {
   const db = database(c.env);
-  const { filter } = askedFor(c, Date.now());
+  const { filter } = readQuery(c, Date.now());
   const [keys, rows] = await Promise.all([listKeys(db, filter.accountId), listUsage(db, filter)]);
   const names = new Map(keys.map(({ id, name }) => [id, name]));
   const data = rows.map((row) => ({
@@ -125,10 +126,10 @@ const CSV_FIELDS = [
   'cache_saving_nano_usd',
 ] as const;
 
-/** What the address asks for; what it does not say, or says wrongly, is everything of the last day. */
-function askedFor(c: PortalContext, nowMs: number) {
-  const asked = c.req.query('period');
-  const period: Period = isPeriod(asked) ? asked : '24h';
+/** Reads the page's query. What is missing or wrong means everything of the last day. */
+function readQuery(c: PortalContext, nowMs: number) {
+  const periodText = c.req.query('period');
+  const period: Period = isPeriod(periodText) ? periodText : '24h';
   const buckets = bucketsOf(period, nowMs);
   const { fromMs, bucketMs } = buckets;
   const keyId = c.req.query('key') || null;
@@ -158,7 +159,7 @@ function Filter(props: {
   return <FilterForm c={c} selects={selects} class="w-full sm:w-auto" />;
 }
 
-/** in nano-USD */
+/** One cent in nano-USD. */
 const CENT = 10_000_000;
 
 function Totals(props: { c: PortalContext; rows: readonly UsageRow[]; rival?: ReferencePrice }) {
@@ -174,7 +175,7 @@ function Totals(props: { c: PortalContext; rows: readonly UsageRow[]; rival?: Re
   const elsewhere =
     rival &&
     cached * rival.cacheHitNanoUsd + (input - cached) * rival.cacheMissNanoUsd + output * rival.outputNanoUsd;
-  const share = (part: number, whole: number) => f.percent(whole === 0 ? 0 : part / whole);
+  const percentOf = (part: number, whole: number) => f.percent(whole === 0 ? 0 : part / whole);
   return (
     <dl class={TILES}>
       <Tile
@@ -186,12 +187,12 @@ function Totals(props: { c: PortalContext; rows: readonly UsageRow[]; rival?: Re
       <Tile
         label={t.usage.inputTokens}
         value={f.shortCount(input)}
-        note={t.usage.fromCache(share(cached, input), saved < CENT ? f.usdSmall(saved) : f.usd(saved))}
+        note={t.usage.fromCache(percentOf(cached, input), saved < CENT ? f.usdSmall(saved) : f.usd(saved))}
       />
       <Tile
         label={t.usage.outputTokens}
         value={f.shortCount(output)}
-        note={t.usage.ofReasoning(share(reasoning, output))}
+        note={t.usage.ofReasoning(percentOf(reasoning, output))}
       />
     </dl>
   );
@@ -201,8 +202,8 @@ function Chart(props: { c: PortalContext; rows: readonly UsageRow[]; buckets: Bu
   const { c, rows, buckets, period } = props;
   const { t, f } = words(c);
   const bars = buckets.starts.map((startMs) => {
-    const within = rows.filter((row) => row.bucketMs === startMs);
-    const sum = (kind: Kind) => within.reduce((total, row) => total + row[`${kind}Tokens`], 0);
+    const bucketRows = rows.filter((row) => row.bucketMs === startMs);
+    const sum = (kind: Kind) => bucketRows.reduce((total, row) => total + row[`${kind}Tokens`], 0);
     return {
       label: f.bucket(startMs, buckets.width),
       cached: sum('cached'),
@@ -212,31 +213,14 @@ function Chart(props: { c: PortalContext; rows: readonly UsageRow[]; buckets: Bu
     };
   });
   const total = bars.reduce((all, bar) => all + KINDS.reduce((sum, kind) => sum + bar[kind], 0), 0);
-  const title = t.usage.chartTitle[buckets.width];
   const texts = { kinds: t.usage.kinds, shortCount: f.shortCount };
   return (
-    <section class="mb-10">
-      <h2 class="mb-3">{title}</h2>
-      <ul class="muted mb-3 flex flex-wrap gap-x-5 gap-y-1 text-sm">
-        {KINDS.map((kind) => (
-          <li class="flex items-center gap-2">
-            <svg viewBox="0 0 12 12" width="12" height="12" aria-hidden="true">
-              <rect width="12" height="12" rx="2" fill={`var(--chart-${kind})`} />
-            </svg>
-            {t.usage.kinds[kind]}
-          </li>
-        ))}
-      </ul>
-      <figure
-        role="img"
-        aria-label={t.usage.chartLabel(t.usage.periods[period], f.count(total))}
-        class="chart"
-      >
-        {/* one drawing for each width: scaled, its letters would not be readable */}
-        <div class="max-lg:hidden">{raw(tokenBars(bars, texts, WIDE))}</div>
-        <div class="max-w-xl lg:hidden">{raw(tokenBars(bars, texts, SLIM))}</div>
-      </figure>
-    </section>
+    <ChartSection
+      title={t.usage.chartTitle[buckets.width]}
+      label={t.usage.chartLabel(t.usage.periods[period], f.count(total))}
+      legend={KINDS.map((kind) => ({ name: t.usage.kinds[kind], color: `var(--chart-${kind})` }))}
+      draw={(size) => tokenBars(bars, texts, size)}
+    />
   );
 }
 
