@@ -3,7 +3,7 @@ import { dropCard, findAutoRecharge } from '../db/auto-recharge.ts';
 import { database } from '../db/client.ts';
 import type { Env } from '../env.ts';
 import { describeError } from '../lib/describe-error.ts';
-import { customerOf } from './customer.ts';
+import { ensureCustomer } from './customer.ts';
 import { ProviderError } from './provider.ts';
 import { providerNamed, topUpProvider } from './providers.ts';
 import { syncRechargeThreshold } from './recharge/threshold.ts';
@@ -25,7 +25,7 @@ export async function beginCardSetup(
   if (provider === null) throw new Error('beginCardSetup: no payment provider is configured');
   const { accountId } = request;
   try {
-    const customerRef = await customerOf(env, provider, request);
+    const customerRef = await ensureCustomer(env, provider, request);
     return { ok: true, ...(await provider.beginCardSetup({ accountId, customerRef })) };
   } catch (error) {
     return providerUnavailable('card_setup_failed', accountId, error);

@@ -20,7 +20,7 @@ import {
 } from '../domain/price-change.ts';
 import type { Env } from '../env.ts';
 
-export type PriceRefusal =
+export type PriceFault =
   | 'model_not_found'
   | 'price_not_found'
   | 'price_too_soon'
@@ -34,7 +34,7 @@ export type PriceRefusal =
 export type PriceChange =
   | { ok: true; priceId: string; effects: SlotPriceChange[] }
   /** `effects` is filled when the change was computed: it is what the operator has to confirm. */
-  | { ok: false; reason: PriceRefusal; effects: SlotPriceChange[] };
+  | { ok: false; reason: PriceFault; effects: SlotPriceChange[] };
 
 interface PriceCommand {
   readonly actor: string;
@@ -102,7 +102,7 @@ export async function endPrice(
   return changed ? { ok: true, priceId, effects } : refuse('price_ended');
 }
 
-function refuse(reason: PriceRefusal, effects: SlotPriceChange[] = []) {
+function refuse(reason: PriceFault, effects: SlotPriceChange[] = []) {
   return { ok: false, reason, effects } as const;
 }
 

@@ -8,23 +8,27 @@ import type { PaymentProvider } from './provider.ts';
  * The provider's id of the account as a customer; it is created when there is none.
  * @throws ProviderError when the provider does not answer
  */
-export async function customerOf(
+export async function ensureCustomer(
   env: Env,
   provider: PaymentProvider,
   { accountId, nowMs }: { accountId: string; nowMs: number },
 ): Promise<string> {
   const db = database(env);
-  const known = await refOf(env, provider, accountId);
+  const known = await storedCustomerRef(env, provider, accountId);
   if (known !== null) return known;
   const customerRef = await provider.newCustomer(accountId);
   await saveCustomer(db, { accountId, provider: provider.name, customerRef, nowMs });
   // Two calls at once may each create a customer; the first one stored is used.
-  const kept = await refOf(env, provider, accountId);
+  const kept = await storedCustomerRef(env, provider, accountId);
   if (kept === null) throw new Error(`account ${accountId} has no customer`);
   return kept;
 }
 
-async function refOf(env: Env, provider: PaymentProvider, accountId: string): Promise<string | null> {
+async function storedCustomerRef(
+  env: Env,
+  provider: PaymentProvider,
+  accountId: string,
+): Promise<string | null> {
   const row = await findAutoRecharge(database(env), accountId);
   return row?.provider === provider.name ? row.customerRef : null;
 }

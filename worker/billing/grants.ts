@@ -2,7 +2,7 @@
 import * as z from 'zod';
 import { addAudit } from '../db/audit.ts';
 import { database } from '../db/client.ts';
-import { existingAccounts } from '../db/existing-accounts.ts';
+import { findExistingAccounts } from '../db/existing-accounts.ts';
 import { operatorGrantId } from '../domain/grant-id.ts';
 import { isId } from '../domain/ids.ts';
 import { formatUsd, usd } from '../domain/money.ts';
@@ -40,7 +40,7 @@ export async function grantCredit(
 ): Promise<GrantResult> {
   const { accountId, grant, actor, nowMs } = order;
   const db = database(env);
-  if (!isId('acct', accountId) || (await existingAccounts(db, [accountId])).length === 0) {
+  if (!isId('acct', accountId) || (await findExistingAccounts(db, [accountId])).length === 0) {
     return { ok: false, reason: 'account_not_found' };
   }
   const amountNanoUsd = grant.amount_usd;

@@ -26,12 +26,12 @@ const ATTEMPTS: ThrottleRule = { attempts: 10, windowMs: 600_000 };
 const throttle = new Throttle();
 
 export type NewPromoCode = Pick<PromoCodeRow, 'code' | 'amountNanoUsd' | 'redemptionsMax' | 'expiresAtMs'>;
-export type PromoCodeRefusal = 'promo_code_taken' | 'promo_expires_in_past';
+export type PromoCodeFault = 'promo_code_taken' | 'promo_expires_in_past';
 
 export async function createPromoCode(
   env: Env,
   order: { code: NewPromoCode; actor: string; nowMs: number },
-): Promise<{ ok: true } | { ok: false; reason: PromoCodeRefusal }> {
+): Promise<{ ok: true } | { ok: false; reason: PromoCodeFault }> {
   const { code, actor, nowMs } = order;
   if (code.expiresAtMs !== null && code.expiresAtMs <= nowMs)
     return { ok: false, reason: 'promo_expires_in_past' };

@@ -24,12 +24,12 @@ import {
 } from './provider.ts';
 import { applyDecline } from './recharge/decline.ts';
 import { invoiceRecharge } from './recharge/invoice.ts';
-import { noticePaid } from './recharge/notices.ts';
+import { raisePaidNotice } from './recharge/notices.ts';
 import { applyReversal } from './reversal.ts';
 
 type OrderEvent = Exclude<PaymentEvent, { kind: 'other' | 'card_saved' }>;
 
-export type EventRefusal =
+export type EventFault =
   | WebhookFault
   | 'order_unknown'
   | 'order_not_credited'
@@ -40,10 +40,10 @@ export type EventRefusal =
   | 'currency_mismatch'
   | 'customer_mismatch';
 
-const REFUSED = ['order_not_credited', 'invoice_not_written', 'customer_mismatch'] as const;
-type Applied = 'duplicate' | 'noted' | 'credited' | 'reversed' | 'saved' | (typeof REFUSED)[number];
+const FAULTY_RESULTS = ['order_not_credited', 'invoice_not_written', 'customer_mismatch'] as const;
+type Applied = 'duplicate' | 'noted' | 'credited' | 'reversed' | 'saved' | (typeof FAULTY_RESULTS)[number];
 
-export type Received = { ok: true; result: string } | { ok: false; reason: EventRefusal };
+export type ReceiveResult = { ok: true; result: string } | { ok: false; reason: EventFault };
 
 /**
  * Verifies and applies one delivery.
@@ -53,7 +53,7 @@ export async function receive(
   env: Env,
   provider: PaymentProvider,
   delivery: WebhookDelivery,
-): Promise<Received> {
+): Promise<ReceiveResult> {
   const verified = await provider.verifyWebhook(delivery);
   if (!verified.ok) return verified;
   const { event } = verified;
@@ -72,12 +72,12 @@ export async function receive(
     : resultOf(await apply(env, provider, { event, order, nowMs }));
 }
 
-function resultOf(result: Applied): Received {
-  const reason = REFUSED.find((each) => each === result);
+function resultOf(result: Applied): ReceiveResult {
+  const reason = FAULTY_RESULTS.find((each) => each === result);
   return reason === undefined ? { ok: true, result } : { ok: false, reason };
 }
 
-function mismatch(event: OrderEvent, order: PaymentOrder, provider: string): EventRefusal | null {
+function mismatch(event: OrderEvent, order: PaymentOrder, provider: string): EventFault | null {
   if (order.provider !== provider) return 'provider_mismatch';
   if ('orderKind' in event && order.kind !== event.orderKind) return 'kind_mismatch';
   if (order.currency !== event.currency) return 'currency_mismatch';
@@ -118,7 +118,7 @@ async function apply(
       return 'noted';
     case 'paid': {
       await credit(env, order);
-      if (order.kind === 'recharge') await noticePaid(env, order, nowMs);
+      if (order.kind === 'recharge') await raisePaidNotice(env, order, nowMs);
       await markPaid(db, row);
       await sendPaymentReceipt(env, order, nowMs);
       if (event.charge === null) return 'credited';

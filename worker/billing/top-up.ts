@@ -5,7 +5,7 @@ import { newId } from '../domain/ids.ts';
 import { type NanoUsd, nanoUsd } from '../domain/money.ts';
 import type { Env } from '../env.ts';
 import { describeError } from '../lib/describe-error.ts';
-import { customerOf } from './customer.ts';
+import { ensureCustomer } from './customer.ts';
 import { CURRENCY, isPayable, TOP_UP_MAX, TOP_UP_MIN } from './payable.ts';
 import { ProviderError } from './provider.ts';
 import { topUpProvider } from './providers.ts';
@@ -54,7 +54,7 @@ export async function beginTopUp(
     purchaseOrder,
   });
   try {
-    const customerRef = await customerOf(env, provider, request);
+    const customerRef = await ensureCustomer(env, provider, request);
     return { ok: true, ...(await provider.beginCheckout({ ...order, customerRef, purchaseOrder })) };
   } catch (error) {
     if (!(error instanceof ProviderError)) throw error;

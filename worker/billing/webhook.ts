@@ -4,9 +4,9 @@ import { bodyLimit } from 'hono/body-limit';
 import type { Env } from '../env.ts';
 import type { PaymentProvider } from './provider.ts';
 import { providerNamed } from './providers.ts';
-import { type EventRefusal, receive } from './receive.ts';
+import { type EventFault, receive } from './receive.ts';
 
-type WebhookRefusal = EventRefusal | 'provider_unknown' | 'body_too_large';
+type EndpointFault = EventFault | 'provider_unknown' | 'body_too_large';
 
 /**
  * Faults that a redelivery cannot fix are 4xx. Those that it can fix are 5xx, on which providers deliver again: a
@@ -28,7 +28,7 @@ const STATUS = {
   amount_mismatch: 400,
   currency_mismatch: 400,
   customer_mismatch: 400,
-} as const satisfies Record<WebhookRefusal, number>;
+} as const satisfies Record<EndpointFault, number>;
 
 export const webhook = new Hono<{ Bindings: Env; Variables: { provider: PaymentProvider } }>();
 
@@ -50,7 +50,7 @@ webhook.post(
 );
 
 /** Logs the reason alone: content from an unknown sender must not get into a log. */
-function refuse(c: Context, reason: WebhookRefusal) {
+function refuse(c: Context, reason: EndpointFault) {
   console.warn('webhook_refused', reason);
   const advice =
     STATUS[reason] >= 500

@@ -105,12 +105,13 @@ export async function setSuspended(
   change: { accountId: string; suspendedAtMs: number | null; entry: AuditEntry },
 ): Promise<void> {
   const { accountId, suspendedAtMs, entry } = change;
-  const changes = suspendedAtMs === null ? isNotNull(account.suspendedAtMs) : isNull(account.suspendedAtMs);
+  const isInOtherState =
+    suspendedAtMs === null ? isNotNull(account.suspendedAtMs) : isNull(account.suspendedAtMs);
   await db.batch([
     db
       .update(account)
       .set({ suspendedAtMs })
-      .where(and(eq(account.id, accountId), changes)),
+      .where(and(eq(account.id, accountId), isInOtherState)),
     addAuditIfChanged(db, entry),
   ]);
 }

@@ -1,4 +1,4 @@
-/** What an operator sees of customers: accounts with problems, and one account's people, spend and failed webhooks. */
+/** The operator's view of customers: accounts with problems, and one account's people, spend and failed webhooks. */
 import { and, asc, desc, eq, isNull, sql } from 'drizzle-orm';
 import { firstIdAt } from '../domain/ids.ts';
 import type { Database } from './client.ts';
@@ -20,8 +20,8 @@ export interface Anomaly {
   /** Webhooks that were given up within FAILED_SINCE_MS. */
   readonly failedWebhooks: number;
   /**
-   * What the account could not cover when refunds and disputes were debited. Its Wallet knows how much of it is still
-   * owed.
+   * The amount that the account could not cover when refunds and disputes were debited. Its Wallet knows how much of
+   * it is still owed.
    */
   readonly uncollectedNanoUsd: number;
 }

@@ -63,7 +63,10 @@ function matchesKey({ requestId, nodeId, kind }: DriftKey) {
   return and(eq(drift.requestId, requestId), eq(drift.nodeId, nodeId), eq(drift.kind, kind));
 }
 
-/** What a node counted in a span of hours, by write-off reason; an empty `reason` means that every token was billed. */
+/**
+ * Tokens that a node counted in a span of hours, by write-off reason; an empty `reason` means that every token was
+ * billed.
+ */
 export type CountedTokens = Omit<typeof receiptHour.$inferSelect, 'hourMs'>;
 
 /** The query behind CountedTokens. @param sinceMs the beginning of an hour */

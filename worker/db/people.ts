@@ -3,7 +3,7 @@ import { and, eq, isNotNull } from 'drizzle-orm';
 import type { Database } from './client.ts';
 import { person, personCredential } from './schema.ts';
 
-/** What an e-mail to this address depends on; null: nobody has the address. */
+/** Finds the settings that an e-mail to this address depends on; null: nobody has the address. */
 export async function findEmailRecipient(db: Database, email: string) {
   const { locale, emailVerified, twoFactorEnabled } = person;
   const row = await db

@@ -29,7 +29,7 @@ export interface SettledReceipt {
   readonly endedAtMs: number | null;
 }
 
-/** What D1 already knows of a receipt that is about to be written. */
+/** The state in D1 of a receipt that is about to be written. */
 export interface KnownReceipt {
   readonly requestId: string;
   /** The node that sent the receipt. */
@@ -108,8 +108,8 @@ export function settledReceipts(
     }
     // A Wallet forgets a request and its receipts a day after the request's end, so a node that resends a receipt
     // later looks unknown to it: the receipt says nothing new.
-    const isOld = earlier.request !== null && receiptMatched && !earlier.wasReportedMissing;
-    if (earlier.isStored || isOld) return [];
+    const isResent = earlier.request !== null && receiptMatched && !earlier.wasReportedMissing;
+    if (earlier.isStored || isResent) return [];
     const late = request !== null;
     return [{ receipt, receivedAtMs, writeOff: writeOff(receipt, request), late, receiptMatched, endedAtMs }];
   });

@@ -24,7 +24,7 @@ export interface UsageRow {
   readonly reasoningTokens: number;
   readonly answerTokens: number;
   readonly chargeNanoUsd: number;
-  /** How much more the cached tokens would have cost uncached. */
+  /** The saving through the cache: what the cached tokens would have cost more if uncached. */
   readonly cacheSavingNanoUsd: number;
 }
 

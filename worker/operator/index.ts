@@ -7,7 +7,7 @@ import { auditLedgerPage } from '../billing/ledger-audit.ts';
 import { listAccountIds } from '../db/accounts.ts';
 import { latestCanaryAttempts } from '../db/canary.ts';
 import { database } from '../db/client.ts';
-import { existingAccounts } from '../db/existing-accounts.ts';
+import { findExistingAccounts } from '../db/existing-accounts.ts';
 import { modelExists, type NodeRow } from '../db/nodes.ts';
 import { makeOperator } from '../db/operators.ts';
 import type { CanaryAttempt } from '../domain/canary.ts';
@@ -91,7 +91,8 @@ operator.post('/accounts/:id/books', async (c) => {
   const body = await parseBody(c, Cursor);
   if (body instanceof Response) return body;
   const accountId = c.req.param('id');
-  const known = isId('acct', accountId) && (await existingAccounts(database(c.env), [accountId])).length > 0;
+  const known =
+    isId('acct', accountId) && (await findExistingAccounts(database(c.env), [accountId])).length > 0;
   return known ? c.json(await auditLedgerPage(c.env, accountId, body)) : refuse(c, 'account_not_found');
 });
 

@@ -9,7 +9,7 @@ import { type NanoUsd, nanoUsd } from '../../domain/money.ts';
 import type { Env } from '../../env.ts';
 import { raiseNotice } from '../../notifications/raise.ts';
 
-export async function noticePaid(
+export async function raisePaidNotice(
   env: Env,
   { accountId, id: orderId, amountNanoUsd }: PaymentOrder,
   nowMs: number,
@@ -19,7 +19,7 @@ export async function noticePaid(
 }
 
 /** Raised once a month, however often the balance falls below the level. */
-export async function noticeMonthlyMax(
+export async function raiseMonthlyMaxNotice(
   env: Env,
   maximum: { accountId: string; rechargedNanoUsd: NanoUsd; monthlyMaxNanoUsd: NanoUsd; nowMs: number },
 ): Promise<void> {

@@ -26,7 +26,7 @@ import { CURRENCY } from '../payable.ts';
 import { type PaymentProvider, ProviderError } from '../provider.ts';
 import { providerNamed } from '../providers.ts';
 import { applyDecline } from './decline.ts';
-import { noticeMonthlyMax } from './notices.ts';
+import { raiseMonthlyMaxNotice } from './notices.ts';
 import { syncRechargeThreshold } from './threshold.ts';
 
 /** Longer than a call with all its retries: until then the caller that opened the order may still be waiting for it. */
@@ -142,7 +142,7 @@ async function resultNotOpened(env: Env, rule: OnRule, nowMs: number): Promise<R
   // Recharge was turned off, has another card, or ended in between: whichever changed it has updated the Wallet.
   if (rechargedNanoUsd + rule.amountNanoUsd <= rule.monthlyMaxNanoUsd) return resyncWhenOff(env, accountId);
   const monthlyMaxNanoUsd = nanoUsd(rule.monthlyMaxNanoUsd);
-  await noticeMonthlyMax(env, { accountId, rechargedNanoUsd, monthlyMaxNanoUsd, nowMs });
+  await raiseMonthlyMaxNotice(env, { accountId, rechargedNanoUsd, monthlyMaxNanoUsd, nowMs });
   return { outcome: 'monthly_max', retryAfterMs: null };
 }
 

@@ -11,7 +11,7 @@ export const account = sqliteTable('account', {
   createdAtMs: integer('created_at_ms').notNull(),
   /** Of all its keys together; each key may have a lower limit. */
   requestsPerMinute: integer('requests_per_minute').notNull().default(6_000),
-  /** null: no limit */
+  /** null: no limit. */
   tokensPerMinute: integer('tokens_per_minute'),
   concurrency: integer('concurrency').notNull().default(1_000),
   /** Spend per `capPeriod` over all keys; null: no cap. */
@@ -82,7 +82,7 @@ export const apiKey = sqliteTable(
       .notNull()
       .default('month'),
     requestsPerMinute: integer('requests_per_minute').notNull().default(600),
-    /** null: no limit */
+    /** null: no limit. */
     tokensPerMinute: integer('tokens_per_minute'),
     concurrency: integer('concurrency').notNull().default(100),
     createdAtMs: integer('created_at_ms').notNull(),

@@ -6,7 +6,7 @@ export const promoCode = sqliteTable('promo_code', {
   /** Upper case, the form in which codes are compared. */
   code: text('code').primaryKey(),
   amountNanoUsd: integer('amount_nano_usd').notNull(),
-  /** How many accounts may redeem it, each once. */
+  /** Number of accounts that may redeem it, each once. */
   redemptionsMax: integer('redemptions_max').notNull(),
   expiresAtMs: integer('expires_at_ms'),
   createdAtMs: integer('created_at_ms').notNull(),

@@ -3,7 +3,7 @@ import { sql } from 'drizzle-orm';
 import { index, integer, primaryKey, sqliteTable, text, uniqueIndex } from 'drizzle-orm/sqlite-core';
 import { account } from './accounts.ts';
 
-/** How an account pays without a person present: its saved card, and when that may be charged. */
+/** An account's means to pay without a person present: its saved card, and when that may be charged. */
 export const autoRecharge = sqliteTable('auto_recharge', {
   accountId: text('account_id')
     .primaryKey()

@@ -35,7 +35,7 @@ export const personSession = sqliteTable(
   (t) => [index('person_session_by_person').on(t.userId)],
 );
 
-/** How a person proves who they are: a password hash or an OAuth identity. */
+/** A person's credential for sign-in: a password hash or an OAuth identity. */
 export const personCredential = sqliteTable(
   'person_credential',
   {

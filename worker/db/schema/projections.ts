@@ -113,7 +113,7 @@ export const usageHour = sqliteTable(
     reasoningTokens: integer('reasoning_tokens').notNull(),
     answerTokens: integer('answer_tokens').notNull(),
     chargeNanoUsd: integer('charge_nano_usd').notNull(),
-    /** How much more the cached tokens would have cost uncached: tokens × (miss − hit), at each request's own price. */
+    /** The saving through the cache: tokens × (miss − hit), at each request's own price. */
     cacheSavingNanoUsd: integer('cache_saving_nano_usd').notNull().default(0),
   },
   (t) => [primaryKey({ columns: [t.accountId, t.hourMs, t.keyId, t.modelId] })],
