@@ -92,7 +92,7 @@ async function postEnrolment(edgeUrl: string, request: EnrolRequest): Promise<En
     );
   }
   const body: unknown = await response.json().catch(() => null);
-  if (!response.ok) throw new StartRefused('enrol_refused', refusalMessage(response.status, body));
+  if (!response.ok) throw new StartRefused('enrol_refused', enrolErrorMessage(response.status, body));
   const reply = EnrolReply.safeParse(body);
   if (reply.success) return reply.data;
   throw new StartRefused(
@@ -103,7 +103,7 @@ async function postEnrolment(edgeUrl: string, request: EnrolRequest): Promise<En
 
 const ErrorEnvelope = z.object({ error: z.object({ message: z.string() }) });
 
-function refusalMessage(status: number, body: unknown): string {
+function enrolErrorMessage(status: number, body: unknown): string {
   const envelope = ErrorEnvelope.safeParse(body);
   const reason = envelope.success
     ? printable(envelope.data.error.message, 300).replace(/\.?\s*$/, '')

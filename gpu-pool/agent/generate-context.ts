@@ -3,7 +3,6 @@ import type { AbortWatch } from './abort-watch.ts';
 import type { ActiveRequests } from './active-requests.ts';
 import type { Engine } from './engine-client.ts';
 import type { EngineWatch } from './engine-watch.ts';
-
 import type { Journal } from './journal.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';

@@ -2,11 +2,11 @@
  * Turns the engine's tokens into an answer: streamed chunk by chunk, or collected into one body. How chunks and body
  * look is up to a format: chat-format.ts for chat completions, text-format.ts for text completions.
  */
+import type { AnswerWriter } from './answer-writer.ts';
 import type { TokenCounts } from './engine-request.ts';
 import { type Envelope, type Usage, usageOf } from './openai-shape.ts';
 import type { Finish, PlannedToken } from './plan.ts';
 import type { ChatRequest } from './request.ts';
-import type { Wire } from './wire.ts';
 
 export interface Answer {
   token(choice: number, token: PlannedToken, counts: TokenCounts): void;
@@ -16,7 +16,7 @@ export interface Answer {
 export interface AnswerOptions {
   request: ChatRequest;
   envelope: Envelope;
-  wire: Wire;
+  writer: AnswerWriter;
   /** `--enable-cache-report`: whether usage names cached tokens. */
   cacheReport: boolean;
 }
@@ -46,27 +46,27 @@ export class StreamedAnswer implements Answer {
   }
 
   token(choice: number, token: PlannedToken, counts: TokenCounts): void {
-    const { request, wire, cacheReport } = this.#options;
-    for (const chunk of this.#format.opening(choice)) wire.event(chunk);
+    const { request, writer, cacheReport } = this.#options;
+    for (const chunk of this.#format.opening(choice)) writer.event(chunk);
     this.#unshownTokens += 1;
     // Usage comes only with chunks that carry output: neither the role chunk nor the one with the finish reason has
     // it (sglang#12241). It is this choice's own, cached tokens included (sglang#29703).
     const usage = request.continuousUsage ? usageOf(counts, { cacheReport }) : undefined;
     const chunk = this.#format.token(choice, token, usage);
     if (chunk === null) return;
-    wire.event(chunk, { tokens: this.#unshownTokens });
+    writer.event(chunk, { tokens: this.#unshownTokens });
     this.#unshownTokens = 0;
   }
 
   end(finishes: Finish[], totals: TokenCounts): void {
-    const { request, wire, cacheReport } = this.#options;
+    const { request, writer, cacheReport } = this.#options;
     // Finish reasons go out together, when the last choice has ended (serving_chat.py).
     for (const [choice, finish] of finishes.entries()) {
       const chunks = [...this.#format.opening(choice), ...this.#format.finish(choice, finish)];
-      for (const chunk of chunks) wire.event(chunk);
+      for (const chunk of chunks) writer.event(chunk);
     }
-    if (request.includeUsage) wire.event(this.#format.usage(usageOf(totals, { cacheReport })));
-    wire.finishStream();
+    if (request.includeUsage) writer.event(this.#format.usage(usageOf(totals, { cacheReport })));
+    writer.finishStream();
   }
 }
 
@@ -91,12 +91,12 @@ export class CollectedAnswer implements Answer {
 
   token(choice: number, token: PlannedToken): void {
     this.#tokens[choice]!.push(token);
-    this.#options.wire.countTokens(1);
+    this.#options.writer.countTokens(1);
   }
 
   end(finishes: Finish[], totals: TokenCounts): void {
-    const { wire, cacheReport } = this.#options;
+    const { writer, cacheReport } = this.#options;
     const choices = finishes.map((finish, index) => ({ tokens: this.#tokens[index]!, finish }));
-    wire.json(200, wire.spoilUsage(this.#toBody(choices, usageOf(totals, { cacheReport }))));
+    writer.json(200, writer.spoilUsage(this.#toBody(choices, usageOf(totals, { cacheReport }))));
   }
 }

@@ -5,6 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type Answer, CollectedAnswer, StreamedAnswer } from './answer.ts';
+import { AnswerWriter } from './answer-writer.ts';
 import { ChatStreamFormat, chatBody } from './chat-format.ts';
 import type { Engine } from './engine.ts';
 import type { TokenCounts } from './engine-request.ts';
@@ -16,7 +17,6 @@ import { CONTEXT_TOKENS } from './profiles.ts';
 import { type ChatRequest, type ParsedRequest, parseChatRequest, parseTextRequest } from './request.ts';
 import { TextStreamFormat, textBody } from './text-format.ts';
 import { BOS, renderChat, tokenize } from './tokenizer.ts';
-import { Wire } from './wire.ts';
 
 export interface ChatContext {
   engine: Engine;
@@ -44,14 +44,14 @@ async function complete(
   res: ServerResponse,
 ): Promise<void> {
   const faults = context.faults.takeForChat();
-  const wire = new Wire(res, faults);
+  const writer = new AnswerWriter(res, faults);
   const body = await readJson(req);
   const parsed = parse(body);
   const rid = (parsed.ok ? parsed.request.rid : null) ?? randomUUID().replaceAll('-', '');
   context.record({ rid, body });
   if (faults.kinds.length > 0) context.engine.logFaults(rid, faults.kinds);
-  if (strikesBeforeWork(faults, { wire, res, streaming: parsed.ok && parsed.request.stream })) return;
-  if (!parsed.ok) return wire.json(400, flatError({ ...parsed, code: 400 }));
+  if (strikesBeforeWork(faults, { writer, res, streaming: parsed.ok && parsed.request.stream })) return;
+  if (!parsed.ok) return writer.json(400, flatError({ ...parsed, code: 400 }));
 
   const request = {
     ...parsed.request,
@@ -66,7 +66,7 @@ async function complete(
   const tokensLeft = CONTEXT_TOKENS - prompt.length;
   const tooLongMessage = contextError(prompt.length, request.maxTokens);
   if (tooLongMessage)
-    return wire.json(400, flatError({ message: tooLongMessage, type: 'BadRequestError', code: 400 }));
+    return writer.json(400, flatError({ message: tooLongMessage, type: 'BadRequestError', code: 400 }));
   const bounded = { ...request, maxTokens: Math.min(request.maxTokens, tokensLeft) };
   const plan = (choice: number) =>
     planChoice(bounded, { seed: context.seed, choice, promptTokens: prompt, reasoning });
@@ -76,7 +76,7 @@ async function complete(
   else if (!reasoning || faults.has('answer_in_reasoning')) choices.forEach(mistakeForReasoning);
 
   const envelope: Envelope = { id: rid, created: Math.floor(Date.now() / 1_000), model: request.model };
-  const answer = answerFor(context, { request, envelope, wire, faults });
+  const answer = answerFor(context, { request, envelope, writer, faults });
   const verdict = context.engine.submit({
     rid,
     cacheKey: request.cacheKey,
@@ -89,10 +89,10 @@ async function complete(
     onToken: (choice, token, counts) => answer.token(choice, token, counts),
     onEnd: (finishes, counts: TokenCounts) => answer.end(finishes, counts),
   });
-  if (verdict === 'queue_full') return queueFull(wire, request.stream);
+  if (verdict === 'queue_full') return queueFull(writer, request.stream);
   if (verdict === 'duplicate_rid') {
     const message = `Duplicate request ID detected: ${rid}`;
-    return wire.json(400, flatError({ message, type: 'BadRequestError', code: 400 }));
+    return writer.json(400, flatError({ message, type: 'BadRequestError', code: 400 }));
   }
   res.on('close', () => {
     if (res.writableFinished) return;
@@ -107,18 +107,18 @@ function answerFor(
   {
     request,
     envelope,
-    wire,
+    writer,
     faults,
-  }: { request: ChatRequest; envelope: Envelope; wire: Wire; faults: FaultSet },
+  }: { request: ChatRequest; envelope: Envelope; writer: AnswerWriter; faults: FaultSet },
 ): Answer {
-  const options = { request, envelope, wire, cacheReport: context.cacheReport };
+  const options = { request, envelope, writer, cacheReport: context.cacheReport };
   if (faults.has('error_500_after_work')) {
     const error = flatError({
       message: 'Internal server error: CUDA error: an illegal memory access was encountered',
       type: 'InternalServerError',
       code: 500,
     });
-    return { token() {}, end: () => wire.json(500, error) };
+    return { token() {}, end: () => writer.json(500, error) };
   }
   const isText = request.text !== null;
   if (request.stream) {
@@ -133,23 +133,23 @@ function answerFor(
 /** Applies the faults for which the engine never sees the request; true when one has struck. */
 function strikesBeforeWork(
   faults: FaultSet,
-  { wire, res, streaming }: { wire: Wire; res: ServerResponse; streaming: boolean },
+  { writer, res, streaming }: { writer: AnswerWriter; res: ServerResponse; streaming: boolean },
 ): boolean {
   const tooMany = faults.get('status_429');
   if (faults.has('reset_before_headers')) res.socket?.resetAndDestroy();
   else if (faults.has('hang')) return true;
   else if (faults.has('empty_200')) {
-    wire.openStream();
+    writer.openStream();
     // The headers must be out before the connection dies, or the caller would see a reset instead.
     setImmediate(() => res.destroy());
   } else if (tooMany) {
     const error = flatError({ message: 'Too many requests.', type: '429', code: 429 });
-    wire.json(429, error, { 'retry-after': String(tooMany.retryAfterSeconds) });
+    writer.json(429, error, { 'retry-after': String(tooMany.retryAfterSeconds) });
   } else if (faults.has('status_503')) {
-    wire.json(503, flatError({ message: 'Service unavailable.', type: '503', code: 503 }));
-  } else if (faults.has('queue_full_200')) queueFull(wire, streaming);
+    writer.json(503, flatError({ message: 'Service unavailable.', type: '503', code: 503 }));
+  } else if (faults.has('queue_full_200')) queueFull(writer, streaming);
   else if (faults.has('html_200')) {
-    wire.html(200, '<!doctype html><title>nginx</title><h1>It works</h1>');
+    writer.html(200, '<!doctype html><title>nginx</title><h1>It works</h1>');
   } else return false;
   return true;
 }
@@ -159,11 +159,11 @@ function strikesBeforeWork(
  * is a 200 whose first event is an error (serving_chat.py); without, it is an HTTPException whose type is the
  * status (http_server.py).
  */
-function queueFull(wire: Wire, streaming: boolean): void {
+function queueFull(writer: AnswerWriter, streaming: boolean): void {
   if (streaming) {
-    wire.event(streamError({ ...QUEUE_FULL, type: 'SERVICE_UNAVAILABLE' }) as object);
-    wire.finishStream();
-  } else wire.json(503, flatError({ ...QUEUE_FULL, type: '503' }));
+    writer.event(streamError({ ...QUEUE_FULL, type: 'SERVICE_UNAVAILABLE' }) as object);
+    writer.finishStream();
+  } else writer.json(503, flatError({ ...QUEUE_FULL, type: '503' }));
 }
 
 /**

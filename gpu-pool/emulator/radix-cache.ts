@@ -86,16 +86,16 @@ export class RadixCache {
   /** Marks the path to `node` as in use, which also makes it the most recently used. */
   lock(node: CacheNode): void {
     const usedAt = ++this.#uses;
-    for (let at: CacheNode | null = node; at?.parent; at = at.parent) {
-      at.usedAt = usedAt;
-      if (at.locks++ === 0) this.#lockedTokens += PAGE_TOKENS;
+    for (let index: CacheNode | null = node; index?.parent; index = index.parent) {
+      index.usedAt = usedAt;
+      if (index.locks++ === 0) this.#lockedTokens += PAGE_TOKENS;
     }
   }
 
   unlock(node: CacheNode): void {
-    for (let at: CacheNode | null = node; at?.parent; at = at.parent) {
-      assert(at.locks > 0, 'a path is unlocked as often as it was locked');
-      if (--at.locks === 0) this.#lockedTokens -= PAGE_TOKENS;
+    for (let index: CacheNode | null = node; index?.parent; index = index.parent) {
+      assert(index.locks > 0, 'a path is unlocked as often as it was locked');
+      if (--index.locks === 0) this.#lockedTokens -= PAGE_TOKENS;
     }
   }
 
@@ -110,8 +110,8 @@ export class RadixCache {
 
   /** Evicts from the front until enough is free, or until a parent has become a leaf that is not next in order. */
   #evictInOrder(leaves: CacheNode[], tokensMax: number): void {
-    for (const [at, oldest] of leaves.entries()) {
-      const nextUsedAt = leaves[at + 1]?.usedAt ?? Number.POSITIVE_INFINITY;
+    for (const [index, oldest] of leaves.entries()) {
+      const nextUsedAt = leaves[index + 1]?.usedAt ?? Number.POSITIVE_INFINITY;
       let node = oldest;
       do {
         if (this.#tokens <= tokensMax) return;

@@ -14,6 +14,7 @@ export function createRandom(seedText: string): () => number {
 /** FNV-1a over UTF-16 units; from 0 to 2³² − 1. */
 export function hash32(text: string): number {
   let hash = 0x811c9dc5;
-  for (let at = 0; at < text.length; at++) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193);
+  for (let index = 0; index < text.length; index++)
+    hash = Math.imul(hash ^ text.charCodeAt(index), 0x01000193);
   return hash >>> 0;
 }

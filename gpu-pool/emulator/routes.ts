@@ -1,5 +1,4 @@
 /** SGLang's routes other than completions, by path. */
-
 import { renderMetrics } from './metrics.ts';
 import { CONTEXT_TOKENS } from './profiles.ts';
 import type { EmulatorState } from './state.ts';

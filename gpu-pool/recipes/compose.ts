@@ -1,5 +1,4 @@
 /** Compose format: engine, tunnel and agent as containers on the host's network. */
-
 import { CACHE_PATH, CONFIG_PATH, CONTAINER, engineArguments, LAUNCH } from './engine-command.ts';
 import { header } from './header.ts';
 import { MACHINES, type Machine } from './machine.ts';
@@ -24,12 +23,12 @@ export function composeFiles(recipe: Recipe): RecipeFile[] {
 
 function node(recipe: Recipe): string {
   return `${header(recipe, { tools: 'Docker Engine 25 or newer, with Compose.' })}
-#   Before the first start fill in agent.env and tunnel.env, beside this file.
-#   docker compose up --detach    starts the agent once the engine has loaded: 10 to 30 minutes, hours where the
-#                                 weights are still to come
-#   docker compose stop           drains: running answers get up to ${DRAIN_DEADLINE_SECONDS} s, then engine and tunnel end
+#   Before the first start, fill in agent.env and tunnel.env beside this file.
+#   docker compose up --detach    starts the agent once the engine has loaded: 10 to 30 minutes, or hours if the
+#                                 weights must be downloaded first
+#   docker compose stop           drains: running answers get up to ${DRAIN_DEADLINE_SECONDS} s, then engine and tunnel stop
 #
-# All three share the host's network. The engine listens on its loopback alone, so only this host reaches it, and the
+# All three share the host's network. The engine listens on loopback only, so only this host can reach it, and the
 # agent, which refuses an exposed engine, checks the host's real addresses.
 name: tollgate
 
@@ -51,7 +50,7 @@ ${engine(recipe)}
   agent:
     image: ${NODE_IMAGE}
     network_mode: host
-    # Started last and so stopped first: the answers that it finishes come from the engine and leave by the tunnel.
+    # Starts last and so stops first: the answers that it finishes come from the engine and leave through the tunnel.
     depends_on:
       engine:
         condition: service_healthy
@@ -63,14 +62,14 @@ ${engine(recipe)}
     volumes:
       # A checkout of Tollgate, after \`npm ci\`.
       - ${scalar(`${recipe.checkoutDir}:/opt/tollgate:ro`)}
-      # The node's identity and unacknowledged receipts. \`docker compose down --volumes\` would end this node.
+      # The node's identity and unacknowledged receipts. \`docker compose down --volumes\` would destroy this node.
       - state:${STATE_PATH}
     healthcheck:
       test: [CMD, node, -e, "fetch('http://127.0.0.1:${AGENT_PORT}/healthz').then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
       interval: 30s
-    # Also after a reboot, which on-failure would not survive. A node that the edge has removed ends at once each time.
+    # Restarts after a reboot too, unlike on-failure. A node that the edge has removed exits at once each time.
     restart: unless-stopped
-    # The drain's ${DRAIN_DEADLINE_SECONDS} s, and a minute for aborts and last receipts.
+    # The drain's ${DRAIN_DEADLINE_SECONDS} s plus a minute for aborts and last receipts.
     stop_grace_period: ${AGENT_STOP_SECONDS}s
     read_only: true
     cap_drop: [ALL]
@@ -83,10 +82,10 @@ volumes:
 
 function engineOnly(recipe: Recipe): string {
   return `${header(recipe, { tools: 'Docker Engine 25 or newer, with Compose.' })}
-#   docker compose up --detach    on both hosts; the engine loads when both are there
-#   docker compose stop           after rank 0, which drains
+#   docker compose up --detach    on both hosts; the engine loads once both are running
+#   docker compose stop           after stopping rank 0, which drains
 #
-# This host has no agent, no tunnel and no keys.
+# This host has no agent, tunnel or keys.
 name: tollgate
 
 services:
@@ -99,27 +98,27 @@ function engine(recipe: Recipe): string {
     image: ${scalar(recipe.image)}
     container_name: ${CONTAINER}
     network_mode: host
-    # The workers of tensor parallelism share memory, all that the host has: shm_size would change nothing.
+    # Tensor-parallel workers share the host's memory through ipc: host, so shm_size would have no effect.
     ipc: host
     init: true
     ulimits:
-      # GPU and RDMA buffers are locked memory.
+      # GPU and RDMA buffers are locked in memory.
       memlock: -1
       stack: 67108864
 ${gpuAccess(machine)}${environment(machine)}    volumes:
-      # Weights and compiled kernels, some 700 GB.
+      # Weights and compiled kernels, about 700 GB.
       - ${scalar(`${recipe.cacheDir}:${CACHE_PATH}`)}
 ${recipe.rank === 0 ? `      - ./engine.yaml:${CONFIG_PATH}:ro\n` : ''}    entrypoint: [${LAUNCH.join(', ')}]
     command:
 ${engineArguments(recipe)
   .map(({ words, why }) => `      # ${why}\n${words.map((word) => `      - ${scalar(word)}\n`).join('')}`)
   .join('')}    healthcheck:
-      # One token, for which SGLang waits 20 s. Busy is not dead: a long prefill fails it once in a while.
+      # Generates one token, for which SGLang waits 20 s. A long prefill can fail a check now and then, hence five retries.
       test: [CMD, python3, -c, "import urllib.request as http; http.urlopen('http://127.0.0.1:${ENGINE_PORT}/health', timeout=25)"]
       interval: 30s
       timeout: 30s
       retries: 5
-      # Loading, and where need be the download before it.
+      # Time to load, including a download of the weights.
       start_period: ${LOADING_SECONDS_MAX}s
       start_interval: 5s
     restart: unless-stopped

@@ -28,53 +28,53 @@ export function secretFiles(recipe: Recipe, { stateDir }: { stateDir?: string } 
 
 function engineYaml(recipe: Recipe): string {
   const keys = flagsOf(recipe).filter(({ flag }) => flag.secret);
-  return `# Keys of the engine, which SGLang reads with --config. Secret: mode 0600.
+  return `# Engine keys, which SGLang reads through --config. Secret: mode 0600.
 ${keys.map(({ flag, value }) => `\n# ${flag.why}\n${flag.name.slice(2)}: "${value}"\n`).join('')}`;
 }
 
 function agentEnv(recipe: Recipe, stateDir: string | undefined): string {
   const { joinToken, publicUrl, edgeUrl, revision } = recipe;
-  return `# Settings of the agent; \`npm run node -- --help\` lists them all. Secret: mode 0600.
+  return `# Agent settings; \`npm run node -- --help\` lists them all. Secret: mode 0600.
 
 # The engine's keys, as in engine.yaml. To change one, change it in both files and restart both.
 ENGINE_API_KEY=${recipe.keys.api}
 ENGINE_ADMIN_API_KEY=${recipe.keys.admin}
 
-# Made on the portal's pool page for ${recipe.model} on ${recipe.hardware}. It works once, for a day: after the first
-# start the node has a key of its own, and this line may go.
+# Created on the portal's pool page for ${recipe.model} on ${recipe.hardware}. It works once and expires after a day.
+# After the first start the node has its own key, and this line can be deleted.
 ${setting('TOLLGATE_JOIN_TOKEN', joinToken, 'paste-the-join-token')}
 
-# Where the edge reaches this agent: the public hostname of the tunnel, without a path.
+# The URL at which the edge reaches this agent: the tunnel's public hostname, without a path.
 ${setting('TOLLGATE_URL', publicUrl, 'https://node-1.example.com')}
 
-# The edge; without this line the one that the join token names.
+# The edge's URL. Default: from the join token.
 ${setting('TOLLGATE_EDGE', edgeUrl, 'https://tollgate.example.com')}
 
 TOLLGATE_ENGINE=http://127.0.0.1:${ENGINE_PORT}
 TOLLGATE_LISTEN=127.0.0.1:${AGENT_PORT}
-# For a Prometheus on this host; the tunnel does not lead there.
+# For a Prometheus on this host; the tunnel does not expose it.
 TOLLGATE_METRICS=127.0.0.1:${AGENT_METRICS_PORT}
 ${
   revision === undefined
     ? ''
-    : `# The commit of the weights, without which the agent takes no engine.\nTOLLGATE_REVISION=${revision}\n`
+    : `# The agent accepts only an engine that serves this commit of the weights.\nTOLLGATE_REVISION=${revision}\n`
 }${
   stateDir === undefined
     ? ''
     : `
-# The node's identity and the receipts that the edge has not acknowledged: never delete it while the node lives.
+# The node's identity and the receipts that the edge has not acknowledged: never delete it while the node is enrolled.
 TOLLGATE_STATE=${stateDir}
 `
 }
-# Seconds that running answers get when the agent is stopped. The service manager waits a minute longer.
+# Seconds for running answers to finish when the agent is stopped. The service manager waits a minute longer.
 TOLLGATE_DRAIN_DEADLINE=${DRAIN_DEADLINE_SECONDS}
-# Seconds to a first token. Cloudflare itself gives up after 100 (error 524).
+# Longest wait for a first token, in seconds. Cloudflare itself gives up after 100 (error 524).
 TOLLGATE_FIRST_TOKEN_DEADLINE=${FIRST_TOKEN_DEADLINE_SECONDS}
 `;
 }
 
 function tunnelEnv({ publicUrl }: Recipe): string {
-  return `# Settings of cloudflared. Secret: mode 0600.
+  return `# cloudflared settings. Secret: mode 0600.
 #
 # In Cloudflare's dashboard, under Networks, Tunnels: create a tunnel, give it the public hostname
 # ${publicUrl === undefined ? 'that is TOLLGATE_URL in agent.env' : URL.parse(publicUrl)!.host} with the service http://127.0.0.1:${AGENT_PORT}, and paste its token here.

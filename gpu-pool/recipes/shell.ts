@@ -18,8 +18,8 @@ export function shellFiles(recipe: Recipe): RecipeFile[] {
 function nodeScript(recipe: Recipe): string {
   return `#!/usr/bin/env bash
 ${header(recipe, { tools: 'Docker, Node 24, cloudflared and curl.' })}
-# Before the first start fill in agent.env and tunnel.env, beside this script. Ctrl-C or SIGTERM drains: running
-# answers get up to ${DRAIN_DEADLINE_SECONDS} s, then engine and tunnel end too. A second one changes nothing; \`kill\` the agent to hurry it.
+# Before the first start, fill in agent.env and tunnel.env beside this script. Ctrl-C or SIGTERM drains: running
+# answers get up to ${DRAIN_DEADLINE_SECONDS} s, then engine and tunnel stop too. A second signal changes nothing; \`kill\` the agent to stop at once.
 set -euo pipefail
 umask 077
 cd "$(dirname "\${BASH_SOURCE[0]}")"
@@ -77,7 +77,7 @@ ${AWAIT_ENGINE}
 agent_pid=$!
 
 wait -n "$engine_pid" "$tunnel_pid" "$agent_pid" || true
-fail 'The engine, the tunnel or the agent has ended, so the others are stopped.'
+fail 'The engine, the tunnel or the agent exited, so the others are stopped.'
 `;
 }
 
@@ -85,8 +85,8 @@ fail 'The engine, the tunnel or the agent has ended, so the others are stopped.'
 function engineScript(recipe: Recipe): string {
   return `#!/usr/bin/env bash
 ${header(recipe, { tools: 'Docker and curl.' })}
-# Start it on both hosts; the engine loads when both are there. This host has no agent, no tunnel and no keys. Stop
-# rank 0 before this one: the engine answers nothing without it.
+# Start it on both hosts; the engine loads once both are running. This host has no agent, tunnel or keys. Stop rank 0
+# before this one: the engine answers nothing without rank 1.
 set -euo pipefail
 
 engine=(
@@ -108,7 +108,7 @@ ${START_ENGINE}
 ${AWAIT_ENGINE}
 
 wait "$engine_pid" || true
-fail 'The engine has ended.'
+fail 'The engine has exited.'
 `;
 }
 
@@ -121,9 +121,9 @@ const START_ENGINE = `docker rm --force ${CONTAINER} >/dev/null 2>&1 || true
 setsid "\${engine[@]}" &
 engine_pid=$!`;
 
-const AWAIT_ENGINE = `echo 'The engine is loading: 10 to 30 minutes, hours where the weights are still to come.' >&2
+const AWAIT_ENGINE = `echo 'The engine is loading. This takes 10 to 30 minutes, or hours if the weights must be downloaded first.' >&2
 until curl --silent --fail --max-time 25 --output /dev/null http://127.0.0.1:${ENGINE_PORT}/health; do
-  kill -0 "$engine_pid" 2>/dev/null || fail 'The engine has ended; what it said last stands above.'
+  kill -0 "$engine_pid" 2>/dev/null || fail 'The engine has exited; its last output is above.'
   sleep 5
 done
 echo 'The engine is ready.' >&2`;

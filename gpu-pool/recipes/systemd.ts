@@ -67,7 +67,7 @@ WantedBy=multi-user.target
 `;
 }
 
-const NODE_STEPS = `#   Before the first start fill in agent.env and tunnel.env. Then, as root:
+const NODE_STEPS = `#   Before the first start, fill in agent.env and tunnel.env. Then, as root:
 #   install -d -m 0700 ${SETTINGS}
 #   install -m 0600 engine.yaml agent.env tunnel.env ${SETTINGS}
 #   install -m 0644 tollgate-*.service /etc/systemd/system
@@ -76,12 +76,12 @@ const NODE_STEPS = `#   Before the first start fill in agent.env and tunnel.env.
 #
 #   systemctl stop tollgate-agent     drains: running answers get up to ${DRAIN_DEADLINE_SECONDS} s`;
 
-const RANK_1_STEPS = `#   On both hosts; the engine loads when both are there. As root:
+const RANK_1_STEPS = `#   On both hosts, as root; the engine loads once both are running:
 #   install -m 0644 tollgate-engine.service /etc/systemd/system
 #   systemctl daemon-reload
 #   systemctl enable --now --no-block tollgate-engine
 #
-#   This host has no agent, no tunnel and no keys. Stop rank 0 before this one.`;
+#   This host has no agent, tunnel or keys. Stop rank 0 before this one.`;
 
 function tunnelUnit(recipe: Recipe): string {
   return `${title(recipe)}

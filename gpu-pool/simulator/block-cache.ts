@@ -26,21 +26,21 @@ export class BlockCache {
   }
 
   /** Tokens of the blocks that no running request holds yet: locking the prompt would newly occupy them. */
-  unlockedTokens(blocks: readonly number[], tokensOf: (at: number) => number): number {
+  unlockedTokens(blocks: readonly number[], tokensOf: (index: number) => number): number {
     let tokens = 0;
-    for (let at = 0; at < blocks.length; at++) {
-      if (!this.#blocks.get(blocks[at]!)?.locks) tokens += tokensOf(at);
+    for (let index = 0; index < blocks.length; index++) {
+      if (!this.#blocks.get(blocks[index]!)?.locks) tokens += tokensOf(index);
     }
     return tokens;
   }
 
   /** Reserves a prompt's blocks. A block that is not cached yet counts as computed only after `ready`. */
-  lock(blocks: readonly number[], tokensOf: (at: number) => number): void {
-    for (let at = blocks.length - 1; at >= 0; at--) {
-      const id = blocks[at]!;
+  lock(blocks: readonly number[], tokensOf: (index: number) => number): void {
+    for (let index = blocks.length - 1; index >= 0; index--) {
+      const id = blocks[index]!;
       let block = this.#blocks.get(id);
       if (!block) {
-        block = { tokens: tokensOf(at), locks: 0, ready: false };
+        block = { tokens: tokensOf(index), locks: 0, ready: false };
         this.#tokens += block.tokens;
       }
       if (block.locks === 0) this.#lockedTokens += block.tokens;
@@ -54,8 +54,8 @@ export class BlockCache {
   }
 
   unlock(blocks: readonly number[]): void {
-    for (let at = blocks.length - 1; at >= 0; at--) {
-      const id = blocks[at]!;
+    for (let index = blocks.length - 1; index >= 0; index--) {
+      const id = blocks[index]!;
       const block = this.#blocks.get(id)!;
       block.locks -= 1;
       if (block.locks === 0) this.#lockedTokens -= block.tokens;

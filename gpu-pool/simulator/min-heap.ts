@@ -21,14 +21,14 @@ export class MinHeap<T> {
 
   push(item: T): void {
     const items = this.#items;
-    let at = items.push(item) - 1;
-    while (at > 0) {
-      const parent = (at - 1) >> 1;
+    let index = items.push(item) - 1;
+    while (index > 0) {
+      const parent = (index - 1) >> 1;
       if (this.#key(items[parent]!) <= this.#key(item)) break;
-      items[at] = items[parent]!;
-      at = parent;
+      items[index] = items[parent]!;
+      index = parent;
     }
-    items[at] = item;
+    items[index] = item;
   }
 
   pop(): T | undefined {
@@ -36,15 +36,15 @@ export class MinHeap<T> {
     const top = items[0];
     const last = items.pop();
     if (last === undefined || items.length === 0) return top;
-    let at = 0;
-    for (let child = 1; child < items.length; child = 2 * at + 1) {
+    let index = 0;
+    for (let child = 1; child < items.length; child = 2 * index + 1) {
       const right = child + 1;
       if (right < items.length && this.#key(items[right]!) < this.#key(items[child]!)) child = right;
       if (this.#key(last) <= this.#key(items[child]!)) break;
-      items[at] = items[child]!;
-      at = child;
+      items[index] = items[child]!;
+      index = child;
     }
-    items[at] = last;
+    items[index] = last;
     return top;
   }
 }

@@ -62,12 +62,12 @@ function ofPolicies(rows: readonly Row[], ceiling: number): echarts.EChartsCoreO
 
 function overSizes(rows: readonly Row[], ceiling: ReadonlyMap<number, number>): echarts.EChartsCoreOption {
   const policies = [...new Set(rows.map(({ policy }) => policy))];
-  const lines = (at: 0 | 1, of: (row: Row) => number) =>
+  const lines = (index: 0 | 1, of: (row: Row) => number) =>
     policies.map((policy) => ({
       name: policy,
       type: 'line',
-      xAxisIndex: at,
-      yAxisIndex: at,
+      xAxisIndex: index,
+      yAxisIndex: index,
       data: rows.filter((row) => row.policy === policy).map((row) => [row.nodes, of(row)]),
     }));
   return {

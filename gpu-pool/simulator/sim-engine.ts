@@ -231,7 +231,7 @@ export class SimEngine {
   }
 }
 
-function tokensOf({ blocks, promptTokens }: TraceRequest): (at: number) => number {
-  return (at) =>
-    at === blocks.length - 1 ? promptTokens - (blocks.length - 1) * BLOCK_TOKENS : BLOCK_TOKENS;
+function tokensOf({ blocks, promptTokens }: TraceRequest): (index: number) => number {
+  return (index) =>
+    index === blocks.length - 1 ? promptTokens - (blocks.length - 1) * BLOCK_TOKENS : BLOCK_TOKENS;
 }

@@ -47,8 +47,8 @@ class PrefixTree {
   }
 
   insert(nodeId: string, blocks: readonly number[]): void {
-    for (let at = blocks.length - 1; at >= 0; at--) {
-      const block = blocks[at]!;
+    for (let index = blocks.length - 1; index >= 0; index--) {
+      const block = blocks[index]!;
       this.#forget(block);
       this.#owner.set(block, nodeId);
       this.#sizes.set(nodeId, this.size(nodeId) + 1);

@@ -79,7 +79,7 @@ describe('tokenizer', () => {
 });
 
 describe('prefix cache', () => {
-  const page = (name: string) => Array.from({ length: PAGE_TOKENS }, (_, at) => `${name}${at}`);
+  const page = (name: string) => Array.from({ length: PAGE_TOKENS }, (_, index) => `${name}${index}`);
 
   it('keeps nothing when it is switched off', () => {
     const cache = new RadixCache({ enabled: false });
@@ -161,7 +161,7 @@ describe('scheduler', () => {
   it('takes the time of the profile: prefill by tokens, decode by batch', async () => {
     const { engine, clock } = virtualEngine();
     const { prefillBaseMs, prefillTokensPerSecond, decodeBaseMs, decodePerSequenceMs } = PROFILES['8xh200'];
-    const prompt = Array.from({ length: 16_000 }, (_, at) => `t${at}`);
+    const prompt = Array.from({ length: 16_000 }, (_, index) => `t${index}`);
     const request = engineRequest('a', { length: 11, prompt });
     engine.submit(request.spec);
     await request.ended;
@@ -177,7 +177,7 @@ describe('scheduler', () => {
     alone.engine.submit(one.spec);
     await one.ended;
     const batch = virtualEngine();
-    const many = Array.from({ length: 50 }, (_, at) => engineRequest(`many-${at}`, { length: 100 }));
+    const many = Array.from({ length: 50 }, (_, index) => engineRequest(`many-${index}`, { length: 100 }));
     for (const { spec } of many) batch.engine.submit(spec);
     await Promise.all(many.map(({ ended }) => ended));
     expect(batch.clock.nowMs()).toBeGreaterThan(alone.clock.nowMs() * 1.5);
@@ -187,8 +187,8 @@ describe('scheduler', () => {
 
   it('queues what exceeds the running requests and refuses what exceeds the queue', async () => {
     const { engine } = virtualEngine({ profile: { maxRunningRequests: 2 }, queuedMax: 3 });
-    const requests = ['a', 'b', 'c', 'd', 'e', 'f'].map((rid, at) =>
-      engineRequest(rid, { length: 10 + 5 * at }),
+    const requests = ['a', 'b', 'c', 'd', 'e', 'f'].map((rid, index) =>
+      engineRequest(rid, { length: 10 + 5 * index }),
     );
     const verdicts = requests.map(({ spec }) => engine.submit(spec));
     expect(verdicts).toEqual(['accepted', 'accepted', 'accepted', 'queue_full', 'queue_full', 'queue_full']);
@@ -325,9 +325,14 @@ describe('over HTTP', () => {
     const log = logFile();
     const { url } = await emulate({ log });
     const sent = await Promise.all(
-      Array.from({ length: 60 }, async (_, at) => {
-        const rid = `rid-${at}`;
-        const request = { messages: user(`${at} ${LONG}`), rid, n: 1 + (at % 3), max_tokens: 40 + at };
+      Array.from({ length: 60 }, async (_, index) => {
+        const rid = `rid-${index}`;
+        const request = {
+          messages: user(`${index} ${LONG}`),
+          rid,
+          n: 1 + (index % 3),
+          max_tokens: 40 + index,
+        };
         return [rid, lastUsage(await stream(url, request))] as const;
       }),
     );
@@ -348,8 +353,8 @@ describe('over HTTP', () => {
 
   it('serves a thousand streams at once', async () => {
     const { url } = await emulate();
-    const pending = Array.from({ length: 1_000 }, (_, at) =>
-      stream(url, { messages: user(`${at} [[reasoning=2 answer=6]]`) }),
+    const pending = Array.from({ length: 1_000 }, (_, index) =>
+      stream(url, { messages: user(`${index} [[reasoning=2 answer=6]]`) }),
     );
     const streams = await Promise.all(pending);
     expect(streams.every(({ done }) => done)).toBe(true);

@@ -20,7 +20,7 @@ import { makeSyntheticTrace } from '../../../gpu-pool/simulator/synthetic-trace.
 import { readTrace, resizeTrace, type TraceRequest } from '../../../gpu-pool/simulator/trace.ts';
 
 const MIX: Hardware[] = ['8xh800-pair', '8xmi300x', '8xmi300x'];
-const pool = (nodes: number) => Array.from({ length: nodes }, (_, at) => MIX[at % MIX.length]!);
+const pool = (nodes: number) => Array.from({ length: nodes }, (_, index) => MIX[index % MIX.length]!);
 const ROUTERS = { isolates: 200, snapshotAgeMs: 2_000, queuedMax: 256, seed: 1 };
 
 describe('an engine in virtual time', () => {
@@ -35,12 +35,12 @@ describe('an engine in virtual time', () => {
   function run(requests: TraceRequest[], override: Partial<typeof profile> = {}) {
     const engine = new SimEngine({ ...profile, ...override }, 100);
     const seen = requests.map(() => ({ firstMs: 0, endMs: 0, cached: 0 }));
-    for (const [at, request] of requests.entries()) {
+    for (const [index, request] of requests.entries()) {
       engine.submit(
         {
           request,
-          onFirstToken: (ms, cached) => Object.assign(seen[at]!, { firstMs: ms, cached }),
-          onEnd: (ms) => Object.assign(seen[at]!, { endMs: ms }),
+          onFirstToken: (ms, cached) => Object.assign(seen[index]!, { firstMs: ms, cached }),
+          onEnd: (ms) => Object.assign(seen[index]!, { endMs: ms }),
           onLost: () => expect.unreachable(),
         },
         0,
@@ -208,14 +208,14 @@ describe('a replay', () => {
   it('loses no request without a token when nodes die, and uses them again when they are back', () => {
     const outage: Outage = { atMs: 1_200_000, share: 1 / 3, forMs: 600_000 };
     const options = { ...ROUTERS, trace, hardware: pool(9), policySetup: POLICIES.affinity };
-    expect([...failedNodeIndexes(outage, options.hardware)].map((at) => options.hardware[at])).toEqual(
+    expect([...failedNodeIndexes(outage, options.hardware)].map((index) => options.hardware[index])).toEqual(
       expect.arrayContaining(['8xh800-pair', '8xmi300x']),
     );
     const replayed = replay({ ...options, outage });
     const dead = failedNodeIndexes(outage, options.hardware);
     const result = recovery(
       replayed,
-      replay({ ...options, hardware: options.hardware.filter((_, at) => !dead.has(at)) }),
+      replay({ ...options, hardware: options.hardware.filter((_, index) => !dead.has(index)) }),
       outage,
     );
     expect(result).toMatchObject({ struck: 3, refused: 0 });
@@ -293,7 +293,10 @@ describe('the serving policy on sixteen mixed nodes', () => {
     const options = { ...ROUTERS, trace: await load(), hardware: pool(16), policySetup: POLICIES.affinity };
     const outage: Outage = { atMs: 1_800_000, share: 1 / 3, forMs: 1e9 };
     const dead = failedNodeIndexes(outage, options.hardware);
-    const survivors = replay({ ...options, hardware: options.hardware.filter((_, at) => !dead.has(at)) });
+    const survivors = replay({
+      ...options,
+      hardware: options.hardware.filter((_, index) => !dead.has(index)),
+    });
     const result = recovery(replay({ ...options, outage }), survivors, outage);
     expect(result.recoveredAfterMs).toBeLessThanOrEqual(result.refillMs);
     // A request that meets three dead nodes within the two seconds of a snapshot's age is refused, and may be

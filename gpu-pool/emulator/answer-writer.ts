@@ -7,7 +7,7 @@ import type { Usage } from './openai-shape.ts';
 const HUGE = 9_007_199_254_740_991;
 
 /** Writes one answer. */
-export class Wire {
+export class AnswerWriter {
   readonly #res: ServerResponse;
   readonly #faults: FaultSet;
   readonly #lineEnd: string;

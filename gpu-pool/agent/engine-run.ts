@@ -13,14 +13,18 @@ import { fromStatus } from './sglang/engine-error.ts';
 import { toEngineRequest, wantsJson } from './sglang/request.ts';
 import { StreamReader } from './sglang/stream.ts';
 
-export type RunResult = { kind: 'finished' } | { kind: 'aborted' } | { kind: 'failed'; error: RequestError };
+export type EngineRunResult =
+  | { kind: 'finished' }
+  | { kind: 'aborted' }
+  | { kind: 'failed'; error: RequestError };
 
 /** The journal records the progress of a request at most this often. */
 const JOURNAL_INTERVAL_MS = 1_000;
 /** How long the last usage and [DONE] may lag behind the finish reasons. */
 const SETTLE_MS = 5_000;
 
-export class Run {
+/** Runs one request at the engine and relays its answer; `receipt` is valid once `execute` has resolved. */
+export class EngineRun {
   readonly #context: GenerateContext;
   readonly #activeRequest: ActiveRequest;
   readonly #request: GenerateRequest;
@@ -34,24 +38,24 @@ export class Run {
 
   constructor(
     context: GenerateContext,
-    parts: { activeRequest: ActiveRequest; request: GenerateRequest; seq: number; answer: Answer },
+    options: { activeRequest: ActiveRequest; request: GenerateRequest; seq: number; answer: Answer },
   ) {
     this.#context = context;
-    this.#activeRequest = parts.activeRequest;
-    this.#request = parts.request;
-    this.#seq = parts.seq;
-    this.#answer = parts.answer;
-    this.#progressAtMs = parts.activeRequest.startedAtMs;
-    this.#journaledAtMs = parts.activeRequest.startedAtMs;
+    this.#activeRequest = options.activeRequest;
+    this.#request = options.request;
+    this.#seq = options.seq;
+    this.#answer = options.answer;
+    this.#progressAtMs = options.activeRequest.startedAtMs;
+    this.#journaledAtMs = options.activeRequest.startedAtMs;
     this.#reader = new StreamReader({
-      choices: parts.request.n ?? 1,
-      maxTokens: parts.activeRequest.claims.max_tokens,
-      json: wantsJson(parts.request),
+      choices: options.request.n ?? 1,
+      maxTokens: options.activeRequest.claims.max_tokens,
+      json: wantsJson(options.request),
       onAnomaly: (kind) => context.metrics.anomaly(kind),
     });
   }
 
-  async execute(): Promise<RunResult> {
+  async execute(): Promise<EngineRunResult> {
     const stream = await this.#openStream();
     if ('kind' in stream) return stream;
     this.#activeRequest.onGraceExpired(() => stream.stop());
@@ -61,7 +65,7 @@ export class Run {
     return result;
   }
 
-  receipt(result: RunResult): Receipt {
+  receipt(result: EngineRunResult): Receipt {
     const { claims, startedAtMs } = this.#activeRequest;
     const ttftMs = this.#firstTokenAtMs === null ? null : Math.max(0, this.#firstTokenAtMs - startedAtMs);
     return {
@@ -91,7 +95,7 @@ export class Run {
    * Posts the request. Returns the stream, or the result where it has ended already. SGLang holds the response head
    * back until the first token.
    */
-  async #openStream(): Promise<EngineStream | RunResult> {
+  async #openStream(): Promise<EngineStream | EngineRunResult> {
     const { engine, watch, deadlines } = this.#context;
     const { path, body } = toEngineRequest(this.#request, {
       claims: this.#activeRequest.claims,
@@ -125,12 +129,12 @@ export class Run {
     if (!/^text\/event-stream\b/i.test(response.headers['content-type'] ?? '')) {
       response.destroy();
       this.#activeRequest.abortAtEngine();
-      return this.#failed('engine_failed', 'The engine answered with something that is no event stream.');
+      return this.#failed('engine_failed', 'The engine’s response is not an event stream.');
     }
     return new EngineStream(response);
   }
 
-  async #relay(stream: EngineStream): Promise<RunResult> {
+  async #relay(stream: EngineStream): Promise<EngineRunResult> {
     for (;;) {
       const frame = await stream.next(this.#waitMs());
       switch (frame.kind) {
@@ -159,7 +163,7 @@ export class Run {
   }
 
   /** Handles one event; returns the result where the event ends the answer, else null. */
-  async #handleEvent(data: string): Promise<RunResult | null> {
+  async #handleEvent(data: string): Promise<EngineRunResult | null> {
     const reader = this.#reader;
     const step = reader.read(data);
     if (step.kind === 'malformed') return this.#failed('engine_failed', 'The engine sent a malformed frame.');
@@ -182,17 +186,17 @@ export class Run {
   }
 
   /** The result once the engine's stream is over. */
-  #streamEnded(): RunResult {
+  #streamEnded(): EngineRunResult {
     if (this.#activeRequest.aborting === null && !this.#reader.abortedByEngine && this.#reader.complete) {
       return { kind: 'finished' };
     }
-    return this.#failed('engine_failed', 'The engine ended before its answer was complete.');
+    return this.#failed('engine_failed', 'The engine stopped before its answer was complete.');
   }
 
   /** The result of a failure. For an aborted request it is no error: the last known usage is the answer. */
-  #failed(error: RequestError): RunResult;
-  #failed(code: RequestError['code'], message: string): RunResult;
-  #failed(errorOrCode: RequestError | RequestError['code'], message = ''): RunResult {
+  #failed(error: RequestError): EngineRunResult;
+  #failed(code: RequestError['code'], message: string): EngineRunResult;
+  #failed(errorOrCode: RequestError | RequestError['code'], message = ''): EngineRunResult {
     switch (this.#activeRequest.aborting) {
       case 'edge':
       case 'disconnect':
