@@ -1,10 +1,10 @@
-/** The upstream's answers, made once as bytes: as OpenAI's API gives them, and as a node's agent does. */
+/** The upstream's answers as prepared bytes, in the format of OpenAI's API and in that of a node's agent. */
 import type { NodeChunk } from '../../gpu-pool/protocol/schemas.ts';
 import { MODEL, TOKEN, WORKLOADS, type Workload } from './workloads.ts';
 
-/** Writes of one response, in order. */
+/** The writes of one response, in order. */
 export type Answer = readonly Buffer[];
-/** As the network on the way from an engine would bring them. */
+/** The number of events per write, about as a network delivers an engine's stream. */
 const EVENTS_PER_WRITE = 16;
 
 const EVENT_STREAM =
@@ -12,9 +12,9 @@ const EVENT_STREAM =
 
 const head = { id: 'chatcmpl-bench', created: 1_700_000_000, model: MODEL };
 
-/** `POST /v1/chat/completions` by workload. */
+/** Answers to `POST /v1/chat/completions` by workload. */
 export const openAiAnswers = new Map(WORKLOADS.map((each) => [each.name, openAi(each)]));
-/** `POST /v1/generate` by workload. */
+/** Answers to `POST /v1/generate` by workload. */
 export const nodeAnswers = new Map(WORKLOADS.map((each) => [each.name, events(nodeChunks(each))]));
 export const NOT_FOUND = json(404, { error: { message: 'The upstream has no such path.' } });
 export const NO_CONTENT = json(200, {});
@@ -35,11 +35,11 @@ function openAi(workload: Workload): Answer {
     const choices = [{ index: 0, delta, finish_reason, logprobs: null }];
     return { ...head, object: 'chat.completion.chunk', choices };
   };
-  const of = deltas(workload).map((delta) => chunk(delta, null));
-  return events([...of, { ...chunk({}, 'stop'), usage }]);
+  const chunks = deltas(workload).map((delta) => chunk(delta, null));
+  return events([...chunks, { ...chunk({}, 'stop'), usage }]);
 }
 
-/** Each says the usage so far; the last says why it is the last. */
+/** Each chunk carries the usage so far; the last also carries the finish reason. */
 function nodeChunks(workload: Workload): NodeChunk[] {
   const { tokens, promptTokens, reasoning } = workload;
   return deltas(workload).map((delta, i) => ({
@@ -64,7 +64,7 @@ function json(status: number, body: object): Answer {
   return [Buffer.from(`HTTP/1.1 ${status} Bench\r\n${headers}\r\n\r\n${text}`)];
 }
 
-/** An event stream, chunked; the first write has the head. */
+/** A chunked event stream, whose first write includes the head. */
 function events(all: readonly object[]): Answer {
   const texts = [...all.map((each) => JSON.stringify(each)), '[DONE]'].map((text) => `data: ${text}\n\n`);
   const writes: Buffer[] = [];

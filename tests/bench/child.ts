@@ -1,4 +1,4 @@
-/** Processes of the bench: each answers calls over the channel that `fork` gives, and ends when its parent has. */
+/** Child processes of the bench. Each answers calls over the IPC channel of `fork`, and ends when its parent has ended. */
 import { type ChildProcess, fork } from 'node:child_process';
 
 type Methods = Record<string, (argument: never) => unknown>;
@@ -8,12 +8,12 @@ type Note = { note: string };
 
 export interface Child {
   readonly pid: number;
-  /** @throws Error of the method, or when the process ends first */
+  /** Calls a method. @throws Error from the method, or when the process ends before it answers */
   call<Result>(method: string, argument?: unknown, onNote?: (note: string) => void): Promise<Result>;
   stop(): Promise<void>;
 }
 
-/** @param file of this folder */
+/** @param file the child's module in this folder */
 export function startChild(file: string, env: Record<string, string> = {}): Child {
   const path = new URL(file, import.meta.url);
   const process_ = fork(path, {
@@ -36,9 +36,9 @@ export function startChild(file: string, env: Record<string, string> = {}): Chil
     },
     stop: async () => {
       if (process_.connected) process_.disconnect();
-      const insist = setTimeout(() => process_.kill('SIGKILL'), 10_000);
+      const killTimer = setTimeout(() => process_.kill('SIGKILL'), 10_000);
       await exited.catch(() => undefined);
-      clearTimeout(insist);
+      clearTimeout(killTimer);
     },
   };
 }
@@ -56,7 +56,7 @@ function reply<Result>(process_: ChildProcess, id: number, onNote?: (note: strin
   });
 }
 
-/** In the child. @param atEnd before it exits */
+/** Serves calls in the child. @param atEnd runs before the child exits */
 export function answerCalls(methods: Methods, atEnd: () => unknown = () => undefined): void {
   process.on('message', async ({ id, method, argument }: Call) => {
     try {
@@ -70,11 +70,11 @@ export function answerCalls(methods: Methods, atEnd: () => unknown = () => undef
     await atEnd();
     process.exit(0);
   });
-  // a Ctrl-C reaches all at once: the parent ends first, and then this
+  // Ctrl-C signals parent and children at once; a child ignores it and ends when its parent disconnects
   process.on('SIGINT', () => undefined);
 }
 
-/** Something that the caller of the method under way hears of before its result. */
+/** Sends a note to the caller of the running method, before its result. */
 export function note(text: string): void {
   process.send!({ note: text } satisfies Note);
 }

@@ -1,11 +1,11 @@
-/** Systems side by side: each round asks one after the other, so that what disturbs this machine disturbs all alike. */
+/** Compares systems: each round measures all of them in turn, so that disturbances of this machine affect all alike. */
 import type { Load } from './load.ts';
 import { type Figures, measure } from './measure.ts';
 import { overRounds, type Rounds } from './statistics.ts';
 import type { System, SystemName } from './systems/system.ts';
 import type { Workload } from './workloads.ts';
 
-/** One system under one workload; null where it is not known. */
+/** The figures of one system under one workload; null: not known */
 export interface Row {
   readonly workload: string;
   readonly connections: number;
@@ -14,7 +14,7 @@ export interface Row {
   readonly eventsPerSecond: Rounds | null;
   readonly p50Ms: Rounds | null;
   readonly p99Ms: Rounds | null;
-  /** over the upstream asked directly in the same round, here and in the next two */
+  /** The latency in excess of a direct request to the upstream in the same round; so are the next two. */
   readonly addedP50Ms: Rounds | null;
   readonly addedP99Ms: Rounds | null;
   readonly addedFirstMs: Rounds | null;
@@ -33,12 +33,12 @@ export interface Plan {
 
 const WARM_UP_SECONDS = 0.5;
 
-/** @param say told of each row as it is done */
+/** @param onRows receives the rows of a workload and number of connections as they are done */
 export async function compare(
   load: Load,
   systems: readonly System[],
   plan: Plan,
-  say: (rows: readonly Row[]) => void,
+  onRows: (rows: readonly Row[]) => void,
 ): Promise<Row[]> {
   const all: Row[] = [];
   for (const workload of plan.workloads) {
@@ -46,12 +46,12 @@ export async function compare(
       const order = {
         workload,
         connections,
-        seconds: plan.seconds * workload.lasting,
+        seconds: plan.seconds * workload.durationFactor,
         warmUpSeconds: WARM_UP_SECONDS,
       };
       const figures = new Map<SystemName, Figures[]>(systems.map(({ name }) => [name, []]));
       for (let round = 0; round < plan.rounds; round++) {
-        // another one first each time: whoever comes after a heavy one has no advantage or harm of it
+        // the order rotates, so that no system always follows the same one
         for (let i = 0; i < systems.length; i++) {
           const system = systems[(i + round) % systems.length]!;
           const measured = await measure(load, system, order).catch((error: Error) => {
@@ -67,7 +67,7 @@ export async function compare(
         rowOf({ workload, connections, system: name }, figures.get(name)!, upstream),
       );
       all.push(...rows);
-      say(rows);
+      onRows(rows);
     }
   }
   return all;

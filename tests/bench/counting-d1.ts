@@ -1,4 +1,4 @@
-/** D1 with a counter: D1's own `meta` says how many rows a statement read and wrote. */
+/** Wraps D1 with counters, which add up the rows read and written by D1's own `meta`. */
 import type { D1Counts } from './counts.ts';
 
 interface Result {
@@ -21,7 +21,7 @@ interface Database {
 
 type Tally = { -readonly [K in keyof D1Counts]: D1Counts[K] };
 
-/** Counts a batch's statements each, as Cloudflare does. */
+/** Counts each statement of a batch as a query, as Cloudflare does. */
 export function countedDatabase(database: Database, tally: Tally): Database {
   const originals = new WeakMap<Statement, Statement>();
   const count = <R extends Result>(result: R): R => {
@@ -42,8 +42,8 @@ export function countedDatabase(database: Database, tally: Tally): Database {
         return column === undefined || row === null ? row : row[column];
       },
       raw: async (options) => {
-        // `raw` says nothing of rows. A query is asked once more for that, since only `raw` keeps apart columns of
-        // one name; what writes returns columns of one table, and can be asked in the other way.
+        // `raw` reports no `meta`. A query is run once more by `all` for it, because only `raw` keeps columns of the same
+        // name apart; a write returns columns of one table, so `all` alone serves.
         if (/^\s*(select|with)\b/i.test(sql)) {
           await all();
           return statement.raw(options);

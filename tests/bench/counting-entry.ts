@@ -1,12 +1,11 @@
 /**
- * The production bundle with a counter at every store: an entry module beside the bundle's `index.js`. Nothing of the
- * bundle is changed; its Durable Objects and its handlers are given bindings that count and pass on.
+ * An entry module beside the bundle's `index.js` that counts all use of stores by the production bundle. The bundle is
+ * unchanged; its Durable Objects and handlers receive bindings that count and forward.
  */
-
 import { countedDatabase } from './counting-d1.ts';
 import { COUNTS_PATH, OBJECTS, type ObjectName, type RawCounts } from './counts.ts';
 
-type Fn = (this: unknown, ...given: unknown[]) => unknown;
+type Fn = (this: unknown, ...args: unknown[]) => unknown;
 type Class = new (context: ObjectContext, env: Env) => object;
 type Env = Record<string, unknown>;
 interface Cursor {
@@ -14,13 +13,13 @@ interface Cursor {
   readonly rowsWritten: number;
 }
 interface ObjectContext {
-  storage: { sql: { exec: (...given: unknown[]) => Cursor }; setAlarm: (...given: unknown[]) => unknown };
+  storage: { sql: { exec: (...args: unknown[]) => Cursor }; setAlarm: (...args: unknown[]) => unknown };
 }
 type Handler = (first: Request, env: Env, context: unknown) => unknown;
 type Bundle = Record<ObjectName, Class> & { default: Record<'fetch' | 'queue' | 'scheduled', Handler> };
 type Mutable<T> = { -readonly [K in keyof T]: T[K] extends object ? Mutable<T[K]> : T[K] };
 
-// as a string: the bundle is not there before it is made, so it has no type either
+// the cast hides the path from TypeScript, because the bundle does not exist when types are checked
 const bundle: Bundle = await import('./index.js' as string);
 const none = () => ({ calls: {}, alarms: 0, rowsWritten: 0, rowsRead: 0, activeMs: 0 });
 const counts: Mutable<RawCounts> = {
@@ -49,7 +48,7 @@ export default {
 
 const envs = new WeakMap<object, Env>();
 
-/** One for each that the runtime gives, since the bundle remembers things by it. */
+/** Wraps an env. Each env has one wrapper, because the bundle caches by env. */
 function countedEnv(env: Env): Env {
   const known = envs.get(env);
   if (known) return known;
@@ -67,9 +66,9 @@ function countedEnv(env: Env): Env {
 
 function countedQueue(queue: Record<string, Fn>) {
   return {
-    send: (...given: unknown[]) => {
+    send: (...args: unknown[]) => {
       counts.queued += 1;
-      return queue.send!(...given);
+      return queue.send!(...args);
     },
     sendBatch: (messages: unknown[], ...more: unknown[]) => {
       counts.queued += messages.length;
@@ -78,7 +77,7 @@ function countedQueue(queue: Record<string, Fn>) {
   };
 }
 
-/** A namespace whose objects' calls are counted by those who make them: what is billed is a request to the object. */
+/** Wraps a namespace so that calls are counted at the caller, because each is billed as a request to the object. */
 function countedStubs(namespace: Record<string, Fn>, name: ObjectName) {
   const { calls } = counts.objects[name];
   const countedStub = (stub: object) =>
@@ -86,23 +85,23 @@ function countedStubs(namespace: Record<string, Fn>, name: ObjectName) {
       get(target, method) {
         const found = Reflect.get(target, method);
         if (typeof found !== 'function') return found;
-        return (...given: unknown[]) => {
+        return (...args: unknown[]) => {
           const key = String(method);
           calls[key] = (calls[key] ?? 0) + 1;
-          return (target as Record<string, Fn>)[key]!(...given);
+          return (target as Record<string, Fn>)[key]!(...args);
         };
       },
     });
   return {
-    getByName: (...given: unknown[]) => countedStub(namespace.getByName!(...given) as object),
-    get: (...given: unknown[]) => countedStub(namespace.get!(...given) as object),
-    idFromName: (...given: unknown[]) => namespace.idFromName!(...given),
-    idFromString: (...given: unknown[]) => namespace.idFromString!(...given),
-    newUniqueId: (...given: unknown[]) => namespace.newUniqueId!(...given),
+    getByName: (...args: unknown[]) => countedStub(namespace.getByName!(...args) as object),
+    get: (...args: unknown[]) => countedStub(namespace.get!(...args) as object),
+    idFromName: (...args: unknown[]) => namespace.idFromName!(...args),
+    idFromString: (...args: unknown[]) => namespace.idFromString!(...args),
+    newUniqueId: (...args: unknown[]) => namespace.newUniqueId!(...args),
   };
 }
 
-/** The class with a counter on its storage, and a clock that runs while it is called. */
+/** Wraps a Durable Object class: counts its storage operations and the time in which it is active. */
 function counted(name: ObjectName): Class {
   const count = counts.objects[name];
   const Original: Class = bundle[name];
@@ -122,11 +121,11 @@ function counted(name: ObjectName): Class {
   };
   for (const method of methodsOf(bundle[name].prototype)) {
     const original = (bundle[name].prototype as Record<string, Fn>)[method]!;
-    const timed = function timed(this: unknown, ...given: unknown[]) {
+    const timed = function timed(this: unknown, ...args: unknown[]) {
       if (method === 'alarm') count.alarms += 1;
       begin();
       try {
-        const result = original.apply(this, given);
+        const result = original.apply(this, args);
         if (!(result instanceof Promise)) {
           end();
           return result;
@@ -152,9 +151,9 @@ function countStorage({ storage }: ObjectContext, name: ObjectName): void {
   const count = counts.objects[name];
   const { sql } = storage;
   const exec = sql.exec;
-  sql.exec = (...given) => {
-    const cursor = exec.apply(sql, given);
-    // it counts as it is read, which all callers do at once
+  sql.exec = (...args) => {
+    const cursor = exec.apply(sql, args);
+    // the cursor counts while it is read, which all callers do synchronously
     queueMicrotask(() => {
       count.rowsRead += cursor.rowsRead;
       count.rowsWritten += cursor.rowsWritten;
@@ -162,8 +161,8 @@ function countStorage({ storage }: ObjectContext, name: ObjectName): void {
     return cursor;
   };
   const setAlarm = storage.setAlarm;
-  storage.setAlarm = (...given) => {
+  storage.setAlarm = (...args) => {
     count.rowsWritten += 1;
-    return setAlarm.apply(storage, given);
+    return setAlarm.apply(storage, args);
   };
 }

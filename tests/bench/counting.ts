@@ -1,6 +1,6 @@
 /**
- * What a request costs in calls and rows, counted and not timed: the production bundle with counters (counting-entry.ts)
- * answers a number of requests, and is counted when it is at rest, with all told and every receipt taken.
+ * Counts the calls and rows that a request costs. The production bundle with counters (counting-entry.ts) answers a
+ * number of requests, and the counters are read when all is settled, D1 is up to date and every receipt is acknowledged.
  */
 import { cpSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
@@ -16,33 +16,33 @@ import { startUpstream } from './upstream.ts';
 import { workloadNamed } from './workloads.ts';
 
 export interface CountOrder {
-  /** of `bundle` in gpu-pool/local/edge.ts */
+  /** The path of the bundled Worker (`bundle` in gpu-pool/local/edge.ts). */
   readonly script: string;
-  /** a folder of its own, empty or not there */
+  /** A folder that is empty or does not exist. */
   readonly dir: string;
   readonly requests: number;
   readonly connections: number;
-  /** name of one of workloads.ts; absent: small, unstreamed */
+  /** The name of a workload; absent: small, unstreamed */
   readonly workload?: string;
   /** absent: four nodes and one key */
   readonly world?: World;
 }
 
-/** Of the counted requests, warm; heartbeats and all else that went on meanwhile are among it. */
+/** The counts of the requests after the warm-up. They include heartbeats and other background work of that time. */
 export interface Counts extends RawCounts {
-  /** of the counted requests */
+  /** The number of counted requests. */
   readonly answered: number;
-  /** from the first until all was at rest */
+  /** The time from the first request until nothing was pending. */
   readonly seconds: number;
 }
 
 const COUNT_WITHIN_S = 300;
-/** Isolate, caches and lease: what only the first requests cost is not a request's price. */
+/** The first requests start the isolate and fill caches and leases, which is not the cost of a typical request. */
 export const WARM_UP_REQUESTS = 200;
-/** For what is written behind what can be seen from outside. */
+/** The wait for writes that are not visible from outside. */
 const REST_MS = 2_000;
 
-/** @throws Error when an answer is wrong, or something is not settled, told and taken in the end */
+/** @throws Error when an answer is wrong, or something stays pending in the end */
 export async function countRequests(order: CountOrder): Promise<Counts> {
   const { script, dir, requests, connections, world = SMALL_WORLD } = order;
   const workload = workloadNamed(order.workload ?? 'small');
@@ -77,7 +77,7 @@ export async function countRequests(order: CountOrder): Promise<Counts> {
   }
 }
 
-/** The bundle, and the entry that counts what it does. */
+/** Copies the bundle and builds the counting entry beside it. @returns their modules, the entry first */
 async function countingModules(script: string, dir: string): Promise<string[]> {
   cpSync(dirname(script), dir, { recursive: true });
   const bundle = modulesOf(join(dir, basename(script)));
@@ -97,14 +97,14 @@ async function countingModules(script: string, dir: string): Promise<string[]> {
 function difference(after: RawCounts, before: RawCounts): RawCounts {
   const objects = OBJECTS.map((name) => {
     const [a, b] = [after.objects[name], before.objects[name]];
-    const of: ObjectCounts = {
+    const counts: ObjectCounts = {
       calls: differences(a.calls, b.calls),
       alarms: a.alarms - b.alarms,
       rowsWritten: a.rowsWritten - b.rowsWritten,
       rowsRead: a.rowsRead - b.rowsRead,
       activeMs: a.activeMs - b.activeMs,
     };
-    return [name, of] as const;
+    return [name, counts] as const;
   });
   return {
     objects: Object.fromEntries(objects) as Record<ObjectName, ObjectCounts>,
@@ -123,12 +123,12 @@ function differences(after: Record<string, number>, before: Record<string, numbe
   return Object.fromEntries(entries.filter(([, count]) => count > 0));
 }
 
-/** All calls of an object's class, alarms left out. */
+/** All calls of a Durable Object class, without alarms. */
 export function callsOf({ calls }: ObjectCounts): number {
   return Object.values(calls).reduce((sum, count) => sum + count, 0);
 }
 
-/** In all stores. */
+/** The rows written in all stores. */
 export function rowsWritten({ objects, d1 }: RawCounts): number {
   return OBJECTS.reduce((sum, name) => sum + objects[name].rowsWritten, d1.rowsWritten);
 }

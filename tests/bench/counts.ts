@@ -1,16 +1,16 @@
-/** What is counted of a Worker and its Durable Objects: calls and rows, by whom and in which store. */
+/** The counters of a Worker and its Durable Objects: calls and rows by class and store. */
 
 export const OBJECTS = ['Wallet', 'Pool', 'Batch'] as const;
 export type ObjectName = (typeof OBJECTS)[number];
 
 export interface ObjectCounts {
-  /** by method; each is a request to the object */
+  /** Calls by method; each is billed as a request to the object. */
   readonly calls: Record<string, number>;
   readonly alarms: number;
-  /** of its SQLite, and one for each alarm that was set */
+  /** Rows written in its SQLite, and one for each alarm that was set. */
   readonly rowsWritten: number;
   readonly rowsRead: number;
-  /** in which at least one call was under way, over all objects of the class */
+  /** The time in which at least one call was running, over all objects of the class. */
   readonly activeMs: number;
 }
 
@@ -23,11 +23,11 @@ export interface D1Counts {
 export interface RawCounts {
   readonly objects: Record<ObjectName, ObjectCounts>;
   readonly d1: D1Counts;
-  /** messages sent */
+  /** Queue messages sent. */
   readonly queued: number;
-  /** requests to the Worker, by path */
+  /** Requests to the Worker by path. */
   readonly requests: Record<string, number>;
 }
 
-/** The route on which counting-entry.ts says what it counted. */
+/** The route on which counting-entry.ts serves its counts. */
 export const COUNTS_PATH = '/bench/counts';

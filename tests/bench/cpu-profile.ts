@@ -1,4 +1,4 @@
-/** A CPU profile of a Worker's isolate over the inspector of its workerd, and which functions it was in most. */
+/** Takes a CPU profile of a Worker's isolate by workerd's inspector, and finds the functions with the most self time. */
 import { writeFileSync } from 'node:fs';
 
 const SAMPLE_EVERY_US = 200;
@@ -14,7 +14,7 @@ export interface CpuProfile {
   readonly timeDeltas: readonly number[];
 }
 
-/** Profiles while `work` runs. */
+/** Takes a profile while `work` runs. */
 export async function cpuProfile(inspectorUrl: string, work: () => Promise<unknown>): Promise<CpuProfile> {
   const session = await connect(inspectorUrl);
   try {
@@ -32,11 +32,11 @@ export async function cpuProfile(inspectorUrl: string, work: () => Promise<unkno
 export interface SelfTime {
   readonly name: string;
   readonly ms: number;
-  /** of the time in which anything ran */
+  /** The fraction of the time that was not idle. */
   readonly share: number;
 }
 
-/** The functions with the most time of their own, idle time left out. */
+/** The functions with the most self time, without idle time. */
 export function topBySelfTime({ nodes, samples, timeDeltas }: CpuProfile, count: number): SelfTime[] {
   const names = new Map(nodes.map(({ id, callFrame }) => [id, nameOf(callFrame)]));
   const us = new Map<string, number>();
@@ -50,7 +50,7 @@ export function topBySelfTime({ nodes, samples, timeDeltas }: CpuProfile, count:
   return sorted.map(([name, each]) => ({ name, ms: each / 1_000, share: each / total }));
 }
 
-/** For Chrome's DevTools, or any reader of `.cpuprofile`. */
+/** Writes a `.cpuprofile` file for Chrome's DevTools. */
 export function saveProfile(file: string, profile: CpuProfile): void {
   writeFileSync(file, JSON.stringify(profile));
 }

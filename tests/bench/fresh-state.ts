@@ -1,4 +1,4 @@
-/** Empty databases: migrated once, since that takes seconds, and copied for every world. */
+/** Empty migrated databases. Migrating takes seconds, so it is done once and the result copied for every world. */
 import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,11 +6,11 @@ import { databaseIn, migrate } from '../../gpu-pool/local/edge.ts';
 
 let template: Promise<string> | null = null;
 
-/** @returns `persistTo` of workerd-process.ts. @param dir of its own, empty or not there */
+/** @param dir a folder that is empty or does not exist. @returns `persistTo` for workerd-process.ts */
 export async function freshState(dir: string): Promise<string> {
   template ??= migrated();
   cpSync(await template, dir, { recursive: true });
-  // where `migrate` has put it
+  // the subfolder that `migrate` creates
   return join(databaseIn(dir), 'v3');
 }
 

@@ -1,4 +1,4 @@
-/** What Tollgate sets itself, and whether it is there: from the figures of this run and nothing else. */
+/** The performance goals of Tollgate, checked against the figures of this run alone. */
 import type { Row } from './comparison.ts';
 import { type Counts, callsOf, rowsWritten } from './counting.ts';
 import { type BillLine, totalUsd } from './prices.ts';
@@ -11,7 +11,7 @@ export interface Goal {
   readonly is: '≥' | '≤';
   readonly goal: number;
   readonly unit: string;
-  /** null: this run did not measure it */
+  /** null: not measured by this run */
   readonly measured: number | null;
   readonly met: boolean | null;
 }
@@ -29,16 +29,16 @@ export function goals({ rows, counts, bill, startup }: Measured): Goal[] {
   const ofWorkload = (name: string) => rows.filter(({ workload }) => workload === name);
   const small = ofWorkload('small');
   const most = Math.max(...small.map(({ connections }) => connections));
-  const ratio = (of: readonly Row[], connections: number, field: Field, other: SystemName) => {
+  const ratio = (among: readonly Row[], connections: number, field: Field, other: SystemName) => {
     const find = (name: SystemName) =>
-      of.find((row) => row.system === name && row.connections === connections)?.[field]?.median;
+      among.find((row) => row.system === name && row.connections === connections)?.[field]?.median;
     const [own, others] = [find('tollgate'), find(other)];
     return own === undefined || others === undefined ? null : own / others;
   };
   const perEvent = ['stream', 'reasoning'].flatMap((name) => {
-    const of = ofWorkload(name);
-    const busiest = Math.max(...of.map(({ connections }) => connections));
-    return ratio(of, busiest, 'cpuUsPerEvent', 'bare') ?? [];
+    const workloadRows = ofWorkload(name);
+    const busiest = Math.max(...workloadRows.map(({ connections }) => connections));
+    return ratio(workloadRows, busiest, 'cpuUsPerEvent', 'bare') ?? [];
   });
   const perRequest = (count: number | undefined) =>
     counts && count !== undefined ? count / counts.answered : null;
@@ -82,7 +82,7 @@ export function goals({ rows, counts, bill, startup }: Measured): Goal[] {
   ];
 }
 
-/** Round by round. */
+/** The median over the rounds of the difference to the bare Worker in the same round. */
 function addedOverBare(small: readonly Row[]): number | null {
   const rounds = (name: SystemName) =>
     small.find(({ system, connections }) => system === name && connections === 1)?.rounds;

@@ -1,6 +1,6 @@
 /**
- * What grows with the pool, with customers, with history and with what is under way at once: a line for each size. Each
- * size is a world of its own: a database filled for it, a workerd started on it.
+ * Measures how costs grow with the number of nodes, keys, past requests and concurrent streams. Each size has a database
+ * filled for it and a workerd of its own.
  */
 import { join } from 'node:path';
 import { modulesOf } from '../../gpu-pool/local/modules.ts';
@@ -17,18 +17,18 @@ export type Dimension = 'nodes' | 'keys' | 'usage events' | 'concurrent streams'
 export interface GrowthLine {
   readonly dimension: Dimension;
   readonly size: number;
-  /** without what it uses while nobody asks */
+  /** CPU time per request, without the CPU time that the system uses when idle. */
   readonly cpuMsPerRequest: number | null;
-  /** of a core while nobody asks: heartbeats */
+  /** The fraction of a core that the system uses when idle, for heartbeats. */
   readonly idleShare: number;
   readonly p50Ms: number;
-  /** in all stores, per request */
+  /** Rows written per request, in all stores. */
   readonly rowsWritten: number;
   readonly rowsRead: number;
 }
 
 export type Shape = 'flat' | 'log' | 'linear';
-/** How a row of lines is called; said beside the table. */
+/** The rule by which a shape is named, which is printed below the table. */
 export const RULE =
   'flat: the last size costs at most 1.25 times the first; log: each tenfold adds at most the first again; linear: more';
 
@@ -38,7 +38,7 @@ const SIZES: Record<Dimension, readonly number[]> = {
   'usage events': [1_000, 100_000, 10_000_000],
   'concurrent streams': [1, 10, 100, 1_000],
 };
-/** Without --growth: what fits into a minute or two. */
+/** The largest sizes without --growth, which take a minute or two. */
 const SIZE_MAX: Record<Dimension, number> = {
   nodes: 100,
   keys: 1_000,
@@ -50,22 +50,22 @@ const SECONDS = 3;
 const WARM_UP_SECONDS = 1;
 const IDLE_SECONDS = 4;
 const CONNECTIONS = 16;
-/** The first of a burst are held for alone, before there is a lease: they are not what a request costs. */
+/** So many that the first requests, which have holds of their own before there is a lease, hardly count. */
 const COUNTED_REQUESTS = 500;
 const COUNTED_PER_CONNECTION = 20;
 
 export interface GrowthOrder {
   readonly script: string;
-  /** a folder of its own, empty or not there */
+  /** A folder that is empty or does not exist. */
   readonly dir: string;
   readonly load: Load;
   readonly upstream: Upstream;
-  /** sizes that take long, too */
+  /** Measures also the sizes that take long. */
   readonly all: boolean;
 }
 
-/** @param say told of each line as it is there */
-export async function growth(order: GrowthOrder, say: (line: GrowthLine) => void): Promise<GrowthLine[]> {
+/** @param onLine receives each line as it is done */
+export async function growth(order: GrowthOrder, onLine: (line: GrowthLine) => void): Promise<GrowthLine[]> {
   const lines: GrowthLine[] = [];
   for (const dimension of Object.keys(SIZES) as Dimension[]) {
     for (const size of SIZES[dimension]) {
@@ -73,7 +73,7 @@ export async function growth(order: GrowthOrder, say: (line: GrowthLine) => void
       const dir = join(order.dir, `${dimension.replace(' ', '-')}-${size}`);
       const line = await lineOf({ ...order, dir }, dimension, size);
       lines.push(line);
-      say(line);
+      onLine(line);
     }
   }
   return lines;
@@ -120,7 +120,7 @@ function worldOf(dimension: Dimension, size: number): World {
   }
 }
 
-/** By RULE. */
+/** Names the shape by RULE. */
 export function shapeOf(points: readonly { readonly size: number; readonly cost: number }[]): Shape | null {
   const [first, last] = [points[0], points.at(-1)];
   if (!first || !last || first.size === last.size || first.cost <= 0) return null;

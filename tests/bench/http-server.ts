@@ -1,13 +1,13 @@
 /**
- * As little of an HTTP/1.1 server as the systems under test need, on a socket: node:http would be the bottleneck of the
- * bench itself. Keep-alive, one request after another on a connection, answers that are bytes already.
+ * A minimal HTTP/1.1 server on a socket, because node:http would be the bottleneck of the bench. It supports keep-alive
+ * with one request at a time per connection, and sends prepared bytes.
  */
 import { createServer, type Server, type Socket } from 'node:net';
 import type { Answer } from './answers.ts';
 
 export interface RawRequest {
   readonly path: string;
-  /** request line and headers */
+  /** The request line and the headers. */
   readonly head: string;
   readonly body: Buffer;
 }
@@ -21,24 +21,24 @@ export function rawServer(handle: Handle): Server {
 }
 
 function serve(socket: Socket, handle: Handle): void {
-  let pieces: Buffer[] = [];
+  let chunks: Buffer[] = [];
   let bytes = 0;
-  /** before so many there is no whole request */
+  /** The least number of bytes that a whole request can have. */
   let wanted = 0;
   socket.on('error', () => socket.destroy());
   socket.on('data', (data) => {
-    pieces.push(data);
+    chunks.push(data);
     bytes += data.length;
     while (bytes > 0 && bytes >= wanted) {
-      const all = pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces);
-      pieces = [all];
+      const all = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
+      chunks = [all];
       const parsed = parse(all);
       if (typeof parsed === 'number') {
         wanted = parsed;
         continue;
       }
       const rest = all.subarray(parsed.end);
-      pieces = rest.length > 0 ? [rest] : [];
+      chunks = rest.length > 0 ? [rest] : [];
       bytes = rest.length;
       wanted = 0;
       handle(parsed.request, (writes) => write(socket, writes, 0));
@@ -46,14 +46,14 @@ function serve(socket: Socket, handle: Handle): void {
   });
 }
 
-/** One after the other as the socket takes them: written at once they would leave as one. */
+/** Starts each write when the socket has taken the one before: written at once they would leave as one. */
 function write(socket: Socket, writes: Answer, at: number): void {
   if (socket.destroyed) return;
   if (at === writes.length - 1) socket.write(writes[at]!);
   else socket.write(writes[at]!, () => write(socket, writes, at + 1));
 }
 
-/** @returns the bytes that there have to be before it is worth looking again */
+/** @returns the request and its end, or the number of bytes that must have arrived before parsing is tried again */
 function parse(all: Buffer): { request: RawRequest; end: number } | number {
   const headEnd = all.indexOf(HEAD_END);
   if (headEnd < 0) return all.length + 1;

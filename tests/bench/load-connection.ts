@@ -1,16 +1,16 @@
-/** One connection of the load: a request after the other, each answer read, checked and timed. */
+/** One connection of the load generator: sends one request after the other, and reads, checks and times each answer. */
 import { connect, type Socket } from 'node:net';
 import { TOKEN } from './workloads.ts';
 
 export interface Sample {
-  /** from the request's first byte to the answer's last */
+  /** The time from the request's first byte to the answer's last. */
   readonly totalMs: number;
-  /** to the first byte of the answer's body */
+  /** The time to the first byte of the answer's body. */
   readonly firstMs: number;
 }
 
 export interface Expected {
-  /** of the answer, each once in its body */
+  /** The number of tokens in the answer's body. */
   readonly tokens: number;
   readonly stream: boolean;
 }
@@ -19,7 +19,7 @@ const HEAD_END = Buffer.from('\r\n\r\n');
 const LINE_END = Buffer.from('\r\n');
 const DONE = '[DONE]';
 const EMPTY = Buffer.alloc(0);
-/** Enough for a token, or for the end of a stream, that two reads share. */
+/** Enough for a token or the end of a stream that is split between two reads. */
 const TAIL_BYTES = 64;
 const TIMEOUT_MS = 30_000;
 
@@ -83,9 +83,9 @@ class AnswerReader {
   readonly #expected: Expected;
   #head: Buffer | null = EMPTY;
   #chunked = false;
-  /** of the body, or of the chunk and its line end */
+  /** The bytes that are left of the body, or of the chunk and its line end. */
   #left = 0;
-  /** part of a line with a chunk's size */
+  /** The beginning of a chunk-size line that is not complete. */
   #line = EMPTY;
   #inChunk = false;
   #isLast = false;
@@ -97,7 +97,7 @@ class AnswerReader {
     this.#expected = expected;
   }
 
-  /** @returns whether the answer is there whole. @throws Error saying what is wrong with it */
+  /** @returns true when the answer is complete. @throws Error that describes what is wrong with the answer */
   take(data: Buffer): boolean {
     let body = data;
     if (this.#head !== null) {
@@ -129,7 +129,7 @@ class AnswerReader {
 
   #takeBytes(body: Buffer): boolean {
     this.#left -= body.length;
-    this.#see(body);
+    this.#countTokens(body);
     return this.#left <= 0;
   }
 
@@ -148,7 +148,7 @@ class AnswerReader {
       }
       const taken = body.subarray(at, at + this.#left);
       const text = Math.min(taken.length, Math.max(0, this.#left - LINE_END.length));
-      this.#see(taken.subarray(0, text));
+      this.#countTokens(taken.subarray(0, text));
       at += taken.length;
       this.#left -= taken.length;
       this.#inChunk = this.#left > 0;
@@ -157,7 +157,7 @@ class AnswerReader {
     return false;
   }
 
-  /** A chunk's size that came in two reads. @returns null: its line has not ended yet */
+  /** Joins a chunk-size line that was split between reads. @returns null while the line has not ended */
   #joined(rest: Buffer): Buffer | null {
     const all = Buffer.concat([this.#line, rest]);
     const ends = all.indexOf(LINE_END) >= 0;
@@ -165,7 +165,7 @@ class AnswerReader {
     return ends ? all : null;
   }
 
-  #see(body: Buffer): void {
+  #countTokens(body: Buffer): void {
     if (body.length === 0) return;
     const text = body.toString('latin1');
     this.#tokens += count(text) + countAcross(this.#tail, text);
@@ -187,7 +187,7 @@ function count(text: string): number {
   return found;
 }
 
-/** A token of which each of two reads has a part. */
+/** Counts a token that is split between two reads. */
 function countAcross(tail: string, text: string): number {
   const part = TOKEN.length - 1;
   return count(tail.slice(-part) + text.slice(0, part));

@@ -1,4 +1,4 @@
-/** The load as a process: connections that ask without a pause, for a time or for a number of requests. */
+/** The load generator's process: connections that send without pause, for a time or for a number of requests. */
 import { answerCalls, note } from './child.ts';
 import type { LoadOrder, LoadResult, Spread } from './load.ts';
 import { Connection, type Sample } from './load-connection.ts';
@@ -11,10 +11,10 @@ async function run(order: LoadOrder): Promise<LoadResult> {
   const { requests = Number.POSITIVE_INFINITY } = order;
   const workload = workloadNamed(order.workload);
   const body = requestBody(workload);
-  const toAsk = keys.map((key) => requestBytes({ port, path, headers, key, body }));
+  const requestsByKey = keys.map((key) => requestBytes({ port, path, headers, key, body }));
   const open = await Promise.all(Array.from({ length: connections }, () => Connection.open(port, workload)));
   const samples: Sample[] = [];
-  let asked = 0;
+  let sent = 0;
   let failure: Error | null = null;
   note('begun');
   const startedMs = performance.now() + warmUpSeconds * 1_000;
@@ -22,11 +22,11 @@ async function run(order: LoadOrder): Promise<LoadResult> {
   let answered = 0;
   const ask = async (connection: Connection) => {
     try {
-      while (failure === null && asked < requests && performance.now() < endMs) {
-        const isNoted = performance.now() >= startedMs;
-        const sample = await connection.ask(toAsk[asked++ % toAsk.length]!);
+      while (failure === null && sent < requests && performance.now() < endMs) {
+        const isMeasured = performance.now() >= startedMs;
+        const sample = await connection.ask(requestsByKey[sent++ % requestsByKey.length]!);
         answered += 1;
-        if (isNoted) samples.push(sample);
+        if (isMeasured) samples.push(sample);
       }
     } catch (error) {
       failure ??= error as Error;
@@ -47,9 +47,9 @@ async function run(order: LoadOrder): Promise<LoadResult> {
 }
 
 function requestBytes(
-  of: Pick<LoadOrder, 'port' | 'path' | 'headers'> & { key: string; body: string },
+  request: Pick<LoadOrder, 'port' | 'path' | 'headers'> & { key: string; body: string },
 ): Buffer {
-  const { port, path, headers, key, body } = of;
+  const { port, path, headers, key, body } = request;
   const all = {
     host: `127.0.0.1:${port}`,
     authorization: `Bearer ${key}`,

@@ -1,44 +1,44 @@
-/** The load generator, in a process of its own: what is ordered of it, and what it says. */
+/** The load generator in its own process: its orders and results. */
 import { startChild } from './child.ts';
 
 export interface LoadOrder {
   readonly port: number;
   readonly path: string;
-  /** beside authorization and what HTTP needs */
+  /** Headers besides authorization and those that HTTP requires. */
   readonly headers: Readonly<Record<string, string>>;
-  /** bearer tokens, one after the other */
+  /** Bearer tokens, which are used in turn. */
   readonly keys: readonly string[];
-  /** name of one of workloads.ts */
+  /** The name of a workload (workloads.ts). */
   readonly workload: string;
   readonly connections: number;
-  /** of load before anything is noted */
+  /** The time of load before the measurement. */
   readonly warmUpSeconds: number;
-  /** at most, after that */
+  /** The longest time of the measurement. */
   readonly seconds: number;
-  /** at most; absent: as many as there is time for */
+  /** The most requests; absent: as many as there is time for */
   readonly requests?: number;
 }
 
-/** Milliseconds. */
+/** Percentiles in milliseconds. */
 export interface Spread {
   readonly p50: number;
   readonly p99: number;
 }
 
 export interface LoadResult {
-  /** the warm-up's, too; all else is of what came after */
+  /** All answers, those of the warm-up included; the other figures exclude the warm-up. */
   readonly answered: number;
   readonly requests: number;
   readonly seconds: number;
   readonly tokens: number;
   readonly totalMs: Spread;
-  /** to the first byte of the body */
+  /** The time to the first byte of the body. */
   readonly firstMs: Spread;
 }
 
 export interface Load {
   readonly pid: number;
-  /** @param onBegun when all connections are open. @throws Error when one answer is not as expected */
+  /** @param onBegun called when all connections are open. @throws Error when an answer is not as expected */
   run(order: LoadOrder, onBegun?: () => void): Promise<LoadResult>;
   stop(): Promise<void>;
 }

@@ -1,6 +1,6 @@
 /**
- * `npm run bench`: Tollgate beside a bare Worker, beside Portkey's gateway and beside the upstream itself, on this machine
- * and in one run. Figures of one run may be compared with each other, those of two runs only as ratios.
+ * `npm run bench`: compares Tollgate with a bare Worker, Portkey's gateway and the upstream itself, on this machine and in
+ * one run. Figures of one run may be compared with each other, those of two runs only as ratios.
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
@@ -29,7 +29,7 @@ import { SYSTEM_NAMES, type SystemName } from './systems/system.ts';
 import { startUpstream } from './upstream.ts';
 import { WORKLOADS, workloadNamed } from './workloads.ts';
 
-/** The first and the last of a burst cost more than those between; so many that it does not show. */
+/** So many that the higher cost of a burst's first and last requests does not show. */
 const COUNTED_REQUESTS = 10_000;
 const COUNTED_CONNECTIONS = 64;
 
@@ -39,7 +39,7 @@ interface Options {
   readonly connections: readonly number[];
   readonly only?: readonly string[];
   readonly systems: readonly SystemName[];
-  /** true: every size; false: none; absent: those that are quick */
+  /** true: every size; false: none; absent: the quick ones */
   readonly growth?: boolean;
   readonly profile?: boolean;
   readonly out: string;
@@ -95,9 +95,9 @@ async function bench(script: string): Promise<void> {
   }
 }
 
-type Around = Pick<Parameters<typeof growth>[0], 'upstream' | 'load'>;
+type Processes = Pick<Parameters<typeof growth>[0], 'upstream' | 'load'>;
 
-async function comparison(script: string, { upstream, load }: Around): Promise<Row[]> {
+async function comparison(script: string, { upstream, load }: Processes): Promise<Row[]> {
   const workloads = options.only ? options.only.map(workloadNamed) : WORKLOADS;
   const { connections, rounds, seconds } = options;
   const measurements = workloads.length * connections.length * rounds * options.systems.length;
@@ -118,9 +118,9 @@ async function count(script: string): Promise<Counts> {
   return countRequests({ script, dir, requests: COUNTED_REQUESTS, connections: COUNTED_CONNECTIONS });
 }
 
-async function grow(script: string, around: Around): Promise<GrowthLine[]> {
+async function grow(script: string, processes: Processes): Promise<GrowthLine[]> {
   say('\nGrowth, small unstreamed requests; 200-event streams where those are what grows');
-  const order = { ...around, script, dir: join(scratch, 'growth'), all: options.growth === true };
+  const order = { ...processes, script, dir: join(scratch, 'growth'), all: options.growth === true };
   const lines = await growth(order, (line) => console.log(growthLine(line)));
   console.log(growthShapes(lines));
   return lines;
@@ -133,7 +133,7 @@ async function profile(): Promise<void> {
   await profileTollgate({ dir: scratch, file, workload, seconds, connections: connections.at(-1)! });
 }
 
-/** Small, unstreamed, at the number of connections that was counted or the nearest there is. */
+/** CPU time per small unstreamed request, measured at the number of connections nearest to the counted one. */
 function cpuMsOf(rows: readonly Row[]): number | null {
   const small = rows.filter(({ system, workload }) => system === 'tollgate' && workload === 'small');
   const [nearest] = small.toSorted(

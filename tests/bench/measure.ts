@@ -1,6 +1,6 @@
 /**
- * One measurement: load on one system, and what it used for that. CPU time counts from the first request until the system
- * is at rest again, so that what is done after an answer is in its price, and in nobody else's.
+ * One measurement: puts load on a system and reads what it used. CPU time counts from the first request until the system
+ * is idle again, so that work after an answer is part of that measurement and of no other.
  */
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Load, LoadResult } from './load.ts';
@@ -9,10 +9,10 @@ import type { System } from './systems/system.ts';
 import type { Workload } from './workloads.ts';
 
 export interface Figures extends LoadResult {
-  /** null, here and below: not known on this platform */
+  /** null: not known on this platform; so is `peakBytes` */
   readonly cpuMs: number | null;
   readonly peakBytes: number | null;
-  /** from the last answer until all was done */
+  /** The time from the last answer until the system was idle. */
   readonly restMs: number;
 }
 
@@ -20,19 +20,21 @@ export interface Order {
   readonly workload: Workload;
   readonly connections: number;
   readonly seconds: number;
-  /** absent: none */
+  /** absent: no warm-up */
   readonly warmUpSeconds?: number;
-  /** at most; absent: as many as there is time for */
+  /** The most requests; absent: as many as there is time for */
   readonly requests?: number;
 }
 
-const LOOK_EVERY_MS = 250;
+const POLL_EVERY_MS = 250;
 const REST_WITHIN_MS = 120_000;
-/** Of a core: heartbeats of a few nodes, and the noise of other processes. */
+/** A system counts as idle below this fraction of a core, which covers heartbeats of a few nodes and noise. */
 const IDLE_SHARE = 0.06;
 
-/** @throws Error when an answer is wrong, or the system does not come to rest with all its work done */
-// `idleShare`: of a core that it uses with nobody asking, which is no request's
+/**
+ * @param idleShare the fraction of a core that the system uses when idle, which is subtracted
+ * @throws Error when an answer is wrong, or the system does not become idle with all its work done
+ */
 export async function measure(load: Load, system: System, order: Order, idleShare = 0): Promise<Figures> {
   const { workload, connections, seconds, warmUpSeconds = 0, requests } = order;
   const { port, path, headers, keys, pids } = system;
@@ -58,7 +60,7 @@ export async function measure(load: Load, system: System, order: Order, idleShar
   };
 }
 
-/** Of one core, with nobody asking. */
+/** Measures the fraction of a core that the system uses when idle. */
 export async function idleShareOf(system: System, seconds: number): Promise<number> {
   await atRest(system, 0, Number.POSITIVE_INFINITY);
   const beforeMs = cpuMs(system.pids) ?? 0;
@@ -66,14 +68,14 @@ export async function idleShareOf(system: System, seconds: number): Promise<numb
   return ((cpuMs(system.pids) ?? 0) - beforeMs) / (seconds * 1_000);
 }
 
-/** @param requests answered since it was last at rest */
+/** Waits until the system is idle and has no pending work. @param requests answered since it was last idle */
 async function atRest({ name, pids, pending }: System, requests: number, idleShare: number): Promise<void> {
   const deadlineMs = Date.now() + REST_WITHIN_MS;
   for (;;) {
     const beforeMs = cpuMs(pids) ?? 0;
-    await wait(LOOK_EVERY_MS);
+    await wait(POLL_EVERY_MS);
     const usedMs = (cpuMs(pids) ?? 0) - beforeMs;
-    const isQuiet = usedMs <= idleShare * LOOK_EVERY_MS;
+    const isQuiet = usedMs <= idleShare * POLL_EVERY_MS;
     if (isQuiet && (pending === null || (await pending(requests)) === 0)) return;
     if (Date.now() > deadlineMs)
       throw new Error(

@@ -1,6 +1,6 @@
 /**
- * The upstream as Tollgate's nodes: heartbeats and receipts as gpu-pool/agent/heartbeat.ts sends them. It believes every
- * token that it is shown, since it is asked by nobody else.
+ * The agents of the upstream, which acts as Tollgate's nodes: heartbeats and receipts as gpu-pool/agent/heartbeat.ts sends
+ * them. They verify no token, because only the edge under test calls them.
  */
 import { createPrivateKey, type KeyObject, sign } from 'node:crypto';
 import { setTimeout as wait } from 'node:timers/promises';
@@ -17,14 +17,14 @@ import {
 } from '../../gpu-pool/protocol/schemas.ts';
 import { MODEL_PATH, type Workload } from './workloads.ts';
 
-/** As in the agent: receipts of requests that end together share one early heartbeat. */
+/** As in the real agent, receipts of requests that end together share one early heartbeat. */
 const DEBOUNCE_MS = 200;
 const TOKEN_LIFETIME_S = 60;
 const TOKEN_REUSE_MS = 30_000;
 
 export interface NodeIdentity {
   readonly id: string;
-  /** PKCS #8, PEM */
+  /** The private key as PEM of PKCS #8. */
   readonly privateKey: string;
 }
 
@@ -45,30 +45,30 @@ const IDLE = {
 export class NodeAgents {
   readonly #agents: ReadonlyMap<string, Agent>;
 
-  /** @param edgeUrl where heartbeats go */
+  /** @param edgeUrl the edge that receives heartbeats */
   constructor(edgeUrl: string, nodes: readonly NodeIdentity[]) {
     this.#agents = new Map(nodes.map((node) => [node.id, new Agent(edgeUrl, node)]));
   }
 
-  /** Resolves when the edge has heard of every node. */
+  /** Sends a first heartbeat of every node, then continues in the background. */
   async begin(): Promise<void> {
     const agents = [...this.#agents.values()];
     const width = 16;
     for (let at = 0; at < agents.length; at += width) {
-      await Promise.all(agents.slice(at, at + width).map((agent) => agent.beat()));
+      await Promise.all(agents.slice(at, at + width).map((agent) => agent.sendHeartbeat()));
     }
     for (const [i, agent] of agents.entries()) {
       void agent.run((i / agents.length) * HEARTBEAT_INTERVAL_MS);
     }
   }
 
-  /** @param head of a request that was answered in full just now */
+  /** Records a receipt. @param head the head of a request that was answered in full just now */
   answered(head: string, { promptTokens, tokens, reasoning }: Workload): void {
     const claims = claimsOf(head);
     const agent = this.#agents.get(claims.aud);
     if (!agent) throw new Error(`a request for ${claims.aud}, which is no node of this upstream`);
     const nowMs = Date.now();
-    agent.testify({
+    agent.addReceipt({
       request_id: claims.jti,
       account_id: claims.sub,
       model: claims.model,
@@ -86,7 +86,7 @@ export class NodeAgents {
     });
   }
 
-  /** Receipts that the edge has not acknowledged, and heartbeats that failed. */
+  /** Counts the receipts that the edge has not acknowledged, and the heartbeats that failed. */
   status(): { pending: number; failures: number } {
     const agents = [...this.#agents.values()];
     const sum = (of: (agent: Agent) => number) => agents.reduce((total, agent) => total + of(agent), 0);
@@ -120,7 +120,7 @@ class Agent {
     return this.#receipts.size;
   }
 
-  testify(receipt: Omit<Receipt, 'seq'>): void {
+  addReceipt(receipt: Omit<Receipt, 'seq'>): void {
     const seq = this.#seq++;
     this.#receipts.set(seq, { seq, ...receipt });
     if (this.#isSoon) return;
@@ -133,15 +133,15 @@ class Agent {
     while (!this.#ended) {
       await this.#sleep(delayMs);
       this.#isSoon = false;
-      const acknowledged = await this.beat();
-      // a backlog goes on at once while the edge takes it
-      const hurry = acknowledged > 0 && this.pending >= RECEIPTS_PER_HEARTBEAT_MAX;
-      delayMs = hurry ? 0 : HEARTBEAT_INTERVAL_MS;
+      const acknowledged = await this.sendHeartbeat();
+      // a backlog is sent without pause while the edge acknowledges it
+      const hasBacklog = acknowledged > 0 && this.pending >= RECEIPTS_PER_HEARTBEAT_MAX;
+      delayMs = hasBacklog ? 0 : HEARTBEAT_INTERVAL_MS;
     }
   }
 
-  /** @returns receipts that the edge took */
-  async beat(): Promise<number> {
+  /** Sends a heartbeat. @returns the number of receipts that the edge acknowledged */
+  async sendHeartbeat(): Promise<number> {
     const body: Heartbeat = {
       sent_at_ms: Date.now(),
       agent_version: '0.1.0',
@@ -178,7 +178,7 @@ class Agent {
     this.#wake?.abort();
   }
 
-  /** A receipt shortens what is left of it. */
+  /** Sleeps until the next heartbeat; a new receipt shortens the sleep. */
   async #sleep(ms: number): Promise<void> {
     if (ms === 0) return;
     if (!this.#isSoon) {

@@ -1,4 +1,4 @@
-/** Requests per second of every system under every workload, as an SVG: bars, and how far the rounds were apart. */
+/** Plots requests per second of every system under every workload as SVG bars, with the range of the rounds. */
 import type { Row } from './comparison.ts';
 import type { SystemName } from './systems/system.ts';
 import { workloadNamed } from './workloads.ts';
@@ -14,7 +14,7 @@ const BAR = { height: 14, gap: 3, left: 110, width: 520 } as const;
 const GROUP_GAP = 34;
 const TEXT = 'font-family="sans-serif" font-size="11"';
 
-/** Within a group bars are of one scale: groups ask for different things. */
+/** Each group of bars has its own scale, because the groups measure different workloads. */
 export function plot(rows: readonly Row[]): string {
   const groups = [...Map.groupBy(rows, ({ workload, connections }) => `${workload} ${connections}`).values()];
   let y = 10;

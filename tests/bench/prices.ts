@@ -1,4 +1,4 @@
-/** Cloudflare's list prices of the Workers Paid plan beyond what it includes (the page of each is named), and a bill by them. */
+/** Cloudflare's list prices of the Workers Paid plan beyond its included usage, with their sources, and a bill by them. */
 import { type Counts, callsOf, rowsRead, rowsWritten } from './counting.ts';
 import { OBJECTS } from './counts.ts';
 
@@ -7,7 +7,7 @@ const OBJECT_PRICES = 'developers.cloudflare.com/durable-objects/platform/pricin
 const D1 = 'developers.cloudflare.com/d1/platform/pricing';
 const QUEUES = 'developers.cloudflare.com/queues/platform/pricing';
 
-/** USD for a million of each. */
+/** Prices in USD per million. */
 export const PRICES = {
   workerRequests: { usd: 0.3, source: WORKERS },
   workerCpuMs: { usd: 0.02, source: WORKERS },
@@ -22,9 +22,9 @@ export const PRICES = {
 
 export type PricedThing = keyof typeof PRICES;
 
-/** What an active object is billed for, however little of it it uses. */
+/** The memory for which an active object is billed, however little it uses. */
 const OBJECT_GIGABYTES = 0.128;
-/** Written, read and deleted. */
+/** Each message is written, read and deleted. */
 const OPERATIONS_PER_MESSAGE = 3;
 
 export interface BillLine {
@@ -34,9 +34,9 @@ export interface BillLine {
 }
 
 /**
- * Of a million requests like those counted. An upper bound where it is not exact: CPU time is that of all of workerd, D1
- * and objects included, and objects are as active as at the load of the counting run.
- * @param cpuMs per request; null: not known, and left out
+ * Computes the bill of a million requests like those counted. Where it is not exact it is an upper bound: CPU time is
+ * that of all of workerd, D1 and objects included, and objects are as active as under the load of the counting run.
+ * @param cpuMs CPU time per request; null: not known, and left out
  */
 export function bill(counts: Counts, cpuMs: number | null): BillLine[] {
   const { objects, d1, queued, requests, answered } = counts;

@@ -1,33 +1,33 @@
-/** What a process has used, from Linux's /proc; null where there is none. */
+/** Resource usage of processes from Linux's /proc; null on other platforms. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 
-const isThere = existsSync('/proc/self/stat');
-/** `getconf CLK_TCK` of every Linux that Node runs on */
+const hasProc = existsSync('/proc/self/stat');
+/** The value of `getconf CLK_TCK` on every Linux that Node runs on. */
 const TICKS_PER_SECOND = 100;
 
-/** User and system time so far of all its threads, in milliseconds. */
+/** User and system time of all threads so far, in milliseconds. */
 export function cpuMs(pids: readonly number[]): number | null {
-  if (!isThere) return null;
+  if (!hasProc) return null;
   return pids.reduce((sum, pid) => {
     const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    // the second field, a name in brackets, may have spaces in it
+    // the second field, a name in parentheses, may contain spaces
     const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
     return sum + ((Number(fields[11]) + Number(fields[12])) * 1_000) / TICKS_PER_SECOND;
   }, 0);
 }
 
-/** The most memory that they had since `forgetPeak`. */
+/** The peak resident memory since `forgetPeak`. */
 export function peakBytes(pids: readonly number[]): number | null {
-  if (!isThere) return null;
+  if (!hasProc) return null;
   return pids.reduce((sum, pid) => {
     const kib = /VmHWM:\s*(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
     return sum + Number(kib ?? Number.NaN) * 1_024;
   }, 0);
 }
 
-/** Where the kernel does not let it be reset the peak is that since the start. */
+/** Resets the peak. Where the kernel does not allow it, the peak is that since the process's start. */
 export function forgetPeak(pids: readonly number[]): void {
-  if (!isThere) return;
+  if (!hasProc) return;
   for (const pid of pids) {
     try {
       writeFileSync(`/proc/${pid}/clear_refs`, '5');
@@ -37,9 +37,9 @@ export function forgetPeak(pids: readonly number[]): void {
   }
 }
 
-/** Processes that it started itself. */
+/** The ids of the direct child processes. */
 export function childrenOf(pid: number): number[] {
-  if (!isThere) return [];
+  if (!hasProc) return [];
   const text = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8');
   return text.split(' ').filter(Boolean).map(Number);
 }

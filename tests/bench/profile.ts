@@ -1,4 +1,4 @@
-/** `npm run bench -- --profile`: where Tollgate's isolate (its Worker, Wallet and Pool) spends its time under load. */
+/** `npm run bench -- --profile`: profiles Tollgate's isolate (its Worker, Wallet and Pool) under load. */
 import { join } from 'node:path';
 import { modulesOf } from '../../gpu-pool/local/modules.ts';
 import { run } from '../../gpu-pool/local/process.ts';
@@ -11,13 +11,13 @@ import type { Workload } from './workloads.ts';
 
 const TOP = 40;
 const WARM_UP_SECONDS = 2;
-/** The profiler itself never rests. */
+/** The fraction of cores that the profiler itself uses all the time. */
 const PROFILER_SHARE = 2;
 
 export async function profileTollgate(order: {
-  /** a folder of its own */
+  /** A folder that is empty or does not exist. */
   readonly dir: string;
-  /** where the profile goes */
+  /** The path of the profile to write. */
   readonly file: string;
   readonly workload: Workload;
   readonly connections: number;
@@ -55,7 +55,7 @@ export async function profileTollgate(order: {
   }
 }
 
-/** As it is deployed, but with the names of its functions. */
+/** Bundles the Worker as it is deployed, but unminified, so that functions keep their names. */
 async function readableBundle(dir: string): Promise<string> {
   await run('npm', ['run', '--silent', 'bundle', '--', '--minify=false', `--outdir=${dir}`]);
   return join(dir, 'index.js');

@@ -1,4 +1,4 @@
-/** The bench's tables, as text. */
+/** Formats the bench's tables as text. */
 import type { Row } from './comparison.ts';
 import { type Counts, callsOf } from './counting.ts';
 import { OBJECTS } from './counts.ts';
@@ -23,7 +23,7 @@ const HEADS = [
 ];
 const WIDTHS = [12, 11, 15, 9, 9, 10, 11, 11, 13, 9];
 
-/** Of one workload at one number of connections. */
+/** The table of one workload at one number of connections. */
 export function comparisonTable(rows: readonly Row[]): string {
   const { workload, connections } = rows[0]!;
   const title = `${workloadNamed(workload).title}, ${connections} connection${connections === 1 ? '' : 's'}`;

@@ -1,4 +1,4 @@
-/** Rows that Tollgate finds in D1: nodes that are let in already, accounts with a key each, and requests of long ago. */
+/** Seeds D1 for Tollgate: nodes that are enrolled and active, accounts with a key each, and past requests. */
 import { generateKeyPairSync } from 'node:crypto';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,25 +10,25 @@ import { MODEL } from './workloads.ts';
 
 export interface World {
   readonly nodes: number;
-  /** each of an account of its own */
+  /** The number of keys; each has its own account. */
   readonly keys: number;
   readonly usageEvents: number;
 }
 
 export interface Seeded {
   readonly nodes: NodeIdentity[];
-  /** as their holders know them; not more than are used */
+  /** The secret keys, at most KEYS_USED_MAX. */
   readonly keys: string[];
-  /** of `keys` */
+  /** The accounts of `keys`. */
   readonly accountIds: string[];
 }
 
-/** More Wallets at once say nothing more of what a key costs that is not asked with. */
+/** The most keys that send requests: the cost of an unused key shows without more Wallets in use. */
 const KEYS_USED_MAX = 1_000;
-/** Of requests and tokens per minute, and of requests at once: what is measured is not the refusal. */
+/** The limits of requests and tokens per minute and of concurrency, so high that no request is refused. */
 const UNLIMITED = 1_000_000_000;
 
-/** Fills a migrated database while no workerd has it open. @param persistTo as in workerd-process.ts */
+/** Fills a migrated database, which no workerd may have open. @param persistTo as in workerd-process.ts */
 export async function seed(
   persistTo: string,
   world: World,
@@ -98,7 +98,7 @@ async function seedKeys(db: DatabaseSync, count: number, secret: string) {
 
 const DAY_MS = 24 * 60 * 60 * 1_000;
 
-/** ?1 requests of two hundred accounts, from ?2 on, one a second; ids are in the order of time, as real ones are. */
+/** Inserts ?1 requests of two hundred accounts, from ?2 on, one per millisecond. Ids ascend in time, as real ones do. */
 const USAGE_EVENTS = `
   INSERT INTO usage_event (request_id, account_id, key_id, model_id, node_id, admitted_at_ms, ended_at_ms, state, ending,
     stream, prompt_tokens, cached_tokens, completion_tokens, reasoning_tokens, price_id, charge_nano_usd, entry_seq, ttft_ms)

@@ -1,7 +1,7 @@
 /**
- * How large the Worker is, and how long workerd takes to evaluate it: a start beside that of a bare Worker with the same
- * modules, which are read there, too, and not run. Reading its files is a local workerd's work and no part of what the
- * platform calls start-up; what it takes is told apart.
+ * Measures the Worker's size and how long workerd takes to evaluate it, by comparing its start with that of a bare Worker
+ * that reads the same modules without running them. Reading files is local workerd's work and not part of what the platform
+ * calls start-up, so it is reported separately.
  */
 import { spawn } from 'node:child_process';
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
@@ -14,23 +14,23 @@ import { bareScript } from './systems/bare.ts';
 
 export interface Startup {
   readonly gzipBytes: number;
-  /** to compile and evaluate it: medians' difference; below zero it is lost in the noise */
+  /** The time to compile and evaluate the Worker, a difference of medians; below zero it is lost in the noise. */
   readonly startMs: number;
-  /** to read its files */
+  /** The time to read the Worker's files. */
   readonly readMs: number;
   readonly startsMs: readonly number[];
-  /** of a bare Worker beside the same files, and of one alone */
+  /** Starts of a bare Worker with the same files; `bareStartsMs` are those of one without them. */
   readonly readStartsMs: readonly number[];
   readonly bareStartsMs: readonly number[];
 }
 
-/** the path of its program */
+/** The path of the workerd executable. */
 const { default: workerd } = createRequire(import.meta.url)('workerd') as { default: string };
 
 const STARTS = 9;
 const READY_WITHIN_MS = 20_000;
 
-/** @param script the production bundle. @param dir for configurations */
+/** @param script the path of the production bundle. @param dir a folder for configurations */
 export async function startup(script: string, dir: string): Promise<Startup> {
   const copy = join(dir, 'start');
   cpSync(dirname(script), copy, { recursive: true });
@@ -58,7 +58,7 @@ export async function startup(script: string, dir: string): Promise<Startup> {
   };
 }
 
-/** @param modules the entry first. @returns the path of a configuration for workerd, beside the entry */
+/** @param modules the paths of modules, the entry first. @returns the path of a workerd configuration beside the entry */
 function configured(modules: readonly [string, ...string[]]): string {
   const [script] = modules;
   const file = join(dirname(script), `${basename(script, '.js')}.capnp`);
@@ -82,16 +82,16 @@ const main :Workerd.Worker = (
   return file;
 }
 
-/** From the process's start until it listens, before which it evaluates every module. */
+/** Measures from the process's start until it listens, which it does after evaluating every module. */
 function startMs(config: string): Promise<number> {
   return new Promise((resolve, reject) => {
     const startedMs = performance.now();
     const child = spawn(workerd, ['serve', config, '--control-fd=3'], {
       stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
     });
-    const said: string[] = [];
-    child.stderr!.on('data', (data) => said.push(String(data)));
-    const late = setTimeout(() => child.kill('SIGKILL'), READY_WITHIN_MS);
+    const errors: string[] = [];
+    child.stderr!.on('data', (data) => errors.push(String(data)));
+    const killTimer = setTimeout(() => child.kill('SIGKILL'), READY_WITHIN_MS);
     let tookMs: number | null = null;
     child.stdio[3]!.once('data', () => {
       tookMs = performance.now() - startedMs;
@@ -99,8 +99,8 @@ function startMs(config: string): Promise<number> {
     });
     child.once('error', reject);
     child.once('exit', () => {
-      clearTimeout(late);
-      if (tookMs === null) reject(new Error(`workerd did not start:\n${said.join('')}`));
+      clearTimeout(killTimer);
+      if (tookMs === null) reject(new Error(`workerd did not start:\n${errors.join('')}`));
       else resolve(tookMs);
     });
   });

@@ -1,4 +1,4 @@
-/** What is said of several rounds: their median, and how far they were apart. */
+/** Statistics over rounds: the median and the range. */
 
 export interface Rounds {
   readonly median: number;
@@ -6,7 +6,7 @@ export interface Rounds {
   readonly max: number;
 }
 
-/** null when one of them is not known */
+/** @returns null when a value is not known */
 export function overRounds(values: readonly (number | null)[]): Rounds | null {
   const known = values.filter((value) => value !== null && Number.isFinite(value)) as number[];
   if (known.length < values.length || known.length === 0) return null;

@@ -1,4 +1,4 @@
-/** The upstream as a process: answers at once, as OpenAI's API or as the agent of Tollgate's nodes. */
+/** The upstream's process: it answers at once, as OpenAI's API or as the agents of Tollgate's nodes. */
 import type { AddressInfo } from 'node:net';
 import { ABORT_PATH, GENERATE_PATH } from '../../gpu-pool/protocol/schemas.ts';
 import { NO_CONTENT, NOT_FOUND, nodeAnswers, openAiAnswers } from './answers.ts';

@@ -1,20 +1,20 @@
-/** The upstream that all systems ask, in a process of its own. */
+/** The upstream of all systems, in its own process. */
 import { startChild } from './child.ts';
 import type { NodeIdentity } from './node-agents.ts';
 
 export interface UpstreamStatus {
-  /** receipts that the edge has not acknowledged */
+  /** Receipts that the edge has not acknowledged. */
   readonly pending: number;
-  /** heartbeats without an answer */
+  /** Heartbeats that failed. */
   readonly failures: number;
-  /** answers that the edge asked to stop */
+  /** Answers that the edge aborted. */
   readonly aborts: number;
 }
 
 export interface Upstream {
   readonly pid: number;
   readonly port: number;
-  /** From now on it is these nodes of that edge, too. */
+  /** Makes the upstream act as these nodes of that edge, too. */
   beginNodes(edgeUrl: string, nodes: readonly NodeIdentity[]): Promise<void>;
   endNodes(): Promise<void>;
   status(): Promise<UpstreamStatus>;

@@ -1,7 +1,7 @@
 /**
- * A Worker in a workerd of its own. Its socket is workerd's: Miniflare's entry Worker, through which requests come
- * otherwise, costs more than the Workers that are measured here. Set up alike for every Worker, also in what is left out:
- * no assets, which Cloudflare serves before a Worker is asked, and no proxy for what a Worker fetches.
+ * Runs a Worker in a workerd of its own. Requests reach it by workerd's socket, because Miniflare's entry Worker costs more
+ * than the Workers that are measured. The setup is the same for every Worker: without assets, which Cloudflare serves
+ * before it calls a Worker, and without a proxy for `fetch`.
  */
 import { dirname } from 'node:path';
 import type { Miniflare } from 'miniflare';
@@ -13,17 +13,17 @@ const { convertV4MiniflareOptions, Log, LogLevel, Miniflare: LocalWorkers } = aw
 const { unstable_getMiniflareWorkerOptions } = await import('wrangler');
 
 export interface WorkerdOrder {
-  /** paths in one folder; the first is the entry */
+  /** Paths of modules in one folder; the first is the entry. */
   readonly modules: readonly string[];
   readonly settings: Readonly<Record<string, string>>;
-  /** of a Worker with the bindings of wrangler.toml: the folder of its D1 and Durable Objects; null: it has none */
+  /** The folder of D1 and Durable Objects of a Worker with the bindings of wrangler.toml; null: no bindings */
   readonly persistTo: string | null;
   readonly inspected: boolean;
 }
 
 export interface WorkerdReady {
   readonly port: number;
-  /** of workerd; none where they cannot be found */
+  /** The process ids of workerd; empty where they cannot be found. */
   readonly pids: number[];
   readonly inspectorUrl: string | null;
 }
@@ -63,12 +63,12 @@ async function start({ modules, settings, persistTo, inspected }: WorkerdOrder):
   return {
     port: Number(url.port),
     pids: childrenOf(process.pid),
-    // workerd's name for a Worker of Miniflare
+    // the inspector path that Miniflare gives to a Worker
     inspectorUrl: inspected ? new URL(`/core:user:${NAME}`, await miniflare.getInspectorURL()).href : null,
   };
 }
 
-/** Credit for these accounts, in their Wallets. */
+/** Grants credit to these accounts in their Wallets. */
 async function grant({ accountIds, nanoUsd }: { accountIds: string[]; nanoUsd: number }): Promise<void> {
   const wallets = (await miniflare!.getDurableObjectNamespace('WALLET', NAME)) as unknown as WalletNamespace;
   for (const accountId of accountIds) {

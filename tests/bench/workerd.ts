@@ -1,11 +1,11 @@
-/** A Worker in a workerd of its own, from the bench's side. */
+/** The bench's side of a Worker that runs in a workerd of its own. */
 import { startChild } from './child.ts';
 import type { WorkerdOrder, WorkerdReady } from './workerd-process.ts';
 
 export interface Workerd extends WorkerdReady {
-  /** Credit for these accounts, in their Wallets. */
+  /** Grants credit to these accounts in their Wallets. */
   grant(accountIds: readonly string[], nanoUsd: number): Promise<void>;
-  /** The first row that D1 answers. */
+  /** Runs a query on D1. @returns the first row */
   query<Row>(sql: string): Promise<Row>;
   stop(): Promise<void>;
 }
@@ -26,7 +26,7 @@ export async function startWorkerd(order: WorkerdOrder): Promise<Workerd> {
   }
 }
 
-/** wrangler asks nobody anything. */
+/** Keeps wrangler from sending metrics and error reports. */
 export const QUIET = {
   WRANGLER_SEND_METRICS: 'false',
   WRANGLER_SEND_ERROR_REPORTS: 'false',

@@ -1,17 +1,17 @@
-/** What is asked: four kinds of request, the same of every system. The name of one is in its prompt, for the upstream. */
+/** The workloads: four kinds of request, the same for every system. The prompt names the workload for the upstream. */
 
 export interface Workload {
   readonly name: string;
   readonly title: string;
   readonly stream: boolean;
-  /** tokens of the answer; streamed, each is an event of its own */
+  /** The answer's tokens; in a stream each is an event. */
   readonly tokens: number;
-  /** events carry `reasoning_content` */
+  /** True when events carry `reasoning_content`. */
   readonly reasoning: boolean;
   readonly promptBytes: number;
-  /** times as long is it measured: with many at once one answer takes seconds */
-  readonly lasting: number;
-  /** what the upstream says that it counted */
+  /** A factor on the time of a measurement: with many connections one long answer takes seconds. */
+  readonly durationFactor: number;
+  /** The prompt tokens that the upstream reports. */
   readonly promptTokens: number;
 }
 
@@ -21,7 +21,7 @@ const SMALL = {
   reasoning: false,
   promptBytes: 64,
   promptTokens: 20,
-  lasting: 1,
+  durationFactor: 1,
 } as const;
 
 export const WORKLOADS: readonly Workload[] = [
@@ -35,7 +35,7 @@ export const WORKLOADS: readonly Workload[] = [
       stream: true,
       tokens: 4_000,
       reasoning: true,
-      lasting: 4,
+      durationFactor: 4,
     },
   },
   {
@@ -47,11 +47,11 @@ export const WORKLOADS: readonly Workload[] = [
 export const MODEL = 'deepseek-r1-0528';
 export const MODEL_PATH = 'deepseek-ai/DeepSeek-R1-0528';
 
-/** Is each token of each answer, and in no other text: counting it in what arrives shows that all is there. */
+/** The text of every answer token, which occurs nowhere else, so that counting it shows whether an answer is complete. */
 export const TOKEN = 'zebra';
 const MARKER = 'answer=';
 
-/** @throws Error naming those there are */
+/** @throws Error that lists the workloads when there is none of this name */
 export function workloadNamed(name: string): Workload {
   const found = WORKLOADS.find((each) => each.name === name);
   const names = WORKLOADS.map((each) => each.name).join(', ');
@@ -59,7 +59,7 @@ export function workloadNamed(name: string): Workload {
   return found;
 }
 
-/** JSON of `POST /v1/chat/completions`. */
+/** The JSON body of `POST /v1/chat/completions`. */
 export function requestBody({ name, stream, tokens, promptBytes }: Workload): string {
   const filler = 'Tell me of the animals of the steppe. '.repeat(Math.ceil(promptBytes / 38));
   const content = `${filler.slice(0, promptBytes)} ${MARKER}${name};`;
@@ -67,7 +67,7 @@ export function requestBody({ name, stream, tokens, promptBytes }: Workload): st
   return JSON.stringify({ model: MODEL, messages, stream, max_tokens: tokens + 16 });
 }
 
-/** By the marker in a body, edge's or client's. */
+/** Finds the workload by the marker in a request's body, from the edge or from a client. */
 export function workloadIn(body: Buffer): Workload {
   const at = body.indexOf(MARKER);
   const end = body.indexOf(';', at);

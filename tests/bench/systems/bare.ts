@@ -1,13 +1,13 @@
 /**
- * Two Workers of a few lines. `bare` passes on: the answer never enters JavaScript, so it is the limit for any other.
- * `reading` does what whoever meters an answer cannot do without: it takes the request's text, asks with headers and a
- * signal of its own and a timer, and reads and writes on the answer's bytes.
+ * Two minimal Workers. `bare` forwards: the answer never enters JavaScript, so it is the upper limit for any Worker.
+ * `reading` does what every metering gateway must: it reads the request's text, fetches with its own headers, signal and
+ * timer, and reads and writes the answer's bytes.
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Upstream } from '../upstream.ts';
 import { startWorkerd } from '../workerd.ts';
-import { PASSES_ON, type System } from './system.ts';
+import { FORWARDS_ONLY, type System } from './system.ts';
 
 const SCRIPT = `export default {
   fetch(request, env) {
@@ -55,7 +55,7 @@ async function answer(request, env) {
 }
 `;
 
-/** @returns the path of its script. @param dir where it is written */
+/** Writes the bare Worker's script to `dir`. @returns its path */
 export function bareScript(dir: string): string {
   return written(dir, 'bare', SCRIPT);
 }
@@ -78,5 +78,5 @@ async function start(name: 'bare' | 'reading', script: string, upstream: Upstrea
   const settings = { UPSTREAM: `http://127.0.0.1:${upstream.port}` };
   const worker = await startWorkerd({ modules: [script], settings, persistTo: null, inspected: false });
   const { port, pids } = worker;
-  return { ...PASSES_ON, name, port, pids, stop: () => worker.stop() };
+  return { ...FORWARDS_ONLY, name, port, pids, stop: () => worker.stop() };
 }

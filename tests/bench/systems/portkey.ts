@@ -1,4 +1,4 @@
-/** Portkey's gateway, the fastest of the usual ones by its own account: routing only, nobody is metered or billed. */
+/** Portkey's gateway, the fastest of the common ones by its own account. It only routes: it meters and bills nothing. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -6,12 +6,12 @@ import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { run } from '../../../gpu-pool/local/process.ts';
 import type { Upstream } from '../upstream.ts';
-import { PASSES_ON, type System } from './system.ts';
+import { FORWARDS_ONLY, type System } from './system.ts';
 
 export const PORTKEY = '@portkey-ai/gateway@1.15.2';
 const READY_WITHIN_MS = 30_000;
 
-/** Installed once, exactly this version, without running any script of its packages. @param cacheDir kept between runs */
+/** Installs exactly this version once, without running package scripts. @param cacheDir a folder that is kept between runs */
 export async function startPortkey(cacheDir: string, upstream: Upstream): Promise<System> {
   const script = join(cacheDir, 'node_modules/@portkey-ai/gateway/build/start-server.js');
   if (!existsSync(script)) {
@@ -29,7 +29,7 @@ export async function startPortkey(cacheDir: string, upstream: Upstream): Promis
   process.once('exit', kill);
   await ready(child, port);
   return {
-    ...PASSES_ON,
+    ...FORWARDS_ONLY,
     name: 'portkey',
     port,
     pids: [child.pid!],

@@ -1,13 +1,13 @@
-/** A system under test: something that answers OpenAI's `/v1/chat/completions`. */
+/** A system under test: it answers OpenAI's `/v1/chat/completions`. */
 import type { LoadOrder } from '../load.ts';
 
 export interface System extends Pick<LoadOrder, 'port' | 'path' | 'headers' | 'keys'> {
   readonly name: SystemName;
-  /** whose CPU time and memory are its */
+  /** The processes whose CPU time and memory count as the system's. */
   readonly pids: readonly number[];
-  /** What it still has to do for so many requests that it has answered; null: nothing comes after an answer. */
+  /** Counts the pending work after this many answered requests; null: nothing is done after an answer */
   readonly pending: ((requests: number) => Promise<number>) | null;
-  /** After the last of them. @throws Error when they left something that should not be there */
+  /** Checks the system after a measurement. @throws Error when a request left a fault behind */
   verify(requests: number): Promise<void>;
   stop(): Promise<void>;
 }
@@ -17,8 +17,8 @@ export type SystemName = (typeof SYSTEM_NAMES)[number];
 
 export const CHAT_PATH = '/v1/chat/completions';
 
-/** Of a system that only passes requests on. */
-export const PASSES_ON = {
+/** The defaults of a system that only forwards requests. */
+export const FORWARDS_ONLY = {
   path: CHAT_PATH,
   headers: {},
   keys: ['x'],

@@ -1,6 +1,6 @@
 /**
- * Tollgate as it is deployed: the production bundle with D1, Wallet and Pool on disk. Its times are production's; only
- * credit and limits are so high that nobody is refused.
+ * Tollgate as it is deployed: the production bundle with D1, Wallet and Pool on disk and production's deadlines. Only
+ * credit and limits are so high that no request is refused.
  */
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { freshState } from '../fresh-state.ts';
@@ -9,15 +9,15 @@ import type { Upstream } from '../upstream.ts';
 import { startWorkerd, type Workerd } from '../workerd.ts';
 import { CHAT_PATH, type System } from './system.ts';
 
-/** A million dollars. */
+/** A million dollars in nano-USD. */
 const CREDIT_NANO_USD = 1_000_000_000_000_000;
 
 export const SMALL_WORLD: World = { nodes: 4, keys: 1, usageEvents: 0 };
 
 export interface TollgateOptions {
-  /** a folder of its own, empty or not there */
+  /** A folder that is empty or does not exist. */
   readonly dir: string;
-  /** of the production bundle, the entry first */
+  /** The paths of the production bundle's modules, the entry first. */
   readonly modules: readonly string[];
   readonly world: World;
   readonly upstream: Upstream;
@@ -32,8 +32,8 @@ export async function startTollgate(options: TollgateOptions): Promise<Tollgate>
   const { dir, modules, world, upstream, inspected = false } = options;
   const settings = secrets();
   const persistTo = await freshState(dir);
-  const given = { upstreamPort: upstream.port, pepper: settings.KEY_PEPPER };
-  const { nodes, keys, accountIds } = await seed(persistTo, world, given);
+  const seedOptions = { upstreamPort: upstream.port, pepper: settings.KEY_PEPPER };
+  const { nodes, keys, accountIds } = await seed(persistTo, world, seedOptions);
   const worker = await startWorkerd({ modules, settings, persistTo, inspected });
   try {
     await worker.grant(accountIds, CREDIT_NANO_USD);
@@ -65,7 +65,7 @@ export async function startTollgate(options: TollgateOptions): Promise<Tollgate>
   };
 }
 
-/** Receipts that were not taken; and requests that are not billed in D1 with their answer's usage. */
+/** Counts receipts that are not acknowledged, or else requests that are not billed in D1. */
 async function pendingOf(upstream: Upstream, worker: Workerd, ended: number): Promise<number> {
   const { pending } = await upstream.status();
   if (pending > 0) return pending;

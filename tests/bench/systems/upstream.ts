@@ -1,7 +1,7 @@
-/** The upstream asked directly: what load generator and upstream can do by themselves. */
+/** The upstream without a gateway: the limit of load generator and upstream themselves. */
 import type { Upstream } from '../upstream.ts';
-import { PASSES_ON, type System } from './system.ts';
+import { FORWARDS_ONLY, type System } from './system.ts';
 
 export function upstreamItself({ port, pid }: Upstream): System {
-  return { ...PASSES_ON, name: 'upstream', port, pids: [pid], stop: async () => undefined };
+  return { ...FORWARDS_ONLY, name: 'upstream', port, pids: [pid], stop: async () => undefined };
 }
