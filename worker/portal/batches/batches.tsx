@@ -1,4 +1,4 @@
-/** Batches: how far each is, what it cost, its results to take away, and the question before one is cancelled. */
+/** Batches: the list, and for each its progress, its cost, its results to download, and cancelling it. */
 import { Hono } from 'hono';
 import { fileContent } from '../../batches/file-content.ts';
 import { type BatchRow, findBatch, isUnfinished, listBatches } from '../../db/batches.ts';
@@ -7,7 +7,7 @@ import { findFile } from '../../db/files.ts';
 import { listKeys } from '../../db/keys.ts';
 import { isId } from '../../domain/ids.ts';
 import { nanoUsd } from '../../domain/money.ts';
-import { mayRole } from '../../domain/team.ts';
+import { isRoleAllowed } from '../../domain/team.ts';
 import { config } from '../../env.ts';
 import { Callout } from '../components/callout.tsx';
 import { Money } from '../components/money.tsx';
@@ -19,13 +19,14 @@ import { page } from '../frame/layout.tsx';
 import { notFoundPage } from '../frame/not-found.tsx';
 import { BatchProgress, BatchState } from './batch-state.tsx';
 
-const PAGE = 25;
+const PAGE_SIZE = 25;
+/** The files of a batch that the path names, and their columns. */
 const FILES = { output: 'outputFileId', errors: 'errorFileId' } as const;
 
 export const batchesPage = new Hono<PortalEnv>();
 
 batchesPage.use(signedIn, allowed('batches'));
-// what models answered is for those who ask them
+// models' answers are shown only to roles that may use models
 batchesPage.use('/:batchId/files/*', allowed('batch_results'));
 
 batchesPage.get('/', async (c) => {
@@ -34,11 +35,11 @@ batchesPage.get('/', async (c) => {
   const accountId = c.get('accountId');
   const after = c.req.query('after') ?? '';
   const afterId = isId('batch', after) ? after : null;
-  const [keys, found] = await Promise.all([
+  const [keys, batches] = await Promise.all([
     listKeys(db, accountId),
-    listBatches(db, { accountId, afterId, limit: PAGE + 1 }),
+    listBatches(db, { accountId, afterId, limit: PAGE_SIZE + 1 }),
   ]);
-  const rows = found.slice(0, PAGE);
+  const rows = batches.slice(0, PAGE_SIZE);
   const keyNames = new Map(keys.map(({ id, name }) => [id, name]));
   const names = t.batches;
   return page(
@@ -85,7 +86,7 @@ batchesPage.get('/', async (c) => {
             {names.newest}
           </a>
         )}
-        {found.length > PAGE && (
+        {batches.length > PAGE_SIZE && (
           <a class="link" href={`/batches?after=${rows.at(-1)!.id}`}>
             {names.older}
           </a>
@@ -100,56 +101,23 @@ batchesPage.get('/:batchId', async (c) => {
   if (!row) return notFoundPage(c);
   const { t, f } = words(c);
   const names = t.batches;
-  const open = isUnfinished(row.state);
-  const mayTake = mayRole(c.get('memberRole'), 'read', 'batch_results');
+  const isOpen = isUnfinished(row.state);
   return page(
     c,
     { title: names.one },
     <>
       <h1 class="mb-2">{names.one}</h1>
       <p class="mb-6 font-mono text-sm break-all">{row.id}</p>
-      {row.pausedBy && open && <Callout tone="info">{names.pausedBy[row.pausedBy] ?? row.pausedBy}</Callout>}
+      {row.pausedBy && isOpen && (
+        <Callout tone="info">{names.pausedBy[row.pausedBy] ?? row.pausedBy}</Callout>
+      )}
       {row.errors?.map(({ message, line }) => (
         <Callout tone="error">{line === null ? message : names.faultAt(f.count(line), message)}</Callout>
       ))}
-      <dl class={TILES}>
-        <Tile label={names.state} value={<BatchState c={c} state={row.state} />} />
-        <Tile
-          label={names.progress}
-          value={<BatchProgress c={c} row={row} />}
-          note={row.failed > 0 ? names.failedLines(row.failed, f.count(row.failed)) : undefined}
-        />
-        <Tile
-          label={names.charged}
-          value={<Money c={c} amount={nanoUsd(row.chargeNanoUsd)} />}
-          note={names.halfPrice}
-        />
-        <Tile
-          label={open ? names.endsBy : names.ended}
-          value={<span class="text-base">{f.dateTime(row.endedAtMs ?? row.expiresAtMs)}</span>}
-          note={names.created(f.dateTime(row.createdAtMs))}
-        />
-      </dl>
-      {mayTake && (row.outputFileId || row.errorFileId) && (
-        <ul class="mb-8 flex flex-wrap gap-x-6 gap-y-2">
-          {row.outputFileId && (
-            <li>
-              <a class="link" href={`/batches/${row.id}/files/output`} download>
-                {names.takeOutput}
-              </a>
-            </li>
-          )}
-          {row.errorFileId && (
-            <li>
-              <a class="link" href={`/batches/${row.id}/files/errors`} download>
-                {names.takeErrors}
-              </a>
-            </li>
-          )}
-        </ul>
-      )}
+      <Figures c={c} row={row} />
+      <Downloads c={c} row={row} />
       <p class="flex flex-wrap gap-3">
-        {open && (
+        {isOpen && (
           <a class="btn" href={`/batches/${row.id}`}>
             {names.lookAgain}
           </a>
@@ -173,9 +141,10 @@ batchesPage.get('/:batchId/files/:file{output|errors}', async (c) => {
   const whose = { accountId: c.get('accountId'), nowMs: Date.now() };
   const file = id ? await findFile(database(c.env), { ...whose, id }) : null;
   if (!file) return notFoundPage(c);
-  const answer = fileContent(c.env.FILES, file, c.executionCtx);
-  answer.headers.set('content-disposition', `attachment; filename="${row!.id}-${c.req.param('file')}.jsonl"`);
-  return answer;
+  const response = fileContent(c.env.FILES, file, c.executionCtx);
+  const name = `${row!.id}-${c.req.param('file')}.jsonl`;
+  response.headers.set('content-disposition', `attachment; filename="${name}"`);
+  return response;
 });
 
 batchesPage.get('/:batchId/cancel', async (c) => {
@@ -218,6 +187,56 @@ function mayCancel(c: PortalContext, { state }: BatchRow): boolean {
   return mayWrite(c, 'batches') && (state === 'validating' || state === 'in_progress');
 }
 
+function Figures({ c, row }: { c: PortalContext; row: BatchRow }) {
+  const { t, f } = words(c);
+  const names = t.batches;
+  return (
+    <dl class={TILES}>
+      <Tile label={names.state} value={<BatchState c={c} state={row.state} />} />
+      <Tile
+        label={names.progress}
+        value={<BatchProgress c={c} row={row} />}
+        note={row.failed > 0 ? names.failedLines(row.failed, f.count(row.failed)) : undefined}
+      />
+      <Tile
+        label={names.charged}
+        value={<Money c={c} amount={nanoUsd(row.chargeNanoUsd)} />}
+        note={names.halfPrice}
+      />
+      <Tile
+        label={isUnfinished(row.state) ? names.endsBy : names.ended}
+        value={<span class="text-base">{f.dateTime(row.endedAtMs ?? row.expiresAtMs)}</span>}
+        note={names.created(f.dateTime(row.createdAtMs))}
+      />
+    </dl>
+  );
+}
+
+/** Links to the files of results and errors, for roles that may read them. */
+function Downloads({ c, row }: { c: PortalContext; row: BatchRow }) {
+  const names = words(c).t.batches;
+  const mayRead = isRoleAllowed(c.get('memberRole'), 'read', 'batch_results');
+  if (!mayRead || !(row.outputFileId || row.errorFileId)) return null;
+  return (
+    <ul class="mb-8 flex flex-wrap gap-x-6 gap-y-2">
+      {row.outputFileId && (
+        <li>
+          <a class="link" href={`/batches/${row.id}/files/output`} download>
+            {names.takeOutput}
+          </a>
+        </li>
+      )}
+      {row.errorFileId && (
+        <li>
+          <a class="link" href={`/batches/${row.id}/files/errors`} download>
+            {names.takeErrors}
+          </a>
+        </li>
+      )}
+    </ul>
+  );
+}
+
 function Empty({ c }: { c: PortalContext }) {
   const { t } = words(c);
   return (
@@ -231,6 +250,7 @@ function Empty({ c }: { c: PortalContext }) {
   );
 }
 
+/** Shell commands that upload a file of requests and start a batch. */
 function example(origin: string): string {
   return `cat > lines.jsonl <<'END'
 {"custom_id": "1", "method": "POST", "url": "/v1/chat/completions", "body": {"model": "deepseek-reasoner", "messages": [{"role": "user", "content": "How many primes are below 100?"}]}}

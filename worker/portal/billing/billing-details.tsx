@@ -1,11 +1,11 @@
-/** Who invoices are made out to. */
+/** The form of the buyer's name and address on invoices. */
 import type { Buyer } from '../../db/schema/payments.ts';
 import { SelectField, TextField } from '../components/field.tsx';
 import { type PortalContext, words } from '../frame/context.ts';
 import type { Faults, Typed } from '../frame/form.ts';
 
-/** ISO 3166-1 alpha-2: those that `Intl` has a name for. */
-export const COUNTRIES: readonly string[] = codes();
+/** Codes of ISO 3166-1 alpha-2 that `Intl` has a name for. */
+export const COUNTRIES: readonly string[] = countryCodes();
 
 export function BillingDetails(props: {
   c: PortalContext;
@@ -71,11 +71,11 @@ export function BillingDetails(props: {
   );
 }
 
-function codes(): string[] {
+function countryCodes(): string[] {
   const letters = [...'ABCDEFGHIJKLMNOPQRSTUVWXYZ'];
   const names = new Intl.DisplayNames('en', { type: 'region', fallback: 'none' });
-  // assigned by others or to nobody: unions, test codes and what is gone
-  const none = new Set([
+  // codes that `Intl` names but ISO 3166-1 does not assign: unions, test codes and exceptional reservations
+  const unassigned = new Set([
     'EU',
     'EZ',
     'UN',
@@ -96,6 +96,8 @@ function codes(): string[] {
     .flatMap((first) => letters.map((second) => first + second))
     .filter(
       (code) =>
-        !none.has(code) && names.of(code) !== undefined && new Intl.Locale(`und-${code}`).region === code,
+        !unassigned.has(code) &&
+        names.of(code) !== undefined &&
+        new Intl.Locale(`und-${code}`).region === code,
     );
 }

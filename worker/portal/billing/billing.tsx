@@ -1,4 +1,4 @@
-/** Billing: the balance, the ways to add to it, what was paid, and the ledger that it is the sum of. */
+/** Billing: the balance, ways to add to it, payments, and the ledger whose sum is the balance. */
 import { Hono } from 'hono';
 import * as z from 'zod';
 import { beginCardSetup, removeCard } from '../../billing/card.ts';
@@ -7,10 +7,11 @@ import { beginTopUp, canTopUp } from '../../billing/top-up.ts';
 import { findAutoRecharge } from '../../db/auto-recharge.ts';
 import { database } from '../../db/client.ts';
 import { findBillingDetails, invoiceNumbers, saveBillingDetails } from '../../db/invoices.ts';
-import { listOrders } from '../../db/payments.ts';
+import { listOrders, type PaymentOrder } from '../../db/payments.ts';
 import { rechargedInMonth } from '../../db/recharges.ts';
 import { chargedSince } from '../../db/usage.ts';
 import { isPrintable } from '../../domain/invoice.ts';
+import type { Entry } from '../../domain/ledger.ts';
 import { nanoUsd, usd } from '../../domain/money.ts';
 import type { Balance } from '../../domain/wallet.ts';
 import type { Fault } from '../../i18n/en/index.ts';
@@ -22,8 +23,8 @@ import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
 import { Choice, type Faults, Name, OptionalUsd, readForm, type Typed } from '../frame/form.ts';
 import { allowed, signedIn } from '../frame/guard.ts';
 import { page } from '../frame/layout.tsx';
+import { OwedCallout, returnCallout } from './billing-callouts.tsx';
 import { BillingDetails, COUNTRIES } from './billing-details.tsx';
-import { OwedNotice, returnNotice } from './billing-notices.tsx';
 import { LedgerTable } from './ledger-table.tsx';
 import { PaymentsTable } from './payments-table.tsx';
 import { PromoForm } from './promo-form.tsx';
@@ -32,15 +33,15 @@ import { AMOUNT_CHOICES, TopUpForm } from './top-up-form.tsx';
 
 const LEDGER_PAGE = 25;
 const PAYMENTS_SHOWN = 25;
-/** The pace is that of the last week: a weekend is in it. */
-const PACE_DAYS = 7;
+/** The daily spend is averaged over the last week, so that it always includes one weekend. */
+const AVERAGED_DAYS = 7;
 const DAY_MS = 86_400_000;
 
 const PurchaseOrder = z.union([z.literal('').transform(() => null), Name.refine(isPrintable)], {
   error: 'unprintable_letters',
 });
 
-/** An amount that was typed counts, whichever button is pressed: nobody types one to pay another. */
+/** A typed amount wins over the selected one: a person who types an amount means to pay that. */
 const TopUpFields = z
   .object({ amount: Choice(AMOUNT_CHOICES), otherUsd: OptionalUsd, purchaseOrder: PurchaseOrder.optional() })
   .transform(({ amount, otherUsd, purchaseOrder }) => ({
@@ -58,16 +59,16 @@ const DetailsFields = z.object({
   taxId: OptionalPrintable,
 });
 
-/** What is left empty is nothing, which is within no bounds. */
-const Level = OptionalUsd.transform((amount) => amount ?? nanoUsd(0));
-const RuleFields = z.object({ belowUsd: Level, rechargeUsd: Level, monthlyMaxUsd: Level });
+/** An amount of the auto-recharge rule. An empty field reads as 0, which the rule's bounds refuse. */
+const RuleAmount = OptionalUsd.transform((amount) => amount ?? nanoUsd(0));
+const RuleFields = z.object({ belowUsd: RuleAmount, rechargeUsd: RuleAmount, monthlyMaxUsd: RuleAmount });
 
 const FAULTS = {
   amount_out_of_bounds: 'amount_bounds',
   provider_unavailable: 'payment_unavailable',
 } as const;
 
-/** The field that a refused rule is marked at, and with what. */
+/** The field that each refusal of a rule marks, and its fault. */
 const RULE_FAULTS = {
   below_out_of_bounds: { belowUsd: 'below_bounds' },
   amount_out_of_bounds: { rechargeUsd: 'amount_bounds' },
@@ -85,7 +86,7 @@ billingPage.get('/', (c) => show(c, {}));
 billingPage.post('/', async (c) => {
   const read = await readForm(c, TopUpFields);
   if (!read.ok) return show(c, read);
-  const result = await beginTopUp(c.env, { ...read.values, ...asked(c) });
+  const result = await beginTopUp(c.env, { ...read.values, ...here(c) });
   if (!result.ok) return show(c, { typed: read.typed, faults: { otherUsd: FAULTS[result.reason] } });
   return c.redirect(result.redirectUrl, 303);
 });
@@ -94,7 +95,7 @@ billingPage.post('/details', async (c) => {
   const read = await readForm(c, DetailsFields);
   if (!read.ok) return show(c, read);
   const { legalName, street, city, country, taxId } = read.values;
-  const { accountId, nowMs } = asked(c);
+  const { accountId, nowMs } = here(c);
   const buyer = {
     legalName,
     address: [street, city].filter(Boolean).join('\n'),
@@ -109,14 +110,14 @@ billingPage.post('/details', async (c) => {
 
 billingPage.post('/card', async (c) => {
   if (!canTopUp(c.env)) return show(c, { faults: { card: 'payment_unavailable' } });
-  const result = await beginCardSetup(c.env, asked(c));
+  const result = await beginCardSetup(c.env, here(c));
   return result.ok
     ? c.redirect(result.redirectUrl, 303)
     : show(c, { faults: { card: FAULTS[result.reason] } });
 });
 
 billingPage.post('/card/remove', async (c) => {
-  const result = await removeCard(c.env, asked(c));
+  const result = await removeCard(c.env, here(c));
   if (!result.ok) return show(c, { faults: { card: FAULTS[result.reason] } });
   return c.redirect('/billing?card=removed#recharge', 303);
 });
@@ -126,23 +127,24 @@ billingPage.post('/recharge', async (c) => {
   if (!read.ok) return show(c, read);
   const { belowUsd, rechargeUsd, monthlyMaxUsd } = read.values;
   const rule = { belowNanoUsd: belowUsd, amountNanoUsd: rechargeUsd, monthlyMaxNanoUsd: monthlyMaxUsd };
-  const result = await setAutoRecharge(c.env, { ...asked(c), rule });
+  const result = await setAutoRecharge(c.env, { ...here(c), rule });
   if (!result.ok) return show(c, { typed: read.typed, faults: RULE_FAULTS[result.reason] });
   return c.redirect('/billing?recharge=on#recharge', 303);
 });
 
 billingPage.post('/recharge/off', async (c) => {
-  await setAutoRecharge(c.env, { ...asked(c), rule: null });
+  await setAutoRecharge(c.env, { ...here(c), rule: null });
   return c.redirect('/billing?recharge=off#recharge', 303);
 });
 
-function asked(c: PortalContext) {
+/** The account that the page shows, and the current time. */
+function here(c: PortalContext) {
   return { accountId: c.get('accountId'), nowMs: Date.now() };
 }
 
 async function show(c: PortalContext, state: { typed?: Typed; faults?: Faults }) {
   const { t } = words(c);
-  const { accountId, nowMs } = asked(c);
+  const { accountId, nowMs } = here(c);
   const db = database(c.env);
   const wallet = c.env.WALLET.getByName(accountId);
   const before = Number(c.req.query('before'));
@@ -154,7 +156,7 @@ async function show(c: PortalContext, state: { typed?: Typed; faults?: Faults })
       listOrders(db, accountId, PAYMENTS_SHOWN),
       findAutoRecharge(db, accountId),
       rechargedInMonth(db, accountId, nowMs),
-      chargedSince(db, accountId, nowMs - PACE_DAYS * DAY_MS),
+      chargedSince(db, accountId, nowMs - AVERAGED_DAYS * DAY_MS),
       findBillingDetails(db, accountId),
       invoiceNumbers(db, accountId),
     ]);
@@ -167,11 +169,11 @@ async function show(c: PortalContext, state: { typed?: Typed; faults?: Faults })
     },
     <>
       <h1 class="mb-6">{t.billing.title}</h1>
-      {await returnNotice(c, rule)}
+      {await returnCallout(c, rule)}
       {c.req.query('details') === 'saved' && <Callout tone="success">{t.billing.details.saved}</Callout>}
       {state.faults?.card && <Callout tone="error">{t.faults[state.faults.card]}</Callout>}
-      <OwedNotice c={c} balance={balance} />
-      <Balances c={c} balance={balance} perDayNanoUsd={chargedNanoUsd / PACE_DAYS} />
+      <OwedCallout c={c} balance={balance} />
+      <Balances c={c} balance={balance} perDayNanoUsd={chargedNanoUsd / AVERAGED_DAYS} />
       <Writable c={c} area="billing">
         <div class="grid gap-x-16 lg:grid-cols-2">
           <div>
@@ -186,41 +188,65 @@ async function show(c: PortalContext, state: { typed?: Typed; faults?: Faults })
           </div>
         </div>
       </Writable>
-      <section aria-labelledby="payments" class="mb-12">
-        <h2 id="payments" class="mb-1">
-          {t.billing.paymentsTitle}
-        </h2>
-        <p class="muted mb-3 text-sm">{t.billing.paymentsNote}</p>
-        {orders.length === 0 ? (
-          <p>{t.billing.paymentsEmpty}</p>
-        ) : (
-          <PaymentsTable c={c} orders={orders} invoices={invoices} />
-        )}
-      </section>
-      <section aria-labelledby="ledger">
-        <h2 id="ledger" class="mb-1">
-          {t.billing.ledgerTitle}
-        </h2>
-        <p class="muted mb-3 text-sm">{t.billing.ledgerNote}</p>
-        {ledger.entries.length === 0 ? (
-          <p>{t.billing.empty}</p>
-        ) : (
-          <LedgerTable c={c} entries={ledger.entries} />
-        )}
-        <p class="mt-4 flex gap-6 text-sm">
-          {beforeSeq !== undefined && (
-            <a class="link" href="/billing#ledger">
-              {t.billing.newest}
-            </a>
-          )}
-          {ledger.nextBeforeSeq !== null && (
-            <a class="link" href={`/billing?before=${ledger.nextBeforeSeq}#ledger`}>
-              {t.billing.older}
-            </a>
-          )}
-        </p>
-      </section>
+      <PaymentsSection c={c} orders={orders} invoices={invoices} />
+      <LedgerSection c={c} ledger={ledger} isFirstPage={beforeSeq === undefined} />
     </>,
+  );
+}
+
+function PaymentsSection(props: {
+  c: PortalContext;
+  orders: readonly PaymentOrder[];
+  invoices: ReadonlyMap<string, number>;
+}) {
+  const { c, orders, invoices } = props;
+  const { t } = words(c);
+  return (
+    <section aria-labelledby="payments" class="mb-12">
+      <h2 id="payments" class="mb-1">
+        {t.billing.paymentsTitle}
+      </h2>
+      <p class="muted mb-3 text-sm">{t.billing.paymentsNote}</p>
+      {orders.length === 0 ? (
+        <p>{t.billing.paymentsEmpty}</p>
+      ) : (
+        <PaymentsTable c={c} orders={orders} invoices={invoices} />
+      )}
+    </section>
+  );
+}
+
+function LedgerSection(props: {
+  c: PortalContext;
+  ledger: { entries: readonly Entry[]; nextBeforeSeq: number | null };
+  isFirstPage: boolean;
+}) {
+  const { c, ledger, isFirstPage } = props;
+  const { t } = words(c);
+  return (
+    <section aria-labelledby="ledger">
+      <h2 id="ledger" class="mb-1">
+        {t.billing.ledgerTitle}
+      </h2>
+      <p class="muted mb-3 text-sm">{t.billing.ledgerNote}</p>
+      {ledger.entries.length === 0 ? (
+        <p>{t.billing.empty}</p>
+      ) : (
+        <LedgerTable c={c} entries={ledger.entries} />
+      )}
+      <p class="mt-4 flex gap-6 text-sm">
+        {!isFirstPage && (
+          <a class="link" href="/billing#ledger">
+            {t.billing.newest}
+          </a>
+        )}
+        {ledger.nextBeforeSeq !== null && (
+          <a class="link" href={`/billing?before=${ledger.nextBeforeSeq}#ledger`}>
+            {t.billing.older}
+          </a>
+        )}
+      </p>
+    </section>
   );
 }
 

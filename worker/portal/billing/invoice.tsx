@@ -1,4 +1,4 @@
-/** An invoice of the account as PDF, in the language of whoever opens it. */
+/** An invoice of the account as PDF, in the page's language. */
 import { Hono } from 'hono';
 import { invoicePdf } from '../../billing/invoice-pdf.ts';
 import { database } from '../../db/client.ts';

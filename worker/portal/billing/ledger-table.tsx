@@ -4,7 +4,7 @@ import { Heads, Sheet } from '../components/sheet.tsx';
 import { type PortalContext, words } from '../frame/context.ts';
 import { EntryRequests } from '../usage/entry-requests.tsx';
 
-/** Enough of a hash to compare by eye; the whole of it is in the title. */
+/** Shown digits of a hash: enough to compare by eye. The title holds the whole hash. */
 const HASH_SHOWN = 10;
 
 export function LedgerTable({ c, entries }: { c: PortalContext; entries: readonly Entry[] }) {

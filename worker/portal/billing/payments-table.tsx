@@ -1,4 +1,4 @@
-/** Payments, newest first: what became of each, and its invoice. */
+/** Payments, newest first, with their states and invoices. */
 import type { PaymentOrder } from '../../db/payments.ts';
 import { invoiceName } from '../../domain/invoice.ts';
 import { Heads, Sheet } from '../components/sheet.tsx';
@@ -9,7 +9,7 @@ const BADGES = { open: 'badge-info', closed: '', paid: 'badge-success' } as cons
 interface Props {
   readonly c: PortalContext;
   readonly orders: readonly PaymentOrder[];
-  /** numbers, by order; left out: whoever looks has no page of invoices */
+  /** invoice numbers by order id; absent: the page's reader, an operator, has no page of invoices */
   readonly invoices?: ReadonlyMap<string, number>;
 }
 
@@ -49,7 +49,7 @@ export function PaymentsTable({ c, orders, invoices }: Props) {
   );
 }
 
-/** Ours as PDF, and beside it the payment provider's own where there is one. */
+/** Links to our invoice as PDF, and to the payment provider's where there is one. */
 function Invoices({ c, order, number }: { c: PortalContext; order: PaymentOrder; number?: number }) {
   const { t, f } = words(c);
   if (number === undefined && order.invoiceUrl === null) return <>–</>;

@@ -1,4 +1,4 @@
-/** The field for a promo code on the billing page. What became of a code is said by the page that takes it. */
+/** The form for a promo code on the billing page. The page that it posts to shows the outcome. */
 
 import { TextField } from '../components/field.tsx';
 import { type PortalContext, words } from '../frame/context.ts';

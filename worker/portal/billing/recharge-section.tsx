@@ -1,15 +1,15 @@
-/** Auto-recharge: the saved card, the rule by which it is charged, and why it is off if nobody turned it off. */
+/** Auto-recharge: the saved card, the rule by which it is charged, and the reason if it was turned off automatically. */
 
 import { TOP_UP_MAX, TOP_UP_MIN } from '../../billing/payable.ts';
 import type { AutoRecharge } from '../../db/auto-recharge.ts';
-import type { OffReason } from '../../domain/decline.ts';
+import type { RechargeOffReason } from '../../domain/decline-reasons.ts';
 import { formatUsd, type NanoUsd, nanoUsd, usd } from '../../domain/money.ts';
 import { Callout } from '../components/callout.tsx';
 import { TextField } from '../components/field.tsx';
 import { type PortalContext, words } from '../frame/context.ts';
 import type { Faults, Typed } from '../frame/form.ts';
 
-/** What the form proposes until somebody chose. */
+/** Proposed amounts of a rule that was never set. */
 const PROPOSED = { belowNanoUsd: usd(10), amountNanoUsd: usd(50), monthlyMaxNanoUsd: usd(500) };
 
 interface Props {
@@ -35,7 +35,7 @@ export function RechargeSection(props: Props) {
       <p class="muted mb-4 text-sm">{t.billing.rechargeNote}</p>
       {rule?.offReason && (
         <Callout tone="warning">
-          <strong>{t.billing.offTitle}</strong> {t.billing.declines[rule.offReason as OffReason]}
+          <strong>{t.billing.offTitle}</strong> {t.billing.declines[rule.offReason as RechargeOffReason]}
         </Callout>
       )}
       <SavedCard c={c} label={rule?.methodLabel ?? null} />
@@ -75,7 +75,7 @@ function SavedCard({ c, label }: { c: PortalContext; label: string | null }) {
 function RuleForm({ c, rule, rechargedNanoUsd, typed, faults }: Props & { rule: AutoRecharge }) {
   const { t, f } = words(c);
   const fields = { c, typed, faults, inputmode: 'decimal' as const };
-  const value = (of: keyof typeof PROPOSED) => formatUsd(nanoUsd(rule[of] || PROPOSED[of]));
+  const value = (name: keyof typeof PROPOSED) => formatUsd(nanoUsd(rule[name] || PROPOSED[name]));
   return (
     <>
       <form method="post" action="/billing/recharge" class="grid gap-5" novalidate>

@@ -1,4 +1,4 @@
-/** The form that begins a top-up: a choice of amounts or one of one's own, and a number for the invoice. */
+/** The form that starts a top-up: a fixed or a typed amount, and a purchase order number for the invoice. */
 import { TOP_UP_MAX, TOP_UP_MIN } from '../../billing/payable.ts';
 import { usd } from '../../domain/money.ts';
 import { TextField } from '../components/field.tsx';

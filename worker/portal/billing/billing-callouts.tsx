@@ -1,4 +1,4 @@
-/** What the billing page says first: what became of what the person comes back from, and what is owed. */
+/** Callouts at the top of the billing page: the outcome of the page the person returns from, and any debt. */
 import type { AutoRecharge } from '../../db/auto-recharge.ts';
 import { database } from '../../db/client.ts';
 import { findOrder } from '../../db/payments.ts';
@@ -7,11 +7,14 @@ import type { Balance } from '../../domain/wallet.ts';
 import { Callout } from '../components/callout.tsx';
 import { type PortalContext, words } from '../frame/context.ts';
 
-/** By the query of the address; what it claims of an order or a card, the database decides. */
-export async function returnNotice(c: PortalContext, rule: AutoRecharge | null) {
+/**
+ * The callout for a person who returns from a payment or a form, as the query names it. The database decides whether
+ * an order or a card is really in the state that the query claims.
+ */
+export async function returnCallout(c: PortalContext, rule: AutoRecharge | null) {
   const { t } = words(c);
   const orderId = c.req.query('order');
-  if (orderId && isId('order', orderId)) return orderNotice(c, orderId);
+  if (orderId && isId('order', orderId)) return orderCallout(c, orderId);
   const outcome = c.req.query('top_up');
   if (outcome === 'paid') return <Callout tone="success">{t.billing.arrivedNotice}</Callout>;
   if (outcome === 'declined') return <Callout tone="warning">{t.billing.declinedNotice}</Callout>;
@@ -27,7 +30,7 @@ export async function returnNotice(c: PortalContext, rule: AutoRecharge | null) 
   return null;
 }
 
-async function orderNotice(c: PortalContext, orderId: string) {
+async function orderCallout(c: PortalContext, orderId: string) {
   const { t, f } = words(c);
   const order = await findOrder(database(c.env), orderId);
   if (order?.accountId !== c.get('accountId')) return null;
@@ -45,7 +48,7 @@ async function orderNotice(c: PortalContext, orderId: string) {
   );
 }
 
-export function OwedNotice({ c, balance }: { c: PortalContext; balance: Balance }) {
+export function OwedCallout({ c, balance }: { c: PortalContext; balance: Balance }) {
   const { t, f } = words(c);
   if (balance.owedNanoUsd === 0) return null;
   const [head, beyondCents, tail] = f.usdExact(balance.owedNanoUsd);
