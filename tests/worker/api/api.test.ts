@@ -1,4 +1,4 @@
-/** The API's other routes at their edges: every answer has a request id and, when it refuses, the envelope. */
+/** The API's routes in general: every response has a request id, and every error has the envelope. */
 import { createExecutionContext } from 'cloudflare:test';
 import { expect, it } from 'vitest';
 import app from '../../../worker/index.ts';
@@ -18,7 +18,7 @@ it.each([
   ['/v1/nothing', 404],
   ['/anthropic/v1/messages', 404],
   ['/openapi.json', 200],
-])('%s answers %d with a request id', async (path, status) => {
+])('%s responds %d with a request id', async (path, status) => {
   const response = await ask(path);
   expect(response.status).toBe(status);
   expect(response.headers.get('x-request-id')).toMatch(/^req_[0-9a-z]{26}$/);

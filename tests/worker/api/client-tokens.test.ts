@@ -1,4 +1,4 @@
-/** Short-lived tokens: what they may do, what they may spend, and how they end. */
+/** Short-lived tokens: their rights, their spending cap and their expiry. */
 import { createExecutionContext } from 'cloudflare:test';
 import { SignJWT, UnsecuredJWT } from 'jose';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -25,7 +25,7 @@ beforeEach(async () => {
 });
 
 const greets = () => stream(answer({ prompt: 10, content: ['Hi', ' there'] }));
-const EACH = costOf(10, 2);
+const COST = costOf(10, 2);
 
 interface Minted {
   id: string;
@@ -35,14 +35,14 @@ interface Minted {
   models: string[] | null;
 }
 
-async function mint(body: object = { cap: '0.10' }, who: { key: string } = customer) {
-  const response = await call(who, 'POST', '/v1/tokens', body);
+async function mint(body: object = { cap: '0.10' }, caller: { key: string } = customer) {
+  const response = await call(caller, 'POST', '/v1/tokens', body);
   return { status: response.status, body: (await response.json()) as Minted };
 }
 
 const bearer = (token: string) => ({ key: token });
-const chat = (who: { key: string }, over: object = {}) =>
-  call(who, 'POST', '/v1/chat/completions', {
+const chat = (caller: { key: string }, over: object = {}) =>
+  call(caller, 'POST', '/v1/chat/completions', {
     model,
     messages: [{ role: 'user', content: 'Hi' }],
     max_tokens: 2,
@@ -50,14 +50,14 @@ const chat = (who: { key: string }, over: object = {}) =>
   });
 
 describe('a token', () => {
-  it('asks for answers on its key’s account, within its cap, and says what is left of it', async () => {
+  it('requests answers at the expense of its key’s account, within its cap, and can read what is left', async () => {
     await network().add(model, greets);
     const { body } = await mint({ cap: '0.10', expires_in: 60 });
     expect(body).toMatchObject({ object: 'token', cap: '0.10', models: null });
     expect((await chat(bearer(body.token))).status).toBe(200);
-    expect(await customer.balance()).toMatchObject({ grantedNanoUsd: usd(1) - EACH });
-    const left = await call(bearer(body.token), 'GET', '/v1/key');
-    expect(await left.json()).toEqual({
+    expect(await customer.balance()).toMatchObject({ grantedNanoUsd: usd(1) - COST });
+    const remaining = await call(bearer(body.token), 'GET', '/v1/key');
+    expect(await remaining.json()).toEqual({
       id: body.id,
       object: 'token',
       cap: '0.10',
@@ -67,27 +67,27 @@ describe('a token', () => {
       models: null,
       expires_at: body.expires_at,
     });
-    // a part of its key's spend, and no spend of its own beside it
+    // its spend is part of its key's spend and is not counted twice
     const load = await customer.wallet.load({ keyId: null, capPeriod: 'total' });
-    expect(load.spentNanoUsd).toBe(EACH);
+    expect(load.spentNanoUsd).toBe(COST);
   });
 
-  it('never spends more than its cap, however many ask at once', async () => {
+  it('never spends more than its cap, however many requests run at once', async () => {
     await network().add(model, greets);
-    const cap = nanoUsd(3 * EACH + 1);
+    const cap = nanoUsd(3 * COST + 1);
     const { body } = await mint({ cap: (cap / 1e9).toFixed(9) });
-    const asked = await Promise.all(Array.from({ length: 30 }, () => chat(bearer(body.token))));
-    const statuses = asked.map(({ status }) => status);
+    const responses = await Promise.all(Array.from({ length: 30 }, () => chat(bearer(body.token))));
+    const statuses = responses.map(({ status }) => status);
     expect(new Set(statuses)).toEqual(new Set([200, 402]));
-    const refused = asked.find(({ status }) => status === 402)!;
-    expect(await refused.json()).toMatchObject({ error: { code: 'token_cap_reached' } });
+    const rejected = responses.find(({ status }) => status === 402)!;
+    expect(await rejected.json()).toMatchObject({ error: { code: 'token_cap_reached' } });
     const { spentNanoUsd, heldNanoUsd } = await customer.wallet.tokenUse(body.id);
     expect(heldNanoUsd).toBe(0);
     expect(spentNanoUsd).toBeLessThanOrEqual(cap);
-    expect(spentNanoUsd).toBe(EACH * statuses.filter((status) => status === 200).length);
+    expect(spentNanoUsd).toBe(COST * statuses.filter((status) => status === 200).length);
   });
 
-  it('ends an answer where its cap does', async () => {
+  it('ends an answer when its cap is reached', async () => {
     await network().add(model, endless());
     const { body } = await mint({ cap: '0.0001' });
     const cut = await chat(bearer(body.token), { max_tokens: 5_000 });
@@ -98,7 +98,7 @@ describe('a token', () => {
     expect((await customer.wallet.tokenUse(body.id)).spentNanoUsd).toBeLessThanOrEqual(100_000);
   });
 
-  it('may use the models that it names and its key has', async () => {
+  it('may use only models that both the token and its key allow', async () => {
     const other = newModel();
     await network().add(model, greets);
     const narrow = await Customer.withCredit(usd(1), { models: [model] });
@@ -117,12 +117,12 @@ describe('a token', () => {
       ['GET', '/v1/files'],
       ['POST', '/v1/batches'],
     ] as const) {
-      const refused = await call(bearer(body.token), method, path, method === 'POST' ? {} : undefined);
-      expect([path, refused.status]).toEqual([path, 403]);
+      const rejected = await call(bearer(body.token), method, path, method === 'POST' ? {} : undefined);
+      expect([path, rejected.status]).toEqual([path, 403]);
     }
   });
 
-  it('ends with its time, and with its key', async () => {
+  it('expires by itself, and stops working with its key', async () => {
     await network().add(model, greets);
     const { body } = await mint({ cap: '1', expires_in: 60 });
     expect((await chat(bearer(body.token))).status).toBe(200);
@@ -148,20 +148,20 @@ describe('a token', () => {
     [{ cap: '1', expires_in: 3_601 }, 'expires_in'],
     [{ cap: '1', expires_in: 0 }, 'expires_in'],
     [{ cap: '1', models: ['nobody'] }, 'models[0]'],
-  ])('is not made with %j', async (body, param) => {
-    const refused = await mint(body);
-    expect(refused).toMatchObject({ status: 400, body: { error: { param } } });
+  ])('is not minted with %j', async (body, param) => {
+    const rejected = await mint(body);
+    expect(rejected).toMatchObject({ status: 400, body: { error: { param } } });
   });
 });
 
-describe('what is no token is refused like any unknown key', () => {
+describe('an invalid token is rejected like an unknown key', () => {
   const claims = () => ({ jti: 'tok_x', key: customer.keyId, models: null, cap: usd(1) });
   const times = () => ({ nowMs: Date.now(), expiresAtMs: Date.now() + 60_000 });
   const settings = config(env);
 
   it.each<[string, () => Promise<string> | string]>([
     [
-      'signed by nobody',
+      'not signed',
       () => new UnsecuredJWT({ ...claims(), aud: 'tollgate-client' }).setExpirationTime('1h').encode(),
     ],
     [
@@ -181,18 +181,18 @@ describe('what is no token is refused like any unknown key', () => {
       },
     ],
     [
-      'changed on the way',
+      'tampered with',
       async () => {
         const [head, , signature] = (await signClientToken(settings, claims(), times())).split('.');
         const payload = { ...claims(), cap: usd(1_000), aud: 'tollgate-client', iss: 'tollgate-edge' };
         return `${head}.${btoa(JSON.stringify(payload)).replaceAll('=', '')}.${signature}`;
       },
     ],
-    ['of a key that is none', () => signClientToken(settings, { ...claims(), key: 'key_none' }, times())],
+    ['of an unknown key', () => signClientToken(settings, { ...claims(), key: 'key_none' }, times())],
   ])('%s', async (_, forge) => {
-    const refused = await chat(bearer(await forge()));
-    expect(refused.status).toBe(401);
-    expect(await refused.json()).toMatchObject({ error: { code: 'invalid_api_key' } });
+    const rejected = await chat(bearer(await forge()));
+    expect(rejected.status).toBe(401);
+    expect(await rejected.json()).toMatchObject({ error: { code: 'invalid_api_key' } });
   });
 });
 
@@ -207,20 +207,20 @@ describe('a page of another origin', () => {
       createExecutionContext(),
     );
 
-  it('may ask with a token, whatever the answer, and read what it says of limits', async () => {
+  it('may use a token and read the response with its headers, whatever its status', async () => {
     const { body } = await mint();
-    const answered = await fetchFrom({ authorization: `Bearer ${body.token}` });
-    expect(answered.status).toBe(400);
-    expect(answered.headers.get('access-control-allow-origin')).toBe('*');
-    expect(answered.headers.get('access-control-expose-headers')).toContain('x-request-id');
+    const response = await fetchFrom({ authorization: `Bearer ${body.token}` });
+    expect(response.status).toBe(400);
+    expect(response.headers.get('access-control-allow-origin')).toBe('*');
+    expect(response.headers.get('access-control-expose-headers')).toContain('x-request-id');
     const preflight = await fetchFrom({ 'access-control-request-headers': 'authorization' }, 'OPTIONS');
     expect(preflight.status).toBe(204);
     expect(preflight.headers.get('access-control-allow-headers')).toContain('authorization');
   });
 
-  it('reads nothing that was asked for with a key', async () => {
-    const answered = await fetchFrom({ authorization: `Bearer ${customer.key}` });
-    expect(answered.headers.get('access-control-allow-origin')).toBeNull();
-    expect(answered.headers.get('access-control-expose-headers')).toBeNull();
+  it('cannot read a response to an API key', async () => {
+    const response = await fetchFrom({ authorization: `Bearer ${customer.key}` });
+    expect(response.headers.get('access-control-allow-origin')).toBeNull();
+    expect(response.headers.get('access-control-expose-headers')).toBeNull();
   });
 });

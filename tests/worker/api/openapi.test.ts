@@ -1,4 +1,4 @@
-/** The API's description: every route that is there and none that is not, and answers that are as it says. */
+/** The OpenAPI document: it has exactly the routes of the API, and real responses match its schemas. */
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { api } from '../../../worker/api/index.ts';
@@ -25,7 +25,7 @@ it('has every route of the API and no other', () => {
   const described = Object.entries(document.paths).flatMap(([path, methods]) =>
     Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
   );
-  /** the same under another name: said in the description of the one that is listed */
+  // aliases of routes; the description of the listed route mentions them
   const aliases = [
     'POST /chat/completions',
     'POST /beta/chat/completions',
@@ -42,13 +42,13 @@ it('has every route of the API and no other', () => {
   expect([...new Set(routes)].sort()).toEqual([...described, ...aliases].sort());
 });
 
-it('names no schema that it does not have', () => {
+it('refers to no schema that it does not have', () => {
   const text = JSON.stringify(document);
   for (const [, name] of text.matchAll(/"#\/components\/schemas\/(\w+)"/g))
     expect(document.components.schemas).toHaveProperty(name!);
 });
 
-describe('an answer is as described', () => {
+describe('a response matches its schema', () => {
   let customer: Customer;
   let model: string;
   const ajv = new Ajv2020({ strict: false, validateFormats: false });
@@ -56,18 +56,18 @@ describe('an answer is as described', () => {
     customer = await Customer.withCredit(usd(1));
   });
 
-  /** Faults of a real answer against the document. */
-  async function faults(method: string, path: string, response: Response): Promise<unknown> {
+  /** The violations of a real response against the document. */
+  async function violations(method: string, path: string, response: Response): Promise<unknown> {
     const schema = document.paths[path]![method]!.responses[response.status]?.content?.['application/json'];
     if (!schema) return `${response.status} is not described`;
     const validate = ajv.compile({ ...schema.schema, components: document.components });
     const body: unknown = await response.json();
     return validate(body) ? [] : { body, errors: validate.errors };
   }
-  const ask = (method: string, path: string, body?: object, who: { key: string } = customer) =>
-    call(who, method.toUpperCase(), path, body);
+  const ask = (method: string, path: string, body?: object, caller: { key: string } = customer) =>
+    call(caller, method.toUpperCase(), path, body);
 
-  it('of every way to ask, and of what is refused', async () => {
+  it('of every dialect, and of its errors', async () => {
     model = newModel();
     await network().add(model, () => stream(answer({ reasoning: ['So'], content: ['Hi'] })));
     const messages = [{ role: 'user', content: 'Hi' }];
@@ -79,15 +79,15 @@ describe('an answer is as described', () => {
     ] as const) {
       const good = await ask('post', path, { model, ...body });
       expect([path, good.status]).toEqual([path, 200]);
-      expect([path, await faults('post', path, good)]).toEqual([path, []]);
+      expect([path, await violations('post', path, good)]).toEqual([path, []]);
       const bad = await ask('post', path, { model, ...body, temperature: 'hot' });
-      expect([path, bad.status, await faults('post', path, bad)]).toEqual([path, 400, []]);
+      expect([path, bad.status, await violations('post', path, bad)]).toEqual([path, 400, []]);
       const unknown = await ask('post', path, { model, ...body }, { key: 'sk-tg-nobody' });
-      expect([path, unknown.status, await faults('post', path, unknown)]).toEqual([path, 401, []]);
+      expect([path, unknown.status, await violations('post', path, unknown)]).toEqual([path, 401, []]);
     }
   });
 
-  it('of everything that is looked at', async () => {
+  it('of every route that reads', async () => {
     const requestId = (await ask('post', '/v1/chat/completions', { model })).headers.get('x-request-id');
     for (const [path, url] of [
       ['/v1/models', '/v1/models'],
@@ -105,23 +105,23 @@ describe('an answer is as described', () => {
       ['/v1/batches/{id}', '/v1/batches/batch_none'],
       ['/healthz', '/healthz'],
     ] as const) {
-      expect([url, await faults('get', path, await ask('get', url))]).toEqual([url, []]);
+      expect([url, await violations('get', path, await ask('get', url))]).toEqual([url, []]);
     }
   });
 
   it('of keys, tokens, files and batches', async () => {
     const manager = await Customer.withCredit(usd(0), { scope: 'management' });
-    const made = await ask('post', '/v1/keys', { name: 'a' }, manager);
-    const { id } = (await made.clone().json()) as { id: string };
-    expect(await faults('post', '/v1/keys', made)).toEqual([]);
+    const created = await ask('post', '/v1/keys', { name: 'a' }, manager);
+    const { id } = (await created.clone().json()) as { id: string };
+    expect(await violations('post', '/v1/keys', created)).toEqual([]);
     const rotated = await ask('post', `/v1/keys/${id}/rotate`, {}, manager);
-    expect(await faults('post', '/v1/keys/{id}/rotate', rotated)).toEqual([]);
-    expect(await faults('get', '/v1/keys', await ask('get', '/v1/keys', undefined, manager))).toEqual([]);
+    expect(await violations('post', '/v1/keys/{id}/rotate', rotated)).toEqual([]);
+    expect(await violations('get', '/v1/keys', await ask('get', '/v1/keys', undefined, manager))).toEqual([]);
     const changed = await ask('patch', `/v1/keys/${id}`, { name: 'b' }, manager);
-    expect(await faults('patch', '/v1/keys/{id}', changed)).toEqual([]);
-    const gone = await ask('delete', `/v1/keys/${id}`, undefined, manager);
-    expect(await faults('delete', '/v1/keys/{id}', gone)).toEqual([]);
-    expect(await faults('post', '/v1/tokens', await ask('post', '/v1/tokens', { cap: '1' }))).toEqual([]);
+    expect(await violations('patch', '/v1/keys/{id}', changed)).toEqual([]);
+    const deleted = await ask('delete', `/v1/keys/${id}`, undefined, manager);
+    expect(await violations('delete', '/v1/keys/{id}', deleted)).toEqual([]);
+    expect(await violations('post', '/v1/tokens', await ask('post', '/v1/tokens', { cap: '1' }))).toEqual([]);
 
     const batch = await create(customer, [hello('nobody', 'a')]);
     await until(customer, batch.id, hasEnded);
@@ -131,7 +131,7 @@ describe('an answer is as described', () => {
       ['/v1/files', '/v1/files'],
       ['/v1/files/{id}', `/v1/files/${String(batch.input_file_id)}`],
     ] as const) {
-      expect([url, await faults('get', path, await ask('get', url))]).toEqual([url, []]);
+      expect([url, await violations('get', path, await ask('get', url))]).toEqual([url, []]);
     }
   });
 });

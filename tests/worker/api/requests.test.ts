@@ -1,3 +1,4 @@
+/** The portal's list of requests and the page of one request. */
 import { runInDurableObject } from 'cloudflare:test';
 import { describe, expect, it } from 'vitest';
 import { database } from '../../../worker/db/client.ts';
@@ -23,7 +24,7 @@ const USED: Usage = { promptTokens: 30, cachedTokens: 10, completionTokens: 100,
 const CHARGE = 231_400;
 
 /** A person with an account and its key. */
-async function signedUp() {
+async function newPerson() {
   const browser = new Browser();
   await browser.signUp();
   const page = await (await browser.get('/keys')).text();
@@ -33,21 +34,25 @@ async function signedUp() {
   return { browser, keyId, accountId };
 }
 
-/** The same, and its Wallet. */
-async function customer() {
-  const who = await signedUp();
-  return { ...who, ...(await walletWith(nanoUsd(0), who.accountId)) };
+/** Such a person, with the account's Wallet. */
+async function newCustomer() {
+  const customer = await newPerson();
+  return { ...customer, ...(await walletWith(nanoUsd(0), customer.accountId)) };
 }
 
-type Customer = Awaited<ReturnType<typeof signedUp>>;
+type Customer = Awaited<ReturnType<typeof newPerson>>;
 
 /** Ended requests in D1, the newest first, a second apart. */
-async function ended(who: Customer, count: number, change: Partial<typeof usageEvent.$inferInsert> = {}) {
+async function ended(
+  customer: Customer,
+  count: number,
+  change: Partial<typeof usageEvent.$inferInsert> = {},
+) {
   const nowMs = Date.now();
   const rows = Array.from({ length: count }, (_, i) => ({
     requestId: newId('req', nowMs - i * 1_000),
-    accountId: who.accountId,
-    keyId: who.keyId,
+    accountId: customer.accountId,
+    keyId: customer.keyId,
     modelId: 'deepseek-r1-0528',
     nodeId: 'node_a',
     admittedAtMs: nowMs - i * 1_000,
@@ -73,23 +78,23 @@ const olderIn = (html: string) =>
 
 describe('the list of requests', () => {
   it('shows time, key, model, ending, first token, tokens by kind and charge', async () => {
-    const who = await customer();
-    const [id] = await ended(who, 1);
-    const text = await textOf(who.browser.get('/requests'));
+    const customer = await newCustomer();
+    const [id] = await ended(customer, 1);
+    const text = await textOf(customer.browser.get('/requests'));
     const when = formats('en').date(Date.now());
     const rest = `First key deepseek-r1-0528 ${words.endings.finished} 0.000231400 450 ms 10 20 60 40`;
     expect(text).toMatch(new RegExp(`${id} ${when}, [\\d:]{8} ${rest}`));
   });
 
-  it('pages through all, newest first, each once, also where two began at the same instant', async () => {
-    const who = await customer();
+  it('pages through all requests, newest first, each once, even if several started at the same instant', async () => {
+    const customer = await newCustomer();
     const admittedAtMs = Date.now() - 60_000;
-    const all = [...(await ended(who, 30)), ...(await ended(who, 27, { admittedAtMs }))];
+    const all = [...(await ended(customer, 30)), ...(await ended(customer, 27, { admittedAtMs }))];
     const ids = all.toSorted().reverse();
     const seen: string[] = [];
     let path: string | undefined = '/requests?period=7d';
     while (path) {
-      const html = await (await who.browser.get(path)).text();
+      const html = await (await customer.browser.get(path)).text();
       seen.push(...shownIn(html));
       path = olderIn(html);
       if (path) expect(path).toContain('period=7d');
@@ -98,42 +103,44 @@ describe('the list of requests', () => {
   });
 
   it('filters by key, model, ending and period', async () => {
-    const who = await customer();
-    const [plain] = await ended(who, 1);
-    const [otherKey] = await ended(who, 1, { keyId: 'key_other' });
-    const [otherModel] = await ended(who, 1, { modelId: 'deepseek-v3-0324' });
-    const [cut] = await ended(who, 1, { ending: 'out_of_credit' });
-    const [old] = await ended(who, 1, { admittedAtMs: Date.now() - 40 * 86_400_000 });
+    const customer = await newCustomer();
+    const [plain] = await ended(customer, 1);
+    const [otherKey] = await ended(customer, 1, { keyId: 'key_other' });
+    const [otherModel] = await ended(customer, 1, { modelId: 'deepseek-v3-0324' });
+    const [cut] = await ended(customer, 1, { ending: 'out_of_credit' });
+    const [old] = await ended(customer, 1, { admittedAtMs: Date.now() - 40 * 86_400_000 });
     const shown = async (query: string) =>
-      new Set(shownIn(await (await who.browser.get(`/requests?${query}`)).text()));
+      new Set(shownIn(await (await customer.browser.get(`/requests?${query}`)).text()));
     expect(await shown('')).toEqual(new Set([plain, otherKey, otherModel, cut]));
     expect(await shown('key=key_other')).toEqual(new Set([otherKey]));
     expect(await shown('model=deepseek-v3-0324')).toEqual(new Set([otherModel]));
     expect(await shown('ending=out_of_credit')).toEqual(new Set([cut]));
     expect(await shown('period=all')).toEqual(new Set([plain, otherKey, otherModel, cut, old]));
-    expect(await shown(`key=${who.keyId}&ending=finished&model=deepseek-r1-0528`)).toEqual(new Set([plain]));
+    expect(await shown(`key=${customer.keyId}&ending=finished&model=deepseek-r1-0528`)).toEqual(
+      new Set([plain]),
+    );
     expect(await shown('period=never&ending=none&before=1.x')).toEqual(
       new Set([plain, otherKey, otherModel, cut]),
     );
   });
 
-  it('says that there are none, and does not know those of another account', async () => {
-    const who = await customer();
-    await ended(who, 1);
-    const stranger = await customer();
+  it('shows when there are none, and never shows those of another account', async () => {
+    const customer = await newCustomer();
+    await ended(customer, 1);
+    const stranger = await newCustomer();
     expect(await textOf(stranger.browser.get('/requests'))).toContain(requests.none);
-    const query = `/requests?period=all&key=${who.keyId}`;
+    const query = `/requests?period=all&key=${customer.keyId}`;
     expect(shownIn(await (await stranger.browser.get(query)).text())).toEqual([]);
   });
 
-  it('looks through so many at most, and goes on where it stopped', async () => {
-    const who = await customer();
-    await ended(who, 25);
+  it('reads a limited number of rows per page, and continues where it stopped', async () => {
+    const customer = await newCustomer();
+    await ended(customer, 25);
     const admittedAtMs = Date.now() - 3_600_000;
     const requestId = newId('req', admittedAtMs);
-    const [rare] = await ended(who, 1, { keyId: 'key_rare', admittedAtMs, requestId });
+    const [rare] = await ended(customer, 1, { keyId: 'key_rare', admittedAtMs, requestId });
     const filter = {
-      accountId: who.accountId,
+      accountId: customer.accountId,
       fromMs: 0,
       before: null,
       keyId: 'key_rare',
@@ -150,18 +157,20 @@ describe('the list of requests', () => {
     expect(second.next).toBeNull();
   });
 
-  it('goes on from an address of old, which named the time as well', async () => {
-    const who = await customer();
-    const [, second, third] = await ended(who, 3);
-    const shown = shownIn(await (await who.browser.get(`/requests?before=${Date.now()}.${second}`)).text());
+  it('accepts page links of the old form, which also had the time', async () => {
+    const customer = await newCustomer();
+    const [, second, third] = await ended(customer, 3);
+    const shown = shownIn(
+      await (await customer.browser.get(`/requests?before=${Date.now()}.${second}`)).text(),
+    );
     expect(shown).toEqual([third]);
   });
 
-  it('is read from the key of the account’s requests, in its order', async () => {
-    const who = await customer();
+  it('is read by the primary key, in its order', async () => {
+    const customer = await newCustomer();
     const list = (entry: EntryRequests | null) =>
       listRequests(db, {
-        accountId: who.accountId,
+        accountId: customer.accountId,
         fromMs: 0,
         before: 'req_x',
         keyId: 'key_1',
@@ -184,12 +193,12 @@ describe('the list of requests', () => {
 });
 
 describe('the requests of a ledger entry', () => {
-  /** Ended requests that one entry of the Wallet is said to have charged, and one beside them that another did. */
+  /** Ended requests that one ledger entry has charged together, and another one that a different entry has charged. */
   async function chargedTogether() {
-    const who = await signedUp();
-    const [first, ...others] = await ended(who, 3, { entrySeq: 2 });
+    const customer = await newPerson();
+    const [first, ...others] = await ended(customer, 3, { entrySeq: 2 });
     const ids = [first!, ...others];
-    await ended(who, 1, { entrySeq: 9 });
+    await ended(customer, 1, { entrySeq: 9 });
     const reference = chargeReference(ids);
     const entry = {
       seq: 2,
@@ -201,7 +210,7 @@ describe('the requests of a ledger entry', () => {
       balanceNanoUsd: nanoUsd(0),
       hash: 'f'.repeat(64),
     };
-    await runInDurableObject(env.WALLET.getByName(who.accountId), (_, state) => {
+    await runInDurableObject(env.WALLET.getByName(customer.accountId), (_, state) => {
       const head = state.storage.sql.exec<{ n: number }>('SELECT max(seq) AS n FROM entry').one().n;
       entry.seq = head + 1;
       state.storage.sql.exec(
@@ -218,45 +227,45 @@ describe('the requests of a ledger entry', () => {
       );
     });
     await env.DB.prepare('UPDATE usage_event SET entry_seq = ? WHERE account_id = ? AND entry_seq = 2')
-      .bind(entry.seq, who.accountId)
+      .bind(entry.seq, customer.accountId)
       .run();
-    return { who, ids, entry };
+    return { customer, ids, entry };
   }
 
-  it('are a list of their own, newest first, with what they cost together', async () => {
-    const { who, ids, entry } = await chargedTogether();
+  it('are a list of their own, newest first, with their total charge', async () => {
+    const { customer, ids, entry } = await chargedTogether();
     const path = `/requests?entry=${entry.seq}`;
-    expect(shownIn(await (await who.browser.get(path)).text())).toEqual(ids);
-    const text = await textOf(who.browser.get(path));
+    expect(shownIn(await (await customer.browser.get(path)).text())).toEqual(ids);
+    const text = await textOf(customer.browser.get(path));
     expect(text).toContain(requests.ofEntryTitle(String(entry.seq)));
     expect(text).toContain(requests.ofEntryLead('$0.0006942'));
   });
 
   it('are linked from the ledger and from each of them', async () => {
-    const { who, ids, entry } = await chargedTogether();
+    const { customer, ids, entry } = await chargedTogether();
     const span = requests.span(
       formats('en').clock(timeOfId(ids.at(-1)!)),
       formats('en').clock(timeOfId(ids[0]!)),
     );
     for (const path of ['/billing', `/requests/${ids[1]}`]) {
-      const html = await (await who.browser.get(path)).text();
+      const html = await (await customer.browser.get(path)).text();
       expect(html).toContain(`href="/requests?entry=${entry.seq}"`);
       expect(html).toContain(span);
     }
   });
 
-  it('are none of an entry that charged nothing, or that is not there', async () => {
-    const { who, entry } = await chargedTogether();
+  it('are 404 for an entry that charged nothing or does not exist', async () => {
+    const { customer, entry } = await chargedTogether();
     for (const seq of [1, entry.seq + 1, 999]) {
-      expect((await who.browser.get(`/requests?entry=${seq}`)).status).toBe(404);
+      expect((await customer.browser.get(`/requests?entry=${seq}`)).status).toBe(404);
     }
-    const stranger = await customer();
+    const stranger = await newCustomer();
     expect((await stranger.browser.get(`/requests?entry=${entry.seq}`)).status).toBe(404);
-    expect((await who.browser.get('/requests?entry=x')).status).toBe(200);
+    expect((await customer.browser.get('/requests?entry=x')).status).toBe(200);
   });
 });
 
-/** How SQLite would run each statement that `work` sends in a batch. */
+/** SQLite's query plan of each statement that `work` executes. */
 async function plansOf(work: () => Promise<unknown>): Promise<string[]> {
   const sent: { sql: string; params: unknown[] }[] = [];
   const logged = Object.getPrototypeOf(env.DB) as D1Database;
@@ -286,10 +295,10 @@ async function plansOf(work: () => Promise<unknown>): Promise<string[]> {
 }
 
 describe('the page of a request', () => {
-  it('shows the arithmetic to the nano-USD, there before D1 has heard of it', async () => {
-    const who = await customer();
-    const id = await who.charge(USED, { keyId: who.keyId });
-    const text = await textOf(who.browser.get(`/requests/${id}`));
+  it('shows the calculation to the nano-USD, even before it is in D1', async () => {
+    const customer = await newCustomer();
+    const id = await customer.charge(USED, { keyId: customer.keyId });
+    const text = await textOf(customer.browser.get(`/requests/${id}`));
     for (const line of [
       `${one.lines.cached} 10 × 140 1,400`,
       `${one.lines.uncached} 20 × 550 11,000`,
@@ -308,119 +317,122 @@ describe('the page of a request', () => {
     expect(json).toBeNull();
   });
 
-  it('names the ledger entry with its hash, and leads to it', async () => {
-    const who = await customer();
-    const id = await who.charge(USED);
-    const { entries } = await who.wallet.ledger({ limit: 1 });
-    const html = await (await who.browser.get(`/requests/${id}`)).text();
+  it('shows the ledger entry with its hash, and links to it', async () => {
+    const customer = await newCustomer();
+    const id = await customer.charge(USED);
+    const { entries } = await customer.wallet.ledger({ limit: 1 });
+    const html = await (await customer.browser.get(`/requests/${id}`)).text();
     expect(html).toContain(entries[0]!.hash);
     expect(html).toContain(`/billing?before=${entries[0]!.seq + 1}#ledger`);
-    const ledger = await (await who.browser.get(`/billing?before=${entries[0]!.seq + 1}`)).text();
+    const ledger = await (await customer.browser.get(`/billing?before=${entries[0]!.seq + 1}`)).text();
     expect(ledger).toContain(id);
   });
 
-  it('shows what nodes counted, and what was billed to nobody and why', async () => {
-    const who = await customer();
-    const id = await who.charge(USED);
+  it('shows what the nodes counted, and what was not billed and why', async () => {
+    const customer = await newCustomer();
+    const id = await customer.charge(USED);
     const counted = { ...USED, completionTokens: 120 };
-    await who.wallet.reconcile([
+    await customer.wallet.reconcile([
       receiptOf(id, 'node_a', { ...USED, completionTokens: 103 }, 'finished'),
       receiptOf(id, 'node_b', counted, 'aborted'),
     ]);
-    await publish(who.wallet);
-    const text = await textOf(who.browser.get(`/requests/${id}`));
+    await publish(customer.wallet);
+    const text = await textOf(customer.browser.get(`/requests/${id}`));
     expect(text).toMatch(/node_a .{15,30} finished 30 103 3 never reached the edge/);
     expect(text).toMatch(/node_b .{15,30} stopped 30 120 150 another attempt was billed/);
   });
 
-  it('says of a receipt that says what was billed no more than that', async () => {
-    const who = await customer();
-    const id = await who.charge(USED);
-    expect(await textOf(who.browser.get(`/requests/${id}`))).toContain(one.noReceipts);
-    await who.wallet.reconcile([receiptOf(id, 'node_a', USED, 'finished')]);
-    await publish(who.wallet);
-    expect(await textOf(who.browser.get(`/requests/${id}`))).toContain(one.sameReceipt);
+  it('shows a matching receipt as a single sentence', async () => {
+    const customer = await newCustomer();
+    const id = await customer.charge(USED);
+    expect(await textOf(customer.browser.get(`/requests/${id}`))).toContain(one.noReceipts);
+    await customer.wallet.reconcile([receiptOf(id, 'node_a', USED, 'finished')]);
+    await publish(customer.wallet);
+    expect(await textOf(customer.browser.get(`/requests/${id}`))).toContain(one.sameReceipt);
   });
 
-  it('says the same of one that ended long ago, unless its receipt was missed or nothing was charged', async () => {
-    const who = await customer();
+  it('shows the same for a request that ended long ago, unless its receipt is missing or nothing was charged', async () => {
+    const customer = await newCustomer();
     const endedAtMs = Date.now() - 16 * 60_000;
-    const [same] = await ended(who, 1, { endedAtMs });
-    const [missed] = await ended(who, 1, { endedAtMs });
-    const [free] = await ended(who, 1, { endedAtMs, chargeNanoUsd: 0, entrySeq: null });
+    const [same] = await ended(customer, 1, { endedAtMs });
+    const [missed] = await ended(customer, 1, { endedAtMs });
+    const [free] = await ended(customer, 1, { endedAtMs, chargeNanoUsd: 0, entrySeq: null });
     await env.DB.prepare("INSERT INTO drift VALUES (?, 'node_a', 'receipt_missing', ?, 1, '{}', NULL)")
-      .bind(missed, who.accountId)
+      .bind(missed, customer.accountId)
       .run();
-    expect(await textOf(who.browser.get(`/requests/${same}`))).toContain(one.sameReceipt);
+    expect(await textOf(customer.browser.get(`/requests/${same}`))).toContain(one.sameReceipt);
     for (const id of [missed, free])
-      expect(await textOf(who.browser.get(`/requests/${id}`))).toContain(one.noReceipts);
+      expect(await textOf(customer.browser.get(`/requests/${id}`))).toContain(one.noReceipts);
   });
 
   it('shows what is held while it runs', async () => {
-    const who = await customer();
+    const customer = await newCustomer();
     const requestId = newId('req', Date.now());
-    await who.admit({ requestId, hold: { wantedNanoUsd: nanoUsd(1_234_567), leastNanoUsd: nanoUsd(1) } });
-    const text = await textOf(who.browser.get(`/requests/${requestId}`));
+    await customer.admit({
+      requestId,
+      hold: { wantedNanoUsd: nanoUsd(1_234_567), leastNanoUsd: nanoUsd(1) },
+    });
+    const text = await textOf(customer.browser.get(`/requests/${requestId}`));
     expect(text).toContain(one.runningNote('$0.001234567'));
     expect(text).not.toContain(one.noEntry);
   });
 
-  it('shows what was given back of a retry', async () => {
-    const who = await customer();
+  it('shows what was refunded for a retry', async () => {
+    const customer = await newCustomer();
     const work = (requestId: string) => ({ lookup: 'order-1', fingerprint: 'f', requestId });
     for (const completionTokens of [50, 100]) {
       const requestId = newId('req', Date.now());
-      await who.wallet.beginIdempotent(work(requestId));
-      await who.admit({ requestId });
-      await who.wallet.post({
+      await customer.wallet.beginIdempotent(work(requestId));
+      await customer.admit({ requestId });
+      await customer.wallet.post({
         requestId,
         nodeId: 'node_a',
         usage: { ...USED, completionTokens, reasoningTokens: 0 },
         ending: 'node_failed',
         ttftMs: 1,
       });
-      await who.wallet.abandonIdempotent(work(requestId));
-      const text = await textOf(who.browser.get(`/requests/${requestId}`));
+      await customer.wallet.abandonIdempotent(work(requestId));
+      const text = await textOf(customer.browser.get(`/requests/${requestId}`));
       if (completionTokens === 50) expect(text).not.toContain(one.given);
       // the first run had cost 121,900
       else expect(text).toContain(`${one.givenLine} -$0.0001219 -121,900 ${one.paid} $0.0001095 109,500`);
     }
   });
 
-  it('says that a request that gave nothing costs nothing', async () => {
-    const who = await customer();
+  it('shows that a request without an answer costs nothing', async () => {
+    const customer = await newCustomer();
     const requestId = newId('req', Date.now());
-    await who.admit({ requestId });
-    await who.wallet.void({ requestId, nodeId: null, ending: 'not_served' });
-    const text = await textOf(who.browser.get(`/requests/${requestId}`));
+    await customer.admit({ requestId });
+    await customer.wallet.void({ requestId, nodeId: null, ending: 'not_served' });
+    const text = await textOf(customer.browser.get(`/requests/${requestId}`));
     expect(text).toContain(one.noEntry);
     expect(text).toContain(`${one.sum} $0.00 0`);
   });
 
-  it('is there when the Wallet has forgotten the request', async () => {
-    const who = await customer();
-    const id = await who.charge(USED);
-    await publish(who.wallet);
+  it('is available after the Wallet has deleted the request', async () => {
+    const customer = await newCustomer();
+    const id = await customer.charge(USED);
+    await publish(customer.wallet);
     passTime(25 * 3_600_000);
-    await publish(who.wallet);
-    await publish(who.wallet);
-    expect(await who.wallet.request(id)).toBeNull();
-    expect(await textOf(who.browser.get(`/requests/${id}`))).toContain(`${one.sum} $0.0002314 231,400`);
+    await publish(customer.wallet);
+    await publish(customer.wallet);
+    expect(await customer.wallet.request(id)).toBeNull();
+    expect(await textOf(customer.browser.get(`/requests/${id}`))).toContain(`${one.sum} $0.0002314 231,400`);
   });
 
-  it('does not exist for another account, nor for what is no id', async () => {
-    const who = await customer();
-    const id = await who.charge(USED);
-    await publish(who.wallet);
-    const stranger = await customer();
+  it('does not exist for another account, nor for an invalid id', async () => {
+    const customer = await newCustomer();
+    const id = await customer.charge(USED);
+    await publish(customer.wallet);
+    const stranger = await newCustomer();
     for (const path of [id, newId('req', Date.now()), 'req_x', '../../etc', '%00']) {
       expect((await stranger.browser.get(`/requests/${path}`)).status).toBe(404);
     }
-    const answer = await new Browser().get(`/requests/${id}`);
-    expect(answer.headers.get('location')).toContain('/sign-in');
+    const response = await new Browser().get(`/requests/${id}`);
+    expect(response.headers.get('location')).toContain('/sign-in');
   });
 
-  it('names the node for operators, who see any account’s', async () => {
+  it('shows the node’s name to operators, who can open requests of any account', async () => {
     const nodeId = newId('node', Date.now());
     await env.DB.prepare(
       `INSERT INTO node (id, name, model_id, hardware, url, public_key, capacity, engine_version, weight_version, enrolled_at_ms)
@@ -428,18 +440,18 @@ describe('the page of a request', () => {
     )
       .bind(nodeId, nodeId)
       .run();
-    const who = await customer();
+    const customer = await newCustomer();
     const requestId = newId('req', Date.now());
-    await who.admit({ requestId });
-    await who.wallet.post({ requestId, nodeId, usage: USED, ending: 'finished', ttftMs: 1 });
-    const own = await textOf(who.browser.get(`/requests/${requestId}`));
+    await customer.admit({ requestId });
+    await customer.wallet.post({ requestId, nodeId, usage: USED, ending: 'finished', ttftMs: 1 });
+    const own = await textOf(customer.browser.get(`/requests/${requestId}`));
     expect(own).toContain(nodeId);
     expect(own).not.toContain('h800-7');
 
-    const path = `/operator/accounts/${who.accountId}/requests/${requestId}`;
+    const path = `/operator/accounts/${customer.accountId}/requests/${requestId}`;
     const console = await operatorBrowser();
     expect(await textOf(console.get(path))).toContain('h800-7');
     expect((await console.get(`/requests/${requestId}`)).status).toBe(404);
-    expect((await who.browser.get(path)).status).toBe(404);
+    expect((await customer.browser.get(path)).status).toBe(404);
   });
 });

@@ -1,4 +1,4 @@
-/** Usage by minute, hour and day is what the ledger charged, in JSON and in CSV, a page at a time. */
+/** The usage API: sums by minute, hour and day equal the charges, in JSON and in CSV, page by page. */
 import Papa from 'papaparse';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { database } from '../../../worker/db/client.ts';
@@ -14,13 +14,13 @@ const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 
 let customer: Customer;
-let told: RequestRecord[];
+let records: RequestRecord[];
 
-/** Requests as the Wallet tells D1 of them: two keys, two models, over two days. */
+/** Requests as the Wallet publishes them to D1: two keys, two models, over two days. */
 beforeEach(async () => {
   customer = await Customer.withCredit(usd(1));
   const times = [0, 1, 1, 59, 60, 61, 25 * 60].map((minutes) => NOON + minutes * MINUTE);
-  told = times.map((admittedAtMs, at) => ({
+  records = times.map((admittedAtMs, at) => ({
     requestId: newId('req', admittedAtMs),
     keyId: at % 2 === 0 ? 'key_a' : '=key_b',
     modelId: at % 3 === 0 ? 'model-0' : 'model-1',
@@ -38,7 +38,7 @@ beforeEach(async () => {
     ttftMs: 5,
   }));
   const { accountId } = customer;
-  const requests = told.map((request) => ({ ...request, grantedNanoUsd: nanoUsd(0) }));
+  const requests = records.map((request) => ({ ...request, grantedNanoUsd: nanoUsd(0) }));
   await project(database(env), accountId, [{ seq: 1, item: { kind: 'usage', accountId, requests } }]);
 });
 
@@ -68,8 +68,8 @@ const sum = (rows: readonly { charge_nano_usd: number }[]) =>
   rows.reduce((total, row) => total + row.charge_nano_usd, 0);
 
 describe('usage', () => {
-  it.each(['hour', 'day'])('by the %s sums up to the charges, however it is grouped', async (bucket) => {
-    const charged = told.reduce((total, { chargeNanoUsd }) => total + chargeNanoUsd, 0);
+  it.each(['hour', 'day'])('by the %s sums up to the charges in every grouping', async (bucket) => {
+    const charged = records.reduce((total, { chargeNanoUsd }) => total + chargeNanoUsd, 0);
     for (const group of ['', 'key', 'model', 'key,model']) {
       const { data } = await usage(`${SPAN}&bucket=${bucket}&group_by=${group}`);
       expect(sum(data)).toBe(charged);
@@ -78,7 +78,7 @@ describe('usage', () => {
     }
   });
 
-  it('by the minute comes from the requests themselves', async () => {
+  it('by the minute is computed from the requests themselves', async () => {
     const { data } = await usage(
       'start=2026-11-20T12:00:00Z&end=2026-11-20T13:00:00Z&bucket=minute&group_by=',
     );
@@ -91,13 +91,13 @@ describe('usage', () => {
 
   it('is narrowed to a key and a model, and to the span', async () => {
     const { data } = await usage(`${SPAN}&bucket=hour&key_id=key_a&model=model-1`);
-    const mine = told.filter(({ keyId, modelId }) => keyId === 'key_a' && modelId === 'model-1');
-    expect(sum(data)).toBe(mine.reduce((total, { chargeNanoUsd }) => total + chargeNanoUsd, 0));
+    const expected = records.filter(({ keyId, modelId }) => keyId === 'key_a' && modelId === 'model-1');
+    expect(sum(data)).toBe(expected.reduce((total, { chargeNanoUsd }) => total + chargeNanoUsd, 0));
     const seconds = `start=${(NOON + HOUR) / 1_000}&end=${(NOON + 2 * HOUR) / 1_000}&bucket=hour&group_by=`;
     expect((await usage(seconds)).data.map(({ requests }) => requests)).toEqual([2]);
   });
 
-  it('comes in pages that leave nothing out and say nothing twice', async () => {
+  it('is paged without gaps or repetitions', async () => {
     const whole = await usage(`${SPAN}&bucket=hour`);
     const pages: Row[] = [];
     let query = `${SPAN}&bucket=hour&limit=2`;
@@ -110,7 +110,7 @@ describe('usage', () => {
     expect(pages).toEqual(whole.data);
   });
 
-  it('is a table for a spreadsheet, which runs nothing of it', async () => {
+  it('is available as CSV, from which a spreadsheet executes nothing', async () => {
     const response = await call(customer, 'GET', `/v1/usage?${SPAN}&bucket=hour&format=csv`);
     expect(response.headers.get('content-type')).toContain('text/csv');
     const text = await response.text();
@@ -138,7 +138,7 @@ describe('usage', () => {
     ['format=xml', 'format'],
     ['group_by=node', 'group_by'],
     ['after=x', 'after'],
-  ])('refuses %s by name', async (query, param) => {
+  ])('rejects %s and names the parameter', async (query, param) => {
     const { error } = await usage(query);
     expect(error?.param).toContain(param);
   });
