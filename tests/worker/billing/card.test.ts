@@ -24,7 +24,7 @@ async function beginSetup(accountId?: string): Promise<string> {
 }
 
 describe('saving a card', () => {
-  it('goes to Stripe’s page in setup mode, and keeps the card by the signed event', async () => {
+  it('goes to Stripe’s page in setup mode, and the signed event stores the card', async () => {
     const accountId = await beginSetup();
     const [customer] = stripe.customers.keys();
     expect(stripe.calls.at(-1)!.params).toEqual({
@@ -73,7 +73,7 @@ describe('saving a card', () => {
     expect(stripe.callsTo('POST', `/v1/payment_methods/${old}/detach`)).toHaveLength(1);
   });
 
-  it('is tried again when Stripe cannot be asked about it', async () => {
+  it('is retried when Stripe cannot be reached for the setup intent', async () => {
     await beginSetup();
     const event = await stripeEvent(COMPLETED, stripe.saveCard());
     stripe.faults.push({ status: 429, error: { type: 'invalid_request_error', code: 'rate_limit' } });
@@ -81,7 +81,7 @@ describe('saving a card', () => {
     expect(await deliver(event)).toEqual([200, 'saved']);
   });
 
-  it('that Stripe cannot begin says so', async () => {
+  it('fails with provider_unavailable when Stripe refuses to begin', async () => {
     stripe.faults.push({ status: 400, error: { type: 'invalid_request_error' } });
     const accountId = await newAccount();
     const result = await beginCardSetup(withStripe, { accountId, nowMs: Date.now() });
@@ -117,7 +117,7 @@ describe('an event about a card', () => {
     expect((await rule(accountId)).method_ref).toBe(null);
   });
 
-  it('of an account that never asked is refused', async () => {
+  it('of an account without a customer is refused', async () => {
     await beginSetup();
     const session = stripe.saveCard();
     await env.DB.prepare('delete from auto_recharge').run();
@@ -129,7 +129,7 @@ describe('an event about a card', () => {
     expect(await send(COMPLETED, { ...stripe.saveCard(), metadata: {} })).toEqual([200, 'ignored']);
   });
 
-  it('that comes late brings back no card that was removed', async () => {
+  it('that arrives late does not bring back a removed card', async () => {
     const accountId = await beginSetup();
     const session = stripe.saveCard();
     expect(await send(COMPLETED, session)).toEqual([200, 'saved']);
@@ -151,7 +151,7 @@ describe('removing the card', () => {
     expect(await removeCard(withStripe, { accountId, nowMs: Date.now() })).toEqual({ ok: true });
   });
 
-  it('that Stripe forgot already is removed as well', async () => {
+  it('works for a card that Stripe has already forgotten', async () => {
     const accountId = await accountWithCard(stripe);
     stripe.detach(String((await rule(accountId)).method_ref));
     expect(await removeCard(withStripe, { accountId, nowMs: Date.now() })).toEqual({ ok: true });

@@ -41,7 +41,7 @@ async function pdfOf(browser: Browser, path: string) {
 }
 
 describe('an invoice', () => {
-  it('is issued with its payment, once, and printed for who the account said, with tax id and purchase order', async () => {
+  it('is issued once with its payment, and shows the billing details, tax id and purchase order', async () => {
     const { browser } = await customer();
     expect((await browser.post('/billing/details', DETAILS)).headers.get('location')).toContain(
       'details=saved',
@@ -73,7 +73,7 @@ describe('an invoice', () => {
     expect(textIn(await pdfOf(browser, paths[0]!))).toContain('Facture');
   });
 
-  it('has its amount as French writes it, the space between the thousands included', async () => {
+  it('formats its amount in French, with a space between the thousands', async () => {
     const { browser } = await customer();
     const begun = await browser.post('/billing', { amount: 'other', otherUsd: '1250,50' });
     const orderId = begun.headers.get('location')!.split('/').at(-1)!;
@@ -85,7 +85,7 @@ describe('an invoice', () => {
     expect(text).not.toContain('?');
   });
 
-  it('has the number after the last, whoever pays at the same time', async () => {
+  it('has the next number without a gap when several accounts pay at the same time', async () => {
     const accounts = await Promise.all([1, 2, 3].map(() => customer()));
     await Promise.all(accounts.flatMap(({ accountId }) => [payOrder(accountId), payOrder(accountId)]));
     const { results } = await bindings.DB.prepare('SELECT number FROM invoice ORDER BY number').all<{
@@ -94,7 +94,7 @@ describe('an invoice', () => {
     expect(results.map(({ number }) => number)).toEqual(results.map((_, index) => index + 1));
   });
 
-  it('is nobody else’s', async () => {
+  it('can be opened by its own account only', async () => {
     const { browser, accountId } = await customer();
     await payOrder(accountId);
     const [path] = pathsOn(await (await browser.get('/billing')).text());
@@ -113,7 +113,7 @@ describe('an invoice', () => {
     expect(textIn(await pdfOf(browser, path!))).not.toContain(MESSAGES.en.billing.invoicePdf.taxId);
   });
 
-  it('is announced by a receipt to those who pay', async () => {
+  it('is linked in the receipt e-mail', async () => {
     const { accountId, email } = await customer();
     const desk = new TaskHarness();
     await payOrder(accountId, desk.env);
@@ -139,13 +139,13 @@ describe('billing details', () => {
     expect(page).toContain('value="75001 Paris"');
   });
 
-  it('know every country once', () => {
+  it('list every country once', () => {
     expect(COUNTRIES).toHaveLength(249);
     expect(new Set(COUNTRIES).size).toBe(249);
   });
 });
 
-it('letters that cannot be printed are question marks', () => {
+it('letters outside the font are printed as question marks', () => {
   expect(printable('Zażółć 株 €')).toBe('Za?ó?? ? €');
   expect(isPrintable('l’Œuvre – 5 €')).toBe(true);
 });

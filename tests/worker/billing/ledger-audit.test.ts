@@ -142,7 +142,7 @@ describe('the audit', () => {
     expect(await audit()).toEqual(expect.arrayContaining([expect.stringMatching(finding)]));
   });
 
-  it('goes on where the page before it ended', async () => {
+  it('continues where the previous page ended', async () => {
     const { mark } = await auditLedgerPage(env, accountId, AUDIT_START);
     expect(mark.seq).toBe(4);
     expect(await auditLedgerPage(env, accountId, mark)).toMatchObject({
@@ -167,7 +167,7 @@ describe('the requests that entries charged', () => {
     last: `req_${String(last).padStart(26, '0')}`,
   });
 
-  it('are those of its span that name it, whoever else lies between', async () => {
+  it('are those in the id span that name the entry, and no others in between', async () => {
     await insert(20, 'CASE i % 4 WHEN 0 THEN NULL WHEN 1 THEN 91 WHEN 2 THEN 92 ELSE 93 END');
     const range = { accountId, afterSeq: 90, toSeq: 92 };
     const found = await findChargedRequests(database(env), range, span(2, 13));
@@ -182,7 +182,7 @@ describe('the requests that entries charged', () => {
     expect(found[0]).toMatchObject({ usage: { promptTokens: 10, cachedTokens: 4 }, price, chargeNanoUsd: 1 });
   });
 
-  it('are all there when they are more than one answer of D1 holds', async () => {
+  it('are complete when they need more than one query', async () => {
     await insert(5_003, '91');
     const found = await findChargedRequests(
       database(env),

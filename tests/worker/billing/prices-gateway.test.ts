@@ -1,7 +1,7 @@
 import { createExecutionContext } from 'cloudflare:test';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import app from '../../../worker/index.ts';
-import { answer, type FakeNetwork, freshNetwork, said, stream, usageOf } from '../fake-node.ts';
+import { answer, type FakeNetwork, freshNetwork, stream, textChunk, usageOf } from '../fake-node.ts';
 import { Customer, env, newModel } from '../gateway/client.ts';
 import { Browser } from '../portal/browser.ts';
 import { operatorSend } from '../portal/operator/console.ts';
@@ -49,7 +49,7 @@ async function requestAcross(model: string, { beginMs, endMs }: { beginMs: numbe
   await network().add(model, () =>
     stream(
       (function* () {
-        yield said('before ', usageOf(10, 1, 4));
+        yield textChunk('before ', usageOf(10, 1, 4));
         vi.setSystemTime(endMs);
         yield* answer({ prompt: 10, cached: 4, content: ['a', 'b', 'c', 'd', 'e'] });
       })(),
@@ -58,7 +58,7 @@ async function requestAcross(model: string, { beginMs, endMs }: { beginMs: numbe
   return (await customer.ask({ model, stream: true })).record!;
 }
 
-it('charges what was admitted before a change at the old price, however late it ends', async () => {
+it('charges a request admitted before a change at the old price, however late it ends', async () => {
   const model = newModel();
   const changeMs = dayMs + 3_600_000;
   const fresh = await addPrice(model, changeMs, { output: '9' });
@@ -73,7 +73,7 @@ it('charges what was admitted before a change at the old price, however late it 
   expect(after.chargeNanoUsd).toBe(4 * 100 + 6 * 500 + 5 * 9_000);
 });
 
-it('charges a request over the edge of the off-peak hours as it began', async () => {
+it('charges a request across the edge of off-peak hours at the price of its admission', async () => {
   const model = newModel();
   const peak = await addPrice(model, dayMs + 60_000, {
     daily_from: '16:30',
@@ -92,7 +92,7 @@ it('charges a request over the edge of the off-peak hours as it began', async ()
   dayMs += DAY_MS;
 });
 
-it('is known to an edge that had just read the catalogue, because it lies a minute ahead', async () => {
+it('applies a new price also at an edge that had just cached the catalogue, because changes lie a minute ahead', async () => {
   const model = newModel();
   const first = await requestAcross(model, { beginMs: dayMs, endMs: dayMs + 10 });
   expect(first.price.id).toBe(`${model}/1`);
@@ -103,7 +103,7 @@ it('is known to an edge that had just read the catalogue, because it lies a minu
   expect(second.price.id).toBe(fresh);
 });
 
-it('sells nothing after the end of the only price', async () => {
+it('refuses requests after the end of the only price', async () => {
   const model = newModel();
   const endMs = dayMs + 3_600_000;
   const ended = await operatorSend(`/prices/${model}/1/end`, { to: iso(endMs), confirm: model });
@@ -118,7 +118,7 @@ it('sells nothing after the end of the only price', async () => {
   expect(refused.text).toContain('model_not_available');
 });
 
-it('shows the right price at the right time in /v1/models and on the first page', async () => {
+it('shows the price in force in /v1/models and on the home page', async () => {
   const model = 'deepseek-v3-0324';
   const changeMs = dayMs + 3_600_000;
   const fresh = await addPrice(model, changeMs, { cache_hit: '0.08', cache_miss: '0.3', output: '1.234' });

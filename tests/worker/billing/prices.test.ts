@@ -38,7 +38,7 @@ async function listed(model: string) {
 }
 
 describe('a new price', () => {
-  it('is exact to the nano-USD per token, and on record with who made it', async () => {
+  it('is exact to the nano-USD per token, and in the audit trail with its actor', async () => {
     const model = newModel();
     const id = await added(version(model, { cache_miss: '0.551', output: 2.19 }));
     expect(id).toBe(`${model}/standard/1`);
@@ -63,7 +63,7 @@ describe('a new price', () => {
     },
   );
 
-  it('costs something for output, where credit has to end', async () => {
+  it('must be above zero for output', async () => {
     expect(await outcomeOf(add(version(newModel(), { output: '0' })))).toBe('400 body_invalid');
   });
 
@@ -75,7 +75,7 @@ describe('a new price', () => {
     expect(await outcomeOf(add(version(model, { from: inSeconds(65) })))).toBe('201');
   });
 
-  it('is refused where another begins at the same instant', async () => {
+  it('is refused when another begins at the same instant', async () => {
     const model = newModel();
     const body = version(model);
     expect(await outcomeOf(add(body))).toBe('201');
@@ -85,7 +85,7 @@ describe('a new price', () => {
     expect(await outcomeOf(add({ ...body, tariff: 'batch' }))).toBe('201');
   });
 
-  it('gets a number of its own when many operators add one at once', async () => {
+  it('gets its own number when many operators add one at once', async () => {
     const model = newModel();
     const bodies = Array.from({ length: 8 }, (_, i) => version(model, { from: inSeconds(3_600 + 60 * i) }));
     const ids = await Promise.all(bodies.map(added));
@@ -94,14 +94,14 @@ describe('a new price', () => {
     for (const id of ids) expect(await auditOf(id)).toHaveLength(1);
   });
 
-  it('is one when many operators add the same at once', async () => {
+  it('is added once when many operators add the same at once', async () => {
     const body = version(newModel());
     const outcomes = await Promise.all(Array.from({ length: 8 }, () => outcomeOf(add(body))));
     expect(outcomes.toSorted()).toEqual(['201', ...Array(7).fill('409 price_same_instant')]);
     expect(await listed(body.model)).toHaveLength(2);
   });
 
-  it('with hours is an off-peak version; a batch has none', async () => {
+  it('with hours is an off-peak version; a batch price cannot have hours', async () => {
     const model = newModel();
     const hours = { daily_from: '16:30', daily_to: '00:30' };
     expect(await added(version(model, hours))).toBe(`${model}/off-peak/1`);
@@ -132,7 +132,7 @@ describe('a new price', () => {
     expect(await outcomeOf(add(version(model, { ...change, confirm: model })))).toBe('201');
   });
 
-  it('can be looked at before it is made', async () => {
+  it('can be previewed before it is added', async () => {
     const model = newModel();
     const hours = { daily_from: '22:00', daily_to: '02:00' };
     const answer = await add(version(model, { ...hours, preview: true }));
@@ -149,7 +149,7 @@ describe('a new price', () => {
 });
 
 describe('the end of a price', () => {
-  it('lies a minute ahead, and moves until it is that near', async () => {
+  it('lies at least a minute ahead, and can be moved until then', async () => {
     const model = newModel();
     const id = `${model}/1`;
     const confirm = model;
@@ -165,20 +165,20 @@ describe('the end of a price', () => {
     expect((await auditOf(id)).map(({ action }) => action)).toEqual(Array(3).fill('price.ended'));
   });
 
-  it('comes after its beginning', async () => {
+  it('lies after its beginning', async () => {
     const model = newModel();
     const id = await added(version(model, { from: inSeconds(7_200) }));
     expect(await outcomeOf(end(id, { to: inSeconds(3_600) }))).toBe('400 price_end_before_start');
     expect(await outcomeOf(end(id, { to: inSeconds(9_000) }))).toBe('200');
   });
 
-  it('that leaves a model unsold is confirmed by typing the model', async () => {
+  it('that leaves a model without a price is confirmed by typing the model', async () => {
     const model = newModel();
     expect(await outcomeOf(end(`${model}/1`, { to: inSeconds(600) }))).toBe('409 price_unconfirmed');
     expect((await listed(model))[0]!.to).toBeNull();
   });
 
-  it('is refused for a version that never was', async () => {
+  it('is refused for an unknown version', async () => {
     expect(await outcomeOf(end('deepseek-r1-0528/standard/999', { to: inSeconds(600) }))).toBe(
       '404 price_not_found',
     );
@@ -190,13 +190,13 @@ describe('the past', () => {
     ['changed', 'update price set output_nano_usd = 1 where id = ?'],
     ['moved', 'update price set from_ms = 0 where id = ?'],
     ['removed', 'delete from price where id = ?'],
-  ])('of prices cannot be %s, whoever asks the database', async (_, statement) => {
+  ])('of prices cannot be %s, even in the database', async (_, statement) => {
     const attempt = env.DB.prepare(statement).bind('deepseek-r1-0528/standard/1').run();
     await expect(attempt).rejects.toThrow(/a price is never/);
   });
 });
 
-describe('a day of prices', () => {
+describe('a day’s price schedule', () => {
   const row = (id: string, change: Partial<DatedPrice> = {}): DatedPrice => ({
     id,
     tariff: 'standard',
@@ -216,7 +216,7 @@ describe('a day of prices', () => {
       price?.id ?? null,
     ]);
 
-  it('has the newest version of each part, and an older window where the newer does not reach', () => {
+  it('has the newest version for each part, and an older window where the newer one does not apply', () => {
     const prices = [
       row('day/1'),
       row('day/2', { fromMs: 500 }),
@@ -233,7 +233,7 @@ describe('a day of prices', () => {
     ]);
   });
 
-  it('has parts in which nothing is sold', () => {
+  it('has parts without a price', () => {
     expect(ids([row('peak/1', { dailyFromMinute: 60, dailyToMinute: 120 })])).toEqual([
       [0, 60, null],
       [60, 120, 'peak/1'],
@@ -243,7 +243,7 @@ describe('a day of prices', () => {
   });
 });
 
-it('reads prices and hours as people write them', () => {
+it('parses prices and hours as people write them', () => {
   expect(['2.19', '2,19', '0.035', '0.5500', '12'].map(nanoPerToken)).toEqual([
     2_190, 2_190, 35, 550, 12_000,
   ]);

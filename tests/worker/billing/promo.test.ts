@@ -28,7 +28,7 @@ async function grantedOf(accountId: string): Promise<number> {
 const AMOUNT = 7_500_000_000;
 
 describe('a promo code', () => {
-  it('is made by an operator, once, and is on record', async () => {
+  it('is created by an operator, once, with an audit row', async () => {
     const code = await newCode({ expires_at: '2100-01-01T00:00:00Z' });
     const again = { code, amount_usd: '100', redemptions_max: 1 };
     expect(await outcomeOf(operatorSend('/promo-codes', again))).toBe('409 promo_code_taken');
@@ -50,7 +50,7 @@ describe('a promo code', () => {
     expect(await outcomeOf(operatorSend('/promo-codes', body))).toBe('400 body_invalid');
   });
 
-  it('does not expire before it is made', async () => {
+  it('cannot expire before it is created', async () => {
     const body = {
       code: 'TOO-LATE',
       amount_usd: '5',
@@ -62,7 +62,7 @@ describe('a promo code', () => {
 });
 
 describe('redeeming', () => {
-  it('gives the credit as a grant, once an account, however it is typed', async () => {
+  it('grants the credit once per account, whatever the case and spaces', async () => {
     const code = await newCode();
     const accountId = await newAccount();
     const first = await redeem(accountId, ` ${code.toLowerCase()} `);
@@ -76,7 +76,7 @@ describe('redeeming', () => {
     expect(await grantedOf(accountId)).toBe(AMOUNT);
   });
 
-  it('gives exactly as many as there are when a hundred ask at once', async () => {
+  it('gives exactly the available redemptions when a hundred accounts redeem at once', async () => {
     const code = await newCode({ redemptions_max: 10 });
     const accounts = await Promise.all(Array.from({ length: 100 }, newAccount));
     const results = await Promise.all(accounts.map((accountId) => redeem(accountId, code)));
@@ -87,7 +87,7 @@ describe('redeeming', () => {
     expect(granted.reduce((sum, each) => sum + each, 0)).toBe(10 * AMOUNT);
   });
 
-  it('is one redemption when one account asks many times at once', async () => {
+  it('is one redemption when one account redeems many times at once', async () => {
     const code = await newCode({ redemptions_max: 3 });
     const accountId = await newAccount();
     const results = await Promise.all(Array.from({ length: 8 }, () => redeem(accountId, code)));
@@ -101,7 +101,7 @@ describe('redeeming', () => {
     expect(redeemed).toBe(1);
   });
 
-  it('that broke off before the Wallet is completed by redeeming again, even after the last and the end', async () => {
+  it('that broke off before the Wallet is completed by redeeming again, even when the code is used up and expired', async () => {
     const code = await newCode({ redemptions_max: 1 });
     const accountId = await newAccount();
     const getByName = () => ({ grant: () => Promise.reject(new Error('this Wallet is down')) });
@@ -116,7 +116,7 @@ describe('redeeming', () => {
     expect(await grantedOf(accountId)).toBe(AMOUNT);
   });
 
-  it('does not say whether a code ever was: unknown, malformed and expired are one', async () => {
+  it('does not reveal whether a code ever existed: unknown, malformed and expired give one reason', async () => {
     const accountId = await newAccount();
     const code = await newCode();
     await env.DB.prepare('update promo_code set expires_at_ms = ? where code = ?')
@@ -132,7 +132,7 @@ describe('redeeming', () => {
     expect(await grantedOf(accountId)).toBe(0);
   });
 
-  it('slows an account that guesses', async () => {
+  it('throttles an account that guesses', async () => {
     const accountId = await newAccount();
     const code = await newCode();
     for (let i = 0; i < 10; i++) {
@@ -144,7 +144,7 @@ describe('redeeming', () => {
 });
 
 describe('the ids of grants', () => {
-  it('of operators never meet the trial’s or a promo code’s', async () => {
+  it('of operators never collide with the trial’s or a promo code’s', async () => {
     const code = await newCode();
     const accountId = await newAccount();
     await env.WALLET.getByName(accountId).grant({ grantId: 'trial', amountNanoUsd: usd(5) });
@@ -169,7 +169,7 @@ describe('the ids of grants', () => {
 describe('the pages', () => {
   const { promo, faults, operator } = MESSAGES.en;
 
-  it('make a code and redeem it', async () => {
+  it('create a code and redeem it', async () => {
     const console = await operatorBrowser();
     const fields = { code: 'spring-sale', amountNanoUsd: '2,5', redemptionsMax: '1', expiresAtMs: '' };
     const made = await textOf(console.postAndFollow('/operator/promo-codes', fields));
@@ -203,7 +203,7 @@ describe('the pages', () => {
     { redemptionsMax: '0' },
     { expiresAtMs: 'soon' },
     { expiresAtMs: '2020-01-01T00:00' },
-  ])('keep what was typed and make no code of %j', async (change) => {
+  ])('keep the typed fields and create no code for %j', async (change) => {
     const console = await operatorBrowser();
     const fields = {
       code: 'NEVER-MADE',
@@ -217,7 +217,7 @@ describe('the pages', () => {
     expect(await env.DB.prepare("select * from promo_code where code = 'NEVER-MADE'").first()).toBeNull();
   });
 
-  it('say a sentence for an unknown code, and when to try again after many', async () => {
+  it('explain an unknown code, and after many attempts say when to try again', async () => {
     const customer = new Browser('fr');
     await customer.signUp();
     const { faults } = MESSAGES.fr;
@@ -231,7 +231,7 @@ describe('the pages', () => {
     expect((await customer.post('/billing/promo', { code: 'nothing' })).status).toBe(429);
   });
 
-  it('do not exist for others than operators, and strangers sign in first', async () => {
+  it('are a 404 for customers, and send strangers to sign in', async () => {
     const customer = new Browser();
     await customer.signUp();
     expect((await customer.get('/operator/promo-codes')).status).toBe(404);

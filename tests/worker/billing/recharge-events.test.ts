@@ -48,7 +48,7 @@ async function expectUntouched({ accountId, orderId }: Pick<ChargedRecharge, 'ac
 }
 
 describe('an event about a recharge', () => {
-  it('credits once, however often and under whatever id it comes', async () => {
+  it('credits once, however often and under whatever id it arrives', async () => {
     const { accountId, intent } = await chargedRecharge();
     const event = await stripeEvent(SUCCEEDED, intent);
     expect(await deliver(event)).toEqual([200, 'credited']);
@@ -69,7 +69,7 @@ describe('an event about a recharge', () => {
     await expectUntouched(order);
   });
 
-  it('is not believed where the secret is empty', async () => {
+  it('is not accepted when the secret is empty', async () => {
     vi.spyOn(console, 'error').mockImplementation(() => {});
     const order = await chargedRecharge();
     const event = await stripeEvent(SUCCEEDED, order.intent);
@@ -94,7 +94,7 @@ describe('an event about a recharge', () => {
     await expectUntouched(order);
   });
 
-  it('for another order is refused, and one for an order that is not there, too', async () => {
+  it('for another order or an unknown order is refused', async () => {
     const [mine, theirs] = [await chargedRecharge(), await chargedRecharge()];
     await env.DB.prepare('update payment_order set amount_nano_usd = ? where id = ?')
       .bind(usd(50), theirs.orderId)
@@ -140,7 +140,7 @@ describe('an event about a recharge', () => {
     await expectUntouched(order);
   });
 
-  it('of a checkout’s own payment is not about a recharge at all', async () => {
+  it('of a checkout’s own payment is ignored', async () => {
     await beginTopUp(withStripe, {
       accountId: await newAccount(),
       amountNanoUsd: usd(20),
@@ -152,7 +152,7 @@ describe('an event about a recharge', () => {
   });
 
   it.each([SUCCEEDED, FAILED, 'payment_intent.canceled', 'invoice.paid'])(
-    '%s of nothing is refused',
+    '%s without an object is refused',
     async (type) => {
       for (const object of [null, 'x', []])
         expect(await send(type, object)).toEqual([400, 'event_malformed']);
@@ -161,7 +161,7 @@ describe('an event about a recharge', () => {
 });
 
 describe('events out of order', () => {
-  it('a refusal after the success takes nothing back, and leaves recharge on', async () => {
+  it('a decline after the success takes nothing back, and leaves recharge on', async () => {
     const { accountId, orderId, intent } = await chargedRecharge();
     await send(SUCCEEDED, intent);
     const failed = {
@@ -175,7 +175,7 @@ describe('events out of order', () => {
     expect(await rule(accountId)).toMatchObject({ enabled: 1, off_reason: null });
   });
 
-  it('a success after the refusal is credited: the money is there', async () => {
+  it('a success after the decline is credited', async () => {
     const { accountId, orderId, intent } = await chargedRecharge();
     await send('payment_intent.canceled', { ...intent, status: 'canceled' });
     expect(await orderState(orderId)).toBe('closed');
@@ -184,7 +184,7 @@ describe('events out of order', () => {
     expect(await orderState(orderId)).toBe('paid');
   });
 
-  it('the invoice may come before the credit', async () => {
+  it('the invoice may arrive before the credit', async () => {
     const { accountId, intent } = await chargedRecharge();
     await send(SUCCEEDED, intent);
     const invoice = { ...stripe.invoices[0]! };
@@ -199,7 +199,7 @@ describe('events out of order', () => {
 });
 
 describe('the invoice of a checkout', () => {
-  it('is kept with its order', async () => {
+  it('is stored with its order', async () => {
     await beginTopUp(withStripe, {
       accountId: await newAccount(),
       amountNanoUsd: usd(20),
@@ -235,14 +235,14 @@ describe('the invoice of a checkout', () => {
     expect(await send('invoice.paid', { ...invoice, ...change })).toEqual([400, code]);
   });
 
-  it('of something else that is sold there is ignored', async () => {
+  it('of another product on the same Stripe account is ignored', async () => {
     expect(await send('invoice.paid', { total: 5, metadata: {} })).toEqual([200, 'ignored']);
     expect(await send('invoice.paid', { total: 5, metadata: null })).toEqual([200, 'ignored']);
   });
 });
 
-describe('what is taken back of a recharge', () => {
-  it('by a refund or a dispute debits like any other payment', async () => {
+describe('a reversal of a recharge', () => {
+  it('debits like that of any other payment', async () => {
     const { accountId, orderId, intent } = await chargedRecharge();
     await send(SUCCEEDED, intent);
     const charged = { intent, charge: chargeOf(intent) };
@@ -255,7 +255,7 @@ describe('what is taken back of a recharge', () => {
     expect(await corrections(accountId, orderId)).toEqual([-5, -15, 15]);
   });
 
-  it('is not charged again: recharge is off, says why, and the Wallet asks for none', async () => {
+  it('turns recharge off with its reason, and the Wallet asks for none', async () => {
     const { accountId, intent } = await chargedRecharge();
     await send(SUCCEEDED, intent);
     await send('charge.refunded', refunded({ intent, charge: chargeOf(intent) }, 2_000));

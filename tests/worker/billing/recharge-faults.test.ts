@@ -36,7 +36,7 @@ async function withoutPauses<T>(work: () => Promise<T>): Promise<T> {
   return running;
 }
 
-describe('an answer that is lost', () => {
+describe('a lost response', () => {
   const thrice = (fault: Fault): Fault[] => [fault, fault, fault];
   const outage = { status: 500, error: { type: 'api_error' } };
 
@@ -64,7 +64,7 @@ describe('an answer that is lost', () => {
       0,
     ],
   ])(
-    '%s leaves one order open, and is asked about before it is charged again',
+    '%s leaves one order open, which is looked up before it is charged again',
     async (_, faults, charged) => {
       const accountId = await accountWithRecharge(stripe);
       const nowMs = Date.now();
@@ -89,7 +89,7 @@ describe('an answer that is lost', () => {
     },
   );
 
-  it('that was a refusal is found out by looking it up', async () => {
+  it('that was a decline is found by the look-up', async () => {
     const accountId = await accountWithRecharge(stripe, { card: { code: 'expired_card' } });
     const nowMs = Date.now();
     stripe.faults.push('lost after the work', 'reset', 'reset');
@@ -100,7 +100,7 @@ describe('an answer that is lost', () => {
     expect(stripe.callsTo('POST', INTENTS)).toHaveLength(2 + 1);
   });
 
-  it('that never came to a charge is given up within a day, before Stripe forgets the key', async () => {
+  it('without a charge is given up within a day, before Stripe forgets the key', async () => {
     const accountId = await accountWithRecharge(stripe);
     const nowMs = Date.now();
     stripe.faults.push('reset', 'reset', 'reset');
@@ -123,7 +123,7 @@ describe('an answer that is lost', () => {
     expect(await available(accountId)).toBe(usd(20));
   });
 
-  it('to the look-up leaves everything as it is', async () => {
+  it('of the look-up itself changes nothing', async () => {
     const accountId = await accountWithRecharge(stripe);
     const nowMs = Date.now();
     stripe.faults.push(...thrice('reset'), ...thrice('reset'));
@@ -163,7 +163,7 @@ describe.each(TIMINGS)('a task that is killed %s any of its steps', (when) => {
     }
   }, 60_000);
 
-  it('ends in one refusal that its owner is told of once', async () => {
+  it('ends in one decline and one notice to the owner', async () => {
     for (let step = 1; ; step++) {
       const accountId = await accountWithRecharge(stripe, { card: { code: 'expired_card' } });
       const nowMs = Date.now();
@@ -202,7 +202,7 @@ describe.each(TIMINGS)('an event that is killed %s any of its steps', (when) => 
     }
   }, 60_000);
 
-  it('ends in one refusal', async () => {
+  it('ends in one decline', async () => {
     for (let step = 1; ; step++) {
       const accountId = await accountWithRecharge(stripe, { card: { code: 'expired_card' } });
       stripe.faults.push('lost after the work', 'reset', 'reset');
@@ -222,8 +222,8 @@ describe.each(TIMINGS)('an event that is killed %s any of its steps', (when) => 
   }, 60_000);
 });
 
-describe('an invoice that cannot be written', () => {
-  it('holds no credit back, and is tried again with the next delivery', async () => {
+describe('an invoice that cannot be issued', () => {
+  it('does not hold the credit back, and is retried with the next delivery', async () => {
     const accountId = await accountWithRecharge(stripe);
     await runRecharge(accountId);
     const event = await stripeEvent(SUCCEEDED, lastIntent(stripe));
@@ -235,7 +235,7 @@ describe('an invoice that cannot be written', () => {
     expect(stripe.invoices).toMatchObject([{ status: 'paid' }]);
   });
 
-  it('is left to a person once Stripe may have forgotten the keys of the first try', async () => {
+  it('is left to a person once Stripe may have forgotten the first attempt’s idempotency keys', async () => {
     const accountId = await accountWithRecharge(stripe);
     await runRecharge(accountId);
     const event = await stripeEvent(SUCCEEDED, lastIntent(stripe));
@@ -249,7 +249,7 @@ describe('an invoice that cannot be written', () => {
     expect(stripe.invoices).toEqual([]);
   });
 
-  it('because our key may not is logged, and the event is done', async () => {
+  it('because the API key lacks the right is logged, and the event is accepted', async () => {
     const accountId = await accountWithRecharge(stripe);
     await runRecharge(accountId);
     stripe.faults.push({ status: 403, error: { type: 'invalid_request_error' } });

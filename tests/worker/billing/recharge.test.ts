@@ -57,7 +57,7 @@ describe('a balance below the level', () => {
     ]);
   });
 
-  it('is followed by an invoice with the payment attached, whose address comes by its event', async () => {
+  it('is followed by an invoice with the payment attached, whose URL arrives in its event', async () => {
     const accountId = await accountWithRecharge(stripe);
     await runRecharge(accountId);
     await send(SUCCEEDED, lastIntent(stripe));
@@ -95,7 +95,7 @@ describe('a balance below the level', () => {
 });
 
 describe('a slow event', () => {
-  it('leads to no second charge, however often and late the balance asks', async () => {
+  it('leads to no second charge, however often and late the task runs', async () => {
     const accountId = await accountWithRecharge(stripe);
     const nowMs = Date.now();
     await runRecharge(accountId, { nowMs });
@@ -109,7 +109,7 @@ describe('a slow event', () => {
     expect(stripe.intents).toHaveLength(1);
   });
 
-  it('that comes just after the balance was looked at leads to none either', async () => {
+  it('that arrives just after the balance was read leads to none either', async () => {
     const accountId = await accountWithRecharge(stripe);
     const wallet = env.WALLET.getByName(accountId);
     let reads = 0;
@@ -132,7 +132,7 @@ describe('a slow event', () => {
     expect((await recharges(accountId)).map(({ state }) => state).sort()).toEqual(['closed', 'paid']);
   });
 
-  it('that comes before the answer is no trouble', async () => {
+  it('that arrives before the response is handled', async () => {
     const accountId = await accountWithRecharge(stripe);
     const fetched = stripe.fetch;
     vi.stubGlobal('fetch', async (url: string, init: RequestInit) => {
@@ -146,7 +146,7 @@ describe('a slow event', () => {
   });
 });
 
-describe('many who ask at once', () => {
+describe('many tasks at once', () => {
   it('are one charge', async () => {
     const accountId = await accountWithRecharge(stripe, { monthlyMax: 5_000 });
     stripe.delayMs = 20;
@@ -171,7 +171,7 @@ describe('many who ask at once', () => {
   });
 });
 
-describe('a card that is refused', () => {
+describe('a declined card', () => {
   const refusals = [
     [{ code: 'card_declined', decline_code: 'generic_decline' }, 'card_declined'],
     [{ code: 'card_declined', decline_code: 'insufficient_funds' }, 'insufficient_funds'],
@@ -181,23 +181,26 @@ describe('a card that is refused', () => {
     [{ code: 'processing_error' }, 'card_declined'],
   ] as const;
 
-  it.each(refusals)('%j turns recharge off, and its owner is told why', async (card, why) => {
-    const accountId = await accountWithRecharge(stripe, { card });
-    expect(await runRecharge(accountId)).toBe('declined');
-    const [order] = await recharges(accountId);
-    expect(order!.state).toBe('closed');
-    expect(await rule(accountId)).toMatchObject({ enabled: 0, off_reason: why });
-    const facts = { kind: 'recharge.declined', orderId: order!.id, amountNanoUsd: usd(20), why };
-    expect(await notices(accountId)).toEqual([facts]);
-    // The event repeats the decline, and the next task finds recharge off.
-    expect(await send(FAILED, lastIntent(stripe))).toEqual([200, 'noted']);
-    expect(await runRecharge(accountId)).toBe('off');
-    expect(await notices(accountId)).toHaveLength(1);
-    expect(stripe.intents).toHaveLength(1);
-    expect(await paidBalance(accountId)).toBe(0);
-  });
+  it.each(refusals)(
+    '%j turns recharge off, and its owner gets a notice with the reason',
+    async (card, why) => {
+      const accountId = await accountWithRecharge(stripe, { card });
+      expect(await runRecharge(accountId)).toBe('declined');
+      const [order] = await recharges(accountId);
+      expect(order!.state).toBe('closed');
+      expect(await rule(accountId)).toMatchObject({ enabled: 0, off_reason: why });
+      const facts = { kind: 'recharge.declined', orderId: order!.id, amountNanoUsd: usd(20), why };
+      expect(await notices(accountId)).toEqual([facts]);
+      // The event repeats the decline, and the next task finds recharge off.
+      expect(await send(FAILED, lastIntent(stripe))).toEqual([200, 'noted']);
+      expect(await runRecharge(accountId)).toBe('off');
+      expect(await notices(accountId)).toHaveLength(1);
+      expect(stripe.intents).toHaveLength(1);
+      expect(await paidBalance(accountId)).toBe(0);
+    },
+  );
 
-  it('is refused as well when only the event says so', async () => {
+  it('turns recharge off also when only the event reports it', async () => {
     const accountId = await accountWithRecharge(stripe, { card: { code: 'expired_card' } });
     stripe.faults.push('lost after the work');
     vi.useFakeTimers({ toFake: ['setTimeout'] });
@@ -212,7 +215,7 @@ describe('a card that is refused', () => {
     expect(await notices(accountId)).toHaveLength(1);
   });
 
-  it('stays off until its owner turns it on, and a refusal that comes late does not turn it off again', async () => {
+  it('stays off until its owner turns it on, and a late decline does not turn it off again', async () => {
     const accountId = await accountWithRecharge(stripe, { card: { code: 'expired_card' } });
     await runRecharge(accountId);
     const late = lastIntent(stripe);
@@ -222,20 +225,17 @@ describe('a card that is refused', () => {
     expect(await rule(accountId)).toMatchObject({ enabled: 1 });
   });
 
-  it.each(['payment_method', 'customer'])(
-    'because Stripe has the %s no longer is unusable',
-    async (param) => {
-      const accountId = await accountWithRecharge(stripe);
-      if (param === 'customer') stripe.customers.clear();
-      else stripe.detach(String((await rule(accountId)).method_ref));
-      expect(await runRecharge(accountId)).toBe('declined');
-      expect(await rule(accountId)).toMatchObject({ enabled: 0, off_reason: 'card_unusable' });
-    },
-  );
+  it.each(['payment_method', 'customer'])('whose %s Stripe no longer has is unusable', async (param) => {
+    const accountId = await accountWithRecharge(stripe);
+    if (param === 'customer') stripe.customers.clear();
+    else stripe.detach(String((await rule(accountId)).method_ref));
+    expect(await runRecharge(accountId)).toBe('declined');
+    expect(await rule(accountId)).toMatchObject({ enabled: 0, off_reason: 'card_unusable' });
+  });
 });
 
 describe('the month’s maximum', () => {
-  it('counts what was paid and what is under way, and is told of once a month', async () => {
+  it('counts paid and open recharges, and raises one notice a month', async () => {
     const accountId = await accountWithRecharge(stripe, { amount: 20, monthlyMax: 50 });
     const may = Date.UTC(2027, 4, 20);
     for (let i = 0; i < 2; i++) {
@@ -255,7 +255,7 @@ describe('the month’s maximum', () => {
     expect(await runRecharge(accountId, { nowMs: Date.UTC(2027, 5, 1) })).toBe('pending');
   });
 
-  it('does not count what was refused', async () => {
+  it('does not count declined recharges', async () => {
     const accountId = await accountWithRecharge(stripe, { monthlyMax: 20, card: { code: 'expired_card' } });
     await runRecharge(accountId);
     await turnOn(accountId, { monthlyMax: 20 });

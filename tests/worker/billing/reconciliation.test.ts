@@ -139,7 +139,7 @@ beforeEach(async () => {
 });
 
 describe('open findings', () => {
-  it('are listed until one of them is closed with a note, which is on record', async () => {
+  it('are listed until they are closed with a note, which is in the audit trail', async () => {
     const one = await finding('price', { priceId: 'x/1', charged: 5, recomputed: 6 });
     const other = await finding('tokens', { billedPrompt: 1 }, 'node_a');
     expect((await read()).findings.map((each) => each.request_id)).toEqual([one.requestId, other.requestId]);
@@ -155,7 +155,7 @@ describe('open findings', () => {
     expect(JSON.parse(rows[0]!.detail)).toEqual({ kind: 'price', node: null, note: 'a test of ours' });
   });
 
-  it('are closed once when many do so at once', async () => {
+  it('are closed once when many operators close them at once', async () => {
     const { requestId } = await finding('price', {});
     const body = { request_id: requestId, kind: 'price', note: 'seen' };
     const outcomes = await Promise.all(Array.from({ length: 6 }, () => outcomeOf(close(body))));
@@ -163,7 +163,7 @@ describe('open findings', () => {
     expect(await auditOf(requestId)).toHaveLength(1);
   });
 
-  it('say in words what both sides say, and are counted on every page of the console', async () => {
+  it('describe both sides’ values, and are counted on every page of the console', async () => {
     const console = await operatorBrowser();
     expect(await textOf(console.get('/operator/reconciliation'))).toContain(names.none);
     const counts = { billedPrompt: 10, billedCompletion: 2_000, countedPrompt: 10, countedCompletion: 1_999 };
@@ -182,7 +182,7 @@ describe('open findings', () => {
     }
   });
 
-  it('are closed in the console by whoever says what it was', async () => {
+  it('are closed in the console with a note', async () => {
     const console = await operatorBrowser();
     const { requestId, nodeId } = await finding('receipt_missing', {}, 'node_a');
     const named = { request: requestId, node: nodeId, kind: 'receipt_missing' };
@@ -201,7 +201,7 @@ describe('open findings', () => {
     expect(row).toMatchObject({ action: 'drift.closed', actor: person!.id });
   });
 
-  it('do not exist for a customer', async () => {
+  it('are a 404 for a customer', async () => {
     const { requestId } = await finding('price', {});
     const customer = new Browser();
     await customer.signUp();
@@ -215,7 +215,7 @@ describe('open findings', () => {
 });
 
 describe('tokens by node', () => {
-  it('that were counted are those billed and those written off, each with its reason', async () => {
+  it('are the billed and the written-off tokens, each with its reason', async () => {
     const node = await enrolledNode();
     await publishMatched(node.id, { receipts: 2 });
     await publishReceipt(node.id, { requestId: newId('req', Date.now()) });
@@ -242,7 +242,7 @@ describe('tokens by node', () => {
 });
 
 describe('the lag', () => {
-  it('of each node is what its newest receipt came after its request ended', async () => {
+  it('of each node is the delay of its newest receipt after its request ended', async () => {
     const [node, silent] = [await enrolledNode(), await enrolledNode()];
     const { requestId, endedAtMs } = await publishBilled(node.id, 60_000);
     await publishReceipt(node.id, { requestId, receivedAtMs: endedAtMs + 2_500 });
@@ -269,7 +269,7 @@ describe('the lag', () => {
     expect(text).toMatch(/gpu-1 [^a-z]+ [A-Z][a-z]{2} [^a-z]+ 2\.5 sec/);
   });
 
-  it('counts billed requests without a receipt of their node, until one is missing too long', async () => {
+  it('counts billed requests without a receipt of their node, until it is a finding', async () => {
     expect((await read()).waiting).toEqual({ requests: 0 });
     const [first, second] = [await publishBilled('node_a', 7_200_000), await publishBilled('node_a', 60_000)];
     for (let i = 0; i < 3; i++) await publishBilled('node_a', 60_000);

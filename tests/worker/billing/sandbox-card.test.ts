@@ -48,7 +48,7 @@ describe('the page to save a card', () => {
     const response = await open(page);
     const html = await response.text();
     expect(response.status).toBe(200);
-    expect(html).toContain('This is a sandbox. No card is asked for and no money moves.');
+    expect(html).toContain('This is a sandbox. No card is needed and no money moves.');
     for (const digits of ['4242', '0002', '3155']) expect(html).toContain(digits);
     expect(await (await open(page, env, 'fr')).text()).toContain('Enregistrer une carte qui fonctionne');
   });
@@ -63,7 +63,7 @@ describe('the page to save a card', () => {
     expect(await rule(accountId)).toMatchObject({ method_label: 'Sandbox …4242', enabled: 0 });
   });
 
-  it('is found by nothing that can be guessed, and not in production', async () => {
+  it('has an address that cannot be guessed, and does not exist in production', async () => {
     const { accountId, page } = await beginSetup();
     expect(page).not.toContain(accountId);
     for (const other of [accountId, `sandbox_${accountId}`, '..%2F', "' or 1=1 --"])
@@ -71,7 +71,7 @@ describe('the page to save a card', () => {
     expect((await open(page, { ...env, ENVIRONMENT: 'production' })).status).toBe(404);
   });
 
-  it('from another site, or with a card that is none, saves nothing', async () => {
+  it('saves nothing for a request from another site or an unknown card', async () => {
     const { accountId, page } = await beginSetup();
     expect((await press(page, 'works', 'https://evil.example')).status).toBe(403);
     expect((await press(page, 'constructor')).status).toBe(400);
@@ -80,7 +80,7 @@ describe('the page to save a card', () => {
 });
 
 describe('a recharge in the sandbox', () => {
-  it('credits by an event that follows the answer, once, with an invoice', async () => {
+  it('credits once through an event that follows the response, with an invoice', async () => {
     const accountId = await withRecharge('works');
     await Promise.all(Array.from({ length: 20 }, () => runRecharge(accountId, { using: env })));
     await vi.waitFor(async () => expect((await recharges(accountId))[0]?.invoice_url).toBeTruthy());
@@ -95,7 +95,7 @@ describe('a recharge in the sandbox', () => {
   it.each([
     ['declines', 'card_declined'],
     ['asks', 'authentication_required'],
-  ])('with the card that %s turns itself off', async (card, why) => {
+  ])('with the card that %s is turned off', async (card, why) => {
     const accountId = await withRecharge(card);
     await runRecharge(accountId, { using: env });
     await vi.waitFor(async () =>
@@ -132,7 +132,7 @@ describe('the sandbox’s events', () => {
       ).toEqual([400, 'event_malformed']);
   });
 
-  it('about a card bring nothing back when they come again', async () => {
+  it('about a card are duplicates when they are delivered again', async () => {
     const { accountId } = await beginSetup();
     const customer_ref = String((await rule(accountId)).customer_ref);
     const data = { account_id: accountId, customer_ref, method_ref: 'sandbox_card_works', method_label: 'x' };
@@ -143,7 +143,7 @@ describe('the sandbox’s events', () => {
 });
 
 describe('the invoice page', () => {
-  it('is there once its order is paid, and says that it is a sandbox', async () => {
+  it('exists once its order is paid, and says that it is a sandbox', async () => {
     const orderId = await newOrder(await newAccount());
     const page = `${ORIGIN}/sandbox/invoices/${orderId}`;
     expect((await open(page)).status).toBe(404);
@@ -164,7 +164,7 @@ describe('the invoice page', () => {
     expect((await open(page, { ...env, ENVIRONMENT: 'production' })).status).toBe(404);
   });
 
-  it('of a recharge is no checkout page', async () => {
+  it('of a recharge is not reachable as a checkout page', async () => {
     const accountId = await withRecharge('works');
     await runRecharge(accountId, { using: env });
     const [order] = await recharges(accountId);

@@ -30,7 +30,7 @@ describe('the checkout page', () => {
     const response = await open(orderId);
     const html = await response.text();
     expect(html.startsWith('<!doctype html><html lang="en">')).toBe(true);
-    expect(html).toContain('This is a sandbox. No card is asked for and no money moves.');
+    expect(html).toContain('This is a sandbox. No card is needed and no money moves.');
     expect(html).toContain('Pay $20.00');
     expect(html).toContain('Decline');
     expect(html).toContain(orderId);
@@ -38,7 +38,7 @@ describe('the checkout page', () => {
     expect(response.headers.get('cache-control')).toBe('no-store');
   });
 
-  it('speaks French to those who do', async () => {
+  it('is in French for browsers that prefer it', async () => {
     const { orderId } = await beginOrder(1_234.5);
     const french = await (await open(orderId, { 'accept-language': 'fr-CA,fr;q=0.9,en;q=0.5' })).text();
     expect(french).toContain('<html lang="fr">');
@@ -93,7 +93,7 @@ describe('pressing pay', () => {
     expect(await orderState(orderId)).toBe('open');
   });
 
-  it('is refused as 403 also inside a Worker that answers what is thrown with 500', async () => {
+  it('from another site is a 403 also inside a Worker whose error handler returns 500', async () => {
     const { orderId } = await beginOrder();
     const whole = new Hono().onError((_, c) => c.text('broken', 500)).route('/', billing);
     const headers = { origin: 'https://evil.example', 'content-type': 'application/x-www-form-urlencoded' };
@@ -107,7 +107,7 @@ describe('pressing pay', () => {
     const using = { ...env, WALLET: { getByName: () => wallet } as unknown as Env['WALLET'] };
     const response = await press(orderId, 'paid', { using });
     expect(response.status).toBe(502);
-    expect(await response.text()).toContain('press the button again');
+    expect(await response.text()).toContain('try again');
     expect((await press(orderId, 'paid')).status).toBe(303);
     expect(await paidBalance(accountId)).toBe(20_000_000_000);
   });

@@ -50,20 +50,20 @@ describe('the settings', () => {
     [{ STRIPE_SECRET_KEY: 'pk_test_0123456789abcdef' }, 'STRIPE_SECRET_KEY must be a Stripe secret'],
     [{ STRIPE_WEBHOOK_SECRET: 'whsec_short' }, 'STRIPE_WEBHOOK_SECRET must be the signing secret'],
     [{ ENVIRONMENT: 'production' }, 'STRIPE_SECRET_KEY is a test key: production needs a live one'],
-  ])('%j are refused with a sentence', (change, sentence) => {
+  ])('%j are refused with an explanation', (change, sentence) => {
     expect(() => config({ ...withStripe, ...change })).toThrow(sentence);
   });
 
-  it('never put a secret into their refusal', () => {
+  it('never put a secret into the error', () => {
     const using = { ...withStripe, STRIPE_SECRET_KEY: 'pk_test_0123456789abcdef' };
     expect(() => config(using)).toThrow(/^(?!.*0123456789abcdef)/);
   });
 
-  it('are not needed', () => {
+  it('are optional', () => {
     expect(config(env).stripe).toBe(null);
   });
 
-  it('make top-ups possible in production, where the sandbox stays away', async () => {
+  it('enable top-ups in production, where the sandbox does not exist', async () => {
     const production = { ...withStripe, ENVIRONMENT: 'production', STRIPE_SECRET_KEY: LIVE_KEY };
     expect(canTopUp(production)).toBe(true);
     const event = { headers: {}, body: '{}' };
@@ -135,7 +135,7 @@ describe('a top-up', () => {
   });
 });
 
-describe('a Stripe that fails', () => {
+describe('a failing Stripe API', () => {
   /** Settles work with the SDK's timeouts and pauses between retries skipped. */
   async function withoutPauses<T>(work: Promise<T>): Promise<T | Error> {
     const settled = work.catch((error: Error) => error);
@@ -179,7 +179,7 @@ describe('a Stripe that fails', () => {
     ['silence', Array(3).fill('never answers'), 'StripeConnectionError'],
     ['no connection', Array(3).fill('reset'), 'StripeConnectionError'],
     ['a page of HTML', Array(3).fill('html'), 'StripeAPIError'],
-  ])('with %s ends in an error that says where to look, and no more', async (_, faults, says) => {
+  ])('with %s ends in an error that only says where to look', async (_, faults, says) => {
     stripe.faults.push(...(faults as never[]));
     const error = (await withoutPauses(provider().beginCheckout(order()))) as Error;
     expect(String(error)).toMatch(/^StripeCallError: Stripe POST \/v1\/checkout\/sessions failed: /);
@@ -189,7 +189,7 @@ describe('a Stripe that fails', () => {
     expect(stripe.sessions).toHaveLength(0);
   });
 
-  it('leaves the order open: nothing is owed to anybody', async () => {
+  it('leaves the order open', async () => {
     stripe.faults.push(...Array(3).fill('reset'));
     const accountId = await newAccount();
     const begun = beginTopUp(withStripe, { accountId, amountNanoUsd: usd(20), nowMs: Date.now() });

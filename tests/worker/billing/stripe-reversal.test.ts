@@ -40,7 +40,7 @@ describe('a refund', () => {
     expect(await available(accountId)).toBe(usd(5));
   });
 
-  it('that overtakes its payment is to come again, and loses nothing', async () => {
+  it('that overtakes its payment is asked to be redelivered, and loses nothing', async () => {
     const { accountId, orderId } = await beginOrder();
     const payment = stripe.pay();
     const event = await stripeEvent('charge.refunded', refunded(payment, 800));
@@ -51,7 +51,7 @@ describe('a refund', () => {
     expect(await corrections(accountId, orderId)).toEqual([-8]);
   });
 
-  it('takes what is left and writes down the rest as uncollected', async () => {
+  it('takes the remaining balance and records the rest as uncollected', async () => {
     const { accountId, orderId, payment } = await creditedOrder();
     await spend(accountId, 15);
     const event = await stripeEvent('charge.refunded', refunded(payment, 2_000));
@@ -61,7 +61,7 @@ describe('a refund', () => {
     expect(await uncollectedInAudit(orderId)).toEqual([['payment.uncollected', 15]]);
   });
 
-  it('that the bank sends back gives the credit back', async () => {
+  it('that the bank returns gives the credit back', async () => {
     const { accountId, orderId, payment } = await creditedOrder();
     await send('charge.refunded', refunded(payment, 1_200));
     const failed = refund(payment, 700, 'failed');
@@ -70,7 +70,7 @@ describe('a refund', () => {
     expect(await corrections(accountId, orderId)).toEqual([-12, 7]);
   });
 
-  it('that the bank sends back first ends in the same', async () => {
+  it('that the bank returns first ends in the same balance', async () => {
     const { accountId, payment } = await creditedOrder();
     await send('refund.failed', refund(payment, 700, 'failed'));
     expect(await available(accountId)).toBe(usd(20));
@@ -90,7 +90,7 @@ describe('a refund', () => {
 });
 
 describe('a dispute', () => {
-  it('takes the credit back, and gives it again when it is won', async () => {
+  it('takes the credit back, and returns it when it is won', async () => {
     const { accountId, orderId, payment } = await creditedOrder();
     const opened = dispute(payment);
     expect(await send('charge.dispute.created', opened)).toEqual([200, 'reversed']);
@@ -110,7 +110,7 @@ describe('a dispute', () => {
     expect(await corrections(accountId, orderId)).toEqual([-20]);
   });
 
-  it('whose end arrives before its beginning takes nothing in the end', async () => {
+  it('whose end arrives before its beginning takes nothing', async () => {
     const { accountId, payment } = await creditedOrder();
     const opened = dispute(payment);
     await send('charge.dispute.closed', { ...opened, status: 'won' });
@@ -153,7 +153,7 @@ describe('a dispute', () => {
     expect(await available(accountId)).toBe(usd(62));
   });
 
-  it('that overtakes the payment, or that Stripe cannot be asked about, is to come again', async () => {
+  it('that overtakes the payment, or whose payment cannot be read from Stripe, is asked to be redelivered', async () => {
     const { accountId } = await beginOrder();
     const payment = stripe.pay();
     const event = await stripeEvent('charge.dispute.created', dispute(payment));

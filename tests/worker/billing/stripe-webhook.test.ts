@@ -84,7 +84,7 @@ describe('an event that is signed but does not fit', () => {
     expect(await orderState(orderId)).toBe('open');
   });
 
-  it('an order that is not there is refused, and one of another provider too', async () => {
+  it('an unknown order or one of another provider is refused', async () => {
     await beginOrder();
     const { session } = stripe.pay();
     const pays = (id: string) => ({
@@ -126,7 +126,7 @@ describe('an event that is signed but does not fit', () => {
   );
 
   it.each([COMPLETED, 'charge.refunded', 'refund.failed', 'charge.dispute.created'])(
-    '%s of nothing is refused',
+    '%s without its object is refused',
     async (type) => {
       for (const object of [null, 'x', {}, []])
         expect(await send(type, object)).toEqual([400, 'event_malformed']);
@@ -140,7 +140,7 @@ describe('an event that is signed but does not fit', () => {
     },
   );
 
-  it('what was sold elsewhere on the same Stripe account is ignored', async () => {
+  it('a payment for another product on the same Stripe account is ignored', async () => {
     const payment = stripe.payElsewhere();
     expect(await send(COMPLETED, payment.session)).toEqual([200, 'ignored']);
     expect(await send('charge.refunded', refunded(payment, 2_000))).toEqual([200, 'ignored']);
@@ -208,7 +208,7 @@ describe('a forged event', () => {
     expect(await available(accountId)).toBe(0);
   });
 
-  it('is believed when one of several signatures is right, as while a secret is rotated', async () => {
+  it('is accepted when one of several signatures is right, as while a secret is rotated', async () => {
     await beginOrder();
     const { headers, body } = await stripeEvent(COMPLETED, stripe.pay().session);
     const both = signatureOf(headers).replace(',', `,v1=${'0'.repeat(64)},`);
@@ -293,7 +293,7 @@ describe('a delivery that breaks off', () => {
     }
   });
 
-  it('after a refund was written is finished by the next event about the order', async () => {
+  it('after a refund was stored is completed by the next event about the order', async () => {
     const { accountId, payment } = await creditedOrder();
     const first = await stripeEvent('charge.refunded', refunded(payment, 500));
     expect(await deliver(first, breaking(4, 'after'))).toEqual([500, 'broken']);
@@ -329,7 +329,7 @@ describe('a customer’s card', () => {
   });
 });
 
-it('the forger’s tools are Stripe’s own: what they sign, the SDK believes', async () => {
+it('the signing helper is Stripe’s own: the SDK accepts its signatures', async () => {
   const { headers, body } = await stripeEvent('ping', {}, { id: newStripeId('evt') });
   const crypto = Stripe.createSubtleCryptoProvider();
   const event = Stripe.webhooks.constructEventAsync(body, signatureOf(headers), WEBHOOK_SECRET, 300, crypto);

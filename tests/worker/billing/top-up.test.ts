@@ -44,7 +44,7 @@ describe('a top-up', () => {
     });
   });
 
-  it('is not offered where the only provider would be the sandbox, in production', async () => {
+  it('is not offered in production when the only provider would be the sandbox', async () => {
     const production = { ...env, ENVIRONMENT: 'production' };
     expect(canTopUp(env)).toBe(true);
     expect(canTopUp(production)).toBe(false);

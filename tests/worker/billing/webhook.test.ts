@@ -98,7 +98,7 @@ describe('a delivery that breaks off', () => {
 });
 
 describe('events out of order', () => {
-  it('a decline that comes late takes nothing back', async () => {
+  it('a late decline takes nothing back', async () => {
     const { accountId, orderId } = await beginOrder();
     const declined = await signedEvent({ orderId, decision: 'declined' });
     await deliver(await signedEvent({ orderId }));
@@ -181,7 +181,7 @@ describe('a forged event', () => {
     expect(await paidBalance(accountId)).toBe(0);
   });
 
-  it('cannot be signed with an empty secret, nor can the edge start with one', async () => {
+  it('cannot be signed with an empty secret, and the edge does not start with one', async () => {
     const { orderId } = await beginOrder();
     await expect(signedEvent({ orderId }, { secret: '' })).rejects.toThrow('at least 16 characters');
     const using = { ...env, SANDBOX_WEBHOOK_SECRET: '' };
@@ -189,7 +189,7 @@ describe('a forged event', () => {
     expect(() => config(using)).toThrow('SANDBOX_WEBHOOK_SECRET must have at least 16 characters');
   });
 
-  it('is believed when one of several signatures is right, as while a secret is rotated', async () => {
+  it('is accepted when one of several signatures is right, as while a secret is rotated', async () => {
     const { orderId } = await beginOrder();
     const event = await signedEvent({ orderId });
     const right = event.headers['webhook-signature'];
@@ -258,7 +258,7 @@ describe('an event that is signed but does not fit', () => {
     expect(await deliver(await signed(body))).toEqual([400, 'event_malformed']);
   });
 
-  it('any kind that credit depends on is ignored', async () => {
+  it('any known event type is ignored', async () => {
     const body = '{"type":"constructor","data":{"order_id":"x","amount_cents":1,"currency":"USD"}}';
     expect(await deliver(await signed(body))).toEqual([200, 'ignored']);
   });

@@ -270,7 +270,7 @@ describe('rollups', () => {
     ]);
   });
 
-  it('of a key say to the minute when it was last used, and never that it was earlier', async () => {
+  it('of a key store its last use to the minute, and never move it back', async () => {
     const account = await newAccount();
     const { row: key } = await createKey(db, await pepperKey(config(env)), {
       accountId: account,
@@ -401,7 +401,7 @@ describe('rows written', () => {
     return rows;
   }
 
-  it.each([1, 50, 1_000])('are one a request and a few a batch, of %i', async (count) => {
+  it.each([1, 50, 1_000])('are one per request and six per batch, for %i requests', async (count) => {
     await written(usageItem(request()), matchedItem(1));
     const requests = Array.from({ length: count }, (_, i) => request({ admittedAtMs: NOON + i }));
     const rows = await written(usageItem(...requests), entryOf(requests), matchedItem(count));
