@@ -103,7 +103,7 @@ export async function runLine(env: Env, line: LineRequest): Promise<LineOutcome>
     if (!served.ok) return judge(env, line, served.error);
     hold = served.hold;
     for await (const chunk of served.chunks) {
-      if (chunk.kind === 'refusal') return judge(env, line, chunk.refusal);
+      if (chunk.kind === 'error') return judge(env, line, chunk.error);
       if (chunk.kind !== 'text') continue;
       const { settlement } = (kept as KeptAnswer | null) ?? { settlement: null };
       return { kind: 'answered', status: 200, body: chunk.text, settlement };

@@ -31,7 +31,7 @@ export async function* streamedAnswer(
   events: AnswerEvents,
 ): AsyncGenerator<ClientChunk, void> {
   const result = await forwardOrVoid(context, new Set());
-  if (!result.ok) return yield { kind: 'refusal', refusal: result.error };
+  if (!result.ok) return yield { kind: 'error', error: result.error };
   const { forwarded } = result;
   const chunks = metered(context, forwarded, new HoldWindow(context.env, context.admission));
   let delivered = false;
@@ -47,7 +47,7 @@ export async function* streamedAnswer(
     const charge = await settle(context, endAttempt(context, forwarded, outcome, delivered));
     if (outcome.ending === 'node_failed') {
       const reason = delivered ? 'broken_off' : 'node_failed';
-      return yield { kind: 'refusal', refusal: { reason } };
+      return yield { kind: 'error', error: { reason } };
     }
     yield text(events.end({ ...outcome, charge }), isWhole(outcome));
   } finally {
@@ -60,7 +60,7 @@ export async function* wholeAnswer(context: AnswerContext): AsyncGenerator<Clien
   const holdWindow = new HoldWindow(context.env, context.admission);
   for (;;) {
     const result = await forwardOrVoid(context, tried);
-    if (!result.ok) return yield { kind: 'refusal', refusal: result.error };
+    if (!result.ok) return yield { kind: 'error', error: result.error };
     const { forwarded } = result;
     const whole = context.dialectRequest.whole(context.head);
     const chunks = metered(context, forwarded, holdWindow);
@@ -77,8 +77,7 @@ export async function* wholeAnswer(context: AnswerContext): AsyncGenerator<Clien
     if (outcome.ending !== 'node_failed')
       context.keep?.({ text: answer(settlement.chargeNanoUsd), settlement });
     const charge = await settle(context, settlement);
-    if (outcome.ending === 'node_failed')
-      return yield { kind: 'refusal', refusal: { reason: 'node_failed' } };
+    if (outcome.ending === 'node_failed') return yield { kind: 'error', error: { reason: 'node_failed' } };
     return yield text(answer(charge), isWhole(outcome));
   }
 }

@@ -35,7 +35,7 @@ export function generate(loadDialect: () => Promise<Dialect>) {
     const requestId = c.get('requestId');
     const waitUntil = (promise: Promise<unknown>) => c.executionCtx.waitUntil(promise);
     const begun = await beginIdempotent(c.env, { headers, bytes, principal, requestId, waitUntil });
-    if (begun.kind === 'refusal') return refuse(c, dialect, begun.error);
+    if (begun.kind === 'error') return refuse(c, dialect, begun.error);
     if (begun.kind === 'replay') {
       const bodyHeaders = bodyHeadersFor(dialectRequest);
       const replayHeaders = { ...bodyHeaders, ...responseHeaders(begun), 'idempotent-replayed': 'true' };
@@ -116,7 +116,7 @@ async function respond(
     const listen = () => disconnect.follow(c.req.raw.signal);
     const chunks = withKeepAlive(run.record(served.chunks), deadlines.newDeadline(), listen);
     const first = (await chunks.next()).value!;
-    if (first.kind === 'refusal') return await refuseAndAbandon(first.refusal);
+    if (first.kind === 'error') return await refuseAndAbandon(first.error);
     const headers = { ...bodyHeadersFor(dialectRequest), ...(await collectResponseHeaders(c)) };
     if (events === null && first.kind === 'text') {
       // The answer is complete; the next step only stores it for replays.
@@ -143,9 +143,9 @@ function chunkWriter(
 ): (chunk: ClientChunk) => string {
   return (chunk) => {
     if (chunk.kind === 'text') return chunk.text;
-    if (chunk.kind === 'blank') return events ? COMMENT : BLANK_LINE;
-    const { error } = envelope(chunk.refusal, config(c.env).publicOrigin);
-    return events ? events.failed(error) : JSON.stringify(errorBody(c, dialect, chunk.refusal));
+    if (chunk.kind === 'keep_alive') return events ? COMMENT : BLANK_LINE;
+    const { error } = envelope(chunk.error, config(c.env).publicOrigin);
+    return events ? events.failed(error) : JSON.stringify(errorBody(c, dialect, chunk.error));
   };
 }
 

@@ -39,10 +39,10 @@ async function timeline(chunks: AsyncGenerator<ClientChunk, void>): Promise<stri
 describe('an answer that is slow', () => {
   it('sends nothing for five seconds, then a keep-alive each second', async () => {
     expect(await timeline(source([[8_500, 'a']]))).toEqual([
-      '5000 blank',
-      '6000 blank',
-      '7000 blank',
-      '8000 blank',
+      '5000 keep_alive',
+      '6000 keep_alive',
+      '7000 keep_alive',
+      '8000 keep_alive',
       '8500 a',
       '8500 end',
     ]);
@@ -54,7 +54,7 @@ describe('an answer that is slow', () => {
 
   it('gets keep-alives only where it pauses for longer than a second', async () => {
     const steady: [number, string][] = Array.from({ length: 10 }, (_, i) => [900, `${i}`]);
-    expect((await timeline(source(steady))).filter((line) => line.endsWith('blank'))).toEqual([]);
+    expect((await timeline(source(steady))).filter((line) => line.endsWith('keep_alive'))).toEqual([]);
     expect(
       await timeline(
         source([
@@ -63,11 +63,11 @@ describe('an answer that is slow', () => {
           [100, 'c'],
         ]),
       ),
-    ).toEqual(['100 a', '6000 blank', '7000 blank', '7100 b', '7200 c', '7200 end']);
+    ).toEqual(['100 a', '6000 keep_alive', '7000 keep_alive', '7100 b', '7200 c', '7200 end']);
   });
 
   it('fails with its own error', async () => {
-    expect(await timeline(source([[5_500, new Error('lost')]]))).toEqual(['5000 blank', 'Error: lost']);
+    expect(await timeline(source([[5_500, new Error('lost')]]))).toEqual(['5000 keep_alive', 'Error: lost']);
   });
 
   it.each([
@@ -86,7 +86,7 @@ describe('an answer that is slow', () => {
     const chunks = withKeepAlive(source([[20_000, 'a']]), new Deadlines().newDeadline());
     const first = chunks.next();
     await vi.advanceTimersByTimeAsync(5_000);
-    expect((await first).value).toEqual({ kind: 'blank' });
+    expect((await first).value).toEqual({ kind: 'keep_alive' });
     await vi.advanceTimersByTimeAsync(60_000);
     expect((await chunks.next()).value).toEqual(text('a'));
     expect((await chunks.next()).done).toBe(true);

@@ -26,9 +26,9 @@ export interface IdempotentRun {
 }
 
 export type IdempotentStart =
-  | { kind: 'work'; run: IdempotentRun }
+  | { kind: 'run'; run: IdempotentRun }
   | { kind: 'replay'; requestId: string; body: ReadableStream<Uint8Array> }
-  | { kind: 'refusal'; error: ApiError };
+  | { kind: 'error'; error: ApiError };
 
 const UNKEYED: IdempotentRun = { record: (chunks) => chunks, abandon: async () => undefined };
 
@@ -44,10 +44,10 @@ export async function beginIdempotent(
   },
 ): Promise<IdempotentStart> {
   const idempotencyKey = request.headers.get('idempotency-key');
-  if (idempotencyKey === null) return { kind: 'work', run: UNKEYED };
+  if (idempotencyKey === null) return { kind: 'run', run: UNKEYED };
   if (!KEY_SHAPE.test(idempotencyKey)) {
     const message = '`Idempotency-Key` must be 1 to 255 visible ASCII characters, such as a UUID.';
-    return { kind: 'refusal', error: { reason: 'invalid_field', param: 'Idempotency-Key', message } };
+    return { kind: 'error', error: { reason: 'invalid_field', param: 'Idempotency-Key', message } };
   }
   const { principal, requestId, bytes, waitUntil } = request;
   const { accountId, secret } = principal;
@@ -59,10 +59,10 @@ export async function beginIdempotent(
     case 'replay':
       return { kind: 'replay', requestId: begun.requestId, body: await unseal(seal, begun.parts) };
     case 'running':
-      return { kind: 'refusal', error: { reason: 'idempotency_running', retryAfterMs: RETRY_RUNNING_MS } };
+      return { kind: 'error', error: { reason: 'idempotency_running', retryAfterMs: RETRY_RUNNING_MS } };
     case 'mismatch':
     case 'exhausted':
-      return { kind: 'refusal', error: { reason: `idempotency_${begun.state}` } };
+      return { kind: 'error', error: { reason: `idempotency_${begun.state}` } };
     case 'fresh':
       break;
   }
@@ -88,5 +88,5 @@ export async function beginIdempotent(
       ),
     );
   }
-  return { kind: 'work', run: { record, abandon } };
+  return { kind: 'run', run: { record, abandon } };
 }

@@ -6,5 +6,5 @@ export type ClientChunk =
   /** `last`: this text completes the answer */
   | { kind: 'text'; text: string; last: boolean }
   /** Keeps the connection alive and is not part of the answer. */
-  | { kind: 'blank' }
-  | { kind: 'refusal'; refusal: ApiError };
+  | { kind: 'keep_alive' }
+  | { kind: 'error'; error: ApiError };

@@ -19,7 +19,7 @@ export const GRACE_MS = 5_000;
 const EVERY_MS = 1_000;
 
 /**
- * Passes chunks on and yields `blank` ones for as long as the next chunk is not there.
+ * Passes chunks on and yields `keep_alive` ones for as long as the next chunk is not there.
  * @param deadline one of the request's deadlines, for the use of this function alone
  * @param onWaiting called once, when the answer takes longer than `WAITING_AFTER_MS`
  */
@@ -44,7 +44,7 @@ export async function* withKeepAlive(
       }
       if (step === TICK) {
         tick.set(EVERY_MS);
-        if (!sentSinceTick) yield { kind: 'blank' };
+        if (!sentSinceTick) yield { kind: 'keep_alive' };
         sentSinceTick = false;
         continue;
       }
