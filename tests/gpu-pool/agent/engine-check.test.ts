@@ -115,7 +115,7 @@ describe('a start', () => {
     });
     const { code, message } = await expectStartRefused(starting);
     expect(code).toBe('engine_unreachable');
-    expect(message).toContain(status === 401 ? 'ENGINE_API_KEY' : '/server_info gives 404');
+    expect(message).toContain(status === 401 ? 'ENGINE_API_KEY' : '/server_info returned 404');
   });
 
   it('names all faults at once, and no key', async () => {
@@ -135,7 +135,7 @@ describe('a start', () => {
     };
     const { message } = await expectStartRefused(startTestAgent(options));
     const [title, ...faults] = message.split('\n- ');
-    expect(title).toContain('has 7 faults');
+    expect(title).toContain('has 7 problems');
     for (const advice of [
       '--accept-engine-version',
       '--revision abc',

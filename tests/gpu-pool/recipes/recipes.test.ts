@@ -396,7 +396,7 @@ describe('compose', () => {
     expect(() =>
       parseYaml(text.replace('network_mode: host', 'network_mode: host\n    network_mode: host')),
     ).toThrow('twice');
-    expect(() => parseYaml(text.replace('ipc: host', ' ipc: host'))).toThrow('line');
+    expect(() => parseYaml(text.replace('\n    ipc: host', '\n     ipc: host'))).toThrow('line');
   });
 });
 
@@ -485,7 +485,7 @@ describe.runIf(process.platform === 'linux')('the running script', () => {
     const { start, log } = await setUpScript(recipe(), { agentExits: true });
     const { exit, stderr } = start();
     expect(await exit).toBe(1);
-    expect(stderr()).toContain('has ended');
+    expect(stderr()).toContain('exited, so the others are stopped');
     expect((await log()).filter((event) => /down$/.test(event))).toEqual(['tunnel down', 'engine down']);
   });
 });
@@ -591,7 +591,7 @@ describe('npm run recipe', () => {
     const again = await recipeCommand(...args);
     expect(again.code).toBe(1);
     expect(again.stderr).toMatch(
-      /^error: .*compose\.yaml exists already: choose another --out, or move it away\.\n$/,
+      /^error: .*compose\.yaml already exists: choose another --out, or move the file away\.\n$/,
     );
     expect(await readFile(join(out, 'agent.env'), 'utf8')).toBe(before);
   });
