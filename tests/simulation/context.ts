@@ -1,6 +1,7 @@
 /**
- * Whose turn it is. All isolates and objects run the same code; what differs (module state, clock, network, life) is
- * looked up here. A task belongs to one of them from its first step to the point where all that it woke waits again.
+ * The current context. All isolates and Durable Objects run the same code; what differs between them (module state,
+ * clock, network, life) is looked up here. A task runs in one context, from its first step until everything that it
+ * woke is waiting again.
  */
 
 import type { Life, Timers } from './life.ts';
@@ -9,9 +10,9 @@ import type { SimResponse } from './platform/http.ts';
 import type { Random } from './random.ts';
 
 export interface Context extends Life {
-  /** module state of the Worker's code: see bundle/module-state.ts */
+  /** Module state of the Worker's code (bundle/module-state.ts). */
   readonly state: object;
-  /** how far its clock is ahead of the world's */
+  /** How far its clock is ahead of the world's. */
   readonly offsetMs: number;
   readonly scheduler: Timers;
   readonly secretRandom: Random;
@@ -20,7 +21,7 @@ export interface Context extends Life {
   log(line: string): void;
 }
 
-/** `state` is what the bundle reads; `context` what its globals do. */
+/** The bundle reads `state`, and its globals read `context`. null: no context is current */
 export const CURRENT: { state: object | null; context: Context | null } = { state: null, context: null };
 
 export function enter(context: Context): void {

@@ -1,8 +1,8 @@
 /**
- * A Durable Object's place in the world: storage that survives, an instance that does not, one alarm, and calls that
- * are copied in and out. What it answers is on its way only when the call has been carried out.
+ * The host of a Durable Object: storage that survives restarts, an instance that does not, one alarm, and calls whose
+ * arguments and results are copied. A result leaves only after the call has been carried out.
  */
-import { observeCommit, OBSERVER_SQL } from '../laws/commit-witness.ts';
+import { OBSERVER_SQL, observeCommit } from '../laws/commit-observer.ts';
 import type { CreditRow, Violation } from '../laws/world.ts';
 import type { DurableClass, DurableInstance } from './bundle/bundle.ts';
 import { type Context, enter } from './context.ts';
@@ -31,9 +31,9 @@ export class DurableHost {
   #life: Context | null = null;
   #alarmAtMs: number | null = null;
   #alarmTask: Task | null = null;
-  /** an alarm that has begun: its time is forgotten when it has succeeded, unless it set another */
-  #alarmRuns: 'no' | 'yes' | 'set_again' = 'no';
-  #witnessed = false;
+  /** Whether an alarm is running. Its time is cleared when it has succeeded, unless it has set another. */
+  #alarmRunning: 'no' | 'yes' | 'set_again' = 'no';
+  #hasWitness = false;
 
   constructor(world: Surroundings, options: { kind: string; name: string; create: DurableClass }) {
     this.#world = world;
@@ -42,31 +42,31 @@ export class DurableHost {
     this.#create = options.create;
   }
 
-  /** A call from another isolate: two messages, each of which may be lost. */
+  /** Calls the object from another isolate by two messages, each of which may be lost. */
   call(from: Life, method: string, args: unknown[]): Promise<unknown> {
     const { faults, scheduler } = this.#world;
     const fault = faults.call();
     const sent = clone(args);
     const outMs = faults.latencyMs() + (fault === 'slow' ? SLOW_MS : 0);
     return new Promise((resolve, reject) => {
-      const back = (settle: () => void) => scheduler.after(faults.latencyMs(), from, settle);
+      const reply = (settle: () => void) => scheduler.after(faults.latencyMs(), from, settle);
       scheduler.after(outMs, WORLD, () => {
         this.#world.note(`${this.kind}.${method} ${fault}`, this.name);
-        if (fault === 'lost_before') return void back(() => reject(new Error('Network connection lost.')));
+        if (fault === 'lost_before') return void reply(() => reject(new Error('Network connection lost.')));
         this.invoke(method, sent).then(
           (result) => {
             const copy = clone(result);
             if (fault === 'target_dies') this.restart();
-            if (fault === 'fine' || fault === 'slow') back(() => resolve(copy));
-            else back(() => reject(new Error('Durable Object reset because its code was updated.')));
+            if (fault === 'fine' || fault === 'slow') reply(() => resolve(copy));
+            else reply(() => reject(new Error('Durable Object reset because its code was updated.')));
           },
-          (error: unknown) => back(() => reject(error)),
+          (error: unknown) => reply(() => reject(error)),
         );
       });
     });
   }
 
-  /** A call that nothing happens to. */
+  /** Calls the object without network or faults. */
   async invoke(method: string, args: unknown[]): Promise<unknown> {
     const instance = this.#start();
     await this.#ready;
@@ -77,7 +77,7 @@ export class DurableHost {
     return result;
   }
 
-  /** Nobody is refused for want of credit that is there. */
+  /** Records a violation when a request is refused although the balance would have covered it. */
   #observeRefusal(result: Admitted): void {
     if (result.ok || result.refusal.reason !== 'insufficient_balance') return;
     const [credit] = this.sql.rows<CreditRow>('SELECT * FROM credit');
@@ -89,14 +89,14 @@ export class DurableHost {
     this.violations.push({ law: 'L2', about: this.name, what });
   }
 
-  /** Loses its memory and everything it waited for; keeps its storage. */
+  /** Restarts the object: it loses its instance and everything that it awaited, and keeps its storage. */
   restart(): void {
     if (this.#life) this.#life.alive = false;
     this.#instance = null;
-    if (this.#alarmRuns === 'no') return;
-    // the platform saw the alarm fail, and tries it again unless it had set another
-    const again = this.#alarmRuns === 'yes';
-    this.#alarmRuns = 'no';
+    if (this.#alarmRunning === 'no') return;
+    // for the platform the alarm has failed: it retries it unless another has been set
+    const again = this.#alarmRunning === 'yes';
+    this.#alarmRunning = 'no';
     if (again) this.#arm(ALARM_RETRY_MS);
   }
 
@@ -107,7 +107,7 @@ export class DurableHost {
     }
     this.#life = this.#world.begin({
       offsetMs: 0,
-      fetch: () => Promise.reject(new TypeError('objects call nobody')),
+      fetch: () => Promise.reject(new TypeError('a Durable Object makes no requests')),
     });
     enter(this.#life);
     const state = {
@@ -115,7 +115,7 @@ export class DurableHost {
       storage: {
         sql: this.sql,
         transactionSync: <T>(work: () => T): T => this.#commit(work),
-        getAlarm: async () => (this.#alarmRuns === 'yes' ? null : this.#alarmAtMs),
+        getAlarm: async () => (this.#alarmRunning === 'yes' ? null : this.#alarmAtMs),
         setAlarm: async (atMs: number) => this.#setAlarm(atMs),
       },
       blockConcurrencyWhile: (work: () => Promise<unknown>) => {
@@ -126,20 +126,20 @@ export class DurableHost {
     };
     this.#ready = Promise.resolve();
     this.#instance = new this.#create(state, this.#world.bindings(this.#life));
-    if (this.kind === 'Wallet' && !this.#witnessed) {
+    if (this.kind === 'Wallet' && !this.#hasWitness) {
       this.sql.exec(OBSERVER_SQL);
-      this.#witnessed = true;
+      this.#hasWitness = true;
     }
     return this.#instance;
   }
 
   #commit<T>(work: () => T): T {
     const result = this.sql.transaction(work);
-    if (this.kind === 'Wallet') this.#observe();
+    if (this.kind === 'Wallet') this.#observeBalance();
     return result;
   }
 
-  #observe(): void {
+  #observeBalance(): void {
     if (this.violations.length > 10) return;
     const [credit] = this.sql.rows<CreditRow & { promised: number }>(COMMIT_SQL);
     const held = [{ state: 'held', held_nano_usd: credit!.promised }];
@@ -148,7 +148,7 @@ export class DurableHost {
 
   #setAlarm(atMs: number): void {
     this.#alarmAtMs = atMs;
-    if (this.#alarmRuns !== 'no') this.#alarmRuns = 'set_again';
+    if (this.#alarmRunning !== 'no') this.#alarmRunning = 'set_again';
     const { faults, random, nowMs } = this.#world;
     const lateMs = faults.chance('alarm_late', 0.02) ? random.between(0, ALARM_LATE_MS_MAX) : 0;
     this.#arm(atMs - nowMs + lateMs);
@@ -161,15 +161,15 @@ export class DurableHost {
 
   #alarm(): void {
     this.#alarmTask = null;
-    this.#alarmRuns = 'yes';
+    this.#alarmRunning = 'yes';
     this.#world.note('alarm', this.name);
     const twice = this.#world.faults.chance('alarm_twice', 0.01);
     const instance = this.#start();
     const life = this.#life!;
-    const ended = (failed: boolean) => {
+    const onEnd = (failed: boolean) => {
       if (!life.alive) return;
-      const setAgain = this.#alarmRuns === 'set_again';
-      this.#alarmRuns = 'no';
+      const setAgain = this.#alarmRunning === 'set_again';
+      this.#alarmRunning = 'no';
       if (setAgain) return;
       if (failed) this.#arm(ALARM_RETRY_MS);
       else if (twice) this.#arm(this.#world.random.between(1, 2_000));
@@ -178,8 +178,8 @@ export class DurableHost {
     this.#ready
       .then(() => instance.alarm?.())
       .then(
-        () => ended(false),
-        () => ended(true),
+        () => onEnd(false),
+        () => onEnd(true),
       );
   }
 }

@@ -1,12 +1,13 @@
 /** Collects everything that a simulated world shows to the laws. */
-import { observeEntryChanges } from '../laws/commit-witness.ts';
-import { type SettlementGroupRow, requestsOfGroups } from '../laws/paged.ts';
+import { observeEntryChanges } from '../laws/commit-observer.ts';
+import { requestsOfGroups } from '../laws/settlement-group-rows.ts';
 import type {
   AccountRows,
   ClientObservation,
   Dispatch,
   ProviderPayment,
   RequestRow,
+  SettlementGroupRow,
   World,
 } from '../laws/world.ts';
 import type { DurableHost } from './durable.ts';
@@ -48,7 +49,7 @@ export function collectEvidence(sources: EvidenceSources, { final }: { final: bo
   const hosts = accounts.map(({ id }) => universe.host('Wallet', id));
   return {
     final,
-    accounts: hosts.map(booksOf),
+    accounts: hosts.map(accountRowsOf),
     d1: Object.fromEntries(D1_TABLES.map((table) => [table, universe.d1.rows(table)])),
     nodes: nodes.map(({ id, counts }) => ({ nodeId: id, counts })),
     clients: sources.clients,
@@ -75,7 +76,7 @@ export function collectEvidence(sources: EvidenceSources, { final }: { final: bo
   };
 }
 
-function booksOf({ name, sql }: DurableHost): AccountRows {
+function accountRowsOf({ name, sql }: DurableHost): AccountRows {
   const rows = <T>(table: string) => sql.rows<T>(`SELECT * FROM ${table}`);
   const page = rows<SettlementGroupRow>('page');
   const [credit] = rows<NonNullable<AccountRows['credit']>>('credit');

@@ -1,25 +1,25 @@
 /**
- * What goes wrong, and how often. Chance decides at each message; the safety phase has all of it, the liveness phase
- * none. Rates are high for a platform and low enough that most requests are served.
+ * The faults and their rates. A fault is drawn at each message; the safety phase has all faults, the liveness phase none.
+ * The rates are high for a platform, but low enough that most requests are served.
  */
 import type { Random } from './random.ts';
 import type { Trace } from './trace.ts';
 
-/** Of a call that leaves an isolate: to a Wallet, the Pool or D1. */
+/** Faults of a call from an isolate to a Wallet, the Pool or D1. */
 const CALL = {
   fine: 1,
-  /** takes seconds */
+  /** The call takes seconds. */
   slow: 0.004,
-  /** never arrives, and its caller is told of an error */
+  /** The call never arrives, and its caller gets an error. */
   lost_before: 0.003,
-  /** is carried out, and its caller is told of an error */
+  /** The call is carried out, and its caller gets an error. */
   lost_after: 0.003,
-  /** its target restarts when it has been carried out, before the reply left */
+  /** The target restarts after the call was carried out, before the reply leaves. */
   target_dies: 0.001,
 } as const;
 export type CallFault = keyof typeof CALL;
 
-/** Of one attempt at a node. */
+/** Faults of one attempt at a node. */
 const NODE = {
   fine: 1,
   refuses: 0.012,
@@ -46,7 +46,7 @@ const NODE = {
 } as const;
 export type NodeFault = keyof typeof NODE;
 
-/** Of things that happen by themselves, per second of virtual time. */
+/** Faults that happen by themselves, per second of virtual time. */
 export const PER_SECOND = {
   isolate_dies: 0.12,
   wallet_restarts: 0.1,
@@ -57,7 +57,7 @@ export const PER_SECOND = {
 
 export class Faults {
   on = true;
-  /** how much more often than by the tables */
+  /** A factor on the rates of the tables. */
   factor = 1;
   readonly #random: Random;
   readonly #trace: Trace;
@@ -75,26 +75,26 @@ export class Faults {
     return this.on ? this.#draw('node', NODE) : 'fine';
   }
 
-  /** Whether something that happens so often happens now. */
+  /** Draws whether a fault of this probability happens now. */
   chance(what: string, probability: number): boolean {
     if (!this.on || !this.#random.chance(this.factor * probability)) return false;
     this.#trace.count(`fault ${what}`);
     return true;
   }
 
-  /** Milliseconds that a message takes within the edge. */
+  /** Draws how long a message takes within the edge. */
   latencyMs(): number {
     return this.#random.between(0.2, 8);
   }
 
-  #draw<K extends string>(who: string, table: Readonly<Record<K, number>>): K {
+  #draw<K extends string>(target: string, table: Readonly<Record<K, number>>): K {
     const fault = drawFrom(table, this.#random.next() / this.factor);
-    if (fault !== 'fine') this.#trace.count(`fault ${who} ${fault}`);
+    if (fault !== 'fine') this.#trace.count(`fault ${target} ${fault}`);
     return fault;
   }
 }
 
-/** The first row is what is left of 1 when all others are taken. */
+/** Draws a row of the table. The first row has the rest of the probability. */
 function drawFrom<K extends string>(table: Readonly<Record<K, number>>, at: number): K {
   let left = at;
   let first: K | null = null;

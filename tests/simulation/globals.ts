@@ -1,4 +1,7 @@
-/** The globals of simulated isolates: the clock and timers of whose turn it is, seeded chance, light web APIs, a network that is ours. */
+/**
+ * The globals of simulated isolates: the clock and timers of the current context, seeded randomness, light web APIs and
+ * the simulated network.
+ */
 import { createHash } from 'node:crypto';
 import type { Globals } from './bundle/bundle.ts';
 import { type Context, CURRENT } from './context.ts';
@@ -14,7 +17,7 @@ export function simulatedGlobals(): Globals {
     STATE_INITS: [],
     Date: SimDate,
     dateNow,
-    mathRandom: () => now().secretRandom.next(),
+    mathRandom: () => currentContext().secretRandom.next(),
     setTimeout: setTimer,
     clearTimeout: clearTimer,
     setInterval: setRepeating,
@@ -22,19 +25,19 @@ export function simulatedGlobals(): Globals {
     scheduler: { wait: (ms: number) => new Promise<void>((resolve) => void setTimer(resolve, ms)) },
     crypto: {
       subtle,
-      getRandomValues: <T extends ArrayBufferView>(view: T) => now().secretRandom.fill(view),
-      randomUUID: () => uuid(now().secretRandom.fill(new Uint8Array(16))),
+      getRandomValues: <T extends ArrayBufferView>(view: T) => currentContext().secretRandom.fill(view),
+      randomUUID: () => uuid(currentContext().secretRandom.fill(new Uint8Array(16))),
     },
     caches: {
       open: async () => {
-        const life = now();
+        const life = currentContext();
         return {
           match: (key: string) => life.cache.match(life, key),
           put: (key: string, response: SimResponse) => life.cache.put(life, key, response),
         };
       },
     },
-    fetch: (url: string, init: Record<string, unknown>) => now().fetch(url, init),
+    fetch: (url: string, init: Record<string, unknown>) => currentContext().fetch(url, init),
     Headers: SimHeaders,
     Request: SimRequest,
     Response: SimResponse,
@@ -49,13 +52,13 @@ export function simulatedGlobals(): Globals {
   return { ...own, globalThis: own };
 }
 
-/** @throws Error when code of the Worker runs and nobody knows in which isolate */
-function now(): Context {
-  if (CURRENT.context === null) throw new Error('the Worker runs outside of every isolate');
+/** @throws Error when code of the Worker runs outside every context */
+function currentContext(): Context {
+  if (CURRENT.context === null) throw new Error('the Worker runs outside every isolate');
   return CURRENT.context;
 }
 
-/** In whole milliseconds, as Workers have them. While modules are evaluated there is no time yet. */
+/** The time in whole milliseconds, as in Workers; 0 while modules are evaluated, where there is no context. */
 function dateNow(): number {
   const { context } = CURRENT;
   return context === null ? 0 : Math.floor(context.scheduler.nowMs + context.offsetMs);
@@ -71,7 +74,7 @@ class SimDate extends Date {
 }
 
 function setTimer(run: () => void, ms = 0): Task {
-  const context = now();
+  const context = currentContext();
   return context.scheduler.after(ms, context, run);
 }
 
@@ -91,10 +94,10 @@ function setRepeating(run: () => void, ms: number) {
 }
 
 function log(...parts: unknown[]): void {
-  CURRENT.context?.log(parts.map(inWords).join(' '));
+  CURRENT.context?.log(parts.map(toText).join(' '));
 }
 
-function inWords(part: unknown): string {
+function toText(part: unknown): string {
   return part instanceof Error ? `${part.stack}` : typeof part === 'string' ? part : JSON.stringify(part);
 }
 

@@ -1,4 +1,4 @@
-/** Ids as the Worker makes them, from the world's time and chance. */
+/** Ids in the Worker's format, from the world's time and randomness. */
 import { type IdPrefix, newId as makeId } from '../../worker/domain/ids.ts';
 import type { Universe } from './universe.ts';
 

@@ -1,6 +1,7 @@
 /**
- * Guards of the real code, each taken out in turn, and the law that must notice: the proof that simulation and laws
- * would find the bug. An edit that no longer finds its place is an error, so this table follows the code.
+ * Mutations of the real code, each of which removes a guard, and the laws that must then be broken: the proof that
+ * simulation and laws would find such a bug. An edit whose text is no longer in the code is an error, so that this table
+ * must follow the code.
  */
 import type { LawName } from '../laws/world.ts';
 import type { Edit } from './bundle/bundle.ts';
@@ -9,7 +10,7 @@ import type { ScenarioName } from './scenarios.ts';
 export interface Mutation {
   readonly what: string;
   readonly edits: readonly Edit[];
-  /** at least one of these turns red */
+  /** At least one of these laws must be broken. */
   readonly expects: readonly LawName[];
   readonly scenario?: ScenarioName;
   readonly requests?: number;
@@ -22,7 +23,7 @@ const LEASES = 'worker/wallet/leases.ts';
 
 export const MUTATIONS: readonly Mutation[] = [
   {
-    what: 'a hold may be larger than what is there',
+    what: 'a hold may exceed the available balance',
     expects: ['L2'],
     edits: [
       edit(ADMISSION, 'nanoUsd(Math.min(wantedNanoUsd, available, tokenLeft, ...capsLeft))', 'wantedNanoUsd'),
@@ -30,7 +31,7 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    what: 'a charge leaves its hold where it is',
+    what: 'a charge does not release its hold',
     expects: ['L4'],
     edits: [edit(SETTLEMENT, 'heldByNanoUsd: 0 - request.heldNanoUsd,', 'heldByNanoUsd: 0,')],
   },
@@ -53,7 +54,7 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    what: 'more is billed than the hold covers',
+    what: 'more may be billed than the hold covers',
     expects: ['L4'],
     scenario: 'harsh',
     requests: 4_000,
@@ -67,7 +68,7 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    what: 'another count is billed than was used',
+    what: 'another token count is billed than was used',
     expects: ['L7'],
     edits: [
       edit(
@@ -78,7 +79,7 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    what: 'who leaves pays nothing',
+    what: 'a client that disconnects pays nothing',
     expects: ['L7'],
     edits: [
       edit(
@@ -89,7 +90,7 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    what: 'an answer that nobody got is charged',
+    what: 'an answer that was not delivered is charged',
     expects: ['L8'],
     scenario: 'harsh',
     edits: [
@@ -116,17 +117,17 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [edit(SETTLEMENT, 'if (nowMs <= request.holdExpiresAtMs) return;', 'if (nowMs > 0) return;')],
   },
   {
-    what: 'what a lease has is not held',
+    what: 'the credit of a lease is not held',
     expects: ['L2'],
     edits: [edit(LEASES, 'if (more.nanoUsd !== 0) ledgerStore.changeHeld(more.nanoUsd);', '')],
   },
   {
-    what: 'what a lease is told again is charged again',
+    what: 'a repeated lease report is charged again',
     expects: ['L1', 'L10'],
     edits: [edit(LEASES, 'ended.slice(Math.max(0, lease.reported - reportedBefore))', 'ended.slice(0)')],
   },
   {
-    what: 'a receipt that comes again is counted again',
+    what: 'a repeated receipt is counted again',
     expects: ['L10'],
     edits: [
       edit(
@@ -137,12 +138,12 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    what: 'the leases of lost isolates are never given back',
+    what: 'the leases of lost isolates are never returned',
     expects: ['L3', 'L13'],
     edits: [edit(LEASES, 'if (nowMs <= lease.expiresAtMs) continue;', 'if (nowMs > 0) continue;')],
   },
   {
-    what: 'a lease does not see to the receipts of its requests',
+    what: 'a lease does not take the receipts of its requests',
     expects: ['L3', 'L5'],
     edits: [edit(LEASES, 'if (!lease) return false;', 'if (nowMs > 0 || !lease) return false;')],
   },
@@ -161,12 +162,12 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    what: 'another node is tried after a byte has left',
+    what: 'another node is tried after a byte was sent',
     expects: ['L6'],
     edits: [
       edit(
         'worker/gateway/answer.ts',
-        "return yield { kind: 'refusal', refusal: { reason } };",
+        "return yield { kind: 'error', error: { reason } };",
         'return yield* streamedAnswer(context, events);',
       ),
     ],
@@ -198,13 +199,13 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    what: 'what was paid before under the same key is not given back',
+    what: 'an earlier charge under the same idempotency key is not refunded',
     expects: ['L3'],
     scenario: 'harsh',
     edits: [edit(SETTLEMENT, 'if (back === 0) return back;', 'if (back >= 0) return nanoUsd(0);')],
   },
   {
-    what: 'what was given back still counts as spent',
+    what: 'a refund still counts as spent',
     expects: ['L10'],
     scenario: 'harsh',
     edits: [edit(SETTLEMENT, 'nanoUsd(chargeNanoUsd - backNanoUsd), nowMs', 'chargeNanoUsd, nowMs')],
@@ -215,7 +216,7 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [edit('worker/wallet/ledger.ts', 'hashInput(head.hash, body)', "hashInput('', body)")],
   },
   {
-    what: 'the rollups count what is told again',
+    what: 'the rollups count items that are published again',
     expects: ['L10'],
     requests: 4_000,
     edits: [
@@ -229,7 +230,7 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    what: 'credit that was granted passes for credit that was paid',
+    what: 'granted credit counts as paid credit',
     expects: ['L10'],
     edits: [edit(SETTLEMENT, 'nanoUsd(entry === null ? 0 : 0 - entry.grantedNanoUsd)', 'nanoUsd(0)')],
   },
@@ -272,11 +273,11 @@ export const MUTATIONS: readonly Mutation[] = [
     expects: ['L9'],
     requests: 1_500,
     edits: [
-      edit('worker/lib/standard-webhooks.ts', 'if (!verdicts.includes(true))', 'if (verdicts.length === 0)'),
+      edit('worker/lib/standard-webhooks.ts', 'if (!matches.includes(true))', 'if (matches.length === 0)'),
     ],
   },
   {
-    what: 'a key is remembered for an hour',
+    what: 'a key is cached for an hour',
     expects: ['L12'],
     requests: 6_000,
     edits: [
@@ -306,7 +307,7 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    what: 'the charge is not the bill',
+    what: 'the charge differs from usage times price',
     expects: ['L1'],
     edits: [
       edit(
@@ -328,7 +329,7 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    what: 'receipts that come after the end are left lying',
+    what: 'receipts that arrive after the end are ignored',
     expects: ['L5'],
     edits: [
       edit('worker/wallet/receipt-intake.ts', 'receipts.compare(receipt, ended, agreed, nowMs);', 'return;'),
@@ -351,7 +352,7 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    what: 'the Pool does not hear heartbeats',
+    what: 'the Pool ignores heartbeats',
     expects: ['L13'],
     edits: [edit('worker/fleet/pool.ts', '    known.lastHeartbeatMs = nowMs;\n', '')],
   },

@@ -1,4 +1,4 @@
-/** Seeded chance: the same seed gives the same sequence, on every machine (sfc32 by Chris Doty-Humphrey, 128 bits of state). */
+/** A seeded random generator: a seed gives the same sequence on every machine (sfc32 by Chris Doty-Humphrey, 128 bits of state). */
 
 export class Random {
   #a: number;
@@ -13,12 +13,12 @@ export class Random {
     for (let i = 0; i < 15; i++) this.#next32();
   }
 
-  /** In [0, 1). */
+  /** A number in [0, 1). */
   next(): number {
     return this.#next32() / 2 ** 32;
   }
 
-  /** In [0, below). */
+  /** An integer in [0, below). */
   int(below: number): number {
     return Math.floor(this.next() * below);
   }
@@ -35,7 +35,7 @@ export class Random {
     return choices[this.int(choices.length)]!;
   }
 
-  /** A key of the table, as often as its weight says. */
+  /** A key of the table, with the probability of its weight. */
   weighted<K extends string>(weights: Readonly<Record<K, number>>): K {
     const entries = Object.entries(weights) as [K, number][];
     let at = this.next() * entries.reduce((sum, [, weight]) => sum + weight, 0);

@@ -1,6 +1,6 @@
 /**
- * Virtual time. Everything that happens in a simulated world is a task here, and tasks run one at a time: each to the
- * point where all that it woke waits again, so that two awaits can be torn apart anywhere and every run can be repeated.
+ * Virtual time. Everything that happens in a simulated world is a task. Tasks run one at a time, each until everything
+ * that it woke is waiting again. So other tasks may run between any two awaits, and every run can be repeated.
  */
 import { setFlagsFromString } from 'node:v8';
 import { type Context, enter } from './context.ts';
@@ -30,7 +30,7 @@ export class Scheduler implements Timers {
     return task;
   }
 
-  /** Runs what is due until `done` says so or nothing is left. Call it from a macrotask: see `drainMicrotasks`. */
+  /** Runs tasks in order until `done` returns true or none is left. Call it from a macrotask: see `drainMicrotasks`. */
   run(done: () => boolean): void {
     drainMicrotasks();
     while (this.#heap.length > 0 && !done()) {
@@ -67,8 +67,8 @@ function isBefore(a: Task, b: Task): boolean {
 }
 
 /**
- * Runs every promise reaction that is ready, as the end of a macrotask does, without the cost of one: a turn of Node's
- * event loop for each of some thirty tasks a request would take as long as the request. V8 ignores it inside a microtask.
+ * Runs every promise reaction that is ready, as the end of a macrotask does, but without a turn of Node's event loop: a
+ * request has some thirty tasks, and their turns would take as long as the request. V8 ignores this inside a microtask.
  */
 export const drainMicrotasks: () => void = (() => {
   setFlagsFromString('--allow-natives-syntax');

@@ -1,4 +1,4 @@
-/** Settings of the simulated edge: waits shorter than in production, so that an orphaned hold ends in minutes. */
+/** Settings of the simulated edge. Deadlines are shorter than in production, so that an orphaned hold ends within minutes. */
 
 export const SETTINGS = {
   PUBLIC_ORIGIN: 'https://edge.test',
@@ -15,7 +15,7 @@ export const SETTINGS = {
   SANDBOX_WEBHOOK_SECRET: 'simulated-webhook-secret-0123456789',
   TRIAL_GRANT_NANO_USD: '0',
   HOLD_LEASE_MS: '40000',
-  // simulated customers are few: requests seconds apart are a busy key's here
+  // there are few simulated customers, so a key counts as busy with requests seconds apart
   LEASE_BUSY_MS: '15000',
   RECEIPT_GRACE_MS: '60000',
   FIRST_TOKEN_DEADLINE_MS: '30000',

@@ -1,6 +1,6 @@
-/** What happened: a digest over all of it, the last of it in words, and how often each kind of thing came to pass. */
+/** The trace of a world: a digest over all events, the text of the latest ones, and the number of each kind. */
 
-/** Enough to hold everything about a request that ran for a while beside a hundred others. */
+/** The number of latest events that are kept, enough for all events of a request that ran beside a hundred others. */
 const KEPT = 20_000;
 
 export class Trace {
@@ -10,7 +10,7 @@ export class Trace {
   #high = 0xdeadbeef;
   #low = 0x41c6ce57;
 
-  /** @param about the request, node or account that it happened to */
+  /** Adds an event. @param about the request, node or account that it happened to */
   note(atMs: number, what: string, about: string): void {
     this.#hash(what);
     this.#hash(about);
@@ -19,16 +19,16 @@ export class Trace {
     this.#at = (this.#at + 1) % KEPT;
   }
 
-  count(what: string, by = 1): void {
-    this.counts.set(what, (this.counts.get(what) ?? 0) + by);
+  count(what: string, times = 1): void {
+    this.counts.set(what, (this.counts.get(what) ?? 0) + times);
   }
 
-  /** The same for the same history, 64 bits in hex. */
+  /** 64 bits in hex, which are equal for equal histories. */
   get digest(): string {
     return [this.#high, this.#low].map((half) => (half >>> 0).toString(16).padStart(8, '0')).join('');
   }
 
-  /** The last things that happened to `about`, oldest first. */
+  /** The latest events about `about`, oldest first. */
   lastAbout(about: string, limit: number): string[] {
     const ordered = [...this.#kept.slice(this.#at), ...this.#kept.slice(0, this.#at)];
     return ordered.filter((line) => line.includes(about)).slice(-limit);

@@ -1,4 +1,4 @@
-/** AbortController and AbortSignal as the Worker uses them: one event, told at once and in order. */
+/** AbortController and AbortSignal as the Worker uses them: one event, dispatched synchronously and in order. */
 
 type Listener = () => void;
 
@@ -19,7 +19,7 @@ export class SimAbortSignal {
     if (this.aborted) throw this.reason;
   }
 
-  /** Of the controller: told once. */
+  /** Dispatches the event once; only the controller calls it. */
   fire(reason: unknown): void {
     if (this.aborted) return;
     this.aborted = true;
@@ -36,7 +36,7 @@ export class SimAbortController {
   }
 }
 
-/** `AbortSignal` of an isolate, whose timeouts run on its own timers. */
+/** The global `AbortSignal` of an isolate, whose timeouts run on the isolate's own timers. */
 export function abortSignals(setTimer: (run: () => void, ms: number) => unknown) {
   return {
     timeout(ms: number): SimAbortSignal {

@@ -1,4 +1,4 @@
-/** The cache of the data center in which all isolates run: a promise of nothing, kept for whole seconds at most. */
+/** The cache of the data center in which all isolates run. It may fail or evict at any time, and counts whole seconds. */
 import type { Faults } from '../faults.ts';
 import { type Life, type Timers, WORLD } from '../life.ts';
 import type { Trace } from '../trace.ts';
@@ -37,7 +37,8 @@ export class SimCache {
   async put(life: Life, key: string, response: SimResponse): Promise<void> {
     const { faults, scheduler } = this.#world;
     const maxAge = MAX_AGE.exec(response.headers.get('cache-control') ?? '')?.[1];
-    if (maxAge === undefined) throw new Error('this would be kept for as long as the zone says');
+    if (maxAge === undefined)
+      throw new Error('without max-age the zone’s settings would decide how long this is kept');
     const text = await response.text();
     return new Promise((resolve, reject) => {
       scheduler.after(faults.latencyMs(), WORLD, () => {

@@ -1,4 +1,7 @@
-/** D1 over SQLite, in memory unless a file is named: statements are prepared once, a batch is one transaction, every call is a message. */
+/**
+ * D1 over SQLite, in memory unless a path is given. Statements are prepared once, a batch is one transaction, and every
+ * call is a message.
+ */
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
 import type { Life } from '../life.ts';
 
@@ -8,7 +11,7 @@ interface D1Result {
   readonly meta: { readonly changes: number; readonly last_row_id: number };
 }
 
-/** Sends a call over the network of the world: `carryOut` runs when and if it arrives. */
+/** Sends a call over the world's network: `carryOut` runs when the call arrives, if it does. */
 export type Send = <T>(life: Life, what: string, carryOut: () => T) => Promise<T>;
 
 interface Prepared {
@@ -17,7 +20,7 @@ interface Prepared {
   readonly reads: boolean;
 }
 
-/** The database itself: what survives every fault. */
+/** The database itself, which survives every fault. */
 export class D1Store {
   readonly db: DatabaseSync;
   readonly #prepared = new Map<string, Prepared>();
@@ -74,7 +77,7 @@ function written(changes: number, lastRowId: number): Omit<D1Result, 'results'> 
   return { success: true, meta: { changes, last_row_id: lastRowId } };
 }
 
-/** D1 as one isolate or object has it bound. */
+/** The D1 binding of one isolate or Durable Object. */
 export class D1Binding {
   readonly store: D1Store;
   readonly life: Life;
@@ -110,7 +113,7 @@ export class D1Statement {
     this.values = values;
   }
 
-  /** @throws TypeError for what D1 takes none of: undefined and BigInt */
+  /** @throws TypeError for values that D1 rejects: undefined and BigInt */
   bind(...values: unknown[]): D1Statement {
     const bound = values.map((value) => {
       if (value === undefined || typeof value === 'bigint')

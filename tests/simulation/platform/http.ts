@@ -1,4 +1,4 @@
-/** Headers, Request and Response as the Worker uses them. Bodies are kept as they were given until somebody reads them. */
+/** Headers, Request and Response as the Worker uses them. A body is kept in its original form until it is read. */
 import type { SimAbortSignal } from './abort.ts';
 import { SimReadableStream } from './streams.ts';
 

@@ -1,6 +1,6 @@
-/** What structuredClone does to plain data, faster: arguments and results of calls between objects are copies. */
+/** A structuredClone for plain data, which is faster: arguments and results of Durable Object calls are copied. */
 
-/** @throws TypeError for what cannot cross: a function, a promise, an instance of a class */
+/** @throws TypeError for what cannot be sent: a function, a promise, an instance of a class */
 export function clone<T>(value: T): T {
   return copy(value) as T;
 }

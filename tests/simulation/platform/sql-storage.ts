@@ -1,4 +1,4 @@
-/** SqlStorage of a Durable Object over SQLite in memory, with the laws' witness inside. */
+/** SqlStorage of a Durable Object over SQLite in memory. */
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
 
 type Row = Record<string, unknown>;

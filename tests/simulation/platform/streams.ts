@@ -1,6 +1,6 @@
 /**
- * ReadableStream as the Worker uses it: one reader, a queue of one chunk (the default high-water mark), pulled when
- * there is room. Node's own costs more than all else in a simulated request, and settles through process.nextTick.
+ * ReadableStream as the Worker uses it: one reader and a queue of one chunk (the default high-water mark), which is pulled
+ * when there is room. Node's own would cost more than the rest of a simulated request, and settles in process.nextTick.
  */
 
 export interface Source<T> {
@@ -46,7 +46,7 @@ export class SimReadableStream<T = Uint8Array> {
     this.#pullLater();
   }
 
-  /** Its reader knows that it is over: it has read the end, or cancelled. */
+  /** True when the reader knows that the stream is over: it has read the end, or cancelled. */
   get endIsKnown(): boolean {
     return this.#endIsKnown;
   }
@@ -59,7 +59,7 @@ export class SimReadableStream<T = Uint8Array> {
     for (let read = await this.#read(); !read.done; read = await this.#read()) yield read.value;
   }
 
-  /** What is kept is kept as it is, so nothing has to be undone: see SimCompressionStream. */
+  /** Returns the stream unchanged: SimCompressionStream does not compress, so nothing must be decompressed. */
   pipeThrough(): this {
     return this;
   }
@@ -132,7 +132,7 @@ export class SimReadableStream<T = Uint8Array> {
   }
 }
 
-/** Keeps what is written, as it is: how small an answer gets is of no interest here. */
+/** Passes data through uncompressed, because the size of stored answers does not matter here. */
 export class SimCompressionStream {
   readonly readable = new SimReadableStream<Uint8Array>();
   readonly writable = {

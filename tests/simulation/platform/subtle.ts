@@ -1,7 +1,7 @@
 /**
- * crypto.subtle with the same algorithms, computed at once: the real one works on a pool of threads, which answer in
- * whatever order they like. One thing is not the same: the edge's own signatures, which only simulated agents check,
- * are keyed hashes, because an Ed25519 signature would cost as much as the rest of a request's way to its node.
+ * crypto.subtle with the same algorithms, computed synchronously: the real one uses a thread pool, whose order of results
+ * is not deterministic. One algorithm differs: the edge's own signatures, which only simulated agents check, are keyed
+ * hashes, because an Ed25519 signature would cost as much as the rest of dispatching a request.
  */
 import {
   createCipheriv,
@@ -26,7 +26,7 @@ interface Algorithm {
   readonly iv?: Uint8Array;
 }
 
-/** What jose and the Worker look at of a CryptoKey. */
+/** The properties of a CryptoKey that jose and the Worker read. */
 export interface SimKey {
   readonly [Symbol.toStringTag]: 'CryptoKey';
   readonly type: 'secret' | 'private' | 'public';
@@ -108,7 +108,7 @@ function simKey(
   return { [Symbol.toStringTag]: 'CryptoKey', type: key.type, extractable, algorithm, usages, key };
 }
 
-/** As long as one of Ed25519. */
+/** A keyed hash that is as long as an Ed25519 signature. */
 export function quickSignature(data: Uint8Array): Buffer {
   return createHmac('sha512', 'the simulated edge').update(data).digest();
 }
@@ -121,7 +121,7 @@ function bytesOf(data: Uint8Array | ArrayBuffer): Uint8Array {
   return data instanceof Uint8Array ? data : new Uint8Array(data);
 }
 
-/** A buffer of its own: small ones of Node share a pool. */
+/** Copies the bytes to an ArrayBuffer of their own, because Node's small buffers share one. */
 function exact(bytes: Buffer): ArrayBuffer {
   return bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) as ArrayBuffer;
 }
