@@ -16,7 +16,7 @@ export type ApiError =
   | { reason: 'body_too_large'; limitBytes: number }
   | { reason: 'invalid_field'; param: string | null; message: string }
   | { reason: 'model_forbidden'; model: string }
-  /** `requested` is the name that the client sent, as long as it sent it; messages shorten it. */
+  /** `requested` is the name that the client sent, unchecked. */
   | { reason: 'model_not_found'; requested: string; available: readonly string[] }
   | { reason: 'request_not_found' }
   | { reason: 'route_not_found' }
@@ -184,7 +184,7 @@ const MESSAGES: { [Reason in ApiError['reason']]: MessageOf<Reason> } = {
   model_forbidden: ({ model }, origin) =>
     `This key is not allowed to use ${model}. Allow the model for this key, or use another key: ${origin}/keys.`,
   model_not_found: ({ requested, available }) =>
-    `Model not found: ${shortened(requested)}. Available: ${available.join(', ')}.`,
+    `Model not found${MODEL_NAME.test(requested) ? `: ${requested}` : ''}. Available: ${available.join(', ')}.`,
   request_not_found: () =>
     'Request not found in this account. Request ids are in the `x-request-id` header of every response.',
   route_not_found: (_, origin) => `Route not found. The API is described at ${origin}/.`,
@@ -235,12 +235,8 @@ const NOT_FOR: Record<PrincipalKind, string> = {
     'A short-lived token can only be used for inference. Call this route from your server with an API key:',
 };
 
-/** A client may send a name of any length; this much is enough to recognise it in a message. */
-const NAME_CHARS_MAX = 64;
-
-function shortened(name: string): string {
-  return name.length > NAME_CHARS_MAX ? `${name.slice(0, NAME_CHARS_MAX)}…` : name;
-}
+/** A message repeats only what looks like a model's name; other input of a client is never reflected. */
+const MODEL_NAME = /^[a-z0-9][\w.:/-]{0,63}$/i;
 
 function seconds(ms: number): string {
   return `${Math.ceil(ms / 1000)} s`;

@@ -204,7 +204,6 @@ describe('a model name', () => {
     '../../etc/passwd',
     "' or 1=1 --",
     '__proto__',
-    'constructor',
     '%00',
     '\u0000',
   ])('of %j is not found, and not reflected', async (name) => {
@@ -217,6 +216,12 @@ describe('a model name', () => {
     ]);
     expect(response.text).not.toContain(JSON.stringify(name).slice(1, -1));
     expect(JSON.stringify([...response.headers])).not.toContain(JSON.stringify(name).slice(1, -1));
+  });
+
+  it.each(['gpt-5', 'constructor'])('of %j is not found, and named in the message', async (name) => {
+    const response = await sendRaw(customer, { body: body({ model: name }) });
+    expect([response.status, response.error!.code]).toEqual([404, 'model_not_found']);
+    expect(response.error!.message).toContain(`Model not found: ${name}. Available: deepseek-`);
   });
 });
 

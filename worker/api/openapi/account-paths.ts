@@ -9,8 +9,8 @@ export const accountPaths: ZodOpenApiPathsObject = {
   '/user/balance': {
     get: operation({
       tag: TAGS.account,
-      summary: 'Balance',
-      description: 'As DeepSeek answers it, exact to the nano-dollar.',
+      summary: 'Get the balance',
+      description: 'In DeepSeek’s format, exact to the billionth of a dollar.',
       response: responses.Balance,
       errors: AUTH_ERRORS,
     }),
@@ -18,8 +18,8 @@ export const accountPaths: ZodOpenApiPathsObject = {
   '/v1/key': {
     get: operation({
       tag: TAGS.account,
-      summary: 'What this key may do and has used',
-      description: 'With a short-lived token: its cap and what is left of it.',
+      summary: 'Get the limits and usage of the calling key',
+      description: 'For a short-lived token: its cap and what is left of it.',
       response: responses.KeyNow,
       errors: AUTH_ERRORS,
     }),
@@ -27,9 +27,9 @@ export const accountPaths: ZodOpenApiPathsObject = {
   '/v1/usage': {
     get: operation({
       tag: TAGS.account,
-      summary: 'Usage by time, key and model',
+      summary: 'Get usage by time, key and model',
       description:
-        'Oldest first; buckets in which nothing happened have no row. A day of minutes, a month of hours or two years of days at most.',
+        'Oldest first. Buckets without requests have no row. At most a day of minutes, a month of hours or two years of days.',
       query: UsageQuery,
       response: responses.listOf(responses.UsageRow),
       alternative: ['text/csv', 'with `format=csv`'],
@@ -39,9 +39,9 @@ export const accountPaths: ZodOpenApiPathsObject = {
   '/v1/generations/{id}': {
     get: operation({
       tag: TAGS.account,
-      summary: 'One request, and the arithmetic of its price',
-      description: 'There as soon as the request has ended.',
-      path: idParameter('`x-request-id` of the answer'),
+      summary: 'Get a request and its price calculation',
+      description: 'Available as soon as the request has ended.',
+      path: idParameter('the `x-request-id` of the response'),
       response: responses.Generation,
       errors: [...AUTH_ERRORS, 404],
     }),

@@ -15,7 +15,7 @@ export const batchPaths: ZodOpenApiPathsObject = {
   '/v1/files': {
     get: operation({
       tag: TAGS.batches,
-      summary: 'Files, newest first',
+      summary: 'List files, newest first',
       query: FilesQuery,
       response: responses.listOf(responses.File),
       errors: [400, ...AUTH_ERRORS],
@@ -23,7 +23,7 @@ export const batchPaths: ZodOpenApiPathsObject = {
     post: operation({
       tag: TAGS.batches,
       summary: 'Upload a file of requests',
-      description: 'JSONL of at most 100 MiB and 50,000 lines.',
+      description: 'JSONL with at most 100 MiB and 50,000 lines.',
       body: FileForm.extend({ file: z.string().meta({ format: 'binary' }) }),
       bodyType: 'multipart/form-data',
       response: responses.File,
@@ -33,7 +33,7 @@ export const batchPaths: ZodOpenApiPathsObject = {
   '/v1/files/{id}': {
     get: operation({
       tag: TAGS.batches,
-      summary: 'One file',
+      summary: 'Get a file',
       path: FILE_ID,
       response: responses.File,
       errors: [...AUTH_ERRORS, 404],
@@ -49,26 +49,26 @@ export const batchPaths: ZodOpenApiPathsObject = {
   '/v1/files/{id}/content': {
     get: operation({
       tag: TAGS.batches,
-      summary: 'What a file holds',
+      summary: 'Get the content of a file',
       path: FILE_ID,
       response: z.string(),
-      alternative: ['application/jsonl', 'one JSON object a line'],
+      alternative: ['application/jsonl', 'one JSON object per line'],
       errors: [...AUTH_ERRORS, 404],
     }),
   },
   '/v1/batches': {
     get: operation({
       tag: TAGS.batches,
-      summary: 'Batches, newest first',
+      summary: 'List batches, newest first',
       query: PageQuery,
       response: responses.listOf(responses.Batch),
       errors: [400, ...AUTH_ERRORS],
     }),
     post: operation({
       tag: TAGS.batches,
-      summary: 'Answer a file of requests within a day, at half the price',
+      summary: 'Create a batch: a file of requests, answered within 24 hours at half the price',
       description:
-        'A bad line gets its own error and the rest run. Out of credit, at a cap or while its account is suspended the batch waits; `tollgate.paused_by` says for what.',
+        'An invalid line gets its own error and the others run. Without credit, at a cap or while the account is suspended, the batch pauses; `tollgate.paused_by` states the reason.',
       body: BatchBody,
       response: responses.Batch,
       errors: [400, ...AUTH_ERRORS, 429],
@@ -77,7 +77,7 @@ export const batchPaths: ZodOpenApiPathsObject = {
   '/v1/batches/{id}': {
     get: operation({
       tag: TAGS.batches,
-      summary: 'How far a batch is',
+      summary: 'Get a batch and its progress',
       path: BATCH_ID,
       response: responses.Batch,
       errors: [...AUTH_ERRORS, 404],
@@ -86,8 +86,8 @@ export const batchPaths: ZodOpenApiPathsObject = {
   '/v1/batches/{id}/cancel': {
     post: operation({
       tag: TAGS.batches,
-      summary: 'Begin no further line',
-      description: 'Lines that run are finished, and paid for.',
+      summary: 'Cancel a batch',
+      description: 'Running lines finish and are charged; the others never start.',
       path: BATCH_ID,
       response: responses.Batch,
       errors: [...AUTH_ERRORS, 404],

@@ -15,7 +15,7 @@ const healthPaths: ZodOpenApiPathsObject = {
   '/healthz': {
     get: operation({
       tag: TAGS.service,
-      summary: 'Whether the edge answers',
+      summary: 'Check that the edge responds',
       response: z.object({ ok: z.literal(true) }),
       errors: [],
       security: null,
@@ -31,7 +31,7 @@ export function openApiDocument(origin: string) {
       title: 'Tollgate',
       version: '1',
       description:
-        'Open-weight reasoning models behind the APIs of OpenAI, DeepSeek and Anthropic: change the base URL of your client. Errors say what to do next; every charge can be recomputed from `GET /v1/generations/{id}`.',
+        'Open-weight reasoning models behind the APIs of OpenAI, DeepSeek and Anthropic: change the base URL of your client. Error messages say what to do next, and every charge can be recomputed from `GET /v1/generations/{id}`.',
       license: { name: 'MIT', identifier: 'MIT' },
     },
     servers: [{ url: origin }],

@@ -23,7 +23,7 @@ export function inferencePaths(origin: string): ZodOpenApiPathsObject {
         tag: TAGS.answers,
         summary: 'Chat completion',
         description:
-          'OpenAI’s and DeepSeek’s chat, streamed and not; also at `/chat/completions` and `/beta/chat/completions`. Reasoning comes in `reasoning_content`; `reasoning_content` that is sent back is dropped. Unknown fields are ignored and never forwarded. `Idempotency-Key` makes a retry safe: the same key and body give the same answer and one charge.',
+          'Compatible with the chat APIs of OpenAI and DeepSeek, with and without streaming; also available at `/chat/completions` and `/beta/chat/completions`. Reasoning is returned in `reasoning_content`; `reasoning_content` in the request is dropped. Unknown fields are ignored and never forwarded. An `Idempotency-Key` header makes retries safe: the same key and body return the same answer and are charged once.',
         body: ChatBody,
         bodyExample: { model: MODEL, messages },
         response: responses.ChatCompletion,
@@ -40,7 +40,7 @@ export function inferencePaths(origin: string): ZodOpenApiPathsObject {
         tag: TAGS.answers,
         summary: 'Response',
         description:
-          'OpenAI’s Responses without a memory: send the whole conversation in `input`. Reasoning comes as items.',
+          'Compatible with OpenAI’s Responses, but stateless: send the whole conversation in `input`. Reasoning is returned as items.',
         body: ResponsesBody,
         bodyExample: { model: MODEL, input: QUESTION },
         response: responses.ResponseObject,
@@ -53,7 +53,7 @@ export function inferencePaths(origin: string): ZodOpenApiPathsObject {
         tag: TAGS.answers,
         summary: 'Message',
         description:
-          'Anthropic’s Messages; also at `/v1/messages`. Reasoning comes as `thinking` blocks. The base URL for Anthropic’s clients ends in `/anthropic`.',
+          'Compatible with Anthropic’s Messages; also available at `/v1/messages`. Reasoning is returned as `thinking` blocks. The base URL for Anthropic’s clients ends in `/anthropic`.',
         body: MessagesBody,
         bodyExample: { model: MODEL, max_tokens: 4_096, messages },
         response: responses.Message,
@@ -71,11 +71,11 @@ export function inferencePaths(origin: string): ZodOpenApiPathsObject {
         tag: TAGS.answers,
         summary: 'Text completion',
         description:
-          'Goes on with a text, without any chat template; also at `/completions` and `/beta/completions`. No model here offers fill-in-the-middle.',
+          'Continues a text, without a chat template; also available at `/completions` and `/beta/completions`. Fill-in-the-middle is not supported.',
         body: CompletionsBody,
         bodyExample: { model: 'deepseek-chat', prompt: 'Once upon a time', max_tokens: 64 },
         response: responses.TextCompletion,
-        alternative: ['text/event-stream', `${EVENTS}: completions in parts, then \`data: [DONE]\`.`],
+        alternative: ['text/event-stream', `${EVENTS}: completion chunks, then \`data: [DONE]\`.`],
         errors: INFERENCE_ERRORS,
       }),
     },

@@ -13,16 +13,17 @@ export const keyPaths: ZodOpenApiPathsObject = {
   '/v1/keys': {
     get: operation({
       tag: TAGS.keys,
-      summary: 'Keys of the account, newest first',
-      description: 'Keys are managed with a management key, which can do nothing else.',
+      summary: 'List keys, newest first',
+      description: 'The routes under `/v1/keys` need a management key, which can only manage keys.',
       query: PageQuery,
       response: responses.listOf(responses.Key),
       errors: [400, ...AUTH_ERRORS],
     }),
     post: operation({
       tag: TAGS.keys,
-      summary: 'Make a key',
-      description: 'It gets no more than the management key has. The key itself is said this once.',
+      summary: 'Create a key',
+      description:
+        'Its limits cannot exceed those of the management key. The key itself is returned only once.',
       body: KeyBody,
       bodyExample: { name: 'production', cap: '50.00', cap_period: 'month' },
       response: responses.NewKey,
@@ -33,7 +34,7 @@ export const keyPaths: ZodOpenApiPathsObject = {
   '/v1/keys/{id}': {
     get: operation({
       tag: TAGS.keys,
-      summary: 'One key',
+      summary: 'Get a key',
       path: KEY_ID,
       response: responses.Key,
       errors: [...AUTH_ERRORS, 404],
@@ -41,7 +42,7 @@ export const keyPaths: ZodOpenApiPathsObject = {
     patch: operation({
       tag: TAGS.keys,
       summary: 'Change a key',
-      description: 'What is not named stays as it is. In force everywhere within ten seconds.',
+      description: 'Fields that are left out do not change. Takes effect everywhere within ten seconds.',
       path: KEY_ID,
       body: KeyPatch,
       bodyExample: { cap: '100.00' },
@@ -51,7 +52,7 @@ export const keyPaths: ZodOpenApiPathsObject = {
     delete: operation({
       tag: TAGS.keys,
       summary: 'Revoke a key',
-      description: 'It is dead everywhere within ten seconds.',
+      description: 'It is refused everywhere within ten seconds.',
       path: KEY_ID,
       response: responses.Deleted,
       errors: [...AUTH_ERRORS, 404],
@@ -60,8 +61,8 @@ export const keyPaths: ZodOpenApiPathsObject = {
   '/v1/keys/{id}/rotate': {
     post: operation({
       tag: TAGS.keys,
-      summary: 'Replace a key by a new one on the same terms',
-      description: 'The old one goes on for `overlap_seconds`.',
+      summary: 'Replace a key with a new one that has the same settings',
+      description: 'The old key keeps working for `overlap_seconds`.',
       path: KEY_ID,
       body: RotateBody,
       bodyExample: { overlap_seconds: 3_600 },
@@ -73,9 +74,9 @@ export const keyPaths: ZodOpenApiPathsObject = {
   '/v1/tokens': {
     post: operation({
       tag: TAGS.keys,
-      summary: 'Make a short-lived token for a browser or a phone',
+      summary: 'Create a short-lived token for a browser or mobile app',
       description:
-        'A JWT that asks models for answers, spends at most its cap, ends by itself and ends with its key. Browsers may use it from any origin.',
+        'A JWT that can only be used for inference, spends at most its cap, and expires by itself or with its key. Browsers can use it from any origin.',
       body: TokenBody,
       bodyExample: { cap: '0.10', expires_in: 600, models: [MODEL] },
       response: responses.Token,

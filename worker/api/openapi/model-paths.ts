@@ -8,8 +8,9 @@ export const modelPaths: ZodOpenApiPathsObject = {
   '/v1/models': {
     get: operation({
       tag: TAGS.models,
-      summary: 'Models',
-      description: 'With aliases, revision, licence, price, and whether a node serves each now.',
+      summary: 'List models',
+      description:
+        'Each model with its aliases, revision, licence, prices, and whether a node is serving it now.',
       response: responses.Models,
       errors: [],
       security: null,
@@ -18,8 +19,8 @@ export const modelPaths: ZodOpenApiPathsObject = {
   '/v1/models/{id}': {
     get: operation({
       tag: TAGS.models,
-      summary: 'One model',
-      path: idParameter('id or alias of a model'),
+      summary: 'Get a model',
+      path: idParameter('id or alias of the model'),
       response: responses.Model,
       errors: [404],
       security: null,
@@ -28,7 +29,7 @@ export const modelPaths: ZodOpenApiPathsObject = {
   '/anthropic/v1/models': {
     get: operation({
       tag: TAGS.models,
-      summary: 'Models, as Anthropic lists them',
+      summary: 'List models in Anthropic’s format',
       response: responses.AnthropicModels,
       errors: [],
       security: null,

@@ -5,19 +5,19 @@ import { ErrorEnvelope } from './responses.ts';
 
 /** The description of each error status. */
 const ERRORS = {
-  400: 'A field is wrong; `param` names it.',
+  400: 'A field is invalid; `param` names it.',
   401: 'The key is missing, malformed, unknown, revoked or expired.',
-  402: 'The balance or a cap is reached; the message says which and how much is missing.',
-  403: 'The key may not use this model or this route, or an operator has suspended its account (`account_suspended`).',
-  404: 'There is no such model, request, key, file or batch here.',
-  409: 'The idempotency key is in use, or a batch still reads the file.',
-  413: 'The body is larger than 4 MiB, the file larger than 100 MiB.',
-  415: 'The body is not JSON, or it is compressed.',
-  422: 'The idempotency key was used for another body.',
-  429: 'A limit of the key or the account; `retry-after` says when to ask again.',
-  502: 'The node that worked on it failed. Nothing was charged.',
-  503: 'All nodes are busy, or none serves the model now. Nothing was charged.',
-  504: 'No first token came in time. Nothing was charged.',
+  402: 'The balance is too low or a cap is reached; the message says which, with the amounts.',
+  403: 'The key is not allowed to use this model or route, or the account is suspended (`account_suspended`).',
+  404: 'The model, request, key, file or batch does not exist in this account.',
+  409: 'A request with this idempotency key is running or the key is exhausted, or a batch is still reading the file.',
+  413: 'The body is larger than 4 MiB, or the file larger than 100 MiB.',
+  415: 'The body is not JSON, or is compressed.',
+  422: 'The idempotency key was already used for a different request.',
+  429: 'A limit of the key or the account is reached; `retry-after` says when to retry.',
+  502: 'The node that served the request failed. Nothing was charged.',
+  503: 'All nodes are busy, or none is serving the model. Nothing was charged.',
+  504: 'No node returned a first token in time. Nothing was charged.',
 } as const;
 export type ErrorStatus = keyof typeof ERRORS;
 
@@ -28,7 +28,7 @@ export const INFERENCE_ERRORS: readonly ErrorStatus[] = [
 
 /** Headers of every response; the rate limits are sent where a key was recognised. */
 const HEADERS = z.object({
-  'x-request-id': z.string().meta({ description: 'names the request for ever, as does `request-id`' }),
+  'x-request-id': z.string().meta({ description: 'the id of the request, also sent as `request-id`' }),
   'openai-processing-ms': z.string(),
   'x-ratelimit-limit-requests': z.string().optional(),
   'x-ratelimit-remaining-requests': z.string().optional(),

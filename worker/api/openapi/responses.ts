@@ -1,7 +1,7 @@
 /** Schemas of the API's responses, for its description. Tests check real responses against them; fields may be added. */
 import * as z from 'zod';
 
-const Usd = z.string().meta({ description: 'US dollars, exact', example: '0.000009' });
+const Usd = z.string().meta({ description: 'exact amount in US dollars', example: '0.000009' });
 const Seconds = z.int().min(0).meta({ description: 'seconds since 1970', example: 1_764_000_000 });
 const Iso = z.string().meta({ format: 'date-time' });
 const tokens = z.int().min(0);
@@ -9,9 +9,9 @@ const tokens = z.int().min(0);
 export const ErrorEnvelope = z
   .object({
     error: z.object({
-      message: z.string().meta({ description: 'says what to do next' }),
+      message: z.string().meta({ description: 'what happened and what to do next' }),
       type: z.string(),
-      param: z.string().nullable().meta({ description: 'the field that is wrong' }),
+      param: z.string().nullable().meta({ description: 'the invalid field, if any' }),
       code: z.string(),
     }),
   })
@@ -33,7 +33,7 @@ export const AnthropicError = z
 const ChatUsage = z
   .object({
     prompt_tokens: tokens,
-    completion_tokens: tokens.meta({ description: 'includes reasoning' }),
+    completion_tokens: tokens.meta({ description: 'including reasoning' }),
     total_tokens: tokens,
     prompt_cache_hit_tokens: tokens,
     prompt_cache_miss_tokens: tokens,
@@ -46,11 +46,11 @@ const ChatUsage = z
 const Cut = z
   .object({ stop: z.string() })
   .optional()
-  .meta({ description: 'what ran out, where credit or a cap ended the answer' });
+  .meta({ description: 'the limit that ended the answer, if credit or a cap ran out' });
 
 const head = {
   id: z.string().meta({
-    description: 'the request id: GET /v1/generations/{id}',
+    description: 'the request id, as in GET /v1/generations/{id}',
     example: 'req_01k9yv3d4m8r2s5t7w9x1y3z5b',
   }),
   created: Seconds,
@@ -148,7 +148,7 @@ export const Model = z
       max_output: tokens,
       pricing: ModelPrice,
       batch_pricing: ModelPrice,
-      available: z.boolean().meta({ description: 'whether a node serves it now' }),
+      available: z.boolean().meta({ description: 'whether a node is serving it now' }),
     }),
   })
   .meta({ id: 'Model' });
@@ -263,11 +263,11 @@ export const Key = z
     created_at: Iso,
     expires_at: Iso.nullable(),
     revoked_at: Iso.nullable(),
-    last_used_at: Iso.nullable().meta({ description: 'up to a minute before the last use' }),
+    last_used_at: Iso.nullable().meta({ description: 'may be up to a minute earlier than the last use' }),
   })
   .meta({ id: 'Key' });
 
-export const NewKey = Key.extend({ key: z.string().meta({ description: 'said this once' }) }).meta({
+export const NewKey = Key.extend({ key: z.string().meta({ description: 'returned only once' }) }).meta({
   id: 'NewKey',
 });
 
