@@ -97,7 +97,7 @@ export class ActiveRequest {
 
 export class ActiveRequests {
   readonly #byId = new Map<string, ActiveRequest>();
-  /** Request ids that were used, each with the expiry of its token, after which the token protects the id. */
+  /** Used request ids, each with the expiry of its token: after that the token itself is refused. */
   readonly #usedIds: Map<string, number>;
   readonly #now: () => number;
   #emptyWaiters: (() => void)[] = [];

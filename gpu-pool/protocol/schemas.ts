@@ -204,8 +204,8 @@ export type Heartbeat = z.infer<typeof Heartbeat>;
 
 export const HeartbeatReply = z.object({
   /**
-   * serve: take work; drain: finish running requests and take no new ones; removed: stop, the node is no longer
-   * registered
+   * serve: take work; drain: finish running requests and take no new ones;
+   * removed: stop, the node is no longer registered
    */
   directive: z.enum(['serve', 'drain', 'removed']),
   /** `seq` of the receipts that the edge has stored; they may leave the journal. */

@@ -28,7 +28,7 @@ export interface TailTokenFacts {
 
 /** The time from a token's generation to the agent's count on a busy machine. */
 const MOMENT_MS = 750;
-/** An agent notes a request's progress in its journal at most this often (gpu-pool/agent/run.ts). */
+/** An agent notes a request's progress in its journal at most this often (gpu-pool/agent/engine-run.ts). */
 const PROGRESS_MS = 1_000;
 /** How long the engine generates on after its agent has died, in engine time (DISCONNECT_NOTICE_MS). */
 const NOTICE_MS = 2_000;
