@@ -34,6 +34,7 @@ export type GrantResult =
   | { ok: true; granted: { grant_id: string; amount_usd: string; balance_usd: string; entry_seq: number } }
   | { ok: false; reason: 'account_not_found' | 'grant_id_taken' };
 
+/** Grants credit. Repeating a grant id with the same amount returns the first entry; with another it is refused. */
 export async function grantCredit(
   env: Env,
   order: { accountId: string; grant: z.infer<typeof GrantRequest>; actor: string; nowMs: number },

@@ -27,6 +27,7 @@ const MARGIN = 56;
 const RIGHT = WIDTH - MARGIN;
 const COLUMN = MARGIN + 250;
 
+/** Draws the invoice. @returns the file's bytes */
 export async function invoicePdf(facts: InvoiceFacts, words: InvoiceWords): Promise<Uint8Array> {
   const name = invoiceName(facts.number);
   const issued = new Date(facts.issuedAtMs);

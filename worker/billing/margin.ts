@@ -33,6 +33,7 @@ export interface Margins {
   readonly hasMore: boolean;
 }
 
+/** Reads one page of at most NODES_MAX nodes, with their margins. */
 export async function readMargins(env: Env, query: MarginQuery): Promise<Margins> {
   const { starts, bucketMs, nodeId, page, nowMs, gpusOf } = query;
   const db = database(env);

@@ -9,6 +9,7 @@ import { config, type Env } from '../env.ts';
 import { LOCALES } from '../i18n/locale.ts';
 import { sendAccountEmail, sendsEmail } from '../notifications/email/send.ts';
 
+/** Queues the e-mail to each address; does nothing when e-mail is off or the order has no invoice. */
 export async function sendPaymentReceipt(env: Env, order: PaymentOrder, nowMs: number): Promise<void> {
   if (!sendsEmail(env)) return;
   const db = database(env);

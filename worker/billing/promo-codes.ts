@@ -28,6 +28,7 @@ const throttle = new Throttle();
 export type NewPromoCode = Pick<PromoCodeRow, 'code' | 'amountNanoUsd' | 'redemptionsMax' | 'expiresAtMs'>;
 export type PromoCodeFault = 'promo_code_taken' | 'promo_expires_in_past';
 
+/** Creates a code, with its audit row in the same batch. */
 export async function createPromoCode(
   env: Env,
   order: { code: NewPromoCode; actor: string; nowMs: number },

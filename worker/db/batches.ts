@@ -43,6 +43,7 @@ export function listBatches(
     .limit(limit);
 }
 
+/** Counts the account's batches that have not ended, for its limit on them. */
 export async function countUnfinishedBatches(db: Database, accountId: string): Promise<number> {
   const row = await db
     .select({ count: sql<number>`count(*)` })
@@ -66,6 +67,7 @@ export async function isFileInUse(
   return row !== undefined;
 }
 
+/** Writes the columns given in `progress`; the others stay. */
 export async function saveProgress(
   db: Database,
   { id, ...progress }: Partial<BatchRow> & { id: string },

@@ -49,9 +49,9 @@ export async function canaryStanding(db: Database, nodeId: string): Promise<Cana
  */
 export async function beginCanaryAttempt(
   db: Database,
-  begun: { requestId: string; nodeId: string; atMs: number; newest: CanaryAttempt | undefined },
+  attempt: { requestId: string; nodeId: string; atMs: number; newest: CanaryAttempt | undefined },
 ): Promise<boolean> {
-  const { requestId, nodeId, atMs, newest } = begun;
+  const { requestId, nodeId, atMs, newest } = attempt;
   const newestNow = newestAttempts(db, nodeId).limit(1).as('newest');
   const inserted = await db.insert(canary).select(
     sql`select ${requestId}, ${nodeId}, ${atMs}, null, null, null

@@ -56,6 +56,7 @@ interface RechargeRequest {
   readonly nowMs: number;
 }
 
+/** Runs one recharge task: resumes an open recharge, or opens and charges a new one if the balance needs it. */
 export async function recharge(env: Env, request: RechargeRequest): Promise<RechargeResult> {
   const db = database(env);
   const rule = await findAutoRecharge(db, request.accountId);
@@ -82,6 +83,7 @@ interface OpenedRecharge {
   readonly nowMs: number;
 }
 
+/** Checks the balance once more and charges the opened order. */
 async function charge(env: Env, { provider, order, rule, nowMs }: OpenedRecharge): Promise<RechargeResult> {
   if (!(await isBelow(env, rule))) {
     await closeUnchargedRecharge(database(env), order.id);
@@ -133,6 +135,7 @@ async function resume(
   return { outcome: 'not_needed', retryAfterMs: 0 };
 }
 
+/** Finds out which condition of `openRecharge` did not hold. */
 async function resultNotOpened(env: Env, rule: OnRule, nowMs: number): Promise<RechargeResult> {
   const db = database(env);
   const { accountId } = rule;
