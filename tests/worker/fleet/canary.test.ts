@@ -114,7 +114,7 @@ async function actionsOf({ id }: Trialled): Promise<string[]> {
 }
 
 function order({ id: nodeId }: Trialled, verb: NodeAction) {
-  return changeNode(env, { nodeId, verb, actor: 'test', nowMs: Date.now() });
+  return changeNode(env, { nodeId, action, actor: 'test', nowMs: Date.now() });
 }
 
 const due = (node: Trialled, nowMs = Date.now()) => runCanary(env, node.id, nowMs);
@@ -558,7 +558,7 @@ describe('the pool’s page', () => {
   it('says it in French, too', async () => {
     await due(await trialNode(() => nodeError(503, 'overloaded')));
     const page = await textOf((await operatorBrowser('fr')).get('/operator/pool'));
-    expect(page).toContain(fr.pool.canary.faults.refused_overloaded);
+    expect(page).toContain(fr.pool.canary.faults.refused_overloaded.replaceAll(/\s+/g, ' '));
   });
 
   it('is not there for a customer to quarantine by', async () => {
