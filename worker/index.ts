@@ -1,4 +1,4 @@
-/** The map of the Worker: its parts in reading order, the queue's consumer, the minute's work, and the Durable Objects it exports. */
+/** The Worker's entry: its routes in order of matching, the queue's consumer, the scheduled work, and the Durable Objects it exports. */
 import { Hono } from 'hono';
 import { RegExpRouter } from 'hono/router/reg-exp-router';
 import { api } from './api/index.ts';
@@ -16,7 +16,8 @@ export { Batch } from './batches/batch.ts';
 export { Pool } from './fleet/pool.ts';
 export { Wallet } from './wallet/wallet.ts';
 
-// one look finds a way; with paths of which two fit it throws, where Hono's own choice would become a slower one silently
+// RegExpRouter matches in one regular expression. It throws for routes it cannot express, where Hono's default would silently
+// fall back to a slower router.
 const app = new Hono<Api>({ router: new RegExpRouter() });
 
 app.use(withResponseHeaders());
@@ -28,13 +29,13 @@ app.route('/', api);
 app.route('/', fleet);
 
 app.all('/anthropic/*', async (c) => {
-  const refusal = { reason: 'route_not_found' } as const;
+  const error = { reason: 'route_not_found' } as const;
   const dialect = await dialects.anthropicMessages();
-  const body = dialect.refused(envelope(refusal, config(c.env).publicOrigin), c.get('requestId'));
-  return errorResponseWith(refusal, body);
+  const body = dialect.errorBody(envelope(error, config(c.env).publicOrigin), c.get('requestId'));
+  return errorResponseWith(error, body);
 });
 
-// asked as an API, refused as an API: no page for a program
+// An unknown path under an API prefix gets an API error, not a page: a program made the call.
 for (const path of ['/v1', '/v1/*', '/beta/*', '/user/*', '/chat/*', '/completions']) {
   app.all(path, (c) => errorResponse({ reason: 'route_not_found' }, config(c.env).publicOrigin));
 }
@@ -49,7 +50,7 @@ app.onError((error, c: ApiContext) => {
 
 let loadedSite: Hono<{ Bindings: Env }> | null = null;
 
-/** The routes of people, payment providers and the operator's scripts. The portal comes last, since it answers every path. */
+/** The routes of the portal, of payment providers and of the operator's scripts. The portal comes last, since it answers every path. */
 async function site(): Promise<Hono<{ Bindings: Env }>> {
   if (loadedSite !== null) return loadedSite;
   const [{ operator }, { billing }, { portal }] = await Promise.all([
@@ -58,7 +59,7 @@ async function site(): Promise<Hono<{ Bindings: Env }>> {
     import('./portal/index.tsx'),
   ]);
   const routes = new Hono<{ Bindings: Env }>();
-  // An error goes on to the Worker's own handler above.
+  // Errors are passed on to the Worker's own handler above.
   routes.onError((error) => {
     throw error;
   });
@@ -69,7 +70,7 @@ async function site(): Promise<Hono<{ Bindings: Env }>> {
   return routes;
 }
 
-/** Once a minute: see wrangler.toml. */
+/** Runs once a minute; see wrangler.toml. */
 async function scheduled({ scheduledTime }: ScheduledController, env: Env): Promise<void> {
   await probeAll(env, { nowMs: scheduledTime, random: Math.random() });
 }

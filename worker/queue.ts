@@ -1,6 +1,6 @@
 /**
- * The queue's consumer: work behind requests, a function a kind of task. Each message is answered for by itself, so
- * one that fails or makes no sense keeps no other waiting.
+ * The queue's consumer: runs background tasks, one function for each kind. Each message is acknowledged or retried by
+ * itself, so one that fails or is malformed does not hold up others.
  */
 import { recharge } from './billing/recharge/recharge.ts';
 import { database } from './db/client.ts';
@@ -15,14 +15,14 @@ import { deliver } from './notifications/deliver.ts';
 import { deliverAccountEmail } from './notifications/email/send.ts';
 import { notify } from './notifications/notify.ts';
 
-type Of<K extends Task['kind']> = Extract<Task, { kind: K }>;
+type TaskOf<K extends Task['kind']> = Extract<Task, { kind: K }>;
 
-const WORK: { [K in Task['kind']]: (env: Env, task: Of<K>, nowMs: number) => Promise<TaskResult> } = {
+const HANDLERS: { [K in Task['kind']]: (env: Env, task: TaskOf<K>, nowMs: number) => Promise<TaskResult> } = {
   notify,
   deliver,
   recharge: async (env, { accountId }, nowMs) => {
-    const { askAgainMs } = await recharge(env, { accountId, nowMs });
-    return askAgainMs === null ? DONE : { done: false, againInMs: askAgainMs };
+    const { retryAfterMs } = await recharge(env, { accountId, nowMs });
+    return retryAfterMs === null ? DONE : { done: false, retryInMs: retryAfterMs };
   },
   canary: async (env, { nodeId }, nowMs) => {
     await runCanary(env, nodeId, nowMs);
@@ -31,7 +31,7 @@ const WORK: { [K in Task['kind']]: (env: Env, task: Of<K>, nowMs: number) => Pro
   letter: deliverAccountEmail,
 };
 
-/** What each kind is about: the field that names it, and of what it must be the id. */
+/** For each task kind: the field with its subject's id, and that id's prefix. */
 const SUBJECTS: Record<Task['kind'], { field: string; prefix: IdPrefix }> = {
   notify: { field: 'noticeId', prefix: 'note' },
   deliver: { field: 'deliveryId', prefix: 'dlv' },
@@ -40,15 +40,15 @@ const SUBJECTS: Record<Task['kind'], { field: string; prefix: IdPrefix }> = {
   letter: { field: 'letterId', prefix: 'ltr' },
 };
 
-/** Where messages end that failed as often as the queue allows: see wrangler.toml. */
+/** The queue of messages that failed as often as the task queue allows; see wrangler.toml. */
 export const FAILED_QUEUE = 'tollgate-tasks-failed';
 
 export async function queue(batch: MessageBatch<unknown>, env: Env): Promise<void> {
-  const answer = batch.queue === FAILED_QUEUE ? giveUp : attend;
-  await Promise.all(batch.messages.map((message) => answer(env, message)));
+  const handle = batch.queue === FAILED_QUEUE ? giveUp : run;
+  await Promise.all(batch.messages.map((message) => handle(env, message)));
 }
 
-async function attend(env: Env, message: Message<unknown>): Promise<void> {
+async function run(env: Env, message: Message<unknown>): Promise<void> {
   const { body, id, attempts } = message;
   if (!isTask(body)) {
     log('task_unknown', { messageId: id });
@@ -56,28 +56,28 @@ async function attend(env: Env, message: Message<unknown>): Promise<void> {
     return;
   }
   try {
-    const work = WORK[body.kind] as (env: Env, task: Task, nowMs: number) => Promise<TaskResult>;
-    const result = await work(env, body, Date.now());
+    const handle = HANDLERS[body.kind] as (env: Env, task: Task, nowMs: number) => Promise<TaskResult>;
+    const result = await handle(env, body, Date.now());
     if (result.done) message.ack();
-    else message.retry({ delaySeconds: Math.ceil(result.againInMs / 1_000) });
+    else message.retry({ delaySeconds: Math.ceil(result.retryInMs / 1_000) });
   } catch (error) {
     log('task_failed', { messageId: id, task: body.kind, attempts, error: describeError(error) });
-    message.retry({ delaySeconds: patienceS(attempts) });
+    message.retry({ delaySeconds: retryDelayS(attempts) });
   }
 }
 
-/** The end of a task that never came to its end: a line for the operator, and for a delivery a word in its log. */
+/** Gives up a task that failed too often: logs it for the operator, and marks a delivery as failed. */
 async function giveUp(env: Env, message: Message<unknown>): Promise<void> {
   const { body, id } = message;
   try {
-    if (isTask(body)) log('task_given_up', { messageId: id, ...named(body) });
+    if (isTask(body)) log('task_given_up', { messageId: id, ...loggable(body) });
     if (isTask(body) && body.kind === 'deliver') {
       await failOverdue(database(env), { id: body.deliveryId, fault: 'given_up', nowMs: Date.now() });
     }
     message.ack();
   } catch (error) {
     log('task_failed', { messageId: id, error: describeError(error) });
-    message.retry({ delaySeconds: patienceS(message.attempts) });
+    message.retry({ delaySeconds: retryDelayS(message.attempts) });
   }
 }
 
@@ -90,17 +90,17 @@ function isTask(body: unknown): body is Task {
   return typeof subject === 'string' && isId(prefix, subject);
 }
 
-/** What a log may say of a task: its kind and its subject. A letter holds a link that is somebody's key. */
-function named(task: Task): Record<string, string> {
+/** The fields of a task that may be logged: its kind and its subject. The rest may be secret, such as the link in an e-mail. */
+function loggable(task: Task): Record<string, string> {
   const { field } = SUBJECTS[task.kind];
   return { kind: task.kind, [field]: (task as unknown as Record<string, string>)[field]! };
 }
 
-const PATIENCE_S_MAX = 3_600;
+const RETRY_DELAY_S_MAX = 3_600;
 
-/** After something that ought not to happen: soon at first, hourly at last. */
-function patienceS(attempts: number): number {
-  return Math.min(PATIENCE_S_MAX, 10 * 2 ** (attempts - 1));
+/** Delay after an unexpected failure: 10 s at first, doubled with each attempt, an hour at most. */
+function retryDelayS(attempts: number): number {
+  return Math.min(RETRY_DELAY_S_MAX, 10 * 2 ** (attempts - 1));
 }
 
 function log(event: string, facts: Record<string, string | number>): void {

@@ -1,4 +1,4 @@
-/** The known prompt, sent to a node as the gateway sends a customer's request, in nobody's name and for nobody's money. */
+/** Sends a node the canary prompt exactly as the gateway sends a customer's request. It belongs to no account, so nothing is billed. */
 import { GENERATE_PATH } from '../../gpu-pool/protocol/constants.ts';
 import { CANARY_REQUEST, CANARY_SUBJECT, type CanaryAnswer, type CanaryFault } from '../domain/canary.ts';
 import type { NodeView } from '../domain/node.ts';
@@ -10,12 +10,12 @@ import { nodeHeaders } from '../tokens/node-headers.ts';
 
 /** An idle node answers a short prompt in a second or two; one that needs longer is not ready for customers. */
 const FIRST_TOKEN_MS_MAX = 30_000;
-/** For the whole of an answer: 64 tokens at one a second would still be far too slow. */
+/** Deadline of the whole answer. Even 64 tokens at one a second, which is far too slow, would only just miss it. */
 const ANSWER_MS_MAX = 60_000;
-/** A token makes one chunk, the change from reasoning to answer and the end a few more: past this it never ends. */
+/** Most chunks of an answer. Each token makes one, reasoning and the end a few more; an answer beyond this is taken to be endless. */
 const CHUNKS_MAX = 4 * CANARY_REQUEST.max_tokens;
 
-/** One request. @returns its whole answer, or why there is none; never throws for what the node does */
+/** Makes one request. @returns the whole answer, or why there is none. It never throws for what the node does. */
 export async function askNode(
   env: Env,
   node: NodeView,
@@ -25,22 +25,22 @@ export async function askNode(
   const { modelId: model } = node;
   const claims = { sub: CANARY_SUBJECT, jti: requestId, model, max_tokens: CANARY_REQUEST.max_tokens };
   const headers = () => nodeHeaders(settings, node.id, claims);
-  const asking = await headers();
+  const requestHeaders = await headers();
   const startedMs = Date.now();
   const isLate = () => Date.now() - startedMs >= FIRST_TOKEN_MS_MAX;
-  const hangUp = new AbortController();
-  const timer = setTimeout(() => hangUp.abort(), FIRST_TOKEN_MS_MAX);
+  const abort = new AbortController();
+  const timer = setTimeout(() => abort.abort(), FIRST_TOKEN_MS_MAX);
   let stream: NodeStream | undefined;
   try {
     const response = await fetch(node.url + GENERATE_PATH, {
       method: 'POST',
-      headers: asking,
+      headers: requestHeaders,
       body: JSON.stringify(CANARY_REQUEST),
-      // a node that redirects is not one of ours
+      // An agent never redirects, so a redirect is not followed.
       redirect: 'manual',
-      signal: hangUp.signal,
+      signal: abort.signal,
     });
-    if (!response.ok || response.body === null) return await refusalOf(response);
+    if (!response.ok || response.body === null) return await faultOf(response);
     stream = new NodeStream(node, response.body, { headers, idleDeadlineMs: settings.idleDeadlineMs });
     const first = await stream.next(Math.max(1, startedMs + FIRST_TOKEN_MS_MAX - Date.now()));
     if (first.kind !== 'chunk') return isLate() ? 'first_token_late' : 'broken_off';
@@ -57,22 +57,22 @@ export async function askNode(
 async function readAnswer(
   stream: NodeStream,
   first: NodeEvent,
-  byMs: number,
+  deadlineMs: number,
 ): Promise<CanaryAnswer | CanaryFault> {
   let usage = NO_USAGE;
   let reasoned = false;
   let event = first;
   for (let chunks = 0; event.kind === 'chunk'; chunks++) {
-    if (chunks > CHUNKS_MAX || Date.now() >= byMs) return 'broken_off';
+    if (chunks > CHUNKS_MAX || Date.now() >= deadlineMs) return 'broken_off';
     usage = fromNodeUsage(event.chunk.usage);
     reasoned ||= event.chunk.choices.some(({ delta }) => (delta.reasoning_content ?? '') !== '');
-    event = await stream.next(Math.max(1, byMs - Date.now()));
+    event = await stream.next(Math.max(1, deadlineMs - Date.now()));
   }
   return event.kind === 'end' ? { usage, reasoned } : 'broken_off';
 }
 
-/** Why the agent takes no request; what is not in its words comes from somebody else. */
-async function refusalOf(response: Response): Promise<CanaryFault> {
-  const refusal = await readNodeErrorBody(response);
-  return refusal ? `refused_${refusal.code}` : 'not_an_agent';
+/** Why the node refused. A body that is not in the protocol's form did not come from an agent. */
+async function faultOf(response: Response): Promise<CanaryFault> {
+  const error = await readNodeErrorBody(response);
+  return error ? `refused_${error.code}` : 'not_an_agent';
 }

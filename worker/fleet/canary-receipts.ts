@@ -1,22 +1,22 @@
 /**
- * Receipts of canaries: the second witness. Where it says the same as the edge, the node gets customers. No Wallet ever
- * hears of them, so nobody is billed and they are in nobody's usage.
+ * Compares canary receipts with what the edge counted. Where both agree, the node becomes active and gets customers'
+ * requests. No Wallet receives these receipts, so they are neither billed nor part of any usage.
  */
 import type { Receipt } from '../../gpu-pool/protocol/schemas.ts';
 import { addAudit } from '../db/audit.ts';
-import { findTries, noteTry, passTry } from '../db/canary.ts';
+import { findCanaryAttempts, passCanaryAttempt, recordCanaryAttempt } from '../db/canary.ts';
 import { database } from '../db/client.ts';
-import { type CanaryTry, isOpen, isProbeId, parseCanaryId, receiptAgrees } from '../domain/canary.ts';
+import { type CanaryAttempt, isOpen, isProbeId, parseCanaryId, receiptAgrees } from '../domain/canary.ts';
 import type { Usage } from '../domain/usage.ts';
 import type { Env } from '../env.ts';
-import { tellPool } from './nodes.ts';
+import { notifyPool } from './nodes.ts';
 
 type Node = { readonly id: string; readonly modelId: string };
 
-/** How long a receipt may be of a try that the edge does not know (yet). */
+/** How long a receipt of an unknown attempt is deferred: the edge may not have recorded the attempt yet. */
 const UNKNOWN_MS_MAX = 120_000;
 
-/** @returns `seq` of the receipts that may leave the node's journal; the others come again */
+/** @returns `seq` of the receipts that may leave the node's journal; the node sends the others again */
 export async function takeCanaryReceipts(
   env: Env,
   node: Node,
@@ -25,11 +25,11 @@ export async function takeCanaryReceipts(
 ): Promise<number[]> {
   if (receipts.length === 0) return [];
   const secondIds = receipts.flatMap(({ request_id }) => parseCanaryId(request_id)?.secondId ?? []);
-  const tries = await findTries(database(env), [...new Set(secondIds)]);
+  const attempts = await findCanaryAttempts(database(env), [...new Set(secondIds)]);
   const taken: number[] = [];
   const unknown: Receipt[] = [];
   for (const receipt of receipts) {
-    const verdict = await judge(env, node, { receipt, tries, nowMs });
+    const verdict = await judge(env, node, { receipt, attempts, nowMs });
     if (verdict === 'taken') taken.push(receipt.seq);
     if (verdict === 'unknown') unknown.push(receipt);
   }
@@ -40,31 +40,35 @@ export async function takeCanaryReceipts(
 async function judge(
   env: Env,
   node: Node,
-  { receipt, tries, nowMs }: { receipt: Receipt; tries: ReadonlyMap<string, CanaryTry>; nowMs: number },
-): Promise<'taken' | 'later' | 'unknown'> {
+  {
+    receipt,
+    attempts,
+    nowMs,
+  }: { receipt: Receipt; attempts: ReadonlyMap<string, CanaryAttempt>; nowMs: number },
+): Promise<'taken' | 'deferred' | 'unknown'> {
   if (isProbeId(receipt.request_id)) return 'taken';
-  const asked = parseCanaryId(receipt.request_id);
-  if (asked === null || receipt.model !== node.modelId) return 'unknown';
-  const tried = tries.get(asked.secondId);
-  if (tried?.nodeId !== node.id) {
-    // by the node's own clock, which may be wrong either way
-    return Math.abs(nowMs - receipt.ended_at_ms) > UNKNOWN_MS_MAX ? 'unknown' : 'later';
+  const parsed = parseCanaryId(receipt.request_id);
+  if (parsed === null || receipt.model !== node.modelId) return 'unknown';
+  const attempt = attempts.get(parsed.secondId);
+  if (attempt?.nodeId !== node.id) {
+    // The age is by the node's own clock, which may be fast or slow.
+    return Math.abs(nowMs - receipt.ended_at_ms) > UNKNOWN_MS_MAX ? 'unknown' : 'deferred';
   }
-  if (!asked.isSecond || !isOpen(tried)) return 'taken';
-  // the edge is still reading that answer
-  if (tried.usage === null) return 'later';
-  if (receiptAgrees(tried.usage, receipt)) await pass(env, node, { tried, usage: tried.usage, nowMs });
-  else await noteTry(database(env), tried.requestId, { fault: 'receipt_differs' });
+  if (!parsed.isSecond || !isOpen(attempt)) return 'taken';
+  // The edge is still reading this answer.
+  if (attempt.usage === null) return 'deferred';
+  if (receiptAgrees(attempt.usage, receipt)) await pass(env, node, { attempt, usage: attempt.usage, nowMs });
+  else await recordCanaryAttempt(database(env), attempt.requestId, { fault: 'receipt_differs' });
   return 'taken';
 }
 
 async function pass(
   env: Env,
   { id: nodeId }: Node,
-  { tried, usage, nowMs }: { tried: CanaryTry; usage: Usage; nowMs: number },
+  { attempt, usage, nowMs }: { attempt: CanaryAttempt; usage: Usage; nowMs: number },
 ): Promise<void> {
-  const isActive = await passTry(database(env), {
-    requestId: tried.requestId,
+  const isActive = await passCanaryAttempt(database(env), {
+    requestId: attempt.requestId,
     nodeId,
     entry: {
       atMs: nowMs,
@@ -79,10 +83,10 @@ async function pass(
       },
     },
   });
-  if (isActive) await tellPool(env, nodeId);
+  if (isActive) await notifyPool(env, nodeId);
 }
 
-/** They would be of nothing for ever, so the node may forget them once the operator can see that they came. */
+/** Takes receipts that will never match an attempt: an audit row shows the operator that they came, and the node may drop them. */
 async function refuse(env: Env, node: Node, unknown: readonly Receipt[], nowMs: number): Promise<void> {
   if (unknown.length === 0) return;
   await addAudit(database(env), {

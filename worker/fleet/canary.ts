@@ -1,58 +1,62 @@
 /**
- * Tries a node that gets no customers yet: the canary's two requests, sent as the gateway sends a customer's. What the
- * edge sees is written down here; the node's receipt decides (canary-receipts.ts).
+ * Runs a canary attempt at a node that gets no customers' requests yet: two requests, sent as the gateway sends a
+ * customer's. This file records what the edge saw; the node's receipt then decides (canary-receipts.ts).
  */
-import { beginTry, canaryStanding, noteTry } from '../db/canary.ts';
+import { beginCanaryAttempt, canaryStanding, recordCanaryAttempt } from '../db/canary.ts';
 import { loadCatalogue } from '../db/catalogue.ts';
 import { database } from '../db/client.ts';
 import { findNode } from '../db/nodes.ts';
-import { answersFault, type CanaryFault, newCanaryIds, nextTryAtMs } from '../domain/canary.ts';
+import { type CanaryFault, faultInAnswers, newCanaryIds, nextAttemptAtMs } from '../domain/canary.ts';
 import type { NodeView } from '../domain/node.ts';
-import { isGone } from '../domain/routing/health.ts';
+import { isUnreachable } from '../domain/routing/health.ts';
 import type { Usage } from '../domain/usage.ts';
 import type { Env } from '../env.ts';
 import { askNode } from './ask-node.ts';
 
-/** Safe to repeat, also at the same instant: D1 lets one call begin a try, and only one that is due. */
+/** Safe to repeat, even concurrently: D1 lets one call begin an attempt, and only when one is due. */
 export async function runCanary(env: Env, nodeId: string, nowMs: number): Promise<void> {
   const db = database(env);
-  const { state, sinceMs, tries } = await canaryStanding(db, nodeId);
-  const dueAtMs = nextTryAtMs(tries, sinceMs);
+  const { state, sinceMs, attempts } = await canaryStanding(db, nodeId);
+  const dueAtMs = nextAttemptAtMs(attempts, sinceMs);
   if (state !== 'canary' || dueAtMs === null || nowMs < dueAtMs) return;
   const [node, catalogue] = await Promise.all([viewOf(env, nodeId), loadCatalogue(db)]);
   const model = catalogue.find(({ id }) => id === node?.modelId);
-  // it went away while the task waited: its heartbeats will order another
+  // The node went away while the task waited. Once it is back, its heartbeats order another attempt.
   if (node === null || model === undefined) return;
 
   const { firstId, secondId } = newCanaryIds(nowMs);
-  const begun = { requestId: secondId, nodeId, atMs: nowMs, newest: tries[0] };
-  if (!(await beginTry(db, begun))) return;
-  await noteTry(db, secondId, await attempt(env, { node, model, requestIds: [firstId, secondId] }));
+  const attempt = { requestId: secondId, nodeId, atMs: nowMs, newest: attempts[0] };
+  if (!(await beginCanaryAttempt(db, attempt))) return;
+  await recordCanaryAttempt(
+    db,
+    secondId,
+    await askTwice(env, { node, model, requestIds: [firstId, secondId] }),
+  );
 }
 
-/** The node as its Pool sees it, at the address that D1 has of it; null while it is gone, without an engine, or leaving. */
+/** The node as its Pool sees it, with its address from D1; null while it is silent, has no engine, or is draining. */
 async function viewOf(env: Env, nodeId: string): Promise<NodeView | null> {
   const registered = await findNode(database(env), nodeId);
   if (registered === null) return null;
   const { nodes } = await env.POOL.getByName(registered.modelId).snapshot();
   const view = nodes.find(({ id }) => id === nodeId);
-  if (!view || isGone(view.health) || view.draining) return null;
+  if (!view || isUnreachable(view.health) || view.draining) return null;
   return { ...view, url: registered.url };
 }
 
-interface Attempt {
+interface CanaryTarget {
   readonly node: NodeView;
   readonly model: { readonly reasoning: boolean };
   readonly requestIds: readonly [string, string];
 }
 
-async function attempt(
+async function askTwice(
   env: Env,
-  { node, model, requestIds: [firstId, secondId] }: Attempt,
+  { node, model, requestIds: [firstId, secondId] }: CanaryTarget,
 ): Promise<{ usage: Usage | null; fault: CanaryFault | null }> {
   const first = await askNode(env, node, firstId);
   if (typeof first === 'string') return { usage: null, fault: first };
   const second = await askNode(env, node, secondId);
   if (typeof second === 'string') return { usage: null, fault: second };
-  return { usage: second.usage, fault: answersFault([first, second], model) };
+  return { usage: second.usage, fault: faultInAnswers([first, second], model) };
 }

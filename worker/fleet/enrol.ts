@@ -1,4 +1,4 @@
-/** Enrolment: a join token, used once, becomes a node known by its own key from then on. Customers come after a canary. */
+/** Enrolment: uses a join token once to register a node, which is known by its own key from then on. It gets customers' requests after a canary. */
 import type { Context } from 'hono';
 import { importJWK } from 'jose';
 import { type EnrolReply, EnrolRequest, Hardware } from '../../gpu-pool/protocol/schemas.ts';
@@ -11,7 +11,7 @@ import { parseBody } from '../http/control-body.ts';
 import { refuse } from '../http/control-error.ts';
 import { verifyJoinToken } from '../tokens/join-token.ts';
 
-/** Everything is checked before the token is used, so a mistake in the agent's settings does not cost a token. */
+/** Checks everything before it uses the token, so that a mistake in the agent's settings does not cost a token. */
 export async function enrol(c: Context<{ Bindings: Env }>): Promise<Response> {
   const nowMs = Date.now();
   const settings = config(c.env);
@@ -35,7 +35,7 @@ export async function enrol(c: Context<{ Bindings: Env }>): Promise<Response> {
 
   const hardware = Hardware.parse(join.hardware);
   const row: NodeRow = {
-    // The token's own id: a token can make one node only, and a repeated call finds it.
+    // The node's id is made from the token's, so a token makes one node only, and a repeated call finds that node.
     id: join.id.replace('join_', 'node_'),
     name: join.nodeName,
     modelId: join.modelId,
@@ -60,7 +60,7 @@ export async function enrol(c: Context<{ Bindings: Env }>): Promise<Response> {
       detail: { join: join.id, url: row.url, model: row.modelId, hardware },
     },
   });
-  // An agent whose reply was lost asks again with the key it already enrolled: it is told the same, nothing is added.
+  // An agent whose reply was lost enrols again with the same key. It gets the same reply, and nothing is added.
   if (!enrolled && (await findNode(db, row.id))?.publicKey !== row.publicKey) {
     return refuse(c, 'join_token_used', { param: 'join_token' });
   }
@@ -74,7 +74,7 @@ export async function enrol(c: Context<{ Bindings: Env }>): Promise<Response> {
   return c.json(reply, enrolled ? 201 : 200);
 }
 
-/** Versions are the engine's own words; a column and a page need not hold more. */
+/** Cuts an engine's version text to what a column and a page need to hold. */
 export function clipVersion(version: string): string {
   return version.slice(0, 128);
 }

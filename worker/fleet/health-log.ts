@@ -1,14 +1,13 @@
-/** Changes of nodes' health on their way to the audit log: in batches, and of a node that flaps not all of them. */
+/** Writes changes of nodes' health to the audit log in batches. A node that flaps gets a limited number of rows. */
 import { addAudit } from '../db/audit.ts';
 import type { Database } from '../db/client.ts';
 import type { NodeHealth } from '../domain/node.ts';
 import { describeError } from '../lib/describe-error.ts';
 
-/** Lines that a node may have at once … */
+/** Rate limit per node: a burst of 10 rows, then one row a minute. */
 const LINES_MAX = 10;
-/** … and how soon it has earned another. */
 const LINE_EVERY_MS = 60_000;
-/** Half of a large pool may change within one look. */
+/** Rows in one D1 batch: half of a large pool may change at once. */
 const BATCH_MAX = 100;
 
 export interface HealthChange {
@@ -21,7 +20,7 @@ export interface HealthChange {
 interface Allowance {
   lines: number;
   sinceMs: number;
-  /** changes since its last line that have none */
+  /** Changes without a row since the last row. */
   unlogged: number;
 }
 
@@ -37,8 +36,8 @@ export class HealthLog {
     this.#waitUntil = waitUntil;
   }
 
-  /** @param nowMs when it was noticed */
-  note({ nodeId, from, to, atMs }: HealthChange, nowMs: number): void {
+  /** Adds a change. @param nowMs when the change was noticed; `atMs` of the change is when it happened */
+  add({ nodeId, from, to, atMs }: HealthChange, nowMs: number): void {
     const unlogged = this.#takeLine(nodeId, nowMs);
     if (unlogged === null) return;
     const detail = { from, ...(unlogged > 0 && { unlogged }) };
@@ -52,7 +51,7 @@ export class HealthLog {
     this.#allowances.delete(nodeId);
   }
 
-  /** @returns how many changes went without a line since the last one; null: this one does, too */
+  /** Takes a row from the node's allowance. @returns the number of changes without a row since the last one; null: no row is left */
   #takeLine(nodeId: string, nowMs: number): number | null {
     const before = this.#allowances.get(nodeId) ?? { lines: LINES_MAX, sinceMs: nowMs, unlogged: 0 };
     const earned = Math.max(0, Math.floor((nowMs - before.sinceMs) / LINE_EVERY_MS));
@@ -68,7 +67,7 @@ export class HealthLog {
   }
 
   async #write(): Promise<void> {
-    // what is noted in the same turn goes along
+    // Changes that are added in the same turn join this batch.
     await Promise.resolve();
     while (this.#pending.length > 0) {
       const entries = this.#pending.splice(0, BATCH_MAX);
@@ -76,7 +75,7 @@ export class HealthLog {
       try {
         await this.#db.batch([first!, ...rest]);
       } catch (error) {
-        // the log is for people: routing does not wait for it and does not fail with it
+        // Only people read the log, so routing does not fail when a write does.
         const lost = entries.map(({ subject }) => subject);
         console.error(JSON.stringify({ event: 'pool_audit_failed', lost, error: describeError(error) }));
       }

@@ -1,4 +1,4 @@
-/** A heartbeat: tells the Pool how the node is, hands its receipts to the Wallets, answers what the node is to do. */
+/** Handles a heartbeat: reports the node to its Pool, hands its receipts to the Wallets, and answers with a directive. */
 import { Heartbeat, type HeartbeatReply, VERSION_UNKNOWN } from '../../gpu-pool/protocol/schemas.ts';
 import { database } from '../db/client.ts';
 import { changeEngine, type NodeWithPaths } from '../db/nodes.ts';
@@ -9,10 +9,10 @@ import { parseBody } from '../http/control-body.ts';
 import { orderCanary } from './canary-order.ts';
 import { clipVersion } from './enrol.ts';
 import { forgetNode, type NodeContext } from './node-auth.ts';
-import { registered, tellPool } from './nodes.ts';
+import { notifyPool, registered } from './nodes.ts';
 import { takeReceipts } from './receipts.ts';
 
-/** The parts fail alone: a Pool that is down loses no receipt, a Wallet that is down takes no node away. */
+/** Its parts fail independently: receipts are taken while the Pool is down, and the node stays in the Pool while a Wallet is down. */
 export async function heartbeat(c: NodeContext): Promise<Response> {
   const nowMs = Date.now();
   const node = c.get('node');
@@ -20,18 +20,18 @@ export async function heartbeat(c: NodeContext): Promise<Response> {
   const beat = await parseBody(c, Heartbeat);
   if (beat instanceof Response) return beat;
 
-  const told = report(beat, node);
-  // before the receipts: a canary's are of the engine that was there until now, and wait where it is not the same
-  const [engine] = await Promise.allSettled([noteEngine(c.env, node, beat.engine, nowMs)]);
+  const report = reportOf(beat, node);
+  // This comes before the receipts: canary receipts are of the engine so far, and must wait if it has changed.
+  const [engine] = await Promise.allSettled([recordEngine(c.env, node, beat.engine, nowMs)]);
   const isSame = engine.status === 'fulfilled' && engine.value === 'same';
   const [pool, receipts] = await Promise.allSettled([
-    c.env.POOL.getByName(node.modelId).heartbeat(registered(node), told),
+    c.env.POOL.getByName(node.modelId).heartbeat(registered(node), report),
     takeReceipts(c.env, node, isSame ? beat.receipts : beat.receipts.filter(isOfCustomer), nowMs),
   ]);
-  // after the receipts: one of them may be what a canary waits for
-  const [canary] = await Promise.allSettled([orderCanary(c.env, node, told, nowMs)]);
-  for (const part of [pool, receipts, engine, canary]) {
-    if (part.status === 'rejected') console.error('heartbeat_part_failed', node.id, part.reason);
+  // This comes after the receipts: one of them may complete the last attempt.
+  const [canary] = await Promise.allSettled([orderCanary(c.env, node, report, nowMs)]);
+  for (const outcome of [pool, receipts, engine, canary]) {
+    if (outcome.status === 'rejected') console.error('heartbeat_part_failed', node.id, outcome.reason);
   }
   const acknowledged = receipts.status === 'fulfilled' ? receipts.value : [];
   return reply(c, DIRECTIVES[node.state], acknowledged);
@@ -41,7 +41,7 @@ function isOfCustomer({ account_id }: Heartbeat['receipts'][number]): boolean {
   return account_id !== CANARY_SUBJECT;
 }
 
-/** A canary is served although no customer is there yet: by it the node is tried. */
+/** A node in state `canary` is to serve too, because canary requests are how it is tried. */
 const DIRECTIVES: Record<NodeState, HeartbeatReply['directive']> = {
   canary: 'serve',
   active: 'serve',
@@ -54,8 +54,8 @@ function reply(c: NodeContext, directive: HeartbeatReply['directive'], acknowled
   return c.json({ directive, acknowledged } satisfies HeartbeatReply);
 }
 
-/** An engine restarted with other weights counts as down: customers are sold these weights under their own name. */
-function report(beat: Heartbeat, node: NodeWithPaths): NodeReport {
+/** The report for the Pool. An engine that serves other weights counts as down, because customers buy these weights by name. */
+function reportOf(beat: Heartbeat, node: NodeWithPaths): NodeReport {
   return {
     engineHealthy: beat.engine.healthy && node.modelPaths.includes(beat.engine.model_path),
     draining: beat.draining,
@@ -65,19 +65,19 @@ function report(beat: Heartbeat, node: NodeWithPaths): NodeReport {
 }
 
 /**
- * Versions go to D1 only when they change: a heartbeat comes every two seconds. Another engine has another canary
- * before it, because customers are sold its weights under their own name. An unknown version is no news, so it never
- * comes between two that differ; the first that becomes known is that of the engine that was tried.
- * @returns whether the engine is the one that this isolate has read of
+ * Writes the engine's versions to D1 when they have changed; most heartbeats change nothing. Another engine sends the node
+ * back to its canary, because customers buy its weights by name. A version that the engine does not report never counts
+ * as a change, and the first one that becomes known is taken for that of the engine that was tried.
+ * @returns whether the engine is the one in the row that this isolate has read
  */
-async function noteEngine(
+async function recordEngine(
   env: Env,
   node: NodeWithPaths,
   engine: Heartbeat['engine'],
   nowMs: number,
 ): Promise<'same' | 'another'> {
-  const said = clipVersion(engine.version);
-  const engineVersion = said === VERSION_UNKNOWN ? node.engineVersion : said;
+  const reported = clipVersion(engine.version);
+  const engineVersion = reported === VERSION_UNKNOWN ? node.engineVersion : reported;
   const weightVersion = clipVersion(engine.weight_version);
   if (engineVersion === node.engineVersion && weightVersion === node.weightVersion) return 'same';
   const { id: nodeId, state: from } = node;
@@ -92,8 +92,8 @@ async function noteEngine(
       ...(to === from ? [] : [{ ...byNode, action: `node.${to}`, detail: { from } }]),
     ],
   });
-  if (changed && to !== from) await tellPool(env, nodeId);
-  // read anew also where nothing was changed: the node is not as this isolate thought it was
+  if (changed && to !== from) await notifyPool(env, nodeId);
+  // The row is read again even if this call changed nothing, because this isolate's copy was out of date.
   forgetNode(nodeId);
   return 'another';
 }

@@ -1,4 +1,4 @@
-/** Who a heartbeat comes from: a token signed with the key that the node showed when it enrolled. */
+/** Authenticates nodes: a heartbeat carries a token that is signed with the key of the node's enrolment. */
 import type { Context, MiddlewareHandler } from 'hono';
 import { decodeJwt, importJWK, jwtVerify } from 'jose';
 import { EDGE } from '../../gpu-pool/protocol/constants.ts';
@@ -8,38 +8,38 @@ import { isId } from '../domain/ids.ts';
 import type { Env } from '../env.ts';
 import { refuse } from '../http/control-error.ts';
 
-/** How old an isolate's copy of a node's row may be: bounds how long another isolate's drain goes unseen. */
+/** Largest age of an isolate's copy of a node's row. It bounds how long a change by another isolate, such as a drain, goes unseen. */
 export const NODE_CACHE_AGE_MS_MAX = 5_000;
 /** How far a node's clock may be off. */
 const CLOCK_TOLERANCE_S = 30;
 
 type KeyLike = Awaited<ReturnType<typeof importJWK>>;
 
-/** By node id. Only nodes that exist get in, so it is as large as the fleet. */
+/** Rows and keys by node id. Only existing nodes have entries, so it grows no larger than the fleet. */
 const known = new Map<string, { row: NodeWithPaths; key: KeyLike; readAtMs: number }>();
 
-/** The node's next heartbeat in this isolate reads its row again. */
+/** Makes the node's next heartbeat in this isolate read its row again. */
 export function forgetNode(nodeId: string): void {
   known.delete(nodeId);
 }
 
-interface OfNode {
+interface NodeEnv {
   Bindings: Env;
-  /** whose token it is */
+  /** The authenticated node. */
   Variables: { node: NodeWithPaths };
 }
-/** Behind `nodesOnly`. */
-export type NodeContext = Context<OfNode>;
+/** Context of a route behind `nodesOnly`. */
+export type NodeContext = Context<NodeEnv>;
 
-/** Refuses everybody but nodes. */
-export const nodesOnly: MiddlewareHandler<OfNode> = async (c, next) => {
+/** Middleware that lets only authenticated nodes through. */
+export const nodesOnly: MiddlewareHandler<NodeEnv> = async (c, next) => {
   const node = await authenticateNode(c.env, c.req.header('authorization'), Date.now());
   if (node === null) return refuse(c, 'node_token_invalid');
   c.set('node', node);
   await next();
 };
 
-/** @returns null for a token that is missing, malformed, expired, for another edge, or not by the node it names */
+/** @returns null for a token that is missing, malformed, expired, for another edge, or not signed by the node it names */
 async function authenticateNode(
   env: Env,
   authorization: string | undefined,
@@ -65,7 +65,7 @@ async function authenticateNode(
   }
 }
 
-/** Only to know whose key to try; nothing is believed before the signature is checked. */
+/** The unverified issuer. It only selects the key; nothing in the token is trusted before the signature is checked. */
 function claimedIssuer(token: string): string | undefined {
   try {
     return decodeJwt(token).iss;

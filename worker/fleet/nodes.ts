@@ -1,9 +1,9 @@
-/** What an operator does to the pool: lets a node in, drains it, holds it back, restores and removes it, all audited. */
+/** An operator's actions on nodes: create a join token, drain, quarantine, restore and remove. All are audited. */
 import { HARDWARE } from '../../gpu-pool/protocol/constants.ts';
 import { database } from '../db/client.ts';
 import { addJoinToken, changeNodeState, findNode, type NodeRow } from '../db/nodes.ts';
 import { newId } from '../domain/ids.ts';
-import { type NodeState, type NodeVerb, nextState, type RegisteredNode } from '../domain/node.ts';
+import { type NodeAction, type NodeState, nextState, type RegisteredNode } from '../domain/node.ts';
 import { config, type Env } from '../env.ts';
 import { signJoinToken } from '../tokens/join-token.ts';
 import { forgetNode } from './node-auth.ts';
@@ -11,22 +11,22 @@ import { forgetNode } from './node-auth.ts';
 export { type AuditRow, listAudit } from '../db/audit.ts';
 export { listNodes, type NodeRow } from '../db/nodes.ts';
 
-/** Time to carry the token to the GPU host and start the engine there (weights of 671B load for an hour). */
+/** Time to bring the token to the GPU host and start the engine there: weights of 671B parameters load for an hour. */
 export const JOIN_TOKEN_LIFETIME_MS = 24 * 3_600_000;
 
-/** A node's name goes to pages, logs and metrics. */
+/** The form of a node's name, which appears on pages, in logs and in metrics. */
 export const NODE_NAME = /^[A-Za-z0-9][A-Za-z0-9 ._-]{0,62}$/;
 
 /**
- * A token that lets in exactly one node, for this model on this hardware, within a day.
- * @throws Error when the model does not exist, or name or hardware have another shape: callers check first
+ * Creates a token that enrols exactly one node, for this model on this hardware, within a day.
+ * @throws Error when the model does not exist, or name or hardware are malformed: callers check first
  */
 export async function createJoinToken(
   env: Env,
-  order: { name: string; modelId: string; hardware: string; actor: string; nowMs: number },
+  spec: { name: string; modelId: string; hardware: string; actor: string; nowMs: number },
 ): Promise<{ token: string; expiresAtMs: number }> {
-  const { name, modelId, actor, nowMs } = order;
-  const hardware = HARDWARE.find((known) => known === order.hardware);
+  const { name, modelId, actor, nowMs } = spec;
+  const hardware = HARDWARE.find((known) => known === spec.hardware);
   if (hardware === undefined || !NODE_NAME.test(name)) throw new Error('createJoinToken: unchecked input');
   const settings = config(env);
   const joinId = newId('join', nowMs);
@@ -50,44 +50,44 @@ export async function createJoinToken(
   return { token, expiresAtMs };
 }
 
-/** Somebody else may change the node at the same instant; three times in a row nobody does. */
+/** A concurrent change makes an attempt fail. Three in a row are no coincidence, so then the call fails. */
 const ATTEMPTS_MAX = 3;
 
 /**
- * Does to a node what the operator says. Said twice it is done once, but the Pool is told again: a call that broke
- * between D1 and the Pool is healed by repeating it.
- * @returns the node's state from now on; null when there is no such node, or it was removed: a removed node comes back
- *   only by enrolling anew
+ * Carries out an operator's action on a node. A repeated call changes nothing in D1 but updates the Pool again, which heals
+ * a call that broke off between D1 and the Pool.
+ * @returns the node's new state; null when there is no such node or it was removed. A removed node returns only by
+ *   enrolling again.
  */
 export async function changeNode(
   env: Env,
-  order: { nodeId: string; verb: NodeVerb; actor: string; nowMs: number },
+  order: { nodeId: string; action: NodeAction; actor: string; nowMs: number },
 ): Promise<NodeState | null> {
-  const { nodeId, verb, actor, nowMs } = order;
+  const { nodeId, action, actor, nowMs } = order;
   const db = database(env);
   for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt++) {
     const before = await findNode(db, nodeId);
-    const to = before && nextState(before.state, verb);
+    const to = before && nextState(before.state, action);
     if (!to) return null;
     const { state: from } = before;
-    // a canary that is restored begins anew, and its audit row says since when
+    // Restoring a canary starts it over, and its new audit row dates that start.
     const isDone = from === to && to !== 'canary';
     const entry = { atMs: nowMs, actor, action: `node.${to}`, subject: nodeId, detail: { from } };
     if (!isDone && !(await changeNodeState(db, { nodeId, from, to, entry }))) continue;
-    await tellPool(env, nodeId);
+    await notifyPool(env, nodeId);
     return to;
   }
   throw new Error(`the state of ${nodeId} changes too often`);
 }
 
-/** After a change in D1: this isolate reads the node again, and its Pool knows at once. */
-export async function tellPool(env: Env, nodeId: string): Promise<void> {
+/** Makes a change in D1 known: this isolate forgets its copy of the node, and the Pool gets the new row. */
+export async function notifyPool(env: Env, nodeId: string): Promise<void> {
   forgetNode(nodeId);
   const node = await findNode(database(env), nodeId);
   if (node !== null) await env.POOL.getByName(node.modelId).register(registered(node));
 }
 
-/** What the Pool keeps of a row. */
+/** The part of a node's row that its Pool stores. */
 export function registered(node: NodeRow): RegisteredNode {
   const { id, name, modelId, hardware, url, capacity, state, revision } = node;
   return { id, name, modelId, hardware, url, capacity, state, revision };

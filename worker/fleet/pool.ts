@@ -1,7 +1,7 @@
 /**
- * The Pool: one per model, knows how its nodes are right now. Heartbeats live in memory and cost nothing;
- * what nodes are registered is kept in storage, so that a restarted Pool serves at once instead of waiting for
- * every node to call. Changes of health go to the audit log.
+ * The Pool: one Durable Object per model, which knows the present load and health of the model's nodes. Heartbeats are
+ * kept in memory and cost no storage. The registered nodes are stored, so that a restarted Pool serves at once instead
+ * of waiting for every node's heartbeat. Changes of health go to the audit log.
  */
 import { DurableObject } from 'cloudflare:workers';
 import { NO_LOAD } from '../../gpu-pool/protocol/constants.ts';
@@ -15,7 +15,6 @@ import {
   type PoolSnapshot,
   type RegisteredNode,
 } from '../domain/node.ts';
-import { toText } from '../domain/pool-text.ts';
 import {
   type Breaker,
   begin,
@@ -25,38 +24,39 @@ import {
   shareOf,
   warmByTime,
 } from '../domain/routing/breaker.ts';
-import { healthOf, isGone } from '../domain/routing/health.ts';
-import { learnPace, type Pace, weigh } from '../domain/routing/measured-capacity.ts';
+import { healthOf, isUnreachable } from '../domain/routing/health.ts';
+import { learnPace, nodeWeights, type Pace } from '../domain/routing/measured-capacity.ts';
+import { encodeSnapshot } from '../domain/snapshot-text.ts';
 import type { Env } from '../env.ts';
 import { HealthLog } from './health-log.ts';
 
-/** How long the text for isolates is handed out as it is: a thousand nodes are a millisecond of work … */
-const ROUTES_MS = 250;
-/** … and when a node was ejected or changed its state, which half of a pool may do at once. */
-const ROUTES_CHANGED_MS = 50;
+/** How long a snapshot's text is reused: encoding a thousand nodes takes a millisecond. */
+const TEXT_REUSE_MS = 250;
+/** The same after a node was ejected or changed its state. It is not 0 because half of a pool may change at once. */
+const TEXT_REUSE_CHANGED_MS = 50;
 
-/** Of a node that was registered before the Pool began anew: its next heartbeat is two seconds away at most. */
-const NOT_HEARD: NodeReport = { engineHealthy: true, draining: false, inFlight: 0, load: NO_LOAD };
+/** Report assumed for a stored node until its first heartbeat, which is two seconds away at most. */
+const ASSUMED_REPORT: NodeReport = { engineHealthy: true, draining: false, inFlight: 0, load: NO_LOAD };
 
-interface Known {
+interface PoolNode {
   node: RegisteredNode;
   report: NodeReport;
   lastHeartbeatMs: number;
   breaker: Breaker;
   pace: Pace | null;
-  /** as last published; null: never */
+  /** Routing weight as last published; null: never published. */
   weight: number | null;
-  /** health when it was last looked at: what a change is measured against */
+  /** Health as last determined; a change is a difference from it. */
   health: NodeHealth;
-  /** when it was last heard of with its engine, while it is silent or without */
+  /** While the node is unreachable: when it was last seen with its engine. */
   goneAtMs: number;
 }
 
 export class Pool extends DurableObject<Env> implements PoolApi {
-  readonly #nodes = new Map<string, Known>();
+  readonly #nodes = new Map<string, PoolNode>();
   readonly #log: HealthLog;
-  #routes: { text: string; atMs: number } | null = null;
-  /** something happened that isolates should know soon */
+  #text: { text: string; atMs: number } | null = null;
+  /** Whether isolates should get a new snapshot soon. */
   #changed = false;
 
   constructor(state: DurableObjectState, env: Env) {
@@ -67,9 +67,9 @@ export class Pool extends DurableObject<Env> implements PoolApi {
       'CREATE TABLE IF NOT EXISTS node (id TEXT PRIMARY KEY, known TEXT NOT NULL) STRICT, WITHOUT ROWID',
     );
     for (const { known } of state.storage.sql.exec<{ known: string }>('SELECT known FROM node')) {
-      const { node } = JSON.parse(known as string) as Pick<Known, 'node'>;
-      // taken for alive until it could have missed its heartbeats: the edge restarted, the nodes did not
-      this.#nodes.set(node.id, newlyKnown(node, NOT_HEARD, { health: 'up', nowMs }));
+      const { node } = JSON.parse(known as string) as Pick<PoolNode, 'node'>;
+      // A stored node counts as up until it has missed its heartbeats: the Pool restarted, the nodes did not.
+      this.#nodes.set(node.id, newPoolNode(node, ASSUMED_REPORT, { health: 'up', nowMs }));
     }
   }
 
@@ -77,14 +77,14 @@ export class Pool extends DurableObject<Env> implements PoolApi {
     const nowMs = Date.now();
     const known = this.#nodes.get(node.id);
     if (known === undefined) {
-      const fresh = newlyKnown(node, report, { health: 'silent', nowMs });
+      const fresh = newPoolNode(node, report, { health: 'silent', nowMs });
       this.#nodes.set(node.id, fresh);
-      this.#keep(fresh);
+      this.#storeNode(fresh);
       return this.#view(fresh, nowMs);
     }
-    // a silence that nobody has looked at was one all the same
-    this.#look(known, nowMs);
-    if (isGone(known.health) && report.engineHealthy)
+    // A silence that ended unnoticed still counts as one.
+    this.#updateHealth(known, nowMs);
+    if (isUnreachable(known.health) && report.engineHealthy)
       known.breaker = comeBack(known.breaker, { goneAtMs: known.goneAtMs, nowMs });
     if (report.draining !== known.report.draining) this.#changed = true;
     known.pace = learnPace(known.pace, report.load, nowMs - known.lastHeartbeatMs);
@@ -98,15 +98,15 @@ export class Pool extends DurableObject<Env> implements PoolApi {
     return this.#snapshot(Date.now());
   }
 
-  async routes(): Promise<string> {
+  async snapshotText(): Promise<string> {
     const nowMs = Date.now();
-    const ageMs = nowMs - (this.#routes?.atMs ?? Number.NEGATIVE_INFINITY);
-    const fresh = ageMs >= 0 && ageMs < (this.#changed ? ROUTES_CHANGED_MS : ROUTES_MS);
-    if (this.#routes === null || !fresh) {
-      this.#routes = { text: toText(this.#snapshot(nowMs)), atMs: nowMs };
+    const ageMs = nowMs - (this.#text?.atMs ?? Number.NEGATIVE_INFINITY);
+    const fresh = ageMs >= 0 && ageMs < (this.#changed ? TEXT_REUSE_CHANGED_MS : TEXT_REUSE_MS);
+    if (this.#text === null || !fresh) {
+      this.#text = { text: encodeSnapshot(this.#snapshot(nowMs)), atMs: nowMs };
       this.#changed = false;
     }
-    return this.#routes.text;
+    return this.#text.text;
   }
 
   async reportFailure({ nodeId, startedAgoMs }: { nodeId: string; startedAgoMs: number }): Promise<void> {
@@ -116,7 +116,7 @@ export class Pool extends DurableObject<Env> implements PoolApi {
     const failed = fail(known.breaker, { startedMs: nowMs - startedAgoMs, nowMs });
     if (failed === known.breaker) return;
     known.breaker = warmByTime(failed);
-    this.#look(known, nowMs);
+    this.#updateHealth(known, nowMs);
   }
 
   async register(node: RegisteredNode): Promise<void> {
@@ -126,29 +126,29 @@ export class Pool extends DurableObject<Env> implements PoolApi {
     if (node.state === 'removed') this.#log.forget(node.id);
   }
 
-  /** A heartbeat may bring a row that its isolate read before the last change. */
-  #takeRow(known: Known, node: RegisteredNode, nowMs: number): void {
+  /** Stores a node's row if it is newer: a heartbeat's isolate may have read the row before the last change. */
+  #takeRow(known: PoolNode, node: RegisteredNode, nowMs: number): void {
     if (node.revision <= known.node.revision) return;
     if (node.state === 'active' && known.node.state !== 'active') known.breaker = begin(nowMs);
     known.node = node;
     this.#changed = true;
-    this.#keep(known);
+    this.#storeNode(known);
   }
 
-  #keep({ node }: Known): void {
+  #storeNode({ node }: PoolNode): void {
     this.ctx.storage.sql.exec('INSERT OR REPLACE INTO node VALUES (?, ?)', node.id, JSON.stringify({ node }));
   }
 
   #snapshot(atMs: number): PoolSnapshot {
-    this.#weigh();
+    this.#updateWeights();
     const nodes: NodeView[] = [];
     for (const known of this.#nodes.values())
       if (known.node.state !== 'removed') nodes.push(this.#view(known, atMs));
     return { atMs, nodes };
   }
 
-  #view(known: Known, nowMs: number): NodeView {
-    const health = this.#look(known, nowMs);
+  #view(known: PoolNode, nowMs: number): NodeView {
+    const health = this.#updateHealth(known, nowMs);
     const { node, report, lastHeartbeatMs } = known;
     return {
       ...node,
@@ -162,39 +162,40 @@ export class Pool extends DurableObject<Env> implements PoolApi {
     };
   }
 
-  /** Measured capacity, of the nodes that serve: what the others would do nobody knows. */
-  #weigh(): void {
+  /** Sets the weights of the serving nodes by measured capacity. Other nodes have no throughput to measure. */
+  #updateWeights(): void {
     const serving = [...this.#nodes.values()].filter(
-      ({ node, health }) => node.state === 'active' && !isGone(health),
+      ({ node, health }) => node.state === 'active' && !isUnreachable(health),
     );
-    const weights = weigh(
+    const weights = nodeWeights(
       serving.map(({ node: { hardware, capacity }, report: { load }, pace, weight }) => {
         return { hardware, capacity, load, pace, weight };
       }),
     );
-    for (const [at, known] of serving.entries()) known.weight = weights[at]!;
+    for (const [index, known] of serving.entries()) known.weight = weights[index]!;
   }
 
-  /** A node's health now; a change is noted. */
-  #look(known: Known, nowMs: number): NodeHealth {
+  /** Determines a node's health now, and logs a change. */
+  #updateHealth(known: PoolNode, nowMs: number): NodeHealth {
     const to = healthOf(known, nowMs);
     const from = known.health;
     if (to === from) return to;
     const silentSinceMs = known.lastHeartbeatMs + HEARTBEAT_AGE_MS_MAX;
-    if (isGone(to) && !isGone(from)) known.goneAtMs = to === 'silent' ? known.lastHeartbeatMs : nowMs;
+    if (isUnreachable(to) && !isUnreachable(from))
+      known.goneAtMs = to === 'silent' ? known.lastHeartbeatMs : nowMs;
     known.health = to;
     this.#changed = true;
     const atMs = to === 'silent' ? silentSinceMs : nowMs;
-    this.#log.note({ nodeId: known.node.id, from, to, atMs }, nowMs);
+    this.#log.add({ nodeId: known.node.id, from, to, atMs }, nowMs);
     return to;
   }
 }
 
-function newlyKnown(
+function newPoolNode(
   node: RegisteredNode,
   report: NodeReport,
   { health, nowMs }: { health: NodeHealth; nowMs: number },
-): Known {
+): PoolNode {
   return {
     node,
     report,

@@ -1,46 +1,46 @@
 /**
- * The probes behind the status page, once a minute: whether the edge's own stores answer, and of each model whether a
- * node of its pool answers a real request.
+ * The probes behind the status page, which run once a minute: whether the edge's own stores answer, and for each model
+ * whether a node of its pool answers a real request.
  */
 import { loadCatalogue, type Model } from '../db/catalogue.ts';
 import { database } from '../db/client.ts';
 import { recordProbes } from '../db/probes.ts';
 import { newProbeId } from '../domain/canary.ts';
 import { isServing, type NodeView } from '../domain/node.ts';
-import { API, type Probe, type ProbeFault } from '../domain/status.ts';
+import { API_COMPONENT, type Probe, type ProbeFault } from '../domain/status.ts';
 import type { Env } from '../env.ts';
 import { describeError } from '../lib/describe-error.ts';
 import { askNode } from './ask-node.ts';
 
-/** Safe to repeat: of two runs for the same minute one is recorded. @param random 0 to 1, which node of a pool is asked */
+/** Safe to repeat: only one run is recorded for a minute. @param random from 0 to 1; it selects the node of each pool */
 export async function probeAll(
   env: Env,
   { nowMs, random }: { nowMs: number; random: number },
 ): Promise<void> {
   const db = database(env);
-  const timed = async (component: string, work: () => Promise<ProbeFault | null>): Promise<Probe> => {
+  const timed = async (component: string, check: () => Promise<ProbeFault | null>): Promise<Probe> => {
     const startedMs = Date.now();
-    const fault = await work().catch((error: unknown) => {
+    const fault = await check().catch((error: unknown) => {
       console.error(JSON.stringify({ event: 'probe_failed', component, error: describeError(error) }));
       return 'store' as const;
     });
     return { component, atMs: nowMs, ok: fault === null, latencyMs: Date.now() - startedMs, fault };
   };
   let models: readonly Model[] = [];
-  const api = await timed(API, async () => {
+  const api = await timed(API_COMPONENT, async () => {
     models = await loadCatalogue(db);
-    await env.POOL.getByName(models[0]?.id ?? API).snapshot();
+    await env.POOL.getByName(models[0]?.id ?? API_COMPONENT).snapshot();
     return null;
   });
-  const served = await Promise.all(
+  const modelProbes = await Promise.all(
     models.map(async ({ id }) => {
       const { nodes } = await env.POOL.getByName(id).snapshot();
-      // a model of the catalogue for which nobody has a node is not offered, so it is not down
+      // A model without any node is not on offer, so it is not down.
       return nodes.length === 0 ? [] : timed(id, () => probeNodes(env, nodes, { nowMs, random }));
     }),
   );
-  // with D1 away there is nowhere to write: then probes are missing, which the page says
-  await recordProbes(db, [api, ...served.flat()], nowMs);
+  // While D1 is down, nothing can be recorded. The status page shows missing probes.
+  await recordProbes(db, [api, ...modelProbes.flat()], nowMs);
 }
 
 async function probeNodes(

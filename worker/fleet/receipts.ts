@@ -1,11 +1,11 @@
 /**
- * Receipts on their way to the Wallets, and those of canaries to their comparison. A receipt may leave the node's
- * journal when its Wallet has taken it, or when no Wallet ever could; one failing account never holds back the others.
+ * Hands customers' receipts to the Wallets, and canary receipts to their comparison. A receipt may leave the node's
+ * journal once its Wallet has taken it, or if no Wallet ever could. A failing account does not hold back the others.
  */
 import type { Receipt } from '../../gpu-pool/protocol/schemas.ts';
 import { addAudit } from '../db/audit.ts';
 import { database } from '../db/client.ts';
-import { existingAccounts } from '../db/existing-accounts.ts';
+import { findExistingAccounts } from '../db/existing-accounts.ts';
 import { CANARY_SUBJECT } from '../domain/canary.ts';
 import { isId } from '../domain/ids.ts';
 import { fromNodeUsage } from '../domain/usage.ts';
@@ -15,11 +15,11 @@ import { takeCanaryReceipts } from './canary-receipts.ts';
 
 type Fault = 'malformed_id' | 'other_model' | 'unknown_account';
 
-/** Accounts are never deleted, so one that was seen stays known. */
+/** Ids of accounts that exist. Accounts are never deleted, so an entry never goes stale. */
 const seenAccounts = new Set<string>();
 const SEEN_ACCOUNTS_MAX = 10_000;
 
-/** @returns `seq` of the receipts that are safe at the edge */
+/** @returns `seq` of the receipts that may leave the node's journal */
 export async function takeReceipts(
   env: Env,
   node: { id: string; modelId: string },
@@ -28,7 +28,7 @@ export async function takeReceipts(
 ): Promise<number[]> {
   if (receipts.length === 0) return [];
   const [ofCanaries, ofAccounts] = partition(receipts);
-  // Reaching for a Wallet creates it, so the account is known to exist before: a rogue node cannot create any.
+  // Calling a Wallet creates it, so each account is looked up first: a rogue node cannot create Wallets.
   await lookUpAccounts(
     env,
     ofAccounts.map((receipt) => receipt.account_id).filter((id) => isId('acct', id)),
@@ -49,7 +49,7 @@ export async function takeReceipts(
   return outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? outcome.value : []));
 }
 
-/** A canary's belong to no account, so they never come near a Wallet. */
+/** Separates canary receipts, which belong to no account, from those for Wallets. */
 function partition(receipts: readonly Receipt[]): [ofCanaries: Receipt[], ofAccounts: Receipt[]] {
   const { canary = [], account = [] } = Object.groupBy(receipts, ({ account_id }) =>
     account_id === CANARY_SUBJECT ? 'canary' : 'account',
@@ -67,18 +67,18 @@ async function lookUpAccounts(env: Env, accountIds: readonly string[]): Promise<
   if (seenAccounts.size > SEEN_ACCOUNTS_MAX) seenAccounts.clear();
   const unseen = [...new Set(accountIds)].filter((id) => !seenAccounts.has(id));
   if (unseen.length === 0) return;
-  for (const id of await existingAccounts(database(env), unseen)) seenAccounts.add(id);
+  for (const id of await findExistingAccounts(database(env), unseen)) seenAccounts.add(id);
 }
 
 async function reconcile(env: Env, accountId: string, nodeId: string, receipts: readonly Receipt[]) {
-  const later = await env.WALLET.getByName(accountId).reconcile(
+  const deferred = await env.WALLET.getByName(accountId).reconcile(
     receipts.map((receipt) => toWalletReceipt(nodeId, receipt)),
   );
-  const taken = receipts.filter(({ request_id }) => !later.includes(request_id));
+  const taken = receipts.filter(({ request_id }) => !deferred.includes(request_id));
   return taken.map(({ seq }) => seq);
 }
 
-/** The node is the one that signed the heartbeat, whatever the receipt may claim. */
+/** @param nodeId the node that signed the heartbeat; nothing in the receipt can name another */
 function toWalletReceipt(nodeId: string, receipt: Receipt): WalletReceipt {
   return {
     requestId: receipt.request_id,
@@ -90,7 +90,7 @@ function toWalletReceipt(nodeId: string, receipt: Receipt): WalletReceipt {
   };
 }
 
-/** They would be wrong for ever, so the node may forget them once the operator can see that they came. */
+/** Takes receipts that no Wallet will ever accept: an audit row shows the operator that they came, and the node may drop them. */
 async function refuseReceipts(
   env: Env,
   node: { id: string; modelId: string },

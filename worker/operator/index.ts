@@ -64,8 +64,8 @@ operator.get('/nodes', async (c) => {
 
 operator.post(`/nodes/:id/:verb{${NODE_ACTIONS.join('|')}}`, async (c) => {
   const nodeId = c.req.param('id');
-  const verb = c.req.param('verb') as NodeAction;
-  const state = await changeNode(c.env, { nodeId, verb, actor, nowMs: Date.now() });
+  const action = c.req.param('verb') as NodeAction;
+  const state = await changeNode(c.env, { nodeId, action, actor, nowMs: Date.now() });
   return state === null ? refuse(c, 'node_not_found') : c.json({ id: nodeId, state });
 });
 
