@@ -70,27 +70,27 @@ const Settings = z
     /** Credit in nano-USD that an account gets when it is opened. The default is $5. */
     TRIAL_GRANT_NANO_USD: z.coerce.number().int().min(0).default(5_000_000_000),
     /**
-     * In ms. After this long without renewal a hold is orphaned and settled from the node's receipt; must exceed
-     * FIRST_TOKEN_DEADLINE_MS. The default exceeds that setting's default by 30 s.
+     * After this long without renewal a hold is orphaned and settled from the node's receipt; must exceed
+     * FIRST_TOKEN_DEADLINE_MS. In ms; the default exceeds that setting's default by 30 s.
      */
     HOLD_LEASE_MS: milliseconds(150_000),
     /**
-     * In ms. A key that makes several requests within this time gets a credit lease, and loses it after as long
-     * without one; 0: no key gets a lease. The default of 1 s leases only to keys that are busy right now.
+     * A key that makes several requests within this time gets a credit lease, and loses it after as long without one;
+     * 0: no key gets a lease. In ms; the default of 1 s leases only to keys that are busy right now.
      */
     LEASE_BUSY_MS: z.coerce.number().int().min(0).default(1_000),
     /**
-     * In ms. An orphaned hold waits this long for the node's receipt before it is voided. The default of ten minutes
+     * An orphaned hold waits this long for the node's receipt before it is voided. In ms; the default of ten minutes
      * lets an agent restart and resend what its journal holds.
      */
     RECEIPT_GRACE_MS: milliseconds(600_000),
     /**
-     * In ms. A client waits at most this long for a first token, then gets a 504. The default of two minutes allows
+     * A client waits at most this long for a first token, then gets a 504. In ms; the default of two minutes allows
      * for a queue and a long prompt.
      */
     FIRST_TOKEN_DEADLINE_MS: milliseconds(120_000),
     /**
-     * In ms. A stream that is silent for longer counts as broken and its node as dead. The default of 45 s is far
+     * A stream that is silent for longer counts as broken and its node as dead. In ms; the default of 45 s is far
      * longer than a working node pauses between tokens.
      */
     IDLE_DEADLINE_MS: milliseconds(45_000),
