@@ -27,10 +27,10 @@ class ReferenceRows {
 
   load(keyId: string | null, nowMs: number): Omit<Load, 'spentNanoUsd'> {
     const all = this.all.filter((row) => keyId === null || row.keyId === keyId);
-    const mine = all.filter(({ background }) => !background);
-    const recent = mine.filter(({ admittedAtMs }) => admittedAtMs > nowMs - 60_000);
-    const held = mine.filter(({ state }) => state === 'held');
-    const ended = mine.filter(
+    const interactive = all.filter(({ background }) => !background);
+    const recent = interactive.filter(({ admittedAtMs }) => admittedAtMs > nowMs - 60_000);
+    const held = interactive.filter(({ state }) => state === 'held');
+    const ended = interactive.filter(
       ({ endedAtMs, usage }) =>
         endedAtMs !== null && endedAtMs > nowMs - 60_000 && usage.completionTokens + usage.promptTokens > 0,
     );

@@ -96,8 +96,8 @@ it('keeps every request when the primary key changes, and counts those that are 
 
   const byId = (a: Record<string, unknown>, b: Record<string, unknown>) =>
     String(a.request_id).localeCompare(String(b.request_id));
-  const kept = db.prepare('SELECT * FROM usage_event').all();
-  expect(kept.map((row) => ({ ...row })).toSorted(byId)).toEqual(events.toSorted(byId));
+  const migrated = db.prepare('SELECT * FROM usage_event').all();
+  expect(migrated.map((row) => ({ ...row })).toSorted(byId)).toEqual(events.toSorted(byId));
   expect(db.prepare('SELECT * FROM projection ORDER BY 1').all()).toMatchObject([
     { account_id: 'a', told_seq: 0, billed_requests: 5, witnessed_requests: 2, missed_requests: 1 },
     { account_id: 'b', told_seq: 0, billed_requests: 1, witnessed_requests: 0, missed_requests: 0 },

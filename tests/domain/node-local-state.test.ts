@@ -46,17 +46,17 @@ describe('a request at a node', () => {
   it('counts until it ends, and its prompt until its first token', () => {
     const [node] = newPool(1).nodes as [NodeView];
     const before = inFlightTotal();
-    const one = beginAttempt(node, prompt, T);
-    const two = beginAttempt(node, prompt, T);
+    const first = beginAttempt(node, prompt, T);
+    const second = beginAttempt(node, prompt, T);
     expect(localStateOf(node).load).toEqual({ requests: 2, waitingTokens: 1_400 });
     expect(inFlightTotal()).toBe(before + 2);
-    one.answered(T);
+    first.answered(T);
     expect(localStateOf(node).load).toEqual({ requests: 2, waitingTokens: 700 });
-    one.end();
-    one.end();
+    first.end();
+    first.end();
     expect(localStateOf(node).load).toEqual({ requests: 1, waitingTokens: 700 });
-    two.end();
-    two.answered(T);
+    second.end();
+    second.answered(T);
     expect(localStateOf(node).load).toEqual({ requests: 0, waitingTokens: 0 });
     expect(inFlightTotal()).toBe(before);
   });
@@ -64,9 +64,9 @@ describe('a request at a node', () => {
   it('causes no new routing decision while the node is well', () => {
     const [node] = newPool(1).nodes as [NodeView];
     const before = changeCount();
-    const one = beginAttempt(node, prompt, T);
-    one.answered(T + 5);
-    one.end();
+    const first = beginAttempt(node, prompt, T);
+    first.answered(T + 5);
+    first.end();
     expect(changeCount()).toBe(before);
   });
 });

@@ -7,8 +7,8 @@ import { unreleased } from './l04-holds.ts';
 import type { CreditRow, RequestRow, Violation } from './world.ts';
 
 /**
- * Run it once on a Wallet's database that has its tables. Triggers record into temporary tables; `hold_end` is a
- * world's `ends`.
+ * Run it once on a Wallet's database that has its tables. Triggers record into
+ * temporary tables; `hold_end` is a world's `ends`.
  */
 export const OBSERVER_SQL = `
 CREATE TEMP TABLE IF NOT EXISTS hold_end (

@@ -1,6 +1,6 @@
 /**
- * L2: posted + held ≤ funded at every commit; overshoot is 0. This checks the last commit, commit-observer.ts every
- * one.
+ * L2: posted + held ≤ funded at every commit; overshoot is 0. This checks
+ * the last commit, commit-observer.ts every one.
  */
 
 import type { AccountRows, Law, Violation } from './world.ts';

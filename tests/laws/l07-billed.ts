@@ -48,7 +48,10 @@ function notTooLittle(world: World) {
       report(row.request_id, `was billed ${row.completion_tokens} tokens, ${deliveredTokens} were delivered`);
     // Only posted requests are compared: an expired one is settled after its answer, whose cost is then not final.
     if (row.state === 'posted' && typeof costNanoUsd === 'number' && costNanoUsd !== row.charge_nano_usd)
-      report(row.request_id, `told its client a cost of ${costNanoUsd} and charged ${row.charge_nano_usd}`);
+      report(
+        row.request_id,
+        `reported to its client a cost of ${costNanoUsd} and charged ${row.charge_nano_usd}`,
+      );
   }
   return found;
 }

@@ -77,7 +77,7 @@ function reversals(world: World, entries: readonly AccountEntry[]) {
         movedNanoUsd.get(reference) ?? 0,
         amount_nano_usd + uncollected_nano_usd,
       );
-    else if (world.final) report(reference, 'was never told to its Wallet');
+    else if (world.final) report(reference, 'never reached its Wallet');
   }
   if (!world.final) return found;
   for (const { orderId, reversedNanoUsd } of world.payments ?? []) {

@@ -30,7 +30,10 @@ function chains({ accountId, entry, credit }: AccountRows) {
       .update(hashInput(hash, bodyOf(row)))
       .digest('hex');
     if (hash !== row.hash)
-      report(`${accountId} entry ${row.seq}`, 'has not the hash of its content and of the entry before');
+      report(
+        `${accountId} entry ${row.seq}`,
+        'does not have the hash of its content and of the entry before',
+      );
     hash = row.hash;
   }
   if (credit) {
@@ -64,7 +67,7 @@ const ENTRY_COLUMNS = [
 
 function ledgerIsProjected({ d1, final }: World, { accountId, entry, outbox }: AccountRows) {
   const { found, report, equal } = findings('L10');
-  if (final && outbox) report(accountId, `has ${outbox} items that D1 was not told`);
+  if (final && outbox) report(accountId, `has ${outbox} items that have not reached D1`);
   if (!entry || !d1?.ledger_entry) return found;
   const copies = new Map(
     d1.ledger_entry.filter((row) => row.account_id === accountId).map((row) => [row.seq, row]),

@@ -1,7 +1,7 @@
 /**
  * Part of L10: the hourly rollups are the sums of their requests, by key and by node, and the part of a request's charge
- * that granted credit paid is that of its ledger entry. Rollup and request are written in one batch, so this holds at any
- * time.
+ * that granted credit paid is that of its ledger entry. Rollup and request are
+ * written in one batch, so this holds at any time.
  */
 
 import type { D1Rows, EntryRow, NodeHourRow, PriceRow, UsageEventRow, UsageHourRow, World } from './world.ts';

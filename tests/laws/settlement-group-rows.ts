@@ -1,6 +1,6 @@
 /**
- * Unpacks the requests of settlement groups, which a Wallet stores in its table `page`, to rows like those of other
- * requests.
+ * Unpacks the requests of settlement groups, which a Wallet stores in its
+ * table `page`, to rows like those of other requests.
  */
 import type { RequestRow, SettlementGroupRow } from './world.ts';
 

@@ -182,7 +182,7 @@ export interface KeySpendRow {
   readonly spent_nano_usd: number;
 }
 
-/** What a short-lived token has spent and holds; both are included in its key's. */
+/** The spend and the holds of a short-lived token; both are included in its key's. */
 export interface TokenSpendRow {
   readonly token_id: string;
   readonly spent_nano_usd: number;
@@ -263,7 +263,7 @@ export interface NodeReceiptRow extends TokenColumns {
   readonly write_off_reason: string | null;
 }
 
-/** What a node's receipts said in an hour, by why somebody was not billed for it. */
+/** Sums of a node's receipts in an hour, by write-off reason; '' is for receipts without one. */
 export interface ReceiptHourRow {
   readonly node_id: string;
   readonly hour_ms: number;

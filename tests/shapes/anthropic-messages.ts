@@ -13,8 +13,8 @@ const eventShape = publishedShape({
 const errorShape = publishedShape({ package: '@anthropic-ai/sdk/resources/shared', type: 'ErrorResponse' });
 
 /**
- * Faults of an error body. `code` and `param`, which every error of ours has, are checked apart from the published
- * type.
+ * Faults of an error body. `code` and `param`, which every error of ours
+ * has, are checked apart from the published type.
  */
 export function messageErrorFaults(body: unknown): string[] {
   const { error, ...rest } = body as { error?: { code?: unknown; param?: unknown } };

@@ -20,8 +20,8 @@ interface Chunk {
 }
 
 /**
- * Faults of a whole stream. A chunk is a completion whose choices may not have ended, which the type does not allow
- * for.
+ * Faults of a whole stream. A chunk is a completion whose choices may not
+ * have ended, which the type does not allow for.
  */
 export function textStreamFaults(text: string): string[] {
   const events = text

@@ -55,8 +55,8 @@ function generatorOf(name: string): SchemaGenerator {
 }
 
 /**
- * Formats errors. It drops those of union members that the value's `type` rules out, as they would hide the relevant
- * ones.
+ * Formats errors. It drops those of union members that the value's `type`
+ * rules out, as they would hide the relevant ones.
  */
 function readable(errors: readonly ErrorObject[]): string[] {
   const definitionOf = ({ schemaPath }: ErrorObject) => schemaPath.match(/^#\/definitions\/[^/]+/)?.[0] ?? '';

@@ -67,8 +67,8 @@ describe('layers', () => {
 });
 
 /**
- * The module of a file: `worker/gateway` for `worker/gateway/node/stream.ts`. A file directly in `worker/` is its own
- * module.
+ * The module of a file: `worker/gateway` for `worker/gateway/node/stream.ts`.
+ * A file directly in `worker/` is its own module.
  */
 function moduleOf(path: string): string {
   return path.split('/').slice(0, 2).join('/');
@@ -81,8 +81,8 @@ function arrow({ from, to }: Import): string {
 type Graph = Map<string, Set<string>>;
 
 /**
- * For each folder, the graph of its children (files and folders). An edge means that a file in one imports a file in
- * the other.
+ * For each folder, the graph of its children (files and folders). An edge means
+ * that a file in one imports a file in the other.
  */
 function folderGraphs(all: readonly Import[]): Map<string, Graph> {
   const graphs = new Map<string, Graph>();

@@ -11,7 +11,7 @@ export type AccountEmail =
   | { kind: 'sign_in'; url: string }
   | { kind: 'reset'; url: string }
   | { kind: 'invitation'; url: string; role: string; accountName: string; invitedBy: string }
-  /** The way this person signs in was changed. They are told in case the change was not theirs. */
+  /** The way this person signs in was changed. The e-mail warns them in case the change was not theirs. */
   | { kind: 'sign_in_changed'; what: 'password' | 'second_factor_on' | 'second_factor_off'; url: string }
   | { kind: 'receipt'; url: string; invoice: string; amountNanoUsd: NanoUsd };
 

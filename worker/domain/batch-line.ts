@@ -1,13 +1,13 @@
 /**
- * Parses one line of a batch's input: `{"custom_id", "method": "POST", "url", "body"}`, the format of OpenAI's Batch
- * API.
+ * Parses one line of a batch's input: `{"custom_id", "method": "POST",
+ * "url", "body"}`, the format of OpenAI's Batch API.
  */
 import * as z from 'zod';
 import { fieldMessage } from './field-message.ts';
 
 /**
- * The most lines of a batch. It is OpenAI's limit; one Durable Object handles the whole batch and lists this many in a
- * second.
+ * The most lines of a batch. It is OpenAI's limit; one Durable Object handles
+ * the whole batch and lists this many in a second.
  */
 export const LINES_MAX = 50_000;
 

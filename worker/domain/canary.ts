@@ -35,7 +35,7 @@ export type CanaryFault =
   /** The operator changed the node's state during the attempt. */
   | 'withdrawn';
 
-/** One attempt: two requests, of which the second is judged. */
+/** One attempt: two requests. Both answers are checked; usage and receipt are those of the second. */
 export interface CanaryAttempt {
   /** Id of the second request. */
   readonly requestId: string;
@@ -54,8 +54,8 @@ export function isOpen({ fault, passedAtMs }: Pick<CanaryAttempt, 'fault' | 'pas
 }
 
 /**
- * Longest time that an attempt may stay open: two full answers (worker/fleet/canary.ts), and two minutes for the
- * receipt.
+ * Longest time that an attempt may stay open: two full answers
+ * (worker/fleet/canary.ts), and two minutes for the receipt.
  */
 export const OPEN_MS_MAX = 240_000;
 
@@ -65,7 +65,7 @@ export function overdueFault(attempt: CanaryAttempt, nowMs: number): CanaryFault
   return attempt.usage === null ? 'interrupted' : 'receipt_missing';
 }
 
-/** An attempt as of `nowMs`: when it is overdue it has its fault, even if no row says so yet. */
+/** An attempt as of `nowMs`: when it is overdue it has its fault, even if that is not stored yet. */
 export function asOf(attempt: CanaryAttempt, nowMs: number): CanaryAttempt {
   return { ...attempt, fault: overdueFault(attempt, nowMs) ?? attempt.fault };
 }

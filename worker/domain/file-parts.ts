@@ -1,6 +1,6 @@
 /**
- * Splits line-based files into parts of whole lines, so that a batch reads and writes them without holding a whole
- * file.
+ * Splits line-based files into parts of whole lines, so that a batch reads
+ * and writes them without holding a whole file.
  */
 
 import { concatBytes } from './bytes.ts';

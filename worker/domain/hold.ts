@@ -108,7 +108,7 @@ export function coveredUsage(usage: Usage, heldNanoUsd: NanoUsd, price: Price): 
   };
 }
 
-/** What kept a hold below the size that was wanted. */
+/** The reason why a hold is below the size that was wanted. */
 export type HoldBound =
   | 'insufficient_balance'
   | 'key_cap_reached'

@@ -3,10 +3,7 @@ import type { RequestState } from './hold.ts';
 
 /** Answers are kept for a day, as Stripe does. */
 export const REPLAY_LIFETIME_MS = 24 * 3_600_000;
-/**
- * Only a few calls lie between `begin` and the request's admission; after 30 s without one, the edge that began it is
- * lost.
- */
+/** Only a few calls lie between `decideBegin` and the admission; after 30 s without it, the isolate is lost. */
 const BEGIN_GRACE_MS = 30_000;
 /** A single call lies between the end of a request and the storing of its answer; after 10 s it will not come. */
 const KEEP_GRACE_MS = 10_000;

@@ -20,7 +20,7 @@ export interface Allotment {
 
 export const NO_ALLOTMENT: Allotment = { requests: 0, nanoUsd: nanoUsd(0), tokens: 0 };
 
-/** What all requests under one lease have in common. */
+/** Terms that all requests under one lease share. */
 export interface LeaseTerms {
   readonly keyId: string;
   readonly modelId: string;
@@ -74,8 +74,8 @@ export interface LeaseReport {
   readonly seq: number;
   readonly terms: LeaseTerms;
   /**
-   * Requests in the order in which they ended, from the one after `reportedBefore` on: those that no answered report
-   * carried.
+   * Requests in the order in which they ended, from the one after
+   * `reportedBefore` on: those that no answered report carried.
    */
   readonly ended: readonly LeasedEnd[];
   /** How many ended requests earlier, answered reports carried. */
@@ -105,13 +105,13 @@ export interface LeaseGrant {
   readonly open: boolean;
   /** The part of `needs` that was granted. */
   readonly grown: Pick<Allotment, 'nanoUsd' | 'tokens'>;
-  /** What kept `grown` below `needs`; null: nothing did. */
+  /** The reason why `grown` is below `needs`; null: it is not. */
   readonly boundBy: HoldBound | null;
   /** The part of `wantedSlack` that was granted. */
   readonly slack: Allotment;
   /** Other requests wait for what is left: the isolate should give slack back. */
   readonly contended: boolean;
-  /** What the account has left beside everything that is set aside. */
+  /** The account's credit beside everything that is set aside. */
   readonly availableNanoUsd: NanoUsd;
   readonly rateLimit: RateLimitState;
   /** Homes of other isolates' conversations since `affinitiesSeen`; of very many, the latest only. */
@@ -145,7 +145,7 @@ export function slackFor(
   };
 }
 
-/** What is left of the limits on requests and tokens: of key and account, whichever has less. */
+/** The rest of the limits on requests and tokens: the key's or the account's, whichever is less. */
 export function limitsLeft(
   limits: ScopedLimits,
   loads: Readonly<Record<LimitScope, Load>>,
@@ -177,7 +177,7 @@ export function subtractAllotments(a: Allotment, b: Allotment): Allotment {
   });
 }
 
-/** What a request takes from a lease at its admission. */
+/** The allotment that a request takes from a lease at its admission. */
 export function allotmentOf(hold: HoldRange, tokens: number): Allotment {
   return { requests: 1, nanoUsd: hold.wantedNanoUsd, tokens };
 }

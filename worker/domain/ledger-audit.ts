@@ -6,7 +6,7 @@ import { chargeReference, type Entry, GENESIS_HASH, hashInput } from './ledger.t
 import { chargeFor, type Price } from './pricing.ts';
 import type { Usage } from './usage.ts';
 
-/** Where the last page ended, and the next one begins. */
+/** Position between two pages: after the last entry that was checked. */
 export interface AuditCursor {
   readonly seq: number;
   readonly hash: string;

@@ -1,7 +1,4 @@
-/**
- * Limits of a key and of its account. The Wallet decides them in the same step as the hold, so they are exact
- * worldwide.
- */
+/** Limits of a key and of its account. A Wallet decides them in the same step as the hold, so they are exact worldwide. */
 import { type NanoUsd, nanoUsd } from './money.ts';
 
 export const CAP_PERIODS = ['day', 'month', 'total'] as const;
@@ -24,8 +21,8 @@ export type ScopedLimits = Readonly<Record<LimitScope, Limits>>;
 
 /** The limits of background work: only spend is limited. It yields to interactive requests, so its rate need not be. */
 export function capsOnly(limits: ScopedLimits): ScopedLimits {
-  const withoutRates = (limits: Limits): Limits => ({
-    ...limits,
+  const withoutRates = (scoped: Limits): Limits => ({
+    ...scoped,
     requestsPerMinute: Number.POSITIVE_INFINITY,
     tokensPerMinute: null,
     concurrency: Number.POSITIVE_INFINITY,
@@ -128,7 +125,7 @@ function refusalIn(
   return null;
 }
 
-/** What the cap still allows beyond the spend that is posted and held; null: no cap. */
+/** The rest of the cap after the spend that is posted and held; null: no cap. */
 export function capLeft(
   limits: Pick<Limits, 'capNanoUsd'>,
   load: Pick<Load, 'spentNanoUsd' | 'heldNanoUsd'>,

@@ -13,7 +13,7 @@ export interface DatedCost {
   readonly hourNanoUsd: number;
 }
 
-/** What a node served within a span of time. */
+/** A node's work within a span of time. */
 export interface NodeWork {
   readonly requests: number;
   readonly completionTokens: number;

@@ -20,8 +20,8 @@ export function usd(dollars: number): NanoUsd {
 }
 
 /**
- * Parses a decimal of up to nine places, with a point or a comma: `"0.5"` → 500,000,000. The caller must validate its
- * shape.
+ * Parses a decimal of up to nine places, with a point or a comma: `"0.5"` →
+ * 500,000,000. The caller must validate its shape.
  */
 export function parseUsd(text: string): NanoUsd {
   const [dollars = '0', fraction = ''] = text.split(/[.,]/);

@@ -5,16 +5,10 @@
 import type { Hardware } from '../../gpu-pool/protocol/schemas.ts';
 
 export const CAPACITY_TOKENS_PER_SECOND = {
-  /**
-   * TP16 over two hosts. CUDA graphs were off, so it is pessimistic (sglang#3361: 266, 459, 622 at 32, 64, 96
-   * requests).
-   */
+  /** TP16 over two hosts; pessimistic, as CUDA graphs were off (sglang#3361: 266, 459, 622 at 32, 64, 96 requests). */
   '8xh800-pair': 459,
   /** TP8, SGLang 0.5.7, 1k tokens in and 1k out: 223.6 per GPU (InferenceX#870). */
   '8xh200': 1_789,
-  /**
-   * An estimate: no comparable measurement is published. AMD reports it at or above the H200; the figure is a little
-   * below.
-   */
+  /** An estimate, a little below the H200: AMD reports it level or above, but no comparable measurement is published. */
   '8xmi300x': 1_730,
 } satisfies Record<Hardware, number>;

@@ -115,8 +115,8 @@ export interface PoolApi {
    */
   reportFailure(failure: { nodeId: string; startedAgoMs: number }): Promise<void>;
   /**
-   * Passes on a changed row of D1. A node that the Pool does not know yet is ignored: its first heartbeat brings the
-   * row.
+   * Passes on a changed row of D1. A node that the Pool does not know yet is
+   * ignored: its first heartbeat brings the row.
    */
   register(node: RegisteredNode): Promise<void>;
 }

@@ -1,6 +1,6 @@
 /**
- * Items of a Wallet's outbox: what D1 and the queue have yet to be told. A Wallet stores items as JSON, so kinds and fields
- * keep their names.
+ * Items of a Wallet's outbox: changes that have yet to reach D1 and the queue. A Wallet stores items as JSON, so kinds
+ * and fields keep their names.
  */
 import type { Entry } from './ledger.ts';
 import type { NanoUsd } from './money.ts';
@@ -17,7 +17,10 @@ export type OutboxItem =
   /** All requests that one settlement ended. They have only the account in common. */
   | { kind: 'usage'; accountId: string; requests: readonly UsageRecord[] }
   | { kind: 'entry'; accountId: string; entry: Entry }
-  /** Receipts of one node that match what was billed. They need no attention, so they are counted and get no rows. */
+  /**
+   * Matched receipts: those of one node that agree with what was billed. They need no attention, so they are counted and
+   * get no rows. `witnessed` is their stored name.
+   */
   | {
       kind: 'witnessed';
       accountId: string;

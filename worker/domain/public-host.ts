@@ -43,8 +43,8 @@ function nameFault(name: string): HostFault | null {
 }
 
 /**
- * Networks [address, prefix bits] that are not globally reachable (IANA's IPv4 special-purpose registry), and
- * multicast.
+ * Networks [address, prefix bits] that are not globally reachable (IANA's
+ * IPv4 special-purpose registry), and multicast.
  */
 const SPECIAL_IPV4: readonly (readonly [string, number])[] = [
   ['0.0.0.0', 8],

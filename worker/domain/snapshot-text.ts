@@ -6,8 +6,8 @@
 import type { NodeView, PoolSnapshot } from './node.ts';
 
 /**
- * Version of the row format. Raise it with every change to a row: an older version of the code may have filled the
- * cache.
+ * Version of the row format. Raise it with every change to a row: an older
+ * version of the code may have filled the cache.
  */
 export const SNAPSHOT_VERSION = 3;
 

@@ -19,8 +19,8 @@ export class SseDecoder {
   }
 
   /**
-   * Jumps from one line end to the next, since a stream is mostly text between them. It looks for CR only where there
-   * is one.
+   * Jumps from one line end to the next, since a stream is mostly text between
+   * them. It looks for CR only where there is one.
    */
   #take(text: string): string[] {
     const events: string[] = [];

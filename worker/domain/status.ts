@@ -18,10 +18,7 @@ export type ProbeFault = 'store' | 'no_node' | 'no_answer';
 export type ServiceState = 'operational' | 'degraded' | 'down' | 'unknown';
 
 const MIN_MS = 60_000;
-/**
- * The state is unknown after five minutes without a probe: probes run every minute, so something keeps them from
- * running.
- */
+/** Probes run every minute; after five minutes without one, something keeps them from running. */
 const STALE_MS = 5 * MIN_MS;
 /** A failure counts as recent for this long. */
 const RECENT_MS = 15 * MIN_MS;

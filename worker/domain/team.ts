@@ -4,20 +4,18 @@
 export const MEMBER_ROLES = ['owner', 'billing', 'developer', 'viewer'] as const;
 export type MemberRole = (typeof MEMBER_ROLES)[number];
 
-const ALL_ROLES = ['owner', 'billing', 'developer', 'viewer'] as const;
-
 /** Areas of the portal, and the roles that may read and write each. A role that may write may also read. */
 const RIGHTS = {
-  keys: { read: ALL_ROLES, write: ['owner', 'developer'] },
-  usage: { read: ALL_ROLES, write: [] },
-  batches: { read: ALL_ROLES, write: ['owner', 'developer'] },
+  keys: { read: MEMBER_ROLES, write: ['owner', 'developer'] },
+  usage: { read: MEMBER_ROLES, write: [] },
+  batches: { read: MEMBER_ROLES, write: ['owner', 'developer'] },
   /** The models' answers in a batch. */
   batch_results: { read: ['owner', 'developer'], write: [] },
   /** It spends the account's money. */
   playground: { read: ['owner', 'developer'], write: ['owner', 'developer'] },
   billing: { read: ['owner', 'billing', 'viewer'], write: ['owner', 'billing'] },
-  alerts: { read: ALL_ROLES, write: ['owner', 'billing', 'developer'] },
-  team: { read: ALL_ROLES, write: ['owner'] },
+  alerts: { read: MEMBER_ROLES, write: ['owner', 'billing', 'developer'] },
+  team: { read: MEMBER_ROLES, write: ['owner'] },
   /** The account's name, the export of its data, and its deletion. */
   account: { read: ['owner'], write: ['owner'] },
 } as const satisfies Record<string, Record<'read' | 'write', readonly MemberRole[]>>;

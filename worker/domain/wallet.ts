@@ -1,6 +1,6 @@
 /**
- * The interface of a Wallet, an account's Durable Object. Requests and results are plain data, as they cross a Durable
- * Object call.
+ * The interface of a Wallet, an account's Durable Object. Requests and results
+ * are plain data, as they cross a Durable Object call.
  */
 import type { AlertThresholds } from './alert-thresholds.ts';
 import type { ConversationHome } from './conversation.ts';
@@ -45,7 +45,7 @@ export type AdmitRefusal =
 export interface Admitted {
   readonly ok: true;
   readonly heldNanoUsd: NanoUsd;
-  /** What is left beside the hold. */
+  /** The balance that is left beside the hold. */
   readonly availableNanoUsd: NanoUsd;
   readonly rateLimit: RateLimitState;
   readonly home: ConversationHome | null;
@@ -203,9 +203,9 @@ export interface WalletApi {
   ledger(page: { beforeSeq?: number; limit: number }): Promise<LedgerPage>;
   /** How much a key has used of its limits, or with null the account. Spend is that of the cap's current period. */
   load(of: { keyId: string | null; capPeriod: CapPeriod }): Promise<Load>;
-  /** What is left of the per-minute limits: of key and account, whichever has less. */
+  /** The rest of the per-minute limits: the key's or the account's, whichever is less. */
   rateLimit(of: { keyId: string; limits: ScopedLimits }): Promise<RateLimitState>;
-  /** What a short-lived token has spent and what it holds. */
+  /** The spend and the holds of a short-lived token. */
   tokenUse(tokenId: string): Promise<{ spentNanoUsd: NanoUsd; heldNanoUsd: NanoUsd }>;
   /** Changes the named alert thresholds and checks them at once. */
   setAlertThresholds(change: Partial<AlertThresholds>): Promise<void>;

@@ -54,8 +54,8 @@ export async function verifyWebhookSignature(
 }
 
 /**
- * The v1 signatures of the header. During a rotation a sender signs with both secrets: `v1,… v1,…`. At most four are
- * read.
+ * The v1 signatures of the header. During a rotation a sender signs with both
+ * secrets: `v1,… v1,…`. At most four are read.
  */
 function v1Signatures(header: string): Uint8Array[] {
   return header

@@ -15,8 +15,8 @@ export interface ThrottleRule {
 }
 
 /**
- * Eight tries in ten minutes are enough for a person with a few passwords to try, and useless for working through a
- * list.
+ * Eight tries in ten minutes are enough for a person with a few passwords to
+ * try, and useless for working through a list.
  */
 export const ATTEMPTS_PER_PERSON: ThrottleRule = { attempts: 8, windowMs: 600_000 };
 /** An address may be shared: the limit lets a whole office sign in on a Monday morning. */
@@ -34,10 +34,10 @@ export class Throttle {
 
   /** Counts an attempt. @returns how long to wait, in ms; 0: the attempt is allowed */
   attempt(subject: string, rule: ThrottleRule, nowMs: number): number {
-    const known = this.windows.get(subject);
-    if (known && nowMs < known.endsAtMs) {
-      known.count += 1;
-      return known.count > rule.attempts ? known.endsAtMs - nowMs : 0;
+    const window = this.windows.get(subject);
+    if (window && nowMs < window.endsAtMs) {
+      window.count += 1;
+      return window.count > rule.attempts ? window.endsAtMs - nowMs : 0;
     }
     // It is deleted first because a Map keeps insertion order: so its first entry is the oldest window.
     this.windows.delete(subject);
@@ -56,8 +56,8 @@ export class Throttle {
 export const throttle = new Throttle();
 
 /**
- * Counts an attempt by the client address that Cloudflare saw. A loopback address only occurs in `wrangler dev` and is
- * not counted.
+ * Counts an attempt by the client address that Cloudflare saw. A loopback address
+ * only occurs in `wrangler dev` and is not counted.
  */
 export function attemptFromAddress(
   headers: Headers,

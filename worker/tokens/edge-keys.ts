@@ -29,8 +29,8 @@ interface EdgeKeys {
 }
 
 /**
- * The keys, imported once per isolate. It holds the result and never a promise: another request's promise may never
- * settle.
+ * The keys, imported once per isolate. It holds the result and never a
+ * promise: another request's promise may never settle.
  */
 let imported: EdgeKeys | null = null;
 

@@ -1,6 +1,6 @@
 /**
- * Headers of every call from the edge to a node: a token that authenticates the edge, and the request's claims beside
- * it.
+ * Headers of every call from the edge to a node: a token that authenticates
+ * the edge, and the request's claims beside it.
  */
 import { CLAIMS_HEADER } from '../../gpu-pool/protocol/constants.ts';
 import type { RequestClaims } from '../../gpu-pool/protocol/schemas.ts';

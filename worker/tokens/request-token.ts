@@ -12,8 +12,8 @@ interface RequestToken {
 const REQUEST_TOKEN_EVERY_S = 60;
 
 /**
- * A token lives for two minutes, so every request has one that is valid for a minute more. The stream it opens may last
- * longer.
+ * A token lives for two minutes, so every request has one that is valid for a
+ * minute more. The stream it opens may last longer.
  */
 const REQUEST_TOKEN_LIFETIME_S = 120;
 

@@ -16,8 +16,8 @@ export const affinity: Policy = (candidates, { affinity: key, promptTokens, home
   let secondRank = Number.POSITIVE_INFINITY;
   for (const candidate of candidates) {
     if (home !== null && candidate.node.id === home.nodeId) homeNode = candidate;
-    // u is uniform in (0, 1). Each node has the least −ln(u) ÷ weight for its share of keys (Schindelhauer, Schomaker
-    // 2005).
+    // u is uniform in (0, 1). Each node has the least −ln(u) ÷ weight for its share of keys
+    // (Schindelhauer, Schomaker 2005).
     const u = (mix32(key ^ candidate.seed) + 0.5) / 2 ** 32;
     // Since −ln(u) ≥ 1 − u, most nodes are ruled out without computing the logarithm.
     if ((1 - u) / candidate.weight >= secondRank) continue;
@@ -32,11 +32,11 @@ export const affinity: Policy = (candidates, { affinity: key, promptTokens, home
       secondRank = rank;
     }
   }
-  const fresh = first !== null && second !== null && isEmptier(second, first, promptTokens) ? second : first;
-  if (homeNode === null || fresh === null || homeNode === fresh) return homeNode ?? fresh;
+  const hashed = first !== null && second !== null && isEmptier(second, first, promptTokens) ? second : first;
+  if (homeNode === null || hashed === null || homeNode === hashed) return homeNode ?? hashed;
   const staySeconds = waitSeconds(homeNode) + prefillSeconds(homeNode, promptTokens - home!.cachedTokens);
-  const moveSeconds = waitSeconds(fresh) + prefillSeconds(fresh, promptTokens);
-  return moveSeconds < staySeconds ? fresh : homeNode;
+  const moveSeconds = waitSeconds(hashed) + prefillSeconds(hashed, promptTokens);
+  return moveSeconds < staySeconds ? hashed : homeNode;
 };
 
 /** Whether `a` would be emptier than `b`. False when the fullness of either is unknown. */

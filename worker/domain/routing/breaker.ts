@@ -25,8 +25,8 @@ const FIRST_OPENING_MS = 2_000;
 /** Longest opening: a node that has failed for long is still tried once a minute. */
 const OPENING_MS_MAX = 60_000;
 /**
- * A failure within this time of serving again belongs to the same fault, so the next opening is longer. Later ones are
- * single events.
+ * A failure within this time of serving again belongs to the same fault, so the
+ * next opening is longer. Later ones are single events.
  */
 const FAILURE_MEMORY_MS = 15_000;
 /** The same for returns. It is longer, because an engine that crashes under load takes a while to do so. */

@@ -4,7 +4,7 @@ import type { Phase } from './breaker.ts';
 import { isUnreachable } from './health.ts';
 import { isFull } from './overload.ts';
 
-/** What an isolate knows of a node from its own requests; it is newer than the snapshot. */
+/** An isolate's knowledge of a node from its own requests; it is newer than the snapshot. */
 export interface LocalNodeView {
   readonly phase: Phase;
   /** A request of this isolate is testing whether the node is back. */
@@ -34,10 +34,7 @@ export interface Eligible<T> {
   readonly full: T[];
   /** Nodes that are not trusted at present. Trying one is better than refusing the request. */
   readonly lastResort: T[];
-  /**
-   * More of the pool is out than in. Ejections are then ignored, since a fault of the edge looks like a fault of every
-   * node.
-   */
+  /** More of the pool is out than in. Ejections are then ignored: a fault of the edge looks like one of every node. */
   readonly panic: boolean;
 }
 

@@ -2,8 +2,8 @@
 import { isServing, type PoolSnapshot } from '../node.ts';
 
 /**
- * Background work fills a node up to this. The rest stays free for a burst of interactive requests between two
- * heartbeats.
+ * Background work fills a node up to this. The rest stays free for a burst of
+ * interactive requests between two heartbeats.
  */
 const FILL_MAX = 0.75;
 

@@ -14,15 +14,15 @@ export interface Pace {
 }
 
 /**
- * Time constant of the average: long enough that a few long prompts are no trend, as a reasoning model's answer takes
- * minutes.
+ * Time constant of the average: long enough that a few long prompts are no
+ * trend, as a reasoning model's answer takes minutes.
  */
 const MEMORY_MS = 300_000;
 /** A weight changes only in steps of 20 %, because every change moves conversations away from their cached prompts. */
 const STEP = Math.log(1.2);
 /**
- * A measured weight is at most this many times more or less than the registered capacity, since nodes may report
- * falsehoods.
+ * A measured weight is at most this many times more or less than the
+ * registered capacity, since nodes may report falsehoods.
  */
 const FACTOR_MAX = 8;
 
@@ -85,8 +85,8 @@ export function nodeWeights(nodes: readonly MeasuredNode[]): number[] {
   });
 }
 
-function mean<T>(items: readonly T[], of: (item: T) => number): number {
-  return total(items.map(of)) / items.length;
+function mean<T>(items: readonly T[], valueFrom: (item: T) => number): number {
+  return total(items.map(valueFrom)) / items.length;
 }
 
 function total(numbers: readonly number[]): number {

@@ -18,8 +18,8 @@ export function isFull(load: NodeLoad): boolean {
 }
 
 /**
- * Time until half of the requests that wait at these nodes are done. After less, most refused clients would be refused
- * again.
+ * Time until half of the requests that wait at these nodes are done. After
+ * less, most refused clients would be refused again.
  */
 export function halfDrainMs(nodes: readonly Pick<NodeView, 'load' | 'capacity'>[]): number {
   const waiting = nodes.reduce((sum, { load }) => sum + load.waiting_requests, 0);
@@ -30,8 +30,8 @@ export function halfDrainMs(nodes: readonly Pick<NodeView, 'load' | 'capacity'>[
 }
 
 /**
- * Bounds a retry time: below 1 s retries become a flood, and beyond 30 s the estimate means nothing, as the pool has
- * changed.
+ * Bounds a retry time: below 1 s retries become a flood, and beyond 30 s the
+ * estimate means nothing, as the pool has changed.
  */
 export function clampRetryAfterMs(ms: number): number {
   return Math.round(Math.min(RETRY_AFTER_MS_MAX, Math.max(RETRY_AFTER_MS_MIN, ms)));

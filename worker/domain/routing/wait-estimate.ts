@@ -1,6 +1,6 @@
 /**
- * Estimates how long a request would wait at a node for its first token, in seconds, and how full it would make the
- * node.
+ * Estimates how long a request would wait at a node for its first token, in
+ * seconds, and how full it would make the node.
  */
 import type { Hardware } from '../../../gpu-pool/protocol/schemas.ts';
 import type { Candidate } from './policy.ts';
@@ -15,8 +15,8 @@ const PREFILL_TOKENS_PER_SECOND: Record<Hardware, number> = {
 const PREFILL_ASSUMED = 10_000;
 
 /**
- * Output tokens of an average answer of a reasoning model, thinking included: the work before a queue slot is free. An
- * estimate.
+ * Output tokens of an average answer of a reasoning model, thinking included:
+ * the work before a queue slot is free. An estimate.
  */
 export const OUTPUT_TOKENS_MEAN = 2_000;
 
