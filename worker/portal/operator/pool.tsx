@@ -69,7 +69,7 @@ poolPage.post('/nodes/:nodeId/remove', async (c) => {
 async function change(c: PortalContext, nodeId: string, action: NodeAction) {
   if (!isId('node', nodeId)) return null;
   const actor = c.get('person')!.id;
-  const state = await changeNode(c.env, { nodeId, verb: action, actor, nowMs: Date.now() });
+  const state = await changeNode(c.env, { nodeId, action, actor, nowMs: Date.now() });
   return state && c.redirect(`/operator/pool?changed=${nodeId}`, 303);
 }
 

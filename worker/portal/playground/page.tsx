@@ -1,6 +1,6 @@
 /**
- * The playground: a conversation with a model, and what each answer cost. The page says what there is to choose and
- * hands out tokens; the rest is its script, worker/portal/playground, which asks the public API as everybody does.
+ * The playground: a conversation with a model that shows the cost of each answer. This page provides the choice of
+ * models and keys and makes tokens; the script in client/ does the rest, over the same public API as every customer.
  */
 import { Hono } from 'hono';
 import { raw } from 'hono/html';
@@ -21,9 +21,9 @@ import { keyState } from '../keys/key-state.ts';
 import { DATA_ID, type PlaygroundData, type PlaygroundToken, ROOT_ID } from './client/data.ts';
 
 const TOKEN_LIFETIME_S = 15 * 60;
-/** What a token that leaks out of a page can cost at most. */
+/** The cap of a token, and so the most that one leaked from the page could cost. */
 const TOKEN_CAP = usd(1);
-/** Who has more has the newest here: a select of hundreds is of no use. */
+/** Only the newest keys are offered, because a select of hundreds would be of no use. */
 const KEYS_SHOWN_MAX = 50;
 
 export const playgroundPage = new Hono<PortalEnv>();
@@ -60,7 +60,7 @@ playgroundPage.get('/', async (c) => {
               .
             </Callout>
           </noscript>
-          {/* as high as what the script draws, so that the footer stays where it is */}
+          {/* as high as the script's content, so that the footer does not move when it loads */}
           <div id={ROOT_ID} class="min-h-[80rem] lg:min-h-[44rem]" />
           <script id={DATA_ID} type="application/json">
             {raw(
@@ -87,7 +87,7 @@ playgroundPage.get('/', async (c) => {
 
 const TokenForm = z.object({ keyId: z.string() });
 
-/** Asked by the page's script. A key that is another's, revoked, expired, or made to manage keys is no key here. */
+/** Makes a token for the page's script. Only active inference keys of the account may pay for one; others give 404. */
 playgroundPage.post('/token', async (c) => {
   const read = await readForm(c, TokenForm);
   const key = read.ok ? await findPayingKey(c, read.values.keyId, Date.now()) : null;
@@ -112,12 +112,12 @@ function mayPay(key: ApiKeyRow, nowMs: number): boolean {
   return key.scope === 'inference' && keyState(key, nowMs) === 'active';
 }
 
-/** A token's cap is more than 0; where the key's is 0, the key's own refuses. */
+/** The token's cap, which must exceed 0. For a key with a cap of 0 it is 1 nano-USD; the key's own cap refuses requests. */
 function capOf({ capNanoUsd }: ApiKeyRow): NanoUsd {
   return nanoUsd(Math.max(1, Math.min(TOKEN_CAP, capNanoUsd ?? TOKEN_CAP)));
 }
 
-/** A `<` of the data, a key's name say, could end the element that holds it. */
+/** JSON for a `<script>` element. A `<` in the data, such as in a key's name, is escaped, as it could end the element. */
 function jsonInPage(data: PlaygroundData): string {
   return JSON.stringify(data).replaceAll('<', '\\u003c');
 }

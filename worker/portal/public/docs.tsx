@@ -1,9 +1,9 @@
-/** The API's reference: Scalar over /openapi.json, from our own origin. The one page of script; the rest does without. */
+/** The API reference: Scalar renders /openapi.json, with its script served from our own origin. */
 import { Hono } from 'hono';
 import { html } from 'hono/html';
 import type { PortalEnv } from '../frame/context.ts';
 
-/** No request leaves for another origin: no fonts, no telemetry, no chat with anybody. */
+/** Turns off everything of Scalar that would send requests to another origin: fonts, telemetry, its chat. */
 const CONFIGURATION = {
   url: '/openapi.json',
   withDefaultFonts: false,
@@ -34,7 +34,7 @@ docsPage.get('/', (c) =>
         <body>
           <noscript>
             <p>
-              This page needs script. The description itself is at <a href="/openapi.json">/openapi.json</a>.
+              This page needs JavaScript. The OpenAPI document is at <a href="/openapi.json">/openapi.json</a>.
             </p>
           </noscript>
           <script id="api-reference" data-configuration={JSON.stringify(CONFIGURATION)}></script>

@@ -1,4 +1,4 @@
-/** The first page: what is sold, at what price, and what of it can be checked. */
+/** The landing page: the offer, its prices, and the promises that can be checked. */
 import { Hono } from 'hono';
 import { loadCatalogue } from '../../db/catalogue.ts';
 import { database } from '../../db/client.ts';
@@ -21,7 +21,7 @@ landingPage.get('/', async (c) => {
     <>
       <section class="py-6 sm:py-12">
         <h1 class="mb-4 max-w-3xl text-4xl sm:text-5xl">
-          {/* a model's name does not break at its hyphen */}
+          {/* non-breaking hyphens keep a model's name on one line */}
           {t.landing.title.replaceAll('-', '\u2011')}
         </h1>
         <p class="mb-7 max-w-xl text-lg">{t.landing.lead}</p>

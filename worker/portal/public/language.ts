@@ -1,4 +1,4 @@
-/** The choice of language, kept for a year in a cookie that says nothing else. */
+/** Sets the language: in a cookie that lasts a year, and in the person's profile if somebody is signed in. */
 import { Hono } from 'hono';
 import { database } from '../../db/client.ts';
 import { setLocale } from '../../db/people.ts';
@@ -13,7 +13,7 @@ languagePage.post('/language', async (c) => {
   const { language, back } = await typedFields(c);
   if (isLocale(language)) {
     const person = c.get('person');
-    // letters follow pages
+    // e-mails follow the language of the pages
     if (person) await setLocale(database(c.env), person.id, language);
     rememberLanguage(c, language);
   }

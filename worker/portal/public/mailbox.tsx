@@ -1,4 +1,4 @@
-/** The local mailbox: letters that a development installation keeps instead of sending. Elsewhere it does not exist. */
+/** The mailbox of a development installation, which keeps its e-mails instead of sending them. Elsewhere a 404. */
 import { Hono } from 'hono';
 import { createMiddleware } from 'hono/factory';
 import { isId } from '../../domain/ids.ts';
@@ -23,20 +23,20 @@ mailboxPage.use(inDevelopment);
 mailboxPage.get('/', async (c) => {
   const { t, f } = words(c);
   const names = t.people.mailbox;
-  const letters = await keptEmails(c.env, SHOWN_MAX);
+  const emails = await keptEmails(c.env, SHOWN_MAX);
   return page(
     c,
     { title: names.title },
     <>
       <h1 class="mb-2">{names.title}</h1>
       <p class="mb-8">{names.lead}</p>
-      {letters.length === 0 ? (
+      {emails.length === 0 ? (
         <p>{names.empty}</p>
       ) : (
         <Sheet label={names.title}>
           <Heads names={[names.subject, names.to, names.at]} />
           <tbody>
-            {letters.map(({ id, subject, to, atMs }) => (
+            {emails.map(({ id, subject, to, atMs }) => (
               <tr>
                 <th scope="row" class="wraps font-normal">
                   <a class="link" href={`/mailbox/${id}`}>
@@ -54,39 +54,39 @@ mailboxPage.get('/', async (c) => {
   );
 });
 
-mailboxPage.get('/:letterId', async (c) => {
-  const letter = await found(c, c.req.param('letterId'));
-  if (!letter) return notFoundPage(c);
+mailboxPage.get('/:emailId', async (c) => {
+  const email = await findEmail(c, c.req.param('emailId'));
+  if (!email) return notFoundPage(c);
   const { t, f } = words(c);
   const names = t.people.mailbox;
   return page(
     c,
-    { title: letter.subject },
+    { title: email.subject },
     <>
       <p class="mb-4 text-sm">
         <a class="link" href="/mailbox">
           {names.back}
         </a>
       </p>
-      <h1 class="mb-2">{letter.subject}</h1>
+      <h1 class="mb-2">{email.subject}</h1>
       <p class="muted mb-6">
-        {letter.to}, {f.dateTime(letter.atMs)}
+        {email.to}, {f.dateTime(email.atMs)}
       </p>
       <h2 class="mb-2">{names.asText}</h2>
-      <div class="panel mb-8 px-5 py-4 break-words whitespace-pre-wrap">{withLinks(letter.text)}</div>
+      <div class="panel mb-8 px-5 py-4 break-words whitespace-pre-wrap">{withLinks(email.text)}</div>
       <h2 class="mb-2">{names.asHtml}</h2>
-      <iframe src={`/mailbox/${letter.id}/html`} title={names.asHtml} class="panel h-[36rem] w-full" />
+      <iframe src={`/mailbox/${email.id}/html`} title={names.asHtml} class="panel h-[36rem] w-full" />
     </>,
   );
 });
 
-/** The letter as a reader of mail shows it: nothing runs in it, and its own styles hold. See portal/frame/security.ts. */
-mailboxPage.get('/:letterId/html', async (c) => {
-  const letter = await found(c, c.req.param('letterId'));
-  return letter ? c.html(letter.html) : notFoundPage(c);
+/** The e-mail as a mail client shows it: without scripts and with its own inline styles. See frame/security.ts. */
+mailboxPage.get('/:emailId/html', async (c) => {
+  const email = await findEmail(c, c.req.param('emailId'));
+  return email ? c.html(email.html) : notFoundPage(c);
 });
 
-async function found(c: PortalContext, id: string): Promise<KeptEmail | null> {
+async function findEmail(c: PortalContext, id: string): Promise<KeptEmail | null> {
   return isId('ltr', id) ? keptEmail(c.env, id) : null;
 }
 

@@ -1,18 +1,18 @@
-/** Prices of every model beside those of others, and the claim that follows: on the first page and on the page of prices. */
+/** Prices of every model beside those of other providers, and the saving that follows; on the landing and pricing pages. */
 import type { Model } from '../../db/catalogue.ts';
 import type { ReferencePrice } from '../../db/reference-prices.ts';
-import { dayOfPrices, PRICE_KINDS, type PriceKind } from '../../domain/price-change.ts';
+import { dailySchedule, PRICE_KINDS, type PriceKind } from '../../domain/price-change.ts';
 import type { DatedPrice, Tariff } from '../../domain/pricing.ts';
 import { Sheet } from '../components/sheet.tsx';
 import { type PortalContext, words } from '../frame/context.ts';
 
-/** The model whose prices stand against another maker's. */
+/** The model whose prices are compared with another provider's. */
 const FLAGSHIP = 'deepseek-r1-0528';
 
 interface Props {
   readonly c: PortalContext;
   readonly catalogue: readonly Model[];
-  /** of others, to compare with */
+  /** prices of other providers, to compare with */
   readonly others: readonly ReferencePrice[];
   readonly nowMs: number;
 }
@@ -31,50 +31,13 @@ export function Prices({ c, catalogue, others, nowMs }: Props) {
       </h2>
       <p class="muted mb-4 max-w-2xl text-sm">{t.landing.priceNote}</p>
       <Sheet label={t.landing.priceTitle}>
-        <thead>
-          <tr>
-            <th scope="col">{t.landing.model}</th>
-            <th scope="col" class="num max-sm:whitespace-normal">
-              {t.landing.cacheHit}
-            </th>
-            <th scope="col" class="num">
-              {t.landing.cacheMiss}
-            </th>
-            <th scope="col" class="num">
-              {t.landing.output}
-            </th>
-            <th scope="col">{t.landing.license}</th>
-          </tr>
-        </thead>
+        <PriceHead c={c} />
         <tbody>
-          {catalogue.flatMap((model) => {
-            const prices = pricesOf(model, nowMs);
-            return prices.map((price) => (
-              <tr>
-                <th scope="row">
-                  {model.name} <span class="muted block font-mono font-normal sm:inline">{model.id}</span>
-                  {prices.length > 1 && <span class="block font-normal">{windowText(c, price)}</span>}
-                </th>
-                {PRICE_KINDS.map((kind) => (
-                  <td class="num">{f.usdPerMillion(price[kind])}</td>
-                ))}
-                <td>{model.license}</td>
-              </tr>
-            ));
-          })}
+          {catalogue.map((model) => (
+            <ModelRows c={c} model={model} nowMs={nowMs} />
+          ))}
           {others.map((other) => (
-            <tr class="muted">
-              <th scope="row" class="wraps">
-                {t.landing.comparison(other.name)}
-                {other.toMs !== null && (
-                  <span class="block font-normal">{t.landing.retired(f.date(other.toMs))}</span>
-                )}
-              </th>
-              {PRICE_KINDS.map((kind) => (
-                <td class="num">{f.usdPerMillion(other[kind])}</td>
-              ))}
-              <td />
-            </tr>
+            <ReferenceRow c={c} other={other} />
           ))}
         </tbody>
         {standard && flagship && rival && (
@@ -104,10 +67,71 @@ export function Prices({ c, catalogue, others, nowMs }: Props) {
   );
 }
 
-/** What a model costs in the hours of this day, by that tariff: windows before the price of the rest of it. */
+function PriceHead({ c }: { c: PortalContext }) {
+  const { t } = words(c);
+  return (
+    <thead>
+      <tr>
+        <th scope="col">{t.landing.model}</th>
+        <th scope="col" class="num max-sm:whitespace-normal">
+          {t.landing.cacheHit}
+        </th>
+        <th scope="col" class="num">
+          {t.landing.cacheMiss}
+        </th>
+        <th scope="col" class="num">
+          {t.landing.output}
+        </th>
+        <th scope="col">{t.landing.license}</th>
+      </tr>
+    </thead>
+  );
+}
+
+/** One row per price that the model has in the course of the day. */
+function ModelRows({ c, model, nowMs }: { c: PortalContext; model: Model; nowMs: number }) {
+  const { f } = words(c);
+  const prices = pricesOf(model, nowMs);
+  return (
+    <>
+      {prices.map((price) => (
+        <tr>
+          <th scope="row">
+            {model.name} <span class="muted block font-mono font-normal sm:inline">{model.id}</span>
+            {prices.length > 1 && <span class="block font-normal">{windowText(c, price)}</span>}
+          </th>
+          {PRICE_KINDS.map((kind) => (
+            <td class="num">{f.usdPerMillion(price[kind])}</td>
+          ))}
+          <td>{model.license}</td>
+        </tr>
+      ))}
+    </>
+  );
+}
+
+function ReferenceRow({ c, other }: { c: PortalContext; other: ReferencePrice }) {
+  const { t, f } = words(c);
+  return (
+    <tr class="muted">
+      <th scope="row" class="wraps">
+        {t.landing.comparison(other.name)}
+        {other.toMs !== null && (
+          <span class="block font-normal">{t.landing.retired(f.date(other.toMs))}</span>
+        )}
+      </th>
+      {PRICE_KINDS.map((kind) => (
+        <td class="num">{f.usdPerMillion(other[kind])}</td>
+      ))}
+      <td />
+    </tr>
+  );
+}
+
+/** The prices of a model in the course of this day, by tariff: daily windows come before the price of the other hours. */
 export function pricesOf(model: Model, nowMs: number, tariff: Tariff = 'standard'): DatedPrice[] {
-  const held = dayOfPrices(model.prices, tariff, nowMs).flatMap(({ price }) => price ?? []);
-  return [...new Set(held)].sort(
+  const inForce = dailySchedule(model.prices, tariff, nowMs).flatMap(({ price }) => price ?? []);
+  return [...new Set(inForce)].sort(
     (a, b) => Number(a.dailyFromMinute === null) - Number(b.dailyFromMinute === null),
   );
 }
@@ -118,7 +142,7 @@ function windowText(c: PortalContext, price: DatedPrice): string {
   return t.landing.windowUtc(f.time(price.dailyFromMinute * 60_000), f.time(price.dailyToMinute * 60_000));
 }
 
-/** Share saved on a kind of token, 0 to 1. */
+/** The saving on a kind of token as a fraction of the other price, 0 to 1. */
 function saving(ours: Record<PriceKind, number>, theirs: Record<PriceKind, number>, kind: PriceKind): number {
   return 1 - ours[kind] / theirs[kind];
 }

@@ -1,4 +1,4 @@
-/** Prices in public, and what they come to: a calculator that shows its arithmetic. */
+/** The public pricing page: prices, and a calculator of a monthly cost that shows its arithmetic. */
 import { Hono } from 'hono';
 import * as z from 'zod';
 import { loadCatalogue, type Model } from '../../db/catalogue.ts';
@@ -7,8 +7,8 @@ import { loadReferencePrices, type ReferencePrice } from '../../db/reference-pri
 import {
   type Estimate,
   estimate,
-  estimateElsewhere,
-  type Tariffs,
+  estimateAtListPrice,
+  type TariffPrices,
   type Workload,
 } from '../../domain/estimate.ts';
 import type { PriceKind } from '../../domain/price-change.ts';
@@ -23,7 +23,7 @@ import { page } from '../frame/layout.tsx';
 import { Prices, pricesOf } from './price-list.tsx';
 
 const Percent = Whole({ min: 0, max: 100 });
-const LoadForm = z.object({
+const WorkloadFields = z.object({
   requestsPerDay: Whole({ min: 1, max: 10_000_000 }),
   promptTokens: Whole({ min: 1, max: 200_000 }),
   cachedPercent: Percent,
@@ -32,8 +32,8 @@ const LoadForm = z.object({
   offPeakPercent: Percent,
 }) satisfies z.ZodType<Workload>;
 
-/** A small product with a chat: what a reasoning model is asked, and how much it thinks. */
-const USUAL: Typed = {
+/** Initial values: the workload of a small product with a chat on a reasoning model. */
+const DEFAULTS: Typed = {
   model: 'deepseek-r1-0528',
   requestsPerDay: '1000',
   promptTokens: '1500',
@@ -50,8 +50,8 @@ pricingPage.get('/', async (c) => {
   const db = database(c.env);
   const [catalogue, others] = await Promise.all([loadCatalogue(db), loadReferencePrices(db)]);
   const nowMs = Date.now();
-  const typed: Typed = { ...USUAL, ...c.req.query() };
-  const read = readFields(typed, LoadForm);
+  const typed: Typed = { ...DEFAULTS, ...c.req.query() };
+  const read = readFields(typed, WorkloadFields);
   const model = catalogue.find(({ id }) => id === typed.model) ?? catalogue[0];
   const tariffs = model && tariffsOf(model, nowMs);
   return page(
@@ -67,18 +67,18 @@ pricingPage.get('/', async (c) => {
         </h2>
         <p class="muted mb-5">{t.pricing.calculatorLead}</p>
         {!read.ok && <Callout tone="error">{t.faults.summary}</Callout>}
-        <Questions c={c} catalogue={catalogue} typed={typed} faults={read.ok ? undefined : read.faults} />
+        <WorkloadForm c={c} catalogue={catalogue} typed={typed} faults={read.ok ? undefined : read.faults} />
         {!tariffs && <p>{t.pricing.notSold}</p>}
         {tariffs && read.ok && (
-          <Answer c={c} load={read.values} result={estimate(read.values, tariffs)} rival={others[0]} />
+          <Result c={c} workload={read.values} result={estimate(read.values, tariffs)} rival={others[0]} />
         )}
       </section>
     </>,
   );
 });
 
-/** The prices of the day: of several windows the cheapest is the off-peak one. null: not sold all day */
-function tariffsOf(model: Model, nowMs: number): Tariffs<DatedPrice> | null {
+/** The model's prices today. Of several daily windows the cheapest counts as off-peak. @returns null: not sold all day */
+function tariffsOf(model: Model, nowMs: number): TariffPrices<DatedPrice> | null {
   const day = pricesOf(model, nowMs);
   const standard = day.find(({ dailyFromMinute }) => dailyFromMinute === null);
   if (!standard) return null;
@@ -91,7 +91,12 @@ function tariffsOf(model: Model, nowMs: number): Tariffs<DatedPrice> | null {
   };
 }
 
-function Questions(props: { c: PortalContext; catalogue: readonly Model[]; typed: Typed; faults?: Faults }) {
+function WorkloadForm(props: {
+  c: PortalContext;
+  catalogue: readonly Model[];
+  typed: Typed;
+  faults?: Faults;
+}) {
   const { c, catalogue, ...fields } = props;
   const names = words(c).t.pricing;
   const number = { c, ...fields, inputmode: 'numeric' } as const;
@@ -125,12 +130,12 @@ function Questions(props: { c: PortalContext; catalogue: readonly Model[]; typed
   );
 }
 
-function Answer(props: { c: PortalContext; load: Workload; result: Estimate; rival?: ReferencePrice }) {
-  const { c, load, result, rival } = props;
+function Result(props: { c: PortalContext; workload: Workload; result: Estimate; rival?: ReferencePrice }) {
+  const { c, workload, result, rival } = props;
   const { t, f } = words(c);
   const names = t.pricing;
   const total = Number(result.totalNanoUsd);
-  const theirs = rival && Number(estimateElsewhere(load, rival));
+  const rivalTotal = rival && Number(estimateAtListPrice(workload, rival));
   const kinds: Record<PriceKind, string> = {
     cacheHitNanoUsd: t.landing.cacheHit,
     cacheMissNanoUsd: t.landing.cacheMiss,
@@ -141,10 +146,14 @@ function Answer(props: { c: PortalContext; load: Workload; result: Estimate; riv
       <dl class={TILES}>
         <Tile label={names.total} value={f.usd(total)} />
         <Tile label={names.perRequest} value={f.usdSmall(total / result.requests)} />
-        {rival && theirs !== undefined && (
+        {rival && rivalTotal !== undefined && (
           <>
-            <Tile label={names.elsewhere(rival.name)} value={f.usd(theirs)} />
-            <Tile label={names.saved} value={f.percent(1 - total / theirs)} note={f.usd(theirs - total)} />
+            <Tile label={names.elsewhere(rival.name)} value={f.usd(rivalTotal)} />
+            <Tile
+              label={names.saved}
+              value={f.percent(1 - total / rivalTotal)}
+              note={f.usd(rivalTotal - total)}
+            />
           </>
         )}
       </dl>

@@ -1,10 +1,10 @@
-/** The status of the service, in public: what the probes of worker/status say, and nothing of nodes or accounts. */
+/** The public status page: results of the probes of worker/fleet, and nothing about nodes or accounts. */
 import { Hono } from 'hono';
 import { loadCatalogue } from '../../db/catalogue.ts';
 import { database } from '../../db/client.ts';
-import { type DayRow, loadStanding } from '../../db/probes.ts';
+import { type DayRow, loadProbeSummary } from '../../db/probes.ts';
 import {
-  API,
+  API_COMPONENT,
   medianLatencyMs,
   overall,
   type Probe,
@@ -26,9 +26,9 @@ const BADGES: Record<ServiceState, string> = {
   unknown: '',
 };
 
-interface Part {
+interface Component {
   /** `api`, or a model's id */
-  readonly component: string;
+  readonly id: string;
   /** null: the API */
   readonly modelName: string | null;
   readonly state: ServiceState;
@@ -36,7 +36,7 @@ interface Part {
   readonly medianLatencyMs: number | null;
   readonly uptimeLastDay: number | null;
   readonly uptimeLastDays: number | null;
-  /** a share a day, the oldest first; null: no probe that day */
+  /** uptime per day as a fraction, oldest first; null: no probe that day */
   readonly days: readonly { readonly dayMs: number; readonly uptime: number | null }[];
 }
 
@@ -45,10 +45,10 @@ export const statusPage = new Hono<PortalEnv>();
 statusPage.get('/status', async (c) => {
   const { t, f } = words(c);
   const names = t.status;
-  const { parts, lastAtMs } = await read(c);
-  const state = overall(parts.map((part) => part.state));
-  const nameOf = (part: Part) => part.modelName ?? names.api;
-  const share = (value: number | null) => (value === null ? '–' : f.percent(value));
+  const { components, lastAtMs } = await readStatus(c);
+  const state = overall(components.map((component) => component.state));
+  const nameOf = ({ modelName }: Component) => modelName ?? names.api;
+  const percent = (value: number | null) => (value === null ? '–' : f.percent(value));
   return page(
     c,
     { title: names.title },
@@ -61,20 +61,22 @@ statusPage.get('/status', async (c) => {
           names={[names.part, names.state, `#${names.latency}`, `#${names.lastDay}`, `#${names.lastDays}`]}
         />
         <tbody>
-          {parts.map((part) => (
+          {components.map((component) => (
             <tr>
-              <th scope="row">{nameOf(part)}</th>
+              <th scope="row">{nameOf(component)}</th>
               <td>
-                <span class={`badge badge-sm badge-soft ${BADGES[part.state]}`}>
-                  {names.states[part.state]}
+                <span class={`badge badge-sm badge-soft ${BADGES[component.state]}`}>
+                  {names.states[component.state]}
                 </span>
-                {part.fault && part.state !== 'unknown' && (
-                  <span class="muted ms-2">{names.faults[part.fault]}</span>
+                {component.fault && component.state !== 'unknown' && (
+                  <span class="muted ms-2">{names.faults[component.fault]}</span>
                 )}
               </td>
-              <td class="num">{part.medianLatencyMs === null ? '–' : f.duration(part.medianLatencyMs)}</td>
-              <td class="num">{share(part.uptimeLastDay)}</td>
-              <td class="num">{share(part.uptimeLastDays)}</td>
+              <td class="num">
+                {component.medianLatencyMs === null ? '–' : f.duration(component.medianLatencyMs)}
+              </td>
+              <td class="num">{percent(component.uptimeLastDay)}</td>
+              <td class="num">{percent(component.uptimeLastDays)}</td>
             </tr>
           ))}
         </tbody>
@@ -84,14 +86,16 @@ statusPage.get('/status', async (c) => {
           {names.historyTitle}
         </h2>
         <div class="grid gap-6">
-          {parts.map((part) => (
+          {components.map((component) => (
             <figure>
-              <figcaption class="mb-1 text-sm font-medium">{nameOf(part)}</figcaption>
-              <History label={names.history(nameOf(part), share(part.uptimeLastDays))} days={part.days}>
-                {(day) =>
+              <figcaption class="mb-1 text-sm font-medium">{nameOf(component)}</figcaption>
+              <History
+                label={names.history(nameOf(component), percent(component.uptimeLastDays))}
+                days={component.days}
+                titleOf={(day) =>
                   names.day(f.date(day.dayMs), day.uptime === null ? names.noData : f.percent(day.uptime))
                 }
-              </History>
+              />
             </figure>
           ))}
         </div>
@@ -106,58 +110,60 @@ statusPage.get('/status', async (c) => {
 });
 
 statusPage.get('/status.json', async (c) => {
-  const { parts, lastAtMs } = await read(c);
+  const { components, lastAtMs } = await readStatus(c);
   return c.json({
-    state: overall(parts.map((part) => part.state)),
+    state: overall(components.map(({ state }) => state)),
     probed_at: lastAtMs === null ? null : new Date(lastAtMs).toISOString(),
-    components: parts.map((part) => ({
-      component: part.component,
-      state: part.state,
-      fault: part.fault,
-      median_latency_ms: part.medianLatencyMs,
-      uptime_24h: part.uptimeLastDay,
-      uptime_90d: part.uptimeLastDays,
+    components: components.map((component) => ({
+      component: component.id,
+      state: component.state,
+      fault: component.fault,
+      median_latency_ms: component.medianLatencyMs,
+      uptime_24h: component.uptimeLastDay,
+      uptime_90d: component.uptimeLastDays,
     })),
   });
 });
 
-async function read(c: PortalContext): Promise<{ parts: Part[]; lastAtMs: number | null }> {
+async function readStatus(c: PortalContext): Promise<{ components: Component[]; lastAtMs: number | null }> {
   const db = database(c.env);
   const nowMs = Date.now();
   const today = nowMs - (nowMs % DAY_MS);
   const starts = Array.from({ length: DAYS_SHOWN }, (_, index) => today - (DAYS_SHOWN - 1 - index) * DAY_MS);
-  const [catalogue, standing] = await Promise.all([
+  const [catalogue, summary] = await Promise.all([
     loadCatalogue(db),
-    loadStanding(db, { fromMs: starts[0]!, nowMs }),
+    loadProbeSummary(db, { fromMs: starts[0]!, nowMs }),
   ]);
-  // a model that was never probed is not offered
-  const offered = catalogue.filter(({ id }) => standing.days.some(({ component }) => component === id));
-  const parts = [{ id: API, name: null }, ...offered].map(({ id: component, name: modelName }): Part => {
-    const of = <Row extends { component: string }>(rows: readonly Row[]) =>
-      rows.filter((row) => row.component === component);
-    const recent = of(standing.recent);
-    const days = new Map(of(standing.days).map((row): [number, DayRow] => [row.dayMs, row]));
-    return {
-      component,
-      modelName,
-      state: stateOf(recent, nowMs),
-      fault: recent[0]?.fault ?? null,
-      medianLatencyMs: medianLatencyMs(recent),
-      uptimeLastDay: uptime(of(standing.lastDay)),
-      uptimeLastDays: uptime([...days.values()]),
-      days: starts.map((dayMs) => ({ dayMs, uptime: uptime(days.has(dayMs) ? [days.get(dayMs)!] : []) })),
-    };
-  });
-  return { parts, lastAtMs: standing.recent[0]?.atMs ?? null };
+  // a model that was never probed is not offered here
+  const offered = catalogue.filter(({ id }) => summary.days.some(({ component }) => component === id));
+  const components = [{ id: API_COMPONENT, name: null }, ...offered].map(
+    ({ id, name: modelName }): Component => {
+      const rowsOf = <Row extends { component: string }>(rows: readonly Row[]) =>
+        rows.filter(({ component }) => component === id);
+      const recent = rowsOf(summary.recent);
+      const days = new Map(rowsOf(summary.days).map((row): [number, DayRow] => [row.dayMs, row]));
+      return {
+        id,
+        modelName,
+        state: stateOf(recent, nowMs),
+        fault: recent[0]?.fault ?? null,
+        medianLatencyMs: medianLatencyMs(recent),
+        uptimeLastDay: uptime(rowsOf(summary.lastDay)),
+        uptimeLastDays: uptime([...days.values()]),
+        days: starts.map((dayMs) => ({ dayMs, uptime: uptime(days.has(dayMs) ? [days.get(dayMs)!] : []) })),
+      };
+    },
+  );
+  return { components, lastAtMs: summary.recent[0]?.atMs ?? null };
 }
 
-/** A bar a day, as wide as there is room. What a day's bar says is its title, for a mouse; the table has the sum. */
+/** One bar per day over the available width. A bar's title is for mouse users only; the table shows the total to all. */
 function History(props: {
   label: string;
-  days: Part['days'];
-  children: (day: Part['days'][number]) => string;
+  days: Component['days'];
+  titleOf: (day: Component['days'][number]) => string;
 }) {
-  const { label, days, children: said } = props;
+  const { label, days, titleOf } = props;
   return (
     <svg
       viewBox={`0 0 ${days.length * 4} 24`}
@@ -168,16 +174,16 @@ function History(props: {
     >
       {days.map((day, index) => (
         <rect x={index * 4} width="3" height="24" rx="0.6" class={toneOf(day.uptime)}>
-          <title>{said(day)}</title>
+          <title>{titleOf(day)}</title>
         </rect>
       ))}
     </svg>
   );
 }
 
-/** One failed probe in a day is 0.07 %. */
-function toneOf(share: number | null): string {
-  if (share === null) return 'fill-base-300';
-  if (share > 0.999) return 'fill-success';
-  return share > 0.98 ? 'fill-warning' : 'fill-error';
+/** The colour of a day. One failed probe of the day's 1,440 is 0.07 %, so a single one leaves the day green. */
+function toneOf(uptime: number | null): string {
+  if (uptime === null) return 'fill-base-300';
+  if (uptime > 0.999) return 'fill-success';
+  return uptime > 0.98 ? 'fill-warning' : 'fill-error';
 }

@@ -1,16 +1,16 @@
-/** The whole: settings at the left, the conversation at the right, where to write below it. On a phone the settings come last. */
+/** The playground: settings on the left, conversation and composer on the right. On a phone the settings come last. */
 import { useEffect, useRef, useState } from 'hono/jsx/dom';
 import { formats } from '../../../i18n/formats.ts';
 import { asCode } from './as-code.ts';
 import { CodePanel } from './code-panel.tsx';
 import { Composer } from './composer.tsx';
 import { Conversation } from './conversation.ts';
-import type { PlaygroundData } from './data.ts';
+import type { Phrases, PlaygroundData } from './data.ts';
 import { ExchangeView } from './exchange-view.tsx';
 import { bodyFor, type Settings } from './settings.ts';
 import { SettingsForm } from './settings-form.tsx';
 
-/** Who has scrolled up further than this reads something, and is left there. */
+/** A reader who has scrolled up further than this is reading, so new text does not scroll the pane to its end. */
 const NEAR_END_PX = 40;
 
 export function App({ data }: { data: PlaygroundData }) {
@@ -25,30 +25,16 @@ export function App({ data }: { data: PlaygroundData }) {
   });
   const [pinned, setPinned] = useState(false);
   const [draft, setDraft] = useState('');
-  const [conversation] = useState(() => new Conversation(phrases));
-  const [, redraw] = useState(0);
-  useEffect(() => {
-    conversation.onChange = () => redraw((drawn) => drawn + 1);
-  }, []);
-
-  const pane = useRef<HTMLElement>(null);
-  const atEnd = useRef(true);
-  useEffect(() => {
-    if (pane.current && atEnd.current) pane.current.scrollTop = pane.current.scrollHeight;
-  });
+  const conversation = useConversation(phrases);
+  const pane = useFollowedPane();
 
   const { exchanges, running } = conversation;
   const send = () => {
     if (running || draft.trim() === '') return;
-    atEnd.current = true;
+    pane.follow();
     setDraft('');
     void conversation.send(draft, settings);
   };
-  const shown = draft.trim() === '' ? lastAsked() : bodyFor(settings, exchanges, draft);
-  function lastAsked() {
-    const last = exchanges.at(-1);
-    return bodyFor(settings, exchanges.slice(0, -1), last?.question ?? phrases.draftStandIn);
-  }
 
   return (
     <div class="grid gap-8 lg:grid-cols-[18rem_minmax(0,1fr)]">
@@ -56,19 +42,16 @@ export function App({ data }: { data: PlaygroundData }) {
         <h2 id="conversation" class="mb-3">
           {phrases.conversation}
         </h2>
-        {/* read out when an answer is complete, not token by token */}
+        {/* aria-busy delays screen readers until an answer is complete, so that they do not read token by token */}
         <div
-          ref={pane}
+          ref={pane.ref}
           role="log"
           aria-labelledby="conversation"
           aria-live="polite"
           aria-busy={running ? 'true' : 'false'}
           tabindex={0}
           class="panel mb-4 h-104 overflow-y-auto px-4 py-4 sm:px-5"
-          onScroll={() => {
-            const { scrollHeight, scrollTop, clientHeight } = pane.current!;
-            atEnd.current = scrollHeight - scrollTop - clientHeight < NEAR_END_PX;
-          }}
+          onScroll={pane.onScroll}
         >
           {exchanges.length === 0 && <p class="muted">{phrases.empty}</p>}
           {exchanges.map((exchange, index) => (
@@ -86,13 +69,13 @@ export function App({ data }: { data: PlaygroundData }) {
           draft={draft}
           onDraft={setDraft}
           running={running}
-          any={exchanges.length > 0}
+          isBegun={exchanges.length > 0}
           onSend={send}
           onStop={() => conversation.stop()}
           onRetry={() => conversation.retry(settings)}
           onClear={() => conversation.clear()}
         />
-        <CodePanel phrases={phrases} codes={asCode(baseUrl, shown)} />
+        <CodePanel phrases={phrases} codes={asCode(baseUrl, shownBody())} />
       </section>
       <SettingsForm
         data={data}
@@ -104,4 +87,40 @@ export function App({ data }: { data: PlaygroundData }) {
       />
     </div>
   );
+
+  /** The request that the code panel shows: that of the draft, or else that of the last question. */
+  function shownBody() {
+    if (draft.trim() !== '') return bodyFor(settings, exchanges, draft);
+    const last = exchanges.at(-1);
+    return bodyFor(settings, exchanges.slice(0, -1), last?.question ?? phrases.draftStandIn);
+  }
+}
+
+/** The conversation of the page, which redraws the component whenever it changes. */
+function useConversation(phrases: Phrases): Conversation {
+  const [conversation] = useState(() => new Conversation(phrases));
+  const [, redraw] = useState(0);
+  useEffect(() => {
+    conversation.onChange = () => redraw((count) => count + 1);
+  }, []);
+  return conversation;
+}
+
+/** A pane that stays scrolled to its end after each draw, unless the reader has scrolled up. `follow` resumes that. */
+function useFollowedPane() {
+  const ref = useRef<HTMLElement>(null);
+  const atEnd = useRef(true);
+  useEffect(() => {
+    if (ref.current && atEnd.current) ref.current.scrollTop = ref.current.scrollHeight;
+  });
+  return {
+    ref,
+    follow() {
+      atEnd.current = true;
+    },
+    onScroll() {
+      const { scrollHeight, scrollTop, clientHeight } = ref.current!;
+      atEnd.current = scrollHeight - scrollTop - clientHeight < NEAR_END_PX;
+    },
+  };
 }

@@ -1,4 +1,4 @@
-/** The request of the page as a program of one's own: the same conversation, the same settings, the key from outside. */
+/** The page's request as a program: the same conversation and settings, with the key read from the environment. */
 import { quoted } from '../../../examples/example.ts';
 import type { ChatBody } from './ask.ts';
 
@@ -16,9 +16,9 @@ export function asCode(baseUrl: string, body: ChatBody): readonly Code[] {
 }
 
 function curl(baseUrl: string, body: ChatBody): string {
-  const streamed = { ...body, stream: true, stream_options: { include_usage: true } };
-  // a quote would end the shell's string
-  const json = JSON.stringify(streamed, null, 2).replaceAll("'", "'\\''");
+  const request = { ...body, stream: true, stream_options: { include_usage: true } };
+  // a single quote would end the shell's string
+  const json = JSON.stringify(request, null, 2).replaceAll("'", "'\\''");
   return `curl -N ${baseUrl}/chat/completions \\
   -H "Authorization: Bearer $TOLLGATE_API_KEY" \\
   -H "Content-Type: application/json" \\
@@ -82,6 +82,7 @@ for await (const { choices, usage } of stream) {
 }`;
 }
 
+/** The numeric settings that were chosen. */
 function numbers({ max_tokens, temperature }: ChatBody): [name: string, value: number][] {
   const all: [string, number | undefined][] = [
     ['max_tokens', max_tokens],

@@ -1,4 +1,4 @@
-/** One question to the public API, its answer as it streams in, and its bill once it is settled. */
+/** Calls of the public API: one question with its streamed answer, and the bill of a request once it is settled. */
 import { createParser } from 'eventsource-parser';
 import { nanoUsd, parseUsd } from '../../../domain/money.ts';
 import type { Bill } from './exchange.ts';
@@ -9,7 +9,7 @@ export interface ChatMessage {
   readonly content: string;
 }
 
-/** The body of the request as far as people choose it. */
+/** The part of a request's body that people choose. */
 export interface ChatBody {
   readonly model: string;
   readonly messages: readonly ChatMessage[];
@@ -18,11 +18,12 @@ export interface ChatBody {
 }
 
 interface Listener {
+  /** The response's headers have arrived. */
   began(requestId: string | null): void;
-  /** Either may be empty. */
+  /** More text has arrived; either part may be empty. */
   grew(reasoning: string, answer: string): void;
-  /** @param cut by a limit of tokens or money */
-  ended(bill: Bill, cut: boolean): void;
+  /** @param isCut the answer ended at a limit of tokens or money */
+  ended(bill: Bill, isCut: boolean): void;
 }
 
 interface PublicUsage {
@@ -43,7 +44,8 @@ interface Chunk {
 }
 
 /**
- * @returns null: answered to its end
+ * Sends a question and streams its answer to the listener.
+ * @returns null: the answer is complete; `lost`: the stream ended without its usage
  * @throws what `signal` throws when it is aborted, and TypeError when the connection breaks
  */
 export async function ask(
@@ -59,8 +61,8 @@ export async function ask(
   if (!response.ok || response.body === null) return faultOf(response);
   listener.began(response.headers.get('x-request-id'));
   let fault: Fault | null = null;
-  let cut = false;
-  let ended = false;
+  let isCut = false;
+  let isEnded = false;
   const parser = createParser({
     onEvent({ data }) {
       if (data === '[DONE]') return;
@@ -69,11 +71,11 @@ export async function ask(
       for (const { delta, finish_reason } of choices) {
         if (delta.reasoning_content || delta.content)
           listener.grew(delta.reasoning_content ?? '', delta.content ?? '');
-        cut ||= finish_reason === 'length';
+        isCut ||= finish_reason === 'length';
       }
       if (!usage) return;
-      ended = true;
-      listener.ended(billOf(usage), cut);
+      isEnded = true;
+      listener.ended(billOf(usage), isCut);
     },
   });
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
@@ -82,7 +84,7 @@ export async function ask(
     if (done) break;
     parser.feed(value);
   }
-  return fault ?? (ended ? null : 'lost');
+  return fault ?? (isEnded ? null : 'lost');
 }
 
 function billOf(usage: PublicUsage): Bill {
@@ -106,10 +108,10 @@ interface Generation {
   charge_nano_usd: number;
 }
 
-/** A bill is settled within moments of the answer's end; an answer that was left behind takes the node's word first. */
+/** Waits between polls. A bill is settled moments after the answer; that of a stopped answer waits for the node's count. */
 const WAITS_MS = [100, 200, 400, 800, 1_600, 3_200, 6_400, 12_800];
 
-/** @returns null when it is not settled in half a minute, or nobody says */
+/** @returns null: the request was not settled within half a minute, or the API did not answer */
 export async function settledBill(requestId: string, token: string): Promise<Bill | null> {
   for (const waitMs of WAITS_MS) {
     await new Promise((resolve) => setTimeout(resolve, waitMs));

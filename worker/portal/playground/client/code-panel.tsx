@@ -1,16 +1,16 @@
-/** The same request as a program, a tab for each language. */
+/** The request as a program, with a tab for each language. */
 import { useState } from 'hono/jsx/dom';
 import type { Code } from './as-code.ts';
 import type { Phrases } from './data.ts';
 
 export function CodePanel({ phrases, codes }: { phrases: Phrases; codes: readonly Code[] }) {
-  const [chosen, choose] = useState(0);
-  const [said, say] = useState('');
-  const code = codes[chosen]!.code;
+  const [tab, setTab] = useState(0);
+  const [status, setStatus] = useState('');
+  const code = codes[tab]!.code;
   const copy = () =>
     navigator.clipboard.writeText(code).then(
-      () => say(phrases.copied),
-      () => say(phrases.notCopied),
+      () => setStatus(phrases.copied),
+      () => setStatus(phrases.notCopied),
     );
   return (
     <details class="mt-6">
@@ -24,10 +24,10 @@ export function CodePanel({ phrases, codes }: { phrases: Phrases; codes: readonl
               name="code"
               class="btn btn-sm join-item"
               aria-label={name}
-              checked={index === chosen}
+              checked={index === tab}
               onChange={() => {
-                choose(index);
-                say('');
+                setTab(index);
+                setStatus('');
               }}
             />
           ))}
@@ -36,7 +36,7 @@ export function CodePanel({ phrases, codes }: { phrases: Phrases; codes: readonl
           {phrases.copy}
         </button>
         <span role="status" class="text-sm">
-          {said}
+          {status}
         </span>
       </div>
       <pre class="snippet max-h-96 overflow-y-auto" tabindex={0}>

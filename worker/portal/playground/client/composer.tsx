@@ -1,28 +1,28 @@
-/** Where to write, and what to do with the conversation. */
+/** The field for a message, and the buttons that act on the conversation. */
 import { useEffect, useRef } from 'hono/jsx/dom';
 import type { Phrases } from './data.ts';
-import { typedIn } from './typed-in.ts';
+import { inputValue } from './input-value.ts';
 
 export function Composer(props: {
   phrases: Phrases;
   draft: string;
   onDraft: (draft: string) => void;
   running: boolean;
-  /** something has been asked */
-  any: boolean;
+  /** a question has been asked */
+  isBegun: boolean;
   onSend: () => void;
   onStop: () => void;
   onRetry: () => void;
   onClear: () => void;
 }) {
-  const { phrases, draft, onDraft, running, any, onSend, onStop, onRetry, onClear } = props;
+  const { phrases, draft, onDraft, running, isBegun, onSend, onStop, onRetry, onClear } = props;
   const stop = useRef<HTMLButtonElement>(null);
   const field = useRef<HTMLTextAreaElement>(null);
-  // a button that can no longer be pressed loses the focus: it goes to what can be done next
+  // a button that becomes disabled loses the focus, which then moves to the next possible action
   useEffect(() => {
     if (!document.activeElement?.matches('body, :disabled')) return;
     if (running) stop.current?.focus();
-    else if (any) field.current?.focus();
+    else if (isBegun) field.current?.focus();
   }, [running]);
   return (
     <form
@@ -41,7 +41,7 @@ export function Composer(props: {
         class="textarea w-full"
         aria-describedby="message-hint"
         value={draft}
-        onInput={(event: Event) => onDraft(typedIn(event))}
+        onInput={(event: Event) => onDraft(inputValue(event))}
         onKeyDown={(event: KeyboardEvent) => {
           if (event.key !== 'Enter' || !(event.ctrlKey || event.metaKey)) return;
           event.preventDefault();
@@ -58,10 +58,10 @@ export function Composer(props: {
         <button ref={stop} type="button" class="btn" disabled={!running} onClick={onStop}>
           {phrases.stop}
         </button>
-        <button type="button" class="btn" disabled={running || !any} onClick={onRetry}>
+        <button type="button" class="btn" disabled={running || !isBegun} onClick={onRetry}>
           {phrases.retry}
         </button>
-        <button type="button" class="btn btn-ghost" disabled={!any} onClick={onClear}>
+        <button type="button" class="btn btn-ghost" disabled={!isBegun} onClick={onClear}>
           {phrases.clear}
         </button>
       </div>

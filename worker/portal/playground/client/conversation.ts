@@ -1,4 +1,4 @@
-/** The conversation: its exchanges, of which at most the last runs. Tells its listener when something has changed. */
+/** The conversation: its exchanges, of which at most the last one runs. `onChange` is called after changes. */
 import { ask, settledBill } from './ask.ts';
 import type { Phrases } from './data.ts';
 import { type Exchange, newExchange } from './exchange.ts';
@@ -6,7 +6,7 @@ import type { Fault } from './fault.ts';
 import { bodyFor, type Settings } from './settings.ts';
 import { Tokens } from './tokens.ts';
 
-/** Tokens come faster than anybody reads; a drawing for each would only cost battery. */
+/** The shortest time between draws. Tokens arrive faster than people read, so a draw for each would only waste battery. */
 const DRAW_EVERY_MS = 50;
 
 export class Conversation {
@@ -37,7 +37,7 @@ export class Conversation {
     this.#draw();
   }
 
-  /** The last question once more, in place of its answer. */
+  /** Asks the last question again; the new answer replaces the old one. */
   retry(settings: Settings): void {
     const last = this.exchanges.at(-1);
     if (!last || this.running) return;
@@ -63,21 +63,21 @@ export class Conversation {
           answer: exchange.answer + answer,
           ttftMs: exchange.ttftMs ?? performance.now() - sentMs,
         })),
-      ended: (bill: Exchange['bill'], cut: boolean) => this.#change(id, () => ({ bill, cut })),
+      ended: (bill: Exchange['bill'], isCut: boolean) => this.#change(id, () => ({ bill, isCut })),
     };
     const end = (change: Partial<Exchange>) => {
       if (this.#running === running) this.#running = null;
       this.#change(id, () => change);
     };
     try {
-      const asked = (token: string) => ask(body, { token, signal: running.signal, listener });
+      const askWith = (token: string) => ask(body, { token, signal: running.signal, listener });
       let token = await this.#token(settings);
-      let fault = typeof token === 'string' ? await asked(token) : token;
+      let fault = typeof token === 'string' ? await askWith(token) : token;
       if (isFault(fault) && fault.code === 'invalid_api_key') {
-        // it has ended in the meantime, by this clock or that
+        // the token expired on the way, or the clocks of browser and server differ: one more try with a new one
         this.#tokens.drop();
         token = await this.#token(settings);
-        fault = typeof token === 'string' ? await asked(token) : token;
+        fault = typeof token === 'string' ? await askWith(token) : token;
       }
       if (isFault(fault) && fault.code === 'token_cap_reached') this.#tokens.drop();
       if (fault === 'lost') fault = { message: this.#phrases.lost, code: 'lost', retryAfterS: null };
@@ -93,15 +93,15 @@ export class Conversation {
     const requestId = this.exchanges.find((exchange) => exchange.id === id)?.requestId;
     const token = requestId ? await this.#token(settings) : null;
     const bill = requestId && typeof token === 'string' ? await settledBill(requestId, token) : null;
-    this.#change(id, (exchange) => ({ settled: true, bill: bill ?? exchange.bill }));
+    this.#change(id, (exchange) => ({ isSettled: true, bill: bill ?? exchange.bill }));
   }
 
   async #token(settings: Settings): Promise<string | Fault> {
-    const got = await this.#tokens.of(settings.keyId, Date.now());
-    return got.ok ? got.token : got.fault;
+    const result = await this.#tokens.tokenFor(settings.keyId, Date.now());
+    return result.ok ? result.token : result.fault;
   }
 
-  /** Of an exchange that was cleared away nothing is left to change. */
+  /** Changes an exchange. Without effect if it was cleared in the meantime. */
   #change(id: number, change: (exchange: Exchange) => Partial<Exchange>): void {
     this.exchanges = this.exchanges.map((exchange) =>
       exchange.id === id ? { ...exchange, ...change(exchange) } : exchange,
@@ -109,6 +109,7 @@ export class Conversation {
     this.#draw();
   }
 
+  /** Calls `onChange` soon, once for all changes until then. */
   #draw(): void {
     this.#drawing ??= setTimeout(() => {
       this.#drawing = null;

@@ -1,13 +1,13 @@
-/** What the page tells its script, as JSON in the page. */
+/** The data that the page passes to its script, as JSON in the page. */
 import type { playgroundEn } from '../../../i18n/en/playground.ts';
 import type { Locale } from '../../../i18n/locale.ts';
 
 export interface PlaygroundData {
   readonly locale: Locale;
-  /** ends in /v1; for the code that is shown */
+  /** of the public API, ends in /v1; for the code that is shown */
   readonly baseUrl: string;
   readonly models: readonly PlaygroundModel[];
-  /** the account's keys that may pay, the newest first; never empty */
+  /** the account's keys that may pay, newest first; never empty */
   readonly keys: readonly { readonly id: string; readonly name: string }[];
   readonly phrases: Phrases;
 }
@@ -19,15 +19,15 @@ export interface PlaygroundModel {
   readonly outputTokensDefault: number;
 }
 
-/** Texts only, since JSON has no functions: `{name}` stands for what is filled in. */
+/** Texts only, because JSON has no functions: `fill` replaces `{name}` by a value. */
 export type Phrases = (typeof playgroundEn)['island'];
 
-/** Answer of `POST /playground/token`. */
+/** The response of `POST /playground/token`. */
 export interface PlaygroundToken {
   readonly token: string;
   readonly expiresAtMs: number;
 }
 
-/** Ids of the elements where the page keeps its data, and where the script draws. */
+/** Ids of the element with the page's data, and of the one that the script draws into. */
 export const DATA_ID = 'playground-data';
 export const ROOT_ID = 'playground';

@@ -1,13 +1,13 @@
-/** A question, the reasoning, the answer, and what it took. All of it as text: nothing a model writes is markup here. */
+/** One exchange: question, reasoning, answer, tokens and cost. All is inserted as text, so no output becomes markup. */
 import type { Formats } from '../../../i18n/formats.ts';
 import type { Phrases } from './data.ts';
 import type { Exchange } from './exchange.ts';
-import { todoFor } from './fault.ts';
+import { adviceFor, type Fault } from './fault.ts';
 import { fill } from './fill.ts';
 
 export function ExchangeView(props: { phrases: Phrases; f: Formats; exchange: Exchange; open: boolean }) {
   const { phrases, f, exchange, open } = props;
-  const { question, reasoning, answer, state, fault, cut } = exchange;
+  const { question, reasoning, answer, state, fault, isCut } = exchange;
   const running = state === 'running';
   return (
     <article class="mb-8 last:mb-0">
@@ -32,9 +32,9 @@ export function ExchangeView(props: { phrases: Phrases; f: Formats; exchange: Ex
         </p>
       )}
       {state === 'stopped' && <Stopped phrases={phrases} f={f} exchange={exchange} />}
-      {cut && <p class="mt-3 text-sm font-medium">{phrases.cut}</p>}
-      {fault && <FaultNotice phrases={phrases} exchange={exchange} />}
-      {!running && exchange.requestId !== null && <Took phrases={phrases} f={f} exchange={exchange} />}
+      {isCut && <p class="mt-3 text-sm font-medium">{phrases.cut}</p>}
+      {fault && <FaultCallout phrases={phrases} fault={fault} />}
+      {!running && exchange.requestId !== null && <Figures phrases={phrases} f={f} exchange={exchange} />}
     </article>
   );
 }
@@ -59,12 +59,12 @@ function Stopped({ phrases, f, exchange }: { phrases: Phrases; f: Formats; excha
   );
 }
 
-function FaultNotice({ phrases, exchange }: { phrases: Phrases; exchange: Exchange }) {
-  const { text, href } = todoFor(exchange.fault!, phrases);
+function FaultCallout({ phrases, fault }: { phrases: Phrases; fault: Fault }) {
+  const { text, href } = adviceFor(fault, phrases);
   return (
     <div role="alert" class="alert alert-soft alert-error mt-3 text-sm">
       <div>
-        {exchange.fault!.message}{' '}
+        {fault.message}{' '}
         {href ? (
           <a class="link" href={href}>
             {text}
@@ -77,14 +77,14 @@ function FaultNotice({ phrases, exchange }: { phrases: Phrases; exchange: Exchan
   );
 }
 
-/** Time, tokens by kind and money; of an answer that was stopped they are known once it is settled. */
-function Took({ phrases, f, exchange }: { phrases: Phrases; f: Formats; exchange: Exchange }) {
-  const { ttftMs, bill, settled, requestId } = exchange;
-  const facts: [label: string, value: string][] = [];
-  if (ttftMs !== null) facts.push([phrases.ttft, f.duration(ttftMs)]);
+/** Time to first token, tokens by kind and cost. Those of a stopped answer are known once it is settled. */
+function Figures({ phrases, f, exchange }: { phrases: Phrases; f: Formats; exchange: Exchange }) {
+  const { ttftMs, bill, isSettled, requestId } = exchange;
+  const figures: [label: string, value: string][] = [];
+  if (ttftMs !== null) figures.push([phrases.ttft, f.duration(ttftMs)]);
   if (bill) {
     const { promptTokens, cachedTokens, completionTokens, reasoningTokens } = bill;
-    facts.push(
+    figures.push(
       [phrases.input, f.count(promptTokens)],
       [phrases.cached, f.count(cachedTokens)],
       [phrases.reasoningTokens, f.count(reasoningTokens)],
@@ -94,7 +94,7 @@ function Took({ phrases, f, exchange }: { phrases: Phrases; f: Formats; exchange
   return (
     <div class="mt-3 flex flex-wrap items-baseline gap-x-5 gap-y-1 text-xs">
       <dl class="contents">
-        {facts.map(([label, value]) => (
+        {figures.map(([label, value]) => (
           <div class="flex gap-1.5">
             <dt class="muted">{label}</dt>
             <dd class="font-medium tabular-nums">{value}</dd>
@@ -102,8 +102,8 @@ function Took({ phrases, f, exchange }: { phrases: Phrases; f: Formats; exchange
         ))}
         <div class="flex gap-1.5">
           <dt class="muted">{phrases.cost}</dt>
-          <dd class="font-medium tabular-nums" data-settled={settled ? 'true' : 'false'}>
-            {bill ? f.usdExact(bill.chargeNanoUsd).join('') : settled ? '–' : phrases.settling}
+          <dd class="font-medium tabular-nums" data-settled={isSettled ? 'true' : 'false'}>
+            {bill ? f.usdExact(bill.chargeNanoUsd).join('') : isSettled ? '–' : phrases.settling}
           </dd>
         </div>
       </dl>

@@ -1,4 +1,4 @@
-/** A question and its answer, as far as it has come. */
+/** A question and its answer, as far as it has arrived. */
 import type { NanoUsd } from '../../../domain/money.ts';
 import type { Usage } from '../../../domain/usage.ts';
 import type { Fault } from './fault.ts';
@@ -11,15 +11,15 @@ export interface Exchange {
   readonly reasoning: string;
   readonly answer: string;
   readonly state: 'running' | 'finished' | 'stopped' | 'failed';
-  /** ended by a limit of tokens or money */
-  readonly cut: boolean;
-  /** null: the API has not answered yet */
+  /** the answer ended at a limit of tokens or money */
+  readonly isCut: boolean;
+  /** null: the API has not responded yet */
   readonly requestId: string | null;
-  /** from sending to the first token that the browser read */
+  /** time from sending to the first token that the browser received */
   readonly ttftMs: number | null;
   readonly bill: Bill | null;
-  /** the bill is final, or nobody will say */
-  readonly settled: boolean;
+  /** the bill is final, or was not to be had */
+  readonly isSettled: boolean;
   readonly fault: Fault | null;
 }
 
@@ -30,11 +30,11 @@ export function newExchange(id: number, question: string): Exchange {
     reasoning: '',
     answer: '',
     state: 'running',
-    cut: false,
+    isCut: false,
     requestId: null,
     ttftMs: null,
     bill: null,
-    settled: false,
+    isSettled: false,
     fault: null,
   };
 }

@@ -1,21 +1,22 @@
-/** What went wrong with a question, as the API or the page says it, and what can be done. */
+/** A fault of a question, as the API or the page reports it, and the advice for it. */
 import type { Phrases } from './data.ts';
 import { fill } from './fill.ts';
 
 export interface Fault {
   readonly message: string;
-  /** of the API's error, or a word of ours: signed_out, key_not_found, offline, lost */
+  /** code of the API's error, or one of the page's own: signed_out, key_not_found, offline, lost */
   readonly code: string;
-  /** seconds, null: the API named none */
+  /** seconds; null: the API named no time */
   readonly retryAfterS: number | null;
 }
 
-export interface Todo {
+/** What the reader can do about a fault. */
+export interface Advice {
   readonly text: string;
   readonly href?: string;
 }
 
-/** @param response not ok; its body is the API's envelope, or that of something in front of it */
+/** @param response with an error status; its body is the API's envelope, or comes from a proxy in front of the API */
 export async function faultOf(response: Response): Promise<Fault> {
   const body = (await response.json().catch(() => null)) as { error?: ApiError } | null;
   const retryAfter = Number(response.headers.get('retry-after'));
@@ -31,7 +32,7 @@ export interface ApiError {
   readonly code?: string;
 }
 
-export function todoFor({ code, retryAfterS }: Fault, { todo }: Phrases): Todo {
+export function adviceFor({ code, retryAfterS }: Fault, { todo }: Phrases): Advice {
   switch (code) {
     case 'insufficient_balance':
       return { text: todo.billing, href: '/billing' };

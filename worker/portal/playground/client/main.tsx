@@ -1,4 +1,4 @@
-/** The playground's script: reads what the page says, and draws. */
+/** Entry of the playground's script: reads the page's data and draws the app. */
 import { render } from 'hono/jsx/dom';
 import { App } from './app.tsx';
 import { DATA_ID, type PlaygroundData, ROOT_ID } from './data.ts';

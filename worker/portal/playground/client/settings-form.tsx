@@ -1,10 +1,10 @@
-/** What is chosen beside the conversation. Each change holds for the next question. */
+/** The settings beside the conversation. A change applies from the next question on. */
 import type { Child } from 'hono/jsx';
 import type { Formats } from '../../../i18n/formats.ts';
 import type { PlaygroundData } from './data.ts';
 import { fill } from './fill.ts';
+import { inputValue } from './input-value.ts';
 import type { Settings } from './settings.ts';
-import { typedIn } from './typed-in.ts';
 
 export function SettingsForm(props: {
   data: PlaygroundData;
@@ -16,7 +16,8 @@ export function SettingsForm(props: {
 }) {
   const { data, f, settings, onSettings, pinned, onPinned } = props;
   const { phrases, models, keys } = data;
-  const set = (name: keyof Settings) => (event: Event) => onSettings({ ...settings, [name]: typedIn(event) });
+  const set = (name: keyof Settings) => (event: Event) =>
+    onSettings({ ...settings, [name]: inputValue(event) });
   const model = models.find(({ id }) => id === settings.model)!;
   return (
     <section aria-labelledby="settings" class="lg:order-first">
@@ -36,34 +37,24 @@ export function SettingsForm(props: {
         <Labelled id="system" label={phrases.system} wide>
           <textarea id="system" rows={3} class="textarea w-full" onInput={set('system')} />
         </Labelled>
-        <Labelled
+        <NumberField
           id="max-tokens"
           label={phrases.maxTokens}
           hint={fill(phrases.maxTokensHint, { tokens: f.count(model.outputTokensDefault) })}
-        >
-          <input
-            id="max-tokens"
-            type="number"
-            min={1}
-            max={model.outputTokensMax}
-            step={1}
-            aria-describedby="max-tokens-hint"
-            class="input w-full"
-            onInput={set('maxTokens')}
-          />
-        </Labelled>
-        <Labelled id="temperature" label={phrases.temperature} hint={phrases.temperatureHint}>
-          <input
-            id="temperature"
-            type="number"
-            min={0}
-            max={2}
-            step="any"
-            aria-describedby="temperature-hint"
-            class="input w-full"
-            onInput={set('temperature')}
-          />
-        </Labelled>
+          min={1}
+          max={model.outputTokensMax}
+          step={1}
+          onInput={set('maxTokens')}
+        />
+        <NumberField
+          id="temperature"
+          label={phrases.temperature}
+          hint={phrases.temperatureHint}
+          min={0}
+          max={2}
+          step="any"
+          onInput={set('temperature')}
+        />
         <Labelled id="key" label={phrases.key} hint={phrases.keyHint} wide>
           <select id="key" class="select w-full" aria-describedby="key-hint" onChange={set('keyId')}>
             {keys.map(({ id, name }) => (
@@ -85,6 +76,32 @@ export function SettingsForm(props: {
         </label>
       </div>
     </section>
+  );
+}
+
+function NumberField(props: {
+  id: string;
+  label: string;
+  hint: string;
+  min: number;
+  max: number;
+  step: number | 'any';
+  onInput: (event: Event) => void;
+}) {
+  const { id, label, hint, min, max, step, onInput } = props;
+  return (
+    <Labelled id={id} label={label} hint={hint}>
+      <input
+        id={id}
+        type="number"
+        min={min}
+        max={max}
+        step={step}
+        aria-describedby={`${id}-hint`}
+        class="input w-full"
+        onInput={onInput}
+      />
+    </Labelled>
   );
 }
 

@@ -1,18 +1,18 @@
-/** What is chosen beside the conversation, as typed, and the request that it makes. */
+/** The settings as they were typed, and the request that they make. */
 import type { ChatBody, ChatMessage } from './ask.ts';
 import type { Exchange } from './exchange.ts';
 
 export interface Settings {
   readonly model: string;
   readonly system: string;
-  /** empty: the model's own */
+  /** empty: the model's default */
   readonly maxTokens: string;
-  /** empty: the model's own */
+  /** empty: the model's default */
   readonly temperature: string;
   readonly keyId: string;
 }
 
-/** Old reasoning is not sent back: the model must not see it. A question without an answer is left out. */
+/** The body of a request. Earlier reasoning is not sent, as models must not see it; unanswered questions are left out. */
 export function bodyFor(settings: Settings, past: readonly Exchange[], question: string): ChatBody {
   const { model, system, maxTokens, temperature } = settings;
   const messages: ChatMessage[] = [];

@@ -1,25 +1,28 @@
-/** The short-lived token of the key that pays: asked for when there is none, or when it is about to end. */
+/** The short-lived token of the paying key, requested when there is none or the last one is about to expire. */
 import type { Phrases, PlaygroundToken } from './data.ts';
 import { type Fault, faultOf } from './fault.ts';
 
-/** An answer that has begun goes on; a question must arrive before the end. */
+/** A token is renewed this long before it expires: a question must arrive in time, while a running answer may go on. */
 const RENEW_BEFORE_MS = 30_000;
 
-type Held = PlaygroundToken & { readonly keyId: string };
+type KeyToken = PlaygroundToken & { readonly keyId: string };
 
 export class Tokens {
   readonly #phrases: Phrases;
-  #held: Held | null = null;
+  #current: KeyToken | null = null;
 
   constructor(phrases: Phrases) {
     this.#phrases = phrases;
   }
 
-  async of(keyId: string, nowMs: number): Promise<{ ok: true; token: string } | { ok: false; fault: Fault }> {
-    const held = this.#held;
-    if (held?.keyId === keyId && nowMs < held.expiresAtMs - RENEW_BEFORE_MS)
-      return { ok: true, token: held.token };
-    // a session that has ended is answered by a redirect to the sign-in page
+  async tokenFor(
+    keyId: string,
+    nowMs: number,
+  ): Promise<{ ok: true; token: string } | { ok: false; fault: Fault }> {
+    const current = this.#current;
+    if (current?.keyId === keyId && nowMs < current.expiresAtMs - RENEW_BEFORE_MS)
+      return { ok: true, token: current.token };
+    // an expired session is answered with a redirect to the sign-in page, which must not be followed
     const response = await fetch('/playground/token', {
       method: 'POST',
       body: new URLSearchParams({ keyId }),
@@ -31,12 +34,12 @@ export class Tokens {
     if (response.type === 'opaqueredirect') return fault(this.#phrases.signedOut, 'signed_out');
     if (response.status === 404) return fault((await faultOf(response)).message, 'key_not_found');
     if (!response.ok) return { ok: false, fault: await faultOf(response) };
-    this.#held = { keyId, ...((await response.json()) as PlaygroundToken) };
-    return { ok: true, token: this.#held.token };
+    this.#current = { keyId, ...((await response.json()) as PlaygroundToken) };
+    return { ok: true, token: this.#current.token };
   }
 
-  /** It was refused, or is spent: the next is a fresh one. */
+  /** Forgets a token that was refused or has reached its cap, so that the next call requests a new one. */
   drop(): void {
-    this.#held = null;
+    this.#current = null;
   }
 }
