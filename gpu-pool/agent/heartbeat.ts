@@ -196,7 +196,7 @@ export class HeartbeatLoop {
     if (Math.abs(skewSeconds) > TOKEN_LIFETIME_MS / 1_000) {
       return `The clock of this host is ${Math.round(Math.abs(skewSeconds))} s off: synchronise it (NTP).`;
     }
-    return 'The edge does not recognize this node’s key: delete the state directory and enrol again with a new join token.';
+    return 'The edge does not recognise this node’s key: delete the state directory and enrol again with a new join token.';
   }
 
   /** Logs a result when it differs from the last one, not every two seconds. */

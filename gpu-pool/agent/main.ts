@@ -73,7 +73,7 @@ const command = new Command('npm run node --')
   .addOption(
     new Option(
       '--accept-engine-version <version>',
-      'accept this SGLang version even though it looks too old or unrecognized',
+      'accept this SGLang version even though it looks too old or unrecognised',
     ).env('TOLLGATE_ACCEPT_ENGINE_VERSION'),
   )
   .addOption(

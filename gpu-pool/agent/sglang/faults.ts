@@ -30,7 +30,7 @@ function version({ info }: EngineFacts, required: EngineRequirements): string | 
   const found = printable(info.version);
   return verdict === 'old'
     ? `SGLang ${found} keeps generating after a client disconnects (sglang#35255): install ${VERSION_MIN} or newer, or pass --accept-engine-version ${found} to this agent if that build has the fix.`
-    : `SGLang reports an unrecognized version (${found}): install ${VERSION_MIN} or newer, or pass --accept-engine-version ${found} to this agent if it is new enough.`;
+    : `SGLang reports an unrecognised version (${found}): install ${VERSION_MIN} or newer, or pass --accept-engine-version ${found} to this agent if it is new enough.`;
 }
 
 function model({ info }: EngineFacts, { modelPaths }: EngineRequirements): string | null {

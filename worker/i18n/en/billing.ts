@@ -69,7 +69,7 @@ export const billingEn = {
       'The card has insufficient funds or has reached its limit. Choose a smaller amount or another card, then turn it on again.',
     expired_card: 'The card has expired. Save another card, then turn it on again.',
     authentication_required:
-      'The bank requires you to confirm each payment. Save the card again to authorize future payments, or use another card, then turn it on again.',
+      'The bank requires you to confirm each payment. Save the card again to authorise future payments, or use another card, then turn it on again.',
     card_unusable: 'The payment provider no longer has the card. Save a card, then turn it on again.',
     reversed: 'A payment was refunded or disputed. Turn it on again once that is settled.',
   },

@@ -49,7 +49,7 @@ export const en = {
     callNote: (credit: string) => `${credit} of free credit. No card required.`,
     callNoteNoCredit: 'No card required.',
     claimTitle: 'Compared with o1',
-    claim: (least: string) => `At least ${least} cheaper than o1’s list price, on every kind of token.`,
+    claim: (least: string) => `At least ${least} cheaper than o1’s list price, on every type of token.`,
     priceTitle: 'Prices',
     priceNote:
       'US dollars per million tokens. Reasoning is billed as output. Requests that return nothing are free.',
@@ -59,7 +59,7 @@ export const en = {
     cacheHit: 'Input, cached',
     cacheMiss: 'Input',
     output: 'Output',
-    saving: (model: string) => `${model} saves`,
+    saving: (model: string) => `Savings with ${model}`,
     license: 'Licence',
     comparison: (name: string) => `${name}, list price`,
     retired: (date: string) => `retired ${date}`,
@@ -217,7 +217,7 @@ export const en = {
     arithmeticUnit: 'nano-USD',
     entry: 'Entry',
     ttft: 'First token',
-    ending: 'Ending',
+    ending: 'Result',
     endings: {
       finished: 'finished',
       client_gone: 'client disconnected',
@@ -298,7 +298,7 @@ export const en = {
     auditAction: 'Action',
     auditSubject: 'Subject',
     auditDetail: 'Details',
-    auditEmpty: 'Nothing yet.',
+    auditEmpty: 'No entries yet.',
     auditActors: { 'operator-token': 'operator API', pool: 'pool' } as Record<string, string>,
     auditActions: {
       'person.made_operator': 'made operator',

@@ -222,7 +222,7 @@ export const fr: Messages = {
     arithmeticUnit: 'nano-USD',
     entry: 'Écriture',
     ttft: 'Premier jeton',
-    ending: 'Issue',
+    ending: 'Résultat',
     endings: {
       finished: 'terminée',
       client_gone: 'client déconnecté',
