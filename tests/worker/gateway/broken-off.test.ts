@@ -77,7 +77,7 @@ describe('a stream whose node', () => {
       expect(content).toBe('One two ');
       expect(events).not.toContain('[DONE]');
       expect(chunks.at(-1)!.error).toMatchObject({ type: 'server_error', code: 'node_failed', param: null });
-      expect(chunks.at(-1)!.error!.message).toMatch(/only what you received was charged/i);
+      expect(chunks.at(-1)!.error!.message).toMatch(/only the tokens you received were charged/i);
       expect(chunks.some(({ usage }) => usage)).toBe(false);
       expect(record).toMatchObject({ state: 'posted', ending: 'node_failed', chargeNanoUsd: costOf(10, 2) });
       expect((await customer.balance()).heldNanoUsd).toBe(0);

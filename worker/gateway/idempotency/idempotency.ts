@@ -78,7 +78,7 @@ export async function beginIdempotent(
       }
       yield chunk;
     }
-    // not awaited: the client has its answer; a retry that arrives meanwhile is told to retry later
+    // not awaited: the client has its answer; a retry that arrives meanwhile gets a 409 and tries again
     const stored = isComplete
       ? recorder.seal(seal).then((parts) => wallet.keepAnswer(work, parts))
       : abandon();
