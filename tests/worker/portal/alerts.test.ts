@@ -103,15 +103,17 @@ describe('the alerts', () => {
   it('are saved, and sent to the Wallet', async () => {
     const { browser, accountId } = await owner();
     const stub = bindings.WALLET.getByName(accountId);
-    const watch = vi.fn(async () => undefined);
+    const setAlertThresholds = vi.fn(async () => undefined);
     vi.spyOn(bindings.WALLET, 'getByName').mockReturnValue(
-      new Proxy(stub, { get: (to, name) => (name === 'watch' ? watch : Reflect.get(to, name)) }),
+      new Proxy(stub, {
+        get: (to, name) => (name === 'setAlertThresholds' ? setAlertThresholds : Reflect.get(to, name)),
+      }),
     );
     const chosen = { lowBalanceUsd: '3.5', percent75: 'on', percent100: 'on' };
     const page = await read(browser.postAndFollow('/alerts/watch', chosen));
     const saved = { lowBalanceNanoUsd: 3_500_000_000, capPercents: [75, 100] };
     expect(await noticeSettingOf(db, accountId)).toMatchObject({ ...saved, byEmail: false });
-    expect(watch).toHaveBeenCalledWith(saved);
+    expect(setAlertThresholds).toHaveBeenCalledWith(saved);
     expect(page.match(/name="percent\d+" checked/g)).toHaveLength(2);
     expect(page).not.toMatch(/name="byEmail" checked/);
     await browser.post('/alerts/watch', { lowBalanceUsd: '', byEmail: 'on' });
