@@ -221,7 +221,7 @@ function Figures(props: { c: PortalContext; balance: Balance; spend: Spend; unpu
       <Tile label={names.owed} value={money(balance.owedNanoUsd)} note={names.owedNote} />
       <Tile label={t.customers.spendDay} value={money(spend.dayNanoUsd)} />
       <Tile label={t.customers.spendWeek} value={money(spend.weekNanoUsd)} />
-      <Tile label={names.untold} value={f.count(unpublished)} note={names.untoldNote} />
+      <Tile label={names.unpublished} value={f.count(unpublished)} note={names.unpublishedNote} />
     </dl>
   );
 }
