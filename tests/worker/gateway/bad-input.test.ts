@@ -187,8 +187,8 @@ describe('a conversation', () => {
     const node = await network().add(usedModel, () =>
       stream([{ choices: [choice], usage }, 'data: [DONE]\n\n']),
     );
-    const asked = body({ model: usedModel, logprobs: true, top_logprobs: 2 });
-    const { status, text } = await sendRaw(await Customer.withCredit(), { body: asked });
+    const requestBody = body({ model: usedModel, logprobs: true, top_logprobs: 2 });
+    const { status, text } = await sendRaw(await Customer.withCredit(), { body: requestBody });
     expect(status).toBe(200);
     expect(node.received[0]!.request).toMatchObject({ logprobs: true, top_logprobs: 2 });
     expect(JSON.parse(text).choices[0].logprobs).toEqual({ content: logprobs.content, refusal: null });

@@ -111,7 +111,7 @@ describe('a whole answer whose node', () => {
   it.each(Object.entries(BREAKS))('%s is served by another node and billed once', async (_, fault) => {
     const model = newModel();
     let attempts = 0;
-    const script: Script = (asked) => (attempts++ === 0 ? breaking(fault)(asked) : stream(answer(GOOD)));
+    const script: Script = (request) => (attempts++ === 0 ? breaking(fault)(request) : stream(answer(GOOD)));
     for (let i = 0; i < 3; i++) await network().add(model, script);
     const { status, content, chunks, requestId, record } = await customer.ask({ model }, { using });
     expect(status).toBe(200);

@@ -33,7 +33,7 @@ await env.DB.batch(
 /** Takes an unused model. Its Pool is its own, so that what one test does to nodes cannot affect another test. */
 export function newModel(): string {
   const model = models.shift();
-  if (model === undefined) throw new Error(`more than ${MODELS} models asked for: raise MODELS`);
+  if (model === undefined) throw new Error(`more than ${MODELS} models are in use: raise MODELS`);
   return model;
 }
 

@@ -25,7 +25,7 @@ const GOOD = { content: ['All ', 'good.'] };
 async function poolWithFaults(faults: readonly Script[], nodes: number) {
   const model = newModel();
   let attempts = 0;
-  const script: Script = (asked) => (faults[attempts++] ?? (() => stream(answer(GOOD))))(asked);
+  const script: Script = (request) => (faults[attempts++] ?? (() => stream(answer(GOOD))))(request);
   for (let i = 0; i < nodes; i++) await network().add(model, script);
   return { model };
 }
@@ -230,9 +230,9 @@ describe('when nodes do not answer', () => {
 
   it('a request without a retry slot is rejected while that has a status; one whose client disconnects tries no node', async () => {
     const allRefused = barrier(3);
-    const drains: Script = async (asked) => {
+    const drains: Script = async (request) => {
       await allRefused();
-      return busy(asked);
+      return busy(request);
     };
     const { promise: released, resolve: release } = Promise.withResolvers<void>();
     let retriedIndex = -1;

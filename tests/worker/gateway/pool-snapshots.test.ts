@@ -83,7 +83,7 @@ async function readSettled(isolate: Snapshots): Promise<number> {
 /** The longest wait of an isolate for its first snapshot (pool-snapshots.ts); it is raced, so it need not last that long. */
 const FIRST_PATIENCE_MS = 5_000;
 
-/** What was waited for in all, by what was asked of the timers: a slow machine takes longer, and decides nothing. */
+/** The sum of the requested delays. The real time would depend on the machine's speed. */
 function waitedMs(calls: readonly (readonly [delay: number, ...unknown[]])[]): number {
   return calls.reduce((sum, [ms]) => sum + ms, 0);
 }

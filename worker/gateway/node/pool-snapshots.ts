@@ -41,7 +41,7 @@ const CACHE_MAX_AGE_S = OLD_MS / 1_000;
 const CLAIM_MAX_AGE_S = 1;
 const POLL_CACHE_EVERY_MS = 100;
 
-/** What the isolate knows of one pool. */
+/** The isolate's state of one pool. */
 interface PoolState {
   snapshot: PoolSnapshot | null;
   /** Time of the snapshot, by this isolate's clock. */
