@@ -63,7 +63,7 @@ export async function endSecondFactor(
   return ended ? cookies : null;
 }
 
-/** The person is told of every change, in case somebody else made it. */
+/** Every change is reported by e-mail, in case somebody else made it. */
 function sendChangeEmail(
   env: Env,
   { person, locale, nowMs }: ChangedBy,

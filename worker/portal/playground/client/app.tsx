@@ -1,6 +1,6 @@
 /** The playground: settings on the left, conversation and composer on the right. On a phone the settings come last. */
 import { useEffect, useRef, useState } from 'hono/jsx/dom';
-import { formats } from '../../../i18n/formats.ts';
+import { type Formats, formats } from '../../../i18n/formats.ts';
 import { asCode } from './as-code.ts';
 import { CodePanel } from './code-panel.tsx';
 import { Composer } from './composer.tsx';
@@ -42,28 +42,7 @@ export function App({ data }: { data: PlaygroundData }) {
         <h2 id="conversation" class="mb-3">
           {phrases.conversation}
         </h2>
-        {/* aria-busy delays screen readers until an answer is complete, so that they do not read token by token */}
-        <div
-          ref={pane.ref}
-          role="log"
-          aria-labelledby="conversation"
-          aria-live="polite"
-          aria-busy={running ? 'true' : 'false'}
-          tabindex={0}
-          class="panel mb-4 h-104 overflow-y-auto px-4 py-4 sm:px-5"
-          onScroll={pane.onScroll}
-        >
-          {exchanges.length === 0 && <p class="muted">{phrases.empty}</p>}
-          {exchanges.map((exchange, index) => (
-            <ExchangeView
-              key={exchange.id}
-              phrases={phrases}
-              f={f}
-              exchange={exchange}
-              open={pinned || index === exchanges.length - 1}
-            />
-          ))}
-        </div>
+        <ExchangeLog phrases={phrases} f={f} conversation={conversation} pinned={pinned} pane={pane} />
         <Composer
           phrases={phrases}
           draft={draft}
@@ -94,6 +73,41 @@ export function App({ data }: { data: PlaygroundData }) {
     const last = exchanges.at(-1);
     return bodyFor(settings, exchanges.slice(0, -1), last?.question ?? phrases.draftStandIn);
   }
+}
+
+function ExchangeLog(props: {
+  phrases: Phrases;
+  f: Formats;
+  conversation: Conversation;
+  pinned: boolean;
+  pane: ReturnType<typeof useFollowedPane>;
+}) {
+  const { phrases, f, conversation, pinned, pane } = props;
+  const { exchanges, running } = conversation;
+  return (
+    // aria-busy delays screen readers until an answer is complete, so that they do not read token by token
+    <div
+      ref={pane.ref}
+      role="log"
+      aria-labelledby="conversation"
+      aria-live="polite"
+      aria-busy={running ? 'true' : 'false'}
+      tabindex={0}
+      class="panel mb-4 h-104 overflow-y-auto px-4 py-4 sm:px-5"
+      onScroll={pane.onScroll}
+    >
+      {exchanges.length === 0 && <p class="muted">{phrases.empty}</p>}
+      {exchanges.map((exchange, index) => (
+        <ExchangeView
+          key={exchange.id}
+          phrases={phrases}
+          f={f}
+          exchange={exchange}
+          open={pinned || index === exchanges.length - 1}
+        />
+      ))}
+    </div>
+  );
 }
 
 /** The conversation of the page, which redraws the component whenever it changes. */

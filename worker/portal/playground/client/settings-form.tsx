@@ -25,15 +25,13 @@ export function SettingsForm(props: {
         {phrases.settings}
       </h2>
       <div class="grid grid-cols-2 gap-4 lg:grid-cols-1">
-        <Labelled id="model" label={phrases.model} wide>
-          <select id="model" class="select w-full" onChange={set('model')}>
-            {models.map(({ id }) => (
-              <option value={id} selected={id === settings.model}>
-                {id}
-              </option>
-            ))}
-          </select>
-        </Labelled>
+        <SelectField
+          id="model"
+          label={phrases.model}
+          options={models.map(({ id }) => ({ id, name: id }))}
+          value={settings.model}
+          onChange={set('model')}
+        />
         <Labelled id="system" label={phrases.system} wide>
           <textarea id="system" rows={3} class="textarea w-full" onInput={set('system')} />
         </Labelled>
@@ -55,15 +53,14 @@ export function SettingsForm(props: {
           step="any"
           onInput={set('temperature')}
         />
-        <Labelled id="key" label={phrases.key} hint={phrases.keyHint} wide>
-          <select id="key" class="select w-full" aria-describedby="key-hint" onChange={set('keyId')}>
-            {keys.map(({ id, name }) => (
-              <option value={id} selected={id === settings.keyId}>
-                {name}
-              </option>
-            ))}
-          </select>
-        </Labelled>
+        <SelectField
+          id="key"
+          label={phrases.key}
+          hint={phrases.keyHint}
+          options={keys}
+          value={settings.keyId}
+          onChange={set('keyId')}
+        />
         <label class="col-span-full flex items-center gap-2 text-sm">
           <input
             id="pin"
@@ -76,6 +73,33 @@ export function SettingsForm(props: {
         </label>
       </div>
     </section>
+  );
+}
+
+function SelectField(props: {
+  id: string;
+  label: string;
+  hint?: string;
+  options: readonly { readonly id: string; readonly name: string }[];
+  value: string;
+  onChange: (event: Event) => void;
+}) {
+  const { id, label, hint, options, value, onChange } = props;
+  return (
+    <Labelled id={id} label={label} hint={hint} wide>
+      <select
+        id={id}
+        class="select w-full"
+        aria-describedby={hint === undefined ? undefined : `${id}-hint`}
+        onChange={onChange}
+      >
+        {options.map((option) => (
+          <option value={option.id} selected={option.id === value}>
+            {option.name}
+          </option>
+        ))}
+      </select>
+    </Labelled>
   );
 }
 
