@@ -1,4 +1,4 @@
-/** The API as its users meet it: the official client, plain HTTP, and the books afterwards. */
+/** The API as users see it, by the official client and by plain HTTP; afterwards all records must agree. */
 import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import OpenAI from 'openai';
@@ -19,7 +19,7 @@ import {
 
 let local: Local;
 beforeAll(async () => {
-  // nobody gets credit unasked: what an empty balance means is tested, too
+  // no trial grant, because an empty balance is tested, too
   local = await startLocal({ settings: { TRIAL_GRANT_NANO_USD: '0' } });
   await giveCredit(local.stack.dev.account);
 });
@@ -41,7 +41,7 @@ interface DeepSeekUsage extends OpenAI.CompletionUsage {
   cost: string;
 }
 
-/** The charge by the price rows that the request itself names. */
+/** Recomputes the charge by the price version that the request's record names. */
 async function chargeByPriceRows(requestId: string, usage: DeepSeekUsage): Promise<number> {
   const generation = (await (await api(local, `/v1/generations/${requestId}`)).json()) as {
     price_version: string;
@@ -55,7 +55,7 @@ async function chargeByPriceRows(requestId: string, usage: DeepSeekUsage): Promi
 }
 
 describe('the official openai client', () => {
-  it('gets an unstreamed answer with its reasoning, and the balance falls by exactly its price', async () => {
+  it('gets an unstreamed answer with its reasoning, and the balance falls by exactly its charge', async () => {
     const before = nano((await balance(local)).total_balance);
     const answer = await local.openai.chat.completions.create({
       model: 'deepseek-reasoner',
@@ -76,7 +76,7 @@ describe('the official openai client', () => {
     expect(nano(usage.cost)).toBe(before - after);
   });
 
-  it('gets the same streamed, usage exactly once', async () => {
+  it('gets a streamed answer with usage exactly once', async () => {
     const before = nano((await balance(local)).total_balance);
     const stream = await local.openai.chat.completions.create({
       model: 'deepseek-reasoner',
@@ -120,7 +120,7 @@ describe('the official openai client', () => {
     expect(chunks.slice(0, -1).every((chunk) => chunk.usage === null)).toBe(true);
   });
 
-  it('assembles the stream with its own helper', async () => {
+  it('assembles a stream with its own helper', async () => {
     const final = await local.openai.chat.completions
       .stream({ model: 'deepseek-chat-r1', messages: [] } as never)
       .finalChatCompletion()
@@ -132,7 +132,9 @@ describe('the official openai client', () => {
     expect(good.choices[0]!.finish_reason).toBe('stop');
     expect(good.choices[0]!.message.content).toBeTruthy();
   });
+});
 
+describe('the official openai client, beyond plain answers,', () => {
   it('gets tool calls, streamed and not', async () => {
     const request = {
       model: 'deepseek-reasoner',
@@ -195,7 +197,7 @@ describe('the official openai client', () => {
     expect(models.find(({ id }) => id === 'deepseek-r1-zero')!.tollgate.available).toBe(false);
   });
 
-  it('finds model_not_available for a model that no node serves', async () => {
+  it('gets model_not_available for a model that no node serves', async () => {
     const response = await api(local, '/v1/chat/completions', {
       method: 'POST',
       body: chatBody('Hi', { model: 'deepseek-r1-zero' }),
@@ -208,10 +210,10 @@ describe('the official openai client', () => {
   });
 });
 
-describe('refusals', () => {
-  const post = (body: string, init: RequestInit = {}) =>
-    api(local, '/v1/chat/completions', { method: 'POST', body, ...init });
+const post = (body: string, init: RequestInit = {}) =>
+  api(local, '/v1/chat/completions', { method: 'POST', body, ...init });
 
+describe('an invalid body', () => {
   const bodies: [string, string, number, string, string | null][] = [
     ['not JSON', '{"model":', 400, 'invalid_json', null],
     ['not an object', '[1]', 400, 'invalid_json', null],
@@ -251,32 +253,37 @@ describe('refusals', () => {
     ['an unknown model', chatBody('x', { model: 'gpt-4o' }), 404, 'model_not_found', 'model'],
   ];
 
-  // what an isolate has leased for the tests before goes back on its own
+  // the credit that an isolate has leased for earlier tests is returned on its own
   const idleBalance = () =>
     eventually(async () => {
       const now = await balance(local);
       return now.held_balance === '0.00' && now;
     });
 
-  it.each(bodies)('a body that is %s', async (_, body, status, code, param) => {
-    const before = await idleBalance();
-    const response = await post(body);
-    expect(response.status).toBe(status);
-    const { error } = (await response.json()) as { error: Record<string, unknown> };
-    expect(error).toMatchObject({ code, param });
-    expect(Object.keys(error).sort()).toEqual(['code', 'message', 'param', 'type']);
-    expect(response.headers.get('x-should-retry')).toBe('false');
-    expect(response.headers.get('x-request-id')).toMatch(/^req_/);
-    expect(await balance(local)).toEqual(before);
-  });
+  it.each(bodies)(
+    'that is %s is rejected by its field and costs nothing',
+    async (_, body, status, code, param) => {
+      const before = await idleBalance();
+      const response = await post(body);
+      expect(response.status).toBe(status);
+      const { error } = (await response.json()) as { error: Record<string, unknown> };
+      expect(error).toMatchObject({ code, param });
+      expect(Object.keys(error).sort()).toEqual(['code', 'message', 'param', 'type']);
+      expect(response.headers.get('x-should-retry')).toBe('false');
+      expect(response.headers.get('x-request-id')).toMatch(/^req_/);
+      expect(await balance(local)).toEqual(before);
+    },
+  );
 
-  it('a body that is not said to be JSON', async () => {
+  it('without a JSON content type is rejected', async () => {
     const response = await post(chatBody('x'), {
       headers: { 'content-type': 'application/x-www-form-urlencoded' },
     });
     expect(response.status).toBe(415);
   });
+});
 
+describe('a request', () => {
   it.each([
     ['no key', ''],
     ['a malformed key', 'Bearer sk-tg-abc'],
@@ -284,7 +291,7 @@ describe('refusals', () => {
     ['an unknown key', 'Bearer sk-tg-0000000000000000000000000000000000000000000000'],
     ['SQL', `Bearer ' OR 1=1 --`],
     ['two keys', 'Bearer a, Bearer b'],
-  ])('%s', async (name, given) => {
+  ])('with %s is rejected with 401', async (name, given) => {
     const key = local.stack.dev.apiKey;
     const authorization =
       name === 'a key with a typo' ? `Bearer ${key.slice(0, -1)}${key.endsWith('a') ? 'b' : 'a'}` : given;
@@ -295,7 +302,7 @@ describe('refusals', () => {
     });
   });
 
-  it('an unknown route, and a request that is not ours', async () => {
+  it('to an unknown route or for an unknown generation is rejected with 404', async () => {
     expect(await (await api(local, '/v1/nothing')).json()).toMatchObject({
       error: { code: 'route_not_found' },
     });
@@ -306,7 +313,7 @@ describe('refusals', () => {
 });
 
 describe('keys', () => {
-  async function enter(email: string): Promise<PortalSession> {
+  async function signUp(email: string): Promise<PortalSession> {
     const visitor = new PortalSession(local.stack.dev.baseUrl);
     await visitor.signInOrSignUp({ email, password: 'correct horse battery', name: email });
     return visitor;
@@ -323,7 +330,7 @@ describe('keys', () => {
     return ((await response.json()) as { account_id: string }).account_id;
   };
 
-  it('stop working when revoked, within ten seconds', async () => {
+  it('stop working within ten seconds after they were revoked', async () => {
     const visitor = new PortalSession(local.stack.dev.baseUrl);
     await visitor.signInOrSignUp({ ...local.stack.dev.portal, name: 'Demo' });
     const key = await createKey(visitor, { name: 'to revoke' });
@@ -337,7 +344,7 @@ describe('keys', () => {
   });
 
   it('are served up to their cap and not past it', async () => {
-    const visitor = await enter('capped@tollgate.example');
+    const visitor = await signUp('capped@tollgate.example');
     const key = await createKey(visitor, { name: 'capped', capUsd: '0.01', capPeriod: 'day' });
     await giveCredit(await accountOf(key));
     const long = await ask(key, 'Go on. [[reasoning=2000 answer=18000]]', { max_tokens: 64_000 });
@@ -355,8 +362,8 @@ describe('keys', () => {
     expect(await refused.json()).toMatchObject({ error: { code: 'key_cap_reached' } });
   });
 
-  it('are refused more concurrency than they have', async () => {
-    const visitor = await enter('single@tollgate.example');
+  it('are rejected beyond their concurrency limit', async () => {
+    const visitor = await signUp('single@tollgate.example');
     const key = await createKey(visitor, { name: 'single', concurrency: '1' });
     await giveCredit(await accountOf(key));
     const running = await ask(key, 'Slowly. [[reasoning=300 answer=300]]', { stream: true });
@@ -369,8 +376,8 @@ describe('keys', () => {
     await running.text();
   });
 
-  it('are refused with an empty balance, and told where to top up', async () => {
-    const key = await createKey(await enter('poor@tollgate.example'), { name: 'poor' });
+  it('are rejected with an empty balance, and the error says where to top up', async () => {
+    const key = await createKey(await signUp('poor@tollgate.example'), { name: 'poor' });
     const refused = await ask(key);
     expect(refused.status).toBe(402);
     const { error } = (await refused.json()) as { error: { code: string; message: string } };
@@ -434,6 +441,7 @@ describe('privacy', () => {
       })
     ).json()) as { choices: { message: { content: string; reasoning_content: string } }[] };
     const { content, reasoning_content } = answer.choices[0]!.message;
+    // give every process the time to flush what it might write
     await new Promise((resolve) => setTimeout(resolve, 2_000));
     const files = globSync('**/*', { cwd: local.stateDir, withFileTypes: true }).filter((file) =>
       file.isFile(),
@@ -451,7 +459,7 @@ describe('privacy', () => {
   });
 });
 
-it('forwards events as they come, ended by [DONE]', async () => {
+it('a stream forwards events and ends with [DONE]', async () => {
   const text = await (
     await api(local, '/v1/chat/completions', {
       method: 'POST',
@@ -466,6 +474,6 @@ it('forwards events as they come, ended by [DONE]', async () => {
     expect(text).not.toContain(engineOnly);
 });
 
-it('leaves books that add up: wallets, D1, engines and the API agree', async () => {
+it('Wallets, D1, engines and the API agree in the end', async () => {
   await expectLaws(local, { withinMs: 15_000 });
 });

@@ -1,4 +1,4 @@
-/** HTTP that no client library would send, down at the socket: lengths that lie, headers twice, bodies that never come. */
+/** Malformed HTTP on a bare socket, which no client library sends: false lengths, repeated headers, bodies that never arrive. */
 import { connect } from 'node:net';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { balance, chatBody, type Local, startLocal } from './local.ts';
@@ -10,12 +10,12 @@ beforeAll(async () => {
 });
 afterAll(() => local.end());
 
-/** Enough for a refusal, and far less than a connection that hangs would take. */
+/** Enough for a response, and much less than a hanging connection would take. */
 const PATIENCE_MS = 10_000;
 
 /**
- * Writes `text` as it is, then waits for the answer; `leave` closes our side at once after writing.
- * @returns what came until the connection was closed, or until enough of an answer was there
+ * Writes `text` as it is and waits for the answer. With `leave`, the client's side is closed right after writing.
+ * @returns what arrived until the connection was closed or the answer was complete
  */
 function wire(text: string, { leave = false }: { leave?: boolean } = {}) {
   const { hostname, port } = new URL(local.stack.dev.baseUrl);
@@ -55,12 +55,12 @@ const length = (bytes: number) => `content-length: ${bytes}`;
 const REAL = Buffer.byteLength(BODY);
 const TOO_LONG = 5 * 2 ** 20;
 
-it('serves the same bytes when they are honest', async () => {
+it('the same request with a correct length is served', async () => {
   const answer = await wire(request([length(REAL)]));
   expect([answer.status, JSON.parse(answer.body).usage.completion_tokens]).toEqual([200, 10]);
 });
 
-const lies: [string, () => string, { leave?: boolean }, number][] = [
+const malformed: [string, () => string, { leave?: boolean }, number][] = [
   ['a length that is too short', () => request([length(REAL - 1)]), {}, 400],
   [
     'a length that is too long, from a client that leaves',
@@ -84,7 +84,7 @@ const lies: [string, () => string, { leave?: boolean }, number][] = [
   ['a header of 200 KB', () => request([length(REAL), `x-session-id: ${'x'.repeat(200_000)}`]), {}, 400],
 ];
 
-it.each(lies)('%s is refused, without a hang and for nothing', async (_, text, options, status) => {
+it.each(malformed)('%s is rejected without a hang and costs nothing', async (_, text, options, status) => {
   const before = await balance(local);
   const answer = await wire(text(), options);
   expect(answer.gaveUp).toBe(false);
@@ -92,7 +92,7 @@ it.each(lies)('%s is refused, without a hang and for nothing', async (_, text, o
   expect(await balance(local)).toEqual(before);
 });
 
-it('a body past 4 MiB is refused before it has come, and it says why', async () => {
+it('a body past 4 MiB is rejected by its length, and the error says why', async () => {
   const { status, body } = await wire(request([length(TOO_LONG)]));
   expect([status, JSON.parse(body)]).toMatchObject([413, { error: { code: 'body_too_large' } }]);
 });

@@ -1,4 +1,4 @@
-/** A batch with the official client, over an edge that is killed while its lines run: each is answered and paid once. */
+/** A batch by the official client, on an edge that is killed while lines run: each line is answered and charged once. */
 import { toFile } from 'openai';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { balance, eventually, expectLaws, type Local, nano, startLocal } from './local.ts';
@@ -11,7 +11,7 @@ beforeAll(async () => {
 });
 afterAll(() => local.end());
 
-const ended = ['completed', 'failed', 'expired', 'cancelled'];
+const FINAL_STATUSES = ['completed', 'failed', 'expired', 'cancelled'];
 
 async function begin(lines: readonly string[]) {
   const { openai } = local;
@@ -45,7 +45,7 @@ async function resultsOf(fileId: string | undefined): Promise<Result[]> {
     .map((line) => JSON.parse(line) as Result);
 }
 
-it('is resumed after each crash of the edge, and pays for every line once', async () => {
+it('a batch is resumed after each crash of the edge, and every line is charged once', async () => {
   const { openai, stack } = local;
   const { id } = await begin(
     Array.from({ length: LINES }, (_, i) => question(`q-${i}`, `Question ${i}? [[reasoning=90 answer=60]]`)),
@@ -60,7 +60,7 @@ it('is resumed after each crash of the edge, and pays for every line once', asyn
   }
   const batch = await eventually(async () => {
     const now = await openai.batches.retrieve(id);
-    return ended.includes(now.status) && now;
+    return FINAL_STATUSES.includes(now.status) && now;
   }, 90_000);
   expect(batch).toMatchObject({
     status: 'completed',
@@ -77,7 +77,7 @@ it('is resumed after each crash of the edge, and pays for every line once', asyn
   await expectLaws(local);
 });
 
-it('is cancelled by the client, lists its batches and deletes its file', async () => {
+it('a client cancels a batch, lists its batches and deletes the input file', async () => {
   const { openai } = local;
   const lines = Array.from({ length: 300 }, (_, i) => question(`c-${i}`, `Slow ${i} [[answer=300]]`));
   const { id, input_file_id: fileId } = await begin(lines);

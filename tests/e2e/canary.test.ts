@@ -1,4 +1,4 @@
-/** Who gets customers: real agents in front of emulated engines, some of which do not say what is true. */
+/** Canary requests decide which nodes serve customers: real agents before emulated engines, some of which report falsely. */
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -15,16 +15,16 @@ import { startTamperingProxy, type TamperingProxy } from './tampering-proxy.ts';
 const AGENT = fileURLToPath(new URL('../../gpu-pool/agent/main.ts', import.meta.url));
 
 let local: Local;
-const ends: (() => unknown)[] = [];
+const cleanups: (() => unknown)[] = [];
 beforeAll(async () => {
   local = await startLocal();
 });
 afterAll(async () => {
-  for (const end of ends.toReversed()) await end();
+  for (const end of cleanups.toReversed()) await end();
   await local.end();
 });
 
-interface Known {
+interface ListedNode {
   readonly id: string;
   readonly name: string;
   readonly state: string;
@@ -35,12 +35,12 @@ interface Known {
   } | null;
 }
 
-async function known(name: string): Promise<Known | undefined> {
-  const { nodes } = await operatorApi<{ nodes: Known[] }>(local.stack.edge, 'GET', '/nodes');
+async function listedNode(name: string): Promise<ListedNode | undefined> {
+  const { nodes } = await operatorApi<{ nodes: ListedNode[] }>(local.stack.edge, 'GET', '/nodes');
   return nodes.find((node) => node.name === name);
 }
 
-/** Enrols another node. @param tamper changes what the engine says to the agent, or the agent to the edge */
+/** Enrols another node. @param tamper changes lines from the engine to the agent, or from the agent to the edge */
 async function addNode(
   name: string,
   tamper: { engine?: (line: string) => string; agent?: (line: string) => string } = {},
@@ -50,11 +50,11 @@ async function addNode(
     ...{ name, model: 'deepseek-r1-0528', hardware: '8xmi300x' },
   });
   const engine = await startEngine({ name, hardware: '8xmi300x', stateDir, speed: local.speed });
-  ends.push(() => engine.stop());
+  cleanups.push(() => engine.stop());
   const between = async (target: string, change: ((line: string) => string) | undefined) => {
     if (!change) return target;
     const proxy: TamperingProxy = await startTamperingProxy(target, change);
-    ends.push(() => proxy.close());
+    cleanups.push(() => proxy.close());
     return proxy.url;
   };
   const port = await freePorts(1);
@@ -70,11 +70,11 @@ async function addNode(
     },
     parseListening,
   );
-  ends.push(() => agent.stop());
+  cleanups.push(() => agent.stop());
   return { engine, agent };
 }
 
-/** Nodes that answer so many customers, by id. */
+/** Sends requests. @returns the ids of the nodes that served them */
 async function servedBy(requests: number): Promise<string[]> {
   const ids: string[] = [];
   for (let i = 0; i < requests; i++) {
@@ -88,9 +88,9 @@ async function servedBy(requests: number): Promise<string[]> {
   return ids;
 }
 
-it('nodes are up when each has passed its canary, which is on nobody’s books', async () => {
+it('nodes are active when each has passed its canary, which no account is charged for', async () => {
   for (const { name, engine } of local.stack.nodes) {
-    expect(await known(name)).toMatchObject({
+    expect(await listedNode(name)).toMatchObject({
       state: 'active',
       canary: { fault: null, passed_at_ms: expect.any(Number) },
     });
@@ -103,10 +103,10 @@ it('nodes are up when each has passed its canary, which is on nobody’s books',
   expect(accounts.flatMap(({ request = [], receipt = [] }) => [...request, ...receipt])).toEqual([]);
 });
 
-it('one that joins later gets customers when it has passed', async () => {
+it('a node that joins later serves customers when it has passed its canary', async () => {
   await addNode('mi300x-late');
   const node = await eventually(async () => {
-    const found = await known('mi300x-late');
+    const found = await listedNode('mi300x-late');
     return found?.state === 'active' && found;
   });
   await eventually(async () => (await servedBy(4)).includes(node.id), 60_000);
@@ -126,14 +126,14 @@ it.each<[string, string, Parameters<typeof addNode>[1]]>([
         line.replace(/("prompt_tokens":)(\d+)/, (_, name, count) => name + (Number(count) + 1)),
     },
   ],
-])('one %s never gets any', async (_, fault, tamper) => {
+])('a node %s never serves customers', async (_, fault, tamper) => {
   const { engine } = await addNode(fault, tamper);
   const { id } = await eventually(async () => {
-    const found = await known(fault);
+    const found = await listedNode(fault);
     return found?.canary?.fault === fault && found;
   }, 30_000);
   expect(await servedBy(20)).not.toContain(id);
-  expect((await known(fault))?.state).toBe('canary');
+  expect((await listedNode(fault))?.state).toBe('canary');
   const asked = [...readEngineLog(engine.log).keys()];
   expect(asked.filter((each) => parseCanaryId(each) === null)).toEqual([]);
   expect(asked.length).toBeGreaterThanOrEqual(2);

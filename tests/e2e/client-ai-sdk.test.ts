@@ -1,5 +1,5 @@
 /**
- * The AI SDK against the whole of it, by its two ways to a reasoning model. They read usage from different fields:
+ * The AI SDK against a local Tollgate, with its two providers for a reasoning model. They read usage from different fields:
  * DeepSeek's provider from `prompt_cache_hit_tokens`, the other from `cached_tokens`.
  */
 import { createDeepSeek } from '@ai-sdk/deepseek';
@@ -34,16 +34,12 @@ const compatible: ModelOf = ({ apiKey, model = 'deepseek-reasoner' } = {}) =>
     supportsStructuredOutputs: true,
   })(model);
 
-describe.each([
+const PROVIDERS: [name: string, ModelOf][] = [
   ['@ai-sdk/deepseek', deepSeek],
   ['@ai-sdk/openai-compatible', compatible],
-])('%s', (_, modelOf) => {
-  const weather = tool({
-    description: 'the weather of a city',
-    inputSchema: z.object({ city: z.string() }),
-    execute: async ({ city }) => `sunny in ${city}`,
-  });
+];
 
+describe.each(PROVIDERS)('%s', (_, modelOf) => {
   it('generates text with its reasoning', async () => {
     const result = await generateText({ model: modelOf(), prompt: 'Why? [[reasoning=20 answer=10]]' });
     expect(result.text).toMatch(/answer/);
@@ -57,7 +53,7 @@ describe.each([
     const result = streamText({ model: modelOf(), prompt: 'Why? [[reasoning=20 answer=10]]' });
     const kinds: string[] = [];
     for await (const { type } of result.fullStream) if (kinds.at(-1) !== type) kinds.push(type);
-    // each provider has its own order of the marks around them
+    // the providers order the other kinds of parts differently
     expect(kinds.filter((kind) => /^(reasoning|text)-delta$/.test(kind))).toEqual([
       'reasoning-delta',
       'text-delta',
@@ -68,7 +64,7 @@ describe.each([
     expect((await result.usage).outputTokens).toBe(30);
   });
 
-  it('knows what was cached of a conversation', async () => {
+  it('reports the cached tokens of a conversation', async () => {
     const opening = `${'A long enough opening that fills more than one page of the cache. '.repeat(12)}`;
     const asked = { role: 'user' as const, content: `${opening} [[reasoning=5 answer=9]]` };
     const first = await generateText({ model: modelOf(), messages: [asked] });
@@ -83,10 +79,17 @@ describe.each([
     await streamed.consumeStream();
     expect((await streamed.usage).inputTokenDetails.cacheReadTokens).toBeGreaterThan(100);
   });
+});
 
+describe.each(PROVIDERS)('%s, with tools and schemas,', (_, modelOf) => {
+  const weather = tool({
+    description: 'the weather of a city',
+    inputSchema: z.object({ city: z.string() }),
+    execute: async ({ city }) => `sunny in ${city}`,
+  });
   const calling = { prompt: 'Weather? [tool] [[reasoning=5 answer=9 tools=2]]', tools: { weather } };
 
-  it('runs the tools that were called and gives their results back', async () => {
+  it('runs the called tools and sends their results back', async () => {
     const result = await generateText({ ...calling, model: modelOf(), stopWhen: stepCountIs(3) });
     expect(result.steps.map(({ finishReason }) => finishReason)).toEqual(['tool-calls', 'stop']);
     expect(result.steps[0]!.toolResults.map(({ output }) => output)).toEqual([
@@ -96,7 +99,7 @@ describe.each([
     expect(result.text).toMatch(/answer/);
   });
 
-  it('puts streamed tool calls together by their index', async () => {
+  it('assembles streamed tool calls by their index', async () => {
     const result = streamText({ ...calling, model: modelOf(), stopWhen: stepCountIs(3) });
     await result.consumeStream();
     const steps = await result.steps;
@@ -114,8 +117,10 @@ describe.each([
     await streamed.consumeStream();
     expect(schema.safeParse(await streamed.output).success).toBe(true);
   });
+});
 
-  it('throws what was refused, with its status and our words, and retries only what may help', async () => {
+describe.each(PROVIDERS)('%s, when something goes wrong,', (_, modelOf) => {
+  it('throws API errors with status and message, and retries only those that may succeed', async () => {
     const asked = { prompt: 'x', maxRetries: 0 };
     const unknown = await generateText({ ...asked, model: modelOf({ model: 'gpt-4o' }) }).catch(
       (error) => error,
@@ -133,7 +138,7 @@ describe.each([
     expect(nobody).toMatchObject({ statusCode: 503, isRetryable: true });
   });
 
-  it('waits for a first token that comes late, past comments and blank lines', async () => {
+  it('waits for a late first token through comments and blank lines', async () => {
     const asked = { prompt: 'Late. [[reasoning=5 answer=9]]' };
     const texts = await whileSilent(local, 7_000, () =>
       Promise.all([
@@ -144,7 +149,7 @@ describe.each([
     expect(texts).toEqual([expect.stringMatching(/answer/), expect.stringMatching(/answer/)]);
   });
 
-  it('sees a stream that broke off as an error and not as an end', async () => {
+  it('reports a broken stream as an error and not as an end', async () => {
     await everyEngine(local, { kind: 'die_mid_stream', times: 1, afterTokens: 5 });
     const errors: unknown[] = [];
     const prompt = 'Die. [[reasoning=50 answer=50]]';
@@ -161,10 +166,10 @@ describe.each([
   });
 });
 
-it('every answer had the published shape', async () => {
+it('every answer has the published shape', async () => {
   const { answers, faults } = await recorder.faults();
   expect(answers).toBeGreaterThan(20);
   expect(faults).toEqual([]);
 });
 
-it('nothing was billed that was not delivered', () => expectLaws(local));
+it('no law of money is broken', () => expectLaws(local));

@@ -1,4 +1,4 @@
-/** Anthropic's Messages with the official client. What it got is held against its own types at the end. */
+/** Anthropic's Messages API with the official client. At the end all answers are checked against the client's types. */
 import Anthropic from '@anthropic-ai/sdk';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { messageErrorFaults, messageFaults, messageStreamFaults } from '../shapes/anthropic-messages.ts';
@@ -46,7 +46,7 @@ describe('a message', () => {
     expect(message._request_id).toMatch(/^req_/);
   });
 
-  it('streams the same that it would say whole', async () => {
+  it('streams the same content as an unstreamed answer', async () => {
     const request = ask('The same? [[reasoning=10 answer=20]]');
     const texts: string[] = [];
     const stream = anthropic.messages.stream(request);
@@ -58,7 +58,7 @@ describe('a message', () => {
     expect(streamed.usage.output_tokens).toBe(30);
   });
 
-  it('counts what the cache had apart from what was new', async () => {
+  it('counts cached input tokens separately', async () => {
     const system = 'The rules of the house. '.repeat(200);
     const request = { ...ask('Again? [[reasoning=5 answer=5]]'), system };
     await anthropic.messages.create(request);
@@ -70,13 +70,13 @@ describe('a message', () => {
   it.each([
     ['its limit', { max_tokens: 12 }, { stop_reason: 'max_tokens', stop_sequence: null }],
     ['a stop sequence', { stop_sequences: [' '] }, { stop_reason: 'stop_sequence', stop_sequence: ' ' }],
-  ])('ends at %s', async (_, over, ending) => {
+  ])('ends at %s with its stop reason', async (_, over, ending) => {
     const request = { ...ask('Long [[reasoning=5 answer=200]]'), ...over };
     expect(await anthropic.messages.create(request)).toMatchObject(ending);
     expect(await anthropic.messages.stream(request).finalMessage()).toMatchObject(ending);
   });
 
-  it.each([false, true])('uses tools and goes on with what they gave, streamed: %s', async (streams) => {
+  it.each([false, true])('uses tools and continues with their results, streamed: %s', async (streams) => {
     const say = (messages: Anthropic.MessageParam[]) => {
       const request = { ...ask(''), messages, tools: [WEATHER] };
       return streams ? anthropic.messages.stream(request).finalMessage() : anthropic.messages.create(request);
@@ -100,7 +100,7 @@ describe('a message', () => {
     expect((await say(messages)).stop_reason).toBe('end_turn');
   });
 
-  it('that nobody waits for any more is stopped', async () => {
+  it('is stopped at the engine when its client disconnects', async () => {
     const stream = await anthropic.messages.create({ ...ask('Long [[answer=5000]]', 6_000), stream: true });
     for await (const { type } of stream) if (type === 'content_block_delta') break;
     const running = async () =>
@@ -108,7 +108,7 @@ describe('a message', () => {
     await eventually(async () => (await running()) === 0);
   });
 
-  it('can be asked for at /v1/messages, too, and the models listed', async () => {
+  it('can be requested at /v1/messages, too, and models can be listed', async () => {
     const message = await clientWith(local.stack.dev.apiKey, '').messages.create(ask('Hi [[answer=5]]'));
     expect(message.type).toBe('message');
     const models = await api(local, '/anthropic/v1/models');
@@ -116,7 +116,7 @@ describe('a message', () => {
   });
 });
 
-describe('a refusal', () => {
+describe('an error', () => {
   const refused = (request: object) =>
     anthropic.messages.create(request as Anthropic.MessageCreateParams).catch((error: unknown) => error);
 
@@ -127,7 +127,7 @@ describe('a refusal', () => {
     [{ messages: [{ role: 'user', content: [{ type: 'image', source: {} }] }] }, 'messages[0].content[0]'],
     [{ tools: [{ type: 'web_search_20250305', name: 'web_search' }] }, 'tools[0].type'],
     [{ stop_sequences: Array(17).fill('x') }, 'stop_sequences'],
-  ])('%j names the field', async (over, param) => {
+  ])('for %j names the field', async (over, param) => {
     const error = await refused({ ...ask('Hi'), ...over });
     expect(error).toBeInstanceOf(Anthropic.BadRequestError);
     expect((error as { error: object }).error).toMatchObject({
@@ -135,7 +135,7 @@ describe('a refusal', () => {
     });
   });
 
-  it('is of the class that its status has', async () => {
+  it('has the error class of its status', async () => {
     const unknown = await refused({ ...ask('Hi'), model: 'nobody' });
     expect(unknown).toBeInstanceOf(Anthropic.NotFoundError);
     const nobody = clientWith('sk-tg-nobody');
@@ -145,7 +145,7 @@ describe('a refusal', () => {
     expect(lost).toBeInstanceOf(Anthropic.NotFoundError);
   });
 
-  it('meets two keys that differ', async () => {
+  it('rejects two different keys', async () => {
     const { apiKey } = local.stack.dev;
     const response = await api(local, '/anthropic/v1/messages', {
       method: 'POST',
@@ -157,7 +157,7 @@ describe('a refusal', () => {
   });
 });
 
-it('every answer had the shape that the client’s own types declare, and the books add up', async () => {
+it('every answer has the shape of the client’s types, and no law of money is broken', async () => {
   const { answers, faults } = await recorder.faults();
   expect(answers).toBeGreaterThan(15);
   expect(faults).toEqual([]);

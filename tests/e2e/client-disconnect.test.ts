@@ -1,4 +1,4 @@
-/** Clients that leave, at any byte and in any way: what the engine generated until it stopped is paid, and nothing else. */
+/** Clients that disconnect at any byte and in any way: exactly what the engine generated until it stopped is charged. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { chatBody, eventually, expectLaws, type Local, runningAt, startLocal } from './local.ts';
 import { observedAnswer } from './observed-answer.ts';
@@ -17,18 +17,18 @@ afterAll(() => local.end());
 function ask(
   content: string,
   over: Record<string, unknown>,
-  manners: Partial<RawRequest>,
+  behavior: Partial<RawRequest>,
 ): Promise<RawAnswer> {
   const { baseUrl, apiKey } = local.stack.dev;
   return rawPost({
     url: `${baseUrl}/v1/chat/completions`,
     headers: { authorization: `Bearer ${apiKey}` },
     body: chatBody(content, { max_tokens: MAX_TOKENS, ...over }),
-    ...manners,
+    ...behavior,
   });
 }
 
-/** Runs `count` jobs, `width` at a time. */
+/** Runs a job `count` times, `width` at a time. */
 async function inTurns<T>(count: number, width: number, job: (i: number) => Promise<T>): Promise<T[]> {
   const results: T[] = [];
   let next = 0;
@@ -39,7 +39,7 @@ async function inTurns<T>(count: number, width: number, job: (i: number) => Prom
   return results;
 }
 
-/** The requests that the Wallets know, each beside what the engines counted for it. */
+/** The requests of the Wallets, each with the tokens that its engine counted. */
 function settledRequests() {
   const { accounts, engines } = readStoredState(local.stateDir, local.nodes);
   const names = new Map(local.nodes.map(({ id, name }) => [id, name]));
@@ -47,16 +47,17 @@ function settledRequests() {
     .flatMap(({ request = [] }) => request)
     .map((row) => ({
       row,
-      ofItsNode: engines.get(names.get(row.node_id ?? '') ?? '')?.get(row.request_id)?.completionTokens ?? 0,
+      engineTokens:
+        engines.get(names.get(row.node_id ?? '') ?? '')?.get(row.request_id)?.completionTokens ?? 0,
     }));
 }
 
-/** Their places are spread over the whole of an answer: the first when it has asked, the last before the last byte. */
+/** The disconnects are spread over the whole answer: from right after the request to just before the last byte. */
 describe.each([
   ['a stream of 1,000 events', true, 100],
   ['a whole answer of 1,000 tokens', false, 40],
-])('a client that leaves %s', (_, stream, leavers) => {
-  it('at any place pays what the engine counted, never max_tokens and never nothing for something', async () => {
+])('a client that disconnects from %s', (_, stream, leavers) => {
+  it('at any point pays what the engine counted, never max_tokens, and never nothing for a delivered token', async () => {
     const story = (i: number) => `A story, number ${i}. [[reasoning=300 answer=700]]`;
     const full = await ask(story(-1), { stream }, {});
     expect(observedAnswer(full)).toMatchObject({ ending: 'whole' });
@@ -66,7 +67,7 @@ describe.each([
     const answers = await inTurns(leavers, 10, (i) => {
       const part = i / (leavers - 1);
       const byByte = { leaveAfterBytes: Math.floor(part * (full.bytes - 1)) };
-      // all bytes of a whole answer come at its end: every other one leaves on the way there
+      // all bytes of a whole answer come at its end, so every other client disconnects by time instead
       const byTime = { leaveAfterMs: Math.floor(part * tookMs) };
       return ask(
         story(i),
@@ -79,19 +80,19 @@ describe.each([
       readLedgers(local.stateDir).accounts.every(({ credit }) => credit?.held_nano_usd === 0),
     );
     const settled = settledRequests().filter(({ row }) => !before.has(row.request_id));
-    // one that left before it was admitted is in no book
+    // a request whose client disconnected before it was admitted is not in any Wallet
     expect(settled.length).toBeGreaterThan(leavers * 0.8);
-    for (const { row, ofItsNode } of settled) {
+    for (const { row, engineTokens } of settled) {
       const { request_id, state, ending, completion_tokens, charge_nano_usd } = row;
       if (state === 'voided') {
-        // it left before a first token had reached the edge
+        // its client disconnected before a first token had reached the edge
         expect({ request_id, ending, charge_nano_usd }).toEqual({
           request_id,
           ending: 'not_served',
           charge_nano_usd: 0,
         });
       } else {
-        expect({ request_id, completion_tokens }).toEqual({ request_id, completion_tokens: ofItsNode });
+        expect({ request_id, completion_tokens }).toEqual({ request_id, completion_tokens: engineTokens });
         expect(charge_nano_usd).toBeGreaterThan(0);
         expect(completion_tokens).toBeLessThanOrEqual(1_000);
       }
@@ -108,16 +109,16 @@ describe.each([
   });
 });
 
-/** A stream shows at its next event that nobody reads it. */
+/** The edge notices a disconnect from a stream at the next event that it writes. */
 const STREAM_STOPS_MS = 1_500;
 /**
- * A whole answer shows at its next blank line that the connection was closed: the first comes after 5 s, then one
- * each second (worker/gateway/answer.ts). A connection that was reset shows at once.
+ * While a whole answer is generated, the edge notices a closed connection at the next blank line that it writes: the first
+ * after 5 s, then one each second (worker/gateway/answer.ts). It notices a reset connection at once.
  */
 const FIRST_BLANK_LINE_MS = 5_000;
 const BLANK_LINE_STOPS_MS = 2_500;
 
-describe('the engine of a client that has left', () => {
+describe('the engine of a client that has disconnected', () => {
   const cases: [
     shape: 'stream' | 'whole answer',
     leaveAfterMs: number,
@@ -132,16 +133,16 @@ describe('the engine of a client that has left', () => {
     ['whole answer', 5_500, 'close', BLANK_LINE_STOPS_MS],
   ];
   it.each(cases)(
-    'stops: a %s, left after %i ms by %s, within %i ms',
+    'stops generating a %s, which the client left after %i ms by %s, within %i ms',
     async (shape, leaveAfterMs, leaveBy, withinMs) => {
       const content = `Without end, ${leaveAfterMs}. [[reasoning=30000 answer=60000]]`;
       await ask(content, { stream: shape === 'stream' }, { leaveAfterMs, leaveBy });
-      const leftAtMs = Date.now();
+      const disconnectedAtMs = Date.now();
       await eventually(
         async () => (await Promise.all(local.stack.nodes.map(runningAt))).every((n) => n === 0),
         withinMs + 5_000,
       );
-      expect(Date.now() - leftAtMs).toBeLessThan(withinMs);
+      expect(Date.now() - disconnectedAtMs).toBeLessThan(withinMs);
     },
   );
 });

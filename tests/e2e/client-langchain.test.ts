@@ -1,4 +1,4 @@
-/** LangChain's client for DeepSeek against the whole of it. It adds up usage over the chunks of a stream. */
+/** LangChain's client for DeepSeek against a local Tollgate. It adds up usage over the chunks of a stream. */
 import { type AIMessageChunk, HumanMessage, type ToolMessage } from '@langchain/core/messages';
 import { tool } from '@langchain/core/tools';
 import { ChatDeepSeek } from '@langchain/deepseek';
@@ -39,7 +39,7 @@ describe('ChatDeepSeek', () => {
   });
 
   it.each([true, false])(
-    'streams, and the usage of all chunks is that of the request, asked for: %s',
+    'streams, and the usage of all chunks adds up to the request’s, with streamUsage: %s',
     async (streamUsage) => {
       const whole = await chat().invoke(ASKED);
       const answer = await joined(await chat({ streamUsage }).stream(ASKED));
@@ -60,7 +60,7 @@ describe('ChatDeepSeek', () => {
   });
   const question = new HumanMessage('Weather? [tool] [[reasoning=5 answer=9 tools=2]]');
 
-  it('calls tools, streamed and not, and takes their results', async () => {
+  it('calls tools, streamed and not, and continues with their results', async () => {
     const withTools = chat().bindTools([weather]);
     const whole = await withTools.invoke([question]);
     const streamed = await joined(await withTools.stream([question]));
@@ -75,7 +75,7 @@ describe('ChatDeepSeek', () => {
     expect(answer.tool_calls).toEqual([]);
   });
 
-  it('gives an object of the schema', async () => {
+  it('returns an object of the schema', async () => {
     const schema = z.object({ answer: z.string(), done: z.boolean() });
     const structured = chat().withStructuredOutput(schema, { method: 'jsonMode' });
     expect(schema.safeParse(await structured.invoke('As JSON. [[reasoning=5]]')).success).toBe(true);
@@ -83,7 +83,7 @@ describe('ChatDeepSeek', () => {
     expect(schema.safeParse(await called.invoke('By a tool. [[reasoning=5]]')).success).toBe(true);
   });
 
-  it('throws what was refused, with its status', async () => {
+  it('throws API errors with their status', async () => {
     await expect(chat({ model: 'gpt-4o' }).invoke('x')).rejects.toMatchObject({ status: 404 });
     await expect(chat({ apiKey: 'sk-nope' }).invoke('x')).rejects.toMatchObject({ status: 401 });
     await expect(chat({ model: 'deepseek-r1-zero' }).stream('x').then(joined)).rejects.toMatchObject({
@@ -91,7 +91,7 @@ describe('ChatDeepSeek', () => {
     });
   });
 
-  it('waits for a first token that comes late, past comments and blank lines', async () => {
+  it('waits for a late first token through comments and blank lines', async () => {
     const asked = 'Late. [[reasoning=5 answer=9]]';
     const answers = await whileSilent(local, 7_000, () =>
       Promise.all([chat().invoke(asked), chat().stream(asked).then(joined)]),
@@ -107,10 +107,10 @@ describe('ChatDeepSeek', () => {
   });
 });
 
-it('every answer had the published shape', async () => {
+it('every answer has the published shape', async () => {
   const { answers, faults } = await recorder.faults();
   expect(answers).toBeGreaterThan(10);
   expect(faults).toEqual([]);
 });
 
-it('nothing was billed that was not delivered', () => expectLaws(local));
+it('no law of money is broken', () => expectLaws(local));

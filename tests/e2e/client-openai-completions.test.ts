@@ -1,4 +1,4 @@
-/** OpenAI's text completions with the official client, from a model that thinks and from one that does not. */
+/** OpenAI's text completions with the official client. */
 import OpenAI from 'openai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { errorFaults } from '../shapes/openai-chat.ts';
@@ -21,8 +21,8 @@ function clientWith(path: string): OpenAI {
   return new OpenAI({ baseURL: `${baseUrl}${path}`, apiKey, maxRetries: 0, fetch: recorder.fetch });
 }
 
-describe('a text', () => {
-  it('is gone on with, and every token is output', async () => {
+describe('a text completion', () => {
+  it('continues the prompt, and every token counts as output', async () => {
     const completion = await openai.completions.create({
       model: MODEL,
       prompt: 'Once upon a time [[answer=20]]',
@@ -36,21 +36,24 @@ describe('a text', () => {
     });
   });
 
-  it.each([{}, { stream_options: { include_usage: true } }])('streams the same with %o', async (over) => {
-    const request = { model: MODEL, prompt: ['Once [[answer=30]]'], n: 2, echo: true };
-    const whole = await openai.completions.create({ ...request });
-    const texts = ['', ''];
-    const usages: unknown[] = [];
-    for await (const chunk of await openai.completions.create({ ...request, ...over, stream: true })) {
-      for (const { index, text } of chunk.choices) texts[index] += text;
-      if (chunk.usage) usages.push(chunk.usage);
-    }
-    expect(texts).toEqual(whole.choices.map(({ text }) => text));
-    expect(texts.every((text) => text.startsWith('Once [['))).toBe(true);
-    expect(usages).toMatchObject([{ completion_tokens: 60 }]);
-  });
+  it.each([{}, { stream_options: { include_usage: true } }])(
+    'streams the same text with %o',
+    async (over) => {
+      const request = { model: MODEL, prompt: ['Once [[answer=30]]'], n: 2, echo: true };
+      const whole = await openai.completions.create({ ...request });
+      const texts = ['', ''];
+      const usages: unknown[] = [];
+      for await (const chunk of await openai.completions.create({ ...request, ...over, stream: true })) {
+        for (const { index, text } of chunk.choices) texts[index] += text;
+        if (chunk.usage) usages.push(chunk.usage);
+      }
+      expect(texts).toEqual(whole.choices.map(({ text }) => text));
+      expect(texts.every((text) => text.startsWith('Once [['))).toBe(true);
+      expect(usages).toMatchObject([{ completion_tokens: 60 }]);
+    },
+  );
 
-  it('ends at its limit, and can be asked for under every path', async () => {
+  it('ends at its limit, under every path', async () => {
     for (const path of ['/v1', '', '/beta']) {
       const request = { model: MODEL, prompt: 'Long [[answer=50]]', max_tokens: 7 };
       const completion = await clientWith(path).completions.create(request);
@@ -67,7 +70,7 @@ describe('a text', () => {
     [{ logprobs: 3 }, 'logprobs'],
     [{ best_of: 3 }, 'best_of'],
     [{ n: 9 }, 'n'],
-  ])('with %j is refused by the name of the field', async (over, param) => {
+  ])('with %j is rejected with the name of the field', async (over, param) => {
     const request = { model: MODEL, prompt: 'Hi', ...over } as OpenAI.CompletionCreateParamsNonStreaming;
     const refused = await openai.completions.create(request).catch((error: unknown) => error);
     expect(refused).toBeInstanceOf(OpenAI.BadRequestError);
@@ -75,7 +78,7 @@ describe('a text', () => {
   });
 });
 
-it('every answer had the shape that the client’s own types declare, and the books add up', async () => {
+it('every answer has the shape of the client’s types, and no law of money is broken', async () => {
   const { answers, faults } = await recorder.faults();
   expect(answers).toBeGreaterThan(10);
   expect(faults).toEqual([]);

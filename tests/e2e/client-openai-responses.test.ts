@@ -1,4 +1,4 @@
-/** OpenAI's Responses with the official client. What it got is held against its own types at the end. */
+/** OpenAI's Responses API with the official client. At the end all answers are checked against the client's types. */
 import OpenAI from 'openai';
 import { zodTextFormat } from 'openai/helpers/zod';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -48,7 +48,7 @@ describe('a response', () => {
     expect(response.usage).toHaveProperty('cost');
   });
 
-  it('streams the same that it would say whole', async () => {
+  it('streams the same text as an unstreamed answer', async () => {
     const request = { model: MODEL, input: 'The same? [[reasoning=10 answer=20]]' };
     const deltas: string[] = [];
     const stream = openai.responses.stream(request);
@@ -60,7 +60,7 @@ describe('a response', () => {
     expect(streamed.usage?.output_tokens).toBe(30);
   });
 
-  it('that is cut by its limit is incomplete and says why', async () => {
+  it('that reaches its limit is incomplete and says why', async () => {
     const request = { model: MODEL, input: 'Long [[answer=200]]', max_output_tokens: 12 };
     const whole = await openai.responses.create(request);
     expect(whole).toMatchObject({
@@ -80,8 +80,10 @@ describe('a response', () => {
     });
     expect(Person.parse(response.output_parsed)).toEqual(response.output_parsed);
   });
+});
 
-  it.each([false, true])('calls tools and goes on with what they gave, streamed: %s', async (streams) => {
+describe('a response with tools', () => {
+  it.each([false, true])('calls tools and continues with their results, streamed: %s', async (streams) => {
     const ask = (input: OpenAI.Responses.ResponseInput) => {
       const request = { model: MODEL, input, tools: [WEATHER] };
       return streams
@@ -96,14 +98,14 @@ describe('a response', () => {
     const calls = output.filter((item) => item.type === 'function_call');
     expect(calls.map(({ name }) => name)).toEqual(['get_weather', 'get_weather']);
     for (const call of calls) expect(JSON.parse(call.arguments)).toHaveProperty('city');
-    // reasoning is sent back with the rest, as the client's own examples do
+    // reasoning items are sent back with the others, as in the client's own examples
     input.push(...(output as OpenAI.Responses.ResponseInput));
     for (const { call_id } of calls) input.push({ type: 'function_call_output', call_id, output: 'sunny' });
     const second = await ask(input);
     expect(second.output_text).toMatch(/\w/);
   });
 
-  it('that nobody waits for any more is stopped', async () => {
+  it('is stopped at the engine when its client disconnects', async () => {
     const stream = await openai.responses.create({
       model: MODEL,
       input: 'Long [[answer=5000]]',
@@ -117,7 +119,7 @@ describe('a response', () => {
   });
 });
 
-describe('what is not offered is refused by name', () => {
+describe('an unsupported field is rejected by its name', () => {
   it.each([
     [{ previous_response_id: 'resp_1' }, 'previous_response_id'],
     [{ store: true }, 'store'],
@@ -135,7 +137,7 @@ describe('what is not offered is refused by name', () => {
   });
 });
 
-it('every answer had the shape that the client’s own types declare, and the books add up', async () => {
+it('every answer has the shape of the client’s types, and no law of money is broken', async () => {
   const { answers, faults } = await recorder.faults();
   expect(answers).toBeGreaterThan(15);
   expect(faults).toEqual([]);

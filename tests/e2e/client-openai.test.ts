@@ -1,4 +1,4 @@
-/** The official `openai` client against the whole of it. What it got is held against its own types at the end. */
+/** The official `openai` client against a local Tollgate. At the end all answers are checked against the client's types. */
 import OpenAI from 'openai';
 import { zodResponseFormat } from 'openai/helpers/zod';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -45,7 +45,7 @@ describe('answers', () => {
     expect(answer._request_id).toBe(answer.id);
   });
 
-  it('come through the helper that puts chunks together, the same as whole', async () => {
+  it('come through the stream helper with the same content as unstreamed', async () => {
     const request = { ...ask('The same? [[reasoning=10 answer=20]]'), seed: 7 };
     const stream = openai.chat.completions.stream(request);
     const deltas: string[] = [];
@@ -72,7 +72,7 @@ describe('answers', () => {
     },
   );
 
-  it('come as many as were asked for', async () => {
+  it('have as many choices as requested', async () => {
     const request = { ...ask('Twice. [[reasoning=5 answer=9]]'), n: 2 };
     const whole = await openai.chat.completions.create(request);
     expect(whole.choices.map(({ index, finish_reason }) => [index, finish_reason])).toEqual([
@@ -84,7 +84,9 @@ describe('answers', () => {
       whole.choices.map(({ message }) => message.content),
     );
   });
+});
 
+describe('answers to requests with further options', () => {
   it('fit a schema and parse into its type', async () => {
     const Person = z.object({ name: z.string(), age: z.number().int() });
     const format = zodResponseFormat(Person, 'person');
@@ -95,7 +97,7 @@ describe('answers', () => {
     expect(Person.parse(streamed.choices[0]!.message.parsed)).toBeTruthy();
   });
 
-  it.each([false, true])('call tools that run and are answered, streamed: %s', async (stream) => {
+  it.each([false, true])('call tools and continue with their results, streamed: %s', async (stream) => {
     const asked: unknown[] = [];
     const params = {
       ...ask('Weather? [tool] [[reasoning=5 answer=9 tools=2]]'),
@@ -132,7 +134,7 @@ describe('answers', () => {
     ]);
   });
 
-  it('accept what goes with other models: n, seed, user, thinking and the like change nothing', async () => {
+  it('are unchanged by fields of other models, such as n, seed, user and thinking', async () => {
     const answer = await openai.chat.completions.create({
       ...ask('Extra. [[reasoning=5 answer=5]]'),
       n: 1,
@@ -148,7 +150,7 @@ describe('answers', () => {
   });
 });
 
-describe('a client that loses patience', () => {
+describe('a client that disconnects', () => {
   const long = ask('Long. [[reasoning=3000 answer=3000]]');
   const idle = () =>
     eventually(async () => {
@@ -179,7 +181,7 @@ describe('a client that loses patience', () => {
   });
 });
 
-describe('refusals', () => {
+describe('errors', () => {
   const kinds = [
     [
       'a wrong key',
@@ -208,7 +210,7 @@ describe('refusals', () => {
     ],
   ] as const;
 
-  it.each(kinds)('%s is the error class that is meant for it', async (_, send, kind) => {
+  it.each(kinds)('for %s have their own error class', async (_, send, kind) => {
     const error = await (send() as Promise<unknown>).catch((error: unknown) => error);
     expect(error).toBeInstanceOf(kind);
     const { message, code, type, requestID } = error as InstanceType<typeof OpenAI.APIError>;
@@ -220,14 +222,14 @@ describe('refusals', () => {
     expect(message).not.toContain('status code (no body)');
   });
 
-  it('names the parameter', async () => {
+  it('name the parameter', async () => {
     const error = await openai.chat.completions
       .create({ ...ask('x'), max_tokens: -1 })
       .catch((error: InstanceType<typeof OpenAI.APIError>) => error);
     expect(error).toMatchObject({ status: 400, param: 'max_tokens' });
   });
 
-  it('of a rate limit is retried by the client when it was told to, and then answered', async () => {
+  it('of a rate limit are retried by a client with retries, and then answered', async () => {
     const visitor = new PortalSession(local.stack.dev.baseUrl);
     await visitor.signInOrSignUp({ ...local.stack.dev.portal, name: 'Demo' });
     const key = await createKey(visitor, { name: 'single', concurrency: '1' });
@@ -247,7 +249,7 @@ describe('refusals', () => {
   });
 });
 
-it('a first token that comes late is waited for, whole and streamed, past comments and blank lines', async () => {
+it('the client waits for a late first token through comments and blank lines, streamed and not', async () => {
   const asked = ask('Late. [[reasoning=5 answer=9]]');
   const [whole, streamed] = await whileSilent(local, 7_000, () =>
     Promise.all([
@@ -261,7 +263,7 @@ it('a first token that comes late is waited for, whole and streamed, past commen
 });
 
 describe('an engine that dies', () => {
-  it('in the middle of a stream is an error with our words, and no end', async () => {
+  it('in the middle of a stream causes an error event and no end', async () => {
     await everyEngine(local, { kind: 'die_mid_stream', times: 1, afterTokens: 5 });
     const seen: string[] = [];
     const read = async () => {
@@ -278,7 +280,7 @@ describe('an engine that dies', () => {
     await everyEngine(local, null);
   });
 
-  it('under a request for a whole answer is a 502 or another node’s answer, never an empty 200', async () => {
+  it('during a whole answer causes a 502, never an empty 200', async () => {
     await everyEngine(local, { kind: 'empty_200' });
     const error = await openai.chat.completions
       .create(ask('Empty. [[reasoning=5 answer=5]]'))
@@ -289,7 +291,7 @@ describe('an engine that dies', () => {
   });
 });
 
-it('the models have the shape that the client’s own types declare', async () => {
+it('the models have the shape of the client’s types', async () => {
   const modelFaults = publishedShape({
     package: 'openai/resources/models',
     type: 'Model',
@@ -300,10 +302,10 @@ it('the models have the shape that the client’s own types declare', async () =
   expect(data.flatMap((model) => modelFaults(model))).toEqual([]);
 });
 
-it('every answer had the shape that the client’s own types declare', async () => {
+it('every answer has the shape of the client’s types', async () => {
   const { answers, faults } = await recorder.faults();
   expect(answers).toBeGreaterThan(20);
   expect(faults).toEqual([]);
 });
 
-it('nothing was billed that was not delivered', () => expectLaws(local));
+it('no law of money is broken', () => expectLaws(local));

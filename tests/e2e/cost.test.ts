@@ -1,6 +1,6 @@
 /**
- * What a request costs in what Cloudflare counts: calls of Durable Objects, rows written, queries. Times depend on the
- * machine, these hardly do; what makes a request dearer is noticed here.
+ * The cost of a request in the units that Cloudflare bills: calls of Durable Objects, rows written, queries. Unlike times
+ * they hardly depend on the machine, so a change that makes requests dearer fails here.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -27,30 +27,30 @@ describe('a request of a busy key', () => {
   });
   const perRequest = (count: number) => count / counts.answered;
 
-  it('is counted', () => {
+  it('is counted by this test', () => {
     expect(counts.answered).toBe(REQUESTS);
     expect(callsOf(counts.objects.Wallet)).toBeGreaterThan(0);
     expect(rowsWritten(counts)).toBeGreaterThan(REQUESTS);
   });
 
-  it('asks its Wallet once for five, at most', () => {
+  it('needs at most one Wallet call per five requests', () => {
     expect(perRequest(callsOf(counts.objects.Wallet))).toBeLessThanOrEqual(0.2);
   });
 
-  it('asks the Pool once for twenty, at most, heartbeats of nodes included', () => {
+  it('needs at most one Pool call per twenty requests, heartbeats included', () => {
     expect(perRequest(callsOf(counts.objects.Pool))).toBeLessThanOrEqual(0.05);
   });
 
-  it('has a row of its own in D1, and with all stores two at most', () => {
+  it('writes at most 1.25 rows in D1, and two in all stores', () => {
     expect(perRequest(counts.d1.rowsWritten)).toBeLessThanOrEqual(1.25);
     expect(perRequest(rowsWritten(counts))).toBeLessThanOrEqual(2);
   });
 
-  it('shares a query of D1 with ten others, at least', () => {
+  it('needs at most one D1 query per ten requests', () => {
     expect(perRequest(counts.d1.queries)).toBeLessThanOrEqual(0.1);
   });
 
-  it('costs no more than two dollars a million, its CPU time left out', () => {
+  it('costs at most two dollars per million, without CPU time', () => {
     expect(totalUsd(bill(counts, null))).toBeLessThanOrEqual(2);
   });
 });
@@ -64,18 +64,18 @@ describe('the first request of a key', () => {
   });
   const perRequest = (count: number) => count / counts.answered;
 
-  it('has a hold of its own, like each of a seldom used key: its Wallet admits, posts and takes the receipt', () => {
+  it('has its own hold, as every request of a rarely used key: the Wallet admits, posts and takes the receipt', () => {
     const { admit, post, reconcile, ...others } = counts.objects.Wallet.calls;
     expect([admit, post, reconcile, others]).toEqual([KEYS, KEYS, KEYS, {}]);
   });
 
-  // each is told to D1 with its receipt, or before it if that takes longer than half a second: two rows more, and one
-  it('writes 24 rows in its Wallet and 9 in D1, at most', () => {
+  // it is published to D1 with its receipt, or before it if that takes longer than half a second: then two rows more, and one
+  it('writes at most 24 rows in its Wallet and 9 in D1', () => {
     expect(perRequest(counts.objects.Wallet.rowsWritten)).toBeLessThanOrEqual(24);
     expect(perRequest(counts.d1.rowsWritten)).toBeLessThanOrEqual(9);
   });
 
-  it('costs no more than thirty-three dollars a million, its CPU time left out', () => {
+  it('costs at most thirty-three dollars per million, without CPU time', () => {
     expect(totalUsd(bill(counts, null))).toBeLessThanOrEqual(33);
   });
 });

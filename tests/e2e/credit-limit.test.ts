@@ -1,4 +1,4 @@
-/** The last cent: an answer ends where credit does, and requests that race for it get it once. */
+/** The last cent of an account: an answer stops where the credit ends, and concurrent requests spend it once. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createKey, PortalSession } from '../../gpu-pool/local/portal-session.ts';
 import { operatorApi } from '../../gpu-pool/local/stack.ts';
@@ -12,12 +12,12 @@ const CENT_NANO_USD = 10_000_000;
 
 let local: Local;
 beforeAll(async () => {
-  // engines that never wait: a cent buys up to eighteen thousand tokens
+  // engines without delays, because a cent buys up to eighteen thousand tokens
   local = await startLocal({ speed: 0, settings: { TRIAL_GRANT_NANO_USD: '0' } });
 });
 afterAll(() => local.end());
 
-/** An account with one cent, and a key for it that is not what limits it. */
+/** Creates an account with one cent, and a key whose own limits do not matter. */
 async function withOneCent(name: string): Promise<{ apiKey: string; accountId: string }> {
   const origin = local.stack.dev.baseUrl;
   const visitor = new PortalSession(origin);
@@ -41,14 +41,14 @@ function ask(apiKey: string, body: string) {
   return rawPost({ url, headers: { authorization: `Bearer ${apiKey}` }, body });
 }
 
-const moneyOf = (accountId: string) =>
+const accountRows = (accountId: string) =>
   readLedgers(local.stateDir).accounts.find((account) => account.accountId === accountId)!;
 
 describe('an account with one cent', () => {
   it.each([
     ['streamed', { stream: true }],
     ['whole', {}],
-  ])('is served up to its cent, %s, and not past it', async (shape, over) => {
+  ])('is served up to its cent and not past it, %s', async (shape, over) => {
     const { apiKey, accountId } = await withOneCent(`cent-${shape}`);
     const content = 'Go on and on. [[reasoning=20000 answer=40000]]';
     const answer = await ask(apiKey, chatBody(content, { max_tokens: 64_000, ...over }));
@@ -56,7 +56,7 @@ describe('an account with one cent', () => {
     expect(answer.body).toContain('"finish_reason":"length"');
     expect(answer.body).toContain('insufficient_balance');
 
-    const { credit, request } = moneyOf(accountId);
+    const { credit, request } = accountRows(accountId);
     const [row] = request!;
     const left = credit!.granted_nano_usd + credit!.paid_nano_usd;
     expect(left).toBeGreaterThanOrEqual(0);
@@ -65,14 +65,14 @@ describe('an account with one cent', () => {
   });
 });
 
-/** Ten thousand take most of a minute; the soak has them. */
+/** Ten thousand would take most of a minute; the soak has that many. */
 const RACERS = 1_000;
 
-describe(`${RACERS} requests that race for one cent`, () => {
-  it('are charged a cent at most, and none is refused while its credit is there', async () => {
+describe(`${RACERS} requests that compete for one cent`, () => {
+  it('are charged a cent at most, and none is rejected while the credit would cover it', async () => {
     const { apiKey, accountId } = await withOneCent('race');
     const answers = await race({ url: local.stack.dev.baseUrl, apiKey, requests: RACERS, width: 100 });
-    expect(raceFaults(answers, moneyOf(accountId), CENT_NANO_USD)).toEqual([]);
+    expect(raceFaults(answers, accountRows(accountId), CENT_NANO_USD)).toEqual([]);
     await expectLaws(local, { clients: answers.map((answer) => ({ ...observedAnswer(answer), accountId })) });
   });
 });

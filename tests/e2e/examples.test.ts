@@ -1,4 +1,4 @@
-/** Every example is run as it is shown, against the whole of it; docs/api.md shows the same ones. */
+/** Runs every example as it is shown, against a local Tollgate. docs/api.md must show the same text. */
 import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -10,10 +10,10 @@ import { examples } from '../../worker/examples/examples.ts';
 import { type Local, startLocal } from './local.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
-/** a quote and a backslash, as a question may hold them */
+/** A question with a quote and a backslash, which examples must escape. */
 const QUESTION = `What's "6 × 7" in C:\\maths? [[reasoning=12 answer=12]]`;
 const MODEL = 'deepseek-reasoner';
-/** The package index may be slow, and is no part of what is tested. */
+/** The longest wait for the package index, which is not under test. */
 const PIP_MS_MAX = 60_000;
 
 let local: Local;
@@ -33,7 +33,7 @@ function exampleOf(id: string, key: string | null): Example {
   return examples({ baseUrl, model: MODEL, question: QUESTION, key }).find((each) => each.id === id)!;
 }
 
-/** With the key in its text, and with the key in the environment. */
+/** Where the key is: inside the example's text, or in the environment. */
 const KEYS = ['inside', 'in the environment'] as const;
 
 async function run(id: string, keyIs: (typeof KEYS)[number], command: string, name: string): Promise<string> {
@@ -53,8 +53,8 @@ async function run(id: string, keyIs: (typeof KEYS)[number], command: string, na
   child.stderr.on('data', (chunk) => {
     errors += chunk;
   });
-  const code_ = await new Promise((resolve) => child.on('close', resolve));
-  expect({ code: code_, errors: code_ === 0 ? '' : errors }).toEqual({ code: 0, errors: '' });
+  const exitCode = await new Promise((resolve) => child.on('close', resolve));
+  expect({ code: exitCode, errors: exitCode === 0 ? '' : errors }).toEqual({ code: 0, errors: '' });
   return output;
 }
 
@@ -87,7 +87,7 @@ describe.each(KEYS)('with the key %s', (keyIs) => {
 
 let found: string | { why: string } | undefined;
 
-/** A Python that has the package, from an environment of its own where the system's has not. */
+/** A Python with the package openai: the system's, or one in a virtual environment. */
 function pythonWithOpenai(): string | { why: string } {
   found ??= findPython();
   return found;
@@ -104,7 +104,7 @@ function findPython(): string | { why: string } {
   return works(python) ? python : { why: 'the package openai could not be installed' };
 }
 
-/** What their settings lead to: the tools themselves are programs with a screen. */
+/** Checks that the settings reach the API; the tools themselves are interactive programs. */
 describe('the settings of', () => {
   async function asks(settings: { baseURL: string; apiKey: string; model: string }): Promise<void> {
     const { baseURL, apiKey, model } = settings;
@@ -132,7 +132,7 @@ describe('the settings of', () => {
   });
 });
 
-it('docs/api.md shows them as they are, and the README the first', () => {
+it('docs/api.md shows all examples unchanged, and the README the first', () => {
   const document = readFileSync(join(ROOT, 'docs/api.md'), 'utf8');
   const readme = readFileSync(join(ROOT, 'README.md'), 'utf8');
   const baseUrl = 'http://localhost:8787/v1';

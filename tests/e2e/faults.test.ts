@@ -1,4 +1,4 @@
-/** What must hold while processes die: real SIGKILLs of edge, agent and engine, then the books. */
+/** Kills edge, agents and engines (SIGKILL), and checks what must hold then and that all records agree. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { LocalNode } from '../../gpu-pool/local/stack.ts';
 import { operatorApi } from '../../gpu-pool/local/stack.ts';
@@ -24,13 +24,13 @@ beforeAll(async () => {
 });
 afterAll(() => local.end());
 
-const books = () => readStoredState(local.stateDir, local.nodes);
+const storedState = () => readStoredState(local.stateDir, local.nodes);
 
 interface Streamed {
   status: number;
   events: string[];
   text: string;
-  /** the connection broke before the body ended */
+  /** True when the connection broke before the body ended. */
   broken: boolean;
 }
 
@@ -55,7 +55,7 @@ async function stream(content: string): Promise<Streamed> {
   return { status: response.status, events: eventsOf(text), text, broken };
 }
 
-/** Runs `count` jobs, `width` at a time. */
+/** Runs a job `count` times, `width` at a time. */
 async function inParallel<T>(count: number, width: number, job: (i: number) => Promise<T>): Promise<T[]> {
   const results: T[] = [];
   let next = 0;
@@ -77,12 +77,12 @@ async function health(name: string): Promise<string | undefined> {
 }
 
 describe('a node that is killed', () => {
-  it('costs only the answers that had begun on it; it comes back; the books add up', async () => {
+  it('costs only the answers that had begun on it, returns, and leaves all records in agreement', async () => {
     const victim = local.stack.nodes[0]!;
     let killed = false;
     const results = await inParallel(200, 20, async (i) => {
       if (i === 60) {
-        // in the middle of several answers, or there would be nothing to lose
+        // the kill must interrupt several answers
         await eventually(async () => (await runningAt(victim)) >= 3);
         victim.agent.signal('SIGKILL');
         victim.engine.signal('SIGKILL');
@@ -101,7 +101,7 @@ describe('a node that is killed', () => {
       expect(broken).toBe(false);
       expect(JSON.parse(events.at(-1)!)).toMatchObject({ error: { code: 'node_failed' } });
     }
-    // what was not under way at the kill was served by the others
+    // requests that were not running at the kill were served by the other nodes
     expect(cut.length).toBeGreaterThan(0);
     expect(cut.length).toBeLessThanOrEqual(20);
     expect(whole.length + cut.length).toBe(200);
@@ -116,13 +116,13 @@ describe('a node that is killed', () => {
         stream(`Back? ${i} ${Math.random()} [[reasoning=5 answer=5]]`),
       );
       expect(answers.every(({ events }) => events.at(-1) === '[DONE]')).toBe(true);
-      return (await books().engines.get(victim.name))!.size > 0 && (await servedSince(victim));
+      return (await storedState().engines.get(victim.name))!.size > 0 && (await hasServed(victim));
     }, 30_000);
 
     await expectLaws(local);
   });
 
-  async function servedSince(node: LocalNode): Promise<boolean> {
+  async function hasServed(node: LocalNode): Promise<boolean> {
     const seen = (await (await fetch(`${node.engine.ready}/emulator/requests`)).json()) as
       | unknown[]
       | { requests: unknown[] };
@@ -131,7 +131,7 @@ describe('a node that is killed', () => {
 });
 
 describe('an edge that is killed', () => {
-  it('loses no acknowledged charge, doubles none, and leaves its holds to the receipts', async () => {
+  it('loses and doubles no acknowledged charge, and its holds are settled from receipts', async () => {
     const acknowledged: { id: string; cost: number }[] = [];
     let killing: Promise<void> | null = null;
     const results = await inParallel(60, 12, async (i) => {
@@ -155,7 +155,7 @@ describe('an edge that is killed', () => {
     expect(acknowledged.length).toBeGreaterThan(20);
 
     await expectLaws(local);
-    const { accounts, engines } = books();
+    const { accounts, engines } = storedState();
     const requests = accounts.flatMap(({ request = [] }) => request);
     const charges = new Map(requests.map((row) => [row.request_id, row.charge_nano_usd]));
     expect(charges.size).toBe(requests.length);
@@ -171,7 +171,7 @@ describe('an edge that is killed', () => {
 });
 
 describe('a pool without nodes', () => {
-  it('refuses early, says when to ask again, charges nothing, and serves again when they are back', async () => {
+  it('rejects at once with Retry-After, charges nothing, and serves again when nodes return', async () => {
     for (const { agent } of local.stack.nodes) agent.signal('SIGKILL');
     const before = await balance(local);
     const refused = await eventually(async () => {
@@ -183,7 +183,7 @@ describe('a pool without nodes', () => {
     });
     expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
     expect(await refused.json()).toMatchObject({ error: { type: 'overloaded' } });
-    // asked again and again the key was a busy one: what its lease had set aside comes back
+    // the repeated requests made the key busy: the credit that its lease holds is returned later
     await eventually(async () => (await balance(local)).held_balance === before.held_balance);
     expect(await balance(local)).toEqual(before);
     await Promise.all(local.stack.nodes.map((node) => node.restartAgent()));

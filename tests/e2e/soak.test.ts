@@ -1,4 +1,4 @@
-/** A soak with a fixed seed: edge, agent, engine and a whole node are killed, and every law holds. */
+/** A short soak with a fixed seed: edge, agent, engine and a whole node are killed, and every law must hold. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,14 +6,14 @@ import { expect, inject, it } from 'vitest';
 import { failed, report } from '../soak/report.ts';
 import { soak } from '../soak/soak.ts';
 
-it('survives kills of every process without losing or making up a token', async () => {
+it('kills of every kind of process neither lose nor invent a token', async () => {
   const stateDir = mkdtempSync(join(tmpdir(), 'tollgate-soak-'));
   const result = await soak({
     seed: 7,
     stateDir,
     script: inject('script'),
     requests: 40,
-    // the four kinds of kill come first
+    // the plan begins with the four kinds of kill
     everyRequests: 5,
     clients: 8,
     racers: 200,

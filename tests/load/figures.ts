@@ -1,11 +1,11 @@
-/** What tests/load/pool.ts orders of its driver (tests/worker/fleet/pool-driver.ts), and what it hears of it. */
+/** The orders from tests/load/pool.ts to its driver (tests/worker/fleet/pool-driver.ts), and the driver's results. */
 export interface Order {
   readonly phase: 'register' | 'heartbeats' | 'routes' | 'together';
   readonly nodes: number;
-  /** isolates */
+  /** The number of isolates that read. */
   readonly readers: number;
   readonly seconds: number;
-  /** of each node */
+  /** The heartbeat interval of each node. */
   readonly heartbeatEveryMs: number;
 }
 
@@ -13,12 +13,12 @@ export interface Measured {
   readonly seconds: number;
   readonly heartbeats: Timed;
   readonly reads: Timed;
-  /** reads that the Pool itself answered */
+  /** Reads that the Pool itself answered. */
   readonly poolCalls: number;
-  /** reads of isolates that left their memory */
+  /** Reads that an isolate's memory did not answer. */
   readonly refreshes: number;
   readonly snapshotBytes: number;
-  /** of what isolates routed by */
+  /** The age of the snapshots by which isolates routed. */
   readonly ageMs: { readonly p50: number; readonly p99: number };
 }
 

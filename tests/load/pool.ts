@@ -1,6 +1,7 @@
 /**
- * `npm run pool-load`: what one Pool takes. The production bundle in workerd, a thousand nodes, two thousand isolates of
- * one data center. A second Worker plays both in the same process, so all share one processor and every figure is low.
+ * `npm run pool-load`: measures the load that one Pool can take, with the production bundle in workerd, a thousand nodes and
+ * two thousand isolates of one data center. A second Worker in the same process plays nodes and isolates, so all share one
+ * processor and every figure is a lower bound.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -16,10 +17,10 @@ import type { Measured, Order } from './figures.ts';
 
 const NODES = 1_000;
 const READERS = 2_000;
-/** What Cloudflare says of one object (developers.cloudflare.com/durable-objects/platform/limits). */
+/** Cloudflare's limit for one Durable Object (developers.cloudflare.com/durable-objects/platform/limits). */
 const OBJECT_CALLS_PER_SECOND = 1_000;
 const HEARTBEATS_PER_SECOND = (NODES * 1_000) / HEARTBEAT_INTERVAL_MS;
-/** Each isolate that has a request every second leaves its memory once a second. */
+/** An isolate with at least a request a second refreshes its snapshot once a second. */
 const REFRESHES_PER_SECOND = READERS;
 
 const stateDir = mkdtempSync(join(tmpdir(), 'tollgate-pool-load-'));
@@ -91,7 +92,7 @@ try {
   rmSync(stateDir, { recursive: true, force: true });
 }
 
-/** @param ratio to what is needed, or to what is allowed */
+/** @param ratio the value relative to what is needed, or to what is allowed */
 function line(what: string, value: number, unit: string, ratio?: number, more = ''): void {
   const shown = value.toLocaleString('en', { maximumFractionDigits: 1 });
   const times = ratio === undefined ? more : `${ratio.toFixed(2)} ×`;
