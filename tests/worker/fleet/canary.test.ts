@@ -1,4 +1,4 @@
-/** A node is tried before it gets customers: what is asked of it, what it must answer, and who has to agree. */
+/** Canary attempts: what a new node is asked, what it must answer, and the receipt that must agree, before it gets customers. */
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { HeartbeatReply, NodeChunk, Receipt } from '../../../gpu-pool/protocol/schemas.ts';
 import { canaryStanding, latestCanaryAttempts, passCanaryAttempt } from '../../../worker/db/canary.ts';
@@ -22,8 +22,8 @@ import {
   freshNetwork,
   nodeError,
   type Script,
-  textChunk,
   stream,
+  textChunk,
   usageOf,
 } from '../fake-node.ts';
 import { Browser } from '../portal/browser.ts';
@@ -47,9 +47,10 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-type Trialled = TestNode & { readonly id: string; readonly fake: FakeNode };
+/** A registered node with its keys and its fake agent. */
+type CanaryNode = TestNode & { readonly id: string; readonly fake: FakeNode };
 
-/** What a sound node says: the same prompt twice, the second time from its cache. */
+/** The answers of a sound node: the second prompt, equal to the first, comes mostly from its prefix cache. */
 const sound: Script = ({ claims }) =>
   stream(
     answer({
@@ -61,8 +62,8 @@ const sound: Script = ({ claims }) =>
   );
 const USAGE = { prompt_tokens: 250, cached_tokens: 192, completion_tokens: 4, reasoning_tokens: 2 };
 
-/** A node on the network that is registered in this state and whose Pool has heard of it. */
-async function trialNode(script: Script = sound, state: NodeState = 'canary'): Promise<Trialled> {
+/** A node on the network, registered in this state and known to its Pool. */
+async function canaryNode(script: Script = sound, state: NodeState = 'canary'): Promise<CanaryNode> {
   const keys = await newTestNode();
   const fake = await network().add(R1, script);
   await env.DB.prepare(
@@ -74,54 +75,59 @@ async function trialNode(script: Script = sound, state: NodeState = 'canary'): P
   return { ...keys, id: fake.id, fake };
 }
 
-/** The real environment with a queue that can be looked into. */
+/** The real environment, with a queue that only collects its tasks. */
 function withTasks(using: Env = env): { using: Env; tasks: Task[] } {
   const tasks: Task[] = [];
   const send = async (task: Task) => void tasks.push(task);
   return { using: { ...using, TASKS: { send } as unknown as Env['TASKS'] }, tasks };
 }
 
-const { using: quiet } = withTasks();
+const { using: withoutQueue } = withTasks();
 
-async function replyOf(node: Trialled, change: Parameters<typeof heartbeat>[0] = {}, using: Env = quiet) {
+async function replyOf(
+  node: CanaryNode,
+  change: Parameters<typeof heartbeat>[0] = {},
+  using: Env = withoutQueue,
+) {
   return (await sendHeartbeat(node, heartbeat(change), using)).json<HeartbeatReply>();
 }
 
-/** The node's word for the second request of its latest try; `second: false` for the first. */
-function receiptOf(node: Trialled, change: Partial<Receipt> & { second?: boolean } = {}): Receipt {
-  const { second = true, ...over } = change;
+/** The node's receipt for the second request of its latest attempt; with `second: false`, for the first. */
+function receiptOf(node: CanaryNode, change: Partial<Receipt> & { second?: boolean } = {}): Receipt {
+  const { second = true, ...changed } = change;
   const { claims } = node.fake.received.at(second ? -1 : -2)!;
-  return receipt(second ? 2 : 1, claims.sub, { request_id: claims.jti, usage: USAGE, ...over });
+  return receipt(second ? 2 : 1, claims.sub, { request_id: claims.jti, usage: USAGE, ...changed });
 }
 
-async function stateOf({ id }: Trialled): Promise<string> {
+async function stateOf({ id }: CanaryNode): Promise<string> {
   return (await env.DB.prepare('select state from node where id = ?').bind(id).first<string>('state'))!;
 }
 
-async function stateInPool({ id }: Trialled) {
+async function stateInPool({ id }: CanaryNode) {
   const { nodes } = await env.POOL.getByName(R1).snapshot();
   return nodes.find((node) => node.id === id)?.state;
 }
 
-async function lastTry({ id }: Trialled) {
+async function lastAttempt({ id }: CanaryNode) {
   return (await latestCanaryAttempts(db, Date.now())).get(id) ?? null;
 }
 
-async function actionsOf({ id }: Trialled): Promise<string[]> {
+async function actionsOf({ id }: CanaryNode): Promise<string[]> {
   return (await auditOf(id))
     .map(({ action }) => action)
     .filter((action) => !['node.up', 'node.silent'].includes(action));
 }
 
-function order({ id: nodeId }: Trialled, verb: NodeAction) {
+function operate({ id: nodeId }: CanaryNode, action: NodeAction) {
   return changeNode(env, { nodeId, action, actor: 'test', nowMs: Date.now() });
 }
 
-const due = (node: Trialled, nowMs = Date.now()) => runCanary(env, node.id, nowMs);
+/** Runs the canary task of a node. */
+const attempt = (node: CanaryNode, nowMs = Date.now()) => runCanary(env, node.id, nowMs);
 
 describe('a node that has enrolled', () => {
-  it('serves the canary and nobody else, which its first heartbeat orders once', async () => {
-    const node = await trialNode();
+  it('is told to serve, and its first heartbeat orders one canary attempt', async () => {
+    const node = await canaryNode();
     const { using, tasks } = withTasks();
     expect((await replyOf(node, {}, using)).directive).toBe('serve');
     expect((await replyOf(node, {}, using)).directive).toBe('serve');
@@ -129,20 +135,20 @@ describe('a node that has enrolled', () => {
     expect(await stateInPool(node)).toBe('canary');
   });
 
-  it('is not tried while it cannot answer, or in another state', async () => {
-    const node = await trialNode();
+  it('gets no attempt while it cannot answer, or in another state', async () => {
+    const node = await canaryNode();
     const { using, tasks } = withTasks();
     const engine = heartbeat().engine;
     await replyOf(node, { draining: true }, using);
     await replyOf(node, { engine: { ...engine, healthy: false } }, using);
     await replyOf(node, { engine: { ...engine, model_path: 'deepseek-ai/DeepSeek-V3-0324' } }, using);
     for (const state of ['active', 'draining', 'quarantined', 'removed'] as const)
-      await replyOf(await trialNode(sound, state), {}, using);
+      await replyOf(await canaryNode(sound, state), {}, using);
     expect(tasks).toEqual([]);
   });
 
-  it('is tried by what D1 says: not while a try is open, nor too soon after one that failed', async () => {
-    const node = await trialNode(() => nodeError(503, 'overloaded'));
+  it('gets attempts by the record in D1: none while one is open, nor too soon after a failed one', async () => {
+    const node = await canaryNode(() => nodeError(503, 'overloaded'));
     const nowMs = Date.now();
     const ordered = async (atMs: number) => {
       const { using, tasks } = withTasks();
@@ -150,52 +156,52 @@ describe('a node that has enrolled', () => {
       await orderCanary(using, { id: node.id, state: 'canary' }, report, atMs);
       return tasks.length;
     };
-    await due(node, nowMs);
+    await attempt(node, nowMs);
     expect(await ordered(nowMs + 14_999)).toBe(0);
     expect(await ordered(nowMs + 15_000)).toBe(1);
-    await due(node, nowMs + 15_000);
-    // the second wait is twice as long
+    await attempt(node, nowMs + 15_000);
+    // The second wait is twice as long.
     expect(await ordered(nowMs + 44_999)).toBe(0);
     expect(await ordered(nowMs + 45_000)).toBe(1);
     node.fake.script = sound;
-    await due(node, nowMs + 45_000);
+    await attempt(node, nowMs + 45_000);
     expect(await ordered(nowMs + 100_000)).toBe(0);
-    // the receipt never came: once that is on record the next is due
+    // The receipt never came. Once that is recorded, the next attempt is due.
     const lateMs = nowMs + 45_000 + OPEN_MS_MAX + 1;
     expect(await ordered(lateMs)).toBe(0);
-    expect(await lastTry(node)).toMatchObject({ fault: 'receipt_missing', usage: { cachedTokens: 192 } });
+    expect(await lastAttempt(node)).toMatchObject({ fault: 'receipt_missing', usage: { cachedTokens: 192 } });
     expect(await ordered(lateMs)).toBe(1);
-    // this isolate has just sent one
+    // This isolate has just ordered one.
     expect(await ordered(lateMs + 1)).toBe(0);
-    await order(node, 'remove');
+    await operate(node, 'remove');
     expect(await ordered(lateMs + 60_000)).toBe(0);
   });
 
-  it('is tried anew when the edge ended in the middle of a try', async () => {
-    const node = await trialNode();
+  it('gets another attempt when the edge died during the last one', async () => {
+    const node = await canaryNode();
     const beganMs = Date.now() - OPEN_MS_MAX - 1_000;
     await env.DB.prepare('insert into canary (request_id, node_id, at_ms) values (?, ?, ?)')
       .bind('canary_2_cut', node.id, beganMs)
       .run();
     const { using, tasks } = withTasks();
     await replyOf(node, {}, using);
-    expect(await lastTry(node)).toMatchObject({ fault: 'interrupted' });
+    expect(await lastAttempt(node)).toMatchObject({ fault: 'interrupted' });
     await replyOf(node, {}, using);
     expect(tasks).toHaveLength(1);
   });
 });
 
 describe('the two requests', () => {
-  it('are the known prompt twice, as the gateway asks, for an account that does not exist', async () => {
-    const node = await trialNode();
-    await due(node);
+  it('are the canary prompt twice, sent as the gateway sends requests, for an account that does not exist', async () => {
+    const node = await canaryNode();
+    await attempt(node);
     expect(node.fake.received).toMatchObject([
       { request: CANARY_REQUEST, claims: { sub: 'canary', max_tokens: 64, model: R1 } },
       { request: CANARY_REQUEST, claims: { sub: 'canary', max_tokens: 64, model: R1 } },
     ]);
     const [first, second] = node.fake.received.map(({ claims }) => claims.jti);
     expect(parseCanaryId(first!)).toEqual({ secondId: second, isSecond: false });
-    expect(await lastTry(node)).toMatchObject({
+    expect(await lastAttempt(node)).toMatchObject({
       requestId: second,
       usage: { promptTokens: 250, cachedTokens: 192, completionTokens: 4, reasoningTokens: 2 },
       fault: null,
@@ -203,8 +209,8 @@ describe('the two requests', () => {
     });
   });
 
-  it('are asked once, however often and at what instant the task comes', async () => {
-    const node = await trialNode();
+  it('are made once, however often the task arrives, even concurrently', async () => {
+    const node = await canaryNode();
     const message = (id: string) => ({
       ...{ id, attempts: 1, timestamp: new Date(), body: { kind: 'canary', nodeId: node.id } },
       ack: vi.fn(),
@@ -220,39 +226,40 @@ describe('the two requests', () => {
   });
 
   it.each(['active', 'draining', 'quarantined', 'removed'] as const)(
-    'are not asked of a node that is %s by now',
+    'are not made to a node that is %s by now',
     async (state) => {
-      const node = await trialNode(sound, state);
-      await due(node);
-      expect([node.fake.received, await lastTry(node)]).toEqual([[], null]);
+      const node = await canaryNode(sound, state);
+      await attempt(node);
+      expect([node.fake.received, await lastAttempt(node)]).toEqual([[], null]);
     },
   );
 
-  it('are not asked of a node that nobody knows, or that went silent', async () => {
+  it('are not made to a node that is unknown, or that went silent', async () => {
     await runCanary(env, newId('node', Date.now()), Date.now());
-    const node = await trialNode();
+    const node = await canaryNode();
     vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 60_000 });
-    await due(node);
-    expect([node.fake.received, await lastTry(node)]).toEqual([[], null]);
+    await attempt(node);
+    expect([node.fake.received, await lastAttempt(node)]).toEqual([[], null]);
   });
 });
 
-/** Text without an end, in one line. */
+/** A line of text without an end. */
 async function* endlessLine() {
   for (;;) yield 'data: '.padEnd(200_000, 'x');
 }
 
-async function* chunksForEver(usage: NodeChunk['usage']) {
+async function* endlessChunks(usage: NodeChunk['usage']) {
   for (;;) yield textChunk('x', usage);
 }
 
+/** Answers the first request soundly, and the second by the script. */
 const asSecond =
   (script: Script): Script =>
-  (asked) =>
-    parseCanaryId(asked.claims.jti)?.isSecond ? script(asked) : sound(asked);
-const said250 = { prompt: 250, cached: 192, reasoning: ['x'] };
+  (received) =>
+    parseCanaryId(received.claims.jti)?.isSecond ? script(received) : sound(received);
+const spec250 = { prompt: 250, cached: 192, reasoning: ['x'] };
 
-describe('an answer that will not do', () => {
+describe('an attempt fails with', () => {
   it.each<[string, Script, string]>([
     ['a closed port', () => Promise.reject(new TypeError('refused')), 'unreachable'],
     [
@@ -268,54 +275,54 @@ describe('an answer that will not do', () => {
     ['a page', () => new Response('<h1>It works!</h1>\n\n'), 'broken_off'],
     ['nothing', () => new Response(''), 'broken_off'],
     ['a mere end', () => stream([DONE]), 'broken_off'],
-    ['no end', () => stream([...answer(said250)].slice(0, -1)), 'broken_off'],
-    ['no end of the second', asSecond(() => stream([...answer(said250)].slice(0, -1))), 'broken_off'],
+    ['no end', () => stream([...answer(spec250)].slice(0, -1)), 'broken_off'],
+    ['no end of the second', asSecond(() => stream([...answer(spec250)].slice(0, -1))), 'broken_off'],
     ['a cut connection', () => stream([textChunk('x', usageOf(250, 1)), new Error('reset')]), 'broken_off'],
     ['an endless line', () => stream(endlessLine()), 'broken_off'],
-    ['tokens without end', () => stream(chunksForEver(usageOf(250, 1))), 'broken_off'],
+    ['tokens without end', () => stream(endlessChunks(usageOf(250, 1))), 'broken_off'],
     ['counts beyond reason', () => stream([textChunk('x', usageOf(2 ** 52, 1)), DONE]), 'broken_off'],
     [
       'more tokens than were asked for',
       () => stream([textChunk('x', usageOf(250, 65)), DONE]),
       'completion_tokens',
     ],
-    ['too long a prompt', () => stream(answer({ ...said250, prompt: 9_999 })), 'prompt_tokens'],
+    ['too long a prompt', () => stream(answer({ ...spec250, prompt: 9_999 })), 'prompt_tokens'],
     [
       'another prompt the second time',
-      asSecond(() => stream(answer({ ...said250, prompt: 251 }))),
+      asSecond(() => stream(answer({ ...spec250, prompt: 251 }))),
       'prompt_differs',
     ],
-    ['no cache', () => stream(answer({ ...said250, cached: 0 })), 'nothing_cached'],
+    ['no cache', () => stream(answer({ ...spec250, cached: 0 })), 'nothing_cached'],
     ['no reasoning', () => stream(answer({ prompt: 250, cached: 192, content: ['x'] })), 'no_reasoning'],
   ])('%s', async (_, script, fault) => {
-    const node = await trialNode(script);
-    await due(node);
-    expect(await lastTry(node)).toMatchObject({ fault, passedAtMs: null });
-    // whatever its receipt says then
+    const node = await canaryNode(script);
+    await attempt(node);
+    expect(await lastAttempt(node)).toMatchObject({ fault, passedAtMs: null });
+    // A receipt afterwards changes nothing.
     if (node.fake.received.length === 2) await replyOf(node, { receipts: [receiptOf(node)] });
-    expect([await stateOf(node), (await lastTry(node))?.fault]).toEqual(['canary', fault]);
+    expect([await stateOf(node), (await lastAttempt(node))?.fault]).toEqual(['canary', fault]);
   });
 
   it('a first token that is late', async () => {
-    const node = await trialNode(() => new Promise<Response>(() => undefined));
+    const node = await canaryNode(() => new Promise<Response>(() => undefined));
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'], now: Date.now() });
-    const running = due(node);
+    const running = attempt(node);
     await vi.waitFor(() => expect(node.fake.received).toHaveLength(1));
     await vi.advanceTimersByTimeAsync(30_000);
     await running;
-    expect(await lastTry(node)).toMatchObject({ fault: 'first_token_late' });
+    expect(await lastAttempt(node)).toMatchObject({ fault: 'first_token_late' });
   });
 });
 
 describe('the receipt', () => {
-  it('that says the same gives the node customers, and nobody is billed', async () => {
-    const node = await trialNode();
-    await due(node);
+  it('that agrees makes the node active, and nothing is billed', async () => {
+    const node = await canaryNode();
+    await attempt(node);
     const { using, reached } = withRecordedWallets();
     const receipts = [receiptOf(node, { second: false }), receiptOf(node)];
     expect((await replyOf(node, { receipts }, withTasks(using).using)).acknowledged).toEqual([1, 2]);
     expect([await stateOf(node), await stateInPool(node)]).toEqual(['active', 'active']);
-    expect(await lastTry(node)).toMatchObject({ fault: null, passedAtMs: expect.any(Number) });
+    expect(await lastAttempt(node)).toMatchObject({ fault: null, passedAtMs: expect.any(Number) });
     const passed = (await auditOf(node.id)).filter(({ action }) => action === 'node.canary_passed');
     expect(passed.map(({ detail }) => JSON.parse(detail))).toEqual([USAGE]);
     expect(reached).toEqual([]);
@@ -323,7 +330,7 @@ describe('the receipt', () => {
       .bind(node.id)
       .first('n');
     expect(known).toBe(0);
-    // told again it is only acknowledged
+    // Sent again, it is only acknowledged.
     expect((await replyOf(node, { receipts })).acknowledged).toEqual([1, 2]);
     expect((await actionsOf(node)).filter((action) => action === 'node.canary_passed')).toHaveLength(1);
   });
@@ -333,32 +340,32 @@ describe('the receipt', () => {
     ['one token less', { usage: { ...USAGE, completion_tokens: 3 } }],
     ['less that was cached', { usage: { ...USAGE, cached_tokens: 0 } }],
     ['that it broke off', { outcome: 'failed' }],
-  ])('that says %s keeps it from customers', async (_, change) => {
-    const node = await trialNode();
-    await due(node);
+  ])('that says %s keeps the node from customers', async (_, change) => {
+    const node = await canaryNode();
+    await attempt(node);
     expect((await replyOf(node, { receipts: [receiptOf(node, change)] })).acknowledged).toEqual([2]);
-    expect((await lastTry(node))?.fault).toBe('receipt_differs');
-    // and does not change its mind
+    expect((await lastAttempt(node))?.fault).toBe('receipt_differs');
+    // A later receipt that agrees changes nothing.
     await replyOf(node, { receipts: [receiptOf(node)] });
     expect(await stateOf(node)).toBe('canary');
   });
 
   it('of the first request alone proves nothing', async () => {
-    const node = await trialNode();
-    await due(node);
+    const node = await canaryNode();
+    await attempt(node);
     expect((await replyOf(node, { receipts: [receiptOf(node, { second: false })] })).acknowledged).toEqual([
       1,
     ]);
-    expect([await stateOf(node), (await lastTry(node))?.fault]).toEqual(['canary', null]);
+    expect([await stateOf(node), (await lastAttempt(node))?.fault]).toEqual(['canary', null]);
   });
 
-  it('that comes before the edge has read the answer comes again', async () => {
+  it('that comes before the edge has read the answer is deferred', async () => {
     const gate = Promise.withResolvers<void>();
-    const node = await trialNode(async (asked) => {
-      if (parseCanaryId(asked.claims.jti)?.isSecond) await gate.promise;
-      return sound(asked);
+    const node = await canaryNode(async (received) => {
+      if (parseCanaryId(received.claims.jti)?.isSecond) await gate.promise;
+      return sound(received);
     });
-    const running = due(node);
+    const running = attempt(node);
     await vi.waitFor(() => expect(node.fake.received).toHaveLength(2));
     const receipts = [receiptOf(node, { second: false }), receiptOf(node)];
     expect((await replyOf(node, { receipts })).acknowledged).toEqual([1]);
@@ -369,8 +376,8 @@ describe('the receipt', () => {
   });
 
   it('of another node’s canary proves nothing for either', async () => {
-    const [honest, rogue] = [await trialNode(), await trialNode()];
-    await due(honest);
+    const [honest, rogue] = [await canaryNode(), await canaryNode()];
+    await attempt(honest);
     const stolen = receiptOf(honest, { seq: 7 });
     expect((await replyOf(rogue, { receipts: [stolen] })).acknowledged).toEqual([]);
     const spoilt = receiptOf(honest, { seq: 8, usage: { ...USAGE, completion_tokens: 1 } });
@@ -380,8 +387,8 @@ describe('the receipt', () => {
     expect([await stateOf(honest), await stateOf(rogue)]).toEqual(['active', 'canary']);
   });
 
-  it('of no canary is refused at once when it cannot be of one, after two minutes when it could', async () => {
-    const node = await trialNode();
+  it('of no known attempt is refused: at once when it cannot belong to one, after two minutes when it could', async () => {
+    const node = await canaryNode();
     const atMs = Date.now();
     const unknown = (seq: number, change: Partial<Receipt>) =>
       receipt(seq, 'canary', { request_id: `canary_2${newId('req', atMs).slice(3)}`, ...change });
@@ -390,7 +397,7 @@ describe('the receipt', () => {
       unknown(2, { model: 'deepseek-v3-0324' }),
       unknown(3, { ended_at_ms: atMs - 100_000 }),
       unknown(4, { ended_at_ms: atMs - 121_000 }),
-      // by a clock that is far off
+      // The node's clock is an hour fast.
       unknown(5, { ended_at_ms: atMs + 3_600_000 }),
     ];
     const { using, reached } = withRecordedWallets();
@@ -403,63 +410,66 @@ describe('the receipt', () => {
 });
 
 describe('the operator', () => {
-  it('quarantines in the middle of a canary, and nothing makes the node active then', async () => {
+  it('quarantines during a canary attempt, which then cannot make the node active', async () => {
     const gate = Promise.withResolvers<void>();
-    const node = await trialNode(async (asked) => {
-      if (parseCanaryId(asked.claims.jti)?.isSecond) await gate.promise;
-      return sound(asked);
+    const node = await canaryNode(async (received) => {
+      if (parseCanaryId(received.claims.jti)?.isSecond) await gate.promise;
+      return sound(received);
     });
-    const running = due(node);
+    const running = attempt(node);
     await vi.waitFor(() => expect(node.fake.received).toHaveLength(2));
-    expect(await order(node, 'quarantine')).toBe('quarantined');
+    expect(await operate(node, 'quarantine')).toBe('quarantined');
     gate.resolve();
     await running;
     const { directive, acknowledged } = await replyOf(node, { receipts: [receiptOf(node)] });
     expect([directive, acknowledged]).toEqual(['drain', [2]]);
     expect([await stateOf(node), await stateInPool(node)]).toEqual(['quarantined', 'quarantined']);
-    // restored it is tried anew: the try from before counts for nothing
-    expect(await order(node, 'restore')).toBe('canary');
+    // A restored node starts over: the earlier attempt does not count.
+    expect(await operate(node, 'restore')).toBe('canary');
     await replyOf(node, { receipts: [receiptOf(node)] });
-    expect([await stateOf(node), (await lastTry(node))?.fault]).toEqual(['canary', 'withdrawn']);
+    expect([await stateOf(node), (await lastAttempt(node))?.fault]).toEqual(['canary', 'withdrawn']);
   });
 
   it('quarantines between the answer and its receipt', async () => {
-    const node = await trialNode();
-    await due(node);
-    await order(node, 'quarantine');
-    await order(node, 'restore');
+    const node = await canaryNode();
+    await attempt(node);
+    await operate(node, 'quarantine');
+    await operate(node, 'restore');
     await replyOf(node, { receipts: [receiptOf(node)] });
     expect(await stateOf(node)).toBe('canary');
   });
 
-  it('restores a node that failed, and it is tried at once', async () => {
-    const node = await trialNode(() => nodeError(503, 'overloaded'));
+  it('restores a node that failed, and it gets an attempt at once', async () => {
+    const node = await canaryNode(() => nodeError(503, 'overloaded'));
     for (let i = 0; i < 2; i++) {
-      await due(node);
-      await due(node, Date.now() + 15_000);
+      await attempt(node);
+      await attempt(node, Date.now() + 15_000);
     }
     expect(node.fake.received).toHaveLength(2);
     const { using, tasks } = withTasks();
     await replyOf(node, {}, using);
     expect(tasks).toEqual([]);
-    // tries of the very instant of the order are none of the new ones
+    // Attempts of the same millisecond as the action would count as later ones.
     await new Promise((resolve) => setTimeout(resolve, 2));
     await env.DB.prepare('update canary set at_ms = at_ms - 20000 where node_id = ?').bind(node.id).run();
-    expect(await order(node, 'restore')).toBe('canary');
+    expect(await operate(node, 'restore')).toBe('canary');
     await replyOf(node, {}, using);
     expect(tasks).toHaveLength(1);
     expect(await actionsOf(node)).toEqual(['node.canary']);
   });
 
-  it('drains an active node and gets it back as it was, but never one that was not tried', async () => {
-    const node = await trialNode(sound, 'active');
-    expect([await order(node, 'drain'), await order(node, 'restore')]).toEqual(['draining', 'active']);
-    const fresh = await trialNode();
-    expect([await order(fresh, 'drain'), await order(fresh, 'restore')]).toEqual(['quarantined', 'canary']);
+  it('drains an active node and restores it to active, but restores an untried one to its canary', async () => {
+    const node = await canaryNode(sound, 'active');
+    expect([await operate(node, 'drain'), await operate(node, 'restore')]).toEqual(['draining', 'active']);
+    const fresh = await canaryNode();
+    expect([await operate(fresh, 'drain'), await operate(fresh, 'restore')]).toEqual([
+      'quarantined',
+      'canary',
+    ]);
   });
 
-  it('sees in the API how the node was tried last', async () => {
-    const node = await trialNode(() => nodeError(503, 'overloaded'));
+  it('sees the last attempt in the API', async () => {
+    const node = await canaryNode(() => nodeError(503, 'overloaded'));
     const seen = async () => {
       const { nodes } = await (await operatorGet('/nodes')).json<{
         nodes: { id: string; canary: unknown }[];
@@ -467,7 +477,7 @@ describe('the operator', () => {
       return nodes.find(({ id }) => id === node.id)!.canary;
     };
     expect(await seen()).toBeNull();
-    await due(node);
+    await attempt(node);
     expect(await seen()).toEqual({
       at_ms: expect.any(Number),
       fault: 'refused_overloaded',
@@ -480,8 +490,8 @@ describe('a state that has changed since it was read', () => {
   const entry = { atMs: 1, actor: 'test', action: 'test', detail: {} };
 
   it('keeps a receipt from making the node active', async () => {
-    const node = await trialNode();
-    await due(node);
+    const node = await canaryNode();
+    await attempt(node);
     await env.DB.prepare("update node set state = 'quarantined', revision = revision + 1 where id = ?")
       .bind(node.id)
       .run();
@@ -490,11 +500,11 @@ describe('a state that has changed since it was read', () => {
     expect(await actionsOf(node)).toEqual([]);
   });
 
-  it('keeps a try that was withdrawn from passing', async () => {
-    const node = await trialNode();
-    await due(node);
-    const { requestId } = (await lastTry(node))!;
-    await order(node, 'restore');
+  it('keeps a withdrawn attempt from passing', async () => {
+    const node = await canaryNode();
+    await attempt(node);
+    const { requestId } = (await lastAttempt(node))!;
+    await operate(node, 'restore');
     const passed = await passCanaryAttempt(db, {
       requestId,
       nodeId: node.id,
@@ -503,29 +513,29 @@ describe('a state that has changed since it was read', () => {
     expect([passed, await stateOf(node)]).toEqual([false, 'canary']);
   });
 
-  it('keeps an order from being carried out on what it was not meant for', async () => {
-    const { id: nodeId } = await trialNode(sound, 'active');
+  it('keeps a change from being made to a node in another state than expected', async () => {
+    const { id: nodeId } = await canaryNode(sound, 'active');
     const change = { nodeId, from: 'draining', to: 'active', entry: { ...entry, subject: nodeId } } as const;
     expect(await changeNodeState(db, { ...change, from: 'canary', to: 'quarantined' })).toBe(false);
     expect(await changeNodeState(db, change)).toBe(false);
-    // an isolate that has not read the node since tells of an engine that has passed its canary meanwhile
+    // An isolate with an old copy of the row reports an engine that has passed its canary meanwhile.
     const engine = { engineVersion: '0.5.20', weightVersion: 'default' };
-    const told = { ...engine, nodeId, from: 'active', to: 'canary', entries: [change.entry] } as const;
-    expect(await changeEngine(db, told)).toBe(false);
+    const outdated = { ...engine, nodeId, from: 'active', to: 'canary', entries: [change.entry] } as const;
+    expect(await changeEngine(db, outdated)).toBe(false);
     expect(await auditOf(nodeId)).not.toContainEqual(expect.objectContaining({ action: 'test' }));
   });
 });
 
 describe('the pool’s page', () => {
-  it('says in words how a node was tried, what to do, and offers what can be done', async () => {
+  it('says how the last attempt went and what to do, and offers the possible actions', async () => {
     const browser = await operatorBrowser();
-    const failing = await trialNode(({ claims }) =>
-      stream(answer({ ...said250, cached: parseCanaryId(claims.jti)?.isSecond ? 0 : 64 })),
+    const failing = await canaryNode(({ claims }) =>
+      stream(answer({ ...spec250, cached: parseCanaryId(claims.jti)?.isSecond ? 0 : 64 })),
     );
     const html = async () => (await browser.get('/operator/pool')).text();
     const page = () => textOf(browser.get('/operator/pool'));
     expect(await page()).toContain(canary.waiting);
-    await due(failing);
+    await attempt(failing);
     const failed = await page();
     for (const shown of [
       canary.faults.nothing_cached,
@@ -533,36 +543,36 @@ describe('the pool’s page', () => {
       'Prompt: 250 tokens, 0 of them cached',
     ])
       expect(failed).toContain(shown);
-    const verbs = async (node: Trialled) => {
+    const actions = async (node: CanaryNode) => {
       const offered = (await html()).matchAll(new RegExp(`action="/operator/nodes/${node.id}/(\\w+)"`, 'g'));
-      return [...offered].map(([, verb]) => verb);
+      return [...offered].map(([, action]) => action);
     };
-    expect(await verbs(failing)).toEqual(['restore', 'quarantine']);
+    expect(await actions(failing)).toEqual(['restore', 'quarantine']);
 
-    const passing = await trialNode();
-    await due(passing);
+    const passing = await canaryNode();
+    await attempt(passing);
     expect(await page()).toContain('waiting for the node’s receipt');
     await replyOf(passing, { receipts: [receiptOf(passing)] });
     expect(await page()).toMatch(
       /Canary test passed, [^.]+ UTC. Prompt: 250 tokens, 192 of them cached. Answer: 4 tokens, 2 of them/,
     );
-    expect(await verbs(passing)).toEqual(['drain', 'quarantine']);
+    expect(await actions(passing)).toEqual(['drain', 'quarantine']);
     const quarantined = await browser.postAndFollow(`/operator/nodes/${passing.id}/quarantine`, {});
     expect(await textOf(quarantined)).toContain(canary.held);
-    expect(await verbs(passing)).toEqual(['restore']);
+    expect(await actions(passing)).toEqual(['restore']);
     await browser.post(`/operator/nodes/${passing.id}/restore`, {});
     expect(await stateOf(passing)).toBe('canary');
     expect(await actionsOf(passing)).toEqual(['node.canary_passed', 'node.quarantined', 'node.canary']);
   });
 
-  it('says it in French, too', async () => {
-    await due(await trialNode(() => nodeError(503, 'overloaded')));
+  it('says so in French, too', async () => {
+    await attempt(await canaryNode(() => nodeError(503, 'overloaded')));
     const page = await textOf((await operatorBrowser('fr')).get('/operator/pool'));
     expect(page).toContain(fr.pool.canary.faults.refused_overloaded.replaceAll(/\s+/g, ' '));
   });
 
-  it('is not there for a customer to quarantine by', async () => {
-    const node = await trialNode(sound, 'active');
+  it('lets no customer quarantine a node', async () => {
+    const node = await canaryNode(sound, 'active');
     const customer = new Browser();
     await customer.signUp();
     expect((await customer.post(`/operator/nodes/${node.id}/quarantine`, {})).status).toBe(404);
@@ -575,58 +585,58 @@ describe('another engine', () => {
   const version = (to: string) => ({ engine: { ...engine, version: to } });
 
   it.each([
-    ['version', { ...engine, version: '0.5.21' }],
+    ['versions', { ...engine, version: '0.5.21' }],
     ['weights', { ...engine, weight_version: 'v2' }],
-  ])('by its %s is tried before it gets customers', async (_, changed) => {
-    const node = await trialNode(sound, 'active');
+  ])('with other %s passes a canary before it gets customers', async (_, changed) => {
+    const node = await canaryNode(sound, 'active');
     await replyOf(node, { engine: changed });
     expect([await stateOf(node), await stateInPool(node)]).toEqual(['canary', 'canary']);
     expect((await actionsOf(node)).sort()).toEqual(['node.canary', 'node.engine_changed']);
-    // an isolate that knew the node from before says the same again
+    // An isolate with an old copy of the row reports the same again.
     await replyOf(node, { engine: changed });
     expect(await actionsOf(node)).toHaveLength(2);
-    await due(node);
+    await attempt(node);
     await replyOf(node, { engine: changed, receipts: [receiptOf(node)] });
     expect(await stateOf(node)).toBe('active');
   });
 
-  it('behind a draining node is held back, so that restoring leads to a canary', async () => {
-    const node = await trialNode(sound, 'draining');
+  it('of a draining node quarantines it, so that restoring leads to a canary', async () => {
+    const node = await canaryNode(sound, 'draining');
     await replyOf(node, version('0.5.21'));
     expect(await stateOf(node)).toBe('quarantined');
-    expect(await order(node, 'restore')).toBe('canary');
+    expect(await operate(node, 'restore')).toBe('canary');
   });
 
-  it('in the middle of a try makes it count for nothing', async () => {
-    const node = await trialNode();
-    await due(node);
+  it('voids an attempt that is open', async () => {
+    const node = await canaryNode();
+    await attempt(node);
     await replyOf(node, { ...version('0.5.21'), receipts: [receiptOf(node)] });
-    expect([await stateOf(node), (await lastTry(node))?.fault]).toEqual(['canary', 'engine_changed']);
+    expect([await stateOf(node), (await lastAttempt(node))?.fault]).toEqual(['canary', 'engine_changed']);
   });
 
-  it('is not one that could not be asked its version for a while', async () => {
-    const node = await trialNode(sound, 'active');
+  it('is not assumed when the version was unknown for a while', async () => {
+    const node = await canaryNode(sound, 'active');
     await replyOf(node, version('unknown'));
     expect([await stateOf(node), await actionsOf(node)]).toEqual(['active', []]);
     await replyOf(node, version('0.5.20'));
     expect([await stateOf(node), await actionsOf(node)]).toEqual(['active', []]);
-    // but the silence hides no change
+    // A change during that time is still noticed.
     await replyOf(node, version('unknown'));
     await replyOf(node, version('0.5.21'));
     expect(await stateOf(node)).toBe('canary');
   });
 
-  it('is not one whose version becomes known', async () => {
-    const node = await trialNode(sound, 'active');
+  it('is not assumed when the version becomes known for the first time', async () => {
+    const node = await canaryNode(sound, 'active');
     await env.DB.prepare("update node set engine_version = 'unknown' where id = ?").bind(node.id).run();
     await replyOf(node, version('0.5.20'));
     expect([await stateOf(node), await actionsOf(node)]).toEqual(['active', ['node.engine_changed']]);
   });
 
-  it('does not pass unseen behind a state that an isolate still has in its cache', async () => {
-    const node = await trialNode(sound, 'draining');
+  it('is noticed although an isolate’s cached row has another state', async () => {
+    const node = await canaryNode(sound, 'draining');
     await replyOf(node);
-    // another isolate restored it: this one still takes it for draining
+    // Another isolate restored the node; this one's copy still says draining.
     await env.DB.prepare("update node set state = 'active', revision = revision + 1 where id = ?")
       .bind(node.id)
       .run();

@@ -1,3 +1,4 @@
+/** What the edge signs: its JWKS, request tokens and their headers, and join tokens. */
 import { createLocalJWKSet, decodeProtectedHeader, jwtVerify } from 'jose';
 import { describe, expect, it } from 'vitest';
 import {
@@ -35,7 +36,7 @@ describe('the JWKS', () => {
     });
   });
 
-  it('refuses a signing key that is none, without quoting it', async () => {
+  it('rejects a malformed signing key without quoting it', async () => {
     const broken = publicJwks({ edgeSigningKey: '{"kty":"oct","k":"c2VjcmV0"}' });
     await expect(broken).rejects.toThrow(/^EDGE_SIGNING_KEY is not the private JWK of an Ed25519 key/);
     await expect(publicJwks({ edgeSigningKey: 'c2VjcmV0' })).rejects.not.toThrow(/c2VjcmV0/);
@@ -46,7 +47,7 @@ describe('a request token', () => {
   const minuteMs = 1_800_000_000_000;
   const sign = (nodeId: string, atMs: number) => requestToken(config(env), nodeId, atMs);
 
-  it('verifies against the JWKS, names its key and its node, and dies two minutes after its own began', async () => {
+  it('verifies against the JWKS, names its key and its node, and expires two minutes after its minute began', async () => {
     const token = await sign('node_x', minuteMs + 20_000);
     const jwks = await publicJwks(config(env));
     expect(decodeProtectedHeader(token)).toEqual({ alg: 'EdDSA', kid: jwks.keys[0]!.kid });
@@ -59,24 +60,24 @@ describe('a request token', () => {
     await expect(verify(minuteMs, 'node_y')).rejects.toMatchObject({ claim: 'aud' });
   });
 
-  it('is the same for a minute, and has a minute left at its end; each node has its own', async () => {
+  it('is reused for a minute, at the end of which it is valid for another; each node has its own', async () => {
     const first = await sign('node_z', minuteMs);
     expect(await sign('node_z', minuteMs + 59_999)).toBe(first);
     expect(await sign('node_z', minuteMs + 60_000)).not.toBe(first);
-    // a clock that was set back
+    // The clock was set back.
     expect(await sign('node_z', minuteMs + 10_000)).toBe(first);
     expect(await sign('node_other', minuteMs)).not.toBe(first);
   });
 
-  it('lets nobody join and asks for nobody', async () => {
+  it('is accepted neither as a join token nor as a client token', async () => {
     const nowMs = Date.now();
     expect(await verifyJoinToken(config(env), await sign(JOIN_AUDIENCE, nowMs), nowMs)).toBeNull();
     expect(await verifyClientToken(config(env), await sign('tollgate-client', nowMs), nowMs)).toBeNull();
   });
 });
 
-describe('what a node is asked with', () => {
-  it('is a token and the claims in ASCII, whatever the model is called', async () => {
+describe('the headers of a request to a node', () => {
+  it('are a token and the claims in ASCII, whatever the model’s name', async () => {
     const claims = {
       sub: 'acct_x',
       jti: 'req_x',
@@ -102,7 +103,7 @@ describe('a join token', () => {
   const nowMs = Date.now();
   const sign = () => signJoinToken(config(env), join, { nowMs, expiresAtMs: nowMs + 10_000 });
 
-  it('comes back as it was signed', async () => {
+  it('verifies to the claims that were signed', async () => {
     expect(await verifyJoinToken(config(env), await sign(), nowMs)).toEqual(join);
   });
 

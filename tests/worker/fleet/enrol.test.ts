@@ -1,3 +1,4 @@
+/** Enrolment of nodes by join token. */
 import { decodeJwt } from 'jose';
 import { describe, expect, it } from 'vitest';
 import { ENROL_PATH, type EnrolReply } from '../../../gpu-pool/protocol/schemas.ts';
@@ -13,13 +14,13 @@ async function nodesOf(joinToken: string) {
   return (await listNodes(database(env))).filter((node) => node.id === `node_${suffix}`);
 }
 
-async function refusalOf(response: Response) {
+async function errorOf(response: Response) {
   const { error } = await response.json<{ error: { code: string; param: string | null; message: string } }>();
   return { status: response.status, ...error };
 }
 
 describe('enrolment', () => {
-  it('makes a node of what the token and the agent say', async () => {
+  it('registers a node from the token and the agent’s call', async () => {
     const agent = await newTestNode();
     const token = await newJoinToken();
     const response = await postJson(
@@ -51,7 +52,7 @@ describe('enrolment', () => {
     ]);
   });
 
-  it('lets in one node, however many race for one token', async () => {
+  it('enrols one node, however many race for one token', async () => {
     const token = await newJoinToken();
     const agents = await Promise.all(Array.from({ length: 12 }, newTestNode));
     const responses = await Promise.all(agents.map((agent) => postJson(ENROL_PATH, enrolBody(agent, token))));
@@ -63,7 +64,7 @@ describe('enrolment', () => {
     expect(await auditOf(nodes[0]!.id)).toHaveLength(1);
   });
 
-  it('tells an agent whose reply was lost the same again, and adds nothing', async () => {
+  it('gives an agent whose reply was lost the same reply again, and adds nothing', async () => {
     const agent = await newTestNode();
     const token = await newJoinToken();
     const first = await postJson(ENROL_PATH, enrolBody(agent, token));
@@ -82,7 +83,7 @@ describe('enrolment', () => {
     const token = await newJoinToken();
     await postJson(ENROL_PATH, enrolBody(await newTestNode(), token));
     const stolen = await postJson(ENROL_PATH, enrolBody(await newTestNode(), token));
-    expect(await refusalOf(stolen)).toMatchObject({
+    expect(await errorOf(stolen)).toMatchObject({
       status: 409,
       code: 'join_token_used',
       param: 'join_token',
@@ -99,7 +100,7 @@ describe('enrolment', () => {
       { nowMs: nowMs - 20_000, expiresAtMs: nowMs - 10_000 },
     );
     const byClaim = await postJson(ENROL_PATH, enrolBody(await newTestNode(), expired));
-    expect(await refusalOf(byClaim)).toMatchObject({ status: 401, code: 'join_token_invalid' });
+    expect(await errorOf(byClaim)).toMatchObject({ status: 401, code: 'join_token_invalid' });
 
     await env.DB.prepare('update join_token set expires_at_ms = ? where id = ?')
       .bind(nowMs - 1, jti)
@@ -109,14 +110,14 @@ describe('enrolment', () => {
     expect(await nodesOf(token)).toEqual([]);
   });
 
-  it('refuses a token whose row the operator never made, and one that was changed', async () => {
+  it('refuses a token without a row, and one that was changed', async () => {
     const times = { nowMs: Date.now(), expiresAtMs: Date.now() + 60_000 };
     const claims = { edge: 'https://tollgate.test', name: 'x', model: R1, hardware: '8xh200' } as const;
     const unknown = await signJoinToken(config(env), { ...claims, jti: 'join_nowhere' }, times);
     const token = await newJoinToken();
     for (const bad of [unknown, `${token.slice(0, -4)}AAAA`, 'x.y.z', '']) {
       const response = await postJson(ENROL_PATH, enrolBody(await newTestNode(), bad));
-      expect(await refusalOf(response)).toMatchObject({ status: 401, code: 'join_token_invalid' });
+      expect(await errorOf(response)).toMatchObject({ status: 401, code: 'join_token_invalid' });
     }
   });
 
@@ -125,21 +126,21 @@ describe('enrolment', () => {
     const token = await newJoinToken();
     const engine = { version: '1', model_path: 'deepseek-ai/DeepSeek-V3-0324', weight_version: 'x' };
     const wrongWeights = await postJson(ENROL_PATH, enrolBody(agent, token, { engine }));
-    expect(await refusalOf(wrongWeights)).toMatchObject({
+    expect(await errorOf(wrongWeights)).toMatchObject({
       status: 400,
       code: 'model_path_not_accepted',
       param: 'engine.model_path',
       message: expect.stringContaining(R1_PATH),
     });
     const inside = await postJson(ENROL_PATH, enrolBody(agent, token, { url: 'https://169.254.169.254' }));
-    expect(await refusalOf(inside)).toMatchObject({
+    expect(await errorOf(inside)).toMatchObject({
       status: 400,
       code: 'node_url_refused',
       message: expect.stringContaining('private_address'),
     });
     const notKey = { kty: 'OKP', crv: 'Ed25519', x: 'AAAA' };
     const noKey = await postJson(ENROL_PATH, enrolBody(agent, token, { public_key: notKey }));
-    expect(await refusalOf(noKey)).toMatchObject({ status: 400, code: 'public_key_invalid' });
+    expect(await errorOf(noKey)).toMatchObject({ status: 400, code: 'public_key_invalid' });
     expect(await nodesOf(token)).toEqual([]);
 
     expect((await postJson(ENROL_PATH, enrolBody(agent, token))).status).toBe(201);
@@ -156,10 +157,10 @@ describe('enrolment', () => {
 
   it('refuses bodies that are too large or outside the protocol', async () => {
     const large = await postJson(ENROL_PATH, { join_token: 'x'.repeat(20_000) });
-    expect(await refusalOf(large)).toMatchObject({ status: 413, code: 'body_too_large' });
+    expect(await errorOf(large)).toMatchObject({ status: 413, code: 'body_too_large' });
     const partial = await postJson(ENROL_PATH, { join_token: 'x' });
-    expect(await refusalOf(partial)).toMatchObject({ status: 400, code: 'body_invalid', param: 'url' });
+    expect(await errorOf(partial)).toMatchObject({ status: 400, code: 'body_invalid', param: 'url' });
     const noJson = await postJson(ENROL_PATH, undefined);
-    expect(await refusalOf(noJson)).toMatchObject({ status: 400, code: 'body_invalid', param: null });
+    expect(await errorOf(noJson)).toMatchObject({ status: 400, code: 'body_invalid', param: null });
   });
 });

@@ -1,3 +1,4 @@
+/** Heartbeats: who may send one, and what it does to the Pool, the node's row and the Wallets. */
 import { describe, expect, it } from 'vitest';
 import { HEARTBEAT_PATH, type HeartbeatReply } from '../../../gpu-pool/protocol/schemas.ts';
 import { newId } from '../../../worker/domain/ids.ts';
@@ -26,24 +27,24 @@ async function replyOf(response: Response): Promise<HeartbeatReply> {
   return response.json<HeartbeatReply>();
 }
 
-function order(nodeId: string, verb: NodeAction) {
-  return changeNode(env, { nodeId, verb, actor: 'test', nowMs: Date.now() });
+function operate(nodeId: string, action: NodeAction) {
+  return changeNode(env, { nodeId, action, actor: 'test', nowMs: Date.now() });
 }
 
-/** Stands in for the Pool where a test looks at exactly what it is told. */
-function withRecordingPool(): { using: Env; told: { node: RegisteredNode; report: NodeReport }[] } {
-  const told: { node: RegisteredNode; report: NodeReport }[] = [];
+/** The real environment, except that the Pool only records the heartbeats it gets. */
+function withRecordingPool(): { using: Env; heartbeats: { node: RegisteredNode; report: NodeReport }[] } {
+  const heartbeats: { node: RegisteredNode; report: NodeReport }[] = [];
   const pool: Pick<PoolApi, 'heartbeat'> = {
     async heartbeat(node, report) {
-      told.push({ node, report });
-      const seen = { health: 'up', share: 1, weight: 1, lastHeartbeatMs: 0 } as const;
-      return { ...node, ...seen, draining: false, inFlight: 0, load: report.load };
+      heartbeats.push({ node, report });
+      const health = { health: 'up', share: 1, weight: 1, lastHeartbeatMs: 0 } as const;
+      return { ...node, ...health, draining: false, inFlight: 0, load: report.load };
     },
   };
-  return { using: { ...env, POOL: { getByName: () => pool } as unknown as Env['POOL'] }, told };
+  return { using: { ...env, POOL: { getByName: () => pool } as unknown as Env['POOL'] }, heartbeats };
 }
 
-describe('who may send a heartbeat', () => {
+describe('a heartbeat may come from', () => {
   it('the node itself', async () => {
     const node = await enrolledNode();
     expect(await replyOf(await sendHeartbeat(node, heartbeat()))).toEqual({
@@ -57,7 +58,7 @@ describe('who may send a heartbeat', () => {
     });
   });
 
-  it('nobody without a token, with an expired one, or with one for another audience', async () => {
+  it('no caller without a token, with an expired one, or with one for another audience', async () => {
     const node = await enrolledNode();
     const tokens = [
       await nodeToken(node, node.id, { expiresInS: -120 }),
@@ -89,13 +90,13 @@ describe('who may send a heartbeat', () => {
   });
 });
 
-describe('what a heartbeat brings about', () => {
-  it('tells the Pool who the node is and how it is', async () => {
+describe('a heartbeat', () => {
+  it('reports the node’s row and load to the Pool', async () => {
     const node = await enrolledNode();
-    const { using, told } = withRecordingPool();
+    const { using, heartbeats } = withRecordingPool();
     const load = { ...QUIET_LOAD, running_requests: 3 };
     await sendHeartbeat(node, heartbeat({ load, in_flight: 2, draining: true }), using);
-    expect(told).toEqual([
+    expect(heartbeats).toEqual([
       {
         node: {
           id: node.id,
@@ -105,7 +106,7 @@ describe('what a heartbeat brings about', () => {
           url: 'https://gpu-1.example.com:8443',
           capacity: 1_730,
           state: 'active',
-          // enrolled, and changed once: its canary passed
+          // It was changed once after enrolment: its canary passed.
           revision: 1,
         },
         report: { engineHealthy: true, draining: true, inFlight: 2, load },
@@ -115,38 +116,38 @@ describe('what a heartbeat brings about', () => {
 
   it('counts an engine with other weights as down', async () => {
     const node = await enrolledNode();
-    const { using, told } = withRecordingPool();
+    const { using, heartbeats } = withRecordingPool();
     const engine = { ...heartbeat().engine, model_path: 'deepseek-ai/DeepSeek-V3-0324' };
     await sendHeartbeat(node, heartbeat({ engine }), using);
-    expect(told[0]!.report.engineHealthy).toBe(false);
+    expect(heartbeats[0]!.report.engineHealthy).toBe(false);
   });
 
-  it('asks a draining or quarantined node to drain, a restored one to serve, and a removed one to stop', async () => {
+  it('tells a draining or quarantined node to drain, a restored one to serve, and a removed one to stop', async () => {
     const node = await enrolledNode();
     await sendHeartbeat(node, heartbeat());
-    for (const [verb, state, directive] of [
+    for (const [action, state, directive] of [
       ['drain', 'draining', 'drain'],
       ['restore', 'active', 'serve'],
       ['quarantine', 'quarantined', 'drain'],
       ['restore', 'canary', 'serve'],
       ['remove', 'removed', 'removed'],
     ] as const) {
-      expect(await order(node.id, verb)).toBe(state);
+      expect(await operate(node.id, action)).toBe(state);
       expect((await replyOf(await sendHeartbeat(node, heartbeat()))).directive).toBe(directive);
     }
   });
 
-  it('is not waited for when the operator drains: the Pool knows at once', async () => {
+  it('is not needed for a drain: the Pool knows at once', async () => {
     const node = await enrolledNode();
     await sendHeartbeat(node, heartbeat());
-    await order(node.id, 'drain');
+    await operate(node.id, 'drain');
     const { nodes } = await env.POOL.getByName(R1).snapshot();
     expect(nodes.find((each) => each.id === node.id)).toMatchObject({ state: 'draining' });
   });
 
-  it('takes nothing from a removed node', async () => {
+  it('of a removed node changes nothing', async () => {
     const node = await enrolledNode();
-    await order(node.id, 'remove');
+    await operate(node.id, 'remove');
     const { using, reached } = withRecordedWallets();
     const body = heartbeat({ receipts: [receipt(1, await newAccount())] });
     expect(await replyOf(await sendHeartbeat(node, body, using))).toEqual({
@@ -229,7 +230,7 @@ describe('receipts', () => {
     ]);
   });
 
-  it('are acknowledged by the real Wallet, and again when they come again', async () => {
+  it('are acknowledged by the real Wallet, and again when they are sent again', async () => {
     const node = await enrolledNode();
     const accountId = await newAccount();
     const body = heartbeat({ receipts: [receipt(1, accountId), receipt(2, accountId)] });
@@ -237,7 +238,7 @@ describe('receipts', () => {
     expect((await replyOf(await sendHeartbeat(node, body))).acknowledged).toEqual([1, 2]);
   });
 
-  it('of a failing account stay with the node; the others leave', async () => {
+  it('of a failing account stay in the node’s journal; the others may leave it', async () => {
     const node = await enrolledNode();
     const [good, broken] = [await newAccount(), await newAccount()];
     const receipts = [receipt(1, good), receipt(2, broken), receipt(3, good), receipt(4, broken)];
@@ -250,7 +251,7 @@ describe('receipts', () => {
     ]);
   });
 
-  it('are taken also while the Pool is down', async () => {
+  it('are taken while the Pool is down, too', async () => {
     const node = await enrolledNode();
     const pool = { heartbeat: () => Promise.reject(new Error('this Pool is down')) };
     const using = { ...env, POOL: { getByName: () => pool } as unknown as Env['POOL'] };
@@ -258,7 +259,7 @@ describe('receipts', () => {
     expect((await replyOf(await sendHeartbeat(node, body, using))).acknowledged).toEqual([5]);
   });
 
-  it('that name no account, no request or another model reach no Wallet and are put on record', async () => {
+  it('that name no account, no request or another model reach no Wallet and are audited', async () => {
     const node = await enrolledNode();
     const accountId = await newAccount();
     const stranger = newId('acct', Date.now());

@@ -1,3 +1,4 @@
+/** Addresses that a node may register, and private ones that it may not. */
 import { describe, expect, it } from 'vitest';
 import { checkNodeUrl, type NodeUrlFault } from '../../../worker/domain/node-url.ts';
 
@@ -73,14 +74,14 @@ describe('the address of a node', () => {
   });
 
   it.each(['http://127.0.0.1:30001', 'http://localhost:30001', 'http://[::1]:30001'])(
-    '%s is accepted in development alone',
+    '%s is accepted in development only',
     (text) => {
       expect(checkNodeUrl(text, { development: true })).toEqual({ ok: true, origin: text });
       expect(checkNodeUrl(text, production)).toEqual({ ok: false, fault: 'not_https' });
     },
   );
 
-  it('takes plain http to anywhere else in no environment', () => {
+  it('refuses plain http to any other address in every environment', () => {
     for (const text of ['http://10.0.0.1', 'http://127.0.0.1.example.com', 'http://localhost.example.com']) {
       expect(checkNodeUrl(text, { development: true })).toEqual({ ok: false, fault: 'not_https' });
     }

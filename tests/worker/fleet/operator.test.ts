@@ -1,3 +1,4 @@
+/** The operator API: join tokens, nodes, operators, grants and the audit log. */
 import { createExecutionContext } from 'cloudflare:test';
 import { decodeJwt } from 'jose';
 import { describe, expect, it, vi } from 'vitest';
@@ -43,7 +44,7 @@ describe('the operator token', () => {
   });
 });
 
-it('fails as the rest of the Worker does: said in JSON, and logged with its request', async () => {
+it('fails as the rest of the Worker does: with a JSON error, logged with its request id', async () => {
   const DB = {
     prepare: () => {
       throw new Error('D1 is away');
@@ -58,7 +59,7 @@ it('fails as the rest of the Worker does: said in JSON, and logged with its requ
 });
 
 describe('join tokens', () => {
-  it('carry where to enrol and as what, for a day', async () => {
+  it('name the edge, the model and the hardware, and are valid for a day', async () => {
     const response = await post('/join-tokens', { name: 'h800 a', model: R1, hardware: '8xh800-pair' });
     expect(response.status).toBe(201);
     const { token, expires_at_ms } = await response.json<{ token: string; expires_at_ms: number }>();
@@ -91,9 +92,9 @@ describe('join tokens', () => {
 });
 
 describe('nodes', () => {
-  it('are drained, quarantined, restored and removed, each once on record', async () => {
+  it('are drained, quarantined, restored and removed, and each change is audited once', async () => {
     const { id } = await enrolledNode();
-    for (const [verb, state] of [
+    for (const [action, state] of [
       ['drain', 'draining'],
       ['drain', 'draining'],
       ['restore', 'active'],
@@ -102,7 +103,7 @@ describe('nodes', () => {
       ['remove', 'removed'],
       ['remove', 'removed'],
     ]) {
-      const response = await post(`/nodes/${id}/${verb}`);
+      const response = await post(`/nodes/${id}/${action}`);
       expect([response.status, await response.json()]).toEqual([200, { id, state }]);
       const { nodes } = await (await get('/nodes')).json<{ nodes: { id: string; state: string }[] }>();
       expect(nodes.find((node) => node.id === id)?.state).toBe(state);
@@ -120,7 +121,7 @@ describe('nodes', () => {
     expect(await codeOf(await post(`/nodes/${id}/quarantine`))).toEqual([404, 'node_not_found']);
   });
 
-  it('that never were are not found', async () => {
+  it('that do not exist are not found', async () => {
     expect(await codeOf(await post('/nodes/node_00000000000000000000000000/drain'))).toEqual([
       404,
       'node_not_found',
@@ -166,7 +167,7 @@ describe('grants', () => {
     });
   });
 
-  it('say so when the grant id is taken by another amount', async () => {
+  it('are refused when the grant id was used with another amount', async () => {
     const accountId = await newAccount();
     await post(`/accounts/${accountId}/grants`, { grant_id: 'g', amount_usd: '1' });
     const other = await post(`/accounts/${accountId}/grants`, { grant_id: 'g', amount_usd: '2' });
@@ -191,15 +192,15 @@ describe('grants', () => {
   });
 });
 
-describe('the audit trail', () => {
+describe('the audit log', () => {
   it('shows the newest rows first, as many as asked for', async () => {
     const { id } = await enrolledNode();
     await post(`/nodes/${id}/drain`);
     await post(`/nodes/${id}/restore`);
     type Row = { action: string; subject: string; actor: string; detail: object };
     const { audit } = await (await get('/audit?limit=1000')).json<{ audit: Row[] }>();
-    const mine = audit.filter(({ subject, actor }) => subject === id && actor === 'operator-token');
-    expect(mine.slice(0, 2)).toMatchObject([
+    const own = audit.filter(({ subject, actor }) => subject === id && actor === 'operator-token');
+    expect(own.slice(0, 2)).toMatchObject([
       { action: 'node.active', detail: { from: 'draining' } },
       { action: 'node.draining', detail: { from: 'active' } },
     ]);

@@ -1,4 +1,4 @@
-/** A Pool's surroundings at scale: nodes that report to it, and isolates that route by what it says. */
+/** A Pool at scale: many nodes that report to it, and isolates that route by its snapshots. */
 import type { NodeReport, PoolSnapshot, RegisteredNode } from '../../../worker/domain/node.ts';
 import type { Env } from '../../../worker/env.ts';
 import { Snapshots } from '../../../worker/gateway/node/pool-snapshots.ts';
@@ -16,34 +16,34 @@ export function crowdOfNodes(count: number, modelId: string): RegisteredNode[] {
   }));
 }
 
-/** A busy node's, different each time. */
-export function busyReport(at: number): NodeReport {
+/** The report of a busy node, different for each `seed`. */
+export function busyReport(seed: number): NodeReport {
   return {
     engineHealthy: true,
     draining: false,
-    inFlight: at % 96,
+    inFlight: seed % 96,
     load: {
-      running_requests: at % 96,
-      waiting_requests: at % 5,
-      waiting_tokens: (at % 5) * 3_000,
-      used_tokens: 2_000 * (at % 96) + (at % 997),
+      running_requests: seed % 96,
+      waiting_requests: seed % 5,
+      waiting_tokens: (seed % 5) * 3_000,
+      used_tokens: 2_000 * (seed % 96) + (seed % 997),
       capacity_tokens: 340_000,
       max_running_requests: 128,
       max_queued_requests: 256,
-      generation_tokens_per_second: 400 + (at % 1_000) / 4,
-      cache_hit_rate: (at % 100) / 100,
+      generation_tokens_per_second: 400 + (seed % 1_000) / 4,
+      cache_hit_rate: (seed % 100) / 100,
     },
   };
 }
 
-/** Isolates of one data center: each with a memory of its own, all behind one cache. Counts who had to look further. */
+/** Isolates of one data center: each has its own memory, and all share one cache. Counts the reads that memory or cache could not answer. */
 export class Isolates {
   readonly #memories: { readonly snapshots: Snapshots; last: PoolSnapshot | null }[];
   readonly #env: Env;
   readonly #modelId: string;
-  /** reads that left the isolate's memory */
+  /** Reads that the isolate's memory could not answer. */
   refreshes = 0;
-  /** of those the ones that the cache did not answer */
+  /** Those of them that the cache could not answer either. */
   poolCalls = 0;
 
   constructor(count: number, { env, modelId }: { env: Env; modelId: string }) {
@@ -59,12 +59,12 @@ export class Isolates {
     this.#env = { ...env, POOL: { getByName: () => counted } as unknown as Env['POOL'] };
   }
 
-  /** @returns what it routes by, how old that is, and whether its memory did not have it */
+  /** Reads the snapshot in one isolate. @returns it, its age, and whether it was not in the isolate's memory */
   async read(
-    at: number,
+    isolate: number,
     waitUntil: (promise: Promise<unknown>) => void,
   ): Promise<{ snapshot: PoolSnapshot; ageMs: number; refreshed: boolean }> {
-    const memory = this.#memories[at % this.#memories.length]!;
+    const memory = this.#memories[isolate % this.#memories.length]!;
     const wish = { modelId: this.#modelId, nowMs: Date.now(), waitUntil };
     const snapshot = await memory.snapshots.get(this.#env, wish);
     const refreshed = snapshot !== memory.last;

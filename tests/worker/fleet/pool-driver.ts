@@ -1,4 +1,4 @@
-/** What tests/load/pool.ts drives a Pool with: a Worker of its own beside the one under test, with the same cache code. */
+/** The Worker with which tests/load/pool.ts loads a Pool. It runs beside the Worker under test and has the same cache code. */
 import type { PoolApi } from '../../../worker/domain/node.ts';
 import type { Env } from '../../../worker/env.ts';
 import type { Measured, Order, Timed } from '../../load/figures.ts';
@@ -14,7 +14,7 @@ export default {
   },
 };
 
-/** At once without end would only fill queues: as many as keep both sides busy. */
+/** Calls at once: enough to keep both sides busy. More would only wait in queues. */
 const WIDTH = 64;
 
 class Drive {
@@ -39,19 +39,19 @@ class Drive {
   async run(): Promise<Measured> {
     const startedMs = Date.now();
     const { phase, nodes, seconds } = this.#order;
-    const over = () => Date.now() - startedMs >= seconds * 1_000;
+    const isOver = () => Date.now() - startedMs >= seconds * 1_000;
     switch (phase) {
       case 'register':
-        await inParallel((i) => i >= nodes, this.#beat);
+        await inParallel((i) => i >= nodes, this.#sendHeartbeat);
         break;
       case 'heartbeats':
-        await inParallel(over, this.#beat);
+        await inParallel(isOver, this.#sendHeartbeat);
         break;
       case 'routes':
-        await inParallel(over, this.#ask);
+        await inParallel(isOver, this.#readText);
         break;
       case 'together':
-        await this.#together(over);
+        await this.#together(isOver);
     }
     return {
       seconds: (Date.now() - startedMs) / 1_000,
@@ -64,31 +64,31 @@ class Drive {
     };
   }
 
-  /** Heartbeats as they come in production, and as many reads beside them as this machine can do. */
-  async #together(over: () => boolean): Promise<void> {
+  /** Heartbeats at the rate of production, and beside them as many reads as this machine can do. */
+  async #together(isOver: () => boolean): Promise<void> {
     const { nodes, heartbeatEveryMs } = this.#order;
-    const underWay = new Set<Promise<unknown>>();
+    const pending = new Set<Promise<unknown>>();
     const beats = async () => {
       const startedMs = Date.now();
-      for (let sent = 0; !over(); await scheduler.wait(TICK_MS)) {
+      for (let sent = 0; !isOver(); await scheduler.wait(TICK_MS)) {
         const due = ((Date.now() - startedMs) * nodes) / heartbeatEveryMs;
-        for (; sent < due && underWay.size < nodes; sent++) {
-          const beat = this.#beat(sent).finally(() => underWay.delete(beat));
-          underWay.add(beat);
+        for (; sent < due && pending.size < nodes; sent++) {
+          const beat = this.#sendHeartbeat(sent).finally(() => pending.delete(beat));
+          pending.add(beat);
         }
       }
-      await Promise.all(underWay);
+      await Promise.all(pending);
     };
-    await Promise.all([beats(), inParallel(over, this.#read)]);
+    await Promise.all([beats(), inParallel(isOver, this.#read)]);
   }
 
-  #beat = async (i: number) => {
+  #sendHeartbeat = async (i: number) => {
     const startedMs = Date.now();
     await this.#pool.heartbeat(this.#nodes[i % this.#nodes.length]!, busyReport(i));
     this.#heartbeats.push(Date.now() - startedMs);
   };
 
-  #ask = async () => {
+  #readText = async () => {
     const startedMs = Date.now();
     this.#snapshotBytes = (await this.#pool.snapshotText()).length;
     this.#reads.push(Date.now() - startedMs);
@@ -99,15 +99,15 @@ class Drive {
     const { ageMs, refreshed } = await this.#isolates.read(i, this.#waitUntil);
     this.#ages.push(ageMs);
     this.#reads.push(Date.now() - startedMs);
-    // a loop that never waits for a timer leaves the others no turn
+    // A loop that never waits for a timer would keep the others from running.
     await scheduler.wait(refreshed ? 1 : TICK_MS);
   };
 }
 
-async function inParallel(over: (i: number) => boolean, job: (i: number) => Promise<void>): Promise<void> {
+async function inParallel(isOver: (i: number) => boolean, call: (i: number) => Promise<void>): Promise<void> {
   let next = 0;
   const worker = async () => {
-    for (let i = next++; !over(i); i = next++) await job(i);
+    for (let i = next++; !isOver(i); i = next++) await call(i);
   };
   await Promise.all(Array.from({ length: WIDTH }, worker));
 }

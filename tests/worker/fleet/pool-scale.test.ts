@@ -1,4 +1,4 @@
-/** A Pool among a thousand nodes and hundreds of isolates: how often it is asked, and how often it does the work of an answer. */
+/** A Pool with a thousand nodes and hundreds of isolates: how often it is called, and how often it encodes a new snapshot. */
 import { createExecutionContext } from 'cloudflare:test';
 import { afterEach, expect, it, vi } from 'vitest';
 import { decodeSnapshot } from '../../../worker/domain/snapshot-text.ts';
@@ -12,7 +12,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-it('tells hundreds of isolates of a thousand nodes, a few calls a second', async () => {
+it('serves hundreds of isolates with a thousand nodes in a few calls a second', async () => {
   const modelId = 'crowded';
   const pool = env.POOL.getByName(modelId);
   const nodes = crowdOfNodes(NODES, modelId);
@@ -21,24 +21,24 @@ it('tells hundreds of isolates of a thousand nodes, a few calls a second', async
 
   const context = createExecutionContext();
   const isolates = new Isolates(ISOLATES, { env, modelId });
-  const behind: Promise<unknown>[] = [];
+  const background: Promise<unknown>[] = [];
   const read = async (i: number) => {
     const { ageMs } = await isolates.read(i, (promise) => {
-      behind.push(promise);
+      background.push(promise);
       context.waitUntil(promise);
     });
     expect(ageMs).toBeLessThanOrEqual(2_000);
   };
   await read(0);
-  await Promise.all(behind);
-  // three requests of each isolate within a second; what the cache has lives by the real clock, so be quick
+  await Promise.all(background);
+  // Each isolate makes three requests within a second. The cache's entries expire by the real clock, so this must be quick.
   for (let round = 0; round < 3; round++) {
     for (let i = 0; i < ISOLATES; i += 10)
       await Promise.all(Array.from({ length: 10 }, (_, next) => read(i + next)));
     vi.setSystemTime(Date.now() + 300);
   }
   expect(isolates.refreshes).toBe(ISOLATES);
-  // one, and again those of a batch when this machine took so long that the entry is over
+  // One call, and those of another batch if this machine took so long that the cache entry expired.
   expect(isolates.poolCalls).toBeLessThanOrEqual(ISOLATES / 5);
 
   const texts = new Set<string>();
@@ -47,14 +47,14 @@ it('tells hundreds of isolates of a thousand nodes, a few calls a second', async
     texts.add(await pool.snapshotText());
     vi.setSystemTime(Date.now() + 10);
   }
-  // a second of them, a window is a quarter
+  // The heartbeats take a second, and a text is reused for a quarter of one.
   expect(texts.size).toBeLessThanOrEqual(5);
   const [text] = texts;
   expect(decodeSnapshot(text!).nodes).toHaveLength(NODES);
   expect(text!.length / NODES).toBeLessThan(250);
 });
 
-it('tells every isolate that has requests of a failure while the node is out, whoever saw it', async () => {
+it('makes a failure that one isolate reports known to every isolate with requests while the node is ejected', async () => {
   const modelId = 'failing';
   const pool = env.POOL.getByName(modelId);
   const [bad, good] = crowdOfNodes(2, modelId);
@@ -64,14 +64,14 @@ it('tells every isolate that has requests of a failure while the node is out, wh
   for (const node of [bad!, good!]) await pool.heartbeat(node, busyReport(1));
   const isolates = new Isolates(40, { env, modelId });
   const healthSeen = async (i: number) => {
-    const behind: Promise<unknown>[] = [];
-    const { snapshot } = await isolates.read(i, (promise) => behind.push(promise));
-    await Promise.all(behind);
+    const background: Promise<unknown>[] = [];
+    const { snapshot } = await isolates.read(i, (promise) => background.push(promise));
+    await Promise.all(background);
     return snapshot.nodes.find(({ id }) => id === bad!.id)!.health;
   };
   for (let i = 0; i < 40; i++) expect(await healthSeen(i)).toBe('up');
   await pool.reportFailure({ nodeId: bad!.id, startedAgoMs: 0 });
-  // three requests a second: the one that finds its snapshot old is not held up, and the next knows
+  // Three requests a second: one that finds its snapshot old does not wait for the new one, which the next one then has.
   vi.setSystemTime(Date.now() + 700);
   for (let passedMs = 700; passedMs < 1_900; passedMs += 300) {
     for (let i = 0; i < 40; i++) await healthSeen(i);

@@ -1,4 +1,4 @@
-/** The Pool's memory of its nodes: who is there, how they are, and what of it survives a restart. */
+/** The Pool: its nodes, their health, what survives a restart, and the snapshots that isolates route by. */
 import { evictDurableObject } from 'cloudflare:test';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { newId } from '../../../worker/domain/ids.ts';
@@ -24,12 +24,12 @@ function newPool() {
     (await pool.snapshot()).nodes.find((node) => node.id === id)?.health;
   const viewOf = async ({ id }: RegisteredNode) =>
     (await pool.snapshot()).nodes.find((node) => node.id === id)!;
-  /** of a request that began just now */
+  /** Reports a failure of a request that began `startedAgoMs` ago. */
   const fail = ({ id }: { id: string }, startedAgoMs = 0) => pool.reportFailure({ nodeId: id, startedAgoMs });
-  /** what the operator did to a node, the n-th change of its row */
-  const put = (node: RegisteredNode, state: NodeState, n = 1) =>
+  /** Registers an operator's change of a node, the n-th change of its row. */
+  const setState = (node: RegisteredNode, state: NodeState, n = 1) =>
     pool.register({ ...node, state, revision: node.revision + n });
-  return { pool, newNode, beat, healthOf, viewOf, fail, put };
+  return { pool, newNode, beat, healthOf, viewOf, fail, setState };
 }
 
 function passTime(ms: number): void {
@@ -39,7 +39,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-/** The health changes of a node as the audit log has them, oldest first. */
+/** A node's changes of health in the audit log, oldest first. */
 async function changes({ id }: RegisteredNode): Promise<string[]> {
   return (await auditOf(id)).map(
     ({ actor, action, detail }) => `${actor}: ${JSON.parse(detail).from} → ${action}`,
@@ -63,7 +63,7 @@ describe('a heartbeat', () => {
     expect((await pool.snapshot()).nodes).toMatchObject([{ inFlight: 1, load: QUIET_LOAD }]);
   });
 
-  it('takes what changed in the registry', async () => {
+  it('brings changes of the node’s row', async () => {
     const { pool, newNode, beat } = newPool();
     const node = newNode();
     await beat(node);
@@ -120,7 +120,7 @@ describe('the health of a node', () => {
     vi.useFakeTimers({ toFake: ['Date'] });
     await beat(node);
     await beat(other);
-    // so that the log has an order
+    // Another millisecond, so that the log has an order.
     passTime(1);
     await fail(node);
     passTime(1_999);
@@ -137,7 +137,7 @@ describe('the health of a node', () => {
     );
   });
 
-  it('is ejected longer for each failure in a row, and echoes of one failure are one', async () => {
+  it('is ejected longer for each failure in a row, and repeated reports of one failure count once', async () => {
     const { newNode, beat, healthOf, fail } = newPool();
     const node = newNode();
     vi.useFakeTimers({ toFake: ['Date'] });
@@ -149,13 +149,13 @@ describe('the health of a node', () => {
       expect(await healthOf(node)).toBe('ejected');
       passTime(1);
       expect(await healthOf(node)).toBe('up');
-      // of a request that had hung since before: nothing new
+      // The failed request had begun before the ejection, so it is no new failure.
       await fail(node, ejectedMs + 1);
       expect(await healthOf(node)).toBe('up');
     }
   });
 
-  it('is full service only seven seconds after a failure, and until then a growing part of it', async () => {
+  it('gives a node a growing share after a failure, and the full share after seven seconds', async () => {
     const { newNode, beat, viewOf, fail } = newPool();
     const node = newNode();
     vi.useFakeTimers({ toFake: ['Date'] });
@@ -173,24 +173,27 @@ describe('the health of a node', () => {
   it.each([
     ['was silent', async (_: () => unknown) => passTime(20_000)],
     ['was without its engine', async (loseEngine: () => unknown) => void (await loseEngine())],
-  ])('of one that %s is full service five seconds after its first return', async (_, goAway) => {
-    const { newNode, beat, viewOf, fail } = newPool();
-    const node = newNode();
-    vi.useFakeTimers({ toFake: ['Date'] });
-    await beat(node);
-    for (const ejectedMs of [2_000, 4_000]) {
-      await fail(node);
-      passTime(ejectedMs);
+  ])(
+    'gives a node that %s its full share five seconds after its first return',
+    async (_, makeUnreachable) => {
+      const { newNode, beat, viewOf, fail } = newPool();
+      const node = newNode();
+      vi.useFakeTimers({ toFake: ['Date'] });
       await beat(node);
-    }
-    await fail(node);
-    await goAway(() => beat(node, { engineHealthy: false }));
-    expect(await beat(node)).toMatchObject({ health: 'up', share: 0.1 });
-    passTime(5_000);
-    expect(await viewOf(node)).toMatchObject({ health: 'up', share: 1 });
-  });
+      for (const ejectedMs of [2_000, 4_000]) {
+        await fail(node);
+        passTime(ejectedMs);
+        await beat(node);
+      }
+      await fail(node);
+      await makeUnreachable(() => beat(node, { engineHealthy: false }));
+      expect(await beat(node)).toMatchObject({ health: 'up', share: 0.1 });
+      passTime(5_000);
+      expect(await viewOf(node)).toMatchObject({ health: 'up', share: 1 });
+    },
+  );
 
-  it('of one that comes and goes waits longer each time, and does not flood the log', async () => {
+  it('ejects a node that comes and goes for longer each time, and does not flood the log', async () => {
     const { newNode, beat, viewOf } = newPool();
     const node = newNode();
     vi.useFakeTimers({ toFake: ['Date'] });
@@ -205,7 +208,7 @@ describe('the health of a node', () => {
       passTime(1);
       expect((await viewOf(node)).health).toBe('up');
     }
-    // ten lines at once, and one more a minute
+    // Ten rows at once, then one a minute.
     for (let i = 0; i < 50; i++) {
       await beat(node, { engineHealthy: false });
       await beat(node);
@@ -220,10 +223,10 @@ describe('the health of a node', () => {
     });
   });
 
-  it('of a node that is not here is nobody’s business', async () => {
-    const { pool, newNode, fail, put } = newPool();
+  it('ignores nodes that are not in this Pool', async () => {
+    const { pool, newNode, fail, setState } = newPool();
     await fail({ id: 'node_unknown' });
-    await put(newNode(), 'draining');
+    await setState(newNode(), 'draining');
     expect((await pool.snapshot()).nodes).toEqual([]);
   });
 
@@ -235,21 +238,21 @@ describe('the health of a node', () => {
     await vi.waitFor(async () => expect(await changes(node)).toEqual(['pool: silent → node.up']));
   });
 
-  it('does not depend on the log', async () => {
+  it('does not depend on the audit log', async () => {
     const { newNode, beat, healthOf } = newPool();
     const node = newNode();
-    const told = vi.spyOn(console, 'error').mockImplementation(() => {});
+    const logged = vi.spyOn(console, 'error').mockImplementation(() => {});
     await env.DB.exec('ALTER TABLE audit RENAME TO audit_away');
     await beat(node);
     expect(await healthOf(node)).toBe('up');
-    await vi.waitFor(() => expect(told).toHaveBeenCalled());
+    await vi.waitFor(() => expect(logged).toHaveBeenCalled());
     await env.DB.exec('ALTER TABLE audit_away RENAME TO audit');
-    told.mockRestore();
+    logged.mockRestore();
   });
 });
 
 describe('a Pool that restarts', () => {
-  it('serves with the nodes it had, and gives them seven seconds to call', async () => {
+  it('serves with the nodes it had, and gives them seven seconds for a heartbeat', async () => {
     const { pool, newNode, beat, healthOf } = newPool();
     const [alive, dead] = [newNode(), newNode()];
     await beat(alive);
@@ -268,7 +271,7 @@ describe('a Pool that restarts', () => {
     expect(await healthOf(dead)).toBe('silent');
   });
 
-  it('begins nobody slowly: the nodes did not restart', async () => {
+  it('starts no node slowly, because the nodes did not restart', async () => {
     const { pool, newNode, beat, viewOf } = newPool();
     const node = newNode();
     await beat(node);
@@ -277,13 +280,13 @@ describe('a Pool that restarts', () => {
     expect(await beat(node)).toMatchObject({ health: 'up', share: 1 });
   });
 
-  it('still drains what was draining, and has forgotten what was removed', async () => {
-    const { pool, newNode, beat, put } = newPool();
+  it('keeps drained nodes draining and removed nodes removed', async () => {
+    const { pool, newNode, beat, setState } = newPool();
     const [drained, removed] = [newNode(), newNode()];
     await beat(drained);
     await beat(removed);
-    await put(drained, 'draining');
-    await put(removed, 'removed');
+    await setState(drained, 'draining');
+    await setState(removed, 'removed');
     await evictDurableObject(pool);
     expect((await pool.snapshot()).nodes).toMatchObject([
       { id: drained.id, state: 'draining', draining: true },
@@ -292,47 +295,47 @@ describe('a Pool that restarts', () => {
 });
 
 describe('the operator', () => {
-  it('drains a node, takes it back, and removes it', async () => {
-    const { pool, newNode, beat, put } = newPool();
+  it('drains a node, restores it, and removes it', async () => {
+    const { pool, newNode, beat, setState } = newPool();
     const [node, other] = [newNode(), newNode()];
     await beat(node);
     await beat(other);
     const view = async () => (await pool.snapshot()).nodes.find(({ id }) => id === node.id);
-    await put(node, 'draining');
+    await setState(node, 'draining');
     expect(await view()).toMatchObject({ state: 'draining', draining: true, health: 'up' });
-    await put(node, 'active', 2);
+    await setState(node, 'active', 2);
     expect(await view()).toMatchObject({ state: 'active', draining: false, share: 0.1 });
-    await put(node, 'removed', 3);
+    await setState(node, 'removed', 3);
     expect((await pool.snapshot()).nodes.map(({ id }) => id)).toEqual([other.id]);
   });
 });
 
-describe('what the operator says', () => {
-  it('is not undone by a heartbeat that an isolate knew the node from before, over a restart either', async () => {
-    const { pool, newNode, beat, put } = newPool();
+describe('an operator’s change', () => {
+  it('is not undone by a heartbeat with an older row, nor by a restart', async () => {
+    const { pool, newNode, beat, setState } = newPool();
     const node = newNode();
     await beat(node);
-    await put(node, 'draining');
+    await setState(node, 'draining');
     expect(await beat(node)).toMatchObject({ state: 'draining', draining: true });
     await evictDurableObject(pool);
     expect(await beat(node)).toMatchObject({ state: 'draining', draining: true });
     expect(await beat({ ...node, revision: 2 })).toMatchObject({ state: 'active', draining: false });
   });
 
-  it('counts by when it was written to the registry, not by when it arrives', async () => {
-    const { newNode, beat, put } = newPool();
+  it('counts by its revision, not by when it arrives', async () => {
+    const { newNode, beat, setState } = newPool();
     const node = newNode();
     await beat(node);
-    await put(node, 'quarantined', 2);
-    await put(node, 'draining', 1);
+    await setState(node, 'quarantined', 2);
+    await setState(node, 'draining', 1);
     expect(await beat(node)).toMatchObject({ state: 'quarantined' });
   });
 
-  it('removes a node for good, over a restart too', async () => {
-    const { pool, newNode, beat, put } = newPool();
+  it('that removes a node is final, also after a restart', async () => {
+    const { pool, newNode, beat, setState } = newPool();
     const node = newNode();
     await beat(node);
-    await put(node, 'removed');
+    await setState(node, 'removed');
     await beat(node);
     expect((await pool.snapshot()).nodes).toEqual([]);
     await evictDurableObject(pool);
@@ -341,8 +344,8 @@ describe('what the operator says', () => {
   });
 });
 
-describe('what isolates route by', () => {
-  it('is the snapshot, made anew at most four times a second', async () => {
+describe('the snapshot text for isolates', () => {
+  it('is the snapshot, encoded at most four times a second', async () => {
     const { pool, newNode, beat } = newPool();
     const node = newNode();
     vi.useFakeTimers({ toFake: ['Date'] });
@@ -361,25 +364,25 @@ describe('what isolates route by', () => {
   });
 
   it.each([
-    ['a failure', ({ node, fail }: Happening) => fail(node), { health: 'ejected' }],
-    ['the operator', ({ node, put }: Happening) => put(node, 'draining'), { draining: true }],
+    ['a failure', ({ node, fail }: NodeCalls) => fail(node), { health: 'ejected' }],
+    ['the operator', ({ node, setState }: NodeCalls) => setState(node, 'draining'), { draining: true }],
     [
       'an engine that died',
-      ({ node, beat }: Happening) => beat(node, { engineHealthy: false }),
+      ({ node, beat }: NodeCalls) => beat(node, { engineHealthy: false }),
       { health: 'engine_down' },
     ],
     [
       'an agent that drains',
-      ({ node, beat }: Happening) => beat(node, { draining: true }),
+      ({ node, beat }: NodeCalls) => beat(node, { draining: true }),
       { draining: true },
     ],
     [
       'the registry',
-      ({ node, beat }: Happening) => beat({ ...node, url: 'https://moved.example.com', revision: 1 }),
+      ({ node, beat }: NodeCalls) => beat({ ...node, url: 'https://moved.example.com', revision: 1 }),
       { url: 'https://moved.example.com' },
     ],
-  ])('knows within a twentieth of a second of %s', async (_, happen, seen) => {
-    const { pool, newNode, beat, fail, put } = newPool();
+  ])('shows within 50 ms a change by %s', async (_, change, expected) => {
+    const { pool, newNode, beat, fail, setState } = newPool();
     const node = newNode();
     vi.useFakeTimers({ toFake: ['Date'] });
     await beat(node);
@@ -387,18 +390,18 @@ describe('what isolates route by', () => {
     await beat(node);
     passTime(6_000);
     const [before] = decodeSnapshot(await pool.snapshotText()).nodes;
-    await happen({ node, beat, fail, put });
+    await change({ node, beat, fail, setState });
     passTime(49);
     expect(decodeSnapshot(await pool.snapshotText()).nodes).toEqual([before]);
     passTime(1);
-    expect(decodeSnapshot(await pool.snapshotText()).nodes[0]).toMatchObject(seen);
-    expect(before).not.toMatchObject(seen);
+    expect(decodeSnapshot(await pool.snapshotText()).nodes[0]).toMatchObject(expected);
+    expect(before).not.toMatchObject(expected);
   });
 });
 
-interface Happening {
+interface NodeCalls {
   readonly node: RegisteredNode;
   readonly beat: ReturnType<typeof newPool>['beat'];
   readonly fail: ReturnType<typeof newPool>['fail'];
-  readonly put: ReturnType<typeof newPool>['put'];
+  readonly setState: ReturnType<typeof newPool>['setState'];
 }
