@@ -337,6 +337,6 @@ describe('a snapshot as text', () => {
   });
 
   it('of another version is refused', () => {
-    expect(() => decodeSnapshot('[0,1,[]]')).toThrow('shape 0');
+    expect(() => decodeSnapshot('[0,1,[]]')).toThrow('version 0');
   });
 });

@@ -17,8 +17,9 @@ export function encodeSnapshot({ atMs, nodes }: PoolSnapshot): string {
 
 /** @throws Error when another version wrote the text */
 export function decodeSnapshot(text: string): PoolSnapshot {
-  const [shape, atMs, rows] = JSON.parse(text) as [number, number, Row[]];
-  if (shape !== SNAPSHOT_VERSION) throw new Error(`a snapshot of shape ${shape}, not ${SNAPSHOT_VERSION}`);
+  const [version, atMs, rows] = JSON.parse(text) as [number, number, Row[]];
+  if (version !== SNAPSHOT_VERSION)
+    throw new Error(`a snapshot of version ${version}, not ${SNAPSHOT_VERSION}`);
   return { atMs, nodes: rows.map(fromRow) };
 }
 
