@@ -1,3 +1,4 @@
+/** The billing page: saved card, auto-recharge, payments and what is owed. */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { billing } from '../../../worker/billing/index.ts';
 import { beginTopUp } from '../../../worker/billing/top-up.ts';

@@ -90,12 +90,19 @@ function fillPath(path: string, ids: Record<string, string>): string {
 const send = (browser: Browser, method: string, path: string) =>
   method === 'GET' ? browser.get(path) : browser.post(path, {});
 
+/** One browser per role of one account, one without an account, and one of another account. */
 const browsers = {} as Record<MemberRole | 'stranger' | 'elsewhere', Browser>;
 /** Ids of resources of the account whose members have the roles. */
 let ids: Record<string, string>;
 
 beforeAll(async () => {
   const harness = new TaskHarness();
+  const ownerEmail = await signUpRoles(harness);
+  ids = await createResources(harness, ownerEmail);
+});
+
+/** Signs up the owner of an account and a member for each other role. @returns the owner's e-mail address */
+async function signUpRoles(harness: TaskHarness): Promise<string> {
   const newBrowser = () => new Browser('en', harness.env);
   browsers.stranger = newBrowser();
   browsers.elsewhere = newBrowser();
@@ -121,8 +128,13 @@ beforeAll(async () => {
     });
     await browsers[role].post(path, {});
   }
+  return email;
+}
+
+/** Creates one resource of each kind in the owner's account. @returns their ids by path parameter */
+async function createResources(harness: TaskHarness, ownerEmail: string): Promise<Record<string, string>> {
   const personId = await bindings.DB.prepare('SELECT id FROM person WHERE email = ?')
-    .bind(email)
+    .bind(ownerEmail)
     .first<string>('id');
   const accountId = (await bindings.DB.prepare('SELECT account_id FROM member WHERE person_id = ?')
     .bind(personId)
@@ -154,7 +166,7 @@ beforeAll(async () => {
   const sessionId = await bindings.DB.prepare('SELECT id FROM person_session WHERE person_id = ?')
     .bind(personId)
     .first<string>('id');
-  ids = {
+  return {
     keyId: row.id,
     id: endpointId,
     personId: personId!,
@@ -164,7 +176,7 @@ beforeAll(async () => {
     requestId: newId('req', nowMs),
     batchId,
   };
-});
+}
 
 it('every route has an access rule', () => {
   expect(ROUTES.filter(({ access }) => access === undefined)).toEqual([]);
