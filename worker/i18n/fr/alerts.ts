@@ -13,7 +13,7 @@ export const alertsFr: typeof alertsEn = {
   },
   loadTitle: 'En ce moment',
   loadNote: (at) =>
-    `À ${at} UTC. Les requêtes et les jetons portent sur les 60 dernières secondes ; un plafond compte les dépenses et ce qui est réservé pour les requêtes en cours.`,
+    `État à ${at} UTC. Les requêtes et les jetons portent sur les 60 dernières secondes ; un plafond compte les dépenses et ce qui est réservé pour les requêtes en cours.`,
   whose: 'Compte ou clé',
   account: 'Compte entier',
   requests: 'Requêtes par minute',

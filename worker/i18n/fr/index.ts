@@ -75,7 +75,7 @@ export const fr: Messages = {
       },
       {
         title: 'Le solde ne passe jamais sous zéro',
-        text: 'Le crédit est réservé par petits pas pendant la génération. Quand il est épuisé, la réponse s’arrête là, et vous gardez ce qui a été généré.',
+        text: 'Le crédit est réservé par petites tranches pendant la génération. Quand il est épuisé, la réponse s’arrête là, et vous gardez ce qui a été généré.',
       },
       {
         title: 'Le modèle que vous avez demandé',
@@ -206,9 +206,9 @@ export const fr: Messages = {
     total: 'Total',
     moreRows: (shown, all) =>
       `Affichage des ${shown} lignes les plus récentes sur ${all}. Filtrez par clé ou par modèle pour voir les autres.`,
-    fresh: (readAt) => `À ${readAt} UTC.`,
+    fresh: (readAt) => `État à ${readAt} UTC.`,
     freshUntil: (readAt, lastAt) =>
-      `À ${readAt} UTC ; la dernière requête prise en compte s’est terminée le ${lastAt} UTC. Les nouvelles requêtes apparaissent en quelques secondes.`,
+      `État à ${readAt} UTC ; la dernière requête prise en compte s’est terminée le ${lastAt} UTC. Les nouvelles requêtes apparaissent en quelques secondes.`,
     emptyTitle: 'Aucune requête sur cette période',
     empty:
       'Chaque requête apparaît ici quelques secondes après sa fin : ses jetons par type et son prix, au milliardième de dollar.',
@@ -227,7 +227,7 @@ export const fr: Messages = {
       finished: 'terminée',
       client_gone: 'client déconnecté',
       out_of_credit: 'arrêtée : crédit ou plafond',
-      node_failed: 'panne du nœud en cours',
+      node_failed: 'panne du nœud en cours de réponse',
       not_served: 'non servie, non facturée',
       settled_by_receipt: 'facturée d’après le reçu',
       unproved: 'sans reçu, non facturée',
@@ -245,7 +245,7 @@ export const fr: Messages = {
   pool: {
     title: 'Parc',
     lead: 'L’état de chaque nœud à son dernier signal.',
-    readAt: (at) => `À ${at} UTC.`,
+    readAt: (at) => `État à ${at} UTC.`,
     refresh: 'Actualiser',
     model: 'Modèle',
     node: 'Nœud',

@@ -58,8 +58,8 @@ export const peopleFr: Messages['people'] = {
     profile: 'Profil',
     name: 'Nom',
     email: 'E-mail',
-    verified: 'confirmée',
-    unverified: 'pas encore confirmée',
+    verified: 'confirmé',
+    unverified: 'pas encore confirmé',
     verify: 'Envoyer l’e-mail de confirmation',
     verifySent: 'E-mail de confirmation envoyé. Son lien est valable 24 heures.',
     language: 'Langue des pages et des e-mails',
@@ -74,7 +74,7 @@ export const peopleFr: Messages['people'] = {
     passwordChanged: 'Mot de passe modifié. Vos autres sessions ont été fermées.',
     secondFactor: 'Authentification à deux facteurs',
     secondFactorOff:
-      'Désactivée. Une fois activée, un code de votre application d’authentification est aussi demandé à la connexion : un mot de passe volé ne suffit plus.',
+      'Désactivée. Si vous l’activez, un code de votre application d’authentification sera aussi demandé à la connexion : un mot de passe volé ne suffira plus.',
     secondFactorOn:
       'Activée. Un code de votre application d’authentification est demandé à chaque connexion.',
     begin: 'Configurer',
@@ -91,7 +91,8 @@ export const peopleFr: Messages['people'] = {
     on: 'L’authentification à deux facteurs est activée.',
     off: 'L’authentification à deux facteurs est désactivée.',
     sessions: 'Sessions',
-    sessionsLead: 'Les appareils où vous êtes connecté. Fermez toute session que vous ne reconnaissez pas.',
+    sessionsLead:
+      'Les appareils sur lesquels vous êtes connecté. Fermez toute session que vous ne reconnaissez pas.',
     device: 'Navigateur',
     address: 'Adresse IP',
     lastSeen: 'Dernière activité (UTC)',
