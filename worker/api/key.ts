@@ -15,7 +15,7 @@ export async function getKey(c: ApiContext): Promise<Response> {
       models,
       expires_at: new Date(expiresAtMs!).toISOString(),
     });
-  const [own, whole] = await Promise.all([
+  const [keyLoad, accountLoad] = await Promise.all([
     wallet.load({ keyId, capPeriod: limits.key.capPeriod }),
     wallet.load({ keyId: null, capPeriod: limits.account.capPeriod }),
   ]);
@@ -24,9 +24,9 @@ export async function getKey(c: ApiContext): Promise<Response> {
     object: 'key',
     account_id: accountId,
     models,
-    ...describeLimits(limits.key, own, nowMs),
+    ...describeLimits(limits.key, keyLoad, nowMs),
     /** the limits that all keys of the account share */
-    account: describeLimits(limits.account, whole, nowMs),
+    account: describeLimits(limits.account, accountLoad, nowMs),
   });
 }
 

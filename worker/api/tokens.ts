@@ -30,8 +30,8 @@ export async function mintToken(c: ApiContext): Promise<Response> {
   const { cap, expires_in: expiresInS, models: names } = body.fields;
   const { keyId, models: allowed, expiresAtMs: keyEndsMs } = c.get('principal');
   const nowMs = Date.now();
-  const known = await catalogue(c.env, nowMs);
-  const models = names ? names.map((name) => findModel(known, name)?.id ?? null) : null;
+  const offered = await catalogue(c.env, nowMs);
+  const models = names ? names.map((name) => findModel(offered, name)?.id ?? null) : null;
   const wrongIndex =
     models?.findIndex((id) => id === null || (allowed !== null && !allowed.includes(id))) ?? -1;
   if (wrongIndex >= 0) {

@@ -138,8 +138,8 @@ batchesPage.get('/:batchId', async (c) => {
 batchesPage.get('/:batchId/files/:file{output|errors}', async (c) => {
   const row = await batchOf(c);
   const id = row?.[FILES[c.req.param('file') as keyof typeof FILES]];
-  const whose = { accountId: c.get('accountId'), nowMs: Date.now() };
-  const file = id ? await findFile(database(c.env), { ...whose, id }) : null;
+  const accountId = c.get('accountId');
+  const file = id ? await findFile(database(c.env), { id, accountId, nowMs: Date.now() }) : null;
   if (!file) return notFoundPage(c);
   const response = fileContent(c.env.FILES, file, c.executionCtx);
   const name = `${row!.id}-${c.req.param('file')}.jsonl`;

@@ -7,19 +7,19 @@ import { type PortalContext, words } from '../frame/context.ts';
 
 export function CountedTable(props: {
   c: PortalContext;
-  read: Reconciliation;
+  reconciliation: Reconciliation;
   nodeNames: ReadonlyMap<string, string>;
 }) {
-  const { c, read, nodeNames } = props;
+  const { c, reconciliation, nodeNames } = props;
   const { t, f } = words(c);
   const names = t.operator.reconciliation;
-  const nodeIds = [...new Set(read.counted.map(({ nodeId }) => nodeId))];
+  const nodeIds = [...new Set(reconciliation.counted.map(({ nodeId }) => nodeId))];
   return (
     <section aria-labelledby="counted" class="mb-12">
       <h2 id="counted" class="mb-1">
         {names.countedTitle}
       </h2>
-      <p class="muted mb-2 text-sm">{names.countedSince(f.dateTime(read.countedSinceMs))}</p>
+      <p class="muted mb-2 text-sm">{names.countedSince(f.dateTime(reconciliation.countedSinceMs))}</p>
       {nodeIds.length === 0 ? (
         <p>{names.noReceipts}</p>
       ) : (
@@ -39,7 +39,7 @@ export function CountedTable(props: {
               <NodeLine
                 c={c}
                 name={nodeNames.get(nodeId) ?? nodeId}
-                rows={read.counted.filter((row) => row.nodeId === nodeId)}
+                rows={reconciliation.counted.filter((row) => row.nodeId === nodeId)}
               />
             ))}
           </tbody>
@@ -55,7 +55,7 @@ function NodeLine({ c, name, rows }: { c: PortalContext; name: string; rows: rea
   const sum = (value: (row: CountedTokens) => number) => rows.reduce((total, row) => total + value(row), 0);
   const counted = sum((row) => row.promptTokens + row.completionTokens);
   const writtenOff = sum(writtenOffOf);
-  const why = rows
+  const reasonTexts = rows
     .filter((row) => writtenOffOf(row) !== 0)
     .map((row) => `${reasons[row.reason] ?? row.reason}: ${f.count(writtenOffOf(row))}`);
   return (
@@ -65,7 +65,7 @@ function NodeLine({ c, name, rows }: { c: PortalContext; name: string; rows: rea
       <td class="num">{f.count(counted)}</td>
       <td class="num">{f.count(counted - writtenOff)}</td>
       <td class="num">{f.count(writtenOff)}</td>
-      <td class="wraps min-w-56">{why.join('; ') || '–'}</td>
+      <td class="wraps min-w-56">{reasonTexts.join('; ') || '–'}</td>
     </tr>
   );
 }

@@ -69,11 +69,11 @@ export function DriftTable(props: {
 /** The numbers of both sides as a sentence. */
 export function driftText(c: PortalContext, row: DriftRow): string {
   const { t, f } = words(c);
-  const shown = Object.entries(row.detail).map(([name, value]) => [
+  const values = Object.entries(row.detail).map(([name, value]) => [
     name,
     typeof value === 'number' ? f.count(value) : (value ?? '–'),
   ]);
-  return t.operator.reconciliation[row.kind](Object.fromEntries(shown));
+  return t.operator.reconciliation[row.kind](Object.fromEntries(values));
 }
 
 function closeHref({ requestId, nodeId, kind }: DriftRow): string {

@@ -99,9 +99,9 @@ function historyOf(
 ): string {
   const { t, f } = words(c);
   const names = t.operator.prices;
-  const own = changes.filter(({ subject }) => subject === price.id);
-  if (own.length === 0) return names.migrated;
-  return own
+  const ownChanges = changes.filter(({ subject }) => subject === price.id);
+  if (ownChanges.length === 0) return names.migrated;
+  return ownChanges
     .map(({ action, actor, atMs }) => {
       const who = people.get(actor) ?? t.pool.auditActors[actor] ?? actor;
       return (action === 'price.added' ? names.added : names.ended)(who, f.dateTime(atMs));

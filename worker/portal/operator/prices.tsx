@@ -31,7 +31,7 @@ const PriceForm = z
     dailyToMinute: OptionalMinute,
     cacheHitNanoUsd: UsdPerMillion,
     cacheMissNanoUsd: UsdPerMillion,
-    // with a free output price a response would cost nothing and credit would never end
+    // a free output price would let a response run on without ever using up credit
     outputNanoUsd: UsdPerMillion.refine((nano) => nano > 0, fault('usd_per_million')),
     source: Line(200),
     step: z.string().default(''),

@@ -59,7 +59,7 @@ async function show(c: PortalContext, state: { typed?: Typed; faults?: Faults })
   const { t, f } = words(c);
   const names = t.operator.promo;
   const codes = await listPromoCodes(database(c.env), CODES_SHOWN_MAX);
-  const made = codes.find(({ code }) => code === c.req.query('made'));
+  const created = codes.find(({ code }) => code === c.req.query('made'));
   const heads = [names.code, `#${names.amount}`, `#${names.redeemed}`, names.expires, names.created];
   return page(
     c,
@@ -68,7 +68,7 @@ async function show(c: PortalContext, state: { typed?: Typed; faults?: Faults })
       {await operatorNav(c, PATH)}
       <h1 class="mb-2">{names.title}</h1>
       <p class="mb-6">{names.lead}</p>
-      {made && <Callout tone="success">{names.made(made.code)}</Callout>}
+      {created && <Callout tone="success">{names.made(created.code)}</Callout>}
       {codes.length === 0 ? (
         <p class="muted">{names.empty}</p>
       ) : (

@@ -3,22 +3,24 @@ import type { Reconciliation } from '../../billing/reconciliation.ts';
 import { Heads, Sheet } from '../components/sheet.tsx';
 import { type PortalContext, words } from '../frame/context.ts';
 
-export function ReceiptLag({ c, read }: { c: PortalContext; read: Reconciliation }) {
+export function ReceiptLag({ c, reconciliation }: { c: PortalContext; reconciliation: Reconciliation }) {
   const { t, f } = words(c);
   const names = t.operator.reconciliation;
-  const present = read.nodes.filter(({ state }) => state !== 'removed');
+  const present = reconciliation.nodes.filter(({ state }) => state !== 'removed');
   return (
     <section aria-labelledby="lag">
       <h2 id="lag" class="mb-1">
         {names.lagTitle}
       </h2>
-      <p class="mb-1">{read.waiting === 0 ? names.waitingNone : names.waiting(f.count(read.waiting))}</p>
+      <p class="mb-1">
+        {reconciliation.waiting === 0 ? names.waitingNone : names.waiting(f.count(reconciliation.waiting))}
+      </p>
       {present.length > 0 && (
         <Sheet label={names.lagTitle}>
           <Heads names={[names.node, names.newest, `#${names.delay}`]} />
           <tbody>
             {present.map((node) => {
-              const newest = read.newest.find(({ nodeId }) => nodeId === node.id);
+              const newest = reconciliation.newest.find(({ nodeId }) => nodeId === node.id);
               const delayMs = newest?.endedAtMs == null ? null : newest.receivedAtMs - newest.endedAtMs;
               return (
                 <tr>

@@ -34,8 +34,8 @@ reconciliationPage.use(operator);
 reconciliationPage.get('/reconciliation', async (c) => {
   const { t } = words(c);
   const names = t.operator.reconciliation;
-  const read = await readReconciliation(c.env, Date.now());
-  const nodeNames = new Map(read.nodes.map((node) => [node.id, node.name]));
+  const reconciliation = await readReconciliation(c.env, Date.now());
+  const nodeNames = new Map(reconciliation.nodes.map((node) => [node.id, node.name]));
   return page(
     c,
     { title: names.title },
@@ -44,9 +44,9 @@ reconciliationPage.get('/reconciliation', async (c) => {
       <h1 class="mb-2">{names.title}</h1>
       <p class="mb-6">{names.lead}</p>
       {c.req.query('closed') !== undefined && <Callout tone="success">{names.closed}</Callout>}
-      <DriftTable c={c} findings={read.findings} nodeNames={nodeNames} />
-      <CountedTable c={c} read={read} nodeNames={nodeNames} />
-      <ReceiptLag c={c} read={read} />
+      <DriftTable c={c} findings={reconciliation.findings} nodeNames={nodeNames} />
+      <CountedTable c={c} reconciliation={reconciliation} nodeNames={nodeNames} />
+      <ReceiptLag c={c} reconciliation={reconciliation} />
     </>,
   );
 });

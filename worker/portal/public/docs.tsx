@@ -34,7 +34,8 @@ docsPage.get('/', (c) =>
         <body>
           <noscript>
             <p>
-              This page needs JavaScript. The OpenAPI document is at <a href="/openapi.json">/openapi.json</a>.
+              This page needs JavaScript. The OpenAPI document is at <a href="/openapi.json">/openapi.json</a>
+              .
             </p>
           </noscript>
           <script id="api-reference" data-configuration={JSON.stringify(CONFIGURATION)}></script>

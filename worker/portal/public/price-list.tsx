@@ -23,7 +23,8 @@ export function Prices({ c, catalogue, others, nowMs }: Props) {
   const flagship = catalogue.find((each) => each.id === FLAGSHIP);
   const standard =
     flagship && pricesOf(flagship, nowMs).find(({ dailyFromMinute }) => dailyFromMinute === null);
-  const least = standard && rival && Math.min(...PRICE_KINDS.map((kind) => saving(standard, rival, kind)));
+  const smallestSaving =
+    standard && rival && Math.min(...PRICE_KINDS.map((kind) => saving(standard, rival, kind)));
   return (
     <section aria-labelledby="prices">
       <h2 id="prices" class="mb-1">
@@ -54,10 +55,10 @@ export function Prices({ c, catalogue, others, nowMs }: Props) {
           </tfoot>
         )}
       </Sheet>
-      {least !== undefined && (
+      {smallestSaving !== undefined && (
         <div class="panel mt-6 max-w-2xl px-5 py-4">
           <h3 class="font-semibold">{t.landing.claimTitle}</h3>
-          <p>{t.landing.claim(f.percent(Math.floor(least * 1000) / 1000))}</p>
+          <p>{t.landing.claim(f.percent(Math.floor(smallestSaving * 1000) / 1000))}</p>
           <p class="muted mt-1 text-sm">
             {rival && t.pricing.claimNote(rival.name, f.date(rival.fromMs), f.date(rival.toMs ?? nowMs))}
           </p>
