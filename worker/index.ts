@@ -1,4 +1,7 @@
-/** The Worker's entry: its routes in order of matching, the queue's consumer, the scheduled work, and the Durable Objects it exports. */
+/**
+ * The Worker's entry: its routes in order of matching, the queue's consumer, the scheduled work, and the Durable
+ * Objects it exports.
+ */
 import { Hono } from 'hono';
 import { RegExpRouter } from 'hono/router/reg-exp-router';
 import { api } from './api/index.ts';
@@ -16,8 +19,8 @@ export { Batch } from './batches/batch.ts';
 export { Pool } from './fleet/pool.ts';
 export { Wallet } from './wallet/wallet.ts';
 
-// RegExpRouter matches in one regular expression. It throws for routes it cannot express, where Hono's default would silently
-// fall back to a slower router.
+// RegExpRouter matches in one regular expression. It throws for routes it cannot express, where Hono's default would
+// silently fall back to a slower router.
 const app = new Hono<Api>({ router: new RegExpRouter() });
 
 app.use(withResponseHeaders());
@@ -50,7 +53,10 @@ app.onError((error, c: ApiContext) => {
 
 let loadedSite: Hono<{ Bindings: Env }> | null = null;
 
-/** The routes of the portal, of payment providers and of the operator's scripts. The portal comes last, since it answers every path. */
+/**
+ * The routes of the portal, of payment providers and of the operator's scripts. The portal comes last, since it
+ * answers every path.
+ */
 async function site(): Promise<Hono<{ Bindings: Env }>> {
   if (loadedSite !== null) return loadedSite;
   const [{ operator }, { billing }, { portal }] = await Promise.all([

@@ -90,7 +90,10 @@ function isTask(body: unknown): body is Task {
   return typeof subject === 'string' && isId(prefix, subject);
 }
 
-/** The fields of a task that may be logged: its kind and its subject. The rest may be secret, such as the link in an e-mail. */
+/**
+ * The fields of a task that may be logged: its kind and its subject. The rest may be secret, such as the link in an
+ * e-mail.
+ */
 function loggable(task: Task): Record<string, string> {
   const { field } = SUBJECTS[task.kind];
   return { kind: task.kind, [field]: (task as unknown as Record<string, string>)[field]! };

@@ -31,7 +31,10 @@ export interface ReceivedRequest {
   readonly stop: AbortSignal;
 }
 
-/** One step of an answer. A chunk or an error is one event; text and bytes are sent as they are; an Error cuts the connection. */
+/**
+ * One step of an answer. A chunk or an error is one event; text and bytes are sent as they are; an Error cuts the
+ * connection.
+ */
 export type Step = NodeChunk | NodeError | string | Uint8Array | Error;
 type Steps = Iterable<Step> | AsyncIterable<Step>;
 export type Script = (received: ReceivedRequest) => Response | Promise<Response>;
@@ -245,7 +248,10 @@ export function wait(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-/** A script that sends a token every few milliseconds until it is aborted; then, as agents do, the last count and the end. */
+/**
+ * A script that sends a token every few milliseconds until it is aborted; then, as agents do, the last count and the
+ * end.
+ */
 export function endless(prompt = 10, everyMs = 2): Script {
   return ({ stop }) => {
     const steps = async function* (): AsyncGenerator<Step> {

@@ -1,4 +1,7 @@
-/** Reads a batch's input into rows, a part at a time. A line that can be run waits; any other ends at once with its fault. */
+/**
+ * Reads a batch's input into rows, a part at a time. A line that can be run waits; any other ends at once with its
+ * fault.
+ */
 
 import { findModel } from '../db/catalogue.ts';
 import { LINES_MAX, parseLine } from '../domain/batch-line.ts';

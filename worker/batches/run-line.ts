@@ -1,4 +1,7 @@
-/** Runs one line of a batch like any other request, and decides what its outcome means: an end, a retry, or a pause of the batch. */
+/**
+ * Runs one line of a batch like any other request, and decides what its outcome means: an end, a retry, or a pause of
+ * the batch.
+ */
 import type { PauseReason } from '../domain/batch.ts';
 import { type NanoUsd, nanoUsd } from '../domain/money.ts';
 import { NO_USAGE, type Usage } from '../domain/usage.ts';
@@ -19,7 +22,10 @@ import { describeError } from '../lib/describe-error.ts';
 export type LineOutcome =
   | { kind: 'answered'; status: number; body: string; settlement: Settlement | null }
   | { kind: 'refused'; status: number; body: string }
-  /** `failure`: the error with which the line ends if it fails too often; null: the failure is not the line's own and not counted */
+  /**
+   * `failure`: the error with which the line ends if it fails too often; null: the failure is not the line's own and
+   * not counted
+   */
   | { kind: 'retry'; inMs: number; failure: { status: number; body: string } | null }
   | { kind: 'pause'; reason: PauseReason };
 

@@ -48,7 +48,10 @@ export class BatchRunner {
   readonly #waitUntil: WaitUntil;
   /** Called when the last running line has ended, so that the next step need not wait for the alarm. */
   readonly #onIdle: () => void;
-  /** Start times of the lines that this instance runs, by line number. Other started lines belong to an instance that died. */
+  /**
+   * Start times of the lines that this instance runs, by line number. Other started lines belong to an instance that
+   * died.
+   */
   readonly #running = new Map<number, number>();
   /** The input part that was read last: lines are started in order, mostly from one part. */
   #part: { readonly part: number; readonly bytes: Uint8Array } | null = null;
@@ -65,7 +68,10 @@ export class BatchRunner {
     return this.#running.size === 0 && !this.#store.isAnyWaiting() && this.#store.begun().length === 0;
   }
 
-  /** Takes over lines that an instance started before it died: pays for a stored answer, and runs a line without one again. */
+  /**
+   * Takes over lines that an instance started before it died: pays for a stored answer, and runs a line without one
+   * again.
+   */
   async recover(job: BatchJob, nowMs: number): Promise<void> {
     for (const { n, requestId, attempts, kept } of this.#store.begun()) {
       if (this.#running.has(n)) continue;
@@ -80,7 +86,10 @@ export class BatchRunner {
     }
   }
 
-  /** Starts as many lines as there are idle slots. @returns why lines that wait could not be started; null: some were, or none waits */
+  /**
+   * Starts as many lines as there are idle slots.
+   * @returns why lines that wait could not be started; null: some were, or none waits
+   */
   async begin(job: BatchJob, principal: Principal, nowMs: number): Promise<PauseReason | null> {
     let anyWaits = false;
     let anyStarted = false;

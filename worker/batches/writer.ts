@@ -1,4 +1,7 @@
-/** Writes the results of a batch's lines to R2: each part as soon as it is full, the rest at the end, then the files' rows to D1. */
+/**
+ * Writes the results of a batch's lines to R2: each part as soon as it is full, the rest at the end, then the files'
+ * rows to D1.
+ */
 
 import { database } from '../db/client.ts';
 import { addFile } from '../db/files.ts';

@@ -1,4 +1,7 @@
-/** Sends a node the canary prompt exactly as the gateway sends a customer's request. It belongs to no account, so nothing is billed. */
+/**
+ * Sends a node the canary prompt exactly as the gateway sends a customer's request. It belongs to no account, so
+ * nothing is billed.
+ */
 import { GENERATE_PATH } from '../../gpu-pool/protocol/constants.ts';
 import { CANARY_REQUEST, CANARY_SUBJECT, type CanaryAnswer, type CanaryFault } from '../domain/canary.ts';
 import type { NodeView } from '../domain/node.ts';
@@ -12,7 +15,10 @@ import { nodeHeaders } from '../tokens/node-headers.ts';
 const FIRST_TOKEN_MS_MAX = 30_000;
 /** Deadline of the whole answer. Even 64 tokens at one a second, which is far too slow, would only just miss it. */
 const ANSWER_MS_MAX = 60_000;
-/** Most chunks of an answer. Each token makes one, reasoning and the end a few more; an answer beyond this is taken to be endless. */
+/**
+ * Most chunks of an answer. Each token makes one, reasoning and the end a few more; an answer beyond this is taken to
+ * be endless.
+ */
 const CHUNKS_MAX = 4 * CANARY_REQUEST.max_tokens;
 
 /** Makes one request. @returns the whole answer, or why there is none. It never throws for what the node does. */

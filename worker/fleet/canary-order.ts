@@ -11,7 +11,10 @@ const IN_QUEUE_MS = 10_000;
 /** When an attempt was last ordered, by node id. Only existing nodes have entries, so it grows no larger than the fleet. */
 const orderedAtMs = new Map<string, number>();
 
-/** Sends the task if an attempt is due. A task too many does no harm: the consumer checks again and begins at most one attempt. */
+/**
+ * Sends the task if an attempt is due. A task too many does no harm: the consumer checks again and begins at most one
+ * attempt.
+ */
 export async function orderCanary(
   env: Env,
   node: { id: string; state: NodeState },

@@ -86,7 +86,10 @@ async function pass(
   if (isActive) await notifyPool(env, nodeId);
 }
 
-/** Takes receipts that will never match an attempt: an audit row shows the operator that they came, and the node may drop them. */
+/**
+ * Takes receipts that will never match an attempt: an audit row shows the operator that they came, and the node may
+ * drop them.
+ */
 async function refuse(env: Env, node: Node, unknown: readonly Receipt[], nowMs: number): Promise<void> {
   if (unknown.length === 0) return;
   await addAudit(database(env), {

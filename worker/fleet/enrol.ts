@@ -1,4 +1,7 @@
-/** Enrolment: uses a join token once to register a node, which is known by its own key from then on. It gets customers' requests after a canary. */
+/**
+ * Enrolment: uses a join token once to register a node, which is known by its own key from then on. It gets
+ * customers' requests after a canary.
+ */
 import type { Context } from 'hono';
 import { importJWK } from 'jose';
 import { type EnrolReply, EnrolRequest, Hardware } from '../../gpu-pool/protocol/schemas.ts';

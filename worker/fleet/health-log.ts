@@ -51,7 +51,10 @@ export class HealthLog {
     this.#allowances.delete(nodeId);
   }
 
-  /** Takes a row from the node's allowance. @returns the number of changes without a row since the last one; null: no row is left */
+  /**
+   * Takes a row from the node's allowance.
+   * @returns the number of changes without a row since the last one; null: no row is left
+   */
   #takeLine(nodeId: string, nowMs: number): number | null {
     const before = this.#allowances.get(nodeId) ?? { lines: LINES_MAX, sinceMs: nowMs, unlogged: 0 };
     const earned = Math.max(0, Math.floor((nowMs - before.sinceMs) / LINE_EVERY_MS));

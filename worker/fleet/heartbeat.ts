@@ -12,7 +12,10 @@ import { forgetNode, type NodeContext } from './node-auth.ts';
 import { notifyPool, registered } from './nodes.ts';
 import { takeReceipts } from './receipts.ts';
 
-/** Its parts fail independently: receipts are taken while the Pool is down, and the node stays in the Pool while a Wallet is down. */
+/**
+ * Its parts fail independently: receipts are taken while the Pool is down, and the node stays in the Pool while a
+ * Wallet is down.
+ */
 export async function heartbeat(c: NodeContext): Promise<Response> {
   const nowMs = Date.now();
   const node = c.get('node');
@@ -54,7 +57,10 @@ function reply(c: NodeContext, directive: HeartbeatReply['directive'], acknowled
   return c.json({ directive, acknowledged } satisfies HeartbeatReply);
 }
 
-/** The report for the Pool. An engine that serves other weights counts as down, because customers buy these weights by name. */
+/**
+ * The report for the Pool. An engine that serves other weights counts as down, because customers buy these weights by
+ * name.
+ */
 function reportOf(beat: Heartbeat, node: NodeWithPaths): NodeReport {
   return {
     engineHealthy: beat.engine.healthy && node.modelPaths.includes(beat.engine.model_path),

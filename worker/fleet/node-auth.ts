@@ -8,7 +8,10 @@ import { isId } from '../domain/ids.ts';
 import type { Env } from '../env.ts';
 import { refuse } from '../http/control-error.ts';
 
-/** Largest age of an isolate's copy of a node's row. It bounds how long a change by another isolate, such as a drain, goes unseen. */
+/**
+ * Largest age of an isolate's copy of a node's row. It bounds how long a change by another isolate, such as a drain,
+ * goes unseen.
+ */
 export const NODE_CACHE_AGE_MS_MAX = 5_000;
 /** How far a node's clock may be off. */
 const CLOCK_TOLERANCE_S = 30;

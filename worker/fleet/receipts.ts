@@ -90,7 +90,10 @@ function toWalletReceipt(nodeId: string, receipt: Receipt): WalletReceipt {
   };
 }
 
-/** Takes receipts that no Wallet will ever accept: an audit row shows the operator that they came, and the node may drop them. */
+/**
+ * Takes receipts that no Wallet will ever accept: an audit row shows the operator that they came, and the node may
+ * drop them.
+ */
 async function refuseReceipts(
   env: Env,
   node: { id: string; modelId: string },

@@ -34,7 +34,10 @@ import { type LeasedHold, provenBy, type Settlement } from './settlement.ts';
 import type { SettlementGroups } from './settlement-groups.ts';
 import type { WalletStore } from './store.ts';
 
-/** A live isolate reports several times within this time. Slack of one that is silent for longer is not worth waiting for. */
+/**
+ * A live isolate reports several times within this time. Slack of one that is silent for longer is not worth waiting
+ * for.
+ */
 const LIVE_MS = 2_000;
 /** A request is over by this age, even if the clock that made its id differs from this one. */
 const YOUNG_MS = 3 * 3_600_000;
@@ -70,7 +73,10 @@ export class Leases {
     this.#deps = deps;
   }
 
-  /** Settles what the report says has ended, then grants what it asks for. A repeated or late report changes nothing twice. */
+  /**
+   * Settles what the report says has ended, then grants what it asks for. A repeated or late report changes nothing
+   * twice.
+   */
   report(report: LeaseReport, nowMs: number): LeaseGrant {
     const { ledger, headroom, leaseStore, affinity } = this.#deps;
     const { leaseId, terms, seq } = report;
@@ -99,7 +105,8 @@ export class Leases {
   willReport(receipt: WalletReceipt, nowMs: number): boolean {
     const ticket = parseTicket(receipt.ticket);
     const reportedMs = ticket && this.#reportedMs.get(ticket.leaseId);
-    // A node that was away for long brings receipts of requests that were reported and forgotten. They must not wait forever.
+    // A node that was away for long brings receipts of requests that were reported and forgotten. They must not wait
+    // forever.
     const isYoung = Math.abs(nowMs - timeOfId(receipt.requestId)) < YOUNG_MS;
     return isYoung && typeof reportedMs === 'number' && Math.abs(nowMs - reportedMs) < LIVE_MS;
   }
@@ -167,7 +174,8 @@ export class Leases {
     const { keyId, limits } = terms;
     rateCounters.admitted(keyId, admitted - lease.admitted, nowMs);
     const used = addAllotments(report.running, keptSlack);
-    // What the isolate says it uses was granted to it, so the credit is there. More than lease and balance cover is never set aside.
+    // What the isolate says it uses was granted to it, so the credit is there. More than lease and balance cover is
+    // never set aside.
     const allottedNanoUsd = Math.min(used.nanoUsd, lease.allotment.nanoUsd + ledger.available());
     const base = this.#change(lease, {
       ...lease,

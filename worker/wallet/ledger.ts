@@ -1,4 +1,7 @@
-/** The Wallet's ledger. Entries are only ever appended, each chained to the one before it. Calls run in the caller's transaction. */
+/**
+ * The Wallet's ledger. Entries are only ever appended, each chained to the one before it. Calls run in the caller's
+ * transaction.
+ */
 import { createHash } from 'node:crypto';
 import {
   type Credit,

@@ -57,7 +57,10 @@ export class ReceiptStore {
     return allRows(this.#sql, query, firstRequestId, lastRequestId).map(toReceipt);
   }
 
-  /** Receipts of a lease's requests whose end is not known yet. This scans the table: leases with a lost isolate are rare. */
+  /**
+   * Receipts of a lease's requests whose end is not known yet. This scans the table: leases with a lost isolate are
+   * rare.
+   */
   unsettledOfLease(leaseId: string): WalletReceipt[] {
     const query = "SELECT * FROM receipt WHERE settled = 0 AND ticket IN (?1, ?1 || '.stream')";
     return allRows(this.#sql, query, leaseId).map(toReceipt);

@@ -17,7 +17,10 @@ import type { WalletStore } from './store.ts';
 
 /** How often charges are checked for missing receipts. Each check writes a row. */
 const CHECK_EVERY_MS = 60_000;
-/** Most missing receipts that one check reports. A node that is lost with its journal leaves many; one transaction need not report all. */
+/**
+ * Most missing receipts that one check reports. A node that is lost with its journal leaves many; one transaction
+ * need not report all.
+ */
 const MISSING_PER_CHECK_MAX = 500;
 
 interface ReceiptsDeps {

@@ -19,7 +19,10 @@
  */
 import { GENESIS_HASH } from '../domain/ledger.ts';
 
-/** Each migration runs once in a Wallet's life, in order. Wallets of customers have run these, so change none: append another. */
+/**
+ * Each migration runs once in a Wallet's life, in order. Wallets of customers have run these, so change none: append
+ * another.
+ */
 export const WALLET_MIGRATIONS: readonly string[] = [
   `
 CREATE TABLE IF NOT EXISTS account (id TEXT NOT NULL) STRICT;
@@ -166,7 +169,8 @@ DROP INDEX request_by_key;
 DROP INDEX request_held_by_key;
 DROP INDEX receipt_by_time;
 `,
-  // Each window of a stream moves the expiry of its hold, which rewrote a row of the old index. An alarm scans the held rows.
+  // Each window of a stream moves the expiry of its hold, which rewrote a row of the old index. An alarm scans the
+  // held rows.
   `
 DROP INDEX request_held;
 CREATE INDEX request_held ON request (state) WHERE state = 'held';

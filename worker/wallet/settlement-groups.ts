@@ -160,7 +160,10 @@ export class SettlementGroups {
     return { group, index: group.requests.findIndex(({ request_id }) => request_id === requestId) };
   }
 
-  /** Whether a request was admitted so recently that the index would have it if it were in a group, so no search is needed. */
+  /**
+   * Whether a request was admitted so recently that the index would have it if it were in a group, so no search is
+   * needed.
+   */
   isSurelyNew(requestId: string, nowMs: number): boolean {
     return this.indexed(requestId, nowMs) === null && Math.abs(nowMs - timeOfId(requestId)) < INDEXED_MS / 2;
   }

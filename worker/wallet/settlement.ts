@@ -140,7 +140,10 @@ export class Settlement {
     }
   }
 
-  /** Posts one entry for what requests cost, and releases their holds. @returns null: they cost nothing, so there is no entry */
+  /**
+   * Posts one entry for what requests cost, and releases their holds.
+   * @returns null: they cost nothing, so there is no entry
+   */
   #charge(requestIds: readonly string[], charge: Parameters<Ledger['charge']>[1]): Entry | null {
     const { ledgerStore, ledger } = this.#deps;
     if (charge.chargeNanoUsd > 0) return ledger.charge(requestIds, charge);

@@ -1,4 +1,7 @@
-/** Canary attempts: what a new node is asked, what it must answer, and the receipt that must agree, before it gets customers. */
+/**
+ * Canary attempts: what a new node is asked, what it must answer, and the receipt that must agree, before it gets
+ * customers.
+ */
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { HeartbeatReply, NodeChunk, Receipt } from '../../../gpu-pool/protocol/schemas.ts';
 import { canaryStanding, latestCanaryAttempts, passCanaryAttempt } from '../../../worker/db/canary.ts';

@@ -36,7 +36,10 @@ export function busyReport(seed: number): NodeReport {
   };
 }
 
-/** Isolates of one data center: each has its own memory, and all share one cache. Counts the reads that memory or cache could not answer. */
+/**
+ * Isolates of one data center: each has its own memory, and all share one cache. Counts the reads that memory or
+ * cache could not answer.
+ */
 export class Isolates {
   readonly #memories: { readonly snapshots: Snapshots; last: PoolSnapshot | null }[];
   readonly #env: Env;

@@ -1,4 +1,7 @@
-/** The Worker with which tests/load/pool.ts loads a Pool. It runs beside the Worker under test and has the same cache code. */
+/**
+ * The Worker with which tests/load/pool.ts loads a Pool. It runs beside the Worker under test and has the same cache
+ * code.
+ */
 import type { PoolApi } from '../../../worker/domain/node.ts';
 import type { Env } from '../../../worker/env.ts';
 import type { Measured, Order, Timed } from '../../load/figures.ts';

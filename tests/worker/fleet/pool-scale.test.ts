@@ -1,4 +1,7 @@
-/** A Pool with a thousand nodes and hundreds of isolates: how often it is called, and how often it encodes a new snapshot. */
+/**
+ * A Pool with a thousand nodes and hundreds of isolates: how often it is called, and how often it encodes a new
+ * snapshot.
+ */
 import { createExecutionContext } from 'cloudflare:test';
 import { afterEach, expect, it, vi } from 'vitest';
 import { decodeSnapshot } from '../../../worker/domain/snapshot-text.ts';

@@ -377,7 +377,7 @@ describe('the snapshot text for isolates', () => {
       { draining: true },
     ],
     [
-      'the registry',
+      'a newer row',
       ({ node, beat }: NodeCalls) => beat({ ...node, url: 'https://moved.example.com', revision: 1 }),
       { url: 'https://moved.example.com' },
     ],

@@ -1,4 +1,7 @@
-/** Leases in the Wallet: what they set aside, ends that are reported late, twice or never, and requests that wait for slack. */
+/**
+ * Leases in the Wallet: what they set aside, ends that are reported late, twice or never, and requests that wait for
+ * slack.
+ */
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
 import { eq } from 'drizzle-orm';
 import { describe, expect, it } from 'vitest';
