@@ -15,7 +15,7 @@ export async function notify(
   const db = database(env);
   const notification = await findNotice(db, noticeId);
   // the row is written before the task is sent
-  if (notification === null) throw new Error('a notice that is not there');
+  if (notification === null) throw new Error('the notice does not exist');
   const targets = await targetsOf(env, notification.accountId);
   const deliveryIds = await openDeliveries(db, { notification, targets, nowMs });
   const tasks = deliveryIds.map((deliveryId) => ({ body: { kind: 'deliver', deliveryId } as const }));

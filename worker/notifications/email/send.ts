@@ -54,7 +54,7 @@ export async function deliverAccountEmail(
   };
   const attempt = await mail.send({ to, ...renderEmail([content]) });
   if (attempt.ok) return DONE;
-  if (attempt.retry) throw new Error(`the letter was not taken: ${attempt.fault}`);
+  if (attempt.retry) throw new Error(`the e-mail was not accepted: ${attempt.fault}`);
   console.error(JSON.stringify({ event: 'letter_refused', letterId, fault: attempt.fault }));
   return DONE;
 }

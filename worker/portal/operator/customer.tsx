@@ -96,16 +96,16 @@ customerPage.post('/accounts/:accountId/grants', async (c) => {
   return redirectDone(c, accountId, 'granted');
 });
 
-customerPage.post('/accounts/:accountId/:verb{suspend|resume}', async (c) => {
-  const { accountId, verb } = c.req.param();
+customerPage.post('/accounts/:accountId/:action{suspend|resume}', async (c) => {
+  const { accountId, action } = c.req.param();
   const account = await findAccount(c, accountId);
   if (!account) return notFoundPage(c);
   const typed = await typedFields(c);
   if (!isNamed(account, typed.confirmState ?? ''))
     return show(c, accountId, { typed, faults: { confirmState: 'confirm_account' } });
-  const order = { accountId, suspended: verb === 'suspend', actor: c.get('person')!.id, nowMs: Date.now() };
+  const order = { accountId, suspended: action === 'suspend', actor: c.get('person')!.id, nowMs: Date.now() };
   await suspendAccount(c.env, order);
-  return redirectDone(c, accountId, verb === 'suspend' ? 'suspended' : 'resumed');
+  return redirectDone(c, accountId, action === 'suspend' ? 'suspended' : 'resumed');
 });
 
 customerPage.get('/accounts/:accountId/requests/:requestId', async (c) => {
