@@ -18,7 +18,7 @@ import type { RequestHold } from './hold/request-hold.ts';
 import { poolSnapshot } from './model-cache.ts';
 import type { Deadlines } from './node/deadlines.ts';
 import { nodeBody } from './node/request-body.ts';
-import { affinityKey, overloadMs } from './route.ts';
+import { affinityKey, overloadWaitMs } from './route.ts';
 import type { ClientChunk } from './stream/client-chunk.ts';
 import type { ClientDisconnect } from './stream/disconnect.ts';
 
@@ -54,7 +54,7 @@ export async function serve(env: Env, serveRequest: ServeRequest): Promise<Serve
   // An overloaded pool refuses before anything is held: requests that wait already keep their places.
   const pool = () => poolSnapshot(env, model.id, Date.now(), waitUntil);
   const retryAfterMs = await pool().then(
-    (snapshot) => overloadMs(snapshot, Date.now()),
+    (snapshot) => overloadWaitMs(snapshot, Date.now()),
     () => null,
   );
   if (retryAfterMs !== null) return { ok: false, error: { reason: 'overloaded', retryAfterMs } };

@@ -23,8 +23,8 @@ export function authorized(...kinds: readonly PrincipalKind[]): MiddlewareHandle
 }
 
 /**
- * Authenticates the caller and checks its kind. The principal is set on the context even when its kind is not allowed, so that
- * the response headers state its rate limits.
+ * Authenticates the caller and checks its kind. The principal is set on the context even when its kind is not allowed, so
+ * that the response headers state its rate limits.
  */
 export async function identify(
   c: ApiContext,

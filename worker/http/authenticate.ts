@@ -38,7 +38,10 @@ const KEY_TTL_MS = 5_000;
 /** Key rows by key hash, and by key id for tokens. */
 const keyRows = new TtlCache<string, KeyWithAccount | null>({ ttlMs: KEY_TTL_MS, sizeMax: 10_000 });
 
-/** Hashes by key. A key's hash never changes, only its row goes stale, so it may be cached for long. Keys stay in the isolate. */
+/**
+ * Hashes by key. A key's hash never changes, only its row goes stale, so it may be cached for long. Keys stay in the
+ * isolate.
+ */
 const hashes = new TtlCache<string, string>({ ttlMs: 3_600_000, sizeMax: 10_000 });
 
 const UNAUTHENTICATED = { ok: false, error: { reason: 'unauthenticated' } } as const;
@@ -72,7 +75,10 @@ export function isToken(secret: string): boolean {
   return /^ey[\w-]+\.[\w-]+\.[\w-]+$/.test(secret);
 }
 
-/** A token expires no later than the key that minted it, may do no more than that key, and counts against all of its limits. */
+/**
+ * A token expires no later than the key that minted it, may do no more than that key, and counts against all of its
+ * limits.
+ */
 async function authenticateToken(env: Env, token: string, nowMs: number): Promise<AuthenticationResult> {
   const claims = await verifyClientToken(config(env), token, nowMs);
   if (claims === null) return UNAUTHENTICATED;
@@ -109,8 +115,8 @@ async function cachedKeyRow(
 }
 
 /**
- * The principal of a key as it is now, for work that outlives its request. Bypasses the cache. Null when the key is revoked or
- * has expired.
+ * The principal of a key as it is now, for work that outlives its request. Bypasses the cache. Null when the key is
+ * revoked or has expired.
  */
 export async function principalOfKey(
   env: Env,

@@ -1,4 +1,7 @@
-/** Every error of the fleet's and the operator's routes: status, type and message, which says what to do next, in one table. */
+/**
+ * Every error of the fleet's and the operator's routes: status, type and message, which says what to do next, in one
+ * table.
+ */
 import type { Context } from 'hono';
 
 const CONTROL_ERRORS = {

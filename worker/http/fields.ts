@@ -3,7 +3,10 @@ import * as z from 'zod';
 import { fieldMessage } from '../domain/field-message.ts';
 import type { ApiError } from './api-error.ts';
 
-/** Reads a dialect's fields, and the session that the client names in a header. The error is that of the first invalid field. */
+/**
+ * Reads a dialect's fields, and the session that the client names in a header. The error is that of the first invalid
+ * field.
+ */
 export function readFields<Fields>(
   schema: z.ZodType<Fields>,
   body: Record<string, unknown>,

@@ -1,7 +1,7 @@
 /**
- * Lazy loading: modules that are evaluated when the first request needs them. Sign-in, charts, PDF and payments are two thirds
- * of the bundle, and building the body schemas is most of the time that module evaluation takes; an isolate that starts to
- * serve a completion waits for none of it.
+ * Lazy loading: modules that are evaluated when the first request needs them. Sign-in, charts, PDF and payments are two
+ * thirds of the bundle, and building the body schemas is most of the time that module evaluation takes; an isolate that
+ * starts to serve a completion waits for none of it.
  */
 import type { Context, Hono } from 'hono';
 import type { Env } from '../env.ts';

@@ -5,7 +5,10 @@ import type { ApiError } from './api-error.ts';
 /** 4 MiB holds the text of a full context several times over. */
 export const BODY_BYTES_MAX = 4 * 1024 * 1024;
 
-/** A conversation with tools nests ten levels deep. Anything past this is an attack on recursive parsers, ours or the engine's. */
+/**
+ * A conversation with tools nests ten levels deep. Anything past this is an attack on recursive parsers, ours or the
+ * engine's.
+ */
 const DEPTH_MAX = 40;
 
 /** Matches `application/json` and `application/…+json`, with no charset other than UTF-8, which is the default. */

@@ -22,8 +22,8 @@ export interface Api {
 export type ApiContext = Context<Api>;
 
 /**
- * Rate limits by key id, as last reported to this isolate. A request that was rejected before it reached the Wallet takes its
- * headers from here, so that a flood of such requests does not become a flood of Wallet calls.
+ * Rate limits by key id, as last reported to this isolate. A request that was rejected before it reached the Wallet takes
+ * its headers from here, so that a flood of such requests does not become a flood of Wallet calls.
  */
 const RATE_LIMIT_TTL_MS = 5_000;
 const rateLimits = new TtlCache<string, RateLimitState>({ ttlMs: RATE_LIMIT_TTL_MS, sizeMax: 10_000 });
