@@ -104,80 +104,92 @@ const step = fc.oneof(
   fc.record({ call: fc.constant('evict' as const) }),
 );
 
+type Step = typeof step extends fc.Arbitrary<infer S> ? S : never;
+
+/** One account's Wallet beside its reference; each step is applied to both. */
+class Comparison {
+  readonly #account: Awaited<ReturnType<typeof walletWith>>;
+  readonly #reference = new ReferenceWallet();
+  readonly #amounts = new Map<string, number>();
+
+  constructor(account: Awaited<ReturnType<typeof walletWith>>) {
+    this.#account = account;
+  }
+
+  async apply(step: Step): Promise<void> {
+    const { wallet, admit, resize } = this.#account;
+    if (step.call === 'evict') return evictDurableObject(wallet);
+    const requestId = this.#requestId(step.id);
+    switch (step.call) {
+      case 'grant':
+      case 'topUp':
+      case 'correct': {
+        const amountNanoUsd = nanoUsd(this.#sameAmount(step.call, step.id, step.amount));
+        this.#reference[step.call](step.id, amountNanoUsd);
+        if (step.call === 'grant') await wallet.grant({ grantId: step.id, amountNanoUsd });
+        if (step.call === 'topUp') await wallet.topUp({ orderId: step.id, amountNanoUsd });
+        if (step.call === 'correct') await wallet.correct({ reference: step.id, amountNanoUsd });
+        break;
+      }
+      case 'admit': {
+        const { least } = step;
+        const wanted = Math.max(step.wanted, least);
+        const expected = this.#reference.admit(step.id, wanted, least);
+        expect((await admit({ requestId, wanted, least, limits: limited() })).ok).toBe(expected);
+        break;
+      }
+      case 'resize':
+        this.#reference.resize(step.id, step.wanted);
+        await resize(requestId, step.wanted);
+        break;
+      case 'post': {
+        this.#reference.post(step.id, step.completion);
+        const used = usage(0, 0, step.completion);
+        await wallet.post({ requestId, nodeId: 'n', usage: used, ending: 'finished', ttftMs: 1 });
+        break;
+      }
+      case 'void':
+        this.#reference.void(step.id);
+        await wallet.void({ requestId, nodeId: null, ending: 'not_served' });
+    }
+  }
+
+  async expectEqual(): Promise<void> {
+    const { granted, paid, owed, held, available } = this.#reference;
+    expect(await this.#account.wallet.balance()).toEqual({
+      grantedNanoUsd: granted,
+      paidNanoUsd: paid,
+      owedNanoUsd: owed,
+      heldNanoUsd: held,
+      availableNanoUsd: available,
+    });
+    expect(Math.min(granted + paid - held, owed)).toBeGreaterThanOrEqual(0);
+  }
+
+  /** Request ids are unique to the account, as real ones are. */
+  #requestId(id: string): string {
+    return `${this.#account.accountId}/${id}`;
+  }
+
+  /** The same id always names the same amount: a caller may repeat a call, but never with another amount. */
+  #sameAmount(call: string, id: string, amount: number): number {
+    const known = this.#amounts.get(call + id) ?? amount;
+    this.#amounts.set(call + id, known);
+    return known;
+  }
+}
+
 it('a Wallet’s balance follows from its history, whatever is repeated and whenever it restarts', {
   timeout: 60_000,
 }, async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
-      const { accountId, wallet, admit, resize } = await walletWith(nanoUsd(0));
-      await wallet.balance();
-      const reference = new ReferenceWallet();
-      /** Request ids are unique to the account, as real ones are. */
-      const requestIdOf = (id: string) => `${accountId}/${id}`;
-      const amounts = new Map<string, number>();
-      /** The same id always names the same amount: a caller may repeat a call, but never with another amount. */
-      const sameAmount = (call: string, id: string, amount: number) => {
-        const known = amounts.get(call + id) ?? amount;
-        amounts.set(call + id, known);
-        return known;
-      };
+      const account = await walletWith(nanoUsd(0));
+      await account.wallet.balance();
+      const comparison = new Comparison(account);
       for (const each of steps) {
-        switch (each.call) {
-          case 'grant':
-          case 'topUp':
-          case 'correct': {
-            const amountNanoUsd = nanoUsd(sameAmount(each.call, each.id, each.amount));
-            reference[each.call](each.id, amountNanoUsd);
-            if (each.call === 'grant') await wallet.grant({ grantId: each.id, amountNanoUsd });
-            if (each.call === 'topUp') await wallet.topUp({ orderId: each.id, amountNanoUsd });
-            if (each.call === 'correct') await wallet.correct({ reference: each.id, amountNanoUsd });
-            break;
-          }
-          case 'admit': {
-            const { wanted, least } = each;
-            const expected = reference.admit(each.id, Math.max(wanted, least), least);
-            const limits = limited();
-            const admitted = await admit({
-              requestId: requestIdOf(each.id),
-              wanted: Math.max(wanted, least),
-              least,
-              limits,
-            });
-            expect(admitted.ok).toBe(expected);
-            break;
-          }
-          case 'resize':
-            reference.resize(each.id, each.wanted);
-            await resize(requestIdOf(each.id), each.wanted);
-            break;
-          case 'post': {
-            reference.post(each.id, each.completion);
-            const used = usage(0, 0, each.completion);
-            await wallet.post({
-              requestId: requestIdOf(each.id),
-              nodeId: 'n',
-              usage: used,
-              ending: 'finished',
-              ttftMs: 1,
-            });
-            break;
-          }
-          case 'void':
-            reference.void(each.id);
-            await wallet.void({ requestId: requestIdOf(each.id), nodeId: null, ending: 'not_served' });
-            break;
-          case 'evict':
-            await evictDurableObject(wallet);
-        }
-        const { granted, paid, owed, held, available } = reference;
-        expect(await wallet.balance()).toEqual({
-          grantedNanoUsd: granted,
-          paidNanoUsd: paid,
-          owedNanoUsd: owed,
-          heldNanoUsd: held,
-          availableNanoUsd: available,
-        });
-        expect(Math.min(granted + paid - held, owed)).toBeGreaterThanOrEqual(0);
+        await comparison.apply(each);
+        await comparison.expectEqual();
       }
     }),
     { numRuns: 120 },
