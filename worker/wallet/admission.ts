@@ -85,7 +85,7 @@ export class Admission {
     ledgerStore.changeHeld(more);
     if (request.token) store.changeTokenUse(request.token.id, { spentNanoUsd: 0, heldNanoUsd: more }, nowMs);
     rateCounters.resize(request, after);
-    return { heldNanoUsd, boundBy: heldNanoUsd < wantedNanoUsd ? tightest.by : null };
+    return { heldNanoUsd, boundBy: heldNanoUsd < wantedNanoUsd ? tightest.reason : null };
   }
 
   #hold(request: AdmitRequest, heldNanoUsd: NanoUsd, nowMs: number): void {

@@ -21,7 +21,7 @@ export type Caps = Readonly<Record<LimitScope, Cap>> | ScopedLimits;
 
 /** How much more may be held, and which bound sets that amount. */
 interface Bound {
-  readonly by: HoldBound;
+  readonly reason: HoldBound;
   /** May be infinite. */
   readonly leftNanoUsd: number;
 }
@@ -66,10 +66,10 @@ export class Headroom {
     const { keyId, caps, token } = request;
     const loads = this.loads(keyId, caps, nowMs);
     const bounds: Bound[] = [
-      { by: 'insufficient_balance', leftNanoUsd: this.#ledger.available() },
-      { by: 'token_cap_reached', leftNanoUsd: this.tokenLeft(token) },
+      { reason: 'insufficient_balance', leftNanoUsd: this.#ledger.available() },
+      { reason: 'token_cap_reached', leftNanoUsd: this.tokenLeft(token) },
       ...LIMIT_SCOPES.map((scope) => ({
-        by: CAP_REACHED[scope],
+        reason: CAP_REACHED[scope],
         leftNanoUsd: capLeft(caps[scope], loads[scope]) ?? Number.POSITIVE_INFINITY,
       })),
     ];

@@ -198,7 +198,7 @@ export class Leases {
     const slack = this.#isContended(nowMs) ? NO_ALLOTMENT : slackFor(report.wantedSlack, left);
     const allotment = addAllotments(addAllotments(base.allotment, { requests: 0, ...grown }), slack);
     leaseStore.put(this.#change(base, { ...base, allotment, slack: addAllotments(keptSlack, slack) }));
-    return { grown, slack, boundBy: grown.nanoUsd < needs.nanoUsd ? tightest.by : null };
+    return { grown, slack, boundBy: grown.nanoUsd < needs.nanoUsd ? tightest.reason : null };
   }
 
   /** Settles the requests that ended since the last report: each one's hold is charged or returned to the lease. */
