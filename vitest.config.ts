@@ -51,7 +51,11 @@ export default defineConfig({
       {
         test: {
           name: 'simulation',
-          include: ['tests/simulation/**/*.test.ts', 'tests/scale/**/*.test.ts'],
+          include: [
+            'tests/simulation/**/*.test.ts',
+            'tests/scale/**/*.test.ts',
+            'tests/gpu-pool/simulator/**/*.test.ts',
+          ],
           maxWorkers: WORKERS,
           // A simulation computes for minutes, in processor time that other tests leave idle.
           testTimeout: 10 * HANGS_MS,
@@ -63,6 +67,7 @@ export default defineConfig({
           name: 'gpu-pool',
           maxWorkers: WORKERS,
           include: ['tests/gpu-pool/**/*.test.ts'],
+          exclude: ['tests/gpu-pool/simulator/**'],
           ...TIMEOUTS,
         },
       },

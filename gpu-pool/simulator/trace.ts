@@ -5,6 +5,7 @@
  */
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
+import { createGunzip } from 'node:zlib';
 import * as z from 'zod';
 import { mix32 } from '../../worker/domain/routing/hash.ts';
 
@@ -69,7 +70,9 @@ export function conversationOf({ blocks }: TraceRequest): number {
 /** @throws Error naming the line that is not a request */
 export async function readTrace(path: string, scaling: Scaling): Promise<TraceRequest[]> {
   const requests: TraceRequest[] = [];
-  const lines = createInterface({ input: createReadStream(path), crlfDelay: Number.POSITIVE_INFINITY });
+  const file = createReadStream(path);
+  const input = path.endsWith('.gz') ? file.pipe(createGunzip()) : file;
+  const lines = createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY });
   let number = 0;
   for await (const text of lines) {
     number += 1;

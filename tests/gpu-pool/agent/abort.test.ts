@@ -90,10 +90,12 @@ describe('an abort by the edge', () => {
       setup.engine.onChat = ({ res }) => {
         if (behaviour === 'waits') return;
         let count = 0;
-        const timer = setInterval(() => {
+        const sendOne = () => {
           count += 1;
           sse(res, [event({ content: 'x', usage: usage(count) })], { end: false });
-        }, 10);
+        };
+        for (let i = 0; i < 6; i++) sendOne();
+        const timer = setInterval(sendOne, 10);
         res.on('close', () => clearInterval(timer));
       };
       const jti = requestId();

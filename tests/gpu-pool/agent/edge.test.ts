@@ -131,12 +131,11 @@ describe('heartbeats', () => {
   });
 
   it('come early when a request has ended', async () => {
-    const { edge, agent } = await setUp({ heartbeatIntervalMs: 60_000 });
+    const { edge, agent } = await setUp({ heartbeatIntervalMs: 600_000 });
     await until(() => edge.heartbeats.length === 1);
-    const endedAt = Date.now();
     await generate({ agent, edge });
+    // It comes long before the next one is due, or `until` would give up.
     await until(() => edge.receipts.length === 1);
-    expect(Date.now() - endedAt).toBeLessThan(2_000);
     expect(edge.heartbeats.length).toBeLessThanOrEqual(3);
   });
 

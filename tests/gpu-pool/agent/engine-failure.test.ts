@@ -194,7 +194,8 @@ describe('after the first token', () => {
       'engine_failed',
     ],
   ])('an engine that %s ends in an error event without [DONE]', async (_, onChat, code) => {
-    const { agent, edge, engine } = await setUp({ deadlines: { idleMs: 200 } });
+    const deadlines = code === 'engine_timeout' ? { idleMs: 200 } : {};
+    const { agent, edge, engine } = await setUp({ deadlines });
     engine.onChat = onChat;
     const answer = await generate({ agent, edge });
     expect(answer.status).toBe(200);

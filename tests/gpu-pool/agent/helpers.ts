@@ -11,6 +11,9 @@ import { NodeChunk, NodeError } from '../../../gpu-pool/protocol/schemas.ts';
 import { FakeEdge } from './fake-edge.ts';
 import { ScriptedEngine } from './scripted-engine.ts';
 
+/** Whatever has not happened after this time never will; nothing shorter, or a busy machine would decide. */
+const HANGS_MS = 60_000;
+
 export const SALT = '0123456789abcdef0123456789abcdef';
 
 export async function tempDir(): Promise<string> {
@@ -48,7 +51,8 @@ export async function startTestAgent(
     heartbeatIntervalMs: 50,
     log: () => {},
     ...options,
-    deadlines: { firstTokenMs: 3_000, idleMs: 3_000, abortGraceMs: 1_000, ...options.deadlines },
+    // A busy machine meets no deadline that a test has not set for itself.
+    deadlines: { firstTokenMs: HANGS_MS, idleMs: HANGS_MS, abortGraceMs: 1_000, ...options.deadlines },
   });
   onTestFinished(() => agent.kill().catch(() => {}));
   return agent;
@@ -123,7 +127,10 @@ export function textOf(
     .join('');
 }
 
-export async function until<T>(condition: () => T | undefined | null | false, timeoutMs = 4_000): Promise<T> {
+export async function until<T>(
+  condition: () => T | undefined | null | false,
+  timeoutMs = HANGS_MS,
+): Promise<T> {
   const end = Date.now() + timeoutMs;
   for (;;) {
     const value = condition();

@@ -47,9 +47,13 @@ describe('more than the engine can run and queue', () => {
 
   it('is refused when many requests arrive at once', async () => {
     const setup = await setUpCapacityOfFour();
-    const answers = Array.from({ length: 12 }, () => generate(setup));
-    await until(() => setup.engine.calls.length === 4);
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    let refused = 0;
+    const answers = Array.from({ length: 12 }, async () => {
+      const answer = await generate(setup);
+      if (answer.status === 503) refused += 1;
+      return answer;
+    });
+    await until(() => setup.engine.calls.length === 4 && refused === 8);
     finishAll(setup);
     const statuses = (await Promise.all(answers)).map(({ status }) => status).sort();
     expect(statuses).toEqual([200, 200, 200, 200, ...Array(8).fill(503)]);

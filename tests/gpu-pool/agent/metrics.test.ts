@@ -97,7 +97,7 @@ describe('/metrics', () => {
     await until(() => edge.heartbeats.length > 1);
     expect(await seen()).toEqual([1, 0]);
     edge.heartbeatStatus = 500;
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    await expect.poll(async () => (await seen())[0], { timeout: 60_000 }).toBe(0);
     nowMs += 30_000;
     expect(await seen()).toEqual([0, 30]);
     edge.heartbeatStatus = 200;

@@ -4,6 +4,7 @@
  */
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import type { AgentOptions } from '../../../gpu-pool/agent/options.ts';
 import type { Fault } from '../../../gpu-pool/emulator/faults.ts';
 import { readEngineLog } from '../../../gpu-pool/emulator/log.ts';
 import { startEmulator } from '../../../gpu-pool/emulator/server.ts';
@@ -11,7 +12,7 @@ import type { EmulatorOptions } from '../../../gpu-pool/emulator/state.ts';
 import { FakeEdge, requestId } from './fake-edge.ts';
 import { BODY, generate, post, read, startTestAgent, tempDir, textOf, until } from './helpers.ts';
 
-async function setUp(options: Partial<EmulatorOptions> = {}) {
+async function setUp(options: Partial<EmulatorOptions> = {}, deadlines: AgentOptions['deadlines'] = {}) {
   const [edge, stateDir] = await Promise.all([FakeEdge.start(), tempDir()]);
   const log = join(stateDir, 'engine.jsonl');
   const emulator = await startEmulator({
@@ -27,7 +28,7 @@ async function setUp(options: Partial<EmulatorOptions> = {}) {
     engineUrl: emulator.url,
     edgeUrl: edge.url,
     stateDir,
-    deadlines: { firstTokenMs: 1_000, idleMs: 500, abortGraceMs: 300 },
+    deadlines: { abortGraceMs: 300, ...deadlines },
   });
   return { edge, emulator, agent, engineLog: () => readEngineLog(log) };
 }
@@ -98,7 +99,7 @@ describe('the agent in front of an emulated engine', () => {
     [{ kind: 'die_mid_stream', afterTokens: 3 }, 200, 'engine_failed'],
     [{ kind: 'malformed_frame', afterTokens: 3 }, 200, 'engine_failed'],
   ])('turns %j into %i %s', async (fault, status, code) => {
-    const { edge, agent, emulator } = await setUp();
+    const { edge, agent, emulator } = await setUp({}, fault.kind === 'hang' ? { firstTokenMs: 200 } : {});
     emulator.faults.add(fault);
     const answer = await generate({ agent, edge });
     expect([answer.status, answer.error?.code, answer.done]).toEqual([status, code, false]);

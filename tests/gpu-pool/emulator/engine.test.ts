@@ -293,7 +293,7 @@ describe('over HTTP', () => {
     const { url, engine } = await emulate({ speed: 20, log });
     const pending = stream(url, { messages: user('x [[reasoning=0 answer=90000]]'), rid: 'rid-abort' });
     await expect
-      .poll(() => engine.stats.generationTokens, { interval: 5, timeout: 3_000 })
+      .poll(() => engine.stats.generationTokens, { interval: 5, timeout: 60_000 })
       .toBeGreaterThan(10);
     await fetch(`${url}/abort_request`, { method: 'POST', body: JSON.stringify({ rid: 'rid-abort' }) });
     const streamed = await pending;
@@ -313,7 +313,7 @@ describe('over HTTP', () => {
     await response.body!.getReader().read();
     controller.abort();
     await expect
-      .poll(() => readEngineLog(log).get('rid-left')?.finish, { timeout: 3_000, interval: 20 })
+      .poll(() => readEngineLog(log).get('rid-left')?.finish, { timeout: 60_000, interval: 20 })
       .toBe('abort');
     // Two seconds of engine time at one token in 10.6 ms, and the tokens before the disconnect.
     const { completionTokens } = readEngineLog(log).get('rid-left')!;
@@ -359,7 +359,7 @@ describe('over HTTP', () => {
     const streams = await Promise.all(pending);
     expect(streams.every(({ done }) => done)).toBe(true);
     expect(new Set(streams.map((streamed) => lastUsage(streamed).completion_tokens))).toEqual(new Set([8]));
-  }, 15_000);
+  });
 });
 
 describe('log', () => {
