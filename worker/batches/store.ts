@@ -12,7 +12,7 @@ import {
   type PauseReason,
   type StopReason,
 } from '../domain/batch.ts';
-import type { Settlement } from '../gateway/settlement.ts';
+import type { Settlement } from '../gateway/hold/request-hold.ts';
 
 const SCHEMA = `
 CREATE TABLE IF NOT EXISTS job (id INTEGER PRIMARY KEY CHECK (id = 1), facts TEXT NOT NULL) STRICT;

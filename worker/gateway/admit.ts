@@ -3,43 +3,20 @@
  * request's hold and price, or the error that refuses it.
  */
 import type { Model } from '../db/catalogue.ts';
-import type { ConversationHome } from '../domain/conversation.ts';
 import { firstHold, promptTokenBounds, tokenEstimate } from '../domain/hold.ts';
 import type { RateLimitState } from '../domain/limits.ts';
 import { capsOnly } from '../domain/limits.ts';
-import type { NanoUsd } from '../domain/money.ts';
 import { type Price, priceAt, type Tariff } from '../domain/pricing.ts';
 import type { AdmitRequest, AdmitResult, Admitted, WalletApi } from '../domain/wallet.ts';
 import type { Env } from '../env.ts';
 import type { ApiError } from '../http/api-error.ts';
 import type { Principal } from '../http/authenticate.ts';
+import type { Admission } from './admission.ts';
 import type { ChatRequest } from './dialects/chat-request.ts';
 import { LeasedHold } from './hold/leased-hold.ts';
 import type { RequestHold } from './hold/request-hold.ts';
 import { WalletHold } from './hold/wallet-hold.ts';
 import { admitByLease } from './lease/registry.ts';
-
-export interface Admission {
-  readonly requestId: string;
-  readonly accountId: string;
-  readonly hold: RequestHold;
-  readonly model: Model;
-  /** decided at admission, for the whole request */
-  readonly price: Price;
-  /** completion tokens of one choice */
-  readonly maxTokens: number;
-  readonly choices: number;
-  /** Upper bound of the prompt's tokens; a node that reports more is not believed. */
-  readonly promptTokensMax: number;
-  readonly heldNanoUsd: NanoUsd;
-  /** credit of the account beyond all that is held */
-  readonly availableNanoUsd: NanoUsd;
-  readonly rateLimit: RateLimitState;
-  /** affinity key of the conversation; see route.ts */
-  readonly conversation: number;
-  /** the node that gave the conversation's last answer; null: unknown */
-  readonly home: ConversationHome | null;
-}
 
 export interface AdmissionRequest {
   readonly requestId: string;

@@ -8,8 +8,9 @@ import { type ForwardContext, type Forwarded, reportFailure } from './attempt.ts
 import type { AnswerEvents, AnswerHead, DialectRequest } from './dialects/dialect.ts';
 import { ATTEMPTS_MAX, forward } from './forward.ts';
 import { HoldWindow } from './hold/hold-window.ts';
+import type { Settlement } from './hold/request-hold.ts';
 import { type MeteredAnswer, meter } from './meter.ts';
-import { type Settlement, settlementOf } from './settlement.ts';
+import { settlementOf } from './settlement.ts';
 import type { ClientChunk } from './stream/client-chunk.ts';
 
 export interface AnswerContext extends ForwardContext {

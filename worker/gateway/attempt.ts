@@ -7,7 +7,7 @@ import type { RouteRequest } from '../domain/routing/policy.ts';
 import { config, type Env } from '../env.ts';
 import type { ApiError } from '../http/api-error.ts';
 import { nodeHeaders } from '../tokens/node-headers.ts';
-import type { Admission } from './admit.ts';
+import type { Admission } from './admission.ts';
 import type { Deadlines } from './node/deadlines.ts';
 import { readNodeErrorBody } from './node/error.ts';
 import type { NodeAttempt } from './node/local-state.ts';

@@ -1,25 +1,9 @@
 /** Step 7, as a rule: what a request's hold ends with, which is a charge for its usage or nothing. */
-import type { Ending } from '../domain/hold.ts';
-import { type NanoUsd, nanoUsd } from '../domain/money.ts';
+import { nanoUsd } from '../domain/money.ts';
 import { chargeFor } from '../domain/pricing.ts';
-import type { PostRequest } from '../domain/wallet.ts';
-import type { Admission } from './admit.ts';
+import type { Admission } from './admission.ts';
+import type { Settlement } from './hold/request-hold.ts';
 import type { MeteredAnswer } from './meter.ts';
-
-/**
- * How a hold is to end, as plain data. A batch stores it as JSON before it is carried out, so its fields keep their names;
- * carrying it out twice has the effect of once.
- */
-export interface Settlement {
-  readonly requestId: string;
-  readonly accountId: string;
-  readonly nodeId: string;
-  readonly ending: Ending;
-  /** null: the request costs nothing */
-  readonly billed: Pick<PostRequest, 'usage' | 'ttftMs' | 'conversation'> | null;
-  /** The Wallet charges at most what is held; the hold window has made sure that the hold covers all of it. */
-  readonly chargeNanoUsd: NanoUsd;
-}
 
 /**
  * Bills the usage that was delivered, and the prompt of an answer that ended for lack of credit. An answer without a

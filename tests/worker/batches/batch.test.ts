@@ -3,7 +3,7 @@ import { runInDurableObject } from 'cloudflare:test';
 import { describe, expect, it } from 'vitest';
 import { newId } from '../../../worker/domain/ids.ts';
 import { nanoUsd, usd } from '../../../worker/domain/money.ts';
-import type { Settlement } from '../../../worker/gateway/settlement.ts';
+import type { Settlement } from '../../../worker/gateway/hold/request-hold.ts';
 import { answer, freshNetwork, stream, wait } from '../fake-node.ts';
 import { QUIET_LOAD } from '../fleet/fixtures.ts';
 import { Customer, costOf, env, newModel } from '../gateway/client.ts';

@@ -7,7 +7,7 @@ import { nextHold, tokensLeft, WINDOW_TOKENS } from '../../domain/hold.ts';
 import { type NanoUsd, nanoUsd } from '../../domain/money.ts';
 import type { Usage } from '../../domain/usage.ts';
 import { config, type Env } from '../../env.ts';
-import type { Admission } from '../admit.ts';
+import type { Admission } from '../admission.ts';
 import type { HoldChange } from './request-hold.ts';
 
 /** A first hold is trimmed to need only where the account has less than this many times as much left: else it blocks nothing. */

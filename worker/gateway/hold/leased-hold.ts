@@ -5,8 +5,7 @@
  */
 import type { NanoUsd } from '../../domain/money.ts';
 import type { Lease } from '../lease/lease.ts';
-import type { Settlement } from '../settlement.ts';
-import type { HoldChange, RequestHold, ResizedHold } from './request-hold.ts';
+import type { HoldChange, RequestHold, ResizedHold, Settlement } from './request-hold.ts';
 
 export class LeasedHold implements RequestHold {
   readonly #lease: Lease;

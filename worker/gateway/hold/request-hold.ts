@@ -2,10 +2,9 @@
  * The hold of one request: credit that the account's Wallet has set aside for it, either in a hold of its own or as part
  * of a lease. Admission returns it, and whoever carries the request grows it, names it to the node and ends it.
  */
-import type { HoldBound } from '../../domain/hold.ts';
+import type { Ending, HoldBound } from '../../domain/hold.ts';
 import type { NanoUsd } from '../../domain/money.ts';
-import type { ResizeRequest } from '../../domain/wallet.ts';
-import type { Settlement } from '../settlement.ts';
+import type { PostRequest, ResizeRequest } from '../../domain/wallet.ts';
 
 export type HoldChange = Omit<ResizeRequest, 'requestId'>;
 
@@ -13,6 +12,21 @@ export interface ResizedHold {
   readonly heldNanoUsd: NanoUsd;
   /** What kept the hold below what was wanted; null: nothing did. */
   readonly boundBy: HoldBound | null;
+}
+
+/**
+ * How a hold is to end, as plain data. A batch stores it as JSON before it is carried out, so its fields keep their names;
+ * carrying it out twice has the effect of once.
+ */
+export interface Settlement {
+  readonly requestId: string;
+  readonly accountId: string;
+  readonly nodeId: string;
+  readonly ending: Ending;
+  /** null: the request costs nothing */
+  readonly billed: Pick<PostRequest, 'usage' | 'ttftMs' | 'conversation'> | null;
+  /** The Wallet charges at most what is held; the hold window has made sure that the hold covers all of it. */
+  readonly chargeNanoUsd: NanoUsd;
 }
 
 export interface RequestHold {

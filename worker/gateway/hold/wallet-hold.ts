@@ -2,8 +2,7 @@
 import type { NanoUsd } from '../../domain/money.ts';
 import type { Env } from '../../env.ts';
 import { describeError } from '../../lib/describe-error.ts';
-import type { Settlement } from '../settlement.ts';
-import type { HoldChange, RequestHold, ResizedHold } from './request-hold.ts';
+import type { HoldChange, RequestHold, ResizedHold, Settlement } from './request-hold.ts';
 
 const ATTEMPTS_MAX = 3;
 const BACKOFF_MS = 200;

@@ -1,0 +1,29 @@
+/** An admitted request: its hold, its price and what admission has decided for it. */
+import type { Model } from '../db/catalogue.ts';
+import type { ConversationHome } from '../domain/conversation.ts';
+import type { RateLimitState } from '../domain/limits.ts';
+import type { NanoUsd } from '../domain/money.ts';
+import type { Price } from '../domain/pricing.ts';
+import type { RequestHold } from './hold/request-hold.ts';
+
+export interface Admission {
+  readonly requestId: string;
+  readonly accountId: string;
+  readonly hold: RequestHold;
+  readonly model: Model;
+  /** decided at admission, for the whole request */
+  readonly price: Price;
+  /** completion tokens of one choice */
+  readonly maxTokens: number;
+  readonly choices: number;
+  /** Upper bound of the prompt's tokens; a node that reports more is not believed. */
+  readonly promptTokensMax: number;
+  readonly heldNanoUsd: NanoUsd;
+  /** credit of the account beyond all that is held */
+  readonly availableNanoUsd: NanoUsd;
+  readonly rateLimit: RateLimitState;
+  /** affinity key of the conversation; see route.ts */
+  readonly conversation: number;
+  /** the node that gave the conversation's last answer; null: unknown */
+  readonly home: ConversationHome | null;
+}
