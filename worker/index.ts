@@ -7,7 +7,6 @@ import { RegExpRouter } from 'hono/router/reg-exp-router';
 import { api } from './api/index.ts';
 import { config, type Env } from './env.ts';
 import { fleet } from './fleet/index.ts';
-import { probeAll } from './fleet/probe.ts';
 import { dialects } from './gateway/dialects/index.ts';
 import { envelope, errorResponse, errorResponseWith } from './http/api-error.ts';
 import { corsForTokens } from './http/cors.ts';
@@ -78,6 +77,7 @@ async function site(): Promise<Hono<{ Bindings: Env }>> {
 
 /** Runs once a minute; see wrangler.toml. */
 async function scheduled({ scheduledTime }: ScheduledController, env: Env): Promise<void> {
+  const { probeAll } = await import('./fleet/probe.ts');
   await probeAll(env, { nowMs: scheduledTime, random: Math.random() });
 }
 

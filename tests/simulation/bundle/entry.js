@@ -3,6 +3,7 @@ import { Hono } from 'hono';
 // an isolate loads this module lazily; here every module is evaluated before the first isolate starts, because the
 // module state that an isolate will have must be known by then
 import '../../../worker/fleet/heartbeat.ts';
+import '../../../worker/gateway/idempotency/keyed.ts';
 import { getBalance } from '../../../worker/api/balance.ts';
 import { getGeneration } from '../../../worker/api/generations.ts';
 import { getKey } from '../../../worker/api/key.ts';
