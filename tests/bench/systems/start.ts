@@ -8,17 +8,17 @@ import type { System, SystemName } from './system.ts';
 import { SMALL_WORLD, startTollgate } from './tollgate.ts';
 import { upstreamItself } from './upstream.ts';
 
-interface Around {
-  /** for what is of this run */
+interface StartOptions {
+  /** A folder for the files of this run. */
   readonly dir: string;
-  /** for what is kept */
+  /** A folder that is kept between runs. */
   readonly cacheDir: string;
-  /** the production bundle */
+  /** The path of the production bundle. */
   readonly script: string;
   readonly upstream: Upstream;
 }
 
-const START: Record<SystemName, (around: Around) => System | Promise<System>> = {
+const START: Record<SystemName, (options: StartOptions) => System | Promise<System>> = {
   upstream: ({ upstream }) => upstreamItself(upstream),
   bare: ({ dir, upstream }) => startBare(dir, upstream),
   reading: ({ dir, upstream }) => startReading(dir, upstream),
@@ -27,10 +27,10 @@ const START: Record<SystemName, (around: Around) => System | Promise<System>> = 
   portkey: ({ cacheDir, upstream }) => startPortkey(cacheDir, upstream),
 };
 
-export async function startSystems(names: readonly SystemName[], around: Around): Promise<System[]> {
+export async function startSystems(names: readonly SystemName[], options: StartOptions): Promise<System[]> {
   const started: System[] = [];
   try {
-    for (const name of names) started.push(await START[name](around));
+    for (const name of names) started.push(await START[name](options));
     return started;
   } catch (error) {
     await Promise.all(started.map((system) => system.stop()));

@@ -24,15 +24,21 @@ const COST = costOf(10, 3);
 
 let calls: string[];
 let reports: LeaseReport[];
+/** Calls of Wallets that have not been answered yet. */
+let pendingCalls = 0;
 beforeEach(() => {
   calls = [];
   reports = [];
+  pendingCalls = 0;
   for (const method of ['admit', 'resize', 'post', 'void', 'lease'] as const) {
     const real = Wallet.prototype[method] as (this: Wallet, ...args: unknown[]) => Promise<unknown>;
     vi.spyOn(Wallet.prototype, method).mockImplementation(function (this: Wallet, ...args: unknown[]) {
       calls.push(method);
       if (method === 'lease') reports.push(args[0] as LeaseReport);
-      return real.apply(this, args) as never;
+      pendingCalls += 1;
+      return (real.apply(this, args) as Promise<unknown>).finally(() => {
+        pendingCalls -= 1;
+      }) as never;
     });
   }
 });
@@ -145,6 +151,7 @@ describe('a busy key', () => {
       await wait(SLOWLY_MS);
     }
     await wait(LONGER_MS);
+    await vi.waitFor(() => expect(pendingCalls).toBe(0), { timeout: 10_000 });
     calls = [];
     running.push(...(await Promise.all(Array.from({ length: AT_ONCE - ALONE }, begin))));
     expect(calls.filter((method) => method === 'admit')).toEqual([]);
