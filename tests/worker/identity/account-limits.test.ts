@@ -83,7 +83,8 @@ describe('the operator’s accounts', () => {
     for (const q of ['%', '_', 'acct_zzz', 'nobody@example.com'])
       expect(await search(q)).toContain(names.none);
     const detail = await textOf(console.get(`/operator/accounts/${accountId}`));
-    for (const shown of ['$6.25', names.owed, `${names.unpublished} 2`, email]) expect(detail).toContain(shown);
+    for (const shown of ['$6.25', names.owed, `${names.unpublished} 2`, email])
+      expect(detail).toContain(shown);
   });
 
   it('get their limits in the operator pages, within bounds', async () => {
