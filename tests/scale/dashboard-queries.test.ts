@@ -22,7 +22,7 @@ import { D1Binding, D1Store } from '../simulation/platform/d1.ts';
 import { fill, KEY_OF_LARGEST, LARGEST, NODE_IDS, REQUESTS } from './ten-million.ts';
 
 const QUERY_MS_MAX = 50;
-/** The least of several times is compared, because other processes can only make a query slower. */
+/** Processor time of this thread is compared, and the least of several, so that other processes do not count. */
 const TIMES = 5;
 const MIGRATIONS = join(import.meta.dirname, '../../migrations');
 
@@ -122,12 +122,13 @@ const QUERIES: readonly [page: string, ask: () => Promise<unknown>][] = [
   ['reconciliation, waiting', () => db.get(waitingReceipts())],
 ];
 
-it.each(QUERIES)('the query of "%s" takes at most 50 ms', async (_, ask) => {
+it.each(QUERIES)('the query of "%s" takes at most 50 ms of processor time', async (_, ask) => {
   const tookMs: number[] = [];
   for (let time = 0; time < TIMES; time++) {
-    const startedMs = performance.now();
+    const started = process.threadCpuUsage();
     await ask();
-    tookMs.push(performance.now() - startedMs);
+    const { user, system } = process.threadCpuUsage(started);
+    tookMs.push((user + system) / 1_000);
   }
   expect(Math.min(...tookMs)).toBeLessThanOrEqual(QUERY_MS_MAX);
 });
