@@ -33,7 +33,7 @@ it.each(['/sign-in', '/sign-up'])(
     await page.goto(path);
     // GitHub cannot be reached from a test: it is enough that Chromium requests its page
     const [request] = await Promise.all([
-      page.waitForRequest('https://github.com/login/oauth/authorize?**', { timeout: 15_000 }),
+      page.waitForRequest('https://github.com/login/oauth/authorize?**', { timeout: 60_000 }),
       page.getByRole('button', { name: 'Continue with GitHub' }).click({ noWaitAfter: true }),
     ]);
     const query = new URL(request.url()).searchParams;

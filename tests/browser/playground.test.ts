@@ -49,7 +49,7 @@ async function open(width: number, colorScheme: 'light' | 'dark'): Promise<OpenP
 
 const log = (page: Page) => page.getByRole('log');
 const last = (page: Page) => log(page).locator('article').last();
-const settled = (page: Page) => last(page).locator('[data-settled=true]').waitFor({ timeout: 45_000 });
+const settled = (page: Page) => last(page).locator('[data-settled=true]').waitFor({ timeout: 60_000 });
 
 async function ask(page: Page, text: string): Promise<void> {
   await page.getByLabel('Message').fill(text);

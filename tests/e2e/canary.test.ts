@@ -131,7 +131,7 @@ it.each<[string, string, Parameters<typeof addNode>[1]]>([
   const { id } = await eventually(async () => {
     const found = await listedNode(fault);
     return found?.canary?.fault === fault && found;
-  }, 30_000);
+  });
   expect(await servedBy(20)).not.toContain(id);
   expect((await listedNode(fault))?.state).toBe('canary');
   const asked = [...readEngineLog(engine.log).keys()];

@@ -117,7 +117,7 @@ describe('a node that is killed', () => {
       );
       expect(answers.every(({ events }) => events.at(-1) === '[DONE]')).toBe(true);
       return (await storedState().engines.get(victim.name))!.size > 0 && (await hasServed(victim));
-    }, 30_000);
+    });
 
     await expectLaws(local);
   });

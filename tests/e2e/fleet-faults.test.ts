@@ -84,7 +84,7 @@ async function addNode(
       '/nodes',
     );
     return all.nodes.find((each) => each.name === name && each.state === 'active');
-  }, 30_000);
+  });
   return { node, enrolled };
 }
 

@@ -50,7 +50,7 @@ beforeAll(() => {
   const [last, first] = [newest.results[0]!, newest.results.at(-1)!];
   requestId = String(last.request_id);
   entry = { seq: Number(last.entry_seq), first: String(first.request_id), last: requestId };
-}, 600_000);
+});
 afterAll(() => {
   store?.db.close();
   rmSync(folder, { recursive: true, force: true });

@@ -149,7 +149,7 @@ describe('a batch', () => {
       customer,
       ['a', 'b', 'c'].map((each) => hello(model, each)),
     );
-    await expect.poll(() => node.received.length, { timeout: 10_000 }).toBe(1);
+    await expect.poll(() => node.received.length, { timeout: 60_000 }).toBe(1);
     const cancelling = await call(customer, 'POST', `/v1/batches/${id}/cancel`);
     expect(await cancelling.json()).toMatchObject({ status: 'cancelling' });
     release();
@@ -172,7 +172,7 @@ describe('a batch', () => {
     });
     const customer = await Customer.withCredit(usd(1));
     const { id } = await create(customer, [hello(model, 'a')]);
-    await expect.poll(() => node.received.length, { timeout: 10_000 }).toBe(1);
+    await expect.poll(() => node.received.length, { timeout: 60_000 }).toBe(1);
     const crash = runInDurableObject(env.BATCH.getByName(id), (_, state) => state.abort('a crash'));
     await crash.catch(() => undefined);
     hangs = false;

@@ -161,7 +161,7 @@ describe.each(TIMINGS)('a task that is killed %s any of its steps', (when) => {
       expect(await topUpEntries(accountId)).toBe(1);
       expect((await recharges(accountId)).filter(({ state }) => state === 'open')).toEqual([]);
     }
-  }, 60_000);
+  });
 
   it('ends in one decline and one notice to the owner', async () => {
     for (let step = 1; ; step++) {
@@ -180,7 +180,7 @@ describe.each(TIMINGS)('a task that is killed %s any of its steps', (when) => {
       expect(await notices(accountId)).toHaveLength(1);
       expect(await rule(accountId)).toMatchObject({ enabled: 0, off_reason: 'expired_card' });
     }
-  }, 60_000);
+  });
 });
 
 describe.each(TIMINGS)('an event that is killed %s any of its steps', (when) => {
@@ -200,7 +200,7 @@ describe.each(TIMINGS)('an event that is killed %s any of its steps', (when) => 
       expect(stripe.invoices.slice(invoiced)).toMatchObject([{ status: 'paid', total: 2_000 }]);
       expect(await recharges(accountId)).toMatchObject([{ state: 'paid' }]);
     }
-  }, 60_000);
+  });
 
   it('ends in one decline', async () => {
     for (let step = 1; ; step++) {
@@ -219,7 +219,7 @@ describe.each(TIMINGS)('an event that is killed %s any of its steps', (when) => 
       expect(await rule(accountId)).toMatchObject({ enabled: 0, off_reason: 'expired_card' });
       expect(await runRecharge(accountId)).toBe('off');
     }
-  }, 60_000);
+  });
 });
 
 describe('an invoice that cannot be issued', () => {

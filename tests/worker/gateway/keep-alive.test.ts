@@ -101,7 +101,7 @@ const CASES: Record<string, () => Promise<Observed>> = {
 beforeAll(async () => {
   network = new FakeNetwork();
   await Promise.all(Object.entries(CASES).map(async ([name, run]) => void observed.set(name, await run())));
-}, 30_000);
+});
 
 afterAll(() => expect(network.nodes.flatMap(({ violations }) => violations)).toEqual([]));
 

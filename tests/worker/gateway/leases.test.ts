@@ -131,7 +131,7 @@ describe('a busy key', () => {
     const records = await Promise.all(sent.map(({ requestId }) => customer.wallet.request(requestId)));
     const charged = records.reduce((sum, record) => sum + (record?.chargeNanoUsd ?? 0), 0);
     expect(availableNanoUsd).toBe(credit - charged);
-  }, 60_000);
+  });
 
   it('has slack for as many requests as are running, so that as many may start at once', async () => {
     const model = newModel();
@@ -151,13 +151,13 @@ describe('a busy key', () => {
       await wait(SLOWLY_MS);
     }
     await wait(LONGER_MS);
-    await vi.waitFor(() => expect(pendingCalls).toBe(0), { timeout: 10_000 });
+    await vi.waitFor(() => expect(pendingCalls).toBe(0), { timeout: 60_000 });
     calls = [];
     running.push(...(await Promise.all(Array.from({ length: AT_ONCE - ALONE }, begin))));
     expect(calls.filter((method) => method === 'admit')).toEqual([]);
     await Promise.all(running.map(({ response }) => response.body!.cancel()));
     await Promise.all(running.map(({ settled }) => settled()));
-  }, 30_000);
+  });
 
   it('of an account without credit does not open one lease after the other', async () => {
     const model = newModel();
@@ -177,5 +177,5 @@ describe('a busy key', () => {
       const own = reports.filter(({ terms }) => terms.keyId === keyId);
       expect(new Set(own.map(({ leaseId }) => leaseId)).size).toBe(1);
     }
-  }, 20_000);
+  });
 });
