@@ -11,18 +11,18 @@ const TTFT_BOUNDS = [0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 30, 60, 120];
 const DURATION_BOUNDS = [0.5, 1, 2, 5, 10, 20, 60, 120, 300, 600, 1_200];
 
 const GAUGES = {
-  in_flight: 'Requests in hand.',
-  sequences: 'Answers in hand; a request can want several.',
+  in_flight: 'Requests that the agent is working on.',
+  sequences: 'Answers that the agent is working on; a request can have several.',
   room: 'Answers that the engine can run and queue; beyond them requests are refused.',
   receipts_unacknowledged: 'Receipts that the edge has not acknowledged.',
   draining: '1 while no new work is taken.',
-  engine_healthy: '1 while the engine answers and fits.',
-  engine_fits: '1 while version and arguments of the engine are those a node needs.',
-  engine_running_requests: 'What the engine says it runs.',
-  engine_waiting_requests: 'What the engine says it queues.',
-  edge_reachable: '1 while the edge takes heartbeats.',
-  heartbeat_age_seconds: 'Since the edge last took a heartbeat, or since the start.',
-  aborts_pending: 'Aborted requests of which is not known yet whether the engine has stopped them.',
+  engine_healthy: '1 while the engine answers and meets the requirements.',
+  engine_fits: '1 while the engine has the version and arguments that a node requires.',
+  engine_running_requests: 'Requests that the engine reports as running.',
+  engine_waiting_requests: 'Requests that the engine reports as queued.',
+  edge_reachable: '1 while the edge accepts heartbeats.',
+  heartbeat_age_seconds: 'Seconds since the edge last accepted a heartbeat, or since the start.',
+  aborts_pending: 'Aborted requests that the engine is not yet known to have stopped.',
 };
 
 export interface MetricsSnapshot {

@@ -147,7 +147,7 @@ if (options.explain) {
   for (const line of remainingSteps()) note(line);
 }
 
-/** What the operator still has to fill in. */
+/** The settings that the operator still has to fill in. */
 function remainingSteps(): string[] {
   const missing = [
     ...(options.join === undefined ? ['TOLLGATE_JOIN_TOKEN'] : []),

@@ -45,7 +45,7 @@ interface PlanFlags {
 
 /**
  * The trace holds the customers of this many nodes. A larger pool gets several copies of it, each with customers of
- * its rowsOfSize.
+ * its own.
  */
 const NODES_PER_COPY = 16;
 const POLICY_NAMES = Object.keys(POLICIES) as PolicyName[];

@@ -1,6 +1,6 @@
 /**
  * The cost of a request in the units that Cloudflare bills: calls of Durable Objects, rows written, queries. Unlike times
- * they hardly depend on the machine, so a change that makes requests dearer fails here.
+ * they hardly depend on the machine, so a change that makes requests more expensive fails here.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -69,7 +69,8 @@ describe('the first request of a key', () => {
     expect([admit, post, reconcile, others]).toEqual([KEYS, KEYS, KEYS, {}]);
   });
 
-  // it is published to D1 with its receipt, or before it if that takes longer than half a second: then two rows more, and one
+  // A request is published to D1 together with its receipt. When the receipt takes longer than half a second, the request
+  // is published first, and the Wallet writes two rows more and D1 one.
   it('writes at most 24 rows in its Wallet and 9 in D1', () => {
     expect(perRequest(counts.objects.Wallet.rowsWritten)).toBeLessThanOrEqual(24);
     expect(perRequest(counts.d1.rowsWritten)).toBeLessThanOrEqual(9);

@@ -1,5 +1,5 @@
 /**
- * What a local Tollgate has stored, read from the files of its processes and not through their code: Wallets and D1 from
+ * The stored state of a local Tollgate, read from the files of its processes and not through their code: Wallets and D1 from
  * their SQLite files, engines' token counts from their own logs. The law checker compares them.
  */
 import { existsSync, globSync } from 'node:fs';

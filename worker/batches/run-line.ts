@@ -31,7 +31,7 @@ export type LineOutcome =
 /** Least time before a line is retried. */
 const RETRY_MS = 5_000;
 
-/** What each API error means to a line. A batch has a day, so whatever may pass is retried or waited for. */
+/** How each API error affects a line. A batch has a day, so temporary errors are retried, and a lack of credit is waited out. */
 const VERDICTS: Record<ApiError['reason'], 'final' | 'retry' | 'retry_counted' | PauseReason> = {
   insufficient_balance: 'insufficient_balance',
   key_cap_reached: 'key_cap_reached',

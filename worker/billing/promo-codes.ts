@@ -70,7 +70,7 @@ export async function redeemPromoCode(
 
   const before = await hasRedeemed(db, { code, accountId });
   if (!before && !(await takeRedemption(db, { code, accountId, nowMs }))) {
-    // Of two forms sent at once, one finds that the other has taken the redemption.
+    // When two forms are sent at once, one finds that the other has taken the redemption.
     if (!(await hasRedeemed(db, { code, accountId })))
       return { ok: false, reason: isOver(known, nowMs) ? 'promo_unknown' : 'promo_used_up' };
   }

@@ -10,9 +10,9 @@ export interface Workload {
   readonly promptTokens: number;
   readonly cachedPercent: number;
   readonly outputTokens: number;
-  /** Of all requests. */
+  /** The percentage of all requests that run in batches. */
   readonly batchPercent: number;
-  /** Of the requests that are not in a batch. */
+  /** The percentage of the other requests that run in off-peak hours. */
   readonly offPeakPercent: number;
 }
 

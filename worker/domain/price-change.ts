@@ -91,8 +91,8 @@ function inForce(prices: readonly DatedPrice[], tariff: Tariff, atMs: number): D
 }
 
 /**
- * The row that wins in a minute. `priceAt` decides; the rows are made
- * open-ended so that they hold on the day it is asked for.
+ * The row in force in a minute of the day. `priceAt` decides, for a day after every row has begun; the rows are made
+ * open-ended so that they are still in force then.
  */
 function priceOf(rows: readonly DatedPrice[], tariff: Tariff, minute: number): DatedPrice | null {
   const openEnded = rows.map((price) => ({ ...price, toMs: null }));

@@ -174,7 +174,7 @@ export interface WalletApi {
    * @returns ids of requests that a living isolate will report shortly; their receipts must be sent again
    */
   reconcile(receipts: readonly WalletReceipt[]): Promise<string[]>;
-  /** Whether the receipt of the node that was billed for has arrived; null: the request is not known (any more). */
+  /** Whether the receipt of the billed node has arrived; null: the request is not known (any more). */
   receiptMatched(requestId: string): Promise<boolean | null>;
   /** Called before a request with an idempotency key. */
   beginIdempotent(work: IdempotentRequest): Promise<BeginResult>;

@@ -12,7 +12,7 @@ const IN_QUEUE_MS = 10_000;
 const orderedAtMs = new Map<string, number>();
 
 /**
- * Sends the task if an attempt is due. A task too many does no harm: the consumer checks again and begins at most one
+ * Sends the task if an attempt is due. An extra task does no harm: the consumer checks again and begins at most one
  * attempt.
  */
 export async function orderCanary(

@@ -16,7 +16,7 @@ export interface Admission {
   /** completion tokens of one choice */
   readonly maxTokens: number;
   readonly choices: number;
-  /** Upper bound of the prompt's tokens; a node that reports more is not believed. */
+  /** Upper bound of the prompt's tokens; a higher count from a node is ignored. */
   readonly promptTokensMax: number;
   readonly heldNanoUsd: NanoUsd;
   /** credit of the account beyond all that is held */

@@ -42,7 +42,7 @@ export async function admit(env: Env, admissionRequest: AdmissionRequest): Promi
     return { ok: false, error: { reason: 'model_forbidden', model: model.id } };
   }
   const price = priceNow(model, tariff, nowMs);
-  // A model without a price is not given away.
+  // Without a price in force there is nothing to charge by, so the model is not served.
   if (price === null) return { ok: false, error: { reason: 'model_not_available', model: model.id } };
 
   const prompt = promptTokenBounds(request.contentBytes, request.generate.messages?.length ?? 0);

@@ -19,7 +19,7 @@ export interface Forwarded {
   readonly first: NodeEvent;
   /** from the beginning of forwarding, over all attempts */
   readonly ttftMs: number;
-  /** Whoever reads the stream ends it when the answer has ended, however it did. */
+  /** The reader of the stream must call its `end()` once the answer has ended, successfully or not. */
   readonly attempt: NodeAttempt;
 }
 
@@ -56,7 +56,7 @@ interface Failed {
 type AttemptResult = { ok: true; forwarded: Forwarded } | Failed;
 
 /**
- * Asks one node once. This isolate remembers every outcome; the Pool hears only of those that the node is to blame for.
+ * Asks one node once. This isolate remembers every outcome; the Pool gets a report only of those that the node is to blame for.
  */
 export async function tryNode(
   context: ForwardContext,
@@ -119,7 +119,7 @@ async function ask(
       method: 'POST',
       headers: generateHeaders,
       body,
-      // A redirect would take the request to an address that nobody has enrolled.
+      // A redirect would take the request to an address that is not enrolled.
       redirect: 'manual',
       signal: hangUp.signal,
     });
@@ -142,7 +142,7 @@ async function ask(
   }
 }
 
-/** A full engine may say so as an event of a 200 stream; it means the same as the status 503. */
+/** A full engine may report it as an event of a 200 stream, which means the same as the status 503. */
 const OVERLOADED = 'overloaded' satisfies NodeError['error']['code'];
 
 const NODE_FAILED: Failed = {
@@ -198,7 +198,7 @@ async function failureOf(response: Response): Promise<Failed> {
   }
 }
 
-/** Makes this isolate avoid the node from now on, and reports it to the Pool, which other isolates hear of it from. */
+/** Makes this isolate avoid the node from now on, and reports the failure to the Pool, so that other isolates avoid it too. */
 export function reportFailure({ env, admission, waitUntil }: ForwardContext, attempt: NodeAttempt): void {
   const nowMs = Date.now();
   attempt.failed(nowMs);

@@ -89,7 +89,7 @@ function mayRetry(wasFull: boolean): boolean {
   return retrying + 1 + others <= RETRIES_ALWAYS + RETRY_SHARE * inFlightTotal();
 }
 
-/** Of several full nodes the longest wait counts: no node has a place before it is over. */
+/** When several nodes were full, the longest wait is reported: only after it can each of them take the request. */
 function overloaded(retryAfterMs: number, before: ApiError): ApiError {
   const beforeMs = before.reason === 'overloaded' ? before.retryAfterMs : 0;
   return { reason: 'overloaded', retryAfterMs: Math.max(retryAfterMs, beforeMs) };

@@ -63,7 +63,7 @@ interface AuthorizedRequest {
 /** A body that was read this quickly needs no second look at its key; isolates cache keys for seconds anyway (http/authenticate.ts). */
 const SAME_MOMENT_MS = 100;
 
-/** Steps 1 and 2: the caller, and what the body asks for. */
+/** Steps 1 and 2: authenticates the caller and reads the body. */
 async function readAuthorized(
   c: ApiContext,
   dialect: Dialect,
@@ -136,7 +136,7 @@ async function respond(
   }
 }
 
-/** Writes chunks as the client reads them. After the first byte an error can only be said in the body. */
+/** Writes chunks as the client reads them. After the first byte an error can only be reported in the body. */
 function chunkWriter(
   c: ApiContext,
   dialect: Dialect,

@@ -64,7 +64,7 @@ export async function* meter(
   }
 }
 
-/** Usage after a chunk. Counts that go down or exceed what is possible are a node's mistake and not believed. */
+/** Usage after a chunk. Counts that go down or exceed what is possible are a node's mistake and are ignored. */
 function advance(before: Usage, reported: NodeUsage, most: TokensMost): Usage {
   const now = fromNodeUsage(reported);
   const completionTokens = Math.max(

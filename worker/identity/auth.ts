@@ -109,7 +109,7 @@ const MODELS = {
     updateAccountOnSignIn: false,
   },
   databaseHooks: {
-    // GitHub is asked once who signs in; the tokens that could ask it again are not kept
+    // GitHub is queried once for the identity of the person; its tokens are not stored
     account: { create: { before: async () => ({ data: { accessToken: null, refreshToken: null } }) } },
   },
   // links in e-mails are credentials: the database stores only their hashes

@@ -3,7 +3,7 @@
 /** Standard Webhooks recommends 15 to 30 s; a receiver that needs longer should answer first and work later. */
 export const ANSWER_WITHIN_MS = 15_000;
 
-/** Why an attempt failed, in words of our own: the text of a receiver or a mail service is never shown. */
+/** Why an attempt failed, in our own terms: the text of a receiver or a mail service is never shown. */
 export const DELIVERY_FAULTS = [
   // webhooks
   'timeout',

@@ -1,7 +1,7 @@
 /**
  * The nodes that gave conversations of busy keys their last answers, as isolates report them. They are kept in memory
- * only: engines forget prefixes too, and a row for each turn would cost as much as the rest of a request. Isolates learn
- * of each other's with their lease grants.
+ * only: engines forget prefixes too, and a row for each turn would cost as much as the rest of a request. Isolates get
+ * those of other isolates with their lease grants.
  */
 
 import type { ConversationHome } from '../domain/conversation.ts';
@@ -9,7 +9,7 @@ import type { ConversationAffinity } from '../domain/lease.ts';
 
 /** Conversations remembered. Past it, those that were reported longest ago are dropped. */
 const CONVERSATIONS_MAX = 20_000;
-/** Most changes in one grant. Older ones are left out: an isolate that asks for one of them finds a node anew. */
+/** Most changes in one grant. Older ones are left out: an isolate that needs one of them chooses a node as for a new conversation. */
 const CHANGES_PER_GRANT_MAX = 1_000;
 
 interface AffinityChange extends ConversationAffinity {

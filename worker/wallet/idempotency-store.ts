@@ -76,7 +76,7 @@ export class IdempotencyStore {
     );
   }
 
-  /** The key under which a request runs, and what its runs have cost in total: the charge of the dearest one. */
+  /** The key under which a request runs, and what its runs have cost in total: the charge of the most expensive one. */
   paidBy(requestId: string): { lookup: string; paidNanoUsd: number } | null {
     const [row] = this.#sql
       .exec('SELECT lookup, paid_nano_usd FROM replay WHERE request_id = ?', requestId)

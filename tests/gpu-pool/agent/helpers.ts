@@ -11,7 +11,7 @@ import { NodeChunk, NodeError } from '../../../gpu-pool/protocol/schemas.ts';
 import { FakeEdge } from './fake-edge.ts';
 import { ScriptedEngine } from './scripted-engine.ts';
 
-/** Whatever has not happened after this time never will; nothing shorter, or a busy machine would decide. */
+/** A test fails when it has waited this long. A shorter wait would let a busy machine decide. */
 const HANGS_MS = 60_000;
 
 export const SALT = '0123456789abcdef0123456789abcdef';

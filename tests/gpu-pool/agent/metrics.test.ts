@@ -1,4 +1,4 @@
-/** The metrics server: correct Prometheus text, none of which the request server shows to strangers. */
+/** The metrics server: its Prometheus text is correct, and the public request server shows none of it. */
 import { describe, expect, it } from 'vitest';
 import { Counter, gauge, Histogram } from '../../../gpu-pool/agent/prometheus.ts';
 import { requestHeaders } from './fake-edge.ts';

@@ -1,5 +1,5 @@
 /**
- * Canary attempts: what a new node is asked, what it must answer, and the receipt that must agree, before it gets
+ * Canary attempts: the requests to a new node, the answers it must give, and the receipt that must agree, before it gets
  * customers.
  */
 import { afterEach, describe, expect, it, vi } from 'vitest';

@@ -1,4 +1,4 @@
-/** What the edge signs: its JWKS, request tokens and their headers, and join tokens. */
+/** The edge's signatures: its JWKS, request tokens and their headers, and join tokens. */
 import { createLocalJWKSet, decodeProtectedHeader, jwtVerify } from 'jose';
 import { describe, expect, it } from 'vitest';
 import {

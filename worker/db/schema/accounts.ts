@@ -9,7 +9,7 @@ export const account = sqliteTable('account', {
   id: text('id').primaryKey(),
   name: text('name').notNull(),
   createdAtMs: integer('created_at_ms').notNull(),
-  /** Of all its keys together; each key may have a lower limit. */
+  /** The limit over all its keys together; each key may have a lower one. */
   requestsPerMinute: integer('requests_per_minute').notNull().default(6_000),
   /** null: no limit. */
   tokensPerMinute: integer('tokens_per_minute'),

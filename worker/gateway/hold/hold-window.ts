@@ -59,7 +59,7 @@ export class HoldWindow {
     const left = this.#left(usage);
     const isLow = left < (WINDOW_TOKENS * choices) / 2 && left < maxTokens * choices - usage.completionTokens;
     const isOld = Date.now() - this.#renewedAtMs > config(this.#env).holdLeaseMs / RENEWALS_PER_LIFETIME;
-    // A hold that is as large as it can be is not asked to grow again before it must.
+    // A hold that credit or a cap kept from growing is not resized again until it no longer covers the usage.
     if ((isLow && this.#boundBy === null) || isOld || !this.#trimmed) void this.#resize(usage, nodeId);
     this.#trimmed = true;
   }

@@ -1,6 +1,6 @@
 /**
  * The hold of one request: credit that the account's Wallet has set aside for it, either in a hold of its own or as part
- * of a lease. Admission returns it, and whoever carries the request grows it, names it to the node and ends it.
+ * of a lease. Admission returns it, and the code that serves the request grows it, names it to the node and ends it.
  */
 import type { Ending, HoldBound } from '../../domain/hold.ts';
 import type { NanoUsd } from '../../domain/money.ts';

@@ -8,7 +8,7 @@ import type { IdempotentRun, IdempotentStart, KeyedRequest } from './idempotent-
 
 const UNKEYED: IdempotentRun = { record: (chunks) => chunks, abandon: async () => undefined };
 
-/** A request without a key always runs. Few have one, so what seals and replays is loaded with the first that does. */
+/** A request without a key always runs. Few requests have one, so the first that does loads the code that seals and replays. */
 export async function beginIdempotent(env: Env, request: KeyedRequest): Promise<IdempotentStart> {
   const idempotencyKey = request.headers.get('idempotency-key');
   if (idempotencyKey === null) return { kind: 'run', run: UNKEYED };

@@ -1,4 +1,4 @@
-/** A request under an idempotency key: what begins it, and what may come of that. */
+/** A request under an idempotency key: how it begins, and its possible results. */
 import type { ApiError } from '../../http/api-error.ts';
 import type { Principal } from '../../http/authenticate.ts';
 import type { ClientChunk } from '../stream/client-chunk.ts';

@@ -11,7 +11,7 @@ const KEY_SHAPE = /^[\x21-\x7e]{1,255}$/;
 /** When a client should retry while the first request is still running. */
 const RETRY_RUNNING_MS = 1_000;
 
-/** Looks the key up in the Wallet and says whether the request is to run, to be replayed or to be refused. */
+/** Looks the key up in the Wallet and decides whether the request is to run, to be replayed or to be refused. */
 export async function beginKeyed(
   env: Env,
   idempotencyKey: string,

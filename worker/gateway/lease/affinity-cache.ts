@@ -1,11 +1,12 @@
 /**
- * Where this isolate's conversations were answered last. A lease admits without asking the Wallet, which knows it of all
- * isolates; what one of them has seen itself is enough for the turns that it serves one after the other.
+ * The nodes that gave this isolate's conversations their last answers. A request under a lease is admitted without the
+ * Wallet, which knows those of all isolates; for consecutive turns in one isolate its own memory suffices, and lease
+ * grants bring those of the others.
  */
 import type { ConversationHome } from '../../domain/conversation.ts';
 import { TtlCache } from '../../lib/ttl-cache.ts';
 
-/** Engines forget sooner. */
+/** Homes are kept for an hour: engines evict an idle prefix sooner. */
 const homes = new TtlCache<number, ConversationHome>({ ttlMs: 3_600_000, sizeMax: 20_000 });
 
 export function homeOf(conversation: number | undefined, nowMs: number): ConversationHome | null {
