@@ -75,10 +75,10 @@ it('drains a node: its streams finish, it gets no new request, and it comes back
 
   await page.getByRole('button', { name: `${en.pool.restore}: ${busy}` }).click();
   await eventually(async () => !(await pool())[busy]![en.pool.health]!.includes(en.pool.drained));
-  let asked = 0;
+  let sent = 0;
   await eventually(async () => {
-    asked += 6;
-    const nodes = await Promise.all(Array.from({ length: 6 }, (_, i) => servedBy(`Again: ${asked + i}?`)));
+    sent += 6;
+    const nodes = await Promise.all(Array.from({ length: 6 }, (_, i) => servedBy(`Again: ${sent + i}?`)));
     return nodes.includes(nodeId);
   });
 });

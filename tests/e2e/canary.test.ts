@@ -94,9 +94,9 @@ it('nodes are active when each has passed its canary, which no account is charge
       state: 'active',
       canary: { fault: null, passed_at_ms: expect.any(Number) },
     });
-    const asked = [...readEngineLog(engine.log).keys()];
-    expect(asked).toHaveLength(2);
-    expect(asked.every((id) => parseCanaryId(id) !== null)).toBe(true);
+    const requestIds = [...readEngineLog(engine.log).keys()];
+    expect(requestIds).toHaveLength(2);
+    expect(requestIds.every((id) => parseCanaryId(id) !== null)).toBe(true);
   }
   const { accounts, d1 } = readLedgers(local.stateDir);
   expect([d1.usage_event, d1.node_receipt]).toEqual([[], []]);
@@ -134,7 +134,7 @@ it.each<[string, string, Parameters<typeof addNode>[1]]>([
   });
   expect(await servedBy(20)).not.toContain(id);
   expect((await listedNode(fault))?.state).toBe('canary');
-  const asked = [...readEngineLog(engine.log).keys()];
-  expect(asked.filter((each) => parseCanaryId(each) === null)).toEqual([]);
-  expect(asked.length).toBeGreaterThanOrEqual(2);
+  const requestIds = [...readEngineLog(engine.log).keys()];
+  expect(requestIds.filter((each) => parseCanaryId(each) === null)).toEqual([]);
+  expect(requestIds.length).toBeGreaterThanOrEqual(2);
 });

@@ -66,10 +66,10 @@ describe.each(PROVIDERS)('%s', (_, modelOf) => {
 
   it('reports the cached tokens of a conversation', async () => {
     const opening = `${'A long enough opening that fills more than one page of the cache. '.repeat(12)}`;
-    const asked = { role: 'user' as const, content: `${opening} [[reasoning=5 answer=9]]` };
-    const first = await generateText({ model: modelOf(), messages: [asked] });
+    const question = { role: 'user' as const, content: `${opening} [[reasoning=5 answer=9]]` };
+    const first = await generateText({ model: modelOf(), messages: [question] });
     const again = { role: 'user' as const, content: 'And? [[reasoning=5 answer=9]]' };
-    const messages = [asked, ...first.response.messages, again];
+    const messages = [question, ...first.response.messages, again];
     const whole = await generateText({ model: modelOf(), messages });
     expect(whole.usage.inputTokenDetails.cacheReadTokens).toBeGreaterThan(100);
     expect(whole.usage.inputTokens).toBe(
@@ -110,10 +110,10 @@ describe.each(PROVIDERS)('%s, with tools and schemas,', (_, modelOf) => {
 
   it('generates an object, streamed and not', async () => {
     const schema = z.object({ answer: z.string(), score: z.number(), done: z.boolean() });
-    const asked = { prompt: 'An object as JSON. [[reasoning=5]]', output: Output.object({ schema }) };
-    const { output } = await generateText({ ...asked, model: modelOf() });
+    const request = { prompt: 'An object as JSON. [[reasoning=5]]', output: Output.object({ schema }) };
+    const { output } = await generateText({ ...request, model: modelOf() });
     expect(schema.parse(output)).toEqual(output);
-    const streamed = streamText({ ...asked, model: modelOf() });
+    const streamed = streamText({ ...request, model: modelOf() });
     await streamed.consumeStream();
     expect(schema.safeParse(await streamed.output).success).toBe(true);
   });
@@ -121,29 +121,29 @@ describe.each(PROVIDERS)('%s, with tools and schemas,', (_, modelOf) => {
 
 describe.each(PROVIDERS)('%s, when something goes wrong,', (_, modelOf) => {
   it('throws API errors with status and message, and retries only those that may succeed', async () => {
-    const asked = { prompt: 'x', maxRetries: 0 };
-    const unknown = await generateText({ ...asked, model: modelOf({ model: 'gpt-4o' }) }).catch(
+    const request = { prompt: 'x', maxRetries: 0 };
+    const unknown = await generateText({ ...request, model: modelOf({ model: 'gpt-4o' }) }).catch(
       (error) => error,
     );
     expect(APICallError.isInstance(unknown)).toBe(true);
     expect(unknown).toMatchObject({ statusCode: 404, isRetryable: false });
     expect(unknown.message).toContain('Available: deepseek');
-    const stranger = await generateText({ ...asked, model: modelOf({ apiKey: 'sk-nope' }) }).catch(
+    const stranger = await generateText({ ...request, model: modelOf({ apiKey: 'sk-nope' }) }).catch(
       (error) => error,
     );
     expect(stranger).toMatchObject({ statusCode: 401, isRetryable: false });
-    const nobody = await generateText({ ...asked, model: modelOf({ model: 'deepseek-r1-zero' }) }).catch(
+    const nobody = await generateText({ ...request, model: modelOf({ model: 'deepseek-r1-zero' }) }).catch(
       (error) => error,
     );
     expect(nobody).toMatchObject({ statusCode: 503, isRetryable: true });
   });
 
   it('waits for a late first token through comments and blank lines', async () => {
-    const asked = { prompt: 'Late. [[reasoning=5 answer=9]]' };
+    const request = { prompt: 'Late. [[reasoning=5 answer=9]]' };
     const texts = await whileSilent(local, 7_000, () =>
       Promise.all([
-        generateText({ ...asked, model: modelOf() }).then(({ text }) => text),
-        streamText({ ...asked, model: modelOf() }).text,
+        generateText({ ...request, model: modelOf() }).then(({ text }) => text),
+        streamText({ ...request, model: modelOf() }).text,
       ]),
     );
     expect(texts).toEqual([expect.stringMatching(/answer/), expect.stringMatching(/answer/)]);

@@ -26,12 +26,12 @@ async function joined(stream: AsyncIterable<AIMessageChunk>): Promise<AIMessageC
   return whole!;
 }
 
-const ASKED = 'Why? [[reasoning=20 answer=10]]';
+const QUESTION = 'Why? [[reasoning=20 answer=10]]';
 const USED = { output_tokens: 30, output_token_details: { reasoning: 20 } };
 
 describe('ChatDeepSeek', () => {
   it('invokes, with reasoning beside the content', async () => {
-    const answer = await chat().invoke(ASKED);
+    const answer = await chat().invoke(QUESTION);
     expect(answer.content).toMatch(/answer/);
     expect(answer.additional_kwargs.reasoning_content).toMatch(/think/);
     expect(answer.usage_metadata).toMatchObject(USED);
@@ -41,8 +41,8 @@ describe('ChatDeepSeek', () => {
   it.each([true, false])(
     'streams, and the usage of all chunks adds up to the request’s, with streamUsage: %s',
     async (streamUsage) => {
-      const whole = await chat().invoke(ASKED);
-      const answer = await joined(await chat({ streamUsage }).stream(ASKED));
+      const whole = await chat().invoke(QUESTION);
+      const answer = await joined(await chat({ streamUsage }).stream(QUESTION));
       expect(answer.content).toMatch(/answer/);
       expect(answer.additional_kwargs.reasoning_content).toMatch(/think/);
       expect(answer.usage_metadata).toMatchObject({
@@ -92,9 +92,9 @@ describe('ChatDeepSeek', () => {
   });
 
   it('waits for a late first token through comments and blank lines', async () => {
-    const asked = 'Late. [[reasoning=5 answer=9]]';
+    const question = 'Late. [[reasoning=5 answer=9]]';
     const answers = await whileSilent(local, 7_000, () =>
-      Promise.all([chat().invoke(asked), chat().stream(asked).then(joined)]),
+      Promise.all([chat().invoke(question), chat().stream(question).then(joined)]),
     );
     for (const { content } of answers) expect(content).toMatch(/answer/);
   });

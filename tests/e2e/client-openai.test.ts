@@ -98,7 +98,7 @@ describe('answers to requests with further options', () => {
   });
 
   it.each([false, true])('call tools and continue with their results, streamed: %s', async (stream) => {
-    const asked: unknown[] = [];
+    const cities: unknown[] = [];
     const params = {
       ...ask('Weather? [tool] [[reasoning=5 answer=9 tools=2]]'),
       tools: [
@@ -113,7 +113,7 @@ describe('answers to requests with further options', () => {
             },
             parse: (input: string) => JSON.parse(input) as { city: string },
             function: ({ city }: { city: string }) => {
-              asked.push(city);
+              cities.push(city);
               return `sunny in ${city}`;
             },
           },
@@ -124,7 +124,7 @@ describe('answers to requests with further options', () => {
       ? openai.chat.completions.runTools({ ...params, stream: true })
       : openai.chat.completions.runTools(params);
     expect(await runner.finalContent()).toMatch(/answer/);
-    expect(asked).toEqual([expect.any(String), expect.any(String)]);
+    expect(cities).toEqual([expect.any(String), expect.any(String)]);
     expect(runner.messages.map(({ role }) => role)).toEqual([
       'user',
       'assistant',
@@ -250,11 +250,11 @@ describe('errors', () => {
 });
 
 it('the client waits for a late first token through comments and blank lines, streamed and not', async () => {
-  const asked = ask('Late. [[reasoning=5 answer=9]]');
+  const request = ask('Late. [[reasoning=5 answer=9]]');
   const [whole, streamed] = await whileSilent(local, 7_000, () =>
     Promise.all([
-      openai.chat.completions.create(asked),
-      openai.chat.completions.stream(asked).finalChatCompletion(),
+      openai.chat.completions.create(request),
+      openai.chat.completions.stream(request).finalChatCompletion(),
     ]),
   );
   expect(whole.choices[0]!.message.content).toMatch(/answer/);

@@ -138,20 +138,20 @@ const isCut = ({ hadBegun, last, broken }: ObservedAnswer) =>
 
 /** Sends a request every `everyMs`. @returns stops sending and resolves to all observed answers */
 function load(everyMs: number, content: (i: number) => string, session: (i: number) => string) {
-  const asked: Promise<ObservedAnswer>[] = [];
+  const answers: Promise<ObservedAnswer>[] = [];
   let stopped = false;
   const startedMs = performance.now();
   const running = (async () => {
     while (!stopped) {
-      while (asked.length * everyMs < performance.now() - startedMs)
-        asked.push(ask(content(asked.length), session(asked.length)));
+      while (answers.length * everyMs < performance.now() - startedMs)
+        answers.push(ask(content(answers.length), session(answers.length)));
       await wait(5);
     }
   })();
   return async (): Promise<ObservedAnswer[]> => {
     stopped = true;
     await running;
-    return Promise.all(asked);
+    return Promise.all(answers);
   };
 }
 
@@ -293,17 +293,17 @@ describe('a node that is killed', () => {
     const victim = nodes[1]!;
     // as many as may always be retried at once
     await setFault(victim, { kind: 'hang', times: 3 });
-    const asked: Promise<ObservedAnswer>[] = [];
+    const answers: Promise<ObservedAnswer>[] = [];
     while ((await hanging(victim)) < 3 || (await runningAt(victim)) < 2) {
-      expect(asked.length).toBeLessThan(240);
-      const i = asked.length;
-      asked.push(ask(`Long ${i}. [[reasoning=250 answer=250]]`, `long-${i}`));
+      expect(answers.length).toBeLessThan(240);
+      const i = answers.length;
+      answers.push(ask(`Long ${i}. [[reasoning=250 answer=250]]`, `long-${i}`));
       // so many that the other nodes have as much load as this one, on which three hang
       await wait(25);
     }
     const killedAtMs = Date.now();
     kill(victim);
-    const seen = await Promise.all(asked);
+    const seen = await Promise.all(answers);
     expect(seen.filter(({ status }) => status !== 200)).toEqual([]);
     const cut = seen.filter((each) => !isWhole(each));
     expect(cut.length).toBeGreaterThan(0);

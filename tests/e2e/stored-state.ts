@@ -49,17 +49,17 @@ export function readLedgers(stateDir: string): Pick<StoredState, 'accounts' | 'd
 
 /** The stored state as input of `brokenLaws`. The caller adds what clients, probes and others observed. */
 export function worldOf(
-  books: StoredState,
+  stored: StoredState,
   nodes: readonly EnrolledNode[],
   tailTokensOf: TailTokensOf = () => 0,
 ): World {
   return {
     final: true,
-    accounts: books.accounts,
-    d1: books.d1,
+    accounts: stored.accounts,
+    d1: stored.d1,
     nodes: nodes.map((node) => ({
       nodeId: node.id,
-      counts: [...(books.engines.get(node.name) ?? [])].map(([requestId, attempt]) =>
+      counts: [...(stored.engines.get(node.name) ?? [])].map(([requestId, attempt]) =>
         engineCount(requestId, attempt, tailTokensOf({ ...attempt, requestId, node })),
       ),
     })),

@@ -23,7 +23,7 @@ export function report(result: SoakResult): string {
     )} of them kills: ${[...faults].map(([name, n]) => `${name} ${n}`).join(', ')}`,
     ...tokenLines(result),
     ...unsettled.slice(0, 20).map((what) => `UNSETTLED ${what}`),
-    ...(audit === null ? ['The audit says: the books agree.'] : [`AUDIT ${audit}`]),
+    ...(audit === null ? ['The audit found no difference.'] : [`AUDIT ${audit}`]),
     violations.length === 0 ? 'No law is broken.' : `${violations.length} violations:`,
     ...violations.slice(0, 50).map(({ law, about, what }) => `  ${law} ${about} ${what}`),
   ].join('\n');

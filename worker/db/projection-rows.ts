@@ -223,11 +223,11 @@ interface Summand {
   readonly newest?: Readonly<Record<string, number>>;
 }
 
-/** Groups things by `key`: `sums` are added up, of `newest` the greatest value is kept. */
-function summed<T>(things: readonly T[], summandOf: (thing: T) => Summand): Row[] {
+/** Groups items by `key`: `sums` are added up, of `newest` the greatest value is kept. */
+function summed<T>(items: readonly T[], summandOf: (item: T) => Summand): Row[] {
   const rows = new Map<string, Record<string, string | number | null>>();
-  for (const thing of things) {
-    const { key, sums = {}, newest = {} } = summandOf(thing);
+  for (const item of items) {
+    const { key, sums = {}, newest = {} } = summandOf(item);
     const keyText = JSON.stringify(key);
     const row = rows.get(keyText);
     if (!row) {

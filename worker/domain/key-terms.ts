@@ -12,8 +12,8 @@ export interface KeyTerms extends Omit<Limits, 'capNanoUsd'> {
 /** The first of the wanted terms that exceeds the grantor's; null: none does. */
 export function firstTermExceeded(wanted: KeyTerms, grantor: KeyTerms): keyof KeyTerms | null {
   const exceeds = (term: 'requestsPerMinute' | 'tokensPerMinute' | 'concurrency' | 'expiresAtMs') => {
-    const [asked, allowed] = [wanted[term], grantor[term]];
-    return allowed !== null && (asked === null || asked > allowed);
+    const [requested, allowed] = [wanted[term], grantor[term]];
+    return allowed !== null && (requested === null || requested > allowed);
   };
   const { models } = wanted;
   if (grantor.models !== null && !models?.every((model) => grantor.models!.includes(model))) return 'models';

@@ -19,7 +19,7 @@ export interface Forwarded {
   readonly first: NodeEvent;
   /** from the beginning of forwarding, over all attempts */
   readonly ttftMs: number;
-  /** The reader of the stream must call its `end()` once the answer has ended, successfully or not. */
+  /** The reader of `stream` must call `attempt.end()` in every case. */
   readonly attempt: NodeAttempt;
 }
 
@@ -39,9 +39,10 @@ export interface ForwardContext {
 }
 
 /**
- * The side that a failed attempt counts against. A node that refuses connections or stays silent is to blame: `node`. A node
- * that fails on a request is to blame only once another node has answered the same request (`node_if_another_answers`):
- * otherwise a client that finds a request which breaks engines could eject every node with it.
+ * The side that an attempt which failed before its first chunk counts against. A node that refuses connections or stays
+ * silent is to blame: `node`. A node that fails on a request is to blame only once another node has answered the same
+ * request (`node_if_another_answers`): otherwise a client that finds a request which breaks engines could eject every node
+ * with it. A stream that breaks after its first chunk counts against its node at once (`leaveNode` in answer.ts).
  */
 type Blame = 'node' | 'node_if_another_answers' | 'nobody';
 
@@ -56,7 +57,8 @@ interface Failed {
 type AttemptResult = { ok: true; forwarded: Forwarded } | Failed;
 
 /**
- * Asks one node once. This isolate remembers every outcome; the Pool gets a report only of those that the node is to blame for.
+ * Asks one node once. This isolate records an answer, a refusal because of a full queue, and a failure that the node is to
+ * blame for; only such a failure is reported to the Pool, too.
  */
 export async function tryNode(
   context: ForwardContext,
@@ -132,7 +134,7 @@ async function ask(
       return { ok: true, forwarded: { stream, first, ttftMs: Date.now() - startedMs, attempt } };
     }
     // A stream that ends without a chunk is a failure, too.
-    const full = first.kind === 'broken' && first.why === OVERLOADED;
+    const full = first.kind === 'broken' && first.reason === OVERLOADED;
     return failed(full ? queueFull(null) : NODE_FAILED);
   } catch {
     return failed({ ...NODE_FAILED, blame: 'node' });
@@ -153,7 +155,7 @@ const NODE_FAILED: Failed = {
 };
 
 function timedOut(deadlineMs: number, { startedMs }: NodeAttempt): Failed {
-  // The deadline is the request's, so no time is left for another node.
+  // The deadline is that of this forwarding, over all its attempts, so no time is left for another node.
   return {
     ok: false,
     error: { reason: 'first_token_timeout', deadlineMs },
@@ -177,7 +179,8 @@ function queueFull(retryAfter: string | null): Failed {
 /**
  * The meaning of an agent's error response. Only an error that another node could avoid is retried; a 400 is the client's
  * and counts against no node. A node that rejects our token counts as failed: its clock or its keys are wrong. If ours
- * were wrong, every node would reject it, and the Pool believes no such wave of failures (domain/routing/eligibility.ts).
+ * were wrong, every node would reject it, and routing ignores ejections once most nodes are out (`partitionNodes` in
+ * domain/routing/eligibility.ts).
  */
 async function failureOf(response: Response): Promise<Failed> {
   const error = await readNodeErrorBody(response).catch(() => null);

@@ -28,15 +28,15 @@ async function answer(request, env) {
   const body = await request.text();
   const abort = new AbortController();
   const timer = setTimeout(() => abort.abort(), 60000);
-  const asked = await fetch(env.UPSTREAM + new URL(request.url).pathname, {
+  const upstream = await fetch(env.UPSTREAM + new URL(request.url).pathname, {
     method: 'POST',
     headers: { authorization: request.headers.get('authorization'), 'content-type': 'application/json' },
     body,
     redirect: 'manual',
     signal: abort.signal,
   });
-  const reader = asked.body.getReader();
-  const headers = { 'content-type': asked.headers.get('content-type'), 'x-request-id': crypto.randomUUID() };
+  const reader = upstream.body.getReader();
+  const headers = { 'content-type': upstream.headers.get('content-type'), 'x-request-id': crypto.randomUUID() };
   if (!headers['content-type'].includes('event-stream')) {
     const decoder = new TextDecoder();
     let text = '';

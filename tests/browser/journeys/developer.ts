@@ -90,8 +90,8 @@ async function sendFirstRequest({ t, portal }: Journey, page: Page): Promise<Fir
   const tick = page.frameLocator('iframe');
   await tick.getByText(t.start.waiting).waitFor();
 
-  const asked = { ...JSON.parse(body), stream: true };
-  const answer = await call(portal, apiKey, new URL(url).pathname, asked);
+  const request = { ...JSON.parse(body), stream: true };
+  const answer = await call(portal, apiKey, new URL(url).pathname, request);
   expect(answer.headers.get('content-type')).toMatch(/^text\/event-stream/);
   const events = eventsOf(await answer.text());
   expect(events.at(-1)).toBe('[DONE]');

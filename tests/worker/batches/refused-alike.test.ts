@@ -30,11 +30,11 @@ it('refuses a line as chat refuses the same body', async () => {
   expect(batch.request_counts).toMatchObject({ completed: 0, failed: Object.keys(bodies).length });
   const refused = await results(customer, batch.error_file_id);
   for (const [name, body] of Object.entries(bodies)) {
-    const asked = await customer.ask(body);
+    const chatRefusal = await customer.ask(body);
     const { response } = refused.find(({ custom_id }) => custom_id === name)!;
-    const { error } = JSON.parse(asked.text) as { error: object };
-    expect(response, name).toMatchObject({ status_code: asked.status, body: { error } });
-    expect(asked.status, name).toBeGreaterThanOrEqual(400);
+    const { error } = JSON.parse(chatRefusal.text) as { error: object };
+    expect(response, name).toMatchObject({ status_code: chatRefusal.status, body: { error } });
+    expect(chatRefusal.status, name).toBeGreaterThanOrEqual(400);
   }
   expect(node.received).toHaveLength(0);
 });

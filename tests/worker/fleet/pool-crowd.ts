@@ -68,8 +68,8 @@ export class Isolates {
     waitUntil: (promise: Promise<unknown>) => void,
   ): Promise<{ snapshot: PoolSnapshot; ageMs: number; refreshed: boolean }> {
     const memory = this.#memories[isolate % this.#memories.length]!;
-    const wish = { modelId: this.#modelId, nowMs: Date.now(), waitUntil };
-    const snapshot = await memory.snapshots.get(this.#env, wish);
+    const options = { modelId: this.#modelId, nowMs: Date.now(), waitUntil };
+    const snapshot = await memory.snapshots.get(this.#env, options);
     const refreshed = snapshot !== memory.last;
     memory.last = snapshot;
     this.refreshes += refreshed ? 1 : 0;

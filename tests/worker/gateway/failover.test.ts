@@ -306,7 +306,7 @@ describe('the first-token deadline', () => {
     };
     const { model } = await poolWithFaults([slow, hangsAtSecond], 3);
     vi.useFakeTimers({ toFake: ['Date', 'setTimeout', 'clearTimeout'] });
-    const asking = customer.ask({ model, stream: true }, { using });
+    const answer = customer.ask({ model, stream: true }, { using });
     await secondAttempt.promise;
     const closed = () =>
       network()
@@ -315,7 +315,7 @@ describe('the first-token deadline', () => {
     vi.advanceTimersByTime(49);
     expect(closed()).toEqual([]);
     vi.advanceTimersByTime(1);
-    const { status } = await asking;
+    const { status } = await answer;
     expect(status).toBe(504);
     expect(generateCalls()).toHaveLength(2);
     expect(closed()).toHaveLength(1);

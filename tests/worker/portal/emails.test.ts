@@ -126,7 +126,7 @@ it('does not flood an inbox', async () => {
 it('shows a notice when no mail service is set up', async () => {
   const env = { ...harness.env, ...WITHOUT_MAIL };
   const text = await (await new Browser('en', env as never).get('/sign-in/link')).text();
-  expect(text).toContain(en.people.noLetters);
+  expect(text).toContain(en.people.noEmail);
 });
 
 it('asks for a code after the password, and no link bypasses it', async () => {

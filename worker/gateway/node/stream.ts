@@ -11,7 +11,7 @@ export type NodeEvent =
   | { kind: 'chunk'; chunk: NodeChunk }
   /** `[DONE]` was received: the answer is complete */
   | { kind: 'end' }
-  | { kind: 'broken'; why: string };
+  | { kind: 'broken'; reason: string };
 
 /**
  * Timeout of the abort call. The last event of an answer that ran out of credit waits for this call; if it fails, closing
@@ -19,7 +19,7 @@ export type NodeEvent =
  */
 const ABORT_DEADLINE_MS = 3_000;
 
-/** How long an engine that was asked to stop has to report its final usage: less than the time that waitUntil has left. */
+/** Deadline for the final usage of an engine that was asked to stop; shorter than the 30 s that waitUntil runs after a disconnect. */
 const STOP_DEADLINE_MS = 10_000;
 const STOP_OVERDUE = 'asked to stop, did not';
 const SILENT = 'nothing for too long';
@@ -55,7 +55,7 @@ export class NodeStream {
   /** When chunks with text were last delivered. */
   #deliveredAtMs = 0;
   /** Ends a pending wait for bytes; with a reason, the stream is broken. */
-  #wake: (why?: string) => void = () => {};
+  #wake: (reason?: string) => void = () => {};
   readonly #deadline: Deadline;
   /** Once a stop was requested, the time by which the stream must have ended. */
   #stopByMs = Number.POSITIVE_INFINITY;
@@ -73,7 +73,7 @@ export class NodeStream {
   /** The next event, within `deadlineMs` and the idle deadline. After an end or a break it returns that event again. */
   async next(deadlineMs = Number.POSITIVE_INFINITY): Promise<NodeEvent> {
     // a node that floods is never idle, so the clock is checked, too
-    if (Date.now() >= this.#stopByMs) return this.#end({ kind: 'broken', why: STOP_OVERDUE });
+    if (Date.now() >= this.#stopByMs) return this.#end({ kind: 'broken', reason: STOP_OVERDUE });
     if (this.#ready.length === 0) await this.#fill(Math.min(deadlineMs, this.#idleDeadlineMs));
     const event = this.#ready.shift()!;
     return event.kind === 'chunk' ? event : this.#end(event);
@@ -173,19 +173,19 @@ export class NodeStream {
         (error: unknown) => this.#take(null, `connection lost: ${String(error)}`),
       );
     }
-    const why = await promise;
-    if (why !== undefined) this.#ready.push({ kind: 'broken', why });
+    const reason = await promise;
+    if (reason !== undefined) this.#ready.push({ kind: 'broken', reason });
   }
 
   /** Decodes bytes into events, whether or not a caller is waiting. @param bytes null: the body has ended */
-  #take(bytes: Uint8Array | null, why = CLOSED): void {
+  #take(bytes: Uint8Array | null, reason = CLOSED): void {
     this.#isReading = false;
-    this.#isBodyOver = bytes === null && why === CLOSED;
+    this.#isBodyOver = bytes === null && reason === CLOSED;
     try {
-      if (bytes === null) this.#ready.push({ kind: 'broken', why });
+      if (bytes === null) this.#ready.push({ kind: 'broken', reason });
       else for (const data of this.#decoder.push(bytes)) this.#ready.push(toEvent(data));
     } catch (error) {
-      this.#ready.push({ kind: 'broken', why: String(error) });
+      this.#ready.push({ kind: 'broken', reason: String(error) });
     }
     this.#wake();
   }
@@ -199,9 +199,9 @@ function toEvent(data: string): NodeEvent {
   try {
     json = JSON.parse(data);
   } catch {
-    return { kind: 'broken', why: 'an event that is not JSON' };
+    return { kind: 'broken', reason: 'an event that is not JSON' };
   }
   const chunk = readNodeChunk(json);
   if (chunk) return { kind: 'chunk', chunk };
-  return { kind: 'broken', why: readNodeError(json)?.code ?? 'an event outside the protocol' };
+  return { kind: 'broken', reason: readNodeError(json)?.code ?? 'an event outside the protocol' };
 }

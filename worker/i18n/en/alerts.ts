@@ -102,7 +102,7 @@ export const alertsEn = {
     test: 'Test',
     testText: 'A member of your account sent this test alert.',
   },
-  letterLink: 'View in the portal',
-  letterWhy:
+  emailLink: 'View in the portal',
+  emailReason:
     'You receive this because you are an owner or billing member of a Tollgate account. Manage alerts at',
 };

@@ -36,7 +36,7 @@ export const customersEn = {
   checkTitle: 'Ledger, payment provider and receipts',
   uncredited: (count: string) => `Paid at the provider, not yet in the ledger: ${count}.`,
   uncorrected: (count: string) => `Refunds not yet in the ledger: ${count}.`,
-  unwitnessed: (count: string) => `Billed requests waiting for their receipt: ${count}.`,
+  awaitingReceipt: (count: string) => `Billed requests waiting for their receipt: ${count}.`,
   toReconciliation: 'Reconciliation of all accounts',
   webhooksTitle: 'Failed webhooks',
   webhooksEmpty: 'None.',

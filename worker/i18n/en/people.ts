@@ -37,7 +37,7 @@ export const peopleEn = {
   overTitle: 'This link has expired',
   over: 'It was already used or is too old. Request a new one.',
   again: 'Request a new link',
-  noLetters: 'This installation does not send e-mail. Contact its operator.',
+  noEmail: 'This installation does not send e-mail. Contact its operator.',
   mailbox: {
     title: 'Local mailbox',
     lead: 'E-mails that this development installation would have sent.',

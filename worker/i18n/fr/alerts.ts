@@ -105,7 +105,7 @@ export const alertsFr: typeof alertsEn = {
     test: 'Test',
     testText: 'Un membre de votre compte a envoyé cette alerte de test.',
   },
-  letterLink: 'Voir sur le portail',
-  letterWhy:
+  emailLink: 'Voir sur le portail',
+  emailReason:
     'Vous recevez cet e-mail en tant que propriétaire ou membre « facturation » d’un compte Tollgate. Gérez les alertes sur',
 };

@@ -34,7 +34,7 @@ export const customersFr: typeof customersEn = {
   checkTitle: 'Grand livre, prestataire de paiement et reçus',
   uncredited: (count) => `Paiements reçus par le prestataire, pas encore au grand livre : ${count}.`,
   uncorrected: (count) => `Remboursements pas encore au grand livre : ${count}.`,
-  unwitnessed: (count) => `Requêtes facturées en attente de leur reçu : ${count}.`,
+  awaitingReceipt: (count) => `Requêtes facturées en attente de leur reçu : ${count}.`,
   toReconciliation: 'Rapprochement de tous les comptes',
   webhooksTitle: 'Webhooks abandonnés',
   webhooksEmpty: 'Aucun.',

@@ -40,7 +40,7 @@ export const peopleFr: Messages['people'] = {
   overTitle: 'Ce lien a expiré',
   over: 'Il a déjà servi ou est trop ancien. Demandez-en un nouveau.',
   again: 'Demander un nouveau lien',
-  noLetters: 'Cette installation n’envoie pas d’e-mails. Contactez son exploitant.',
+  noEmail: 'Cette installation n’envoie pas d’e-mails. Contactez son exploitant.',
   mailbox: {
     title: 'Boîte de réception locale',
     lead: 'Les e-mails que cette installation de développement aurait envoyés.',

@@ -29,8 +29,8 @@ export async function noticeEmail(env: Env, notification: Notification): Promise
       locale,
       title,
       paragraphs: [text],
-      link: { text: t.alerts.letterLink, url: publicOrigin + path },
-      small: `${t.alerts.letterWhy} ${publicOrigin}/alerts`,
+      link: { text: t.alerts.emailLink, url: publicOrigin + path },
+      small: `${t.alerts.emailReason} ${publicOrigin}/alerts`,
     };
   });
   return renderEmail(parts);

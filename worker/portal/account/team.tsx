@@ -297,7 +297,7 @@ function Invite({ c, typed, faults }: { c: PortalContext; typed?: Typed; faults?
           </div>
         </form>
       ) : (
-        <p>{t.people.noLetters}</p>
+        <p>{t.people.noEmail}</p>
       )}
     </section>
   );

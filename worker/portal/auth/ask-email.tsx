@@ -33,7 +33,7 @@ export function askEmail(c: PortalContext, texts: AskTexts, state: State = {}) {
       <p class="mb-6">{texts.lead}</p>
       {waitMs > 0 && <TooManyAttempts c={c} waitMs={waitMs} />}
       {!sendsEmail(c.env) ? (
-        <Callout tone="warning">{t.people.noLetters}</Callout>
+        <Callout tone="warning">{t.people.noEmail}</Callout>
       ) : (
         <form method="post" class="grid gap-5" novalidate>
           <EmailField c={c} typed={typed} faults={faults} />

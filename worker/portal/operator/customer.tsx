@@ -238,7 +238,7 @@ function Agreement({ c, disagreement }: { c: PortalContext; disagreement: Disagr
       <ul class="mb-2 list-disc ps-5">
         <li>{names.uncredited(f.count(uncredited))}</li>
         <li>{names.uncorrected(f.count(uncorrected))}</li>
-        <li>{names.unwitnessed(f.count(awaitingReceipt))}</li>
+        <li>{names.awaitingReceipt(f.count(awaitingReceipt))}</li>
       </ul>
       <a class="link text-sm" href="/operator/reconciliation">
         {names.toReconciliation}
