@@ -1,7 +1,7 @@
 import { cloudflareTest, readD1Migrations } from '@cloudflare/vitest-plugin';
 import { defineConfig } from 'vitest/config';
 
-/** Libraries that are bundled once, because every test file has a Worker of its own that would load each of their modules anew. */
+/** Libraries that are bundled once, because every test file has a Worker of its own that would load each of their modules again. */
 const LIBRARIES = [
   'better-auth/minimal',
   'better-auth/plugins/magic-link',

@@ -51,7 +51,7 @@ export async function migrate(stateDir: string): Promise<void> {
     const cause = (error as Error).message.split('\n').filter((line) => line.includes('ERROR'));
     throw new Error(
       `The database in ${stateDir} could not be migrated and may be half-migrated. ` +
-        'Delete the folder and start again: the demo data is created anew.\n' +
+        'Delete the folder and start again: the demo data is created again.\n' +
         cause.join('\n'),
     );
   }

@@ -123,7 +123,7 @@ describe('the next attempt', () => {
     expect(nextAttemptAtMs(attempts.slice(0, ATTEMPTS_CONSIDERED), 0)).toBe(nextAttemptAtMs(attempts, 0));
   });
 
-  it('may begin at once when the node has entered its state anew', () => {
+  it('may begin at once when the node has entered its state again', () => {
     expect(nextAttemptAtMs([failed(2_000), failed(1_000)], 2_001)).toBe(2_001);
     expect(nextAttemptAtMs([failed(2_000), failed(1_000)], 1_500)).toBe(17_000);
   });

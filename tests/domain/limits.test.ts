@@ -1,4 +1,4 @@
-/** Tests limits against a reference that keeps every request and counts them anew each time. */
+/** Tests limits against a reference that keeps every request and recounts them each time. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {

@@ -158,7 +158,7 @@ describe('a conversation with a home', () => {
     expect(at({ load: { waiting_tokens: 20_000 } }, 30_000, 1_000)).not.toBe(otherNode);
   });
 
-  it('is placed anew when its home is not a candidate', () => {
+  it('is placed like a new one when its home is not a candidate', () => {
     const left = ids.filter((id) => id !== otherNode).map((id) => candidate(id));
     const home = { nodeId: otherNode, cachedTokens: 3_000 };
     expect(choice(left, { home })).toBe(choice(left));

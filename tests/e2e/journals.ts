@@ -1,6 +1,6 @@
 /**
  * Collects every line that the agents' journals ever held. A journal drops acknowledged receipts when it is rewritten,
- * but the law checker needs them all as its second witness, so the lines are copied while the agents run.
+ * but the law checker needs them all as its second count, so the lines are copied while the agents run.
  */
 import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,7 +1,7 @@
 /**
  * One request at a simulated node. The engine generates over time; the agent counts tokens, notes its progress in the
  * journal, forwards chunks, and writes its receipt before it sends [DONE]. The tokens that the engine really generated
- * are counted separately: for the laws they are a third witness beside the edge and the agent.
+ * are counted separately: the laws compare them as a third count with those of the edge and the agent.
  */
 import { NO_USAGE, UsageMeter } from '../../gpu-pool/agent/sglang/usage.ts';
 import type { NodeUsage, Receipt, RequestClaims } from '../../gpu-pool/protocol/schemas.ts';

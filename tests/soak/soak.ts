@@ -36,7 +36,7 @@ export interface SoakOptions {
   readonly clients?: number;
   /** How many requests compete for one cent at the end. */
   readonly racers?: number;
-  /** The path of the bundled Worker; bundled anew when absent. */
+  /** The path of the bundled Worker; bundled at the start when absent. */
   readonly script?: string;
   /** The engines' speed; 1 is real time. */
   readonly speed?: number;
