@@ -28,7 +28,10 @@ export interface LeaseTerms {
   readonly limits: ScopedLimits;
 }
 
-/** A lease as its Wallet keeps it (wallet/lease-store.ts, whose column `told` is `reported` here). */
+/**
+ * A lease as its Wallet keeps it in wallet/lease-store.ts, whose columns `told` and `doubtful` are `reported` and
+ * `settledByReceipts` here.
+ */
 export interface Lease {
   readonly leaseId: string;
   readonly terms: LeaseTerms;
@@ -38,8 +41,8 @@ export interface Lease {
   readonly admitted: number;
   /** Requests whose end has been reported. They are settled; if reported again they are skipped. */
   readonly reported: number;
-  /** Its isolate was taken for lost, and nodes' receipts have settled requests that it may still report. */
-  readonly doubtful: boolean;
+  /** Its isolate was taken for lost, and nodes' receipts have settled some of its requests; it may still report them. */
+  readonly settledByReceipts: boolean;
   /** All that is set aside, slack included. */
   readonly allotment: Allotment;
   readonly slack: Allotment;
@@ -67,7 +70,7 @@ export interface LeasedEnd {
   readonly conversation?: number | undefined;
 }
 
-/** A report of an isolate about its lease. It is idempotent: sent again, or late, it changes nothing twice. */
+/** A report of an isolate about its lease. It is idempotent: sent again, or late, it is harmless. */
 export interface LeaseReport {
   readonly leaseId: string;
   /** Rises with each report. */

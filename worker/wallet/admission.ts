@@ -25,7 +25,7 @@ import type { WalletStore } from './store.ts';
 
 type ResizeResult = Awaited<ReturnType<WalletApi['resize']>>;
 
-/** Isolates report several times a second, so within this time each has heard that it is to return its slack. */
+/** Isolates report several times a second, so within this time each has been told to return its slack. */
 const SLACK_RETURNS_MS = 300;
 
 interface AdmissionDeps {
@@ -41,14 +41,14 @@ interface AdmissionDeps {
   readonly wakeAt: (atMs: number) => void;
 }
 
-export class Admission {
+export class WalletAdmission {
   readonly #deps: AdmissionDeps;
 
   constructor(deps: AdmissionDeps) {
     this.#deps = deps;
   }
 
-  /** Admits a request with a hold, or refuses it. The same request twice is one hold. */
+  /** Admits a request with a hold, or refuses it. Idempotent by request id. */
   admit(request: AdmitRequest, nowMs: number): AdmitResult {
     const { store, ledger, headroom } = this.#deps;
     const { keyId, limits } = request;
@@ -59,7 +59,7 @@ export class Admission {
     const available = ledger.available();
     const refusal = this.#refusal(request, loads, available, nowMs);
     if (refusal) {
-      const retryInMs = this.#isOnlySlackInTheWay(request, nowMs) ? SLACK_RETURNS_MS : null;
+      const retryInMs = this.#reclaimIfOnlySlack(request, nowMs) ? SLACK_RETURNS_MS : null;
       return { ok: false, refusal, rateLimit: rateLimitState(limits, loads), retryInMs };
     }
 
@@ -145,10 +145,10 @@ export class Admission {
   }
 
   /**
-   * Whether only the unused slack of isolates keeps the request out. It is then not refused for good: the isolates are
-   * asked to return their slack, which they do within SLACK_RETURNS_MS.
+   * Asks isolates to return their unused slack, if only that keeps the request out.
+   * @returns whether they were asked: they return it within SLACK_RETURNS_MS, and the request should then be tried again
    */
-  #isOnlySlackInTheWay(request: AdmitRequest, nowMs: number): boolean {
+  #reclaimIfOnlySlack(request: AdmitRequest, nowMs: number): boolean {
     const { ledger, headroom, rateCounters, leases } = this.#deps;
     const { slack } = rateCounters;
     if (slack.requests === 0 && slack.nanoUsd === 0) return false;

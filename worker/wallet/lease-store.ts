@@ -19,10 +19,23 @@ export class LeaseStore {
     return allRows(this.#sql, 'SELECT * FROM lease WHERE ended_at_ms IS NULL').map(toLease);
   }
 
-  /** Inserts the lease or overwrites its row. Stored names differ: `told` is `reported`, the three sums are `allotment`. */
+  /**
+   * Inserts the lease or overwrites its row. Stored names differ: `told` is `reported`, `doubtful` is
+   * `settledByReceipts`, the three sums are `allotment`.
+   */
   put(lease: Lease): void {
-    const { leaseId, terms, seq, admitted, reported, doubtful, allotment, slack, expiresAtMs, endedAtMs } =
-      lease;
+    const {
+      leaseId,
+      terms,
+      seq,
+      admitted,
+      reported,
+      settledByReceipts,
+      allotment,
+      slack,
+      expiresAtMs,
+      endedAtMs,
+    } = lease;
     this.#sql.exec(
       `INSERT INTO lease VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET seq = excluded.seq,
          admitted = excluded.admitted, told = excluded.told, doubtful = excluded.doubtful, requests = excluded.requests, held_nano_usd = excluded.held_nano_usd,
@@ -33,7 +46,7 @@ export class LeaseStore {
       seq,
       admitted,
       reported,
-      doubtful ? 1 : 0,
+      settledByReceipts ? 1 : 0,
       allotment.requests,
       allotment.nanoUsd,
       allotment.tokens,
@@ -58,7 +71,7 @@ function toLease(row: Row): Lease {
     seq: row.seq as number,
     admitted: row.admitted as number,
     reported: row.told as number,
-    doubtful: row.doubtful === 1,
+    settledByReceipts: row.doubtful === 1,
     allotment: {
       requests: row.requests as number,
       nanoUsd: nanoUsd(row.held_nano_usd as number),

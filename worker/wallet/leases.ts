@@ -30,7 +30,7 @@ import type { LedgerStore } from './ledger-store.ts';
 import { NOTHING_LEASED, type RateCounters } from './rate-counters.ts';
 import { rateLimitState } from './rate-limit-state.ts';
 import type { ReceiptStore } from './receipt-store.ts';
-import { type LeasedHold, provenBy, type Settlement } from './settlement.ts';
+import { type LeasedHoldEnd, provenBy, type WalletSettlement } from './settlement.ts';
 import type { SettlementGroups } from './settlement-groups.ts';
 import type { WalletStore } from './store.ts';
 
@@ -41,7 +41,7 @@ import type { WalletStore } from './store.ts';
 const LIVE_MS = 2_000;
 /** A request is over by this age, even if the clock that made its id differs from this one. */
 const YOUNG_MS = 3 * 3_600_000;
-/** For so long after a request had to wait for slack no slack is granted, so that the next request need not wait. */
+/** After a request waited for slack, none is granted for this long, so that the next request need not wait. */
 const CONTENDED_MS = 5_000;
 
 interface LeasesDeps {
@@ -54,7 +54,7 @@ interface LeasesDeps {
   readonly ledger: Ledger;
   readonly headroom: Headroom;
   readonly rateCounters: RateCounters;
-  readonly settlement: Settlement;
+  readonly settlement: WalletSettlement;
   /** How long an isolate may be silent before its lease is settled from the nodes' receipts. */
   readonly leaseMs: () => number;
   /** How long an expired lease waits for receipts. */
@@ -74,8 +74,8 @@ export class Leases {
   }
 
   /**
-   * Settles what the report says has ended, then grants what it asks for. A repeated or late report changes nothing
-   * twice.
+   * Settles the requests that the report says have ended, then grants the credit and slack that it asks for. A repeated or
+   * late report is harmless.
    */
   report(report: LeaseReport, nowMs: number): LeaseGrant {
     const { ledger, headroom, leaseStore, affinity } = this.#deps;
@@ -101,7 +101,7 @@ export class Leases {
     };
   }
 
-  /** Whether a live isolate has yet to report the end of the receipt's request. */
+  /** Whether the isolate of the receipt's lease reported lately, so that its report of the request may still come. */
   willReport(receipt: WalletReceipt, nowMs: number): boolean {
     const ticket = parseTicket(receipt.ticket);
     const reportedMs = ticket && this.#reportedMs.get(ticket.leaseId);
@@ -134,8 +134,8 @@ export class Leases {
   }
 
   /**
-   * Settles the leases of lost isolates from nodes' receipts. What no receipt has proved by the end of the grace is
-   * released.
+   * Settles the leases of lost isolates from nodes' receipts. Credit whose use no receipt has proved by the end of the grace
+   * is released.
    */
   expire(nowMs: number): void {
     const { leaseStore, receiptStore, graceMs } = this.#deps;
@@ -144,11 +144,12 @@ export class Leases {
       this.#reportedMs.delete(lease.leaseId);
       const isLast = nowMs > lease.expiresAtMs + graceMs();
       // Its isolate is lost, so no request will be admitted from the slack.
-      const withoutSlack = this.#change(lease, { ...lease, slack: NO_ALLOTMENT });
+      const withoutSlack = this.#changeAllotment(lease, { ...lease, slack: NO_ALLOTMENT });
       leaseStore.put(withoutSlack);
       const receipts = receiptStore.unsettledOfLease(lease.leaseId);
       const left = this.#settleByReceipts(withoutSlack, receipts, { isLast }, nowMs);
-      if (isLast) leaseStore.put(this.#change(left, { ...left, ...NOTHING_LEASED, endedAtMs: nowMs }));
+      if (isLast)
+        leaseStore.put(this.#changeAllotment(left, { ...left, ...NOTHING_LEASED, endedAtMs: nowMs }));
     }
   }
 
@@ -163,7 +164,7 @@ export class Leases {
 
   #begin({ leaseId, terms }: LeaseReport, nowMs: number): Lease {
     const expiresAtMs = nowMs + this.#deps.leaseMs();
-    const counts = { seq: 0, admitted: 0, reported: 0, doubtful: false };
+    const counts = { seq: 0, admitted: 0, reported: 0, settledByReceipts: false };
     return { leaseId, terms, ...counts, ...NOTHING_LEASED, expiresAtMs, endedAtMs: null };
   }
 
@@ -174,10 +175,10 @@ export class Leases {
     const { keyId, limits } = terms;
     rateCounters.admitted(keyId, admitted - lease.admitted, nowMs);
     const used = addAllotments(report.running, keptSlack);
-    // What the isolate says it uses was granted to it, so the credit is there. More than lease and balance cover is
+    // The credit that the isolate reports as used was granted to it, so it is there. More than lease and balance cover is
     // never set aside.
     const allottedNanoUsd = Math.min(used.nanoUsd, lease.allotment.nanoUsd + ledger.available());
-    const base = this.#change(lease, {
+    const base = this.#changeAllotment(lease, {
       ...lease,
       ...{ seq, admitted: Math.max(admitted, lease.admitted) },
       allotment: { ...used, nanoUsd: nanoUsd(allottedNanoUsd) },
@@ -197,28 +198,30 @@ export class Leases {
     };
     const slack = this.#isContended(nowMs) ? NO_ALLOTMENT : slackFor(report.wantedSlack, left);
     const allotment = addAllotments(addAllotments(base.allotment, { requests: 0, ...grown }), slack);
-    leaseStore.put(this.#change(base, { ...base, allotment, slack: addAllotments(keptSlack, slack) }));
+    leaseStore.put(
+      this.#changeAllotment(base, { ...base, allotment, slack: addAllotments(keptSlack, slack) }),
+    );
     return { grown, slack, boundBy: grown.nanoUsd < needs.nanoUsd ? tightest.reason : null };
   }
 
-  /** Settles the requests that ended since the last report: each one's hold is charged or returned to the lease. */
+  /** Settles the requests whose ends no earlier report carried: each one's hold is charged or returned to the lease. */
   #settle(lease: Lease, { ended, reportedBefore }: LeaseReport, nowMs: number): Lease {
     const { groups, affinity } = this.#deps;
     const { leaseId } = lease;
-    const unreported = ended.slice(Math.max(0, lease.reported - reportedBefore));
-    if (unreported.length === 0) return lease;
-    for (const { conversation, nodeId, usage } of unreported)
+    const newEnds = ended.slice(Math.max(0, lease.reported - reportedBefore));
+    if (newEnds.length === 0) return lease;
+    for (const { conversation, nodeId, usage } of newEnds)
       if (conversation !== undefined && nodeId !== null && usage !== null)
         affinity.keep({ conversation, nodeId, promptTokens: usage.promptTokens }, leaseId);
-    const fresh = lease.doubtful
-      ? unreported.filter(({ requestId }) => groups.find(requestId, nowMs) === null)
-      : unreported;
+    const unsettled = lease.settledByReceipts
+      ? newEnds.filter(({ requestId }) => groups.find(requestId, nowMs) === null)
+      : newEnds;
     const reported = { ...lease, reported: Math.max(lease.reported, reportedBefore + ended.length) };
-    const left = fresh
+    const left = unsettled
       .filter(({ ending }) => ending === null)
       .reduce((remaining, end) => this.#makeOwnHold(remaining, end, nowMs), reported);
-    const holds = fresh.flatMap((end) => (end.ending === null ? [] : [holdOf(end, end.ending, nowMs)]));
-    return this.#draw(left, holds, nowMs);
+    const holds = unsettled.flatMap((end) => (end.ending === null ? [] : [holdOf(end, end.ending, nowMs)]));
+    return this.#settleHolds(left, holds, nowMs);
   }
 
   /**
@@ -273,7 +276,7 @@ export class Leases {
     nowMs: number,
   ): Lease {
     const { store, groups, leaseStore, rateCounters } = this.#deps;
-    const holds: LeasedHold[] = [];
+    const holds: LeasedHoldEnd[] = [];
     for (const [requestId, own] of Map.groupBy(receipts, (receipt) => receipt.requestId)) {
       if (groups.find(requestId, nowMs) !== null || store.request(requestId) !== null) continue;
       const stream = parseTicket(own[0]!.ticket)!.stream;
@@ -307,11 +310,15 @@ export class Leases {
       );
     }
     if (holds.length === 0) return lease;
-    const drawn = this.#draw({ ...lease, doubtful: true }, holds, nowMs, { spareNanoUsd: 0 });
-    const requests = Math.max(0, drawn.allotment.requests - holds.length);
-    const tokens = Math.floor((drawn.allotment.tokens * requests) / Math.max(1, drawn.allotment.requests));
-    const left = { ...drawn, allotment: { ...drawn.allotment, requests, tokens } };
-    rateCounters.lease(lease.terms.keyId, drawn, left);
+    const remaining = this.#settleHolds({ ...lease, settledByReceipts: true }, holds, nowMs, {
+      fromBalanceNanoUsdMax: 0,
+    });
+    const requests = Math.max(0, remaining.allotment.requests - holds.length);
+    const tokens = Math.floor(
+      (remaining.allotment.tokens * requests) / Math.max(1, remaining.allotment.requests),
+    );
+    const left = { ...remaining, allotment: { ...remaining.allotment, requests, tokens } };
+    rateCounters.lease(lease.terms.keyId, remaining, left);
     leaseStore.put(left);
     return left;
   }
@@ -320,22 +327,22 @@ export class Leases {
    * Takes the holds of requests out of the lease and settles them. A lease that has expired has nothing left for requests
    * that its isolate reports late, so those are charged to the available balance, as far as that goes.
    */
-  #draw(
+  #settleHolds(
     lease: Lease,
-    holds: readonly LeasedHold[],
+    holds: readonly LeasedHoldEnd[],
     nowMs: number,
-    { spareNanoUsd = this.#deps.ledger.available() as number } = {},
+    { fromBalanceNanoUsdMax = this.#deps.ledger.available() as number } = {},
   ): Lease {
     if (holds.length === 0) return lease;
-    let left = lease.allotment.nanoUsd + spareNanoUsd;
-    const drawn = holds.map((hold) => {
+    let left = lease.allotment.nanoUsd + fromBalanceNanoUsdMax;
+    const covered = holds.map((hold) => {
       const heldNanoUsd = nanoUsd(Math.min(hold.heldNanoUsd, left));
       left -= heldNanoUsd;
       return { ...hold, heldNanoUsd };
     });
-    const heldNanoUsd = drawn.reduce((sum, each) => sum + each.heldNanoUsd, 0);
+    const heldNanoUsd = covered.reduce((sum, each) => sum + each.heldNanoUsd, 0);
     const fromLeaseNanoUsd = nanoUsd(Math.min(heldNanoUsd, lease.allotment.nanoUsd));
-    this.#deps.settlement.resolveTogether(lease, drawn, fromLeaseNanoUsd, nowMs);
+    this.#deps.settlement.resolveTogether(lease, covered, fromLeaseNanoUsd, nowMs);
     const allotment = { ...lease.allotment, nanoUsd: nanoUsd(lease.allotment.nanoUsd - fromLeaseNanoUsd) };
     const after = { ...lease, allotment };
     this.#deps.rateCounters.lease(lease.terms.keyId, lease, after);
@@ -343,7 +350,7 @@ export class Leases {
   }
 
   /** Changes a lease's allotment, and with it the held credit and the rate counters. The caller stores the lease. */
-  #change(before: Lease, after: Lease): Lease {
+  #changeAllotment(before: Lease, after: Lease): Lease {
     const { ledgerStore, rateCounters } = this.#deps;
     const more = subtractAllotments(after.allotment, before.allotment);
     if (more.nanoUsd !== 0) ledgerStore.changeHeld(more.nanoUsd);
@@ -371,7 +378,7 @@ function isNothing({ requests, nanoUsd: nano, tokens }: Allotment): boolean {
   return requests === 0 && nano === 0 && tokens === 0;
 }
 
-function holdOf(end: LeasedEnd, ending: Ending, nowMs: number): LeasedHold {
+function holdOf(end: LeasedEnd, ending: Ending, nowMs: number): LeasedHoldEnd {
   const { requestId, stream, heldNanoUsd, nodeId, ttftMs, admittedAgoMs } = end;
   const usage = end.usage ?? NO_USAGE;
   if (!isSound(usage)) throw new RangeError(`unsound usage for ${requestId}`);

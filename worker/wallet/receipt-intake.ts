@@ -8,7 +8,7 @@ import type { WalletReceipt } from '../domain/wallet.ts';
 import type { Leases } from './leases.ts';
 import type { ReceiptStore } from './receipt-store.ts';
 import { type Agreement, agrees, type Receipts } from './receipts.ts';
-import type { Settlement } from './settlement.ts';
+import type { WalletSettlement } from './settlement.ts';
 import { type GroupPosition, proofOf, recordOf, type SettlementGroups } from './settlement-groups.ts';
 import type { WalletStore } from './store.ts';
 
@@ -17,7 +17,7 @@ interface IntakeDeps {
   readonly receiptStore: ReceiptStore;
   readonly groups: SettlementGroups;
   readonly receipts: Receipts;
-  readonly settlement: Settlement;
+  readonly settlement: WalletSettlement;
   readonly leases: Leases;
 }
 

@@ -41,13 +41,13 @@ interface SettlementDeps {
   readonly graceMs: () => number;
 }
 
-/** How a request of a lease ended, and its hold: the part of the lease that was set aside for it. */
-export type LeasedHold = Omit<HoldEnd, 'state'> &
+/** The end of a request of a lease, with its hold: the part of the lease that was set aside for it. */
+export type LeasedHoldEnd = Omit<HoldEnd, 'state'> &
   Pick<HeldRequest, 'requestId' | 'stream' | 'admittedAtMs' | 'heldNanoUsd'> & {
     readonly state: 'posted' | 'voided' | 'expired';
   };
 
-export class Settlement {
+export class WalletSettlement {
   readonly #deps: SettlementDeps;
 
   constructor(deps: SettlementDeps) {
@@ -93,7 +93,7 @@ export class Settlement {
    */
   resolveTogether(
     { leaseId, terms }: Pick<Lease, 'leaseId' | 'terms'>,
-    ends: readonly LeasedHold[],
+    ends: readonly LeasedHoldEnd[],
     fromLeaseNanoUsd: NanoUsd,
     nowMs: number,
   ): void {
@@ -166,7 +166,7 @@ export class Settlement {
 
   /**
    * Credits back what earlier runs under the same idempotency key have paid already: of all runs of a key, the customer
-   * pays only the dearest.
+   * pays only the most expensive.
    * @returns the amount that was credited back
    */
   #creditBackRepeated(request: HeldRequest, charge: Entry, nowMs: number): NanoUsd {

@@ -36,7 +36,7 @@ import type {
 } from '../domain/wallet.ts';
 import { config, type Env } from '../env.ts';
 import { describeError } from '../lib/describe-error.ts';
-import { Admission } from './admission.ts';
+import { WalletAdmission } from './admission.ts';
 import { Affinity } from './affinity.ts';
 import { Alarm, PUBLISH_DELAY_MS, TRIM_EVERY_MS } from './alarm.ts';
 import { Headroom } from './headroom.ts';
@@ -54,7 +54,7 @@ import { takeReceipts } from './receipt-intake.ts';
 import { ReceiptStore } from './receipt-store.ts';
 import { Receipts } from './receipts.ts';
 import { migrate } from './schema.ts';
-import { type HoldEnd, Settlement } from './settlement.ts';
+import { type HoldEnd, WalletSettlement } from './settlement.ts';
 import { proofOf, recordOf, SettlementGroups } from './settlement-groups.ts';
 import { WalletStore } from './store.ts';
 import { ThresholdAlerts } from './threshold-alerts.ts';
@@ -75,9 +75,9 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
   readonly #ledger: Ledger;
   readonly #alerts: ThresholdAlerts;
   readonly #receipts: Receipts;
-  readonly #settlement: Settlement;
+  readonly #settlement: WalletSettlement;
   readonly #leases: Leases;
-  readonly #admission: Admission;
+  readonly #admission: WalletAdmission;
   readonly #rateCounters = new RateCounters();
   readonly #alarm: Alarm;
   #trimmedAtMs = 0;
@@ -127,9 +127,9 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
     };
     const headroom = new Headroom(shared);
     this.#receipts = new Receipts(shared);
-    this.#settlement = new Settlement({ ...shared, receipts: this.#receipts });
+    this.#settlement = new WalletSettlement({ ...shared, receipts: this.#receipts });
     this.#leases = new Leases({ ...shared, headroom, settlement: this.#settlement });
-    this.#admission = new Admission({ ...shared, headroom, leases: this.#leases });
+    this.#admission = new WalletAdmission({ ...shared, headroom, leases: this.#leases });
     this.#reloadRateCounters();
     state.blockConcurrencyWhile(() => this.#alarm.load());
   }
