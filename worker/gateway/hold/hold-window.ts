@@ -10,9 +10,13 @@ import { config, type Env } from '../../env.ts';
 import type { Admission } from '../admission.ts';
 import type { HoldChange } from './request-hold.ts';
 
-/** A first hold is trimmed to need only where the account has less than this many times as much left: else it blocks nothing. */
+/**
+ * A first hold is larger than the prompt needs, because it takes each byte for a token. It is trimmed at the first usage,
+ * but not when the account has more than this many times as much left: there it keeps no other request out, and the call
+ * to the Wallet is saved.
+ */
 const AMPLE_FACTOR = 4;
-/** A hold is renewed when a third of the time is over after which the Wallet takes it for orphaned. */
+/** A hold is renewed this often within `holdLeaseMs`, the time without renewal after which the Wallet takes it for orphaned. */
 const RENEWALS_PER_LIFETIME = 3;
 
 /** One for the whole request: the hold stays when the request moves to another node. */
@@ -24,16 +28,17 @@ export class HoldWindow {
   #renewedAtMs = Date.now();
   /** The resize under way; there is at most one. */
   #resizing: Promise<void> | null = null;
-  #trimmed: boolean;
+  /** The first hold has been trimmed, or need not be, because the account has ample credit left. */
+  #isTrimSettled: boolean;
 
   constructor(env: Env, admission: Admission) {
     this.#env = env;
     this.#admission = admission;
     this.#heldNanoUsd = admission.heldNanoUsd;
-    this.#trimmed = admission.availableNanoUsd > AMPLE_FACTOR * admission.heldNanoUsd;
+    this.#isTrimSettled = admission.availableNanoUsd > AMPLE_FACTOR * admission.heldNanoUsd;
   }
 
-  /** What kept the last resize below what was wanted; null: nothing did. */
+  /** The reason why the last resize fell short of the size that was wanted; null: it did not. */
   get boundBy(): HoldBound | null {
     return this.#boundBy;
   }
@@ -60,8 +65,8 @@ export class HoldWindow {
     const isLow = left < (WINDOW_TOKENS * choices) / 2 && left < maxTokens * choices - usage.completionTokens;
     const isOld = Date.now() - this.#renewedAtMs > config(this.#env).holdLeaseMs / RENEWALS_PER_LIFETIME;
     // A hold that credit or a cap kept from growing is not resized again until it no longer covers the usage.
-    if ((isLow && this.#boundBy === null) || isOld || !this.#trimmed) void this.#resize(usage, nodeId);
-    this.#trimmed = true;
+    if ((isLow && this.#boundBy === null) || isOld || !this.#isTrimSettled) void this.#resize(usage, nodeId);
+    this.#isTrimSettled = true;
   }
 
   /** Renews the hold before another node is tried, because the wait for a first token may be long. */

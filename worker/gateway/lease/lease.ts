@@ -1,10 +1,10 @@
 /**
  * A credit lease, as its isolate uses it. Requests of a busy key are admitted from credit that the Wallet has set aside
- * for them, and how they ended is reported many at a time: no request waits for the Wallet, and hundreds share one call.
+ * for them, and how they ended is reported many at a time: a request seldom waits for the Wallet, and hundreds share one call.
  * domain/lease.ts has the terms, wallet/leases.ts the Wallet's side.
  *
- * One of the lease's requests after the other keeps it reporting, each while its own context lives, because a promise
- * that another request made may never settle. When no context reports any more, the nodes' receipts settle what ran.
+ * The lease's requests take turns at sending its reports, each while its own context lives, because a promise that
+ * another request made may never settle. When no context reports any more, the nodes' receipts settle what ran.
  */
 import type { HoldBound } from '../../domain/hold.ts';
 import { coveredUsage, type Ending } from '../../domain/hold.ts';
@@ -29,7 +29,10 @@ import { homeOf, rememberHome } from './affinity-cache.ts';
 
 export type WaitUntil = (promise: Promise<unknown>) => void;
 
-/** Time between two reports. The requests they report were admitted and answered without waiting for them. */
+/**
+ * Time between regular reports; urgent ones come sooner. Nothing waits for a regular report: the requests in it were
+ * admitted and answered without it.
+ */
 const REPORT_EVERY_MS = 250;
 /** Slack is wanted for twice the requests that the last interval's pace predicts, so that it seldom runs out. */
 const AHEAD_FACTOR = 2;
@@ -40,19 +43,19 @@ const AHEAD_REQUESTS_MAX = 2_000;
 /** Slack older than this admits no request: the Wallet may have become unreachable, or may want the slack back. */
 const SLACK_AGE_MS_MAX = 2_000;
 /** A request's context lives for 30 s after its response; another request has to take over reporting before that. */
-const TENDED_MS_MAX = 20_000;
+const REPORT_LOOP_MS_MAX = 20_000;
 /** A report without a reply for this long counts as lost, and the next one may be sent. */
 const LOST_MS = 3_000;
 /** Ended requests in one report at most; the next report carries the rest, so that none blocks the Wallet for long. */
 const ENDED_MAX = 1_000;
-/** An account without slack to grant is not asked for another lease during this time. */
-const BARREN_MS = 5_000;
-/** How often a report that has to wait for the one under way looks whether that has ended. */
+/** During this time no further lease is requested from an account that had no slack to grant. */
+const COOLDOWN_MS = 5_000;
+/** How often a report that waits for the one under way checks whether that has ended. */
 const POLL_MS = 5;
 /** Reports that are sent for one request whose end costs nothing, before its client is answered without them. */
 const REPORT_ATTEMPTS_MAX = 3;
-/** The largest recent request sizes the slack of the next ones, by this factor less with each report. */
-const TYPICAL_DECAY = 0.95;
+/** Factor by which the largest recent allotment, which sizes slack, decays with each report. */
+const LARGEST_DECAY = 0.95;
 
 interface Running {
   readonly stream: boolean;
@@ -74,23 +77,25 @@ export class Lease {
   readonly #ended: LeasedEnd[] = [];
   /** how many ended requests earlier reports have settled */
   #reportedEnds = 0;
-  #homesSeen = 0;
+  /** number of the last affinity that a grant carried */
+  #affinitiesSeen = 0;
   #slack = NO_ALLOTMENT;
   #seq = 0;
   #admitted = 0;
   /** the last report that was sent */
   #lastReport = { seq: 0, admitted: 0, atMs: 0 };
-  /** allotment of the largest recent request */
-  #typical = NO_ALLOTMENT;
+  /** allotment of the largest recent request, which sizes the slack for the next ones */
+  #largestRecent = NO_ALLOTMENT;
   #grant: LeaseGrant | null = null;
   #grantedAtMs = 0;
   #admittedAtMs: number;
-  #tendedAtMs = 0;
+  /** when the report loop last ran; 0: none runs */
+  #loopRanAtMs = 0;
   #reportingSinceMs: number | null = null;
   /** the Wallet has closed the lease: nothing is admitted any more */
   #isClosed = false;
   /** the last report wanted slack and got none */
-  #isStinted = false;
+  #wasDeniedSlack = false;
   #hadSlack = false;
 
   constructor(env: Env, accountId: string, terms: LeaseTerms, first: Allotment, nowMs: number) {
@@ -98,7 +103,7 @@ export class Lease {
     this.terms = terms;
     this.#env = env;
     this.#accountId = accountId;
-    this.#typical = first;
+    this.#largestRecent = first;
     this.#admittedAtMs = nowMs;
   }
 
@@ -112,25 +117,25 @@ export class Lease {
   }
 
   /** The lease was closed without ever having slack; for a while, another one would fare the same. */
-  isBarren(nowMs: number): boolean {
-    return this.#isClosed && !this.#hadSlack && Math.abs(nowMs - this.#lastReport.atMs) < BARREN_MS;
+  isInCooldown(nowMs: number): boolean {
+    return this.#isClosed && !this.#hadSlack && Math.abs(nowMs - this.#lastReport.atMs) < COOLDOWN_MS;
   }
 
-  /** Whether the request runs under this lease. */
-  covers(requestId: string): boolean {
+  /** Whether the request runs under this lease: it has not ended, and was not detached. */
+  isRunning(requestId: string): boolean {
     return this.#running.has(requestId);
   }
 
-  /** @returns null when the lease has no slack for it: the Wallet is to be asked */
+  /** @returns null when the lease has no slack for it: the Wallet must then be called */
   admit(request: AdmitRequest, nowMs: number, waitUntil: WaitUntil): Admitted | null {
     const allotment = allotmentOf(request.hold, request.tokens);
-    this.#typical = largest(this.#typical, allotment);
+    this.#largestRecent = largest(this.#largestRecent, allotment);
     this.#admittedAtMs = nowMs;
     const left = subtractAllotments(this.#slack, allotment);
     const hasRoom = left.requests >= 0 && left.nanoUsd >= 0 && left.tokens >= 0;
     const isFresh = Math.abs(nowMs - this.#grantedAtMs) < SLACK_AGE_MS_MAX;
     if (this.#isClosed || this.#grant === null || !isFresh || !hasRoom) {
-      this.#tend(waitUntil, nowMs);
+      this.#keepReporting(waitUntil, nowMs);
       if (this.#isLow(nowMs)) waitUntil(this.#report(nowMs));
       return null;
     }
@@ -146,7 +151,7 @@ export class Lease {
       heldNanoUsd,
       tokens: allotment.tokens,
     });
-    this.#tend(waitUntil, nowMs);
+    this.#keepReporting(waitUntil, nowMs);
     if (this.#isLow(nowMs)) waitUntil(this.#report(nowMs));
     const { availableNanoUsd, rateLimit } = this.#grant;
     return { ok: true, heldNanoUsd, availableNanoUsd, rateLimit, home: homeOf(request.conversation, nowMs) };
@@ -172,9 +177,13 @@ export class Lease {
     request.aliveAtMs = nowMs;
     request.tokens = tokens ?? request.tokens;
     // Later requests are expected to grow as this one does.
-    this.#typical = largest(this.#typical, { requests: 1, nanoUsd: wantedNanoUsd, tokens: request.tokens });
+    this.#largestRecent = largest(this.#largestRecent, {
+      requests: 1,
+      nanoUsd: wantedNanoUsd,
+      tokens: request.tokens,
+    });
     if (answer) rememberHome(answer.conversation, answer, nowMs);
-    this.#tend(request.waitUntil, nowMs);
+    this.#keepReporting(request.waitUntil, nowMs);
     const more = nanoUsd(wantedNanoUsd - request.heldNanoUsd);
     if (more <= this.#slack.nanoUsd) {
       this.#slack = { ...this.#slack, nanoUsd: nanoUsd(this.#slack.nanoUsd - more) };
@@ -204,7 +213,7 @@ export class Lease {
     const usage = end.usage && coveredUsage(end.usage, heldNanoUsd, price);
     this.#running.delete(requestId);
     this.#ended.push({ requestId, stream, heldNanoUsd, ...end, usage, admittedAgoMs: nowMs - admittedAtMs });
-    this.#tend(waitUntil, nowMs);
+    this.#keepReporting(waitUntil, nowMs);
     return usage === null ? nanoUsd(0) : chargeFor(usage, price);
   }
 
@@ -223,25 +232,25 @@ export class Lease {
   }
 
   /** Makes the calling request's context keep the lease reporting, unless another context has done so recently. */
-  #tend(waitUntil: WaitUntil, nowMs: number): void {
-    if (nowMs - this.#tendedAtMs < 3 * REPORT_EVERY_MS) return;
-    this.#tendedAtMs = nowMs;
-    waitUntil(this.#tending(nowMs));
+  #keepReporting(waitUntil: WaitUntil, nowMs: number): void {
+    if (nowMs - this.#loopRanAtMs < 3 * REPORT_EVERY_MS) return;
+    this.#loopRanAtMs = nowMs;
+    waitUntil(this.#reportLoop(nowMs));
   }
 
-  async #tending(sinceMs: number): Promise<void> {
+  async #reportLoop(sinceMs: number): Promise<void> {
     // The first report asks for the slack to begin with.
     if (this.#grant === null) await this.#report(sinceMs);
     while (!this.isDone) {
       await scheduler.wait(REPORT_EVERY_MS);
       const nowMs = Date.now();
-      this.#tendedAtMs = nowMs;
+      this.#loopRanAtMs = nowMs;
       // No other context may take over: unused slack goes back, and the next request asks for it again.
-      const isLast = Math.abs(nowMs - sinceMs) > TENDED_MS_MAX;
+      const isLast = Math.abs(nowMs - sinceMs) > REPORT_LOOP_MS_MAX;
       if (isLast || this.#isDue(nowMs)) await this.#report(nowMs, { isLast });
       if (isLast) break;
     }
-    this.#tendedAtMs = 0;
+    this.#loopRanAtMs = 0;
   }
 
   #isDue(nowMs: number): boolean {
@@ -266,7 +275,7 @@ export class Lease {
 
   /**
    * Sends one report at a time: each carries the lease's full state, so two in flight could not be ordered.
-   * @returns null when it was not sent, or got no reply
+   * @returns null when it was not sent, got no reply, or was overtaken by a later report
    */
   async #report(
     nowMs: number,
@@ -278,15 +287,15 @@ export class Lease {
     const isIdle = nowMs - this.#admittedAtMs > config(this.#env).leaseBusyMs;
     const givesBack = isIdle || isLast || this.#isClosed || this.#grant?.contended;
     if (givesBack) this.#slack = NO_ALLOTMENT;
-    const wantedSlack = givesBack ? NO_ALLOTMENT : this.#wants(nowMs);
+    const wantedSlack = givesBack ? NO_ALLOTMENT : this.#missingSlack(nowMs);
     const seq = ++this.#seq;
-    this.#partFromSilent(nowMs);
+    this.#detachSilent(nowMs);
     const ended = this.#ended.slice(0, ENDED_MAX);
     // Ends that do not fit keep their part of the lease until a later report carries them.
     const running = this.#ended.slice(ENDED_MAX).reduce(withHold, this.#runningAllotment());
     const reportedBefore = this.#reportedEnds;
     this.#lastReport = { seq, admitted: this.#admitted, atMs: nowMs };
-    this.#typical = scaled(this.#typical, TYPICAL_DECAY);
+    this.#largestRecent = scaled(this.#largestRecent, LARGEST_DECAY);
     const report = {
       leaseId: this.id,
       seq,
@@ -298,7 +307,7 @@ export class Lease {
       keptSlack: this.#slack,
       needs: { nanoUsd: neededNanoUsd, tokens: 0 },
       wantedSlack,
-      affinitiesSeen: this.#homesSeen,
+      affinitiesSeen: this.#affinitiesSeen,
     };
     try {
       const grant = await this.#env.WALLET.getByName(this.#accountId).lease(report);
@@ -306,7 +315,7 @@ export class Lease {
       this.#ended.splice(0, settled);
       this.#reportedEnds += settled;
       for (const home of grant.affinities) rememberHome(home.conversation, home, nowMs);
-      this.#homesSeen = Math.max(this.#homesSeen, grant.affinitiesSeen);
+      this.#affinitiesSeen = Math.max(this.#affinitiesSeen, grant.affinitiesSeen);
       if (!grant.open) {
         this.#isClosed = true;
         this.#slack = NO_ALLOTMENT;
@@ -316,7 +325,7 @@ export class Lease {
       this.#slack = addAllotments(this.#slack, grant.slack);
       this.#grant = grant;
       this.#hadSlack ||= !isNothing(grant.slack);
-      this.#isStinted = !isNothing(wantedSlack) && isNothing(grant.slack);
+      this.#wasDeniedSlack = !isNothing(wantedSlack) && isNothing(grant.slack);
       this.#grantedAtMs = nowMs;
       return grant;
     } catch (error) {
@@ -331,17 +340,18 @@ export class Lease {
   /** Whether slack should be refilled. After a refill that returned none, waits for REPORT_EVERY_MS. */
   #isLow(nowMs: number): boolean {
     const isEarly = nowMs - this.#lastReport.atMs < REPORT_EVERY_MS;
-    if (this.#isClosed || this.#grant === null || (this.#isStinted && isEarly)) return false;
-    const least = scaled(this.#typical, this.#ahead(nowMs) / 2 / AHEAD_FACTOR);
+    if (this.#isClosed || this.#grant === null || (this.#wasDeniedSlack && isEarly)) return false;
+    // Slack is low when it covers less than about half an interval's requests; `#ahead` is those of AHEAD_FACTOR intervals.
+    const least = scaled(this.#largestRecent, this.#ahead(nowMs) / AHEAD_FACTOR / 2);
     const { requests, nanoUsd: nano, tokens } = this.#slack;
     return requests < least.requests || nano < least.nanoUsd || tokens < least.tokens;
   }
 
   /**
    * Turns the part of a silent request into a hold of its own, which the node's receipt settles. A context can end
-   * without a word while its isolate lives: after a client disconnects it has only seconds left.
+   * without notice while its isolate lives: after a client disconnects it has only seconds left.
    */
-  #partFromSilent(nowMs: number): void {
+  #detachSilent(nowMs: number): void {
     const silentMs = config(this.#env).holdLeaseMs;
     for (const [requestId, { stream, heldNanoUsd, admittedAtMs, aliveAtMs }] of this.#running) {
       if (nowMs - aliveAtMs <= silentMs) continue;
@@ -357,8 +367,8 @@ export class Lease {
     }
   }
 
-  #wants(nowMs: number): Allotment {
-    const missing = subtractAllotments(scaled(this.#typical, this.#ahead(nowMs)), this.#slack);
+  #missingSlack(nowMs: number): Allotment {
+    const missing = subtractAllotments(scaled(this.#largestRecent, this.#ahead(nowMs)), this.#slack);
     return {
       requests: Math.max(0, missing.requests),
       nanoUsd: nanoUsd(Math.max(0, missing.nanoUsd)),

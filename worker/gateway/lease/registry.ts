@@ -1,4 +1,4 @@
-/** The leases of this isolate. A key gets one when it is busy, for all its requests that are alike in model, price and limits. */
+/** The leases of this isolate. A busy key gets one for all of its requests with the same model, price and limits. */
 import { allotmentOf } from '../../domain/lease.ts';
 import type { AdmitRequest, Admitted } from '../../domain/wallet.ts';
 import { config, type Env } from '../../env.ts';
@@ -10,7 +10,7 @@ const BUSY_REQUESTS = 4;
 
 /** by account, key, model, price and limits */
 const leases = new Map<string, Lease>();
-/** When the last requests of keys without a lease came, by the same name as `leases`. */
+/** Arrival times of the latest requests without a lease, under the same keys as `leases`. */
 const recentRequests = new TtlCache<string, readonly number[]>({ ttlMs: 60_000, sizeMax: 10_000 });
 
 /** @returns null when no lease has slack for the request: it then needs a hold of its own */
@@ -24,8 +24,8 @@ export function admitByLease(
   const name = JSON.stringify([accountId, keyId, modelId, price.id, limits]);
   let lease = leases.get(name);
   if (lease === undefined || !lease.isOpen) {
-    if (lease?.isBarren(nowMs) || !isBusy(name, nowMs, config(env).leaseBusyMs)) return null;
-    for (const [each, old] of leases) if (old.isDone && !old.isBarren(nowMs)) leases.delete(each);
+    if (lease?.isInCooldown(nowMs) || !isBusy(name, nowMs, config(env).leaseBusyMs)) return null;
+    for (const [each, old] of leases) if (old.isDone && !old.isInCooldown(nowMs)) leases.delete(each);
     const terms = { keyId, modelId, price, limits };
     lease = new Lease(env, accountId, terms, allotmentOf(request.hold, request.tokens), nowMs);
     leases.set(name, lease);
