@@ -213,18 +213,23 @@ describe('the eligibility of a node', () => {
     ['up, in its slow start', 'ready', { share: 0.1 }, { phase: 'slow_start' }],
     ['half open', 'ready', {}, { phase: 'half_open' }],
     ['half open with its trial request', 'probed', {}, { phase: 'half_open', probing: true }],
-    ['open in this isolate', 'out', {}, { phase: 'open' }],
-    ['open in the Pool', 'out', { health: 'ejected' }, {}],
+    ['open in this isolate', 'ejected', {}, { phase: 'open' }],
+    ['open in the Pool', 'ejected', { health: 'ejected' }, {}],
     ['full', 'full', { load: full }, {}],
     ['full by its last refusal', 'full', {}, { busy: true }],
     ['silent', 'gone', { health: 'silent' }, {}],
     ['without an engine', 'gone', { health: 'engine_down' }, {}],
-    ['draining', 'idle', { draining: true }, {}],
-    ['drained by its operator', 'idle', { state: 'draining' }, {}],
-    ['a canary', 'idle', { state: 'canary' }, {}],
-    ['quarantined', 'idle', { state: 'quarantined' }, {}],
-    ['removed', 'idle', { state: 'removed' }, {}],
-    ['draining, silent and full', 'idle', { draining: true, health: 'silent', load: full }, { busy: true }],
+    ['draining', 'out_of_service', { draining: true }, {}],
+    ['drained by its operator', 'out_of_service', { state: 'draining' }, {}],
+    ['a canary', 'out_of_service', { state: 'canary' }, {}],
+    ['quarantined', 'out_of_service', { state: 'quarantined' }, {}],
+    ['removed', 'out_of_service', { state: 'removed' }, {}],
+    [
+      'draining, silent and full',
+      'out_of_service',
+      { draining: true, health: 'silent', load: full },
+      { busy: true },
+    ],
     ['silent and full', 'gone', { health: 'silent', load: full }, {}],
   ];
   it.each(cases)('that is %s: %s', (_, eligibility, view, local) => {
@@ -233,37 +238,48 @@ describe('the eligibility of a node', () => {
 });
 
 describe('partitioning nodes', () => {
-  const partition = (eligibilities: Eligibility[], silenceCounts = true) =>
-    partitionNodes(eligibilities, (eligibility) => eligibility, { silenceCounts });
+  const partition = (eligibilities: Eligibility[], trustSilence = true) =>
+    partitionNodes(eligibilities, (eligibility) => eligibility, { trustSilence });
 
   it('takes ready nodes as candidates, and other nodes with a heartbeat as a last resort', () => {
-    expect(partition(['ready', 'ready', 'ready', 'out', 'probed', 'full', 'gone', 'idle'])).toEqual({
+    expect(
+      partition(['ready', 'ready', 'ready', 'ejected', 'probed', 'full', 'gone', 'out_of_service']),
+    ).toEqual({
       candidates: ['ready', 'ready', 'ready'],
       full: ['full'],
-      lastResort: ['probed', 'out'],
+      lastResort: ['probed', 'ejected'],
       panic: false,
     });
   });
 
   it('ignores ejections when more than half of the nodes in service are out, but never silence', () => {
-    expect(partition(['out', 'out', 'ready'])).toMatchObject({
-      candidates: ['ready', 'out', 'out'],
+    expect(partition(['ejected', 'ejected', 'ready'])).toMatchObject({
+      candidates: ['ready', 'ejected', 'ejected'],
       panic: true,
     });
-    expect(partition(['out', 'ready'])).toMatchObject({ candidates: ['ready'], panic: false });
-    expect(partition(['out', 'gone', 'ready'])).toMatchObject({ candidates: ['ready', 'out'], panic: true });
+    expect(partition(['ejected', 'ready'])).toMatchObject({ candidates: ['ready'], panic: false });
+    expect(partition(['ejected', 'gone', 'ready'])).toMatchObject({
+      candidates: ['ready', 'ejected'],
+      panic: true,
+    });
     expect(partition(['gone', 'gone', 'ready'])).toMatchObject({ candidates: ['ready'], lastResort: [] });
-    expect(partition(['idle', 'idle', 'out', 'ready', 'ready'])).toMatchObject({ panic: false });
+    expect(partition(['out_of_service', 'out_of_service', 'ejected', 'ready', 'ready'])).toMatchObject({
+      panic: false,
+    });
   });
 
   it('takes silent nodes as a last resort when there is no other and the snapshot is old', () => {
-    expect(partition(['gone', 'gone', 'idle'])).toMatchObject({ candidates: [], lastResort: [] });
-    expect(partition(['gone', 'gone', 'idle'], false)).toMatchObject({ lastResort: ['gone', 'gone'] });
+    expect(partition(['gone', 'gone', 'out_of_service'])).toMatchObject({ candidates: [], lastResort: [] });
+    expect(partition(['gone', 'gone', 'out_of_service'], false)).toMatchObject({
+      lastResort: ['gone', 'gone'],
+    });
     expect(partition(['gone', 'probed'], false)).toMatchObject({ lastResort: ['probed'] });
   });
 
   it('has every node with a heartbeat in some list', () => {
-    const eligibilities = fc.array(fc.constantFrom<Eligibility>('gone', 'full', 'out', 'probed', 'ready'));
+    const eligibilities = fc.array(
+      fc.constantFrom<Eligibility>('gone', 'full', 'ejected', 'probed', 'ready'),
+    );
     fc.assert(
       fc.property(eligibilities, (all) => {
         const { candidates, full, lastResort } = partition(all);

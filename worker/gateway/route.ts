@@ -112,7 +112,7 @@ function computeEligible(snapshot: PoolSnapshot, nowMs: number): CachedEligible 
     return { eligibility, candidate: { node, seed, local: load, weight } };
   });
   const sorted = partitionNodes(views, ({ eligibility }) => eligibility, {
-    silenceCounts: nowMs < silentFromMs,
+    trustSilence: nowMs < silentFromMs,
   });
   const { panic } = sorted;
   const candidates = (chosen: typeof views): Candidate[] =>

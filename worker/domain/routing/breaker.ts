@@ -79,8 +79,8 @@ export function changesAtMs(breaker: Breaker, nowMs: number): number {
 
 /**
  * Records a failure.
- * @param startedMs when the failed request began. A request from before the last opening's end is an echo of the same
- *   fault and changes nothing.
+ * @param startedMs when the failed request began. If that was before the last opening ended, the request met the fault that
+ *   opened the breaker, and the breaker stays as it is.
  */
 export function fail(breaker: Breaker, { startedMs, nowMs }: { startedMs: number; nowMs: number }): Breaker {
   if (startedMs < breaker.openUntilMs) return breaker;

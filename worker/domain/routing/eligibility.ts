@@ -14,16 +14,17 @@ export interface LocalNodeView {
 }
 
 /**
- * idle: not in service · gone: it has no heartbeat or no engine · full: its queue is full · out: its breaker is open, the
- * Pool's or this isolate's · probed: half open, and its one trial request is under way · ready: it may get requests
+ * out_of_service: not active, or draining · gone: it has no heartbeat or no engine · full: its queue is full · ejected: its
+ * breaker is open, the Pool's or this isolate's · probed: half open, and its one trial request is under way · ready: it may
+ * get requests
  */
-export type Eligibility = 'idle' | 'gone' | 'full' | 'out' | 'probed' | 'ready';
+export type Eligibility = 'out_of_service' | 'gone' | 'full' | 'ejected' | 'probed' | 'ready';
 
 export function eligibilityOf(node: NodeView, local: LocalNodeView): Eligibility {
-  if (node.state !== 'active' || node.draining) return 'idle';
+  if (node.state !== 'active' || node.draining) return 'out_of_service';
   if (isUnreachable(node.health)) return 'gone';
   if (local.busy || isFull(node.load)) return 'full';
-  if (local.phase === 'open' || node.health === 'ejected') return 'out';
+  if (local.phase === 'open' || node.health === 'ejected') return 'ejected';
   return local.probing ? 'probed' : 'ready';
 }
 
@@ -34,33 +35,42 @@ export interface Eligible<T> {
   readonly full: T[];
   /** Nodes that are not trusted at present. Trying one is better than refusing the request. */
   readonly lastResort: T[];
-  /** More of the pool is out than in. Ejections are then ignored: a fault of the edge looks like one of every node. */
+  /** More nodes are ejected or gone than not. Ejections are then ignored: a fault of the edge looks like one of every node. */
   readonly panic: boolean;
 }
 
 /**
  * Sorts nodes by eligibility.
- * @param silenceCounts false when the snapshot is old: nodes that were silent then may be back
+ * @param trustSilence false when the snapshot is old: nodes that were silent then may be back
  */
 export function partitionNodes<T>(
   nodes: readonly T[],
   eligibility: (node: T) => Eligibility,
-  { silenceCounts }: { silenceCounts: boolean },
+  { trustSilence }: { trustSilence: boolean },
 ): Eligible<T> {
-  const groups: Record<Eligibility, T[]> = { idle: [], gone: [], full: [], out: [], probed: [], ready: [] };
+  const groups: Record<Eligibility, T[]> = {
+    out_of_service: [],
+    gone: [],
+    full: [],
+    ejected: [],
+    probed: [],
+    ready: [],
+  };
   for (const node of nodes) groups[eligibility(node)].push(node);
-  const outside = groups.out.length + groups.gone.length;
-  const panic = outside > nodes.length - groups.idle.length - outside;
-  const untrusted = [...groups.probed, ...groups.out];
-  const lastResort = silenceCounts || groups.ready.length + untrusted.length > 0 ? untrusted : groups.gone;
+  const unusable = groups.ejected.length + groups.gone.length;
+  const inService = nodes.length - groups.out_of_service.length;
+  const panic = unusable > inService - unusable;
+  const untrusted = [...groups.probed, ...groups.ejected];
+  const lastResort = trustSilence || groups.ready.length + untrusted.length > 0 ? untrusted : groups.gone;
   return panic
     ? { candidates: [...groups.ready, ...untrusted], full: groups.full, lastResort, panic }
     : { candidates: groups.ready, full: groups.full, lastResort, panic };
 }
 
 /**
- * When no candidate is left: whether the cause is overload, so that the request should be refused early. Nodes that are
- * not trusted cannot take the overflow of a whole pool, but a single full queue is no reason not to try them.
+ * When no candidate is left: whether the cause is overload, so that the request should be refused early. The pool is
+ * overloaded when at least as many nodes are full as are untrusted: those few could not take the overflow. When more are
+ * untrusted than full, trying one of them is better.
  */
 export function isOverloaded({
   full,
