@@ -11,7 +11,7 @@ export type AbortReason = 'edge' | 'disconnect' | 'shutdown';
 const ABORT_CALL_TIMEOUT_MS = 3_000;
 /** An abort that overtakes its own request finds nothing to stop, so it is repeated until the stream ends. */
 const ABORT_REPEAT_MS = 1_000;
-/** After this long a heartbeat has told the edge how full this node is. */
+/** Retry-After of a full node, in seconds: by then a heartbeat has reported its load to the edge. */
 const RETRY_AFTER_SECONDS = 2;
 
 export class ActiveRequest {
@@ -66,9 +66,10 @@ export class ActiveRequest {
   }
 
   /**
-   * Registers a callback for the end of the grace period after an abort; it is called at once if that has passed.
+   * Sets the callback for the end of the grace period after an abort, in place of an earlier one; it is called at once if
+   * that has passed.
    */
-  onGraceExpired(callback: () => void): void {
+  setGraceExpiredCallback(callback: () => void): void {
     this.#onGraceExpired = callback;
     if (this.#graceExpired) callback();
   }

@@ -6,7 +6,7 @@ import type { HeartbeatReply } from '../protocol/schemas.ts';
 
 export type Directive = HeartbeatReply['directive'];
 
-export class Admission {
+export class AdmissionGate {
   #stopped = false;
   #directive: Directive = 'serve';
 

@@ -5,7 +5,7 @@
 import { HEARTBEAT_INTERVAL_MS } from '../protocol/schemas.ts';
 import { AbortWatch } from './abort-watch.ts';
 import { ActiveRequests } from './active-requests.ts';
-import { Admission } from './admission.ts';
+import { AdmissionGate } from './admission.ts';
 import { inspectEngine } from './engine-check.ts';
 import { EngineWatch } from './engine-watch.ts';
 import type { Deadlines, GenerateContext } from './generate-context.ts';
@@ -52,7 +52,7 @@ interface Settings {
 interface Services {
   context: GenerateContext;
   heartbeats: HeartbeatLoop;
-  admission: Admission;
+  admission: AdmissionGate;
   nodeId: string;
   /** Resolves when the edge has removed this node and its last request has ended. */
   removed: Promise<void>;
@@ -112,7 +112,7 @@ function logChangedUrl({ publicUrl }: AgentOptions, { url, node }: Preflight, lo
 function createServices(ready: Preflight, settings: Settings, metrics: Metrics): Services {
   const { engine, facts, checkOptions, journal, node } = ready;
   const { now, random, log, intervalMs, deadlines } = settings;
-  const admission = new Admission();
+  const admission = new AdmissionGate();
   const removed = Promise.withResolvers<void>();
   const activeRequests = new ActiveRequests({ usedIds: journal.requestIds, now });
   const watch = new EngineWatch({

@@ -20,8 +20,8 @@ export type EngineRunResult =
 
 /** The journal records the progress of a request at most this often. */
 const JOURNAL_INTERVAL_MS = 1_000;
-/** How long the last usage and [DONE] may lag behind the finish reasons. */
-const SETTLE_MS = 5_000;
+/** How long the last usage and [DONE] may lag behind the finish reasons, or an error's body behind its status. */
+const TAIL_MS = 5_000;
 
 /** Runs one request at the engine and relays its answer; `receipt` is valid once `execute` has resolved. */
 export class EngineRun {
@@ -58,7 +58,7 @@ export class EngineRun {
   async execute(): Promise<EngineRunResult> {
     const stream = await this.#openStream();
     if ('kind' in stream) return stream;
-    this.#activeRequest.onGraceExpired(() => stream.stop());
+    this.#activeRequest.setGraceExpiredCallback(() => stream.stop());
     const result = await this.#relay(stream);
     if (result.kind === 'failed') this.#activeRequest.abortAtEngine();
     stream.stop();
@@ -103,7 +103,7 @@ export class EngineRun {
     });
     const deadline = new AbortController();
     const timer = setTimeout(() => deadline.abort(), deadlines.firstTokenMs);
-    this.#activeRequest.onGraceExpired(() => deadline.abort());
+    this.#activeRequest.setGraceExpiredCallback(() => deadline.abort());
     const response = await openEngine(engine, {
       method: 'POST',
       path,
@@ -120,7 +120,7 @@ export class EngineRun {
     }
     const status = response.statusCode ?? 0;
     if (status !== 200) {
-      const timeout = setTimeout(() => response.destroy(), SETTLE_MS);
+      const timeout = setTimeout(() => response.destroy(), TAIL_MS);
       const error = fromStatus(status, await readSmall(response), response.headers['retry-after']);
       clearTimeout(timeout);
       this.#engineEnded = true;
@@ -193,7 +193,10 @@ export class EngineRun {
     return this.#failed('engine_failed', 'The engine stopped before its answer was complete.');
   }
 
-  /** The result of a failure. For an aborted request it is no error: the last known usage is the answer. */
+  /**
+   * The result of a failure. A request that the edge aborted, or left by disconnecting, has not failed; its receipt carries
+   * the last known usage.
+   */
   #failed(error: RequestError): EngineRunResult;
   #failed(code: RequestError['code'], message: string): EngineRunResult;
   #failed(errorOrCode: RequestError | RequestError['code'], message = ''): EngineRunResult {
@@ -213,7 +216,7 @@ export class EngineRun {
 
   #waitMs(): number {
     if (this.#activeRequest.aborting !== null) return Number.POSITIVE_INFINITY;
-    if (this.#reader.complete) return SETTLE_MS;
+    if (this.#reader.complete) return TAIL_MS;
     const { firstTokenMs, idleMs } = this.#context.deadlines;
     return this.#progressAtMs + (this.#firstTokenAtMs === null ? firstTokenMs : idleMs) - this.#context.now();
   }

@@ -37,7 +37,7 @@ export class Metrics {
   });
   readonly #requestErrors = new Counter(
     'tollgate_agent_refusals_total',
-    'Requests refused or failed, by the code that the edge got.',
+    'Requests refused or failed, by the error code that was sent to the edge.',
     { label: 'code', values: NODE_ERROR_CODES },
   );
   readonly #tokens = new Counter(
@@ -47,12 +47,12 @@ export class Metrics {
   );
   readonly #anomalies = new Counter(
     'tollgate_agent_usage_anomalies_total',
-    'Counts of the engine that could not be taken as they were.',
+    'Usage reports of the engine that had to be corrected.',
     { label: 'kind', values: USAGE_ANOMALIES },
   );
   readonly #aborts = new Counter(
     'tollgate_agent_aborts_total',
-    'Requests aborted or given up, by the proof that the engine has stopped; none: it seems to go on.',
+    'Requests aborted or given up, by the proof that the engine has stopped; none: there is no proof.',
     { label: 'proof', values: ABORT_PROOFS },
   );
   readonly #journalFailures = new Counter(
@@ -109,7 +109,7 @@ export class Metrics {
     return [
       ...counters.map((counter) => counter.print()),
       ...names.map((name) => gauge(`tollgate_agent_${name}`, GAUGES[name], gauges[name])),
-      gauge('tollgate_agent_info', 'Who this is; always 1.', 1, info),
+      gauge('tollgate_agent_info', 'Version, node, engine and model of this agent; always 1.', 1, info),
     ].join('');
   }
 }
