@@ -1,10 +1,12 @@
 /** GET /v1/models and /v1/models/{id}: the catalogue in OpenAI's form, with Tollgate's details in an own object. */
+import type * as z from 'zod';
 import { findModel, type Model } from '../db/catalogue.ts';
 import { formatUsd, nanoUsd } from '../domain/money.ts';
 import { isServing } from '../domain/node.ts';
 import { type DatedPrice, priceAt } from '../domain/pricing.ts';
 import { catalogue, poolSnapshot } from '../gateway/model-cache.ts';
 import type { ApiContext } from '../http/response-headers.ts';
+import type { Model as ModelSchema } from './openapi/responses.ts';
 import { respondWithError } from './respond-with-error.ts';
 
 export async function listModels(c: ApiContext): Promise<Response> {
@@ -42,7 +44,10 @@ function createdAtMs({ prices }: Model): number {
   return Math.min(...prices.map(({ fromMs }) => fromMs));
 }
 
-async function describe(c: ApiContext, model: Model, nowMs: number) {
+/** The type is the OpenAPI description's, so that no field can be missing from either. */
+type ModelObject = z.input<typeof ModelSchema>;
+
+async function describe(c: ApiContext, model: Model, nowMs: number): Promise<ModelObject> {
   const price = priceAt(model.prices, 'standard', nowMs);
   const batch = priceAt(model.prices, 'batch', nowMs);
   const available = await isServed(c, model.id, nowMs);
@@ -65,7 +70,7 @@ async function describe(c: ApiContext, model: Model, nowMs: number) {
   };
 }
 
-function pricing(price: DatedPrice) {
+function pricing(price: DatedPrice): ModelObject['tollgate']['pricing'] {
   return {
     price_version: price.id,
     unit: 'USD per token',
