@@ -1,5 +1,6 @@
 /**
- * The life of a hold: it is made small before the work, resized while tokens flow, and resolved once.
+ * The life of a hold. It is made before the work, large enough for the most tokens that the prompt's bytes can be; trimmed
+ * to the real count where credit is short; grown while tokens flow; and resolved once.
  * `held → posted | voided | expired` is TigerBeetle's two-phase transfer with a size that can change.
  */
 import { type NanoUsd, nanoUsd } from './money.ts';
@@ -16,7 +17,7 @@ export type Ending =
   | 'client_gone'
   /** Credit or the key's cap ran out; generation was cut at the last covered token. */
   | 'out_of_credit'
-  /** The node failed after output had left for the client; that part is billed. */
+  /** The node failed mid-answer; billed only if output reached the client. */
   | 'node_failed'
   /** No node gave an answer. */
   | 'not_served'
@@ -31,7 +32,7 @@ export const WINDOW_TOKENS = 1_024;
 /**
  * The fewest and the most tokens that a prompt can have, by its UTF-8 bytes.
  * Most: a byte-level BPE never needs more tokens than bytes; 16 tokens a message and 64 a request cover the chat template.
- * Fewest: even long vocabulary entries (runs of spaces, rules of dashes) stay well under 128 bytes.
+ * Fewest: even long vocabulary entries (runs of spaces, long runs of dashes) stay well under 128 bytes.
  */
 export function promptTokenBounds(contentBytes: number, messages: number): { min: number; max: number } {
   return { min: Math.ceil(contentBytes / 128), max: contentBytes + 16 * messages + 64 };

@@ -33,7 +33,7 @@ import { HealthLog } from './health-log.ts';
 /** How long a snapshot's text is reused: encoding a thousand nodes takes a millisecond. */
 const TEXT_REUSE_MS = 250;
 /** The same after a node was ejected or changed its state. It is not 0 because half of a pool may change at once. */
-const TEXT_REUSE_CHANGED_MS = 50;
+const TEXT_REUSE_URGENT_MS = 50;
 
 /** Report assumed for a stored node until its first heartbeat, which is two seconds away at most. */
 const ASSUMED_REPORT: NodeReport = { engineHealthy: true, draining: false, inFlight: 0, load: NO_LOAD };
@@ -46,9 +46,9 @@ interface PoolNode {
   pace: Pace | null;
   /** Routing weight as last published; null: never published. */
   weight: number | null;
-  /** Health as last determined; a change is a difference from it. */
+  /** Last determined health; a change of it is logged. */
   health: NodeHealth;
-  /** While the node is unreachable: when it was last seen with its engine. */
+  /** While the node is unreachable: its last heartbeat if it fell silent, or when the Pool noticed that its engine was down. */
   goneAtMs: number;
 }
 
@@ -56,8 +56,8 @@ export class Pool extends DurableObject<Env> implements PoolApi {
   readonly #nodes = new Map<string, PoolNode>();
   readonly #log: HealthLog;
   #text: { text: string; atMs: number } | null = null;
-  /** Whether isolates should get a new snapshot soon. */
-  #changed = false;
+  /** A node's health, state or row has changed since the text was made, so isolates should get a new one soon. */
+  #textIsUrgent = false;
 
   constructor(state: DurableObjectState, env: Env) {
     super(state, env);
@@ -82,11 +82,11 @@ export class Pool extends DurableObject<Env> implements PoolApi {
       this.#storeNode(fresh);
       return this.#view(fresh, nowMs);
     }
-    // A silence that ended unnoticed still counts as one.
+    // Records a silence first if no snapshot has seen it.
     this.#updateHealth(known, nowMs);
     if (isUnreachable(known.health) && report.engineHealthy)
       known.breaker = comeBack(known.breaker, { goneAtMs: known.goneAtMs, nowMs });
-    if (report.draining !== known.report.draining) this.#changed = true;
+    if (report.draining !== known.report.draining) this.#textIsUrgent = true;
     known.pace = learnPace(known.pace, report.load, nowMs - known.lastHeartbeatMs);
     known.lastHeartbeatMs = nowMs;
     known.report = report;
@@ -101,10 +101,10 @@ export class Pool extends DurableObject<Env> implements PoolApi {
   async snapshotText(): Promise<string> {
     const nowMs = Date.now();
     const ageMs = nowMs - (this.#text?.atMs ?? Number.NEGATIVE_INFINITY);
-    const fresh = ageMs >= 0 && ageMs < (this.#changed ? TEXT_REUSE_CHANGED_MS : TEXT_REUSE_MS);
+    const fresh = ageMs >= 0 && ageMs < (this.#textIsUrgent ? TEXT_REUSE_URGENT_MS : TEXT_REUSE_MS);
     if (this.#text === null || !fresh) {
       this.#text = { text: encodeSnapshot(this.#snapshot(nowMs)), atMs: nowMs };
-      this.#changed = false;
+      this.#textIsUrgent = false;
     }
     return this.#text.text;
   }
@@ -113,6 +113,7 @@ export class Pool extends DurableObject<Env> implements PoolApi {
     const known = this.#nodes.get(nodeId);
     if (!known) return;
     const nowMs = Date.now();
+    // An open breaker ejects the node.
     const failed = fail(known.breaker, { startedMs: nowMs - startedAgoMs, nowMs });
     if (failed === known.breaker) return;
     known.breaker = warmByTime(failed);
@@ -131,7 +132,7 @@ export class Pool extends DurableObject<Env> implements PoolApi {
     if (node.revision <= known.node.revision) return;
     if (node.state === 'active' && known.node.state !== 'active') known.breaker = begin(nowMs);
     known.node = node;
-    this.#changed = true;
+    this.#textIsUrgent = true;
     this.#storeNode(known);
   }
 
@@ -184,7 +185,7 @@ export class Pool extends DurableObject<Env> implements PoolApi {
     if (isUnreachable(to) && !isUnreachable(from))
       known.goneAtMs = to === 'silent' ? known.lastHeartbeatMs : nowMs;
     known.health = to;
-    this.#changed = true;
+    this.#textIsUrgent = true;
     const atMs = to === 'silent' ? silentSinceMs : nowMs;
     this.#log.add({ nodeId: known.node.id, from, to, atMs }, nowMs);
     return to;

@@ -1,6 +1,6 @@
 /**
- * Step 5: forwards the request to a node's agent. Another node is tried only while no byte of an answer has left for the
- * client.
+ * Step 5: forwards the request to a node's agent. Another node is tried only until one has sent its first chunk. An answer
+ * that is sent whole can still move to another node later: answer.ts then forwards it again.
  */
 import type { ApiError } from '../http/api-error.ts';
 import { type ForwardContext, type Forwarded, reportFailure, tryNode } from './attempt.ts';

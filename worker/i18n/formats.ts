@@ -50,7 +50,7 @@ export function formats(locale: Locale): Formats {
   return fresh;
 }
 
-/** Of a nano-USD. */
+/** The decimal places of an amount in USD: one nano-USD is the last of them. */
 const PLACES = 9;
 
 /** As text, because Intl reads a decimal text exactly and a float not quite. */

@@ -1,4 +1,7 @@
-/** Ended requests, newest first: filtered, or those of one ledger entry. Each request has a page of its own. */
+/**
+ * The list of ended requests, newest first: filtered, or those of one ledger entry; and the page of one request, which may
+ * still be running.
+ */
 import { Hono } from 'hono';
 import { loadCatalogue } from '../../db/catalogue.ts';
 import { database } from '../../db/client.ts';
@@ -92,7 +95,7 @@ requestsPage.get('/', async (c) => {
   );
 });
 
-/** What the requests of an entry cost together, with links to the ledger and to all requests. */
+/** Total charge of the entry's requests, with links to the ledger and to all requests. */
 function EntryIntro({ c, entry }: { c: PortalContext; entry: Entry }) {
   const { t, f } = words(c);
   const charge = nanoUsd(0 - (entry.grantedNanoUsd + entry.paidNanoUsd));
