@@ -6,12 +6,12 @@ import { OBSERVER_SQL, observeCommit } from '../laws/commit-observer.ts';
 import type { CreditRow, Violation } from '../laws/world.ts';
 import type { DurableClass, DurableInstance } from './bundle/bundle.ts';
 import { type Context, enter } from './context.ts';
+import { SLOW_MS } from './faults.ts';
 import { type Life, type Task, WORLD } from './life.ts';
 import { clone } from './platform/plain.ts';
 import { SimSqlStorage } from './platform/sql-storage.ts';
 import type { Surroundings } from './surroundings.ts';
 
-const SLOW_MS = 4_000;
 const ALARM_RETRY_MS = 2_000;
 const ALARM_LATE_MS_MAX = 20_000;
 const COMMIT_SQL = `SELECT *, (SELECT coalesce(sum(held_nano_usd), 0) FROM request WHERE state = 'held')

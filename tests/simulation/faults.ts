@@ -17,6 +17,8 @@ const CALL = {
   /** The target restarts after the call was carried out, before the reply leaves. */
   target_dies: 0.001,
 } as const;
+/** The extra time of a slow call: longer than a lease report may take before it counts as lost. */
+export const SLOW_MS = 4_000;
 export type CallFault = keyof typeof CALL;
 
 /** Faults of one attempt at a node. */

@@ -1,10 +1,11 @@
-/** The world as its isolates and Durable Objects see it. Universe implements it, and they need not import Universe. */
+/** The simulated world as its isolates and Durable Objects see it. */
 import type { Machine } from './bundle/machine.ts';
 import type { Context } from './context.ts';
 import type { Faults } from './faults.ts';
 import type { Life, Timers } from './life.ts';
 import type { Random } from './random.ts';
 
+/** The members of Universe that isolates and Durable Objects use, so that they need not import Universe, which imports them. */
 export interface Surroundings {
   readonly nowMs: number;
   readonly random: Random;

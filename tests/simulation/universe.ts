@@ -1,9 +1,12 @@
-/** One simulated world: its clock, its random numbers, its database and Durable Objects, and the messages between them. */
+/**
+ * One simulated world: its clock, its random numbers, its database and Durable Objects, and the messages between them.
+ * Isolates and Durable Objects see it as `Surroundings`.
+ */
 import type { Machine } from './bundle/machine.ts';
 import type { Context } from './context.ts';
 import { DurableHost } from './durable.ts';
 import type { Caller, Exchange, Network } from './exchange.ts';
-import { Faults } from './faults.ts';
+import { Faults, SLOW_MS } from './faults.ts';
 import { type EdgeRequest, Isolate } from './isolate.ts';
 import { type Life, WORLD } from './life.ts';
 import { SimAbortController } from './platform/abort.ts';
@@ -16,8 +19,9 @@ import { SETTINGS } from './settings.ts';
 import type { Surroundings } from './surroundings.ts';
 import { Trace } from './trace.ts';
 
+/** A call to D1 fails after this long when the database has died under it. */
 const D1_TIMEOUT_MS = 10_000;
-const SLOW_MS = 4_000;
+/** Log lines that are kept; later ones are dropped. */
 const LOGS_MAX = 20_000;
 
 export class Universe implements Surroundings, Network {
@@ -105,8 +109,8 @@ export class Universe implements Surroundings, Network {
   }
 
   /**
-   * Sends a request to a random isolate. Exactly one callback is called, unless the sender's own life ends.
-   * @returns aborts the request, as a client that disconnects does
+   * Sends a request to a random isolate. Exactly one callback is called.
+   * @returns a controller that disconnects the client
    */
   toEdge(
     request: EdgeRequest,
