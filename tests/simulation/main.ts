@@ -10,12 +10,12 @@ import { runInThreads, type ThreadRun } from './threads.ts';
 
 const HELP = `node tests/simulation/main.ts [options]
 
-  --seed N        of the first world; each further one has the next (1)
-  --requests N    of each world (1500 to 10000, by scenario)
-  --total N       requests of all worlds together (those of one world)
-  --threads N     worlds at a time (1, or 2 when there are more than one)
-  --scenario S    ${Object.keys(SCENARIOS).join(', ')} (mixed), or all: a share of each
-  --keep-going    after a world that breaks a law, too
+  --seed N        seed of the first world; each further world has the next number (default 1)
+  --requests N    requests in each world (default 1500 to 10000, by scenario)
+  --total N       requests in all worlds together (default: those of one world)
+  --threads N     worlds that run at the same time (default 1, or 2 for several worlds)
+  --scenario S    ${Object.keys(SCENARIOS).join(', ')} (default mixed), or all: a fraction of each
+  --keep-going    continue after a world that breaks a law
 `;
 
 const { values } = parseArgs({

@@ -50,6 +50,6 @@ export function formatViolations(result: RunResult): string {
     ...(distinct.size > 20 ? [`  and ${distinct.size - 20} more`] : []),
     'The last events about the first of them, in virtual milliseconds:',
     ...result.history.map((line) => `  ${line}`),
-    `Again: ${commandFor(result)}`,
+    `To repeat it: ${commandFor(result)}`,
   ].join('\n');
 }

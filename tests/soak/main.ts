@@ -8,9 +8,9 @@ import { failed, report } from './report.ts';
 import { soak } from './soak.ts';
 
 const USAGE = `Usage: npm run soak -- --seed N [--minutes M | --requests N] [--kills N]
-Starts an edge, three agents and three emulated engines in a folder of their own, asks and breaks them for M minutes
-(default 5) or N requests, lets 10,000 requests race for one cent, and compares what wallets, D1, journals, engines and clients say.
-The same seed is the same plan of requests and faults. The folder stays when something is wrong.`;
+Starts an edge, three agents and three emulated engines in a folder of their own, sends requests and injects faults for
+M minutes (default 5) or N requests, lets 10,000 requests race for one cent, and compares the records of wallets, D1,
+journals, engines and clients. A seed fixes the plan of requests and faults. The folder is kept when a check fails.`;
 
 const { values } = parseArgs({
   options: {
@@ -48,13 +48,13 @@ try {
   });
   console.log(`\n${report(result)}`);
   if (failed(result)) {
-    console.log(`\nThe folder stays for a look: ${stateDir}`);
+    console.log(`\nThe state is kept in ${stateDir}`);
     process.exit(1);
   }
   rmSync(stateDir, { recursive: true, force: true });
   process.exit(0);
 } catch (error) {
-  console.error(`\n${(error as Error).stack}\nThe folder stays for a look: ${stateDir}`);
+  console.error(`\n${(error as Error).stack}\nThe state is kept in ${stateDir}`);
   await stopAll();
   process.exit(2);
 }

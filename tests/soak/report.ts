@@ -55,9 +55,9 @@ function tokenLines({ state, journals, world }: SoakResult): string[] {
     .flatMap(({ counts }) => counts)
     .filter(({ tailTokensMax }) => tailTokensMax! > 0);
   return [
-    `Tokens: engines ${counted}, receipts ${receipts}, billed ${billed}, written off ${off}, untold ${counted - billed - off}, drift ${drift}`,
+    `Tokens: engines ${counted}, receipts ${receipts}, billed ${billed}, written off ${off}, unreported ${counted - billed - off}, drift ${drift}`,
     `  written off: ${[...reasons].map(([reason, n]) => `${reason} ${n}`).join(', ') || 'none'}`,
-    `  ${allowed.length} of ${sum([...engines.values()], (log) => log.size)} attempts may have an untold tail: their engine or agent died, hung or lied`,
+    `  ${allowed.length} of ${sum([...engines.values()], (log) => log.size)} attempts may have unreported tokens: their engine or agent died, hung or reported falsely`,
     `Charged ${(charged / 1e9).toFixed(9)} USD in ${d1.ledger_entry?.length ?? 0} entries`,
   ];
 }
