@@ -98,7 +98,10 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   };
 }
 
-/** An own address that differs from the enrolled one only matters where the edge was told that own address. */
+/**
+ * Logs that the node's URL differs from the one it enrolled with. Without `--url` the listen address is compared, and only
+ * if the node enrolled with its listen address: otherwise the two always differ.
+ */
 function logChangedUrl({ publicUrl }: AgentOptions, { url, node }: Preflight, log: Log): void {
   const differs = (publicUrl ?? url) !== node.url;
   const enrolledOwnAddress = node.url === `http://${node.listen}`;

@@ -12,7 +12,7 @@ export const NodeState = z.object({
   /** `model_path` values that the edge accepts for the model; absent in states of older agents. */
   model_paths: z.array(z.string()).optional(),
   edge_url: z.url(),
-  /** The address of this node that the edge was told. */
+  /** The URL that this node enrolled with, at which the edge reaches it. */
   url: z.url(),
   /** The host:port it listened on. It is used again after a restart, because the edge knows only that one. */
   listen: z.string(),

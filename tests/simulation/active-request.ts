@@ -327,7 +327,7 @@ function invalidChunk(usage: Partial<NodeUsage>): string {
   return JSON.stringify({ choices: [], usage: { ...NO_USAGE, ...usage } });
 }
 
-/** What a lying engine reports in place of its count: the truth, nothing, less than before, below zero, huge, no number. */
+/** Counts that a lying engine reports: the true one, none, one too few, a negative one, a huge one, or text. */
 const FALSE_COUNTS: readonly ((count: number) => unknown)[] = [
   (count) => count,
   () => null,
