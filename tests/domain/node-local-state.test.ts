@@ -9,6 +9,7 @@ import {
   localStateOf,
 } from '../../worker/gateway/node/local-state.ts';
 import { chooseNode, overloadWaitMs } from '../../worker/gateway/route.ts';
+import { nodeView } from './node-view.ts';
 
 const T = 1_000_000;
 const prompt = { promptTokens: 700 };
@@ -17,7 +18,7 @@ let pools = 0;
 function newPool(size: number) {
   pools += 1;
   const modelId = `model-${pools}`;
-  const nodes = Array.from({ length: size }, (_, i) => viewOf(`${modelId}/${i}`, modelId));
+  const nodes = Array.from({ length: size }, (_, i) => nodeView(`${modelId}/${i}`, { modelId }));
   const snapshot = (atMs: number, healths: Record<number, NodeHealth> = {}): PoolSnapshot => ({
     atMs,
     nodes: nodes.map((node, i) => ({ ...node, health: healths[i] ?? 'up' })),
@@ -181,33 +182,3 @@ it('silent nodes are tried when the snapshot is old', () => {
   expect(choose(silent, 1, T + 9_999)).toBeUndefined();
   expect(chosen(silent, T + 10_000)).toEqual(new Set(nodes.map(({ id }) => id)));
 });
-
-function viewOf(id: string, modelId: string): NodeView {
-  return {
-    id,
-    name: id,
-    modelId,
-    hardware: '8xh200',
-    url: `http://${id}`,
-    capacity: 1_000,
-    weight: 1_000,
-    state: 'active',
-    revision: 0,
-    health: 'up',
-    share: 1,
-    draining: false,
-    lastHeartbeatMs: 0,
-    inFlight: 0,
-    load: {
-      running_requests: 0,
-      waiting_requests: 0,
-      waiting_tokens: 0,
-      used_tokens: 0,
-      capacity_tokens: 1_000_000,
-      max_running_requests: 256,
-      max_queued_requests: null,
-      generation_tokens_per_second: 0,
-      cache_hit_rate: 0,
-    },
-  };
-}

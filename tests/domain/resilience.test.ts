@@ -25,41 +25,9 @@ import {
 import { healthOf } from '../../worker/domain/routing/health.ts';
 import { clampRetryAfterMs, halfDrainMs, isFull } from '../../worker/domain/routing/overload.ts';
 import { decodeSnapshot, encodeSnapshot } from '../../worker/domain/snapshot-text.ts';
+import { IDLE, nodeView } from './node-view.ts';
 
 const T = 1_000_000;
-const idle: NodeView['load'] = {
-  running_requests: 0,
-  waiting_requests: 0,
-  waiting_tokens: 0,
-  used_tokens: 0,
-  capacity_tokens: 1_000_000,
-  max_running_requests: 256,
-  max_queued_requests: null,
-  generation_tokens_per_second: 0,
-  cache_hit_rate: 0,
-};
-
-function node(id: string, over: Partial<NodeView> = {}): NodeView {
-  return {
-    id,
-    name: id,
-    modelId: 'm',
-    hardware: '8xh200',
-    url: `http://${id}`,
-    capacity: 1_000,
-    state: 'active',
-    revision: 0,
-    health: 'up',
-    share: 1,
-    weight: 1_000,
-    draining: false,
-    lastHeartbeatMs: 0,
-    inFlight: 0,
-    load: idle,
-    ...over,
-  };
-}
-
 /** The breaker after a request that begins and fails at once. */
 const failAt = (breaker: Breaker, nowMs: number) => fail(breaker, { startedMs: nowMs, nowMs });
 const openingAt = (breaker: Breaker, nowMs: number) => failAt(breaker, nowMs).openUntilMs - nowMs;
@@ -207,7 +175,7 @@ describe('health', () => {
 
 describe('the eligibility of a node', () => {
   const trusted: LocalNodeView = { phase: 'closed', probing: false, busy: false };
-  const full = { ...idle, waiting_requests: 256 };
+  const full = { ...IDLE, waiting_requests: 256 };
   const cases: [string, Eligibility, Partial<NodeView>, Partial<LocalNodeView>][] = [
     ['up', 'ready', {}, {}],
     ['up, in its slow start', 'ready', { share: 0.1 }, { phase: 'slow_start' }],
@@ -233,7 +201,7 @@ describe('the eligibility of a node', () => {
     ['silent and full', 'gone', { health: 'silent', load: full }, {}],
   ];
   it.each(cases)('that is %s: %s', (_, eligibility, view, local) => {
-    expect(eligibilityOf(node('a', view), { ...trusted, ...local })).toBe(eligibility);
+    expect(eligibilityOf(nodeView('a', view), { ...trusted, ...local })).toBe(eligibility);
   });
 });
 
@@ -299,7 +267,7 @@ describe('partitioning nodes', () => {
 
 describe('a queue', () => {
   const load = (waiting_requests: number, over: Partial<NodeView['load']> = {}) => ({
-    ...idle,
+    ...IDLE,
     waiting_requests,
     ...over,
   });
@@ -323,14 +291,14 @@ describe('a queue', () => {
 
   it('gives the time until half of it is done, between 1 and 30 s', () => {
     const busy = (waiting: number, perSecond: number) =>
-      halfDrainMs([node('a', { load: load(waiting, { generation_tokens_per_second: perSecond }) })]);
+      halfDrainMs([nodeView('a', { load: load(waiting, { generation_tokens_per_second: perSecond }) })]);
     expect(busy(20, 2_000)).toBe(10_000);
     expect(busy(20, 4_000)).toBe(5_000);
     expect(busy(0, 2_000)).toBe(1_000);
     expect(busy(10_000, 2_000)).toBe(30_000);
     // Without a measured rate the registered capacity counts.
     expect(busy(20, 0)).toBe(20_000);
-    const two = [node('a', { load: load(20) }), node('b', { load: load(0) })];
+    const two = [nodeView('a', { load: load(20) }), nodeView('b', { load: load(0) })];
     expect(halfDrainMs(two)).toBe(10_000);
     expect([clampRetryAfterMs(0), clampRetryAfterMs(7_000), clampRetryAfterMs(300_000)]).toEqual([
       1_000, 7_000, 30_000,
@@ -341,10 +309,10 @@ describe('a queue', () => {
 describe('a snapshot as text', () => {
   it('decodes to the same snapshot, and has less than half the size of JSON', () => {
     const nodes = Array.from({ length: 20 }, (_, i) =>
-      node(`node_${i}`, {
+      nodeView(`node_${i}`, {
         share: (i + 1) / 20,
         draining: i % 2 === 0,
-        load: { ...idle, max_queued_requests: i % 3 === 0 ? null : i, cache_hit_rate: i / 7 },
+        load: { ...IDLE, max_queued_requests: i % 3 === 0 ? null : i, cache_hit_rate: i / 7 },
       }),
     );
     const snapshot = { atMs: T, nodes };

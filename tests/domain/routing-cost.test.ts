@@ -7,6 +7,7 @@ import type { NodeView, PoolSnapshot } from '../../worker/domain/node.ts';
 import { hash32 } from '../../worker/domain/routing/hash.ts';
 import { beginAttempt } from '../../worker/gateway/node/local-state.ts';
 import { chooseNode } from '../../worker/gateway/route.ts';
+import { nodeView } from './node-view.ts';
 
 const NODES = 1_000;
 const DECISIONS = 20_000;
@@ -73,22 +74,9 @@ it('prepares candidates once per snapshot, and again only after a change', () =>
 });
 
 function viewOf(i: number): NodeView {
-  const id = `node_${i}`;
-  return {
-    id,
-    name: id,
-    modelId: 'm',
-    hardware: '8xh200',
+  return nodeView(`node_${i}`, {
     url: `https://10.0.${i >> 8}.${i & 255}:8443`,
     capacity: 1_000 + (i % 3) * 500,
-    state: 'active',
-    revision: 0,
-    health: 'up',
-    share: 1,
-    weight: 1_000,
-    draining: false,
-    lastHeartbeatMs: 0,
-    inFlight: 0,
     load: {
       running_requests: i % 100,
       waiting_requests: i % 7,
@@ -100,5 +88,5 @@ function viewOf(i: number): NodeView {
       generation_tokens_per_second: 600,
       cache_hit_rate: 0.4,
     },
-  };
+  });
 }

@@ -5,18 +5,7 @@ import { hash32 } from '../../worker/domain/routing/hash.ts';
 import { learnPace, type MeasuredNode, nodeWeights } from '../../worker/domain/routing/measured-capacity.ts';
 import type { Candidate, RouteRequest } from '../../worker/domain/routing/policy.ts';
 import { fullness, waitSeconds } from '../../worker/domain/routing/wait-estimate.ts';
-
-const idle = {
-  running_requests: 0,
-  waiting_requests: 0,
-  waiting_tokens: 0,
-  used_tokens: 0,
-  capacity_tokens: 1_000_000,
-  max_running_requests: 256,
-  max_queued_requests: null,
-  generation_tokens_per_second: 0,
-  cache_hit_rate: 0,
-};
+import { IDLE, nodeView } from './node-view.ts';
 
 interface CandidateChange {
   weight?: number;
@@ -25,23 +14,7 @@ interface CandidateChange {
 }
 
 function candidate(id: string, { weight = 1, load = {}, local }: CandidateChange = {}): Candidate {
-  const node: NodeView = {
-    id,
-    name: id,
-    modelId: 'm',
-    hardware: '8xh200',
-    url: `http://${id}`,
-    capacity: 1_000,
-    state: 'active',
-    revision: 0,
-    health: 'up',
-    share: 1,
-    weight: 1_000,
-    draining: false,
-    lastHeartbeatMs: 0,
-    inFlight: 0,
-    load: { ...idle, ...load },
-  };
+  const node = nodeView(id, { load: { ...IDLE, ...load } });
   return { node, seed: hash32(id), weight, local: local ?? { requests: 0, waitingTokens: 0 } };
 }
 
@@ -187,30 +160,30 @@ describe('measured capacity', () => {
   const measured = (hardware: string, over: Partial<MeasuredNode> = {}): MeasuredNode => ({
     hardware,
     capacity: 100,
-    load: idle,
+    load: IDLE,
     pace: null,
     weight: null,
     ...over,
   });
 
   it('is the registered one until something has run', () => {
-    expect(learnPace(null, idle, 2_000)).toBeNull();
+    expect(learnPace(null, IDLE, 2_000)).toBeNull();
     expect(nodeWeights([measured('x', { capacity: 100 }), measured('y', { capacity: 300 })])).toEqual([
       100, 300,
     ]);
   });
 
   it('takes the first measurement at once, and later ones slowly', () => {
-    const pace = learnPace(null, { ...idle, ...running }, 2_000)!;
+    const pace = learnPace(null, { ...IDLE, ...running }, 2_000)!;
     expect(pace).toEqual({ tokensPerSecond: 30, contextTokens: 10_000 });
-    const next = learnPace(pace, { ...idle, ...running, generation_tokens_per_second: 600 }, 2_000)!;
+    const next = learnPace(pace, { ...IDLE, ...running, generation_tokens_per_second: 600 }, 2_000)!;
     expect(next.tokensPerSecond).toBeGreaterThan(30);
     expect(next.tokensPerSecond).toBeLessThan(31);
-    expect(learnPace(pace, idle, 1e9)).toBe(pace);
+    expect(learnPace(pace, IDLE, 1e9)).toBe(pace);
   });
 
   it('is the requests that fit cache and slots, times the rate of each', () => {
-    const small = { ...idle, capacity_tokens: 200_000 };
+    const small = { ...IDLE, capacity_tokens: 200_000 };
     const pace = { tokensPerSecond: 10, contextTokens: 10_000 };
     // 20 requests in the small cache; 100 in the large one
     const [a, b] = nodeWeights([measured('small', { load: small, pace }), measured('large', { pace })]);
@@ -236,7 +209,7 @@ describe('measured capacity', () => {
   });
 
   it('is bounded when a node reports falsehoods', () => {
-    const lies = { ...idle, capacity_tokens: 1e10, max_running_requests: 1e6 };
+    const lies = { ...IDLE, capacity_tokens: 1e10, max_running_requests: 1e6 };
     const paces = [1e308, 1e7, 0].map((tokensPerSecond) => ({ tokensPerSecond, contextTokens: 1 }));
     for (const pace of paces) {
       const weights = nodeWeights([measured('x', { load: lies, pace }), measured('y'), measured('z')]);
