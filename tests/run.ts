@@ -6,10 +6,12 @@ await runSteps([
   TYPES.map((each) => [each]),
   [[ASSETS]],
   [
-    [tests('tests of rules and parts', ['domain', 'gpu-pool', 'worker'])],
-    // Tests of the whole mostly wait, for deadlines, processes and pages, so other lanes fit beside them.
-    [tests('tests of the whole', ['e2e'])],
-    // Simulations only compute, and nothing in them depends on how long that takes.
+    [
+      tests('tests of rules and parts', ['domain', 'gpu-pool', 'worker']),
+      tests('tests of the whole', ['e2e']),
+    ],
+    // Simulations only compute, and nothing in them depends on how long that takes. The tests leave half of the
+    // processor time idle, since much of theirs is waiting for deadlines, processes and pages.
     [tests('tests of simulation and scale', ['simulation']), LAWS].map(inIdleTime),
   ],
 ]);

@@ -99,7 +99,7 @@ export function until(customer: Customer, id: string, isReached: (batch: BatchRe
       const batch = await get(customer, id);
       return isReached(batch) && batch;
     },
-    { timeout: 15_000, interval: 50 },
+    { timeout: 60_000, interval: 50 },
   ) as Promise<BatchResponse>;
 }
 
