@@ -187,7 +187,7 @@ const MESSAGES: { [Reason in ApiError['reason']]: MessageOf<Reason> } = {
     `Model not found${MODEL_NAME.test(requested) ? `: ${requested}` : ''}. Available: ${available.join(', ')}.`,
   request_not_found: () =>
     'Request not found in this account. Request ids are in the `x-request-id` header of every response.',
-  route_not_found: (_, origin) => `Route not found. The API is described at ${origin}/.`,
+  route_not_found: (_, origin) => `Route not found. The API is described at ${origin}/docs.`,
   key_not_found: () => 'Key not found in this account. List the keys with GET /v1/keys.',
   key_not_managed: (_, origin) =>
     `Management keys can be changed and revoked only in the portal: ${origin}/keys.`,

@@ -61,65 +61,37 @@ function decimal(nano: NanoUsd): Intl.StringNumericLiteral {
 function build(locale: Locale): Formats {
   const number = (options: Intl.NumberFormatOptions) =>
     new Intl.NumberFormat(REGIONS[locale].numbers, options);
-  const when = (options: Intl.DateTimeFormatOptions) =>
+  const time = (options: Intl.DateTimeFormatOptions) =>
     new Intl.DateTimeFormat(REGIONS[locale].dates, { timeZone: 'UTC', ...options });
+  return { ...numbers(number), ...amounts(number), ...times(time), ...durations(number) };
+}
+
+type NewNumberFormat = (options: Intl.NumberFormatOptions) => Intl.NumberFormat;
+type NewTimeFormat = (options: Intl.DateTimeFormatOptions) => Intl.DateTimeFormat;
+
+function numbers(number: NewNumberFormat): Pick<Formats, 'count' | 'shortCount' | 'percent'> {
   const count = number({ maximumFractionDigits: 0 });
   const shortCount = number({ notation: 'compact', maximumFractionDigits: 1 });
   const percent = number({ style: 'percent', maximumFractionDigits: 1 });
-  const usd = number({ style: 'currency', currency: 'USD', currencyDisplay: 'narrowSymbol' });
-  const shortUsd = number({
-    style: 'currency',
-    currency: 'USD',
-    currencyDisplay: 'narrowSymbol',
-    notation: 'compact',
-    maximumSignificantDigits: 3,
-  });
-  const exact = number({
-    style: 'currency',
-    currency: 'USD',
-    currencyDisplay: 'narrowSymbol',
-    minimumFractionDigits: PLACES,
-  });
-  const column = number({ minimumFractionDigits: PLACES });
-  const usdPerMillion = number({
-    style: 'currency',
-    currency: 'USD',
-    currencyDisplay: 'narrowSymbol',
-    maximumFractionDigits: 3,
-  });
-  const small = number({
-    style: 'currency',
-    currency: 'USD',
-    currencyDisplay: 'narrowSymbol',
-    maximumSignificantDigits: 3,
-  });
-  const date = when({ day: 'numeric', month: 'short', year: 'numeric' });
-  const dateTime = when({
-    day: 'numeric',
-    month: 'short',
-    year: 'numeric',
-    hour: '2-digit',
-    minute: '2-digit',
-  });
-  const moment = when({
-    day: 'numeric',
-    month: 'short',
-    year: 'numeric',
-    hour: '2-digit',
-    minute: '2-digit',
-    second: '2-digit',
-  });
-  const time = when({ hour: '2-digit', minute: '2-digit' });
-  const clock = when({ hour: '2-digit', minute: '2-digit', second: '2-digit' });
-  const dayMonth = when({ day: 'numeric', month: 'short' });
-  const milliseconds = number({ style: 'unit', unit: 'millisecond', maximumFractionDigits: 0 });
-  const seconds = number({ style: 'unit', unit: 'second', unitDisplay: 'short', maximumFractionDigits: 1 });
-  const minutes = number({ style: 'unit', unit: 'minute', unitDisplay: 'short', maximumFractionDigits: 0 });
-  const hours = number({ style: 'unit', unit: 'hour', unitDisplay: 'short', maximumFractionDigits: 0 });
   return {
     count: (value) => count.format(value),
     shortCount: (value) => shortCount.format(value),
     percent: (share) => percent.format(share),
+  };
+}
+
+type Amounts = 'usd' | 'shortUsd' | 'usdExact' | 'usdColumn' | 'usdPerMillion' | 'usdSmall';
+
+function amounts(number: NewNumberFormat): Pick<Formats, Amounts> {
+  const dollars = (options: Intl.NumberFormatOptions = {}) =>
+    number({ style: 'currency', currency: 'USD', currencyDisplay: 'narrowSymbol', ...options });
+  const usd = dollars();
+  const shortUsd = dollars({ notation: 'compact', maximumSignificantDigits: 3 });
+  const exact = dollars({ minimumFractionDigits: PLACES });
+  const column = number({ minimumFractionDigits: PLACES });
+  const usdPerMillion = dollars({ maximumFractionDigits: 3 });
+  const small = dollars({ maximumSignificantDigits: 3 });
+  return {
     usd: (nano) => usd.format(nano / NANO_PER_USD),
     shortUsd: (nano) => shortUsd.format(nano / NANO_PER_USD),
     usdExact: (nano) => {
@@ -136,12 +108,39 @@ function build(locale: Locale): Formats {
     usdColumn: (nano) => (nano === 0 ? '0' : column.format(decimal(nano))),
     usdSmall: (nano) => small.format(nano / NANO_PER_USD),
     usdPerMillion: (nanoPerToken) => usdPerMillion.format(nanoPerToken / 1_000),
+  };
+}
+
+type Times = 'dateTime' | 'moment' | 'date' | 'time' | 'clock' | 'bucket';
+
+function times(format: NewTimeFormat): Pick<Formats, Times> {
+  const day = { day: 'numeric', month: 'short', year: 'numeric' } as const;
+  const minute = { hour: '2-digit', minute: '2-digit' } as const;
+  const second = { ...minute, second: '2-digit' } as const;
+  const date = format(day);
+  const dateTime = format({ ...day, ...minute });
+  const moment = format({ ...day, ...second });
+  const time = format(minute);
+  const clock = format(second);
+  const dayMonth = format({ day: 'numeric', month: 'short' });
+  return {
     moment: (atMs) => moment.format(atMs),
     dateTime: (atMs) => dateTime.format(atMs),
     date: (atMs) => date.format(atMs),
     time: (atMs) => time.format(atMs),
     clock: (atMs) => clock.format(atMs),
     bucket: (atMs, width) => (width === 'hour' ? time : dayMonth).format(atMs),
+  };
+}
+
+function durations(number: NewNumberFormat): Pick<Formats, 'duration'> {
+  const unit = (name: string, maximumFractionDigits: number) =>
+    number({ style: 'unit', unit: name, unitDisplay: 'short', maximumFractionDigits });
+  const milliseconds = unit('millisecond', 0);
+  const seconds = unit('second', 1);
+  const minutes = unit('minute', 0);
+  const hours = unit('hour', 0);
+  return {
     duration: (ms) => {
       if (ms < 1_000) return milliseconds.format(ms);
       if (ms < 90_000) return seconds.format(ms / 1_000);
