@@ -24,7 +24,7 @@ export async function stopAll(): Promise<void> {
 }
 
 export interface StartedProcess<T> extends RunningProcess {
-  /** What `isReady` returned when the process was ready. */
+  /** The value that `isReady` returned when the process was ready. */
   readonly ready: T;
 }
 

@@ -135,7 +135,7 @@ export async function tabTo(page: Page, wanted: Locator): Promise<void> {
 }
 
 declare global {
-  /** What `watchRendering` has recorded about the page. */
+  /** The record that `watchRendering` has made of the page. */
   var rendering: { shifts: number; largestPaintMs: number };
 }
 

@@ -26,7 +26,7 @@ export interface RawAnswer {
   /** null: the connection broke before a head arrived */
   readonly status: number | null;
   readonly headers: ReadonlyMap<string, string>;
-  /** What arrived of the body, without chunk framing. */
+  /** The part of the body that arrived, without chunk framing. */
   readonly body: string;
   /** True when the body arrived to its proper end. */
   readonly complete: boolean;

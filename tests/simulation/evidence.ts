@@ -30,7 +30,7 @@ const D1_TABLES = [
   'api_key',
 ] as const;
 
-/** What the evidence is read from. */
+/** The parts of the world that the evidence is read from. */
 export interface EvidenceSources {
   readonly universe: Universe;
   readonly accounts: readonly Account[];

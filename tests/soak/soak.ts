@@ -54,7 +54,7 @@ export interface SoakResult {
   readonly violations: readonly Violation[];
   /** The output of the audit when it found that the records disagree. */
   readonly audit: string | null;
-  /** What was still pending at the end. */
+  /** The things that were still pending at the end. */
   readonly unsettled: readonly string[];
 }
 

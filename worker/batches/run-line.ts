@@ -137,7 +137,7 @@ function errorLine(env: Env, { dialect, requestId }: LineRequest, error: ApiErro
   return { status: statusOf(error), body: JSON.stringify(body) };
 }
 
-/** What a settlement adds to a batch's totals. */
+/** The usage and charge that a settlement adds to a batch's totals. */
 export function costOf(settlement: Settlement | null): { usage: Usage; chargeNanoUsd: NanoUsd } {
   return {
     usage: settlement?.billed?.usage ?? NO_USAGE,

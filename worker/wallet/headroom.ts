@@ -55,7 +55,7 @@ export class Headroom {
     return { key: load(keyId, caps.key), account: load(null, caps.account) };
   }
 
-  /** What a short-lived token may still spend, in nano-USD: infinite without a token. */
+  /** The rest of a short-lived token's cap, in nano-USD; infinite without a token. */
   tokenLeft(token: TokenCap | null): number {
     if (token === null) return Number.POSITIVE_INFINITY;
     return capLeft(token, this.#store.tokenUse(token.id))!;

@@ -16,14 +16,14 @@ import type { HeldRequest } from './held-request.ts';
 
 const WINDOW_MS = 60_000;
 
-/** What a request in flight counts for. */
+/** The amounts that a request in flight counts for. */
 type InFlight = Pick<HeldRequest, 'heldNanoUsd' | 'tokens' | 'background'>;
 
 /** A stored request that is held or ended within the last minute. */
 export type RecentRequest = InFlight &
   Pick<HeldRequest, 'keyId' | 'state' | 'admittedAtMs' | 'endedAtMs' | 'usage'>;
 
-/** What a lease has set aside, and how much of that is slack. */
+/** The allotment of a lease, and the part of it that is slack. */
 export type LeasedAllotment = Pick<Lease, 'allotment' | 'slack'>;
 export const NOTHING_LEASED: LeasedAllotment = { allotment: NO_ALLOTMENT, slack: NO_ALLOTMENT };
 

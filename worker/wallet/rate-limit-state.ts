@@ -1,4 +1,4 @@
-/** What is left of the limits per minute, as response headers report it: the tighter of the key's and the account's. */
+/** The rest of the limits per minute, as response headers report it: the tighter of the key's and the account's. */
 
 import type { MinuteLimitState, RateLimitState } from '../domain/limits.ts';
 import { LIMIT_SCOPES, type LimitScope, type Load, type ScopedLimits } from '../domain/limits.ts';

@@ -49,7 +49,7 @@ type NewGroupedRequest = Omit<
   readonly drawnNanoUsd: number;
 };
 
-/** What the requests of a group have in common. */
+/** The facts that all requests of a group share. */
 interface GroupTerms {
   readonly leaseId: string;
   readonly keyId: string;

@@ -20,7 +20,7 @@ export interface Edit {
   readonly replace: string;
 }
 
-/** What the bundle exports (entry.js). */
+/** The exports of the bundle (entry.js). */
 export interface Edge {
   readonly app: {
     fetch(request: SimRequest, env: object, context: object): SimResponse | Promise<SimResponse>;
@@ -30,7 +30,7 @@ export interface Edge {
   readonly Pool: DurableClass;
 }
 
-/** What a customer does in the portal. */
+/** The actions of a customer in the portal. */
 export interface PortalActions {
   createKey(
     env: object,

@@ -36,7 +36,7 @@ app.onError((error, c) => {
   return errorResponse({ reason: 'internal' }, new URL(c.req.url).origin);
 });
 
-/** What customers do in the portal, before and beside their requests. */
+/** The actions of customers in the portal, before and beside their requests. */
 export const portal = {
   createKey: async (env, request) => createKey(database(env), await pepperKey(config(env)), request),
   beginTopUp,

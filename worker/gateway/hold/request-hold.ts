@@ -10,7 +10,7 @@ export type HoldChange = Omit<ResizeRequest, 'requestId'>;
 
 export interface ResizedHold {
   readonly heldNanoUsd: NanoUsd;
-  /** What kept the hold below what was wanted; null: nothing did. */
+  /** The bound that kept the hold below the wanted amount; null: none did. */
   readonly boundBy: HoldBound | null;
 }
 

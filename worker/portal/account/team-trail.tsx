@@ -45,7 +45,7 @@ export function TeamTrail({ c, trail, emails }: Props) {
   );
 }
 
-/** What the action was done to: by e-mail or name where the row has one, by id otherwise. */
+/** The subject of the action: by e-mail or name where the row has one, by id otherwise. */
 function aboutOf({ subject, detail }: TrailRow): string {
   return String(detail.email ?? detail.name ?? subject);
 }

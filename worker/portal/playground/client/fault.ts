@@ -10,7 +10,7 @@ export interface Fault {
   readonly retryAfterS: number | null;
 }
 
-/** What the reader can do about a fault. */
+/** The next step for the reader of a fault. */
 export interface Advice {
   readonly text: string;
   readonly href?: string;
