@@ -10,8 +10,8 @@ await runSteps([
       tests('tests of rules and parts', ['domain', 'gpu-pool', 'worker']),
       tests('tests of the whole', ['e2e']),
     ],
-    // Simulations only compute, and nothing in them depends on how long that takes. The tests leave half of the
-    // processor time idle, since much of theirs is waiting for deadlines, processes and pages.
+    // Simulations only compute, and nothing in them depends on how long that takes: they get the processor time that
+    // tests leave while they wait for deadlines, processes and pages.
     [tests('tests of simulation and scale', ['simulation']), LAWS].map(inIdleTime),
   ],
 ]);

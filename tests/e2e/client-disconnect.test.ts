@@ -113,7 +113,7 @@ describe.each([
 const STREAM_STOPS_MS = 1_500;
 /**
  * While a whole answer is generated, the edge notices a closed connection at the next blank line that it writes: the first
- * after 5 s, then one each second (worker/gateway/answer.ts). It notices a reset connection at once.
+ * after 5 s, then one each second (worker/gateway/stream/keep-alive.ts). It notices a reset connection at once.
  */
 const FIRST_BLANK_LINE_MS = 5_000;
 const BLANK_LINE_STOPS_MS = 2_500;
