@@ -14,3 +14,4 @@ export * from './schema/payments.ts';
 export * from './schema/people.ts';
 export * from './schema/pool.ts';
 export * from './schema/projections.ts';
+export * from './schema/secrets.ts';

@@ -71,6 +71,8 @@ export const apiKey = sqliteTable(
     name: text('name').notNull(),
     /** HMAC-SHA-256 of the key under KEY_PEPPER, base64url; the key itself is stored nowhere. */
     hash: text('hash').notNull().unique(),
+    /** Id of the pepper under which `hash` was made; null: made before peppers had ids, under the oldest one known. */
+    pepperId: text('pepper_id'),
     lastFour: text('last_four').notNull(),
     /** A management key can manage keys and nothing else. */
     scope: text('scope', { enum: KEY_SCOPES }).notNull().default('inference'),
