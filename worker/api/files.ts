@@ -7,6 +7,7 @@ import { database } from '../db/client.ts';
 import { addFile, deleteFile, type FileRow, fileTotals, findFile, listFiles } from '../db/files.ts';
 import { FILE_PURPOSES } from '../db/schema.ts';
 import { isId, newId } from '../domain/ids.ts';
+import { retentionMs } from '../domain/retention.ts';
 import { readFields } from '../http/fields.ts';
 import type { ApiContext } from '../http/response-headers.ts';
 import { PageQuery, pageOf } from './page-query.ts';
@@ -17,7 +18,7 @@ const FILES_MAX = 1_000;
 const STORED_BYTES_MAX = 10 * 1024 ** 3;
 
 const HOUR_S = 3_600;
-const KEEP_S = 30 * 24 * HOUR_S;
+const KEEP_S = retentionMs('file') / 1_000;
 
 /** The text fields of the upload form beside `file`, with OpenAI's names. */
 export const FileForm = z.object({

@@ -6,12 +6,13 @@
 import { database } from '../db/client.ts';
 import { addFile } from '../db/files.ts';
 import { PART_BYTES } from '../domain/file-parts.ts';
+import { retentionMs } from '../domain/retention.ts';
 import type { Env } from '../env.ts';
 import { partName } from './file-parts.ts';
 import type { BatchJob, BatchStore, WrittenParts } from './store.ts';
 
 /** How long result files are kept: as long as OpenAI keeps a batch's output. */
-const OUTPUT_LIFETIME_MS = 30 * 86_400_000;
+const OUTPUT_LIFETIME_MS = retentionMs('file');
 
 /** The two result files of a batch, and the lines whose results they hold. */
 const RESULT_FILES = { output: { failed: false }, error: { failed: true } } as const;

@@ -1,13 +1,12 @@
 /** Probes of the service, and their daily totals. */
 import { desc, gte, sql } from 'drizzle-orm';
+import { retentionMs } from '../domain/retention.ts';
 import type { Probe, ProbeFault } from '../domain/status.ts';
 import type { Database } from './client.ts';
 import { probe, probeDay } from './schema.ts';
 
 const DAY_MS = 86_400_000;
 const HOUR_MS = 3_600_000;
-/** Probes are kept for two days: "the last day" needs more than one. The daily totals stay. */
-const KEPT_MS = 2 * DAY_MS;
 /** The status page shows the last hour's probes one by one. */
 const SHOWN_MS = HOUR_MS;
 
@@ -17,7 +16,7 @@ export async function recordProbes(db: Database, probes: readonly Probe[], nowMs
   await db.$client.batch([
     db.$client.prepare(ADD_TO_DAYS).bind(json),
     db.$client.prepare(ADD).bind(json),
-    db.$client.prepare('DELETE FROM probe WHERE at_ms < ?').bind(nowMs - KEPT_MS),
+    db.$client.prepare('DELETE FROM probe WHERE at_ms < ?').bind(nowMs - retentionMs('probe')),
   ]);
 }
 

@@ -1,8 +1,9 @@
 /** Idempotency keys: decides what happens to a request from what is known of earlier runs with the same key. */
 import type { RequestState } from './hold.ts';
+import { retentionMs } from './retention.ts';
 
 /** Answers are kept for a day, as Stripe does. */
-export const REPLAY_LIFETIME_MS = 24 * 3_600_000;
+export const REPLAY_LIFETIME_MS = retentionMs('idempotent_answer');
 /** Only a few calls lie between `decideBegin` and the admission; after 30 s without it, the isolate is lost. */
 const BEGIN_GRACE_MS = 30_000;
 /** A single call lies between the end of a request and the storing of its answer; after 10 s it will not come. */
