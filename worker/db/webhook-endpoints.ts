@@ -35,18 +35,19 @@ export async function findEndpoint(db: Database, key: EndpointKey): Promise<Webh
 }
 
 /**
- * Adds an endpoint. @returns false when the account already has ENDPOINTS_MAX: the same statement counts and inserts,
+ * Adds an endpoint. @param endpoint.actor id of the person who adds it; null: not known. @returns false when the account already has ENDPOINTS_MAX: the same statement counts and inserts,
  * so two calls at once cannot both pass
  */
 export async function insertEndpoint(
   db: Database,
-  { id, accountId, url, nowMs }: { id: string; accountId: string; url: string; nowMs: number },
+  endpoint: { id: string; accountId: string; url: string; actor: string | null; nowMs: number },
 ): Promise<boolean> {
+  const { id, accountId, url, actor, nowMs } = endpoint;
   const inserted = await db
     .insert(webhookEndpoint)
     // INSERT … SELECT: the table's columns in their order.
     .select(sql`
-      SELECT ${id}, ${accountId}, ${url}, 1, ${nowMs}, NULL
+      SELECT ${id}, ${accountId}, ${url}, 1, ${nowMs}, NULL, ${actor}, NULL
       WHERE (
         SELECT count(*) FROM ${webhookEndpoint}
         WHERE ${webhookEndpoint.accountId} = ${accountId} AND ${webhookEndpoint.removedAtMs} IS NULL

@@ -15,14 +15,14 @@ type AddResult =
 
 export async function addEndpoint(
   env: Env,
-  request: { accountId: string; url: string; nowMs: number },
+  request: { accountId: string; url: string; actor?: string; nowMs: number },
 ): Promise<AddResult> {
-  const { accountId, nowMs } = request;
+  const { accountId, actor = null, nowMs } = request;
   const checked = checkEndpointUrl(request.url, config(env));
   if (!checked.ok) return checked;
   const id = newId('hook', nowMs);
   const { url } = checked;
-  if (!(await insertEndpoint(database(env), { id, accountId, url, nowMs }))) {
+  if (!(await insertEndpoint(database(env), { id, accountId, url, actor, nowMs }))) {
     return { ok: false, fault: 'too_many_endpoints' };
   }
   return { ok: true, url, secret: await endpointSecret(env, { id, secretVersion: 1 }) };

@@ -62,7 +62,12 @@ alertsPage.post('/watch', async (c) => {
 alertsPage.post('/endpoints', async (c) => {
   const read = await readForm(c, EndpointForm);
   if (!read.ok) return show(c, { endpoint: read });
-  const request = { accountId: c.get('accountId'), url: read.values.url, nowMs: Date.now() };
+  const request = {
+    accountId: c.get('accountId'),
+    url: read.values.url,
+    actor: c.get('person')!.id,
+    nowMs: Date.now(),
+  };
   const added = await addEndpoint(c.env, request);
   if (!added.ok) return show(c, { endpoint: { typed: read.typed, faults: { url: added.fault } } });
   return showSecret(c, added);
