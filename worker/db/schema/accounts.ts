@@ -92,6 +92,16 @@ export const apiKey = sqliteTable(
     revokedAtMs: integer('revoked_at_ms'),
     /** Accurate to a minute. */
     lastUsedAtMs: integer('last_used_at_ms'),
+    /** Id of the person or management key that made it; null: not known. */
+    createdBy: text('created_by'),
+    /** Id of the person who took it over when its maker lost the right to make keys; null: no one had to. */
+    keptBy: text('kept_by'),
+    /** First key of the rotations that led to this one: their spend counts together. null: it is the first. */
+    lineageId: text('lineage_id'),
+    /** The key that followed it by rotation. A key has one successor at most. */
+    successorId: text('successor_id'),
+    /** First key of the management key's lineage whose cap it shares; null: it shares none. */
+    managerId: text('manager_id'),
   },
   (t) => [index('api_key_by_account').on(t.accountId, t.createdAtMs)],
 );

@@ -32,6 +32,10 @@ export const webhookEndpoint = sqliteTable(
     secretVersion: integer('secret_version').notNull().default(1),
     createdAtMs: integer('created_at_ms').notNull(),
     removedAtMs: integer('removed_at_ms'),
+    /** Id of the person who added it; null: not known. */
+    createdBy: text('created_by'),
+    /** Id of the person who took it over when its maker lost the right to add endpoints; null: no one had to. */
+    keptBy: text('kept_by'),
   },
   (t) => [index('webhook_endpoint_by_account').on(t.accountId)],
 );
