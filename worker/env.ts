@@ -22,6 +22,8 @@ export interface Env {
   readonly BATCH: ObjectNamespace<BatchApi>;
   /** Content of customers' files. */
   readonly FILES: R2Bucket;
+  /** Requests and ledger entries that have left D1. */
+  readonly ARCHIVE: R2Bucket;
   readonly TASKS: Queue<Task>;
   /** Cloudflare's Email Service; undefined when it is not bound. */
   readonly EMAIL?: SendEmail;

@@ -6,6 +6,7 @@
  */
 
 export * from './schema/accounts.ts';
+export * from './schema/archive.ts';
 export * from './schema/batches.ts';
 export * from './schema/catalogue.ts';
 export * from './schema/credit.ts';

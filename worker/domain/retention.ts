@@ -12,6 +12,11 @@ export const RETENTION_DAYS = {
    * restored to any minute of its last 30 days, and until then the Wallet's entries can repair it.
    */
   wallet_entry: 35,
+  /**
+   * Ended requests and ledger entries in D1, from the end of their month (UTC); then they move to the archive, which
+   * keeps them. A quarter's bills can be examined line by line without waiting, and D1 stays small.
+   */
+  request_in_database: 90,
   /** Ended requests in a Wallet and answers to idempotent requests, from their end: clients retry within a day. */
   idempotent_answer: 1,
   /** Invitations, from their end by acceptance, revocation or time: long enough to answer "I never got one". */

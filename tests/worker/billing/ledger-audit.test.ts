@@ -59,6 +59,7 @@ describe('entries', () => {
   it.each([
     'UPDATE ledger_entry SET at_ms = 0',
     'DELETE FROM ledger_entry',
+    'DELETE FROM usage_event',
     'UPDATE price SET output_nano_usd = 1',
     'DELETE FROM price',
   ])('of D1 are never changed or removed: %s', async (sql) => {
@@ -114,7 +115,11 @@ describe('the audit', () => {
     ],
     [
       'a request missing in D1',
-      () => d1(`DELETE FROM usage_event WHERE request_id = '${requestId}'`),
+      () =>
+        unguardedD1(
+          'usage_event_keeps_all_rows',
+          `DELETE FROM usage_event WHERE request_id = '${requestId}'`,
+        ),
       /has no request in D1/,
     ],
     [

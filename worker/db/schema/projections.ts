@@ -154,7 +154,11 @@ export const ledgerEntry = sqliteTable(
   },
   (t) => [
     primaryKey({ columns: [t.accountId, t.seq] }),
-    uniqueIndex('ledger_entry_by_reference').on(t.accountId, t.kind, t.reference),
+    // Without charges: they are by far the most, their references have up to sixty characters, and nothing looks for
+    // them by it.
+    uniqueIndex('ledger_entry_by_reference')
+      .on(t.accountId, t.kind, t.reference)
+      .where(sql`kind <> 'charge'`),
   ],
 );
 
