@@ -19,12 +19,9 @@ export function usd(dollars: number): NanoUsd {
   return nanoUsd(dollars * NANO_PER_USD);
 }
 
-/**
- * Parses a decimal of up to nine places, with a point or a comma: `"0.5"` →
- * 500,000,000. The caller must validate its shape.
- */
+/** Parses a decimal with a point and up to nine places: `"0.5"` → 500,000,000. The caller must validate its shape. */
 export function parseUsd(text: string): NanoUsd {
-  const [dollars = '0', fraction = ''] = text.split(/[.,]/);
+  const [dollars = '0', fraction = ''] = text.split('.');
   return nanoUsd(Number(dollars) * NANO_PER_USD + Number(fraction.padEnd(9, '0')));
 }
 

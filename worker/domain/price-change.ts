@@ -74,7 +74,7 @@ function leavesUnsold({ before, after }: SlotPriceChange): boolean {
 
 /** Converts US dollars per million tokens: `2.19` is 2190 nano-USD per token; null when that is not a whole number. */
 export function nanoPerToken(usdPerMillion: string): number | null {
-  const parts = /^(\d{1,5})(?:[.,](\d{1,3})0*)?$/.exec(usdPerMillion);
+  const parts = /^(\d{1,5})(?:\.(\d{1,3})0*)?$/.exec(usdPerMillion);
   return parts && Number(parts[1]) * 1_000 + Number((parts[2] ?? '').padEnd(3, '0'));
 }
 

@@ -1,4 +1,5 @@
 /** Numbers, money and time as a language writes them. Times are UTC, like the periods of caps and the usage buckets. */
+import type { NumberMarks } from '../domain/decimal-text.ts';
 import { formatUsd, NANO_PER_USD, type NanoUsd } from '../domain/money.ts';
 import type { Locale } from './locale.ts';
 
@@ -16,6 +17,8 @@ export interface Formats {
   usdExact(nano: NanoUsd): readonly [head: string, beyondCents: string, tail: string];
   /** exact without a currency sign, nine places, so that a column of amounts lines up; nothing is `0` */
   usdColumn(nano: NanoUsd): string;
+  /** exact, without a currency sign or groups, as the value of a form's field */
+  usdField(nano: NanoUsd): string;
   /** price of a million tokens, from nano-USD per token */
   usdPerMillion(nanoPerToken: number): string;
   /** three digits that count, for amounts under a cent */
@@ -37,6 +40,12 @@ export interface Formats {
 const REGIONS: Record<Locale, { numbers: string; dates: string }> = {
   en: { numbers: 'en-US', dates: 'en-GB' },
   fr: { numbers: 'fr-FR', dates: 'fr-FR' },
+};
+
+/** How people write numbers into a page's fields. */
+export const NUMBER_MARKS: Record<Locale, NumberMarks> = {
+  en: { decimal: '.', groups: ',' },
+  fr: { decimal: ',', groups: '' },
 };
 
 const made = new Map<Locale, Formats>();
@@ -63,7 +72,13 @@ function build(locale: Locale): Formats {
     new Intl.NumberFormat(REGIONS[locale].numbers, options);
   const time = (options: Intl.DateTimeFormatOptions) =>
     new Intl.DateTimeFormat(REGIONS[locale].dates, { timeZone: 'UTC', ...options });
-  return { ...numbers(number), ...amounts(number), ...times(time), ...durations(number) };
+  return {
+    ...numbers(number),
+    ...amounts(number),
+    usdField: (nano) => formatUsd(nano).replace('.', NUMBER_MARKS[locale].decimal),
+    ...times(time),
+    ...durations(number),
+  };
 }
 
 type NewNumberFormat = (options: Intl.NumberFormatOptions) => Intl.NumberFormat;

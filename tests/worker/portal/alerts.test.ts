@@ -71,7 +71,7 @@ describe('the usage of limits', () => {
 describe('the account’s cap', () => {
   it('is saved with its period, and shown', async () => {
     const { browser, accountId } = await owner();
-    const page = await read(browser.postAndFollow('/alerts/cap', { capUsd: '12,5', capPeriod: 'day' }));
+    const page = await read(browser.postAndFollow('/alerts/cap', { capUsd: '12.5', capPeriod: 'day' }));
     expect(page).toContain('value="12.50"');
     expect(page).toContain('$0.00 of $12.50');
     const row = await bindings.DB.prepare('SELECT cap_nano_usd, cap_period FROM account WHERE id = ?');

@@ -158,4 +158,26 @@ describe('the billing page', () => {
     const fine = await browser.post('/billing', { amount: '20', otherUsd: '', purchaseOrder: 'PO 4711' });
     expect(fine.status).toBe(303);
   });
+
+  it.each([
+    ['en', '5,000', 5_000],
+    ['en', '1,234.50', 1_234.5],
+    ['en', '50,00', null],
+    ['fr', '5 000', 5_000],
+    ['fr', '1\u202f234,50', 1_234.5],
+    ['fr', '5.000', null],
+    ['fr', '12,50', 12.5],
+  ])('on a page in %s, takes %j for an order of %s dollars', async (language, otherUsd, dollars) => {
+    await signUp(language);
+    const response = await browser.post('/billing', { amount: 'other', otherUsd });
+    const orders = await env.DB.prepare(
+      'SELECT amount_nano_usd AS nano FROM payment_order WHERE account_id = ?',
+    )
+      .bind(accountId)
+      .all<{ nano: number }>();
+    expect(response.status).toBe(dollars === null ? 422 : 303);
+    expect(orders.results).toEqual(dollars === null ? [] : [{ nano: dollars * 1e9 }]);
+    // A refused amount is still in its field, beside what is wrong with it.
+    if (dollars === null) expect(await response.text()).toContain(`value="${otherUsd}"`);
+  });
 });

@@ -319,7 +319,7 @@ describe('billing', () => {
 
   it.each([
     { amount: '20', otherUsd: '' },
-    { amount: 'other', otherUsd: '33,50' },
+    { amount: 'other', otherUsd: '33.50' },
   ])('sends a top-up of %j to the provider', async (fields) => {
     const browser = new Browser();
     await browser.signUp();

@@ -382,7 +382,7 @@ export const en = {
     confirm_email: 'This is not your e-mail address.',
     too_many_invitations: 'Too many pending invitations. Revoke some first.',
     last_owner: 'An account needs at least one owner. Make another member an owner first.',
-    amount: 'Enter an amount such as 25 or 12.50.',
+    amount: 'Enter an amount such as 25, 12.50 or 1,250.00.',
     payment_unavailable:
       'The payment provider is not responding. Nothing was charged; try again in a minute.',
     amount_bounds: 'This amount is outside the allowed range.',

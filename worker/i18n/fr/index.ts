@@ -389,7 +389,7 @@ export const fr: Messages = {
     confirm_email: 'Ce n’est pas votre adresse e-mail.',
     too_many_invitations: 'Trop d’invitations en attente. Révoquez-en d’abord.',
     last_owner: 'Un compte doit avoir au moins un propriétaire. Nommez-en d’abord un autre.',
-    amount: 'Saisissez un montant, par exemple 25 ou 12,50.',
+    amount: 'Saisissez un montant, par exemple 25, 12,50 ou 1 250,00.',
     payment_unavailable:
       'Le prestataire de paiement ne répond pas. Rien n’a été débité ; réessayez dans une minute.',
     amount_bounds: 'Ce montant est hors des limites autorisées.',

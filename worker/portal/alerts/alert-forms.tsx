@@ -3,8 +3,9 @@ import * as z from 'zod';
 import type { AccountRow } from '../../db/accounts.ts';
 import type { NoticeSetting } from '../../db/notices.ts';
 import { DEFAULT_ALERT_THRESHOLDS } from '../../domain/alert-thresholds.ts';
+import type { NumberMarks } from '../../domain/decimal-text.ts';
 import { CAP_PERIODS } from '../../domain/limits.ts';
-import { formatUsd, nanoUsd } from '../../domain/money.ts';
+import { nanoUsd } from '../../domain/money.ts';
 import { SelectField, TextField } from '../components/field.tsx';
 import { type PortalContext, words } from '../frame/context.ts';
 import { Choice, type Faults, OptionalUsd, type Typed } from '../frame/form.ts';
@@ -12,7 +13,8 @@ import { Choice, type Faults, OptionalUsd, type Typed } from '../frame/form.ts';
 /** The shares of a cap, in percent, at which an alert can be chosen. */
 const PERCENTS = DEFAULT_ALERT_THRESHOLDS.capPercents;
 
-export const CapForm = z.object({ capUsd: OptionalUsd, capPeriod: Choice(CAP_PERIODS) });
+export const CapForm = (marks: NumberMarks) =>
+  z.object({ capUsd: OptionalUsd(marks), capPeriod: Choice(CAP_PERIODS) });
 
 /** A checkbox: browsers send it only if it is ticked. */
 const Checkbox = z
@@ -20,13 +22,14 @@ const Checkbox = z
   .optional()
   .transform((text) => text !== undefined);
 
-export const ThresholdForm = z
-  .looseObject({ lowBalanceUsd: OptionalUsd, byEmail: Checkbox })
-  .transform(({ lowBalanceUsd, byEmail, ...rest }) => ({
-    lowBalanceNanoUsd: lowBalanceUsd,
-    byEmail,
-    capPercents: PERCENTS.filter((percent) => percentName(percent) in rest),
-  }));
+export const ThresholdForm = (marks: NumberMarks) =>
+  z
+    .looseObject({ lowBalanceUsd: OptionalUsd(marks), byEmail: Checkbox })
+    .transform(({ lowBalanceUsd, byEmail, ...rest }) => ({
+      lowBalanceNanoUsd: lowBalanceUsd,
+      byEmail,
+      capPercents: PERCENTS.filter((percent) => percentName(percent) in rest),
+    }));
 
 interface FormProps {
   readonly c: PortalContext;
@@ -49,7 +52,7 @@ export function CapSection({ account, ...fields }: FormProps & { account: Accoun
           label={t.keys.cap}
           hint={t.keys.capHint}
           inputmode="decimal"
-          value={usdText(account.capNanoUsd)}
+          value={usdText(fields.c, account.capNanoUsd)}
         />
         <SelectField
           {...fields}
@@ -82,7 +85,7 @@ export function ThresholdSection({ setting, ...fields }: FormProps & { setting: 
           label={t.alerts.lowBalance}
           hint={t.alerts.lowBalanceHint}
           inputmode="decimal"
-          value={usdText(setting.lowBalanceNanoUsd)}
+          value={usdText(c, setting.lowBalanceNanoUsd)}
         />
         <fieldset>
           <legend class="mb-2 text-sm font-medium">{t.alerts.percents}</legend>
@@ -122,6 +125,6 @@ function percentName(percent: number): string {
   return `percent${percent}`;
 }
 
-function usdText(amount: number | null): string {
-  return amount === null ? '' : formatUsd(nanoUsd(amount));
+function usdText(c: PortalContext, amount: number | null): string {
+  return amount === null ? '' : words(c).f.usdField(nanoUsd(amount));
 }

@@ -10,6 +10,7 @@ import { findBillingDetails, invoiceNumbers, saveBillingDetails } from '../../db
 import { listOrders, type PaymentOrder } from '../../db/payments.ts';
 import { rechargedInMonth } from '../../db/recharges.ts';
 import { chargedSince } from '../../db/usage.ts';
+import type { NumberMarks } from '../../domain/decimal-text.ts';
 import { isPrintable } from '../../domain/invoice.ts';
 import type { Entry } from '../../domain/ledger.ts';
 import { nanoUsd, usd } from '../../domain/money.ts';
@@ -42,12 +43,17 @@ const PurchaseOrder = z.union([z.literal('').transform(() => null), Name.refine(
 });
 
 /** A typed amount wins over the selected one: a person who types an amount means to pay that. */
-const TopUpFields = z
-  .object({ amount: Choice(AMOUNT_CHOICES), otherUsd: OptionalUsd, purchaseOrder: PurchaseOrder.optional() })
-  .transform(({ amount, otherUsd, purchaseOrder }) => ({
-    amountNanoUsd: otherUsd ?? (amount === 'other' ? nanoUsd(0) : usd(Number(amount))),
-    purchaseOrder,
-  }));
+const TopUpFields = (marks: NumberMarks) =>
+  z
+    .object({
+      amount: Choice(AMOUNT_CHOICES),
+      otherUsd: OptionalUsd(marks),
+      purchaseOrder: PurchaseOrder.optional(),
+    })
+    .transform(({ amount, otherUsd, purchaseOrder }) => ({
+      amountNanoUsd: otherUsd ?? (amount === 'other' ? nanoUsd(0) : usd(Number(amount))),
+      purchaseOrder,
+    }));
 
 const Printable = Name.refine(isPrintable, { error: 'unprintable_letters' });
 const OptionalPrintable = z.union([z.literal(''), Printable], { error: 'unprintable_letters' });
@@ -60,8 +66,9 @@ const DetailsFields = z.object({
 });
 
 /** An amount of the auto-recharge rule. An empty field reads as 0, which the rule's bounds refuse. */
-const RuleAmount = OptionalUsd.transform((amount) => amount ?? nanoUsd(0));
-const RuleFields = z.object({ belowUsd: RuleAmount, rechargeUsd: RuleAmount, monthlyMaxUsd: RuleAmount });
+const RuleAmount = (marks: NumberMarks) => OptionalUsd(marks).transform((amount) => amount ?? nanoUsd(0));
+const RuleFields = (marks: NumberMarks) =>
+  z.object({ belowUsd: RuleAmount(marks), rechargeUsd: RuleAmount(marks), monthlyMaxUsd: RuleAmount(marks) });
 
 const FAULTS = {
   amount_out_of_bounds: 'amount_bounds',

@@ -3,7 +3,7 @@
 import { TOP_UP_MAX, TOP_UP_MIN } from '../../billing/payable.ts';
 import type { AutoRecharge } from '../../db/auto-recharge.ts';
 import type { RechargeOffReason } from '../../domain/decline-reasons.ts';
-import { formatUsd, type NanoUsd, nanoUsd, usd } from '../../domain/money.ts';
+import { type NanoUsd, nanoUsd, usd } from '../../domain/money.ts';
 import { Callout } from '../components/callout.tsx';
 import { TextField } from '../components/field.tsx';
 import { type PortalContext, words } from '../frame/context.ts';
@@ -75,7 +75,7 @@ function SavedCard({ c, label }: { c: PortalContext; label: string | null }) {
 function RuleForm({ c, rule, rechargedNanoUsd, typed, faults }: Props & { rule: AutoRecharge }) {
   const { t, f } = words(c);
   const fields = { c, typed, faults, inputmode: 'decimal' as const };
-  const value = (name: keyof typeof PROPOSED) => formatUsd(nanoUsd(rule[name] || PROPOSED[name]));
+  const value = (name: keyof typeof PROPOSED) => f.usdField(nanoUsd(rule[name] || PROPOSED[name]));
   return (
     <>
       <form method="post" action="/billing/recharge" class="grid gap-5" novalidate>

@@ -1,8 +1,10 @@
 /** Reads HTML forms: keeps what was typed, and gives each wrong field one fault. */
 import * as z from 'zod';
+import { type NumberMarks, readDecimal } from '../../domain/decimal-text.ts';
 import { parseUsd } from '../../domain/money.ts';
 import { NAME_LENGTH_MAX, PRINTABLE } from '../../domain/name.ts';
 import type { Fault } from '../../i18n/en/index.ts';
+import { NUMBER_MARKS } from '../../i18n/formats.ts';
 import { PASSWORD_LENGTH_MAX, PASSWORD_LENGTH_MIN } from '../../identity/auth.ts';
 import type { PortalContext } from './context.ts';
 
@@ -15,20 +17,25 @@ export type FormResult<Values> =
   | { ok: true; values: Values; typed: Typed }
   | { ok: false; typed: Typed; faults: Faults };
 
+/** A form's schema; one with numbers is a function of the marks by which the page's language writes them. */
+export type FormSchema<Schema extends z.ZodType> = Schema | ((marks: NumberMarks) => Schema);
+
 /** Reads the form in the request's body. @param schema its messages are keys of the dictionary's `faults` */
 export async function readForm<Schema extends z.ZodType>(
   c: PortalContext,
-  schema: Schema,
+  schema: FormSchema<Schema>,
 ): Promise<FormResult<z.output<Schema>>> {
-  return readFields(await typedFields(c), schema);
+  return readFields(c, await typedFields(c), schema);
 }
 
 /** Reads fields that are at hand already, such as those of a query. */
 export function readFields<Schema extends z.ZodType>(
+  c: PortalContext,
   typed: Typed,
-  schema: Schema,
+  schema: FormSchema<Schema>,
 ): FormResult<z.output<Schema>> {
-  const result = schema.safeParse(typed);
+  const read = typeof schema === 'function' ? schema(NUMBER_MARKS[c.get('locale')]) : schema;
+  const result = read.safeParse(typed);
   if (result.success) return { ok: true, values: result.data, typed };
   const faults: Record<string, Fault> = {};
   for (const issue of result.error.issues) faults[String(issue.path[0])] ??= issue.message as Fault;
@@ -65,29 +72,40 @@ export const NewPassword = z
   // better-auth counts UTF-16 units, so this does, too
   .refine((password) => password.length <= PASSWORD_LENGTH_MAX, fault('password_long'));
 
-/** US dollars with at most nine decimal places after a comma or a point, as exact nano-USD. Empty: null. */
-export const OptionalUsd = z
-  .string(fault('amount'))
-  .regex(/^$|^\d{1,6}([.,]\d{1,9})?$/, fault('amount'))
-  .transform((text) => (text === '' ? null : parseUsd(text)));
+/** A number as the page's language writes it, in canonical form: see readDecimal. Empty: empty. */
+export function Decimal(marks: NumberMarks, message: Fault) {
+  return z
+    .string(fault(message))
+    .transform((text) => (text === '' ? '' : readDecimal(text, marks)))
+    .refine((text) => text !== null, fault(message))
+    .transform((text) => text!);
+}
+
+/** US dollars with at most nine decimal places, as exact nano-USD. Empty: null. */
+export function OptionalUsd(marks: NumberMarks) {
+  return Decimal(marks, 'amount')
+    .refine((text) => /^$|^\d{1,6}(\.\d{1,9})?$/.test(text), fault('amount'))
+    .transform((text) => (text === '' ? null : parseUsd(text)));
+}
 
 /** US dollars as in OptionalUsd, and not empty. */
-export const Usd = OptionalUsd.refine((amount) => amount !== null, fault('amount')).transform(
-  (amount) => amount!,
-);
+export function Usd(marks: NumberMarks) {
+  return OptionalUsd(marks)
+    .refine((amount) => amount !== null, fault('amount'))
+    .transform((amount) => amount!);
+}
 
 /** A whole number within bounds. */
-export function Whole(bounds: { min: number; max: number }) {
-  return z
-    .string(fault('whole_number'))
-    .regex(/^\d{1,9}$/, fault('whole_number'))
+export function Whole(marks: NumberMarks, bounds: { min: number; max: number }) {
+  return Decimal(marks, 'whole_number')
+    .refine((text) => /^\d{1,9}$/.test(text), fault('whole_number'))
     .transform(Number)
     .refine((value) => bounds.min <= value && value <= bounds.max, fault('whole_number'));
 }
 
 /** A whole number within bounds; empty: null. */
-export function OptionalWhole(bounds: { min: number; max: number }) {
-  return z.union([z.literal('').transform(() => null), Whole(bounds)], fault('whole_number'));
+export function OptionalWhole(marks: NumberMarks, bounds: { min: number; max: number }) {
+  return z.union([z.literal('').transform(() => null), Whole(marks, bounds)], fault('whole_number'));
 }
 
 export function Choice<const Options extends readonly [string, ...string[]]>(options: Options) {

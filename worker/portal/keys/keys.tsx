@@ -4,6 +4,7 @@ import * as z from 'zod';
 import { database } from '../../db/client.ts';
 import { type ApiKeyRow, createKey, listKeys } from '../../db/keys.ts';
 import { maskedApiKey } from '../../domain/api-key.ts';
+import type { NumberMarks } from '../../domain/decimal-text.ts';
 import { CAP_PERIODS } from '../../domain/limits.ts';
 import type { NanoUsd } from '../../domain/money.ts';
 import { KEY_SCOPES } from '../../domain/principal-kind.ts';
@@ -35,16 +36,17 @@ const DAY_MS = 86_400_000;
 /** Keys per page. Each active one asks the Wallet for its spend, so a longer page would be slow. */
 const KEYS_SHOWN_MAX = 50;
 
-const KeyForm = z.object({
-  name: Name,
-  scope: Choice(KEY_SCOPES).default('inference'),
-  capUsd: OptionalUsd,
-  capPeriod: Choice(CAP_PERIODS),
-  requestsPerMinute: Whole({ min: 1, max: 100_000 }),
-  tokensPerMinute: OptionalWhole({ min: 1, max: 100_000_000 }),
-  concurrency: Whole({ min: 1, max: 10_000 }),
-  expiryDays: OptionalWhole({ min: 1, max: 3_650 }),
-});
+const KeyForm = (marks: NumberMarks) =>
+  z.object({
+    name: Name,
+    scope: Choice(KEY_SCOPES).default('inference'),
+    capUsd: OptionalUsd(marks),
+    capPeriod: Choice(CAP_PERIODS),
+    requestsPerMinute: Whole(marks, { min: 1, max: 100_000 }),
+    tokensPerMinute: OptionalWhole(marks, { min: 1, max: 100_000_000 }),
+    concurrency: Whole(marks, { min: 1, max: 10_000 }),
+    expiryDays: OptionalWhole(marks, { min: 1, max: 3_650 }),
+  });
 
 /** Initial values of the form: the defaults of the columns in db/schema/accounts.ts. */
 const DEFAULTS: Typed = {

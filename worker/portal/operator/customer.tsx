@@ -16,6 +16,7 @@ import {
 import { listKeys } from '../../db/keys.ts';
 import { listNodes } from '../../db/nodes.ts';
 import { listOrders } from '../../db/payments.ts';
+import type { NumberMarks } from '../../domain/decimal-text.ts';
 import { isId } from '../../domain/ids.ts';
 import { nanoUsd } from '../../domain/money.ts';
 import type { Balance } from '../../domain/wallet.ts';
@@ -52,18 +53,20 @@ const PATH = '/operator/accounts';
 /** Rows per table: enough to see what kind of trouble an account has. */
 const SHOWN_MAX = 10;
 
-const LimitsForm = z.object({
-  requestsPerMinute: Whole(LIMIT_BOUNDS.requestsPerMinute),
-  tokensPerMinute: OptionalWhole(LIMIT_BOUNDS.tokensPerMinute),
-  concurrency: Whole(LIMIT_BOUNDS.concurrency),
-});
+const LimitsForm = (marks: NumberMarks) =>
+  z.object({
+    requestsPerMinute: Whole(marks, LIMIT_BOUNDS.requestsPerMinute),
+    tokensPerMinute: OptionalWhole(marks, LIMIT_BOUNDS.tokensPerMinute),
+    concurrency: Whole(marks, LIMIT_BOUNDS.concurrency),
+  });
 
-const GrantForm = z.object({
-  grantId: z.string(fault('choice')).regex(/^[0-9a-f-]{36}$/, fault('choice')),
-  amount: Usd.refine((amount) => amount > 0 && amount <= GRANT_MAX, fault('grant_bounds')),
-  note: Line(200),
-  confirmGrant: z.string(fault('confirm_account')),
-});
+const GrantForm = (marks: NumberMarks) =>
+  z.object({
+    grantId: z.string(fault('choice')).regex(/^[0-9a-f-]{36}$/, fault('choice')),
+    amount: Usd(marks).refine((amount) => amount > 0 && amount <= GRANT_MAX, fault('grant_bounds')),
+    note: Line(200),
+    confirmGrant: z.string(fault('confirm_account')),
+  });
 
 export const customerPage = new Hono<PortalEnv>();
 

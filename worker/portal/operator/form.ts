@@ -1,7 +1,8 @@
 /** Field schemas of the operator's forms: instants, hours of the day, prices. Times are UTC, as on all operator pages. */
 import * as z from 'zod';
+import type { NumberMarks } from '../../domain/decimal-text.ts';
 import { minuteOf, nanoPerToken } from '../../domain/price-change.ts';
-import { fault } from '../frame/form.ts';
+import { Decimal, fault } from '../frame/form.ts';
 
 /** `2026-12-01T00:00`, as an `<input type="datetime-local">` sends it, read as UTC; in ms since 1970. */
 export const Instant = z
@@ -19,24 +20,27 @@ export const OptionalMinute = z
   .refine((minute) => !Number.isNaN(minute), fault('minute'));
 
 /** US dollars per million tokens, as whole nano-USD per token. */
-export const UsdPerMillion = z
-  .string(fault('usd_per_million'))
-  .transform(nanoPerToken)
-  .refine((nano) => nano !== null, fault('usd_per_million'))
-  .transform((nano) => nano!);
+export function UsdPerMillion(marks: NumberMarks) {
+  return Decimal(marks, 'usd_per_million')
+    .transform(nanoPerToken)
+    .refine((nano) => nano !== null, fault('usd_per_million'))
+    .transform((nano) => nano!);
+}
 
 /** A percentage such as `56.3`, with at most one decimal place, in thousandths. */
-export const Percent = z
-  .string(fault('percent'))
-  .regex(/^\d{1,3}([.,]\d)?$/, fault('percent'))
-  .transform((text) => Math.round(Number(text.replace(',', '.')) * 10))
-  .refine((permille) => permille <= 1_000, fault('percent'));
+export function Percent(marks: NumberMarks) {
+  return Decimal(marks, 'percent')
+    .refine((text) => /^\d{1,3}(\.\d)?$/.test(text), fault('percent'))
+    .transform((text) => Math.round(Number(text) * 10))
+    .refine((permille) => permille <= 1_000, fault('percent'));
+}
 
 /** A ratio to one such as `3.62`, with at most two decimal places, in hundredths. */
-export const Ratio = z
-  .string(fault('ratio'))
-  .regex(/^\d{1,4}([.,]\d{1,2})?$/, fault('ratio'))
-  .transform((text) => Math.round(Number(text.replace(',', '.')) * 100));
+export function Ratio(marks: NumberMarks) {
+  return Decimal(marks, 'ratio')
+    .refine((text) => /^\d{1,4}(\.\d{1,2})?$/.test(text), fault('ratio'))
+    .transform((text) => Math.round(Number(text) * 100));
+}
 
 /** One line of text for an audit entry or the catalogue. */
 export function Line(max: number) {

@@ -1,9 +1,11 @@
 /** Planner for an hour of a node: its revenue, its cost, and the throughput at which it breaks even. */
 import * as z from 'zod';
 import type { Model } from '../../db/catalogue.ts';
+import type { NumberMarks } from '../../domain/decimal-text.ts';
 import { evaluatePlan, type Plan } from '../../domain/margin.ts';
 import { nanoUsd } from '../../domain/money.ts';
 import { dailySchedule } from '../../domain/price-change.ts';
+import { NUMBER_MARKS } from '../../i18n/formats.ts';
 import { SelectField, TextField } from '../components/field.tsx';
 import { Money } from '../components/money.tsx';
 import { TILES, Tile } from '../components/tile.tsx';
@@ -11,17 +13,18 @@ import { type PortalContext, words } from '../frame/context.ts';
 import { type Faults, readFields, type Typed, Usd, Whole } from '../frame/form.ts';
 import { Percent, Ratio } from './form.ts';
 
-const PlanForm = z.object({
-  price: Usd,
-  gpus: Whole({ min: 1, max: 4_096 }),
-  speed: Whole({ min: 1, max: 1_000_000 }),
-  cached: Percent,
-  ratio: Ratio,
-  offPeak: Percent,
-  model: z.string(),
-});
+const PlanForm = (marks: NumberMarks) =>
+  z.object({
+    price: Usd(marks),
+    gpus: Whole(marks, { min: 1, max: 4_096 }),
+    speed: Whole(marks, { min: 1, max: 1_000_000 }),
+    cached: Percent(marks),
+    ratio: Ratio(marks),
+    offPeak: Percent(marks),
+    model: z.string(),
+  });
 
-/** Initial values of the form; each field's hint names the source of its value. */
+/** Initial values of the form, with a decimal point; each field's hint names the source of its value. */
 const DEFAULTS = { price: '2', gpus: '16', speed: '622', cached: '56.3', ratio: '3.62', offPeak: '33.3' };
 
 /** @param props.period the page's period, which the form passes on unchanged */
@@ -34,8 +37,8 @@ export function MarginPlanner(props: {
   const { c, catalogue, period, nowMs } = props;
   const { t } = words(c);
   const names = t.margin;
-  const typed: Typed = { ...DEFAULTS, model: catalogue[0]?.id ?? '', ...c.req.query() };
-  const read = readFields(typed, PlanForm);
+  const typed: Typed = { ...defaultsIn(c), model: catalogue[0]?.id ?? '', ...c.req.query() };
+  const read = readFields(c, typed, PlanForm);
   const model = catalogue.find(({ id }) => id === typed.model) ?? catalogue[0];
   const prices = model && pricesOf(model, nowMs);
   return (
@@ -61,6 +64,13 @@ export function MarginPlanner(props: {
       {!prices && <p>{names.planNoPrice}</p>}
       {read.ok && prices && <PlannedHour c={c} plan={planOf(read.values, prices)} />}
     </section>
+  );
+}
+
+function defaultsIn(c: PortalContext): Typed {
+  const { decimal } = NUMBER_MARKS[words(c).locale];
+  return Object.fromEntries(
+    Object.entries(DEFAULTS).map(([name, text]) => [name, text.replace('.', decimal)]),
   );
 }
 
@@ -150,7 +160,7 @@ function PlannedHour({ c, plan }: { c: PortalContext; plan: Plan }) {
   );
 }
 
-function planOf(form: z.output<typeof PlanForm>, prices: Plan['prices']): Plan {
+function planOf(form: z.output<ReturnType<typeof PlanForm>>, prices: Plan['prices']): Plan {
   return {
     gpuHourNanoUsd: nanoUsd(form.price),
     gpus: form.gpus,

@@ -5,6 +5,7 @@ import { type MarginCell, type Margins, NODES_MAX, readMargins } from '../../bil
 import { loadCatalogue } from '../../db/catalogue.ts';
 import { database } from '../../db/client.ts';
 import { addNodeCost, listMarginNodes, type MarginNode } from '../../db/margin.ts';
+import type { NumberMarks } from '../../domain/decimal-text.ts';
 import { isId } from '../../domain/ids.ts';
 import { type MarginSums, marginFigures, sumMargins } from '../../domain/margin.ts';
 import { formatUsd, nanoUsd } from '../../domain/money.ts';
@@ -27,7 +28,7 @@ import { operatorNav } from './operator-nav.tsx';
 
 const PATH = '/operator/margin';
 
-const CostForm = z.object({ node: z.string(fault('choice')), gpuHour: Usd });
+const CostForm = (marks: NumberMarks) => z.object({ node: z.string(fault('choice')), gpuHour: Usd(marks) });
 
 export const marginPage = new Hono<PortalEnv>();
 

@@ -6,6 +6,7 @@ import { emailsOf } from '../../db/account-limits.ts';
 import { loadCatalogue } from '../../db/catalogue.ts';
 import { database } from '../../db/client.ts';
 import { listPriceChanges, listPrices } from '../../db/prices.ts';
+import type { NumberMarks } from '../../domain/decimal-text.ts';
 import { TARIFFS } from '../../domain/pricing.ts';
 import { Callout } from '../components/callout.tsx';
 import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
@@ -22,25 +23,26 @@ const PATH = '/operator/prices';
 /** The suggested start of a new version leaves an hour to fill in the form and study its effect. */
 const SUGGESTED_AHEAD_MS = 3_600_000;
 
-const PriceForm = z
-  .object({
-    modelId: z.string(fault('choice')).min(1, fault('choice')).max(128, fault('choice')),
-    tariff: Choice(TARIFFS),
-    fromMs: Instant,
-    dailyFromMinute: OptionalMinute,
-    dailyToMinute: OptionalMinute,
-    cacheHitNanoUsd: UsdPerMillion,
-    cacheMissNanoUsd: UsdPerMillion,
-    // a free output price would let a response run on without ever using up credit
-    outputNanoUsd: UsdPerMillion.refine((nano) => nano > 0, fault('usd_per_million')),
-    source: Line(200),
-    step: z.string().default(''),
-    confirm: z.string().max(128).default(''),
-  })
-  .refine(({ dailyFromMinute: from, dailyToMinute: to }) => (from === null) === (to === null), {
-    path: ['dailyToMinute'],
-    ...fault('minute'),
-  });
+const PriceForm = (marks: NumberMarks) =>
+  z
+    .object({
+      modelId: z.string(fault('choice')).min(1, fault('choice')).max(128, fault('choice')),
+      tariff: Choice(TARIFFS),
+      fromMs: Instant,
+      dailyFromMinute: OptionalMinute,
+      dailyToMinute: OptionalMinute,
+      cacheHitNanoUsd: UsdPerMillion(marks),
+      cacheMissNanoUsd: UsdPerMillion(marks),
+      // a free output price would let a response run on without ever using up credit
+      outputNanoUsd: UsdPerMillion(marks).refine((nano) => nano > 0, fault('usd_per_million')),
+      source: Line(200),
+      step: z.string().default(''),
+      confirm: z.string().max(128).default(''),
+    })
+    .refine(({ dailyFromMinute: from, dailyToMinute: to }) => (from === null) === (to === null), {
+      path: ['dailyToMinute'],
+      ...fault('minute'),
+    });
 
 /** The field that each refusal marks, and its fault. */
 const FAULTS: Record<PriceFault, Faults> = {

@@ -10,13 +10,14 @@ import {
 } from '../../billing/promo-codes.ts';
 import { database } from '../../db/client.ts';
 import { listPromoCodes } from '../../db/promo-codes.ts';
+import type { NumberMarks } from '../../domain/decimal-text.ts';
 import { nanoUsd } from '../../domain/money.ts';
 import { Callout } from '../components/callout.tsx';
 import { TextField } from '../components/field.tsx';
 import { Money } from '../components/money.tsx';
 import { Heads, Sheet } from '../components/sheet.tsx';
 import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
-import { type Faults, fault, OptionalUsd, readForm, type Typed, Whole } from '../frame/form.ts';
+import { type Faults, fault, readForm, type Typed, Usd, Whole } from '../frame/form.ts';
 import { operator } from '../frame/guard.ts';
 import { page } from '../frame/layout.tsx';
 import { OptionalInstant } from './form.ts';
@@ -25,15 +26,13 @@ import { operatorNav } from './operator-nav.tsx';
 const PATH = '/operator/promo-codes';
 const CODES_SHOWN_MAX = 100;
 
-const CodeForm = z.object({
-  code: z.string(fault('promo_code')).toUpperCase().regex(PROMO_CODE, fault('promo_code')),
-  amountNanoUsd: OptionalUsd.refine(
-    (amount) => amount !== null && amount > 0 && amount <= PROMO_AMOUNT_MAX,
-    fault('amount'),
-  ).transform((amount) => amount!),
-  redemptionsMax: Whole({ min: 1, max: PROMO_REDEMPTIONS_MAX }),
-  expiresAtMs: OptionalInstant,
-});
+const CodeForm = (marks: NumberMarks) =>
+  z.object({
+    code: z.string(fault('promo_code')).toUpperCase().regex(PROMO_CODE, fault('promo_code')),
+    amountNanoUsd: Usd(marks).refine((amount) => amount > 0 && amount <= PROMO_AMOUNT_MAX, fault('amount')),
+    redemptionsMax: Whole(marks, { min: 1, max: PROMO_REDEMPTIONS_MAX }),
+    expiresAtMs: OptionalInstant,
+  });
 
 const FAULTS: Record<PromoCodeFault, Faults> = {
   promo_code_taken: { code: 'promo_code_taken' },

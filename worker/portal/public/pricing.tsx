@@ -4,6 +4,7 @@ import * as z from 'zod';
 import { loadCatalogue, type Model } from '../../db/catalogue.ts';
 import { database } from '../../db/client.ts';
 import { loadReferencePrices, type ReferencePrice } from '../../db/reference-prices.ts';
+import type { NumberMarks } from '../../domain/decimal-text.ts';
 import {
   type Estimate,
   estimate,
@@ -22,15 +23,16 @@ import { type Faults, readFields, type Typed, Whole } from '../frame/form.ts';
 import { page } from '../frame/layout.tsx';
 import { Prices, pricesOf } from './price-list.tsx';
 
-const Percent = Whole({ min: 0, max: 100 });
-const WorkloadFields = z.object({
-  requestsPerDay: Whole({ min: 1, max: 10_000_000 }),
-  promptTokens: Whole({ min: 1, max: 200_000 }),
-  cachedPercent: Percent,
-  outputTokens: Whole({ min: 1, max: 100_000 }),
-  batchPercent: Percent,
-  offPeakPercent: Percent,
-}) satisfies z.ZodType<Workload>;
+const PERCENT = { min: 0, max: 100 };
+const WorkloadFields = (marks: NumberMarks) =>
+  z.object({
+    requestsPerDay: Whole(marks, { min: 1, max: 10_000_000 }),
+    promptTokens: Whole(marks, { min: 1, max: 200_000 }),
+    cachedPercent: Whole(marks, PERCENT),
+    outputTokens: Whole(marks, { min: 1, max: 100_000 }),
+    batchPercent: Whole(marks, PERCENT),
+    offPeakPercent: Whole(marks, PERCENT),
+  }) satisfies z.ZodType<Workload>;
 
 /** Initial values: the workload of a small product with a chat on a reasoning model. */
 const DEFAULTS: Typed = {
@@ -51,7 +53,7 @@ pricingPage.get('/', async (c) => {
   const [catalogue, others] = await Promise.all([loadCatalogue(db), loadReferencePrices(db)]);
   const nowMs = Date.now();
   const typed: Typed = { ...DEFAULTS, ...c.req.query() };
-  const read = readFields(typed, WorkloadFields);
+  const read = readFields(c, typed, WorkloadFields);
   const model = catalogue.find(({ id }) => id === typed.model) ?? catalogue[0];
   const tariffs = model && tariffsOf(model, nowMs);
   return page(

@@ -161,7 +161,7 @@ describe('the cost of a node', () => {
     const nodeId = await newNode('alpha');
     await addNodeCost(nodeId, 0, usd(16));
     const beforeMs = Date.now();
-    const text = await textOf(console.postAndFollow(PATH, { node: nodeId, gpuHour: '2,5' }));
+    const text = await textOf(console.postAndFollow(PATH, { node: nodeId, gpuHour: '2.5' }));
     expect(text).toContain(names.costSaved('alpha', '$40.00'));
     const { results } = await d1('SELECT * FROM node_cost ORDER BY from_ms');
     expect(results).toMatchObject([

@@ -22,7 +22,7 @@ function fieldsOf(modelId: string, change: Record<string, string> = {}) {
     dailyToMinute: '',
     cacheHitNanoUsd: '0.11',
     cacheMissNanoUsd: '0.55',
-    outputNanoUsd: '2,2',
+    outputNanoUsd: '2.2',
     source: 'a letter to all customers',
     ...change,
   };
