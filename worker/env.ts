@@ -6,6 +6,7 @@ import * as z from 'zod';
 import type { BatchApi } from './domain/batch.ts';
 import { type NanoUsd, nanoUsd } from './domain/money.ts';
 import type { PoolApi } from './domain/node.ts';
+import type { RateLimiterApi } from './domain/rate-limit.ts';
 import type { Task } from './domain/task.ts';
 import type { WalletApi } from './domain/wallet.ts';
 
@@ -20,6 +21,8 @@ export interface Env {
   readonly POOL: ObjectNamespace<PoolApi>;
   /** One object per batch, by batch id. */
   readonly BATCH: ObjectNamespace<BatchApi>;
+  /** One object per subject of a rate limit, by a keyed hash of the subject. */
+  readonly RATE_LIMITER: ObjectNamespace<RateLimiterApi>;
   /** Content of customers' files. */
   readonly FILES: R2Bucket;
   /** Requests and ledger entries that have left D1. */

@@ -3,7 +3,7 @@
  * unchanged; its Durable Objects and handlers receive bindings that count and forward.
  */
 import { countedDatabase } from './counting-d1.ts';
-import { COUNTS_PATH, OBJECTS, type ObjectName, type RawCounts } from './counts.ts';
+import { BINDINGS, COUNTS_PATH, OBJECTS, type ObjectName, type RawCounts } from './counts.ts';
 
 type Fn = (this: unknown, ...args: unknown[]) => unknown;
 type Class = new (context: ObjectContext, env: Env) => object;
@@ -23,7 +23,7 @@ type Mutable<T> = { -readonly [K in keyof T]: T[K] extends object ? Mutable<T[K]
 const bundle: Bundle = await import('./index.js' as string);
 const none = () => ({ calls: {}, alarms: 0, rowsWritten: 0, rowsRead: 0, activeMs: 0 });
 const counts: Mutable<RawCounts> = {
-  objects: { Wallet: none(), Pool: none(), Batch: none() },
+  objects: { Wallet: none(), Pool: none(), Batch: none(), RateLimiter: none() },
   d1: { queries: 0, rowsRead: 0, rowsWritten: 0 },
   queued: 0,
   requests: {},
@@ -32,6 +32,7 @@ const counts: Mutable<RawCounts> = {
 export const Wallet = counted('Wallet');
 export const Pool = counted('Pool');
 export const Batch = counted('Batch');
+export const RateLimiter = counted('RateLimiter');
 
 export default {
   fetch(request: Request, env: Env, context: unknown) {
@@ -57,7 +58,7 @@ function countedEnv(env: Env): Env {
     DB: countedDatabase(env.DB as never, counts.d1),
     TASKS: countedQueue(env.TASKS as Record<string, Fn>),
     ...Object.fromEntries(
-      OBJECTS.map((name) => [name.toUpperCase(), countedStubs(env[name.toUpperCase()] as never, name)]),
+      OBJECTS.map((name) => [BINDINGS[name], countedStubs(env[BINDINGS[name]] as never, name)]),
     ),
   };
   envs.set(env, fresh);

@@ -1,6 +1,18 @@
 /** The counters of a Worker and its Durable Objects: calls and rows by class and store. */
 
-export const OBJECTS = ['Wallet', 'Pool', 'Batch'] as const;
+/** The classes of Durable Objects, with the names of their bindings. */
+export const BINDINGS = {
+  Wallet: 'WALLET',
+  Pool: 'POOL',
+  Batch: 'BATCH',
+  RateLimiter: 'RATE_LIMITER',
+} as const;
+export const OBJECTS = [
+  'Wallet',
+  'Pool',
+  'Batch',
+  'RateLimiter',
+] as const satisfies (keyof typeof BINDINGS)[];
 export type ObjectName = (typeof OBJECTS)[number];
 
 export interface ObjectCounts {

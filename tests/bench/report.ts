@@ -49,7 +49,7 @@ export function countsTable(counts: Counts, bill: readonly BillLine[]): string {
     const byMethod = Object.entries(calls).map(([method, count]) => `${method}${per(count).trimEnd()}`);
     const object = counts.objects[name];
     return [
-      `  ${name.padEnd(8)} calls ${per(callsOf(object))}   alarms ${per(alarms)}   rows written ${per(rowsWritten)}   read ${per(rowsRead)}`,
+      `  ${name.padEnd(11)} calls ${per(callsOf(object))}   alarms ${per(alarms)}   rows written ${per(rowsWritten)}   read ${per(rowsRead)}`,
       ...(byMethod.length > 0 ? [`           ${byMethod.join('  ')}`] : []),
     ];
   });

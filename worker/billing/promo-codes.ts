@@ -14,16 +14,12 @@ import { promoGrantId } from '../domain/grant-id.ts';
 import type { Entry } from '../domain/ledger.ts';
 import { formatUsd, nanoUsd, usd } from '../domain/money.ts';
 import type { Env } from '../env.ts';
-import { Throttle, type ThrottleRule } from '../lib/throttle.ts';
+import { takeAttempt } from '../rate-limits/attempts.ts';
 
 export const PROMO_CODE = /^[A-Z0-9-]{4,32}$/;
 /** A typing error should not give away more than this to each account that redeems the code. */
 export const PROMO_AMOUNT_MAX = usd(1_000);
 export const PROMO_REDEMPTIONS_MAX = 1_000_000;
-
-/** Enough for a code mistyped a few times, hopeless for guessing. Counted per account, within one isolate. */
-const ATTEMPTS: ThrottleRule = { attempts: 10, windowMs: 600_000 };
-const throttle = new Throttle();
 
 export type NewPromoCode = Pick<PromoCodeRow, 'code' | 'amountNanoUsd' | 'redemptionsMax' | 'expiresAtMs'>;
 export type PromoCodeFault = 'promo_code_taken' | 'promo_expires_in_past';
@@ -61,7 +57,7 @@ export async function redeemPromoCode(
   env: Env,
   { accountId, typed, nowMs }: { accountId: string; typed: string; nowMs: number },
 ): Promise<Redemption> {
-  const retryAfterMs = throttle.attempt(accountId, ATTEMPTS, nowMs);
+  const { retryAfterMs } = await takeAttempt(env, [{ rule: 'promo_account', subject: accountId }], nowMs);
   if (retryAfterMs > 0) return { ok: false, reason: 'too_many_attempts', retryAfterMs };
   const code = typed.trim().toUpperCase();
   const db = database(env);

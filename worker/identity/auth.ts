@@ -19,8 +19,8 @@ import {
 import type { AccountEmail } from '../domain/account-email.ts';
 import { config, type Env } from '../env.ts';
 import { isLocale, LOCALES, type Locale } from '../i18n/locale.ts';
-import { attemptFromAddress, SIGN_UPS_PER_ADDRESS } from '../lib/throttle.ts';
 import { sendAccountEmail } from '../notifications/email/send.ts';
+import { clientAddress, takeAttempt } from '../rate-limits/attempts.ts';
 import { githubPerson } from './github-person.ts';
 
 /** Bounds of a password, in characters, as NIST SP 800-63B counts them. There are no composition rules. */
@@ -63,10 +63,11 @@ function build(env: Env) {
       schema: { person, personSession, personCredential, personVerification, personTwoFactor },
     }),
     ...MODELS,
+    user: user(env),
     ...byGithub(env),
     ...byEmail(env),
     plugins: [secondFactor(), signInLink(env)],
-    // better-auth would limit only requests to its own routes, which are not mounted: lib/throttle.ts limits instead
+    // better-auth would limit only requests to its own routes, which are not mounted: rate-limits/ limits instead
     rateLimit: { enabled: false },
     advanced: {
       cookiePrefix: 'tollgate',
@@ -81,21 +82,6 @@ function build(env: Env) {
 
 /** How better-auth's models map to our tables, and what each row may hold. */
 const MODELS = {
-  user: {
-    modelName: 'person',
-    additionalFields: {
-      // `input: false`: no form can make its sender an operator
-      role: { type: 'string', required: false, defaultValue: 'customer', input: false },
-      locale: { type: 'string', required: false, input: false },
-    },
-    validateUserInfo: ({ source }, context) => {
-      // this hook is the only place that knows whether a sign-in with GitHub makes a new person
-      if (source.action !== 'create-user' || source.method !== 'oauth') return;
-      const headers = context.headers ?? new Headers();
-      const waitMs = attemptFromAddress(headers, 'sign-up', SIGN_UPS_PER_ADDRESS, Date.now());
-      return waitMs > 0 ? { error: TOO_MANY_SIGN_UPS, errorDescription: String(waitMs) } : undefined;
-    },
-  },
   session: {
     modelName: 'personSession',
     expiresIn: SESSION_DAYS * DAY_S,
@@ -115,6 +101,27 @@ const MODELS = {
   // links in e-mails are credentials: the database stores only their hashes
   verification: { modelName: 'personVerification', storeIdentifier: 'hashed' },
 } as const satisfies BetterAuthOptions;
+
+function user(env: Env) {
+  return {
+    modelName: 'person',
+    additionalFields: {
+      // `input: false`: no form can make its sender an operator
+      role: { type: 'string', required: false, defaultValue: 'customer', input: false },
+      locale: { type: 'string', required: false, input: false },
+    },
+    validateUserInfo: async ({ source }, context) => {
+      // this hook is the only place that knows whether a sign-in with GitHub makes a new person
+      if (source.action !== 'create-user' || source.method !== 'oauth') return;
+      const address = clientAddress(context.headers ?? new Headers());
+      const byNetwork = { rule: 'sign_up_network', subject: address } as const;
+      const { retryAfterMs } = await takeAttempt(env, [byNetwork], Date.now());
+      return retryAfterMs > 0
+        ? { error: TOO_MANY_SIGN_UPS, errorDescription: String(retryAfterMs) }
+        : undefined;
+    },
+  } as const satisfies BetterAuthOptions['user'];
+}
 
 function byGithub(env: Env) {
   const { publicOrigin, github } = config(env);

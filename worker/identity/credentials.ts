@@ -5,8 +5,8 @@
 import { isAPIError } from 'better-auth/api';
 import { config, type Env } from '../env.ts';
 import type { Locale } from '../i18n/locale.ts';
-import { attemptFromAddress, EMAILS_PER_ADDRESS } from '../lib/throttle.ts';
 import { sendAccountEmail } from '../notifications/email/send.ts';
+import { clientAddress, takeAttempt } from '../rate-limits/attempts.ts';
 import type { Person } from './account.ts';
 import { auth } from './auth.ts';
 
@@ -20,11 +20,26 @@ interface EmailRequest {
   readonly nowMs: number;
 }
 
+/**
+ * Counts a requested e-mail against the network that asks and the inbox that would get it, whether or not anybody here
+ * has the address: a refusal reveals nothing.
+ */
+function takeEmail(env: Env, { email, headers, nowMs }: Omit<EmailRequest, 'locale'>) {
+  return takeAttempt(
+    env,
+    [
+      { rule: 'email_network', subject: clientAddress(headers) },
+      { rule: 'email_recipient', subject: email },
+    ],
+    nowMs,
+  );
+}
+
 export async function askForSignInLink(
   env: Env,
   { email, locale, headers, nowMs }: EmailRequest,
 ): RetryAfterMs {
-  const retryAfterMs = attemptFromAddress(headers, 'e-mail', EMAILS_PER_ADDRESS, nowMs);
+  const { retryAfterMs } = await takeEmail(env, { email, headers, nowMs });
   if (retryAfterMs === 0) {
     await auth(env).api.signInMagicLink({ body: { email, metadata: { locale } }, headers });
   }
@@ -32,13 +47,13 @@ export async function askForSignInLink(
 }
 
 export async function askForPasswordReset(env: Env, { email, headers, nowMs }: EmailRequest): RetryAfterMs {
-  const retryAfterMs = attemptFromAddress(headers, 'e-mail', EMAILS_PER_ADDRESS, nowMs);
+  const { retryAfterMs } = await takeEmail(env, { email, headers, nowMs });
   if (retryAfterMs === 0) await auth(env).api.requestPasswordReset({ body: { email }, headers });
   return retryAfterMs;
 }
 
 export async function askForVerification(env: Env, { email, headers, nowMs }: EmailRequest): RetryAfterMs {
-  const retryAfterMs = attemptFromAddress(headers, 'e-mail', EMAILS_PER_ADDRESS, nowMs);
+  const { retryAfterMs } = await takeEmail(env, { email, headers, nowMs });
   if (retryAfterMs === 0) await auth(env).api.sendVerificationEmail({ body: { email }, headers });
   return retryAfterMs;
 }

@@ -1,6 +1,6 @@
 /** Sign-in and sign-up with GitHub: the redirect to GitHub, and the callback with which GitHub names the person. */
 import { config, type Env } from '../env.ts';
-import { ATTEMPTS_PER_ADDRESS, attemptFromAddress } from '../lib/throttle.ts';
+import { clientAddress, takeAttempt } from '../rate-limits/attempts.ts';
 import type { Person } from './account.ts';
 import { auth, TOO_MANY_SIGN_UPS } from './auth.ts';
 import { personOf } from './session.ts';
@@ -45,7 +45,8 @@ export async function beginWithGithub(
   env: Env,
   { next, headers, nowMs }: { next: string; headers: Headers; nowMs: number },
 ): Promise<{ url: string; cookies: readonly string[] } | { retryAfterMs: number }> {
-  const retryAfterMs = attemptFromAddress(headers, 'sign-in', ATTEMPTS_PER_ADDRESS, nowMs);
+  const byNetwork = { rule: 'sign_in_network', subject: clientAddress(headers) } as const;
+  const { retryAfterMs } = await takeAttempt(env, [byNetwork], nowMs);
   if (retryAfterMs > 0) return { retryAfterMs };
   const query = `?next=${encodeURIComponent(next)}`;
   const { headers: responseHeaders, response } = await auth(env).api.signInSocial({
@@ -61,7 +62,8 @@ export async function finishWithGithub(
   env: Env,
   { query, headers, nowMs }: { query: Record<string, string>; headers: Headers; nowMs: number },
 ): Promise<GithubResult> {
-  const retryAfterMs = attemptFromAddress(headers, 'github', ATTEMPTS_PER_ADDRESS, nowMs);
+  const byNetwork = { rule: 'sign_in_step_network', subject: clientAddress(headers) } as const;
+  const { retryAfterMs } = await takeAttempt(env, [byNetwork], nowMs);
   if (retryAfterMs > 0)
     return { ok: false, refusal: { reason: 'too_many_attempts', retryAfterMs }, cookies: [] };
   const callback = await auth(env).api.callbackOAuth({

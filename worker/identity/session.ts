@@ -3,13 +3,7 @@ import { isAPIError } from 'better-auth/api';
 import { personExists, removeUnfinishedPerson } from '../db/accounts.ts';
 import { database } from '../db/client.ts';
 import type { Env } from '../env.ts';
-import {
-  ATTEMPTS_PER_ADDRESS,
-  ATTEMPTS_PER_PERSON,
-  attemptFromAddress,
-  SIGN_UPS_PER_ADDRESS,
-  throttle,
-} from '../lib/throttle.ts';
+import { clientAddress, forgive, takeAttempt } from '../rate-limits/attempts.ts';
 import type { Person } from './account.ts';
 import { auth } from './auth.ts';
 
@@ -42,7 +36,8 @@ export async function signUp(
   request: { name: string; email: string; password: string; headers: Headers; nowMs: number },
 ): Promise<SessionResult> {
   const { name, email, password, headers, nowMs } = request;
-  const retryAfterMs = attemptFromAddress(headers, 'sign-up', SIGN_UPS_PER_ADDRESS, nowMs);
+  const byNetwork = { rule: 'sign_up_network', subject: clientAddress(headers) } as const;
+  const { retryAfterMs } = await takeAttempt(env, [byNetwork], nowMs);
   if (retryAfterMs > 0) return { ok: false, refusal: { reason: 'too_many_attempts', retryAfterMs } };
   try {
     return signedIn(
@@ -64,11 +59,9 @@ export async function signIn(
   request: { email: string; password: string; headers: Headers; nowMs: number },
 ): Promise<SessionResult> {
   const { email, password, headers, nowMs } = request;
-  const subject = `person ${email.toLowerCase()}`;
-  const retryAfterMs = Math.max(
-    throttle.attempt(subject, ATTEMPTS_PER_PERSON, nowMs),
-    attemptFromAddress(headers, 'sign-in', ATTEMPTS_PER_ADDRESS, nowMs),
-  );
+  const byNetwork = { rule: 'sign_in_network', subject: clientAddress(headers) } as const;
+  const byEmail = { rule: 'sign_in_email', subject: email } as const;
+  const { retryAfterMs } = await takeAttempt(env, [byNetwork, byEmail], nowMs);
   if (retryAfterMs > 0) return { ok: false, refusal: { reason: 'too_many_attempts', retryAfterMs } };
   try {
     const { headers: responseHeaders, response } = await auth(env).api.signInEmail({
@@ -76,7 +69,7 @@ export async function signIn(
       headers,
       returnHeaders: true,
     });
-    throttle.forget(subject);
+    await forgive(env, byEmail);
     if ('twoFactorRedirect' in response)
       return { ok: false, refusal: { reason: 'second_factor', cookies: responseHeaders.getSetCookie() } };
     return signedIn({ headers: responseHeaders, response });
@@ -93,7 +86,8 @@ export async function signInWithCode(
   env: Env,
   { code, headers, nowMs }: { code: string; headers: Headers; nowMs: number },
 ): Promise<SessionResult> {
-  const retryAfterMs = attemptFromAddress(headers, 'code', ATTEMPTS_PER_ADDRESS, nowMs);
+  const byNetwork = { rule: 'sign_in_step_network', subject: clientAddress(headers) } as const;
+  const { retryAfterMs } = await takeAttempt(env, [byNetwork], nowMs);
   if (retryAfterMs > 0) return { ok: false, refusal: { reason: 'too_many_attempts', retryAfterMs } };
   const { api } = auth(env);
   try {
@@ -111,7 +105,8 @@ export async function signInByLink(
   env: Env,
   { token, headers, nowMs }: { token: string; headers: Headers; nowMs: number },
 ): Promise<SessionResult> {
-  const retryAfterMs = attemptFromAddress(headers, 'link', ATTEMPTS_PER_ADDRESS, nowMs);
+  const byNetwork = { rule: 'sign_in_step_network', subject: clientAddress(headers) } as const;
+  const { retryAfterMs } = await takeAttempt(env, [byNetwork], nowMs);
   if (retryAfterMs > 0) return { ok: false, refusal: { reason: 'too_many_attempts', retryAfterMs } };
   try {
     return signedIn(await auth(env).api.magicLinkVerify({ query: { token }, headers, returnHeaders: true }));

@@ -2,9 +2,9 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { accountOfPerson } from '../../../worker/db/accounts.ts';
 import { listKeys } from '../../../worker/db/keys.ts';
+import { RATE_RULES } from '../../../worker/domain/rate-limit.ts';
 import { config } from '../../../worker/env.ts';
 import { MESSAGES } from '../../../worker/i18n/locale.ts';
-import { SIGN_UPS_PER_ADDRESS } from '../../../worker/lib/throttle.ts';
 import { db, TaskHarness } from '../notifications/fixtures.ts';
 import { Browser, bindings, newEmail, PASSWORD } from '../portal/browser.ts';
 import { totpFromPage } from './authenticator.ts';
@@ -200,7 +200,7 @@ describe('a newcomer', () => {
   it('cannot sign up again and again from one address for the trial credit', async () => {
     const browser = newBrowser();
     const statuses: number[] = [];
-    for (let i = 0; i <= SIGN_UPS_PER_ADDRESS.attempts; i++) {
+    for (let i = 0; i <= RATE_RULES.sign_up_network.sharedCount; i++) {
       browser.cookies.clear();
       statuses.push((await signInWith(browser, githubAccount(newEmail()))).status);
     }
@@ -418,9 +418,10 @@ describe('a callback that fails', () => {
   it('because there were too many attempts', async () => {
     const browser = newBrowser();
     const statuses: number[] = [];
-    for (let i = 0; i < 42; i++)
+    const limit = RATE_RULES.sign_in_step_network.sharedCount;
+    for (let i = 0; i < limit + 2; i++)
       statuses.push((await browser.get('/sign-in/github/callback?state=x')).status);
-    expect(new Set(statuses.slice(0, 40))).toEqual(new Set([410]));
-    expect(statuses.slice(40)).toEqual([429, 429]);
+    expect(new Set(statuses.slice(0, limit))).toEqual(new Set([410]));
+    expect(statuses.slice(limit)).toEqual([429, 429]);
   });
 });

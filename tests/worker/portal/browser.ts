@@ -17,8 +17,8 @@ let browsers = 0;
 
 export class Browser {
   readonly cookies = new Map<string, string>();
-  /** The client's IP address; each browser has its own. */
-  readonly address: string;
+  /** The client's IP address; each browser has its own network. */
+  address: string;
   readonly language: string;
 
   readonly #env: Env;
@@ -31,7 +31,7 @@ export class Browser {
     browsers += 1;
     this.language = language;
     this.#env = env;
-    this.address = `192.0.${2 + (browsers >> 8)}.${browsers & 255}`;
+    this.address = `10.${browsers >> 8}.${browsers & 255}.1`;
   }
 
   get(path: string, headers: Record<string, string> = {}): Promise<Response> {

@@ -3,6 +3,7 @@
  * bypasses a second factor.
  */
 import { beforeEach, expect, it } from 'vitest';
+import { RATE_RULES } from '../../../worker/domain/rate-limit.ts';
 import { MESSAGES } from '../../../worker/i18n/locale.ts';
 import { totpFromPage } from '../identity/authenticator.ts';
 import { TaskHarness, WITHOUT_MAIL } from '../notifications/fixtures.ts';
@@ -114,13 +115,28 @@ it('stores no link in the database', async () => {
   for (const { path } of [reset, link]) expect(JSON.stringify(results)).not.toContain(path.split('/').at(-1));
 });
 
-it('does not flood an inbox', async () => {
+it('does not send from one network to many inboxes', async () => {
   const browser = newBrowser();
   const answers: number[] = [];
-  for (let i = 0; i < 12; i++)
+  const limit = RATE_RULES.email_network.sharedCount;
+  for (let i = 0; i < limit + 2; i++)
     answers.push((await browser.post('/sign-in/link', { email: newEmail() })).status);
-  expect(answers.slice(0, 10)).toEqual(Array(10).fill(200));
-  expect(answers.slice(10)).toEqual([429, 429]);
+  expect(answers).toEqual([...Array(limit).fill(200), 429, 429]);
+});
+
+it('does not flood an inbox from many networks, and answers alike whether anybody has it', async () => {
+  const { email } = await newBrowser().signUp('Ada');
+  const asked = async (inbox: string, paths: string[]) => {
+    const statuses: number[] = [];
+    for (const path of paths) statuses.push((await newBrowser().post(path, { email: inbox })).status);
+    return statuses;
+  };
+  const paths = Array.from({ length: 30 }, (_, i) => (i % 2 ? '/sign-in/link' : '/reset-password'));
+  const known = await asked(email, paths);
+  // the e-mail of the sign-up was the first
+  const limit = RATE_RULES.email_recipient.count;
+  expect(known).toEqual([...Array(limit - 1).fill(200), ...Array(30 - limit + 1).fill(429)]);
+  expect(await asked(newEmail(), paths)).toEqual([...Array(limit).fill(200), ...Array(30 - limit).fill(429)]);
 });
 
 it('shows a notice when no mail service is set up', async () => {

@@ -4,9 +4,9 @@ import { accountOfPerson } from '../../../worker/db/accounts.ts';
 import { database } from '../../../worker/db/client.ts';
 import { findKeyByHash, listKeys } from '../../../worker/db/keys.ts';
 import { hashApiKey } from '../../../worker/domain/api-key.ts';
+import { RATE_RULES } from '../../../worker/domain/rate-limit.ts';
 import { config } from '../../../worker/env.ts';
 import { ensureAccount, type Person } from '../../../worker/identity/account.ts';
-import { ATTEMPTS_PER_PERSON, SIGN_UPS_PER_ADDRESS, Throttle } from '../../../worker/lib/throttle.ts';
 import { pepperKey } from '../../../worker/tokens/pepper.ts';
 import { Browser, bindings, ORIGIN } from './browser.ts';
 
@@ -120,17 +120,21 @@ it('responds the same to a wrong password and to an unknown e-mail', async () =>
 
 it('stops guesses of a password after eight attempts, whatever their IP addresses', async () => {
   const { email, password } = await new Browser().signUp();
-  for (let i = 0; i < ATTEMPTS_PER_PERSON.attempts; i++) {
+  for (let i = 0; i < RATE_RULES.sign_in_email.count; i++) {
     await new Browser().post('/sign-in', { email, password: `guess number ${i}` });
   }
   expect((await new Browser().post('/sign-in', { email, password })).status).toBe(429);
 });
 
-it('stops one IP address from opening many accounts for their trial credit', async () => {
+it.each([
+  ['IPv6 /64', RATE_RULES.sign_up_network.count, (i: number) => `2001:db8:5:6:${(i * 7919).toString(16)}::1`],
+  ['IPv4 /24', RATE_RULES.sign_up_network.sharedCount, (i: number) => `203.0.113.${i}`],
+] as const)('stops one network, an %s, from opening many accounts', async (_, count, addressOf) => {
   const browser = new Browser();
   const statuses: number[] = [];
-  for (let i = 0; i <= SIGN_UPS_PER_ADDRESS.attempts; i++) {
+  for (let i = 0; i <= count; i++) {
     browser.cookies.clear();
+    browser.address = addressOf(i);
     const email = `${crypto.randomUUID()}@example.com`;
     const response = await browser.post('/sign-up', {
       name: 'Many',
@@ -141,15 +145,6 @@ it('stops one IP address from opening many accounts for their trial credit', asy
   }
   expect(new Set(statuses.slice(0, -1))).toEqual(new Set([303]));
   expect(statuses.at(-1)).toBe(429);
-});
-
-it('restarts the count of attempts after the window, and keeps its memory bounded', () => {
-  const throttle = new Throttle();
-  const rule = { attempts: 2, windowMs: 1_000 };
-  expect([0, 1, 2].map((at) => throttle.attempt('a', rule, at))).toEqual([0, 0, 998]);
-  expect(throttle.attempt('a', rule, 1_000)).toBe(0);
-  for (let i = 0; i < 50_000; i++) throttle.attempt(`flood ${i}`, rule, 1_001);
-  expect(throttle.attempt('flood 49999', rule, 1_002)).toBe(0);
 });
 
 it('starts a new session at every sign-in and ends the previous one', async () => {
