@@ -45,7 +45,7 @@ export function issueInvoice(db: Database, { orderId, nowMs }: { orderId: string
         SELECT (SELECT coalesce(max(number), 0) + 1 FROM invoice), o.id, o.account_id, ${nowMs}, o.amount_nano_usd,
           CASE WHEN d.account_id IS NULL THEN NULL ELSE json_object('legalName', d.legal_name, 'address', d.address,
             'country', d.country, 'taxId', d.tax_id) END,
-          o.purchase_order
+          o.purchase_order, o.tax_nano_usd
         FROM payment_order AS o LEFT JOIN billing_details AS d ON d.account_id = o.account_id
         WHERE o.id = ${orderId} AND o.state = 'paid'`)
       .onConflictDoNothing()

@@ -9,7 +9,7 @@ import { paymentCorrection, paymentEvent, paymentOrder, paymentReversal } from '
 export type PaymentOrder = typeof paymentOrder.$inferSelect;
 export type PaymentCorrection = typeof paymentCorrection.$inferSelect;
 
-export async function addOrder(db: Database, order: Omit<PaymentOrder, 'state' | 'paidAtMs'>): Promise<void> {
+export async function addOrder(db: Database, order: typeof paymentOrder.$inferInsert): Promise<void> {
   await db.insert(paymentOrder).values(order);
 }
 

@@ -50,6 +50,10 @@ export const paymentOrder = sqliteTable(
     invoiceUrl: text('invoice_url'),
     /** The customer's own number, printed on the invoice. */
     purchaseOrder: text('purchase_order'),
+    /** Tax that the provider collected on top of the amount. */
+    taxNanoUsd: integer('tax_nano_usd').notNull().default(0),
+    /** When the e-mail that confirms the payment was queued, which happens once; null: not yet. */
+    receiptQueuedAtMs: integer('receipt_queued_at_ms'),
   },
   (t) => [
     index('payment_order_by_account').on(t.accountId, t.createdAtMs),
@@ -70,6 +74,35 @@ export const paymentEvent = sqliteTable(
     receivedAtMs: integer('received_at_ms').notNull(),
   },
   (t) => [primaryKey({ columns: [t.provider, t.eventId] })],
+);
+
+/**
+ * Signed events about money that the code cannot turn into credit by itself, such as a dispute in another currency: an
+ * operator decides, so that nothing is lost. Several events about one thing are one row.
+ */
+export const paymentHeld = sqliteTable(
+  'payment_held',
+  {
+    orderId: text('order_id')
+      .notNull()
+      .references(() => paymentOrder.id),
+    kind: text('kind', { enum: ['paid', 'reversed'] }).notNull(),
+    /** The provider's id of the refund or dispute; empty for a payment. */
+    source: text('source').notNull(),
+    reason: text('reason').notNull(),
+    /** The amount as the provider counts it, in the currency's smallest unit. */
+    amountCents: integer('amount_cents').notNull(),
+    currency: text('currency').notNull(),
+    receivedAtMs: integer('received_at_ms').notNull(),
+    /** null: it waits for an operator. */
+    closedAtMs: integer('closed_at_ms'),
+    closedBy: text('closed_by'),
+    note: text('note'),
+  },
+  (t) => [
+    primaryKey({ columns: [t.orderId, t.kind, t.source] }),
+    index('payment_held_open').on(t.receivedAtMs).where(sql`closed_at_ms IS NULL`),
+  ],
 );
 
 /** Amounts that a provider took back from an order, by source: a charge's refunds, a failed refund, a dispute. */
@@ -151,6 +184,8 @@ export const invoice = sqliteTable(
     /** null: the account had no billing details when it was issued. */
     buyer: text('buyer', { mode: 'json' }).$type<Buyer>(),
     purchaseOrder: text('purchase_order'),
+    /** Tax on top of the amount. */
+    taxNanoUsd: integer('tax_nano_usd').notNull().default(0),
   },
   (t) => [index('invoice_by_account').on(t.accountId, t.issuedAtMs)],
 );
