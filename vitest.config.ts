@@ -17,6 +17,7 @@ const LIBRARIES = [
   'echarts/renderers',
   'hono',
   'hono/jsx',
+  'hono/route',
   'jose',
   'stripe',
   'uqr',

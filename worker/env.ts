@@ -9,6 +9,7 @@ import type { PoolApi } from './domain/node.ts';
 import type { RateLimiterApi } from './domain/rate-limit.ts';
 import type { Task } from './domain/task.ts';
 import type { WalletApi } from './domain/wallet.ts';
+import { LoggableError } from './lib/describe-error.ts';
 
 /** A Durable Object namespace typed by the object's interface, so that this file imports none of the classes. */
 type ObjectNamespace<Api> = DurableObjectNamespace<Api & Rpc.DurableObjectBranded>;
@@ -154,14 +155,14 @@ export interface Config {
 
 const parsed = new WeakMap<object, Config>();
 
-/** The parsed settings. @throws Error naming each setting that is missing or wrong, and how to set it */
+/** The parsed settings. @throws LoggableError naming each setting that is missing or wrong, and how to set it */
 export function config(env: Env): Config {
   const known = parsed.get(env);
   if (known) return known;
   const result = Settings.safeParse(env);
   if (!result.success) {
     const faults = result.error.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`).join('; ');
-    throw new Error(
+    throw new LoggableError(
       `Tollgate is not configured: ${faults}. Set secrets with \`npx wrangler secret put NAME\`.`,
     );
   }

@@ -12,6 +12,7 @@ import { envelope, errorResponse, errorResponseWith } from './http/api-error.ts'
 import { corsForTokens } from './http/cors.ts';
 import { lazy } from './http/lazy.ts';
 import { type Api, type ApiContext, withResponseHeaders } from './http/response-headers.ts';
+import { routeOf } from './http/route-of.ts';
 import { describeError } from './lib/describe-error.ts';
 
 export { Batch } from './batches/batch.ts';
@@ -46,10 +47,14 @@ for (const path of ['/v1', '/v1/*', '/beta/*', '/user/*', '/chat/*', '/completio
 app.all('*', lazy(site));
 
 app.onError((error, c: ApiContext) => {
-  const event = { event: 'unhandled', requestId: c.get('requestId'), path: c.req.path };
+  const route = failedRoutes.get(c.req.raw) ?? routeOf(c);
+  const event = { event: 'unhandled', requestId: c.get('requestId'), route };
   console.error(JSON.stringify({ ...event, error: describeError(error) }));
   return errorResponse({ reason: 'internal' }, new URL(c.req.url).origin);
 });
+
+/** For a request that failed in `site`: the pattern of its route, for the log. */
+const failedRoutes = new WeakMap<Request, string>();
 
 let loadedSite: Hono<{ Bindings: Env }> | null = null;
 
@@ -65,8 +70,9 @@ async function site(): Promise<Hono<{ Bindings: Env }>> {
     import('./portal/index.tsx'),
   ]);
   const routes = new Hono<{ Bindings: Env }>();
-  // Errors are passed on to the Worker's own handler above.
-  routes.onError((error) => {
+  // Errors are passed on to the Worker's own handler above, which does not know these routes.
+  routes.onError((error, c) => {
+    failedRoutes.set(c.req.raw, routeOf(c));
     throw error;
   });
   routes.route('/operator/api', operator);

@@ -1,5 +1,6 @@
 /** A file's content in R2: its parts (worker/domain/file-parts.ts) are the objects `files/{id}/{part}`, from part 0. */
 import { PartSplitter } from '../domain/file-parts.ts';
+import { LoggableError } from '../lib/describe-error.ts';
 
 export function partName(fileId: string, part: number): string {
   return `files/${fileId}/${part}`;
@@ -41,7 +42,7 @@ export class PartWriter {
 /** @throws Error when the part is missing: a file's row and its parts are created and removed together */
 export async function readPart(bucket: R2Bucket, fileId: string, part: number): Promise<Uint8Array> {
   const object = await bucket.get(partName(fileId, part));
-  if (object === null) throw new Error(`part ${part} of ${fileId} is missing`);
+  if (object === null) throw new LoggableError(`part ${part} of ${fileId} is missing`);
   return new Uint8Array(await object.arrayBuffer());
 }
 

@@ -11,6 +11,7 @@ import type { Env } from '../env.ts';
 import { WalletHold } from '../gateway/hold/wallet-hold.ts';
 import { poolSnapshot } from '../gateway/model-cache.ts';
 import type { Principal } from '../http/authenticate.ts';
+import { LoggableError } from '../lib/describe-error.ts';
 import { dialectOf } from './endpoints.ts';
 import { readPart } from './file-parts.ts';
 import { NO_MODEL } from './reader.ts';
@@ -127,7 +128,8 @@ export class BatchRunner {
   async #start(job: BatchJob, principal: Principal, line: WaitingLine): Promise<void> {
     const { n, customId } = line;
     const read = parseLine(await this.#bytesOf(job, line), n, job.order.endpoint);
-    if (!read.ok) throw new Error(`line ${n} of ${job.order.batchId} was well-formed when it was read`);
+    if (!read.ok)
+      throw new LoggableError(`line ${n} of ${job.order.batchId} was well-formed when it was read`);
     const dialect = await dialectOf(job.order.endpoint);
     const nowMs = Date.now();
     const requestId = newId('req', nowMs);

@@ -2,6 +2,7 @@
 import { findAutoRecharge, saveCustomer } from '../db/auto-recharge.ts';
 import { database } from '../db/client.ts';
 import type { Env } from '../env.ts';
+import { LoggableError } from '../lib/describe-error.ts';
 import type { PaymentProvider } from './provider.ts';
 
 /**
@@ -20,7 +21,7 @@ export async function ensureCustomer(
   await saveCustomer(db, { accountId, provider: provider.name, customerRef, nowMs });
   // Two calls at once may each create a customer; the first one stored is used.
   const kept = await storedCustomerRef(env, provider, accountId);
-  if (kept === null) throw new Error(`account ${accountId} has no customer`);
+  if (kept === null) throw new LoggableError(`account ${accountId} has no customer`);
   return kept;
 }
 

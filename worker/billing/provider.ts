@@ -7,6 +7,7 @@
 import type { PaymentOrder } from '../db/payments.ts';
 import type { DeclineReason } from '../domain/decline-reasons.ts';
 import type { NanoUsd } from '../domain/money.ts';
+import { LoggableError } from '../lib/describe-error.ts';
 
 /** Nano-USD in a cent. Providers count in cents, so an order must be whole cents to be compared exactly. */
 export const NANO_PER_CENT = 10_000_000;
@@ -149,7 +150,7 @@ export interface WebhookDelivery {
 }
 
 /** A failed call to a provider. Its message tells an operator where to look, and nothing that was sent. */
-export abstract class ProviderError extends Error {
+export abstract class ProviderError extends LoggableError {
   readonly code = 'provider_unavailable';
   /** false: the same call will fail again until an operator or the customer changes something. */
   abstract readonly retryable: boolean;

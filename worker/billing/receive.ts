@@ -13,6 +13,7 @@ import {
 } from '../db/payments.ts';
 import { nanoUsd } from '../domain/money.ts';
 import type { Env } from '../env.ts';
+import { LoggableError } from '../lib/describe-error.ts';
 import { applyCardSaved } from './card-saved.ts';
 import { sendPaymentReceipt } from './payment-receipt-email.ts';
 import {
@@ -137,5 +138,5 @@ async function credit(env: Env, order: PaymentOrder): Promise<void> {
   const amountNanoUsd = nanoUsd(order.amountNanoUsd);
   const entry = await env.WALLET.getByName(order.accountId).topUp({ orderId: order.id, amountNanoUsd });
   if (entry.paidNanoUsd !== amountNanoUsd)
-    throw new Error(`order ${order.id} was credited with another amount`);
+    throw new LoggableError(`order ${order.id} was credited with another amount`);
 }

@@ -17,6 +17,7 @@ import {
 } from '../db/payments.ts';
 import { type NanoUsd, nanoUsd } from '../domain/money.ts';
 import type { Env } from '../env.ts';
+import { LoggableError } from '../lib/describe-error.ts';
 import { NANO_PER_CENT, type ReversalEvent } from './provider.ts';
 import { syncRechargeThreshold } from './recharge/threshold.ts';
 
@@ -69,6 +70,6 @@ async function correctWallet(
   });
   const within = stepNanoUsd < 0 ? uncollectedNanoUsd >= 0 : uncollectedNanoUsd <= 0;
   if (!within || Math.abs(uncollectedNanoUsd) > Math.abs(stepNanoUsd))
-    throw new Error(`step ${seq} of order ${order.id} was corrected by another amount`);
+    throw new LoggableError(`step ${seq} of order ${order.id} was corrected by another amount`);
   return uncollectedNanoUsd;
 }

@@ -51,7 +51,7 @@ webhook.post(
 
 /** Logs the reason alone: content from an unknown sender must not get into a log. */
 function refuse(c: Context, reason: EndpointFault) {
-  console.warn('webhook_refused', reason);
+  console.warn(JSON.stringify({ event: 'webhook_refused', reason }));
   const advice =
     STATUS[reason] >= 500
       ? 'Retry later.'

@@ -4,6 +4,7 @@ import { hashApiKey, newApiKey } from '../domain/api-key.ts';
 import { newId } from '../domain/ids.ts';
 import type { CapPeriod } from '../domain/limits.ts';
 import { type NanoUsd, nanoUsd } from '../domain/money.ts';
+import { LoggableError } from '../lib/describe-error.ts';
 import { type AuditEntry, addAudit, addAuditIfChanged } from './audit.ts';
 import type { Database } from './client.ts';
 import { account, apiKey } from './schema.ts';
@@ -176,7 +177,7 @@ export async function changeKey(
       .returning(),
     addAuditIfChanged(db, entry),
   ]);
-  if (!rows[0]) throw new Error(`key ${keyId} is gone`);
+  if (!rows[0]) throw new LoggableError(`key ${keyId} is gone`);
   return rows[0];
 }
 

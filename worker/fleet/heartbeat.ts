@@ -6,6 +6,7 @@ import { CANARY_SUBJECT } from '../domain/canary.ts';
 import { type NodeReport, type NodeState, nextState } from '../domain/node.ts';
 import type { Env } from '../env.ts';
 import { parseBody } from '../http/control-body.ts';
+import { describeError } from '../lib/describe-error.ts';
 import { orderCanary } from './canary-order.ts';
 import { clipVersion } from './enrol.ts';
 import { forgetNode, type NodeContext } from './node-auth.ts';
@@ -34,7 +35,10 @@ export async function heartbeat(c: NodeContext): Promise<Response> {
   // This comes after the receipts: one of them may complete the last attempt.
   const [canary] = await Promise.allSettled([orderCanary(c.env, node, report, nowMs)]);
   for (const outcome of [pool, receipts, engine, canary]) {
-    if (outcome.status === 'rejected') console.error('heartbeat_part_failed', node.id, outcome.reason);
+    if (outcome.status === 'rejected') {
+      const event = { event: 'heartbeat_part_failed', nodeId: node.id, error: describeError(outcome.reason) };
+      console.error(JSON.stringify(event));
+    }
   }
   const acknowledged = receipts.status === 'fulfilled' ? receipts.value : [];
   return reply(c, DIRECTIVES[node.state], acknowledged);

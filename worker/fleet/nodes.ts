@@ -5,6 +5,7 @@ import { addJoinToken, changeNodeState, findNode, type NodeRow } from '../db/nod
 import { newId } from '../domain/ids.ts';
 import { type NodeAction, type NodeState, nextState, type RegisteredNode } from '../domain/node.ts';
 import { config, type Env } from '../env.ts';
+import { LoggableError } from '../lib/describe-error.ts';
 import { signJoinToken } from '../tokens/join-token.ts';
 import { forgetNode } from './node-auth.ts';
 
@@ -77,7 +78,7 @@ export async function changeNode(
     await notifyPool(env, nodeId);
     return to;
   }
-  throw new Error(`the state of ${nodeId} changes too often`);
+  throw new LoggableError(`the state of ${nodeId} changes too often`);
 }
 
 /** Makes a change in D1 known: this isolate forgets its copy of the node, and the Pool gets the new row. */

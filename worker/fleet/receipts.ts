@@ -11,6 +11,7 @@ import { isId } from '../domain/ids.ts';
 import { fromNodeUsage } from '../domain/usage.ts';
 import type { WalletReceipt } from '../domain/wallet.ts';
 import type { Env } from '../env.ts';
+import { describeError } from '../lib/describe-error.ts';
 import { takeCanaryReceipts } from './canary-receipts.ts';
 
 type Fault = 'malformed_id' | 'other_model' | 'unknown_account';
@@ -44,7 +45,10 @@ export async function takeReceipts(
     ...[...byAccount].map(([accountId, own]) => reconcile(env, accountId, node.id, own)),
   ]);
   for (const outcome of outcomes) {
-    if (outcome.status === 'rejected') console.error('receipts_not_taken', node.id, outcome.reason);
+    if (outcome.status === 'rejected') {
+      const event = { event: 'receipts_not_taken', nodeId: node.id, error: describeError(outcome.reason) };
+      console.error(JSON.stringify(event));
+    }
   }
   return outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? outcome.value : []));
 }

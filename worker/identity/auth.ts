@@ -21,6 +21,7 @@ import { config, type Env } from '../env.ts';
 import { isLocale, LOCALES, type Locale } from '../i18n/locale.ts';
 import { sendAccountEmail } from '../notifications/email/send.ts';
 import { clientAddress, takeAttempt } from '../rate-limits/attempts.ts';
+import { logAuthFailure } from './auth-log.ts';
 import { githubPerson } from './github-person.ts';
 
 /** Bounds of a password, in characters, as NIST SP 800-63B counts them. There are no composition rules. */
@@ -76,7 +77,7 @@ function build(env: Env) {
       backgroundTasks: { handler: waitUntil },
     },
     telemetry: { enabled: false },
-    logger: { level: 'error' },
+    logger: { level: 'error', log: logAuthFailure },
   });
 }
 

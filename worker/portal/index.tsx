@@ -1,6 +1,7 @@
 /** The map of the portal: the middleware of every page, then one line per page. Mount it last: it answers every path. */
 import { Hono } from 'hono';
 import { HTTPException } from 'hono/http-exception';
+import { routeOf } from '../http/route-of.ts';
 import { describeError } from '../lib/describe-error.ts';
 import { accountPage } from './account/account.tsx';
 import { invitationPage } from './account/invitation.tsx';
@@ -94,7 +95,7 @@ portal.onError((error, c) => {
   if (error instanceof HTTPException && error.status === 403) return problemPage(c, 403);
   const reference = c.req.header('cf-ray') ?? crypto.randomUUID();
   console.error(
-    JSON.stringify({ event: 'page_failed', reference, path: c.req.path, error: describeError(error) }),
+    JSON.stringify({ event: 'page_failed', reference, route: routeOf(c), error: describeError(error) }),
   );
   return problemPage(c, 500, reference);
 });

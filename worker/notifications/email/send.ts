@@ -11,6 +11,7 @@ import { DONE, type TaskResult } from '../../domain/task-result.ts';
 import type { Env } from '../../env.ts';
 import { formats } from '../../i18n/formats.ts';
 import { LOCALES, type Locale, MESSAGES } from '../../i18n/locale.ts';
+import { LoggableError } from '../../lib/describe-error.ts';
 import { mailer } from './mailer.ts';
 import { renderEmail } from './template.tsx';
 import { accountEmailWords } from './wording.ts';
@@ -54,7 +55,7 @@ export async function deliverAccountEmail(
   };
   const attempt = await mail.send({ to, ...renderEmail([content]) });
   if (attempt.ok) return DONE;
-  if (attempt.retry) throw new Error(`the e-mail was not accepted: ${attempt.fault}`);
+  if (attempt.retry) throw new LoggableError(`the e-mail was not accepted: ${attempt.fault}`);
   console.error(JSON.stringify({ event: 'letter_refused', letterId, fault: attempt.fault }));
   return DONE;
 }
