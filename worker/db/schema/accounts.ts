@@ -21,6 +21,8 @@ export const account = sqliteTable('account', {
     .default('month'),
   /** When an operator suspended it, so that its keys are refused; null: it is not suspended. */
   suspendedAtMs: integer('suspended_at_ms'),
+  /** When it was decided whether it gets trial credit (identity/trial.ts); null: its owner's address is unconfirmed. */
+  trialDecidedAtMs: integer('trial_decided_at_ms'),
   /** When its owner closed it, for good; null: it is open. */
   closedAtMs: integer('closed_at_ms'),
 });
