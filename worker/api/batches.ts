@@ -13,9 +13,10 @@ import { database } from '../db/client.ts';
 import { findFile } from '../db/files.ts';
 import { isId, newId } from '../domain/ids.ts';
 import { formatUsd, nanoUsd } from '../domain/money.ts';
+import { isVisible } from '../domain/name.ts';
 import { NO_USAGE } from '../domain/usage.ts';
 import type { Env } from '../env.ts';
-import { Metadata, readFields } from '../http/fields.ts';
+import { HIDDEN_CHARACTERS, Metadata, readFields } from '../http/fields.ts';
 import { readJsonObject } from '../http/read-body.ts';
 import type { ApiContext } from '../http/response-headers.ts';
 import { PageQuery, pageOf } from './page-query.ts';
@@ -27,11 +28,20 @@ const WINDOW_MS = 24 * 3_600_000;
 /** A batch still `validating` after this long was lost between writing its row and starting its object. */
 const RESTART_AFTER_MS = 10_000;
 
+/** A batch is named by its metadata, so they obey the rule for names. A value may have several lines. */
+const BatchMetadata = Metadata.refine(
+  (pairs) =>
+    Object.entries(pairs).every(
+      ([name, value]) => isVisible(name) && isVisible(value.replace(/[\t\r\n]/g, '')),
+    ),
+  { error: HIDDEN_CHARACTERS },
+);
+
 export const BatchBody = z.object({
   input_file_id: z.string(),
   endpoint: z.enum(BATCH_ENDPOINTS),
   completion_window: z.literal('24h'),
-  metadata: Metadata.nullish(),
+  metadata: BatchMetadata.nullish(),
 });
 
 export async function createBatch(c: ApiContext): Promise<Response> {

@@ -49,7 +49,7 @@ export async function uploadFile(c: ApiContext): Promise<Response> {
   const row: FileRow = {
     id,
     accountId,
-    name: name.slice(0, 256),
+    name,
     purpose: form.fields.purpose,
     bytes,
     parts,

@@ -11,7 +11,7 @@ import { config } from '../env.ts';
 import { catalogue } from '../gateway/model-cache.ts';
 import type { ApiError } from '../http/api-error.ts';
 import type { Principal } from '../http/authenticate.ts';
-import { readFields } from '../http/fields.ts';
+import { NameText, readFields } from '../http/fields.ts';
 import { readJsonObject } from '../http/read-body.ts';
 import type { ApiContext } from '../http/response-headers.ts';
 import { UsdText } from '../http/usd-text.ts';
@@ -27,7 +27,7 @@ const OVERLAP_S_MAX = 7 * 86_400;
 const count = (max: number) => z.int().min(1).max(max);
 
 export const KeyBody = z.object({
-  name: z.string().trim().min(1).max(80),
+  name: NameText(),
   /** null: all models */
   models: z.array(z.string().max(256)).min(1).max(100).nullish(),
   /** null: no cap */

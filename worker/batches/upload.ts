@@ -2,11 +2,16 @@
 import { Readable } from 'node:stream';
 import { Busboy, type BusboyFileStream } from '@fastify/busboy';
 import { LINE_BYTES_MAX } from '../domain/file-parts.ts';
+import { isVisible } from '../domain/name.ts';
 import type { ApiError } from '../http/api-error.ts';
+import { HIDDEN_CHARACTERS } from '../http/fields.ts';
 import { deleteParts, PartWriter } from './file-parts.ts';
 
 /** The largest request body that Cloudflare accepts on its Free and Pro plans. */
 export const FILE_BYTES_MAX = 100 * 1024 * 1024;
+
+/** In code points; the rest of a longer name is cut off. */
+const FILE_NAME_LENGTH_MAX = 256;
 
 export interface Upload {
   readonly name: string;
@@ -64,7 +69,10 @@ async function receive(request: Request, writer: PartWriter): Promise<Uploaded> 
   // TypeScript does not see that the listener assigns `file`.
   const received = file as { name: string; written: Promise<boolean>; stream: BusboyFileStream } | null;
   if (received === null) return refused('file', 'is required');
-  if (!(await received.written)) {
+  const written = await received.written;
+  const name = received.name.normalize('NFC');
+  if (!isVisible(name)) return refused('file', `${HIDDEN_CHARACTERS} in its name`);
+  if (!written) {
     return refused(
       'file',
       `has a line of more than ${LINE_BYTES_MAX} bytes. Send JSONL with one request per line`,
@@ -73,7 +81,10 @@ async function receive(request: Request, writer: PartWriter): Promise<Uploaded> 
   if (received.stream.truncated) return tooLarge();
   if (writer.bytes === 0) return refused('file', 'is empty');
   const { bytes, parts } = writer;
-  return { ok: true, upload: { name: received.name, bytes, parts, fields } };
+  return {
+    ok: true,
+    upload: { name: [...name].slice(0, FILE_NAME_LENGTH_MAX).join(''), bytes, parts, fields },
+  };
 }
 
 async function writeAll(stream: BusboyFileStream, writer: PartWriter): Promise<boolean> {

@@ -7,6 +7,7 @@ import { operatorGrantId } from '../domain/grant-id.ts';
 import { isId } from '../domain/ids.ts';
 import { formatUsd, usd } from '../domain/money.ts';
 import type { Env } from '../env.ts';
+import { NameText } from '../http/fields.ts';
 import { DecimalText, usdDecimal } from '../http/usd-text.ts';
 
 /** A typing error should not give away more than this at once. */
@@ -27,7 +28,7 @@ export const GrantRequest = z.object({
     .regex(/^[\w.-]{1,64}$/, 'must be 1 to 64 letters, digits, dots, dashes or underscores'),
   amount_usd: UsdAmount,
   /** The reason, for the audit trail. */
-  note: z.string().max(200).optional(),
+  note: NameText(200).optional(),
 });
 
 export type GrantResult =

@@ -1,5 +1,5 @@
 /** Sign-in with GitHub: which of a profile's e-mail addresses and names are used. */
-import { NAME_LENGTH_MAX, PRINTABLE } from './name.ts';
+import { isVisible, NAME_LENGTH_MAX } from './name.ts';
 
 export interface GithubProfile {
   /** Stays the same when the login changes. */
@@ -28,6 +28,6 @@ export function confirmedEmail(emails: readonly GithubEmail[]): string | null {
 
 /** The profile's name, or the login when that name would not be accepted here. */
 export function nameOf({ name, login }: GithubProfile): string {
-  const trimmed = name?.trim() ?? '';
-  return trimmed !== '' && trimmed.length <= NAME_LENGTH_MAX && PRINTABLE.test(trimmed) ? trimmed : login;
+  const text = name?.normalize('NFC').trim() ?? '';
+  return text !== '' && isVisible(text) && [...text].length <= NAME_LENGTH_MAX ? text : login;
 }

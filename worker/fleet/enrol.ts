@@ -7,11 +7,13 @@ import { importJWK } from 'jose';
 import { type EnrolReply, EnrolRequest, Hardware } from '../../gpu-pool/protocol/schemas.ts';
 import { database } from '../db/client.ts';
 import { findJoinToken, findNode, type NodeRow, useJoinToken } from '../db/nodes.ts';
+import { isVisible, visibleText } from '../domain/name.ts';
 import { CAPACITY_TOKENS_PER_SECOND } from '../domain/node-capacity.ts';
 import { checkNodeUrl } from '../domain/node-url.ts';
 import { config, type Env } from '../env.ts';
 import { parseBody } from '../http/control-body.ts';
 import { refuse } from '../http/control-error.ts';
+import { HIDDEN_CHARACTERS } from '../http/fields.ts';
 import { verifyJoinToken } from '../tokens/join-token.ts';
 
 /** Checks everything before it uses the token, so that a mistake in the agent's settings does not cost a token. */
@@ -22,6 +24,9 @@ export async function enrol(c: Context<{ Bindings: Env }>): Promise<Response> {
 
   const body = await parseBody(c, EnrolRequest);
   if (body instanceof Response) return body;
+  const hidden = (['version', 'weight_version'] as const).find((name) => !isVisible(body.engine[name]));
+  if (hidden)
+    return refuse(c, 'body_invalid', { param: `engine.${hidden}`, detail: `It ${HIDDEN_CHARACTERS}.` });
   const claims = await verifyJoinToken(settings, body.join_token, nowMs);
   const join = claims && (await findJoinToken(db, claims.jti));
   if (!join) return refuse(c, 'join_token_invalid', { param: 'join_token' });
@@ -77,9 +82,9 @@ export async function enrol(c: Context<{ Bindings: Env }>): Promise<Response> {
   return c.json(reply, enrolled ? 201 : 200);
 }
 
-/** Cuts an engine's version text to what a column and a page need to hold. */
+/** An engine's version as a page can show it, in the length that a column needs to hold. */
 export function clipVersion(version: string): string {
-  return version.slice(0, 128);
+  return visibleText(version, 128);
 }
 
 async function isEd25519(x: string): Promise<boolean> {

@@ -16,7 +16,7 @@ export { listNodes, type NodeRow } from '../db/nodes.ts';
 export const JOIN_TOKEN_LIFETIME_MS = 24 * 3_600_000;
 
 /** The form of a node's name, which appears on pages, in logs and in metrics. */
-export const NODE_NAME = /^[A-Za-z0-9][A-Za-z0-9 ._-]{0,62}$/;
+export const NODE_NAME = /^[A-Za-z0-9](?:[A-Za-z0-9 ._-]{0,61}[A-Za-z0-9._-])?$/;
 
 /**
  * Creates a token that enrols exactly one node, for this model on this hardware, within a day.

@@ -1,6 +1,7 @@
 /** Parsing of request bodies by their schemas. The error of a body names its first invalid field. */
 import * as z from 'zod';
 import { fieldMessage } from '../domain/field-message.ts';
+import { NAME_LENGTH_MAX, nameSchema } from '../domain/name.ts';
 import type { ApiError } from './api-error.ts';
 
 /**
@@ -17,6 +18,16 @@ export function readFields<Fields>(
   const session = SessionHeader.safeParse({ [SESSION_HEADER]: headers.get(SESSION_HEADER) });
   if (!session.success) return { ok: false, error: invalidField(session.error.issues[0]!) };
   return { ok: true, fields: parsed.data, session: session.data[SESSION_HEADER] };
+}
+
+export const HIDDEN_CHARACTERS = 'must not have control, bidirectional or zero-width characters';
+
+/** A name, or with `max` another line of text that people see. */
+export function NameText(max = NAME_LENGTH_MAX) {
+  const length = `must be 1 to ${max} characters`;
+  return nameSchema({ required: length, tooLong: length, hidden: HIDDEN_CHARACTERS }, max).meta({
+    maxLength: max,
+  });
 }
 
 /** The client's own key-value pairs, which are returned to it unchanged. The limits are OpenAI's. */

@@ -12,6 +12,7 @@ import { TARIFFS } from '../domain/pricing.ts';
 import type { Env } from '../env.ts';
 import { parseBody } from '../http/control-body.ts';
 import { refuse } from '../http/control-error.ts';
+import { NameText } from '../http/fields.ts';
 import { DecimalText } from '../http/usd-text.ts';
 import { Instant, iso } from './fields.ts';
 import { OPERATOR_TOKEN_ACTOR as actor } from './token.ts';
@@ -49,7 +50,7 @@ const NewPriceRequest = z
       (value) => value > 0,
       'must be greater than 0: with free output an answer would never reach the end of its credit',
     ),
-    source: z.string().min(1).max(200),
+    source: NameText(200),
     ...Confirmed,
   })
   .refine(({ daily_from, daily_to }) => (daily_from === undefined) === (daily_to === undefined), {

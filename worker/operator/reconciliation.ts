@@ -5,6 +5,7 @@ import { closeFinding, DRIFT_KINDS, readReconciliation } from '../billing/reconc
 import type { Env } from '../env.ts';
 import { parseBody } from '../http/control-body.ts';
 import { refuse } from '../http/control-error.ts';
+import { NameText } from '../http/fields.ts';
 import { iso } from './fields.ts';
 import { OPERATOR_TOKEN_ACTOR as actor } from './token.ts';
 
@@ -12,7 +13,7 @@ const Closing = z.strictObject({
   request_id: z.string().max(64),
   node_id: z.string().max(64).default(''),
   kind: z.enum(DRIFT_KINDS),
-  note: z.string().trim().min(1, 'must say what was found out').max(500),
+  note: NameText(500),
 });
 
 export const reconciliationApi = new Hono<{ Bindings: Env }>();

@@ -12,6 +12,7 @@ import { type Faults, Name, readForm, typedFields } from '../frame/form.ts';
 import { allowed, signedIn } from '../frame/guard.ts';
 import { page } from '../frame/layout.tsx';
 import { setCookies } from '../frame/set-cookies.ts';
+import { show as showTeam } from './team.tsx';
 
 const NameForm = z.object({ accountName: Name });
 
@@ -34,7 +35,7 @@ accountPage.use(signedIn, allowed('account'));
 
 accountPage.post('/name', async (c) => {
   const read = await readForm(c, NameForm);
-  if (!read.ok) return c.redirect('/team', 303);
+  if (!read.ok) return showTeam(c, read);
   const name = read.values.accountName;
   const accountId = c.get('accountId');
   const entry = { ...auditEntry(c), action: 'account.renamed', subject: accountId, detail: { name } };

@@ -129,7 +129,8 @@ async function removableMember(c: PortalContext): Promise<MemberRow | undefined>
 
 const DONE = ['invited', 'saved', 'removed', 'revoked'] as const;
 
-async function show(c: PortalContext, state: { typed?: Typed; faults?: Faults }) {
+/** The page of the team; also the answer to a wrong name of the account, which account.tsx changes. */
+export async function show(c: PortalContext, state: { typed?: Typed; faults?: Faults }) {
   const { t } = words(c);
   const names = t.team;
   const { accountId, accountName, nowMs } = here(c);
@@ -169,7 +170,14 @@ async function show(c: PortalContext, state: { typed?: Typed; faults?: Faults })
       {isOwner && (
         <form method="post" action="/account/name" class="mt-12 flex max-w-xl flex-wrap items-end gap-3">
           <div class="grow">
-            <TextField c={c} name="accountName" label={names.accountName} value={accountName} />
+            <TextField
+              c={c}
+              {...state}
+              name="accountName"
+              label={names.accountName}
+              value={accountName}
+              required
+            />
           </div>
           <button class="btn" type="submit">
             {names.rename}

@@ -2,7 +2,7 @@
 import * as z from 'zod';
 import { type NumberMarks, readDecimal } from '../../domain/decimal-text.ts';
 import { parseUsd } from '../../domain/money.ts';
-import { NAME_LENGTH_MAX, PRINTABLE } from '../../domain/name.ts';
+import { nameSchema } from '../../domain/name.ts';
 import type { Fault } from '../../i18n/en/index.ts';
 import { NUMBER_MARKS } from '../../i18n/formats.ts';
 import { PASSWORD_LENGTH_MAX, PASSWORD_LENGTH_MIN } from '../../identity/auth.ts';
@@ -42,14 +42,22 @@ export function readFields<Schema extends z.ZodType>(
   return { ok: false, typed, faults };
 }
 
-/** The text fields of the body, trimmed except for `password`. A field that is sent twice counts with its last value. */
+/** Fields that hold a password. Every character of a password counts, so they are not trimmed. */
+const PASSWORD_FIELDS = new Set(['password', 'current']);
+
+/** Spaces and line ends around a text. Others that `trim` would remove are left, for the schema to refuse. */
+const AROUND = /^[\p{Zs}\t\r\n]+|[\p{Zs}\t\r\n]+$/gu;
+
+/** The text fields of the body, trimmed except for passwords. A field that is sent twice counts with its last value. */
 export async function typedFields(c: PortalContext): Promise<Typed> {
   // a body that is no form reads as one without fields, so every required field is missing
   const body = await c.req.parseBody().catch(() => ({}));
   const entries = Object.entries(body).filter(
     (entry): entry is [string, string] => typeof entry[1] === 'string',
   );
-  return Object.fromEntries(entries.map(([name, text]) => [name, name === 'password' ? text : text.trim()]));
+  return Object.fromEntries(
+    entries.map(([name, text]) => [name, PASSWORD_FIELDS.has(name) ? text : text.replace(AROUND, '')]),
+  );
 }
 
 /** A message for a zod schema: a key of the dictionary's `faults`. */
@@ -57,12 +65,19 @@ export function fault(key: Fault) {
   return { error: key };
 }
 
+const NAME_FAULTS = {
+  required: 'required',
+  tooLong: 'too_long',
+  hidden: 'unprintable',
+} as const satisfies Record<string, Fault>;
+
 /** A name that people give to a key or an account, or their own. */
-export const Name = z
-  .string(fault('required'))
-  .min(1, fault('required'))
-  .max(NAME_LENGTH_MAX, fault('too_long'))
-  .regex(PRINTABLE, fault('unprintable'));
+export const Name = nameSchema(NAME_FAULTS);
+
+/** One line of text of at most `max` characters, for an audit entry or the catalogue. */
+export function Line(max: number) {
+  return nameSchema(NAME_FAULTS, max);
+}
 
 export const Email = z.email(fault('email')).max(254, fault('email'));
 

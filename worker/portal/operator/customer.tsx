@@ -31,6 +31,7 @@ import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
 import {
   type Faults,
   fault,
+  Line,
   OptionalWhole,
   readForm,
   type Typed,
@@ -46,7 +47,6 @@ import { KeyTable, TeamTable, WebhookTable } from './account-facts.tsx';
 import { AccountLimitsForm } from './account-limits-form.tsx';
 import { GrantSection, SuspendSection } from './account-orders.tsx';
 import { DriftTable } from './drift-table.tsx';
-import { Line } from './form.ts';
 import { operatorNav } from './operator-nav.tsx';
 
 const PATH = '/operator/accounts';

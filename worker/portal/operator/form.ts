@@ -42,15 +42,6 @@ export function Ratio(marks: NumberMarks) {
     .transform((text) => Math.round(Number(text) * 100));
 }
 
-/** One line of text for an audit entry or the catalogue. */
-export function Line(max: number) {
-  return z
-    .string(fault('required'))
-    .min(1, fault('required'))
-    .max(max, fault('too_long'))
-    .regex(/^[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]*$/u, fault('unprintable'));
-}
-
 /** An instant in the notation of an `<input type="datetime-local">`, in UTC. */
 export function fieldInstant(atMs: number): string {
   return new Date(atMs).toISOString().slice(0, 16);

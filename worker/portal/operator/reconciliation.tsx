@@ -7,13 +7,12 @@ import { type DriftKey, findOpenDrift } from '../../db/drift.ts';
 import { Callout } from '../components/callout.tsx';
 import { TextField } from '../components/field.tsx';
 import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
-import { type Faults, readForm, type Typed } from '../frame/form.ts';
+import { type Faults, Line, readForm, type Typed } from '../frame/form.ts';
 import { operator } from '../frame/guard.ts';
 import { page } from '../frame/layout.tsx';
 import { notFoundPage } from '../frame/not-found.tsx';
 import { CountedTable } from './counted-table.tsx';
 import { DriftTable, driftText } from './drift-table.tsx';
-import { Line } from './form.ts';
 import { operatorNav } from './operator-nav.tsx';
 import { ReceiptLag } from './receipt-lag.tsx';
 
