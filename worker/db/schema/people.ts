@@ -67,7 +67,7 @@ export const personVerification = sqliteTable('person_verification', {
   updatedAt: integer('updated_at', { mode: 'timestamp_ms' }).notNull(),
 });
 
-/** A person's second factor: a TOTP secret and one-time backup codes, both encrypted by better-auth. */
+/** A person's second factor: a TOTP secret, encrypted by better-auth, and the hashes of one-time backup codes. */
 export const personTwoFactor = sqliteTable(
   'person_two_factor',
   {
@@ -81,6 +81,8 @@ export const personTwoFactor = sqliteTable(
     verified: integer('verified', { mode: 'boolean' }).notNull().default(true),
     failedVerificationCount: integer('failed_verification_count').notNull().default(0),
     lockedUntil: integer('locked_until', { mode: 'timestamp_ms' }),
+    /** The time step (30 s since 1970) of the last accepted code, which no code of the same or an earlier step follows. */
+    lastUsedStep: integer('last_used_step'),
   },
   (t) => [index('person_two_factor_by_person').on(t.userId)],
 );

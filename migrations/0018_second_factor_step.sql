@@ -1,0 +1,1 @@
+ALTER TABLE `person_two_factor` ADD `last_used_step` integer;
