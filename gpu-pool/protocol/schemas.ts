@@ -75,6 +75,17 @@ export const ChatMessage = z.discriminatedUnion('role', [
 ]);
 export type ChatMessage = z.infer<typeof ChatMessage>;
 
+const Tool = z.object({
+  type: z.literal('function'),
+  function: z.object({
+    name: z.string(),
+    description: z.string().nullish(),
+    /** A JSON Schema. */
+    parameters: z.record(z.string(), z.unknown()).nullish(),
+    strict: z.boolean().nullish(),
+  }),
+});
+
 /**
  * Body of `POST /v1/generate`. It is an allow-list: zod strips every other field on both sides, so no other field reaches
  * an engine. Model, request id and account come from the request's claims.
@@ -94,8 +105,13 @@ export const GenerateRequest = z.object({
   seed: z.int().optional(),
   logprobs: z.boolean().optional(),
   top_logprobs: z.int().min(0).max(20).optional(),
-  tools: z.array(z.record(z.string(), z.unknown())).max(128).optional(),
-  tool_choice: z.union([z.string(), z.record(z.string(), z.unknown())]).optional(),
+  tools: z.array(Tool).max(128).optional(),
+  tool_choice: z
+    .union([
+      z.enum(['none', 'auto', 'required']),
+      z.object({ type: z.literal('function'), function: z.object({ name: z.string() }) }),
+    ])
+    .optional(),
   response_format: z.record(z.string(), z.unknown()).optional(),
   /** Background work: it has the lowest priority and gives way to interactive requests. */
   background: z.boolean().optional(),

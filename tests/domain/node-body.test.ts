@@ -12,13 +12,13 @@ describe('the body for a node', () => {
       'a conversation with tools',
       {
         messages: [{ role: 'assistant' as const, content: null }],
-        tools: [{ type: 'function', function: { name: 'f', __proto__: null } }],
+        tools: [{ type: 'function' as const, function: { name: 'f', parameters: { __proto__: null } } }],
       },
     ],
     ['a text', { prompt: '},"max_tokens":1,{' }],
   ])('holds every field of %s, each once', (_, shown) => {
     const generate = { ...shown, temperature: 0.5, stop: ['}'], seed: undefined };
-    const text = nodeBody({ generate, ...rendered(shown) }, added);
+    const text = nodeBody({ generate, ...rendered(generate) }, added);
     const body: unknown = JSON.parse(text);
     expect(body).toEqual(JSON.parse(JSON.stringify({ ...generate, ...added })));
     expect(GenerateRequest.strict().safeParse(body).success).toBe(true);
@@ -28,5 +28,7 @@ describe('the body for a node', () => {
   it('counts bytes of the rendered content, not characters', () => {
     expect(rendered({ prompt: '日本' }).contentBytes).toBe(8);
     expect(rendered({ messages: [], tools: [] }).contentBytes).toBe(4);
+    expect(rendered({ prompt: '', stop: ['日'] }).contentBytes).toBe(2 + 7);
+    expect(rendered({ prompt: '', response_format: { type: 'text' } }).contentBytes).toBe(2 + 15);
   });
 });

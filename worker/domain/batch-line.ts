@@ -4,6 +4,7 @@
  */
 import * as z from 'zod';
 import { fieldMessage } from './field-message.ts';
+import { DEPTH_MAX, depthOf } from './json-depth.ts';
 
 /**
  * The most lines of a batch. It is OpenAI's limit; one Durable Object handles
@@ -54,7 +55,13 @@ export function parseLine(bytes: Uint8Array, number: number, endpoint: string): 
   });
   let json: unknown;
   try {
-    json = JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: false }).decode(bytes));
+    const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: false }).decode(bytes);
+    // The line itself is one level around the body.
+    if (depthOf(text) > DEPTH_MAX + 1) {
+      const message = `\`body\` is nested more than ${DEPTH_MAX} levels deep. Send a flatter one.`;
+      return { ok: false, customId: null, fault: fault('invalid_json', message, 'body') };
+    }
+    json = JSON.parse(text);
   } catch {
     return { ok: false, customId: null, fault: fault('invalid_json', 'The line is not valid UTF-8 JSON.') };
   }

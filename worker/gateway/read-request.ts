@@ -28,7 +28,7 @@ export async function readRequest(
     const available = models.map(({ id }) => id);
     return { ok: false, error: { reason: 'model_not_found', requested: request.model, available } };
   }
-  const error = unsupportedBy(model, request);
+  const error = unsupportedBy(model, request) ?? toolChoiceError(request);
   return error ? { ok: false, error } : { ok: true, dialectRequest, model };
 }
 
@@ -39,4 +39,19 @@ function unsupportedBy(model: Model, request: ChatRequest): ApiError | null {
   const param = logprobs ? 'logprobs' : 'top_logprobs';
   const message = `\`${param}\`: not available for ${model.id}, a reasoning model. Leave it out.`;
   return { reason: 'invalid_field', param, message };
+}
+
+/**
+ * A tool choice that the tools do not fulfil. The engine would refuse it with the same status, but only after the request
+ * has been held, routed and sent.
+ */
+function toolChoiceError({ generate: { tools = [], tool_choice: choice } }: ChatRequest): ApiError | null {
+  const refuse = (message: string): ApiError => ({ reason: 'invalid_field', param: 'tool_choice', message });
+  if (choice === 'required' && tools.length === 0)
+    return refuse('`tool_choice` requires a call, and `tools` is empty. Send tools, or leave it out.');
+  if (typeof choice !== 'object') return null;
+  if (tools.some((tool) => tool.function.name === choice.function.name)) return null;
+  return refuse(
+    `\`tool_choice\` names ${choice.function.name}, which is not in \`tools\`. Add that tool, or choose another.`,
+  );
 }

@@ -1,15 +1,10 @@
 /** Step 2 of a request: reading the body. Its size is bounded before it is parsed, and it is parsed once. */
 import { concatBytes } from '../domain/bytes.ts';
+import { DEPTH_MAX, depthOf } from '../domain/json-depth.ts';
 import type { ApiError } from './api-error.ts';
 
 /** 4 MiB holds the text of a full context several times over. */
 export const BODY_BYTES_MAX = 4 * 1024 * 1024;
-
-/**
- * A conversation with tools nests ten levels deep. Anything past this is an attack on recursive parsers, ours or the
- * engine's.
- */
-const DEPTH_MAX = 40;
 
 /** Matches `application/json` and `application/…+json`, with no charset other than UTF-8, which is the default. */
 const JSON_UTF8 = /^application\/([\w.-]+\+)?json\s*(;(?!.*charset=(?!"?utf-8)).*)?$/i;
@@ -86,30 +81,3 @@ function parseObject(bytes: Uint8Array): ReadBody {
   }
   return { ok: true, body: body as Record<string, unknown>, bytes };
 }
-
-/** The deepest nesting of objects and arrays, counted without parsing them. */
-function depthOf(json: string): number {
-  let depth = 0;
-  let deepest = 0;
-  for (let i = 0; i < json.length; i++) {
-    const code = json.charCodeAt(i);
-    if (code === QUOTE) i = endOfString(json, i);
-    else if (code === OPEN_BRACE || code === OPEN_BRACKET) deepest = Math.max(deepest, ++depth);
-    else if (code === CLOSE_BRACE || code === CLOSE_BRACKET) depth--;
-  }
-  return deepest;
-}
-
-/** The index of the closing quote of the string that starts at `start`: the first quote that is not escaped. */
-function endOfString(json: string, start: number): number {
-  for (let end = json.indexOf('"', start + 1); end >= 0; end = json.indexOf('"', end + 1)) {
-    let escapes = 0;
-    while (json.charCodeAt(end - 1 - escapes) === BACKSLASH) escapes++;
-    if (escapes % 2 === 0) return end;
-  }
-  return json.length;
-}
-
-const [QUOTE, BACKSLASH, OPEN_BRACE, CLOSE_BRACE, OPEN_BRACKET, CLOSE_BRACKET] = [...'"\\{}[]'].map((char) =>
-  char.charCodeAt(0),
-);

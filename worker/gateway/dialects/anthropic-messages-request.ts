@@ -10,13 +10,13 @@ import type { ChatRequest } from './chat-request.ts';
 import {
   MESSAGES_MAX,
   ModelName,
-  PassedOn,
   rendered,
-  STOPS_MAX,
-  TOOLS_MAX,
+  Schema,
+  StopList,
   TokenLimit,
   ToolName,
   TopP,
+  toolList,
 } from './fields.ts';
 
 const BLOCK = 'must be a text, tool_use or tool_result block: only text is supported';
@@ -64,7 +64,7 @@ const Tool = z.object({
     .nullish(),
   name: ToolName,
   description: z.string().nullish(),
-  input_schema: PassedOn,
+  input_schema: Schema,
 });
 
 export const MessagesBody = z.object({
@@ -76,8 +76,8 @@ export const MessagesBody = z.object({
   stream: z.boolean().nullish(),
   temperature: z.number().min(0).max(1).nullish(),
   top_p: TopP.nullish(),
-  stop_sequences: z.array(z.string()).max(STOPS_MAX).nullish(),
-  tools: z.array(Tool).max(TOOLS_MAX).nullish(),
+  stop_sequences: StopList.nullish(),
+  tools: toolList(Tool).nullish(),
   tool_choice: z
     .discriminatedUnion('type', [
       z.object({ type: z.enum(['auto', 'any', 'none']) }),
@@ -96,9 +96,17 @@ export function readMessagesRequest(
   const { fields, session } = parsed;
   const messages = toMessages(fields);
   const tools = fields.tools?.map(({ name, description, input_schema: parameters }) => ({
-    type: 'function',
+    type: 'function' as const,
     function: { name, parameters, ...(description ? { description } : {}) },
   }));
+  const generate: ChatRequest['generate'] = {
+    messages,
+    temperature: fields.temperature ?? undefined,
+    top_p: fields.top_p ?? undefined,
+    stop: fields.stop_sequences ?? undefined,
+    tools,
+    tool_choice: toToolChoice(fields.tool_choice),
+  };
   return {
     ok: true,
     request: {
@@ -108,15 +116,8 @@ export function readMessagesRequest(
       choices: 1,
       sessionKey: session,
       promptField: 'messages',
-      ...rendered({ messages, tools }),
-      generate: {
-        messages,
-        temperature: fields.temperature ?? undefined,
-        top_p: fields.top_p ?? undefined,
-        stop: fields.stop_sequences ?? undefined,
-        tools,
-        tool_choice: toToolChoice(fields.tool_choice),
-      },
+      ...rendered(generate),
+      generate,
     },
   };
 }
@@ -168,6 +169,6 @@ function toTurns(content: readonly z.infer<typeof UserBlock>[]): ChatMessage[] {
 
 function toToolChoice(choice: Fields['tool_choice']) {
   if (!choice) return undefined;
-  if (choice.type === 'tool') return { type: 'function', function: { name: choice.name } };
+  if (choice.type === 'tool') return { type: 'function' as const, function: { name: choice.name } };
   return choice.type === 'any' ? 'required' : choice.type;
 }

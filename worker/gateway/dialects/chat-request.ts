@@ -1,6 +1,12 @@
 /** The canonical request, into which every dialect reads its body and with which the rest of the pipeline works. */
 import type { GenerateRequest } from '../../../gpu-pool/protocol/schemas.ts';
 
+/**
+ * The fields that the engine renders into the prompt, or compiles before it answers: schemas and stop sequences. Their bytes
+ * are what a request is measured by until the engine has counted its tokens.
+ */
+export const RENDERED = ['messages', 'prompt', 'tools', 'response_format', 'stop'] as const;
+
 export interface ChatRequest {
   /** The model's name as the client wrote it. */
   readonly model: string;
@@ -12,9 +18,9 @@ export interface ChatRequest {
   readonly sessionKey: string | null;
   /** The name of the prompt's field in the dialect, for error messages. */
   readonly promptField: string;
-  /** UTF-8 bytes of everything that is rendered into the prompt. */
+  /** UTF-8 bytes of the `RENDERED` fields. */
   readonly contentBytes: number;
-  /** The fields of `generate` that are rendered into the prompt, as JSON members: `"messages":[…],"tools":[…]`. */
+  /** The `RENDERED` fields of `generate`, as JSON members: `"messages":[…],"tools":[…]`. */
   readonly rendered: string;
   /** The allow-listed fields that are sent to the node. */
   readonly generate: Omit<GenerateRequest, 'max_tokens' | 'cache_salt'>;

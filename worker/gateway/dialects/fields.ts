@@ -1,46 +1,64 @@
 /** Schemas that the dialects' bodies share: fields that mean the same everywhere, with their error messages. */
 import * as z from 'zod';
 import type { GenerateRequest } from '../../../gpu-pool/protocol/schemas.ts';
-import type { ChatRequest } from './chat-request.ts';
+import {
+  grammarFault,
+  STOP_BYTES_MAX,
+  STOPS_MAX,
+  schemaFault,
+  stopFault,
+  TOOLS_BOUNDS,
+  utf8Length,
+} from '../../domain/grammar.ts';
+import { type ChatRequest, RENDERED } from './chat-request.ts';
 
 /** The limit on completion tokens per choice, reasoning included. A model may allow fewer. */
 export const TokenLimit = z.int().min(1).max(65_536);
 export const ModelName = z.string().min(1).max(256);
 export const Temperature = z.number().min(0).max(2);
 export const TopP = z.number().gt(0).max(1);
-/**
- * An object that is passed on unchanged, such as a JSON schema or a tool choice. Its nesting is limited when the body is
- * read (worker/http/read-body.ts).
- */
-export const PassedOn = z.record(z.string(), z.unknown());
+/** A JSON Schema, which is passed on unchanged. */
+export const Schema = z.record(z.string(), z.unknown()).superRefine(bounded(schemaFault));
 export const ToolName = z
   .string()
   .regex(/^[\w-]{1,64}$/, 'must be 1 to 64 letters, digits, underscores or dashes');
 /** Each choice is a generation of its own; all of them run, and their costs are held, at the same time. */
 export const CHOICES_MAX = 8;
 export const Penalty = z.number().min(-2).max(2);
-export const STOPS_MAX = 16;
+const STOPS = `at most ${STOPS_MAX} strings, each at most ${STOP_BYTES_MAX} bytes`;
+const Stop = z.string().superRefine(bounded(stopFault));
+export const StopList = z.array(Stop).max(STOPS_MAX, `must have ${STOPS}`);
 /** One stop sequence or several. */
 export const Stops = z
-  .union([z.string(), z.array(z.string()).max(STOPS_MAX)], {
-    error: `must be a string or an array of at most ${STOPS_MAX} strings`,
-  })
+  .union([Stop, StopList], { error: `must be a string or an array of ${STOPS}` })
   .transform((stop) => (typeof stop === 'string' ? [stop] : stop));
-export const TOOLS_MAX = 128;
+const TOOLS_MAX = 128;
+/** Each tool is rendered into the prompt, checked by the engine, and compiled to a grammar when it has to be called. */
+export const toolList = <Tool extends z.ZodType>(tool: Tool) =>
+  z
+    .array(tool)
+    .max(TOOLS_MAX)
+    .superRefine(bounded((tools) => grammarFault(tools, TOOLS_BOUNDS)));
 export const MESSAGES_MAX = 10_000;
 
+/** A check by a rule that answers with the rest of a sentence; null: nothing is wrong. */
+function bounded<T>(fault: (value: T) => string | null) {
+  return (value: T, context: z.RefinementCtx) => {
+    const message = fault(value);
+    if (message !== null) context.addIssue({ code: 'custom', message });
+  };
+}
+
 /**
- * Serializes the fields that are rendered into the prompt. They may be long, so they are serialized once, measured, and
+ * Serializes the fields of a request that `contentBytes` counts. They may be long, so they are serialized once, measured, and
  * sent to the node as they are.
  */
 export function rendered(
-  fields: Pick<GenerateRequest, 'messages' | 'prompt' | 'tools'>,
+  generate: Pick<GenerateRequest, (typeof RENDERED)[number]>,
 ): Pick<ChatRequest, 'rendered' | 'contentBytes'> {
-  const members = Object.entries(fields).flatMap(([name, value]) =>
-    value === undefined ? [] : [[name, JSON.stringify(value)] as const],
+  const members = RENDERED.flatMap((name) =>
+    generate[name] === undefined ? [] : [[name, JSON.stringify(generate[name])] as const],
   );
-  const contentBytes = members.reduce((bytes, [, text]) => bytes + utf8.encode(text).byteLength, 0);
+  const contentBytes = members.reduce((bytes, [, text]) => bytes + utf8Length(text), 0);
   return { rendered: members.map(([name, text]) => `"${name}":${text}`).join(','), contentBytes };
 }
-
-const utf8 = new TextEncoder();

@@ -11,15 +11,15 @@ import {
   CHOICES_MAX,
   MESSAGES_MAX,
   ModelName,
-  PassedOn,
   Penalty,
   rendered,
+  Schema,
   Stops,
   Temperature,
-  TOOLS_MAX,
   TokenLimit,
   ToolName,
   TopP,
+  toolList,
 } from './fields.ts';
 
 const TextPart = z.object({ type: z.literal('text'), text: z.string() });
@@ -57,7 +57,28 @@ const Message = z.discriminatedUnion(
 
 const Tool = z.object({
   type: z.literal('function'),
-  function: z.looseObject({ name: ToolName }),
+  function: z.object({
+    name: ToolName,
+    description: z.string().nullish(),
+    parameters: Schema.nullish(),
+    strict: z.boolean().nullish(),
+  }),
+});
+
+const TOOL_CHOICE = 'must be "none", "auto", "required" or {"type": "function", "function": {"name": "…"}}';
+const ToolChoice = z.union(
+  [
+    z.enum(['none', 'auto', 'required']),
+    z.object({ type: z.literal('function'), function: z.object({ name: ToolName }) }),
+  ],
+  { error: TOOL_CHOICE },
+);
+
+const JsonSchema = z.object({
+  name: z.string().optional(),
+  description: z.string().nullish(),
+  schema: Schema,
+  strict: z.boolean().nullish(),
 });
 
 export const ChatBody = z.object({
@@ -76,13 +97,13 @@ export const ChatBody = z.object({
   seed: z.int().nullish(),
   logprobs: z.boolean().nullish(),
   top_logprobs: z.int().min(0).max(20).nullish(),
-  tools: z.array(Tool).max(TOOLS_MAX).nullish(),
-  tool_choice: z.union([z.enum(['none', 'auto', 'required']), PassedOn]).nullish(),
+  tools: toolList(Tool).nullish(),
+  tool_choice: ToolChoice.nullish(),
   response_format: z
     .discriminatedUnion('type', [
       z.object({ type: z.literal('text') }),
       z.object({ type: z.literal('json_object') }),
-      z.object({ type: z.literal('json_schema'), json_schema: PassedOn }),
+      z.object({ type: z.literal('json_schema'), json_schema: JsonSchema }),
     ])
     .nullish(),
   prompt_cache_key: SessionKey.nullish(),
@@ -97,6 +118,7 @@ export function readChatRequest(body: Record<string, unknown>, headers: Headers)
   if (!parsed.ok) return parsed;
   const { fields, session } = parsed;
   const messages = fields.messages.map(toChatMessage);
+  const generate = { messages, ...samplingFields(fields) };
   return {
     ok: true,
     includeUsage: fields.stream_options?.include_usage ?? false,
@@ -107,8 +129,8 @@ export function readChatRequest(body: Record<string, unknown>, headers: Headers)
       choices: fields.n ?? 1,
       sessionKey: fields.prompt_cache_key ?? session,
       promptField: 'messages',
-      ...rendered({ messages, tools: fields.tools ?? undefined }),
-      generate: { messages, ...samplingFields(fields) },
+      ...rendered(generate),
+      generate,
     },
   };
 }

@@ -44,6 +44,18 @@ export const openaiCompletions: Dialect = {
     if (!parsed.ok) return parsed;
     const { fields, session } = parsed;
     const choices = fields.n ?? 1;
+    const generate = {
+      prompt: fields.prompt,
+      temperature: fields.temperature ?? undefined,
+      top_p: fields.top_p ?? undefined,
+      presence_penalty: fields.presence_penalty ?? undefined,
+      frequency_penalty: fields.frequency_penalty ?? undefined,
+      n: fields.n ?? undefined,
+      stop: fields.stop ?? undefined,
+      seed: fields.seed ?? undefined,
+      logprobs: typeof fields.logprobs === 'number' || undefined,
+      top_logprobs: fields.logprobs ?? undefined,
+    };
     if ((fields.best_of ?? choices) !== choices) {
       const message = '`best_of` must be absent or equal to `n`: every generated choice is returned.';
       return { ok: false, error: { reason: 'invalid_field', param: 'best_of', message } };
@@ -63,19 +75,8 @@ export const openaiCompletions: Dialect = {
           choices,
           sessionKey: session,
           promptField: 'prompt',
-          ...rendered({ prompt: fields.prompt }),
-          generate: {
-            prompt: fields.prompt,
-            temperature: fields.temperature ?? undefined,
-            top_p: fields.top_p ?? undefined,
-            presence_penalty: fields.presence_penalty ?? undefined,
-            frequency_penalty: fields.frequency_penalty ?? undefined,
-            n: fields.n ?? undefined,
-            stop: fields.stop ?? undefined,
-            seed: fields.seed ?? undefined,
-            logprobs: typeof fields.logprobs === 'number' || undefined,
-            top_logprobs: fields.logprobs ?? undefined,
-          },
+          ...rendered(generate),
+          generate,
         },
         events: (head) => new TextEvents(head, options),
         whole: (head) => new WholeText(head, options),

@@ -7,13 +7,13 @@ import type { ChatRequest } from './chat-request.ts';
 import {
   MESSAGES_MAX,
   ModelName,
-  PassedOn,
   rendered,
+  Schema,
   Temperature,
-  TOOLS_MAX,
   TokenLimit,
   ToolName,
   TopP,
+  toolList,
 } from './fields.ts';
 
 const TEXT_PARTS = 'must be a string or an array of text parts: only text is supported';
@@ -72,7 +72,7 @@ const Tool = z.object(
     type: z.literal('function', { error: 'must be "function": built-in tools are not supported' }),
     name: ToolName,
     description: z.string().nullish(),
-    parameters: PassedOn.nullish(),
+    parameters: Schema.nullish(),
     strict: z.boolean().nullish(),
   },
   { error: 'must be a function tool' },
@@ -84,7 +84,7 @@ const Format = z.discriminatedUnion('type', [
   z.object({
     type: z.literal('json_schema'),
     name: z.string(),
-    schema: PassedOn,
+    schema: Schema,
     description: z.string().nullish(),
     strict: z.boolean().nullish(),
   }),
@@ -102,13 +102,13 @@ export const ResponsesBody = z.object({
   max_output_tokens: TokenLimit.nullish(),
   temperature: Temperature.nullish(),
   top_p: TopP.nullish(),
-  tools: z.array(Tool).max(TOOLS_MAX).nullish(),
+  tools: toolList(Tool).nullish(),
   tool_choice: z
     .union([z.enum(['none', 'auto', 'required']), z.object({ type: z.literal('function'), name: ToolName })])
     .nullish(),
   parallel_tool_calls: z.boolean().nullish(),
   text: z.object({ format: Format.nullish() }).nullish(),
-  reasoning: PassedOn.nullish(),
+  reasoning: z.record(z.string(), z.unknown()).nullish(),
   metadata: Metadata.nullish(),
   prompt_cache_key: SessionKey.nullish(),
   user: z.string().nullish(),
@@ -136,6 +136,14 @@ export function readResponsesRequest(body: Record<string, unknown>, headers: Hea
     return { ok: false, error: { reason: 'invalid_field', param: 'input', message } };
   }
   const tools = fields.tools?.map(({ type, ...definition }) => ({ type, function: withoutNull(definition) }));
+  const generate = {
+    messages,
+    temperature: fields.temperature ?? undefined,
+    top_p: fields.top_p ?? undefined,
+    tools,
+    tool_choice: toToolChoice(fields.tool_choice),
+    response_format: toResponseFormat(fields.text?.format),
+  };
   return {
     ok: true,
     fields,
@@ -146,15 +154,8 @@ export function readResponsesRequest(body: Record<string, unknown>, headers: Hea
       choices: 1,
       sessionKey: fields.prompt_cache_key ?? session,
       promptField: 'input',
-      ...rendered({ messages, tools }),
-      generate: {
-        messages,
-        temperature: fields.temperature ?? undefined,
-        top_p: fields.top_p ?? undefined,
-        tools,
-        tool_choice: toToolChoice(fields.tool_choice),
-        response_format: toResponseFormat(fields.text?.format),
-      },
+      ...rendered(generate),
+      generate,
     },
   };
 }
@@ -187,7 +188,7 @@ function toMessages({ instructions, input }: ResponsesFields): ChatMessage[] {
 
 function toToolChoice(choice: ResponsesFields['tool_choice']) {
   if (typeof choice === 'object' && choice !== null)
-    return { type: 'function', function: { name: choice.name } };
+    return { type: 'function' as const, function: { name: choice.name } };
   return choice ?? undefined;
 }
 
@@ -197,8 +198,9 @@ function toResponseFormat(format: z.infer<typeof Format> | null | undefined) {
   return { type, json_schema: withoutNull(schema) };
 }
 
-function withoutNull(fields: Record<string, unknown>): Record<string, unknown> {
+/** The fields that are neither null nor undefined. */
+function withoutNull<Fields extends object>(fields: Fields): Fields {
   return Object.fromEntries(
     Object.entries(fields).filter(([, value]) => value !== null && value !== undefined),
-  );
+  ) as Fields;
 }

@@ -3,12 +3,13 @@
  * read, so that text is reused; only the short fields are serialized here.
  */
 import type { GenerateRequest } from '../../../gpu-pool/protocol/schemas.ts';
-import type { ChatRequest } from '../dialects/chat-request.ts';
+import { type ChatRequest, RENDERED } from '../dialects/chat-request.ts';
 
 export function nodeBody(
   { generate, rendered }: Pick<ChatRequest, 'generate' | 'rendered'>,
   more: Pick<GenerateRequest, 'max_tokens' | 'cache_salt' | 'background'>,
 ): string {
-  const { messages: _messages, prompt: _prompt, tools: _tools, ...rest } = generate;
-  return `{${rendered},${JSON.stringify({ ...rest, ...more }).slice(1)}`;
+  const rest: Partial<GenerateRequest> = { ...generate, ...more };
+  for (const name of RENDERED) delete rest[name];
+  return `{${rendered},${JSON.stringify(rest).slice(1)}`;
 }
