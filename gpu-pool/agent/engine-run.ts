@@ -5,11 +5,11 @@
 import type { GenerateRequest, NodeUsage, Receipt } from '../protocol/schemas.ts';
 import type { ActiveRequest } from './active-requests.ts';
 import type { Answer } from './answer.ts';
-import { openEngine, readSmall } from './engine-client.ts';
+import { openEngine } from './engine-client.ts';
 import { EngineStream } from './engine-stream.ts';
 import type { GenerateContext } from './generate-context.ts';
 import type { RequestError } from './request-error.ts';
-import { fromStatus } from './sglang/engine-error.ts';
+import { fromStatus, isOperatorsMistake, whatToCheck } from './sglang/engine-error.ts';
 import { toEngineRequest, wantsJson } from './sglang/request.ts';
 import { StreamReader } from './sglang/stream.ts';
 
@@ -20,7 +20,7 @@ export type EngineRunResult =
 
 /** The journal records the progress of a request at most this often. */
 const JOURNAL_INTERVAL_MS = 1_000;
-/** How long the last usage and [DONE] may lag behind the finish reasons, or an error's body behind its status. */
+/** How long the last usage and [DONE] may lag behind the finish reasons. */
 const TAIL_MS = 5_000;
 
 /** Runs one request at the engine and relays its answer; `receipt` is valid once `execute` has resolved. */
@@ -120,11 +120,11 @@ export class EngineRun {
     }
     const status = response.statusCode ?? 0;
     if (status !== 200) {
-      const timeout = setTimeout(() => response.destroy(), TAIL_MS);
-      const error = fromStatus(status, await readSmall(response), response.headers['retry-after']);
-      clearTimeout(timeout);
+      // The body is not read: it says nothing that the agent may act on.
+      response.destroy();
       this.#engineEnded = true;
-      return this.#failed(error);
+      if (isOperatorsMistake(status)) watch.inspectSoon();
+      return this.#failed(fromStatus(status, response.headers['retry-after']));
     }
     if (!/^text\/event-stream\b/i.test(response.headers['content-type'] ?? '')) {
       response.destroy();
@@ -209,9 +209,15 @@ export class EngineRun {
       case null:
         return {
           kind: 'failed',
-          error: typeof errorOrCode === 'string' ? { code: errorOrCode, message } : errorOrCode,
+          error: this.#explained(
+            typeof errorOrCode === 'string' ? { code: errorOrCode, message } : errorOrCode,
+          ),
         };
     }
+  }
+
+  #explained(error: RequestError): RequestError {
+    return error.code === 'bad_request' ? { ...error, message: whatToCheck(this.#request) } : error;
   }
 
   #waitMs(): number {

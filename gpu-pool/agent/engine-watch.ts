@@ -66,6 +66,11 @@ export class EngineWatch {
     this.#tokenAtMs = this.#options.now();
   }
 
+  /** Makes the next poll inspect the engine: its answers no longer look like those of the engine that was inspected. */
+  inspectSoon(): void {
+    this.#needsInspection = true;
+  }
+
   get info(): EngineInfo {
     return this.#facts.info;
   }

@@ -1,14 +1,14 @@
 /**
- * Translates the engine's errors into errors of our own. Its messages can quote the prompt (template and tokenizer
- * errors do), so they are only classified and then dropped.
+ * Translates the engine's errors into errors of our own, by status alone. Its messages are never read: they quote what the
+ * client wrote (names of tools, schemas, the template's own errors), so a client could write any word that they were
+ * searched for, and they must not be passed on.
  */
+import type { GenerateRequest } from '../../protocol/schemas.ts';
 import type { RequestError } from '../request-error.ts';
 
-/**
- * Translates a status other than 200; `body` is SGLang's flat `{object: "error", message, type, code}` or anything.
- */
-export function fromStatus(status: number, body: unknown, retryAfter: string | undefined): RequestError {
-  const error = fromCode(status, messageOf(body));
+/** Translates a status other than 200. */
+export function fromStatus(status: number, retryAfter: string | undefined): RequestError {
+  const error = fromCode(status);
   const retryAfterSeconds = parseRetryAfter(retryAfter);
   return error.code === 'overloaded' && retryAfterSeconds !== undefined
     ? { ...error, retryAfterSeconds }
@@ -16,31 +16,36 @@ export function fromStatus(status: number, body: unknown, retryAfter: string | u
 }
 
 /**
- * Translates an error inside a 200 stream: `{"error": {"message", "type", "code": 503}}`. A full queue looks like
- * this when streaming (serving_chat.py, abort with a status code).
+ * Translates an error inside a 200 stream: `{"error": {"message", "type", "code": 503}}`, whose code is a status. A full
+ * queue looks like this when streaming, and so does a grammar that cannot be compiled (serving_chat.py, abort with a status
+ * code).
  */
 export function fromErrorEvent(error: unknown): RequestError {
-  const fields = typeof error === 'object' && error !== null ? (error as Record<string, unknown>) : {};
-  return fromCode(Number(fields.code), messageOf(fields));
+  const code = typeof error === 'object' && error !== null ? (error as { code?: unknown }).code : undefined;
+  return fromCode(typeof code === 'number' ? code : 500);
 }
 
-function fromCode(code: number, message: string): RequestError {
-  if (code === 429 || code === 503 || /queue is full|too many requests|overloaded/i.test(message)) {
-    return { code: 'overloaded', message: 'The engine’s queue is full.' };
-  }
-  // 401, 403 and 404 are the operator's mistakes (key, path, model), not the caller's.
-  if (code === 400 || code === 413 || code === 422)
-    return { code: 'bad_request', message: badRequestMessage(message) };
+/** Whether a status concerns the agent's own call, its keys and paths, in which no client has a part. */
+export function isOperatorsMistake(status: number): boolean {
+  return [401, 403, 404, 405, 407].includes(status);
+}
+
+function fromCode(status: number): RequestError {
+  if (status === 429 || status === 503) return { code: 'overloaded', message: 'The engine’s queue is full.' };
+  if (status >= 400 && status < 500 && !isOperatorsMistake(status))
+    return { code: 'bad_request', message: 'The request is invalid.' };
   return { code: 'engine_failed', message: 'The engine failed.' };
 }
 
-function badRequestMessage(message: string): string {
-  if (/context length|longer than|too long|exceeds? the (model|max)/i.test(message)) {
-    return 'The prompt and max_tokens together exceed the model’s context length.';
-  }
-  if (/grammar|schema|response_format|regex/i.test(message)) return 'This response_format is not supported.';
-  if (/tool/i.test(message)) return 'These tools are not supported.';
-  return 'The request is invalid.';
+/** What to check in a request that the engine refused, from what the request has. It goes on after a colon. */
+export function whatToCheck(request: GenerateRequest): string {
+  const { tools = [], response_format: format, messages = [] } = request;
+  const checks = ['the prompt and max_tokens together fit the model’s context length'];
+  if (tools.length > 0 || format?.type === 'json_schema')
+    checks.push('the schemas of tools and of the answer’s format are valid JSON Schema');
+  if (messages.some((message) => message.role === 'assistant' && message.tool_calls !== undefined))
+    checks.push('the arguments of earlier tool calls are JSON objects');
+  return `check that ${checks.join(', and that ')}.`;
 }
 
 /** Whole seconds from 1 to 300; dates and invalid values are dropped. */
@@ -48,11 +53,4 @@ function parseRetryAfter(value: string | undefined): number | undefined {
   if (value === undefined || !/^\d{1,3}$/.test(value)) return undefined;
   const seconds = Number(value);
   return seconds >= 1 && seconds <= 300 ? seconds : undefined;
-}
-
-function messageOf(body: unknown): string {
-  if (typeof body !== 'object' || body === null) return '';
-  const { message, error } = body as { message?: unknown; error?: unknown };
-  if (typeof message === 'string') return message;
-  return error === undefined ? '' : messageOf(error);
 }

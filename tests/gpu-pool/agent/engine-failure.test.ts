@@ -1,6 +1,6 @@
 /** Failures of the engine before and after the first token, and the errors and receipts that follow. */
 import { describe, expect, it } from 'vitest';
-import { generate, setUp, textOf, until } from './helpers.ts';
+import { BODY, generate, setUp, textOf, until } from './helpers.ts';
 import { answerEvents, type ChatCall, event, sse, total, usage } from './scripted-engine.ts';
 
 const flat = (code: number, message = 'quotes "a private prompt"') => ({
@@ -16,6 +16,63 @@ const json =
     res.writeHead(status, { 'content-type': 'application/json', ...headers });
     res.end(JSON.stringify(body));
   };
+
+const FUNCTION = { name: 'f', arguments: '{}' };
+const CALL = { id: 'c', type: 'function', function: FUNCTION };
+const TOOL = { type: 'function', function: { name: 'f', parameters: {} } };
+
+/** Words that any matcher knows, the engine's own phrases among them, as a client can write them. */
+const WORDS = [
+  'overloaded',
+  'The request queue is full.',
+  'too many requests',
+  'Service unavailable. 503 429 500 code: 503',
+  'context length exceeds the model',
+  'grammar schema response_format regex tool',
+  'Internal server error: CUDA error',
+  'unauthorized engine_failed engine_timeout bad_request',
+];
+
+describe('words of a client that the engine quotes', () => {
+  const errors: [string, (call: ChatCall, message: string) => void, number, string][] = [
+    ['400', (call, message) => json(400, flat(400, message))(call), 400, 'bad_request'],
+    ['413', (call, message) => json(413, { detail: message })(call), 400, 'bad_request'],
+    ['418', (call, message) => json(418, { message, code: 503, type: message })(call), 400, 'bad_request'],
+    ['422', (call, message) => json(422, { error: { message, code: 503 } })(call), 400, 'bad_request'],
+    ['500', (call, message) => json(500, flat(503, message))(call), 502, 'engine_failed'],
+    ['503', (call, message) => json(503, flat(400, message))(call), 503, 'overloaded'],
+    [
+      'an event with 400',
+      ({ res }, message) => sse(res, [{ error: { message, type: message, code: 400 } }, '[DONE]']),
+      400,
+      'bad_request',
+    ],
+    [
+      'an event with 500',
+      ({ res }, message) => sse(res, [{ error: { message, type: message, code: 500 } }, '[DONE]']),
+      502,
+      'engine_failed',
+    ],
+    [
+      'an event whose code is a text',
+      ({ res }, message) => sse(res, [{ error: { message, code: '503' } }, '[DONE]']),
+      502,
+      'engine_failed',
+    ],
+  ];
+
+  it.each(errors)('decide nothing about %s', async (_, fail, status, code) => {
+    const { agent, edge, engine } = await setUp();
+    const answers = new Set<string>();
+    for (const word of WORDS) {
+      engine.onChat = (call) => fail(call, `Tool '${word}' not found in tools list.`);
+      const answer = await generate({ agent, edge });
+      expect([answer.status, answer.error?.code]).toEqual([status, code]);
+      answers.add(answer.error?.message ?? '');
+    }
+    expect(answers.size).toBe(1);
+  });
+});
 
 describe('before the first token', () => {
   it.each<[string, (call: ChatCall) => void, number, string]>([
@@ -97,13 +154,26 @@ describe('before the first token', () => {
     expect(logs.join()).not.toContain('private');
   });
 
-  it('explains in a text of its own why the engine refused', async () => {
+  it.each([
+    [{}, /^check that the prompt and max_tokens together fit the model’s context length\.$/],
+    [{ tools: [TOOL] }, /context length, and that the schemas of tools/],
+    [
+      { messages: [{ role: 'assistant', content: null, tool_calls: [CALL] }] },
+      /and that the arguments of earlier tool calls are JSON objects\.$/,
+    ],
+  ])('says what to check when the engine refuses a request', async (more, message) => {
     const { agent, edge, engine } = await setUp();
-    engine.onChat = json(
-      400,
-      flat(400, "The input (9 tokens) is longer than the model's context length (8 tokens)."),
-    );
-    expect((await generate({ agent, edge })).error?.message).toContain('context length');
+    engine.onChat = json(400, flat(400));
+    const answer = await generate({ agent, edge }, { body: { ...BODY, ...more } });
+    expect([answer.status, answer.error?.message]).toEqual([400, expect.stringMatching(message)]);
+  });
+
+  it('inspects an engine that no longer accepts the key, and leaves the edge to choose another node', async () => {
+    const { agent, edge, engine } = await setUp();
+    engine.onChat = json(401, { error: 'Unauthorized' });
+    engine.settingsStatus = 401;
+    expect((await generate({ agent, edge })).error?.code).toBe('engine_failed');
+    await until(() => edge.heartbeats.at(-1)?.engine.healthy === false);
   });
 
   it.each([
