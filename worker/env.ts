@@ -7,6 +7,7 @@ import type { BatchApi } from './domain/batch.ts';
 import { type NanoUsd, nanoUsd } from './domain/money.ts';
 import type { PoolApi } from './domain/node.ts';
 import type { RateLimiterApi } from './domain/rate-limit.ts';
+import { retentionMs } from './domain/retention.ts';
 import type { Task } from './domain/task.ts';
 import type { WalletApi } from './domain/wallet.ts';
 import { LoggableError } from './lib/describe-error.ts';
@@ -91,6 +92,11 @@ const Settings = z
      */
     RECEIPT_GRACE_MS: milliseconds(600_000),
     /**
+     * A Wallet's entries are folded into an opening entry this long after their posting, once D1 has them. In ms; the
+     * reason for the default is in domain/retention.ts.
+     */
+    LEDGER_FOLD_AFTER_MS: milliseconds(retentionMs('wallet_entry')),
+    /**
      * A client waits at most this long for a first token, then gets a 504. In ms; the default of two minutes allows
      * for a queue and a long prompt.
      */
@@ -149,6 +155,7 @@ export interface Config {
   readonly holdLeaseMs: number;
   readonly leaseBusyMs: number;
   readonly receiptGraceMs: number;
+  readonly ledgerFoldAfterMs: number;
   readonly firstTokenDeadlineMs: number;
   readonly idleDeadlineMs: number;
 }
@@ -189,6 +196,7 @@ export function config(env: Env): Config {
     holdLeaseMs: settings.HOLD_LEASE_MS,
     leaseBusyMs: settings.LEASE_BUSY_MS,
     receiptGraceMs: settings.RECEIPT_GRACE_MS,
+    ledgerFoldAfterMs: settings.LEDGER_FOLD_AFTER_MS,
     firstTokenDeadlineMs: settings.FIRST_TOKEN_DEADLINE_MS,
     idleDeadlineMs: settings.IDLE_DEADLINE_MS,
   };

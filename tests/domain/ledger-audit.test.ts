@@ -35,6 +35,7 @@ function ledgerOf(movements: readonly { kind: EntryKind; amount: number }[]): En
       top_up: () => ({ ...none, paidNanoUsd: nanoUsd(amount) }),
       charge: () => chargeLegs(credit, nanoUsd(Math.min(amount, balance))),
       correction: () => correctionLegs(credit, nanoUsd(-Math.min(amount, balance))),
+      opening: () => none,
     };
     const entryLegs = legs[kind]();
     credit = {

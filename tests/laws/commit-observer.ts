@@ -1,6 +1,7 @@
 /**
  * Observes a Wallet's SQLite database from inside, for facts that its final state no longer shows: L2 at every commit, the
- * size of a hold when it ended (L4), a request that ended twice (L3), an entry that was changed (L10).
+ * size of a hold when it ended (L4), a request that ended twice (L3), an entry that was changed, or removed although no
+ * opening stands for it (L10).
  */
 import { overshoot } from './l02-funded.ts';
 import { unreleased } from './l04-holds.ts';
@@ -22,7 +23,9 @@ END;
 CREATE TEMP TRIGGER IF NOT EXISTS entry_updated AFTER UPDATE ON main.entry BEGIN
   INSERT INTO entry_change VALUES (OLD.seq, 'changed');
 END;
-CREATE TEMP TRIGGER IF NOT EXISTS entry_deleted AFTER DELETE ON main.entry BEGIN
+CREATE TEMP TRIGGER IF NOT EXISTS entry_deleted AFTER DELETE ON main.entry
+WHEN OLD.seq > coalesce((SELECT CAST(reference AS INTEGER) FROM main.entry WHERE seq =
+  (SELECT opening_seq FROM main.credit)), 0) BEGIN
   INSERT INTO entry_change VALUES (OLD.seq, 'deleted');
 END;
 `;

@@ -13,6 +13,7 @@ const LEGS: Record<string, (entry: EntryRow) => boolean> = {
   top_up: (entry) => entry.granted_nano_usd === 0 && entry.paid_nano_usd > 0,
   charge: (entry) => entry.granted_nano_usd <= 0 && entry.paid_nano_usd <= 0,
   correction: () => true,
+  opening: (entry) => entry.granted_nano_usd === 0 && entry.paid_nano_usd === 0,
 };
 
 export const sums: Law = (world) => [
@@ -23,15 +24,14 @@ export const sums: Law = (world) => [
 
 function entriesSum(account: AccountRows) {
   const { found, report, equal } = findings('L1');
-  const { accountId, entry, credit } = account;
+  const { accountId, entry, credit, start } = account;
   if (!entry) return found;
   const balance = balanceOf(account);
   if (credit) {
     equal(accountId, 'granted credit', credit.granted_nano_usd, balance.granted);
     equal(accountId, 'paid credit', credit.paid_nano_usd, balance.paid);
   }
-  let granted = 0;
-  let paid = 0;
+  let { granted, paid } = start ?? { granted: 0, paid: 0 };
   for (const row of inOrder(entry)) {
     const about = aboutEntry(accountId, row);
     if (!LEGS[row.kind]?.(row)) report(about, `has legs ${row.granted_nano_usd} and ${row.paid_nano_usd}`);

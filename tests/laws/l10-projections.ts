@@ -4,9 +4,10 @@
  */
 import { createHash } from 'node:crypto';
 import { GENESIS_HASH, hashInput } from '../../worker/domain/ledger.ts';
+import { stateOf } from './folded-entries.ts';
 import { rollupsMatch } from './l10-rollups.ts';
 import { matchedReceipts } from './settlement-group-rows.ts';
-import type { AccountRows, EntryRow, Law, World } from './world.ts';
+import type { AccountRows, EntryRow, Law, LedgerStart, World } from './world.ts';
 import { findings, groupBy, requestsOf, SHARED_COLUMNS } from './world-views.ts';
 
 export const projections: Law = (world) => [
@@ -18,11 +19,14 @@ export const projections: Law = (world) => [
   ...receiptsAreCounted(world),
 ];
 
-function chains({ accountId, entry, credit }: AccountRows) {
+/** What a ledger is before its first entry. */
+const EMPTY: LedgerStart = { seq: 0, hash: GENESIS_HASH, granted: 0, paid: 0 };
+
+function chains({ accountId, entry, credit, start = EMPTY }: AccountRows) {
   const { found, report, equal } = findings('L10');
   if (!entry) return found;
-  let hash = GENESIS_HASH;
-  let seq = 0;
+  let { seq, hash, granted, paid } = start;
+  const states = new Map([[seq, start]]);
   for (const row of [...entry].sort((a, b) => a.seq - b.seq)) {
     seq += 1;
     equal(accountId, `the number of entry ${seq}`, row.seq, seq);
@@ -35,12 +39,28 @@ function chains({ accountId, entry, credit }: AccountRows) {
         'does not have the hash of its content and of the entry before',
       );
     hash = row.hash;
+    granted += row.granted_nano_usd;
+    paid += row.paid_nano_usd;
+    states.set(seq, { seq, hash, granted, paid });
+    if (row.kind === 'opening') opensOn(row, states);
   }
   if (credit) {
     equal(accountId, 'the head of its chain', credit.head_hash, hash);
     equal(accountId, 'the number of its last entry', credit.head_seq, seq);
   }
   return found;
+
+  /** What an opening says of the entries that it stands for is what they lead to. */
+  function opensOn(row: EntryRow, states: ReadonlyMap<number, LedgerStart>) {
+    const said = stateOf(row);
+    const about = `${accountId} entry ${row.seq}, the opening of ${said.seq} entries`;
+    const reached = states.get(said.seq);
+    if (!reached && said.seq > start.seq) report(about, 'names an entry that there is not');
+    if (!reached) return;
+    equal(about, 'its hash', said.hash, reached.hash);
+    equal(about, 'its granted credit', said.granted, reached.granted);
+    equal(about, 'its paid credit', said.paid, reached.paid);
+  }
 }
 
 function bodyOf(row: EntryRow): Parameters<typeof hashInput>[1] {

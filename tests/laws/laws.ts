@@ -1,4 +1,5 @@
 /** The checker of the laws of money. Unit histories, the simulation and the soak test all run it at their end. */
+import { openings, withFoldedEntries } from './folded-entries.ts';
 import { sums } from './l01-sums.ts';
 import { funded } from './l02-funded.ts';
 import { ends } from './l03-ends.ts';
@@ -34,5 +35,10 @@ const CHECKS: Record<LawName, Law> = {
 
 /** Every violation of a law in the known part of a world; empty when there is none. */
 export function brokenLaws(world: World): Violation[] {
-  return [...(world.observed ?? []), ...Object.values(CHECKS).flatMap((check) => check(world))];
+  const whole = withFoldedEntries(world);
+  return [
+    ...(world.observed ?? []),
+    ...openings(world),
+    ...Object.values(CHECKS).flatMap((check) => check(whole)),
+  ];
 }

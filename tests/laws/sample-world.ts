@@ -13,7 +13,7 @@ export type Mutable<T> = T extends (infer Item)[] | readonly (infer Item)[]
     ? { -readonly [Key in keyof T]: Mutable<T[Key]> }
     : T;
 type Complete<T> = Mutable<{ [Key in keyof T]-?: NonNullable<T[Key]> }>;
-type Wallet = Complete<World['accounts'][number]>;
+type Wallet = Complete<Omit<World['accounts'][number], 'start'>>;
 type Sample = Omit<Complete<World>, 'accounts' | 'd1'> & {
   accounts: [Wallet, ...Wallet[]];
   d1: Complete<NonNullable<World['d1']>>;

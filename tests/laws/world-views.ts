@@ -56,9 +56,11 @@ export function knowsAllRequests({ accounts, d1 }: World): boolean {
   return accounts.every(({ request }) => request !== undefined) && d1?.usage_event !== undefined;
 }
 
-export function balanceOf({ entry }: Pick<AccountRows, 'entry'>): { granted: number; paid: number } {
-  let granted = 0;
-  let paid = 0;
+export function balanceOf({ entry, start }: Pick<AccountRows, 'entry' | 'start'>): {
+  granted: number;
+  paid: number;
+} {
+  let { granted, paid } = start ?? { granted: 0, paid: 0 };
   for (const row of entry ?? []) {
     granted += row.granted_nano_usd;
     paid += row.paid_nano_usd;

@@ -79,6 +79,8 @@ export interface AccountRows {
   readonly accountId: string;
   readonly credit?: CreditRow;
   readonly entry?: readonly EntryRow[];
+  /** The state that `entry` goes on from, when earlier entries were folded and are not known. */
+  readonly start?: LedgerStart | undefined;
   readonly request?: readonly RequestRow[];
   readonly lease?: readonly LeaseRow[];
   /** Settlement groups, stored in the table `page`. Their requests are also among those of `request`. */
@@ -99,6 +101,14 @@ export interface CreditRow {
   readonly held_nano_usd: number;
   readonly head_seq: number;
   readonly head_hash: string;
+}
+
+/** The ledger after the entry with number `seq`: that entry's hash, and the sums of both legs until then. */
+export interface LedgerStart {
+  readonly seq: number;
+  readonly hash: string;
+  readonly granted: number;
+  readonly paid: number;
 }
 
 export interface EntryRow {

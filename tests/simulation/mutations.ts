@@ -216,6 +216,39 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [edit('worker/wallet/ledger.ts', 'hashInput(head.hash, body)', "hashInput('', body)")],
   },
   {
+    what: 'a fold loses a nano-USD',
+    expects: ['L10'],
+    requests: 2_000,
+    edits: [
+      edit(
+        'worker/domain/ledger.ts',
+        "[seq, hash, grantedNanoUsd, paidNanoUsd].join(':')",
+        "[seq, hash, grantedNanoUsd, paidNanoUsd - 1].join(':')",
+      ),
+    ],
+  },
+  {
+    what: 'an opening names another end of the chain',
+    expects: ['L10'],
+    requests: 2_000,
+    edits: [
+      edit('worker/domain/ledger.ts', 'return [seq, hash, granted', 'return [seq, GENESIS_HASH, granted'),
+    ],
+  },
+  {
+    what: 'a fold removes an entry that its opening does not stand for',
+    expects: ['L10'],
+    requests: 2_000,
+    edits: [
+      edit(
+        'worker/wallet/fold.ts',
+        'ledgerStore.fold(entry.seq, state.seq)',
+        'ledgerStore.fold(entry.seq, state.seq + 1)',
+      ),
+      edit('worker/wallet/schema.ts', 'WHEN OLD.seq > coalesce(', 'WHEN OLD.seq - 1 > coalesce('),
+    ],
+  },
+  {
     what: 'the rollups count items that are published again',
     expects: ['L10'],
     requests: 4_000,

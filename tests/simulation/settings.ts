@@ -18,6 +18,8 @@ export const SETTINGS = {
   // there are few simulated customers, so a key counts as busy with requests seconds apart
   LEASE_BUSY_MS: '15000',
   RECEIPT_GRACE_MS: '60000',
+  // Entries are folded while requests still run, so that laws see ledgers with openings.
+  LEDGER_FOLD_AFTER_MS: '10000',
   FIRST_TOKEN_DEADLINE_MS: '30000',
   IDLE_DEADLINE_MS: '15000',
 } as const;

@@ -1,5 +1,5 @@
-/** D1's copy of an account's ledger and requests, for the ledger audit. */
-import { and, asc, eq, gt, gte, lte, sql } from 'drizzle-orm';
+/** D1's copy of an account's ledger and requests, for the ledger audit and for entries that a Wallet has folded. */
+import { and, asc, desc, eq, gt, gte, lt, lte, sql } from 'drizzle-orm';
 import type { Entry } from '../domain/ledger.ts';
 import type { ChargedRequest, Finding } from '../domain/ledger-audit.ts';
 import { nanoUsd } from '../domain/money.ts';
@@ -14,18 +14,58 @@ interface SeqRange {
   readonly toSeq: number;
 }
 
+/** D1's copies of entries, oldest first. */
 export async function projectedEntries(db: Database, range: SeqRange): Promise<Entry[]> {
   const { seq } = ledgerEntry;
   const rows = await db
     .select()
     .from(ledgerEntry)
-    .where(and(eq(ledgerEntry.accountId, range.accountId), gt(seq, range.afterSeq), lte(seq, range.toSeq)));
-  return rows.map(({ accountId: _, ...row }) => ({
+    .where(and(eq(ledgerEntry.accountId, range.accountId), gt(seq, range.afterSeq), lte(seq, range.toSeq)))
+    .orderBy(asc(seq));
+  return rows.map(toEntry);
+}
+
+/** D1's copies of entries before `beforeSeq`, newest first. */
+export async function projectedEntriesBefore(
+  db: Database,
+  { accountId, beforeSeq, limit }: { accountId: string; beforeSeq: number; limit: number },
+): Promise<Entry[]> {
+  const { seq } = ledgerEntry;
+  const rows = await db
+    .select()
+    .from(ledgerEntry)
+    .where(and(eq(ledgerEntry.accountId, accountId), lt(seq, beforeSeq)))
+    .orderBy(desc(seq))
+    .limit(limit);
+  return rows.map(toEntry);
+}
+
+/** D1's copy of the entry with this reference; null: it has none. */
+export async function projectedEntry(
+  db: Database,
+  { accountId, kind, reference }: { accountId: string } & Pick<Entry, 'kind' | 'reference'>,
+): Promise<Entry | null> {
+  const row = await db
+    .select()
+    .from(ledgerEntry)
+    .where(
+      and(
+        eq(ledgerEntry.accountId, accountId),
+        eq(ledgerEntry.kind, kind),
+        eq(ledgerEntry.reference, reference),
+      ),
+    )
+    .get();
+  return row === undefined ? null : toEntry(row);
+}
+
+function toEntry({ accountId: _, ...row }: typeof ledgerEntry.$inferSelect): Entry {
+  return {
     ...row,
     grantedNanoUsd: nanoUsd(row.grantedNanoUsd),
     paidNanoUsd: nanoUsd(row.paidNanoUsd),
     balanceNanoUsd: nanoUsd(row.balanceNanoUsd),
-  }));
+  };
 }
 
 /** Rows read per query: there may be many more ids between the first and the last. */

@@ -2,7 +2,7 @@
  * The audit of an account's ledger: the Wallet's chain of entries, its projection in D1, and the arithmetic of each charge.
  * It is pure and works page by page, so that a ledger of any length can be audited.
  */
-import { chargeReference, type Entry, GENESIS_HASH, hashInput } from './ledger.ts';
+import { chargeReference, type Entry, GENESIS_HASH, hashInput, type LedgerState } from './ledger.ts';
 import { chargeFor, type Price } from './pricing.ts';
 import type { Usage } from './usage.ts';
 
@@ -11,9 +11,16 @@ export interface AuditCursor {
   readonly seq: number;
   readonly hash: string;
   readonly balanceNanoUsd: number;
+  /** Sum of the granted legs until then, which an opening names too. */
+  readonly grantedNanoUsd: number;
 }
 
-export const AUDIT_START: AuditCursor = { seq: 0, hash: GENESIS_HASH, balanceNanoUsd: 0 };
+export const AUDIT_START: AuditCursor = { seq: 0, hash: GENESIS_HASH, balanceNanoUsd: 0, grantedNanoUsd: 0 };
+
+/** The cursor at the state that an opening names. */
+export function cursorAt({ seq, hash, grantedNanoUsd, paidNanoUsd }: LedgerState): AuditCursor {
+  return { seq, hash, balanceNanoUsd: grantedNanoUsd + paidNanoUsd, grantedNanoUsd };
+}
 
 /** A charged request as D1 has it, with the price row that it names. Other requests may share its entry. */
 export interface ChargedRequest {
@@ -57,7 +64,7 @@ export function checkAuditPage(
   const findings: Finding[] = [];
   const projected = new Map(page.projected.map((entry) => [entry.seq, entry]));
   const requests = Map.groupBy(page.requests, ({ entrySeq }) => entrySeq);
-  let { seq, hash: head, balanceNanoUsd } = mark;
+  let { seq, hash: head, balanceNanoUsd, grantedNanoUsd } = mark;
   for (const entry of page.entries) {
     const about = `entry ${entry.seq} (${entry.kind} ${entry.reference})`;
     const find = (what: string) => findings.push({ about, what });
@@ -70,6 +77,7 @@ export function checkAuditPage(
       find('the hash is not that of its content and of the entry before it');
     head = storedHash;
     balanceNanoUsd += entry.grantedNanoUsd + entry.paidNanoUsd;
+    grantedNanoUsd += entry.grantedNanoUsd;
     if (entry.balanceNanoUsd !== balanceNanoUsd) {
       find(`says a balance of ${entry.balanceNanoUsd}, the entries sum to ${balanceNanoUsd}`);
       balanceNanoUsd = entry.balanceNanoUsd;
@@ -81,8 +89,29 @@ export function checkAuditPage(
     else if (JSON.stringify(inOrder(copy)) !== JSON.stringify(inOrder(entry))) find('differs in D1');
     if (entry.kind === 'charge') checkCharge(entry, requests.get(entry.seq) ?? [], find);
   }
-  return { findings, mark: { seq, hash: head, balanceNanoUsd } };
+  return { findings, mark: { seq, hash: head, balanceNanoUsd, grantedNanoUsd } };
 }
+
+/**
+ * Checks that the folded entries lead to what the Wallet's opening says of them.
+ * @param mark the cursor after the last entry that D1 has of them
+ */
+export function checkOpening(mark: AuditCursor, opening: LedgerState): Finding[] {
+  const about = `the opening of ${opening.seq} entries`;
+  const expected = cursorAt(opening);
+  if (mark.seq !== expected.seq) return [{ about, what: `has entries until ${mark.seq} only in D1` }];
+  const findings: Finding[] = [];
+  for (const [key, name] of OPENED)
+    if (mark[key] !== expected[key])
+      findings.push({ about, what: `says ${name} ${expected[key]}, its entries lead to ${mark[key]}` });
+  return findings;
+}
+
+const OPENED = [
+  ['hash', 'the hash'],
+  ['balanceNanoUsd', 'a balance of'],
+  ['grantedNanoUsd', 'granted credit of'],
+] as const satisfies readonly (readonly [keyof AuditCursor, string])[];
 
 function checkCharge(entry: Entry, requests: readonly ChargedRequest[], find: (what: string) => void): void {
   if (requests.length === 0) return void find('has no request in D1');

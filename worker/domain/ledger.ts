@@ -1,10 +1,11 @@
 /**
  * Ledger entries. They are append-only and hash-chained. An entry's two legs are granted and paid credit; with the bill or
- * payment on the other side, the transaction sums to zero.
+ * payment on the other side, the transaction sums to zero. A Wallet folds its oldest entries into an `opening`: an entry
+ * without an amount that names the state which they led to, so that the rest of the chain can be checked from there.
  */
 import { type NanoUsd, nanoUsd } from './money.ts';
 
-export type EntryKind = 'grant' | 'top_up' | 'charge' | 'correction';
+export type EntryKind = 'grant' | 'top_up' | 'charge' | 'correction' | 'opening';
 
 /** Credit by its origin. Granted credit is spent first. */
 export interface Credit {
@@ -16,7 +17,10 @@ export interface EntryBody extends Credit {
   readonly seq: number;
   readonly atMs: number;
   readonly kind: EntryKind;
-  /** The payment order, grant, reversal, or requests of a charge. An account has one entry for each kind and reference. */
+  /**
+   * The payment order, grant, reversal, requests of a charge, or state that an opening names. An account has one entry
+   * for each kind and reference.
+   */
   readonly reference: string;
   /** Ledger balance after the entry, granted and paid together. */
   readonly balanceNanoUsd: NanoUsd;
@@ -29,6 +33,60 @@ export interface Entry extends EntryBody {
 
 /** The hash before the first entry. */
 export const GENESIS_HASH = '0'.repeat(64);
+
+/** The ledger after one of its entries: that entry's number and hash, and the sums of all entries until then. */
+export interface LedgerState extends Credit {
+  readonly seq: number;
+  readonly hash: string;
+}
+
+/** The ledger before its first entry. */
+export const EMPTY_LEDGER: LedgerState = {
+  seq: 0,
+  hash: GENESIS_HASH,
+  grantedNanoUsd: nanoUsd(0),
+  paidNanoUsd: nanoUsd(0),
+};
+
+/**
+ * Replays entries from a state on.
+ * @param hash SHA-256 of a text, hex
+ * @returns the state after the last one; null: their numbers, hashes or balances do not follow from it
+ */
+export function replay(
+  start: LedgerState,
+  entries: readonly Entry[],
+  hash: (text: string) => string,
+): LedgerState | null {
+  let state = start;
+  for (const { hash: stored, ...body } of entries) {
+    const grantedNanoUsd = nanoUsd(state.grantedNanoUsd + body.grantedNanoUsd);
+    const paidNanoUsd = nanoUsd(state.paidNanoUsd + body.paidNanoUsd);
+    const follows = body.seq === state.seq + 1 && body.balanceNanoUsd === grantedNanoUsd + paidNanoUsd;
+    if (!follows || hash(hashInput(state.hash, body)) !== stored) return null;
+    state = { seq: body.seq, hash: stored, grantedNanoUsd, paidNanoUsd };
+  }
+  return state;
+}
+
+/**
+ * The reference of an opening: `seq:hash:granted:paid` of the last entry that was folded. It is a part of what the
+ * opening's own hash is taken over, so the sums cannot be changed without breaking the chain.
+ */
+export function openingReference({ seq, hash, grantedNanoUsd, paidNanoUsd }: LedgerState): string {
+  return [seq, hash, grantedNanoUsd, paidNanoUsd].join(':');
+}
+
+/** The state that an opening's reference names. */
+export function openingState(reference: string): LedgerState {
+  const [seq, hash, granted, paid] = reference.split(':') as [string, string, string, string];
+  return {
+    seq: Number(seq),
+    hash,
+    grantedNanoUsd: nanoUsd(Number(granted)),
+    paidNanoUsd: nanoUsd(Number(paid)),
+  };
+}
 
 /** The two legs of a charge: granted credit is spent before paid credit. */
 export function chargeLegs(credit: Credit, charge: NanoUsd): Credit {

@@ -6,7 +6,7 @@ import type { AlertThresholds } from './alert-thresholds.ts';
 import type { ConversationHome } from './conversation.ts';
 import type { Ending, HoldBound, HoldRange, RequestState } from './hold.ts';
 import type { LeaseGrant, LeaseReport } from './lease.ts';
-import type { Credit, Entry } from './ledger.ts';
+import type { Credit, Entry, LedgerState } from './ledger.ts';
 import type { CapPeriod, LimitRefusal, Load, RateLimitState, ScopedLimits } from './limits.ts';
 import type { NanoUsd } from './money.ts';
 import type { Price } from './pricing.ts';
@@ -121,6 +121,8 @@ export interface WalletReceipt {
 
 /** A page of the ledger for the audit, read at one instant. */
 export interface WalletAuditPage {
+  /** The state that the stored entries go on from: entries up to its number were folded, and D1 alone has them. */
+  readonly opening: LedgerState;
   /** Oldest first. */
   readonly entries: Entry[];
   readonly headSeq: number;

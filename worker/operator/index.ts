@@ -33,6 +33,7 @@ const Cursor = z.object({
   seq: z.int().min(0),
   hash: z.string().regex(/^[0-9a-f]{64}$/),
   balanceNanoUsd: z.int(),
+  grantedNanoUsd: z.int(),
 });
 const OperatorRequest = z.object({ email: z.email().max(254) });
 const AUDIT_ROWS_MAX = 1_000;

@@ -3,11 +3,12 @@
  * key runs under a lease, so both know it only once its isolate has reported its end.
  */
 import { database } from '../db/client.ts';
+import { projectedEntry } from '../db/ledger-audit.ts';
 import { findRequest } from '../db/requests.ts';
 import { isId, timeOfId } from '../domain/ids.ts';
-import type { NanoUsd } from '../domain/money.ts';
+import { type NanoUsd, nanoUsd } from '../domain/money.ts';
 import type { RequestRecord } from '../domain/wallet.ts';
-import type { Env } from '../env.ts';
+import { config, type Env } from '../env.ts';
 
 export interface FoundRequest {
   readonly record: RequestRecord;
@@ -39,5 +40,18 @@ export async function findAccountRequest(
     await scheduler.wait(RETRY_EVERY_MS);
     record = await wallet.request(requestId);
   }
-  return record && { record, creditedBackNanoUsd: await wallet.creditedBack(requestId) };
+  return record && { record, creditedBackNanoUsd: await creditedBack(env, { accountId, requestId }) };
+}
+
+/** The Wallet has the correction until it is folded, D1 for good. Requests with no key for repeats have none. */
+async function creditedBack(
+  env: Env,
+  { accountId, requestId }: { accountId: string; requestId: string },
+): Promise<NanoUsd> {
+  const atWallet = await env.WALLET.getByName(accountId).creditedBack(requestId);
+  const isFolded = Date.now() - timeOfId(requestId) > config(env).ledgerFoldAfterMs;
+  if (atWallet !== 0 || !isFolded) return atWallet;
+  const which = { accountId, kind: 'correction', reference: requestId } as const;
+  const entry = await projectedEntry(database(env), which);
+  return nanoUsd(entry === null ? 0 : entry.grantedNanoUsd + entry.paidNanoUsd);
 }

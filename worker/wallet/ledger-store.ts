@@ -1,5 +1,12 @@
 /** The ledger's rows and the account's sums of credit: every statement, no decision. */
-import type { Credit, Entry, EntryKind } from '../domain/ledger.ts';
+import {
+  type Credit,
+  EMPTY_LEDGER,
+  type Entry,
+  type EntryKind,
+  type LedgerState,
+  openingState,
+} from '../domain/ledger.ts';
 import { type NanoUsd, nanoUsd } from '../domain/money.ts';
 import { allRows, firstRow, toEntry } from './rows.ts';
 
@@ -62,10 +69,45 @@ export class LedgerStore {
     );
   }
 
+  /** Finds an entry by what it is for, even if it was folded. Of charges only those that were not folded are found. */
   find(kind: EntryKind, reference: string): Entry | null {
-    const query = 'SELECT * FROM entry WHERE kind = ? AND reference = ?';
-    const row = firstRow(this.#sql, query, kind, reference);
-    return row && toEntry(row);
+    for (const table of ['entry', 'folded']) {
+      const query = `SELECT * FROM ${table} WHERE kind = ? AND reference = ?`;
+      const row = firstRow(this.#sql, query, kind, reference);
+      if (row) return toEntry(row);
+    }
+    return null;
+  }
+
+  /** The state from which the stored entries go on: what the newest opening says; the empty ledger while there is none. */
+  opening(): LedgerState {
+    const row = firstRow(
+      this.#sql,
+      "SELECT reference FROM entry WHERE kind = 'opening' AND seq = (SELECT opening_seq FROM credit)",
+    );
+    return row === null ? EMPTY_LEDGER : openingState(row.reference as string);
+  }
+
+  /** When the entry was posted; null: there is none with this number. */
+  postedAtMs(seq: number): number | null {
+    const row = firstRow(this.#sql, 'SELECT at_ms FROM entry WHERE seq = ?', seq);
+    return row && (row.at_ms as number);
+  }
+
+  /**
+   * Removes the entries that the opening with number `openingSeq` stands for, up to `toSeq`. What a customer was credited
+   * stays findable by its reference, because a payment's event may come again at any time. A request is settled once, so
+   * entries of requests are not looked for again.
+   */
+  fold(openingSeq: number, toSeq: number): void {
+    this.#sql.exec('UPDATE credit SET opening_seq = ?', openingSeq);
+    this.#sql.exec(
+      `INSERT INTO folded (kind, reference, seq, at_ms, granted_nano_usd, paid_nano_usd, balance_nano_usd, hash)
+       SELECT kind, reference, seq, at_ms, granted_nano_usd, paid_nano_usd, balance_nano_usd, hash FROM entry
+       WHERE seq <= ? AND kind IN ('grant', 'top_up', 'correction') AND substr(reference, 1, 4) <> 'req_'`,
+      toSeq,
+    );
+    this.#sql.exec('DELETE FROM entry WHERE seq <= ?', toSeq);
   }
 
   /** Entries before `beforeSeq`, newest first. */

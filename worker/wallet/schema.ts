@@ -3,10 +3,12 @@
  *
  * account      one row: the id of the account that this Wallet belongs to
  * credit       one row: sums of what is granted, paid, held and owed, and the head of the hash chain
- * entry        the ledger, append-only
+ * entry        the ledger, append-only; the oldest entries are folded into an opening (fold.ts)
+ * folded       grants, top-ups and corrections that were folded: their references stay, so that none is credited twice
  * request      every request that was admitted with a hold of its own, until a day after its end
  * receipt      receipts of nodes for those requests; `settled` is 1 once the receipt's write-off is known
- * key_spend    posted charges by key and UTC day; what counts against a cap is a sum over it
+ * key_spend    posted charges by key and UTC day; what counts against a cap is a sum over it. Days of past months are one
+ *              total, as day 0
  * outbox       items that D1 or the queue has not received yet
  * proof        one row: the time up to which every charge has been checked for its receipt
  * token_spend  what short-lived tokens have spent and hold: a part of the spend of their keys
@@ -174,6 +176,30 @@ DROP INDEX receipt_by_time;
   `
 DROP INDEX request_held;
 CREATE INDEX request_held ON request (state) WHERE state = 'held';
+`,
+  // An entry may be removed only after a later entry, the opening that `credit` points to, has sealed what it led to.
+  `
+ALTER TABLE credit ADD COLUMN opening_seq INTEGER;
+CREATE TABLE folded (
+  kind TEXT NOT NULL,
+  reference TEXT NOT NULL,
+  seq INTEGER NOT NULL,
+  at_ms INTEGER NOT NULL,
+  granted_nano_usd INTEGER NOT NULL,
+  paid_nano_usd INTEGER NOT NULL,
+  balance_nano_usd INTEGER NOT NULL,
+  hash TEXT NOT NULL,
+  PRIMARY KEY (kind, reference)
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER folded_is_never_changed BEFORE UPDATE ON folded
+BEGIN SELECT RAISE(ABORT, 'a folded entry is never changed'); END;
+CREATE TRIGGER folded_is_never_removed BEFORE DELETE ON folded
+BEGIN SELECT RAISE(ABORT, 'a folded entry is never removed'); END;
+DROP TRIGGER entry_is_never_removed;
+CREATE TRIGGER entry_is_never_removed BEFORE DELETE ON entry
+WHEN OLD.seq > coalesce((SELECT CAST(reference AS INTEGER) FROM entry WHERE kind = 'opening'
+  AND seq = (SELECT opening_seq FROM credit)), 0)
+BEGIN SELECT RAISE(ABORT, 'an entry is never removed'); END;
 `,
 ];
 

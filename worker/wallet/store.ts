@@ -176,6 +176,20 @@ export class WalletStore {
     );
   }
 
+  /**
+   * Adds days before `day` to one total per key, which keeps the number of the first day there is: no cap but one over all
+   * time looks at them again.
+   */
+  foldSpend(day: number): void {
+    const old = 'FROM key_spend WHERE day > 0 AND day < ?';
+    this.#sql.exec(
+      `INSERT INTO key_spend (key_id, day, spent_nano_usd) SELECT key_id, 0, sum(spent_nano_usd) ${old} GROUP BY key_id
+       ON CONFLICT DO UPDATE SET spent_nano_usd = spent_nano_usd + excluded.spent_nano_usd`,
+      day,
+    );
+    this.#sql.exec(`DELETE ${old}`, day);
+  }
+
   tokenUse(tokenId: string): { spentNanoUsd: NanoUsd; heldNanoUsd: NanoUsd } {
     const row = firstRow(this.#sql, 'SELECT * FROM token_spend WHERE token_id = ?', tokenId);
     return {

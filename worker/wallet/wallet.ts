@@ -39,6 +39,7 @@ import { describeError } from '../lib/describe-error.ts';
 import { WalletAdmission } from './admission.ts';
 import { Affinity } from './affinity.ts';
 import { Alarm, PUBLISH_DELAY_MS, TRIM_EVERY_MS } from './alarm.ts';
+import { foldEntries } from './fold.ts';
 import { Headroom } from './headroom.ts';
 import { publicRecord } from './held-request.ts';
 import { IdempotencyStore } from './idempotency-store.ts';
@@ -81,6 +82,7 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
   readonly #rateCounters = new RateCounters();
   readonly #alarm: Alarm;
   #trimmedAtMs = 0;
+  #chainIsBroken = false;
 
   constructor(state: DurableObjectState, env: Env) {
     super(state, env);
@@ -274,6 +276,7 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
   async auditPage({ afterSeq, limit }: { afterSeq: number; limit: number }): Promise<WalletAuditPage> {
     const head = this.#ledgerStore.head();
     return {
+      opening: this.#ledgerStore.opening(),
       entries: this.#ledgerStore.entriesAfter(afterSeq, limit),
       headSeq: head.seq,
       balanceNanoUsd: nanoUsd(head.grantedNanoUsd + head.paidNanoUsd),
@@ -310,7 +313,7 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
     this.#commit(() => this.#alerts.change(change, this.#ledger.balance(), Date.now()));
   }
 
-  /** Settles orphaned holds, publishes what happened, forgets what is a day old, and sets the next alarm. */
+  /** Settles orphaned holds, publishes what happened, folds old entries, forgets what is a day old, and sets the next alarm. */
   override async alarm(): Promise<void> {
     const nowMs = Date.now();
     this.#alarm.fired();
@@ -327,6 +330,7 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
         outboxStore: this.#outboxStore,
         groups: this.#groups,
       });
+      this.#fold(nowMs);
       if (nowMs - this.#trimmedAtMs > TRIM_EVERY_MS) this.#trim(nowMs);
     } catch (error) {
       console.error(JSON.stringify({ event: 'wallet_alarm_failed', error: describeError(error) }));
@@ -346,10 +350,23 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
     }
   }
 
+  /** Folds old entries. A ledger whose chain does not verify is reported once and left as it is. */
+  #fold(nowMs: number): void {
+    if (this.#chainIsBroken) return;
+    const deps = { ledger: this.#ledger, ledgerStore: this.#ledgerStore, outboxStore: this.#outboxStore };
+    const beforeMs = nowMs - config(this.env).ledgerFoldAfterMs;
+    this.#chainIsBroken = this.#commit(() => foldEntries(deps, { beforeMs, nowMs })) === 'broken';
+    if (this.#chainIsBroken)
+      console.error(JSON.stringify({ event: 'ledger_chain_broken', accountId: this.#store.accountId() }));
+  }
+
   #trim(nowMs: number): void {
     this.#trimmedAtMs = nowMs;
     this.#receiptStore.trim(nowMs - KEEP_ENDED_MS);
     this.#store.trim(nowMs - KEEP_ENDED_MS);
+    // A day before the month began stays for a clock that is a little behind.
+    const day = periodStartDay('month', nowMs) - 1;
+    this.#commit(() => this.#store.foldSpend(day));
     this.#leaseStore.trim(nowMs - KEEP_ENDED_MS);
     this.#groups.trim(nowMs - KEEP_ENDED_MS);
     this.#idempotencyStore.trim(nowMs - REPLAY_LIFETIME_MS);

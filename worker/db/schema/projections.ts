@@ -142,7 +142,7 @@ export const ledgerEntry = sqliteTable(
     accountId: text('account_id').notNull(),
     seq: integer('seq').notNull(),
     atMs: integer('at_ms').notNull(),
-    kind: text('kind', { enum: ['grant', 'top_up', 'charge', 'correction'] }).notNull(),
+    kind: text('kind', { enum: ['grant', 'top_up', 'charge', 'correction', 'opening'] }).notNull(),
     /** Change of granted and of paid credit; the counterparty's leg is minus their sum. */
     grantedNanoUsd: integer('granted_nano_usd').notNull(),
     paidNanoUsd: integer('paid_nano_usd').notNull(),

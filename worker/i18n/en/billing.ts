@@ -119,7 +119,9 @@ export const billingEn = {
   seq: 'No.',
   time: 'Time (UTC)',
   kind: 'Kind',
-  kinds: { grant: 'Grant', top_up: 'Top-up', charge: 'Charge', correction: 'Correction' },
+  kinds: { grant: 'Grant', top_up: 'Top-up', charge: 'Charge', correction: 'Correction', opening: 'Opening' },
+  /** Entries that an opening stands for. */
+  opened: (seq: number) => `Sums up entries 1 to ${seq}`,
   reference: 'Reference',
   balance: 'Balance (USD)',
   grantedUsd: 'Granted (USD)',

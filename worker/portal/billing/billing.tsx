@@ -16,6 +16,7 @@ import type { Entry } from '../../domain/ledger.ts';
 import { nanoUsd, usd } from '../../domain/money.ts';
 import type { Balance } from '../../domain/wallet.ts';
 import type { Fault } from '../../i18n/en/index.ts';
+import { ledgerPage } from '../../wallet/ledger-page.ts';
 import { Callout } from '../components/callout.tsx';
 import { Money } from '../components/money.tsx';
 import { TILES, Tile } from '../components/tile.tsx';
@@ -159,7 +160,7 @@ async function show(c: PortalContext, state: { typed?: Typed; faults?: Faults })
   const [balance, ledger, orders, rule, rechargedNanoUsd, chargedNanoUsd, buyer, invoices] =
     await Promise.all([
       wallet.balance(),
-      wallet.ledger({ beforeSeq, limit: LEDGER_PAGE }),
+      ledgerPage(c.env, accountId, { beforeSeq, limit: LEDGER_PAGE }),
       listOrders(db, accountId, PAYMENTS_SHOWN),
       findAutoRecharge(db, accountId),
       rechargedInMonth(db, accountId, nowMs),

@@ -1,6 +1,6 @@
 /** The reference of a ledger entry: a request's id, or the time span of several requests that were charged together. */
 import { isId, timeOfId } from '../../domain/ids.ts';
-import { chargedRequests, type Entry } from '../../domain/ledger.ts';
+import { chargedRequests, type Entry, openingState } from '../../domain/ledger.ts';
 import { type PortalContext, words } from '../frame/context.ts';
 
 export function EntryRequests({ c, entry }: { c: PortalContext; entry: Entry }) {
@@ -12,6 +12,8 @@ export function EntryRequests({ c, entry }: { c: PortalContext; entry: Entry }) 
         {reference}
       </a>
     );
+  if (entry.kind === 'opening')
+    return <span title={reference}>{t.billing.opened(openingState(reference).seq)}</span>;
   if (entry.kind !== 'charge') return <span class="font-mono">{reference}</span>;
   const { first, last } = chargedRequests(reference);
   return (

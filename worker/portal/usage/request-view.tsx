@@ -10,12 +10,12 @@ import type { Entry } from '../../domain/ledger.ts';
 import { type NanoUsd, nanoUsd } from '../../domain/money.ts';
 import type { RequestRecord } from '../../domain/wallet.ts';
 import type { FoundRequest } from '../../wallet/find-request.ts';
+import { findEntry } from '../../wallet/ledger-page.ts';
 import { Callout } from '../components/callout.tsx';
 import { Money } from '../components/money.tsx';
 import { TILES, Tile } from '../components/tile.tsx';
 import { type PortalContext, words } from '../frame/context.ts';
 import { EntryRequests } from './entry-requests.tsx';
-import { findEntry } from './find-entry.ts';
 import { RequestArithmetic } from './request-arithmetic.tsx';
 import { RequestFacts } from './request-facts.tsx';
 import { RequestReceipts } from './request-receipts.tsx';
@@ -37,7 +37,7 @@ export async function requestView(props: {
   const [key, price, entry, receipts, nodes] = await Promise.all([
     findKey(db, { accountId, keyId: record.keyId }),
     findPrice(db, record.price.id),
-    entrySeq === null ? null : findEntry(c, accountId, entrySeq),
+    entrySeq === null ? null : findEntry(c.env, accountId, entrySeq),
     receiptsOf(db, which),
     forOperator ? listNodes(db) : [],
   ]);
