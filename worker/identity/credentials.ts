@@ -9,6 +9,7 @@ import { sendAccountEmail } from '../notifications/email/send.ts';
 import { clientAddress, takeAttempt } from '../rate-limits/attempts.ts';
 import type { Person } from './account.ts';
 import { auth } from './auth.ts';
+import { type WeakPassword, weakPassword } from './weak-password.ts';
 
 /** 0: the e-mail was requested; otherwise how long to wait before asking again, in ms */
 type RetryAfterMs = Promise<number>;
@@ -58,9 +59,22 @@ export async function askForVerification(env: Env, { email, headers, nowMs }: Em
   return retryAfterMs;
 }
 
-/** @returns false: the link was used, has expired, or never existed */
-export function resetPassword(env: Env, { token, password }: { token: string; password: string }) {
-  return unlessRefused(() => auth(env).api.resetPassword({ body: { token, newPassword: password } }));
+/**
+ * Sets a new password with the link of an e-mail. A weak one does not use the link up.
+ * @returns 'over': the link was used, has expired, or never existed
+ */
+export async function resetPassword(
+  env: Env,
+  { token, password }: { token: string; password: string },
+): Promise<'done' | 'over' | WeakPassword> {
+  const { internalAdapter } = await auth(env).$context;
+  const link = await internalAdapter.findVerificationValue(`reset-password:${token}`);
+  const person = link && (await internalAdapter.findUserById(link.value));
+  if (!person) return 'over';
+  const weak = await weakPassword(env, password, person);
+  if (weak) return weak;
+  const call = { body: { token, newPassword: password } };
+  return (await unlessRefused(() => auth(env).api.resetPassword(call))) ? 'done' : 'over';
 }
 
 /** @returns false: the link has expired or never existed */
@@ -68,15 +82,18 @@ export function verifyEmail(env: Env, token: string): Promise<boolean> {
   return unlessRefused(() => auth(env).api.verifyEmail({ query: { token } }));
 }
 
-/**
- * Changes the password, ends the person's other sessions and tells them by e-mail.
- * @returns `Set-Cookie` values of a new session; null: the current password is wrong
- */
+export type PasswordChange =
+  /** `Set-Cookie` values of a new session */
+  { ok: true; cookies: readonly string[] } | { ok: false; fault: 'password_wrong' | WeakPassword };
+
+/** Changes the password, ends the person's other sessions and tells them by e-mail. */
 export async function changePassword(
   env: Env,
   change: { person: Person; current: string; next: string; locale: Locale; headers: Headers; nowMs: number },
-): Promise<readonly string[] | null> {
+): Promise<PasswordChange> {
   const { person, current, next, locale, headers, nowMs } = change;
+  const weak = await weakPassword(env, next, person);
+  if (weak) return { ok: false, fault: weak };
   let cookies: readonly string[] = [];
   const changed = await unlessRefused(async () => {
     const { headers: responseHeaders } = await auth(env).api.changePassword({
@@ -86,14 +103,14 @@ export async function changePassword(
     });
     cookies = responseHeaders.getSetCookie();
   });
-  if (!changed) return null;
+  if (!changed) return { ok: false, fault: 'password_wrong' };
   const url = `${config(env).publicOrigin}/settings`;
   await sendAccountEmail(
     env,
     { to: person.email, locale, post: { kind: 'sign_in_changed', what: 'password', url } },
     nowMs,
   );
-  return cookies;
+  return { ok: true, cookies };
 }
 
 /** @returns false: better-auth refused the call with a 4xx. Other errors are thrown on. */

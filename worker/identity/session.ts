@@ -6,10 +6,12 @@ import type { Env } from '../env.ts';
 import { clientAddress, forgive, takeAttempt } from '../rate-limits/attempts.ts';
 import type { Person } from './account.ts';
 import { auth } from './auth.ts';
+import { type WeakPassword, weakPassword } from './weak-password.ts';
 
 export type SessionRefusal =
   | { reason: 'wrong_credentials' }
   | { reason: 'email_taken' }
+  | { reason: 'weak_password'; fault: WeakPassword }
   | { reason: 'too_many_attempts'; retryAfterMs: number }
   /** the password is right and a code is required: `cookies` name the person for the few minutes until it is typed */
   | { reason: 'second_factor'; cookies: readonly string[] }
@@ -36,6 +38,8 @@ export async function signUp(
   request: { name: string; email: string; password: string; headers: Headers; nowMs: number },
 ): Promise<SessionResult> {
   const { name, email, password, headers, nowMs } = request;
+  const fault = await weakPassword(env, password, { email, name });
+  if (fault) return { ok: false, refusal: { reason: 'weak_password', fault } };
   const byNetwork = { rule: 'sign_up_network', subject: clientAddress(headers) } as const;
   const { retryAfterMs } = await takeAttempt(env, [byNetwork], nowMs);
   if (retryAfterMs > 0) return { ok: false, refusal: { reason: 'too_many_attempts', retryAfterMs } };

@@ -376,6 +376,9 @@ export const en = {
     email_taken: 'An account with this e-mail already exists. Sign in instead.',
     password_short: 'Use at least 10 characters.',
     password_long: 'Use at most 128 characters.',
+    password_common:
+      'This password is one of the first that are guessed. Choose another: four unrelated words work well.',
+    password_own_words: 'Do not make the password from your name, your e-mail address or “Tollgate”.',
     password_wrong: 'Wrong password.',
     code_wrong: 'Wrong code. Wait for the next one and try again.',
     unprintable_letters: 'Use Latin letters: other scripts cannot be printed on invoices.',

@@ -382,6 +382,10 @@ export const fr: Messages = {
     email_taken: 'Un compte existe déjà avec cette adresse. Connectez-vous.',
     password_short: 'Au moins 10 caractères.',
     password_long: 'Au plus 128 caractères.',
+    password_common:
+      'Ce mot de passe est parmi les premiers que l’on devine. Choisissez-en un autre : quatre mots sans rapport conviennent bien.',
+    password_own_words:
+      'Ne composez pas le mot de passe de votre nom, de votre adresse e-mail ou de « Tollgate ».',
     password_wrong: 'Mot de passe incorrect.',
     code_wrong: 'Code incorrect. Attendez le suivant et réessayez.',
     unprintable_letters:

@@ -47,7 +47,7 @@ settingsPage.post('/verify', async (c) => {
 settingsPage.post('/password', async (c) => {
   const read = await readForm(c, PasswordForm);
   if (!read.ok) return show(c, { faults: read.faults });
-  const cookies = await changePassword(c.env, {
+  const changed = await changePassword(c.env, {
     person: c.get('person')!,
     current: read.values.current,
     next: read.values.password,
@@ -55,8 +55,11 @@ settingsPage.post('/password', async (c) => {
     headers: c.req.raw.headers,
     nowMs: Date.now(),
   });
-  if (cookies === null) return show(c, { faults: { current: 'password_wrong' } });
-  setCookies(c, cookies);
+  if (!changed.ok) {
+    const field = changed.fault === 'password_wrong' ? 'current' : 'password';
+    return show(c, { faults: { [field]: changed.fault } });
+  }
+  setCookies(c, changed.cookies);
   return c.redirect('/settings?done=passwordChanged', 303);
 });
 

@@ -27,8 +27,10 @@ resetPasswordPage.get('/:token', (c) => showForm(c));
 resetPasswordPage.post('/:token', async (c) => {
   const read = await readForm(c, PasswordForm);
   if (!read.ok) return showForm(c, read.faults);
-  const done = await resetPassword(c.env, { token: c.req.param('token'), password: read.values.password });
-  return done ? c.redirect('/sign-in?reset', 303) : linkOver(c, '/reset-password');
+  const { password } = read.values;
+  const result = await resetPassword(c.env, { token: c.req.param('token'), password });
+  if (result === 'over') return linkOver(c, '/reset-password');
+  return result === 'done' ? c.redirect('/sign-in?reset', 303) : showForm(c, { password: result });
 });
 
 function showForm(c: PortalContext, faults?: Faults) {

@@ -47,10 +47,16 @@ signUpPage.post('/', async (c) => {
   return welcome(c, { person: result.person, next: safePath(read.typed.next, ''), nowMs });
 });
 
+/** The field that a refusal marks, and its fault. */
+function refusedFields(refusal?: SessionRefusal): Faults {
+  if (refusal?.reason === 'email_taken') return { email: 'email_taken' };
+  if (refusal?.reason === 'weak_password') return { password: refusal.fault };
+  return {};
+}
+
 function showForm(c: PortalContext, state: { typed?: Typed; faults?: Faults; refusal?: SessionRefusal }) {
   const { t, f } = words(c);
-  const isTaken = state.refusal?.reason === 'email_taken';
-  const faults: Faults = isTaken ? { email: 'email_taken' } : (state.faults ?? {});
+  const faults: Faults = { ...state.faults, ...refusedFields(state.refusal) };
   const waitMs = state.refusal?.reason === 'too_many_attempts' ? state.refusal.retryAfterMs : null;
   const fields = { c, typed: state.typed, faults };
   const credit = config(c.env).trialGrantNanoUsd;
