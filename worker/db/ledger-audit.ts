@@ -40,7 +40,7 @@ export async function projectedEntriesBefore(
   return rows.map(toEntry);
 }
 
-/** D1's copy of the entry with this reference; null: it has none. */
+/** D1's copy of an entry, other than a charge, with this reference; null: it has none. */
 export async function projectedEntry(
   db: Database,
   { accountId, kind, reference }: { accountId: string } & Pick<Entry, 'kind' | 'reference'>,
@@ -52,6 +52,8 @@ export async function projectedEntry(
       and(
         eq(ledgerEntry.accountId, accountId),
         eq(ledgerEntry.kind, kind),
+        // In these words the index by reference says which entries it has.
+        sql`${ledgerEntry.kind} <> 'charge'`,
         eq(ledgerEntry.reference, reference),
       ),
     )

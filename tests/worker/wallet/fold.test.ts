@@ -215,9 +215,9 @@ describe('after a fold', () => {
       /opening of \d+ entries has entries until \d+ only/,
     ],
     [
-      'a folded charge without its request',
-      ({ accountId }) => d1(`DELETE FROM usage_event WHERE account_id = '${accountId}'`),
-      /has no request in D1/,
+      'a folded charge that differs from what its requests cost',
+      ({ accountId }) => d1(`UPDATE usage_event SET charge_nano_usd = 1 WHERE account_id = '${accountId}'`),
+      /its requests in D1 sum to 1/,
     ],
   ];
   it.each(CHANGES)('the audit finds %s', async (_, tamper, finding) => {
