@@ -36,11 +36,14 @@ export interface Env {
 }
 
 const secret = z.string({ error: 'is not set' }).min(16, 'must have at least 16 characters');
+/** Hosts that no other machine reaches. */
+const LOOPBACK = /^(localhost|[\w-]+\.localhost|127\.\d+\.\d+\.\d+|\[::1\])$/;
 const milliseconds = (fallback: number) => z.coerce.number().int().positive().default(fallback);
 
 const Settings = z
   .object({
-    PUBLIC_ORIGIN: z.url(),
+    /** Cookies, links in e-mails and the check of forms rest on it, so production takes no http. */
+    PUBLIC_ORIGIN: z.url({ protocol: /^https?$/ }),
     ENVIRONMENT: z.enum(['development', 'production']).default('production'),
     /** Signs portal sessions. */
     AUTH_SECRET: secret,
@@ -120,6 +123,12 @@ const Settings = z
       fault('GITHUB_CLIENT_SECRET', 'is not set, but GITHUB_CLIENT_ID is: set both or neither');
     if (clientId === undefined && clientSecret !== undefined)
       fault('GITHUB_CLIENT_ID', 'is not set, but GITHUB_CLIENT_SECRET is: set both or neither');
+    const { protocol, hostname } = new URL(value.PUBLIC_ORIGIN);
+    if (protocol !== 'https:' && !(value.ENVIRONMENT === 'development' && LOOPBACK.test(hostname)))
+      fault(
+        'PUBLIC_ORIGIN',
+        'must begin with https:// (http:// only on localhost, with ENVIRONMENT=development)',
+      );
     // Test mode takes card 4242…, which anybody can type: in production that would give credit for nothing.
     if (key !== undefined && value.ENVIRONMENT === 'production' && !key.includes('_live_'))
       fault('STRIPE_SECRET_KEY', 'is a test key: production needs a live one');

@@ -8,7 +8,8 @@ import { api } from './api/index.ts';
 import { config, type Env } from './env.ts';
 import { fleet } from './fleet/index.ts';
 import { dialects } from './gateway/dialects/index.ts';
-import { envelope, errorResponse, errorResponseWith } from './http/api-error.ts';
+import { allowedMethods, optionsResponse } from './http/allowed-methods.ts';
+import { type ApiError, envelope, errorResponse, errorResponseWith } from './http/api-error.ts';
 import { corsForTokens } from './http/cors.ts';
 import { lazy } from './http/lazy.ts';
 import { type Api, type ApiContext, withResponseHeaders } from './http/response-headers.ts';
@@ -25,6 +26,11 @@ export { Wallet } from './wallet/wallet.ts';
 const app = new Hono<Api>({ router: new RegExpRouter() });
 
 app.use(withResponseHeaders());
+app.use(async function configured(c, next) {
+  // an installation that is set up wrongly serves nothing, not even what needs no setting
+  config(c.env);
+  await next();
+});
 for (const path of ['/v1/*', '/anthropic/*', '/beta/*', '/chat/*', '/completions', '/models/*']) {
   app.use(path, corsForTokens());
 }
@@ -32,8 +38,16 @@ for (const path of ['/v1/*', '/anthropic/*', '/beta/*', '/chat/*', '/completions
 app.route('/', api);
 app.route('/', fleet);
 
+const methodsOf = allowedMethods(() => app.routes);
+
+/** The error of a path that no route took: it has no route, or none with this method. */
+function unrouted(c: ApiContext): ApiError {
+  const allowed = methodsOf(c.req.path);
+  return allowed.length === 0 ? { reason: 'route_not_found' } : { reason: 'method_not_allowed', allowed };
+}
+
 app.all('/anthropic/*', async (c) => {
-  const error = { reason: 'route_not_found' } as const;
+  const error = unrouted(c);
   const dialect = await dialects.anthropicMessages();
   const body = dialect.errorBody(envelope(error, config(c.env).publicOrigin), c.get('requestId'));
   return errorResponseWith(error, body);
@@ -41,10 +55,16 @@ app.all('/anthropic/*', async (c) => {
 
 // An unknown path under an API prefix gets an API error, not a page: a program made the call.
 for (const path of ['/v1', '/v1/*', '/beta/*', '/user/*', '/chat/*', '/completions']) {
-  app.all(path, (c) => errorResponse({ reason: 'route_not_found' }, config(c.env).publicOrigin));
+  app.all(path, answerUnrouted);
 }
 
-app.all('*', lazy(site));
+function answerUnrouted(c: ApiContext): Response {
+  const methods = methodsOf(c.req.path);
+  const isAsked = c.req.method === 'OPTIONS' && methods.length > 0;
+  return isAsked ? optionsResponse(methods) : errorResponse(unrouted(c), config(c.env).publicOrigin);
+}
+
+app.all('*', (c, next) => (methodsOf(c.req.path).length > 0 ? answerUnrouted(c) : next()), lazy(site));
 
 app.onError((error, c: ApiContext) => {
   const route = failedRoutes.get(c.req.raw) ?? routeOf(c);
@@ -55,6 +75,9 @@ app.onError((error, c: ApiContext) => {
 
 /** For a request that failed in `site`: the pattern of its route, for the log. */
 const failedRoutes = new WeakMap<Request, string>();
+
+/** Paths of the site that programs call, and the sandbox's. */
+const PROGRAMS = /^\/(operator\/api|webhooks|sandbox)\//;
 
 let loadedSite: Hono<{ Bindings: Env }> | null = null;
 
@@ -74,6 +97,16 @@ async function site(): Promise<Hono<{ Bindings: Env }>> {
   routes.onError((error, c) => {
     failedRoutes.set(c.req.raw, routeOf(c));
     throw error;
+  });
+  const methodsOfSite = allowedMethods(() => routes.routes);
+  routes.use(async function programsMethods(c, next) {
+    // people get a page instead, from the portal
+    if (!PROGRAMS.test(c.req.path)) return next();
+    const allowed = methodsOfSite(c.req.path);
+    if (allowed.length === 0) return next();
+    if (c.req.method === 'OPTIONS') return optionsResponse(allowed);
+    if (allowed.includes(c.req.method)) return next();
+    return errorResponse({ reason: 'method_not_allowed', allowed }, config(c.env).publicOrigin);
   });
   routes.route('/operator/api', operator);
   routes.route('/', billing);

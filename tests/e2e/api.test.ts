@@ -312,6 +312,18 @@ describe('a request', () => {
   });
 });
 
+describe('static files', () => {
+  it.each(['/app.css', '/playground.js', '/scalar.js'])(
+    '%s has the headers of every answer',
+    async (path) => {
+      const { status, headers } = await api(local, path);
+      expect([status, headers.get('x-content-type-options')]).toEqual([200, 'nosniff']);
+      expect(headers.get('strict-transport-security')).toBe('max-age=31536000; includeSubDomains');
+      expect(headers.get('referrer-policy')).toBe('no-referrer');
+    },
+  );
+});
+
 describe('keys', () => {
   async function signUp(email: string): Promise<PortalSession> {
     const visitor = new PortalSession(local.stack.dev.baseUrl);

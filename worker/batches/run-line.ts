@@ -59,6 +59,7 @@ const VERDICTS: Record<ApiError['reason'], 'final' | 'retry' | 'retry_counted' |
   model_not_found: 'final',
   request_not_found: 'final',
   route_not_found: 'final',
+  method_not_allowed: 'final',
   key_not_found: 'final',
   key_not_managed: 'final',
   file_not_found: 'final',

@@ -118,7 +118,7 @@ async function respond(
     const chunks = withKeepAlive(run.record(served.chunks), deadlines.newDeadline(), listen);
     const first = (await chunks.next()).value!;
     if (first.kind === 'error') return await refuseAndAbandon(first.error);
-    const headers = { ...bodyHeadersFor(dialectRequest), ...(await collectResponseHeaders(c)) };
+    const headers = { ...(await collectResponseHeaders(c)), ...bodyHeadersFor(dialectRequest) };
     if (events === null && first.kind === 'text') {
       // The answer is complete; the next step only stores it for replays.
       await chunks.next();
@@ -159,7 +159,7 @@ function refuse(c: ApiContext, dialect: Dialect, error: ApiError): Response {
 }
 
 /** `no-transform` and `identity`: compression on the way would hold events and blank lines back until a block is full. */
-const UNBUFFERED = { 'cache-control': 'no-cache, no-transform', 'content-encoding': 'identity' };
+const UNBUFFERED = { 'cache-control': 'no-store, no-transform', 'content-encoding': 'identity' };
 const EVENT_STREAM = { 'content-type': 'text/event-stream; charset=utf-8', ...UNBUFFERED };
 const JSON_BODY = { 'content-type': 'application/json', ...UNBUFFERED };
 

@@ -2,6 +2,7 @@
 import { formatUsd, type NanoUsd } from '../domain/money.ts';
 import type { PrincipalKind } from '../domain/principal-kind.ts';
 import type { AdmitRefusal } from '../domain/wallet.ts';
+import { ALWAYS, UNLESS_SET } from './safe-headers.ts';
 
 export type ApiError =
   | AdmitRefusal
@@ -20,6 +21,8 @@ export type ApiError =
   | { reason: 'model_not_found'; requested: string; available: readonly string[] }
   | { reason: 'request_not_found' }
   | { reason: 'route_not_found' }
+  /** `allowed`: the methods of the path. */
+  | { reason: 'method_not_allowed'; allowed: readonly string[] }
   | { reason: 'key_not_found' }
   | { reason: 'key_not_managed' }
   | { reason: 'file_not_found' }
@@ -39,7 +42,7 @@ export type ApiError =
   | { reason: 'internal' };
 
 interface Wire {
-  readonly status: 400 | 401 | 402 | 403 | 404 | 409 | 413 | 415 | 422 | 429 | 500 | 502 | 503 | 504;
+  readonly status: 400 | 401 | 402 | 403 | 404 | 405 | 409 | 413 | 415 | 422 | 429 | 500 | 502 | 503 | 504;
   readonly type: string;
   readonly code: string;
 }
@@ -57,6 +60,7 @@ const WIRE = {
   model_not_found: { status: 404, type: 'invalid_request_error', code: 'model_not_found' },
   request_not_found: { status: 404, type: 'invalid_request_error', code: 'request_not_found' },
   route_not_found: { status: 404, type: 'invalid_request_error', code: 'route_not_found' },
+  method_not_allowed: { status: 405, type: 'invalid_request_error', code: 'method_not_allowed' },
   key_not_found: { status: 404, type: 'invalid_request_error', code: 'key_not_found' },
   key_not_managed: { status: 403, type: 'permission_error', code: 'key_not_managed' },
   file_not_found: { status: 404, type: 'invalid_request_error', code: 'file_not_found' },
@@ -102,7 +106,8 @@ export function errorResponse(error: ApiError, origin: string): Response {
 
 /** An error with a body of another dialect. @param body the envelope as the dialect of the route writes it */
 export function errorResponseWith(error: ApiError, body: object): Response {
-  const headers = new Headers({ 'content-type': 'application/json' });
+  const headers = new Headers({ 'content-type': 'application/json', ...ALWAYS, ...UNLESS_SET });
+  if (error.reason === 'method_not_allowed') headers.set('allow', error.allowed.join(', '));
   const { status } = WIRE[error.reason];
   const waitMs = retryAfterMs(error);
   if (waitMs === null) headers.set('x-should-retry', 'false');
@@ -188,6 +193,8 @@ const MESSAGES: { [Reason in ApiError['reason']]: MessageOf<Reason> } = {
   request_not_found: () =>
     'Request not found in this account. Request ids are in the `x-request-id` header of every response.',
   route_not_found: (_, origin) => `Route not found. The API is described at ${origin}/docs.`,
+  method_not_allowed: ({ allowed }, origin) =>
+    `This path does not take this method. It takes ${allowed.join(', ')}. The API is described at ${origin}/docs.`,
   key_not_found: () => 'Key not found in this account. List the keys with GET /v1/keys.',
   key_not_managed: (_, origin) =>
     `Management keys can be changed and revoked only in the portal: ${origin}/keys.`,

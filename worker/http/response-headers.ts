@@ -1,10 +1,11 @@
-/** Headers of every API response: the request id, the processing time and the remaining rate limits. */
+/** Headers of every response: those of safe-headers.ts, the request id, the processing time and the remaining rate limits. */
 import type { Context, MiddlewareHandler } from 'hono';
 import { newId } from '../domain/ids.ts';
 import type { RateLimitState } from '../domain/limits.ts';
 import type { Env } from '../env.ts';
 import { TtlCache } from '../lib/ttl-cache.ts';
 import type { Principal } from './authenticate.ts';
+import { ALWAYS, UNLESS_SET } from './safe-headers.ts';
 
 export interface Api {
   Bindings: Env;
@@ -28,6 +29,12 @@ export type ApiContext = Context<Api>;
 const RATE_LIMIT_TTL_MS = 5_000;
 const rateLimits = new TtlCache<string, RateLimitState>({ ttlMs: RATE_LIMIT_TTL_MS, sizeMax: 10_000 });
 
+/** Names whose value stays where a handler has set one. */
+const KEPT: ReadonlySet<string> = new Set([
+  ...Object.keys(responseHeaders({ requestId: '' })),
+  ...Object.keys(UNLESS_SET),
+]);
+
 export function withResponseHeaders(): MiddlewareHandler<Api> {
   return async function setResponseHeaders(c, next) {
     const startedMs = Date.now();
@@ -38,7 +45,7 @@ export function withResponseHeaders(): MiddlewareHandler<Api> {
     if (c.get('hasResponseHeaders')) return;
     const { headers } = c.res;
     for (const [name, value] of Object.entries(await allHeaders(c))) {
-      if (!(name in responseHeaders({ requestId }) && headers.has(name))) headers.set(name, value);
+      if (!(KEPT.has(name) && headers.has(name))) headers.set(name, value);
     }
   };
 }
@@ -54,6 +61,8 @@ export function collectResponseHeaders(c: ApiContext): Promise<Record<string, st
 
 async function allHeaders(c: ApiContext): Promise<Record<string, string>> {
   const headers: Record<string, string> = {
+    ...ALWAYS,
+    ...UNLESS_SET,
     ...responseHeaders({ requestId: c.get('requestId') }),
     'openai-processing-ms': String(Date.now() - c.get('startedMs')),
   };

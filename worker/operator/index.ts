@@ -13,8 +13,9 @@ import { makeOperator } from '../db/operators.ts';
 import type { CanaryAttempt } from '../domain/canary.ts';
 import { isId } from '../domain/ids.ts';
 import { NODE_ACTIONS, type NodeAction } from '../domain/node.ts';
-import type { Env } from '../env.ts';
+import { config, type Env } from '../env.ts';
 import { changeNode, createJoinToken, listAudit, listNodes, NODE_NAME } from '../fleet/nodes.ts';
+import { errorResponse } from '../http/api-error.ts';
 import { limitBody, parseBody } from '../http/control-body.ts';
 import { refuse } from '../http/control-error.ts';
 import { accountsApi } from './accounts.ts';
@@ -119,6 +120,9 @@ operator.route('/prices', pricesApi);
 operator.route('/promo-codes', promoCodesApi);
 operator.route('/reconciliation', reconciliationApi);
 operator.route('/accounts', accountsApi);
+
+// last: a program made the call, so an unknown path gets an error of the API and not the portal's page
+operator.all('*', (c) => errorResponse({ reason: 'route_not_found' }, config(c.env).publicOrigin));
 
 function toPublicNode(node: NodeRow, canary: CanaryAttempt | undefined) {
   return {

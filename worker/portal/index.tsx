@@ -24,7 +24,7 @@ import type { PortalEnv } from './frame/context.ts';
 import { language, visitor } from './frame/guard.ts';
 import { notFoundPage } from './frame/not-found.tsx';
 import { problemPage } from './frame/problem.tsx';
-import { neverCached, ownForms, pageHeaders, smallForms } from './frame/security.ts';
+import { knownMethods, neverCached, ownForms, pageHeaders, smallForms } from './frame/security.ts';
 import { keysPage } from './keys/keys.tsx';
 import { revokePage } from './keys/revoke.tsx';
 import { rotatePage } from './keys/rotate.tsx';
@@ -49,7 +49,15 @@ import { usagePage } from './usage/usage.tsx';
 
 export const portal = new Hono<PortalEnv>();
 
-portal.use(pageHeaders, neverCached, language, ownForms, smallForms(), visitor);
+portal.use(
+  pageHeaders,
+  neverCached,
+  language,
+  knownMethods(() => portal.routes),
+  ownForms,
+  smallForms(),
+  visitor,
+);
 
 portal.route('/', landingPage);
 portal.route('/', languagePage);

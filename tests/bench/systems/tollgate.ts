@@ -79,7 +79,7 @@ function secrets() {
   const secret = () => randomBytes(32).toString('hex');
   const { privateKey } = generateKeyPairSync('ed25519');
   return {
-    PUBLIC_ORIGIN: 'http://localhost:8787',
+    PUBLIC_ORIGIN: 'https://localhost:8787',
     ENVIRONMENT: 'production',
     AUTH_SECRET: secret(),
     KEY_PEPPER: secret(),

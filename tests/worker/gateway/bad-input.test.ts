@@ -226,21 +226,29 @@ describe('a model name', () => {
 });
 
 describe('a route', () => {
-  const unknown: [string, string][] = [
+  const wrongMethod: [string, string][] = [
     ['GET', '/v1/chat/completions'],
     ['PUT', '/v1/chat/completions'],
     ['DELETE', '/chat/completions'],
     ['PATCH', '/beta/chat/completions'],
+    ['POST', '/v1/models'],
+  ];
+  const unknown: [string, string][] = [
     ['POST', '/v1/chat/completions/'],
     ['POST', '/v1/chat'],
     ['POST', '/v1//chat/completions'],
     ['POST', '/v1/Chat/Completions'],
-    ['POST', '/v1/models'],
     ['GET', '/v1/nothing'],
     ['GET', '/v1/__proto__'],
     ['GET', '/v1/%2e%2e%2fkeys'],
     ['GET', '/v1/%ff'],
   ];
+
+  it.each(wrongMethod)('%s %s has another method and gets a JSON error', async (method, path) => {
+    const response = await sendRaw(customer, { method, path, ...(method === 'GET' ? {} : { body: body() }) });
+    expect(errorFaults(response)).toEqual([]);
+    expect([response.status, response.error!.code]).toEqual([405, 'method_not_allowed']);
+  });
 
   it.each(unknown)('%s %s does not exist and gets a JSON error', async (method, path) => {
     const response = await sendRaw(customer, { method, path, ...(method === 'GET' ? {} : { body: body() }) });

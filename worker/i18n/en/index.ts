@@ -358,6 +358,7 @@ export const en = {
     text: 'Your input was not the cause. Try again; if the problem persists, send us this id:',
     forbiddenTitle: 'This form was sent from another site',
     forbiddenText: 'For your security, it was not accepted. Reload the page and submit the form there.',
+    method: 'This page cannot be called in this way. Open it from the menu.',
     tooLarge: 'The submitted data is too large. Shorten it and try again.',
     roleTitle: 'Access denied for your role',
     roleText: 'An owner of the account can do this, or give you a role that can.',

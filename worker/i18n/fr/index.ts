@@ -364,6 +364,7 @@ export const fr: Messages = {
     forbiddenTitle: 'Ce formulaire vient d’un autre site',
     forbiddenText:
       'Par sécurité, il n’a pas été accepté. Rechargez la page et envoyez le formulaire depuis celle-ci.',
+    method: 'Cette page ne peut pas être appelée de cette façon. Ouvrez-la depuis le menu.',
     tooLarge: 'Les données envoyées sont trop volumineuses. Réduisez-les et réessayez.',
     roleTitle: 'Accès refusé pour votre rôle',
     roleText: 'Un propriétaire du compte peut le faire ou vous donner un rôle qui le permet.',

@@ -14,7 +14,7 @@ export interface PageProps {
   readonly title: string;
   /** path that the language switch returns to; default: the request's own path and query */
   readonly back?: string;
-  readonly status?: 200 | 403 | 404 | 410 | 413 | 422 | 429 | 500 | 502;
+  readonly status?: 200 | 403 | 404 | 405 | 410 | 413 | 422 | 429 | 500 | 502;
   /** limits the content to reading width, for forms and prose; default: the full width, for tables */
   readonly narrow?: boolean;
 }

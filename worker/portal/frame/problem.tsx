@@ -4,7 +4,7 @@ import { LOCALES, type Locale } from '../../i18n/locale.ts';
 import { type PortalContext, words } from './context.ts';
 import { page } from './layout.tsx';
 
-type Problem = 403 | 413 | 500 | 'role' | 'second_factor';
+type Problem = 403 | 405 | 413 | 500 | 'role' | 'second_factor';
 
 /** @param reference names the error in the logs; empty: none is shown */
 export function problemPage(c: PortalContext, problem: Problem, reference = '') {
@@ -13,6 +13,7 @@ export function problemPage(c: PortalContext, problem: Problem, reference = '') 
   const { t } = words(c);
   const texts = {
     403: [t.problem.forbiddenTitle, t.problem.forbiddenText],
+    405: [t.problem.title, t.problem.method],
     413: [t.problem.title, t.problem.tooLarge],
     500: [t.problem.title, t.problem.text],
     role: [t.problem.roleTitle, t.problem.roleText],

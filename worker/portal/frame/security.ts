@@ -4,7 +4,10 @@ import { bodyLimit } from 'hono/body-limit';
 import { csrf } from 'hono/csrf';
 import { createMiddleware } from 'hono/factory';
 import { secureHeaders } from 'hono/secure-headers';
+import type { RouterRoute } from 'hono/types';
 import { config } from '../../env.ts';
+import { allowedMethods, optionsResponse } from '../../http/allowed-methods.ts';
+import { HSTS } from '../../http/safe-headers.ts';
 import type { PortalEnv } from './context.ts';
 import { problemPage } from './problem.tsx';
 
@@ -47,6 +50,7 @@ const emailHeaders = secureHeaders({
   },
   xFrameOptions: 'SAMEORIGIN',
   referrerPolicy: 'no-referrer',
+  strictTransportSecurity: HSTS,
 });
 
 const defaultHeaders = headers("'none'");
@@ -69,6 +73,7 @@ const docsHeaders = secureHeaders({
     frameAncestors: ["'none'"],
   },
   referrerPolicy: 'same-origin',
+  strictTransportSecurity: HSTS,
 });
 
 function headers(
@@ -90,6 +95,7 @@ function headers(
     xFrameOptions: frameAncestors === "'none'" ? 'DENY' : 'SAMEORIGIN',
     // with 'no-referrer' browsers would send our own forms with `Origin: null`, which the check of the origin refuses
     referrerPolicy: 'same-origin',
+    strictTransportSecurity: HSTS,
   });
 }
 
@@ -107,6 +113,22 @@ export const ownForms = createMiddleware<PortalEnv>(async function ownForms(c, n
   const { publicOrigin } = config(c.env);
   return csrf({ origin: publicOrigin })(c, next);
 });
+
+/**
+ * Answers a method that a page does not take with 405, before a form is read.
+ * @param routes the portal's route table
+ */
+export function knownMethods(routes: () => readonly RouterRoute[]) {
+  const methodsOf = allowedMethods(routes);
+  return createMiddleware<PortalEnv>(async function knownMethods(c, next) {
+    const methods = methodsOf(c.req.path);
+    if (methods.length === 0) return next();
+    if (c.req.method === 'OPTIONS') return optionsResponse(methods);
+    if (methods.includes(c.req.method)) return next();
+    c.header('Allow', methods.join(', '));
+    return problemPage(c, 405);
+  });
+}
 
 /** Refuses bodies above FORM_BYTES_MAX. */
 export function smallForms() {
