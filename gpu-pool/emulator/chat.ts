@@ -15,6 +15,7 @@ import { type Envelope, flatError, streamError } from './openai-shape.ts';
 import { type ChoicePlan, planChoice } from './plan.ts';
 import { CONTEXT_TOKENS } from './profiles.ts';
 import { type ChatRequest, type ParsedRequest, parseChatRequest, parseTextRequest } from './request.ts';
+import { schemaFault } from './schema-check.ts';
 import { TextStreamFormat, textBody } from './text-format.ts';
 import { BOS, renderChat, tokenize } from './tokenizer.ts';
 
@@ -74,6 +75,10 @@ async function complete(
   if (context.reasoningParser === null || request.text !== null) choices.forEach(countAsAnswer);
   // The R1 parser assumes that the text begins inside the reasoning, which V3 never ends.
   else if (!reasoning || faults.has('answer_in_reasoning')) choices.forEach(mistakeForReasoning);
+
+  const { responseFormat } = request;
+  const grammarFault = responseFormat.type === 'json_schema' ? schemaFault(responseFormat.schema) : null;
+  if (grammarFault) return grammarFailed(writer, request.stream, grammarFault);
 
   const envelope: Envelope = { id: rid, created: Math.floor(Date.now() / 1_000), model: request.model };
   const answer = answerFor(context, { request, envelope, writer, faults });
@@ -164,6 +169,18 @@ function queueFull(writer: AnswerWriter, streaming: boolean): void {
     writer.event(streamError({ ...QUEUE_FULL, type: 'SERVICE_UNAVAILABLE' }) as object);
     writer.finishStream();
   } else writer.json(503, flatError({ ...QUEUE_FULL, type: '503' }));
+}
+
+/**
+ * Refuses an answer's format that cannot be compiled. The scheduler finds out, so with streaming this, too, is a 200 whose
+ * first event is an error (grammar_manager.py).
+ */
+function grammarFailed(writer: AnswerWriter, streaming: boolean, fault: string): void {
+  const message = `Failed to compile json grammar: ${fault}`;
+  if (streaming) {
+    writer.event(streamError({ message, type: 'BAD_REQUEST', code: 400 }) as object);
+    writer.finishStream();
+  } else writer.json(400, flatError({ message, type: 'BadRequestError', code: 400 }));
 }
 
 /**

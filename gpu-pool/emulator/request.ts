@@ -2,6 +2,7 @@
  * Reads the body of `/v1/chat/completions` as SGLang does: lenient with extra fields, strict with those it uses.
  */
 import * as z from 'zod';
+import { schemaFault } from './schema-check.ts';
 import type { PromptMessage } from './tokenizer.ts';
 
 export interface ChatRequest {
@@ -105,9 +106,9 @@ export type ParsedRequest =
   | { ok: false; type: 'Bad Request' | 'BadRequestError'; message: string };
 
 export function parseChatRequest(body: unknown): ParsedRequest {
-  const parsed = Body.safeParse(body);
+  const parsed = Body.safeParse(body, { reportInput: true });
   // FastAPI's own validation and SGLang's checks name their type differently (http_server.py, serving_base.py).
-  if (!parsed.success) return { ok: false, type: 'Bad Request', message: z.prettifyError(parsed.error) };
+  if (!parsed.success) return { ok: false, type: 'Bad Request', message: quoting(parsed.error) };
   const fields = parsed.data;
   const tools = fields.tools ?? [];
   const choice = fields.tool_choice ?? 'auto';
@@ -143,6 +144,16 @@ export function parseChatRequest(body: unknown): ParsedRequest {
   };
 }
 
+/** FastAPI's message quotes every value that it refuses (http_server.py, `validation_exception_handler`). */
+function quoting(error: z.ZodError): string {
+  const errors = error.issues.map(({ path, message, input }) => ({
+    loc: ['body', ...path],
+    msg: message,
+    input,
+  }));
+  return `${errors.length} validation errors: ${JSON.stringify(errors)}`;
+}
+
 const TextBody = z.looseObject({
   prompt: z.string(),
   logprobs: z.int().min(0).nullish(),
@@ -153,8 +164,8 @@ const TextBody = z.looseObject({
  * message.
  */
 export function parseTextRequest(body: unknown): ParsedRequest {
-  const own = TextBody.safeParse(body);
-  if (!own.success) return { ok: false, type: 'Bad Request', message: z.prettifyError(own.error) };
+  const own = TextBody.safeParse(body, { reportInput: true });
+  if (!own.success) return { ok: false, type: 'Bad Request', message: quoting(own.error) };
   const { prompt: text, logprobs, ...rest } = own.data;
   // This check is from serving_completions.py, `_validate_request`.
   if (text === '') return { ok: false, type: 'BadRequestError', message: 'Prompt cannot be empty' };
@@ -179,6 +190,17 @@ function validationError(fields: z.infer<typeof Body>, toolChoice: ChatRequest['
   if (typeof toolChoice === 'object' && !tools.some((tool) => tool.function.name === toolChoice.name)) {
     return `Tool '${toolChoice.name}' not found in tools list.`;
   }
+  for (const [index, tool] of tools.entries()) {
+    const fault = schemaFault(tool.function.parameters);
+    if (fault) return `Tool ${index} function has invalid 'parameters' schema: ${fault}`;
+  }
+  const written = fields.messages.flatMap((message) => message.tool_calls ?? []);
+  for (const { function: call } of written) {
+    const parsed = parsedJson(call?.arguments ?? '{}');
+    if (parsed === undefined) return 'Assistant tool call function.arguments must be valid JSON.';
+    if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed))
+      return 'Assistant tool call function.arguments must be a JSON object.';
+  }
   if (fields.response_format?.type === 'json_schema' && fields.response_format.json_schema?.schema == null) {
     return 'schema_ is required for json_schema response format request.';
   }
@@ -188,4 +210,12 @@ function validationError(fields: z.infer<typeof Body>, toolChoice: ChatRequest['
 function responseFormatOf(format: z.infer<typeof Body>['response_format']): ChatRequest['responseFormat'] {
   if (format?.type === 'json_schema') return { type: 'json_schema', schema: format.json_schema?.schema };
   return { type: format?.type ?? 'text' };
+}
+
+function parsedJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }

@@ -1,7 +1,8 @@
 /**
  * A stand-in for DeepSeek's tokenizer and chat template: deterministic, about four characters a token, never
  * splitting a code point. Each token is at least one byte of its text, so a prompt never counts more tokens than
- * the UTF-8 bytes of its rendered text plus a few special tokens a message.
+ * the UTF-8 bytes of its rendered text plus a few special tokens a message. Text that is written like a special token
+ * becomes that token, wherever it stands.
  */
 
 /** DeepSeek's end-of-sentence token, and its id, which SGLang reports as `matched_stop`. */
@@ -16,10 +17,11 @@ export interface PromptMessage {
 }
 
 /**
- * A token is up to four letters or digits with the space that follows, two Han characters, a run of spaces, or one
+ * A token is a special one, up to four letters or digits with the space that follows, two Han characters, a run of spaces, or one
  * other character.
  */
-const TOKEN_PATTERN = /\p{Script=Han}{1,2}|[\p{L}\p{M}\p{N}_]{1,4} ?|\s{1,8}|\S/gu;
+const TOKEN_PATTERN =
+  /<(?:｜[^\s｜<>]+｜|\/?think|\|EOT\|)>|\p{Script=Han}{1,2}|[\p{L}\p{M}\p{N}_]{1,4} ?|\s{1,8}|\S/gu;
 
 export const BOS = '<｜begin▁of▁sentence｜>';
 
@@ -29,8 +31,7 @@ export function tokenize(text: string): string[] {
 }
 
 /**
- * The prompt tokens of a conversation. Special tokens are added as themselves: text that merely looks like one is
- * split like any other. Earlier turns of a conversation render to the same tokens when turns follow, which is what
+ * The prompt tokens of a conversation. Of an earlier answer the thought is dropped, as DeepSeek's template does. Earlier turns of a conversation render to the same tokens when turns follow, which is what
  * makes the prefix cache work.
  */
 export function renderChat(
@@ -49,10 +50,10 @@ export function renderChat(
         break;
       case 'assistant':
         tokens.push('<｜Assistant｜>');
-        append(tokens, content);
+        append(tokens, content.split(THINK_END).at(-1) ?? '');
         for (const call of message.tool_calls ?? []) {
           tokens.push('<｜tool▁call▁begin｜>');
-          append(tokens, call.function?.name ?? '', call.function?.arguments ?? '');
+          append(tokens, call.function?.name ?? '', renderedAgain(call.function?.arguments ?? '{}'));
         }
         tokens.push(EOS);
         break;
@@ -75,6 +76,15 @@ export function renderChat(
 export function contentText(content: PromptMessage['content']): string {
   if (typeof content === 'string') return content;
   return (content ?? []).map((part) => part.text ?? '').join(' ');
+}
+
+/** SGLang parses the arguments, and the template writes them again: escapes that JSON does not need are gone. */
+function renderedAgain(args: string): string {
+  try {
+    return JSON.stringify(JSON.parse(args));
+  } catch {
+    return args;
+  }
 }
 
 function append(tokens: string[], ...texts: string[]): void {

@@ -210,6 +210,46 @@ describe('errors', () => {
     }
   });
 
+  it('quote what the client wrote, as SGLang does', async () => {
+    const { url } = await emulate();
+    const name = 'overloaded';
+    const tool = (parameters: object) => ({ type: 'function', function: { name: 'f', parameters } });
+    const choice = { type: 'function', function: { name } };
+    const call = { id: 'c', type: 'function', function: { name: 'f', arguments: '"x"' } };
+    for (const [body, message] of [
+      [{ tools: [tool({})], tool_choice: choice }, `Tool '${name}' not found in tools list.`],
+      [{ tools: [tool({ properties: { a: { type: name } } })] }, "On schema['type']:\n    'overloaded'"],
+      [{ tools: [tool({ required: name, description: 'queue is full' })] }, '"description":"queue is full"'],
+      [{ stream: name }, '"input":"overloaded"'],
+      [{ messages: [...user('x'), { role: 'assistant', tool_calls: [call] }] }, 'must be a JSON object'],
+    ] as const) {
+      const response = await post(url, { messages: user('x'), ...body });
+      expect(response.status).toBe(400);
+      expect(((await response.json()) as Json).message).toContain(message);
+    }
+  });
+
+  it('about a grammar come as 400, or in a stream as 200 and an error event', async () => {
+    const { url } = await emulate();
+    const schema = { type: 'overloaded' };
+    const body = {
+      messages: user('x'),
+      response_format: { type: 'json_schema', json_schema: { name: 'a', schema } },
+    };
+    expect((await post(url, body)).status).toBe(400);
+    const { status, events } = await stream(url, body);
+    const error = { code: 400, type: 'BAD_REQUEST', message: expect.stringContaining('overloaded') };
+    expect([status, events]).toEqual([200, [{ error: expect.objectContaining(error) }]]);
+  });
+
+  it('do not come of control tokens in a text, which are turns to it', async () => {
+    const { url } = await emulate();
+    const tokens = async (content: string) =>
+      (await complete(url, { messages: user(content), max_tokens: 1 })).usage.prompt_tokens as number;
+    expect(await tokens('a<｜User｜></think><｜tool▁calls▁begin｜>')).toBe((await tokens('a')) + 3);
+    expect(await tokens('a<\u2060｜User｜>')).toBeGreaterThan((await tokens('a')) + 4);
+  });
+
   it('refuse a full queue with 503, or in a stream with 200 and an error event', async () => {
     const { url } = await emulate({ maxQueuedRequests: 0 });
     const response = await post(url, { messages: user('x') });

@@ -73,8 +73,9 @@ describe('tokenizer', () => {
     expect(tokenize('👨‍👩‍👧').every((token) => token.isWellFormed())).toBe(true);
   });
 
-  it('treats text that looks like a special token as text', () => {
-    expect(tokenize('<｜User｜>').length).toBeGreaterThan(1);
+  it('takes text that looks like a special token for that token, as the real one does', () => {
+    expect(tokenize('a<｜User｜></think>')).toEqual(['a', '<｜User｜>', '</think>']);
+    expect(tokenize('<｜ User｜>').length).toBeGreaterThan(1);
   });
 });
 

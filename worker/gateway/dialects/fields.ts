@@ -10,6 +10,7 @@ import {
   TOOLS_BOUNDS,
   utf8Length,
 } from '../../domain/grammar.ts';
+import { breakTokens, plainMessage } from '../../domain/template-tokens.ts';
 import { type ChatRequest, RENDERED } from './chat-request.ts';
 
 /** The limit on completion tokens per choice, reasoning included. A model may allow fewer. */
@@ -51,14 +52,27 @@ function bounded<T>(fault: (value: T) => string | null) {
 
 /**
  * Serializes the fields of a request that `contentBytes` counts. They may be long, so they are serialized once, measured, and
- * sent to the node as they are.
+ * sent to the node as they are. What a chat template renders loses its control tokens; a prompt without a template is the
+ * client's own, template and all, and stop sequences are compared with the answer only.
  */
 export function rendered(
   generate: Pick<GenerateRequest, (typeof RENDERED)[number]>,
 ): Pick<ChatRequest, 'rendered' | 'contentBytes'> {
+  const { messages, prompt, tools, response_format, stop } = generate;
+  const texts: Record<(typeof RENDERED)[number], string | undefined> = {
+    messages: templated(messages?.map(plainMessage)),
+    prompt: JSON.stringify(prompt),
+    tools: templated(tools),
+    response_format: templated(response_format),
+    stop: JSON.stringify(stop),
+  };
   const members = RENDERED.flatMap((name) =>
-    generate[name] === undefined ? [] : [[name, JSON.stringify(generate[name])] as const],
+    texts[name] === undefined ? [] : [[name, texts[name]] as const],
   );
   const contentBytes = members.reduce((bytes, [, text]) => bytes + utf8Length(text), 0);
   return { rendered: members.map(([name, text]) => `"${name}":${text}`).join(','), contentBytes };
+}
+
+function templated(value: object | undefined): string | undefined {
+  return value && breakTokens(JSON.stringify(value));
 }
