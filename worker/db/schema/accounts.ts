@@ -1,31 +1,39 @@
 /** Accounts, their members and invitations, and API keys. */
+import { sql } from 'drizzle-orm';
 import { index, integer, primaryKey, sqliteTable, text } from 'drizzle-orm/sqlite-core';
 import { KEY_SCOPES } from '../../domain/principal-kind.ts';
 import { MEMBER_ROLES } from '../../domain/team.ts';
 import { person } from './people.ts';
 
 /** The party that pays. Its money is not stored here: the Wallet with the same id owns it. */
-export const account = sqliteTable('account', {
-  id: text('id').primaryKey(),
-  name: text('name').notNull(),
-  createdAtMs: integer('created_at_ms').notNull(),
-  /** The limit over all its keys together; each key may have a lower one. */
-  requestsPerMinute: integer('requests_per_minute').notNull().default(6_000),
-  /** null: no limit. */
-  tokensPerMinute: integer('tokens_per_minute'),
-  concurrency: integer('concurrency').notNull().default(1_000),
-  /** Spend per `capPeriod` over all keys; null: no cap. */
-  capNanoUsd: integer('cap_nano_usd'),
-  capPeriod: text('cap_period', { enum: ['day', 'month', 'total'] })
-    .notNull()
-    .default('month'),
-  /** When an operator suspended it, so that its keys are refused; null: it is not suspended. */
-  suspendedAtMs: integer('suspended_at_ms'),
-  /** When it was decided whether it gets trial credit (identity/trial.ts); null: its owner's address is unconfirmed. */
-  trialDecidedAtMs: integer('trial_decided_at_ms'),
-  /** When its owner closed it, for good; null: it is open. */
-  closedAtMs: integer('closed_at_ms'),
-});
+export const account = sqliteTable(
+  'account',
+  {
+    id: text('id').primaryKey(),
+    name: text('name').notNull(),
+    createdAtMs: integer('created_at_ms').notNull(),
+    /** The limit over all its keys together; each key may have a lower one. */
+    requestsPerMinute: integer('requests_per_minute').notNull().default(6_000),
+    /** null: no limit. */
+    tokensPerMinute: integer('tokens_per_minute'),
+    concurrency: integer('concurrency').notNull().default(1_000),
+    /** Spend per `capPeriod` over all keys; null: no cap. */
+    capNanoUsd: integer('cap_nano_usd'),
+    capPeriod: text('cap_period', { enum: ['day', 'month', 'total'] })
+      .notNull()
+      .default('month'),
+    /** When an operator suspended it, so that its keys are refused; null: it is not suspended. */
+    suspendedAtMs: integer('suspended_at_ms'),
+    /** When it was decided whether it gets trial credit (identity/trial.ts); null: its owner's address is unconfirmed. */
+    trialDecidedAtMs: integer('trial_decided_at_ms'),
+    /** When its owner closed it, for good; null: it is open. */
+    closedAtMs: integer('closed_at_ms'),
+  },
+  (t) => [
+    // Closed accounts whose names and addresses are still to be erased; erasing sets the name to the id.
+    index('account_to_erase').on(t.closedAtMs).where(sql`closed_at_ms IS NOT NULL AND name <> id`),
+  ],
+);
 
 export const member = sqliteTable(
   'member',
@@ -60,7 +68,10 @@ export const invitation = sqliteTable(
     acceptedAtMs: integer('accepted_at_ms'),
     revokedAtMs: integer('revoked_at_ms'),
   },
-  (t) => [index('invitation_by_account').on(t.accountId, t.createdAtMs)],
+  (t) => [
+    index('invitation_by_account').on(t.accountId, t.createdAtMs),
+    index('invitation_by_expiry').on(t.expiresAtMs),
+  ],
 );
 
 export const apiKey = sqliteTable(

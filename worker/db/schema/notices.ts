@@ -1,4 +1,5 @@
 /** Notices to accounts, and the log of their deliveries. */
+import { sql } from 'drizzle-orm';
 import { index, integer, sqliteTable, text, uniqueIndex } from 'drizzle-orm/sqlite-core';
 import type { Notice } from '../../domain/notice.ts';
 import { account } from './accounts.ts';
@@ -37,7 +38,10 @@ export const webhookEndpoint = sqliteTable(
     /** Id of the person who took it over when its maker lost the right to add endpoints; null: no one had to. */
     keptBy: text('kept_by'),
   },
-  (t) => [index('webhook_endpoint_by_account').on(t.accountId)],
+  (t) => [
+    index('webhook_endpoint_by_account').on(t.accountId),
+    index('webhook_endpoint_removed').on(t.removedAtMs).where(sql`removed_at_ms IS NOT NULL`),
+  ],
 );
 
 export const notice = sqliteTable(
@@ -49,7 +53,7 @@ export const notice = sqliteTable(
     kind: text('kind').$type<Notice['kind']>().notNull(),
     facts: text('facts', { mode: 'json' }).$type<Notice>().notNull(),
   },
-  (t) => [index('notice_by_account').on(t.accountId, t.atMs)],
+  (t) => [index('notice_by_account').on(t.accountId, t.atMs), index('notice_by_time').on(t.atMs)],
 );
 
 export const DELIVERY_STATES = ['waiting', 'delivered', 'failed'] as const;

@@ -57,6 +57,7 @@ export const paymentOrder = sqliteTable(
   },
   (t) => [
     index('payment_order_by_account').on(t.accountId, t.createdAtMs),
+    index('payment_order_unpaid').on(t.createdAtMs).where(sql`state <> 'paid'`),
     // One open recharge per account, enforced by the database for concurrent callers.
     uniqueIndex('payment_order_recharge_open')
       .on(t.accountId)
@@ -73,7 +74,10 @@ export const paymentEvent = sqliteTable(
     orderId: text('order_id').notNull(),
     receivedAtMs: integer('received_at_ms').notNull(),
   },
-  (t) => [primaryKey({ columns: [t.provider, t.eventId] })],
+  (t) => [
+    primaryKey({ columns: [t.provider, t.eventId] }),
+    index('payment_event_by_time').on(t.receivedAtMs),
+  ],
 );
 
 /**

@@ -32,7 +32,7 @@ export const personSession = sqliteTable(
     createdAt: integer('created_at', { mode: 'timestamp_ms' }).notNull(),
     updatedAt: integer('updated_at', { mode: 'timestamp_ms' }).notNull(),
   },
-  (t) => [index('person_session_by_person').on(t.userId)],
+  (t) => [index('person_session_by_person').on(t.userId), index('person_session_by_expiry').on(t.expiresAt)],
 );
 
 /** A person's credential for sign-in: a password hash or an OAuth identity. */
@@ -58,14 +58,18 @@ export const personCredential = sqliteTable(
   (t) => [index('person_credential_by_person').on(t.userId)],
 );
 
-export const personVerification = sqliteTable('person_verification', {
-  id: text('id').primaryKey(),
-  identifier: text('identifier').notNull(),
-  value: text('value').notNull(),
-  expiresAt: integer('expires_at', { mode: 'timestamp_ms' }).notNull(),
-  createdAt: integer('created_at', { mode: 'timestamp_ms' }).notNull(),
-  updatedAt: integer('updated_at', { mode: 'timestamp_ms' }).notNull(),
-});
+export const personVerification = sqliteTable(
+  'person_verification',
+  {
+    id: text('id').primaryKey(),
+    identifier: text('identifier').notNull(),
+    value: text('value').notNull(),
+    expiresAt: integer('expires_at', { mode: 'timestamp_ms' }).notNull(),
+    createdAt: integer('created_at', { mode: 'timestamp_ms' }).notNull(),
+    updatedAt: integer('updated_at', { mode: 'timestamp_ms' }).notNull(),
+  },
+  (t) => [index('person_verification_by_expiry').on(t.expiresAt)],
+);
 
 /** A person's second factor: a TOTP secret, encrypted by better-auth, and the hashes of one-time backup codes. */
 export const personTwoFactor = sqliteTable(

@@ -93,17 +93,21 @@ export const probeDay = sqliteTable(
   (t) => [primaryKey({ columns: [t.component, t.dayMs] })],
 );
 
-export const joinToken = sqliteTable('join_token', {
-  id: text('id').primaryKey(),
-  nodeName: text('node_name').notNull(),
-  modelId: text('model_id')
-    .notNull()
-    .references(() => model.id),
-  hardware: text('hardware').notNull(),
-  createdAtMs: integer('created_at_ms').notNull(),
-  expiresAtMs: integer('expires_at_ms').notNull(),
-  usedAtMs: integer('used_at_ms'),
-});
+export const joinToken = sqliteTable(
+  'join_token',
+  {
+    id: text('id').primaryKey(),
+    nodeName: text('node_name').notNull(),
+    modelId: text('model_id')
+      .notNull()
+      .references(() => model.id),
+    hardware: text('hardware').notNull(),
+    createdAtMs: integer('created_at_ms').notNull(),
+    expiresAtMs: integer('expires_at_ms').notNull(),
+    usedAtMs: integer('used_at_ms'),
+  },
+  (t) => [index('join_token_by_expiry').on(t.expiresAtMs)],
+);
 
 /** The audit trail: what an operator did and what the pool noticed. Append-only. */
 export const audit = sqliteTable(
@@ -123,5 +127,6 @@ export const audit = sqliteTable(
     index('audit_by_subject').on(t.subject, t.atMs),
     index('audit_by_time').on(t.atMs),
     index('audit_by_account').on(t.accountId, t.atMs),
+    index('audit_with_detail').on(t.atMs).where(sql`detail <> '{}'`),
   ],
 );
