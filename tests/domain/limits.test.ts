@@ -2,11 +2,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
+  type Caps,
   type Limits,
   type Load,
   limitRefusal,
   periodEndMs,
   periodStartDay,
+  sharingIds,
 } from '../../worker/domain/limits.ts';
 import { nanoUsd } from '../../worker/domain/money.ts';
 import { NO_USAGE } from '../../worker/domain/usage.ts';
@@ -48,6 +50,14 @@ class ReferenceRows {
       heldNanoUsd: nanoUsd(sum(all.map(({ heldNanoUsd }) => heldNanoUsd))),
     };
   }
+
+  /** Credit held that counts against the cap of a key: its own, and that of keys that share the cap. */
+  capHeld(keyId: string): number {
+    const counted = this.all.filter(
+      (row) => row.keyId === keyId || sharingIds(row.caps.shared).includes(keyId),
+    );
+    return counted.reduce((total, { heldNanoUsd }) => total + heldNanoUsd, 0);
+  }
 }
 
 const step = fc.oneof(
@@ -72,7 +82,19 @@ const step = fc.oneof(
   }),
   fc.record({ kind: fc.constant('wait' as const), ms: fc.nat(45_000) }),
   fc.record({ kind: fc.constant('forget' as const) }),
+  fc.record({ kind: fc.constant('trim' as const) }),
 );
+
+const NO_CAP = { capNanoUsd: null, capPeriod: 'total' } as const;
+/** `key_2` was rotated from `key_1`, and the management key `key_3` made it. */
+const CAPS_BY_KEY: Record<string, Caps> = {
+  key_1: { key: NO_CAP, account: NO_CAP },
+  key_2: {
+    key: NO_CAP,
+    account: NO_CAP,
+    shared: { lineageId: 'key_1', manager: { keyId: 'key_3', ...NO_CAP } },
+  },
+};
 
 it('rate counters equal a count of every row, also after a reload', () => {
   fc.assert(
@@ -86,6 +108,7 @@ it('rate counters equal a count of every row, also after a reload', () => {
       };
       for (const each of steps) {
         if (each.kind === 'wait') nowMs += each.ms;
+        if (each.kind === 'trim') counters.forgetIdle(nowMs);
         if (each.kind === 'forget') {
           counters = new RateCounters();
           counters.reload({ recent: rows.recent, leases: [] }, nowMs);
@@ -100,6 +123,7 @@ it('rate counters equal a count of every row, also after a reload', () => {
             tokens: each.tokens,
             background: each.background,
             usage: NO_USAGE,
+            caps: CAPS_BY_KEY[each.keyId],
           } as HeldRequest;
           rows.all.push(row);
           counters.admit(row);
@@ -120,6 +144,8 @@ it('rate counters equal a count of every row, also after a reload', () => {
         }
         for (const keyId of ['key_1', 'key_2', null])
           expect(counters.load(keyId, nowMs)).toEqual(rows.load(keyId, nowMs));
+        for (const keyId of ['key_1', 'key_2', 'key_3'])
+          expect(counters.capHeld(keyId)).toBe(rows.capHeld(keyId));
       }
     }),
     { numRuns: 300 },

@@ -2,9 +2,17 @@
 import * as z from 'zod';
 import { findModel } from '../db/catalogue.ts';
 import { database } from '../db/client.ts';
-import { type ApiKeyRow, changeKey, createKey, findKey, listKeys, rotateKey as rotate } from '../db/keys.ts';
+import {
+  type ApiKeyRow,
+  changeKey,
+  createKey,
+  findKey,
+  listKeys,
+  revokeKey,
+  rotateKey as rotate,
+} from '../db/keys.ts';
 import { isId } from '../domain/ids.ts';
-import { defaultTerms, firstTermExceeded, type KeyTerms } from '../domain/key-terms.ts';
+import { defaultTerms, firstTermExceeded, type KeyTerms, managerOfSuccessor } from '../domain/key-terms.ts';
 import { CAP_PERIODS } from '../domain/limits.ts';
 import { formatUsd, nanoUsd } from '../domain/money.ts';
 import { config } from '../env.ts';
@@ -52,7 +60,8 @@ export async function createKeyByApi(c: ApiContext): Promise<Response> {
   const terms = await termsOf(c, body.fields, defaultTerms(termsOfPrincipal(principal)));
   if (!terms.ok) return respondWithError(c, terms.error);
   const { name } = body.fields;
-  return created(c, await newKey(c, { name, ...terms.terms }));
+  const key = await newKey(c, { name, ...terms.terms });
+  return key ? created(c, key) : respondWithError(c, { reason: 'unauthenticated' });
 }
 
 export async function getKeys(c: ApiContext): Promise<Response> {
@@ -76,15 +85,21 @@ export async function patchKey(c: ApiContext): Promise<Response> {
   if (!body.ok) return respondWithError(c, body.error);
   const terms = await termsOf(c, body.fields, row);
   if (!terms.ok) return respondWithError(c, terms.error);
-  const { name = row.name } = body.fields;
-  const changed = await change(c, row, { name, ...terms.terms }, 'key.changed', Object.keys(body.fields));
-  return c.json(describe(changed));
+  const inactive = inactivity(row, Date.now());
+  if (inactive) return respondWithError(c, inactive);
+  if (row.successorId !== null && isLater(terms.terms.expiresAtMs, row.expiresAtMs))
+    return respondWithError(c, { reason: 'key_rotated', successorId: row.successorId });
+  const values = changedValues(body.fields, terms.terms);
+  if (Object.keys(values).length === 0) return c.json(describe(row));
+  const changed = await change(c, row, values, 'key.changed', Object.keys(body.fields));
+  return changed ? c.json(describe(changed)) : respondWithError(c, { reason: 'key_not_active' });
 }
 
 export async function deleteKey(c: ApiContext): Promise<Response> {
   const row = await managedKeyOf(c);
   if ('reason' in row) return respondWithError(c, row);
-  if (row.revokedAtMs === null) await change(c, row, { revokedAtMs: Date.now() }, 'key.revoked', []);
+  const { accountId, keyId: actor } = c.get('principal');
+  await revokeKey(database(c.env), { accountId, keyId: row.id, actor, nowMs: Date.now() });
   return c.json({ id: row.id, object: 'key', deleted: true });
 }
 
@@ -93,17 +108,47 @@ export async function rotateKey(c: ApiContext): Promise<Response> {
   if ('reason' in row) return respondWithError(c, row);
   const body = await bodyOf(c, RotateBody);
   if (!body.ok) return respondWithError(c, body.error);
-  const granter = termsOfPrincipal(c.get('principal'));
-  const exceeded = firstTermExceeded(row, granter);
-  if (exceeded) return respondWithError(c, tooMuch(exceeded));
   const nowMs = Date.now();
+  const principal = c.get('principal');
+  const error = rotationError(row, principal, nowMs);
+  if (error) return respondWithError(c, error);
   const successor = await rotate(database(c.env), await pepperKey(config(c.env)), {
     row,
     overlapMs: body.fields.overlap_seconds * 1_000,
-    actor: c.get('principal').keyId,
+    actor: principal.keyId,
+    managerId: lineageOf(principal),
     nowMs,
   });
-  return created(c, successor);
+  // Another call rotated or revoked the key, or revoked the management key, since they were read.
+  return successor ? created(c, successor) : respondWithError(c, { reason: 'key_not_active' });
+}
+
+/** Why the management key may not rotate the key; null: it may. */
+function rotationError(row: ApiKeyRow, principal: Principal, nowMs: number): ApiError | null {
+  const inactive = inactivity(row, nowMs);
+  if (inactive) return inactive;
+  if (row.successorId !== null) return { reason: 'key_rotated', successorId: row.successorId };
+  const exceeded = firstTermExceeded(row, termsOfPrincipal(principal));
+  if (exceeded) return tooMuch(exceeded);
+  const rotating = { keyId: lineageOf(principal), capNanoUsd: principal.limits.key.capNanoUsd };
+  const manager = managerOfSuccessor({ old: row.managerId, rotating });
+  return manager === null ? { reason: 'key_of_other_manager' } : null;
+}
+
+/** The first key of the rotations that led to the caller's. */
+function lineageOf({ keyId, limits }: Principal): string {
+  return limits.shared?.lineageId ?? keyId;
+}
+
+/** A key that is revoked or has expired stays so: it can be neither changed nor rotated. */
+function inactivity({ revokedAtMs, expiresAtMs }: ApiKeyRow, nowMs: number): ApiError | null {
+  const isActive = revokedAtMs === null && (expiresAtMs === null || expiresAtMs > nowMs);
+  return isActive ? null : { reason: 'key_not_active' };
+}
+
+/** Whether an expiry is later than another. @param before null: never */
+function isLater(expiresAtMs: number | null, before: number | null): boolean {
+  return before !== null && (expiresAtMs === null || expiresAtMs > before);
 }
 
 // ---- terms ----
@@ -180,25 +225,34 @@ async function idsOf(c: ApiContext, names: readonly string[]): Promise<readonly 
 type NewTerms = KeyTerms & { name: string };
 
 async function newKey(c: ApiContext, terms: NewTerms) {
-  const { accountId, keyId } = c.get('principal');
-  const nowMs = Date.now();
   const { capNanoUsd, ...rest } = terms;
-  return createKey(
-    database(c.env),
-    await pepperKey(config(c.env)),
-    { ...rest, accountId, capNanoUsd: capNanoUsd === null ? null : nanoUsd(capNanoUsd), nowMs },
-    keyId,
-  );
+  const principal = c.get('principal');
+  const request = {
+    ...rest,
+    accountId: principal.accountId,
+    capNanoUsd: capNanoUsd === null ? null : nanoUsd(capNanoUsd),
+    managerId: lineageOf(principal),
+    nowMs: Date.now(),
+  };
+  return createKey(database(c.env), await pepperKey(config(c.env)), request, principal.keyId);
+}
+
+/** The columns of the fields that were sent: a change leaves all others as they are by then. */
+function changedValues(fields: KeyChanges, terms: KeyTerms): Partial<NewTerms> {
+  const { name } = fields;
+  const sent = (Object.keys(PARAMS) as (keyof KeyTerms)[]).filter((term) => PARAMS[term] in fields);
+  const changed = Object.fromEntries(sent.map((term) => [term, terms[term]])) as Partial<KeyTerms>;
+  return { ...changed, ...(name !== undefined && { name }) };
 }
 
 /** Changes a key and writes an audit entry. @param fields names of the request's fields, for the entry */
 function change(
   c: ApiContext,
   { id: keyId, accountId }: ApiKeyRow,
-  values: Partial<NewTerms> & { revokedAtMs?: number },
+  values: Partial<NewTerms>,
   action: string,
   fields: readonly string[],
-): Promise<ApiKeyRow> {
+): Promise<ApiKeyRow | null> {
   const actor = c.get('principal').keyId;
   const detail = { what: fields.join(' ') };
   const entry = { atMs: Date.now(), actor, action, subject: keyId, detail, accountId };
@@ -251,5 +305,10 @@ function describe(row: ApiKeyRow) {
     expires_at: at(row.expiresAtMs),
     revoked_at: at(row.revokedAtMs),
     last_used_at: at(row.lastUsedAtMs),
+    created_by: row.createdBy,
+    kept_by: row.keptBy,
+    shares_cap_of: row.managerId,
+    first_key: row.lineageId,
+    rotated_to: row.successorId,
   };
 }

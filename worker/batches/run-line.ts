@@ -35,6 +35,7 @@ const RETRY_MS = 5_000;
 const VERDICTS: Record<ApiError['reason'], 'final' | 'retry' | 'retry_counted' | PauseReason> = {
   insufficient_balance: 'insufficient_balance',
   key_cap_reached: 'key_cap_reached',
+  manager_cap_reached: 'manager_cap_reached',
   account_cap_reached: 'account_cap_reached',
   account_suspended: 'account_suspended',
   token_cap_reached: 'final',
@@ -62,6 +63,9 @@ const VERDICTS: Record<ApiError['reason'], 'final' | 'retry' | 'retry_counted' |
   method_not_allowed: 'final',
   key_not_found: 'final',
   key_not_managed: 'final',
+  key_not_active: 'final',
+  key_rotated: 'final',
+  key_of_other_manager: 'final',
   file_not_found: 'final',
   file_in_use: 'final',
   storage_full: 'final',

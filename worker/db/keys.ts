@@ -1,13 +1,15 @@
 /** API keys: created once, found by their hash, listed and revoked within their account. */
-import { and, desc, eq, isNull, type SQL } from 'drizzle-orm';
+import { and, desc, eq, getTableColumns, gt, isNull, or, type SQL, sql } from 'drizzle-orm';
+import { alias } from 'drizzle-orm/sqlite-core';
 import { hashApiKey, newApiKey } from '../domain/api-key.ts';
 import { newId } from '../domain/ids.ts';
 import type { CapPeriod } from '../domain/limits.ts';
-import { type NanoUsd, nanoUsd } from '../domain/money.ts';
-import { LoggableError } from '../lib/describe-error.ts';
-import { type AuditEntry, addAudit, addAuditIfChanged } from './audit.ts';
+import type { NanoUsd } from '../domain/money.ts';
+import { type AuditEntry, addAuditIfChanged } from './audit.ts';
 import type { Database } from './client.ts';
+import { insertIf } from './insert-if.ts';
 import { account, apiKey } from './schema.ts';
+import { mayManageKeys, memberMay, sessionIsLive } from './standing.ts';
 
 export type ApiKeyRow = typeof apiKey.$inferSelect;
 
@@ -26,24 +28,52 @@ export interface NewKey {
   readonly tokensPerMinute?: number | null;
   readonly concurrency?: number;
   readonly expiresAtMs?: number | null;
+  /** The management key that makes it, by the first key of its lineage; null: a person makes it. */
+  readonly managerId?: string | null;
   readonly nowMs: number;
 }
 
 /**
  * Creates a key. The returned `key` is its only copy: it is stored nowhere and cannot be read again.
- * @param actor who creates it, for the audit trail: a person's id or a management key's; null: no audit row is
- * written
+ * @param actor the person or management key that creates it, whose standing is checked in the same statement; null:
+ * nothing is checked, and no audit row is written
+ * @returns null when the actor may not make keys (any more)
  */
 export async function createKey(
   db: Database,
   pepper: CryptoKey,
   request: NewKey,
+  actor?: null,
+): Promise<CreatedKey>;
+export async function createKey(
+  db: Database,
+  pepper: CryptoKey,
+  request: NewKey,
+  actor: string,
+): Promise<CreatedKey | null>;
+export async function createKey(
+  db: Database,
+  pepper: CryptoKey,
+  request: NewKey,
   actor: string | null = null,
-): Promise<CreatedKey> {
-  const { key, insert, entry } = await newRow(db, pepper, request, actor);
-  if (entry === null) return { key, row: await insert.get() };
-  const [rows] = await db.batch([insert, addAudit(db, entry)]);
-  return { key, row: rows[0]! };
+): Promise<CreatedKey | null> {
+  const { models, nowMs, ...terms } = request;
+  const { accountId, name } = request;
+  const { key, ...fresh } = await newSecret(pepper, nowMs);
+  const row = { ...terms, ...fresh, models: models ? [...models] : null, createdBy: actor };
+  if (actor === null) return { key, row: await db.insert(apiKey).values(row).returning().get() };
+  const [rows] = await db.batch([
+    insertIf(db, apiKey, row, mayManageKeys({ accountId, actor, nowMs })).returning(),
+    addAuditIfChanged(db, {
+      atMs: nowMs,
+      actor,
+      action: 'key.created',
+      subject: fresh.id,
+      detail: { name },
+      accountId,
+    }),
+  ]);
+  return rows[0] ? { key, row: rows[0] } : null;
 }
 
 export interface CreatedKey {
@@ -51,61 +81,69 @@ export interface CreatedKey {
   readonly row: ApiKeyRow;
 }
 
+async function newSecret(pepper: CryptoKey, nowMs: number) {
+  const key = newApiKey();
+  const hash = await hashApiKey(key, pepper);
+  return { key, id: newId('key', nowMs), hash, lastFour: key.slice(-4), createdAtMs: nowMs };
+}
+
+/** True for keys that are neither revoked nor expired. */
+export function isActiveKey(nowMs: number): SQL {
+  return and(
+    isNull(apiKey.revokedAtMs),
+    or(isNull(apiKey.expiresAtMs), gt(apiKey.expiresAtMs, nowMs)),
+  ) as SQL;
+}
+
 /**
- * Creates a new key on the same terms. The old one stays valid for `overlapMs`, so that clients need not switch in
- * one instant; one that expires before that still expires then. Both changes are one batch.
+ * Creates a key's successor on the same terms, in the same lineage: their spend counts together. The old key stays valid
+ * for `overlapMs`, so that clients need not switch in one instant; one that expires before that still expires then. All
+ * changes are one batch.
+ * @param request.managerId the management key whose cap the successor shares unless the old key shares one already
+ * @returns null when the key is not active, has a successor, or the actor may not make keys
  */
 export async function rotateKey(
   db: Database,
   pepper: CryptoKey,
-  request: { row: ApiKeyRow; overlapMs: number; actor: string; nowMs: number },
-): Promise<CreatedKey> {
-  const { row: old, overlapMs, actor, nowMs } = request;
-  const { accountId, name, scope, models, capPeriod, requestsPerMinute, tokensPerMinute, concurrency } = old;
-  const capNanoUsd = old.capNanoUsd === null ? null : nanoUsd(old.capNanoUsd);
-  const terms = { models, capNanoUsd, capPeriod, requestsPerMinute, tokensPerMinute, concurrency };
-  const fresh = { accountId, name, scope, ...terms, expiresAtMs: old.expiresAtMs, nowMs };
-  const { key, id, insert, entry } = await newRow(db, pepper, fresh, actor);
+  request: { row: ApiKeyRow; overlapMs: number; actor: string; managerId?: string | null; nowMs: number },
+): Promise<CreatedKey | null> {
+  const { row: old, overlapMs, actor, managerId = null, nowMs } = request;
+  const { accountId, name } = old;
+  const { key, id, hash, lastFour } = await newSecret(pepper, nowMs);
+  const ofOld = and(eq(apiKey.id, old.id), eq(apiKey.accountId, accountId));
+  // The terms are copied from the row as it is in this statement, so that no concurrent change is undone.
+  const successor = db
+    .select({
+      ...getTableColumns(apiKey),
+      id: sql`${id}`.as('id'),
+      hash: sql`${hash}`.as('hash'),
+      lastFour: sql`${lastFour}`.as('last_four'),
+      createdAtMs: sql`${nowMs}`.as('created_at_ms'),
+      lastUsedAtMs: sql`null`.as('last_used_at_ms'),
+      createdBy: sql`${actor}`.as('created_by'),
+      keptBy: sql`null`.as('kept_by'),
+      lineageId: sql`coalesce(${apiKey.lineageId}, ${apiKey.id})`.as('lineage_id'),
+      managerId: sql`coalesce(${apiKey.managerId}, ${managerId})`.as('manager_id'),
+    })
+    .from(apiKey)
+    .where(
+      and(ofOld, isActiveKey(nowMs), isNull(apiKey.successorId), mayManageKeys({ accountId, actor, nowMs })),
+    );
   const overlapEndMs = nowMs + overlapMs;
+  const entry = { atMs: nowMs, actor, accountId };
   const [rows] = await db.batch([
-    insert,
-    addAudit(db, entry!),
+    db.insert(apiKey).select(successor).returning(),
+    addAuditIfChanged(db, { ...entry, action: 'key.created', subject: id, detail: { name } }),
     db
       .update(apiKey)
-      .set({ expiresAtMs: Math.min(overlapEndMs, old.expiresAtMs ?? overlapEndMs) })
-      .where(and(eq(apiKey.id, old.id), eq(apiKey.accountId, accountId), isNull(apiKey.revokedAtMs))),
-    addAudit(db, { ...entry!, action: 'key.rotated', subject: old.id, detail: { name, what: id } }),
+      .set({
+        successorId: id,
+        expiresAtMs: sql`min(${overlapEndMs}, coalesce(${apiKey.expiresAtMs}, ${overlapEndMs}))`,
+      })
+      .where(and(ofOld, sql`exists (select 1 from ${apiKey} as fresh where fresh.id = ${id})`)),
+    addAuditIfChanged(db, { ...entry, action: 'key.rotated', subject: old.id, detail: { name, what: id } }),
   ]);
-  return { key, row: rows[0]! };
-}
-
-async function newRow(db: Database, pepper: CryptoKey, request: NewKey, actor: string | null) {
-  const { models, nowMs, ...rest } = request;
-  const key = newApiKey();
-  const id = newId('key', nowMs);
-  const insert = db
-    .insert(apiKey)
-    .values({
-      ...rest,
-      id,
-      hash: await hashApiKey(key, pepper),
-      lastFour: key.slice(-4),
-      models: models ? [...models] : null,
-      createdAtMs: nowMs,
-    })
-    .returning();
-  const entry: AuditEntry | null =
-    actor === null
-      ? null
-      : {
-          atMs: nowMs,
-          actor,
-          action: 'key.created',
-          subject: id,
-          detail: { name: rest.name },
-          accountId: rest.accountId,
-        };
-  return { key, id, insert, entry };
+  return rows[0] ? { key, row: rows[0] } : null;
 }
 
 /** Lists every key of the account, newest first, revoked and expired ones included. */
@@ -133,6 +171,8 @@ export async function findKey(
 export interface KeyWithAccount {
   readonly key: ApiKeyRow;
   readonly account: typeof account.$inferSelect;
+  /** The management key whose cap the key shares; null: it shares none. */
+  readonly manager: Pick<ApiKeyRow, 'id' | 'capNanoUsd' | 'capPeriod'> | null;
 }
 
 /**
@@ -148,17 +188,37 @@ export function findKeyById(db: Database, keyId: string): Promise<KeyWithAccount
   return keyWithAccount(db, eq(apiKey.id, keyId));
 }
 
+/** Like findKeyById, while the person in whose session a token of the key was made may still use the playground. */
+export function findKeyInSession(
+  db: Database,
+  which: { keyId: string; personId: string; sessionId: string; nowMs: number },
+): Promise<KeyWithAccount | null> {
+  const { keyId, personId, nowMs } = which;
+  const may = memberMay({ accountId: sql`${apiKey.accountId}`, personId }, 'write', 'playground');
+  return keyWithAccount(db, and(eq(apiKey.id, keyId), may, sessionIsLive(which, nowMs))!);
+}
+
 async function keyWithAccount(db: Database, which: SQL): Promise<KeyWithAccount | null> {
+  const manager = alias(apiKey, 'manager');
   const row = await db
-    .select({ key: apiKey, account })
+    .select({
+      key: apiKey,
+      account,
+      manager: { id: manager.id, capNanoUsd: manager.capNanoUsd, capPeriod: manager.capPeriod },
+    })
     .from(apiKey)
     .innerJoin(account, eq(account.id, apiKey.accountId))
+    // All rows of a management key's lineage have the cap of its first: management keys are never changed.
+    .leftJoin(manager, eq(manager.id, apiKey.managerId))
     .where(which)
     .get();
   return row ?? null;
 }
 
-/** Changes a key of the account, with an audit row. @throws Error when it does not exist: look it up first */
+/**
+ * Changes an active key of the account, with an audit row.
+ * @returns null when the key is not active, or the actor may not change keys (any more)
+ */
 export async function changeKey(
   db: Database,
   request: {
@@ -167,18 +227,19 @@ export async function changeKey(
     values: Partial<typeof apiKey.$inferInsert>;
     entry: AuditEntry;
   },
-): Promise<ApiKeyRow> {
+): Promise<ApiKeyRow | null> {
   const { accountId, keyId, values, entry } = request;
+  const { actor, atMs: nowMs } = entry;
+  const ofAccount = and(eq(apiKey.id, keyId), eq(apiKey.accountId, accountId));
   const [rows] = await db.batch([
     db
       .update(apiKey)
       .set(values)
-      .where(and(eq(apiKey.id, keyId), eq(apiKey.accountId, accountId)))
+      .where(and(ofAccount, isActiveKey(nowMs), mayManageKeys({ accountId, actor, nowMs })))
       .returning(),
     addAuditIfChanged(db, entry),
   ]);
-  if (!rows[0]) throw new LoggableError(`key ${keyId} is gone`);
-  return rows[0];
+  return rows[0] ?? null;
 }
 
 /** Revokes a key. @returns false when the account has no such key that is not yet revoked */

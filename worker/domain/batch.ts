@@ -20,6 +20,7 @@ export interface BatchSpec {
 export type PauseReason =
   | 'insufficient_balance'
   | 'key_cap_reached'
+  | 'manager_cap_reached'
   | 'account_cap_reached'
   /** An operator suspended the account; lines already running are finished. */
   | 'account_suspended'

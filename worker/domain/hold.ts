@@ -113,5 +113,6 @@ export function coveredUsage(usage: Usage, heldNanoUsd: NanoUsd, price: Price): 
 export type HoldBound =
   | 'insufficient_balance'
   | 'key_cap_reached'
+  | 'manager_cap_reached'
   | 'account_cap_reached'
   | 'token_cap_reached';

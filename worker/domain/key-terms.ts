@@ -26,6 +26,21 @@ export function firstTermExceeded(wanted: KeyTerms, grantor: KeyTerms): keyof Ke
   return terms.find(exceeds) ?? null;
 }
 
+/**
+ * The management key whose cap a key's successor shares when a management key rotates it: one that learns a new secret
+ * must not spend from another's cap beyond its own.
+ * @param managers `old`: whose cap the key shares already; null: none. `rotating`: the one that rotates it
+ * @returns null when it may not rotate the key
+ */
+export function managerOfSuccessor(managers: {
+  old: string | null;
+  rotating: { readonly keyId: string; readonly capNanoUsd: number | null };
+}): string | null {
+  const { old, rotating } = managers;
+  if (old === null || old === rotating.keyId) return rotating.keyId;
+  return rotating.capNanoUsd === null ? old : null;
+}
+
 /** The terms of a key that names none: the usual limits, or the grantor's where those are lower. */
 export function defaultTerms(grantor: KeyTerms): KeyTerms {
   return {

@@ -6,7 +6,7 @@
  */
 import type { ConversationHome } from './conversation.ts';
 import type { Ending, HoldBound, HoldRange } from './hold.ts';
-import type { LimitScope, Load, RateLimitState, ScopedLimits } from './limits.ts';
+import type { Loads, RateLimitState, ScopedLimits } from './limits.ts';
 import { type NanoUsd, nanoUsd } from './money.ts';
 import type { Price } from './pricing.ts';
 import type { Usage } from './usage.ts';
@@ -149,10 +149,7 @@ export function slackFor(
 }
 
 /** The rest of the limits on requests and tokens: the key's or the account's, whichever is less. */
-export function limitsLeft(
-  limits: ScopedLimits,
-  loads: Readonly<Record<LimitScope, Load>>,
-): { requests: number; tokens: number } {
+export function limitsLeft(limits: ScopedLimits, loads: Loads): { requests: number; tokens: number } {
   const scopes = ['key', 'account'] as const;
   const requests = scopes.flatMap((scope) => [
     limits[scope].requestsPerMinute - loads[scope].requestsLastMinute,

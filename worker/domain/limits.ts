@@ -15,9 +15,21 @@ export interface Limits {
   readonly capPeriod: CapPeriod;
 }
 
+export type Cap = Pick<Limits, 'capNanoUsd' | 'capPeriod'>;
+
+/** The caps that a key's spend counts against beside its own and its account's, so that no new key renews a spent cap. */
+export interface SharedCaps {
+  /** First key of the rotations that led to this one: the caps of all of them sum the same spend. null: it is the first. */
+  readonly lineageId: string | null;
+  /** The management key that made it, by the first key of its own lineage; null: none did, or it has no cap. */
+  readonly manager: (Cap & { readonly keyId: string }) | null;
+}
+
 export const LIMIT_SCOPES = ['key', 'account'] as const;
 export type LimitScope = (typeof LIMIT_SCOPES)[number];
-export type ScopedLimits = Readonly<Record<LimitScope, Limits>>;
+/** `shared` is absent for a key that shares no cap. */
+export type Caps = Readonly<Record<LimitScope, Cap>> & { readonly shared?: SharedCaps };
+export type ScopedLimits = Readonly<Record<LimitScope, Limits>> & { readonly shared?: SharedCaps };
 
 /** The limits of background work: only spend is limited. It yields to interactive requests, so its rate need not be. */
 export function capsOnly(limits: ScopedLimits): ScopedLimits {
@@ -27,7 +39,7 @@ export function capsOnly(limits: ScopedLimits): ScopedLimits {
     tokensPerMinute: null,
     concurrency: Number.POSITIVE_INFINITY,
   });
-  return { key: withoutRates(limits.key), account: withoutRates(limits.account) };
+  return { ...limits, key: withoutRates(limits.key), account: withoutRates(limits.account) };
 }
 
 /** How much of its limits a key or an account has used at an instant. */
@@ -45,6 +57,12 @@ export interface Load {
   /** Spend posted in the cap's period; known only where there is a cap. */
   readonly spentNanoUsd: NanoUsd;
 }
+
+/** The part of a load that counts against a cap. */
+export type CapUse = Pick<Load, 'heldNanoUsd' | 'spentNanoUsd'>;
+
+/** `manager`: the use of the cap of the management key, known where there is one. */
+export type Loads = Readonly<Record<LimitScope, Load>> & { readonly manager?: CapUse };
 
 export type LimitRefusal =
   | {
@@ -64,38 +82,39 @@ export type LimitRefusal =
       retryAfterMs: number;
     }
   | {
-      reason: 'key_cap_reached' | 'account_cap_reached';
+      reason: CapReached;
       capNanoUsd: NanoUsd;
       usedNanoUsd: NanoUsd;
       resetAtMs: number | null;
     };
 
-export const CAP_REACHED = { key: 'key_cap_reached', account: 'account_cap_reached' } as const;
+export type CapReached = 'key_cap_reached' | 'manager_cap_reached' | 'account_cap_reached';
 
 /** A slot comes free when any stream ends, which cannot be predicted; one second keeps retries from becoming a flood. */
 const SLOT_RETRY_MS = 1_000;
 const DAY_MS = 86_400_000;
 
-/** The first limit that a request would exceed, the key's before its account's; null: none. */
+/** The first limit that a request would exceed, the key's and its management key's before its account's; null: none. */
 export function limitRefusal(
   limits: ScopedLimits,
-  loads: Readonly<Record<LimitScope, Load>>,
+  loads: Loads,
   request: { leastNanoUsd: NanoUsd; tokens: number },
   nowMs: number,
 ): LimitRefusal | null {
-  for (const scope of LIMIT_SCOPES) {
-    const refusal = refusalIn(scope, limits[scope], loads[scope], request, nowMs);
-    if (refusal) return refusal;
-  }
-  return null;
+  const caps = capsOf(limits, loads);
+  return (
+    rateRefusal('key', limits.key, loads.key, request) ??
+    capRefusal(caps.slice(0, -1), request, nowMs) ??
+    rateRefusal('account', limits.account, loads.account, request) ??
+    capRefusal(caps.slice(-1), request, nowMs)
+  );
 }
 
-function refusalIn(
+function rateRefusal(
   scope: LimitScope,
   limits: Limits,
   load: Load,
-  { leastNanoUsd, tokens }: { leastNanoUsd: NanoUsd; tokens: number },
-  nowMs: number,
+  { tokens }: { tokens: number },
 ): LimitRefusal | null {
   const { requestsPerMinute, tokensPerMinute, concurrency } = limits;
   if (load.requestsLastMinute >= requestsPerMinute) {
@@ -113,25 +132,52 @@ function refusalIn(
     const retryAfterMs = SLOT_RETRY_MS;
     return { reason: 'concurrency', scope, limit: concurrency, used: load.inFlight, retryAfterMs };
   }
-  const left = capLeft(limits, load);
-  if (left !== null && left < leastNanoUsd) {
-    return {
-      reason: CAP_REACHED[scope],
-      capNanoUsd: limits.capNanoUsd!,
-      usedNanoUsd: nanoUsd(load.spentNanoUsd + load.heldNanoUsd),
-      resetAtMs: periodEndMs(limits.capPeriod, nowMs),
-    };
-  }
   return null;
 }
 
+interface UsedCap {
+  readonly reason: CapReached;
+  readonly cap: Cap;
+  readonly use: CapUse;
+}
+
+/** Every cap that a request counts against, with its use: the key's first, the account's last. */
+export function capsOf(caps: Caps, loads: Loads): UsedCap[] {
+  const manager = caps.shared?.manager;
+  return [
+    { reason: 'key_cap_reached', cap: caps.key, use: loads.key },
+    ...(manager && loads.manager
+      ? [{ reason: 'manager_cap_reached' as const, cap: manager, use: loads.manager }]
+      : []),
+    { reason: 'account_cap_reached', cap: caps.account, use: loads.account },
+  ];
+}
+
+function capRefusal(
+  caps: readonly UsedCap[],
+  { leastNanoUsd }: { leastNanoUsd: NanoUsd },
+  nowMs: number,
+): LimitRefusal | null {
+  const reached = caps.find(({ cap, use }) => (capLeft(cap, use) ?? leastNanoUsd) < leastNanoUsd);
+  if (!reached) return null;
+  const { reason, cap, use } = reached;
+  return {
+    reason,
+    capNanoUsd: cap.capNanoUsd!,
+    usedNanoUsd: nanoUsd(use.spentNanoUsd + use.heldNanoUsd),
+    resetAtMs: periodEndMs(cap.capPeriod, nowMs),
+  };
+}
+
 /** The rest of the cap after the spend that is posted and held; null: no cap. */
-export function capLeft(
-  limits: Pick<Limits, 'capNanoUsd'>,
-  load: Pick<Load, 'spentNanoUsd' | 'heldNanoUsd'>,
-): NanoUsd | null {
-  if (limits.capNanoUsd === null) return null;
-  return nanoUsd(Math.max(0, limits.capNanoUsd - load.spentNanoUsd - load.heldNanoUsd));
+export function capLeft({ capNanoUsd }: Pick<Cap, 'capNanoUsd'>, use: CapUse): NanoUsd | null {
+  if (capNanoUsd === null) return null;
+  return nanoUsd(Math.max(0, capNanoUsd - use.spentNanoUsd - use.heldNanoUsd));
+}
+
+/** Ids of the other keys against whose caps the spend counts. */
+export function sharingIds(shared: SharedCaps | undefined): string[] {
+  return [shared?.lineageId, shared?.manager?.keyId].filter((id) => typeof id === 'string');
 }
 
 /** First day (UTC days since 1970) of the period that contains `nowMs`. */

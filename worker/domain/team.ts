@@ -24,7 +24,11 @@ export type Area = keyof typeof RIGHTS;
 export type AccessMode = 'read' | 'write';
 
 export function isRoleAllowed(role: MemberRole, mode: AccessMode, area: Area): boolean {
-  return (RIGHTS[area][mode] as readonly MemberRole[]).includes(role);
+  return rolesAllowed(mode, area).includes(role);
+}
+
+export function rolesAllowed(mode: AccessMode, area: Area): readonly MemberRole[] {
+  return RIGHTS[area][mode];
 }
 
 /**

@@ -203,8 +203,12 @@ export interface WalletApi {
   /** A page of entries for the audit (ledger-audit.ts). */
   auditPage(page: { afterSeq: number; limit: number }): Promise<WalletAuditPage>;
   ledger(page: { beforeSeq?: number; limit: number }): Promise<LedgerPage>;
-  /** How much a key has used of its limits, or with null the account. Spend is that of the cap's current period. */
-  load(of: { keyId: string | null; capPeriod: CapPeriod }): Promise<Load>;
+  /**
+   * How much a key has used of its limits, or with null the account. Spend is that of the cap's current period. Spend and
+   * holds are those that count against the key's cap, so other keys that share it are included.
+   * @param of.lineageId the first key of the rotations that led to this one; absent or null: it is the first
+   */
+  load(of: { keyId: string | null; capPeriod: CapPeriod; lineageId?: string | null }): Promise<Load>;
   /** The rest of the per-minute limits: the key's or the account's, whichever is less. */
   rateLimit(of: { keyId: string; limits: ScopedLimits }): Promise<RateLimitState>;
   /** The spend and the holds of a short-lived token. */

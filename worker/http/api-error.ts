@@ -25,6 +25,10 @@ export type ApiError =
   | { reason: 'method_not_allowed'; allowed: readonly string[] }
   | { reason: 'key_not_found' }
   | { reason: 'key_not_managed' }
+  /** It is revoked or has expired. */
+  | { reason: 'key_not_active' }
+  | { reason: 'key_rotated'; successorId: string }
+  | { reason: 'key_of_other_manager' }
   | { reason: 'file_not_found' }
   | { reason: 'file_in_use' }
   | { reason: 'storage_full'; filesMax: number; bytesMax: number }
@@ -53,6 +57,7 @@ const WIRE = {
   account_suspended: { status: 403, type: 'permission_error', code: 'account_suspended' },
   insufficient_balance: { status: 402, type: 'insufficient_balance', code: 'insufficient_balance' },
   key_cap_reached: { status: 402, type: 'insufficient_balance', code: 'key_cap_reached' },
+  manager_cap_reached: { status: 402, type: 'insufficient_balance', code: 'manager_cap_reached' },
   token_cap_reached: { status: 402, type: 'insufficient_balance', code: 'token_cap_reached' },
   account_cap_reached: { status: 402, type: 'insufficient_balance', code: 'account_cap_reached' },
   not_for_this_key: { status: 403, type: 'permission_error', code: 'not_for_this_key' },
@@ -63,6 +68,9 @@ const WIRE = {
   method_not_allowed: { status: 405, type: 'invalid_request_error', code: 'method_not_allowed' },
   key_not_found: { status: 404, type: 'invalid_request_error', code: 'key_not_found' },
   key_not_managed: { status: 403, type: 'permission_error', code: 'key_not_managed' },
+  key_not_active: { status: 409, type: 'invalid_request_error', code: 'key_not_active' },
+  key_rotated: { status: 409, type: 'invalid_request_error', code: 'key_rotated' },
+  key_of_other_manager: { status: 403, type: 'permission_error', code: 'key_of_other_manager' },
   file_not_found: { status: 404, type: 'invalid_request_error', code: 'file_not_found' },
   file_in_use: { status: 409, type: 'invalid_request_error', code: 'file_in_use' },
   storage_full: { status: 400, type: 'invalid_request_error', code: 'storage_full' },
@@ -176,6 +184,8 @@ const MESSAGES: { [Reason in ApiError['reason']]: MessageOf<Reason> } = {
     `Insufficient balance: this request needs at least $${formatUsd(requiredNanoUsd)}, and $${formatUsd(availableNanoUsd)} is available. Top up at ${origin}/billing.`,
   key_cap_reached: (error, origin) =>
     `Key cap reached: ${usedOfCap(error)}. ${resetSentence(error)} Raise the cap or use another key: ${origin}/keys.`,
+  manager_cap_reached: (error, origin) =>
+    `Cap of the management key reached, which all keys that it made share: ${usedOfCap(error)}. ${resetSentence(error)} Use a key of another management key, or one made in the portal: ${origin}/keys.`,
   account_cap_reached: (error, origin) =>
     `Account cap reached: ${usedOfCap(error)}. ${resetSentence(error)} The account’s owner can raise it at ${origin}/alerts.`,
   token_cap_reached: (error) =>
@@ -198,6 +208,12 @@ const MESSAGES: { [Reason in ApiError['reason']]: MessageOf<Reason> } = {
   key_not_found: () => 'Key not found in this account. List the keys with GET /v1/keys.',
   key_not_managed: (_, origin) =>
     `Management keys can be changed and revoked only in the portal: ${origin}/keys.`,
+  key_not_active: () =>
+    'This key is revoked or has expired, which is final. Create a new key with POST /v1/keys.',
+  key_rotated: ({ successorId }) =>
+    `This key has been rotated: it ends with its overlap. Change or rotate its successor, ${successorId}.`,
+  key_of_other_manager: (_, origin) =>
+    `This key shares the cap of another management key. Rotate it with that one, or in the portal: ${origin}/keys.`,
   file_not_found: () =>
     'File not found in this account, or it has expired. List the files with GET /v1/files.',
   file_in_use: () =>

@@ -3,15 +3,15 @@
  * by one read of D1.
  */
 import { database } from '../db/client.ts';
-import { findKeyByHash, findKeyById, type KeyWithAccount } from '../db/keys.ts';
+import { findKeyByHash, findKeyById, findKeyInSession, type KeyWithAccount } from '../db/keys.ts';
 import { hashApiKey, isWellFormedApiKey } from '../domain/api-key.ts';
-import type { Limits, ScopedLimits } from '../domain/limits.ts';
+import type { Cap, Limits, ScopedLimits, SharedCaps } from '../domain/limits.ts';
 import { nanoUsd } from '../domain/money.ts';
 import type { PrincipalKind } from '../domain/principal-kind.ts';
 import type { TokenCap } from '../domain/wallet.ts';
 import { config, type Env } from '../env.ts';
 import { TtlCache } from '../lib/ttl-cache.ts';
-import { verifyClientToken } from '../tokens/client-claims.ts';
+import { type ClientClaims, verifyClientToken } from '../tokens/client-claims.ts';
 import { pepperKey } from '../tokens/pepper.ts';
 import type { ApiError } from './api-error.ts';
 
@@ -35,7 +35,7 @@ export interface Principal {
  * room for clock differences and slow reads.
  */
 const KEY_TTL_MS = 5_000;
-/** Key rows by key hash, and by key id for tokens. */
+/** Key rows by key hash, and for tokens by key id, together with the session if a person made the token. */
 const keyRows = new TtlCache<string, KeyWithAccount | null>({ ttlMs: KEY_TTL_MS, sizeMax: 10_000 });
 
 /**
@@ -82,7 +82,7 @@ export function isToken(secret: string): boolean {
 async function authenticateToken(env: Env, token: string, nowMs: number): Promise<AuthenticationResult> {
   const claims = await verifyClientToken(config(env), token, nowMs);
   if (claims === null) return UNAUTHENTICATED;
-  const row = await cachedKeyRow(claims.key, nowMs, () => findKeyById(database(env), claims.key));
+  const row = await keyRowOfToken(env, claims, nowMs);
   const error = keyError(env, row, nowMs);
   if (error) return { ok: false, error };
   const parent = toPrincipal(row!, token);
@@ -94,6 +94,14 @@ async function authenticateToken(env: Env, token: string, nowMs: number): Promis
     token: { id: claims.jti, capNanoUsd: nanoUsd(claims.cap) },
   };
   return { ok: true, principal };
+}
+
+/** The row of the token's key; null when the token was made in a session that is over or whose person lost the right. */
+function keyRowOfToken(env: Env, { key: keyId, by }: ClientClaims, nowMs: number) {
+  if (!by) return cachedKeyRow(keyId, nowMs, () => findKeyById(database(env), keyId));
+  const which = { keyId, personId: by.person, sessionId: by.session, nowMs };
+  const cacheKey = JSON.stringify([keyId, by.person, by.session]);
+  return cachedKeyRow(cacheKey, nowMs, () => findKeyInSession(database(env), which));
 }
 
 function intersection(a: Principal['models'], b: Principal['models']): Principal['models'] {
@@ -124,7 +132,7 @@ export async function principalOfKey(
   nowMs: number,
 ): Promise<Principal | 'account_suspended' | null> {
   const row = await findKeyById(database(env), keyId);
-  if (row === null || isRevokedOrExpired(row.key, nowMs)) return null;
+  if (row === null || isOver(row, nowMs)) return null;
   if (row.account.suspendedAtMs !== null) return 'account_suspended';
   // only the key's hash is stored, so there is no secret; background work seals nothing
   return toPrincipal(row, '');
@@ -147,35 +155,47 @@ function bearer(header: string | null): string | null {
 
 /** Why a key's row may not be used. A revoked or expired key does not reveal whether its account is suspended. */
 function keyError(env: Env, row: KeyWithAccount | null, nowMs: number): ApiError | null {
-  if (row === null || isRevokedOrExpired(row.key, nowMs)) return UNAUTHENTICATED.error;
+  if (row === null || isOver(row, nowMs)) return UNAUTHENTICATED.error;
   if (row.account.suspendedAtMs === null) return null;
   return { reason: 'account_suspended', contact: config(env).mailFrom };
 }
 
-function isRevokedOrExpired({ revokedAtMs, expiresAtMs }: KeyWithAccount['key'], nowMs: number): boolean {
-  return revokedAtMs !== null || (expiresAtMs !== null && expiresAtMs <= nowMs);
+/** Whether the key is revoked or has expired, or its account is closed. */
+function isOver({ key: { revokedAtMs, expiresAtMs }, account }: KeyWithAccount, nowMs: number): boolean {
+  return (
+    revokedAtMs !== null || (expiresAtMs !== null && expiresAtMs <= nowMs) || account.closedAtMs !== null
+  );
 }
 
-function toPrincipal({ key, account }: KeyWithAccount, secret: string): Principal {
+function toPrincipal({ key, account, manager }: KeyWithAccount, secret: string): Principal {
+  const shared = toShared(key, manager);
   return {
     kind: key.scope,
     accountId: key.accountId,
     secret,
     keyId: key.id,
     models: key.models,
-    limits: { key: toLimits(key), account: toLimits(account) },
+    limits: { key: toLimits(key), account: toLimits(account), ...(shared && { shared }) },
     expiresAtMs: key.expiresAtMs,
     token: null,
   };
 }
 
-function toLimits(row: KeyWithAccount[keyof KeyWithAccount]): Limits {
-  const { requestsPerMinute, tokensPerMinute, concurrency, capNanoUsd, capPeriod } = row;
-  return {
-    requestsPerMinute,
-    tokensPerMinute,
-    concurrency,
-    capNanoUsd: capNanoUsd === null ? null : nanoUsd(capNanoUsd),
-    capPeriod,
-  };
+/** The caps that the key shares; null: none. A management key without a cap bounds nothing, so it is left out. */
+function toShared(
+  { lineageId }: KeyWithAccount['key'],
+  manager: KeyWithAccount['manager'],
+): SharedCaps | null {
+  const bounding = manager === null || manager.capNanoUsd === null ? null : manager;
+  if (lineageId === null && bounding === null) return null;
+  return { lineageId, manager: bounding && { keyId: bounding.id, ...toCap(bounding) } };
+}
+
+function toLimits(row: KeyWithAccount['key' | 'account']): Limits {
+  const { requestsPerMinute, tokensPerMinute, concurrency } = row;
+  return { requestsPerMinute, tokensPerMinute, concurrency, ...toCap(row) };
+}
+
+function toCap({ capNanoUsd, capPeriod }: Pick<KeyWithAccount['key'], 'capNanoUsd' | 'capPeriod'>): Cap {
+  return { capNanoUsd: capNanoUsd === null ? null : nanoUsd(capNanoUsd), capPeriod };
 }

@@ -24,13 +24,15 @@ export async function mintClientToken(
     readonly models: readonly string[] | null;
     readonly cap: NanoUsd;
     readonly lifetimeS: number;
+    /** The person for whom it is made, and their session; absent: it is made for the holder of the key. */
+    readonly by?: { readonly person: string; readonly session: string };
     readonly nowMs: number;
   },
 ): Promise<MintedToken> {
-  const { key, models, cap, lifetimeS, nowMs } = request;
+  const { key, models, cap, lifetimeS, by, nowMs } = request;
   const id = newId('tok', nowMs);
   const latestExpiryMs = Math.min(nowMs + lifetimeS * 1_000, key.expiresAtMs ?? Number.POSITIVE_INFINITY);
   const expiresAtMs = Math.floor(latestExpiryMs / 1_000) * 1_000;
-  const claims = { jti: id, key: key.id, models: models && [...models], cap };
+  const claims = { jti: id, key: key.id, models: models && [...models], cap, ...(by && { by }) };
   return { id, token: await signClientToken(config, claims, { nowMs, expiresAtMs }), expiresAtMs };
 }

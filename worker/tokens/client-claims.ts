@@ -12,6 +12,8 @@ const ClientClaims = z.object({
   key: z.string(),
   /** Model ids; null: those of the key. */
   models: z.array(z.string()).nullable(),
+  /** The person in whose session the playground made it: it ends with that session and with their right to use it. */
+  by: z.object({ person: z.string(), session: z.string() }).optional(),
   /** The most it may spend in its life, nano-USD. */
   cap: z.int().positive(),
   /** Seconds since 1970. */

@@ -2,7 +2,7 @@
  * Admission: checks a request against balance, limits and caps, and places its hold in the same transaction, so nothing
  * can come between the check and the hold. Calls run in the caller's transaction.
  */
-import { capLeft, LIMIT_SCOPES, type LimitScope, type Load, limitRefusal } from '../domain/limits.ts';
+import { capLeft, capsOf, type Loads, limitRefusal } from '../domain/limits.ts';
 import { type NanoUsd, nanoUsd } from '../domain/money.ts';
 import { NO_USAGE } from '../domain/usage.ts';
 import type {
@@ -65,7 +65,7 @@ export class WalletAdmission {
 
     const { wantedNanoUsd } = request.hold;
     const tokenLeft = headroom.tokenLeft(request.token ?? null);
-    const capsLeft = LIMIT_SCOPES.map((scope) => capLeft(limits[scope], loads[scope]) ?? available);
+    const capsLeft = capsOf(limits, loads).map(({ cap, use }) => capLeft(cap, use) ?? available);
     const heldNanoUsd = nanoUsd(Math.min(wantedNanoUsd, available, tokenLeft, ...capsLeft));
     this.#hold(request, heldNanoUsd, nowMs);
     return this.#admitted(heldNanoUsd, request, nowMs);
@@ -132,7 +132,7 @@ export class WalletAdmission {
 
   #refusal(
     { limits, tokens, token = null, hold: { leastNanoUsd } }: AdmitRequest,
-    loads: Readonly<Record<LimitScope, Load>>,
+    loads: Loads,
     availableNanoUsd: NanoUsd,
     nowMs: number,
   ): AdmitRefusal | null {

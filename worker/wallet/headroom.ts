@@ -2,22 +2,19 @@
 
 import type { HoldBound } from '../domain/hold.ts';
 import {
-  CAP_REACHED,
+  type Cap,
+  type Caps,
+  type CapUse,
   capLeft,
-  LIMIT_SCOPES,
-  type LimitScope,
-  type Load,
+  capsOf,
+  type Loads,
   periodStartDay,
-  type ScopedLimits,
 } from '../domain/limits.ts';
-import { nanoUsd } from '../domain/money.ts';
+import { type NanoUsd, nanoUsd } from '../domain/money.ts';
 import type { TokenCap } from '../domain/wallet.ts';
-import type { Cap } from './held-request.ts';
 import type { Ledger } from './ledger.ts';
 import type { RateCounters } from './rate-counters.ts';
 import type { WalletStore } from './store.ts';
-
-export type Caps = Readonly<Record<LimitScope, Cap>> | ScopedLimits;
 
 /** How much more may be held, and which bound sets that amount. */
 interface Bound {
@@ -38,21 +35,23 @@ export class Headroom {
   }
 
   /** @param counted whether slack of leases counts as used */
-  loads(
-    keyId: string,
-    caps: Caps,
-    nowMs: number,
-    counted: { slack: boolean } = { slack: true },
-  ): Record<LimitScope, Load> {
-    const load = (scopeKeyId: string | null, { capNanoUsd, capPeriod }: Cap): Load => ({
-      ...this.#rateCounters.load(scopeKeyId, nowMs, counted),
-      // Without a cap the sum is not needed, so its rows are not read.
-      spentNanoUsd:
-        capNanoUsd === null
-          ? nanoUsd(0)
-          : this.#store.spentSince(scopeKeyId, periodStartDay(capPeriod, nowMs)),
+  loads(keyId: string, caps: Caps, nowMs: number, counted: { slack: boolean } = { slack: true }): Loads {
+    const { lineageId = null, manager = null } = caps.shared ?? {};
+    const use = (capKeyId: string, cap: Cap): CapUse => ({
+      heldNanoUsd: this.#rateCounters.capHeld(capKeyId, counted),
+      spentNanoUsd: this.#spent(capKeyId, cap, nowMs),
     });
-    return { key: load(keyId, caps.key), account: load(null, caps.account) };
+    const key = { ...this.#rateCounters.load(keyId, nowMs, counted), ...use(lineageId ?? keyId, caps.key) };
+    const account = {
+      ...this.#rateCounters.load(null, nowMs, counted),
+      spentNanoUsd: this.#spent(null, caps.account, nowMs),
+    };
+    return manager ? { key, account, manager: use(manager.keyId, manager) } : { key, account };
+  }
+
+  /** Without a cap the sum is not needed, so its rows are not read. */
+  #spent(keyId: string | null, { capNanoUsd, capPeriod }: Cap, nowMs: number): NanoUsd {
+    return capNanoUsd === null ? nanoUsd(0) : this.#store.spentSince(keyId, periodStartDay(capPeriod, nowMs));
   }
 
   /** The rest of a short-lived token's cap, in nano-USD; infinite without a token. */
@@ -68,9 +67,9 @@ export class Headroom {
     const bounds: Bound[] = [
       { reason: 'insufficient_balance', leftNanoUsd: this.#ledger.available() },
       { reason: 'token_cap_reached', leftNanoUsd: this.tokenLeft(token) },
-      ...LIMIT_SCOPES.map((scope) => ({
-        reason: CAP_REACHED[scope],
-        leftNanoUsd: capLeft(caps[scope], loads[scope]) ?? Number.POSITIVE_INFINITY,
+      ...capsOf(caps, loads).map(({ reason, cap, use }) => ({
+        reason,
+        leftNanoUsd: capLeft(cap, use) ?? Number.POSITIVE_INFINITY,
       })),
     ];
     return bounds.reduce((least, each) => (each.leftNanoUsd < least.leftNanoUsd ? each : least));

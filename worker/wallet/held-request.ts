@@ -1,11 +1,11 @@
 /** A request as its Wallet stores it, and the public part of it. */
-import type { LimitScope, Limits } from '../domain/limits.ts';
+import type { Caps } from '../domain/limits.ts';
 import type { RequestRecord, TokenCap } from '../domain/wallet.ts';
 
 /** A request with the fields that only the Wallet needs. */
 export interface HeldRequest extends RequestRecord {
   /** The caps that were in force at admission. */
-  readonly caps: Readonly<Record<LimitScope, Cap>>;
+  readonly caps: Caps;
   /** Tokens counted against tokens/min while the request runs: an estimate at first, later the known count. */
   readonly tokens: number;
   /** After this time without renewal the hold is orphaned. Stored in the column `lease_until_ms`. */
@@ -15,8 +15,6 @@ export interface HeldRequest extends RequestRecord {
   /** null: the request came with an API key */
   readonly token: TokenCap | null;
 }
-
-export type Cap = Pick<Limits, 'capNanoUsd' | 'capPeriod'>;
 
 /** The request without the Wallet's own fields. */
 export function publicRecord(request: HeldRequest): RequestRecord {

@@ -264,7 +264,7 @@ export class Leases {
     rateCounters.admit(held);
     const allotment = { ...lease.allotment, nanoUsd: nanoUsd(lease.allotment.nanoUsd - fromLeaseNanoUsd) };
     const after = { ...lease, allotment };
-    rateCounters.lease(keyId, lease, after);
+    rateCounters.lease(payerOf(lease), lease, after);
     return after;
   }
 
@@ -318,7 +318,7 @@ export class Leases {
       (remaining.allotment.tokens * requests) / Math.max(1, remaining.allotment.requests),
     );
     const left = { ...remaining, allotment: { ...remaining.allotment, requests, tokens } };
-    rateCounters.lease(lease.terms.keyId, remaining, left);
+    rateCounters.lease(payerOf(lease), remaining, left);
     leaseStore.put(left);
     return left;
   }
@@ -345,7 +345,7 @@ export class Leases {
     this.#deps.settlement.resolveTogether(lease, covered, fromLeaseNanoUsd, nowMs);
     const allotment = { ...lease.allotment, nanoUsd: nanoUsd(lease.allotment.nanoUsd - fromLeaseNanoUsd) };
     const after = { ...lease, allotment };
-    this.#deps.rateCounters.lease(lease.terms.keyId, lease, after);
+    this.#deps.rateCounters.lease(payerOf(lease), lease, after);
     return after;
   }
 
@@ -354,13 +354,18 @@ export class Leases {
     const { ledgerStore, rateCounters } = this.#deps;
     const more = subtractAllotments(after.allotment, before.allotment);
     if (more.nanoUsd !== 0) ledgerStore.changeHeld(more.nanoUsd);
-    rateCounters.lease(after.terms.keyId, before, after);
+    rateCounters.lease(payerOf(after), before, after);
     return after;
   }
 
   #isContended(nowMs: number): boolean {
     return Math.abs(nowMs - this.#contendedAtMs) < CONTENDED_MS;
   }
+}
+
+/** The key of a lease, with the caps that its credit counts against. */
+function payerOf({ terms: { keyId, limits } }: Pick<Lease, 'terms'>) {
+  return { keyId, caps: limits };
 }
 
 const NOTHING_GRANTED = {

@@ -10,8 +10,8 @@ import {
   NO_ALLOTMENT,
   subtractAllotments,
 } from '../domain/lease.ts';
-import type { Load } from '../domain/limits.ts';
-import { nanoUsd } from '../domain/money.ts';
+import { type Caps, type Load, type SharedCaps, sharingIds } from '../domain/limits.ts';
+import { type NanoUsd, nanoUsd } from '../domain/money.ts';
 import type { HeldRequest } from './held-request.ts';
 
 const WINDOW_MS = 60_000;
@@ -19,9 +19,16 @@ const WINDOW_MS = 60_000;
 /** The amounts that a request in flight counts for. */
 type InFlight = Pick<HeldRequest, 'heldNanoUsd' | 'tokens' | 'background'>;
 
+/** The key that uses credit or limits, and the other keys' caps that its credit counts against. */
+interface Payer {
+  readonly keyId: string;
+  readonly caps?: Pick<Caps, 'shared'>;
+}
+
 /** A stored request that is held or ended within the last minute. */
 export type RecentRequest = InFlight &
-  Pick<HeldRequest, 'keyId' | 'state' | 'admittedAtMs' | 'endedAtMs' | 'usage'>;
+  Payer &
+  Pick<HeldRequest, 'state' | 'admittedAtMs' | 'endedAtMs' | 'usage'>;
 
 /** The allotment of a lease, and the part of it that is slack. */
 export type LeasedAllotment = Pick<Lease, 'allotment' | 'slack'>;
@@ -29,6 +36,8 @@ export const NOTHING_LEASED: LeasedAllotment = { allotment: NO_ALLOTMENT, slack:
 
 export class RateCounters {
   readonly #keys = new Map<string, Scope>();
+  /** Credit that other keys hold and that counts against a key's cap, by the id of that key. Rates are not shared. */
+  readonly #shared = new Map<string, Scope>();
   #account = new Scope();
 
   /** Discards all counts and counts again from the stored requests and the open leases. */
@@ -37,12 +46,13 @@ export class RateCounters {
     nowMs: number,
   ): void {
     this.#keys.clear();
+    this.#shared.clear();
     this.#account = new Scope();
     const requests = recent(nowMs - WINDOW_MS);
     for (const request of requests) this.admit(request);
     for (const lease of leases) {
-      const { keyId } = lease.terms;
-      this.lease(keyId, NOTHING_LEASED, lease);
+      const { keyId, limits } = lease.terms;
+      this.lease({ keyId, caps: limits }, NOTHING_LEASED, lease);
       this.admitted(keyId, lease.allotment.requests - lease.slack.requests, nowMs);
     }
     const ended = requests.filter(({ state }) => state !== 'held');
@@ -61,14 +71,21 @@ export class RateCounters {
     return (keyId === null ? this.#account : (this.#keys.get(keyId) ?? new Scope())).load(nowMs, counted);
   }
 
+  /** Credit held that counts against the cap of a key: its own, and that of the keys that share the cap. */
+  capHeld(keyId: string, { slack: countsSlack } = { slack: true }): NanoUsd {
+    const scopes = [this.#keys.get(keyId), this.#shared.get(keyId)];
+    return nanoUsd(scopes.reduce((sum, scope) => sum + (scope?.held(countsSlack) ?? 0), 0));
+  }
+
   /** The slack of all leases together. */
   get slack(): Allotment {
     return this.#account.slack;
   }
 
   /** Replaces what a lease has set aside. */
-  lease(keyId: string, before: LeasedAllotment, after: LeasedAllotment): void {
+  lease({ keyId, caps }: Payer, before: LeasedAllotment, after: LeasedAllotment): void {
     for (const scope of this.#scopesOf(keyId)) scope.lease(before, after);
+    for (const scope of this.#sharedBy(caps?.shared)) scope.lease(before, after);
   }
 
   /** Counts requests that leases admitted. Their ends are counted by `lease` and `used`. */
@@ -81,29 +98,46 @@ export class RateCounters {
     if (tokens > 0) for (const scope of this.#scopesOf(keyId)) scope.used(nowMs, tokens);
   }
 
-  admit({ keyId, admittedAtMs, ...request }: InFlight & Pick<HeldRequest, 'keyId' | 'admittedAtMs'>): void {
+  admit({
+    keyId,
+    caps,
+    admittedAtMs,
+    ...request
+  }: InFlight & Payer & Pick<HeldRequest, 'admittedAtMs'>): void {
     for (const scope of this.#scopesOf(keyId)) scope.admit(admittedAtMs, request);
+    for (const scope of this.#sharedBy(caps?.shared)) scope.resize(NOTHING, request, request.background);
   }
 
   resize(
-    { keyId, background, ...before }: InFlight & Pick<HeldRequest, 'keyId'>,
+    { keyId, caps, background, ...before }: InFlight & Payer,
     after: Omit<InFlight, 'background'>,
   ): void {
-    for (const scope of this.#scopesOf(keyId)) scope.resize(before, after, background);
+    for (const scope of [...this.#scopesOf(keyId), ...this.#sharedBy(caps?.shared)])
+      scope.resize(before, after, background);
   }
 
   /** @param usage what the request used in the end, and `endedAtMs` when it ended */
   end(
-    { keyId, ...request }: InFlight & Pick<HeldRequest, 'keyId'>,
+    { keyId, caps, ...request }: InFlight & Payer,
     { usage, endedAtMs }: Pick<HeldRequest, 'usage' | 'endedAtMs'>,
   ): void {
     const used = usage.promptTokens + usage.completionTokens;
     for (const scope of this.#scopesOf(keyId)) scope.end(endedAtMs!, request, used);
+    for (const scope of this.#sharedBy(caps?.shared)) scope.resize(request, NOTHING, request.background);
   }
 
   /** Drops the counters of keys that did nothing for a minute, to free their memory. */
   forgetIdle(nowMs: number): void {
-    for (const [keyId, scope] of this.#keys) if (scope.isIdle(nowMs)) this.#keys.delete(keyId);
+    for (const scopes of [this.#keys, this.#shared])
+      for (const [keyId, scope] of scopes) if (scope.isIdle(nowMs)) scopes.delete(keyId);
+  }
+
+  #sharedBy(shared: SharedCaps | undefined): Scope[] {
+    return sharingIds(shared).map((id) => {
+      const scope = this.#shared.get(id) ?? new Scope();
+      this.#shared.set(id, scope);
+      return scope;
+    });
   }
 
   #scopesOf(keyId: string): [Scope, Scope] {
@@ -138,8 +172,12 @@ class Scope {
       tokensLastMinute: this.#endedTokens.sum + this.#tokens - uncounted.tokens,
       tokensFreeInMs: oldestEndMs === null ? null : oldestEndMs + WINDOW_MS - nowMs,
       inFlight: this.#inFlight - uncounted.requests,
-      heldNanoUsd: nanoUsd(this.#heldNanoUsd - uncounted.nanoUsd),
+      heldNanoUsd: this.held(counted.slack),
     };
+  }
+
+  held(countsSlack: boolean): NanoUsd {
+    return nanoUsd(this.#heldNanoUsd - (countsSlack ? 0 : this.slack.nanoUsd));
   }
 
   admit(atMs: number, request: InFlight): void {
@@ -179,7 +217,8 @@ class Scope {
 
   isIdle(nowMs: number): boolean {
     const { requestsLastMinute, tokensLastMinute, inFlight } = this.load(nowMs);
-    return requestsLastMinute === 0 && tokensLastMinute === 0 && inFlight === 0;
+    // Background work holds credit without counting as in flight.
+    return requestsLastMinute === 0 && tokensLastMinute === 0 && inFlight === 0 && this.#heldNanoUsd === 0;
   }
 }
 

@@ -1,10 +1,11 @@
 /** Reads rows of the Wallet's tables into the types that the rest of the Wallet uses. */
 import type { Ending, RequestState } from '../domain/hold.ts';
 import type { Entry, EntryKind } from '../domain/ledger.ts';
+import type { Cap, SharedCaps } from '../domain/limits.ts';
 import { nanoUsd } from '../domain/money.ts';
 import type { Usage } from '../domain/usage.ts';
 import type { WalletReceipt } from '../domain/wallet.ts';
-import type { Cap, HeldRequest } from './held-request.ts';
+import type { HeldRequest } from './held-request.ts';
 
 export type Row = Record<string, SqlStorageValue>;
 
@@ -55,6 +56,7 @@ export function toRequest(row: Row): HeldRequest {
     caps: {
       key: toCap(row.cap_nano_usd, row.cap_period),
       account: toCap(row.account_cap_nano_usd, row.account_cap_period),
+      ...toShared(row),
     },
     tokens: row.tokens as number,
     holdExpiresAtMs: row.lease_until_ms as number,
@@ -75,6 +77,14 @@ export function toReceipt(row: Row): WalletReceipt {
     ttftMs: row.ttft_ms as number | null,
     ticket: row.ticket as string | null,
   };
+}
+
+function toShared(row: Row): { shared?: SharedCaps } {
+  const lineageId = row.lineage_id as string | null;
+  const managerId = row.manager_id as string | null;
+  if (lineageId === null && managerId === null) return {};
+  const cap = toCap(row.manager_cap_nano_usd, row.manager_cap_period);
+  return { shared: { lineageId, manager: managerId === null ? null : { keyId: managerId, ...cap } } };
 }
 
 function toCap(amount: SqlStorageValue | undefined, period: SqlStorageValue | undefined): Cap {

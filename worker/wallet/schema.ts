@@ -9,6 +9,8 @@
  * receipt      receipts of nodes for those requests; `settled` is 1 once the receipt's write-off is known
  * key_spend    posted charges by key and UTC day; what counts against a cap is a sum over it. Days of past months are one
  *              total, as day 0
+ * shared_spend posted charges that count against a key's cap although other keys made them: its successors by rotation,
+ *              and for a management key the keys that it made. They are in key_spend under those keys, too
  * outbox       items that D1 or the queue has not received yet
  * proof        one row: the time up to which every charge has been checked for its receipt
  * token_spend  what short-lived tokens have spent and hold: a part of the spend of their keys
@@ -200,6 +202,18 @@ CREATE TRIGGER entry_is_never_removed BEFORE DELETE ON entry
 WHEN OLD.seq > coalesce((SELECT CAST(reference AS INTEGER) FROM entry WHERE kind = 'opening'
   AND seq = (SELECT opening_seq FROM credit)), 0)
 BEGIN SELECT RAISE(ABORT, 'an entry is never removed'); END;
+`,
+  `
+CREATE TABLE shared_spend (
+  key_id TEXT NOT NULL,
+  day INTEGER NOT NULL,
+  spent_nano_usd INTEGER NOT NULL,
+  PRIMARY KEY (key_id, day)
+) STRICT, WITHOUT ROWID;
+ALTER TABLE request ADD COLUMN lineage_id TEXT;
+ALTER TABLE request ADD COLUMN manager_id TEXT;
+ALTER TABLE request ADD COLUMN manager_cap_nano_usd INTEGER;
+ALTER TABLE request ADD COLUMN manager_cap_period TEXT;
 `,
 ];
 

@@ -6,7 +6,7 @@
 import { coveredUsage, type Ending } from '../domain/hold.ts';
 import type { Lease } from '../domain/lease.ts';
 import type { Entry } from '../domain/ledger.ts';
-import { dayOf } from '../domain/limits.ts';
+import { dayOf, sharingIds } from '../domain/limits.ts';
 import { type NanoUsd, nanoUsd } from '../domain/money.ts';
 import { chargeFor } from '../domain/pricing.ts';
 import { NO_USAGE } from '../domain/usage.ts';
@@ -158,8 +158,8 @@ export class WalletSettlement {
     nowMs: number,
   ): void {
     const { store, ledger, alerts } = this.#deps;
-    store.addSpend(keyId, dayOf(nowMs), chargeNanoUsd);
-    const spentSince = (scopeKeyId: string | null, day: number) => store.spentSince(scopeKeyId, day);
+    store.addSpend({ keyId, sharing: sharingIds(caps.shared) }, dayOf(nowMs), chargeNanoUsd);
+    const spentSince = (capKeyId: string | null, day: number) => store.spentSince(capKeyId, day);
     alerts.caps({ keyId, caps, chargeNanoUsd }, spentSince, nowMs);
     alerts.balance(ledger.balance(), nowMs);
   }

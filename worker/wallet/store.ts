@@ -36,11 +36,13 @@ export class WalletStore {
   }
 
   insertRequest(request: HeldRequest): void {
+    const { shared } = request.caps;
     this.#sql.exec(
       `INSERT INTO request (request_id, key_id, model_id, stream, cap_nano_usd, cap_period, state, admitted_at_ms,
          lease_until_ms, held_nano_usd, price_id, cache_hit_nano_usd, cache_miss_nano_usd, output_nano_usd,
-         account_cap_nano_usd, account_cap_period, tokens, background, token_id, token_cap_nano_usd)
-       VALUES (?, ?, ?, ?, ?, ?, 'held', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+         account_cap_nano_usd, account_cap_period, tokens, background, token_id, token_cap_nano_usd, lineage_id, manager_id,
+         manager_cap_nano_usd, manager_cap_period)
+       VALUES (?, ?, ?, ?, ?, ?, 'held', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       request.requestId,
       request.keyId,
       request.modelId,
@@ -60,6 +62,10 @@ export class WalletStore {
       request.background ? 1 : 0,
       request.token?.id ?? null,
       request.token?.capNanoUsd ?? null,
+      shared?.lineageId ?? null,
+      shared?.manager?.keyId ?? null,
+      shared?.manager?.capNanoUsd ?? null,
+      shared?.manager?.capPeriod ?? null,
     );
   }
 
@@ -157,19 +163,42 @@ export class WalletStore {
     ).map(toRequest);
   }
 
-  /** Charges posted on UTC day `day` and later, by one key or, with null, by all keys of the account. */
+  /**
+   * Charges posted on UTC day `day` and later that count against one cap.
+   * @param keyId the key whose cap it is: its own charges and those of keys that share its cap; null: all of the account
+   */
   spentSince(keyId: string | null, day: number): NanoUsd {
-    const sum = 'SELECT coalesce(sum(spent_nano_usd), 0) AS spent FROM key_spend WHERE day >= ?';
     const row =
       keyId === null
-        ? firstRow(this.#sql, sum, day)
-        : firstRow(this.#sql, `${sum} AND key_id = ?`, day, keyId);
+        ? firstRow(
+            this.#sql,
+            'SELECT coalesce(sum(spent_nano_usd), 0) AS spent FROM key_spend WHERE day >= ?',
+            day,
+          )
+        : firstRow(
+            this.#sql,
+            `SELECT coalesce(sum(spent_nano_usd), 0) AS spent FROM (
+               SELECT spent_nano_usd FROM key_spend WHERE key_id = ?1 AND day >= ?2
+               UNION ALL SELECT spent_nano_usd FROM shared_spend WHERE key_id = ?1 AND day >= ?2)`,
+            keyId,
+            day,
+          );
     return nanoUsd(row!.spent as number);
   }
 
-  addSpend(keyId: string, day: number, byNanoUsd: NanoUsd): void {
+  /** @param sharing keys against whose caps the charge counts, too */
+  addSpend(
+    { keyId, sharing }: { keyId: string; sharing: readonly string[] },
+    day: number,
+    byNanoUsd: NanoUsd,
+  ): void {
+    this.#addTo('key_spend', keyId, day, byNanoUsd);
+    for (const id of sharing) this.#addTo('shared_spend', id, day, byNanoUsd);
+  }
+
+  #addTo(table: 'key_spend' | 'shared_spend', keyId: string, day: number, byNanoUsd: NanoUsd): void {
     this.#sql.exec(
-      'INSERT INTO key_spend VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET spent_nano_usd = spent_nano_usd + excluded.spent_nano_usd',
+      `INSERT INTO ${table} VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET spent_nano_usd = spent_nano_usd + excluded.spent_nano_usd`,
       keyId,
       day,
       byNanoUsd,
@@ -181,13 +210,15 @@ export class WalletStore {
    * time looks at them again.
    */
   foldSpend(day: number): void {
-    const old = 'FROM key_spend WHERE day > 0 AND day < ?';
-    this.#sql.exec(
-      `INSERT INTO key_spend (key_id, day, spent_nano_usd) SELECT key_id, 0, sum(spent_nano_usd) ${old} GROUP BY key_id
-       ON CONFLICT DO UPDATE SET spent_nano_usd = spent_nano_usd + excluded.spent_nano_usd`,
-      day,
-    );
-    this.#sql.exec(`DELETE ${old}`, day);
+    for (const table of ['key_spend', 'shared_spend']) {
+      const old = `FROM ${table} WHERE day > 0 AND day < ?`;
+      this.#sql.exec(
+        `INSERT INTO ${table} (key_id, day, spent_nano_usd) SELECT key_id, 0, sum(spent_nano_usd) ${old} GROUP BY key_id
+         ON CONFLICT DO UPDATE SET spent_nano_usd = spent_nano_usd + excluded.spent_nano_usd`,
+        day,
+      );
+      this.#sql.exec(`DELETE ${old}`, day);
+    }
   }
 
   tokenUse(tokenId: string): { spentNanoUsd: NanoUsd; heldNanoUsd: NanoUsd } {

@@ -6,10 +6,9 @@
  */
 
 import { type AlertThresholds, DEFAULT_ALERT_THRESHOLDS } from '../domain/alert-thresholds.ts';
-import { LIMIT_SCOPES, type LimitScope, periodStartDay } from '../domain/limits.ts';
+import { type Caps, periodStartDay } from '../domain/limits.ts';
 import { type NanoUsd, nanoUsd } from '../domain/money.ts';
 import type { Notice } from '../domain/notice.ts';
-import type { Cap } from './held-request.ts';
 
 const SCHEMA = `
 CREATE TABLE IF NOT EXISTS watch (
@@ -106,22 +105,30 @@ export class ThresholdAlerts {
    * @param spentSince what was posted from a day on, this charge included
    */
   caps(
-    charge: { keyId: string; chargeNanoUsd: NanoUsd; caps: Readonly<Record<LimitScope, Cap>> },
+    { keyId, chargeNanoUsd, caps }: { keyId: string; chargeNanoUsd: NanoUsd; caps: Caps },
     spentSince: (keyId: string | null, day: number) => NanoUsd,
     nowMs: number,
   ): void {
-    for (const scope of LIMIT_SCOPES) {
-      const { capNanoUsd, capPeriod } = charge.caps[scope];
+    const { lineageId = null, manager = null } = caps.shared ?? {};
+    const counted = [
+      { named: keyId, capKeyId: lineageId ?? keyId, cap: caps.key },
+      ...(manager ? [{ named: manager.keyId, capKeyId: manager.keyId, cap: manager }] : []),
+      { named: null, capKeyId: null, cap: caps.account },
+    ];
+    for (const { named, capKeyId, cap } of counted) {
+      const { capNanoUsd, capPeriod } = cap;
       if (capNanoUsd === null) continue;
-      const keyId = scope === 'key' ? charge.keyId : null;
-      const spentNanoUsd = spentSince(keyId, periodStartDay(capPeriod, nowMs));
-      const before = spentNanoUsd - charge.chargeNanoUsd;
+      const spentNanoUsd = spentSince(capKeyId, periodStartDay(capPeriod, nowMs));
+      const before = spentNanoUsd - chargeNanoUsd;
       const amountAt = (percent: number) => Math.ceil((capNanoUsd * percent) / 100);
       const percent = this.#read().capPercents.findLast(
         (each) => before < amountAt(each) && spentNanoUsd >= amountAt(each),
       );
       if (percent === undefined) continue;
-      this.#sink.notice({ kind: 'cap.used', keyId, percent, spentNanoUsd, capNanoUsd, capPeriod }, nowMs);
+      this.#sink.notice(
+        { kind: 'cap.used', keyId: named, percent, spentNanoUsd, capNanoUsd, capPeriod },
+        nowMs,
+      );
     }
   }
 

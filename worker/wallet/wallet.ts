@@ -290,10 +290,13 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
     return { entries, nextBeforeSeq: oldest > 1 ? oldest : null };
   }
 
-  async load({ keyId, capPeriod }: { keyId: string | null; capPeriod: CapPeriod }): Promise<Load> {
+  async load(of: { keyId: string | null; capPeriod: CapPeriod; lineageId?: string | null }): Promise<Load> {
+    const { keyId, capPeriod, lineageId } = of;
     const nowMs = Date.now();
-    const spentNanoUsd = this.#store.spentSince(keyId, periodStartDay(capPeriod, nowMs));
-    return { ...this.#rateCounters.load(keyId, nowMs), spentNanoUsd };
+    const capKeyId = lineageId ?? keyId;
+    const spentNanoUsd = this.#store.spentSince(capKeyId, periodStartDay(capPeriod, nowMs));
+    const load = { ...this.#rateCounters.load(keyId, nowMs), spentNanoUsd };
+    return capKeyId === null ? load : { ...load, heldNanoUsd: this.#rateCounters.capHeld(capKeyId) };
   }
 
   async rateLimit({ keyId, limits }: { keyId: string; limits: ScopedLimits }): Promise<RateLimitState> {

@@ -2,11 +2,15 @@
  * Key management by the API: a management key creates keys with at most its own rights and limits, changes and revokes
  * them.
  */
-import { beforeEach, describe, expect, it } from 'vitest';
-import { usd } from '../../../worker/domain/money.ts';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { database } from '../../../worker/db/client.ts';
+import { createKey, findKey, type NewKey, rotateKey } from '../../../worker/db/keys.ts';
+import { formatUsd, nanoUsd, usd } from '../../../worker/domain/money.ts';
+import { config } from '../../../worker/env.ts';
+import { pepperKey } from '../../../worker/tokens/pepper.ts';
 import { call } from '../batches/fixtures.ts';
 import { answer, freshNetwork, stream } from '../fake-node.ts';
-import { Customer, env, newModel } from '../gateway/client.ts';
+import { Customer, costOf, env, newModel } from '../gateway/client.ts';
 
 const network = freshNetwork();
 
@@ -21,6 +25,9 @@ interface Key {
 }
 
 let manager: Customer;
+afterEach(() => {
+  vi.useRealTimers();
+});
 beforeEach(async () => {
   manager = await Customer.withCredit(usd(1), { scope: 'management' });
 });
@@ -29,6 +36,30 @@ async function ask<T = Key>(method: string, path: string, body?: object, caller:
   const response = await call(caller, method, path, body);
   return { status: response.status, body: (await response.json()) as T };
 }
+/** A further management key of an account. */
+async function newManager(accountId: string, terms: Partial<NewKey>): Promise<{ key: string; id: string }> {
+  const { key, row } = await createKey(database(env), await pepperKey(config(env)), {
+    accountId,
+    name: 'manager',
+    scope: 'management',
+    nowMs: Date.now(),
+    ...terms,
+  });
+  return { key, id: row.id };
+}
+
+/** @returns the id of a person who owns the account */
+async function addOwner(accountId: string): Promise<string> {
+  const id = crypto.randomUUID();
+  await env.DB.batch([
+    env.DB.prepare(
+      'insert into person (id, name, email, created_at, updated_at) values (?, ?, ?, 0, 0)',
+    ).bind(id, 'Ada', `${id}@example.com`),
+    env.DB.prepare("insert into member values (?, ?, 'owner')").bind(accountId, id),
+  ]);
+  return id;
+}
+
 type ErrorBody = { error: { code: string; param: string | null; message: string } };
 
 describe('a management key', () => {
@@ -108,6 +139,151 @@ describe('a management key', () => {
     expect(endsMs - afterMs).toBeLessThanOrEqual(60_000);
     await ask('POST', `/v1/keys/${fresh.id}/rotate`, {});
     expect((await ask('GET', '/v1/key', undefined, fresh)).status).toBe(401);
+  });
+});
+
+describe('a key that is over', () => {
+  const make = async (body: object = {}) => (await ask('POST', '/v1/keys', { name: 'app', ...body })).body;
+
+  it('stays over: neither rotation nor a change revives a revoked or expired key', async () => {
+    const revoked = await make();
+    await ask('DELETE', `/v1/keys/${revoked.id}`);
+    const expired = await make({ expires_at: new Date(Date.now() + 3_600_000).toISOString() });
+    await env.DB.prepare('update api_key set expires_at_ms = 1 where id = ?').bind(expired.id).run();
+    for (const { id } of [revoked, expired]) {
+      const rotate = await ask<ErrorBody>('POST', `/v1/keys/${id}/rotate`, {});
+      const patch = await ask<ErrorBody>('PATCH', `/v1/keys/${id}`, { expires_at: null });
+      for (const { status, body } of [rotate, patch])
+        expect([status, body.error.code]).toEqual([409, 'key_not_active']);
+    }
+    for (const key of [revoked, expired])
+      expect((await ask('GET', '/v1/key', undefined, key)).status).toBe(401);
+    expect((await ask<{ data: Key[] }>('GET', '/v1/keys')).body.data).toHaveLength(3);
+  });
+
+  it('has one successor, however many rotate it at once, and cannot outlive its overlap', async () => {
+    const old = await make();
+    const rotate = () => ask<Key & ErrorBody>('POST', `/v1/keys/${old.id}/rotate`, { overlap_seconds: 600 });
+    const answers = await Promise.all([rotate(), rotate(), rotate()]);
+    expect(answers.map(({ status }) => status).sort()).toEqual([201, 409, 409]);
+    const successor = answers.find(({ status }) => status === 201)!.body;
+    const again = await rotate();
+    expect(again).toMatchObject({ status: 409, body: { error: { code: 'key_rotated' } } });
+    expect(again.body.error.message).toContain(successor.id);
+    const extended = await ask<ErrorBody>('PATCH', `/v1/keys/${old.id}`, { expires_at: null });
+    expect(extended).toMatchObject({ status: 409, body: { error: { code: 'key_rotated' } } });
+    expect((await ask('PATCH', `/v1/keys/${old.id}`, { name: 'old' })).body).toMatchObject({
+      name: 'old',
+      rotated_to: successor.id,
+    });
+    expect(successor).toMatchObject({ created_by: manager.keyId, first_key: old.id, rotated_to: null });
+  });
+
+  it('lets its holder make nothing: a management key revoked since it was cached', async () => {
+    const key = await make();
+    await env.DB.prepare('update api_key set revoked_at_ms = 1 where id = ?').bind(manager.keyId).run();
+    // the isolate still has the management key's row in its cache
+    expect((await ask('GET', `/v1/keys/${key.id}`)).status).toBe(200);
+    expect((await ask('POST', '/v1/keys', { name: 'late' })).status).toBe(401);
+    expect((await ask('POST', `/v1/keys/${key.id}/rotate`, {})).status).toBe(409);
+    expect((await ask('PATCH', `/v1/keys/${key.id}`, { cap: '9.00' })).status).toBe(409);
+    const { results } = await env.DB.prepare('select name, cap_nano_usd from api_key where account_id = ?')
+      .bind(manager.accountId)
+      .all();
+    expect(results).toEqual([
+      { name: 'test', cap_nano_usd: null },
+      { name: 'app', cap_nano_usd: null },
+    ]);
+  });
+});
+
+describe('caps follow the money', () => {
+  const COST = costOf(10, 2);
+  let model: string;
+  beforeEach(async () => {
+    model = newModel();
+    await network().add(model, () => stream(answer({ prompt: 10, content: ['Hi', ' there'] })));
+  });
+  const chat = async (key: { key: string }) => {
+    const body = { model, messages: [{ role: 'user', content: 'Hi' }], max_tokens: 2 };
+    const response = await call(key, 'POST', '/v1/chat/completions', body);
+    const { error } = (await response.json()) as Partial<ErrorBody>;
+    return error?.code ?? response.status;
+  };
+  const capOf = (times: number) => formatUsd(nanoUsd(COST * times));
+
+  it.each(['day', 'month', 'total'])(
+    'a key stopped at its cap (%s) stays stopped after a rotation',
+    async (period) => {
+      const { body: first } = await ask('POST', '/v1/keys', {
+        name: 'app',
+        cap: capOf(1),
+        cap_period: period,
+      });
+      expect(await chat(first)).toBe(200);
+      expect(await chat(first)).toBe('key_cap_reached');
+      const { body: second } = await ask('POST', `/v1/keys/${first.id}/rotate`, { overlap_seconds: 600 });
+      const { body: third } = await ask('POST', `/v1/keys/${second.id}/rotate`, {});
+      for (const key of [first, third]) expect(await chat(key)).toBe('key_cap_reached');
+      const { body: now } = await ask('GET', '/v1/key', undefined, third);
+      expect(now).toMatchObject({ used: capOf(1), remaining: '0.00' });
+      // a higher cap counts what the whole lineage has spent
+      await ask('PATCH', `/v1/keys/${third.id}`, { cap: capOf(2) });
+      vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 5_001 });
+      expect(await chat(third)).toBe(200);
+      expect(await chat(third)).toBe('key_cap_reached');
+    },
+  );
+
+  it('keys of a capped management key share its cap, and rotations do not widen it', async () => {
+    manager = await Customer.withCredit(usd(1), { scope: 'management', capNanoUsd: nanoUsd(2 * COST) });
+    const keys: Key[] = [];
+    for (let n = 0; n < 5; n++) keys.push((await ask('POST', '/v1/keys', { name: `app ${n}` })).body);
+    expect([await chat(keys[0]!), await chat(keys[1]!)]).toEqual([200, 200]);
+    for (const key of keys) expect(['key_cap_reached', 'manager_cap_reached']).toContain(await chat(key));
+    const { body: fresh } = await ask('POST', `/v1/keys/${keys[2]!.id}/rotate`, {});
+    expect(await chat(fresh)).toBe('manager_cap_reached');
+    expect((await ask('GET', '/v1/key', undefined, fresh)).body).toMatchObject({
+      used: '0.00',
+      shared_cap: { key_id: manager.keyId, used: capOf(2), remaining: '0.00' },
+    });
+    expect((await manager.wallet.load({ keyId: null, capPeriod: 'total' })).spentNanoUsd).toBe(2 * COST);
+    // short-lived tokens are paid by their key
+    const minted = await call(keys[3]!, 'POST', '/v1/tokens', { cap: '0.10' });
+    expect(await chat({ key: ((await minted.json()) as { token: string }).token })).toBe(
+      'manager_cap_reached',
+    );
+  });
+
+  it('a management key that was rotated, and its successor, share one cap', async () => {
+    manager = await Customer.withCredit(usd(1), { scope: 'management', capNanoUsd: nanoUsd(COST) });
+    const { body: before } = await ask('POST', '/v1/keys', { name: 'before' });
+    const row = await findKey(database(env), { accountId: manager.accountId, keyId: manager.keyId });
+    const owner = await addOwner(manager.accountId);
+    const successor = await rotateKey(database(env), await pepperKey(config(env)), {
+      row: row!,
+      overlapMs: 60_000,
+      actor: owner,
+      nowMs: Date.now(),
+    });
+    const { body: after } = await ask('POST', '/v1/keys', { name: 'after' }, successor!);
+    expect(await chat(before)).toBe(200);
+    expect(await chat(after)).toBe('manager_cap_reached');
+  });
+
+  it('a capped management key gets no secret that spends from another cap', async () => {
+    const other = await newManager(manager.accountId, { capNanoUsd: nanoUsd(COST) });
+    const { body: theirs } = await ask('POST', '/v1/keys', { name: 'theirs', cap: capOf(1) }, manager);
+    // its maker has no cap, yet the one that rotates it has: from then on its spend counts there, too
+    await env.DB.prepare('update api_key set manager_id = null where id = ?').bind(theirs.id).run();
+    const { body: taken } = await ask('POST', `/v1/keys/${theirs.id}/rotate`, {}, other);
+    expect(taken).toMatchObject({ shares_cap_of: other.id });
+    const third = await newManager(manager.accountId, { capNanoUsd: nanoUsd(COST) });
+    const refused = await ask<ErrorBody>('POST', `/v1/keys/${taken.id}/rotate`, {}, third);
+    expect([refused.status, refused.body.error.code]).toEqual([403, 'key_of_other_manager']);
+    expect((await ask('POST', `/v1/keys/${taken.id}/rotate`, {}, manager)).body).toMatchObject({
+      shares_cap_of: other.id,
+    });
   });
 });
 

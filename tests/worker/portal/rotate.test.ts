@@ -60,3 +60,16 @@ it('rejects an unknown overlap, and the rotation is in the team’s audit trail'
   for (const action of ['key.created', 'key.rotated'])
     expect(team).toContain(MESSAGES.en.team.actionNames[action]);
 });
+
+it('a second click makes no second key, and a key that was rotated can only be revoked', async () => {
+  const { browser, keyId } = await withKey();
+  const rotate = () => browser.post(`/keys/${keyId}/rotate`, { overlap: 'day' });
+  const locations = (await Promise.all([rotate(), rotate()])).map(({ headers }) => headers.get('location'));
+  expect(locations.sort()).toEqual(['/keys?again', '/keys?rotated']);
+  expect((await browser.get(`/keys/${keyId}/rotate`)).headers.get('location')).toBe('/keys?again');
+  const page = await (await browser.get('/keys?again')).text();
+  expect(page).toContain(MESSAGES.en.keys.rotatedBefore);
+  expect(page).not.toContain(`/keys/${keyId}/rotate`);
+  expect(page).toContain(`/keys/${keyId}/revoke`);
+  expect(await keysOfAccountOf(keyId)).toHaveLength(2);
+});

@@ -23,7 +23,7 @@ export const keyPaths: ZodOpenApiPathsObject = {
       tag: TAGS.keys,
       summary: 'Create a key',
       description:
-        'Its limits cannot exceed those of the management key. The key itself is returned only once.',
+        'Its limits cannot exceed those of the management key, and all keys that one management key made share its cap. The key itself is returned only once.',
       body: KeyBody,
       bodyExample: { name: 'production', cap: '50.00', cap_period: 'month' },
       response: responses.NewKey,
@@ -42,12 +42,13 @@ export const keyPaths: ZodOpenApiPathsObject = {
     patch: operation({
       tag: TAGS.keys,
       summary: 'Change a key',
-      description: 'Fields that are left out do not change. Takes effect everywhere within ten seconds.',
+      description:
+        'Fields that are left out do not change. Takes effect everywhere within ten seconds. A key that is revoked or has expired stays so.',
       path: KEY_ID,
       body: KeyPatch,
       bodyExample: { cap: '100.00' },
       response: responses.Key,
-      errors: [400, ...AUTH_ERRORS, 404],
+      errors: [400, ...AUTH_ERRORS, 404, 409],
     }),
     delete: operation({
       tag: TAGS.keys,
@@ -62,13 +63,14 @@ export const keyPaths: ZodOpenApiPathsObject = {
     post: operation({
       tag: TAGS.keys,
       summary: 'Replace a key with a new one that has the same settings',
-      description: 'The old key keeps working for `overlap_seconds`.',
+      description:
+        'The old key keeps working for `overlap_seconds`. What both spend counts against the cap together, so a cap that is used up stays so. A key is rotated once; after that, rotate its successor.',
       path: KEY_ID,
       body: RotateBody,
       bodyExample: { overlap_seconds: 3_600 },
       response: responses.NewKey,
       status: 201,
-      errors: [400, ...AUTH_ERRORS, 404],
+      errors: [400, ...AUTH_ERRORS, 404, 409],
     }),
   },
   '/v1/tokens': {

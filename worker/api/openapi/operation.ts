@@ -10,7 +10,7 @@ const ERRORS = {
   402: 'The balance is too low or a cap is reached; the message says which, with the amounts.',
   403: 'The key is not allowed to use this model or route, or the account is suspended (`account_suspended`).',
   404: 'The model, request, key, file or batch does not exist in this account.',
-  409: 'A request with this idempotency key is running or the key is exhausted, or a batch is still reading the file.',
+  409: 'A request with this idempotency key is running or the key is exhausted, a batch is still reading the file, or the API key is revoked, expired or rotated.',
   413: 'The body is larger than 4 MiB, or the file larger than 100 MiB.',
   415: 'The body is not JSON, or is compressed.',
   422: 'The idempotency key was already used for a different request.',

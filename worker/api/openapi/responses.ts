@@ -183,13 +183,17 @@ export const Balance = z.object({
   ),
 });
 
-const Load = {
+const capFields = {
   cap: Usd.nullable(),
   cap_period: z.string(),
   used: Usd,
   held: Usd,
   remaining: Usd.nullable(),
   resets_at: Iso.nullable(),
+};
+
+const Load = {
+  ...capFields,
   limits: z.object({
     requests_per_minute: z.int().min(0),
     tokens_per_minute: z.int().min(0).nullable(),
@@ -208,6 +212,10 @@ export const KeyNow = z.object({
   account_id: z.string(),
   models: z.array(z.string()).nullable(),
   ...Load,
+  shared_cap: z
+    .object({ key_id: z.string(), ...capFields })
+    .nullable()
+    .meta({ description: 'the cap that all keys of one management key share' }),
   account: z.object(Load),
 });
 
@@ -264,6 +272,20 @@ export const Key = z
     expires_at: Iso.nullable(),
     revoked_at: Iso.nullable(),
     last_used_at: Iso.nullable().meta({ description: 'may be up to a minute earlier than the last use' }),
+    created_by: z
+      .string()
+      .nullable()
+      .meta({ description: 'id of the person or management key that made it' }),
+    kept_by: z.string().nullable().meta({ description: 'id of the person who took it over from its maker' }),
+    shares_cap_of: z
+      .string()
+      .nullable()
+      .meta({ description: 'id of the management key with whose other keys it shares a cap' }),
+    first_key: z
+      .string()
+      .nullable()
+      .meta({ description: 'first key of the rotations that led to it; their spend counts together' }),
+    rotated_to: z.string().nullable().meta({ description: 'id of the key that followed it by rotation' }),
   })
   .meta({ id: 'Key' });
 

@@ -29,6 +29,7 @@ export const batchesEn = {
   pausedBy: {
     insufficient_balance: 'Paused: insufficient balance. Top up to resume.',
     key_cap_reached: 'Paused: key cap reached. Raise the cap or wait for the next period.',
+    manager_cap_reached: 'Paused: the cap that the keys of one management key share is reached.',
     account_cap_reached: 'Paused: account cap reached. Raise the cap or wait for the next period.',
     account_suspended: 'Paused: the account is suspended. Contact support.',
     no_idle_capacity: 'Waiting for idle GPUs: interactive requests take priority.',

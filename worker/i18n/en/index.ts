@@ -171,6 +171,20 @@ export const en = {
     overlaps: { none: 'revoke now (it leaked)', hour: '1 hour', day: '1 day', week: '1 week' },
     rotateSubmit: 'Create new key',
     rotated: 'Replace the old key with the new one. The old key expires by itself.',
+    rotatedBefore:
+      'This key has been rotated or revoked already. To replace it again, rotate its newest successor.',
+    madeBy: 'Made by',
+    unknownMaker: 'unknown',
+    formerMember: (email: string) => `${email} (no longer a member)`,
+    keptBy: (maker: string, keeper: string) => `${maker}, taken over by ${keeper}`,
+    sharesCap: (name: string) => `shares the cap of “${name}”`,
+    madeKeys: (count: number, text: string) =>
+      count === 1
+        ? 'This management key made 1 key that still works.'
+        : `This management key made ${text} keys that still work.`,
+    madeKeysFate: 'Those keys',
+    madeKeep: 'keep working, under the same cap',
+    madeRevoke: 'are revoked, too',
     empty: 'No keys yet. Create one below.',
     shownOf: (shown: number) => `Showing the newest ${shown} keys.`,
     unknownSpend: 'unavailable right now',

@@ -30,6 +30,7 @@ export const batchesFr: typeof batchesEn = {
   pausedBy: {
     insufficient_balance: 'En pause : solde insuffisant. Rechargez le compte pour reprendre.',
     key_cap_reached: 'En pause : plafond de la clé atteint. Relevez-le ou attendez la période suivante.',
+    manager_cap_reached: 'En pause : le plafond commun aux clés d’une même clé de gestion est atteint.',
     account_cap_reached: 'En pause : plafond du compte atteint. Relevez-le ou attendez la période suivante.',
     account_suspended: 'En pause : le compte est suspendu. Contactez-nous.',
     no_idle_capacity: 'En attente de GPU libres : les requêtes interactives passent d’abord.',

@@ -171,6 +171,20 @@ export const fr: Messages = {
     overlaps: { none: 'révoquer maintenant (fuite)', hour: '1 heure', day: '1 jour', week: '1 semaine' },
     rotateSubmit: 'Créer la nouvelle clé',
     rotated: 'Remplacez l’ancienne clé par la nouvelle. L’ancienne expire automatiquement.',
+    rotatedBefore:
+      'Cette clé a déjà été renouvelée ou révoquée. Pour la remplacer encore, renouvelez la plus récente.',
+    madeBy: 'Créée par',
+    unknownMaker: 'inconnu',
+    formerMember: (email) => `${email} (n’est plus membre)`,
+    keptBy: (maker, keeper) => `${maker}, reprise par ${keeper}`,
+    sharesCap: (name) => `partage le plafond de « ${name} »`,
+    madeKeys: (count, text) =>
+      count < 2
+        ? `Cette clé de gestion a créé ${text} clé encore valable.`
+        : `Cette clé de gestion a créé ${text} clés encore valables.`,
+    madeKeysFate: 'Ces clés',
+    madeKeep: 'restent valables, sous le même plafond',
+    madeRevoke: 'sont révoquées aussi',
     empty: 'Aucune clé pour le moment. Créez-en une ci-dessous.',
     shownOf: (shown) => `Affichage des ${shown} clés les plus récentes.`,
     unknownSpend: 'indisponible pour le moment',

@@ -22,21 +22,21 @@ export function readGauges(
   keys: readonly ApiKeyRow[],
 ): Promise<LimitGauge[]> {
   const rows = [
-    { keyId: null, name: words(c).t.alerts.account, limits: account },
-    ...keys.map((key) => ({ keyId: key.id, name: key.name, limits: key })),
+    { keyId: null, lineageId: null, name: words(c).t.alerts.account, limits: account },
+    ...keys.map((key) => ({ keyId: key.id, lineageId: key.lineageId, name: key.name, limits: key })),
   ];
   return Promise.all(
-    rows.map(async ({ keyId, name, limits }) => ({
+    rows.map(async ({ keyId, lineageId, name, limits }) => ({
       name,
       limits,
-      load: await loadOf(c, { keyId, capPeriod: limits.capPeriod }),
+      load: await loadOf(c, { keyId, capPeriod: limits.capPeriod, lineageId }),
     })),
   );
 }
 
 async function loadOf(
   c: PortalContext,
-  which: { keyId: string | null; capPeriod: CapPeriod },
+  which: { keyId: string | null; capPeriod: CapPeriod; lineageId: string | null },
 ): Promise<Load | null> {
   try {
     return await c.env.WALLET.getByName(c.get('accountId')).load(which);

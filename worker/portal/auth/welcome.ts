@@ -16,12 +16,12 @@ export async function welcome(
   if (next.startsWith('/invitation/')) return c.redirect(next, 303);
   const accountId = await ensureAccount(c.env, person, nowMs);
   const name = words(c).t.signUp.firstKeyName;
-  const { key } = await createKey(
+  const made = await createKey(
     database(c.env),
     await pepperKey(config(c.env)),
     { accountId, name, nowMs },
     person.id,
   );
-  await carrySecret(c, { kind: 'api_key', subject: accountId, text: key, note: name });
+  if (made) await carrySecret(c, { kind: 'api_key', subject: accountId, text: made.key, note: name });
   return c.redirect('/start', 303);
 }

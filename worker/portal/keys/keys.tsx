@@ -29,8 +29,10 @@ import {
 } from '../frame/form.ts';
 import { allowed, mayWrite, signedIn } from '../frame/guard.ts';
 import { page } from '../frame/layout.tsx';
+import { problemPage } from '../frame/problem.tsx';
 import { carrySecret, takeSecret } from '../frame/shown-once.ts';
 import { keyState } from './key-state.ts';
+import { type MadeBy, readMakers } from './made-by.ts';
 
 const DAY_MS = 86_400_000;
 /** Keys per page. Each active one asks the Wallet for its spend, so a longer page would be slow. */
@@ -68,7 +70,7 @@ keysPage.post('/', async (c) => {
   const { capUsd, expiryDays, ...rest } = read.values;
   const accountId = c.get('accountId');
   const nowMs = Date.now();
-  const { key } = await createKey(
+  const made = await createKey(
     database(c.env),
     await pepperKey(config(c.env)),
     {
@@ -80,7 +82,9 @@ keysPage.post('/', async (c) => {
     },
     c.get('person')!.id,
   );
-  await carrySecret(c, { kind: 'api_key', subject: accountId, text: key, note: rest.name });
+  // The role was lost since the guard read it.
+  if (!made) return problemPage(c, 'role');
+  await carrySecret(c, { kind: 'api_key', subject: accountId, text: made.key, note: rest.name });
   return c.redirect('/keys', 303);
 });
 
@@ -91,7 +95,10 @@ async function show(c: PortalContext, state: { typed?: Typed; faults?: Faults })
   const secret = await takeSecret(c, { kind: 'api_key', subject: accountId });
   const all = await listKeys(database(c.env), accountId);
   const keys = all.slice(0, KEYS_SHOWN_MAX);
-  const spends = await Promise.all(keys.map((key) => spendOf(c, key, nowMs)));
+  const [madeBy, ...spends] = await Promise.all([
+    readMakers(c, keys, all),
+    ...keys.map((key) => spendOf(c, key, nowMs)),
+  ]);
   return page(
     c,
     { title: t.keys.title, status: state.faults ? 422 : 200 },
@@ -105,12 +112,13 @@ async function show(c: PortalContext, state: { typed?: Typed; faults?: Faults })
           note={t.start.keyOnce}
         />
       )}
+      {c.req.query('again') !== undefined && <Callout tone="warning">{t.keys.rotatedBefore}</Callout>}
       {c.req.query('rotated') !== undefined && <Callout tone="success">{t.keys.rotated}</Callout>}
       {c.req.query('revoked') !== undefined && <Callout tone="success">{t.keys.revoked}</Callout>}
       {keys.length === 0 ? (
         <p>{t.keys.empty}</p>
       ) : (
-        <KeyTable c={c} keys={keys} spends={spends} nowMs={nowMs} />
+        <KeyTable c={c} keys={keys} spends={spends} madeBy={madeBy} nowMs={nowMs} />
       )}
       {all.length > keys.length && <p class="muted mt-2 text-sm">{t.keys.shownOf(keys.length)}</p>}
       {mayWrite(c, 'keys') && <NewKeyForm c={c} typed={state.typed} faults={state.faults} />}
@@ -122,8 +130,8 @@ async function show(c: PortalContext, state: { typed?: Typed; faults?: Faults })
 async function spendOf(c: PortalContext, key: ApiKeyRow, nowMs: number): Promise<NanoUsd | null> {
   if (keyState(key, nowMs) !== 'active') return null;
   try {
-    const { accountId, id: keyId, capPeriod } = key;
-    return (await c.env.WALLET.getByName(accountId).load({ keyId, capPeriod })).spentNanoUsd;
+    const { accountId, id: keyId, capPeriod, lineageId } = key;
+    return (await c.env.WALLET.getByName(accountId).load({ keyId, capPeriod, lineageId })).spentNanoUsd;
   } catch (error) {
     console.error(JSON.stringify({ event: 'key_spend_failed', keyId: key.id, error: describeError(error) }));
     return null;
@@ -134,15 +142,17 @@ function KeyTable(props: {
   c: PortalContext;
   keys: readonly ApiKeyRow[];
   spends: readonly (NanoUsd | null)[];
+  madeBy: MadeBy;
   nowMs: number;
 }) {
-  const { c, keys, spends, nowMs } = props;
+  const { c, keys, spends, madeBy, nowMs } = props;
   const { t } = words(c);
   const heads = [
     t.keys.name,
     t.keys.key,
     t.keys.state,
     t.keys.created,
+    t.keys.madeBy,
     t.keys.lastUsed,
     t.keys.spent,
     t.keys.limits,
@@ -162,15 +172,21 @@ function KeyTable(props: {
       </thead>
       <tbody>
         {keys.map((apiKey, index) => (
-          <KeyRow c={c} apiKey={apiKey} spent={spends[index] ?? null} nowMs={nowMs} />
+          <KeyRow c={c} apiKey={apiKey} spent={spends[index] ?? null} madeBy={madeBy} nowMs={nowMs} />
         ))}
       </tbody>
     </Sheet>
   );
 }
 
-function KeyRow(props: { c: PortalContext; apiKey: ApiKeyRow; spent: NanoUsd | null; nowMs: number }) {
-  const { c, apiKey, spent, nowMs } = props;
+function KeyRow(props: {
+  c: PortalContext;
+  apiKey: ApiKeyRow;
+  spent: NanoUsd | null;
+  madeBy: MadeBy;
+  nowMs: number;
+}) {
+  const { c, apiKey, spent, madeBy, nowMs } = props;
   const { t, f } = words(c);
   const state = keyState(apiKey, nowMs);
   return (
@@ -188,6 +204,12 @@ function KeyRow(props: { c: PortalContext; apiKey: ApiKeyRow; spent: NanoUsd | n
         </span>
       </td>
       <td>{f.date(apiKey.createdAtMs)}</td>
+      <td class="wraps">
+        <bdi>{madeBy.text(apiKey)}</bdi>
+        {apiKey.managerId !== null && (
+          <span class="muted block text-xs">{t.keys.sharesCap(madeBy.keyName(apiKey.managerId))}</span>
+        )}
+      </td>
       <td>{apiKey.lastUsedAtMs === null ? t.keys.never : f.dateTime(apiKey.lastUsedAtMs)}</td>
       <td>{state === 'active' ? <Spend c={c} apiKey={apiKey} spent={spent} /> : '–'}</td>
       <td>
@@ -203,11 +225,14 @@ function KeyRow(props: { c: PortalContext; apiKey: ApiKeyRow; spent: NanoUsd | n
   );
 }
 
+/** A key that has been rotated can only be revoked. */
+const ACTIONS = ['rotate', 'revoke'] as const;
+
 function Actions({ c, apiKey }: { c: PortalContext; apiKey: ApiKeyRow }) {
   const { t } = words(c);
   return (
     <span class="flex gap-3">
-      {(['rotate', 'revoke'] as const).map((action) => (
+      {(apiKey.successorId === null ? ACTIONS : ACTIONS.slice(1)).map((action) => (
         <a
           class="link"
           href={`/keys/${apiKey.id}/${action}`}

@@ -28,21 +28,25 @@ rotatePage.use(signedIn, allowed('keys'));
 
 rotatePage.get('/:keyId/rotate', async (c) => {
   const key = mayWrite(c, 'keys') ? await activeKey(c) : null;
-  return key ? ask(c, key) : notFoundPage(c);
+  if (!key) return notFoundPage(c);
+  return key.successorId === null ? ask(c, key) : c.redirect('/keys?again', 303);
 });
 
 rotatePage.post('/:keyId/rotate', async (c) => {
   const row = await activeKey(c);
   if (!row) return notFoundPage(c);
+  if (row.successorId !== null) return c.redirect('/keys?again', 303);
   const read = await readForm(c, RotateForm);
   if (!read.ok) return ask(c, row);
-  const { key } = await rotateKey(database(c.env), await pepperKey(config(c.env)), {
+  const made = await rotateKey(database(c.env), await pepperKey(config(c.env)), {
     row,
     overlapMs: OVERLAPS_MS[read.values.overlap],
     actor: c.get('person')!.id,
     nowMs: Date.now(),
   });
-  await carrySecret(c, { kind: 'api_key', subject: row.accountId, text: key, note: row.name });
+  // Another form, or a second click, has rotated or revoked it since it was read.
+  if (!made) return c.redirect('/keys?again', 303);
+  await carrySecret(c, { kind: 'api_key', subject: row.accountId, text: made.key, note: row.name });
   return c.redirect('/keys?rotated', 303);
 });
 

@@ -97,6 +97,7 @@ playgroundPage.post('/token', async (c) => {
     models: null,
     cap: capOf(key),
     lifetimeS: TOKEN_LIFETIME_S,
+    by: { person: c.get('person')!.id, session: c.get('sessionId') },
     nowMs: Date.now(),
   });
   return c.json({ token, expiresAtMs } satisfies PlaygroundToken);

@@ -37,6 +37,7 @@ export function adviceFor({ code, retryAfterS }: Fault, { todo }: Phrases): Advi
     case 'insufficient_balance':
       return { text: todo.billing, href: '/billing' };
     case 'key_cap_reached':
+    case 'manager_cap_reached':
     case 'model_not_allowed':
     case 'key_not_found':
       return { text: todo.keys, href: '/keys' };
