@@ -92,6 +92,8 @@ export default defineConfig({
                 }),
                 OPERATOR_TOKEN: 'test-operator-token-0123456789',
                 SANDBOX_WEBHOOK_SECRET: 'test-webhook-secret-0123456789',
+                // A file's tests share one day, and more of them than a day's total allows confirm addresses.
+                TRIAL_DAILY_NANO_USD: '10000000000000',
                 HOLD_LEASE_MS: '60000',
                 // Tests send as fast as a busy key and wait until everything is settled; leases have tests of their own.
                 LEASE_BUSY_MS: '0',

@@ -77,8 +77,10 @@ const Settings = z
     MAIL_FROM: z.email('must be an e-mail address').optional(),
     /** Issuer of invoices: a name and an address, with lines separated by `|`. */
     INVOICE_SELLER: z.string().min(1).default('Tollgate'),
-    /** Credit in nano-USD that an account gets when it is opened. The default is $5. */
+    /** Credit in nano-USD that an account gets when its owner's address is confirmed; 0: none. The default is $5. */
     TRIAL_GRANT_NANO_USD: z.coerce.number().int().min(0).default(5_000_000_000),
+    /** Trial credit in nano-USD that all accounts together get per UTC day; 0: none. The default is $100. */
+    TRIAL_DAILY_NANO_USD: z.coerce.number().int().min(0).default(100_000_000_000),
     /**
      * After this long without renewal a hold is orphaned and settled from the node's receipt; must exceed
      * FIRST_TOKEN_DEADLINE_MS. In ms; the default exceeds that setting's default by 30 s.
@@ -129,6 +131,12 @@ const Settings = z
         'PUBLIC_ORIGIN',
         'must begin with https:// (http:// only on localhost, with ENVIRONMENT=development)',
       );
+    const { TRIAL_GRANT_NANO_USD: grant, TRIAL_DAILY_NANO_USD: daily } = value;
+    if (daily > 0 && daily < grant)
+      fault(
+        'TRIAL_DAILY_NANO_USD',
+        'is less than TRIAL_GRANT_NANO_USD, so that no account would ever get it',
+      );
     // Test mode takes card 4242…, which anybody can type: in production that would give credit for nothing.
     if (key !== undefined && value.ENVIRONMENT === 'production' && !key.includes('_live_'))
       fault('STRIPE_SECRET_KEY', 'is a test key: production needs a live one');
@@ -161,6 +169,7 @@ export interface Config {
   /** Lines of an address block. */
   readonly seller: readonly string[];
   readonly trialGrantNanoUsd: NanoUsd;
+  readonly trialDailyNanoUsd: NanoUsd;
   readonly holdLeaseMs: number;
   readonly leaseBusyMs: number;
   readonly receiptGraceMs: number;
@@ -202,6 +211,7 @@ export function config(env: Env): Config {
     mailFrom: settings.MAIL_FROM ?? null,
     seller: settings.INVOICE_SELLER.split('|').map((line) => line.trim()),
     trialGrantNanoUsd: nanoUsd(settings.TRIAL_GRANT_NANO_USD),
+    trialDailyNanoUsd: nanoUsd(settings.TRIAL_DAILY_NANO_USD),
     holdLeaseMs: settings.HOLD_LEASE_MS,
     leaseBusyMs: settings.LEASE_BUSY_MS,
     receiptGraceMs: settings.RECEIPT_GRACE_MS,

@@ -7,6 +7,10 @@ export interface Credentials {
   readonly password: string;
 }
 
+/** The e-mail to confirm an address is awaited for a minute: a busy machine delivers it after ten seconds. */
+const CONFIRM_TRIES = 300;
+const CONFIRM_RETRY_MS = 200;
+
 /** A browser without a screen: keeps cookies, and sends forms as the portal's pages do. */
 export class PortalSession {
   readonly #origin: string;
@@ -20,7 +24,7 @@ export class PortalSession {
   async signInOrSignUp(credentials: Credentials & { name: string }): Promise<void> {
     const { email, password, name } = credentials;
     if (await this.#tryForm('/sign-in', { email, password })) return;
-    if (await this.#tryForm('/sign-up', { name, email, password })) return;
+    if (await this.#tryForm('/sign-up', { name, email, password })) return this.#confirm(email);
     throw new Error(`${email} can neither sign in nor sign up at ${this.#origin}`);
   }
 
@@ -34,6 +38,20 @@ export class PortalSession {
     const next = response.headers.get('location');
     if (next === null) throw new Error(`the form at ${path} was refused with ${response.status}`);
     return this.getPage(new URL(next, this.#origin).pathname);
+  }
+
+  /** Opens the link of the e-mail that confirms the address, for the trial credit. The queue delivers it in seconds. */
+  async #confirm(email: string): Promise<void> {
+    for (let tries = 0; tries < CONFIRM_TRIES; tries++) {
+      const list = await this.getPage('/mailbox');
+      for (const [, id] of list.matchAll(/href="\/mailbox\/(ltr_\w+)"/g)) {
+        const text = await this.getPage(`/mailbox/${id}`);
+        const link = text.match(/\/verify-email\?token=[\w.-]+/)?.[0];
+        if (link !== undefined && text.includes(email)) return void (await this.getPage(link));
+      }
+      await new Promise((resolve) => setTimeout(resolve, CONFIRM_RETRY_MS));
+    }
+    throw new Error(`no e-mail to confirm ${email} has arrived in the mailbox at ${this.#origin}`);
   }
 
   async #tryForm(path: string, fields: Record<string, string>): Promise<boolean> {

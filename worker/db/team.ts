@@ -9,12 +9,19 @@ export interface Membership {
   readonly accountId: string;
   readonly accountName: string;
   readonly role: MemberRole;
+  /** Whether it has been decided if the account gets trial credit (identity/trial.ts). */
+  readonly trialDecided: boolean;
 }
 
 /** Accounts of the person that are not closed, their own first. */
 export function membershipsOf(db: Database, personId: string): Promise<Membership[]> {
   return db
-    .select({ accountId: account.id, accountName: account.name, role: member.role })
+    .select({
+      accountId: account.id,
+      accountName: account.name,
+      role: member.role,
+      trialDecided: sql`${account.trialDecidedAtMs} is not null`.mapWith(Boolean),
+    })
     .from(member)
     .innerJoin(account, eq(account.id, member.accountId))
     .where(and(eq(member.personId, personId), isNull(account.closedAtMs)))

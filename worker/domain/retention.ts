@@ -31,6 +31,10 @@ export const RETENTION_DAYS = {
   unpaid_order: 90,
   /** Details of audit rows, from the row; the fact stays: who did what, when, by ids. */
   audit_detail: 365,
+  /**
+   * Hashes of inboxes that had trial credit, from the day of the grant: after that long a new start is worth its credit.
+   */
+  trial_grant: 1_095,
   /** Join tokens of nodes, from their expiry. */
   join_token: 30,
   /** Single probes of the status page: "the last day" needs more than one. Their totals by day stay. */

@@ -5,9 +5,8 @@
 import { insertAccount } from '../db/accounts.ts';
 import { database } from '../db/client.ts';
 import { type Membership, membershipsOf } from '../db/team.ts';
-import { TRIAL_GRANT_ID } from '../domain/grant-id.ts';
 import { newId } from '../domain/ids.ts';
-import { config, type Env } from '../env.ts';
+import type { Env } from '../env.ts';
 
 export interface Person {
   readonly id: string;
@@ -20,26 +19,23 @@ export interface Person {
   readonly createdAtMs: number;
 }
 
-/** The accounts that the person belongs to. A person without any gets an account of their own, with trial credit. */
+/** The accounts that the person belongs to. A person without any gets an account of their own. */
 export async function accountsOf(env: Env, person: Person, nowMs: number): Promise<Membership[]> {
   const known = await membershipsOf(database(env), person.id);
   if (known.length > 0) return known;
   const accountId = await ensureAccount(env, person, nowMs);
-  return [{ accountId, accountName: person.name, role: 'owner' }];
+  return [{ accountId, accountName: person.name, role: 'owner', trialDecided: false }];
 }
 
-/** @returns the id of the person's own account, with its trial credit granted */
+/** @returns the id of the person's own account, which exists now */
 export async function ensureAccount(env: Env, person: Person, nowMs: number): Promise<string> {
-  const accountId = await accountIdFor(person);
-  // The grant comes first and is idempotent: an account that has its row has its credit.
-  const amountNanoUsd = config(env).trialGrantNanoUsd;
-  if (amountNanoUsd > 0)
-    await env.WALLET.getByName(accountId).grant({ grantId: TRIAL_GRANT_ID, amountNanoUsd });
+  const accountId = await ownAccountId(person);
   await insertAccount(database(env), { accountId, ownerId: person.id, name: person.name, nowMs });
   return accountId;
 }
 
-async function accountIdFor(person: Person): Promise<string> {
+/** The id of the account that the person opened or would open, which is not one that they were invited to. */
+export async function ownAccountId(person: Pick<Person, 'id' | 'createdAtMs'>): Promise<string> {
   const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(`account of ${person.id}`));
   return newId('acct', person.createdAtMs, new Uint8Array(digest).subarray(0, 10));
 }

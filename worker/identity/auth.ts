@@ -23,6 +23,7 @@ import { sendAccountEmail } from '../notifications/email/send.ts';
 import { clientAddress, takeAttempt } from '../rate-limits/attempts.ts';
 import { logAuthFailure } from './auth-log.ts';
 import { githubPerson } from './github-person.ts';
+import { settleTrialOfConfirmed } from './trial.ts';
 
 /** Bounds of a password, in characters, as NIST SP 800-63B counts them. There are no composition rules. */
 export const PASSWORD_LENGTH_MIN = 10;
@@ -157,6 +158,8 @@ function byEmail(env: Env) {
     },
     emailVerification: {
       expiresIn: VERIFY_WITHIN_S,
+      afterEmailVerification: ({ id, email, createdAt }) =>
+        settleTrialOfConfirmed(env, { id, email, createdAtMs: createdAt.getTime() }, Date.now()),
       sendVerificationEmail: ({ user, token }) =>
         send(env, user, { kind: 'verify', url: `${publicOrigin}/verify-email?token=${token}` }),
     },

@@ -15,7 +15,7 @@ let accountId: string;
 /** Signs up a person, whose browser and account the test then uses. */
 async function signUp(language = 'en') {
   browser = new Browser(language);
-  const { email } = await browser.signUp();
+  const { email } = await browser.signUpConfirmed();
   const row = await env.DB.prepare(
     'select member.account_id as id from member join person on person.id = member.person_id where email = ?',
   )

@@ -195,7 +195,7 @@ describe('keys', () => {
 describe('usage', () => {
   async function withUsage() {
     const browser = new Browser();
-    await browser.signUp();
+    await browser.signUpConfirmed();
     const key = await newestKey(browser);
     const nowMs = Date.now();
     const hourMs = Math.floor(nowMs / 3_600_000) * 3_600_000;
@@ -214,7 +214,7 @@ describe('usage', () => {
 
   it('explains how to start while there is no usage', async () => {
     const browser = new Browser();
-    await browser.signUp();
+    await browser.signUpConfirmed();
     const text = await (await browser.get('/usage')).text();
     expect(text).toContain(MESSAGES.en.usage.empty);
     expect(text).toContain('href="/start"');
@@ -307,7 +307,7 @@ describe('usage', () => {
 describe('billing', () => {
   it('shows the balance and the ledger that it is the sum of', async () => {
     const browser = new Browser();
-    await browser.signUp();
+    await browser.signUpConfirmed();
     const { account_id } = await newestKey(browser);
     const wallet = bindings.WALLET.getByName(String(account_id));
     await wallet.topUp({ orderId: 'order_test', amountNanoUsd: nanoUsd(1_234_567_890) });

@@ -14,6 +14,7 @@ import { pricingEn } from './pricing.ts';
 import { requestsEn } from './requests.ts';
 import { statusEn } from './status.ts';
 import { teamEn } from './team.ts';
+import { trialEn } from './trial.ts';
 
 export type Messages = typeof en;
 
@@ -86,7 +87,7 @@ export const en = {
   signUp: {
     title: 'Create an account',
     lead: (credit: string) =>
-      `You get ${credit} of free credit and your first key right away. No card required.`,
+      `You get your first key right away, and ${credit} of free credit once you have confirmed your e-mail address. No card required.`,
     leadNoCredit: 'You get your first key right away. No card required.',
     name: 'Your name or company',
     email: 'E-mail',
@@ -250,6 +251,7 @@ export const en = {
   pricing: pricingEn,
   status: statusEn,
   team: teamEn,
+  trial: trialEn,
   emails: emailsEn,
   pool: {
     title: 'Pool',

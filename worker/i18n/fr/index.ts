@@ -16,6 +16,7 @@ import { pricingFr } from './pricing.ts';
 import { requestsFr } from './requests.ts';
 import { statusFr } from './status.ts';
 import { teamFr } from './team.ts';
+import { trialFr } from './trial.ts';
 
 export const fr: Messages = {
   nav: {
@@ -86,7 +87,7 @@ export const fr: Messages = {
   signUp: {
     title: 'Créer un compte',
     lead: (credit) =>
-      `Vous recevez immédiatement ${credit} de crédit offert et une première clé. Sans carte bancaire.`,
+      `Vous recevez immédiatement une première clé, et ${credit} de crédit offert dès que votre adresse e-mail est confirmée. Sans carte bancaire.`,
     leadNoCredit: 'Vous recevez immédiatement une première clé. Sans carte bancaire.',
     name: 'Votre nom ou celui de votre société',
     email: 'Adresse e-mail',
@@ -255,6 +256,7 @@ export const fr: Messages = {
   pricing: pricingFr,
   status: statusFr,
   team: teamFr,
+  trial: trialFr,
   emails: emailsFr,
   pool: {
     title: 'Parc',

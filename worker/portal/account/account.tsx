@@ -5,6 +5,7 @@ import { closeAccount, exportAccount, forgetPerson, renameAccount } from '../../
 import { addAudit } from '../../db/audit.ts';
 import { database } from '../../db/client.ts';
 import { signOut } from '../../identity/session.ts';
+import { rememberTrial } from '../../identity/trial.ts';
 import { Callout } from '../components/callout.tsx';
 import { TextField } from '../components/field.tsx';
 import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
@@ -73,6 +74,7 @@ accountPage.post('/close', async (c) => {
   const db = database(c.env);
   const accountId = c.get('accountId');
   const entry = { ...auditEntry(c), action: 'account.closed', subject: accountId, detail: {} };
+  await rememberTrial(c.env, { accountId, email: person.email, nowMs: entry.atMs });
   await closeAccount(db, { accountId, nowMs: entry.atMs, entry });
   setCookies(c, await signOut(c.env, c.req.raw.headers));
   await forgetPerson(db, person.id);

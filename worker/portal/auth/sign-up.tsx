@@ -1,11 +1,11 @@
-/** Sign-up: three fields, and in return an account with trial credit and a first key. */
+/** Sign-up: three fields, and in return an account with a first key. */
 import { Hono } from 'hono';
 import * as z from 'zod';
 import { database } from '../../db/client.ts';
 import { setLocale } from '../../db/people.ts';
-import { config } from '../../env.ts';
 import { askForVerification } from '../../identity/credentials.ts';
 import { type SessionRefusal, signUp } from '../../identity/session.ts';
+import { trialOffer } from '../../identity/trial.ts';
 import { Callout } from '../components/callout.tsx';
 import { TextField } from '../components/field.tsx';
 import { TooManyAttempts } from '../components/too-many-attempts.tsx';
@@ -27,7 +27,7 @@ const SignUpForm = z.object({
 
 export const signUpPage = new Hono<PortalEnv>();
 
-signUpPage.get('/', (c) =>
+signUpPage.get('/', async (c) =>
   c.get('person') ? c.redirect(safePath(c.req.query('next'), '/start'), 303) : showForm(c, {}),
 );
 
@@ -54,12 +54,15 @@ function refusedFields(refusal?: SessionRefusal): Faults {
   return {};
 }
 
-function showForm(c: PortalContext, state: { typed?: Typed; faults?: Faults; refusal?: SessionRefusal }) {
+async function showForm(
+  c: PortalContext,
+  state: { typed?: Typed; faults?: Faults; refusal?: SessionRefusal },
+) {
   const { t, f } = words(c);
   const faults: Faults = { ...state.faults, ...refusedFields(state.refusal) };
   const waitMs = state.refusal?.reason === 'too_many_attempts' ? state.refusal.retryAfterMs : null;
   const fields = { c, typed: state.typed, faults };
-  const credit = config(c.env).trialGrantNanoUsd;
+  const offer = await trialOffer(c.env, Date.now());
   const next = state.typed?.next ?? c.req.query('next') ?? '';
   const status = waitMs !== null ? 429 : Object.keys(faults).length > 0 ? 422 : 200;
   return page(
@@ -67,7 +70,8 @@ function showForm(c: PortalContext, state: { typed?: Typed; faults?: Faults; ref
     { title: t.signUp.title, narrow: true, status },
     <>
       <h1 class="mb-2">{t.signUp.title}</h1>
-      <p class="mb-6">{credit > 0 ? t.signUp.lead(f.usd(credit)) : t.signUp.leadNoCredit}</p>
+      <p class="mb-6">{offer ? t.signUp.lead(f.usd(offer.amountNanoUsd)) : t.signUp.leadNoCredit}</p>
+      {offer?.usedUp && <Callout tone="info">{t.trial.usedUp}</Callout>}
       {waitMs !== null && <TooManyAttempts c={c} waitMs={waitMs} />}
       {Object.keys(faults).length > 0 && <Callout tone="error">{t.faults.summary}</Callout>}
       <form method="post" action="/sign-up" class="grid gap-5" novalidate>

@@ -1,8 +1,9 @@
-/** Completes a sign-up: makes an account with credit and a first key, or leads on to the invitation. */
+/** Completes a sign-up: makes an account with a first key, and with its trial credit if that is due, or leads on to the invitation. */
 import { database } from '../../db/client.ts';
 import { createKey } from '../../db/keys.ts';
 import { config } from '../../env.ts';
 import { ensureAccount, type Person } from '../../identity/account.ts';
+import { settleTrialOfConfirmed } from '../../identity/trial.ts';
 import { pepperKey } from '../../tokens/pepper.ts';
 import { type PortalContext, words } from '../frame/context.ts';
 import { carrySecret } from '../frame/shown-once.ts';
@@ -15,6 +16,8 @@ export async function welcome(
   // an invited person joins an account and needs none of their own
   if (next.startsWith('/invitation/')) return c.redirect(next, 303);
   const accountId = await ensureAccount(c.env, person, nowMs);
+  // GitHub has confirmed the address already
+  if (person.emailVerified) await settleTrialOfConfirmed(c.env, person, nowMs);
   const name = words(c).t.signUp.firstKeyName;
   const made = await createKey(
     database(c.env),

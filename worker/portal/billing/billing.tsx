@@ -20,6 +20,7 @@ import { ledgerPage } from '../../wallet/ledger-page.ts';
 import { Callout } from '../components/callout.tsx';
 import { Money } from '../components/money.tsx';
 import { TILES, Tile } from '../components/tile.tsx';
+import { TrialCallout } from '../components/trial-callout.tsx';
 import { Writable } from '../components/writable.tsx';
 import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
 import { Choice, type Faults, Name, OptionalUsd, readForm, type Typed } from '../frame/form.ts';
@@ -178,6 +179,7 @@ async function show(c: PortalContext, state: { typed?: Typed; faults?: Faults })
     <>
       <h1 class="mb-6">{t.billing.title}</h1>
       {await returnCallout(c, rule)}
+      <TrialCallout c={c} />
       {c.req.query('details') === 'saved' && <Callout tone="success">{t.billing.details.saved}</Callout>}
       {state.faults?.card && <Callout tone="error">{t.faults[state.faults.card]}</Callout>}
       <OwedCallout c={c} balance={balance} />

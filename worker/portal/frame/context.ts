@@ -7,6 +7,7 @@ import { formats } from '../../i18n/formats.ts';
 import { type Locale, MESSAGES } from '../../i18n/locale.ts';
 import type { Words } from '../../i18n/words.ts';
 import type { Person } from '../../identity/account.ts';
+import type { PendingTrial } from '../../identity/trial.ts';
 
 export interface PortalEnv {
   Bindings: Env;
@@ -16,12 +17,14 @@ export interface PortalEnv {
     person: Person | null;
     /** id of the person's session; empty: nobody is signed in */
     sessionId: string;
-    /** the account that the page shows; set by the guard `signedIn`, as are the two below */
+    /** the account that the page shows; set by the guard `signedIn`, as are the three below */
     accountId: string;
     /** the person's role in that account */
     memberRole: MemberRole;
     /** all accounts that the person belongs to */
     memberships: readonly Membership[];
+    /** trial credit that the account may still get; null: none */
+    pendingTrial: PendingTrial | null;
   };
 }
 

@@ -7,6 +7,7 @@ import { config } from '../../env.ts';
 import { isLocale, LOCALES, type Locale } from '../../i18n/locale.ts';
 import { accountsOf } from '../../identity/account.ts';
 import { personOf } from '../../identity/session.ts';
+import { settleTrial } from '../../identity/trial.ts';
 import type { PortalContext, PortalEnv } from './context.ts';
 import { notFoundPage } from './not-found.tsx';
 import { problemPage } from './problem.tsx';
@@ -49,12 +50,14 @@ export const signedIn = createMiddleware<PortalEnv>(async function signedIn(c, n
     const query = c.req.method === 'GET' ? `?next=${encodeURIComponent(c.req.path)}` : '';
     return c.redirect(`/sign-in${query}`, 303);
   }
-  const memberships = await accountsOf(c.env, person, Date.now());
+  const nowMs = Date.now();
+  const memberships = await accountsOf(c.env, person, nowMs);
   const chosen = getCookie(c, ACCOUNT_COOKIE);
   const membership = memberships.find(({ accountId }) => accountId === chosen) ?? memberships[0]!;
   c.set('memberships', memberships);
   c.set('accountId', membership.accountId);
   c.set('memberRole', membership.role);
+  c.set('pendingTrial', await settleTrial(c.env, { person, membership, nowMs }));
   await next();
 });
 

@@ -8,6 +8,7 @@ import { maskedApiKey } from '../../domain/api-key.ts';
 import { config } from '../../env.ts';
 import { examples } from '../../examples/examples.ts';
 import { ShownSecret } from '../components/shown-secret.tsx';
+import { TrialCallout } from '../components/trial-callout.tsx';
 import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
 import { signedIn } from '../frame/guard.ts';
 import { page } from '../frame/layout.tsx';
@@ -35,6 +36,7 @@ startPage.get('/', async (c) => {
     <>
       <h1 class="mb-2">{t.start.title}</h1>
       <p class="mb-8">{t.start.lead}</p>
+      <TrialCallout c={c} />
       <div class="grid gap-10 lg:grid-cols-[minmax(0,1fr)_18rem]">
         <div class="min-w-0">
           {secret && <ShownSecret title={t.start.keyTitle} text={secret.text} note={t.start.keyOnce} />}

@@ -9,7 +9,10 @@ import {
 import { database } from '../../db/client.ts';
 import { type Anomaly, listAnomalies } from '../../db/customers.ts';
 import { accountOfRequest } from '../../db/requests.ts';
+import { trialGrantsOn } from '../../db/trial-grants.ts';
 import { isId } from '../../domain/ids.ts';
+import { dayOf } from '../../domain/limits.ts';
+import { config } from '../../env.ts';
 import { TextField } from '../components/field.tsx';
 import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
 import { operator } from '../frame/guard.ts';
@@ -70,14 +73,16 @@ async function overview(c: PortalContext) {
   const db = database(c.env);
   const pageText = c.req.query('page') ?? '';
   const pageIndex = /^\d{1,6}$/.test(pageText) ? Number(pageText) : 0;
-  const [anomalies, newest] = await Promise.all([
+  const [anomalies, newest, trials] = await Promise.all([
     pageIndex === 0 ? listAnomalies(db, { nowMs: Date.now(), limit: SHOWN_MAX }) : [],
     listAccounts(db, { limit: SHOWN_MAX + 1, offset: pageIndex * SHOWN_MAX }),
+    trialGrantsOn(db, dayOf(Date.now())),
   ]);
   const ids = anomalies.map(({ accountId }) => accountId);
   const troubled = ids.length === 0 ? [] : await findAccountsByIds(db, ids);
   return (
     <>
+      <TrialToday c={c} {...trials} />
       {pageIndex === 0 && <Troubled c={c} accounts={troubled} anomalies={anomalies} />}
       <section aria-labelledby="newest">
         <h2 id="newest" class="mb-2">
@@ -99,6 +104,23 @@ async function overview(c: PortalContext) {
       </section>
     </>
   );
+}
+
+/** How much of the day's trial credit is used. */
+function TrialToday({
+  c,
+  accounts,
+  totalNanoUsd,
+}: {
+  c: PortalContext;
+  accounts: number;
+  totalNanoUsd: number;
+}) {
+  const { t, f } = words(c);
+  const { trialGrantNanoUsd, trialDailyNanoUsd } = config(c.env);
+  if (trialGrantNanoUsd === 0) return null;
+  const counted = t.trial.accounts(accounts, f.count(accounts));
+  return <p class="mb-6">{t.trial.today(f.usd(totalNanoUsd), f.usd(trialDailyNanoUsd), counted)}</p>;
 }
 
 function Troubled(props: {

@@ -4,6 +4,7 @@ import { loadCatalogue } from '../../db/catalogue.ts';
 import { database } from '../../db/client.ts';
 import { loadReferencePrices } from '../../db/reference-prices.ts';
 import { config } from '../../env.ts';
+import { trialOffer } from '../../identity/trial.ts';
 import { type PortalEnv, words } from '../frame/context.ts';
 import { page } from '../frame/layout.tsx';
 import { Prices } from './price-list.tsx';
@@ -13,8 +14,11 @@ export const landingPage = new Hono<PortalEnv>();
 landingPage.get('/', async (c) => {
   const { t, f } = words(c);
   const db = database(c.env);
-  const [catalogue, others] = await Promise.all([loadCatalogue(db), loadReferencePrices(db)]);
-  const credit = config(c.env).trialGrantNanoUsd;
+  const [catalogue, others, offer] = await Promise.all([
+    loadCatalogue(db),
+    loadReferencePrices(db),
+    trialOffer(c.env, Date.now()),
+  ]);
   return page(
     c,
     { title: t.landing.title },
@@ -30,7 +34,7 @@ landingPage.get('/', async (c) => {
             {c.get('person') ? t.start.title : t.landing.call}
           </a>
           <p class="muted text-sm">
-            {credit > 0 ? t.landing.callNote(f.usd(credit)) : t.landing.callNoteNoCredit}
+            {offer ? t.landing.callNote(f.usd(offer.amountNanoUsd)) : t.landing.callNoteNoCredit}
           </p>
         </div>
         <pre class="snippet mt-8 max-w-2xl" tabindex={0}>

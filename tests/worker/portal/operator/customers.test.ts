@@ -21,7 +21,7 @@ const d1 = (text: string, ...values: unknown[]) =>
 /** A person who has signed up, with their account. */
 async function newCustomer(): Promise<{ browser: Browser; accountId: string; email: string }> {
   const browser = new Browser();
-  const { email } = await browser.signUp();
+  const { email } = await browser.signUpConfirmed();
   const row = await env.DB.prepare(
     'select account_id from member join person on person.id = member.person_id where email = ?',
   )
