@@ -1,5 +1,5 @@
 /** API keys: created once, found by their hash, listed and revoked within their account. */
-import { and, desc, eq, getTableColumns, gt, isNull, or, type SQL, sql } from 'drizzle-orm';
+import { and, count, desc, eq, getTableColumns, gt, isNull, or, type SQL, sql } from 'drizzle-orm';
 import { alias } from 'drizzle-orm/sqlite-core';
 import { hashApiKey, newApiKey } from '../domain/api-key.ts';
 import { newId } from '../domain/ids.ts';
@@ -240,6 +240,58 @@ export async function changeKey(
     addAuditIfChanged(db, entry),
   ]);
   return rows[0] ?? null;
+}
+
+/** `keep`: a thing works on, in the name of the person who decides. `end`: it ends. */
+export type Fate = 'keep' | 'end';
+
+/** The active keys that a management key, or another of its lineage, made. */
+function madeBy(
+  { accountId, id, lineageId }: Pick<ApiKeyRow, 'accountId' | 'id' | 'lineageId'>,
+  nowMs: number,
+) {
+  return and(eq(apiKey.accountId, accountId), eq(apiKey.managerId, lineageId ?? id), isActiveKey(nowMs));
+}
+
+export async function countMadeKeys(db: Database, manager: ApiKeyRow, nowMs: number): Promise<number> {
+  const row = await db.select({ n: count() }).from(apiKey).where(madeBy(manager, nowMs)).get();
+  return row?.n ?? 0;
+}
+
+/**
+ * Revokes a management key together with the decision about the keys that it made, in one batch.
+ * @param request.fate what becomes of them; null: it made none
+ * @returns false when it is revoked already, or made keys and `fate` is null
+ */
+export async function revokeManagementKey(
+  db: Database,
+  request: { manager: ApiKeyRow; fate: Fate | null; actor: string; nowMs: number },
+): Promise<boolean> {
+  const { manager, fate, actor, nowMs } = request;
+  const { id: keyId, accountId } = manager;
+  const made = madeBy(manager, nowMs);
+  const noneMade = sql`not exists (select 1 from ${apiKey} as made where made.account_id = ${accountId}
+    and made.manager_id = ${manager.lineageId ?? keyId} and made.revoked_at_ms is null
+    and (made.expires_at_ms is null or made.expires_at_ms > ${nowMs}))`;
+  const [revoked] = await db.batch([
+    db
+      .update(apiKey)
+      .set({ revokedAtMs: nowMs })
+      .where(and(eq(apiKey.id, keyId), isNull(apiKey.revokedAtMs), fate === null ? noneMade : undefined)),
+    addAuditIfChanged(db, {
+      atMs: nowMs,
+      actor,
+      action: 'key.revoked',
+      subject: keyId,
+      detail: { name: manager.name, ...(fate && { keys: fate }) },
+      accountId,
+    }),
+    db
+      .update(apiKey)
+      .set(fate === 'end' ? { revokedAtMs: nowMs } : { keptBy: actor })
+      .where(and(made, fate === null ? sql`false` : undefined)),
+  ]);
+  return revoked.meta.changes === 1;
 }
 
 /** Revokes a key. @returns false when the account has no such key that is not yet revoked */

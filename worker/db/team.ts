@@ -1,9 +1,13 @@
 /** Members of an account with their roles, and invitations to it. */
 import { and, asc, count, desc, eq, gt, isNull, ne, sql } from 'drizzle-orm';
 import type { MemberRole } from '../domain/team.ts';
-import { type AuditEntry, addAudit, addAuditIfChanged } from './audit.ts';
+import { type AuditEntry, addAuditIfChanged } from './audit.ts';
 import type { Database } from './client.ts';
+import { insertIf } from './insert-if.ts';
+import type { Fate } from './keys.ts';
+import { endLostStanding, nothingMade } from './made-things.ts';
 import { account, audit, invitation, member, person } from './schema.ts';
+import { accountIsActive, memberMay } from './standing.ts';
 
 export interface Membership {
   readonly accountId: string;
@@ -55,6 +59,10 @@ interface MemberChange {
   readonly accountId: string;
   readonly personId: string;
   readonly entry: AuditEntry;
+  /** What becomes of the keys and endpoints that the member made; null: it is not decided. */
+  readonly fate: Fate | null;
+  /** The person in whose name they are kept. */
+  readonly keeper: string;
 }
 
 /**
@@ -64,30 +72,51 @@ interface MemberChange {
 const staysOwned = (accountId: string) =>
   sql`(${member.role} <> 'owner' OR (SELECT count(*) FROM member AS m WHERE m.account_id = ${accountId} AND m.role = 'owner') > 1)`;
 
-/** @returns false: no such member, or the last owner */
+/**
+ * Changes a member's role. What the new role gives no right to ends in the same batch: invitations, keys, endpoints.
+ * @returns false: no such member, the last owner, or the fate of what they made is not decided
+ */
 export async function changeRole(
   db: Database,
   change: MemberChange & { role: MemberRole },
 ): Promise<boolean> {
-  const { accountId, personId, role, entry } = change;
+  const { role, entry, ...lost } = change;
+  const { accountId, personId, fate } = change;
+  const nowMs = entry.atMs;
   const which = and(
     eq(member.accountId, accountId),
     eq(member.personId, personId),
     ne(member.role, role),
     role === 'owner' ? undefined : staysOwned(accountId),
+    fate === null ? nothingMade(db, change, role, nowMs) : undefined,
   );
   const [changed] = await db.batch([
     db.update(member).set({ role }).where(which),
     addAuditIfChanged(db, entry),
+    ...endLostStanding(db, { ...lost, nowMs }),
   ]);
   return changed.meta.changes === 1;
 }
 
-/** @returns false: no such member, or the last owner */
+/**
+ * Removes a member, and ends in the same batch what their membership let them do: invitations, keys, endpoints.
+ * @returns false: no such member, the last owner, or the fate of what they made is not decided
+ */
 export async function removeMember(db: Database, change: MemberChange): Promise<boolean> {
-  const { accountId, personId, entry } = change;
-  const which = and(eq(member.accountId, accountId), eq(member.personId, personId), staysOwned(accountId));
-  const [removed] = await db.batch([db.delete(member).where(which), addAuditIfChanged(db, entry)]);
+  const { entry, ...lost } = change;
+  const { accountId, personId, fate } = change;
+  const nowMs = entry.atMs;
+  const which = and(
+    eq(member.accountId, accountId),
+    eq(member.personId, personId),
+    staysOwned(accountId),
+    fate === null ? nothingMade(db, change, null, nowMs) : undefined,
+  );
+  const [removed] = await db.batch([
+    db.delete(member).where(which),
+    addAuditIfChanged(db, entry),
+    ...endLostStanding(db, { ...lost, nowMs }),
+  ]);
   return removed.meta.changes === 1;
 }
 
@@ -121,15 +150,19 @@ export async function insertInvitation(
     .where(and(ofAccount, isOpen(nowMs), ne(invitation.email, email)))
     .get();
   if ((others?.n ?? 0) >= INVITATIONS_OPEN_MAX) return false;
-  await db.batch([
+  const mayInvite = and(
+    accountIsActive(accountId),
+    memberMay({ accountId, personId: row.invitedBy }, 'write', 'team'),
+  )!;
+  const [, , added] = await db.batch([
     db
       .update(invitation)
       .set({ revokedAtMs: nowMs })
-      .where(and(ofAccount, eq(invitation.email, email), isOpen(nowMs))),
-    db.insert(invitation).values(row),
-    addAudit(db, entry),
+      .where(and(ofAccount, eq(invitation.email, email), isOpen(nowMs), mayInvite)),
+    insertIf(db, invitation, row, mayInvite),
+    addAuditIfChanged(db, entry),
   ]);
-  return true;
+  return added.meta.changes === 1;
 }
 
 export async function revokeInvitation(
@@ -147,14 +180,29 @@ export async function revokeInvitation(
   return revoked.meta.changes === 1;
 }
 
-/** Finds an open invitation with the account's name and the inviter's e-mail; null: none is still valid. */
+/**
+ * An open invitation of an account that is neither closed nor suspended, by a person who may still invite: what an
+ * invitation gives, its sender must have when it is accepted.
+ */
+const isValid = (nowMs: number) =>
+  and(
+    isOpen(nowMs),
+    accountIsActive(sql`invitation.account_id`),
+    memberMay(
+      { accountId: sql`invitation.account_id`, personId: sql`invitation.invited_by` },
+      'write',
+      'team',
+    ),
+  );
+
+/** Finds a valid invitation with the account's name and the inviter's e-mail; null: there is none. */
 export async function findOpenInvitation(db: Database, tokenHash: string, nowMs: number) {
   const row = await db
     .select({ invitation, accountName: account.name, invitedBy: person.email })
     .from(invitation)
     .innerJoin(account, eq(account.id, invitation.accountId))
     .innerJoin(person, eq(person.id, invitation.invitedBy))
-    .where(and(eq(invitation.tokenHash, tokenHash), isOpen(nowMs), isNull(account.closedAtMs)))
+    .where(and(eq(invitation.tokenHash, tokenHash), isValid(nowMs)))
     .get();
   return row ?? null;
 }
@@ -172,7 +220,7 @@ export async function acceptInvitation(
     db
       .update(invitation)
       .set({ acceptedAtMs: nowMs })
-      .where(and(eq(invitation.id, row.id), isOpen(nowMs))),
+      .where(and(eq(invitation.id, row.id), isValid(nowMs))),
     addAuditIfChanged(db, entry),
     db
       .insert(member)
@@ -180,7 +228,15 @@ export async function acceptInvitation(
         sql`select account_id, ${personId}, role from invitation where id = ${row.id} and accepted_at_ms = ${nowMs}`,
       )
       .onConflictDoNothing(),
-    db.update(person).set({ emailVerified: true }).where(eq(person.id, personId)),
+    db
+      .update(person)
+      .set({ emailVerified: true })
+      .where(
+        and(
+          eq(person.id, personId),
+          sql`exists (select 1 from invitation where id = ${row.id} and accepted_at_ms = ${nowMs})`,
+        ),
+      ),
   ]);
   return accepted.meta.changes === 1;
 }

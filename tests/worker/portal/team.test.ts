@@ -1,6 +1,8 @@
 /** Teams: invitations that only the invited can use, roles, and accounts that always keep an owner. */
+import { createExecutionContext } from 'cloudflare:test';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { MESSAGES } from '../../../worker/i18n/locale.ts';
+import app from '../../../worker/index.ts';
 import { TaskHarness } from '../notifications/fixtures.ts';
 import { Browser, bindings, newEmail, PASSWORD } from './browser.ts';
 
@@ -193,6 +195,229 @@ describe('an owner', () => {
     expect((await browser.get('/team')).status).toBe(303);
     // a former member has an account of their own now
     expect(await (await bob.browser.get('/team')).text()).not.toContain('Ada');
+  });
+});
+
+describe('what a member’s right let them do ends with the right', () => {
+  const keysOf = async (accountId: string) =>
+    (
+      await bindings.DB.prepare(
+        'SELECT id, name, created_by, kept_by, revoked_at_ms IS NULL AS active FROM api_key WHERE account_id = ? AND name <> ? ORDER BY name',
+      )
+        .bind(accountId, en.signUp.firstKeyName)
+        .all<{ id: string; name: string; created_by: string; kept_by: string | null; active: number }>()
+    ).results;
+  const KEY = {
+    scope: 'inference',
+    capUsd: '',
+    capPeriod: 'month',
+    requestsPerMinute: '60',
+    tokensPerMinute: '',
+    concurrency: '5',
+    expiryDays: '',
+  };
+  const makeKey = async (browser: Browser, name: string, over: object = {}) => {
+    const page = await browser.postAndFollow('/keys', { ...KEY, name, ...over });
+    return (await page.text()).match(/sk-tg-\w{46}/)![0];
+  };
+  const setRole = (browser: Browser, id: string, role: string, made?: string) =>
+    browser.post(`/team/members/${id}/role`, { role, ...(made !== undefined && { made }) });
+
+  /** An owner Ada, and Bob whom she made an owner as well. */
+  async function twoOwners() {
+    const ada = await owner();
+    const bob = await joinAs(ada.browser, 'developer');
+    const bobId = await personId(bob.email);
+    expect((await setRole(ada.browser, bobId, 'owner')).status).toBe(303);
+    const accountId = String((await accountsOf(ada.email))[0]!.account_id);
+    return { ada, bob, bobId, adaId: await personId(ada.email), accountId };
+  }
+
+  it.each([
+    ['is demoted', (ada: Browser, bobId: string) => setRole(ada, bobId, 'developer')],
+    [
+      'is demoted and removed',
+      async (ada: Browser, bobId: string) => {
+        await setRole(ada, bobId, 'viewer');
+        return ada.post(`/team/members/${bobId}/remove`, {});
+      },
+    ],
+    [
+      'is demoted and made an owner again',
+      async (ada: Browser, bobId: string) => {
+        await setRole(ada, bobId, 'viewer');
+        return setRole(ada, bobId, 'owner');
+      },
+    ],
+  ])('an invitation, when its sender %s', async (_, lose) => {
+    const { ada, bob, bobId } = await twoOwners();
+    const friend = newBrowser();
+    const { email } = await friend.signUp('Cleo');
+    const path = await invite(bob.browser, email, 'owner');
+    expect((await friend.get(path)).status).toBe(200);
+    expect((await lose(ada.browser, bobId)).status).toBe(303);
+    expect((await friend.get(path)).status).toBe(410);
+    expect((await friend.post(path, {})).status).toBe(410);
+    expect(await accountsOf(email)).toHaveLength(1);
+    expect(await (await ada.browser.get('/team')).text()).not.toContain(`Revoke the invitation for ${email}`);
+  });
+
+  it('an invitation is checked when it is accepted, even where nothing revoked it', async () => {
+    const { bob, bobId, accountId } = await twoOwners();
+    const friend = newBrowser();
+    const { email } = await friend.signUp('Cleo');
+    const path = await invite(bob.browser, email, 'owner');
+    await bindings.DB.prepare("UPDATE member SET role = 'billing' WHERE account_id = ? AND person_id = ?")
+      .bind(accountId, bobId)
+      .run();
+    expect((await friend.post(path, {})).status).toBe(410);
+    expect(await accountsOf(email)).toHaveLength(1);
+  });
+
+  it('removing asks what becomes of keys and webhooks, and tells what each key did last', async () => {
+    const { ada, bob, bobId, adaId, accountId } = await twoOwners();
+    await makeKey(bob.browser, 'production');
+    const managing = await makeKey(bob.browser, 'tool', { scope: 'management' });
+    const made = await app.fetch(
+      new Request('https://tollgate.test/v1/keys', {
+        method: 'POST',
+        headers: { authorization: `Bearer ${managing}`, 'content-type': 'application/json' },
+        body: JSON.stringify({ name: 'by tool' }),
+      }),
+      bindings,
+      createExecutionContext(),
+    );
+    expect(made.status).toBe(201);
+    await makeKey(ada.browser, 'zoe');
+    await bob.browser.post('/alerts/endpoints', { url: 'https://hooks.bob.example/x' });
+    const [production] = (await keysOf(accountId)).filter(({ name }) => name === 'production');
+    await bindings.DB.batch([
+      bindings.DB.prepare('UPDATE api_key SET last_used_at_ms = ? WHERE id = ?').bind(
+        1_700_000_000_000,
+        production!.id,
+      ),
+      ...[1, 2].map((hour) =>
+        bindings.DB.prepare('INSERT INTO usage_hour VALUES (?, ?, ?, ?, ?, 0, 0, 0, 0, 5000000, 0)').bind(
+          accountId,
+          hour * 3_600_000,
+          production!.id,
+          `model-of-hour-${hour}`,
+          hour,
+        ),
+      ),
+    ]);
+    const asked = await (await ada.browser.get(`/team/members/${bobId}/remove`)).text();
+    for (const text of [
+      'production',
+      'tool',
+      'by tool',
+      'hooks.bob.example',
+      '14 Nov 2023',
+      '2 requests to model-of-hour-2',
+    ])
+      expect(asked).toContain(text);
+    expect(asked).not.toContain('zoe');
+    for (const fields of [{}, { made: '' }, { made: 'perhaps' }]) {
+      const unanswered = await ada.browser.post(
+        `/team/members/${bobId}/remove`,
+        fields as Record<string, string>,
+      );
+      expect(unanswered.status).toBe(422);
+      expect(await unanswered.text()).toContain(en.faults.choice);
+    }
+    expect(await accountsOf(bob.email)).toHaveLength(1);
+    expect((await ada.browser.post(`/team/members/${bobId}/remove`, { made: 'keep' })).status).toBe(303);
+    expect(await keysOf(accountId)).toMatchObject([
+      { name: 'by tool', kept_by: adaId, active: 1 },
+      { name: 'production', created_by: bobId, kept_by: adaId, active: 1 },
+      { name: 'tool', kept_by: adaId, active: 1 },
+      { name: 'zoe', created_by: adaId, kept_by: null, active: 1 },
+    ]);
+    const page = await (await ada.browser.get('/keys')).text();
+    expect(page).toContain(en.keys.keptBy(en.keys.formerMember(bob.email), ada.email));
+    expect(await (await ada.browser.get('/team')).text()).toContain(en.team.keysFate.keep);
+    const keeper = 'SELECT kept_by FROM webhook_endpoint WHERE account_id = ?';
+    expect(await bindings.DB.prepare(keeper).bind(accountId).first('kept_by')).toBe(adaId);
+  });
+
+  it('ends them if the remover says so, those of the person’s management keys included', async () => {
+    const { ada, bob, bobId, accountId } = await twoOwners();
+    await makeKey(bob.browser, 'production');
+    await bob.browser.post('/alerts/endpoints', { url: 'https://hooks.bob.example/x' });
+    await makeKey(ada.browser, 'zoe');
+    expect((await ada.browser.post(`/team/members/${bobId}/remove`, { made: 'end' })).status).toBe(303);
+    expect(await keysOf(accountId)).toMatchObject([
+      { name: 'production', active: 0 },
+      { name: 'zoe', active: 1 },
+    ]);
+    const open = 'SELECT count(*) AS n FROM webhook_endpoint WHERE account_id = ? AND removed_at_ms IS NULL';
+    expect(await bindings.DB.prepare(open).bind(accountId).first('n')).toBe(0);
+  });
+
+  it('a demotion asks as well, and only about what the new role has no right to', async () => {
+    const { ada, bob, bobId, adaId, accountId } = await twoOwners();
+    await makeKey(bob.browser, 'production');
+    expect((await setRole(ada.browser, bobId, 'developer')).status).toBe(303);
+    const asked = await setRole(ada.browser, bobId, 'viewer');
+    expect(asked.status).toBe(422);
+    const page = await asked.text();
+    expect(page).toContain('production');
+    expect(page).toContain('name="role" value="viewer"');
+    expect(await accountsOf(bob.email)).toMatchObject([{ role: 'developer' }]);
+    expect((await setRole(ada.browser, bobId, 'viewer', 'keep')).status).toBe(303);
+    expect(await accountsOf(bob.email)).toMatchObject([{ role: 'viewer' }]);
+    expect(await keysOf(accountId)).toMatchObject([{ name: 'production', kept_by: adaId, active: 1 }]);
+  });
+
+  it('who leaves decides, and what is kept passes to an owner', async () => {
+    const { bob, bobId, adaId, accountId } = await twoOwners();
+    await makeKey(bob.browser, 'production');
+    expect((await bob.browser.post(`/team/members/${bobId}/remove`, {})).status).toBe(422);
+    expect((await bob.browser.post(`/team/members/${bobId}/remove`, { made: 'keep' })).status).toBe(303);
+    expect(await keysOf(accountId)).toMatchObject([{ name: 'production', kept_by: adaId, active: 1 }]);
+  });
+
+  it('a refused removal of the last owner ends nothing', async () => {
+    const ada = await owner();
+    await makeKey(ada.browser, 'production');
+    const accountId = String((await accountsOf(ada.email))[0]!.account_id);
+    const path = await invite(ada.browser, newEmail());
+    const id = await personId(ada.email);
+    expect((await ada.browser.post(`/team/members/${id}/remove`, { made: 'end' })).status).toBe(422);
+    expect((await setRole(ada.browser, id, 'viewer', 'end')).status).toBe(422);
+    expect(await keysOf(accountId)).toMatchObject([{ name: 'production', active: 1, kept_by: null }]);
+    expect((await newBrowser().get(path)).status).toBe(200);
+  });
+
+  it('revoking a management key asks what becomes of the keys that it made', async () => {
+    const ada = await owner();
+    const accountId = String((await accountsOf(ada.email))[0]!.account_id);
+    for (const [name, made] of [
+      ['a', 'keep'],
+      ['b', 'end'],
+    ] as const) {
+      const managing = await makeKey(ada.browser, `tool ${name}`, { scope: 'management' });
+      await app.fetch(
+        new Request('https://tollgate.test/v1/keys', {
+          method: 'POST',
+          headers: { authorization: `Bearer ${managing}`, 'content-type': 'application/json' },
+          body: JSON.stringify({ name: `child ${name}` }),
+        }),
+        bindings,
+        createExecutionContext(),
+      );
+      const tool = (await keysOf(accountId)).find((key) => key.name === `tool ${name}`)!;
+      const page = await (await ada.browser.get(`/keys/${tool.id}/revoke`)).text();
+      expect(page).toContain(en.keys.madeKeys(1, '1'));
+      expect((await ada.browser.post(`/keys/${tool.id}/revoke`, {})).status).toBe(422);
+      expect((await ada.browser.post(`/keys/${tool.id}/revoke`, { made })).status).toBe(303);
+    }
+    expect((await keysOf(accountId)).map(({ name, active }) => [name, active])).toEqual([
+      ['child a', 1],
+      ['child b', 0],
+      ['tool a', 0],
+      ['tool b', 0],
+    ]);
   });
 });
 

@@ -22,7 +22,21 @@ export const teamEn = {
   removeOf: (email: string) => `Remove ${email}`,
   leave: 'Leave account',
   removeTitle: (email: string) => `Remove ${email}?`,
-  removeText: 'They lose access to this account. Keys keep working: revoke any that they know.',
+  removeText: 'They lose access to this account. Invitations that they sent end.',
+  roleTitle: (email: string, role: string) => `Change the role of ${email} to ${role}?`,
+  madeTitle: 'Keys that they made',
+  madeText:
+    'Without the right to make keys and webhooks, those that this person made are yours to decide about. Whoever knows a key can use it: if you keep some, rotate them soon.',
+  madeMore: (shown: string, all: string) =>
+    `The newest ${shown} of ${all} keys are listed; the choice is for all.`,
+  madeEndpoint: 'Webhook to',
+  madeLabel: 'These keys and webhooks',
+  madeChoose: 'Please choose',
+  madeKeep: (keeper: string) => `keep working, in the name of ${keeper}`,
+  madeEnd: 'end now: keys are revoked, webhooks removed',
+  madeDid: 'Last did',
+  madeLast: (count: number, text: string, model: string, charge: string) =>
+    `${text} ${count === 1 ? 'request' : 'requests'} to ${model} within an hour, ${charge}`,
   leaveTitle: (name: string) => `Leave “${name}”?`,
   removeSubmit: 'Remove',
   keep: 'Cancel',
@@ -44,6 +58,7 @@ export const teamEn = {
   who: 'Who',
   what: 'Action',
   about: 'Subject',
+  keysFate: { keep: 'what they made was kept', end: 'what they made was ended' } as Record<string, string>,
   operator: 'Tollgate',
   someone: 'a former member',
   apiKey: 'a management key',
@@ -77,6 +92,6 @@ export const teamEn = {
     `The invitation is for ${invited}, but you are signed in as ${here}. Sign out and open the link again.`,
   signInFirst: (email: string) =>
     `Sign in as ${email} or create an account with this address. You will then return to this page.`,
-  overTitle: 'This invitation has expired',
-  over: 'It was used, revoked or is more than seven days old. Ask the sender for a new one.',
+  overTitle: 'This invitation is no longer valid',
+  over: 'It was used, revoked or is more than seven days old, or its sender may no longer invite to this account. Ask an owner of the account for a new one.',
 };

@@ -25,7 +25,21 @@ export const teamFr: Messages['team'] = {
   leave: 'Quitter le compte',
   removeTitle: (email) => `Retirer ${email} ?`,
   removeText:
-    'Cette personne n’aura plus accès à ce compte. Les clés restent valables : révoquez celles qu’elle connaît.',
+    'Cette personne n’aura plus accès à ce compte. Les invitations qu’elle a envoyées prennent fin.',
+  roleTitle: (email, role) => `Changer le rôle de ${email} en « ${role} » ?`,
+  madeTitle: 'Clés créées par cette personne',
+  madeText:
+    'Sans le droit de créer des clés et des webhooks, c’est à vous de décider de ceux que cette personne a créés. Qui connaît une clé peut s’en servir : si vous en gardez, renouvelez-les bientôt.',
+  madeMore: (shown, all) =>
+    `Les ${shown} clés les plus récentes sur ${all} sont affichées ; le choix vaut pour toutes.`,
+  madeEndpoint: 'Webhook vers',
+  madeLabel: 'Ces clés et webhooks',
+  madeChoose: 'Veuillez choisir',
+  madeKeep: (keeper) => `restent valables, au nom de ${keeper}`,
+  madeEnd: 'prennent fin : clés révoquées, webhooks supprimés',
+  madeDid: 'Dernière activité',
+  madeLast: (count, text, model, charge) =>
+    `${text} ${count < 2 ? 'requête' : 'requêtes'} à ${model} en une heure, ${charge}`,
   leaveTitle: (name) => `Quitter « ${name} » ?`,
   removeSubmit: 'Retirer',
   keep: 'Annuler',
@@ -48,6 +62,7 @@ export const teamFr: Messages['team'] = {
   who: 'Qui',
   what: 'Action',
   about: 'Objet',
+  keysFate: { keep: 'ses clés et webhooks ont été gardés', end: 'ses clés et webhooks ont pris fin' },
   operator: 'Tollgate',
   someone: 'un ancien membre',
   apiKey: 'une clé de gestion',
@@ -81,6 +96,6 @@ export const teamFr: Messages['team'] = {
     `L’invitation est pour ${invited}, mais vous êtes connecté en tant que ${here}. Déconnectez-vous et rouvrez le lien.`,
   signInFirst: (email) =>
     `Connectez-vous en tant que ${email} ou créez un compte avec cette adresse. Vous reviendrez ensuite sur cette page.`,
-  overTitle: 'Cette invitation a expiré',
-  over: 'Elle a été utilisée, révoquée ou date de plus de sept jours. Demandez-en une nouvelle à la personne qui vous a invité.',
+  overTitle: 'Cette invitation n’est plus valable',
+  over: 'Elle a été utilisée, révoquée ou date de plus de sept jours, ou la personne qui l’a envoyée ne peut plus inviter dans ce compte. Demandez-en une nouvelle à un propriétaire du compte.',
 };

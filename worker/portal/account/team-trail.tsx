@@ -35,6 +35,9 @@ export function TeamTrail({ c, trail, emails }: Props) {
                 <td>{names.actionNames[row.action] ?? row.action}</td>
                 <td class="wraps">
                   <bdi>{aboutOf(row)}</bdi>
+                  {row.detail.keys && (
+                    <span class="muted block">{names.keysFate[String(row.detail.keys)]}</span>
+                  )}
                 </td>
               </tr>
             ))}

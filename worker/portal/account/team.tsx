@@ -3,6 +3,7 @@ import { Hono } from 'hono';
 import * as z from 'zod';
 import { emailsOf } from '../../db/account-limits.ts';
 import { database } from '../../db/client.ts';
+import { listMadeThings, type MadeThings } from '../../db/made-things.ts';
 import {
   accountTrail,
   changeRole,
@@ -26,6 +27,7 @@ import { Choice, type Faults, readForm, type Typed, typedFields } from '../frame
 import { allowed, mayWrite, rememberAccount, signedIn } from '../frame/guard.ts';
 import { page } from '../frame/layout.tsx';
 import { notFoundPage } from '../frame/not-found.tsx';
+import { hasMade, MadeByMember, readFate } from './made-by-member.tsx';
 import { TeamTrail } from './team-trail.tsx';
 
 const TRAIL_SHOWN = 50;
@@ -53,21 +55,29 @@ teamPage.post('/', async (c) => {
 });
 
 teamPage.post('/members/:personId/role', async (c) => {
-  const { role } = await typedFields(c);
-  const read = RoleForm.safeParse({ role });
-  const { accountId, nowMs } = here(c);
-  const personId = c.req.param('personId');
-  const member = await memberOf(c, personId);
+  const typed = await typedFields(c);
+  const read = RoleForm.safeParse({ role: typed.role });
+  const member = await memberOf(c, c.req.param('personId'));
   if (!member || !read.success) return notFoundPage(c);
-  const detail = { email: member.email, from: member.role, to: read.data.role };
+  const { role } = read.data;
+  const { accountId, nowMs } = here(c);
+  const { personId, email } = member;
+  const fate = readFate(typed);
+  const detail = { email, from: member.role, to: role, ...(fate && { keys: fate }) };
   const changed = await changeRole(database(c.env), {
     accountId,
     personId,
-    role: read.data.role,
+    role,
+    fate,
+    keeper: (await keeperFor(c, personId)).personId,
     entry: { ...auditEntry(c, nowMs), action: 'member.role', subject: personId, detail },
   });
-  const wasRefused = !changed && member.role !== read.data.role;
-  return wasRefused ? show(c, { faults: { role: 'last_owner' } }) : c.redirect('/team?done=saved', 303);
+  if (changed || member.role === role) return c.redirect('/team?done=saved', 303);
+  const made = await listMadeThings(database(c.env), { accountId, personId }, { role, nowMs });
+  if (fate === null && hasMade(made) && typed.made !== undefined)
+    return askRoleChange(c, { member, role, made, faults: { made: 'choice' } });
+  if (fate === null && hasMade(made)) return askRoleChange(c, { member, role, made });
+  return show(c, { faults: { role: 'last_owner' } });
 });
 
 teamPage.get('/members/:personId/remove', async (c) => {
@@ -78,11 +88,18 @@ teamPage.get('/members/:personId/remove', async (c) => {
 teamPage.post('/members/:personId/remove', async (c) => {
   const member = await removableMember(c);
   if (!member) return notFoundPage(c);
+  const fate = readFate(await typedFields(c));
   const { accountId, nowMs } = here(c);
   const { personId, email } = member;
-  const entry = { ...auditEntry(c, nowMs), action: 'member.removed', subject: personId, detail: { email } };
-  if (!(await removeMember(database(c.env), { accountId, personId, entry })))
-    return askRemoval(c, member, true);
+  const detail = { email, ...(fate && { keys: fate }) };
+  const removed = await removeMember(database(c.env), {
+    accountId,
+    personId,
+    fate,
+    keeper: (await keeperFor(c, personId)).personId,
+    entry: { ...auditEntry(c, nowMs), action: 'member.removed', subject: personId, detail },
+  });
+  if (!removed) return askRemoval(c, member, { wasRefused: true, isDecided: fate !== null });
   return c.redirect(personId === c.get('person')!.id ? '/start' : '/team?done=removed', 303);
 });
 
@@ -258,28 +275,98 @@ function Members(props: { c: PortalContext; members: readonly MemberRow[]; isOwn
   }
 }
 
-/** @param wasLastOwner the removal was refused, because the account would have no owner left */
-function askRemoval(c: PortalContext, member: MemberRow, wasLastOwner = false) {
+/** The person in whose name a member's keys are kept: the one who acts, or an owner if that is the member. */
+async function keeperFor(c: PortalContext, personId: string): Promise<MemberRow> {
+  const members = await listMembers(database(c.env), c.get('accountId'));
+  const me = c.get('person')!.id;
+  const isKeeper = (each: MemberRow) =>
+    personId === me ? each.role === 'owner' && each.personId !== me : each.personId === me;
+  // Without another owner the change is refused, so nothing is kept.
+  return members.find(isKeeper) ?? members[0]!;
+}
+
+/** Asks before a member is removed. @param attempt a removal that was refused, and whether it named a fate of the keys */
+async function askRemoval(
+  c: PortalContext,
+  member: MemberRow,
+  attempt: { wasRefused: boolean; isDecided: boolean } = { wasRefused: false, isDecided: false },
+) {
   const { t } = words(c);
   const names = t.team;
-  const isMe = member.personId === c.get('person')!.id;
-  const title = isMe ? names.leaveTitle(here(c).accountName) : names.removeTitle(member.email);
+  const { accountId, accountName, nowMs } = here(c);
+  const { personId, email } = member;
+  const isMe = personId === c.get('person')!.id;
+  const made = await listMadeThings(database(c.env), { accountId, personId }, { role: null, nowMs });
+  const isUndecided = attempt.wasRefused && !attempt.isDecided && hasMade(made);
+  return askWithMade(c, {
+    title: isMe ? names.leaveTitle(accountName) : names.removeTitle(email),
+    text: isMe ? null : names.removeText,
+    status: attempt.wasRefused ? 422 : 200,
+    isLastOwner: attempt.wasRefused && !isUndecided,
+    submit: isMe ? names.leave : names.removeSubmit,
+    made,
+    keeper: (await keeperFor(c, personId)).email,
+    faults: isUndecided ? { made: 'choice' } : {},
+  });
+}
+
+/** Asks what becomes of the keys of a member whose new role has no right to them. */
+async function askRoleChange(
+  c: PortalContext,
+  asked: { member: MemberRow; role: MemberRole; made: MadeThings; faults?: Faults },
+) {
+  const { t } = words(c);
+  const names = t.team;
+  const { member, role, made, faults = {} } = asked;
+  return askWithMade(c, {
+    title: names.roleTitle(member.email, names.roles[role]),
+    text: null,
+    status: 422,
+    isLastOwner: false,
+    submit: names.change,
+    made,
+    keeper: (await keeperFor(c, member.personId)).email,
+    faults,
+    role,
+  });
+}
+
+interface Question {
+  readonly title: string;
+  readonly text: string | null;
+  readonly status: 200 | 422;
+  readonly isLastOwner: boolean;
+  readonly submit: string;
+  readonly made: MadeThings;
+  readonly keeper: string;
+  readonly faults: Faults;
+  /** the role that the form sends on; absent: it removes the member */
+  readonly role?: MemberRole;
+}
+
+function askWithMade(c: PortalContext, question: Question) {
+  const names = words(c).t.team;
+  const { title, text, status, isLastOwner: wasLastOwner, submit, made, keeper, faults, role } = question;
   return page(
     c,
-    { title, narrow: true, status: wasLastOwner ? 422 : 200 },
+    { title, narrow: !hasMade(made), status, back: '/team' },
     <>
       <h1 class="mb-3">
         <bdi>{title}</bdi>
       </h1>
       {wasLastOwner && <Callout tone="error">{names.lastOwner}</Callout>}
-      {!isMe && <p class="mb-6">{names.removeText}</p>}
-      <form method="post" class="mt-6 flex flex-wrap gap-3">
-        <button class="btn btn-error" type="submit">
-          {isMe ? names.leave : names.removeSubmit}
-        </button>
-        <a class="btn" href="/team">
-          {names.keep}
-        </a>
+      {text && <p class="mb-6">{text}</p>}
+      <form method="post" class="grid gap-6">
+        {role && <input type="hidden" name="role" value={role} />}
+        <MadeByMember c={c} made={made} keeper={keeper} faults={faults} />
+        <div class="flex flex-wrap gap-3">
+          <button class="btn btn-error" type="submit">
+            {submit}
+          </button>
+          <a class="btn" href="/team">
+            {names.keep}
+          </a>
+        </div>
       </form>
     </>,
   );

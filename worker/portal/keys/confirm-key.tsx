@@ -18,11 +18,12 @@ export async function activeKey(c: PortalContext): Promise<ApiKeyRow | null> {
 /** The page that asks before a key is changed. */
 export function confirmKeyPage(
   c: PortalContext,
-  { key, title, text, form }: { key: ApiKeyRow; title: string; text: string; form: Child },
+  question: { key: ApiKeyRow; title: string; text: string; form: Child; status?: 200 | 422 },
 ) {
+  const { key, title, text, form, status = 200 } = question;
   return page(
     c,
-    { title, narrow: true },
+    { title, narrow: true, status, back: '/keys' },
     <>
       <h1 class="mb-3">
         <bdi>{title}</bdi>
