@@ -16,7 +16,7 @@ import {
   wasReceiptReportedMissing,
 } from '../../worker/db/requests.ts';
 import { chargedSince, firstRequestAtMs, listRecentRequests, listUsage } from '../../worker/db/usage.ts';
-import { listBuckets } from '../../worker/db/usage-buckets.ts';
+import { bucketsQuery } from '../../worker/db/usage-buckets.ts';
 import { bucketsOf, DAY_MS, HOUR_MS, PERIODS } from '../../worker/portal/usage/usage-period.ts';
 import { D1Binding, D1Store } from '../simulation/platform/d1.ts';
 import { fill, KEY_OF_LARGEST, LARGEST, NODE_IDS, REQUESTS } from './ten-million.ts';
@@ -78,11 +78,14 @@ const QUERIES: readonly [page: string, ask: () => Promise<unknown>][] = [
     () => listUsage(db, { ...ofLargest, keyId: KEY_OF_LARGEST, ...bucketsOf('30d', nowMs) }),
   ],
   ['usage, latest requests', () => listRecentRequests(db, { accountId: LARGEST, limit: 20 })],
-  ['usage API, minutes', () => listBuckets(db, { ...ofLargest, ...lastHour, width: 'minute', limit: 1_000 })],
+  [
+    'usage API, minutes',
+    () => bucketsQuery(db, { ...ofLargest, ...lastHour, width: 'minute', limit: 1_000 }),
+  ],
   [
     'usage API, hours of a month',
     () =>
-      listBuckets(db, {
+      bucketsQuery(db, {
         ...ofLargest,
         ...lastHour,
         fromMs: nowMs - 30 * DAY_MS,

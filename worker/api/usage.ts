@@ -1,14 +1,8 @@
 /** GET /v1/usage: the account's usage by minute, hour or day, by key and model, as JSON or as CSV for accountants. */
 import * as z from 'zod';
+import { listAllBuckets } from '../archive/minutes.ts';
 import { findModel } from '../db/catalogue.ts';
-import { database } from '../db/client.ts';
-import {
-  BUCKET_MS,
-  type BucketCursor,
-  type BucketRow,
-  type BucketWidth,
-  listBuckets,
-} from '../db/usage-buckets.ts';
+import { BUCKET_MS, type BucketCursor, type BucketRow, type BucketWidth } from '../db/usage-buckets.ts';
 import { formatUsd, nanoUsd } from '../domain/money.ts';
 import { catalogue } from '../gateway/model-cache.ts';
 import { readFields } from '../http/fields.ts';
@@ -76,7 +70,7 @@ export async function getUsage(c: ApiContext): Promise<Response> {
   const after = read.fields.after === undefined ? null : parseCursor(read.fields.after);
   if (after === undefined) return invalid('after', 'must be the `next` value of the previous page');
 
-  const rows = await listBuckets(database(c.env), {
+  const rows = await listAllBuckets(c.env, {
     accountId: c.get('principal').accountId,
     width: bucket,
     fromMs,

@@ -1,7 +1,8 @@
-/** The audit of an account's ledger: its Wallet's entries against D1's copy, a page of entries at a time. */
+/** The audit of an account's ledger: its Wallet's entries against the copy in D1 and the archive, page by page. */
 import { createHash } from 'node:crypto';
-import { type Database, database } from '../db/client.ts';
-import { findChargedRequests, mismatchedHours, projectedEntries } from '../db/ledger-audit.ts';
+import { mismatchedHoursOfUnarchived } from '../archive/archive-audit.ts';
+import { chargedRequestsOf } from '../archive/charged-requests.ts';
+import { projectedEntries, type SeqRange } from '../archive/ledger.ts';
 import { chargedRequests, type Entry, type LedgerState } from '../domain/ledger.ts';
 import {
   type AuditCursor,
@@ -26,27 +27,27 @@ export interface AuditedPage {
 }
 
 /**
- * Audits the entries after `mark`; on the last page also the balance and the hourly rollup. Entries that the Wallet has
- * folded are read from D1 alone: they must chain, pay for what was used, and lead to what the Wallet's opening says.
+ * Audits the entries after `mark`; on the last page also the balance, and the hourly rollup of an account without an
+ * archive (worker/archive/archive-audit.ts does it for others). Entries that the Wallet has folded are read from D1 and
+ * the archive alone: they must chain, pay for what was used, and lead to what the Wallet's opening says.
  */
 export async function auditLedgerPage(env: Env, accountId: string, mark: AuditCursor): Promise<AuditedPage> {
-  const db = database(env);
   const wallet = env.WALLET.getByName(accountId);
   const { opening, entries, headSeq, balanceNanoUsd, unpublishedFromSeq } = await wallet.auditPage({
     afterSeq: mark.seq,
     limit: PAGE_ENTRIES,
   });
-  if (mark.seq < opening.seq) return auditFolded(db, accountId, mark, opening);
+  if (mark.seq < opening.seq) return auditFolded(env, accountId, mark, opening);
   const range = { accountId, afterSeq: mark.seq, toSeq: entries.at(-1)?.seq ?? mark.seq };
   const [projected, requests] = await Promise.all([
-    projectedEntries(db, range),
-    requestsCharged(db, range, entries),
+    projectedEntries(env, range),
+    requestsCharged(env, range, entries),
   ]);
   const page = checkAuditPage(mark, { entries, projected, requests, unpublishedFromSeq }, sha256);
   if (page.mark.seq < headSeq && entries.length > 0)
     return { ...page, checked: entries.length, complete: false };
 
-  const findings = [...page.findings, ...(await mismatchedHours(db, accountId))];
+  const findings = [...page.findings, ...(await mismatchedHoursOfUnarchived(env, accountId))];
   if (balanceNanoUsd !== page.mark.balanceNanoUsd) {
     const what = `is ${balanceNanoUsd}, the entries sum to ${page.mark.balanceNanoUsd}`;
     findings.push({ about: 'the balance', what });
@@ -56,14 +57,14 @@ export async function auditLedgerPage(env: Env, accountId: string, mark: AuditCu
 
 /** Audits folded entries after `mark`. The page after the last of them goes on from the opening, whatever was found. */
 async function auditFolded(
-  db: Database,
+  env: Env,
   accountId: string,
   mark: AuditCursor,
   opening: LedgerState,
 ): Promise<AuditedPage> {
   const range = { accountId, afterSeq: mark.seq, toSeq: Math.min(mark.seq + PAGE_ENTRIES, opening.seq) };
-  const entries = await projectedEntries(db, range);
-  const requests = await requestsCharged(db, range, entries);
+  const entries = await projectedEntries(env, range);
+  const requests = await requestsCharged(env, range, entries);
   const unpublishedFromSeq = Number.POSITIVE_INFINITY;
   const page = checkAuditPage(mark, { entries, projected: entries, requests, unpublishedFromSeq }, sha256);
   const checked = entries.length;
@@ -78,12 +79,12 @@ function sha256(text: string): string {
 }
 
 async function requestsCharged(
-  db: Database,
-  range: Parameters<typeof findChargedRequests>[1],
+  env: Env,
+  range: SeqRange,
   entries: readonly Entry[],
 ): Promise<ChargedRequest[]> {
   const ids = chargedIds(entries);
-  return ids ? findChargedRequests(db, range, ids) : [];
+  return ids ? chargedRequestsOf(env, range, ids) : [];
 }
 
 /** The first and last ids of the requests that the entries charge; null: they charge none. */

@@ -1,9 +1,13 @@
-/** D1's copy of an account's ledger and requests, for the ledger audit and for entries that a Wallet has folded. */
-import { and, asc, desc, eq, gt, gte, lt, lte, sql } from 'drizzle-orm';
+/**
+ * What D1 has of an account's ledger and requests, for the ledger audit and for entries that a Wallet has folded;
+ * worker/archive adds what D1 has no more.
+ */
+import { and, asc, eq, gt, gte, lte, sql } from 'drizzle-orm';
 import type { Entry } from '../domain/ledger.ts';
 import type { ChargedRequest, Finding } from '../domain/ledger-audit.ts';
 import { nanoUsd } from '../domain/money.ts';
 import type { Database } from './client.ts';
+import { requestIdsIn } from './requests.ts';
 import { ledgerEntry, price, usageEvent } from './schema.ts';
 
 interface SeqRange {
@@ -14,30 +18,14 @@ interface SeqRange {
   readonly toSeq: number;
 }
 
-/** D1's copies of entries, oldest first. */
-export async function projectedEntries(db: Database, range: SeqRange): Promise<Entry[]> {
+/** The query for D1's copies of entries, oldest first; worker/archive/ledger.ts adds those that it has no more. */
+export function entriesOf(db: Database, range: SeqRange) {
   const { seq } = ledgerEntry;
-  const rows = await db
+  return db
     .select()
     .from(ledgerEntry)
     .where(and(eq(ledgerEntry.accountId, range.accountId), gt(seq, range.afterSeq), lte(seq, range.toSeq)))
     .orderBy(asc(seq));
-  return rows.map(toEntry);
-}
-
-/** D1's copies of entries before `beforeSeq`, newest first. */
-export async function projectedEntriesBefore(
-  db: Database,
-  { accountId, beforeSeq, limit }: { accountId: string; beforeSeq: number; limit: number },
-): Promise<Entry[]> {
-  const { seq } = ledgerEntry;
-  const rows = await db
-    .select()
-    .from(ledgerEntry)
-    .where(and(eq(ledgerEntry.accountId, accountId), lt(seq, beforeSeq)))
-    .orderBy(desc(seq))
-    .limit(limit);
-  return rows.map(toEntry);
 }
 
 /** D1's copy of an entry, other than a charge, with this reference; null: it has none. */
@@ -61,7 +49,7 @@ export async function projectedEntry(
   return row === undefined ? null : toEntry(row);
 }
 
-function toEntry({ accountId: _, ...row }: typeof ledgerEntry.$inferSelect): Entry {
+export function toEntry({ accountId: _, ...row }: typeof ledgerEntry.$inferSelect): Entry {
   return {
     ...row,
     grantedNanoUsd: nanoUsd(row.grantedNanoUsd),
@@ -115,8 +103,26 @@ export async function findChargedRequests(
   }
 }
 
-/** Finds hours whose rollup is not the sum of their requests. */
-export async function mismatchedHours(db: Database, accountId: string): Promise<Finding[]> {
+/** The archived requests of an hour. */
+export interface HourSum {
+  readonly hourMs: number;
+  readonly requests: number;
+  readonly chargeNanoUsd: number;
+}
+
+/**
+ * Finds hours whose rollup is not the sum of their requests: those that D1 has and those of the archive.
+ * @param span from the beginning of an hour to the beginning of another
+ */
+export async function mismatchedHours(
+  db: Database,
+  { accountId, fromMs, toMs }: { accountId: string; fromMs: number; toMs: number },
+  archived: readonly HourSum[],
+): Promise<Finding[]> {
+  const { first, end } = requestIdsIn({ fromMs, toMs });
+  const sums = JSON.stringify(
+    archived.map(({ hourMs, requests, chargeNanoUsd }) => [hourMs, requests, chargeNanoUsd]),
+  );
   const rows = await db.all<{
     hour_ms: number;
     requests: number;
@@ -126,10 +132,16 @@ export async function mismatchedHours(db: Database, accountId: string): Promise<
   }>(sql`
     SELECT coalesce(e.hour_ms, h.hour_ms) AS hour_ms, coalesce(e.n, 0) AS requests, coalesce(e.charge, 0) AS charge,
       coalesce(h.n, 0) AS r_requests, coalesce(h.charge, 0) AS r_charge
-    FROM (SELECT admitted_at_ms - admitted_at_ms % 3600000 AS hour_ms, count(*) AS n, sum(charge_nano_usd) AS charge
-          FROM usage_event WHERE account_id = ${accountId} GROUP BY 1) AS e
+    FROM (
+      SELECT hour_ms, sum(n) AS n, sum(charge) AS charge FROM (
+        SELECT admitted_at_ms - admitted_at_ms % 3600000 AS hour_ms, count(*) AS n, sum(charge_nano_usd) AS charge
+        FROM usage_event WHERE account_id = ${accountId} AND request_id >= ${first} AND request_id < ${end}
+          AND admitted_at_ms >= ${fromMs} AND admitted_at_ms < ${toMs} GROUP BY 1
+        UNION ALL SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(${sums})
+      ) GROUP BY 1) AS e
     FULL JOIN (SELECT hour_ms, sum(requests) AS n, sum(charge_nano_usd) AS charge
-          FROM usage_hour WHERE account_id = ${accountId} GROUP BY 1) AS h ON h.hour_ms = e.hour_ms
+          FROM usage_hour WHERE account_id = ${accountId} AND hour_ms >= ${fromMs} AND hour_ms < ${toMs} GROUP BY 1) AS h
+      ON h.hour_ms = e.hour_ms
     WHERE e.n IS NOT h.n OR e.charge IS NOT h.charge`);
   return rows.map((row) => ({
     about: `hour ${new Date(row.hour_ms).toISOString()}`,

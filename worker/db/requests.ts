@@ -1,9 +1,13 @@
-/** Ended requests, in pages and one by one. D1 keeps them for good; the Wallet forgets them after a day. */
-import { and, desc, eq, gte, lt, lte, sql } from 'drizzle-orm';
+/**
+ * Ended requests that D1 has, in pages and one by one. Older ones are in the archive, and worker/archive reads both; the
+ * Wallet forgets requests after a day.
+ */
+import { and, asc, desc, eq, gt, gte, lt, lte, sql } from 'drizzle-orm';
 import type { Ending } from '../domain/hold.ts';
-import { firstIdAt } from '../domain/ids.ts';
+import { firstIdAt, idAfter } from '../domain/ids.ts';
 import { nanoUsd } from '../domain/money.ts';
 import type { RequestRecord } from '../domain/wallet.ts';
+import { type PartRow, partsBetween } from './archive-parts.ts';
 import type { Database } from './client.ts';
 import { drift, nodeReceipt, price, usageEvent } from './schema.ts';
 
@@ -18,12 +22,14 @@ export async function findRequest(
     .innerJoin(price, eq(price.id, usageEvent.priceId))
     .where(and(eq(usageEvent.requestId, requestId), eq(usageEvent.accountId, accountId)))
     .get();
-  if (!found) return null;
-  const { event } = found;
+  return found ? requestRecord(found.event, found.price) : null;
+}
+
+export function requestRecord(event: RequestRow, dated: typeof price.$inferSelect): RequestRecord {
   const { promptTokens, cachedTokens, completionTokens, reasoningTokens } = event;
-  const { id, cacheHitNanoUsd, cacheMissNanoUsd, outputNanoUsd } = found.price;
+  const { id, cacheHitNanoUsd, cacheMissNanoUsd, outputNanoUsd } = dated;
   return {
-    requestId,
+    requestId: event.requestId,
     keyId: event.keyId,
     modelId: event.modelId,
     stream: event.stream,
@@ -82,6 +88,19 @@ export interface RequestPage {
   readonly next: string | null;
 }
 
+/** A page of what D1 has, and the parts of the archive that hold requests of the same range, the newest first. */
+export interface HotPage extends RequestPage {
+  /** The least id in the range. */
+  readonly first: string;
+  /** At most PARTS_A_PAGE. */
+  readonly parts: readonly PartRow[];
+}
+
+/** Parts of one page of requests, most of which are read in vain when a filter matches few. */
+export const PARTS_A_PAGE = 12;
+/** Later than any request. */
+const END_OF_TIME = firstIdAt('req', Date.UTC(9999, 0));
+
 /** An id carries the edge's time, an admission the Wallet's: their clocks may differ by up to an hour. */
 const CLOCK_SKEW_MAX_MS = 3_600_000;
 
@@ -107,12 +126,12 @@ export async function listRequests(
   db: Database,
   filter: RequestFilter,
   scannedMax = ROWS_SCANNED_MAX,
-): Promise<RequestPage> {
+): Promise<HotPage> {
   const { accountId, fromMs, before, keyId, modelId, ending, entry, limit } = filter;
-  const { first } = requestIdsIn({ fromMs, toMs: fromMs });
+  const first = entry === null ? requestIdsIn({ fromMs, toMs: fromMs }).first : entry.first;
   const within = and(
     eq(usageEvent.accountId, accountId),
-    gte(usageEvent.requestId, entry === null ? first : entry.first),
+    gte(usageEvent.requestId, first),
     entry === null ? undefined : lte(usageEvent.requestId, entry.last),
     before === null ? undefined : lt(usageEvent.requestId, before),
   );
@@ -123,7 +142,8 @@ export async function listRequests(
     .orderBy(desc(usageEvent.requestId))
     .limit(scannedMax)
     .as('scanned');
-  const [found, [lastScanned]] = await db.batch([
+  const end = before ?? (entry === null ? END_OF_TIME : idAfter(entry.last));
+  const [found, [lastScanned], parts] = await db.batch([
     db
       .select()
       .from(scanned)
@@ -145,10 +165,22 @@ export async function listRequests(
       .orderBy(desc(usageEvent.requestId))
       .limit(1)
       .offset(scannedMax - 1),
+    partsBetween(db, { accountId, first, before: end, limit: PARTS_A_PAGE }),
   ]);
   const rows = found.slice(0, limit);
-  if (found.length > limit) return { rows, next: rows.at(-1)!.requestId };
-  return { rows, next: lastScanned && lastScanned.admittedAtMs >= fromMs ? lastScanned.requestId : null };
+  const isMore = lastScanned && lastScanned.admittedAtMs >= fromMs;
+  const next = found.length > limit ? rows.at(-1)!.requestId : isMore ? lastScanned.requestId : null;
+  return { rows, next, first, parts };
+}
+
+/** The query for the requests that D1 has of an account after an id, oldest first. */
+export function requestsAfter(db: Database, which: { accountId: string; after: string; limit: number }) {
+  return db
+    .select()
+    .from(usageEvent)
+    .where(and(eq(usageEvent.accountId, which.accountId), gt(usageEvent.requestId, which.after)))
+    .orderBy(asc(usageEvent.requestId))
+    .limit(which.limit);
 }
 
 /** Receipts of a request of this account that differ from what was billed; matching ones have no row. */

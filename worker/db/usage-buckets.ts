@@ -55,8 +55,11 @@ const SOURCES: Record<'requests' | 'rollup', SQL> = {
     reasoning_tokens + answer_tokens AS completion_tokens, reasoning_tokens, charge_nano_usd FROM usage_hour)`,
 };
 
-/** Lists buckets, oldest first. Buckets in which nothing happened have no row. */
-export function listBuckets(db: Database, query: BucketQuery): Promise<BucketRow[]> {
+/**
+ * The query for buckets of what D1 has, oldest first. Buckets in which nothing happened have no row. Minutes of old times
+ * are in the archive: worker/archive/minutes.ts adds them.
+ */
+export function bucketsQuery(db: Database, query: BucketQuery) {
   const { accountId, fromMs, toMs, keyId, modelId, after, limit } = query;
   // Inlined, not bound: to GROUP BY, an expression with bound parameters is not the same expression twice.
   const width = sql.raw(String(BUCKET_MS[query.width]));

@@ -1,6 +1,7 @@
 /** An account's usage: the hourly rollup that charts and tables read, and its latest requests one by one. */
 import { and, asc, desc, eq, gte, sql } from 'drizzle-orm';
 import type { SQLiteColumn } from 'drizzle-orm/sqlite-core';
+import { timeOfId } from '../domain/ids.ts';
 import type { Database } from './client.ts';
 import { price, usageEvent, usageHour } from './schema.ts';
 
@@ -92,15 +93,14 @@ export function listRecentRequests(
 }
 
 /**
- * When the account's first request was admitted; null: it has ended none. The start page ticks that step off with it.
+ * When the account's first request was made; null: it has ended none. The start page ticks that step off with it.
  */
 export async function firstRequestAtMs(db: Database, accountId: string): Promise<number | null> {
-  const row = await db
-    .select({ admittedAtMs: usageEvent.admittedAtMs })
-    .from(usageEvent)
-    .where(eq(usageEvent.accountId, accountId))
-    .orderBy(asc(usageEvent.requestId))
-    .limit(1)
-    .get();
-  return row?.admittedAtMs ?? null;
+  // Requests are archived in the order of their ids, so the first part begins with the first of them.
+  const row = await db.get<{ id: string | null }>(sql`
+    select coalesce(
+      (select first_key from archive_part where account_id = ${accountId} and kind = 'requests' and seq = 1),
+      (select min(request_id) from usage_event where account_id = ${accountId})
+    ) as id`);
+  return row.id === null ? null : timeOfId(row.id);
 }

@@ -70,6 +70,13 @@ export function firstIdAt(prefix: IdPrefix, atMs: number): string {
   return newId(prefix, Math.max(0, atMs), new Uint8Array(10));
 }
 
+/** The next id in order, of those that can be written: no id lies between the two. */
+export function idAfter(id: string): string {
+  const last = [...id].findLastIndex((char) => indexOf(char) < CROCKFORD.length - 1);
+  const next = CROCKFORD[indexOf(id[last]!) + 1]!;
+  return `${id.slice(0, last)}${next}`.padEnd(id.length, CROCKFORD[0]);
+}
+
 function indexOf(char: string): number {
   const at = CROCKFORD.indexOf(char);
   return at < 0 ? Number.NaN : at;

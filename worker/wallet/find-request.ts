@@ -1,10 +1,13 @@
 /**
- * Finds one request of an account. Its Wallet knows a request for a day and D1 knows it for good. A request of a busy
+ * Finds one request of an account. Its Wallet knows a request for a day, D1 for months, and the archive for good. A request of a busy
  * key runs under a lease, so both know it only once its isolate has reported its end.
  */
+import { findArchivedRequest } from '../archive/requests.ts';
+import type { DueRequest } from '../db/archive.ts';
 import { database } from '../db/client.ts';
 import { projectedEntry } from '../db/ledger-audit.ts';
-import { findRequest } from '../db/requests.ts';
+import { findPrice } from '../db/prices.ts';
+import { findRequest, requestRecord } from '../db/requests.ts';
 import { isId, timeOfId } from '../domain/ids.ts';
 import { type NanoUsd, nanoUsd } from '../domain/money.ts';
 import type { RequestRecord } from '../domain/wallet.ts';
@@ -14,6 +17,8 @@ export interface FoundRequest {
   readonly record: RequestRecord;
   /** Part of the charge that was credited back: an earlier run under the same Idempotency-Key had paid for it. */
   readonly creditedBackNanoUsd: NanoUsd;
+  /** The request with its receipts as the archive has it; null: it is not archived. */
+  readonly archived: DueRequest | null;
 }
 
 /** Isolates report ends in groups, well within this time of the end (worker/gateway/lease/lease.ts). */
@@ -40,7 +45,17 @@ export async function findAccountRequest(
     await scheduler.wait(RETRY_EVERY_MS);
     record = await wallet.request(requestId);
   }
-  return record && { record, creditedBackNanoUsd: await creditedBack(env, { accountId, requestId }) };
+  const archived =
+    record === null && !isYoung ? await findArchivedRequest(env, { accountId, requestId }) : null;
+  record ??= archived && (await recordOf(env, archived));
+  return (
+    record && { record, creditedBackNanoUsd: await creditedBack(env, { accountId, requestId }), archived }
+  );
+}
+
+async function recordOf(env: Env, { event }: DueRequest): Promise<RequestRecord | null> {
+  const price = await findPrice(database(env), event.priceId);
+  return price && requestRecord(event, price);
 }
 
 /** The Wallet has the correction until it is folded, D1 for good. Requests with no key for repeats have none. */

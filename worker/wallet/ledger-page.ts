@@ -1,6 +1,5 @@
 /** Pages of an account's ledger: the Wallet has entries from the instant of their posting, D1 those that it has folded. */
-import { database } from '../db/client.ts';
-import { projectedEntriesBefore } from '../db/ledger-audit.ts';
+import { projectedEntriesBefore } from '../archive/ledger.ts';
 import type { Entry } from '../domain/ledger.ts';
 import type { LedgerPage } from '../domain/wallet.ts';
 import type { Env } from '../env.ts';
@@ -16,7 +15,7 @@ export async function ledgerPage(
   const missing = limit - entries.length;
   const folded =
     missing > 0 && oldestSeq > 1
-      ? await projectedEntriesBefore(database(env), { accountId, beforeSeq: oldestSeq, limit: missing })
+      ? await projectedEntriesBefore(env, { accountId, beforeSeq: oldestSeq, limit: missing })
       : [];
   const all = [...entries, ...folded];
   const lastSeq = all.at(-1)?.seq ?? 1;

@@ -1,7 +1,8 @@
 /** The account as a whole: renaming it, exporting all its data, and closing it. */
 import { Hono } from 'hono';
 import * as z from 'zod';
-import { closeAccount, exportAccount, forgetPerson, renameAccount } from '../../db/account-end.ts';
+import { exportAccount } from '../../archive/export.ts';
+import { closeAccount, forgetPerson, renameAccount } from '../../db/account-end.ts';
 import { addAudit } from '../../db/audit.ts';
 import { database } from '../../db/client.ts';
 import { signOut } from '../../identity/session.ts';
@@ -48,7 +49,7 @@ accountPage.get('/export', async (c) => {
   const db = database(c.env);
   const accountId = c.get('accountId');
   await addAudit(db, { ...auditEntry(c), action: 'account.exported', subject: accountId, detail: {} });
-  const rows = exportAccount(db, accountId);
+  const rows = exportAccount(c.env, accountId);
   const encoder = new TextEncoder();
   const body = new ReadableStream<Uint8Array>({
     async pull(controller) {

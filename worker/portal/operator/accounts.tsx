@@ -1,5 +1,7 @@
 /** The operator's customers: results of a search by id, e-mail or request id, or else accounts in trouble and the newest. */
+
 import { Hono } from 'hono';
+import { findAccountOfRequest } from '../../archive/requests.ts';
 import {
   findAccounts,
   findAccountsByIds,
@@ -8,7 +10,6 @@ import {
 } from '../../db/account-limits.ts';
 import { database } from '../../db/client.ts';
 import { type Anomaly, listAnomalies } from '../../db/customers.ts';
-import { accountOfRequest } from '../../db/requests.ts';
 import { trialGrantsOn } from '../../db/trial-grants.ts';
 import { isId } from '../../domain/ids.ts';
 import { dayOf } from '../../domain/limits.ts';
@@ -32,7 +33,7 @@ accountsPage.get('/accounts', async (c) => {
   const { t } = words(c);
   const names = t.operator.accounts;
   const search = (c.req.query('q') ?? '').trim();
-  const accountId = isId('req', search) ? await accountOfRequest(database(c.env), search) : null;
+  const accountId = isId('req', search) ? await findAccountOfRequest(c.env, search) : null;
   if (accountId !== null) return c.redirect(`${PATH}/${accountId}/requests/${search}`, 303);
   return page(
     c,

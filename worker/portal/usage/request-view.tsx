@@ -8,7 +8,6 @@ import { receiptsOf, wasReceiptReportedMissing } from '../../db/requests.ts';
 import { isId } from '../../domain/ids.ts';
 import type { Entry } from '../../domain/ledger.ts';
 import { type NanoUsd, nanoUsd } from '../../domain/money.ts';
-import type { RequestRecord } from '../../domain/wallet.ts';
 import type { FoundRequest } from '../../wallet/find-request.ts';
 import { findEntry } from '../../wallet/ledger-page.ts';
 import { Callout } from '../components/callout.tsx';
@@ -28,20 +27,21 @@ export async function requestView(props: {
   forOperator: boolean;
 }) {
   const { c, accountId, request, forOperator } = props;
-  const { record, creditedBackNanoUsd } = request;
+  const { record, creditedBackNanoUsd, archived } = request;
   const { t, f } = words(c);
   const names = t.requests.one;
   const db = database(c.env);
   const which = { accountId, requestId: record.requestId };
   const { entrySeq } = record;
-  const [key, price, entry, receipts, nodes] = await Promise.all([
+  const [key, price, entry, hotReceipts, nodes] = await Promise.all([
     findKey(db, { accountId, keyId: record.keyId }),
     findPrice(db, record.price.id),
     entrySeq === null ? null : findEntry(c.env, accountId, entrySeq),
     receiptsOf(db, which),
     forOperator ? listNodes(db) : [],
   ]);
-  const isMatched = receipts.length === 0 && (await isReceiptMatched(c, accountId, record));
+  const receipts = [...hotReceipts, ...(archived?.receipts ?? [])];
+  const isMatched = receipts.length === 0 && (await isReceiptMatched(c, accountId, request));
   const nodeNames = new Map(nodes.map((node) => [node.id, node.name]));
   const nodeName = (id: string | null) => (id === null ? names.noNode : (nodeNames.get(id) ?? id));
   const isRunning = record.state === 'held';
@@ -116,10 +116,11 @@ const FINDING_AFTER_MS = 900_000;
 async function isReceiptMatched(
   c: PortalContext,
   accountId: string,
-  record: RequestRecord,
+  { record, archived }: FoundRequest,
 ): Promise<boolean> {
   const { requestId, endedAtMs, chargeNanoUsd } = record;
   if (endedAtMs === null || chargeNanoUsd === 0) return false;
+  if (archived?.findings.some(({ kind }) => kind === 'receipt_missing')) return false;
   const isOld = Date.now() - endedAtMs > FINDING_AFTER_MS;
   if (isOld && !(await wasReceiptReportedMissing(database(c.env), requestId))) return true;
   return (await c.env.WALLET.getByName(accountId).receiptMatched(requestId)) === true;

@@ -3,10 +3,10 @@
  * still be running.
  */
 import { Hono } from 'hono';
+import { listAllRequests } from '../../archive/requests.ts';
 import { loadCatalogue } from '../../db/catalogue.ts';
 import { database } from '../../db/client.ts';
 import { listKeys } from '../../db/keys.ts';
-import { listRequests } from '../../db/requests.ts';
 import { chargedRequests, type Entry } from '../../domain/ledger.ts';
 import { nanoUsd } from '../../domain/money.ts';
 import { findAccountRequest } from '../../wallet/find-request.ts';
@@ -42,7 +42,7 @@ requestsPage.get('/', async (c) => {
   const [keys, models, list] = await Promise.all([
     listKeys(db, accountId),
     loadCatalogue(db),
-    listRequests(db, {
+    listAllRequests(c.env, {
       ...(entry ? NO_FILTER : query),
       accountId,
       fromMs: entry ? 0 : Math.max(0, nowMs - SPANS_MS[query.period]),
