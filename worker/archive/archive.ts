@@ -21,7 +21,7 @@ import {
   releaseRun,
 } from '../db/archive-run.ts';
 import { database } from '../db/client.ts';
-import { monthBegin } from '../domain/archive.ts';
+import { monthBegin, PART_ROWS_MAX } from '../domain/archive.ts';
 import { retentionMs } from '../domain/retention.ts';
 import type { Env } from '../env.ts';
 import { describeError, LoggableError } from '../lib/describe-error.ts';
@@ -50,7 +50,10 @@ export function keptFrom(nowMs: number): number {
  * @param token random, names the run
  * @returns the number of parts that were archived
  */
-export async function archive(env: Env, { nowMs, token }: { nowMs: number; token: string }): Promise<number> {
+export async function archive(
+  env: Env,
+  { nowMs, token, rowsMax = PART_ROWS_MAX }: { nowMs: number; token: string; rowsMax?: number },
+): Promise<number> {
   const db = database(env);
   const claim = await claimRun(db, { token, nowMs, untilMs: nowMs + CLAIM_MS });
   if (claim === null) return 0;
@@ -61,7 +64,8 @@ export async function archive(env: Env, { nowMs, token }: { nowMs: number; token
   for (let look = 0; look < LOOKS_A_RUN && parts < PARTS_A_RUN; look++) {
     const { accountId, lastSeen } = await nextDueAccount(db, { after, keptFromMs });
     if (accountId !== null) {
-      const account = await archiveAccount(env, { accountId, token, nowMs, limit: PARTS_A_RUN - parts });
+      const limit = PARTS_A_RUN - parts;
+      const account = await archiveAccount(env, { accountId, token, nowMs, rowsMax, limit });
       parts += account.parts;
       if (account.done) after = accountId;
     } else if (lastSeen === null) {
@@ -84,10 +88,17 @@ async function removeLeftover(env: Env, claim: ArchiveRunRow, token: string): Pr
   await noteWriting(db, token, null);
 }
 
+interface Run {
+  readonly accountId: string;
+  readonly token: string;
+  readonly nowMs: number;
+  readonly rowsMax: number;
+}
+
 /** @returns `done`: the run goes on after this account, because nothing of it is due or because it failed */
 async function archiveAccount(
   env: Env,
-  run: { accountId: string; token: string; nowMs: number; limit: number },
+  run: Run & { limit: number },
 ): Promise<{ parts: number; done: boolean }> {
   const { accountId, token, nowMs, limit } = run;
   let parts = 0;
@@ -103,12 +114,9 @@ async function archiveAccount(
 }
 
 /** Archives one part. @returns false when nothing of the account is due @throws Error when a step failed */
-async function archivePart(
-  env: Env,
-  { accountId, token, nowMs }: { accountId: string; token: string; nowMs: number },
-): Promise<boolean> {
+async function archivePart(env: Env, { accountId, token, nowMs, rowsMax }: Run): Promise<boolean> {
   const db = database(env);
-  const next = await nextPart(db, { accountId, keptFromMs: keptFrom(nowMs) });
+  const next = await nextPart(db, { accountId, keptFromMs: keptFrom(nowMs), rowsMax });
   if (next === null) return false;
   const { header, text, hash, leaving } = next;
   const key = objectKey({ accountId, kind: header.kind, month: header.month, hash });

@@ -1,6 +1,6 @@
 /** The next part of an account: the rows of the oldest month that is due, requests before ledger entries. */
 
-import { dueEntries, dueRequests, type LeavingRows } from '../db/archive.ts';
+import { type Due, dueEntries, dueRequests, type LeavingRows } from '../db/archive.ts';
 import { lastPart } from '../db/archive-parts.ts';
 import type { Database } from '../db/client.ts';
 import { formatPart, monthOf, type PartText, rowsOfFirstMonth } from '../domain/archive.ts';
@@ -10,11 +10,6 @@ import { entryLine, ROW_OF, requestLine } from './lines.ts';
 import { sha256 } from './objects.ts';
 
 export type NextPart = PartText & { readonly leaving: LeavingRows };
-
-interface Due {
-  readonly accountId: string;
-  readonly keptFromMs: number;
-}
 
 /** @returns null: nothing of the account is due @throws Error when its ledger in D1 has a gap */
 export async function nextPart(db: Database, due: Due): Promise<NextPart | null> {

@@ -1,6 +1,5 @@
 /** The rows that are due to leave D1, and the transaction in which they do. worker/archive writes them to R2. */
 import { and, asc, eq, gt, lt, type SQL, sql } from 'drizzle-orm';
-import { PART_ROWS_MAX } from '../domain/archive.ts';
 import { firstIdAt } from '../domain/ids.ts';
 import type { PartRow } from './archive-parts.ts';
 import type { Database } from './client.ts';
@@ -48,17 +47,25 @@ function archivedToSeq(accountId: SQL | string): SQL<number> {
     where p.account_id = ${accountId} and p.kind = 'ledger'), 0)`;
 }
 
+export interface Due {
+  readonly accountId: string;
+  /** The beginning of the first month that stays in D1. */
+  readonly keptFromMs: number;
+  /** Rows of a part at most. */
+  readonly rowsMax: number;
+}
+
 /** Lists the account's oldest requests that are due, as many as a part takes. */
 export async function dueRequests(
   db: Database,
-  { accountId, keptFromMs }: { accountId: string; keptFromMs: number },
+  { accountId, keptFromMs, rowsMax }: Due,
 ): Promise<DueRequest[]> {
   const events = await db
     .select()
     .from(usageEvent)
     .where(and(eq(usageEvent.accountId, accountId), lt(usageEvent.requestId, firstIdAt('req', keptFromMs))))
     .orderBy(asc(usageEvent.requestId))
-    .limit(PART_ROWS_MAX);
+    .limit(rowsMax);
   if (events.length === 0) return [];
   const ids = JSON.stringify(events.map(({ requestId }) => requestId));
   const ofIds = (table: SQL) => sql`${table}.request_id in (select value from json_each(${ids}))`;
@@ -82,16 +89,13 @@ export async function dueRequests(
 }
 
 /** Lists the account's oldest ledger entries that are due and not archived, as many as a part takes. */
-export async function dueEntries(
-  db: Database,
-  { accountId, keptFromMs }: { accountId: string; keptFromMs: number },
-): Promise<EntryRow[]> {
+export async function dueEntries(db: Database, { accountId, keptFromMs, rowsMax }: Due): Promise<EntryRow[]> {
   const rows = await db
     .select()
     .from(ledgerEntry)
     .where(and(eq(ledgerEntry.accountId, accountId), gt(ledgerEntry.seq, archivedToSeq(accountId))))
     .orderBy(asc(ledgerEntry.seq))
-    .limit(PART_ROWS_MAX);
+    .limit(rowsMax);
   const end = rows.findIndex(({ atMs }) => atMs >= keptFromMs);
   return end === -1 ? rows : rows.slice(0, end);
 }
@@ -115,42 +119,59 @@ export async function recordPart(
   db: Database,
   { token, part, leaving }: { token: string; part: PartRow; leaving: LeavingRows },
 ): Promise<boolean> {
-  const { accountId } = part;
-  const ids = JSON.stringify(leaving.requestIds);
-  const isRecorded = sql`exists (select 1 from archive_part as p
-    where p.account_id = ${accountId} and p.kind = ${part.kind} and p.seq = ${part.seq} and p.hash = ${part.hash})`;
-  const present =
-    leaving.entries === null
-      ? sql`(select count(*) from json_each(${ids}) as i
-          cross join usage_event as u on u.account_id = ${accountId} and u.request_id = i.value)`
-      : sql`(select count(*) from ledger_entry as e where e.account_id = ${accountId}
-          and e.seq between ${leaving.entries.firstSeq} and ${leaving.entries.lastSeq})`;
-  const values = sql.join(
-    Object.values(archivePartColumns(part)).map((value) => sql`${value}`),
-    sql`, `,
-  );
-  const receipts = JSON.stringify(leaving.receipts.map(({ requestId, nodeId }) => [requestId, nodeId]));
-  const findings = JSON.stringify(
-    leaving.findings.map(({ requestId, nodeId, kind }) => [requestId, nodeId, kind]),
-  );
-  const results = await db.batch([
-    db.run(sql`insert into archive_part (${sql.raw(Object.keys(archivePartColumns(part)).join(', '))})
-      select ${values} where ${present} = ${part.rows}
-        and exists (select 1 from archive_run where token = ${token})`),
-    db.run(sql`delete from usage_event where account_id = ${accountId}
-      and request_id in (select value from json_each(${ids})) and ${isRecorded}`),
-    db.run(sql`delete from node_receipt where ${isRecorded}
-      and (request_id, node_id) in (select value ->> 0, value ->> 1 from json_each(${receipts}))`),
-    db.run(sql`delete from drift where ${isRecorded} and resolved_at_ms is not null
-      and (request_id, node_id, kind) in (select value ->> 0, value ->> 1, value ->> 2 from json_each(${findings}))`),
-    db.run(sql`delete from ledger_entry where account_id = ${accountId} and kind = 'charge' and ${isRecorded}
-      and seq between ${leaving.entries?.firstSeq ?? 1} and ${leaving.entries?.lastSeq ?? 0}`),
-    db.run(sql`update archive_run set writing_key = null where token = ${token} and ${isRecorded}`),
+  const { accountId, kind, seq, hash } = part;
+  const { requestIds, entries } = leaving;
+  const columns = Object.entries(columnsOf(part));
+  const names = columns.map(([name]) => name).join(', ');
+  const values = columns.map((_, at) => `?${at + 1}`).join(', ');
+  const insert = `INSERT INTO archive_part (${names}) SELECT ${values}
+    WHERE (${entries === null ? REQUESTS_PRESENT : ENTRIES_PRESENT}) = ?${columns.length + 1}
+      AND EXISTS (SELECT 1 FROM archive_run WHERE token = ?${columns.length + 2})`;
+  const prepared = (text: string, ...rest: unknown[]) =>
+    db.$client.prepare(text).bind(accountId, kind, seq, hash, ...rest);
+  const results = await db.$client.batch([
+    db.$client
+      .prepare(insert.replaceAll('?account', '?1').replaceAll('?keys', `?${columns.length + 3}`))
+      .bind(...columns.map(([, value]) => value), part.rows, token, keysOf(leaving)),
+    prepared(DELETE_REQUESTS, JSON.stringify(requestIds)),
+    prepared(
+      DELETE_RECEIPTS,
+      JSON.stringify(leaving.receipts.map(({ requestId, nodeId }) => [requestId, nodeId])),
+    ),
+    prepared(
+      DELETE_FINDINGS,
+      JSON.stringify(leaving.findings.map(({ requestId, nodeId, kind }) => [requestId, nodeId, kind])),
+    ),
+    prepared(DELETE_CHARGES, entries?.firstSeq ?? 1, entries?.lastSeq ?? 0),
+    prepared(`UPDATE archive_run SET writing_key = NULL WHERE token = ?5 AND ${IS_RECORDED}`, token),
   ]);
-  return results[0].meta.changes === 1;
+  return results[0]!.meta.changes === 1;
 }
 
-function archivePartColumns(part: PartRow) {
+/** The rows that must all be there still: ids of requests, or the first and the last number of entries, as JSON. */
+function keysOf({ requestIds, entries }: LeavingRows): string {
+  return JSON.stringify(entries === null ? requestIds : [entries.firstSeq, entries.lastSeq]);
+}
+
+const REQUESTS_PRESENT = `SELECT count(*) FROM json_each(?keys) AS i
+  CROSS JOIN usage_event AS u ON u.account_id = ?account AND u.request_id = i.value`;
+const ENTRIES_PRESENT = `SELECT count(*) FROM ledger_entry
+  WHERE account_id = ?account AND seq BETWEEN ?keys ->> 0 AND ?keys ->> 1`;
+
+// ?1 account, ?2 kind, ?3 number and ?4 hash of the part, ?5 what is deleted with it.
+const IS_RECORDED = `EXISTS (SELECT 1 FROM archive_part AS p
+  WHERE p.account_id = ?1 AND p.kind = ?2 AND p.seq = ?3 AND p.hash = ?4)`;
+const DELETE_REQUESTS = `DELETE FROM usage_event
+  WHERE account_id = ?1 AND request_id IN (SELECT value FROM json_each(?5)) AND ${IS_RECORDED}`;
+const DELETE_RECEIPTS = `DELETE FROM node_receipt
+  WHERE (request_id, node_id) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?5)) AND ${IS_RECORDED}`;
+const DELETE_FINDINGS = `DELETE FROM drift
+  WHERE (request_id, node_id, kind) IN (SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?5))
+    AND resolved_at_ms IS NOT NULL AND ${IS_RECORDED}`;
+const DELETE_CHARGES = `DELETE FROM ledger_entry
+  WHERE account_id = ?1 AND seq BETWEEN ?5 AND ?6 AND kind = 'charge' AND ${IS_RECORDED}`;
+
+function columnsOf(part: PartRow) {
   return {
     account_id: part.accountId,
     kind: part.kind,

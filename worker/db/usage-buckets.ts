@@ -2,7 +2,7 @@
  * An account's usage in buckets of time, for the API: minutes from the requests themselves, hours and days from the
  * hourly rollup.
  */
-import { type SQL, sql } from 'drizzle-orm';
+import { and, type SQL, sql } from 'drizzle-orm';
 import type { Database } from './client.ts';
 import { requestIdsIn } from './requests.ts';
 
@@ -63,24 +63,43 @@ export function bucketsQuery(db: Database, query: BucketQuery) {
   const { accountId, fromMs, toMs, keyId, modelId, after, limit } = query;
   // Inlined, not bound: to GROUP BY, an expression with bound parameters is not the same expression twice.
   const width = sql.raw(String(BUCKET_MS[query.width]));
-  const key = query.byKey ? sql`key_id` : sql`''`;
-  const model = query.byModel ? sql`model_id` : sql`''`;
+  const bucket = sql<number>`(at_ms / ${width}) * ${width}`;
+  const key = query.byKey ? sql<string>`key_id` : sql<string>`''`;
+  const model = query.byModel ? sql<string>`model_id` : sql<string>`''`;
   const isByRequest = query.width === 'minute';
   const ids = requestIdsIn({ fromMs, toMs });
-  const idRange = isByRequest ? sql`AND request_id >= ${ids.first} AND request_id < ${ids.end}` : sql``;
-  const source = isByRequest ? SOURCES.requests : SOURCES.rollup;
-  const keyFilter = keyId === null ? sql`` : sql`AND key_id = ${keyId}`;
-  const modelFilter = modelId === null ? sql`` : sql`AND model_id = ${modelId}`;
-  const afterCursor = after
-    ? sql`HAVING (bucket_ms, key, model) > (${after.bucketMs}, ${after.keyId}, ${after.modelId})`
-    : sql``;
-  return db.all<BucketRow>(sql`
-    SELECT (at_ms / ${width}) * ${width} AS bucket_ms, ${key} AS key, ${model} AS model,
-      (at_ms / ${width}) * ${width} AS "bucketMs", ${key} AS "keyId", ${model} AS "modelId",
-      sum(requests) AS "requests", sum(prompt_tokens) AS "promptTokens", sum(cached_tokens) AS "cachedTokens",
-      sum(completion_tokens) AS "completionTokens", sum(reasoning_tokens) AS "reasoningTokens",
-      sum(charge_nano_usd) AS "chargeNanoUsd"
-    FROM ${source}
-    WHERE account_id = ${accountId} AND at_ms >= ${fromMs} AND at_ms < ${toMs} ${idRange} ${keyFilter} ${modelFilter}
-    GROUP BY bucket_ms, key, model ${afterCursor} ORDER BY bucket_ms, key, model LIMIT ${limit}`);
+  const sum = (column: string) => sql<number>`sum(${sql.raw(column)})`;
+  return db
+    .select({
+      // Each has a name of its own, because rows of a batch are read by the columns' names.
+      bucketMs: bucket.as('bucket'),
+      keyId: key.as('of_key'),
+      modelId: model.as('of_model'),
+      requests: sum('requests'),
+      promptTokens: sum('prompt_tokens'),
+      cachedTokens: sum('cached_tokens'),
+      completionTokens: sum('completion_tokens'),
+      reasoningTokens: sum('reasoning_tokens'),
+      chargeNanoUsd: sum('charge_nano_usd'),
+    })
+    .from(isByRequest ? SOURCES.requests : SOURCES.rollup)
+    .where(
+      and(
+        sql`account_id = ${accountId} and at_ms >= ${fromMs} and at_ms < ${toMs}`,
+        isByRequest ? sql`request_id >= ${ids.first} and request_id < ${ids.end}` : undefined,
+        keyId === null ? undefined : sql`key_id = ${keyId}`,
+        modelId === null ? undefined : sql`model_id = ${modelId}`,
+      ),
+    )
+    .groupBy(FIRST_THREE)
+    .having(
+      after
+        ? sql`(${bucket}, ${key}, ${model}) > (${after.bucketMs}, ${after.keyId}, ${after.modelId})`
+        : undefined,
+    )
+    .orderBy(FIRST_THREE)
+    .limit(limit);
 }
+
+/** The columns of a result by their places. */
+const FIRST_THREE = sql`1, 2, 3`;
