@@ -1,4 +1,7 @@
-/** `npm run audit`: replays wallets and compares them with their projections, entry by entry. */
+/**
+ * `npm run audit`: replays wallets and compares them with their projections, entry by entry; checks each part of the
+ * archive and the hourly rollups against D1 and the archive together.
+ */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs, parseEnv } from 'node:util';
@@ -11,6 +14,14 @@ interface Page {
   mark: AuditCursor;
   checked: number;
   complete: boolean;
+}
+
+/** The edge's answer; see worker/archive/archive-audit.ts. */
+interface ArchivePage {
+  findings: Finding[];
+  /** Where the next page begins, as the edge reads it; null: the audit is complete. */
+  mark: unknown;
+  checked: number;
 }
 
 const USAGE = `Usage: npm run audit -- [--edge http://localhost:8787] [--account acct_…]
@@ -32,14 +43,20 @@ try {
   const accounts = values.account ? [values.account] : await allAccounts();
   let differing = 0;
   let entries = 0;
+  let parts = 0;
   for (const account of accounts) {
-    const { findings, checked } = await auditAccount(account);
-    entries += checked;
+    const ledger = await auditAccount(account);
+    const archive = await auditArchive(account);
+    entries += ledger.checked;
+    parts += archive.checked;
+    const findings = [...ledger.findings, ...archive.findings];
     differing += findings.length > 0 ? 1 : 0;
     for (const { about, what } of findings) console.log(`${account}: ${about} ${what}`);
   }
   const verdict = differing === 0 ? 'All ledgers match.' : `${differing} of them differ.`;
-  console.log(`${accounts.length} accounts, ${entries} entries checked. ${verdict}`);
+  console.log(
+    `${accounts.length} accounts, ${entries} entries and ${parts} parts of the archive checked. ${verdict}`,
+  );
   process.exit(differing === 0 ? 0 : 1);
 } catch (error) {
   console.error((error as Error).message);
@@ -58,6 +75,19 @@ async function auditAccount(account: string): Promise<Pick<Page, 'findings' | 'c
     mark = page.mark;
     if (process.stdout.isTTY) process.stdout.write(`\r${account}: ${checked} entries…`);
   }
+}
+
+async function auditArchive(account: string): Promise<Pick<ArchivePage, 'findings' | 'checked'>> {
+  const findings: Finding[] = [];
+  let checked = 0;
+  let mark: unknown = { kind: 'requests', seq: 0, hash: null };
+  while (mark !== null) {
+    const page = await call<ArchivePage>('POST', `/accounts/${account}/archive`, mark);
+    findings.push(...page.findings);
+    checked += page.checked;
+    ({ mark } = page);
+  }
+  return { findings, checked };
 }
 
 async function allAccounts(): Promise<string[]> {

@@ -2,6 +2,7 @@
  * The audit of an account's archive, in pages: first each part against the manifest and the part before it, then each
  * hour's rollup against the requests of D1 and the archive together.
  */
+import type { DueRequest } from '../db/archive.ts';
 import { hasParts, type PartRow, partsAfter, partsFrom } from '../db/archive-parts.ts';
 import { database } from '../db/client.ts';
 import { type HourSum, mismatchedHours } from '../db/ledger-audit.ts';
@@ -10,8 +11,7 @@ import { ARCHIVE_KINDS, type ArchiveKind, checkPart } from '../domain/archive.ts
 import { timeOfId } from '../domain/ids.ts';
 import type { Finding } from '../domain/ledger-audit.ts';
 import type { Env } from '../env.ts';
-import { describeError } from '../lib/describe-error.ts';
-import { ROW_OF, readRequests } from './lines.ts';
+import { nothingIfUnreadable, ROW_OF, readRequests } from './lines.ts';
 import { readObject, sha256 } from './objects.ts';
 
 /** Parts of a page: each takes some 20 ms of processor time. */
@@ -66,7 +66,7 @@ async function auditParts(
 }
 
 async function faultsOf(env: Env, part: PartRow, previous: string | null): Promise<string[]> {
-  const text = await readObject(env, part.objectKey).catch(describeError);
+  const text = await readObject(env, part.objectKey).catch(() => 'not gzipped text');
   if (text === null) return ['is missing in R2'];
   return checkPart(
     { record: part, text, previous },
@@ -99,7 +99,7 @@ async function addHours(
   sums: Map<number, HourSum>,
 ): Promise<void> {
   // A part that cannot be read has been found already, and its hours will not add up.
-  for (const { event } of await readRequests(env, part).catch(() => [])) {
+  for (const { event } of await readRequests(env, part).catch(nothingIfUnreadable<DueRequest>)) {
     const hourMs = event.admittedAtMs - (event.admittedAtMs % HOUR_MS);
     if (hourMs < fromMs || hourMs >= toMs) continue;
     const { requests, chargeNanoUsd } = sums.get(hourMs) ?? { requests: 0, chargeNanoUsd: 0 };

@@ -1,4 +1,5 @@
 /** The requests that ledger entries charged, wherever they are, for the ledger audit. */
+import type { DueRequest } from '../db/archive.ts';
 import { type PartRow, partsBetween } from '../db/archive-parts.ts';
 import { database } from '../db/client.ts';
 import { findChargedRequests } from '../db/ledger-audit.ts';
@@ -7,7 +8,7 @@ import { idAfter } from '../domain/ids.ts';
 import type { ChargedRequest } from '../domain/ledger-audit.ts';
 import type { Env } from '../env.ts';
 import type { SeqRange } from './ledger.ts';
-import { readRequests } from './lines.ts';
+import { nothingIfUnreadable, readRequests } from './lines.ts';
 
 /** Parts of one page of the audit: a hundred entries charge at most as many thousands of requests. */
 const PARTS_MAX = 100;
@@ -38,7 +39,7 @@ async function inParts(env: Env, range: SeqRange, parts: readonly PartRow[]): Pr
   const prices = new Map((await listPrices(database(env))).map((price) => [price.id, price]));
   const found: ChargedRequest[] = [];
   for (const part of parts) {
-    for (const { event } of await readRequests(env, part)) {
+    for (const { event } of await readRequests(env, part).catch(nothingIfUnreadable<DueRequest>)) {
       const { requestId, entrySeq, chargeNanoUsd, promptTokens, cachedTokens } = event;
       const price = prices.get(event.priceId);
       if (entrySeq === null || entrySeq <= range.afterSeq || entrySeq > range.toSeq || !price) continue;

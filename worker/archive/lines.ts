@@ -53,23 +53,33 @@ export const ROW_OF: { readonly [K in ArchiveKind]: (line: never) => ArchivedRow
   }),
 };
 
-/** The requests of a part, oldest first. @throws Error when the object is missing or is not what the manifest names */
+/** A part is missing in R2, or is not what the manifest names. */
+export class UnreadablePart extends LoggableError {}
+
+/** What an audit goes on with where a part cannot be read: nothing is there, and the audit of the parts says why. */
+export function nothingIfUnreadable<T>(error: unknown): T[] {
+  if (error instanceof UnreadablePart) return [];
+  throw error;
+}
+
+/** The requests of a part, oldest first. @throws UnreadablePart */
 export async function readRequests(env: Env, part: PartRow): Promise<DueRequest[]> {
   const rows = await readLines<RequestLine>(env, part);
   return rows.map((line) => requestOfLine(part.accountId, line));
 }
 
-/** The ledger entries of a part, oldest first. @throws Error like readRequests */
+/** The ledger entries of a part, oldest first. @throws UnreadablePart */
 export async function readEntries(env: Env, part: PartRow): Promise<EntryRow[]> {
   const rows = await readLines<EntryLine>(env, part);
   return rows.map((line) => ({ ...line, accountId: part.accountId }));
 }
 
 async function readLines<T>(env: Env, part: PartRow): Promise<T[]> {
-  const text = await readObject(env, part.objectKey);
+  // What is not gzipped text is not the part either.
+  const text = await readObject(env, part.objectKey).catch(() => null);
   // Without this check a page would show, and a bill would rest on, whatever lies under that key.
   if (text === null || sha256(text) !== part.hash)
-    throw new LoggableError(
+    throw new UnreadablePart(
       `part ${part.seq} of the archived ${part.kind} of ${part.accountId} is not in the archive`,
     );
   return parsePart<T>(text).rows;

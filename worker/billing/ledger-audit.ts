@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { mismatchedHoursOfUnarchived } from '../archive/archive-audit.ts';
 import { chargedRequestsOf } from '../archive/charged-requests.ts';
 import { projectedEntries, type SeqRange } from '../archive/ledger.ts';
+import { nothingIfUnreadable } from '../archive/lines.ts';
 import { chargedRequests, type Entry, type LedgerState } from '../domain/ledger.ts';
 import {
   type AuditCursor,
@@ -40,7 +41,7 @@ export async function auditLedgerPage(env: Env, accountId: string, mark: AuditCu
   if (mark.seq < opening.seq) return auditFolded(env, accountId, mark, opening);
   const range = { accountId, afterSeq: mark.seq, toSeq: entries.at(-1)?.seq ?? mark.seq };
   const [projected, requests] = await Promise.all([
-    projectedEntries(env, range),
+    projectedEntries(env, range).catch(nothingIfUnreadable<Entry>),
     requestsCharged(env, range, entries),
   ]);
   const page = checkAuditPage(mark, { entries, projected, requests, unpublishedFromSeq }, sha256);
@@ -63,7 +64,7 @@ async function auditFolded(
   opening: LedgerState,
 ): Promise<AuditedPage> {
   const range = { accountId, afterSeq: mark.seq, toSeq: Math.min(mark.seq + PAGE_ENTRIES, opening.seq) };
-  const entries = await projectedEntries(env, range);
+  const entries = await projectedEntries(env, range).catch(nothingIfUnreadable<Entry>);
   const requests = await requestsCharged(env, range, entries);
   const unpublishedFromSeq = Number.POSITIVE_INFINITY;
   const page = checkAuditPage(mark, { entries, projected: entries, requests, unpublishedFromSeq }, sha256);

@@ -2,6 +2,7 @@
 import { Hono } from 'hono';
 import * as z from 'zod';
 import { Hardware } from '../../gpu-pool/protocol/schemas.ts';
+import { auditArchivePage } from '../archive/archive-audit.ts';
 import { GrantRequest, grantCredit } from '../billing/grants.ts';
 import { auditLedgerPage } from '../billing/ledger-audit.ts';
 import { listAccountIds } from '../db/accounts.ts';
@@ -10,6 +11,7 @@ import { database } from '../db/client.ts';
 import { findExistingAccounts } from '../db/existing-accounts.ts';
 import { modelExists, type NodeRow } from '../db/nodes.ts';
 import { makeOperator } from '../db/operators.ts';
+import { ARCHIVE_KINDS } from '../domain/archive.ts';
 import type { CanaryAttempt } from '../domain/canary.ts';
 import { isId } from '../domain/ids.ts';
 import { NODE_ACTIONS, type NodeAction } from '../domain/node.ts';
@@ -36,6 +38,11 @@ const Cursor = z.object({
   balanceNanoUsd: z.int(),
   grantedNanoUsd: z.int(),
 });
+/** Where the audit of an account's archive stands: ArchiveMark of archive/archive-audit.ts. */
+const ArchiveCursor = z.union([
+  z.object({ kind: z.enum(ARCHIVE_KINDS), seq: z.int().min(0), hash: z.string().max(64).nullable() }),
+  z.object({ kind: z.literal('hours'), fromMs: z.int().min(0) }),
+]);
 const OperatorRequest = z.object({ email: z.email().max(254) });
 const AUDIT_ROWS_MAX = 1_000;
 
@@ -93,10 +100,21 @@ operator.post('/accounts/:id/books', async (c) => {
   const body = await parseBody(c, Cursor);
   if (body instanceof Response) return body;
   const accountId = c.req.param('id');
-  const known =
-    isId('acct', accountId) && (await findExistingAccounts(database(c.env), [accountId])).length > 0;
+  const known = await isKnownAccount(c.env, accountId);
   return known ? c.json(await auditLedgerPage(c.env, accountId, body)) : refuse(c, 'account_not_found');
 });
+
+operator.post('/accounts/:id/archive', async (c) => {
+  const body = await parseBody(c, ArchiveCursor);
+  if (body instanceof Response) return body;
+  const accountId = c.req.param('id');
+  const known = await isKnownAccount(c.env, accountId);
+  return known ? c.json(await auditArchivePage(c.env, accountId, body)) : refuse(c, 'account_not_found');
+});
+
+async function isKnownAccount(env: Env, accountId: string): Promise<boolean> {
+  return isId('acct', accountId) && (await findExistingAccounts(database(env), [accountId])).length > 0;
+}
 
 operator.get('/accounts', async (c) => {
   const after = c.req.query('after') ?? '';
