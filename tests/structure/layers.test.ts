@@ -13,7 +13,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['worker/wallet', 'worker/http', 'worker/notifications'],
   ['worker/gateway', 'worker/billing', 'worker/identity'],
   ['worker/fleet', 'worker/batches'],
-  ['worker/api', 'worker/operator', 'worker/portal', 'worker/queue.ts'],
+  ['worker/api', 'worker/operator', 'worker/portal', 'worker/queue.ts', 'worker/retention'],
   ['worker/index.ts'],
 ];
 

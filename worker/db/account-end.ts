@@ -1,27 +1,13 @@
-/** Closing an account, erasing people who belong to none, and exporting what an account has. */
-import { and, asc, eq, isNull, notExists, sql } from 'drizzle-orm';
+/** Renaming and closing an account, and exporting what it has. */
+import { and, asc, eq, isNull } from 'drizzle-orm';
 import type { SQLiteColumn } from 'drizzle-orm/sqlite-core';
 import { type AuditEntry, addAuditIfChanged } from './audit.ts';
 import type { Database } from './client.ts';
-import {
-  account,
-  apiKey,
-  audit,
-  autoRecharge,
-  invitation,
-  member,
-  paymentOrder,
-  person,
-  personCredential,
-  personSession,
-  personTwoFactor,
-  usageHour,
-  webhookEndpoint,
-} from './schema.ts';
+import { account, apiKey, audit, autoRecharge, member, paymentOrder, person, usageHour } from './schema.ts';
 
 /**
- * Closes an account once, in one batch with its audit row: keys are revoked, recharge is turned off, webhook
- * endpoints are removed and open invitations end. The ledger stays.
+ * Closes an account once, in one batch with its audit row: keys are revoked and recharge is turned off. What names people
+ * and addresses is erased by erase-account.ts. The ledger stays.
  * @returns false when it was closed already
  */
 export async function closeAccount(
@@ -39,47 +25,8 @@ export async function closeAccount(
       .set({ revokedAtMs: nowMs })
       .where(and(eq(apiKey.accountId, accountId), isNull(apiKey.revokedAtMs))),
     db.update(autoRecharge).set({ enabled: false }).where(eq(autoRecharge.accountId, accountId)),
-    db
-      .update(webhookEndpoint)
-      .set({ removedAtMs: nowMs })
-      .where(and(eq(webhookEndpoint.accountId, accountId), isNull(webhookEndpoint.removedAtMs))),
-    db
-      .update(invitation)
-      .set({ revokedAtMs: nowMs })
-      .where(and(eq(invitation.accountId, accountId), isNull(invitation.acceptedAtMs))),
   ]);
   return closed.meta.changes === 1;
-}
-
-/**
- * Erases a person who belongs to no open account. What is left is an id that invitations and the audit trail refer
- * to. A person who still belongs to an open account stays as they are.
- */
-export async function forgetPerson(db: Database, personId: string): Promise<void> {
-  const open = db
-    .select({ one: sql`1` })
-    .from(member)
-    .innerJoin(account, eq(account.id, member.accountId))
-    .where(and(eq(member.personId, personId), isNull(account.closedAtMs)));
-  const [erased] = await db.batch([
-    db
-      .update(person)
-      .set({
-        name: '',
-        email: `${personId}@removed.invalid`,
-        emailVerified: false,
-        image: null,
-        role: 'customer',
-      })
-      .where(and(eq(person.id, personId), notExists(open))),
-  ]);
-  if (erased.meta.changes === 0) return;
-  await db.batch([
-    db.delete(personSession).where(eq(personSession.userId, personId)),
-    db.delete(personCredential).where(eq(personCredential.userId, personId)),
-    db.delete(personTwoFactor).where(eq(personTwoFactor.userId, personId)),
-    db.delete(member).where(eq(member.personId, personId)),
-  ]);
 }
 
 export async function renameAccount(

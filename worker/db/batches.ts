@@ -7,7 +7,7 @@ import { batch } from './schema.ts';
 export type BatchRow = typeof batch.$inferSelect;
 export type BatchState = BatchRow['state'];
 
-const UNFINISHED: BatchState[] = ['validating', 'in_progress', 'finalizing', 'cancelling'];
+export const UNFINISHED: BatchState[] = ['validating', 'in_progress', 'finalizing', 'cancelling'];
 
 export function isUnfinished(state: BatchState): boolean {
   return UNFINISHED.includes(state);

@@ -55,6 +55,8 @@ export const RATE_RULES = {
   email_network: { per: 'network', count: 10, sharedCount: 40, windowMs: HOUR_MS, whenDown: 'refuse' },
   /** One inbox, wherever the requests for e-mails to it come from. */
   email_recipient: { per: 'email', count: 6, windowMs: HOUR_MS, whenDown: 'refuse' },
+  /** Passwords or codes of a signed-in person who closes an account: whoever stole the session must not guess them. */
+  proof_person: { per: 'person', count: 8, windowMs: 10 * MINUTE_MS, whenDown: 'refuse' },
   /** Enough for a code mistyped a few times, hopeless for guessing. */
   promo_account: { per: 'account', count: 10, windowMs: 10 * MINUTE_MS, whenDown: 'refuse' },
 } as const satisfies Record<string, RateRule>;

@@ -43,6 +43,7 @@ export const en = {
     signedInAs: (email: string) => `Signed in as ${email}`,
   },
   footer: 'Open-weight models, served under their own names. All times are UTC.',
+  legal: { privacy: 'Privacy', terms: 'Terms' },
   landing: {
     title: 'DeepSeek-R1, pay per token',
     lead: 'Pinned open weights behind the API you already use. Change base_url and keep your code.',

@@ -103,7 +103,13 @@ export const peopleEn = {
     export: 'Download account data',
     closeTitle: 'Close account',
     closeLead: (name: string) =>
-      `This closes “${name}” for all its members: its keys stop working within ten seconds, its batches end, and you are signed out. Your profile is deleted unless you belong to another account. The ledger is kept, as the law requires. This cannot be undone.`,
+      `This closes “${name}” for all its members: its keys stop working within ten seconds, its batches end, and you are signed out. The names, addresses, webhooks and files of the account are deleted, and so is every member who belongs to no other account. This cannot be undone.`,
+    closeKept:
+      'Ledger, payments and issued invoices are kept, as the law requires. What is kept for how long:',
+    closeCode: 'Code from your authenticator app, or a recovery code',
+    closeSignIn:
+      'You have no password. To show that it is you, sign in again; within ten minutes you can then close the account.',
+    closeSignInNext: 'Sign in again',
     closeBalance: (balance: string) =>
       `${balance} of paid credit is left and would be lost. Request a refund first.`,
     closeNext: 'Close account…',
@@ -111,7 +117,7 @@ export const peopleEn = {
     close: 'Close account',
     keep: 'Cancel',
     closedTitle: 'Account closed',
-    closed: 'Its keys are disabled and you are signed out.',
+    closed: 'Its keys are disabled, its names and addresses are deleted, and you are signed out.',
     notOwner: 'Only owners can download the account’s data or close the account.',
   },
 };

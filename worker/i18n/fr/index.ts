@@ -43,6 +43,7 @@ export const fr: Messages = {
     signedInAs: (email) => `Connecté en tant que ${email}`,
   },
   footer: 'Des modèles à poids ouverts, servis sous leur propre nom. Toutes les heures sont en UTC.',
+  legal: { privacy: 'Confidentialité', terms: 'Conditions' },
   landing: {
     title: 'DeepSeek-R1 facturé au jeton',
     lead: 'Des poids ouverts et figés, derrière l’API que vous utilisez déjà. Changez base_url et gardez votre code.',

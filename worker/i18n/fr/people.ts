@@ -108,7 +108,13 @@ export const peopleFr: Messages['people'] = {
     export: 'Télécharger les données du compte',
     closeTitle: 'Fermer le compte',
     closeLead: (name) =>
-      `Ferme « ${name} » pour tous ses membres : ses clés sont refusées en moins de dix secondes, ses lots prennent fin et vous êtes déconnecté. Votre profil est supprimé, sauf si vous appartenez à un autre compte. Le grand livre est conservé, comme la loi l’exige. Cette action est irréversible.`,
+      `Ferme « ${name} » pour tous ses membres : ses clés sont refusées en moins de dix secondes, ses lots prennent fin et vous êtes déconnecté. Les noms, adresses, webhooks et fichiers du compte sont supprimés, ainsi que chaque membre qui n’appartient à aucun autre compte. Cette action est irréversible.`,
+    closeKept:
+      'Le grand livre, les paiements et les factures émises sont conservés, comme la loi l’exige. Durées de conservation :',
+    closeCode: 'Code de votre application d’authentification, ou code de secours',
+    closeSignIn:
+      'Vous n’avez pas de mot de passe. Pour prouver votre identité, reconnectez-vous ; vous aurez ensuite dix minutes pour fermer le compte.',
+    closeSignInNext: 'Se reconnecter',
     closeBalance: (balance) =>
       `Il reste ${balance} de crédit payé, qui serait perdu. Demandez d’abord un remboursement.`,
     closeNext: 'Fermer le compte…',
@@ -116,7 +122,7 @@ export const peopleFr: Messages['people'] = {
     close: 'Fermer le compte',
     keep: 'Annuler',
     closedTitle: 'Compte fermé',
-    closed: 'Ses clés sont désactivées et vous êtes déconnecté.',
+    closed: 'Ses clés sont désactivées, ses noms et adresses sont supprimés et vous êtes déconnecté.',
     notOwner: 'Seuls les propriétaires peuvent télécharger les données du compte ou le fermer.',
   },
 };

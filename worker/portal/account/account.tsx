@@ -2,13 +2,16 @@
 import { Hono } from 'hono';
 import * as z from 'zod';
 import { exportAccount } from '../../archive/export.ts';
-import { closeAccount, forgetPerson, renameAccount } from '../../db/account-end.ts';
+import { closeAccount, renameAccount } from '../../db/account-end.ts';
 import { addAudit } from '../../db/audit.ts';
 import { database } from '../../db/client.ts';
+import { eraseAccount } from '../../db/erase-account.ts';
+import { type Proof, type ProofNeeded, proofNeeded, provePerson } from '../../identity/prove-person.ts';
 import { signOut } from '../../identity/session.ts';
 import { rememberTrial } from '../../identity/trial.ts';
 import { Callout } from '../components/callout.tsx';
 import { TextField } from '../components/field.tsx';
+import { TooManyAttempts } from '../components/too-many-attempts.tsx';
 import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
 import { type Faults, Name, readForm, typedFields } from '../frame/form.ts';
 import { allowed, signedIn } from '../frame/guard.ts';
@@ -66,51 +69,136 @@ accountPage.get('/export', async (c) => {
   });
 });
 
-accountPage.get('/close', (c) => askToClose(c));
+accountPage.get('/close', (c) => askToClose(c, {}));
 
 accountPage.post('/close', async (c) => {
-  const { email = '' } = await typedFields(c);
+  const { email = '', password = '', code = '' } = await typedFields(c);
   const person = c.get('person')!;
-  if (email.toLowerCase() !== person.email.toLowerCase()) return askToClose(c, { email: 'confirm_email' });
+  if (email.toLowerCase() !== person.email.toLowerCase())
+    return askToClose(c, { faults: { email: 'confirm_email' } });
+  const { headers } = c.req.raw;
+  const proof = await provePerson(c.env, { ...atBrowser(c), password, code, headers });
+  if (!proof.ok) return askToClose(c, refusalOf(proof));
   const db = database(c.env);
   const accountId = c.get('accountId');
   const entry = { ...auditEntry(c), action: 'account.closed', subject: accountId, detail: {} };
   await rememberTrial(c.env, { accountId, email: person.email, nowMs: entry.atMs });
   await closeAccount(db, { accountId, nowMs: entry.atMs, entry });
-  setCookies(c, await signOut(c.env, c.req.raw.headers));
-  await forgetPerson(db, person.id);
+  setCookies(c, await signOut(c.env, headers));
+  await eraseAccount(db, accountId);
   return c.redirect('/account/closed', 303);
 });
+
+/** Signs out and leads back by the sign-in page: a person without a password proves themselves by a new sign-in. */
+accountPage.post('/close/sign-in', async (c) => {
+  setCookies(c, await signOut(c.env, c.req.raw.headers));
+  return c.redirect('/sign-in?next=/account/close', 303);
+});
+
+function atBrowser(c: PortalContext) {
+  return { person: c.get('person')!, sessionId: c.get('sessionId'), nowMs: Date.now() };
+}
+
+interface CloseState {
+  readonly faults?: Faults;
+  readonly waitMs?: number;
+}
+
+function refusalOf(proof: Extract<Proof, { ok: false }>): CloseState {
+  switch (proof.fault) {
+    case 'too_many_attempts':
+      return { waitMs: proof.retryAfterMs };
+    case 'password_wrong':
+      return { faults: { password: proof.fault } };
+    case 'code_wrong':
+      return { faults: { code: proof.fault } };
+    case 'sign_in_needed':
+      return { faults: {} };
+  }
+}
 
 /** The part of an audit entry that all actions of this page share. */
 function auditEntry(c: PortalContext) {
   return { atMs: Date.now(), actor: c.get('person')!.id, accountId: c.get('accountId') };
 }
 
-async function askToClose(c: PortalContext, faults?: Faults) {
+async function askToClose(c: PortalContext, { faults, waitMs = 0 }: CloseState) {
   const { t, f } = words(c);
   const names = t.people.settings;
   const accountId = c.get('accountId');
   const { accountName } = c.get('memberships').find((each) => each.accountId === accountId)!;
-  const { paidNanoUsd } = await c.env.WALLET.getByName(accountId).balance();
+  const [{ paidNanoUsd }, needed] = await Promise.all([
+    c.env.WALLET.getByName(accountId).balance(),
+    proofNeeded(c.env, atBrowser(c)),
+  ]);
   return page(
     c,
-    { title: names.closeTitle, narrow: true, status: faults ? 422 : 200 },
+    { title: names.closeTitle, narrow: true, status: waitMs > 0 ? 429 : faults ? 422 : 200 },
     <>
       <h1 class="mb-3">{names.closeTitle}</h1>
-      <p class="mb-6 break-words">{names.closeLead(accountName)}</p>
+      <p class="mb-3 break-words">{names.closeLead(accountName)}</p>
+      <p class="mb-6">
+        {names.closeKept}{' '}
+        <a class="link" href="/privacy#retention">
+          {t.legal.privacy}
+        </a>
+      </p>
       {paidNanoUsd > 0 && <Callout tone="warning">{names.closeBalance(f.usd(paidNanoUsd))}</Callout>}
-      <form method="post" class="grid gap-5" novalidate>
-        <TextField c={c} faults={faults} name="email" label={names.closeConfirm} type="email" required />
-        <div class="flex flex-wrap gap-3">
-          <button class="btn btn-error" type="submit">
-            {names.close}
-          </button>
-          <a class="btn" href="/settings">
-            {names.keep}
-          </a>
-        </div>
-      </form>
+      {waitMs > 0 && <TooManyAttempts c={c} waitMs={waitMs} />}
+      {needed.by === 'sign_in' ? <SignInAgain c={c} /> : <CloseForm c={c} faults={faults} needed={needed} />}
     </>,
+  );
+}
+
+function CloseForm({ c, faults, needed }: { c: PortalContext; faults?: Faults; needed: ProofNeeded }) {
+  const names = words(c).t.people.settings;
+  const fields = { c, faults, required: true };
+  return (
+    <form method="post" class="grid gap-5" novalidate>
+      <TextField {...fields} name="email" label={names.closeConfirm} type="email" />
+      {needed.by === 'password' && (
+        <TextField
+          {...fields}
+          name="password"
+          label={names.password}
+          type="password"
+          autocomplete="current-password"
+        />
+      )}
+      {needed.code && (
+        <TextField
+          {...fields}
+          name="code"
+          label={names.closeCode}
+          inputmode="numeric"
+          autocomplete="one-time-code"
+        />
+      )}
+      <div class="flex flex-wrap gap-3">
+        <button class="btn btn-error" type="submit">
+          {names.close}
+        </button>
+        <a class="btn" href="/settings">
+          {names.keep}
+        </a>
+      </div>
+    </form>
+  );
+}
+
+function SignInAgain({ c }: { c: PortalContext }) {
+  const names = words(c).t.people.settings;
+  return (
+    <form method="post" action="/account/close/sign-in" class="grid gap-5">
+      <p>{names.closeSignIn}</p>
+      <div class="flex flex-wrap gap-3">
+        <button class="btn btn-primary" type="submit">
+          {names.closeSignInNext}
+        </button>
+        <a class="btn" href="/settings">
+          {names.keep}
+        </a>
+      </div>
+    </form>
   );
 }
