@@ -191,5 +191,8 @@ export const invoice = sqliteTable(
     /** Tax on top of the amount. */
     taxNanoUsd: integer('tax_nano_usd').notNull().default(0),
   },
-  (t) => [index('invoice_by_account').on(t.accountId, t.issuedAtMs)],
+  (t) => [
+    index('invoice_by_account').on(t.accountId, t.issuedAtMs),
+    index('invoice_with_buyer').on(t.issuedAtMs).where(sql`buyer IS NOT NULL`),
+  ],
 );

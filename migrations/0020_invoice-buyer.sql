@@ -1,0 +1,1 @@
+CREATE INDEX `invoice_with_buyer` ON `invoice` (`issued_at_ms`) WHERE buyer IS NOT NULL;
