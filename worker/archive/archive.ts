@@ -13,6 +13,7 @@ import {
   type ArchiveRunRow,
   claimRun,
   DATABASE_BYTES_MAX,
+  DATABASE_BYTES_WARNED,
   databaseBytes,
   endPass,
   isInManifest,
@@ -36,8 +37,6 @@ const LOOKS_A_RUN = 10;
 const CLAIM_MS = 10 * 60_000;
 /** Between two passes over all accounts: months end seldom, but late rows should not wait long. */
 const REST_MS = 60 * 60_000;
-/** Share of D1's limit from which each pass logs how full it is. */
-const FILLING_FROM = 0.8;
 
 /** All months that ended this long ago leave D1. @returns the beginning of the first month that stays */
 export function keptFrom(nowMs: number): number {
@@ -144,6 +143,6 @@ async function archivePart(env: Env, { accountId, token, nowMs, rowsMax }: Run):
 
 async function warnOfSize(env: Env): Promise<void> {
   const bytes = await databaseBytes(database(env));
-  if (bytes === null || bytes < FILLING_FROM * DATABASE_BYTES_MAX) return;
+  if (bytes === null || bytes < DATABASE_BYTES_WARNED) return;
   console.error(JSON.stringify({ event: 'database_filling', bytes, bytesMax: DATABASE_BYTES_MAX }));
 }

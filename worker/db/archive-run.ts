@@ -7,6 +7,8 @@ export type ArchiveRunRow = typeof archiveRun.$inferSelect;
 
 /** What D1 holds at most. */
 export const DATABASE_BYTES_MAX = 10_000_000_000;
+/** From this size on it is nearly full: the operator is warned, and has weeks left. */
+export const DATABASE_BYTES_WARNED = 0.8 * DATABASE_BYTES_MAX;
 
 /** Claims the archive for one run. @returns null: another run has it, or it rests */
 export async function claimRun(

@@ -9,6 +9,8 @@ export interface Formats {
   shortCount(value: number): string;
   /** 0 to 1 */
   percent(share: number): string;
+  /** a size in bytes with three digits: 1.23 GB, in French 1,23 Go */
+  bytes(count: number): string;
   /** rounded to the cent: prices, caps, credit */
   usd(nano: number): string;
   /** large amounts short: $1.2M */
@@ -84,7 +86,7 @@ function build(locale: Locale): Formats {
 type NewNumberFormat = (options: Intl.NumberFormatOptions) => Intl.NumberFormat;
 type NewTimeFormat = (options: Intl.DateTimeFormatOptions) => Intl.DateTimeFormat;
 
-function numbers(number: NewNumberFormat): Pick<Formats, 'count' | 'shortCount' | 'percent'> {
+function numbers(number: NewNumberFormat): Pick<Formats, 'count' | 'shortCount' | 'percent' | 'bytes'> {
   const count = number({ maximumFractionDigits: 0 });
   const shortCount = number({ notation: 'compact', maximumFractionDigits: 1 });
   const percent = number({ style: 'percent', maximumFractionDigits: 1 });
@@ -92,8 +94,15 @@ function numbers(number: NewNumberFormat): Pick<Formats, 'count' | 'shortCount' 
     count: (value) => count.format(value),
     shortCount: (value) => shortCount.format(value),
     percent: (share) => percent.format(share),
+    bytes: (bytes) => {
+      const step = Math.min(BYTE_UNITS.length - 1, Math.floor(Math.log10(Math.max(1, bytes)) / 3));
+      const unit = number({ style: 'unit', unit: BYTE_UNITS[step]!, maximumSignificantDigits: 3 });
+      return unit.format(bytes / 1_000 ** step);
+    },
   };
 }
+
+const BYTE_UNITS = ['byte', 'kilobyte', 'megabyte', 'gigabyte', 'terabyte'];
 
 type Amounts = 'usd' | 'shortUsd' | 'usdExact' | 'usdColumn' | 'usdPerMillion' | 'usdSmall';
 

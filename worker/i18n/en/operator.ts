@@ -130,6 +130,22 @@ export const operatorEn = {
     waiting: (count: string) =>
       `Billed requests waiting for their receipt: ${count}. A request that waits too long becomes a finding.`,
     waitingNone: 'No billed request is waiting for its receipt.',
+    storageTitle: 'Database and archive',
+    storageNote:
+      'Requests and ledger charges stay in the database for 90 days after the end of their month. Then they move to the archive, where exports and pages still find them.',
+    databaseSize: 'Database',
+    databaseUnknown: 'size unknown',
+    databaseOf: (size: string, share: string) => `${share} of ${size}`,
+    archived: 'Archived rows',
+    archivedSize: (size: string, parts: string) => `${size} in ${parts} parts`,
+    keptFrom: 'In the database from',
+    passed: 'Last complete pass (UTC)',
+    passedNever: 'none yet',
+    passFailures: (count: string) => `Accounts that failed: ${count}`,
+    databaseFilling:
+      'The database is nearly full, and a full one accepts no writes. Requests would still be served, but neither published nor shown.',
+    archiveFailed: (account: string, at: string) =>
+      `Archiving account ${account} failed at ${at} (UTC). Its rows stay in the database, and the next pass tries again.`,
   },
   accounts: {
     title: 'Customers',

@@ -131,6 +131,22 @@ export const operatorFr: typeof operatorEn = {
     waiting: (count) =>
       `Requêtes facturées en attente de leur reçu : ${count}. Une requête qui attend trop longtemps devient un écart.`,
     waitingNone: 'Aucune requête facturée n’attend de reçu.',
+    storageTitle: 'Base de données et archives',
+    storageNote:
+      'Les requêtes et les débits du grand livre restent dans la base pendant 90 jours après la fin de leur mois. Ils passent ensuite aux archives, où les exports et les pages les retrouvent.',
+    databaseSize: 'Base de données',
+    databaseUnknown: 'taille inconnue',
+    databaseOf: (size, share) => `${share} de ${size}`,
+    archived: 'Lignes archivées',
+    archivedSize: (size, parts) => `${size} en ${parts} parties`,
+    keptFrom: 'Dans la base depuis',
+    passed: 'Dernier passage complet (UTC)',
+    passedNever: 'aucun',
+    passFailures: (count) => `Comptes en échec : ${count}`,
+    databaseFilling:
+      'La base de données est presque pleine, et une base pleine refuse toute écriture. Les requêtes seraient encore servies, mais ni publiées ni affichées.',
+    archiveFailed: (account, at) =>
+      `L’archivage du compte ${account} a échoué le ${at} (UTC). Ses lignes restent dans la base et le prochain passage réessaiera.`,
   },
   accounts: {
     title: 'Clients',

@@ -2,6 +2,7 @@
 import { Hono } from 'hono';
 import * as z from 'zod';
 import { closeFinding, DRIFT_KINDS, readReconciliation } from '../../billing/reconciliation.ts';
+import { archiveState } from '../../db/archive-run.ts';
 import { database } from '../../db/client.ts';
 import { type DriftKey, findOpenDrift } from '../../db/drift.ts';
 import { Callout } from '../components/callout.tsx';
@@ -15,6 +16,7 @@ import { CountedTable } from './counted-table.tsx';
 import { DriftTable, driftText } from './drift-table.tsx';
 import { operatorNav } from './operator-nav.tsx';
 import { ReceiptLag } from './receipt-lag.tsx';
+import { StorageSection } from './storage-section.tsx';
 
 const PATH = '/operator/reconciliation';
 
@@ -33,7 +35,10 @@ reconciliationPage.use(operator);
 reconciliationPage.get('/reconciliation', async (c) => {
   const { t } = words(c);
   const names = t.operator.reconciliation;
-  const reconciliation = await readReconciliation(c.env, Date.now());
+  const [reconciliation, storage] = await Promise.all([
+    readReconciliation(c.env, Date.now()),
+    archiveState(database(c.env)),
+  ]);
   const nodeNames = new Map(reconciliation.nodes.map((node) => [node.id, node.name]));
   return page(
     c,
@@ -46,6 +51,7 @@ reconciliationPage.get('/reconciliation', async (c) => {
       <DriftTable c={c} findings={reconciliation.findings} nodeNames={nodeNames} />
       <CountedTable c={c} reconciliation={reconciliation} nodeNames={nodeNames} />
       <ReceiptLag c={c} reconciliation={reconciliation} />
+      <StorageSection c={c} state={storage} />
     </>,
   );
 });
