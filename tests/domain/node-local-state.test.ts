@@ -5,6 +5,7 @@ import { hash32 } from '../../worker/domain/routing/hash.ts';
 import {
   beginAttempt,
   changeCount,
+  hasOwnOutlook,
   inFlightTotal,
   localStateOf,
 } from '../../worker/gateway/node/local-state.ts';
@@ -12,7 +13,8 @@ import { chooseNode, overloadWaitMs } from '../../worker/gateway/route.ts';
 import { nodeView } from './node-view.ts';
 
 const T = 1_000_000;
-const prompt = { promptTokens: 700 };
+const party = { accountId: 'acct_a', background: false };
+const prompt = { promptTokens: 700, party };
 let pools = 0;
 
 function newPool(size: number) {
@@ -149,15 +151,74 @@ describe('a node whose queue was full', () => {
     const { nodes, snapshot } = newPool(2);
     const [full, other] = nodes as [NodeView, NodeView];
     const now = snapshot(T);
-    beginAttempt(full, prompt, T).refused(T + 7_000);
+    beginAttempt(full, prompt, T).refused(T + 7_000, T);
     expect(chosen(now, T + 6_999)).toEqual(new Set([other.id]));
-    expect(overloadWaitMs(now, T)).toBeNull();
-    beginAttempt(other, prompt, T).refused(T + 4_000);
-    expect(overloadWaitMs(now, T)).toBe(4_000);
-    expect(overloadWaitMs(now, T + 3_500)).toBe(1_000);
+    expect(overloadWaitMs(now, party, T)).toBeNull();
+    beginAttempt(other, prompt, T).refused(T + 4_000, T);
+    expect(overloadWaitMs(now, party, T)).toBe(4_000);
+    expect(overloadWaitMs(now, party, T + 3_500)).toBe(1_000);
     expect(chosen(now, T + 4_000)).toEqual(new Set([other.id]));
-    expect(overloadWaitMs(now, T + 4_000)).toBeNull();
+    expect(overloadWaitMs(now, party, T + 4_000)).toBeNull();
     expect(chosen(now, T + 7_000).size).toBe(2);
+  });
+});
+
+describe('an account’s own failures', () => {
+  const [one, two, three] = ['acct_1', 'acct_2', 'acct_3'].map((accountId) => ({
+    accountId,
+    background: false,
+  })) as [typeof party, typeof party, typeof party];
+  const batch = (of: typeof party) => ({ ...of, background: true });
+  const chosenBy = (by: typeof party, snapshot: PoolSnapshot, nowMs: number) =>
+    new Set(
+      Array.from({ length: 200 }, (_, key) => {
+        const request = { affinity: hash32(`conversation ${key}`), ...prompt, home: null };
+        return chooseNode(snapshot, { ...request, tried: new Set<string>(), party: by }, nowMs).node?.id;
+      }),
+    );
+  /** A request of the party meets a failure or, with a time, a queue that is full until then. */
+  const meet = (by: typeof party, node: NodeView, nowMs: number, fullUntilMs?: number) => {
+    const attempt = beginAttempt(node, { ...prompt, party: by }, nowMs);
+    if (fullUntilMs === undefined) attempt.failed(nowMs);
+    else attempt.refused(fullUntilMs, nowMs);
+    attempt.end();
+  };
+
+  it('keep nobody else from the node, until another account’s request fails there', () => {
+    const { nodes, snapshot } = newPool(4);
+    const [node] = nodes as [NodeView];
+    const now = snapshot(T);
+    for (let i = 0; i < 100; i++) meet(one, node, T + i);
+    expect(chosenBy(one, now, T + 100)).not.toContain(node.id);
+    expect(chosenBy(two, now, T + 100)).toContain(node.id);
+    meet(two, node, T + 200);
+    expect(chosenBy(three, now, T + 200)).not.toContain(node.id);
+  });
+
+  it('in a batch keep batches from the node; full queues there say nothing to clients', () => {
+    const { nodes, snapshot } = newPool(4);
+    const [full, failing] = nodes as [NodeView, NodeView];
+    const now = snapshot(T);
+    for (const by of [one, two]) meet(batch(by), full, T, T + 5_000);
+    expect(chosenBy(batch(one), now, T)).not.toContain(full.id);
+    for (const by of [one, two, three]) expect(chosenBy(by, now, T)).toContain(full.id);
+    for (const by of [one, two]) meet(batch(by), failing, T);
+    expect(chosenBy(three, now, T)).not.toContain(failing.id);
+  });
+
+  it('are forgotten when the node came back, and after a while', () => {
+    const { nodes, snapshot } = newPool(2);
+    const [node] = nodes as [NodeView];
+    const fresh = { accountId: 'acct_4', background: false };
+    meet(fresh, node, T);
+    expect(chosenBy(fresh, snapshot(T), T)).not.toContain(node.id);
+    chosenBy(fresh, snapshot(T + 100, { 0: 'silent' }), T + 100);
+    expect(chosenBy(fresh, snapshot(T + 200), T + 200)).toContain(node.id);
+    expect(hasOwnOutlook(fresh)).toBe(false);
+    meet(fresh, node, T + 300);
+    // A failure elsewhere, long after, sweeps what is known of all accounts.
+    meet(one, newPool(1).nodes[0]!, T + 200_000);
+    expect(hasOwnOutlook(fresh)).toBe(false);
   });
 });
 

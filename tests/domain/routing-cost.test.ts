@@ -18,11 +18,13 @@ const snapshot = (atMs: number): PoolSnapshot => ({
   atMs,
   nodes: Array.from({ length: NODES }, (_, i) => viewOf(i)),
 });
+const PARTY = { accountId: 'acct_a', background: false };
 const route = (key: number) => ({
   affinity: hash32(`conversation ${key}`),
   promptTokens: 3_000,
   home: null,
   tried: new Set<string>(),
+  party: PARTY,
 });
 
 it('takes microseconds, with requests of this isolate in flight', () => {
@@ -60,7 +62,7 @@ it('prepares candidates once per snapshot, and again only after a change', () =>
   const once = read;
   for (let i = 0; i < 100; i++) choose(atMs + i);
   expect(read).toBe(once);
-  const failed = beginAttempt(home, { promptTokens: 1 }, atMs);
+  const failed = beginAttempt(home, { promptTokens: 1, party: PARTY }, atMs);
   failed.failed(atMs + 100);
   failed.end();
   expect(choose(atMs + 100)).not.toBe(home);

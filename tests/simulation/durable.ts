@@ -107,7 +107,8 @@ export class DurableHost {
     }
     this.#life = this.#world.begin({
       offsetMs: 0,
-      fetch: () => Promise.reject(new TypeError('a Durable Object makes no requests')),
+      // No agent answers the Pool here, so every failure ejects its node: the hardest case for all that follows.
+      fetch: () => Promise.reject(new TypeError('no agent answers a Durable Object')),
     });
     enter(this.#life);
     const state = {

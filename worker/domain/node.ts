@@ -98,6 +98,14 @@ export function isServing(node: NodeView): boolean {
   return node.state === 'active' && !node.draining && node.health === 'up';
 }
 
+/** A failure that an isolate saw at a node. */
+export interface FailureReport {
+  readonly nodeId: string;
+  /** The account whose request failed. */
+  readonly accountId: string;
+  readonly startedAgoMs: number;
+}
+
 /** The Pool, a model's Durable Object: it knows the present state of the model's nodes. */
 export interface PoolApi {
   /** Takes a heartbeat. @returns the view that the Pool now has of the node */
@@ -110,10 +118,11 @@ export interface PoolApi {
    */
   snapshotText(): Promise<string>;
   /**
-   * Reports a retryable failure that an isolate saw (connect error, 5xx, time-out).
+   * Reports a retryable failure that an isolate saw (connect error, 5xx, time-out). It ejects the node once two accounts saw
+   * one, or the node itself no longer answers.
    * @param failure.startedAgoMs time since the failed request began; a duration, since clocks differ
    */
-  reportFailure(failure: { nodeId: string; startedAgoMs: number }): Promise<void>;
+  reportFailure(failure: FailureReport): Promise<void>;
   /**
    * Passes on a changed row of D1. A node that the Pool does not know yet is
    * ignored: its first heartbeat brings the row.

@@ -4,9 +4,10 @@
  * of waiting for every node's heartbeat. Changes of health go to the audit log.
  */
 import { DurableObject } from 'cloudflare:workers';
-import { NO_LOAD } from '../../gpu-pool/protocol/constants.ts';
+import { HEARTBEAT_INTERVAL_MS, NO_LOAD } from '../../gpu-pool/protocol/constants.ts';
 import { database } from '../db/client.ts';
 import {
+  type FailureReport,
   HEARTBEAT_AGE_MS_MAX,
   type NodeHealth,
   type NodeReport,
@@ -21,13 +22,16 @@ import {
   CLOSED,
   comeBack,
   fail,
+  phaseOf,
   shareOf,
   warmByTime,
 } from '../domain/routing/breaker.ts';
 import { healthOf, isUnreachable } from '../domain/routing/health.ts';
 import { learnPace, nodeWeights, type Pace } from '../domain/routing/measured-capacity.ts';
+import { agrees, type Witness } from '../domain/routing/witness.ts';
 import { encodeSnapshot } from '../domain/snapshot-text.ts';
 import type { Env } from '../env.ts';
+import { agentAnswers } from './agent-answers.ts';
 import { HealthLog } from './health-log.ts';
 
 /** How long a snapshot's text is reused: encoding a thousand nodes takes a millisecond. */
@@ -43,6 +47,10 @@ interface PoolNode {
   report: NodeReport;
   lastHeartbeatMs: number;
   breaker: Breaker;
+  /** The last failure that an isolate reported. */
+  lastFailure: Witness | null;
+  /** Whether the agent is being asked if it answers. */
+  isAsked: boolean;
   pace: Pace | null;
   /** Routing weight as last published; null: never published. */
   weight: number | null;
@@ -109,12 +117,32 @@ export class Pool extends DurableObject<Env> implements PoolApi {
     return this.#text.text;
   }
 
-  async reportFailure({ nodeId, startedAgoMs }: { nodeId: string; startedAgoMs: number }): Promise<void> {
+  async reportFailure({ nodeId, accountId, startedAgoMs }: FailureReport): Promise<void> {
     const known = this.#nodes.get(nodeId);
     if (!known) return;
+    const atMs = Date.now();
+    const seen = { accountId, atMs };
+    const isAgreed = agrees(known.lastFailure, seen);
+    known.lastFailure = seen;
+    if (isAgreed || !(await this.#isWell(known, atMs))) this.#eject(known, atMs - startedAgoMs);
+  }
+
+  /** Whether the node itself still answers. While it is being asked, further reports wait for nothing. */
+  async #isWell(known: PoolNode, nowMs: number): Promise<boolean> {
+    // Until it was silent for so long, an agent whose heartbeat is late may be busy.
+    if (nowMs - known.lastHeartbeatMs > 2 * HEARTBEAT_INTERVAL_MS || !known.report.engineHealthy)
+      return false;
+    if (known.isAsked || phaseOf(known.breaker, nowMs) === 'open') return true;
+    known.isAsked = true;
+    const answers = await agentAnswers(known.node.url);
+    known.isAsked = false;
+    return answers;
+  }
+
+  /** Opens the node's breaker. @param startedMs when the request that failed began */
+  #eject(known: PoolNode, startedMs: number): void {
     const nowMs = Date.now();
-    // An open breaker ejects the node.
-    const failed = fail(known.breaker, { startedMs: nowMs - startedAgoMs, nowMs });
+    const failed = fail(known.breaker, { startedMs, nowMs });
     if (failed === known.breaker) return;
     known.breaker = warmByTime(failed);
     this.#updateHealth(known, nowMs);
@@ -202,6 +230,8 @@ function newPoolNode(
     report,
     lastHeartbeatMs: nowMs,
     breaker: CLOSED,
+    lastFailure: null,
+    isAsked: false,
     pace: null,
     weight: null,
     health,

@@ -68,7 +68,9 @@ export async function* wholeAnswer(context: AnswerContext): AsyncGenerator<Clien
     let step = await chunks.next();
     for (; !step.done; step = await chunks.next()) for (const chunk of step.value) whole.chunk(chunk);
     const outcome = step.value;
-    if (outcome.ending === 'node_failed' && tried.size < ATTEMPTS_MAX) {
+    // What the engine gave as the client's mistake would be one at any other node.
+    const mayMove = outcome.ending === 'node_failed' && outcome.nodeError !== 'bad_request';
+    if (mayMove && tried.size < ATTEMPTS_MAX) {
       leaveNode(context, forwarded, outcome);
       await holdWindow.renew();
       continue;
@@ -121,7 +123,9 @@ function endAttempt(
   return settlementOf(context.admission, { ...outcome, nodeId: stream.node.id, ttftMs, delivered });
 }
 
-function leaveNode(context: AnswerContext, { attempt }: Forwarded, { ending }: MeteredAnswer): void {
-  if (ending === 'node_failed') reportFailure(context, attempt);
+function leaveNode(context: AnswerContext, { attempt }: Forwarded, outcome: MeteredAnswer): void {
+  const { ending, nodeError } = outcome;
+  const isToBlame = nodeError !== 'bad_request' && nodeError !== 'overloaded';
+  if (ending === 'node_failed' && isToBlame) reportFailure(context, attempt);
   attempt.end();
 }

@@ -11,6 +11,7 @@ import type { Admission } from './admission.ts';
 import type { Deadlines } from './node/deadlines.ts';
 import { readNodeErrorBody } from './node/error.ts';
 import type { NodeAttempt } from './node/local-state.ts';
+import type { Party } from './node/outlook.ts';
 import { type NodeEvent, NodeStream } from './node/stream.ts';
 import type { ClientDisconnect } from './stream/disconnect.ts';
 
@@ -32,6 +33,7 @@ export interface ForwardContext {
   /** The pool as the isolate knows it at the time of the call, because a retry must not see an old snapshot. */
   readonly pool: () => Promise<PoolSnapshot>;
   readonly route: RouteRequest;
+  readonly party: Party;
   readonly deadlines: Deadlines;
   /** Once the client has disconnected, no further attempt is made. */
   readonly disconnect: ClientDisconnect;
@@ -41,8 +43,10 @@ export interface ForwardContext {
 /**
  * The side that an attempt which failed before its first chunk counts against. A node that refuses connections or stays
  * silent is to blame: `node`. A node that fails on a request is to blame only once another node has answered the same
- * request (`node_if_another_answers`): otherwise a client that finds a request which breaks engines could eject every node
- * with it. A stream that breaks after its first chunk counts against its node at once (`leaveNode` in answer.ts).
+ * request (`node_if_another_answers`). An error that the engine gives as the client's is nobody's, before the first chunk and
+ * after it (`leaveNode` in answer.ts). Even blame counts only for the account that saw the failure until another account, or
+ * the node itself, agrees (domain/routing/witness.ts): otherwise a client that finds a request which breaks engines could
+ * eject every node with it.
  */
 type Blame = 'node' | 'node_if_another_answers' | 'nobody';
 
@@ -67,11 +71,12 @@ export async function tryNode(
 ): Promise<AttemptResult> {
   try {
     const outcome = await ask(context, attempt, startedMs);
+    const nowMs = Date.now();
     if (outcome.ok) {
-      attempt.answered(Date.now());
+      attempt.answered(nowMs);
       return outcome;
     }
-    if (outcome.error.reason === 'overloaded') attempt.refused(Date.now() + outcome.error.retryAfterMs);
+    if (outcome.error.reason === 'overloaded') attempt.refused(nowMs + outcome.error.retryAfterMs, nowMs);
     if (outcome.blame === 'node') reportFailure(context, attempt);
     attempt.end();
     return outcome;
@@ -125,7 +130,10 @@ async function ask(
       redirect: 'manual',
       signal: hangUp.signal,
     });
-    if (!response.ok || response.body === null) return failed(await failureOf(response));
+    if (!response.ok || response.body === null) {
+      const error = await readNodeErrorBody(response).catch(() => null);
+      return failed(failureOf(error, response.headers.get('retry-after')));
+    }
 
     const stream = new NodeStream(node, response.body, { headers, idleDeadlineMs, deadline });
     const first = await stream.next(Math.max(1, startedMs + firstTokenDeadlineMs - Date.now()));
@@ -134,8 +142,7 @@ async function ask(
       return { ok: true, forwarded: { stream, first, ttftMs: Date.now() - startedMs, attempt } };
     }
     // A stream that ends without a chunk is a failure, too.
-    const full = first.kind === 'broken' && first.reason === OVERLOADED;
-    return failed(full ? queueFull(null) : NODE_FAILED);
+    return failed(failureOf(first.kind === 'broken' ? first.error : null, null));
   } catch {
     return failed({ ...NODE_FAILED, blame: 'node' });
   } finally {
@@ -143,9 +150,6 @@ async function ask(
     stopListening();
   }
 }
-
-/** A full engine may report it as an event of a 200 stream, which means the same as the status 503. */
-const OVERLOADED = 'overloaded' satisfies NodeError['error']['code'];
 
 const NODE_FAILED: Failed = {
   ok: false,
@@ -177,14 +181,15 @@ function queueFull(retryAfter: string | null): Failed {
 }
 
 /**
- * The meaning of an agent's error response. Only an error that another node could avoid is retried; a 400 is the client's
- * and counts against no node. A node that rejects our token counts as failed: its clock or its keys are wrong. If ours
- * were wrong, every node would reject it, and routing ignores ejections once most nodes are out (`partitionNodes` in
- * domain/routing/eligibility.ts).
+ * The meaning of an agent's error, which it may send with a status or as an event of a 200 stream. Only an error that another
+ * node could avoid is retried; a 400 is the client's and counts against no node. A node that rejects our token counts as
+ * failed: its clock or its keys are wrong. If ours were wrong, every node would reject it, and routing ignores ejections once
+ * most nodes are out (`partitionNodes` in domain/routing/eligibility.ts).
+ * @param error null: the node sent no error of the protocol
+ * @param retryAfter value of the agent's Retry-After header, in seconds
  */
-async function failureOf(response: Response): Promise<Failed> {
-  const error = await readNodeErrorBody(response).catch(() => null);
-  switch (error?.code ?? 'engine_failed') {
+function failureOf(error: NodeError['error'] | null, retryAfter: string | null): Failed {
+  switch (error?.code) {
     case 'bad_request': {
       const message = `The engine refused the request: ${error!.message}`;
       return {
@@ -195,17 +200,21 @@ async function failureOf(response: Response): Promise<Failed> {
       };
     }
     case 'overloaded':
-      return queueFull(response.headers.get('retry-after'));
+      return queueFull(retryAfter);
     default:
       return NODE_FAILED;
   }
 }
 
-/** Makes this isolate avoid the node from now on, and reports the failure to the Pool, so that other isolates avoid it too. */
+/**
+ * Makes this isolate's requests of the account avoid the node from now on, and reports the failure to the Pool, which looks
+ * for others that agree.
+ */
 export function reportFailure({ env, admission, waitUntil }: ForwardContext, attempt: NodeAttempt): void {
   const nowMs = Date.now();
   attempt.failed(nowMs);
-  const failure = { nodeId: attempt.node.id, startedAgoMs: nowMs - attempt.startedMs };
+  const { accountId } = admission;
+  const failure = { nodeId: attempt.node.id, accountId, startedAgoMs: nowMs - attempt.startedMs };
   const pool = env.POOL.getByName(admission.model.id);
   waitUntil(pool.reportFailure(failure).catch(() => undefined));
 }

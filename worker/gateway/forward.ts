@@ -36,7 +36,7 @@ type ForwardResult =
 
 /** @param tried ids of nodes that are not tried (again); those that this call tries are added */
 export async function forward(context: ForwardContext, tried: Set<string>): Promise<ForwardResult> {
-  const { admission, pool, route, disconnect } = context;
+  const { admission, pool, route, party, disconnect } = context;
   const startedMs = Date.now();
   let last: { error: ApiError; nodeId: string | null } = {
     error:
@@ -52,7 +52,7 @@ export async function forward(context: ForwardContext, tried: Set<string>): Prom
     if (isRetry) await scheduler.wait(Math.random() * RETRY_PAUSE_MS_MAX);
     const snapshot = await pool();
     if (disconnect.aborted) break;
-    const choice = chooseNode(snapshot, { ...route, tried }, Date.now());
+    const choice = chooseNode(snapshot, { ...route, party, tried }, Date.now());
     if (choice.node === null) {
       if (choice.retryAfterMs !== null)
         last = { ...last, error: overloaded(choice.retryAfterMs, last.error) };
@@ -67,7 +67,7 @@ export async function forward(context: ForwardContext, tried: Set<string>): Prom
     const { node } = choice;
     tried.add(node.id);
     retrying += isRetry ? 1 : 0;
-    const attempt = beginAttempt(node, route, Date.now());
+    const attempt = beginAttempt(node, { ...route, party }, Date.now());
     const outcome = await tryNode(context, attempt, startedMs).finally(() => {
       retrying -= isRetry ? 1 : 0;
     });

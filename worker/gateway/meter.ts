@@ -2,7 +2,7 @@
  * Step 6: passes chunks on and reads their usage on the way. An answer ends where credit does, at the last token that the
  * hold pays for.
  */
-import type { NodeChunk, NodeUsage } from '../../gpu-pool/protocol/schemas.ts';
+import type { NodeChunk, NodeError, NodeUsage } from '../../gpu-pool/protocol/schemas.ts';
 import type { Ending, HoldBound } from '../domain/hold.ts';
 import { fromNodeUsage, NO_USAGE, type Usage } from '../domain/usage.ts';
 import type { Forwarded } from './attempt.ts';
@@ -15,6 +15,8 @@ export interface MeteredAnswer {
   readonly usage: Usage;
   /** the limit that ended the answer, when `ending` is out_of_credit */
   readonly ranOut: HoldBound | null;
+  /** The agent's error, when `ending` is node_failed; null: it gave none. */
+  readonly nodeError: NodeError['error']['code'] | null;
 }
 
 export type TokensMost = Pick<Usage, 'promptTokens' | 'completionTokens'>;
@@ -31,14 +33,15 @@ export async function* meter(
   disconnect: ClientDisconnect,
 ): AsyncGenerator<readonly NodeChunk[], MeteredAnswer> {
   let usage = NO_USAGE;
-  const ended = (ending: Ending): MeteredAnswer => ({
+  const ended = (ending: Ending, nodeError: MeteredAnswer['nodeError'] = null): MeteredAnswer => ({
     ending: disconnect.aborted ? 'client_gone' : ending,
     usage,
     ranOut: ending === 'out_of_credit' ? (holdWindow.boundBy ?? 'insufficient_balance') : null,
+    nodeError,
   });
   for (let event = first; ; event = await stream.next()) {
     if (event.kind === 'end') return ended('finished');
-    if (event.kind === 'broken') return ended('node_failed');
+    if (event.kind === 'broken') return ended('node_failed', event.error?.code);
     let covered: NodeChunk[] = [];
     for (const chunk of stream.withReady(event.chunk)) {
       const advanced = advance(usage, chunk.usage, most);

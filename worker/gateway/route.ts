@@ -6,13 +6,14 @@
 import type { ChatMessage } from '../../gpu-pool/protocol/schemas.ts';
 import type { NodeView, PoolSnapshot } from '../domain/node.ts';
 import { affinity } from '../domain/routing/affinity.ts';
-import { changesAtMs, phaseOf, shareOf } from '../domain/routing/breaker.ts';
+import { changesAtMs } from '../domain/routing/breaker.ts';
 import { type Eligible, eligibilityOf, isOverloaded, partitionNodes } from '../domain/routing/eligibility.ts';
 import { hash32 } from '../domain/routing/hash.ts';
 import { clampRetryAfterMs, halfDrainMs } from '../domain/routing/overload.ts';
 import type { Candidate, RouteRequest } from '../domain/routing/policy.ts';
 import type { ChatRequest } from './dialects/chat-request.ts';
-import { changeCount, localStateOf, observeSnapshot } from './node/local-state.ts';
+import { changeCount, hasOwnOutlook, localStateOf, observeSnapshot, outlooksOn } from './node/local-state.ts';
+import { combined, keyOf, type Party } from './node/outlook.ts';
 
 /** A snapshot older than this means that the Pool is silent, so a node that it reported as missing may be back. */
 const SNAPSHOT_AGE_MS_MAX = 10_000;
@@ -55,17 +56,19 @@ export type Choice =
 /** Chooses the best node that has not been tried yet. */
 export function chooseNode(
   snapshot: PoolSnapshot,
-  request: RouteRequest & { tried: ReadonlySet<string> },
+  request: RouteRequest & { tried: ReadonlySet<string>; party: Party },
   nowMs: number,
 ): Choice {
-  const eligible = eligibleIn(snapshot, nowMs);
+  const { party } = request;
+  const eligible = eligibleIn(snapshot, party, nowMs);
   const untried = (candidates: readonly Candidate[]) =>
     request.tried.size === 0 ? candidates : candidates.filter(({ node }) => !request.tried.has(node.id));
   const chosen = affinity(untried(eligible.candidates), request);
   if (chosen !== null) return chosen;
   const full = untried(eligible.full);
   const lastResort = untried(eligible.lastResort);
-  if (isOverloaded({ full, lastResort })) return { node: null, retryAfterMs: retryAfterMs(full, nowMs) };
+  if (isOverloaded({ full, lastResort }))
+    return { node: null, retryAfterMs: retryAfterMs(full, party, nowMs) };
   return affinity(lastResort, request) ?? { node: null, retryAfterMs: null };
 }
 
@@ -73,10 +76,10 @@ export function chooseNode(
  * How long a client should wait before it retries a pool whose nodes are all full; null when a node has room or the pool has
  * no nodes.
  */
-export function overloadWaitMs(snapshot: PoolSnapshot, nowMs: number): number | null {
-  const eligible = eligibleIn(snapshot, nowMs);
+export function overloadWaitMs(snapshot: PoolSnapshot, party: Party, nowMs: number): number | null {
+  const eligible = eligibleIn(snapshot, party, nowMs);
   return eligible.candidates.length === 0 && isOverloaded(eligible)
-    ? retryAfterMs(eligible.full, nowMs)
+    ? retryAfterMs(eligible.full, party, nowMs)
     : null;
 }
 
@@ -88,28 +91,35 @@ interface CachedEligible extends Eligible<Candidate> {
   readonly untilMs: number;
 }
 
-const eligibleBySnapshot = new WeakMap<PoolSnapshot, CachedEligible>();
+/** By snapshot, then by party: '' is for all that have no outlook of their own. */
+const eligibleBySnapshot = new WeakMap<PoolSnapshot, Map<string, CachedEligible>>();
 
-function eligibleIn(snapshot: PoolSnapshot, nowMs: number): CachedEligible {
-  const cached = eligibleBySnapshot.get(snapshot);
+function eligibleIn(snapshot: PoolSnapshot, party: Party, nowMs: number): CachedEligible {
+  let byParty = eligibleBySnapshot.get(snapshot);
+  if (!byParty) {
+    byParty = new Map();
+    eligibleBySnapshot.set(snapshot, byParty);
+    observeSnapshot(snapshot);
+  }
+  const key = hasOwnOutlook(party) ? keyOf(party) : '';
+  const cached = byParty.get(key);
   if (cached && cached.change === changeCount() && nowMs < cached.untilMs) return cached;
-  if (!cached) observeSnapshot(snapshot);
-  const computed = computeEligible(snapshot, nowMs);
-  eligibleBySnapshot.set(snapshot, computed);
+  const computed = computeEligible(snapshot, party, nowMs);
+  byParty.set(key, computed);
   return computed;
 }
 
-function computeEligible(snapshot: PoolSnapshot, nowMs: number): CachedEligible {
+function computeEligible(snapshot: PoolSnapshot, party: Party, nowMs: number): CachedEligible {
   const silentFromMs = snapshot.atMs + SNAPSHOT_AGE_MS_MAX;
   let untilMs = nowMs < silentFromMs ? silentFromMs : Number.POSITIVE_INFINITY;
   const views = snapshot.nodes.map((node) => {
-    const { breaker, busyUntilMs, probe, seed, load } = localStateOf(node);
-    const busy = nowMs < busyUntilMs;
-    untilMs = Math.min(untilMs, changesAtMs(breaker, nowMs), busy ? busyUntilMs : untilMs);
-    const phase = phaseOf(breaker, nowMs);
-    const eligibility = eligibilityOf(node, { phase, probing: probe !== null, busy });
-    const weight = node.weight * Math.min(node.share, shareOf(breaker, nowMs));
-    return { eligibility, candidate: { node, seed, local: load, weight } };
+    const { seed, load } = localStateOf(node);
+    const outlooks = outlooksOn(node, party);
+    const { share, ...seen } = combined(outlooks, nowMs);
+    for (const { breaker, busyUntilMs } of outlooks)
+      untilMs = Math.min(untilMs, changesAtMs(breaker, nowMs), nowMs < busyUntilMs ? busyUntilMs : untilMs);
+    const weight = node.weight * Math.min(node.share, share);
+    return { eligibility: eligibilityOf(node, seen), candidate: { node, seed, local: load, weight } };
   });
   const sorted = partitionNodes(views, ({ eligibility }) => eligibility, {
     trustSilence: nowMs < silentFromMs,
@@ -129,8 +139,9 @@ function computeEligible(snapshot: PoolSnapshot, nowMs: number): CachedEligible 
 }
 
 /** The wait until the first full node may be tried again or the queues have drained, whichever is later. */
-function retryAfterMs(full: readonly Candidate[], nowMs: number): number {
+function retryAfterMs(full: readonly Candidate[], party: Party, nowMs: number): number {
   const nodes = full.map(({ node }) => node);
-  const firstMs = Math.min(...nodes.map((node) => localStateOf(node).busyUntilMs - nowMs));
-  return Math.max(halfDrainMs(nodes), clampRetryAfterMs(firstMs));
+  const waitFor = (node: NodeView) =>
+    Math.max(...outlooksOn(node, party).map(({ busyUntilMs }) => busyUntilMs)) - nowMs;
+  return Math.max(halfDrainMs(nodes), clampRetryAfterMs(Math.min(...nodes.map(waitFor))));
 }

@@ -52,10 +52,11 @@ export async function serve(env: Env, serveRequest: ServeRequest): Promise<Serve
   const { nowMs, disconnect, deadlines, waitUntil, keep } = serveRequest;
   const { request } = dialectRequest;
 
+  const party = { accountId: principal.accountId, background: tariff === 'batch' };
   // An overloaded pool refuses before anything is held: requests that wait already keep their places.
   const pool = () => poolSnapshot(env, model.id, Date.now(), waitUntil);
   const retryAfterMs = await pool().then(
-    (snapshot) => overloadWaitMs(snapshot, Date.now()),
+    (snapshot) => overloadWaitMs(snapshot, party, Date.now()),
     () => null,
   );
   if (retryAfterMs !== null) return { ok: false, error: { reason: 'overloaded', retryAfterMs } };
@@ -77,9 +78,10 @@ export async function serve(env: Env, serveRequest: ServeRequest): Promise<Serve
     body: nodeBody(request, {
       max_tokens: admission.maxTokens,
       cache_salt: salt,
-      background: tariff === 'batch' || undefined,
+      background: party.background || undefined,
     }),
     pool,
+    party,
     route: routeOf(admission, request.contentBytes),
     disconnect,
     deadlines,

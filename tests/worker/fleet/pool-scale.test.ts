@@ -13,6 +13,7 @@ const ISOLATES = 200;
 
 afterEach(() => {
   vi.useRealTimers();
+  vi.restoreAllMocks();
 });
 
 it('serves hundreds of isolates with a thousand nodes in a few calls a second', async () => {
@@ -65,6 +66,7 @@ it('makes a failure that one isolate reports known to every isolate with request
   for (const node of [bad!, good!]) await pool.heartbeat(node, busyReport(1));
   vi.setSystemTime(Date.now() + 10_000);
   for (const node of [bad!, good!]) await pool.heartbeat(node, busyReport(1));
+  vi.spyOn(globalThis, 'fetch').mockImplementation(async () => Response.json({ ok: true }));
   const isolates = new Isolates(40, { env, modelId });
   const healthSeen = async (i: number) => {
     const background: Promise<unknown>[] = [];
@@ -73,7 +75,8 @@ it('makes a failure that one isolate reports known to every isolate with request
     return snapshot.nodes.find(({ id }) => id === bad!.id)!.health;
   };
   for (let i = 0; i < 40; i++) expect(await healthSeen(i)).toBe('up');
-  await pool.reportFailure({ nodeId: bad!.id, startedAgoMs: 0 });
+  for (const accountId of ['acct_a', 'acct_b'])
+    await pool.reportFailure({ nodeId: bad!.id, accountId, startedAgoMs: 0 });
   // Three requests a second: one that finds its snapshot old does not wait for the new one, which the next one then has.
   vi.setSystemTime(Date.now() + 700);
   for (let passedMs = 700; passedMs < 1_900; passedMs += 300) {

@@ -1,6 +1,6 @@
 /** The Pool: its nodes, their health, what survives a restart, and the snapshots that isolates route by. */
 import { evictDurableObject } from 'cloudflare:test';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { newId } from '../../../worker/domain/ids.ts';
 import type { NodeReport, NodeState, RegisteredNode } from '../../../worker/domain/node.ts';
 import { decodeSnapshot } from '../../../worker/domain/snapshot-text.ts';
@@ -24,19 +24,32 @@ function newPool() {
     (await pool.snapshot()).nodes.find((node) => node.id === id)?.health;
   const viewOf = async ({ id }: RegisteredNode) =>
     (await pool.snapshot()).nodes.find((node) => node.id === id)!;
-  /** Reports a failure of a request that began `startedAgoMs` ago. */
-  const fail = ({ id }: { id: string }, startedAgoMs = 0) => pool.reportFailure({ nodeId: id, startedAgoMs });
+  const failFor = (accountId: string, { id }: { id: string }, startedAgoMs = 0) =>
+    pool.reportFailure({ nodeId: id, accountId, startedAgoMs });
+  /** Reports that requests of two accounts, which began `startedAgoMs` ago, failed. */
+  const fail = async (node: { id: string }, startedAgoMs = 0) => {
+    for (const accountId of ['acct_a', 'acct_b']) await failFor(accountId, node, startedAgoMs);
+  };
   /** Registers an operator's change of a node, the n-th change of its row. */
   const setState = (node: RegisteredNode, state: NodeState, n = 1) =>
     pool.register({ ...node, state, revision: node.revision + n });
-  return { pool, newNode, beat, healthOf, viewOf, fail, setState };
+  return { pool, newNode, beat, healthOf, viewOf, fail, failFor, setState };
 }
 
 function passTime(ms: number): void {
   vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + ms });
 }
+/** The agents of all nodes answer, unless a test says otherwise. */
+let agent: () => Response | Promise<Response>;
+const asked = vi.fn((_: string) => agent());
+beforeEach(() => {
+  agent = () => Response.json({ ok: true });
+  asked.mockClear();
+  vi.spyOn(globalThis, 'fetch').mockImplementation(async (url) => asked(String(url)));
+});
 afterEach(() => {
   vi.useRealTimers();
+  vi.restoreAllMocks();
 });
 
 /** A node's changes of health in the audit log, oldest first. */
@@ -135,6 +148,72 @@ describe('the health of a node', () => {
         'pool: ejected → node.up',
       ]),
     );
+  });
+
+  it('is up however often one account’s requests fail, while its agent answers', async () => {
+    const { newNode, beat, healthOf, failFor } = newPool();
+    const node = newNode();
+    vi.useFakeTimers({ toFake: ['Date'] });
+    await beat(node);
+    for (let i = 0; i < 100; i++) {
+      await failFor('acct_a', node);
+      passTime(20);
+    }
+    expect(await healthOf(node)).toBe('up');
+    expect(asked.mock.calls[0]).toEqual([`${node.url}/healthz`]);
+    // Another account's failure long after says nothing about this one.
+    passTime(2_000);
+    await beat(node);
+    passTime(6_100);
+    await beat(node);
+    passTime(2_000);
+    await failFor('acct_b', node);
+    expect(await healthOf(node)).toBe('up');
+    await failFor('acct_a', node);
+    expect(await healthOf(node)).toBe('ejected');
+  });
+
+  it.each<[string, () => Response]>([
+    [
+      'does not answer',
+      () => {
+        throw new TypeError('connection refused');
+      },
+    ],
+    ['is replaced by another server', () => new Response('<h1>502</h1>', { status: 502 })],
+  ])('is ejected by the first failure when its agent %s', async (_, answers) => {
+    const { newNode, beat, healthOf, failFor } = newPool();
+    const node = newNode();
+    await beat(node);
+    agent = answers;
+    await failFor('acct_a', node);
+    expect(await healthOf(node)).toBe('ejected');
+  });
+
+  it('is ejected by the first failure when its heartbeat is late', async () => {
+    const { newNode, beat, healthOf, failFor } = newPool();
+    const node = newNode();
+    vi.useFakeTimers({ toFake: ['Date'] });
+    await beat(node);
+    passTime(4_000);
+    await failFor('acct_a', node);
+    expect(await healthOf(node)).toBe('up');
+    passTime(1);
+    await failFor('acct_a', node);
+    expect(await healthOf(node)).toBe('ejected');
+  });
+
+  it('asks an agent once at a time', async () => {
+    const { newNode, beat, failFor } = newPool();
+    const node = newNode();
+    await beat(node);
+    const { promise, resolve } = Promise.withResolvers<Response>();
+    agent = () => promise;
+    const [first, ...others] = Array.from({ length: 20 }, () => failFor('acct_a', node));
+    await Promise.all(others);
+    resolve(Response.json({ ok: true }));
+    await first;
+    expect(asked).toHaveBeenCalledOnce();
   });
 
   it('is ejected longer for each failure in a row, and repeated reports of one failure count once', async () => {

@@ -1,5 +1,6 @@
 /** Failover while no byte of an answer has been sent: at most three nodes are tried, each at most once. */
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import type { FailureReport } from '../../../worker/domain/node.ts';
 import {
   answer,
   DONE,
@@ -75,7 +76,7 @@ const FAULTS: Record<string, Script> = {
 };
 
 describe('a node that', () => {
-  it.each(Object.entries(FAULTS))('%s is replaced by another one, and ejected', async (_, fault) => {
+  it.each(Object.entries(FAULTS))('%s is replaced by another one, and avoided', async (_, fault) => {
     for (const streamed of [true, false]) {
       const { model } = await poolWithFaults([fault], 3);
       const before = generateCalls().length;
@@ -86,7 +87,12 @@ describe('a node that', () => {
       const tried = generateCalls().slice(before);
       expect(tried).toHaveLength(2);
       expect(new Set(tried).size).toBe(2);
-      expect(await healthOf(model)).toEqual(['ejected', 'up', 'up']);
+      // For the account that saw it fail; blame.test.ts says when it is ejected for all.
+      expect(await healthOf(model)).toEqual(['up', 'up', 'up']);
+      for (let i = 0; i < 8; i++)
+        await customer.ask({ model, messages: [{ role: 'user', content: `another ${i}` }] });
+      expect(generateCalls().slice(before + 2)).toHaveLength(8);
+      expect(generateCalls().slice(before + 2)).not.toContain(tried[0]);
     }
     expect(network().calls.some((call) => call.includes('elsewhere'))).toBe(false);
   });
@@ -153,7 +159,8 @@ describe('when nodes do not answer', () => {
     const model = newModel();
     const scripts: Script[] = [busy, busy, () => stream(answer(GOOD))];
     const nodes = await Promise.all(scripts.map((script) => network().add(model, script)));
-    await env.POOL.getByName(model).reportFailure({ nodeId: nodes[2]!.id, startedAgoMs: 0 });
+    for (const accountId of ['acct_a', 'acct_b'])
+      await env.POOL.getByName(model).reportFailure({ nodeId: nodes[2]!.id, accountId, startedAgoMs: 0 });
     const { status, content } = await customer.ask({ model, stream: true });
     expect([status, content]).toEqual([200, 'All good.']);
     expect(generateCalls()).toHaveLength(3);
@@ -166,13 +173,14 @@ describe('when nodes do not answer', () => {
     };
     const { model } = await poolWithFaults([slow], 2);
     const pool = env.POOL.getByName(model);
-    const reportFailure = vi.fn(async (_: { nodeId: string; startedAgoMs: number }) => {});
+    const reportFailure = vi.fn(async (_: FailureReport) => {});
     const stub = { snapshotText: () => pool.snapshotText(), reportFailure };
     const using = { ...env, POOL: { getByName: () => stub } as unknown as typeof env.POOL };
     const { status } = await customer.ask({ model }, { using });
     expect(status).toBe(200);
     await vi.waitFor(() => expect(reportFailure).toHaveBeenCalledOnce());
-    const [{ nodeId, startedAgoMs }] = reportFailure.mock.calls[0]!;
+    const [{ nodeId, accountId, startedAgoMs }] = reportFailure.mock.calls[0]!;
+    expect(accountId).toBe(customer.accountId);
     expect(generateCalls()[0]).toContain(nodeId);
     expect(startedAgoMs).toBeGreaterThanOrEqual(100);
     expect(startedAgoMs).toBeLessThan(10_000);
@@ -284,15 +292,20 @@ describe('the first-token deadline', () => {
     'within an error body': () => new Response(stream(nothing()).body, { status: 502 }),
   };
 
-  it.each(Object.entries(hangs))('ends a wait %s with 504, and one node is blamed', async (_, hang) => {
-    const { model } = await poolWithFaults([hang], 2);
-    const { status, chunks, record } = await customer.ask({ model, stream: true }, { using });
-    expect(status).toBe(504);
-    expect(chunks[0]!.error).toMatchObject({ type: 'timeout', code: 'first_token_timeout' });
-    expect(record).toMatchObject({ state: 'voided', chargeNanoUsd: 0 });
-    expect(generateCalls()).toHaveLength(1);
-    expect(await healthOf(model)).toEqual(['ejected', 'up']);
-  });
+  it.each(Object.entries(hangs))(
+    'ends a wait %s with 504, and its account avoids the node',
+    async (_, hang) => {
+      const { model } = await poolWithFaults([hang], 2);
+      const { status, chunks, record } = await customer.ask({ model, stream: true }, { using });
+      expect(status).toBe(504);
+      expect(chunks[0]!.error).toMatchObject({ type: 'timeout', code: 'first_token_timeout' });
+      expect(record).toMatchObject({ state: 'voided', chargeNanoUsd: 0 });
+      expect(generateCalls()).toHaveLength(1);
+      expect(await healthOf(model)).toEqual(['up', 'up']);
+      await customer.ask({ model, messages: [{ role: 'user', content: 'again' }] });
+      expect(new Set(generateCalls()).size).toBe(2);
+    },
+  );
 
   it('covers all attempts together, and closes the connection of the last', async () => {
     const slow: Script = () => {

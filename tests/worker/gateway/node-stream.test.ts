@@ -131,7 +131,7 @@ it('the idle deadline counts only while a read is pending', async () => {
   const next = nodeStream.next();
   expect(await isWaiting(next)).toBe(true);
   deadline.onDue();
-  expect(await next).toEqual({ kind: 'broken', reason: 'nothing for too long' });
+  expect(await next).toEqual({ kind: 'broken', reason: 'nothing for too long', error: null });
 });
 
 it('bytes that arrive after the wait for them has ended are not lost', async () => {

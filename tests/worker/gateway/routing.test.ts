@@ -114,7 +114,7 @@ describe('a node that', () => {
   });
 
   it('failed is skipped, then used again', async () => {
-    const { model, nodes, talk } = await pool(3);
+    const { nodes, talk } = await pool(3);
     await talk('Hello');
     const home = nodes.find(({ received }) => received.length === 1)!;
     home.script = () => nodeError(502, 'engine_failed');
@@ -123,8 +123,6 @@ describe('a node that', () => {
     home.script = serves;
     expect((await talk('Hello')).status).toBe(200);
     expect(home.received).toHaveLength(2);
-    const view = (await env.POOL.getByName(model).snapshot()).nodes.find(({ id }) => id === home.id);
-    expect(view!.health).toBe('ejected');
     // by then its breaker has been open, half open without a probe, and closed
     await passTime(13_000, nodes);
     await expectRequestTo(home, talk);

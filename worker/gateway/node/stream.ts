@@ -1,7 +1,7 @@
 /** The stream of a node's agent as events: chunks, then an end. Anything else means that the node is broken. */
 
 import { ABORT_PATH } from '../../../gpu-pool/protocol/constants.ts';
-import type { NodeChunk } from '../../../gpu-pool/protocol/schemas.ts';
+import type { NodeChunk, NodeError } from '../../../gpu-pool/protocol/schemas.ts';
 import type { NodeView } from '../../domain/node.ts';
 import { SseDecoder } from '../../domain/sse.ts';
 import { readNodeChunk, readNodeError, readTextChunk } from './chunk.ts';
@@ -11,7 +11,8 @@ export type NodeEvent =
   | { kind: 'chunk'; chunk: NodeChunk }
   /** `[DONE]` was received: the answer is complete */
   | { kind: 'end' }
-  | { kind: 'broken'; reason: string };
+  /** `error`: the agent's own account of what went wrong; null: it gave none */
+  | { kind: 'broken'; reason: string; error: NodeError['error'] | null };
 
 /**
  * Timeout of the abort call. The last event of an answer that ran out of credit waits for this call; if it fails, closing
@@ -73,7 +74,7 @@ export class NodeStream {
   /** The next event, within `deadlineMs` and the idle deadline. After an end or a break it returns that event again. */
   async next(deadlineMs = Number.POSITIVE_INFINITY): Promise<NodeEvent> {
     // a node that floods is never idle, so the clock is checked, too
-    if (Date.now() >= this.#stopByMs) return this.#end({ kind: 'broken', reason: STOP_OVERDUE });
+    if (Date.now() >= this.#stopByMs) return this.#end(broken(STOP_OVERDUE));
     if (this.#ready.length === 0) await this.#fill(Math.min(deadlineMs, this.#idleDeadlineMs));
     const event = this.#ready.shift()!;
     return event.kind === 'chunk' ? event : this.#end(event);
@@ -174,7 +175,7 @@ export class NodeStream {
       );
     }
     const reason = await promise;
-    if (reason !== undefined) this.#ready.push({ kind: 'broken', reason });
+    if (reason !== undefined) this.#ready.push(broken(reason));
   }
 
   /** Decodes bytes into events, whether or not a caller is waiting. @param bytes null: the body has ended */
@@ -182,10 +183,10 @@ export class NodeStream {
     this.#isReading = false;
     this.#isBodyOver = bytes === null && reason === CLOSED;
     try {
-      if (bytes === null) this.#ready.push({ kind: 'broken', reason });
+      if (bytes === null) this.#ready.push(broken(reason));
       else for (const data of this.#decoder.push(bytes)) this.#ready.push(toEvent(data));
     } catch (error) {
-      this.#ready.push({ kind: 'broken', reason: String(error) });
+      this.#ready.push(broken(String(error)));
     }
     this.#wake();
   }
@@ -199,9 +200,14 @@ function toEvent(data: string): NodeEvent {
   try {
     json = JSON.parse(data);
   } catch {
-    return { kind: 'broken', reason: 'an event that is not JSON' };
+    return broken('an event that is not JSON');
   }
   const chunk = readNodeChunk(json);
   if (chunk) return { kind: 'chunk', chunk };
-  return { kind: 'broken', reason: readNodeError(json)?.code ?? 'an event outside the protocol' };
+  const error = readNodeError(json);
+  return broken(error?.code ?? 'an event outside the protocol', error);
+}
+
+function broken(reason: string, error: NodeError['error'] | null = null): NodeEvent {
+  return { kind: 'broken', reason, error };
 }
