@@ -159,7 +159,7 @@ async function createJoinToken(
   return token;
 }
 
-/** Calls the operator API. @throws Error with its answer when it refuses */
+/** Calls the operator API, again after the time that it states when its rate limit is reached. @throws Error with its answer when it refuses */
 export async function operatorApi<T>(
   edge: Pick<Edge, 'url' | 'operatorToken'>,
   method: 'GET' | 'POST',
@@ -174,6 +174,10 @@ export async function operatorApi<T>(
   const response = await pending.catch(() => {
     throw new Error(`No edge responds at ${edge.url}. Start it, or correct the URL.`);
   });
+  if (response.status === 429) {
+    await setTimeout(1_000 * Number(response.headers.get('retry-after')));
+    return operatorApi(edge, method, path, body);
+  }
   if (!response.ok)
     throw new Error(`${method} ${path} failed with status ${response.status}: ${await response.text()}`);
   return (await response.json()) as T;

@@ -2,7 +2,7 @@
 import { Hono } from 'hono';
 import { dialects } from '../gateway/dialects/index.ts';
 import { generate } from '../gateway/generate.ts';
-import { ANY_KEY, ANY_PRINCIPAL, authorized } from '../http/access.ts';
+import { ANY_KEY, ANY_PRINCIPAL, authorized, authorizedWithin } from '../http/access.ts';
 import { lazyFrom } from '../http/lazy.ts';
 import type { Api } from '../http/response-headers.ts';
 import { getModel, listAnthropicModels, listModels } from './models.ts';
@@ -39,7 +39,7 @@ for (const prefix of ['/v1', '']) {
 api.get('/anthropic/v1/models', listAnthropicModels);
 
 api.get('/user/balance', authorized(...ANY_KEY), balance('getBalance'));
-api.get('/v1/usage', authorized(...ANY_KEY), usage('getUsage'));
+api.get('/v1/usage', authorizedWithin('download_key', ...ANY_KEY), usage('getUsage'));
 api.get('/v1/key', authorized(...ANY_PRINCIPAL), key('getKey'));
 api.get('/v1/generations/:id', authorized(...ANY_PRINCIPAL), generations('getGeneration'));
 
@@ -49,12 +49,12 @@ api.get('/v1/keys/:id', authorized('management'), keys('getKeyById'));
 api.patch('/v1/keys/:id', authorized('management'), keys('patchKey'));
 api.delete('/v1/keys/:id', authorized('management'), keys('deleteKey'));
 api.post('/v1/keys/:id/rotate', authorized('management'), keys('rotateKey'));
-api.post('/v1/tokens', authorized('inference'), tokens('mintToken'));
+api.post('/v1/tokens', authorizedWithin('token_key', 'inference'), tokens('mintToken'));
 
 api.get('/v1/files', authorized('inference'), files('getFiles'));
 api.post('/v1/files', authorized('inference'), files('uploadFile'));
 api.get('/v1/files/:id', authorized('inference'), files('getFile'));
-api.get('/v1/files/:id/content', authorized('inference'), files('getFileContent'));
+api.get('/v1/files/:id/content', authorizedWithin('download_key', 'inference'), files('getFileContent'));
 api.delete('/v1/files/:id', authorized('inference'), files('removeFile'));
 api.get('/v1/batches', authorized('inference'), batches('getBatches'));
 api.post('/v1/batches', authorized('inference'), batches('createBatch'));

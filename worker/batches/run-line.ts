@@ -71,6 +71,7 @@ const VERDICTS: Record<ApiError['reason'], 'final' | 'retry' | 'retry_counted' |
   storage_full: 'final',
   batch_not_found: 'final',
   too_many_batches: 'final',
+  too_many_calls: 'final',
   idempotency_mismatch: 'final',
   idempotency_running: 'final',
   idempotency_exhausted: 'final',

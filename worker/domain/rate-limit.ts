@@ -11,9 +11,15 @@ export type SubjectKind =
   /** an e-mail address, counted by its canonical form (canonical-email.ts), whether anybody here has it or not */
   | 'email'
   | 'account'
-  | 'person';
+  | 'person'
+  /** an API key */
+  | 'key'
+  /** the operator's token */
+  | 'operator';
 
 export interface RateRule {
+  /** The attempts in words, for error messages and docs/limits.md. */
+  readonly counts: string;
   readonly per: SubjectKind;
   /** Attempts that a window allows. */
   readonly count: number;
@@ -29,20 +35,28 @@ export interface RateRule {
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
+const DAY_MS = 24 * HOUR_MS;
 
 export const RATE_RULES = {
   /** Eight tries are enough for a person with a few passwords to try, and useless for working through a list. */
-  sign_in_email: { per: 'email', count: 8, windowMs: 10 * MINUTE_MS, whenDown: 'refuse' },
+  sign_in_email: {
+    counts: 'sign-ins with a password',
+    per: 'email',
+    count: 8,
+    windowMs: 10 * MINUTE_MS,
+    whenDown: 'refuse',
+  },
   /** A shared network lets a whole office sign in on a Monday morning. */
   sign_in_network: {
+    counts: 'sign-ins with a password or with GitHub',
     per: 'network',
     count: 40,
     sharedCount: 160,
     windowMs: 10 * MINUTE_MS,
     whenDown: 'refuse',
   },
-  /** Tries of a second factor's code, sign-in link or GitHub callback. */
   sign_in_step_network: {
+    counts: 'codes, sign-in links and returns from GitHub',
     per: 'network',
     count: 40,
     sharedCount: 160,
@@ -50,15 +64,112 @@ export const RATE_RULES = {
     whenDown: 'refuse',
   },
   /** Each new account may cost us its trial credit. A household opens few, a class on one network more. */
-  sign_up_network: { per: 'network', count: 5, sharedCount: 20, windowMs: HOUR_MS, whenDown: 'refuse' },
+  sign_up_network: {
+    counts: 'sign-ups',
+    per: 'network',
+    count: 5,
+    sharedCount: 20,
+    windowMs: HOUR_MS,
+    whenDown: 'refuse',
+  },
   /** E-mails reach other people's inboxes, which must not be flooded from here. */
-  email_network: { per: 'network', count: 10, sharedCount: 40, windowMs: HOUR_MS, whenDown: 'refuse' },
+  email_network: {
+    counts: 'requested e-mails',
+    per: 'network',
+    count: 10,
+    sharedCount: 40,
+    windowMs: HOUR_MS,
+    whenDown: 'refuse',
+  },
   /** One inbox, wherever the requests for e-mails to it come from. */
-  email_recipient: { per: 'email', count: 6, windowMs: HOUR_MS, whenDown: 'refuse' },
+  email_recipient: {
+    counts: 'requested e-mails',
+    per: 'email',
+    count: 6,
+    windowMs: HOUR_MS,
+    whenDown: 'refuse',
+  },
   /** Passwords or codes of a signed-in person who closes an account: whoever stole the session must not guess them. */
-  proof_person: { per: 'person', count: 8, windowMs: 10 * MINUTE_MS, whenDown: 'refuse' },
+  proof_person: {
+    counts: 'proofs of identity for a change that cannot be undone',
+    per: 'person',
+    count: 8,
+    windowMs: 10 * MINUTE_MS,
+    whenDown: 'refuse',
+  },
   /** Enough for a code mistyped a few times, hopeless for guessing. */
-  promo_account: { per: 'account', count: 10, windowMs: 10 * MINUTE_MS, whenDown: 'refuse' },
+  promo_account: {
+    counts: 'promo codes',
+    per: 'account',
+    count: 10,
+    windowMs: 10 * MINUTE_MS,
+    whenDown: 'refuse',
+  },
+  /** One form a second is more than a person sends. */
+  form_person: { counts: 'forms', per: 'person', count: 60, windowMs: MINUTE_MS, whenDown: 'allow' },
+  /** Every change leaves an audit row: a day's rows of one person stay a small part of what D1 holds. */
+  form_person_day: { counts: 'forms', per: 'person', count: 2_000, windowMs: DAY_MS, whenDown: 'allow' },
+  form_account: { counts: 'forms', per: 'account', count: 180, windowMs: MINUTE_MS, whenDown: 'allow' },
+  /** Forms of visitors, such as those that sign in; a shared network stands for an office. */
+  form_network: {
+    counts: 'forms of visitors who are not signed in',
+    per: 'network',
+    count: 60,
+    sharedCount: 300,
+    windowMs: MINUTE_MS,
+    whenDown: 'allow',
+  },
+  /** Files that cost a query over much of an account: CSV, PDF, exports. */
+  download_person: { counts: 'downloads', per: 'person', count: 20, windowMs: MINUTE_MS, whenDown: 'allow' },
+  /** A script may set up a fleet of keys or batches in minutes. */
+  change_key: {
+    counts: 'changes through the API',
+    per: 'key',
+    count: 60,
+    windowMs: MINUTE_MS,
+    whenDown: 'allow',
+  },
+  change_key_day: {
+    counts: 'changes through the API',
+    per: 'key',
+    count: 5_000,
+    windowMs: DAY_MS,
+    whenDown: 'allow',
+  },
+  /** Keys are free, so an account with many has this limit over all of them. */
+  change_account: {
+    counts: 'changes through the API',
+    per: 'account',
+    count: 180,
+    windowMs: MINUTE_MS,
+    whenDown: 'allow',
+  },
+  /** A token is stored nowhere: a server makes one for each visitor of a page. */
+  token_key: { counts: 'client tokens', per: 'key', count: 600, windowMs: MINUTE_MS, whenDown: 'allow' },
+  /** Usage reports and contents of files. */
+  download_key: {
+    counts: 'usage reports and file downloads',
+    per: 'key',
+    count: 60,
+    windowMs: MINUTE_MS,
+    whenDown: 'allow',
+  },
+  /** One script of the operator may set up a thousand nodes in minutes. */
+  change_operator: {
+    counts: 'calls of the operator API that change something',
+    per: 'operator',
+    count: 600,
+    windowMs: MINUTE_MS,
+    whenDown: 'allow',
+  },
+  /** Each costs the check of a signature. A rack of nodes enrols from one network. */
+  enrol_network: {
+    counts: 'enrolments of nodes',
+    per: 'network',
+    count: 60,
+    windowMs: MINUTE_MS,
+    whenDown: 'refuse',
+  },
 } as const satisfies Record<string, RateRule>;
 
 export type RateRuleName = keyof typeof RATE_RULES;

@@ -3,6 +3,7 @@ import { Hono } from 'hono';
 import { ENROL_PATH, HEARTBEAT_PATH, JWKS_PATH } from '../../gpu-pool/protocol/constants.ts';
 import { config, type Env } from '../env.ts';
 import { limitBody } from '../http/control-body.ts';
+import { limitWrites } from '../http/write-limit.ts';
 import { publicJwks } from '../tokens/edge-keys.ts';
 import { nodesOnly } from './node-auth.ts';
 
@@ -16,7 +17,9 @@ fleet.get(JWKS_PATH, async (c) => {
   return c.json(await publicJwks(config(c.env)));
 });
 
-fleet.post(ENROL_PATH, limitBody(16 * 1024), async (c) => (await import('./enrol.ts')).enrol(c));
+fleet.post(ENROL_PATH, limitWrites('enrol_network'), limitBody(16 * 1024), async (c) =>
+  (await import('./enrol.ts')).enrol(c),
+);
 
 // The signature is checked before the body is read, so that only nodes can make the edge read a megabyte.
 fleet.post(HEARTBEAT_PATH, nodesOnly, limitBody(HEARTBEAT_BYTES_MAX), async (c) =>

@@ -1,10 +1,13 @@
 /** Access to routes: each route names the kinds of principal that may call it, where it is mounted. */
 import type { MiddlewareHandler } from 'hono';
 import type { PrincipalKind } from '../domain/principal-kind.ts';
+import { RATE_RULES } from '../domain/rate-limit.ts';
 import { config } from '../env.ts';
+import { takeAttempt } from '../rate-limits/attempts.ts';
 import { type ApiError, errorResponse } from './api-error.ts';
 import { authenticate, type Principal } from './authenticate.ts';
 import type { Api, ApiContext } from './response-headers.ts';
+import { isWrite, limitText } from './write-limit.ts';
 
 /** Any key of the account: for routes that read the account's data. */
 export const ANY_KEY = ['inference', 'management'] as const;
@@ -13,13 +16,52 @@ export const CAN_INFER = ['inference', 'token'] as const;
 /** Every principal there is. */
 export const ANY_PRINCIPAL = ['inference', 'management', 'token'] as const;
 
-/** Middleware that rejects every other kind of principal. The route behind it can rely on `c.get('principal')`. */
+/** The rules that count every write, unless the route names others. */
+const WRITE_RULES = ['change_key', 'change_key_day', 'change_account'] as const;
+type CallRule = (typeof WRITE_RULES)[number] | 'token_key' | 'download_key';
+
+/**
+ * Middleware that rejects every other kind of principal, and writes beyond their rate limit. The route behind it can rely
+ * on `c.get('principal')`.
+ */
 export function authorized(...kinds: readonly PrincipalKind[]): MiddlewareHandler<Api> {
+  return access(kinds, (method) => (isWrite(method) ? WRITE_RULES : []));
+}
+
+/** The same for a route, of whatever method, that is counted under a rule of its own. */
+export function authorizedWithin(rule: CallRule, ...kinds: readonly PrincipalKind[]): MiddlewareHandler<Api> {
+  return access(kinds, () => [rule]);
+}
+
+function access(
+  kinds: readonly PrincipalKind[],
+  rulesOf: (method: string) => readonly CallRule[],
+): MiddlewareHandler<Api> {
   return async function requirePrincipal(c, next) {
-    const identified = await identify(c, kinds, Date.now());
-    if (!identified.ok) return errorResponse(identified.error, config(c.env).publicOrigin);
+    const nowMs = Date.now();
+    const identified = await identify(c, kinds, nowMs);
+    const error = identified.ok
+      ? await countCall(c, identified.principal, rulesOf(c.req.method), nowMs)
+      : identified.error;
+    if (error !== null) return errorResponse(error, config(c.env).publicOrigin);
     await next();
   };
+}
+
+/** Counts a call. @returns the error of a call beyond a limit */
+async function countCall(
+  c: ApiContext,
+  { keyId, accountId }: Principal,
+  rules: readonly CallRule[],
+  nowMs: number,
+): Promise<ApiError | null> {
+  if (rules.length === 0) return null;
+  const attempts = rules.map((rule) => {
+    return { rule, subject: RATE_RULES[rule].per === 'key' ? keyId : accountId };
+  });
+  const { allowed, retryAfterMs, state } = await takeAttempt(c.env, attempts, nowMs);
+  if (state !== null) c.set('callLimit', state);
+  return allowed ? null : { reason: 'too_many_calls', limit: state && limitText(state), retryAfterMs };
 }
 
 /**

@@ -35,6 +35,8 @@ export type ApiError =
   | { reason: 'batch_not_found' }
   | { reason: 'too_many_batches'; limit: number }
   | { reason: 'model_not_available'; model: string }
+  /** A limit of calls that generate nothing. `limit` says it in words; null: the counter is out of reach. */
+  | { reason: 'too_many_calls'; limit: string | null; retryAfterMs: number }
   | { reason: 'overloaded'; retryAfterMs: number }
   | { reason: 'node_failed' }
   /** The node failed after a part of the answer was sent. */
@@ -76,6 +78,7 @@ const WIRE = {
   storage_full: { status: 400, type: 'invalid_request_error', code: 'storage_full' },
   batch_not_found: { status: 404, type: 'invalid_request_error', code: 'batch_not_found' },
   too_many_batches: { status: 429, type: 'rate_limit_exceeded', code: 'too_many_batches' },
+  too_many_calls: { status: 429, type: 'rate_limit_exceeded', code: 'rate_limit_exceeded' },
   invalid_field: { status: 400, type: 'invalid_request_error', code: 'invalid_value' },
   not_json: { status: 400, type: 'invalid_request_error', code: 'invalid_json' },
   body_too_large: { status: 413, type: 'invalid_request_error', code: 'body_too_large' },
@@ -141,6 +144,7 @@ function retryAfterMs(error: ApiError): number | null {
     case 'requests_per_minute':
     case 'tokens_per_minute':
     case 'concurrency':
+    case 'too_many_calls':
     case 'overloaded':
     case 'idempotency_running':
       return Math.min(RETRY_AFTER_MS_MAX, error.retryAfterMs);
@@ -223,6 +227,8 @@ const MESSAGES: { [Reason in ApiError['reason']]: MessageOf<Reason> } = {
   batch_not_found: () => 'Batch not found in this account. List the batches with GET /v1/batches.',
   too_many_batches: ({ limit }) =>
     `Batch limit reached: an account can have ${limit} unfinished batches. Wait for one to finish, or put more lines into each.`,
+  too_many_calls: ({ limit, retryAfterMs }, origin) =>
+    `Rate limit exceeded${limit === null ? '' : `: ${limit}`}. Try again in ${seconds(retryAfterMs)}. All limits: ${origin}/docs.`,
   invalid_field: ({ message }) => message,
   not_json: ({ message }) => message,
   body_too_large: ({ limitBytes }) =>

@@ -6,6 +6,7 @@ import type { Context } from 'hono';
 
 const CONTROL_ERRORS = {
   body_too_large: [413, 'invalid_request_error', 'The request body is too large. Send less in one request.'],
+  rate_limited: [429, 'rate_limit_exceeded', 'Too many requests. Try again after the time in `Retry-After`.'],
   body_invalid: [400, 'invalid_request_error', 'The request body is invalid.'],
   operator_token_invalid: [
     401,

@@ -2,10 +2,12 @@
 import type { Context, MiddlewareHandler } from 'hono';
 import { newId } from '../domain/ids.ts';
 import type { RateLimitState } from '../domain/limits.ts';
+import type { RateState } from '../domain/rate-limit.ts';
 import type { Env } from '../env.ts';
 import { TtlCache } from '../lib/ttl-cache.ts';
 import type { Principal } from './authenticate.ts';
 import { ALWAYS, UNLESS_SET } from './safe-headers.ts';
+import { rateHeaders } from './write-limit.ts';
 
 export interface Api {
   Bindings: Env;
@@ -16,6 +18,8 @@ export interface Api {
     principal: Principal;
     /** The state that the Wallet reported with the hold. */
     rateLimit?: RateLimitState;
+    /** The rate limit under which a call that generates nothing was counted. */
+    callLimit?: RateState;
     /** True when the handler has put all of these headers on its Response itself. */
     hasResponseHeaders?: boolean;
   };
@@ -66,13 +70,12 @@ async function allHeaders(c: ApiContext): Promise<Record<string, string>> {
     ...responseHeaders({ requestId: c.get('requestId') }),
     'openai-processing-ms': String(Date.now() - c.get('startedMs')),
   };
+  const callLimit = c.get('callLimit');
+  if (callLimit) return Object.assign(headers, rateHeaders(callLimit));
   const rateLimit = await rateLimitOf(c);
   for (const kind of ['requests', 'tokens'] as const) {
     const state = rateLimit?.[kind];
-    if (!state) continue;
-    headers[`x-ratelimit-limit-${kind}`] = String(state.limit);
-    headers[`x-ratelimit-remaining-${kind}`] = String(state.remaining);
-    headers[`x-ratelimit-reset-${kind}`] = `${Math.ceil(state.resetMs / 1000)}s`;
+    if (state) Object.assign(headers, rateHeaders(state, kind));
   }
   return headers;
 }

@@ -20,6 +20,7 @@ import { changeNode, createJoinToken, listAudit, listNodes, NODE_NAME } from '..
 import { errorResponse } from '../http/api-error.ts';
 import { limitBody, parseBody } from '../http/control-body.ts';
 import { refuse } from '../http/control-error.ts';
+import { limitWrites } from '../http/write-limit.ts';
 import { accountsApi } from './accounts.ts';
 import { pricesApi } from './prices.ts';
 import { promoCodesApi } from './promo-codes.ts';
@@ -48,7 +49,11 @@ const AUDIT_ROWS_MAX = 1_000;
 
 export const operator = new Hono<{ Bindings: Env }>();
 
-operator.use(operatorsOnly, limitBody(16 * 1024));
+operator.use(
+  operatorsOnly,
+  limitWrites('change_operator', () => actor),
+  limitBody(16 * 1024),
+);
 
 operator.post('/join-tokens', async (c) => {
   const body = await parseBody(c, JoinTokenRequest);

@@ -24,6 +24,7 @@ import type { PortalEnv } from './frame/context.ts';
 import { language, visitor } from './frame/guard.ts';
 import { notFoundPage } from './frame/not-found.tsx';
 import { problemPage } from './frame/problem.tsx';
+import { limitForms } from './frame/rate-limits.tsx';
 import { knownMethods, neverCached, ownForms, pageHeaders, smallForms } from './frame/security.ts';
 import { keysPage } from './keys/keys.tsx';
 import { revokePage } from './keys/revoke.tsx';
@@ -57,6 +58,7 @@ portal.use(
   ownForms,
   smallForms(),
   visitor,
+  limitForms,
 );
 
 portal.route('/', landingPage);

@@ -26,7 +26,7 @@ const CHARGE = 231_400;
 /** A person with an account and its key. */
 async function newPerson() {
   const browser = new Browser();
-  await browser.signUp();
+  await browser.signUpConfirmed();
   const page = await (await browser.get('/keys')).text();
   const keyId = /key_[0-9a-z]{26}/.exec(page)![0];
   const row = await env.DB.prepare('SELECT account_id FROM api_key WHERE id = ?').bind(keyId).first();

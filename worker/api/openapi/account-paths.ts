@@ -33,7 +33,7 @@ export const accountPaths: ZodOpenApiPathsObject = {
       query: UsageQuery,
       response: responses.listOf(responses.UsageRow),
       alternative: ['text/csv', 'with `format=csv`'],
-      errors: [400, ...AUTH_ERRORS],
+      errors: [400, ...AUTH_ERRORS, 429],
     }),
   },
   '/v1/generations/{id}': {

@@ -27,7 +27,7 @@ export const batchPaths: ZodOpenApiPathsObject = {
       body: FileForm.extend({ file: z.string().meta({ format: 'binary' }) }),
       bodyType: 'multipart/form-data',
       response: responses.File,
-      errors: [400, ...AUTH_ERRORS, 413],
+      errors: [400, ...AUTH_ERRORS, 413, 429],
     }),
   },
   '/v1/files/{id}': {
@@ -43,7 +43,7 @@ export const batchPaths: ZodOpenApiPathsObject = {
       summary: 'Delete a file',
       path: FILE_ID,
       response: responses.Deleted,
-      errors: [...AUTH_ERRORS, 404, 409],
+      errors: [...AUTH_ERRORS, 404, 409, 429],
     }),
   },
   '/v1/files/{id}/content': {
@@ -90,7 +90,7 @@ export const batchPaths: ZodOpenApiPathsObject = {
       description: 'Running lines finish and are charged; the others never start.',
       path: BATCH_ID,
       response: responses.Batch,
-      errors: [...AUTH_ERRORS, 404],
+      errors: [...AUTH_ERRORS, 404, 429],
     }),
   },
 };

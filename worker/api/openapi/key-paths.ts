@@ -28,7 +28,7 @@ export const keyPaths: ZodOpenApiPathsObject = {
       bodyExample: { name: 'production', cap: '50.00', cap_period: 'month' },
       response: responses.NewKey,
       status: 201,
-      errors: [400, ...AUTH_ERRORS],
+      errors: [400, ...AUTH_ERRORS, 429],
     }),
   },
   '/v1/keys/{id}': {
@@ -48,7 +48,7 @@ export const keyPaths: ZodOpenApiPathsObject = {
       body: KeyPatch,
       bodyExample: { cap: '100.00' },
       response: responses.Key,
-      errors: [400, ...AUTH_ERRORS, 404, 409],
+      errors: [400, ...AUTH_ERRORS, 404, 409, 429],
     }),
     delete: operation({
       tag: TAGS.keys,
@@ -56,7 +56,7 @@ export const keyPaths: ZodOpenApiPathsObject = {
       description: 'It is refused everywhere within ten seconds.',
       path: KEY_ID,
       response: responses.Deleted,
-      errors: [...AUTH_ERRORS, 404],
+      errors: [...AUTH_ERRORS, 404, 429],
     }),
   },
   '/v1/keys/{id}/rotate': {
@@ -70,7 +70,7 @@ export const keyPaths: ZodOpenApiPathsObject = {
       bodyExample: { overlap_seconds: 3_600 },
       response: responses.NewKey,
       status: 201,
-      errors: [400, ...AUTH_ERRORS, 404, 409],
+      errors: [400, ...AUTH_ERRORS, 404, 409, 429],
     }),
   },
   '/v1/tokens': {
@@ -82,7 +82,7 @@ export const keyPaths: ZodOpenApiPathsObject = {
       body: TokenBody,
       bodyExample: { cap: '0.10', expires_in: 600, models: [MODEL] },
       response: responses.Token,
-      errors: [400, ...AUTH_ERRORS],
+      errors: [400, ...AUTH_ERRORS, 429],
     }),
   },
 };

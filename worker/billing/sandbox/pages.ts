@@ -7,6 +7,7 @@ import { HTTPException } from 'hono/http-exception';
 import type { Child } from 'hono/jsx';
 import { secureHeaders } from 'hono/secure-headers';
 import { config, type Env } from '../../env.ts';
+import { limitWrites } from '../../http/write-limit.ts';
 
 /** The portal page that the customer comes from and returns to; its query carries the outcome. */
 export const BILLING_PAGE_PATH = '/billing';
@@ -20,6 +21,7 @@ export function sandboxPages(path: string) {
     throw error;
   });
   pages.use(
+    limitWrites('form_network'),
     bodyLimit({ maxSize: 1024 }),
     csrf({ origin: (origin, c) => origin === config(c.env).publicOrigin }),
     secureHeaders({

@@ -377,6 +377,9 @@ export const en = {
     forbiddenText: 'For your security, it was not accepted. Reload the page and submit the form there.',
     method: 'This page cannot be called in this way. Open it from the menu.',
     tooLarge: 'The submitted data is too large. Shorten it and try again.',
+    tooManyTitle: 'Too many requests',
+    tooManyText: (wait: string) =>
+      `This was more than the limit allows, and it was not carried out. Try again in ${wait}.`,
     roleTitle: 'Access denied for your role',
     roleText: 'An owner of the account can do this, or give you a role that can.',
     roleLink: 'See the owners',

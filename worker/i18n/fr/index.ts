@@ -383,6 +383,9 @@ export const fr: Messages = {
       'Par sécurité, il n’a pas été accepté. Rechargez la page et envoyez le formulaire depuis celle-ci.',
     method: 'Cette page ne peut pas être appelée de cette façon. Ouvrez-la depuis le menu.',
     tooLarge: 'Les données envoyées sont trop volumineuses. Réduisez-les et réessayez.',
+    tooManyTitle: 'Trop de requêtes',
+    tooManyText: (wait) =>
+      `Vous avez dépassé la limite : cette demande n’a pas été exécutée. Réessayez dans ${wait}.`,
     roleTitle: 'Accès refusé pour votre rôle',
     roleText: 'Un propriétaire du compte peut le faire ou vous donner un rôle qui le permet.',
     roleLink: 'Voir les propriétaires',

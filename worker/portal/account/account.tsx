@@ -16,6 +16,7 @@ import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
 import { type Faults, Name, readForm, typedFields } from '../frame/form.ts';
 import { allowed, signedIn } from '../frame/guard.ts';
 import { page } from '../frame/layout.tsx';
+import { limitDownloads } from '../frame/rate-limits.tsx';
 import { setCookies } from '../frame/set-cookies.ts';
 import { show as showTeam } from './team.tsx';
 
@@ -37,6 +38,7 @@ accountPage.get('/closed', (c) => {
 });
 
 accountPage.use(signedIn, allowed('account'));
+accountPage.use('/export', limitDownloads);
 
 accountPage.post('/name', async (c) => {
   const read = await readForm(c, NameForm);

@@ -17,6 +17,7 @@ import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
 import { allowed, mayWrite, signedIn } from '../frame/guard.ts';
 import { page } from '../frame/layout.tsx';
 import { notFoundPage } from '../frame/not-found.tsx';
+import { limitDownloads } from '../frame/rate-limits.tsx';
 import { BatchProgress, BatchState } from './batch-state.tsx';
 
 const PAGE_SIZE = 25;
@@ -27,7 +28,7 @@ export const batchesPage = new Hono<PortalEnv>();
 
 batchesPage.use(signedIn, allowed('batches'));
 // models' answers are shown only to roles that may use models
-batchesPage.use('/:batchId/files/*', allowed('batch_results'));
+batchesPage.use('/:batchId/files/*', allowed('batch_results'), limitDownloads);
 
 batchesPage.get('/', async (c) => {
   const { t, f } = words(c);

@@ -9,10 +9,11 @@ import { config } from '../../env.ts';
 import { type PortalEnv, words } from '../frame/context.ts';
 import { allowed, signedIn } from '../frame/guard.ts';
 import { notFoundPage } from '../frame/not-found.tsx';
+import { limitDownloads } from '../frame/rate-limits.tsx';
 
 export const invoicePage = new Hono<PortalEnv>();
 
-invoicePage.use('/invoices/*', signedIn, allowed('billing'));
+invoicePage.use('/invoices/*', signedIn, allowed('billing'), limitDownloads);
 
 invoicePage.get('/invoices/:number{TG-[0-9]{6,9}}', async (c) => {
   const { t, f } = words(c);

@@ -11,6 +11,7 @@ import { settleTrial } from '../../identity/trial.ts';
 import type { PortalContext, PortalEnv } from './context.ts';
 import { notFoundPage } from './not-found.tsx';
 import { problemPage } from './problem.tsx';
+import { limitAccountForms } from './rate-limits.tsx';
 import { setCookies } from './set-cookies.ts';
 
 /** Part of better-auth's cookie name, which over HTTPS begins with `__Secure-`. */
@@ -54,6 +55,8 @@ export const signedIn = createMiddleware<PortalEnv>(async function signedIn(c, n
   const memberships = await accountsOf(c.env, person, nowMs);
   const chosen = getCookie(c, ACCOUNT_COOKIE);
   const membership = memberships.find(({ accountId }) => accountId === chosen) ?? memberships[0]!;
+  const refusal = await limitAccountForms(c, membership.accountId);
+  if (refusal !== null) return refusal;
   c.set('memberships', memberships);
   c.set('accountId', membership.accountId);
   c.set('memberRole', membership.role);

@@ -19,6 +19,7 @@ import { type Faults, fault, readForm, type Typed, Usd } from '../frame/form.ts'
 import { operator } from '../frame/guard.ts';
 import { page } from '../frame/layout.tsx';
 import { notFoundPage } from '../frame/not-found.tsx';
+import { limitDownloads } from '../frame/rate-limits.tsx';
 import { bucketsOf, isPeriod, PERIODS, type Period } from '../usage/usage-period.ts';
 import { gpusOf, hardwareName } from './hardware-names.ts';
 import { MarginChart } from './margin-chart.tsx';
@@ -33,6 +34,7 @@ const CostForm = (marks: NumberMarks) => z.object({ node: z.string(fault('choice
 export const marginPage = new Hono<PortalEnv>();
 
 marginPage.use(operator);
+marginPage.use('/margin.csv', limitDownloads);
 
 marginPage.get('/margin', (c) => show(c, {}));
 

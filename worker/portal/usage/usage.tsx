@@ -28,6 +28,7 @@ import { TILES, Tile } from '../components/tile.tsx';
 import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
 import { allowed, signedIn } from '../frame/guard.ts';
 import { page } from '../frame/layout.tsx';
+import { limitDownloads } from '../frame/rate-limits.tsx';
 import { RecentRequests } from './recent-requests.tsx';
 import { type Buckets, bucketsOf, isPeriod, PERIODS, type Period } from './usage-period.ts';
 import { UsageTable } from './usage-table.tsx';
@@ -37,6 +38,7 @@ const RECENT_MAX = 20;
 export const usagePage = new Hono<PortalEnv>();
 
 usagePage.use(signedIn, allowed('usage'));
+usagePage.use('/csv', limitDownloads);
 
 usagePage.get('/', async (c) => {
   const { t } = words(c);

@@ -1,0 +1,193 @@
+/**
+ * Every route that writes has a rate limit, found from the routes' own tables: with counters that refuse everything, a
+ * route that answers anything but 429 is one that nothing limits.
+ */
+import { createExecutionContext, waitOnExecutionContext } from 'cloudflare:test';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { api } from '../../../worker/api/index.ts';
+import { billing } from '../../../worker/billing/index.ts';
+import { createKey } from '../../../worker/db/keys.ts';
+import type { RateRequest } from '../../../worker/domain/rate-limit.ts';
+import { config, type Env } from '../../../worker/env.ts';
+import { fleet } from '../../../worker/fleet/index.ts';
+import worker from '../../../worker/index.ts';
+import { operator } from '../../../worker/operator/index.ts';
+import { portal } from '../../../worker/portal/index.tsx';
+import { pepperKey } from '../../../worker/tokens/pepper.ts';
+import { db, newAccount } from '../notifications/fixtures.ts';
+import { Browser, bindings, ORIGIN } from '../portal/browser.ts';
+
+/** Routes without a rate limit of this kind, with what bounds them instead. */
+const BOUNDED_OTHERWISE: Readonly<Record<string, string>> = {
+  'POST /v1/chat/completions': 'the limits of key and account, which the Wallet decides',
+  'POST /chat/completions': 'the same',
+  'POST /beta/chat/completions': 'the same',
+  'POST /v1/completions': 'the same',
+  'POST /completions': 'the same',
+  'POST /beta/completions': 'the same',
+  'POST /v1/responses': 'the same',
+  'POST /anthropic/v1/messages': 'the same',
+  'POST /v1/messages': 'the same',
+  'POST /webhooks/:provider':
+    'the provider’s signature; a refused payment event could not be told from a lost one',
+  'POST /fleet/heartbeat': 'the node’s signature, checked before the body is read',
+};
+
+/** Reads that cost a query over much of an account, or make a file. */
+const COSTLY = /csv|export|invoices|\/content|\/files\/:file|\/v1\/usage/;
+
+interface Route {
+  readonly method: string;
+  readonly path: string;
+}
+
+function limitedRoutes(app: { routes: readonly Route[] }, prefix = ''): Route[] {
+  const routes = app.routes
+    .filter(({ method, path }) => method !== 'ALL' && (method !== 'GET' || COSTLY.test(path)))
+    .map(({ method, path }) => ({ method, path: prefix + path }))
+    .filter(({ method, path }) => BOUNDED_OTHERWISE[`${method} ${path}`] === undefined);
+  return [...new Map(routes.map((route) => [`${route.method} ${route.path}`, route])).values()];
+}
+
+const filled = (path: string) =>
+  path.replace(/:(\w+)(\{[^}]*\})?/g, (_, name: string, pattern?: string) => {
+    if (name === 'number') return 'TG-000001';
+    return pattern && !pattern.includes('[')
+      ? pattern.slice(1, -1).split('|')[0]!
+      : 'x/1'.slice(0, pattern ? 3 : 1);
+  });
+
+/** An environment whose counters refuse every attempt. */
+const refusing: Env = {
+  ...bindings,
+  RATE_LIMITER: {
+    getByName: () => ({
+      take: async (requests: readonly RateRequest[]) => ({
+        allowed: false,
+        states: requests.map((request) => ({ ...request, remaining: 0, resetMs: 7_000 })),
+      }),
+    }),
+  } as unknown as Env['RATE_LIMITER'],
+};
+
+const REFUSED = [429, '7', '0', '7s'];
+
+function refusal({ status, headers }: Response): (string | number | null)[] {
+  const names = ['retry-after', 'x-ratelimit-remaining-requests', 'x-ratelimit-reset-requests'];
+  return [status, ...names.map((name) => headers.get(name))];
+}
+
+async function send(env: Env, { method, path }: Route, headers: Record<string, string>): Promise<Response> {
+  const context = createExecutionContext();
+  const init = { method, headers: { origin: ORIGIN, ...headers }, body: method === 'GET' ? null : '{}' };
+  const response = await worker.fetch(new Request(ORIGIN + filled(path), init), env, context);
+  await waitOnExecutionContext(context);
+  return response;
+}
+
+async function unlimited(routes: readonly Route[], request: (route: Route) => Promise<Response>) {
+  const violations: unknown[] = [];
+  for (const route of routes) {
+    const response = await request(route);
+    if (String(refusal(response)) !== String(REFUSED)) violations.push([route, refusal(response)]);
+  }
+  return violations;
+}
+
+let owner: Browser;
+let keys: Record<'inference' | 'management', string>;
+
+beforeAll(async () => {
+  owner = new Browser('en', refusing);
+  const before = new Browser();
+  const { email } = await before.signUp();
+  await bindings.DB.prepare("UPDATE person SET role = 'operator' WHERE email = ?").bind(email).run();
+  for (const [name, value] of before.cookies) owner.cookies.set(name, value);
+  const accountId = await newAccount();
+  const pepper = await pepperKey(config(bindings));
+  const make = async (scope: 'inference' | 'management') =>
+    (await createKey(db, pepper, { accountId, name: 'k', scope, nowMs: Date.now() })).key;
+  keys = { inference: await make('inference'), management: await make('management') };
+});
+
+describe('every write, and every costly read', () => {
+  it('of the portal is limited, for people and for visitors', async () => {
+    const routes = limitedRoutes(portal);
+    expect(routes.length).toBeGreaterThan(55);
+    const as = (browser: Browser) => (route: Route) =>
+      route.method === 'GET' ? browser.get(filled(route.path)) : browser.post(filled(route.path), {});
+    expect(await unlimited(routes, as(owner))).toEqual([]);
+    const forms = routes.filter(({ method }) => method !== 'GET');
+    expect(await unlimited(forms, as(new Browser('en', refusing)))).toEqual([]);
+  });
+
+  it('of the API is limited', async () => {
+    const routes = limitedRoutes(api);
+    expect(routes.length).toBeGreaterThan(10);
+    const violations = await unlimited(routes, async (route) => {
+      const response = await send(refusing, route, { authorization: `Bearer ${keys.inference}` });
+      return response.status === 403
+        ? send(refusing, route, { authorization: `Bearer ${keys.management}` })
+        : response;
+    });
+    expect(violations).toEqual([]);
+  });
+
+  it('of the operator API, the fleet and the sandbox is limited', async () => {
+    const headers = { authorization: `Bearer ${config(bindings).operatorToken}` };
+    const routes = [
+      ...limitedRoutes(operator, '/operator/api'),
+      ...limitedRoutes(fleet),
+      ...limitedRoutes(billing),
+    ];
+    expect(routes.length).toBeGreaterThan(12);
+    const writes = routes.filter(({ method }) => method !== 'GET');
+    expect(await unlimited(writes, (route) => send(refusing, route, headers))).toEqual([]);
+  });
+});
+
+it('a form that another site sends is refused before it counts', async () => {
+  expect((await owner.post('/keys', {}, 'https://evil.example')).status).toBe(403);
+});
+
+describe('of 100 calls at once', () => {
+  const accepted = (responses: readonly Response[], status: number) =>
+    responses.filter((response) => response.status === status).length;
+
+  it('a management key makes 60 keys, and the rest are told when to try again', async () => {
+    const route = { method: 'POST', path: '/v1/keys' };
+    const headers = { authorization: `Bearer ${keys.management}`, 'content-type': 'application/json' };
+    const responses: Response[] = [];
+    for (let i = 0; i < 10; i++) {
+      const calls = Array.from({ length: 10 }, async () => {
+        const context = createExecutionContext();
+        const body = JSON.stringify({ name: 'many' });
+        const request = new Request(ORIGIN + route.path, { method: 'POST', headers, body });
+        return worker.fetch(request, bindings, context);
+      });
+      responses.push(...(await Promise.all(calls)));
+    }
+    expect(accepted(responses, 201)).toBe(60);
+    const refused = responses.filter(({ status }) => status === 429);
+    expect(refused).toHaveLength(40);
+    const { error } = await refused[0]!.json<{ error: { code: string; message: string } }>();
+    expect(error.code).toBe('rate_limit_exceeded');
+    expect(error.message).toMatch(/60 changes through the API per minute and key\. Try again in \d+ s/);
+    const first = responses.find(({ status }) => status === 201)!;
+    expect(first.headers.get('x-ratelimit-limit-requests')).toBe('60');
+    expect(refused[0]!.headers.get('x-ratelimit-reset-requests')).toMatch(/^\d+s$/);
+  });
+
+  it('a person renames the account 60 times, and then sees a page that says when to go on', async () => {
+    const browser = new Browser();
+    await browser.signUp();
+    const responses: Response[] = [];
+    for (let i = 0; i < 100; i++)
+      responses.push(await browser.post('/account/name', { accountName: `N ${i}` }));
+    expect(accepted(responses, 303)).toBe(60);
+    const last = responses.at(-1)!;
+    expect([last.status, Number(last.headers.get('retry-after')) <= 60]).toEqual([429, true]);
+    expect(await last.text()).toMatch(/Try again in \d+/);
+    expect((await browser.get('/keys')).status).toBe(200);
+  });
+});
