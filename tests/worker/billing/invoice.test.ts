@@ -18,7 +18,7 @@ const DETAILS = {
 
 async function customer(language = 'en') {
   const browser = new Browser(language);
-  const { email } = await browser.signUp();
+  const { email } = await browser.signUpConfirmed();
   const sql = 'SELECT account_id FROM member JOIN person ON person.id = person_id WHERE email = ?';
   const accountId = (await bindings.DB.prepare(sql).bind(email).first<string>('account_id'))!;
   return { browser, email, accountId };

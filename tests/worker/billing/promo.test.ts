@@ -180,7 +180,7 @@ describe('the pages', () => {
     expect(await textOf(taken)).toContain(faults.promo_code_taken);
 
     const customer = new Browser();
-    await customer.signUp();
+    await customer.signUpConfirmed();
     const redeemed = await textOf(customer.post('/billing/promo', { code: 'spring-sale' }));
     expect(redeemed).toContain(promo.redeemed('$2.50', '2'));
     const again = await textOf(customer.post('/billing/promo', { code: 'spring-sale' }));
