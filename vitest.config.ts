@@ -7,6 +7,7 @@ const LIBRARIES = [
   'better-auth/plugins/magic-link',
   'better-auth/plugins/two-factor',
   'better-auth/api',
+  'better-auth/crypto',
   '@better-auth/drizzle-adapter',
   'drizzle-orm',
   'drizzle-orm/d1',

@@ -11,6 +11,7 @@ import { retentionMs } from './domain/retention.ts';
 import type { Task } from './domain/task.ts';
 import type { WalletApi } from './domain/wallet.ts';
 import { LoggableError } from './lib/describe-error.ts';
+import { type Beside, ROTATING, type RotatingName, secretsOf } from './lib/rotation.ts';
 
 /** A Durable Object namespace typed by the object's interface, so that this file imports none of the classes. */
 type ObjectNamespace<Api> = DurableObjectNamespace<Api & Rpc.DurableObjectBranded>;
@@ -40,8 +41,27 @@ const secret = z.string({ error: 'is not set' }).min(16, 'must have at least 16 
 const LOOPBACK = /^(localhost|[\w-]+\.localhost|127\.\d+\.\d+\.\d+|\[::1\])$/;
 const milliseconds = (fallback: number) => z.coerce.number().int().positive().default(fallback);
 
+const list = z
+  .string()
+  .default('')
+  .transform((text) => text.split(/\s+/).filter((part) => part !== ''));
+
+const optionalSecret = z.preprocess((value) => (value === '' ? undefined : value), secret.optional());
+
+/** The settings that stand beside a secret while it is rotated. docs/deploy.md says how. */
+const beside = {} as { [Name in `${RotatingName}_NEXT`]: typeof optionalSecret } & {
+  [Name in `${RotatingName}_PREVIOUS`]: typeof list;
+};
+for (const name of ROTATING) {
+  beside[`${name}_NEXT`] = optionalSecret;
+  beside[`${name}_PREVIOUS`] = list;
+}
+
 const Settings = z
   .object({
+    ...beside,
+    /** Names of secrets whose `…_NEXT` is in use, and the secret itself only accepted. */
+    USE_NEXT: list,
     /** Cookies, links in e-mails and the check of forms rest on it, so production takes no http. */
     PUBLIC_ORIGIN: z.url({ protocol: /^https?$/ }),
     ENVIRONMENT: z.enum(['development', 'production']).default('production'),
@@ -115,6 +135,15 @@ const Settings = z
   .check(({ value, issues }) => {
     const fault = (setting: keyof typeof value, message: string) =>
       issues.push({ code: 'custom', input: undefined, path: [setting], message });
+    for (const name of value.USE_NEXT) {
+      const known = ROTATING.find((each) => each === name);
+      if (known === undefined) fault('USE_NEXT', `names what is none of ${ROTATING.join(', ')}`);
+      else if (value[`${known}_NEXT`] === undefined)
+        fault('USE_NEXT', `names ${known}, but ${known}_NEXT is not set`);
+    }
+    for (const name of ROTATING)
+      if (value[`${name}_PREVIOUS`].some((each) => each.length < 16))
+        fault(`${name}_PREVIOUS`, 'must be secrets of at least 16 characters, with spaces between them');
     const { STRIPE_SECRET_KEY: key, STRIPE_WEBHOOK_SECRET: webhookSecret } = value;
     if (key !== undefined && webhookSecret === undefined)
       fault('STRIPE_WEBHOOK_SECRET', 'is not set, but STRIPE_SECRET_KEY is: set both or neither');
@@ -145,6 +174,8 @@ const Settings = z
 export interface StripeSettings {
   readonly secretKey: string;
   readonly webhookSecret: string;
+  /** Further accepted secrets: Stripe signs with two while one is rolled. Default: none. */
+  readonly webhookSecretBeside?: Beside;
 }
 
 export interface GithubSettings {
@@ -160,6 +191,8 @@ export interface Config {
   readonly edgeSigningKey: string;
   readonly operatorToken: string;
   readonly sandboxWebhookSecret: string;
+  /** The secrets that are accepted beside those in use, while they are rotated. */
+  readonly beside: Readonly<Record<RotatingName, Beside>>;
   /** null: top-ups are not paid through Stripe. */
   readonly stripe: StripeSettings | null;
   /** null: sign-in with GitHub is not offered. */
@@ -178,6 +211,10 @@ export interface Config {
   readonly idleDeadlineMs: number;
 }
 
+function mapSecrets<T>(map: (name: RotatingName) => T): Record<RotatingName, T> {
+  return Object.fromEntries(ROTATING.map((name) => [name, map(name)])) as Record<RotatingName, T>;
+}
+
 const parsed = new WeakMap<object, Config>();
 
 /** The parsed settings. @throws LoggableError naming each setting that is missing or wrong, and how to set it */
@@ -192,18 +229,31 @@ export function config(env: Env): Config {
     );
   }
   const settings = result.data;
+  const secrets = mapSecrets((name) =>
+    secretsOf({
+      now: settings[name] ?? '',
+      next: settings[`${name}_NEXT`] ?? null,
+      usesNext: settings.USE_NEXT.includes(name),
+      previous: settings[`${name}_PREVIOUS`],
+    }),
+  );
   const fresh: Config = {
     publicOrigin: new URL(settings.PUBLIC_ORIGIN).origin,
     development: settings.ENVIRONMENT === 'development',
-    authSecret: settings.AUTH_SECRET,
-    keyPepper: settings.KEY_PEPPER,
-    edgeSigningKey: settings.EDGE_SIGNING_KEY,
-    operatorToken: settings.OPERATOR_TOKEN,
-    sandboxWebhookSecret: settings.SANDBOX_WEBHOOK_SECRET,
+    authSecret: secrets.AUTH_SECRET.inUse,
+    keyPepper: secrets.KEY_PEPPER.inUse,
+    edgeSigningKey: secrets.EDGE_SIGNING_KEY.inUse,
+    operatorToken: secrets.OPERATOR_TOKEN.inUse,
+    sandboxWebhookSecret: secrets.SANDBOX_WEBHOOK_SECRET.inUse,
+    beside: mapSecrets((name) => secrets[name].beside),
     stripe:
       settings.STRIPE_SECRET_KEY === undefined
         ? null
-        : { secretKey: settings.STRIPE_SECRET_KEY, webhookSecret: settings.STRIPE_WEBHOOK_SECRET! },
+        : {
+            secretKey: settings.STRIPE_SECRET_KEY,
+            webhookSecret: secrets.STRIPE_WEBHOOK_SECRET.inUse,
+            webhookSecretBeside: secrets.STRIPE_WEBHOOK_SECRET.beside,
+          },
     github:
       settings.GITHUB_CLIENT_ID === undefined
         ? null

@@ -6,6 +6,7 @@ import { HEARTBEAT_INTERVAL_MS } from '../protocol/schemas.ts';
 import { AbortWatch } from './abort-watch.ts';
 import { ActiveRequests } from './active-requests.ts';
 import { AdmissionGate } from './admission.ts';
+import { edgeKeysOf } from './edge-keys.ts';
 import { inspectEngine } from './engine-check.ts';
 import { EngineWatch } from './engine-watch.ts';
 import type { Deadlines, GenerateContext } from './generate-context.ts';
@@ -117,6 +118,7 @@ function createServices(ready: Preflight, settings: Settings, metrics: Metrics):
   const { now, random, log, intervalMs, deadlines } = settings;
   const admission = new AdmissionGate();
   const removed = Promise.withResolvers<void>();
+  const edgeKeys = edgeKeysOf(node.edge_url);
   const activeRequests = new ActiveRequests({ usedIds: journal.requestIds, now });
   const watch = new EngineWatch({
     engine,
@@ -146,6 +148,7 @@ function createServices(ready: Preflight, settings: Settings, metrics: Metrics):
       load: watch.load,
       in_flight: activeRequests.size,
       draining: !admission.open,
+      edge_keys: edgeKeys.ids(),
     }),
     pending: (max) => journal.pending(max),
     onAcknowledged: (seqs) => journal.acknowledged(seqs),
@@ -153,10 +156,11 @@ function createServices(ready: Preflight, settings: Settings, metrics: Metrics):
       if (admission.follow(directive)) log('directive', { directive });
       if (directive === 'removed') void activeRequests.whenEmpty().then(() => removed.resolve());
     },
+    onEdgeKeys: (ids) => void edgeKeys.expect(ids),
   });
   const context: GenerateContext = {
     ...{ engine, watch, journal, activeRequests, aborts, deadlines, metrics, log, now },
-    verifyToken: createRequestTokenVerifier({ edgeUrl: node.edge_url, nodeId: node.node_id, now }),
+    verifyToken: createRequestTokenVerifier({ keys: edgeKeys.find, nodeId: node.node_id, now }),
     serving: () => admission.open,
     onReceipt: () => heartbeats.sendSoon(),
   };

@@ -34,10 +34,12 @@ export interface HeartbeatOptions {
   random: () => number;
   log: Log;
   /** The node's state at this instant. */
-  report: () => Pick<Heartbeat, 'engine' | 'load' | 'in_flight' | 'draining'>;
+  report: () => Pick<Heartbeat, 'engine' | 'load' | 'in_flight' | 'draining' | 'edge_keys'>;
   pending: (max: number) => Receipt[];
   onAcknowledged: (seqs: number[]) => void;
   onDirective: (directive: HeartbeatReply['directive']) => void;
+  /** Ids of the keys with which the edge signs, or will. */
+  onEdgeKeys: (ids: readonly string[]) => void;
 }
 
 type HeartbeatResult = 'ok' | 'refused' | 'unreachable';
@@ -133,7 +135,7 @@ export class HeartbeatLoop {
   }
 
   async #send(): Promise<HeartbeatResult> {
-    const { node, now, report, onAcknowledged, onDirective, log } = this.#options;
+    const { node, now, report, onAcknowledged, onDirective, onEdgeKeys, log } = this.#options;
     const heartbeat: Heartbeat = {
       sent_at_ms: now(),
       agent_version: AGENT_VERSION,
@@ -162,6 +164,7 @@ export class HeartbeatLoop {
     this.#acknowledged = reply.data.acknowledged.length;
     onAcknowledged(reply.data.acknowledged);
     onDirective(reply.data.directive);
+    onEdgeKeys(reply.data.edge_keys ?? []);
     return 'ok';
   }
 

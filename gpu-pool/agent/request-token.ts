@@ -3,8 +3,9 @@
  * claims beside it. The edge signs one token for many requests, so each token is verified once and then remembered.
  */
 import type { IncomingHttpHeaders } from 'node:http';
-import { createRemoteJWKSet, errors, type JWTPayload, jwtVerify } from 'jose';
-import { CLAIMS_HEADER, EDGE, JWKS_PATH, RequestClaims } from '../protocol/schemas.ts';
+import { errors, type JWTPayload, jwtVerify } from 'jose';
+import { CLAIMS_HEADER, EDGE, RequestClaims } from '../protocol/schemas.ts';
+import type { EdgeKeys } from './edge-keys.ts';
 import type { RequestError } from './request-error.ts';
 
 /**
@@ -30,11 +31,11 @@ export interface RequestToken {
 export type VerifyRequestToken = (headers: IncomingHttpHeaders) => Promise<RequestToken | RequestError>;
 
 export function createRequestTokenVerifier(options: {
-  edgeUrl: string;
+  keys: EdgeKeys['find'];
   nodeId: string;
   now: () => number;
 }): VerifyRequestToken {
-  const keys = createRemoteJWKSet(new URL(JWKS_PATH, options.edgeUrl), { timeoutDuration: 5_000 });
+  const { keys } = options;
   /** Verified tokens, oldest first, each with its expiry. */
   const verifiedTokens = new Map<string, number>();
 

@@ -215,6 +215,8 @@ export const Heartbeat = z.object({
   /** The agent takes no new work, because of SIGTERM or the edge's directive. */
   draining: z.boolean(),
   receipts: z.array(Receipt).max(RECEIPTS_PER_HEARTBEAT_MAX),
+  /** Ids (RFC 7638 thumbprints) of the edge's keys that the agent holds. Older agents do not say. */
+  edge_keys: z.array(z.string().max(64)).max(16).optional(),
 });
 export type Heartbeat = z.infer<typeof Heartbeat>;
 
@@ -226,6 +228,8 @@ export const HeartbeatReply = z.object({
   directive: z.enum(['serve', 'drain', 'removed']),
   /** `seq` of the receipts that the edge has stored; they may leave the journal. */
   acknowledged: z.array(z.int()),
+  /** Ids of the keys with which the edge signs, or will: the agent reads those that it does not hold. */
+  edge_keys: z.array(z.string()).optional(),
 });
 export type HeartbeatReply = z.infer<typeof HeartbeatReply>;
 

@@ -1,10 +1,11 @@
 /** API keys: created once, found by their hash, listed and revoked within their account. */
-import { and, count, desc, eq, getTableColumns, gt, isNull, or, type SQL, sql } from 'drizzle-orm';
+import { and, count, desc, eq, getTableColumns, gt, inArray, isNull, or, type SQL, sql } from 'drizzle-orm';
 import { alias } from 'drizzle-orm/sqlite-core';
 import { hashApiKey, newApiKey } from '../domain/api-key.ts';
 import { newId } from '../domain/ids.ts';
 import type { CapPeriod } from '../domain/limits.ts';
 import type { NanoUsd } from '../domain/money.ts';
+import type { Pepper } from '../tokens/pepper.ts';
 import { type AuditEntry, addAuditIfChanged } from './audit.ts';
 import type { Database } from './client.ts';
 import { insertIf } from './insert-if.ts';
@@ -41,19 +42,19 @@ export interface NewKey {
  */
 export async function createKey(
   db: Database,
-  pepper: CryptoKey,
+  pepper: Pepper,
   request: NewKey,
   actor?: null,
 ): Promise<CreatedKey>;
 export async function createKey(
   db: Database,
-  pepper: CryptoKey,
+  pepper: Pepper,
   request: NewKey,
   actor: string,
 ): Promise<CreatedKey | null>;
 export async function createKey(
   db: Database,
-  pepper: CryptoKey,
+  pepper: Pepper,
   request: NewKey,
   actor: string | null = null,
 ): Promise<CreatedKey | null> {
@@ -81,10 +82,17 @@ export interface CreatedKey {
   readonly row: ApiKeyRow;
 }
 
-async function newSecret(pepper: CryptoKey, nowMs: number) {
+async function newSecret(pepper: Pepper, nowMs: number) {
   const key = newApiKey();
-  const hash = await hashApiKey(key, pepper);
-  return { key, id: newId('key', nowMs), hash, lastFour: key.slice(-4), createdAtMs: nowMs };
+  const hash = await hashApiKey(key, pepper.hmac);
+  return {
+    key,
+    id: newId('key', nowMs),
+    hash,
+    pepperId: pepper.id,
+    lastFour: key.slice(-4),
+    createdAtMs: nowMs,
+  };
 }
 
 /** True for keys that are neither revoked nor expired. */
@@ -104,12 +112,12 @@ export function isActiveKey(nowMs: number): SQL {
  */
 export async function rotateKey(
   db: Database,
-  pepper: CryptoKey,
+  pepper: Pepper,
   request: { row: ApiKeyRow; overlapMs: number; actor: string; managerId?: string | null; nowMs: number },
 ): Promise<CreatedKey | null> {
   const { row: old, overlapMs, actor, managerId = null, nowMs } = request;
   const { accountId, name } = old;
-  const { key, id, hash, lastFour } = await newSecret(pepper, nowMs);
+  const { key, id, hash, pepperId, lastFour } = await newSecret(pepper, nowMs);
   const ofOld = and(eq(apiKey.id, old.id), eq(apiKey.accountId, accountId));
   // The terms are copied from the row as it is in this statement, so that no concurrent change is undone.
   const successor = db
@@ -117,6 +125,7 @@ export async function rotateKey(
       ...getTableColumns(apiKey),
       id: sql`${id}`.as('id'),
       hash: sql`${hash}`.as('hash'),
+      pepperId: sql`${pepperId}`.as('pepper_id'),
       lastFour: sql`${lastFour}`.as('last_four'),
       createdAtMs: sql`${nowMs}`.as('created_at_ms'),
       lastUsedAtMs: sql`null`.as('last_used_at_ms'),
@@ -176,11 +185,22 @@ export interface KeyWithAccount {
 }
 
 /**
- * Finds a key by its hash, with its account. Revoked and expired keys are included: the caller decides what they may
- * do.
+ * Finds a key by its hash, under whichever of the accepted peppers it was made, with its account. Revoked and expired
+ * keys are included: the caller decides what they may do.
  */
-export function findKeyByHash(db: Database, hash: string): Promise<KeyWithAccount | null> {
-  return keyWithAccount(db, eq(apiKey.hash, hash));
+export function findKeyByHash(db: Database, ...hashes: readonly string[]): Promise<KeyWithAccount | null> {
+  return keyWithAccount(db, inArray(apiKey.hash, [...hashes]));
+}
+
+/** Stores a key's hash under the pepper in use, in place of its hash under an earlier one. */
+export async function rehashKey(
+  db: Database,
+  { keyId, from, to, pepperId }: { keyId: string; from: string; to: string; pepperId: string },
+): Promise<void> {
+  await db
+    .update(apiKey)
+    .set({ hash: to, pepperId })
+    .where(and(eq(apiKey.id, keyId), eq(apiKey.hash, from)));
 }
 
 /** Like findKeyByHash, by id. */

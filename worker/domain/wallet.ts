@@ -144,6 +144,8 @@ export interface IdempotentRequest {
   readonly lookup: string;
   readonly fingerprint: string;
   readonly requestId: string;
+  /** The same two hashes under other peppers, while KEY_PEPPER is rotated. Default: none. */
+  readonly others?: readonly { readonly lookup: string; readonly fingerprint: string }[];
 }
 
 export type BeginResult =

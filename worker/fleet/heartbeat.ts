@@ -8,6 +8,7 @@ import type { Env } from '../env.ts';
 import { parseBody } from '../http/control-body.ts';
 import { describeError } from '../lib/describe-error.ts';
 import { orderCanary } from './canary-order.ts';
+import { announceEdgeKeys } from './edge-keys.ts';
 import { clipVersion } from './enrol.ts';
 import { forgetNode, type NodeContext } from './node-auth.ts';
 import { notifyPool, registered } from './nodes.ts';
@@ -20,7 +21,7 @@ import { takeReceipts } from './receipts.ts';
 export async function heartbeat(c: NodeContext): Promise<Response> {
   const nowMs = Date.now();
   const node = c.get('node');
-  if (node.state === 'removed') return reply(c, 'removed', []);
+  if (node.state === 'removed') return reply(c, { directive: 'removed', acknowledged: [] });
   const beat = await parseBody(c, Heartbeat);
   if (beat instanceof Response) return beat;
 
@@ -41,7 +42,8 @@ export async function heartbeat(c: NodeContext): Promise<Response> {
     }
   }
   const acknowledged = receipts.status === 'fulfilled' ? receipts.value : [];
-  return reply(c, DIRECTIVES[node.state], acknowledged);
+  const edgeKeys = await announceEdgeKeys(c.env, { nodeId: node.id, held: beat.edge_keys, nowMs });
+  return reply(c, { directive: DIRECTIVES[node.state], acknowledged, ...edgeKeys });
 }
 
 function isOfCustomer({ account_id }: Heartbeat['receipts'][number]): boolean {
@@ -57,8 +59,8 @@ const DIRECTIVES: Record<NodeState, HeartbeatReply['directive']> = {
   removed: 'removed',
 };
 
-function reply(c: NodeContext, directive: HeartbeatReply['directive'], acknowledged: number[]) {
-  return c.json({ directive, acknowledged } satisfies HeartbeatReply);
+function reply(c: NodeContext, reply: HeartbeatReply) {
+  return c.json(reply);
 }
 
 /**

@@ -3,16 +3,18 @@
  * by one read of D1.
  */
 import { database } from '../db/client.ts';
-import { findKeyByHash, findKeyById, findKeyInSession, type KeyWithAccount } from '../db/keys.ts';
+import { findKeyByHash, findKeyById, findKeyInSession, type KeyWithAccount, rehashKey } from '../db/keys.ts';
 import { hashApiKey, isWellFormedApiKey } from '../domain/api-key.ts';
 import type { Cap, Limits, ScopedLimits, SharedCaps } from '../domain/limits.ts';
 import { nanoUsd } from '../domain/money.ts';
 import type { PrincipalKind } from '../domain/principal-kind.ts';
 import type { TokenCap } from '../domain/wallet.ts';
 import { config, type Env } from '../env.ts';
+import { describeError } from '../lib/describe-error.ts';
 import { TtlCache } from '../lib/ttl-cache.ts';
 import { type ClientClaims, verifyClientToken } from '../tokens/client-claims.ts';
-import { pepperKey } from '../tokens/pepper.ts';
+import { acceptedPeppers } from '../tokens/pepper.ts';
+import { secretId } from '../tokens/secret-id.ts';
 import type { ApiError } from './api-error.ts';
 
 export interface Principal {
@@ -42,7 +44,7 @@ const keyRows = new TtlCache<string, KeyWithAccount | null>({ ttlMs: KEY_TTL_MS,
  * Hashes by key. A key's hash never changes, only its row goes stale, so it may be cached for long. Keys stay in the
  * isolate.
  */
-const hashes = new TtlCache<string, string>({ ttlMs: 3_600_000, sizeMax: 10_000 });
+const hashes = new TtlCache<string, readonly string[]>({ ttlMs: 3_600_000, sizeMax: 10_000 });
 
 const UNAUTHENTICATED = { ok: false, error: { reason: 'unauthenticated' } } as const;
 
@@ -58,16 +60,39 @@ export async function authenticate(request: Request, env: Env, nowMs: number): P
   if (secret === null) return UNAUTHENTICATED;
   if (isToken(secret)) return authenticateToken(env, secret, nowMs);
   if (!isWellFormedApiKey(secret)) return UNAUTHENTICATED;
-  const hash = hashes.get(secret, nowMs) ?? (await hashOf(env, secret, nowMs));
-  const row = await cachedKeyRow(hash, nowMs, () => findKeyByHash(database(env), hash));
+  const [hash = '', ...others] = await hashesOf(env, secret, nowMs);
+  const row = await cachedKeyRow(hash, nowMs, async () => {
+    const found = await findKeyByHash(database(env), hash, ...others);
+    if (found !== null && found.key.hash !== hash) await keepUnderPepper(env, found.key, hash);
+    return found;
+  });
   const error = keyError(env, row, nowMs);
   return error ? { ok: false, error } : { ok: true, principal: toPrincipal(row!, secret) };
 }
 
-async function hashOf(env: Env, secret: string, nowMs: number): Promise<string> {
-  const hash = await hashApiKey(secret, await pepperKey(config(env)));
-  hashes.set(secret, hash, nowMs);
-  return hash;
+/** The key's hash under the pepper in use, then its hashes under the others that are accepted. */
+async function hashesOf(env: Env, secret: string, nowMs: number): Promise<readonly string[]> {
+  const peppers = await acceptedPeppers(config(env));
+  const cacheKey = `${peppers[0]!.id} ${peppers.length} ${secret}`;
+  const cached = hashes.get(cacheKey, nowMs);
+  if (cached) return cached;
+  const fresh = await Promise.all(peppers.map(({ hmac }) => hashApiKey(secret, hmac)));
+  hashes.set(cacheKey, fresh, nowMs);
+  return fresh;
+}
+
+/**
+ * Moves a key that was found under an earlier pepper to the one in use, so that only unused keys need the earlier one. A
+ * key under the upcoming pepper stays: another isolate has moved it there. A failure refuses nobody; the next use tries again.
+ */
+async function keepUnderPepper(env: Env, key: KeyWithAccount['key'], hash: string): Promise<void> {
+  const { beside, keyPepper } = config(env);
+  const { upcoming } = beside.KEY_PEPPER;
+  if (upcoming !== null && key.pepperId === secretId(upcoming)) return;
+  const moved = { keyId: key.id, from: key.hash, to: hash, pepperId: secretId(keyPepper) };
+  await rehashKey(database(env), moved).catch((error) =>
+    console.error(JSON.stringify({ event: 'rehash_failed', keyId: key.id, error: describeError(error) })),
+  );
 }
 
 /** Tells whether the secret has the shape of a JWT. Its content is not checked. */

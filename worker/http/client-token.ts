@@ -17,7 +17,7 @@ export interface MintedToken {
  * @param request.cap the most it may spend in all; more than 0
  */
 export async function mintClientToken(
-  config: Pick<Config, 'edgeSigningKey'>,
+  config: Pick<Config, 'edgeSigningKey' | 'beside'>,
   request: {
     readonly key: Pick<ApiKeyRow, 'id' | 'expiresAtMs'>;
     /** Allowed model ids; null: those of the key. */

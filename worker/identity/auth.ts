@@ -23,6 +23,8 @@ import { sendAccountEmail } from '../notifications/email/send.ts';
 import { clientAddress, takeAttempt } from '../rate-limits/attempts.ts';
 import { logAuthFailure } from './auth-log.ts';
 import { githubPerson } from './github-person.ts';
+import { acceptOldCookies } from './old-signatures.ts';
+import { authSecrets } from './second-factor-secrets.ts';
 import { settleTrialOfConfirmed } from './trial.ts';
 
 /** Bounds of a password, in characters, as NIST SP 800-63B counts them. There are no composition rules. */
@@ -54,12 +56,12 @@ export function auth(env: Env): Auth {
 }
 
 function build(env: Env) {
-  const { publicOrigin, authSecret } = config(env);
+  const { publicOrigin } = config(env);
   return betterAuth({
     appName: 'Tollgate',
     baseURL: publicOrigin,
     trustedOrigins: [publicOrigin],
-    secret: authSecret,
+    ...authSecrets(config(env)),
     database: drizzleAdapter(database(env), {
       provider: 'sqlite',
       schema: { person, personSession, personCredential, personVerification, personTwoFactor },
@@ -68,7 +70,7 @@ function build(env: Env) {
     user: user(env),
     ...byGithub(env),
     ...byEmail(env),
-    plugins: [secondFactor(), signInLink(env)],
+    plugins: [acceptOldCookies(config(env)), secondFactor(), signInLink(env)],
     // better-auth would limit only requests to its own routes, which are not mounted: rate-limits/ limits instead
     rateLimit: { enabled: false },
     advanced: {

@@ -9,6 +9,7 @@ import { sendAccountEmail } from '../notifications/email/send.ts';
 import { clientAddress, takeAttempt } from '../rate-limits/attempts.ts';
 import type { Person } from './account.ts';
 import { auth } from './auth.ts';
+import { emailTokenSignedAnew } from './old-signatures.ts';
 import { type WeakPassword, weakPassword } from './weak-password.ts';
 
 /** 0: the e-mail was requested; otherwise how long to wait before asking again, in ms */
@@ -78,8 +79,9 @@ export async function resetPassword(
 }
 
 /** @returns false: the link has expired or never existed */
-export function verifyEmail(env: Env, token: string): Promise<boolean> {
-  return unlessRefused(() => auth(env).api.verifyEmail({ query: { token } }));
+export async function verifyEmail(env: Env, token: string): Promise<boolean> {
+  const signed = await emailTokenSignedAnew(config(env), token);
+  return unlessRefused(() => auth(env).api.verifyEmail({ query: { token: signed } }));
 }
 
 export type PasswordChange =

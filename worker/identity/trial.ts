@@ -100,6 +100,6 @@ export async function trialOffer(env: Env, nowMs: number): Promise<TrialOffer | 
 
 async function emailHashOf(env: Env, email: string): Promise<string> {
   const message = new TextEncoder().encode(`trial credit of ${canonicalEmail(email)}`);
-  const hash = await crypto.subtle.sign('HMAC', await pepperKey(config(env)), message);
+  const hash = await crypto.subtle.sign('HMAC', (await pepperKey(config(env))).hmac, message);
   return Buffer.from(hash).toString('base64url');
 }

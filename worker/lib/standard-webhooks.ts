@@ -27,9 +27,12 @@ export async function signWebhook(secret: string, message: Message): Promise<Rec
   };
 }
 
-/** @returns the message's id, or the reason why the signature is not accepted */
+/**
+ * @param secrets any of them may have signed: there are several while one is rotated
+ * @returns the message's id, or the reason why the signature is not accepted
+ */
 export async function verifyWebhookSignature(
-  secret: string,
+  secrets: readonly string[],
   { headers, body, nowMs }: { headers: Headers; body: Uint8Array; nowMs: number },
 ): Promise<{ ok: true; id: string } | { ok: false; reason: SignatureFault }> {
   const id = headers.get('webhook-id') ?? '';
@@ -39,11 +42,11 @@ export async function verifyWebhookSignature(
   if (!/^[\w-]{1,128}$/.test(id) || !/^\d{1,12}$/.test(timestamp) || signatures.length === 0) {
     return { ok: false, reason: 'signature_missing' };
   }
-  const key = await keyOf(secret);
+  const keys = await Promise.all(secrets.map(keyOf));
   const bytes = signedBytes({ id, timestamp, body });
   // `verify` compares in constant time.
   const matches = await Promise.all(
-    signatures.map((signature) => crypto.subtle.verify('HMAC', key, signature, bytes)),
+    keys.flatMap((key) => signatures.map((signature) => crypto.subtle.verify('HMAC', key, signature, bytes))),
   );
   if (!matches.includes(true)) return { ok: false, reason: 'signature_mismatch' };
   // The time is checked only now, because an unsigned one proves nothing.

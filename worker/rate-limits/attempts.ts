@@ -109,7 +109,7 @@ async function take(env: Env, name: string, requests: readonly RateRequest[], no
 
 async function counterOf(env: Env, name: string) {
   const message = new TextEncoder().encode(`rate limit of ${name}`);
-  const hash = await crypto.subtle.sign('HMAC', await pepperKey(config(env)), message);
+  const hash = await crypto.subtle.sign('HMAC', (await pepperKey(config(env))).hmac, message);
   return env.RATE_LIMITER.getByName(Buffer.from(hash).toString('base64url'));
 }
 

@@ -1,10 +1,20 @@
 /**
- * The edge's signing key: one Ed25519 key, named by its RFC 7638 thumbprint. It signs requests to nodes, join tokens and
- * client tokens. Agents fetch its public half from the JWKS endpoint.
+ * The edge's signing key: an Ed25519 key, named by its RFC 7638 thumbprint. It signs requests to nodes, join tokens and
+ * client tokens. Agents fetch its public half from the JWKS endpoint, and those of the keys beside it in a rotation.
  */
-import { calculateJwkThumbprint, importJWK, type JWTPayload, jwtVerify, SignJWT } from 'jose';
+import {
+  calculateJwkThumbprint,
+  createLocalJWKSet,
+  importJWK,
+  type JWK,
+  type JWTPayload,
+  jwtVerify,
+  SignJWT,
+} from 'jose';
 import * as z from 'zod';
 import { EDGE } from '../../gpu-pool/protocol/constants.ts';
+import { LoggableError } from '../lib/describe-error.ts';
+import { acceptedSecrets, type Beside } from '../lib/rotation.ts';
 
 const ALGORITHM = 'EdDSA';
 
@@ -12,6 +22,8 @@ const ALGORITHM = 'EdDSA';
 export interface KeyConfig {
   /** JSON of an Ed25519 private JWK. */
   readonly edgeSigningKey: string;
+  /** Further keys, whose signatures are accepted and which agents are to know. Default: none. */
+  readonly beside?: { readonly EDGE_SIGNING_KEY: Beside };
 }
 
 const PrivateJwk = z.object({
@@ -22,10 +34,13 @@ const PrivateJwk = z.object({
 });
 
 interface EdgeKeys {
+  /** The settings from which they were imported. */
   readonly source: string;
   readonly signing: CryptoKey;
-  readonly verifying: CryptoKey;
-  readonly publicJwk: { kty: 'OKP'; crv: 'Ed25519'; x: string; kid: string; use: 'sig'; alg: string };
+  /** Public halves of all accepted keys, that of the signing key first. */
+  readonly publicJwks: readonly (JWK & { readonly kid: string })[];
+  /** Finds the key of a token by the id in its header. */
+  readonly verifying: ReturnType<typeof createLocalJWKSet>;
 }
 
 /**
@@ -34,25 +49,22 @@ interface EdgeKeys {
  */
 let imported: EdgeKeys | null = null;
 
-/** @throws Error when EDGE_SIGNING_KEY is not an Ed25519 private JWK */
-export async function edgeKeys({ edgeSigningKey }: KeyConfig): Promise<EdgeKeys> {
-  if (imported?.source === edgeSigningKey) return imported;
-  const { kty, crv, x, d } = parsePrivateJwk(edgeSigningKey);
-  const publicPart = { kty, crv, x };
-  const [kid, signing, verifying] = await Promise.all([
-    calculateJwkThumbprint(publicPart),
-    importJWK({ ...publicPart, d }, ALGORITHM),
-    importJWK(publicPart, ALGORITHM),
-  ]);
-  if (signing instanceof Uint8Array || verifying instanceof Uint8Array)
-    throw new Error('an OKP key is never bytes');
-  imported = {
-    source: edgeSigningKey,
-    signing,
-    verifying,
-    publicJwk: { ...publicPart, kid, use: 'sig', alg: ALGORITHM },
-  };
+/** @throws Error when EDGE_SIGNING_KEY, or a key beside it, is not an Ed25519 private JWK */
+export async function edgeKeys({ edgeSigningKey, beside }: KeyConfig): Promise<EdgeKeys> {
+  const texts = acceptedSecrets(edgeSigningKey, beside?.EDGE_SIGNING_KEY);
+  const source = texts.join(' ');
+  if (imported?.source === source) return imported;
+  const publicJwks = await Promise.all(texts.map(toPublicJwk));
+  const signing = await importJWK(parsePrivateJwk(edgeSigningKey), ALGORITHM);
+  if (signing instanceof Uint8Array) throw new Error('an OKP key is never bytes');
+  imported = { source, signing, publicJwks, verifying: createLocalJWKSet({ keys: publicJwks }) };
   return imported;
+}
+
+async function toPublicJwk(text: string): Promise<JWK & { kid: string }> {
+  const { kty, crv, x } = parsePrivateJwk(text);
+  const publicPart = { kty, crv, x };
+  return { ...publicPart, kid: await calculateJwkThumbprint(publicPart), use: 'sig', alg: ALGORITHM };
 }
 
 function parsePrivateJwk(text: string): z.infer<typeof PrivateJwk> {
@@ -60,15 +72,15 @@ function parsePrivateJwk(text: string): z.infer<typeof PrivateJwk> {
     return PrivateJwk.parse(JSON.parse(text));
   } catch {
     // The parser's message could quote the key, so it is dropped.
-    throw new Error(
+    throw new LoggableError(
       'EDGE_SIGNING_KEY is not the private JWK of an Ed25519 key: {"kty":"OKP","crv":"Ed25519",…}',
     );
   }
 }
 
-/** The public half as a JWKS, for agents. */
+/** The public halves as a JWKS, for agents. */
 export async function publicJwks(config: KeyConfig) {
-  return { keys: [(await edgeKeys(config)).publicJwk] };
+  return { keys: [...(await edgeKeys(config)).publicJwks] };
 }
 
 /** @returns the token's payload; null when it is not signed by this edge for `audience`, or has expired */
@@ -98,9 +110,9 @@ export async function sign(
   claims: JWTPayload,
   { nowMs, expiresAtMs }: { nowMs: number; expiresAtMs: number },
 ): Promise<string> {
-  const { signing, publicJwk } = await edgeKeys(config);
+  const { signing, publicJwks } = await edgeKeys(config);
   return new SignJWT(claims)
-    .setProtectedHeader({ alg: ALGORITHM, kid: publicJwk.kid })
+    .setProtectedHeader({ alg: ALGORITHM, kid: publicJwks[0]!.kid })
     .setIssuer(EDGE)
     .setIssuedAt(Math.floor(nowMs / 1_000))
     .setExpirationTime(Math.floor(expiresAtMs / 1_000))

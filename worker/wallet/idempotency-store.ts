@@ -59,6 +59,16 @@ export class IdempotencyStore {
     );
   }
 
+  /** Gives a key whose answer was lost the hashes of the pepper that is now in use. */
+  rename(lookup: string, to: { lookup: string; fingerprint: string }): void {
+    this.#sql.exec(
+      'UPDATE replay SET lookup = ?, fingerprint = ? WHERE lookup = ?',
+      to.lookup,
+      to.fingerprint,
+      lookup,
+    );
+  }
+
   /** Keeps the sealed answer of the key's current run. */
   keep(lookup: string, parts: readonly Uint8Array[]): void {
     parts.forEach((bytes, part) => {

@@ -196,9 +196,11 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
   }
 
   async beginIdempotent(request: IdempotentRequest): Promise<BeginResult> {
-    const { lookup, fingerprint } = request;
     const nowMs = Date.now();
     return this.#commit((): BeginResult => {
+      const { others = [] } = request;
+      const isKnown = (each: { lookup: string }) => this.#idempotencyStore.find(each.lookup) !== null;
+      const { lookup, fingerprint } = isKnown(request) ? request : (others.find(isKnown) ?? request);
       const known = this.#idempotencyStore.find(lookup);
       const knownRequest = known && this.#store.request(known.requestId);
       const state = decideBegin(known && { ...known, request: knownRequest }, fingerprint, nowMs);
@@ -206,7 +208,8 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
         return { state, requestId: known!.requestId, parts: this.#idempotencyStore.parts(lookup) };
       if (state !== 'fresh' && state !== 'again') return { state };
       if (state === 'fresh') this.#idempotencyStore.forget(lookup);
-      this.#idempotencyStore.begin(lookup, { ...request, nowMs });
+      else if (lookup !== request.lookup) this.#idempotencyStore.rename(lookup, request);
+      this.#idempotencyStore.begin(request.lookup, { ...request, nowMs });
       return { state: 'fresh' };
     });
   }

@@ -41,7 +41,7 @@ it('signs according to Standard Webhooks, with a secret of at least 24 bytes', a
   expect(request!.headers.get('webhook-id')).toBe(delivery.id);
   expect(request!.headers.get('content-type')).toBe('application/json');
   expect(request!.headers.get('webhook-signature')).toBe(signature(endpoint.secret, request!));
-  const verdict = await verifyWebhookSignature(endpoint.secret, { ...request!, nowMs: Date.now() });
+  const verdict = await verifyWebhookSignature([endpoint.secret], { ...request!, nowMs: Date.now() });
   expect(verdict).toEqual({ ok: true, id: delivery.id });
   expect(delivery).toMatchObject({ state: 'delivered', attempts: 1, last_status: 204, next_at_ms: null });
 });
@@ -77,7 +77,7 @@ it('sends type, time and data, with exact amounts as integers and as strings', a
 
 it('signs with the new secret and the one before it after a rotation, and with no older one', async () => {
   const { harness, accountId, endpoint } = await oneEndpoint();
-  const selected = { accountId, endpointId: endpoint.id };
+  const selected = { accountId, endpointId: endpoint.id, nowMs: Date.now() };
   const second = await rotateEndpoint(harness.env, selected);
   await raiseNotice(harness.env, { accountId, cause: 'a', notice: LOW_BALANCE, nowMs: Date.now() });
   await harness.drain();
@@ -85,7 +85,7 @@ it('signs with the new secret and the one before it after a rotation, and with n
   await raiseNotice(harness.env, { accountId, cause: 'b', notice: LOW_BALANCE, nowMs: Date.now() });
   await harness.drain();
   const isValid = async (secret: string, request: Received) =>
-    (await verifyWebhookSignature(secret, { ...request, nowMs: Date.now() })).ok;
+    (await verifyWebhookSignature([secret], { ...request, nowMs: Date.now() })).ok;
   const secrets = [endpoint.secret, second!.secret, third!.secret];
   expect(new Set(secrets).size).toBe(3);
   expect(await Promise.all(secrets.map((each) => isValid(each, received[0]!)))).toEqual([true, true, false]);

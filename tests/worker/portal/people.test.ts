@@ -27,7 +27,7 @@ it('opens an account with a working first key at sign-up', async () => {
 
   const start = await (await browser.get('/start')).text();
   const key = /sk-tg-[0-9A-Za-z]{46}/.exec(start)?.[0];
-  const hash = await hashApiKey(key!, await pepperKey(config(bindings)));
+  const hash = await hashApiKey(key!, (await pepperKey(config(bindings))).hmac);
   expect((await findKeyByHash(db, hash))?.key.accountId).toBe(accountId);
 });
 

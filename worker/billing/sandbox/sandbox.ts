@@ -8,6 +8,7 @@ import { waitUntil } from 'cloudflare:workers';
 import { createHmac } from 'node:crypto';
 import { config, type Env } from '../../env.ts';
 import { describeError } from '../../lib/describe-error.ts';
+import { acceptedSecrets } from '../../lib/rotation.ts';
 import { verifyWebhookSignature } from '../../lib/standard-webhooks.ts';
 import type {
   CardCharge,
@@ -25,7 +26,8 @@ export const SANDBOX_CHECKOUT_PATH = '/sandbox/checkout';
 export const SANDBOX_CARD_PATH = '/sandbox/cards';
 
 export function sandboxProvider(env: Env): PaymentProvider {
-  const { publicOrigin, sandboxWebhookSecret } = config(env);
+  const { publicOrigin, sandboxWebhookSecret, beside } = config(env);
+  const accepted = acceptedSecrets(sandboxWebhookSecret, beside.SANDBOX_WEBHOOK_SECRET);
   const sandbox: PaymentProvider = {
     name: SANDBOX,
     eventBytesMax: 64 * 1024,
@@ -44,7 +46,7 @@ export function sandboxProvider(env: Env): PaymentProvider {
     findCharge: async () => null,
     // The invoice event follows the payment by itself.
     writeInvoice: async () => {},
-    verifyWebhook: (delivery) => verify(sandboxWebhookSecret, delivery),
+    verifyWebhook: (delivery) => verify(accepted, delivery),
   };
   return sandbox;
 }
@@ -64,8 +66,8 @@ function chargeCard(env: Env, sandbox: PaymentProvider, charge: CardCharge): Cha
   return declines === null ? { state: 'pending' } : { state: 'declined', why: declines };
 }
 
-async function verify(secret: string, delivery: WebhookDelivery): Promise<VerifiedWebhook> {
-  const signature = await verifyWebhookSignature(secret, delivery);
+async function verify(secrets: readonly string[], delivery: WebhookDelivery): Promise<VerifiedWebhook> {
+  const signature = await verifyWebhookSignature(secrets, delivery);
   if (!signature.ok) return signature;
   const event = readSandboxEvent(signature.id, delivery.body);
   return event ? { ok: true, event } : { ok: false, reason: 'event_malformed' };

@@ -5,6 +5,7 @@
  */
 import Stripe from 'stripe';
 import type { StripeSettings } from '../../env.ts';
+import { acceptedSecrets } from '../../lib/rotation.ts';
 import { TOLERANCE_MS } from '../../lib/standard-webhooks.ts';
 import type { PaymentProvider, VerifiedWebhook, WebhookDelivery } from '../provider.ts';
 import { stripeApi } from './api.ts';
@@ -61,16 +62,18 @@ export function stripeProvider(
 }
 
 async function verifyWebhook(
-  { secretKey, webhookSecret }: StripeSettings,
+  { secretKey, webhookSecret, webhookSecretBeside }: StripeSettings,
   lookUps: StripeLookUps,
   { headers, body, nowMs }: WebhookDelivery,
 ): Promise<VerifiedWebhook> {
   // With an empty secret anybody can sign (new-api, CVE-2026-41432). `config` refuses one too.
-  if (webhookSecret.length < 16) throw new Error('the Stripe webhook secret is too short');
+  const secrets = acceptedSecrets(webhookSecret, webhookSecretBeside);
+  if (secrets.some((secret) => secret.length < 16)) throw new Error('the Stripe webhook secret is too short');
   const header = headers.get('stripe-signature') ?? '';
   const timestamp = SIGNATURE_HEADER.exec(header)?.[1];
   if (timestamp === undefined) return { ok: false, reason: 'signature_missing' };
-  const event = await verifiedEvent(body, header, webhookSecret);
+  const events = await Promise.all(secrets.map((secret) => verifiedEvent(body, header, secret)));
+  const event = events.find((each) => each !== 'signature_mismatch') ?? 'signature_mismatch';
   if (event === 'signature_mismatch') return { ok: false, reason: event };
   // The time is checked after the signature, and in both directions, which the SDK does not do.
   if (Math.abs(nowMs - Number(timestamp) * 1_000) > TOLERANCE_MS) {

@@ -24,7 +24,8 @@ export async function beginKeyed(
   const { principal, requestId, bytes, waitUntil } = request;
   const { accountId, secret } = principal;
   const seal = await sealFor(env, { accountId, secret, idempotencyKey, body: bytes });
-  const work: IdempotentRequest = { lookup: seal.lookup, fingerprint: seal.fingerprint, requestId };
+  const { lookup, fingerprint, others } = seal;
+  const work: IdempotentRequest = { lookup, fingerprint, others, requestId };
   const wallet = env.WALLET.getByName(accountId);
   const begun = await wallet.beginIdempotent(work);
   switch (begun.state) {

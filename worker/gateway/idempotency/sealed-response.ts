@@ -4,7 +4,7 @@
  * key.
  */
 import type { Env } from '../../env.ts';
-import { hex, keyedHash } from '../keyed-hash.ts';
+import { hex, keyedHash, otherKeyedHashes } from '../keyed-hash.ts';
 
 /** Values derived from one idempotency key of one caller. None of them can be traced back to the key or the body. */
 export interface Seal {
@@ -12,6 +12,8 @@ export interface Seal {
   readonly lookup: string;
   /** Keyed hash of API key or token and body; equal for equal requests. */
   readonly fingerprint: string;
+  /** The two hashes under every other accepted pepper. */
+  readonly others: readonly { readonly lookup: string; readonly fingerprint: string }[];
   /** The AES-256-GCM key of the response. */
   readonly key: CryptoKey;
 }
@@ -27,9 +29,14 @@ export async function sealFor(
   const bodyHash = hex(await crypto.subtle.digest('SHA-256', body));
   const root = await crypto.subtle.importKey('raw', utf8(secret), 'HKDF', false, ['deriveKey']);
   const salt = utf8(`replay:${accountId}:${idempotencyKey}`);
+  const lookupText = `lookup:${accountId}:${idempotencyKey}`;
+  const bodyText = `body:${secret}:${bodyHash}`;
+  const otherFingerprints = await otherKeyedHashes(env, bodyText);
+  const otherLookups = await otherKeyedHashes(env, lookupText);
   return {
-    lookup: await keyedHash(env, `lookup:${accountId}:${idempotencyKey}`),
-    fingerprint: await keyedHash(env, `body:${secret}:${bodyHash}`),
+    lookup: await keyedHash(env, lookupText),
+    fingerprint: await keyedHash(env, bodyText),
+    others: otherLookups.map((lookup, i) => ({ lookup, fingerprint: otherFingerprints[i]! })),
     key: await crypto.subtle.deriveKey(
       { name: 'HKDF', hash: 'SHA-256', salt, info: utf8('tollgate replay') },
       root,

@@ -6,7 +6,7 @@ import { findEndpoint, insertEndpoint, rotateEndpointSecret } from '../../db/web
 import { newId } from '../../domain/ids.ts';
 import { config, type Env } from '../../env.ts';
 import { noticeIdFor } from '../raise.ts';
-import { endpointSecret } from './endpoint-secret.ts';
+import { keepEndpointSecret } from './endpoint-secret.ts';
 import { checkEndpointUrl, type EndpointUrlFault } from './endpoint-url.ts';
 
 type AddResult =
@@ -25,16 +25,16 @@ export async function addEndpoint(
   if (!(await insertEndpoint(database(env), { id, accountId, url, actor, nowMs }))) {
     return { ok: false, fault: 'too_many_endpoints' };
   }
-  return { ok: true, url, secret: await endpointSecret(env, { id, secretVersion: 1 }) };
+  return { ok: true, url, secret: await keepEndpointSecret(env, { id, secretVersion: 1 }, nowMs) };
 }
 
 /** @returns the new secret, or null when the account has no such endpoint */
 export async function rotateEndpoint(
   env: Env,
-  which: { accountId: string; endpointId: string },
+  which: { accountId: string; endpointId: string; nowMs: number },
 ): Promise<{ url: string; secret: string } | null> {
   const endpoint = await rotateEndpointSecret(database(env), which);
-  return endpoint && { url: endpoint.url, secret: await endpointSecret(env, endpoint) };
+  return endpoint && { url: endpoint.url, secret: await keepEndpointSecret(env, endpoint, which.nowMs) };
 }
 
 /** One test per 10 s, so that a double click sends one and the button cannot be used to flood another's server. */

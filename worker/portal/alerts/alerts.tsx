@@ -75,7 +75,7 @@ alertsPage.post('/endpoints', async (c) => {
 
 alertsPage.post('/endpoints/:id/rotate', async (c) => {
   const which = endpointOf(c);
-  const rotated = which && (await rotateEndpoint(c.env, which));
+  const rotated = which && (await rotateEndpoint(c.env, { ...which, nowMs: Date.now() }));
   return rotated ? showSecret(c, rotated) : notFoundPage(c);
 });
 

@@ -5,6 +5,7 @@
 import { deleteCookie, getCookie, setCookie } from 'hono/cookie';
 import { EncryptJWT, jwtDecrypt } from 'jose';
 import { config } from '../../env.ts';
+import { acceptedSecrets } from '../../lib/rotation.ts';
 import type { PortalContext } from './context.ts';
 
 const COOKIE = 'shown_once';
@@ -29,7 +30,7 @@ export async function carrySecret(
     .setSubject(secret.subject)
     .setIssuedAt()
     .setExpirationTime(`${LIFETIME_S} seconds`)
-    .encrypt(await encryptionKey(c));
+    .encrypt(await encryptionKey(config(c.env).authSecret));
   setCookie(c, COOKIE, token, { ...attributes(c), maxAge: LIFETIME_S });
 }
 
@@ -40,27 +41,32 @@ export async function takeSecret(
 ): Promise<Secret | null> {
   const token = getCookie(c, COOKIE, prefix(c));
   if (!token) return null;
-  try {
-    const { payload } = await jwtDecrypt<{ text: string; note: string }>(token, await encryptionKey(c), {
-      audience: which.kind,
-      subject: which.subject,
-      contentEncryptionAlgorithms: ['A256GCM'],
-      keyManagementAlgorithms: ['dir'],
-    });
-    deleteCookie(c, COOKIE, attributes(c));
-    return { text: payload.text, note: payload.note };
-  } catch {
-    // the secret is for another page or account, or has expired: its cookie stays until its five minutes are over
-    return null;
+  const { authSecret, beside } = config(c.env);
+  for (const secret of acceptedSecrets(authSecret, beside.AUTH_SECRET)) {
+    try {
+      const { payload } = await jwtDecrypt<{ text: string; note: string }>(
+        token,
+        await encryptionKey(secret),
+        {
+          audience: which.kind,
+          subject: which.subject,
+          contentEncryptionAlgorithms: ['A256GCM'],
+          keyManagementAlgorithms: ['dir'],
+        },
+      );
+      deleteCookie(c, COOKIE, attributes(c));
+      return { text: payload.text, note: payload.note };
+    } catch {
+      // it is under another secret, for another page or account, or has expired: its cookie stays for its five minutes
+    }
   }
+  return null;
 }
 
 /** Derives a key from AUTH_SECRET, so that this cookie does not share the key that signs sessions. */
-async function encryptionKey(c: PortalContext): Promise<Uint8Array> {
+async function encryptionKey(authSecret: string): Promise<Uint8Array> {
   const text = new TextEncoder();
-  const secret = await crypto.subtle.importKey('raw', text.encode(config(c.env).authSecret), 'HKDF', false, [
-    'deriveBits',
-  ]);
+  const secret = await crypto.subtle.importKey('raw', text.encode(authSecret), 'HKDF', false, ['deriveBits']);
   const derivation = {
     name: 'HKDF',
     hash: 'SHA-256',
