@@ -51,3 +51,10 @@ export const nodeEdgeKeys = sqliteTable('node_edge_keys', {
   keyIds: text('key_ids', { mode: 'json' }).$type<string[]>().notNull(),
   reportedAtMs: integer('reported_at_ms').notNull(),
 });
+
+/** Keys of the edge that outlive the secret from which they come, sealed under AUTH_SECRET. */
+export const sealedKey = sqliteTable('sealed_key', {
+  name: text('name').primaryKey(),
+  sealed: text('sealed').notNull(),
+  createdAtMs: integer('created_at_ms').notNull(),
+});
