@@ -1,6 +1,6 @@
 /** GET /v1/usage: the account's usage by minute, hour or day, by key and model, as JSON or as CSV for accountants. */
 import * as z from 'zod';
-import { listAllBuckets } from '../archive/minutes.ts';
+import { listAllBuckets } from '../archive/buckets.ts';
 import { findModel } from '../db/catalogue.ts';
 import { BUCKET_MS, type BucketCursor, type BucketRow, type BucketWidth } from '../db/usage-buckets.ts';
 import { formatUsd, nanoUsd } from '../domain/money.ts';
@@ -9,7 +9,7 @@ import { readFields } from '../http/fields.ts';
 import type { ApiContext } from '../http/response-headers.ts';
 import { respondWithError } from './respond-with-error.ts';
 
-/** The longest span by bucket. Minutes are summed from single requests; hours and days are stored, so they may span more. */
+/** The longest span by bucket. Minutes are summed from single requests; hours are stored, so hours and days may span more. */
 const SPAN_MS_MAX: Record<BucketWidth, number> = {
   minute: 86_400_000,
   hour: 31 * 86_400_000,
@@ -60,7 +60,7 @@ export async function getUsage(c: ApiContext): Promise<Response> {
   const nowMs = Date.now();
   const widthMs = BUCKET_MS[bucket];
   const toMs = end ?? nowMs + 1;
-  const fromMs = Math.floor((start ?? toMs - SPAN_MS_DEFAULT[bucket]) / widthMs) * widthMs;
+  const fromMs = start ?? Math.floor((toMs - SPAN_MS_DEFAULT[bucket]) / widthMs) * widthMs;
   if (fromMs >= toMs) return invalid('start', 'must be before `end`');
   const days = SPAN_MS_MAX[bucket] / 86_400_000;
   if (toMs - fromMs > SPAN_MS_MAX[bucket] + widthMs)
@@ -75,6 +75,7 @@ export async function getUsage(c: ApiContext): Promise<Response> {
     width: bucket,
     fromMs,
     toMs,
+    nowMs,
     keyId,
     modelId,
     byKey: groups.includes('key'),

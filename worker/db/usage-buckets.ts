@@ -1,6 +1,6 @@
 /**
- * An account's usage in buckets of time, for the API: minutes from the requests themselves, hours and days from the
- * hourly rollup.
+ * An account's usage in buckets of time, for the API. Whole hours are read from the hourly rollup; minutes, and the parts
+ * of hours at both ends of a range, from the requests themselves.
  */
 import { and, type SQL, sql } from 'drizzle-orm';
 import type { Database } from './client.ts';
@@ -12,10 +12,11 @@ export type BucketWidth = keyof typeof BUCKET_MS;
 export interface BucketQuery {
   readonly accountId: string;
   readonly width: BucketWidth;
-  /** Start of the first bucket. */
+  /** The range: requests admitted since `fromMs` and before `toMs`, to the millisecond. */
   readonly fromMs: number;
-  /** Exclusive. */
   readonly toMs: number;
+  /** No request is admitted later, so the hour that it lies in is whole. */
+  readonly nowMs: number;
   /** null: all. */
   readonly keyId: string | null;
   readonly modelId: string | null;
@@ -43,31 +44,53 @@ export interface BucketRow extends BucketCursor {
   readonly chargeNanoUsd: number;
 }
 
-/**
- * Both sources are read as one range by account and time (requests through the time in their ids), not as a whole
- * table.
- */
-const SOURCES: Record<'requests' | 'rollup', SQL> = {
-  requests: sql`(SELECT account_id, request_id, admitted_at_ms AS at_ms, key_id, model_id, 1 AS requests, prompt_tokens,
-    cached_tokens, completion_tokens, reasoning_tokens, charge_nano_usd FROM usage_event)`,
-  rollup: sql`(SELECT account_id, hour_ms AS at_ms, key_id, model_id, requests,
-    cached_tokens + uncached_tokens AS prompt_tokens, cached_tokens,
-    reasoning_tokens + answer_tokens AS completion_tokens, reasoning_tokens, charge_nano_usd FROM usage_hour)`,
-};
+/** Requests or the rollup, within a part of the range. */
+export interface BucketPart {
+  readonly source: 'requests' | 'rollup';
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
+/** Divides a range into parts that do not overlap and leave nothing out. Only an hour that is cut needs its requests. */
+export function partsOfRange({ width, fromMs, toMs, nowMs }: Omit<BucketQuery, 'accountId'>): BucketPart[] {
+  if (width === 'minute') return [{ source: 'requests', fromMs, toMs }];
+  const hour = BUCKET_MS.hour;
+  const endMs = toMs > nowMs ? Math.ceil(toMs / hour) * hour : toMs;
+  const [wholeFromMs, wholeToMs] = [Math.ceil(fromMs / hour) * hour, Math.floor(endMs / hour) * hour];
+  if (wholeFromMs > wholeToMs) return [{ source: 'requests', fromMs, toMs }];
+  const parts: BucketPart[] = [
+    { source: 'requests', fromMs, toMs: wholeFromMs },
+    { source: 'rollup', fromMs: wholeFromMs, toMs: wholeToMs },
+    { source: 'requests', fromMs: wholeToMs, toMs: endMs },
+  ];
+  return parts.filter((part) => part.fromMs < part.toMs);
+}
+
+/** A part is read as one range by account and time (requests through the time in their ids), not as a whole table. */
+function rowsOf({ source, fromMs, toMs }: BucketPart, accountId: string): SQL {
+  if (source === 'rollup')
+    return sql`SELECT hour_ms AS at_ms, key_id, model_id, requests, cached_tokens + uncached_tokens AS prompt_tokens,
+      cached_tokens, reasoning_tokens + answer_tokens AS completion_tokens, reasoning_tokens, charge_nano_usd
+      FROM usage_hour WHERE account_id = ${accountId} AND hour_ms >= ${fromMs} AND hour_ms < ${toMs}`;
+  const ids = requestIdsIn({ fromMs, toMs });
+  return sql`SELECT admitted_at_ms AS at_ms, key_id, model_id, 1 AS requests, prompt_tokens, cached_tokens,
+    completion_tokens, reasoning_tokens, charge_nano_usd FROM usage_event
+    WHERE account_id = ${accountId} AND request_id >= ${ids.first} AND request_id < ${ids.end}
+      AND admitted_at_ms >= ${fromMs} AND admitted_at_ms < ${toMs}`;
+}
 
 /**
- * The query for buckets of what D1 has, oldest first. Buckets in which nothing happened have no row. Minutes of old times
- * are in the archive: worker/archive/minutes.ts adds them.
+ * The query for buckets of what D1 has, oldest first. Buckets in which nothing happened have no row. Requests of old
+ * times are in the archive: worker/archive/buckets.ts adds them.
  */
 export function bucketsQuery(db: Database, query: BucketQuery) {
-  const { accountId, fromMs, toMs, keyId, modelId, after, limit } = query;
+  const { accountId, keyId, modelId, after, limit } = query;
   // Inlined, not bound: to GROUP BY, an expression with bound parameters is not the same expression twice.
   const width = sql.raw(String(BUCKET_MS[query.width]));
   const bucket = sql<number>`(at_ms / ${width}) * ${width}`;
   const key = query.byKey ? sql<string>`key_id` : sql<string>`''`;
   const model = query.byModel ? sql<string>`model_id` : sql<string>`''`;
-  const isByRequest = query.width === 'minute';
-  const ids = requestIdsIn({ fromMs, toMs });
+  const parts = partsOfRange(query).map((part) => rowsOf(part, accountId));
   const sum = (column: string) => sql<number>`sum(${sql.raw(column)})`;
   return db
     .select({
@@ -82,11 +105,9 @@ export function bucketsQuery(db: Database, query: BucketQuery) {
       reasoningTokens: sum('reasoning_tokens'),
       chargeNanoUsd: sum('charge_nano_usd'),
     })
-    .from(isByRequest ? SOURCES.requests : SOURCES.rollup)
+    .from(sql`(${sql.join(parts, sql` UNION ALL `)})`)
     .where(
       and(
-        sql`account_id = ${accountId} and at_ms >= ${fromMs} and at_ms < ${toMs}`,
-        isByRequest ? sql`request_id >= ${ids.first} and request_id < ${ids.end}` : undefined,
         keyId === null ? undefined : sql`key_id = ${keyId}`,
         modelId === null ? undefined : sql`model_id = ${modelId}`,
       ),

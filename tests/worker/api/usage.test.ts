@@ -9,9 +9,13 @@ import type { RequestRecord } from '../../../worker/domain/wallet.ts';
 import { call } from '../batches/fixtures.ts';
 import { Customer, env } from '../gateway/client.ts';
 
-const NOON = Date.UTC(2026, 10, 20, 12);
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+/** A noon of last week: its requests are in the database. */
+const NOON = (Math.floor(Date.now() / DAY) - 9) * DAY + 12 * HOUR;
+const at = (offsetMs: number) => new Date(NOON + offsetMs).toISOString();
+const dayAgo = (days: number) => new Date(NOON - days * DAY).toISOString().slice(0, 10);
 
 let customer: Customer;
 let records: RequestRecord[];
@@ -58,7 +62,7 @@ interface Page {
   error?: { param: string };
 }
 
-const SPAN = 'start=2026-11-20T00:00:00Z&end=2026-11-22';
+const SPAN = `start=${at(-12 * HOUR)}&end=${dayAgo(-2)}`;
 
 async function usage(query: string): Promise<Page> {
   return (await call(customer, 'GET', `/v1/usage?${query}`)).json();
@@ -79,9 +83,7 @@ describe('usage', () => {
   });
 
   it('by the minute is computed from the requests themselves', async () => {
-    const { data } = await usage(
-      'start=2026-11-20T12:00:00Z&end=2026-11-20T13:00:00Z&bucket=minute&group_by=',
-    );
+    const { data } = await usage(`start=${at(0)}&end=${at(HOUR)}&bucket=minute&group_by=`);
     expect(data.map(({ start, requests }) => [start.slice(11, 16), requests])).toEqual([
       ['12:00', 1],
       ['12:01', 2],
@@ -96,6 +98,31 @@ describe('usage', () => {
     const seconds = `start=${(NOON + HOUR) / 1_000}&end=${(NOON + 2 * HOUR) / 1_000}&bucket=hour&group_by=`;
     expect((await usage(seconds)).data.map(({ requests }) => requests)).toEqual([2]);
   });
+
+  it.each(['minute', 'hour', 'day'])(
+    'by the %s is that of the range alone, its end exclusive',
+    async (bucket) => {
+      // Cuts inside hours and minutes, at and beside requests: each request lies in exactly one of the ranges.
+      const cuts = [-30 * MINUTE, 0, 1, MINUTE, 30 * MINUTE + 7, 59 * MINUTE, HOUR, HOUR + MINUTE + 1];
+      const days = bucket === 'minute' ? [] : [25 * HOUR, 25 * HOUR + 1, 26 * HOUR];
+      const ends = [...cuts, ...days].map((offset) => NOON + offset);
+      for (const [at, from] of ends.slice(0, -1).entries()) {
+        const to = ends[at + 1]!;
+        const within = records.filter(({ admittedAtMs }) => from <= admittedAtMs && admittedAtMs < to);
+        const range = `start=${new Date(from).toISOString()}&end=${new Date(to).toISOString()}`;
+        const { data, ...answer } = await usage(`${range}&bucket=${bucket}&group_by=`);
+        expect(answer).toMatchObject({
+          start: new Date(from).toISOString(),
+          end: new Date(to).toISOString(),
+        });
+        expect(
+          data.reduce((n, { requests }) => n + requests, 0),
+          range,
+        ).toBe(within.length);
+        expect(sum(data), range).toBe(within.reduce((total, { chargeNanoUsd }) => total + chargeNanoUsd, 0));
+      }
+    },
+  );
 
   it('is paged without gaps or repetitions', async () => {
     const whole = await usage(`${SPAN}&bucket=hour`);

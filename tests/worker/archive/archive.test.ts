@@ -1,6 +1,7 @@
 /** Requests and ledger entries of past months move from D1 to R2: whole, once, and whatever breaks in between. */
 import { beforeEach, describe, expect, it } from 'vitest';
 import { keptFrom, PARTS_A_RUN } from '../../../worker/archive/archive.ts';
+import { listAllBuckets } from '../../../worker/archive/buckets.ts';
 import { archiveState } from '../../../worker/db/archive-run.ts';
 import { database } from '../../../worker/db/client.ts';
 import { project } from '../../../worker/db/projection.ts';
@@ -119,6 +120,27 @@ describe('archiving', () => {
     const before = await objectsOf(accountId);
     expect(await runAll()).toEqual([0]);
     expect(await objectsOf(accountId)).toEqual(before);
+  });
+
+  it('changes no usage of a range, though its ends cut hours that are archived', async () => {
+    const cuts = [Date.UTC(2026, 5, 9), Date.UTC(2026, 5, 10, 0, 0, 30), Date.UTC(2026, 6, 5, 0, 0, 1), NOW];
+    const usage = () =>
+      Promise.all(
+        cuts.slice(1).flatMap((toMs, at) =>
+          (['hour', 'day'] as const).map(async (width) => {
+            const range = { accountId, width, fromMs: cuts[at]!, toMs, nowMs: NOW, limit: 100 };
+            const all = { keyId: null, modelId: null, byKey: true, byModel: false, after: null };
+            const rows = await listAllBuckets(env, { ...range, ...all });
+            return rows.map(({ bucketMs, keyId, requests }) => [bucketMs, keyId, requests]);
+          }),
+        ),
+      );
+    const before = await usage();
+    expect(before.flat().reduce((sum, [, , requests]) => sum + Number(requests), 0)).toBe(
+      2 * requestIds.length,
+    );
+    await runAll();
+    expect(await usage()).toEqual(before);
   });
 
   it('rests for an hour after a pass', async () => {

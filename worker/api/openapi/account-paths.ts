@@ -29,7 +29,7 @@ export const accountPaths: ZodOpenApiPathsObject = {
       tag: TAGS.account,
       summary: 'Get usage by time, key and model',
       description:
-        'Oldest first. Buckets without requests have no row. At most a day of minutes, a month of hours or two years of days.',
+        'Requests admitted since `start` and before `end`, in buckets, oldest first; a bucket that the range cuts has only its part. Buckets without requests have no row. At most a day of minutes, a month of hours or two years of days.',
       query: UsageQuery,
       response: responses.listOf(responses.UsageRow),
       alternative: ['text/csv', 'with `format=csv`'],

@@ -1,13 +1,18 @@
-/** An account's usage in buckets of time. Minutes are sums over requests, so those of old times are read in the archive. */
+/**
+ * An account's usage in buckets of time. Minutes, and hours that a range cuts, are sums over requests, so those of old
+ * times are read in the archive.
+ */
 import { type PartRow, partsBetween } from '../db/archive-parts.ts';
 import { database } from '../db/client.ts';
 import { requestIdsIn } from '../db/requests.ts';
 import {
   BUCKET_MS,
   type BucketCursor,
+  type BucketPart,
   type BucketQuery,
   type BucketRow,
   bucketsQuery,
+  partsOfRange,
 } from '../db/usage-buckets.ts';
 import type { Env } from '../env.ts';
 import { readRequests } from './lines.ts';
@@ -18,29 +23,39 @@ const PARTS_MAX = 600;
 /** Lists buckets, oldest first. Buckets in which nothing happened have no row. */
 export async function listAllBuckets(env: Env, query: BucketQuery): Promise<BucketRow[]> {
   const db = database(env);
-  if (query.width !== 'minute') return bucketsQuery(db, query);
-  const { first, end } = requestIdsIn(query);
-  const range = { accountId: query.accountId, first, before: end, limit: PARTS_MAX };
-  const [hot, parts] = await db.batch([bucketsQuery(db, query), partsBetween(db, range)]);
-  if (parts.length === 0) return hot;
+  const ranges = partsOfRange(query).filter(({ source }) => source === 'requests');
+  if (ranges.length === 0) return bucketsQuery(db, query);
+  const archived = ranges.map((range) => {
+    const { first, end } = requestIdsIn(range);
+    return partsBetween(db, { accountId: query.accountId, first, before: end, limit: PARTS_MAX });
+  });
+  const [hot, ...found] = await db.batch([bucketsQuery(db, query), ...archived]);
+  if (found.every((parts) => parts.length === 0)) return hot;
   const sums = new Map(hot.map((row) => [textOf(row), { ...row }]));
-  for (const part of parts) await addPart(env, query, part, sums);
+  for (const [at, range] of ranges.entries())
+    for (const part of found[at]!) await addPart(env, { query, range, part }, sums);
   const rows = [...sums.values()].filter((row) => query.after === null || compare(row, query.after) > 0);
   return rows.sort(compare).slice(0, query.limit);
 }
 
 type Sums = Map<string, { -readonly [K in keyof BucketRow]: BucketRow[K] }>;
 
-async function addPart(env: Env, query: BucketQuery, part: PartRow, sums: Sums): Promise<void> {
+/** Adds those requests of an archived part that lie in a range of the query. */
+async function addPart(
+  env: Env,
+  { query, range, part }: { query: BucketQuery; range: BucketPart; part: PartRow },
+  sums: Sums,
+): Promise<void> {
+  const widthMs = BUCKET_MS[query.width];
   for (const { event } of await readRequests(env, part)) {
     const { admittedAtMs, keyId, modelId } = event;
-    const isWithin = admittedAtMs >= query.fromMs && admittedAtMs < query.toMs;
+    const isWithin = admittedAtMs >= range.fromMs && admittedAtMs < range.toMs;
     const isAsked =
       (query.keyId === null || query.keyId === keyId) &&
       (query.modelId === null || query.modelId === modelId);
     if (!isWithin || !isAsked) continue;
     const cursor = {
-      bucketMs: admittedAtMs - (admittedAtMs % BUCKET_MS.minute),
+      bucketMs: admittedAtMs - (admittedAtMs % widthMs),
       keyId: query.byKey ? keyId : '',
       modelId: query.byModel ? modelId : '',
     };
