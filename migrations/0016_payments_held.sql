@@ -16,4 +16,6 @@ CREATE TABLE `payment_held` (
 CREATE INDEX `payment_held_open` ON `payment_held` (`received_at_ms`) WHERE closed_at_ms IS NULL;--> statement-breakpoint
 ALTER TABLE `invoice` ADD `tax_nano_usd` integer DEFAULT 0 NOT NULL;--> statement-breakpoint
 ALTER TABLE `payment_order` ADD `tax_nano_usd` integer DEFAULT 0 NOT NULL;--> statement-breakpoint
-ALTER TABLE `payment_order` ADD `receipt_queued_at_ms` integer;
+ALTER TABLE `payment_order` ADD `receipt_queued_at_ms` integer;--> statement-breakpoint
+-- Orders that were paid before have their e-mail already.
+UPDATE `payment_order` SET `receipt_queued_at_ms` = coalesce(`paid_at_ms`, `created_at_ms`) WHERE `state` = 'paid';

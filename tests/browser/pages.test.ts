@@ -69,6 +69,7 @@ const PAGES: readonly [name: string, who: Who, path: string, status?: number][] 
   ['operator promo codes', 'operator', '/operator/promo-codes'],
   ['operator reconciliation', 'operator', '/operator/reconciliation'],
   ['operator closing', 'operator', '/operator/reconciliation/close?request=req_1&node=&kind=price'],
+  ['operator payments', 'operator', '/operator/payments'],
   ['operator margin', 'operator', '/operator/margin'],
   ['operator accounts', 'operator', '/operator/accounts?q=acct_'],
   ['operator account', 'operator', 'ACCOUNT'],

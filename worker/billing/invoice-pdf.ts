@@ -13,12 +13,15 @@ export interface InvoiceWords {
   readonly item: string;
   readonly credit: string;
   readonly amount: string;
+  readonly tax: string;
   readonly total: string;
   readonly paid: string;
   readonly order: string;
-  /** Date and amount as the language writes them. */
+  /** Date and amounts as the language writes them. */
   readonly dateText: string;
   readonly amountText: string;
+  readonly taxText: string;
+  readonly totalText: string;
 }
 
 /** A4 in points; the origin is at the lower left. */
@@ -74,10 +77,15 @@ export async function invoicePdf(facts: InvoiceFacts, words: InvoiceWords): Prom
   rule(462);
   write(words.credit, MARGIN, 444);
   writeRight(words.amountText, 444);
-  rule(432);
-  write(words.total, MARGIN, 412, { font: bold, size: 12 });
-  writeRight(words.amountText, 412, { font: bold, size: 12 });
-  write(words.paid, MARGIN, 384);
+  if (facts.taxNanoUsd > 0) {
+    write(words.tax, MARGIN, 424);
+    writeRight(words.taxText, 424);
+  }
+  const end = facts.taxNanoUsd > 0 ? 412 : 432;
+  rule(end);
+  write(words.total, MARGIN, end - 20, { font: bold, size: 12 });
+  writeRight(words.totalText, end - 20, { font: bold, size: 12 });
+  write(words.paid, MARGIN, end - 48);
   return file.save();
 }
 

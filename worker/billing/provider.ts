@@ -43,8 +43,10 @@ interface PaymentFacts {
   /** The provider's own id of the event, the same at every delivery. */
   readonly eventId: string;
   readonly orderId: string;
-  /** The amount to be paid, in the currency's smallest unit, as providers count it. */
+  /** The amount to be paid without tax on top of it, in the currency's smallest unit, as providers count it. */
   readonly amountCents: number;
+  /** Tax that was added to the amount; absent: none. */
+  readonly taxCents?: number;
   /** ISO 4217, upper case. */
   readonly currency: string;
 }
@@ -67,7 +69,8 @@ export type PaymentEvent =
   /** The payment's invoice can be read at `invoiceUrl`. */
   | (PaymentFacts & { readonly kind: 'invoiced'; readonly invoiceUrl: string })
   | CardSavedEvent
-  | ReversalEvent;
+  | ReversalEvent
+  | UnclearEvent;
 
 /** The provider's ids of a charge that succeeded and of its payer. */
 export interface ChargeRef {
@@ -91,11 +94,30 @@ export interface ReversalEvent extends PaymentFacts {
   readonly kind: 'reversed';
   /** The provider's id of the source: a charge (its refunds together), a refund that failed, or a dispute. */
   readonly source: string;
-  /** The total that `source` has taken so far, not only this time; below zero for a refund that failed. */
+  /**
+   * The total that `source` has taken so far, its part of the tax included and not only this time; below zero for a
+   * refund that failed.
+   */
   readonly reversedCents: number;
   /** true: it was given back for good, whatever a late event still says. */
   readonly returned: boolean;
 }
+
+/** Money that moved, in a way that says nothing about the order's own amount: an operator has to decide. */
+export interface UnclearEvent {
+  readonly kind: 'unclear';
+  readonly eventId: string;
+  readonly orderId: string;
+  readonly reason: UnclearReason;
+  /** As in `ReversalEvent`. */
+  readonly source: string;
+  readonly amountCents: number;
+  readonly currency: string;
+}
+
+/** The reasons for which a provider's event cannot be translated: see the labels in i18n/en/operator.ts. */
+export const UNCLEAR_REASONS = ['reversed_in_other_currency', 'dispute_status_unknown'] as const;
+export type UnclearReason = (typeof UNCLEAR_REASONS)[number];
 
 export type WebhookFault =
   | 'signature_missing'

@@ -1,34 +1,36 @@
 /**
  * Applies providers' events: nothing before the signature is right and the event fits its order, and everything once.
+ * Money that moved and does not fit its order is held for an operator, since refusing the event would lose it.
  */
 import { database } from '../db/client.ts';
+import { addHeld, closeHeld, isPaymentHeld } from '../db/held-payments.ts';
 import {
   addEvent,
+  type EventRow,
   findOrder,
   isEventKnown,
   markClosed,
   markInvoiced,
-  markPaid,
   type PaymentOrder,
 } from '../db/payments.ts';
 import { nanoUsd } from '../domain/money.ts';
 import type { Env } from '../env.ts';
-import { LoggableError } from '../lib/describe-error.ts';
 import { applyCardSaved } from './card-saved.ts';
-import { sendPaymentReceipt } from './payment-receipt-email.ts';
+import { creditOrder, followPayment } from './paid.ts';
 import {
   NANO_PER_CENT,
   type PaymentEvent,
   type PaymentProvider,
+  type UnclearReason,
   type WebhookDelivery,
   type WebhookFault,
 } from './provider.ts';
 import { applyDecline } from './recharge/decline.ts';
-import { invoiceRecharge } from './recharge/invoice.ts';
-import { raisePaidNotice } from './recharge/notices.ts';
-import { applyReversal } from './reversal.ts';
+import { applyReversal, reversedOf } from './reversal.ts';
 
 type OrderEvent = Exclude<PaymentEvent, { kind: 'other' | 'card_saved' }>;
+/** An event that can be compared with its order. */
+type FittingEvent = Exclude<OrderEvent, { kind: 'unclear' }>;
 
 export type EventFault =
   | WebhookFault
@@ -36,13 +38,24 @@ export type EventFault =
   | 'order_not_credited'
   | 'invoice_not_written'
   | 'provider_mismatch'
-  | 'kind_mismatch'
-  | 'amount_mismatch'
-  | 'currency_mismatch'
   | 'customer_mismatch';
 
 const FAULTY_RESULTS = ['order_not_credited', 'invoice_not_written', 'customer_mismatch'] as const;
-type Applied = 'duplicate' | 'noted' | 'credited' | 'reversed' | 'saved' | (typeof FAULTY_RESULTS)[number];
+type Applied =
+  | 'duplicate'
+  | 'noted'
+  | 'credited'
+  | 'reversed'
+  | 'saved'
+  | 'held'
+  | 'ignored'
+  | (typeof FAULTY_RESULTS)[number];
+
+/** The ways in which an event about an order can differ from it. */
+export const MISMATCHES = ['kind_mismatch', 'currency_mismatch', 'amount_mismatch'] as const;
+type Mismatch = (typeof MISMATCHES)[number];
+/** Why an event waits for an operator. */
+export type HeldReason = Mismatch | UnclearReason;
 
 export type ReceiveResult = { ok: true; result: string } | { ok: false; reason: EventFault };
 
@@ -67,10 +80,8 @@ export async function receive(
   }
   const order = await findOrder(db, event.orderId);
   if (order === null) return { ok: false, reason: 'order_unknown' };
-  const reason = mismatch(event, order, provider.name);
-  return reason !== null
-    ? { ok: false, reason }
-    : resultOf(await apply(env, provider, { event, order, nowMs }));
+  if (order.provider !== provider.name) return { ok: false, reason: 'provider_mismatch' };
+  return resultOf(await apply(env, provider, { event, order, nowMs }));
 }
 
 function resultOf(result: Applied): ReceiveResult {
@@ -78,33 +89,44 @@ function resultOf(result: Applied): ReceiveResult {
   return reason === undefined ? { ok: true, result } : { ok: false, reason };
 }
 
-function mismatch(event: OrderEvent, order: PaymentOrder, provider: string): EventFault | null {
-  if (order.provider !== provider) return 'provider_mismatch';
+/** A reversal names the whole payment, tax included; every other event names the amount without it. */
+function mismatch(event: FittingEvent, order: PaymentOrder): Mismatch | null {
   if ('orderKind' in event && order.kind !== event.orderKind) return 'kind_mismatch';
   if (order.currency !== event.currency) return 'currency_mismatch';
-  return order.amountNanoUsd === event.amountCents * NANO_PER_CENT ? null : 'amount_mismatch';
+  const expected = order.amountNanoUsd + (event.kind === 'reversed' ? order.taxNanoUsd : 0);
+  return expected === event.amountCents * NANO_PER_CENT ? null : 'amount_mismatch';
 }
 
-/**
- * Credits exactly once, wherever it breaks off: the Wallet is called before the event is stored, and it takes an
- * order or a step once. If it breaks off before the Wallet, nothing happened and the redelivery credits. Between the
- * Wallet and D1, the redelivery finds no event and calls the Wallet again, which returns the entry it has, and D1
- * catches up. After D1, the redelivery is recognised by its id. If the event were stored first, a break in between
- * would lose the credit.
- */
-async function apply(
+interface Delivered<Event extends OrderEvent = OrderEvent> {
+  readonly event: Event;
+  readonly order: PaymentOrder;
+  readonly nowMs: number;
+}
+
+async function apply(env: Env, provider: PaymentProvider, delivered: Delivered): Promise<Applied> {
+  const { event, order, nowMs } = delivered;
+  const db = database(env);
+  const row = { provider: provider.name, eventId: event.eventId, orderId: order.id, receivedAtMs: nowMs };
+  if (await isEventKnown(db, row)) {
+    if (event.kind !== 'paid' || order.state !== 'paid') return 'duplicate';
+    return followPayment(env, provider, { order, charge: event.charge, nowMs }, 'duplicate');
+  }
+  if (event.kind === 'unclear') return hold(env, row, delivered, event.reason);
+  // Before the credit there is nothing to take back: the provider keeps the event and sends it again.
+  if (event.kind === 'reversed' && order.state !== 'paid' && !(await isPaymentHeld(db, order.id)))
+    return 'order_not_credited';
+  const reason = mismatch(event, order);
+  if (reason !== null) return hold(env, row, delivered, reason);
+  return applyFitting(env, provider, { event, order, nowMs }, row);
+}
+
+async function applyFitting(
   env: Env,
   provider: PaymentProvider,
-  { event, order, nowMs }: { event: OrderEvent; order: PaymentOrder; nowMs: number },
+  { event, order, nowMs }: Delivered<FittingEvent>,
+  row: EventRow,
 ): Promise<Applied> {
   const db = database(env);
-  const { eventId } = event;
-  const row = { provider: provider.name, eventId, orderId: order.id, receivedAtMs: nowMs };
-  const known = await isEventKnown(db, row);
-  // The invoice comes last, so for a known event it is the only thing that can be missing.
-  if (event.kind === 'paid' && event.charge !== null && known)
-    return invoiceRecharge(provider, { order, charge: event.charge, nowMs }, 'duplicate');
-  if (known) return 'duplicate';
   switch (event.kind) {
     case 'declined':
       if (order.kind === 'recharge') await applyDecline(env, { order, why: event.why, event: row, nowMs });
@@ -118,25 +140,55 @@ async function apply(
       await markInvoiced(db, row, event.invoiceUrl);
       return 'noted';
     case 'paid': {
-      await credit(env, order);
-      if (order.kind === 'recharge') await raisePaidNotice(env, order, nowMs);
-      await markPaid(db, row);
-      await sendPaymentReceipt(env, order, nowMs);
-      if (event.charge === null) return 'credited';
-      return invoiceRecharge(provider, { order, charge: event.charge, nowMs }, 'credited');
+      const taxNanoUsd = nanoUsd((event.taxCents ?? 0) * NANO_PER_CENT);
+      await creditOrder(env, order, { event: row, taxNanoUsd });
+      return followPayment(env, provider, { order, charge: event.charge, nowMs }, 'credited');
     }
     case 'reversed':
-      // Before the credit there is nothing to take back: the provider keeps the event and sends it again.
-      if (order.state !== 'paid') return 'order_not_credited';
-      await applyReversal(env, db, { event, order, nowMs });
+      await applyReversal(env, db, { reversal: reversedOf(event, order), order, nowMs });
+      // An earlier event about this refund or dispute may wait for the amount that this one has.
+      await closeHeld(
+        db,
+        { orderId: order.id, kind: 'reversed', source: event.source },
+        { nowMs, actor: provider.name, note: 'a later event had the amount', detail: {} },
+      );
       await addEvent(db, row);
       return 'reversed';
   }
 }
 
-async function credit(env: Env, order: PaymentOrder): Promise<void> {
-  const amountNanoUsd = nanoUsd(order.amountNanoUsd);
-  const entry = await env.WALLET.getByName(order.accountId).topUp({ orderId: order.id, amountNanoUsd });
-  if (entry.paidNanoUsd !== amountNanoUsd)
-    throw new LoggableError(`order ${order.id} was credited with another amount`);
+/** Keeps what an event about money says for an operator; an event about no money is noted and left. */
+async function hold(
+  env: Env,
+  row: EventRow,
+  { event, order, nowMs }: Delivered,
+  reason: HeldReason,
+): Promise<'held' | 'ignored'> {
+  const db = database(env);
+  if (event.kind !== 'paid' && event.kind !== 'reversed' && event.kind !== 'unclear') {
+    await addEvent(db, row);
+    return 'ignored';
+  }
+  const facts = {
+    reason,
+    amountCents: event.kind === 'reversed' ? event.reversedCents : event.amountCents,
+    currency: event.currency,
+  };
+  const held = {
+    ...facts,
+    orderId: order.id,
+    kind: event.kind === 'paid' ? 'paid' : 'reversed',
+    source: event.kind === 'paid' ? '' : event.source,
+    receivedAtMs: nowMs,
+  } as const;
+  const entry = {
+    atMs: nowMs,
+    actor: row.provider,
+    action: 'payment.held',
+    subject: order.id,
+    detail: facts,
+  };
+  await addHeld(db, row, held, entry);
+  console.warn(JSON.stringify({ event: 'payment_held', order: order.id, reason }));
+  return 'held';
 }

@@ -21,18 +21,34 @@ import { LoggableError } from '../lib/describe-error.ts';
 import { NANO_PER_CENT, type ReversalEvent } from './provider.ts';
 import { syncRechargeThreshold } from './recharge/threshold.ts';
 
+/** What a source took back of an order's amount. */
+export interface Reversal {
+  readonly source: string;
+  /** Without the tax; below zero for a refund that failed. */
+  readonly amountNanoUsd: NanoUsd;
+  /** As in `ReversalEvent`. */
+  readonly returned: boolean;
+}
+
+/**
+ * The part of a reversal that concerns the credit. Tax that was paid on top of the amount returns in proportion, so that a
+ * refund of everything takes exactly the credit, and of a part no more than its share.
+ */
+export function reversedOf(event: ReversalEvent, order: PaymentOrder): Reversal {
+  const { source, returned, reversedCents } = event;
+  const total = BigInt(order.amountNanoUsd + order.taxNanoUsd);
+  // BigInt: the product of two amounts exceeds 2⁵³. Its division rounds towards zero, in the customer's favour.
+  const credit = (BigInt(reversedCents * NANO_PER_CENT) * BigInt(order.amountNanoUsd)) / total;
+  return { source, returned, amountNanoUsd: nanoUsd(Number(credit)) };
+}
+
 /** Applies a reversal. If it breaks off anywhere, the next delivery about the order completes it. */
 export async function applyReversal(
   env: Env,
   db: Database,
-  { event, order, nowMs }: { event: ReversalEvent; order: PaymentOrder; nowMs: number },
+  { reversal, order, nowMs }: { reversal: Reversal; order: PaymentOrder; nowMs: number },
 ): Promise<void> {
-  await addReversal(db, order, {
-    source: event.source,
-    amountNanoUsd: nanoUsd(event.reversedCents * NANO_PER_CENT),
-    returned: event.returned,
-    nowMs,
-  });
+  await addReversal(db, order, { ...reversal, nowMs });
 
   for (const step of await listCorrections(db, order.id)) {
     if (step.uncollectedNanoUsd !== null) continue;

@@ -24,9 +24,6 @@ const STATUS = {
   order_not_credited: 503,
   invoice_not_written: 503,
   provider_mismatch: 400,
-  kind_mismatch: 400,
-  amount_mismatch: 400,
-  currency_mismatch: 400,
   customer_mismatch: 400,
 } as const satisfies Record<EndpointFault, number>;
 

@@ -53,15 +53,30 @@ export function addEvent(db: Database, event: EventRow) {
 }
 
 /** Stores the event, marks its order paid and issues the invoice, in one batch; a repetition changes nothing. */
-export async function markPaid(db: Database, event: EventRow): Promise<void> {
+export async function markPaid(db: Database, event: EventRow, taxNanoUsd: NanoUsd): Promise<void> {
   await db.batch([
     addEvent(db, event),
     db
       .update(paymentOrder)
-      .set({ state: 'paid', paidAtMs: event.receivedAtMs })
+      .set({ state: 'paid', paidAtMs: event.receivedAtMs, taxNanoUsd })
       .where(and(eq(paymentOrder.id, event.orderId), ne(paymentOrder.state, 'paid'))),
     issueInvoice(db, { orderId: event.orderId, nowMs: event.receivedAtMs }),
   ]);
+}
+
+/** Claims the order's receipt e-mail. @returns whether this call is the one that sends it */
+export async function claimReceipt(db: Database, orderId: string, nowMs: number): Promise<boolean> {
+  const claimed = await db
+    .update(paymentOrder)
+    .set({ receiptQueuedAtMs: nowMs })
+    .where(and(eq(paymentOrder.id, orderId), isNull(paymentOrder.receiptQueuedAtMs)))
+    .returning({ id: paymentOrder.id });
+  return claimed.length === 1;
+}
+
+/** Gives the claim back, when the e-mail could not be queued. */
+export async function releaseReceipt(db: Database, orderId: string): Promise<void> {
+  await db.update(paymentOrder).set({ receiptQueuedAtMs: null }).where(eq(paymentOrder.id, orderId));
 }
 
 /** Stores the event and closes its order, in one batch. A paid order stays paid. */

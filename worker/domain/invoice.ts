@@ -26,7 +26,9 @@ export function printable(text: string): string {
 export interface InvoiceFacts {
   readonly number: number;
   readonly issuedAtMs: number;
+  /** Without the tax. */
   readonly amountNanoUsd: NanoUsd;
+  readonly taxNanoUsd: NanoUsd;
   /** Lines of an address block. */
   readonly seller: readonly string[];
   /** Lines of an address block; empty: the account has named no buyer. */

@@ -1,8 +1,8 @@
 /** Readers of archived months: pages, the API and exports find each request once, and nobody else's. */
 import { beforeEach, describe, expect, it } from 'vitest';
+import { listAllBuckets } from '../../../worker/archive/buckets.ts';
 import { exportAccount } from '../../../worker/archive/export.ts';
 import { projectedEntriesBefore } from '../../../worker/archive/ledger.ts';
-import { listAllBuckets } from '../../../worker/archive/minutes.ts';
 import { findAccountOfRequest, findArchivedRequest } from '../../../worker/archive/requests.ts';
 import { database } from '../../../worker/db/client.ts';
 import { project } from '../../../worker/db/projection.ts';
@@ -102,7 +102,14 @@ describe('sums and ledgers of archived months', () => {
   it('by the minute are the same before and after, in pages too', async () => {
     const { accountId } = past;
     const fromMs = Date.UTC(2026, 5, 10);
-    const query = { accountId, width: 'minute', fromMs, toMs: fromMs + 30 * MINUTE_MS, after: null } as const;
+    const query = {
+      accountId,
+      width: 'minute',
+      fromMs,
+      toMs: fromMs + 30 * MINUTE_MS,
+      nowMs: NOW,
+      after: null,
+    } as const;
     const asked = [
       { ...query, keyId: null, modelId: null, byKey: true, byModel: true, limit: 10 },
       { ...query, keyId: null, modelId: null, byKey: false, byModel: false, limit: 1 },

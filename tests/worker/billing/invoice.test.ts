@@ -1,6 +1,7 @@
 /** Invoices: one a payment, numbered without a gap, printed as they were issued, and opened by their account alone. */
 import { describe, expect, it } from 'vitest';
 import { isPrintable, printable } from '../../../worker/domain/invoice.ts';
+import type { Env } from '../../../worker/env.ts';
 import { MESSAGES } from '../../../worker/i18n/locale.ts';
 import { COUNTRIES } from '../../../worker/portal/billing/billing-details.tsx';
 import { drawnIn } from '../../pdf-text.ts';
@@ -75,7 +76,7 @@ describe('an invoice', () => {
 
   it('formats its amount in French, with a space between the thousands', async () => {
     const { browser } = await customer();
-    const begun = await browser.post('/billing', { amount: 'other', otherUsd: '1250,50' });
+    const begun = await browser.post('/billing', { amount: 'other', otherUsd: '1250.50' });
     const orderId = begun.headers.get('location')!.split('/').at(-1)!;
     await deliver(await signedEvent({ orderId, amountCents: 125_050 }));
     browser.cookies.set('language', 'fr');
@@ -111,6 +112,36 @@ describe('an invoice', () => {
     await payOrder(accountId);
     const [path] = pathsOn(await (await browser.get('/billing')).text());
     expect(textIn(await pdfOf(browser, path!))).not.toContain(MESSAGES.en.billing.invoicePdf.taxId);
+  });
+
+  it('is sent once, however many events report the payment', async () => {
+    const { accountId, email } = await customer();
+    const desk = new TaskHarness();
+    const orderId = await newOrder(accountId);
+    const events = await Promise.all(Array.from({ length: 10 }, () => signedEvent({ orderId })));
+    const together = events.slice(0, 5).map((event) => deliver(event, { using: desk.env }));
+    await Promise.all(together);
+    for (const event of events) await deliver(event, { using: desk.env });
+    await desk.drain();
+    expect(desk.emails.filter(({ to, subject }) => to === email && subject.includes('$20.00'))).toHaveLength(
+      1,
+    );
+  });
+
+  it('is sent by the next delivery when the queue was down', async () => {
+    const { accountId, email } = await customer();
+    const desk = new TaskHarness();
+    const orderId = await newOrder(accountId);
+    const event = await signedEvent({ orderId });
+    const TASKS = { send: () => Promise.reject(new Error('the queue is down')) } as unknown as Queue;
+    const down = { ...desk.env, TASKS } as Env;
+    expect((await deliver(event, { using: down }))[0]).toBe(500);
+    await deliver(event, { using: desk.env });
+    await deliver(event, { using: desk.env });
+    await desk.drain();
+    expect(desk.emails.filter(({ to, subject }) => to === email && subject.includes('$20.00'))).toHaveLength(
+      1,
+    );
   });
 
   it('is linked in the receipt e-mail', async () => {

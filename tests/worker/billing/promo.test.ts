@@ -171,7 +171,7 @@ describe('the pages', () => {
 
   it('create a code and redeem it', async () => {
     const console = await operatorBrowser();
-    const fields = { code: 'spring-sale', amountNanoUsd: '2,5', redemptionsMax: '1', expiresAtMs: '' };
+    const fields = { code: 'spring-sale', amountNanoUsd: '2.5', redemptionsMax: '1', expiresAtMs: '' };
     const made = await textOf(console.postAndFollow('/operator/promo-codes', fields));
     expect(made).toContain(operator.promo.made('SPRING-SALE'));
     expect(made).toContain('0 / 1');
@@ -199,7 +199,7 @@ describe('the pages', () => {
     { code: 'no' },
     { amountNanoUsd: '0' },
     { amountNanoUsd: '' },
-    { amountNanoUsd: '1000,01' },
+    { amountNanoUsd: '1000.01' },
     { redemptionsMax: '0' },
     { expiresAtMs: 'soon' },
     { expiresAtMs: '2020-01-01T00:00' },

@@ -22,10 +22,10 @@ export async function beginOrder(dollars = 20): Promise<BegunOrder> {
   return { accountId, orderId: String(stripe.sessions.at(-1)!.client_reference_id) };
 }
 
-/** A top-up of $20 that was begun, paid and credited. */
-export async function creditedOrder(): Promise<BegunOrder & { payment: Payment }> {
+/** A top-up of $20 that was begun, paid with tax on top, and credited. */
+export async function creditedOrder(taxCents = 0): Promise<BegunOrder & { payment: Payment }> {
   const order = await beginOrder();
-  const payment = stripe.pay();
+  const payment = stripe.pay({}, taxCents);
   expect(await send(COMPLETED, payment.session)).toEqual([200, 'credited']);
   return { ...order, payment };
 }

@@ -79,12 +79,13 @@ describe('a refund', () => {
   });
 
   it.each([
-    ['of more than was paid', { amount_refunded: 2_001 }, 'event_malformed'],
-    ['of another charge', { amount: 9_000 }, 'amount_mismatch'],
-    ['in another currency', { currency: 'eur' }, 'currency_mismatch'],
-  ])('%s is refused', async (_, change, code) => {
+    ['of more than was paid', { amount_refunded: 2_001 }, 400, 'event_malformed'],
+    ['of another charge', { amount: 9_000 }, 200, 'held'],
+    ['in another currency', { currency: 'eur' }, 200, 'held'],
+  ])('%s takes nothing', async (_, change, status, code) => {
     const { accountId, payment } = await creditedOrder();
-    expect(await send('charge.refunded', { ...refunded(payment, 500), ...change })).toEqual([400, code]);
+    const event = { ...refunded(payment, 500), ...change };
+    expect(await send('charge.refunded', event)).toEqual([status, code]);
     expect(await available(accountId)).toBe(usd(20));
   });
 });
@@ -166,11 +167,7 @@ describe('a dispute', () => {
     expect(await available(accountId)).toBe(0);
   });
 
-  it.each([
-    ['in another currency', { currency: 'eur' }],
-    ['with a status that nobody knows', { status: 'pondered' }],
-    ['of less than nothing', { amount: -1 }],
-  ])('%s is refused', async (_, change) => {
+  it.each([['of less than nothing', { amount: -1 }]])('%s is refused', async (_, change) => {
     const { accountId, payment } = await creditedOrder();
     const answer = await send('charge.dispute.created', dispute(payment, change));
     expect(answer).toEqual([400, 'event_malformed']);

@@ -78,12 +78,15 @@ export class StripeState {
     return session;
   }
 
-  /** The customer pays the newest session; `change` overrides fields of the event's session. */
-  pay(change: Record<string, unknown> = {}): Payment {
+  /**
+   * The customer pays the newest session, and tax on top of it; `change` overrides fields of the event's session.
+   */
+  pay(change: Record<string, unknown> = {}, taxCents = 0): Payment {
     const { intentMetadata, setupMetadata: _, invoiceMetadata, ...opened } = this.sessions.at(-1)!;
+    const amount = Number(opened.amount_total) + taxCents;
     const intent = this.#addIntent({
-      amount: opened.amount_total,
-      amount_received: opened.amount_total,
+      amount,
+      amount_received: amount,
       currency: opened.currency,
       customer: opened.customer ?? null,
       metadata: intentMetadata,
@@ -95,9 +98,15 @@ export class StripeState {
       payment_status: 'paid',
       payment_intent: intent.id,
       customer_details: { name: CARD.name, email: CARD.email, tax_ids: [] },
+      amount_subtotal: opened.amount_total,
+      amount_total: amount,
+      total_details: { amount_discount: 0, amount_shipping: 0, amount_tax: taxCents },
       ...change,
     };
-    const invoice = invoiceOf({ customer: opened.customer, metadata: invoiceMetadata ?? {} }, intent);
+    const invoice = invoiceOf(
+      { customer: opened.customer, metadata: invoiceMetadata ?? {}, subtotal: opened.amount_total },
+      intent,
+    );
     return { session, intent, charge: chargeOf(intent), invoice };
   }
 

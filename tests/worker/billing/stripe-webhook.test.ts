@@ -68,9 +68,6 @@ describe('a paid checkout', () => {
 
 describe('an event that is signed but does not fit', () => {
   it.each([
-    ['a smaller amount', { amount_total: 1 }, 'amount_mismatch'],
-    ['a larger amount', { amount_total: 500_000 }, 'amount_mismatch'],
-    ['another currency', { currency: 'jpy' }, 'currency_mismatch'],
     ['an amount below zero', { amount_total: -2_000 }, 'event_malformed'],
     ['half a cent', { amount_total: 2_000.5 }, 'event_malformed'],
     ['no amount', { amount_total: null }, 'event_malformed'],
@@ -100,13 +97,13 @@ describe('an event that is signed but does not fit', () => {
     expect(await available(accountId)).toBe(0);
   });
 
-  it('an order of another amount is refused, though both are ours', async () => {
+  it('an order of another amount credits nothing, though both are ours', async () => {
     const expensive = await beginOrder(50);
     const cheap = await beginOrder(20);
     const { session } = stripe.pay();
     const metadata = { tollgate_order_id: expensive.orderId };
     const swapped = { ...session, client_reference_id: expensive.orderId, metadata };
-    expect(await send(COMPLETED, swapped)).toEqual([400, 'amount_mismatch']);
+    expect(await send(COMPLETED, swapped)).toEqual([200, 'held']);
     expect(await available(expensive.accountId)).toBe(0);
     expect(await available(cheap.accountId)).toBe(0);
   });

@@ -215,13 +215,13 @@ describe('an old or early event', () => {
 
 describe('an event that is signed but does not fit', () => {
   it.each([
-    ['a smaller amount', { amountCents: 1 }, 'amount_mismatch'],
-    ['a larger amount', { amountCents: 500_000 }, 'amount_mismatch'],
-    ['another currency', { currency: 'JPY' }, 'currency_mismatch'],
-    ['the currency in another case', { currency: 'usd' }, 'currency_mismatch'],
-  ])('its order for %s is refused', async (_, change, code) => {
+    ['a smaller amount', { amountCents: 1 }],
+    ['a larger amount', { amountCents: 500_000 }],
+    ['another currency', { currency: 'JPY' }],
+    ['the currency in another case', { currency: 'usd' }],
+  ])('its order for %s credits nothing and is held', async (_, change) => {
     const { accountId, orderId } = await beginOrder();
-    expect(await deliver(await signedEvent({ orderId, ...change }))).toEqual([400, code]);
+    expect(await deliver(await signedEvent({ orderId, ...change }))).toEqual([200, 'held']);
     expect(await paidBalance(accountId)).toBe(0);
     expect(await orderState(orderId)).toBe('open');
   });

@@ -11,16 +11,24 @@ import { Metadata, orderIn } from './metadata.ts';
 import { RECHARGE_READERS } from './recharge-events.ts';
 import { REVERSAL_READERS } from './reversal-events.ts';
 
+/** The amounts that say how much of a total is tax. Discounts and shipping are never asked for by our checkouts. */
+const Amounts = z.object({
+  amount_subtotal: Cents.nullish(),
+  total_details: z.object({ amount_discount: Cents, amount_shipping: Cents.nullish() }).nullish(),
+});
+
 const Session = z.object({
   mode: z.string(),
   payment_status: z.string(),
   client_reference_id: z.string().nullable(),
+  ...Amounts.shape,
   amount_total: Cents.nullable(),
   currency: z.string().nullable(),
   metadata: Metadata,
 });
 
 const Invoice = z.object({
+  subtotal: Cents.nullish(),
   total: Cents,
   amount_paid: Cents,
   currency: z.string(),
@@ -61,7 +69,7 @@ function checkoutEnded(kind: 'paid' | 'closed'): Reader {
       eventId: event.id,
       orderId,
       orderKind: 'checkout',
-      amountCents: session.amount_total,
+      ...withoutTax(session.amount_total, goodsOf(session)),
       currency: session.currency.toUpperCase(),
       ...(kind === 'paid' ? { kind, charge: null } : { kind }),
     };
@@ -79,8 +87,29 @@ async function invoiced(event: StripeEvent): Promise<PaymentEvent | null> {
     kind: 'invoiced',
     eventId: event.id,
     orderId,
-    amountCents: invoice.total,
+    ...withoutTax(invoice.total, invoice.subtotal ?? null),
     currency: invoice.currency.toUpperCase(),
     invoiceUrl: invoice.hosted_invoice_url,
   };
+}
+
+/** The price of what was sold, before tax on top of it; null: the session does not tell. */
+function goodsOf({
+  amount_subtotal: subtotal,
+  total_details: details,
+}: z.infer<typeof Amounts>): number | null {
+  if (subtotal == null) return null;
+  return subtotal - (details?.amount_discount ?? 0) + (details?.amount_shipping ?? 0);
+}
+
+/**
+ * Divides a total into the goods and the tax on top of them. Tax that is included in the price is part of the goods,
+ * since the customer ordered credit for that price.
+ */
+function withoutTax(
+  totalCents: number,
+  goodsCents: number | null,
+): { amountCents: number; taxCents: number } {
+  const taxCents = goodsCents === null ? 0 : Math.max(0, totalCents - goodsCents);
+  return { amountCents: totalCents - taxCents, taxCents };
 }

@@ -2,7 +2,7 @@
  * Translates Stripe's refunds and disputes. They do not carry our metadata, so the payment is read to find its order.
  */
 import * as z from 'zod';
-import type { PaymentEvent } from '../provider.ts';
+import type { PaymentEvent, UnclearReason } from '../provider.ts';
 import { Cents, other, type Reader, type StripeEvent, StripeId, type StripeLookUps } from './event.ts';
 import { Metadata, orderIn } from './metadata.ts';
 
@@ -21,7 +21,11 @@ const Refund = z.object({
   payment_intent: StripeId.nullable(),
 });
 
-const Dispute = Refund.extend({ status: z.string() });
+const Dispute = Refund.extend({
+  status: z.string(),
+  /** What left our Stripe account and came back, in the account's currency, without fees. */
+  balance_transactions: z.array(z.object({ amount: z.int(), currency: z.string() })).nullish(),
+});
 
 const PaymentIntent = z.object({ amount: Cents, currency: z.string(), metadata: Metadata });
 
@@ -74,39 +78,70 @@ async function refunded(event: StripeEvent): Promise<PaymentEvent | null> {
 async function refundFailed(event: StripeEvent, lookUps: StripeLookUps): Promise<PaymentEvent | null> {
   const refund = Refund.safeParse(event.data.object).data;
   if (refund === undefined) return null;
-  return reversal(event, refund, lookUps, { reversedCents: 0 - refund.amount, returned: false });
+  const cents = (paid: string) => (paid === refund.currency ? 0 - refund.amount : null);
+  return reversal(event, refund, lookUps, { cents, returned: false });
 }
 
 async function disputed(event: StripeEvent, lookUps: StripeLookUps): Promise<PaymentEvent | null> {
   const dispute = Dispute.safeParse(event.data.object).data;
-  if (dispute === undefined || !Object.hasOwn(DISPUTE_STATUS, dispute.status)) return null;
-  const money = DISPUTE_STATUS[dispute.status];
+  if (dispute === undefined) return null;
+  const isKnown = Object.hasOwn(DISPUTE_STATUS, dispute.status);
+  const money = isKnown ? DISPUTE_STATUS[dispute.status] : 'unknown';
   if (money === 'kept') return other(event);
   return reversal(event, dispute, lookUps, {
-    reversedCents: dispute.amount,
+    cents: (currency) => (money === 'unknown' ? null : takenIn(dispute, currency, money === 'returned')),
     returned: money === 'returned',
+    unclear: isKnown ? 'reversed_in_other_currency' : 'dispute_status_unknown',
   });
+}
+
+/**
+ * The disputed amount in the payment's currency. A bank may dispute in another one; then the amount that left our Stripe
+ * account counts, if that is in the payment's currency. @returns null: no amount in that currency is known
+ */
+function takenIn(dispute: z.infer<typeof Dispute>, currency: string, isReturned: boolean): number | null {
+  if (dispute.currency === currency) return dispute.amount;
+  const taken = (dispute.balance_transactions ?? [])
+    .filter((each) => each.currency === currency && each.amount < 0)
+    .reduce((sum, { amount }) => sum - amount, 0);
+  if (taken > 0) return taken;
+  // What was given back for good needs no amount: it ends whatever this dispute took.
+  return isReturned ? 0 : null;
 }
 
 async function reversal(
   event: StripeEvent,
-  { id, currency, payment_intent }: z.infer<typeof Refund>,
+  { id, amount, currency, payment_intent }: z.infer<typeof Refund>,
   lookUps: StripeLookUps,
-  amounts: { reversedCents: number; returned: boolean },
+  taken: {
+    /** What `id` took in a currency; null: not known. */
+    cents: (currency: string) => number | null;
+    returned: boolean;
+    unclear?: UnclearReason;
+  },
 ): Promise<PaymentEvent | null> {
   // Checkout always creates a payment intent, so an object without one was not sold here.
   if (payment_intent === null) return other(event);
   const payment = PaymentIntent.safeParse(await lookUps.payment(payment_intent)).data;
-  if (payment === undefined || payment.currency !== currency) return null;
+  if (payment === undefined) return null;
   const orderId = orderIn(payment.metadata);
   if (orderId === null) return other(event);
+  const of = { eventId: event.id, orderId, source: id };
+  const reversedCents = taken.cents(payment.currency);
+  if (reversedCents === null)
+    return {
+      ...of,
+      kind: 'unclear',
+      reason: taken.unclear ?? 'reversed_in_other_currency',
+      amountCents: amount,
+      currency: currency.toUpperCase(),
+    };
   return {
+    ...of,
     kind: 'reversed',
-    eventId: event.id,
-    orderId,
     amountCents: payment.amount,
-    currency: currency.toUpperCase(),
-    source: id,
-    ...amounts,
+    currency: payment.currency.toUpperCase(),
+    reversedCents,
+    returned: taken.returned,
   };
 }

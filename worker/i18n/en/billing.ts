@@ -109,6 +109,7 @@ export const billingEn = {
     item: 'Item',
     credit: 'Prepaid credit for pay-per-token inference',
     amount: 'Amount (USD)',
+    tax: 'Tax',
     total: 'Total',
     paid: 'Paid in full.',
     order: 'Payment',

@@ -414,6 +414,8 @@ export const en = {
     monthly_max_bounds: 'Enter at least the amount of one recharge and at most $50,000.',
     no_card: 'Save a card first.',
     recharge_too_small: 'Enter at least the threshold above, so that one charge is enough.',
+    taken_bounds: 'Enter an amount above 0 and at most that of the order.',
+    decision_not_fitting: 'This is not possible for this payment.',
     whole_number: 'Enter a whole number within the allowed range.',
     percent: 'Enter a percentage between 0 and 100, such as 56.3.',
     ratio: 'Enter a number with at most two decimal places, such as 3.62.',

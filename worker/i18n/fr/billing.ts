@@ -111,6 +111,7 @@ export const billingFr: typeof billingEn = {
     item: 'Article',
     credit: 'Crédit prépayé pour l’inférence facturée au jeton',
     amount: 'Montant (USD)',
+    tax: 'Taxes',
     total: 'Total',
     paid: 'Payée en totalité.',
     order: 'Paiement',

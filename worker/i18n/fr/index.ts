@@ -422,6 +422,8 @@ export const fr: Messages = {
     monthly_max_bounds: 'Saisissez au moins le montant d’une recharge et au plus 50 000 $.',
     no_card: 'Enregistrez d’abord une carte.',
     recharge_too_small: 'Saisissez au moins le seuil ci-dessus, pour qu’un seul débit suffise.',
+    taken_bounds: 'Saisissez un montant supérieur à 0 et au plus égal à celui de la commande.',
+    decision_not_fitting: 'Ce n’est pas possible pour ce paiement.',
     whole_number: 'Saisissez un nombre entier dans les limites autorisées.',
     percent: 'Saisissez un pourcentage entre 0 et 100, par exemple 56,3.',
     ratio: 'Saisissez un nombre avec deux décimales au plus, par exemple 3,62.',

@@ -1,17 +1,24 @@
-/** Navigation between the operator's pages, with the number of open findings. */
+/** Navigation between the operator's pages, with the number of findings and payments that wait for a decision. */
 import { database } from '../../db/client.ts';
 import { countOpenDrift, OPEN_COUNTED_MAX } from '../../db/drift.ts';
+import { countHeld } from '../../db/held-payments.ts';
 import { type PortalContext, words } from '../frame/context.ts';
 
 export async function operatorNav(c: PortalContext, here: string) {
-  const { t, f } = words(c);
+  const { t } = words(c);
   const names = t.operator.nav;
-  const open = await countOpenDrift(database(c.env));
+  const db = database(c.env);
+  const [findings, held] = await Promise.all([countOpenDrift(db), countHeld(db)]);
+  const waiting: Record<string, number> = {
+    '/operator/reconciliation': findings,
+    '/operator/payments': held,
+  };
   const links = [
     ['/operator/pool', names.pool],
     ['/operator/prices', names.prices],
     ['/operator/promo-codes', names.promoCodes],
     ['/operator/reconciliation', names.reconciliation],
+    ['/operator/payments', names.payments],
     ['/operator/margin', names.margin],
     ['/operator/accounts', names.accounts],
   ] as const;
@@ -27,14 +34,20 @@ export async function operatorNav(c: PortalContext, here: string) {
             >
               {text}
             </a>
-            {href === '/operator/reconciliation' && open > 0 && (
-              <span class="badge badge-sm badge-soft badge-error ms-1">
-                {names.open(open === OPEN_COUNTED_MAX ? `${f.count(open)}+` : f.count(open))}
-              </span>
-            )}
+            <Waiting c={c} count={waiting[href] ?? 0} />
           </li>
         ))}
       </ul>
     </nav>
+  );
+}
+
+function Waiting({ c, count }: { c: PortalContext; count: number }) {
+  const { t, f } = words(c);
+  if (count === 0) return null;
+  return (
+    <span class="badge badge-sm badge-soft badge-error ms-1">
+      {t.operator.nav.open(count === OPEN_COUNTED_MAX ? `${f.count(count)}+` : f.count(count))}
+    </span>
   );
 }
