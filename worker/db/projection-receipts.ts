@@ -1,8 +1,9 @@
 /**
- * Receipts that get a row of their own, compared with what D1 knows of their requests: D1 remembers requests that a
- * Wallet has already forgotten.
+ * Receipts that get a row of their own, compared with what D1 knows of their requests: D1 and the
+ * archive remember requests that a Wallet has already forgotten.
  */
 import type { Ending, RequestState } from '../domain/hold.ts';
+import { timeOfId } from '../domain/ids.ts';
 import type { OutboxItemOf, UsageRecord } from '../domain/outbox.ts';
 import {
   type SettledRequest,
@@ -10,8 +11,10 @@ import {
   type WriteOffReason,
   writeOff,
 } from '../domain/reconciliation.ts';
+import { retentionMs } from '../domain/retention.ts';
 import type { Usage } from '../domain/usage.ts';
 import type { WalletReceipt } from '../domain/wallet.ts';
+import type { DueRequest } from './archive.ts';
 import type { Database } from './client.ts';
 
 export interface SettledReceipt {
@@ -67,19 +70,44 @@ const KNOWN = `
   FROM json_each(?2) AS sent
   LEFT JOIN usage_event AS u ON u.account_id = ?1 AND u.request_id = sent.value ->> 0`;
 
+/** Looks up a request that D1 has no more; null: the archive has none with this id either, or cannot say. */
+export type FindArchived = (which: { accountId: string; requestId: string }) => Promise<DueRequest | null>;
+
+/** @param findArchived is asked only about requests that are old enough to be archived */
 export async function lookUpReceipts(
   db: Database,
   { accountId, items }: { accountId: string; items: readonly OutboxItemOf<'receipt'>[] },
+  findArchived: FindArchived,
 ): Promise<KnownReceipt[]> {
   const keys = JSON.stringify(items.map(({ receipt }) => [receipt.requestId, receipt.nodeId]));
   const { results } = await db.$client.prepare(KNOWN).bind(accountId, keys).all<Row>();
-  return results.map((row) => ({
+  const known = results.map((row) => ({
     requestId: row.requestId,
     nodeId: row.nodeId,
     request: row.state === null ? null : { ...row, state: row.state, nodeId: row.billedNodeId, billed: row },
     isStored: row.isStored === 1,
     wasReportedMissing: row.wasReportedMissing === 1,
   }));
+  return Promise.all(
+    known.map(async (each) => {
+      const { receivedAtMs } = items.find(({ receipt }) => receipt.requestId === each.requestId)!;
+      const isOld = receivedAtMs - timeOfId(each.requestId) > retentionMs('request_in_database');
+      if (each.request !== null || !isOld) return each;
+      const archived = await findArchived({ accountId, requestId: each.requestId });
+      return archived ? withArchived(each, archived) : each;
+    }),
+  );
+}
+
+function withArchived(known: KnownReceipt, { event, receipts, findings }: DueRequest): KnownReceipt {
+  const isOfNode = ({ nodeId }: { nodeId: string }) => nodeId === known.nodeId;
+  const isMissing = findings.filter(isOfNode).some(({ kind }) => kind === 'receipt_missing');
+  return {
+    ...known,
+    request: { ...event, billed: event },
+    isStored: known.isStored || receipts.some(isOfNode),
+    wasReportedMissing: known.wasReportedMissing || isMissing,
+  };
 }
 
 /**

@@ -9,23 +9,31 @@
  */
 import type { NumberedItem, OutboxItem, OutboxItemOf, UsageRecord } from '../domain/outbox.ts';
 import type { Database } from './client.ts';
-import { lookUpReceipts, type SettledReceipt, settledReceipts } from './projection-receipts.ts';
+import {
+  type FindArchived,
+  lookUpReceipts,
+  type SettledReceipt,
+  settledReceipts,
+} from './projection-receipts.ts';
 import * as rows from './projection-rows.ts';
 import * as sql from './projection-sql.ts';
 
 /**
  * Writes items of one Wallet's outbox, in order and in one transaction, leaving out those already published. Throws
  * when D1 did; publishing the same items again is safe, also for two callers at once.
+ * @param findArchived finds the request of a receipt that comes months late; without it that receipt's is unknown
  */
 export async function project(
   db: Database,
   accountId: string,
   items: readonly NumberedItem[],
+  findArchived: FindArchived = async () => null,
 ): Promise<void> {
   for (;;) {
     const publishedSeq = await publishedSeqOf(db, accountId);
     const unpublished = items.filter(({ seq }) => seq > publishedSeq);
-    if (unpublished.length === 0 || (await publish(db, { accountId, publishedSeq }, unpublished))) return;
+    const from = { accountId, publishedSeq, findArchived };
+    if (unpublished.length === 0 || (await publish(db, from, unpublished))) return;
   }
 }
 
@@ -37,16 +45,21 @@ async function publishedSeqOf(db: Database, accountId: string): Promise<number> 
 /** @returns false when another caller published in between: then nothing was written */
 async function publish(
   db: Database,
-  { accountId, publishedSeq }: { accountId: string; publishedSeq: number },
+  from: { accountId: string; publishedSeq: number; findArchived: FindArchived },
   items: readonly NumberedItem[],
 ): Promise<boolean> {
+  const { accountId, publishedSeq, findArchived } = from;
   const ofKind = <K extends OutboxItem['kind']>(kind: K) =>
     items.flatMap(({ item }) => (item.kind === kind ? [item as OutboxItemOf<K>] : []));
   const requests = ofKind('usage').flatMap((item) => item.requests);
   // 'witnessed' is the stored kind of receipts that match what was billed.
   const matched = ofKind('witnessed');
   const drift = ofKind('drift');
-  const receipts = await readSettledReceipts(db, { accountId, requests, items: ofKind('receipt') });
+  const receipts = await readSettledReceipts(
+    db,
+    { accountId, requests, items: ofKind('receipt') },
+    findArchived,
+  );
   const late = [
     ...matched.flatMap(rows.lateReceiptsOfMatched),
     ...receipts.filter(({ late }) => late).map(rows.lateReceipt),
@@ -92,7 +105,8 @@ async function publish(
 async function readSettledReceipts(
   db: Database,
   batch: { accountId: string; requests: readonly UsageRecord[]; items: readonly OutboxItemOf<'receipt'>[] },
+  findArchived: FindArchived,
 ): Promise<SettledReceipt[]> {
   if (batch.items.length === 0) return [];
-  return settledReceipts(batch, await lookUpReceipts(db, batch));
+  return settledReceipts(batch, await lookUpReceipts(db, batch, findArchived));
 }

@@ -4,12 +4,14 @@
  */
 import { database } from '../db/client.ts';
 import { project } from '../db/projection.ts';
+import type { FindArchived } from '../db/projection-receipts.ts';
 import type { Entry } from '../domain/ledger.ts';
 import type { NanoUsd } from '../domain/money.ts';
 import type { NumberedItem, OutboxItem, UsageRecord } from '../domain/outbox.ts';
 import type { Task } from '../domain/task.ts';
 import type { RequestRecord } from '../domain/wallet.ts';
 import type { Env } from '../env.ts';
+import { describeError } from '../lib/describe-error.ts';
 import type { OutboxStore } from './outbox-store.ts';
 import {
   grantedOf,
@@ -52,13 +54,22 @@ export async function emptyOutbox(
   for (;;) {
     const items = nextItems(outboxStore, groups);
     if (items.length === 0) return;
-    await project(database(env), accountId(), items);
+    await project(database(env), accountId(), items, (which) => findArchived(env, which));
     const forQueue = items.filter(({ item }) => taskOf(item) !== null);
     outboxStore.dequeue(items.filter((each) => !forQueue.includes(each)).map(({ seq }) => seq));
     if (forQueue.length === 0) continue;
     await env.TASKS.sendBatch(forQueue.map(({ item }) => ({ body: taskOf(item)! })));
     outboxStore.dequeue(forQueue.map(({ seq }) => seq));
   }
+}
+
+/** Loaded only for a receipt that comes months late: no request needs it. A part that cannot be read holds up nothing. */
+async function findArchived(env: Env, which: Parameters<FindArchived>[0]): ReturnType<FindArchived> {
+  const { findArchivedRequest } = await import('../archive/requests.ts');
+  return findArchivedRequest(env, which).catch((error: unknown) => {
+    console.error(JSON.stringify({ event: 'archive_unreadable', error: describeError(error) }));
+    return null;
+  });
 }
 
 function nextItems(outboxStore: OutboxStore, groups: SettlementGroups): NumberedItem[] {

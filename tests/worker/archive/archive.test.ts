@@ -7,7 +7,7 @@ import { database } from '../../../worker/db/client.ts';
 import { project } from '../../../worker/db/projection.ts';
 import { newId } from '../../../worker/domain/ids.ts';
 import type { Env } from '../../../worker/env.ts';
-import { env } from '../wallet/fixtures.ts';
+import { env, publish, receiptOf, usage } from '../wallet/fixtures.ts';
 import {
   countOf,
   customerWithPast,
@@ -166,6 +166,44 @@ describe('a request that arrives after its month was archived', () => {
     for (const limit of [1, 2, 3, 50])
       expect(await listedIds(accountId, limit)).toEqual([...requestIds].reverse());
     expect((await exported(accountId, 'request')).map((row) => row.requestId).sort()).toEqual(requestIds);
+  });
+});
+
+describe('a receipt that comes after its request was archived', () => {
+  const rows = async () =>
+    (
+      await env.DB.prepare(
+        'SELECT request_id, node_id, write_off_reason FROM node_receipt WHERE account_id = ? ORDER BY node_id',
+      )
+        .bind(accountId)
+        .all()
+    ).results;
+
+  it('is compared with the archived request, and says nothing new when it was there already', async () => {
+    await runAll();
+    const wallet = env.WALLET.getByName(accountId);
+    const [first, second] = requestIds;
+    await wallet.reconcile([
+      receiptOf(second!, 'node_a', usage(101, 10, 23)),
+      receiptOf(first!, 'node_a', usage(100, 10, 20), 'finished'),
+      receiptOf(first!, 'node_b', usage(100, 10, 7)),
+    ]);
+    await publish(wallet);
+    // The first is stored in the archive, and the request of the second was missed: a late one that agrees.
+    expect(await rows()).toEqual([
+      { request_id: first, node_id: 'node_a', write_off_reason: null },
+      { request_id: first, node_id: 'node_b', write_off_reason: 'retried_elsewhere' },
+    ]);
+    await expectWhole();
+  });
+
+  it('holds up nothing when its part cannot be read', async () => {
+    await runAll();
+    for (const key of (await objectsOf(accountId)).named) await env.ARCHIVE.delete(key);
+    const wallet = env.WALLET.getByName(accountId);
+    await wallet.reconcile([receiptOf(requestIds[0]!, 'node_b', usage(100, 10, 7))]);
+    await publish(wallet);
+    expect(await rows()).toMatchObject([{ node_id: 'node_b', write_off_reason: 'unknown_request' }]);
   });
 });
 
