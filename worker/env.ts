@@ -97,6 +97,8 @@ const Settings = z
     MAIL_FROM: z.email('must be an e-mail address').optional(),
     /** Issuer of invoices: a name and an address, with lines separated by `|`. */
     INVOICE_SELLER: z.string().min(1).default('Tollgate'),
+    /** E-mail address on /privacy and /terms for questions; not set: they name the address of INVOICE_SELLER. */
+    CONTACT_EMAIL: z.email('must be an e-mail address').optional(),
     /** Credit in nano-USD that an account gets when its owner's address is confirmed; 0: none. The default is $5. */
     TRIAL_GRANT_NANO_USD: z.coerce.number().int().min(0).default(5_000_000_000),
     /** Trial credit in nano-USD that all accounts together get per UTC day; 0: none. The default is $100. */
@@ -201,6 +203,8 @@ export interface Config {
   readonly mailFrom: string | null;
   /** Lines of an address block. */
   readonly seller: readonly string[];
+  /** null: none is published. */
+  readonly contactEmail: string | null;
   readonly trialGrantNanoUsd: NanoUsd;
   readonly trialDailyNanoUsd: NanoUsd;
   readonly holdLeaseMs: number;
@@ -259,6 +263,7 @@ export function config(env: Env): Config {
         ? null
         : { clientId: settings.GITHUB_CLIENT_ID, clientSecret: settings.GITHUB_CLIENT_SECRET! },
     mailFrom: settings.MAIL_FROM ?? null,
+    contactEmail: settings.CONTACT_EMAIL ?? null,
     seller: settings.INVOICE_SELLER.split('|').map((line) => line.trim()),
     trialGrantNanoUsd: nanoUsd(settings.TRIAL_GRANT_NANO_USD),
     trialDailyNanoUsd: nanoUsd(settings.TRIAL_DAILY_NANO_USD),

@@ -40,6 +40,8 @@ const PAGES: readonly [name: string, who: Who, path: string, status?: number][] 
   ['pricing', 'nobody', '/pricing'],
   ['pricing that is mistyped', 'nobody', '/pricing?requestsPerDay=many', 422],
   ['status', 'nobody', '/status'],
+  ['privacy', 'nobody', '/privacy'],
+  ['terms', 'nobody', '/terms'],
   ['not found', 'nobody', '/no/such/page', 404],
   ['settings', 'customer', '/settings'],
   ['second factor', 'customer', '/settings/second-factor'],

@@ -44,6 +44,7 @@ const ERASE_ACCOUNT = [
   'DELETE FROM webhook_endpoint WHERE account_id = ?1',
   "UPDATE api_key SET name = '' WHERE account_id = ?1",
   'DELETE FROM billing_details WHERE account_id = ?1',
+  'UPDATE payment_order SET purchase_order = NULL WHERE account_id = ?1',
   'DELETE FROM auto_recharge WHERE account_id = ?1',
   // The next run of retention/prune.ts deletes the content of expired files.
   "UPDATE file SET name = '', expires_at_ms = 0 WHERE account_id = ?1",

@@ -57,6 +57,11 @@ export const RETENTION_RULES: readonly RetentionRule[] = [
     sql: `UPDATE audit SET detail = '{}' WHERE id IN (SELECT id FROM audit
       WHERE at_ms < ?1 AND detail <> '{}' LIMIT ?2)`,
   },
+  {
+    kind: 'invoice_buyer',
+    sql: `UPDATE invoice SET buyer = NULL, purchase_order = NULL WHERE number IN (SELECT number FROM invoice
+      WHERE issued_at_ms < ?1 AND buyer IS NOT NULL LIMIT ?2)`,
+  },
   { kind: 'join_token', sql: deleteOld('join_token', 'expires_at_ms') },
 ];
 

@@ -1,6 +1,6 @@
 /**
  * How long what is stored stays. Code that deletes takes its time from here, and the page /privacy shows this table, so
- * that what customers are told is what happens.
+ * that what customers are told is what happens. Each row has its texts in worker/i18n/legal/.
  */
 
 const DAY_MS = 86_400_000;
@@ -39,6 +39,8 @@ export const RETENTION_DAYS = {
   join_token: 30,
   /** Single probes of the status page: "the last day" needs more than one. Their totals by day stay. */
   probe: 2,
+  /** Names and addresses on issued invoices, from their issue: tax law asks for up to ten years of records. */
+  invoice_buyer: 3_653,
   /** Customers' files, from their upload; customers may ask for less. */
   file: 30,
 } as const satisfies Record<string, number>;

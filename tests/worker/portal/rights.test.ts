@@ -33,6 +33,8 @@ const ACCESS: Record<string, Access> = {
   '/mailbox': { by: 'anybody' },
   '/docs': { by: 'anybody' },
   '/pricing': { by: 'anybody' },
+  '/privacy': { by: 'anybody' },
+  '/terms': { by: 'anybody' },
   '/status': { by: 'anybody' },
   '/status.json': { by: 'anybody' },
   '/invitation': { by: 'anybody' },

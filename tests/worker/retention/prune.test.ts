@@ -37,6 +37,8 @@ interface Table {
   readonly table: string;
   /** The rows that are still there; default: all. */
   readonly left?: string;
+  /** Inserts `?1` rows of another table that the rows refer to. */
+  readonly needs?: (ids: string) => string;
   /** Inserts `?1` rows; each gets the time `?2` and an id from its number `i`. */
   readonly insert: (ids: string) => string;
 }
@@ -101,6 +103,17 @@ const TABLES: readonly Table[] = [
       ${MANY} SELECT '${ids}' || i, ?2, 'person', 'member.invited', 'inv', '{"email":"x@example.com"}' FROM n`,
   },
   {
+    kind: 'invoice_buyer',
+    table: 'invoice',
+    left: 'buyer IS NOT NULL',
+    needs: (
+      ids,
+    ) => `INSERT INTO payment_order (id, account_id, provider, amount_nano_usd, currency, state, created_at_ms)
+      ${MANY} SELECT 'paid_${ids}' || i, '${accountId}', 'sandbox', 1, 'usd', 'paid', 1 FROM n`,
+    insert: (ids) => `INSERT INTO invoice (number, order_id, account_id, issued_at_ms, amount_nano_usd, buyer)
+      ${MANY} SELECT ${ids === 'old_' ? 10_000 : 20_000} + i, 'paid_${ids}' || i, '${accountId}', ?2, 1, '{"legalName":"X"}' FROM n`,
+  },
+  {
     kind: 'join_token',
     table: 'join_token',
     insert: (ids) => `INSERT INTO join_token (id, node_name, model_id, hardware, created_at_ms, expires_at_ms)
@@ -108,10 +121,12 @@ const TABLES: readonly Table[] = [
   },
 ];
 
-describe.each(TABLES)('$table', ({ kind, table, left, insert }) => {
+describe.each(TABLES)('$table', ({ kind, table, left, needs, insert }) => {
   it('loses a bounded number of old rows a run, all in the end, and no younger one', async () => {
     const before = await count(table, left);
     const old = 2 * SLICE_ROWS + 1;
+    if (needs) await run(needs('old_'), old);
+    if (needs) await run(needs('young_'), 3);
     await run(insert('old_'), old, NOW - retentionMs(kind) - 1);
     await run(insert('young_'), 3, NOW - retentionMs(kind));
     const remaining = async () => (await count(table, left)) - before - 3;

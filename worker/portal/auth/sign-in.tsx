@@ -1,5 +1,6 @@
 /** Sign-in and sign-out. An unknown address and a wrong password are answered with the same sentence. */
 import { Hono } from 'hono';
+import { config } from '../../env.ts';
 import { PASSWORD_LENGTH_MAX } from '../../identity/auth.ts';
 import { type SessionRefusal, signIn, signOut } from '../../identity/session.ts';
 import { Callout } from '../components/callout.tsx';
@@ -10,6 +11,7 @@ import { type Typed, typedFields } from '../frame/form.ts';
 import { safePath } from '../frame/guard.ts';
 import { page } from '../frame/layout.tsx';
 import { setCookies } from '../frame/set-cookies.ts';
+import { AcceptNote } from '../public/legal.tsx';
 import { GithubButton } from './github-button.tsx';
 import { EmailField, NextField, replaceSession, withNext } from './sign-in-parts.tsx';
 
@@ -72,6 +74,7 @@ function showForm(c: PortalContext, state: { typed?: Typed; refusal?: SessionRef
         </button>
       </form>
       <GithubButton c={c} next={next} />
+      {config(c.env).github && <AcceptNote c={c} />}
       <ul class="mt-6 flex flex-wrap gap-x-6 gap-y-2 text-sm">
         <li>
           <a class="link" href="/sign-in/link">

@@ -14,6 +14,7 @@ import { Email, type Faults, Name, NewPassword, readForm, type Typed } from '../
 import { safePath } from '../frame/guard.ts';
 import { page } from '../frame/layout.tsx';
 import { setCookies } from '../frame/set-cookies.ts';
+import { AcceptNote } from '../public/legal.tsx';
 import { GithubButton } from './github-button.tsx';
 import { passwordHint } from './password-hint.ts';
 import { NextField, withNext } from './sign-in-parts.tsx';
@@ -99,6 +100,7 @@ async function showForm(
         </button>
       </form>
       <GithubButton c={c} next={next} />
+      <AcceptNote c={c} />
       <p class="mt-6 text-sm">
         {t.signUp.haveOne}{' '}
         <a class="link" href={withNext('/sign-in', next)}>

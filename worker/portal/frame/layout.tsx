@@ -165,6 +165,14 @@ function Footer({ c, back }: { c: PortalContext; back: string }) {
           <a class="link" href="/docs">
             {t.nav.docs}
           </a>
+          {' · '}
+          <a class="link" href="/privacy">
+            {t.legal.privacy}
+          </a>
+          {' · '}
+          <a class="link" href="/terms">
+            {t.legal.terms}
+          </a>
         </p>
         <form
           method="post"
