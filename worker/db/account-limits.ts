@@ -1,8 +1,9 @@
 /** Accounts as an operator finds them, and the limits and suspensions that an operator sets. */
-import { and, asc, desc, eq, gte, inArray, isNotNull, isNull, lt, sql } from 'drizzle-orm';
+import { and, asc, desc, eq, gte, inArray, isNotNull, isNull, lt, not, sql } from 'drizzle-orm';
 import { type AuditEntry, addAuditIfChanged } from './audit.ts';
 import type { Database } from './client.ts';
-import { account, member, person } from './schema.ts';
+import { account, invitation, member, person } from './schema.ts';
+import { accountIsActive } from './standing.ts';
 
 export interface LimitedAccount {
   readonly id: string;
@@ -97,8 +98,8 @@ export async function setAccountLimits(
 }
 
 /**
- * Suspends an account (`suspendedAtMs` set) or resumes it (null); an account that is already in that state stays as
- * it is.
+ * Suspends an account (`suspendedAtMs` set), which ends its open invitations, or resumes it (null); an account that is
+ * already in that state stays as it is.
  */
 export async function setSuspended(
   db: Database,
@@ -113,6 +114,17 @@ export async function setSuspended(
       .set({ suspendedAtMs })
       .where(and(eq(account.id, accountId), isInOtherState)),
     addAuditIfChanged(db, entry),
+    db
+      .update(invitation)
+      .set({ revokedAtMs: suspendedAtMs })
+      .where(
+        and(
+          eq(invitation.accountId, accountId),
+          isNull(invitation.acceptedAtMs),
+          isNull(invitation.revokedAtMs),
+          not(accountIsActive(accountId)),
+        ),
+      ),
   ]);
 }
 

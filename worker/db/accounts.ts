@@ -1,8 +1,9 @@
 /** Accounts and the people who belong to them. */
-import { and, eq, gt, lt, notExists, sql } from 'drizzle-orm';
+import { and, eq, gt, isNull, lt, notExists, sql } from 'drizzle-orm';
 import type { CapPeriod } from '../domain/limits.ts';
 import type { NanoUsd } from '../domain/money.ts';
 import type { Database } from './client.ts';
+import { insertIf } from './insert-if.ts';
 import { account, member, person, personCredential } from './schema.ts';
 
 export type AccountRow = typeof account.$inferSelect;
@@ -36,7 +37,10 @@ export async function setAccountCap(
   await db.update(account).set(set).where(eq(account.id, accountId));
 }
 
-/** Opens an account with its owner, in one batch. Repeating it with the same id changes nothing. */
+/**
+ * Opens an account with its owner, in one batch. An account that exists is left as it is: a founder who was removed from
+ * it does not become its owner again.
+ */
 export async function insertAccount(
   db: Database,
   opening: { accountId: string; ownerId: string; name: string; nowMs: number },
@@ -44,8 +48,32 @@ export async function insertAccount(
   const { accountId, ownerId, name, nowMs } = opening;
   await db.batch([
     db.insert(account).values({ id: accountId, name, createdAtMs: nowMs }).onConflictDoNothing(),
-    db.insert(member).values({ accountId, personId: ownerId, role: 'owner' }).onConflictDoNothing(),
+    insertIf(db, member, { accountId, personId: ownerId, role: 'owner' }, sql`changes() = 1`),
   ]);
+}
+
+/** Whether an operator has suspended the account. */
+export async function isSuspended(db: Database, accountId: string): Promise<boolean> {
+  const row = await db
+    .select({ atMs: account.suspendedAtMs })
+    .from(account)
+    .where(eq(account.id, accountId))
+    .get();
+  return row !== undefined && row.atMs !== null;
+}
+
+/** Whether the person is a member of the account, which is not closed. */
+export async function isMemberOfOpen(
+  db: Database,
+  { accountId, personId }: { accountId: string; personId: string },
+): Promise<boolean> {
+  const row = await db
+    .select({ id: account.id })
+    .from(member)
+    .innerJoin(account, and(eq(account.id, member.accountId), isNull(account.closedAtMs)))
+    .where(and(eq(member.accountId, accountId), eq(member.personId, personId)))
+    .get();
+  return row !== undefined;
 }
 
 /**

@@ -47,6 +47,7 @@ export function listAnomalies(db: Database, { nowMs, limit }: { nowMs: number; l
 }
 
 export interface Member {
+  readonly personId: string;
   readonly email: string;
   readonly name: string;
   readonly role: string;
@@ -54,7 +55,7 @@ export interface Member {
 
 export function listTeam(db: Database, accountId: string): Promise<Member[]> {
   return db
-    .select({ email: person.email, name: person.name, role: member.role })
+    .select({ personId: person.id, email: person.email, name: person.name, role: member.role })
     .from(member)
     .innerJoin(person, eq(person.id, member.personId))
     .where(eq(member.accountId, accountId))

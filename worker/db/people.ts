@@ -14,6 +14,16 @@ export async function findEmailRecipient(db: Database, email: string) {
   return row ?? null;
 }
 
+/** @returns the person's id; null: nobody has the address */
+export async function findPersonByEmail(db: Database, email: string): Promise<string | null> {
+  const row = await db
+    .select({ id: person.id })
+    .from(person)
+    .where(eq(person.email, email.toLowerCase()))
+    .get();
+  return row?.id ?? null;
+}
+
 export async function setLocale(db: Database, personId: string, locale: string): Promise<void> {
   await db.update(person).set({ locale }).where(eq(person.id, personId));
 }

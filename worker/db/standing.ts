@@ -4,6 +4,7 @@
  */
 import { type SQL, sql } from 'drizzle-orm';
 import { type AccessMode, type Area, rolesAllowed } from '../domain/team.ts';
+import type { Database } from './client.ts';
 import { account, apiKey, member, personSession } from './schema.ts';
 
 /** True while the account is neither closed nor suspended. */
@@ -35,4 +36,15 @@ export function mayManageKeys(who: { accountId: string; actor: string; nowMs: nu
   const isManager = sql`exists (select 1 from ${apiKey} as k where k.id = ${actor} and k.account_id = ${accountId}
     and k.scope = 'management' and k.revoked_at_ms is null and (k.expires_at_ms is null or k.expires_at_ms > ${nowMs}))`;
   return sql`(${accountIsActive(accountId)} and (${memberMay({ accountId, personId: actor }, 'write', 'keys')} or ${isManager}))`;
+}
+
+/** Whether the person may still read the area in this session: it is live, the role allows it, the account is open. */
+export async function mayStillRead(
+  db: Database,
+  who: { accountId: string; personId: string; sessionId: string; area: Area; nowMs: number },
+): Promise<boolean> {
+  const { accountId, area, nowMs } = who;
+  const isOpen = sql`exists (select 1 from ${account} as a where a.id = ${accountId} and a.closed_at_ms is null)`;
+  const may = sql`(${memberMay(who, 'read', area)} and ${sessionIsLive(who, nowMs)} and ${isOpen})`;
+  return (await db.get<{ may: number }>(sql`select ${may} as may`)).may === 1;
 }

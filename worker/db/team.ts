@@ -13,6 +13,8 @@ export interface Membership {
   readonly accountId: string;
   readonly accountName: string;
   readonly role: MemberRole;
+  /** Whether an operator has suspended the account. */
+  readonly suspended: boolean;
   /** Whether it has been decided if the account gets trial credit (identity/trial.ts). */
   readonly trialDecided: boolean;
 }
@@ -24,6 +26,7 @@ export function membershipsOf(db: Database, personId: string): Promise<Membershi
       accountId: account.id,
       accountName: account.name,
       role: member.role,
+      suspended: sql`${account.suspendedAtMs} is not null`.mapWith(Boolean),
       trialDecided: sql`${account.trialDecidedAtMs} is not null`.mapWith(Boolean),
     })
     .from(member)

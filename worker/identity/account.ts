@@ -2,7 +2,7 @@
  * The account of a person: opened at sign-up, and completed on the next page if sign-up was cut short. Its id is
  * derived from the person's id, so that two concurrent openings, or a repeated one, make the same account.
  */
-import { insertAccount } from '../db/accounts.ts';
+import { insertAccount, isMemberOfOpen } from '../db/accounts.ts';
 import { database } from '../db/client.ts';
 import { type Membership, membershipsOf } from '../db/team.ts';
 import { newId } from '../domain/ids.ts';
@@ -24,18 +24,28 @@ export async function accountsOf(env: Env, person: Person, nowMs: number): Promi
   const known = await membershipsOf(database(env), person.id);
   if (known.length > 0) return known;
   const accountId = await ensureAccount(env, person, nowMs);
-  return [{ accountId, accountName: person.name, role: 'owner', trialDecided: false }];
+  return [{ accountId, accountName: person.name, role: 'owner', suspended: false, trialDecided: false }];
 }
 
-/** @returns the id of the person's own account, which exists now */
+/**
+ * Opens the person's own account, or another one if the first was closed or they were removed from it.
+ * @returns the id of an account of their own, which exists now
+ */
 export async function ensureAccount(env: Env, person: Person, nowMs: number): Promise<string> {
-  const accountId = await ownAccountId(person);
-  await insertAccount(database(env), { accountId, ownerId: person.id, name: person.name, nowMs });
-  return accountId;
+  const db = database(env);
+  for (let earlier = 0; ; earlier++) {
+    const accountId = await ownAccountId(person, earlier);
+    await insertAccount(db, { accountId, ownerId: person.id, name: person.name, nowMs });
+    if (await isMemberOfOpen(db, { accountId, personId: person.id })) return accountId;
+  }
 }
 
-/** The id of the account that the person opened or would open, which is not one that they were invited to. */
-export async function ownAccountId(person: Pick<Person, 'id' | 'createdAtMs'>): Promise<string> {
-  const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(`account of ${person.id}`));
+/**
+ * The id of the account that the person opened or would open, which is not one that they were invited to.
+ * @param earlier how many accounts they opened before it and lost
+ */
+export async function ownAccountId(person: Pick<Person, 'id' | 'createdAtMs'>, earlier = 0): Promise<string> {
+  const name = earlier === 0 ? `account of ${person.id}` : `account ${earlier} of ${person.id}`;
+  const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(name));
   return newId('acct', person.createdAtMs, new Uint8Array(digest).subarray(0, 10));
 }

@@ -1,5 +1,6 @@
 /** The list of a person's sessions, and how they are ended. */
 import { and, desc, eq, gt, ne } from 'drizzle-orm';
+import { addAudit } from '../db/audit.ts';
 import { database } from '../db/client.ts';
 import { personSession } from '../db/schema.ts';
 import type { Env } from '../env.ts';
@@ -28,6 +29,26 @@ export async function endSession(env: Env, which: { personId: string; sessionId:
     .where(and(eq(personSession.userId, which.personId), eq(personSession.id, which.sessionId)))
     .returning({ id: personSession.id });
   return ended.length > 0;
+}
+
+/**
+ * Ends every session of a person, as an operator orders it: whoever has a stolen cookie or an open page is signed out, and
+ * tokens that those sessions made for the playground end with them.
+ * @param order.accountId the account whose audit trail shows it; absent: only the operators' does
+ * @returns how many sessions there were
+ */
+export async function endAllSessions(
+  env: Env,
+  order: { personId: string; actor: string; accountId?: string; nowMs: number },
+): Promise<number> {
+  const { personId, actor, accountId, nowMs: atMs } = order;
+  const db = database(env);
+  const entry = { atMs, actor, action: 'person.sessions_ended', subject: personId, detail: {}, accountId };
+  const [ended] = await db.batch([
+    db.delete(personSession).where(eq(personSession.userId, personId)).returning({ id: personSession.id }),
+    addAudit(db, entry),
+  ]);
+  return ended.length;
 }
 
 export async function endOtherSessions(

@@ -1,4 +1,7 @@
-/** Suspends and resumes an account. Running streams go on to their end; new requests of its keys are refused. */
+/**
+ * Suspends and resumes an account. Running streams go on to their end; new requests of its keys are refused, as are forms
+ * of the portal and invitations. Its cards are not charged and its webhooks not called meanwhile.
+ */
 import { findLimitedAccount, setSuspended } from '../db/account-limits.ts';
 import { database } from '../db/client.ts';
 import { isId } from '../domain/ids.ts';

@@ -12,6 +12,7 @@ export const DELIVERY_FAULTS = [
   'status',
   'gone',
   'endpoint_removed',
+  'account_suspended',
   'address_refused',
   // e-mail
   'mail_not_configured',

@@ -1,4 +1,5 @@
 /** Task `deliver`: one attempt to deliver a notice to one address, recorded in the delivery log. */
+import { isSuspended } from '../db/accounts.ts';
 import { database } from '../db/client.ts';
 import {
   claimAttempt,
@@ -104,6 +105,8 @@ async function byWebhook(env: Env, { delivery, notification, nowMs }: Outgoing):
   const which = { accountId: delivery.accountId, endpointId: delivery.target };
   const endpoint = await findEndpoint(db, which);
   if (endpoint === null) return { ok: false, status: null, fault: 'endpoint_removed', retry: false };
+  if (await isSuspended(db, delivery.accountId))
+    return { ok: false, status: null, fault: 'account_suspended', retry: false };
   const attempt = await postWebhook(env, { webhookId: delivery.id, endpoint, notification, nowMs });
   // 410 Gone: the receiver wants no further notices at all, so its endpoint is removed
   if (!attempt.ok && attempt.fault === 'gone') await removeEndpoint(db, { ...which, nowMs });

@@ -22,6 +22,7 @@ import { limitBody, parseBody } from '../http/control-body.ts';
 import { refuse } from '../http/control-error.ts';
 import { limitWrites } from '../http/write-limit.ts';
 import { accountsApi } from './accounts.ts';
+import { peopleApi } from './people.ts';
 import { pricesApi } from './prices.ts';
 import { promoCodesApi } from './promo-codes.ts';
 import { reconciliationApi } from './reconciliation.ts';
@@ -143,6 +144,7 @@ operator.route('/prices', pricesApi);
 operator.route('/promo-codes', promoCodesApi);
 operator.route('/reconciliation', reconciliationApi);
 operator.route('/accounts', accountsApi);
+operator.route('/people', peopleApi);
 
 // last: a program made the call, so an unknown path gets an error of the API and not the portal's page
 operator.all('*', (c) => errorResponse({ reason: 'route_not_found' }, config(c.env).publicOrigin));

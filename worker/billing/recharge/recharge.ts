@@ -9,6 +9,8 @@
  * The balance is checked again after the order is open: an earlier recharge is closed by then, and its credit is
  * written before it closes. So a slow event never leads to a second charge.
  */
+
+import { isSuspended } from '../../db/accounts.ts';
 import { type AutoRecharge, findAutoRecharge } from '../../db/auto-recharge.ts';
 import { database } from '../../db/client.ts';
 import type { PaymentOrder } from '../../db/payments.ts';
@@ -83,11 +85,12 @@ interface OpenedRecharge {
   readonly nowMs: number;
 }
 
-/** Checks the balance once more and charges the opened order. */
+/** Checks once more that the account is not suspended and needs the money, and charges the opened order. */
 async function charge(env: Env, { provider, order, rule, nowMs }: OpenedRecharge): Promise<RechargeResult> {
-  if (!(await isBelow(env, rule))) {
+  const isStopped = await isSuspended(database(env), order.accountId);
+  if (isStopped || !(await isBelow(env, rule))) {
     await closeUnchargedRecharge(database(env), order.id);
-    return { outcome: 'not_needed', retryAfterMs: null };
+    return { outcome: isStopped ? 'off' : 'not_needed', retryAfterMs: null };
   }
   const { id: orderId, currency } = order;
   const { customerRef, methodRef } = rule;

@@ -75,6 +75,7 @@ export const alertsEn = {
     status: 'error response',
     gone: '410 Gone: endpoint removed',
     endpoint_removed: 'endpoint removed',
+    account_suspended: 'account suspended',
     address_refused: 'address not allowed',
     mail_not_configured: 'e-mail is not configured',
     mail_sender_refused: 'mail service rejected the sender',

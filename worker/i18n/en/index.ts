@@ -380,6 +380,11 @@ export const en = {
     tooManyTitle: 'Too many requests',
     tooManyText: (wait: string) =>
       `This was more than the limit allows, and it was not carried out. Try again in ${wait}.`,
+    suspendedTitle: 'This account is suspended',
+    suspendedText:
+      'Nothing was changed. While an account is suspended, its pages can be read and what it owes can be paid; everything else waits until we resume it. Contact us to have it resumed.',
+    suspendedNote:
+      'This account is suspended: its keys are refused and nothing can be changed. What it owes can be paid. Contact us to have it resumed.',
     roleTitle: 'Access denied for your role',
     roleText: 'An owner of the account can do this, or give you a role that can.',
     roleLink: 'See the owners',

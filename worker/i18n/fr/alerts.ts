@@ -78,6 +78,7 @@ export const alertsFr: typeof alertsEn = {
     status: 'réponse d’erreur',
     gone: '410 Gone : endpoint retiré',
     endpoint_removed: 'endpoint retiré',
+    account_suspended: 'compte suspendu',
     address_refused: 'adresse non autorisée',
     mail_not_configured: 'e-mail non configuré',
     mail_sender_refused: 'expéditeur refusé par le service d’e-mail',

@@ -386,6 +386,11 @@ export const fr: Messages = {
     tooManyTitle: 'Trop de requêtes',
     tooManyText: (wait) =>
       `Vous avez dépassé la limite : cette demande n’a pas été exécutée. Réessayez dans ${wait}.`,
+    suspendedTitle: 'Ce compte est suspendu',
+    suspendedText:
+      'Rien n’a été modifié. Tant qu’un compte est suspendu, ses pages restent lisibles et ce qu’il doit peut être payé ; tout le reste attend son rétablissement. Contactez-nous pour le demander.',
+    suspendedNote:
+      'Ce compte est suspendu : ses clés sont refusées et rien ne peut être modifié. Ce qu’il doit peut être payé. Contactez-nous pour demander son rétablissement.',
     roleTitle: 'Accès refusé pour votre rôle',
     roleText: 'Un propriétaire du compte peut le faire ou vous donner un rôle qui le permet.',
     roleLink: 'Voir les propriétaires',

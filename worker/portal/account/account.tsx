@@ -16,6 +16,7 @@ import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
 import { type Faults, Name, readForm, typedFields } from '../frame/form.ts';
 import { allowed, signedIn } from '../frame/guard.ts';
 import { page } from '../frame/layout.tsx';
+import { whileAllowed } from '../frame/long-download.ts';
 import { limitDownloads } from '../frame/rate-limits.tsx';
 import { setCookies } from '../frame/set-cookies.ts';
 import { show as showTeam } from './team.tsx';
@@ -63,7 +64,7 @@ accountPage.get('/export', async (c) => {
       else controller.enqueue(encoder.encode(`${JSON.stringify(value)}\n`));
     },
   });
-  return new Response(body, {
+  return new Response(whileAllowed(c, 'account', body), {
     headers: {
       'content-type': 'application/x-ndjson; charset=utf-8',
       'content-disposition': 'attachment; filename="tollgate-account.ndjson"',

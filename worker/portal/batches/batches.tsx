@@ -16,6 +16,7 @@ import { TILES, Tile } from '../components/tile.tsx';
 import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
 import { allowed, mayWrite, signedIn } from '../frame/guard.ts';
 import { page } from '../frame/layout.tsx';
+import { whileAllowed } from '../frame/long-download.ts';
 import { notFoundPage } from '../frame/not-found.tsx';
 import { limitDownloads } from '../frame/rate-limits.tsx';
 import { BatchProgress, BatchState } from './batch-state.tsx';
@@ -142,7 +143,11 @@ batchesPage.get('/:batchId/files/:file{output|errors}', async (c) => {
   const accountId = c.get('accountId');
   const file = id ? await findFile(database(c.env), { id, accountId, nowMs: Date.now() }) : null;
   if (!file) return notFoundPage(c);
-  const response = fileContent(c.env.FILES, file, c.executionCtx);
+  const content = fileContent(c.env.FILES, file, c.executionCtx);
+  const guarded = whileAllowed(c, 'batch_results', content.body!).pipeThrough(
+    new FixedLengthStream(file.bytes),
+  );
+  const response = new Response(guarded, content);
   const name = `${row!.id}-${c.req.param('file')}.jsonl`;
   response.headers.set('content-disposition', `attachment; filename="${name}"`);
   return response;

@@ -17,10 +17,12 @@ export interface PortalEnv {
     person: Person | null;
     /** id of the person's session; empty: nobody is signed in */
     sessionId: string;
-    /** the account that the page shows; set by the guard `signedIn`, as are the three below */
+    /** the account that the page shows; set by the guard `signedIn`, as are the four below */
     accountId: string;
     /** the person's role in that account */
     memberRole: MemberRole;
+    /** whether an operator has suspended that account; set with the others */
+    suspended: boolean;
     /** all accounts that the person belongs to */
     memberships: readonly Membership[];
     /** trial credit that the account may still get; null: none */

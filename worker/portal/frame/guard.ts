@@ -44,7 +44,10 @@ function setsSession(response: Response): boolean {
   return response.headers.getSetCookie().some((cookie) => cookie.includes(SESSION_COOKIE));
 }
 
-/** Requires a person. Redirects others to sign in and back; opens an account for a person who belongs to none. */
+/**
+ * Requires a person. Redirects others to sign in and back; opens an account for a person who belongs to none. While the
+ * account is suspended its pages open and its forms are refused.
+ */
 export const signedIn = createMiddleware<PortalEnv>(async function signedIn(c, next) {
   const person = c.get('person');
   if (!person) {
@@ -58,16 +61,29 @@ export const signedIn = createMiddleware<PortalEnv>(async function signedIn(c, n
   const refusal = await limitAccountForms(c, membership.accountId);
   if (refusal !== null) return refusal;
   c.set('memberships', memberships);
+  c.set('suspended', membership.suspended);
   c.set('accountId', membership.accountId);
   c.set('memberRole', membership.role);
   c.set('pendingTrial', await settleTrial(c.env, { person, membership, nowMs }));
+  if (membership.suspended && !isRead(c) && !OPEN_WHILE_SUSPENDED.test(c.req.path))
+    return problemPage(c, 'suspended');
   await next();
 });
+
+/**
+ * Forms that work while the account is suspended: those about the person alone, the switch to another account, and the
+ * top-up, which pays what the account owes.
+ */
+const OPEN_WHILE_SUSPENDED = /^\/(settings(\/.*)?|team\/switch|billing)$/;
+
+function isRead(c: PortalContext): boolean {
+  return c.req.method === 'GET' || c.req.method === 'HEAD';
+}
 
 /** Requires a role: one that may read the area to open its pages, one that may write to send its forms. Needs `signedIn`. */
 export function allowed(area: Area) {
   return createMiddleware<PortalEnv>(async function allowed(c, next) {
-    const access = c.req.method === 'GET' || c.req.method === 'HEAD' ? 'read' : 'write';
+    const access = isRead(c) ? 'read' : 'write';
     if (!isRoleAllowed(c.get('memberRole'), access, area)) return problemPage(c, 'role');
     await next();
   });

@@ -4,7 +4,7 @@ import { LOCALES, type Locale } from '../../i18n/locale.ts';
 import { type PortalContext, words } from './context.ts';
 import { page } from './layout.tsx';
 
-type Problem = 403 | 405 | 413 | 500 | 'role' | 'second_factor';
+type Problem = 403 | 405 | 413 | 500 | 'role' | 'second_factor' | 'suspended';
 
 /** @param reference names the error in the logs; empty: none is shown */
 export function problemPage(c: PortalContext, problem: Problem, reference = '') {
@@ -18,6 +18,7 @@ export function problemPage(c: PortalContext, problem: Problem, reference = '') 
     500: [t.problem.title, t.problem.text],
     role: [t.problem.roleTitle, t.problem.roleText],
     second_factor: [t.problem.secondFactorTitle, t.problem.secondFactorText],
+    suspended: [t.problem.suspendedTitle, t.problem.suspendedText],
   } as const;
   const [title, text] = texts[problem];
   return page(

@@ -37,21 +37,31 @@ function Facts(props: {
   );
 }
 
-export function TeamTable({ c, team }: { c: PortalContext; team: readonly Member[] }) {
-  const names = words(c).t.customers;
+/** The people of an account, each with a button that ends all their sessions. */
+export function TeamTable(props: { c: PortalContext; accountId: string; team: readonly Member[] }) {
+  const { c, accountId, team } = props;
+  const { t } = words(c);
+  const names = t.customers;
   return (
     <Facts
       id="team"
       title={names.teamTitle}
-      heads={[names.email, names.name, names.role]}
+      heads={[names.email, names.name, names.role, t.keys.actions]}
       empty={names.teamEmpty}
-      rows={team.map(({ email, name, role }) => (
+      rows={team.map(({ personId, email, name, role }) => (
         <tr>
           <td>{email}</td>
           <td>
             <bdi>{name}</bdi>
           </td>
           <td>{names.roles[role] ?? role}</td>
+          <td>
+            <form method="post" action={`/operator/accounts/${accountId}/people/${personId}/end-sessions`}>
+              <button class="link" type="submit" aria-label={names.endSessionsOf(email)}>
+                {names.endSessions}
+              </button>
+            </form>
+          </td>
         </tr>
       ))}
     />

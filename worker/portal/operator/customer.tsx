@@ -21,6 +21,7 @@ import { isId } from '../../domain/ids.ts';
 import { nanoUsd } from '../../domain/money.ts';
 import type { Balance } from '../../domain/wallet.ts';
 import { changeAccountLimits, LIMIT_BOUNDS } from '../../identity/account-limits.ts';
+import { endAllSessions } from '../../identity/sessions.ts';
 import { suspendAccount } from '../../identity/suspend.ts';
 import { findAccountRequest } from '../../wallet/find-request.ts';
 import { PaymentsTable } from '../billing/payments-table.tsx';
@@ -111,6 +112,14 @@ customerPage.post('/accounts/:accountId/:action{suspend|resume}', async (c) => {
   return redirectDone(c, accountId, action === 'suspend' ? 'suspended' : 'resumed');
 });
 
+customerPage.post('/accounts/:accountId/people/:personId/end-sessions', async (c) => {
+  const { accountId, personId } = c.req.param();
+  const team = (await findAccount(c, accountId)) ? await listTeam(database(c.env), accountId) : [];
+  if (!team.some((each) => each.personId === personId)) return notFoundPage(c);
+  await endAllSessions(c.env, { personId, accountId, actor: c.get('person')!.id, nowMs: Date.now() });
+  return redirectDone(c, accountId, 'sessions');
+});
+
 customerPage.get('/accounts/:accountId/requests/:requestId', async (c) => {
   const { accountId, requestId } = c.req.param();
   const account = await findAccount(c, accountId);
@@ -131,7 +140,7 @@ function isNamed(account: LimitedAccount, typed: string): boolean {
   );
 }
 
-type Done = 'saved' | 'granted' | 'suspended' | 'resumed';
+type Done = 'saved' | 'granted' | 'suspended' | 'resumed' | 'sessions';
 
 function redirectDone(c: PortalContext, accountId: string, done: Done) {
   return c.redirect(`${PATH}/${accountId}?${done}`, 303);
@@ -179,7 +188,7 @@ async function show(
         <Callout tone="warning">{names.suspendedSince(f.dateTime(account.suspendedAtMs))}</Callout>
       )}
       <Figures c={c} balance={balance} spend={spend} unpublished={unpublished} />
-      <TeamTable c={c} team={team} />
+      <TeamTable c={c} accountId={accountId} team={team} />
       <KeyTable c={c} keys={keys} nowMs={nowMs} />
       <section aria-labelledby="payments" class="mb-10">
         <h2 id="payments" class="mb-2">
@@ -205,6 +214,7 @@ function DoneCallout({ c }: { c: PortalContext }) {
     granted: t.customers.grantDone,
     suspended: t.customers.suspendDone,
     resumed: t.customers.resumeDone,
+    sessions: t.customers.sessionsEnded,
   };
   const done = (Object.keys(texts) as Done[]).find((each) => c.req.query(each) !== undefined);
   return done ? <Callout tone="success">{texts[done]}</Callout> : null;

@@ -37,7 +37,7 @@ async function failedWebhook(accountId: string, { ageMs = 0 } = {}): Promise<voi
     newId('hook', Date.now()),
   ];
   await d1(
-    "INSERT INTO webhook_endpoint VALUES (?, ?, 'https://hooks.example/in', 1, 0, NULL)",
+    "INSERT INTO webhook_endpoint (id, account_id, url, created_at_ms) VALUES (?, ?, 'https://hooks.example/in', 0)",
     endpoint,
     accountId,
   );
