@@ -133,6 +133,8 @@ function publishMatched(
 }
 
 beforeEach(async () => {
+  // Requests leave D1 for the archive only; here each test begins without any.
+  await env.DB.prepare('DROP TRIGGER IF EXISTS usage_event_keeps_all_rows').run();
   for (const table of ['drift', 'node_receipt', 'receipt_hour', 'usage_event', 'projection']) {
     await env.DB.prepare(`DELETE FROM ${table}`).run();
   }

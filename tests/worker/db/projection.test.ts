@@ -401,12 +401,12 @@ describe('rows written', () => {
     return rows;
   }
 
-  it.each([1, 50, 1_000])('are one per request and six per batch, for %i requests', async (count) => {
+  it.each([1, 50, 1_000])('are one per request and five per batch, for %i requests', async (count) => {
     await written(usageItem(request()), matchedItem(1));
     const requests = Array.from({ length: count }, (_, i) => request({ admittedAtMs: NOON + i }));
     const rows = await written(usageItem(...requests), entryOf(requests), matchedItem(count));
-    // The account's hour, the node's hour, its receipt hour, the `projection` row, and an entry with its index.
-    expect(rows - count).toBe(6);
+    // The account's hour, the node's hour, its receipt hour, the `projection` row, and an entry without an index.
+    expect(rows - count).toBe(5);
     expect(await db.select().from(ledgerEntry).where(eq(ledgerEntry.accountId, accountId))).toHaveLength(1);
   });
 
