@@ -113,5 +113,8 @@ it('keeps every request when the primary key changes, and counts those that are 
     { r: NOON + 900, e: NOON + 500 },
   ]);
   const tables = db.prepare("SELECT type, sql FROM sqlite_schema WHERE tbl_name = 'usage_event'").all();
-  expect(tables).toMatchObject([{ type: 'table', sql: expect.stringMatching(/\) STRICT, WITHOUT ROWID$/) }]);
+  expect(tables).toMatchObject([
+    { type: 'table', sql: expect.stringMatching(/\) STRICT, WITHOUT ROWID$/) },
+    { type: 'trigger', sql: expect.stringContaining('usage_event_keeps_all_rows') },
+  ]);
 });
