@@ -5,6 +5,7 @@
 import type { ApiError } from '../http/api-error.ts';
 import { type ForwardContext, type Forwarded, reportFailure, tryNode } from './attempt.ts';
 import { beginAttempt, inFlightTotal, type NodeAttempt } from './node/local-state.ts';
+import type { Party } from './node/outlook.ts';
 import { chooseNode } from './route.ts';
 import { GRACE_MS } from './stream/keep-alive.ts';
 
@@ -12,11 +13,13 @@ import { GRACE_MS } from './stream/keep-alive.ts';
 export const ATTEMPTS_MAX = 3;
 /**
  * Retry budget of this isolate: 20 % of its requests in flight plus 3, so that retries cannot double the load of a pool
- * that is already short. Two of them are reserved for failures: requests that a full node refused may not use them up.
+ * that is already short. Two of them are reserved for failures: requests that a full node refused may not use them up. One is
+ * reserved for other accounts than the one that retries, whose requests may fail because of what they ask.
  */
 const RETRY_SHARE = 0.2;
 const RETRIES_ALWAYS = 3;
 const RETRIES_OF_FAILURES = 2;
+const RETRIES_OF_OTHERS = 1;
 /** Retries are spread over this time, so that the requests of a node that dies do not reach the others all at once. */
 const RETRY_PAUSE_MS_MAX = 50;
 /**
@@ -26,8 +29,16 @@ const RETRY_PAUSE_MS_MAX = 50;
 const RETRY_SLOT_WAIT_MS_MAX = GRACE_MS - 1_000;
 const RETRY_SLOT_POLL_MS = 100;
 
-/** Retries of this isolate that are at a node now. */
+/** Retries of this isolate that are at a node now, and those of each account. */
 let retrying = 0;
+const retryingBy = new Map<string, number>();
+
+function countRetry({ accountId }: Party, change: 1 | -1): void {
+  retrying += change;
+  const count = (retryingBy.get(accountId) ?? 0) + change;
+  if (count > 0) retryingBy.set(accountId, count);
+  else retryingBy.delete(accountId);
+}
 
 type ForwardResult =
   | { ok: true; forwarded: Forwarded }
@@ -59,17 +70,17 @@ export async function forward(context: ForwardContext, tried: Set<string>): Prom
       break;
     }
     const wasFull = last.error.reason === 'overloaded';
-    if (isRetry && !mayRetry(wasFull)) {
+    if (isRetry && !mayRetry(party, wasFull)) {
       if (!wasFull || Date.now() - startedMs >= RETRY_SLOT_WAIT_MS_MAX) break;
       await scheduler.wait(RETRY_SLOT_POLL_MS);
       continue;
     }
     const { node } = choice;
     tried.add(node.id);
-    retrying += isRetry ? 1 : 0;
+    if (isRetry) countRetry(party, 1);
     const attempt = beginAttempt(node, { ...route, party }, Date.now());
     const outcome = await tryNode(context, attempt, startedMs).finally(() => {
-      retrying -= isRetry ? 1 : 0;
+      if (isRetry) countRetry(party, -1);
     });
     if (outcome.ok) {
       for (const suspect of suspects) reportFailure(context, suspect);
@@ -84,9 +95,11 @@ export async function forward(context: ForwardContext, tried: Set<string>): Prom
   return { ok: false, ...last };
 }
 
-function mayRetry(wasFull: boolean): boolean {
-  const others = wasFull ? RETRIES_OF_FAILURES : 0;
-  return retrying + 1 + others <= RETRIES_ALWAYS + RETRY_SHARE * inFlightTotal();
+function mayRetry({ accountId }: Party, wasFull: boolean): boolean {
+  const budget = RETRIES_ALWAYS + RETRY_SHARE * inFlightTotal();
+  const own = retryingBy.get(accountId) ?? 0;
+  const ofFailures = wasFull ? RETRIES_OF_FAILURES : 0;
+  return retrying + 1 + ofFailures <= budget && own + 1 + RETRIES_OF_OTHERS <= budget;
 }
 
 /** When several nodes were full, the longest wait is reported: only after it can each of them take the request. */

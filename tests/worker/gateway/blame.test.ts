@@ -104,6 +104,32 @@ describe('requests of one account that, one after the other,', () => {
   });
 });
 
+it('retries of one account leave a retry to the others', async () => {
+  const fails: Script = () => nodeError(502, 'engine_failed');
+  const { model, nodes } = await poolThatFails([], fails);
+  const { promise: released, resolve: release } = Promise.withResolvers<void>();
+  const attempts = new Map<string, number>();
+  let retries = 0;
+  // Each request fails at first; the attacker's retries then hang.
+  const script: Script = async ({ claims }) => {
+    const attempt = (attempts.get(claims.jti) ?? 0) + 1;
+    attempts.set(claims.jti, attempt);
+    if (attempt === 1) return nodeError(502, 'engine_failed');
+    if (claims.sub === attacker.accountId) {
+      retries += 1;
+      await released;
+    }
+    return stream(answer(GOOD));
+  };
+  for (const node of nodes) node.script = script;
+  const attacks = Array.from({ length: 12 }, () => ask(attacker, model));
+  await vi.waitUntil(() => retries >= 2 && attempts.size === 12, { timeout: 60_000 });
+  const { status, content } = await ask(victim, model);
+  release();
+  await Promise.all(attacks);
+  expect([status, content]).toEqual([200, 'All good.']);
+});
+
 describe('a node at which the requests of two accounts fail', () => {
   const FAULTS: [string, Script][] = [
     ['break off', () => stream([begun, new Error('reset')])],
