@@ -7,17 +7,16 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type Answer, CollectedAnswer, StreamedAnswer } from './answer.ts';
 import { AnswerWriter } from './answer-writer.ts';
 import { ChatStreamFormat, chatBody } from './chat-format.ts';
+import { contextError, promptTokens, reasons } from './context.ts';
 import type { Engine } from './engine.ts';
 import type { TokenCounts } from './engine-request.ts';
 import type { FaultBoard, FaultSet } from './faults.ts';
 import { readJson } from './http.ts';
 import { type Envelope, flatError, streamError } from './openai-shape.ts';
 import { type ChoicePlan, planChoice } from './plan.ts';
-import { CONTEXT_TOKENS } from './profiles.ts';
 import { type ChatRequest, type ParsedRequest, parseChatRequest, parseTextRequest } from './request.ts';
 import { schemaFault } from './schema-check.ts';
 import { TextStreamFormat, textBody } from './text-format.ts';
-import { BOS, renderChat, tokenize } from './tokenizer.ts';
 
 export interface ChatContext {
   engine: Engine;
@@ -27,6 +26,8 @@ export interface ChatContext {
   weightVersion: string;
   cacheReport: boolean;
   reasoningParser: string | null;
+  /** Tokens of prompt and answer together. */
+  contextLength: number;
   /** Keeps each request that arrived, for tests. */
   record(entry: { rid: string; body: unknown }): void;
 }
@@ -58,17 +59,12 @@ async function complete(
     ...parsed.request,
     separateReasoning: parsed.request.separateReasoning && context.reasoningParser !== null,
   };
-  // V3 answers at once and R1 thinks first; neither thinks about a raw text prompt.
-  const reasoning = request.text === null && !/v3/i.test(context.modelPath);
-  const prompt =
-    request.text === null
-      ? renderChat(request.messages, { tools: request.rawTools, reasoning })
-      : [BOS, ...tokenize(request.text)];
-  const tokensLeft = CONTEXT_TOKENS - prompt.length;
-  const tooLongMessage = contextError(prompt.length, request.maxTokens);
-  if (tooLongMessage)
-    return writer.json(400, flatError({ message: tooLongMessage, type: 'BadRequestError', code: 400 }));
-  const bounded = { ...request, maxTokens: Math.min(request.maxTokens, tokensLeft) };
+  const reasoning = reasons(request, context);
+  const prompt = promptTokens(request, context);
+  const { contextLength } = context;
+  const refused = contextError(prompt.length, { maxTokens: request.maxTokens, contextLength });
+  if (refused) return refuse(writer, refused, request.stream);
+  const bounded = { ...request, maxTokens: Math.min(request.maxTokens, contextLength - prompt.length) };
   const plan = (choice: number) =>
     planChoice(bounded, { seed: context.seed, choice, promptTokens: prompt, reasoning });
   const choices = Array.from({ length: request.n }, (_, choice) => plan(choice));
@@ -78,7 +74,9 @@ async function complete(
 
   const { responseFormat } = request;
   const grammarFault = responseFormat.type === 'json_schema' ? schemaFault(responseFormat.schema) : null;
-  if (grammarFault) return grammarFailed(writer, request.stream, grammarFault);
+  // The scheduler finds out (grammar_manager.py).
+  const failed = { message: `Failed to compile json grammar: ${grammarFault}`, by: 'scheduler' } as const;
+  if (grammarFault) return refuse(writer, failed, request.stream);
 
   const envelope: Envelope = { id: rid, created: Math.floor(Date.now() / 1_000), model: request.model };
   const answer = answerFor(context, { request, envelope, writer, faults });
@@ -172,31 +170,18 @@ function queueFull(writer: AnswerWriter, streaming: boolean): void {
 }
 
 /**
- * Refuses an answer's format that cannot be compiled. The scheduler finds out, so with streaming this, too, is a 200 whose
- * first event is an error (grammar_manager.py).
+ * Refuses what the engine cannot do. With streaming the status is out before the scheduler refuses, so that its refusal
+ * is a 200 whose first event is an error.
  */
-function grammarFailed(writer: AnswerWriter, streaming: boolean, fault: string): void {
-  const message = `Failed to compile json grammar: ${fault}`;
-  if (streaming) {
+function refuse(
+  writer: AnswerWriter,
+  { message, by }: { message: string; by: 'tokenizer' | 'scheduler' },
+  streaming: boolean,
+): void {
+  if (streaming && by === 'scheduler') {
     writer.event(streamError({ message, type: 'BAD_REQUEST', code: 400 }) as object);
     writer.finishStream();
   } else writer.json(400, flatError({ message, type: 'BadRequestError', code: 400 }));
-}
-
-/**
- * The message with which tokenizer_manager.py refuses a request that cannot fit the context; null where it fits.
- */
-function contextError(promptTokens: number, maxTokens: number): string | null {
-  if (promptTokens >= CONTEXT_TOKENS) {
-    return `The input (${promptTokens} tokens) is longer than the model's context length (${CONTEXT_TOKENS} tokens).`;
-  }
-  if (Number.isFinite(maxTokens) && promptTokens + maxTokens > CONTEXT_TOKENS) {
-    return (
-      `Requested token count exceeds the model's maximum context length of ${CONTEXT_TOKENS} tokens. ` +
-      `You requested a total of ${promptTokens + maxTokens} tokens.`
-    );
-  }
-  return null;
 }
 
 /**

@@ -25,6 +25,7 @@ const program = new Command('emulator')
   .option('--enable-cache-report', 'report cached tokens in usage', false)
   .option('--reasoning-parser <name>', 'without it, answers begin with their reasoning')
   .option('--disable-radix-cache', 'do not reuse prefixes', false)
+  .option('--context-length <number>', 'tokens of prompt and answer together', wholeNumber)
   .option('--revision <commit>', 'revision of the weights to report')
   .option('--sglang-version <version>', 'SGLang version to report');
 
@@ -43,6 +44,7 @@ const { enableCacheReport, sglangVersion, ...options } = program.parse().opts<{
   enableCacheReport: boolean;
   reasoningParser?: string;
   disableRadixCache: boolean;
+  contextLength?: number;
   revision?: string;
   sglangVersion?: string;
 }>();

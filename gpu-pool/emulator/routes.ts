@@ -1,6 +1,9 @@
 /** SGLang's routes other than completions, by path. */
+import { inputTokensMax, promptTokens } from './context.ts';
 import { renderMetrics } from './metrics.ts';
-import { CONTEXT_TOKENS } from './profiles.ts';
+import { flatError } from './openai-shape.ts';
+import { hash32 } from './random.ts';
+import { parseChatRequest, parseTextRequest } from './request.ts';
 import type { EmulatorState } from './state.ts';
 
 export interface RouteAnswer {
@@ -18,6 +21,9 @@ export interface Route {
 /** The release whose behaviour is emulated: the first in which an abort stops the decoding (sglang#35255). */
 const SGLANG_VERSION = '0.5.20';
 
+/** Entries of DeepSeek's vocabulary. */
+const VOCABULARY = 129_280;
+
 const get = (handle: Route['handle']): Route => ({ methods: ['GET'], handle });
 const ok = (body: object | string): RouteAnswer => ({ status: 200, body });
 
@@ -33,6 +39,8 @@ export const ROUTES: Record<string, Route | undefined> = {
     ...ok(renderMetrics(engine, modelPath)),
     type: 'text/plain; version=0.0.4; charset=utf-8',
   })),
+  '/tokenize': { methods: ['POST'], handle: tokenizeRoute },
+  '/v1/tokenize': { methods: ['POST'], handle: tokenizeRoute },
   '/abort_request': { methods: ['POST'], handle: abortRequest },
 };
 
@@ -66,6 +74,7 @@ function serverInfo({
   weightVersion,
   cacheReport,
   reasoningParser,
+  contextLength,
   seed,
 }: EmulatorState): RouteAnswer {
   const { profile, stats } = engine;
@@ -83,7 +92,7 @@ function serverInfo({
     chunked_prefill_size: profile.chunkedPrefillTokens,
     max_running_requests: profile.maxRunningRequests,
     max_queued_requests: options.maxQueuedRequests ?? null,
-    context_length: CONTEXT_TOKENS,
+    context_length: contextLength,
     revision: options.revision ?? null,
     reasoning_parser: reasoningParser,
     tool_call_parser: 'deepseekv3',
@@ -96,6 +105,7 @@ function serverInfo({
     weight_version: weightVersion,
     status: 'ready',
     max_total_num_tokens: profile.kvCapacityTokens,
+    max_req_input_len: inputTokensMax(contextLength) + 1,
     internal_states: [
       {
         last_gen_throughput: stats.generationThroughput,
@@ -132,7 +142,7 @@ function loads({ engine, options }: EmulatorState): RouteAnswer {
   });
 }
 
-function models({ modelPath }: EmulatorState): RouteAnswer {
+function models({ modelPath, contextLength }: EmulatorState): RouteAnswer {
   const model = {
     id: modelPath,
     object: 'model',
@@ -140,9 +150,18 @@ function models({ modelPath }: EmulatorState): RouteAnswer {
     owned_by: 'sglang',
     root: modelPath,
     parent: null,
-    max_model_len: CONTEXT_TOKENS,
+    max_model_len: contextLength,
   };
   return ok({ object: 'list', data: [model] });
+}
+
+/** The ids of a prompt's tokens, and how many there are (serving_tokenize.py). Ids are made up; their number is not. */
+function tokenizeRoute({ modelPath, contextLength }: EmulatorState, body: unknown): RouteAnswer {
+  const isText = typeof (body as { prompt?: unknown } | null)?.prompt === 'string';
+  const parsed = isText ? parseTextRequest(body) : parseChatRequest(body);
+  if (!parsed.ok) return { status: 400, body: flatError({ ...parsed, code: 400 }) };
+  const tokens = promptTokens(parsed.request, { modelPath }).map((token) => hash32(token) % VOCABULARY);
+  return ok({ tokens, count: tokens.length, max_model_len: contextLength });
 }
 
 /** Answers 200 with an empty body whether or not a request matched (http_server.py). */

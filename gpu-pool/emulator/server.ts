@@ -9,7 +9,7 @@ import { FaultBoard } from './faults.ts';
 import { readJson, send } from './http.ts';
 import { type EngineLog, openEngineLog } from './log.ts';
 import { flatError } from './openai-shape.ts';
-import { PROFILES } from './profiles.ts';
+import { CONTEXT_TOKENS, PROFILES } from './profiles.ts';
 import { ROUTES } from './routes.ts';
 import type { EmulatorOptions, EmulatorState, ReceivedRequest } from './state.ts';
 
@@ -73,6 +73,7 @@ function createState(options: EmulatorOptions, log: EngineLog): EmulatorState {
     weightVersion: options.weightVersion ?? 'default',
     cacheReport: options.cacheReport ?? false,
     reasoningParser: options.reasoningParser ?? null,
+    contextLength: options.contextLength ?? CONTEXT_TOKENS,
     record(entry) {
       requests.push(entry);
       if (requests.length > REQUESTS_KEPT) requests.shift();

@@ -26,6 +26,8 @@ export interface EmulatorOptions {
   reasoningParser?: string;
   /** `--disable-radix-cache`: no prefix is ever reused. */
   disableRadixCache?: boolean;
+  /** `--context-length`: tokens of prompt and answer together; by default as many as the model has. */
+  contextLength?: number;
   /** `--revision` of the weights. */
   revision?: string;
   /** The release that it claims to be. */

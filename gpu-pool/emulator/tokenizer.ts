@@ -4,6 +4,7 @@
  * the UTF-8 bytes of its rendered text plus a few special tokens a message. Text that is written like a special token
  * becomes that token, wherever it stands.
  */
+import { type CalledTool, callPieces, type PromptPiece, toolPieces } from './tool-prompt.ts';
 
 /** DeepSeek's end-of-sentence token, and its id, which SGLang reports as `matched_stop`. */
 export const EOS = '<｜end▁of▁sentence｜>';
@@ -13,7 +14,7 @@ export const THINK_END = '</think>';
 export interface PromptMessage {
   role: string;
   content?: string | Array<{ type?: string; text?: string }> | null;
-  tool_calls?: Array<{ function?: { name?: string; arguments?: string } }> | null;
+  tool_calls?: CalledTool[] | null;
 }
 
 /**
@@ -31,63 +32,60 @@ export function tokenize(text: string): string[] {
 }
 
 /**
- * The prompt tokens of a conversation. Of an earlier answer the thought is dropped, as DeepSeek's template does. Earlier turns of a conversation render to the same tokens when turns follow, which is what
- * makes the prefix cache work.
+ * The prompt tokens of a conversation. Earlier turns of a conversation render to the same tokens when turns follow, which
+ * is what makes the prefix cache work.
  */
 export function renderChat(
   messages: PromptMessage[],
-  { tools, reasoning }: { tools?: unknown[] | null; reasoning: boolean },
+  options: { tools?: unknown[] | null; reasoning: boolean },
 ): string[] {
-  const tokens = [BOS];
-  // R1's tool template puts the definitions in the system part, so they cost prompt tokens.
-  if (tools?.length) append(tokens, '## Tools\n', JSON.stringify(tools));
-  for (const message of messages) {
-    const content = contentText(message.content);
-    switch (message.role) {
-      case 'system':
-      case 'developer':
-        append(tokens, content);
-        break;
-      case 'assistant':
-        tokens.push('<｜Assistant｜>');
-        append(tokens, content.split(THINK_END).at(-1) ?? '');
-        for (const call of message.tool_calls ?? []) {
-          tokens.push('<｜tool▁call▁begin｜>');
-          append(tokens, call.function?.name ?? '', renderedAgain(call.function?.arguments ?? '{}'));
-        }
-        tokens.push(EOS);
-        break;
-      case 'tool':
-        tokens.push('<｜tool▁output▁begin｜>');
-        append(tokens, content);
-        tokens.push('<｜tool▁output▁end｜>');
-        break;
-      default:
-        tokens.push('<｜User｜>');
-        append(tokens, content);
-    }
+  const tokens: string[] = [];
+  for (const piece of promptPieces(messages, options)) {
+    if ('special' in piece) tokens.push(piece.special);
+    // This is not `push(...)`, because a long prompt has more tokens than a call may have arguments.
+    else for (const token of tokenize(piece.text)) tokens.push(token);
   }
-  tokens.push('<｜Assistant｜>');
-  if (reasoning) tokens.push('<think>', '\n');
   return tokens;
+}
+
+/** A conversation as the chat template renders it. */
+export function promptPieces(
+  messages: PromptMessage[],
+  { tools, reasoning }: { tools?: unknown[] | null; reasoning: boolean },
+): PromptPiece[] {
+  return [
+    { special: BOS },
+    // R1's tool template puts the definitions in the system part, so they cost prompt tokens.
+    ...(tools?.length ? toolPieces(tools) : []),
+    ...messages.flatMap(messagePieces),
+    { special: '<｜Assistant｜>' },
+    ...(reasoning ? [{ special: '<think>' }, { text: '\n' }] : []),
+  ];
+}
+
+function messagePieces({ role, content, tool_calls: calls }: PromptMessage): PromptPiece[] {
+  const text = { text: contentText(content) };
+  switch (role) {
+    case 'system':
+    case 'developer':
+      return [text];
+    case 'assistant':
+      return [
+        { special: '<｜Assistant｜>' },
+        // The thought of an earlier answer is dropped, as DeepSeek's template does.
+        { text: text.text.split(THINK_END).at(-1) ?? '' },
+        ...(calls?.length ? callPieces(calls) : []),
+        { special: EOS },
+      ];
+    case 'tool':
+      return [{ special: '<｜tool▁output▁begin｜>' }, text, { special: '<｜tool▁output▁end｜>' }];
+    default:
+      return [{ special: '<｜User｜>' }, text];
+  }
 }
 
 /** The text of a message; parts that are not text are left out. */
 export function contentText(content: PromptMessage['content']): string {
   if (typeof content === 'string') return content;
   return (content ?? []).map((part) => part.text ?? '').join(' ');
-}
-
-/** SGLang parses the arguments, and the template writes them again: escapes that JSON does not need are gone. */
-function renderedAgain(args: string): string {
-  try {
-    return JSON.stringify(JSON.parse(args));
-  } catch {
-    return args;
-  }
-}
-
-function append(tokens: string[], ...texts: string[]): void {
-  // This is not `push(...)`, because a long prompt has more tokens than a call may have arguments.
-  for (const text of texts) for (const token of tokenize(text)) tokens.push(token);
 }

@@ -52,6 +52,10 @@ export const RequestClaims = z.object({
   model: z.string(),
   /** The most completion tokens that the agent lets the engine generate, summed over choices. */
   max_tokens: z.int().positive(),
+  /** The longest prompt that the model takes, as published. A longer one is refused before the engine works on it. */
+  context_tokens: z.int().positive().optional(),
+  /** The most tokens that the prompt's bytes can be: below `context_tokens` it need not be counted first. */
+  prompt_tokens_max: z.int().positive().optional(),
   ticket: Ticket.optional(),
 });
 export type RequestClaims = z.infer<typeof RequestClaims>;
@@ -153,7 +157,12 @@ export type NodeChunk = z.infer<typeof NodeChunk>;
 
 /** JSON body of an error response, and the `data:` of an error event, after which the stream ends without `[DONE]`. */
 export const NodeError = z.object({
-  error: z.object({ code: z.enum(NODE_ERROR_CODES), message: z.string() }),
+  error: z.object({
+    code: z.enum(NODE_ERROR_CODES),
+    message: z.string(),
+    /** With `bad_request`: the prompt as the engine counts it is longer than `context_tokens`. */
+    context: z.object({ prompt_tokens: tokens, context_tokens: tokens }).optional(),
+  }),
 });
 export type NodeError = z.infer<typeof NodeError>;
 
@@ -173,6 +182,8 @@ export const Receipt = z.object({
    */
   outcome: z.enum(['finished', 'aborted', 'failed', 'lost']),
   usage: NodeUsage,
+  /** Tokens that the engine generated past the claim's `max_tokens`; `usage` ends there. Absent: none. */
+  overrun_tokens: tokens.optional(),
   /** From the request's claims. */
   ticket: Ticket.optional(),
 });

@@ -56,6 +56,7 @@ const VERDICTS: Record<ApiError['reason'], 'final' | 'retry' | 'retry_counted' |
   encoded_body: 'final',
   body_too_large: 'final',
   invalid_field: 'final',
+  context_length_exceeded: 'final',
   model_forbidden: 'final',
   model_not_found: 'final',
   request_not_found: 'final',

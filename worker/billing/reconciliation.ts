@@ -21,6 +21,8 @@ import type { Env } from '../env.ts';
 
 export const DRIFT_KINDS = [
   'tokens',
+  'implausible',
+  'overrun',
   'price',
   'receipt_missing',
   'double',

@@ -111,6 +111,8 @@ export const CANARY_REQUEST: GenerateRequest = {
 
 const PROMPT_BOUNDS = promptTokenBounds(new TextEncoder().encode(PROMPT).length, MESSAGES.length);
 
+export const CANARY_PROMPT_TOKENS_MAX = PROMPT_BOUNDS.max;
+
 export interface CanaryAnswer {
   /** Usage of the last chunk. */
   readonly usage: Usage;

@@ -19,6 +19,8 @@ export type Ending =
   | 'out_of_credit'
   /** The node failed mid-answer; billed only if output reached the client. */
   | 'node_failed'
+  /** The node counted a larger prompt than the request can have or the model takes; billed only if output reached the client. */
+  | 'implausible'
   /** No node gave an answer. */
   | 'not_served'
   /** The edge's isolate was lost; the node's receipt settled the request. */
@@ -31,11 +33,16 @@ export const WINDOW_TOKENS = 1_024;
 
 /**
  * The fewest and the most tokens that a prompt can have, by its UTF-8 bytes.
- * Most: a byte-level BPE never needs more tokens than bytes; 16 tokens a message and 64 a request cover the chat template.
+ * Most: a byte-level BPE never needs more tokens than bytes. `templateBytes` (template-bytes.ts) and 16 tokens a message
+ * and 64 a request cover the chat template. A node that counts more is mistaken, or its engine is another one.
  * Fewest: even long vocabulary entries (runs of spaces, long runs of dashes) stay well under 128 bytes.
  */
-export function promptTokenBounds(contentBytes: number, messages: number): { min: number; max: number } {
-  return { min: Math.ceil(contentBytes / 128), max: contentBytes + 16 * messages + 64 };
+export function promptTokenBounds(
+  contentBytes: number,
+  messages: number,
+  templateBytes = 0,
+): { min: number; max: number } {
+  return { min: Math.ceil(contentBytes / 128), max: contentBytes + templateBytes + 16 * messages + 64 };
 }
 
 /** Average bytes of text per token. It serves rate limits only, never a hold or a bill. */

@@ -16,12 +16,20 @@ export type WriteOffReason =
   /** Generated, but never arrived at the edge. */
   | 'undelivered'
   /** The account has no such request. */
-  | 'unknown_request';
+  | 'unknown_request'
+  /** The node counted a larger prompt than the request can have or the model takes. */
+  | 'implausible'
+  /** The edge's isolate was lost, and the receipt counts more than was held for the request by then. */
+  | 'past_hold';
 
 /** Kinds of drift. An operator is alerted to each, with the request's id. */
 export type DriftKind =
   /** The billed and the counted tokens differ where they must be equal, or more was billed than counted. */
   | 'tokens'
+  /** The node counted a larger prompt than the request can have or the model takes, so its answer was refused. */
+  | 'implausible'
+  /** The engine generated past the request's max_tokens. The agent cut the answer there, and the rest is on no bill. */
+  | 'overrun'
   /** The charge is not usage × the price that it names. */
   | 'price'
   /** The request was billed and its node sent no receipt within the grace period. */
@@ -64,16 +72,32 @@ export function writeOff(
 }
 
 /**
- * Whether a write-off is more than the request's ending explains: more was billed than counted, or the counts differ for
- * an answer that was delivered completely.
+ * The drift that a receipt shows; null: the request's ending explains every difference. Drift is more billed than counted,
+ * any difference for an answer that was delivered completely, and every count that the edge did not bill because it
+ * cannot be.
  */
-export function isDrift(
+export function driftOf(
   off: WriteOff,
-  receipt: { nodeId: string },
-  { nodeId, ending }: SettledRequest,
+  receipt: { nodeId: string; usage: Usage; outcome: WalletReceipt['outcome'] },
+  { nodeId, ending, billed }: SettledRequest,
+): 'tokens' | 'implausible' | null {
+  const isOwn = nodeId === receipt.nodeId;
+  if (isOwn && ending === 'implausible') return 'implausible';
+  if (off.promptTokens < 0 || off.completionTokens < 0) return 'tokens';
+  if (!isOwn || ending !== 'finished') return null;
+  return off.reason !== null || !isSameKind(receipt, billed) ? 'tokens' : null;
+}
+
+/**
+ * Whether a finished answer's receipt counts as many cached and as many reasoning tokens as were billed. Cached tokens
+ * have a price of their own, so an equal sum is not enough.
+ */
+function isSameKind(
+  { usage, outcome }: { usage: Usage; outcome: WalletReceipt['outcome'] },
+  billed: Usage,
 ): boolean {
-  if (off.promptTokens < 0 || off.completionTokens < 0) return true;
-  return off.reason !== null && ending === 'finished' && nodeId === receipt.nodeId;
+  if (outcome !== 'finished') return true;
+  return usage.cachedTokens === billed.cachedTokens && usage.reasoningTokens === billed.reasoningTokens;
 }
 
 const REASONS: Record<Ending, WriteOffReason> = {
@@ -82,12 +106,13 @@ const REASONS: Record<Ending, WriteOffReason> = {
   out_of_credit: 'after_credit_end',
   node_failed: 'undelivered',
   not_served: 'voided',
-  settled_by_receipt: 'after_credit_end',
+  implausible: 'implausible',
+  settled_by_receipt: 'past_hold',
   unproved: 'voided',
 };
 
 function reasonFor(isOwn: boolean, settled: SettledRequest | null): WriteOffReason {
   if (settled === null) return 'unknown_request';
-  if (settled.state === 'voided') return 'voided';
+  if (settled.state === 'voided') return isOwn && settled.ending === 'implausible' ? 'implausible' : 'voided';
   return isOwn ? REASONS[settled.ending] : 'retried_elsewhere';
 }

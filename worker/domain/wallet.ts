@@ -115,6 +115,8 @@ export interface WalletReceipt {
   readonly outcome: 'finished' | 'aborted' | 'failed' | 'lost';
   readonly usage: Usage;
   readonly ttftMs: number | null;
+  /** Tokens that the engine generated past max_tokens, beside those of `usage`; absent: none. */
+  readonly overrunTokens?: number | undefined;
   /** Names the lease that admitted the request (lease.ts); null: it had a hold of its own. */
   readonly ticket: string | null;
 }

@@ -3,7 +3,13 @@
  * nothing is billed.
  */
 import { GENERATE_PATH } from '../../gpu-pool/protocol/constants.ts';
-import { CANARY_REQUEST, CANARY_SUBJECT, type CanaryAnswer, type CanaryFault } from '../domain/canary.ts';
+import {
+  CANARY_PROMPT_TOKENS_MAX,
+  CANARY_REQUEST,
+  CANARY_SUBJECT,
+  type CanaryAnswer,
+  type CanaryFault,
+} from '../domain/canary.ts';
 import type { NodeView } from '../domain/node.ts';
 import { fromNodeUsage, NO_USAGE } from '../domain/usage.ts';
 import { config, type Env } from '../env.ts';
@@ -21,15 +27,27 @@ const ANSWER_MS_MAX = 60_000;
  */
 const CHUNKS_MAX = 4 * CANARY_REQUEST.max_tokens;
 
-/** Makes one request. @returns the whole answer, or why there is none. It never throws for what the node does. */
+/**
+ * Makes one request. It never throws for what the node does.
+ * @param contextTokens the longest prompt that the model is sold with; the agent checks that its engine takes it
+ * @returns the whole answer, or why there is none
+ */
 export async function askNode(
   env: Env,
   node: NodeView,
   requestId: string,
+  contextTokens?: number,
 ): Promise<CanaryAnswer | CanaryFault> {
   const settings = config(env);
   const { modelId: model } = node;
-  const claims = { sub: CANARY_SUBJECT, jti: requestId, model, max_tokens: CANARY_REQUEST.max_tokens };
+  const claims = {
+    sub: CANARY_SUBJECT,
+    jti: requestId,
+    model,
+    max_tokens: CANARY_REQUEST.max_tokens,
+    context_tokens: contextTokens,
+    prompt_tokens_max: CANARY_PROMPT_TOKENS_MAX,
+  };
   const headers = () => nodeHeaders(settings, node.id, claims);
   const requestHeaders = await headers();
   const startedMs = Date.now();

@@ -46,7 +46,7 @@ async function viewOf(env: Env, nodeId: string): Promise<NodeView | null> {
 
 interface CanaryTarget {
   readonly node: NodeView;
-  readonly model: { readonly reasoning: boolean };
+  readonly model: { readonly reasoning: boolean; readonly contextTokens: number };
   readonly requestIds: readonly [string, string];
 }
 
@@ -54,9 +54,9 @@ async function askTwice(
   env: Env,
   { node, model, requestIds: [firstId, secondId] }: CanaryTarget,
 ): Promise<{ usage: Usage | null; fault: CanaryFault | null }> {
-  const first = await askNode(env, node, firstId);
+  const first = await askNode(env, node, firstId, model.contextTokens);
   if (typeof first === 'string') return { usage: null, fault: first };
-  const second = await askNode(env, node, secondId);
+  const second = await askNode(env, node, secondId, model.contextTokens);
   if (typeof second === 'string') return { usage: null, fault: second };
   return { usage: second.usage, fault: faultInAnswers([first, second], model) };
 }

@@ -90,6 +90,7 @@ function toWalletReceipt(nodeId: string, receipt: Receipt): WalletReceipt {
     outcome: receipt.outcome,
     usage: fromNodeUsage(receipt.usage),
     ttftMs: receipt.ttft_ms,
+    overrunTokens: receipt.overrun_tokens,
     ticket: receipt.ticket ?? null,
   };
 }

@@ -16,8 +16,10 @@ export interface Admission {
   /** completion tokens of one choice */
   readonly maxTokens: number;
   readonly choices: number;
-  /** Upper bound of the prompt's tokens; a higher count from a node is ignored. */
+  /** Upper bound of the prompt's tokens by its bytes; it may exceed the model's context. A node that counts more is mistaken. */
   readonly promptTokensMax: number;
+  /** The name of the prompt's field in the dialect, for error messages. */
+  readonly promptField: string;
   readonly heldNanoUsd: NanoUsd;
   /** credit of the account beyond all that is held */
   readonly availableNanoUsd: NanoUsd;

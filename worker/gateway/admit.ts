@@ -45,12 +45,20 @@ export async function admit(env: Env, admissionRequest: AdmissionRequest): Promi
   // Without a price in force there is nothing to charge by, so the model is not served.
   if (price === null) return { ok: false, error: { reason: 'model_not_available', model: model.id } };
 
-  const prompt = promptTokenBounds(request.contentBytes, request.generate.messages?.length ?? 0);
-  if (prompt.min >= model.contextTokens)
-    return { ok: false, error: promptTooLong(model, request.promptField) };
-  const promptTokensMax = Math.min(prompt.max, model.contextTokens);
+  const { contentBytes, templateBytes, promptField } = request;
+  const prompt = promptTokenBounds(contentBytes, request.generate.messages?.length ?? 0, templateBytes);
+  const { id, contextTokens } = model;
+  if (prompt.min > contextTokens) {
+    const error = {
+      reason: 'context_length_exceeded',
+      model: id,
+      contextTokens,
+      param: promptField,
+    } as const;
+    return { ok: false, error: { ...error, promptTokens: { atLeast: prompt.min } } };
+  }
   const maxTokens = Math.min(request.maxTokens ?? model.outputTokensDefault, model.outputTokensMax);
-  const { choices, contentBytes, stream } = request;
+  const { choices, stream } = request;
 
   const background = tariff === 'batch';
   const result = await hold(env, admissionRequest, {
@@ -61,14 +69,18 @@ export async function admit(env: Env, admissionRequest: AdmissionRequest): Promi
     limits: background ? capsOnly(principal.limits) : principal.limits,
     tokens: tokenEstimate({ contentBytes, maxTokens, choices }),
     price,
-    hold: firstHold({ promptTokensMin: prompt.min, promptTokensMax, maxTokens, choices, price }),
+    hold: firstHold({
+      promptTokensMin: prompt.min,
+      promptTokensMax: Math.min(prompt.max, contextTokens),
+      ...{ maxTokens, choices, price },
+    }),
     background,
     token: principal.token,
     conversation,
   });
   if (!result.ok) return { ok: false, error: result.refusal, rateLimit: result.rateLimit };
   const { heldNanoUsd, availableNanoUsd, rateLimit, home } = result.admitted;
-  const terms = { model, price, maxTokens, choices, promptTokensMax, conversation };
+  const terms = { model, price, maxTokens, choices, promptTokensMax: prompt.max, promptField, conversation };
   const held = { hold: result.hold, heldNanoUsd, availableNanoUsd, rateLimit, home };
   return { ok: true, admission: { requestId, accountId: principal.accountId, ...terms, ...held } };
 }
@@ -113,12 +125,4 @@ async function admitAtWallet(wallet: Pick<WalletApi, 'admit'>, request: AdmitReq
     if (result.ok || result.retryInMs === null || waits === SLACK_WAITS_MAX) return result;
     await scheduler.wait(result.retryInMs);
   }
-}
-
-function promptTooLong(model: Model, param: string): ApiError {
-  return {
-    reason: 'invalid_field',
-    param,
-    message: `\`${param}\` exceeds the context length of ${model.id}, ${model.contextTokens} tokens. Shorten it.`,
-  };
 }

@@ -4,7 +4,8 @@
  */
 import type { NodeChunk } from '../../gpu-pool/protocol/schemas.ts';
 import type { NanoUsd } from '../domain/money.ts';
-import { type ForwardContext, type Forwarded, reportFailure } from './attempt.ts';
+import type { ApiError } from '../http/api-error.ts';
+import { contextExceeded, type ForwardContext, type Forwarded, reportFailure } from './attempt.ts';
 import type { AnswerEvents, AnswerHead, DialectRequest } from './dialects/dialect.ts';
 import { ATTEMPTS_MAX, forward } from './forward.ts';
 import { HoldWindow } from './hold/hold-window.ts';
@@ -46,10 +47,12 @@ export async function* streamedAnswer(
     }
     const outcome = step.value;
     const charge = await settle(context, endAttempt(context, forwarded, outcome, delivered));
-    if (outcome.ending === 'node_failed') {
+    const failure = failureOf(context, outcome);
+    if (failure && (delivered || failure.reason === 'node_failed')) {
       const reason = delivered ? 'broken_off' : 'node_failed';
       return yield { kind: 'error', error: { reason } };
     }
+    if (failure) return yield { kind: 'error', error: failure };
     yield text(events.end({ ...outcome, charge }), isWhole(outcome));
   } finally {
     forwarded.attempt.end();
@@ -68,8 +71,9 @@ export async function* wholeAnswer(context: AnswerContext): AsyncGenerator<Clien
     let step = await chunks.next();
     for (; !step.done; step = await chunks.next()) for (const chunk of step.value) whole.chunk(chunk);
     const outcome = step.value;
+    const error = failureOf(context, outcome);
     // What the engine gave as the client's mistake would be one at any other node.
-    const mayMove = outcome.ending === 'node_failed' && outcome.nodeError !== 'bad_request';
+    const mayMove = error?.reason === 'node_failed' && outcome.nodeError !== 'bad_request';
     if (mayMove && tried.size < ATTEMPTS_MAX) {
       leaveNode(context, forwarded, outcome);
       await holdWindow.renew();
@@ -77,10 +81,9 @@ export async function* wholeAnswer(context: AnswerContext): AsyncGenerator<Clien
     }
     const settlement = endAttempt(context, forwarded, outcome, false);
     const answer = (charge: NanoUsd) => JSON.stringify(whole.end({ ...outcome, charge }));
-    if (outcome.ending !== 'node_failed')
-      context.keep?.({ text: answer(settlement.chargeNanoUsd), settlement });
+    if (!error) context.keep?.({ text: answer(settlement.chargeNanoUsd), settlement });
     const charge = await settle(context, settlement);
-    if (outcome.ending === 'node_failed') return yield { kind: 'error', error: { reason: 'node_failed' } };
+    if (error) return yield { kind: 'error', error };
     return yield text(answer(charge), isWhole(outcome));
   }
 }
@@ -88,6 +91,17 @@ export async function* wholeAnswer(context: AnswerContext): AsyncGenerator<Clien
 /** Whether a retry under the same Idempotency-Key may be given this answer: not one that the client left halfway. */
 function isWhole({ ending }: MeteredAnswer): boolean {
   return ending === 'finished' || ending === 'out_of_credit';
+}
+
+/**
+ * The error with which an answer ends; null: it is an answer. A prompt that its bytes allow and the model's context does
+ * not is the client's to shorten; the node should have refused it, and one of an older version does not.
+ */
+function failureOf({ admission }: AnswerContext, { ending, countedPrompt }: MeteredAnswer): ApiError | null {
+  if (ending !== 'node_failed' && ending !== 'implausible') return null;
+  if (countedPrompt === null || countedPrompt > admission.promptTokensMax) return { reason: 'node_failed' };
+  const { contextTokens } = admission.model;
+  return contextExceeded(admission, { prompt_tokens: countedPrompt, context_tokens: contextTokens });
 }
 
 async function forwardOrVoid(context: AnswerContext, tried: Set<string>) {
@@ -102,7 +116,8 @@ function metered(
   holdWindow: HoldWindow,
 ): AsyncGenerator<readonly NodeChunk[], MeteredAnswer> {
   disconnect.listen(() => waitUntil(forwarded.stream.askToStop().catch(() => undefined)));
-  const { promptTokensMax: promptTokens, maxTokens, choices } = admission;
+  const { promptTokensMax, model, maxTokens, choices } = admission;
+  const promptTokens = Math.min(promptTokensMax, model.contextTokens);
   const most = { promptTokens, completionTokens: maxTokens * choices };
   return meter(forwarded, most, holdWindow, disconnect);
 }
@@ -124,8 +139,9 @@ function endAttempt(
 }
 
 function leaveNode(context: AnswerContext, { attempt }: Forwarded, outcome: MeteredAnswer): void {
-  const { ending, nodeError } = outcome;
+  const { ending, nodeError, countedPrompt } = outcome;
   const isToBlame = nodeError !== 'bad_request' && nodeError !== 'overloaded';
-  if (ending === 'node_failed' && isToBlame) reportFailure(context, attempt);
+  const isMistaken = (countedPrompt ?? 0) > context.admission.promptTokensMax;
+  if ((ending === 'node_failed' && isToBlame) || isMistaken) reportFailure(context, attempt);
   attempt.end();
 }

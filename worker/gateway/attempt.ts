@@ -100,6 +100,8 @@ async function ask(
     jti: admission.requestId,
     model: admission.model.id,
     max_tokens: admission.maxTokens * admission.choices,
+    context_tokens: admission.model.contextTokens,
+    prompt_tokens_max: admission.promptTokensMax,
     ticket: admission.hold.ticket(),
   };
   const headers = () => nodeHeaders(config(env), node.id, claims);
@@ -132,7 +134,7 @@ async function ask(
     });
     if (!response.ok || response.body === null) {
       const error = await readNodeErrorBody(response).catch(() => null);
-      return failed(failureOf(error, response.headers.get('retry-after')));
+      return failed(failureOf(admission, error, response.headers.get('retry-after')));
     }
 
     const stream = new NodeStream(node, response.body, { headers, idleDeadlineMs, deadline });
@@ -142,7 +144,7 @@ async function ask(
       return { ok: true, forwarded: { stream, first, ttftMs: Date.now() - startedMs, attempt } };
     }
     // A stream that ends without a chunk is a failure, too.
-    return failed(failureOf(first.kind === 'broken' ? first.error : null, null));
+    return failed(failureOf(admission, first.kind === 'broken' ? first.error : null, null));
   } catch {
     return failed({ ...NODE_FAILED, blame: 'node' });
   } finally {
@@ -188,13 +190,19 @@ function queueFull(retryAfter: string | null): Failed {
  * @param error null: the node sent no error of the protocol
  * @param retryAfter value of the agent's Retry-After header, in seconds
  */
-function failureOf(error: NodeError['error'] | null, retryAfter: string | null): Failed {
+function failureOf(
+  admission: Admission,
+  error: NodeError['error'] | null,
+  retryAfter: string | null,
+): Failed {
   switch (error?.code) {
     case 'bad_request': {
       const message = `The engine refused the request: ${error!.message}`;
       return {
         ok: false,
-        error: { reason: 'invalid_field', param: null, message },
+        error: error!.context
+          ? contextExceeded(admission, error!.context)
+          : { reason: 'invalid_field', param: null, message },
         retryable: false,
         blame: 'nobody',
       };
@@ -204,6 +212,15 @@ function failureOf(error: NodeError['error'] | null, retryAfter: string | null):
     default:
       return NODE_FAILED;
   }
+}
+
+/** The error of a prompt that the node counted and that is too long for the model, or for this node's engine. */
+export function contextExceeded(
+  { model, promptField: param }: Pick<Admission, 'model' | 'promptField'>,
+  counted: { prompt_tokens: number; context_tokens: number },
+): ApiError {
+  const { prompt_tokens: promptTokens, context_tokens: contextTokens } = counted;
+  return { reason: 'context_length_exceeded', param, model: model.id, contextTokens, promptTokens };
 }
 
 /**

@@ -17,13 +17,18 @@ export interface MeteredAnswer {
   readonly ranOut: HoldBound | null;
   /** The agent's error, when `ending` is node_failed; null: it gave none. */
   readonly nodeError: NodeError['error']['code'] | null;
+  /** the prompt as the node counted it, when `ending` is implausible */
+  readonly countedPrompt: number | null;
 }
 
+/**
+ * What a request's usage can be: its prompt, and the completion tokens of all choices together. A count is never cut to
+ * these: a larger prompt is refused, and an answer ends at its completion tokens.
+ */
 export type TokensMost = Pick<Usage, 'promptTokens' | 'completionTokens'>;
 
 /**
  * Yields the chunks that the client may have, those that came together in one list, and returns how the answer ended.
- * @param most upper bounds of the request's usage: its prompt, and the completion tokens of all choices together
  * @param disconnect once the client has disconnected, chunks are only counted
  */
 export async function* meter(
@@ -33,25 +38,37 @@ export async function* meter(
   disconnect: ClientDisconnect,
 ): AsyncGenerator<readonly NodeChunk[], MeteredAnswer> {
   let usage = NO_USAGE;
-  const ended = (ending: Ending, nodeError: MeteredAnswer['nodeError'] = null): MeteredAnswer => ({
-    ending: disconnect.aborted ? 'client_gone' : ending,
+  const ended = (
+    ending: Ending,
+    { nodeError = null, countedPrompt = null }: Partial<MeteredAnswer> = {},
+  ): MeteredAnswer => ({
+    ending: disconnect.aborted && ending !== 'implausible' ? 'client_gone' : ending,
     usage,
     ranOut: ending === 'out_of_credit' ? (holdWindow.boundBy ?? 'insufficient_balance') : null,
     nodeError,
+    countedPrompt,
   });
+  const stop = async () => {
+    await stream.askToStop().catch(() => undefined);
+    await stream.close();
+  };
   for (let event = first; ; event = await stream.next()) {
     if (event.kind === 'end') return ended('finished');
-    if (event.kind === 'broken') return ended('node_failed', event.error?.code);
+    if (event.kind === 'broken') return ended('node_failed', { nodeError: event.error?.code ?? null });
     let covered: NodeChunk[] = [];
     for (const chunk of stream.withReady(event.chunk)) {
       const advanced = advance(usage, chunk.usage, most);
+      if (advanced.promptTokens > most.promptTokens) {
+        if (covered.length > 0 && !disconnect.aborted) yield covered;
+        await stop();
+        return ended('implausible', { countedPrompt: advanced.promptTokens });
+      }
       if (!holdWindow.coversNow(advanced)) {
         // Chunks that are paid for do not wait for one that may not be.
         if (covered.length > 0 && !disconnect.aborted) yield covered;
         covered = [];
         if (!(await holdWindow.covers(advanced, stream.node.id))) {
-          await stream.askToStop().catch(() => undefined);
-          await stream.close();
+          await stop();
           // The engine has worked on the prompt, so it is billed as far as credit goes; this chunk's tokens are not delivered.
           const { completionTokens, reasoningTokens } = usage;
           usage = { ...advanced, completionTokens, reasoningTokens };
@@ -67,7 +84,7 @@ export async function* meter(
   }
 }
 
-/** Usage after a chunk. Counts that go down or exceed what is possible are a node's mistake and are ignored. */
+/** Usage after a chunk. Counts that go down are a node's mistake and are ignored; completion ends at what was asked for. */
 function advance(before: Usage, reported: NodeUsage, most: TokensMost): Usage {
   const now = fromNodeUsage(reported);
   const completionTokens = Math.max(
@@ -76,8 +93,8 @@ function advance(before: Usage, reported: NodeUsage, most: TokensMost): Usage {
   );
   const { promptTokens, cachedTokens } = now.promptTokens < before.promptTokens ? before : now;
   return {
-    promptTokens: Math.min(promptTokens, most.promptTokens),
-    cachedTokens: Math.min(cachedTokens, most.promptTokens),
+    promptTokens,
+    cachedTokens,
     completionTokens,
     reasoningTokens: Math.min(completionTokens, Math.max(before.reasoningTokens, now.reasoningTokens)),
   };

@@ -7,16 +7,18 @@ import type { MeteredAnswer } from './meter.ts';
 
 /**
  * Bills the usage that was delivered, and the prompt of an answer that ended for lack of credit. An answer without a
- * token, or one that failed before any of it reached the client, costs nothing.
+ * token, or one that failed or was refused before any of it reached the client, costs nothing.
  */
 export function settlementOf(
   { requestId, accountId, price, conversation }: Admission,
   outcome: MeteredAnswer & { nodeId: string; ttftMs: number; delivered: boolean },
 ): Settlement {
   const { nodeId, usage, ending, ttftMs } = outcome;
-  const billable =
+  const wasRefused = ending === 'implausible' && !outcome.delivered;
+  const isUsed =
     ending === 'out_of_credit' ||
     (usage.completionTokens > 0 && (outcome.delivered || ending !== 'node_failed'));
+  const billable = isUsed && !wasRefused;
   return {
     requestId,
     accountId,

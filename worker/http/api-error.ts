@@ -16,6 +16,14 @@ export type ApiError =
   | { reason: 'encoded_body' }
   | { reason: 'body_too_large'; limitBytes: number }
   | { reason: 'invalid_field'; param: string | null; message: string }
+  /** `promptTokens`: as the node counted them, or the fewest that so many bytes can be. */
+  | {
+      reason: 'context_length_exceeded';
+      param: string;
+      model: string;
+      contextTokens: number;
+      promptTokens: number | { readonly atLeast: number };
+    }
   | { reason: 'model_forbidden'; model: string }
   /** `requested` is the name that the client sent, unchecked. */
   | { reason: 'model_not_found'; requested: string; available: readonly string[] }
@@ -80,6 +88,7 @@ const WIRE = {
   too_many_batches: { status: 429, type: 'rate_limit_exceeded', code: 'too_many_batches' },
   too_many_calls: { status: 429, type: 'rate_limit_exceeded', code: 'rate_limit_exceeded' },
   invalid_field: { status: 400, type: 'invalid_request_error', code: 'invalid_value' },
+  context_length_exceeded: { status: 400, type: 'invalid_request_error', code: 'context_length_exceeded' },
   not_json: { status: 400, type: 'invalid_request_error', code: 'invalid_json' },
   body_too_large: { status: 413, type: 'invalid_request_error', code: 'body_too_large' },
   encoded_body: { status: 415, type: 'invalid_request_error', code: 'unsupported_encoding' },
@@ -105,8 +114,7 @@ export interface ErrorEnvelope {
 
 export function envelope(error: ApiError, origin: string): ErrorEnvelope {
   const { type, code } = WIRE[error.reason];
-  const param =
-    error.reason === 'invalid_field' ? error.param : error.reason === 'model_not_found' ? 'model' : null;
+  const param = 'param' in error ? error.param : error.reason === 'model_not_found' ? 'model' : null;
   return { error: { message: messageFor(error, origin), type, param, code } };
 }
 
@@ -230,6 +238,8 @@ const MESSAGES: { [Reason in ApiError['reason']]: MessageOf<Reason> } = {
   too_many_calls: ({ limit, retryAfterMs }, origin) =>
     `Rate limit exceeded${limit === null ? '' : `: ${limit}`}. Try again in ${seconds(retryAfterMs)}. All limits: ${origin}/docs.`,
   invalid_field: ({ message }) => message,
+  context_length_exceeded: ({ param, model, contextTokens, promptTokens }) =>
+    `The prompt has ${countOf(promptTokens)} tokens, tools and chat template included, and ${model} takes at most ${contextTokens}. Nothing was charged; shorten \`${param}\`.`,
   not_json: ({ message }) => message,
   body_too_large: ({ limitBytes }) =>
     `The request body exceeds the limit of ${limitBytes} bytes. Send less in one request.`,
@@ -269,6 +279,10 @@ const MODEL_NAME = /^[a-z0-9][\w.:/-]{0,63}$/i;
 
 function seconds(ms: number): string {
   return `${Math.ceil(ms / 1000)} s`;
+}
+
+function countOf(tokens: number | { readonly atLeast: number }): string {
+  return typeof tokens === 'number' ? String(tokens) : `at least ${tokens.atLeast}`;
 }
 
 function usedOfCap({ usedNanoUsd, capNanoUsd }: { usedNanoUsd: NanoUsd; capNanoUsd: NanoUsd }): string {

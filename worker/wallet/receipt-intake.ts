@@ -28,6 +28,7 @@ interface IntakeDeps {
 export function takeReceipts(deps: IntakeDeps, taken: readonly WalletReceipt[], nowMs: number): string[] {
   const agreed: Agreement[] = [];
   const deferred = taken.filter((receipt) => take(deps, receipt, agreed, nowMs) === 'deferred');
+  for (const receipt of taken) if (!deferred.includes(receipt)) deps.receipts.checkOverrun(receipt, nowMs);
   deps.receipts.publishAgreed(agreed, nowMs);
   deps.groups.flush();
   return deferred.map(({ requestId }) => requestId);

@@ -5,7 +5,7 @@
 import type { OutboxItem } from '../domain/outbox.ts';
 import {
   type DriftKind,
-  isDrift,
+  driftOf,
   type SettledRequest,
   type WriteOff,
   writeOff,
@@ -110,6 +110,14 @@ export class Receipts {
     if (other !== undefined) this.#publishDrift('double', receipt, { alsoBy: other }, nowMs);
   }
 
+  /** Publishes drift when an engine generated more than the request allowed, which no customer is billed for. */
+  checkOverrun(receipt: WalletReceipt, nowMs: number): void {
+    const { overrunTokens = 0, usage } = receipt;
+    if (overrunTokens === 0) return;
+    const detail = { overrun: overrunTokens, countedCompletion: usage.completionTokens };
+    this.#publishDrift('overrun', receipt, detail, nowMs);
+  }
+
   /** Publishes drift for charges whose node has sent no receipt in time. */
   checkMissing(nowMs: number): void {
     const { receiptStore, groups, graceMs } = this.#deps;
@@ -150,14 +158,19 @@ export class Receipts {
       writeOff: off,
       late: request !== null && nowMs - request.endedAtMs! > graceMs(),
     });
-    if (off === null || settled === null || !isDrift(off, receipt, settled)) return;
+    const drift = off && settled && driftOf(off, receipt, settled);
+    if (drift === null || settled === null) return;
     const detail = {
       billedPrompt: settled.billed.promptTokens,
+      billedCached: settled.billed.cachedTokens,
       billedCompletion: settled.billed.completionTokens,
+      billedReasoning: settled.billed.reasoningTokens,
       countedPrompt: receipt.usage.promptTokens,
+      countedCached: receipt.usage.cachedTokens,
       countedCompletion: receipt.usage.completionTokens,
+      countedReasoning: receipt.usage.reasoningTokens,
     };
-    this.#publishDrift('tokens', receipt, detail, nowMs);
+    this.#publishDrift(drift, receipt, detail, nowMs);
   }
 
   #publishDrift(
@@ -174,7 +187,10 @@ export class Receipts {
 /** Whether a receipt is from the billed node and counts what was billed. A request that cost nothing agrees with none. */
 export function agrees(receipt: WalletReceipt, request: RequestRecord): boolean {
   const isBilled = receipt.nodeId === request.nodeId && request.chargeNanoUsd > 0;
-  return isBilled && isEven(writeOff(receipt, settledOf(request)));
+  // What the ending alone makes a finding must not pass as agreeing.
+  const settled = settledOf(request);
+  const off = writeOff(receipt, settled);
+  return isBilled && isEven(off) && driftOf(off, receipt, settled) === null;
 }
 
 function isEven({ promptTokens, completionTokens }: WriteOff): boolean {

@@ -3,6 +3,7 @@ import { and, eq, isNull } from 'drizzle-orm';
 import { describe, expect, it } from 'vitest';
 import { database } from '../../../worker/db/client.ts';
 import { drift, nodeReceipt } from '../../../worker/db/schema.ts';
+import { newId } from '../../../worker/domain/ids.ts';
 import { usd } from '../../../worker/domain/money.ts';
 import { env, passTime, price, publish, receiptOf, usage, walletWith } from './fixtures.ts';
 
@@ -42,6 +43,77 @@ describe('counts', () => {
         detail: { billedCompletion: 5, countedCompletion: counted.completionTokens },
       },
     ]);
+  });
+
+  it.each([
+    ['cached', usage(10, 3, 5)],
+    ['reasoning', { ...usage(10, 4, 5), reasoningTokens: 5 }],
+  ])(
+    'of a finished answer that differ in %s tokens alone are drift, since sums do not show it',
+    async (_, counted) => {
+      const { accountId, wallet, charge } = await walletWith(usd(1));
+      const requestId = await charge(usage(10, 4, 5));
+      await wallet.reconcile([receiptOf(requestId, 'node_a', counted, 'finished')]);
+      await publish(wallet);
+      expect(await openDriftOf(accountId)).toMatchObject([
+        {
+          requestId,
+          kind: 'tokens',
+          detail: {
+            billedCached: 4,
+            countedCached: counted.cachedTokens,
+            billedReasoning: 0,
+            countedReasoning: counted.reasoningTokens,
+          },
+        },
+      ]);
+    },
+  );
+
+  it('past max_tokens are a finding that names the cause, once', async () => {
+    const { accountId, wallet, charge } = await walletWith(usd(1));
+    const requestId = await charge(usage(10, 4, 5));
+    const receipt = { ...receiptOf(requestId, 'node_a', usage(10, 4, 5), 'finished'), overrunTokens: 7 };
+    await wallet.reconcile([receipt]);
+    await wallet.reconcile([receipt]);
+    await publish(wallet);
+    expect(await openDriftOf(accountId)).toMatchObject([
+      { requestId, nodeId: 'node_a', kind: 'overrun', detail: { overrun: 7, countedCompletion: 5 } },
+    ]);
+  });
+
+  it('that the edge refused as impossible are written off with that reason, and are a finding', async () => {
+    const { accountId, wallet, admit } = await walletWith(usd(1));
+    const requestId = newId('req', Date.now());
+    await admit({ requestId });
+    await wallet.void({ requestId, nodeId: 'node_a', ending: 'implausible' });
+    await wallet.reconcile([
+      receiptOf(requestId, 'node_a', usage(9_000, 0, 5)),
+      receiptOf(requestId, 'node_b', usage(10, 0, 5)),
+    ]);
+    await publish(wallet);
+    expect(await openDriftOf(accountId)).toMatchObject([
+      { nodeId: 'node_a', kind: 'implausible', detail: { countedPrompt: 9_000, billedPrompt: 0 } },
+    ]);
+    const rows = await db.select().from(nodeReceipt).where(eq(nodeReceipt.requestId, requestId));
+    expect(rows.map(({ nodeId, writeOffReason }) => [nodeId, writeOffReason]).sort()).toEqual([
+      ['node_a', 'implausible'],
+      ['node_b', 'voided'],
+    ]);
+  });
+
+  it('past the hold of a lost isolate are written off for that reason, and not for want of credit', async () => {
+    const { accountId, wallet, admit } = await walletWith(usd(1));
+    const requestId = newId('req', Date.now());
+    const heldNanoUsd = 10 * price.cacheMissNanoUsd + 5 * price.outputNanoUsd;
+    await admit({ requestId, wanted: heldNanoUsd });
+    passTime(GRACE_MS / 2);
+    await wallet.reconcile([receiptOf(requestId, 'node_a', usage(10, 0, 8))]);
+    await publish(wallet);
+    expect(await wallet.request(requestId)).toMatchObject({ chargeNanoUsd: heldNanoUsd });
+    const rows = await db.select().from(nodeReceipt).where(eq(nodeReceipt.requestId, requestId));
+    expect(rows).toMatchObject([{ writeOffReason: 'past_hold', writtenOffCompletionTokens: 3 }]);
+    expect(await openDriftOf(accountId)).toEqual([]);
   });
 
   it('that exceed the bill because the client left are no drift', async () => {

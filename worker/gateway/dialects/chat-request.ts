@@ -20,6 +20,8 @@ export interface ChatRequest {
   readonly promptField: string;
   /** UTF-8 bytes of the `RENDERED` fields. */
   readonly contentBytes: number;
+  /** Bytes that the engine's chat template can add to them; see domain/template-bytes.ts. */
+  readonly templateBytes: number;
   /** The `RENDERED` fields of `generate`, as JSON members: `"messages":[…],"tools":[…]`. */
   readonly rendered: string;
   /** The allow-listed fields that are sent to the node. */

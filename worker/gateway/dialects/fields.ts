@@ -10,6 +10,7 @@ import {
   TOOLS_BOUNDS,
   utf8Length,
 } from '../../domain/grammar.ts';
+import { templateBytes } from '../../domain/template-bytes.ts';
 import { breakTokens, plainMessage } from '../../domain/template-tokens.ts';
 import { type ChatRequest, RENDERED } from './chat-request.ts';
 
@@ -57,10 +58,11 @@ function bounded<T>(fault: (value: T) => string | null) {
  */
 export function rendered(
   generate: Pick<GenerateRequest, (typeof RENDERED)[number]>,
-): Pick<ChatRequest, 'rendered' | 'contentBytes'> {
+): Pick<ChatRequest, 'rendered' | 'contentBytes' | 'templateBytes'> {
   const { messages, prompt, tools, response_format, stop } = generate;
+  const plain = messages?.map(plainMessage);
   const texts: Record<(typeof RENDERED)[number], string | undefined> = {
-    messages: templated(messages?.map(plainMessage)),
+    messages: templated(plain),
     prompt: JSON.stringify(prompt),
     tools: templated(tools),
     response_format: templated(response_format),
@@ -69,8 +71,11 @@ export function rendered(
   const members = RENDERED.flatMap((name) =>
     texts[name] === undefined ? [] : [[name, texts[name]] as const],
   );
-  const contentBytes = members.reduce((bytes, [, text]) => bytes + utf8Length(text), 0);
-  return { rendered: members.map(([name, text]) => `"${name}":${text}`).join(','), contentBytes };
+  return {
+    rendered: members.map(([name, text]) => `"${name}":${text}`).join(','),
+    contentBytes: members.reduce((bytes, [, text]) => bytes + utf8Length(text), 0),
+    templateBytes: templateBytes(plain ?? [], { count: tools?.length ?? 0, json: texts.tools ?? '' }),
+  };
 }
 
 function templated(value: object | undefined): string | undefined {

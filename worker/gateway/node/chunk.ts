@@ -60,8 +60,16 @@ export function readNodeChunk(json: unknown): NodeChunk | null {
 /** @param json as JSON.parse returned it. @returns null when it is not an error of the protocol */
 export function readNodeError(json: unknown): NodeError['error'] | null {
   return nullOnViolation(() => {
-    const { code, message } = fields(fields(json).error);
-    return { code: oneOf(NODE_ERROR_CODES, code), message: text(message) };
+    const { code, message, context } = fields(fields(json).error);
+    const error: NodeError['error'] = { code: oneOf(NODE_ERROR_CODES, code), message: text(message) };
+    if (context !== undefined) {
+      const { prompt_tokens, context_tokens } = fields(context);
+      error.context = {
+        prompt_tokens: tokenCount(prompt_tokens),
+        context_tokens: tokenCount(context_tokens),
+      };
+    }
+    return error;
   });
 }
 
@@ -112,6 +120,11 @@ function readUsage({
     reasoning_tokens: count(reasoning_tokens),
   };
   return isSound(usage) ? usage : violation();
+}
+
+function tokenCount(value: unknown): number {
+  const tokens = count(value);
+  return tokens <= TOKENS_MAX ? tokens : violation();
 }
 
 function isSound(usage: NodeChunk['usage']): boolean {

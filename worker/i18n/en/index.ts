@@ -239,6 +239,7 @@ export const en = {
       client_gone: 'client disconnected',
       out_of_credit: 'stopped at credit or cap',
       node_failed: 'node failed midway',
+      implausible: 'refused: prompt count',
       not_served: 'not served, not charged',
       settled_by_receipt: 'billed from node receipt',
       unproved: 'no receipt, not charged',

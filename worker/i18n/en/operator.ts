@@ -1,5 +1,13 @@
 /** The operator's pages in English, apart from the pool, margins and customers. */
 
+/** The tokens of a finding, billed or counted. Older findings have no cached and no reasoning tokens. */
+function counts(d: Record<string, string>, side: 'billed' | 'counted'): string {
+  const { [`${side}Cached`]: cached, [`${side}Reasoning`]: reasoning } = d;
+  const ofPrompt = cached === undefined ? '' : ` (${cached} cached)`;
+  const ofCompletion = reasoning === undefined ? '' : ` (${reasoning} reasoning)`;
+  return `${d[`${side}Prompt`]} prompt${ofPrompt} and ${d[`${side}Completion`]} completion tokens${ofCompletion}`;
+}
+
 export const operatorEn = {
   nav: {
     label: 'Operator',
@@ -120,13 +128,19 @@ export const operatorEn = {
     kind: 'Finding',
     kinds: {
       tokens: 'counts differ',
+      implausible: 'impossible count',
+      overrun: 'past max_tokens',
       price: 'charge differs',
       receipt_missing: 'receipt missing',
       double: 'answered twice',
     },
     what: 'Comparison',
     tokens: (d: Record<string, string>) =>
-      `Billed ${d.billedPrompt} prompt and ${d.billedCompletion} completion tokens; the node counted ${d.countedPrompt} and ${d.countedCompletion}.`,
+      `Billed ${counts(d, 'billed')}; the node counted ${counts(d, 'counted')}.`,
+    implausible: (d: Record<string, string>) =>
+      `The node counted ${d.countedPrompt} prompt tokens: more than the request’s bytes can be, or than the model’s context takes. Its answer was refused. Billed: ${d.billedPrompt} prompt and ${d.billedCompletion} completion tokens. Check which engine and chat template the node runs.`,
+    overrun: (d: Record<string, string>) =>
+      `The engine generated ${d.overrun} tokens past the request’s max_tokens. The answer ended at ${d.countedCompletion} tokens, and the rest was not billed.`,
     price: (d: Record<string, string>) =>
       `Charged ${d.charged} nano-USD; tokens × ${d.priceId} come to ${d.recomputed}.`,
     receipt_missing: (d: Record<string, string>) =>
@@ -157,6 +171,8 @@ export const operatorEn = {
       after_credit_end: 'after credit ran out',
       undelivered: 'never reached the edge',
       unknown_request: 'unknown request',
+      implausible: 'count impossible for this request',
+      past_hold: 'past the hold of a lost isolate',
     } as Record<string, string>,
     noReceipts: 'No receipts in this period.',
     lagTitle: 'Receipt lag',

@@ -244,6 +244,7 @@ export const fr: Messages = {
       client_gone: 'client déconnecté',
       out_of_credit: 'arrêtée : crédit ou plafond',
       node_failed: 'panne du nœud en cours de réponse',
+      implausible: 'refusée : compte d’entrée',
       not_served: 'non servie, non facturée',
       settled_by_receipt: 'facturée d’après le reçu',
       unproved: 'sans reçu, non facturée',

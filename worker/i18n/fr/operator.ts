@@ -1,6 +1,14 @@
 /** The operator's pages in French, apart from the pool, margins and customers. */
 import type { operatorEn } from '../en/operator.ts';
 
+/** The tokens of a finding, billed or counted. Older findings have no cached and no reasoning tokens. */
+function counts(d: Record<string, string>, side: 'billed' | 'counted'): string {
+  const { [`${side}Cached`]: cached, [`${side}Reasoning`]: reasoning } = d;
+  const ofInput = cached === undefined ? '' : ` (dont ${cached} en cache)`;
+  const ofOutput = reasoning === undefined ? '' : ` (dont ${reasoning} de raisonnement)`;
+  return `${d[`${side}Prompt`]} jetons d’entrée${ofInput} et ${d[`${side}Completion`]} de sortie${ofOutput}`;
+}
+
 export const operatorFr: typeof operatorEn = {
   nav: {
     label: 'Exploitation',
@@ -122,13 +130,18 @@ export const operatorFr: typeof operatorEn = {
     kind: 'Écart',
     kinds: {
       tokens: 'comptes différents',
+      implausible: 'compte impossible',
+      overrun: 'au-delà de max_tokens',
       price: 'débit différent',
       receipt_missing: 'reçu manquant',
       double: 'deux réponses',
     },
     what: 'Comparaison',
-    tokens: (d) =>
-      `Facturé : ${d.billedPrompt} jetons d’entrée et ${d.billedCompletion} de sortie ; le nœud en a compté ${d.countedPrompt} et ${d.countedCompletion}.`,
+    tokens: (d) => `Facturé : ${counts(d, 'billed')} ; compté par le nœud : ${counts(d, 'counted')}.`,
+    implausible: (d) =>
+      `Le nœud a compté ${d.countedPrompt} jetons d’entrée : plus que n’en permettent les octets de la requête ou le contexte du modèle. Sa réponse a été refusée. Facturé : ${d.billedPrompt} jetons d’entrée et ${d.billedCompletion} de sortie. Vérifiez le moteur et le gabarit de conversation (chat template) de ce nœud.`,
+    overrun: (d) =>
+      `Le moteur a généré ${d.overrun} jetons au-delà du max_tokens de la requête. La réponse s’arrête à ${d.countedCompletion} jetons ; le reste n’est pas facturé.`,
     price: (d) => `Débité : ${d.charged} nano-USD ; jetons × ${d.priceId} donnent ${d.recomputed}.`,
     receipt_missing: (d) =>
       `Facturé : ${d.billedPrompt} jetons d’entrée et ${d.billedCompletion} de sortie ; aucun nœud n’a déclaré les avoir générés.`,
@@ -158,6 +171,8 @@ export const operatorFr: typeof operatorEn = {
       after_credit_end: 'après l’épuisement du crédit',
       undelivered: 'jamais arrivés au point d’accès',
       unknown_request: 'requête inconnue',
+      implausible: 'compte impossible pour cette requête',
+      past_hold: 'au-delà du montant réservé, après la perte d’un isolat',
     },
     noReceipts: 'Aucun reçu sur cette période.',
     lagTitle: 'Retard des reçus',

@@ -18,6 +18,7 @@ export const ENDINGS = [
   'client_gone',
   'out_of_credit',
   'node_failed',
+  'implausible',
   'not_served',
   'settled_by_receipt',
   'unproved',
