@@ -123,7 +123,7 @@ function createServices(ready: Preflight, settings: Settings, metrics: Metrics):
   const watch = new EngineWatch({
     engine,
     facts,
-    inspect: () => inspectEngine(engine, checkOptions),
+    inspect: (contextTokens) => inspectEngine(engine, { ...checkOptions, contextTokens }),
     log,
     now,
     intervalMs,

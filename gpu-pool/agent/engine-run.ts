@@ -5,12 +5,13 @@
 import type { GenerateRequest, NodeUsage, Receipt } from '../protocol/schemas.ts';
 import type { ActiveRequest } from './active-requests.ts';
 import type { Answer } from './answer.ts';
+import { contextExceeded, fitContext } from './context-window.ts';
 import { openEngine } from './engine-client.ts';
 import { EngineStream } from './engine-stream.ts';
 import type { GenerateContext } from './generate-context.ts';
-import type { RequestError } from './request-error.ts';
+import { isRequestError, type RequestError } from './request-error.ts';
 import { fromStatus, isOperatorsMistake, whatToCheck } from './sglang/engine-error.ts';
-import { toEngineRequest, wantsJson } from './sglang/request.ts';
+import { maxTokensPerChoice, toEngineRequest, wantsJson } from './sglang/request.ts';
 import { StreamReader } from './sglang/stream.ts';
 
 export type EngineRunResult =
@@ -56,7 +57,9 @@ export class EngineRun {
   }
 
   async execute(): Promise<EngineRunResult> {
-    const stream = await this.#openStream();
+    const request = await this.#fit();
+    if ('kind' in request) return request;
+    const stream = await this.#openStream(request);
     if ('kind' in stream) return stream;
     this.#activeRequest.setGraceExpiredCallback(() => stream.stop());
     const result = await this.#relay(stream);
@@ -78,6 +81,8 @@ export class EngineRun {
       ttft_ms: ttftMs,
       outcome: result.kind,
       usage: this.#usage,
+      // JSON leaves out what is undefined.
+      overrun_tokens: this.#reader.overrunTokens || undefined,
       ticket: claims.ticket,
     };
   }
@@ -91,13 +96,26 @@ export class EngineRun {
     return this.#reader.usage;
   }
 
+  /** The request as it fits the model's context, or the result where it cannot. The engine has not received it yet. */
+  async #fit(): Promise<GenerateRequest | EngineRunResult> {
+    const { engine, watch } = this.#context;
+    const { claims } = this.#activeRequest;
+    if (claims.context_tokens !== undefined) watch.sellsContext(claims.context_tokens);
+    const request = { ...this.#request, max_tokens: maxTokensPerChoice(this.#request, claims) };
+    const context = { engine, modelPath: watch.info.model_path, contextLength: watch.contextLength };
+    const fitted = await fitContext(context, request, claims);
+    if (!isRequestError(fitted)) return { ...request, max_tokens: fitted.maxTokens };
+    this.#engineEnded = true;
+    return this.#failed(fitted);
+  }
+
   /**
    * Posts the request. Returns the stream, or the result where it has ended already. SGLang holds the response head
    * back until the first token.
    */
-  async #openStream(): Promise<EngineStream | EngineRunResult> {
+  async #openStream(request: GenerateRequest): Promise<EngineStream | EngineRunResult> {
     const { engine, watch, deadlines } = this.#context;
-    const { path, body } = toEngineRequest(this.#request, {
+    const { path, body } = toEngineRequest(request, {
       claims: this.#activeRequest.claims,
       modelPath: watch.info.model_path,
     });
@@ -174,7 +192,12 @@ export class EngineRun {
     if (step.chunk === null) return null;
     this.#noteProgress({ text: step.chunk.choices.length > 0 });
     if (this.#activeRequest.aborting !== null) return null;
-    if (reader.overrun) {
+    const { context_tokens: promptMax = Number.POSITIVE_INFINITY } = this.#activeRequest.claims;
+    if (reader.usage.prompt_tokens > promptMax && !this.#answer.started) {
+      // The engine gave no count before.
+      return this.#failed(contextExceeded(reader.usage.prompt_tokens, promptMax));
+    }
+    if (reader.overrunTokens > 0) {
       this.#context.metrics.anomaly('overrun');
       this.#activeRequest.abortAtEngine();
       await this.#answer.chunk(reader.cutAtLimit());

@@ -24,8 +24,11 @@ const SEQUENCES_MAX_UNKNOWN = 4_096;
 export interface EngineWatchOptions {
   engine: Engine;
   facts: EngineFacts;
-  /** Inspects again what the engine is and how it was started. */
-  inspect: () => Promise<Inspection | null>;
+  /**
+   * Inspects again what the engine is and how it was started.
+   * @param contextTokens the longest prompt that is sold; undefined: not known yet
+   */
+  inspect: (contextTokens: number | undefined) => Promise<Inspection | null>;
   log: Log;
   now: () => number;
   intervalMs: number;
@@ -39,6 +42,7 @@ export class EngineWatch {
   #unreachable = false;
   /** The process that answers now may not be the one that was inspected. */
   #needsInspection = false;
+  #contextTokens: number | undefined;
   #faults: string[] = [];
   #inspectedAtMs: number;
   #tokenAtMs = Number.NEGATIVE_INFINITY;
@@ -73,6 +77,18 @@ export class EngineWatch {
 
   get info(): EngineInfo {
     return this.#facts.info;
+  }
+
+  /** The engine's `--context-length`; null: not known. */
+  get contextLength(): number | null {
+    return this.#facts.settings.context_length;
+  }
+
+  /** Notes the longest prompt that is sold, as a request names it. The next poll inspects whether the engine takes it. */
+  sellsContext(contextTokens: number): void {
+    if (contextTokens === this.#contextTokens) return;
+    this.#contextTokens = contextTokens;
+    this.#needsInspection = true;
   }
 
   /** Whether the engine, when last inspected, met the requirements for being sold. */
@@ -117,7 +133,7 @@ export class EngineWatch {
   /** False where nothing answers in time; the engine's health then stays as it was. */
   async #inspect(): Promise<boolean> {
     const { inspect, log } = this.#options;
-    const inspection = await inspect();
+    const inspection = await inspect(this.#contextTokens);
     if (inspection === null) return false;
     const { facts, faults } = inspection;
     this.#inspectedAtMs = this.#options.now();

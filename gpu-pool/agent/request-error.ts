@@ -8,6 +8,8 @@ export type NodeErrorCode = (typeof NODE_ERROR_CODES)[number];
 export interface RequestError {
   code: NodeErrorCode;
   message: string;
+  /** The prompt is longer than the model's context: both counts. */
+  context?: NonNullable<NodeError['error']['context']>;
   /** Whole seconds, 1 to 300. */
   retryAfterSeconds?: number;
 }
@@ -20,8 +22,8 @@ export const STATUS = {
   engine_timeout: 504,
 } satisfies Record<NodeErrorCode, number>;
 
-export function toNodeError({ code, message }: RequestError): NodeError {
-  return { error: { code, message } };
+export function toNodeError({ code, message, context }: RequestError): NodeError {
+  return { error: { code, message, ...(context ? { context } : {}) } };
 }
 
 export function isRequestError(value: object): value is RequestError {

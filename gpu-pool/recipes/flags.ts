@@ -110,6 +110,12 @@ export const FLAGS: readonly Flag[] = [
     source: COOKBOOK,
   },
   {
+    name: '--context-length',
+    value: 163_840,
+    why: 'As long as the weights allow: the longest prompt sold, 131,072 tokens, and an answer of 32,768.',
+    source: 'migrations: model.context_tokens; max_position_embeddings of the models',
+  },
+  {
     name: '--max-running-requests',
     value: { byHardware: { '8xh800-pair': 128, '8xh200': 256, '8xmi300x': 128 } },
     why: 'More requests would overflow the KV cache and be retracted, or exceed the captured graphs.',

@@ -2,6 +2,7 @@
  * Faults of an engine that keep its answers from being sold, as sentences for its operator that name the flag to
  * change. Pure: the table below is everything that a node requires of SGLang's arguments.
  */
+import { CONTEXT_RESERVE } from '../context-window.ts';
 import { printable } from '../start-refused.ts';
 import type { EngineFacts } from './probe.ts';
 import { judgeVersion, VERSION_MIN } from './version.ts';
@@ -13,11 +14,22 @@ export interface EngineRequirements {
   revision?: string | undefined;
   /** `model_path` values that this node may serve; undefined before it has enrolled: any. */
   modelPaths?: readonly string[] | undefined;
+  /** The longest prompt that the edge sells, in tokens; undefined until it has named one with a request. */
+  contextTokens?: number | undefined;
 }
 
 type Check = (facts: EngineFacts, required: EngineRequirements) => string | null;
 
-const CHECKS: readonly Check[] = [version, model, revision, reasoningParser, cacheReport, radixCache, queue];
+const CHECKS: readonly Check[] = [
+  version,
+  model,
+  revision,
+  reasoningParser,
+  cacheReport,
+  radixCache,
+  queue,
+  contextLength,
+];
 
 /** Every fault, the most telling first; empty where the engine meets the requirements. */
 export function findFaults(facts: EngineFacts, required: EngineRequirements): string[] {
@@ -70,6 +82,12 @@ function radixCache({ settings }: EngineFacts): string | null {
   return settings.disable_radix_cache
     ? 'Every turn of a conversation would be recomputed from the start: start SGLang without --disable-radix-cache.'
     : null;
+}
+
+function contextLength({ settings }: EngineFacts, { contextTokens }: EngineRequirements): string | null {
+  const found = settings.context_length;
+  if (contextTokens === undefined || found === null || found > contextTokens + CONTEXT_RESERVE) return null;
+  return `Prompts of ${contextTokens} tokens are sold, and the engine has a context of ${found} for prompt and answer together: start SGLang with a --context-length of more than ${contextTokens + CONTEXT_RESERVE}, or without it.`;
 }
 
 function queue({ settings }: EngineFacts): string | null {

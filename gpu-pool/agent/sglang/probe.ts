@@ -25,6 +25,8 @@ const Settings = z.object({
   /** The limit of each data-parallel rank: every scheduler takes the whole number for itself (scheduler.py). */
   max_queued_requests: z.int().positive().nullable().catch(null),
   revision: z.string().max(128).nullable().catch(null),
+  /** The most tokens of a prompt and its answer together; null: as many as the model has by itself. */
+  context_length: z.int().positive().nullable().catch(null),
 });
 export type EngineSettings = z.infer<typeof Settings>;
 

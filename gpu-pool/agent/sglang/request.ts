@@ -24,8 +24,6 @@ export function toEngineRequest(
   { claims, modelPath }: { claims: RequestClaims; modelPath: string },
 ): EngineRequest {
   const choices = request.n ?? 1;
-  // The claim covers all choices together, SGLang's max_tokens each one.
-  const maxTokensPerChoice = Math.max(1, Math.floor(claims.max_tokens / choices));
   const specificFields = request.prompt === undefined ? chatFields(request) : textFields(request);
   return {
     path: request.prompt === undefined ? CHAT_PATH : COMPLETIONS_PATH,
@@ -33,7 +31,7 @@ export function toEngineRequest(
     body: {
       ...specificFields,
       model: modelPath,
-      max_tokens: Math.min(request.max_tokens, maxTokensPerChoice),
+      max_tokens: request.max_tokens,
       temperature: request.temperature,
       top_p: request.top_p,
       presence_penalty: request.presence_penalty,
@@ -66,6 +64,12 @@ function chatFields(request: GenerateRequest) {
 /** In text completions `logprobs` is the number of alternatives beside the chosen token. */
 function textFields(request: GenerateRequest) {
   return { prompt: request.prompt, logprobs: request.logprobs ? (request.top_logprobs ?? 0) : undefined };
+}
+
+/** The request's max_tokens as SGLang takes them: for each choice, while the claim covers all choices together. */
+export function maxTokensPerChoice(request: GenerateRequest, claims: RequestClaims): number {
+  const claimed = Math.max(1, Math.floor(claims.max_tokens / (request.n ?? 1)));
+  return Math.min(request.max_tokens, claimed);
 }
 
 /** Whether the answer has to be JSON, which the R1 parser may report as reasoning (sglang#4539). */

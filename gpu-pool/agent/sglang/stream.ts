@@ -83,8 +83,9 @@ export class StreamReader {
     return this.#meter.current();
   }
 
-  get overrun(): boolean {
-    return this.#meter.overrun;
+  /** Tokens that the engine generated past the claim. */
+  get overrunTokens(): number {
+    return this.#meter.overrunTokens;
   }
 
   /** Whether every choice has its finish reason: only a last usage can follow. */

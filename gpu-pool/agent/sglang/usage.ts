@@ -90,9 +90,9 @@ export class UsageMeter {
     if (!reported) this.#onAnomaly('missing');
   }
 
-  /** Whether the engine generated more than the claim allows. */
-  get overrun(): boolean {
-    return this.#completion() > this.#maxTokens;
+  /** Tokens that the engine generated past the claim. */
+  get overrunTokens(): number {
+    return Math.max(0, this.#completion() - this.#maxTokens);
   }
 
   current(): NodeUsage {

@@ -350,11 +350,12 @@ describe('the agent', () => {
           disable_radix_cache: set.has('--disable-radix-cache'),
           max_queued_requests: set.get('--max-queued-requests') as number,
           revision: set.get('--revision') as string,
+          context_length: set.get('--context-length') as number,
         },
       };
       const revisionSetting = setting(textOf(bundle(built, 'shell'), 'agent.env'), 'TOLLGATE_REVISION');
       expect(revisionSetting).toBe(revision);
-      expect(findFaults(facts, { revision: revisionSetting })).toEqual([]);
+      expect(findFaults(facts, { revision: revisionSetting, contextTokens: 131_072 })).toEqual([]);
     }
   });
 });

@@ -1,0 +1,55 @@
+/**
+ * Keeps a request within the model's published context before the engine works on it. The bytes of most prompts show
+ * that they fit. A prompt that may be too long is counted by the engine's tokenizer first: the engine's own limit is no
+ * substitute, because it is that of prompt and answer together and lies higher.
+ */
+import type { GenerateRequest, RequestClaims } from '../protocol/schemas.ts';
+import type { Engine } from './engine-client.ts';
+import type { RequestError } from './request-error.ts';
+import { countPrompt } from './sglang/tokenize.ts';
+
+/**
+ * What SGLang keeps back of its context: six tokens beside every prompt (tp_worker.py, `max_req_input_len`), and slots
+ * for drafted tokens (managers/utils.py, `compute_num_reserved_tokens`).
+ */
+export const CONTEXT_RESERVE = 64;
+
+export interface EngineContext {
+  readonly engine: Engine;
+  readonly modelPath: string;
+  /** The engine's `--context-length`, which bounds prompt and answer together; null: not known. */
+  readonly contextLength: number | null;
+}
+
+/**
+ * Fits a request into the context: refuses a prompt that is too long, and lets the answer end where the engine's context
+ * does.
+ * @param request its `max_tokens` are those of one choice
+ * @returns the `max_tokens` of one choice that the engine is to be asked for
+ */
+export async function fitContext(
+  { engine, modelPath, contextLength }: EngineContext,
+  request: GenerateRequest,
+  { context_tokens: promptMax, prompt_tokens_max: bound }: RequestClaims,
+): Promise<{ maxTokens: number } | RequestError> {
+  const { max_tokens: maxTokens } = request;
+  // An edge of an older version names no context, and leaves it to the engine.
+  if (promptMax === undefined) return { maxTokens };
+  const roomTokens = contextLength === null ? Number.POSITIVE_INFINITY : contextLength - CONTEXT_RESERVE;
+  if (bound !== undefined && bound <= promptMax && bound + maxTokens <= roomTokens) return { maxTokens };
+  const counted = await countPrompt(engine, request, modelPath);
+  // The engine then judges the request itself, and its first usage is compared with the context all the same.
+  if (counted === null) return { maxTokens };
+  const longest = Math.min(promptMax, roomTokens - 1);
+  return counted > longest
+    ? contextExceeded(counted, longest)
+    : { maxTokens: Math.min(maxTokens, roomTokens - counted) };
+}
+
+export function contextExceeded(promptTokens: number, contextTokens: number): RequestError {
+  return {
+    code: 'bad_request',
+    message: `The prompt has ${promptTokens} tokens and may have ${contextTokens}.`,
+    context: { prompt_tokens: promptTokens, context_tokens: contextTokens },
+  };
+}
