@@ -3,7 +3,6 @@ import { html } from 'hono/html';
 import type { Child } from 'hono/jsx';
 import { type Area, isRoleAllowed, type MemberRole } from '../../domain/team.ts';
 import { LOCALE_NAMES, LOCALES } from '../../i18n/locale.ts';
-import { Callout } from '../components/callout.tsx';
 import { type PortalContext, words } from './context.ts';
 import { Mark } from './mark.tsx';
 
@@ -48,7 +47,11 @@ export function page(c: PortalContext, props: PageProps, content: Child): Respon
             id="content"
             class={`mx-auto w-full grow px-4 py-8 sm:px-6 sm:py-10 ${props.narrow ? 'max-w-xl' : 'max-w-6xl'}`}
           >
-            {c.get('suspended') && <Callout tone="warning">{t.problem.suspendedNote}</Callout>}
+            {c.get('suspended') && (
+              <p role="status" class="alert alert-soft alert-warning mb-6 text-sm">
+                {t.problem.suspendedNote}
+              </p>
+            )}
             {content}
           </main>
           <Footer c={c} back={back} />
