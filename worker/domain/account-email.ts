@@ -10,7 +10,8 @@ export type AccountEmail =
   /** The link signs in whoever opens it, and works once. */
   | { kind: 'sign_in'; url: string }
   | { kind: 'reset'; url: string }
-  | { kind: 'invitation'; url: string; role: string; accountName: string; invitedBy: string }
+  /** Its page names the sender: an e-mail holds nothing that a sender could write, but the account's name made safe. */
+  | { kind: 'invitation'; url: string; role: string; accountName: string }
   /** The way this person signs in was changed. The e-mail warns them in case the change was not theirs. */
   | { kind: 'sign_in_changed'; what: 'password' | 'second_factor_on' | 'second_factor_off'; url: string }
   | { kind: 'receipt'; url: string; invoice: string; amountNanoUsd: NanoUsd };

@@ -89,6 +89,46 @@ export const RATE_RULES = {
     windowMs: HOUR_MS,
     whenDown: 'refuse',
   },
+  /** Invitations reach strangers: an inbox gets few, whichever accounts they come from. */
+  invitation_network: {
+    counts: 'invitations',
+    per: 'network',
+    count: 40,
+    sharedCount: 100,
+    windowMs: DAY_MS,
+    whenDown: 'refuse',
+  },
+  invitation_person: {
+    counts: 'invitations',
+    per: 'person',
+    count: 30,
+    windowMs: DAY_MS,
+    whenDown: 'refuse',
+  },
+  invitation_account: {
+    counts: 'invitations',
+    per: 'account',
+    count: 40,
+    windowMs: DAY_MS,
+    whenDown: 'refuse',
+  },
+  invitation_email: { counts: 'invitations', per: 'email', count: 3, windowMs: DAY_MS, whenDown: 'refuse' },
+  /** Warnings of a changed sign-in. Beyond the limit the change is made and the warning left out. */
+  warning_email: {
+    counts: 'warnings of a changed sign-in',
+    per: 'email',
+    count: 20,
+    windowMs: DAY_MS,
+    whenDown: 'allow',
+  },
+  /** E-mails about balance and caps. Beyond the limit they come later. */
+  notice_account: {
+    counts: 'alerts by e-mail',
+    per: 'account',
+    count: 200,
+    windowMs: HOUR_MS,
+    whenDown: 'allow',
+  },
   /** Passwords or codes of a signed-in person who closes an account: whoever stole the session must not guess them. */
   proof_person: {
     counts: 'proofs of identity for a change that cannot be undone',

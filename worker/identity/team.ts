@@ -6,12 +6,21 @@ import type { MemberRole } from '../domain/team.ts';
 import { config, type Env } from '../env.ts';
 import type { Locale } from '../i18n/locale.ts';
 import { sendAccountEmail } from '../notifications/email/send.ts';
+import { clientAddress, takeAttempt } from '../rate-limits/attempts.ts';
 import type { Person } from './account.ts';
 
 const INVITATION_DAYS = 7;
 const DAY_MS = 86_400_000;
 
-/** Sends an invitation by e-mail. @returns false: the account has too many open invitations */
+export type InvitationRefusal =
+  /** the sender has not confirmed their own address */
+  | { reason: 'unconfirmed' }
+  /** the account has too many open invitations */
+  | { reason: 'too_many_invitations' }
+  /** too many invitations from here, from the sender, or to this inbox */
+  | { reason: 'too_many_attempts'; retryAfterMs: number };
+
+/** Sends an invitation by e-mail. @returns null: it is sent */
 export async function invite(
   env: Env,
   request: {
@@ -21,11 +30,21 @@ export async function invite(
     role: MemberRole;
     invitedBy: Person;
     locale: Locale;
+    headers: Headers;
     nowMs: number;
   },
-): Promise<boolean> {
-  const { accountId, accountName, role, invitedBy, locale, nowMs } = request;
+): Promise<InvitationRefusal | null> {
+  const { accountId, accountName, role, invitedBy, locale, headers, nowMs } = request;
+  if (!invitedBy.emailVerified) return { reason: 'unconfirmed' };
   const email = request.email.toLowerCase();
+  const attempts = [
+    { rule: 'invitation_network', subject: clientAddress(headers) },
+    { rule: 'invitation_account', subject: accountId },
+    { rule: 'invitation_person', subject: invitedBy.id },
+    { rule: 'invitation_email', subject: email },
+  ] as const;
+  const { allowed, retryAfterMs } = await takeAttempt(env, attempts, nowMs);
+  if (!allowed) return { reason: 'too_many_attempts', retryAfterMs };
   const token = newToken();
   const row = {
     id: newId('inv', nowMs),
@@ -45,11 +64,11 @@ export async function invite(
     detail: { email, role },
     accountId,
   };
-  if (!(await insertInvitation(database(env), row, entry))) return false;
+  if (!(await insertInvitation(database(env), row, entry))) return { reason: 'too_many_invitations' };
   const url = `${config(env).publicOrigin}/invitation/${token}`;
-  const invitation = { kind: 'invitation', url, role, accountName, invitedBy: invitedBy.email } as const;
+  const invitation = { kind: 'invitation', url, role, accountName } as const;
   await sendAccountEmail(env, { to: email, locale, post: invitation }, nowMs);
-  return true;
+  return null;
 }
 
 /** The open invitation of a link's token. @returns null: it was used or revoked, has expired, or never existed */

@@ -20,6 +20,7 @@ export const DELIVERY_FAULTS = [
   'mail_recipient_refused',
   'mail_refused',
   'mail_unavailable',
+  'mail_limited',
   // either
   'given_up',
 ] as const;

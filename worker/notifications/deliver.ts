@@ -13,6 +13,7 @@ import { findEndpoint, removeEndpoint } from '../db/webhook-endpoints.ts';
 import type { Notification } from '../domain/notice.ts';
 import { DONE, type TaskResult } from '../domain/task-result.ts';
 import type { Env } from '../env.ts';
+import { takeAttempt } from '../rate-limits/attempts.ts';
 import { ANSWER_WITHIN_MS, type Attempt } from './attempt.ts';
 import { mailer } from './email/mailer.ts';
 import { noticeEmail } from './email/notice-email.ts';
@@ -94,9 +95,12 @@ const CHANNELS: Record<DeliveryRow['channel'], (env: Env, outgoing: Outgoing) =>
   webhook: byWebhook,
 };
 
-async function byEmail(env: Env, { delivery, notification }: Outgoing): Promise<Attempt> {
+async function byEmail(env: Env, { delivery, notification, nowMs }: Outgoing): Promise<Attempt> {
   const mail = mailer(env);
   if (mail === null) return { ok: false, status: null, fault: 'mail_not_configured', retry: false };
+  const attempt = { rule: 'notice_account', subject: delivery.accountId } as const;
+  const { allowed, retryAfterMs } = await takeAttempt(env, [attempt], nowMs);
+  if (!allowed) return { ok: false, status: null, fault: 'mail_limited', retry: true, retryAfterMs };
   return mail.send({ to: delivery.target, ...(await noticeEmail(env, notification)) });
 }
 

@@ -8,13 +8,13 @@ import { renderEmail } from '../../../worker/notifications/email/template.tsx';
 import { accountEmailWords } from '../../../worker/notifications/email/wording.ts';
 
 const url = 'https://tollgate.test/somewhere?token=a&next=b';
-const name = '<img src=x onerror=alert(1)>\r\nBcc: all@example.com';
+const name = '<img src=x onerror=alert(1)>\r\nBcc: all@evil.example, see www.evil.example';
 
 const EMAILS: { [K in AccountEmailKind]: Extract<AccountEmail, { kind: K }> } = {
   verify: { kind: 'verify', url },
   sign_in: { kind: 'sign_in', url },
   reset: { kind: 'reset', url },
-  invitation: { kind: 'invitation', url, role: 'billing', accountName: name, invitedBy: 'a@example.com' },
+  invitation: { kind: 'invitation', url, role: 'billing', accountName: name },
   sign_in_changed: { kind: 'sign_in_changed', what: 'second_factor_off', url },
   receipt: { kind: 'receipt', url, invoice: 'TG-000042', amountNanoUsd: nanoUsd(20_000_000_000) },
 };
@@ -34,6 +34,9 @@ it.each(CASES)('%s in %s', (_, locale, email) => {
   expect(html).toContain(`lang="${locale}"`);
   expect(html).not.toContain('<img');
   for (const part of [subject, html, text]) expect(part).not.toMatch(/undefined|\[object|NaN/);
+  // what an e-mail program makes a link of, beside our own
+  const others = text.replaceAll(url, '').match(/\S+@\S+|https?:|www\.|[\p{L}\d-]\.[\p{L}\d]/gu) ?? [];
+  expect(others.filter((each) => !/^\d\.\d$/.test(each))).toEqual([]);
 });
 
 it('has a subject of its own in each language', () => {

@@ -110,7 +110,7 @@ async function signUpRoles(harness: TaskHarness): Promise<string> {
   browsers.elsewhere = newBrowser();
   await browsers.elsewhere.signUp('Eve');
   browsers.owner = newBrowser();
-  const { email } = await browsers.owner.signUp('Ada');
+  const { email } = await browsers.owner.signUpConfirmed('Ada');
   for (const role of ['billing', 'developer', 'viewer'] as const) {
     const invited = newEmail();
     await harness.drain();

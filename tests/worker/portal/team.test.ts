@@ -27,7 +27,7 @@ async function invite(owner: Browser, email: string, role = 'developer'): Promis
 
 async function owner() {
   const browser = newBrowser();
-  const person = await browser.signUp('Ada');
+  const person = await browser.signUpConfirmed('Ada');
   return { browser, ...person };
 }
 
@@ -109,6 +109,42 @@ describe('an invitation', () => {
     const response = await browser.post('/team', { email: newEmail(), role: 'viewer' });
     expect(response.status).toBe(422);
     expect(await response.text()).toContain(en.faults.too_many_invitations);
+  });
+
+  it('is sent by nobody who has not confirmed their own address', async () => {
+    const browser = newBrowser();
+    await browser.signUp('Win at evil.example');
+    await harness.drain();
+    harness.emails.splice(0);
+    const response = await browser.post('/team', { email: newEmail(), role: 'viewer' });
+    expect([response.status, await response.text()]).toEqual([
+      422,
+      expect.stringContaining(en.faults.invitation_unconfirmed),
+    ]);
+    await harness.drain();
+    expect(harness.emails).toEqual([]);
+  });
+
+  it('holds nothing of the sender that could be a link', async () => {
+    const { browser } = await owner();
+    await browser.post('/account/name', { accountName: 'Win http://evil.example/a now' });
+    const email = newEmail();
+    await browser.post('/team', { email, role: 'viewer' });
+    await harness.drain();
+    const { text, html } = harness.emails.find(({ to }) => to === email)!;
+    expect(text).toContain('“Win http evil example a now”');
+    for (const part of [text, html]) expect(part).not.toMatch(/evil\.|person-[\w-]+@/);
+  });
+
+  it('reaches one inbox three times a day, however many accounts and spellings are used', async () => {
+    const inbox = `t${crypto.randomUUID().replaceAll('-', '')}`;
+    const statuses: number[] = [];
+    for (let i = 0; i < 6; i++) {
+      const { browser } = await owner();
+      const email = `${inbox}+${i}@gmail.com`;
+      statuses.push((await browser.post('/team', { email, role: 'viewer' })).status);
+    }
+    expect(statuses).toEqual([303, 303, 303, 429, 429, 429]);
   });
 
   it('keeps invalid input in the form', async () => {

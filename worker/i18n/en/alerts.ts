@@ -82,6 +82,7 @@ export const alertsEn = {
     mail_recipient_refused: 'mail service rejected the recipient',
     mail_refused: 'mail service rejected the message',
     mail_unavailable: 'mail service unavailable',
+    mail_limited: 'too many alerts this hour',
     given_up: 'gave up after the last attempt',
   } as Record<string, string>,
   notices: {

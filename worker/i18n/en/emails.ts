@@ -23,8 +23,9 @@ export const emailsEn = {
   },
   invitation: {
     title: 'You are invited to join a team',
-    text: (by: string, account: string, role: string) =>
-      `${by} invites you to join the account “${account}” on Tollgate. Your role: ${role}. The invitation is valid for seven days.`,
+    /** @param account empty: nothing of its name can be shown in an e-mail */
+    text: (account: string, role: string) =>
+      `You are invited to join ${account === '' ? 'an account' : `the account “${account}”`} on Tollgate. Your role: ${role}. Open the invitation to see who sent it; it is valid for seven days.`,
     link: 'View invitation',
     small: 'If you do not know the sender, ignore this e-mail. You are not added unless you accept.',
   },

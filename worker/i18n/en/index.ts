@@ -410,6 +410,8 @@ export const en = {
     code_wrong: 'Wrong code. Wait for the next one and try again.',
     unprintable_letters: 'Use Latin letters: other scripts cannot be printed on invoices.',
     confirm_email: 'This is not your e-mail address.',
+    invitation_unconfirmed:
+      'Confirm your own e-mail address first, under Settings: then you can invite others.',
     too_many_invitations: 'Too many pending invitations. Revoke some first.',
     last_owner: 'An account needs at least one owner. Make another member an owner first.',
     amount: 'Enter an amount such as 25, 12.50 or 1,250.00.',

@@ -85,6 +85,7 @@ export const alertsFr: typeof alertsEn = {
     mail_recipient_refused: 'destinataire refusé par le service d’e-mail',
     mail_refused: 'message refusé par le service d’e-mail',
     mail_unavailable: 'service d’e-mail indisponible',
+    mail_limited: 'trop d’alertes pendant cette heure',
     given_up: 'abandonnée après la dernière tentative',
   },
   notices: {

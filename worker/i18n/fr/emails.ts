@@ -27,8 +27,8 @@ export const emailsFr: Messages['emails'] = {
   },
   invitation: {
     title: 'Invitation à rejoindre une équipe',
-    text: (by, account, role) =>
-      `${by} vous invite à rejoindre le compte « ${account} » sur Tollgate, avec le rôle « ${role} ». L’invitation est valable sept jours.`,
+    text: (account, role) =>
+      `Vous êtes invité à rejoindre ${account === '' ? 'un compte' : `le compte « ${account} »`} sur Tollgate, avec le rôle « ${role} ». Ouvrez l’invitation pour voir qui l’a envoyée ; elle est valable sept jours.`,
     link: 'Voir l’invitation',
     small:
       'Si vous ne connaissez pas l’expéditeur, ignorez cet e-mail. Vous ne serez pas ajouté sans votre accord.',

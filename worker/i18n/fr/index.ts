@@ -386,7 +386,7 @@ export const fr: Messages = {
     tooLarge: 'Les données envoyées sont trop volumineuses. Réduisez-les et réessayez.',
     tooManyTitle: 'Trop de requêtes',
     tooManyText: (wait) =>
-      `Vous avez dépassé la limite : cette demande n’a pas été exécutée. Réessayez dans ${wait}.`,
+      `Vous avez dépassé la limite : cette demande n’a pas été exécutée. Réessayez dans ${wait}.`,
     suspendedTitle: 'Ce compte est suspendu',
     suspendedText:
       'Rien n’a été modifié. Tant qu’un compte est suspendu, ses pages restent lisibles et ce qu’il doit peut être payé ; tout le reste attend son rétablissement. Contactez-nous pour le demander.',
@@ -418,6 +418,8 @@ export const fr: Messages = {
     unprintable_letters:
       'Utilisez l’alphabet latin : les autres ne peuvent pas être imprimés sur les factures.',
     confirm_email: 'Ce n’est pas votre adresse e-mail.',
+    invitation_unconfirmed:
+      'Confirmez d’abord votre propre adresse e-mail dans les réglages : vous pourrez ensuite inviter d’autres personnes.',
     too_many_invitations: 'Trop d’invitations en attente. Révoquez-en d’abord.',
     last_owner: 'Un compte doit avoir au moins un propriétaire. Nommez-en d’abord un autre.',
     amount: 'Saisissez un montant, par exemple 25, 12,50 ou 1 250,00.',

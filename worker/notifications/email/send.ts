@@ -12,6 +12,7 @@ import type { Env } from '../../env.ts';
 import { formats } from '../../i18n/formats.ts';
 import { LOCALES, type Locale, MESSAGES } from '../../i18n/locale.ts';
 import { LoggableError } from '../../lib/describe-error.ts';
+import { takeAttempt } from '../../rate-limits/attempts.ts';
 import { mailer } from './mailer.ts';
 import { renderEmail } from './template.tsx';
 import { accountEmailWords } from './wording.ts';
@@ -34,7 +35,15 @@ export async function sendAccountEmail(
   email: Omit<AccountEmailTask, 'letterId'>,
   nowMs: number,
 ): Promise<void> {
+  if (email.post.kind === 'sign_in_changed' && !(await mayWarn(env, email.to, nowMs))) return;
   await env.TASKS.send({ kind: 'letter', letterId: newId('ltr', nowMs), ...email });
+}
+
+/** An address need not be its user's own: without a limit, changes back and forth would flood its true owner. */
+async function mayWarn(env: Env, to: string, nowMs: number): Promise<boolean> {
+  const { allowed } = await takeAttempt(env, [{ rule: 'warning_email', subject: to }], nowMs);
+  if (!allowed) console.warn(JSON.stringify({ event: 'warning_left_out' }));
+  return allowed;
 }
 
 /** Safe to repeat: an e-mail that arrives twice says the same, and its link still works only once. */

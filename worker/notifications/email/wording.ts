@@ -1,5 +1,6 @@
 /** An account e-mail in the person's language. */
 import type { AccountEmail, AccountEmailKind } from '../../domain/account-email.ts';
+import { emailSafe } from '../../domain/email-text.ts';
 import type { Words } from '../../i18n/words.ts';
 import type { EmailContent } from './template.tsx';
 
@@ -29,10 +30,10 @@ const WORDING: { [K in AccountEmailKind]: Wording<K> } = {
     const content = plain(emails.signIn, url);
     return verified ? content : { ...content, paragraphs: [...content.paragraphs, emails.signIn.unverified] };
   },
-  invitation: ({ url, role, accountName, invitedBy }, { t: { emails, team } }) => {
+  invitation: ({ url, role, accountName }, { t: { emails, team } }) => {
     const { title, text, link, small } = emails.invitation;
     const roleName = (team.roles as Partial<Record<string, string>>)[role] ?? role;
-    return plain({ title, text: text(invitedBy, accountName, roleName), link, small }, url);
+    return plain({ title, text: text(emailSafe(accountName), roleName), link, small }, url);
   },
   sign_in_changed: ({ what, url }, { t: { emails } }) => {
     const texts = emails.signInChanged;

@@ -22,6 +22,7 @@ import { EmailForm } from '../auth/ask-email.tsx';
 import { Callout } from '../components/callout.tsx';
 import { SelectField, TextField } from '../components/field.tsx';
 import { Heads, Sheet } from '../components/sheet.tsx';
+import { TooManyAttempts } from '../components/too-many-attempts.tsx';
 import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
 import { Choice, type Faults, readForm, type Typed, typedFields } from '../frame/form.ts';
 import { allowed, mayWrite, rememberAccount, signedIn } from '../frame/guard.ts';
@@ -48,10 +49,18 @@ teamPage.get('/', (c) => show(c, {}));
 teamPage.post('/', async (c) => {
   const read = await readForm(c, InviteForm);
   if (!read.ok) return show(c, read);
-  const request = { ...read.values, ...here(c), invitedBy: c.get('person')!, locale: words(c).locale };
-  if (!(await invite(c.env, request)))
-    return show(c, { typed: read.typed, faults: { email: 'too_many_invitations' } });
-  return c.redirect('/team?done=invited', 303);
+  const refusal = await invite(c.env, {
+    ...read.values,
+    ...here(c),
+    invitedBy: c.get('person')!,
+    locale: words(c).locale,
+    headers: c.req.raw.headers,
+  });
+  if (refusal === null) return c.redirect('/team?done=invited', 303);
+  const { typed } = read;
+  if (refusal.reason === 'too_many_attempts') return show(c, { typed, waitMs: refusal.retryAfterMs });
+  const fault = refusal.reason === 'unconfirmed' ? 'invitation_unconfirmed' : refusal.reason;
+  return show(c, { typed, faults: { email: fault } });
 });
 
 teamPage.post('/members/:personId/role', async (c) => {
@@ -147,7 +156,7 @@ async function removableMember(c: PortalContext): Promise<MemberRow | undefined>
 const DONE = ['invited', 'saved', 'removed', 'revoked'] as const;
 
 /** The page of the team; also the answer to a wrong name of the account, which account.tsx changes. */
-export async function show(c: PortalContext, state: { typed?: Typed; faults?: Faults }) {
+export async function show(c: PortalContext, state: { typed?: Typed; faults?: Faults; waitMs?: number }) {
   const { t } = words(c);
   const names = t.team;
   const { accountId, accountName, nowMs } = here(c);
@@ -163,16 +172,17 @@ export async function show(c: PortalContext, state: { typed?: Typed; faults?: Fa
   );
   const isOwner = mayWrite(c, 'team');
   const done = DONE.find((each) => each === c.req.query('done'));
-  const { faults } = state;
+  const { faults, waitMs = 0 } = state;
   return page(
     c,
-    { title: names.title, status: faults ? 422 : 200, back: '/team' },
+    { title: names.title, status: waitMs > 0 ? 429 : faults ? 422 : 200, back: '/team' },
     <>
       <h1 class="mb-2">
         {names.title} <bdi class="muted font-normal">{accountName}</bdi>
       </h1>
       <p class="mb-8">{names.lead}</p>
       {done && <Callout tone="success">{names[done]}</Callout>}
+      {waitMs > 0 && <TooManyAttempts c={c} waitMs={waitMs} />}
       {faults && <Callout tone="error">{faults.role ? t.faults[faults.role] : t.faults.summary}</Callout>}
       <Members c={c} members={members} isOwner={isOwner} />
       <dl class="muted mt-4 grid gap-x-4 gap-y-1 text-sm sm:grid-cols-[max-content_1fr]">
