@@ -289,6 +289,32 @@ describe('after the closing', () => {
     expect(await first('SELECT 1 FROM member WHERE account_id = ?', ada.accountId)).toBeNull();
   });
 
+  it('stays closed: a person who stayed for another account, and has left it, gets a new one', async () => {
+    const [ada, bob] = [await owner(), await owner('Bob')];
+    const { personId, browser } = ada;
+    await run(
+      "INSERT INTO member (account_id, person_id, role) VALUES (?, ?, 'developer')",
+      bob.accountId,
+      personId,
+    );
+    expect((await close(ada)).status).toBe(303);
+    expect((await browser.post('/sign-in', { email: ada.email, password: PASSWORD })).status).toBe(303);
+    await run('DELETE FROM member WHERE account_id = ? AND person_id = ?', bob.accountId, personId);
+    expect((await browser.get('/team')).status).toBe(200);
+    const own = await first<{ account_id: string }>(
+      'SELECT account_id FROM member WHERE person_id = ?',
+      personId,
+    );
+    expect(own!.account_id).not.toBe(ada.accountId);
+    expect(await isClosed({ ...ada, accountId: own!.account_id })).toBe(false);
+    expect((await browser.get('/team')).status).toBe(200);
+    const owned = await first<{ n: number }>(
+      'SELECT count(*) AS n FROM member WHERE person_id = ?',
+      personId,
+    );
+    expect(owned).toEqual({ n: 1 });
+  });
+
   it('an open account is never erased', async () => {
     const ada = await owner();
     await eraseAccount(db, ada.accountId);
