@@ -1,5 +1,13 @@
 /** Routes that ask a model for an answer, one per dialect. */
+
 import type { ZodOpenApiPathsObject } from 'zod-openapi';
+import {
+  SCHEMA_BOUNDS,
+  SCHEMA_DEPTH_MAX,
+  STOP_BYTES_MAX,
+  STOPS_MAX,
+  TOOLS_BOUNDS,
+} from '../../domain/grammar.ts';
 import { examples } from '../../examples/examples.ts';
 import { MessagesBody } from '../../gateway/dialects/anthropic-messages-request.ts';
 import { ChatBody } from '../../gateway/dialects/openai-chat-request.ts';
@@ -12,6 +20,11 @@ import { MODEL, TAGS } from './shared.ts';
 const EVENTS = 'Server-sent events, with `stream: true`';
 const QUESTION = 'How many primes are below 100?';
 
+/** What bounds the fields of every dialect, from the rules that refuse them. */
+const LIMITS = `Limits: ${STOPS_MAX} stop sequences of ${STOP_BYTES_MAX} bytes each; a JSON schema of ${SCHEMA_BOUNDS.bytes >> 10} KiB, ${SCHEMA_DEPTH_MAX} levels and ${SCHEMA_BOUNDS.values} values; all tools together ${TOOLS_BOUNDS.bytes >> 10} KiB; lengths, counts and patterns of schemas that come to ${SCHEMA_BOUNDS.repetition}.`;
+const CONTROL_TOKENS =
+  'Control tokens of the model’s chat template that are written in a text, such as `<think>`, are broken by an invisible U+2060, so that they count as text.';
+
 /** @param origin of this edge, which the code samples call */
 export function inferencePaths(origin: string): ZodOpenApiPathsObject {
   const messages = [{ role: 'user', content: QUESTION }];
@@ -23,7 +36,8 @@ export function inferencePaths(origin: string): ZodOpenApiPathsObject {
         tag: TAGS.answers,
         summary: 'Chat completion',
         description:
-          'Compatible with the chat APIs of OpenAI and DeepSeek, with and without streaming; also available at `/chat/completions` and `/beta/chat/completions`. Reasoning is returned in `reasoning_content`; `reasoning_content` in the request is dropped. Unknown fields are ignored and never forwarded. An `Idempotency-Key` header makes retries safe: the same key and body return the same answer and are charged once.',
+          'Compatible with the chat APIs of OpenAI and DeepSeek, with and without streaming; also available at `/chat/completions` and `/beta/chat/completions`. Reasoning is returned in `reasoning_content`; `reasoning_content` in the request is dropped. Unknown fields are ignored and never forwarded. An `Idempotency-Key` header makes retries safe: the same key and body return the same answer and are charged once.' +
+          ` ${LIMITS} ${CONTROL_TOKENS}`,
         body: ChatBody,
         bodyExample: { model: MODEL, messages },
         response: responses.ChatCompletion,
@@ -40,7 +54,8 @@ export function inferencePaths(origin: string): ZodOpenApiPathsObject {
         tag: TAGS.answers,
         summary: 'Response',
         description:
-          'Compatible with OpenAI’s Responses, but stateless: send the whole conversation in `input`. Reasoning is returned as items.',
+          'Compatible with OpenAI’s Responses, but stateless: send the whole conversation in `input`. Reasoning is returned as items.' +
+          ` ${LIMITS} ${CONTROL_TOKENS}`,
         body: ResponsesBody,
         bodyExample: { model: MODEL, input: QUESTION },
         response: responses.ResponseObject,
@@ -53,7 +68,8 @@ export function inferencePaths(origin: string): ZodOpenApiPathsObject {
         tag: TAGS.answers,
         summary: 'Message',
         description:
-          'Compatible with Anthropic’s Messages; also available at `/v1/messages`. Reasoning is returned as `thinking` blocks. The base URL for Anthropic’s clients ends in `/anthropic`.',
+          'Compatible with Anthropic’s Messages; also available at `/v1/messages`. Reasoning is returned as `thinking` blocks. The base URL for Anthropic’s clients ends in `/anthropic`.' +
+          ` ${LIMITS} ${CONTROL_TOKENS}`,
         body: MessagesBody,
         bodyExample: { model: MODEL, max_tokens: 4_096, messages },
         response: responses.Message,
@@ -71,7 +87,8 @@ export function inferencePaths(origin: string): ZodOpenApiPathsObject {
         tag: TAGS.answers,
         summary: 'Text completion',
         description:
-          'Continues a text, without a chat template; also available at `/completions` and `/beta/completions`. Fill-in-the-middle is not supported.',
+          'Continues a text, without a chat template; also available at `/completions` and `/beta/completions`. Fill-in-the-middle is not supported. Control tokens in the prompt reach the model as such: put no text of strangers into it unchecked.' +
+          ` ${LIMITS}`,
         body: CompletionsBody,
         bodyExample: { model: 'deepseek-chat', prompt: 'Once upon a time', max_tokens: 64 },
         response: responses.TextCompletion,
