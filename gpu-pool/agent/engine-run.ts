@@ -239,8 +239,10 @@ export class EngineRun {
     }
   }
 
+  /** The error with what to check, where the engine refused the request and the agent has no reason of its own. */
   #explained(error: RequestError): RequestError {
-    return error.code === 'bad_request' ? { ...error, message: whatToCheck(this.#request) } : error;
+    const isTheEngines = error.code === 'bad_request' && error.context === undefined;
+    return isTheEngines ? { ...error, message: whatToCheck(this.#request) } : error;
   }
 
   #waitMs(): number {

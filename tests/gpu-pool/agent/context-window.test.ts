@@ -45,6 +45,7 @@ describe('a prompt past the published context', () => {
     expect(refused.status).toBe(400);
     expect(refused.error).toMatchObject({
       code: 'bad_request',
+      message: 'The prompt has 2001 tokens and may have 2000.',
       context: { prompt_tokens: 2_001, context_tokens: 2_000 },
     });
     expect(engineLog().get(jti)).toBeUndefined();
