@@ -12,6 +12,7 @@ import { usd } from '../../worker/domain/money.ts';
 import { config, type Env } from '../../worker/env.ts';
 import { fleet } from '../../worker/fleet/index.ts';
 import { mintClientToken } from '../../worker/http/client-token.ts';
+import { inboxHash, keepInboxKey } from '../../worker/identity/inbox-key.ts';
 import {
   countOtherSecondFactors,
   encryptSecondFactorsAnew,
@@ -333,5 +334,72 @@ describe('AUTH_SECRET', () => {
       secret,
       derived,
     ]);
+  });
+});
+
+describe('the operator API', () => {
+  const OPERATOR_HEADERS = { authorization: `Bearer ${config(bindings).operatorToken}` };
+  const stateOf = async (env: Env, name: string) => {
+    const response = await send(env, '/operator/api/secrets', { headers: OPERATOR_HEADERS });
+    const { secrets } = await response.json<{
+      secrets: { name: string; step: string; left: Record<string, number> }[];
+    }>();
+    return secrets.find((secret) => secret.name === name)!;
+  };
+  const carryOver = async (env: Env) => {
+    const init = { method: 'POST', headers: OPERATOR_HEADERS };
+    const response = await send(env, '/operator/api/secrets/carry-over', init);
+    return (await response.json<{ carried_over: number }>()).carried_over;
+  };
+
+  it('says at which step each secret is, and what is left', async () => {
+    const { before, accepted, inUse } = steps('KEY_PEPPER', 'a-third-pepper-0123456789abcdef');
+    expect(await stateOf(before, 'KEY_PEPPER')).toEqual({ name: 'KEY_PEPPER', step: 'alone', left: {} });
+    expect((await stateOf(accepted, 'KEY_PEPPER')).step).toBe('accepted');
+    const { key } = await newKey(before);
+    const { step, left } = await stateOf(inUse, 'KEY_PEPPER');
+    expect(step).toBe('in_use');
+    expect(left.api_keys).toBeGreaterThan(0);
+    expect(left.trial_inboxes).toBe(1);
+    await statusOf(inUse, key);
+    expect((await stateOf(inUse, 'KEY_PEPPER')).left.api_keys).toBe(left.api_keys! - 1);
+    await carryOver(inUse);
+    expect((await stateOf(inUse, 'KEY_PEPPER')).left.trial_inboxes).toBe(0);
+  });
+
+  it('carries over all that AUTH_SECRET encrypts, until nothing is left', async () => {
+    const { inUse } = steps('AUTH_SECRET', 'a-third-auth-secret-0123456789abcdef');
+    await new TaskHarness().endpoint(await newAccount());
+    expect((await stateOf(inUse, 'AUTH_SECRET')).left.webhook_secrets).toBeGreaterThan(0);
+    while ((await carryOver(inUse)) > 0);
+    const { left } = await stateOf(inUse, 'AUTH_SECRET');
+    expect(left).toMatchObject({ webhook_secrets: 0, trial_inboxes: 0 });
+  });
+
+  it('remembers which inboxes had trial credit over both rotations', async () => {
+    await bindings.DB.prepare('DELETE FROM sealed_key').run();
+    const hashes = new Set<string>();
+    const pepper = steps('KEY_PEPPER', 'a-fourth-pepper-0123456789abcdef');
+    for (const env of [pepper.before, pepper.accepted, pepper.inUse])
+      hashes.add(await inboxHash(env, 'inbox'));
+    await keepInboxKey(pepper.inUse, Date.now());
+    const authSecret = steps('AUTH_SECRET', 'a-fourth-auth-secret-0123456789', pepper.after);
+    for (const env of [authSecret.before, authSecret.accepted, authSecret.inUse])
+      hashes.add(await inboxHash(env, 'inbox'));
+    await keepInboxKey(authSecret.inUse, Date.now());
+    hashes.add(await inboxHash(authSecret.after, 'inbox'));
+    expect(hashes.size).toBe(1);
+    await bindings.DB.prepare('DELETE FROM sealed_key').run();
+  });
+});
+
+describe('settings', () => {
+  it.each([
+    [{ USE_NEXT: 'KEY_PEPPER' }, 'USE_NEXT names KEY_PEPPER, but KEY_PEPPER_NEXT is not set'],
+    [{ USE_NEXT: 'MAIL_FROM' }, 'USE_NEXT names what is none of'],
+    [{ KEY_PEPPER_NEXT: 'short' }, 'KEY_PEPPER_NEXT must have at least 16 characters'],
+    [{ AUTH_SECRET_PREVIOUS: 'short' }, 'AUTH_SECRET_PREVIOUS must be secrets of at least 16 characters'],
+  ])('%j are refused', (settings, message) => {
+    expect(() => config({ ...bindings, ...settings } as Env)).toThrow(message);
   });
 });

@@ -1,5 +1,18 @@
 /** API keys: created once, found by their hash, listed and revoked within their account. */
-import { and, count, desc, eq, getTableColumns, gt, inArray, isNull, or, type SQL, sql } from 'drizzle-orm';
+import {
+  and,
+  count,
+  desc,
+  eq,
+  getTableColumns,
+  gt,
+  inArray,
+  isNull,
+  ne,
+  or,
+  type SQL,
+  sql,
+} from 'drizzle-orm';
 import { alias } from 'drizzle-orm/sqlite-core';
 import { hashApiKey, newApiKey } from '../domain/api-key.ts';
 import { newId } from '../domain/ids.ts';
@@ -201,6 +214,22 @@ export async function rehashKey(
     .update(apiKey)
     .set({ hash: to, pepperId })
     .where(and(eq(apiKey.id, keyId), eq(apiKey.hash, from)));
+}
+
+/**
+ * Counts active keys that are not under this pepper.
+ * @param which.unnamed whether a key that names no pepper is one of them
+ */
+export async function countKeysNotUnder(
+  db: Database,
+  { pepperId, unnamed, nowMs }: { pepperId: string; unnamed: boolean; nowMs: number },
+): Promise<number> {
+  const isOther = or(ne(apiKey.pepperId, pepperId), ...(unnamed ? [isNull(apiKey.pepperId)] : []));
+  const [row] = await db
+    .select({ n: count() })
+    .from(apiKey)
+    .where(and(isActiveKey(nowMs), isOther));
+  return row?.n ?? 0;
 }
 
 /** Like findKeyByHash, by id. */

@@ -29,22 +29,28 @@ export async function keepSealedSecret(
 }
 
 /**
- * Versions that sign, the current one of each endpoint and its predecessor, and are not sealed under the secret in use.
- * @param prefix how a text that is sealed under it begins
+ * Versions that sign, the current one of each endpoint and its predecessor, and are sealed under no secret or another one.
+ * @param others how a text begins that is sealed under another secret which is still accepted
  */
-const notSealedUnder = (prefix: string): SQL => sql`
+const sealedUnderOther = (others: readonly string[]): SQL => sql`
   FROM ${webhookEndpoint} AS e
   JOIN (SELECT 0 AS back UNION ALL SELECT 1) AS v ON e.secret_version > v.back
   LEFT JOIN ${webhookSecret} AS s ON s.endpoint_id = e.id AND s.version = e.secret_version - v.back
-  WHERE e.removed_at_ms IS NULL AND (s.sealed IS NULL OR substr(s.sealed, 1, length(${prefix})) <> ${prefix})`;
+  WHERE e.removed_at_ms IS NULL AND (s.sealed IS NULL OR EXISTS (
+    SELECT 1 FROM json_each(${JSON.stringify(others)}) AS o WHERE substr(s.sealed, 1, length(o.value)) = o.value
+  ))`;
 
-export function listNotSealedUnder(db: Database, prefix: string, limit: number): Promise<Version[]> {
+export function listSealedUnderOther(
+  db: Database,
+  others: readonly string[],
+  limit: number,
+): Promise<Version[]> {
   return db.all<Version>(
-    sql`SELECT e.id AS id, e.secret_version - v.back AS secretVersion ${notSealedUnder(prefix)} LIMIT ${limit}`,
+    sql`SELECT e.id AS id, e.secret_version - v.back AS secretVersion ${sealedUnderOther(others)} LIMIT ${limit}`,
   );
 }
 
-export async function countNotSealedUnder(db: Database, prefix: string): Promise<number> {
-  const row = await db.get<{ n: number }>(sql`SELECT count(*) AS n ${notSealedUnder(prefix)}`);
+export async function countSealedUnderOther(db: Database, others: readonly string[]): Promise<number> {
+  const row = await db.get<{ n: number }>(sql`SELECT count(*) AS n ${sealedUnderOther(others)}`);
   return row?.n ?? 0;
 }

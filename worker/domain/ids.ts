@@ -19,7 +19,8 @@ export type IdPrefix =
   | 'tok'
   | 'inv'
   | 'ltr'
-  | 'lease';
+  | 'lease'
+  | 'optok';
 
 /** @param bytes ten random bytes */
 export function newId(prefix: IdPrefix, nowMs: number, bytes = tenRandomBytes()): string {

@@ -11,7 +11,23 @@ const CONTROL_ERRORS = {
   operator_token_invalid: [
     401,
     'authentication_error',
-    'Missing or invalid operator token. Send it as `Authorization: Bearer OPERATOR_TOKEN`.',
+    'Missing or invalid operator token. Send it as `Authorization: Bearer TOKEN`.',
+  ],
+  operator_scope_missing: [
+    403,
+    'permission_error',
+    'This token may not call this route. Use one with the scope that it needs (`deploy-token`: only OPERATOR_TOKEN itself):',
+  ],
+  operator_route_closed: [403, 'permission_error', 'This route declares no scope, so no token may call it.'],
+  operator_token_not_made: [
+    409,
+    'invalid_request_error',
+    'There is or was a token with this name, or there are 50 tokens already. Choose another name, or revoke a token.',
+  ],
+  operator_token_not_found: [
+    404,
+    'invalid_request_error',
+    'No such token, or it is revoked already. List the tokens with `GET /operator/api/tokens`.',
   ],
   node_token_invalid: [
     401,

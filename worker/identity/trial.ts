@@ -2,6 +2,7 @@
  * Trial credit: given to a person's own account when their e-mail address is confirmed, once per inbox, and as long as
  * the day's total of the installation lasts. An account that must wait gets it on a later visit.
  */
+
 import { findAccount } from '../db/accounts.ts';
 import { database } from '../db/client.ts';
 import type { Membership } from '../db/team.ts';
@@ -12,8 +13,8 @@ import { dayOf } from '../domain/limits.ts';
 import { type NanoUsd, nanoUsd } from '../domain/money.ts';
 import { config, type Env } from '../env.ts';
 import { sendsEmail } from '../notifications/email/send.ts';
-import { pepperKey } from '../tokens/pepper.ts';
 import { ownAccountId, type Person } from './account.ts';
+import { inboxHash } from './inbox-key.ts';
 
 /** Trial credit that an account may still get: once its owner confirms the address, or once a day's total allows. */
 export type PendingTrial = 'unconfirmed' | 'waiting';
@@ -98,8 +99,6 @@ export async function trialOffer(env: Env, nowMs: number): Promise<TrialOffer | 
   return { amountNanoUsd: trialGrantNanoUsd, usedUp: totalNanoUsd + trialGrantNanoUsd > trialDailyNanoUsd };
 }
 
-async function emailHashOf(env: Env, email: string): Promise<string> {
-  const message = new TextEncoder().encode(`trial credit of ${canonicalEmail(email)}`);
-  const hash = await crypto.subtle.sign('HMAC', (await pepperKey(config(env))).hmac, message);
-  return Buffer.from(hash).toString('base64url');
+function emailHashOf(env: Env, email: string): Promise<string> {
+  return inboxHash(env, `trial credit of ${canonicalEmail(email)}`);
 }

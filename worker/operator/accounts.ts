@@ -4,12 +4,11 @@
  */
 import { Hono } from 'hono';
 import * as z from 'zod';
-import type { Env } from '../env.ts';
 import { parseBody } from '../http/control-body.ts';
 import { refuse } from '../http/control-error.ts';
 import { changeAccountLimits, LIMIT_BOUNDS } from '../identity/account-limits.ts';
 import { suspendAccount } from '../identity/suspend.ts';
-import { OPERATOR_TOKEN_ACTOR as actor } from './token.ts';
+import type { OperatorEnv } from './token.ts';
 
 const within = ({ min, max }: { min: number; max: number }) => z.int().min(min).max(max);
 
@@ -23,7 +22,7 @@ const LimitsRequest = z
   .partial()
   .refine((limits) => Object.keys(limits).length > 0, 'must name at least one limit');
 
-export const accountsApi = new Hono<{ Bindings: Env }>();
+export const accountsApi = new Hono<OperatorEnv>();
 
 accountsApi.patch('/:id/limits', async (c) => {
   const body = await parseBody(c, LimitsRequest);
@@ -34,7 +33,12 @@ accountsApi.patch('/:id/limits', async (c) => {
     ...(body.concurrency !== undefined && { concurrency: body.concurrency }),
   };
   const accountId = c.req.param('id');
-  const changed = await changeAccountLimits(c.env, { accountId, limits, actor, nowMs: Date.now() });
+  const changed = await changeAccountLimits(c.env, {
+    accountId,
+    limits,
+    actor: c.get('actor'),
+    nowMs: Date.now(),
+  });
   if (changed === null) return refuse(c, 'account_not_found');
   return c.json({
     id: accountId,
@@ -47,7 +51,7 @@ accountsApi.patch('/:id/limits', async (c) => {
 for (const verb of ['suspend', 'resume'] as const) {
   accountsApi.post(`/:id/${verb}`, async (c) => {
     const { id: accountId } = c.req.param();
-    const order = { accountId, suspended: verb === 'suspend', actor, nowMs: Date.now() };
+    const order = { accountId, suspended: verb === 'suspend', actor: c.get('actor'), nowMs: Date.now() };
     const changed = await suspendAccount(c.env, order);
     if (changed === null) return refuse(c, 'account_not_found');
     return c.json({ id: accountId, suspended_at_ms: changed.suspendedAtMs });

@@ -26,7 +26,9 @@ import { peopleApi } from './people.ts';
 import { pricesApi } from './prices.ts';
 import { promoCodesApi } from './promo-codes.ts';
 import { reconciliationApi } from './reconciliation.ts';
-import { OPERATOR_TOKEN_ACTOR as actor, operatorsOnly } from './token.ts';
+import { secretsApi } from './secrets.ts';
+import { type OperatorEnv, operatorsOnly } from './token.ts';
+import { tokensApi } from './tokens.ts';
 
 const JoinTokenRequest = z.object({
   name: z.string().regex(NODE_NAME, 'must be 1 to 63 letters, digits, spaces, dots, dashes or underscores'),
@@ -48,11 +50,11 @@ const ArchiveCursor = z.union([
 const OperatorRequest = z.object({ email: z.email().max(254) });
 const AUDIT_ROWS_MAX = 1_000;
 
-export const operator = new Hono<{ Bindings: Env }>();
+export const operator = new Hono<OperatorEnv>();
 
 operator.use(
   operatorsOnly,
-  limitWrites('change_operator', () => actor),
+  limitWrites('change_operator', (c) => c.get('actor')),
   limitBody(16 * 1024),
 );
 
@@ -65,7 +67,7 @@ operator.post('/join-tokens', async (c) => {
     name: body.name,
     modelId: body.model,
     hardware: body.hardware,
-    actor,
+    actor: c.get('actor'),
     nowMs: Date.now(),
   });
   return c.json({ token, expires_at_ms: expiresAtMs }, 201);
@@ -80,14 +82,18 @@ operator.get('/nodes', async (c) => {
 operator.post(`/nodes/:id/:verb{${NODE_ACTIONS.join('|')}}`, async (c) => {
   const nodeId = c.req.param('id');
   const action = c.req.param('verb') as NodeAction;
-  const state = await changeNode(c.env, { nodeId, action, actor, nowMs: Date.now() });
+  const state = await changeNode(c.env, { nodeId, action, actor: c.get('actor'), nowMs: Date.now() });
   return state === null ? refuse(c, 'node_not_found') : c.json({ id: nodeId, state });
 });
 
 operator.post('/operators', async (c) => {
   const body = await parseBody(c, OperatorRequest);
   if (body instanceof Response) return body;
-  const personId = await makeOperator(database(c.env), { email: body.email, actor, nowMs: Date.now() });
+  const personId = await makeOperator(database(c.env), {
+    email: body.email,
+    actor: c.get('actor'),
+    nowMs: Date.now(),
+  });
   return personId
     ? c.json({ id: personId, role: 'operator' })
     : refuse(c, 'person_not_found', { param: 'email' });
@@ -97,7 +103,12 @@ operator.post('/accounts/:id/grants', async (c) => {
   const body = await parseBody(c, GrantRequest);
   if (body instanceof Response) return body;
   const accountId = c.req.param('id');
-  const result = await grantCredit(c.env, { accountId, grant: body, actor, nowMs: Date.now() });
+  const result = await grantCredit(c.env, {
+    accountId,
+    grant: body,
+    actor: c.get('actor'),
+    nowMs: Date.now(),
+  });
   if (!result.ok) return refuse(c, result.reason);
   return c.json(result.granted, 201);
 });
@@ -141,6 +152,8 @@ operator.get('/audit', async (c) => {
 });
 
 operator.route('/prices', pricesApi);
+operator.route('/secrets', secretsApi);
+operator.route('/tokens', tokensApi);
 operator.route('/promo-codes', promoCodesApi);
 operator.route('/reconciliation', reconciliationApi);
 operator.route('/accounts', accountsApi);

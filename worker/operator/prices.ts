@@ -9,13 +9,12 @@ import { database } from '../db/client.ts';
 import { listPriceChanges, listPrices, type PriceRow } from '../db/prices.ts';
 import { minuteOf, nanoPerToken, type SlotPriceChange } from '../domain/price-change.ts';
 import { TARIFFS } from '../domain/pricing.ts';
-import type { Env } from '../env.ts';
 import { parseBody } from '../http/control-body.ts';
 import { refuse } from '../http/control-error.ts';
 import { NameText } from '../http/fields.ts';
 import { DecimalText } from '../http/usd-text.ts';
 import { Instant, iso } from './fields.ts';
-import { OPERATOR_TOKEN_ACTOR as actor } from './token.ts';
+import type { OperatorEnv } from './token.ts';
 
 const UsdPerMillion = DecimalText.transform(nanoPerToken)
   .refine(
@@ -60,7 +59,7 @@ const NewPriceRequest = z
 
 const EndRequest = z.strictObject({ to: Instant, ...Confirmed });
 
-export const pricesApi = new Hono<{ Bindings: Env }>();
+export const pricesApi = new Hono<OperatorEnv>();
 
 pricesApi.get('/', async (c) => {
   const db = database(c.env);
@@ -90,7 +89,7 @@ pricesApi.post('/', async (c) => {
     source: body.source,
   };
   const { confirm, preview } = body;
-  const result = await addPrice(c.env, row, { actor, nowMs: Date.now(), confirm, preview });
+  const result = await addPrice(c.env, row, { actor: c.get('actor'), nowMs: Date.now(), confirm, preview });
   if (!result.ok) return refuse(c, result.reason, { detail: summary(result.effects) });
   return c.json(toPublicChange(result), preview ? 200 : 201);
 });
@@ -100,7 +99,7 @@ pricesApi.post('/:id{.+/[0-9]+}/end', async (c) => {
   const body = await parseBody(c, EndRequest);
   if (body instanceof Response) return body;
   const { confirm, preview } = body;
-  const order = { actor, nowMs: Date.now(), confirm, preview };
+  const order = { actor: c.get('actor'), nowMs: Date.now(), confirm, preview };
   const result = await endPrice(c.env, { priceId: c.req.param('id'), toMs: body.to }, order);
   if (!result.ok) return refuse(c, result.reason, { detail: summary(result.effects) });
   return c.json(toPublicChange(result));

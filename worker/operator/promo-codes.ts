@@ -11,11 +11,10 @@ import {
 import { database } from '../db/client.ts';
 import { listPromoCodes } from '../db/promo-codes.ts';
 import { formatUsd, nanoUsd } from '../domain/money.ts';
-import type { Env } from '../env.ts';
 import { parseBody } from '../http/control-body.ts';
 import { refuse } from '../http/control-error.ts';
 import { Instant, iso } from './fields.ts';
-import { OPERATOR_TOKEN_ACTOR as actor } from './token.ts';
+import type { OperatorEnv } from './token.ts';
 
 /** More than the console shows at once; older codes are in the audit trail. */
 const LISTED_MAX = 1_000;
@@ -31,7 +30,7 @@ const PromoCodeRequest = z.strictObject({
   expires_at: Instant.nullable().default(null),
 });
 
-export const promoCodesApi = new Hono<{ Bindings: Env }>();
+export const promoCodesApi = new Hono<OperatorEnv>();
 
 promoCodesApi.get('/', async (c) => {
   const codes = await listPromoCodes(database(c.env), LISTED_MAX);
@@ -57,6 +56,6 @@ promoCodesApi.post('/', async (c) => {
     redemptionsMax: body.redemptions_max,
     expiresAtMs: body.expires_at,
   };
-  const result = await createPromoCode(c.env, { code, actor, nowMs: Date.now() });
+  const result = await createPromoCode(c.env, { code, actor: c.get('actor'), nowMs: Date.now() });
   return result.ok ? c.json({ code: body.code }, 201) : refuse(c, result.reason);
 });

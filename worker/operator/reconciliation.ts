@@ -2,12 +2,11 @@
 import { Hono } from 'hono';
 import * as z from 'zod';
 import { closeFinding, DRIFT_KINDS, readReconciliation } from '../billing/reconciliation.ts';
-import type { Env } from '../env.ts';
 import { parseBody } from '../http/control-body.ts';
 import { refuse } from '../http/control-error.ts';
 import { NameText } from '../http/fields.ts';
 import { iso } from './fields.ts';
-import { OPERATOR_TOKEN_ACTOR as actor } from './token.ts';
+import type { OperatorEnv } from './token.ts';
 
 const Closing = z.strictObject({
   request_id: z.string().max(64),
@@ -16,7 +15,7 @@ const Closing = z.strictObject({
   note: NameText(500),
 });
 
-export const reconciliationApi = new Hono<{ Bindings: Env }>();
+export const reconciliationApi = new Hono<OperatorEnv>();
 
 reconciliationApi.get('/', async (c) => {
   const read = await readReconciliation(c.env, Date.now());
@@ -53,6 +52,6 @@ reconciliationApi.post('/close', async (c) => {
   if (body instanceof Response) return body;
   const { request_id, node_id, kind, note } = body;
   const key = { requestId: request_id, nodeId: node_id, kind };
-  const closed = await closeFinding(c.env, { key, note, actor, nowMs: Date.now() });
+  const closed = await closeFinding(c.env, { key, note, actor: c.get('actor'), nowMs: Date.now() });
   return closed ? c.json({ request_id, kind, closed: true }) : refuse(c, 'finding_not_open');
 });

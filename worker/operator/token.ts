@@ -1,23 +1,32 @@
-/** Authentication of the operator API: one bearer token, compared in constant time. */
+/** Authentication of the operator API by a bearer token, and what the token may call. */
 import { createMiddleware } from 'hono/factory';
-import { config, type Env } from '../env.ts';
+import type { Env } from '../env.ts';
 import { refuse } from '../http/control-error.ts';
+import { routeOf } from '../http/route-of.ts';
+import { operatorCaller } from '../identity/operator-tokens.ts';
+import { neededScope } from './scopes.ts';
 
-/** The actor in the audit trail for calls made with the token. */
-export const OPERATOR_TOKEN_ACTOR = 'operator-token';
+export interface OperatorEnv {
+  Bindings: Env;
+  Variables: {
+    /** Names the token in the audit trail. */
+    actor: string;
+  };
+}
 
-export const operatorsOnly = createMiddleware<{ Bindings: Env }>(async function operatorsOnly(c, next) {
+/** Lets a token through to the routes of its scopes. An unknown path goes on, to its 404. */
+export const operatorsOnly = createMiddleware<OperatorEnv>(async function operatorsOnly(c, next) {
   const token = /^Bearer (.+)$/.exec(c.req.header('authorization') ?? '')?.[1] ?? '';
-  if (!(await isSame(token, config(c.env).operatorToken))) return refuse(c, 'operator_token_invalid');
+  const caller = await operatorCaller(c.env, token, Date.now());
+  if (caller === null) return refuse(c, 'operator_token_invalid');
+  const { actor, scopes } = caller;
+  const pattern = routeOf(c);
+  if (pattern !== '*') {
+    const needed = neededScope(c.req.method, pattern.replace(/^\/operator\/api/, ''));
+    if (needed === null) return refuse(c, 'operator_route_closed');
+    const may = scopes === null || (needed !== 'deploy-token' && scopes.includes(needed));
+    if (!may) return refuse(c, 'operator_scope_missing', { detail: needed });
+  }
+  c.set('actor', actor);
   await next();
 });
-
-/**
- * Compares digests, which all have one length, so that the time taken reveals neither content nor length of the
- * token.
- */
-async function isSame(a: string, b: string): Promise<boolean> {
-  const digest = (text: string) => crypto.subtle.digest('SHA-256', new TextEncoder().encode(text));
-  const [left, right] = await Promise.all([digest(a), digest(b)]);
-  return crypto.subtle.timingSafeEqual(left, right);
-}

@@ -14,7 +14,7 @@ export function TeamTrail({ c, trail, emails }: Props) {
   const { t, f } = words(c);
   const names = t.team;
   const actorOf = (actor: string) => {
-    if (actor === 'operator-token') return names.operator;
+    if (/^operator-token(:|$)/.test(actor)) return names.operator;
     return emails.get(actor) ?? (actor.startsWith('key_') ? names.apiKey : names.someone);
   };
   return (
