@@ -40,14 +40,15 @@ export class PortalSession {
     return this.getPage(new URL(next, this.#origin).pathname);
   }
 
-  /** Opens the link of the e-mail that confirms the address, for the trial credit. The queue delivers it in seconds. */
+  /** Confirms the address with the link of its e-mail, for the trial credit. The queue delivers it in seconds. */
   async #confirm(email: string): Promise<void> {
     for (let tries = 0; tries < CONFIRM_TRIES; tries++) {
       const list = await this.getPage('/mailbox');
       for (const [, id] of list.matchAll(/href="\/mailbox\/(ltr_\w+)"/g)) {
         const text = await this.getPage(`/mailbox/${id}`);
         const link = text.match(/\/verify-email\?token=[\w.-]+/)?.[0];
-        if (link !== undefined && text.includes(email)) return void (await this.getPage(link));
+        if (link !== undefined && text.includes(email))
+          return void (await this.#send(link, { method: 'POST' }));
       }
       await new Promise((resolve) => setTimeout(resolve, CONFIRM_RETRY_MS));
     }

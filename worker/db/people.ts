@@ -39,6 +39,27 @@ export async function changeName(
     .where(eq(person.id, personId));
 }
 
+/**
+ * A person, by id or by e-mail address in any case, with the hash of their password; empty: they have none.
+ * @returns null: there is no such person
+ */
+export async function findPasswordHash(
+  db: Database,
+  who: { email: string } | { personId: string },
+): Promise<{ personId: string; passwordHash: string } | null> {
+  const isWho = 'email' in who ? eq(person.email, who.email.toLowerCase()) : eq(person.id, who.personId);
+  const row = await db
+    .select({ personId: person.id, passwordHash: personCredential.password })
+    .from(person)
+    .leftJoin(
+      personCredential,
+      and(eq(personCredential.userId, person.id), isNotNull(personCredential.password)),
+    )
+    .where(isWho)
+    .get();
+  return row ? { personId: row.personId, passwordHash: row.passwordHash ?? '' } : null;
+}
+
 /** Whether the person has a password: someone who only ever signed in with a link has none. */
 export async function hasPassword(db: Database, personId: string): Promise<boolean> {
   const row = await db

@@ -13,7 +13,18 @@ export type AccountEmail =
   /** Its page names the sender: an e-mail holds nothing that a sender could write, but the account's name made safe. */
   | { kind: 'invitation'; url: string; role: string; accountName: string }
   /** The way this person signs in was changed. The e-mail warns them in case the change was not theirs. */
-  | { kind: 'sign_in_changed'; what: 'password' | 'second_factor_on' | 'second_factor_off'; url: string }
+  | {
+      kind: 'sign_in_changed';
+      what:
+        | 'password'
+        | 'second_factor_on'
+        | 'second_factor_off'
+        /** new backup codes replaced the old ones */
+        | 'backup_codes'
+        /** an operator turned the second factor off for a person who had lost it */
+        | 'second_factor_reset';
+      url: string;
+    }
   | { kind: 'receipt'; url: string; invoice: string; amountNanoUsd: NanoUsd };
 
 export type AccountEmailKind = AccountEmail['kind'];

@@ -15,7 +15,13 @@ export type SubjectKind =
   /** an API key */
   | 'key'
   /** the operator's token */
-  | 'operator';
+  | 'operator'
+  /** a person, or an e-mail address, as guessed from one client address */
+  | 'visitor'
+  /** a browser that a person has signed in from */
+  | 'device'
+  /** a person's session */
+  | 'session';
 
 export interface RateRule {
   /** The attempts in words, for error messages and docs/limits.md. */
@@ -39,9 +45,64 @@ const DAY_MS = 24 * HOUR_MS;
 
 export const RATE_RULES = {
   /** Eight tries are enough for a person with a few passwords to try, and useless for working through a list. */
+  sign_in_visitor: {
+    counts: 'sign-ins with a password',
+    per: 'visitor',
+    count: 8,
+    windowMs: 10 * MINUTE_MS,
+    whenDown: 'refuse',
+  },
+  /**
+   * A person's password over all networks and unknown devices: more than any person tries, so it is reached only by
+   * an attack from many networks. Meanwhile the person signs in from a device that is known, or by e-mail.
+   */
   sign_in_email: {
     counts: 'sign-ins with a password',
     per: 'email',
+    count: 100,
+    windowMs: HOUR_MS,
+    whenDown: 'refuse',
+  },
+  sign_in_device: {
+    counts: 'sign-ins with a password',
+    per: 'device',
+    count: 8,
+    windowMs: 10 * MINUTE_MS,
+    whenDown: 'refuse',
+  },
+  /** Codes have six digits and three are right at a time, so even those who know the password get few tries. */
+  code_visitor: {
+    counts: 'codes of a second factor',
+    per: 'visitor',
+    count: 8,
+    windowMs: 10 * MINUTE_MS,
+    whenDown: 'refuse',
+  },
+  code_person: {
+    counts: 'codes of a second factor',
+    per: 'person',
+    count: 20,
+    windowMs: HOUR_MS,
+    whenDown: 'refuse',
+  },
+  code_device: {
+    counts: 'codes of a second factor',
+    per: 'device',
+    count: 8,
+    windowMs: 10 * MINUTE_MS,
+    whenDown: 'refuse',
+  },
+  code_devices: {
+    counts: 'codes of a second factor from known devices',
+    per: 'person',
+    count: 30,
+    windowMs: HOUR_MS,
+    whenDown: 'refuse',
+  },
+  /** A stolen session guesses, too, such as the password at its change. */
+  reauthenticate_session: {
+    counts: 'passwords and codes of people who are signed in',
+    per: 'session',
     count: 8,
     windowMs: 10 * MINUTE_MS,
     whenDown: 'refuse',
@@ -128,14 +189,6 @@ export const RATE_RULES = {
     count: 200,
     windowMs: HOUR_MS,
     whenDown: 'allow',
-  },
-  /** Passwords or codes of a signed-in person who closes an account: whoever stole the session must not guess them. */
-  proof_person: {
-    counts: 'proofs of identity for a change that cannot be undone',
-    per: 'person',
-    count: 8,
-    windowMs: 10 * MINUTE_MS,
-    whenDown: 'refuse',
   },
   /** Enough for a code mistyped a few times, hopeless for guessing. */
   promo_account: {

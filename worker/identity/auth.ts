@@ -5,6 +5,8 @@
 
 import { waitUntil } from 'cloudflare:workers';
 import { drizzleAdapter } from '@better-auth/drizzle-adapter';
+import { createAuthEndpoint } from 'better-auth/api';
+import type { SecretConfig } from 'better-auth/crypto';
 import { type BetterAuthOptions, betterAuth } from 'better-auth/minimal';
 import { magicLink } from 'better-auth/plugins/magic-link';
 import { twoFactor } from 'better-auth/plugins/two-factor';
@@ -17,11 +19,13 @@ import {
   personVerification,
 } from '../db/schema.ts';
 import type { AccountEmail } from '../domain/account-email.ts';
+import { SESSION_LIMITS } from '../domain/session-end.ts';
 import { config, type Env } from '../env.ts';
 import { isLocale, LOCALES, type Locale } from '../i18n/locale.ts';
 import { sendAccountEmail } from '../notifications/email/send.ts';
 import { clientAddress, takeAttempt } from '../rate-limits/attempts.ts';
 import { logAuthFailure } from './auth-log.ts';
+import { hashedBackupCodes, newBackupCodes } from './backup-codes.ts';
 import { githubPerson } from './github-person.ts';
 import { acceptOldCookies } from './old-signatures.ts';
 import { authSecrets } from './second-factor-secrets.ts';
@@ -31,7 +35,6 @@ import { settleTrialOfConfirmed } from './trial.ts';
 export const PASSWORD_LENGTH_MIN = 10;
 export const PASSWORD_LENGTH_MAX = 128;
 
-const SESSION_DAYS = 14;
 const DAY_S = 86_400;
 /** An address can be verified for a day, because the e-mail may be read hours later. The e-mail names the time. */
 const VERIFY_WITHIN_S = DAY_S;
@@ -70,7 +73,7 @@ function build(env: Env) {
     user: user(env),
     ...byGithub(env),
     ...byEmail(env),
-    plugins: [acceptOldCookies(config(env)), secondFactor(), signInLink(env)],
+    plugins: [acceptOldCookies(config(env)), secondFactor(env), challenge, signInLink(env)],
     // better-auth would limit only requests to its own routes, which are not mounted: rate-limits/ limits instead
     rateLimit: { enabled: false },
     advanced: {
@@ -88,8 +91,9 @@ function build(env: Env) {
 const MODELS = {
   session: {
     modelName: 'personSession',
-    expiresIn: SESSION_DAYS * DAY_S,
-    updateAge: DAY_S,
+    // the absolute end: it is not moved by use. session.ts ends sessions earlier, by role and idle time.
+    expiresIn: SESSION_LIMITS.customer.absoluteMs / 1_000,
+    disableSessionRefresh: true,
   },
   account: {
     modelName: 'personCredential',
@@ -188,12 +192,40 @@ function send(env: Env, to: { email: string; locale?: string | null }, email: Ac
   return sendAccountEmail(env, { to: to.email, locale, post: email }, Date.now());
 }
 
-/** better-auth asks for the second factor after a password only. This widens its hook to GitHub's callback. */
-function secondFactor() {
-  const plugin = twoFactor({ issuer: 'Tollgate', twoFactorTable: 'personTwoFactor' });
+/** better-auth asks for the second factor after a password only. This widens its hook to GitHub and to links. */
+function secondFactor(env: Env) {
+  const plugin = twoFactor({
+    issuer: 'Tollgate',
+    twoFactorTable: 'personTwoFactor',
+    // it would lock the person out together with whoever guesses: guesses.ts counts instead
+    accountLockout: { enabled: false },
+    backupCodeOptions: {
+      customBackupCodesGenerate: newBackupCodes,
+      storeBackupCodes: hashedBackupCodes(() => encryptionKey(env)),
+    },
+  });
   const after = plugin.hooks.after.map(({ matcher, handler }) => ({
     handler,
-    matcher: (context: Parameters<typeof matcher>[0]) => matcher(context) || context.path === '/callback/:id',
+    matcher: (context: Parameters<typeof matcher>[0]) =>
+      matcher(context) || context.path === '/callback/:id' || context.path === '/magic-link/verify',
   }));
   return { ...plugin, hooks: { after } };
 }
+
+/** The key that better-auth encrypts with. */
+export async function encryptionKey(env: Env): Promise<string | SecretConfig> {
+  return (await auth(env).$context).secretConfig;
+}
+
+/** Tells who is asked for a code, before the code is verified: the id of the person that the cookie names, or null. */
+const challenge = {
+  id: 'challenge',
+  endpoints: {
+    challengedPerson: createAuthEndpoint.serverOnly({ method: 'GET', requireHeaders: true }, async (c) => {
+      const cookie = c.context.createAuthCookie('two_factor');
+      const identifier = await c.getSignedCookie(cookie.name, c.context.secret);
+      const found = identifier && (await c.context.internalAdapter.findVerificationValue(identifier));
+      return found ? found.value : null;
+    }),
+  },
+} as const;

@@ -9,6 +9,8 @@ import { sendAccountEmail } from '../notifications/email/send.ts';
 import { clientAddress, takeAttempt } from '../rate-limits/attempts.ts';
 import type { Person } from './account.ts';
 import { auth } from './auth.ts';
+import { guessInSession } from './guesses.ts';
+import { rememberDevice } from './known-device.ts';
 import { emailTokenSignedAnew } from './old-signatures.ts';
 import { type WeakPassword, weakPassword } from './weak-password.ts';
 
@@ -60,22 +62,37 @@ export async function askForVerification(env: Env, { email, headers, nowMs }: Em
   return retryAfterMs;
 }
 
-/**
- * Sets a new password with the link of an e-mail. A weak one does not use the link up.
- * @returns 'over': the link was used, has expired, or never existed
- */
+export type PasswordReset =
+  /** `Set-Cookie` values that make the device known: whoever has the inbox is not slowed down by others' guesses. */
+  | { ok: true; cookies: readonly string[] }
+  /** the link was used, has expired, or never existed */
+  | { ok: false; reason: 'over' }
+  | { ok: false; reason: 'weak_password'; fault: WeakPassword }
+  | { ok: false; reason: 'too_many_attempts'; retryAfterMs: number };
+
+/** Sets a new password with the link of an e-mail, and ends all sessions. A weak password does not use the link up. */
 export async function resetPassword(
   env: Env,
-  { token, password }: { token: string; password: string },
-): Promise<'done' | 'over' | WeakPassword> {
+  reset: { token: string; password: string; headers: Headers; nowMs: number },
+): Promise<PasswordReset> {
+  const { token, password, headers, nowMs } = reset;
+  const { retryAfterMs } = await takeLink(env, headers, nowMs);
+  if (retryAfterMs > 0) return { ok: false, reason: 'too_many_attempts', retryAfterMs };
   const { internalAdapter } = await auth(env).$context;
   const link = await internalAdapter.findVerificationValue(`reset-password:${token}`);
   const person = link && (await internalAdapter.findUserById(link.value));
-  if (!person) return 'over';
-  const weak = await weakPassword(env, password, person);
-  if (weak) return weak;
+  if (!person) return { ok: false, reason: 'over' };
+  const fault = await weakPassword(env, password, person);
+  if (fault) return { ok: false, reason: 'weak_password', fault };
   const call = { body: { token, newPassword: password } };
-  return (await unlessRefused(() => auth(env).api.resetPassword(call))) ? 'done' : 'over';
+  if (!(await unlessRefused(() => auth(env).api.resetPassword(call)))) return { ok: false, reason: 'over' };
+  return { ok: true, cookies: [await rememberDevice(env, headers, person.id)] };
+}
+
+/** Counts a use of an e-mail's link against the network that it comes from. */
+export function takeLink(env: Env, headers: Headers, nowMs: number) {
+  const byNetwork = { rule: 'sign_in_step_network', subject: clientAddress(headers) } as const;
+  return takeAttempt(env, [byNetwork], nowMs);
 }
 
 /** @returns false: the link has expired or never existed */
@@ -84,18 +101,31 @@ export async function verifyEmail(env: Env, token: string): Promise<boolean> {
   return unlessRefused(() => auth(env).api.verifyEmail({ query: { token: signed } }));
 }
 
+/** The signed-in person who changes how they sign in. */
+export interface ChangedBy {
+  readonly person: Person;
+  readonly sessionId: string;
+  readonly locale: Locale;
+  readonly headers: Headers;
+  readonly nowMs: number;
+}
+
 export type PasswordChange =
   /** `Set-Cookie` values of a new session */
-  { ok: true; cookies: readonly string[] } | { ok: false; fault: 'password_wrong' | WeakPassword };
+  | { ok: true; cookies: readonly string[] }
+  | { ok: false; fault: 'password_wrong' | WeakPassword; retryAfterMs?: undefined }
+  | { ok: false; retryAfterMs: number };
 
 /** Changes the password, ends the person's other sessions and tells them by e-mail. */
 export async function changePassword(
   env: Env,
-  change: { person: Person; current: string; next: string; locale: Locale; headers: Headers; nowMs: number },
+  change: ChangedBy & { current: string; next: string },
 ): Promise<PasswordChange> {
-  const { person, current, next, locale, headers, nowMs } = change;
+  const { person, sessionId, current, next, locale, headers, nowMs } = change;
   const weak = await weakPassword(env, next, person);
   if (weak) return { ok: false, fault: weak };
+  const guess = await guessInSession(env, sessionId, nowMs);
+  if (guess.retryAfterMs > 0) return { ok: false, retryAfterMs: guess.retryAfterMs };
   let cookies: readonly string[] = [];
   const changed = await unlessRefused(async () => {
     const { headers: responseHeaders } = await auth(env).api.changePassword({
@@ -106,13 +136,14 @@ export async function changePassword(
     cookies = responseHeaders.getSetCookie();
   });
   if (!changed) return { ok: false, fault: 'password_wrong' };
+  await guess.forgive();
   const url = `${config(env).publicOrigin}/settings`;
   await sendAccountEmail(
     env,
     { to: person.email, locale, post: { kind: 'sign_in_changed', what: 'password', url } },
     nowMs,
   );
-  return { ok: true, cookies };
+  return { ok: true, cookies: [...cookies, await rememberDevice(env, headers, person.id)] };
 }
 
 /** @returns false: better-auth refused the call with a 4xx. Other errors are thrown on. */

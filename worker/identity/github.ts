@@ -3,7 +3,8 @@ import { config, type Env } from '../env.ts';
 import { clientAddress, takeAttempt } from '../rate-limits/attempts.ts';
 import type { Person } from './account.ts';
 import { auth, TOO_MANY_SIGN_UPS } from './auth.ts';
-import { personOf } from './session.ts';
+import { rememberDevice } from './known-device.ts';
+import { cookiesSentBack, personOf } from './session.ts';
 
 export type GithubRefusal =
   | { reason: 'too_many_attempts'; retryAfterMs: number }
@@ -81,17 +82,14 @@ export async function finishWithGithub(
   if (error !== null) return { ok: false, refusal: refusalOf(error, searchParams), cookies };
   const next = searchParams.get('next') ?? '';
   // without a session the second factor is still missing
-  const session = await personOf(env, cookiesSentBack(cookies));
-  return { ok: true, person: session?.person ?? null, isNew: pathname === NEW, next, cookies };
+  const session = await personOf(env, cookiesSentBack(cookies), nowMs);
+  if (session === null) return { ok: true, person: null, next, cookies };
+  const device = await rememberDevice(env, headers, session.person.id);
+  return { ok: true, person: session.person, isNew: pathname === NEW, next, cookies: [...cookies, device] };
 }
 
 function refusalOf(error: string, searchParams: URLSearchParams): GithubRefusal {
   if (error === TOO_MANY_SIGN_UPS)
     return { reason: 'too_many_attempts', retryAfterMs: Number(searchParams.get('error_description')) };
   return Object.hasOwn(REFUSALS, error) ? REFUSALS[error]! : { reason: 'failed' };
-}
-
-/** The `Cookie` header that a browser would send next, given these `Set-Cookie` values. */
-function cookiesSentBack(setCookies: readonly string[]): Headers {
-  return new Headers({ cookie: setCookies.map((value) => value.split(';')[0]).join('; ') });
 }

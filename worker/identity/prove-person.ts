@@ -7,10 +7,12 @@ import { database } from '../db/client.ts';
 import { hasPassword } from '../db/people.ts';
 import { personSession } from '../db/schema.ts';
 import type { Env } from '../env.ts';
-import { forgive, takeAttempt } from '../rate-limits/attempts.ts';
 import type { Person } from './account.ts';
 import { auth } from './auth.ts';
+import { hashBackupCode } from './backup-codes.ts';
+import { takeCode } from './code-once.ts';
 import { unlessRefused } from './credentials.ts';
+import { guessInSession } from './guesses.ts';
 
 /** A person without a password proves themselves by a sign-in this young: by GitHub, or by a link in an e-mail. */
 const FRESH_SIGN_IN_MS = 10 * 60_000;
@@ -53,23 +55,30 @@ export async function provePerson(
   const { person, password, code, headers, nowMs } = at;
   const needed = await proofNeeded(env, at);
   if (needed.by === 'sign_in') return { ok: false, fault: 'sign_in_needed' };
-  const guess = { rule: 'proof_person', subject: person.id } as const;
-  const { retryAfterMs } = await takeAttempt(env, [guess], nowMs);
+  const guess = await guessInSession(env, at.sessionId, nowMs);
+  const { retryAfterMs } = guess;
   if (retryAfterMs > 0) return { ok: false, fault: 'too_many_attempts', retryAfterMs };
   const { api } = auth(env);
   if (needed.by === 'password') {
     const isRight = await unlessRefused(() => api.verifyPassword({ body: { password }, headers }));
     if (!isRight) return { ok: false, fault: 'password_wrong' };
   }
-  if (needed.code && !(await isCodeRight(env, { code, headers }))) return { ok: false, fault: 'code_wrong' };
-  await forgive(env, guess);
+  if (needed.code && !(await isCodeRight(env, { personId: person.id, code, headers, nowMs })))
+    return { ok: false, fault: 'code_wrong' };
+  await guess.forgive();
   return { ok: true };
 }
 
-function isCodeRight(env: Env, { code, headers }: { code: string; headers: Headers }): Promise<boolean> {
+/** The code is used up by this: neither another proof nor a sign-in accepts it again. */
+function isCodeRight(
+  env: Env,
+  { personId, headers, nowMs, ...typed }: { personId: string; code: string; headers: Headers; nowMs: number },
+): Promise<boolean> {
   const { api } = auth(env);
-  const call = { body: { code: code.replaceAll(' ', '') }, headers };
-  return unlessRefused(() =>
-    /^\d{6}$/.test(call.body.code) ? api.verifyTOTP(call) : api.verifyBackupCode(call),
+  const code = typed.code.replaceAll(' ', '');
+  return unlessRefused(async () =>
+    /^\d{6}$/.test(code)
+      ? api.verifyTOTP({ body: { code: await takeCode(env, { personId, code, nowMs }) }, headers })
+      : api.verifyBackupCode({ body: { code: await hashBackupCode(code) }, headers }),
   );
 }

@@ -2,10 +2,16 @@
 import { isAPIError } from 'better-auth/api';
 import { personExists, removeUnfinishedPerson } from '../db/accounts.ts';
 import { database } from '../db/client.ts';
+import { isSessionOver, SEEN_EVERY_MS } from '../domain/session-end.ts';
 import type { Env } from '../env.ts';
-import { clientAddress, forgive, takeAttempt } from '../rate-limits/attempts.ts';
+import { clientAddress, takeAttempt } from '../rate-limits/attempts.ts';
 import type { Person } from './account.ts';
 import { auth } from './auth.ts';
+import { hashBackupCode } from './backup-codes.ts';
+import { takeCode } from './code-once.ts';
+import { guessCode, guessPassword } from './guesses.ts';
+import { rememberDevice } from './known-device.ts';
+import { endSession, markSeen } from './sessions.ts';
 import { type WeakPassword, weakPassword } from './weak-password.ts';
 
 export type SessionRefusal =
@@ -41,12 +47,12 @@ export async function signUp(
   const fault = await weakPassword(env, password, { email, name });
   if (fault) return { ok: false, refusal: { reason: 'weak_password', fault } };
   const byNetwork = { rule: 'sign_up_network', subject: clientAddress(headers) } as const;
-  const { retryAfterMs } = await takeAttempt(env, [byNetwork], nowMs);
-  if (retryAfterMs > 0) return { ok: false, refusal: { reason: 'too_many_attempts', retryAfterMs } };
+  const attempt = await takeAttempt(env, [byNetwork], nowMs);
+  if (attempt.retryAfterMs > 0) return tooManyAttempts(attempt);
   try {
-    return signedIn(
-      await auth(env).api.signUpEmail({ body: { name, email, password }, headers, returnHeaders: true }),
-    );
+    const body = { name, email, password };
+    const result = await auth(env).api.signUpEmail({ body, headers, returnHeaders: true });
+    return await signedIn(env, headers, result);
   } catch (error) {
     const isTaken = isAPIError(error) && error.body?.code === 'USER_ALREADY_EXISTS_USE_ANOTHER_EMAIL';
     // of two concurrent sign-ups (a double click) one violates the unique address, which better-auth throws as a failure
@@ -63,20 +69,16 @@ export async function signIn(
   request: { email: string; password: string; headers: Headers; nowMs: number },
 ): Promise<SessionResult> {
   const { email, password, headers, nowMs } = request;
-  const byNetwork = { rule: 'sign_in_network', subject: clientAddress(headers) } as const;
-  const byEmail = { rule: 'sign_in_email', subject: email } as const;
-  const { retryAfterMs } = await takeAttempt(env, [byNetwork, byEmail], nowMs);
-  if (retryAfterMs > 0) return { ok: false, refusal: { reason: 'too_many_attempts', retryAfterMs } };
+  const guess = await guessPassword(env, email, { headers, nowMs });
+  if (guess.retryAfterMs > 0) return tooManyAttempts(guess);
   try {
-    const { headers: responseHeaders, response } = await auth(env).api.signInEmail({
+    const result = await auth(env).api.signInEmail({
       body: { email, password },
       headers,
       returnHeaders: true,
     });
-    await forgive(env, byEmail);
-    if ('twoFactorRedirect' in response)
-      return { ok: false, refusal: { reason: 'second_factor', cookies: responseHeaders.getSetCookie() } };
-    return signedIn({ headers: responseHeaders, response });
+    await guess.forgive();
+    return await signedIn(env, headers, result);
   } catch (error) {
     if (isAPIError(error) && error.statusCode < 500) {
       return { ok: false, refusal: { reason: 'wrong_credentials' } };
@@ -90,17 +92,25 @@ export async function signInWithCode(
   env: Env,
   { code, headers, nowMs }: { code: string; headers: Headers; nowMs: number },
 ): Promise<SessionResult> {
-  const byNetwork = { rule: 'sign_in_step_network', subject: clientAddress(headers) } as const;
-  const { retryAfterMs } = await takeAttempt(env, [byNetwork], nowMs);
-  if (retryAfterMs > 0) return { ok: false, refusal: { reason: 'too_many_attempts', retryAfterMs } };
   const { api } = auth(env);
+  const personId = await api.challengedPerson({ headers });
+  if (personId === null) return { ok: false, refusal: { reason: 'code_over' } };
+  const guess = await guessCode(env, personId, { headers, nowMs });
+  if (guess.retryAfterMs > 0) return tooManyAttempts(guess);
   try {
-    const call = { body: { code }, headers, returnHeaders: true } as const;
-    return signedIn(/^\d{6}$/.test(code) ? await api.verifyTOTP(call) : await api.verifyBackupCode(call));
+    const result = await (/^\d{6}$/.test(code)
+      ? api.verifyTOTP(call(await takeCode(env, { personId, code, nowMs })))
+      : api.verifyBackupCode(call(await hashBackupCode(code))));
+    await guess.forgive();
+    return await signedIn(env, headers, result);
   } catch (error) {
     if (!isAPIError(error) || error.statusCode >= 500) throw error;
     const wrong = error.body?.code === 'INVALID_CODE' || error.body?.code === 'INVALID_BACKUP_CODE';
     return { ok: false, refusal: { reason: wrong ? 'wrong_code' : 'code_over' } };
+  }
+
+  function call(text: string) {
+    return { body: { code: text }, headers, returnHeaders: true } as const;
   }
 }
 
@@ -110,10 +120,11 @@ export async function signInByLink(
   { token, headers, nowMs }: { token: string; headers: Headers; nowMs: number },
 ): Promise<SessionResult> {
   const byNetwork = { rule: 'sign_in_step_network', subject: clientAddress(headers) } as const;
-  const { retryAfterMs } = await takeAttempt(env, [byNetwork], nowMs);
-  if (retryAfterMs > 0) return { ok: false, refusal: { reason: 'too_many_attempts', retryAfterMs } };
+  const attempt = await takeAttempt(env, [byNetwork], nowMs);
+  if (attempt.retryAfterMs > 0) return tooManyAttempts(attempt);
   try {
-    return signedIn(await auth(env).api.magicLinkVerify({ query: { token }, headers, returnHeaders: true }));
+    const result = await auth(env).api.magicLinkVerify({ query: { token }, headers, returnHeaders: true });
+    return await signedIn(env, headers, result);
   } catch (error) {
     // better-auth refuses with a redirect, which it throws
     if (isAPIError(error) && error.statusCode < 500) return { ok: false, refusal: { reason: 'link_over' } };
@@ -127,18 +138,32 @@ export async function signOut(env: Env, headers: Headers): Promise<readonly stri
   return responseHeaders.getSetCookie();
 }
 
-/** The person whose session cookie the request carries, or null. `cookies` renew the session when that is due. */
+/**
+ * The person whose session cookie the request carries; null: nobody, or the session is over. `cookies` replace a cookie
+ * that was signed under an old secret.
+ */
 export async function personOf(
   env: Env,
   headers: Headers,
+  nowMs: number,
 ): Promise<{ person: Person; sessionId: string; cookies: readonly string[] } | null> {
-  const { headers: responseHeaders, response } = await auth(env).api.getSession({
-    headers,
-    returnHeaders: true,
-  });
-  if (!response) return null;
-  const cookies = responseHeaders.getSetCookie();
-  return { person: toPerson(response.user), sessionId: response.session.id, cookies };
+  const result = await auth(env).api.getSession({ headers, returnHeaders: true });
+  const found = result.response;
+  if (!found) return null;
+  const { id: sessionId, createdAt, updatedAt } = found.session;
+  const person = toPerson(found.user);
+  const times = { createdAtMs: createdAt.getTime(), seenAtMs: updatedAt.getTime() };
+  if (isSessionOver(person.role, times, nowMs)) {
+    await endSession(env, { personId: person.id, sessionId });
+    return null;
+  }
+  if (nowMs - times.seenAtMs >= SEEN_EVERY_MS) await markSeen(env, sessionId, nowMs);
+  return { person, sessionId, cookies: result.headers.getSetCookie() };
+}
+
+/** The headers that a browser would send next, given these `Set-Cookie` values. */
+export function cookiesSentBack(setCookies: readonly string[]): Headers {
+  return new Headers({ cookie: setCookies.map((value) => value.split(';')[0]).join('; ') });
 }
 
 /** The parts of better-auth's user that a `Person` is made of. */
@@ -152,8 +177,21 @@ interface AuthUser {
   twoFactorEnabled?: boolean | null;
 }
 
-function signedIn(result: { headers: Headers; response: { user: AuthUser } }): SessionResult {
-  return { ok: true, person: toPerson(result.response.user), cookies: result.headers.getSetCookie() };
+/** A sign-in as better-auth answers it: with a session, or with the demand for a code. */
+async function signedIn(
+  env: Env,
+  headers: Headers,
+  result: { headers: Headers; response: { user: AuthUser } | { twoFactorRedirect: unknown } },
+): Promise<SessionResult> {
+  const cookies = result.headers.getSetCookie();
+  const { response } = result;
+  if (!('user' in response)) return { ok: false, refusal: { reason: 'second_factor', cookies } };
+  const person = toPerson(response.user);
+  return { ok: true, person, cookies: [...cookies, await rememberDevice(env, headers, person.id)] };
+}
+
+function tooManyAttempts({ retryAfterMs }: { retryAfterMs: number }): SessionResult {
+  return { ok: false, refusal: { reason: 'too_many_attempts', retryAfterMs } };
 }
 
 function toPerson(user: AuthUser): Person {

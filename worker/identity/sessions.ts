@@ -3,7 +3,9 @@ import { and, desc, eq, gt, ne } from 'drizzle-orm';
 import { addAudit } from '../db/audit.ts';
 import { database } from '../db/client.ts';
 import { personSession } from '../db/schema.ts';
+import { isSessionOver } from '../domain/session-end.ts';
 import type { Env } from '../env.ts';
+import type { Person } from './account.ts';
 
 export interface SessionRow {
   readonly id: string;
@@ -12,14 +14,27 @@ export interface SessionRow {
   readonly updatedAt: Date;
 }
 
-/** Sessions that have not expired, the most recently renewed first. */
-export function listSessions(env: Env, personId: string, nowMs: number): Promise<SessionRow[]> {
-  const { id, userAgent, ipAddress, updatedAt } = personSession;
-  return database(env)
-    .select({ id, userAgent, ipAddress, updatedAt })
+/** Sessions that are not over, the most recently used first. */
+export async function listSessions(env: Env, person: Person, nowMs: number): Promise<SessionRow[]> {
+  const { id, userAgent, ipAddress, createdAt, updatedAt } = personSession;
+  const rows = await database(env)
+    .select({ id, userAgent, ipAddress, createdAt, updatedAt })
     .from(personSession)
-    .where(and(eq(personSession.userId, personId), gt(personSession.expiresAt, new Date(nowMs))))
+    .where(and(eq(personSession.userId, person.id), gt(personSession.expiresAt, new Date(nowMs))))
     .orderBy(desc(updatedAt));
+  return rows.filter((row) => {
+    const times = { createdAtMs: row.createdAt.getTime(), seenAtMs: row.updatedAt.getTime() };
+    return !isSessionOver(person.role, times, nowMs);
+  });
+}
+
+/** Writes down that the session is in use. */
+export async function markSeen(env: Env, sessionId: string, nowMs: number): Promise<void> {
+  const { id } = personSession;
+  await database(env)
+    .update(personSession)
+    .set({ updatedAt: new Date(nowMs) })
+    .where(eq(id, sessionId));
 }
 
 /** @returns false: the person has no such session */

@@ -41,7 +41,7 @@ async function granted(email: string): Promise<number> {
 async function confirmed(email?: string) {
   const browser = newBrowser();
   const person = await browser.signUp('Ada', email);
-  await browser.get(await confirmationPath(person.email));
+  await browser.post(await confirmationPath(person.email), {});
   return { browser, ...person };
 }
 
@@ -61,7 +61,7 @@ describe('without a confirmed address', () => {
     expect(await granted(email)).toBe(0);
     harness.emails.splice(0);
     await browser.post('/settings/verify', {});
-    await browser.get(await confirmationPath(email));
+    await browser.post(await confirmationPath(email), {});
     expect(await granted(email)).toBe(TRIAL);
     expect(await (await browser.get('/billing')).text()).not.toContain('action="/settings/verify"');
   });
@@ -78,7 +78,7 @@ describe('without a confirmed address', () => {
 describe('a confirmed address', () => {
   it('has credit at once, even if the link is opened in another browser', async () => {
     const { email } = await newBrowser().signUp();
-    await newBrowser().get(await confirmationPath(email));
+    await newBrowser().post(await confirmationPath(email), {});
     expect(await granted(email)).toBe(TRIAL);
   });
 
@@ -99,7 +99,7 @@ describe('a confirmed address', () => {
     const browser = newBrowser();
     const { email } = await browser.signUp();
     const path = await confirmationPath(email);
-    await Promise.all([1, 2, 3].flatMap(() => [newBrowser().get(path), browser.get('/usage')]));
+    await Promise.all([1, 2, 3].flatMap(() => [newBrowser().post(path, {}), browser.get('/usage')]));
     await browser.get('/start');
     expect(await granted(email)).toBe(TRIAL);
   });
@@ -108,7 +108,7 @@ describe('a confirmed address', () => {
     const email = gmail();
     const first = await confirmed(email);
     expect(await granted(email)).toBe(TRIAL);
-    await first.browser.post('/account/close', { email });
+    await first.browser.post('/account/close', { email, password: PASSWORD });
     for (const again of [email, email.replace('t', 't.'), email.replace('@gmail', '+2@googlemail')]) {
       await confirmed(again);
       expect([again, await granted(again)]).toEqual([again, 0]);
@@ -128,7 +128,7 @@ describe('a confirmed address', () => {
     await bindings.DB.prepare('DELETE FROM trial_grant WHERE account_id = ?')
       .bind(await accountOf(email))
       .run();
-    await browser.post('/account/close', { email });
+    await browser.post('/account/close', { email, password: PASSWORD });
     await confirmed(email);
     expect(await granted(email)).toBe(0);
   });
@@ -136,7 +136,7 @@ describe('a confirmed address', () => {
   it('that never had credit still gets it after its account was closed', async () => {
     const browser = newBrowser();
     const { email } = await browser.signUp();
-    await browser.post('/account/close', { email });
+    await browser.post('/account/close', { email, password: PASSWORD });
     await confirmed(email);
     expect(await granted(email)).toBe(TRIAL);
   });

@@ -5,11 +5,13 @@
 import { beforeEach, expect, it } from 'vitest';
 import { RATE_RULES } from '../../../worker/domain/rate-limit.ts';
 import { MESSAGES } from '../../../worker/i18n/locale.ts';
-import { totpFromPage } from '../identity/authenticator.ts';
+import { holdTimeStep, totpFromPage } from '../identity/authenticator.ts';
 import { TaskHarness, WITHOUT_MAIL } from '../notifications/fixtures.ts';
 import { Browser, bindings, newEmail, PASSWORD } from './browser.ts';
 
 const { en, fr } = MESSAGES;
+
+holdTimeStep();
 
 let harness: TaskHarness;
 beforeEach(() => {
@@ -32,7 +34,7 @@ async function confirmedPerson(language = 'en') {
   const browser = newBrowser(language);
   const { email } = await browser.signUp();
   const { path } = await emailTo(email);
-  expect((await browser.get(path)).status).toBe(200);
+  expect((await browser.post(path, {})).status).toBe(200);
   return { email, browser };
 }
 
@@ -43,10 +45,16 @@ it('a new address gets one e-mail to confirm it, in the language of the page', a
   const message = await emailTo(email);
   expect(message.subject).toBe(`Tollgate: ${fr.emails.verify.title}`);
   expect(message.html).toContain('<html lang="fr">');
-  const opened = await browser.get(message.path);
-  expect(await opened.text()).toContain(fr.people.verify.doneTitle);
+  for (const _ of 'scanned') {
+    expect(await (await browser.get(message.path)).text()).toContain(fr.people.verify.confirm);
+    expect(await (await browser.get('/settings')).text()).toContain(fr.people.settings.unverified);
+  }
+  for (const _ of 'twice') {
+    const confirmed = await browser.post(message.path, {});
+    expect(await confirmed.text()).toContain(fr.people.verify.doneTitle);
+  }
   expect(await (await browser.get('/settings')).text()).not.toContain(fr.people.settings.unverified);
-  expect((await browser.get(`${message.path}x`)).status).toBe(410);
+  expect((await browser.post(`${message.path}x`, {})).status).toBe(410);
 });
 
 it('a link signs in once, after a click; opening the page does not use it up', async () => {
@@ -163,7 +171,7 @@ it('asks for a code after the password, and no link bypasses it', async () => {
   expect(first.headers.get('location')).toBe('/sign-in/code?next=%2Fkeys');
   expect((await other.get('/settings')).status).toBe(303);
   expect((await other.post('/sign-in/code', { code: '000000' })).status).toBe(422);
-  const second = await other.post('/sign-in/code', { code: await totp(), next: '/keys' });
+  const second = await other.post('/sign-in/code', { code: await totp(1), next: '/keys' });
   expect(second.headers.get('location')).toBe('/keys');
   expect((await other.get('/settings')).status).toBe(200);
 
@@ -188,8 +196,9 @@ it('asks for a code after the password, and no link bypasses it', async () => {
 it('requires the password again after several wrong codes', async () => {
   const { email, browser } = await confirmedPerson();
   const page = await browser.postAndFollow('/settings/second-factor', { password: PASSWORD });
-  const code = await totpFromPage(await page.text())();
-  await browser.post('/settings/second-factor/confirm', { code });
+  const totp = totpFromPage(await page.text());
+  await browser.post('/settings/second-factor/confirm', { code: await totp() });
+  const code = await totp(1);
   const thief = newBrowser();
   await thief.post('/sign-in', { email, password: PASSWORD });
   for (let i = 0; i < 6; i++) await thief.post('/sign-in/code', { code: '000000' });

@@ -114,14 +114,6 @@ it('responds the same to a wrong password and to an unknown e-mail', async () =>
   expect(wrong.headers.getSetCookie()).toEqual([]);
 });
 
-it('stops guesses of a password after eight attempts, whatever their IP addresses', async () => {
-  const { email, password } = await new Browser().signUp();
-  for (let i = 0; i < RATE_RULES.sign_in_email.count; i++) {
-    await new Browser().post('/sign-in', { email, password: `guess number ${i}` });
-  }
-  expect((await new Browser().post('/sign-in', { email, password })).status).toBe(429);
-});
-
 it.each([
   ['IPv6 /64', RATE_RULES.sign_up_network.count, (i: number) => `2001:db8:5:6:${(i * 7919).toString(16)}::1`],
   ['IPv4 /24', RATE_RULES.sign_up_network.sharedCount, (i: number) => `203.0.113.${i}`],

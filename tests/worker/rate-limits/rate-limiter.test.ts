@@ -6,7 +6,7 @@ import type { Env } from '../../../worker/env.ts';
 import { type Attempt, forgive, takeAttempt } from '../../../worker/rate-limits/attempts.ts';
 import { bindings } from '../portal/browser.ts';
 
-const BY_EMAIL = 'sign_in_email';
+const BY_EMAIL = 'email_recipient';
 const { count, windowMs } = RATE_RULES[BY_EMAIL];
 const NETWORK = RATE_RULES.sign_in_network;
 
@@ -69,12 +69,14 @@ it('makes no counter for a subject when the network before it is refused', async
 it('counts none of the rules of one subject when one of them refuses', async () => {
   const email = freshEmail();
   const both: Attempt[] = [
-    { rule: BY_EMAIL, subject: email },
+    { rule: 'sign_in_email', subject: email },
     { rule: 'email_recipient', subject: email },
   ];
   for (let i = 0; i < RATE_RULES.email_recipient.count; i++) await take(both[1]!);
   expect(await take(...both)).toMatchObject({ allowed: false, state: { rule: 'email_recipient' } });
-  expect(await take(both[0]!)).toMatchObject({ state: { remaining: count - 1 } });
+  expect(await take(both[0]!)).toMatchObject({
+    state: { remaining: RATE_RULES.sign_in_email.count - 1 },
+  });
 });
 
 it('begins anew when the window is over or the count is forgiven', async () => {
@@ -97,7 +99,7 @@ describe('storage', () => {
   it('holds one window per rule and nothing after the last one is over', async () => {
     const stub = bindings.RATE_LIMITER.getByName(crypto.randomUUID());
     const long = { rule: 'email_recipient', limit: 9 } as const;
-    const short = { rule: BY_EMAIL, limit: 9 } as const;
+    const short = { rule: 'sign_in_network', limit: 9 } as const;
     const hourAgo = Date.now() - RATE_RULES.email_recipient.windowMs;
     for (let i = 0; i < 5; i++) await stub.take([long, short], hourAgo + 60_000);
     expect(await stored(stub)).toBe(2);

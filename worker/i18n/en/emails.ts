@@ -35,6 +35,9 @@ export const emailsEn = {
       password: 'Your password was changed, and your other sessions were ended.',
       second_factor_on: 'Two-factor authentication is now on.',
       second_factor_off: 'Two-factor authentication is now off.',
+      backup_codes: 'New recovery codes were made. The old ones no longer work.',
+      second_factor_reset:
+        'The operator turned two-factor authentication off because its loss was reported, and ended all your sessions. Sign in with your password and set it up again.',
     },
     link: 'Review your sessions',
     small: 'If this was not you, set a new password now and end all sessions.',

@@ -27,6 +27,9 @@ export const peopleEn = {
     saved: 'Your password was changed and all sessions were ended. Sign in with the new password.',
   },
   verify: {
+    title: 'Confirm your e-mail address',
+    text: 'One more click, so that the address is confirmed by you and not by a mail filter that opened the link.',
+    confirm: 'Confirm address',
     doneTitle: 'E-mail address confirmed',
     done: 'Thank you. E-mails about your account will go to this address.',
     go: 'Continue',
@@ -75,6 +78,7 @@ export const peopleEn = {
     secondFactorOn: 'On. Signing in requires a code from your authenticator app.',
     begin: 'Set up',
     end: 'Turn off',
+    renewCodes: 'New recovery codes',
     scanTitle: 'Set up your authenticator app',
     scan: 'Scan this code with your authenticator app, or enter the secret there.',
     qr: 'QR code of the secret below',

@@ -30,6 +30,9 @@ export const peopleFr: Messages['people'] = {
       'Votre mot de passe a été modifié et toutes les sessions ont été fermées. Connectez-vous avec le nouveau mot de passe.',
   },
   verify: {
+    title: 'Confirmer votre adresse e-mail',
+    text: 'Encore un clic, pour que l’adresse soit confirmée par vous et non par un filtre qui a ouvert le lien.',
+    confirm: 'Confirmer l’adresse',
     doneTitle: 'Adresse e-mail confirmée',
     done: 'Merci. Les e-mails concernant votre compte seront envoyés à cette adresse.',
     go: 'Continuer',
@@ -79,6 +82,7 @@ export const peopleFr: Messages['people'] = {
       'Activée. Un code de votre application d’authentification est demandé à chaque connexion.',
     begin: 'Configurer',
     end: 'Désactiver',
+    renewCodes: 'Nouveaux codes de secours',
     scanTitle: 'Configurer votre application d’authentification',
     scan: 'Scannez ce code avec votre application d’authentification, ou saisissez-y le secret.',
     qr: 'QR code du secret ci-dessous',

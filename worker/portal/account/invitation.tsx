@@ -1,8 +1,10 @@
 /** An invitation, opened through the link of its e-mail: the inviting account, and one click to join. */
 import { Hono } from 'hono';
+import { takeLink } from '../../identity/credentials.ts';
 import { accept, openInvitation } from '../../identity/team.ts';
 import { linkOver } from '../auth/ask-email.tsx';
 import { withNext } from '../auth/sign-in-parts.tsx';
+import { tooManyAttemptsPage } from '../auth/too-many-attempts.tsx';
 import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
 import { rememberAccount } from '../frame/guard.ts';
 import { page } from '../frame/layout.tsx';
@@ -12,6 +14,8 @@ export const invitationPage = new Hono<PortalEnv>();
 invitationPage.get('/:token', (c) => show(c, c.req.param('token')));
 
 invitationPage.post('/:token', async (c) => {
+  const { retryAfterMs } = await takeLink(c.env, c.req.raw.headers, Date.now());
+  if (retryAfterMs > 0) return tooManyAttemptsPage(c, words(c).t.team.overTitle, retryAfterMs);
   const person = c.get('person');
   const token = c.req.param('token');
   if (!person) return show(c, token);

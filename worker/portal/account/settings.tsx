@@ -6,6 +6,7 @@ import { changeName, hasPassword, setLocale } from '../../db/people.ts';
 import { LOCALES } from '../../i18n/locale.ts';
 import { askForVerification, changePassword } from '../../identity/credentials.ts';
 import { endOtherSessions, endSession, listSessions } from '../../identity/sessions.ts';
+import { changedBy } from '../auth/changed-by.ts';
 import { Callout } from '../components/callout.tsx';
 import { TooManyAttempts } from '../components/too-many-attempts.tsx';
 import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
@@ -47,15 +48,10 @@ settingsPage.post('/verify', async (c) => {
 settingsPage.post('/password', async (c) => {
   const read = await readForm(c, PasswordForm);
   if (!read.ok) return show(c, { faults: read.faults });
-  const changed = await changePassword(c.env, {
-    person: c.get('person')!,
-    current: read.values.current,
-    next: read.values.password,
-    locale: words(c).locale,
-    headers: c.req.raw.headers,
-    nowMs: Date.now(),
-  });
+  const { current, password: next } = read.values;
+  const changed = await changePassword(c.env, { ...changedBy(c), current, next });
   if (!changed.ok) {
+    if (changed.retryAfterMs !== undefined) return show(c, { waitMs: changed.retryAfterMs });
     const field = changed.fault === 'password_wrong' ? 'current' : 'password';
     return show(c, { faults: { [field]: changed.fault } });
   }
@@ -84,7 +80,7 @@ async function show(c: PortalContext, state: { typed?: Typed; faults?: Faults; w
   const { waitMs = 0, faults } = state;
   const done = DONE.find((each) => each === c.req.query('done'));
   const [sessions, withPassword] = await Promise.all([
-    listSessions(c.env, person.id, Date.now()),
+    listSessions(c.env, person, Date.now()),
     hasPassword(database(c.env), person.id),
   ]);
   const fields = { c, typed: state.typed, faults };

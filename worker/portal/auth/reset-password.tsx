@@ -3,9 +3,11 @@ import { Hono } from 'hono';
 import * as z from 'zod';
 import { askForPasswordReset, resetPassword } from '../../identity/credentials.ts';
 import { TextField } from '../components/field.tsx';
+import { TooManyAttempts } from '../components/too-many-attempts.tsx';
 import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
 import { type Faults, NewPassword, readForm } from '../frame/form.ts';
 import { page } from '../frame/layout.tsx';
+import { setCookies } from '../frame/set-cookies.ts';
 import { answerEmail, askEmail, linkOver } from './ask-email.tsx';
 import { passwordHint } from './password-hint.ts';
 
@@ -27,20 +29,26 @@ resetPasswordPage.get('/:token', (c) => showForm(c));
 resetPasswordPage.post('/:token', async (c) => {
   const read = await readForm(c, PasswordForm);
   if (!read.ok) return showForm(c, read.faults);
-  const { password } = read.values;
-  const result = await resetPassword(c.env, { token: c.req.param('token'), password });
-  if (result === 'over') return linkOver(c, '/reset-password');
-  return result === 'done' ? c.redirect('/sign-in?reset', 303) : showForm(c, { password: result });
+  const request = { token: c.req.param('token'), password: read.values.password };
+  const result = await resetPassword(c.env, { ...request, headers: c.req.raw.headers, nowMs: Date.now() });
+  if (result.ok) {
+    setCookies(c, result.cookies);
+    return c.redirect('/sign-in?reset', 303);
+  }
+  if (result.reason === 'over') return linkOver(c, '/reset-password');
+  if (result.reason === 'weak_password') return showForm(c, { password: result.fault });
+  return showForm(c, undefined, result.retryAfterMs);
 });
 
-function showForm(c: PortalContext, faults?: Faults) {
+function showForm(c: PortalContext, faults?: Faults, waitMs = 0) {
   const { t } = words(c);
   const names = t.people.reset;
   return page(
     c,
-    { title: names.title, narrow: true, status: faults ? 422 : 200 },
+    { title: names.title, narrow: true, status: waitMs > 0 ? 429 : faults ? 422 : 200 },
     <>
       <h1 class="mb-6">{names.title}</h1>
+      {waitMs > 0 && <TooManyAttempts c={c} waitMs={waitMs} />}
       <form method="post" class="grid gap-5" novalidate>
         <TextField
           c={c}

@@ -2,14 +2,21 @@
 import { Hono } from 'hono';
 import { raw } from 'hono/html';
 import { renderSVG } from 'uqr';
-import { beginSecondFactor, confirmSecondFactor, endSecondFactor } from '../../identity/second-factor.ts';
+import {
+  beginSecondFactor,
+  confirmSecondFactor,
+  endSecondFactor,
+  renewBackupCodes,
+} from '../../identity/second-factor.ts';
 import { TextField } from '../components/field.tsx';
+import { TooManyAttempts } from '../components/too-many-attempts.tsx';
 import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
 import { type Faults, typedFields } from '../frame/form.ts';
 import { signedIn } from '../frame/guard.ts';
 import { page } from '../frame/layout.tsx';
 import { setCookies } from '../frame/set-cookies.ts';
 import { carrySecret, takeSecret } from '../frame/shown-once.ts';
+import { changedBy } from './changed-by.ts';
 
 const PATH = '/settings/second-factor';
 
@@ -21,19 +28,18 @@ secondFactorPage.get('/', (c) => askPassword(c));
 
 secondFactorPage.post('/', async (c) => {
   const { password = '' } = await typedFields(c);
-  const person = c.get('person')!;
-  const { headers } = c.req.raw;
-  if (person.twoFactor) {
-    const request = { password, person, locale: words(c).locale, headers, nowMs: Date.now() };
-    const cookies = await endSecondFactor(c.env, request);
-    if (cookies === null) return askPassword(c, { password: 'password_wrong' });
-    setCookies(c, cookies);
+  const change = { ...changedBy(c), password };
+  if (change.person.twoFactor) {
+    const ended = await endSecondFactor(c.env, change);
+    if (!ended.ok) return askPassword(c, ended);
+    setCookies(c, ended.value);
     return c.redirect('/settings?done=off', 303);
   }
-  const begun = await beginSecondFactor(c.env, { password, headers });
-  if (begun === null) return askPassword(c, { password: 'password_wrong' });
-  const note = begun.backupCodes.join(' ');
-  await carrySecret(c, { kind: 'second_factor', subject: person.id, text: begun.uri, note });
+  const begun = await beginSecondFactor(c.env, change);
+  if (!begun.ok) return askPassword(c, begun);
+  const note = begun.value.backupCodes.join(' ');
+  const subject = change.person.id;
+  await carrySecret(c, { kind: 'second_factor', subject, text: begun.value.uri, note });
   return c.redirect(`${PATH}/confirm`, 303);
 });
 
@@ -44,27 +50,54 @@ secondFactorPage.get('/confirm', async (c) => {
 
 secondFactorPage.post('/confirm', async (c) => {
   const { code = '' } = await typedFields(c);
-  const cookies = await confirmSecondFactor(c.env, {
-    code: code.replaceAll(' ', ''),
-    person: c.get('person')!,
-    locale: words(c).locale,
-    headers: c.req.raw.headers,
-    nowMs: Date.now(),
-  });
-  if (cookies === null) return askCode(c, { secret: null, faults: { code: 'code_wrong' } });
-  setCookies(c, cookies);
+  const confirmed = await confirmSecondFactor(c.env, { ...changedBy(c), code: code.replaceAll(' ', '') });
+  if (!confirmed.ok) return askCode(c, { secret: null, refused: confirmed });
+  setCookies(c, confirmed.value);
   return c.redirect('/settings?done=on', 303);
 });
 
-function askPassword(c: PortalContext, faults?: Faults) {
+secondFactorPage.post('/codes', async (c) => {
+  const { password = '' } = await typedFields(c);
+  const change = { ...changedBy(c), password };
+  const renewed = await renewBackupCodes(c.env, change);
+  if (!renewed.ok) return askPassword(c, renewed);
+  const subject = change.person.id;
+  await carrySecret(c, { kind: 'backup_codes', subject, text: renewed.value.join(' '), note: '' });
+  return c.redirect(`${PATH}/codes`, 303);
+});
+
+secondFactorPage.get('/codes', async (c) => {
+  const names = words(c).t.people.settings;
+  const secret = await takeSecret(c, { kind: 'backup_codes', subject: c.get('person')!.id });
+  if (secret === null) return c.redirect(PATH, 303);
+  return page(
+    c,
+    { title: names.codes, narrow: true, back: PATH },
+    <>
+      <h1 class="mb-2">{names.codes}</h1>
+      <BackupCodes c={c} codes={secret.text.split(' ')} />
+      <a class="btn" href="/settings">
+        {names.title}
+      </a>
+    </>,
+  );
+});
+
+/** A refusal of a password or code: it is wrong, or has to wait. */
+type Refused = { readonly retryAfterMs: number };
+
+/** With the factor on the form has two buttons: one turns it off, the other makes new backup codes. */
+function askPassword(c: PortalContext, refused?: Refused) {
   const { t } = words(c);
   const names = t.people.settings;
   const isOn = c.get('person')!.twoFactor;
+  const { faults, status, waitMs } = stateOf(refused, { password: 'password_wrong' });
   return page(
     c,
-    { title: names.secondFactor, narrow: true, status: faults ? 422 : 200 },
+    { title: names.secondFactor, narrow: true, status, back: PATH },
     <>
       <h1 class="mb-2">{names.secondFactor}</h1>
+      {waitMs > 0 && <TooManyAttempts c={c} waitMs={waitMs} />}
       <p class="mb-6">{isOn ? names.secondFactorOn : names.secondFactorOff}</p>
       <form method="post" action={PATH} class="grid gap-5" novalidate>
         <TextField
@@ -77,6 +110,11 @@ function askPassword(c: PortalContext, faults?: Faults) {
           required
         />
         <div class="flex flex-wrap gap-3">
+          {isOn && (
+            <button class="btn btn-primary" type="submit" formaction={`${PATH}/codes`}>
+              {names.renewCodes}
+            </button>
+          )}
           <button class={`btn ${isOn ? 'btn-error' : 'btn-primary'}`} type="submit">
             {isOn ? names.end : names.begin}
           </button>
@@ -89,21 +127,42 @@ function askPassword(c: PortalContext, faults?: Faults) {
   );
 }
 
+function stateOf(refused: Refused | undefined, wrong: Faults) {
+  if (!refused) return { status: 200, waitMs: 0 } as const;
+  const waitMs = refused.retryAfterMs;
+  return waitMs > 0 ? ({ status: 429, waitMs } as const) : ({ status: 422, waitMs, faults: wrong } as const);
+}
+
+function BackupCodes({ c, codes }: { c: PortalContext; codes: readonly string[] }) {
+  return (
+    <>
+      <p class="muted mb-2 text-sm">{words(c).t.people.settings.codesLead}</p>
+      <ul class="mb-8 grid gap-x-6 font-mono text-sm sm:grid-cols-2" data-codes>
+        {codes.map((code) => (
+          <li>{code}</li>
+        ))}
+      </ul>
+    </>
+  );
+}
+
 /**
  * The page that shows the secret and asks for a code. Opened again, it no longer has the secret: then either the app
  * has it, or the person starts over.
  */
 function askCode(
   c: PortalContext,
-  state: { secret: { text: string; note: string } | null; faults?: Faults },
+  state: { secret: { text: string; note: string } | null; refused?: Refused },
 ) {
   const names = words(c).t.people.settings;
-  const { secret, faults } = state;
+  const { secret } = state;
+  const { faults, status, waitMs } = stateOf(state.refused, { code: 'code_wrong' });
   return page(
     c,
-    { title: names.scanTitle, narrow: true, status: faults ? 422 : 200, back: PATH },
+    { title: names.scanTitle, narrow: true, status, back: PATH },
     <>
       <h1 class="mb-4">{names.scanTitle}</h1>
+      {waitMs > 0 && <TooManyAttempts c={c} waitMs={waitMs} />}
       {secret && (
         <>
           <p class="mb-4">{names.scan}</p>
@@ -115,12 +174,7 @@ function askCode(
             {new URL(secret.text).searchParams.get('secret')}
           </p>
           <h2 class="mb-1">{names.codes}</h2>
-          <p class="muted mb-2 text-sm">{names.codesLead}</p>
-          <ul class="mb-8 grid grid-cols-2 gap-x-6 font-mono text-sm" data-codes>
-            {secret.note.split(' ').map((code) => (
-              <li>{code}</li>
-            ))}
-          </ul>
+          <BackupCodes c={c} codes={secret.note.split(' ')} />
         </>
       )}
       <form method="post" action={`${PATH}/confirm`} class="grid gap-5" novalidate>

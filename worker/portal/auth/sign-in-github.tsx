@@ -5,7 +5,6 @@ import { database } from '../../db/client.ts';
 import { setLocale } from '../../db/people.ts';
 import { config } from '../../env.ts';
 import { beginWithGithub, finishWithGithub, type GithubRefusal } from '../../identity/github.ts';
-import { TooManyAttempts } from '../components/too-many-attempts.tsx';
 import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
 import { typedFields } from '../frame/form.ts';
 import { safePath } from '../frame/guard.ts';
@@ -13,6 +12,7 @@ import { page } from '../frame/layout.tsx';
 import { notFoundPage } from '../frame/not-found.tsx';
 import { setCookies } from '../frame/set-cookies.ts';
 import { replaceSession, withNext } from './sign-in-parts.tsx';
+import { tooManyAttemptsPage } from './too-many-attempts.tsx';
 import { welcome } from './welcome.ts';
 
 export const signInGithubPage = new Hono<PortalEnv>();
@@ -24,7 +24,7 @@ const configured = createMiddleware<PortalEnv>(async function configured(c, next
 signInGithubPage.post('/', configured, async (c) => {
   const next = safePath((await typedFields(c)).next, '');
   const begun = await beginWithGithub(c.env, { next, headers: c.req.raw.headers, nowMs: Date.now() });
-  if ('retryAfterMs' in begun) return tooManyAttemptsPage(c, begun.retryAfterMs);
+  if ('retryAfterMs' in begun) return tooManyAttemptsPage(c, words(c).t.signIn.title, begun.retryAfterMs);
   setCookies(c, begun.cookies);
   return c.redirect(begun.url, 303);
 });
@@ -55,7 +55,8 @@ const REFUSED = {
 } as const;
 
 function refusedPage(c: PortalContext, refusal: GithubRefusal) {
-  if (refusal.reason === 'too_many_attempts') return tooManyAttemptsPage(c, refusal.retryAfterMs);
+  if (refusal.reason === 'too_many_attempts')
+    return tooManyAttemptsPage(c, words(c).t.signIn.title, refusal.retryAfterMs);
   const { title, text, link } = words(c).t.github.refused[refusal.reason];
   const [href, status] = REFUSED[refusal.reason];
   return page(
@@ -67,18 +68,6 @@ function refusedPage(c: PortalContext, refusal: GithubRefusal) {
       <a class="btn btn-primary" href={href}>
         {link}
       </a>
-    </>,
-  );
-}
-
-function tooManyAttemptsPage(c: PortalContext, waitMs: number) {
-  const { t } = words(c);
-  return page(
-    c,
-    { title: t.signIn.title, narrow: true, status: 429, back: '/sign-in' },
-    <>
-      <h1 class="mb-6">{t.signIn.title}</h1>
-      <TooManyAttempts c={c} waitMs={waitMs} />
     </>,
   );
 }

@@ -8,6 +8,7 @@ import { signInByLink } from '../../identity/session.ts';
 import { TooManyAttempts } from '../components/too-many-attempts.tsx';
 import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
 import { page } from '../frame/layout.tsx';
+import { setCookies } from '../frame/set-cookies.ts';
 import { answerEmail, askEmail, linkOver } from './ask-email.tsx';
 import { replaceSession } from './sign-in-parts.tsx';
 
@@ -31,6 +32,10 @@ signInLinkPage.post('/:token', async (c) => {
   const result = await signInByLink(c.env, { token: c.req.param('token'), headers, nowMs: Date.now() });
   if (!result.ok) {
     const { refusal } = result;
+    if (refusal.reason === 'second_factor') {
+      setCookies(c, refusal.cookies);
+      return c.redirect('/sign-in/code', 303);
+    }
     return refusal.reason === 'too_many_attempts' ? askToOpen(c, refusal.retryAfterMs) : linkOver(c, PATH);
   }
   await replaceSession(c, result.cookies);

@@ -31,7 +31,7 @@ export const language = createMiddleware<PortalEnv>(async function language(c, n
 /** Puts the person behind the session into the context, or null. Reads the database only if there is a session cookie. */
 export const visitor = createMiddleware<PortalEnv>(async function visitor(c, next) {
   const hasSession = c.req.header('cookie')?.includes(SESSION_COOKIE);
-  const session = hasSession ? await personOf(c.env, c.req.raw.headers) : null;
+  const session = hasSession ? await personOf(c.env, c.req.raw.headers, Date.now()) : null;
   c.set('person', session?.person ?? null);
   c.set('sessionId', session?.sessionId ?? '');
   await next();
