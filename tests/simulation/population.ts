@@ -51,6 +51,8 @@ export const MIXED_POPULATION: Population = {
     ],
   },
   revoked: { accounts: 1, grantNanoUsd: 10_000_000_000, weight: 4, keys: [UNLIMITED, UNLIMITED] },
+  /** Breaks engines and writes their error words everywhere: see attack.ts. */
+  attacker: { accounts: 1, grantNanoUsd: 10_000_000_000, weight: 12, keys: [UNLIMITED, UNLIMITED] },
   /** Has granted and paid credit, so that the order in which they are spent matters. */
   payer: { accounts: 1, grantNanoUsd: 1_000_000, weight: 6, keys: [UNLIMITED] },
 };
@@ -58,6 +60,14 @@ export const MIXED_POPULATION: Population = {
 /** Adds one account that can always pay, which the probes use. */
 export function withRichAccount(population: Population): Population {
   return { ...population, rich: { ...MIXED_POPULATION.rich!, accounts: 1, weight: 0.02 } };
+}
+
+/** Customers that can always pay, with an attacker among them that sends as much as all others, or without. */
+export function attacked(by: 'one' | 'nobody'): Population {
+  const { rich, attacker } = MIXED_POPULATION;
+  return by === 'nobody'
+    ? { rich: rich! }
+    : { rich: rich!, attacker: { ...attacker!, accounts: 1, weight: rich!.weight } };
 }
 
 /** One account with a cent, which thousands of requests compete for. */

@@ -1,4 +1,19 @@
 /** The prompt of a simulated client, which tells the simulated engine how to answer, and how the engine reads it. */
+import type { NodeFault } from './faults.ts';
+
+/** The ways in which a request can break every engine that gets it: every fault of a node that its request could cause. */
+export const BREAKS = [
+  'engine_failed_502',
+  'overloaded_503',
+  'resets_before_headers',
+  'dies_before_first_event',
+  'dies_mid_stream',
+  'fails_after_work',
+  'hangs_before_headers',
+  'malformed_frame',
+  'refused_400',
+] as const satisfies readonly (NodeFault | 'refused_400')[];
+export type Break = (typeof BREAKS)[number];
 
 export interface AnswerPlan {
   /** A text of one account: it must appear in no other account's answer and in no log. */
@@ -8,6 +23,8 @@ export interface AnswerPlan {
   readonly chunkTokens: number;
   readonly stepMs: number;
   readonly prefillMs: number;
+  /** How this request breaks every engine that gets it; absent: it does not. */
+  readonly breaks?: Break;
 }
 
 export interface EngineTask extends AnswerPlan {
@@ -21,7 +38,12 @@ export interface EngineTask extends AnswerPlan {
 export const TOKEN = '~';
 
 export function promptOf(plan: AnswerPlan): string {
-  return `${plan.marker}|${plan.tokens}|${plan.chunkTokens}|${plan.stepMs}|${plan.prefillMs}|`;
+  return `${plan.marker}|${plan.tokens}|${plan.chunkTokens}|${plan.stepMs}|${plan.prefillMs}|${plan.breaks ?? ''}|`;
+}
+
+/** How the request with this prompt breaks every engine; undefined: it does not. */
+export function breakIn(content: string): Break | undefined {
+  return (content.split('|')[5] || undefined) as Break | undefined;
 }
 
 export function engineTaskOf(

@@ -1,6 +1,6 @@
 /** The kinds of world: their accounts, traffic, nodes, isolates and faults, and what else must hold there. */
 import type { Violation, World } from '../laws/world.ts';
-import { MIXED_POPULATION, type Population, RACERS, withRichAccount } from './population.ts';
+import { attacked, MIXED_POPULATION, type Population, RACERS, withRichAccount } from './population.ts';
 import { MIXED, RACE, type TrafficProfile } from './traffic.ts';
 
 export interface Scenario {
@@ -17,6 +17,8 @@ export interface Scenario {
   /** Checks what only a world of this kind can be held to. */
   check(world: World): Violation[];
 }
+
+const CALM: TrafficProfile = { ...MIXED, leaves: 0, keyed: 0 };
 
 export const SCENARIOS = {
   /** All kinds of accounts, requests and faults. */
@@ -52,6 +54,28 @@ export const SCENARIOS = {
     requests: 1_500,
     check: () => [],
   },
+  /** Half of all requests are attacks; nothing else is wrong, so whatever other customers miss is the attacker's doing. */
+  attack: {
+    population: attacked('one'),
+    profile: CALM,
+    nodes: 4,
+    isolates: 3,
+    faults: 0,
+    storms: 0,
+    requests: 3_000,
+    check: () => [],
+  },
+  /** The same without the attacker. */
+  calm: {
+    population: attacked('nobody'),
+    profile: { ...CALM, perSecond: CALM.perSecond / 2 },
+    nodes: 4,
+    isolates: 3,
+    faults: 0,
+    storms: 0,
+    requests: 1_500,
+    check: () => [],
+  },
   /** 10,000 requests for a cent: none overspends, and none is refused while the credit would have covered it. */
   race: {
     population: RACERS,
@@ -78,9 +102,13 @@ export const SCENARIOS = {
 export type ScenarioName = keyof typeof SCENARIOS;
 
 /** Each scenario's fraction of the requests with --scenario all: the costlier a scenario, the smaller its fraction. */
-export const SHARES = { mixed: 0.15, harsh: 0.01, storm: 0.01, crowd: 0.83 } as const satisfies Partial<
-  Record<ScenarioName, number>
->;
+export const SHARES = {
+  mixed: 0.15,
+  harsh: 0.01,
+  storm: 0.01,
+  attack: 0.02,
+  crowd: 0.81,
+} as const satisfies Partial<Record<ScenarioName, number>>;
 
 /** Makes sure that the credit ran out. That each refusal was right and nothing overspent is checked at each call. */
 function checkRace({ accounts, clients }: World): Violation[] {

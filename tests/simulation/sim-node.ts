@@ -14,7 +14,7 @@ import type { Exchange } from './exchange.ts';
 import type { NodeFault } from './faults.ts';
 import type { Life, Task } from './life.ts';
 import { quickSignature } from './platform/subtle.ts';
-import { engineTaskOf } from './prompt.ts';
+import { breakIn, engineTaskOf } from './prompt.ts';
 import type { Universe } from './universe.ts';
 
 const HEARTBEAT_EVERY_MS = 2_000;
@@ -139,10 +139,10 @@ export class SimNode implements RequestHost {
       this.#active.get(claims.jti)?.abort();
       exchange.respond(202, {}, '');
     } else {
-      const fault = this.universe.faults.node();
+      const fault = breakIn(contentOf(exchange)) ?? this.universe.faults.node();
       this.universe.note(`node ${fault}`, claims.jti);
-      const refusal = REFUSALS[fault];
-      if (refusal) refusal(exchange);
+      if (fault === 'refused_400') refuse(exchange, 400, 'bad_request');
+      else if (REFUSALS[fault]) REFUSALS[fault](exchange);
       else this.#generate(exchange, claims, fault);
     }
   }
@@ -279,6 +279,11 @@ const REFUSALS: Partial<Record<NodeFault, (exchange: Exchange) => void>> = {
   engine_failed_502: (exchange) => refuse(exchange, 502, 'engine_failed'),
   html_200: (exchange) => exchange.respond(200, { 'content-type': 'text/html' }, '<h1>It works!</h1>\n\n'),
 };
+
+function contentOf(exchange: Exchange): string {
+  const { messages } = JSON.parse(exchange.body) as { messages: { content: string }[] };
+  return messages.at(-1)!.content;
+}
 
 function refuse(
   exchange: Exchange,

@@ -38,6 +38,22 @@ describe('a simulated world', () => {
     expect(again!.counts).toEqual(alone!.counts);
   });
 
+  it('serves the other customers as it would without the attacker', async () => {
+    const results = await run(worldRun(1, 6_000, 'attack'), worldRun(2, 3_000, 'calm'));
+    expect(broken(results)).toEqual([]);
+    const [attack, calm] = results.map(({ counts }) => {
+      const ends = Object.entries(counts).filter(([what]) => what.startsWith('client '));
+      const total = ends.reduce((sum, [, count]) => sum + count, 0);
+      const attacks = Object.keys(counts).filter((what) => what.startsWith('attacker ')).length;
+      return { total, served: counts['client whole']! / total, attacks };
+    });
+    expect(attack!.total).toBeGreaterThan(2_000);
+    // Attacks ended in every way: served, refused by the edge and by engines, and broken.
+    expect(attack!.attacks).toBeGreaterThanOrEqual(5);
+    expect(calm!.served).toBe(1);
+    expect(attack!.served).toBeGreaterThanOrEqual(calm!.served - 0.001);
+  });
+
   it('lets no request overspend a cent that thousands race for, and refuses none while the cent is not spent', async () => {
     expect(broken(await run(worldRun(1, 10_000, 'race')))).toEqual([]);
   });

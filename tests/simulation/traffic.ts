@@ -1,5 +1,6 @@
 /** The requests of the population: their rate, their bodies, how each client behaves, and which are sent again. */
 import type { ClientObservation } from '../laws/world.ts';
+import { attackOf } from './attack.ts';
 import { Client, type ClientBehavior, type ClientRequest, PATIENT } from './client.ts';
 import { WORLD } from './life.ts';
 import type { Account } from './population.ts';
@@ -86,8 +87,9 @@ export class Traffic {
         this.running -= 1;
         this.#waiting.delete(client);
         this.clients.push(seen);
+        const who = request.account.kind === 'attacker' ? 'attacker' : 'client';
         this.#universe.trace.count(
-          `client ${seen.ending}${seen.ending === 'refused' ? ` ${seen.status}` : ''}`,
+          `${who} ${seen.ending}${seen.ending === 'refused' ? ` ${seen.status}` : ''}`,
         );
         if (request.idempotencyKey !== null) this.#resend(request);
         onEnd?.(seen);
@@ -115,6 +117,7 @@ export class Traffic {
   #drawRequest(): ClientRequest {
     const { random } = this.#universe;
     const account = this.#drawAccount();
+    if (account.kind === 'attacker') return this.#drawAttack(account);
     const long = account.kind === 'tight' || random.chance(this.#profile.long);
     const plan = { ...(long ? longPlan(random) : shortPlan(random)), marker: account.marker };
     const n = random.chance(0.05) ? 2 + random.int(2) : undefined;
@@ -133,6 +136,18 @@ export class Traffic {
     if (keyed && random.chance(0.15))
       this.#universe.scheduler.after(random.between(0, 100), WORLD, () => this.#send(request));
     return request;
+  }
+
+  #drawAttack(account: Account): ClientRequest {
+    const { random } = this.#universe;
+    const plan = { ...shortPlan(random), marker: account.marker };
+    return {
+      account,
+      keyIndex: random.int(account.keys.length),
+      body: attackOf(random, plan),
+      idempotencyKey: null,
+      behavior: this.#drawBehavior(random),
+    };
   }
 
   #drawBehavior(random: Random): ClientBehavior {
