@@ -283,7 +283,7 @@ export const MUTATIONS: readonly Mutation[] = [
     expects: ['L9'],
     edits: [
       edit(
-        'worker/billing/receive.ts',
+        'worker/billing/paid.ts',
         '.topUp({ orderId: order.id, amountNanoUsd })',
         `.topUp({ orderId: \`\${order.id}-\${Date.now()}\`, amountNanoUsd })`,
       ),
@@ -296,8 +296,8 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [
       edit(
         'worker/billing/receive.ts',
-        'order.amountNanoUsd === event.amountCents * NANO_PER_CENT ? null',
-        'order.amountNanoUsd > 0 ? null',
+        'expected === event.amountCents * NANO_PER_CENT ? null',
+        'expected > 0 ? null',
       ),
     ],
   },
@@ -379,8 +379,8 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [
       edit(
         'worker/http/authenticate.ts',
-        'const hash = await hashApiKey(',
-        'console.log(secret);\n  const hash = await hashApiKey(',
+        'const fresh = await Promise.all(',
+        'console.log(secret);\n  const fresh = await Promise.all(',
       ),
     ],
   },
