@@ -44,6 +44,7 @@ export async function openAccounts(stack: Stack): Promise<CustomerBase> {
   const poor = [await signUp(origin, 'poor', 2), await signUp(origin, 'poorer', 1)];
   const broke = await signUp(origin, 'broke', 1);
   const revocable = await signUp(origin, 'leaving', 6);
+  const attacker = await signUp(origin, 'attacker', 2);
 
   const grant = async (accountId: string, id: string, amountUsd: string) => {
     await operatorApi(stack.edge, 'POST', `/accounts/${accountId}/grants`, {
@@ -51,7 +52,7 @@ export async function openAccounts(stack: Stack): Promise<CustomerBase> {
       amount_usd: amountUsd,
     });
   };
-  for (const { keys } of [...rich, revocable]) await grant(keys[0]!.accountId, 'opening', RICH_USD);
+  for (const { keys } of [...rich, revocable, attacker]) await grant(keys[0]!.accountId, 'opening', RICH_USD);
 
   const revocations: CustomerBase['revocations'] = [];
   return {
@@ -60,6 +61,7 @@ export async function openAccounts(stack: Stack): Promise<CustomerBase> {
       poor: poor.flatMap(({ keys }) => keys),
       broke: broke.keys,
       revoked: revocable.keys,
+      attacker: attacker.keys,
       stranger: [{ accountId: 'nobody', keyId: 'none', apiKey: STRANGERS_KEY }],
     },
     revocations,

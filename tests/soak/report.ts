@@ -11,6 +11,7 @@ export function report(result: SoakResult): string {
   return [
     `Seed ${seed}, ${(tookMs / 1_000).toFixed(0)} s`,
     `${observations.length} requests: ${counts(observations, ({ ending, status }) => (ending === 'refused' ? `refused ${status}` : ending))}`,
+    `  of the other customers’ requests, ${servedPercent(observations)} % were served`,
     `  by kind: ${counts(observations, ({ kind }) => kind)}`,
     `  refusals: ${counts(
       observations.filter(({ code }) => code !== null),
@@ -28,6 +29,23 @@ export function report(result: SoakResult): string {
     ...violations.slice(0, 50).map(({ law, about, what }) => `  ${law} ${about} ${what}`),
   ].join('\n');
 }
+
+/** The share of whole answers among the requests of customers with credit, apart from the attacker's. */
+function servedPercent(observations: SoakResult['observations']): string {
+  const others = observations.filter(({ kind }) => OTHERS.has(kind));
+  return (
+    (100 * others.filter(({ ending }) => ending === 'whole').length) /
+    Math.max(1, others.length)
+  ).toFixed(1);
+}
+
+const OTHERS: ReadonlySet<string> = new Set([
+  'short_stream',
+  'long_stream',
+  'short_whole',
+  'long_whole',
+  'conversation',
+]);
 
 function tokenLines({ state, journals, world }: SoakResult): string[] {
   const { d1, engines } = state;

@@ -1,8 +1,9 @@
 /** The plan of a soak's requests: the n-th request of a seed, with its body, its key and its client's behaviour. */
+import { attackBody } from './attacks.ts';
 import { type Draw, drawsFor } from './draw.ts';
 
-/** The holder of the key: with credit, with almost none, with none, with a key that is revoked, or unknown. */
-export type Requester = 'rich' | 'poor' | 'broke' | 'revoked' | 'stranger';
+/** The holder of the key: with credit, with almost none, with none, with a key that is revoked, unknown, or an attacker. */
+export type Requester = 'rich' | 'poor' | 'broke' | 'revoked' | 'stranger' | 'attacker';
 
 export interface PlannedRequest {
   readonly n: number;
@@ -44,6 +45,7 @@ const KINDS = {
   bad_input: 4,
   stranger: 1,
   revoked: 4,
+  attack: 16,
 } as const;
 export type RequestKind = keyof typeof KINDS;
 
@@ -119,6 +121,7 @@ const SHAPES: Record<RequestKind, (draw: Draw, n: number) => Shape> = {
     requester: 'revoked',
     body: body(n, short(draw), { stream: draw.fraction() < 0.5 }),
   }),
+  attack: (draw, n) => ({ requester: 'attacker', body: attackBody(draw, n, short(draw).marker) }),
 };
 
 interface Length {
