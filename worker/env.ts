@@ -93,6 +93,15 @@ const Settings = z
       .string()
       .regex(/^\w{32,80}$/, 'must be a client secret of the GitHub OAuth app')
       .optional(),
+    /** Site key of a Turnstile widget. When both keys are set, a sign-up with a password demands its token. */
+    TURNSTILE_SITE_KEY: z
+      .string()
+      .regex(/^[\w-]{10,64}$/, 'must be the site key of a Turnstile widget')
+      .optional(),
+    TURNSTILE_SECRET_KEY: z
+      .string()
+      .regex(/^[\w-]{16,128}$/, 'must be the secret key of the Turnstile widget')
+      .optional(),
     /** Sender of e-mails, on a domain of Cloudflare's Email Service. Without it no e-mail is sent. */
     MAIL_FROM: z.email('must be an e-mail address').optional(),
     /** Issuer of invoices: a name and an address, with lines separated by `|`. */
@@ -162,6 +171,11 @@ const Settings = z
         'PUBLIC_ORIGIN',
         'must begin with https:// (http:// only on localhost, with ENVIRONMENT=development)',
       );
+    const { TURNSTILE_SITE_KEY: siteKey, TURNSTILE_SECRET_KEY: widgetSecret } = value;
+    if (siteKey !== undefined && widgetSecret === undefined)
+      fault('TURNSTILE_SECRET_KEY', 'is not set, but TURNSTILE_SITE_KEY is: set both or neither');
+    if (siteKey === undefined && widgetSecret !== undefined)
+      fault('TURNSTILE_SITE_KEY', 'is not set, but TURNSTILE_SECRET_KEY is: set both or neither');
     const { TRIAL_GRANT_NANO_USD: grant, TRIAL_DAILY_NANO_USD: daily } = value;
     if (daily > 0 && daily < grant)
       fault(
@@ -185,6 +199,11 @@ export interface GithubSettings {
   readonly clientSecret: string;
 }
 
+export interface TurnstileSettings {
+  readonly siteKey: string;
+  readonly secretKey: string;
+}
+
 export interface Config {
   readonly publicOrigin: string;
   readonly development: boolean;
@@ -199,6 +218,8 @@ export interface Config {
   readonly stripe: StripeSettings | null;
   /** null: sign-in with GitHub is not offered. */
   readonly github: GithubSettings | null;
+  /** null: a sign-up demands no proof that a person makes it. */
+  readonly turnstile: TurnstileSettings | null;
   /** null: no e-mail is sent. */
   readonly mailFrom: string | null;
   /** Lines of an address block. */
@@ -258,6 +279,10 @@ export function config(env: Env): Config {
             webhookSecret: secrets.STRIPE_WEBHOOK_SECRET.inUse,
             webhookSecretBeside: secrets.STRIPE_WEBHOOK_SECRET.beside,
           },
+    turnstile:
+      settings.TURNSTILE_SITE_KEY === undefined
+        ? null
+        : { siteKey: settings.TURNSTILE_SITE_KEY, secretKey: settings.TURNSTILE_SECRET_KEY! },
     github:
       settings.GITHUB_CLIENT_ID === undefined
         ? null

@@ -12,12 +12,14 @@ import { takeCode } from './code-once.ts';
 import { guessCode, guessPassword } from './guesses.ts';
 import { rememberDevice } from './known-device.ts';
 import { endSession, markSeen } from './sessions.ts';
+import { type TurnstileFault, turnstileFault } from './turnstile.ts';
 import { type WeakPassword, weakPassword } from './weak-password.ts';
 
 export type SessionRefusal =
   | { reason: 'wrong_credentials' }
   | { reason: 'email_taken' }
   | { reason: 'weak_password'; fault: WeakPassword }
+  | { reason: 'turnstile'; fault: TurnstileFault }
   | { reason: 'too_many_attempts'; retryAfterMs: number }
   /** the password is right and a code is required: `cookies` name the person for the few minutes until it is typed */
   | { reason: 'second_factor'; cookies: readonly string[] }
@@ -34,21 +36,34 @@ export type SessionResult =
 /** A sign-up takes about a second: a person this old without a password is one whose sign-up was cut short. */
 const UNFINISHED_AFTER_MS = 60_000;
 
+interface SignUp {
+  readonly name: string;
+  readonly email: string;
+  readonly password: string;
+  readonly headers: Headers;
+  readonly nowMs: number;
+}
+
 /**
  * Makes a person and their first session. A taken e-mail address is reported as such: without an e-mail round trip
  * any other answer would either lie or leave the newcomer stuck, and the throttle keeps this one from serving as a
  * directory of addresses.
  */
-export async function signUp(
-  env: Env,
-  request: { name: string; email: string; password: string; headers: Headers; nowMs: number },
-): Promise<SessionResult> {
-  const { name, email, password, headers, nowMs } = request;
+export async function signUp(env: Env, request: SignUp & { turnstileToken: string }): Promise<SessionResult> {
+  const { name, email, password, turnstileToken, headers, nowMs } = request;
   const fault = await weakPassword(env, password, { email, name });
   if (fault) return { ok: false, refusal: { reason: 'weak_password', fault } };
   const byNetwork = { rule: 'sign_up_network', subject: clientAddress(headers) } as const;
   const attempt = await takeAttempt(env, [byNetwork], nowMs);
   if (attempt.retryAfterMs > 0) return tooManyAttempts(attempt);
+  const address = clientAddress(headers);
+  const unproven = await turnstileFault(env, { token: turnstileToken, address });
+  if (unproven) return { ok: false, refusal: { reason: 'turnstile', fault: unproven } };
+  return makePerson(env, request);
+}
+
+async function makePerson(env: Env, request: SignUp): Promise<SessionResult> {
+  const { name, email, password, headers, nowMs } = request;
   try {
     const body = { name, email, password };
     const result = await auth(env).api.signUpEmail({ body, headers, returnHeaders: true });
@@ -58,7 +73,7 @@ export async function signUp(
     // of two concurrent sign-ups (a double click) one violates the unique address, which better-auth throws as a failure
     if (!isTaken && !(await personExists(database(env), email))) throw error;
     const unfinished = { email, createdBeforeMs: nowMs - UNFINISHED_AFTER_MS };
-    if (await removeUnfinishedPerson(database(env), unfinished)) return signUp(env, request);
+    if (await removeUnfinishedPerson(database(env), unfinished)) return makePerson(env, request);
     return { ok: false, refusal: { reason: 'email_taken' } };
   }
 }

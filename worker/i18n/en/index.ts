@@ -94,6 +94,7 @@ export const en = {
     email: 'E-mail',
     password: 'Password',
     passwordHint: (min: number) => `At least ${min} characters. A few words work better than symbols.`,
+    needsScript: 'Signing up needs JavaScript, for a check that you are a person.',
     submit: 'Create account',
     haveOne: 'Already have an account?',
     firstKeyName: 'First key',
@@ -410,6 +411,10 @@ export const en = {
     code_wrong: 'Wrong code. Wait for the next one and try again.',
     unprintable_letters: 'Use Latin letters: other scripts cannot be printed on invoices.',
     confirm_email: 'This is not your e-mail address.',
+    turnstile_missing: 'Wait for the check above the button to finish, then submit the form again.',
+    turnstile_refused: 'The check that you are a person has expired or failed. Please repeat it.',
+    turnstile_unavailable:
+      'The check that you are a person cannot be made right now. Try again in a few minutes.',
     invitation_unconfirmed:
       'Confirm your own e-mail address first, under Settings: then you can invite others.',
     too_many_invitations: 'Too many pending invitations. Revoke some first.',

@@ -94,6 +94,7 @@ export const fr: Messages = {
     email: 'Adresse e-mail',
     password: 'Mot de passe',
     passwordHint: (min) => `Au moins ${min} caractères. Quelques mots valent mieux que des symboles.`,
+    needsScript: 'L’inscription exige JavaScript, pour vérifier que vous êtes une personne.',
     submit: 'Créer le compte',
     haveOne: 'Vous avez déjà un compte ?',
     firstKeyName: 'Première clé',
@@ -418,6 +419,10 @@ export const fr: Messages = {
     unprintable_letters:
       'Utilisez l’alphabet latin : les autres ne peuvent pas être imprimés sur les factures.',
     confirm_email: 'Ce n’est pas votre adresse e-mail.',
+    turnstile_missing: 'Attendez la fin de la vérification au-dessus du bouton, puis renvoyez le formulaire.',
+    turnstile_refused: 'La vérification que vous êtes une personne a expiré ou échoué. Veuillez la refaire.',
+    turnstile_unavailable:
+      'La vérification que vous êtes une personne est impossible pour le moment. Réessayez dans quelques minutes.',
     invitation_unconfirmed:
       'Confirmez d’abord votre propre adresse e-mail dans les réglages : vous pourrez ensuite inviter d’autres personnes.',
     too_many_invitations: 'Trop d’invitations en attente. Révoquez-en d’abord.',

@@ -6,6 +6,7 @@ import { setLocale } from '../../db/people.ts';
 import { askForVerification } from '../../identity/credentials.ts';
 import { type SessionRefusal, signUp } from '../../identity/session.ts';
 import { trialOffer } from '../../identity/trial.ts';
+import { TURNSTILE_FIELD } from '../../identity/turnstile.ts';
 import { Callout } from '../components/callout.tsx';
 import { TextField } from '../components/field.tsx';
 import { TooManyAttempts } from '../components/too-many-attempts.tsx';
@@ -18,6 +19,7 @@ import { AcceptNote } from '../public/legal.tsx';
 import { GithubButton } from './github-button.tsx';
 import { passwordHint } from './password-hint.ts';
 import { NextField, withNext } from './sign-in-parts.tsx';
+import { TurnstileWidget } from './turnstile-widget.tsx';
 import { welcome } from './welcome.ts';
 
 const SignUpForm = z.object({
@@ -36,7 +38,13 @@ signUpPage.post('/', async (c) => {
   const read = await readForm(c, SignUpForm);
   if (!read.ok) return showForm(c, read);
   const nowMs = Date.now();
-  const result = await signUp(c.env, { ...read.values, headers: c.req.raw.headers, nowMs });
+  const turnstileToken = read.typed[TURNSTILE_FIELD] ?? '';
+  const result = await signUp(c.env, {
+    ...read.values,
+    turnstileToken,
+    headers: c.req.raw.headers,
+    nowMs,
+  });
   if (!result.ok) return showForm(c, { typed: read.typed, refusal: result.refusal });
   setCookies(c, result.cookies);
 
@@ -52,6 +60,7 @@ signUpPage.post('/', async (c) => {
 function refusedFields(refusal?: SessionRefusal): Faults {
   if (refusal?.reason === 'email_taken') return { email: 'email_taken' };
   if (refusal?.reason === 'weak_password') return { password: refusal.fault };
+  if (refusal?.reason === 'turnstile') return { turnstile: refusal.fault };
   return {};
 }
 
@@ -74,7 +83,9 @@ async function showForm(
       <p class="mb-6">{offer ? t.signUp.lead(f.usd(offer.amountNanoUsd)) : t.signUp.leadNoCredit}</p>
       {offer?.usedUp && <Callout tone="info">{t.trial.usedUp}</Callout>}
       {waitMs !== null && <TooManyAttempts c={c} waitMs={waitMs} />}
-      {Object.keys(faults).length > 0 && <Callout tone="error">{t.faults.summary}</Callout>}
+      {Object.keys(faults).length > 0 && (
+        <Callout tone="error">{t.faults[faults.turnstile ?? 'summary']}</Callout>
+      )}
       <form method="post" action="/sign-up" class="grid gap-5" novalidate>
         <NextField next={next} />
         <TextField {...fields} name="name" label={t.signUp.name} autocomplete="name" required />
@@ -95,6 +106,7 @@ async function showForm(
           autocomplete="new-password"
           required
         />
+        <TurnstileWidget c={c} />
         <button class="btn btn-primary" type="submit">
           {t.signUp.submit}
         </button>

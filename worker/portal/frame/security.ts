@@ -8,6 +8,7 @@ import type { RouterRoute } from 'hono/types';
 import { config } from '../../env.ts';
 import { allowedMethods, optionsResponse } from '../../http/allowed-methods.ts';
 import { HSTS } from '../../http/safe-headers.ts';
+import { TURNSTILE_ORIGIN } from '../../identity/turnstile.ts';
 import type { PortalEnv } from './context.ts';
 import { problemPage } from './problem.tsx';
 
@@ -22,7 +23,11 @@ export const pageHeaders = createMiddleware<PortalEnv>(async function pageHeader
   if (c.req.path === DOCS_PATH) return docsHeaders(c, next);
   if (EMAIL_PATH.test(c.req.path)) return emailHeaders(c, next);
   if (c.req.path === PLAYGROUND_PATH) return playgroundHeaders(c, next);
-  if (WITH_GITHUB.has(c.req.path) && config(c.env).github !== null) return githubHeaders(c, next);
+  const { github, turnstile } = config(c.env);
+  const byGithub = WITH_GITHUB.has(c.req.path) && github !== null;
+  if (c.req.path === SIGN_UP_PATH && turnstile !== null)
+    return (byGithub ? turnstileGithubHeaders : turnstileHeaders)(c, next);
+  if (byGithub) return githubHeaders(c, next);
   return (c.req.path === FRAMED_PATH ? framedHeaders : defaultHeaders)(c, next);
 });
 
@@ -33,7 +38,8 @@ const DOCS_PATH = '/docs';
 const PLAYGROUND_PATH = '/playground';
 
 /** Pages with a form whose response is a redirect to GitHub. */
-const WITH_GITHUB = new Set(['/sign-in', '/sign-up']);
+const SIGN_UP_PATH = '/sign-up';
+const WITH_GITHUB = new Set(['/sign-in', SIGN_UP_PATH]);
 
 /** The one page that another page of ours shows in a frame. */
 export const FRAMED_PATH = '/start/first-request';
@@ -54,7 +60,12 @@ const emailHeaders = secureHeaders({
 });
 
 const defaultHeaders = headers("'none'");
-const githubHeaders = headers("'none'", { formAction: ['https://github.com'] });
+const WITH_GITHUB_FORM = { formAction: ['https://github.com'] };
+const githubHeaders = headers("'none'", WITH_GITHUB_FORM);
+/** Turnstile's script and its frame, as its documentation names them; nothing else of the page can run a script. */
+const WITH_TURNSTILE = { scriptSrc: [TURNSTILE_ORIGIN], frameSrc: [TURNSTILE_ORIGIN] };
+const turnstileHeaders = headers("'none'", WITH_TURNSTILE);
+const turnstileGithubHeaders = headers("'none'", { ...WITH_TURNSTILE, ...WITH_GITHUB_FORM });
 const framedHeaders = headers("'self'");
 
 /** The script comes from our origin and connects only to it; inline scripts are forbidden. */
@@ -78,15 +89,16 @@ const docsHeaders = secureHeaders({
 
 function headers(
   frameAncestors: "'none'" | "'self'",
-  { formAction = [], ...script }: { scriptSrc?: string[]; connectSrc?: string[]; formAction?: string[] } = {},
+  more: { scriptSrc?: string[]; connectSrc?: string[]; frameSrc?: string[]; formAction?: string[] } = {},
 ) {
+  const { formAction = [], frameSrc = [], ...script } = more;
   return secureHeaders({
     contentSecurityPolicy: {
       defaultSrc: ["'none'"],
       ...script,
       styleSrc: ["'self'"],
       imgSrc: ["'self'", 'data:'],
-      frameSrc: ["'self'"],
+      frameSrc: ["'self'", ...frameSrc],
       // a top-up's form is answered by a redirect to Stripe's page, and this directive applies to redirects, too
       formAction: ["'self'", 'https://checkout.stripe.com', ...formAction],
       baseUri: ["'none'"],
