@@ -44,8 +44,8 @@ export function keptFrom(nowMs: number): number {
 }
 
 /**
- * One run, of which there is one at a time. Safe to repeat, and to abort anywhere. Failures of an account are logged and
- * kept for the operator, and the run goes on with the next account.
+ * One run, of which there is one at a time. Safe to repeat, and to abort anywhere. A failure of an account is logged and
+ * kept for the operator, and the next run goes on with the next account.
  * @param token random, names the run
  * @returns the number of parts that were archived
  */
@@ -66,7 +66,9 @@ export async function archive(
       const limit = PARTS_A_RUN - parts;
       const account = await archiveAccount(env, { accountId, token, nowMs, rowsMax, limit });
       parts += account.parts;
-      if (account.done) after = accountId;
+      if (account.ended !== 'limit') after = accountId;
+      // Its object may be left over, and the next run begins with removing it.
+      if (account.ended === 'failed') break;
     } else if (lastSeen === null) {
       await endPass(db, { token, nowMs, restUntilMs: nowMs + REST_MS, keptFromMs });
       await warnOfSize(env);
@@ -94,21 +96,20 @@ interface Run {
   readonly rowsMax: number;
 }
 
-/** @returns `done`: the run goes on after this account, because nothing of it is due or because it failed */
 async function archiveAccount(
   env: Env,
   run: Run & { limit: number },
-): Promise<{ parts: number; done: boolean }> {
+): Promise<{ parts: number; ended: 'nothing_due' | 'limit' | 'failed' }> {
   const { accountId, token, nowMs, limit } = run;
   let parts = 0;
   try {
-    for (; parts < limit; parts++) if (!(await archivePart(env, run))) return { parts, done: true };
-    return { parts, done: false };
+    for (; parts < limit; parts++) if (!(await archivePart(env, run))) return { parts, ended: 'nothing_due' };
+    return { parts, ended: 'limit' };
   } catch (error) {
     const failure = describeError(error);
     console.error(JSON.stringify({ event: 'archive_failed', accountId, error: failure }));
     await noteFailure(database(env), { token, accountId, failure, nowMs });
-    return { parts, done: true };
+    return { parts, ended: 'failed' };
   }
 }
 
