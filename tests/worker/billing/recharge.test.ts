@@ -57,6 +57,23 @@ describe('a balance below the level', () => {
     ]);
   });
 
+  it('is not charged while the account is suspended, not even for an order that was opened before', async () => {
+    const accountId = await accountWithRecharge(stripe);
+    const suspend = (atMs: number | null) =>
+      env.DB.prepare('update account set suspended_at_ms = ? where id = ?').bind(atMs, accountId).run();
+    await suspend(1);
+    expect(await runRecharge(accountId)).toBe('off');
+    expect(await recharges(accountId)).toEqual([]);
+    await suspend(null);
+    stripe.faults.push({ status: 401, error: { type: 'invalid_request_error' } });
+    expect(await runRecharge(accountId)).toBe('unknown');
+    await suspend(1);
+    expect(await runRecharge(accountId, { nowMs: Date.now() + HOUR_MS })).toBe('off');
+    expect(stripe.intents).toEqual([]);
+    await suspend(null);
+    expect(await runRecharge(accountId)).toBe('pending');
+  });
+
   it('is followed by an invoice with the payment attached, whose URL arrives in its event', async () => {
     const accountId = await accountWithRecharge(stripe);
     await runRecharge(accountId);

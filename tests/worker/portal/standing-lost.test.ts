@@ -393,6 +393,13 @@ it('a download breaks off when the right to it is lost on the way', async () => 
   await expect(readAll(lost)).rejects.toThrow();
 });
 
+it('a key of a closed account is refused, even one that closing did not revoke', async () => {
+  const { accountId, service, token } = await makeWorld();
+  await bindings.DB.prepare('UPDATE account SET closed_at_ms = 1 WHERE id = ?').bind(accountId).run();
+  vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + CACHE_MS });
+  expect([await authenticates(service.key), await authenticates(token)]).toEqual([false, false]);
+});
+
 it('a founder who was removed does not become an owner again by coming back', async () => {
   const { ada, adaId, bob, accountId, isMember } = await makeWorld();
   expect((await bob.post(`/team/members/${adaId}/remove`, { made: 'end' })).status).toBe(303);

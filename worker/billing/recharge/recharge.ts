@@ -68,6 +68,8 @@ export async function recharge(env: Env, request: RechargeRequest): Promise<Rech
   const provider = providerNamed(env, rule.provider);
   // An order that cannot be charged would only block the next one.
   if (provider === null) return providerMissing(rule);
+  // Its card is not charged while an account is suspended. When it is resumed, the Wallet asks again within an hour.
+  if (await isSuspended(db, request.accountId)) return { outcome: 'off', retryAfterMs: null };
   // Most repeated calls find the balance restored and leave no order behind.
   if (!(await isBelow(env, rule))) return { outcome: 'not_needed', retryAfterMs: null };
 
