@@ -57,7 +57,7 @@ async function makeWorld() {
     return text.match(/\/invitation\/[\w-]+/)![0];
   };
   const ada = newBrowser();
-  const { email: adaEmail } = await ada.signUp('Ada');
+  const { email: adaEmail } = await ada.signUpConfirmed('Ada');
   const adaId = await first<string>('SELECT id AS it FROM person WHERE email = ?', adaEmail);
   const accountId = await first<string>('SELECT account_id AS it FROM member WHERE person_id = ?', adaId);
   const bob = newBrowser();

@@ -312,6 +312,14 @@ describe('what a member’s right let them do ends with the right', () => {
       .run();
     expect((await friend.post(path, {})).status).toBe(410);
     expect(await accountsOf(email)).toHaveLength(1);
+    const restore = "UPDATE member SET role = 'owner' WHERE account_id = ? AND person_id = ?";
+    await bindings.DB.prepare(restore).bind(accountId, bobId).run();
+    const suspend = (atMs: number | null) =>
+      bindings.DB.prepare('UPDATE account SET suspended_at_ms = ? WHERE id = ?').bind(atMs, accountId).run();
+    await suspend(1);
+    expect((await friend.post(path, {})).status).toBe(410);
+    await suspend(null);
+    expect((await friend.post(path, {})).status).toBe(303);
   });
 
   it('removing asks what becomes of keys and webhooks, and tells what each key did last', async () => {

@@ -55,11 +55,11 @@ export const customersEn = {
   confirm: (name: string) => `Type ${name} to confirm`,
   suspendTitle: 'Suspend',
   suspendNote:
-    'All its keys and tokens are refused within ten seconds (account_suspended), and its batches pause. Running requests finish and are billed.',
+    'All its keys and tokens are refused within ten seconds (account_suspended), and its batches pause. Running requests finish and are billed. Its pages can be read, and its debt paid; all other forms are refused. Open invitations end, webhooks and recharges stop.',
   suspendSubmit: 'Suspend account',
   suspendDone: 'Account suspended.',
   resumeTitle: 'Resume',
-  resumeNote: 'Its keys work again within ten seconds.',
+  resumeNote: 'Its keys work again within ten seconds. Invitations have to be sent again.',
   resumeSubmit: 'Resume account',
   resumeDone: 'Account resumed.',
 };

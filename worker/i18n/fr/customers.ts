@@ -54,11 +54,11 @@ export const customersFr: typeof customersEn = {
   confirm: (name) => `Tapez ${name} pour confirmer`,
   suspendTitle: 'Suspendre',
   suspendNote:
-    'Toutes ses clés et tous ses jetons d’accès sont refusés en moins de dix secondes (account_suspended), et ses lots se mettent en pause. Les requêtes en cours se terminent et sont facturées.',
+    'Toutes ses clés et tous ses jetons d’accès sont refusés en moins de dix secondes (account_suspended), et ses lots se mettent en pause. Les requêtes en cours se terminent et sont facturées. Ses pages restent lisibles et sa dette peut être payée ; tout autre formulaire est refusé. Les invitations en attente prennent fin, webhooks et recharges s’arrêtent.',
   suspendSubmit: 'Suspendre le compte',
   suspendDone: 'Compte suspendu.',
   resumeTitle: 'Rétablir',
-  resumeNote: 'Ses clés fonctionnent de nouveau en moins de dix secondes.',
+  resumeNote: 'Ses clés fonctionnent de nouveau en moins de dix secondes. Les invitations sont à renvoyer.',
   resumeSubmit: 'Rétablir le compte',
   resumeDone: 'Compte rétabli.',
 };
