@@ -1,11 +1,14 @@
 /** The operator's pages in English, apart from the pool, margins and customers. */
 
-/** The tokens of a finding, billed or counted. Older findings have no cached and no reasoning tokens. */
-function counts(d: Record<string, string>, side: 'billed' | 'counted'): string {
-  const { [`${side}Cached`]: cached, [`${side}Reasoning`]: reasoning } = d;
-  const ofPrompt = cached === undefined ? '' : ` (${cached} cached)`;
-  const ofCompletion = reasoning === undefined ? '' : ` (${reasoning} reasoning)`;
-  return `${d[`${side}Prompt`]} prompt${ofPrompt} and ${d[`${side}Completion`]} completion tokens${ofCompletion}`;
+/** The parts of both counts that differ: cached and reasoning tokens. Older findings have neither. */
+function parts(d: Record<string, string>): string {
+  const cached =
+    d.billedCached === d.countedCached
+      ? ''
+      : ` Of the prompt, ${d.billedCached} and ${d.countedCached} were cached.`;
+  return d.billedReasoning === d.countedReasoning
+    ? cached
+    : `${cached} Of the completion, ${d.billedReasoning} and ${d.countedReasoning} were reasoning.`;
 }
 
 export const operatorEn = {
@@ -136,7 +139,7 @@ export const operatorEn = {
     },
     what: 'Comparison',
     tokens: (d: Record<string, string>) =>
-      `Billed ${counts(d, 'billed')}; the node counted ${counts(d, 'counted')}.`,
+      `Billed ${d.billedPrompt} prompt and ${d.billedCompletion} completion tokens; the node counted ${d.countedPrompt} and ${d.countedCompletion}.${parts(d)}`,
     implausible: (d: Record<string, string>) =>
       `The node counted ${d.countedPrompt} prompt tokens: more than the request’s bytes can be, or than the model’s context takes. Its answer was refused. Billed: ${d.billedPrompt} prompt and ${d.billedCompletion} completion tokens. Check which engine and chat template the node runs.`,
     overrun: (d: Record<string, string>) =>

@@ -1,12 +1,13 @@
 /** The operator's pages in French, apart from the pool, margins and customers. */
 import type { operatorEn } from '../en/operator.ts';
 
-/** The tokens of a finding, billed or counted. Older findings have no cached and no reasoning tokens. */
-function counts(d: Record<string, string>, side: 'billed' | 'counted'): string {
-  const { [`${side}Cached`]: cached, [`${side}Reasoning`]: reasoning } = d;
-  const ofInput = cached === undefined ? '' : ` (dont ${cached} en cache)`;
-  const ofOutput = reasoning === undefined ? '' : ` (dont ${reasoning} de raisonnement)`;
-  return `${d[`${side}Prompt`]} jetons d’entrée${ofInput} et ${d[`${side}Completion`]} de sortie${ofOutput}`;
+/** The parts of both counts that differ: cached and reasoning tokens. Older findings have neither. */
+function parts(d: Record<string, string>): string {
+  const cached =
+    d.billedCached === d.countedCached ? '' : ` Entrée en cache : ${d.billedCached} et ${d.countedCached}.`;
+  return d.billedReasoning === d.countedReasoning
+    ? cached
+    : `${cached} Raisonnement : ${d.billedReasoning} et ${d.countedReasoning}.`;
 }
 
 export const operatorFr: typeof operatorEn = {
@@ -137,7 +138,8 @@ export const operatorFr: typeof operatorEn = {
       double: 'deux réponses',
     },
     what: 'Comparaison',
-    tokens: (d) => `Facturé : ${counts(d, 'billed')} ; compté par le nœud : ${counts(d, 'counted')}.`,
+    tokens: (d) =>
+      `Facturé : ${d.billedPrompt} jetons d’entrée et ${d.billedCompletion} de sortie ; le nœud en a compté ${d.countedPrompt} et ${d.countedCompletion}.${parts(d)}`,
     implausible: (d) =>
       `Le nœud a compté ${d.countedPrompt} jetons d’entrée : plus que n’en permettent les octets de la requête ou le contexte du modèle. Sa réponse a été refusée. Facturé : ${d.billedPrompt} jetons d’entrée et ${d.billedCompletion} de sortie. Vérifiez le moteur et le gabarit de conversation (chat template) de ce nœud.`,
     overrun: (d) =>
