@@ -39,6 +39,9 @@ const TEXT_REUSE_MS = 250;
 /** The same after a node was ejected or changed its state. It is not 0 because half of a pool may change at once. */
 const TEXT_REUSE_URGENT_MS = 50;
 
+/** An agent is asked at most this often whether it answers, however many failures are reported of its node. */
+const ASK_EVERY_MS = 1_000;
+
 /** Report assumed for a stored node until its first heartbeat, which is two seconds away at most. */
 const ASSUMED_REPORT: NodeReport = { engineHealthy: true, draining: false, inFlight: 0, load: NO_LOAD };
 
@@ -49,8 +52,8 @@ interface PoolNode {
   breaker: Breaker;
   /** The last failure that an isolate reported. */
   lastFailure: Witness | null;
-  /** Whether the agent is being asked if it answers. */
-  isAsked: boolean;
+  /** When the agent was last asked whether it answers. */
+  askedAtMs: number;
   pace: Pace | null;
   /** Routing weight as last published; null: never published. */
   weight: number | null;
@@ -127,16 +130,15 @@ export class Pool extends DurableObject<Env> implements PoolApi {
     if (isAgreed || !(await this.#isWell(known, atMs))) this.#eject(known, atMs - startedAgoMs);
   }
 
-  /** Whether the node itself still answers. While it is being asked, further reports wait for nothing. */
+  /** Whether the node itself still answers. It is asked once a second at most, so that reports cannot flood it. */
   async #isWell(known: PoolNode, nowMs: number): Promise<boolean> {
     // Until it was silent for so long, an agent whose heartbeat is late may be busy.
     if (nowMs - known.lastHeartbeatMs > 2 * HEARTBEAT_INTERVAL_MS || !known.report.engineHealthy)
       return false;
-    if (known.isAsked || phaseOf(known.breaker, nowMs) === 'open') return true;
-    known.isAsked = true;
-    const answers = await agentAnswers(known.node.url);
-    known.isAsked = false;
-    return answers;
+    const wasAsked = Math.abs(nowMs - known.askedAtMs) < ASK_EVERY_MS;
+    if (wasAsked || phaseOf(known.breaker, nowMs) === 'open') return true;
+    known.askedAtMs = nowMs;
+    return agentAnswers(known.node.url);
   }
 
   /** Opens the node's breaker. @param startedMs when the request that failed began */
@@ -231,7 +233,7 @@ function newPoolNode(
     lastHeartbeatMs: nowMs,
     breaker: CLOSED,
     lastFailure: null,
-    isAsked: false,
+    askedAtMs: Number.NEGATIVE_INFINITY,
     pace: null,
     weight: null,
     health,

@@ -203,17 +203,24 @@ describe('the health of a node', () => {
     expect(await healthOf(node)).toBe('ejected');
   });
 
-  it('asks an agent once at a time', async () => {
+  it('asks an agent once a second, and once at a time', async () => {
     const { newNode, beat, failFor } = newPool();
     const node = newNode();
+    vi.useFakeTimers({ toFake: ['Date'] });
     await beat(node);
-    const { promise, resolve } = Promise.withResolvers<Response>();
-    agent = () => promise;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    agent = async () => {
+      await promise;
+      return Response.json({ ok: true });
+    };
     const [first, ...others] = Array.from({ length: 20 }, () => failFor('acct_a', node));
     await Promise.all(others);
-    resolve(Response.json({ ok: true }));
+    resolve();
     await first;
     expect(asked).toHaveBeenCalledOnce();
+    passTime(1_000);
+    await failFor('acct_a', node);
+    expect(asked).toHaveBeenCalledTimes(2);
   });
 
   it('is ejected longer for each failure in a row, and repeated reports of one failure count once', async () => {
