@@ -66,7 +66,7 @@ it('the tables hold ten million requests, and rollups that count each', () => {
 const requests = { fromMs: nowMs - 30 * DAY_MS, before: null, entry: null };
 const ofAny = { keyId: null, modelId: null, ending: null };
 const ofLargest = { accountId: LARGEST, keyId: null, modelId: null };
-const lastHour = { fromMs: nowMs - HOUR_MS, toMs: nowMs, byKey: true, byModel: true, after: null };
+const lastHour = { fromMs: nowMs - HOUR_MS, toMs: nowMs, nowMs, byKey: true, byModel: true, after: null };
 
 const QUERIES: readonly [page: string, ask: () => Promise<unknown>][] = [
   ...PERIODS.map((period): [string, () => Promise<unknown>] => [
