@@ -3,7 +3,7 @@
  * the requests, twelve nodes, the rollups, and a receipt row for the one request in fifty whose receipt differs from what
  * was billed.
  */
-import { firstIdAt, newId } from '../../worker/domain/ids.ts';
+import { firstIdAt } from '../../worker/domain/ids.ts';
 import type { D1Store } from '../simulation/platform/d1.ts';
 
 const HOUR_MS = 3_600_000;
@@ -12,42 +12,78 @@ const HOURS = 90 * DAY_HOURS;
 const ACCOUNTS = 200;
 const NODES = 12;
 export const REQUESTS = 10_000_000;
+const PER_HOUR = Math.ceil(REQUESTS / HOURS);
 
 /** The id of the account with the most requests. */
 export const LARGEST = 'acct_00000000000000000000000001';
 export const KEY_OF_LARGEST = 'key_0000000000000000000000000101';
 export const NODE_IDS = Array.from({ length: NODES }, (_, n) => `node_${String(n).padStart(26, '0')}`);
 
-/** Inserts the requests of an hour: account n has a share of about 1/n, models are seven to three, sizes vary a thousandfold. */
+/**
+ * The requests of an hour, which are the same in each: account n has a share of about 1/n, models are seven to three,
+ * sizes vary a thousandfold. They are drawn once and copied from hour to hour, since drawing them ten million times costs
+ * more than all the inserts. Rows are inserted in the order of the table's key, so that each page is written once.
+ */
+const SLOTS = `
+  CREATE TEMP TABLE slot AS
+  WITH RECURSIVE
+    numbers(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM numbers WHERE i + 1 < ${PER_HOUR}),
+    drawn AS (
+      SELECT i, i * ${HOUR_MS} / ${PER_HOUR} AS offset_ms, i * 7919 % 2 AS k, i * 104729 % 1000 AS size,
+        CAST(exp((i * 2654435761 % 4294967296) / 4294967296.0 * ln(${ACCOUNTS}.0)) AS INTEGER) AS a
+      FROM numbers)
+  SELECT i, offset_ms, size, printf('acct_%026d', a) AS account_id, printf('%016d', i) AS id_end,
+    printf('key_%026d%02d', a, k) AS key_id,
+    CASE WHEN size < 700 THEN 'deepseek-r1-0528' ELSE 'deepseek-v3-0324' END AS model_id,
+    printf('node_%026d', size % ${NODES}) AS node_id, 1000 + size AS prompt_tokens, size AS cached_tokens,
+    500 + size AS completion_tokens, 200 + size / 2 AS reasoning_tokens,
+    CASE WHEN size < 700 THEN 'deepseek-r1-0528/standard/1' ELSE 'deepseek-v3-0324/standard/1' END AS price_id,
+    550000 + size * 140 + (500 + size) * 2190 AS charge_nano_usd
+  FROM drawn ORDER BY account_id, offset_ms;
+  CREATE INDEX temp.slot_by_account ON slot (account_id)`;
+
+/**
+ * The id of a request at `at_ms`, as ids.ts writes it: ten digits of five bits for the time, of which the first six
+ * change every 17 minutes and come from a table, and the slot's number where other ids are random.
+ */
+const digit = (shift: number) =>
+  `substr('0123456789abcdefghjkmnpqrstvwxyz', 1 + (at_ms >> ${shift} & 31), 1)`;
+const REQUEST_ID = `(SELECT text FROM id_begin WHERE n = at_ms >> 20)
+    || ${[15, 10, 5, 0].map(digit).join(' || ')} || id_end`;
+
 const EVENTS = `
   INSERT INTO usage_event (account_id, request_id, key_id, model_id, node_id, admitted_at_ms, ended_at_ms, state, ending,
     stream, prompt_tokens, cached_tokens, completion_tokens, reasoning_tokens, price_id, charge_nano_usd, entry_seq, ttft_ms)
-  WITH RECURSIVE
-    numbers(i) AS (SELECT CAST(?2 AS INTEGER) UNION ALL SELECT i + 1 FROM numbers WHERE i + 1 < ?2 + ?3),
-    drawn AS (
-      SELECT i, CAST(?1 + (i - ?2) * ${HOUR_MS}.0 / ?3 AS INTEGER) AS at_ms, i * 7919 % 2 AS k, i * 104729 % 1000 AS size,
-        CAST(exp((i * 2654435761 % 4294967296) / 4294967296.0 * ln(${ACCOUNTS}.0)) AS INTEGER) AS a
-      FROM numbers)
-  SELECT printf('acct_%026d', a), request_id(at_ms, i), printf('key_%026d%02d', a, k),
-    CASE WHEN size < 700 THEN 'deepseek-r1-0528' ELSE 'deepseek-v3-0324' END, printf('node_%026d', size % ${NODES}), at_ms,
-    at_ms + 5000 + size, 'posted', CASE WHEN i % 1000 = 0 THEN 'client_gone' ELSE 'finished' END, i % 2, 1000 + size, size,
-    500 + size, 200 + size / 2, CASE WHEN size < 700 THEN 'deepseek-r1-0528/standard/1' ELSE 'deepseek-v3-0324/standard/1' END,
-    550000 + size * 140 + (500 + size) * 2190, i + 1, 300 + size
-  FROM drawn`;
+  SELECT account_id, ${REQUEST_ID}, key_id, model_id, node_id, at_ms, at_ms + 5000 + size, 'posted',
+    CASE WHEN n % 1000 = 0 THEN 'client_gone' ELSE 'finished' END, n % 2, prompt_tokens, cached_tokens, completion_tokens,
+    reasoning_tokens, price_id, charge_nano_usd, n + 1, 300 + size
+  FROM (
+    SELECT slot.*, hour.n * ${PER_HOUR} + slot.i AS n, hour.at_ms + offset_ms AS at_ms
+    FROM account CROSS JOIN hour CROSS JOIN slot ON slot.account_id = account.id)`;
 
-/** The requests since an instant, account by account, because the primary key begins with the account. */
-const SINCE = 'FROM account AS a CROSS JOIN usage_event AS u ON u.account_id = a.id AND u.request_id >= ?2';
+const SLOT_ROLLUP = `
+  CREATE TEMP TABLE slot_hour AS
+  SELECT account_id, key_id, model_id, count(*) AS requests, sum(cached_tokens) AS cached_tokens,
+    sum(prompt_tokens - cached_tokens) AS uncached_tokens, sum(reasoning_tokens) AS reasoning_tokens,
+    sum(completion_tokens - reasoning_tokens) AS answer_tokens, sum(charge_nano_usd) AS charge_nano_usd,
+    sum(cached_tokens * 410) AS saving
+  FROM slot GROUP BY account_id, key_id, model_id;
+  CREATE INDEX temp.slot_hour_by_account ON slot_hour (account_id)`;
 
 const ROLLUP = `
   INSERT INTO usage_hour
-  SELECT account_id, ?1, key_id, model_id, count(*), sum(cached_tokens), sum(prompt_tokens - cached_tokens),
-    sum(reasoning_tokens), sum(completion_tokens - reasoning_tokens), sum(charge_nano_usd), sum(cached_tokens * 410)
-  ${SINCE} GROUP BY 1, 2, 3, 4`;
+  SELECT account_id, hour.at_ms, key_id, model_id, requests, cached_tokens, uncached_tokens, reasoning_tokens, answer_tokens,
+    charge_nano_usd, saving
+  FROM account CROSS JOIN hour CROSS JOIN slot_hour ON slot_hour.account_id = account.id`;
 
 const NODE_ROLLUP = `
   INSERT INTO node_hour
-  SELECT node_id, ?1, count(*), sum(prompt_tokens), sum(cached_tokens), sum(completion_tokens), sum(charge_nano_usd), 0
-  ${SINCE} GROUP BY 1, 2`;
+  SELECT node_id, hour.at_ms, requests, prompt_tokens, cached_tokens, completion_tokens, charge_nano_usd, 0
+  FROM (
+    SELECT node_id, count(*) AS requests, sum(prompt_tokens) AS prompt_tokens, sum(cached_tokens) AS cached_tokens,
+      sum(completion_tokens) AS completion_tokens, sum(charge_nano_usd) AS charge_nano_usd
+    FROM slot GROUP BY node_id
+  ) CROSS JOIN hour`;
 
 const RECEIPTS = `
   INSERT INTO node_receipt
@@ -63,31 +99,32 @@ const WATERMARKS = `
   INSERT INTO projection
   SELECT account_id, count(*), count(*), count(*) - 7, 3 FROM usage_event GROUP BY 1`;
 
-/** Fills an empty database up to `nowMs`, which takes about two minutes. The last hour is as full as the others. */
+/** Fills an empty database up to `nowMs`. The last hour is as full as the others. */
 export function fill({ db }: D1Store, nowMs: number): void {
-  const chance = new Uint8Array(10);
-  db.function('request_id', { deterministic: true }, (atMs, i) => {
-    new DataView(chance.buffer).setUint32(6, Number(i));
-    return newId('req', Number(atMs), chance);
-  });
-  db.exec('PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -1000000');
-  const [events, rollup, nodeRollup] = [EVENTS, ROLLUP, NODE_ROLLUP].map((sql) => db.prepare(sql));
-  const perHour = Math.ceil(REQUESTS / HOURS);
   const firstMs = nowMs - (nowMs % HOUR_MS) - (HOURS - 1) * HOUR_MS;
+  db.exec('PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -1000000');
+  db.exec('CREATE TEMP TABLE hour (n INTEGER PRIMARY KEY, at_ms INTEGER)');
+  for (const sql of [SLOTS, SLOT_ROLLUP]) db.exec(sql);
+  addIdBegins(db, firstMs);
   db.exec('BEGIN');
   const account = db.prepare('INSERT INTO account (id, name, created_at_ms) VALUES (?, ?, ?)');
   for (let n = 1; n <= ACCOUNTS; n++)
     account.run(`acct_${String(n).padStart(26, '0')}`, `account ${n}`, firstMs);
-  for (let hour = 0; hour < HOURS; hour++) {
-    const hourMs = firstMs + hour * HOUR_MS;
-    events!.run(hourMs, hour * perHour, perHour);
-    rollup!.run(hourMs, firstIdAt('req', hourMs));
-    nodeRollup!.run(hourMs, firstIdAt('req', hourMs));
-  }
-  for (const sql of [RECEIPTS, RECEIPT_ROLLUP, WATERMARKS]) db.exec(sql);
+  const hour = db.prepare('INSERT INTO hour VALUES (?, ?)');
+  for (let n = 0; n < HOURS; n++) hour.run(n, firstMs + n * HOUR_MS);
+  for (const sql of [EVENTS, ROLLUP, NODE_ROLLUP, RECEIPTS, RECEIPT_ROLLUP, WATERMARKS]) db.exec(sql);
   const node = db.prepare(
     "INSERT INTO node VALUES (?, ?, 'deepseek-r1-0528', 'h800x16', ?, 'key', 64, '0.5', 'w', 'active', ?, 0)",
   );
   for (const id of NODE_IDS) node.run(id, id.slice(-6), `https://${id}.example`, firstMs);
   db.exec('COMMIT');
+}
+
+/** What ids begin with, by their time in steps of 2²⁰ ms. */
+function addIdBegins(db: D1Store['db'], firstMs: number): void {
+  db.exec('CREATE TEMP TABLE id_begin (n INTEGER PRIMARY KEY, text TEXT)');
+  const insert = db.prepare('INSERT INTO id_begin VALUES (?, ?)');
+  const lastMs = firstMs + HOURS * HOUR_MS;
+  for (let n = Math.floor(firstMs / 2 ** 20); n <= lastMs / 2 ** 20; n++)
+    insert.run(n, firstIdAt('req', n * 2 ** 20).slice(0, 'req_'.length + 6));
 }
