@@ -3,6 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { nextDueAccount } from '../../worker/db/archive.ts';
 import { type Database, database } from '../../worker/db/client.ts';
 import { disagreementOf, listAccountDrift, listAnomalies, spendOf } from '../../worker/db/customers.ts';
 import { countedTokensSince, newestReceipts, waitingReceipts } from '../../worker/db/drift.ts';
@@ -119,6 +120,10 @@ const QUERIES: readonly [page: string, ask: () => Promise<unknown>][] = [
   [
     'margin, work',
     () => listNodeBuckets(db, { nodeIds: NODE_IDS, fromMs: nowMs - 30 * DAY_MS, bucketMs: DAY_MS }),
+  ],
+  [
+    'archive, whether anything is due',
+    () => nextDueAccount(db, { after: '', keptFromMs: nowMs - 90 * DAY_MS }),
   ],
   ['reconciliation, counted', () => db.all(countedTokensSince(nowMs - DAY_MS))],
   ['reconciliation, newest receipts', () => db.all(newestReceipts())],
