@@ -51,11 +51,18 @@ export interface Member {
   readonly email: string;
   readonly name: string;
   readonly role: string;
+  readonly twoFactor: boolean;
 }
 
 export function listTeam(db: Database, accountId: string): Promise<Member[]> {
   return db
-    .select({ personId: person.id, email: person.email, name: person.name, role: member.role })
+    .select({
+      personId: person.id,
+      email: person.email,
+      name: person.name,
+      role: member.role,
+      twoFactor: person.twoFactorEnabled,
+    })
     .from(member)
     .innerJoin(person, eq(person.id, member.personId))
     .where(eq(member.accountId, accountId))

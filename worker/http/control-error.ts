@@ -70,6 +70,16 @@ const CONTROL_ERRORS = {
     'invalid_request_error',
     'No user has signed up with this e-mail. Sign up in the portal first, then repeat this call.',
   ],
+  second_factor_is_off: [
+    409,
+    'invalid_request_error',
+    'This person has no second factor to reset: they sign in with their password alone.',
+  ],
+  second_factor_of_operator: [
+    403,
+    'permission_error',
+    'This person is an operator, whose second factor only OPERATOR_TOKEN itself resets.',
+  ],
   account_not_found: [404, 'invalid_request_error', 'Account not found. Check its id in the portal.'],
   grant_id_taken: [
     409,

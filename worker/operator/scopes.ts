@@ -20,6 +20,7 @@ export const SCOPES: Readonly<Record<string, NeededScope>> = {
   'POST /accounts/:id/suspend': 'accounts',
   'POST /accounts/:id/resume': 'accounts',
   'POST /people/end-sessions': 'accounts',
+  'POST /people/reset-second-factor': 'accounts',
   'GET /audit': 'read',
   'GET /prices': 'read',
   'POST /prices': 'prices',

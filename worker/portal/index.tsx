@@ -39,6 +39,7 @@ import { priceEndPage } from './operator/price-end.tsx';
 import { pricesPage } from './operator/prices.tsx';
 import { promoCodesPage } from './operator/promo-codes.tsx';
 import { reconciliationPage } from './operator/reconciliation.tsx';
+import { resetSecondFactorPage } from './operator/reset-second-factor.tsx';
 import { playgroundPage } from './playground/page.tsx';
 import { docsPage } from './public/docs.tsx';
 import { landingPage } from './public/landing.tsx';
@@ -103,6 +104,7 @@ portal.route('/operator', heldPaymentsPage);
 portal.route('/operator', marginPage);
 portal.route('/operator', accountsPage);
 portal.route('/operator', customerPage);
+portal.route('/operator', resetSecondFactorPage);
 portal.all('*', notFoundPage);
 
 portal.onError((error, c) => {

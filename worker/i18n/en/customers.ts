@@ -20,6 +20,13 @@ export const customersEn = {
   spendWeek: 'Spent in 7 days',
   endSessions: 'End sessions',
   endSessionsOf: (email: string) => `End all sessions of ${email}`,
+  resetFactor: 'Reset second factor',
+  resetFactorOf: (email: string) => `Reset the second factor of ${email}`,
+  resetFactorLead: (email: string) =>
+    `${email} will sign in with the password alone until they set up two-factor authentication again. All their sessions end, and they are told by e-mail. Do this only after they have proved who they are: they answer from this address and name the number and amount of their last invoice, or you know them.`,
+  resetFactorWhy: 'How did they prove who they are?',
+  resetFactorConfirm: (email: string) => `Type ${email} to confirm`,
+  resetFactorDone: 'The second factor was reset and all sessions of this person were ended.',
   sessionsEnded: 'All sessions of this person have been ended. They can sign in again.',
   teamTitle: 'Team',
   teamEmpty: 'This account has no members.',

@@ -17,6 +17,12 @@ export const peopleEn = {
     submit: 'Sign in',
     wrong: 'Wrong code. Wait for the next one and try again.',
     over: 'The time to enter a code has expired. Sign in again.',
+    lostTitle: 'Lost your second factor?',
+    lostCodes:
+      'If you have a recovery code, enter it instead of the app’s code. Then turn two-factor authentication off and on again under Settings.',
+    lostProof:
+      'Otherwise write to the operator from the e-mail address of your account, and say which invoice was your last, with its number and amount. Once you have proved who you are, the operator turns the second factor off; you then sign in with your password, and get an e-mail that says so.',
+    lostOperator: 'Operators: the second factor is reset with OPERATOR_TOKEN, as the deployment guide says.',
   },
   reset: {
     title: 'Set a new password',

@@ -78,6 +78,7 @@ export const teamEn = {
     'account.closed': 'closed the account',
     'account.suspended': 'suspended the account',
     'account.resumed': 'resumed the account',
+    'person.second_factor_reset': 'reset a person’s second factor',
     'person.sessions_ended': 'ended a person’s sessions',
     'billing.details': 'changed the billing details',
     'credit.granted': 'granted credit',

@@ -21,6 +21,14 @@ export const customersFr: typeof customersEn = {
   spendWeek: 'Dépensé en 7 jours',
   endSessions: 'Mettre fin aux sessions',
   endSessionsOf: (email) => `Mettre fin à toutes les sessions de ${email}`,
+  resetFactor: 'Réinitialiser le second facteur',
+  resetFactorOf: (email) => `Réinitialiser le second facteur de ${email}`,
+  resetFactorLead: (email) =>
+    `${email} se connectera avec son seul mot de passe jusqu’à ce que cette personne configure de nouveau l’authentification à deux facteurs. Toutes ses sessions prennent fin, et elle en est avertie par e-mail. Ne le faites qu’une fois son identité prouvée : elle répond depuis cette adresse et donne le numéro et le montant de sa dernière facture, ou vous la connaissez.`,
+  resetFactorWhy: 'Comment a-t-elle prouvé son identité ?',
+  resetFactorConfirm: (email) => `Saisissez ${email} pour confirmer`,
+  resetFactorDone:
+    'Le second facteur a été réinitialisé et toutes les sessions de cette personne ont pris fin.',
   sessionsEnded: 'Toutes les sessions de cette personne ont pris fin. Elle peut se reconnecter.',
   teamTitle: 'Équipe',
   teamEmpty: 'Ce compte n’a aucun membre.',

@@ -442,6 +442,10 @@ export const fr: Messages = {
     ratio: 'Saisissez un nombre avec deux décimales au plus, par exemple 3,62.',
     choice: 'Choisissez l’une des options.',
     confirm: 'Ce n’est pas le nom du nœud.',
+    confirm_person: 'Ce n’est pas l’adresse e-mail de cette personne.',
+    second_factor_is_off: 'Cette personne n’a pas de second facteur.',
+    second_factor_of_operator:
+      'Cette personne est opérateur : seul OPERATOR_TOKEN réinitialise son second facteur.',
     confirm_account: 'Tapez l’adresse e-mail du propriétaire ou l’identifiant du compte.',
     grant_bounds: 'Saisissez un montant supérieur à 0 $ et d’au plus 10 000 $.',
     grant_taken:

@@ -19,6 +19,13 @@ export const peopleFr: Messages['people'] = {
     submit: 'Se connecter',
     wrong: 'Code incorrect. Attendez le suivant et réessayez.',
     over: 'Le délai de saisie du code a expiré. Connectez-vous de nouveau.',
+    lostTitle: 'Second facteur perdu ?',
+    lostCodes:
+      'Si vous avez un code de secours, saisissez-le à la place du code de l’application. Désactivez puis réactivez ensuite l’authentification à deux facteurs dans les réglages.',
+    lostProof:
+      'Sinon, écrivez à l’opérateur depuis l’adresse e-mail de votre compte, en indiquant le numéro et le montant de votre dernière facture. Une fois votre identité prouvée, l’opérateur désactive le second facteur ; vous vous connectez alors avec votre mot de passe, et un e-mail vous le confirme.',
+    lostOperator:
+      'Opérateurs : le second facteur se réinitialise avec OPERATOR_TOKEN, comme l’indique le guide de déploiement.',
   },
   reset: {
     title: 'Choisir un nouveau mot de passe',

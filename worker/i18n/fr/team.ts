@@ -82,6 +82,7 @@ export const teamFr: Messages['team'] = {
     'account.closed': 'a fermé le compte',
     'account.suspended': 'a suspendu le compte',
     'account.resumed': 'a rétabli le compte',
+    'person.second_factor_reset': 'a réinitialisé le second facteur d’une personne',
     'person.sessions_ended': 'a mis fin aux sessions d’une personne',
     'billing.details': 'a changé les coordonnées de facturation',
     'credit.granted': 'a accordé du crédit',

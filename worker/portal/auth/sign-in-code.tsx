@@ -1,5 +1,6 @@
 /** The second step of signing in, for people with a second factor: the code. */
 import { Hono } from 'hono';
+import { config } from '../../env.ts';
 import { type SessionRefusal, signInWithCode } from '../../identity/session.ts';
 import { Callout } from '../components/callout.tsx';
 import { TextField } from '../components/field.tsx';
@@ -14,6 +15,30 @@ import { NextField, SignInLink } from './sign-in-parts.tsx';
 export const signInCodePage = new Hono<PortalEnv>();
 
 signInCodePage.get('/', (c) => showForm(c, null));
+
+/** What to do without the app and without a backup code. */
+signInCodePage.get('/lost', (c) => {
+  const names = words(c).t.people.code;
+  const { contactEmail } = config(c.env);
+  return page(
+    c,
+    { title: names.lostTitle, narrow: true, back: '/sign-in/code/lost' },
+    <>
+      <h1 class="mb-3">{names.lostTitle}</h1>
+      <p class="mb-3">{names.lostCodes}</p>
+      <p class="mb-3">{names.lostProof}</p>
+      {contactEmail && (
+        <p class="mb-3">
+          <a class="link" href={`mailto:${contactEmail}`}>
+            {contactEmail}
+          </a>
+        </p>
+      )}
+      <p class="mb-6">{names.lostOperator}</p>
+      <SignInLink c={c} />
+    </>,
+  );
+});
 
 signInCodePage.post('/', async (c) => {
   const { code = '', next = '' } = await typedFields(c);
@@ -46,6 +71,11 @@ function showForm(c: PortalContext, refusal: SessionRefusal | null, typedNext?: 
           {names.submit}
         </button>
       </form>
+      <p class="mt-6 text-sm">
+        <a class="link" href="/sign-in/code/lost">
+          {names.lostTitle}
+        </a>
+      </p>
       <SignInLink c={c} />
     </>,
   );

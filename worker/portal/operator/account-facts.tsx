@@ -48,7 +48,7 @@ export function TeamTable(props: { c: PortalContext; accountId: string; team: re
       title={names.teamTitle}
       heads={[names.email, names.name, names.role, t.keys.actions]}
       empty={names.teamEmpty}
-      rows={team.map(({ personId, email, name, role }) => (
+      rows={team.map(({ personId, email, name, role, twoFactor }) => (
         <tr>
           <td>{email}</td>
           <td>
@@ -61,6 +61,15 @@ export function TeamTable(props: { c: PortalContext; accountId: string; team: re
                 {names.endSessions}
               </button>
             </form>
+            {twoFactor && (
+              <a
+                class="link"
+                href={`/operator/accounts/${accountId}/people/${personId}/second-factor`}
+                aria-label={names.resetFactorOf(email)}
+              >
+                {names.resetFactor}
+              </a>
+            )}
           </td>
         </tr>
       ))}

@@ -140,7 +140,7 @@ function isNamed(account: LimitedAccount, typed: string): boolean {
   );
 }
 
-type Done = 'saved' | 'granted' | 'suspended' | 'resumed' | 'sessions';
+type Done = 'saved' | 'granted' | 'suspended' | 'resumed' | 'sessions' | 'factor';
 
 function redirectDone(c: PortalContext, accountId: string, done: Done) {
   return c.redirect(`${PATH}/${accountId}?${done}`, 303);
@@ -215,6 +215,7 @@ function DoneCallout({ c }: { c: PortalContext }) {
     suspended: t.customers.suspendDone,
     resumed: t.customers.resumeDone,
     sessions: t.customers.sessionsEnded,
+    factor: t.customers.resetFactorDone,
   };
   const done = (Object.keys(texts) as Done[]).find((each) => c.req.query(each) !== undefined);
   return done ? <Callout tone="success">{texts[done]}</Callout> : null;
