@@ -70,6 +70,7 @@ const PAGES: readonly [name: string, who: Who, path: string, status?: number][] 
   ['operator prices', 'operator', '/operator/prices'],
   ['operator end of a price', 'operator', '/operator/prices/end?version=deepseek-r1-0528%2Foff-peak%2F1'],
   ['operator promo codes', 'operator', '/operator/promo-codes'],
+  ['operator API tokens', 'operator', '/operator/tokens'],
   ['operator reconciliation', 'operator', '/operator/reconciliation'],
   ['operator closing', 'operator', '/operator/reconciliation/close?request=req_1&node=&kind=price'],
   ['operator payments', 'operator', '/operator/payments'],

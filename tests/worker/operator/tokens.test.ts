@@ -8,6 +8,7 @@ import { makeOperatorToken } from '../../../worker/identity/operator-tokens.ts';
 import { operator } from '../../../worker/operator/index.ts';
 import { neededScope, SCOPES } from '../../../worker/operator/scopes.ts';
 import { auditOf, env, newAccount, OPERATOR, server } from '../fleet/fixtures.ts';
+import { operatorBrowser } from '../portal/operator/console.ts';
 
 const API = '/operator/api';
 const DAY_MS = 86_400_000;
@@ -182,6 +183,40 @@ describe('a token', () => {
     expect((await call('GET', '/nodes', bearer, {}, inUse)).status).toBe(200);
     expect((await call('GET', '/nodes', bearer, {}, { ...env, KEY_PEPPER: NEXT } as Env)).status).toBe(200);
     await env.DB.prepare('DELETE FROM operator_token WHERE id = ?').bind(id).run();
+  });
+});
+
+describe('the page', () => {
+  it('makes a token that is shown once and works, and revokes it', async () => {
+    const console = await operatorBrowser();
+    const fields = { name: 'by-page', days: '30', read: 'on' };
+    const page = await (await console.postAndFollow('/operator/tokens', fields)).text();
+    const token = /op-tg-[\w-]{43}/.exec(page)![0];
+    expect(await (await console.get('/operator/tokens')).text()).not.toContain(token);
+    const id = (await env.DB.prepare("SELECT id FROM operator_token WHERE name = 'by-page'").first<string>(
+      'id',
+    ))!;
+    const bearer = { authorization: `Bearer ${token}` };
+    await env.DB.prepare('UPDATE person SET two_factor_enabled = 1 WHERE email = ?')
+      .bind(console.email)
+      .run();
+    expect((await call('GET', '/nodes', bearer)).status).toBe(200);
+    expect(await codeOf(call('POST', '/prices', bearer))).toBe('403 operator_scope_missing');
+    await console.post(`/operator/tokens/${id}/revoke`, {});
+    expect((await call('GET', '/nodes', bearer)).status).toBe(401);
+  });
+
+  it('refuses a token without a right, a wrong name, a name that was taken, and more than a year', async () => {
+    const console = await operatorBrowser();
+    const fields = { name: 'by-page-2', days: '30', read: 'on' };
+    for (const change of [{ read: undefined }, { name: 'Not a name' }, { days: '366' }, { days: '0' }]) {
+      const typed = Object.entries({ ...fields, ...change }).filter(([, text]) => text !== undefined);
+      expect(
+        (await console.post('/operator/tokens', Object.fromEntries(typed) as Record<string, string>)).status,
+      ).toBe(422);
+    }
+    expect((await console.post('/operator/tokens', fields)).status).toBe(303);
+    expect((await console.post('/operator/tokens', fields)).status).toBe(422);
   });
 });
 

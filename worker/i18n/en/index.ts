@@ -321,6 +321,8 @@ export const en = {
     auditActors: { 'operator-token': 'operator API', pool: 'pool' } as Record<string, string>,
     auditActions: {
       'person.made_operator': 'made operator',
+      'operator_token.created': 'API token created',
+      'operator_token.revoked': 'API token revoked',
       'account.granted': 'credit granted',
       'account.suspended': 'suspended',
       'account.resumed': 'resumed',
@@ -458,6 +460,8 @@ export const en = {
     price_ended: 'This price has ended or ends within a minute.',
     price_unconfirmed: 'Type the model’s id.',
     promo_code: 'Use 4 to 32 letters, digits or dashes.',
+    operator_token_name: 'Use 1 to 40 lower-case letters, digits, dots, dashes or underscores.',
+    operator_token_taken: 'There is or was a token with this name, or there are 50 tokens already.',
     promo_code_taken: 'This code already exists.',
     promo_expires_in_past: 'This time is in the past.',
     promo_unknown: 'This code does not exist or has expired.',

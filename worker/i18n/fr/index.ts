@@ -326,6 +326,8 @@ export const fr: Messages = {
     auditActors: { 'operator-token': 'API d’exploitation', pool: 'parc' },
     auditActions: {
       'person.made_operator': 'nommé exploitant',
+      'operator_token.created': 'jeton d’API créé',
+      'operator_token.revoked': 'jeton d’API révoqué',
       'account.granted': 'crédit offert',
       'account.suspended': 'suspendu',
       'account.resumed': 'rétabli',
@@ -470,6 +472,8 @@ export const fr: Messages = {
     price_ended: 'Ce tarif est terminé ou le sera dans moins d’une minute.',
     price_unconfirmed: 'Tapez l’identifiant du modèle.',
     promo_code: 'De 4 à 32 lettres, chiffres ou tirets.',
+    operator_token_name: 'Utilisez 1 à 40 lettres minuscules, chiffres, points, tirets ou tirets bas.',
+    operator_token_taken: 'Un jeton porte ou a porté ce nom, ou il y a déjà 50 jetons.',
     promo_code_taken: 'Ce code existe déjà.',
     promo_expires_in_past: 'Cette date est passée.',
     promo_unknown: 'Ce code n’existe pas ou a expiré.',

@@ -11,7 +11,13 @@ import type { PortalContext } from './context.ts';
 const COOKIE = 'shown_once';
 const LIFETIME_S = 300;
 
-export type SecretKind = 'api_key' | 'join_token' | 'webhook_secret' | 'second_factor' | 'backup_codes';
+export type SecretKind =
+  | 'api_key'
+  | 'join_token'
+  | 'webhook_secret'
+  | 'operator_token'
+  | 'second_factor'
+  | 'backup_codes';
 
 export interface Secret {
   readonly text: string;

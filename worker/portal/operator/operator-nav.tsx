@@ -21,6 +21,7 @@ export async function operatorNav(c: PortalContext, here: string) {
     ['/operator/payments', names.payments],
     ['/operator/margin', names.margin],
     ['/operator/accounts', names.accounts],
+    ['/operator/tokens', names.tokens],
   ] as const;
   return (
     <nav aria-label={names.label} class="mb-6">
