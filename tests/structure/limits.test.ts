@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
+import { MAXIMA } from '../../worker/domain/maxima.ts';
 import { RATE_RULES, type RateRule } from '../../worker/domain/rate-limit.ts';
 import { ROOT } from './imports.ts';
 
@@ -34,4 +35,9 @@ function rowsUnder(heading: string): string[] {
 
 it('the rate limits are those of the rules', () => {
   expect(rowsUnder('Rate limits')).toEqual(Object.values(RATE_RULES).map(rowOf));
+});
+
+it('the maxima are those of the code', () => {
+  const rows = Object.values(MAXIMA).map((each) => `| ${each.counts} | ${count(each.count)} |`);
+  expect(rowsUnder('The most in all')).toEqual(rows);
 });

@@ -12,6 +12,7 @@ import {
 import { database } from '../db/client.ts';
 import { findFile } from '../db/files.ts';
 import { isId, newId } from '../domain/ids.ts';
+import { MAXIMA } from '../domain/maxima.ts';
 import { formatUsd, nanoUsd } from '../domain/money.ts';
 import { isVisible } from '../domain/name.ts';
 import { NO_USAGE } from '../domain/usage.ts';
@@ -22,8 +23,7 @@ import type { ApiContext } from '../http/response-headers.ts';
 import { PageQuery, pageOf } from './page-query.ts';
 import { respondWithError } from './respond-with-error.ts';
 
-/** Unfinished batches per account. Each polls the pool every two seconds, and more of them would not finish sooner. */
-const UNFINISHED_MAX = 20;
+const UNFINISHED_MAX = MAXIMA.unfinished_batches.count;
 const WINDOW_MS = 24 * 3_600_000;
 /** A batch still `validating` after this long was lost between writing its row and starting its object. */
 const RESTART_AFTER_MS = 10_000;

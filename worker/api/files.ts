@@ -7,15 +7,15 @@ import { database } from '../db/client.ts';
 import { addFile, deleteFile, type FileRow, fileTotals, findFile, listFiles } from '../db/files.ts';
 import { FILE_PURPOSES } from '../db/schema.ts';
 import { isId, newId } from '../domain/ids.ts';
+import { MAXIMA } from '../domain/maxima.ts';
 import { retentionMs } from '../domain/retention.ts';
 import { readFields } from '../http/fields.ts';
 import type { ApiContext } from '../http/response-headers.ts';
 import { PageQuery, pageOf } from './page-query.ts';
 import { respondWithError } from './respond-with-error.ts';
 
-/** Storage per account. R2 is cheap but not free; a startup's batches of a month fit many times over. */
-const FILES_MAX = 1_000;
-const STORED_BYTES_MAX = 10 * 1024 ** 3;
+const FILES_MAX = MAXIMA.files.count;
+const STORED_BYTES_MAX = MAXIMA.file_bytes.count;
 
 const HOUR_S = 3_600;
 const KEEP_S = retentionMs('file') / 1_000;

@@ -7,6 +7,7 @@ import {
   changeKey,
   createKey,
   findKey,
+  isFullOfKeys,
   listKeys,
   revokeKey,
   rotateKey as rotate,
@@ -14,6 +15,7 @@ import {
 import { isId } from '../domain/ids.ts';
 import { defaultTerms, firstTermExceeded, type KeyTerms, managerOfSuccessor } from '../domain/key-terms.ts';
 import { CAP_PERIODS } from '../domain/limits.ts';
+import { MAXIMA } from '../domain/maxima.ts';
 import { formatUsd, nanoUsd } from '../domain/money.ts';
 import { config } from '../env.ts';
 import { catalogue } from '../gateway/model-cache.ts';
@@ -61,7 +63,7 @@ export async function createKeyByApi(c: ApiContext): Promise<Response> {
   if (!terms.ok) return respondWithError(c, terms.error);
   const { name } = body.fields;
   const key = await newKey(c, { name, ...terms.terms });
-  return key ? created(c, key) : respondWithError(c, { reason: 'unauthenticated' });
+  return key ? created(c, key) : respondWithError(c, await notMade(c, { reason: 'unauthenticated' }));
 }
 
 export async function getKeys(c: ApiContext): Promise<Response> {
@@ -120,7 +122,16 @@ export async function rotateKey(c: ApiContext): Promise<Response> {
     nowMs,
   });
   // Another call rotated or revoked the key, or revoked the management key, since they were read.
-  return successor ? created(c, successor) : respondWithError(c, { reason: 'key_not_active' });
+  return successor
+    ? created(c, successor)
+    : respondWithError(c, await notMade(c, { reason: 'key_not_active' }));
+}
+
+/** Why no key was made: the account is full, or else for this reason. */
+async function notMade(c: ApiContext, otherwise: ApiError): Promise<ApiError> {
+  const which = { accountId: c.get('principal').accountId, nowMs: Date.now() };
+  if (!(await isFullOfKeys(database(c.env), which))) return otherwise;
+  return { reason: 'too_many_keys', activeMax: MAXIMA.active_keys.count, madeMax: MAXIMA.keys.count };
 }
 
 /** Why the management key may not rotate the key; null: it may. */

@@ -73,6 +73,7 @@ const VERDICTS: Record<ApiError['reason'], 'final' | 'retry' | 'retry_counted' |
   batch_not_found: 'final',
   too_many_batches: 'final',
   too_many_calls: 'final',
+  too_many_keys: 'final',
   idempotency_mismatch: 'final',
   idempotency_running: 'final',
   idempotency_exhausted: 'final',

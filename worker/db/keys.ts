@@ -17,6 +17,7 @@ import { alias } from 'drizzle-orm/sqlite-core';
 import { hashApiKey, newApiKey } from '../domain/api-key.ts';
 import { newId } from '../domain/ids.ts';
 import type { CapPeriod } from '../domain/limits.ts';
+import { MAXIMA } from '../domain/maxima.ts';
 import type { NanoUsd } from '../domain/money.ts';
 import type { Pepper } from '../tokens/pepper.ts';
 import { type AuditEntry, addAuditIfChanged } from './audit.ts';
@@ -51,7 +52,7 @@ export interface NewKey {
  * Creates a key. The returned `key` is its only copy: it is stored nowhere and cannot be read again.
  * @param actor the person or management key that creates it, whose standing is checked in the same statement; null:
  * nothing is checked, and no audit row is written
- * @returns null when the actor may not make keys (any more)
+ * @returns null when the actor may not make keys (any more), or the account has as many as it can have
  */
 export async function createKey(
   db: Database,
@@ -77,7 +78,12 @@ export async function createKey(
   const row = { ...terms, ...fresh, models: models ? [...models] : null, createdBy: actor };
   if (actor === null) return { key, row: await db.insert(apiKey).values(row).returning().get() };
   const [rows] = await db.batch([
-    insertIf(db, apiKey, row, mayManageKeys({ accountId, actor, nowMs })).returning(),
+    insertIf(
+      db,
+      apiKey,
+      row,
+      sql`${mayManageKeys({ accountId, actor, nowMs })} and ${hasRoomForKey(accountId, nowMs)}`,
+    ).returning(),
     addAuditIfChanged(db, {
       atMs: nowMs,
       actor,
@@ -88,6 +94,24 @@ export async function createKey(
     }),
   ]);
   return rows[0] ? { key, row: rows[0] } : null;
+}
+
+/** True while the account may have another key: part of the inserting statement, so that two at once cannot both pass. */
+function hasRoomForKey(accountId: string, nowMs: number): SQL {
+  return sql`exists (select 1 from (select count(*) as made, coalesce(sum(k.revoked_at_ms is null and
+    (k.expires_at_ms is null or k.expires_at_ms > ${nowMs})), 0) as active from ${apiKey} as k
+    where k.account_id = ${accountId}) where made < ${MAXIMA.keys.count} and active < ${MAXIMA.active_keys.count})`;
+}
+
+/** Whether the account has as many keys as it can have. */
+export async function isFullOfKeys(
+  db: Database,
+  which: { accountId: string; nowMs: number },
+): Promise<boolean> {
+  const room = await db.get<{ room: number }>(
+    sql`select ${hasRoomForKey(which.accountId, which.nowMs)} as room`,
+  );
+  return room.room === 0;
 }
 
 export interface CreatedKey {
@@ -121,7 +145,8 @@ export function isActiveKey(nowMs: number): SQL {
  * for `overlapMs`, so that clients need not switch in one instant; one that expires before that still expires then. All
  * changes are one batch.
  * @param request.managerId the management key whose cap the successor shares unless the old key shares one already
- * @returns null when the key is not active, has a successor, or the actor may not make keys
+ * @returns null when the key is not active, has a successor, the actor may not make keys, or the account has as many as
+ * it can have
  */
 export async function rotateKey(
   db: Database,
@@ -149,7 +174,13 @@ export async function rotateKey(
     })
     .from(apiKey)
     .where(
-      and(ofOld, isActiveKey(nowMs), isNull(apiKey.successorId), mayManageKeys({ accountId, actor, nowMs })),
+      and(
+        ofOld,
+        isActiveKey(nowMs),
+        isNull(apiKey.successorId),
+        mayManageKeys({ accountId, actor, nowMs }),
+        hasRoomForKey(accountId, nowMs),
+      ),
     );
   const overlapEndMs = nowMs + overlapMs;
   const entry = { atMs: nowMs, actor, accountId };

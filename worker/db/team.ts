@@ -1,5 +1,6 @@
 /** Members of an account with their roles, and invitations to it. */
 import { and, asc, count, desc, eq, gt, isNull, ne, sql } from 'drizzle-orm';
+import { MAXIMA } from '../domain/maxima.ts';
 import type { MemberRole } from '../domain/team.ts';
 import { type AuditEntry, addAuditIfChanged } from './audit.ts';
 import type { Database } from './client.ts';
@@ -56,6 +57,12 @@ export function listMembers(db: Database, accountId: string): Promise<MemberRow[
     .innerJoin(person, eq(person.id, member.personId))
     .where(eq(member.accountId, accountId))
     .orderBy(asc(person.createdAt), asc(person.id));
+}
+
+/** Whether the account has as many members as it can have. */
+export async function isTeamFull(db: Database, accountId: string): Promise<boolean> {
+  const row = await db.select({ n: count() }).from(member).where(eq(member.accountId, accountId)).get();
+  return (row?.n ?? 0) >= MAXIMA.members.count;
 }
 
 interface MemberChange {
@@ -124,8 +131,7 @@ export async function removeMember(db: Database, change: MemberChange): Promise<
 }
 
 export type InvitationRow = typeof invitation.$inferSelect;
-/** Open invitations per account, all of which the team page lists: an account must not flood inboxes. */
-export const INVITATIONS_OPEN_MAX = 25;
+const INVITATIONS_OPEN_MAX = MAXIMA.open_invitations.count;
 
 const isOpen = (nowMs: number) =>
   and(isNull(invitation.acceptedAtMs), isNull(invitation.revokedAtMs), gt(invitation.expiresAtMs, nowMs));

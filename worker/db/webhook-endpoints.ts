@@ -1,12 +1,12 @@
 /** An account's webhook endpoints. A removed endpoint stays as a row, because the delivery log refers to it. */
 import { and, eq, isNull, sql } from 'drizzle-orm';
+import { MAXIMA } from '../domain/maxima.ts';
 import type { Database } from './client.ts';
 import { webhookEndpoint } from './schema.ts';
 
 export type WebhookEndpointRow = typeof webhookEndpoint.$inferSelect;
 
-/** Endpoints per account. Bounded because each notice is a request to every one of them. */
-export const ENDPOINTS_MAX = 5;
+export const ENDPOINTS_MAX = MAXIMA.webhook_endpoints.count;
 
 interface EndpointKey {
   readonly accountId: string;

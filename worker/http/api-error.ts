@@ -42,6 +42,7 @@ export type ApiError =
   | { reason: 'storage_full'; filesMax: number; bytesMax: number }
   | { reason: 'batch_not_found' }
   | { reason: 'too_many_batches'; limit: number }
+  | { reason: 'too_many_keys'; activeMax: number; madeMax: number }
   | { reason: 'model_not_available'; model: string }
   /** A limit of calls that generate nothing. `limit` says it in words; null: the counter is out of reach. */
   | { reason: 'too_many_calls'; limit: string | null; retryAfterMs: number }
@@ -86,6 +87,7 @@ const WIRE = {
   storage_full: { status: 400, type: 'invalid_request_error', code: 'storage_full' },
   batch_not_found: { status: 404, type: 'invalid_request_error', code: 'batch_not_found' },
   too_many_batches: { status: 429, type: 'rate_limit_exceeded', code: 'too_many_batches' },
+  too_many_keys: { status: 400, type: 'invalid_request_error', code: 'too_many_keys' },
   too_many_calls: { status: 429, type: 'rate_limit_exceeded', code: 'rate_limit_exceeded' },
   invalid_field: { status: 400, type: 'invalid_request_error', code: 'invalid_value' },
   context_length_exceeded: { status: 400, type: 'invalid_request_error', code: 'context_length_exceeded' },
@@ -235,6 +237,8 @@ const MESSAGES: { [Reason in ApiError['reason']]: MessageOf<Reason> } = {
   batch_not_found: () => 'Batch not found in this account. List the batches with GET /v1/batches.',
   too_many_batches: ({ limit }) =>
     `Batch limit reached: an account can have ${limit} unfinished batches. Wait for one to finish, or put more lines into each.`,
+  too_many_keys: ({ activeMax, madeMax }) =>
+    `This account has as many keys as it can have: ${activeMax} active ones, and ${madeMax} ever made. Revoke keys with DELETE /v1/keys/{id}.`,
   too_many_calls: ({ limit, retryAfterMs }, origin) =>
     `Rate limit exceeded${limit === null ? '' : `: ${limit}`}. Try again in ${seconds(retryAfterMs)}. All limits: ${origin}/docs.`,
   invalid_field: ({ message }) => message,

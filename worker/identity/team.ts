@@ -1,6 +1,6 @@
 /** Invitations into an account: making, opening and accepting them. */
 import { database } from '../db/client.ts';
-import { acceptInvitation, findOpenInvitation, insertInvitation } from '../db/team.ts';
+import { acceptInvitation, findOpenInvitation, insertInvitation, isTeamFull } from '../db/team.ts';
 import { newId } from '../domain/ids.ts';
 import type { MemberRole } from '../domain/team.ts';
 import { config, type Env } from '../env.ts';
@@ -17,6 +17,7 @@ export type InvitationRefusal =
   | { reason: 'unconfirmed' }
   /** the account has too many open invitations */
   | { reason: 'too_many_invitations' }
+  | { reason: 'too_many_members' }
   /** too many invitations from here, from the sender, or to this inbox */
   | { reason: 'too_many_attempts'; retryAfterMs: number };
 
@@ -36,6 +37,7 @@ export async function invite(
 ): Promise<InvitationRefusal | null> {
   const { accountId, accountName, role, invitedBy, locale, headers, nowMs } = request;
   if (!invitedBy.emailVerified) return { reason: 'unconfirmed' };
+  if (await isTeamFull(database(env), accountId)) return { reason: 'too_many_members' };
   const email = request.email.toLowerCase();
   const attempts = [
     { rule: 'invitation_network', subject: clientAddress(headers) },

@@ -419,6 +419,8 @@ export const en = {
       'The check that you are a person cannot be made right now. Try again in a few minutes.',
     invitation_unconfirmed:
       'Confirm your own e-mail address first, under Settings: then you can invite others.',
+    too_many_members: 'The team has as many members as it can have. Remove some first.',
+    too_many_keys: 'The account has as many keys as it can have. Revoke those that nothing uses any more.',
     too_many_invitations: 'Too many pending invitations. Revoke some first.',
     last_owner: 'An account needs at least one owner. Make another member an owner first.',
     amount: 'Enter an amount such as 25, 12.50 or 1,250.00.',

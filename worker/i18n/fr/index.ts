@@ -427,6 +427,8 @@ export const fr: Messages = {
       'La vérification que vous êtes une personne est impossible pour le moment. Réessayez dans quelques minutes.',
     invitation_unconfirmed:
       'Confirmez d’abord votre propre adresse e-mail dans les réglages : vous pourrez ensuite inviter d’autres personnes.',
+    too_many_members: 'L’équipe compte déjà le nombre maximal de membres. Retirez-en d’abord.',
+    too_many_keys: 'Le compte a déjà le nombre maximal de clés. Révoquez celles qui ne servent plus.',
     too_many_invitations: 'Trop d’invitations en attente. Révoquez-en d’abord.',
     last_owner: 'Un compte doit avoir au moins un propriétaire. Nommez-en d’abord un autre.',
     amount: 'Saisissez un montant, par exemple 25, 12,50 ou 1 250,00.',

@@ -2,7 +2,7 @@
 import { Hono } from 'hono';
 import * as z from 'zod';
 import { database } from '../../db/client.ts';
-import { type ApiKeyRow, createKey, listKeys } from '../../db/keys.ts';
+import { type ApiKeyRow, createKey, isFullOfKeys, listKeys } from '../../db/keys.ts';
 import { maskedApiKey } from '../../domain/api-key.ts';
 import type { NumberMarks } from '../../domain/decimal-text.ts';
 import { CAP_PERIODS } from '../../domain/limits.ts';
@@ -82,8 +82,13 @@ keysPage.post('/', async (c) => {
     },
     c.get('person')!.id,
   );
-  // The role was lost since the guard read it.
-  if (!made) return problemPage(c, 'role');
+  if (!made) {
+    const isFull = await isFullOfKeys(database(c.env), { accountId, nowMs });
+    // otherwise the role was lost since the guard read it
+    return isFull
+      ? show(c, { typed: read.typed, faults: { name: 'too_many_keys' } })
+      : problemPage(c, 'role');
+  }
   await carrySecret(c, { kind: 'api_key', subject: accountId, text: made.key, note: rest.name });
   return c.redirect('/keys', 303);
 });
@@ -113,6 +118,7 @@ async function show(c: PortalContext, state: { typed?: Typed; faults?: Faults })
         />
       )}
       {c.req.query('again') !== undefined && <Callout tone="warning">{t.keys.rotatedBefore}</Callout>}
+      {c.req.query('full') !== undefined && <Callout tone="error">{t.faults.too_many_keys}</Callout>}
       {c.req.query('rotated') !== undefined && <Callout tone="success">{t.keys.rotated}</Callout>}
       {c.req.query('revoked') !== undefined && <Callout tone="success">{t.keys.revoked}</Callout>}
       {keys.length === 0 ? (

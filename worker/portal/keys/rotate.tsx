@@ -2,7 +2,7 @@
 import { Hono } from 'hono';
 import * as z from 'zod';
 import { database } from '../../db/client.ts';
-import { type ApiKeyRow, rotateKey } from '../../db/keys.ts';
+import { type ApiKeyRow, isFullOfKeys, rotateKey } from '../../db/keys.ts';
 
 import { config } from '../../env.ts';
 import { pepperKey } from '../../tokens/pepper.ts';
@@ -38,14 +38,19 @@ rotatePage.post('/:keyId/rotate', async (c) => {
   if (row.successorId !== null) return c.redirect('/keys?again', 303);
   const read = await readForm(c, RotateForm);
   if (!read.ok) return ask(c, row);
-  const made = await rotateKey(database(c.env), await pepperKey(config(c.env)), {
+  const db = database(c.env);
+  const nowMs = Date.now();
+  const made = await rotateKey(db, await pepperKey(config(c.env)), {
     row,
     overlapMs: OVERLAPS_MS[read.values.overlap],
     actor: c.get('person')!.id,
-    nowMs: Date.now(),
+    nowMs,
   });
-  // Another form, or a second click, has rotated or revoked it since it was read.
-  if (!made) return c.redirect('/keys?again', 303);
+  if (!made) {
+    const isFull = await isFullOfKeys(db, { accountId: row.accountId, nowMs });
+    // otherwise another form, or a second click, has rotated or revoked it since it was read
+    return c.redirect(isFull ? '/keys?full' : '/keys?again', 303);
+  }
   await carrySecret(c, { kind: 'api_key', subject: row.accountId, text: made.key, note: row.name });
   return c.redirect('/keys?rotated', 303);
 });
