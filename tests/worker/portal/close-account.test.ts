@@ -320,6 +320,9 @@ describe('after the closing', () => {
   it('an open account is never erased', async () => {
     const ada = await owner();
     await eraseAccount(db, ada.accountId);
-    expect(await first('SELECT email FROM person WHERE id = ?', ada.personId)).toEqual({ email: ada.email });
+    expect(await first('SELECT name FROM account WHERE id = ?', ada.accountId)).toEqual({ name: 'Ada' });
+    expect(await first('SELECT role FROM member WHERE account_id = ?', ada.accountId)).toEqual({
+      role: 'owner',
+    });
   });
 });
