@@ -11,7 +11,7 @@ CREATE TABLE `payment_held` (
 	`note` text,
 	PRIMARY KEY(`order_id`, `kind`, `source`),
 	FOREIGN KEY (`order_id`) REFERENCES `payment_order`(`id`) ON UPDATE no action ON DELETE no action
-);
+) STRICT;
 --> statement-breakpoint
 CREATE INDEX `payment_held_open` ON `payment_held` (`received_at_ms`) WHERE closed_at_ms IS NULL;--> statement-breakpoint
 ALTER TABLE `invoice` ADD `tax_nano_usd` integer DEFAULT 0 NOT NULL;--> statement-breakpoint
