@@ -20,6 +20,8 @@ export interface Upload {
   readonly fields: Readonly<Record<string, string>>;
 }
 
+const MALFORMED = 'is incomplete, or the form is malformed';
+
 type Uploaded = { ok: true; upload: Upload } | { ok: false; refusal: ApiError };
 
 /** Stores the form's field `file`. An upload that is refused or broken off leaves no parts behind. */
@@ -37,14 +39,12 @@ export async function receiveUpload(bucket: R2Bucket, request: Request, fileId: 
 
 async function receive(request: Request, writer: PartWriter): Promise<Uploaded> {
   const contentType = request.headers.get('content-type') ?? '';
-  if (!/^multipart\/form-data\s*;.*boundary=/i.test(contentType) || request.body === null) {
+  if (!/^multipart\/form-data\s*;/i.test(contentType) || request.body === null) {
     return refused('file', 'must be sent as multipart/form-data with the fields `purpose` and `file`');
   }
   if (Number(request.headers.get('content-length') ?? 0) > FILE_BYTES_MAX) return tooLarge();
-  const form = new Busboy({
-    headers: { 'content-type': contentType },
-    limits: { files: 1, fields: 10, fieldSize: 1_024, fileSize: FILE_BYTES_MAX, parts: 11 },
-  });
+  const form = formReader(contentType);
+  if (form === null) return refused('file', MALFORMED);
   const fields: Record<string, string> = {};
   let file: { name: string; written: Promise<boolean>; stream: BusboyFileStream } | null = null;
   form.on('field', (name, value) => {
@@ -64,7 +64,7 @@ async function receive(request: Request, writer: PartWriter): Promise<Uploaded> 
   try {
     await done;
   } catch {
-    return refused('file', 'is incomplete, or the form is malformed');
+    return refused('file', MALFORMED);
   }
   // TypeScript does not see that the listener assigns `file`.
   const received = file as { name: string; written: Promise<boolean>; stream: BusboyFileStream } | null;
@@ -85,6 +85,18 @@ async function receive(request: Request, writer: PartWriter): Promise<Uploaded> 
     ok: true,
     upload: { name: [...name].slice(0, FILE_NAME_LENGTH_MAX).join(''), bytes, parts, fields },
   };
+}
+
+/** The parser of a form; null: its Content-Type has no boundary that could be read. */
+function formReader(contentType: string): InstanceType<typeof Busboy> | null {
+  try {
+    return new Busboy({
+      headers: { 'content-type': contentType },
+      limits: { files: 1, fields: 10, fieldSize: 1_024, fileSize: FILE_BYTES_MAX, parts: 11 },
+    });
+  } catch {
+    return null;
+  }
 }
 
 async function writeAll(stream: BusboyFileStream, writer: PartWriter): Promise<boolean> {

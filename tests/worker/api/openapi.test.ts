@@ -1,14 +1,19 @@
 /** The OpenAPI document: it has exactly the routes of the API, and real responses match its schemas. */
+import { createExecutionContext, waitOnExecutionContext } from 'cloudflare:test';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { api } from '../../../worker/api/index.ts';
 import { openApiDocument } from '../../../worker/api/openapi/document.ts';
 import { usd } from '../../../worker/domain/money.ts';
+import type { RateRequest } from '../../../worker/domain/rate-limit.ts';
+import type { Env } from '../../../worker/env.ts';
+import app from '../../../worker/index.ts';
 import { call, create, hasEnded, hello, sellBatches, until } from '../batches/fixtures.ts';
 import { answer, freshNetwork, stream } from '../fake-node.ts';
-import { Customer, newModel } from '../gateway/client.ts';
+import { Customer, env, newModel } from '../gateway/client.ts';
 
 await sellBatches(5);
+const ORIGIN = 'https://tollgate.test';
 const network = freshNetwork();
 
 type Schema = Record<string, unknown>;
@@ -133,5 +138,79 @@ describe('a response matches its schema', () => {
     ] as const) {
       expect([url, await violations('get', path, await ask('get', url))]).toEqual([url, []]);
     }
+  });
+});
+
+describe('a refusal is described', () => {
+  /** Counters that refuse everything. */
+  const refusing: Env = {
+    ...env,
+    RATE_LIMITER: {
+      getByName: () => ({
+        take: async (requests: readonly RateRequest[]) => ({
+          allowed: false,
+          states: requests.map((request) => ({ ...request, remaining: 0, resetMs: 7_000 })),
+        }),
+      }),
+    } as unknown as Env['RATE_LIMITER'],
+  };
+  const JSON_TYPE = { 'content-type': 'application/json' };
+
+  /** What may be wrong with a call of any route. `who` makes its key. */
+  const CALLS: Record<string, (key: string, other: string) => RequestInit & { env?: Env }> = {
+    'no key': () => ({ headers: JSON_TYPE, body: '{}' }),
+    'a key of the wrong kind': (_, other) => ({
+      headers: { ...JSON_TYPE, authorization: `Bearer ${other}` },
+      body: '{}',
+    }),
+    'two keys': (key, other) => ({
+      headers: { ...JSON_TYPE, authorization: `Bearer ${key}`, 'x-api-key': other },
+      body: '{}',
+    }),
+    'no JSON': (key) => ({ headers: { ...JSON_TYPE, authorization: `Bearer ${key}` }, body: '{' }),
+    'another media type': (key) => ({
+      headers: { authorization: `Bearer ${key}`, 'content-type': 'text/plain' },
+      body: 'a',
+    }),
+    'a compressed body': (key) => ({
+      headers: { ...JSON_TYPE, authorization: `Bearer ${key}`, 'content-encoding': 'gzip' },
+      body: 'a',
+    }),
+    'a body that is too large': (key) => ({
+      headers: { ...JSON_TYPE, authorization: `Bearer ${key}` },
+      body: ' '.repeat(4 * 1024 * 1024 + 1),
+    }),
+    'a form without a boundary': (key) => ({
+      headers: { authorization: `Bearer ${key}`, 'content-type': 'multipart/form-data; xboundary=a' },
+      body: 'a',
+    }),
+    'too many calls': (key) => ({
+      headers: { ...JSON_TYPE, authorization: `Bearer ${key}` },
+      body: '{}',
+      env: refusing,
+    }),
+  };
+
+  it.each(Object.keys(CALLS))('of %s, on every route', async (name) => {
+    const inference = await Customer.withCredit(usd(1));
+    const management = await Customer.withCredit(usd(0), { scope: 'management' });
+    const undescribed: unknown[] = [];
+    const seen = new Set<number>();
+    for (const [path, methods] of Object.entries(document.paths))
+      for (const [method, { responses }] of Object.entries(methods)) {
+        const [own, other] = path.startsWith('/v1/keys') ? [management, inference] : [inference, management];
+        const { env: using = env, body, ...init } = CALLS[name]!(own.key, other.key);
+        const url = ORIGIN + path.replace('{id}', 'none');
+        const hasBody = method !== 'get' && method !== 'delete';
+        const context = createExecutionContext();
+        const request = new Request(url, { ...init, method: method.toUpperCase(), ...(hasBody && { body }) });
+        const response = await app.fetch(request, using, context);
+        await response.arrayBuffer();
+        await waitOnExecutionContext(context);
+        seen.add(response.status);
+        if (!(response.status in responses)) undescribed.push([method, path, response.status]);
+      }
+    expect(undescribed).toEqual([]);
+    expect(Math.max(...seen)).toBeGreaterThanOrEqual(400);
   });
 });

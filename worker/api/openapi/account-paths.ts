@@ -3,7 +3,7 @@ import type { ZodOpenApiPathsObject } from 'zod-openapi';
 import { UsageQuery } from '../usage.ts';
 import { operation } from './operation.ts';
 import * as responses from './responses.ts';
-import { AUTH_ERRORS, idParameter, TAGS } from './shared.ts';
+import { COUNTED_ERRORS, idParameter, READ_ERRORS, TAGS } from './shared.ts';
 
 export const accountPaths: ZodOpenApiPathsObject = {
   '/user/balance': {
@@ -12,7 +12,7 @@ export const accountPaths: ZodOpenApiPathsObject = {
       summary: 'Get the balance',
       description: 'In DeepSeek’s format, exact to the billionth of a dollar.',
       response: responses.Balance,
-      errors: AUTH_ERRORS,
+      errors: READ_ERRORS,
     }),
   },
   '/v1/key': {
@@ -21,7 +21,7 @@ export const accountPaths: ZodOpenApiPathsObject = {
       summary: 'Get the limits and usage of the calling key',
       description: 'For a short-lived token: its cap and what is left of it.',
       response: responses.KeyNow,
-      errors: AUTH_ERRORS,
+      errors: READ_ERRORS,
     }),
   },
   '/v1/usage': {
@@ -33,7 +33,7 @@ export const accountPaths: ZodOpenApiPathsObject = {
       query: UsageQuery,
       response: responses.listOf(responses.UsageRow),
       alternative: ['text/csv', 'with `format=csv`'],
-      errors: [400, ...AUTH_ERRORS, 429],
+      errors: COUNTED_ERRORS,
     }),
   },
   '/v1/generations/{id}': {
@@ -43,7 +43,7 @@ export const accountPaths: ZodOpenApiPathsObject = {
       description: 'Available as soon as the request has ended.',
       path: idParameter('the `x-request-id` of the response'),
       response: responses.Generation,
-      errors: [...AUTH_ERRORS, 404],
+      errors: [...READ_ERRORS, 404],
     }),
   },
 };

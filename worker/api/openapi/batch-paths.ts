@@ -6,7 +6,7 @@ import { FileForm, FilesQuery } from '../files.ts';
 import { PageQuery } from '../page-query.ts';
 import { operation } from './operation.ts';
 import * as responses from './responses.ts';
-import { AUTH_ERRORS, idParameter, TAGS } from './shared.ts';
+import { BODY_ERRORS, COUNTED_ERRORS, idParameter, READ_ERRORS, TAGS } from './shared.ts';
 
 const FILE_ID = idParameter('`file_…`');
 const BATCH_ID = idParameter('`batch_…`');
@@ -18,7 +18,7 @@ export const batchPaths: ZodOpenApiPathsObject = {
       summary: 'List files, newest first',
       query: FilesQuery,
       response: responses.listOf(responses.File),
-      errors: [400, ...AUTH_ERRORS],
+      errors: READ_ERRORS,
     }),
     post: operation({
       tag: TAGS.batches,
@@ -27,7 +27,7 @@ export const batchPaths: ZodOpenApiPathsObject = {
       body: FileForm.extend({ file: z.string().meta({ format: 'binary' }) }),
       bodyType: 'multipart/form-data',
       response: responses.File,
-      errors: [400, ...AUTH_ERRORS, 413, 429],
+      errors: [...COUNTED_ERRORS, 413],
     }),
   },
   '/v1/files/{id}': {
@@ -36,14 +36,14 @@ export const batchPaths: ZodOpenApiPathsObject = {
       summary: 'Get a file',
       path: FILE_ID,
       response: responses.File,
-      errors: [...AUTH_ERRORS, 404],
+      errors: [...READ_ERRORS, 404],
     }),
     delete: operation({
       tag: TAGS.batches,
       summary: 'Delete a file',
       path: FILE_ID,
       response: responses.Deleted,
-      errors: [...AUTH_ERRORS, 404, 409, 429],
+      errors: [...COUNTED_ERRORS, 404, 409],
     }),
   },
   '/v1/files/{id}/content': {
@@ -51,9 +51,9 @@ export const batchPaths: ZodOpenApiPathsObject = {
       tag: TAGS.batches,
       summary: 'Get the content of a file',
       path: FILE_ID,
-      response: z.string(),
-      alternative: ['application/jsonl', 'one JSON object per line'],
-      errors: [...AUTH_ERRORS, 404],
+      response: z.string().meta({ description: 'one JSON object per line' }),
+      responseType: 'application/jsonl',
+      errors: [...COUNTED_ERRORS, 404],
     }),
   },
   '/v1/batches': {
@@ -62,7 +62,7 @@ export const batchPaths: ZodOpenApiPathsObject = {
       summary: 'List batches, newest first',
       query: PageQuery,
       response: responses.listOf(responses.Batch),
-      errors: [400, ...AUTH_ERRORS],
+      errors: READ_ERRORS,
     }),
     post: operation({
       tag: TAGS.batches,
@@ -71,7 +71,7 @@ export const batchPaths: ZodOpenApiPathsObject = {
         'An invalid line gets its own error and the others run. Without credit, at a cap or while the account is suspended, the batch pauses; `tollgate.paused_by` states the reason.',
       body: BatchBody,
       response: responses.Batch,
-      errors: [400, ...AUTH_ERRORS, 429],
+      errors: BODY_ERRORS,
     }),
   },
   '/v1/batches/{id}': {
@@ -80,7 +80,7 @@ export const batchPaths: ZodOpenApiPathsObject = {
       summary: 'Get a batch and its progress',
       path: BATCH_ID,
       response: responses.Batch,
-      errors: [...AUTH_ERRORS, 404],
+      errors: [...READ_ERRORS, 404],
     }),
   },
   '/v1/batches/{id}/cancel': {
@@ -90,7 +90,7 @@ export const batchPaths: ZodOpenApiPathsObject = {
       description: 'Running lines finish and are charged; the others never start.',
       path: BATCH_ID,
       response: responses.Batch,
-      errors: [...AUTH_ERRORS, 404, 429],
+      errors: [...COUNTED_ERRORS, 404],
     }),
   },
 };

@@ -5,7 +5,7 @@ import { PageQuery } from '../page-query.ts';
 import { TokenBody } from '../tokens.ts';
 import { operation } from './operation.ts';
 import * as responses from './responses.ts';
-import { AUTH_ERRORS, idParameter, MODEL, TAGS } from './shared.ts';
+import { BODY_ERRORS, COUNTED_ERRORS, idParameter, MODEL, READ_ERRORS, TAGS } from './shared.ts';
 
 const KEY_ID = idParameter('`key_…`');
 
@@ -17,7 +17,7 @@ export const keyPaths: ZodOpenApiPathsObject = {
       description: 'The routes under `/v1/keys` need a management key, which can only manage keys.',
       query: PageQuery,
       response: responses.listOf(responses.Key),
-      errors: [400, ...AUTH_ERRORS],
+      errors: READ_ERRORS,
     }),
     post: operation({
       tag: TAGS.keys,
@@ -28,7 +28,7 @@ export const keyPaths: ZodOpenApiPathsObject = {
       bodyExample: { name: 'production', cap: '50.00', cap_period: 'month' },
       response: responses.NewKey,
       status: 201,
-      errors: [400, ...AUTH_ERRORS, 429],
+      errors: BODY_ERRORS,
     }),
   },
   '/v1/keys/{id}': {
@@ -37,7 +37,7 @@ export const keyPaths: ZodOpenApiPathsObject = {
       summary: 'Get a key',
       path: KEY_ID,
       response: responses.Key,
-      errors: [...AUTH_ERRORS, 404],
+      errors: [...READ_ERRORS, 404],
     }),
     patch: operation({
       tag: TAGS.keys,
@@ -48,7 +48,7 @@ export const keyPaths: ZodOpenApiPathsObject = {
       body: KeyPatch,
       bodyExample: { cap: '100.00' },
       response: responses.Key,
-      errors: [400, ...AUTH_ERRORS, 404, 409, 429],
+      errors: [...BODY_ERRORS, 404, 409],
     }),
     delete: operation({
       tag: TAGS.keys,
@@ -56,7 +56,7 @@ export const keyPaths: ZodOpenApiPathsObject = {
       description: 'It is refused everywhere within ten seconds.',
       path: KEY_ID,
       response: responses.Deleted,
-      errors: [...AUTH_ERRORS, 404, 429],
+      errors: [...COUNTED_ERRORS, 404],
     }),
   },
   '/v1/keys/{id}/rotate': {
@@ -70,7 +70,7 @@ export const keyPaths: ZodOpenApiPathsObject = {
       bodyExample: { overlap_seconds: 3_600 },
       response: responses.NewKey,
       status: 201,
-      errors: [400, ...AUTH_ERRORS, 404, 409, 429],
+      errors: [...BODY_ERRORS, 404, 409],
     }),
   },
   '/v1/tokens': {
@@ -82,7 +82,7 @@ export const keyPaths: ZodOpenApiPathsObject = {
       body: TokenBody,
       bodyExample: { cap: '0.10', expires_in: 600, models: [MODEL] },
       response: responses.Token,
-      errors: [400, ...AUTH_ERRORS, 429],
+      errors: BODY_ERRORS,
     }),
   },
 };

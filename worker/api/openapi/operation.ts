@@ -5,7 +5,7 @@ import { ErrorEnvelope } from './responses.ts';
 
 /** The description of each error status. */
 const ERRORS = {
-  400: 'A field is invalid; `param` names it.',
+  400: 'A field is invalid, and `param` names it; or two headers hold different keys.',
   401: 'The key is missing, malformed, unknown, revoked or expired.',
   402: 'The balance is too low or a cap is reached; the message says which, with the amounts.',
   403: 'The key is not allowed to use this model or route, or the account is suspended (`account_suspended`).',
@@ -35,6 +35,8 @@ const HEADERS = z.object({
   'x-ratelimit-reset-requests': z.string().optional(),
 });
 
+const JSON_TYPE = 'application/json';
+
 export interface OperationSpec {
   readonly tag: string;
   readonly summary: string;
@@ -47,6 +49,8 @@ export interface OperationSpec {
   readonly bodyType?: string;
   readonly response: z.ZodType;
   readonly status?: 200 | 201;
+  /** media type of the response; default: JSON */
+  readonly responseType?: string;
   /** another form of the response */
   readonly alternative?: readonly [mediaType: string, description: string];
   readonly errors: readonly ErrorStatus[];
@@ -59,13 +63,13 @@ export interface OperationSpec {
 
 export function operation(spec: OperationSpec): ZodOpenApiOperationObject {
   const { tag, summary, description, path, query, body, bodyExample, response, alternative, errors } = spec;
-  const { bodyType = 'application/json', status = 200, errorSchema = ErrorEnvelope } = spec;
+  const { bodyType = JSON_TYPE, responseType = JSON_TYPE, status = 200, errorSchema = ErrorEnvelope } = spec;
   const responses: ZodOpenApiResponsesObject = {
     [status]: {
       description: summary,
       headers: HEADERS,
       content: {
-        'application/json': { schema: response },
+        [responseType]: { schema: response },
         ...(alternative
           ? { [alternative[0]]: { schema: z.string().meta({ description: alternative[1] }) } }
           : {}),
@@ -75,7 +79,7 @@ export function operation(spec: OperationSpec): ZodOpenApiOperationObject {
   for (const error of errors)
     responses[`${error}`] = {
       description: ERRORS[error],
-      content: { 'application/json': { schema: errorSchema } },
+      content: { [JSON_TYPE]: { schema: errorSchema } },
     };
   const params = { ...(path ? { path } : {}), ...(query ? { query } : {}) };
   const { security = ['bearer'], samples } = spec;

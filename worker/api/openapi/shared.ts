@@ -14,8 +14,12 @@ export const TAGS = {
 /** The model of every example. */
 export const MODEL = 'deepseek-reasoner';
 
-/** Errors of a route that needs a key and nothing else. */
-export const AUTH_ERRORS = [401, 403] as const satisfies ErrorStatus[];
+/** Errors of a route that needs a key and reads: 400 when two headers hold different keys. */
+export const READ_ERRORS = [400, 401, 403] as const satisfies ErrorStatus[];
+/** Errors of a route whose calls are counted under a rate limit: every write, and costly reads. */
+export const COUNTED_ERRORS = [...READ_ERRORS, 429] as const satisfies ErrorStatus[];
+/** Errors of a write with a JSON body. */
+export const BODY_ERRORS = [...COUNTED_ERRORS, 413, 415] as const satisfies ErrorStatus[];
 
 /** The path parameter `id`. */
 export function idParameter(description: string) {
