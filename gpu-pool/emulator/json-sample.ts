@@ -5,25 +5,35 @@ type Schema = Record<string, unknown>;
 
 /** Below this depth a recursive schema ends in null; SGLang's grammar would go on until `max_tokens`. */
 const DEPTH_MAX = 12;
+/**
+ * Values and characters of one sample. An answer has at most 65,536 tokens, so what comes after them is cut off anyway;
+ * a small schema can ask for far more, with lists of lists or references to references.
+ */
+const SIZE_MAX = 200_000;
 const STRINGS = ['alpha', 'beta', 'café', '中文', 'gamma', 'rocket 🚀', 'delta'];
 
 /** Supports type, properties, required, items, enum, const, anyOf/oneOf/allOf, local $ref and bounds. */
 export function jsonSample(schema: unknown, random: () => number): unknown {
-  return sample(schema, { random, root: schema, depth: 0 });
+  return sample(schema, { random, root: schema, depth: 0, room: { left: SIZE_MAX } });
 }
 
 interface SampleContext {
   random: () => number;
   root: unknown;
   depth: number;
+  /** What is left of SIZE_MAX, for the whole sample. Without room every value is null. */
+  room: { left: number };
 }
 
 function sample(schema: unknown, context: SampleContext): unknown {
-  if (typeof schema !== 'object' || schema === null || context.depth > DEPTH_MAX) return null;
+  context.room.left -= 1;
+  if (typeof schema !== 'object' || schema === null) return null;
+  if (context.depth > DEPTH_MAX || context.room.left <= 0) return null;
   const node = schema as Schema;
   const deeper = { ...context, depth: context.depth + 1 };
-  if ('const' in node) return node.const;
-  if (Array.isArray(node.enum) && node.enum.length > 0) return pick(context.random, node.enum);
+  if ('const' in node) return quoted(node.const, context);
+  if (Array.isArray(node.enum) && node.enum.length > 0)
+    return quoted(pick(context.random, node.enum), context);
   if (typeof node.$ref === 'string') return sample(resolveRef(context.root, node.$ref), deeper);
   const alternatives = node.anyOf ?? node.oneOf;
   if (Array.isArray(alternatives)) return sample(alternatives[0], deeper);
@@ -34,7 +44,9 @@ function sample(schema: unknown, context: SampleContext): unknown {
       return sampleObject(node, deeper);
     case 'array': {
       const length = Math.max(numberOr(node.minItems, 1), Math.min(2, numberOr(node.maxItems, 2)));
-      return Array.from({ length }, () => sample(node.items ?? { type: 'string' }, deeper));
+      return Array.from({ length: Math.min(length, context.room.left) }, () =>
+        sample(node.items ?? { type: 'string' }, deeper),
+      );
     }
     case 'integer':
       return Math.ceil(numberOr(node.minimum, 0)) + Math.floor(context.random() * rangeOf(node));
@@ -45,7 +57,7 @@ function sample(schema: unknown, context: SampleContext): unknown {
     case 'null':
       return null;
     default:
-      return sampleString(node, context.random);
+      return sampleString(node, context);
   }
 }
 
@@ -56,8 +68,14 @@ function sampleObject(node: Schema, context: SampleContext): Record<string, unkn
   );
 }
 
-function sampleString(node: Schema, random: () => number): string {
-  const text = pick(random, STRINGS).padEnd(numberOr(node.minLength, 0), 'x');
+function quoted(value: unknown, { room }: SampleContext): unknown {
+  room.left -= JSON.stringify(value)?.length ?? 0;
+  return value;
+}
+
+function sampleString(node: Schema, { random, room }: SampleContext): string {
+  const text = pick(random, STRINGS).padEnd(Math.min(numberOr(node.minLength, 0), room.left), 'x');
+  room.left -= text.length;
   return [...text].slice(0, numberOr(node.maxLength, text.length)).join('');
 }
 

@@ -50,9 +50,9 @@ export function planChoice(
 ): ChoicePlan {
   const random = createRandom(`${seed}|${request.seed ?? ''}|${choice}|${hash32(promptTokens.join(''))}`);
   const lengths = chooseLengths(request, random);
-  const tokens = reasoning ? thinking(random, lengths.reasoning) : [];
-  tokens.push(...answer(request, { random, lengths }));
-  tokens.push(hidden(EOS));
+  const thought = reasoning ? thinking(random, lengths.reasoning) : [];
+  // a sample may have too many tokens to be arguments of one push
+  const tokens = thought.concat(answer(request, { random, lengths }), hidden(EOS));
   const stopped = cutAtStop(tokens, request.stop);
   if (tokens.length > request.maxTokens) {
     return { tokens: tokens.slice(0, request.maxTokens), finish: { type: 'length', matched: null } };
@@ -99,7 +99,7 @@ function answer(
   { random, lengths }: { random: () => number; lengths: { answer: number; tools: number } },
 ): PlannedToken[] {
   const tools = calledTools(request, lengths.tools);
-  if (tools.length > 0) return tools.flatMap((tool, index) => toolCall(tool, { index, random }));
+  if (tools.length > 0) return toolCalls(request, tools, random);
   const { responseFormat } = request;
   if (responseFormat.type !== 'text') {
     const schema = responseFormat.type === 'json_schema' ? responseFormat.schema : ANY_OBJECT;
@@ -113,6 +113,23 @@ const ANY_OBJECT = {
   type: 'object',
   properties: { answer: { type: 'string' }, score: { type: 'integer' }, done: { type: 'boolean' } },
 };
+
+/** Calls until there are more tokens than may be sent: arguments can be long, and `tools=` can ask for many calls. */
+function toolCalls(
+  { maxTokens }: ChatRequest,
+  tools: ChatRequest['tools'],
+  random: () => number,
+): PlannedToken[] {
+  const calls: PlannedToken[][] = [];
+  let planned = 0;
+  for (const [index, tool] of tools.entries()) {
+    if (planned > maxTokens) break;
+    const call = toolCall(tool, { index, random });
+    planned += call.length;
+    calls.push(call);
+  }
+  return calls.flat();
+}
 
 function toolCall(
   tool: ChatRequest['tools'][number],

@@ -358,3 +358,40 @@ describe('other routes', () => {
     expect(requests).toMatchObject([{ rid: 'r-1', body: { max_tokens: 5, cache_salt: 's', model: 'r1' } }]);
   });
 });
+
+describe('a schema that asks for more than an answer can hold', () => {
+  const list = (items: object) => ({ type: 'array', minItems: 9_999, items });
+  /** Each definition has six values of the next. */
+  const definitions = Array.from({ length: 25 }, (_, at) => {
+    const next = { $ref: `#/$defs/d${at + 1}` };
+    return [
+      `d${at}`,
+      { type: 'object', properties: { a: next, b: next, c: next, d: next, e: next, f: next } },
+    ];
+  });
+
+  it.each([
+    ['lists of lists of lists', list(list(list({ type: 'boolean' })))],
+    ['lists of long texts', list({ type: 'string', minLength: 90_000 })],
+    ['lists of a long constant', list({ const: 'x'.repeat(100_000) })],
+    [
+      'references to references',
+      { $defs: { ...Object.fromEntries(definitions), d25: { type: 'null' } }, $ref: '#/$defs/d0' },
+    ],
+  ])('ends at max_tokens: %s', async (_, schema) => {
+    const { url } = await emulate();
+    const response_format = { type: 'json_schema', json_schema: { name: 'huge', schema } };
+    const body = { messages: steered('reasoning=1'), max_tokens: 50, response_format };
+    const { usage, choices } = await complete(url, body);
+    expect(usage.completion_tokens).toBe(50);
+    expect(choices[0].finish_reason).toBe('length');
+  });
+
+  it('ends at max_tokens: a hundred thousand calls', async () => {
+    const { url } = await emulate();
+    const tools = [{ type: 'function', function: { name: 'f', parameters: list({ type: 'integer' }) } }];
+    const messages = steered('reasoning=1 tools=100000');
+    const answer = await complete(url, { messages, max_tokens: 50, tools, tool_choice: 'required' });
+    expect(answer.usage.completion_tokens).toBe(50);
+  });
+});
