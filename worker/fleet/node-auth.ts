@@ -1,6 +1,8 @@
 /** Authenticates nodes: a heartbeat carries a token that is signed with the key of the node's enrolment. */
 import type { Context, MiddlewareHandler } from 'hono';
-import { decodeJwt, importJWK, jwtVerify } from 'jose';
+import { decodeJwt } from 'jose/jwt/decode';
+import { jwtVerify } from 'jose/jwt/verify';
+import { importJWK } from 'jose/key/import';
 import { EDGE } from '../../gpu-pool/protocol/constants.ts';
 import { database } from '../db/client.ts';
 import { findNode, type NodeWithPaths } from '../db/nodes.ts';

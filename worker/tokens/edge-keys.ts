@@ -2,15 +2,13 @@
  * The edge's signing key: an Ed25519 key, named by its RFC 7638 thumbprint. It signs requests to nodes, join tokens and
  * client tokens. Agents fetch its public half from the JWKS endpoint, and those of the keys beside it in a rotation.
  */
-import {
-  calculateJwkThumbprint,
-  createLocalJWKSet,
-  importJWK,
-  type JWK,
-  type JWTPayload,
-  jwtVerify,
-  SignJWT,
-} from 'jose';
+// By their paths: an isolate that starts for an API request would load all of jose by its index.
+import type { JWK, JWTPayload } from 'jose';
+import { calculateJwkThumbprint } from 'jose/jwk/thumbprint';
+import { createLocalJWKSet } from 'jose/jwks/local';
+import { SignJWT } from 'jose/jwt/sign';
+import { jwtVerify } from 'jose/jwt/verify';
+import { importJWK } from 'jose/key/import';
 import * as z from 'zod';
 import { EDGE } from '../../gpu-pool/protocol/constants.ts';
 import { LoggableError } from '../lib/describe-error.ts';
