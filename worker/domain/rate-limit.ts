@@ -325,3 +325,16 @@ export function tightest(states: readonly RateState[]): RateState | null {
   const [first] = [...states].sort((a, b) => a.remaining - b.remaining || b.resetMs - a.resetMs);
   return first ?? null;
 }
+
+const WINDOW_NAMES: Readonly<Record<number, string>> = {
+  [MINUTE_MS]: 'minute',
+  [10 * MINUTE_MS]: '10 minutes',
+  [HOUR_MS]: 'hour',
+  [DAY_MS]: 'day',
+};
+
+/** A limit in words: "60 changes through the API per minute and key". */
+export function limitText({ rule, limit }: Pick<RateState, 'rule' | 'limit'>): string {
+  const { counts, per, windowMs } = RATE_RULES[rule];
+  return `${limit} ${counts} per ${WINDOW_NAMES[windowMs]} and ${per}`;
+}

@@ -1,13 +1,11 @@
 /** Access to routes: each route names the kinds of principal that may call it, where it is mounted. */
 import type { MiddlewareHandler } from 'hono';
 import type { PrincipalKind } from '../domain/principal-kind.ts';
-import { RATE_RULES } from '../domain/rate-limit.ts';
 import { config } from '../env.ts';
-import { takeAttempt } from '../rate-limits/attempts.ts';
 import { type ApiError, errorResponse } from './api-error.ts';
 import { authenticate, type Principal } from './authenticate.ts';
 import type { Api, ApiContext } from './response-headers.ts';
-import { isWrite, limitText } from './write-limit.ts';
+import { isWrite } from './write-limit.ts';
 
 /** Any key of the account: for routes that read the account's data. */
 export const ANY_KEY = ['inference', 'management'] as const;
@@ -40,28 +38,17 @@ function access(
   return async function requirePrincipal(c, next) {
     const nowMs = Date.now();
     const identified = await identify(c, kinds, nowMs);
-    const error = identified.ok
-      ? await countCall(c, identified.principal, rulesOf(c.req.method), nowMs)
-      : identified.error;
+    const rules = rulesOf(c.req.method);
+    const error = identified.ok ? await countCall(c, rules, nowMs) : identified.error;
     if (error !== null) return errorResponse(error, config(c.env).publicOrigin);
     await next();
   };
 }
 
-/** Counts a call. @returns the error of a call beyond a limit */
-async function countCall(
-  c: ApiContext,
-  { keyId, accountId }: Principal,
-  rules: readonly CallRule[],
-  nowMs: number,
-): Promise<ApiError | null> {
+/** Counts a call of an authenticated principal. @returns the error of a call beyond a limit; null: go on */
+async function countCall(c: ApiContext, rules: readonly CallRule[], nowMs: number): Promise<ApiError | null> {
   if (rules.length === 0) return null;
-  const attempts = rules.map((rule) => {
-    return { rule, subject: RATE_RULES[rule].per === 'key' ? keyId : accountId };
-  });
-  const { allowed, retryAfterMs, state } = await takeAttempt(c.env, attempts, nowMs);
-  if (state !== null) c.set('callLimit', state);
-  return allowed ? null : { reason: 'too_many_calls', limit: state && limitText(state), retryAfterMs };
+  return (await import('./count-call.ts')).countCall(c, rules, nowMs);
 }
 
 /**

@@ -4,13 +4,12 @@
  * over: nothing grows with time, and a subject that stays away leaves nothing.
  */
 import { DurableObject } from 'cloudflare:workers';
-import {
-  decideAttempt,
-  type RateLimiterApi,
-  type RateRequest,
-  type RateRuleName,
-  type RateState,
-  type RateWindow,
+import type {
+  RateLimiterApi,
+  RateRequest,
+  RateRuleName,
+  RateState,
+  RateWindow,
 } from '../domain/rate-limit.ts';
 import type { Env } from '../env.ts';
 
@@ -19,6 +18,8 @@ export class RateLimiter extends DurableObject<Env> implements RateLimiterApi {
     requests: readonly RateRequest[],
     nowMs: number,
   ): Promise<{ allowed: boolean; states: RateState[] }> {
+    // Loaded here, because every isolate loads this class and few of them run it. Nothing is awaited after the first read.
+    const { decideAttempt } = await import('../domain/rate-limit.ts');
     const { kv } = this.ctx.storage;
     const decisions = requests.map((request) =>
       decideAttempt(request, kv.get<RateWindow>(request.rule), nowMs),
