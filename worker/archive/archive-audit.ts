@@ -7,7 +7,8 @@ import { hasParts, type PartRow, partsAfter, partsFrom } from '../db/archive-par
 import { database } from '../db/client.ts';
 import { type HourSum, mismatchedHours } from '../db/ledger-audit.ts';
 import { requestIdsIn } from '../db/requests.ts';
-import { ARCHIVE_KINDS, type ArchiveKind, checkPart } from '../domain/archive.ts';
+import { checkPart } from '../domain/archive.ts';
+import { ARCHIVE_KINDS, type ArchiveKind } from '../domain/archive-kinds.ts';
 import { timeOfId } from '../domain/ids.ts';
 import type { Finding } from '../domain/ledger-audit.ts';
 import type { Env } from '../env.ts';

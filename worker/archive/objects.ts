@@ -1,7 +1,7 @@
 /** The archive's objects in R2: gzipped text, under a key that names account, kind, month and the text's hash. */
 
 import { createHash } from 'node:crypto';
-import type { ArchiveKind } from '../domain/archive.ts';
+import type { ArchiveKind } from '../domain/archive-kinds.ts';
 import type { Env } from '../env.ts';
 import { LoggableError } from '../lib/describe-error.ts';
 

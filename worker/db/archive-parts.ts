@@ -1,6 +1,7 @@
 /** The manifest of the archive, as readers look it up. worker/archive reads what the parts hold. */
 import { and, asc, desc, eq, gt, gte, lt, lte, sql } from 'drizzle-orm';
-import { type ArchiveKind, endOfIdsMonth, entryKey } from '../domain/archive.ts';
+import { endOfIdsMonth, entryKey } from '../domain/archive.ts';
+import type { ArchiveKind } from '../domain/archive-kinds.ts';
 import type { Database } from './client.ts';
 import { archivePart } from './schema.ts';
 

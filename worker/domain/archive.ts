@@ -3,11 +3,9 @@
  * of one account and of one month (UTC). Each header names the hash of the part before, so an account's parts of a kind
  * form a chain that ends in D1's manifest. It is pure: what reads and writes parts is in worker/archive.
  */
+import type { ArchiveKind } from './archive-kinds.ts';
 import { firstIdAt, timeOfId } from './ids.ts';
 import { GENESIS_HASH } from './ledger.ts';
-
-export const ARCHIVE_KINDS = ['requests', 'ledger'] as const;
-export type ArchiveKind = (typeof ARCHIVE_KINDS)[number];
 
 /** Goes up when a line's fields change their meaning. Readers know every version ever written. */
 const VERSION = 1;

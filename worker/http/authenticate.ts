@@ -3,7 +3,13 @@
  * by one read of D1.
  */
 import { database } from '../db/client.ts';
-import { findKeyByHash, findKeyById, findKeyInSession, type KeyWithAccount, rehashKey } from '../db/keys.ts';
+import {
+  findKeyByHash,
+  findKeyById,
+  findKeyInSession,
+  type KeyWithAccount,
+  rehashKey,
+} from '../db/find-key.ts';
 import { hashApiKey, isWellFormedApiKey } from '../domain/api-key.ts';
 import type { Cap, Limits, ScopedLimits, SharedCaps } from '../domain/limits.ts';
 import { nanoUsd } from '../domain/money.ts';

@@ -11,7 +11,7 @@ import { database } from '../db/client.ts';
 import { findExistingAccounts } from '../db/existing-accounts.ts';
 import { modelExists, type NodeRow } from '../db/nodes.ts';
 import { makeOperator } from '../db/operators.ts';
-import { ARCHIVE_KINDS } from '../domain/archive.ts';
+import { ARCHIVE_KINDS } from '../domain/archive-kinds.ts';
 import type { CanaryAttempt } from '../domain/canary.ts';
 import { isId } from '../domain/ids.ts';
 import { NODE_ACTIONS, type NodeAction } from '../domain/node.ts';

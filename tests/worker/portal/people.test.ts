@@ -2,7 +2,8 @@
 import { expect, it } from 'vitest';
 import { accountOfPerson } from '../../../worker/db/accounts.ts';
 import { database } from '../../../worker/db/client.ts';
-import { findKeyByHash, listKeys } from '../../../worker/db/keys.ts';
+import { findKeyByHash } from '../../../worker/db/find-key.ts';
+import { listKeys } from '../../../worker/db/keys.ts';
 import { hashApiKey } from '../../../worker/domain/api-key.ts';
 import { RATE_RULES } from '../../../worker/domain/rate-limit.ts';
 import { config } from '../../../worker/env.ts';

@@ -1,6 +1,6 @@
 /** What has left D1 for the archive in R2, and how far archiving has come. */
 import { index, integer, primaryKey, sqliteTable, text } from 'drizzle-orm/sqlite-core';
-import { ARCHIVE_KINDS } from '../../domain/archive.ts';
+import { ARCHIVE_KINDS } from '../../domain/archive-kinds.ts';
 
 /**
  * The manifest: one row an object in R2, written in the same transaction that deletes the object's rows from D1. Rows
