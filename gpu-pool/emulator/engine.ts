@@ -29,8 +29,21 @@ export const DISCONNECT_NOTICE_MS = { streaming: 2_000, notStreaming: 4_000 } as
 /** A scheduler that lags behind its clock by more than this drops the lost time instead of catching up. */
 const LAG_MS_MAX = 1_000;
 
-/** The default of `--priority-scheduling-preemption-threshold`. */
-const PREEMPTION_THRESHOLD = 10;
+/** How priorities are used, as SGLang's arguments say. */
+export interface PriorityScheduling {
+  /** `--enable-priority-scheduling`; without it all requests are equal. */
+  enabled: boolean;
+  /** `--priority-scheduling-preemption-threshold` */
+  preemptionThreshold: number;
+  /** `--schedule-low-priority-values-first` */
+  lowFirst: boolean;
+}
+
+export const PRIORITIES_IGNORED: PriorityScheduling = {
+  enabled: false,
+  preemptionThreshold: 10,
+  lowFirst: false,
+};
 
 export class Engine {
   readonly stats = new EngineStats();
@@ -39,6 +52,7 @@ export class Engine {
   #clock: Clock;
   #log: EngineLog;
   #queuedMax: number;
+  #priorities: PriorityScheduling;
   #waiting: EngineRequest[] = [];
   #running: EngineRequest[] = [];
   #stepEndMs = 0;
@@ -50,6 +64,7 @@ export class Engine {
     clock: Clock;
     log: EngineLog;
     queuedMax: number;
+    priorities?: PriorityScheduling;
     /** Default: true. */
     radixCache?: boolean;
   }) {
@@ -58,6 +73,7 @@ export class Engine {
     this.#clock = options.clock;
     this.#log = options.log;
     this.#queuedMax = options.queuedMax;
+    this.#priorities = options.priorities ?? PRIORITIES_IGNORED;
     void this.#loop();
   }
 
@@ -67,11 +83,18 @@ export class Engine {
     // SGLang counts the waiting queue alone, so a burst can be refused while slots are free (scheduler.py).
     if (this.#waiting.length >= this.#queuedMax) return 'queue_full';
     // The queue is ordered by priority, then by arrival (schedule_policy.py, `--enable-priority-scheduling`).
-    const insertAt = this.#waiting.findIndex(({ priority }) => priority < spec.priority);
-    const request = newEngineRequest(spec, this.#clock.nowMs());
+    const request = newEngineRequest({ ...spec, priority: this.#rank(spec.priority) }, this.#clock.nowMs());
+    const insertAt = this.#waiting.findIndex(({ priority }) => priority < request.priority);
     this.#waiting.splice(insertAt === -1 ? this.#waiting.length : insertAt, 0, request);
     this.#wake?.();
     return 'accepted';
+  }
+
+  /** A priority such that the higher runs first. */
+  #rank(priority: number): number {
+    const { enabled, lowFirst } = this.#priorities;
+    if (!enabled) return 0;
+    return lowFirst ? -priority : priority;
   }
 
   /** Stops at the next step every request whose rid *begins* with `rid` (scheduler.py, `abort_request`). */
@@ -189,11 +212,12 @@ export class Engine {
 
   /**
    * Moves the running request of the lowest priority back to the queue, with what it has generated, if `request` is
-   * higher by the threshold.
+   * higher by more than the threshold (schedule_policy.py, `preempt_to_schedule`). Of equal ones the newest gives way.
    */
   #retractFor(request: EngineRequest): boolean {
-    const least = this.#running.reduce((lowest, each) => (each.priority < lowest.priority ? each : lowest));
-    if (request.priority - least.priority < PREEMPTION_THRESHOLD) return false;
+    const least = this.#running.reduce((lowest, each) => (each.priority <= lowest.priority ? each : lowest));
+    const { enabled, preemptionThreshold } = this.#priorities;
+    if (!enabled || request.priority - least.priority <= preemptionThreshold) return false;
     this.#running = this.#running.filter((other) => other !== least);
     if (least.cacheNode) this.cache.unlock(least.cacheNode);
     Object.assign(least, { phase: 'waiting', cacheNode: null, prefillLeft: 0 });

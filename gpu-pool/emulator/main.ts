@@ -25,11 +25,26 @@ const program = new Command('emulator')
   .option('--enable-cache-report', 'report cached tokens in usage', false)
   .option('--reasoning-parser <name>', 'without it, answers begin with their reasoning')
   .option('--disable-radix-cache', 'do not reuse prefixes', false)
+  .option('--enable-priority-scheduling', 'heed priorities', false)
+  .option(
+    '--priority-scheduling-preemption-threshold <number>',
+    'most difference that preempts nothing',
+    wholeNumber,
+    10,
+  )
+  .option('--schedule-low-priority-values-first', 'the lower priority runs first', false)
   .option('--context-length <number>', 'tokens of prompt and answer together', wholeNumber)
   .option('--revision <commit>', 'revision of the weights to report')
   .option('--sglang-version <version>', 'SGLang version to report');
 
-const { enableCacheReport, sglangVersion, ...options } = program.parse().opts<{
+const {
+  enableCacheReport,
+  sglangVersion,
+  enablePriorityScheduling,
+  prioritySchedulingPreemptionThreshold,
+  scheduleLowPriorityValuesFirst,
+  ...options
+} = program.parse().opts<{
   profile: Hardware;
   port: number;
   host: string;
@@ -44,6 +59,9 @@ const { enableCacheReport, sglangVersion, ...options } = program.parse().opts<{
   enableCacheReport: boolean;
   reasoningParser?: string;
   disableRadixCache: boolean;
+  enablePriorityScheduling: boolean;
+  prioritySchedulingPreemptionThreshold: number;
+  scheduleLowPriorityValuesFirst: boolean;
   contextLength?: number;
   revision?: string;
   sglangVersion?: string;
@@ -53,6 +71,11 @@ const emulator = await startEmulator({
   ...options,
   cacheReport: enableCacheReport,
   version: sglangVersion,
+  priorities: {
+    enabled: enablePriorityScheduling,
+    preemptionThreshold: prioritySchedulingPreemptionThreshold,
+    lowFirst: scheduleLowPriorityValuesFirst,
+  },
 });
 console.log(JSON.stringify({ listening: emulator.url }));
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {

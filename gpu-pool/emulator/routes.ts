@@ -1,5 +1,6 @@
 /** SGLang's routes other than completions, by path. */
 import { inputTokensMax, promptTokens } from './context.ts';
+import { PRIORITIES_IGNORED } from './engine.ts';
 import { renderMetrics } from './metrics.ts';
 import { flatError } from './openai-shape.ts';
 import { hash32 } from './random.ts';
@@ -78,6 +79,7 @@ function serverInfo({
   seed,
 }: EmulatorState): RouteAnswer {
   const { profile, stats } = engine;
+  const priorities = { ...PRIORITIES_IGNORED, ...options.priorities };
   return ok({
     model_path: modelPath,
     tokenizer_path: modelPath,
@@ -92,10 +94,20 @@ function serverInfo({
     chunked_prefill_size: profile.chunkedPrefillTokens,
     max_running_requests: profile.maxRunningRequests,
     max_queued_requests: options.maxQueuedRequests ?? null,
+    enable_priority_scheduling: priorities.enabled,
+    disable_priority_preemption: false,
+    priority_scheduling_preemption_threshold: priorities.preemptionThreshold,
+    schedule_low_priority_values_first: priorities.lowFirst,
     context_length: contextLength,
     revision: options.revision ?? null,
     reasoning_parser: reasoningParser,
     tool_call_parser: 'deepseekv3',
+    log_requests: false,
+    log_requests_level: 2,
+    crash_dump_folder: null,
+    enable_lmcache: false,
+    hicache_storage_backend: null,
+    enable_custom_logit_processor: false,
     enable_cache_report: cacheReport,
     enable_metrics: true,
     disable_radix_cache: options.disableRadixCache ?? false,

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { chatCompletions, textCompletions } from './chat.ts';
 import { createClock } from './clock.ts';
 import { control } from './control.ts';
-import { Engine } from './engine.ts';
+import { Engine, PRIORITIES_IGNORED } from './engine.ts';
 import { FaultBoard } from './faults.ts';
 import { readJson, send } from './http.ts';
 import { type EngineLog, openEngineLog } from './log.ts';
@@ -65,6 +65,7 @@ function createState(options: EmulatorOptions, log: EngineLog): EmulatorState {
       clock: options.clock ?? createClock(options.speed ?? 0),
       log,
       queuedMax: options.maxQueuedRequests ?? Number.POSITIVE_INFINITY,
+      priorities: { ...PRIORITIES_IGNORED, ...options.priorities },
       radixCache: !options.disableRadixCache,
     }),
     faults: new FaultBoard(),

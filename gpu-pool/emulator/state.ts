@@ -2,6 +2,7 @@
 import type { Hardware } from '../protocol/schemas.ts';
 import type { ChatContext } from './chat.ts';
 import type { Clock } from './clock.ts';
+import type { PriorityScheduling } from './engine.ts';
 import type { Profile } from './profiles.ts';
 
 export interface EmulatorOptions {
@@ -28,6 +29,8 @@ export interface EmulatorOptions {
   disableRadixCache?: boolean;
   /** `--context-length`: tokens of prompt and answer together; by default as many as the model has. */
   contextLength?: number;
+  /** `--enable-priority-scheduling` and its kin; priorities are ignored by default, as in SGLang. */
+  priorities?: Partial<PriorityScheduling>;
   /** `--revision` of the weights. */
   revision?: string;
   /** The release that it claims to be. */

@@ -40,7 +40,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
           String(options.speed),
         ],
         ...['--log', log, '--max-queued-requests', '256'],
-        ...['--enable-cache-report', '--reasoning-parser', 'deepseek-r1'],
+        ...['--enable-cache-report', '--reasoning-parser', 'deepseek-r1', '--enable-priority-scheduling'],
       ],
       logFile: join(options.stateDir, 'engine.log'),
       readyWithinMs: 20_000,

@@ -50,7 +50,7 @@ export function commit(text: string): string {
 /** Parses an image. If its tag names a version, it must be one that the agent accepts. */
 export function image(text: string): string {
   if (!/^[\w.:/@-]+$/.test(text)) {
-    throw new InvalidArgumentError('Enter a Docker image, for example lmsysorg/sglang:v0.5.20.');
+    throw new InvalidArgumentError('Enter a Docker image, for example lmsysorg/sglang:v0.5.23.');
   }
   if (judgeVersion(versionOf(text) ?? '') === 'old') {
     throw new InvalidArgumentError(

@@ -18,7 +18,7 @@ export interface Machine {
 }
 
 // CUDA 13 is the only CUDA of these images since 0.5.20 (docs.sglang.io/docs/get-started/install).
-const CUDA_IMAGE = 'lmsysorg/sglang:v0.5.20';
+const CUDA_IMAGE = 'lmsysorg/sglang:v0.5.23';
 const NVIDIA = {
   needs: ['a driver for CUDA 13 (580 or newer) and the NVIDIA container toolkit.'],
   image: CUDA_IMAGE,
@@ -47,8 +47,8 @@ export const MACHINES = {
   '8xmi300x': {
     hosts: 1,
     needs: ['the amdgpu driver, and NUMA balancing off: echo 0 > /proc/sys/kernel/numa_balancing.'],
-    // The tag that InferenceX#3362 swept on gfx942, which MI300X and MI325X share.
-    image: 'lmsysorg/sglang:v0.5.20-rocm720-mi30x',
+    // The build for gfx942, which MI300X and MI325X share; InferenceX#3362 swept that of 0.5.20.
+    image: 'lmsysorg/sglang:v0.5.23-rocm720-mi30x',
     nvidia: false,
     // These follow https://docs.sglang.io/docs/hardware-platforms/amd_gpu, without its --privileged, which is for
     // RDMA.

@@ -5,6 +5,7 @@
 import { CONTEXT_RESERVE } from '../context-window.ts';
 import { printable } from '../start-refused.ts';
 import type { EngineFacts } from './probe.ts';
+import { PRIORITY } from './request.ts';
 import { judgeVersion, VERSION_MIN } from './version.ts';
 
 export interface EngineRequirements {
@@ -25,10 +26,15 @@ const CHECKS: readonly Check[] = [
   model,
   revision,
   reasoningParser,
+  toolCallParser,
   cacheReport,
   radixCache,
   queue,
+  priorityScheduling,
   contextLength,
+  requestLogging,
+  sharedCache,
+  unpickling,
 ];
 
 /** Every fault, the most telling first; empty where the engine meets the requirements. */
@@ -72,6 +78,38 @@ function reasoningParser({ info, settings }: EngineFacts): string | null {
     : null;
 }
 
+const TOOL_CALL_PARSER = 'deepseekv3';
+
+function toolCallParser({ settings }: EngineFacts): string | null {
+  return settings.tool_call_parser === TOOL_CALL_PARSER
+    ? null
+    : `Tool calls would be returned as text of the answer: start SGLang with --tool-call-parser ${TOOL_CALL_PARSER}.`;
+}
+
+function requestLogging({ settings }: EngineFacts): string | null {
+  if (settings.log_requests)
+    return 'Requests would be written to the engine’s log: start SGLang without --log-requests.';
+  return settings.crash_dump_folder
+    ? 'A crash would write customers’ prompts to a file: start SGLang without --crash-dump-folder.'
+    : null;
+}
+
+/** A cache that several engines share knows no `cache_salt`, so that accounts would share it too (sglang#37160). */
+function sharedCache({ settings }: EngineFacts): string | null {
+  const flag = settings.enable_lmcache
+    ? '--enable-lmcache'
+    : settings.hicache_storage_backend && '--hicache-storage-backend';
+  return flag
+    ? `Accounts would share cached prompts through the cache’s connector: start SGLang without ${flag}.`
+    : null;
+}
+
+function unpickling({ settings }: EngineFacts): string | null {
+  return settings.enable_custom_logit_processor
+    ? 'The engine would run code out of requests: start SGLang without --enable-custom-logit-processor.'
+    : null;
+}
+
 function cacheReport({ settings }: EngineFacts): string | null {
   return settings.enable_cache_report
     ? null
@@ -88,6 +126,23 @@ function contextLength({ settings }: EngineFacts, { contextTokens }: EngineRequi
   const found = settings.context_length;
   if (contextTokens === undefined || found === null || found > contextTokens + CONTEXT_RESERVE) return null;
   return `Prompts of ${contextTokens} tokens are sold, and the engine has a context of ${found} for prompt and answer together: start SGLang with a --context-length of more than ${contextTokens + CONTEXT_RESERVE}, or without it.`;
+}
+
+/** Where one of these is wrong, an interactive request waits until an answer of a batch has ended. */
+function priorityScheduling({ settings }: EngineFacts): string | null {
+  const difference = PRIORITY.interactive - PRIORITY.background;
+  const instead = () => {
+    if (!settings.enable_priority_scheduling) return 'with --enable-priority-scheduling';
+    if (settings.schedule_low_priority_values_first) return 'without --schedule-low-priority-values-first';
+    if (settings.disable_priority_preemption) return 'without --disable-priority-preemption';
+    if (settings.priority_scheduling_preemption_threshold >= difference)
+      return `with a --priority-scheduling-preemption-threshold below ${difference}, or without it`;
+    return null;
+  };
+  const change = instead();
+  return change === null
+    ? null
+    : `Interactive requests would wait behind answers of batches: start SGLang ${change}.`;
 }
 
 function queue({ settings }: EngineFacts): string | null {

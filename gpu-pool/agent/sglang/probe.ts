@@ -27,6 +27,19 @@ const Settings = z.object({
   revision: z.string().max(128).nullable().catch(null),
   /** The most tokens of a prompt and its answer together; null: as many as the model has by itself. */
   context_length: z.int().positive().nullable().catch(null),
+  enable_priority_scheduling: z.boolean().catch(false),
+  disable_priority_preemption: z.boolean().catch(false),
+  /** By how much a priority must be exceeded for a running request to make room. */
+  priority_scheduling_preemption_threshold: z.int().catch(10),
+  schedule_low_priority_values_first: z.boolean().catch(false),
+  tool_call_parser: z.string().max(128).nullable().catch(null),
+  log_requests: z.boolean().catch(false),
+  /** A folder for the requests before a crash; prompts are in them. */
+  crash_dump_folder: z.string().nullable().catch(null),
+  enable_lmcache: z.boolean().catch(false),
+  /** Where the cache is kept beyond this host. */
+  hicache_storage_backend: z.string().nullable().catch(null),
+  enable_custom_logit_processor: z.boolean().catch(false),
 });
 export type EngineSettings = z.infer<typeof Settings>;
 

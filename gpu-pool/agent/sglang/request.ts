@@ -6,10 +6,11 @@ const COMPLETIONS_PATH = '/v1/completions';
 export const ABORT_PATH = '/abort_request';
 
 /**
- * Scheduling priorities. The higher runs first, and preempts a running request that is lower by 10 or more
- * (`--priority-scheduling-preemption-threshold`). An engine without `--enable-priority-scheduling` ignores them.
+ * Scheduling priorities. The higher runs first, and preempts a running request if the difference is greater than
+ * `--priority-scheduling-preemption-threshold`, which is 10 by default (schedule_policy.py, `preempt_to_schedule`). The
+ * difference here leaves room for other thresholds; the agent checks that of its engine (faults.ts).
  */
-const PRIORITY = { interactive: 10, background: 0 } as const;
+export const PRIORITY = { interactive: 100, background: 0 } as const;
 
 export interface EngineRequest {
   path: string;

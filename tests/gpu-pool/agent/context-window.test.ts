@@ -13,11 +13,13 @@ import { FakeEdge, requestId } from './fake-edge.ts';
 import { BODY, generate, SALT, setUp, startTestAgent, tempDir, textOf, until } from './helpers.ts';
 import { answerEvents, event, sse, usage } from './scripted-engine.ts';
 
+const PARSES = { reasoningParser: 'deepseek-r1', priorities: { enabled: true } };
+
 async function setUpEmulator(options: Partial<EmulatorOptions> = {}) {
   const [edge, stateDir] = await Promise.all([FakeEdge.start(), tempDir()]);
   const log = join(stateDir, 'engine.jsonl');
   const engine = { profile: '8xh200', log, cacheReport: true, maxQueuedRequests: 256 } as const;
-  const emulator = await startEmulator({ ...engine, reasoningParser: 'deepseek-r1', ...options });
+  const emulator = await startEmulator({ ...engine, ...PARSES, ...options });
   onTestFinished(() => emulator.close());
   const agent = await startTestAgent({ engineUrl: emulator.url, edgeUrl: edge.url, stateDir });
   return { edge, emulator, agent, engineLog: () => readEngineLog(log) };

@@ -68,6 +68,33 @@ describe('a start', () => {
     ['has no radix cache', set({ disable_radix_cache: true }), 'without --disable-radix-cache'],
     ['has no queue bound', set({ max_queued_requests: null }), 'with --max-queued-requests'],
     ['has another queue bound', set({ max_queued_requests: 0 }), 'with --max-queued-requests'],
+    ['heeds no priorities', set({ enable_priority_scheduling: false }), 'with --enable-priority-scheduling'],
+    [
+      'runs the lower priority first',
+      set({ schedule_low_priority_values_first: true }),
+      'without --schedule-low-priority-values-first',
+    ],
+    ['preempts nothing', set({ disable_priority_preemption: true }), 'without --disable-priority-preemption'],
+    [
+      'preempts only for a greater difference than that of the agent’s priorities',
+      set({ priority_scheduling_preemption_threshold: 100 }),
+      '--priority-scheduling-preemption-threshold below 100',
+    ],
+    ['has no tool parser', set({ tool_call_parser: null }), 'with --tool-call-parser deepseekv3'],
+    ['has another tool parser', set({ tool_call_parser: 'qwen' }), 'with --tool-call-parser deepseekv3'],
+    ['logs requests', set({ log_requests: true }), 'without --log-requests'],
+    ['keeps requests for a crash', set({ crash_dump_folder: '/tmp' }), 'without --crash-dump-folder'],
+    ['shares its cache', set({ enable_lmcache: true }), 'without --enable-lmcache'],
+    [
+      'stores its cache elsewhere',
+      set({ hicache_storage_backend: 'mooncake' }),
+      'without --hicache-storage-backend',
+    ],
+    [
+      'runs code out of requests',
+      set({ enable_custom_logit_processor: true }),
+      'without --enable-custom-logit-processor',
+    ],
     [
       'takes no aborts',
       (engine) => {
@@ -86,6 +113,7 @@ describe('a start', () => {
 
   it.each<[string, Script, Partial<Start>]>([
     ['an accepted version', set({ version: '0.0.0.dev1+g1' }), { acceptEngineVersion: '0.0.0.dev1+g1' }],
+    ['a threshold that the priorities exceed', set({ priority_scheduling_preemption_threshold: 99 }), {}],
     ['V3 without a parser', serve('deepseek-ai/DeepSeek-V3-0324', { reasoning_parser: null }), {}],
     ['the wanted revision', set({ revision: 'abc123' }), { revision: 'abc123' }],
     ['a snapshot of the wanted revision', serve('/hub/snapshots/abc123'), { revision: 'abc123' }],
@@ -135,7 +163,7 @@ describe('a start', () => {
     };
     const { message } = await expectStartRefused(startTestAgent(options));
     const [title, ...faults] = message.split('\n- ');
-    expect(title).toContain('has 7 problems');
+    expect(title).toContain('has 8 problems');
     for (const advice of [
       '--accept-engine-version',
       '--revision abc',
@@ -143,6 +171,7 @@ describe('a start', () => {
       '--enable-cache-report',
       '--disable-radix-cache',
       '--max-queued-requests',
+      '--enable-priority-scheduling',
       'ENGINE_ADMIN_API_KEY',
     ]) {
       expect(faults.filter((fault) => fault.includes(advice))).toHaveLength(1);
@@ -214,6 +243,7 @@ describe('an engine that comes back', () => {
       cacheReport: true,
       reasoningParser: 'deepseek-r1',
       maxQueuedRequests: 8,
+      priorities: { enabled: true },
     };
     const first = await startEmulator(fitting);
     const agent = await startTestAgent({ engineUrl: first.url, edgeUrl: edge.url, stateDir });

@@ -81,7 +81,7 @@ describe('an unreachable edge, a killed agent and a crashed engine', () => {
     const log = join(state, 'engine.jsonl');
     const options: EmulatorOptions = {
       ...{ profile: '8xh200', speed: 1, log, cacheReport: true },
-      ...{ reasoningParser: 'deepseek-r1', maxQueuedRequests: 64 },
+      ...{ reasoningParser: 'deepseek-r1', maxQueuedRequests: 64, priorities: { enabled: true } },
     };
     let engine = await startEmulator(options);
     onTestFinished(() => engine.close());

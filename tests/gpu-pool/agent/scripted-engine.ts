@@ -27,6 +27,11 @@ export class ScriptedEngine {
     disable_radix_cache: false,
     max_queued_requests: 32,
     revision: null,
+    enable_priority_scheduling: true,
+    priority_scheduling_preemption_threshold: 10,
+    schedule_low_priority_values_first: false,
+    tool_call_parser: 'deepseekv3',
+    log_requests: false,
   };
   modelPath = MODEL_PATH;
   settingsStatus = 200;

@@ -21,6 +21,7 @@ async function setUp(options: Partial<EmulatorOptions> = {}, deadlines: AgentOpt
     cacheReport: true,
     reasoningParser: 'deepseek-r1',
     maxQueuedRequests: 256,
+    priorities: { enabled: true },
     ...options,
   });
   onTestFinished(() => emulator.close());
@@ -50,6 +51,25 @@ describe('the agent in front of an emulated engine', () => {
         completionTokens: receipt.usage.completion_tokens,
       });
     }
+  });
+
+  it('lets an interactive request take the place of a line of a batch', async () => {
+    // At this speed the line of the batch would run for minutes.
+    const { edge, emulator, agent } = await setUp({ speed: 1, override: { maxRunningRequests: 1 } });
+    const line = '[[reasoning=10 answer=20000]]';
+    const client = new AbortController();
+    const response = await post(
+      agent.url,
+      '/v1/generate',
+      await edge.sign({ max_tokens: 30_000 }),
+      { ...BODY, messages: [{ role: 'user', content: line }], max_tokens: 30_000, background: true },
+      client.signal,
+    );
+    expect(response.status).toBe(200);
+    const messages = [{ role: 'user', content: '[[reasoning=5 answer=5]]' }];
+    expect((await generate({ agent, edge }, { body: { ...BODY, messages } })).done).toBe(true);
+    expect(emulator.engine.load.runningRequests + emulator.engine.load.waitingRequests).toBe(1);
+    client.abort();
   });
 
   it.each<[Fault['kind'], Record<string, unknown>]>([

@@ -4,11 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { virtualClock } from '../../../gpu-pool/emulator/clock.ts';
-import { Engine } from '../../../gpu-pool/emulator/engine.ts';
+import { Engine, PRIORITIES_IGNORED, type PriorityScheduling } from '../../../gpu-pool/emulator/engine.ts';
 import type { EngineRequestSpec, TokenCounts } from '../../../gpu-pool/emulator/engine-request.ts';
 import { type LogLine, openEngineLog, readEngineLog } from '../../../gpu-pool/emulator/log.ts';
 import type { Finish } from '../../../gpu-pool/emulator/plan.ts';
-import { PROFILES } from '../../../gpu-pool/emulator/profiles.ts';
+import { PROFILES, type Profile } from '../../../gpu-pool/emulator/profiles.ts';
 import { PAGE_TOKENS, RadixCache } from '../../../gpu-pool/emulator/radix-cache.ts';
 import { renderChat, tokenize } from '../../../gpu-pool/emulator/tokenizer.ts';
 import { complete, emulate, lastUsage, post, stream, user } from './client.ts';
@@ -40,11 +40,22 @@ function engineRequest(
 }
 
 /** An engine whose log lines are kept in memory. */
-function virtualEngine({ profile = {}, queuedMax = 1_000 } = {}) {
+function virtualEngine({
+  profile = {},
+  queuedMax = 1_000,
+  priorities = {},
+}: {
+  profile?: Partial<Profile>;
+  queuedMax?: number;
+  priorities?: Partial<PriorityScheduling>;
+} = {}) {
   const lines: LogLine[] = [];
   const clock = virtualClock();
   const log = { write: (line: LogLine) => void lines.push(line), close() {} };
-  const engine = new Engine({ profile: { ...PROFILES['8xh200'], ...profile }, clock, log, queuedMax });
+  const engine = new Engine({
+    profile: { ...PROFILES['8xh200'], ...profile },
+    ...{ clock, log, queuedMax, priorities: { ...PRIORITIES_IGNORED, ...priorities } },
+  });
   return { engine, clock, lines };
 }
 
@@ -202,8 +213,22 @@ describe('scheduler', () => {
     engine.close();
   });
 
-  it('lets lower priorities wait, and preempts them when a higher priority needs the slot', async () => {
-    const { engine } = virtualEngine({ profile: { maxRunningRequests: 1 } });
+  it.each([
+    { priorities: { enabled: true }, priority: 11, order: ['interactive', 'background-2', 'background'] },
+    { priorities: { enabled: true }, priority: 10, order: ['background', 'interactive', 'background-2'] },
+    {
+      priorities: { enabled: true, preemptionThreshold: 9 },
+      priority: 10,
+      order: ['interactive', 'background-2', 'background'],
+    },
+    {
+      priorities: { enabled: true, lowFirst: true },
+      priority: -11,
+      order: ['interactive', 'background-2', 'background'],
+    },
+    { priorities: { enabled: false }, priority: 100, order: ['background', 'background-2', 'interactive'] },
+  ])('preempts for priority $priority over 0 with $priorities in the order $order', async (options) => {
+    const { engine } = virtualEngine({ profile: { maxRunningRequests: 1 }, priorities: options.priorities });
     const ended: string[] = [];
     const running = engineRequest('background', {
       length: 40,
@@ -212,7 +237,7 @@ describe('scheduler', () => {
       },
     });
     const second = engineRequest('background-2', { length: 5 });
-    const first = engineRequest('interactive', { length: 5, priority: 10 });
+    const first = engineRequest('interactive', { length: 5, priority: options.priority });
     engine.submit(running.spec);
     const all = [running, second, first].map(async ({ spec, ended: end }) => {
       const { counts } = await end;
@@ -220,7 +245,7 @@ describe('scheduler', () => {
       return counts.completionTokens;
     });
     expect(await Promise.all(all)).toEqual([40, 5, 5]);
-    expect(ended).toEqual(['interactive', 'background-2', 'background']);
+    expect(ended).toEqual(options.order);
     expect(engine.cache.lockedTokens).toBe(0);
     engine.close();
   });

@@ -201,9 +201,8 @@ const BY_HARDWARE = {
   '8xmi300x': [
     '--tp-size=8',
     '--mem-fraction-static=0.8',
-    '--chunked-prefill-size=131072',
-    '--max-prefill-tokens=131072',
-    '--num-continuous-decode-steps=4',
+    '--chunked-prefill-size=32768',
+    '--max-prefill-tokens=32768',
     '--kv-cache-dtype=fp8_e4m3',
     '--attention-backend=aiter',
     '--cuda-graph-max-bs-decode=128',
@@ -351,6 +350,18 @@ describe('the agent', () => {
           max_queued_requests: set.get('--max-queued-requests') as number,
           revision: set.get('--revision') as string,
           context_length: set.get('--context-length') as number,
+          enable_priority_scheduling: set.has('--enable-priority-scheduling'),
+          disable_priority_preemption: set.has('--disable-priority-preemption'),
+          priority_scheduling_preemption_threshold: Number(
+            set.get('--priority-scheduling-preemption-threshold') ?? 10,
+          ),
+          schedule_low_priority_values_first: set.has('--schedule-low-priority-values-first'),
+          tool_call_parser: (set.get('--tool-call-parser') as string | undefined) ?? null,
+          log_requests: set.has('--log-requests'),
+          crash_dump_folder: (set.get('--crash-dump-folder') as string | undefined) ?? null,
+          enable_lmcache: set.has('--enable-lmcache'),
+          hicache_storage_backend: (set.get('--hicache-storage-backend') as string | undefined) ?? null,
+          enable_custom_logit_processor: set.has('--enable-custom-logit-processor'),
         },
       };
       const revisionSetting = setting(textOf(bundle(built, 'shell'), 'agent.env'), 'TOLLGATE_REVISION');
