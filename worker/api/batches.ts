@@ -1,14 +1,7 @@
 /** /v1/batches in OpenAI's form: thousands of requests in one file, answered within a day at half the price. */
 import * as z from 'zod';
 import { BATCH_ENDPOINTS } from '../batches/endpoints.ts';
-import {
-  addBatch,
-  type BatchRow,
-  type BatchState,
-  countUnfinishedBatches,
-  findBatch,
-  listBatches,
-} from '../db/batches.ts';
+import { addBatch, type BatchRow, type BatchState, findBatch, listBatches } from '../db/batches.ts';
 import { database } from '../db/client.ts';
 import { findFile } from '../db/files.ts';
 import { isId, newId } from '../domain/ids.ts';
@@ -59,9 +52,6 @@ export async function createBatch(c: ApiContext): Promise<Response> {
       '`input_file_id`: no file with this id and the purpose "batch" in this account. Upload one with POST /v1/files.';
     return respondWithError(c, { reason: 'invalid_field', param: 'input_file_id', message });
   }
-  if ((await countUnfinishedBatches(db, accountId)) >= UNFINISHED_MAX) {
-    return respondWithError(c, { reason: 'too_many_batches', limit: UNFINISHED_MAX });
-  }
   const row = await addBatch(db, {
     id: newId('batch', nowMs),
     accountId,
@@ -73,6 +63,7 @@ export async function createBatch(c: ApiContext): Promise<Response> {
     createdAtMs: nowMs,
     expiresAtMs: nowMs + WINDOW_MS,
   });
+  if (row === null) return respondWithError(c, { reason: 'too_many_batches', limit: UNFINISHED_MAX });
   await start(c.env, row, input.parts);
   return c.json(describe(row));
 }

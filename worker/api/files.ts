@@ -4,7 +4,7 @@ import { fileContent } from '../batches/file-content.ts';
 import { deleteParts } from '../batches/file-parts.ts';
 import { isFileInUse } from '../db/batches.ts';
 import { database } from '../db/client.ts';
-import { addFile, deleteFile, type FileRow, fileTotals, findFile, listFiles } from '../db/files.ts';
+import { addFileIfRoom, deleteFile, type FileRow, fileTotals, findFile, listFiles } from '../db/files.ts';
 import { FILE_PURPOSES } from '../db/schema.ts';
 import { isId, newId } from '../domain/ids.ts';
 import { MAXIMA } from '../domain/maxima.ts';
@@ -16,6 +16,7 @@ import { respondWithError } from './respond-with-error.ts';
 
 const FILES_MAX = MAXIMA.files.count;
 const STORED_BYTES_MAX = MAXIMA.file_bytes.count;
+const STORAGE_FULL = { reason: 'storage_full', filesMax: FILES_MAX, bytesMax: STORED_BYTES_MAX } as const;
 
 const HOUR_S = 3_600;
 const KEEP_S = retentionMs('file') / 1_000;
@@ -31,9 +32,10 @@ export async function uploadFile(c: ApiContext): Promise<Response> {
   const nowMs = Date.now();
   const { accountId } = c.get('principal');
   const db = database(c.env);
+  // known before the upload is received; an upload that others overtake is refused when its row is added
   const stored = await fileTotals(db, { accountId, nowMs });
   if (stored.files >= FILES_MAX || stored.bytes >= STORED_BYTES_MAX) {
-    return respondWithError(c, { reason: 'storage_full', filesMax: FILES_MAX, bytesMax: STORED_BYTES_MAX });
+    return respondWithError(c, STORAGE_FULL);
   }
 
   const id = newId('file', nowMs);
@@ -56,7 +58,10 @@ export async function uploadFile(c: ApiContext): Promise<Response> {
     createdAtMs: nowMs,
     expiresAtMs: nowMs + 1_000 * form.fields['expires_after[seconds]'],
   };
-  await addFile(db, row);
+  if (!(await addFileIfRoom(db, row))) {
+    await deleteParts(c.env.FILES, id, parts);
+    return respondWithError(c, STORAGE_FULL);
+  }
   return c.json(describe(row));
 }
 

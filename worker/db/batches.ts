@@ -1,7 +1,9 @@
 /** Batches as the API and the portal read them. Each batch's Durable Object writes its progress here. */
 import { and, desc, eq, inArray, lt, sql } from 'drizzle-orm';
+import { MAXIMA } from '../domain/maxima.ts';
 import type { Database } from './client.ts';
 import type { Page } from './files.ts';
+import { insertIf } from './insert-if.ts';
 import { batch } from './schema.ts';
 
 export type BatchRow = typeof batch.$inferSelect;
@@ -13,8 +15,16 @@ export function isUnfinished(state: BatchState): boolean {
   return UNFINISHED.includes(state);
 }
 
-export async function addBatch(db: Database, row: typeof batch.$inferInsert): Promise<BatchRow> {
-  return db.insert(batch).values(row).returning().get();
+/**
+ * Adds a batch, if the account has room for another unfinished one: the same statement counts and inserts, so that two at
+ * once cannot both be the last.
+ * @returns null: it has as many as it can have
+ */
+export async function addBatch(db: Database, row: typeof batch.$inferInsert): Promise<BatchRow | null> {
+  const unfinished = and(eq(batch.accountId, row.accountId), inArray(batch.state, UNFINISHED));
+  const hasRoom = sql`(select count(*) from ${batch} where ${unfinished}) < ${MAXIMA.unfinished_batches.count}`;
+  const [added] = await insertIf(db, batch, row, hasRoom).returning();
+  return added ?? null;
 }
 
 export async function findBatch(
@@ -41,16 +51,6 @@ export function listBatches(
     .where(and(eq(batch.accountId, accountId), after))
     .orderBy(desc(batch.id))
     .limit(limit);
-}
-
-/** Counts the account's batches that have not ended, for its limit on them. */
-export async function countUnfinishedBatches(db: Database, accountId: string): Promise<number> {
-  const row = await db
-    .select({ count: sql<number>`count(*)` })
-    .from(batch)
-    .where(and(eq(batch.accountId, accountId), inArray(batch.state, UNFINISHED)))
-    .get();
-  return row!.count;
 }
 
 /** Whether an unfinished batch reads the file. */

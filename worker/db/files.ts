@@ -1,12 +1,28 @@
 /** Metadata of customers' files; their content is in R2 (batches/file-parts.ts). */
 import { and, desc, eq, gt, lt, sql } from 'drizzle-orm';
+import { MAXIMA } from '../domain/maxima.ts';
 import type { Database } from './client.ts';
+import { insertIf } from './insert-if.ts';
 import { file } from './schema.ts';
 
 export type FileRow = typeof file.$inferSelect;
 type Owner = { accountId: string; nowMs: number };
 
-/** Adds a file. Repeating it changes nothing. */
+/**
+ * Adds an uploaded file, if the account has room for it: the same statement counts and inserts, so that of uploads at once
+ * none goes beyond the maxima.
+ * @returns whether it was added
+ */
+export async function addFileIfRoom(db: Database, row: FileRow): Promise<boolean> {
+  const stored = isOwned({ accountId: row.accountId, nowMs: row.createdAtMs });
+  const hasRoom = sql`exists (select 1 from (
+    select count(*) as files, coalesce(sum(${file.bytes}), 0) as bytes from ${file} where ${stored}
+  ) where files < ${MAXIMA.files.count} and bytes + ${row.bytes} <= ${MAXIMA.file_bytes.count})`;
+  const added = await insertIf(db, file, row, hasRoom);
+  return added.meta.changes === 1;
+}
+
+/** Adds a file however many there are: the results of a batch are paid for. Repeating it changes nothing. */
 export async function addFile(db: Database, row: FileRow): Promise<void> {
   await db.insert(file).values(row).onConflictDoNothing();
 }

@@ -1,5 +1,5 @@
 /** Members of an account with their roles, and invitations to it. */
-import { and, asc, count, desc, eq, gt, isNull, ne, sql } from 'drizzle-orm';
+import { and, asc, desc, eq, gt, isNull, ne, or, type SQL, sql } from 'drizzle-orm';
 import { MAXIMA } from '../domain/maxima.ts';
 import type { MemberRole } from '../domain/team.ts';
 import { type AuditEntry, addAuditIfChanged } from './audit.ts';
@@ -59,10 +59,14 @@ export function listMembers(db: Database, accountId: string): Promise<MemberRow[
     .orderBy(asc(person.createdAt), asc(person.id));
 }
 
+/** True while the account may have another member: part of the adding statement, so that two at once cannot both pass. */
+function hasRoomForMember(accountId: string): SQL {
+  return sql`(select count(*) from ${member} as m where m.account_id = ${accountId}) < ${MAXIMA.members.count}`;
+}
+
 /** Whether the account has as many members as it can have. */
 export async function isTeamFull(db: Database, accountId: string): Promise<boolean> {
-  const row = await db.select({ n: count() }).from(member).where(eq(member.accountId, accountId)).get();
-  return (row?.n ?? 0) >= MAXIMA.members.count;
+  return (await db.get<{ room: number }>(sql`select ${hasRoomForMember(accountId)} as room`)).room === 0;
 }
 
 interface MemberChange {
@@ -153,15 +157,12 @@ export async function insertInvitation(
 ): Promise<boolean> {
   const { accountId, email, createdAtMs: nowMs } = row;
   const ofAccount = eq(invitation.accountId, accountId);
-  const others = await db
-    .select({ n: count() })
-    .from(invitation)
-    .where(and(ofAccount, isOpen(nowMs), ne(invitation.email, email)))
-    .get();
-  if ((others?.n ?? 0) >= INVITATIONS_OPEN_MAX) return false;
+  const others = and(ofAccount, isOpen(nowMs), ne(invitation.email, email));
   const mayInvite = and(
     accountIsActive(accountId),
     memberMay({ accountId, personId: row.invitedBy }, 'write', 'team'),
+    // counted where it is added: of invitations at once, none goes beyond the maximum
+    sql`(select count(*) from ${invitation} where ${others}) < ${INVITATIONS_OPEN_MAX}`,
   )!;
   const [, , added] = await db.batch([
     db
@@ -219,17 +220,21 @@ export async function findOpenInvitation(db: Database, tokenHash: string, nowMs:
 /**
  * Accepts an invitation and adds the member, in one batch. An existing member keeps their role. The link came by
  * e-mail, so the address counts as verified.
+ * @returns false: it is not valid any more, or the account has as many members as it can have
  */
 export async function acceptInvitation(
   db: Database,
   acceptance: { row: InvitationRow; personId: string; nowMs: number; entry: AuditEntry },
 ): Promise<boolean> {
   const { row, personId, nowMs, entry } = acceptance;
+  const { accountId } = row;
+  const isMember = sql`exists (select 1 from ${member} as m where m.account_id = ${accountId} and m.person_id = ${personId})`;
+  const joins = or(isMember, hasRoomForMember(accountId));
   const [accepted] = await db.batch([
     db
       .update(invitation)
       .set({ acceptedAtMs: nowMs })
-      .where(and(eq(invitation.id, row.id), isValid(nowMs))),
+      .where(and(eq(invitation.id, row.id), isValid(nowMs), joins)),
     addAuditIfChanged(db, entry),
     db
       .insert(member)

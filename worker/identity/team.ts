@@ -78,7 +78,8 @@ export async function openInvitation(env: Env, token: string, nowMs: number) {
   return findOpenInvitation(database(env), await hashOf(token), nowMs);
 }
 
-export type Accepted = 'accepted' | 'over' | 'other_address';
+/** `team_full`: the account has as many members as it can have; the invitation stays open. */
+export type Accepted = 'accepted' | 'over' | 'other_address' | 'team_full';
 
 /** Makes the person a member. Only the person with the invited address can accept: a forwarded e-mail lets nobody in. */
 export async function accept(
@@ -98,8 +99,10 @@ export async function accept(
     detail: { email: row.email, role },
     accountId,
   };
-  const done = await acceptInvitation(database(env), { row, personId: person.id, nowMs, entry });
-  return { result: done ? 'accepted' : 'over', accountId: done ? accountId : null };
+  if (await acceptInvitation(database(env), { row, personId: person.id, nowMs, entry }))
+    return { result: 'accepted', accountId };
+  const isOpen = (await openInvitation(env, token, nowMs)) !== null;
+  return { result: isOpen ? 'team_full' : 'over', accountId: null };
 }
 
 /** 256 random bits as base64url, to stand in a link. */

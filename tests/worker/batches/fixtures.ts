@@ -68,7 +68,11 @@ export function hello(model: string, customId: string): string {
   return line(customId, { model, messages: [{ role: 'user', content: `Hello, ${customId}` }] });
 }
 
-export async function upload(customer: Customer, content: string, fields: Record<string, string> = {}) {
+export async function upload(
+  customer: Pick<Customer, 'key'>,
+  content: string,
+  fields: Record<string, string> = {},
+) {
   const form = new FormData();
   for (const [name, value] of Object.entries({ purpose: 'batch', ...fields })) form.set(name, value);
   form.set('file', new File([content], 'lines.jsonl'));

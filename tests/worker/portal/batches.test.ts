@@ -99,14 +99,14 @@ it('show why a batch is paused, and list batches page by page', async () => {
   const { browser, accountId, keyId } = await customer();
   const nowMs = Date.now();
   const ids = Array.from({ length: 26 }, (_, n) => newId('batch', nowMs - n * 1_000));
-  for (const id of ids) {
+  for (const [n, id] of ids.entries()) {
     await addBatch(db, {
       id,
       accountId,
       keyId,
       endpoint: '/v1/chat/completions',
       inputFileId: newId('file', nowMs),
-      state: 'in_progress',
+      state: n === 0 ? 'in_progress' : 'completed',
       pausedBy: 'insufficient_balance',
       total: 4,
       completed: 1,

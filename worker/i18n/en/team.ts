@@ -94,6 +94,8 @@ export const teamEn = {
     `The invitation is for ${invited}, but you are signed in as ${here}. Sign out and open the link again.`,
   signInFirst: (email: string) =>
     `Sign in as ${email} or create an account with this address. You will then return to this page.`,
+  teamFull:
+    'The team has as many members as it can have. Ask an owner of the account to remove one, then join here.',
   overTitle: 'This invitation is no longer valid',
   over: 'It was used, revoked or is more than seven days old, or its sender may no longer invite to this account. Ask an owner of the account for a new one.',
 };

@@ -98,6 +98,8 @@ export const teamFr: Messages['team'] = {
     `L’invitation est pour ${invited}, mais vous êtes connecté en tant que ${here}. Déconnectez-vous et rouvrez le lien.`,
   signInFirst: (email) =>
     `Connectez-vous en tant que ${email} ou créez un compte avec cette adresse. Vous reviendrez ensuite sur cette page.`,
+  teamFull:
+    'L’équipe compte déjà le nombre maximal de membres. Demandez à un propriétaire du compte d’en retirer un, puis rejoignez-la ici.',
   overTitle: 'Cette invitation n’est plus valable',
   over: 'Elle a été utilisée, révoquée ou date de plus de sept jours, ou la personne qui l’a envoyée ne peut plus inviter dans ce compte. Demandez-en une nouvelle à un propriétaire du compte.',
 };

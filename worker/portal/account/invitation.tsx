@@ -5,6 +5,7 @@ import { accept, openInvitation } from '../../identity/team.ts';
 import { linkOver } from '../auth/ask-email.tsx';
 import { withNext } from '../auth/sign-in-parts.tsx';
 import { tooManyAttemptsPage } from '../auth/too-many-attempts.tsx';
+import { Callout } from '../components/callout.tsx';
 import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
 import { rememberAccount } from '../frame/guard.ts';
 import { page } from '../frame/layout.tsx';
@@ -21,10 +22,11 @@ invitationPage.post('/:token', async (c) => {
   if (!person) return show(c, token);
   const { result, accountId } = await accept(c.env, { token, person, nowMs: Date.now() });
   if (result === 'accepted') rememberAccount(c, accountId!);
-  return result === 'accepted' ? c.redirect('/start', 303) : show(c, token);
+  if (result === 'accepted') return c.redirect('/start', 303);
+  return show(c, token, { isTeamFull: result === 'team_full' });
 });
 
-async function show(c: PortalContext, token: string) {
+async function show(c: PortalContext, token: string, { isTeamFull } = { isTeamFull: false }) {
   const { t } = words(c);
   const names = t.team;
   const open = await openInvitation(c.env, token, Date.now());
@@ -33,11 +35,12 @@ async function show(c: PortalContext, token: string) {
   const title = names.invitationTitle(accountName);
   return page(
     c,
-    { title, narrow: true },
+    { title, narrow: true, status: isTeamFull ? 422 : 200 },
     <>
       <h1 class="mb-3">
         <bdi>{title}</bdi>
       </h1>
+      {isTeamFull && <Callout tone="error">{names.teamFull}</Callout>}
       <p class="mb-1">{names.invitationText(invitedBy, names.roles[invitation.role])}</p>
       <p class="muted mb-6 text-sm">{names.rights[invitation.role]}</p>
       <NextStep c={c} email={invitation.email} path={`/invitation/${token}`} />
