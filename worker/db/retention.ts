@@ -49,7 +49,8 @@ export const RETENTION_RULES: readonly RetentionRule[] = [
       'payment_order',
       'created_at_ms',
       `state <> 'paid' AND NOT EXISTS (SELECT 1 FROM payment_reversal WHERE order_id = payment_order.id)
-        AND NOT EXISTS (SELECT 1 FROM payment_correction WHERE order_id = payment_order.id)`,
+        AND NOT EXISTS (SELECT 1 FROM payment_correction WHERE order_id = payment_order.id)
+        AND NOT EXISTS (SELECT 1 FROM payment_held WHERE order_id = payment_order.id)`,
     ),
   },
   {

@@ -173,7 +173,7 @@ it('deliveries go with their notice', async () => {
   expect(await count('notice', "id = 'note_1'")).toBe(0);
 });
 
-it('orders that were paid, or that a refund refers to, stay', async () => {
+it('orders that were paid, or that a refund or a held payment refers to, stay and hold no other order back', async () => {
   const insert = (id: string, state: string) =>
     run(
       "INSERT INTO payment_order (id, account_id, provider, amount_nano_usd, currency, state, created_at_ms) VALUES (?, ?, 'sandbox', 1, 'usd', ?, 1)",
@@ -183,11 +183,17 @@ it('orders that were paid, or that a refund refers to, stay', async () => {
     );
   await insert('ord_paid', 'paid');
   await insert('ord_reversed', 'closed');
+  await insert('ord_held', 'open');
+  await insert('ord_unpaid', 'open');
   await run(
     "INSERT INTO payment_reversal (order_id, source, amount_nano_usd, returned, updated_at_ms) VALUES ('ord_reversed', 's', 1, 0, 1)",
   );
+  await run(
+    "INSERT INTO payment_held (order_id, kind, source, reason, amount_cents, currency, received_at_ms) VALUES ('ord_held', 'paid', '', 'amount_mismatch', 1, 'USD', 1)",
+  );
   await prune(env, NOW);
-  expect(await count('payment_order', "id IN ('ord_paid', 'ord_reversed')")).toBe(2);
+  expect(await count('payment_order', "id IN ('ord_paid', 'ord_reversed', 'ord_held')")).toBe(3);
+  expect(await count('payment_order', "id = 'ord_unpaid'")).toBe(0);
 });
 
 it('of an audit row only the details go: who did what, and when, cannot be changed', async () => {
