@@ -3,6 +3,7 @@ import { database } from '../db/client.ts';
 import { type EventRow, markPaid, type PaymentOrder } from '../db/payments.ts';
 import { type NanoUsd, nanoUsd } from '../domain/money.ts';
 import type { Env } from '../env.ts';
+import { LoggableError } from '../lib/describe-error.ts';
 import { sendPaymentReceipt } from './payment-receipt-email.ts';
 import type { ChargeRef, PaymentProvider } from './provider.ts';
 import { invoiceRecharge } from './recharge/invoice.ts';
@@ -21,7 +22,7 @@ export async function creditOrder(
   const amountNanoUsd = nanoUsd(order.amountNanoUsd);
   const entry = await env.WALLET.getByName(order.accountId).topUp({ orderId: order.id, amountNanoUsd });
   if (entry.paidNanoUsd !== amountNanoUsd)
-    throw new Error(`order ${order.id} was credited with another amount`);
+    throw new LoggableError(`order ${order.id} was credited with another amount`);
   await markPaid(database(env), event, taxNanoUsd);
 }
 

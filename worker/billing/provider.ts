@@ -116,8 +116,7 @@ export interface UnclearEvent {
 }
 
 /** The reasons for which a provider's event cannot be translated: see the labels in i18n/en/operator.ts. */
-export const UNCLEAR_REASONS = ['reversed_in_other_currency', 'dispute_status_unknown'] as const;
-export type UnclearReason = (typeof UNCLEAR_REASONS)[number];
+export type UnclearReason = 'reversed_in_other_currency' | 'dispute_status_unknown';
 
 export type WebhookFault =
   | 'signature_missing'

@@ -52,10 +52,9 @@ type Applied =
   | (typeof FAULTY_RESULTS)[number];
 
 /** The ways in which an event about an order can differ from it. */
-export const MISMATCHES = ['kind_mismatch', 'currency_mismatch', 'amount_mismatch'] as const;
-type Mismatch = (typeof MISMATCHES)[number];
-/** Why an event waits for an operator. */
-export type HeldReason = Mismatch | UnclearReason;
+type Mismatch = 'kind_mismatch' | 'currency_mismatch' | 'amount_mismatch';
+/** Why an event waits for an operator. `payment_not_credited`: it takes back from an order whose payment was held. */
+export type HeldReason = Mismatch | UnclearReason | 'payment_not_credited';
 
 export type ReceiveResult = { ok: true; result: string } | { ok: false; reason: EventFault };
 
@@ -112,9 +111,12 @@ async function apply(env: Env, provider: PaymentProvider, delivered: Delivered):
     return followPayment(env, provider, { order, charge: event.charge, nowMs }, 'duplicate');
   }
   if (event.kind === 'unclear') return hold(env, row, delivered, event.reason);
-  // Before the credit there is nothing to take back: the provider keeps the event and sends it again.
-  if (event.kind === 'reversed' && order.state !== 'paid' && !(await isPaymentHeld(db, order.id)))
-    return 'order_not_credited';
+  if (event.kind === 'reversed' && order.state !== 'paid') {
+    // Before the credit there is nothing to take back. Of a payment that is held none may ever come; otherwise the provider
+    // keeps the event and sends it again.
+    const isHeld = await isPaymentHeld(db, order.id);
+    return isHeld ? hold(env, row, delivered, 'payment_not_credited') : 'order_not_credited';
+  }
   const reason = mismatch(event, order);
   if (reason !== null) return hold(env, row, delivered, reason);
   return applyFitting(env, provider, { event, order, nowMs }, row);

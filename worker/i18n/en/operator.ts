@@ -130,6 +130,7 @@ export const operatorEn = {
       kind_mismatch: 'It is about another kind of payment than the order.',
       currency_mismatch: 'It is in another currency than the order.',
       amount_mismatch: 'Its amount is not that of the order.',
+      payment_not_credited: 'It takes back a payment that was not credited.',
       reversed_in_other_currency:
         'It is in another currency than the payment, and the provider names no amount in the payment’s.',
       dispute_status_unknown: 'The provider gives the dispute a status that Tollgate does not know.',

@@ -130,6 +130,7 @@ export const operatorFr: typeof operatorEn = {
       kind_mismatch: 'Il porte sur un autre type de paiement que la commande.',
       currency_mismatch: 'Il est dans une autre devise que la commande.',
       amount_mismatch: 'Son montant n’est pas celui de la commande.',
+      payment_not_credited: 'Il reprend un paiement qui n’a pas été crédité.',
       reversed_in_other_currency:
         'Il est dans une autre devise que le paiement, et le prestataire n’indique aucun montant dans celle du paiement.',
       dispute_status_unknown: 'Le prestataire donne au litige un statut que Tollgate ne connaît pas.',
