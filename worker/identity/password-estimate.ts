@@ -13,5 +13,7 @@ const SCORE_MIN = 2;
 
 /** @param words that whoever guesses the password knows, in lower case */
 export function isGuessedFirst(password: string, words: readonly string[]): boolean {
-  return leaked.has(password.toLowerCase()) || zxcvbn.check(password, [...words]).score < SCORE_MIN;
+  // as it is hashed: full-width letters of a leaked password are that password
+  const hashed = password.normalize('NFKC');
+  return leaked.has(hashed.toLowerCase()) || zxcvbn.check(hashed, [...words]).score < SCORE_MIN;
 }

@@ -5,6 +5,9 @@ import { Browser, bindings, newEmail, PASSWORD } from './browser.ts';
 
 const COMMON = [
   'password123',
+  // full-width and mathematical letters, which are hashed as plain ones
+  'ｐａｓｓｗｏｒｄ１２３',
+  '𝐩𝐚𝐬𝐬𝐰𝐨𝐫𝐝𝟏𝟐𝟑',
   'Password123',
   'PASSWORD123!',
   '1234567890',
