@@ -14,6 +14,8 @@ export interface NumberMarks {
 const SPACES = ' \\u00a0\\u202f';
 /** The dollar sign or its code, before or after the number, as the pages write it. */
 const CURRENCY = /^(?:US\s?)?\$\s*|\s*(?:\$\s?(?:US)?|USD)$/u;
+/** Where the other language puts its dollar sign, by the decimal mark of this one. */
+const FOREIGN_SIGN = { '.': /\$\s?(?:US)?$/u, ',': /^(?:US\s?)?\$/u } as const;
 
 /**
  * Reads a number without a sign or an exponent.
@@ -21,7 +23,8 @@ const CURRENCY = /^(?:US\s?)?\$\s*|\s*(?:\$\s?(?:US)?|USD)$/u;
  * this language, or could be another one
  */
 export function readDecimal(text: string, marks: NumberMarks): string | null {
-  const number = text.trim().replace(CURRENCY, '');
+  const typed = text.trim();
+  const number = typed.replace(CURRENCY, '');
   const parts = new RegExp(
     `^([1-9]\\d{0,2}([${SPACES}${marks.groups}])\\d{3}(?:\\2\\d{3})*|\\d+)(?:([.,])(\\d+))?$`,
     'u',
@@ -34,6 +37,8 @@ export function readDecimal(text: string, marks: NumberMarks): string | null {
     !isForeignDecimal({ whole: whole!, group, mark, fraction }, marks)
   )
     return null;
+  // `$5,000` on a French page is five thousand to whoever puts the sign there, and so is `5.000 $` on an English one
+  if (fraction.length === 3 && FOREIGN_SIGN[marks.decimal].test(typed)) return null;
   const digits = whole!.replace(/\D/gu, '');
   return mark === undefined ? digits : `${digits}.${fraction}`;
 }
