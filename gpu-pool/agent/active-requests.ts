@@ -21,6 +21,8 @@ export class ActiveRequest {
   readonly startedAtMs: number;
   readonly #engine: Engine;
   readonly #graceMs: number;
+  /** By choice, the id under which the engine knows it; undefined where that is not known yet. */
+  readonly #choiceIds: (string | undefined)[];
   #abortSent = false;
   #reason: AbortReason | null = null;
   #onGraceExpired: (() => void) | null = null;
@@ -39,6 +41,10 @@ export class ActiveRequest {
     this.startedAtMs = options.startedAtMs;
     this.#engine = options.engine;
     this.#graceMs = options.abortGraceMs;
+    // Of several choices each gets an id that the engine makes (tokenizer_manager.py, `regenerate_rid`).
+    this.#choiceIds = Array.from({ length: options.choices }, () =>
+      options.choices === 1 ? options.claims.jti : undefined,
+    );
   }
 
   /** Why this request is being aborted; null while it is not. The first reason stays. */
@@ -58,11 +64,23 @@ export class ActiveRequest {
     this.abortAtEngine();
     this.#timers.push(
       setInterval(() => this.abortAtEngine(), ABORT_REPEAT_MS),
-      setTimeout(() => {
-        this.#graceExpired = true;
-        this.#onGraceExpired?.();
-      }, this.#graceMs),
+      setTimeout(() => this.#expireGrace(), this.#reachable ? this.#graceMs : 0),
     );
+  }
+
+  /** Notes under which id the engine knows a choice, as its chunks say. */
+  nameChoice(choice: number, id: string): void {
+    if (this.choices > 1) this.#choiceIds[choice] = id;
+  }
+
+  /** Whether an abort reaches every choice. One without a known id ends only when the engine sees that its client is gone. */
+  get #reachable(): boolean {
+    return this.#choiceIds.every((id) => id !== undefined);
+  }
+
+  #expireGrace(): void {
+    this.#graceExpired = true;
+    this.#onGraceExpired?.();
   }
 
   /**
@@ -74,16 +92,20 @@ export class ActiveRequest {
     if (this.#graceExpired) callback();
   }
 
-  /**
-   * Aborts this request at the engine. POST /abort_request matches prefixes of `rid`; ids have a fixed length, so
-   * no other request matches.
-   */
+  /** Aborts every choice whose id is known. */
   abortAtEngine(): void {
     this.#abortSent = true;
+    for (const choice of this.#choiceIds.keys()) this.abortChoice(choice);
+  }
+
+  /** Aborts one choice. POST /abort_request drops an id that the engine does not know, with a 200. */
+  abortChoice(choice: number): void {
+    const rid = this.#choiceIds[choice];
+    if (rid === undefined) return;
     void callEngine(this.#engine, {
       method: 'POST',
       path: ABORT_PATH,
-      body: { rid: this.claims.jti },
+      body: { rid },
       admin: true,
       timeoutMs: ABORT_CALL_TIMEOUT_MS,
     });

@@ -52,6 +52,7 @@ export class EngineRun {
       choices: options.request.n ?? 1,
       maxTokens: options.activeRequest.claims.max_tokens,
       json: wantsJson(options.request),
+      onChoiceId: (choice, id) => options.activeRequest.nameChoice(choice, id),
       onAnomaly: (kind) => context.metrics.anomaly(kind),
     });
   }

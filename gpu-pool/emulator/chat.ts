@@ -32,7 +32,8 @@ export interface ChatContext {
   record(entry: { rid: string; body: unknown }): void;
 }
 
-const QUEUE_FULL = { message: 'The request queue is full.', code: 503 };
+const QUEUE_FULL = 'The request queue is full.';
+const EVICTED = 'The request is aborted by a higher priority request.';
 
 type Route = (context: ChatContext, req: IncomingMessage, res: ServerResponse) => Promise<void>;
 
@@ -78,10 +79,17 @@ async function complete(
   const failed = { message: `Failed to compile json grammar: ${grammarFault}`, by: 'scheduler' } as const;
   if (grammarFault) return refuse(writer, failed, request.stream);
 
-  const envelope: Envelope = { id: rid, created: Math.floor(Date.now() / 1_000), model: request.model };
+  // Of several choices each is a request of its own with a fresh id (tokenizer_manager.py, `regenerate_rid`).
+  const choiceIds = request.n === 1 ? [rid] : choices.map(() => randomUUID().replaceAll('-', ''));
+  const envelope: Envelope = {
+    ids: choiceIds,
+    created: Math.floor(Date.now() / 1_000),
+    model: request.model,
+  };
   const answer = answerFor(context, { request, envelope, writer, faults });
   const verdict = context.engine.submit({
     rid,
+    choiceIds,
     cacheKey: request.cacheKey,
     prompt,
     choices,
@@ -91,16 +99,17 @@ async function complete(
     ignoreAbort: faults.has('ignore_abort'),
     onToken: (choice, token, counts) => answer.token(choice, token, counts),
     onEnd: (finishes, counts: TokenCounts) => answer.end(finishes, counts),
+    onEvicted: () => queueFull(writer, { streaming: request.stream, message: EVICTED }),
   });
-  if (verdict === 'queue_full') return queueFull(writer, request.stream);
+  if (verdict === 'queue_full') return queueFull(writer, { streaming: request.stream });
   if (verdict === 'duplicate_rid') {
     const message = `Duplicate request ID detected: ${rid}`;
     return writer.json(400, flatError({ message, type: 'BadRequestError', code: 400 }));
   }
   res.on('close', () => {
     if (res.writableFinished) return;
-    // A node that died has stopped at once; a client's disconnect is noticed only later.
-    if (faults.has('die_mid_stream')) context.engine.abort({ rid });
+    // A node that died has stopped at once; a client's disconnect may be noticed only later.
+    if (faults.has('die_mid_stream')) for (const id of choiceIds) context.engine.abort({ rid: id });
     else context.engine.clientDisconnected(rid);
   });
 }
@@ -150,7 +159,7 @@ function strikesBeforeWork(
     writer.json(429, error, { 'retry-after': String(tooMany.retryAfterSeconds) });
   } else if (faults.has('status_503')) {
     writer.json(503, flatError({ message: 'Service unavailable.', type: '503', code: 503 }));
-  } else if (faults.has('queue_full_200')) queueFull(writer, streaming);
+  } else if (faults.has('queue_full_200')) queueFull(writer, { streaming });
   else if (faults.has('html_200')) {
     writer.html(200, '<!doctype html><title>nginx</title><h1>It works</h1>');
   } else return false;
@@ -162,11 +171,14 @@ function strikesBeforeWork(
  * is a 200 whose first event is an error (serving_chat.py); without, it is an HTTPException whose type is the
  * status (http_server.py).
  */
-function queueFull(writer: AnswerWriter, streaming: boolean): void {
+function queueFull(
+  writer: AnswerWriter,
+  { streaming, message = QUEUE_FULL }: { streaming: boolean; message?: string },
+): void {
   if (streaming) {
-    writer.event(streamError({ ...QUEUE_FULL, type: 'SERVICE_UNAVAILABLE' }) as object);
+    writer.event(streamError({ message, code: 503, type: 'SERVICE_UNAVAILABLE' }) as object);
     writer.finishStream();
-  } else writer.json(503, flatError({ ...QUEUE_FULL, type: '503' }));
+  } else writer.json(503, flatError({ message, code: 503, type: '503' }));
 }
 
 /**

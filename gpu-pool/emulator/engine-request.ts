@@ -13,6 +13,8 @@ export interface TokenCounts {
 
 export interface EngineRequestSpec {
   rid: string;
+  /** By choice, the id under which the engine aborts it. */
+  choiceIds: readonly string[];
   cacheKey: string;
   prompt: string[];
   choices: ChoicePlan[];
@@ -23,6 +25,8 @@ export interface EngineRequestSpec {
   /** A scripted fault: neither an abort nor the client's disconnect stops this request. */
   ignoreAbort: boolean;
   onToken(choice: number, token: PlannedToken, counts: TokenCounts): void;
+  /** A request of a higher priority has taken the place in the queue. */
+  onEvicted(): void;
   onEnd(finishes: Finish[], counts: TokenCounts): void;
 }
 
@@ -34,7 +38,7 @@ export interface EngineRequest extends EngineRequestSpec {
   /** Tokens generated so far, by choice. */
   produced: number[];
   reasoningProduced: number[];
-  aborted: boolean;
+  abortedChoices: Set<number>;
   disconnectedAtMs: number | null;
   submittedMs: number;
   lastTokenMs: number | null;
@@ -51,11 +55,18 @@ export function newEngineRequest(spec: EngineRequestSpec, submittedMs: number): 
     prefillLeft: 0,
     produced: spec.choices.map(() => 0),
     reasoningProduced: spec.choices.map(() => 0),
-    aborted: false,
+    abortedChoices: new Set(),
     disconnectedAtMs: null,
     submittedMs,
     lastTokenMs: null,
   };
+}
+
+/** Whether every choice has ended or been aborted. */
+export function isOver({ choices, produced, abortedChoices }: EngineRequest): boolean {
+  return choices.every(
+    (plan, choice) => abortedChoices.has(choice) || produced[choice] === plan.tokens.length,
+  );
 }
 
 /** Counts of one choice so far. */

@@ -10,6 +10,7 @@ import {
   type EngineRequestSpec,
   endLine,
   finishesOf,
+  isOver,
   newEngineRequest,
   privateTokens,
   reservedTokens,
@@ -22,10 +23,10 @@ import { type CacheNode, RadixCache } from './radix-cache.ts';
 import { EngineStats } from './stats.ts';
 
 /**
- * How long the engine goes on generating after the client has disconnected (tokenizer_manager.py polls for a
- * disconnect).
+ * How long a disconnect goes unnoticed while nothing is sent: before the first token, and all the time without streaming
+ * (tokenizer_manager.py, `_REQUEST_STATE_WAIT_TIMEOUT`). Once a stream has begun, closing it aborts the request at once.
  */
-export const DISCONNECT_NOTICE_MS = { streaming: 2_000, notStreaming: 4_000 } as const;
+export const DISCONNECT_NOTICE_MS = 4_000;
 /** A scheduler that lags behind its clock by more than this drops the lost time instead of catching up. */
 const LAG_MS_MAX = 1_000;
 
@@ -80,14 +81,30 @@ export class Engine {
   /** Takes a request into the queue, or returns why not. */
   submit(spec: EngineRequestSpec): 'accepted' | 'queue_full' | 'duplicate_rid' {
     if (this.#requests().some((request) => request.rid === spec.rid)) return 'duplicate_rid';
-    // SGLang counts the waiting queue alone, so a burst can be refused while slots are free (scheduler.py).
-    if (this.#waiting.length >= this.#queuedMax) return 'queue_full';
+    const rank = this.#rank(spec.priority);
+    if (!this.#makeRoom(spec.choices.length, rank)) return 'queue_full';
     // The queue is ordered by priority, then by arrival (schedule_policy.py, `--enable-priority-scheduling`).
-    const request = newEngineRequest({ ...spec, priority: this.#rank(spec.priority) }, this.#clock.nowMs());
+    const request = newEngineRequest({ ...spec, priority: rank }, this.#clock.nowMs());
     const insertAt = this.#waiting.findIndex(({ priority }) => priority < request.priority);
     this.#waiting.splice(insertAt === -1 ? this.#waiting.length : insertAt, 0, request);
     this.#wake?.();
     return 'accepted';
+  }
+
+  /**
+   * Whether so many choices fit into the queue. SGLang counts the waiting queue alone, so a burst can be refused while
+   * slots are free. A waiting request of a lower priority gives up its place, the newest first (scheduler.py,
+   * `_abort_on_queued_limit`).
+   */
+  #makeRoom(choices: number, rank: number): boolean {
+    while (this.#waitingSequences() + choices > this.#queuedMax) {
+      const least = this.#waiting.at(-1);
+      if (least === undefined || least.priority >= rank) return false;
+      this.stats.abortedRequests += 1;
+      this.#finish(least, 'abort');
+      least.onEvicted();
+    }
+    return true;
   }
 
   /** A priority such that the higher runs first. */
@@ -97,10 +114,15 @@ export class Engine {
     return lowFirst ? -priority : priority;
   }
 
-  /** Stops at the next step every request whose rid *begins* with `rid` (scheduler.py, `abort_request`). */
+  /**
+   * Stops the choice with this id at the next step. An id that no choice has is dropped, that of a request with several
+   * choices included (tokenizer_manager.py, `abort_request`).
+   */
   abort({ rid, abortAll = false }: { rid: string; abortAll?: boolean }): void {
-    for (const request of this.#requests())
-      if (abortAll || request.rid.startsWith(rid)) request.aborted = true;
+    for (const { choiceIds, abortedChoices, ignoreAbort } of this.#requests()) {
+      if (ignoreAbort) continue;
+      for (const [choice, id] of choiceIds.entries()) if (abortAll || id === rid) abortedChoices.add(choice);
+    }
   }
 
   /** The client's connection is closed. The engine notices that later, see `DISCONNECT_NOTICE_MS`. */
@@ -122,7 +144,7 @@ export class Engine {
     );
     return {
       runningRequests: this.#runningSequences(),
-      waitingRequests: this.#waiting.length,
+      waitingRequests: this.#waitingSequences(),
       waitingTokens,
       usedTokens: this.cache.lockedTokens + this.#privateTokens(),
     };
@@ -155,10 +177,10 @@ export class Engine {
   #dropAborted(): void {
     const nowMs = this.#clock.nowMs();
     for (const request of this.#requests()) {
-      const noticeMs = DISCONNECT_NOTICE_MS[request.streaming ? 'streaming' : 'notStreaming'];
+      const noticeMs = request.streaming && request.lastTokenMs !== null ? 0 : DISCONNECT_NOTICE_MS;
       const disconnectNoticed =
         request.disconnectedAtMs !== null && nowMs - request.disconnectedAtMs >= noticeMs;
-      if (request.ignoreAbort || !(request.aborted || disconnectNoticed)) continue;
+      if (request.ignoreAbort || !(isOver(request) || disconnectNoticed)) continue;
       this.stats.abortedRequests += 1;
       this.#finish(request, 'abort');
       request.onEnd(finishesOf(request), totalCounts(request));
@@ -276,7 +298,7 @@ export class Engine {
     for (const request of requests) {
       for (const [choice, plan] of request.choices.entries()) {
         const token = plan.tokens[request.produced[choice]!];
-        if (!token) continue;
+        if (!token || request.abortedChoices.has(choice)) continue;
         request.produced[choice]! += 1;
         if (token.reasoning) request.reasoningProduced[choice]! += 1;
         tokens += 1;
@@ -290,8 +312,7 @@ export class Engine {
         first: request.lastTokenMs === null,
       });
       request.lastTokenMs = nowMs;
-      if (request.choices.every((plan, choice) => request.produced[choice] === plan.tokens.length))
-        ended.push(request);
+      if (request.abortedChoices.size === 0 && isOver(request)) ended.push(request);
     }
     this.stats.step({ tokens, nowMs });
     this.#log.write({ t: this.#now(), step });
@@ -332,6 +353,10 @@ export class Engine {
 
   #runningSequences(): number {
     return this.#running.reduce((total, request) => total + request.choices.length, 0);
+  }
+
+  #waitingSequences(): number {
+    return this.#waiting.reduce((total, request) => total + request.choices.length, 0);
   }
 
   #requests(): EngineRequest[] {

@@ -29,7 +29,8 @@ export function usageOf(counts: TokenCounts, { cacheReport }: { cacheReport: boo
 
 /** Fields that all chunks and answers of a request share. */
 export interface Envelope {
-  id: string;
+  /** The id of each choice: of a single one the request's, of several one that the engine has made for each. */
+  ids: readonly string[];
   /** Seconds since 1970. */
   created: number;
   /** Echoes the request's `model`, whatever it is. */
@@ -60,7 +61,7 @@ export function deltaChunk(
   },
 ) {
   return {
-    ...chunkHead(envelope),
+    ...chunkHead(envelope, index),
     choices: [
       {
         index,
@@ -86,7 +87,7 @@ export function toolChunk(
   const call = { id, index: tool.index, type: 'function', function: { name, arguments: tool.arguments } };
   const delta = { role: null, content: null, reasoning_content: null, tool_calls: [call] };
   return {
-    ...chunkHead(envelope),
+    ...chunkHead(envelope, index),
     choices: [{ index, delta, logprobs: null, finish_reason: null, matched_stop: null }],
     usage: usage ?? null,
   };
@@ -94,11 +95,11 @@ export function toolChunk(
 
 /** The last chunk, with usage summed over the choices. */
 export function usageChunk(envelope: Envelope, usage: Usage) {
-  return { ...chunkHead(envelope), choices: [], usage };
+  return { ...chunkHead(envelope, envelope.ids.length - 1), choices: [], usage };
 }
 
-function chunkHead({ id, created, model }: Envelope) {
-  return { id, object: 'chat.completion.chunk', created, model };
+function chunkHead({ ids, created, model }: Envelope, choice: number) {
+  return { id: ids[choice], object: 'chat.completion.chunk', created, model };
 }
 
 export interface FinishedChoice {
@@ -114,7 +115,7 @@ export function chatCompletion(
   { choices, usage, weightVersion }: { choices: FinishedChoice[]; usage: Usage; weightVersion: string },
 ) {
   return {
-    id: envelope.id,
+    id: envelope.ids[0],
     object: 'chat.completion',
     created: envelope.created,
     model: envelope.model,

@@ -180,7 +180,6 @@ function tokenizeRoute({ modelPath, contextLength }: EmulatorState, body: unknow
 function abortRequest({ engine }: EmulatorState, body: unknown): RouteAnswer {
   const { rid, abort_all: abortAll } = (body ?? {}) as { rid?: unknown; abort_all?: unknown };
   if (abortAll === true) engine.abort({ rid: '', abortAll: true });
-  // An empty rid would be a prefix of all of them.
   else if (typeof rid === 'string' && rid !== '') engine.abort({ rid });
   return ok('');
 }

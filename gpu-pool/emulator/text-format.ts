@@ -48,9 +48,9 @@ export function textBody({ envelope, request }: AnswerOptions): BodyFormat {
   };
 }
 
-function textCompletion({ id, created, model }: Envelope, choices: TextChoice[], usage: Usage | null) {
+function textCompletion({ ids, created, model }: Envelope, choices: TextChoice[], usage: Usage | null) {
   return {
-    id,
+    id: ids[choices[0]?.index ?? ids.length - 1],
     object: 'text_completion',
     created,
     model,

@@ -30,8 +30,6 @@ export interface TailTokenFacts {
 const MOMENT_MS = 750;
 /** An agent notes a request's progress in its journal at most this often (gpu-pool/agent/engine-run.ts). */
 const PROGRESS_MS = 1_000;
-/** How long the engine generates on after its agent has died, in engine time (DISCONNECT_NOTICE_MS). */
-const NOTICE_MS = 2_000;
 /** How long an agent waits after an abort for an engine that does not answer (DEFAULT_DEADLINES). */
 const ABORT_GRACE_MS = 5_000;
 /** The most choices of a request in these tests. */
@@ -81,7 +79,7 @@ export function tailTokensBy(facts: TailTokenFacts): TailTokensOf {
     const unreportedMs = Math.max(
       0,
       finished ? 0 : MOMENT_MS,
-      receipt?.outcome === 'lost' ? PROGRESS_MS + NOTICE_MS / speed + MOMENT_MS : 0,
+      receipt?.outcome === 'lost' ? PROGRESS_MS + MOMENT_MS : 0,
       ...faults.map((kind) => UNREPORTED_MS[kind] ?? 0),
     );
     const { decodeBaseMs } = PROFILES[hardware.get(node.name)!];

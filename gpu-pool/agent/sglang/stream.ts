@@ -16,6 +16,8 @@ export type ReadResult =
   { kind: 'chunk'; chunk: NodeChunk | null } | { kind: 'error'; error: RequestError } | { kind: 'malformed' };
 
 const EngineChunk = z.object({
+  /** The id under which the engine can abort the choice. */
+  id: z.string().max(256).nullish().catch(null),
   choices: z
     .array(
       z.object({
@@ -61,6 +63,7 @@ export class StreamReader {
   readonly #meter: UsageMeter;
   readonly #choices: number;
   readonly #json: boolean;
+  readonly #onChoiceId: (choice: number, id: string) => void;
   readonly #finished = new Set<number>();
   readonly #held = new Map<number, HeldReasoning>();
   #usage: NodeUsage;
@@ -71,11 +74,14 @@ export class StreamReader {
     choices: number;
     maxTokens: number;
     json: boolean;
+    /** Called with the id under which the engine knows a choice. */
+    onChoiceId(choice: number, id: string): void;
     onAnomaly(kind: UsageAnomaly): void;
   }) {
     this.#meter = new UsageMeter(options);
     this.#choices = options.choices;
     this.#json = options.json;
+    this.#onChoiceId = options.onChoiceId;
     this.#usage = this.#meter.current();
   }
 
@@ -107,6 +113,8 @@ export class StreamReader {
     if (engineChoices.some(({ index }) => index >= this.#choices)) return { kind: 'malformed' };
     if (engineChoices.length === 0 && usage === undefined) return { kind: 'chunk', chunk: null };
 
+    const { id } = parsed.data;
+    if (id) for (const { index } of engineChoices) this.#onChoiceId(index, id);
     this.#meter.read(
       usage,
       engineChoices.map(({ index }) => index),

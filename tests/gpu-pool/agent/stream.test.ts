@@ -13,6 +13,7 @@ function readAll(events: unknown[], options: { choices?: number; maxTokens?: num
     choices: 1,
     maxTokens: 1_000,
     json: false,
+    onChoiceId: () => {},
     onAnomaly: (kind) => anomalies.push(kind),
     ...options,
   });

@@ -72,6 +72,58 @@ describe('the agent in front of an emulated engine', () => {
     client.abort();
   });
 
+  it.each([
+    { n: 1, after: 'a token of each choice' },
+    { n: 3, after: 'a token of each choice' },
+    { n: 8, after: 'a token of each choice' },
+    { n: 8, after: 'the first token of any' },
+  ])('stops $n choices at once when the client leaves after $after', async ({ n, after }) => {
+    // An abort that reaches nothing would leave the choices running until this grace has passed.
+    const { edge, emulator, agent, engineLog } = await setUp({ speed: 1 }, { abortGraceMs: 60_000 });
+    const jti = requestId();
+    const client = new AbortController();
+    const body = {
+      ...{ ...BODY, n, max_tokens: 5_000 },
+      messages: [{ role: 'user', content: '[[reasoning=2000 answer=2000]]' }],
+    };
+    const headers = await edge.sign({ jti, max_tokens: 40_000 });
+    const response = await post(agent.url, '/v1/generate', headers, body, client.signal);
+    if (after === 'a token of each choice') {
+      await until(() => (engineLog().get(jti)?.completionTokens ?? 0) >= 10 * n);
+    }
+    expect(response.status).toBe(200);
+    client.abort();
+    const receipt = await until(() => edge.receipts.find(({ request_id }) => request_id === jti));
+    await until(() => engineLog().get(jti)?.finished);
+    expect(emulator.engine.load.runningRequests).toBe(0);
+    expect(receipt.outcome).toBe('aborted');
+    const generated = engineLog().get(jti)!.completionTokens;
+    expect(generated).toBeLessThan(2_000 * n);
+    expect(receipt.usage.completion_tokens).toBeLessThanOrEqual(generated);
+    if (after === 'a token of each choice') expect(receipt.usage.completion_tokens).toBe(generated);
+  });
+
+  it('cuts its connection where the engine has named no choice yet', async () => {
+    const { edge, emulator, agent } = await setUp(
+      { speed: 1, override: { maxRunningRequests: 1 } },
+      { abortGraceMs: 60_000 },
+    );
+    const long = { ...BODY, messages: [{ role: 'user', content: '[[reasoning=5000 answer=5]]' }] };
+    const blocking = new AbortController();
+    const first = await edge.sign({ max_tokens: 9_000 });
+    await post(agent.url, '/v1/generate', first, { ...long, max_tokens: 9_000 }, blocking.signal);
+    const client = new AbortController();
+    const jti = requestId();
+    const headers = await edge.sign({ jti });
+    const waiting = post(agent.url, '/v1/generate', headers, { ...BODY, n: 3 }, client.signal);
+    await until(() => emulator.engine.load.waitingRequests === 3);
+    client.abort();
+    await waiting.catch(() => {});
+    await until(() => edge.receipts.some(({ request_id }) => request_id === jti));
+    await until(() => emulator.engine.load.waitingRequests === 0);
+    blocking.abort();
+  });
+
   it.each<[Fault['kind'], Record<string, unknown>]>([
     ['split_bytes', {}],
     ['crlf', {}],
