@@ -3,6 +3,7 @@ import { and, eq, isNull, sql } from 'drizzle-orm';
 import { MAXIMA } from '../domain/maxima.ts';
 import type { Database } from './client.ts';
 import { webhookEndpoint } from './schema.ts';
+import { accountIsActive, memberMay } from './standing.ts';
 
 export type WebhookEndpointRow = typeof webhookEndpoint.$inferSelect;
 
@@ -35,14 +36,20 @@ export async function findEndpoint(db: Database, key: EndpointKey): Promise<Webh
 }
 
 /**
- * Adds an endpoint. @param endpoint.actor id of the person who adds it; null: not known. @returns false when the account already has ENDPOINTS_MAX: the same statement counts and inserts,
- * so two calls at once cannot both pass
+ * Adds an endpoint. One statement counts, checks and inserts, so that neither two calls at once nor a right that is lost
+ * meanwhile gets past it.
+ * @param endpoint.actor id of the person who adds it; null: nobody's right is checked
+ * @returns false: the account has ENDPOINTS_MAX already, or the actor may not add endpoints (any more)
  */
 export async function insertEndpoint(
   db: Database,
   endpoint: { id: string; accountId: string; url: string; actor: string | null; nowMs: number },
 ): Promise<boolean> {
   const { id, accountId, url, actor, nowMs } = endpoint;
+  const mayAdd =
+    actor === null
+      ? sql`true`
+      : and(accountIsActive(accountId), memberMay({ accountId, personId: actor }, 'write', 'alerts'));
   const inserted = await db
     .insert(webhookEndpoint)
     // INSERT … SELECT: the table's columns in their order.
@@ -51,7 +58,7 @@ export async function insertEndpoint(
       WHERE (
         SELECT count(*) FROM ${webhookEndpoint}
         WHERE ${webhookEndpoint.accountId} = ${accountId} AND ${webhookEndpoint.removedAtMs} IS NULL
-      ) < ${ENDPOINTS_MAX}`)
+      ) < ${ENDPOINTS_MAX} AND ${mayAdd}`)
     .returning({ id: webhookEndpoint.id });
   return inserted.length > 0;
 }

@@ -7,6 +7,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { insertNotice } from '../../../worker/db/notices.ts';
 import { newId } from '../../../worker/domain/ids.ts';
 import app from '../../../worker/index.ts';
+import { addEndpoint } from '../../../worker/notifications/webhook/endpoints.ts';
 import { portal } from '../../../worker/portal/index.tsx';
 import { db, LOW_BALANCE, receiverUrl, TaskHarness } from '../notifications/fixtures.ts';
 import { received } from '../notifications/receiver.ts';
@@ -398,6 +399,22 @@ it('a key of a closed account is refused, even one that closing did not revoke',
   await bindings.DB.prepare('UPDATE account SET closed_at_ms = 1 WHERE id = ?').bind(accountId).run();
   vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + CACHE_MS });
   expect([await authenticates(service.key), await authenticates(token)]).toEqual([false, false]);
+});
+
+it('a webhook is not added for a person who has lost the right since the page checked it', async () => {
+  const owner = new Browser();
+  const accountId = await first<string>(
+    'SELECT account_id AS it FROM member JOIN person ON person.id = person_id WHERE email = ?',
+    (await owner.signUpConfirmed('Olga')).email,
+  );
+  const actor = await first<string>('SELECT person_id AS it FROM member WHERE account_id = ?', accountId);
+  const request = { accountId, url: 'https://hooks.example.com/late', actor, nowMs: Date.now() };
+  const setRole = (role: string) =>
+    bindings.DB.prepare('UPDATE member SET role = ? WHERE account_id = ?').bind(role, accountId).run();
+  await setRole('viewer');
+  expect(await addEndpoint(bindings, request)).toEqual({ ok: false, fault: 'not_allowed' });
+  await setRole('owner');
+  expect(await addEndpoint(bindings, request)).toMatchObject({ ok: true });
 });
 
 it('a founder who was removed does not become an owner again by coming back', async () => {

@@ -2,7 +2,13 @@
 import { database } from '../../db/client.ts';
 import { openDeliveries } from '../../db/notice-deliveries.ts';
 import { insertNotice } from '../../db/notices.ts';
-import { findEndpoint, insertEndpoint, rotateEndpointSecret } from '../../db/webhook-endpoints.ts';
+import {
+  ENDPOINTS_MAX,
+  findEndpoint,
+  insertEndpoint,
+  listEndpoints,
+  rotateEndpointSecret,
+} from '../../db/webhook-endpoints.ts';
 import { newId } from '../../domain/ids.ts';
 import { config, type Env } from '../../env.ts';
 import { noticeIdFor } from '../raise.ts';
@@ -11,7 +17,8 @@ import { checkEndpointUrl, type EndpointUrlFault } from './endpoint-url.ts';
 
 type AddResult =
   | { ok: true; url: string; secret: string }
-  | { ok: false; fault: EndpointUrlFault | 'too_many_endpoints' };
+  /** `not_allowed`: the person has lost the right to add endpoints. */
+  | { ok: false; fault: EndpointUrlFault | 'too_many_endpoints' | 'not_allowed' };
 
 export async function addEndpoint(
   env: Env,
@@ -22,8 +29,10 @@ export async function addEndpoint(
   if (!checked.ok) return checked;
   const id = newId('hook', nowMs);
   const { url } = checked;
-  if (!(await insertEndpoint(database(env), { id, accountId, url, actor, nowMs }))) {
-    return { ok: false, fault: 'too_many_endpoints' };
+  const db = database(env);
+  if (!(await insertEndpoint(db, { id, accountId, url, actor, nowMs }))) {
+    const isFull = (await listEndpoints(db, accountId)).length >= ENDPOINTS_MAX;
+    return { ok: false, fault: isFull ? 'too_many_endpoints' : 'not_allowed' };
   }
   return { ok: true, url, secret: await keepEndpointSecret(env, { id, secretVersion: 1 }, nowMs) };
 }

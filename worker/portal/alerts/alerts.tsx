@@ -21,6 +21,7 @@ import { type Faults, readForm, type Typed } from '../frame/form.ts';
 import { allowed, signedIn } from '../frame/guard.ts';
 import { page } from '../frame/layout.tsx';
 import { notFoundPage } from '../frame/not-found.tsx';
+import { problemPage } from '../frame/problem.tsx';
 import { carrySecret, takeSecret } from '../frame/shown-once.ts';
 import { keyState } from '../keys/key-state.ts';
 import { CapForm, CapSection, ThresholdForm, ThresholdSection } from './alert-forms.tsx';
@@ -69,8 +70,10 @@ alertsPage.post('/endpoints', async (c) => {
     nowMs: Date.now(),
   };
   const added = await addEndpoint(c.env, request);
-  if (!added.ok) return show(c, { endpoint: { typed: read.typed, faults: { url: added.fault } } });
-  return showSecret(c, added);
+  if (added.ok) return showSecret(c, added);
+  const { fault } = added;
+  if (fault === 'not_allowed') return problemPage(c, 'role');
+  return show(c, { endpoint: { typed: read.typed, faults: { url: fault } } });
 });
 
 alertsPage.post('/endpoints/:id/rotate', async (c) => {
