@@ -91,6 +91,21 @@ describe('every page', () => {
     expect(await response.text()).toContain(MESSAGES.en.notFound.title);
   });
 
+  it('begins the name of each row’s action with the text that is shown, so that voice control finds it', () => {
+    for (const locale of LOCALES) {
+      const { customers, operator, people, team } = MESSAGES[locale];
+      for (const [shown, name] of [
+        [customers.endSessions, customers.endSessionsOf('ada')],
+        [customers.resetFactor, customers.resetFactorOf('ada')],
+        [operator.tokens.revoke, operator.tokens.revokeOf('ada')],
+        [people.settings.endSession, people.settings.endSessionOf('ada')],
+        [team.remove, team.removeOf('ada')],
+        [team.revoke, team.revokeOf('ada')],
+      ] as const)
+        expect(name.slice(0, shown.length)).toBe(shown);
+    }
+  });
+
   it('has every phrase in every language', () => {
     const shape = (value: unknown, at = ''): string[] => {
       if (typeof value === 'string') return value.trim() === '' ? [`${at} is empty`] : [at];

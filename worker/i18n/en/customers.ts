@@ -19,9 +19,9 @@ export const customersEn = {
   spendDay: 'Spent in 24 hours',
   spendWeek: 'Spent in 7 days',
   endSessions: 'End sessions',
-  endSessionsOf: (email: string) => `End all sessions of ${email}`,
+  endSessionsOf: (email: string) => `End sessions of ${email}`,
   resetFactor: 'Reset second factor',
-  resetFactorOf: (email: string) => `Reset the second factor of ${email}`,
+  resetFactorOf: (email: string) => `Reset second factor of ${email}`,
   resetFactorLead: (email: string) =>
     `${email} will sign in with the password alone until they set up two-factor authentication again. All their sessions end, and they are told by e-mail. Do this only after they have proved who they are: they answer from this address and name the number and amount of their last invoice, or you know them.`,
   resetFactorWhy: 'How did they prove who they are?',

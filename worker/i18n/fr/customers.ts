@@ -20,7 +20,7 @@ export const customersFr: typeof customersEn = {
   spendDay: 'Dépensé en 24 heures',
   spendWeek: 'Dépensé en 7 jours',
   endSessions: 'Mettre fin aux sessions',
-  endSessionsOf: (email) => `Mettre fin à toutes les sessions de ${email}`,
+  endSessionsOf: (email) => `Mettre fin aux sessions de ${email}`,
   resetFactor: 'Réinitialiser le second facteur',
   resetFactorOf: (email) => `Réinitialiser le second facteur de ${email}`,
   resetFactorLead: (email) =>
