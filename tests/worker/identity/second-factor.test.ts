@@ -87,6 +87,22 @@ describe('a code of the app', () => {
   });
 });
 
+it('its secret is shown once: a wrong code leaves the app’s, or a new start', async () => {
+  const browser = new Browser();
+  await browser.signUp();
+  expect(await (await browser.get('/settings')).text()).toContain(en.people.settings.begin);
+  const shown = await browser.postAndFollow('/settings/second-factor', { password: PASSWORD });
+  const totp = totpFromPage(await shown.text());
+  const refused = await browser.post('/settings/second-factor/confirm', { code: await totp(40) });
+  const page = await refused.text();
+  expect(refused.status).toBe(422);
+  expect(page).not.toContain('data-secret');
+  expect(page).toContain(en.people.settings.scanned);
+  expect(page).toMatch(new RegExp(`href="/settings/second-factor"[^>]*>\\s*${en.people.settings.startOver}`));
+  await browser.post('/settings/second-factor/confirm', { code: await totp() });
+  expect(await (await browser.get('/settings')).text()).toContain(en.people.settings.manage);
+});
+
 describe('a backup code', () => {
   it('is stored as a hash, has 120 bits and works once, typed in any case', async () => {
     const { email, codes } = await withSecondFactor();

@@ -23,9 +23,9 @@ export const peopleFr: Messages['people'] = {
     lostCodes:
       'Si vous avez un code de secours, saisissez-le à la place du code de l’application. Désactivez puis réactivez ensuite l’authentification à deux facteurs dans les réglages.',
     lostProof:
-      'Sinon, écrivez à l’opérateur depuis l’adresse e-mail de votre compte, en indiquant le numéro et le montant de votre dernière facture. Une fois votre identité prouvée, l’opérateur désactive le second facteur ; vous vous connectez alors avec votre mot de passe, et un e-mail vous le confirme.',
+      'Sinon, écrivez à l’exploitant depuis l’adresse e-mail de votre compte, en indiquant le numéro et le montant de votre dernière facture. Une fois votre identité prouvée, l’exploitant désactive le second facteur ; vous vous connectez alors avec votre mot de passe, et un e-mail vous le confirme.',
     lostOperator:
-      'Opérateurs : le second facteur se réinitialise avec OPERATOR_TOKEN, comme l’indique le guide de déploiement.',
+      'Exploitants : le second facteur se réinitialise avec OPERATOR_TOKEN, comme l’indique le guide de déploiement.',
   },
   reset: {
     title: 'Choisir un nouveau mot de passe',
@@ -41,7 +41,7 @@ export const peopleFr: Messages['people'] = {
     text: 'Encore un clic, pour que l’adresse soit confirmée par vous et non par un filtre qui a ouvert le lien.',
     confirm: 'Confirmer l’adresse',
     doneTitle: 'Adresse e-mail confirmée',
-    done: 'Merci. Les e-mails concernant votre compte seront envoyés à cette adresse.',
+    done: 'Merci. Les e-mails concernant votre compte seront envoyés à cette adresse. Le crédit offert qui attendait cette confirmation est à vous, sauf si celui du jour est épuisé.',
     go: 'Continuer',
   },
   sentTitle: 'Consultez votre boîte de réception',
@@ -88,11 +88,15 @@ export const peopleFr: Messages['people'] = {
     secondFactorOn:
       'Activée. Un code de votre application d’authentification est demandé à chaque connexion.',
     begin: 'Configurer',
+    manage: 'Codes de secours, ou désactiver…',
     end: 'Désactiver',
     renewCodes: 'Nouveaux codes de secours',
     scanTitle: 'Configurer votre application d’authentification',
     scan: 'Scannez ce code avec votre application d’authentification, ou saisissez-y le secret.',
     qr: 'QR code du secret ci-dessous',
+    scanned:
+      'Le QR code, le secret et les codes de secours ne sont affichés qu’une fois. Si votre application a le secret, saisissez son code ; sinon, recommencez.',
+    startOver: 'Recommencer',
     secret: 'Secret',
     codes: 'Codes de secours',
     codesLead:

@@ -112,7 +112,7 @@ export function SecondFactorSection({ c, hasPassword }: { c: PortalContext; hasP
       <p class="mb-4">{person.twoFactor ? names.secondFactorOn : names.secondFactorOff}</p>
       {hasPassword && (
         <a class="btn" href="/settings/second-factor">
-          {person.twoFactor ? names.end : names.begin}
+          {person.twoFactor ? names.manage : names.begin}
         </a>
       )}
     </section>

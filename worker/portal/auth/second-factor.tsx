@@ -163,6 +163,7 @@ function askCode(
     <>
       <h1 class="mb-4">{names.scanTitle}</h1>
       {waitMs > 0 && <TooManyAttempts c={c} waitMs={waitMs} />}
+      {!secret && <p class="mb-6">{names.scanned}</p>}
       {secret && (
         <>
           <p class="mb-4">{names.scan}</p>
@@ -192,7 +193,7 @@ function askCode(
             {names.confirm}
           </button>
           <a class="btn" href={PATH}>
-            {words(c).t.people.again}
+            {names.startOver}
           </a>
         </div>
       </form>
