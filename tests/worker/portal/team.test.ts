@@ -68,6 +68,24 @@ describe('an invitation', () => {
     expect(await (await browser.get('/team')).text()).toContain(en.team.actionNames['member.joined']);
   });
 
+  it('leads to a start page that asks for a key of one’s own', async () => {
+    const { browser } = await owner();
+    const { browser: bob } = await joinAs(browser, 'developer');
+    const { browser: carla } = await joinAs(browser, 'viewer');
+    const start = async (who: Browser) => (await who.get('/start')).text();
+    const named = 'is your key';
+    expect(await start(browser)).not.toContain(en.start.noKey);
+    expect(await start(bob)).toContain(en.start.noKey);
+    expect(await start(carla)).toContain(en.start.noKeyRole);
+    const empty = { capUsd: '', tokensPerMinute: '', expiryDays: '' };
+    const key = { ...empty, name: 'k', capPeriod: 'month', requestsPerMinute: '60', concurrency: '10' };
+    await bob.postAndFollow('/keys', { ...key, scope: 'management' });
+    expect(await start(bob)).not.toContain(named);
+    await bob.postAndFollow('/keys', { ...key, scope: 'inference' });
+    expect(await start(bob)).toContain(named);
+    expect(await start(carla)).not.toContain(named);
+  });
+
   it('is for the address that it was sent to, and for one use', async () => {
     const { browser } = await owner();
     const email = newEmail();

@@ -112,6 +112,8 @@ export const en = {
     keyOnce: 'It is shown only once. Store it with your other secrets.',
     keyElsewhere: (masked: string) => `In the snippets, $TOLLGATE_API_KEY is your key ${masked}.`,
     noKey: 'You have no active key. Create one to fill in the snippets.',
+    noKeyRole:
+      'You have no key, and your role cannot create one. An owner or a developer of the account can give you one.',
     makeKey: 'Create a key',
     snippets: 'Code examples',
     baseUrl: 'Base URL',
@@ -379,6 +381,7 @@ export const en = {
     text: 'Your input was not the cause. Try again; if the problem persists, send us this id:',
     forbiddenTitle: 'This form was sent from another site',
     forbiddenText: 'For your security, it was not accepted. Reload the page and submit the form there.',
+    refusedTitle: 'This was not accepted',
     method: 'This page cannot be called in this way. Open it from the menu.',
     tooLarge: 'The submitted data is too large. Shorten it and try again.',
     tooManyTitle: 'Too many requests',
@@ -386,7 +389,7 @@ export const en = {
       `This was more than the limit allows, and it was not carried out. Try again in ${wait}.`,
     suspendedTitle: 'This account is suspended',
     suspendedText:
-      'Nothing was changed. While an account is suspended, its pages can be read and what it owes can be paid; everything else waits until we resume it. Contact us to have it resumed.',
+      'Nothing was changed. While an account is suspended, its pages can be read and what it owes can be paid; everything else waits until we resume it.',
     suspendedNote:
       'This account is suspended: its keys are refused and nothing can be changed. What it owes can be paid. Contact us to have it resumed.',
     roleTitle: 'Access denied for your role',

@@ -26,7 +26,7 @@ export const teamEn = {
   roleTitle: (email: string, role: string) => `Change the role of ${email} to ${role}?`,
   madeTitle: 'Keys that they made',
   madeText:
-    'Without the right to make keys and webhooks, those that this person made are yours to decide about. Whoever knows a key can use it: if you keep some, rotate them soon.',
+    'Decide what becomes of the keys and webhooks that this person made. Anyone who knows a key can use it: if you keep the keys, rotate them soon.',
   madeMore: (shown: string, all: string) =>
     `The newest ${shown} of ${all} keys are listed; the choice is for all.`,
   madeEndpoint: 'Webhook to',

@@ -112,6 +112,8 @@ export const fr: Messages = {
     keyOnce: 'Elle n’est affichée qu’une seule fois. Conservez-la avec vos autres secrets.',
     keyElsewhere: (masked) => `Dans les exemples, $TOLLGATE_API_KEY désigne votre clé ${masked}.`,
     noKey: 'Vous n’avez pas de clé active. Créez-en une pour compléter les exemples.',
+    noKeyRole:
+      'Vous n’avez pas de clé, et votre rôle ne permet pas d’en créer. Un propriétaire ou un développeur du compte peut vous en donner une.',
     makeKey: 'Créer une clé',
     snippets: 'Exemples de code',
     baseUrl: 'URL de base',
@@ -169,7 +171,7 @@ export const fr: Messages = {
     rotate: 'Renouveler',
     rotateTitle: (name) => `Renouveler « ${name} » ?`,
     rotateText:
-      'Vous recevez une nouvelle clé avec les mêmes paramètres. L’ancienne reste valable pendant la durée choisie, pour un changement sans coupure.',
+      'Vous recevez une nouvelle clé avec les mêmes réglages. L’ancienne reste valable pendant la durée choisie, pour un changement sans coupure.',
     overlap: 'Validité de l’ancienne clé',
     overlaps: { none: 'révoquer maintenant (fuite)', hour: '1 heure', day: '1 jour', week: '1 semaine' },
     rotateSubmit: 'Créer la nouvelle clé',
@@ -385,6 +387,7 @@ export const fr: Messages = {
     forbiddenTitle: 'Ce formulaire vient d’un autre site',
     forbiddenText:
       'Par sécurité, il n’a pas été accepté. Rechargez la page et envoyez le formulaire depuis celle-ci.',
+    refusedTitle: 'Demande refusée',
     method: 'Cette page ne peut pas être appelée de cette façon. Ouvrez-la depuis le menu.',
     tooLarge: 'Les données envoyées sont trop volumineuses. Réduisez-les et réessayez.',
     tooManyTitle: 'Trop de requêtes',
@@ -392,7 +395,7 @@ export const fr: Messages = {
       `Vous avez dépassé la limite : cette demande n’a pas été exécutée. Réessayez dans ${wait}.`,
     suspendedTitle: 'Ce compte est suspendu',
     suspendedText:
-      'Rien n’a été modifié. Tant qu’un compte est suspendu, ses pages restent lisibles et ce qu’il doit peut être payé ; tout le reste attend son rétablissement. Contactez-nous pour le demander.',
+      'Rien n’a été modifié. Tant qu’un compte est suspendu, ses pages restent lisibles et ce qu’il doit peut être payé ; tout le reste attend son rétablissement.',
     suspendedNote:
       'Ce compte est suspendu : ses clés sont refusées et rien ne peut être modifié. Ce qu’il doit peut être payé. Contactez-nous pour demander son rétablissement.',
     roleTitle: 'Accès refusé pour votre rôle',
@@ -449,7 +452,7 @@ export const fr: Messages = {
     confirm_person: 'Ce n’est pas l’adresse e-mail de cette personne.',
     second_factor_is_off: 'Cette personne n’a pas de second facteur.',
     second_factor_of_operator:
-      'Cette personne est opérateur : seul OPERATOR_TOKEN réinitialise son second facteur.',
+      'Cette personne est exploitante : seul OPERATOR_TOKEN réinitialise son second facteur.',
     confirm_account: 'Tapez l’adresse e-mail du propriétaire ou l’identifiant du compte.',
     grant_bounds: 'Saisissez un montant supérieur à 0 $ et d’au plus 10 000 $.',
     grant_taken:

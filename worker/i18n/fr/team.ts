@@ -29,7 +29,7 @@ export const teamFr: Messages['team'] = {
   roleTitle: (email, role) => `Changer le rôle de ${email} en « ${role} » ?`,
   madeTitle: 'Clés créées par cette personne',
   madeText:
-    'Sans le droit de créer des clés et des webhooks, c’est à vous de décider de ceux que cette personne a créés. Qui connaît une clé peut s’en servir : si vous en gardez, renouvelez-les bientôt.',
+    'Décidez du sort des clés et des webhooks que cette personne a créés. Qui connaît une clé peut s’en servir : si vous gardez les clés, renouvelez-les bientôt.',
   madeMore: (shown, all) =>
     `Les ${shown} clés les plus récentes sur ${all} sont affichées ; le choix vaut pour toutes.`,
   madeEndpoint: 'Webhook vers',

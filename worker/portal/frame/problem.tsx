@@ -13,8 +13,8 @@ export function problemPage(c: PortalContext, problem: Problem, reference = '') 
   const { t } = words(c);
   const texts = {
     403: [t.problem.forbiddenTitle, t.problem.forbiddenText],
-    405: [t.problem.title, t.problem.method],
-    413: [t.problem.title, t.problem.tooLarge],
+    405: [t.problem.refusedTitle, t.problem.method],
+    413: [t.problem.refusedTitle, t.problem.tooLarge],
     500: [t.problem.title, t.problem.text],
     role: [t.problem.roleTitle, t.problem.roleText],
     second_factor: [t.problem.secondFactorTitle, t.problem.secondFactorText],

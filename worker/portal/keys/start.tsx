@@ -2,7 +2,7 @@
 import { Hono } from 'hono';
 import { html } from 'hono/html';
 import { database } from '../../db/client.ts';
-import { listKeys } from '../../db/keys.ts';
+import { type ApiKeyRow, listKeys } from '../../db/keys.ts';
 import { firstRequestAtMs } from '../../db/usage.ts';
 import { maskedApiKey } from '../../domain/api-key.ts';
 import { config } from '../../env.ts';
@@ -10,7 +10,7 @@ import { examples } from '../../examples/examples.ts';
 import { ShownSecret } from '../components/shown-secret.tsx';
 import { TrialCallout } from '../components/trial-callout.tsx';
 import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
-import { signedIn } from '../frame/guard.ts';
+import { mayWrite, signedIn } from '../frame/guard.ts';
 import { page } from '../frame/layout.tsx';
 import { takeSecret } from '../frame/shown-once.ts';
 import { keyState } from './key-state.ts';
@@ -28,7 +28,7 @@ startPage.get('/', async (c) => {
   const accountId = c.get('accountId');
   const secret = await takeSecret(c, { kind: 'api_key', subject: accountId });
   const keys = await listKeys(database(c.env), accountId);
-  const active = keys.find((key) => keyState(key, Date.now()) === 'active');
+  const mine = keys.find((key) => isUsableBy(key, c.get('person')!.id, Date.now()));
   const baseUrl = `${config(c.env).publicOrigin}/v1`;
   return page(
     c,
@@ -40,15 +40,8 @@ startPage.get('/', async (c) => {
       <div class="grid gap-10 lg:grid-cols-[minmax(0,1fr)_18rem]">
         <div class="min-w-0">
           {secret && <ShownSecret title={t.start.keyTitle} text={secret.text} note={t.start.keyOnce} />}
-          {!secret && active && <p class="mb-6">{t.start.keyElsewhere(maskedApiKey(active.lastFour))}</p>}
-          {!secret && !active && (
-            <div class="panel mb-6 px-5 py-4">
-              <p class="mb-3">{t.start.noKey}</p>
-              <a href="/keys#new" class="btn btn-primary">
-                {t.start.makeKey}
-              </a>
-            </div>
-          )}
+          {!secret && mine && <p class="mb-6">{t.start.keyElsewhere(maskedApiKey(mine.lastFour))}</p>}
+          {!secret && !mine && <NoKey c={c} />}
           <Snippets c={c} baseUrl={baseUrl} apiKey={secret?.text ?? null} />
         </div>
         <aside class="grid content-start gap-6">
@@ -73,6 +66,30 @@ startPage.get('/', async (c) => {
     </>,
   );
 });
+
+/** A key of a colleague is no use to this person, who has never seen it, and a management key asks no model. */
+function isUsableBy(key: ApiKeyRow, personId: string, nowMs: number): boolean {
+  const holder = key.keptBy ?? key.createdBy ?? personId;
+  return holder === personId && key.scope === 'inference' && keyState(key, nowMs) === 'active';
+}
+
+function NoKey({ c }: { c: PortalContext }) {
+  const { start } = words(c).t;
+  return (
+    <div class="panel mb-6 px-5 py-4">
+      {mayWrite(c, 'keys') ? (
+        <>
+          <p class="mb-3">{start.noKey}</p>
+          <a href="/keys#new" class="btn btn-primary">
+            {start.makeKey}
+          </a>
+        </>
+      ) : (
+        <p>{start.noKeyRole}</p>
+      )}
+    </div>
+  );
+}
 
 /** A framed page that reloads itself, so that the page around it, with the key shown once, stays as it is. */
 startPage.get('/first-request', async (c) => {
