@@ -52,7 +52,9 @@ describe('the proof', () => {
     ['another address', { email: 'somebody@example.com' }],
   ])('%s closes nothing', async (_, fields) => {
     const ada = await owner();
-    expect((await close(ada, fields)).status).toBe(422);
+    const refused = await close(ada, fields);
+    expect(refused.status).toBe(422);
+    expect(await refused.text()).toContain(`value="${'email' in fields ? fields.email : ada.email}"`);
     expect(await isClosed(ada)).toBe(false);
     expect((await close(ada)).headers.get('location')).toBe('/account/closed');
     expect(await isClosed(ada)).toBe(true);

@@ -34,14 +34,14 @@ export const emailsFr: Messages['emails'] = {
       'Si vous ne connaissez pas l’expéditeur, ignorez cet e-mail. Vous ne serez pas ajouté sans votre accord.',
   },
   signInChanged: {
-    title: 'Vos paramètres de connexion ont changé',
+    title: 'Vos réglages de connexion ont changé',
     what: {
       password: 'Votre mot de passe a été modifié et vos autres sessions ont été fermées.',
       second_factor_on: 'L’authentification à deux facteurs est désormais activée.',
       second_factor_off: 'L’authentification à deux facteurs est désormais désactivée.',
       backup_codes: 'De nouveaux codes de secours ont été créés. Les anciens ne fonctionnent plus.',
       second_factor_reset:
-        'L’opérateur a désactivé l’authentification à deux facteurs parce que sa perte a été signalée, et a mis fin à toutes vos sessions. Connectez-vous avec votre mot de passe et configurez-la de nouveau.',
+        'L’exploitant a désactivé l’authentification à deux facteurs parce que sa perte a été signalée, et a mis fin à toutes vos sessions. Connectez-vous avec votre mot de passe et configurez-la de nouveau.',
     },
     link: 'Vérifier vos sessions',
     small:

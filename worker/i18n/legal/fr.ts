@@ -57,7 +57,7 @@ export const legalFr: LegalTexts = {
       {
         title: 'Vos droits',
         paragraphs: [
-          'Vous pouvez consulter, corriger, exporter et supprimer vos données. Dans les paramètres, vous changez votre nom et téléchargez toutes les données d’un compte ; un propriétaire peut y fermer le compte.',
+          'Vous pouvez consulter, corriger, exporter et supprimer vos données. Dans les réglages, vous changez votre nom et téléchargez toutes les données d’un compte ; un propriétaire peut y fermer le compte.',
           'La fermeture d’un compte supprime aussitôt : son nom et ceux de ses clés, les adresses invitées, les adresses des webhooks et leurs secrets, les notifications, les coordonnées de facturation, les fichiers et les détails de son journal d’audit. Les membres qui n’appartiennent à aucun autre compte sont supprimés eux aussi. Le tableau ci-dessous indique ce qui reste.',
           'Vous pouvez vous opposer au traitement et saisir l’autorité de protection des données de votre pays.',
         ],
@@ -115,7 +115,7 @@ export const legalFr: LegalTexts = {
       {
         title: 'Fin et modifications',
         paragraphs: [
-          'Vous pouvez fermer votre compte à tout moment dans les paramètres. L’exploitant peut mettre fin au contrat avec un préavis de 30 jours.',
+          'Vous pouvez fermer votre compte à tout moment dans les réglages. L’exploitant peut mettre fin au contrat avec un préavis de 30 jours.',
           'Les modifications de ces conditions sont annoncées par e-mail 30 jours avant leur entrée en vigueur. Si vous ne les acceptez pas, fermez votre compte avant cette date.',
           ...(contactEmail ? [`Questions : ${contactEmail}`] : []),
         ],

@@ -13,7 +13,7 @@ import { Callout } from '../components/callout.tsx';
 import { TextField } from '../components/field.tsx';
 import { TooManyAttempts } from '../components/too-many-attempts.tsx';
 import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
-import { type Faults, Name, readForm, typedFields } from '../frame/form.ts';
+import { type Faults, Name, readForm, type Typed, typedFields } from '../frame/form.ts';
 import { allowed, signedIn } from '../frame/guard.ts';
 import { page } from '../frame/layout.tsx';
 import { whileAllowed } from '../frame/long-download.ts';
@@ -77,11 +77,12 @@ accountPage.get('/close', (c) => askToClose(c, {}));
 accountPage.post('/close', async (c) => {
   const { email = '', password = '', code = '' } = await typedFields(c);
   const person = c.get('person')!;
+  const typed = { email };
   if (email.toLowerCase() !== person.email.toLowerCase())
-    return askToClose(c, { faults: { email: 'confirm_email' } });
+    return askToClose(c, { typed, faults: { email: 'confirm_email' } });
   const { headers } = c.req.raw;
   const proof = await provePerson(c.env, { ...atBrowser(c), password, code, headers });
-  if (!proof.ok) return askToClose(c, refusalOf(proof));
+  if (!proof.ok) return askToClose(c, { typed, ...refusalOf(proof) });
   const db = database(c.env);
   const accountId = c.get('accountId');
   const entry = { ...auditEntry(c), action: 'account.closed', subject: accountId, detail: {} };
@@ -103,6 +104,7 @@ function atBrowser(c: PortalContext) {
 }
 
 interface CloseState {
+  readonly typed?: Typed;
   readonly faults?: Faults;
   readonly waitMs?: number;
 }
@@ -125,7 +127,7 @@ function auditEntry(c: PortalContext) {
   return { atMs: Date.now(), actor: c.get('person')!.id, accountId: c.get('accountId') };
 }
 
-async function askToClose(c: PortalContext, { faults, waitMs = 0 }: CloseState) {
+async function askToClose(c: PortalContext, { waitMs = 0, ...state }: CloseState) {
   const { t, f } = words(c);
   const names = t.people.settings;
   const accountId = c.get('accountId');
@@ -136,7 +138,7 @@ async function askToClose(c: PortalContext, { faults, waitMs = 0 }: CloseState) 
   ]);
   return page(
     c,
-    { title: names.closeTitle, narrow: true, status: waitMs > 0 ? 429 : faults ? 422 : 200 },
+    { title: names.closeTitle, narrow: true, status: waitMs > 0 ? 429 : state.faults ? 422 : 200 },
     <>
       <h1 class="mb-3">{names.closeTitle}</h1>
       <p class="mb-3 break-words">{names.closeLead(accountName)}</p>
@@ -148,14 +150,15 @@ async function askToClose(c: PortalContext, { faults, waitMs = 0 }: CloseState) 
       </p>
       {paidNanoUsd > 0 && <Callout tone="warning">{names.closeBalance(f.usd(paidNanoUsd))}</Callout>}
       {waitMs > 0 && <TooManyAttempts c={c} waitMs={waitMs} />}
-      {needed.by === 'sign_in' ? <SignInAgain c={c} /> : <CloseForm c={c} faults={faults} needed={needed} />}
+      {needed.by === 'sign_in' ? <SignInAgain c={c} /> : <CloseForm c={c} {...state} needed={needed} />}
     </>,
   );
 }
 
-function CloseForm({ c, faults, needed }: { c: PortalContext; faults?: Faults; needed: ProofNeeded }) {
+function CloseForm({ needed, ...state }: CloseState & { c: PortalContext; needed: ProofNeeded }) {
+  const { c } = state;
   const names = words(c).t.people.settings;
-  const fields = { c, faults, required: true };
+  const fields = { ...state, required: true };
   return (
     <form method="post" class="grid gap-5" novalidate>
       <TextField {...fields} name="email" label={names.closeConfirm} type="email" />

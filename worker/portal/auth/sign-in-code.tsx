@@ -1,10 +1,10 @@
 /** The second step of signing in, for people with a second factor: the code. */
 import { Hono } from 'hono';
-import { config } from '../../env.ts';
 import { type SessionRefusal, signInWithCode } from '../../identity/session.ts';
 import { Callout } from '../components/callout.tsx';
 import { TextField } from '../components/field.tsx';
 import { TooManyAttempts } from '../components/too-many-attempts.tsx';
+import { Contact } from '../frame/contact.tsx';
 import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
 import { typedFields } from '../frame/form.ts';
 import { safePath } from '../frame/guard.ts';
@@ -19,7 +19,6 @@ signInCodePage.get('/', (c) => showForm(c, null));
 /** What to do without the app and without a backup code. */
 signInCodePage.get('/lost', (c) => {
   const names = words(c).t.people.code;
-  const { contactEmail } = config(c.env);
   return page(
     c,
     { title: names.lostTitle, narrow: true, back: '/sign-in/code/lost' },
@@ -27,13 +26,9 @@ signInCodePage.get('/lost', (c) => {
       <h1 class="mb-3">{names.lostTitle}</h1>
       <p class="mb-3">{names.lostCodes}</p>
       <p class="mb-3">{names.lostProof}</p>
-      {contactEmail && (
-        <p class="mb-3">
-          <a class="link" href={`mailto:${contactEmail}`}>
-            {contactEmail}
-          </a>
-        </p>
-      )}
+      <p class="mb-3 empty:hidden">
+        <Contact c={c} />
+      </p>
       <p class="mb-6">{names.lostOperator}</p>
       <SignInLink c={c} />
     </>,

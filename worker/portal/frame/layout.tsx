@@ -3,6 +3,7 @@ import { html } from 'hono/html';
 import type { Child } from 'hono/jsx';
 import { type Area, isRoleAllowed, type MemberRole } from '../../domain/team.ts';
 import { LOCALE_NAMES, LOCALES } from '../../i18n/locale.ts';
+import { Contact } from './contact.tsx';
 import { type PortalContext, words } from './context.ts';
 import { Mark } from './mark.tsx';
 
@@ -49,7 +50,9 @@ export function page(c: PortalContext, props: PageProps, content: Child): Respon
           >
             {c.get('suspended') && (
               <p role="status" class="alert alert-soft alert-warning mb-6 text-sm">
-                {t.problem.suspendedNote}
+                <span>
+                  {t.problem.suspendedNote} <Contact c={c} />
+                </span>
               </p>
             )}
             {content}

@@ -158,7 +158,6 @@ function KeyTable(props: {
     t.keys.key,
     t.keys.state,
     t.keys.created,
-    t.keys.madeBy,
     t.keys.lastUsed,
     t.keys.spent,
     t.keys.limits,
@@ -209,16 +208,19 @@ function KeyRow(props: {
           {t.keys.states[state]}
         </span>
       </td>
-      <td>{f.date(apiKey.createdAtMs)}</td>
-      <td class="wraps">
-        <bdi>{madeBy.text(apiKey)}</bdi>
+      <td class="wraps min-w-44">
+        {f.date(apiKey.createdAtMs)}
+        <bdi class="muted block text-xs">
+          <span class="sr-only">{t.keys.madeBy} </span>
+          {madeBy.text(apiKey)}
+        </bdi>
         {apiKey.managerId !== null && (
           <span class="muted block text-xs">{t.keys.sharesCap(madeBy.keyName(apiKey.managerId))}</span>
         )}
       </td>
       <td>{apiKey.lastUsedAtMs === null ? t.keys.never : f.dateTime(apiKey.lastUsedAtMs)}</td>
-      <td>{state === 'active' ? <Spend c={c} apiKey={apiKey} spent={spent} /> : '–'}</td>
-      <td>
+      <td class="wraps">{state === 'active' ? <Spend c={c} apiKey={apiKey} spent={spent} /> : '–'}</td>
+      <td class="wraps">
         {t.keys.limitsText(
           f.count(apiKey.requestsPerMinute),
           apiKey.tokensPerMinute === null ? null : f.count(apiKey.tokensPerMinute),
@@ -237,7 +239,7 @@ const ACTIONS = ['rotate', 'revoke'] as const;
 function Actions({ c, apiKey }: { c: PortalContext; apiKey: ApiKeyRow }) {
   const { t } = words(c);
   return (
-    <span class="flex gap-3">
+    <span class="flex flex-col gap-1">
       {(apiKey.successorId === null ? ACTIONS : ACTIONS.slice(1)).map((action) => (
         <a
           class="link"

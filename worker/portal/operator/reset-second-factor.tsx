@@ -14,6 +14,7 @@ import { type Faults, Line, readForm, type Typed } from '../frame/form.ts';
 import { operator } from '../frame/guard.ts';
 import { page } from '../frame/layout.tsx';
 import { notFoundPage } from '../frame/not-found.tsx';
+import { operatorNav } from './operator-nav.tsx';
 
 const ResetForm = z.object({ reason: Line(500), confirmEmail: z.string().default('') });
 const PATH = '/accounts/:accountId/people/:personId/second-factor';
@@ -52,7 +53,10 @@ async function emailOf(
   return team.find((each) => each.personId === personId)?.email ?? null;
 }
 
-function ask(c: PortalContext, state: { accountId: string; email: string; typed?: Typed; faults?: Faults }) {
+async function ask(
+  c: PortalContext,
+  state: { accountId: string; email: string; typed?: Typed; faults?: Faults },
+) {
   const names = words(c).t.customers;
   const { accountId, email, ...fields } = state;
   const back = `/operator/accounts/${accountId}`;
@@ -60,6 +64,7 @@ function ask(c: PortalContext, state: { accountId: string; email: string; typed?
     c,
     { title: names.resetFactor, narrow: true, status: fields.faults ? 422 : 200, back },
     <>
+      {await operatorNav(c, '/operator/accounts')}
       <h1 class="mb-2">{names.resetFactor}</h1>
       <p class="mb-6 break-words">{names.resetFactorLead(email)}</p>
       <form method="post" class="grid gap-5" novalidate>

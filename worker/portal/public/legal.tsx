@@ -100,9 +100,9 @@ function Retention({ texts }: { texts: LegalTexts['retention'] }) {
         <tbody>
           {rows.map(({ what, term, why }) => (
             <tr>
-              <td class="min-w-56 whitespace-normal">{what}</td>
-              <td>{term}</td>
-              <td class="min-w-48 whitespace-normal">{why}</td>
+              <td class="min-w-48 whitespace-normal">{what}</td>
+              <td class="min-w-24 whitespace-normal">{term}</td>
+              <td class="min-w-44 whitespace-normal">{why}</td>
             </tr>
           ))}
         </tbody>
