@@ -26,6 +26,7 @@ describe('a line', () => {
     [{ ...good, custom_id: undefined }, null, 'invalid_line', 'custom_id'],
     [{ ...good, custom_id: 5 }, null, 'invalid_line', 'custom_id'],
     [{ ...good, custom_id: '' }, null, 'invalid_line', 'custom_id'],
+    [{ ...good, custom_id: 'a\ud800' }, null, 'invalid_line', 'custom_id'],
     [{ ...good, method: 'GET' }, 'a', 'invalid_line', 'method'],
     [{ ...good, url: '/v1/embeddings' }, 'a', 'mismatched_url', 'url'],
     [{ ...good, body: [] }, 'a', 'invalid_line', 'body'],

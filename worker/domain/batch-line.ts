@@ -31,7 +31,12 @@ export type ParsedLine =
   | { ok: true; line: BatchLine }
   | { ok: false; customId: string | null; fault: BatchFault };
 
-const CustomId = z.string().min(1).max(512);
+const CustomId = z
+  .string()
+  .min(1)
+  .max(512)
+  // half of a surrogate pair has no UTF-8, and would make the file of answers unreadable as a whole
+  .refine((id) => id.isWellFormed(), 'must be well-formed Unicode, without halves of surrogate pairs');
 
 const Line = z.object({
   custom_id: CustomId,
