@@ -9,7 +9,7 @@ import { RATE_RULES } from '../../../worker/domain/rate-limit.ts';
 import { config } from '../../../worker/env.ts';
 import { ensureAccount, type Person } from '../../../worker/identity/account.ts';
 import { pepperKey } from '../../../worker/tokens/pepper.ts';
-import { Browser, bindings, ORIGIN } from './browser.ts';
+import { Browser, bindings, newEmail, ORIGIN, PASSWORD } from './browser.ts';
 
 const db = database(bindings);
 
@@ -191,6 +191,15 @@ it('rejects a taken e-mail, and a role in the form makes nobody an operator', as
   const fresh = { ...again, email: `${crypto.randomUUID()}@example.com` };
   await new Browser().post('/sign-up', fresh);
   expect((await personByEmail(fresh.email))?.role).toBe('customer');
+});
+
+it('opens no second account for a person who is signed in, such as from a tab that was open before', async () => {
+  const browser = new Browser();
+  await browser.signUp('Ada');
+  const again = { name: 'Ada', email: newEmail(), password: PASSWORD };
+  const response = await browser.post('/sign-up', { ...again, next: '/usage' });
+  expect([response.status, response.headers.get('location')]).toEqual([303, '/usage']);
+  expect(await personByEmail(again.email)).toBeNull();
 });
 
 it('redirects after sign-in to our own pages only', async () => {

@@ -51,7 +51,7 @@ export interface OperationSpec {
   readonly status?: 200 | 201;
   /** media type of the response; default: JSON */
   readonly responseType?: string;
-  /** another form of the response */
+  /** another form of the response, without a type: some readers apply it to the whole text, others to each event */
   readonly alternative?: readonly [mediaType: string, description: string];
   readonly errors: readonly ErrorStatus[];
   /** of the error's body; default: OpenAI's envelope */
@@ -71,7 +71,7 @@ export function operation(spec: OperationSpec): ZodOpenApiOperationObject {
       content: {
         [responseType]: { schema: response },
         ...(alternative
-          ? { [alternative[0]]: { schema: z.string().meta({ description: alternative[1] }) } }
+          ? { [alternative[0]]: { schema: z.unknown().meta({ description: alternative[1] }) } }
           : {}),
       },
     },

@@ -36,6 +36,8 @@ signUpPage.get('/', async (c) =>
 
 signUpPage.post('/', async (c) => {
   const read = await readForm(c, SignUpForm);
+  // the form of a tab that was open before this browser signed in: a signed-in person has an account
+  if (c.get('person')) return c.redirect(safePath(read.typed.next, '/start'), 303);
   if (!read.ok) return showForm(c, read);
   const nowMs = Date.now();
   const turnstileToken = read.typed[TURNSTILE_FIELD] ?? '';
