@@ -1,4 +1,5 @@
 /** Routes about the account that a key belongs to: balance, limits, usage, single requests. */
+import * as z from 'zod';
 import type { ZodOpenApiPathsObject } from 'zod-openapi';
 import { UsageQuery } from '../usage.ts';
 import { operation } from './operation.ts';
@@ -20,7 +21,7 @@ export const accountPaths: ZodOpenApiPathsObject = {
       tag: TAGS.account,
       summary: 'Get the limits and usage of the calling key',
       description: 'For a short-lived token: its cap and what is left of it.',
-      response: responses.KeyNow,
+      response: z.union([responses.KeyNow, responses.TokenNow]),
       errors: READ_ERRORS,
     }),
   },

@@ -219,6 +219,18 @@ export const KeyNow = z.object({
   account: z.object(Load),
 });
 
+/** What a short-lived token is told of itself: nothing about the account behind it. */
+export const TokenNow = z.object({
+  id: z.string(),
+  object: z.literal('token'),
+  cap: Usd,
+  used: Usd,
+  held: Usd,
+  remaining: Usd,
+  models: z.array(z.string()).nullable(),
+  expires_at: Iso,
+});
+
 export const Generation = z.looseObject({
   id: z.string(),
   object: z.literal('generation'),
