@@ -18,6 +18,7 @@ export class ActiveRequest {
   readonly claims: RequestClaims;
   /** Answers wanted (`n`); the engine runs each as a sequence of its own. */
   readonly choices: number;
+  readonly background: boolean;
   readonly startedAtMs: number;
   readonly #engine: Engine;
   readonly #graceMs: number;
@@ -27,17 +28,20 @@ export class ActiveRequest {
   #reason: AbortReason | null = null;
   #onGraceExpired: (() => void) | null = null;
   #graceExpired = false;
+  readonly #aborted = new AbortController();
   #timers: NodeJS.Timeout[] = [];
 
   constructor(options: {
     claims: RequestClaims;
     choices: number;
+    background: boolean;
     engine: Engine;
     startedAtMs: number;
     abortGraceMs: number;
   }) {
     this.claims = options.claims;
     this.choices = options.choices;
+    this.background = options.background;
     this.startedAtMs = options.startedAtMs;
     this.#engine = options.engine;
     this.#graceMs = options.abortGraceMs;
@@ -52,6 +56,11 @@ export class ActiveRequest {
     return this.#reason;
   }
 
+  /** Aborted when this request is. */
+  get signal(): AbortSignal {
+    return this.#aborted.signal;
+  }
+
   /** Whether the engine was asked to abort, by an abort of the request or after a failure. */
   get abortSent(): boolean {
     return this.#abortSent;
@@ -61,6 +70,7 @@ export class ActiveRequest {
   abort(reason: AbortReason): void {
     if (this.#reason !== null) return;
     this.#reason = reason;
+    this.#aborted.abort();
     this.abortAtEngine();
     this.#timers.push(
       setInterval(() => this.abortAtEngine(), ABORT_REPEAT_MS),
@@ -118,6 +128,13 @@ export class ActiveRequest {
   }
 }
 
+/** What a request needs of the engine, and how much there is of it. */
+interface Demand {
+  choices: number;
+  background: boolean;
+  sequencesMax: number;
+}
+
 export class ActiveRequests {
   readonly #byId = new Map<string, ActiveRequest>();
   /** Used request ids, each with the expiry of its token: after that the token itself is refused. */
@@ -141,11 +158,14 @@ export class ActiveRequests {
   }
 
   /**
-   * The error for a request whose `choices` would exceed `sequencesMax`, else null. A request that would be the
-   * only one is left for the engine to judge.
+   * The error for a request whose `choices` would exceed `sequencesMax`, else null. Background requests do not count
+   * against an interactive one, because the engine has them make room. A request that would be the only one is left for
+   * the engine to judge.
    */
-  capacityError({ choices, sequencesMax }: { choices: number; sequencesMax: number }): RequestError | null {
-    if (this.#byId.size === 0 || this.sequences + choices <= sequencesMax) return null;
+  capacityError({ choices, background, sequencesMax }: Demand): RequestError | null {
+    const others = [...this.#byId.values()].filter((other) => background || !other.background);
+    const sequences = others.reduce((total, other) => total + other.choices, 0);
+    if (others.length === 0 || sequences + choices <= sequencesMax) return null;
     return {
       code: 'overloaded',
       message: 'This node is full: its engine cannot run or queue more requests.',
@@ -156,14 +176,14 @@ export class ActiveRequests {
   /** Admits a request. Its id is good for one request: it must be neither running nor used up. */
   admit(
     { claims, expiresAtMs }: RequestToken,
-    { choices, sequencesMax, create }: { choices: number; sequencesMax: number; create: () => ActiveRequest },
+    { create, ...demand }: Demand & { create: () => ActiveRequest },
   ): ActiveRequest | RequestError {
     this.#sweep();
     if (this.#byId.has(claims.jti))
       return { code: 'bad_request', message: 'This request is already running.' };
     if (this.#usedIds.has(claims.jti))
       return { code: 'bad_request', message: 'This request id has already been used.' };
-    const capacityError = this.capacityError({ choices, sequencesMax });
+    const capacityError = this.capacityError(demand);
     if (capacityError !== null) return capacityError;
     this.#usedIds.set(claims.jti, expiresAtMs);
     const request = create();

@@ -8,6 +8,7 @@ import { ActiveRequests } from './active-requests.ts';
 import { AdmissionGate } from './admission.ts';
 import { edgeKeysOf } from './edge-keys.ts';
 import { inspectEngine } from './engine-check.ts';
+import { EngineQueue } from './engine-queue.ts';
 import { EngineWatch } from './engine-watch.ts';
 import type { Deadlines, GenerateContext } from './generate-context.ts';
 import { AGENT_VERSION, HeartbeatLoop } from './heartbeat.ts';
@@ -160,6 +161,7 @@ function createServices(ready: Preflight, settings: Settings, metrics: Metrics):
   });
   const context: GenerateContext = {
     ...{ engine, watch, journal, activeRequests, aborts, deadlines, metrics, log, now },
+    queue: new EngineQueue(),
     verifyToken: createRequestTokenVerifier({ keys: edgeKeys.find, nodeId: node.node_id, now }),
     serving: () => admission.open,
     onReceipt: () => heartbeats.sendSoon(),

@@ -7,6 +7,7 @@ import type { ActiveRequest } from './active-requests.ts';
 import type { Answer } from './answer.ts';
 import { contextExceeded, fitContext } from './context-window.ts';
 import { openEngine } from './engine-client.ts';
+import type { Queued } from './engine-queue.ts';
 import { EngineStream } from './engine-stream.ts';
 import type { GenerateContext } from './generate-context.ts';
 import { isRequestError, type RequestError } from './request-error.ts';
@@ -36,6 +37,8 @@ export class EngineRun {
   #progressAtMs: number;
   #journaledAtMs: number;
   #engineEnded = false;
+  /** Whether the request has places in the engine's queue. */
+  #inQueue = false;
 
   constructor(
     context: GenerateContext,
@@ -60,6 +63,16 @@ export class EngineRun {
   async execute(): Promise<EngineRunResult> {
     const request = await this.#fit();
     if ('kind' in request) return request;
+    const refused = await this.#enterQueue();
+    if (refused !== null) return refused;
+    try {
+      return await this.#generate(request);
+    } finally {
+      this.#leaveQueue();
+    }
+  }
+
+  async #generate(request: GenerateRequest): Promise<EngineRunResult> {
     const stream = await this.#openStream(request);
     if ('kind' in stream) return stream;
     this.#activeRequest.setGraceExpiredCallback(() => stream.stop());
@@ -108,6 +121,28 @@ export class EngineRun {
     if (!isRequestError(fitted)) return { ...request, max_tokens: fitted.maxTokens };
     this.#engineEnded = true;
     return this.#failed(fitted);
+  }
+
+  /** Waits for room in the engine's queue; returns the result where the request ended before. */
+  async #enterQueue(): Promise<EngineRunResult | null> {
+    const { queue, watch, deadlines } = this.#context;
+    const deadline = AbortSignal.timeout(deadlines.firstTokenMs);
+    const signal = AbortSignal.any([this.#activeRequest.signal, deadline]);
+    this.#inQueue = await queue.enter(this.#queued, { limit: watch.queuedMax, signal });
+    if (this.#inQueue) return null;
+    this.#engineEnded = true;
+    return this.#failed('engine_timeout', 'The engine’s queue had no room in time.');
+  }
+
+  #leaveQueue(): void {
+    if (!this.#inQueue) return;
+    this.#inQueue = false;
+    this.#context.queue.leave(this.#queued);
+  }
+
+  get #queued(): Queued {
+    const { choices: sequences, background } = this.#activeRequest;
+    return { sequences, background };
   }
 
   /**
@@ -190,6 +225,7 @@ export class EngineRun {
       this.#engineEnded = true;
       return this.#failed(step.error);
     }
+    if (reader.allBegun) this.#leaveQueue();
     if (step.chunk === null) return null;
     this.#noteProgress({ text: step.chunk.choices.length > 0 });
     if (this.#activeRequest.aborting !== null) return null;

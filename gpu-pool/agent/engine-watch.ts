@@ -107,6 +107,11 @@ export class EngineWatch {
     return running === 0 || queued === null ? SEQUENCES_MAX_UNKNOWN : running + queued;
   }
 
+  /** How many sequences may wait at the engine at once: the queue of one rank, because one may get them all. */
+  get queuedMax(): number {
+    return this.#facts.settings.max_queued_requests ?? SEQUENCES_MAX_UNKNOWN;
+  }
+
   async #poll(): Promise<void> {
     const { engine } = this.#options;
     const queuedPerRankMax = this.#facts.settings.max_queued_requests;

@@ -2,6 +2,7 @@
 import type { AbortWatch } from './abort-watch.ts';
 import type { ActiveRequests } from './active-requests.ts';
 import type { Engine } from './engine-client.ts';
+import type { EngineQueue } from './engine-queue.ts';
 import type { EngineWatch } from './engine-watch.ts';
 import type { Journal } from './journal.ts';
 import type { Log } from './log.ts';
@@ -25,6 +26,7 @@ export interface GenerateContext {
   journal: Journal;
   activeRequests: ActiveRequests;
   aborts: AbortWatch;
+  queue: EngineQueue;
   verifyToken: VerifyRequestToken;
   deadlines: Deadlines;
   metrics: Metrics;

@@ -70,7 +70,8 @@ async function admit(
   // After a crash another engine may answer, so no request goes there before an inspection.
   if (!watch.healthy) return { code: 'engine_failed', message: 'This node’s engine is unhealthy.' };
   // This check spares reading the body; `ActiveRequests.admit` checks again for requests that arrived meanwhile.
-  const capacityError = activeRequests.capacityError({ choices: 1, sequencesMax: watch.sequencesMax });
+  const { sequencesMax } = watch;
+  const capacityError = activeRequests.capacityError({ choices: 1, background: false, sequencesMax });
   if (capacityError !== null) return capacityError;
   const body = await readJsonBody(req);
   if (isRequestError(body)) return body;
@@ -81,11 +82,11 @@ async function admit(
 
   const { claims } = token;
   const { abortGraceMs } = deadlines;
-  const choices = request.data.n ?? 1;
+  const { n: choices = 1, background = false } = request.data;
   const activeRequest = activeRequests.admit(token, {
-    choices,
-    sequencesMax: watch.sequencesMax,
-    create: () => new ActiveRequest({ claims, choices, engine, startedAtMs: now(), abortGraceMs }),
+    ...{ choices, background, sequencesMax: watch.sequencesMax },
+    create: () =>
+      new ActiveRequest({ claims, choices, background, engine, startedAtMs: now(), abortGraceMs }),
   });
   if (isRequestError(activeRequest)) return activeRequest;
   try {

@@ -145,8 +145,14 @@ function priorityScheduling({ settings }: EngineFacts): string | null {
     : `Interactive requests would wait behind answers of batches: start SGLang ${change}.`;
 }
 
+/** The most choices of a request (protocol/schemas.ts), each of which takes a place in the queue. */
+const CHOICES_MAX = 8;
+
 function queue({ settings }: EngineFacts): string | null {
-  return settings.max_queued_requests === null
-    ? 'The engine’s queue is unlimited, so requests would wait there while other nodes are free: start SGLang with --max-queued-requests 256.'
+  const { max_queued_requests: places } = settings;
+  if (places === null)
+    return 'The engine’s queue is unlimited, so requests would wait there while other nodes are free: start SGLang with --max-queued-requests 256.';
+  return places < CHOICES_MAX
+    ? `A request of ${CHOICES_MAX} choices would never fit the engine’s queue of ${places}: start SGLang with --max-queued-requests ${CHOICES_MAX} or more.`
     : null;
 }

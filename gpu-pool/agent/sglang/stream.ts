@@ -64,6 +64,7 @@ export class StreamReader {
   readonly #choices: number;
   readonly #json: boolean;
   readonly #onChoiceId: (choice: number, id: string) => void;
+  readonly #begun = new Set<number>();
   readonly #finished = new Set<number>();
   readonly #held = new Map<number, HeldReasoning>();
   #usage: NodeUsage;
@@ -104,6 +105,11 @@ export class StreamReader {
     return this.#abortedByEngine;
   }
 
+  /** Whether the engine has begun every choice. */
+  get allBegun(): boolean {
+    return this.#begun.size === this.#choices;
+  }
+
   read(data: string): ReadResult {
     const parsed = EngineChunk.safeParse(parseJson(data));
     if (!parsed.success) return { kind: 'malformed' };
@@ -114,7 +120,10 @@ export class StreamReader {
     if (engineChoices.length === 0 && usage === undefined) return { kind: 'chunk', chunk: null };
 
     const { id } = parsed.data;
-    if (id) for (const { index } of engineChoices) this.#onChoiceId(index, id);
+    for (const { index } of engineChoices) {
+      this.#begun.add(index);
+      if (id) this.#onChoiceId(index, id);
+    }
     this.#meter.read(
       usage,
       engineChoices.map(({ index }) => index),

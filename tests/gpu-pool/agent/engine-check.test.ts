@@ -67,6 +67,7 @@ describe('a start', () => {
     ['reports no cached tokens', set({ enable_cache_report: false }), 'with --enable-cache-report'],
     ['has no radix cache', set({ disable_radix_cache: true }), 'without --disable-radix-cache'],
     ['has no queue bound', set({ max_queued_requests: null }), 'with --max-queued-requests'],
+    ['has a queue that eight choices do not fit', set({ max_queued_requests: 7 }), '--max-queued-requests 8'],
     ['has another queue bound', set({ max_queued_requests: 0 }), 'with --max-queued-requests'],
     ['heeds no priorities', set({ enable_priority_scheduling: false }), 'with --enable-priority-scheduling'],
     [

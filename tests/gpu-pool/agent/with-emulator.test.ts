@@ -73,6 +73,49 @@ describe('the agent in front of an emulated engine', () => {
   });
 
   it.each([
+    { requests: 60, n: 1 },
+    { requests: 6, n: 8 },
+  ])(
+    'serves a burst of $requests requests with n = $n that the engine’s queue cannot take at once',
+    async (burst) => {
+      const { edge, emulator, agent } = await setUp({
+        ...{ speed: 1, maxQueuedRequests: 8, override: { prefillBaseMs: 300 } },
+      });
+      const messages = [{ role: 'user', content: '[[reasoning=5 answer=5]]' }];
+      const answers = Array.from({ length: burst.requests }, () =>
+        generate({ agent, edge }, { body: { ...BODY, messages, n: burst.n } }),
+      );
+      expect((await Promise.all(answers)).map(({ status, done }) => [status, done])).toEqual(
+        Array(burst.requests).fill([200, true]),
+      );
+      expect(emulator.requests).toHaveLength(Math.min(50, burst.requests));
+    },
+  );
+
+  it('tells the edge that a line of a batch was thrown out of the queue for an interactive request', async () => {
+    const { edge, emulator, agent } = await setUp({
+      ...{ speed: 1, maxQueuedRequests: 8, override: { maxRunningRequests: 1 } },
+    });
+    const long = [{ role: 'user', content: '[[reasoning=9000 answer=5]]' }];
+    const send = async (background: boolean, client: AbortSignal) => {
+      const body = { ...BODY, messages: long, max_tokens: 9_500, background };
+      const headers = await edge.sign({ max_tokens: 9_500 });
+      return read(await post(agent.url, '/v1/generate', headers, body, client));
+    };
+    const leaving = new AbortController();
+    const running = send(false, leaving.signal).catch(() => null);
+    await until(() => emulator.engine.load.runningRequests === 1);
+    const lines = Array.from({ length: 8 }, () => send(true, leaving.signal).catch(() => null));
+    await until(() => emulator.engine.load.waitingRequests === 8);
+    const interactive = send(false, leaving.signal).catch(() => null);
+    const evicted = await Promise.race(lines);
+    expect([evicted?.status, evicted?.error?.code]).toEqual([503, 'overloaded']);
+    expect(emulator.engine.load.waitingRequests).toBe(8);
+    leaving.abort();
+    await Promise.all([running, interactive, ...lines]);
+  });
+
+  it.each([
     { n: 1, after: 'a token of each choice' },
     { n: 3, after: 'a token of each choice' },
     { n: 8, after: 'a token of each choice' },
