@@ -9,7 +9,7 @@ import type { RequestError } from './request-error.ts';
 import { countPrompt } from './sglang/tokenize.ts';
 
 /**
- * What SGLang keeps back of its context: six tokens beside every prompt (tp_worker.py, `max_req_input_len`), and slots
+ * Tokens of its context that SGLang keeps back: six beside every prompt (tp_worker.py, `max_req_input_len`), and slots
  * for drafted tokens (managers/utils.py, `compute_num_reserved_tokens`).
  */
 export const CONTEXT_RESERVE = 64;

@@ -21,7 +21,7 @@ interface SampleContext {
   random: () => number;
   root: unknown;
   depth: number;
-  /** What is left of SIZE_MAX, for the whole sample. Without room every value is null. */
+  /** Characters of SIZE_MAX that are left for the rest of the sample. Without room every value is null. */
   room: { left: number };
 }
 

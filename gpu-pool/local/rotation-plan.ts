@@ -6,9 +6,9 @@ interface Rotation {
   readonly newValue: (() => string) | null;
   /** Where the value comes from, if it is not made here. */
   readonly from?: string;
-  /** What must be so before the new one may be used. */
+  /** The condition for using the new one. */
   readonly beforeUse: string;
-  /** What is to be done, and how long to wait, before the old one is removed. */
+  /** The work and the wait before the old one is removed. */
   readonly beforeRemoval: string;
   /** Whether `--carry-over` has something to do. */
   readonly carriesOver: boolean;

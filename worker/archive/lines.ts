@@ -57,7 +57,7 @@ export const ROW_OF: { readonly [K in ArchiveKind]: (line: never) => ArchivedRow
 /** A part is missing in R2, or is not what the manifest names. */
 export class UnreadablePart extends LoggableError {}
 
-/** What an audit goes on with where a part cannot be read: nothing is there, and the audit of the parts says why. */
+/** The rows of a part that cannot be read, for an audit to go on with: none. The audit of the parts says why. */
 export function nothingIfUnreadable<T>(error: unknown): T[] {
   if (error instanceof UnreadablePart) return [];
   throw error;
@@ -76,7 +76,7 @@ export async function readEntries(env: Env, part: PartRow): Promise<EntryRow[]> 
 }
 
 async function readLines<T>(env: Env, part: PartRow): Promise<T[]> {
-  // What is not gzipped text is not the part either.
+  // An object that is not gzipped text is not the part either.
   const text = await readObject(env, part.objectKey).catch(() => null);
   // Without this check a page would show, and a bill would rest on, whatever lies under that key.
   if (text === null || sha256(text) !== part.hash)

@@ -1,4 +1,4 @@
-/** What follows from a payment that arrived. Each part happens once for its order, however many events report it. */
+/** The consequences of a payment that arrived. Each part happens once for its order, however many events report it. */
 import { database } from '../db/client.ts';
 import { type EventRow, markPaid, type PaymentOrder } from '../db/payments.ts';
 import { type NanoUsd, nanoUsd } from '../domain/money.ts';

@@ -21,7 +21,7 @@ import { LoggableError } from '../lib/describe-error.ts';
 import { NANO_PER_CENT, type ReversalEvent } from './provider.ts';
 import { syncRechargeThreshold } from './recharge/threshold.ts';
 
-/** What a source took back of an order's amount. */
+/** The part of an order's amount that a source took back. */
 export interface Reversal {
   readonly source: string;
   /** Without the tax; below zero for a refund that failed. */

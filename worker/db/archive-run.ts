@@ -5,7 +5,7 @@ import { archivePart, archiveRun } from './schema.ts';
 
 export type ArchiveRunRow = typeof archiveRun.$inferSelect;
 
-/** What D1 holds at most. */
+/** The size at which D1 accepts no more. */
 export const DATABASE_BYTES_MAX = 10_000_000_000;
 /** From this size on it is nearly full: the operator is warned, and has weeks left. */
 export const DATABASE_BYTES_WARNED = 0.8 * DATABASE_BYTES_MAX;

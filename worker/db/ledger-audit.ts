@@ -1,6 +1,6 @@
 /**
- * What D1 has of an account's ledger and requests, for the ledger audit and for entries that a Wallet has folded;
- * worker/archive adds what D1 has no more.
+ * The ledger entries and requests of an account that D1 has, for the ledger audit and for entries that a Wallet has folded;
+ * worker/archive adds those that D1 has no more.
  */
 import { and, asc, eq, gt, gte, lte, sql } from 'drizzle-orm';
 import type { Entry } from '../domain/ledger.ts';

@@ -1,6 +1,6 @@
 /**
- * Receipts that get a row of their own, compared with what D1 knows of their requests: D1 and the
- * archive remember requests that a Wallet has already forgotten.
+ * Receipts that get a row of their own, compared with what D1 knows of their requests: D1 and the archive remember
+ * requests that a Wallet has already forgotten.
  */
 import type { Ending, RequestState } from '../domain/hold.ts';
 import { timeOfId } from '../domain/ids.ts';
@@ -70,7 +70,7 @@ const KNOWN = `
   FROM json_each(?2) AS sent
   LEFT JOIN usage_event AS u ON u.account_id = ?1 AND u.request_id = sent.value ->> 0`;
 
-/** Looks up a request that D1 has no more; null: the archive has none with this id either, or cannot say. */
+/** Looks up a request that D1 has no more; null: the archive has none with this id, or cannot be read. */
 export type FindArchived = (which: { accountId: string; requestId: string }) => Promise<DueRequest | null>;
 
 /** @param findArchived is asked only about requests that are old enough to be archived */

@@ -73,7 +73,7 @@ interface MemberChange {
   readonly accountId: string;
   readonly personId: string;
   readonly entry: AuditEntry;
-  /** What becomes of the keys and endpoints that the member made; null: it is not decided. */
+  /** The fate of the keys and endpoints that the member made; null: it is not decided. */
   readonly fate: Fate | null;
   /** The person in whose name they are kept. */
   readonly keeper: string;

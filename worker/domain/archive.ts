@@ -73,7 +73,7 @@ export function rowsOfFirstMonth<T>(rows: readonly T[], atMsOf: (row: T) => numb
   return end === -1 ? rows : rows.slice(0, end);
 }
 
-/** What a part is made from. */
+/** The content of a part. */
 export interface PartContent {
   readonly kind: ArchiveKind;
   readonly accountId: string;
@@ -115,7 +115,7 @@ export function formatPart(content: PartContent, hash: (text: string) => string)
   return { header, text, hash: hash(text) };
 }
 
-/** What D1's manifest says of a part. */
+/** A part's row in D1's manifest. */
 export interface PartRecord {
   readonly accountId: string;
   readonly kind: ArchiveKind;

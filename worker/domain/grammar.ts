@@ -34,7 +34,7 @@ export const SCHEMA_BOUNDS: GrammarBounds = { bytes: 128 << 10, values: 10_000, 
 /** Tools are rendered into the prompt, too: 256 KiB are about half of a context of 160,000 tokens. */
 export const TOOLS_BOUNDS: GrammarBounds = { bytes: 256 << 10, values: 10_000, repetition: 100_000 };
 
-/** What is wrong with the size of a JSON value that holds schemas, as the rest of a sentence ("must …"); null: nothing. */
+/** The fault in the size of a JSON value that holds schemas, as the rest of a sentence ("must …"); null: none. */
 export function grammarFault(value: unknown, bounds: GrammarBounds): string | null {
   const json = JSON.stringify(value) ?? '';
   if (utf8Length(json) > bounds.bytes) return `must be at most ${bounds.bytes} bytes of JSON`;

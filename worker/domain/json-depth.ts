@@ -6,7 +6,7 @@
  */
 export const DEPTH_MAX = 40;
 
-/** The deepest nesting of objects and arrays. Of a text that is not JSON the result means nothing. */
+/** The deepest nesting of objects and arrays. The result means nothing for a text that is not JSON. */
 export function depthOf(json: string): number {
   let depth = 0;
   let deepest = 0;

@@ -1,4 +1,4 @@
-/** What a token of the operator API may do: a route needs one scope, and a token has several. */
+/** Scopes of the operator API's tokens: a route needs one, and a token has several. */
 export const OPERATOR_SCOPES = [
   /** Every GET, and the audit of ledgers and archives. */
   'read',

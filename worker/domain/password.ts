@@ -1,8 +1,8 @@
-/** Which words a person's password must not be made of: those that whoever guesses it knows already. */
+/** The words that a person's password must not be made of: those that an attacker knows already. */
 
 /** Shorter parts of a name or an address are found in passwords by chance. */
 const WORD_LENGTH_MIN = 3;
-/** What a password has to have beside the person's own words, in letters and digits. */
+/** Letters and digits that a password must have beside the person's own words. */
 const OTHERS_MIN = 8;
 
 const NOT_ALPHANUMERIC = /[^\p{L}\p{N}]+/u;

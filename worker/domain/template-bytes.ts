@@ -1,5 +1,5 @@
 /**
- * What SGLang's chat template adds to a prompt, in bytes, so that the bytes of a request bound its tokens: a byte-level
+ * The bytes that SGLang's chat template adds to a prompt, so that the bytes of a request bound its tokens: a byte-level
  * BPE never makes more tokens than bytes, and each special token of the template counts as one.
  *
  * The engine does not render the JSON that it was sent. It fills in each tool's missing fields and writes tools, and the

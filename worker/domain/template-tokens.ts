@@ -6,7 +6,7 @@
 import type { ChatMessage } from '../../gpu-pool/protocol/schemas.ts';
 
 /**
- * What follows the `<` of each control token, by family of templates. All families are broken for all models, because a
+ * The text behind the `<` of each control token, by family of templates. All families are broken for all models, because a
  * request is measured before its model is known.
  */
 const TOKENS = {

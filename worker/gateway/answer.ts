@@ -72,7 +72,7 @@ export async function* wholeAnswer(context: AnswerContext): AsyncGenerator<Clien
     for (; !step.done; step = await chunks.next()) for (const chunk of step.value) whole.chunk(chunk);
     const outcome = step.value;
     const error = failureOf(context, outcome);
-    // What the engine gave as the client's mistake would be one at any other node.
+    // A request that the engine calls the client's mistake would be one at any other node.
     const mayMove = error?.reason === 'node_failed' && outcome.nodeError !== 'bad_request';
     if (mayMove && tried.size < ATTEMPTS_MAX) {
       leaveNode(context, forwarded, outcome);

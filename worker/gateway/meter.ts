@@ -22,7 +22,7 @@ export interface MeteredAnswer {
 }
 
 /**
- * What a request's usage can be: its prompt, and the completion tokens of all choices together. A count is never cut to
+ * The largest usage that a request can have: its prompt, and the completion tokens of all choices together. A count is never cut to
  * these: a larger prompt is refused, and an answer ends at its completion tokens.
  */
 export type TokensMost = Pick<Usage, 'promptTokens' | 'completionTokens'>;

@@ -21,7 +21,7 @@ import { acceptedPeppers, pepperKey } from '../tokens/pepper.ts';
 
 const DAY_MS = 86_400_000;
 
-/** Who calls the operator API. */
+/** A caller of the operator API. */
 export interface OperatorCaller {
   /** For the audit trail: `operator-token`, or `operator-token:NAME`. */
   readonly actor: string;

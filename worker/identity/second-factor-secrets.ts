@@ -1,5 +1,5 @@
 /**
- * What second factors are encrypted under. better-auth writes the number of a secret before what it encrypts, so the
+ * The secrets under which second factors are encrypted. better-auth writes the number of a secret before what it encrypts, so the
  * database tells which rows are still under another AUTH_SECRET than the one in use.
  */
 import { symmetricDecrypt, symmetricEncrypt } from 'better-auth/crypto';

@@ -17,11 +17,11 @@ export interface RotationState {
   readonly name: RotatingName;
   /** alone: no other is accepted; accepted: the new one is accepted, the old in use; in_use: the reverse. */
   readonly step: 'alone' | 'accepted' | 'in_use';
-  /** What would be refused or lost if only the secret in use were left, by kind. */
+  /** Numbers of things that would be refused or lost if only the secret in use were left, by kind. */
   readonly left: Readonly<Record<string, number>>;
 }
 
-/** What is carried over by one call: small enough for a call's limit of queries. */
+/** Rows of a kind that one call carries over: few enough for its limit of queries. */
 const CARRIED_AT_ONCE = 50;
 
 export async function rotationStates(env: Env, nowMs: number): Promise<RotationState[]> {

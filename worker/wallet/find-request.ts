@@ -1,6 +1,6 @@
 /**
- * Finds one request of an account. Its Wallet knows a request for a day, D1 for months, and the archive for good. A request of a busy
- * key runs under a lease, so both know it only once its isolate has reported its end.
+ * Finds one request of an account. Its Wallet knows a request for a day, D1 for months, and the archive for good. A
+ * request of a busy key runs under a lease, so none of them knows it before its isolate has reported its end.
  */
 import { findArchivedRequest } from '../archive/requests.ts';
 import type { DueRequest } from '../db/archive.ts';

@@ -187,7 +187,7 @@ export class Receipts {
 /** Whether a receipt is from the billed node and counts what was billed. A request that cost nothing agrees with none. */
 export function agrees(receipt: WalletReceipt, request: RequestRecord): boolean {
   const isBilled = receipt.nodeId === request.nodeId && request.chargeNanoUsd > 0;
-  // What the ending alone makes a finding must not pass as agreeing.
+  // A receipt that is a finding by the request's ending alone must not pass as agreeing.
   const settled = settledOf(request);
   const off = writeOff(receipt, settled);
   return isBilled && isEven(off) && driftOf(off, receipt, settled) === null;

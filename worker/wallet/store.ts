@@ -206,8 +206,8 @@ export class WalletStore {
   }
 
   /**
-   * Adds days before `day` to one total per key, which keeps the number of the first day there is: no cap but one over all
-   * time looks at them again.
+   * Adds days before `day` to one total per key, stored as day 0: of the caps only one over all time (`total`) still counts
+   * them.
    */
   foldSpend(day: number): void {
     for (const table of ['key_spend', 'shared_spend']) {

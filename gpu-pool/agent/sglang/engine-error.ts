@@ -37,7 +37,7 @@ function fromCode(status: number): RequestError {
   return { code: 'engine_failed', message: 'The engine failed.' };
 }
 
-/** What to check in a request that the engine refused, from what the request has. It goes on after a colon. */
+/** The fields to check in a request that the engine refused, of those that it has: the end of a sentence, after a colon. */
 export function whatToCheck(request: GenerateRequest): string {
   const { tools = [], response_format: format, messages = [] } = request;
   const checks = ['the prompt and max_tokens together fit the model’s context length'];

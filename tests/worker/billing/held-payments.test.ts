@@ -1,4 +1,4 @@
-/** Money that moved in another way than its order says: converted where that is exact, else held for an operator. */
+/** Money that did not move as its order says: converted where that is exact, else held for an operator. */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { decideHeld } from '../../../worker/billing/held-payments.ts';
 import { database } from '../../../worker/db/client.ts';

@@ -20,7 +20,7 @@ import { MODEL, TAGS } from './shared.ts';
 const EVENTS = 'Server-sent events, with `stream: true`';
 const QUESTION = 'How many primes are below 100?';
 
-/** What bounds the fields of every dialect, from the rules that refuse them. */
+/** The bounds of the fields of every dialect, from the rules that refuse them. */
 const LIMITS = `Limits: ${STOPS_MAX} stop sequences of ${STOP_BYTES_MAX} bytes each; a JSON schema of ${SCHEMA_BOUNDS.bytes >> 10} KiB, ${SCHEMA_DEPTH_MAX} levels and ${SCHEMA_BOUNDS.values} values; all tools together ${TOOLS_BOUNDS.bytes >> 10} KiB; lengths, counts and patterns of schemas that come to ${SCHEMA_BOUNDS.repetition}.`;
 const CONTROL_TOKENS =
   'Control tokens of the model’s chat template that are written in a text, such as `<think>`, are broken by an invisible U+2060, so that they count as text.';

@@ -23,7 +23,7 @@ const Refund = z.object({
 
 const Dispute = Refund.extend({
   status: z.string(),
-  /** What left our Stripe account and came back, in the account's currency, without fees. */
+  /** Amounts that left our Stripe account and came back, in the account's currency, without fees. */
   balance_transactions: z.array(z.object({ amount: z.int(), currency: z.string() })).nullish(),
 });
 
@@ -105,7 +105,7 @@ function takenIn(dispute: z.infer<typeof Dispute>, currency: string, isReturned:
     .filter((each) => each.currency === currency && each.amount < 0)
     .reduce((sum, { amount }) => sum - amount, 0);
   if (taken > 0) return taken;
-  // What was given back for good needs no amount: it ends whatever this dispute took.
+  // A dispute that was given back for good needs no amount: whatever it took is returned.
   return isReturned ? 0 : null;
 }
 
@@ -114,7 +114,7 @@ async function reversal(
   { id, amount, currency, payment_intent }: z.infer<typeof Refund>,
   lookUps: StripeLookUps,
   taken: {
-    /** What `id` took in a currency; null: not known. */
+    /** The amount that `id` took in a currency; null: not known. */
     cents: (currency: string) => number | null;
     returned: boolean;
     unclear?: UnclearReason;

@@ -1,4 +1,4 @@
-/** What has left D1 for the archive in R2, and how far archiving has come. */
+/** The manifest of the archive in R2, and how far archiving has come. */
 import { index, integer, primaryKey, sqliteTable, text } from 'drizzle-orm/sqlite-core';
 import { ARCHIVE_KINDS } from '../../domain/archive-kinds.ts';
 

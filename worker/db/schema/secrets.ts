@@ -7,16 +7,16 @@ export const operatorToken = sqliteTable(
   'operator_token',
   {
     id: text('id').primaryKey(),
-    /** What it is for, in the operator's words. */
+    /** Its purpose, in the operator's words; it stands in the audit trail. */
     name: text('name').notNull(),
     /** HMAC-SHA-256 of the token under KEY_PEPPER, base64url. */
     hash: text('hash').notNull().unique(),
     /** Id of the pepper under which `hash` was made. */
     pepperId: text('pepper_id').notNull(),
     lastFour: text('last_four').notNull(),
-    /** What it may do: scopes of domain/operator-scopes.ts. */
+    /** Scopes of domain/operator-scopes.ts. */
     scopes: text('scopes', { mode: 'json' }).$type<string[]>().notNull(),
-    /** Actor that made it: a person's id, `operator-token`, or another token's. */
+    /** Actor that made it: a person's id, or `operator-token`. */
     createdBy: text('created_by').notNull(),
     createdAtMs: integer('created_at_ms').notNull(),
     expiresAtMs: integer('expires_at_ms').notNull(),

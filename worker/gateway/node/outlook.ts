@@ -27,7 +27,7 @@ export function newOutlook(): Outlook {
   return { breaker: CLOSED, probe: null, busyUntilMs: 0 };
 }
 
-/** What both outlooks allow together. */
+/** The view of a node that both outlooks allow together. */
 export function combined(outlooks: readonly Outlook[], nowMs: number): LocalNodeView & { share: number } {
   return {
     phase: outlooks.some(({ breaker }) => phaseOf(breaker, nowMs) === 'open') ? 'open' : 'closed',

@@ -382,11 +382,11 @@ export const en = {
     forbiddenTitle: 'This form was sent from another site',
     forbiddenText: 'For your security, it was not accepted. Reload the page and submit the form there.',
     refusedTitle: 'This was not accepted',
-    method: 'This page cannot be called in this way. Open it from the menu.',
+    method: 'This page does not take this kind of request. Open it from the menu.',
     tooLarge: 'The submitted data is too large. Shorten it and try again.',
     tooManyTitle: 'Too many requests',
     tooManyText: (wait: string) =>
-      `This was more than the limit allows, and it was not carried out. Try again in ${wait}.`,
+      `This request is beyond the limit and was not carried out. Try again in ${wait}.`,
     suspendedTitle: 'This account is suspended',
     suspendedText:
       'Nothing was changed. While an account is suspended, its pages can be read and what it owes can be paid; everything else waits until we resume it.',
@@ -410,7 +410,7 @@ export const en = {
     password_short: 'Use at least 10 characters.',
     password_long: 'Use at most 128 characters.',
     password_common:
-      'This password is one of the first that are guessed. Choose another: four unrelated words work well.',
+      'This password is among the first that attackers guess. Choose another: four unrelated words work well.',
     password_own_words: 'Do not make the password from your name, your e-mail address or “Tollgate”.',
     password_wrong: 'Wrong password.',
     code_wrong: 'Wrong code. Wait for the next one and try again.',

@@ -1,6 +1,6 @@
 /** The operator's pages in English, apart from the pool, margins and customers. */
 
-/** The parts of both counts that differ: cached and reasoning tokens. Older findings have neither. */
+/** The parts of both counts that differ: cached and reasoning tokens. Findings from before these were recorded have neither. */
 function parts(d: Record<string, string>): string {
   const cached =
     d.billedCached === d.countedCached
@@ -72,7 +72,7 @@ export const operatorEn = {
   },
   tokens: {
     title: 'Tokens of the operator API',
-    lead: 'For scripts. The audit trail names the token. A token ends when the operator who made it is no operator any more.',
+    lead: 'For scripts. The audit trail names the token. A token stops working when the person who made it is no longer an operator.',
     name: 'Name',
     nameHint: '1 to 40 lower-case letters, digits, dots, dashes or underscores',
     days: 'Expires in (days, 365 at most)',
@@ -117,8 +117,8 @@ export const operatorEn = {
     made: (code: string) => `${code} can now be redeemed.`,
   },
   payments: {
-    title: 'Payments to decide',
-    lead: 'Money that moved in another way than its order says. Nothing was credited or taken back for these events.',
+    title: 'Payments awaiting a decision',
+    lead: 'Money that did not move as its order says. Nothing was credited or taken back for these events.',
     none: 'None. Every payment, refund and dispute matches its order.',
     received: 'Received (UTC)',
     what: 'Event',
@@ -138,7 +138,7 @@ export const operatorEn = {
     order: 'Payment order',
     account: 'Account',
     decide: 'Decide',
-    decideTitle: 'Decide about this payment',
+    decideTitle: 'Decide on this payment',
     decideText:
       'Look the payment up at the provider first. Your decision and the note are recorded in the audit log.',
     decision: 'Decision',

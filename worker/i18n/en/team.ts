@@ -34,7 +34,7 @@ export const teamEn = {
   madeChoose: 'Please choose',
   madeKeep: (keeper: string) => `keep working, in the name of ${keeper}`,
   madeEnd: 'end now: keys are revoked, webhooks removed',
-  madeDid: 'Last did',
+  madeDid: 'Last activity',
   madeLast: (count: number, text: string, model: string, charge: string) =>
     `${text} ${count === 1 ? 'request' : 'requests'} to ${model} within an hour, ${charge}`,
   leaveTitle: (name: string) => `Leave “${name}”?`,

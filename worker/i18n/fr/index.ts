@@ -94,7 +94,7 @@ export const fr: Messages = {
     email: 'Adresse e-mail',
     password: 'Mot de passe',
     passwordHint: (min) => `Au moins ${min} caractères. Quelques mots valent mieux que des symboles.`,
-    needsScript: 'L’inscription exige JavaScript, pour vérifier que vous êtes une personne.',
+    needsScript: 'L’inscription exige JavaScript, pour vérifier que vous n’êtes pas un robot.',
     submit: 'Créer le compte',
     haveOne: 'Vous avez déjà un compte ?',
     firstKeyName: 'Première clé',
@@ -388,7 +388,7 @@ export const fr: Messages = {
     forbiddenText:
       'Par sécurité, il n’a pas été accepté. Rechargez la page et envoyez le formulaire depuis celle-ci.',
     refusedTitle: 'Demande refusée',
-    method: 'Cette page ne peut pas être appelée de cette façon. Ouvrez-la depuis le menu.',
+    method: 'Cette page n’accepte pas ce type de requête. Ouvrez-la depuis le menu.',
     tooLarge: 'Les données envoyées sont trop volumineuses. Réduisez-les et réessayez.',
     tooManyTitle: 'Trop de requêtes',
     tooManyText: (wait) =>
@@ -416,18 +416,18 @@ export const fr: Messages = {
     password_short: 'Au moins 10 caractères.',
     password_long: 'Au plus 128 caractères.',
     password_common:
-      'Ce mot de passe est parmi les premiers que l’on devine. Choisissez-en un autre : quatre mots sans rapport conviennent bien.',
+      'Ce mot de passe fait partie des premiers que l’on essaie. Choisissez-en un autre : quatre mots sans rapport conviennent bien.',
     password_own_words:
-      'Ne composez pas le mot de passe de votre nom, de votre adresse e-mail ou de « Tollgate ».',
+      'Ne formez pas le mot de passe à partir de votre nom, de votre adresse e-mail ou de « Tollgate ».',
     password_wrong: 'Mot de passe incorrect.',
     code_wrong: 'Code incorrect. Attendez le suivant et réessayez.',
     unprintable_letters:
       'Utilisez l’alphabet latin : les autres ne peuvent pas être imprimés sur les factures.',
     confirm_email: 'Ce n’est pas votre adresse e-mail.',
     turnstile_missing: 'Attendez la fin de la vérification au-dessus du bouton, puis renvoyez le formulaire.',
-    turnstile_refused: 'La vérification que vous êtes une personne a expiré ou échoué. Veuillez la refaire.',
+    turnstile_refused: 'La vérification anti-robot a expiré ou échoué. Veuillez la refaire.',
     turnstile_unavailable:
-      'La vérification que vous êtes une personne est impossible pour le moment. Réessayez dans quelques minutes.',
+      'La vérification anti-robot est impossible pour le moment. Réessayez dans quelques minutes.',
     invitation_unconfirmed:
       'Confirmez d’abord votre propre adresse e-mail dans les réglages : vous pourrez ensuite inviter d’autres personnes.',
     too_many_members: 'L’équipe compte déjà le nombre maximal de membres. Retirez-en d’abord.',

@@ -1,7 +1,7 @@
 /** The operator's pages in French, apart from the pool, margins and customers. */
 import type { operatorEn } from '../en/operator.ts';
 
-/** The parts of both counts that differ: cached and reasoning tokens. Older findings have neither. */
+/** The parts of both counts that differ: cached and reasoning tokens. Findings from before these were recorded have neither. */
 function parts(d: Record<string, string>): string {
   const cached =
     d.billedCached === d.countedCached ? '' : ` Entrée en cache : ${d.billedCached} et ${d.countedCached}.`;
@@ -117,8 +117,8 @@ export const operatorFr: typeof operatorEn = {
     made: (code) => `${code} peut maintenant être utilisé.`,
   },
   payments: {
-    title: 'Paiements à trancher',
-    lead: 'De l’argent a circulé autrement que ne le dit la commande. Rien n’a été crédité ni repris pour ces événements.',
+    title: 'Paiements en attente de décision',
+    lead: 'Ces mouvements d’argent ne correspondent pas à leur commande. Rien n’a été crédité ni repris.',
     none: 'Aucun. Chaque paiement, remboursement et litige correspond à sa commande.',
     received: 'Reçu (UTC)',
     what: 'Événement',
@@ -127,18 +127,18 @@ export const operatorFr: typeof operatorEn = {
     orderedText: (amount) => `La commande portait sur ${amount}.`,
     reason: 'Motif',
     reasons: {
-      kind_mismatch: 'Il porte sur un autre type de paiement que la commande.',
-      currency_mismatch: 'Il est dans une autre devise que la commande.',
+      kind_mismatch: 'Ce n’est pas le type de paiement de la commande.',
+      currency_mismatch: 'Sa devise n’est pas celle de la commande.',
       amount_mismatch: 'Son montant n’est pas celui de la commande.',
       payment_not_credited: 'Il reprend un paiement qui n’a pas été crédité.',
       reversed_in_other_currency:
-        'Il est dans une autre devise que le paiement, et le prestataire n’indique aucun montant dans celle du paiement.',
+        'Sa devise n’est pas celle du paiement, et le prestataire n’indique aucun montant dans cette dernière.',
       dispute_status_unknown: 'Le prestataire donne au litige un statut que Tollgate ne connaît pas.',
     },
     order: 'Commande',
     account: 'Compte',
-    decide: 'Trancher',
-    decideTitle: 'Trancher ce paiement',
+    decide: 'Décider',
+    decideTitle: 'Décider du sort de ce paiement',
     decideText:
       'Consultez d’abord le paiement chez le prestataire. Votre décision et la note figurent au journal d’audit.',
     decision: 'Décision',

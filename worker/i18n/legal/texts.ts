@@ -25,7 +25,7 @@ export interface LegalPage {
 }
 
 export interface RetentionText {
-  /** What is kept, and from when its time counts. */
+  /** The data, and the event from which its time counts. */
   readonly what: string;
   readonly why: string;
 }

@@ -16,7 +16,7 @@ export const signInCodePage = new Hono<PortalEnv>();
 
 signInCodePage.get('/', (c) => showForm(c, null));
 
-/** What to do without the app and without a backup code. */
+/** The page for people who have neither their app nor a backup code. */
 signInCodePage.get('/lost', (c) => {
   const names = words(c).t.people.code;
   return page(

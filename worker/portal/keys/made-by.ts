@@ -1,4 +1,4 @@
-/** Who made each key, in words: a person, a management key, and the person who took it over from them. */
+/** The makers of keys, in words: a person or a management key, and the person who took the key over from them. */
 import { emailsOf } from '../../db/account-limits.ts';
 import { database } from '../../db/client.ts';
 import type { ApiKeyRow } from '../../db/keys.ts';
