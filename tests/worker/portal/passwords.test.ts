@@ -22,7 +22,7 @@ const COMMON = [
   'VQsaBLPzLa',
 ];
 
-const COMMON_FAULT = 'one of the first that are guessed';
+const COMMON_FAULT = 'among the first that attackers guess';
 const OWN_FAULT = 'Do not make the password from';
 
 async function faultOf(response: Response): Promise<string> {
