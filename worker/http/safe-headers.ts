@@ -10,8 +10,15 @@ export const ALWAYS = {
   'x-content-type-options': 'nosniff',
 } as const;
 
+/**
+ * The policy of an answer that is no page. A browser that opens it directly runs nothing in it, embeds it nowhere and gives
+ * it no origin.
+ */
+const NO_PAGE = "default-src 'none'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; sandbox";
+
 /** These are set where a part has not decided otherwise: answers hold keys, tokens and balances unless it says not. */
 export const UNLESS_SET = {
+  'content-security-policy': NO_PAGE,
   'cache-control': 'no-store',
   'referrer-policy': 'no-referrer',
 } as const;

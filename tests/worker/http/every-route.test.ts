@@ -104,8 +104,19 @@ function headerFaults(path: string, { headers, status }: Response): string[] {
   if (headers.get('strict-transport-security') !== 'max-age=31536000; includeSubDomains') faults.push('HSTS');
   if (headers.get('x-content-type-options') !== 'nosniff') faults.push('nosniff');
   if (!/^(no-referrer|same-origin)$/.test(headers.get('referrer-policy') ?? '')) faults.push('referrer');
+  faults.push(...policyFaults(headers.get('content-security-policy') ?? ''));
   if (!/no-store/.test(headers.get('cache-control') ?? '') && !isPublic(path, status)) faults.push('stored');
   return faults;
+}
+
+/** Directives that a policy must have and may not weaken. Only a page of ours may be framed, and by our own pages alone. */
+function policyFaults(policy: string): string[] {
+  const directives = policy.split(';').map((each) => each.trim());
+  const required = ["default-src 'none'", "object-src 'none'", "base-uri 'none'"];
+  const missing = required.filter((each) => !directives.includes(each));
+  const isFramed = !/(^|; ?)frame-ancestors '(none|self)'(;|$)/.test(policy);
+  const isInline = /script-src[^;]*unsafe/.test(policy);
+  return [...missing, ...(isFramed ? ['frame-ancestors'] : []), ...(isInline ? ['scripts'] : [])];
 }
 
 /** What anybody may read, and nothing else, may be kept by a cache. */
@@ -113,7 +124,24 @@ function isPublic(path: string, status: number): boolean {
   return status === 200 && ['/openapi.json', '/.well-known/jwks.json'].includes(path);
 }
 
-it('has HSTS of a year, nosniff, a referrer policy and no-store on every answer, errors too', async () => {
+it('names the type of every answer that has a body, and its charset where it is text', async () => {
+  vi.spyOn(console, 'warn').mockImplementation(() => undefined);
+  const faults: unknown[] = [];
+  for (const path of [...[...JSON_PATHS, ...PAGES].map((each) => each.path), ...UNKNOWN])
+    for (const headers of callers()) {
+      const response = await send('GET', path, headers);
+      const [type, body] = [response.headers.get('content-type') ?? '', await response.text()];
+      if (body === '') continue;
+      const isText = /^text\/|xml/.test(type);
+      const isRight = isText
+        ? /; ?charset=utf-8/i.test(type)
+        : /^application\/(json|x-ndjson)|^image\//.test(type);
+      if (!isRight || body.trimStart().startsWith('<') !== /html|svg/.test(type)) faults.push([path, type]);
+    }
+  expect(faults).toEqual([]);
+});
+
+it('has HSTS of a year, nosniff, a policy, a referrer policy and no-store on every answer, errors too', async () => {
   vi.spyOn(console, 'warn').mockImplementation(() => undefined);
   const faults: unknown[] = [];
   for (const path of [...[...JSON_PATHS, ...PAGES].map((each) => each.path), ...UNKNOWN])
@@ -171,6 +199,47 @@ it('answers OPTIONS with 204: the methods, or to browsers that use tokens the CO
     if (response.status !== 204 || says === null) faults.push([path, response.status]);
   }
   expect(faults).toEqual([]);
+});
+
+it('serves nothing over plain HTTP: a page is redirected to the configured origin, a program refused', async () => {
+  const html = { accept: 'text/html,*/*' };
+  const plain = (path: string, init: RequestInit) =>
+    app.fetch(new Request(`http://other.example${path}`, init), env, createExecutionContext());
+  const page = await plain('/usage?by=hour', { headers: html });
+  expect([page.status, page.headers.get('location')]).toEqual([308, `${ORIGIN}/usage?by=hour`]);
+  expect(headerFaults('/usage', page)).toEqual([]);
+  for (const [path, method] of [
+    ['/v1/key', 'GET'],
+    ['/v1/chat/completions', 'POST'],
+    ['/operator/api/nodes', 'GET'],
+    ['/fleet/heartbeat', 'POST'],
+    ['/webhooks/stripe', 'POST'],
+    ['/sign-in', 'POST'],
+  ] as const) {
+    const response = await plain(path, { method, headers: { authorization: `Bearer ${key}` } });
+    const body = await response.json<{ error: { code: string } }>();
+    expect([path, response.status, body.error.code]).toEqual([path, 403, 'https_required']);
+    expect(response.headers.get('location')).toBeNull();
+    expect(headerFaults(path, response)).toEqual([]);
+  }
+});
+
+it('does not answer TRACE, which would send back what a browser keeps from scripts', async () => {
+  for (const path of ['/v1/key', '/usage', '/operator/api/nodes', '/nothing', '/webhooks/stripe']) {
+    const request = new Request(ORIGIN + path, { headers: { 'x-echo': 'trace-mark' } });
+    Object.defineProperty(request, 'method', { value: 'TRACE' });
+    const response = await app.fetch(request, env, createExecutionContext());
+    expect([path, response.status]).toEqual([path, path === '/nothing' ? 403 : 405]);
+    expect(await response.text()).not.toContain('trace-mark');
+  }
+});
+
+it('reads no key or token from a URL', async () => {
+  for (const name of ['key', 'api_key', 'token', 'access_token', 'authorization', 'x-api-key'])
+    for (const path of ['/v1/key', '/v1/models/x', '/user/balance', '/operator/api/nodes']) {
+      const asked = await send('GET', `${path}?${name}=${encodeURIComponent(key)}`);
+      expect([path, name, asked.status]).toEqual([path, name, path === '/v1/models/x' ? 404 : 401]);
+    }
 });
 
 it('answers HEAD as GET, without a body', async () => {

@@ -27,6 +27,7 @@ export function sandboxPages(path: string) {
     secureHeaders({
       contentSecurityPolicy: {
         defaultSrc: ["'none'"],
+        objectSrc: ["'none'"],
         styleSrc: ["'self'"],
         formAction: ["'self'"],
         baseUri: ["'none'"],

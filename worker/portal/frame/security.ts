@@ -47,9 +47,12 @@ export const FRAMED_PATH = '/start/first-request';
 /** An e-mail in the development mailbox. Its styles are inline, as in every e-mail. */
 const EMAIL_PATH = /^\/mailbox\/\w+\/html$/;
 
+/** The start of every page's policy: what it does not name afterwards is forbidden. */
+const NOTHING = { defaultSrc: ["'none'"], objectSrc: ["'none'"], baseUri: ["'none'"] };
+
 const emailHeaders = secureHeaders({
   contentSecurityPolicy: {
-    defaultSrc: ["'none'"],
+    ...NOTHING,
     styleSrc: ["'unsafe-inline'"],
     sandbox: ['allow-popups', 'allow-popups-to-escape-sandbox'],
     frameAncestors: ["'self'"],
@@ -74,13 +77,12 @@ const playgroundHeaders = headers("'none'", { scriptSrc: ["'self'"], connectSrc:
 /** Scalar's script comes from our origin and connects only to it. It inserts styles of its own and never calls eval. */
 const docsHeaders = secureHeaders({
   contentSecurityPolicy: {
-    defaultSrc: ["'none'"],
+    ...NOTHING,
     scriptSrc: ["'self'"],
     styleSrc: ["'self'", "'unsafe-inline'"],
     imgSrc: ["'self'", 'data:', 'blob:'],
     fontSrc: ["'self'", 'data:'],
     connectSrc: ["'self'"],
-    baseUri: ["'none'"],
     frameAncestors: ["'none'"],
   },
   referrerPolicy: 'same-origin',
@@ -94,14 +96,13 @@ function headers(
   const { formAction = [], frameSrc = [], ...script } = more;
   return secureHeaders({
     contentSecurityPolicy: {
-      defaultSrc: ["'none'"],
+      ...NOTHING,
       ...script,
       styleSrc: ["'self'"],
       imgSrc: ["'self'", 'data:'],
       frameSrc: ["'self'", ...frameSrc],
       // a top-up's form is answered by a redirect to Stripe's page, and this directive applies to redirects, too
       formAction: ["'self'", 'https://checkout.stripe.com', ...formAction],
-      baseUri: ["'none'"],
       frameAncestors: [frameAncestors],
     },
     xFrameOptions: frameAncestors === "'none'" ? 'DENY' : 'SAMEORIGIN',
