@@ -11,7 +11,7 @@ import { totpFromPage } from './authenticator.ts';
 import { CLIENT_ID, CLIENT_SECRET, FakeGithub, type GithubAccount, githubAccount } from './github-fake.ts';
 
 const { en } = MESSAGES;
-const SESSION = '__Secure-tollgate.session_token';
+const SESSION = '__Host-tollgate.session_token';
 const SETTINGS = { GITHUB_CLIENT_ID: CLIENT_ID, GITHUB_CLIENT_SECRET: CLIENT_SECRET };
 
 let harness: TaskHarness;
@@ -118,7 +118,7 @@ it('leads to GitHub with a state, PKCE and the one scope that it needs', async (
   const response = await browser.post('/sign-in/github', {});
   expect(response.status).toBe(303);
   const [cookie] = response.headers.getSetCookie();
-  for (const each of [/^__Secure-tollgate\.state=/, /; HttpOnly/i, /; Secure/i, /; SameSite=Lax/i])
+  for (const each of [/^__Host-tollgate\.state=/, /; HttpOnly/i, /; Secure/i, /; SameSite=Lax/i])
     expect(cookie).toMatch(each);
   const url = new URL(response.headers.get('location')!);
   expect(url.origin + url.pathname).toBe('https://github.com/login/oauth/authorize');

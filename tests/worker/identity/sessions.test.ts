@@ -92,6 +92,20 @@ it('the cookie lives as long as the longest session', async () => {
   expect(line).toMatch(new RegExp(`Max-Age=${customer.absoluteMs / 1_000};`, 'i'));
 });
 
+it('its token is random, at least 128 bits of it, and another at each sign-in', async () => {
+  const { email } = await person('customer');
+  const tokens = await Promise.all(
+    Array.from({ length: 20 }, async () => {
+      const response = await new Browser().post('/sign-in', { email, password: PASSWORD });
+      const line = response.headers.getSetCookie().find((each) => each.includes('session_token='))!;
+      return decodeURIComponent(line.split(';')[0]!.split('=').slice(1).join('=')).split('.')[0]!;
+    }),
+  );
+  // 32 letters and digits are 190 bits; a character that all tokens share would be one that is not random
+  for (const token of tokens) expect(token).toMatch(/^[A-Za-z0-9]{32}$/);
+  for (let at = 0; at < 32; at++) expect(new Set(tokens.map((token) => token[at])).size).toBeGreaterThan(1);
+});
+
 it('over sessions are not listed', async () => {
   const { browser, email } = await person('customer');
   await age(email, { seenMs: customer.idleMs });

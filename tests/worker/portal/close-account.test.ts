@@ -56,7 +56,9 @@ describe('the proof', () => {
     expect(refused.status).toBe(422);
     expect(await refused.text()).toContain(`value="${'email' in fields ? fields.email : ada.email}"`);
     expect(await isClosed(ada)).toBe(false);
-    expect((await close(ada)).headers.get('location')).toBe('/account/closed');
+    const closed = await close(ada);
+    expect(closed.headers.get('location')).toBe('/account/closed');
+    expect(closed.headers.get('clear-site-data')).toBe('"cache", "storage"');
     expect(await isClosed(ada)).toBe(true);
   });
 

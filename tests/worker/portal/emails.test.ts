@@ -2,7 +2,7 @@
  * E-mails with links that sign people in: each link works once, responses do not reveal who has an account, and no link
  * bypasses a second factor.
  */
-import { beforeEach, expect, it } from 'vitest';
+import { beforeEach, expect, it, vi } from 'vitest';
 import { RATE_RULES } from '../../../worker/domain/rate-limit.ts';
 import { MESSAGES } from '../../../worker/i18n/locale.ts';
 import { holdTimeStep, totpFromPage } from '../identity/authenticator.ts';
@@ -68,6 +68,18 @@ it('a link signs in once, after a click; opening the page does not use it up', a
   expect([signedIn.status, signedIn.headers.get('location')]).toEqual([303, '/usage']);
   expect((await browser.get('/settings')).status).toBe(200);
   expect((await newBrowser().post(path, {})).status).toBe(410);
+});
+
+it('a link signs in for ten minutes', async () => {
+  const { email } = await confirmedPerson();
+  const browser = newBrowser();
+  await browser.post('/sign-in/link', { email });
+  const { path, text } = await emailTo(email);
+  expect(text).toContain('10 minutes');
+  vi.setSystemTime(Date.now() + 10 * 60_000 + 1);
+  expect((await browser.post(path, {})).status).toBe(410);
+  vi.useRealTimers();
+  expect((await browser.post(path, {})).status).toBe(410);
 });
 
 it('responds the same for an unknown address, and sends no e-mail', async () => {

@@ -119,3 +119,36 @@ it('stores passwords hashed', async () => {
     .first<{ password: string }>();
   expect(row!.password).toMatch(/^[0-9a-f]{32}:[0-9a-f]{128}$/);
 });
+
+it('is hidden as it is typed, and password managers may fill it in and paste it', async () => {
+  const browser = new Browser();
+  const signedIn = new Browser();
+  await signedIn.signUp();
+  const pages = [
+    await browser.get('/sign-in'),
+    await browser.get('/sign-up'),
+    await browser.get('/reset-password/token'),
+    await signedIn.get('/settings'),
+    await signedIn.get('/settings/second-factor'),
+    await signedIn.get('/account/close'),
+  ];
+  for (const page of pages) {
+    const fields = (await page.text()).match(/<input[^>]*name="(password|current)"[^>]*>/g) ?? [];
+    expect(fields.length).toBeGreaterThan(0);
+    for (const field of fields) {
+      expect(field).toMatch(/type="password"/);
+      expect(field).toMatch(/autocomplete="(current|new)-password"/);
+      expect(field).not.toMatch(/onpaste|readonly|maxlength/i);
+    }
+  }
+});
+
+it('stays valid for as long as its person wants', async () => {
+  const { email, password } = await new Browser().signUp();
+  const years = Date.now() - 10 * 365 * 86_400_000;
+  await bindings.DB.prepare('UPDATE person_credential SET created_at = ?, updated_at = ?')
+    .bind(years, years)
+    .run();
+  const response = await new Browser().post('/sign-in', { email, password });
+  expect([response.status, response.headers.get('location')]).toEqual([303, '/usage']);
+});

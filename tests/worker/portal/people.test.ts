@@ -139,7 +139,7 @@ it.each([
 it('starts a new session at every sign-in and ends the previous one', async () => {
   const browser = new Browser();
   const { email, password } = await browser.signUp();
-  const name = '__Secure-tollgate.session_token';
+  const name = '__Host-tollgate.session_token';
   const first = browser.cookies.get(name);
   await browser.post('/sign-in', { email, password });
   const second = browser.cookies.get(name);
@@ -162,12 +162,55 @@ it('marks the session cookie Secure, HttpOnly and SameSite', async () => {
   expect(line).toMatch(/; SameSite=Lax/i);
 });
 
+it('prefixes every cookie with __Host-, which binds it to HTTPS and to this host', async () => {
+  const browser = new Browser();
+  const responses = [
+    await browser.post('/sign-up', { name: 'Ada', email: newEmail(), password: PASSWORD }),
+    await browser.post('/settings/profile', { name: 'Ada', language: 'fr' }),
+    await browser.post('/sign-out', {}),
+  ];
+  const lines = responses.flatMap((response) => response.headers.getSetCookie());
+  const names = new Set(lines.map((line) => line.split('=')[0]));
+  for (const name of ['session_token', 'device', 'language', 'shown_once'])
+    expect([...names].some((each) => each!.endsWith(name))).toBe(true);
+  for (const line of lines) {
+    expect(line).toMatch(/^__Host-/);
+    for (const attribute of [/; Secure/i, /; HttpOnly/i, /; SameSite=Lax/i, /; Path=\/(;|$)/i])
+      expect(line).toMatch(attribute);
+    expect(line).not.toMatch(/; Domain/i);
+  }
+});
+
+it('offers signing out on every page of a person', async () => {
+  const browser = new Browser();
+  await browser.signUp();
+  for (const path of [
+    '/start',
+    '/usage',
+    '/keys',
+    '/requests',
+    '/billing',
+    '/team',
+    '/settings',
+    '/alerts',
+    '/pricing',
+  ])
+    expect(await (await browser.get(path)).text()).toContain('action="/sign-out"');
+});
+
+it('has the browser forget pages and stored data at sign-out', async () => {
+  const browser = new Browser();
+  await browser.signUp();
+  const left = await browser.post('/sign-out', {});
+  expect(left.headers.get('clear-site-data')).toBe('"cache", "storage"');
+});
+
 it('ends the session at sign-out', async () => {
   const browser = new Browser();
   await browser.signUp();
-  const session = browser.cookies.get('__Secure-tollgate.session_token');
+  const session = browser.cookies.get('__Host-tollgate.session_token');
   expect((await browser.post('/sign-out', {})).headers.get('location')).toBe('/');
-  browser.cookies.set('__Secure-tollgate.session_token', session!);
+  browser.cookies.set('__Host-tollgate.session_token', session!);
   expect((await browser.get('/keys')).status).toBe(303);
 });
 

@@ -72,7 +72,7 @@ export type Language = keyof typeof WORDS;
  * The language chosen in the portal (its `language` cookie), else French where the browser prefers it, else English.
  */
 export function languageOf(c: Context): Language {
-  const chosen = getCookie(c, 'language');
+  const chosen = getCookie(c, 'language') ?? getCookie(c, 'language', 'host');
   if (chosen === 'en' || chosen === 'fr') return chosen;
   return /^\s*fr\b/i.test(c.req.header('accept-language') ?? '') ? 'fr' : 'en';
 }

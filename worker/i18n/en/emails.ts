@@ -9,7 +9,7 @@ export const emailsEn = {
   },
   signIn: {
     title: 'Your sign-in link',
-    text: 'Open the link in the browser where you want to sign in. It works once and expires after 15 minutes.',
+    text: 'Open the link in the browser where you want to sign in. It works once and expires after 10 minutes.',
     unverified:
       'This address has not been confirmed yet. The link confirms it and removes any password set before; you can set a new one under Settings.',
     link: 'Sign in',

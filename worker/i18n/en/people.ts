@@ -4,7 +4,7 @@ export const peopleEn = {
   linkInstead: 'Sign in by e-mail instead',
   link: {
     title: 'Sign in by e-mail',
-    lead: 'We send you a sign-in link. It works once and expires after 15 minutes.',
+    lead: 'We send you a sign-in link. It works once and expires after 10 minutes.',
     submit: 'Send link',
     openTitle: 'One more click',
     openText: 'Your link is valid. Sign in in this browser:',

@@ -11,7 +11,7 @@ export const emailsFr: Messages['emails'] = {
   },
   signIn: {
     title: 'Votre lien de connexion',
-    text: 'Ouvrez le lien dans le navigateur où vous souhaitez vous connecter. Il ne sert qu’une fois et expire après 15 minutes.',
+    text: 'Ouvrez le lien dans le navigateur où vous souhaitez vous connecter. Il ne sert qu’une fois et expire après 10 minutes.',
     unverified:
       'Cette adresse n’est pas encore confirmée. Le lien la confirme et supprime tout mot de passe choisi auparavant ; vous pouvez en choisir un nouveau dans les Réglages.',
     link: 'Se connecter',

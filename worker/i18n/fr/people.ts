@@ -6,7 +6,7 @@ export const peopleFr: Messages['people'] = {
   linkInstead: 'Se connecter par e-mail',
   link: {
     title: 'Se connecter par e-mail',
-    lead: 'Nous vous envoyons un lien de connexion. Il ne sert qu’une fois et expire après 15 minutes.',
+    lead: 'Nous vous envoyons un lien de connexion. Il ne sert qu’une fois et expire après 10 minutes.',
     submit: 'Envoyer le lien',
     openTitle: 'Encore un clic',
     openText: 'Lien valide. Connectez-vous dans ce navigateur :',

@@ -18,7 +18,7 @@ import { allowed, signedIn } from '../frame/guard.ts';
 import { page } from '../frame/layout.tsx';
 import { whileAllowed } from '../frame/long-download.ts';
 import { limitDownloads } from '../frame/rate-limits.tsx';
-import { setCookies } from '../frame/set-cookies.ts';
+import { clearBrowser, setCookies } from '../frame/set-cookies.ts';
 import { show as showTeam } from './team.tsx';
 
 const NameForm = z.object({ accountName: Name });
@@ -89,6 +89,7 @@ accountPage.post('/close', async (c) => {
   await rememberTrial(c.env, { accountId, email: person.email, nowMs: entry.atMs });
   await closeAccount(db, { accountId, nowMs: entry.atMs, entry });
   setCookies(c, await signOut(c.env, headers));
+  clearBrowser(c);
   await eraseAccount(db, accountId);
   return c.redirect('/account/closed', 303);
 });
@@ -96,6 +97,7 @@ accountPage.post('/close', async (c) => {
 /** Signs out and leads back by the sign-in page: a person without a password proves themselves by a new sign-in. */
 accountPage.post('/close/sign-in', async (c) => {
   setCookies(c, await signOut(c.env, c.req.raw.headers));
+  clearBrowser(c);
   return c.redirect('/sign-in?next=/account/close', 303);
 });
 

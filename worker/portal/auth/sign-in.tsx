@@ -10,7 +10,7 @@ import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
 import { type Typed, typedFields } from '../frame/form.ts';
 import { safePath } from '../frame/guard.ts';
 import { page } from '../frame/layout.tsx';
-import { setCookies } from '../frame/set-cookies.ts';
+import { clearBrowser, setCookies } from '../frame/set-cookies.ts';
 import { AcceptNote } from '../public/legal.tsx';
 import { GithubButton } from './github-button.tsx';
 import { EmailField, NextField, replaceSession, withNext } from './sign-in-parts.tsx';
@@ -42,6 +42,7 @@ signInPage.post('/sign-in', async (c) => {
 
 signInPage.post('/sign-out', async (c) => {
   setCookies(c, await signOut(c.env, c.req.raw.headers));
+  clearBrowser(c);
   return c.redirect('/', 303);
 });
 
