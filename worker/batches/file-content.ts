@@ -14,5 +14,11 @@ export function fileContent(
       .pipeTo(writable)
       .catch(() => undefined),
   );
-  return new Response(readable, { headers: { 'content-type': 'application/jsonl; charset=utf-8' } });
+  return new Response(readable, {
+    headers: {
+      'content-type': 'application/jsonl; charset=utf-8',
+      // its id, because its name was chosen by whoever uploaded it
+      'content-disposition': `attachment; filename="${id}.jsonl"`,
+    },
+  });
 }

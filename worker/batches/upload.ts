@@ -3,12 +3,12 @@ import { Readable } from 'node:stream';
 import { Busboy, type BusboyFileStream } from '@fastify/busboy';
 import { LINE_BYTES_MAX } from '../domain/file-parts.ts';
 import { isVisible } from '../domain/name.ts';
+import { FILE_BYTES_MAX, FILE_EXTENSIONS, hasFileExtension, isText } from '../domain/upload.ts';
 import type { ApiError } from '../http/api-error.ts';
 import { HIDDEN_CHARACTERS } from '../http/fields.ts';
 import { deleteParts, PartWriter } from './file-parts.ts';
 
-/** The largest request body that Cloudflare accepts on its Free and Pro plans. */
-export const FILE_BYTES_MAX = 100 * 1024 * 1024;
+const EXTENSIONS = FILE_EXTENSIONS.map((each) => `.${each}`).join(', ');
 
 /** In code points; the rest of a longer name is cut off. */
 const FILE_NAME_LENGTH_MAX = 256;
@@ -46,7 +46,7 @@ async function receive(request: Request, writer: PartWriter): Promise<Uploaded> 
   const form = formReader(contentType);
   if (form === null) return refused('file', MALFORMED);
   const fields: Record<string, string> = {};
-  let file: { name: string; written: Promise<boolean>; stream: BusboyFileStream } | null = null;
+  let file: { name: string; written: Promise<Written>; stream: BusboyFileStream } | null = null;
   form.on('field', (name, value) => {
     fields[name] = value;
   });
@@ -67,12 +67,14 @@ async function receive(request: Request, writer: PartWriter): Promise<Uploaded> 
     return refused('file', MALFORMED);
   }
   // TypeScript does not see that the listener assigns `file`.
-  const received = file as { name: string; written: Promise<boolean>; stream: BusboyFileStream } | null;
+  const received = file as { name: string; written: Promise<Written>; stream: BusboyFileStream } | null;
   if (received === null) return refused('file', 'is required');
   const written = await received.written;
   const name = received.name.normalize('NFC');
   if (!isVisible(name)) return refused('file', `${HIDDEN_CHARACTERS} in its name`);
-  if (!written) {
+  if (!hasFileExtension(name)) return refused('file', `must be named ${EXTENSIONS}`);
+  if (written === 'not_text') return refused('file', 'is not text. Send JSONL, not compressed');
+  if (written === 'long_line') {
     return refused(
       'file',
       `has a line of more than ${LINE_BYTES_MAX} bytes. Send JSONL with one request per line`,
@@ -99,12 +101,19 @@ function formReader(contentType: string): InstanceType<typeof Busboy> | null {
   }
 }
 
-async function writeAll(stream: BusboyFileStream, writer: PartWriter): Promise<boolean> {
-  let fits = true;
-  // A file that does not fit is still read to its end, because the form ends only when its file has.
-  for await (const chunk of stream as AsyncIterable<Uint8Array>) fits &&= await writer.write(chunk);
-  if (fits) await writer.end();
-  return fits;
+type Written = 'whole' | 'not_text' | 'long_line';
+
+async function writeAll(stream: BusboyFileStream, writer: PartWriter): Promise<Written> {
+  let written: Written = 'whole';
+  let isFirst = true;
+  // A file that is refused is still read to its end, because the form ends only when its file has.
+  for await (const chunk of stream as AsyncIterable<Uint8Array>) {
+    if (isFirst && !isText(chunk)) written = 'not_text';
+    isFirst = false;
+    if (written === 'whole' && !(await writer.write(chunk))) written = 'long_line';
+  }
+  if (written === 'whole') await writer.end();
+  return written;
 }
 
 function refused(param: string, what: string): { ok: false; refusal: ApiError } {

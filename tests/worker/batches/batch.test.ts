@@ -295,6 +295,7 @@ describe('files', () => {
     expect(file.bytes).toBe(new TextEncoder().encode(content).byteLength);
     const returned = await call(customer, 'GET', `/v1/files/${file.id}/content`);
     expect((await returned.text()) === content).toBe(true);
+    expect(returned.headers.get('content-disposition')).toBe(`attachment; filename="${file.id}.jsonl"`);
     const list = await call(customer, 'GET', '/v1/files?limit=1');
     expect(await list.json()).toMatchObject({ data: [{ id: file.id }], has_more: false });
     const deleted = await call(customer, 'DELETE', `/v1/files/${file.id}`);
@@ -314,6 +315,21 @@ describe('files', () => {
     expect(refused.status).toBe(400);
     expect(await refused.json()).toMatchObject({ error: { param } });
     expect((await env.FILES.list()).objects).toHaveLength(before);
+  });
+
+  it.each([
+    ['a compressed file', '\u001f\u0008\u0000', 'lines.jsonl'],
+    ['a compressed file under another name', 'PK\u0003\u0004', 'lines'],
+    ['a page', '<script>alert(1)</script>\n', 'lines.html'],
+    ['a program', 'x\n', 'lines.jsonl.exe'],
+  ])('are lines of text: %s is refused, and leaves no parts behind', async (_, content, name) => {
+    const customer = await Customer.withCredit(usd(0));
+    const before = (await env.FILES.list()).objects.length;
+    const refused = await upload(customer, content, {}, name);
+    expect([refused.status, await refused.json()]).toMatchObject([400, { error: { param: 'file' } }]);
+    expect((await env.FILES.list()).objects).toHaveLength(before);
+    for (const good of ['lines.JSONL', 'lines', 'a.b.ndjson'])
+      expect((await upload(customer, 'x\n', {}, good)).status).toBe(200);
   });
 
   it('and batches of another account are not found', async () => {

@@ -72,10 +72,11 @@ export async function upload(
   customer: Pick<Customer, 'key'>,
   content: string,
   fields: Record<string, string> = {},
+  name = 'lines.jsonl',
 ) {
   const form = new FormData();
   for (const [name, value] of Object.entries({ purpose: 'batch', ...fields })) form.set(name, value);
-  form.set('file', new File([content], 'lines.jsonl'));
+  form.set('file', new File([content], name));
   return call(customer, 'POST', '/v1/files', form);
 }
 
