@@ -41,6 +41,8 @@ export default defineConfig({
   // Warnings about libraries that ship source maps without their sources would hide everything else.
   logLevel: 'error',
   test: {
+    // The log of a test that passes is no news; that of one that fails is printed with it.
+    silent: 'passed-only',
     projects: [
       {
         test: {

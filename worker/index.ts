@@ -12,6 +12,8 @@ import { allowedMethods, optionsResponse } from './http/allowed-methods.ts';
 import { type ApiError, envelope, errorResponse, errorResponseWith } from './http/api-error.ts';
 import { corsForTokens } from './http/cors.ts';
 import { lazy } from './http/lazy.ts';
+import { logRefusals } from './http/log-refusals.ts';
+import { insecureAnswer } from './http/require-https.ts';
 import { type Api, type ApiContext, withResponseHeaders } from './http/response-headers.ts';
 import { routeOf } from './http/route-of.ts';
 import { describeError } from './lib/describe-error.ts';
@@ -25,10 +27,12 @@ export { Wallet } from './wallet/wallet.ts';
 // silently fall back to a slower router.
 const app = new Hono<Api>({ router: new RegExpRouter() });
 
-app.use(withResponseHeaders());
+app.use(withResponseHeaders(), logRefusals());
 app.use(async function configured(c, next) {
   // an installation that is set up wrongly serves nothing, not even what needs no setting
-  config(c.env);
+  const { publicOrigin } = config(c.env);
+  const insecure = insecureAnswer(c.req.raw, publicOrigin);
+  if (insecure !== null) return insecure;
   await next();
 });
 for (const path of ['/v1/*', '/anthropic/*', '/beta/*', '/chat/*', '/completions', '/models/*']) {
@@ -98,6 +102,7 @@ async function site(): Promise<Hono<{ Bindings: Env }>> {
     failedRoutes.set(c.req.raw, routeOf(c));
     throw error;
   });
+  routes.use(logRefusals());
   const methodsOfSite = allowedMethods(() => routes.routes);
   routes.use(async function programsMethods(c, next) {
     // people get a page instead, from the portal

@@ -5,6 +5,7 @@
 import { isAPIError } from 'better-auth/api';
 import { config, type Env } from '../env.ts';
 import type { Locale } from '../i18n/locale.ts';
+import { logSecurity } from '../lib/security-log.ts';
 import { sendAccountEmail } from '../notifications/email/send.ts';
 import { clientAddress, takeAttempt } from '../rate-limits/attempts.ts';
 import type { Person } from './account.ts';
@@ -86,6 +87,7 @@ export async function resetPassword(
   if (fault) return { ok: false, reason: 'weak_password', fault };
   const call = { body: { token, newPassword: password } };
   if (!(await unlessRefused(() => auth(env).api.resetPassword(call)))) return { ok: false, reason: 'over' };
+  logSecurity('sign_in_changed', { person: person.id, what: 'password_reset' });
   return { ok: true, cookies: [await rememberDevice(env, headers, person.id)] };
 }
 
@@ -135,7 +137,11 @@ export async function changePassword(
     });
     cookies = responseHeaders.getSetCookie();
   });
-  if (!changed) return { ok: false, fault: 'password_wrong' };
+  if (!changed) {
+    logSecurity('proof_refused', { person: person.id, asked: 'password' });
+    return { ok: false, fault: 'password_wrong' };
+  }
+  logSecurity('sign_in_changed', { person: person.id, what: 'password' });
   await guess.forgive();
   const url = `${config(env).publicOrigin}/settings`;
   await sendAccountEmail(

@@ -5,6 +5,7 @@ import type { Person } from './account.ts';
 import { auth, TOO_MANY_SIGN_UPS } from './auth.ts';
 import { rememberDevice } from './known-device.ts';
 import { cookiesSentBack, personOf } from './session.ts';
+import { logSignIn } from './sign-in-log.ts';
 
 export type GithubRefusal =
   | { reason: 'too_many_attempts'; retryAfterMs: number }
@@ -59,10 +60,17 @@ export async function beginWithGithub(
 }
 
 /** Completes a sign-in. @param query of the callback URL, as GitHub set it */
-export async function finishWithGithub(
-  env: Env,
-  { query, headers, nowMs }: { query: Record<string, string>; headers: Headers; nowMs: number },
-): Promise<GithubResult> {
+export function finishWithGithub(env: Env, request: Callback): Promise<GithubResult> {
+  return logSignIn(env, 'github', request.headers, finish(env, request));
+}
+
+interface Callback {
+  readonly query: Record<string, string>;
+  readonly headers: Headers;
+  readonly nowMs: number;
+}
+
+async function finish(env: Env, { query, headers, nowMs }: Callback): Promise<GithubResult> {
   const byNetwork = { rule: 'sign_in_step_network', subject: clientAddress(headers) } as const;
   const { retryAfterMs } = await takeAttempt(env, [byNetwork], nowMs);
   if (retryAfterMs > 0)

@@ -7,6 +7,7 @@ import { database } from '../db/client.ts';
 import { hasPassword } from '../db/people.ts';
 import { personSession } from '../db/schema.ts';
 import type { Env } from '../env.ts';
+import { logSecurity } from '../lib/security-log.ts';
 import type { Person } from './account.ts';
 import { auth } from './auth.ts';
 import { hashBackupCode } from './backup-codes.ts';
@@ -48,10 +49,15 @@ export async function proofNeeded(env: Env, { person, sessionId, nowMs }: AtBrow
 }
 
 /** Checks the password or the age of the sign-in, and the second factor's code where it is on. Guesses are counted. */
-export async function provePerson(
-  env: Env,
-  at: AtBrowser & { password: string; code: string; headers: Headers },
-): Promise<Proof> {
+export async function provePerson(env: Env, at: Proving): Promise<Proof> {
+  const proof = await check(env, at);
+  if (!proof.ok) logSecurity('proof_refused', { person: at.person.id, asked: proof.fault });
+  return proof;
+}
+
+type Proving = AtBrowser & { password: string; code: string; headers: Headers };
+
+async function check(env: Env, at: Proving): Promise<Proof> {
   const { person, password, code, headers, nowMs } = at;
   const needed = await proofNeeded(env, at);
   if (needed.by === 'sign_in') return { ok: false, fault: 'sign_in_needed' };

@@ -1,6 +1,7 @@
 /** The second factor: six digits of an authenticator app, and backup codes for when the app is lost. */
 import type { AccountEmail } from '../domain/account-email.ts';
 import { config, type Env } from '../env.ts';
+import { logSecurity } from '../lib/security-log.ts';
 import { sendAccountEmail } from '../notifications/email/send.ts';
 import { auth } from './auth.ts';
 import { takeCode } from './code-once.ts';
@@ -92,7 +93,7 @@ async function changed(
 /** Makes a change that needs the password or a code, counted as a guess of it. */
 async function guarded<Value>(
   env: Env,
-  { sessionId, nowMs }: ChangedBy,
+  { person, sessionId, nowMs }: ChangedBy,
   change: () => Promise<Value | null>,
 ): Promise<Changed<Value>> {
   const guess = await guessInSession(env, sessionId, nowMs);
@@ -101,13 +102,17 @@ async function guarded<Value>(
   await unlessRefused(async () => {
     value = await change();
   });
-  if (value === null) return { ok: false, retryAfterMs: 0 };
+  if (value === null) {
+    logSecurity('proof_refused', { person: person.id, asked: 'second_factor' });
+    return { ok: false, retryAfterMs: 0 };
+  }
   await guess.forgive();
   return { ok: true, value };
 }
 
 /** Every change is reported by e-mail, in case somebody else made it. */
 function sendChangeEmail(env: Env, { person, locale, nowMs }: ChangedBy, what: What) {
+  logSecurity('sign_in_changed', { person: person.id, what });
   const url = `${config(env).publicOrigin}/settings`;
   return sendAccountEmail(
     env,

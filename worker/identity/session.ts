@@ -4,7 +4,8 @@ import { personExists, removeUnfinishedPerson } from '../db/accounts.ts';
 import { database } from '../db/client.ts';
 import { isSessionOver, SEEN_EVERY_MS } from '../domain/session-end.ts';
 import type { Env } from '../env.ts';
-import { clientAddress, takeAttempt } from '../rate-limits/attempts.ts';
+import { logSecurity } from '../lib/security-log.ts';
+import { clientAddress, networkMark, takeAttempt } from '../rate-limits/attempts.ts';
 import type { Person } from './account.ts';
 import { auth } from './auth.ts';
 import { hashBackupCode } from './backup-codes.ts';
@@ -12,6 +13,7 @@ import { takeCode } from './code-once.ts';
 import { guessCode, guessPassword } from './guesses.ts';
 import { rememberDevice } from './known-device.ts';
 import { endSession, markSeen } from './sessions.ts';
+import { logSignIn } from './sign-in-log.ts';
 import { type TurnstileFault, turnstileFault } from './turnstile.ts';
 import { type WeakPassword, weakPassword } from './weak-password.ts';
 
@@ -49,7 +51,14 @@ interface SignUp {
  * any other answer would either lie or leave the newcomer stuck, and the throttle keeps this one from serving as a
  * directory of addresses.
  */
-export async function signUp(env: Env, request: SignUp & { turnstileToken: string }): Promise<SessionResult> {
+export function signUp(env: Env, request: SignUp & { turnstileToken: string }): Promise<SessionResult> {
+  return logSignIn(env, 'sign_up', request.headers, signUpUnlessRefused(env, request));
+}
+
+async function signUpUnlessRefused(
+  env: Env,
+  request: SignUp & { turnstileToken: string },
+): Promise<SessionResult> {
   const { name, email, password, turnstileToken, headers, nowMs } = request;
   const fault = await weakPassword(env, password, { email, name });
   if (fault) return { ok: false, refusal: { reason: 'weak_password', fault } };
@@ -79,10 +88,18 @@ async function makePerson(env: Env, request: SignUp): Promise<SessionResult> {
 }
 
 /** An unknown address and a wrong password give the same answer after the same work: better-auth hashes in both cases. */
-export async function signIn(
-  env: Env,
-  request: { email: string; password: string; headers: Headers; nowMs: number },
-): Promise<SessionResult> {
+export function signIn(env: Env, request: WithPassword): Promise<SessionResult> {
+  return logSignIn(env, 'password', request.headers, signInWithPassword(env, request));
+}
+
+interface WithPassword {
+  readonly email: string;
+  readonly password: string;
+  readonly headers: Headers;
+  readonly nowMs: number;
+}
+
+async function signInWithPassword(env: Env, request: WithPassword): Promise<SessionResult> {
   const { email, password, headers, nowMs } = request;
   const guess = await guessPassword(env, email, { headers, nowMs });
   if (guess.retryAfterMs > 0) return tooManyAttempts(guess);
@@ -103,10 +120,17 @@ export async function signIn(
 }
 
 /** Completes a sign-in with the authenticator app's code, or with a backup code, kept for when the app is lost. */
-export async function signInWithCode(
-  env: Env,
-  { code, headers, nowMs }: { code: string; headers: Headers; nowMs: number },
-): Promise<SessionResult> {
+export function signInWithCode(env: Env, request: WithCode): Promise<SessionResult> {
+  return logSignIn(env, 'code', request.headers, finishWithCode(env, request));
+}
+
+interface WithCode {
+  readonly code: string;
+  readonly headers: Headers;
+  readonly nowMs: number;
+}
+
+async function finishWithCode(env: Env, { code, headers, nowMs }: WithCode): Promise<SessionResult> {
   const { api } = auth(env);
   const personId = await api.challengedPerson({ headers });
   if (personId === null) return { ok: false, refusal: { reason: 'code_over' } };
@@ -129,11 +153,18 @@ export async function signInWithCode(
   }
 }
 
-/** Signs in with the link of an e-mail, which works once and for 15 minutes. */
-export async function signInByLink(
-  env: Env,
-  { token, headers, nowMs }: { token: string; headers: Headers; nowMs: number },
-): Promise<SessionResult> {
+/** Signs in with the link of an e-mail, which works once and for 10 minutes. */
+export function signInByLink(env: Env, request: ByLink): Promise<SessionResult> {
+  return logSignIn(env, 'link', request.headers, openLink(env, request));
+}
+
+interface ByLink {
+  readonly token: string;
+  readonly headers: Headers;
+  readonly nowMs: number;
+}
+
+async function openLink(env: Env, { token, headers, nowMs }: ByLink): Promise<SessionResult> {
   const byNetwork = { rule: 'sign_in_step_network', subject: clientAddress(headers) } as const;
   const attempt = await takeAttempt(env, [byNetwork], nowMs);
   if (attempt.retryAfterMs > 0) return tooManyAttempts(attempt);
@@ -150,6 +181,7 @@ export async function signInByLink(
 /** Ends the session. @returns `Set-Cookie` values that delete its cookie */
 export async function signOut(env: Env, headers: Headers): Promise<readonly string[]> {
   const { headers: responseHeaders } = await auth(env).api.signOut({ headers, returnHeaders: true });
+  logSecurity('signed_out', { network: await networkMark(env, headers) });
   return responseHeaders.getSetCookie();
 }
 

@@ -14,6 +14,7 @@ import {
 } from '../domain/rate-limit.ts';
 import { config, type Env } from '../env.ts';
 import { describeError } from '../lib/describe-error.ts';
+import { logSecurity } from '../lib/security-log.ts';
 import { pepperKey } from '../tokens/pepper.ts';
 
 /** An attempt under one rule. */
@@ -53,6 +54,10 @@ export async function takeAttempt(
     const taken = await take(env, name, requests, nowMs);
     if (!taken.allowed) {
       const state = tightest(taken.states);
+      logSecurity('rate_limited', {
+        rules: requests.map(({ rule }) => rule),
+        counter: await markOf(env, name),
+      });
       return { allowed: false, retryAfterMs: state?.resetMs ?? DOWN_RETRY_MS, state };
     }
     states.push(...taken.states);
@@ -108,9 +113,23 @@ async function take(env: Env, name: string, requests: readonly RateRequest[], no
 }
 
 async function counterOf(env: Env, name: string) {
+  return env.RATE_LIMITER.getByName(await counterName(env, name));
+}
+
+async function counterName(env: Env, name: string): Promise<string> {
   const message = new TextEncoder().encode(`rate limit of ${name}`);
   const hash = await crypto.subtle.sign('HMAC', (await pepperKey(config(env))).hmac, message);
-  return env.RATE_LIMITER.getByName(Buffer.from(hash).toString('base64url'));
+  return Buffer.from(hash).toString('base64url');
+}
+
+/** A network as the security log names it: the same mark each time, from which no address can be read. */
+export function networkMark(env: Env, headers: Headers): Promise<string> {
+  return markOf(env, `network ${networkOf(clientAddress(headers)).prefix}`);
+}
+
+/** Twelve characters of the counter's name: 72 bits tell all counters of a log apart. */
+async function markOf(env: Env, name: string): Promise<string> {
+  return (await counterName(env, name)).slice(0, 12);
 }
 
 function logDown(rules: readonly RateRuleName[], error: unknown): void {

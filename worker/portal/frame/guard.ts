@@ -4,6 +4,7 @@ import { createMiddleware } from 'hono/factory';
 import { parseAccept } from 'hono/utils/accept';
 import { type Area, isRoleAllowed } from '../../domain/team.ts';
 import { config } from '../../env.ts';
+import { logRefusal } from '../../http/log-refusals.ts';
 import { isLocale, LOCALES, type Locale } from '../../i18n/locale.ts';
 import { accountsOf } from '../../identity/account.ts';
 import { personOf } from '../../identity/session.ts';
@@ -14,7 +15,7 @@ import { problemPage } from './problem.tsx';
 import { limitAccountForms } from './rate-limits.tsx';
 import { setCookies } from './set-cookies.ts';
 
-/** Part of better-auth's cookie name, which over HTTPS begins with `__Secure-`. */
+/** Part of better-auth's cookie name, which over HTTPS begins with `__Host-`. */
 const SESSION_COOKIE = 'tollgate.session_token=';
 const LANGUAGE_COOKIE = 'language';
 /** The account that a person who belongs to several has chosen. */
@@ -56,7 +57,7 @@ export const signedIn = createMiddleware<PortalEnv>(async function signedIn(c, n
   }
   const nowMs = Date.now();
   const memberships = await accountsOf(c.env, person, nowMs);
-  const chosen = getCookie(c, ACCOUNT_COOKIE);
+  const chosen = remembered(c, ACCOUNT_COOKIE);
   const membership = memberships.find(({ accountId }) => accountId === chosen) ?? memberships[0]!;
   const refusal = await limitAccountForms(c, membership.accountId);
   if (refusal !== null) return refusal;
@@ -100,7 +101,10 @@ export function mayWrite(c: PortalContext, area: Area): boolean {
  */
 export const operator = createMiddleware<PortalEnv>(async function operator(c, next) {
   const person = c.get('person');
-  if (person?.role !== 'operator') return notFoundPage(c);
+  if (person?.role !== 'operator') {
+    logRefusal(c, 404);
+    return notFoundPage(c);
+  }
   if (!person.twoFactor && !config(c.env).development) return problemPage(c, 'second_factor');
   await next();
 });
@@ -120,8 +124,18 @@ function remember(c: PortalContext, name: string, value: string): void {
     maxAge: YEAR_S,
     sameSite: 'Lax',
     httpOnly: true,
-    secure: config(c.env).publicOrigin.startsWith('https://'),
+    ...hostOnly(c),
   });
+}
+
+/** Over HTTPS the `__Host-` prefix: no other host of the domain can set such a cookie or is sent it. */
+function hostOnly(c: PortalContext) {
+  const secure = config(c.env).publicOrigin.startsWith('https://');
+  return { secure, prefix: secure ? ('host' as const) : undefined };
+}
+
+function remembered(c: PortalContext, name: string): string | undefined {
+  return getCookie(c, name, hostOnly(c).prefix);
 }
 
 /** The path if it is one of this site, or else the fallback: a redirect never leads to another site. */
@@ -130,7 +144,7 @@ export function safePath(path: string | undefined, fallback: string): string {
 }
 
 function localeOf(c: PortalContext): Locale {
-  const chosen = getCookie(c, LANGUAGE_COOKIE);
+  const chosen = remembered(c, LANGUAGE_COOKIE);
   if (isLocale(chosen)) return chosen;
   const accepted = parseAccept(c.req.header('accept-language') ?? '');
   for (const { type, q } of accepted) {
