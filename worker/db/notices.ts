@@ -40,13 +40,19 @@ export async function saveNoticeSetting(
     .onConflictDoUpdate({ target: noticeSetting.accountId, set });
 }
 
-/** E-mail addresses of the account's owners and billing members, who look after its money. */
+/** Confirmed e-mail addresses of the account's owners and billing members, who look after its money. */
 export async function noticeAddresses(db: Database, accountId: string): Promise<string[]> {
   const rows = await db
     .select({ email: person.email })
     .from(member)
     .innerJoin(person, eq(person.id, member.personId))
-    .where(and(eq(member.accountId, accountId), inArray(member.role, ['owner', 'billing'])))
+    .where(
+      and(
+        eq(member.accountId, accountId),
+        inArray(member.role, ['owner', 'billing']),
+        eq(person.emailVerified, true),
+      ),
+    )
     .orderBy(person.email);
   return rows.map(({ email }) => email);
 }

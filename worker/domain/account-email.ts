@@ -28,3 +28,20 @@ export type AccountEmail =
   | { kind: 'receipt'; url: string; invoice: string; amountNanoUsd: NanoUsd };
 
 export type AccountEmailKind = AccountEmail['kind'];
+
+/**
+ * Whether an e-mail goes only to a confirmed address. Anyone can sign up with a stranger's: until it is confirmed, it gets
+ * nothing but what its owner needs to confirm it, to sign in or to join a team.
+ */
+const CONFIRMED_ONLY = {
+  verify: false,
+  sign_in: false,
+  reset: false,
+  invitation: false,
+  sign_in_changed: true,
+  receipt: true,
+} as const satisfies Record<AccountEmailKind, boolean>;
+
+export function needsConfirmedAddress({ kind }: AccountEmail): boolean {
+  return CONFIRMED_ONLY[kind];
+}

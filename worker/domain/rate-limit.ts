@@ -182,7 +182,22 @@ export const RATE_RULES = {
     windowMs: DAY_MS,
     whenDown: 'allow',
   },
-  /** E-mails about balance and caps. Beyond the limit they come later. */
+  /** Each costs a payment; a firm may keep a hundred accounts in one inbox. Beyond the limit they come later. */
+  receipt_email: {
+    counts: 'receipts by e-mail',
+    per: 'email',
+    count: 100,
+    windowMs: HOUR_MS,
+    whenDown: 'allow',
+  },
+  /** E-mails about balance and caps: one a minute is more than a person reads. Beyond the limit they come later. */
+  notice_email: {
+    counts: 'alerts by e-mail',
+    per: 'email',
+    count: 60,
+    windowMs: HOUR_MS,
+    whenDown: 'allow',
+  },
   notice_account: {
     counts: 'alerts by e-mail',
     per: 'account',

@@ -21,6 +21,7 @@ export const DELIVERY_FAULTS = [
   'mail_refused',
   'mail_unavailable',
   'mail_limited',
+  'mail_not_for_address',
   // either
   'given_up',
 ] as const;

@@ -9,6 +9,7 @@ import {
   recordAttempt,
   reopenDelivery,
 } from '../db/notice-deliveries.ts';
+import { noticeAddresses } from '../db/notices.ts';
 import { findEndpoint, removeEndpoint } from '../db/webhook-endpoints.ts';
 import type { Notification } from '../domain/notice.ts';
 import { DONE, type TaskResult } from '../domain/task-result.ts';
@@ -98,10 +99,17 @@ const CHANNELS: Record<DeliveryRow['channel'], (env: Env, outgoing: Outgoing) =>
 async function byEmail(env: Env, { delivery, notification, nowMs }: Outgoing): Promise<Attempt> {
   const mail = mailer(env);
   if (mail === null) return { ok: false, status: null, fault: 'mail_not_configured', retry: false };
-  const attempt = { rule: 'notice_account', subject: delivery.accountId } as const;
-  const { allowed, retryAfterMs } = await takeAttempt(env, [attempt], nowMs);
+  const { accountId, target } = delivery;
+  // checked again: by a later attempt the person may have left the account
+  if (!(await noticeAddresses(database(env), accountId)).includes(target))
+    return { ok: false, status: null, fault: 'mail_not_for_address', retry: false };
+  const attempts = [
+    { rule: 'notice_email', subject: target },
+    { rule: 'notice_account', subject: accountId },
+  ] as const;
+  const { allowed, retryAfterMs } = await takeAttempt(env, attempts, nowMs);
   if (!allowed) return { ok: false, status: null, fault: 'mail_limited', retry: true, retryAfterMs };
-  return mail.send({ to: delivery.target, ...(await noticeEmail(env, notification)) });
+  return mail.send({ to: target, ...(await noticeEmail(env, notification)) });
 }
 
 async function byWebhook(env: Env, { delivery, notification, nowMs }: Outgoing): Promise<Attempt> {

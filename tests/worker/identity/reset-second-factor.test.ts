@@ -20,7 +20,7 @@ beforeEach(() => {
 
 async function withSecondFactor(role = 'customer') {
   const browser = new Browser('en', harness.env);
-  const { email } = await browser.signUp();
+  const { email } = await browser.signUpConfirmed();
   await browser.get('/usage');
   const page = await browser.postAndFollow('/settings/second-factor', { password: PASSWORD });
   const code = await totpFromPage(await page.text())();

@@ -30,7 +30,7 @@ function codesOf(page: string): string[] {
 
 /** A person whose second factor was turned on by the code of the step before. */
 async function withSecondFactor(browser = new Browser()) {
-  const { email } = await browser.signUp();
+  const { email } = await browser.signUpConfirmed();
   const page = await (await browser.postAndFollow('/settings/second-factor', { password: PASSWORD })).text();
   const totp = totpFromPage(page);
   const confirmed = await browser.post('/settings/second-factor/confirm', { code: await totp(-1) });

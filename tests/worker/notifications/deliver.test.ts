@@ -1,11 +1,15 @@
 /** Deliveries of notices by e-mail and webhook: once each, with retries over three days, and a record of every attempt. */
-import { expect, it, vi } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { noticeAddresses, saveNoticeSetting } from '../../../worker/db/notices.ts';
 import { removeEndpoint } from '../../../worker/db/webhook-endpoints.ts';
+import type { AccountEmail } from '../../../worker/domain/account-email.ts';
 import { usd } from '../../../worker/domain/money.ts';
+import { RATE_RULES } from '../../../worker/domain/rate-limit.ts';
+import { sendAccountEmail } from '../../../worker/notifications/email/send.ts';
 import { raiseNotice } from '../../../worker/notifications/raise.ts';
 import { ATTEMPTS_MAX, nextDelayMs } from '../../../worker/notifications/retry-schedule.ts';
 import { FAILED_QUEUE } from '../../../worker/queue.ts';
+import { bindings } from '../portal/browser.ts';
 import { db, LOW_BALANCE, letTimePass, logOf, newAccount, TaskHarness, WITHOUT_MAIL } from './fixtures.ts';
 import { received, respond } from './receiver.ts';
 
@@ -224,4 +228,84 @@ it('finds only the addresses of its own account', async () => {
   const [a, b] = [await noticeAddresses(db, one), await noticeAddresses(db, other)];
   expect(a).toHaveLength(1);
   expect(a).not.toEqual(b);
+});
+
+const unconfirm = (email: string) =>
+  bindings.DB.prepare('UPDATE person SET email_verified = 0 WHERE email = ?').bind(email).run();
+
+it('no alert goes to an address that is not confirmed, nor to one whose person has left in between', async () => {
+  const harness = new TaskHarness();
+  const [owner, billing] = ['o', 'b'].map((name) => `${name}-${crypto.randomUUID()}@x.example`) as [
+    string,
+    string,
+  ];
+  const accountId = await newAccount({ owner, billing });
+  await unconfirm(owner);
+  await raise(harness, accountId);
+  await harness.consume(harness.tasks.splice(0));
+  expect(await logOf(accountId)).toMatchObject([{ target: billing, state: 'waiting' }]);
+  await bindings.DB.prepare("DELETE FROM member WHERE account_id = ? AND role = 'billing'")
+    .bind(accountId)
+    .run();
+  await harness.drain();
+  expect(harness.emails).toEqual([]);
+  expect(await logOf(accountId)).toMatchObject([{ state: 'failed', last_fault: 'mail_not_for_address' }]);
+});
+
+it('one inbox gets a bounded number of alerts, whichever accounts and spellings they come to; the rest later', async () => {
+  const harness = new TaskHarness();
+  const name = crypto.randomUUID();
+  const accounts = await Promise.all(
+    ['', '+a', '+b'].map((label) => newAccount({ owner: `${name}${label}@x.example` })),
+  );
+  const each = RATE_RULES.notice_email.count / 2;
+  for (const accountId of accounts)
+    for (let i = 0; i < each; i++) await raise(harness, accountId, `cause ${i}`);
+  const outcomes = await harness.drain();
+  expect(harness.emails).toHaveLength(RATE_RULES.notice_email.count);
+  expect(outcomes.filter((outcome) => outcome !== 'ack')).toHaveLength(each);
+  const late = (await logOf(accounts[2]!)).filter(({ state }) => state === 'waiting');
+  expect(new Set(late.map(({ last_fault }) => last_fault))).toEqual(new Set(['mail_limited']));
+  expect(late).toHaveLength(each);
+});
+
+describe('an account e-mail', () => {
+  const url = 'https://tollgate.test/x';
+  const send = async (harness: TaskHarness, to: string, post: AccountEmail) => {
+    await sendAccountEmail(harness.env, { to, locale: 'en', post }, Date.now());
+    return harness.consume(harness.tasks.splice(0));
+  };
+  const receipt = (n: number): AccountEmail => ({
+    ...{ kind: 'receipt', url, invoice: `TG-${n}`, amountNanoUsd: usd(20) },
+  });
+
+  it.each([
+    [{ kind: 'verify', url }, 1],
+    [{ kind: 'reset', url }, 1],
+    [{ kind: 'sign_in', url }, 1],
+    [{ kind: 'invitation', url, role: 'viewer', accountName: 'A' }, 1],
+    [{ kind: 'sign_in_changed', what: 'password', url }, 0],
+    [receipt(1), 0],
+  ] as [AccountEmail, number][])('%o to an unconfirmed address: %i', async (post, sent) => {
+    const harness = new TaskHarness();
+    const owner = `${crypto.randomUUID()}@x.example`;
+    await newAccount({ owner });
+    await unconfirm(owner);
+    await send(harness, owner, post);
+    expect(harness.emails).toHaveLength(sent);
+    await bindings.DB.prepare('UPDATE person SET email_verified = 1 WHERE email = ?').bind(owner).run();
+    await send(harness, owner, post);
+    expect(harness.emails).toHaveLength(sent + 1);
+  });
+
+  it('a receipt beyond the limit of its inbox comes later', async () => {
+    const harness = new TaskHarness();
+    const owner = `${crypto.randomUUID()}@x.example`;
+    await newAccount({ owner });
+    for (let n = 1; n <= RATE_RULES.receipt_email.count; n++)
+      expect(await send(harness, owner, receipt(n))).toEqual(['ack']);
+    const [waitS] = await send(harness, owner, receipt(0));
+    expect(waitS).toBeGreaterThan(0);
+    expect(harness.emails).toHaveLength(RATE_RULES.receipt_email.count);
+  });
 });

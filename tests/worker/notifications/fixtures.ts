@@ -120,11 +120,10 @@ export async function newAccount(people: Partial<Record<'owner' | 'billing' | 'd
 
 async function newPerson(email: string): Promise<string> {
   const id = crypto.randomUUID();
-  await run('INSERT INTO person (id, name, email, created_at, updated_at) VALUES (?, ?, ?, 1, 1)', [
-    id,
-    'Test',
-    email,
-  ]);
+  await run(
+    'INSERT INTO person (id, name, email, email_verified, created_at, updated_at) VALUES (?, ?, ?, 1, 1, 1)',
+    [id, 'Test', email],
+  );
   return id;
 }
 

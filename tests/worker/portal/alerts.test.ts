@@ -5,6 +5,7 @@ import { noticeSettingOf } from '../../../worker/db/notices.ts';
 import { ENDPOINTS_MAX, listEndpoints } from '../../../worker/db/webhook-endpoints.ts';
 import { usd } from '../../../worker/domain/money.ts';
 import type { Task } from '../../../worker/domain/task.ts';
+import { MESSAGES } from '../../../worker/i18n/locale.ts';
 import { raiseNotice } from '../../../worker/notifications/raise.ts';
 import { endpointSecret } from '../../../worker/notifications/webhook/endpoint-secret.ts';
 import { db, LOW_BALANCE, logOf, TaskHarness, WITHOUT_MAIL } from '../notifications/fixtures.ts';
@@ -28,7 +29,7 @@ afterEach(() => vi.restoreAllMocks());
 
 async function owner(language = 'en') {
   const browser = new Browser(language);
-  const { email } = await browser.signUp();
+  const { email } = await browser.signUpConfirmed();
   const person = await bindings.DB.prepare('SELECT id FROM person WHERE email = ?').bind(email).first('id');
   return { browser, email, accountId: (await accountOfPerson(db, String(person)))! };
 }
@@ -41,6 +42,14 @@ async function withEndpoint() {
   const [endpoint] = await listEndpoints(db, customer.accountId);
   return { ...customer, page, endpoint: endpoint! };
 }
+
+it('a person whose address is not confirmed is told that they get no e-mail', async () => {
+  const browser = new Browser();
+  const { email } = await browser.signUp();
+  expect(await read(browser.get('/alerts'))).toContain(MESSAGES.en.alerts.byEmailUnconfirmed);
+  await bindings.DB.prepare('UPDATE person SET email_verified = 1 WHERE email = ?').bind(email).run();
+  expect(await read(browser.get('/alerts'))).not.toContain(MESSAGES.en.alerts.byEmailUnconfirmed);
+});
 
 describe('the usage of limits', () => {
   it('is shown in words for the account and each active key', async () => {

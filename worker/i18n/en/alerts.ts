@@ -33,7 +33,9 @@ export const alertsEn = {
   lowBalance: 'Notify when the balance falls below (USD)',
   lowBalanceHint: 'Empty: never',
   percents: 'Notify at % of cap',
-  byEmail: 'E-mail all owners and billing members of the account',
+  byEmail: 'E-mail all owners and billing members of the account whose address is confirmed',
+  byEmailUnconfirmed: 'Your own address is not confirmed yet, so you get no alerts by e-mail.',
+  byEmailConfirm: 'Confirm it in the settings',
   watchSubmit: 'Save alerts',
   endpointsTitle: 'Webhooks',
   endpointsNote:
@@ -82,6 +84,7 @@ export const alertsEn = {
     mail_recipient_refused: 'mail service rejected the recipient',
     mail_refused: 'mail service rejected the message',
     mail_unavailable: 'mail service unavailable',
+    mail_not_for_address: 'no longer a confirmed address of an owner or billing member',
     mail_limited: 'too many alerts this hour',
     given_up: 'gave up after the last attempt',
   } as Record<string, string>,

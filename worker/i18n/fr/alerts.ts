@@ -35,7 +35,11 @@ export const alertsFr: typeof alertsEn = {
   lowBalance: 'Me prévenir quand le solde passe sous (USD)',
   lowBalanceHint: 'Vide : jamais',
   percents: 'Me prévenir à tant de % d’un plafond',
-  byEmail: 'Par e-mail à tous les propriétaires et membres « facturation » du compte',
+  byEmail:
+    'Par e-mail à tous les propriétaires et membres « facturation » du compte dont l’adresse est confirmée',
+  byEmailUnconfirmed:
+    'Votre adresse n’est pas encore confirmée : vous ne recevez donc aucune alerte par e-mail.',
+  byEmailConfirm: 'Confirmez-la dans les réglages',
   watchSubmit: 'Enregistrer les alertes',
   endpointsTitle: 'Webhooks',
   endpointsNote:
@@ -85,6 +89,7 @@ export const alertsFr: typeof alertsEn = {
     mail_recipient_refused: 'destinataire refusé par le service d’e-mail',
     mail_refused: 'message refusé par le service d’e-mail',
     mail_unavailable: 'service d’e-mail indisponible',
+    mail_not_for_address: 'n’est plus l’adresse confirmée d’un propriétaire ou d’un membre « facturation »',
     mail_limited: 'trop d’alertes pendant cette heure',
     given_up: 'abandonnée après la dernière tentative',
   },

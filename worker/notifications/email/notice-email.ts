@@ -1,7 +1,7 @@
 /**
  * A notice as an e-mail. The reader's language is unknown where a notice is sent, so the e-mail holds every language
- * of the portal, in the portal's order. Names that customers choose are left out: addresses need not be verified, and
- * otherwise an account could send text of its own to a stranger's inbox.
+ * of the portal, in the portal's order. Names that customers choose are left out: otherwise an
+ * account could send text of its own to the inbox of anyone who once joined it.
  */
 import { database } from '../../db/client.ts';
 import { findKey } from '../../db/keys.ts';

@@ -5,7 +5,7 @@
  */
 import { database } from '../../db/client.ts';
 import { findEmailRecipient } from '../../db/people.ts';
-import type { AccountEmail } from '../../domain/account-email.ts';
+import { type AccountEmail, needsConfirmedAddress } from '../../domain/account-email.ts';
 import { newId } from '../../domain/ids.ts';
 import { DONE, type TaskResult } from '../../domain/task-result.ts';
 import type { Env } from '../../env.ts';
@@ -50,12 +50,20 @@ async function mayWarn(env: Env, to: string, nowMs: number): Promise<boolean> {
 export async function deliverAccountEmail(
   env: Env,
   { letterId, to, locale, post: email }: AccountEmailTask,
+  nowMs: number,
 ): Promise<TaskResult> {
   const mail = mailer(env);
   const person = await findEmailRecipient(database(env), to);
   // a sign-in link goes only to known people, and never replaces a second factor
   const unwanted = email.kind === 'sign_in' && (person === null || person.twoFactorEnabled);
-  if (mail === null || unwanted) return DONE;
+  const unconfirmed = needsConfirmedAddress(email) && person?.emailVerified !== true;
+  if (mail === null || unwanted || unconfirmed) return DONE;
+  if (email.kind === 'receipt') {
+    const byInbox = { rule: 'receipt_email', subject: to } as const;
+    const { allowed, retryAfterMs } = await takeAttempt(env, [byInbox], nowMs);
+    // a receipt comes later rather than never: whatever it confirms was paid for
+    if (!allowed) return { done: false, retryInMs: retryAfterMs };
+  }
   const language = LOCALES.find((each) => each === person?.locale) ?? locale;
   const words = { t: MESSAGES[language], f: formats(language) };
   const content = {

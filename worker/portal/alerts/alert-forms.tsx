@@ -104,6 +104,15 @@ export function ThresholdSection({ setting, ...fields }: FormProps & { setting: 
           checked={isTicked('byEmail', setting.byEmail)}
           text={t.alerts.byEmail}
         />
+        {!c.get('person')!.emailVerified && (
+          <p class="text-sm">
+            {t.alerts.byEmailUnconfirmed}{' '}
+            <a class="link" href="/settings">
+              {t.alerts.byEmailConfirm}
+            </a>
+            .
+          </p>
+        )}
         <button class="btn btn-primary justify-self-start" type="submit">
           {t.alerts.watchSubmit}
         </button>
