@@ -205,6 +205,29 @@ describe('a forged event', () => {
     expect(await available(accountId)).toBe(0);
   });
 
+  it('signed with the next secret is accepted while both are set, and with the old one refused afterwards', async () => {
+    const NEXT = 'whsec_the_next_0123456789abcdef';
+    const accepted = { ...withStripe, STRIPE_WEBHOOK_SECRET_NEXT: NEXT };
+    const inUse = { ...accepted, USE_NEXT: 'STRIPE_WEBHOOK_SECRET' };
+    const after = { ...withStripe, STRIPE_WEBHOOK_SECRET: NEXT };
+    for (const using of [accepted, inUse]) {
+      for (const secret of [WEBHOOK_SECRET, NEXT]) {
+        const { accountId } = await beginOrder();
+        const event = await stripeEvent(COMPLETED, stripe.pay().session, { secret });
+        expect(await deliver(event, using)).toEqual([200, 'credited']);
+        expect(await available(accountId)).toBe(usd(20));
+      }
+    }
+    const { accountId } = await beginOrder();
+    const { session } = stripe.pay();
+    const early = await stripeEvent(COMPLETED, session, { secret: NEXT });
+    expect(await deliver(early, withStripe)).toEqual([400, 'signature_mismatch']);
+    const late = await stripeEvent(COMPLETED, session, { secret: WEBHOOK_SECRET });
+    expect(await deliver(late, after)).toEqual([400, 'signature_mismatch']);
+    expect(await available(accountId)).toBe(0);
+    expect(await deliver(early, after)).toEqual([200, 'credited']);
+  });
+
   it('is accepted when one of several signatures is right, as while a secret is rotated', async () => {
     await beginOrder();
     const { headers, body } = await stripeEvent(COMPLETED, stripe.pay().session);

@@ -70,6 +70,28 @@ describe('a paid event', () => {
   });
 });
 
+it('signed with the next secret is accepted while both are set, and with the old one refused afterwards', async () => {
+  const NEXT = 'the-next-sandbox-secret-0123456789';
+  const OLD = config(env).sandboxWebhookSecret;
+  const accepted = { ...env, SANDBOX_WEBHOOK_SECRET_NEXT: NEXT };
+  const inUse = { ...accepted, USE_NEXT: 'SANDBOX_WEBHOOK_SECRET' };
+  const after = { ...env, SANDBOX_WEBHOOK_SECRET: NEXT };
+  for (const using of [accepted, inUse]) {
+    for (const secret of [OLD, NEXT]) {
+      const { accountId, orderId } = await beginOrder();
+      expect(await deliver(await signedEvent({ orderId }, { secret }), { using })).toEqual([200, 'credited']);
+      expect(await paidBalance(accountId)).toBe(TWENTY_DOLLARS);
+    }
+  }
+  const { accountId, orderId } = await beginOrder();
+  const early = await signedEvent({ orderId }, { secret: NEXT });
+  expect(await deliver(early)).toEqual([400, 'signature_mismatch']);
+  const late = await signedEvent({ orderId }, { secret: OLD });
+  expect(await deliver(late, { using: after })).toEqual([400, 'signature_mismatch']);
+  expect(await paidBalance(accountId)).toBe(0);
+  expect(await deliver(early, { using: after })).toEqual([200, 'credited']);
+});
+
 describe('a delivery that breaks off', () => {
   it('before the Wallet is answered with 500, and the redelivery credits', async () => {
     const { accountId, orderId } = await beginOrder();
