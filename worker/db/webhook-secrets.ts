@@ -18,6 +18,16 @@ export async function findSealedSecret(db: Database, { id, secretVersion }: Vers
   return row?.sealed ?? null;
 }
 
+/** When the version was made; null: it has no row, as those from before secrets were stored. */
+export async function secretMadeAtMs(db: Database, { id, secretVersion }: Version): Promise<number | null> {
+  const row = await db
+    .select({ atMs: webhookSecret.createdAtMs })
+    .from(webhookSecret)
+    .where(and(eq(webhookSecret.endpointId, id), eq(webhookSecret.version, secretVersion)))
+    .get();
+  return row?.atMs ?? null;
+}
+
 export async function keepSealedSecret(
   db: Database,
   { id, secretVersion, sealed, nowMs }: Version & { sealed: string; nowMs: number },

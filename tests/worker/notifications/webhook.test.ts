@@ -1,6 +1,6 @@
 /** Webhook deliveries: signatures, bodies, secret rotation, and the treatment of every kind of response. */
 import { createHmac } from 'node:crypto';
-import { expect, it, vi } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { nanoUsd, usd } from '../../../worker/domain/money.ts';
 import type { Notice } from '../../../worker/domain/notice.ts';
 import { verifyWebhookSignature } from '../../../worker/lib/standard-webhooks.ts';
@@ -185,4 +185,48 @@ it('keeps its id and gets a new timestamp at each attempt', async () => {
   const [first, second] = received.map(({ headers }) => headers);
   expect(second!.get('webhook-id')).toBe(first!.get('webhook-id'));
   expect(second!.get('webhook-timestamp')).not.toBe(first!.get('webhook-timestamp'));
+});
+
+describe('a day after a rotation', () => {
+  const DAY_MS = 86_400_000;
+
+  async function rotated() {
+    const { harness, accountId, endpoint } = await oneEndpoint();
+    const which = { accountId, endpointId: endpoint.id, nowMs: Date.now() };
+    const { secret } = (await rotateEndpoint(harness.env, which))!;
+    const age = (ms: number) =>
+      harness.env.DB.prepare(
+        'UPDATE webhook_secret SET created_at_ms = created_at_ms - ? WHERE endpoint_id = ? AND version = 2',
+      )
+        .bind(ms, endpoint.id)
+        .run();
+    let notices = 0;
+    /** Whether the next webhook is signed with the new secret, and with the old one. */
+    const signedBy = async () => {
+      received.splice(0);
+      const cause = `notice ${notices++}`;
+      await raiseNotice(harness.env, { accountId, cause, notice: LOW_BALANCE, nowMs: Date.now() });
+      await harness.drain();
+      const [request] = received;
+      const signatures = request!.headers.get('webhook-signature')!.split(' ');
+      return [secret, endpoint.secret].map((each) => signatures.includes(signature(each, request!)));
+    };
+    return { harness, endpoint, age, signedBy };
+  }
+
+  it('the secret before it signs no more', async () => {
+    const { age, signedBy } = await rotated();
+    await age(DAY_MS - 60_000);
+    expect(await signedBy()).toEqual([true, true]);
+    await age(60_000);
+    expect(await signedBy()).toEqual([true, false]);
+  });
+
+  it('also one that was rotated before secrets were stored, a day after its next webhook', async () => {
+    const { harness, endpoint, age, signedBy } = await rotated();
+    await harness.env.DB.prepare('DELETE FROM webhook_secret WHERE endpoint_id = ?').bind(endpoint.id).run();
+    expect(await signedBy()).toEqual([true, true]);
+    await age(DAY_MS);
+    expect(await signedBy()).toEqual([true, false]);
+  });
 });

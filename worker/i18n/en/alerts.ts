@@ -49,7 +49,7 @@ export const alertsEn = {
   test: 'Send test',
   rotate: 'New secret',
   rotateNote:
-    'Until the next rotation, webhooks are signed with both the new and the previous secret, so you can switch at any time without missing one.',
+    'For 24 hours, webhooks are signed with both the new and the previous secret, so you can switch without missing one. After that, only the new one signs.',
   rotateSubmit: 'Create new secret',
   remove: 'Remove',
   removeNote: 'Nothing more will be sent to it. If you add it again, it gets a new secret.',

@@ -54,7 +54,7 @@ export const alertsFr: typeof alertsEn = {
   test: 'Envoyer un test',
   rotate: 'Nouveau secret',
   rotateNote:
-    'Jusqu’au prochain changement, les webhooks sont signés avec le nouveau secret et avec le précédent : vous pouvez passer de l’un à l’autre à tout moment sans en manquer.',
+    'Pendant 24 heures, les webhooks sont signés avec le nouveau secret et avec le précédent : vous pouvez passer de l’un à l’autre sans en manquer. Ensuite, seul le nouveau signe.',
   rotateSubmit: 'Créer un nouveau secret',
   remove: 'Retirer',
   removeNote: 'Plus rien ne lui sera envoyé. S’il est ajouté de nouveau, il aura un autre secret.',

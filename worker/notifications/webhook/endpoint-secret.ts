@@ -4,7 +4,7 @@
  */
 import { database } from '../../db/client.ts';
 import type { WebhookEndpointRow } from '../../db/webhook-endpoints.ts';
-import { findSealedSecret, keepSealedSecret } from '../../db/webhook-secrets.ts';
+import { findSealedSecret, keepSealedSecret, secretMadeAtMs } from '../../db/webhook-secrets.ts';
 import { config, type Env } from '../../env.ts';
 import { acceptedSecrets, oldestSecret } from '../../lib/rotation.ts';
 import { SECRET_PREFIX } from '../../lib/standard-webhooks.ts';
@@ -40,12 +40,21 @@ async function derivedSecret(authSecret: string, { id, secretVersion }: Endpoint
   return SECRET_PREFIX + btoa(String.fromCharCode(...bytes));
 }
 
+/** A receiver is changed over within a working day; after it, a secret that others may know proves nothing any more. */
+const OVERLAP_MS = 24 * 3_600_000;
+
 /**
- * The current secret and its predecessor, so that a receiver can change over at any time without missing a webhook.
+ * The current secret, and for a day its predecessor, so that a receiver can change over without missing a webhook.
  * Signing with both is safe, because the receiver decides which of them it trusts ("signing with multiple keys, even
  * compromised ones, doesn't diminish the security of the scheme", Standard Webhooks 1.0.0).
  */
-export function signingSecrets(env: Env, { id, secretVersion }: Endpoint): Promise<string[]> {
-  const versions = secretVersion > 1 ? [secretVersion, secretVersion - 1] : [secretVersion];
+export async function signingSecrets(env: Env, endpoint: Endpoint, nowMs: number): Promise<string[]> {
+  const { id, secretVersion } = endpoint;
+  if (secretVersion === 1) return [await endpointSecret(env, endpoint)];
+  const madeAtMs = await secretMadeAtMs(database(env), endpoint);
+  if (madeAtMs !== null && nowMs >= madeAtMs + OVERLAP_MS) return [await endpointSecret(env, endpoint)];
+  // the day of a version whose beginning is not known begins now
+  if (madeAtMs === null) await keepEndpointSecret(env, endpoint, nowMs);
+  const versions = [secretVersion, secretVersion - 1];
   return Promise.all(versions.map((version) => endpointSecret(env, { id, secretVersion: version })));
 }

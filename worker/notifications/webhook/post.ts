@@ -25,7 +25,7 @@ export async function postWebhook(
       headers: {
         'content-type': 'application/json',
         'user-agent': 'Tollgate-Webhooks/1',
-        ...(await signedHeaders(env, endpoint, message)),
+        ...(await signedHeaders(env, endpoint, message, nowMs)),
       },
       body,
       // a redirect could lead to an address that checkEndpointUrl refuses
@@ -45,8 +45,9 @@ async function signedHeaders(
   env: Env,
   endpoint: WebhookEndpointRow,
   message: Parameters<typeof signWebhook>[1],
+  nowMs: number,
 ): Promise<Record<string, string>> {
-  const secrets = await signingSecrets(env, endpoint);
+  const secrets = await signingSecrets(env, endpoint, nowMs);
   const signed = await Promise.all(secrets.map((secret) => signWebhook(secret, message)));
   const signatures = signed.map((headers) => headers['webhook-signature']);
   return { ...signed[0], 'webhook-signature': signatures.join(' ') };
