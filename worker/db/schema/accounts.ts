@@ -26,11 +26,16 @@ export const account = sqliteTable(
     suspendedAtMs: integer('suspended_at_ms'),
     /** When it was decided whether it gets trial credit (identity/trial.ts); null: its owner's address is unconfirmed. */
     trialDecidedAtMs: integer('trial_decided_at_ms'),
+    /** When it was noted which inbox has had its trial credit; null: it is not decided, or was before inboxes were noted. */
+    trialNotedAtMs: integer('trial_noted_at_ms'),
     /** When its owner closed it, for good; null: it is open. */
     closedAtMs: integer('closed_at_ms'),
   },
   (t) => [
     // Closed accounts whose names and addresses are still to be erased; erasing sets the name to the id.
+    index('account_trial_to_note')
+      .on(t.trialDecidedAtMs)
+      .where(sql`trial_decided_at_ms IS NOT NULL AND trial_noted_at_ms IS NULL AND closed_at_ms IS NULL`),
     index('account_to_erase').on(t.closedAtMs).where(sql`closed_at_ms IS NOT NULL AND name <> id`),
   ],
 );

@@ -1,0 +1,2 @@
+ALTER TABLE `account` ADD `trial_noted_at_ms` integer;--> statement-breakpoint
+CREATE INDEX `account_trial_to_note` ON `account` (`trial_decided_at_ms`) WHERE trial_decided_at_ms IS NOT NULL AND trial_noted_at_ms IS NULL AND closed_at_ms IS NULL;
