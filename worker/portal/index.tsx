@@ -1,6 +1,5 @@
 /** The map of the portal: the middleware of every page, then one line per page. Mount it last: it answers every path. */
 import { Hono } from 'hono';
-import { HTTPException } from 'hono/http-exception';
 import { routeOf } from '../http/route-of.ts';
 import { describeError } from '../lib/describe-error.ts';
 import { accountPage } from './account/account.tsx';
@@ -110,7 +109,6 @@ portal.route('/operator', resetSecondFactorPage);
 portal.all('*', notFoundPage);
 
 portal.onError((error, c) => {
-  if (error instanceof HTTPException && error.status === 403) return problemPage(c, 403);
   const reference = c.req.header('cf-ray') ?? crypto.randomUUID();
   console.error(
     JSON.stringify({ event: 'page_failed', reference, route: routeOf(c), error: describeError(error) }),

@@ -150,6 +150,26 @@ it('a form that another site sends is refused before it counts', async () => {
   expect((await owner.post('/keys', {}, 'https://evil.example')).status).toBe(403);
 });
 
+const EVIL = 'https://evil.example';
+const form = { 'content-type': 'application/x-www-form-urlencoded' };
+
+it.each<[what: string, status: number, headers: Record<string, string>]>([
+  ['a form of ours', 303, { ...form, origin: ORIGIN }],
+  ['a form of ours without Origin', 303, { ...form, 'sec-fetch-site': 'same-origin' }],
+  ['no browser', 403, form],
+  ['another site', 403, { ...form, origin: EVIL }],
+  ['a sandboxed frame', 403, { ...form, origin: 'null', 'sec-fetch-site': 'cross-site' }],
+  ['a sibling host', 403, { ...form, origin: `${ORIGIN}.evil.example`, 'sec-fetch-site': 'same-site' }],
+  ['the same Worker at another host', 403, { ...form, origin: EVIL, 'sec-fetch-site': 'same-origin' }],
+  ['another site with JSON', 403, { 'content-type': 'application/json', origin: EVIL }],
+  ['another site with an unknown type', 403, { 'content-type': 'x/y', origin: EVIL }],
+  ['another site without a body', 403, { origin: EVIL }],
+])('a form that needs no field, from %s, is answered %i', async (_, status, headers) => {
+  const request = new Request(`${ORIGIN}/sign-out`, { method: 'POST', headers });
+  const response = await worker.fetch(request, bindings, createExecutionContext());
+  expect(response.status).toBe(status);
+});
+
 describe('of 100 calls at once', () => {
   const accepted = (responses: readonly Response[], status: number) =>
     responses.filter((response) => response.status === status).length;

@@ -1,13 +1,13 @@
 /** The middleware of all sandbox pages, and the page they lead back to. The pages exist in development only. */
 import { Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
-import { csrf } from 'hono/csrf';
 import { html } from 'hono/html';
 import { HTTPException } from 'hono/http-exception';
 import type { Child } from 'hono/jsx';
 import { secureHeaders } from 'hono/secure-headers';
 import { config, type Env } from '../../env.ts';
-import { limitWrites } from '../../http/write-limit.ts';
+import { isFromOwnPage } from '../../http/own-origin.ts';
+import { isWrite, limitWrites } from '../../http/write-limit.ts';
 
 /** The portal page that the customer comes from and returns to; its query carries the outcome. */
 export const BILLING_PAGE_PATH = '/billing';
@@ -15,7 +15,7 @@ export const BILLING_PAGE_PATH = '/billing';
 /** An empty app under `path`, with the guards of a page that takes money. */
 export function sandboxPages(path: string) {
   const pages = new Hono<{ Bindings: Env }>().basePath(path);
-  // The guards below throw their refusals as HTTPException; other errors go on to the Worker's own handler.
+  // The body's limit throws its refusal as HTTPException; other errors go on to the Worker's own handler.
   pages.onError((error) => {
     if (error instanceof HTTPException) return error.getResponse();
     throw error;
@@ -23,7 +23,10 @@ export function sandboxPages(path: string) {
   pages.use(
     limitWrites('form_network'),
     bodyLimit({ maxSize: 1024 }),
-    csrf({ origin: (origin, c) => origin === config(c.env).publicOrigin }),
+    async function ownForms(c, next) {
+      const isOwn = isFromOwnPage(c.req.raw.headers, config(c.env).publicOrigin);
+      return !isWrite(c.req.method) || isOwn ? next() : c.text('Forbidden', 403);
+    },
     secureHeaders({
       contentSecurityPolicy: {
         defaultSrc: ["'none'"],

@@ -1,13 +1,14 @@
 /** Security headers of every page, and the refusal of forms that another site sends. */
 
 import { bodyLimit } from 'hono/body-limit';
-import { csrf } from 'hono/csrf';
 import { createMiddleware } from 'hono/factory';
 import { secureHeaders } from 'hono/secure-headers';
 import type { RouterRoute } from 'hono/types';
 import { config } from '../../env.ts';
 import { allowedMethods, optionsResponse } from '../../http/allowed-methods.ts';
+import { isFromOwnPage } from '../../http/own-origin.ts';
 import { HSTS } from '../../http/safe-headers.ts';
+import { isWrite } from '../../http/write-limit.ts';
 import { TURNSTILE_ORIGIN } from '../../identity/turnstile.ts';
 import type { PortalEnv } from './context.ts';
 import { problemPage } from './problem.tsx';
@@ -118,13 +119,11 @@ export const neverCached = createMiddleware<PortalEnv>(async function neverCache
   c.header('Cache-Control', 'private, no-store');
 });
 
-/**
- * Accepts forms only from the configured origin, whatever the Host header says. A browser sends Origin or
- * Sec-Fetch-Site with every POST; a request with neither is no browser's form.
- */
+/** Accepts forms only from pages of the configured origin, whatever the Host header and the body's type say. */
 export const ownForms = createMiddleware<PortalEnv>(async function ownForms(c, next) {
   const { publicOrigin } = config(c.env);
-  return csrf({ origin: publicOrigin })(c, next);
+  if (!isWrite(c.req.method) || isFromOwnPage(c.req.raw.headers, publicOrigin)) return next();
+  return problemPage(c, 403);
 });
 
 /**
