@@ -23,20 +23,22 @@ export function GrantSection({ c, account, ...fields }: OrderProps) {
       <form
         method="post"
         action={`/operator/accounts/${account.id}/grants`}
-        class="grid items-start gap-5 sm:grid-cols-3"
+        class="grid items-start gap-5 sm:grid-cols-2"
         novalidate
       >
         <input type="hidden" name="grantId" value={fields.typed?.grantId ?? crypto.randomUUID()} />
         <TextField c={c} {...fields} name="amount" label={names.grantAmount} inputmode="decimal" required />
         <TextField c={c} {...fields} name="note" label={names.grantWhy} required />
-        <TextField
-          c={c}
-          {...fields}
-          name="confirmGrant"
-          label={names.confirm(account.email ?? account.id)}
-          required
-        />
-        <div class="sm:col-span-3">
+        <div class="sm:col-span-2">
+          <TextField
+            c={c}
+            {...fields}
+            name="confirmGrant"
+            label={names.confirm(account.email ?? account.id)}
+            required
+          />
+        </div>
+        <div class="sm:col-span-2">
           <button class="btn btn-primary" type="submit">
             {names.grantSubmit}
           </button>

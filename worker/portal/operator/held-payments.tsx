@@ -93,7 +93,7 @@ function HeldTable({ c, held }: { c: PortalContext; held: readonly HeldPayment[]
           names.reason,
           names.order,
           names.account,
-          '',
+          t.keys.actions,
         ]}
       />
       <tbody>

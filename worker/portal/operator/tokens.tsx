@@ -79,7 +79,7 @@ function TokenTable({ c, tokens }: { c: PortalContext; tokens: readonly Operator
   const nowMs = Date.now();
   return (
     <Sheet label={names.title}>
-      <Heads names={[names.name, names.scopes, names.used, names.end, '']} />
+      <Heads names={[names.name, names.scopes, names.used, names.end, t.keys.actions]} />
       <tbody>
         {tokens.map((token) => (
           <tr>
