@@ -14,14 +14,17 @@ import {
   tile,
   tileNano,
 } from '../fixtures.ts';
-import { type Customer, call, generation, type Journey, type Person, sum } from './journey.ts';
+import { type Customer, call, generation, type Journey, openEmail, type Person, sum } from './journey.ts';
+
+/** Free credit of an account whose owner has confirmed their address. */
+const TRIAL = 5e9;
 
 export async function developerJourney(journey: Journey): Promise<Customer> {
   const ada = journey.person('ada');
   const page = await journey.open();
   const faults = browserErrorsOf(page);
   await signUpByKeyboard(journey, page, ada);
-  const { apiKey, requestId } = await sendFirstRequest(journey, page);
+  const { apiKey, requestId } = await sendFirstRequest(journey, page, ada);
   await checkUsage(journey, page, { apiKey, requestId });
   await recomputeCharge(journey, page, { apiKey, requestId });
   const { old, fresh } = await rotateKey(journey, page);
@@ -50,7 +53,7 @@ export async function developerJourneyWithoutScript(journey: Journey): Promise<v
   await page.getByLabel(t.signUp.email).fill(bob.email);
   await page.getByLabel(t.signUp.password).fill(bob.password);
   await page.getByRole('button', { name: t.signUp.submit }).click();
-  const first = await sendFirstRequest(journey, page);
+  const first = await sendFirstRequest(journey, page, bob);
   await checkUsage(journey, page, first);
   await page.getByRole('link', { name: t.nav.keys, exact: true }).click();
   await page.waitForURL('**/keys');
@@ -80,8 +83,12 @@ interface First {
   readonly requestId: string;
 }
 
-/** Sends the request of the start page, which shows the key once. The page notices its arrival within five seconds. */
-async function sendFirstRequest({ t, portal }: Journey, page: Page): Promise<First> {
+/**
+ * Sends the request of the start page, which shows the key once. The free credit that pays for it waits until the address
+ * is confirmed. The page notices the request's arrival within five seconds.
+ */
+async function sendFirstRequest(journey: Journey, page: Page, who: Person): Promise<First> {
+  const { t, f, portal } = journey;
   await page.waitForURL('**/start');
   const curl = await shownIn(page.locator('[data-snippet=curl] code'));
   const [, url = '', apiKey = '', body = '{}'] =
@@ -91,7 +98,11 @@ async function sendFirstRequest({ t, portal }: Journey, page: Page): Promise<Fir
   await tick.getByText(t.start.waiting).waitFor();
 
   const request = { ...JSON.parse(body), stream: true };
-  const answer = await call(portal, apiKey, new URL(url).pathname, request);
+  const send = () => call(portal, apiKey, new URL(url).pathname, request);
+  expect((await send()).status).toBe(402);
+  await page.getByText(t.trial.unconfirmed(f.usd(TRIAL), who.email)).waitFor();
+  await confirmAddress(journey, await page.context().newPage(), who);
+  const answer = await send();
   expect(answer.headers.get('content-type')).toMatch(/^text\/event-stream/);
   const events = eventsOf(await answer.text());
   expect(events.at(-1)).toBe('[DONE]');
@@ -103,6 +114,16 @@ async function sendFirstRequest({ t, portal }: Journey, page: Page): Promise<Fir
   expect(await page.locator('[data-secret]').count()).toBe(0);
   expect(await page.content()).not.toContain(apiKey);
   return { apiKey, requestId: answer.headers.get('x-request-id')! };
+}
+
+/** Confirms the address in a tab beside the page that shows the key. */
+async function confirmAddress(journey: Journey, tab: Page, { email }: Person): Promise<void> {
+  const names = journey.t.people.verify;
+  await openEmail(journey, tab, { to: email, subject: journey.t.emails.verify.title });
+  await tab.locator('main a[href*="/verify-email"]').first().click();
+  await tab.getByRole('button', { name: names.confirm }).click();
+  await tab.getByRole('heading', { name: names.doneTitle }).waitFor();
+  await tab.close();
 }
 
 /** Checks that the usage page counts this request and no other, with the tokens and the charge that the API gives. */

@@ -3,6 +3,7 @@ import type { BrowserContextOptions, Page } from 'playwright-core';
 import type { Messages } from '../../../worker/i18n/en/index.ts';
 import { type Formats, formats } from '../../../worker/i18n/formats.ts';
 import { type Locale, MESSAGES } from '../../../worker/i18n/locale.ts';
+import { eventually } from '../../e2e/local.ts';
 import { type Portal, signIn } from '../fixtures.ts';
 
 /** The locales of the browsers. */
@@ -44,6 +45,24 @@ export function journey(portal: Portal, locale: (typeof LOCALES)[number]): Journ
       return page;
     },
   };
+}
+
+/** Opens the newest e-mail with this recipient and subject in the local mailbox. */
+export async function openEmail(
+  { t }: Journey,
+  page: Page,
+  { to, subject }: { to: string; subject: string },
+): Promise<void> {
+  const email = page
+    .getByRole('row')
+    .filter({ hasText: to })
+    .getByRole('link', { name: `Tollgate: ${subject}`, exact: true });
+  await eventually(async () => {
+    await page.goto('/mailbox');
+    return (await email.count()) > 0;
+  });
+  await email.first().click();
+  await page.getByRole('heading', { name: t.people.mailbox.asText }).waitFor();
 }
 
 /** A person with an API key, as the developer's journey leaves it for the other journeys. */

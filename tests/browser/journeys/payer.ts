@@ -5,7 +5,7 @@ import { expect } from 'vitest';
 import { type BalanceInfo, eventually, nano } from '../../e2e/local.ts';
 import { drawnIn } from '../../pdf-text.ts';
 import { amountNano, browserErrorsOf, rowsOf, tileNano } from '../fixtures.ts';
-import { type Customer, call, type Journey, type Person, sum } from './journey.ts';
+import { type Customer, call, type Journey, openEmail, type Person, sum } from './journey.ts';
 
 const DETAILS = {
   legalName: 'Analytique SARL',
@@ -64,24 +64,6 @@ async function acceptInvitation(journey: Journey, page: Page, who: Person): Prom
   await page.goto('/team');
   const members = await rowsOf(page, t.team.title);
   expect(members.map((row) => row[t.team.role])).toEqual([t.team.roles.owner, t.team.roles.billing]);
-}
-
-/** Opens the newest e-mail with this recipient and subject in the local mailbox. */
-async function openEmail(
-  { t }: Journey,
-  page: Page,
-  { to, subject }: { to: string; subject: string },
-): Promise<void> {
-  const email = page
-    .getByRole('row')
-    .filter({ hasText: to })
-    .getByRole('link', { name: `Tollgate: ${subject}`, exact: true });
-  await eventually(async () => {
-    await page.goto('/mailbox');
-    return (await email.count()) > 0;
-  });
-  await email.first().click();
-  await page.getByRole('heading', { name: t.people.mailbox.asText }).waitFor();
 }
 
 async function saveBillingDetails({ t }: Journey, page: Page): Promise<void> {
