@@ -1,6 +1,6 @@
 /** A person's second factor beside what better-auth does with it. */
-import { and, eq, isNull, lt, or } from 'drizzle-orm';
-import { type AuditEntry, addAudit } from './audit.ts';
+import { and, eq, isNull, lt, ne, or, sql } from 'drizzle-orm';
+import { type AuditEntry, addAuditIfChanged } from './audit.ts';
 import type { Database } from './client.ts';
 import { person, personSession, personTwoFactor } from './schema.ts';
 
@@ -35,19 +35,33 @@ export async function findSecondFactorHolder(db: Database, personId: string) {
   return row ?? null;
 }
 
-/** Removes the second factor and all sessions of the person. @returns how many sessions there were */
+/**
+ * Removes the second factor and all sessions of the person. The first statement decides, so a person who becomes an
+ * operator meanwhile keeps theirs.
+ * @returns how many sessions there were; null: the factor is off already, or the person is an operator and must not be
+ */
 export async function removeSecondFactor(
   db: Database,
-  { personId, entry }: { personId: string; entry: AuditEntry },
-): Promise<number> {
-  const [, , ended] = await db.batch([
+  { personId, mayBeOperator, entry }: { personId: string; mayBeOperator: boolean; entry: AuditEntry },
+): Promise<number | null> {
+  const isOff = sql`exists (select 1 from ${person} as p where p.id = ${personId} and p.two_factor_enabled = 0)`;
+  const [removed, , , ended] = await db.batch([
     db
       .update(person)
       .set({ twoFactorEnabled: false, updatedAt: new Date(entry.atMs) })
-      .where(eq(person.id, personId)),
-    db.delete(personTwoFactor).where(eq(personTwoFactor.userId, personId)),
-    db.delete(personSession).where(eq(personSession.userId, personId)).returning({ id: personSession.id }),
-    addAudit(db, entry),
+      .where(
+        and(
+          eq(person.id, personId),
+          eq(person.twoFactorEnabled, true),
+          mayBeOperator ? undefined : ne(person.role, 'operator'),
+        ),
+      ),
+    addAuditIfChanged(db, entry),
+    db.delete(personTwoFactor).where(and(eq(personTwoFactor.userId, personId), isOff)),
+    db
+      .delete(personSession)
+      .where(and(eq(personSession.userId, personId), isOff))
+      .returning({ id: personSession.id }),
   ]);
-  return ended.length;
+  return removed.meta.changes === 1 ? ended.length : null;
 }

@@ -2,6 +2,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { accountOfPerson } from '../../../worker/db/accounts.ts';
 import { database } from '../../../worker/db/client.ts';
+import { removeSecondFactor } from '../../../worker/db/second-factor.ts';
 import { MESSAGES } from '../../../worker/i18n/locale.ts';
 import { resetSecondFactor } from '../../../worker/identity/reset-second-factor.ts';
 import { TaskHarness } from '../notifications/fixtures.ts';
@@ -128,6 +129,29 @@ it('is reported to the person', async () => {
   expect(harness.emails.map(({ to, text }) => [to, text])).toEqual([
     [email, expect.stringContaining(en.emails.signInChanged.what.second_factor_reset)],
   ]);
+});
+
+it('happens once when two operators click at once, and not to a person who becomes an operator meanwhile', async () => {
+  const { id } = await withSecondFactor();
+  const order = { personId: id, reason: 'identified by video call', actor: 'person_1', nowMs: Date.now() };
+  const both = await Promise.all([
+    resetSecondFactor(harness.env, order),
+    resetSecondFactor(harness.env, order),
+  ]);
+  expect(both.filter(({ ok }) => ok)).toHaveLength(1);
+  expect(await auditOf(id)).toHaveLength(1);
+
+  const operator = await withSecondFactor('operator');
+  const entry = {
+    atMs: order.nowMs,
+    actor: order.actor,
+    action: 'person.second_factor_reset',
+    subject: operator.id,
+  };
+  const change = { personId: operator.id, mayBeOperator: false, entry: { ...entry, detail: {} } };
+  expect(await removeSecondFactor(database(bindings), change)).toBeNull();
+  expect(await signInGoesTo(operator.email)).toBe('/sign-in/code');
+  expect(await auditOf(operator.id)).toEqual([]);
 });
 
 it('the page that asks for the code leads to the ways back', async () => {
