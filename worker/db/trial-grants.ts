@@ -3,7 +3,7 @@ import { and, eq, isNull, lt, sql } from 'drizzle-orm';
 import type { NanoUsd } from '../domain/money.ts';
 import { retentionMs } from '../domain/retention.ts';
 import type { Database } from './client.ts';
-import { account, trialGrant } from './schema.ts';
+import { account, member, person, trialGrant } from './schema.ts';
 
 const DAY_MS = 86_400_000;
 
@@ -48,6 +48,41 @@ export async function noteTrialGrant(db: Database, claim: Omit<TrialClaim, 'amou
     .onConflictDoNothing();
 }
 
+export interface UnnotedTrial {
+  readonly accountId: string;
+  readonly decidedAtMs: number;
+  readonly owners: readonly { readonly id: string; readonly email: string; readonly createdAtMs: number }[];
+}
+
+/** Open accounts that had their trial credit before inboxes were noted, the earliest first, with their owners. */
+export async function listUnnotedTrials(db: Database, limit: number): Promise<UnnotedTrial[]> {
+  const accounts = await db
+    .select({ accountId: account.id, decidedAtMs: account.trialDecidedAtMs })
+    .from(account)
+    // In these words the partial index says which accounts it has.
+    .where(sql`trial_decided_at_ms IS NOT NULL AND trial_noted_at_ms IS NULL AND closed_at_ms IS NULL`)
+    .orderBy(account.trialDecidedAtMs)
+    .limit(limit);
+  if (accounts.length === 0) return [];
+  const ids = JSON.stringify(accounts.map(({ accountId }) => accountId));
+  const owners = await db
+    .select({ accountId: member.accountId, id: person.id, email: person.email, createdAt: person.createdAt })
+    .from(member)
+    .innerJoin(person, eq(person.id, member.personId))
+    .where(and(sql`${member.accountId} in (select value from json_each(${ids}))`, eq(member.role, 'owner')));
+  return accounts.map(({ accountId, decidedAtMs }) => ({
+    accountId,
+    decidedAtMs: decidedAtMs!,
+    owners: owners
+      .filter((owner) => owner.accountId === accountId)
+      .map(({ id, email, createdAt }) => ({ id, email, createdAtMs: createdAt.getTime() })),
+  }));
+}
+
+export async function setTrialNoted(db: Database, accountId: string, nowMs: number): Promise<void> {
+  await db.update(account).set({ trialNotedAtMs: nowMs }).where(eq(account.id, accountId));
+}
+
 /** Trial credit that was given on a day, and to how many accounts. */
 export async function trialGrantsOn(
   db: Database,
@@ -70,6 +105,6 @@ export async function setTrialDecided(
 ): Promise<void> {
   await db
     .update(account)
-    .set({ trialDecidedAtMs: nowMs })
+    .set({ trialDecidedAtMs: nowMs, trialNotedAtMs: nowMs })
     .where(and(eq(account.id, accountId), isNull(account.trialDecidedAtMs)));
 }

@@ -6,7 +6,14 @@
 import { findAccount } from '../db/accounts.ts';
 import { database } from '../db/client.ts';
 import type { Membership } from '../db/team.ts';
-import { claimTrialGrant, noteTrialGrant, setTrialDecided, trialGrantsOn } from '../db/trial-grants.ts';
+import {
+  claimTrialGrant,
+  listUnnotedTrials,
+  noteTrialGrant,
+  setTrialDecided,
+  setTrialNoted,
+  trialGrantsOn,
+} from '../db/trial-grants.ts';
 import { canonicalEmail } from '../domain/canonical-email.ts';
 import { TRIAL_GRANT_ID } from '../domain/grant-id.ts';
 import { dayOf } from '../domain/limits.ts';
@@ -81,6 +88,25 @@ export async function rememberTrial(
   const account = await findAccount(db, accountId);
   if (account === null || account.trialDecidedAtMs === null) return;
   await noteTrialGrant(db, { emailHash: await emailHashOf(env, email), accountId, day: dayOf(nowMs) });
+}
+
+/** Accounts noted in a run: some two hundred short statements. */
+const NOTED_A_RUN = 50;
+
+/**
+ * Notes the inboxes of accounts that had their trial credit before inboxes were noted, a slice at a time: those of the
+ * people who opened them, since only a person's own account is given credit. Safe to repeat.
+ */
+export async function noteEarlierTrials(env: Env, nowMs: number): Promise<void> {
+  const db = database(env);
+  for (const { accountId, decidedAtMs, owners } of await listUnnotedTrials(db, NOTED_A_RUN)) {
+    for (const owner of owners) {
+      if (accountId !== (await ownAccountId(owner))) continue;
+      const emailHash = await emailHashOf(env, owner.email);
+      await noteTrialGrant(db, { emailHash, accountId, day: dayOf(decidedAtMs) });
+    }
+    await setTrialNoted(db, accountId, nowMs);
+  }
 }
 
 /** Trial credit as a newcomer gets it. */

@@ -1,10 +1,14 @@
-/** Deletes what has been kept for as long as it may be, and erases closed accounts. Runs once a minute, a slice at a time. */
+/**
+ * Deletes what has been kept for as long as it may be, erases closed accounts, and notes the inboxes of earlier trial
+ * credit. Runs once a minute, a slice at a time.
+ */
 import { deleteParts } from '../batches/file-parts.ts';
 import { database } from '../db/client.ts';
 import { closedAccountsToErase, eraseAccount } from '../db/erase-account.ts';
 import { applyRule, RETENTION_RULES, takeExpiredFiles } from '../db/retention.ts';
 import { retentionMs } from '../domain/retention.ts';
 import type { Env } from '../env.ts';
+import { noteEarlierTrials } from '../identity/trial.ts';
 import { describeError } from '../lib/describe-error.ts';
 
 /** Closed accounts erased in a run: closing erases its account at once, so only a failed or an old closing is left. */
@@ -18,6 +22,7 @@ export async function prune(env: Env, nowMs: number): Promise<void> {
   for (const rule of RETENTION_RULES)
     await attempt(rule.kind, () => applyRule(db, rule, nowMs - retentionMs(rule.kind)));
   await attempt('file', () => deleteExpiredFiles(env, nowMs));
+  await attempt('trial_grant', () => noteEarlierTrials(env, nowMs));
   await attempt('closed_account', async () => {
     for (const accountId of await closedAccountsToErase(db, ACCOUNTS_A_RUN))
       await eraseAccount(db, accountId);

@@ -6,6 +6,7 @@ import { usd } from '../../../worker/domain/money.ts';
 import { retentionMs } from '../../../worker/domain/retention.ts';
 import { config } from '../../../worker/env.ts';
 import { MESSAGES } from '../../../worker/i18n/locale.ts';
+import { prune } from '../../../worker/retention/prune.ts';
 import { db, TaskHarness, WITHOUT_MAIL } from '../notifications/fixtures.ts';
 import { Browser, bindings, PASSWORD } from '../portal/browser.ts';
 
@@ -131,6 +132,44 @@ describe('a confirmed address', () => {
     await browser.post('/account/close', { email, password: PASSWORD });
     await confirmed(email);
     expect(await granted(email)).toBe(0);
+  });
+
+  it('of an account from before inboxes were noted is noted in slices, and gets nothing again', async () => {
+    const email = gmail();
+    await confirmed(email);
+    const accountId = await accountOf(email);
+    const unnote = () =>
+      bindings.DB.batch([
+        bindings.DB.prepare('DELETE FROM trial_grant WHERE account_id = ?').bind(accountId),
+        bindings.DB.prepare('UPDATE account SET trial_noted_at_ms = NULL WHERE id = ?').bind(accountId),
+      ]);
+    await unnote();
+    // without an owner there is no inbox to note, and the account does not come up again
+    await bindings.DB.prepare(
+      `INSERT INTO account (id, name, created_at_ms, trial_decided_at_ms)
+       SELECT ?1 || '-' || value, 'x', 1, 1 FROM json_each(?2)`,
+    )
+      .bind(accountId, JSON.stringify([...Array(60).keys()]))
+      .run();
+    const left = () =>
+      bindings.DB.prepare(
+        'SELECT count(*) AS n FROM account WHERE trial_decided_at_ms IS NOT NULL AND trial_noted_at_ms IS NULL',
+      ).first('n');
+    const nowMs = Date.now();
+    await prune(bindings, nowMs);
+    expect(await left()).toBe(11);
+    await prune(bindings, nowMs);
+    await prune(bindings, nowMs);
+    expect(await left()).toBe(0);
+    const other = email.replace('@', '+again@');
+    await confirmed(other);
+    expect([await granted(email), await granted(other)]).toEqual([TRIAL, 0]);
+    const note = await bindings.DB.prepare(
+      'SELECT amount_nano_usd, day FROM trial_grant WHERE account_id = ?',
+    )
+      .bind(accountId)
+      .first();
+    expect(note).toEqual({ amount_nano_usd: 0, day: Math.floor(nowMs / 86_400_000) });
   });
 
   it('that never had credit still gets it after its account was closed', async () => {
