@@ -37,7 +37,9 @@ export async function seedCallers(stateDir: string): Promise<Caller[]> {
     db.exec('PRAGMA foreign_keys = ON; BEGIN');
     // The nodes serve one model, so the name of the other one in the document's examples is given to it.
     db.exec(`UPDATE model SET aliases = '[]' WHERE id = 'deepseek-v3-0324'`);
-    db.exec(`UPDATE model SET aliases = '["deepseek-reasoner","deepseek-chat"]' WHERE id = 'deepseek-r1-0528'`);
+    db.exec(
+      `UPDATE model SET aliases = '["deepseek-reasoner","deepseek-chat"]' WHERE id = 'deepseek-r1-0528'`,
+    );
     const callers = await Promise.all(Array.from({ length: ACCOUNTS }, () => seedCaller(db)));
     db.exec('COMMIT');
     return callers;

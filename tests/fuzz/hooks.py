@@ -14,8 +14,8 @@ with open(os.environ["TOLLGATE_FUZZ_CALLERS"]) as file:
 DRAW = random.Random(CALLERS["seed"])
 ANSWERS: collections.Counter = collections.Counter()
 
-# One case in ten is the busy account's, whose writes therefore meet their rate limits.
-BUSY_SHARE = 0.1
+# Half of the cases are one account’s, whose writes therefore meet their rate limits.
+BUSY_SHARE = 0.5
 # One case in twenty has no key, and as many have a key of each kind that the route may refuse.
 SHARES = {"none": 0.05, "inference": 0.05, "management": 0.05, "token": 0.05}
 # Most names of models, and half of the ids, are real ones of the same account, so that more than 404 is seen.
