@@ -16,46 +16,7 @@ import { portal } from '../../../worker/portal/index.tsx';
 import { pepperKey } from '../../../worker/tokens/pepper.ts';
 import { db, newAccount } from '../notifications/fixtures.ts';
 import { Browser, bindings, ORIGIN } from '../portal/browser.ts';
-
-/** Routes without a rate limit of this kind, with what bounds them instead. */
-const BOUNDED_OTHERWISE: Readonly<Record<string, string>> = {
-  'POST /v1/chat/completions': 'the limits of key and account, which the Wallet decides',
-  'POST /chat/completions': 'the same',
-  'POST /beta/chat/completions': 'the same',
-  'POST /v1/completions': 'the same',
-  'POST /completions': 'the same',
-  'POST /beta/completions': 'the same',
-  'POST /v1/responses': 'the same',
-  'POST /anthropic/v1/messages': 'the same',
-  'POST /v1/messages': 'the same',
-  'POST /webhooks/:provider':
-    'the provider’s signature; a refused payment event could not be told from a lost one',
-  'POST /fleet/heartbeat': 'the node’s signature, checked before the body is read',
-};
-
-/** Reads that cost a query over much of an account, or make a file. */
-const COSTLY = /csv|export|invoices|\/content|\/files\/:file|\/v1\/usage/;
-
-interface Route {
-  readonly method: string;
-  readonly path: string;
-}
-
-function limitedRoutes(app: { routes: readonly Route[] }, prefix = ''): Route[] {
-  const routes = app.routes
-    .filter(({ method, path }) => method !== 'ALL' && (method !== 'GET' || COSTLY.test(path)))
-    .map(({ method, path }) => ({ method, path: prefix + path }))
-    .filter(({ method, path }) => BOUNDED_OTHERWISE[`${method} ${path}`] === undefined);
-  return [...new Map(routes.map((route) => [`${route.method} ${route.path}`, route])).values()];
-}
-
-const filled = (path: string) =>
-  path.replace(/:(\w+)(\{[^}]*\})?/g, (_, name: string, pattern?: string) => {
-    if (name === 'number') return 'TG-000001';
-    return pattern && !pattern.includes('[')
-      ? pattern.slice(1, -1).split('|')[0]!
-      : 'x/1'.slice(0, pattern ? 3 : 1);
-  });
+import { filled, limitedRoutes, type Route } from './write-routes.ts';
 
 /** An environment whose counters refuse every attempt. */
 const refusing: Env = {
