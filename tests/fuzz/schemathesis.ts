@@ -1,7 +1,7 @@
 /** Schemathesis, pinned with everything that it needs, in a virtual environment beside the installed packages. */
 import { execFile, spawn } from 'node:child_process';
 import { createWriteStream, existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
@@ -63,6 +63,8 @@ export function runSchemathesis(options: FuzzOptions): Promise<number | null> {
     ...['--max-time', String(60 * options.minutes)],
   ];
   const child = spawn(options.command, args, {
+    // it leaves folders of its own where it runs
+    cwd: dirname(options.logFile),
     env: {
       ...process.env,
       PYTHONPATH: here,
