@@ -12,8 +12,9 @@ import { ARCHIVE_KINDS, type ArchiveKind } from '../domain/archive-kinds.ts';
 import { timeOfId } from '../domain/ids.ts';
 import type { Finding } from '../domain/ledger-audit.ts';
 import type { Env } from '../env.ts';
+import { sha256 } from '../lib/sha256.ts';
 import { nothingIfUnreadable, ROW_OF, readRequests } from './lines.ts';
-import { readObject, sha256 } from './objects.ts';
+import { readObject } from './objects.ts';
 
 /** Parts of a page: each takes some 20 ms of processor time. */
 const PARTS_A_PAGE = 20;

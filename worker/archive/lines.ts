@@ -8,7 +8,8 @@ import { type ArchivedRow, entryKey, parsePart } from '../domain/archive.ts';
 import type { ArchiveKind } from '../domain/archive-kinds.ts';
 import type { Env } from '../env.ts';
 import { LoggableError } from '../lib/describe-error.ts';
-import { readObject, sha256 } from './objects.ts';
+import { sha256 } from '../lib/sha256.ts';
+import { readObject } from './objects.ts';
 
 /** A line of a part of requests; fields are left out when they are empty. */
 export type RequestLine = Omit<RequestRow, 'accountId'> & {

@@ -1,14 +1,8 @@
 /** The archive's objects in R2: gzipped text, under a key that names account, kind, month and the text's hash. */
 
-import { createHash } from 'node:crypto';
 import type { ArchiveKind } from '../domain/archive-kinds.ts';
 import type { Env } from '../env.ts';
 import { LoggableError } from '../lib/describe-error.ts';
-
-/** SHA-256, hex. */
-export function sha256(text: string): string {
-  return createHash('sha256').update(text).digest('hex');
-}
 
 /** The hash makes writing repeatable: the same rows are the same object, and other rows are another. */
 export function objectKey(part: {

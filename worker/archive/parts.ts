@@ -6,8 +6,8 @@ import type { Database } from '../db/client.ts';
 import { formatPart, monthOf, type PartText, rowsOfFirstMonth } from '../domain/archive.ts';
 import { timeOfId } from '../domain/ids.ts';
 import { LoggableError } from '../lib/describe-error.ts';
+import { sha256 } from '../lib/sha256.ts';
 import { entryLine, ROW_OF, requestLine } from './lines.ts';
-import { sha256 } from './objects.ts';
 
 export type NextPart = PartText & { readonly leaving: LeavingRows };
 

@@ -1,5 +1,4 @@
 /** The audit of an account's ledger: its Wallet's entries against the copy in D1 and the archive, page by page. */
-import { createHash } from 'node:crypto';
 import { mismatchedHoursOfUnarchived } from '../archive/archive-audit.ts';
 import { chargedRequestsOf } from '../archive/charged-requests.ts';
 import { projectedEntries, type SeqRange } from '../archive/ledger.ts';
@@ -14,6 +13,7 @@ import {
   type Finding,
 } from '../domain/ledger-audit.ts';
 import type { Env } from '../env.ts';
+import { sha256 } from '../lib/sha256.ts';
 
 /** Keeps a page's rows and hashes well within one invocation: an entry may stand for a thousand requests. */
 const PAGE_ENTRIES = 100;
@@ -73,10 +73,6 @@ async function auditFolded(
     return { ...page, checked, complete: false };
   const findings = [...page.findings, ...checkOpening(page.mark, opening)];
   return { findings, mark: cursorAt(opening), checked, complete: false };
-}
-
-function sha256(text: string): string {
-  return createHash('sha256').update(text).digest('hex');
 }
 
 async function requestsCharged(

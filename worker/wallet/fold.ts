@@ -3,9 +3,9 @@
  * for weeks by then, and keeps them. Calls run in the caller's transaction, so a crash leaves either all of a fold or
  * none of it.
  */
-import { createHash } from 'node:crypto';
 import { openingReference, replay } from '../domain/ledger.ts';
 import { nanoUsd } from '../domain/money.ts';
+import { sha256 } from '../lib/sha256.ts';
 import type { Ledger } from './ledger.ts';
 import type { LedgerStore } from './ledger-store.ts';
 import type { OutboxStore } from './outbox-store.ts';
@@ -37,7 +37,7 @@ export function foldEntries(
   const stays = oldest.findIndex(({ seq, atMs }) => seq >= unpublishedFromSeq || atMs >= beforeMs);
   const old = stays < 0 ? oldest : oldest.slice(0, stays);
   if (old.length < FOLD_ENTRIES_MIN) return 'none';
-  const state = replay(opening, old, (text) => createHash('sha256').update(text).digest('hex'));
+  const state = replay(opening, old, sha256);
   if (state === null) return 'broken';
   const entry = ledger.append('opening', openingReference(state), NOTHING, nowMs);
   ledgerStore.fold(entry.seq, state.seq);

@@ -2,7 +2,7 @@
  * The Wallet's ledger. Entries are only ever appended, each chained to the one before it. Calls run in the caller's
  * transaction.
  */
-import { createHash } from 'node:crypto';
+
 import {
   type Credit,
   chargeLegs,
@@ -13,6 +13,7 @@ import {
   hashInput,
 } from '../domain/ledger.ts';
 import { type NanoUsd, nanoUsd } from '../domain/money.ts';
+import { sha256 } from '../lib/sha256.ts';
 import type { LedgerStore } from './ledger-store.ts';
 
 export class Ledger {
@@ -66,7 +67,7 @@ export class Ledger {
     const balanceNanoUsd = nanoUsd(head.grantedNanoUsd + head.paidNanoUsd + grantedNanoUsd + paidNanoUsd);
     const body = { seq: head.seq + 1, atMs, kind, reference, grantedNanoUsd, paidNanoUsd, balanceNanoUsd };
     // This uses node:crypto because Web Crypto's digest is async, and an await here would let another call in.
-    const hash = createHash('sha256').update(hashInput(head.hash, body)).digest('hex');
+    const hash = sha256(hashInput(head.hash, body));
     const entry = { ...body, hash };
     this.#ledgerStore.append(entry, heldByNanoUsd);
     return entry;
