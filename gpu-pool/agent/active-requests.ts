@@ -104,13 +104,13 @@ export class ActiveRequest {
 
   /** Aborts every choice whose id is known. */
   abortAtEngine(): void {
-    this.#abortSent = true;
     for (const choice of this.#choiceIds.keys()) this.abortChoice(choice);
   }
 
   /** Aborts one choice. POST /abort_request drops an id that the engine does not know, with a 200. */
   abortChoice(choice: number): void {
     const rid = this.#choiceIds[choice];
+    this.#abortSent = true;
     if (rid === undefined) return;
     void callEngine(this.#engine, {
       method: 'POST',

@@ -37,6 +37,8 @@ export class EngineRun {
   #progressAtMs: number;
   #journaledAtMs: number;
   #engineEnded = false;
+  /** When the engine must have stopped, after a stop string has ended the last choice. */
+  #stopByMs = Number.POSITIVE_INFINITY;
   /** Whether the request has places in the engine's queue. */
   #inQueue = false;
 
@@ -55,6 +57,7 @@ export class EngineRun {
       choices: options.request.n ?? 1,
       maxTokens: options.activeRequest.claims.max_tokens,
       json: wantsJson(options.request),
+      stop: options.request.stop ?? [],
       onChoiceId: (choice, id) => options.activeRequest.nameChoice(choice, id),
       onAnomaly: (kind) => context.metrics.anomaly(kind),
     });
@@ -190,6 +193,8 @@ export class EngineRun {
 
   async #relay(stream: EngineStream): Promise<EngineRunResult> {
     for (;;) {
+      // An engine that generates on after an answer has ended is left.
+      if (this.#context.now() > this.#stopByMs) return { kind: 'finished' };
       const frame = await stream.next(this.#waitMs());
       switch (frame.kind) {
         case 'event': {
@@ -226,6 +231,7 @@ export class EngineRun {
       return this.#failed(step.error);
     }
     if (reader.allBegun) this.#leaveQueue();
+    for (const choice of reader.takeStopped()) this.#stopAtEngine(choice);
     if (step.chunk === null) return null;
     this.#noteProgress({ text: step.chunk.choices.length > 0 });
     if (this.#activeRequest.aborting !== null) return null;
@@ -243,6 +249,13 @@ export class EngineRun {
     // Before the first token another node can still take over, so a mere prompt count does not start the answer.
     if (this.#firstTokenAtMs !== null) await this.#answer.chunk(step.chunk);
     return null;
+  }
+
+  /** A stop string has ended a choice; the engine is given time to report how much it has generated until it stops. */
+  #stopAtEngine(choice: number): void {
+    const { now, deadlines } = this.#context;
+    this.#activeRequest.abortChoice(choice);
+    if (this.#reader.complete) this.#stopByMs = now() + deadlines.abortGraceMs;
   }
 
   /** The result once the engine's stream is over. */
@@ -284,7 +297,7 @@ export class EngineRun {
 
   #waitMs(): number {
     if (this.#activeRequest.aborting !== null) return Number.POSITIVE_INFINITY;
-    if (this.#reader.complete) return TAIL_MS;
+    if (this.#reader.complete) return Math.min(TAIL_MS, this.#stopByMs - this.#context.now());
     const { firstTokenMs, idleMs } = this.#context.deadlines;
     return this.#progressAtMs + (this.#firstTokenAtMs === null ? firstTokenMs : idleMs) - this.#context.now();
   }

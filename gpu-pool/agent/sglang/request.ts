@@ -37,7 +37,6 @@ export function toEngineRequest(
       top_p: request.top_p,
       presence_penalty: request.presence_penalty,
       frequency_penalty: request.frequency_penalty,
-      stop: request.stop,
       n: request.n,
       seed: request.seed,
       stream: true,

@@ -6,6 +6,8 @@ import * as z from 'zod';
 import { FINISH_REASONS, type FinishReason, type NodeChunk, type NodeUsage } from '../../protocol/schemas.ts';
 import type { RequestError } from '../request-error.ts';
 import { fromErrorEvent } from './engine-error.ts';
+import { JsonAnswer, type Part } from './json-answer.ts';
+import { StopStrings, type TextPiece } from './stop-strings.ts';
 import { type UsageAnomaly, UsageMeter } from './usage.ts';
 
 type Choice = NodeChunk['choices'][number];
@@ -53,35 +55,36 @@ const EngineChunk = z.object({
 });
 type EngineChoice = NonNullable<z.infer<typeof EngineChunk>['choices']>[number];
 
-/** Reasoning of one choice, held back until it is known to be reasoning. */
-interface HeldReasoning {
-  text: string;
-  logprobs: unknown[];
-}
-
 export class StreamReader {
   readonly #meter: UsageMeter;
   readonly #choices: number;
-  readonly #json: boolean;
+  /** By choice, where the answer has to be JSON. */
+  readonly #answers: JsonAnswer[] | null;
+  /** By choice, where the request has stop strings. */
+  readonly #stops: StopStrings[];
+  readonly #stopped: number[] = [];
   readonly #onChoiceId: (choice: number, id: string) => void;
   readonly #begun = new Set<number>();
   readonly #finished = new Set<number>();
-  readonly #held = new Map<number, HeldReasoning>();
   #usage: NodeUsage;
   #abortedByEngine = false;
 
-  /** `json`: the answer has to be JSON (see #hold). `maxTokens` is the claim, over all choices. */
+  /** `json`: the answer has to be JSON. `maxTokens` is the claim, over all choices. */
   constructor(options: {
     choices: number;
     maxTokens: number;
     json: boolean;
+    /** Texts that end the answer. */
+    stop: readonly string[];
     /** Called with the id under which the engine knows a choice. */
     onChoiceId(choice: number, id: string): void;
     onAnomaly(kind: UsageAnomaly): void;
   }) {
     this.#meter = new UsageMeter(options);
     this.#choices = options.choices;
-    this.#json = options.json;
+    const each = Array.from({ length: options.choices });
+    this.#answers = options.json ? each.map(() => new JsonAnswer()) : null;
+    this.#stops = options.stop.length === 0 ? [] : each.map(() => new StopStrings(options.stop));
     this.#onChoiceId = options.onChoiceId;
     this.#usage = this.#meter.current();
   }
@@ -103,6 +106,11 @@ export class StreamReader {
   /** Whether the engine sent `finish_reason: "abort"`. */
   get abortedByEngine(): boolean {
     return this.#abortedByEngine;
+  }
+
+  /** The choices that a stop string has ended since the last call; the engine still generates them. */
+  takeStopped(): number[] {
+    return this.#stopped.splice(0);
   }
 
   /** Whether the engine has begun every choice. */
@@ -138,10 +146,7 @@ export class StreamReader {
     const open = Array.from({ length: this.#choices }, (_, index) => index).filter(
       (index) => !this.#finished.has(index),
     );
-    const choices = open.flatMap((index) => {
-      this.#finished.add(index);
-      return [...this.#release(index, 'length'), { index, delta: {}, finish_reason: 'length' as const }];
-    });
+    const choices = open.flatMap((index) => this.#pass(index, [], { reason: 'length', stopped: {} }));
     return { choices, usage: this.usage };
   }
 
@@ -163,62 +168,53 @@ export class StreamReader {
     const logprobs = choice.logprobs ?? undefined;
     const matched = choice.matched_stop;
     const stopped = finish === 'stop' && typeof matched === 'string' ? { stop_sequence: matched } : {};
-    if (finish === 'abort') this.#abortedByEngine = true;
     if (!empty) this.#meter.delta(index, reported);
-    const ending = finish === 'abort' ? null : finish;
     if (this.#finished.has(index)) return [];
-    if (ending !== null) this.#finished.add(index);
+    if (finish === 'abort') this.#abortedByEngine = true;
+    const ending = finish === 'abort' ? null : finish;
+    const answer = this.#answers?.[index];
+    const part = { delta, logprobs };
+    const parts = empty && logprobs === undefined ? [] : (answer?.feed(part) ?? [part]);
+    return this.#pass(index, parts, ending === null ? null : { reason: ending, stopped });
+  }
 
-    if (this.#hold(index, delta, logprobs)) {
-      return ending === null
-        ? []
-        : [...this.#release(index, ending), { index, delta: {}, finish_reason: ending, ...stopped }];
+  /** Passes parts on up to a stop string, then the end of the choice where it has come. */
+  #pass(
+    index: number,
+    parts: Part[],
+    end: { reason: FinishReason; stopped: { stop_sequence?: string } } | null,
+  ): Choice[] {
+    const stops = this.#stops[index];
+    const all = end === null ? parts : [...parts, ...(this.#answers?.[index]?.end(end.reason) ?? [])];
+    const choices: Choice[] = [];
+    for (const part of all) {
+      const { content } = part.delta;
+      if (content === undefined || stops === undefined) {
+        choices.push(toChoice(index, part));
+        continue;
+      }
+      const { pieces, matched } = stops.feed({ text: content, logprobs: part.logprobs });
+      choices.push(...pieces.map((piece) => toContent(index, piece)));
+      if (matched === null) continue;
+      this.#finished.add(index);
+      this.#stopped.push(index);
+      choices.push({ index, delta: {}, finish_reason: 'stop', stop_sequence: matched });
+      return choices;
     }
-    const released = empty && ending === null ? [] : this.#release(index, empty ? ending : null);
-    if (empty && ending === null && logprobs === undefined) return released;
-    return [
-      ...released,
-      { index, delta, finish_reason: ending, ...stopped, ...(logprobs === undefined ? {} : { logprobs }) },
-    ];
-  }
-
-  /**
-   * Holds reasoning back where JSON is wanted. Without think tags the R1 parser reports a JSON answer as reasoning
-   * (sglang#4539). Text that was passed on cannot be recalled, so reasoning waits for the first content, which
-   * proves it genuine.
-   */
-  #hold(index: number, delta: Delta, logprobs: unknown): boolean {
-    if (!this.#json || this.#held.get(index) === RELEASED) return false;
-    if (delta.content !== undefined || delta.tool_calls !== undefined) return false;
-    if (delta.reasoning_content === undefined) return false;
-    const held = this.#held.get(index) ?? { text: '', logprobs: [] };
-    held.text += delta.reasoning_content;
-    if (logprobs !== undefined) held.logprobs.push(logprobs);
-    this.#held.set(index, held);
-    return true;
-  }
-
-  /** Releases held text: as the answer where the choice ends without content, else as reasoning. */
-  #release(index: number, ending: FinishReason | null): Choice[] {
-    if (!this.#json) return [];
-    const held = this.#held.get(index);
-    this.#held.set(index, RELEASED);
-    if (held === undefined || held === RELEASED) return [];
-    // A choice that was cut off early may hold real reasoning; JSON is recognised by its bracket.
-    const isAnswer = ending === 'stop' || (ending !== null && /^\s*[[{]/.test(held.text));
-    const logprobs = mergeLogprobs(held.logprobs);
-    return [
-      {
-        index,
-        delta: isAnswer ? { content: held.text } : { reasoning_content: held.text },
-        finish_reason: null,
-        ...(logprobs === undefined ? {} : { logprobs }),
-      },
-    ];
+    if (end === null) return choices;
+    this.#finished.add(index);
+    const rest = (stops?.flush() ?? []).map((piece) => toContent(index, piece));
+    return [...choices, ...rest, { index, delta: {}, finish_reason: end.reason, ...end.stopped }];
   }
 }
 
-const RELEASED: HeldReasoning = { text: '', logprobs: [] };
+function toChoice(index: number, { delta, logprobs }: Part): Choice {
+  return { index, delta, finish_reason: null, ...(logprobs === undefined ? {} : { logprobs }) };
+}
+
+function toContent(index: number, { text, logprobs }: TextPiece): Choice {
+  return toChoice(index, { delta: { content: text }, logprobs });
+}
 
 /** Every delta of SGLang carries each field, null or empty: only fields with content are passed on. */
 function toDelta(delta: EngineChoice['delta']): Delta {
@@ -242,11 +238,6 @@ function toFinish(reason: string | null | undefined): FinishReason | 'abort' | n
   if (reason === null || reason === undefined || reason === '') return null;
   if (reason === 'abort') return 'abort';
   return FINISH_REASONS.find((known) => known === reason) ?? 'stop';
-}
-
-function mergeLogprobs(logprobs: unknown[]): unknown {
-  if (logprobs.length === 0) return undefined;
-  return { content: logprobs.flatMap((entry) => (entry as { content?: unknown[] }).content ?? []) };
 }
 
 function parseJson(text: string): unknown {

@@ -7,12 +7,16 @@ import { readTextChunk } from '../../../worker/gateway/node/chunk.ts';
 import { BODY, generate, setUp, textOf, until } from './helpers.ts';
 import { event, sse, sseText, total, usage } from './scripted-engine.ts';
 
-function readAll(events: unknown[], options: { choices?: number; maxTokens?: number; json?: boolean } = {}) {
+function readAll(
+  events: unknown[],
+  options: { choices?: number; maxTokens?: number; json?: boolean; stop?: string[] } = {},
+) {
   const anomalies: UsageAnomaly[] = [];
   const reader = new StreamReader({
     choices: 1,
     maxTokens: 1_000,
     json: false,
+    stop: [],
     onChoiceId: () => {},
     onAnomaly: (kind) => anomalies.push(kind),
     ...options,
@@ -209,8 +213,35 @@ describe('JSON answers (sglang#4539)', () => {
     );
     expect(textOf(chunks, 'reasoning_content')).toBe('Let me think!');
     expect(textOf(chunks)).toBe('{}');
-    const first = chunks.flatMap(({ choices }) => choices)[0];
-    expect(first?.delta).toEqual({ reasoning_content: 'Let me think' });
+    expect(chunks.flatMap(({ choices }) => choices.map(({ delta }) => delta))).toEqual([
+      { reasoning_content: 'Let me ' },
+      { reasoning_content: 'think' },
+      { content: '{}' },
+      { reasoning_content: '!' },
+      {},
+    ]);
+  });
+
+  it('hold reasoning back only while it may be JSON', () => {
+    const { chunks } = readAll(
+      [
+        event({ reasoning: '\n', usage: usage(1) }),
+        event({ reasoning: '{"a" is what', usage: usage(2) }),
+        event({ content: '{}', usage: usage(3) }),
+        event({ finish: 'stop' }),
+      ],
+      { json: true },
+    );
+    expect(textOf(chunks, 'reasoning_content')).toBe('\n{"a" is what');
+    expect(textOf(chunks)).toBe('{}');
+  });
+
+  it('end as content although a thought was never ended', () => {
+    const { chunks } = readAll(
+      [event({ reasoning: 'Here: {}', usage: usage(1) }), event({ finish: 'stop' })],
+      { json: true },
+    );
+    expect(textOf(chunks)).toBe('Here: {}');
   });
 
   it('stay reasoning where the limit cut off text that is not JSON', () => {
@@ -219,6 +250,60 @@ describe('JSON answers (sglang#4539)', () => {
       { json: true },
     );
     expect(textOf(chunks, 'reasoning_content')).toBe('Let me');
+  });
+});
+
+describe('stop strings', () => {
+  const stream = (...contents: string[]) => [
+    event({ reasoning: 'so\n\nEND', usage: usage(1, { reasoning: 1 }) }),
+    ...contents.map((content, i) => event({ content, usage: usage(i + 2, { reasoning: 1 }) })),
+  ];
+
+  it.each([
+    [['one two', '\nthree'], ['\n'], 'one two', '\n'],
+    [['one E', 'N', 'D two'], ['END'], 'one ', 'END'],
+    [['one EN', 'E', 'ND'], ['END'], 'one EN', 'END'],
+    [['a', 'b', 'c'], ['c', 'bc'], 'a', 'bc'],
+    [['ab', 'cd'], ['', 'abcde', 'd'], 'abc', 'd'],
+  ])('end the answer %j at %j, and no reasoning', (contents, stop, text, matched) => {
+    const { chunks, reader } = readAll(stream(...contents, ' never seen'), { stop });
+    expect(textOf(chunks, 'reasoning_content')).toBe('so\n\nEND');
+    expect(textOf(chunks)).toBe(text);
+    const endings = chunks.flatMap(({ choices }) => choices.filter((choice) => choice.finish_reason));
+    expect(endings).toEqual([{ index: 0, delta: {}, finish_reason: 'stop', stop_sequence: matched }]);
+    expect([reader.complete, reader.takeStopped(), reader.takeStopped()]).toEqual([true, [0], []]);
+    // The engine has generated the rest too.
+    expect(reader.usage.completion_tokens).toBe(contents.length + 2);
+  });
+
+  it('lose nothing of an answer that only begins like one, and keep the tokens with their text', () => {
+    const events = ['one E', 'N', 'd', ' E'].map((content, i) =>
+      event({ content, usage: usage(i + 1), logprobs: { content: [i] } }),
+    );
+    const { chunks } = readAll([...events, event({ finish: 'length' })], { stop: ['END'] });
+    expect(textOf(chunks)).toBe('one ENd E');
+    const choices = chunks.flatMap((chunk) => chunk.choices);
+    expect(choices.flatMap(({ logprobs }) => (logprobs as { content: number[] })?.content ?? [])).toEqual([
+      0, 1, 2, 3,
+    ]);
+    expect(choices.at(-1)?.finish_reason).toBe('length');
+  });
+
+  it('end one of several choices, and let the others go on', () => {
+    const { chunks, reader } = readAll(
+      [
+        event({ content: 'a.b', usage: usage(1) }),
+        event({ index: 1, content: 'c', usage: usage(1) }),
+        event({ content: 'more', usage: usage(2) }),
+        event({ finish: 'abort' }),
+        event({ index: 1, content: 'd', usage: usage(2) }),
+        event({ index: 1, finish: 'length' }),
+      ],
+      { stop: ['.'], choices: 2 },
+    );
+    expect([textOf(chunks), textOf(chunks, 'content', 1)]).toEqual(['a', 'cd']);
+    expect([reader.complete, reader.abortedByEngine]).toEqual([true, false]);
+    expect(reader.usage.completion_tokens).toBe(4);
   });
 });
 

@@ -116,6 +116,47 @@ describe('the agent in front of an emulated engine', () => {
   });
 
   it.each([
+    { n: 1, chat: true },
+    { n: 3, chat: true },
+    { n: 1, chat: false },
+  ])(
+    'stops the engine at a stop string and counts what it generated (n = $n, chat: $chat)',
+    async (options) => {
+      const { edge, emulator, agent, engineLog } = await setUp({ speed: 1 }, { abortGraceMs: 60_000 });
+      const jti = requestId();
+      const prompt = '[[reasoning=20 answer=9000]]';
+      const input = options.chat ? { messages: [{ role: 'user', content: prompt }] } : { prompt };
+      const { messages: _, ...rest } = BODY;
+      // Every answer of the emulator begins with these words, and its reasoning with others.
+      const stop = options.chat ? [' let', ' the answer'] : ['. '];
+      const answer = await generate(
+        { agent, edge },
+        {
+          body: { ...rest, ...input, n: options.n, max_tokens: 9_000, stop },
+          claims: { jti, max_tokens: 9_000 * options.n },
+        },
+      );
+      expect(answer.done).toBe(true);
+      const choices = answer.chunks.flatMap((chunk) => chunk.choices);
+      expect(
+        choices.filter((choice) => choice.finish_reason).map(({ stop_sequence }) => stop_sequence),
+      ).toEqual(Array(options.n).fill(stop.at(-1)));
+      if (options.chat) {
+        for (let index = 0; index < options.n; index += 1) {
+          expect(textOf(answer.chunks, 'content', index)).toBe('Here is');
+          expect(textOf(answer.chunks, 'reasoning_content', index)).toContain(' let');
+        }
+      }
+      const receipt = await until(() => edge.receipts.find(({ request_id }) => request_id === jti));
+      await until(() => engineLog().get(jti)?.finished);
+      expect(receipt.outcome).toBe('finished');
+      expect(receipt.usage.completion_tokens).toBe(engineLog().get(jti)!.completionTokens);
+      expect(receipt.usage.completion_tokens).toBeLessThan(9_000);
+      expect((emulator.requests.at(-1)!.body as { stop?: unknown }).stop).toBeUndefined();
+    },
+  );
+
+  it.each([
     { n: 1, after: 'a token of each choice' },
     { n: 3, after: 'a token of each choice' },
     { n: 8, after: 'a token of each choice' },
@@ -228,7 +269,8 @@ describe('the agent in front of an emulated engine', () => {
     const answer = await generate({ agent, edge }, { body });
     expect(answer.done).toBe(true);
     expect(textOf(answer.chunks)).toMatch(/\}\s*$/);
-    expect(textOf(answer.chunks, 'reasoning_content')).toBe('');
+    // What did not look like JSON was passed on as it came.
+    expect(textOf(answer.chunks, 'reasoning_content')).toBe(textOf(answer.chunks));
   });
 
   it.each([false, true])(
