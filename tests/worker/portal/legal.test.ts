@@ -66,3 +66,18 @@ it('without a contact address, the operator is reached at the address of the inv
   expect(page).toContain('Write to this address');
   expect(page).not.toContain('privacy@acme.example');
 });
+
+it('the contact address is shown where a person can only write: a lost second factor, a suspended account', async () => {
+  const link = `href="mailto:${OPERATED.CONTACT_EMAIL}"`;
+  const browser = new Browser('en', OPERATED);
+  expect(await (await browser.get('/sign-in/code/lost')).text()).toContain(link);
+  const { email } = await browser.signUp();
+  expect(await (await browser.get('/keys')).text()).not.toContain(link);
+  await bindings.DB.prepare(
+    `UPDATE account SET suspended_at_ms = 1 WHERE id =
+       (SELECT m.account_id FROM member AS m JOIN person AS p ON p.id = m.person_id WHERE p.email = ?)`,
+  )
+    .bind(email)
+    .run();
+  expect(await (await browser.get('/keys')).text()).toContain(link);
+});
