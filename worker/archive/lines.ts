@@ -36,7 +36,7 @@ export function entryLine({ accountId: _, ...row }: EntryRow): EntryLine {
   return row;
 }
 
-export function requestOfLine(accountId: string, line: RequestLine): DueRequest {
+function requestOfLine(accountId: string, line: RequestLine): DueRequest {
   const { receipts = [], findings = [], ...row } = line;
   const owner = { accountId, requestId: row.requestId };
   return {
@@ -56,7 +56,7 @@ export const ROW_OF: { readonly [K in ArchiveKind]: (line: never) => ArchivedRow
 };
 
 /** A part is missing in R2, or is not what the manifest names. */
-export class UnreadablePart extends LoggableError {}
+class UnreadablePart extends LoggableError {}
 
 /** The rows of a part that cannot be read, for an audit to go on with: none. The audit of the parts says why. */
 export function nothingIfUnreadable<T>(error: unknown): T[] {

@@ -24,7 +24,7 @@ export interface GrammarBounds {
 /** Nesting of a schema's objects and arrays. An object within an object takes two levels. */
 export const SCHEMA_DEPTH_MAX = 32;
 /** Nesting of the groups of one pattern. */
-export const PATTERN_DEPTH_MAX = 8;
+const PATTERN_DEPTH_MAX = 8;
 
 /**
  * SGLang checks each value of a schema in its event loop, which no other request gets meanwhile: ten thousand take it a

@@ -11,7 +11,7 @@ export interface Network {
 }
 
 /** The network of a request without a readable client address; all of them are counted together. */
-export const UNKNOWN_NETWORK: Network = { prefix: 'unknown', shared: false };
+const UNKNOWN_NETWORK: Network = { prefix: 'unknown', shared: false };
 
 /** The network of an address. IPv4 addresses that are written as IPv6 (mapped, or 6to4) count as IPv4. */
 export function networkOf(address: string): Network {

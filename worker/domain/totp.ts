@@ -1,6 +1,6 @@
 /** Time steps of authenticator codes (TOTP, RFC 6238). A code belongs to one step, and is accepted once. */
 
-export const TOTP_STEP_MS = 30_000;
+const TOTP_STEP_MS = 30_000;
 export const TOTP_DIGITS = 6;
 
 /** Steps beside the current one whose codes are accepted, for clocks that differ by half a minute. */

@@ -13,7 +13,7 @@ import type { OutboxStore } from './outbox-store.ts';
 /** Least entries of a fold: the opening itself costs rows here and in D1, about 4 % of what 100 entries cost. */
 export const FOLD_ENTRIES_MIN = 100;
 /** Most entries of a fold: its transaction hashes and removes them in some 40 ms, while the account's requests wait. */
-export const FOLD_ENTRIES_MAX = 1_000;
+const FOLD_ENTRIES_MAX = 1_000;
 
 const NOTHING = { grantedNanoUsd: nanoUsd(0), paidNanoUsd: nanoUsd(0) };
 
