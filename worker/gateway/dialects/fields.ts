@@ -1,6 +1,7 @@
 /** Schemas that the dialects' bodies share: fields that mean the same everywhere, with their error messages. */
 import * as z from 'zod';
 import type { GenerateRequest } from '../../../gpu-pool/protocol/schemas.ts';
+import { wellFormedJson, withObjectArguments } from '../../domain/engine-text.ts';
 import {
   grammarFault,
   STOP_BYTES_MAX,
@@ -60,13 +61,13 @@ export function rendered(
   generate: Pick<GenerateRequest, (typeof RENDERED)[number]>,
 ): Pick<ChatRequest, 'rendered' | 'contentBytes' | 'templateBytes'> {
   const { messages, prompt, tools, response_format, stop } = generate;
-  const plain = messages?.map(plainMessage);
+  const plain = messages?.map((message) => plainMessage(withObjectArguments(message)));
   const texts: Record<(typeof RENDERED)[number], string | undefined> = {
     messages: templated(plain),
-    prompt: JSON.stringify(prompt),
+    prompt: serialized(prompt),
     tools: templated(tools),
     response_format: templated(response_format),
-    stop: JSON.stringify(stop),
+    stop: serialized(stop),
   };
   const members = RENDERED.flatMap((name) =>
     texts[name] === undefined ? [] : [[name, texts[name]] as const],
@@ -79,5 +80,10 @@ export function rendered(
 }
 
 function templated(value: object | undefined): string | undefined {
-  return value && breakTokens(JSON.stringify(value));
+  const json = serialized(value);
+  return json && breakTokens(json);
+}
+
+function serialized(value: object | string | undefined): string | undefined {
+  return value === undefined ? undefined : wellFormedJson(JSON.stringify(value));
 }
