@@ -24,8 +24,8 @@ const LIBRARIES = [
   'uqr',
   'zod',
 ];
-/** In one piece pdf-lib is larger than the pool's connection takes at once (1 MiB), so it comes file by file. */
-const LARGE = ['@cantoo/pdf-lib'];
+/** In one piece, with its source map, each is larger than the pool's connection takes at once (1 MiB), so it comes file by file. */
+const LARGE = ['@cantoo/pdf-lib', '@zxcvbn-ts/core', '@zxcvbn-ts/language-common'];
 /** Modules that the platform provides. */
 const BUILT_IN = [/^node:/, /^cloudflare:/];
 
