@@ -8,7 +8,7 @@ export type EngineInfo = Omit<Heartbeat['engine'], 'healthy'>;
 
 const INFO_TIMEOUT_MS = 5_000;
 /**
- * A rid that no request has, for a trial abort. Aborts match prefixes of rids, and no request id contains a blank.
+ * A rid that no request has, for a trial abort: no request id contains a blank.
  */
 export const UNUSED_RID = 'nobody (may this agent abort?)';
 
