@@ -24,8 +24,9 @@ const LEAVING = `(SELECT person_id FROM member WHERE account_id = ?1 AND NOT EXI
 
 /** ?1: the account. Of a person only the id is left; members leave the account last, because the others ask for them. */
 const ERASE_PEOPLE = [
+  // The value is the person's id or address, or JSON with one of them in quotation marks, so that no longer address fits.
   `DELETE FROM person_verification WHERE EXISTS (SELECT 1 FROM person AS p WHERE p.id IN ${LEAVING}
-    AND (instr(person_verification.value, p.email) > 0 OR instr(person_verification.value, p.id) > 0))`,
+    AND (value IN (p.id, p.email) OR instr(value, '"' || p.email || '"') > 0 OR instr(value, '"' || p.id || '"') > 0))`,
   `DELETE FROM person_session WHERE person_id IN ${LEAVING}`,
   `DELETE FROM person_credential WHERE person_id IN ${LEAVING}`,
   `DELETE FROM person_two_factor WHERE person_id IN ${LEAVING}`,

@@ -267,6 +267,23 @@ describe('after the closing', () => {
     expect(audit.results).toContainEqual({ action: 'account.closed', actor: ada.personId });
   });
 
+  it('a link of a stranger whose address contains the closed one stays open', async () => {
+    const ada = await owner();
+    const link = (id: string, value: string) =>
+      run(
+        "INSERT INTO person_verification (id, identifier, value, expires_at, created_at, updated_at) VALUES (?, 'x', ?, ?, 1, 1)",
+        id,
+        value,
+        Date.now() + 60_000,
+      );
+    const [own, stranger] = [newId('inv', 1), newId('inv', 2)];
+    await link(own, JSON.stringify({ email: ada.email }));
+    await link(stranger, JSON.stringify({ email: `not-${ada.email}` }));
+    expect((await close(ada)).status).toBe(303);
+    expect(await first('SELECT 1 FROM person_verification WHERE id = ?', own)).toBeNull();
+    expect(await first('SELECT 1 FROM person_verification WHERE id = ?', stranger)).not.toBeNull();
+  });
+
   it('its files are deleted, and its people sign in no more', async () => {
     const ada = await owner();
     const other = new Browser('en', harness.env);
