@@ -69,7 +69,7 @@ export const PROFILES = {
     kvCapacityTokens: 1_850_000,
     // `--cuda-graph-max-bs-decode 128`: larger batches exceed the captured graphs.
     maxRunningRequests: 128,
-    chunkedPrefillTokens: 32_768,
+    chunkedPrefillTokens: 131_072,
     // Estimates: no like-for-like number is published. They are close to H200, with a slower launch path.
     prefillTokensPerSecond: 14_000,
     prefillBaseMs: 40,

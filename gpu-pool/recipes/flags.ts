@@ -143,15 +143,13 @@ export const FLAGS: readonly Flag[] = [
   },
   {
     name: '--chunked-prefill-size',
-    // For MI300X 131,072 is published, which takes about nine seconds at 14,000 tokens a second (emulator/profiles.ts).
-    // An engine that shows no sign of life for so long could not be told from one that hangs.
-    value: { byHardware: { '8xh200': 32_768, '8xmi300x': 32_768 } },
+    value: { byHardware: { '8xh200': 32_768, '8xmi300x': 131_072 } },
     why: 'Prefill tokens per step: trades throughput of long prompts against pauses in running answers.',
     source: COOKBOOK,
   },
   {
     name: '--max-prefill-tokens',
-    value: { byHardware: { '8xh200': 32_768, '8xmi300x': 32_768 } },
+    value: { byHardware: { '8xh200': 32_768, '8xmi300x': 131_072 } },
     why: 'As large as a chunk, so that one prompt fills a batch.',
     source: COOKBOOK,
   },

@@ -201,8 +201,8 @@ const BY_HARDWARE = {
   '8xmi300x': [
     '--tp-size=8',
     '--mem-fraction-static=0.8',
-    '--chunked-prefill-size=32768',
-    '--max-prefill-tokens=32768',
+    '--chunked-prefill-size=131072',
+    '--max-prefill-tokens=131072',
     '--kv-cache-dtype=fp8_e4m3',
     '--attention-backend=aiter',
     '--cuda-graph-max-bs-decode=128',
