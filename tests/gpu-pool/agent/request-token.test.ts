@@ -133,7 +133,7 @@ describe('the allow-list', () => {
       stream: false,
       stream_options: { include_usage: false },
       separate_reasoning: false,
-      priority: 100,
+      priority: 7,
       input_ids: [1],
       lora_path: '/etc/passwd',
       custom_logit_processor: 'code',
@@ -145,6 +145,7 @@ describe('the allow-list', () => {
     };
     const answer = await generate({ agent, edge }, { body, claims: { jti, max_tokens: 50 } });
     expect(answer.done).toBe(true);
+    // `stop` is absent: the agent applies it to the answer itself.
     expect(engine.calls[0]?.body).toEqual({
       model: 'deepseek-ai/DeepSeek-R1-0528',
       messages: [{ role: 'user', content: 'hi', name: 'bob' }],
@@ -153,7 +154,6 @@ describe('the allow-list', () => {
       top_p: 0.95,
       presence_penalty: 0.1,
       frequency_penalty: 0.2,
-      stop: ['END'],
       n: 1,
       seed: 7,
       logprobs: true,
@@ -166,7 +166,7 @@ describe('the allow-list', () => {
       separate_reasoning: true,
       stream_reasoning: true,
       rid: jti,
-      priority: 10,
+      priority: 100,
       cache_salt: SALT,
     });
     expect(engine.calls[0]?.req.headers.authorization).toBe('Bearer engine-secret');

@@ -16,7 +16,7 @@ it.each([
   ['/user/balance', 401],
   ['/v1/generations/req_00000000000000000000000000', 401],
   ['/v1/nothing', 404],
-  ['/anthropic/v1/messages', 404],
+  ['/anthropic/v1/messages', 405],
   ['/openapi.json', 200],
 ])('%s responds %d with a request id', async (path, status) => {
   const response = await ask(path);

@@ -70,7 +70,7 @@ describe('an invoice', () => {
     // An issued invoice does not change afterwards.
     await browser.post('/billing/details', { ...DETAILS, legalName: 'Another' });
     expect(Buffer.compare(await pdfOf(browser, paths[0]!), pdf)).toBe(0);
-    browser.cookies.set('language', 'fr');
+    browser.cookies.set('__Host-language', 'fr');
     expect(textIn(await pdfOf(browser, paths[0]!))).toContain('Facture');
   });
 
@@ -79,7 +79,7 @@ describe('an invoice', () => {
     const begun = await browser.post('/billing', { amount: 'other', otherUsd: '1250.50' });
     const orderId = begun.headers.get('location')!.split('/').at(-1)!;
     await deliver(await signedEvent({ orderId, amountCents: 125_050 }));
-    browser.cookies.set('language', 'fr');
+    browser.cookies.set('__Host-language', 'fr');
     const [path] = pathsOn(await (await browser.get('/billing')).text());
     const text = textIn(await pdfOf(browser, path!));
     expect(text).toContain('1\u00a0250,50\u00a0$');

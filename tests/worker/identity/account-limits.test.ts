@@ -71,7 +71,7 @@ describe('the limits of an account', () => {
 describe('the operator’s accounts', () => {
   it('are found by id and by e-mail, complete or by prefix, and show their balances', async () => {
     const console = await operatorBrowser();
-    const { email } = await new Browser().signUp();
+    const { email } = await new Browser().signUpConfirmed();
     const accountId = await accountOf(email);
     const wallet = env.WALLET.getByName(accountId);
     await wallet.topUp({ orderId: 'order_1', amountNanoUsd: nanoUsd(1_250_000_000) });
