@@ -291,17 +291,10 @@ describe('what only the engine can refuse', () => {
   };
   const schema = { type: 'object', properties: { a: { type: word } } };
   const format = { type: 'json_schema', json_schema: { name: 'a', schema } };
-  const call = { id: 'c', type: 'function', function: { name: word, arguments: `"${word}"` } };
   const bodies = [
     chatBody('x', { tools: [tool] }),
     chatBody('x', { response_format: format }),
     chatBody('x', { response_format: format, stream: true }),
-    chatBody('x', {
-      messages: [
-        { role: 'assistant', tool_calls: [call] },
-        { role: 'user', content: word },
-      ],
-    }),
     chatBody('x', { tool_choice: { type: 'function', function: { name: word } } }),
   ];
 
