@@ -79,8 +79,9 @@ function secrets() {
   const secret = () => randomBytes(32).toString('hex');
   const { privateKey } = generateKeyPairSync('ed25519');
   return {
-    PUBLIC_ORIGIN: 'https://localhost:8787',
-    ENVIRONMENT: 'production',
+    // The load comes over plain HTTP, which only a development edge on localhost serves.
+    PUBLIC_ORIGIN: 'http://localhost:8787',
+    ENVIRONMENT: 'development',
     AUTH_SECRET: secret(),
     KEY_PEPPER: secret(),
     EDGE_SIGNING_KEY: JSON.stringify(privateKey.export({ format: 'jwk' })),
