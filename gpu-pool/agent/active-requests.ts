@@ -128,7 +128,7 @@ export class ActiveRequest {
   }
 }
 
-/** What a request needs of the engine, and how much there is of it. */
+/** The places that a request demands of the engine, and the most that the engine has. */
 interface Demand {
   choices: number;
   background: boolean;

@@ -1,4 +1,4 @@
-/** What a client's history may hold and the engine would refuse. */
+/** Repairs of a client's history: it may hold texts that the engine would refuse. */
 import { describe, expect, it } from 'vitest';
 import type { ChatMessage } from '../../gpu-pool/protocol/schemas.ts';
 import { wellFormedJson } from '../../worker/domain/engine-text.ts';

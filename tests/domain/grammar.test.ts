@@ -1,4 +1,4 @@
-/** What a schema, a pattern and a stop sequence may cost the engine, whatever bytes they are written in. */
+/** Bounds of the work that a schema, a pattern and a stop sequence cause in the engine, whatever bytes they are written in. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {

@@ -38,7 +38,7 @@ export class JsonAnswer {
     return [...this.#release('reasoning_content'), part];
   }
 
-  /** What is left to be passed on at the end. An answer that came as reasoning becomes content. */
+  /** The rest that is passed on at the end. An answer that came as reasoning becomes content. */
   end(reason: FinishReason): Part[] {
     if (this.#answered) return [];
     if (this.#held.length === 0)

@@ -36,7 +36,7 @@ export class StopStrings {
     return { pieces, matched: found.stop };
   }
 
-  /** What is still held, where the answer ends without a stop string. */
+  /** The text that is still held when the answer ends without a stop string. */
   flush(): TextPiece[] {
     return this.#held.splice(0);
   }

@@ -269,7 +269,7 @@ describe('the agent in front of an emulated engine', () => {
     const answer = await generate({ agent, edge }, { body });
     expect(answer.done).toBe(true);
     expect(textOf(answer.chunks)).toMatch(/\}\s*$/);
-    // What did not look like JSON was passed on as it came.
+    // Text that did not look like JSON was passed on as it came.
     expect(textOf(answer.chunks, 'reasoning_content')).toBe(textOf(answer.chunks));
   });
 
