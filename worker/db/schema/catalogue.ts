@@ -1,5 +1,7 @@
 /** The catalogue: models, their dated prices, and other providers' prices. */
+import { sql } from 'drizzle-orm';
 import { index, integer, sqliteTable, text } from 'drizzle-orm/sqlite-core';
+import type { ModelProfile } from '../../../gpu-pool/protocol/model-profile.ts';
 import { TARIFFS } from '../../domain/pricing.ts';
 
 export const model = sqliteTable('model', {
@@ -15,6 +17,13 @@ export const model = sqliteTable('model', {
   contextTokens: integer('context_tokens').notNull(),
   outputTokensMax: integer('output_tokens_max').notNull(),
   outputTokensDefault: integer('output_tokens_default').notNull(),
+  profile: text('profile', { mode: 'json' }).$type<ModelProfile>().notNull().default(sql`'{}'`),
+  /** When its sale ends; null: no end is set. */
+  endsAtMs: integer('ends_at_ms'),
+  /** When the end was announced; null: it is not. */
+  endAnnouncedAtMs: integer('end_announced_at_ms'),
+  /** Id of the model that is recommended in its place. */
+  successorId: text('successor_id'),
 });
 
 /**

@@ -1,0 +1,85 @@
+/**
+ * A model's profile: everything in which one open-weight model differs from another. It is data: an operator adds a model
+ * by its profile, and recipe, agent, canary, prices' page, `/v1/models`, examples and playground follow from it.
+ */
+import * as z from 'zod';
+import { HARDWARE } from './constants.ts';
+
+/** A variable of the chat template (`chat_template_kwargs`). */
+const TemplateVariable = z.string().regex(/^[a-z][a-z0-9_]{0,31}$/);
+
+const Thinking = z
+  .strictObject({
+    /** `always` and `never` are the weights' own; `switchable`: the chat template has a variable for it. */
+    mode: z.enum(['always', 'never', 'switchable']),
+    /** Of a switchable model: whether it thinks when the request does not say. */
+    byDefault: z.boolean().optional(),
+    /** Of a switchable model: the boolean variable of its template, such as `thinking` or `enable_thinking`. */
+    variable: TemplateVariable.optional(),
+    /** The levels of effort that the template knows, weakest first, and its variable. Absent: it knows none. */
+    effort: z
+      .strictObject({
+        variable: TemplateVariable,
+        levels: z
+          .array(z.string().regex(/^[a-z]{1,16}$/))
+          .min(1)
+          .max(8),
+        byDefault: z.string(),
+      })
+      .optional(),
+  })
+  .refine(
+    ({ mode, byDefault, variable }) =>
+      (mode === 'switchable') === (byDefault !== undefined && variable !== undefined),
+    'A switchable model has `byDefault` and `variable`, and no other has.',
+  )
+  .refine(
+    ({ effort }) => effort === undefined || effort.levels.includes(effort.byDefault),
+    '`effort.byDefault` must be one of `effort.levels`.',
+  );
+
+const Flag = z.string().regex(/^--[a-z][a-z0-9-]{1,63}$/);
+/** true: a switch. */
+const FlagValue = z.union([z.literal(true), z.number(), z.string().min(1).max(256)]);
+
+export const ModelProfile = z.strictObject({
+  /** The maker's name on Hugging Face, shown as `owned_by`. */
+  owner: z.string().regex(/^[\w.-]{1,96}$/),
+  /** The weights on Hugging Face: `owner/name`. */
+  repository: z.string().regex(/^[\w.-]{1,96}\/[\w.-]{1,96}$/),
+  /** Commit of the repository; null: recipes use its newest. */
+  commit: z
+    .string()
+    .regex(/^[0-9a-f]{40}$/)
+    .nullable(),
+  /** Names of SGLang's parsers (`--reasoning-parser`, `--tool-call-parser`); null: the model needs none. */
+  parsers: z.strictObject({
+    reasoning: z.string().max(64).nullable(),
+    tools: z.string().max(64).nullable(),
+  }),
+  /** Path of a chat template within the engine's image; null: the repository's own. */
+  chatTemplate: z.string().max(256).nullable(),
+  /**
+   * Thoughts of earlier answers, which clients send back as `reasoning_content`: `dropped`, `kept`, or kept `with_tools`,
+   * where the request has tools.
+   */
+  earlierReasoning: z.enum(['dropped', 'with_tools', 'kept']),
+  /**
+   * The template's control tokens, which are broken in clients' text. `*` stands for 1 to 64 characters other than `<`, `>`
+   * and blanks.
+   */
+  controlTokens: z.array(z.string().min(3).max(64)).max(64),
+  thinking: Thinking,
+  /** Sampling where the request does not say; the engine's own defaults for what is absent. */
+  sampling: z.strictObject({
+    temperature: z.number().min(0).max(2).optional(),
+    top_p: z.number().gt(0).max(1).optional(),
+  }),
+  /** The hardware that the model fits, with the flags of the engine that differ there. */
+  hardware: z.partialRecord(z.enum(HARDWARE), z.record(Flag, FlagValue)),
+  /** Where each fact was read, and when. */
+  sources: z
+    .array(z.strictObject({ fact: z.string().max(200), source: z.string().max(300), date: z.iso.date() }))
+    .max(32),
+});
+export type ModelProfile = z.infer<typeof ModelProfile>;

@@ -1,0 +1,13 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { ModelProfile } from '../../gpu-pool/protocol/model-profile.ts';
+
+const FOLDER = 'gpu-pool/models';
+const files = readdirSync(FOLDER);
+
+describe('the model profiles that are shipped', () => {
+  it.each(files)('%s is a whole profile and nothing else', (file) => {
+    const parsed = ModelProfile.safeParse(JSON.parse(readFileSync(`${FOLDER}/${file}`, 'utf8')));
+    expect(parsed.error?.issues).toBeUndefined();
+  });
+});
