@@ -1,4 +1,4 @@
 INSERT INTO `reference_price` (`id`, `name`, `from_ms`, `to_ms`, `cache_hit_nano_usd`, `cache_miss_nano_usd`, `output_nano_usd`, `source`) VALUES
   ('openai-gpt-6-luna-2026-09-22', 'OpenAI gpt-6-luna', 1790035200000, NULL, 10, 100, 500, 'List price of 2026-09-22 for requests of up to 272,000 input tokens: https://docs.litellm.ai/blog/gpt_6_sol_luna'),
-  ('deepseek-v4-pro-off-peak-2026-08-16', 'DeepSeek deepseek-v4-pro, off-peak', 1786896000000, NULL, 22, 660, 1980, 'https://api-docs.deepseek.com/quick_start/pricing; peak hours (weekdays 01:00-04:00 and 06:00-10:00 UTC) cost twice as much'),
-  ('deepseek-flash-off-peak-2026-09-10', 'DeepSeek deepseek-flash, off-peak', 1789012800000, NULL, 3, 150, 600, 'https://api-docs.deepseek.com/quick_start/pricing; peak hours (weekdays 01:00-04:00 and 06:00-10:00 UTC) cost twice as much');
+  ('deepseek-v4-pro-off-peak-2026-08-16', 'DeepSeek V4 Pro, off-peak', 1786896000000, NULL, 22, 660, 1980, 'https://api-docs.deepseek.com/quick_start/pricing; peak hours (weekdays 01:00-04:00 and 06:00-10:00 UTC) cost twice as much'),
+  ('deepseek-flash-off-peak-2026-09-10', 'DeepSeek Flash, off-peak', 1789012800000, NULL, 3, 150, 600, 'https://api-docs.deepseek.com/quick_start/pricing; peak hours (weekdays 01:00-04:00 and 06:00-10:00 UTC) cost twice as much');

@@ -7,6 +7,8 @@ export interface Formats {
   count(value: number): string;
   /** large counts short: 1.2M */
   shortCount(value: number): string;
+  /** with one decimal place at most */
+  ratio(value: number): string;
   /** 0 to 1 */
   percent(share: number): string;
   /** a size in bytes with three digits: 1.23 GB, in French 1,23 Go */
@@ -86,13 +88,17 @@ function build(locale: Locale): Formats {
 type NewNumberFormat = (options: Intl.NumberFormatOptions) => Intl.NumberFormat;
 type NewTimeFormat = (options: Intl.DateTimeFormatOptions) => Intl.DateTimeFormat;
 
-function numbers(number: NewNumberFormat): Pick<Formats, 'count' | 'shortCount' | 'percent' | 'bytes'> {
+function numbers(
+  number: NewNumberFormat,
+): Pick<Formats, 'count' | 'shortCount' | 'ratio' | 'percent' | 'bytes'> {
   const count = number({ maximumFractionDigits: 0 });
   const shortCount = number({ notation: 'compact', maximumFractionDigits: 1 });
+  const ratio = number({ maximumFractionDigits: 1 });
   const percent = number({ style: 'percent', maximumFractionDigits: 1 });
   return {
     count: (value) => count.format(value),
     shortCount: (value) => shortCount.format(value),
+    ratio: (value) => ratio.format(value),
     percent: (share) => percent.format(share),
     bytes: (bytes) => {
       const step = Math.min(BYTE_UNITS.length - 1, Math.floor(Math.log10(Math.max(1, bytes)) / 3));

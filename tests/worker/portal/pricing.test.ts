@@ -17,7 +17,10 @@ it('calculates a month line by line, and compares it with o1', async () => {
   for (const amount of ['$4.20', '$16.50', '$65.70', '$86.40', '$0.00288']) expect(page).toContain(amount);
   // o1: 30 M × ($7.50 + $15 + $60)
   expect(page).toContain('$2,475.00');
-  expect(page).toContain('96.5%');
+  expect(page).toContain('$2,388.60 less (96.5%)');
+  // gpt-6-luna: 30 M × ($0.01 + $0.10 + $0.50)
+  expect(page).toContain('$18.30');
+  expect(page).toContain('$68.10 more (372.1%)');
 });
 
 it('calculates off-peak and batch requests at their own prices', async () => {
@@ -41,6 +44,22 @@ it.each(['0', '-1', '1e9', 'many', '', '10000001', '1.5'])(
 it('escapes input, and treats an unknown model as the first one', async () => {
   const response = await new Browser().get('/pricing?model=%3Cscript%3E&promptTokens=%22%3E%3Cscript%3E');
   expect(await response.text()).not.toContain('<script>');
+});
+
+it('says of every comparison which way it falls, since when, and by which source', async () => {
+  for (const path of ['/', '/pricing']) {
+    const page = plain(await text(path)).replaceAll(/\s+/g, ' ');
+    expect(page).toContain('DeepSeek-R1 is at least 96.3% cheaper than OpenAI o1 on every type of token.');
+    expect(page).toContain('OpenAI gpt-6-luna is cheaper than DeepSeek-R1 on every type of token.');
+    expect(page).toContain('List price since 22 Sept 2026.');
+    expect(page).toContain('DeepSeek-R1: 4.4 times as much');
+    expect(page).toContain('DeepSeek Flash, off-peak is cheaper than DeepSeek-R1');
+    expect(page).toContain(
+      'DeepSeek-R1 is cheaper than DeepSeek V4 Pro, off-peak on some types of token and dearer on others.',
+    );
+    expect(page).toContain('https://api-docs.deepseek.com/quick_start/pricing');
+    expect(page).not.toContain('50 to 80');
+  }
 });
 
 it('compares with the reference prices in D1 and their dates, in both languages', async () => {

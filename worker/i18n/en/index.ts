@@ -50,8 +50,24 @@ export const en = {
     call: 'Create an account',
     callNote: (credit: string) => `${credit} of free credit. No card required.`,
     callNoteNoCredit: 'No card required.',
-    claimTitle: 'Compared with o1',
-    claim: (least: string) => `At least ${least} cheaper than o1’s list price, on every type of token.`,
+    claims: {
+      title: 'Compared with other providers',
+      lower: (ours: string, other: string, least: string) =>
+        `${ours} is at least ${least} cheaper than ${other} on every type of token.`,
+      higher: (ours: string, other: string) => `${other} is cheaper than ${ours} on every type of token.`,
+      same: (ours: string, other: string) => `${ours} costs the same as ${other}.`,
+      mixed: (ours: string, other: string) =>
+        `${ours} is cheaper than ${other} on some types of token and dearer on others.`,
+      since: (from: string) => `List price since ${from}.`,
+      until: (from: string, to: string) => `List price from ${from} to ${to}, when the model was retired.`,
+      source: 'Source:',
+    },
+    relations: {
+      lower: (ours: string, share: string) => `${ours}: ${share} less`,
+      higher: (ours: string, times: string) => `${ours}: ${times} times as much`,
+      same: (ours: string) => `${ours}: the same`,
+      notFree: (ours: string) => `${ours}: not free`,
+    },
     priceTitle: 'Prices',
     priceNote:
       'US dollars per million tokens. Reasoning is billed as output. Requests that return nothing are free.',
@@ -61,7 +77,6 @@ export const en = {
     cacheHit: 'Input, cached',
     cacheMiss: 'Input',
     output: 'Output',
-    saving: (model: string) => `Savings with ${model}`,
     license: 'Licence',
     comparison: (name: string) => `${name}, list price`,
     retired: (date: string) => `retired ${date}`,
@@ -216,7 +231,6 @@ export const en = {
     when: { hour: 'Hour (UTC)', day: 'Day (UTC)' },
     chargeUsd: 'Charge (USD)',
     csv: 'Download all rows (CSV)',
-    against: (saved: string, name: string) => `${saved} less than at ${name}’s final list price`,
     total: 'Total',
     moreRows: (shown: string, all: string) =>
       `Showing the latest ${shown} of ${all} rows. Filter by key or model to see others.`,

@@ -18,8 +18,13 @@ export const pricingEn = {
   submit: 'Calculate',
   total: 'In 30 days',
   perRequest: 'Per request',
-  elsewhere: (name: string) => `Same usage at ${name}`,
-  saved: 'Saved',
+  elsewhere: 'The same usage elsewhere',
+  elsewhereNote: 'At the list price of each model. Models differ: compare what they answer, too.',
+  provider: 'Model',
+  difference: 'Here',
+  less: (amount: string, share: string) => `${amount} less (${share})`,
+  more: (amount: string, share: string) => `${amount} more (${share})`,
+  equal: 'the same',
   arithmetic: 'Calculation',
   part: 'Part',
   kind: 'Tokens',
@@ -27,6 +32,4 @@ export const pricingEn = {
   price: 'USD per million',
   cost: 'USD',
   notSold: 'This model is not on sale right now.',
-  claimNote: (name: string, from: string, to: string) =>
-    `${name}: its maker’s list price from ${from} to ${to}, when it was withdrawn. The comparison holds for that model; compared with today’s smaller models, the gap is 50 to 80%.`,
 };

@@ -50,8 +50,24 @@ export const fr: Messages = {
     call: 'Créer un compte',
     callNote: (credit) => `${credit} de crédit offert. Sans carte bancaire.`,
     callNoteNoCredit: 'Sans carte bancaire.',
-    claimTitle: 'Comparaison avec o1',
-    claim: (least) => `Au moins ${least} moins cher que le tarif public d’o1, pour chaque type de jeton.`,
+    claims: {
+      title: 'Comparaison avec d’autres fournisseurs',
+      lower: (ours, other, least) =>
+        `${ours} coûte au moins ${least} de moins que ${other}, pour chaque type de jeton.`,
+      higher: (ours, other) => `${other} coûte moins cher que ${ours} pour chaque type de jeton.`,
+      same: (ours, other) => `${ours} coûte autant que ${other}.`,
+      mixed: (ours, other) =>
+        `${ours} coûte moins cher que ${other} pour certains types de jetons, et plus cher pour d’autres.`,
+      since: (from) => `Prix public depuis le ${from}.`,
+      until: (from, to) => `Prix public du ${from} au ${to}, date du retrait du modèle.`,
+      source: 'Source\u00a0:',
+    },
+    relations: {
+      lower: (ours, share) => `${ours}\u00a0: ${share} de moins`,
+      higher: (ours, times) => `${ours}\u00a0: ${times} fois plus`,
+      same: (ours) => `${ours}\u00a0: autant`,
+      notFree: (ours) => `${ours}\u00a0: payant`,
+    },
     priceTitle: 'Tarifs',
     priceNote:
       'En dollars américains par million de jetons. Le raisonnement est facturé comme sortie. Une requête sans réponse est gratuite.',
@@ -61,7 +77,6 @@ export const fr: Messages = {
     cacheHit: 'Entrée en cache',
     cacheMiss: 'Entrée',
     output: 'Sortie',
-    saving: (model) => `Économie avec ${model}`,
     license: 'Licence',
     comparison: (name) => `${name}, prix public`,
     retired: (date) => `retiré le ${date}`,
@@ -221,7 +236,6 @@ export const fr: Messages = {
     when: { hour: 'Heure (UTC)', day: 'Jour (UTC)' },
     chargeUsd: 'Débit (USD)',
     csv: 'Télécharger toutes les lignes (CSV)',
-    against: (saved, name) => `${saved} de moins qu’au dernier prix public de ${name}`,
     total: 'Total',
     moreRows: (shown, all) =>
       `Affichage des ${shown} lignes les plus récentes sur ${all}. Filtrez par clé ou par modèle pour voir les autres.`,

@@ -20,8 +20,14 @@ export const pricingFr: Messages['pricing'] = {
   submit: 'Calculer',
   total: 'En 30 jours',
   perRequest: 'Par requête',
-  elsewhere: (name) => `Même usage chez ${name}`,
-  saved: 'Économie',
+  elsewhere: 'Le même usage ailleurs',
+  elsewhereNote:
+    'Au prix public de chaque modèle. Les modèles diffèrent\u00a0: comparez aussi leurs réponses.',
+  provider: 'Modèle',
+  difference: 'Ici',
+  less: (amount, share) => `${amount} de moins (${share})`,
+  more: (amount, share) => `${amount} de plus (${share})`,
+  equal: 'autant',
   arithmetic: 'Calcul',
   part: 'Partie',
   kind: 'Jetons',
@@ -29,6 +35,4 @@ export const pricingFr: Messages['pricing'] = {
   price: 'USD par million',
   cost: 'USD',
   notSold: 'Ce modèle n’est pas en vente en ce moment.',
-  claimNote: (name, from, to) =>
-    `${name} : prix public de son éditeur du ${from} au ${to}, date de son retrait. La comparaison vaut pour ce modèle ; face aux modèles plus petits d’aujourd’hui, l’écart est de 50 à 80 %.`,
 };

@@ -1,13 +1,11 @@
-/** Prices of every model beside those of other providers, and the saving that follows; on the landing and pricing pages. */
+/** Prices of every model beside those of other providers, whichever are lower; on the landing and pricing pages. */
 import type { Model } from '../../db/catalogue.ts';
 import type { ReferencePrice } from '../../db/reference-prices.ts';
-import { dailySchedule, PRICE_KINDS, type PriceKind } from '../../domain/price-change.ts';
+import { dailySchedule, PRICE_KINDS } from '../../domain/price-change.ts';
+import { compareKind, comparePrices, type KindComparison } from '../../domain/price-comparison.ts';
 import type { DatedPrice, Tariff } from '../../domain/pricing.ts';
 import { Sheet } from '../components/sheet.tsx';
 import { type PortalContext, words } from '../frame/context.ts';
-
-/** The model whose prices are compared with another provider's. */
-const FLAGSHIP = 'deepseek-r1-0528';
 
 interface Props {
   readonly c: PortalContext;
@@ -18,13 +16,8 @@ interface Props {
 }
 
 export function Prices({ c, catalogue, others, nowMs }: Props) {
-  const { t, f } = words(c);
-  const rival = others[0];
-  const flagship = catalogue.find((each) => each.id === FLAGSHIP);
-  const standard =
-    flagship && pricesOf(flagship, nowMs).find(({ dailyFromMinute }) => dailyFromMinute === null);
-  const smallestSaving =
-    standard && rival && Math.min(...PRICE_KINDS.map((kind) => saving(standard, rival, kind)));
+  const { t } = words(c);
+  const ours = comparedModel(catalogue, nowMs);
   return (
     <section aria-labelledby="prices">
       <h2 id="prices" class="mb-1">
@@ -38,33 +31,68 @@ export function Prices({ c, catalogue, others, nowMs }: Props) {
             <ModelRows c={c} model={model} nowMs={nowMs} />
           ))}
           {others.map((other) => (
-            <ReferenceRow c={c} other={other} />
+            <ReferenceRow c={c} other={other} ours={ours} />
           ))}
         </tbody>
-        {standard && flagship && rival && (
-          <tfoot>
-            <tr>
-              <th scope="row" class="max-sm:whitespace-normal">
-                {t.landing.saving(flagship.name)}
-              </th>
-              {PRICE_KINDS.map((kind) => (
-                <td class="num text-success">{f.percent(saving(standard, rival, kind))}</td>
-              ))}
-              <td />
-            </tr>
-          </tfoot>
-        )}
       </Sheet>
-      {smallestSaving !== undefined && (
-        <div class="panel mt-6 max-w-2xl px-5 py-4">
-          <h3 class="font-semibold">{t.landing.claimTitle}</h3>
-          <p>{t.landing.claim(f.percent(Math.floor(smallestSaving * 1000) / 1000))}</p>
-          <p class="muted mt-1 text-sm">
-            {rival && t.pricing.claimNote(rival.name, f.date(rival.fromMs), f.date(rival.toMs ?? nowMs))}
-          </p>
-        </div>
-      )}
+      {ours && others.length > 0 && <Claims c={c} others={others} ours={ours} />}
     </section>
+  );
+}
+
+interface Compared {
+  readonly name: string;
+  readonly price: DatedPrice;
+}
+
+/** The model that is compared with other providers' models, most of which reason: the first on sale that does. */
+function comparedModel(catalogue: readonly Model[], nowMs: number): Compared | null {
+  for (const model of catalogue.filter(({ reasoning }) => reasoning)) {
+    const price = pricesOf(model, nowMs).find(({ dailyFromMinute }) => dailyFromMinute === null);
+    if (price) return { name: model.name, price };
+  }
+  return null;
+}
+
+/** What each comparison comes to in a sentence, with its dates and its source. */
+function Claims({
+  c,
+  others,
+  ours,
+}: {
+  c: PortalContext;
+  others: readonly ReferencePrice[];
+  ours: Compared;
+}) {
+  const { t, f } = words(c);
+  const claim = (other: ReferencePrice) => {
+    const result = comparePrices(ours.price, other);
+    if (result.verdict === 'lower')
+      // Rounded down, so that the claim holds to the last digit.
+      return t.landing.claims.lower(ours.name, other.name, f.percent(Math.floor(result.share * 1000) / 1000));
+    if (result.verdict === 'mixed') return t.landing.claims.mixed(ours.name, other.name);
+    return result.times === 1
+      ? t.landing.claims.same(ours.name, other.name)
+      : t.landing.claims.higher(ours.name, other.name);
+  };
+  const dates = ({ fromMs, toMs }: ReferencePrice) =>
+    toMs === null
+      ? t.landing.claims.since(f.date(fromMs))
+      : t.landing.claims.until(f.date(fromMs), f.date(toMs));
+  return (
+    <div class="panel mt-6 max-w-3xl px-5 py-4">
+      <h3 class="mb-2 font-semibold">{t.landing.claims.title}</h3>
+      <ul class="space-y-2">
+        {others.map((other) => (
+          <li>
+            {claim(other)}
+            <span class="muted block break-words text-sm">
+              {dates(other)} {t.landing.claims.source} {other.source}
+            </span>
+          </li>
+        ))}
+      </ul>
+    </div>
   );
 }
 
@@ -111,7 +139,8 @@ function ModelRows({ c, model, nowMs }: { c: PortalContext; model: Model; nowMs:
   );
 }
 
-function ReferenceRow({ c, other }: { c: PortalContext; other: ReferencePrice }) {
+function ReferenceRow(props: { c: PortalContext; other: ReferencePrice; ours: Compared | null }) {
+  const { c, other, ours } = props;
   const { t, f } = words(c);
   return (
     <tr class="muted">
@@ -122,11 +151,27 @@ function ReferenceRow({ c, other }: { c: PortalContext; other: ReferencePrice })
         )}
       </th>
       {PRICE_KINDS.map((kind) => (
-        <td class="num">{f.usdPerMillion(other[kind])}</td>
+        <td class="num">
+          {f.usdPerMillion(other[kind])}
+          {ours && (
+            <span class="block text-xs">{relation(c, ours, compareKind(ours.price, other, kind))}</span>
+          )}
+        </td>
       ))}
       <td />
     </tr>
   );
+}
+
+/** How our price of a kind of token stands to the other one. */
+function relation(c: PortalContext, { name }: Compared, result: KindComparison): string {
+  const { t, f } = words(c);
+  const names = t.landing.relations;
+  if (result.ours === 'same') return names.same(name);
+  if (result.ours === 'lower') return names.lower(name, f.percent(Math.floor(result.share * 1000) / 1000));
+  return Number.isFinite(result.times)
+    ? names.higher(name, f.ratio(Math.ceil(result.times * 10) / 10))
+    : names.notFree(name);
 }
 
 /** The prices of a model in the course of this day, by tariff: daily windows come before the price of the other hours. */
@@ -141,9 +186,4 @@ function windowText(c: PortalContext, price: DatedPrice): string {
   const { t, f } = words(c);
   if (price.dailyFromMinute === null || price.dailyToMinute === null) return t.landing.allDayElse;
   return t.landing.windowUtc(f.time(price.dailyFromMinute * 60_000), f.time(price.dailyToMinute * 60_000));
-}
-
-/** The saving on a kind of token as a fraction of the other price, 0 to 1. */
-function saving(ours: Record<PriceKind, number>, theirs: Record<PriceKind, number>, kind: PriceKind): number {
-  return 1 - ours[kind] / theirs[kind];
 }

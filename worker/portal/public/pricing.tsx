@@ -16,7 +16,7 @@ import type { PriceKind } from '../../domain/price-change.ts';
 import type { DatedPrice } from '../../domain/pricing.ts';
 import { Callout } from '../components/callout.tsx';
 import { SelectField, TextField } from '../components/field.tsx';
-import { Sheet } from '../components/sheet.tsx';
+import { Heads, Sheet } from '../components/sheet.tsx';
 import { TILES, Tile } from '../components/tile.tsx';
 import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
 import { type Faults, readFields, type Typed, Whole } from '../frame/form.ts';
@@ -72,7 +72,7 @@ pricingPage.get('/', async (c) => {
         <WorkloadForm c={c} catalogue={catalogue} typed={typed} faults={read.ok ? undefined : read.faults} />
         {!tariffs && <p>{t.pricing.notSold}</p>}
         {tariffs && read.ok && (
-          <Result c={c} workload={read.values} result={estimate(read.values, tariffs)} rival={others[0]} />
+          <Result c={c} workload={read.values} result={estimate(read.values, tariffs)} others={others} />
         )}
       </section>
     </>,
@@ -132,12 +132,16 @@ function WorkloadForm(props: {
   );
 }
 
-function Result(props: { c: PortalContext; workload: Workload; result: Estimate; rival?: ReferencePrice }) {
-  const { c, workload, result, rival } = props;
+function Result(props: {
+  c: PortalContext;
+  workload: Workload;
+  result: Estimate;
+  others: readonly ReferencePrice[];
+}) {
+  const { c, workload, result, others } = props;
   const { t, f } = words(c);
   const names = t.pricing;
   const total = Number(result.totalNanoUsd);
-  const rivalTotal = rival && Number(estimateAtListPrice(workload, rival));
   const kinds: Record<PriceKind, string> = {
     cacheHitNanoUsd: t.landing.cacheHit,
     cacheMissNanoUsd: t.landing.cacheMiss,
@@ -148,16 +152,6 @@ function Result(props: { c: PortalContext; workload: Workload; result: Estimate;
       <dl class={TILES}>
         <Tile label={names.total} value={f.usd(total)} />
         <Tile label={names.perRequest} value={f.usdSmall(total / result.requests)} />
-        {rival && rivalTotal !== undefined && (
-          <>
-            <Tile label={names.elsewhere(rival.name)} value={f.usd(rivalTotal)} />
-            <Tile
-              label={names.saved}
-              value={f.percent(1 - total / rivalTotal)}
-              note={f.usd(rivalTotal - total)}
-            />
-          </>
-        )}
       </dl>
       <h3 class="mb-3 font-semibold">{names.arithmetic}</h3>
       <Sheet label={names.arithmetic}>
@@ -190,6 +184,52 @@ function Result(props: { c: PortalContext; workload: Workload; result: Estimate;
               </tr>
             )),
           )}
+        </tbody>
+      </Sheet>
+      {others.length > 0 && <Elsewhere c={c} workload={workload} total={total} others={others} />}
+    </>
+  );
+}
+
+/** The same tokens at other providers' list prices, and the difference, whichever way it falls. */
+function Elsewhere(props: {
+  c: PortalContext;
+  workload: Workload;
+  /** nano-USD here */
+  total: number;
+  others: readonly ReferencePrice[];
+}) {
+  const { c, workload, total, others } = props;
+  const { t, f } = words(c);
+  const names = t.pricing;
+  const difference = (elsewhere: number) => {
+    if (elsewhere === total) return names.equal;
+    const amount = f.usd(Math.abs(elsewhere - total));
+    const share = elsewhere === 0 ? '–' : f.percent(Math.abs(elsewhere - total) / elsewhere);
+    return (total < elsewhere ? names.less : names.more)(amount, share);
+  };
+  return (
+    <>
+      <h3 class="mt-8 font-semibold">{names.elsewhere}</h3>
+      <p class="muted mb-3 text-sm">{names.elsewhereNote}</p>
+      <Sheet label={names.elsewhere}>
+        <Heads names={[names.provider, `#${names.total}`, `#${names.difference}`]} />
+        <tbody>
+          {others.map((other) => {
+            const elsewhere = Number(estimateAtListPrice(workload, other));
+            return (
+              <tr>
+                <th scope="row" class="wraps font-normal">
+                  {other.name}
+                  {other.toMs !== null && (
+                    <span class="muted block">{t.landing.retired(f.date(other.toMs))}</span>
+                  )}
+                </th>
+                <td class="num">{f.usd(elsewhere)}</td>
+                <td class="num">{difference(elsewhere)}</td>
+              </tr>
+            );
+          })}
         </tbody>
       </Sheet>
     </>

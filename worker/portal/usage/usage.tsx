@@ -4,7 +4,6 @@ import { Hono } from 'hono';
 import { loadCatalogue, type Model } from '../../db/catalogue.ts';
 import { database } from '../../db/client.ts';
 import { type ApiKeyRow, listKeys } from '../../db/keys.ts';
-import { loadReferencePrices, type ReferencePrice } from '../../db/reference-prices.ts';
 import {
   listRecentRequests,
   listUsage,
@@ -46,12 +45,11 @@ usagePage.get('/', async (c) => {
   const accountId = c.get('accountId');
   const nowMs = Date.now();
   const { period, buckets, keyId, modelId, filter } = readQuery(c, nowMs);
-  const [keys, catalogue, rows, recent, others] = await Promise.all([
+  const [keys, catalogue, rows, recent] = await Promise.all([
     listKeys(db, accountId),
     loadCatalogue(db),
     listUsage(db, filter),
     listRecentRequests(db, { accountId, limit: RECENT_MAX }),
-    loadReferencePrices(db),
   ]);
   const keyNames = new Map(keys.map((key): FilterOption => [key.id, key.name]));
   return page(
@@ -66,7 +64,7 @@ usagePage.get('/', async (c) => {
         <Empty c={c} />
       ) : (
         <>
-          <Totals c={c} rows={rows} rival={others[0]} />
+          <Totals c={c} rows={rows} />
           <Chart c={c} rows={rows} buckets={buckets} period={period} />
           <UsageTable c={c} rows={rows} width={buckets.width} keyNames={keyNames} />
           <p class="mt-3 text-sm">
@@ -164,8 +162,7 @@ function Filter(props: {
 /** One cent in nano-USD. */
 const CENT = 10_000_000;
 
-function Totals(props: { c: PortalContext; rows: readonly UsageRow[]; rival?: ReferencePrice }) {
-  const { c, rows, rival } = props;
+function Totals({ c, rows }: { c: PortalContext; rows: readonly UsageRow[] }) {
   const { t, f } = words(c);
   const sum = (value: (row: UsageRow) => number) => rows.reduce((total, row) => total + value(row), 0);
   const cached = sum((row) => row.cachedTokens);
@@ -174,17 +171,10 @@ function Totals(props: { c: PortalContext; rows: readonly UsageRow[]; rival?: Re
   const output = reasoning + sum((row) => row.answerTokens);
   const charged = sum((row) => row.chargeNanoUsd);
   const saved = sum((row) => row.cacheSavingNanoUsd);
-  const elsewhere =
-    rival &&
-    cached * rival.cacheHitNanoUsd + (input - cached) * rival.cacheMissNanoUsd + output * rival.outputNanoUsd;
   const percentOf = (part: number, whole: number) => f.percent(whole === 0 ? 0 : part / whole);
   return (
     <dl class={TILES}>
-      <Tile
-        label={t.usage.charge}
-        value={<Money c={c} amount={nanoUsd(charged)} />}
-        note={rival && elsewhere ? t.usage.against(f.usd(elsewhere - charged), rival.name) : undefined}
-      />
+      <Tile label={t.usage.charge} value={<Money c={c} amount={nanoUsd(charged)} />} />
       <Tile label={t.usage.requests} value={f.count(sum((row) => row.requests))} />
       <Tile
         label={t.usage.inputTokens}
