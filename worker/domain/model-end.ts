@@ -1,0 +1,85 @@
+/** The end of a model's sale: how early it is announced, who may move it, and when its users are told. Pure. */
+
+const DAY_MS = 86_400_000;
+
+/**
+ * The promised notice: 60 days lie between announcement and end. OpenAI and Anthropic promise at least 60 days for models
+ * in general use.
+ */
+export const END_NOTICE_DAYS = 60;
+
+/** The last days of use that count: an account that used the model within them is told. */
+export const USED_WITHIN_DAYS = 30;
+
+/** `announced` and `withdrawn` come when the operator decides; the others by the calendar. */
+export const MODEL_END_STAGES = ['announced', 'days_30', 'days_7', 'days_1', 'ended', 'withdrawn'] as const;
+export type ModelEndStage = (typeof MODEL_END_STAGES)[number];
+
+/** Days before the end at which each reminder comes. */
+const REMINDERS: readonly (readonly [ModelEndStage, number])[] = [
+  ['ended', 0],
+  ['days_1', 1],
+  ['days_7', 7],
+  ['days_30', 30],
+];
+
+export interface ModelEnd {
+  readonly id: string;
+  readonly endsAtMs: number | null;
+  readonly endAnnouncedAtMs: number | null;
+  readonly successorId: string | null;
+}
+
+/** A model with an end, that is or was announced. */
+export type EndingModel<M extends ModelEnd = ModelEnd> = M & { readonly endsAtMs: number };
+
+export function isEnding<M extends ModelEnd>(model: M): model is EndingModel<M> {
+  return model.endsAtMs !== null;
+}
+
+export function hasEnded({ endsAtMs }: Pick<ModelEnd, 'endsAtMs'>, nowMs: number): boolean {
+  return endsAtMs !== null && nowMs >= endsAtMs;
+}
+
+/** The models that can be used at `nowMs`. */
+export function onSale<M extends Pick<ModelEnd, 'endsAtMs'>>(models: readonly M[], nowMs: number): M[] {
+  return models.filter((model) => !hasEnded(model, nowMs));
+}
+
+export type ModelEndFault =
+  /** Less than the promised notice lies before it. */
+  | 'end_too_soon'
+  /** An earlier end than was announced would break that promise. */
+  | 'end_moved_forward'
+  /** Its end is over, and final. */
+  | 'model_ended'
+  | 'successor_unknown'
+  /** It is the model itself, or ends no later. */
+  | 'successor_ends_first';
+
+/** Why an end cannot be announced, or moved; null: it can. @param models all models, the one that ends among them */
+export function announceFault(
+  model: ModelEnd,
+  wanted: { endsAtMs: number; successorId: string | null },
+  { models, nowMs }: { models: readonly ModelEnd[]; nowMs: number },
+): ModelEndFault | null {
+  const { endsAtMs, successorId } = wanted;
+  if (hasEnded(model, nowMs)) return 'model_ended';
+  if (isEnding(model) && endsAtMs < model.endsAtMs) return 'end_moved_forward';
+  if (!isEnding(model) && endsAtMs < nowMs + END_NOTICE_DAYS * DAY_MS) return 'end_too_soon';
+  if (successorId === null) return null;
+  const successor = models.find(({ id }) => id === successorId);
+  if (successor === undefined) return 'successor_unknown';
+  const endsFirst = isEnding(successor) && successor.endsAtMs <= endsAtMs;
+  return successor.id === model.id || endsFirst ? 'successor_ends_first' : null;
+}
+
+/**
+ * The stage of the notice that is due, so that an account gets one message even where several dates have passed; null: no
+ * end is announced.
+ */
+export function stageDue(model: ModelEnd, nowMs: number): ModelEndStage | null {
+  if (!isEnding(model)) return null;
+  const reached = REMINDERS.find(([, days]) => nowMs >= model.endsAtMs - days * DAY_MS);
+  return reached?.[0] ?? 'announced';
+}
