@@ -1,7 +1,8 @@
 /** The catalogue: models, their dated prices, and other providers' prices. */
 import { sql } from 'drizzle-orm';
-import { index, integer, sqliteTable, text } from 'drizzle-orm/sqlite-core';
+import { index, integer, primaryKey, sqliteTable, text } from 'drizzle-orm/sqlite-core';
 import type { ModelProfile } from '../../../gpu-pool/protocol/model-profile.ts';
+import { MODEL_END_STAGES } from '../../domain/model-end.ts';
 import { TARIFFS } from '../../domain/pricing.ts';
 
 export const model = sqliteTable('model', {
@@ -25,6 +26,26 @@ export const model = sqliteTable('model', {
   /** Id of the model that is recommended in its place. */
   successorId: text('successor_id'),
 });
+
+/**
+ * How far the accounts that use a model have been told of its end, for each stage of the notice. A row is made when the
+ * stage begins.
+ */
+export const modelEndRun = sqliteTable(
+  'model_end_run',
+  {
+    modelId: text('model_id')
+      .notNull()
+      .references(() => model.id),
+    /** The end that is announced: another end has runs of its own. */
+    endsAtMs: integer('ends_at_ms').notNull(),
+    stage: text('stage', { enum: MODEL_END_STAGES }).notNull(),
+    /** Id of the last account that was told; accounts are told in the order of their ids. */
+    afterAccountId: text('after_account_id').notNull(),
+    done: integer('done', { mode: 'boolean' }).notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.modelId, t.endsAtMs, t.stage] })],
+);
 
 /**
  * A dated price. A new price is a new row, and its id is the price version of a charge. Triggers forbid any change
