@@ -22,7 +22,8 @@ const USAGE: Usage = { promptTokens: 250, cachedTokens: 192, completionTokens: 6
 const REASONING = { reasoning: true };
 
 function answer(change: Partial<Usage> = {}, reasoned = true): CanaryAnswer {
-  return { usage: { ...USAGE, ...change }, reasoned };
+  const text = { reasoning: reasoned ? 'Hm.' : '', content: 'They sing.', calls: [], isCut: false };
+  return { usage: { ...USAGE, ...change }, text };
 }
 
 describe('the canary request', () => {
@@ -34,13 +35,14 @@ describe('the canary request', () => {
     expect(CANARY_REQUEST.cache_salt).toMatch(/^[0-9a-f]{32}$/);
   });
 
-  it('has ids of its own, two for each attempt', () => {
-    const { firstId, secondId } = newCanaryIds(Date.now());
-    expect(parseCanaryId(firstId)).toEqual({ secondId, isSecond: false });
+  it('has ids of its own, four for each attempt', () => {
+    const { firstId, secondId, taskIds } = newCanaryIds(Date.now());
+    for (const id of [firstId, ...taskIds]) expect(parseCanaryId(id)).toEqual({ secondId, isSecond: false });
     expect(parseCanaryId(secondId)).toEqual({ secondId, isSecond: true });
+    expect(new Set([firstId, secondId, ...taskIds]).size).toBe(4);
     expect(firstId).toHaveLength(secondId.length);
     expect(isId('req', secondId)).toBe(false);
-    for (const id of [newId('req', 1), '', 'canary_2', `${secondId}x`, secondId.replace('_2', '_3')])
+    for (const id of [newId('req', 1), '', 'canary_2', `${secondId}x`, secondId.replace('_2', '_5')])
       expect(parseCanaryId(id)).toBeNull();
   });
 });

@@ -95,7 +95,7 @@ it('nodes are active when each has passed its canary, which no account is charge
       canary: { fault: null, passed_at_ms: expect.any(Number) },
     });
     const requestIds = [...readEngineLog(engine.log).keys()];
-    expect(requestIds).toHaveLength(2);
+    expect(requestIds).toHaveLength(4);
     expect(requestIds.every((id) => parseCanaryId(id) !== null)).toBe(true);
   }
   const { accounts, d1 } = readLedgers(local.stateDir);

@@ -1,8 +1,10 @@
 /**
- * The canary: a known prompt that is sent to a node twice before any customer's request is. This file holds the request,
- * the checks on the answers and on the node's receipt, and the schedule of further attempts after a failure.
+ * The canary: a known prompt that is sent to a node twice before any customer's request is, and tasks beside it
+ * (canary-tasks.ts). This file holds the request, the checks on its answers and on the node's receipt, and the schedule of
+ * further attempts after a failure.
  */
 import type { GenerateRequest, NODE_ERROR_CODES, Receipt } from '../../gpu-pool/protocol/schemas.ts';
+import type { CanaryText } from './canary-text.ts';
 import { promptTokenBounds } from './hold.ts';
 import { newId } from './ids.ts';
 import { fromNodeUsage, type Usage } from './usage.ts';
@@ -25,6 +27,12 @@ export type CanaryFault =
   /** The second answer reported no cached tokens, although the first had just filled the prefix cache. */
   | 'nothing_cached'
   | 'no_reasoning'
+  /** A tool call that the request demanded did not come as a call. */
+  | 'no_tool_call'
+  /** The answer does not follow the JSON schema of the request. */
+  | 'not_json'
+  /** The engine takes no prompt as long as the longest that is sold. */
+  | 'context_short'
   /** No completion tokens, more than max_tokens, or more reasoning tokens than completion tokens. */
   | 'completion_tokens'
   | 'receipt_differs'
@@ -35,7 +43,10 @@ export type CanaryFault =
   /** The operator changed the node's state during the attempt. */
   | 'withdrawn';
 
-/** One attempt: two requests. Both answers are checked; usage and receipt are those of the second. */
+/**
+ * One attempt: the prompt twice, then the tasks (canary-tasks.ts). All answers are checked; usage and receipt are those of
+ * the second.
+ */
 export interface CanaryAttempt {
   /** Id of the second request. */
   readonly requestId: string;
@@ -53,11 +64,12 @@ export function isOpen({ fault, passedAtMs }: Pick<CanaryAttempt, 'fault' | 'pas
   return fault === null && passedAtMs === null;
 }
 
-/**
- * Longest time that an attempt may stay open: two full answers
- * (worker/fleet/canary.ts), and two minutes for the receipt.
- */
-export const OPEN_MS_MAX = 240_000;
+/** Deadline of a whole answer. Even 64 tokens at one a second, which is far too slow, would only just miss it. */
+export const ANSWER_MS_MAX = 60_000;
+/** Deadline of an answer to a task (canary-tasks.ts). */
+export const TASK_MS_MAX = 150_000;
+/** Longest time that an attempt may stay open: two answers, two tasks, and two minutes for the receipt. */
+export const OPEN_MS_MAX = 2 * ANSWER_MS_MAX + 2 * TASK_MS_MAX + 120_000;
 
 /** The fault of an attempt that has been open for too long; null while it may still end. */
 export function overdueFault(attempt: CanaryAttempt, nowMs: number): CanaryFault | null {
@@ -116,8 +128,7 @@ export const CANARY_PROMPT_TOKENS_MAX = PROMPT_BOUNDS.max;
 export interface CanaryAnswer {
   /** Usage of the last chunk. */
   readonly usage: Usage;
-  /** Some of the output was reasoning. */
-  readonly reasoned: boolean;
+  readonly text: CanaryText;
 }
 
 /** The first fault in a node's two answers to CANARY_REQUEST; null: none that the edge can see. */
@@ -132,7 +143,7 @@ export function faultInAnswers(
 }
 
 function answerFault(
-  { usage, reasoned }: CanaryAnswer,
+  { usage, text }: CanaryAnswer,
   model: { readonly reasoning: boolean },
 ): CanaryFault | null {
   const { promptTokens, cachedTokens, completionTokens, reasoningTokens } = usage;
@@ -140,7 +151,7 @@ function answerFault(
   if (cachedTokens > promptTokens) return 'prompt_tokens';
   if (completionTokens < 1 || completionTokens > CANARY_REQUEST.max_tokens) return 'completion_tokens';
   if (reasoningTokens > completionTokens) return 'completion_tokens';
-  return model.reasoning && !reasoned ? 'no_reasoning' : null;
+  return model.reasoning && text.reasoning === '' ? 'no_reasoning' : null;
 }
 
 /** Whether the node's receipt has the same counts as the edge, which read the answer. */
@@ -152,15 +163,20 @@ export function receiptAgrees(usage: Usage, receipt: Pick<Receipt, 'outcome' | '
   );
 }
 
-/** Ids of an attempt's two requests: as long as a customer's request id, with a prefix of their own. */
-export function newCanaryIds(nowMs: number): { firstId: string; secondId: string } {
+/** Ids of an attempt's requests: as long as a customer's request id, with a prefix of their own. */
+export function newCanaryIds(nowMs: number): {
+  firstId: string;
+  secondId: string;
+  taskIds: readonly [string, string];
+} {
   const suffix = newId('req', nowMs).slice('req'.length);
-  return { firstId: `canary_1${suffix}`, secondId: `canary_2${suffix}` };
+  const id = (position: number) => `canary_${position}${suffix}`;
+  return { firstId: id(1), secondId: id(2), taskIds: [id(3), id(4)] };
 }
 
 /** The attempt (by its second request's id) that a canary request belongs to; null: not a canary's id. */
 export function parseCanaryId(id: string): { secondId: string; isSecond: boolean } | null {
-  const parts = /^canary_([12])(_[0-9a-hjkmnp-tv-z]{26})$/.exec(id);
+  const parts = /^canary_([1-4])(_[0-9a-hjkmnp-tv-z]{26})$/.exec(id);
   return parts && { secondId: `canary_2${parts[2]}`, isSecond: parts[1] === '2' };
 }
 

@@ -1,15 +1,18 @@
 /**
- * Sends a node the canary prompt exactly as the gateway sends a customer's request. It belongs to no account, so
- * nothing is billed.
+ * Sends a node a request of the canary exactly as the gateway sends a customer's. It belongs to no account, so nothing is
+ * billed.
  */
 import { GENERATE_PATH } from '../../gpu-pool/protocol/constants.ts';
+import type { GenerateRequest } from '../../gpu-pool/protocol/schemas.ts';
 import {
+  ANSWER_MS_MAX,
   CANARY_PROMPT_TOKENS_MAX,
   CANARY_REQUEST,
   CANARY_SUBJECT,
   type CanaryAnswer,
   type CanaryFault,
 } from '../domain/canary.ts';
+import { CanaryTextReader } from '../domain/canary-text.ts';
 import type { NodeView } from '../domain/node.ts';
 import { fromNodeUsage, NO_USAGE } from '../domain/usage.ts';
 import { config, type Env } from '../env.ts';
@@ -19,34 +22,49 @@ import { nodeHeaders } from '../tokens/node-headers.ts';
 
 /** An idle node answers a short prompt in a second or two; one that needs longer is not ready for customers. */
 const FIRST_TOKEN_MS_MAX = 30_000;
-/** Deadline of the whole answer. Even 64 tokens at one a second, which is far too slow, would only just miss it. */
-const ANSWER_MS_MAX = 60_000;
-/**
- * Most chunks of an answer. Each token makes one, reasoning and the end a few more; an answer beyond this is taken to
- * be endless.
- */
-const CHUNKS_MAX = 4 * CANARY_REQUEST.max_tokens;
+/** Most chunks for each token allowed. Each token makes one, and the end a few more; an answer beyond is taken to be endless. */
+const CHUNKS_PER_TOKEN_MAX = 4;
+
+export interface Question {
+  readonly requestId: string;
+  readonly request: GenerateRequest;
+  /** The most tokens that the prompt can have. */
+  readonly promptTokensMax: number;
+  /** Deadline of the whole answer. */
+  readonly answerMsMax: number;
+  /** The longest prompt that the model is sold with; the agent checks that its engine takes it. */
+  readonly contextTokens?: number;
+}
+
+/** The canary prompt as a question. */
+export function canaryQuestion(requestId: string, contextTokens?: number): Question {
+  return {
+    requestId,
+    request: CANARY_REQUEST,
+    promptTokensMax: CANARY_PROMPT_TOKENS_MAX,
+    answerMsMax: ANSWER_MS_MAX,
+    ...(contextTokens === undefined ? {} : { contextTokens }),
+  };
+}
 
 /**
  * Makes one request. It never throws for what the node does.
- * @param contextTokens the longest prompt that the model is sold with; the agent checks that its engine takes it
  * @returns the whole answer, or why there is none
  */
 export async function askNode(
   env: Env,
   node: NodeView,
-  requestId: string,
-  contextTokens?: number,
+  question: Question,
 ): Promise<CanaryAnswer | CanaryFault> {
   const settings = config(env);
-  const { modelId: model } = node;
+  const { request, requestId, contextTokens, promptTokensMax, answerMsMax } = question;
   const claims = {
     sub: CANARY_SUBJECT,
     jti: requestId,
-    model,
-    max_tokens: CANARY_REQUEST.max_tokens,
+    model: node.modelId,
+    max_tokens: request.max_tokens,
     context_tokens: contextTokens,
-    prompt_tokens_max: CANARY_PROMPT_TOKENS_MAX,
+    prompt_tokens_max: promptTokensMax,
   };
   const headers = () => nodeHeaders(settings, node.id, claims);
   const requestHeaders = await headers();
@@ -59,7 +77,7 @@ export async function askNode(
     const response = await fetch(node.url + GENERATE_PATH, {
       method: 'POST',
       headers: requestHeaders,
-      body: JSON.stringify(CANARY_REQUEST),
+      body: JSON.stringify(request),
       // An agent never redirects, so a redirect is not followed.
       redirect: 'manual',
       signal: abort.signal,
@@ -69,7 +87,8 @@ export async function askNode(
     const first = await stream.next(Math.max(1, startedMs + FIRST_TOKEN_MS_MAX - Date.now()));
     if (first.kind !== 'chunk') return isLate() ? 'first_token_late' : 'broken_off';
     clearTimeout(timer);
-    return await readAnswer(stream, first, startedMs + ANSWER_MS_MAX);
+    const chunksMax = CHUNKS_PER_TOKEN_MAX * request.max_tokens;
+    return await readAnswer(stream, first, { deadlineMs: startedMs + answerMsMax, chunksMax });
   } catch {
     return isLate() ? 'first_token_late' : 'unreachable';
   } finally {
@@ -81,22 +100,23 @@ export async function askNode(
 async function readAnswer(
   stream: NodeStream,
   first: NodeEvent,
-  deadlineMs: number,
+  { deadlineMs, chunksMax }: { deadlineMs: number; chunksMax: number },
 ): Promise<CanaryAnswer | CanaryFault> {
+  const text = new CanaryTextReader();
   let usage = NO_USAGE;
-  let reasoned = false;
   let event = first;
   for (let chunks = 0; event.kind === 'chunk'; chunks++) {
-    if (chunks > CHUNKS_MAX || Date.now() >= deadlineMs) return 'broken_off';
+    if (chunks > chunksMax || Date.now() >= deadlineMs) return 'broken_off';
     usage = fromNodeUsage(event.chunk.usage);
-    reasoned ||= event.chunk.choices.some(({ delta }) => (delta.reasoning_content ?? '') !== '');
+    text.add(event.chunk);
     event = await stream.next(Math.max(1, deadlineMs - Date.now()));
   }
-  return event.kind === 'end' ? { usage, reasoned } : 'broken_off';
+  return event.kind === 'end' ? { usage, text: text.text } : 'broken_off';
 }
 
 /** Why the node refused. A body that is not in the protocol's form did not come from an agent. */
 async function faultOf(response: Response): Promise<CanaryFault> {
   const error = await readNodeErrorBody(response);
-  return error ? `refused_${error.code}` : 'not_an_agent';
+  if (error === null) return 'not_an_agent';
+  return error.code === 'engine_failed' && error.context ? 'context_short' : `refused_${error.code}`;
 }

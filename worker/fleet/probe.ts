@@ -10,7 +10,7 @@ import { isServing, type NodeView } from '../domain/node.ts';
 import { API_COMPONENT, type Probe, type ProbeFault } from '../domain/status.ts';
 import type { Env } from '../env.ts';
 import { describeError } from '../lib/describe-error.ts';
-import { askNode } from './ask-node.ts';
+import { askNode, canaryQuestion } from './ask-node.ts';
 
 /** Safe to repeat: only one run is recorded for a minute. @param random from 0 to 1; it selects the node of each pool */
 export async function probeAll(
@@ -51,7 +51,7 @@ async function probeNodes(
   const serving = nodes.filter(isServing);
   const node = serving[Math.floor(random * serving.length)];
   if (!node) return 'no_node';
-  const answer = await askNode(env, node, newProbeId(nowMs));
+  const answer = await askNode(env, node, canaryQuestion(newProbeId(nowMs)));
   if (typeof answer !== 'string') return null;
   console.error(JSON.stringify({ event: 'probe_failed', node: node.id, fault: answer }));
   return 'no_answer';

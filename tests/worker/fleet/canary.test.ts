@@ -53,9 +53,37 @@ afterEach(() => {
 /** A registered node with its keys and its fake agent. */
 type CanaryNode = TestNode & { readonly id: string; readonly fake: FakeNode };
 
+const BIRD = '{"species": "canary", "sings": true}';
+
+/** A sound node's answers to the tasks. */
+const soundTask: Script = ({ request }) => {
+  if (request.tools === undefined) return stream(answer({ prompt: 60, reasoning: ['Hm.'], content: [BIRD] }));
+  const called = { index: 0, id: 'call_1', type: 'function' as const };
+  return stream([
+    textChunk('', usageOf(90, 1)),
+    {
+      choices: [
+        {
+          index: 0,
+          delta: { tool_calls: [{ ...called, function: { name: 'report_bird', arguments: BIRD } }] },
+          finish_reason: null,
+        },
+      ],
+      usage: usageOf(90, 9),
+    },
+    { choices: [{ index: 0, delta: {}, finish_reason: 'tool_calls' }], usage: usageOf(90, 9) },
+    DONE,
+  ]);
+};
+
+const isTask = ({ request }: Parameters<Script>[0]) =>
+  request.tools !== undefined || request.response_format !== undefined;
+
 /** The answers of a sound node: the second prompt, equal to the first, comes mostly from its prefix cache. */
-const sound: Script = ({ claims }) =>
-  stream(
+const sound: Script = (received) => {
+  if (isTask(received)) return soundTask(received);
+  const { claims } = received;
+  return stream(
     answer({
       prompt: 250,
       cached: parseCanaryId(claims.jti)?.isSecond ? 192 : 0,
@@ -63,6 +91,7 @@ const sound: Script = ({ claims }) =>
       content: ['They ', 'sing.'],
     }),
   );
+};
 const USAGE = { prompt_tokens: 250, cached_tokens: 192, completion_tokens: 4, reasoning_tokens: 2 };
 
 /** A node on the network, registered in this state and known to its Pool. */
@@ -98,7 +127,9 @@ async function replyOf(
 /** The node's receipt for the second request of its latest attempt; with `second: false`, for the first. */
 function receiptOf(node: CanaryNode, change: Partial<Receipt> & { second?: boolean } = {}): Receipt {
   const { second = true, ...changed } = change;
-  const { claims } = node.fake.received.at(second ? -1 : -2)!;
+  const { claims } = node.fake.received.findLast(
+    (received) => !isTask(received) && parseCanaryId(received.claims.jti)?.isSecond === second,
+  )!;
   return receipt(second ? 2 : 1, claims.sub, { request_id: claims.jti, usage: USAGE, ...changed });
 }
 
@@ -194,16 +225,19 @@ describe('a node that has enrolled', () => {
   });
 });
 
-describe('the two requests', () => {
-  it('are the canary prompt twice, sent as the gateway sends requests, for an account that does not exist', async () => {
+describe('the requests', () => {
+  it('are the canary prompt twice and then its tasks, sent as the gateway sends requests, for an account that does not exist', async () => {
     const node = await canaryNode();
     await attempt(node);
     expect(node.fake.received).toMatchObject([
       { request: CANARY_REQUEST, claims: { sub: 'canary', max_tokens: 64, model: R1 } },
       { request: CANARY_REQUEST, claims: { sub: 'canary', max_tokens: 64, model: R1 } },
+      { request: { tools: [{}] }, claims: { sub: 'canary', max_tokens: 1_024, context_tokens: 131_072 } },
+      { request: { response_format: {} }, claims: { sub: 'canary', max_tokens: 1_024 } },
     ]);
-    const [first, second] = node.fake.received.map(({ claims }) => claims.jti);
-    expect(parseCanaryId(first!)).toEqual({ secondId: second, isSecond: false });
+    const [first, second, ...tasks] = node.fake.received.map(({ claims }) => claims.jti);
+    for (const id of [first, ...tasks])
+      expect(parseCanaryId(id!)).toEqual({ secondId: second, isSecond: false });
     expect(await lastAttempt(node)).toMatchObject({
       requestId: second,
       usage: { promptTokens: 250, cachedTokens: 192, completionTokens: 4, reasoningTokens: 2 },
@@ -224,7 +258,7 @@ describe('the two requests', () => {
     await queue({ queue: 'tollgate-tasks', messages: messages.slice(0, 1) } as unknown as MessageBatch, env);
     for (const { ack, retry } of messages)
       expect([ack.mock.calls.length > 0, retry.mock.calls]).toEqual([true, []]);
-    expect(node.fake.received).toHaveLength(2);
+    expect(node.fake.received).toHaveLength(4);
     expect((await canaryStanding(db, node.id)).attempts).toHaveLength(1);
   });
 
@@ -260,6 +294,11 @@ const asSecond =
   (script: Script): Script =>
   (received) =>
     parseCanaryId(received.claims.jti)?.isSecond ? script(received) : sound(received);
+/** Answers soundly but for the task with this field. */
+const asTask =
+  (field: 'tools' | 'response_format', script: Script): Script =>
+  (received) =>
+    received.request[field] === undefined ? sound(received) : script(received);
 const spec250 = { prompt: 250, cached: 192, reasoning: ['x'] };
 
 describe('an attempt fails with', () => {
@@ -275,6 +314,31 @@ describe('an attempt fails with', () => {
     ['a refusal', () => nodeError(503, 'overloaded'), 'refused_overloaded'],
     ['a node that trusts another edge', () => nodeError(401, 'unauthorized'), 'refused_unauthorized'],
     ['an engine that failed', () => nodeError(502, 'engine_failed'), 'refused_engine_failed'],
+    [
+      'an engine whose context is too short',
+      () =>
+        Response.json(
+          {
+            error: {
+              ...{ code: 'engine_failed', message: 'too short' },
+              context: { prompt_tokens: 131_072, context_tokens: 4_000 },
+            },
+          },
+          { status: 502 },
+        ),
+      'context_short',
+    ],
+    [
+      'a tool call as text',
+      asTask('tools', () => stream(answer({ ...spec250, content: [BIRD] }))),
+      'no_tool_call',
+    ],
+    [
+      'prose as JSON',
+      asTask('response_format', () => stream(answer({ ...spec250, content: ['A ', 'bird.'] }))),
+      'not_json',
+    ],
+    ['a task refused', asTask('response_format', () => nodeError(400, 'bad_request')), 'refused_bad_request'],
     ['a page', () => new Response('<h1>It works!</h1>\n\n'), 'broken_off'],
     ['nothing', () => new Response(''), 'broken_off'],
     ['a mere end', () => stream([DONE]), 'broken_off'],
@@ -302,7 +366,7 @@ describe('an attempt fails with', () => {
     await attempt(node);
     expect(await lastAttempt(node)).toMatchObject({ fault, passedAtMs: null });
     // A receipt afterwards changes nothing.
-    if (node.fake.received.length === 2) await replyOf(node, { receipts: [receiptOf(node)] });
+    if (node.fake.received.length >= 2) await replyOf(node, { receipts: [receiptOf(node)] });
     expect([await stateOf(node), (await lastAttempt(node))?.fault]).toEqual(['canary', fault]);
   });
 

@@ -33,6 +33,12 @@ export const canaryEn = {
     nothing_cached:
       'the repeated prompt was not found in the prefix cache. Start SGLang with --enable-cache-report and keep the radix cache enabled.',
     no_reasoning: 'the answer had no reasoning. Start SGLang with --reasoning-parser deepseek-r1.',
+    no_tool_call:
+      'a tool call that was demanded did not come as a call. Start SGLang with the model’s --tool-call-parser, and check the chat template.',
+    not_json:
+      'an answer did not follow its JSON schema. Start SGLang without --grammar-backend none, and check its --reasoning-parser.',
+    context_short:
+      'its engine takes no prompt as long as those that are sold. The agent’s log says which flag to change: --context-length, or --mem-fraction-static for a larger KV cache.',
     completion_tokens:
       'it counted no tokens, or more than the limit. Check the versions of SGLang and the agent.',
     receipt_differs:

@@ -37,6 +37,12 @@ export const canaryFr: typeof canaryEn = {
       'le texte envoyé de nouveau n’a pas été trouvé dans le cache de préfixes. Lancez SGLang avec --enable-cache-report et laissez le cache radix activé.',
     no_reasoning:
       'la réponse ne contient pas de raisonnement. Lancez SGLang avec --reasoning-parser deepseek-r1.',
+    no_tool_call:
+      'un appel d’outil exigé n’est pas arrivé comme appel. Lancez SGLang avec le --tool-call-parser du modèle, et vérifiez le modèle de conversation (chat template).',
+    not_json:
+      'une réponse ne suit pas son schéma JSON. Lancez SGLang sans --grammar-backend none, et vérifiez son --reasoning-parser.',
+    context_short:
+      'son moteur n’accepte pas d’entrée aussi longue que celles qui sont vendues. Le journal de l’agent dit quelle option changer : --context-length, ou --mem-fraction-static pour un cache KV plus grand.',
     completion_tokens:
       'il n’a compté aucun jeton, ou plus que la limite. Vérifiez les versions de SGLang et de l’agent.',
     receipt_differs:
