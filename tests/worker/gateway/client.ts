@@ -1,6 +1,7 @@
 /** A customer of the API for tests: an account with credit and a key. Each test takes models that no other test uses. */
 import { createExecutionContext, waitOnExecutionContext } from 'cloudflare:test';
 import { env as bindings } from 'cloudflare:workers';
+import profile from '../../../gpu-pool/models/deepseek-v3-0324.json' with { type: 'json' };
 import { database } from '../../../worker/db/client.ts';
 import { createKey, type NewKey } from '../../../worker/db/keys.ts';
 import { type NanoUsd, nanoUsd, usd } from '../../../worker/domain/money.ts';
@@ -22,8 +23,10 @@ const models = Array.from({ length: MODELS }, (_, i) => `model-${i}`);
 await env.DB.batch(
   models.flatMap((id) => [
     env.DB.prepare(
-      "insert into model values (?, ?, '[]', '[]', 'revision-1', 'MIT', 0, 131072, 65536, 8192)",
-    ).bind(id, id),
+      `insert into model (id, name, aliases, model_paths, revision, license, reasoning, context_tokens,
+        output_tokens_max, output_tokens_default, profile)
+      values (?, ?, '[]', '[]', 'revision-1', 'MIT', 0, 131072, 65536, 8192, ?)`,
+    ).bind(id, id, JSON.stringify(profile)),
     env.DB.prepare(
       "insert into price (id, model_id, from_ms, cache_hit_nano_usd, cache_miss_nano_usd, output_nano_usd, source) values (?, ?, 0, ?, ?, ?, 'test')",
     ).bind(`${id}/1`, id, PRICE.hit, PRICE.miss, PRICE.output),
