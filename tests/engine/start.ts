@@ -52,7 +52,8 @@ await serve(release, architecture);
 /** A few sequences and a small cache: enough to fill queue and cache with requests of a few tokens. */
 function flags(): string[] {
   return [
-    `--config=${keysOf(values.folder)}`,
+    // In two words: SGLang overlooks --config=FILE, and would serve everybody.
+    ...['--config', keysOf(values.folder)],
     `--model-path=${MODEL_PATH}`,
     `--weight-version=${WEIGHT_VERSION}`,
     ...['--host=127.0.0.1', `--port=${values.port}`, '--log-level=warning'],
