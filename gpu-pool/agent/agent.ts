@@ -21,6 +21,7 @@ import { createRequestServer } from './request-server.ts';
 import { createRequestTokenVerifier } from './request-token.ts';
 import { readLoad } from './sglang/load.ts';
 import { createShutdown, type Shutdown } from './shutdown.ts';
+import { HeldModel } from './sold-model.ts';
 
 export { DRAIN_DEADLINE_MS } from './shutdown.ts';
 
@@ -115,16 +116,26 @@ function logChangedUrl({ publicUrl }: AgentOptions, { url, node }: Preflight, lo
 }
 
 function createServices(ready: Preflight, settings: Settings, metrics: Metrics): Services {
-  const { engine, facts, checkOptions, journal, node } = ready;
+  const { engine, facts, checkOptions, journal, node, stateDir } = ready;
   const { now, random, log, intervalMs, deadlines } = settings;
   const admission = new AdmissionGate();
   const removed = Promise.withResolvers<void>();
   const edgeKeys = edgeKeysOf(node.edge_url);
   const activeRequests = new ActiveRequests({ usedIds: journal.requestIds, now });
+  const model = new HeldModel({
+    stateDir,
+    log,
+    sold: node.sold,
+    shipped: ready.shipped,
+    onChange: () => watch.inspectSoon(),
+  });
   const watch = new EngineWatch({
     engine,
     facts,
-    inspect: (contextTokens) => inspectEngine(engine, { ...checkOptions, contextTokens }),
+    inspect: (contextTokens) => {
+      const { profile, contextTokens: sold } = model.requirements;
+      return inspectEngine(engine, { ...checkOptions, profile, contextTokens: contextTokens ?? sold });
+    },
     log,
     now,
     intervalMs,
@@ -150,6 +161,7 @@ function createServices(ready: Preflight, settings: Settings, metrics: Metrics):
       in_flight: activeRequests.size,
       draining: !admission.open,
       edge_keys: edgeKeys.ids(),
+      sold_version: model.version,
     }),
     pending: (max) => journal.pending(max),
     onAcknowledged: (seqs) => journal.acknowledged(seqs),
@@ -158,6 +170,7 @@ function createServices(ready: Preflight, settings: Settings, metrics: Metrics):
       if (directive === 'removed') void activeRequests.whenEmpty().then(() => removed.resolve());
     },
     onEdgeKeys: (ids) => void edgeKeys.expect(ids),
+    onSold: (message) => void model.receive(message),
   });
   const context: GenerateContext = {
     ...{ engine, watch, journal, activeRequests, aborts, deadlines, metrics, log, now },

@@ -1,7 +1,7 @@
 /** Enrolment: a join token, used once, becomes a node id bound to a key pair that is generated here. */
 import { decodeJwt, exportJWK, generateKeyPair } from 'jose';
 import * as z from 'zod';
-import { ENROL_PATH, EnrolReply, type EnrolRequest } from '../protocol/schemas.ts';
+import { ENROL_PATH, EnrolReply, type EnrolRequest, SoldModel } from '../protocol/schemas.ts';
 import { type NodeState, writeNodeState } from './node-state.ts';
 import type { EngineInfo } from './sglang/probe.ts';
 import { printable, StartRefused } from './start-refused.ts';
@@ -40,7 +40,7 @@ export async function join(options: {
 }
 
 /** The edge that a join token names in its `edge` claim; null where it names none. */
-function edgeOfJoinToken(joinToken: string): string | null {
+export function edgeOfJoinToken(joinToken: string): string | null {
   try {
     const { edge } = decodeJwt(joinToken);
     return typeof edge === 'string' && URL.canParse(edge) ? edge : null;
@@ -70,6 +70,7 @@ async function enrol(options: {
     name: reply.name,
     model: reply.model,
     model_paths: reply.model_paths,
+    sold: SoldModel.safeParse(reply.sold).data,
     edge_url: options.edgeUrl,
     url: options.url,
     listen: options.listen,

@@ -34,12 +34,14 @@ export interface HeartbeatOptions {
   random: () => number;
   log: Log;
   /** The node's state at this instant. */
-  report: () => Pick<Heartbeat, 'engine' | 'load' | 'in_flight' | 'draining' | 'edge_keys'>;
+  report: () => Pick<Heartbeat, 'engine' | 'load' | 'in_flight' | 'draining' | 'edge_keys' | 'sold_version'>;
   pending: (max: number) => Receipt[];
   onAcknowledged: (seqs: number[]) => void;
   onDirective: (directive: HeartbeatReply['directive']) => void;
   /** Ids of the keys with which the edge signs, or will. */
   onEdgeKeys: (ids: readonly string[]) => void;
+  /** What is sold of the model has changed; a SoldModel, if this agent can read it. */
+  onSold: (message: unknown) => void;
 }
 
 type HeartbeatResult = 'ok' | 'refused' | 'unreachable';
@@ -135,7 +137,7 @@ export class HeartbeatLoop {
   }
 
   async #send(): Promise<HeartbeatResult> {
-    const { node, now, report, onAcknowledged, onDirective, onEdgeKeys, log } = this.#options;
+    const { node, now, report, onAcknowledged, onDirective, onEdgeKeys, onSold, log } = this.#options;
     const heartbeat: Heartbeat = {
       sent_at_ms: now(),
       agent_version: AGENT_VERSION,
@@ -165,6 +167,7 @@ export class HeartbeatLoop {
     onAcknowledged(reply.data.acknowledged);
     onDirective(reply.data.directive);
     onEdgeKeys(reply.data.edge_keys ?? []);
+    if (reply.data.sold !== undefined) onSold(reply.data.sold);
     return 'ok';
   }
 

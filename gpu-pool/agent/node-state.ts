@@ -2,6 +2,7 @@
 import { chmod, mkdir, open, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as z from 'zod';
+import { SoldModel } from '../protocol/schemas.ts';
 
 export const NODE_FILE = 'node.json';
 
@@ -11,6 +12,8 @@ export const NodeState = z.object({
   model: z.string(),
   /** `model_path` values that the edge accepts for the model; absent in states of older agents. */
   model_paths: z.array(z.string()).optional(),
+  /** What the edge sells of the model; absent in states of older agents, and where this agent cannot read it. */
+  sold: SoldModel.optional().catch(undefined),
   edge_url: z.url(),
   /** The URL that this node enrolled with, at which the edge reaches it. */
   url: z.url(),

@@ -3,14 +3,17 @@
  * engine meets the requirements, the addresses are free, the journal can be written, the edge knows the node.
  */
 import type { Server } from 'node:http';
+import type { ModelProfile } from '../protocol/model-profile.ts';
+import { shippedProfile } from '../protocol/shipped-profiles.ts';
 import { checkEngine, type EngineCheckOptions, parseEngine } from './engine-check.ts';
 import type { Engine } from './engine-client.ts';
-import { join } from './enrol.ts';
+import { edgeOfJoinToken, join } from './enrol.ts';
 import { Journal } from './journal.ts';
 import { listen, parseListen, urlOf } from './listen.ts';
 import { makeStateDirectory, type NodeState, readNodeState } from './node-state.ts';
 import type { AgentOptions } from './options.ts';
 import type { EngineFacts } from './sglang/probe.ts';
+import { type ModelRequirements, readJoinedModel, requirementsOf } from './sold-model.ts';
 import { StartRefused } from './start-refused.ts';
 import { lockState, type StateLock } from './state-lock.ts';
 
@@ -22,6 +25,9 @@ export interface Preflight {
   checkOptions: EngineCheckOptions;
   journal: Journal;
   node: NodeState;
+  stateDir: string;
+  /** The profile that this agent was shipped with for the node's model; undefined: none. */
+  shipped: ModelProfile | undefined;
   /** The agent's own addresses, `http://host:port`. */
   url: string;
   metricsUrl: string;
@@ -65,6 +71,7 @@ async function prepare(
     version: options.acceptEngineVersion,
     revision: options.revision,
     modelPaths: saved?.model_paths,
+    ...(await requirementsBefore(options, saved)),
   };
   const facts = await checkEngine(engine, checkOptions);
 
@@ -90,14 +97,32 @@ async function prepare(
     saved === null
       ? await join({ ...options, url, engine: facts.info })
       : { ...saved, edge_url: options.edgeUrl ?? saved.edge_url };
+  const shipped = shippedProfile(node.model);
+  const ofModel = { modelPaths: node.model_paths, ...requirementsOf(node.sold, shipped) };
   return {
     lock,
     engine,
-    facts,
+    // Only the enrolment may have told what is sold; the engine must fit that too.
+    facts: saved === null ? await checkEngine(engine, { ...checkOptions, ...ofModel }) : facts,
     checkOptions: { ...checkOptions, modelPaths: node.model_paths },
     journal,
     node,
+    stateDir,
+    shipped,
     url,
     metricsUrl,
   };
+}
+
+/** What is known to be sold before the node has enrolled, or since it did; without it any model's engine passes. */
+async function requirementsBefore(
+  { joinToken, edgeUrl }: AgentOptions,
+  saved: NodeState | null,
+): Promise<ModelRequirements> {
+  if (saved !== null) return requirementsOf(saved.sold, shippedProfile(saved.model));
+  if (joinToken === undefined) return {};
+  const edge = edgeUrl ?? edgeOfJoinToken(joinToken);
+  if (edge === null || !URL.canParse(edge)) return {};
+  const joined = await readJoinedModel(edge, joinToken);
+  return requirementsOf(joined?.sold, undefined);
 }

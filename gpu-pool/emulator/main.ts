@@ -24,6 +24,8 @@ const program = new Command('emulator')
   .option('--max-queued-requests <number>', 'unlimited by default', wholeNumber)
   .option('--enable-cache-report', 'report cached tokens in usage', false)
   .option('--reasoning-parser <name>', 'without it, answers begin with their reasoning')
+  .option('--tool-call-parser <name>', 'reported as it is')
+  .option('--chat-template <path>', 'reported as it is')
   .option('--disable-radix-cache', 'do not reuse prefixes', false)
   .option('--enable-priority-scheduling', 'heed priorities', false)
   .option(
@@ -58,6 +60,8 @@ const {
   maxQueuedRequests?: number;
   enableCacheReport: boolean;
   reasoningParser?: string;
+  toolCallParser?: string;
+  chatTemplate?: string;
   disableRadixCache: boolean;
   enablePriorityScheduling: boolean;
   prioritySchedulingPreemptionThreshold: number;

@@ -25,6 +25,9 @@ export interface EmulatorOptions {
   cacheReport?: boolean;
   /** `--reasoning-parser`: none by default, as in SGLang; an answer then begins with its reasoning. */
   reasoningParser?: string;
+  /** `--tool-call-parser` and `--chat-template`: none by default, as in SGLang. They are only reported. */
+  toolCallParser?: string;
+  chatTemplate?: string;
   /** `--disable-radix-cache`: no prefix is ever reused. */
   disableRadixCache?: boolean;
   /** `--context-length`: tokens of prompt and answer together; by default as many as the model has. */

@@ -3,14 +3,19 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Hardware } from '../protocol/schemas.ts';
+import { shippedProfile } from '../protocol/shipped-profiles.ts';
 import { parseListening, type StartedProcess, start } from './process.ts';
 
 const EMULATOR = fileURLToPath(new URL('../emulator/main.ts', import.meta.url));
 const AGENT = fileURLToPath(new URL('../agent/main.ts', import.meta.url));
 
+export const R1 = 'deepseek-r1-0528';
+
 export interface EngineOptions {
   readonly name: string;
   readonly hardware: Hardware;
+  /** Id of a shipped model; default: R1. */
+  readonly model?: string;
   /** 1 is real time, 0 never waits. */
   readonly speed: number;
   readonly stateDir: string;
@@ -40,7 +45,8 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
           String(options.speed),
         ],
         ...['--log', log, '--max-queued-requests', '256'],
-        ...['--enable-cache-report', '--reasoning-parser', 'deepseek-r1', '--enable-priority-scheduling'],
+        ...['--enable-cache-report', '--enable-priority-scheduling'],
+        ...profileArguments(options.model ?? R1),
       ],
       logFile: join(options.stateDir, 'engine.log'),
       readyWithinMs: 20_000,
@@ -48,6 +54,19 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     parseListening,
   );
   return { ...running, log };
+}
+
+/** The flags of the engine that a model's profile sets, as a recipe sets them. */
+function profileArguments(modelId: string): string[] {
+  const profile = shippedProfile(modelId);
+  if (profile === undefined) throw new Error(`No profile of ${modelId} is shipped.`);
+  const flags = {
+    '--model-path': profile.repository,
+    '--reasoning-parser': profile.parsers.reasoning,
+    '--tool-call-parser': profile.parsers.tools,
+    '--chat-template': profile.chatTemplate,
+  };
+  return Object.entries(flags).flatMap(([name, value]) => (value === null ? [] : [name, value]));
 }
 
 export interface AgentOptions {

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import type { Hardware } from '../protocol/schemas.ts';
 import { bundle, databaseIn, type Edge, migrate, startEdge } from './edge.ts';
-import { type Engine, startAgentProcess, startEngine } from './node.ts';
+import { type Engine, R1, startAgentProcess, startEngine } from './node.ts';
 import { type Credentials, obtainKey, PortalSession } from './portal-session.ts';
 import { type StartedProcess, stopAll } from './process.ts';
 
@@ -69,7 +69,6 @@ const NODES: readonly { name: string; hardware: Hardware }[] = [
   { name: 'h800-pair-2', hardware: '8xh800-pair' },
   { name: 'mi300x-1', hardware: '8xmi300x' },
 ];
-const MODEL = 'deepseek-r1-0528';
 
 /**
  * Starts everything. @throws Error whose message says what to do: a port in use, a database that cannot be migrated
@@ -129,7 +128,7 @@ async function startNode(
   const joinToken = existsSync(join(stateDir, 'node.json'))
     ? null
     : await createJoinToken(edge, { name, hardware });
-  const engine = await startEngine({ name, hardware, stateDir, speed });
+  const engine = await startEngine({ name, hardware, model: R1, stateDir, speed });
   const engineUrl = new URL(engine.ready);
   const startAgent = (token: string | null) =>
     startAgentProcess({ ...node, engineUrl: engine.ready, edgeUrl: edge.url, joinToken: token });
@@ -138,7 +137,14 @@ async function startNode(
     engine,
     agent: await startAgent(joinToken),
     async restartEngine() {
-      local.engine = await startEngine({ name, hardware, stateDir, speed, port: Number(engineUrl.port) });
+      local.engine = await startEngine({
+        name,
+        hardware,
+        model: R1,
+        stateDir,
+        speed,
+        port: Number(engineUrl.port),
+      });
     },
     async restartAgent() {
       local.agent = await startAgent(null);
@@ -153,7 +159,7 @@ async function createJoinToken(
 ): Promise<string> {
   const { token } = await operatorApi<{ token: string }>(edge, 'POST', '/join-tokens', {
     name,
-    model: MODEL,
+    model: R1,
     hardware,
   });
   return token;

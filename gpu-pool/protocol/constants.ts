@@ -6,6 +6,7 @@
 export const GENERATE_PATH = '/v1/generate';
 export const ABORT_PATH = '/v1/abort';
 export const ENROL_PATH = '/fleet/enrol';
+export const JOINED_MODEL_PATH = '/fleet/model';
 export const HEARTBEAT_PATH = '/fleet/heartbeat';
 export const JWKS_PATH = '/.well-known/jwks.json';
 

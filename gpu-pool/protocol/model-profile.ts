@@ -3,7 +3,7 @@
  * by its profile, and recipe, agent, canary, prices' page, `/v1/models`, examples and playground follow from it.
  */
 import * as z from 'zod';
-import { HARDWARE } from './constants.ts';
+import { HARDWARE, TOKENS_MAX } from './constants.ts';
 
 /** A variable of the chat template (`chat_template_kwargs`). */
 const TemplateVariable = z.string().regex(/^[a-z][a-z0-9_]{0,31}$/);
@@ -52,6 +52,8 @@ export const ModelProfile = z.strictObject({
     .string()
     .regex(/^[0-9a-f]{40}$/)
     .nullable(),
+  /** The most tokens of a prompt and its answer together (`max_position_embeddings`); absent: not stated. */
+  contextLength: z.int().positive().max(TOKENS_MAX).optional(),
   /** Names of SGLang's parsers (`--reasoning-parser`, `--tool-call-parser`); null: the model needs none. */
   parsers: z.strictObject({
     reasoning: z.string().max(64).nullable(),

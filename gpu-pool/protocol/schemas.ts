@@ -5,6 +5,7 @@
  * Edge → agent   `POST /v1/generate` and `POST /v1/abort`, with a request token (EdDSA, keys at the edge's JWKS) and the
  *                request's claims in a header beside it.
  * Agent → edge   `POST /fleet/enrol`, once, with a join token; `POST /fleet/heartbeat` with a node token.
+ * Recipes → edge `GET /fleet/model`, with a join token, which stays unused.
  */
 import * as z from 'zod';
 import {
@@ -15,6 +16,7 @@ import {
   RECEIPTS_PER_HEARTBEAT_MAX,
   TOKENS_MAX,
 } from './constants.ts';
+import { ModelProfile } from './model-profile.ts';
 
 export * from './constants.ts';
 
@@ -189,6 +191,25 @@ export const Receipt = z.object({
 });
 export type Receipt = z.infer<typeof Receipt>;
 
+/**
+ * What the edge sells of a model. The node's engine has to be started accordingly: recipes are made from it, and the agent
+ * checks its engine by it.
+ */
+export const SoldModel = z.object({
+  /** A short hash of the rest. Only the edge makes it; the agent repeats it in its heartbeats. */
+  version: z.string().min(1).max(64),
+  profile: ModelProfile,
+  /** The longest prompt, in tokens. */
+  context_tokens: z.int().positive().max(TOKENS_MAX),
+  /** The longest answer, in tokens. */
+  output_tokens_max: z.int().positive().max(TOKENS_MAX),
+});
+export type SoldModel = z.infer<typeof SoldModel>;
+
+/** Reply to `GET /fleet/model` with a join token as bearer: what a node has to be set up for. */
+export const JoinedModel = z.object({ model: z.string(), hardware: Hardware, sold: SoldModel });
+export type JoinedModel = z.infer<typeof JoinedModel>;
+
 const requestCount = z.int().min(0).max(LOAD_MAX.requests);
 const tokenCount = z.int().min(0).max(LOAD_MAX.tokens);
 
@@ -228,6 +249,8 @@ export const Heartbeat = z.object({
   receipts: z.array(Receipt).max(RECEIPTS_PER_HEARTBEAT_MAX),
   /** Ids (RFC 7638 thumbprints) of the edge's keys that the agent holds. Older agents do not say. */
   edge_keys: z.array(z.string().max(64)).max(16).optional(),
+  /** `version` of the SoldModel that the agent holds. Absent: it holds none, or is too old to be sent any. */
+  sold_version: z.string().max(64).optional(),
 });
 export type Heartbeat = z.infer<typeof Heartbeat>;
 
@@ -241,6 +264,11 @@ export const HeartbeatReply = z.object({
   acknowledged: z.array(z.int()),
   /** Ids of the keys with which the edge signs, or will: the agent reads those that it does not hold. */
   edge_keys: z.array(z.string()).optional(),
+  /**
+   * A SoldModel, where the agent holds another version of it. It is parsed by itself: one that an agent cannot read must
+   * not cost it the rest of the reply.
+   */
+  sold: z.unknown().optional(),
 });
 export type HeartbeatReply = z.infer<typeof HeartbeatReply>;
 
@@ -262,5 +290,7 @@ export const EnrolReply = z.object({
   hardware: Hardware,
   /** `model_path` values that the edge accepts for this model. */
   model_paths: z.array(z.string()),
+  /** A SoldModel; an edge of an older version sends none. */
+  sold: z.unknown().optional(),
 });
 export type EnrolReply = z.infer<typeof EnrolReply>;

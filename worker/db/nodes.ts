@@ -9,18 +9,31 @@ import { joinToken, model, node } from './schema.ts';
 export type NodeRow = typeof node.$inferSelect;
 export type JoinTokenRow = typeof joinToken.$inferSelect;
 
-/** A node with the `model_path` values that its model accepts. */
-export interface NodeWithPaths extends NodeRow {
+/** The columns of a model that say what its nodes serve. */
+const SOLD = {
+  profile: model.profile,
+  contextTokens: model.contextTokens,
+  outputTokensMax: model.outputTokensMax,
+};
+export type SoldColumns = Pick<typeof model.$inferSelect, keyof typeof SOLD>;
+
+/** What its model accepts of a node: `model_path` values of the engine, and what is sold of it. */
+interface OfModel {
   readonly modelPaths: readonly string[];
+  readonly sold: SoldColumns;
 }
 
-export async function findNode(db: Database, nodeId: string): Promise<NodeWithPaths | null> {
+/** A node with what its model accepts. */
+export type NodeWithModel = NodeRow & OfModel;
+
+export async function findNode(db: Database, nodeId: string): Promise<NodeWithModel | null> {
   const rows = await db
-    .select({ node, modelPaths: model.modelPaths })
+    .select({ node, modelPaths: model.modelPaths, sold: SOLD })
     .from(node)
     .innerJoin(model, eq(model.id, node.modelId))
     .where(eq(node.id, nodeId));
-  return rows[0] ? { ...rows[0].node, modelPaths: rows[0].modelPaths } : null;
+  const [row] = rows;
+  return row ? { ...row.node, modelPaths: row.modelPaths, sold: row.sold } : null;
 }
 
 /** Lists every node that was ever enrolled, newest first; removed ones keep their row for receipts and margins. */
@@ -40,16 +53,14 @@ export async function addJoinToken(
   await db.batch([db.insert(joinToken).values(row), addAudit(db, entry)]);
 }
 
-export async function findJoinToken(
-  db: Database,
-  joinId: string,
-): Promise<(JoinTokenRow & { modelPaths: readonly string[] }) | null> {
+export async function findJoinToken(db: Database, joinId: string): Promise<(JoinTokenRow & OfModel) | null> {
   const rows = await db
-    .select({ joinToken, modelPaths: model.modelPaths })
+    .select({ joinToken, modelPaths: model.modelPaths, sold: SOLD })
     .from(joinToken)
     .innerJoin(model, eq(model.id, joinToken.modelId))
     .where(eq(joinToken.id, joinId));
-  return rows[0] ? { ...rows[0].joinToken, modelPaths: rows[0].modelPaths } : null;
+  const [row] = rows;
+  return row ? { ...row.joinToken, modelPaths: row.modelPaths, sold: row.sold } : null;
 }
 
 /**

@@ -15,6 +15,7 @@ import { parseBody } from '../http/control-body.ts';
 import { refuse } from '../http/control-error.ts';
 import { HIDDEN_CHARACTERS } from '../http/fields.ts';
 import { verifyJoinToken } from '../tokens/join-token.ts';
+import { soldModel } from './sold-model.ts';
 
 /** Checks everything before it uses the token, so that a mistake in the agent's settings does not cost a token. */
 export async function enrol(c: Context<{ Bindings: Env }>): Promise<Response> {
@@ -78,6 +79,7 @@ export async function enrol(c: Context<{ Bindings: Env }>): Promise<Response> {
     model: row.modelId,
     hardware,
     model_paths: [...join.modelPaths],
+    sold: soldModel(join.sold),
   };
   return c.json(reply, enrolled ? 201 : 200);
 }

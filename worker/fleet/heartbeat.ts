@@ -1,7 +1,7 @@
 /** Handles a heartbeat: reports the node to its Pool, hands its receipts to the Wallets, and answers with a directive. */
 import { Heartbeat, type HeartbeatReply, VERSION_UNKNOWN } from '../../gpu-pool/protocol/schemas.ts';
 import { database } from '../db/client.ts';
-import { changeEngine, type NodeWithPaths } from '../db/nodes.ts';
+import { changeEngine, type NodeWithModel } from '../db/nodes.ts';
 import { CANARY_SUBJECT } from '../domain/canary.ts';
 import { type NodeReport, type NodeState, nextState } from '../domain/node.ts';
 import type { Env } from '../env.ts';
@@ -13,6 +13,7 @@ import { clipVersion } from './enrol.ts';
 import { forgetNode, type NodeContext } from './node-auth.ts';
 import { notifyPool, registered } from './nodes.ts';
 import { takeReceipts } from './receipts.ts';
+import { changedModel } from './sold-model.ts';
 
 /**
  * Its parts fail independently: receipts are taken while the Pool is down, and the node stays in the Pool while a
@@ -43,7 +44,8 @@ export async function heartbeat(c: NodeContext): Promise<Response> {
   }
   const acknowledged = receipts.status === 'fulfilled' ? receipts.value : [];
   const edgeKeys = await announceEdgeKeys(c.env, { nodeId: node.id, held: beat.edge_keys, nowMs });
-  return reply(c, { directive: DIRECTIVES[node.state], acknowledged, ...edgeKeys });
+  const sold = changedModel(node.sold, beat.sold_version);
+  return reply(c, { directive: DIRECTIVES[node.state], acknowledged, ...edgeKeys, ...sold });
 }
 
 function isOfCustomer({ account_id }: Heartbeat['receipts'][number]): boolean {
@@ -67,7 +69,7 @@ function reply(c: NodeContext, reply: HeartbeatReply) {
  * The report for the Pool. An engine that serves other weights counts as down, because customers buy these weights by
  * name.
  */
-function reportOf(beat: Heartbeat, node: NodeWithPaths): NodeReport {
+function reportOf(beat: Heartbeat, node: NodeWithModel): NodeReport {
   return {
     engineHealthy: beat.engine.healthy && node.modelPaths.includes(beat.engine.model_path),
     draining: beat.draining,
@@ -84,7 +86,7 @@ function reportOf(beat: Heartbeat, node: NodeWithPaths): NodeReport {
  */
 async function recordEngine(
   env: Env,
-  node: NodeWithPaths,
+  node: NodeWithModel,
   engine: Heartbeat['engine'],
   nowMs: number,
 ): Promise<'same' | 'another'> {

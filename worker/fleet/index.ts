@@ -1,6 +1,11 @@
 /** The fleet's routes: nodes enrol and send heartbeats, and agents read the edge's public key. */
 import { Hono } from 'hono';
-import { ENROL_PATH, HEARTBEAT_PATH, JWKS_PATH } from '../../gpu-pool/protocol/constants.ts';
+import {
+  ENROL_PATH,
+  HEARTBEAT_PATH,
+  JOINED_MODEL_PATH,
+  JWKS_PATH,
+} from '../../gpu-pool/protocol/constants.ts';
 import { config, type Env } from '../env.ts';
 import { limitBody } from '../http/control-body.ts';
 import { limitWrites } from '../http/write-limit.ts';
@@ -20,6 +25,8 @@ fleet.get(JWKS_PATH, async (c) => {
 fleet.post(ENROL_PATH, limitWrites('enrol_network'), limitBody(16 * 1024), async (c) =>
   (await import('./enrol.ts')).enrol(c),
 );
+
+fleet.get(JOINED_MODEL_PATH, async (c) => (await import('./sold-model.ts')).joinedModel(c));
 
 // The signature is checked before the body is read, so that only nodes can make the edge read a megabyte.
 fleet.post(HEARTBEAT_PATH, nodesOnly, limitBody(HEARTBEAT_BYTES_MAX), async (c) =>

@@ -5,7 +5,7 @@ import { jwtVerify } from 'jose/jwt/verify';
 import { importJWK } from 'jose/key/import';
 import { EDGE } from '../../gpu-pool/protocol/constants.ts';
 import { database } from '../db/client.ts';
-import { findNode, type NodeWithPaths } from '../db/nodes.ts';
+import { findNode, type NodeWithModel } from '../db/nodes.ts';
 import { isId } from '../domain/ids.ts';
 import type { Env } from '../env.ts';
 import { refuse } from '../http/control-error.ts';
@@ -21,7 +21,7 @@ const CLOCK_TOLERANCE_S = 30;
 type KeyLike = Awaited<ReturnType<typeof importJWK>>;
 
 /** Rows and keys by node id. Only existing nodes have entries, so it grows no larger than the fleet. */
-const known = new Map<string, { row: NodeWithPaths; key: KeyLike; readAtMs: number }>();
+const known = new Map<string, { row: NodeWithModel; key: KeyLike; readAtMs: number }>();
 
 /** Makes the node's next heartbeat in this isolate read its row again. */
 export function forgetNode(nodeId: string): void {
@@ -31,7 +31,7 @@ export function forgetNode(nodeId: string): void {
 interface NodeEnv {
   Bindings: Env;
   /** The authenticated node. */
-  Variables: { node: NodeWithPaths };
+  Variables: { node: NodeWithModel };
 }
 /** Context of a route behind `nodesOnly`. */
 export type NodeContext = Context<NodeEnv>;
@@ -49,7 +49,7 @@ async function authenticateNode(
   env: Env,
   authorization: string | undefined,
   nowMs: number,
-): Promise<NodeWithPaths | null> {
+): Promise<NodeWithModel | null> {
   const token = /^Bearer ([\w.-]+)$/.exec(authorization ?? '')?.[1];
   const nodeId = token && claimedIssuer(token);
   if (!token || !nodeId || !isId('node', nodeId)) return null;

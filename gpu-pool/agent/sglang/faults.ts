@@ -2,6 +2,7 @@
  * Faults of an engine that keep its answers from being sold, as sentences for its operator that name the flag to
  * change. Pure: the table below is everything that a node requires of SGLang's arguments.
  */
+import type { ModelProfile } from '../../protocol/model-profile.ts';
 import { CONTEXT_RESERVE } from '../context-window.ts';
 import { printable } from '../start-refused.ts';
 import type { EngineFacts } from './probe.ts';
@@ -15,7 +16,9 @@ export interface EngineRequirements {
   revision?: string | undefined;
   /** `model_path` values that this node may serve; undefined before it has enrolled: any. */
   modelPaths?: readonly string[] | undefined;
-  /** The longest prompt that the edge sells, in tokens; undefined until it has named one with a request. */
+  /** The model's profile; undefined where the edge has not told it: then nothing that depends on the model is checked. */
+  profile?: ModelProfile | undefined;
+  /** The longest prompt that the edge sells, in tokens; undefined until it has named one. */
   contextTokens?: number | undefined;
 }
 
@@ -27,6 +30,7 @@ const CHECKS: readonly Check[] = [
   revision,
   reasoningParser,
   toolCallParser,
+  chatTemplate,
   cacheReport,
   radixCache,
   queue,
@@ -65,25 +69,41 @@ function revision({ info, settings }: EngineFacts, required: EngineRequirements)
   return `The engine serves ${instead} of the weights: start SGLang with --revision ${printable(required.revision)}.`;
 }
 
-function reasoningParser({ info, settings }: EngineFacts): string | null {
-  const parser = settings.reasoning_parser;
-  const parsesR1 = parser?.startsWith('deepseek-r1') ?? false;
-  if (!/v3/i.test(info.model_path)) {
-    return parsesR1
-      ? null
-      : 'Reasoning would be returned as part of the answer: start SGLang with --reasoning-parser deepseek-r1.';
-  }
-  return parsesR1
-    ? `V3 does not reason, and the parser would treat its answers as reasoning: start SGLang without --reasoning-parser.`
-    : null;
+function reasoningParser(
+  { settings: { reasoning_parser: found } }: EngineFacts,
+  { profile }: EngineRequirements,
+): string | null {
+  if (profile === undefined || found === profile.parsers.reasoning) return null;
+  const { reasoning } = profile.parsers;
+  return reasoning === null
+    ? 'The model does not reason, and a parser could take its answers for reasoning: start SGLang without --reasoning-parser.'
+    : `Reasoning would be returned as part of the answer: start SGLang with --reasoning-parser ${reasoning}.`;
 }
 
-const TOOL_CALL_PARSER = 'deepseekv3';
+function toolCallParser(
+  { settings: { tool_call_parser: found } }: EngineFacts,
+  { profile }: EngineRequirements,
+): string | null {
+  if (profile === undefined || found === profile.parsers.tools) return null;
+  const { tools } = profile.parsers;
+  return tools === null
+    ? 'The model is sold without tools, and a parser could take its answers for calls: start SGLang without --tool-call-parser.'
+    : `Tool calls would be returned as text of the answer: start SGLang with --tool-call-parser ${tools}.`;
+}
 
-function toolCallParser({ settings }: EngineFacts): string | null {
-  return settings.tool_call_parser === TOOL_CALL_PARSER
-    ? null
-    : `Tool calls would be returned as text of the answer: start SGLang with --tool-call-parser ${TOOL_CALL_PARSER}.`;
+/** Templates are compared by the file's name: where SGLang keeps them depends on how it was installed. */
+function chatTemplate(
+  { settings: { chat_template: found } }: EngineFacts,
+  { profile }: EngineRequirements,
+): string | null {
+  if (profile === undefined || fileName(found) === fileName(profile.chatTemplate)) return null;
+  return profile.chatTemplate === null
+    ? 'The engine would render conversations otherwise than the model was trained: start SGLang without --chat-template.'
+    : `The model would not be told how to call tools: start SGLang with --chat-template ${printable(profile.chatTemplate, 256)}.`;
+}
+
+function fileName(path: string | null): string | null {
+  return path?.split('/').at(-1) ?? null;
 }
 
 function requestLogging({ settings }: EngineFacts): string | null {

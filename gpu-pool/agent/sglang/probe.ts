@@ -20,6 +20,8 @@ const ModelInfo = z.object({
 /** Arguments that decide whether the engine can be sold, under their names in SGLang's server_args.py. */
 const Settings = z.object({
   reasoning_parser: z.string().max(128).nullable().catch(null),
+  /** A file, or the name of a template that SGLang has built in; null: the one of the model's repository. */
+  chat_template: z.string().max(512).nullable().catch(null),
   enable_cache_report: z.boolean().catch(false),
   disable_radix_cache: z.boolean().catch(false),
   /** The limit of each data-parallel rank: every scheduler takes the whole number for itself (scheduler.py). */

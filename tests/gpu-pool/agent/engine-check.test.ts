@@ -3,16 +3,33 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { judgeVersion } from '../../../gpu-pool/agent/sglang/version.ts';
 import { startEmulator } from '../../../gpu-pool/emulator/server.ts';
 import type { EmulatorOptions } from '../../../gpu-pool/emulator/state.ts';
-import { FakeEdge } from './fake-edge.ts';
+import type { ModelProfile } from '../../../gpu-pool/protocol/model-profile.ts';
+import { shippedProfile } from '../../../gpu-pool/protocol/shipped-profiles.ts';
+import { FakeEdge, soldModel } from './fake-edge.ts';
 import { expectStartRefused, generate, setUp, startTestAgent, tempDir, until } from './helpers.ts';
 import { ScriptedEngine } from './scripted-engine.ts';
+
+const R1 = shippedProfile('deepseek-r1-0528')!;
+const V3 = shippedProfile('deepseek-v3-0324')!;
+/** A model of a maker that no file names: its parsers need no chat template of SGLang's. */
+const OTHER = {
+  ...R1,
+  repository: 'somebody/Thinker-1',
+  parsers: { reasoning: 'qwen3', tools: 'qwen25' },
+  chatTemplate: null,
+};
+const NEITHER = { ...OTHER, parsers: { reasoning: null, tools: null } };
+const PARSERS = (reasoning: string | null, tools: string | null, template: string | null = null) =>
+  set({ reasoning_parser: reasoning, tool_call_parser: tools, chat_template: template });
 
 type Start = Parameters<typeof startTestAgent>[0];
 type Script = (engine: ScriptedEngine) => void;
 
-async function start(script: Script, options: Partial<Start> = {}) {
+async function start(script: Script, options: Partial<Start> = {}, sold: unknown = soldModel(R1)) {
   const [edge, engine, stateDir] = await Promise.all([FakeEdge.start(), ScriptedEngine.start(), tempDir()]);
+  edge.sold = sold;
   script(engine);
+  edge.modelPaths.push(engine.modelPath);
   const starting = startTestAgent({ engineUrl: engine.url, edgeUrl: edge.url, stateDir, ...options });
   return { edge, starting };
 }
@@ -63,7 +80,6 @@ describe('a start', () => {
     ['says no version', set({ version: undefined }), '--accept-engine-version unknown'],
     ['has no reasoning parser', set({ reasoning_parser: null }), 'with --reasoning-parser deepseek-r1'],
     ['has another parser', set({ reasoning_parser: 'qwen3' }), 'with --reasoning-parser deepseek-r1'],
-    ['parses V3', serve('deepseek-ai/DeepSeek-V3-0324'), 'without --reasoning-parser'],
     ['reports no cached tokens', set({ enable_cache_report: false }), 'with --enable-cache-report'],
     ['has no radix cache', set({ disable_radix_cache: true }), 'without --disable-radix-cache'],
     ['has no queue bound', set({ max_queued_requests: null }), 'with --max-queued-requests'],
@@ -83,6 +99,13 @@ describe('a start', () => {
     ],
     ['has no tool parser', set({ tool_call_parser: null }), 'with --tool-call-parser deepseekv3'],
     ['has another tool parser', set({ tool_call_parser: 'qwen' }), 'with --tool-call-parser deepseekv3'],
+    ['has no chat template', set({ chat_template: null }), `with --chat-template ${R1.chatTemplate}`],
+    [
+      'has another chat template',
+      set({ chat_template: '/tmp/other.jinja' }),
+      '--chat-template /sgl-workspace',
+    ],
+    ['has too short a context', set({ context_length: 131_136 }), '--context-length of more than 131136'],
     ['logs requests', set({ log_requests: true }), 'without --log-requests'],
     ['keeps requests for a crash', set({ crash_dump_folder: '/tmp' }), 'without --crash-dump-folder'],
     ['shares its cache', set({ enable_lmcache: true }), 'without --enable-lmcache'],
@@ -115,7 +138,11 @@ describe('a start', () => {
   it.each<[string, Script, Partial<Start>]>([
     ['an accepted version', set({ version: '0.0.0.dev1+g1' }), { acceptEngineVersion: '0.0.0.dev1+g1' }],
     ['a threshold that the priorities exceed', set({ priority_scheduling_preemption_threshold: 99 }), {}],
-    ['V3 without a parser', serve('deepseek-ai/DeepSeek-V3-0324', { reasoning_parser: null }), {}],
+    [
+      'R1’s template wherever SGLang is installed',
+      set({ chat_template: `/opt/sglang/${R1.chatTemplate?.split('/').at(-1)}` }),
+      {},
+    ],
     ['the wanted revision', set({ revision: 'abc123' }), { revision: 'abc123' }],
     ['a snapshot of the wanted revision', serve('/hub/snapshots/abc123'), { revision: 'abc123' }],
   ])('takes %s', async (_, script, options) => {
@@ -148,6 +175,8 @@ describe('a start', () => {
   });
 
   it('names all faults at once, and no key', async () => {
+    const edge = await FakeEdge.start();
+    edge.sold = soldModel(R1);
     const emulator = await startEmulator({
       profile: '8xh200',
       version: '0.5.19',
@@ -161,14 +190,17 @@ describe('a start', () => {
       engineKey: 'k-engine',
       revision: 'abc',
       stateDir: await tempDir(),
+      edgeUrl: edge.url,
     };
     const { message } = await expectStartRefused(startTestAgent(options));
     const [title, ...faults] = message.split('\n- ');
-    expect(title).toContain('has 8 problems');
+    expect(title).toContain('has 10 problems');
     for (const advice of [
       '--accept-engine-version',
       '--revision abc',
       '--reasoning-parser',
+      '--tool-call-parser',
+      '--chat-template',
       '--enable-cache-report',
       '--disable-radix-cache',
       '--max-queued-requests',
@@ -192,6 +224,102 @@ describe('a start', () => {
     const { code, message } = await expectStartRefused(startTestAgent({ engineUrl: engine.url, stateDir }));
     expect(code).toBe('engine_unfit');
     expect(message).toContain('--model-path deepseek-ai/DeepSeek-R1-0528');
+  });
+});
+
+describe('what is sold of the model', () => {
+  it.each<[string, ModelProfile, Script]>([
+    ['V3, which does not think', V3, PARSERS(null, 'deepseekv3', V3.chatTemplate)],
+    ['a model of another maker', OTHER, PARSERS('qwen3', 'qwen25')],
+    ['a model that neither thinks nor calls', NEITHER, PARSERS(null, null)],
+  ])('takes the parsers of %s', async (_, profile, script) => {
+    const { edge, starting } = await start(script, {}, soldModel(profile));
+    await starting;
+    expect(edge.enrolments).toHaveLength(1);
+  });
+
+  it.each<[string, ModelProfile, Script, string]>([
+    [
+      'a parser where V3 needs none',
+      V3,
+      PARSERS('deepseek-r1', 'deepseekv3', V3.chatTemplate),
+      'without --reasoning-parser',
+    ],
+    [
+      'R1’s parser for another model',
+      OTHER,
+      PARSERS('deepseek-r1', 'qwen25'),
+      'with --reasoning-parser qwen3',
+    ],
+    ['R1’s tools for another model', OTHER, PARSERS('qwen3', 'deepseekv3'), 'with --tool-call-parser qwen25'],
+    ['a tool parser where there are none', NEITHER, PARSERS(null, 'qwen25'), 'without --tool-call-parser'],
+    [
+      'a template in place of the model’s own',
+      OTHER,
+      PARSERS('qwen3', 'qwen25', R1.chatTemplate),
+      'without --chat-template',
+    ],
+  ])('refuses %s before it uses the join token', async (_, profile, script, advice) => {
+    const { edge, starting } = await start(script, {}, soldModel(profile));
+    const { code, message } = await expectStartRefused(starting);
+    expect([code, message.includes(advice)]).toEqual(['engine_unfit', true]);
+    expect(edge.enrolments).toEqual([]);
+  });
+
+  it('is checked at once when a heartbeat says that it has changed, and after a restart without the edge', async () => {
+    const { edge, engine, agent, stateDir, logs } = await setUp();
+    edge.sold = soldModel(OTHER, { version: 'v2' });
+    await until(() => edge.heartbeats.at(-1)?.sold_version === 'v2');
+    await until(() => edge.heartbeats.at(-1)?.engine.healthy === false);
+    expect(logs.join()).toContain('with --reasoning-parser qwen3');
+    PARSERS('qwen3', 'qwen25')(engine);
+    await until(() => edge.heartbeats.at(-1)?.engine.healthy);
+    await agent.close();
+
+    edge.unreachable = true;
+    PARSERS('deepseek-r1', 'deepseekv3', R1.chatTemplate)(engine);
+    const { message } = await expectStartRefused(startTestAgent({ engineUrl: engine.url, stateDir }));
+    expect(message).toContain('with --reasoning-parser qwen3');
+  });
+
+  it('is sent again only where the agent holds another version', async () => {
+    const { edge } = await setUp();
+    edge.sold = soldModel(R1, { version: 'v9' });
+    await until(() => edge.heartbeats.at(-1)?.sold_version === 'v9');
+    const replies = edge.soldReplies;
+    await until(() => edge.heartbeats.length > 10);
+    expect([edge.soldReplies, edge.heartbeats.at(-1)?.sold_version]).toEqual([replies, 'v9']);
+  });
+
+  it('in a form that the agent does not know costs it nothing else, and is logged once', async () => {
+    const { edge, agent, logs } = await setUp();
+    edge.sold = { version: 'v3', profile: { parsers: 'of tomorrow' } };
+    await until(() => logs.some((line) => line.includes('model_unreadable')));
+    const seen = edge.heartbeats.length;
+    await until(() => edge.heartbeats.length > seen + 3);
+    expect(logs.filter((line) => line.includes('model_unreadable'))).toHaveLength(1);
+    expect(edge.heartbeats.at(-1)?.engine.healthy).toBe(true);
+    expect((await generate({ agent, edge })).done).toBe(true);
+  });
+
+  it('is what the agent was shipped with where an older edge does not say, and nothing for other models', async () => {
+    const edge = await FakeEdge.start();
+    const engine = await ScriptedEngine.start();
+    PARSERS(null, null)(engine);
+    const options = { engineUrl: engine.url, edgeUrl: edge.url };
+    edge.model = 'deepseek-r1-0528';
+    const stateDir = await tempDir();
+    const { message } = await expectStartRefused(startTestAgent({ ...options, stateDir }));
+    expect(message).toContain('with --reasoning-parser deepseek-r1');
+    // The node has enrolled, so that a corrected engine starts without another token.
+    expect(edge.enrolments).toHaveLength(1);
+    PARSERS('deepseek-r1', 'deepseekv3', R1.chatTemplate)(engine);
+    await startTestAgent({ ...options, stateDir });
+    expect(edge.enrolments).toHaveLength(1);
+
+    edge.model = 'a-model-of-the-operators';
+    PARSERS(null, null)(engine);
+    await startTestAgent({ ...options, stateDir: await tempDir() });
   });
 });
 

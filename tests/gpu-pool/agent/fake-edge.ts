@@ -1,6 +1,7 @@
 /** A fake edge for the agent's tests, and the headers of its requests. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createLocalJWKSet, exportJWK, generateKeyPair, type JWK, jwtVerify, SignJWT } from 'jose';
+import type { ModelProfile } from '../../../gpu-pool/protocol/model-profile.ts';
 import {
   CLAIMS_HEADER,
   EDGE,
@@ -8,6 +9,7 @@ import {
   Heartbeat,
   type HeartbeatReply,
   type Receipt,
+  type SoldModel,
 } from '../../../gpu-pool/protocol/schemas.ts';
 import { readBody, serve } from './http.ts';
 
@@ -22,6 +24,13 @@ export class FakeEdge {
   url = '';
   readonly heartbeats: Heartbeat[] = [];
   readonly enrolments: EnrolRequest[] = [];
+  /** Id of the model that nodes enrol for. An edge that sends no profile lets the agent use the one it was shipped with. */
+  model = 'unknown-model';
+  modelPaths = [MODEL_PATH];
+  /** What is sold of the model; undefined: this edge is of a version that does not say. */
+  sold: unknown;
+  /** How many replies to heartbeats had it. */
+  soldReplies = 0;
   directive: HeartbeatReply['directive'] = 'serve';
   acknowledging = true;
   /** Drops every connection, as a lost network does. */
@@ -91,10 +100,15 @@ export class FakeEdge {
       return reply(200, {
         node_id: NODE_ID,
         name: 'test',
-        model: 'deepseek-reasoner',
+        model: this.model,
         hardware: '8xh200',
-        model_paths: [MODEL_PATH],
+        model_paths: this.modelPaths,
+        sold: this.sold,
       });
+    }
+    if (req.url === '/fleet/model') {
+      const known = req.headers.authorization?.startsWith('Bearer join-me') && this.sold !== undefined;
+      return known ? reply(200, { model: this.model, hardware: '8xh200', sold: this.sold }) : reply(404, {});
     }
     if (req.url !== '/fleet/heartbeat' || this.#nodeKey === null) return reply(404, {});
     if (this.heartbeatStatus !== 200) return reply(this.heartbeatStatus, {});
@@ -108,13 +122,21 @@ export class FakeEdge {
     this.heartbeats.push(heartbeat);
     const acknowledged = this.acknowledging ? heartbeat.receipts.map(({ seq }) => seq) : [];
     for (const seq of acknowledged) this.#acknowledged.add(seq);
-    reply(200, { directive: this.directive, acknowledged });
+    const { version } = (this.sold ?? {}) as { version?: string };
+    const isHeld = this.sold === undefined || heartbeat.sold_version === version;
+    if (!isHeld) this.soldReplies += 1;
+    const sold = isHeld ? {} : { sold: this.sold };
+    reply(200, { directive: this.directive, acknowledged, ...sold });
   }
 }
 
 export function requestHeaders(token: string, claims: Record<string, unknown> = {}): Record<string, string> {
   const good = { sub: 'acct_1', jti: requestId(), model: 'deepseek-reasoner', max_tokens: 1_000 };
   return { authorization: `Bearer ${token}`, [CLAIMS_HEADER]: JSON.stringify({ ...good, ...claims }) };
+}
+
+export function soldModel(profile: ModelProfile, change: Partial<SoldModel> = {}): SoldModel {
+  return { version: 'v1', profile, context_tokens: 131_072, output_tokens_max: 32_768, ...change };
 }
 
 let requests = 0;

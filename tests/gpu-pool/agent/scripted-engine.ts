@@ -31,6 +31,7 @@ export class ScriptedEngine {
     priority_scheduling_preemption_threshold: 10,
     schedule_low_priority_values_first: false,
     tool_call_parser: 'deepseekv3',
+    chat_template: '/sgl-workspace/sglang/examples/chat_template/tool_chat_template_deepseekr1.jinja',
     log_requests: false,
   };
   modelPath = MODEL_PATH;

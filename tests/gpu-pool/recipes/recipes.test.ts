@@ -9,6 +9,7 @@ import { DRAIN_DEADLINE_MS } from '../../../gpu-pool/agent/agent.ts';
 import { findFaults } from '../../../gpu-pool/agent/sglang/faults.ts';
 import { PROFILES } from '../../../gpu-pool/emulator/profiles.ts';
 import { HARDWARE, type Hardware } from '../../../gpu-pool/protocol/schemas.ts';
+import { shippedProfile } from '../../../gpu-pool/protocol/shipped-profiles.ts';
 import { bundle } from '../../../gpu-pool/recipes/bundle.ts';
 import { FLAGS, flagsOf, LEFT_OUT } from '../../../gpu-pool/recipes/flags.ts';
 import { createEngineKeys } from '../../../gpu-pool/recipes/keys.ts';
@@ -345,6 +346,7 @@ describe('the agent', () => {
         },
         settings: {
           reasoning_parser: (set.get('--reasoning-parser') as string | undefined) ?? null,
+          chat_template: (set.get('--chat-template') as string | undefined) ?? null,
           enable_cache_report: set.has('--enable-cache-report'),
           disable_radix_cache: set.has('--disable-radix-cache'),
           max_queued_requests: set.get('--max-queued-requests') as number,
@@ -366,7 +368,13 @@ describe('the agent', () => {
       };
       const revisionSetting = setting(textOf(bundle(built, 'shell'), 'agent.env'), 'TOLLGATE_REVISION');
       expect(revisionSetting).toBe(revision);
-      expect(findFaults(facts, { revision: revisionSetting, contextTokens: 131_072 })).toEqual([]);
+      expect(
+        findFaults(facts, {
+          revision: revisionSetting,
+          contextTokens: 131_072,
+          profile: shippedProfile(model),
+        }),
+      ).toEqual([]);
     }
   });
 });

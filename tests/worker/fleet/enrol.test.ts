@@ -36,6 +36,12 @@ describe('enrolment', () => {
       model: R1,
       hardware: '8xmi300x',
       model_paths: [R1_PATH],
+      sold: {
+        version: expect.stringMatching(/^[\da-f]{16}$/),
+        profile: expect.objectContaining({ repository: R1_PATH }),
+        context_tokens: 131_072,
+        output_tokens_max: 65_536,
+      },
     });
     expect(await nodesOf(token)).toMatchObject([
       {

@@ -1,0 +1,19 @@
+/**
+ * The model profiles that are shipped, `gpu-pool/models/<model id>.json`. Node only: the Worker has what it needs of them in
+ * D1 and in its bundle.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import { ModelProfile } from './model-profile.ts';
+
+const FOLDER = new URL('../models/', import.meta.url);
+
+export const SHIPPED_MODELS: readonly string[] = readdirSync(FOLDER)
+  .filter((name) => name.endsWith('.json'))
+  .map((name) => name.slice(0, -'.json'.length))
+  .sort();
+
+/** The profile that is shipped for a model; undefined: none is. */
+export function shippedProfile(modelId: string): ModelProfile | undefined {
+  if (!SHIPPED_MODELS.includes(modelId)) return undefined;
+  return ModelProfile.parse(JSON.parse(readFileSync(new URL(`${modelId}.json`, FOLDER), 'utf8')));
+}
