@@ -6,7 +6,7 @@ import * as z from 'zod';
 import { HARDWARE, TOKENS_MAX } from './constants.ts';
 
 /** A variable of the chat template (`chat_template_kwargs`). */
-const TemplateVariable = z.string().regex(/^[a-z][a-z0-9_]{0,31}$/);
+export const TemplateVariable = z.string().regex(/^[a-z][a-z0-9_]{0,31}$/);
 
 const Thinking = z
   .strictObject({

@@ -16,7 +16,7 @@ import {
   RECEIPTS_PER_HEARTBEAT_MAX,
   TOKENS_MAX,
 } from './constants.ts';
-import { ModelProfile } from './model-profile.ts';
+import { ModelProfile, TemplateVariable } from './model-profile.ts';
 
 export * from './constants.ts';
 
@@ -74,6 +74,8 @@ export const ChatMessage = z.discriminatedUnion('role', [
   z.object({
     role: z.literal('assistant'),
     content: z.string().nullable(),
+    /** The thought before the content, where the model wants to see its earlier thoughts. */
+    reasoning_content: z.string().optional(),
     name: z.string().optional(),
     tool_calls: z.array(ToolCall).optional(),
   }),
@@ -106,6 +108,9 @@ export const GenerateRequest = z.object({
   top_p: z.number().gt(0).max(1).optional(),
   presence_penalty: z.number().min(-2).max(2).optional(),
   frequency_penalty: z.number().min(-2).max(2).optional(),
+  top_k: z.int().min(1).optional(),
+  min_p: z.number().min(0).max(1).optional(),
+  repetition_penalty: z.number().gt(0).max(2).optional(),
   stop: z.array(z.string()).max(16).optional(),
   n: z.int().min(1).max(16).optional(),
   seed: z.int().optional(),
@@ -119,6 +124,10 @@ export const GenerateRequest = z.object({
     ])
     .optional(),
   response_format: z.record(z.string(), z.unknown()).optional(),
+  /** Variables of the chat template with their values, such as the one that switches thinking on. */
+  template_variables: z.record(TemplateVariable, z.union([z.boolean(), z.string().max(32)])).optional(),
+  /** The most tokens of each choice's thought. At the budget the thought is closed and the answer begins. */
+  thinking_budget: z.int().positive().max(TOKENS_MAX).optional(),
   /** Background work: it has the lowest priority and gives way to interactive requests. */
   background: z.boolean().optional(),
   /** HMAC of the account, 32 hex digits. It keeps one account from reusing another's prefix cache. */

@@ -7,7 +7,7 @@ import type { AnswerEnd } from '../../worker/gateway/dialects/dialect.ts';
 import { ChatEvents, WholeChat } from '../../worker/gateway/dialects/openai-chat-answer.ts';
 import { completionFaults, streamFaults } from '../shapes/openai-chat.ts';
 
-const HEAD = { requestId: 'req_1', createdAtMs: 1_700_000_000_123, modelId: 'm', revision: 'r' };
+const HEAD = { requestId: 'req_1', createdAtMs: 1_700_000_000_123, modelId: 'm', revision: 'r', ignored: [] };
 const CHOICES_MAX = 3;
 
 const text = fc.string({ unit: 'binary', maxLength: 12 });

@@ -101,7 +101,10 @@ export async function runLine(env: Env, line: LineRequest): Promise<LineOutcome>
     let kept: KeptAnswer | null = null;
     const served = await serve(env, {
       ...{ principal, dialectRequest, model, nowMs, waitUntil },
-      head: { requestId, createdAtMs: nowMs, modelId: model.id, revision: model.revision },
+      head: {
+        ...{ requestId, createdAtMs: nowMs, modelId: model.id, revision: model.revision },
+        ignored: dialectRequest.request.ignored,
+      },
       events: null,
       tariff: 'batch',
       isKeyed: false,

@@ -102,7 +102,9 @@ async function respond(
   try {
     const disconnect = new ClientDisconnect();
     const deadlines = new Deadlines();
-    const head: AnswerHead = { requestId, createdAtMs: nowMs, modelId: model.id, revision: model.revision };
+    const { ignored } = dialectRequest.request;
+    const { id: modelId, revision } = model;
+    const head: AnswerHead = { requestId, createdAtMs: nowMs, modelId, revision, ignored };
     const events = dialectRequest.request.stream ? dialectRequest.events(head) : null;
     const served = await serve(env, {
       ...{ principal, dialectRequest, head, events, model, nowMs, disconnect, deadlines, waitUntil },
@@ -163,8 +165,9 @@ const UNBUFFERED = { 'cache-control': 'no-store, no-transform', 'content-encodin
 const EVENT_STREAM = { 'content-type': 'text/event-stream; charset=utf-8', ...UNBUFFERED };
 const JSON_BODY = { 'content-type': 'application/json', ...UNBUFFERED };
 
-function bodyHeadersFor({ request }: DialectRequest) {
-  return request.stream ? EVENT_STREAM : JSON_BODY;
+function bodyHeadersFor({ request: { stream, ignored } }: DialectRequest) {
+  const headers = stream ? EVENT_STREAM : JSON_BODY;
+  return ignored.length === 0 ? headers : { ...headers, 'x-tollgate-ignored': ignored.join(', ') };
 }
 
 /** Keep-alives as DeepSeek's API sends them: readers of events and of JSON skip them. */

@@ -20,6 +20,7 @@ const allowAnyOrigin = cors({
     'retry-after-ms',
     'x-should-retry',
     'idempotent-replayed',
+    'x-tollgate-ignored',
     ...['requests', 'tokens'].flatMap((kind) =>
       ['limit', 'remaining', 'reset'].map((field) => `x-ratelimit-${field}-${kind}`),
     ),

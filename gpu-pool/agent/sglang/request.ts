@@ -37,6 +37,9 @@ export function toEngineRequest(
       top_p: request.top_p,
       presence_penalty: request.presence_penalty,
       frequency_penalty: request.frequency_penalty,
+      top_k: request.top_k,
+      min_p: request.min_p,
+      repetition_penalty: request.repetition_penalty,
       n: request.n,
       seed: request.seed,
       stream: true,
@@ -56,6 +59,7 @@ function chatFields(request: GenerateRequest) {
     tools: request.tools,
     tool_choice: request.tool_choice,
     response_format: request.response_format,
+    chat_template_kwargs: request.template_variables,
     separate_reasoning: true,
     stream_reasoning: true,
   };

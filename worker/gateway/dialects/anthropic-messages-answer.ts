@@ -6,7 +6,13 @@ import type { FinishReason, NodeChunk } from '../../../gpu-pool/protocol/schemas
 import { formatUsd } from '../../domain/money.ts';
 import { fromNodeUsage, type Usage } from '../../domain/usage.ts';
 import type { ErrorEnvelope } from '../../http/api-error.ts';
-import type { AnswerEnd, AnswerEvents, AnswerHead, WholeAnswer } from './dialect.ts';
+import {
+  type AnswerEnd,
+  type AnswerEvents,
+  type AnswerHead,
+  tollgateMember,
+  type WholeAnswer,
+} from './dialect.ts';
 
 /**
  * Anthropic uses `signature` to verify that thinking which a client sends back is its own. This API drops such thinking
@@ -161,7 +167,7 @@ export class MessageEvents implements AnswerEvents {
     this.#event('message_delta', {
       delta: { ...this.#blocks.stop(), stop_details: null, container: null },
       usage: { ...counts, cost: formatUsd(charge) },
-      ...(ranOut === null ? {} : { tollgate: { stop: ranOut } }),
+      ...tollgateMember(this.#head, ranOut),
     });
     this.#event('message_stop', {});
     return this.#takeText();
@@ -211,7 +217,7 @@ export class WholeMessage implements WholeAnswer {
       content: this.#blocks.content(),
       ...this.#blocks.stop(),
       usage: { ...usageOf(usage), cost: formatUsd(charge) },
-      ...(ranOut === null ? {} : { tollgate: { stop: ranOut } }),
+      ...tollgateMember(this.#head, ranOut),
     };
   }
 }

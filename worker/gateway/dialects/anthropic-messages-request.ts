@@ -4,15 +4,19 @@
  */
 import * as z from 'zod';
 import type { ChatMessage } from '../../../gpu-pool/protocol/schemas.ts';
+import { unreadFields } from '../../domain/unread-fields.ts';
 import type { ApiError } from '../../http/api-error.ts';
 import { readFields } from '../../http/fields.ts';
+import { ALIKE } from './alike.ts';
 import type { ChatRequest } from './chat-request.ts';
 import {
   MESSAGES_MAX,
   ModelName,
   rendered,
+  SAMPLERS,
   Schema,
   StopList,
+  samplers,
   TokenLimit,
   ToolName,
   TopP,
@@ -76,6 +80,7 @@ export const MessagesBody = z.object({
   stream: z.boolean().nullish(),
   temperature: z.number().min(0).max(1).nullish(),
   top_p: TopP.nullish(),
+  ...SAMPLERS,
   stop_sequences: StopList.nullish(),
   tools: toolList(Tool).nullish(),
   tool_choice: z
@@ -86,6 +91,7 @@ export const MessagesBody = z.object({
     .nullish(),
 });
 type Fields = z.infer<typeof MessagesBody>;
+const ignoredOf = unreadFields({ schema: MessagesBody, alike: ALIKE });
 
 export function readMessagesRequest(
   body: Record<string, unknown>,
@@ -103,6 +109,7 @@ export function readMessagesRequest(
     messages,
     temperature: fields.temperature ?? undefined,
     top_p: fields.top_p ?? undefined,
+    ...samplers(fields),
     stop: fields.stop_sequences ?? undefined,
     tools,
     tool_choice: toToolChoice(fields.tool_choice),
@@ -116,6 +123,7 @@ export function readMessagesRequest(
       choices: 1,
       sessionKey: session,
       promptField: 'messages',
+      ignored: ignoredOf(body),
       ...rendered(generate),
       generate,
     },

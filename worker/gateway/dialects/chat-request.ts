@@ -24,6 +24,8 @@ export interface ChatRequest {
   readonly templateBytes: number;
   /** The `RENDERED` fields of `generate`, as JSON members: `"messages":[…],"tools":[…]`. */
   readonly rendered: string;
+  /** Names of the body's fields that have no effect; see domain/unread-fields.ts. */
+  readonly ignored: readonly string[];
   /** The allow-listed fields that are sent to the node. */
   readonly generate: Omit<GenerateRequest, 'max_tokens' | 'cache_salt'>;
 }

@@ -10,7 +10,7 @@ import type { ApiError, ErrorEnvelope } from '../../http/api-error.ts';
 import type { ChatRequest } from './chat-request.ts';
 
 export interface Dialect {
-  /** Reads a request body. Unknown fields are ignored and never forwarded. */
+  /** Reads a request body. Unknown fields are never forwarded; `request.ignored` names them. */
   read(body: Record<string, unknown>, headers: Headers): ReadDialectRequest;
   /** The body of an error response on the dialect's routes. */
   errorBody(envelope: ErrorEnvelope, requestId: string): object;
@@ -37,6 +37,8 @@ export interface AnswerHead {
   readonly modelId: string;
   /** The revision of the model's weights. */
   readonly revision: string;
+  /** Names of the request's fields that had no effect. */
+  readonly ignored: readonly string[];
 }
 
 /** How an answer ended. */
@@ -61,4 +63,15 @@ export interface AnswerEvents {
 export interface WholeAnswer {
   chunk(chunk: NodeChunk): void;
   end(end: AnswerEnd): object;
+}
+
+/** The member that tells the client which limit cut its answer off and which of its fields were ignored, if any. */
+export function tollgateMember({ ignored }: AnswerHead, ranOut: HoldBound | null) {
+  if (ranOut === null && ignored.length === 0) return {};
+  return {
+    tollgate: {
+      ...(ranOut === null ? {} : { stop: ranOut }),
+      ...(ignored.length === 0 ? {} : { ignored }),
+    },
+  };
 }

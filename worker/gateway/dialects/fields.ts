@@ -28,6 +28,25 @@ export const ToolName = z
 /** Each choice is a generation of its own; all of them run, and their costs are held, at the same time. */
 export const CHOICES_MAX = 8;
 export const Penalty = z.number().min(-2).max(2);
+/** The samplers of open-weight engines that no provider's own format has; every dialect reads them under these names. */
+export const SAMPLERS = {
+  /** 0 and -1: the whole vocabulary. No vocabulary has a million tokens. */
+  top_k: z.int().min(-1).max(1_000_000).nullish(),
+  min_p: z.number().min(0).max(1).nullish(),
+  repetition_penalty: z.number().gt(0).max(2).nullish(),
+};
+export function samplers(
+  fields: {
+    [Name in keyof typeof SAMPLERS]?: number | null | undefined;
+  },
+): Pick<GenerateRequest, keyof typeof SAMPLERS> {
+  const { top_k, min_p, repetition_penalty } = fields;
+  return {
+    top_k: top_k && top_k > 0 ? top_k : undefined,
+    min_p: min_p ?? undefined,
+    repetition_penalty: repetition_penalty ?? undefined,
+  };
+}
 const STOPS = `at most ${STOPS_MAX} strings, each at most ${STOP_BYTES_MAX} bytes`;
 const Stop = z.string().superRefine(bounded(stopFault));
 export const StopList = z.array(Stop).max(STOPS_MAX, `must have ${STOPS}`);

@@ -1,17 +1,17 @@
 /** Answers as OpenAI's and DeepSeek's chat completions: chunks of a stream, or one object assembled from the same chunks. */
 import type { FinishReason, NodeChunk } from '../../../gpu-pool/protocol/schemas.ts';
-import type { HoldBound } from '../../domain/hold.ts';
 import { sseEvent } from '../../domain/sse.ts';
 import { toPublicUsage } from '../../domain/usage.ts';
 import type { ErrorEnvelope } from '../../http/api-error.ts';
-import type { AnswerEnd, AnswerEvents, AnswerHead, WholeAnswer } from './dialect.ts';
+import {
+  type AnswerEnd,
+  type AnswerEvents,
+  type AnswerHead,
+  tollgateMember,
+  type WholeAnswer,
+} from './dialect.ts';
 
 type Choice = NodeChunk['choices'][number];
-
-/** The member that tells the client why its answer was cut off, beside `finish_reason: "length"`. */
-function stopMember(ranOut: HoldBound | null) {
-  return ranOut === null ? {} : { tollgate: { stop: ranOut } };
-}
 
 /** The members that every chunk of an answer repeats. */
 function headOf({ requestId, createdAtMs, modelId, revision }: AnswerHead, object: string) {
@@ -25,6 +25,7 @@ function headOf({ requestId, createdAtMs, modelId, revision }: AnswerHead, objec
 }
 
 export class ChatEvents implements AnswerEvents {
+  readonly #facts: AnswerHead;
   readonly #head: ReturnType<typeof headOf>;
   /** The start and end of the JSON of every chunk but the last. */
   readonly #prefix: string;
@@ -36,6 +37,7 @@ export class ChatEvents implements AnswerEvents {
   #heldBack: Choice | null = null;
 
   constructor(head: AnswerHead, options: { choices: number; includeUsage: boolean }) {
+    this.#facts = head;
     this.#head = headOf(head, 'chat.completion.chunk');
     this.#prefix = `${JSON.stringify(this.#head).slice(0, -1)},"choices":`;
     this.#suffix = options.includeUsage ? ',"usage":null}' : '}';
@@ -65,7 +67,7 @@ export class ChatEvents implements AnswerEvents {
     }
     const last = {
       usage: toPublicUsage(usage, charge),
-      ...stopMember(ranOut),
+      ...tollgateMember(this.#facts, ranOut),
     };
     if (this.#includeUsage) {
       text += this.#flush() + sseEvent(JSON.stringify({ ...this.#head, choices: [], ...last }));
@@ -143,10 +145,12 @@ interface Message {
 }
 
 export class WholeChat implements WholeAnswer {
+  readonly #facts: AnswerHead;
   readonly #head: ReturnType<typeof headOf>;
   readonly #messages: Message[];
 
   constructor(head: AnswerHead, options: { choices: number }) {
+    this.#facts = head;
     this.#head = headOf(head, 'chat.completion');
     this.#messages = Array.from({ length: options.choices }, () => ({
       content: null,
@@ -195,7 +199,7 @@ export class WholeChat implements WholeAnswer {
         finish_reason: message.finishReason ?? 'length',
       })),
       usage: toPublicUsage(usage, charge),
-      ...stopMember(ranOut),
+      ...tollgateMember(this.#facts, ranOut),
     };
   }
 }

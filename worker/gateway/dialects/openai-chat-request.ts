@@ -4,8 +4,10 @@
  */
 import * as z from 'zod';
 import type { ChatMessage, GenerateRequest } from '../../../gpu-pool/protocol/schemas.ts';
+import { unreadFields } from '../../domain/unread-fields.ts';
 import type { ApiError } from '../../http/api-error.ts';
 import { readFields, SessionKey } from '../../http/fields.ts';
+import { ALIKE } from './alike.ts';
 import type { ChatRequest } from './chat-request.ts';
 import {
   CHOICES_MAX,
@@ -13,8 +15,10 @@ import {
   ModelName,
   Penalty,
   rendered,
+  SAMPLERS,
   Schema,
   Stops,
+  samplers,
   Temperature,
   TokenLimit,
   ToolName,
@@ -92,6 +96,7 @@ export const ChatBody = z.object({
   top_p: TopP.nullish(),
   presence_penalty: Penalty.nullish(),
   frequency_penalty: Penalty.nullish(),
+  ...SAMPLERS,
   stop: Stops.nullish(),
   n: z.int().min(1).max(CHOICES_MAX).nullish(),
   seed: z.int().nullish(),
@@ -108,6 +113,8 @@ export const ChatBody = z.object({
     .nullish(),
   prompt_cache_key: SessionKey.nullish(),
 });
+
+const ignoredOf = unreadFields({ schema: ChatBody, alike: ALIKE });
 
 type ReadChatRequest =
   /** `includeUsage`: the client requested OpenAI's separate usage chunk */
@@ -129,6 +136,7 @@ export function readChatRequest(body: Record<string, unknown>, headers: Headers)
       choices: fields.n ?? 1,
       sessionKey: fields.prompt_cache_key ?? session,
       promptField: 'messages',
+      ignored: ignoredOf(body),
       ...rendered(generate),
       generate,
     },
@@ -143,6 +151,7 @@ function samplingFields(
     top_p: fields.top_p ?? undefined,
     presence_penalty: fields.presence_penalty ?? undefined,
     frequency_penalty: fields.frequency_penalty ?? undefined,
+    ...samplers(fields),
     stop: fields.stop ?? undefined,
     n: fields.n ?? undefined,
     seed: fields.seed ?? undefined,

@@ -4,11 +4,31 @@
 import * as z from 'zod';
 import type { FinishReason, NodeChunk } from '../../../gpu-pool/protocol/schemas.ts';
 import { sseEvent } from '../../domain/sse.ts';
+import { unreadFields } from '../../domain/unread-fields.ts';
 import { toPublicUsage } from '../../domain/usage.ts';
 import type { ErrorEnvelope } from '../../http/api-error.ts';
 import { readFields } from '../../http/fields.ts';
-import type { AnswerEnd, AnswerEvents, AnswerHead, Dialect, WholeAnswer } from './dialect.ts';
-import { CHOICES_MAX, ModelName, Penalty, rendered, Stops, Temperature, TokenLimit, TopP } from './fields.ts';
+import { ALIKE } from './alike.ts';
+import {
+  type AnswerEnd,
+  type AnswerEvents,
+  type AnswerHead,
+  type Dialect,
+  tollgateMember,
+  type WholeAnswer,
+} from './dialect.ts';
+import {
+  CHOICES_MAX,
+  ModelName,
+  Penalty,
+  rendered,
+  SAMPLERS,
+  Stops,
+  samplers,
+  Temperature,
+  TokenLimit,
+  TopP,
+} from './fields.ts';
 
 const ONE_TEXT =
   'must be a string or an array of one string: token ids and multiple prompts are not supported';
@@ -28,6 +48,7 @@ export const CompletionsBody = z.object({
   top_p: TopP.nullish(),
   presence_penalty: Penalty.nullish(),
   frequency_penalty: Penalty.nullish(),
+  ...SAMPLERS,
   n: z.int().min(1).max(CHOICES_MAX).nullish(),
   best_of: z.int().min(1).max(CHOICES_MAX).nullish(),
   stop: Stops.nullish(),
@@ -37,6 +58,8 @@ export const CompletionsBody = z.object({
   stream: z.boolean().nullish(),
   stream_options: z.object({ include_usage: z.boolean().nullish() }).nullish(),
 });
+
+const ignoredOf = unreadFields({ schema: CompletionsBody, alike: ALIKE });
 
 export const openaiCompletions: Dialect = {
   read(body, headers) {
@@ -50,6 +73,7 @@ export const openaiCompletions: Dialect = {
       top_p: fields.top_p ?? undefined,
       presence_penalty: fields.presence_penalty ?? undefined,
       frequency_penalty: fields.frequency_penalty ?? undefined,
+      ...samplers(fields),
       n: fields.n ?? undefined,
       stop: fields.stop ?? undefined,
       seed: fields.seed ?? undefined,
@@ -75,6 +99,7 @@ export const openaiCompletions: Dialect = {
           choices,
           sessionKey: session,
           promptField: 'prompt',
+          ignored: ignoredOf(body),
           ...rendered(generate),
           generate,
         },
@@ -94,6 +119,7 @@ interface AnswerOptions {
 }
 
 class TextEvents implements AnswerEvents {
+  readonly #facts: AnswerHead;
   readonly #head: ReturnType<typeof headOf>;
   readonly #options: AnswerOptions;
   /** Finish reasons by choice. They are sent together at the end, and the last one carries usage, as DeepSeek's does. */
@@ -101,6 +127,7 @@ class TextEvents implements AnswerEvents {
   readonly #begun = new Set<number>();
 
   constructor(head: AnswerHead, options: AnswerOptions) {
+    this.#facts = head;
     this.#head = headOf(head);
     this.#options = options;
     this.#finishes = Array.from({ length: options.choices }, () => null);
@@ -119,7 +146,7 @@ class TextEvents implements AnswerEvents {
   end({ usage, charge, ranOut }: AnswerEnd): string {
     const last = {
       usage: toPublicUsage(usage, charge),
-      ...(ranOut === null ? {} : { tollgate: { stop: ranOut } }),
+      ...tollgateMember(this.#facts, ranOut),
     };
     const { includeUsage } = this.#options;
     const ends = this.#finishes.map((finish, index) => {
@@ -147,10 +174,12 @@ class TextEvents implements AnswerEvents {
 }
 
 class WholeText implements WholeAnswer {
+  readonly #facts: AnswerHead;
   readonly #head: ReturnType<typeof headOf>;
   readonly #choices: { text: string; finish: FinishReason | null; logprobs: Logprobs | null }[];
 
   constructor(head: AnswerHead, { choices, prefix }: AnswerOptions) {
+    this.#facts = head;
     this.#head = headOf(head);
     this.#choices = Array.from({ length: choices }, () => ({ text: prefix, finish: null, logprobs: null }));
   }
@@ -172,7 +201,7 @@ class WholeText implements WholeAnswer {
         choiceOf({ index, text, finish: finish ?? 'length', logprobs }),
       ),
       usage: toPublicUsage(usage, charge),
-      ...(ranOut === null ? {} : { tollgate: { stop: ranOut } }),
+      ...tollgateMember(this.#facts, ranOut),
     };
   }
 }

@@ -5,7 +5,13 @@
 import type { NodeChunk } from '../../../gpu-pool/protocol/schemas.ts';
 import { formatUsd } from '../../domain/money.ts';
 import type { ErrorEnvelope } from '../../http/api-error.ts';
-import type { AnswerEnd, AnswerEvents, AnswerHead, WholeAnswer } from './dialect.ts';
+import {
+  type AnswerEnd,
+  type AnswerEvents,
+  type AnswerHead,
+  tollgateMember,
+  type WholeAnswer,
+} from './dialect.ts';
 import type { ResponsesFields } from './openai-responses-request.ts';
 
 type Status = 'in_progress' | 'completed' | 'incomplete';
@@ -255,7 +261,7 @@ function finishedResponse(
       // in US dollars
       cost: formatUsd(charge),
     },
-    ...(ranOut === null ? {} : { tollgate: { stop: ranOut } }),
+    ...tollgateMember(head, ranOut),
   };
 }
 

@@ -1,14 +1,18 @@
 /** The request body of OpenAI's Responses API: items instead of messages. Nothing is stored between calls. */
 import * as z from 'zod';
 import type { ChatMessage } from '../../../gpu-pool/protocol/schemas.ts';
+import { unreadFields } from '../../domain/unread-fields.ts';
 import type { ApiError } from '../../http/api-error.ts';
 import { Metadata, readFields, SessionKey } from '../../http/fields.ts';
+import { ALIKE } from './alike.ts';
 import type { ChatRequest } from './chat-request.ts';
 import {
   MESSAGES_MAX,
   ModelName,
   rendered,
+  SAMPLERS,
   Schema,
+  samplers,
   Temperature,
   TokenLimit,
   ToolName,
@@ -102,6 +106,7 @@ export const ResponsesBody = z.object({
   max_output_tokens: TokenLimit.nullish(),
   temperature: Temperature.nullish(),
   top_p: TopP.nullish(),
+  ...SAMPLERS,
   tools: toolList(Tool).nullish(),
   tool_choice: z
     .union([z.enum(['none', 'auto', 'required']), z.object({ type: z.literal('function'), name: ToolName })])
@@ -122,6 +127,12 @@ export const ResponsesBody = z.object({
 });
 export type ResponsesFields = z.infer<typeof ResponsesBody>;
 
+const ignoredOf = unreadFields({
+  schema: ResponsesBody,
+  unused: ['user', 'parallel_tool_calls'],
+  alike: ALIKE,
+});
+
 type ReadResponsesRequest =
   | { ok: true; request: ChatRequest; fields: ResponsesFields }
   | { ok: false; error: ApiError };
@@ -140,6 +151,7 @@ export function readResponsesRequest(body: Record<string, unknown>, headers: Hea
     messages,
     temperature: fields.temperature ?? undefined,
     top_p: fields.top_p ?? undefined,
+    ...samplers(fields),
     tools,
     tool_choice: toToolChoice(fields.tool_choice),
     response_format: toResponseFormat(fields.text?.format),
@@ -154,6 +166,7 @@ export function readResponsesRequest(body: Record<string, unknown>, headers: Hea
       choices: 1,
       sessionKey: fields.prompt_cache_key ?? session,
       promptField: 'input',
+      ignored: ignoredOf(body),
       ...rendered(generate),
       generate,
     },

@@ -1,0 +1,37 @@
+/**
+ * Values of fields that this API does not read, with which a request asks for what happens anyway. A request loses nothing
+ * by them, so `tollgate.ignored` does not name them.
+ */
+export const ALIKE = {
+  /** Nothing is stored beyond what metering needs. */
+  store: [false],
+  /** There is one tier; batches have routes of their own. */
+  service_tier: ['auto', 'default', 'standard', 'standard_only'],
+  speed: ['standard'],
+  /** A model may call several tools at once. */
+  parallel_tool_calls: [true],
+  'tool_choice.disable_parallel_tool_use': [false],
+  'stream_options.include_obfuscation': [false],
+  verbosity: ['medium'],
+  'text.verbosity': ['medium'],
+  /** A prompt that does not fit is refused. */
+  truncation: ['disabled'],
+  /** Every prompt's prefix is cached, without being asked. */
+  cache_control: 'any',
+  'system[].cache_control': 'any',
+  'messages[].content[].cache_control': 'any',
+  'messages[].content[].content[].cache_control': 'any',
+  'tools[].cache_control': 'any',
+  'tools[].function.cache_control': 'any',
+  /** Clients send items back as they came: the labels of an item say nothing to a model. */
+  'input[].id': 'any',
+  'input[].status': 'any',
+  'input[].content[].annotations': 'any',
+  'input[].content[].logprobs': 'any',
+  'messages[].content[].annotations': 'any',
+  'messages[].content[].citations': 'any',
+  'messages[].content[].caller': 'any',
+  'messages[].content[].signature': 'any',
+  /** Our own answers have null there; `[]` and null never count. */
+  'messages[].refusal': [''],
+} satisfies Record<string, readonly unknown[] | 'any'>;
