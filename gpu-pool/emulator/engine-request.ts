@@ -62,11 +62,16 @@ export function newEngineRequest(spec: EngineRequestSpec, submittedMs: number): 
   };
 }
 
+/** The choices that have neither ended nor been aborted: only these take a place. */
+export function openChoices({ choices, produced, abortedChoices }: EngineRequest): number {
+  return choices.filter(
+    (plan, choice) => !abortedChoices.has(choice) && produced[choice] !== plan.tokens.length,
+  ).length;
+}
+
 /** Whether every choice has ended or been aborted. */
-export function isOver({ choices, produced, abortedChoices }: EngineRequest): boolean {
-  return choices.every(
-    (plan, choice) => abortedChoices.has(choice) || produced[choice] === plan.tokens.length,
-  );
+export function isOver(request: EngineRequest): boolean {
+  return openChoices(request) === 0;
 }
 
 /** Counts of one choice so far. */

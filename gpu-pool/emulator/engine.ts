@@ -12,6 +12,7 @@ import {
   finishesOf,
   isOver,
   newEngineRequest,
+  openChoices,
   privateTokens,
   reservedTokens,
   totalCounts,
@@ -352,7 +353,7 @@ export class Engine {
   }
 
   #runningSequences(): number {
-    return this.#running.reduce((total, request) => total + request.choices.length, 0);
+    return this.#running.reduce((total, request) => total + openChoices(request), 0);
   }
 
   #waitingSequences(): number {

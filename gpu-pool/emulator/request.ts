@@ -84,7 +84,9 @@ const Body = z.looseObject({
   cache_salt: z.string().nullish(),
   extra_key: z.string().nullish(),
   tools: z
-    .array(z.looseObject({ function: z.looseObject({ name: z.string(), parameters: z.unknown() }) }))
+    .array(
+      z.looseObject({ function: z.looseObject({ name: z.string(), parameters: z.unknown().optional() }) }),
+    )
     .nullish(),
   tool_choice: z
     .union([
@@ -95,7 +97,7 @@ const Body = z.looseObject({
   response_format: z
     .looseObject({
       type: z.enum(['text', 'json_object', 'json_schema']),
-      json_schema: z.looseObject({ schema: z.unknown() }).nullish(),
+      json_schema: z.looseObject({ schema: z.unknown().optional() }).nullish(),
     })
     .nullish(),
 });
@@ -134,8 +136,8 @@ export function parseChatRequest(body: unknown): ParsedRequest {
       topLogprobs: fields.top_logprobs ?? 0,
       rid: fields.rid ?? null,
       priority: fields.priority ?? 0,
-      // There is no delimiter: ("ab", "c") and ("a", "bc") are one key (serving_base.py, `_compute_extra_key`).
-      cacheKey: (fields.cache_salt ?? '') + (fields.extra_key ?? ''),
+      // Each is a namespace of its own (mem_cache, `storage_namespace_seed`).
+      cacheKey: JSON.stringify([fields.cache_salt ?? '', fields.extra_key ?? '']),
       rawTools: toolChoice === 'none' ? null : tools,
       tools: tools.map((tool) => ({ name: tool.function.name, parameters: tool.function.parameters })),
       toolChoice,

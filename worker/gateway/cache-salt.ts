@@ -5,10 +5,7 @@ import { keyedHash } from './keyed-hash.ts';
 
 const salts = new TtlCache<string, string>({ ttlMs: 3_600_000, sizeMax: 10_000 });
 
-/**
- * The account's salt, 32 hex digits. SGLang joins salt and cache key without a delimiter, so the length must be fixed
- * (sglang docs, `cache_salt`).
- */
+/** The account's salt, 32 hex digits: too long to be guessed, and no key of ours tells which account it is. */
 export async function cacheSalt(env: Env, accountId: string): Promise<string> {
   const cached = salts.get(accountId, Date.now());
   if (cached) return cached;
