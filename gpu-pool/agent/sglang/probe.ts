@@ -44,6 +44,7 @@ const Settings = z.object({
   enable_custom_logit_processor: z.boolean().catch(false),
 });
 export type EngineSettings = z.infer<typeof Settings>;
+export const SETTING_NAMES = Object.keys(Settings.shape) as readonly (keyof EngineSettings)[];
 
 /** /server_info also holds the engine's keys (sglang#37457): only these fields leave this file. */
 const ServerInfo = Settings.extend({ version: z.string().min(1).max(128).catch(VERSION_UNKNOWN) });
