@@ -44,6 +44,22 @@ export const PROFILES = {
     decodeBaseMs: 104,
     decodePerSequenceMs: 0.53,
   },
+  '8xh800': {
+    hosts: 1,
+    gpus: 8,
+    tensorParallel: 8,
+    // Estimates throughout, for weights of some 235 GB in FP8, such as Qwen3-235B: DeepSeek's do not fit.
+    memFractionStatic: 0.85,
+    // (80 GB × 0.85 − 235 GB ÷ 8 − 4 GB) ÷ 48.1 KB: 94 layers of one key-value head of 128 in bf16 on each GPU.
+    kvCapacityTokens: 720_000,
+    maxRunningRequests: 128,
+    chunkedPrefillTokens: 8_192,
+    prefillTokensPerSecond: 16_000,
+    prefillBaseMs: 30,
+    // The H200's by the ratio of their memory bandwidths, 3.35 to 4.8 TB/s.
+    decodeBaseMs: 14.6,
+    decodePerSequenceMs: 0.57,
+  },
   '8xh200': {
     hosts: 1,
     gpus: 8,

@@ -22,8 +22,11 @@ export const JOIN_AUDIENCE = 'tollgate-join';
 /** `engine.version` of an agent that could not determine it. */
 export const VERSION_UNKNOWN = 'unknown';
 
-/** Hardware that a node can have. A `pair` is one node over two hosts. */
-export const HARDWARE = ['8xh800-pair', '8xh200', '8xmi300x'] as const;
+/**
+ * Hardware that a node can have. A `pair` is one node over two hosts, for weights that one host's 8×80 GB cannot hold. An
+ * H100 counts as an H800: its memory and, within a host, its speed are the same.
+ */
+export const HARDWARE = ['8xh800-pair', '8xh800', '8xh200', '8xmi300x'] as const;
 
 /** Bound on every token count of a request: no real one has more. */
 export const TOKENS_MAX = 100_000_000;

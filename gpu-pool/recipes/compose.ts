@@ -2,6 +2,7 @@
 import { CACHE_PATH, CONFIG_PATH, CONTAINER, engineArguments, LAUNCH } from './engine-command.ts';
 import { header } from './header.ts';
 import { MACHINES, type Machine } from './machine.ts';
+import { profileEnvironment, type Setting } from './profile-flags.ts';
 import { AGENT_PORT, ENGINE_PORT, type Recipe, TUNNEL_METRICS_PORT } from './recipe.ts';
 import type { RecipeFile } from './recipe-file.ts';
 import { AGENT_STOP_SECONDS, DRAIN_DEADLINE_SECONDS, secretFiles } from './secrets.ts';
@@ -105,8 +106,8 @@ function engine(recipe: Recipe): string {
       # GPU and RDMA buffers are locked in memory.
       memlock: -1
       stack: 67108864
-${gpuAccess(machine)}${environment(machine)}    volumes:
-      # Weights and compiled kernels, about 700 GB.
+${gpuAccess(machine)}${environment([...machine.environment, ...profileEnvironment(recipe)])}    volumes:
+      # Weights and compiled kernels, up to some 700 GB.
       - ${scalar(`${recipe.cacheDir}:${CACHE_PATH}`)}
 ${recipe.rank === 0 ? `      - ./engine.yaml:${CONFIG_PATH}:ro\n` : ''}    entrypoint: [${LAUNCH.join(', ')}]
     command:
@@ -149,9 +150,9 @@ function list(key: string, values: readonly string[]): string {
   return values.length === 0 ? '' : `    ${key}: [${values.map(scalar).join(', ')}]\n`;
 }
 
-function environment({ environment }: Machine): string {
-  if (environment.length === 0) return '';
-  const lines = environment.map(({ name, value, why }) => `      # ${why}\n      ${name}: "${value}"\n`);
+function environment(settings: readonly Setting[]): string {
+  if (settings.length === 0) return '';
+  const lines = settings.map(({ name, value, why }) => `      # ${why}\n      ${name}: "${value}"\n`);
   return `    environment:\n${lines.join('')}`;
 }
 

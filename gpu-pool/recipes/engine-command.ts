@@ -3,6 +3,7 @@
  */
 import { flagsOf } from './flags.ts';
 import { MACHINES, type Machine } from './machine.ts';
+import { profileEnvironment } from './profile-flags.ts';
 import type { Recipe } from './recipe.ts';
 
 /** A line of a command. */
@@ -60,10 +61,13 @@ export function dockerRun(recipe: Recipe, configFile: string): CommandLine[] {
         ...machine.securityOptions.map((option) => `--security-opt=${option}`),
       ],
     },
-    ...machine.environment.map(({ name, value, why }) => ({ words: [`--env=${name}=${value}`], why })),
+    ...[...machine.environment, ...profileEnvironment(recipe)].map(({ name, value, why }) => ({
+      words: [`--env=${name}=${value}`],
+      why,
+    })),
     {
       words: [`--volume=${recipe.cacheDir}:${CACHE_PATH}`],
-      why: 'Weights and compiled kernels, some 700 GB.',
+      why: 'Weights and compiled kernels, up to some 700 GB.',
     },
     ...(recipe.rank === 0 ? [{ words: [`--volume=${configFile}:${CONFIG_PATH}:ro`] }] : []),
     { words: [`--entrypoint=${python}`, recipe.image, ...launch] },

@@ -3,12 +3,15 @@
  */
 import { flagsOf, LEFT_OUT } from './flags.ts';
 import { MACHINES, type Machine } from './machine.ts';
+import { profileEnvironment } from './profile-flags.ts';
 import type { Recipe } from './recipe.ts';
 
 export function explain(recipe: Recipe): string {
   const machine: Machine = MACHINES[recipe.hardware];
   const entries = [
-    ...machine.environment.map(({ name, value, why, source }) => entry(`${name}=${value}`, why, source)),
+    ...[...machine.environment, ...profileEnvironment(recipe)].map(({ name, value, why, source }) =>
+      entry(`${name}=${value}`, why, source),
+    ),
     ...flagsOf(recipe).map(({ flag, value }) => {
       const shown = flag.secret ? ' (a random key)' : value === true ? '' : ` ${value}`;
       return entry(`${flag.name}${shown}`, flag.why, flag.source);

@@ -1,40 +1,19 @@
 /**
- * Every argument of the engine: its value, for which models and hardware it is set, why, and the source. All
- * recipes are built from this table. Spellings are those of SGLang 0.5.20 and later; where the documentation uses
- * an abbreviation (`--tp`), the table has the declared name.
+ * Every argument of the engine that does not depend on the model alone: its value, for which hardware it is set, why, and
+ * the source. All recipes are built from this table and the model's profile, whose flags for the hardware replace the
+ * table's or come after them. Spellings are those of SGLang 0.5.20 and later; where the documentation uses an abbreviation
+ * (`--tp`), the table has the declared name.
  */
-import type { Hardware } from '../protocol/schemas.ts';
-import { ENGINE_PORT, type Model, type Recipe } from './recipe.ts';
-
-type Scalar = string | number;
-
-export interface Flag {
-  name: `--${string}`;
-  /**
-   * true: a switch. A record lists the models or the hardware for which the flag is set; it is left out for others.
-   */
-  value:
-    | true
-    | Scalar
-    | { byModel: Partial<Record<Model, Scalar>> }
-    | { byHardware: Partial<Record<Hardware, Scalar>> }
-    /** A value that is known only when a recipe is written; undefined: this host does not get the flag. */
-    | { byHost: (recipe: Recipe) => Scalar | undefined };
-  /**
-   * Set for flags that reach the engine in a file that only root reads, because every user of a host sees
-   * arguments.
-   */
-  secret?: true;
-  /** The reason in one line, printed above the flag in what is generated. */
-  why: string;
-  source: string;
-}
+import type { Flag, Scalar, SetFlag } from './flag.ts';
+import { profileFlags } from './profile-flags.ts';
+import { ENGINE_PORT, type Recipe } from './recipe.ts';
 
 const FIELDS = 'https://github.com/sgl-project/sglang/blob/main/python/sglang/srt/arg_groups/fields';
-const DEEPSEEK = 'https://docs.sglang.io/docs/basic_usage/deepseek_v3';
-/** The published H200 and MI300X launches. Both add --disable-radix-cache, which is left out below. */
 const COOKBOOK = 'https://docs.sglang.io/cookbook/autoregressive/DeepSeek/DeepSeek-R1';
-const TEMPLATES = '/sgl-workspace/sglang/examples/chat_template';
+const PARSERS = 'https://docs.sglang.io/docs/advanced_features';
+
+export const revisionOf = ({ revision, profile }: Recipe): string | undefined =>
+  revision ?? profile.commit ?? undefined;
 
 const ifPair =
   (value: (recipe: Recipe) => Scalar) =>
@@ -49,45 +28,34 @@ const ifRankZero =
 export const FLAGS: readonly Flag[] = [
   {
     name: '--model-path',
-    value: {
-      byModel: {
-        'deepseek-r1-0528': 'deepseek-ai/DeepSeek-R1-0528',
-        'deepseek-v3-0324': 'deepseek-ai/DeepSeek-V3-0324',
-        'deepseek-r1-zero': 'deepseek-ai/DeepSeek-R1-Zero',
-      },
-    },
+    value: { byHost: ({ profile }) => profile.repository },
     why: 'The name under which the edge knows the model: a node that reports a local path is refused.',
-    source: 'migrations: model.model_paths',
+    source: 'profile: repository',
   },
   {
     name: '--revision',
-    value: { byHost: ({ revision }) => revision },
-    why: 'Pins the weights, and the code that --trust-remote-code runs.',
+    value: { byHost: revisionOf },
+    why: 'Pins the weights, and the code of their repository where the engine runs any.',
     source: `${FIELDS}/model.py`,
   },
   {
     name: '--weight-version',
-    value: { byHost: ({ revision }) => revision },
+    value: { byHost: revisionOf },
     why: 'The version of the weights that the node reports to the edge.',
     source: `${FIELDS}/serving.py`,
   },
   {
-    name: '--trust-remote-code',
-    value: true,
-    why: "The model's repository has its own configuration class.",
-    source: DEEPSEEK,
-  },
-  {
     name: '--tp-size',
-    value: { byHardware: { '8xh800-pair': 16, '8xh200': 8, '8xmi300x': 8 } },
-    why: 'All GPUs of the node share one copy of the weights, 671 GB in FP8.',
+    value: { byHardware: { '8xh800-pair': 16, '8xh800': 8, '8xh200': 8, '8xmi300x': 8 } },
+    byDefault: true,
+    why: 'All GPUs of the node share one copy of the weights.',
     source: `${FIELDS}/parallel.py`,
   },
   {
     name: '--nnodes',
     value: { byHardware: { '8xh800-pair': 2 } },
-    why: 'One host with 8×80 GB cannot hold the weights.',
-    source: DEEPSEEK,
+    why: 'The engine spans both hosts of the pair.',
+    source: `${FIELDS}/parallel.py`,
   },
   {
     name: '--node-rank',
@@ -102,28 +70,22 @@ export const FLAGS: readonly Flag[] = [
     source: `${FIELDS}/parallel.py`,
   },
   {
-    name: '--mem-fraction-static',
-    // The H800 pair uses SGLang's own estimate, about 0.8 at TP16 in chunks of 8,192 (memory_hook.py); no value is
-    // published.
-    value: { byHardware: { '8xh200': 0.82, '8xmi300x': 0.8 } },
-    why: 'Share of GPU memory for weights and KV cache; the rest is for activations and graphs.',
-    source: COOKBOOK,
-  },
-  {
     name: '--context-length',
-    value: 163_840,
-    why: 'As long as the weights allow: the longest prompt sold, 131,072 tokens, and an answer of 32,768.',
-    source: 'migrations: model.context_tokens; max_position_embeddings of the models',
+    value: { byHost: ({ contextLength }) => contextLength },
+    why: 'The longest prompt and the longest answer that are sold, as far as the weights allow.',
+    source: 'profile: contextLength; the model’s row: context_tokens, output_tokens_max',
   },
   {
     name: '--max-running-requests',
-    value: { byHardware: { '8xh800-pair': 128, '8xh200': 256, '8xmi300x': 128 } },
+    value: { byHardware: { '8xh800-pair': 128, '8xh800': 128, '8xh200': 256, '8xmi300x': 128 } },
+    byDefault: true,
     why: 'More requests would overflow the KV cache and be retracted, or exceed the captured graphs.',
     source: `${COOKBOOK}; H800: sglang#3361, measured up to 96`,
   },
   {
     name: '--cuda-graph-max-bs-decode',
-    value: { byHardware: { '8xh800-pair': 128, '8xh200': 256, '8xmi300x': 128 } },
+    value: { byHardware: { '8xh800-pair': 128, '8xh800': 128, '8xh200': 256, '8xmi300x': 128 } },
+    byDefault: true,
     why: 'Captures a graph for every batch size that can run, and spends no memory on larger ones.',
     source: COOKBOOK,
   },
@@ -131,7 +93,8 @@ export const FLAGS: readonly Flag[] = [
     name: '--max-queued-requests',
     // As many requests as a full batch completes in 95 s, at 2,000 tokens an answer and the speeds of
     // emulator/profiles.ts.
-    value: { byHardware: { '8xh800-pair': 32, '8xh200': 96, '8xmi300x': 96 } },
+    value: { byHardware: { '8xh800-pair': 32, '8xh800': 96, '8xh200': 96, '8xmi300x': 96 } },
+    byDefault: true,
     why: 'Unlimited by default. Behind a longer queue, a request would get no first token before the deadline.',
     source: `${FIELDS}/schedule.py`,
   },
@@ -142,60 +105,22 @@ export const FLAGS: readonly Flag[] = [
     source: `${FIELDS}/schedule.py`,
   },
   {
-    name: '--chunked-prefill-size',
-    value: { byHardware: { '8xh200': 32_768, '8xmi300x': 131_072 } },
-    why: 'Prefill tokens per step: trades throughput of long prompts against pauses in running answers.',
-    source: COOKBOOK,
-  },
-  {
-    name: '--max-prefill-tokens',
-    value: { byHardware: { '8xh200': 32_768, '8xmi300x': 131_072 } },
-    why: 'As large as a chunk, so that one prompt fills a batch.',
-    source: COOKBOOK,
-  },
-  {
-    name: '--attention-backend',
-    value: { byHardware: { '8xh200': 'flashinfer', '8xmi300x': 'aiter' } },
-    why: 'The backend that the published numbers were measured with.',
-    source: COOKBOOK,
-  },
-  {
-    name: '--kv-cache-dtype',
-    value: { byHardware: { '8xmi300x': 'fp8_e4m3' } },
-    why: 'Doubles the tokens that fit in the KV cache.',
-    source: COOKBOOK,
-  },
-  {
     name: '--reasoning-parser',
-    value: {
-      byModel: {
-        'deepseek-r1-0528': 'deepseek-r1',
-        // Everything up to </think> is reasoning, with or without an opening tag. R1-Zero's <answer> tags stay in
-        // the content, as they came. V3-0324 does not think; `deepseek-v3` is the parser of the hybrid V3.1.
-        'deepseek-r1-zero': 'deepseek-r1',
-      },
-    },
-    why: 'Separates the text before </think> from the answer, as reasoning_content.',
-    source: 'https://github.com/sgl-project/sglang/blob/main/python/sglang/srt/parser/reasoning_parser.py',
+    value: { byHost: ({ profile }) => profile.parsers.reasoning ?? undefined },
+    why: 'Separates the thought from the answer, as reasoning_content.',
+    source: `${PARSERS}/separate_reasoning`,
   },
   {
     name: '--tool-call-parser',
-    value: 'deepseekv3',
+    value: { byHost: ({ profile }) => profile.parsers.tools ?? undefined },
     why: "Turns the model's own markup for calls into tool_calls.",
-    source:
-      'https://github.com/sgl-project/sglang/blob/main/python/sglang/srt/function_call/function_call_parser.py',
+    source: `${PARSERS}/tool_parser`,
   },
   {
     name: '--chat-template',
-    value: {
-      byModel: {
-        'deepseek-r1-0528': `${TEMPLATES}/tool_chat_template_deepseekr1.jinja`,
-        'deepseek-v3-0324': `${TEMPLATES}/tool_chat_template_deepseekv3.jinja`,
-        'deepseek-r1-zero': `${TEMPLATES}/tool_chat_template_deepseekr1.jinja`,
-      },
-    },
+    value: { byHost: ({ profile }) => profile.chatTemplate ?? undefined },
     why: 'Tells the model how to call tools, in the format that the parser expects. Included in the image.',
-    source: DEEPSEEK,
+    source: `${PARSERS}/tool_parser`,
   },
   {
     name: '--enable-cache-report',
@@ -287,22 +212,28 @@ export const LEFT_OUT: readonly Pick<Flag, 'name' | 'why' | 'source'>[] = [
   },
 ];
 
-export interface SetFlag {
-  flag: Flag;
-  value: true | Scalar;
-}
-
-/** The flags of one host, in the table's order. */
+/** The flags of one host: the table's in their order, then those that only the profile has. */
 export function flagsOf(recipe: Recipe): SetFlag[] {
-  return FLAGS.flatMap((flag) => {
-    const value = resolve(flag, recipe);
-    return value === undefined ? [] : [{ flag, value }];
+  const ofProfile = profileFlags(recipe);
+  const named = new Set(FLAGS.map(({ name }) => name));
+  const ofTable = FLAGS.flatMap((flag) => {
+    const override = ofProfile.find((set) => set.flag.name === flag.name);
+    const value = override?.value ?? resolve(flag, recipe);
+    return value === undefined ? [] : [{ flag: override?.flag ?? flag, value }];
   });
+  return [...ofTable, ...ofProfile.filter(({ flag }) => !named.has(flag.name))];
 }
 
 function resolve({ value }: Flag, recipe: Recipe): true | Scalar | undefined {
   if (typeof value !== 'object') return value;
-  if ('byModel' in value) return value.byModel[recipe.model];
   if ('byHardware' in value) return value.byHardware[recipe.hardware];
   return value.byHost(recipe);
+}
+
+/** Why a profile may not set a flag; null: it may. */
+export function profileFlagFault(name: string): string | null {
+  const leftOut = LEFT_OUT.find((flag) => flag.name === name);
+  if (leftOut) return leftOut.why;
+  const own = FLAGS.find((flag) => flag.name === name);
+  return own === undefined || own.byDefault ? null : own.why;
 }

@@ -1,5 +1,6 @@
 /** The container settings that give access to the GPUs of each kind of host, and the image that drives them. */
 import type { Hardware } from '../protocol/schemas.ts';
+import type { Setting } from './profile-flags.ts';
 
 export interface Machine {
   /** Hosts that form the node. */
@@ -14,7 +15,7 @@ export interface Machine {
   groups: readonly string[];
   capabilities: readonly string[];
   securityOptions: readonly string[];
-  environment: readonly { name: string; value: string; why: string; source: string }[];
+  environment: readonly Setting[];
 }
 
 // CUDA 13 is the only CUDA of these images since 0.5.20 (docs.sglang.io/docs/get-started/install).
@@ -43,6 +44,7 @@ export const MACHINES = {
     devices: ['/dev/infiniband'],
     capabilities: ['IPC_LOCK'],
   },
+  '8xh800': { ...NVIDIA, hosts: 1 },
   '8xh200': { ...NVIDIA, hosts: 1 },
   '8xmi300x': {
     hosts: 1,

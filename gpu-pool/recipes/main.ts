@@ -2,6 +2,7 @@
 import { Command, Option } from 'commander';
 import { VERSION_MIN } from '../agent/sglang/version.ts';
 import { HARDWARE, type Hardware } from '../protocol/schemas.ts';
+import { SHIPPED_MODELS } from '../protocol/shipped-profiles.ts';
 import {
   commit,
   directory,
@@ -16,12 +17,14 @@ import { bundle } from './bundle.ts';
 import { explain } from './explain.ts';
 import { createEngineKeys } from './keys.ts';
 import { MACHINES } from './machine.ts';
+import { chooseModel } from './model.ts';
 import { printBundles, WriteError, writeBundles } from './out.ts';
-import { FORMATS, type Format, MODELS, type Model, RANKS, type Rank, type Recipe } from './recipe.ts';
+import { FORMATS, type Format, RANKS, type Rank, type Recipe } from './recipe.ts';
 
 interface Options {
-  model: Model;
-  hardware: Hardware;
+  model?: string;
+  profile?: string;
+  hardware?: Hardware;
   format: Format;
   rank?: `${Rank}`;
   distInitAddr?: string;
@@ -43,8 +46,15 @@ const command = new Command('npm run recipe --')
     'Writes the files that start a node on a GPU host: SGLang, the agent in front of it, and a tunnel.',
   )
   .allowExcessArguments(false)
-  .addOption(new Option('--model <id>', 'model to serve').choices(MODELS).makeOptionMandatory())
-  .addOption(new Option('--hardware <hosts>', 'hardware of the node').choices(HARDWARE).makeOptionMandatory())
+  .addOption(
+    new Option('--model <id>', 'a shipped model (default: that of the join token)').choices(SHIPPED_MODELS),
+  )
+  .option('--profile <file>', 'profile of another model, as JSON')
+  .addOption(
+    new Option('--hardware <hosts>', 'hardware of the node (default: that of the join token)').choices(
+      HARDWARE,
+    ),
+  )
   .addOption(
     new Option('--format <format>', 'shell script, Compose file or systemd units')
       .choices(FORMATS)
@@ -97,23 +107,24 @@ const command = new Command('npm run recipe --')
   );
 
 const options = command.parse().opts<Options>();
-const { hosts, image: pinned } = MACHINES[options.hardware];
-if (hosts === 1 && (options.rank !== undefined || options.distInitAddr !== undefined)) {
-  command.error(`error: ${options.hardware} is a single host: leave out --rank and --dist-init-addr.`);
-}
 // This is not the option's parser, because commander repeats the value that it refuses, and this is a secret.
 if (options.join !== undefined && !isToken(options.join)) {
   command.error(
     'error: The join token contains spaces or line breaks: paste it exactly as the pool page shows it.',
   );
 }
+const chosen = await chooseModel(options);
+if (typeof chosen === 'string') throw command.error(`error: ${chosen}`);
+const { hosts, image: pinned } = MACHINES[chosen.hardware];
+if (hosts === 1 && (options.rank !== undefined || options.distInitAddr !== undefined)) {
+  command.error(`error: ${chosen.hardware} is a single host: leave out --rank and --dist-init-addr.`);
+}
 
 const keys = createEngineKeys();
 const ranks = options.rank === undefined ? RANKS.slice(0, hosts) : [Number(options.rank) as Rank];
 const recipes = ranks.map(
   (rank): Recipe => ({
-    model: options.model,
-    hardware: options.hardware,
+    ...chosen,
     rank,
     image: options.image ?? pinned,
     distInitAddr: options.distInitAddr ?? DIST_INIT_ADDR_EXAMPLE,

@@ -1,10 +1,7 @@
 /** The input of a recipe: one host of one node. */
+import type { ModelProfile } from '../protocol/model-profile.ts';
 import type { Hardware } from '../protocol/schemas.ts';
 import type { EngineKeys } from './keys.ts';
-
-/** Model ids of the catalogue (`model` in D1, migrations). */
-export const MODELS = ['deepseek-r1-0528', 'deepseek-v3-0324', 'deepseek-r1-zero'] as const;
-export type Model = (typeof MODELS)[number];
 
 export const FORMATS = ['shell', 'compose', 'systemd'] as const;
 export type Format = (typeof FORMATS)[number];
@@ -14,14 +11,18 @@ export const RANKS = [0, 1] as const;
 export type Rank = (typeof RANKS)[number];
 
 export interface Recipe {
-  model: Model;
+  /** The model's id, or where only its profile is known the repository of its weights. */
+  model: string;
+  profile: ModelProfile;
+  /** The most tokens of a prompt and its answer together; undefined: as many as the weights allow. */
+  contextLength: number | undefined;
   hardware: Hardware;
   rank: Rank;
   /** Image of the engine, e.g. `lmsysorg/sglang:v0.5.20`. */
   image: string;
   /** `host:port` of rank 0 on the network between the two hosts. */
   distInitAddr: string;
-  /** Commit of the model's repository; absent: its newest. */
+  /** Commit of the model's repository; absent: the profile's, or else the newest. */
   revision?: string | undefined;
   keys: EngineKeys;
   joinToken?: string | undefined;

@@ -2,7 +2,7 @@
  * The files that hold secrets, the same in every format: the engine's keys, the agent's and the tunnel's settings.
  */
 import { DRAIN_DEADLINE_MS } from '../agent/agent.ts';
-import { flagsOf } from './flags.ts';
+import { flagsOf, revisionOf } from './flags.ts';
 import { AGENT_METRICS_PORT, AGENT_PORT, ENGINE_PORT, type Recipe } from './recipe.ts';
 import type { RecipeFile } from './recipe-file.ts';
 
@@ -33,7 +33,8 @@ ${keys.map(({ flag, value }) => `\n# ${flag.why}\n${flag.name.slice(2)}: "${valu
 }
 
 function agentEnv(recipe: Recipe, stateDir: string | undefined): string {
-  const { joinToken, publicUrl, edgeUrl, revision } = recipe;
+  const { joinToken, publicUrl, edgeUrl } = recipe;
+  const revision = revisionOf(recipe);
   return `# Agent settings; \`npm run node -- --help\` lists them all. Secret: mode 0600.
 
 # The engine's keys, as in engine.yaml. To change one, change it in both files and restart both.

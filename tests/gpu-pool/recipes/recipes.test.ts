@@ -8,14 +8,17 @@ import { afterAll, describe, expect, it, onTestFinished } from 'vitest';
 import { DRAIN_DEADLINE_MS } from '../../../gpu-pool/agent/agent.ts';
 import { findFaults } from '../../../gpu-pool/agent/sglang/faults.ts';
 import { PROFILES } from '../../../gpu-pool/emulator/profiles.ts';
+import type { ModelProfile } from '../../../gpu-pool/protocol/model-profile.ts';
 import { HARDWARE, type Hardware } from '../../../gpu-pool/protocol/schemas.ts';
-import { shippedProfile } from '../../../gpu-pool/protocol/shipped-profiles.ts';
+import { SHIPPED_MODELS, shippedProfile } from '../../../gpu-pool/protocol/shipped-profiles.ts';
 import { bundle } from '../../../gpu-pool/recipes/bundle.ts';
 import { FLAGS, flagsOf, LEFT_OUT } from '../../../gpu-pool/recipes/flags.ts';
 import { createEngineKeys } from '../../../gpu-pool/recipes/keys.ts';
 import { MACHINES } from '../../../gpu-pool/recipes/machine.ts';
-import { FORMATS, type Format, MODELS, RANKS, type Recipe } from '../../../gpu-pool/recipes/recipe.ts';
+import { contextLengthOf } from '../../../gpu-pool/recipes/model.ts';
+import { FORMATS, type Format, RANKS, type Recipe } from '../../../gpu-pool/recipes/recipe.ts';
 import type { RecipeFile } from '../../../gpu-pool/recipes/recipe-file.ts';
+import { serve } from '../agent/http.ts';
 import { parseYaml, type Yaml } from './yaml.ts';
 
 const run = promisify(execFile);
@@ -38,8 +41,12 @@ const DIST_INIT_ADDR = '10.0.0.1:5000';
 
 function recipe(change: Partial<Recipe> = {}): Recipe {
   const hardware = change.hardware ?? '8xh200';
+  const model = change.model ?? 'deepseek-r1-0528';
+  const profile = change.profile ?? shippedProfile(model)!;
   return {
-    model: 'deepseek-r1-0528',
+    model,
+    profile,
+    contextLength: profile.contextLength,
     hardware,
     rank: 0,
     image: MACHINES[hardware].image,
@@ -54,13 +61,17 @@ function recipe(change: Partial<Recipe> = {}): Recipe {
   };
 }
 
-const hosts = HARDWARE.flatMap((hardware) =>
-  RANKS.slice(0, MACHINES[hardware].hosts).map(
-    (rank): Pick<Recipe, 'hardware' | 'rank'> => ({ hardware, rank }),
-  ),
-);
-const matrix = MODELS.flatMap((model) =>
-  hosts.flatMap((host) => FORMATS.map((format) => ({ model, ...host, format }))),
+/** The models that are for sale from the start. */
+const SEEDED = ['deepseek-r1-0528', 'deepseek-v3-0324', 'deepseek-r1-zero'] as const;
+
+/** The hosts of all hardware that a model fits. */
+function hostsOf(model: string): Pick<Recipe, 'hardware' | 'rank'>[] {
+  return HARDWARE.filter((hardware) => shippedProfile(model)!.hardware[hardware] !== undefined).flatMap(
+    (hardware) => RANKS.slice(0, MACHINES[hardware].hosts).map((rank) => ({ hardware, rank })),
+  );
+}
+const matrix = SEEDED.flatMap((model) =>
+  hostsOf(model).flatMap((host) => FORMATS.map((format) => ({ model, ...host, format }))),
 );
 type Case = (typeof matrix)[number];
 const EACH = '$model on $hardware, rank $rank, as $format';
@@ -128,7 +139,7 @@ describe('the table of flags', () => {
   it('gives every entry a reason of one line and a source', () => {
     for (const { name, why, source } of [...FLAGS, ...LEFT_OUT]) {
       expect(why, name).toMatch(/^[^\n]{15,110}\.$/);
-      expect(source, name).toMatch(/^(https:\/\/|migrations: )\S+/);
+      expect(source, name).toMatch(/^(https:\/\/|profile: )\S+/);
     }
     const names = [...FLAGS, ...LEFT_OUT].map(({ name }) => name);
     expect(new Set(names).size).toBe(names.length);
@@ -136,43 +147,32 @@ describe('the table of flags', () => {
 
   it('has no flag that no recipe sets', () => {
     const used = new Set(
-      hosts
+      hostsOf('deepseek-r1-0528')
         .flatMap((host) => flagsOf(recipe({ ...host, revision: 'a'.repeat(40) })))
         .map(({ flag }) => flag.name),
     );
     expect(FLAGS.map(({ name }) => name).filter((name) => !used.has(name))).toEqual([]);
   });
 
-  it('names the models as the catalogue does', async () => {
-    const migrations = await readdir('migrations');
-    const sql = await Promise.all(
-      migrations
-        .filter((name) => name.endsWith('.sql'))
-        .map((name) => readFile(join('migrations', name), 'utf8')),
-    );
-    const rows = [...sql.join('\n').matchAll(/^ {2}\('([\w-]+)', '[^']+', '\[[^']*\]', '(\[[^']*\])'/gm)];
-    expect(rows.map(([, id]) => id).sort()).toEqual([...MODELS].sort());
-    const { value } = FLAGS.find(({ name }) => name === '--model-path')!;
-    for (const [, id, paths] of rows) {
-      expect(JSON.parse(paths!), id).toContain((value as { byModel: Record<string, string> }).byModel[id!]);
-    }
-  });
-
-  it.each(HARDWARE)('sets %s as the emulator emulates it', (hardware) => {
-    const set = new Map(flagsOf(recipe({ hardware })).map(({ flag, value }) => [flag.name, value]));
-    const profile = PROFILES[hardware];
-    expect(MACHINES[hardware].hosts).toBe(profile.hosts);
-    expect(set.get('--tp-size')).toBe(profile.tensorParallel);
-    expect(set.get('--max-running-requests')).toBe(profile.maxRunningRequests);
-    // Both are unset on the pair, where SGLang chooses them.
-    if (hardware === '8xh800-pair') return;
-    expect(set.get('--mem-fraction-static')).toBe(profile.memFractionStatic);
-    expect(set.get('--chunked-prefill-size')).toBe(profile.chunkedPrefillTokens);
-  });
+  it.each(['8xh800-pair', '8xh200', '8xmi300x'] as const)(
+    'sets R1 on %s as the emulator emulates it',
+    (hardware) => {
+      const set = new Map(flagsOf(recipe({ hardware })).map(({ flag, value }) => [flag.name, value]));
+      const profile = PROFILES[hardware];
+      expect(MACHINES[hardware].hosts).toBe(profile.hosts);
+      expect(set.get('--tp-size')).toBe(profile.tensorParallel);
+      expect(set.get('--max-running-requests')).toBe(profile.maxRunningRequests);
+      // Both are unset on the pair, where SGLang chooses them.
+      if (hardware === '8xh800-pair') return;
+      expect(set.get('--mem-fraction-static')).toBe(profile.memFractionStatic);
+      expect(set.get('--chunked-prefill-size')).toBe(profile.chunkedPrefillTokens);
+    },
+  );
 });
 
 const COMMON = [
   '--trust-remote-code',
+  '--context-length=163840',
   '--tool-call-parser=deepseekv3',
   '--enable-cache-report',
   '--enable-metrics',
@@ -210,7 +210,7 @@ const BY_HARDWARE = {
     '--max-queued-requests=96',
     '--enable-priority-scheduling',
   ],
-} satisfies Record<Hardware, string[]>;
+} satisfies Partial<Record<Hardware, string[]>>;
 const TEMPLATES = '/sgl-workspace/sglang/examples/chat_template/tool_chat_template_';
 const BY_MODEL = {
   'deepseek-r1-0528': [
@@ -235,7 +235,11 @@ describe.each<Case>(matrix)(EACH, ({ format, ...target }) => {
   it('starts the engine with all required flags and none that is left out on purpose', async () => {
     const words = await engineArguments(files, format);
     expect(words).toEqual(
-      expect.arrayContaining([...COMMON, ...BY_HARDWARE[target.hardware], ...BY_MODEL[target.model]]),
+      expect.arrayContaining([
+        ...COMMON,
+        ...BY_HARDWARE[target.hardware as keyof typeof BY_HARDWARE],
+        ...BY_MODEL[target.model],
+      ]),
     );
     const names = words.map((word) => word.split('=')[0]);
     expect(new Set(names).size).toBe(names.length);
@@ -333,9 +337,9 @@ describe('a pair', () => {
 });
 
 describe('the agent', () => {
-  it.each(MODELS)('accepts the engine of %s as it is launched', (model) => {
+  it.each(SHIPPED_MODELS)('accepts the engine of %s as it is launched', (model) => {
     const revision = 'c'.repeat(40);
-    for (const host of hosts.filter(({ rank }) => rank === 0)) {
+    for (const host of hostsOf(model).filter(({ rank }) => rank === 0)) {
       const built = recipe({ model, ...host, revision });
       const set = new Map<string, unknown>(flagsOf(built).map(({ flag, value }) => [flag.name, value]));
       const facts = {
@@ -443,22 +447,25 @@ describe('systemd', () => {
     }
   });
 
-  it.runIf(hasSystemd).each(hosts)('has no complaint about $hardware, rank $rank', async (host) => {
-    // Programs and units that these units need may be missing on the test's machine, so they are replaced.
-    const units = bundle(recipe(host), 'systemd').map((file) => ({
-      ...file,
-      text: file.text.replaceAll(/^(Exec\w+=-?)(?:docker|node|cloudflared) /gm, '$1/bin/true '),
-    }));
-    const directory = await unpack([
-      ...units,
-      { name: 'docker.service', mode: 0o644, text: '[Service]\nExecStart=/bin/true\n' },
-    ]);
-    const paths = units
-      .filter(({ name }) => name.endsWith('.service'))
-      .map(({ name }) => join(directory, name));
-    const { stdout, stderr } = await run('systemd-analyze', ['verify', '--man=no', ...paths]);
-    expect(stdout + stderr).toBe('');
-  });
+  it.runIf(hasSystemd).each(hostsOf('deepseek-r1-0528'))(
+    'has no complaint about $hardware, rank $rank',
+    async (host) => {
+      // Programs and units that these units need may be missing on the test's machine, so they are replaced.
+      const units = bundle(recipe(host), 'systemd').map((file) => ({
+        ...file,
+        text: file.text.replaceAll(/^(Exec\w+=-?)(?:docker|node|cloudflared) /gm, '$1/bin/true '),
+      }));
+      const directory = await unpack([
+        ...units,
+        { name: 'docker.service', mode: 0o644, text: '[Service]\nExecStart=/bin/true\n' },
+      ]);
+      const paths = units
+        .filter(({ name }) => name.endsWith('.service'))
+        .map(({ name }) => join(directory, name));
+      const { stdout, stderr } = await run('systemd-analyze', ['verify', '--man=no', ...paths]);
+      expect(stdout + stderr).toBe('');
+    },
+  );
 });
 
 describe('the script', () => {
@@ -566,6 +573,107 @@ async function recipeCommand(...args: string[]) {
 }
 const R1_ON_H200 = ['--model', 'deepseek-r1-0528', '--hardware', '8xh200'];
 
+/** A model of a maker that no file names. */
+const OTHER: ModelProfile = {
+  ...shippedProfile('deepseek-r1-0528')!,
+  repository: 'somebody/Thinker-1',
+  commit: 'd'.repeat(40),
+  contextLength: 40_960,
+  parsers: { reasoning: 'qwen3', tools: null },
+  chatTemplate: null,
+  hardware: { '8xh800': { '--tp-size': 4, '--dp-size': 2, '--enable-dp-attention': true } },
+};
+
+async function profileFile(profile: unknown): Promise<string> {
+  const file = join(await tempDir(), 'profile.json');
+  await writeFile(file, JSON.stringify(profile));
+  return file;
+}
+
+describe('a model that no file names', () => {
+  const ON_H800 = ['--hardware', '8xh800', '--format', 'systemd'];
+
+  it('gets its flags from its profile, in place of the table’s or after them', async () => {
+    const { code, stdout } = await recipeCommand('--profile', await profileFile(OTHER), ...ON_H800);
+    expect(code).toBe(0);
+    for (const word of [
+      '--model-path=somebody/Thinker-1',
+      `--revision=${'d'.repeat(40)}`,
+      `TOLLGATE_REVISION=${'d'.repeat(40)}`,
+      '--reasoning-parser=qwen3',
+      '--context-length=40960',
+      '--tp-size=4',
+      '--dp-size=2',
+      '--enable-dp-attention',
+      '--max-running-requests=128',
+    ]) {
+      expect(stdout).toContain(word);
+    }
+    expect(stdout).not.toMatch(
+      /--tool-call-parser|--chat-template|--tp-size=8|trust-remote-code|THINK_TOKENS/,
+    );
+  });
+
+  it.each([
+    ['--host', '0.0.0.0', 'Only the agent may reach the engine'],
+    ['--api-key', 'mine', 'ENGINE_API_KEY'],
+    ['--model-path', '/srv/weights', 'The name under which the edge knows the model'],
+    ['--log-requests', true, 'writes customers'],
+    ['--enable-custom-logit-processor', true, 'unpickles code'],
+  ])('may not set %s', async (flag, value, why) => {
+    const hardware = { '8xh800': { [flag]: value } };
+    const file = await profileFile({ ...OTHER, hardware });
+    const { code, stderr } = await recipeCommand('--profile', file, ...ON_H800);
+    expect(code).toBe(1);
+    expect(stderr).toContain(`error: The profile may not set ${flag} for 8xh800: `);
+    expect(stderr).toContain(why);
+  });
+
+  it('comes from the edge with the join token, in the context that is sold', async () => {
+    const sold = { version: 'v1', profile: OTHER, context_tokens: 30_000, output_tokens_max: 4_000 };
+    const seen: (string | undefined)[] = [];
+    const { url } = await serve((req, res) => {
+      seen.push(`${req.method} ${req.url} ${req.headers.authorization}`);
+      res.writeHead(200, { 'content-type': 'application/json' });
+      res.end(JSON.stringify({ model: 'thinker', hardware: '8xh800', sold }));
+    });
+    const args = ['--join', JOIN_TOKEN, '--edge', url, '--format', 'systemd'];
+    const { code, stdout } = await recipeCommand(...args);
+    expect([code, seen]).toEqual([0, [`GET /fleet/model Bearer ${JOIN_TOKEN}`]]);
+    expect(stdout).toContain('# Tollgate node: thinker on 8xh800.');
+    expect(stdout).toContain('--context-length=34000');
+    expect(stdout).toContain(`TOLLGATE_JOIN_TOKEN=${JOIN_TOKEN}`);
+
+    const elsewhere = await recipeCommand(...args, '--hardware', '8xh200');
+    expect(elsewhere.stderr).toContain('This join token is for 8xh800: leave out --hardware');
+  });
+
+  it('is not guessed where the edge does not say it', async () => {
+    const { url } = await serve((_req, res) => void res.writeHead(404).end('{}'));
+    const { code, stderr } = await recipeCommand('--join', JOIN_TOKEN, '--edge', url);
+    expect([code, stderr]).toEqual([
+      1,
+      expect.stringContaining(`The edge at ${url} does not say which model this join token is for`),
+    ]);
+  });
+
+  it('never gets a longer context than its weights allow', () => {
+    const sold = { version: 'v1', profile: OTHER, context_tokens: 40_000, output_tokens_max: 4_000 };
+    expect(contextLengthOf(sold)).toBe(40_960);
+    expect(contextLengthOf({ ...sold, profile: { ...OTHER, contextLength: undefined } })).toBe(44_000);
+  });
+});
+
+describe('a thought’s budget', () => {
+  it.each(FORMATS)('has what the engine needs for it, as %s', (format) => {
+    const text = bundle(recipe(), format)[0]!.text;
+    expect(text).toContain('--enable-strict-thinking');
+    expect(text).toMatch(/SGLANG_MAX_THINK_TOKENS(=|: ")10000000/);
+    const v3 = bundle(recipe({ model: 'deepseek-v3-0324' }), format)[0]!.text;
+    expect(v3).not.toMatch(/strict-thinking|MAX_THINK_TOKENS/);
+  });
+});
+
 describe('npm run recipe', () => {
   it('prints both hosts of a pair, and notes to stderr', async () => {
     const { code, stdout, stderr } = await recipeCommand(
@@ -642,10 +750,21 @@ describe('npm run recipe', () => {
       ['--model', 'deepseek-r1-0528', '--hardware', '8xa100'],
       'Allowed choices are 8xh800-pair',
     ],
+    [
+      'hardware that the model does not fit',
+      ['--model', 'deepseek-r1-0528', '--hardware', '8xh800'],
+      'deepseek-r1-0528 does not fit 8xh800: its profile names 8xh800-pair, 8xh200, 8xmi300x.',
+    ],
+    ['no hardware', ['--model', 'deepseek-r1-0528'], 'Name the hardware of the node by --hardware.'],
+    ['two models', [...R1_ON_H200, '--profile', 'x.json'], 'by --model or --profile, not both'],
+    ['a profile that is not there', ['--profile', 'nowhere.json'], 'nowhere.json cannot be read'],
+    ['a file that is no profile', ['--profile', 'package.json'], 'package.json is no profile of a model'],
+    ['a file that is no JSON', ['--profile', 'README.md'], 'README.md is no profile of a model'],
     ['an unknown format', [...R1_ON_H200, '--format', 'helm'], 'Allowed choices are shell, compose, systemd'],
     ['an unknown rank', [...R1_ON_H200, '--rank', '2'], 'Allowed choices are 0, 1'],
     ['a rank of one host', [...R1_ON_H200, '--rank', '0'], '8xh200 is a single host: leave out --rank'],
-    ['no model', ['--hardware', '8xh200'], "required option '--model <id>' not specified"],
+    ['no model', ['--hardware', '8xh200'], 'Name the model by --model or --profile, or pass the join token'],
+    ['a token that names no edge', ['--join', 'x.y.z'], 'The join token contains no edge URL'],
     ['an edge that is no URL', [...R1_ON_H200, '--edge', 'tollgate'], 'Enter the origin of the edge'],
     [
       'an edge without TLS',

@@ -237,7 +237,7 @@ describe('the planner', () => {
   };
 
   it('computes cost, revenue, margin and utilisation', () => {
-    const gpuHourUsd = { '8xh800-pair': 2, '8xh200': 3, '8xmi300x': 2.5 };
+    const gpuHourUsd = { '8xh800-pair': 2, '8xh800': 2, '8xh200': 3, '8xmi300x': 2.5 };
     const result = plan({ nodes: { '8xmi300x': 2, '8xh200': 1 }, gpuHourUsd }, sales);
     expect(result.gpus).toBe(24);
     expect(result.costPerDayUsd).toBeCloseTo(24 * (16 * 2.5 + 8 * 3));

@@ -1,6 +1,9 @@
 /** What is sold of a model, as join tokens and heartbeats are told. */
 import { decodeJwt } from 'jose';
 import { expect, it, onTestFinished } from 'vitest';
+import r1 from '../../../gpu-pool/models/deepseek-r1-0528.json';
+import r1Zero from '../../../gpu-pool/models/deepseek-r1-zero.json';
+import v3 from '../../../gpu-pool/models/deepseek-v3-0324.json';
 import {
   ENROL_PATH,
   type EnrolReply,
@@ -65,6 +68,15 @@ it('a join token reads it without being used up', async () => {
   const { sold } = await enrolled.json<EnrolReply>();
   const { sold: read } = JoinedModel.parse(await (await readModel(`Bearer ${token}`)).json());
   expect(sold).toEqual(read);
+});
+
+it('the models for sale have the profiles that are shipped', async () => {
+  const { results } = await env.DB.prepare('select id, profile from model').all<{
+    id: string;
+    profile: string;
+  }>();
+  const stored = Object.fromEntries(results.map(({ id, profile }) => [id, JSON.parse(profile)]));
+  expect(stored).toEqual({ 'deepseek-r1-0528': r1, 'deepseek-r1-zero': r1Zero, 'deepseek-v3-0324': v3 });
 });
 
 it('nobody else reads it', async () => {

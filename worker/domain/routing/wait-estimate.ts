@@ -8,6 +8,7 @@ import type { Candidate } from './policy.ts';
 /** Prompt tokens per second. These are estimates: no comparable figures are published for SGLang without disaggregation. */
 const PREFILL_TOKENS_PER_SECOND: Record<Hardware, number> = {
   '8xh800-pair': 12_000,
+  '8xh800': 16_000,
   '8xh200': 16_000,
   '8xmi300x': 14_000,
 };

@@ -3,6 +3,7 @@ import type { Hardware } from '../../../gpu-pool/protocol/schemas.ts';
 
 const NAMES: Record<Hardware, string> = {
   '8xh800-pair': '2 × 8 H800',
+  '8xh800': '8 × H800',
   '8xh200': '8 × H200',
   '8xmi300x': '8 × MI300X',
 };
@@ -12,7 +13,7 @@ export function hardwareName(hardware: string): string {
   return NAMES[hardware as Hardware] ?? hardware;
 }
 
-const GPUS: Record<Hardware, number> = { '8xh800-pair': 16, '8xh200': 8, '8xmi300x': 8 };
+const GPUS: Record<Hardware, number> = { '8xh800-pair': 16, '8xh800': 8, '8xh200': 8, '8xmi300x': 8 };
 
 /** @returns the number of GPUs; 0 for unknown hardware, for which no figure per GPU is shown */
 export function gpusOf(hardware: string): number {
