@@ -6,4 +6,4 @@ CREATE TABLE `model_end_run` (
 	`done` integer NOT NULL,
 	PRIMARY KEY(`model_id`, `ends_at_ms`, `stage`),
 	FOREIGN KEY (`model_id`) REFERENCES `model`(`id`) ON UPDATE no action ON DELETE no action
-);
+) STRICT;

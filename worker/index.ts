@@ -122,15 +122,17 @@ async function site(): Promise<Hono<{ Bindings: Env }>> {
 
 /** Runs once a minute; see wrangler.toml. */
 async function scheduled({ scheduledTime }: ScheduledController, env: Env): Promise<void> {
-  const [{ probeAll }, { archive }, { prune }] = await Promise.all([
+  const [{ probeAll }, { archive }, { prune }, { tellOfModelEnds }] = await Promise.all([
     import('./fleet/probe.ts'),
     import('./archive/archive.ts'),
     import('./retention/prune.ts'),
+    import('./notifications/model-ends.ts'),
   ]);
   const ended = await Promise.allSettled([
     probeAll(env, { nowMs: scheduledTime, random: Math.random() }),
     archive(env, { nowMs: scheduledTime, token: crypto.randomUUID() }),
     prune(env, scheduledTime),
+    tellOfModelEnds(env, scheduledTime),
   ]);
   // Each is done whatever becomes of the others; the platform counts the run as failed when one has failed.
   for (const each of ended) if (each.status === 'rejected') throw each.reason;

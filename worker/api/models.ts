@@ -1,6 +1,7 @@
 /** GET /v1/models and /v1/models/{id}: the catalogue in OpenAI's form, with Tollgate's details in an own object. */
 import type * as z from 'zod';
 import { findModel, type Model } from '../db/catalogue.ts';
+import { hasEnded, modelEnded, onSale } from '../domain/model-end.ts';
 import { formatUsd, nanoUsd } from '../domain/money.ts';
 import { isServing } from '../domain/node.ts';
 import { type DatedPrice, priceAt } from '../domain/pricing.ts';
@@ -14,13 +15,14 @@ export async function listModels(c: ApiContext): Promise<Response> {
   const models = await catalogue(c.env, nowMs);
   return c.json({
     object: 'list',
-    data: await Promise.all(models.map((model) => describe(c, model, nowMs))),
+    data: await Promise.all(onSale(models, nowMs).map((model) => describe(c, model, nowMs))),
   });
 }
 
 /** GET /anthropic/v1/models: the catalogue in Anthropic's form. */
 export async function listAnthropicModels(c: ApiContext): Promise<Response> {
-  const models = await catalogue(c.env, Date.now());
+  const nowMs = Date.now();
+  const models = onSale(await catalogue(c.env, nowMs), nowMs);
   const data = models.map((model) => ({
     type: 'model',
     id: model.id,
@@ -35,8 +37,10 @@ export async function getModel(c: ApiContext): Promise<Response> {
   const models = await catalogue(c.env, nowMs);
   const requested = c.req.param('id') ?? '';
   const model = findModel(models, requested);
+  if (model && hasEnded(model, nowMs)) return respondWithError(c, modelEnded(model));
   if (model) return c.json(await describe(c, model, nowMs));
-  return respondWithError(c, { reason: 'model_not_found', requested, available: models.map(({ id }) => id) });
+  const available = onSale(models, nowMs).map(({ id }) => id);
+  return respondWithError(c, { reason: 'model_not_found', requested, available });
 }
 
 /** When the model was first sold. */
@@ -66,6 +70,8 @@ async function describe(c: ApiContext, model: Model, nowMs: number): Promise<Mod
       pricing: price && pricing(price),
       batch_pricing: batch && pricing(batch),
       available,
+      ends_at: model.endsAtMs === null ? null : new Date(model.endsAtMs).toISOString(),
+      successor: model.successorId,
     },
   };
 }

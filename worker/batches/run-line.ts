@@ -59,6 +59,7 @@ const VERDICTS: Record<ApiError['reason'], 'final' | 'retry' | 'retry_counted' |
   context_length_exceeded: 'final',
   model_forbidden: 'final',
   model_not_found: 'final',
+  model_ended: 'final',
   request_not_found: 'final',
   route_not_found: 'final',
   method_not_allowed: 'final',

@@ -5,6 +5,7 @@ import { noticeAddresses } from '../db/notices.ts';
 import { claimReceipt, type PaymentOrder, releaseReceipt } from '../db/payments.ts';
 import { invoiceName } from '../domain/invoice.ts';
 import { nanoUsd } from '../domain/money.ts';
+import { PAYING_ROLES } from '../domain/notice.ts';
 import { config, type Env } from '../env.ts';
 import { LOCALES } from '../i18n/locale.ts';
 import { sendAccountEmail, sendsEmail } from '../notifications/email/send.ts';
@@ -21,7 +22,7 @@ export async function sendPaymentReceipt(env: Env, order: PaymentOrder, nowMs: n
   const invoice = invoiceName(row.number);
   const url = `${config(env).publicOrigin}/billing/invoices/${invoice}`;
   const post = { kind: 'receipt', url, invoice, amountNanoUsd: nanoUsd(row.amountNanoUsd) } as const;
-  const addresses = await noticeAddresses(db, order.accountId);
+  const addresses = await noticeAddresses(db, { accountId: order.accountId, roles: PAYING_ROLES });
   // The addresses come without a language, so all get the first locale.
   if (!(await claimReceipt(db, order.id, nowMs))) return;
   try {

@@ -2,6 +2,7 @@
 import { and, eq, inArray } from 'drizzle-orm';
 import { DEFAULT_ALERT_THRESHOLDS } from '../domain/alert-thresholds.ts';
 import type { Notification } from '../domain/notice.ts';
+import type { MemberRole } from '../domain/team.ts';
 import type { Database } from './client.ts';
 import { member, notice, noticeSetting, person } from './schema.ts';
 
@@ -40,18 +41,17 @@ export async function saveNoticeSetting(
     .onConflictDoUpdate({ target: noticeSetting.accountId, set });
 }
 
-/** Confirmed e-mail addresses of the account's owners and billing members, who look after its money. */
-export async function noticeAddresses(db: Database, accountId: string): Promise<string[]> {
+/** Confirmed e-mail addresses of the account's members with one of the roles. */
+export async function noticeAddresses(
+  db: Database,
+  { accountId, roles }: { accountId: string; roles: readonly MemberRole[] },
+): Promise<string[]> {
   const rows = await db
     .select({ email: person.email })
     .from(member)
     .innerJoin(person, eq(person.id, member.personId))
     .where(
-      and(
-        eq(member.accountId, accountId),
-        inArray(member.role, ['owner', 'billing']),
-        eq(person.emailVerified, true),
-      ),
+      and(eq(member.accountId, accountId), inArray(member.role, [...roles]), eq(person.emailVerified, true)),
     )
     .orderBy(person.email);
   return rows.map(({ email }) => email);

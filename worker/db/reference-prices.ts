@@ -1,11 +1,59 @@
-/** Other providers' list prices, read from D1. */
-import { asc } from 'drizzle-orm';
+/** Other providers' list prices. A price is never changed: it ends, and the next one is a row of its own. */
+import { and, asc, eq, isNull, lt, sql } from 'drizzle-orm';
+import { type AuditEntry, addAuditIfChanged } from './audit.ts';
 import type { Database } from './client.ts';
 import { referencePrice } from './schema.ts';
 
 export type ReferencePrice = typeof referencePrice.$inferSelect;
 
+/** Every public page with prices shows all of them. */
+export const REFERENCE_PRICES_MAX = 20;
+
 /** Loads them, oldest first. */
 export function loadReferencePrices(db: Database): Promise<ReferencePrice[]> {
   return db.select().from(referencePrice).orderBy(asc(referencePrice.fromMs), asc(referencePrice.id));
+}
+
+/** @returns false when there are as many as there may be */
+export async function addReferencePrice(
+  db: Database,
+  row: ReferencePrice,
+  { atMs, actor }: Pick<AuditEntry, 'atMs' | 'actor'>,
+): Promise<boolean> {
+  const [added] = await db.batch([
+    db
+      .insert(referencePrice)
+      // INSERT … SELECT: the table's columns in their order.
+      .select(
+        sql`select ${row.id}, ${row.name}, ${row.fromMs}, ${row.toMs}, ${row.cacheHitNanoUsd}, ${row.cacheMissNanoUsd},
+          ${row.outputNanoUsd}, ${row.source}
+          where (select count(*) from reference_price) < ${REFERENCE_PRICES_MAX}`,
+      )
+      .returning({ id: referencePrice.id }),
+    addAuditIfChanged(db, {
+      ...{ atMs, actor, action: 'reference_price.added', subject: row.id },
+      detail: { name: row.name, source: row.source },
+    }),
+  ]);
+  return added.length === 1;
+}
+
+/** Ends a price that has no end yet, after it began. @returns the row; null: there is no such price */
+export async function endReferencePrice(
+  db: Database,
+  { id, toMs }: { id: string; toMs: number },
+  { atMs, actor }: Pick<AuditEntry, 'atMs' | 'actor'>,
+): Promise<ReferencePrice | null> {
+  const [ended] = await db.batch([
+    db
+      .update(referencePrice)
+      .set({ toMs })
+      .where(and(eq(referencePrice.id, id), isNull(referencePrice.toMs), lt(referencePrice.fromMs, toMs)))
+      .returning(),
+    addAuditIfChanged(db, {
+      ...{ atMs, actor, action: 'reference_price.ended', subject: id },
+      detail: { to: new Date(toMs).toISOString() },
+    }),
+  ]);
+  return ended[0] ?? null;
 }

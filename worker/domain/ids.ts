@@ -20,7 +20,8 @@ export type IdPrefix =
   | 'inv'
   | 'ltr'
   | 'lease'
-  | 'optok';
+  | 'optok'
+  | 'ref';
 
 /** @param bytes ten random bytes */
 export function newId(prefix: IdPrefix, nowMs: number, bytes = tenRandomBytes()): string {

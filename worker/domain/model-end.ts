@@ -1,5 +1,8 @@
 /** The end of a model's sale: how early it is announced, who may move it, and when its users are told. Pure. */
 
+import { type NanoUsd, nanoUsd } from './money.ts';
+import { type DatedPrice, priceAt } from './pricing.ts';
+
 const DAY_MS = 86_400_000;
 
 /**
@@ -39,6 +42,11 @@ export function isEnding<M extends ModelEnd>(model: M): model is EndingModel<M> 
 
 export function hasEnded({ endsAtMs }: Pick<ModelEnd, 'endsAtMs'>, nowMs: number): boolean {
   return endsAtMs !== null && nowMs >= endsAtMs;
+}
+
+/** The facts of the error that requests get after the end. */
+export function modelEnded({ id, endsAtMs, successorId }: Omit<ModelEnd, 'endAnnouncedAtMs'>) {
+  return { reason: 'model_ended', model: id, endedAtMs: endsAtMs ?? 0, successor: successorId } as const;
 }
 
 /** The models that can be used at `nowMs`. */
@@ -82,4 +90,33 @@ export function stageDue(model: ModelEnd, nowMs: number): ModelEndStage | null {
   if (!isEnding(model)) return null;
   const reached = REMINDERS.find(([, days]) => nowMs >= model.endsAtMs - days * DAY_MS);
   return reached?.[0] ?? 'announced';
+}
+
+/** An account's use of a model in one hour. */
+export interface HourOfUse {
+  readonly hourMs: number;
+  readonly cachedTokens: number;
+  readonly uncachedTokens: number;
+  readonly outputTokens: number;
+  /** Charged for the model itself. */
+  readonly chargeNanoUsd: number;
+}
+
+/** Charged for these hours. */
+export function chargedFor(hours: readonly HourOfUse[]): NanoUsd {
+  return nanoUsd(hours.reduce((sum, { chargeNanoUsd }) => sum + chargeNanoUsd, 0));
+}
+
+/** The same tokens at another model's standard prices, each hour at that in force when it began; null: it had none. */
+export function costAt(prices: readonly DatedPrice[], hours: readonly HourOfUse[]): NanoUsd | null {
+  let sum = 0;
+  for (const { hourMs, cachedTokens, uncachedTokens, outputTokens } of hours) {
+    const price = priceAt(prices, 'standard', hourMs);
+    if (price === null) return null;
+    sum +=
+      cachedTokens * price.cacheHitNanoUsd +
+      uncachedTokens * price.cacheMissNanoUsd +
+      outputTokens * price.outputNanoUsd;
+  }
+  return nanoUsd(sum);
 }

@@ -6,7 +6,7 @@ export const OPERATOR_SCOPES = [
   'accounts',
   /** Grants, promo codes, and the closing of findings. */
   'money',
-  /** Price versions. */
+  /** Price versions, comparison prices, and the ends of models. */
   'prices',
   /** Join tokens, and drain, quarantine, restore and remove. */
   'nodes',

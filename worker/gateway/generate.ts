@@ -120,7 +120,11 @@ async function respond(
     const chunks = withKeepAlive(run.record(served.chunks), deadlines.newDeadline(), listen);
     const first = (await chunks.next()).value!;
     if (first.kind === 'error') return await refuseAndAbandon(first.error);
-    const headers = { ...(await collectResponseHeaders(c)), ...bodyHeadersFor(dialectRequest) };
+    const headers = {
+      ...(await collectResponseHeaders(c)),
+      ...bodyHeadersFor(dialectRequest),
+      ...endHeaders(model),
+    };
     if (events === null && first.kind === 'text') {
       // The answer is complete; the next step only stores it for replays.
       await chunks.next();
@@ -136,6 +140,16 @@ async function respond(
     await run.abandon().catch(() => undefined);
     return refuse(c, dialect, { reason: 'internal' });
   }
+}
+
+/** An announced end: RFC 9745 and RFC 8594, which HTTP clients know to log. */
+function endHeaders({ endsAtMs, endAnnouncedAtMs, successorId }: Model): Record<string, string> {
+  if (endsAtMs === null) return {};
+  return {
+    deprecation: `@${Math.floor((endAnnouncedAtMs ?? endsAtMs) / 1_000)}`,
+    sunset: new Date(endsAtMs).toUTCString(),
+    ...(successorId !== null && { 'x-tollgate-successor': successorId }),
+  };
 }
 
 /** Writes chunks as the client reads them. After the first byte an error can only be reported in the body. */

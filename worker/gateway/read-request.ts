@@ -3,6 +3,7 @@
  * the model cannot do is refused before anything is held.
  */
 import { findModel, type Model } from '../db/catalogue.ts';
+import { hasEnded, modelEnded, onSale } from '../domain/model-end.ts';
 import type { Env } from '../env.ts';
 import type { ApiError } from '../http/api-error.ts';
 import type { ChatRequest } from './dialects/chat-request.ts';
@@ -25,9 +26,10 @@ export async function readRequest(
   const models = await catalogue(env, nowMs);
   const model = findModel(models, request.model);
   if (!model) {
-    const available = models.map(({ id }) => id);
+    const available = onSale(models, nowMs).map(({ id }) => id);
     return { ok: false, error: { reason: 'model_not_found', requested: request.model, available } };
   }
+  if (hasEnded(model, nowMs)) return { ok: false, error: modelEnded(model) };
   const error = unsupportedBy(model, request) ?? toolChoiceError(request);
   return error ? { ok: false, error } : { ok: true, dialectRequest, model };
 }

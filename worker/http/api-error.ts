@@ -27,6 +27,8 @@ export type ApiError =
   | { reason: 'model_forbidden'; model: string }
   /** `requested` is the name that the client sent, unchecked. */
   | { reason: 'model_not_found'; requested: string; available: readonly string[] }
+  /** `successor` is recommended in its place; null: none is. */
+  | { reason: 'model_ended'; model: string; endedAtMs: number; successor: string | null }
   | { reason: 'request_not_found' }
   | { reason: 'route_not_found' }
   /** `allowed`: the methods of the path. */
@@ -74,6 +76,7 @@ const WIRE = {
   not_for_this_key: { status: 403, type: 'permission_error', code: 'not_for_this_key' },
   model_forbidden: { status: 403, type: 'permission_error', code: 'model_not_allowed' },
   model_not_found: { status: 404, type: 'invalid_request_error', code: 'model_not_found' },
+  model_ended: { status: 404, type: 'invalid_request_error', code: 'model_ended' },
   request_not_found: { status: 404, type: 'invalid_request_error', code: 'request_not_found' },
   route_not_found: { status: 404, type: 'invalid_request_error', code: 'route_not_found' },
   method_not_allowed: { status: 405, type: 'invalid_request_error', code: 'method_not_allowed' },
@@ -116,7 +119,12 @@ export interface ErrorEnvelope {
 
 export function envelope(error: ApiError, origin: string): ErrorEnvelope {
   const { type, code } = WIRE[error.reason];
-  const param = 'param' in error ? error.param : error.reason === 'model_not_found' ? 'model' : null;
+  const param =
+    'param' in error
+      ? error.param
+      : error.reason === 'model_not_found' || error.reason === 'model_ended'
+        ? 'model'
+        : null;
   return { error: { message: messageFor(error, origin), type, param, code } };
 }
 
@@ -214,6 +222,8 @@ const MESSAGES: { [Reason in ApiError['reason']]: MessageOf<Reason> } = {
     `This key is not allowed to use ${model}. Allow the model for this key, or use another key: ${origin}/keys.`,
   model_not_found: ({ requested, available }) =>
     `Model not found${MODEL_NAME.test(requested) ? `: ${requested}` : ''}. Available: ${available.join(', ')}.`,
+  model_ended: ({ model, endedAtMs, successor }, origin) =>
+    `${model} ended on ${new Date(endedAtMs).toISOString()} and is answered by no other model. ${successor === null ? `Choose another: ${origin}/pricing.` : `Use ${successor} in its place.`}`,
   request_not_found: () =>
     'Request not found in this account. Request ids are in the `x-request-id` header of every response.',
   route_not_found: (_, origin) => `Route not found. The API is described at ${origin}/docs.`,

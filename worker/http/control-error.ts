@@ -126,6 +126,56 @@ const CONTROL_ERRORS = {
     'invalid_request_error',
     'This changes a price by more than 25 % or ends the sale of a model. To confirm, repeat the call with `confirm` set to the model’s id. USD per million tokens (cached / uncached / output):',
   ],
+  end_too_soon: [
+    400,
+    'invalid_request_error',
+    'A model ends 60 days after its end is announced at the earliest, as customers are promised. Choose a later time.',
+  ],
+  end_moved_forward: [
+    409,
+    'invalid_request_error',
+    'The end is announced for a later time, and customers rely on it. Choose that time or a later one.',
+  ],
+  model_ended: [
+    409,
+    'invalid_request_error',
+    'This model has ended, which is final. Add it again under a new id.',
+  ],
+  successor_unknown: [
+    400,
+    'invalid_request_error',
+    'There is no such model. List the models with `GET /v1/models`.',
+  ],
+  successor_ends_first: [
+    400,
+    'invalid_request_error',
+    'The successor must be another model that does not end before this one. Choose another, or null.',
+  ],
+  end_unconfirmed: [
+    409,
+    'invalid_request_error',
+    'Every account that used the model in the last 30 days will be told, and the end cannot be moved forward. To confirm, repeat the call with `confirm` set to the model’s id.',
+  ],
+  end_changed: [
+    409,
+    'invalid_request_error',
+    'Another operator changed this end at the same time. Read the model again, and repeat the call if it still applies.',
+  ],
+  no_end_announced: [
+    409,
+    'invalid_request_error',
+    'No end is announced for this model, so there is none to withdraw.',
+  ],
+  reference_price_not_found: [
+    404,
+    'invalid_request_error',
+    'No comparison price with this id is still open and began before that time. List them with `GET /operator/api/reference-prices`.',
+  ],
+  too_many_reference_prices: [
+    409,
+    'invalid_request_error',
+    'Public pages show every comparison price, so there may be at most',
+  ],
   promo_code_taken: [
     409,
     'invalid_request_error',

@@ -21,6 +21,9 @@ const allowAnyOrigin = cors({
     'x-should-retry',
     'idempotent-replayed',
     'x-tollgate-ignored',
+    'deprecation',
+    'sunset',
+    'x-tollgate-successor',
     ...['requests', 'tokens'].flatMap((kind) =>
       ['limit', 'remaining', 'reset'].map((field) => `x-ratelimit-${field}-${kind}`),
     ),

@@ -11,7 +11,7 @@ import {
 } from '../db/notice-deliveries.ts';
 import { noticeAddresses } from '../db/notices.ts';
 import { findEndpoint, removeEndpoint } from '../db/webhook-endpoints.ts';
-import type { Notification } from '../domain/notice.ts';
+import { type Notification, rolesToldOf } from '../domain/notice.ts';
 import { DONE, type TaskResult } from '../domain/task-result.ts';
 import type { Env } from '../env.ts';
 import { takeAttempt } from '../rate-limits/attempts.ts';
@@ -101,7 +101,8 @@ async function byEmail(env: Env, { delivery, notification, nowMs }: Outgoing): P
   if (mail === null) return { ok: false, status: null, fault: 'mail_not_configured', retry: false };
   const { accountId, target } = delivery;
   // checked again: by a later attempt the person may have left the account
-  if (!(await noticeAddresses(database(env), accountId)).includes(target))
+  const roles = rolesToldOf(notification.notice);
+  if (!(await noticeAddresses(database(env), { accountId, roles })).includes(target))
     return { ok: false, status: null, fault: 'mail_not_for_address', retry: false };
   const attempts = [
     { rule: 'notice_email', subject: target },

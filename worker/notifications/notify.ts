@@ -3,6 +3,7 @@ import { database } from '../db/client.ts';
 import { type DeliveryTarget, openDeliveries } from '../db/notice-deliveries.ts';
 import { findNotice, noticeAddresses, noticeSettingOf } from '../db/notices.ts';
 import { listEndpoints } from '../db/webhook-endpoints.ts';
+import { isAlwaysMailed, type Notification, rolesToldOf } from '../domain/notice.ts';
 import { DONE, type TaskResult } from '../domain/task-result.ts';
 import type { Env } from '../env.ts';
 
@@ -16,20 +17,21 @@ export async function notify(
   const notification = await findNotice(db, noticeId);
   // the row is written before the task is sent
   if (notification === null) throw new Error('the notice does not exist');
-  const targets = await targetsOf(env, notification.accountId);
+  const targets = await targetsOf(env, notification);
   const deliveryIds = await openDeliveries(db, { notification, targets, nowMs });
   const tasks = deliveryIds.map((deliveryId) => ({ body: { kind: 'deliver', deliveryId } as const }));
   if (tasks.length > 0) await env.TASKS.sendBatch(tasks);
   return DONE;
 }
 
-async function targetsOf(env: Env, accountId: string): Promise<DeliveryTarget[]> {
+async function targetsOf(env: Env, { accountId, notice }: Notification): Promise<DeliveryTarget[]> {
   const db = database(env);
   const [{ byEmail }, endpoints] = await Promise.all([
     noticeSettingOf(db, accountId),
     listEndpoints(db, accountId),
   ]);
-  const addresses = byEmail ? await noticeAddresses(db, accountId) : [];
+  const isMailed = byEmail || isAlwaysMailed(notice);
+  const addresses = isMailed ? await noticeAddresses(db, { accountId, roles: rolesToldOf(notice) }) : [];
   return [
     ...addresses.map((target): DeliveryTarget => ({ channel: 'email', target })),
     ...endpoints.map(({ id }): DeliveryTarget => ({ channel: 'webhook', target: id })),

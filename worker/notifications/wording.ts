@@ -61,12 +61,46 @@ const WORDING: { [K in Kind]: (notice: Of<K>, language: Language, keyLabel: stri
       text: alerts.notices.rechargeMaxText(exact(f, rechargedNanoUsd), exact(f, monthlyMaxNanoUsd)),
       path: '/billing',
     }),
+    'model.ending': (notice, { t: { alerts }, f }) => ({
+      title: alerts.notices.modelEnding(notice.modelId, f.date(notice.endsAtMs)),
+      text: [
+        alerts.notices.modelEndingText(notice.modelId, f.dateTime(notice.endsAtMs)),
+        ...costWords(notice, alerts.notices, f),
+      ].join(' '),
+      path: '/pricing',
+    }),
+    'model.ended': (notice, { t: { alerts }, f }) => ({
+      title: alerts.notices.modelEnded(notice.modelId),
+      text: [
+        alerts.notices.modelEndedText(notice.modelId, f.dateTime(notice.endsAtMs)),
+        ...costWords(notice, alerts.notices, f),
+      ].join(' '),
+      path: '/pricing',
+    }),
+    'model.end_withdrawn': ({ modelId, endsAtMs }, { t: { alerts }, f }) => ({
+      title: alerts.notices.modelStays(modelId),
+      text: alerts.notices.modelStaysText(modelId, f.date(endsAtMs)),
+      path: '/pricing',
+    }),
     'endpoint.test': (_, { t: { alerts } }) => ({
       title: alerts.notices.test,
       text: alerts.notices.testText,
       path: '/alerts',
     }),
   };
+
+/** What the last week cost, and what it would at the successor. */
+function costWords(
+  { weekNanoUsd, successorId, successorWeekNanoUsd }: Of<'model.ending' | 'model.ended'>,
+  names: Words['t']['alerts']['notices'],
+  f: Language['f'],
+): string[] {
+  const week = weekNanoUsd > 0 ? [names.modelWeek(f.usd(weekNanoUsd))] : [];
+  if (successorId === null) return week;
+  return successorWeekNanoUsd === null || weekNanoUsd === 0
+    ? [...week, names.modelSuccessor(successorId)]
+    : [...week, names.modelSuccessorWeek(successorId, f.usd(successorWeekNanoUsd))];
+}
 
 function exact(f: Language['f'], amount: NanoUsd): string {
   return f.usdExact(amount).join('');

@@ -22,10 +22,12 @@ import { limitBody, parseBody } from '../http/control-body.ts';
 import { refuse } from '../http/control-error.ts';
 import { limitWrites } from '../http/write-limit.ts';
 import { accountsApi } from './accounts.ts';
+import { modelEndsApi } from './model-ends.ts';
 import { peopleApi } from './people.ts';
 import { pricesApi } from './prices.ts';
 import { promoCodesApi } from './promo-codes.ts';
 import { reconciliationApi } from './reconciliation.ts';
+import { referencePricesApi } from './reference-prices.ts';
 import { secretsApi } from './secrets.ts';
 import { type OperatorEnv, operatorsOnly } from './token.ts';
 import { tokensApi } from './tokens.ts';
@@ -152,6 +154,8 @@ operator.get('/audit', async (c) => {
 });
 
 operator.route('/prices', pricesApi);
+operator.route('/reference-prices', referencePricesApi);
+operator.route('/models', modelEndsApi);
 operator.route('/secrets', secretsApi);
 operator.route('/tokens', tokensApi);
 operator.route('/promo-codes', promoCodesApi);

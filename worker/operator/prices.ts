@@ -7,21 +7,13 @@ import * as z from 'zod';
 import { addPrice, endPrice, type PriceChange } from '../billing/change-prices.ts';
 import { database } from '../db/client.ts';
 import { listPriceChanges, listPrices, type PriceRow } from '../db/prices.ts';
-import { minuteOf, nanoPerToken, type SlotPriceChange } from '../domain/price-change.ts';
+import { minuteOf, type SlotPriceChange } from '../domain/price-change.ts';
 import { TARIFFS } from '../domain/pricing.ts';
 import { parseBody } from '../http/control-body.ts';
 import { refuse } from '../http/control-error.ts';
 import { NameText } from '../http/fields.ts';
-import { DecimalText } from '../http/usd-text.ts';
-import { Instant, iso } from './fields.ts';
+import { Instant, iso, UsdPerMillion } from './fields.ts';
 import type { OperatorEnv } from './token.ts';
-
-const UsdPerMillion = DecimalText.transform(nanoPerToken)
-  .refine(
-    (value) => value !== null,
-    'must be US dollars per million tokens with at most three decimal places, such as "2.19": a token costs a whole number of nano-USD',
-  )
-  .transform((value) => value!);
 
 const Minute = z
   .string()

@@ -224,8 +224,9 @@ it('ends the delivery of a task that the queue gave up, unless another attempt i
 });
 
 it('finds only the addresses of its own account', async () => {
+  const addressesOf = (accountId: string) => noticeAddresses(db, { accountId, roles: ['owner'] });
   const [one, other] = [await newAccount(), await newAccount()];
-  const [a, b] = [await noticeAddresses(db, one), await noticeAddresses(db, other)];
+  const [a, b] = [await addressesOf(one), await addressesOf(other)];
   expect(a).toHaveLength(1);
   expect(a).not.toEqual(b);
 });

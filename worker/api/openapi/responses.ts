@@ -149,6 +149,14 @@ export const Model = z
       pricing: ModelPrice,
       batch_pricing: ModelPrice,
       available: z.boolean().meta({ description: 'whether a node is serving it now' }),
+      ends_at: z.iso
+        .datetime()
+        .nullable()
+        .meta({ description: 'when its sale ends; null: no end is announced' }),
+      successor: z
+        .string()
+        .nullable()
+        .meta({ description: 'the model recommended in its place; it never answers by itself' }),
     }),
   })
   .meta({ id: 'Model' });

@@ -84,7 +84,7 @@ export const alertsEn = {
     mail_recipient_refused: 'mail service rejected the recipient',
     mail_refused: 'mail service rejected the message',
     mail_unavailable: 'mail service unavailable',
-    mail_not_for_address: 'no longer a confirmed address of an owner or billing member',
+    mail_not_for_address: 'no longer a confirmed address of a member who gets this alert',
     mail_limited: 'too many alerts this hour',
     given_up: 'gave up after the last attempt',
   } as Record<string, string>,
@@ -104,10 +104,25 @@ export const alertsEn = {
     rechargeMax: 'Auto-recharge limit reached',
     rechargeMaxText: (recharged: string, max: string) =>
       `${recharged} was recharged this month. Another recharge would exceed the monthly maximum of ${max}, so auto-recharge pauses until next month.`,
+    modelEnding: (model: string, date: string) => `${model} ends on ${date}`,
+    modelEndingText: (model: string, date: string) =>
+      `${model} is on sale until ${date} UTC. After that, requests for it get an error; they are never answered by another model.`,
+    modelEnded: (model: string) => `${model} has ended`,
+    modelEndedText: (model: string, date: string) =>
+      `${model} ended on ${date} UTC. Requests for it now get an error; they are never answered by another model.`,
+    modelWeek: (charge: string) => `Your account spent ${charge} on it in the last seven days.`,
+    modelSuccessor: (successor: string) => `We recommend ${successor} in its place.`,
+    modelSuccessorWeek: (successor: string, cost: string) =>
+      `We recommend ${successor} in its place: the same tokens would cost ${cost} at its standard prices.`,
+    modelStays: (model: string) => `${model} stays on sale`,
+    modelStaysText: (model: string, date: string) =>
+      `The end of ${model} that was announced for ${date} is withdrawn. You need not change anything.`,
     test: 'Test',
     testText: 'A member of your account sent this test alert.',
   },
   emailLink: 'View in the portal',
   emailReason:
     'You receive this because you are an owner or billing member of a Tollgate account. Manage alerts at',
+  emailReasonModel:
+    'You receive this because you are an owner, billing member or developer of a Tollgate account that used this model in the last 30 days. Manage alerts at',
 };

@@ -89,7 +89,7 @@ export const alertsFr: typeof alertsEn = {
     mail_recipient_refused: 'destinataire refusé par le service d’e-mail',
     mail_refused: 'message refusé par le service d’e-mail',
     mail_unavailable: 'service d’e-mail indisponible',
-    mail_not_for_address: 'n’est plus l’adresse confirmée d’un propriétaire ou d’un membre « facturation »',
+    mail_not_for_address: 'n’est plus l’adresse confirmée d’un membre qui reçoit cette alerte',
     mail_limited: 'trop d’alertes pendant cette heure',
     given_up: 'abandonnée après la dernière tentative',
   },
@@ -109,10 +109,25 @@ export const alertsFr: typeof alertsEn = {
     rechargeMax: 'Maximum de recharge atteint',
     rechargeMaxText: (recharged, max) =>
       `${recharged} ont été rechargés ce mois-ci. Une recharge de plus dépasserait le maximum mensuel de ${max} : la recharge automatique reprendra le mois prochain.`,
+    modelEnding: (model, date) => `${model} s’arrête le ${date}`,
+    modelEndingText: (model, date) =>
+      `${model} reste en vente jusqu’au ${date} UTC. Ensuite, les requêtes qui le demandent recevront une erreur : aucun autre modèle ne répondra à sa place.`,
+    modelEnded: (model) => `${model} n’est plus en vente`,
+    modelEndedText: (model, date) =>
+      `La vente de ${model} a pris fin le ${date} UTC. Les requêtes qui le demandent reçoivent désormais une erreur : aucun autre modèle ne répond à sa place.`,
+    modelWeek: (charge) => `Votre compte y a consacré ${charge} ces sept derniers jours.`,
+    modelSuccessor: (successor) => `Nous recommandons ${successor} à sa place.`,
+    modelSuccessorWeek: (successor, cost) =>
+      `Nous recommandons ${successor} à sa place : les mêmes jetons coûteraient ${cost} à ses tarifs standard.`,
+    modelStays: (model) => `${model} reste en vente`,
+    modelStaysText: (model, date) =>
+      `La fin de ${model}, annoncée pour le ${date}, est annulée. Vous n’avez rien à changer.`,
     test: 'Test',
     testText: 'Un membre de votre compte a envoyé cette alerte de test.',
   },
   emailLink: 'Voir sur le portail',
   emailReason:
     'Vous recevez cet e-mail en tant que propriétaire ou membre « facturation » d’un compte Tollgate. Gérez les alertes sur',
+  emailReasonModel:
+    'Vous recevez cet e-mail en tant que propriétaire, membre « facturation » ou développeur d’un compte Tollgate qui a utilisé ce modèle ces 30 derniers jours. Gérez les alertes sur',
 };

@@ -60,13 +60,13 @@ export const fr: Messages = {
         `${ours} coûte moins cher que ${other} pour certains types de jetons, et plus cher pour d’autres.`,
       since: (from) => `Prix public depuis le ${from}.`,
       until: (from, to) => `Prix public du ${from} au ${to}, date du retrait du modèle.`,
-      source: 'Source\u00a0:',
+      source: 'Source :',
     },
     relations: {
-      lower: (ours, share) => `${ours}\u00a0: ${share} de moins`,
-      higher: (ours, times) => `${ours}\u00a0: ${times} fois plus`,
-      same: (ours) => `${ours}\u00a0: autant`,
-      notFree: (ours) => `${ours}\u00a0: payant`,
+      lower: (ours, share) => `${ours} : ${share} de moins`,
+      higher: (ours, times) => `${ours} : ${times} fois plus`,
+      same: (ours) => `${ours} : autant`,
+      notFree: (ours) => `${ours} : payant`,
     },
     priceTitle: 'Tarifs',
     priceNote:

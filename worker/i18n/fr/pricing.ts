@@ -21,8 +21,7 @@ export const pricingFr: Messages['pricing'] = {
   total: 'En 30 jours',
   perRequest: 'Par requête',
   elsewhere: 'Le même usage ailleurs',
-  elsewhereNote:
-    'Au prix public de chaque modèle. Les modèles diffèrent\u00a0: comparez aussi leurs réponses.',
+  elsewhereNote: 'Au prix public de chaque modèle. Les modèles diffèrent : comparez aussi leurs réponses.',
   provider: 'Modèle',
   difference: 'Ici',
   less: (amount, share) => `${amount} de moins (${share})`,

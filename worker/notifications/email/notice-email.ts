@@ -6,7 +6,7 @@
 import { database } from '../../db/client.ts';
 import { findKey } from '../../db/keys.ts';
 import { maskedApiKey } from '../../domain/api-key.ts';
-import type { Notification } from '../../domain/notice.ts';
+import { isAlwaysMailed, type Notification } from '../../domain/notice.ts';
 import { config, type Env } from '../../env.ts';
 import { formats } from '../../i18n/formats.ts';
 import { LOCALES, MESSAGES } from '../../i18n/locale.ts';
@@ -30,7 +30,7 @@ export async function noticeEmail(env: Env, notification: Notification): Promise
       title,
       paragraphs: [text],
       link: { text: t.alerts.emailLink, url: publicOrigin + path },
-      small: `${t.alerts.emailReason} ${publicOrigin}/alerts`,
+      small: `${isAlwaysMailed(notice) ? t.alerts.emailReasonModel : t.alerts.emailReason} ${publicOrigin}/alerts`,
     };
   });
   return renderEmail(parts);

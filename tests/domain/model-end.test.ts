@@ -1,0 +1,119 @@
+import { describe, expect, it } from 'vitest';
+import {
+  announceFault,
+  chargedFor,
+  costAt,
+  END_NOTICE_DAYS,
+  hasEnded,
+  type ModelEnd,
+  onSale,
+  stageDue,
+} from '../../worker/domain/model-end.ts';
+import type { DatedPrice } from '../../worker/domain/pricing.ts';
+
+const DAY_MS = 86_400_000;
+const NOW = Date.UTC(2026, 11, 1, 12);
+const inDays = (days: number) => NOW + days * DAY_MS;
+
+const model = (id: string, endsAtMs: number | null = null): ModelEnd => ({
+  id,
+  endsAtMs,
+  endAnnouncedAtMs: endsAtMs && NOW,
+  successorId: null,
+});
+
+describe('an end that is announced', () => {
+  const fault = (
+    old: ModelEnd,
+    endsAtMs: number,
+    successorId: string | null = null,
+    others: ModelEnd[] = [],
+  ) => announceFault(old, { endsAtMs, successorId }, { models: [old, ...others], nowMs: NOW });
+
+  it('lies at least the promised notice ahead, to the millisecond', () => {
+    expect(fault(model('a'), inDays(END_NOTICE_DAYS) - 1)).toBe('end_too_soon');
+    expect(fault(model('a'), inDays(END_NOTICE_DAYS))).toBeNull();
+    expect(fault(model('a'), NOW - 1)).toBe('end_too_soon');
+  });
+
+  it('may be moved later at any time, and never forward', () => {
+    const ending = model('a', inDays(5));
+    expect(fault(ending, inDays(6))).toBeNull();
+    expect(fault(ending, inDays(5))).toBeNull();
+    expect(fault(ending, inDays(5) - 1)).toBe('end_moved_forward');
+    expect(fault(model('a', inDays(300)), inDays(299))).toBe('end_moved_forward');
+  });
+
+  it('is final once it has come', () => {
+    expect(fault(model('a', NOW), inDays(500))).toBe('model_ended');
+    expect(fault(model('a', NOW + 1), inDays(500))).toBeNull();
+  });
+
+  it('names as successor only another model that outlives it', () => {
+    const end = inDays(90);
+    expect(fault(model('a'), end, 'b')).toBe('successor_unknown');
+    expect(fault(model('a'), end, 'a')).toBe('successor_ends_first');
+    expect(fault(model('a'), end, 'b', [model('b', end)])).toBe('successor_ends_first');
+    expect(fault(model('a'), end, 'b', [model('b', end + 1)])).toBeNull();
+    expect(fault(model('a'), end, 'b', [model('b')])).toBeNull();
+  });
+});
+
+it('a model is on sale until its end, which is exclusive', () => {
+  const ending = model('a', NOW);
+  expect([hasEnded(ending, NOW - 1), hasEnded(ending, NOW)]).toEqual([false, true]);
+  expect(onSale([ending, model('b')], NOW).map(({ id }) => id)).toEqual(['b']);
+});
+
+it.each([
+  [61, 'announced'],
+  [30, 'days_30'],
+  [8, 'days_30'],
+  [7, 'days_7'],
+  [2, 'days_7'],
+  [1, 'days_1'],
+  [0, 'ended'],
+  [-400, 'ended'],
+])('%i days before the end, the notice that is due is %s', (days, stage) => {
+  expect(stageDue(model('a', inDays(days)), NOW)).toBe(stage);
+});
+
+it('no notice is due without an end', () => {
+  expect(stageDue(model('a'), NOW)).toBeNull();
+});
+
+describe('a week at the successor’s prices', () => {
+  const price = (id: string, change: Partial<DatedPrice> = {}): DatedPrice => ({
+    id,
+    tariff: 'standard',
+    fromMs: 0,
+    toMs: null,
+    dailyFromMinute: null,
+    dailyToMinute: null,
+    cacheHitNanoUsd: 1,
+    cacheMissNanoUsd: 10,
+    outputNanoUsd: 100,
+    ...change,
+  });
+  const hour = (hourMs: number) => ({
+    hourMs,
+    cachedTokens: 5,
+    uncachedTokens: 3,
+    outputTokens: 2,
+    chargeNanoUsd: 7,
+  });
+
+  it('is tokens times price, each hour at the price of its beginning', () => {
+    const night = price('night', { dailyFromMinute: 0, dailyToMinute: 60, outputNanoUsd: 50 });
+    const batch = price('batch', { tariff: 'batch', outputNanoUsd: 1 });
+    const midnight = Date.UTC(2026, 11, 1);
+    const hours = [hour(midnight), hour(midnight + 3_600_000)];
+    expect(costAt([price('day'), night, batch], hours)).toBe(5 + 30 + 100 + 5 + 30 + 200);
+    expect(chargedFor(hours)).toBe(14);
+  });
+
+  it('is unknown where the successor had no price', () => {
+    expect(costAt([price('later', { fromMs: NOW })], [hour(NOW - 1)])).toBeNull();
+    expect(costAt([], [])).toBe(0);
+  });
+});
