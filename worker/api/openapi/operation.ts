@@ -9,7 +9,7 @@ const ERRORS = {
   401: 'The key is missing, malformed, unknown, revoked or expired.',
   402: 'The balance is too low or a cap is reached; the message says which, with the amounts.',
   403: 'The key is not allowed to use this model or route, or the account is suspended (`account_suspended`).',
-  404: 'The model, request, key, file or batch does not exist in this account.',
+  404: 'The model, request, key, file or batch does not exist in this account, or the model has ended (`model_ended`; the message names its successor).',
   409: 'A request with this idempotency key is running or the key is exhausted, a batch is still reading the file, or the API key is revoked, expired or rotated.',
   413: 'The body is larger than 4 MiB, or the file larger than 100 MiB.',
   415: 'The body is not JSON, or is compressed.',
@@ -33,6 +33,15 @@ const HEADERS = z.object({
   'x-ratelimit-limit-requests': z.string().optional(),
   'x-ratelimit-remaining-requests': z.string().optional(),
   'x-ratelimit-reset-requests': z.string().optional(),
+  deprecation: z
+    .string()
+    .optional()
+    .meta({ description: 'the end of the model is announced (RFC 9745): when that was' }),
+  sunset: z.string().optional().meta({ description: 'when the model ends (RFC 8594)' }),
+  'x-tollgate-successor': z
+    .string()
+    .optional()
+    .meta({ description: 'the model recommended in place of one that ends' }),
 });
 
 const JSON_TYPE = 'application/json';

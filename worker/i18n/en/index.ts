@@ -79,6 +79,8 @@ export const en = {
     output: 'Output',
     license: 'Licence',
     comparison: (name: string) => `${name}, list price`,
+    endsOn: (date: string, successor: string | null) =>
+      successor === null ? `on sale until ${date}` : `on sale until ${date}; then use ${successor}`,
     retired: (date: string) => `retired ${date}`,
     promisesTitle: 'What you can check',
     promises: [

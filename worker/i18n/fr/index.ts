@@ -79,6 +79,10 @@ export const fr: Messages = {
     output: 'Sortie',
     license: 'Licence',
     comparison: (name) => `${name}, prix public`,
+    endsOn: (date, successor) =>
+      successor === null
+        ? `en vente jusqu’au ${date}`
+        : `en vente jusqu’au ${date} ; ensuite, utilisez ${successor}`,
     retired: (date) => `retiré le ${date}`,
     promisesTitle: 'Ce que vous pouvez vérifier',
     promises: [

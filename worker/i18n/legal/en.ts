@@ -1,4 +1,5 @@
 /** /privacy and /terms in English. A draft: an operator adapts it and has it checked by a lawyer (docs/deploy.md). */
+import { END_NOTICE_DAYS, USED_WITHIN_DAYS } from '../../domain/model-end.ts';
 import type { LegalTexts } from './texts.ts';
 
 export const legalEn: LegalTexts = {
@@ -73,6 +74,7 @@ export const legalEn: LegalTexts = {
         paragraphs: [
           `${name} sells access to open-weight language models over an API, and a portal to manage it.`,
           'Models are named by their weights. A name never stands for other weights than it says.',
+          `The end of a model is announced by e-mail at least ${END_NOTICE_DAYS} days before to everyone who used it in the last ${USED_WITHIN_DAYS} days. After that, requests for it are refused; no other model answers in its place.`,
           'The status page shows how the service has been doing. No particular availability is promised.',
         ],
       },

@@ -1,4 +1,5 @@
 /** /privacy et /terms en français. A draft, as in English: an operator adapts it and has it checked by a lawyer (docs/deploy.md). */
+import { END_NOTICE_DAYS, USED_WITHIN_DAYS } from '../../domain/model-end.ts';
 import type { LegalTexts } from './texts.ts';
 
 export const legalFr: LegalTexts = {
@@ -73,6 +74,7 @@ export const legalFr: LegalTexts = {
         paragraphs: [
           `${name} vend l’accès à des modèles de langage à poids ouverts par une API, et un portail pour le gérer.`,
           'Les modèles portent le nom de leurs poids. Un nom ne désigne jamais d’autres poids que ceux qu’il annonce.',
+          `La fin d’un modèle est annoncée par e-mail au moins ${END_NOTICE_DAYS} jours à l’avance à tous ceux qui l’ont utilisé au cours des ${USED_WITHIN_DAYS} derniers jours. Ensuite, les requêtes qui le demandent sont refusées ; aucun autre modèle ne répond à sa place.`,
           'La page d’état montre comment le service s’est comporté. Aucune disponibilité particulière n’est promise.',
         ],
       },

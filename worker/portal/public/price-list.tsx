@@ -1,6 +1,7 @@
 /** Prices of every model beside those of other providers, whichever are lower; on the landing and pricing pages. */
 import type { Model } from '../../db/catalogue.ts';
 import type { ReferencePrice } from '../../db/reference-prices.ts';
+import { onSale } from '../../domain/model-end.ts';
 import { dailySchedule, PRICE_KINDS } from '../../domain/price-change.ts';
 import { compareKind, comparePrices, type KindComparison } from '../../domain/price-comparison.ts';
 import type { DatedPrice, Tariff } from '../../domain/pricing.ts';
@@ -27,7 +28,7 @@ export function Prices({ c, catalogue, others, nowMs }: Props) {
       <Sheet label={t.landing.priceTitle}>
         <PriceHead c={c} />
         <tbody>
-          {catalogue.map((model) => (
+          {onSale(catalogue, nowMs).map((model) => (
             <ModelRows c={c} model={model} nowMs={nowMs} />
           ))}
           {others.map((other) => (
@@ -47,7 +48,7 @@ interface Compared {
 
 /** The model that is compared with other providers' models, most of which reason: the first on sale that does. */
 function comparedModel(catalogue: readonly Model[], nowMs: number): Compared | null {
-  for (const model of catalogue.filter(({ reasoning }) => reasoning)) {
+  for (const model of onSale(catalogue, nowMs).filter(({ reasoning }) => reasoning)) {
     const price = pricesOf(model, nowMs).find(({ dailyFromMinute }) => dailyFromMinute === null);
     if (price) return { name: model.name, price };
   }
@@ -119,7 +120,7 @@ function PriceHead({ c }: { c: PortalContext }) {
 
 /** One row per price that the model has in the course of the day. */
 function ModelRows({ c, model, nowMs }: { c: PortalContext; model: Model; nowMs: number }) {
-  const { f } = words(c);
+  const { t, f } = words(c);
   const prices = pricesOf(model, nowMs);
   return (
     <>
@@ -128,6 +129,11 @@ function ModelRows({ c, model, nowMs }: { c: PortalContext; model: Model; nowMs:
           <th scope="row">
             {model.name} <span class="muted block font-mono font-normal sm:inline">{model.id}</span>
             {prices.length > 1 && <span class="block font-normal">{windowText(c, price)}</span>}
+            {model.endsAtMs !== null && (
+              <span class="block font-normal text-warning">
+                {t.landing.endsOn(f.date(model.endsAtMs), model.successorId)}
+              </span>
+            )}
           </th>
           {PRICE_KINDS.map((kind) => (
             <td class="num">{f.usdPerMillion(price[kind])}</td>

@@ -12,6 +12,7 @@ import {
   type TariffPrices,
   type Workload,
 } from '../../domain/estimate.ts';
+import { onSale } from '../../domain/model-end.ts';
 import type { PriceKind } from '../../domain/price-change.ts';
 import type { DatedPrice } from '../../domain/pricing.ts';
 import { Callout } from '../components/callout.tsx';
@@ -50,8 +51,9 @@ export const pricingPage = new Hono<PortalEnv>();
 pricingPage.get('/', async (c) => {
   const { t } = words(c);
   const db = database(c.env);
-  const [catalogue, others] = await Promise.all([loadCatalogue(db), loadReferencePrices(db)]);
+  const [models, others] = await Promise.all([loadCatalogue(db), loadReferencePrices(db)]);
   const nowMs = Date.now();
+  const catalogue = onSale(models, nowMs);
   const typed: Typed = { ...DEFAULTS, ...c.req.query() };
   const read = readFields(c, typed, WorkloadFields);
   const model = catalogue.find(({ id }) => id === typed.model) ?? catalogue[0];
