@@ -38,6 +38,22 @@ const Thinking = z
     '`effort.byDefault` must be one of `effort.levels`.',
   );
 
+/**
+ * A control token of a chat template. `*` stands for 1 to 64 characters other than `<`, `>`, quotation marks, backslashes
+ * and blanks, behind the first two characters. Tokens are found in JSON, where quotation marks and backslashes are written
+ * otherwise, and whose own signs, digits and words (`[1,true]`) must be no token.
+ */
+const ControlToken = z
+  .string()
+  .min(3)
+  .max(64)
+  .regex(/^[^*]{2}/u, 'The first two characters of a control token must not be `*`.')
+  .regex(/^[^\s"\\\p{Cc}\u2060]*$/u, 'A control token has no blanks, quotation marks or backslashes.')
+  .regex(
+    /[^[\]{},:\d+\-.*eEtrufalsn]/u,
+    'A control token must have a character that JSON has in texts only, such as `<`.',
+  );
+
 const Flag = z.string().regex(/^--[a-z][a-z0-9-]{1,63}$/);
 /** true: a switch. */
 const FlagValue = z.union([z.literal(true), z.number(), z.string().min(1).max(256)]);
@@ -66,11 +82,20 @@ export const ModelProfile = z.strictObject({
    * where the request has tools.
    */
   earlierReasoning: z.enum(['dropped', 'with_tools', 'kept']),
+  /** The template's control tokens, which are broken in clients' text. */
+  controlTokens: z.array(ControlToken).max(64),
   /**
-   * The template's control tokens, which are broken in clients' text. `*` stands for 1 to 64 characters other than `<`, `>`
-   * and blanks.
+   * Bytes that the chat template adds, where they have been measured: to every prompt (`request`), to one with tools
+   * (`tools`), and for each tool (`tool`). Only for a template that puts no more around a message than the message's JSON
+   * has, and writes tools and arguments as Python's json.dumps does. Absent: the edge assumes much wider bounds.
    */
-  controlTokens: z.array(z.string().min(3).max(64)).max(64),
+  templateBytes: z
+    .strictObject({
+      request: z.int().min(0).max(65_536),
+      tools: z.int().min(0).max(65_536),
+      tool: z.int().min(0).max(65_536),
+    })
+    .optional(),
   thinking: Thinking,
   /** Sampling where the request does not say; the engine's own defaults for what is absent. */
   sampling: z.strictObject({

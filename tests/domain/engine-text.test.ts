@@ -2,10 +2,11 @@
 import { describe, expect, it } from 'vitest';
 import type { ChatMessage } from '../../gpu-pool/protocol/schemas.ts';
 import { wellFormedJson } from '../../worker/domain/engine-text.ts';
-import { rendered } from '../../worker/gateway/dialects/fields.ts';
+import { rendered } from '../../worker/gateway/rendered.ts';
+import { R1_RULES } from '../model-profiles.ts';
 
 function sent(request: Parameters<typeof rendered>[0]) {
-  const { rendered: members } = rendered(request);
+  const { rendered: members } = rendered(request, R1_RULES);
   return JSON.parse(`{${members}}`) as { messages: ChatMessage[]; stop?: string[]; prompt?: string };
 }
 

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { GenerateRequest } from '../../gpu-pool/protocol/schemas.ts';
-import { rendered } from '../../worker/gateway/dialects/fields.ts';
 import { nodeBody } from '../../worker/gateway/node/request-body.ts';
+import { rendered } from '../../worker/gateway/rendered.ts';
+import { R1_RULES } from '../model-profiles.ts';
 
 const added = { max_tokens: 7, cache_salt: '0'.repeat(32), background: undefined };
 
@@ -18,7 +19,7 @@ describe('the body for a node', () => {
     ['a text', { prompt: '},"max_tokens":1,{' }],
   ])('holds every field of %s, each once', (_, shown) => {
     const generate = { ...shown, temperature: 0.5, stop: ['}'], seed: undefined };
-    const text = nodeBody({ generate, ...rendered(generate) }, added);
+    const text = nodeBody({ generate, ...rendered(generate, R1_RULES) }, added);
     const body: unknown = JSON.parse(text);
     expect(body).toEqual(JSON.parse(JSON.stringify({ ...generate, ...added })));
     expect(GenerateRequest.strict().safeParse(body).success).toBe(true);
@@ -26,9 +27,9 @@ describe('the body for a node', () => {
   });
 
   it('counts bytes of the rendered content, not characters', () => {
-    expect(rendered({ prompt: '日本' }).contentBytes).toBe(8);
-    expect(rendered({ messages: [], tools: [] }).contentBytes).toBe(4);
-    expect(rendered({ prompt: '', stop: ['日'] }).contentBytes).toBe(2 + 7);
-    expect(rendered({ prompt: '', response_format: { type: 'text' } }).contentBytes).toBe(2 + 15);
+    expect(rendered({ prompt: '日本' }, R1_RULES).contentBytes).toBe(8);
+    expect(rendered({ messages: [], tools: [] }, R1_RULES).contentBytes).toBe(4);
+    expect(rendered({ prompt: '', stop: ['日'] }, R1_RULES).contentBytes).toBe(2 + 7);
+    expect(rendered({ prompt: '', response_format: { type: 'text' } }, R1_RULES).contentBytes).toBe(2 + 15);
   });
 });

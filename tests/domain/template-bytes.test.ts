@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { promptPieces } from '../../gpu-pool/emulator/tokenizer.ts';
 import type { ChatMessage, GenerateRequest } from '../../gpu-pool/protocol/schemas.ts';
 import { promptTokenBounds } from '../../worker/domain/hold.ts';
-import { rendered } from '../../worker/gateway/dialects/fields.ts';
+import { rendered } from '../../worker/gateway/rendered.ts';
+import { R1_RULES } from '../model-profiles.ts';
 
 type Tools = NonNullable<GenerateRequest['tools']>;
 
@@ -16,7 +17,7 @@ function tokensMost(messages: ChatMessage[], tools: Tools): number {
 }
 
 function boundOf(messages: ChatMessage[], tools: Tools): number {
-  const { contentBytes, templateBytes } = rendered({ messages, tools });
+  const { contentBytes, templateBytes } = rendered({ messages, tools }, R1_RULES);
   return promptTokenBounds(contentBytes, messages.length, templateBytes).max;
 }
 
@@ -94,13 +95,56 @@ describe('the bound of a prompt', () => {
   });
 
   it('adds nothing for a conversation without tools, and a text has no template', () => {
-    expect(rendered({ messages: [user], tools: [] }).templateBytes).toBe(0);
-    expect(rendered({ prompt: '{"a":1,"b":2}' }).templateBytes).toBe(0);
+    expect(rendered({ messages: [user], tools: [] }, R1_RULES).templateBytes).toBe(0);
+    expect(rendered({ prompt: '{"a":1,"b":2}' }, R1_RULES).templateBytes).toBe(0);
   });
 
   it('counts every comma, colon and exponent of a body of the largest size', () => {
     const messages = [call(',:1e'.repeat(1 << 20))];
     // The arguments are no JSON object and are put into one, with a colon of its own.
-    expect(rendered({ messages }).templateBytes).toBe(((1 + 1 + 22) << 20) + 1);
+    expect(rendered({ messages }, R1_RULES).templateBytes).toBe(((1 + 1 + 22) << 20) + 1);
+  });
+});
+
+describe('the bound of a template that was not measured', () => {
+  const unmeasured = { ...R1_RULES, bytes: undefined };
+  const more = (messages: ChatMessage[], tools: Tools) =>
+    rendered({ messages, tools }, unmeasured).templateBytes;
+
+  it('is never below that of a measured one', () => {
+    fc.assert(
+      fc.property(
+        fc.array(anyMessage, { minLength: 1, maxLength: 8 }),
+        fc.array(anyTool, { maxLength: 8 }),
+        (messages, tools) => {
+          const measured = rendered({ messages, tools }, R1_RULES).templateBytes;
+          expect(more(messages, tools)).toBeGreaterThanOrEqual(measured + 4_096);
+        },
+      ),
+    );
+  });
+
+  it('covers a template that puts every value between tags which name it', () => {
+    const names = Array.from({ length: 200 }, (_, i) => `parameter_${i}`);
+    const schema = Object.fromEntries(names.map((name) => [name, { type: 'string', description: 'x' }]));
+    const tools = [tool('f', { parameters: { type: 'object', properties: schema } })];
+    const tagged = (value: unknown): string =>
+      typeof value === 'object' && value !== null
+        ? Object.entries(value)
+            .map(
+              ([name, inner]) =>
+                `<parameter name="${name}" string="true|false">\n${tagged(inner)}\n</${name}>\n`,
+            )
+            .join('')
+        : JSON.stringify(value);
+    const args = JSON.stringify(Object.fromEntries(names.map((name) => [name, 1])));
+    const messages = [call(args)];
+    const { contentBytes, templateBytes } = rendered({ messages, tools }, unmeasured);
+    const written = tagged(tools) + tagged(JSON.parse(args));
+    expect(Buffer.byteLength(written)).toBeLessThanOrEqual(contentBytes + templateBytes);
+  });
+
+  it('adds nothing to a raw prompt', () => {
+    expect(rendered({ prompt: 'a' }, unmeasured).templateBytes).toBe(0);
   });
 });

@@ -59,7 +59,7 @@ async function describe(c: ApiContext, model: Model, nowMs: number): Promise<Mod
     id: model.id,
     object: 'model',
     created: Math.floor(createdAtMs(model) / 1_000),
-    owned_by: 'deepseek-ai',
+    owned_by: model.profile.owner,
     tollgate: {
       name: model.name,
       aliases: model.aliases,

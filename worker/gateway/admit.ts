@@ -12,7 +12,7 @@ import type { Env } from '../env.ts';
 import type { ApiError } from '../http/api-error.ts';
 import type { Principal } from '../http/authenticate.ts';
 import type { Admission } from './admission.ts';
-import type { ChatRequest } from './dialects/chat-request.ts';
+import type { ModelRequest } from './dialects/chat-request.ts';
 import { LeasedHold } from './hold/leased-hold.ts';
 import type { RequestHold } from './hold/request-hold.ts';
 import { WalletHold } from './hold/wallet-hold.ts';
@@ -21,7 +21,7 @@ import { admitByLease } from './lease/registry.ts';
 export interface AdmissionRequest {
   readonly requestId: string;
   readonly principal: Principal;
-  readonly request: ChatRequest;
+  readonly request: ModelRequest;
   readonly model: Model;
   readonly conversation: number;
   readonly tariff: Tariff;

@@ -11,7 +11,7 @@ import type { Principal } from '../http/authenticate.ts';
 import { readJsonObject } from '../http/read-body.ts';
 import { type ApiContext, collectResponseHeaders, responseHeaders } from '../http/response-headers.ts';
 import { describeError } from '../lib/describe-error.ts';
-import type { AnswerEvents, AnswerHead, Dialect, DialectRequest } from './dialects/dialect.ts';
+import type { AnswerEvents, AnswerHead, Dialect, DialectModelRequest } from './dialects/dialect.ts';
 import type { RequestHold } from './hold/request-hold.ts';
 import { WalletHold } from './hold/wallet-hold.ts';
 import { beginIdempotent } from './idempotency/idempotency.ts';
@@ -53,7 +53,7 @@ export function generate(loadDialect: () => Promise<Dialect>) {
 interface AuthorizedRequest {
   readonly ok: true;
   readonly principal: Principal;
-  readonly dialectRequest: DialectRequest;
+  readonly dialectRequest: DialectModelRequest;
   readonly model: Model;
   readonly bytes: Uint8Array;
   /** the time of admission */
@@ -179,7 +179,7 @@ const UNBUFFERED = { 'cache-control': 'no-store, no-transform', 'content-encodin
 const EVENT_STREAM = { 'content-type': 'text/event-stream; charset=utf-8', ...UNBUFFERED };
 const JSON_BODY = { 'content-type': 'application/json', ...UNBUFFERED };
 
-function bodyHeadersFor({ request: { stream, ignored } }: DialectRequest) {
+function bodyHeadersFor({ request: { stream, ignored } }: DialectModelRequest) {
   const headers = stream ? EVENT_STREAM : JSON_BODY;
   return ignored.length === 0 ? headers : { ...headers, 'x-tollgate-ignored': ignored.join(', ') };
 }

@@ -1,17 +1,18 @@
 /**
- * Step 2, for every route and every line of a batch: the dialect reads the body, the catalogue names the model, and what
- * the model cannot do is refused before anything is held.
+ * Step 2, for every route and every line of a batch: the dialect reads the body, the catalogue names the model, what the
+ * model cannot do is refused before anything is held, and the rest is rendered as the model takes it.
  */
 import { findModel, type Model } from '../db/catalogue.ts';
 import { hasEnded, modelEnded, onSale } from '../domain/model-end.ts';
 import type { Env } from '../env.ts';
 import type { ApiError } from '../http/api-error.ts';
 import type { ChatRequest } from './dialects/chat-request.ts';
-import type { Dialect, DialectRequest } from './dialects/dialect.ts';
+import type { Dialect, DialectModelRequest } from './dialects/dialect.ts';
 import { catalogue } from './model-cache.ts';
+import { forModel } from './rendered.ts';
 
 export type ReadRequest =
-  | { ok: true; dialectRequest: DialectRequest; model: Model }
+  | { ok: true; dialectRequest: DialectModelRequest; model: Model }
   | { ok: false; error: ApiError };
 
 export async function readRequest(
@@ -31,7 +32,8 @@ export async function readRequest(
   }
   if (hasEnded(model, nowMs)) return { ok: false, error: modelEnded(model) };
   const error = unsupportedBy(model, request) ?? toolChoiceError(request);
-  return error ? { ok: false, error } : { ok: true, dialectRequest, model };
+  if (error) return { ok: false, error };
+  return { ok: true, dialectRequest: { ...dialectRequest, request: forModel(request, model) }, model };
 }
 
 /** Log probabilities are refused for reasoning models, as DeepSeek's own API refuses them for `deepseek-reasoner`. */

@@ -14,7 +14,7 @@ import type { Admission } from './admission.ts';
 import { admit } from './admit.ts';
 import { type AnswerContext, type KeptAnswer, streamedAnswer, wholeAnswer } from './answer.ts';
 import { cacheSalt } from './cache-salt.ts';
-import type { AnswerEvents, AnswerHead, DialectRequest } from './dialects/dialect.ts';
+import type { AnswerEvents, AnswerHead, DialectModelRequest } from './dialects/dialect.ts';
 import type { RequestHold } from './hold/request-hold.ts';
 import { poolSnapshot } from './model-cache.ts';
 import type { Deadlines } from './node/deadlines.ts';
@@ -25,7 +25,7 @@ import type { ClientDisconnect } from './stream/disconnect.ts';
 
 export interface ServeRequest {
   readonly principal: Principal;
-  readonly dialectRequest: DialectRequest;
+  readonly dialectRequest: DialectModelRequest;
   readonly head: AnswerHead;
   /** null: the answer is one object */
   readonly events: AnswerEvents | null;

@@ -12,6 +12,8 @@ import { openaiChat } from '../../../worker/gateway/dialects/openai-chat.ts';
 import { openaiCompletions } from '../../../worker/gateway/dialects/openai-completions.ts';
 import { openaiResponses } from '../../../worker/gateway/dialects/openai-responses.ts';
 import { nodeBody } from '../../../worker/gateway/node/request-body.ts';
+import { forModel } from '../../../worker/gateway/rendered.ts';
+import { R1, R1_RULES } from '../../model-profiles.ts';
 import { generate, SALT, setUp } from './helpers.ts';
 import { type ChatCall, sse } from './scripted-engine.ts';
 
@@ -182,7 +184,11 @@ function sentFor(dialect: Dialect, body: Body): Body {
   const read = dialect.read(body, new Headers());
   if (!read.ok) throw new Error(`the edge refuses ${JSON.stringify(body)}: ${JSON.stringify(read.error)}`);
   return JSON.parse(
-    nodeBody(read.dialectRequest.request, { max_tokens: 5, cache_salt: SALT, background: undefined }),
+    nodeBody(forModel(read.dialectRequest.request, { profile: R1, template: R1_RULES }), {
+      max_tokens: 5,
+      cache_salt: SALT,
+      background: undefined,
+    }),
   );
 }
 

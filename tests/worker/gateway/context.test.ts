@@ -8,7 +8,8 @@ import { database } from '../../../worker/db/client.ts';
 import { drift, nodeReceipt } from '../../../worker/db/schema.ts';
 import { promptTokenBounds } from '../../../worker/domain/hold.ts';
 import { nanoUsd, usd } from '../../../worker/domain/money.ts';
-import { rendered } from '../../../worker/gateway/dialects/fields.ts';
+import { rendered } from '../../../worker/gateway/rendered.ts';
+import { R1_RULES } from '../../model-profiles.ts';
 import { answer, type FakeNode, freshNetwork, stream } from '../fake-node.ts';
 import { sendRaw } from '../raw-request.ts';
 import { publish, receiptOf, usage } from '../wallet/fixtures.ts';
@@ -86,7 +87,7 @@ describe('a prompt past the published context', () => {
     const customer = await Customer.withCredit(usd(1));
     const { messages } = words(10);
     await customer.ask({ model, messages });
-    const { contentBytes } = rendered({ messages: messages as never });
+    const { contentBytes } = rendered({ messages: messages as never }, R1_RULES);
     expect(node.received[0]!.claims).toMatchObject({
       context_tokens: CONTEXT,
       prompt_tokens_max: promptTokenBounds(contentBytes, 1).max,
@@ -132,7 +133,7 @@ describe('a prompt past the published context', () => {
 describe('a count of the prompt', () => {
   const tools = [{ type: 'function' as const, function: { name: 'f', parameters: { enum: [1, 2, 3] } } }];
   const messages = [{ role: 'user' as const, content: 'hi' }];
-  const { contentBytes, templateBytes } = rendered({ messages, tools });
+  const { contentBytes, templateBytes } = rendered({ messages, tools }, R1_RULES);
   const bound = promptTokenBounds(contentBytes, 1, templateBytes).max;
 
   it('that tools make larger than the bytes sent is billed as counted', async () => {

@@ -12,7 +12,6 @@ import type { ChatRequest } from './chat-request.ts';
 import {
   MESSAGES_MAX,
   ModelName,
-  rendered,
   SAMPLERS,
   Schema,
   StopList,
@@ -46,11 +45,15 @@ const ToolUse = z.object({
   name: z.string(),
   input: z.unknown(),
 });
-/** Thinking that is sent back. It is dropped, because R1 must not see its earlier reasoning. */
-const ThinkingBlock = z.object({ type: z.enum(['thinking', 'redacted_thinking']) });
+/** Thinking that is sent back; the model's profile says whether it goes on. */
+const ThinkingBlock = z.object({ type: z.literal('thinking'), thinking: z.string().default('') });
+/** Thinking that only its provider can read. */
+const RedactedBlock = z.object({ type: z.literal('redacted_thinking') });
 
 const UserBlock = z.discriminatedUnion('type', [TextBlock, ToolResult], { error: BLOCK });
-const AssistantBlock = z.discriminatedUnion('type', [TextBlock, ToolUse, ThinkingBlock], { error: BLOCK });
+const AssistantBlock = z.discriminatedUnion('type', [TextBlock, ToolUse, ThinkingBlock, RedactedBlock], {
+  error: BLOCK,
+});
 
 const Message = z.discriminatedUnion(
   'role',
@@ -123,8 +126,8 @@ export function readMessagesRequest(
       choices: 1,
       sessionKey: session,
       promptField: 'messages',
+      thoughtField: 'messages[].content[].thinking',
       ignored: ignoredOf(body),
-      ...rendered(generate),
       generate,
     },
   };
@@ -141,6 +144,10 @@ function toChatMessages(message: Fields['messages'][number]): ChatMessage[] {
       return [{ role: 'system', content: message.content }];
     case 'assistant': {
       const text = message.content.flatMap((block) => (block.type === 'text' ? [block.text] : [])).join('');
+      const thinking = message.content.flatMap((block) =>
+        block.type === 'thinking' ? [block.thinking] : [],
+      );
+      const reasoning_content = thinking.join('') || undefined;
       const calls = message.content.flatMap((block) =>
         block.type === 'tool_use'
           ? [
@@ -153,7 +160,8 @@ function toChatMessages(message: Fields['messages'][number]): ChatMessage[] {
           : [],
       );
       const tool_calls = calls.length > 0 ? calls : undefined;
-      return [{ role: 'assistant', content: text === '' && tool_calls ? null : text, tool_calls }];
+      const content = text === '' && tool_calls ? null : text;
+      return [{ role: 'assistant', content, reasoning_content, tool_calls }];
     }
     case 'user':
       return toTurns(message.content);

@@ -18,14 +18,23 @@ export interface ChatRequest {
   readonly sessionKey: string | null;
   /** The name of the prompt's field in the dialect, for error messages. */
   readonly promptField: string;
-  /** UTF-8 bytes of the `RENDERED` fields. */
-  readonly contentBytes: number;
-  /** Bytes that the engine's chat template can add to them; see domain/template-bytes.ts. */
-  readonly templateBytes: number;
-  /** The `RENDERED` fields of `generate`, as JSON members: `"messages":[…],"tools":[…]`. */
-  readonly rendered: string;
+  /** The path of the field in which the dialect's clients send the thoughts of earlier answers back. */
+  readonly thoughtField: string;
   /** Names of the body's fields that have no effect; see domain/unread-fields.ts. */
   readonly ignored: readonly string[];
   /** The allow-listed fields that are sent to the node. */
   readonly generate: Omit<GenerateRequest, 'max_tokens' | 'cache_salt'>;
 }
+
+/** The `RENDERED` fields as one model's template takes them, serialized and measured. */
+export interface Rendered {
+  /** The fields as JSON members: `"messages":[…],"tools":[…]`. */
+  readonly rendered: string;
+  /** Their UTF-8 bytes. */
+  readonly contentBytes: number;
+  /** Bytes that the engine's chat template can add to them; see domain/template-bytes.ts. */
+  readonly templateBytes: number;
+}
+
+/** A request once its model is known. */
+export interface ModelRequest extends ChatRequest, Rendered {}

@@ -7,7 +7,7 @@ import type { HoldBound } from '../../domain/hold.ts';
 import type { NanoUsd } from '../../domain/money.ts';
 import type { Usage } from '../../domain/usage.ts';
 import type { ApiError, ErrorEnvelope } from '../../http/api-error.ts';
-import type { ChatRequest } from './chat-request.ts';
+import type { ChatRequest, ModelRequest } from './chat-request.ts';
 
 export interface Dialect {
   /** Reads a request body. Unknown fields are never forwarded; `request.ignored` names them. */
@@ -27,6 +27,11 @@ export interface DialectRequest {
   events(head: AnswerHead): AnswerEvents;
   /** Formats an answer that is sent as one object. Each attempt at a node gets a new one. */
   whole(head: AnswerHead): WholeAnswer;
+}
+
+/** A request with the formatters of its answer, once its model is known. */
+export interface DialectModelRequest extends DialectRequest {
+  readonly request: ModelRequest;
 }
 
 /** The facts about an answer that are known before it begins. */

@@ -1,7 +1,6 @@
 /** Schemas that the dialects' bodies share: fields that mean the same everywhere, with their error messages. */
 import * as z from 'zod';
 import type { GenerateRequest } from '../../../gpu-pool/protocol/schemas.ts';
-import { wellFormedJson, withObjectArguments } from '../../domain/engine-text.ts';
 import {
   grammarFault,
   STOP_BYTES_MAX,
@@ -9,11 +8,7 @@ import {
   schemaFault,
   stopFault,
   TOOLS_BOUNDS,
-  utf8Length,
 } from '../../domain/grammar.ts';
-import { templateBytes } from '../../domain/template-bytes.ts';
-import { breakTokens, plainMessage } from '../../domain/template-tokens.ts';
-import { type ChatRequest, RENDERED } from './chat-request.ts';
 
 /** The limit on completion tokens per choice, reasoning included. A model may allow fewer. */
 export const TokenLimit = z.int().min(1).max(65_536);
@@ -69,40 +64,4 @@ function bounded<T>(fault: (value: T) => string | null) {
     const message = fault(value);
     if (message !== null) context.addIssue({ code: 'custom', message });
   };
-}
-
-/**
- * Serializes the fields of a request that `contentBytes` counts. They may be long, so they are serialized once, measured, and
- * sent to the node as they are. What a chat template renders loses its control tokens; a prompt without a template is the
- * client's own, template and all, and stop sequences are compared with the answer only.
- */
-export function rendered(
-  generate: Pick<GenerateRequest, (typeof RENDERED)[number]>,
-): Pick<ChatRequest, 'rendered' | 'contentBytes' | 'templateBytes'> {
-  const { messages, prompt, tools, response_format, stop } = generate;
-  const plain = messages?.map((message) => plainMessage(withObjectArguments(message)));
-  const texts: Record<(typeof RENDERED)[number], string | undefined> = {
-    messages: templated(plain),
-    prompt: serialized(prompt),
-    tools: templated(tools),
-    response_format: templated(response_format),
-    stop: serialized(stop),
-  };
-  const members = RENDERED.flatMap((name) =>
-    texts[name] === undefined ? [] : [[name, texts[name]] as const],
-  );
-  return {
-    rendered: members.map(([name, text]) => `"${name}":${text}`).join(','),
-    contentBytes: members.reduce((bytes, [, text]) => bytes + utf8Length(text), 0),
-    templateBytes: templateBytes(plain ?? [], { count: tools?.length ?? 0, json: texts.tools ?? '' }),
-  };
-}
-
-function templated(value: object | undefined): string | undefined {
-  const json = serialized(value);
-  return json && breakTokens(json);
-}
-
-function serialized(value: object | string | undefined): string | undefined {
-  return value === undefined ? undefined : wellFormedJson(JSON.stringify(value));
 }

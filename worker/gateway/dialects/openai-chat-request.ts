@@ -14,7 +14,6 @@ import {
   MESSAGES_MAX,
   ModelName,
   Penalty,
-  rendered,
   SAMPLERS,
   Schema,
   Stops,
@@ -39,10 +38,7 @@ const ToolCall = z.object({
   function: z.object({ name: z.string(), arguments: z.string() }),
 });
 
-/**
- * A `reasoning_content` that is sent back is dropped like every unknown field, because R1 must not see its earlier
- * reasoning.
- */
+/** The thought behind an earlier answer is read from either name; the model's profile says whether it goes on. */
 const Message = z.discriminatedUnion(
   'role',
   [
@@ -51,6 +47,8 @@ const Message = z.discriminatedUnion(
     z.object({
       role: z.literal('assistant'),
       content: Text.nullish(),
+      reasoning_content: z.string().nullish(),
+      reasoning: z.string().nullish(),
       name: z.string().optional(),
       tool_calls: z.array(ToolCall).nullish(),
     }),
@@ -136,8 +134,8 @@ export function readChatRequest(body: Record<string, unknown>, headers: Headers)
       choices: fields.n ?? 1,
       sessionKey: fields.prompt_cache_key ?? session,
       promptField: 'messages',
+      thoughtField: 'messages[].reasoning_content',
       ignored: ignoredOf(body),
-      ...rendered(generate),
       generate,
     },
   };
@@ -168,8 +166,15 @@ function toChatMessage(message: z.infer<typeof Message>): ChatMessage {
     case 'developer':
     case 'system':
       return { ...message, role: 'system' };
-    case 'assistant':
-      return { ...message, content: message.content ?? null, tool_calls: message.tool_calls ?? undefined };
+    case 'assistant': {
+      const { content, reasoning_content, reasoning, tool_calls, ...rest } = message;
+      return {
+        ...rest,
+        content: content ?? null,
+        reasoning_content: reasoning_content ?? reasoning ?? undefined,
+        tool_calls: tool_calls ?? undefined,
+      };
+    }
     default:
       return message;
   }

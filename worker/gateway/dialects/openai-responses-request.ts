@@ -9,7 +9,6 @@ import type { ChatRequest } from './chat-request.ts';
 import {
   MESSAGES_MAX,
   ModelName,
-  rendered,
   SAMPLERS,
   Schema,
   samplers,
@@ -47,8 +46,12 @@ const CallOutputItem = z.object({
   call_id: z.string(),
   output: Text,
 });
-/** Reasoning that is sent back. It is dropped, because R1 must not see its earlier reasoning. */
-const ReasoningItem = z.object({ type: z.literal('reasoning') });
+/** Reasoning that is sent back; the model's profile says whether it goes on. */
+const ReasoningItem = z.object({
+  type: z.literal('reasoning'),
+  content: z.array(z.object({ type: z.string(), text: z.string() })).nullish(),
+  summary: z.array(z.object({ type: z.string(), text: z.string() })).nullish(),
+});
 
 const ITEM =
   'must be a message, a function_call, a function_call_output or a reasoning item: other items are not supported';
@@ -166,8 +169,8 @@ export function readResponsesRequest(body: Record<string, unknown>, headers: Hea
       choices: 1,
       sessionKey: fields.prompt_cache_key ?? session,
       promptField: 'input',
+      thoughtField: 'input[].content',
       ignored: ignoredOf(body),
-      ...rendered(generate),
       generate,
     },
   };
@@ -175,28 +178,53 @@ export function readResponsesRequest(body: Record<string, unknown>, headers: Hea
 
 function toMessages({ instructions, input }: ResponsesFields): ChatMessage[] {
   const messages: ChatMessage[] = instructions ? [{ role: 'system', content: instructions }] : [];
+  /** The thought of an answer stands before it as an item of its own. */
+  let thought: string | undefined;
   for (const item of input) {
+    const reasoning_content = item.type === 'reasoning' ? undefined : thought;
+    if (item.type !== 'reasoning') thought = undefined;
     switch (item.type) {
       case 'message':
-        messages.push({ role: item.role === 'developer' ? 'system' : item.role, content: item.content });
+        messages.push(messageOf(item, reasoning_content));
         break;
       case 'function_call': {
         const { call_id: id, name, arguments: args } = item;
         const call = { id, type: 'function' as const, function: { name, arguments: args } };
         const last = messages.at(-1);
         // parallel calls belong to one assistant turn
-        if (last?.role === 'assistant') last.tool_calls = [...(last.tool_calls ?? []), call];
-        else messages.push({ role: 'assistant', content: null, tool_calls: [call] });
+        if (last?.role === 'assistant') {
+          last.tool_calls = [...(last.tool_calls ?? []), call];
+          last.reasoning_content = joined(last.reasoning_content, reasoning_content);
+        } else messages.push({ role: 'assistant', content: null, reasoning_content, tool_calls: [call] });
         break;
       }
       case 'function_call_output':
         messages.push({ role: 'tool', content: item.output, tool_call_id: item.call_id });
         break;
       case 'reasoning':
+        thought = joined(thought, thoughtOf(item));
         break;
     }
   }
   return messages;
+}
+
+function messageOf(
+  { role, content }: z.infer<typeof MessageItem>,
+  reasoning_content: string | undefined,
+): ChatMessage {
+  if (role === 'assistant') return { role, content, reasoning_content };
+  return { role: role === 'developer' ? 'system' : role, content };
+}
+
+/** The thought itself where the item has it, else its summary. */
+function thoughtOf({ content, summary }: z.infer<typeof ReasoningItem>): string | undefined {
+  const parts = content && content.length > 0 ? content : (summary ?? []);
+  return parts.map(({ text }) => text).join('') || undefined;
+}
+
+function joined(before: string | undefined, more: string | undefined): string | undefined {
+  return before !== undefined && more !== undefined ? `${before}\n${more}` : (before ?? more);
 }
 
 function toToolChoice(choice: ResponsesFields['tool_choice']) {

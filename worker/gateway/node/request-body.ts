@@ -3,10 +3,10 @@
  * read, so that text is reused; only the short fields are serialized here.
  */
 import type { GenerateRequest } from '../../../gpu-pool/protocol/schemas.ts';
-import { type ChatRequest, RENDERED } from '../dialects/chat-request.ts';
+import { type ModelRequest, RENDERED } from '../dialects/chat-request.ts';
 
 export function nodeBody(
-  { generate, rendered }: Pick<ChatRequest, 'generate' | 'rendered'>,
+  { generate, rendered }: Pick<ModelRequest, 'generate' | 'rendered'>,
   more: Pick<GenerateRequest, 'max_tokens' | 'cache_salt' | 'background'>,
 ): string {
   const rest: Partial<GenerateRequest> = { ...generate, ...more };
