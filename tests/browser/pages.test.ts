@@ -69,6 +69,8 @@ const PAGES: readonly [name: string, who: Who, path: string, status?: number][] 
   ['operator pool', 'operator', '/operator/pool'],
   ['operator prices', 'operator', '/operator/prices'],
   ['operator end of a price', 'operator', '/operator/prices/end?version=deepseek-r1-0528%2Foff-peak%2F1'],
+  ['operator comparison prices', 'operator', '/operator/comparison'],
+  ['operator end of a model', 'operator', '/operator/models/deepseek-r1-zero/end'],
   ['operator promo codes', 'operator', '/operator/promo-codes'],
   ['operator API tokens', 'operator', '/operator/tokens'],
   ['operator reconciliation', 'operator', '/operator/reconciliation'],

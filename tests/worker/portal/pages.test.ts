@@ -48,6 +48,8 @@ describe('every page', () => {
     '/operator/pool',
     '/operator/prices',
     '/operator/prices/end?version=deepseek-r1-0528%2Fstandard%2F1',
+    '/operator/comparison',
+    '/operator/models/deepseek-r1-zero/end',
     '/operator/promo-codes',
     '/operator/reconciliation',
     '/operator/margin',

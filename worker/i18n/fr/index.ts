@@ -486,6 +486,11 @@ export const fr: Messages = {
       'Saisissez un montant en dollars US par million de jetons, trois décimales au plus, par exemple 2,19.',
     instant: 'Saisissez une date et une heure.',
     minute: 'Saisissez les deux heures, par exemple 16:30, ou aucune.',
+    end_too_soon: 'Choisissez une date à 60 jours au moins : ce préavis est promis.',
+    end_moved_forward: 'La fin est annoncée pour plus tard. Choisissez cette date ou une date ultérieure.',
+    successor_ends_first: 'Ce modèle ne finit pas plus tard. Choisissez-en un autre.',
+    end_unconfirmed: 'Saisissez l’identifiant du modèle.',
+    too_many: 'Le nombre maximal est atteint.',
     price_too_soon:
       'Choisissez une heure au moins une minute plus tard, pour que chaque point d’accès ait le tarif à temps.',
     price_window_batch: 'Un tarif par lots n’a pas d’heures : il s’applique toute la journée.',

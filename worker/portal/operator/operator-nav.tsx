@@ -16,6 +16,7 @@ export async function operatorNav(c: PortalContext, here: string) {
   const links = [
     ['/operator/pool', names.pool],
     ['/operator/prices', names.prices],
+    ['/operator/comparison', names.comparison],
     ['/operator/promo-codes', names.promoCodes],
     ['/operator/reconciliation', names.reconciliation],
     ['/operator/payments', names.payments],

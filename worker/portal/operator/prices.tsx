@@ -119,7 +119,14 @@ async function show(c: PortalContext, state: { typed?: Typed; faults?: Faults })
       {models.map((model, index) => (
         <section aria-labelledby={`model-${index}`} class="mb-10">
           <h2 id={`model-${index}`} class="mb-2">
-            {model.name} <span class="muted font-mono text-sm font-normal">{model.id}</span>
+            {model.name} <span class="muted font-mono text-sm font-normal">{model.id}</span>{' '}
+            <a
+              class="link text-sm font-normal"
+              href={`/operator/models/${model.id}/end`}
+              aria-label={`${t.operator.modelEnd.link}: ${model.id}`}
+            >
+              {t.operator.modelEnd.link}
+            </a>
           </h2>
           <PriceTable
             c={c}
