@@ -9,6 +9,8 @@ export const model = sqliteTable('model', {
   id: text('id').primaryKey(),
   name: text('name').notNull(),
   aliases: text('aliases', { mode: 'json' }).$type<string[]>().notNull(),
+  /** Aliases that it had once it was used: no other model may get them, or clients would get it without having asked. */
+  formerAliases: text('former_aliases', { mode: 'json' }).$type<string[]>().notNull().default(sql`'[]'`),
   /** `model_path` values of engines that serve these weights. */
   modelPaths: text('model_paths', { mode: 'json' }).$type<string[]>().notNull(),
   /** Revision of the weights, shown as `system_fingerprint`. */

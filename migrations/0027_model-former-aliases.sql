@@ -1,0 +1,1 @@
+ALTER TABLE `model` ADD `former_aliases` text DEFAULT '[]' NOT NULL;
