@@ -59,6 +59,8 @@ function flags(): string[] {
     ...['--host=127.0.0.1', `--port=${values.port}`, '--log-level=warning'],
     ...['--max-total-tokens=20000', '--max-running-requests=8', '--max-queued-requests=8'],
     ...['--reasoning-parser=deepseek-r1', '--tool-call-parser=deepseekv3'],
+    // The agent knows a template by its file's name: this one has R1's rules under that of R1's.
+    `--chat-template=${join(HERE, 'tool_chat_template_deepseekr1.jinja')}`,
     ...['--enable-priority-scheduling', '--enable-cache-report', '--enable-metrics'],
     // What a CPU without AMX needs: attention by PyTorch, and none of what only GPUs gain from.
     ...[

@@ -278,7 +278,7 @@ def main(folder, architecture):
             "pad_token": PAD,
             "add_bos_token": False,
             "clean_up_tokenization_spaces": False,
-            "chat_template": (HERE / "chat-template.jinja").read_text(),
+            "chat_template": (HERE / "tool_chat_template_deepseekr1.jinja").read_text(),
         },
     )
 
