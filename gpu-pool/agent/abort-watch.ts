@@ -2,9 +2,9 @@
  * Watches whether aborted requests have really stopped. SGLang answers an abort with 200 whatever becomes of it,
  * and has gone on decoding more than once (sglang#36333, #36876), so an abort counts only with a proof.
  */
-import type { NodeLoad } from '../protocol/schemas.ts';
 import type { ActiveRequest } from './active-requests.ts';
 import type { Log } from './log.ts';
+import type { EngineLoad } from './sglang/load.ts';
 
 /**
  * Proofs that an aborted request has stopped.
@@ -24,7 +24,7 @@ const CONFIRMATIONS_MIN = 3;
 export interface AbortWatchOptions {
   /** Sequences that the engine may run for this agent. */
   inFlightSequences: () => number;
-  readLoad: () => Promise<NodeLoad | null>;
+  look: () => Promise<EngineLoad | 'refused' | null>;
   intervalMs: number;
   proofDeadlineMs: number;
   now: () => number;
@@ -37,6 +37,8 @@ export class AbortWatch {
   readonly #pending = new Map<ActiveRequest, { sinceMs: number; confirmations: number }>();
   #timer: NodeJS.Timeout | undefined;
   #stopped = false;
+  /** The times of the snapshot that was seen last. */
+  #snapshot: string | null = null;
 
   constructor(options: AbortWatchOptions) {
     this.#options = options;
@@ -73,16 +75,21 @@ export class AbortWatch {
 
   /** Reads the engine's count once for all pending aborts, and repeats the aborts that are not proved yet. */
   async #poll(): Promise<void> {
-    const { inFlightSequences, readLoad, proofDeadlineMs, now, onProof, log } = this.#options;
+    const { inFlightSequences, look, proofDeadlineMs, now, onProof, log } = this.#options;
     const polled = [...this.#pending];
     const before = inFlightSequences();
-    const load = await readLoad();
+    const seen = await look();
     // A request that started or ended meanwhile may or may not be in the engine's count, so the larger number is
     // used.
     const inFlight = Math.max(before, inFlightSequences());
-    const atEngine = load === null ? null : load.running_requests + load.waiting_requests;
+    const atEngine = sequencesAt(seen);
+    const snapshot = seen === null || seen === 'refused' ? null : timesOf(seen);
+    // A snapshot that was counted before is no second proof: that of a hung scheduler never changes.
+    const isNew = snapshot === null || snapshot !== this.#snapshot;
+    this.#snapshot = snapshot;
     for (const [request, entry] of polled) {
-      entry.confirmations = atEngine !== null && atEngine <= inFlight ? entry.confirmations + 1 : 0;
+      if (atEngine === null || atEngine > inFlight) entry.confirmations = 0;
+      else if (isNew) entry.confirmations += 1;
       if (entry.confirmations >= CONFIRMATIONS_MIN) {
         this.#pending.delete(request);
         onProof('count');
@@ -93,4 +100,15 @@ export class AbortWatch {
       } else request.abortAtEngine();
     }
   }
+}
+
+/** Sequences that the engine runs and queues; one that is down has none. */
+function sequencesAt(seen: EngineLoad | 'refused' | null): number | null {
+  if (seen === 'refused') return 0;
+  return seen === null ? null : seen.load.running_requests + seen.load.waiting_requests;
+}
+
+/** Null where a rank's snapshot has no time: each look then counts. */
+function timesOf({ ranks }: EngineLoad): string | null {
+  return ranks.some(({ at }) => at === null) ? null : ranks.map(({ at }) => at).join();
 }

@@ -8,6 +8,7 @@ import { ActiveRequests } from './active-requests.ts';
 import { AdmissionGate } from './admission.ts';
 import { edgeKeysOf } from './edge-keys.ts';
 import { inspectEngine } from './engine-check.ts';
+import { SILENCE_MS } from './engine-pulse.ts';
 import { EngineQueue } from './engine-queue.ts';
 import { EngineWatch } from './engine-watch.ts';
 import type { Deadlines, GenerateContext } from './generate-context.ts';
@@ -40,6 +41,7 @@ export const DEFAULT_DEADLINES: Deadlines = {
   idleMs: 30_000,
   abortGraceMs: 5_000,
   abortProofMs: 30_000,
+  silenceMs: SILENCE_MS,
 };
 
 /** The options, with a default for each that was left out. */
@@ -137,12 +139,14 @@ function createServices(ready: Preflight, settings: Settings, metrics: Metrics):
       return inspectEngine(engine, { ...checkOptions, profile, contextTokens: contextTokens ?? sold });
     },
     log,
+    onHealth: () => heartbeats.sendSoon(0),
     now,
     intervalMs,
+    silenceMs: deadlines.silenceMs,
   });
   const aborts = new AbortWatch({
     inFlightSequences: () => activeRequests.sequences,
-    readLoad: () => readLoad(engine, { queuedPerRankMax: null }),
+    look: () => readLoad(engine, { queuedPerRankMax: null }),
     intervalMs,
     proofDeadlineMs: deadlines.abortProofMs,
     now,
@@ -194,6 +198,7 @@ function metricsSnapshot({ context, heartbeats, admission, nodeId }: Services): 
       draining: flag(!admission.open),
       engine_healthy: flag(watch.healthy),
       engine_fits: flag(watch.fits),
+      engine_silence_seconds: watch.silentMs / 1_000,
       engine_running_requests: watch.load.running_requests,
       engine_waiting_requests: watch.load.waiting_requests,
       edge_reachable: flag(heartbeats.reachable),

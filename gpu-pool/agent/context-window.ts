@@ -17,8 +17,8 @@ export const CONTEXT_RESERVE = 64;
 export interface EngineContext {
   readonly engine: Engine;
   readonly modelPath: string;
-  /** The engine's `--context-length`, which bounds prompt and answer together; null: not known. */
-  readonly contextLength: number | null;
+  /** The tokens that the engine has for prompt and answer together; null: not known. */
+  readonly roomTokens: number | null;
 }
 
 /**
@@ -28,14 +28,14 @@ export interface EngineContext {
  * @returns the `max_tokens` of one choice that the engine is to be asked for
  */
 export async function fitContext(
-  { engine, modelPath, contextLength }: EngineContext,
+  { engine, modelPath, roomTokens: engineTokens }: EngineContext,
   request: GenerateRequest,
   { context_tokens: promptMax, prompt_tokens_max: bound }: RequestClaims,
 ): Promise<{ maxTokens: number } | RequestError> {
   const { max_tokens: maxTokens } = request;
   // An edge of an older version names no context, and leaves it to the engine.
   if (promptMax === undefined) return { maxTokens };
-  const roomTokens = contextLength === null ? Number.POSITIVE_INFINITY : contextLength - CONTEXT_RESERVE;
+  const roomTokens = engineTokens === null ? Number.POSITIVE_INFINITY : engineTokens - CONTEXT_RESERVE;
   if (bound !== undefined && bound <= promptMax && bound + maxTokens <= roomTokens) return { maxTokens };
   const counted = await countPrompt(engine, request, modelPath);
   // The engine then judges the request itself, and its first usage is compared with the context all the same.
@@ -44,6 +44,29 @@ export async function fitContext(
   return counted > longest
     ? contextExceeded(counted, longest)
     : { maxTokens: Math.min(maxTokens, roomTokens - counted) };
+}
+
+/** The longest prompt that an engine with so many tokens for prompt and answer leaves room to answer. */
+export function longestPrompt(roomTokens: number): number {
+  return roomTokens - CONTEXT_RESERVE - 1;
+}
+
+/**
+ * The error of a request for a model whose longest prompts this engine does not take: the node must not serve the model at
+ * all, and another one may serve the request. Null where it takes them, or where that is not known.
+ */
+export function contextTooShort(
+  roomTokens: number | null,
+  { context_tokens: sold }: Pick<RequestClaims, 'context_tokens'>,
+): RequestError | null {
+  if (roomTokens === null || sold === undefined) return null;
+  const longest = Math.max(0, longestPrompt(roomTokens));
+  if (longest >= sold) return null;
+  return {
+    code: 'engine_failed',
+    message: `This node’s engine takes prompts of ${longest} tokens, and ${sold} are sold.`,
+    context: { prompt_tokens: sold, context_tokens: longest },
+  };
 }
 
 export function contextExceeded(promptTokens: number, contextTokens: number): RequestError {

@@ -5,7 +5,7 @@
 import type { GenerateRequest, NodeUsage, Receipt } from '../protocol/schemas.ts';
 import type { ActiveRequest } from './active-requests.ts';
 import type { Answer } from './answer.ts';
-import { contextExceeded, fitContext } from './context-window.ts';
+import { contextExceeded, contextTooShort, fitContext } from './context-window.ts';
 import { openEngine } from './engine-client.ts';
 import type { Queued } from './engine-queue.ts';
 import { EngineStream } from './engine-stream.ts';
@@ -41,6 +41,8 @@ export class EngineRun {
   #stopByMs = Number.POSITIVE_INFINITY;
   /** Whether the request has places in the engine's queue. */
   #inQueue = false;
+  /** Called when the prompt no longer waits for its first token. */
+  #promptBegun: () => void = () => {};
 
   constructor(
     context: GenerateContext,
@@ -119,8 +121,9 @@ export class EngineRun {
     const { claims } = this.#activeRequest;
     if (claims.context_tokens !== undefined) watch.sellsContext(claims.context_tokens);
     const request = { ...this.#request, max_tokens: maxTokensPerChoice(this.#request, claims) };
-    const context = { engine, modelPath: watch.info.model_path, contextLength: watch.contextLength };
-    const fitted = await fitContext(context, request, claims);
+    const { roomTokens } = watch;
+    const context = { engine, modelPath: watch.info.model_path, roomTokens };
+    const fitted = contextTooShort(roomTokens, claims) ?? (await fitContext(context, request, claims));
     if (!isRequestError(fitted)) return { ...request, max_tokens: fitted.maxTokens };
     this.#engineEnded = true;
     return this.#failed(fitted);
@@ -140,6 +143,7 @@ export class EngineRun {
   #leaveQueue(): void {
     if (!this.#inQueue) return;
     this.#inQueue = false;
+    this.#promptBegun();
     this.#context.queue.leave(this.#queued);
   }
 
@@ -158,6 +162,8 @@ export class EngineRun {
       claims: this.#activeRequest.claims,
       modelPath: watch.info.model_path,
     });
+    const { prompt_tokens_max: promptMax = Number.POSITIVE_INFINITY } = this.#activeRequest.claims;
+    this.#promptBegun = watch.promptSent(promptMax * this.#activeRequest.choices);
     const deadline = new AbortController();
     const timer = setTimeout(() => deadline.abort(), deadlines.firstTokenMs);
     this.#activeRequest.setGraceExpiredCallback(() => deadline.abort());

@@ -1,21 +1,16 @@
 /**
- * Polls the engine's health and load on a timer of its own, so that a slow /health never delays a heartbeat to the
- * edge.
+ * Watches the engine: looks at its load, checks its health and inspects it, each on a timer of its own. The load is passed
+ * on as it comes, because a health check takes a second at best and within a prefill step as long as the step.
  */
 import { NO_LOAD, type NodeLoad } from '../protocol/schemas.ts';
 import type { Inspection } from './engine-check.ts';
 import type { Engine } from './engine-client.ts';
+import { EnginePulse, type PendingPrompt } from './engine-pulse.ts';
 import type { Log } from './log.ts';
+import { Repeat } from './repeat.ts';
 import { checkHealth, readLoad } from './sglang/load.ts';
-import type { EngineFacts, EngineInfo } from './sglang/probe.ts';
+import { type EngineFacts, type EngineInfo, roomTokens, stepLimits } from './sglang/probe.ts';
 
-/**
- * Failed health checks in a row that make the engine unhealthy. A busy engine can miss one (a long prefill), so one
- * miss proves nothing.
- */
-const FAILURES_MIN = 3;
-/** An engine that sent a token this recently counts as healthy, whatever its health check says. */
-const TOKENS_RECENT_MS = 10_000;
 /** How old the last inspection of a healthy engine may be. */
 const INSPECT_EVERY_MS = 60_000;
 /** The limit for an engine that does not report its own: more than any engine runs and queues. */
@@ -29,66 +24,88 @@ export interface EngineWatchOptions {
    * @param contextTokens the longest prompt that is sold; undefined: not known yet
    */
   inspect: (contextTokens: number | undefined) => Promise<Inspection | null>;
+  /** Called when the engine has become healthy, or has ceased to be. */
+  onHealth: () => void;
   log: Log;
   now: () => number;
   intervalMs: number;
+  /** Silence of an engine with nothing to prefill that makes it a hung one; default: `SILENCE_MS`. */
+  silenceMs?: number | undefined;
 }
 
 export class EngineWatch {
   readonly #options: EngineWatchOptions;
+  readonly #pulse: EnginePulse;
+  readonly #prompts = new Set<PendingPrompt>();
+  readonly #ended = new AbortController();
+  readonly #repeats: readonly Repeat[];
   #facts: EngineFacts;
   load: NodeLoad = NO_LOAD;
-  #failures = 0;
-  #unreachable = false;
+  #hung = false;
+  /** The engine is starting, ending or down: no health check has been answered since. */
+  #off = false;
   /** The process that answers now may not be the one that was inspected. */
-  #needsInspection = false;
+  #unknown = false;
+  #inspectionDue = false;
   #contextTokens: number | undefined;
   #faults: string[] = [];
   #inspectedAtMs: number;
-  #tokenAtMs = Number.NEGATIVE_INFINITY;
-  #timer: NodeJS.Timeout | undefined;
-  #stopped = false;
+  #wasHealthy = true;
 
   constructor(options: EngineWatchOptions) {
+    const { now, intervalMs, silenceMs } = options;
     this.#options = options;
     this.#facts = options.facts;
-    this.#inspectedAtMs = options.now();
+    this.#inspectedAtMs = now();
+    this.#pulse = new EnginePulse({ nowMs: now(), silenceMs });
+    this.#repeats = [
+      new Repeat(() => this.#look(), intervalMs),
+      new Repeat(() => this.#check(), intervalMs),
+      new Repeat(() => this.#inspectIfDue(), intervalMs),
+    ];
   }
 
-  /** Polls once, then keeps polling every `intervalMs`. */
+  /** Looks at the load once, then goes on every `intervalMs`. */
   async start(): Promise<void> {
-    await this.#poll();
-    if (!this.#stopped) this.#timer = setTimeout(() => void this.start(), this.#options.intervalMs);
+    await this.#look();
+    for (const repeat of this.#repeats) repeat.start();
   }
 
   stop(): void {
-    this.#stopped = true;
-    clearTimeout(this.#timer);
+    this.#ended.abort();
+    for (const repeat of this.#repeats) repeat.stop();
   }
 
   tokenSeen(): void {
-    this.#tokenAtMs = this.#options.now();
+    this.#pulse.sign(this.#options.now());
   }
 
-  /** Makes the next poll inspect the engine: its answers no longer look like those of the engine that was inspected. */
+  /** Notes that the engine has a prompt. @returns to be called when its answer has begun, or the engine no longer has it */
+  promptSent(tokensMax: number): () => void {
+    const prompt = { sentAtMs: this.#options.now(), tokensMax };
+    this.#prompts.add(prompt);
+    return () => void this.#prompts.delete(prompt);
+  }
+
+  /** Makes the next round inspect the engine: its answers no longer look like those of the engine that was inspected. */
   inspectSoon(): void {
-    this.#needsInspection = true;
+    this.#inspectionDue = true;
   }
 
   get info(): EngineInfo {
     return this.#facts.info;
   }
 
-  /** The engine's `--context-length`; null: not known. */
-  get contextLength(): number | null {
-    return this.#facts.settings.context_length;
+  /** The tokens that the engine has for a prompt and its answer; null: not known. */
+  get roomTokens(): number | null {
+    return roomTokens(this.#facts.settings);
   }
 
-  /** Notes the longest prompt that is sold, as a request names it. The next poll inspects whether the engine takes it. */
+  /** Notes the longest prompt that is sold, as a request names it. The next round inspects whether the engine takes it. */
   sellsContext(contextTokens: number): void {
     if (contextTokens === this.#contextTokens) return;
     this.#contextTokens = contextTokens;
-    this.#needsInspection = true;
+    this.#inspectionDue = true;
   }
 
   /** Whether the engine, when last inspected, met the requirements for being sold. */
@@ -97,8 +114,12 @@ export class EngineWatch {
   }
 
   get healthy(): boolean {
-    if (this.#unreachable || !this.fits) return false;
-    return this.#failures < FAILURES_MIN || this.#options.now() - this.#tokenAtMs < TOKENS_RECENT_MS;
+    return !(this.#hung || this.#off || this.#unknown) && this.fits;
+  }
+
+  /** How long the engine has shown no sign of life. */
+  get silentMs(): number {
+    return Math.max(0, this.#pulse.silentMs(this.#options.now()));
   }
 
   /** How many sequences the engine can run and queue; beyond that it would refuse some. */
@@ -112,42 +133,78 @@ export class EngineWatch {
     return this.#facts.settings.max_queued_requests ?? SEQUENCES_MAX_UNKNOWN;
   }
 
-  async #poll(): Promise<void> {
-    const { engine } = this.#options;
+  async #look(): Promise<void> {
+    const { engine, now } = this.#options;
     const queuedPerRankMax = this.#facts.settings.max_queued_requests;
-    const [health, load] = await Promise.all([checkHealth(engine), readLoad(engine, { queuedPerRankMax })]);
-    this.load = load ?? this.load;
-    if (health !== 'ok') {
-      this.#failures += 1;
-      // Only an inspection can show that what answers again is still the same engine.
-      if (health === 'unreachable') this.#unreachable = true;
-      this.#needsInspection = true;
-      return;
+    const askedAtMs = now();
+    const look = await readLoad(engine, { queuedPerRankMax });
+    if (look === 'refused') {
+      this.load = NO_LOAD;
+      return this.#refused();
     }
-    if (this.#needsInspection || !this.fits) {
-      if (!(await this.#inspect())) return;
-    } else if (this.#options.now() - this.#inspectedAtMs > INSPECT_EVERY_MS) {
-      // Weights can be exchanged while the engine runs.
-      await this.#inspect();
-    }
-    this.#failures = 0;
-    this.#unreachable = false;
-    this.#needsInspection = false;
+    this.load = look?.load ?? this.load;
+    this.#pulse.look(askedAtMs, look?.ranks ?? null);
+    this.#judge();
   }
 
-  /** False where nothing answers in time; the engine's health then stays as it was. */
-  async #inspect(): Promise<boolean> {
-    const { inspect, log } = this.#options;
+  async #check(): Promise<void> {
+    const { engine, now } = this.#options;
+    const askedAtMs = now();
+    const health = await checkHealth(engine, { now, signal: this.#ended.signal });
+    if (this.#ended.signal.aborted || health === 'unknown') return;
+    if (health === 'refused') return this.#refused();
+    this.#off = health === 'off';
+    // What answers after a start is inspected before it serves.
+    if (this.#off) this.#unknown = true;
+    // The scheduler has sent something since the question; that can have been long before the answer.
+    else this.#pulse.sign(askedAtMs);
+    this.#judge();
+  }
+
+  #refused(): void {
+    this.#off = true;
+    this.#unknown = true;
+    this.#pulse.reset(this.#options.now());
+    this.#report();
+  }
+
+  #judge(): void {
+    const { now, log } = this.#options;
+    const hung = this.#pulse.isHung(now(), [...this.#prompts], stepLimits(this.#facts.settings));
+    if (hung && !this.#hung) log('engine_hung', { silent_ms: Math.round(this.silentMs) });
+    this.#hung = hung;
+    this.#report();
+  }
+
+  #report(): void {
+    if (this.healthy === this.#wasHealthy) return;
+    this.#wasHealthy = this.healthy;
+    this.#options.onHealth();
+  }
+
+  /**
+   * Inspects an engine that may be another one, that was unfit, or that was inspected long ago: its weights can be exchanged
+   * while it runs. Where nothing answers in time, as within a long prefill step, everything stays as it was.
+   */
+  async #inspectIfDue(): Promise<void> {
+    const { inspect, log, now } = this.#options;
+    const isOld = now() - this.#inspectedAtMs > INSPECT_EVERY_MS;
+    if (this.#off || !(this.#unknown || this.#inspectionDue || !this.fits || isOld)) return;
+    this.#inspectionDue = false;
     const inspection = await inspect(this.#contextTokens);
-    if (inspection === null) return false;
+    if (inspection === null) {
+      this.#inspectionDue = true;
+      return;
+    }
     const { facts, faults } = inspection;
-    this.#inspectedAtMs = this.#options.now();
+    this.#inspectedAtMs = now();
     this.#facts = facts ?? this.#facts;
     if (faults.length > 0 && faults.join() !== this.#faults.join()) {
       log('engine_unfit', { faults: faults.join(' ') });
     }
     if (faults.length === 0 && !this.fits) log('engine_fits');
     this.#faults = faults;
-    return true;
+    this.#unknown = false;
+    this.#report();
   }
 }

@@ -18,6 +18,8 @@ export interface Deadlines {
   abortGraceMs: number;
   /** For the engine's count to show that an abort which it did not report has stopped the request. */
   abortProofMs: number;
+  /** For an engine with nothing to prefill to show a sign of life (engine-pulse.ts). */
+  silenceMs: number;
 }
 
 export interface GenerateContext {

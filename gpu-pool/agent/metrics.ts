@@ -18,6 +18,8 @@ const GAUGES = {
   draining: '1 while no new work is taken.',
   engine_healthy: '1 while the engine answers and meets the requirements.',
   engine_fits: '1 while the engine has the version and arguments that a node requires.',
+  engine_silence_seconds:
+    'Seconds since the engine, or the most silent of its ranks, last showed a sign of life.',
   engine_running_requests: 'Requests that the engine reports as running.',
   engine_waiting_requests: 'Requests that the engine reports as queued.',
   edge_reachable: '1 while the edge accepts heartbeats.',

@@ -41,6 +41,23 @@ export interface PriorityScheduling {
   lowFirst: boolean;
 }
 
+/** Decode steps between two snapshots (`--load-snapshot-publish-interval`). */
+const PUBLISH_STEPS = 15;
+
+export interface EngineLoad {
+  runningRequests: number;
+  waitingRequests: number;
+  waitingTokens: number;
+  usedTokens: number;
+}
+
+export interface Snapshot extends EngineLoad {
+  /** Real time, whatever the engine's speed. */
+  atMs: number;
+  /** Prompt tokens prefilled since the start, and the engine time that took. */
+  prefilled: { tokens: number; microseconds: number };
+}
+
 export const PRIORITIES_IGNORED: PriorityScheduling = {
   enabled: false,
   preemptionThreshold: 10,
@@ -60,6 +77,14 @@ export class Engine {
   #stepEndMs = 0;
   #wake: (() => void) | null = null;
   #closed = false;
+  /** Ends the freeze of the scheduler; null: it runs. */
+  #thaw: (() => void) | null = null;
+  #thawed: Promise<void> = Promise.resolve();
+  #published: Snapshot;
+  #decodeSteps = 0;
+  /** Real time of the last tokens. */
+  #sentAtMs = 0;
+  #prefilled = { tokens: 0, microseconds: 0 };
 
   constructor(options: {
     profile: Profile;
@@ -76,6 +101,7 @@ export class Engine {
     this.#log = options.log;
     this.#queuedMax = options.queuedMax;
     this.#priorities = options.priorities ?? PRIORITIES_IGNORED;
+    this.#published = this.#snapshotNow();
     void this.#loop();
   }
 
@@ -137,7 +163,45 @@ export class Engine {
     this.#log.write({ t: this.#now(), struck: rid, faults });
   }
 
-  get load() {
+  /**
+   * The load as the scheduler published it last: all the time while it is idle, at the end of each prefill step, and every
+   * 15 decode steps (scheduler.py, `publish_load_snapshot`).
+   */
+  get snapshot(): Snapshot {
+    if (this.stats.isIdle && this.#thaw === null) this.#publish();
+    return this.#published;
+  }
+
+  /** Stops the scheduler where it is, as SIGSTOP would, until `thaw`. The HTTP server goes on. */
+  freeze(): void {
+    if (this.#thaw !== null) return;
+    // What an idle scheduler published until now.
+    void this.snapshot;
+    this.#thawed = new Promise((resolve) => {
+      this.#thaw = resolve;
+    });
+  }
+
+  thaw(): void {
+    this.#thaw?.();
+    this.#thaw = null;
+  }
+
+  /** Whether the scheduler has sent anything since a time, or would answer a request at once. */
+  hasAnsweredSince(ms: number): boolean {
+    return (this.stats.isIdle && this.#thaw === null) || this.#sentAtMs > ms;
+  }
+
+  #publish(): void {
+    this.#decodeSteps = 0;
+    this.#published = this.#snapshotNow();
+  }
+
+  #snapshotNow(): Snapshot {
+    return { ...this.load, atMs: Date.now(), prefilled: { ...this.#prefilled } };
+  }
+
+  get load(): EngineLoad {
     const waitingTokens = this.#waiting.reduce(
       (sum, request) =>
         sum + request.prompt.length - this.cache.match(request.cacheKey, request.prompt).depthTokens,
@@ -154,11 +218,13 @@ export class Engine {
   /** Ends the loop; requests under way get no further callback. */
   close(): void {
     this.#closed = true;
+    this.thaw();
     this.#wake?.();
   }
 
   async #loop(): Promise<void> {
     while (!this.#closed) {
+      await this.#thawed;
       this.#dropAborted();
       this.#admit();
       const prefilling = this.#running.filter((request) => request.phase === 'prefill');
@@ -260,9 +326,12 @@ export class Engine {
       if (budget === 0) break;
     }
     const chunkTokens = this.profile.chunkedPrefillTokens - budget;
-    await this.#sleep(
-      this.profile.prefillBaseMs + (chunkTokens / this.profile.prefillTokensPerSecond) * 1_000,
-    );
+    const ms = this.profile.prefillBaseMs + (chunkTokens / this.profile.prefillTokensPerSecond) * 1_000;
+    await this.#sleep(ms);
+    this.#publish();
+    // The counters lag behind the snapshot by a step (scheduler.py, `process_batch_result`).
+    this.#prefilled.tokens += chunkTokens;
+    this.#prefilled.microseconds += Math.round(ms * 1_000);
     for (const request of done) {
       request.phase = 'decode';
       // Other requests with the same prefix can use it from now on, not only when this request has ended.
@@ -275,6 +344,8 @@ export class Engine {
   async #decode(): Promise<void> {
     const { decodeBaseMs, decodePerSequenceMs } = this.profile;
     await this.#sleep(decodeBaseMs + decodePerSequenceMs * this.#runningSequences());
+    this.#decodeSteps += 1;
+    if (this.#decodeSteps >= PUBLISH_STEPS) this.#publish();
     this.#produce(this.#running);
   }
 
@@ -283,6 +354,7 @@ export class Engine {
     if (this.stats.isIdle) this.#stepEndMs = this.#clock.nowMs() + ms;
     this.stats.busy();
     await this.#clock.sleepUntil(this.#stepEndMs);
+    await this.#thawed;
   }
 
   /**
@@ -315,6 +387,7 @@ export class Engine {
       request.lastTokenMs = nowMs;
       if (request.abortedChoices.size === 0 && isOver(request)) ended.push(request);
     }
+    this.#sentAtMs = Date.now();
     this.stats.step({ tokens, nowMs });
     this.#log.write({ t: this.#now(), step });
     for (const request of ended) {

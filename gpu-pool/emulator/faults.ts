@@ -36,6 +36,7 @@ export const Fault = z.discriminatedUnion('kind', [
   simple('html_200'),
   simple('ignore_abort'),
   simple('unhealthy'),
+  simple('frozen'),
   simple('answer_in_reasoning'),
 ]);
 export type Fault = z.infer<typeof Fault>;
@@ -65,26 +66,36 @@ export const FAULT_DESCRIPTIONS = {
   error_500_after_work: 'generates everything, then answers 500',
   html_200: 'answers 200 with an HTML page',
   ignore_abort: 'goes on generating after an abort or a disconnect',
-  unhealthy: '/health and /health_generate answer 503',
+  unhealthy: '/health and /health_generate answer 503 at once, as where the engine starts or ends',
+  frozen:
+    'stops the scheduler as SIGSTOP would, until it is deleted: no token, no new load, no health; HTTP goes on',
   // The R1 parser does so when no think tags appear, as with structured output (sglang#4539).
   answer_in_reasoning: 'puts the answer into reasoning_content',
 } satisfies Record<FaultKind, string>;
 
 /** Faults that strike every path, so that a caller's probes see them too. */
-const NOT_CHAT_ONLY: readonly FaultKind[] = ['refuse', 'unhealthy'];
+const NOT_CHAT_ONLY: readonly FaultKind[] = ['refuse', 'unhealthy', 'frozen'];
 
 export class FaultBoard {
   #faults: Array<{ fault: Fault; timesLeft: number }> = [];
+  readonly #onChange: (board: FaultBoard) => void;
+
+  /** @param onChange called whenever faults were added or deleted */
+  constructor(onChange: (board: FaultBoard) => void = () => {}) {
+    this.#onChange = onChange;
+  }
 
   /** Adds a fault. @throws ZodError when the input is not a fault */
   add(input: z.input<typeof Fault>): Fault {
     const fault = Fault.parse(input);
     this.#faults.push({ fault, timesLeft: fault.times ?? Number.POSITIVE_INFINITY });
+    this.#onChange(this);
     return fault;
   }
 
   clear(): void {
     this.#faults = [];
+    this.#onChange(this);
   }
 
   list(): Array<Fault & { timesLeft: number | null }> {

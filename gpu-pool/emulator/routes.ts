@@ -45,9 +45,23 @@ export const ROUTES: Record<string, Route | undefined> = {
   '/abort_request': { methods: ['POST'], handle: abortRequest },
 };
 
-/** A real engine generates a token for a health check; the answer has no body. */
-function health({ faults }: EmulatorState): RouteAnswer {
-  return { status: faults.spend('unhealthy') ? 503 : 200, body: '' };
+/** How long a health check waits for the scheduler (http_server.py, `HEALTH_CHECK_TIMEOUT`). */
+const HEALTH_SECONDS_MAX = 20;
+
+/**
+ * Answers without a body once the scheduler has sent something: looked for every second, the first time after one
+ * (http_server.py, `health_generate`). An engine that is starting or ending says so at once.
+ */
+async function health({ engine, faults, options }: EmulatorState): Promise<RouteAnswer> {
+  if (faults.spend('unhealthy')) return { status: 503, body: '' };
+  const askedAtMs = Date.now();
+  // An engine that never waits does not wait here either.
+  const second = options.speed ? 1_000 / options.speed : 0;
+  for (let waited = 0; waited < HEALTH_SECONDS_MAX; waited += 1) {
+    await new Promise((resolve) => setTimeout(resolve, second));
+    if (engine.hasAnsweredSince(askedAtMs)) return { status: 200, body: '' };
+  }
+  return { status: 503, body: '' };
 }
 
 function modelInfo({ modelPath, weightVersion }: EmulatorState): RouteAnswer {
@@ -118,7 +132,7 @@ function serverInfo({
     weight_version: weightVersion,
     status: 'ready',
     max_total_num_tokens: profile.kvCapacityTokens,
-    max_req_input_len: inputTokensMax(contextLength) + 1,
+    max_req_input_len: inputTokensMax(Math.min(contextLength, profile.kvCapacityTokens)) + 1,
     internal_states: [
       {
         last_gen_throughput: stats.generationThroughput,
@@ -131,7 +145,7 @@ function serverInfo({
 
 /** The load of a single rank: the profiles run without data-parallel attention. */
 function loads({ engine, options }: EmulatorState): RouteAnswer {
-  const { load, profile, stats } = engine;
+  const { snapshot: load, profile, stats } = engine;
   return ok({
     timestamp: new Date().toISOString(),
     version: options.version ?? SGLANG_VERSION,
@@ -139,6 +153,7 @@ function loads({ engine, options }: EmulatorState): RouteAnswer {
     loads: [
       {
         dp_rank: 0,
+        timestamp: load.atMs / 1_000,
         num_running_reqs: load.runningRequests,
         num_waiting_reqs: load.waitingRequests,
         num_total_reqs: load.runningRequests + load.waitingRequests,
@@ -149,6 +164,8 @@ function loads({ engine, options }: EmulatorState): RouteAnswer {
         token_usage: load.usedTokens / profile.kvCapacityTokens,
         gen_throughput: stats.generationThroughput,
         cache_hit_rate: stats.cacheHitRate,
+        total_prefill_uncached_tokens: load.prefilled.tokens,
+        total_prefill_busy_us: load.prefilled.microseconds,
         utilization: load.runningRequests / profile.maxRunningRequests,
       },
     ],

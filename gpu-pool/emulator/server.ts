@@ -57,18 +57,19 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
 
 function createState(options: EmulatorOptions, log: EngineLog): EmulatorState {
   const requests: ReceivedRequest[] = [];
+  const engine = new Engine({
+    profile: { ...PROFILES[options.profile], ...options.override },
+    clock: options.clock ?? createClock(options.speed ?? 0),
+    log,
+    queuedMax: options.maxQueuedRequests ?? Number.POSITIVE_INFINITY,
+    priorities: { ...PRIORITIES_IGNORED, ...options.priorities },
+    radixCache: !options.disableRadixCache,
+  });
   return {
     options,
     requests,
-    engine: new Engine({
-      profile: { ...PROFILES[options.profile], ...options.override },
-      clock: options.clock ?? createClock(options.speed ?? 0),
-      log,
-      queuedMax: options.maxQueuedRequests ?? Number.POSITIVE_INFINITY,
-      priorities: { ...PRIORITIES_IGNORED, ...options.priorities },
-      radixCache: !options.disableRadixCache,
-    }),
-    faults: new FaultBoard(),
+    engine,
+    faults: new FaultBoard((faults) => (faults.has('frozen') ? engine.freeze() : engine.thaw())),
     seed: options.seed ?? 1,
     modelPath: options.modelPath ?? 'deepseek-ai/DeepSeek-R1-0528',
     weightVersion: options.weightVersion ?? 'default',

@@ -171,7 +171,10 @@ export const NodeError = z.object({
   error: z.object({
     code: z.enum(NODE_ERROR_CODES),
     message: z.string(),
-    /** With `bad_request`: the prompt as the engine counts it is longer than `context_tokens`. */
+    /**
+     * With `bad_request`: the prompt as the engine counts it is longer than `context_tokens`. With `engine_failed`: prompts
+     * of `prompt_tokens` are sold, and the engine takes none of more than `context_tokens`.
+     */
     context: z.object({ prompt_tokens: tokens, context_tokens: tokens }).optional(),
   }),
 });

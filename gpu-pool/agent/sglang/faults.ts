@@ -2,10 +2,12 @@
  * Faults of an engine that keep its answers from being sold, as sentences for its operator that name the flag to
  * change. Pure: the table below is everything that a node requires of SGLang's arguments.
  */
+
 import type { ModelProfile } from '../../protocol/model-profile.ts';
-import { CONTEXT_RESERVE } from '../context-window.ts';
+import { CONTEXT_RESERVE, longestPrompt } from '../context-window.ts';
+
 import { printable } from '../start-refused.ts';
-import type { EngineFacts } from './probe.ts';
+import { type EngineFacts, roomTokens } from './probe.ts';
 import { PRIORITY } from './request.ts';
 import { judgeVersion, VERSION_MIN } from './version.ts';
 
@@ -143,9 +145,14 @@ function radixCache({ settings }: EngineFacts): string | null {
 }
 
 function contextLength({ settings }: EngineFacts, { contextTokens }: EngineRequirements): string | null {
-  const found = settings.context_length;
-  if (contextTokens === undefined || found === null || found > contextTokens + CONTEXT_RESERVE) return null;
-  return `Prompts of ${contextTokens} tokens are sold, and the engine has a context of ${found} for prompt and answer together: start SGLang with a --context-length of more than ${contextTokens + CONTEXT_RESERVE}, or without it.`;
+  const room = roomTokens(settings);
+  if (contextTokens === undefined || room === null || longestPrompt(room) >= contextTokens) return null;
+  const { context_length: length, max_total_num_tokens: cache } = settings;
+  const sold = `Prompts of ${contextTokens} tokens are sold, and the engine`;
+  const needed = contextTokens + CONTEXT_RESERVE;
+  return cache !== null && cache <= needed && (length === null || length > needed)
+    ? `${sold} has a KV cache of ${cache} tokens: start SGLang with a higher --mem-fraction-static or on more GPUs, so that it holds more than ${needed}.`
+    : `${sold} has a context of ${room} for prompt and answer together: start SGLang with a --context-length of more than ${needed}, or without it.`;
 }
 
 /** Where one of these is wrong, an interactive request waits until an answer of a batch has ended. */

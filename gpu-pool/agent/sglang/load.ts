@@ -1,13 +1,24 @@
 /** SGLang's current load and health. */
 import * as z from 'zod';
-import { LOAD_MAX, NO_LOAD, type NodeLoad } from '../../protocol/schemas.ts';
+import { LOAD_MAX, type NodeLoad } from '../../protocol/schemas.ts';
 import { callEngine, type Engine } from '../engine-client.ts';
+import type { RankSnapshot } from '../engine-pulse.ts';
 
-const PROBE_TIMEOUT_MS = 3_000;
+/** The HTTP server answers out of shared memory, whatever the scheduler does (v1_loads.py). */
+const LOADS_TIMEOUT_MS = 3_000;
+/** A busy engine answers after a step, and one that hangs after 20 s (http_server.py, `HEALTH_CHECK_TIMEOUT`). */
+const HEALTH_TIMEOUT_MS = 25_000;
+/** A health check first sleeps for a second, unless the engine is starting or ending and says so at once. */
+const AT_ONCE_MS = 900;
 
 const count = z.number().min(0).catch(0).transform(Math.round);
 const number = z.number().min(0).catch(0);
 const RankLoad = z.object({
+  dp_rank: z.int().min(0).nullish().catch(null),
+  /** Seconds by the clock of the rank's host. */
+  timestamp: z.number().positive().nullish().catch(null),
+  total_prefill_uncached_tokens: z.number().min(0).nullish().catch(null),
+  total_prefill_busy_us: z.number().min(0).nullish().catch(null),
   num_running_reqs: count,
   num_waiting_reqs: count,
   num_waiting_uncached_tokens: count,
@@ -24,19 +35,26 @@ const LegacyRankLoad = z.object({
   num_tokens: count,
 });
 
+/** A look at the engine's load. */
+export interface EngineLoad {
+  /** Summed over data-parallel ranks. */
+  load: NodeLoad;
+  ranks: RankSnapshot[];
+}
+
 /**
- * Load summed over data-parallel ranks, each of which has a queue of `queuedPerRankMax`. NO_LOAD where the
- * connection is refused; null where neither endpoint gives a usable answer.
+ * The engine's load; each data-parallel rank has a queue of `queuedPerRankMax`. `refused` where nothing listens; null where
+ * neither endpoint gives a usable answer.
  */
 export async function readLoad(
   engine: Engine,
   { queuedPerRankMax }: { queuedPerRankMax: number | null },
-): Promise<NodeLoad | null> {
-  const get = (path: string) => callEngine(engine, { method: 'GET', path, timeoutMs: PROBE_TIMEOUT_MS });
+): Promise<EngineLoad | 'refused' | null> {
+  const get = (path: string) => callEngine(engine, { method: 'GET', path, timeoutMs: LOADS_TIMEOUT_MS });
   const answer = await get('/v1/loads?include=core');
-  if ('failure' in answer) return answer.failure === 'refused' ? NO_LOAD : null;
+  if ('failure' in answer) return answer.failure === 'refused' ? 'refused' : null;
   const loads = z.object({ loads: z.array(RankLoad).min(1) }).safeParse(answer.body);
-  if (answer.status === 200 && loads.success) return sumLoads(loads.data.loads, queuedPerRankMax);
+  if (answer.status === 200 && loads.success) return engineLoad(loads.data.loads, queuedPerRankMax);
   if (answer.status !== 404) return null;
   const legacy = await get('/get_load');
   if ('failure' in legacy || legacy.status !== 200) return null;
@@ -44,7 +62,7 @@ export async function readLoad(
     .union([z.array(LegacyRankLoad), LegacyRankLoad.transform((rank) => [rank])])
     .safeParse(legacy.body);
   if (!ranks.success) return null;
-  return sumLoads(
+  return engineLoad(
     ranks.data.map((rank) => ({
       ...RankLoad.parse({}),
       // num_reqs includes the waiting ones.
@@ -56,9 +74,35 @@ export async function readLoad(
   );
 }
 
-function sumLoads(ranks: z.infer<typeof RankLoad>[], queuedPerRankMax: number | null): NodeLoad {
+type RankLoad = z.infer<typeof RankLoad>;
+
+function engineLoad(ranks: RankLoad[], queuedPerRankMax: number | null): EngineLoad {
+  return { load: sumLoads(ranks, queuedPerRankMax), ranks: ranks.map(toSnapshot) };
+}
+
+function toSnapshot(load: RankLoad, index: number): RankSnapshot {
+  const { total_prefill_uncached_tokens: tokens, total_prefill_busy_us: microseconds } = load;
+  return {
+    rank: load.dp_rank ?? index,
+    at: load.timestamp ?? null,
+    waits: load.num_waiting_reqs > 0,
+    prefilled: tokens == null || microseconds == null ? null : { tokens, microseconds },
+  };
+}
+
+/** The fields that are summed over ranks. */
+type Count =
+  | 'gen_throughput'
+  | 'cache_hit_rate'
+  | `num_${'running' | 'waiting'}_reqs`
+  | 'num_waiting_uncached_tokens'
+  | 'num_used_tokens'
+  | 'max_total_num_tokens'
+  | 'max_running_requests';
+
+function sumLoads(ranks: RankLoad[], queuedPerRankMax: number | null): NodeLoad {
   // A count beyond the protocol's bounds would make the edge reject the whole heartbeat.
-  const sum = (field: keyof z.infer<typeof RankLoad>, most: number) =>
+  const sum = (field: Count, most: number) =>
     Math.min(
       most,
       ranks.reduce((total, rank) => total + rank[field], 0),
@@ -78,9 +122,21 @@ function sumLoads(ranks: z.infer<typeof RankLoad>[], queuedPerRankMax: number | 
   };
 }
 
-/** ok; busy: no answer or a bad one, which a long prefill can cause; unreachable: the connection was refused */
-export async function checkHealth(engine: Engine): Promise<'ok' | 'busy' | 'unreachable'> {
-  const answer = await callEngine(engine, { method: 'GET', path: '/health', timeoutMs: PROBE_TIMEOUT_MS });
-  if ('failure' in answer) return answer.failure === 'refused' ? 'unreachable' : 'busy';
-  return answer.status === 200 ? 'ok' : 'busy';
+/**
+ * The engine's answer to a health check.
+ * - ok: its scheduler has sent something since.
+ * - off: it says at once that it is starting or ending.
+ * - refused: nothing listens.
+ * - unknown: anything else. Within a long prefill step a check fails as it does where the scheduler hangs.
+ */
+export async function checkHealth(
+  engine: Engine,
+  { now, signal }: { now: () => number; signal: AbortSignal },
+): Promise<'ok' | 'off' | 'refused' | 'unknown'> {
+  const startedMs = now();
+  const call = { method: 'GET', path: '/health', timeoutMs: HEALTH_TIMEOUT_MS, signal } as const;
+  const answer = await callEngine(engine, call);
+  if ('failure' in answer) return answer.failure === 'refused' ? 'refused' : 'unknown';
+  if (answer.status === 200) return 'ok';
+  return answer.status === 503 && now() - startedMs < AT_ONCE_MS ? 'off' : 'unknown';
 }

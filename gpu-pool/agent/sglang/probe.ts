@@ -2,6 +2,7 @@
 import * as z from 'zod';
 import { type Heartbeat, VERSION_UNKNOWN } from '../../protocol/schemas.ts';
 import { callEngine, type Engine, type EngineFailure } from '../engine-client.ts';
+import type { StepLimits } from '../engine-pulse.ts';
 import { ABORT_PATH } from './request.ts';
 
 export type EngineInfo = Omit<Heartbeat['engine'], 'healthy'>;
@@ -42,9 +43,39 @@ const Settings = z.object({
   /** Where the cache is kept beyond this host. */
   hicache_storage_backend: z.string().nullable().catch(null),
   enable_custom_logit_processor: z.boolean().catch(false),
+  /** One more than the longest prompt that the scheduler takes, by its context and by its KV cache (tp_worker.py). */
+  max_req_input_len: z.int().positive().nullable().catch(null),
+  /** Tokens of the KV cache of a rank. */
+  max_total_num_tokens: z.int().positive().nullable().catch(null),
+  /** Tokens of a prefill step; -1: a step takes whole prompts. */
+  chunked_prefill_size: z.int().nullable().catch(null),
+  /** Seconds that a step may take before the engine ends itself. */
+  watchdog_timeout: z.number().positive().nullable().catch(null),
 });
 export type EngineSettings = z.infer<typeof Settings>;
 export const SETTING_NAMES = Object.keys(Settings.shape) as readonly (keyof EngineSettings)[];
+
+/** SGLang's default of `--watchdog-timeout`. */
+const WATCHDOG_SECONDS = 300;
+/** Tokens that the scheduler keeps back beside the longest prompt (tp_worker.py, `max_req_input_len`). */
+const KEPT_BACK_TOKENS = 6;
+
+/** The tokens that the engine has for a prompt and its answer together; null: not known. */
+export function roomTokens({ context_length, max_req_input_len }: EngineSettings): number | null {
+  const byScheduler = max_req_input_len === null ? null : max_req_input_len + KEPT_BACK_TOKENS;
+  if (context_length === null || byScheduler === null) return context_length ?? byScheduler;
+  return Math.min(context_length, byScheduler);
+}
+
+/** How long a prefill step can be. */
+export function stepLimits(settings: EngineSettings): StepLimits {
+  const { chunked_prefill_size: chunk, watchdog_timeout: seconds } = settings;
+  const isChunked = chunk !== null && chunk > 0;
+  return {
+    tokensMax: isChunked ? chunk : (roomTokens(settings) ?? Number.POSITIVE_INFINITY),
+    msMax: (seconds ?? WATCHDOG_SECONDS) * 1_000,
+  };
+}
 
 /** /server_info also holds the engine's keys (sglang#37457): only these fields leave this file. */
 const ServerInfo = Settings.extend({ version: z.string().min(1).max(128).catch(VERSION_UNKNOWN) });

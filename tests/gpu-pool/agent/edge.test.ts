@@ -7,7 +7,7 @@ import { checkEngine, parseEngine } from '../../../gpu-pool/agent/engine-check.t
 import { backoffMs } from '../../../gpu-pool/agent/heartbeat.ts';
 import { FakeEdge, requestId } from './fake-edge.ts';
 import { expectStartRefused, generate, setUp, startTestAgent, tempDir, until } from './helpers.ts';
-import { event, ScriptedEngine, sse, usage } from './scripted-engine.ts';
+import { event, rankLoad, ScriptedEngine, sse, usage } from './scripted-engine.ts';
 
 describe('enrolment', () => {
   it('sends a public key, the engine’s identity and the agent’s address, and never the private key', async () => {
@@ -99,14 +99,35 @@ describe('heartbeats', () => {
     expect(edge.heartbeats.at(-1)?.load).toMatchObject({ waiting_requests: 2, used_tokens: 70 });
   });
 
-  it('call an engine unhealthy after three misses, but not while tokens flow', async () => {
+  it('report each load as it comes, though the health check is not answered', async () => {
+    const { edge, engine } = await setUp();
+    engine.health = 'never';
+    for (const running of [11, 12, 13]) {
+      engine.loads = { loads: [rankLoad(running)] };
+      await until(() => edge.heartbeats.at(-1)?.load.running_requests === running);
+    }
+  });
+
+  it('call an engine unhealthy at once that says it is starting or ending', async () => {
+    const { edge, engine } = await setUp();
+    engine.health = 503;
+    await until(() => edge.heartbeats.at(-1)?.engine.healthy === false);
+    engine.health = 200;
+    await until(() => edge.heartbeats.at(-1)?.engine.healthy === true);
+  });
+
+  it('judge an engine whose load has no time by its tokens and health checks', async () => {
     let nowMs = Date.now();
     const { edge, engine, agent } = await setUp({ now: () => nowMs });
+    engine.health = 'never';
+    engine.loads = { loads: [{ ...rankLoad(3), num_waiting_reqs: 0 }] };
+    nowMs += 5_000;
     await generate({ agent, edge });
-    engine.health = 503;
-    await new Promise((resolve) => setTimeout(resolve, 400));
+    const looks = engine.looks;
+    nowMs += 1_000;
+    await until(() => engine.looks > looks + 3);
     expect(edge.heartbeats.at(-1)?.engine.healthy).toBe(true);
-    nowMs += 11_000;
+    nowMs += 5_000;
     await until(() => edge.heartbeats.at(-1)?.engine.healthy === false);
     engine.health = 200;
     await until(() => edge.heartbeats.at(-1)?.engine.healthy === true);

@@ -15,8 +15,10 @@ export class ScriptedEngine {
   url = '';
   readonly calls: ChatCall[] = [];
   readonly aborts: string[] = [];
-  /** Status of /health. */
-  health = 200;
+  /** Status of /health; `never`: it is not answered. */
+  health: number | 'never' = 200;
+  /** Looks at /v1/loads. */
+  looks = 0;
   /** Body of /server_info; by default that of an engine which meets the requirements. */
   settings: Record<string, unknown> = {
     version: '0.5.20',
@@ -60,7 +62,8 @@ export class ScriptedEngine {
     if (this.silent && req.url === '/model_info') return;
     if (req.url === '/model_info') return json(200, { model_path: this.modelPath, weight_version: 'w1' });
     if (req.url === '/server_info') return json(this.settingsStatus, this.settings);
-    if (req.url === '/health') return json(this.health, {});
+    if (req.url === '/health') return this.health === 'never' ? undefined : json(this.health, {});
+    if (req.url?.startsWith('/v1/loads')) this.looks += 1;
     if (req.url?.startsWith('/v1/loads')) return this.loads ? json(200, this.loads) : json(404, {});
     if (req.url === '/get_load') return json(200, [{ num_reqs: 5, num_waiting_reqs: 2, num_tokens: 70 }]);
     if (req.url === '/abort_request') {

@@ -41,6 +41,19 @@ const CHECKS: Record<FaultKind, (emulator: Emulator) => Promise<void>> = {
   async empty_200({ url }) {
     expect(await stream(url, request)).toMatchObject({ status: 200, raw: '', broken: true });
   },
+  async frozen({ url, engine, faults }) {
+    const timeOf = async () => {
+      const { loads } = (await (await fetch(`${url}/v1/loads`)).json()) as { loads: { timestamp: number }[] };
+      return loads[0]!.timestamp;
+    };
+    const before = await timeOf();
+    await expect(post(url, request, { signal: AbortSignal.timeout(150) })).rejects.toThrow(/timeout/);
+    expect([await timeOf(), engine.stats.promptTokens]).toEqual([before, 0]);
+    expect((await fetch(`${url}/health`)).status).toBe(503);
+    // It lasts until it is deleted.
+    faults.clear();
+    expect(await timeOf()).toBeGreaterThan(before);
+  },
   async die_mid_stream({ url, engine }) {
     const streamed = await stream(url, request);
     expect(streamed).toMatchObject({ broken: true, done: false });

@@ -368,6 +368,10 @@ describe('the agent', () => {
           enable_lmcache: set.has('--enable-lmcache'),
           hicache_storage_backend: (set.get('--hicache-storage-backend') as string | undefined) ?? null,
           enable_custom_logit_processor: set.has('--enable-custom-logit-processor'),
+          chunked_prefill_size: Number(set.get('--chunked-prefill-size') ?? 8_192),
+          max_req_input_len: null,
+          max_total_num_tokens: null,
+          watchdog_timeout: null,
         },
       };
       const revisionSetting = setting(textOf(bundle(built, 'shell'), 'agent.env'), 'TOLLGATE_REVISION');

@@ -57,9 +57,12 @@ export const LOAD: readonly Assumption[] = [
       const choices = Math.min(3, places.running);
       const running = engine.start(engine.endless({ n: choices }));
       await begun(running, choices);
-      const load = () => readLoad(engine.target, { queuedPerRankMax: places.queued });
-      const counted = await eventually(async () => (await load())?.running_requests === choices, 10_000);
-      const during = (await load())?.running_requests;
+      const runningNow = async () => {
+        const seen = await readLoad(engine.target, { queuedPerRankMax: places.queued });
+        return seen === null || seen === 'refused' ? undefined : seen.load.running_requests;
+      };
+      const counted = await eventually(async () => (await runningNow()) === choices, 10_000);
+      const during = await runningNow();
       running.leave();
       const idle = await engine.idleWithin(10_000);
       return verdict(
@@ -74,7 +77,27 @@ export const LOAD: readonly Assumption[] = [
     says: '/health of an idle engine is 200 within the time that the agent allows',
     madeBy: ['gpu-pool/agent/sglang/load.ts'],
     async check({ engine }) {
-      return verdict('ok', await checkHealth(engine.target));
+      const { signal } = new AbortController();
+      return verdict('ok', await checkHealth(engine.target, { now: Date.now, signal }));
+    },
+  },
+  {
+    id: 'load/time',
+    says: 'an idle engine’s load has a time of each rank, in seconds, which moves; and counts what was prefilled, and how long that took',
+    madeBy: ['gpu-pool/agent/engine-pulse.ts', 'gpu-pool/emulator/engine.ts'],
+    async check({ engine, places }) {
+      const ranks = async () => {
+        const seen = await readLoad(engine.target, { queuedPerRankMax: places.queued });
+        return seen === null || seen === 'refused' ? [] : seen.ranks;
+      };
+      const before = await ranks();
+      await sleep(1_000);
+      const after = await ranks();
+      const moves =
+        before.length > 0 && before.every(({ at }, rank) => at !== null && at !== after[rank]?.at);
+      const counts = after.every(({ prefilled }) => prefilled !== null);
+      const seen = `${moves ? 'moves' : 'stands still'}, ${counts ? 'counted' : 'not counted'}`;
+      return verdict('moves, counted', seen);
     },
   },
   {
