@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { ModelProfile } from '../../gpu-pool/protocol/model-profile.ts';
 import { GenerateRequest } from '../../gpu-pool/protocol/schemas.ts';
 import {
   ATTEMPTS_CONSIDERED,
@@ -6,6 +7,7 @@ import {
   CANARY_REQUEST,
   type CanaryAnswer,
   type CanaryAttempt,
+  canaryRequest,
   faultInAnswers,
   newCanaryIds,
   nextAttemptAtMs,
@@ -14,12 +16,13 @@ import {
   parseCanaryId,
   receiptAgrees,
 } from '../../worker/domain/canary.ts';
+import { canaryTasks } from '../../worker/domain/canary-tasks.ts';
 import { isId, newId } from '../../worker/domain/ids.ts';
 import { NODE_ACTIONS, NODE_STATES, type NodeState, nextState } from '../../worker/domain/node.ts';
 import type { Usage } from '../../worker/domain/usage.ts';
 
 const USAGE: Usage = { promptTokens: 250, cachedTokens: 192, completionTokens: 64, reasoningTokens: 64 };
-const REASONING = { reasoning: true };
+const REASONING = { reasoning: true, profile: {} };
 
 function answer(change: Partial<Usage> = {}, reasoned = true): CanaryAnswer {
   const text = { reasoning: reasoned ? 'Hm.' : '', content: 'They sing.', calls: [], isCut: false };
@@ -47,11 +50,58 @@ describe('the canary request', () => {
   });
 });
 
+const MODES = {
+  always: { mode: 'always' },
+  never: { mode: 'never' },
+  byDefault: { mode: 'switchable', byDefault: true, variable: 'enable_thinking' },
+  onRequest: { mode: 'switchable', byDefault: false, variable: 'thinking' },
+} as const;
+
+describe('the canary request of a model', () => {
+  const requestOf = (thinking: ModelProfile['thinking'], sampling = {}) =>
+    canaryRequest({ reasoning: true, profile: { thinking, sampling } });
+
+  it('switches thinking on where the template has a variable for it, whatever its default', () => {
+    expect(requestOf(MODES.always)).toEqual(CANARY_REQUEST);
+    expect(requestOf(MODES.never)).toEqual(CANARY_REQUEST);
+    expect(requestOf(MODES.byDefault).template_variables).toEqual({ enable_thinking: true });
+    expect(requestOf(MODES.onRequest).template_variables).toEqual({ thinking: true });
+    expect(canaryRequest(REASONING)).toEqual(CANARY_REQUEST);
+  });
+
+  it('is sampled as the model recommends', () => {
+    const { temperature, top_p } = requestOf(MODES.always, { temperature: 0.6, top_p: 0.95 });
+    expect([temperature, top_p, requestOf(MODES.always).temperature]).toEqual([0.6, 0.95, 0]);
+  });
+
+  it('leaves the thought out of the tasks where it can', () => {
+    const variables = (thinking: ModelProfile['thinking']) =>
+      canaryTasks({ profile: { thinking } }).map(({ request }) => request.template_variables);
+    expect(variables(MODES.byDefault)).toEqual([{ enable_thinking: false }]);
+    expect(variables(MODES.onRequest)).toEqual([{ thinking: false }]);
+    expect(variables(MODES.always)).toEqual([undefined]);
+  });
+
+  it('expects a thought of every model that can think, and none of one that cannot', () => {
+    const judge = (thinking: ModelProfile['thinking'], reasoned: boolean) =>
+      faultInAnswers([answer({}, reasoned), answer({}, reasoned)], {
+        reasoning: false,
+        profile: { thinking },
+      });
+    for (const mode of [MODES.always, MODES.byDefault, MODES.onRequest]) {
+      expect([judge(mode, true), judge(mode, false)]).toEqual([null, 'no_reasoning']);
+    }
+    expect([judge(MODES.never, false), judge(MODES.never, true)]).toEqual([null, 'only_reasoning']);
+  });
+});
+
 describe('two answers', () => {
   it('pass when their counts agree and the second was cached', () => {
     expect(faultInAnswers([answer({ cachedTokens: 0 }), answer()], REASONING)).toBeNull();
     expect(faultInAnswers([answer(), answer()], REASONING)).toBeNull();
-    expect(faultInAnswers([answer({}, false), answer({}, false)], { reasoning: false })).toBeNull();
+    expect(
+      faultInAnswers([answer({}, false), answer({}, false)], { reasoning: false, profile: {} }),
+    ).toBeNull();
     expect(
       faultInAnswers([answer(), answer({ completionTokens: 1, reasoningTokens: 0 })], REASONING),
     ).toBeNull();

@@ -3,10 +3,10 @@
  * answer, and a JSON answer must follow its schema. Both are forced by the request, so that neither depends on what the
  * model would like to answer.
  */
-import type { ModelProfile } from '../../gpu-pool/protocol/model-profile.ts';
 import type { GenerateRequest } from '../../gpu-pool/protocol/schemas.ts';
 import { CANARY_REQUEST, type CanaryFault } from './canary.ts';
 import type { CanaryText } from './canary-text.ts';
+import { asModelWants, type CanaryModel } from './canary-thinking.ts';
 
 /**
  * A reasoning model first thinks, for some hundred tokens where so little is asked. At ten tokens a second, the least that
@@ -75,10 +75,11 @@ const JSON_TASK: CanaryTask = {
  * The tasks of a model, in the order in which they are asked.
  *
  * An answer that is cut off while it still thinks proves nothing, and does not fail: the agent has checked the engine's
- * parsers, and a model that thinks for long is no fault of its node.
+ * parsers, and a model that thinks for long is no fault of its node. One that can leave it out is asked to.
  */
-export function canaryTasks({ profile }: { profile: Partial<ModelProfile> }): readonly CanaryTask[] {
-  return profile.parsers?.tools ? [TOOL_TASK, JSON_TASK] : [JSON_TASK];
+export function canaryTasks(model: Pick<CanaryModel, 'profile'>): readonly CanaryTask[] {
+  const tasks = model.profile.parsers?.tools ? [TOOL_TASK, JSON_TASK] : [JSON_TASK];
+  return tasks.map(({ request, faultIn }) => ({ request: asModelWants(request, model, false), faultIn }));
 }
 
 function followsSchema(text: string): boolean {

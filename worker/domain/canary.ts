@@ -5,6 +5,7 @@
  */
 import type { GenerateRequest, NODE_ERROR_CODES, Receipt } from '../../gpu-pool/protocol/schemas.ts';
 import type { CanaryText } from './canary-text.ts';
+import { asModelWants, type CanaryModel, thoughtExpected } from './canary-thinking.ts';
 import { promptTokenBounds } from './hold.ts';
 import { newId } from './ids.ts';
 import { fromNodeUsage, type Usage } from './usage.ts';
@@ -27,6 +28,8 @@ export type CanaryFault =
   /** The second answer reported no cached tokens, although the first had just filled the prefix cache. */
   | 'nothing_cached'
   | 'no_reasoning'
+  /** A model that never thinks answered with reasoning: a parser took the answer for a thought. */
+  | 'only_reasoning'
   /** A tool call that the request demanded did not come as a call. */
   | 'no_tool_call'
   /** The answer does not follow the JSON schema of the request. */
@@ -131,10 +134,15 @@ export interface CanaryAnswer {
   readonly text: CanaryText;
 }
 
-/** The first fault in a node's two answers to CANARY_REQUEST; null: none that the edge can see. */
+/** The canary request for a model, which is to think where it can. */
+export function canaryRequest(model: CanaryModel): GenerateRequest {
+  return asModelWants(CANARY_REQUEST, model, true);
+}
+
+/** The first fault in a node's two answers to the canary request; null: none that the edge can see. */
 export function faultInAnswers(
   [first, second]: readonly [CanaryAnswer, CanaryAnswer],
-  model: { readonly reasoning: boolean },
+  model: CanaryModel,
 ): CanaryFault | null {
   const ownFault = answerFault(first, model) ?? answerFault(second, model);
   if (ownFault !== null) return ownFault;
@@ -142,16 +150,15 @@ export function faultInAnswers(
   return second.usage.cachedTokens > 0 ? null : 'nothing_cached';
 }
 
-function answerFault(
-  { usage, text }: CanaryAnswer,
-  model: { readonly reasoning: boolean },
-): CanaryFault | null {
+function answerFault({ usage, text }: CanaryAnswer, model: CanaryModel): CanaryFault | null {
   const { promptTokens, cachedTokens, completionTokens, reasoningTokens } = usage;
   if (promptTokens < PROMPT_BOUNDS.min || promptTokens > PROMPT_BOUNDS.max) return 'prompt_tokens';
   if (cachedTokens > promptTokens) return 'prompt_tokens';
   if (completionTokens < 1 || completionTokens > CANARY_REQUEST.max_tokens) return 'completion_tokens';
   if (reasoningTokens > completionTokens) return 'completion_tokens';
-  return model.reasoning && text.reasoning === '' ? 'no_reasoning' : null;
+  const isExpected = thoughtExpected(model);
+  if (isExpected === (text.reasoning !== '')) return null;
+  return isExpected ? 'no_reasoning' : 'only_reasoning';
 }
 
 /** Whether the node's receipt has the same counts as the edge, which read the answer. */

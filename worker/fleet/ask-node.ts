@@ -7,12 +7,13 @@ import type { GenerateRequest } from '../../gpu-pool/protocol/schemas.ts';
 import {
   ANSWER_MS_MAX,
   CANARY_PROMPT_TOKENS_MAX,
-  CANARY_REQUEST,
   CANARY_SUBJECT,
   type CanaryAnswer,
   type CanaryFault,
+  canaryRequest,
 } from '../domain/canary.ts';
 import { CanaryTextReader } from '../domain/canary-text.ts';
+import type { CanaryModel } from '../domain/canary-thinking.ts';
 import type { NodeView } from '../domain/node.ts';
 import { fromNodeUsage, NO_USAGE } from '../domain/usage.ts';
 import { config, type Env } from '../env.ts';
@@ -36,14 +37,17 @@ export interface Question {
   readonly contextTokens?: number;
 }
 
-/** The canary prompt as a question. */
-export function canaryQuestion(requestId: string, contextTokens?: number): Question {
+/** The canary prompt as a question to a node of this model. */
+export function canaryQuestion(
+  requestId: string,
+  model: CanaryModel & { readonly contextTokens: number },
+): Question {
   return {
     requestId,
-    request: CANARY_REQUEST,
+    request: canaryRequest(model),
     promptTokensMax: CANARY_PROMPT_TOKENS_MAX,
     answerMsMax: ANSWER_MS_MAX,
-    ...(contextTokens === undefined ? {} : { contextTokens }),
+    contextTokens: model.contextTokens,
   };
 }
 

@@ -65,9 +65,9 @@ async function askTwice(
   env: Env,
   { node, model, ids: { firstId, secondId } }: CanaryTarget,
 ): Promise<{ usage: Usage | null; fault: CanaryFault | null }> {
-  const first = await askNode(env, node, canaryQuestion(firstId, model.contextTokens));
+  const first = await askNode(env, node, canaryQuestion(firstId, model));
   if (typeof first === 'string') return { usage: null, fault: first };
-  const second = await askNode(env, node, canaryQuestion(secondId, model.contextTokens));
+  const second = await askNode(env, node, canaryQuestion(secondId, model));
   if (typeof second === 'string') return { usage: null, fault: second };
   return { usage: second.usage, fault: faultInAnswers([first, second], model) };
 }

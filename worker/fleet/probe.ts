@@ -33,10 +33,11 @@ export async function probeAll(
     return null;
   });
   const modelProbes = await Promise.all(
-    models.map(async ({ id }) => {
+    models.map(async (model) => {
+      const { id } = model;
       const { nodes } = await env.POOL.getByName(id).snapshot();
       // A model without any node is not on offer, so it is not down.
-      return nodes.length === 0 ? [] : timed(id, () => probeNodes(env, nodes, { nowMs, random }));
+      return nodes.length === 0 ? [] : timed(id, () => probeNodes(env, { model, nodes }, { nowMs, random }));
     }),
   );
   // While D1 is down, nothing can be recorded. The status page shows missing probes.
@@ -45,13 +46,13 @@ export async function probeAll(
 
 async function probeNodes(
   env: Env,
-  nodes: readonly NodeView[],
+  { model, nodes }: { model: Model; nodes: readonly NodeView[] },
   { nowMs, random }: { nowMs: number; random: number },
 ): Promise<ProbeFault | null> {
   const serving = nodes.filter(isServing);
   const node = serving[Math.floor(random * serving.length)];
   if (!node) return 'no_node';
-  const answer = await askNode(env, node, canaryQuestion(newProbeId(nowMs)));
+  const answer = await askNode(env, node, canaryQuestion(newProbeId(nowMs), model));
   if (typeof answer !== 'string') return null;
   console.error(JSON.stringify({ event: 'probe_failed', node: node.id, fault: answer }));
   return 'no_answer';

@@ -32,7 +32,9 @@ export const canaryEn = {
       'it counted the same prompt differently twice. Check that a single engine answers at its URL.',
     nothing_cached:
       'the repeated prompt was not found in the prefix cache. Start SGLang with --enable-cache-report and keep the radix cache enabled.',
-    no_reasoning: 'the answer had no reasoning. Start SGLang with --reasoning-parser deepseek-r1.',
+    no_reasoning: 'the answer had no reasoning. Start SGLang with the model’s --reasoning-parser.',
+    only_reasoning:
+      'the answer came as reasoning, though the model does not think. Start SGLang without --reasoning-parser.',
     no_tool_call:
       'a tool call that was demanded did not come as a call. Start SGLang with the model’s --tool-call-parser, and check the chat template.',
     not_json:

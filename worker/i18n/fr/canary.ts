@@ -36,7 +36,9 @@ export const canaryFr: typeof canaryEn = {
     nothing_cached:
       'le texte envoyé de nouveau n’a pas été trouvé dans le cache de préfixes. Lancez SGLang avec --enable-cache-report et laissez le cache radix activé.',
     no_reasoning:
-      'la réponse ne contient pas de raisonnement. Lancez SGLang avec --reasoning-parser deepseek-r1.',
+      'la réponse ne contient pas de raisonnement. Lancez SGLang avec le --reasoning-parser du modèle.',
+    only_reasoning:
+      'la réponse est arrivée comme raisonnement, alors que le modèle ne raisonne pas. Lancez SGLang sans --reasoning-parser.',
     no_tool_call:
       'un appel d’outil exigé n’est pas arrivé comme appel. Lancez SGLang avec le --tool-call-parser du modèle, et vérifiez le modèle de conversation (chat template).',
     not_json:
