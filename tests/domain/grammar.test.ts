@@ -6,7 +6,7 @@ import {
   SCHEMA_BOUNDS,
   SCHEMA_DEPTH_MAX,
   STOP_BYTES_MAX,
-  schemaFault,
+  schemaSizeFault,
   stopFault,
 } from '../../worker/domain/grammar.ts';
 import { parsePattern } from '../../worker/domain/pattern-size.ts';
@@ -30,7 +30,7 @@ describe('a schema', () => {
       { properties: { pattern: {}, maxLength: {}, minItems: {} } },
     ],
   ])('%s is accepted', (_, schema) => {
-    expect(schemaFault(schema)).toBeNull();
+    expect(schemaSizeFault(schema)).toBeNull();
   });
 
   it.each<[string, object, RegExp]>([
@@ -46,12 +46,12 @@ describe('a schema', () => {
     ['the same in a property’s name', { patternProperties: { '((a{99}){99}){99}': {} } }, /at most 100000/],
     ['deeply nested groups', { pattern: `${'('.repeat(9)}a${')+'.repeat(9)}` }, /groups are nested/],
   ])('with %s is refused', (_, schema, fault) => {
-    expect(schemaFault(schema)).toMatch(fault);
+    expect(schemaSizeFault(schema)).toMatch(fault);
   });
 
   it('is measured without recursion, however deep it is', () => {
     const deep = JSON.parse(`${'{"a":'.repeat(3_000)}1${'}'.repeat(3_000)}`) as object;
-    expect(schemaFault(deep)).toMatch(/levels deep/);
+    expect(schemaSizeFault(deep)).toMatch(/levels deep/);
     expect(grammarFault([deep], SCHEMA_BOUNDS)).toBeNull();
   });
 });

@@ -48,7 +48,7 @@ export function grammarFault(value: unknown, bounds: GrammarBounds): string | nu
 }
 
 /** The same for one schema, whose depth is bounded, too. */
-export function schemaFault(schema: unknown): string | null {
+export function schemaSizeFault(schema: unknown): string | null {
   if (depthOf(JSON.stringify(schema) ?? '') > SCHEMA_DEPTH_MAX)
     return `must be nested at most ${SCHEMA_DEPTH_MAX} levels deep`;
   return grammarFault(schema, SCHEMA_BOUNDS);

@@ -49,8 +49,14 @@ function unsupportedBy(model: Model, request: ChatRequest): ApiError | null {
  * A tool choice that the tools do not fulfil. The engine would refuse it with the same status, but only after the request
  * has been held, routed and sent.
  */
-function toolChoiceError({ generate: { tools = [], tool_choice: choice } }: ChatRequest): ApiError | null {
+function toolChoiceError({ generate }: ChatRequest): ApiError | null {
+  const { tools = [], tool_choice: choice, response_format: format } = generate;
   const refuse = (message: string): ApiError => ({ reason: 'invalid_field', param: 'tool_choice', message });
+  const forces = choice === 'required' || typeof choice === 'object';
+  if (forces && format !== undefined && format.type !== 'text')
+    return refuse(
+      '`tool_choice` forces a call, and the format that is asked for is one of a text answer. Leave out one of the two.',
+    );
   if (choice === 'required' && tools.length === 0)
     return refuse('`tool_choice` requires a call, and `tools` is empty. Send tools, or leave it out.');
   if (typeof choice !== 'object') return null;

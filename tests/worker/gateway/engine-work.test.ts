@@ -79,6 +79,16 @@ const DIALECTS: Record<string, DialectCase> = {
   },
 };
 
+/** The same with each tool strict, as the dialect writes it. */
+function strict(body: Body): Body {
+  const tools = (body.tools as Body[]).map((tool) =>
+    typeof tool.function === 'object'
+      ? { ...tool, function: { ...tool.function, strict: true } }
+      : { ...tool, strict: true },
+  );
+  return { tools };
+}
+
 describe.each(Object.entries(DIALECTS))('a request in the dialect %s', (_, dialect) => {
   const { path, body, tools, schemaParam, choose, required, format, formatParam, stopField } = dialect;
   const send = (more: Body) => sendRaw(customer, { path, body: JSON.stringify({ ...body, ...more }) });
@@ -129,6 +139,75 @@ describe.each(Object.entries(DIALECTS))('a request in the dialect %s', (_, diale
     it('is refused for an answer’s format that costs too much', async () => {
       await expectRefused(format(big), formatParam, /at most 131072 bytes/);
       await expectRefused(format(schemaOf({ maxItems: 1e6 })), formatParam, /at most 100000/);
+    });
+
+  if (format !== null)
+    it('is refused for a format that an answer could not be held to, by the keyword', async () => {
+      await expectRefused(
+        format(schemaOf({ type: 'number', multipleOf: 5 })),
+        `${formatParam}.properties.a.multipleOf`,
+        /is not supported/,
+      );
+      await expectRefused(
+        format({ anyOf: [{ type: 'array', items: { type: 'string', format: 'phone' } }] }),
+        `${formatParam}.anyOf[0].items.format`,
+        /must be one of date, /,
+      );
+      await expectRefused(
+        format(schemaOf({ type: 'string', maxLength: 5, pattern: 'a' })),
+        `${formatParam}.properties.a.maxLength`,
+        /not supported beside `pattern`/,
+      );
+      await expectRefused(
+        format(schemaOf({ type: 'integer', minimum: 5, maximum: 1 })),
+        `${formatParam}.properties.a.maximum`,
+        /leaves no number/,
+      );
+      const long = 'x'.repeat(1_000);
+      await expectRefused(
+        format({ properties: { [long]: { not: {} } } }),
+        `${formatParam}.properties.${'x'.repeat(64)}….not`,
+        /is not supported/,
+      );
+    });
+
+  if (tools !== null)
+    it('is refused for a tool whose schema is none, by the keyword', async () => {
+      await expectRefused(
+        tools('f', schemaOf({ type: 'strng' })),
+        `${schemaParam}.properties.a.type`,
+        /must be one of array, /,
+      );
+      await expectRefused(
+        tools('f', { type: 'object', required: 'a' }),
+        `${schemaParam}.required`,
+        /must be an array/,
+      );
+      await expectRefused(
+        tools('f', schemaOf({ pattern: '\\p{L}' })),
+        `${schemaParam}.properties.a.pattern`,
+        /no escape \\p/,
+      );
+    });
+
+  if (tools !== null)
+    it('is refused for a strict tool whose calls could not be held to its schema', async () => {
+      const schema = schemaOf({ type: 'array', items: { type: 'string' }, uniqueItems: true });
+      await expectRefused(
+        strict(tools('f', schema)),
+        `${schemaParam}.properties.a.uniqueItems`,
+        /is not supported/,
+      );
+    });
+
+  if (format !== null && tools !== null)
+    it('is refused for a choice that forces a call beside a format of the answer', async () => {
+      for (const forced of [required, choose('weather')])
+        await expectRefused(
+          { ...tools('weather', small), ...forced, ...format(small) },
+          'tool_choice',
+          /Leave out one of the two/,
+        );
     });
 
   if (stopField !== null)
@@ -183,6 +262,37 @@ describe('control tokens of the chat template', () => {
     expect((await sendRaw(customer, { path: '/v1/completions', body })).status).toBe(200);
     expect(node.received[0]!.request).toMatchObject({ prompt: forged, stop: ['</think>'] });
   });
+});
+
+describe('a schema that the engine takes', () => {
+  const schema = schemaOf({
+    type: 'string',
+    minLength: 1,
+    description: 'with `multipleOf` and `not` in a text only',
+    default: { not: {} },
+  });
+  it.each(Object.entries(DIALECTS).filter(([, { tools }]) => tools !== null))(
+    'reaches the node as it is, of %s',
+    async (_, { path, body, tools, format }) => {
+      const usedModel = newModel();
+      const node = await network().add(usedModel, () => stream(answer({ content: ['Yes'] })));
+      const loose = schemaOf({ type: 'number', multipleOf: 5 });
+      const ask = async (more: Body) => {
+        const sent = await sendRaw(customer, {
+          path,
+          body: JSON.stringify({ ...body, model: usedModel, ...more }),
+        });
+        expect([sent.status, sent.text]).toEqual([200, expect.any(String)]);
+        return node.received.at(-1)!.request;
+      };
+      // Calls of a tool that is not strict are held to nothing, so any valid schema will do.
+      expect((await ask(tools!('f', loose))).tools![0]!.function.parameters).toEqual(loose);
+      const strictTool = (await ask(strict(tools!('f', schema)))).tools![0]!.function;
+      expect(strictTool).toMatchObject({ parameters: schema, strict: true });
+      if (format)
+        expect(JSON.stringify((await ask(format(schema))).response_format)).toContain(JSON.stringify(schema));
+    },
+  );
 });
 
 it('schemas and stop sequences count as bytes of the prompt', async () => {

@@ -13,11 +13,11 @@ import {
   MESSAGES_MAX,
   ModelName,
   SAMPLERS,
-  Schema,
   StopList,
   samplers,
   TokenLimit,
   ToolName,
+  ToolSchema,
   TopP,
   toolList,
 } from './fields.ts';
@@ -71,7 +71,9 @@ const Tool = z.object({
     .nullish(),
   name: ToolName,
   description: z.string().nullish(),
-  input_schema: Schema,
+  input_schema: ToolSchema,
+  /** The model's calls always fit `input_schema`. */
+  strict: z.boolean().nullish(),
 });
 
 export const MessagesBody = z.object({
@@ -85,7 +87,11 @@ export const MessagesBody = z.object({
   top_p: TopP.nullish(),
   ...SAMPLERS,
   stop_sequences: StopList.nullish(),
-  tools: toolList(Tool).nullish(),
+  tools: toolList(Tool, ({ input_schema, strict }) => ({
+    schema: input_schema,
+    strict: strict ?? false,
+    at: ['input_schema'],
+  })).nullish(),
   tool_choice: z
     .discriminatedUnion('type', [
       z.object({ type: z.enum(['auto', 'any', 'none']) }),
@@ -104,9 +110,14 @@ export function readMessagesRequest(
   if (!parsed.ok) return parsed;
   const { fields, session } = parsed;
   const messages = toMessages(fields);
-  const tools = fields.tools?.map(({ name, description, input_schema: parameters }) => ({
+  const tools = fields.tools?.map(({ name, description, input_schema: parameters, strict }) => ({
     type: 'function' as const,
-    function: { name, parameters, ...(description ? { description } : {}) },
+    function: {
+      name,
+      parameters,
+      ...(description ? { description } : {}),
+      ...(strict ? { strict } : {}),
+    },
   }));
   const generate: ChatRequest['generate'] = {
     messages,

@@ -1,11 +1,12 @@
 /** Schemas that the dialects' bodies share: fields that mean the same everywhere, with their error messages. */
 import * as z from 'zod';
+import { schemaFault } from '../../../gpu-pool/protocol/json-schema/index.ts';
 import type { GenerateRequest } from '../../../gpu-pool/protocol/schemas.ts';
 import {
   grammarFault,
   STOP_BYTES_MAX,
   STOPS_MAX,
-  schemaFault,
+  schemaSizeFault,
   stopFault,
   TOOLS_BOUNDS,
 } from '../../domain/grammar.ts';
@@ -15,8 +16,14 @@ export const TokenLimit = z.int().min(1).max(65_536);
 export const ModelName = z.string().min(1).max(256);
 export const Temperature = z.number().min(0).max(2);
 export const TopP = z.number().gt(0).max(1);
-/** A JSON Schema, which is passed on unchanged. */
-export const Schema = z.record(z.string(), z.unknown()).superRefine(bounded(schemaFault));
+const SchemaOfSize = z.record(z.string(), z.unknown()).superRefine(bounded(schemaSizeFault));
+/** The JSON Schema of an answer, which is passed on unchanged. The error names the keyword that the engine would refuse. */
+export const FormatSchema = SchemaOfSize.superRefine((schema, context) => {
+  // One that is too large is not walked.
+  if (context.issues.length === 0) addSchemaIssue(context, { schema, of: 'format', at: [] });
+});
+/** The JSON Schema of a tool's arguments; `toolList` checks more of it, which depends on the tool. */
+export const ToolSchema = SchemaOfSize;
 export const ToolName = z
   .string()
   .regex(/^[\w-]{1,64}$/, 'must be 1 to 64 letters, digits, underscores or dashes');
@@ -50,13 +57,43 @@ export const Stops = z
   .union([Stop, StopList], { error: `must be a string or an array of ${STOPS}` })
   .transform((stop) => (typeof stop === 'string' ? [stop] : stop));
 const TOOLS_MAX = 128;
-/** Each tool is rendered into the prompt, checked by the engine, and compiled to a grammar when it has to be called. */
-export const toolList = <Tool extends z.ZodType>(tool: Tool) =>
+/**
+ * Each tool is rendered into the prompt, its schema is checked by the engine, and compiled to a grammar when the tool is strict.
+ * @param read the tool's schema, whether its calls must fit it, and the path of its schema within it
+ */
+export const toolList = <Tool extends z.ZodType>(
+  tool: Tool,
+  read: (tool: z.output<Tool>) => { schema: unknown; strict: boolean; at: readonly string[] },
+) =>
   z
     .array(tool)
     .max(TOOLS_MAX)
-    .superRefine(bounded((tools) => grammarFault(tools, TOOLS_BOUNDS)));
+    .superRefine((tools, context) => {
+      bounded((all: unknown) => grammarFault(all, TOOLS_BOUNDS))(tools, context);
+      for (const [index, each] of tools.entries()) {
+        if (context.issues.length > 0) return;
+        const { schema, strict, at } = read(each);
+        addSchemaIssue(context, { schema, of: strict ? 'strict tool' : 'tool', at: [index, ...at] });
+      }
+    });
 export const MESSAGES_MAX = 10_000;
+
+function addSchemaIssue(
+  context: z.RefinementCtx,
+  options: { schema: unknown; of: Parameters<typeof schemaFault>[1]; at: readonly (string | number)[] },
+): void {
+  const fault = schemaFault(options.schema, options.of);
+  if (fault === null) return;
+  const path = fault.path.map((step) => (typeof step === 'string' ? shortened(step) : step));
+  context.addIssue({ code: 'custom', message: fault.message, path: [...options.at, ...path] });
+}
+
+/** Names of properties are the client's own and may be long; an error repeats at most this much of each. */
+const STEP_LENGTH_MAX = 64;
+function shortened(step: string): string {
+  const characters = [...step];
+  return characters.length <= STEP_LENGTH_MAX ? step : `${characters.slice(0, STEP_LENGTH_MAX).join('')}…`;
+}
 
 /** A check by a rule that answers with the rest of a sentence; null: nothing is wrong. */
 function bounded<T>(fault: (value: T) => string | null) {

@@ -11,16 +11,17 @@ import { ALIKE } from './alike.ts';
 import type { ChatRequest } from './chat-request.ts';
 import {
   CHOICES_MAX,
+  FormatSchema,
   MESSAGES_MAX,
   ModelName,
   Penalty,
   SAMPLERS,
-  Schema,
   Stops,
   samplers,
   Temperature,
   TokenLimit,
   ToolName,
+  ToolSchema,
   TopP,
   toolList,
 } from './fields.ts';
@@ -62,7 +63,7 @@ const Tool = z.object({
   function: z.object({
     name: ToolName,
     description: z.string().nullish(),
-    parameters: Schema.nullish(),
+    parameters: ToolSchema.nullish(),
     strict: z.boolean().nullish(),
   }),
 });
@@ -79,7 +80,7 @@ const ToolChoice = z.union(
 const JsonSchema = z.object({
   name: z.string().optional(),
   description: z.string().nullish(),
-  schema: Schema,
+  schema: FormatSchema,
   strict: z.boolean().nullish(),
 });
 
@@ -100,7 +101,11 @@ export const ChatBody = z.object({
   seed: z.int().nullish(),
   logprobs: z.boolean().nullish(),
   top_logprobs: z.int().min(0).max(20).nullish(),
-  tools: toolList(Tool).nullish(),
+  tools: toolList(Tool, ({ function: { parameters, strict } }) => ({
+    schema: parameters,
+    strict: strict ?? false,
+    at: ['function', 'parameters'],
+  })).nullish(),
   tool_choice: ToolChoice.nullish(),
   response_format: z
     .discriminatedUnion('type', [

@@ -7,14 +7,15 @@ import { Metadata, readFields, SessionKey } from '../../http/fields.ts';
 import { ALIKE } from './alike.ts';
 import type { ChatRequest } from './chat-request.ts';
 import {
+  FormatSchema,
   MESSAGES_MAX,
   ModelName,
   SAMPLERS,
-  Schema,
   samplers,
   Temperature,
   TokenLimit,
   ToolName,
+  ToolSchema,
   TopP,
   toolList,
 } from './fields.ts';
@@ -79,7 +80,7 @@ const Tool = z.object(
     type: z.literal('function', { error: 'must be "function": built-in tools are not supported' }),
     name: ToolName,
     description: z.string().nullish(),
-    parameters: Schema.nullish(),
+    parameters: ToolSchema.nullish(),
     strict: z.boolean().nullish(),
   },
   { error: 'must be a function tool' },
@@ -91,7 +92,7 @@ const Format = z.discriminatedUnion('type', [
   z.object({
     type: z.literal('json_schema'),
     name: z.string(),
-    schema: Schema,
+    schema: FormatSchema,
     description: z.string().nullish(),
     strict: z.boolean().nullish(),
   }),
@@ -110,7 +111,11 @@ export const ResponsesBody = z.object({
   temperature: Temperature.nullish(),
   top_p: TopP.nullish(),
   ...SAMPLERS,
-  tools: toolList(Tool).nullish(),
+  tools: toolList(Tool, ({ parameters, strict }) => ({
+    schema: parameters,
+    strict: strict ?? false,
+    at: ['parameters'],
+  })).nullish(),
   tool_choice: z
     .union([z.enum(['none', 'auto', 'required']), z.object({ type: z.literal('function'), name: ToolName })])
     .nullish(),
