@@ -13,6 +13,7 @@ import type { Settlement } from './hold/request-hold.ts';
 import { type MeteredAnswer, meter } from './meter.ts';
 import { settlementOf } from './settlement.ts';
 import type { ClientChunk } from './stream/client-chunk.ts';
+import { withoutReasoning } from './stream/without-reasoning.ts';
 
 export interface AnswerContext extends ForwardContext {
   readonly dialectRequest: DialectRequest;
@@ -40,7 +41,7 @@ export async function* streamedAnswer(
   try {
     let step = await chunks.next();
     for (; !step.done; step = await chunks.next()) {
-      const written = step.value.map((chunk) => events.chunk(chunk)).join('');
+      const written = step.value.map((chunk) => events.chunk(shown(context, chunk))).join('');
       if (written === '') continue;
       delivered = true;
       yield text(written);
@@ -69,7 +70,8 @@ export async function* wholeAnswer(context: AnswerContext): AsyncGenerator<Clien
     const whole = context.dialectRequest.whole(context.head);
     const chunks = metered(context, forwarded, holdWindow);
     let step = await chunks.next();
-    for (; !step.done; step = await chunks.next()) for (const chunk of step.value) whole.chunk(chunk);
+    for (; !step.done; step = await chunks.next())
+      for (const chunk of step.value) whole.chunk(shown(context, chunk));
     const outcome = step.value;
     const error = failureOf(context, outcome);
     // A request that the engine calls the client's mistake would be one at any other node.
@@ -86,6 +88,11 @@ export async function* wholeAnswer(context: AnswerContext): AsyncGenerator<Clien
     if (error) return yield { kind: 'error', error };
     return yield text(answer(charge), isWhole(outcome));
   }
+}
+
+/** The chunk as the client wants it: without its thought, if that was excluded. */
+function shown({ dialectRequest }: AnswerContext, chunk: NodeChunk): NodeChunk {
+  return dialectRequest.request.reasoning?.exclude ? withoutReasoning(chunk) : chunk;
 }
 
 /** Whether a retry under the same Idempotency-Key may be given this answer: not one that the client left halfway. */

@@ -78,7 +78,7 @@ async function readAuthorized(
   const current = nowMs - startedMs < SAME_MOMENT_MS ? caller : await identify(c, CAN_INFER, nowMs);
   if (!current.ok) return current;
   const { headers } = c.req.raw;
-  const read = await readRequest(c.env, dialect, { body: body.body, headers, nowMs });
+  const read = await readRequest(c.env, dialect, { body: body.body, headers, tariff: 'standard', nowMs });
   if (!read.ok) return read;
   return { ...read, principal: current.principal, bytes: body.bytes, nowMs };
 }

@@ -10,6 +10,7 @@ import type { ChatRequest } from './dialects/chat-request.ts';
 import type { Dialect, DialectModelRequest } from './dialects/dialect.ts';
 import { catalogue } from './model-cache.ts';
 import { forModel } from './rendered.ts';
+import { steered, type Terms } from './steered.ts';
 
 export type ReadRequest =
   | { ok: true; dialectRequest: DialectModelRequest; model: Model }
@@ -18,22 +19,28 @@ export type ReadRequest =
 export async function readRequest(
   env: Env,
   dialect: Dialect,
-  { body, headers, nowMs }: { body: Record<string, unknown>; headers: Headers; nowMs: number },
+  { body, headers, ...terms }: { body: Record<string, unknown>; headers: Headers } & Terms,
 ): Promise<ReadRequest> {
   const read = dialect.read(body, headers);
   if (!read.ok) return read;
   const { dialectRequest } = read;
   const { request } = dialectRequest;
-  const models = await catalogue(env, nowMs);
+  const models = await catalogue(env, terms.nowMs);
   const model = findModel(models, request.model);
   if (!model) {
-    const available = onSale(models, nowMs).map(({ id }) => id);
+    const available = onSale(models, terms.nowMs).map(({ id }) => id);
     return { ok: false, error: { reason: 'model_not_found', requested: request.model, available } };
   }
-  if (hasEnded(model, nowMs)) return { ok: false, error: modelEnded(model) };
+  if (hasEnded(model, terms.nowMs)) return { ok: false, error: modelEnded(model) };
   const error = unsupportedBy(model, request) ?? toolChoiceError(request);
   if (error) return { ok: false, error };
-  return { ok: true, dialectRequest: { ...dialectRequest, request: forModel(request, model) }, model };
+  const wished = steered(request, model, terms);
+  if (!wished.ok) return wished;
+  return {
+    ok: true,
+    dialectRequest: { ...dialectRequest, request: forModel(wished.request, model) },
+    model,
+  };
 }
 
 /** Log probabilities are refused for reasoning models, as DeepSeek's own API refuses them for `deepseek-reasoner`. */

@@ -34,6 +34,8 @@ const notWithin = (min: number, max: number) => fc.oneof(outside(min, max), fc.c
 const list = <T>(length: number, item: T): T[] => Array.from({ length }, () => item);
 const tool = (name: unknown) => ({ type: 'function', function: { name } });
 
+const notEffort = fc.oneof(notString, fc.constantFrom('', 'Low', 'a b', 'enormous', 'x'.repeat(17)));
+
 /** Invalid values by field: the key is the field's name in the error, the value generates the change to a valid body. */
 const INVALID: Record<string, fc.Arbitrary<object>> = {
   model: fc.oneof(notString, fc.constantFrom('', null, 'x'.repeat(257))).map((model) => ({ model })),
@@ -86,6 +88,27 @@ const INVALID: Record<string, fc.Arbitrary<object>> = {
   prompt_cache_key: fc
     .oneof(notString, fc.constantFrom('', 'x'.repeat(257)))
     .map((prompt_cache_key) => ({ prompt_cache_key })),
+  top_k: fc.oneof(notNumber, fc.constantFrom(1.5, -2, 1_000_001)).map((top_k) => ({ top_k })),
+  min_p: outside(0, 1).map((min_p) => ({ min_p })),
+  repetition_penalty: fc
+    .oneof(outside(0, 2), fc.constant(0))
+    .map((repetition_penalty) => ({ repetition_penalty })),
+  reasoning_effort: notEffort.map((reasoning_effort) => ({ reasoning_effort })),
+  reasoning: notObject.map((reasoning) => ({ reasoning })),
+  'reasoning.effort': notEffort.map((effort) => ({ reasoning: { effort } })),
+  'reasoning.max_tokens': notWithin(0, 65_536).map((max_tokens) => ({ reasoning: { max_tokens } })),
+  'reasoning.max_usd': fc
+    .oneof(fc.boolean(), fc.constantFrom('', '-1', '1e3', '.5', '1,5', '0.0000000001', -1, 1e6 + 1, []))
+    .map((max_usd) => ({ reasoning: { max_usd } })),
+  'reasoning.exclude': notBoolean.map((exclude) => ({ reasoning: { exclude } })),
+  thinking: notObject.map((thinking) => ({ thinking })),
+  'thinking.type': fc.oneof(notString, fc.constant('')).map((type) => ({ thinking: { type } })),
+  'thinking.budget_tokens': notWithin(0, 65_536).map((budget_tokens) => ({ thinking: { budget_tokens } })),
+  output_config: notObject.map((output_config) => ({ output_config })),
+  'output_config.effort': notEffort.map((effort) => ({ output_config: { effort } })),
+  enable_thinking: notBoolean.map((enable_thinking) => ({ enable_thinking })),
+  thinking_budget: notWithin(0, 65_536).map((thinking_budget) => ({ thinking_budget })),
+  chat_template_kwargs: notObject.map((chat_template_kwargs) => ({ chat_template_kwargs })),
 };
 
 describe('a body with one invalid field', () => {

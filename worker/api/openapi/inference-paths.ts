@@ -22,6 +22,10 @@ const QUESTION = 'How many primes are below 100?';
 
 /** The bounds of the fields of every dialect, from the rules that refuse them. */
 const LIMITS = `Limits: ${STOPS_MAX} stop sequences of ${STOP_BYTES_MAX} bytes each; a JSON schema of ${SCHEMA_BOUNDS.bytes >> 10} KiB, ${SCHEMA_DEPTH_MAX} levels and ${SCHEMA_BOUNDS.values} values; all tools together ${TOOLS_BOUNDS.bytes >> 10} KiB; lengths, counts and patterns of schemas that come to ${SCHEMA_BOUNDS.repetition}.`;
+const IGNORED =
+  'Fields that have no effect are never forwarded; `tollgate.ignored` of the answer and the header `x-tollgate-ignored` name them.';
+const REASONING =
+  'Reasoning is steered by `reasoning_effort`, `reasoning`, `thinking`, `output_config.effort`, `enable_thinking` or `thinking_budget`, which mean the same on every route: a demand that the model cannot meet is refused, a hint that it has no use for is ignored.';
 const CONTROL_TOKENS =
   'Control tokens of the model’s chat template that are written in a text, such as `<think>`, are broken by an invisible U+2060, so that they count as text.';
 
@@ -36,8 +40,8 @@ export function inferencePaths(origin: string): ZodOpenApiPathsObject {
         tag: TAGS.answers,
         summary: 'Chat completion',
         description:
-          'Compatible with the chat APIs of OpenAI and DeepSeek, with and without streaming; also available at `/chat/completions` and `/beta/chat/completions`. Reasoning is returned in `reasoning_content`; `reasoning_content` in the request is dropped. Unknown fields are ignored and never forwarded. An `Idempotency-Key` header makes retries safe: the same key and body return the same answer and are charged once.' +
-          ` ${LIMITS} ${CONTROL_TOKENS}`,
+          'Compatible with the chat APIs of OpenAI and DeepSeek, with and without streaming; also available at `/chat/completions` and `/beta/chat/completions`. Reasoning is returned in `reasoning_content`; `reasoning_content` in the request is dropped. An `Idempotency-Key` header makes retries safe: the same key and body return the same answer and are charged once.' +
+          ` ${REASONING} ${IGNORED} ${LIMITS} ${CONTROL_TOKENS}`,
         body: ChatBody,
         bodyExample: { model: MODEL, messages },
         response: responses.ChatCompletion,
@@ -45,6 +49,7 @@ export function inferencePaths(origin: string): ZodOpenApiPathsObject {
           'text/event-stream',
           `${EVENTS}: chunks, then \`data: [DONE]\`. Usage is in the last chunk.`,
         ],
+        isAnswer: true,
         errors: INFERENCE_ERRORS,
         samples,
       }),
@@ -55,11 +60,12 @@ export function inferencePaths(origin: string): ZodOpenApiPathsObject {
         summary: 'Response',
         description:
           'Compatible with OpenAI’s Responses, but stateless: send the whole conversation in `input`. Reasoning is returned as items.' +
-          ` ${LIMITS} ${CONTROL_TOKENS}`,
+          ` ${REASONING} ${IGNORED} ${LIMITS} ${CONTROL_TOKENS}`,
         body: ResponsesBody,
         bodyExample: { model: MODEL, input: QUESTION },
         response: responses.ResponseObject,
         alternative: ['text/event-stream', `${EVENTS}: typed events up to \`response.completed\`.`],
+        isAnswer: true,
         errors: INFERENCE_ERRORS,
       }),
     },
@@ -69,7 +75,7 @@ export function inferencePaths(origin: string): ZodOpenApiPathsObject {
         summary: 'Message',
         description:
           'Compatible with Anthropic’s Messages; also available at `/v1/messages`. Reasoning is returned as `thinking` blocks. The base URL for Anthropic’s clients ends in `/anthropic`.' +
-          ` ${LIMITS} ${CONTROL_TOKENS}`,
+          ` ${REASONING} ${IGNORED} ${LIMITS} ${CONTROL_TOKENS}`,
         body: MessagesBody,
         bodyExample: { model: MODEL, max_tokens: 4_096, messages },
         response: responses.Message,
@@ -77,6 +83,7 @@ export function inferencePaths(origin: string): ZodOpenApiPathsObject {
           'text/event-stream',
           `${EVENTS}: typed events from \`message_start\` to \`message_stop\`.`,
         ],
+        isAnswer: true,
         errors: INFERENCE_ERRORS,
         errorSchema: responses.AnthropicError,
         security: ['apiKey', 'bearer'],
@@ -88,11 +95,12 @@ export function inferencePaths(origin: string): ZodOpenApiPathsObject {
         summary: 'Text completion',
         description:
           'Continues a text, without a chat template; also available at `/completions` and `/beta/completions`. Fill-in-the-middle is not supported. Control tokens in the prompt reach the model as such: put no text of strangers into it unchecked.' +
-          ` ${LIMITS}`,
+          ` ${IGNORED} ${LIMITS}`,
         body: CompletionsBody,
         bodyExample: { model: 'deepseek-chat', prompt: 'Once upon a time', max_tokens: 64 },
         response: responses.TextCompletion,
         alternative: ['text/event-stream', `${EVENTS}: completion chunks, then \`data: [DONE]\`.`],
+        isAnswer: true,
         errors: INFERENCE_ERRORS,
       }),
     },

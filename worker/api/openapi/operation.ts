@@ -44,6 +44,13 @@ const HEADERS = z.object({
     .meta({ description: 'the model recommended in place of one that ends' }),
 });
 
+/** Of a route that asks a model for an answer. */
+const ANSWER_HEADERS = HEADERS.extend({
+  'x-tollgate-ignored': z.string().optional().meta({
+    description: 'fields of the request that had no effect, joined by commas; absent: every field had one',
+  }),
+});
+
 const JSON_TYPE = 'application/json';
 
 export interface OperationSpec {
@@ -67,6 +74,8 @@ export interface OperationSpec {
   readonly errorSchema?: z.ZodType;
   /** names of accepted security schemes, default: bearer; null: no key is needed */
   readonly security?: readonly string[] | null;
+  /** the response is a model's answer */
+  readonly isAnswer?: boolean;
   readonly samples?: readonly { lang: string; label: string; source: string }[];
 }
 
@@ -76,7 +85,7 @@ export function operation(spec: OperationSpec): ZodOpenApiOperationObject {
   const responses: ZodOpenApiResponsesObject = {
     [status]: {
       description: summary,
-      headers: HEADERS,
+      headers: spec.isAnswer ? ANSWER_HEADERS : HEADERS,
       content: {
         [responseType]: { schema: response },
         ...(alternative

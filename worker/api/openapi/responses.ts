@@ -43,10 +43,21 @@ const ChatUsage = z
   })
   .meta({ id: 'Usage' });
 
-const Cut = z
-  .object({ stop: z.string() })
-  .optional()
-  .meta({ description: 'the limit that ended the answer, if credit or a cap ran out' });
+const Tollgate = z
+  .object({
+    stop: z
+      .string()
+      .optional()
+      .meta({ description: 'the limit that ended the answer, if credit or a cap ran out' }),
+    ignored: z
+      .array(z.string())
+      .optional()
+      .meta({
+        description: 'fields of the request that had no effect, also in the header `x-tollgate-ignored`',
+        example: ['logit_bias', 'messages[].audio'],
+      }),
+  })
+  .optional();
 
 const head = {
   id: z.string().meta({
@@ -78,7 +89,7 @@ export const ChatCompletion = z
       }),
     ),
     usage: ChatUsage,
-    tollgate: Cut,
+    tollgate: Tollgate,
   })
   .meta({ id: 'ChatCompletion' });
 
@@ -90,7 +101,7 @@ export const TextCompletion = z
       z.object({ index: z.int().min(0), text: z.string(), logprobs: z.unknown(), finish_reason: z.string() }),
     ),
     usage: ChatUsage,
-    tollgate: Cut,
+    tollgate: Tollgate,
   })
   .meta({ id: 'TextCompletion' });
 
@@ -105,7 +116,7 @@ export const ResponseObject = z
       z.looseObject({ type: z.enum(['reasoning', 'message', 'function_call']), id: z.string() }),
     ),
     usage: z.looseObject({ input_tokens: tokens, output_tokens: tokens, total_tokens: tokens, cost: Usd }),
-    tollgate: Cut,
+    tollgate: Tollgate,
   })
   .meta({ id: 'Response' });
 
@@ -119,7 +130,7 @@ export const Message = z
     stop_reason: z.string(),
     stop_sequence: z.string().nullable(),
     usage: z.looseObject({ input_tokens: tokens, output_tokens: tokens, cost: Usd }),
-    tollgate: Cut,
+    tollgate: Tollgate,
   })
   .meta({ id: 'Message' });
 

@@ -23,6 +23,9 @@ export const ALIKE = {
   'messages[].content[].content[].cache_control': 'any',
   'tools[].cache_control': 'any',
   'tools[].function.cache_control': 'any',
+  /** Reasoning is returned as text; OpenAI's own is returned as a summary, if at all. */
+  'reasoning.mode': ['standard'],
+  'reasoning.context': ['auto'],
   /** Clients send items back as they came: the labels of an item say nothing to a model. */
   'input[].id': 'any',
   'input[].status': 'any',

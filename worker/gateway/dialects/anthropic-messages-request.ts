@@ -21,6 +21,7 @@ import {
   TopP,
   toolList,
 } from './fields.ts';
+import { REASONING_FIELDS, readReasoning } from './reasoning-fields.ts';
 
 const BLOCK = 'must be a text, tool_use or tool_result block: only text is supported';
 
@@ -87,6 +88,7 @@ export const MessagesBody = z.object({
   top_p: TopP.nullish(),
   ...SAMPLERS,
   stop_sequences: StopList.nullish(),
+  ...REASONING_FIELDS,
   tools: toolList(Tool, ({ input_schema, strict }) => ({
     schema: input_schema,
     strict: strict ?? false,
@@ -109,6 +111,8 @@ export function readMessagesRequest(
   const parsed = readFields(MessagesBody, body, headers);
   if (!parsed.ok) return parsed;
   const { fields, session } = parsed;
+  const steered = readReasoning(fields);
+  if (!steered.ok) return steered;
   const messages = toMessages(fields);
   const tools = fields.tools?.map(({ name, description, input_schema: parameters, strict }) => ({
     type: 'function' as const,
@@ -138,6 +142,7 @@ export function readMessagesRequest(
       sessionKey: session,
       promptField: 'messages',
       thoughtField: 'messages[].content[].thinking',
+      reasoning: steered.reasoning,
       ignored: ignoredOf(body),
       generate,
     },

@@ -1,5 +1,6 @@
 /** The canonical request, into which every dialect reads its body and with which the rest of the pipeline works. */
 import type { GenerateRequest } from '../../../gpu-pool/protocol/schemas.ts';
+import type { ReasoningRequest } from '../../domain/reasoning.ts';
 
 /**
  * The fields that the engine renders into the prompt, or compiles before it answers: schemas and stop sequences. Their bytes
@@ -20,6 +21,8 @@ export interface ChatRequest {
   readonly promptField: string;
   /** The path of the field in which the dialect's clients send the thoughts of earlier answers back. */
   readonly thoughtField: string;
+  /** What the client asks of the model's reasoning; null: nothing. */
+  readonly reasoning: ReasoningRequest | null;
   /** Names of the body's fields that have no effect; see domain/unread-fields.ts. */
   readonly ignored: readonly string[];
   /** The allow-listed fields that are sent to the node. */

@@ -25,6 +25,7 @@ import {
   TopP,
   toolList,
 } from './fields.ts';
+import { REASONING_FIELDS, readReasoning } from './reasoning-fields.ts';
 
 const TextPart = z.object({ type: z.literal('text'), text: z.string() });
 const Text = z
@@ -115,6 +116,7 @@ export const ChatBody = z.object({
     ])
     .nullish(),
   prompt_cache_key: SessionKey.nullish(),
+  ...REASONING_FIELDS,
 });
 
 const ignoredOf = unreadFields({ schema: ChatBody, alike: ALIKE });
@@ -127,6 +129,8 @@ export function readChatRequest(body: Record<string, unknown>, headers: Headers)
   const parsed = readFields(ChatBody, body, headers);
   if (!parsed.ok) return parsed;
   const { fields, session } = parsed;
+  const steered = readReasoning(fields);
+  if (!steered.ok) return steered;
   const messages = fields.messages.map(toChatMessage);
   const generate = { messages, ...samplingFields(fields) };
   return {
@@ -140,6 +144,7 @@ export function readChatRequest(body: Record<string, unknown>, headers: Headers)
       sessionKey: fields.prompt_cache_key ?? session,
       promptField: 'messages',
       thoughtField: 'messages[].reasoning_content',
+      reasoning: steered.reasoning,
       ignored: ignoredOf(body),
       generate,
     },

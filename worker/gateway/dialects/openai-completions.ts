@@ -28,6 +28,7 @@ import {
   TokenLimit,
   TopP,
 } from './fields.ts';
+import { REASONING_FIELDS, readReasoning } from './reasoning-fields.ts';
 
 const ONE_TEXT =
   'must be a string or an array of one string: token ids and multiple prompts are not supported';
@@ -56,6 +57,7 @@ export const CompletionsBody = z.object({
   logprobs: z.int().min(0).max(5).nullish(),
   stream: z.boolean().nullish(),
   stream_options: z.object({ include_usage: z.boolean().nullish() }).nullish(),
+  ...REASONING_FIELDS,
 });
 
 const ignoredOf = unreadFields({ schema: CompletionsBody, alike: ALIKE });
@@ -65,6 +67,8 @@ export const openaiCompletions: Dialect = {
     const parsed = readFields(CompletionsBody, body, headers);
     if (!parsed.ok) return parsed;
     const { fields, session } = parsed;
+    const steered = readReasoning(fields);
+    if (!steered.ok) return steered;
     const choices = fields.n ?? 1;
     const generate = {
       prompt: fields.prompt,
@@ -99,6 +103,7 @@ export const openaiCompletions: Dialect = {
           sessionKey: session,
           promptField: 'prompt',
           thoughtField: '',
+          reasoning: steered.reasoning,
           ignored: ignoredOf(body),
           generate,
         },

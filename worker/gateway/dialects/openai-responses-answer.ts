@@ -287,7 +287,7 @@ function responseOf(
     output,
     parallel_tool_calls: fields.parallel_tool_calls ?? true,
     previous_response_id: null,
-    reasoning: fields.reasoning ?? null,
+    reasoning: { effort: fields.reasoning?.effort ?? null, summary: null },
     store: false,
     temperature: fields.temperature ?? null,
     text: { format: fields.text?.format ?? { type: 'text' } },

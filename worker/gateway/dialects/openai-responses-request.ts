@@ -19,6 +19,7 @@ import {
   TopP,
   toolList,
 } from './fields.ts';
+import { REASONING_FIELDS, readReasoning } from './reasoning-fields.ts';
 
 const TEXT_PARTS = 'must be a string or an array of text parts: only text is supported';
 const TextPart = z.object({ type: z.enum(['input_text', 'output_text', 'text']), text: z.string() });
@@ -121,7 +122,7 @@ export const ResponsesBody = z.object({
     .nullish(),
   parallel_tool_calls: z.boolean().nullish(),
   text: z.object({ format: Format.nullish() }).nullish(),
-  reasoning: z.record(z.string(), z.unknown()).nullish(),
+  ...REASONING_FIELDS,
   metadata: Metadata.nullish(),
   prompt_cache_key: SessionKey.nullish(),
   user: z.string().nullish(),
@@ -149,6 +150,8 @@ export function readResponsesRequest(body: Record<string, unknown>, headers: Hea
   const parsed = readFields(ResponsesBody, body, headers);
   if (!parsed.ok) return parsed;
   const { fields, session } = parsed;
+  const steered = readReasoning(fields);
+  if (!steered.ok) return steered;
   const messages = toMessages(fields);
   if (messages.length === 0) {
     const message = '`input` must have at least one message or function call output.';
@@ -175,6 +178,7 @@ export function readResponsesRequest(body: Record<string, unknown>, headers: Hea
       sessionKey: fields.prompt_cache_key ?? session,
       promptField: 'input',
       thoughtField: 'input[].content',
+      reasoning: steered.reasoning,
       ignored: ignoredOf(body),
       generate,
     },
