@@ -3,22 +3,23 @@
  * look is up to a format: chat-format.ts for chat completions, text-format.ts for text completions.
  */
 import type { AnswerWriter } from './answer-writer.ts';
+import type { Parsers } from './choice-reader.ts';
 import type { TokenCounts } from './engine-request.ts';
-import { type Envelope, type Usage, usageOf } from './openai-shape.ts';
+import { type Envelope, type Usage, type UsageOptions, usageOf } from './openai-shape.ts';
 import type { Finish, PlannedToken } from './plan.ts';
 import type { ChatRequest } from './request.ts';
 
 export interface Answer {
-  token(choice: number, token: PlannedToken, counts: TokenCounts): void;
+  /** `finish` comes with a choice's last token. */
+  token(choice: number, token: PlannedToken, counts: TokenCounts, finish: Finish | null): void;
   end(finishes: Finish[], totals: TokenCounts): void;
 }
 
-export interface AnswerOptions {
+export interface AnswerOptions extends UsageOptions {
   request: ChatRequest;
   envelope: Envelope;
   writer: AnswerWriter;
-  /** `--enable-cache-report`: whether usage names cached tokens. */
-  cacheReport: boolean;
+  parsers: Parsers;
 }
 
 export type Chunk = { usage?: Usage | null };
@@ -27,8 +28,12 @@ export type Chunk = { usage?: Usage | null };
 export interface StreamFormat {
   /** Chunks that must precede the first one of a choice; called before each token and each end. */
   opening(choice: number): Chunk[];
-  /** Null where the token shows nothing. `usage` is undefined unless the request wants continuous usage. */
-  token(choice: number, token: PlannedToken, usage: Usage | undefined): Chunk | null;
+  /** None where the token shows nothing. `usage` is undefined unless the request wants continuous usage. */
+  token(
+    choice: number,
+    token: PlannedToken,
+    context: { usage: Usage | undefined; finish: Finish | null },
+  ): Chunk[];
   finish(choice: number, finish: Finish): Chunk[];
   /** The last chunk, which has no choices and sums over them. */
   usage(usage: Usage): Chunk;
@@ -45,27 +50,27 @@ export class StreamedAnswer implements Answer {
     this.#format = format;
   }
 
-  token(choice: number, token: PlannedToken, counts: TokenCounts): void {
-    const { request, writer, cacheReport } = this.#options;
+  token(choice: number, token: PlannedToken, counts: TokenCounts, finish: Finish | null): void {
+    const { request, writer } = this.#options;
     for (const chunk of this.#format.opening(choice)) writer.event(chunk);
     this.#unshownTokens += 1;
     // Usage comes only with chunks that carry output: neither the role chunk nor the one with the finish reason has
     // it (sglang#12241). It is this choice's own, cached tokens included (sglang#29703).
-    const usage = request.continuousUsage ? usageOf(counts, { cacheReport }) : undefined;
-    const chunk = this.#format.token(choice, token, usage);
-    if (chunk === null) return;
-    writer.event(chunk, { tokens: this.#unshownTokens });
-    this.#unshownTokens = 0;
+    const usage = request.continuousUsage ? usageOf(counts, this.#options) : undefined;
+    for (const chunk of this.#format.token(choice, token, { usage, finish })) {
+      writer.event(chunk, { tokens: this.#unshownTokens });
+      this.#unshownTokens = 0;
+    }
   }
 
   end(finishes: Finish[], totals: TokenCounts): void {
-    const { request, writer, cacheReport } = this.#options;
+    const { request, writer } = this.#options;
     // Finish reasons go out together, when the last choice has ended (serving_chat.py).
     for (const [choice, finish] of finishes.entries()) {
       const chunks = [...this.#format.opening(choice), ...this.#format.finish(choice, finish)];
       for (const chunk of chunks) writer.event(chunk);
     }
-    if (request.includeUsage) writer.event(this.#format.usage(usageOf(totals, { cacheReport })));
+    if (request.includeUsage) writer.event(this.#format.usage(usageOf(totals, this.#options)));
     writer.finishStream();
   }
 }
@@ -95,8 +100,8 @@ export class CollectedAnswer implements Answer {
   }
 
   end(finishes: Finish[], totals: TokenCounts): void {
-    const { writer, cacheReport } = this.#options;
+    const { writer } = this.#options;
     const choices = finishes.map((finish, index) => ({ tokens: this.#tokens[index]!, finish }));
-    writer.json(200, writer.spoilUsage(this.#toBody(choices, usageOf(totals, { cacheReport }))));
+    writer.json(200, writer.spoilUsage(this.#toBody(choices, usageOf(totals, this.#options))));
   }
 }

@@ -1,26 +1,26 @@
 /** Chat completions as SGLang writes them (serving_chat.py). */
+import { randomUUID } from 'node:crypto';
 import type { AnswerOptions, BodyFormat, Chunk, CollectedChoice, StreamFormat } from './answer.ts';
+import { ChoiceReader, type ParsedPiece, type Piece, readChoice } from './choice-reader.ts';
 import {
   chatCompletion,
-  type Delta,
   deltaChunk,
   type FinishedChoice,
-  finishReason,
   logprobOf,
-  toolChunk,
+  metadataOf,
+  parsedChunk,
   type Usage,
   usageChunk,
+  type WrittenCall,
 } from './openai-shape.ts';
 import type { Finish, PlannedToken } from './plan.ts';
-import type { ChatRequest } from './request.ts';
-import { THINK_END } from './tokenizer.ts';
+import type { ToolDelta } from './tool-parser.ts';
 
 export class ChatStreamFormat implements StreamFormat {
   readonly #options: AnswerOptions;
-  readonly #opened = new Set<number>();
-  readonly #calledTools = new Set<number>();
-  /** By choice: reasoning that waits for its end where the request does not want it streamed. */
-  readonly #heldReasoning = new Map<number, string>();
+  /** By choice, from its first token on. */
+  readonly #readers = new Map<number, ChoiceReader>();
+  #lastChoice = 0;
 
   constructor(options: AnswerOptions) {
     this.#options = options;
@@ -28,98 +28,88 @@ export class ChatStreamFormat implements StreamFormat {
 
   /** The chunk that names the role. */
   opening(choice: number): Chunk[] {
-    if (this.#opened.has(choice)) return [];
-    this.#opened.add(choice);
-    return [deltaChunk(this.#options.envelope, { index: choice, delta: { role: 'assistant', content: '' } })];
+    if (this.#readers.has(choice)) return [];
+    const { request, parsers, envelope } = this.#options;
+    this.#readers.set(choice, new ChoiceReader(request, parsers));
+    return [deltaChunk(envelope, { index: choice, delta: { role: 'assistant', content: '' } })];
   }
 
-  token(choice: number, token: PlannedToken, usage: Usage | undefined): Chunk | null {
+  token(choice: number, token: PlannedToken, { usage, finish }: TokenContext): Chunk[] {
     const { request, envelope } = this.#options;
-    if (token.tool) {
-      this.#calledTools.add(choice);
-      return toolChunk(envelope, { index: choice, tool: token.tool, usage });
-    }
-    const delta = this.#deltaOf(choice, token);
-    if (!delta) return null;
-    const logprobs = request.logprobs ? { content: [logprobOf(token, request.topLogprobs)] } : null;
-    return deltaChunk(envelope, { index: choice, delta, logprobs, usage });
+    this.#lastChoice = choice;
+    let logprobs = request.logprobs ? { content: [logprobOf(token, request.topLogprobs)] } : null;
+    const chunks = this.#readers
+      .get(choice)!
+      .push(token, finish)
+      .map((piece) => {
+        if (!isPlain(piece)) return this.#parsed(choice, piece, usage);
+        const delta = piece.kind === 'content' ? { content: piece.text } : { reasoning: piece.text };
+        const chunk = deltaChunk(envelope, { index: choice, delta, logprobs, usage });
+        logprobs = null;
+        return chunk;
+      });
+    // Log-probabilities of a token without a chunk of its own come with an empty one.
+    return logprobs
+      ? [...chunks, deltaChunk(envelope, { index: choice, delta: {}, logprobs, usage })]
+      : chunks;
   }
 
-  finish(choice: number, finish: Finish): Chunk[] {
-    const { envelope } = this.#options;
-    const reason = finishReason(finish, this.#calledTools.has(choice));
-    const held = this.#heldReasoning.get(choice);
-    return [
-      // Generation ended inside the reasoning, so no end tag has released it.
-      ...(held ? [deltaChunk(envelope, { index: choice, delta: { reasoning: held } })] : []),
-      deltaChunk(envelope, { index: choice, delta: {}, finish: { reason, matched: finish.matched } }),
-    ];
+  /** A natural end after calls is called `tool_calls`, and "abort" goes out as it is. */
+  finish(choice: number, { type, matched }: Finish): Chunk[] {
+    const calledTools = this.#readers.get(choice)?.calledTools ?? false;
+    const reason = type === 'stop' && calledTools ? 'tool_calls' : type;
+    // The last chunks have the id of the choice that was heard last, whosever end they tell.
+    const finish = { reason, matched };
+    return [deltaChunk(this.#options.envelope, { index: choice, delta: {}, finish, idOf: this.#lastChoice })];
   }
 
   usage(usage: Usage): Chunk {
-    return usageChunk(this.#options.envelope, usage);
+    return usageChunk(this.#options.envelope, usage, this.#lastChoice);
   }
 
-  #deltaOf(choice: number, token: PlannedToken): Delta | null {
-    const { separateReasoning, streamReasoning } = this.#options.request;
-    if (!separateReasoning) {
-      const content = rawText(token);
-      return content === '' ? null : { content };
-    }
-    if (!token.reasoning) return token.shown === '' ? null : { content: token.shown };
-    if (streamReasoning) return token.shown === '' ? null : { reasoning: token.shown };
-    const reasoning = (this.#heldReasoning.get(choice) ?? '') + token.shown;
-    this.#heldReasoning.set(choice, token.text === THINK_END ? '' : reasoning);
-    return token.text === THINK_END ? { reasoning } : null;
+  #parsed(index: number, piece: ParsedPiece, usage: Usage | undefined): Chunk {
+    const { envelope, traits } = this.#options;
+    if ('text' in piece) return parsedChunk(envelope, { index, content: piece.text, usage, traits });
+    const call = withId(piece.call);
+    return parsedChunk(envelope, { index, call, usage: piece.kind === 'rest' ? undefined : usage, traits });
   }
+}
+
+function isPlain(piece: Piece): piece is Exclude<Piece, ParsedPiece> {
+  return piece.kind === 'reasoning' || piece.kind === 'content';
+}
+
+interface TokenContext {
+  usage: Usage | undefined;
+  finish: Finish | null;
+}
+
+/** The piece that names a call gives it an id, by chance (serving_chat.py, `_process_tool_call_id`). */
+function withId(call: ToolDelta): WrittenCall {
+  const id = call.name === null ? null : `call_${randomUUID().replaceAll('-', '').slice(0, 24)}`;
+  return { id, ...call };
 }
 
 /** The body of an answer without streaming. */
-export function chatBody(
-  { envelope, request }: AnswerOptions,
-  { weightVersion }: { weightVersion: string },
-): BodyFormat {
+export function chatBody(options: AnswerOptions, { weightVersion }: { weightVersion: string }): BodyFormat {
+  const { envelope, traits } = options;
   return (choices, usage) =>
     chatCompletion(envelope, {
-      choices: choices.map((choice) => finishedChoice(choice, request)),
+      choices: choices.map((choice) => finishedChoice(choice, options)),
       usage,
-      weightVersion,
+      metadata: metadataOf(weightVersion, choices[0]!.tokens.length),
+      traits,
     });
 }
 
-function finishedChoice({ tokens, finish }: CollectedChoice, request: ChatRequest): FinishedChoice {
-  const { separateReasoning, logprobs, topLogprobs } = request;
-  const inReasoning = (token: PlannedToken) => separateReasoning && token.reasoning;
-  const reasoning = tokens.filter(inReasoning).map(shownText).join('');
-  const content = tokens.filter((token) => !inReasoning(token)).map(separateReasoning ? shownText : rawText);
+function finishedChoice({ tokens, finish }: CollectedChoice, options: AnswerOptions): FinishedChoice {
+  const { logprobs, topLogprobs } = options.request;
+  const read = readChoice(tokens, finish, options);
   return {
-    content: content.join(''),
-    reasoning: reasoning === '' ? null : reasoning,
-    tools: wholeTools(tokens),
-    finish,
+    content: read.content,
+    reasoning: read.reasoning === '' ? null : read.reasoning,
+    calls: read.calls.map(withId),
+    finish: read.finish,
     logprobs: logprobs ? { content: tokens.map((token) => logprobOf(token, topLogprobs)) } : null,
   };
-}
-
-/** Tool calls with their arguments joined; the delta that opens a call carries its id. */
-function wholeTools(tokens: PlannedToken[]) {
-  const deltas = tokens.flatMap((token) => token.tool ?? []);
-  return deltas
-    .filter((delta) => delta.id !== null)
-    .map((opening) => ({
-      ...opening,
-      arguments: deltas
-        .filter(({ index }) => index === opening.index)
-        .map((delta) => delta.arguments)
-        .join(''),
-    }));
-}
-
-function shownText(token: PlannedToken): string {
-  return token.shown;
-}
-
-/** The text of a token without separate_reasoning, where the end tag stays in the text. */
-function rawText(token: PlannedToken): string {
-  return token.text === THINK_END ? THINK_END : token.shown;
 }

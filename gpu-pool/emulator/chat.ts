@@ -12,11 +12,14 @@ import type { Engine } from './engine.ts';
 import type { TokenCounts } from './engine-request.ts';
 import type { FaultBoard, FaultSet } from './faults.ts';
 import { readJson } from './http.ts';
-import { type Envelope, flatError, streamError } from './openai-shape.ts';
-import { type ChoicePlan, planChoice } from './plan.ts';
+import { type Envelope, flatError } from './openai-shape.ts';
+import { type ChoicePlan, planChoice, type Script } from './plan.ts';
+import { type Asked, queueFull, refuse } from './refuse.ts';
+import type { ReleaseTraits } from './release.ts';
 import { type ChatRequest, type ParsedRequest, parseChatRequest, parseTextRequest } from './request.ts';
 import { schemaFault } from './schema-check.ts';
 import { TextStreamFormat, textBody } from './text-format.ts';
+import { THINK_END } from './tokenizer.ts';
 
 export interface ChatContext {
   engine: Engine;
@@ -26,13 +29,15 @@ export interface ChatContext {
   weightVersion: string;
   cacheReport: boolean;
   reasoningParser: string | null;
+  toolCallParser: string | null;
+  traits: ReleaseTraits;
+  script?: Script;
   /** Tokens of prompt and answer together. */
   contextLength: number;
   /** Keeps each request that arrived, for tests. */
   record(entry: { rid: string; body: unknown }): void;
 }
 
-const QUEUE_FULL = 'The request queue is full.';
 const EVICTED = 'The request is aborted by a higher priority request.';
 
 type Route = (context: ChatContext, req: IncomingMessage, res: ServerResponse) => Promise<void>;
@@ -53,31 +58,41 @@ async function complete(
   const rid = (parsed.ok ? parsed.request.rid : null) ?? randomUUID().replaceAll('-', '');
   context.record({ rid, body });
   if (faults.kinds.length > 0) context.engine.logFaults(rid, faults.kinds);
-  if (strikesBeforeWork(faults, { writer, res, streaming: parsed.ok && parsed.request.stream })) return;
+  if (
+    strikesBeforeWork(faults, {
+      writer,
+      res,
+      asked: parsed.ok ? { request: parsed.request, rid, usage: context } : undefined,
+    })
+  )
+    return;
   if (!parsed.ok) return writer.json(400, flatError({ ...parsed, code: 400 }));
 
-  const request = {
-    ...parsed.request,
-    separateReasoning: parsed.request.separateReasoning && context.reasoningParser !== null,
-  };
+  const { request } = parsed;
+  const asked = { request, rid, usage: context };
   const reasoning = reasons(request, context);
   const prompt = promptTokens(request, context);
   const { contextLength } = context;
   const refused = contextError(prompt.length, { maxTokens: request.maxTokens, contextLength });
-  if (refused) return refuse(writer, refused, request.stream);
+  if (refused) return refuse(writer, refused, asked);
   const bounded = { ...request, maxTokens: Math.min(request.maxTokens, contextLength - prompt.length) };
   const plan = (choice: number) =>
-    planChoice(bounded, { seed: context.seed, choice, promptTokens: prompt, reasoning });
+    planChoice(bounded, {
+      seed: context.seed,
+      choice,
+      promptTokens: prompt,
+      reasoning,
+      script: context.script,
+    });
   const choices = Array.from({ length: request.n }, (_, choice) => plan(choice));
   if (context.reasoningParser === null || request.text !== null) choices.forEach(countAsAnswer);
-  // The R1 parser assumes that the text begins inside the reasoning, which V3 never ends.
-  else if (!reasoning || faults.has('answer_in_reasoning')) choices.forEach(mistakeForReasoning);
+  else if (faults.has('answer_in_reasoning')) choices.forEach(loseEndTag);
 
   const { responseFormat } = request;
   const grammarFault = responseFormat.type === 'json_schema' ? schemaFault(responseFormat.schema) : null;
   // The scheduler finds out (grammar_manager.py).
   const failed = { message: `Failed to compile json grammar: ${grammarFault}`, by: 'scheduler' } as const;
-  if (grammarFault) return refuse(writer, failed, request.stream);
+  if (grammarFault) return refuse(writer, failed, asked);
 
   // Of several choices each is a request of its own with a fresh id (tokenizer_manager.py, `regenerate_rid`).
   const choiceIds = request.n === 1 ? [rid] : choices.map(() => randomUUID().replaceAll('-', ''));
@@ -97,11 +112,11 @@ async function complete(
     streaming: request.stream,
     priority: request.priority,
     ignoreAbort: faults.has('ignore_abort'),
-    onToken: (choice, token, counts) => answer.token(choice, token, counts),
+    onToken: (choice, token, counts, finish) => answer.token(choice, token, counts, finish),
     onEnd: (finishes, counts: TokenCounts) => answer.end(finishes, counts),
-    onEvicted: () => queueFull(writer, { streaming: request.stream, message: EVICTED }),
+    onEvicted: () => queueFull(writer, { message: EVICTED, asked }),
   });
-  if (verdict === 'queue_full') return queueFull(writer, { streaming: request.stream });
+  if (verdict === 'queue_full') return queueFull(writer, { asked });
   if (verdict === 'duplicate_rid') {
     const message = `Duplicate request ID detected: ${rid}`;
     return writer.json(400, flatError({ message, type: 'BadRequestError', code: 400 }));
@@ -123,7 +138,14 @@ function answerFor(
     faults,
   }: { request: ChatRequest; envelope: Envelope; writer: AnswerWriter; faults: FaultSet },
 ): Answer {
-  const options = { request, envelope, writer, cacheReport: context.cacheReport };
+  const { cacheReport, traits } = context;
+  const parsers = {
+    reasoning: context.reasoningParser !== null,
+    tools: context.toolCallParser !== null,
+    toolsInJson: traits.readsToolsInJson,
+    callsNumberedByTool: traits.callsNumberedByTool,
+  };
+  const options = { request, envelope, writer, cacheReport, traits, parsers };
   if (faults.has('error_500_after_work')) {
     const error = flatError({
       message: 'Internal server error: CUDA error: an illegal memory access was encountered',
@@ -139,13 +161,13 @@ function answerFor(
       isText ? new TextStreamFormat(options) : new ChatStreamFormat(options),
     );
   }
-  return new CollectedAnswer(options, isText ? textBody(options) : chatBody(options, context));
+  return new CollectedAnswer(options, isText ? textBody(options, context) : chatBody(options, context));
 }
 
 /** Applies the faults for which the engine never sees the request; true when one has struck. */
 function strikesBeforeWork(
   faults: FaultSet,
-  { writer, res, streaming }: { writer: AnswerWriter; res: ServerResponse; streaming: boolean },
+  { writer, res, asked }: { writer: AnswerWriter; res: ServerResponse; asked: Asked | undefined },
 ): boolean {
   const tooMany = faults.get('status_429');
   if (faults.has('reset_before_headers')) res.socket?.resetAndDestroy();
@@ -159,41 +181,11 @@ function strikesBeforeWork(
     writer.json(429, error, { 'retry-after': String(tooMany.retryAfterSeconds) });
   } else if (faults.has('status_503')) {
     writer.json(503, flatError({ message: 'Service unavailable.', type: '503', code: 503 }));
-  } else if (faults.has('queue_full_200')) queueFull(writer, { streaming });
+  } else if (faults.has('queue_full_200')) queueFull(writer, { asked });
   else if (faults.has('html_200')) {
     writer.html(200, '<!doctype html><title>nginx</title><h1>It works</h1>');
   } else return false;
   return true;
-}
-
-/**
- * Refuses a request because the queue is full. With streaming the status is out before the scheduler refuses, so it
- * is a 200 whose first event is an error (serving_chat.py); without, it is an HTTPException whose type is the
- * status (http_server.py).
- */
-function queueFull(
-  writer: AnswerWriter,
-  { streaming, message = QUEUE_FULL }: { streaming: boolean; message?: string },
-): void {
-  if (streaming) {
-    writer.event(streamError({ message, code: 503, type: 'SERVICE_UNAVAILABLE' }) as object);
-    writer.finishStream();
-  } else writer.json(503, flatError({ message, code: 503, type: '503' }));
-}
-
-/**
- * Refuses what the engine cannot do. With streaming the status is out before the scheduler refuses, so that its refusal
- * is a 200 whose first event is an error.
- */
-function refuse(
-  writer: AnswerWriter,
-  { message, by }: { message: string; by: 'tokenizer' | 'scheduler' },
-  streaming: boolean,
-): void {
-  if (streaming && by === 'scheduler') {
-    writer.event(streamError({ message, type: 'BAD_REQUEST', code: 400 }) as object);
-    writer.finishStream();
-  } else writer.json(400, flatError({ message, type: 'BadRequestError', code: 400 }));
 }
 
 /**
@@ -205,6 +197,10 @@ function countAsAnswer(plan: ChoicePlan): void {
 }
 
 /** Without an end tag the parser takes all of the text for reasoning, and the engine counts it as such. */
-function mistakeForReasoning(plan: ChoicePlan): void {
-  plan.tokens = plan.tokens.map((token) => ({ ...token, reasoning: true }));
+function loseEndTag(plan: ChoicePlan): void {
+  plan.tokens = plan.tokens.map((token) => ({
+    ...token,
+    text: token.text === THINK_END ? '' : token.text,
+    reasoning: true,
+  }));
 }

@@ -9,7 +9,9 @@ export function reasons(request: ChatRequest, { modelPath }: { modelPath: string
 
 export function promptTokens(request: ChatRequest, engine: { modelPath: string }): string[] {
   if (request.text !== null) return [BOS, ...tokenize(request.text)];
-  return renderChat(request.messages, { tools: request.rawTools, reasoning: reasons(request, engine) });
+  const { messages, rawTools: tools, continued } = request;
+  const prompt = renderChat(messages, { tools, reasoning: reasons(request, engine) });
+  return continued === null ? prompt : prompt.concat(tokenize(continued));
 }
 
 /** The longest prompt that the scheduler takes: six tokens of the context are kept back (tp_worker.py, scheduler.py). */

@@ -24,7 +24,8 @@ export interface EngineRequestSpec {
   priority: number;
   /** A scripted fault: neither an abort nor the client's disconnect stops this request. */
   ignoreAbort: boolean;
-  onToken(choice: number, token: PlannedToken, counts: TokenCounts): void;
+  /** `finish` comes with a choice's last token. */
+  onToken(choice: number, token: PlannedToken, counts: TokenCounts, finish: Finish | null): void;
   /** A request of a higher priority has taken the place in the queue. */
   onEvicted(): void;
   onEnd(finishes: Finish[], counts: TokenCounts): void;

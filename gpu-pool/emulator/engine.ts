@@ -94,9 +94,11 @@ export class Engine {
     priorities?: PriorityScheduling;
     /** Default: true. */
     radixCache?: boolean;
+    /** Tokens of a page of the cache. */
+    pageTokens?: number;
   }) {
     this.profile = options.profile;
-    this.cache = new RadixCache({ enabled: options.radixCache ?? true });
+    this.cache = new RadixCache({ enabled: options.radixCache, pageTokens: options.pageTokens });
     this.#clock = options.clock;
     this.#log = options.log;
     this.#queuedMax = options.queuedMax;
@@ -376,7 +378,8 @@ export class Engine {
         if (token.reasoning) request.reasoningProduced[choice]! += 1;
         tokens += 1;
         const counts = countsOfChoice(request, choice);
-        outgoing.push(() => request.onToken(choice, token, counts));
+        const finish = request.produced[choice] === plan.tokens.length ? plan.finish : null;
+        outgoing.push(() => request.onToken(choice, token, counts, finish));
       }
       const { completionTokens, reasoningTokens } = totalCounts(request);
       step[request.rid] = [completionTokens, reasoningTokens];

@@ -1,6 +1,7 @@
 /** Command line of the engine emulator. Its flags are SGLang's wherever SGLang has them. */
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { HARDWARE, type Hardware } from '../protocol/schemas.ts';
+import { RECOMMENDED_RELEASE } from './release.ts';
 import { startEmulator } from './server.ts';
 
 const program = new Command('emulator')
@@ -37,11 +38,11 @@ const program = new Command('emulator')
   .option('--schedule-low-priority-values-first', 'the lower priority runs first', false)
   .option('--context-length <number>', 'tokens of prompt and answer together', wholeNumber)
   .option('--revision <commit>', 'revision of the weights to report')
-  .option('--sglang-version <version>', 'SGLang version to report');
+  .option('--engine-version <version>', 'release to behave as and to report', RECOMMENDED_RELEASE);
 
 const {
   enableCacheReport,
-  sglangVersion,
+  engineVersion,
   enablePriorityScheduling,
   prioritySchedulingPreemptionThreshold,
   scheduleLowPriorityValuesFirst,
@@ -68,13 +69,13 @@ const {
   scheduleLowPriorityValuesFirst: boolean;
   contextLength?: number;
   revision?: string;
-  sglangVersion?: string;
+  engineVersion: string;
 }>();
 
 const emulator = await startEmulator({
   ...options,
   cacheReport: enableCacheReport,
-  version: sglangVersion,
+  version: engineVersion,
   priorities: {
     enabled: enablePriorityScheduling,
     preemptionThreshold: prioritySchedulingPreemptionThreshold,

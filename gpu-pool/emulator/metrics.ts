@@ -6,7 +6,10 @@ export function renderMetrics(engine: Engine, modelPath: string): string {
   const { stats, load, profile } = engine;
   const labels = `model_name="${modelPath}"`;
   const single = (type: 'gauge' | 'counter', name: string, value: number) =>
-    `# TYPE sglang:${name} ${type}\nsglang:${name}{${labels}} ${value}\n`;
+    // A counter appears when it counts for the first time.
+    type === 'counter' && value === 0
+      ? ''
+      : `# TYPE sglang:${name} ${type}\nsglang:${name}{${labels}} ${value}\n`;
   return [
     single('gauge', 'num_running_reqs', load.runningRequests),
     single('gauge', 'num_queue_reqs', load.waitingRequests),

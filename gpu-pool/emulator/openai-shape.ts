@@ -3,8 +3,10 @@
  * python/sglang/srt/entrypoints/openai/.
  */
 import type { TokenCounts } from './engine-request.ts';
-import type { Finish, PlannedToken, ToolDelta } from './plan.ts';
+import type { Finish, PlannedToken } from './plan.ts';
 import { createRandom } from './random.ts';
+import type { ReleaseTraits } from './release.ts';
+import { PART_OF_A_CHARACTER } from './tokenizer.ts';
 
 export interface Usage {
   prompt_tokens: number;
@@ -12,18 +14,28 @@ export interface Usage {
   completion_tokens: number;
   prompt_tokens_details: { cached_tokens: number } | null;
   reasoning_tokens: number;
+  completion_tokens_details?: { reasoning_tokens: number } | null;
 }
 
-export function usageOf(counts: TokenCounts, { cacheReport }: { cacheReport: boolean }): Usage {
+/** What of a usage depends on how the engine was started, and on its release. */
+export interface UsageOptions {
+  /** `--enable-cache-report`: whether usage names cached tokens. */
+  cacheReport: boolean;
+  traits: ReleaseTraits;
+}
+
+export function usageOf(counts: TokenCounts, { cacheReport, traits }: UsageOptions): Usage {
+  const { promptTokens, cachedTokens, completionTokens, reasoningTokens } = counts;
+  const details = reasoningTokens > 0 ? { reasoning_tokens: reasoningTokens } : null;
   return {
-    prompt_tokens: counts.promptTokens,
-    total_tokens: counts.promptTokens + counts.completionTokens,
-    completion_tokens: counts.completionTokens,
-    // Null without --enable-cache-report, and also when nothing was cached (usage_processor.py).
+    prompt_tokens: promptTokens,
+    total_tokens: promptTokens + completionTokens,
+    completion_tokens: completionTokens,
     prompt_tokens_details:
-      cacheReport && counts.cachedTokens > 0 ? { cached_tokens: counts.cachedTokens } : null,
+      cacheReport && (cachedTokens > 0 || traits.cachedZero) ? { cached_tokens: cachedTokens } : null,
     // SGLang puts this at the top level, OpenAI into completion_tokens_details (protocol.py, UsageInfo).
-    reasoning_tokens: counts.reasoningTokens,
+    reasoning_tokens: reasoningTokens,
+    ...(traits.completionDetails ? { completion_tokens_details: details } : {}),
   };
 }
 
@@ -52,16 +64,19 @@ export function deltaChunk(
     finish = null,
     logprobs = null,
     usage,
+    idOf = index,
   }: {
     index: number;
     delta: Delta;
     finish?: { reason: string; matched: string | number | null } | null;
     logprobs?: unknown;
     usage?: Usage;
+    /** The choice whose id the chunk has. */
+    idOf?: number;
   },
 ) {
   return {
-    ...chunkHead(envelope, index),
+    ...chunkHead(envelope, idOf),
     choices: [
       {
         index,
@@ -77,15 +92,25 @@ export function deltaChunk(
 }
 
 /**
- * A chunk with a tool call, which goes through pydantic instead, so its nulls are written out (serving_chat.py).
+ * A chunk that has passed the parser of tools: it goes through pydantic, so its nulls are written out (serving_chat.py,
+ * `_process_tool_call_stream`).
  */
-export function toolChunk(
+export function parsedChunk(
   envelope: Envelope,
-  { index, tool, usage }: { index: number; tool: ToolDelta; usage?: Usage },
+  {
+    index,
+    content,
+    call,
+    usage,
+    traits,
+  }: { index: number; content?: string; call?: WrittenCall; usage?: Usage; traits: ReleaseTraits },
 ) {
-  const { id, name } = tool;
-  const call = { id, index: tool.index, type: 'function', function: { name, arguments: tool.arguments } };
-  const delta = { role: null, content: null, reasoning_content: null, tool_calls: [call] };
+  const delta = {
+    role: null,
+    content: content ?? null,
+    reasoning_content: null,
+    ...(call ? { tool_calls: [writtenCall(call)] } : traits.toolCallsNull ? { tool_calls: null } : {}),
+  };
   return {
     ...chunkHead(envelope, index),
     choices: [{ index, delta, logprobs: null, finish_reason: null, matched_stop: null }],
@@ -93,9 +118,9 @@ export function toolChunk(
   };
 }
 
-/** The last chunk, with usage summed over the choices. */
-export function usageChunk(envelope: Envelope, usage: Usage) {
-  return { ...chunkHead(envelope, envelope.ids.length - 1), choices: [], usage };
+/** The last chunk, with usage summed over the choices; its id is that of the choice that was heard last. */
+export function usageChunk(envelope: Envelope, usage: Usage, choice = envelope.ids.length - 1) {
+  return { ...chunkHead(envelope, choice), choices: [], usage };
 }
 
 function chunkHead({ ids, created, model }: Envelope, choice: number) {
@@ -105,15 +130,32 @@ function chunkHead({ ids, created, model }: Envelope, choice: number) {
 export interface FinishedChoice {
   content: string;
   reasoning: string | null;
-  tools: ToolDelta[];
+  calls: WrittenCall[];
   finish: Finish;
   logprobs: unknown;
 }
 
+/** A call, or a piece of one, with the id that only its first piece has. */
+export interface WrittenCall {
+  id: string | null;
+  index: number;
+  name: string | null;
+  arguments: string;
+}
+
 export function chatCompletion(
   envelope: Envelope,
-  { choices, usage, weightVersion }: { choices: FinishedChoice[]; usage: Usage; weightVersion: string },
+  {
+    choices,
+    usage,
+    metadata,
+    traits,
+  }: { choices: FinishedChoice[]; usage: Usage; metadata: object; traits: ReleaseTraits },
 ) {
+  const toolCalls = ({ calls }: FinishedChoice) => {
+    if (calls.length > 0) return { tool_calls: calls.map(writtenCall) };
+    return traits.toolCallsNull ? { tool_calls: null } : {};
+  };
   return {
     id: envelope.ids[0],
     object: 'chat.completion',
@@ -125,28 +167,27 @@ export function chatCompletion(
         role: 'assistant',
         content: choice.content,
         reasoning_content: choice.reasoning,
-        tool_calls: choice.tools.length > 0 ? choice.tools.map(wholeCall) : null,
+        ...toolCalls(choice),
       },
       logprobs: choice.logprobs,
-      finish_reason: finishReason(choice.finish, choice.tools.length > 0),
+      finish_reason: choice.finish.type,
       matched_stop: choice.finish.matched,
     })),
     usage,
-    // A field that only SGLang has (protocol.py, ChatCompletionResponse.metadata).
-    metadata: { weight_version: weightVersion },
+    metadata,
   };
 }
 
-function wholeCall({ id, index, name, arguments: text }: ToolDelta) {
-  return { id, index, type: 'function', function: { name, arguments: text } };
+/** A field that only SGLang has: the version of the weights, and which tokens of the first choice are by which version. */
+export function metadataOf(weightVersion: string, tokens: number): object {
+  return {
+    weight_version: weightVersion,
+    weight_versions: [{ version: weightVersion, start: 0, end: tokens }],
+  };
 }
 
-/**
- * The finish reason on the wire: a natural end after tool calls is called tool_calls, and "abort" goes out as it is
- * (serving_chat.py).
- */
-export function finishReason(finish: Finish, calledTools: boolean): string {
-  return calledTools && finish.type === 'stop' ? 'tool_calls' : finish.type;
+function writtenCall({ id, index, name, arguments: text }: WrittenCall) {
+  return { id, index, type: 'function', function: { name, arguments: text } };
 }
 
 /** An error without OpenAI's `error` envelope (serving_base.py, create_error_response). */
@@ -162,13 +203,14 @@ export function streamError(error: { message: string; type: string; code: number
 /** Log-probabilities of one token, invented but deterministic. */
 export function logprobOf(token: PlannedToken, topCount: number) {
   const random = createRandom(token.text);
+  const written = token.isPart ? PART_OF_A_CHARACTER : token.text;
   const entry = (text: string, logprob: number) => ({ token: text, bytes: [...Buffer.from(text)], logprob });
   const logprob = -random() / 4;
   const rest = Array.from({ length: Math.max(0, topCount - 1) }, (_, at) =>
     entry(` ${at}`, logprob - 1 - at),
   );
   return {
-    ...entry(token.text, logprob),
-    top_logprobs: topCount > 0 ? [entry(token.text, logprob), ...rest] : [],
+    ...entry(written, logprob),
+    top_logprobs: topCount > 0 ? [entry(written, logprob), ...rest] : [],
   };
 }

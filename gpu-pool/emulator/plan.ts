@@ -6,27 +6,20 @@ import { jsonSample } from './json-sample.ts';
 import { createRandom, hash32 } from './random.ts';
 import type { ChatRequest } from './request.ts';
 import { proseTokens } from './text.ts';
-import { contentText, EOS, EOS_ID, THINK_END, tokenize } from './tokenizer.ts';
+import { contentText, EOS, EOS_ID, PART_OF_A_CHARACTER, SILENT, THINK_END, tokenize } from './tokenizer.ts';
 
-export interface ToolDelta {
-  index: number;
-  id: string | null;
-  name: string | null;
-  arguments: string;
-}
-
+/** A token as the weights write it, special ones and the markup of tool calls included: parsers read it afterwards. */
 export interface PlannedToken {
-  /** The token itself, as the prefix cache keeps it. */
   text: string;
-  /** The text that the client sees of it: empty for special tokens and for text behind a stop string. */
-  shown: string;
+  /** Counted as reasoning; the token that closes a thought is. */
   reasoning: boolean;
-  tool?: ToolDelta;
+  /** A part of a character, also the last one, whose text is the character. */
+  isPart: boolean;
 }
 
 export interface Finish {
-  type: 'stop' | 'length' | 'abort';
-  /** The stop string, or the id of the end token; null when the length limit ended it. */
+  type: 'stop' | 'length' | 'tool_calls' | 'abort';
+  /** The stop string, or the id of the end token; null where the limit of length, an abort or, in a whole answer, a call ended it. */
   matched: string | number | null;
 }
 
@@ -38,8 +31,43 @@ export interface ChoicePlan {
 /** The longest length that a marker may set, in tokens. */
 const MARKED_TOKENS_MAX = 100_000;
 
+/** Tokens of an answer that replace the generated ones, for tests; undefined leaves a request to the generator. */
+export type Script = (request: ChatRequest) => readonly string[] | undefined;
+
 /** Plans one choice. The choices of a request differ; the cache key never matters. */
 export function planChoice(
+  request: ChatRequest,
+  options: {
+    seed: number;
+    choice: number;
+    promptTokens: string[];
+    /** The model thinks first. */
+    reasoning: boolean;
+    script?: Script;
+  },
+): ChoicePlan {
+  const written = options.script?.(request) ?? generate(request, options);
+  const { count, matched } = countToStop(written, request.stop);
+  const cut = Math.min(count, request.maxTokens);
+  const ended = cut === count && (matched !== null || written.at(-1) === EOS);
+  return {
+    tokens: countReasoning(written.slice(0, cut), request),
+    finish: ended ? { type: 'stop', matched: matched ?? EOS_ID } : { type: 'length', matched: null },
+  };
+}
+
+/** The engine counts all as reasoning up to and with the token that closes a thought (schedule_batch.py). */
+function countReasoning(tokens: readonly string[], { text }: ChatRequest): PlannedToken[] {
+  let reasoning = text === null;
+  return tokens.map((token, at) => {
+    const isPart = [token, tokens[at - 1]].includes(PART_OF_A_CHARACTER);
+    const counted = { text: token, reasoning, isPart };
+    if (token === THINK_END) reasoning = false;
+    return counted;
+  });
+}
+
+function generate(
   request: ChatRequest,
   {
     seed,
@@ -47,17 +75,12 @@ export function planChoice(
     promptTokens,
     reasoning,
   }: { seed: number; choice: number; promptTokens: string[]; reasoning: boolean },
-): ChoicePlan {
+): string[] {
   const random = createRandom(`${seed}|${request.seed ?? ''}|${choice}|${hash32(promptTokens.join(''))}`);
   const lengths = chooseLengths(request, random);
   const thought = reasoning ? thinking(random, lengths.reasoning) : [];
   // a sample may have too many tokens to be arguments of one push
-  const tokens = thought.concat(answer(request, { random, lengths }), hidden(EOS));
-  const stopped = cutAtStop(tokens, request.stop);
-  if (tokens.length > request.maxTokens) {
-    return { tokens: tokens.slice(0, request.maxTokens), finish: { type: 'length', matched: null } };
-  }
-  return { tokens, finish: { type: 'stop', matched: stopped ?? EOS_ID } };
+  return thought.concat(answer(request, { random, lengths }), EOS);
 }
 
 /** The tools that this request is to call, which may be none. */
@@ -87,26 +110,28 @@ function chooseLengths(request: ChatRequest, random: () => number) {
   return { tools: 1, ...drawn, ...marked };
 }
 
-function thinking(random: () => number, count: number): PlannedToken[] {
+function thinking(random: () => number, count: number): string[] {
   if (count === 0) return [];
-  const tokens = proseTokens(random, { count: count - 1, opening: 'Okay, let me think about this. ' });
-  return [...tokens.map((text) => visible(text, true)), { ...hidden(THINK_END), reasoning: true }];
+  return [
+    ...proseTokens(random, { count: count - 1, opening: 'Okay, let me think about this. ' }),
+    THINK_END,
+  ];
 }
 
 /** The answer without its end token. */
 function answer(
   request: ChatRequest,
   { random, lengths }: { random: () => number; lengths: { answer: number; tools: number } },
-): PlannedToken[] {
+): string[] {
   const tools = calledTools(request, lengths.tools);
   if (tools.length > 0) return toolCalls(request, tools, random);
   const { responseFormat } = request;
   if (responseFormat.type !== 'text') {
     const schema = responseFormat.type === 'json_schema' ? responseFormat.schema : ANY_OBJECT;
-    return tokenize(JSON.stringify(jsonSample(schema, random))).map((text) => visible(text, false));
+    return tokenize(JSON.stringify(jsonSample(schema, random)));
   }
   const count = Math.max(0, lengths.answer - 1);
-  return proseTokens(random, { count, opening: 'Here is the answer. ' }).map((text) => visible(text, false));
+  return proseTokens(random, { count, opening: 'Here is the answer. ' });
 }
 
 const ANY_OBJECT = {
@@ -115,81 +140,52 @@ const ANY_OBJECT = {
 };
 
 /** Calls until there are more tokens than may be sent: arguments can be long, and `tools=` can ask for many calls. */
-function toolCalls(
-  { maxTokens }: ChatRequest,
-  tools: ChatRequest['tools'],
-  random: () => number,
-): PlannedToken[] {
-  const calls: PlannedToken[][] = [];
-  let planned = 0;
+function toolCalls({ maxTokens }: ChatRequest, tools: ChatRequest['tools'], random: () => number): string[] {
+  const calls: string[] = ['<｜tool▁calls▁begin｜>'];
   for (const [index, tool] of tools.entries()) {
-    if (planned > maxTokens) break;
-    const call = toolCall(tool, { index, random });
-    planned += call.length;
-    calls.push(call);
+    if (calls.length > maxTokens) break;
+    // R1 and V3 put each further call on a line of its own.
+    if (index > 0) calls.push('\n');
+    for (const token of toolCall(tool, random)) calls.push(token);
   }
-  return calls.flat();
+  return [...calls, '<｜tool▁calls▁end｜>'];
 }
 
-function toolCall(
-  tool: ChatRequest['tools'][number],
-  { index, random }: { index: number; random: () => number },
-): PlannedToken[] {
-  const id = `call_${Array.from({ length: 24 }, () => Math.floor(random() * 16).toString(16)).join('')}`;
+/** A call in the markup of R1 and V3. Its opening and closing fences are tokens, as in DeepSeek's vocabulary. */
+function toolCall(tool: ChatRequest['tools'][number], random: () => number): string[] {
   const args = JSON.stringify(jsonSample(tool.parameters ?? { type: 'object' }, random));
   return [
-    hidden('<｜tool▁call▁begin｜>'),
-    { ...hidden(tool.name), tool: { index, id, name: tool.name, arguments: '' } },
-    // Later deltas carry null for id and name (serving_chat.py, `_process_tool_call_stream`).
-    ...tokenize(args).map((text) => ({
-      ...hidden(text),
-      tool: { index, id: null, name: null, arguments: text },
-    })),
-    hidden('<｜tool▁call▁end｜>'),
+    '<｜tool▁call▁begin｜>',
+    'function',
+    '<｜tool▁sep｜>',
+    tool.name,
+    '\n```json\n',
+    ...tokenize(args),
+    '\n```',
+    '<｜tool▁call▁end｜>',
   ];
 }
 
-/**
- * Ends the output with the token that completes the first stop string and hides the string itself. Counted tokens
- * include it, shown text does not. Returns the stop string, or null where none occurs.
- */
-function cutAtStop(tokens: PlannedToken[], stops: string[]): string | null {
-  if (stops.length === 0) return null;
+/** How many tokens there are up to the one that completes the first stop string, and that string. */
+function countToStop(
+  tokens: readonly string[],
+  stops: readonly string[],
+): { count: number; matched: string | null } {
+  if (stops.length === 0) return { count: tokens.length, matched: null };
   const longest = Math.max(...stops.map((stop) => stop.length));
   let text = '';
   for (const [at, token] of tokens.entries()) {
     const from = Math.max(0, text.length - longest + 1);
-    text += token.shown;
+    text += SILENT.has(token) ? '' : token;
     const found = stops
       .map((stop) => ({ stop, position: text.indexOf(stop, from) }))
       .filter(({ position }) => position >= 0)
       .sort((a, b) => a.position - b.position)[0];
-    if (!found) continue;
-    tokens.length = at + 1;
-    hideTail(tokens, text.length - found.position);
-    return found.stop;
+    if (found) return { count: at + 1, matched: found.stop };
   }
-  return null;
-}
-
-function hideTail(tokens: PlannedToken[], characters: number): void {
-  let left = characters;
-  for (let at = tokens.length - 1; left > 0; at--) {
-    const token = tokens[at]!;
-    const shown = token.shown.slice(0, Math.max(0, token.shown.length - left));
-    left -= token.shown.length - shown.length;
-    tokens[at] = { ...token, shown };
-  }
+  return { count: tokens.length, matched: null };
 }
 
 function lastUserText(request: ChatRequest): string {
   return contentText(request.messages.findLast((message) => message.role === 'user')?.content);
-}
-
-function visible(text: string, reasoning: boolean): PlannedToken {
-  return { text, shown: text, reasoning };
-}
-
-function hidden(text: string): PlannedToken {
-  return { text, shown: '', reasoning: false };
 }

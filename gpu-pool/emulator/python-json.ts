@@ -14,7 +14,7 @@ class PythonNumber {
 /** Writes a value that was parsed with JSON.parse or `parsePython`. */
 export function dumps(value: unknown): string {
   if (value instanceof PythonNumber) return value.text;
-  if (typeof value === 'number') return Number.isInteger(value) ? integer(String(value)) : float(value);
+  if (typeof value === 'number') return Number.isInteger(value) ? integer(String(value)) : pythonFloat(value);
   if (Array.isArray(value)) return `[${value.map(dumps).join(', ')}]`;
   if (typeof value !== 'object' || value === null) return JSON.stringify(value ?? null);
   const members = Object.entries(value).map(([name, member]) => `${JSON.stringify(name)}: ${dumps(member)}`);
@@ -26,7 +26,7 @@ export function parsePython(json: string): unknown {
   type Reviver = (key: string, value: unknown, context: { source: string }) => unknown;
   const reviver: Reviver = (_, value, { source }) => {
     if (typeof value !== 'number') return value;
-    return new PythonNumber(/[.eE]/.test(source) ? float(value) : integer(source));
+    return new PythonNumber(/[.eE]/.test(source) ? pythonFloat(value) : integer(source));
   };
   return JSON.parse(json, reviver as (key: string, value: unknown) => unknown);
 }
@@ -34,11 +34,11 @@ export function parsePython(json: string): unknown {
 /** An integer past 64 bits becomes a float (orjson). */
 function integer(source: string): string {
   const fits = /^-?\d+$/.test(source) && BigInt.asIntN(65, BigInt(source)) === BigInt(source);
-  return fits ? source : float(Number(source));
+  return fits ? source : pythonFloat(Number(source));
 }
 
 /** Python's repr: with an exponent from 10¹⁶ on and below 10⁻⁴, and always with a point or an exponent. */
-function float(value: number): string {
+export function pythonFloat(value: number): string {
   const [mantissa = '', exponent = ''] = value.toExponential().split('e');
   const power = Number(exponent);
   if (power >= -4 && power < 16) return Number.isInteger(value) ? `${value}.0` : String(value);

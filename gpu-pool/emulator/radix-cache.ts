@@ -1,9 +1,10 @@
 /**
- * The prefix cache: a tree of pages of 64 tokens under one root per key, from which the least recently used leaves
+ * The prefix cache: a tree of pages of tokens under one root per key, from which the least recently used leaves
  * are evicted. A running request locks its path, so eviction never takes a page in use.
  */
 import assert from 'node:assert/strict';
 
+/** Tokens of a page where nothing else is said, as the attention kernels for MLA have it. */
 export const PAGE_TOKENS = 64;
 
 /** A node of the tree; the path from its root is a cached prefix of `depthTokens` tokens. */
@@ -23,10 +24,12 @@ export class RadixCache {
   #lockedTokens = 0;
   #uses = 0;
   readonly #enabled: boolean;
+  readonly #pageTokens: number;
 
   /** When not `enabled` the cache stays empty, as SGLang's chunk cache does (`--disable-radix-cache`). */
-  constructor({ enabled }: { enabled: boolean } = { enabled: true }) {
+  constructor({ enabled = true, pageTokens = PAGE_TOKENS }: { enabled?: boolean; pageTokens?: number } = {}) {
     this.#enabled = enabled;
+    this.#pageTokens = pageTokens;
   }
 
   /** Tokens in the tree. */
@@ -46,9 +49,9 @@ export class RadixCache {
    */
   match(key: string, tokens: readonly string[]): CacheNode {
     let node = this.#root(key);
-    const lastStart = tokens.length - 1 - PAGE_TOKENS;
-    for (let start = 0; start <= lastStart; start += PAGE_TOKENS) {
-      const child = node.children.get(pageAt(tokens, start));
+    const lastStart = tokens.length - 1 - this.#pageTokens;
+    for (let start = 0; start <= lastStart; start += this.#pageTokens) {
+      const child = node.children.get(this.#pageAt(tokens, start));
       if (!child) break;
       node = child;
     }
@@ -60,14 +63,14 @@ export class RadixCache {
     let node = this.#root(key);
     if (!this.#enabled) return node;
     const usedAt = ++this.#uses;
-    for (let start = 0; start + PAGE_TOKENS <= tokens.length; start += PAGE_TOKENS) {
-      const page = pageAt(tokens, start);
+    for (let start = 0; start + this.#pageTokens <= tokens.length; start += this.#pageTokens) {
+      const page = this.#pageAt(tokens, start);
       let child = node.children.get(page);
       if (!child) {
         child = {
           parent: node,
           page,
-          depthTokens: start + PAGE_TOKENS,
+          depthTokens: start + this.#pageTokens,
           children: new Map(),
           locks: 0,
           usedAt,
@@ -75,7 +78,7 @@ export class RadixCache {
         node.children.set(page, child);
         this.#leaves.delete(node);
         this.#leaves.add(child);
-        this.#tokens += PAGE_TOKENS;
+        this.#tokens += this.#pageTokens;
       }
       child.usedAt = usedAt;
       node = child;
@@ -88,14 +91,14 @@ export class RadixCache {
     const usedAt = ++this.#uses;
     for (let index: CacheNode | null = node; index?.parent; index = index.parent) {
       index.usedAt = usedAt;
-      if (index.locks++ === 0) this.#lockedTokens += PAGE_TOKENS;
+      if (index.locks++ === 0) this.#lockedTokens += this.#pageTokens;
     }
   }
 
   unlock(node: CacheNode): void {
     for (let index: CacheNode | null = node; index?.parent; index = index.parent) {
       assert(index.locks > 0, 'a path is unlocked as often as it was locked');
-      if (--index.locks === 0) this.#lockedTokens -= PAGE_TOKENS;
+      if (--index.locks === 0) this.#lockedTokens -= this.#pageTokens;
     }
   }
 
@@ -131,8 +134,12 @@ export class RadixCache {
     parent.children.delete(leaf.page);
     this.#leaves.delete(leaf);
     if (parent.parent && parent.children.size === 0) this.#leaves.add(parent);
-    this.#tokens -= PAGE_TOKENS;
+    this.#tokens -= this.#pageTokens;
     return parent;
+  }
+
+  #pageAt(tokens: readonly string[], start: number): string {
+    return tokens.slice(start, start + this.#pageTokens).join('\u0000');
   }
 
   #root(key: string): CacheNode {
@@ -143,8 +150,4 @@ export class RadixCache {
     }
     return root;
   }
-}
-
-function pageAt(tokens: readonly string[], start: number): string {
-  return tokens.slice(start, start + PAGE_TOKENS).join('\u0000');
 }

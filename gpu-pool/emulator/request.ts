@@ -2,6 +2,7 @@
  * Reads the body of `/v1/chat/completions` as SGLang does: lenient with extra fields, strict with those it uses.
  */
 import * as z from 'zod';
+import { pythonFloat } from './python-json.ts';
 import { schemaFault } from './schema-check.ts';
 import type { PromptMessage } from './tokenizer.ts';
 
@@ -22,6 +23,8 @@ export interface ChatRequest {
   streamReasoning: boolean;
   logprobs: boolean;
   topLogprobs: number;
+  /** The text of the assistant's last message, which the answer goes on with; null: it begins anew. */
+  continued: string | null;
   rid: string | null;
   priority: number;
   /** Key of the prefix cache: salt and extra key, joined. */
@@ -33,7 +36,7 @@ export interface ChatRequest {
   responseFormat: { type: 'text' } | { type: 'json_object' } | { type: 'json_schema'; schema: unknown };
 }
 
-const tokenCount = z.int().positive().nullish();
+const tokenCount = z.int().nullish();
 const number = z.number().nullish();
 
 const Body = z.looseObject({
@@ -60,7 +63,7 @@ const Body = z.looseObject({
   ),
   max_tokens: tokenCount,
   max_completion_tokens: tokenCount,
-  n: z.int().min(1).max(128).nullish(),
+  n: z.int().min(0).max(128).nullish(),
   stop: z.union([z.string(), z.array(z.string())]).nullish(),
   seed: z.int().nullish(),
   stream: z.boolean().nullish(),
@@ -79,6 +82,7 @@ const Body = z.looseObject({
   top_p: number,
   presence_penalty: number,
   frequency_penalty: number,
+  continue_final_message: z.boolean().default(false),
   rid: z.string().nullish(),
   priority: z.int().nullish(),
   cache_salt: z.string().nullish(),
@@ -105,7 +109,7 @@ const Body = z.looseObject({
 /** Either the request, or why it is refused and how SGLang types that error (all are 400). */
 export type ParsedRequest =
   | { ok: true; request: ChatRequest }
-  | { ok: false; type: 'Bad Request' | 'BadRequestError'; message: string };
+  | { ok: false; type: 'Bad Request' | 'BadRequest' | 'BadRequestError'; message: string };
 
 export function parseChatRequest(body: unknown): ParsedRequest {
   const parsed = Body.safeParse(body, { reportInput: true });
@@ -115,13 +119,15 @@ export function parseChatRequest(body: unknown): ParsedRequest {
   const tools = fields.tools ?? [];
   const choice = fields.tool_choice ?? 'auto';
   const toolChoice = typeof choice === 'string' ? choice : { name: choice.function.name };
-  const message = validationError(fields, toolChoice);
+  const message = validationError(fields, toolChoice) ?? samplingError(fields);
   if (message) return { ok: false, type: 'BadRequestError', message };
+  const fault = writtenCallsError(fields) ?? (fields.n === 0 ? 'range() arg 3 must not be zero' : null);
+  if (fault) return { ok: false, type: 'BadRequest', message: fault };
   return {
     ok: true,
     request: {
       model: fields.model,
-      messages: fields.messages,
+      ...lastMessage(fields),
       text: null,
       maxTokens: fields.max_completion_tokens ?? fields.max_tokens ?? Number.POSITIVE_INFINITY,
       n: fields.n ?? 1,
@@ -146,6 +152,18 @@ export function parseChatRequest(body: unknown): ParsedRequest {
   };
 }
 
+/**
+ * An assistant's message at the end is either gone on with, or becomes one of the user's (serving_chat.py,
+ * `_handle_last_assistant_message`).
+ */
+function lastMessage({ messages, continue_final_message: goesOn }: z.infer<typeof Body>) {
+  const last = messages.at(-1);
+  if (last?.role !== 'assistant' || typeof last.content !== 'string') return { messages, continued: null };
+  const earlier = messages.slice(0, -1);
+  if (goesOn) return { messages: earlier, continued: last.content };
+  return { messages: [...earlier, { role: 'user', content: last.content }], continued: null };
+}
+
 /** FastAPI's message quotes every value that it refuses (http_server.py, `validation_exception_handler`). */
 function quoting(error: z.ZodError): string {
   const errors = error.issues.map(({ path, message, input }) => ({
@@ -158,6 +176,7 @@ function quoting(error: z.ZodError): string {
 
 const TextBody = z.looseObject({
   prompt: z.string(),
+  max_tokens: z.int().positive().nullish(),
   logprobs: z.int().min(0).nullish(),
 });
 
@@ -196,6 +215,14 @@ function validationError(fields: z.infer<typeof Body>, toolChoice: ChatRequest['
     const fault = schemaFault(tool.function.parameters);
     if (fault) return `Tool ${index} function has invalid 'parameters' schema: ${fault}`;
   }
+  if (fields.response_format?.type === 'json_schema' && fields.response_format.json_schema?.schema == null) {
+    return 'schema_ is required for json_schema response format request.';
+  }
+  return null;
+}
+
+/** What a chat template cannot render, found while it does (serving_chat.py, `parse_tool_call_arguments`). */
+function writtenCallsError(fields: z.infer<typeof Body>): string | null {
   const written = fields.messages.flatMap((message) => message.tool_calls ?? []);
   for (const { function: call } of written) {
     const parsed = parsedJson(call?.arguments ?? '{}');
@@ -203,10 +230,22 @@ function validationError(fields: z.infer<typeof Body>, toolChoice: ChatRequest['
     if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed))
       return 'Assistant tool call function.arguments must be a JSON object.';
   }
-  if (fields.response_format?.type === 'json_schema' && fields.response_format.json_schema?.schema == null) {
-    return 'schema_ is required for json_schema response format request.';
-  }
   return null;
+}
+
+/** The error of the checks in sampling_params.py, `verify`; null where all pass. */
+function samplingError(fields: z.infer<typeof Body>): string | null {
+  const { temperature, top_p: topP } = fields;
+  if (temperature != null && temperature < 0)
+    return `temperature must be a non-negative finite number, got ${pythonFloat(temperature)}.`;
+  if (topP != null && !(topP > 0 && topP <= 1)) return `top_p must be in (0, 1], got ${pythonFloat(topP)}.`;
+  for (const name of ['frequency_penalty', 'presence_penalty'] as const) {
+    const penalty = fields[name];
+    if (penalty != null && Math.abs(penalty) > 2)
+      return `${name} must be in [-2, 2], got ${pythonFloat(penalty)}.`;
+  }
+  const maxTokens = fields.max_completion_tokens ?? fields.max_tokens ?? 0;
+  return maxTokens < 0 ? `max_new_tokens must be at least 0, got ${maxTokens}.` : null;
 }
 
 function responseFormatOf(format: z.infer<typeof Body>['response_format']): ChatRequest['responseFormat'] {

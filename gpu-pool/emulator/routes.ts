@@ -19,9 +19,6 @@ export interface Route {
   handle(state: EmulatorState, body: unknown): RouteAnswer | Promise<RouteAnswer>;
 }
 
-/** The release whose behaviour is emulated: the first in which an abort stops the decoding (sglang#35255). */
-const SGLANG_VERSION = '0.5.20';
-
 /** Entries of DeepSeek's vocabulary. */
 const VOCABULARY = 129_280;
 
@@ -89,8 +86,10 @@ function serverInfo({
   weightVersion,
   cacheReport,
   reasoningParser,
+  toolCallParser,
   contextLength,
   seed,
+  version,
 }: EmulatorState): RouteAnswer {
   const { profile, stats } = engine;
   const priorities = { ...PRIORITIES_IGNORED, ...options.priorities };
@@ -112,10 +111,10 @@ function serverInfo({
     disable_priority_preemption: false,
     priority_scheduling_preemption_threshold: priorities.preemptionThreshold,
     schedule_low_priority_values_first: priorities.lowFirst,
-    context_length: contextLength,
+    context_length: options.contextLength ?? null,
     revision: options.revision ?? null,
     reasoning_parser: reasoningParser,
-    tool_call_parser: options.toolCallParser ?? null,
+    tool_call_parser: toolCallParser,
     chat_template: options.chatTemplate ?? null,
     log_requests: false,
     log_requests_level: 2,
@@ -139,24 +138,24 @@ function serverInfo({
         effective_max_running_requests_per_dp: profile.maxRunningRequests,
       },
     ],
-    version: options.version ?? SGLANG_VERSION,
+    version,
   });
 }
 
 /** The load of a single rank: the profiles run without data-parallel attention. */
-function loads({ engine, options }: EmulatorState): RouteAnswer {
+function loads({ engine, version }: EmulatorState): RouteAnswer {
   const { snapshot: load, profile, stats } = engine;
   return ok({
     timestamp: new Date().toISOString(),
-    version: options.version ?? SGLANG_VERSION,
-    dp_rank_count: 1,
+    version,
+    accelerator: null,
+    num_accelerators: profile.gpus,
     loads: [
       {
-        dp_rank: 0,
         timestamp: load.atMs / 1_000,
+        dp_rank: 0,
         num_running_reqs: load.runningRequests,
         num_waiting_reqs: load.waitingRequests,
-        num_total_reqs: load.runningRequests + load.waitingRequests,
         num_waiting_uncached_tokens: load.waitingTokens,
         num_used_tokens: load.usedTokens,
         max_total_num_tokens: profile.kvCapacityTokens,

@@ -10,6 +10,7 @@ import { readJson, send } from './http.ts';
 import { type EngineLog, openEngineLog } from './log.ts';
 import { flatError } from './openai-shape.ts';
 import { CONTEXT_TOKENS, PROFILES } from './profiles.ts';
+import { RECOMMENDED_RELEASE, traitsOf } from './release.ts';
 import { ROUTES } from './routes.ts';
 import type { EmulatorOptions, EmulatorState, ReceivedRequest } from './state.ts';
 
@@ -57,6 +58,7 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
 
 function createState(options: EmulatorOptions, log: EngineLog): EmulatorState {
   const requests: ReceivedRequest[] = [];
+  const version = options.version ?? RECOMMENDED_RELEASE;
   const engine = new Engine({
     profile: { ...PROFILES[options.profile], ...options.override },
     clock: options.clock ?? createClock(options.speed ?? 0),
@@ -64,6 +66,7 @@ function createState(options: EmulatorOptions, log: EngineLog): EmulatorState {
     queuedMax: options.maxQueuedRequests ?? Number.POSITIVE_INFINITY,
     priorities: { ...PRIORITIES_IGNORED, ...options.priorities },
     radixCache: !options.disableRadixCache,
+    pageTokens: options.pageTokens,
   });
   return {
     options,
@@ -75,6 +78,10 @@ function createState(options: EmulatorOptions, log: EngineLog): EmulatorState {
     weightVersion: options.weightVersion ?? 'default',
     cacheReport: options.cacheReport ?? false,
     reasoningParser: options.reasoningParser ?? null,
+    toolCallParser: options.toolCallParser ?? null,
+    version,
+    traits: traitsOf(version),
+    script: options.script,
     contextLength: options.contextLength ?? CONTEXT_TOKENS,
     record(entry) {
       requests.push(entry);
@@ -98,15 +105,18 @@ async function serve(state: EmulatorState, req: IncomingMessage, res: ServerResp
     res.destroy();
     return;
   }
-  if (!authorized(state.options, req, path)) return send(res, 401, { error: 'Unauthorized' });
+  // The check of keys comes before what adds headers for browsers. Both keep the connection.
+  if (!authorized(state.options, req, path))
+    return send(res, 401, { error: 'Unauthorized' }, { forBrowsers: false });
   const route = ROUTES[path];
   if (!generate && !route) return send(res, 404, { detail: 'Not Found' });
-  if (!(generate ? ['POST'] : route!.methods).includes(req.method ?? '')) {
-    return send(res, 405, { detail: 'Method Not Allowed' });
+  const methods = generate ? ['POST'] : route!.methods;
+  if (!methods.includes(req.method ?? '')) {
+    return send(res, 405, { detail: 'Method Not Allowed' }, { headers: { allow: methods.join(', ') } });
   }
   if (generate) return generate(state, req, res);
   const { status, body, type } = await route!.handle(state, await readJson(req));
-  send(res, status, body, type);
+  send(res, status, body, { type });
 }
 
 /**

@@ -3,6 +3,7 @@ import type { Hardware } from '../protocol/schemas.ts';
 import type { ChatContext } from './chat.ts';
 import type { Clock } from './clock.ts';
 import type { PriorityScheduling } from './engine.ts';
+import type { Script } from './plan.ts';
 import type { Profile } from './profiles.ts';
 
 export interface EmulatorOptions {
@@ -25,22 +26,27 @@ export interface EmulatorOptions {
   cacheReport?: boolean;
   /** `--reasoning-parser`: none by default, as in SGLang; an answer then begins with its reasoning. */
   reasoningParser?: string;
-  /** `--tool-call-parser` and `--chat-template`: none by default, as in SGLang. They are only reported. */
+  /** `--tool-call-parser`: none by default, as in SGLang; calls of tools then stay in the text. */
   toolCallParser?: string;
+  /** `--chat-template`: none by default, as in SGLang. It is only reported. */
   chatTemplate?: string;
   /** `--disable-radix-cache`: no prefix is ever reused. */
   disableRadixCache?: boolean;
+  /** `--page-size`: tokens that are cached or not as one. */
+  pageTokens?: number;
   /** `--context-length`: tokens of prompt and answer together; by default as many as the model has. */
   contextLength?: number;
   /** `--enable-priority-scheduling` and its kin; priorities are ignored by default, as in SGLang. */
   priorities?: Partial<PriorityScheduling>;
   /** `--revision` of the weights. */
   revision?: string;
-  /** The release that it claims to be. */
+  /** The release that it claims to be, and whose behaviour it has; the recommended one by default. */
   version?: string;
   /** Replaces parts of the hardware profile, for tests. */
   override?: Partial<Profile>;
   clock?: Clock;
+  /** Tokens of answers, in place of generated ones; for tests. */
+  script?: Script;
 }
 
 export interface ReceivedRequest {
@@ -52,4 +58,5 @@ export interface ReceivedRequest {
 export interface EmulatorState extends ChatContext {
   options: EmulatorOptions;
   requests: ReceivedRequest[];
+  version: string;
 }

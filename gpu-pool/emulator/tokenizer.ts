@@ -9,6 +9,7 @@ import { type CalledTool, callPieces, type PromptPiece, toolPieces } from './too
 /** DeepSeek's end-of-sentence token, and its id, which SGLang reports as `matched_stop`. */
 export const EOS = '<｜end▁of▁sentence｜>';
 export const EOS_ID = 1;
+export const THINK = '<think>';
 export const THINK_END = '</think>';
 
 export interface PromptMessage {
@@ -25,6 +26,12 @@ const TOKEN_PATTERN =
   /<(?:｜[^\s｜<>]+｜|\/?think|\|EOT\|)>|\p{Script=Han}{1,2}|[\p{L}\p{M}\p{N}_]{1,4} ?|\s{1,8}|\S/gu;
 
 export const BOS = '<｜begin▁of▁sentence｜>';
+
+/** Tokens without text. The others that look special are words of the vocabulary, and are written out. */
+export const SILENT: ReadonlySet<string> = new Set([BOS, EOS, '<｜▁pad▁｜>']);
+
+/** A token that is part of a character: its text, until the last part completes the character. */
+export const PART_OF_A_CHARACTER = '\ufffd';
 
 /** The tokens of a text, in order; joined they give the text back. */
 export function tokenize(text: string): string[] {

@@ -37,12 +37,13 @@ ADDED = [
     *(OUTPUTS, OUTPUTS_END, OUTPUT, OUTPUT_END, SEPARATOR, *CALL_PIECES),
 ]
 
-THOUGHT = "first the question asks about one number so we check what holds and then try another way to be sure".split()
-ANSWER = "here is my result it comes from adding both parts with care which gives exactly seven".split()
+THOUGHT = "first the question asks about one number so we check".split()
+ANSWER = "here is my result it comes from both parts".split()
 # Every token of the longest text lies on this ring, which is almost never left.
 ENDLESS = "round around again onward further still more steps follow without any end".split()
+# No word stands in two of these texts, or one would run into the other.
 # Prompts are made of these and of what is above; anything else is spelled in bytes.
-OTHER = "hello write a poem weather in paris tell me json schema list of words please how are you today long story".split()
+OTHER = "adding with care which gives exactly seven what holds and then try another way to be sure hello write a poem weather in paris tell me json schema list of words please how are you today long story".split()
 
 # The whole vocabulary, its single bytes included; a multiple of 64, because kernels like it.
 VOCABULARY = 1024
@@ -96,9 +97,9 @@ class Table:
 
 def make_table(tokenizer):
     table = Table(tokenizer)
-    thought = [table.id(f" {word}") for word in dict.fromkeys(THOUGHT)]
-    answer = [table.id(f" {word}") for word in dict.fromkeys(ANSWER) if word not in THOUGHT]
-    endless = [table.id(f" {word}") for word in dict.fromkeys(ENDLESS) if word not in THOUGHT + ANSWER]
+    thought = [table.id(f" {word}") for word in THOUGHT]
+    answer = [table.id(f" {word}") for word in ANSWER]
+    endless = [table.id(f" {word}") for word in ENDLESS]
     end, think_end, line = table.id(EOS), table.id(THINK_END), table.id("\n")
     first_byte, *other_bytes = table.ids("中")
 
@@ -108,10 +109,10 @@ def make_table(tokenizer):
     table.follow(table.id(ASSISTANT), [(table.id(THINK), 1)])
     table.follow(table.id(THINK), [(line, 1)])
     for token, successor in zip(thought, [*thought[1:], think_end]):
-        table.follow(token, [(successor, 0.6), (thought, 0.37), (think_end, 0.03)])
+        table.follow(token, [(successor, 0.6), (thought, 0.38), (think_end, 0.02)])
     table.follow(think_end, [(answer[0], 0.9), (table.id(CALLS), 0.1)])
     for token, successor in zip(answer, [*answer[1:], end]):
-        table.follow(token, [(successor, 0.6), (answer, 0.31), (first_byte, 0.06), (end, 0.03)])
+        table.follow(token, [(successor, 0.6), (answer, 0.33), (first_byte, 0.05), (end, 0.02)])
     # A character of three tokens stands in the middle of each greedy answer.
     middle = len(answer) // 2
     table.follow(answer[middle], [(first_byte, 1)])

@@ -49,6 +49,8 @@ async function busyEngines(nodes: readonly LocalNode[]): Promise<string[]> {
 /** The number of requests that an engine runs or has queued. */
 export async function runningAt({ engine }: LocalNode): Promise<number> {
   const response = await fetch(`${engine.ready}/v1/loads?include=core`);
-  const { loads } = (await response.json()) as { loads: { num_total_reqs: number }[] };
-  return loads.reduce((sum, load) => sum + load.num_total_reqs, 0);
+  const { loads } = (await response.json()) as {
+    loads: { num_running_reqs: number; num_waiting_reqs: number }[];
+  };
+  return loads.reduce((sum, load) => sum + load.num_running_reqs + load.num_waiting_reqs, 0);
 }

@@ -12,8 +12,9 @@ describe('chat completions', () => {
       prompt_tokens: answer.usage.prompt_tokens,
       total_tokens: answer.usage.prompt_tokens + 250,
       completion_tokens: 250,
-      prompt_tokens_details: null,
+      prompt_tokens_details: { cached_tokens: 0 },
       reasoning_tokens: 50,
+      completion_tokens_details: { reasoning_tokens: 50 },
     });
     expect(answer).toMatchObject({
       object: 'chat.completion',
@@ -25,7 +26,7 @@ describe('chat completions', () => {
     expect(choice).toMatchObject({ finish_reason: 'stop', matched_stop: 1, logprobs: null });
     expect(choice.message.reasoning_content).toMatch(/^Okay, let me think/);
     expect(choice.message.content).toMatch(/^Here is the answer/);
-    expect(choice.message.tool_calls).toBeNull();
+    expect(choice.message).not.toHaveProperty('tool_calls');
   });
 
   it('streams the same text as it answers without streaming, every time', async () => {
@@ -108,8 +109,11 @@ describe('chat completions', () => {
     const messages = steered('reasoning=5 answer=50');
     const whole = (await complete(url, { messages })).choices[0].message.content as string;
     const stop = whole.slice(30, 37);
+    const stopped = await complete(url, { messages, stop: ['never there', stop] });
+    expect(stopped.choices[0].message.content).toBe(whole.slice(0, whole.indexOf(stop)));
+    // In a stream, what the first tokens of the stop string have brought stays.
     const streamed = await stream(url, { messages, stop: ['never there', stop] });
-    expect(textOf(streamed, 'content')).toBe(whole.slice(0, whole.indexOf(stop)));
+    expect(whole.slice(0, whole.indexOf(stop) + stop.length)).toContain(textOf(streamed, 'content'));
     expect(streamed.events.at(-2).choices[0]).toMatchObject({ finish_reason: 'stop', matched_stop: stop });
     expect(lastUsage(streamed).completion_tokens).toBeLessThan(55);
   });
@@ -168,7 +172,7 @@ describe('chat completions', () => {
     expect(whole.choices[0].finish_reason).toBe('tool_calls');
     expect(whole.choices[0].message.tool_calls).toMatchObject([{ function: { name: 'traffic' } }]);
     const untouched = await complete(url, { messages: user('hello'), tools });
-    expect(untouched.choices[0].message.tool_calls).toBeNull();
+    expect(untouched.choices[0].message).not.toHaveProperty('tool_calls');
   });
 
   it('answers in JSON that fits the schema', async () => {
@@ -196,7 +200,7 @@ describe('errors', () => {
     for (const body of [
       {},
       { messages: [] },
-      { messages: user('x'), max_tokens: 0 },
+      { messages: user('x'), max_tokens: -1 },
       { messages: user('x'), max_tokens: 200_000 },
       { messages: user('x'), tool_choice: 'required' },
       'not an object',
@@ -239,7 +243,7 @@ describe('errors', () => {
     expect((await post(url, body)).status).toBe(400);
     const { status, events } = await stream(url, body);
     const error = { code: 400, type: 'BAD_REQUEST', message: expect.stringContaining('overloaded') };
-    expect([status, events]).toEqual([200, [{ error: expect.objectContaining(error) }]]);
+    expect([status, events[0]]).toEqual([200, { error: expect.objectContaining(error) }]);
   });
 
   it('do not come of control tokens in a text, which are turns to it', async () => {
@@ -261,7 +265,9 @@ describe('errors', () => {
     });
     const streamed = await stream(url, { messages: user('x') });
     expect(streamed.status).toBe(200);
-    expect(streamed.events).toEqual([{ error: expect.objectContaining({ object: 'error', code: 503 }) }]);
+    expect(streamed.events[0]).toEqual({ error: expect.objectContaining({ object: 'error', code: 503 }) });
+    // Neither usage nor the end of the stream is missing behind an error.
+    expect(lastUsage(streamed)).toMatchObject({ prompt_tokens: 0, completion_tokens: 0 });
     expect(streamed.raw.endsWith('}\n\ndata: [DONE]\n\n')).toBe(true);
   });
 
@@ -298,7 +304,7 @@ describe('other routes', () => {
   it('say in /server_info how the engine was started', async () => {
     const plain = await emulate({ reasoningParser: undefined, cacheReport: undefined });
     expect(await (await fetch(`${plain.url}/server_info`)).json()).toMatchObject({
-      version: '0.5.20',
+      version: '0.5.23',
       revision: null,
       reasoning_parser: null,
       enable_cache_report: false,

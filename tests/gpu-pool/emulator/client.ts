@@ -16,6 +16,7 @@ export async function emulate(options: Partial<EmulatorOptions> = {}): Promise<E
     speed: 0,
     cacheReport: true,
     reasoningParser: 'deepseek-r1',
+    toolCallParser: 'deepseekv3',
     ...options,
   });
   running.push(emulator);

@@ -142,7 +142,7 @@ const CHECKS: Record<FaultKind, (emulator: Emulator) => Promise<void>> = {
   async queue_full_200({ url }) {
     const { status, events, done } = await stream(url, request);
     expect(status).toBe(200);
-    expect(events).toEqual([{ error: expect.objectContaining({ code: 503 }) }]);
+    expect(events[0]).toEqual({ error: expect.objectContaining({ code: 503 }) });
     expect(done).toBe(true);
   },
   async error_500_after_work({ url, engine }) {

@@ -1,0 +1,35 @@
+/** Recorded exchanges, as they are kept in a file: one a line. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Release } from '../folder.ts';
+import type { Answer, Ask } from './exchange.ts';
+
+export interface Recording {
+  readonly name: string;
+  readonly ask: Ask;
+  /** What the weights wrote for each choice; of answers only. */
+  readonly tokens?: readonly string[];
+  readonly answer: Answer;
+}
+
+export const RECORDINGS = fileURLToPath(new URL('../../gpu-pool/emulator/recordings/', import.meta.url));
+
+export function fileOf(release: Release, group: 'exchanges' | 'scenarios'): string {
+  return join(RECORDINGS, `${release}-${group}.jsonl`);
+}
+
+export function readLines<T>(file: string): T[] {
+  return readFileSync(file, 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as T);
+}
+
+/** The value without what belongs to one machine or run: paths of installed packages, and times in messages. */
+export function redacted<T>(value: T): T {
+  const text = JSON.stringify(value)
+    .replaceAll(/\/[^"' ]*?\/site-packages\//g, '/site-packages/')
+    .replaceAll(/\[\d\d:\d\d:\d\d\] \/project/g, '[00:00:00] /project');
+  return JSON.parse(text) as T;
+}
