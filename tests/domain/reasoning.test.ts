@@ -95,8 +95,7 @@ describe('a wish for reasoning', () => {
       { mode: 'always', effort: LEVELS },
       { ...nothing, thinkingBudget: 300, templateVariables: { reasoning_effort: 'max' } },
     ],
-    [
-      'a budget without a thought', { enabled: false, budgetTokens: 300 }, NEVER, nothing],
+    ['a budget without a thought', { enabled: false, budgetTokens: 300 }, NEVER, nothing],
     ['dollars', { budgetNanoUsd: nanoUsd(999_999) }, ALWAYS, { ...nothing, thinkingBudget: 499 }],
     ['more dollars than the answer costs', { budgetNanoUsd: nanoUsd(2_000_000) }, ALWAYS, nothing],
     [
