@@ -25,19 +25,21 @@ export interface EngineContext {
  * Fits a request into the context: refuses a prompt that is too long, and lets the answer end where the engine's context
  * does.
  * @param request its `max_tokens` are those of one choice
+ * @param promptTokens how many tokens the prompt has; null: not known yet
  * @returns the `max_tokens` of one choice that the engine is to be asked for
  */
 export async function fitContext(
   { engine, modelPath, roomTokens: engineTokens }: EngineContext,
   request: GenerateRequest,
   { context_tokens: promptMax, prompt_tokens_max: bound }: RequestClaims,
+  promptTokens: number | null,
 ): Promise<{ maxTokens: number } | RequestError> {
   const { max_tokens: maxTokens } = request;
   // An edge of an older version names no context, and leaves it to the engine.
   if (promptMax === undefined) return { maxTokens };
   const roomTokens = engineTokens === null ? Number.POSITIVE_INFINITY : engineTokens - CONTEXT_RESERVE;
   if (bound !== undefined && bound <= promptMax && bound + maxTokens <= roomTokens) return { maxTokens };
-  const counted = await countPrompt(engine, request, modelPath);
+  const counted = promptTokens ?? (await countPrompt(engine, request, modelPath));
   // The engine then judges the request itself, and its first usage is compared with the context all the same.
   if (counted === null) return { maxTokens };
   const longest = Math.min(promptMax, roomTokens - 1);

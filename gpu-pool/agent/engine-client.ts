@@ -75,13 +75,18 @@ export async function callEngine(
 }
 
 /** Reads a short JSON body; null for anything else, however it ends. */
-export async function readSmall(response: IncomingMessage): Promise<unknown> {
+export function readSmall(response: IncomingMessage): Promise<unknown> {
+  return readJson(response, ANSWER_BYTES_MAX);
+}
+
+/** Reads a JSON body of no more than some bytes; null for anything else, however it ends. */
+export async function readJson(response: IncomingMessage, bytesMax: number): Promise<unknown> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   try {
     for await (const chunk of response as AsyncIterable<Buffer>) {
       bytes += chunk.length;
-      if (bytes > ANSWER_BYTES_MAX) return null;
+      if (bytes > bytesMax) return null;
       chunks.push(chunk);
     }
     return JSON.parse(Buffer.concat(chunks).toString('utf8'));

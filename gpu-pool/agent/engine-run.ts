@@ -2,6 +2,7 @@
  * One request at the engine: posts it, watches the deadlines, relays tokens to the edge, and determines how it
  * ended.
  */
+import { randomUUID } from 'node:crypto';
 import type { GenerateRequest, NodeUsage, Receipt } from '../protocol/schemas.ts';
 import type { ActiveRequest } from './active-requests.ts';
 import type { Answer } from './answer.ts';
@@ -11,14 +12,22 @@ import type { Queued } from './engine-queue.ts';
 import { EngineStream } from './engine-stream.ts';
 import type { GenerateContext } from './generate-context.ts';
 import { isRequestError, type RequestError } from './request-error.ts';
+import { wantsJson } from './sglang/answer-format.ts';
 import { fromStatus, isOperatorsMistake, whatToCheck } from './sglang/engine-error.ts';
-import { maxTokensPerChoice, toEngineRequest, wantsJson } from './sglang/request.ts';
+import { maxTokensPerChoice, toEngineRequest, type Wanted } from './sglang/request.ts';
 import { StreamReader } from './sglang/stream.ts';
+import { wantedAnswer } from './sglang/wanted.ts';
 
 export type EngineRunResult =
   | { kind: 'finished' }
   | { kind: 'aborted' }
   | { kind: 'failed'; error: RequestError };
+
+/** A request as it fits the model's context, and how its answer is asked for. */
+interface Fitted {
+  request: GenerateRequest;
+  wanted: Wanted;
+}
 
 /** The journal records the progress of a request at most this often. */
 const JOURNAL_INTERVAL_MS = 1_000;
@@ -60,25 +69,27 @@ export class EngineRun {
       maxTokens: options.activeRequest.claims.max_tokens,
       json: wantsJson(options.request),
       stop: options.request.stop ?? [],
+      newCallId: () => `call_${randomUUID().replaceAll('-', '').slice(0, 24)}`,
       onChoiceId: (choice, id) => options.activeRequest.nameChoice(choice, id),
       onAnomaly: (kind) => context.metrics.anomaly(kind),
     });
   }
 
   async execute(): Promise<EngineRunResult> {
-    const request = await this.#fit();
-    if ('kind' in request) return request;
+    const fitted = await this.#fit();
+    if ('kind' in fitted) return fitted;
     const refused = await this.#enterQueue();
     if (refused !== null) return refused;
     try {
-      return await this.#generate(request);
+      return await this.#generate(fitted);
     } finally {
       this.#leaveQueue();
     }
   }
 
-  async #generate(request: GenerateRequest): Promise<EngineRunResult> {
-    const stream = await this.#openStream(request);
+  async #generate({ request, wanted }: Fitted): Promise<EngineRunResult> {
+    this.#reader.readAs(wanted.format);
+    const stream = await this.#openStream({ request, wanted });
     if ('kind' in stream) return stream;
     this.#activeRequest.setGraceExpiredCallback(() => stream.stop());
     const result = await this.#relay(stream);
@@ -116,17 +127,27 @@ export class EngineRun {
   }
 
   /** The request as it fits the model's context, or the result where it cannot. The engine has not received it yet. */
-  async #fit(): Promise<GenerateRequest | EngineRunResult> {
-    const { engine, watch } = this.#context;
+  async #fit(): Promise<Fitted | EngineRunResult> {
+    const { watch } = this.#context;
     const { claims } = this.#activeRequest;
     if (claims.context_tokens !== undefined) watch.sellsContext(claims.context_tokens);
     const request = { ...this.#request, max_tokens: maxTokensPerChoice(this.#request, claims) };
-    const { roomTokens } = watch;
-    const context = { engine, modelPath: watch.info.model_path, roomTokens };
-    const fitted = contextTooShort(roomTokens, claims) ?? (await fitContext(context, request, claims));
-    if (!isRequestError(fitted)) return { ...request, max_tokens: fitted.maxTokens };
+    const fitted = contextTooShort(watch.roomTokens, claims) ?? (await this.#prepare(request));
+    if (!isRequestError(fitted)) return fitted;
     this.#engineEnded = true;
     return this.#failed(fitted);
+  }
+
+  async #prepare(request: GenerateRequest): Promise<Fitted | RequestError> {
+    const { engine, watch } = this.#context;
+    const { claims } = this.#activeRequest;
+    const { parsers, roomTokens } = watch;
+    const modelPath = watch.info.model_path;
+    const wanted = await wantedAnswer(engine, request, { parsers, modelPath });
+    const promptTokens = wanted.promptIds?.length ?? null;
+    const fitted = await fitContext({ engine, modelPath, roomTokens }, request, claims, promptTokens);
+    if (isRequestError(fitted)) return fitted;
+    return { request: { ...request, max_tokens: fitted.maxTokens }, wanted };
   }
 
   /** Waits for room in the engine's queue; returns the result where the request ended before. */
@@ -156,11 +177,12 @@ export class EngineRun {
    * Posts the request. Returns the stream, or the result where it has ended already. SGLang holds the response head
    * back until the first token.
    */
-  async #openStream(request: GenerateRequest): Promise<EngineStream | EngineRunResult> {
+  async #openStream({ request, wanted }: Fitted): Promise<EngineStream | EngineRunResult> {
     const { engine, watch, deadlines } = this.#context;
     const { path, body } = toEngineRequest(request, {
       claims: this.#activeRequest.claims,
       modelPath: watch.info.model_path,
+      wanted,
     });
     const { prompt_tokens_max: promptMax = Number.POSITIVE_INFINITY } = this.#activeRequest.claims;
     this.#promptBegun = watch.promptSent(promptMax * this.#activeRequest.choices);

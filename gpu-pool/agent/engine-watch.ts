@@ -7,6 +7,7 @@ import type { Inspection } from './engine-check.ts';
 import type { Engine } from './engine-client.ts';
 import { EnginePulse, type PendingPrompt } from './engine-pulse.ts';
 import type { Log } from './log.ts';
+import type { ParserNames } from './parse/formats.ts';
 import { Repeat } from './repeat.ts';
 import { checkHealth, readLoad } from './sglang/load.ts';
 import { type EngineFacts, type EngineInfo, roomTokens, stepLimits } from './sglang/probe.ts';
@@ -94,6 +95,12 @@ export class EngineWatch {
 
   get info(): EngineInfo {
     return this.#facts.info;
+  }
+
+  /** The names of the engine's parsers. */
+  get parsers(): ParserNames {
+    const { reasoning_parser: reasoning, tool_call_parser: tools } = this.#facts.settings;
+    return { reasoning, tools };
   }
 
   /** The tokens that the engine has for a prompt and its answer; null: not known. */

@@ -19,6 +19,7 @@ import type { ReleaseTraits } from './release.ts';
 import { type ChatRequest, type ParsedRequest, parseChatRequest, parseTextRequest } from './request.ts';
 import { schemaFault } from './schema-check.ts';
 import { TextStreamFormat, textBody } from './text-format.ts';
+import type { TokenPrompts } from './token-prompts.ts';
 import { THINK_END } from './tokenizer.ts';
 
 export interface ChatContext {
@@ -32,6 +33,7 @@ export interface ChatContext {
   toolCallParser: string | null;
   traits: ReleaseTraits;
   script?: Script;
+  prompts: TokenPrompts;
   /** Tokens of prompt and answer together. */
   contextLength: number;
   /** Keeps each request that arrived, for tests. */
@@ -68,7 +70,7 @@ async function complete(
     return;
   if (!parsed.ok) return writer.json(400, flatError({ ...parsed, code: 400 }));
 
-  const { request } = parsed;
+  const request = context.prompts.withPrompt(parsed.request, context.toolCallParser);
   const asked = { request, rid, usage: context };
   const reasoning = reasons(request, context);
   const prompt = promptTokens(request, context);

@@ -101,7 +101,11 @@ export function readChoice(
 }
 
 /** See serving_chat.py, `_tool_call_parsing_active`. */
-function readsTools({ tools, toolChoice, responseFormat }: ChatRequest, parsers: Parsers): boolean {
+function readsTools(
+  { tools, toolChoice, responseFormat, callMarkup }: ChatRequest,
+  parsers: Parsers,
+): boolean {
+  if (callMarkup !== null) return false;
   if (responseFormat.type !== 'text' && !parsers.toolsInJson) return false;
   return parsers.tools && tools.length > 0 && toolChoice !== 'none';
 }

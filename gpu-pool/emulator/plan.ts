@@ -2,6 +2,7 @@
  * Plans the whole output of a choice before the first step, from the seed and the prompt. The scheduler only plays
  * it out, so speed and batching never change a text.
  */
+import { callTokens, type PlannedCall } from './call-markup.ts';
 import { jsonSample } from './json-sample.ts';
 import { createRandom, hash32 } from './random.ts';
 import type { ChatRequest } from './request.ts';
@@ -124,7 +125,7 @@ function answer(
   { random, lengths }: { random: () => number; lengths: { answer: number; tools: number } },
 ): string[] {
   const tools = calledTools(request, lengths.tools);
-  if (tools.length > 0) return toolCalls(request, tools, random);
+  if (tools.length > 0) return callTokens(request.callMarkup, plannedCalls(tools, random), request.maxTokens);
   const { responseFormat } = request;
   if (responseFormat.type !== 'text') {
     const schema = responseFormat.type === 'json_schema' ? responseFormat.schema : ANY_OBJECT;
@@ -139,31 +140,9 @@ const ANY_OBJECT = {
   properties: { answer: { type: 'string' }, score: { type: 'integer' }, done: { type: 'boolean' } },
 };
 
-/** Calls until there are more tokens than may be sent: arguments can be long, and `tools=` can ask for many calls. */
-function toolCalls({ maxTokens }: ChatRequest, tools: ChatRequest['tools'], random: () => number): string[] {
-  const calls: string[] = ['<｜tool▁calls▁begin｜>'];
-  for (const [index, tool] of tools.entries()) {
-    if (calls.length > maxTokens) break;
-    // R1 and V3 put each further call on a line of its own.
-    if (index > 0) calls.push('\n');
-    for (const token of toolCall(tool, random)) calls.push(token);
-  }
-  return [...calls, '<｜tool▁calls▁end｜>'];
-}
-
-/** A call in the markup of R1 and V3. Its opening and closing fences are tokens, as in DeepSeek's vocabulary. */
-function toolCall(tool: ChatRequest['tools'][number], random: () => number): string[] {
-  const args = JSON.stringify(jsonSample(tool.parameters ?? { type: 'object' }, random));
-  return [
-    '<｜tool▁call▁begin｜>',
-    'function',
-    '<｜tool▁sep｜>',
-    tool.name,
-    '\n```json\n',
-    ...tokenize(args),
-    '\n```',
-    '<｜tool▁call▁end｜>',
-  ];
+function* plannedCalls(tools: ChatRequest['tools'], random: () => number): Generator<PlannedCall> {
+  for (const { name, parameters } of tools)
+    yield { name, arguments: jsonSample(parameters ?? { type: 'object' }, random) };
 }
 
 /** How many tokens there are up to the one that completes the first stop string, and that string. */

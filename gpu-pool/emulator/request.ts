@@ -29,6 +29,12 @@ export interface ChatRequest {
   priority: number;
   /** Key of the prefix cache: salt and extra key, joined. */
   cacheKey: string;
+  /** The prompt's tokens, in place of its messages. */
+  inputIds: number[] | null;
+  /** A grammar makes the model call a tool. */
+  demandsCall: boolean;
+  /** In whose format calls stay in the text, by a parser's name; null: the engine is told of the tools, and reads calls itself. */
+  callMarkup: string | null;
   /** Tool definitions as sent, for the chat template. */
   rawTools: unknown[] | null;
   tools: Array<{ name: string; parameters: unknown }>;
@@ -83,6 +89,7 @@ const Body = z.looseObject({
   presence_penalty: number,
   frequency_penalty: number,
   continue_final_message: z.boolean().default(false),
+  input_ids: z.array(z.int()).nullish(),
   rid: z.string().nullish(),
   priority: z.int().nullish(),
   cache_salt: z.string().nullish(),
@@ -100,7 +107,7 @@ const Body = z.looseObject({
     .nullish(),
   response_format: z
     .looseObject({
-      type: z.enum(['text', 'json_object', 'json_schema']),
+      type: z.enum(['text', 'json_object', 'json_schema', 'structural_tag']),
       json_schema: z.looseObject({ schema: z.unknown().optional() }).nullish(),
     })
     .nullish(),
@@ -144,6 +151,9 @@ export function parseChatRequest(body: unknown): ParsedRequest {
       priority: fields.priority ?? 0,
       // Each is a namespace of its own (mem_cache, `storage_namespace_seed`).
       cacheKey: JSON.stringify([fields.cache_salt ?? '', fields.extra_key ?? '']),
+      inputIds: fields.input_ids ?? null,
+      demandsCall: demandsCall(fields.response_format),
+      callMarkup: null,
       rawTools: toolChoice === 'none' ? null : tools,
       tools: tools.map((tool) => ({ name: tool.function.name, parameters: tool.function.parameters })),
       toolChoice,
@@ -248,9 +258,19 @@ function samplingError(fields: z.infer<typeof Body>): string | null {
   return maxTokens < 0 ? `max_new_tokens must be at least 0, got ${maxTokens}.` : null;
 }
 
+/** Whether a grammar of calls leaves the model no other answer: `triggers` only shape the calls that it makes. */
+function demandsCall(format: z.infer<typeof Body>['response_format']): boolean {
+  if (format?.type !== 'structural_tag') return false;
+  const { at_least_one: atLeastOne, format: native } = format as {
+    at_least_one?: unknown;
+    format?: { type?: unknown };
+  };
+  return native === undefined ? atLeastOne === true : native.type !== 'triggered_tags';
+}
+
 function responseFormatOf(format: z.infer<typeof Body>['response_format']): ChatRequest['responseFormat'] {
   if (format?.type === 'json_schema') return { type: 'json_schema', schema: format.json_schema?.schema };
-  return { type: format?.type ?? 'text' };
+  return { type: format?.type === 'json_object' ? 'json_object' : 'text' };
 }
 
 function parsedJson(text: string): unknown {

@@ -13,6 +13,7 @@ import { CONTEXT_TOKENS, PROFILES } from './profiles.ts';
 import { RECOMMENDED_RELEASE, traitsOf } from './release.ts';
 import { ROUTES } from './routes.ts';
 import type { EmulatorOptions, EmulatorState, ReceivedRequest } from './state.ts';
+import { TokenPrompts } from './token-prompts.ts';
 
 export interface Emulator {
   url: string;
@@ -82,6 +83,7 @@ function createState(options: EmulatorOptions, log: EngineLog): EmulatorState {
     version,
     traits: traitsOf(version),
     script: options.script,
+    prompts: new TokenPrompts(),
     contextLength: options.contextLength ?? CONTEXT_TOKENS,
     record(entry) {
       requests.push(entry);

@@ -1,5 +1,8 @@
 /** Translates a GenerateRequest for SGLang, field by field, so that no other field can ever reach the engine. */
 import type { GenerateRequest, RequestClaims } from '../../protocol/schemas.ts';
+import type { AnswerFormat } from '../parse/answer-parser.ts';
+import type { ParserNames } from '../parse/formats.ts';
+import { grammarOf, wantsJson } from './answer-format.ts';
 
 const CHAT_PATH = '/v1/chat/completions';
 const COMPLETIONS_PATH = '/v1/completions';
@@ -19,13 +22,21 @@ export interface EngineRequest {
   choices: number;
 }
 
+/** How the engine is to send the answer. */
+export interface Wanted {
+  /** Null: taken apart by the engine's own parsers; else as raw text. */
+  format: AnswerFormat | null;
+  /** The prompt as tokens, where the engine must not know of the request's tools; null: the messages are the prompt. */
+  promptIds: readonly number[] | null;
+}
+
 /** `modelPath` is the engine's own model name: SGLang reads `name:adapter` in `model` as a LoRA choice. */
 export function toEngineRequest(
   request: GenerateRequest,
-  { claims, modelPath }: { claims: RequestClaims; modelPath: string },
+  { claims, modelPath, wanted }: { claims: RequestClaims; modelPath: string; wanted: Wanted },
 ): EngineRequest {
   const choices = request.n ?? 1;
-  const specificFields = request.prompt === undefined ? chatFields(request) : textFields(request);
+  const specificFields = request.prompt === undefined ? chatFields(request, wanted) : textFields(request);
   return {
     path: request.prompt === undefined ? CHAT_PATH : COMPLETIONS_PATH,
     choices,
@@ -51,17 +62,43 @@ export function toEngineRequest(
   };
 }
 
-function chatFields(request: GenerateRequest) {
+function chatFields(request: GenerateRequest, { format, promptIds }: Wanted) {
   return {
-    messages: request.messages,
+    ...(format !== null && promptIds !== null
+      ? tokenFields(request, { parsers: format.parsers, promptIds })
+      : messageFields(request)),
     logprobs: request.logprobs,
     top_logprobs: request.top_logprobs,
+    chat_template_kwargs: request.template_variables,
+    separate_reasoning: format === null,
+    stream_reasoning: true,
+  };
+}
+
+function messageFields(request: GenerateRequest) {
+  return {
+    messages: request.messages,
     tools: request.tools,
     tool_choice: request.tool_choice,
     response_format: request.response_format,
-    chat_template_kwargs: request.template_variables,
-    separate_reasoning: true,
-    stream_reasoning: true,
+  };
+}
+
+/**
+ * A prompt that already has its tools, for an engine that would take the calls apart itself if it knew of them: its flag
+ * decides that, and no field of a request does. What it would do for tools beside that is done here: it would keep special
+ * tokens in the text, and make a grammar of them.
+ */
+function tokenFields(
+  request: GenerateRequest,
+  { parsers, promptIds }: { parsers: ParserNames; promptIds: readonly number[] },
+) {
+  return {
+    // The engine wants a message, and takes the tokens in its place.
+    messages: [{ role: 'user', content: '' }],
+    input_ids: promptIds,
+    skip_special_tokens: false,
+    response_format: wantsJson(request) ? request.response_format : grammarOf(request, parsers),
   };
 }
 
@@ -74,10 +111,4 @@ function textFields(request: GenerateRequest) {
 export function maxTokensPerChoice(request: GenerateRequest, claims: RequestClaims): number {
   const claimed = Math.max(1, Math.floor(claims.max_tokens / (request.n ?? 1)));
   return Math.min(request.max_tokens, claimed);
-}
-
-/** Whether the answer has to be JSON, which the R1 parser may report as reasoning (sglang#4539). */
-export function wantsJson(request: GenerateRequest): boolean {
-  const type = request.response_format?.type;
-  return type !== undefined && type !== 'text';
 }

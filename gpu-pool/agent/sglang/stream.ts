@@ -4,9 +4,11 @@
  */
 import * as z from 'zod';
 import { FINISH_REASONS, type FinishReason, type NodeChunk, type NodeUsage } from '../../protocol/schemas.ts';
+import type { AnswerFormat } from '../parse/answer-parser.ts';
 import type { RequestError } from '../request-error.ts';
 import { fromErrorEvent } from './engine-error.ts';
 import { JsonAnswer, type Part } from './json-answer.ts';
+import { RawAnswer } from './raw-answer.ts';
 import { StopStrings, type TextPiece } from './stop-strings.ts';
 import { type UsageAnomaly, UsageMeter } from './usage.ts';
 
@@ -64,6 +66,9 @@ export class StreamReader {
   readonly #stops: StopStrings[];
   readonly #stopped: number[] = [];
   readonly #onChoiceId: (choice: number, id: string) => void;
+  readonly #newCallId: () => string;
+  /** By choice, where the engine sends raw text. */
+  #raw: RawAnswer[] = [];
   readonly #begun = new Set<number>();
   readonly #finished = new Set<number>();
   #usage: NodeUsage;
@@ -76,6 +81,8 @@ export class StreamReader {
     json: boolean;
     /** Texts that end the answer. */
     stop: readonly string[];
+    /** A new id for a call that the agent finds in raw text. */
+    newCallId(): string;
     /** Called with the id under which the engine knows a choice. */
     onChoiceId(choice: number, id: string): void;
     onAnomaly(kind: UsageAnomaly): void;
@@ -86,7 +93,17 @@ export class StreamReader {
     this.#answers = options.json ? each.map(() => new JsonAnswer()) : null;
     this.#stops = options.stop.length === 0 ? [] : each.map(() => new StopStrings(options.stop));
     this.#onChoiceId = options.onChoiceId;
+    this.#newCallId = options.newCallId;
     this.#usage = this.#meter.current();
+  }
+
+  /** Takes the choices apart itself, from the raw text that the engine was asked for; null: the engine has done it. */
+  readAs(format: AnswerFormat | null): void {
+    const options = { newCallId: this.#newCallId };
+    this.#raw =
+      format === null
+        ? []
+        : Array.from({ length: this.#choices }, () => new RawAnswer({ format, ...options }));
   }
 
   get usage(): NodeUsage {
@@ -172,10 +189,31 @@ export class StreamReader {
     if (this.#finished.has(index)) return [];
     if (finish === 'abort') this.#abortedByEngine = true;
     const ending = finish === 'abort' ? null : finish;
+    const parts = empty && logprobs === undefined ? [] : this.#takenApart(index, { delta, logprobs });
+    return this.#pass(
+      index,
+      this.#asJson(index, parts),
+      ending === null ? null : { reason: ending, stopped },
+    );
+  }
+
+  /** The parts of raw text; a part that the engine has taken apart itself stays as it is. */
+  #takenApart(index: number, part: Part): Part[] {
+    const { content = '', reasoning_content: reasoning, tool_calls: calls } = part.delta;
+    const raw = this.#raw[index];
+    if (raw === undefined || reasoning !== undefined || calls !== undefined) return [part];
+    return raw.feed(content, part.logprobs, this.#meter.reasoningOf(index));
+  }
+
+  #asJson(index: number, parts: Part[]): Part[] {
     const answer = this.#answers?.[index];
-    const part = { delta, logprobs };
-    const parts = empty && logprobs === undefined ? [] : (answer?.feed(part) ?? [part]);
-    return this.#pass(index, parts, ending === null ? null : { reason: ending, stopped });
+    return answer === undefined ? parts : parts.flatMap((part) => answer.feed(part));
+  }
+
+  /** What was held back, at the end of a choice. */
+  #rest(index: number, reason: FinishReason): Part[] {
+    const rest = this.#raw[index]?.end({ cut: reason === 'length' }) ?? [];
+    return [...this.#asJson(index, rest), ...(this.#answers?.[index]?.end(reason) ?? [])];
   }
 
   /** Passes parts on up to a stop string, then the end of the choice where it has come. */
@@ -185,12 +223,14 @@ export class StreamReader {
     end: { reason: FinishReason; stopped: { stop_sequence?: string } } | null,
   ): Choice[] {
     const stops = this.#stops[index];
-    const all = end === null ? parts : [...parts, ...(this.#answers?.[index]?.end(end.reason) ?? [])];
+    const all = end === null ? parts : [...parts, ...this.#rest(index, end.reason)];
     const choices: Choice[] = [];
     for (const part of all) {
       const { content } = part.delta;
       if (content === undefined || stops === undefined) {
-        choices.push(toChoice(index, part));
+        // Text that might have become a stop string comes before a call.
+        const held = part.delta.tool_calls === undefined ? [] : (stops?.flush() ?? []);
+        choices.push(...held.map((piece) => toContent(index, piece)), toChoice(index, part));
         continue;
       }
       const { pieces, matched } = stops.feed({ text: content, logprobs: part.logprobs });
@@ -204,7 +244,14 @@ export class StreamReader {
     if (end === null) return choices;
     this.#finished.add(index);
     const rest = (stops?.flush() ?? []).map((piece) => toContent(index, piece));
-    return [...choices, ...rest, { index, delta: {}, finish_reason: end.reason, ...end.stopped }];
+    const calls = end.reason === 'stop' && this.#raw[index]?.hasCalls;
+    return [
+      ...choices,
+      ...rest,
+      calls
+        ? { index, delta: {}, finish_reason: 'tool_calls' }
+        : { index, delta: {}, finish_reason: end.reason, ...end.stopped },
+    ];
   }
 }
 

@@ -1,36 +1,61 @@
-/** Counts a prompt as the engine does when it serves it: same chat template, same tokenizer, no work on a GPU. */
+/** Prompts as tokens, as the engine makes them when it serves them: same chat template and tokenizer, no work on a GPU. */
 import type { IncomingMessage } from 'node:http';
+import * as z from 'zod';
 import type { GenerateRequest } from '../../protocol/schemas.ts';
-import { type Engine, openEngine } from '../engine-client.ts';
+import { type Engine, openEngine, readJson } from '../engine-client.ts';
 
 /** serving_tokenize.py of SGLang 0.5.20; it is open to the agent's key. */
 const TOKENIZE_PATH = '/tokenize';
 /** The engine tokenizes about a megabyte a second, one request at a time, and a prompt has at most four. */
 const TIMEOUT_MS = 20_000;
-/** The count stands behind the ids of all tokens, up to 28 MB of them; as much of the end as surely has it is kept. */
+/** The ids of four million tokens, of seven digits and a comma each. */
+const BODY_BYTES_MAX = 32 << 20;
+/** The count stands behind the ids of all tokens; as much of the end as surely has it is kept. */
 const TAIL_BYTES = 512;
 const COUNT = /"count":\s*(\d{1,9})\s*[,}]/;
 
-/** @returns the prompt's tokens; null where the engine gives no count, be it that it cannot or that the request is invalid */
+type Prompt = Pick<GenerateRequest, 'messages' | 'prompt' | 'tools' | 'tool_choice' | 'template_variables'>;
+
+/** @returns the prompt's tokens; null where the engine gives none, be it that it cannot or that the request is invalid */
+export async function tokenizePrompt(
+  engine: Engine,
+  request: Prompt,
+  modelPath: string,
+): Promise<number[] | null> {
+  const response = await askTokenizer(engine, request, modelPath);
+  const answer = response === null ? null : await readJson(response, BODY_BYTES_MAX);
+  const parsed = Tokens.safeParse(answer);
+  return parsed.success ? parsed.data.tokens : null;
+}
+
+const Tokens = z.object({ tokens: z.array(z.int().min(0)).min(1) });
+
+/** @returns how many tokens the prompt has; null as above */
 export async function countPrompt(
   engine: Engine,
-  request: Pick<GenerateRequest, 'messages' | 'prompt' | 'tools' | 'tool_choice'>,
+  request: Prompt,
   modelPath: string,
 ): Promise<number | null> {
-  const { messages, prompt, tools, tool_choice } = request;
+  const response = await askTokenizer(engine, request, modelPath);
+  const count = response === null ? undefined : COUNT.exec(await tailOf(response))?.[1];
+  return count === undefined ? null : Number(count);
+}
+
+async function askTokenizer(
+  engine: Engine,
+  { messages, prompt, tools, tool_choice, template_variables }: Prompt,
+  modelPath: string,
+): Promise<IncomingMessage | null> {
   const signal = AbortSignal.timeout(TIMEOUT_MS);
   const body =
     prompt === undefined
-      ? { model: modelPath, messages, tools, tool_choice }
+      ? { model: modelPath, messages, tools, tool_choice, chat_template_kwargs: template_variables }
       : { model: modelPath, prompt, add_special_tokens: true };
   const response = await openEngine(engine, { method: 'POST', path: TOKENIZE_PATH, body, signal });
   if ('failure' in response) return null;
-  if (response.statusCode !== 200) {
-    response.destroy();
-    return null;
-  }
-  const count = COUNT.exec(await tailOf(response))?.[1];
-  return count === undefined ? null : Number(count);
+  if (response.statusCode === 200) return response;
+  response.destroy();
+  return null;
 }
 
 /** The end of a body as text; empty when it breaks off. */

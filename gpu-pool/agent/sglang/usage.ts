@@ -90,6 +90,12 @@ export class UsageMeter {
     if (!reported) this.#onAnomaly('missing');
   }
 
+  /** The tokens of reasoning that the engine has counted of a choice; null: it has reported nothing of it yet. */
+  reasoningOf(index: number): number | null {
+    const counts = this.#choices[index];
+    return counts?.reported ? counts.reasoning : null;
+  }
+
   /** Tokens that the engine generated past the claim. */
   get overrunTokens(): number {
     return Math.max(0, this.#completion() - this.#maxTokens);

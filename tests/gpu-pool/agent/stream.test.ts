@@ -17,6 +17,7 @@ function readAll(
     maxTokens: 1_000,
     json: false,
     stop: [],
+    newCallId: () => 'call_new',
     onChoiceId: () => {},
     onAnomaly: (kind) => anomalies.push(kind),
     ...options,
