@@ -1,11 +1,14 @@
 /** Every assumption that can be checked, by theme. */
 import type { Assumption } from './assumption.ts';
+import type { EdgeAssumption } from './edge-assumption.ts';
 import { ABORT } from './rows/abort.ts';
+import { BILLING } from './rows/billing.ts';
 import { CONTINUING } from './rows/continuing.ts';
 import { DESCRIPTION } from './rows/description.ts';
 import { ERRORS_ROWS } from './rows/errors.ts';
 import { JSON_ROWS } from './rows/json.ts';
 import { LOAD } from './rows/load.ts';
+import { PRODUCT } from './rows/product.ts';
 import { QUEUE_ROWS } from './rows/queue.ts';
 import { REASONING } from './rows/reasoning.ts';
 import { SALTS } from './rows/salt.ts';
@@ -32,3 +35,6 @@ export const DIRECT: readonly Assumption[] = [
   ...CONTINUING,
   ...THINKING_BUDGET,
 ];
+
+/** Those that need agent and edge in front of the engine. */
+export const THROUGH_EDGE: readonly EdgeAssumption[] = [...PRODUCT, ...BILLING];

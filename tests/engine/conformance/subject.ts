@@ -2,6 +2,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseEngine } from '../../../gpu-pool/agent/engine-check.ts';
 import { type EngineFacts, readEngine } from '../../../gpu-pool/agent/sglang/probe.ts';
+import type { ModelProfile } from '../../../gpu-pool/protocol/model-profile.ts';
+import { SHIPPED_MODELS, shippedProfile } from '../../../gpu-pool/protocol/shipped-profiles.ts';
 import { DirectEngine, type Running } from './direct-engine.ts';
 
 export interface SubjectOptions {
@@ -21,6 +23,8 @@ export interface Subject {
   readonly info: Readonly<Record<string, unknown>>;
   readonly stopWithinMs: number;
   readonly source: string | undefined;
+  /** The model whose weights the engine serves, as it is shipped; undefined: none has them. */
+  readonly shipped: { readonly id: string; readonly profile: ModelProfile } | undefined;
   /** Whether the engine separates reasoning. */
   readonly reasons: boolean;
   /** Tokens of prompt and answer together. */
@@ -53,6 +57,7 @@ export async function readSubject(options: SubjectOptions): Promise<Subject> {
     info: info as Record<string, unknown>,
     stopWithinMs: options.stopWithinMs ?? 1_000,
     source: options.source,
+    shipped: shippedWith(facts.info.model_path),
     reasons: facts.settings.reasoning_parser !== null,
     contextTokens: data?.[0]?.max_model_len ?? 0,
     places: {
@@ -60,6 +65,13 @@ export async function readSubject(options: SubjectOptions): Promise<Subject> {
       queued: facts.settings.max_queued_requests,
     },
   };
+}
+
+function shippedWith(modelPath: string): Subject['shipped'] {
+  return SHIPPED_MODELS.flatMap((id) => {
+    const profile = shippedProfile(id);
+    return profile?.repository === modelPath ? [{ id, profile }] : [];
+  })[0];
 }
 
 /** Output of an answer that goes on for long: eight of them fit the cache at once. */

@@ -3,6 +3,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import type { Fault } from '../../../gpu-pool/emulator/faults.ts';
 import { type Emulator, startEmulator } from '../../../gpu-pool/emulator/server.ts';
 import type { EmulatorOptions } from '../../../gpu-pool/emulator/state.ts';
+import { shippedProfile } from '../../../gpu-pool/protocol/shipped-profiles.ts';
 import type { Assumption } from '../../engine/conformance/assumption.ts';
 import { DIRECT } from '../../engine/conformance/rows.ts';
 import { checkAll, type Result } from '../../engine/conformance/run.ts';
@@ -13,6 +14,7 @@ afterEach(async () => {
   await Promise.all(running.splice(0).map((emulator) => emulator.close()));
 });
 
+const R1 = shippedProfile('deepseek-r1-0528')!;
 const KEYS = { apiKey: 'key', adminApiKey: 'admin-key' };
 
 /** An emulator that is started as the agent demands, with few places. */
@@ -21,7 +23,9 @@ async function emulate(over: Partial<EmulatorOptions> = {}): Promise<Emulator> {
     profile: '8xh200',
     speed: 1,
     cacheReport: true,
-    reasoningParser: 'deepseek-r1',
+    reasoningParser: R1.parsers.reasoning!,
+    toolCallParser: R1.parsers.tools!,
+    chatTemplate: R1.chatTemplate!,
     maxQueuedRequests: 8,
     priorities: { enabled: true },
     override: { maxRunningRequests: 9 },
@@ -83,6 +87,8 @@ const WRONG_START: [id: string, over: Partial<EmulatorOptions>][] = [
   ['description/version', { version: '0.5.19' }],
   ['description/fit', { cacheReport: false }],
   ['description/fit', { disableRadixCache: true }],
+  ['description/fit', { toolCallParser: 'qwen' }],
+  ['description/fit', { chatTemplate: undefined }],
   ['streams/cached', { cacheReport: false }],
   ['salt/isolates', { disableRadixCache: true }],
   ['queue/preempts', { priorities: { enabled: true, preemptionThreshold: 100 } }],

@@ -40,8 +40,8 @@ export const DESCRIPTION: readonly Assumption[] = [
     id: 'description/fit',
     says: 'this engine was started as the agent demands',
     madeBy: ['gpu-pool/agent/sglang/faults.ts'],
-    async check({ facts }) {
-      return withoutFaults('no faults', findFaults(facts, {}));
+    async check({ facts, shipped }) {
+      return withoutFaults('no faults', findFaults(facts, { profile: shipped?.profile }));
     },
   },
   {
@@ -152,7 +152,7 @@ export const DESCRIPTION: readonly Assumption[] = [
 /** Names that the package reads as `.name` or `"name"` outside the files that declare arguments. */
 function readersIn(source: string): Set<string> {
   const files = globSync('**/*.py', { cwd: source }).filter(
-    (file) => !/arg_groups\/fields|server_args\.py$|(^|\/)test/.test(file),
+    (file) => !/arg_groups\/field|server_args\.py$|(^|\/)test/.test(file),
   );
   const text = files.map((file) => readFileSync(join(source, file), 'utf8')).join('\n');
   return new Set(

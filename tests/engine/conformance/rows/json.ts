@@ -15,7 +15,7 @@ const SCHEMA = {
   additionalProperties: false,
 };
 const schemaFormat = (schema: unknown) => ({ type: 'json_schema', json_schema: { name: 'answer', schema } });
-const TRIES = 4;
+const TRIES = 3;
 
 /** Streams a JSON answer; another one where it was cut off. */
 async function answered({ engine }: Subject, format: object): Promise<Streamed> {
@@ -23,7 +23,7 @@ async function answered({ engine }: Subject, format: object): Promise<Streamed> 
     const streamed = await engine.stream({
       messages: user(`${freshWord()} The weather in Paris, as JSON. [[reasoning=20]]`),
       response_format: format,
-      max_tokens: 1_000,
+      max_tokens: 400,
       cache_salt: freshSalt(),
     });
     if (finishOf(streamed.chunks)?.finish_reason === 'stop' || tries === TRIES) return streamed;

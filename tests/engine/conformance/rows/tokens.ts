@@ -3,9 +3,8 @@ import { countPrompt } from '../../../../gpu-pool/agent/sglang/tokenize.ts';
 import type { GenerateRequest } from '../../../../gpu-pool/protocol/schemas.ts';
 import { promptTokenBounds } from '../../../../worker/domain/hold.ts';
 import { templateBytes } from '../../../../worker/domain/template-bytes.ts';
-import { breakTokens } from '../../../../worker/domain/template-tokens.ts';
-import { R1, R1_RULES } from '../../../model-profiles.ts';
-import { type Assumption, verdict, withoutFaults } from '../assumption.ts';
+import { breakTokens, templateRules } from '../../../../worker/domain/template-tokens.ts';
+import { type Assumption, notApplicable, verdict, withoutFaults } from '../assumption.ts';
 import { TEXT_PATH, totalOf } from '../direct-engine.ts';
 import { freshSalt } from '../prompts.ts';
 import type { Subject } from '../subject.ts';
@@ -111,7 +110,11 @@ export const TOKENS: readonly Assumption[] = [
       for (const [name, body] of Object.entries(CONVERSATIONS)) {
         const { messages = [], tools = [] } = body;
         const json = tools.length === 0 ? '' : JSON.stringify(tools);
-        const added = templateBytes(messages, { count: tools.length, json }, R1.templateBytes);
+        const added = templateBytes(
+          messages,
+          { count: tools.length, json },
+          subject.shipped?.profile.templateBytes,
+        );
         const { min, max } = promptTokenBounds(bytesOf(messages) + bytesOf(json), messages.length, added);
         const count = await countPrompt(subject.engine.target, body, subject.facts.info.model_path);
         shares.push((count ?? 0) / max);
@@ -128,7 +131,9 @@ export const TOKENS: readonly Assumption[] = [
     id: 'tokens/control',
     says: 'a control token that the edge has broken is none any more',
     madeBy: ['worker/domain/template-tokens.ts', 'gpu-pool/emulator/tokenizer.ts'],
-    async check({ engine }) {
+    async check({ engine, shipped }) {
+      if (shipped === undefined) return notApplicable('no shipped profile names its control tokens');
+      const rules = templateRules(shipped.profile);
       const tokens = [
         '<｜User｜>',
         '<｜Assistant｜>',
@@ -146,7 +151,7 @@ export const TOKENS: readonly Assumption[] = [
       let known = 0;
       for (const token of tokens) {
         const raw = (await idsOf(token)).filter((id) => !around.includes(id));
-        const broken = await idsOf(breakTokens(token, R1_RULES));
+        const broken = await idsOf(breakTokens(token, rules));
         if (raw.length !== 1) continue;
         known += 1;
         if (broken.includes(raw[0]!)) faults.push(`${token} is still a token`);
