@@ -124,6 +124,7 @@ function serverInfo({
     enable_custom_logit_processor: false,
     enable_cache_report: cacheReport,
     enable_metrics: true,
+    watchdog_timeout: 300,
     disable_radix_cache: options.disableRadixCache ?? false,
     random_seed: seed,
     api_key: options.apiKey ?? null,

@@ -4,6 +4,7 @@ import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { checkHealth, readLoad } from '../../../../gpu-pool/agent/sglang/load.ts';
 import { type Assumption, notApplicable, verdict, withoutFaults } from '../assumption.ts';
+import { freshWord, user } from '../prompts.ts';
 import { begun, eventually } from '../subject.ts';
 
 const LOADS = [
@@ -118,9 +119,15 @@ export const LOAD: readonly Assumption[] = [
     madeBy: ['gpu-pool/emulator/metrics.ts'],
     async check({ engine }) {
       // A series appears with its first observation.
-      const running = engine.start(engine.endless());
-      await begun(running);
-      running.leave();
+      const body = engine.endless({
+        messages: user(`${freshWord()} ${'A canary is a small yellow bird. '.repeat(30)}`),
+        max_tokens: 3,
+      });
+      await engine.stream(body);
+      await engine.stream(body);
+      const left = engine.start(engine.endless());
+      await begun(left);
+      left.leave();
       await engine.idleWithin(10_000);
       const text = await (await fetch(new URL('/metrics', engine.target.url))).text();
       const missing = METRICS.filter((name) => !new RegExp(`^sglang:${name}[{ ]`, 'm').test(text));
