@@ -22,6 +22,10 @@ export interface Upload {
 
 const MALFORMED = 'is incomplete, or the form is malformed';
 
+/** OpenAI's clients send three fields. */
+const FORM_LIMITS = { files: 1, fields: 10, fieldSize: 1_024 } as const;
+const FORM_TOO_LARGE = `must come in a form of one file and at most ${FORM_LIMITS.fields} other fields of ${FORM_LIMITS.fieldSize} bytes each`;
+
 type Uploaded = { ok: true; upload: Upload } | { ok: false; refusal: ApiError };
 
 /** Stores the form's field `file`. An upload that is refused or broken off leaves no parts behind. */
@@ -47,9 +51,16 @@ async function receive(request: Request, writer: PartWriter): Promise<Uploaded> 
   if (form === null) return refused('file', MALFORMED);
   const fields: Record<string, string> = {};
   let file: { name: string; written: Promise<Written>; stream: BusboyFileStream } | null = null;
-  form.on('field', (name, value) => {
+  let overflow = false;
+  form.on('field', (name, value, _, isValueCut) => {
     fields[name] = value;
+    overflow ||= isValueCut;
   });
+  // The parser leaves out what is past its limits, and a field that was left out would not be obeyed.
+  for (const limit of ['fieldsLimit', 'partsLimit', 'filesLimit'] as const)
+    form.once(limit, () => {
+      overflow = true;
+    });
   form.on('file', (field, stream, name) => {
     if (field === 'file' && file === null) file = { name, written: writeAll(stream, writer), stream };
     else stream.resume();
@@ -68,8 +79,9 @@ async function receive(request: Request, writer: PartWriter): Promise<Uploaded> 
   }
   // TypeScript does not see that the listener assigns `file`.
   const received = file as { name: string; written: Promise<Written>; stream: BusboyFileStream } | null;
-  if (received === null) return refused('file', 'is required');
+  if (received === null) return refused('file', overflow ? FORM_TOO_LARGE : 'is required');
   const written = await received.written;
+  if (overflow) return refused('file', FORM_TOO_LARGE);
   const name = received.name.normalize('NFC');
   if (!isVisible(name)) return refused('file', `${HIDDEN_CHARACTERS} in its name`);
   if (!hasFileExtension(name)) return refused('file', `must be named ${EXTENSIONS}`);
@@ -94,7 +106,7 @@ function formReader(contentType: string): InstanceType<typeof Busboy> | null {
   try {
     return new Busboy({
       headers: { 'content-type': contentType },
-      limits: { files: 1, fields: 10, fieldSize: 1_024, fileSize: FILE_BYTES_MAX, parts: 11 },
+      limits: { ...FORM_LIMITS, fileSize: FILE_BYTES_MAX, parts: FORM_LIMITS.files + FORM_LIMITS.fields },
     });
   } catch {
     return null;

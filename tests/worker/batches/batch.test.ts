@@ -305,6 +305,13 @@ describe('files', () => {
   });
 
   it.each([
+    [
+      'more fields than are read',
+      Object.fromEntries('abcdefghij'.split('').map((name) => [name, name])),
+      'x\n',
+      'file',
+    ],
+    ['a field whose end is not read', { note: 'x'.repeat(1_025) }, 'x\n', 'file'],
     ['another purpose', { purpose: 'fine-tune' }, 'x\n', 'purpose'],
     ['nothing in it', {}, '', 'file'],
     ['a line without an end', {}, 'x'.repeat(9_000_000), 'file'],
