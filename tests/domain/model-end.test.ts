@@ -59,10 +59,18 @@ describe('an end that is announced', () => {
   });
 });
 
-it('a model is on sale until its end, which is exclusive', () => {
+it('a model is on sale from its first price until its end, which is exclusive', () => {
   const ending = model('a', NOW);
   expect([hasEnded(ending, NOW - 1), hasEnded(ending, NOW)]).toEqual([false, true]);
-  expect(onSale([ending, model('b')], NOW).map(({ id }) => id)).toEqual(['b']);
+  const sold = { prices: [{ fromMs: NOW } as DatedPrice] };
+  const unsold = { prices: [{ fromMs: NOW + 1 } as DatedPrice] };
+  const models = [
+    { ...ending, ...sold },
+    { ...model('b'), ...sold },
+    { ...model('c'), ...unsold },
+    { ...model('d'), prices: [] },
+  ];
+  expect(onSale(models, NOW).map(({ id }) => id)).toEqual(['b']);
 });
 
 it.each([

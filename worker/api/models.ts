@@ -1,7 +1,7 @@
 /** GET /v1/models and /v1/models/{id}: the catalogue in OpenAI's form, with Tollgate's details in an own object. */
 import type * as z from 'zod';
 import { findModel, type Model } from '../db/catalogue.ts';
-import { hasEnded, modelEnded, onSale } from '../domain/model-end.ts';
+import { hasBegun, hasEnded, modelEnded, onSale } from '../domain/model-end.ts';
 import { formatUsd, nanoUsd } from '../domain/money.ts';
 import { isServing } from '../domain/node.ts';
 import { type DatedPrice, priceAt } from '../domain/pricing.ts';
@@ -38,7 +38,7 @@ export async function getModel(c: ApiContext): Promise<Response> {
   const requested = c.req.param('id') ?? '';
   const model = findModel(models, requested);
   if (model && hasEnded(model, nowMs)) return respondWithError(c, modelEnded(model));
-  if (model) return c.json(await describe(c, model, nowMs));
+  if (model && hasBegun(model, nowMs)) return c.json(await describe(c, model, nowMs));
   const available = onSale(models, nowMs).map(({ id }) => id);
   return respondWithError(c, { reason: 'model_not_found', requested, available });
 }

@@ -49,9 +49,17 @@ export function modelEnded({ id, endsAtMs, successorId }: Omit<ModelEnd, 'endAnn
   return { reason: 'model_ended', model: id, endedAtMs: endsAtMs ?? 0, successor: successorId } as const;
 }
 
-/** The models that can be used at `nowMs`. */
-export function onSale<M extends Pick<ModelEnd, 'endsAtMs'>>(models: readonly M[], nowMs: number): M[] {
-  return models.filter((model) => !hasEnded(model, nowMs));
+/** Whether the model's first price has begun: until then no customer sees it. */
+export function hasBegun({ prices }: { readonly prices: readonly DatedPrice[] }, nowMs: number): boolean {
+  return prices.some(({ fromMs }) => fromMs <= nowMs);
+}
+
+/** The models that can be used at `nowMs`: their sale has begun and has not ended. */
+export function onSale<M extends Pick<ModelEnd, 'endsAtMs'> & { readonly prices: readonly DatedPrice[] }>(
+  models: readonly M[],
+  nowMs: number,
+): M[] {
+  return models.filter((model) => hasBegun(model, nowMs) && !hasEnded(model, nowMs));
 }
 
 export type ModelEndFault =

@@ -8,6 +8,8 @@ export const OPERATOR_SCOPES = [
   'money',
   /** Price versions, comparison prices, and the ends of models. */
   'prices',
+  /** Models: add and edit, and delete before they are sold. */
+  'models',
   /** Join tokens, and drain, quarantine, restore and remove. */
   'nodes',
   /** The work of a secret's rotation. */

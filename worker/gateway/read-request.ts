@@ -3,7 +3,7 @@
  * model cannot do is refused before anything is held, and the rest is rendered as the model takes it.
  */
 import { findModel, type Model } from '../db/catalogue.ts';
-import { hasEnded, modelEnded, onSale } from '../domain/model-end.ts';
+import { hasBegun, hasEnded, modelEnded, onSale } from '../domain/model-end.ts';
 import type { Env } from '../env.ts';
 import type { ApiError } from '../http/api-error.ts';
 import type { ChatRequest } from './dialects/chat-request.ts';
@@ -27,7 +27,7 @@ export async function readRequest(
   const { request } = dialectRequest;
   const models = await catalogue(env, terms.nowMs);
   const model = findModel(models, request.model);
-  if (!model) {
+  if (!model || !hasBegun(model, terms.nowMs)) {
     const available = onSale(models, terms.nowMs).map(({ id }) => id);
     return { ok: false, error: { reason: 'model_not_found', requested: request.model, available } };
   }

@@ -126,6 +126,63 @@ const CONTROL_ERRORS = {
     'invalid_request_error',
     'This changes a price by more than 25 % or ends the sale of a model. To confirm, repeat the call with `confirm` set to the model’s id. USD per million tokens (cached / uncached / output):',
   ],
+  alias_repeated: [
+    400,
+    'invalid_request_error',
+    '`aliases` has a name twice, or the model’s own id; capital letters do not tell names apart. Leave one out.',
+  ],
+  path_repeated: [400, 'invalid_request_error', '`model_paths` has a path twice. Leave one out.'],
+  output_above_context: [
+    400,
+    'invalid_request_error',
+    '`output_tokens_max` is more than `context_tokens`, which prompt and answer share. Lower it.',
+  ],
+  default_above_max: [
+    400,
+    'invalid_request_error',
+    '`output_tokens_default` is more than `output_tokens_max`. Lower it.',
+  ],
+  context_above_weights: [
+    400,
+    'invalid_request_error',
+    '`context_tokens` is more than the weights have by `profile.contextLength`. Lower it.',
+  ],
+  profile_too_large: [400, 'invalid_request_error', '`profile` has more than 12 KiB as JSON. Shorten it.'],
+  too_many_models: [
+    409,
+    'invalid_request_error',
+    'There are 500 models already, which is the most. Delete one that was never sold.',
+  ],
+  model_id_taken: [
+    409,
+    'invalid_request_error',
+    'This id is another model’s id or alias, or was its alias. Choose another.',
+  ],
+  model_alias_taken: [
+    409,
+    'invalid_request_error',
+    'An alias is another model’s id or alias, or was its alias while it was sold: clients that use it must not get another model unasked. Choose another.',
+  ],
+  too_many_former_aliases: [
+    409,
+    'invalid_request_error',
+    'A sold model keeps the aliases that it gives up, at most 64 of them. Keep this one.',
+  ],
+  model_weights_fixed: [
+    409,
+    'invalid_request_error',
+    'Repository, commit and revision stay once a model has a price, so that nobody gets other weights unasked. Add other weights as a model of their own, and name it as the successor.',
+  ],
+  model_in_use: [
+    409,
+    'invalid_request_error',
+    'This model has a price, a node, a join token or an announced end, so it cannot be deleted. Announce its end instead.',
+  ],
+  model_changed: [
+    409,
+    'invalid_request_error',
+    'Another operator changed the models at the same time. Read them again, and repeat the call if it still applies.',
+  ],
   end_too_soon: [
     400,
     'invalid_request_error',

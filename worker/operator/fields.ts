@@ -16,6 +16,11 @@ export const UsdPerMillion = DecimalText.transform(nanoPerToken)
   )
   .transform((value) => value!);
 
+export const OutputUsdPerMillion = UsdPerMillion.refine(
+  (value) => value > 0,
+  'must be greater than 0: with free output an answer would never reach the end of its credit',
+);
+
 /** Formats milliseconds since 1970 as an ISO 8601 instant in UTC. */
 export function iso(atMs: number): string {
   return new Date(atMs).toISOString();

@@ -23,6 +23,7 @@ import { refuse } from '../http/control-error.ts';
 import { limitWrites } from '../http/write-limit.ts';
 import { accountsApi } from './accounts.ts';
 import { modelEndsApi } from './model-ends.ts';
+import { modelsApi } from './models.ts';
 import { peopleApi } from './people.ts';
 import { pricesApi } from './prices.ts';
 import { promoCodesApi } from './promo-codes.ts';
@@ -155,6 +156,7 @@ operator.get('/audit', async (c) => {
 
 operator.route('/prices', pricesApi);
 operator.route('/reference-prices', referencePricesApi);
+operator.route('/models', modelsApi);
 operator.route('/models', modelEndsApi);
 operator.route('/secrets', secretsApi);
 operator.route('/tokens', tokensApi);

@@ -12,7 +12,7 @@ import { TARIFFS } from '../domain/pricing.ts';
 import { parseBody } from '../http/control-body.ts';
 import { refuse } from '../http/control-error.ts';
 import { NameText } from '../http/fields.ts';
-import { Instant, iso, UsdPerMillion } from './fields.ts';
+import { Instant, iso, OutputUsdPerMillion, UsdPerMillion } from './fields.ts';
 import type { OperatorEnv } from './token.ts';
 
 const Minute = z
@@ -37,10 +37,7 @@ const NewPriceRequest = z
     daily_to: Minute.optional(),
     cache_hit: UsdPerMillion,
     cache_miss: UsdPerMillion,
-    output: UsdPerMillion.refine(
-      (value) => value > 0,
-      'must be greater than 0: with free output an answer would never reach the end of its credit',
-    ),
+    output: OutputUsdPerMillion,
     source: NameText(200),
     ...Confirmed,
   })

@@ -1,4 +1,5 @@
 /** Authentication of the operator API by a bearer token, and what the token may call. */
+import type { Context } from 'hono';
 import { createMiddleware } from 'hono/factory';
 import type { Env } from '../env.ts';
 import { refuse } from '../http/control-error.ts';
@@ -13,6 +14,8 @@ export interface OperatorEnv {
     actor: string;
   };
 }
+
+export type OperatorContext = Context<OperatorEnv>;
 
 /** Lets a token through to the routes of its scopes. An unknown path goes on, to its 404. */
 export const operatorsOnly = createMiddleware<OperatorEnv>(async function operatorsOnly(c, next) {

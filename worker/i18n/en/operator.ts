@@ -109,6 +109,7 @@ export const operatorEn = {
       accounts: 'accounts: set limits, suspend and resume, end sessions',
       money: 'money: grant credit, create promo codes, close findings',
       prices: 'prices: add and end prices and comparison prices, announce and withdraw ends of models',
+      models: 'models: add and edit models, and delete ones that were never sold',
       nodes: 'nodes: make join tokens; drain, quarantine, restore and remove nodes',
       secrets: 'secrets: carry data over when a secret is rotated',
     },

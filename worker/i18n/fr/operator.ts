@@ -110,6 +110,7 @@ export const operatorFr: typeof operatorEn = {
       money: 'money : offrir du crédit, créer des codes promo, clore des écarts',
       prices:
         'prices : ajouter des prix et des prix de comparaison, y mettre fin, annoncer et annuler la fin des modèles',
+      models: 'models : ajouter et modifier des modèles, supprimer ceux qui n’ont jamais été vendus',
       nodes: 'nodes : créer des jetons d’adhésion ; vider, isoler, rétablir et retirer des nœuds',
       secrets: 'secrets : reporter les données lors de la rotation d’un secret',
     },
